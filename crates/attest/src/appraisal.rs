@@ -1,0 +1,174 @@
+//! The appraisal of a quote: exists when identity, signature, structure, nonce, session and claims hold; carries a verdict for the rest.
+
+use crate::binding::{SessionKey, qualifying_data};
+use crate::checks::{self, CheckError, PcrValues};
+use crate::continuity::{Discontinuity, continuity};
+use crate::key::{AkPublic, KeyError};
+use crate::quote::{Quote, QuoteError};
+
+/// All that an appraisal is made from.
+pub struct Input<'a> {
+    /// TPM2B_PUBLIC of the attestation key that was pinned for this device.
+    pub ak: &'a [u8],
+    /// TPMS_ATTEST, as sent.
+    pub attest_data: &'a [u8],
+    /// DER of the signature over it, as sent.
+    pub signature: &'a [u8],
+    /// The PCRs' values, as sent.
+    pub pcrs: &'a PcrValues,
+    /// The nonce of the challenge. Whether it is fresh is the caller's to know.
+    pub nonce: &'a [u8; 32],
+    /// The session that the evidence speaks for.
+    pub session: &'a SessionKey,
+    /// The claims, as sent.
+    pub claims: &'a [u8],
+    /// PCRs that were asked for: bit n is PCR n.
+    pub selection: u32,
+    /// TPMS_ATTEST of the last appraised quote of this device.
+    pub before: Option<&'a [u8]>,
+    /// PCR values that an operator approved for this device.
+    pub approved: &'a [PcrValues],
+}
+
+/// Why there is no appraisal.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// The pinned key can't make quotes.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// It is no quote.
+    #[error(transparent)]
+    Quote(#[from] QuoteError),
+    /// It is not the quote asked for.
+    #[error(transparent)]
+    Check(#[from] CheckError),
+    /// The quote before it, as kept, does not read: then nothing can be said of continuity.
+    #[error("the last quote of this device, as kept, does not read")]
+    Before(#[source] QuoteError),
+}
+
+/// What came of one check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It holds.
+    Passed,
+    /// It does not.
+    Failed(Finding),
+    /// It was not made. Never taken for passed.
+    NotChecked,
+}
+
+/// What a check found.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Finding {
+    /// The TPM's counters or clock went back.
+    #[error(transparent)]
+    Discontinuity(#[from] Discontinuity),
+    /// No approved reference value has these PCRs. Those named differ from the nearest one.
+    #[error("PCR {pcrs} differ from every approved reference value; nearest in the list: {}", describe(.differences))]
+    Pcrs {
+        /// Their numbers, as text.
+        pcrs: String,
+        /// PCR, was, is.
+        differences: Vec<Difference>,
+    },
+}
+
+/// One PCR that differs from a reference value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// Its number.
+    pub pcr: u8,
+    /// As approved; absent when the reference value does not have it.
+    pub was: Option<[u8; 32]>,
+    /// As quoted; absent when it was not quoted.
+    pub is: Option<[u8; 32]>,
+}
+
+/// Witness that the pinned attestation key quoted exactly the PCRs asked for, for this nonce, session and claims.
+///
+/// It does not establish that the key sits in a TPM beside a known endorsement key, nor that the claims are true.
+#[derive(Debug)]
+pub struct Appraisal {
+    session: SessionKey,
+    quote: Quote,
+    continuity: Verdict,
+    references: Verdict,
+}
+
+impl Appraisal {
+    /// The session that it speaks for.
+    #[must_use]
+    pub fn session(&self) -> SessionKey {
+        self.session
+    }
+    /// What the quote says.
+    #[must_use]
+    pub fn quote(&self) -> &Quote {
+        &self.quote
+    }
+    /// Whether it can come after the quote before it.
+    #[must_use]
+    pub fn continuity(&self) -> &Verdict {
+        &self.continuity
+    }
+    /// Whether its PCRs are those of an approved reference value. Not checked when none is approved.
+    #[must_use]
+    pub fn references(&self) -> &Verdict {
+        &self.references
+    }
+}
+
+/// Appraises evidence.
+///
+/// # Errors
+/// [`Refused`]: the evidence is worth nothing here.
+pub fn appraise(input: &Input<'_>) -> Result<Appraisal, Refused> {
+    let ak = AkPublic::from_tpm2b(input.ak)?;
+    checks::signature(&ak, input.attest_data, input.signature)?;
+    let quote = Quote::read(input.attest_data)?;
+    checks::qualifying(&quote, &qualifying_data(input.nonce, input.session, input.claims))?;
+    checks::selection(&quote, input.selection)?;
+    checks::composite(&quote, input.selection, input.pcrs)?;
+    Ok(Appraisal {
+        session: *input.session,
+        continuity: after(input.before, &quote)?,
+        references: against(input.approved, input.pcrs),
+        quote,
+    })
+}
+
+fn after(before: Option<&[u8]>, quote: &Quote) -> Result<Verdict, Refused> {
+    let Some(before) = before else { return Ok(Verdict::NotChecked) };
+    let before = Quote::read(before).map_err(Refused::Before)?;
+    Ok(continuity(&before, quote).map_or_else(|e| Verdict::Failed(e.into()), |()| Verdict::Passed))
+}
+
+fn against(approved: &[PcrValues], pcrs: &PcrValues) -> Verdict {
+    let nearest = approved.iter().map(|good| differences(good, pcrs)).min_by_key(Vec::len);
+    match nearest {
+        None => Verdict::NotChecked,
+        Some(differences) if differences.is_empty() => Verdict::Passed,
+        Some(differences) => {
+            let names: Vec<String> = differences.iter().map(|d| d.pcr.to_string()).collect();
+            Verdict::Failed(Finding::Pcrs { pcrs: names.join(", "), differences })
+        }
+    }
+}
+
+fn differences(good: &PcrValues, pcrs: &PcrValues) -> Vec<Difference> {
+    let mut numbers: Vec<u8> = good.keys().chain(pcrs.keys()).copied().collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    let difference = |pcr| Difference { pcr, was: good.get(&pcr).copied(), is: pcrs.get(&pcr).copied() };
+    numbers.into_iter().map(difference).filter(|d| d.was != d.is).collect()
+}
+
+fn describe(differences: &[Difference]) -> String {
+    let short = |value: &Option<[u8; 32]>| match value {
+        None => "absent".to_owned(),
+        Some(v) => v[..4].iter().map(|b| format!("{b:02x}")).collect(),
+    };
+    let one = |d: &Difference| format!("PCR {} was {} is {}", d.pcr, short(&d.was), short(&d.is));
+    differences.iter().map(one).collect::<Vec<_>>().join("; ")
+}

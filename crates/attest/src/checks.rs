@@ -1,0 +1,79 @@
+//! The checks of a quote, one function each. Each says what it does not establish; only [`crate::appraise`] puts them together.
+
+use std::collections::BTreeMap;
+
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
+use tpm2_protocol::data::TpmAlgId;
+
+use crate::binding::sha256;
+use crate::key::AkPublic;
+use crate::quote::Quote;
+
+/// PCR of the SHA-256 bank to its value.
+pub type PcrValues = BTreeMap<u8, [u8; 32]>;
+
+/// Why a quote is worth nothing here.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CheckError {
+    /// Not signed by the pinned attestation key.
+    #[error("the attestation key did not sign this quote")]
+    Signature,
+    /// Another question, session or claims.
+    #[error("the quote answers another nonce, session or claims")]
+    QualifyingData,
+    /// Fewer, more or other PCRs than asked for, or another bank.
+    #[error("the quote is not over exactly the PCRs asked for in the SHA-256 bank")]
+    Selection,
+    /// The values sent are not those quoted.
+    #[error("the PCR values sent are not those that were quoted")]
+    Composite,
+}
+
+/// The quote's bytes were signed by this key (ECDSA P-256 over SHA-256, DER).
+///
+/// Does not establish that a TPM holds the key, what the bytes say, or when they were signed.
+///
+/// # Errors
+/// [`CheckError::Signature`].
+pub fn signature(ak: &AkPublic, attest_data: &[u8], signature_der: &[u8]) -> Result<(), CheckError> {
+    UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, ak.point())
+        .verify(attest_data, signature_der)
+        .map_err(|_| CheckError::Signature)
+}
+
+/// The quote was asked for with exactly these bytes.
+///
+/// Does not establish that the nonce within them is fresh: who made it must know, and spend it once.
+///
+/// # Errors
+/// [`CheckError::QualifyingData`].
+pub fn qualifying(quote: &Quote, expected: &[u8]) -> Result<(), CheckError> {
+    if quote.qualifying_data == expected { Ok(()) } else { Err(CheckError::QualifyingData) }
+}
+
+/// The quote is over exactly the PCRs of `mask` (bit n is PCR n, 0 to 23), in the SHA-256 bank and no other.
+///
+/// Does not establish their values.
+///
+/// # Errors
+/// [`CheckError::Selection`].
+pub fn selection(quote: &Quote, mask: u32) -> Result<(), CheckError> {
+    let bitmap = &mask.to_le_bytes()[..3];
+    match quote.selections.as_slice() {
+        [(TpmAlgId::Sha256, selected)] if selected == bitmap && mask < 1 << 24 && mask != 0 => Ok(()),
+        _ => Err(CheckError::Selection),
+    }
+}
+
+/// The values are those that were quoted: exactly the PCRs of `mask`, hashing to the quote's composite.
+///
+/// Does not establish that they are good: see the reference values.
+///
+/// # Errors
+/// [`CheckError::Composite`].
+pub fn composite(quote: &Quote, mask: u32, values: &PcrValues) -> Result<(), CheckError> {
+    let wanted = (0..24u8).filter(|pcr| mask & (1 << pcr) != 0);
+    let all: Vec<u8> = values.values().flatten().copied().collect();
+    let good = wanted.eq(values.keys().copied()) && quote.composite == sha256(&all);
+    if good { Ok(()) } else { Err(CheckError::Composite) }
+}

@@ -1,0 +1,19 @@
+//! Appraisal of a node's evidence: is this a quote of that TPM, for this question and this session, and are its PCRs known to be good?
+//! Words are RFC 9334's (evidence, appraisal, reference value) and the TPM 2.0 Library's (quote, qualifying data, PCR).
+//! Invariant: no IO, no clock, no randomness. Only this crate can make an [`Appraisal`] or a [`DeviceSession`].
+
+mod appraisal;
+mod binding;
+mod checks;
+mod continuity;
+mod key;
+mod quote;
+
+pub use appraisal::{Appraisal, Difference, Finding, Input, Refused, Verdict, appraise};
+pub use binding::{
+    BadDeviceSignature, DeviceSession, EVIDENCE_LABEL, SessionKey, evidence_message, qualifying_data,
+};
+pub use checks::{CheckError, PcrValues, composite, qualifying, selection, signature};
+pub use continuity::{CLOCK_STEP_MS, Discontinuity, continuity};
+pub use key::{AkPublic, KeyError};
+pub use quote::{Quote, QuoteError};

@@ -1,0 +1,152 @@
+//! What must not be appraised: each forgery is a good piece of evidence with one thing wrong, signed again by its key.
+
+use attest::{CheckError, KeyError, QuoteError, Refused, SessionKey};
+use proptest::prelude::*;
+
+use crate::made::{Ak, Evidence, GOOD_ATTRIBUTES, SELECTION, composite};
+
+/// The twin of every refusal below: without the change, it is appraised.
+#[test]
+fn good_evidence_is_appraised() {
+    let evidence = Evidence::good();
+    assert_eq!(evidence.appraise().expect("good evidence").session(), evidence.session);
+}
+
+fn refusal(change: impl FnOnce(&mut Evidence)) -> Refused {
+    let mut evidence = Evidence::good();
+    change(&mut evidence);
+    evidence.appraise().expect_err("forged evidence")
+}
+
+#[test]
+fn what_is_no_quote_is_refused() {
+    let cases: [(&str, fn(&mut Evidence), QuoteError); 4] = [
+        ("magic", |e| e.statement.magic = 0xFF54_4348, QuoteError::Magic),
+        ("unknown type", |e| e.statement.kind = 0x8013, QuoteError::Malformed),
+        ("trailing byte", |e| e.statement.tail = vec![0], QuoteError::TrailingBytes { count: 1 }),
+        ("composite too long", |e| e.statement.composite = vec![0; 200], QuoteError::Malformed),
+    ];
+    for (name, change, why) in cases {
+        assert_eq!(refusal(change), Refused::Quote(why), "{name}");
+    }
+}
+
+/// TPM_ST_ATTEST_TIME, a real structure of the TPM's own, is refused as no quote.
+#[test]
+fn another_attestation_is_refused() {
+    let evidence = Evidence::good();
+    let mut time = evidence.statement.bytes();
+    let fixed = 4 + 2 + (2 + 34) + (2 + 32) + 17 + 8;
+    time.truncate(fixed);
+    time[4..6].copy_from_slice(&0x8019_u16.to_be_bytes());
+    time.extend([0; 8]); // Time.
+    time.extend([0; 8]); // Clock.
+    time.extend([0; 8]); // Counts.
+    time.push(1);
+    time.extend([0; 8]); // Firmware.
+    assert_eq!(
+        evidence.appraise_as(&time, &evidence.ak.sign(&time)).unwrap_err(),
+        Refused::Quote(QuoteError::Type)
+    );
+}
+
+/// AC-2: a stale, foreign or reused nonce, another session's or other claims' quote.
+#[test]
+fn an_answer_to_another_question_is_refused() {
+    let cases: [(&str, fn(&mut Evidence)); 4] = [
+        ("nonce", |e| e.nonce = [8; 32]),
+        ("session", |e| e.session = SessionKey([8; 32])),
+        ("claims", |e| e.claims.push(0)),
+        ("nonce alone, as EVE does", |e| e.statement.qualifying = e.nonce.to_vec()),
+    ];
+    for (name, change) in cases {
+        assert_eq!(refusal(change), Refused::Check(CheckError::QualifyingData), "{name}");
+    }
+}
+
+#[test]
+fn a_quote_over_other_pcrs_or_banks_is_refused() {
+    let cases: [(&str, Vec<(u16, u32)>); 6] = [
+        ("fewer", vec![(0x000B, SELECTION & !1)]),
+        ("more", vec![(0x000B, SELECTION | 1 << 15)]),
+        ("none", vec![]),
+        ("other bank", vec![(0x0004, SELECTION)]),
+        ("two banks", vec![(0x000B, SELECTION), (0x0004, SELECTION)]),
+        ("split", vec![(0x000B, SELECTION & 0xFF), (0x000B, SELECTION & !0xFF)]),
+    ];
+    for (name, banks) in cases {
+        assert_eq!(refusal(|e| e.statement.banks = banks), Refused::Check(CheckError::Selection), "{name}");
+    }
+}
+
+#[test]
+fn values_that_were_not_quoted_are_refused() {
+    let cases: [(&str, fn(&mut Evidence)); 4] = [
+        ("changed", |e| _ = e.pcrs.insert(4, [0xEE; 32])),
+        ("missing", |e| _ = e.pcrs.remove(&4)),
+        ("one more", |e| _ = e.pcrs.insert(15, [0; 32])),
+        ("swapped", |e| {
+            let (zero, one) = (e.pcrs[&0], e.pcrs[&1]);
+            e.pcrs.extend([(0, one), (1, zero)]);
+        }),
+    ];
+    for (name, change) in cases {
+        assert_eq!(refusal(change), Refused::Check(CheckError::Composite), "{name}");
+    }
+    // Hashing to the composite is not enough: they have to be the PCRs asked for.
+    let renamed = refusal(|e| {
+        let value = e.pcrs.remove(&14).unwrap();
+        e.pcrs.insert(15, value);
+        e.statement.composite = composite(&e.pcrs);
+    });
+    assert_eq!(renamed, Refused::Check(CheckError::Composite));
+}
+
+#[test]
+fn another_keys_signature_is_refused() {
+    let evidence = Evidence::good();
+    let bytes = evidence.statement.bytes();
+    let good = evidence.ak.sign(&bytes);
+    let cut = &good[..good.len() - 1];
+    let longer = [&good[..], &[0]].concat();
+    for (name, signature) in
+        [("other key", Ak::new().sign(&bytes)), ("cut", cut.to_vec()), ("longer", longer), ("empty", vec![])]
+    {
+        assert_eq!(
+            evidence.appraise_as(&bytes, &signature).unwrap_err(),
+            Refused::Check(CheckError::Signature),
+            "{name}"
+        );
+    }
+}
+
+/// A software key, or one that signs whatever it is given, is no attestation key.
+#[test]
+fn a_key_without_the_attributes_is_refused() {
+    let without = [0x1_0000, 0x4_0000, 0x2, 0x10, 0x20].map(|bit| GOOD_ATTRIBUTES & !bit);
+    for attributes in without.into_iter().chain([GOOD_ATTRIBUTES | 0x2_0000]) {
+        let refused = refusal(|e| e.ak.attributes = attributes);
+        assert_eq!(refused, Refused::Key(KeyError::Attributes { attributes }), "{attributes:#x}");
+    }
+    assert_eq!(refusal(|e| e.ak.scheme = 0x1C), Refused::Key(KeyError::Algorithm), "ECSCHNORR");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// No single changed byte of the statement or its signature is appraised, and no cut of it panics.
+    #[test]
+    fn any_changed_byte_is_refused(at in 0usize..400, with in 1u8..=255) {
+        let evidence = Evidence::good();
+        let (bytes, mut forged) = (evidence.statement.bytes(), evidence.statement.bytes());
+        let signature = evidence.ak.sign(&bytes);
+        let at = at % bytes.len();
+        forged[at] ^= with;
+        prop_assert!(evidence.appraise_as(&forged, &signature).is_err());
+        // Signed again by the key: only what no check is for may pass (signer's name, clock, counts, firmware).
+        let unjudged = (6..42).contains(&at) || (76..101).contains(&at);
+        let resigned = evidence.appraise_as(&forged, &evidence.ak.sign(&forged));
+        prop_assert!(unjudged || resigned.is_err(), "byte {at}");
+        prop_assert!(evidence.appraise_as(&bytes[..at], &evidence.ak.sign(&bytes[..at])).is_err());
+    }
+}

@@ -1,0 +1,6 @@
+//! Appraisal, held against quotes of a TPM, against quotes made here, and against forgeries (requirements IF-4, AC-2, TH-5).
+
+mod forgeries;
+mod golden;
+mod made;
+mod verdicts;

@@ -1,0 +1,253 @@
+//! What can be said on the command line. The token itself never is: only where it lies.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+const EXAMPLE: &str = "\
+A file for `evc apply -f`:
+
+  kind: VaultPolicy
+  name: berlin-lines
+  custody: tpm+controller          # tpm | controller
+  seal: tpm                        # pcrs
+  encryption: aes-256-xts          # adiantum
+  attest: { every: 15m, require: [pcrs], on_failure: withhold }
+  on_removal: { delete_after: 72h }
+  operation: unlock                # lock
+  ---
+  kind: Vault
+  name: payments                   # config and image are the default vaults
+  device: edge-1                   # name or UUID
+  policy: berlin-lines
+";
+
+/// The EVE Vault controller and its operator's command line.
+#[derive(Debug, Parser)]
+#[command(name = "evc", version, after_long_help = EXAMPLE)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    pub(super) command: Command,
+    #[command(flatten)]
+    pub(super) reach: Reach,
+    /// How to print.
+    #[arg(long, short, global = true, value_enum, default_value = "table")]
+    pub(super) output: Output,
+}
+
+/// Where the controller is.
+#[derive(Debug, ClapArgs)]
+pub(super) struct Reach {
+    /// Data folder of a controller on this machine; names its URL, token and root certificate. [default: ./evc-data]
+    #[arg(long, global = true, env = "EVC_DATA")]
+    pub(super) data: Option<PathBuf>,
+    /// URL of the controller, like https://evc.example:8443.
+    #[arg(long, global = true, env = "EVC_URL")]
+    pub(super) url: Option<String>,
+    /// File with the operator's token.
+    #[arg(long, global = true, env = "EVC_TOKEN_FILE")]
+    pub(super) token_file: Option<PathBuf>,
+    /// File with the controller's root certificate.
+    #[arg(long, global = true, env = "EVC_CA")]
+    pub(super) ca: Option<PathBuf>,
+}
+
+impl Reach {
+    /// The data folder.
+    pub(super) fn data(&self) -> PathBuf {
+        self.data.clone().unwrap_or_else(|| "evc-data".into())
+    }
+}
+
+/// How to print.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum Output {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run the controller.
+    Serve(Serve),
+    /// Which devices may onboard.
+    #[command(subcommand)]
+    Onboard(Onboard),
+    /// Make policies and vaults as a YAML file says; repeating changes nothing.
+    Apply {
+        /// The file; `-` for standard input.
+        #[arg(long, short)]
+        file: String,
+        /// Check everything and change nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// List things.
+    #[command(subcommand)]
+    Get(GetWhat),
+    /// Show one thing in full, with reasons.
+    #[command(subcommand)]
+    Describe(DescribeWhat),
+    /// Remove a vault (after its grace) or a policy.
+    #[command(subcommand)]
+    Delete(DeleteWhat),
+    /// Make a new key current.
+    #[command(subcommand)]
+    Rotate(RotateWhat),
+    /// Order a missing vault to be made anew, empty.
+    #[command(subcommand)]
+    Recreate(RecreateWhat),
+    /// Reference values: what a device's PCRs should be.
+    #[command(subcommand)]
+    Reference(ReferenceAct),
+    /// Print completions for a shell.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, or write all of them into a folder.
+    Man {
+        /// The folder.
+        #[arg(long)]
+        dir: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Serve {
+    /// Address and port; with port 0 the system chooses one.
+    #[arg(long, default_value = "127.0.0.1:8443")]
+    pub(super) listen: SocketAddr,
+    /// Host name or address that devices reach the controller by, beside 127.0.0.1 and localhost; may be repeated.
+    #[arg(long = "name")]
+    pub(super) names: Vec<String>,
+    /// How often devices are to poll, in seconds; theirs when not given.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub(super) poll_seconds: Option<u32>,
+    /// Log as JSON lines.
+    #[arg(long)]
+    pub(super) log_json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Onboard {
+    /// Allow a certificate and serial to register.
+    Add {
+        /// The onboarding certificate, PEM.
+        #[arg(long)]
+        cert: PathBuf,
+        /// The device's serial; `*` for any.
+        #[arg(long)]
+        serial: String,
+        /// The name that the device gets.
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// List what is allowed.
+    List,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum GetWhat {
+    /// Devices.
+    Devices,
+    /// Vaults.
+    Vaults {
+        /// Of this device only, with what is done about each key.
+        #[arg(long)]
+        device: Option<String>,
+    },
+    /// Policies.
+    Policies,
+    /// Reference values.
+    References,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum DescribeWhat {
+    /// A device and its vaults.
+    Device {
+        /// Name or UUID.
+        name: String,
+    },
+    /// A vault.
+    Vault {
+        /// Name or UUID.
+        name: String,
+        /// Its device, by name or UUID.
+        #[arg(long)]
+        device: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum DeleteWhat {
+    /// A vault; `config` and `image` return to their default policy.
+    Vault {
+        /// Name or UUID.
+        name: String,
+        /// Its device, by name or UUID.
+        #[arg(long)]
+        device: String,
+    },
+    /// A policy that no vault names.
+    Policy {
+        /// Name.
+        name: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum RotateWhat {
+    /// A vault's key.
+    Vault {
+        /// Name or UUID.
+        name: String,
+        /// Its device, by name or UUID.
+        #[arg(long)]
+        device: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum RecreateWhat {
+    /// A vault that its node reports as missing. What was in it is lost.
+    Vault {
+        /// Name.
+        name: String,
+        /// Its device, by name or UUID.
+        #[arg(long)]
+        device: String,
+        /// The name again.
+        #[arg(long)]
+        confirm: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ReferenceAct {
+    /// List them.
+    List {
+        /// Of this device only.
+        #[arg(long)]
+        device: Option<String>,
+    },
+    /// Say that one is good.
+    Approve {
+        /// Its number.
+        id: i64,
+    },
+    /// Say that one is not.
+    Reject {
+        /// Its number.
+        id: i64,
+    },
+    /// Learn the device's next good quote once more, to be approved.
+    Learn {
+        /// Name or UUID.
+        device: String,
+    },
+}

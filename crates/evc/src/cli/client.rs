@@ -1,0 +1,152 @@
+//! Speaks to a controller's API: TLS with its own root alone, the token from a file, a time limit, errors with their advice.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow, bail};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
+use serde_json::Value;
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
+use ureq::{Agent, Body, http::Response};
+use zeroize::Zeroizing;
+
+use super::args::Reach;
+
+/// For one request, connection included.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Rows asked for at once.
+const PAGE: usize = 1000;
+/// Longest answer that is read.
+const LONGEST: u64 = 64 << 20;
+
+/// A controller that can be asked.
+pub(super) struct Client {
+    agent: Agent,
+    base: String,
+    bearer: Zeroizing<String>,
+}
+
+impl Client {
+    /// Finds URL, token and root: by flag or variable, else in the data folder.
+    pub(super) fn new(reach: &Reach) -> anyhow::Result<Self> {
+        let data = reach.data();
+        let url = match &reach.url {
+            Some(url) => url.clone(),
+            None => read(
+                &data.join("url"),
+                "is `evc serve` running? else give --url and --token-file, or --data",
+            )?,
+        };
+        let token =
+            Zeroizing::new(read(&or(&reach.token_file, &data, "operator.token"), "give --token-file")?);
+        let ca = read(&or(&reach.ca, &data, "root-certificate.pem"), "give --ca")?;
+        Ok(Self {
+            agent: agent(&ca)?,
+            base: format!("{}/api/v1", url.trim_end_matches('/')),
+            bearer: Zeroizing::new(format!("Bearer {}", *token)),
+        })
+    }
+
+    pub(super) fn get(&self, path: &str) -> anyhow::Result<Value> {
+        let request = self.agent.get(self.url(path)).header("authorization", self.bearer.as_str());
+        self.told(request.call())
+    }
+
+    pub(super) fn delete(&self, path: &str) -> anyhow::Result<Value> {
+        let request = self.agent.delete(self.url(path)).header("authorization", self.bearer.as_str());
+        self.told(request.call())
+    }
+
+    pub(super) fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        self.post_text(path, &body.to_string())
+    }
+
+    pub(super) fn post_text(&self, path: &str, body: &str) -> anyhow::Result<Value> {
+        let request = self.agent.post(self.url(path)).header("authorization", self.bearer.as_str());
+        self.told(request.send(body))
+    }
+
+    /// All rows of a list, page by page; `key` says what follows on.
+    pub(super) fn list(&self, path: &str, key: &str) -> anyhow::Result<Value> {
+        let mut all = Vec::new();
+        let mut after = String::new();
+        loop {
+            let page = self.get(&format!("{path}?limit={PAGE}&after={after}"))?;
+            let page = page.as_array().cloned().context("the controller's answer is no list")?;
+            let full = page.len() == PAGE;
+            after = page.last().map(|row| cursor(row, key)).unwrap_or_default();
+            all.extend(page);
+            if !full {
+                return Ok(Value::Array(all));
+            }
+        }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
+    fn told(&self, answer: Result<Response<Body>, ureq::Error>) -> anyhow::Result<Value> {
+        let mut answer = answer
+            .with_context(|| format!("no answer from {}; is the controller running there?", self.base))?;
+        let status = answer.status();
+        let text = answer
+            .body_mut()
+            .with_config()
+            .limit(LONGEST)
+            .read_to_string()
+            .context("the answer does not read")?;
+        let value: Value = serde_json::from_str(&text).unwrap_or(Value::Null);
+        if status.is_success() {
+            return Ok(value);
+        }
+        match (value["error"].as_str(), value["advice"].as_str()) {
+            (Some(error), Some(advice)) => bail!("{error}\n  what to do: {advice}"),
+            _ => Err(anyhow!("the controller answered {status}; see its log")),
+        }
+    }
+}
+
+fn or(given: &Option<PathBuf>, data: &Path, name: &str) -> PathBuf {
+    given.clone().unwrap_or_else(|| data.join(name))
+}
+
+fn read(path: &Path, advice: &str) -> anyhow::Result<String> {
+    let text =
+        fs::read_to_string(path).with_context(|| format!("can't read {}; {advice}", path.display()))?;
+    Ok(text.trim().to_owned())
+}
+
+fn cursor(row: &Value, key: &str) -> String {
+    match key {
+        "vault" => format!(
+            "{}/{}",
+            row["device"].as_str().unwrap_or_default(),
+            row["id"].as_str().unwrap_or_default()
+        ),
+        "id" => row["id"].to_string(),
+        _ => row["name"].as_str().unwrap_or_default().replace(' ', "%20"),
+    }
+}
+
+fn agent(ca_pem: &str) -> anyhow::Result<Agent> {
+    // Fails only when one was chosen before, which is the same.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let roots: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(ca_pem.as_bytes()).collect();
+    let roots = roots
+        .ok()
+        .filter(|roots| !roots.is_empty())
+        .context("the root certificate does not read; give --ca")?;
+    let roots: Vec<_> = roots.iter().map(|der| Certificate::from_der(der).to_owned()).collect();
+    let tls = TlsConfig::builder().root_certs(RootCerts::Specific(Arc::new(roots))).build();
+    Ok(Agent::config_builder()
+        .tls_config(tls)
+        .timeout_global(Some(PATIENCE))
+        .http_status_as_error(false)
+        .proxy(None)
+        .build()
+        .into())
+}

@@ -1,0 +1,219 @@
+//! The operator's command line: `evc serve`, and commands that speak to a running one over its API.
+//! Exit codes: 0 done, 1 refused or failed, 2 used wrongly.
+
+mod args;
+mod client;
+mod serve;
+mod table;
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use clap::{CommandFactory as _, Parser as _};
+use serde_json::{Value, json};
+
+use args::{
+    Args, Command, DeleteWhat, DescribeWhat, GetWhat, Onboard, Output, RecreateWhat, ReferenceAct, RotateWhat,
+};
+use client::Client;
+
+/// Runs the program.
+#[must_use]
+pub fn main() -> ExitCode {
+    let args = Args::parse();
+    match run(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("evc: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: Args) -> anyhow::Result<()> {
+    match &args.command {
+        Command::Serve(serve) => return serve::serve(&args.reach.data(), serve),
+        Command::Completions { shell } => {
+            clap_complete::generate(*shell, &mut Args::command(), "evc", &mut io::stdout());
+            return Ok(());
+        }
+        Command::Man { dir } => return man(dir.as_deref()),
+        _ => {}
+    }
+    let client = Client::new(&args.reach)?;
+    let told = ask(&client, args.command)?;
+    print(&told, args.output)
+}
+
+/// What a command asked for, with the columns to show.
+struct Told {
+    value: Value,
+    columns: &'static [(&'static str, &'static str)],
+}
+
+const DEVICES: &[(&str, &str)] = &[
+    ("NAME", "/name"),
+    ("ID", "/id"),
+    ("TPM", "/tpm"),
+    ("ATTESTATION", "/attestation/outcome"),
+    ("LAST SEEN", "/last_seen"),
+    ("SECTION", "/section_version"),
+];
+const VAULTS: &[(&str, &str)] = &[
+    ("DEVICE", "/device"),
+    ("NAME", "/name"),
+    ("POLICY", "/policy"),
+    ("STANDING", "/standing"),
+    ("STATE", "/state"),
+    ("EPOCH", "/current_epoch"),
+    ("NODE AT", "/reported_epoch"),
+    ("UNTIL", "/delete_at"),
+    ("KEY", "/key"),
+];
+const POLICIES: &[(&str, &str)] = &[
+    ("NAME", "/name"),
+    ("CUSTODY", "/policy/node/custody"),
+    ("SEAL", "/policy/node/seal"),
+    ("REQUIRE", "/policy/attest/require"),
+    ("OPERATION", "/policy/operation"),
+    ("CHANGED", "/changed"),
+];
+const REFERENCES: &[(&str, &str)] = &[
+    ("ID", "/id"),
+    ("DEVICE", "/device"),
+    ("STATE", "/state"),
+    ("LEARNED", "/learned"),
+    ("DECIDED", "/decided"),
+];
+const ALLOWED: &[(&str, &str)] = &[
+    ("CERTIFICATE", "/certificate"),
+    ("SERIAL", "/serial"),
+    ("NAME", "/name"),
+    ("ADDED", "/added"),
+    ("DEVICE", "/device"),
+];
+const APPLIED: &[(&str, &str)] =
+    &[("KIND", "/kind"), ("NAME", "/name"), ("OUTCOME", "/outcome"), ("NOTES", "/notes")];
+const DONE: &[(&str, &str)] = &[("DONE", "/done"), ("NOTES", "/notes")];
+
+fn ask(client: &Client, command: Command) -> anyhow::Result<Told> {
+    let done = |value| Ok(Told { value, columns: DONE });
+    match command {
+        Command::Onboard(Onboard::Add { cert, serial, name }) => {
+            let cert_pem = fs::read_to_string(&cert)
+                .with_context(|| format!("can't read the certificate {}", cert.display()))?;
+            let value = client
+                .post("/onboarding", &json!({ "cert_pem": cert_pem, "serial": serial, "name": name }))?;
+            Ok(Told { value, columns: ALLOWED })
+        }
+        Command::Onboard(Onboard::List) => Ok(Told { value: client.get("/onboarding")?, columns: ALLOWED }),
+        Command::Apply { file, dry_run } => {
+            Ok(Told { value: apply(client, &file, dry_run)?, columns: APPLIED })
+        }
+        Command::Get(what) => get(client, &what),
+        Command::Describe(what) => describe(client, &what),
+        Command::Delete(DeleteWhat::Vault { name, device }) => {
+            done(client.delete(&path(&["devices", &device, "vaults", &name]))?)
+        }
+        Command::Delete(DeleteWhat::Policy { name }) => done(client.delete(&path(&["policies", &name]))?),
+        Command::Rotate(RotateWhat::Vault { name, device }) => {
+            done(client.post(&path(&["devices", &device, "vaults", &name, "rotate"]), &Value::Null)?)
+        }
+        Command::Recreate(RecreateWhat::Vault { name, device, confirm }) => {
+            if confirm != name {
+                bail!(
+                    "what is in the vault is lost when it is made anew; give its name twice: --confirm {name}"
+                );
+            }
+            done(client.post(&path(&["devices", &device, "vaults", &name, "recreate"]), &Value::Null)?)
+        }
+        Command::Reference(act) => reference(client, &act),
+        Command::Serve(_) | Command::Completions { .. } | Command::Man { .. } => {
+            unreachable!("done before a client is made")
+        }
+    }
+}
+
+/// Joins parts of a path, each with what is not plain written as %XX.
+fn path(parts: &[&str]) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    let write = |byte: u8| if plain(byte) { (byte as char).to_string() } else { format!("%{byte:02X}") };
+    parts.iter().map(|part| format!("/{}", part.bytes().map(write).collect::<String>())).collect()
+}
+
+fn apply(client: &Client, file: &str, dry_run: bool) -> anyhow::Result<Value> {
+    let text = if file == "-" { io::read_to_string(io::stdin()) } else { fs::read_to_string(file) };
+    let text = text.with_context(|| format!("can't read {file}"))?;
+    let told = client
+        .post_text(&format!("/apply?dry_run={dry_run}"), &text)
+        .with_context(|| format!("{file} was not applied"))?;
+    if dry_run {
+        eprintln!("dry run: nothing was changed");
+    }
+    Ok(told)
+}
+
+fn get(client: &Client, what: &GetWhat) -> anyhow::Result<Told> {
+    Ok(match what {
+        GetWhat::Devices => Told { value: client.list("/devices", "name")?, columns: DEVICES },
+        GetWhat::Vaults { device: Some(device) } => {
+            Told { value: client.get(&format!("/vaults?device={}", &path(&[device])[1..]))?, columns: VAULTS }
+        }
+        GetWhat::Vaults { device: None } => Told { value: client.list("/vaults", "vault")?, columns: VAULTS },
+        GetWhat::Policies => Told { value: client.list("/policies", "name")?, columns: POLICIES },
+        GetWhat::References => Told { value: client.list("/references", "id")?, columns: REFERENCES },
+    })
+}
+
+fn describe(client: &Client, what: &DescribeWhat) -> anyhow::Result<Told> {
+    let value = match what {
+        DescribeWhat::Device { name } => client.get(&path(&["devices", name]))?,
+        DescribeWhat::Vault { name, device } => {
+            let all = client.get(&path(&["devices", device]))?;
+            let vaults = all["vaults"].as_array().cloned().unwrap_or_default();
+            let found = vaults
+                .into_iter()
+                .find(|vault| vault["name"] == name.as_str() || vault["id"] == name.as_str());
+            found.with_context(|| format!("device `{device}` has no vault `{name}`; see `evc get vaults`"))?
+        }
+    };
+    Ok(Told { value, columns: &[] })
+}
+
+fn reference(client: &Client, act: &ReferenceAct) -> anyhow::Result<Told> {
+    let value = match act {
+        ReferenceAct::List { device: None } => return get(client, &GetWhat::References),
+        ReferenceAct::List { device: Some(device) } => {
+            let value = client.get(&format!("/references?device={}", &path(&[device])[1..]))?;
+            return Ok(Told { value, columns: REFERENCES });
+        }
+        ReferenceAct::Approve { id } => client.post(&format!("/references/{id}/approve"), &Value::Null)?,
+        ReferenceAct::Reject { id } => client.post(&format!("/references/{id}/reject"), &Value::Null)?,
+        ReferenceAct::Learn { device } => client.post(&path(&["devices", device, "learn"]), &Value::Null)?,
+    };
+    Ok(Told { value, columns: DONE })
+}
+
+fn print(told: &Told, output: Output) -> anyhow::Result<()> {
+    let text = match output {
+        Output::Json => format!("{:#}\n", told.value),
+        Output::Table => table::table(&told.value, told.columns),
+    };
+    match io::stdout().write_all(text.as_bytes()) {
+        // A pager that was left is no failure of ours.
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other.context("can't write the answer"),
+    }
+}
+
+fn man(dir: Option<&std::path::Path>) -> anyhow::Result<()> {
+    match dir {
+        Some(dir) => clap_mangen::generate_to(Args::command(), dir)
+            .with_context(|| format!("can't write into {}", dir.display())),
+        None => {
+            clap_mangen::Man::new(Args::command()).render(&mut io::stdout()).context("can't write the page")
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! `evc serve`: protects memory, brings the controller up, listens, and ends cleanly on SIGTERM and SIGINT.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tracing_subscriber::EnvFilter;
+
+use super::args::Serve;
+use crate::clock::now;
+use crate::custody::protect;
+use crate::http::Listener;
+use crate::service::{Controller, Settings, start};
+
+/// How often ended graces are looked for.
+const HOUSEKEEPING: Duration = Duration::from_secs(15);
+
+/// Runs until it is told to stop.
+pub(super) fn serve(data: &Path, args: &Serve) -> anyhow::Result<()> {
+    log_to_stderr(args.log_json);
+    // Before any key is read.
+    for line in protect().missing {
+        tracing::warn!("{line}");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("can't start")?;
+    runtime.block_on(run(data, args))
+}
+
+fn log_to_stderr(json: bool) {
+    let filter = EnvFilter::try_from_env("EVC_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second subscriber in one process is a test's: the first stays.
+    let _ = if json { builder.json().try_init() } else { builder.try_init() };
+}
+
+async fn run(data: &Path, args: &Serve) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("can't listen for signals")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("can't listen for signals")?;
+    let controller =
+        Arc::new(start(&settings(data, args), now()).await.context("the controller can't start")?);
+    let listener = Listener::bind(args.listen, controller.clone()).await?;
+    announce(data, &listener)?;
+    let (stop, stopped) = watch::channel(false);
+    let serving = tokio::spawn(listener.serve(stopped.clone()));
+    let keeping = tokio::spawn(housekeeping(controller.clone(), stopped));
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping");
+    stop.send_replace(true);
+    let _ = tokio::join!(serving, keeping);
+    controller.store.close().await;
+    Ok(())
+}
+
+fn settings(data: &Path, args: &Serve) -> Settings {
+    let mut names = vec!["127.0.0.1".to_owned(), "localhost".to_owned()];
+    names.extend(
+        args.names.iter().filter(|name| !["127.0.0.1", "localhost"].contains(&name.as_str())).cloned(),
+    );
+    Settings { data: data.to_owned(), names, poll_every_s: args.poll_seconds }
+}
+
+/// One line for who waits for it, and a file for the command line.
+fn announce(data: &Path, listener: &Listener) -> anyhow::Result<()> {
+    let url = format!("https://{}", listener.address());
+    let (file, new) = (data.join("url"), data.join("url.new"));
+    fs::write(&new, format!("{url}\n"))
+        .and_then(|()| fs::rename(&new, &file))
+        .with_context(|| format!("can't write {}", file.display()))?;
+    println!("listening on {url}");
+    std::io::stdout().flush().context("can't say where it listens")
+}
+
+async fn housekeeping(controller: Arc<Controller>, mut stop: watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(HOUSEKEEPING) => {}
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
+        if let Err(error) = controller.end_graces(now()).await {
+            tracing::warn!(%error, "ended graces wait for the next round");
+        }
+    }
+}

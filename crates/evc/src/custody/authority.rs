@@ -1,0 +1,195 @@
+//! The controller's own CA: a root, and leaves for signing, for objects (ECDH) and for TLS, made at first start.
+//! Private keys are rows sealed under the key-encryption key; the root certificate is also a file for the nodes' installer.
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, date_time_ymd,
+};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject as _};
+use wire::sign::FileSigner;
+use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
+use zeroize::Zeroizing;
+
+use super::{CustodyError, Identity, Kek};
+use crate::store::{KeyRow, Tx, UnixSeconds};
+
+/// Years that the root is good for.
+const ROOT_YEARS: i32 = 30;
+/// Years that a leaf is good for.
+const LEAF_YEARS: i32 = 10;
+
+/// The controller's certificates, and the keys that it works with.
+pub struct Authority {
+    /// The root certificate: what nodes are installed with.
+    pub root_pem: String,
+    /// The signing certificate.
+    pub signing_pem: String,
+    /// The payload of `/certs`: signing and ECDH leaves.
+    pub list: Vec<u8>,
+    /// Changes when the list does: SHA-256 of it, in hexadecimal.
+    pub list_hash: String,
+    /// Signs every answer.
+    pub signer: FileSigner,
+    /// The chain that TLS shows: its leaf.
+    pub tls_chain: Vec<CertificateDer<'static>>,
+    /// TLS's private key.
+    pub tls_key: PrivateKeyDer<'static>,
+}
+
+/// Loads the CA, making what is not there yet; the TLS leaf is made anew when it does not name all of `names`.
+///
+/// # Errors
+/// [`CustodyError`]: the controller can't start.
+pub async fn load(
+    tx: &mut dyn Tx,
+    kek: &Kek,
+    names: &[String],
+    now: UnixSeconds,
+) -> Result<Authority, CustodyError> {
+    let root = root(tx, kek, now).await?;
+    let signing = leaf(
+        tx,
+        kek,
+        &root,
+        Leaf { name: "signing", common_name: "EVE Vault controller signing", names: &[] },
+        now,
+    )
+    .await?;
+    let ecdh = leaf(
+        tx,
+        kek,
+        &root,
+        Leaf { name: "ecdh", common_name: "EVE Vault controller objects", names: &[] },
+        now,
+    )
+    .await?;
+    let tls =
+        leaf(tx, kek, &root, Leaf { name: "tls", common_name: "EVE Vault controller", names }, now).await?;
+    let list = wire::certs::encode_list(signing.cert_pem.as_bytes(), &[], &[ecdh.cert_pem.as_bytes()]);
+    let signer =
+        FileSigner::from_der(&signing.key).map_err(|_| CustodyError::Unsealed("key/signing".into()))?;
+    Ok(Authority {
+        root_pem: root.cert_pem,
+        list_hash: hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &list)),
+        list,
+        signer,
+        tls_chain: vec![der(&tls.cert_pem)?],
+        tls_key: PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(tls.key.to_vec())),
+        signing_pem: signing.cert_pem,
+    })
+}
+
+/// An opened row.
+struct Opened {
+    cert_pem: String,
+    key: Zeroizing<Vec<u8>>,
+}
+
+/// What a leaf is for.
+#[derive(Clone, Copy)]
+struct Leaf<'a> {
+    name: &'static str,
+    common_name: &'static str,
+    names: &'a [String],
+}
+
+async fn opened(tx: &mut dyn Tx, kek: &Kek, name: &str) -> Result<Option<Opened>, CustodyError> {
+    let Some(row) = tx.key(name).await? else { return Ok(None) };
+    let key = kek.open(Identity::Key(name), &row.sealed)?;
+    Ok(Some(Opened { cert_pem: row.cert_pem, key }))
+}
+
+async fn keep(
+    tx: &mut dyn Tx,
+    kek: &Kek,
+    name: &str,
+    key: &KeyPair,
+    cert_pem: String,
+) -> Result<Opened, CustodyError> {
+    let key = Zeroizing::new(key.serialize_der());
+    let sealed = kek.seal(Identity::Key(name), &key)?;
+    tx.put_key(&KeyRow { name: name.into(), sealed, cert_pem: cert_pem.clone() }).await?;
+    Ok(Opened { cert_pem, key })
+}
+
+async fn root(tx: &mut dyn Tx, kek: &Kek, now: UnixSeconds) -> Result<Opened, CustodyError> {
+    if let Some(there) = opened(tx, kek, "ca").await? {
+        return Ok(there);
+    }
+    let key = KeyPair::generate()?;
+    let mut params = params("EVE Vault controller root", &[], now, ROOT_YEARS)?;
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    let cert = params.self_signed(&key)?;
+    keep(tx, kek, "ca", &key, cert.pem()).await
+}
+
+async fn leaf(
+    tx: &mut dyn Tx,
+    kek: &Kek,
+    root: &Opened,
+    leaf: Leaf<'_>,
+    now: UnixSeconds,
+) -> Result<Opened, CustodyError> {
+    if let Some(there) = opened(tx, kek, leaf.name).await?
+        && covers(&there.cert_pem, leaf.names)
+    {
+        return Ok(there);
+    }
+    let key = KeyPair::generate()?;
+    let mut params = params(leaf.common_name, leaf.names, now, LEAF_YEARS)?;
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    params.use_authority_key_identifier_extension = true;
+    let issuer_key = KeyPair::try_from(root.key.as_slice())?;
+    let issuer = Issuer::from_ca_cert_der(&der(&root.cert_pem)?, issuer_key)?;
+    let cert = params.signed_by(&key, &issuer)?;
+    keep(tx, kek, leaf.name, &key, cert.pem()).await
+}
+
+fn params(
+    common_name: &str,
+    names: &[String],
+    now: UnixSeconds,
+    years: i32,
+) -> Result<CertificateParams, CustodyError> {
+    let mut params = CertificateParams::new(names.to_vec())?;
+    params.distinguished_name.push(DnType::CommonName, common_name);
+    let (year, month, day) = date(now.saturating_sub(86_400));
+    params.not_before = date_time_ymd(year, month, day);
+    params.not_after = date_time_ymd(year + years, month, day);
+    Ok(params)
+}
+
+/// A date that exists in every year.
+fn date(at: UnixSeconds) -> (i32, u8, u8) {
+    let text = crate::clock::text(at);
+    let part = |range: std::ops::Range<usize>| text.get(range).unwrap_or_default();
+    let day: u8 = part(8..10).parse().unwrap_or(1);
+    (part(0..4).parse().unwrap_or(1970), part(5..7).parse().unwrap_or(1), day.min(28))
+}
+
+fn der(pem: &str) -> Result<CertificateDer<'static>, CustodyError> {
+    CertificateDer::from_pem_slice(pem.as_bytes())
+        .map_err(|_| CustodyError::Making("an own certificate does not read"))
+}
+
+/// Whether a certificate names all these hosts and addresses.
+fn covers(pem: &str, names: &[String]) -> bool {
+    let Ok(der) = der(pem) else { return false };
+    let Ok((_, cert)) = X509Certificate::from_der(&der) else { return false };
+    let Ok(found) = cert.subject_alternative_name() else { return false };
+    let found = found.map(|ext| ext.value.general_names.clone()).unwrap_or_default();
+    names.iter().all(|name| found.iter().any(|general| is(general, name)))
+}
+
+fn is(general: &GeneralName<'_>, name: &str) -> bool {
+    match general {
+        GeneralName::DNSName(dns) => *dns == name,
+        GeneralName::IPAddress(bytes) => match name.parse() {
+            Ok(std::net::IpAddr::V4(ip)) => ip.octets() == *bytes,
+            Ok(std::net::IpAddr::V6(ip)) => ip.octets() == *bytes,
+            Err(_) => false,
+        },
+        _ => false,
+    }
+}

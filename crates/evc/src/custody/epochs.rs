@@ -1,0 +1,122 @@
+//! Controller keys of vaults: made at random, sealed under their period's key, opened only to be sealed to a session.
+
+use vault::decide::Granted;
+use vault::ids::{DeviceId, Epoch, VaultId};
+use vault::secret::ControllerKey;
+use vault::section::{Custody, Release, SealedKey};
+use wire::release::{Purpose, seal};
+
+use super::{CustodyError, Identity, Kek, random};
+use crate::store::{EpochRow, ReleaseRow, Tx, UnixSeconds};
+
+/// The period of a time: its month, like `2026-11`.
+#[must_use]
+pub fn period_of(now: UnixSeconds) -> String {
+    let text = crate::clock::text(now);
+    text.get(..7).unwrap_or(&text).to_owned()
+}
+
+/// Makes the key of one epoch and keeps it, sealed.
+///
+/// # Errors
+/// [`CustodyError`]: nothing is kept.
+pub async fn add_epoch(
+    tx: &mut dyn Tx,
+    kek: &Kek,
+    (device, vault, epoch): (DeviceId, VaultId, Epoch),
+    now: UnixSeconds,
+) -> Result<(), CustodyError> {
+    let period = period_of(now);
+    let period_key = period_key(tx, kek, &period).await?;
+    let key = ControllerKey::init(|bytes| random(bytes))?;
+    let sealed = period_key.seal(Identity::Epoch(device, vault, epoch), key.expose_controller_key())?;
+    tx.add_epoch(&EpochRow { device, vault, epoch, period, sealed, made_at: now }).await?;
+    Ok(())
+}
+
+/// The period's key, made at its first use.
+async fn period_key(tx: &mut dyn Tx, kek: &Kek, period: &str) -> Result<Kek, CustodyError> {
+    let row = Identity::Period(period);
+    if let Some(sealed) = tx.period(period).await? {
+        return Kek::from_bytes(&kek.open(row, &sealed)?)
+            .ok_or_else(|| CustodyError::Unsealed(row.to_string()));
+    }
+    let made = Kek::generate()?;
+    tx.add_period(period, &kek.seal(row, made.expose_kek())?).await?;
+    Ok(made)
+}
+
+/// The keys that a decision granted, sealed to its session: kept once made, so that an unchanged answer seals nothing.
+///
+/// # Errors
+/// [`CustodyError`]: nothing is released.
+pub async fn release(tx: &mut dyn Tx, kek: &Kek, granted: &Granted) -> Result<Release, CustodyError> {
+    let epochs = granted.epochs();
+    let current = sealed(tx, kek, granted, epochs.current()).await?;
+    let last = if epochs.last() == epochs.current() {
+        current.clone()
+    } else {
+        sealed(tx, kek, granted, epochs.last()).await?
+    };
+    Ok(Release::Keys { current, last })
+}
+
+async fn sealed(
+    tx: &mut dyn Tx,
+    kek: &Kek,
+    granted: &Granted,
+    epoch: Epoch,
+) -> Result<SealedKey, CustodyError> {
+    let mut row = row(granted, epoch);
+    if let Some(kept) = tx.release(&row).await? {
+        return Ok(SealedKey { epoch, enc: kept.enc, ciphertext: kept.ciphertext });
+    }
+    let key = open(tx, kek, granted, epoch).await?;
+    let purpose = Purpose { device: granted.device(), vault: granted.vault(), custody: granted.custody() };
+    let sealed = seal(&granted.session(), &purpose, epoch, &key)?;
+    (row.enc, row.ciphertext) = (sealed.enc.clone(), sealed.ciphertext.clone());
+    tx.put_release(&row).await?;
+    Ok(sealed)
+}
+
+fn row(granted: &Granted, epoch: Epoch) -> ReleaseRow {
+    let custody = match granted.custody() {
+        Custody::Tpm => "tpm",
+        Custody::Controller => "controller",
+        Custody::TpmAndController => "tpm+controller",
+    };
+    ReleaseRow {
+        device: granted.device(),
+        vault: granted.vault(),
+        epoch,
+        custody: custody.into(),
+        session: granted.session().0,
+        enc: Vec::new(),
+        ciphertext: Vec::new(),
+    }
+}
+
+/// Opens an epoch's key. The only place, and only for what was granted.
+async fn open(
+    tx: &mut dyn Tx,
+    kek: &Kek,
+    granted: &Granted,
+    epoch: Epoch,
+) -> Result<ControllerKey, CustodyError> {
+    let identity = Identity::Epoch(granted.device(), granted.vault(), epoch);
+    let absent = || CustodyError::Absent(identity.to_string());
+    if !granted.epochs().may_release(epoch) {
+        return Err(absent());
+    }
+    let row = tx.epoch(granted.device(), granted.vault(), epoch).await?.ok_or_else(absent)?;
+    let period = Identity::Period(&row.period);
+    let sealed = tx.period(&row.period).await?.ok_or_else(|| CustodyError::Absent(period.to_string()))?;
+    let unsealed = || CustodyError::Unsealed(identity.to_string());
+    let period_key = Kek::from_bytes(&kek.open(period, &sealed)?).ok_or_else(unsealed)?;
+    let plain = period_key.open(identity, &row.sealed)?;
+    ControllerKey::init(|key| {
+        let plain: &[u8; 32] = plain.as_slice().try_into().map_err(|_| unsealed())?;
+        key.copy_from_slice(plain);
+        Ok(())
+    })
+}

@@ -1,0 +1,189 @@
+//! The key-encryption key: 32 random bytes in a 0600 file, made at first start, and AES-256-GCM under it.
+//! The same type holds a period's key, which seals in the same way.
+
+use std::fmt;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use zeroize::{Zeroize as _, Zeroizing};
+
+use super::{CustodyError, Identity};
+
+/// A key that seals other keys. Boxed, wiped on drop, never printed.
+pub struct Kek(Box<Zeroizing<[u8; 32]>>);
+
+impl fmt::Debug for Kek {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Kek(redacted)")
+    }
+}
+
+/// Fills a buffer from the operating system.
+///
+/// # Errors
+/// [`CustodyError::Making`] when it gives none.
+pub fn random(buffer: &mut [u8]) -> Result<(), CustodyError> {
+    aws_lc_rs::rand::fill(buffer).map_err(|_| CustodyError::Making("no randomness"))
+}
+
+impl Kek {
+    /// A new random one.
+    ///
+    /// # Errors
+    /// [`CustodyError::Making`].
+    pub fn generate() -> Result<Self, CustodyError> {
+        let mut kek = Self(Box::new(Zeroizing::new([0; 32])));
+        random(kek.0.as_mut_slice())?;
+        Ok(kek)
+    }
+
+    /// Reads the file, or makes it when there is none and `first_start` says that no row was ever sealed.
+    ///
+    /// # Errors
+    /// [`CustodyError::KekFile`]: it is absent though rows are sealed under it, readable by others, or not 32 bytes.
+    pub fn from_file(file: &Path, first_start: bool) -> Result<Self, CustodyError> {
+        let told = |why: String| CustodyError::KekFile { file: file.display().to_string(), why };
+        match File::open(file) {
+            Ok(open) => Self::read(open).map_err(told),
+            Err(e) if e.kind() == io::ErrorKind::NotFound && first_start => Self::make(file).map_err(told),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Err(told(
+                "it is gone, and the database is sealed under it; put it back from your backup".into(),
+            )),
+            Err(e) => Err(told(e.to_string())),
+        }
+    }
+
+    fn read(mut file: File) -> Result<Self, String> {
+        let meta = file.metadata().map_err(|e| e.to_string())?;
+        if meta.mode() & 0o077 != 0 {
+            return Err(format!(
+                "others may read it (mode {:o}); run `chmod 600` on it",
+                meta.mode() & 0o777
+            ));
+        }
+        if meta.len() != 32 {
+            return Err(format!("it has {} bytes instead of 32; put it back from your backup", meta.len()));
+        }
+        let mut kek = Self(Box::new(Zeroizing::new([0; 32])));
+        file.read_exact(kek.0.as_mut_slice()).map_err(|e| e.to_string())?;
+        Ok(kek)
+    }
+
+    fn make(file: &Path) -> Result<Self, String> {
+        let kek = Self::generate().map_err(|e| e.to_string())?;
+        write_private(file, kek.expose_kek()).map_err(|e| e.to_string())?;
+        Ok(kek)
+    }
+
+    /// Takes a key that this type sealed.
+    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let mut kek = Self(Box::new(Zeroizing::new([0; 32])));
+        (bytes.len() == 32).then(|| kek.0.copy_from_slice(bytes))?;
+        Some(kek)
+    }
+
+    /// Returns the bytes. `grep expose_kek` lists every reader.
+    pub(super) fn expose_kek(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// Seals `plain` for one row: nonce (12 random bytes) || ciphertext || tag.
+    ///
+    /// # Errors
+    /// [`CustodyError::Making`].
+    pub fn seal(&self, row: Identity<'_>, plain: &[u8]) -> Result<Vec<u8>, CustodyError> {
+        let mut nonce = [0; NONCE_LEN];
+        random(&mut nonce)?;
+        // Room for the tag at once: growing would leave a copy of the plain bytes behind.
+        let mut sealed = Vec::with_capacity(NONCE_LEN + plain.len() + AES_256_GCM.tag_len());
+        sealed.extend_from_slice(plain);
+        let done =
+            self.cipher().seal_in_place_append_tag(Nonce::from(&nonce), Aad::from(row.aad()), &mut sealed);
+        if done.is_err() {
+            sealed.zeroize();
+            return Err(CustodyError::Making("sealing failed"));
+        }
+        sealed.splice(0..0, nonce);
+        Ok(sealed)
+    }
+
+    /// Opens what [`Self::seal`] made for the same row.
+    ///
+    /// # Errors
+    /// [`CustodyError::Unsealed`].
+    pub fn open(&self, row: Identity<'_>, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, CustodyError> {
+        let unsealed = || CustodyError::Unsealed(row.to_string());
+        let (nonce, rest) = sealed.split_at_checked(NONCE_LEN).ok_or_else(unsealed)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| unsealed())?;
+        let mut plain = Zeroizing::new(rest.to_vec());
+        let length = self
+            .cipher()
+            .open_in_place(nonce, Aad::from(row.aad()), &mut plain)
+            .map_err(|_| unsealed())?
+            .len();
+        plain.truncate(length);
+        Ok(plain)
+    }
+
+    fn cipher(&self) -> LessSafeKey {
+        let key = UnboundKey::new(&AES_256_GCM, self.expose_kek()).expect("32 bytes are an AES-256 key");
+        LessSafeKey::new(key)
+    }
+}
+
+/// Writes a file that only its owner reads, durably, and never over another.
+pub(crate) fn write_private(file: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut open = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
+    open.write_all(bytes)?;
+    open.sync_all()?;
+    File::open(file.parent().unwrap_or(Path::new(".")))?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_row_opens_only_as_itself_and_only_whole() {
+        let kek = Kek::generate().expect("randomness");
+        let sealed = kek.seal(Identity::Period("2026-11"), b"secret").expect("sealed");
+        assert_eq!(*kek.open(Identity::Period("2026-11"), &sealed).expect("opens"), b"secret");
+        assert!(kek.open(Identity::Period("2026-12"), &sealed).is_err(), "another row's name");
+        assert!(kek.open(Identity::Key("2026-11"), &sealed).is_err(), "another kind of row");
+        assert!(
+            Kek::generate().expect("randomness").open(Identity::Period("2026-11"), &sealed).is_err(),
+            "another key"
+        );
+        for cut in 0..sealed.len() {
+            assert!(kek.open(Identity::Period("2026-11"), &sealed[..cut]).is_err(), "cut at {cut}");
+        }
+        for at in 0..sealed.len() {
+            let mut changed = sealed.clone();
+            changed[at] ^= 1;
+            assert!(kek.open(Identity::Period("2026-11"), &changed).is_err(), "changed at {at}");
+        }
+    }
+
+    #[test]
+    fn the_file_is_made_private_once_and_never_again_silently() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let file = dir.path().join("kek");
+        let made = Kek::from_file(&file, true).expect("made");
+        assert_eq!(std::fs::metadata(&file).expect("there").permissions().mode() & 0o777, 0o600);
+        assert_eq!(Kek::from_file(&file, false).expect("read").expose_kek(), made.expose_kek());
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).expect("chmod");
+        assert!(Kek::from_file(&file, false).expect_err("open to others").to_string().contains("chmod 600"));
+        std::fs::remove_file(&file).expect("removed");
+        assert!(Kek::from_file(&file, false).expect_err("gone").to_string().contains("put it back"));
+    }
+
+    #[test]
+    fn nothing_of_a_key_is_printed() {
+        assert_eq!(format!("{:?}", Kek::generate().expect("randomness")), "Kek(redacted)");
+    }
+}

@@ -1,0 +1,105 @@
+//! EVE's device API v2, under `/api/v2/edgedevice`: paths, methods and codes as EVE calls them.
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+use wire::attest::AttestRequest;
+use wire::config::ConfigRequest;
+use wire::envelope::DeviceEnvelope;
+use wire::info::Info;
+use wire::register::{UuidResponse, decode_uuid_request};
+
+use super::App;
+use super::envelope::{open, open_own, sealed};
+use crate::clock::now;
+use crate::service::Refusal;
+use crate::service::register::Registered;
+
+type Answer = Result<Response, Refusal>;
+
+/// The routes.
+pub(super) fn routes() -> Router<App> {
+    Router::new()
+        .route("/ping", get(|| async { StatusCode::OK }))
+        .route("/certs", get(certs).post(certs))
+        .route("/register", post(register))
+        .route("/uuid", post(uuid))
+        .route("/config", post(config_by_signature))
+        .route("/id/{uuid}/config", post(config))
+        .route("/id/{uuid}/attest", post(attest))
+        .route("/id/{uuid}/info", post(info))
+        .route("/id/{uuid}/metrics", post(dropped))
+        .route("/id/{uuid}/newlogs", post(dropped))
+        .route("/id/{uuid}/logs", post(dropped))
+        .route("/id/{uuid}/flowlog", post(dropped))
+        .route("/id/{uuid}/hardwarehealth", post(dropped))
+        .route("/id/{uuid}/apps/instanceid/{app}/newlogs", post(dropped_of_app))
+}
+
+async fn certs(State(app): State<App>) -> Answer {
+    sealed(&app, StatusCode::OK, &app.authority.list)
+}
+
+async fn register(State(app): State<App>, body: Bytes) -> Answer {
+    let envelope = DeviceEnvelope::parse(&body).map_err(|e| Refusal::message(&e))?;
+    Ok(match app.register(envelope, now()).await? {
+        Registered::New => StatusCode::CREATED.into_response(),
+        Registered::Again => StatusCode::OK.into_response(),
+    })
+}
+
+async fn uuid(State(app): State<App>, body: Bytes) -> Answer {
+    let (device, payload) = open(&app, &body).await?;
+    decode_uuid_request(&payload).map_err(|e| Refusal::message(&e))?;
+    let answer = UuidResponse { device: device.id, manufacturer: String::new(), product_name: String::new() };
+    sealed(&app, StatusCode::OK, &answer.encode())
+}
+
+async fn config(State(app): State<App>, Path(uuid): Path<String>, body: Bytes) -> Answer {
+    let (device, payload) = open_own(&app, &uuid, &body).await?;
+    answer_config(&app, device.id, &payload).await
+}
+
+async fn config_by_signature(State(app): State<App>, body: Bytes) -> Answer {
+    let (device, payload) = open(&app, &body).await?;
+    answer_config(&app, device.id, &payload).await
+}
+
+async fn answer_config(app: &App, device: vault::ids::DeviceId, payload: &[u8]) -> Answer {
+    let ask = ConfigRequest::decode(payload).map_err(|e| Refusal::message(&e))?;
+    match app.config(device, &ask, now()).await? {
+        Some(answer) => sealed(app, StatusCode::OK, &answer.encode()),
+        None => Ok(StatusCode::NOT_MODIFIED.into_response()),
+    }
+}
+
+async fn attest(State(app): State<App>, Path(uuid): Path<String>, body: Bytes) -> Answer {
+    let (device, payload) = open_own(&app, &uuid, &body).await?;
+    let request = AttestRequest::decode(&payload).map_err(|e| Refusal::message(&e))?;
+    let answer = app.attest(device, request, now()).await?;
+    sealed(&app, StatusCode::CREATED, &answer.encode())
+}
+
+async fn info(State(app): State<App>, Path(uuid): Path<String>, body: Bytes) -> Answer {
+    let (device, payload) = open_own(&app, &uuid, &body).await?;
+    let info = Info::decode(&payload).map_err(|e| Refusal::message(&e))?;
+    app.info(device, info, now()).await?;
+    Ok(StatusCode::CREATED.into_response())
+}
+
+/// Metrics and logs are taken, so that the device does not keep them for ever, and not kept.
+async fn dropped(State(app): State<App>, Path(uuid): Path<String>, body: Bytes) -> Answer {
+    open_own(&app, &uuid, &body).await?;
+    Ok(StatusCode::CREATED.into_response())
+}
+
+async fn dropped_of_app(
+    State(app): State<App>,
+    Path((uuid, _)): Path<(String, String)>,
+    body: Bytes,
+) -> Answer {
+    dropped(State(app), Path(uuid), body).await
+}

@@ -1,0 +1,53 @@
+//! The door for devices: an envelope is opened by the key of the device that is registered under its sender,
+//! and a device reaches only what lies under its own UUID.
+
+use axum::body::Bytes;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use vault::ids::DeviceId;
+use wire::Certificate;
+use wire::envelope::{DeviceEnvelope, EnvelopeError, seal_from_controller};
+
+use crate::service::{Controller, Refusal};
+use crate::store::DeviceRow;
+
+/// EVE's content type.
+const PROTO: &str = "application/x-proto-binary";
+
+/// Who signed the body, and what.
+pub(super) async fn open(controller: &Controller, body: &Bytes) -> Result<(DeviceRow, Vec<u8>), Refusal> {
+    let envelope = DeviceEnvelope::parse(body).map_err(|e| Refusal::message(&e))?;
+    let known = controller.store.read().await?.device_by_cert(&envelope.sender().0).await?;
+    let device = known.ok_or(Refusal::Unauthorized("no device is registered with this certificate"))?;
+    let certificate = Certificate::from_der(&device.cert_der)
+        .map_err(|_| Refusal::Internal("a stored certificate does not read"))?;
+    let payload = envelope.verify(&certificate).map_err(|e| match e {
+        EnvelopeError::BadSignature => Refusal::Unauthorized("the signature does not verify"),
+        other => Refusal::message(&other),
+    })?;
+    Ok((device, payload))
+}
+
+/// As [`open`], for a path that names a device.
+pub(super) async fn open_own(
+    controller: &Controller,
+    path: &str,
+    body: &Bytes,
+) -> Result<(DeviceRow, Vec<u8>), Refusal> {
+    let (device, payload) = open(controller, body).await?;
+    if path.parse::<DeviceId>().ok() == Some(device.id) {
+        return Ok((device, payload));
+    }
+    Err(Refusal::Forbidden {
+        problem: "the UUID in the path is not this device's".into(),
+        advice: "ask `/uuid` who you are".into(),
+    })
+}
+
+/// Signs an answer.
+pub(super) fn sealed(controller: &Controller, code: StatusCode, payload: &[u8]) -> Result<Response, Refusal> {
+    let authority = &controller.authority;
+    let envelope = seal_from_controller(payload, authority.signing_pem.as_bytes(), &authority.signer)
+        .map_err(|_| Refusal::Internal("the answer could not be signed"))?;
+    Ok((code, [(header::CONTENT_TYPE, PROTO)], envelope).into_response())
+}

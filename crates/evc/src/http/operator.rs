@@ -1,0 +1,173 @@
+//! The operator's API, under `/api/v1`: JSON, a bearer token on every request, errors as `{error, advice}`.
+
+use axum::extract::{Path, Query, Request, State};
+use axum::http::header::AUTHORIZATION;
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
+use axum::routing::{delete, get, post};
+use axum::{Json, Router};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use vault::ids::{DeviceId, Name, VaultId};
+
+use super::App;
+use crate::clock::now;
+use crate::service::onboarding::Allowance;
+use crate::service::operate::Done;
+use crate::service::references::Reference;
+use crate::service::show::{DeviceView, VaultView};
+use crate::service::{Refusal, apply::Applied, token_hash};
+use crate::store::{Page, ReferenceState};
+
+type Told<T> = Result<Json<T>, Refusal>;
+
+/// Most rows of one answer.
+const MOST: u32 = 1000;
+
+/// The routes, behind the token.
+pub(super) fn routes(app: App) -> Router<App> {
+    Router::new()
+        .route("/onboarding", get(allowances).post(allow))
+        .route("/apply", post(apply))
+        .route("/devices", get(devices))
+        .route("/devices/{device}", get(device))
+        .route("/devices/{device}/learn", post(learn))
+        .route("/devices/{device}/vaults/{vault}", delete(delete_vault))
+        .route("/devices/{device}/vaults/{vault}/rotate", post(rotate))
+        .route("/devices/{device}/vaults/{vault}/recreate", post(recreate))
+        .route("/vaults", get(vaults))
+        .route("/policies", get(policies))
+        .route("/policies/{policy}", delete(delete_policy))
+        .route("/references", get(references))
+        .route("/references/{id}/approve", post(approve))
+        .route("/references/{id}/reject", post(reject))
+        .fallback(|| async { unknown() })
+        .layer(from_fn_with_state(app, authorized))
+}
+
+fn unknown() -> Refusal {
+    Refusal::NotFound { what: "this path".into(), advice: "see the reference of the operator's API".into() }
+}
+
+/// The token is looked up by its hash: nothing of it is compared byte by byte.
+async fn authorized(State(app): State<App>, request: Request, next: Next) -> Result<Response, Refusal> {
+    let told = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let token = told.and_then(|value| value.strip_prefix("Bearer "));
+    let token = token.filter(|token| token.len() <= 256).ok_or(Refusal::Unauthorized("no token"))?;
+    let owner = app.store.read().await?.token(&token_hash(token)).await?;
+    owner.ok_or(Refusal::Unauthorized("this token is not known"))?;
+    Ok(next.run(request).await)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Allow {
+    cert_pem: String,
+    serial: String,
+    name: Option<String>,
+}
+
+async fn allow(State(app): State<App>, body: axum::body::Bytes) -> Told<Allowance> {
+    let ask: Allow = serde_json::from_slice(&body)
+        .map_err(|e| Refusal::bad(e.to_string(), "send {cert_pem, serial, name?}"))?;
+    let name = ask.name.map(named).transpose()?;
+    app.allow(&ask.cert_pem, &ask.serial, name, now()).await.map(Json)
+}
+
+async fn allowances(State(app): State<App>) -> Told<Vec<Allowance>> {
+    app.allowances().await.map(Json)
+}
+
+#[derive(Deserialize)]
+struct Apply {
+    #[serde(default)]
+    dry_run: bool,
+}
+
+async fn apply(State(app): State<App>, Query(how): Query<Apply>, text: String) -> Told<Vec<Applied>> {
+    app.apply(&text, how.dry_run, now()).await.map(Json)
+}
+
+#[derive(Deserialize)]
+struct List {
+    #[serde(default)]
+    after: String,
+    limit: Option<u32>,
+    device: Option<String>,
+}
+
+impl List {
+    fn limit(&self) -> u32 {
+        self.limit.unwrap_or(MOST).min(MOST)
+    }
+    fn page(&self) -> Page {
+        Page { after: self.after.clone(), limit: self.limit() }
+    }
+}
+
+async fn devices(State(app): State<App>, Query(list): Query<List>) -> Told<Vec<DeviceView>> {
+    app.show_devices(&list.page()).await.map(Json)
+}
+
+async fn device(State(app): State<App>, Path(which): Path<String>) -> Told<Value> {
+    let (device, vaults) = app.show_device(&which, now()).await?;
+    Ok(Json(json!({ "device": device, "vaults": vaults })))
+}
+
+/// `after` is `DEVICE/VAULT`, two UUIDs.
+async fn vaults(State(app): State<App>, Query(list): Query<List>) -> Told<Vec<VaultView>> {
+    if let Some(device) = &list.device {
+        return Ok(Json(app.show_device(device, now()).await?.1));
+    }
+    let after = list
+        .after
+        .split_once('/')
+        .map(|(device, vault)| (device.parse::<DeviceId>(), vault.parse::<VaultId>()));
+    let after = match after {
+        None => None,
+        Some((Ok(device), Ok(vault))) => Some((device, vault)),
+        Some(_) => return Err(Refusal::bad("`after` is not DEVICE/VAULT", "give two UUIDs")),
+    };
+    app.show_vaults(after, list.limit()).await.map(Json)
+}
+
+async fn policies(State(app): State<App>, Query(list): Query<List>) -> Told<Vec<Value>> {
+    app.show_policies(&list.page()).await.map(Json)
+}
+
+async fn references(State(app): State<App>, Query(list): Query<List>) -> Told<Vec<Reference>> {
+    let after = list.after.parse().unwrap_or(0);
+    app.references(list.device.as_deref(), after, list.limit()).await.map(Json)
+}
+
+async fn approve(State(app): State<App>, Path(id): Path<i64>) -> Told<Done> {
+    app.judge_reference(id, ReferenceState::Approved, now()).await.map(Json)
+}
+
+async fn reject(State(app): State<App>, Path(id): Path<i64>) -> Told<Done> {
+    app.judge_reference(id, ReferenceState::Rejected, now()).await.map(Json)
+}
+
+async fn learn(State(app): State<App>, Path(device): Path<String>) -> Told<Done> {
+    app.learn_again(&device).await.map(Json)
+}
+
+fn named(text: String) -> Result<Name, Refusal> {
+    Name::try_from(text).map_err(|e| Refusal::bad("not a name", e.to_string()))
+}
+
+async fn delete_vault(State(app): State<App>, Path((device, vault)): Path<(String, String)>) -> Told<Done> {
+    app.delete_vault(&device, &named(vault)?, now()).await.map(Json)
+}
+
+async fn rotate(State(app): State<App>, Path((device, vault)): Path<(String, String)>) -> Told<Done> {
+    app.rotate(&device, &named(vault)?, now()).await.map(Json)
+}
+
+async fn recreate(State(app): State<App>, Path((device, vault)): Path<(String, String)>) -> Told<Done> {
+    app.recreate(&device, &named(vault)?).await.map(Json)
+}
+
+async fn delete_policy(State(app): State<App>, Path(policy): Path<String>) -> Told<Done> {
+    app.delete_policy(&named(policy)?).await.map(Json)
+}

@@ -1,0 +1,10 @@
+//! The controller: device API, operator API and the operator's command line over one store.
+//! Wire words are EVE API v2's and the `wire` crate's; decisions are `vault::decide`'s; this crate is the shell around them.
+//! Nothing of worth lives in memory: a restart, or another replica, goes on where this one stopped.
+
+pub mod cli;
+pub mod clock;
+pub mod custody;
+pub mod http;
+pub mod service;
+pub mod store;

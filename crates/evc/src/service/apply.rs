@@ -1,0 +1,224 @@
+//! `evc apply`: policies and vaults from the operator's file become so, all of them or none. Repeating changes nothing.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+use vault::ids::VaultId;
+use vault::policy::{Check, Document, Located, VaultPolicy, VaultSpec, read};
+
+use super::defaults::{add_vault, new_vault};
+use super::{Controller, Refusal, find_device};
+use crate::store::{DeviceRow, PolicyRow, Tpm, Tx, UnixSeconds, VaultRow, VaultStanding};
+
+/// What became of a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// It was not there.
+    Created,
+    /// It was there and is as written already.
+    Unchanged,
+    /// It was there and was brought to what is written.
+    Changed,
+}
+
+/// One document and what became of it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Applied {
+    /// `policy` or `vault`.
+    pub kind: String,
+    /// Its name; a vault's with its device.
+    pub name: String,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// What the operator should know.
+    pub notes: Vec<String>,
+}
+
+impl Controller {
+    /// Applies a file. With `dry_run` everything is checked and nothing kept.
+    ///
+    /// # Errors
+    /// [`Refusal`]: the first thing wrong, with its place; nothing of the file was applied.
+    pub async fn apply(&self, text: &str, dry_run: bool, now: UnixSeconds) -> Result<Vec<Applied>, Refusal> {
+        let documents = read(text).map_err(|e| {
+            let place = format!("line {}, column {}: {}", e.line, e.column, e.problem);
+            Refusal::bad(if e.line == 0 { e.problem } else { place }, e.advice)
+        })?;
+        let mut tx = self.store.write().await?;
+        let mut applied = Vec::new();
+        // Policies first, wherever they stand in the file: vaults name them.
+        for located in &documents {
+            if let Document::Policy(policy) = &located.document {
+                applied.push(put_policy(&mut *tx, policy, now).await?);
+            }
+        }
+        for located in &documents {
+            if let Document::Vault(spec) = &located.document {
+                applied.push(self.put_vault(&mut *tx, spec, located, now).await?);
+            }
+        }
+        if !dry_run {
+            tx.commit().await?;
+        }
+        Ok(applied)
+    }
+
+    async fn put_vault(
+        &self,
+        tx: &mut dyn Tx,
+        spec: &VaultSpec,
+        at: &Located,
+        now: UnixSeconds,
+    ) -> Result<Applied, Refusal> {
+        let device = find_device(tx, &spec.device).await.map_err(|e| placed(e, at))?;
+        let policy = named_policy(tx, spec).await.map_err(|e| placed(e, at))?;
+        let notes = fits(&device, &policy).map_err(|e| placed(e, at))?;
+        let outcome = match existing(tx, &device, spec).await? {
+            None => self.create(tx, &device, spec, now).await.map_err(|e| placed(e, at))?,
+            Some(row) => change(tx, row, spec, &policy).await.map_err(|e| placed(e, at))?,
+        };
+        Ok(Applied {
+            kind: "vault".into(),
+            name: format!("{} on {}", spec.name, device.name),
+            outcome,
+            notes,
+        })
+    }
+
+    async fn create(
+        &self,
+        tx: &mut dyn Tx,
+        device: &DeviceRow,
+        spec: &VaultSpec,
+        now: UnixSeconds,
+    ) -> Result<Outcome, Refusal> {
+        let there = tx.vaults(device.id).await?.len();
+        if there + 1 >= vault::section::MAX_VAULTS {
+            return Err(Refusal::conflict("a device has at most 1024 vaults", "delete one first"));
+        }
+        let id = spec.default_vault().unwrap_or_else(|| VaultId(Uuid::new_v4()));
+        add_vault(tx, &self.kek, new_vault(device.id, id, spec.name.clone(), Some(spec.policy.clone()), now))
+            .await?;
+        Ok(Outcome::Created)
+    }
+}
+
+/// Puts the document's place before what is wrong with it.
+fn placed(refusal: Refusal, at: &Located) -> Refusal {
+    match refusal {
+        Refusal::Bad { .. } | Refusal::NotFound { .. } | Refusal::Conflict { .. } => {
+            let advice = super::Advice::advice(&refusal);
+            Refusal::bad(format!("line {}, column {}: {refusal}", at.line, at.column), advice)
+        }
+        other => other,
+    }
+}
+
+async fn put_policy(tx: &mut dyn Tx, policy: &VaultPolicy, now: UnixSeconds) -> Result<Applied, Refusal> {
+    let canonical = policy.to_canonical();
+    let there = tx.policy(policy.name.as_str()).await?;
+    let outcome = match &there {
+        None => Outcome::Created,
+        Some(row) if row.canonical == canonical => Outcome::Unchanged,
+        Some(row) => {
+            encryption_stays(tx, row, policy).await?;
+            Outcome::Changed
+        }
+    };
+    if outcome != Outcome::Unchanged {
+        tx.put_policy(&PolicyRow { name: policy.name.clone(), canonical, changed_at: now }).await?;
+    }
+    Ok(Applied { kind: "policy".into(), name: policy.name.to_string(), outcome, notes: notes_on(policy) })
+}
+
+/// The kernel fixes a vault's modes when it is made.
+async fn encryption_stays(tx: &mut dyn Tx, row: &PolicyRow, policy: &VaultPolicy) -> Result<(), Refusal> {
+    let before = VaultPolicy::from_canonical(&row.canonical)
+        .map_err(|_| Refusal::Internal("a stored policy does not read"))?;
+    if before.node.encryption == policy.node.encryption
+        || tx.vault_with_policy(policy.name.as_str()).await?.is_none()
+    {
+        return Ok(());
+    }
+    Err(Refusal::conflict(
+        format!("policy `{}` has vaults, and the encryption of a vault can't be changed", policy.name),
+        "write a new policy and make new vaults under it",
+    ))
+}
+
+async fn named_policy(tx: &mut dyn Tx, spec: &VaultSpec) -> Result<VaultPolicy, Refusal> {
+    let unknown = || Refusal::NotFound {
+        what: format!("policy `{}`", spec.policy),
+        advice: "put a `kind: VaultPolicy` document of that name into the file".into(),
+    };
+    let row = tx.policy(spec.policy.as_str()).await?.ok_or_else(unknown)?;
+    VaultPolicy::from_canonical(&row.canonical)
+        .map_err(|_| Refusal::Internal("a stored policy does not read"))
+}
+
+/// Whether the policy can ever be met on this device.
+fn fits(device: &DeviceRow, policy: &VaultPolicy) -> Result<Vec<String>, Refusal> {
+    let impossible = |what: &str| {
+        Refusal::conflict(
+            format!("policy `{}` {what}, and device `{}` has no TPM", policy.name, device.name),
+            "use a policy with `custody: controller` and no `require: [pcrs]` for this device",
+        )
+    };
+    match device.tpm {
+        Tpm::Absent if policy.node.custody.needs_tpm() => Err(impossible("asks for a TPM")),
+        Tpm::Absent if policy.attest.require.contains(&Check::Pcrs) => {
+            Err(impossible("requires measured PCRs"))
+        }
+        Tpm::Unknown => Ok(vec!["it is not known yet whether this device has a TPM".into()]),
+        Tpm::Absent | Tpm::Present => Ok(Vec::new()),
+    }
+}
+
+fn notes_on(policy: &VaultPolicy) -> Vec<String> {
+    let mut notes = Vec::new();
+    if policy.node.seal == vault::section::Seal::Pcrs {
+        notes.push("not escrowed: after an update of firmware or system the vault will not open".into());
+    }
+    if policy.node.custody.needs_controller() && policy.attest.require.is_empty() {
+        notes.push("nothing is required of the evidence but its identity and session".into());
+    }
+    notes
+}
+
+async fn existing(
+    tx: &mut dyn Tx,
+    device: &DeviceRow,
+    spec: &VaultSpec,
+) -> Result<Option<VaultRow>, Refusal> {
+    match spec.default_vault() {
+        Some(id) => Ok(tx.vault(device.id, id).await?),
+        None => Ok(tx.vault_by_name(device.id, &spec.name).await?),
+    }
+}
+
+/// Brings a vault to what is written; one that is being removed is kept again.
+async fn change(
+    tx: &mut dyn Tx,
+    mut row: VaultRow,
+    spec: &VaultSpec,
+    policy: &VaultPolicy,
+) -> Result<Outcome, Refusal> {
+    let same = row.policy.as_ref() == Some(&spec.policy) && row.standing == VaultStanding::Active;
+    if same {
+        return Ok(Outcome::Unchanged);
+    }
+    if let Some(name) = &row.policy {
+        let before = super::view::policy_of_name(tx, name, &mut HashMap::new()).await?;
+        if before.node.encryption != policy.node.encryption {
+            return Err(Refusal::conflict(
+                "the encryption of a vault can't be changed",
+                "make a new vault and copy the data",
+            ));
+        }
+    }
+    (row.policy, row.standing, row.delete_at) = (Some(spec.policy.clone()), VaultStanding::Active, None);
+    tx.put_vault(&row).await?;
+    Ok(Outcome::Changed)
+}

@@ -1,0 +1,220 @@
+//! What a device posts to `/attest`: its certificates, pinned at first sight; a wish for a nonce; evidence; keys for escrow.
+
+use wire::attest::{
+    AttestRequest, AttestResponse, DeviceCert, DeviceCertKind, Quote, QuoteAnswer, QuoteCode, StoreKeysCode,
+    Verdict,
+};
+
+use super::defaults::add_default_vaults;
+use super::evidence::{Record, Refused, Shown, judge, reference_of};
+use super::{Controller, Refusal};
+use crate::store::{CertRow, DeviceRow, ReferenceRow, ReferenceState, StandingRow, Tpm, Tx, UnixSeconds};
+
+/// `ZCertType` of the attestation key's certificate.
+pub(super) const ATTESTATION_CERT: i32 = 11;
+
+impl Controller {
+    /// Answers a post to `/attest`.
+    ///
+    /// # Errors
+    /// [`Refusal`]: a pinned certificate was to be changed, or the controller failed.
+    pub async fn attest(
+        &self,
+        device: DeviceRow,
+        request: AttestRequest,
+        now: UnixSeconds,
+    ) -> Result<AttestResponse, Refusal> {
+        match request {
+            AttestRequest::Certs(certs) => self.pin(device, certs, now).await,
+            AttestRequest::Nonce => self.nonce(device, now).await,
+            AttestRequest::Quote(quote) => {
+                self.evidence(device, *quote, now).await.map(AttestResponse::Quote)
+            }
+            // Not kept, so never acknowledged: a device that believes its key is in escrow gives up other copies.
+            AttestRequest::StoreKeys(_) => Ok(AttestResponse::StoreKeys(StoreKeysCode::Invalid)),
+        }
+    }
+
+    async fn pin(
+        &self,
+        device: DeviceRow,
+        certs: Vec<DeviceCert>,
+        now: UnixSeconds,
+    ) -> Result<AttestResponse, Refusal> {
+        let mut tx = self.store.write().await?;
+        let mut device = tx.device(device.id).await?.ok_or(Refusal::Internal("a device vanished"))?;
+        let pinned = tx.certs(device.id).await?;
+        for cert in certs {
+            let row = cert_row(&device, &cert, now);
+            match pinned.iter().find(|there| there.kind == row.kind) {
+                None => tx.add_cert(&row).await?,
+                Some(there) if there.pem == row.pem && there.public == row.public => {}
+                Some(_) => return Err(changed(row.kind)),
+            }
+            // An attestation key with its public area is a TPM's: from now on the device quotes, always.
+            if row.kind == ATTESTATION_CERT && row.public.is_some() {
+                device.tpm = Tpm::Present;
+            }
+        }
+        tx.update_device(&device).await?;
+        tx.commit().await?;
+        Ok(AttestResponse::Certs)
+    }
+
+    async fn nonce(&self, device: DeviceRow, now: UnixSeconds) -> Result<AttestResponse, Refusal> {
+        let mut tx = self.store.write().await?;
+        let nonce = super::config::nonce(&mut *tx, device.id, now).await?;
+        tx.commit().await?;
+        Ok(AttestResponse::Nonce(nonce.to_vec()))
+    }
+
+    /// Takes evidence. Its nonce is spent whatever becomes of it.
+    async fn evidence(
+        &self,
+        device: DeviceRow,
+        quote: Quote,
+        now: UnixSeconds,
+    ) -> Result<QuoteAnswer, Refusal> {
+        let Some(nonce) = quote.binding.as_ref().map(|binding| binding.nonce) else {
+            // Stock EVE wipes a locked vault when it is told of success without a key: so it is never told.
+            return Ok(refused(
+                QuoteCode::QuoteFailed,
+                "this controller appraises only evidence that is bound to a session",
+            ));
+        };
+        let mut tx = self.store.write().await?;
+        if !tx.take_nonce(&nonce, device.id, now).await? {
+            return Ok(refused(
+                QuoteCode::NonceMismatch,
+                "the nonce is not one of this device's, was used, or is out of date",
+            ));
+        }
+        let device = tx.device(device.id).await?.ok_or(Refusal::Internal("a device vanished"))?;
+        let answer = match fresh(&mut *tx, &device, quote).await? {
+            Ok((record, shown)) => self.take(&mut *tx, device, &record, &shown, now).await?,
+            Err(why) => {
+                note(&mut *tx, device, Err(&why), now).await?;
+                refused(why.code, why.coarse)
+            }
+        };
+        tx.commit().await?;
+        Ok(answer)
+    }
+
+    async fn take(
+        &self,
+        tx: &mut dyn Tx,
+        mut device: DeviceRow,
+        record: &Record,
+        shown: &Shown,
+        now: UnixSeconds,
+    ) -> Result<QuoteAnswer, Refusal> {
+        let session = record.session().0;
+        tx.put_standing(&StandingRow {
+            device: device.id,
+            session,
+            at: now,
+            renew: false,
+            record: record.to_json(),
+        })
+        .await?;
+        if matches!(shown, Shown::DeviceSigned(_)) && device.tpm == Tpm::Unknown {
+            device.tpm = Tpm::Absent;
+            add_default_vaults(tx, &self.kek, device.id, now).await?;
+        }
+        if device.learn
+            && let Some(pcrs) = reference_of(record, shown)
+        {
+            learn(tx, &mut device, pcrs, now).await?;
+        }
+        note(tx, device, Ok(shown), now).await?;
+        Ok(QuoteAnswer {
+            code: QuoteCode::Success,
+            integrity_token: Vec::new(),
+            keys: Vec::new(),
+            verdict: Some(Verdict::Accepted),
+        })
+    }
+}
+
+/// Judges what came in against what stood until now.
+async fn fresh(
+    tx: &mut dyn Tx,
+    device: &DeviceRow,
+    quote: Quote,
+) -> Result<Result<(Record, Shown), Refused>, Refusal> {
+    let certs = tx.certs(device.id).await?;
+    let references = tx.references_of(device.id).await?;
+    let before = match tx.standing(device.id).await? {
+        None => None,
+        Some(row) => Some(
+            Record::from_json(&row.record)
+                .map_err(|_| Refusal::Internal("a stored standing does not read"))?,
+        ),
+    };
+    let judged = Record::of(quote, before.as_ref());
+    Ok(judged.and_then(|record| judge(&record, device, &certs, &references).map(|shown| (record, shown))))
+}
+
+fn cert_row(device: &DeviceRow, cert: &DeviceCert, now: UnixSeconds) -> CertRow {
+    let kind = match cert.kind {
+        DeviceCertKind::Onboarding => 10,
+        DeviceCertKind::Attestation => ATTESTATION_CERT,
+        DeviceCertKind::Endorsement => 12,
+        DeviceCertKind::Ecdh => 13,
+    };
+    CertRow { device: device.id, kind, pem: cert.pem.clone(), public: cert.tpm_public.clone(), added_at: now }
+}
+
+fn changed(kind: i32) -> Refusal {
+    Refusal::Forbidden {
+        problem: format!("another certificate of type {kind} is pinned for this device"),
+        advice: "if its TPM or board was changed, register it as a new device".into(),
+    }
+}
+
+fn refused(code: QuoteCode, why: &str) -> QuoteAnswer {
+    QuoteAnswer {
+        code,
+        integrity_token: Vec::new(),
+        keys: Vec::new(),
+        verdict: Some(Verdict::Refused(why.to_owned())),
+    }
+}
+
+/// A first good quote is learned as a reference value that an operator has yet to approve.
+async fn learn(
+    tx: &mut dyn Tx,
+    device: &mut DeviceRow,
+    pcrs: String,
+    now: UnixSeconds,
+) -> Result<(), Refusal> {
+    let row = ReferenceRow {
+        id: 0,
+        device: device.id,
+        pcrs,
+        state: ReferenceState::Pending,
+        learned_at: now,
+        decided_at: None,
+    };
+    let id = tx.add_reference(&row).await?;
+    device.learn = false;
+    tracing::info!(device = %device.id, reference = id, "reference value learned, waits for approval");
+    Ok(())
+}
+
+/// Keeps how the last evidence fared, for the operator.
+async fn note(
+    tx: &mut dyn Tx,
+    mut device: DeviceRow,
+    fared: Result<&Shown, &Refused>,
+    now: UnixSeconds,
+) -> Result<(), Refusal> {
+    let verdict = super::evidence::Fared::of(fared, now);
+    if let Err(why) = fared {
+        tracing::warn!(device = %device.id, reason = %why.full, "evidence refused");
+    }
+    device.verdict = Some(verdict.to_json());
+    device.last_seen = Some(now);
+    Ok(tx.update_device(&device).await?)
+}

@@ -1,0 +1,183 @@
+//! A device's poll: its configuration, with the vault section when its session has given good evidence, else a challenge in
+//! its place (AC-1, AC-2). Decision, version, nonce and released keys are one transaction: an error in its middle releases nothing.
+
+use ::attest::SessionKey;
+use aws_lc_rs::digest::{SHA256, digest};
+use vault::decide::{Challenge as Needed, Ruling};
+use vault::ids::DeviceId;
+use vault::section::Section;
+use wire::config::{ConfigParts, ConfigRequest, ConfigResponse, DeviceConfig};
+use wire::control::{Challenge, Control};
+
+use super::section::{Draft, Line, draft};
+use super::view::View;
+use super::{APPRAISED_PCRS, Controller, NONCE_TTL_S, Refusal};
+use crate::custody::{random, release};
+use crate::store::{DeviceRow, Tx, UnixSeconds};
+
+/// A challenge is given again while it is good for at least this long, in seconds.
+const NONCE_REUSE_S: u64 = 30;
+
+impl Controller {
+    /// Answers a poll; nothing when it is unchanged and nothing is to be said.
+    ///
+    /// # Errors
+    /// [`Refusal`]: nothing was released.
+    pub async fn config(
+        &self,
+        device: DeviceId,
+        ask: &ConfigRequest,
+        now: UnixSeconds,
+    ) -> Result<Option<ConfigResponse>, Refusal> {
+        let Some(vault) = &ask.vault else { return self.stock(device, ask).await };
+        if self.unchanged(device, &ask.config_hash, vault.session, now).await? {
+            return Ok(None);
+        }
+        self.answer(device, &ask.config_hash, vault.session, now).await.map(Some)
+    }
+
+    /// A stock EVE device has no session: its configuration has no vault section.
+    async fn stock(&self, device: DeviceId, ask: &ConfigRequest) -> Result<Option<ConfigResponse>, Refusal> {
+        let row = known(&mut *self.store.read().await?, device).await?;
+        let config_hash = self.hash(&row, None, None);
+        if config_hash == ask.config_hash {
+            return Ok(None);
+        }
+        let config = self.parts(&row, None)?;
+        Ok(Some(ConfigResponse { config_hash, config: Some(config), control: None }))
+    }
+
+    /// The cheap half of polling: one view, no write.
+    async fn unchanged(
+        &self,
+        device: DeviceId,
+        hash: &str,
+        session: SessionKey,
+        now: UnixSeconds,
+    ) -> Result<bool, Refusal> {
+        let mut tx = self.store.read().await?;
+        let row = known(&mut *tx, device).await?;
+        let view = View::load(&mut *tx, row, now).await?;
+        let draft = draft(&view, session, now);
+        let same = draft.digest.is_some() && draft.digest == view.device.section_digest;
+        Ok(same
+            && draft.challenge == Needed::None
+            && hash == self.hash(&view.device, Some(&draft), Some(session)))
+    }
+
+    async fn answer(
+        &self,
+        device: DeviceId,
+        hash: &str,
+        session: SessionKey,
+        now: UnixSeconds,
+    ) -> Result<ConfigResponse, Refusal> {
+        let mut tx = self.store.write().await?;
+        let row = known(&mut *tx, device).await?;
+        let mut view = View::load(&mut *tx, row, now).await?;
+        let draft = draft(&view, session, now);
+        bump(&mut view.device, &draft);
+        view.device.last_seen = Some(now);
+        tx.update_device(&view.device).await?;
+        let config_hash = self.hash(&view.device, Some(&draft), Some(session));
+        let challenge = challenge(&mut *tx, device, draft.challenge, now).await?;
+        let config = if config_hash == hash {
+            None
+        } else {
+            Some(self.config_of(&mut *tx, &view.device, draft, session).await?)
+        };
+        tx.commit().await?;
+        let control = Control { device, session, challenge, orders: Vec::new(), held_bundle: None };
+        Ok(ConfigResponse { config_hash, config, control: Some(control) })
+    }
+
+    async fn config_of(
+        &self,
+        tx: &mut dyn Tx,
+        device: &DeviceRow,
+        draft: Draft,
+        session: SessionKey,
+    ) -> Result<DeviceConfig, Refusal> {
+        if draft.challenge == Needed::InPlace {
+            return self.parts(device, None);
+        }
+        let mut vaults = Vec::with_capacity(draft.lines.len());
+        for Line { mut entry, decision } in draft.lines {
+            if let Ruling::Release(granted) = &decision.ruling {
+                entry.release = release(tx, &self.kek, granted).await?;
+            }
+            vaults.push(entry);
+        }
+        let version = self.place(device.section_version);
+        self.parts(device, Some(Section { device: device.id, session, version, vaults }))
+    }
+
+    fn parts(&self, device: &DeviceRow, section: Option<Section>) -> Result<DeviceConfig, Refusal> {
+        let items = self.poll_every_s.map(|s| ("timer.config.interval".to_owned(), s.to_string()));
+        let parts = ConfigParts {
+            device: Some(device.id),
+            version: device.section_version.to_string(),
+            device_name: device.name.to_string(),
+            controller_certs_hash: self.authority.list_hash.clone(),
+            made_unix_s: None,
+            items: items.into_iter().collect(),
+            section,
+        };
+        DeviceConfig::new(&parts).map_err(|_| Refusal::Internal("the configuration is out of its own bounds"))
+    }
+
+    /// Covers what a device would act on, and the session: a new session is answered in full.
+    fn hash(&self, device: &DeviceRow, draft: Option<&Draft>, session: Option<SessionKey>) -> String {
+        let text = format!(
+            "config v1 {} {:?} {} {:?} {:?} {:?} {:?}",
+            device.id,
+            self.incarnation,
+            self.authority.list_hash,
+            self.poll_every_s,
+            draft.map(|draft| draft.digest.map(|digest| (device.section_version, digest))),
+            session,
+            device.name,
+        );
+        hex::encode(digest(&SHA256, text.as_bytes()))
+    }
+}
+
+async fn known(tx: &mut dyn Tx, device: DeviceId) -> Result<DeviceRow, Refusal> {
+    tx.device(device).await?.ok_or(Refusal::Unauthorized("this device is not registered here"))
+}
+
+/// A section that says something new gets the next version, in the transaction that first sends it.
+fn bump(device: &mut DeviceRow, draft: &Draft) {
+    if draft.digest.is_some() && draft.digest != device.section_digest {
+        device.section_version += 1;
+        device.section_digest = draft.digest;
+    }
+}
+
+async fn challenge(
+    tx: &mut dyn Tx,
+    device: DeviceId,
+    needed: Needed,
+    now: UnixSeconds,
+) -> Result<Option<Challenge>, Refusal> {
+    if needed == Needed::None {
+        return Ok(None);
+    }
+    let nonce = nonce(tx, device, now).await?;
+    // A nonce may be one that was given before: it is good for at least this long.
+    let ttl_s = u32::try_from(NONCE_REUSE_S).expect("30");
+    Ok(Some(Challenge { nonce, ttl_s, pcrs: APPRAISED_PCRS, wants_quote: true, wants_location: false }))
+}
+
+/// A nonce of this device's that is still good for a while, else a new one: 32 random bytes, for one use within [`NONCE_TTL_S`].
+/// So a device that keeps asking does not fill the store.
+pub(super) async fn nonce(tx: &mut dyn Tx, device: DeviceId, now: UnixSeconds) -> Result<[u8; 32], Refusal> {
+    if let Some(open) = tx.open_nonce(device, now + NONCE_REUSE_S).await? {
+        return Ok(open);
+    }
+    let mut nonce = [0; 32];
+    random(&mut nonce)?;
+    tx.drop_nonces(now).await?;
+    tx.add_nonce(&nonce, device, now + u64::from(NONCE_TTL_S)).await?;
+    Ok(nonce)
+}

@@ -1,0 +1,255 @@
+//! Evidence as it is kept, and its judgement by `attest`: the only place where this crate speaks to it.
+//! Kept is what the device showed, never a verdict: each decision judges it anew, so a written-down "passed" is worth nothing.
+
+use std::collections::BTreeMap;
+
+use ::attest::{Appraisal, DeviceSession, PcrValues, SessionKey, Verdict};
+use serde::{Deserialize, Serialize};
+use vault::decide::Standing;
+use wire::attest::{PcrAlgorithm, Quote, QuoteCode};
+
+use super::attest::ATTESTATION_CERT;
+use crate::store::{CertRow, DeviceRow, ReferenceRow, ReferenceState, Tpm, UnixSeconds};
+
+/// What a device showed, as kept.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Record {
+    session: [u8; 32],
+    nonce: [u8; 32],
+    #[serde(with = "hex_text")]
+    claims: Vec<u8>,
+    #[serde(with = "hex_text")]
+    attest_data: Vec<u8>,
+    #[serde(with = "hex_text")]
+    signature: Vec<u8>,
+    device_signature: Option<String>,
+    /// PCR of the SHA-256 bank to its value, in hexadecimal.
+    pcrs: BTreeMap<u8, String>,
+    /// The quote before this one, for continuity.
+    before: Option<String>,
+}
+
+/// What a piece of evidence is worth.
+pub enum Shown {
+    /// A TPM quoted.
+    Quoted(Box<Appraisal>),
+    /// The device key signed.
+    DeviceSigned(DeviceSession),
+}
+
+/// Why evidence was refused.
+#[derive(Debug)]
+pub struct Refused {
+    /// In EVE's words.
+    pub code: QuoteCode,
+    /// For the operator.
+    pub full: String,
+    /// For the node.
+    pub coarse: &'static str,
+}
+
+impl Refused {
+    fn new(code: QuoteCode, full: impl Into<String>, coarse: &'static str) -> Self {
+        Self { code, full: full.into(), coarse }
+    }
+}
+
+impl Record {
+    /// Takes what came in; `before` is the evidence that stood until now.
+    ///
+    /// # Errors
+    /// [`Refused`]: it is bound to no session.
+    pub fn of(quote: Quote, before: Option<&Self>) -> Result<Self, Refused> {
+        let unbound = || {
+            Refused::new(
+                QuoteCode::Invalid,
+                "the evidence is bound to no session",
+                "evidence not bound to a session",
+            )
+        };
+        let binding = quote.binding.ok_or_else(unbound)?;
+        let sha256 = quote.pcr_values.into_iter().filter(|pcr| pcr.algorithm == PcrAlgorithm::Sha256);
+        Ok(Self {
+            session: binding.session.0,
+            nonce: binding.nonce,
+            claims: binding.claims,
+            attest_data: quote.attest_data,
+            signature: quote.signature,
+            device_signature: binding.device_signature.map(|signature| hex::encode(signature.0)),
+            pcrs: sha256
+                .filter(|pcr| super::APPRAISED_PCRS.0 & (1 << pcr.index) != 0)
+                .map(|pcr| (pcr.index, hex::encode(pcr.value)))
+                .collect(),
+            before: before.map(|record| hex::encode(&record.attest_data)).filter(|quote| !quote.is_empty()),
+        })
+    }
+
+    /// The session it speaks for.
+    #[must_use]
+    pub fn session(&self) -> SessionKey {
+        SessionKey(self.session)
+    }
+
+    /// As it is kept.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("a record's map has numbers for keys, which are written as text")
+    }
+
+    /// As it was kept.
+    ///
+    /// # Errors
+    /// When it is not what [`Self::to_json`] writes.
+    pub fn from_json(text: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(text)
+    }
+}
+
+impl Shown {
+    /// As decisions take it.
+    #[must_use]
+    pub fn standing(&self) -> Standing<'_> {
+        match self {
+            Self::Quoted(appraisal) => Standing::Quoted(appraisal),
+            Self::DeviceSigned(session) => Standing::DeviceSigned(session),
+        }
+    }
+}
+
+/// Judges evidence. Whether its nonce was good is said by who took it in.
+///
+/// # Errors
+/// [`Refused`]: it is worth nothing.
+pub fn judge(
+    record: &Record,
+    device: &DeviceRow,
+    certs: &[CertRow],
+    references: &[ReferenceRow],
+) -> Result<Shown, Refused> {
+    match (&record.device_signature, device.tpm) {
+        (None, _) => quoted(record, certs, references),
+        (Some(_), Tpm::Present) => {
+            let full = "the node has a TPM, and sent evidence without a quote of it";
+            Err(Refused::new(QuoteCode::QuoteFailed, full, "this node has to quote"))
+        }
+        (Some(signature), Tpm::Unknown | Tpm::Absent) => device_signed(record, device, signature),
+    }
+}
+
+/// The PCR values to learn from good evidence of a TPM.
+#[must_use]
+pub fn reference_of(record: &Record, shown: &Shown) -> Option<String> {
+    matches!(shown, Shown::Quoted(_)).then(|| serde_json::to_string(&record.pcrs).expect("numbers and text"))
+}
+
+/// The values of those that an operator approved.
+fn approved(references: &[ReferenceRow]) -> Vec<PcrValues> {
+    let good = references.iter().filter(|row| row.state == ReferenceState::Approved);
+    good.filter_map(|row| serde_json::from_str(&row.pcrs).ok()).filter_map(|texts| values(&texts)).collect()
+}
+
+fn values(texts: &BTreeMap<u8, String>) -> Option<PcrValues> {
+    let value = |text: &String| hex::decode(text).ok()?.try_into().ok();
+    texts.iter().map(|(pcr, text)| Some((*pcr, value(text)?))).collect()
+}
+
+fn device_signed(record: &Record, device: &DeviceRow, signature: &str) -> Result<Shown, Refused> {
+    let bad = |full: &str| Refused::new(QuoteCode::QuoteFailed, full, "the device's signature is not good");
+    let signature: [u8; 64] = hex::decode(signature)
+        .ok()
+        .and_then(|s| s.try_into().ok())
+        .ok_or_else(|| bad("the signature has not 64 bytes"))?;
+    let certificate = wire::Certificate::from_der(&device.cert_der)
+        .map_err(|_| bad("the device's certificate does not read"))?;
+    let point = certificate.public_key().point();
+    DeviceSession::verify(point, &record.nonce, &record.session(), &record.claims, &signature)
+        .map(Shown::DeviceSigned)
+        .map_err(|e| bad(&super::chain(&e)))
+}
+
+fn quoted(record: &Record, certs: &[CertRow], references: &[ReferenceRow]) -> Result<Shown, Refused> {
+    let ak = certs.iter().find(|cert| cert.kind == ATTESTATION_CERT).and_then(|cert| cert.public.as_ref());
+    let no_ak = || {
+        Refused::new(
+            QuoteCode::NoCertFound,
+            "the device's attestation key is not known",
+            "attestation key not known",
+        )
+    };
+    let bad = |full: String| Refused::new(QuoteCode::QuoteFailed, full, "the quote is not good");
+    let pcrs = values(&record.pcrs).ok_or_else(|| bad("a PCR value has not 32 bytes".into()))?;
+    let before = record.before.as_ref().map(hex::decode).transpose().map_err(|e| bad(e.to_string()))?;
+    let input = ::attest::Input {
+        ak: ak.ok_or_else(no_ak)?,
+        attest_data: &record.attest_data,
+        signature: &record.signature,
+        pcrs: &pcrs,
+        nonce: &record.nonce,
+        session: &record.session(),
+        claims: &record.claims,
+        selection: super::APPRAISED_PCRS.0,
+        before: before.as_deref(),
+        approved: &approved(references),
+    };
+    let appraisal = ::attest::appraise(&input).map_err(|e| bad(super::chain(&e)))?;
+    match appraisal.continuity() {
+        // Not taken in place of the quote before it: the next one would then be held against this one.
+        Verdict::Failed(why) => Err(bad(why.to_string())),
+        Verdict::Passed | Verdict::NotChecked => Ok(Shown::Quoted(Box::new(appraisal))),
+    }
+}
+
+/// How a device's last evidence fared, for the operator.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Fared {
+    /// When.
+    pub at: UnixSeconds,
+    /// `quoted`, `device-signed` or `refused`.
+    pub outcome: String,
+    /// What was not checked, or why it was refused; and what to do.
+    pub words: Vec<String>,
+}
+
+impl Fared {
+    pub(super) fn of(fared: Result<&Shown, &Refused>, at: UnixSeconds) -> Self {
+        let (outcome, words) = match fared {
+            Ok(Shown::Quoted(appraisal)) => ("quoted", quote_words(appraisal)),
+            Ok(Shown::DeviceSigned(_)) => ("device-signed", vec!["no TPM: nothing is measured".to_owned()]),
+            Err(why) => ("refused", vec![why.full.clone()]),
+        };
+        Self { at, outcome: outcome.into(), words }
+    }
+
+    pub(super) fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("plain fields")
+    }
+}
+
+/// What is not checked is shown as not checked.
+fn quote_words(appraisal: &Appraisal) -> Vec<String> {
+    let references = match appraisal.references() {
+        Verdict::Passed => "reference values: passed".to_owned(),
+        Verdict::Failed(why) => format!("reference values: failed: {why}"),
+        Verdict::NotChecked => "reference values: not checked, none is approved".to_owned(),
+    };
+    let later = [
+        "AK not proved to its EK: not checked",
+        "event log: not checked",
+        "geofence: not checked",
+        "IP fence: not checked",
+    ];
+    std::iter::once(references).chain(later.map(str::to_owned)).collect()
+}
+
+/// Bytes as hexadecimal text.
+mod hex_text {
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], out: S) -> Result<S::Ok, S::Error> {
+        out.serialize_str(&hex::encode(bytes))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+        hex::decode(String::deserialize(from)?).map_err(D::Error::custom)
+    }
+}

@@ -1,0 +1,81 @@
+//! What a device reports of itself: kept for the operator, and the source of three facts that decisions use:
+//! a vault was made, the epoch it is wrapped under, and that a removed one is gone.
+
+use vault::ids::SectionVersion;
+use vault::report::{State, VaultReport};
+use wire::info::{DeviceInfo, Info};
+
+use super::{Controller, Refusal};
+use crate::store::{DeviceRow, Tx, UnixSeconds, VaultRow, VaultStanding};
+
+impl Controller {
+    /// Takes a report.
+    ///
+    /// # Errors
+    /// [`Refusal`]: it speaks for another device.
+    pub async fn info(&self, device: DeviceRow, info: Info, now: UnixSeconds) -> Result<(), Refusal> {
+        let Info::Device(info) = info else { return Ok(()) };
+        if info.device != device.id {
+            return Err(Refusal::Forbidden {
+                problem: "the report is of another device than the one that signed it".into(),
+                advice: "report for this device only".into(),
+            });
+        }
+        let mut tx = self.store.write().await?;
+        let mut device = tx.device(device.id).await?.ok_or(Refusal::Internal("a device vanished"))?;
+        device.report = Some(super::show::node_json(&info, now));
+        device.last_seen = Some(now);
+        tx.update_device(&device).await?;
+        let accepted = info.node.as_ref().and_then(|node| node.accepted);
+        for row in tx.vaults(device.id).await? {
+            self.fold(&mut *tx, row, &info, accepted, now).await?;
+        }
+        Ok(tx.commit().await?)
+    }
+
+    async fn fold(
+        &self,
+        tx: &mut dyn Tx,
+        row: VaultRow,
+        info: &DeviceInfo,
+        accepted: Option<SectionVersion>,
+        now: UnixSeconds,
+    ) -> Result<(), Refusal> {
+        let report =
+            info.vaults.iter().filter_map(|line| line.report.as_ref()).find(|report| report.id == row.id);
+        if row.standing == VaultStanding::Gone {
+            return self.bury(tx, &row, report, accepted).await;
+        }
+        match report {
+            Some(report) => Ok(tx.put_vault(&with_report(row, report, now)).await?),
+            None => Ok(()),
+        }
+    }
+
+    /// A vault that left the list is forgotten once the node has accepted a list without it and does not hold it any more.
+    async fn bury(
+        &self,
+        tx: &mut dyn Tx,
+        row: &VaultRow,
+        report: Option<&VaultReport>,
+        accepted: Option<SectionVersion>,
+    ) -> Result<(), Refusal> {
+        let held = report.is_some_and(|report| report.state != State::Removed);
+        let knows = accepted.is_some_and(|at| {
+            at.incarnation == self.incarnation && row.left_version.is_some_and(|left| at.version >= left)
+        });
+        if knows && !held { Ok(tx.drop_vault(row.device, row.id).await?) } else { Ok(()) }
+    }
+}
+
+fn with_report(mut row: VaultRow, report: &VaultReport, now: UnixSeconds) -> VaultRow {
+    row.created |= report.created;
+    row.reported_epoch = report.epoch;
+    // Made anew: the order is carried out.
+    if row.recreate && report.created && matches!(report.state, State::Unlocked | State::Locked) {
+        row.recreate = false;
+    }
+    row.report = serde_json::to_string(report).ok();
+    row.reported_at = Some(now);
+    row
+}

@@ -1,0 +1,93 @@
+//! Which certificates and serials may onboard: the operator's side.
+
+use serde::Serialize;
+use vault::ids::Name;
+use wire::Certificate;
+
+use super::{Controller, Refusal};
+use crate::store::{OnboardRow, StoreError, UnixSeconds};
+
+/// An allowance, as shown.
+#[derive(Debug, Serialize)]
+pub struct Allowance {
+    /// SHA-256 of the onboarding certificate, in hexadecimal.
+    pub certificate: String,
+    /// The serial, or `*`.
+    pub serial: String,
+    /// The name that the device gets.
+    pub name: Option<Name>,
+    /// When it was allowed.
+    pub added: String,
+    /// The device that used it.
+    pub device: Option<String>,
+}
+
+impl From<OnboardRow> for Allowance {
+    fn from(row: OnboardRow) -> Self {
+        Self {
+            certificate: hex::encode(row.cert_digest),
+            serial: row.serial,
+            name: row.name,
+            added: crate::clock::text(row.added_at),
+            device: row.device.map(|device| device.to_string()),
+        }
+    }
+}
+
+impl Controller {
+    /// Allows a certificate and serial.
+    ///
+    /// # Errors
+    /// [`Refusal`]: no certificate, no serial, or allowed before with another name.
+    pub async fn allow(
+        &self,
+        cert_pem: &str,
+        serial: &str,
+        name: Option<Name>,
+        now: UnixSeconds,
+    ) -> Result<Allowance, Refusal> {
+        let certificate = Certificate::from_pem(cert_pem.as_bytes()).map_err(|e| {
+            Refusal::bad(e.to_string(), "give the onboarding certificate's PEM file, with a P-256 key")
+        })?;
+        if serial.is_empty() || serial.len() > 256 || serial.chars().any(char::is_control) {
+            return Err(Refusal::bad(
+                "a serial has 1 to 256 printable characters",
+                "give the device's serial, or `*` for any",
+            ));
+        }
+        let row = OnboardRow {
+            cert_digest: certificate.digest().0,
+            serial: serial.to_owned(),
+            cert_der: certificate.der().to_vec(),
+            name,
+            added_at: now,
+            device: None,
+        };
+        let mut tx = self.store.write().await?;
+        match tx.add_onboarding(&row).await {
+            Ok(()) => tx.commit().await?,
+            Err(StoreError::Taken) => return self.allowed_before(row).await,
+            Err(other) => return Err(other.into()),
+        }
+        Ok(row.into())
+    }
+
+    async fn allowed_before(&self, row: OnboardRow) -> Result<Allowance, Refusal> {
+        let there = self.store.read().await?.onboarding(&row.cert_digest, &row.serial).await?;
+        match there {
+            Some(there) if there.name == row.name => Ok(there.into()),
+            _ => Err(Refusal::conflict(
+                "this certificate and serial were allowed before, with another name",
+                "see `evc onboard list`",
+            )),
+        }
+    }
+
+    /// All allowances.
+    ///
+    /// # Errors
+    /// [`Refusal`] of the store's.
+    pub async fn allowances(&self) -> Result<Vec<Allowance>, Refusal> {
+        Ok(self.store.read().await?.onboardings().await?.into_iter().map(Into::into).collect())
+    }
+}

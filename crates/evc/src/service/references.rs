@@ -1,0 +1,103 @@
+//! Reference values: learned from a device's first good quote, and worth nothing until an operator approves them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::operate::Done;
+use super::{Controller, Refusal, find_device};
+use crate::store::{ReferenceRow, ReferenceState, UnixSeconds};
+
+/// A reference value, as shown.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Reference {
+    /// Its number.
+    pub id: i64,
+    /// The device's identity.
+    pub device: String,
+    /// `pending`, `approved` or `rejected`.
+    pub state: ReferenceState,
+    /// When it was learned.
+    pub learned: String,
+    /// When an operator spoke.
+    pub decided: Option<String>,
+    /// PCR of the SHA-256 bank to its value, in hexadecimal.
+    pub pcrs: BTreeMap<u8, String>,
+}
+
+impl From<ReferenceRow> for Reference {
+    fn from(row: ReferenceRow) -> Self {
+        Self {
+            id: row.id,
+            device: row.device.to_string(),
+            state: row.state,
+            learned: crate::clock::text(row.learned_at),
+            decided: row.decided_at.map(crate::clock::text),
+            pcrs: serde_json::from_str(&row.pcrs).unwrap_or_default(),
+        }
+    }
+}
+
+impl Controller {
+    /// Those of one device, or of all after a number.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub async fn references(
+        &self,
+        device: Option<&str>,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<Reference>, Refusal> {
+        let mut tx = self.store.read().await?;
+        let rows = match device {
+            Some(which) => {
+                let device = find_device(&mut *tx, which).await?;
+                tx.references_of(device.id).await?
+            }
+            None => tx.references(after, limit).await?,
+        };
+        Ok(rows.into_iter().map(Into::into).collect())
+    }
+
+    /// An operator's word on one. The device is challenged anew at its next contact.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub async fn judge_reference(
+        &self,
+        id: i64,
+        state: ReferenceState,
+        now: UnixSeconds,
+    ) -> Result<Done, Refusal> {
+        let mut tx = self.store.write().await?;
+        let row = tx.reference(id).await?;
+        let unknown = || Refusal::NotFound {
+            what: format!("reference {id}"),
+            advice: "see `evc reference list`".into(),
+        };
+        let row = row.ok_or_else(unknown)?;
+        tx.judge_reference(id, state, now).await?;
+        tx.renew_standing(row.device).await?;
+        tx.commit().await?;
+        let word = if state == ReferenceState::Approved { "approved" } else { "rejected" };
+        Ok(Done { done: format!("reference {id} of device {} is {word}", row.device), notes: vec![] })
+    }
+
+    /// The device's next good quote is learned, once more.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub async fn learn_again(&self, device: &str) -> Result<Done, Refusal> {
+        let mut tx = self.store.write().await?;
+        let mut row = find_device(&mut *tx, device).await?;
+        row.learn = true;
+        tx.update_device(&row).await?;
+        tx.renew_standing(row.id).await?;
+        tx.commit().await?;
+        Ok(Done {
+            done: format!("the next good quote of device `{}` is learned, to be approved", row.name),
+            notes: vec![],
+        })
+    }
+}

@@ -1,0 +1,101 @@
+//! What a device's section says, before any key is sealed: its entries, the decision on each, and a digest of its content.
+//! Equal digests mean that nothing was changed that a node would act on; the version of the section counts the unequal ones.
+
+use ::attest::SessionKey;
+use aws_lc_rs::digest::{Context, SHA256};
+use vault::decide::{Challenge, Decision, Ruling, Subject, challenge, decide};
+use vault::section::{Entry, Operation, Release, Standing};
+
+use super::view::{Held, View};
+use crate::store::{UnixSeconds, VaultStanding};
+
+/// One vault of the section and what was decided for it.
+pub(super) struct Line {
+    /// Its release is a placeholder until keys are sealed.
+    pub(super) entry: Entry,
+    pub(super) decision: Decision,
+}
+
+/// The section of a moment, or the challenge in its place.
+pub(super) struct Draft {
+    pub(super) lines: Vec<Line>,
+    pub(super) challenge: Challenge,
+    /// Of the entries and decisions; none when the section is withheld.
+    pub(super) digest: Option<[u8; 32]>,
+}
+
+/// Decides for every listed vault of a device.
+pub(super) fn draft(view: &View, session: SessionKey, now: UnixSeconds) -> Draft {
+    let (evidence, asking) = (view.evidence(), view.asking(session));
+    let decisions: Vec<Decision> =
+        view.vaults.iter().map(|held| decide(&subject(held), &evidence, &asking, now)).collect();
+    let challenge = challenge(&decisions, &evidence, &asking, now);
+    let lines: Vec<Line> =
+        view.vaults.iter().zip(decisions).map(|(held, decision)| line(held, decision)).collect();
+    let digest = (challenge != Challenge::InPlace).then(|| digest(&lines));
+    Draft { lines, challenge, digest }
+}
+
+/// A vault as decisions take it.
+pub(super) fn subject(held: &Held) -> Subject<'_> {
+    Subject {
+        vault: held.row.id,
+        policy: &held.policy,
+        epochs: held.epochs,
+        reported: held.row.reported_epoch,
+        standing: standing(held),
+    }
+}
+
+fn standing(held: &Held) -> Standing {
+    match held.row.standing {
+        VaultStanding::Active => Standing::Active,
+        VaultStanding::Removing | VaultStanding::Gone => Standing::Removing,
+    }
+}
+
+fn line(held: &Held, decision: Decision) -> Line {
+    let entry = Entry {
+        id: held.row.id,
+        name: held.row.name.clone(),
+        policy: held.policy.node.clone(),
+        operation: operation(held),
+        standing: standing(held),
+        created: held.row.created,
+        recreate: held.row.recreate,
+        release: match &decision.ruling {
+            Ruling::NotNeeded => Release::NotNeeded,
+            Ruling::Withhold(why) => Release::Withheld { reason: why.coarse().into() },
+            Ruling::Release(_) => Release::Withheld { reason: String::new() },
+        },
+    };
+    Line { entry, decision }
+}
+
+fn operation(held: &Held) -> Operation {
+    match standing(held) {
+        Standing::Removing => Operation::Lock,
+        Standing::Active => {
+            let behind =
+                held.policy.node.custody.needs_controller() && held.epochs.is_behind(held.row.reported_epoch);
+            held.policy.operation(behind)
+        }
+    }
+}
+
+/// Over what a node acts on: entries, and the epochs that go out. Not over sealed bytes, which differ from session to session.
+fn digest(lines: &[Line]) -> [u8; 32] {
+    let mut context = Context::new(&SHA256);
+    for line in lines {
+        let text = serde_json::to_vec(&line.entry).expect("an entry has no map with keys that are not text");
+        context.update(&(text.len() as u64).to_be_bytes());
+        context.update(&text);
+        if let Ruling::Release(granted) = &line.decision.ruling {
+            context.update(&granted.epochs().current().0.to_be_bytes());
+            context.update(&granted.epochs().last().0.to_be_bytes());
+        }
+    }
+    let mut digest = [0; 32];
+    digest.copy_from_slice(context.finish().as_ref());
+    digest
+}

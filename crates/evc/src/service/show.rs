@@ -1,0 +1,197 @@
+//! Devices, vaults and policies as the operator sees them. Explains every refusal in full. Holds no secret.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use vault::decide::{Ruling, decide};
+use vault::ids::{DeviceId, VaultId};
+use wire::info::DeviceInfo;
+
+use ::attest::SessionKey;
+
+use super::section::subject;
+use super::view::{Held, View};
+use super::{Controller, Refusal, find_device};
+use crate::store::{DeviceRow, Page, Tpm, UnixSeconds, VaultRow, VaultStanding};
+
+/// A device, as shown.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DeviceView {
+    /// Its identity.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Its serial.
+    pub serial: String,
+    /// `unknown`, `present` or `absent`.
+    pub tpm: Tpm,
+    /// When it registered.
+    pub registered: String,
+    /// When it was last heard.
+    pub last_seen: Option<String>,
+    /// The version of its vault section.
+    pub section_version: u64,
+    /// How its last evidence fared.
+    pub attestation: Value,
+    /// What it last reported of itself.
+    pub report: Value,
+}
+
+/// A vault, as shown.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct VaultView {
+    /// Its device's identity.
+    pub device: String,
+    /// Its identity.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Its policy; none: the default.
+    pub policy: Option<String>,
+    /// `active`, `removing` or `gone`.
+    pub standing: VaultStanding,
+    /// When its grace ends.
+    pub delete_at: Option<String>,
+    /// The node reported it made.
+    pub created: bool,
+    /// The newest epoch.
+    pub current_epoch: u64,
+    /// The one before it.
+    pub last_epoch: u64,
+    /// The one that the node reported.
+    pub reported_epoch: Option<u64>,
+    /// The node's word on its state.
+    pub state: Option<String>,
+    /// What the controller does about its key: `released`, `not needed`, or why it is withheld. Only when described.
+    pub key: Option<String>,
+    /// The node's last report.
+    pub report: Value,
+    /// When that came.
+    pub reported: Option<String>,
+}
+
+fn value(text: Option<&str>) -> Value {
+    text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or(Value::Null)
+}
+
+impl From<DeviceRow> for DeviceView {
+    fn from(row: DeviceRow) -> Self {
+        let mut attestation = value(row.verdict.as_deref());
+        if let Some(at) = attestation.get("at").and_then(Value::as_u64) {
+            attestation["at"] = crate::clock::text(at).into();
+        }
+        Self {
+            id: row.id.to_string(),
+            name: row.name.to_string(),
+            serial: row.serial,
+            tpm: row.tpm,
+            registered: crate::clock::text(row.registered_at),
+            last_seen: row.last_seen.map(crate::clock::text),
+            section_version: row.section_version,
+            attestation,
+            report: value(row.report.as_deref()),
+        }
+    }
+}
+
+impl From<&VaultRow> for VaultView {
+    fn from(row: &VaultRow) -> Self {
+        let report = value(row.report.as_deref());
+        Self {
+            device: row.device.to_string(),
+            id: row.id.to_string(),
+            name: row.name.to_string(),
+            policy: row.policy.as_ref().map(ToString::to_string),
+            standing: row.standing,
+            delete_at: row.delete_at.map(crate::clock::text),
+            created: row.created,
+            current_epoch: row.current_epoch.0,
+            last_epoch: row.last_epoch.0,
+            reported_epoch: row.reported_epoch.map(|epoch| epoch.0),
+            state: report.get("state").and_then(Value::as_str).map(str::to_owned),
+            key: None,
+            report,
+            reported: row.reported_at.map(crate::clock::text),
+        }
+    }
+}
+
+impl Controller {
+    /// Devices by name.
+    ///
+    /// # Errors
+    /// [`Refusal`] of the store's.
+    pub async fn show_devices(&self, page: &Page) -> Result<Vec<DeviceView>, Refusal> {
+        Ok(self.store.read().await?.devices(page).await?.into_iter().map(Into::into).collect())
+    }
+
+    /// One device with its vaults, and what is done about each key.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub async fn show_device(
+        &self,
+        which: &str,
+        now: UnixSeconds,
+    ) -> Result<(DeviceView, Vec<VaultView>), Refusal> {
+        let mut tx = self.store.read().await?;
+        let device = find_device(&mut *tx, which).await?;
+        let rows = tx.vaults(device.id).await?;
+        let view = View::load(&mut *tx, device.clone(), now).await?;
+        let vaults = rows.iter().map(|row| explained(&view, row, now)).collect();
+        Ok((device.into(), vaults))
+    }
+
+    /// Vaults of all devices, after one of them.
+    ///
+    /// # Errors
+    /// [`Refusal`] of the store's.
+    pub async fn show_vaults(
+        &self,
+        after: Option<(DeviceId, VaultId)>,
+        limit: u32,
+    ) -> Result<Vec<VaultView>, Refusal> {
+        Ok(self.store.read().await?.all_vaults(after, limit).await?.iter().map(Into::into).collect())
+    }
+
+    /// Policies by name, in their canonical form.
+    ///
+    /// # Errors
+    /// [`Refusal`] of the store's.
+    pub async fn show_policies(&self, page: &Page) -> Result<Vec<Value>, Refusal> {
+        let rows = self.store.read().await?.policies(page).await?;
+        Ok(rows.iter().map(|row| json!({ "name": row.name, "changed": crate::clock::text(row.changed_at), "policy": value(Some(&row.canonical)) })).collect())
+    }
+}
+
+fn explained(view: &View, row: &VaultRow, now: UnixSeconds) -> VaultView {
+    let key = view.vaults.iter().find(|held| held.row.id == row.id).map(|held| key_words(view, held, now));
+    VaultView { key, ..row.into() }
+}
+
+fn key_words(view: &View, held: &Held, now: UnixSeconds) -> String {
+    let session = view.stands.as_ref().map_or(SessionKey([0; 32]), |stands| SessionKey(stands.row.session));
+    match decide(&subject(held), &view.evidence(), &view.asking(session), now).ruling {
+        Ruling::NotNeeded => "not needed: the TPM alone holds the key".into(),
+        Ruling::Release(_) => "released to the present session".into(),
+        Ruling::Withhold(why) => format!("withheld: {}", why.explain()),
+    }
+}
+
+/// What a device reported of itself, as kept.
+pub(super) fn node_json(info: &DeviceInfo, now: UnixSeconds) -> String {
+    let node = info.node.as_ref();
+    let accepted = node
+        .and_then(|node| node.accepted)
+        .map(|at| json!({ "incarnation": hex::encode(at.incarnation.0), "version": at.version }));
+    json!({
+        "received": crate::clock::text(now),
+        "tpm": format!("{:?}", info.tpm).to_lowercase(),
+        "tpm_info": info.tpm_info,
+        "attestation": format!("{:?}", info.attestation),
+        "attestation_error": info.attestation_error,
+        "accepted": accepted,
+        "notes": node.map(|node| node.notes.clone()).unwrap_or_default(),
+        "vaults": info.vaults.iter().filter_map(|line| line.report.as_ref()).collect::<Vec<_>>(),
+    })
+    .to_string()
+}

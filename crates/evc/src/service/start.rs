@@ -1,0 +1,140 @@
+//! Start of the controller: folder, store, key-encryption key, CA, token, incarnation. Safe to repeat; the first time makes all.
+
+use std::fs;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use vault::ids::Incarnation;
+use zeroize::Zeroizing;
+
+use super::Controller;
+use crate::custody::{CustodyError, Kek, authority, random, write_private};
+use crate::store::sqlite::SqliteStore;
+use crate::store::{Store as _, StoreError, Tx, UnixSeconds};
+
+/// Names in the data folder.
+const DATABASE: &str = "evc.db";
+const KEK: &str = "kek";
+const ROOT: &str = "root-certificate.pem";
+const TOKEN: &str = "operator.token";
+
+/// What `evc serve` is told.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The data folder.
+    pub data: PathBuf,
+    /// Hosts and addresses that devices reach the controller by.
+    pub names: Vec<String>,
+    /// `timer.config.interval` for devices, in seconds.
+    pub poll_every_s: Option<u32>,
+}
+
+/// Why the controller did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data folder or a file in it.
+    #[error("{path} can't be made or written")]
+    File {
+        /// Which.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The store.
+    #[error("the database {path} can't be opened")]
+    Store {
+        /// Which.
+        path: String,
+        /// Why.
+        source: StoreError,
+    },
+    /// The keys.
+    #[error("the controller's keys can't be loaded")]
+    Custody(#[from] CustodyError),
+    /// The store, later.
+    #[error("the database")]
+    Database(#[from] StoreError),
+}
+
+/// Brings the controller up, making what a first start has to make.
+///
+/// # Errors
+/// [`StartError`]: nothing serves.
+pub async fn start(settings: &Settings, now: UnixSeconds) -> Result<Controller, StartError> {
+    make_folder(&settings.data).map_err(|source| at(&settings.data, source))?;
+    let path = settings.data.join(DATABASE);
+    let store = SqliteStore::open(&path)
+        .await
+        .map_err(|source| StartError::Store { path: path.display().to_string(), source })?;
+    let mut tx = store.write().await?;
+    let known = tx.meta("incarnation").await?;
+    let kek = Kek::from_file(&settings.data.join(KEK), known.is_none())?;
+    let incarnation = incarnation(&mut *tx, known).await?;
+    let authority = authority::load(&mut *tx, &kek, &settings.names, now).await?;
+    let token = first_token(&mut *tx, now).await?;
+    publish_root(&settings.data, &authority.root_pem)?;
+    if let Some(token) = token {
+        // Before the commit: a token in the store that nobody has would lock the operator out.
+        let file = settings.data.join(TOKEN);
+        let _ = fs::remove_file(&file);
+        write_private(&file, token.as_bytes()).map_err(|source| at(&file, source))?;
+    }
+    tx.commit().await?;
+    Ok(Controller {
+        store: Arc::new(store),
+        kek,
+        authority,
+        incarnation,
+        poll_every_s: settings.poll_every_s,
+    })
+}
+
+fn at(path: &Path, source: std::io::Error) -> StartError {
+    StartError::File { path: path.display().to_string(), source }
+}
+
+/// What lies in the folder is private file by file; a folder that is there already keeps its mode.
+fn make_folder(path: &Path) -> std::io::Result<()> {
+    if path.is_dir() { Ok(()) } else { fs::DirBuilder::new().recursive(true).mode(0o700).create(path) }
+}
+
+async fn incarnation(tx: &mut dyn Tx, known: Option<Vec<u8>>) -> Result<Incarnation, StartError> {
+    if let Some(known) = known {
+        let bytes =
+            known.try_into().map_err(|_| StoreError::Damaged("the incarnation has not 16 bytes".into()))?;
+        return Ok(Incarnation(bytes));
+    }
+    let mut bytes = [0; 16];
+    random(&mut bytes)?;
+    tx.put_meta("incarnation", &bytes).await?;
+    Ok(Incarnation(bytes))
+}
+
+/// The first operator's token, made once.
+async fn first_token(tx: &mut dyn Tx, now: UnixSeconds) -> Result<Option<Zeroizing<String>>, StartError> {
+    if tx.meta("first token").await?.is_some() {
+        return Ok(None);
+    }
+    let mut bytes = Zeroizing::new([0; 32]);
+    random(bytes.as_mut_slice())?;
+    let token = Zeroizing::new(URL_SAFE_NO_PAD.encode(*bytes));
+    tx.add_token(&token_hash(&token), "first operator", now).await?;
+    tx.put_meta("first token", b"made").await?;
+    Ok(Some(token))
+}
+
+/// How a token is stored: SHA-256 of its text. It has 256 random bits, so no slower hash is called for.
+#[must_use]
+pub fn token_hash(token: &str) -> [u8; 32] {
+    let mut hash = [0; 32];
+    hash.copy_from_slice(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, token.as_bytes()).as_ref());
+    hash
+}
+
+fn publish_root(data: &Path, pem: &str) -> Result<(), StartError> {
+    let file = data.join(ROOT);
+    fs::write(&file, pem).map_err(|source| at(&file, source))
+}

@@ -1,0 +1,243 @@
+//! The contract of every back-end: what callers rely on, shown by use. A new back-end runs `all` against an empty store of its own.
+
+use uuid::Uuid;
+use vault::ids::{DeviceId, Epoch, Name, VaultId};
+
+use super::sqlite::SqliteStore;
+use super::*;
+
+const NOW: UnixSeconds = 1_800_000_000;
+
+fn device(number: u8) -> DeviceRow {
+    DeviceRow {
+        id: DeviceId(Uuid::from_bytes([number; 16])),
+        name: name(&format!("edge-{number}")),
+        cert_digest: [number; 32],
+        cert_der: vec![number; 3],
+        serial: format!("S{number}"),
+        tpm: Tpm::Unknown,
+        learn: true,
+        registered_at: NOW,
+        last_seen: None,
+        section_version: 0,
+        section_digest: None,
+        report: None,
+        verdict: None,
+    }
+}
+
+fn name(text: &str) -> Name {
+    text.parse().expect("a name")
+}
+
+fn vault(device: &DeviceRow, number: u8, called: &str) -> VaultRow {
+    VaultRow {
+        device: device.id,
+        id: VaultId(Uuid::from_bytes([number; 16])),
+        name: name(called),
+        policy: None,
+        standing: VaultStanding::Active,
+        delete_at: None,
+        left_version: None,
+        created: false,
+        recreate: false,
+        current_epoch: Epoch(2),
+        last_epoch: Epoch(1),
+        reported_epoch: None,
+        report: None,
+        reported_at: None,
+        added_at: NOW,
+    }
+}
+
+/// Every promise, each on the same store.
+async fn all(store: &dyn Store) {
+    unseen_until_committed(store).await;
+    devices_are_found_and_unique(store).await;
+    onboarding_is_unique(store).await;
+    a_nonce_is_taken_once_by_its_device_in_time(store).await;
+    vault_names_are_unique_among_those_not_gone(store).await;
+    forgetting_a_vault_forgets_its_keys(store).await;
+    one_release_stands_for_each_key(store).await;
+    references_and_standings_are_kept(store).await;
+}
+
+async fn unseen_until_committed(store: &dyn Store) {
+    let mut tx = store.write().await.expect("tx");
+    tx.put_meta("x", b"1").await.expect("put");
+    assert_eq!(
+        store.read().await.expect("tx").meta("x").await.expect("read"),
+        None,
+        "seen before the commit"
+    );
+    drop(tx);
+    assert_eq!(store.read().await.expect("tx").meta("x").await.expect("read"), None, "seen though dropped");
+    let mut tx = store.write().await.expect("tx");
+    tx.put_meta("x", b"2").await.expect("put");
+    tx.commit().await.expect("commit");
+    assert_eq!(store.read().await.expect("tx").meta("x").await.expect("read").as_deref(), Some(&b"2"[..]));
+}
+
+async fn devices_are_found_and_unique(store: &dyn Store) {
+    let (one, two) = (device(1), device(2));
+    let mut tx = store.write().await.expect("tx");
+    tx.add_device(&one).await.expect("added");
+    tx.add_device(&two).await.expect("added");
+    let same_name = DeviceRow { name: one.name.clone(), ..device(3) };
+    assert!(matches!(tx.add_device(&same_name).await, Err(StoreError::Taken)), "same name");
+    let same_cert = DeviceRow { cert_digest: one.cert_digest, ..device(3) };
+    assert!(matches!(tx.add_device(&same_cert).await, Err(StoreError::Taken)), "same certificate");
+    let changed =
+        DeviceRow { tpm: Tpm::Present, section_version: 7, section_digest: Some([9; 32]), ..one.clone() };
+    tx.update_device(&changed).await.expect("updated");
+    tx.commit().await.expect("commit");
+    let mut tx = store.read().await.expect("tx");
+    assert_eq!(tx.device(one.id).await.expect("read"), Some(changed.clone()));
+    assert_eq!(tx.device_by_cert(&two.cert_digest).await.expect("read"), Some(two.clone()));
+    assert_eq!(tx.device_by_name("edge-1").await.expect("read"), Some(changed));
+    let page = Page { after: "edge-1".into(), limit: 1 };
+    assert_eq!(tx.devices(&page).await.expect("read"), vec![two]);
+}
+
+async fn onboarding_is_unique(store: &dyn Store) {
+    let row = OnboardRow {
+        cert_digest: [5; 32],
+        serial: "S".into(),
+        cert_der: vec![1],
+        name: None,
+        added_at: NOW,
+        device: None,
+    };
+    let mut tx = store.write().await.expect("tx");
+    tx.add_onboarding(&row).await.expect("added");
+    assert!(matches!(tx.add_onboarding(&row).await, Err(StoreError::Taken)));
+    tx.use_onboarding(&[5; 32], "S", device(1).id).await.expect("used");
+    let used = tx.onboarding(&[5; 32], "S").await.expect("read").expect("there");
+    assert_eq!(used.device, Some(device(1).id));
+    assert_eq!(tx.onboarding(&[5; 32], "T").await.expect("read"), None);
+    tx.commit().await.expect("commit");
+}
+
+async fn a_nonce_is_taken_once_by_its_device_in_time(store: &dyn Store) {
+    let (one, two) = (device(1).id, device(2).id);
+    let mut tx = store.write().await.expect("tx");
+    tx.add_nonce(&[1; 32], one, NOW + 60).await.expect("added");
+    assert_eq!(tx.open_nonce(one, NOW + 30).await.expect("read"), Some([1; 32]));
+    assert_eq!(tx.open_nonce(one, NOW + 60).await.expect("read"), None, "not good for that long");
+    assert_eq!(tx.open_nonce(two, NOW).await.expect("read"), None, "another device's");
+    assert!(!tx.take_nonce(&[1; 32], two, NOW).await.expect("taken"), "another device's");
+    assert!(!tx.take_nonce(&[1; 32], one, NOW + 60).await.expect("taken"), "too late");
+    assert!(tx.take_nonce(&[1; 32], one, NOW).await.expect("taken"));
+    assert!(!tx.take_nonce(&[1; 32], one, NOW).await.expect("taken"), "twice");
+    tx.commit().await.expect("commit");
+}
+
+async fn vault_names_are_unique_among_those_not_gone(store: &dyn Store) {
+    let one = device(1);
+    let mut tx = store.write().await.expect("tx");
+    let first = vault(&one, 1, "payments");
+    tx.put_vault(&first).await.expect("put");
+    assert!(matches!(tx.put_vault(&vault(&one, 2, "payments")).await, Err(StoreError::Taken)));
+    let removing = VaultRow { standing: VaultStanding::Removing, delete_at: Some(NOW + 5), ..first.clone() };
+    tx.put_vault(&removing).await.expect("put");
+    assert_eq!(tx.vaults_to_end(NOW + 4, 9).await.expect("read"), vec![]);
+    assert_eq!(tx.vaults_to_end(NOW + 5, 9).await.expect("read"), vec![removing.clone()]);
+    tx.put_vault(&VaultRow { standing: VaultStanding::Gone, left_version: Some(3), ..removing })
+        .await
+        .expect("put");
+    tx.put_vault(&vault(&one, 2, "payments")).await.expect("the name is free again");
+    let found = tx.vault_by_name(one.id, &name("payments")).await.expect("read").expect("there");
+    assert_eq!(found.id, vault(&one, 2, "payments").id);
+    assert_eq!(tx.vaults(one.id).await.expect("read").len(), 2);
+    assert_eq!(tx.all_vaults(Some((one.id, first.id)), 9).await.expect("read").len(), 1);
+    tx.commit().await.expect("commit");
+}
+
+async fn forgetting_a_vault_forgets_its_keys(store: &dyn Store) {
+    let row = vault(&device(2), 4, "short-lived");
+    let mut tx = store.write().await.expect("tx");
+    tx.put_vault(&row).await.expect("put");
+    tx.add_period("2026-11", b"sealed").await.expect("added");
+    let epoch = EpochRow {
+        device: row.device,
+        vault: row.id,
+        epoch: Epoch(1),
+        period: "2026-11".into(),
+        sealed: vec![1],
+        made_at: NOW,
+    };
+    tx.add_epoch(&epoch).await.expect("added");
+    assert!(matches!(tx.add_epoch(&epoch).await, Err(StoreError::Taken)), "an epoch is made once");
+    assert_eq!(tx.epoch(row.device, row.id, Epoch(1)).await.expect("read"), Some(epoch));
+    tx.drop_vault(row.device, row.id).await.expect("dropped");
+    assert_eq!(tx.epoch(row.device, row.id, Epoch(1)).await.expect("read"), None);
+    assert_eq!(tx.vault(row.device, row.id).await.expect("read"), None);
+    tx.commit().await.expect("commit");
+}
+
+async fn one_release_stands_for_each_key(store: &dyn Store) {
+    let row = ReleaseRow {
+        device: device(1).id,
+        vault: VaultId(Uuid::from_bytes([1; 16])),
+        epoch: Epoch(1),
+        custody: "tpm+controller".into(),
+        session: [1; 32],
+        enc: vec![1],
+        ciphertext: vec![2],
+    };
+    let mut tx = store.write().await.expect("tx");
+    tx.put_release(&row).await.expect("put");
+    assert_eq!(tx.release(&row).await.expect("read"), Some(row.clone()));
+    let later = ReleaseRow { session: [2; 32], ..row.clone() };
+    assert_eq!(tx.release(&later).await.expect("read"), None, "another session's");
+    tx.put_release(&later).await.expect("put");
+    assert_eq!(tx.release(&row).await.expect("read"), None, "the earlier session's is replaced");
+    tx.commit().await.expect("commit");
+}
+
+async fn references_and_standings_are_kept(store: &dyn Store) {
+    let one = device(1).id;
+    let mut tx = store.write().await.expect("tx");
+    let mut row = ReferenceRow {
+        id: 0,
+        device: one,
+        pcrs: "{}".into(),
+        state: ReferenceState::Pending,
+        learned_at: NOW,
+        decided_at: None,
+    };
+    row.id = tx.add_reference(&row).await.expect("added");
+    tx.judge_reference(row.id, ReferenceState::Approved, NOW + 1).await.expect("judged");
+    let judged = tx.reference(row.id).await.expect("read").expect("there");
+    assert_eq!((judged.state, judged.decided_at), (ReferenceState::Approved, Some(NOW + 1)));
+    assert_eq!(tx.references_of(one).await.expect("read"), tx.references(0, 9).await.expect("read"));
+    let standing = StandingRow { device: one, session: [3; 32], at: NOW, renew: false, record: "{}".into() };
+    tx.put_standing(&standing).await.expect("put");
+    tx.renew_standing(one).await.expect("renewed");
+    assert_eq!(tx.standing(one).await.expect("read"), Some(StandingRow { renew: true, ..standing }));
+    tx.commit().await.expect("commit");
+}
+
+#[tokio::test]
+async fn sqlite_keeps_the_contract() {
+    let dir = tempfile::tempdir().expect("a folder");
+    all(&SqliteStore::open(&dir.path().join("evc.db")).await.expect("opened")).await;
+}
+
+/// Every file of the database is for its owner only, the log beside it too.
+#[tokio::test]
+async fn sqlite_files_are_private() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = SqliteStore::open(&dir.path().join("evc.db")).await.expect("opened");
+    let mut tx = store.write().await.expect("tx");
+    tx.put_meta("x", b"1").await.expect("put");
+    tx.commit().await.expect("commit");
+    let files: Vec<_> =
+        std::fs::read_dir(dir.path()).expect("listed").map(|entry| entry.expect("entry")).collect();
+    assert!(files.len() >= 2, "the log is there too");
+    for file in files {
+        let mode = file.metadata().expect("there").permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{}", file.path().display());
+    }
+}

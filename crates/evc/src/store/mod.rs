@@ -1,0 +1,176 @@
+//! What the controller keeps, behind one trait: transactions of small operations, every look-up by an indexed key.
+//! Back-ends: SQLite now; a second one takes the same contract suite (`contract`).
+//! Never reads a clock, draws randomness or opens a seal: times, identities and sealed bytes come from the caller.
+
+mod rows;
+pub mod sqlite;
+
+#[cfg(test)]
+mod contract;
+
+use async_trait::async_trait;
+use vault::ids::{DeviceId, Epoch, Name, VaultId};
+
+pub use rows::{
+    CertRow, DeviceRow, EpochRow, KeyRow, OnboardRow, Page, PolicyRow, ReferenceRow, ReferenceState,
+    ReleaseRow, StandingRow, Tpm, VaultRow, VaultStanding,
+};
+
+/// Seconds since 1970-01-01 UTC by the controller's clock.
+pub type UnixSeconds = u64;
+
+/// Why the store did not do what was asked. Every one is a refusal on the way to a release.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The name, certificate or number is taken.
+    #[error("it is there already")]
+    Taken,
+    /// Busy for longer than callers wait: try again.
+    #[error("the database is busy")]
+    Busy(#[source] sqlx::Error),
+    /// A row does not read back as what was written.
+    #[error("the database is damaged: {0}")]
+    Damaged(String),
+    /// Anything else of the database's: disk full, file gone.
+    #[error("the database failed")]
+    Failed(#[source] sqlx::Error),
+}
+
+/// Outcome of every operation here.
+pub type Stored<T> = Result<T, StoreError>;
+
+/// Opens transactions. Nothing is seen of a writing one until it is committed; dropped, it never was.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// A view of one moment.
+    async fn read(&self) -> Stored<Box<dyn Tx>>;
+    /// The one writer of its moment: what it read stays true until it commits.
+    async fn write(&self) -> Stored<Box<dyn Tx>>;
+    /// Lets what runs end, and leaves the store at rest.
+    async fn close(&self);
+}
+
+/// One transaction.
+#[async_trait]
+pub trait Tx: Devices + Evidence + Vaults + Keys + Send {
+    /// Makes a writing transaction last. Durable when this returns.
+    async fn commit(self: Box<Self>) -> Stored<()>;
+}
+
+/// Devices, their onboarding, and what is known of each.
+#[async_trait]
+pub trait Devices {
+    /// Allows a certificate and serial to register once; [`StoreError::Taken`] when allowed before.
+    async fn add_onboarding(&mut self, row: &OnboardRow) -> Stored<()>;
+    /// What was allowed for a certificate (SHA-256 of DER) and serial.
+    async fn onboarding(&mut self, cert_digest: &[u8; 32], serial: &str) -> Stored<Option<OnboardRow>>;
+    /// All of them, in the order of certificate and serial.
+    async fn onboardings(&mut self) -> Stored<Vec<OnboardRow>>;
+    /// Binds an allowance to the device that used it.
+    async fn use_onboarding(&mut self, cert_digest: &[u8; 32], serial: &str, device: DeviceId) -> Stored<()>;
+    /// Adds a device; [`StoreError::Taken`] when name or certificate is.
+    async fn add_device(&mut self, row: &DeviceRow) -> Stored<()>;
+    /// By identity.
+    async fn device(&mut self, id: DeviceId) -> Stored<Option<DeviceRow>>;
+    /// By SHA-256 of the certificate's DER.
+    async fn device_by_cert(&mut self, cert_digest: &[u8; 32]) -> Stored<Option<DeviceRow>>;
+    /// By name.
+    async fn device_by_name(&mut self, name: &str) -> Stored<Option<DeviceRow>>;
+    /// By name, after `page.after`, at most `page.limit`.
+    async fn devices(&mut self, page: &Page) -> Stored<Vec<DeviceRow>>;
+    /// Writes what may change of a device: TPM, learning, last seen, section, report, verdict.
+    async fn update_device(&mut self, row: &DeviceRow) -> Stored<()>;
+    /// The certificates of a device.
+    async fn certs(&mut self, device: DeviceId) -> Stored<Vec<CertRow>>;
+    /// Pins one; [`StoreError::Taken`] when that kind is pinned.
+    async fn add_cert(&mut self, row: &CertRow) -> Stored<()>;
+}
+
+/// Nonces, standings and reference values.
+#[async_trait]
+pub trait Evidence {
+    /// Remembers a nonce for a device.
+    async fn add_nonce(&mut self, nonce: &[u8; 32], device: DeviceId, expires_at: UnixSeconds) -> Stored<()>;
+    /// One of the device's that is good until after `until`.
+    async fn open_nonce(&mut self, device: DeviceId, until: UnixSeconds) -> Stored<Option<[u8; 32]>>;
+    /// Takes a nonce: true once, for its device, while `now` is before its end.
+    async fn take_nonce(&mut self, nonce: &[u8; 32], device: DeviceId, now: UnixSeconds) -> Stored<bool>;
+    /// Forgets the expired ones.
+    async fn drop_nonces(&mut self, now: UnixSeconds) -> Stored<()>;
+    /// What stands of a device.
+    async fn standing(&mut self, device: DeviceId) -> Stored<Option<StandingRow>>;
+    /// Replaces it.
+    async fn put_standing(&mut self, row: &StandingRow) -> Stored<()>;
+    /// Asks for new evidence at the next contact.
+    async fn renew_standing(&mut self, device: DeviceId) -> Stored<()>;
+    /// Adds a reference value; its number.
+    async fn add_reference(&mut self, row: &ReferenceRow) -> Stored<i64>;
+    /// By number.
+    async fn reference(&mut self, id: i64) -> Stored<Option<ReferenceRow>>;
+    /// Those of a device.
+    async fn references_of(&mut self, device: DeviceId) -> Stored<Vec<ReferenceRow>>;
+    /// After number `after`, at most `limit`.
+    async fn references(&mut self, after: i64, limit: u32) -> Stored<Vec<ReferenceRow>>;
+    /// Writes an operator's word on one.
+    async fn judge_reference(&mut self, id: i64, state: ReferenceState, at: UnixSeconds) -> Stored<()>;
+}
+
+/// Policies and vaults.
+#[async_trait]
+pub trait Vaults {
+    /// By name.
+    async fn policy(&mut self, name: &str) -> Stored<Option<PolicyRow>>;
+    /// By name, after `page.after`, at most `page.limit`.
+    async fn policies(&mut self, page: &Page) -> Stored<Vec<PolicyRow>>;
+    /// Adds or replaces one.
+    async fn put_policy(&mut self, row: &PolicyRow) -> Stored<()>;
+    /// Removes one that no vault names.
+    async fn drop_policy(&mut self, name: &str) -> Stored<()>;
+    /// A vault that names this policy, if any.
+    async fn vault_with_policy(&mut self, policy: &str) -> Stored<Option<VaultRow>>;
+    /// Those of a device, in the order of their identity.
+    async fn vaults(&mut self, device: DeviceId) -> Stored<Vec<VaultRow>>;
+    /// By identity.
+    async fn vault(&mut self, device: DeviceId, id: VaultId) -> Stored<Option<VaultRow>>;
+    /// By name, of those not gone.
+    async fn vault_by_name(&mut self, device: DeviceId, name: &Name) -> Stored<Option<VaultRow>>;
+    /// Of all devices, after (device, vault), at most `limit`.
+    async fn all_vaults(&mut self, after: Option<(DeviceId, VaultId)>, limit: u32) -> Stored<Vec<VaultRow>>;
+    /// Adds or replaces one; [`StoreError::Taken`] when its name is another's on that device.
+    async fn put_vault(&mut self, row: &VaultRow) -> Stored<()>;
+    /// Forgets one, its epochs and its releases.
+    async fn drop_vault(&mut self, device: DeviceId, id: VaultId) -> Stored<()>;
+    /// Those whose grace is over.
+    async fn vaults_to_end(&mut self, now: UnixSeconds, limit: u32) -> Stored<Vec<VaultRow>>;
+}
+
+/// The controller's own keys, sealed; epochs; releases; tokens.
+#[async_trait]
+pub trait Keys {
+    /// A value by name: incarnation and the like.
+    async fn meta(&mut self, name: &str) -> Stored<Option<Vec<u8>>>;
+    /// Writes one.
+    async fn put_meta(&mut self, name: &str, value: &[u8]) -> Stored<()>;
+    /// A key of the controller's.
+    async fn key(&mut self, name: &str) -> Stored<Option<KeyRow>>;
+    /// Writes one.
+    async fn put_key(&mut self, row: &KeyRow) -> Stored<()>;
+    /// Whose token has this SHA-256.
+    async fn token(&mut self, hash: &[u8; 32]) -> Stored<Option<String>>;
+    /// Adds one.
+    async fn add_token(&mut self, hash: &[u8; 32], name: &str, at: UnixSeconds) -> Stored<()>;
+    /// A period's sealed key.
+    async fn period(&mut self, period: &str) -> Stored<Option<Vec<u8>>>;
+    /// Adds one.
+    async fn add_period(&mut self, period: &str, sealed: &[u8]) -> Stored<()>;
+    /// A vault's sealed key of one epoch.
+    async fn epoch(&mut self, device: DeviceId, vault: VaultId, epoch: Epoch) -> Stored<Option<EpochRow>>;
+    /// Adds one.
+    async fn add_epoch(&mut self, row: &EpochRow) -> Stored<()>;
+    /// Forgets all epochs and releases of a vault.
+    async fn drop_epochs(&mut self, device: DeviceId, vault: VaultId) -> Stored<()>;
+    /// What went out to a session.
+    async fn release(&mut self, like: &ReleaseRow) -> Stored<Option<ReleaseRow>>;
+    /// Keeps what goes out, in place of what went to an earlier session.
+    async fn put_release(&mut self, row: &ReleaseRow) -> Stored<()>;
+}

@@ -1,0 +1,239 @@
+//! Rows of the store as checked types. Sealed bytes are opaque here.
+
+use serde::{Deserialize, Serialize};
+use vault::ids::{DeviceId, Epoch, Name, VaultId};
+
+use super::UnixSeconds;
+
+/// Which part of a list: at most `limit` after the name `after`.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// Names after this one; empty for the first.
+    pub after: String,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// Whether a device has a TPM, pinned once known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Tpm {
+    /// It has not told yet.
+    Unknown,
+    /// Its attestation key is pinned: it must quote, always.
+    Present,
+    /// It told that it has none, and was believed.
+    Absent,
+}
+
+/// A certificate and serial that may register.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OnboardRow {
+    /// SHA-256 of the certificate's DER.
+    pub cert_digest: [u8; 32],
+    /// The serial, or `*` for any.
+    pub serial: String,
+    /// The certificate.
+    pub cert_der: Vec<u8>,
+    /// The name that the device will have.
+    pub name: Option<Name>,
+    /// When it was allowed.
+    pub added_at: UnixSeconds,
+    /// The device that used it.
+    pub device: Option<DeviceId>,
+}
+
+/// A device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceRow {
+    /// Its identity.
+    pub id: DeviceId,
+    /// Its name.
+    pub name: Name,
+    /// SHA-256 of its certificate's DER.
+    pub cert_digest: [u8; 32],
+    /// Its certificate.
+    pub cert_der: Vec<u8>,
+    /// The serial it registered with.
+    pub serial: String,
+    /// Whether it has a TPM.
+    pub tpm: Tpm,
+    /// Its next good quote is learned as a reference value.
+    pub learn: bool,
+    /// When it registered.
+    pub registered_at: UnixSeconds,
+    /// When it last reported, gave evidence, or was answered in full; an unchanged poll writes nothing.
+    pub last_seen: Option<UnixSeconds>,
+    /// The version of its vault section.
+    pub section_version: u64,
+    /// What that version says, hashed.
+    pub section_digest: Option<[u8; 32]>,
+    /// What it last reported of itself, as JSON.
+    pub report: Option<String>,
+    /// How its last evidence fared, as JSON.
+    pub verdict: Option<String>,
+}
+
+/// A certificate that a device uploaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertRow {
+    /// Whose.
+    pub device: DeviceId,
+    /// Type of eve-api's `ZCertType`: 11 quote key, 12 EK, 13 ECDH.
+    pub kind: i32,
+    /// The certificate as it came.
+    pub pem: Vec<u8>,
+    /// The TPM public area that came beside it.
+    pub public: Option<Vec<u8>>,
+    /// When it was pinned.
+    pub added_at: UnixSeconds,
+}
+
+/// What stands of a device's session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StandingRow {
+    /// Whose.
+    pub device: DeviceId,
+    /// The session's public key.
+    pub session: [u8; 32],
+    /// When the evidence was appraised.
+    pub at: UnixSeconds,
+    /// New evidence is wanted before its time.
+    pub renew: bool,
+    /// The appraisal's record, as JSON.
+    pub record: String,
+}
+
+/// A policy in its canonical form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyRow {
+    /// Its name.
+    pub name: Name,
+    /// `VaultPolicy::to_canonical`.
+    pub canonical: String,
+    /// When it last changed.
+    pub changed_at: UnixSeconds,
+}
+
+/// Whether a vault is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VaultStanding {
+    /// Wanted.
+    Active,
+    /// Its grace runs: listed, locked, kept.
+    Removing,
+    /// Left the list; the node has yet to say that it erased it. Its keys are gone here.
+    Gone,
+}
+
+/// A vault.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VaultRow {
+    /// Its device.
+    pub device: DeviceId,
+    /// Its identity.
+    pub id: VaultId,
+    /// Its name.
+    pub name: Name,
+    /// Its policy; none for a default vault that no operator changed.
+    pub policy: Option<Name>,
+    /// Whether it is wanted.
+    pub standing: VaultStanding,
+    /// When its grace ends.
+    pub delete_at: Option<UnixSeconds>,
+    /// The first version of the section that does not list it.
+    pub left_version: Option<u64>,
+    /// The node reported it made.
+    pub created: bool,
+    /// An operator ordered to make it anew.
+    pub recreate: bool,
+    /// The newest epoch.
+    pub current_epoch: Epoch,
+    /// The one published before it.
+    pub last_epoch: Epoch,
+    /// The epoch that the node's protector is wrapped under, as it reported.
+    pub reported_epoch: Option<Epoch>,
+    /// The node's last report of it, as JSON.
+    pub report: Option<String>,
+    /// When that came.
+    pub reported_at: Option<UnixSeconds>,
+    /// When it was added.
+    pub added_at: UnixSeconds,
+}
+
+/// A vault's key of one epoch, sealed under its period's key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EpochRow {
+    /// The vault's device.
+    pub device: DeviceId,
+    /// The vault.
+    pub vault: VaultId,
+    /// The epoch.
+    pub epoch: Epoch,
+    /// The period, like `2026-11`.
+    pub period: String,
+    /// The sealed key.
+    pub sealed: Vec<u8>,
+    /// When it was made.
+    pub made_at: UnixSeconds,
+}
+
+/// A key of the controller's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyRow {
+    /// `ca`, `signing`, `ecdh` or `tls`.
+    pub name: String,
+    /// The private key, sealed.
+    pub sealed: Vec<u8>,
+    /// Its certificate.
+    pub cert_pem: String,
+}
+
+/// A key as it went out to a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReleaseRow {
+    /// To which device.
+    pub device: DeviceId,
+    /// Of which vault.
+    pub vault: VaultId,
+    /// Of which epoch.
+    pub epoch: Epoch,
+    /// Under which custody, as its name.
+    pub custody: String,
+    /// To which session.
+    pub session: [u8; 32],
+    /// HPKE encapsulated key.
+    pub enc: Vec<u8>,
+    /// HPKE ciphertext.
+    pub ciphertext: Vec<u8>,
+}
+
+/// What an operator said of a reference value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReferenceState {
+    /// Nothing yet: it lets nothing pass.
+    Pending,
+    /// Good.
+    Approved,
+    /// Not good.
+    Rejected,
+}
+
+/// PCR values that a device may have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReferenceRow {
+    /// Its number; ignored when it is added.
+    pub id: i64,
+    /// Whose.
+    pub device: DeviceId,
+    /// The values, as JSON.
+    pub pcrs: String,
+    /// What an operator said.
+    pub state: ReferenceState,
+    /// When it was learned.
+    pub learned_at: UnixSeconds,
+    /// When an operator spoke.
+    pub decided_at: Option<UnixSeconds>,
+}

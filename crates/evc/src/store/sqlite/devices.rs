@@ -1,0 +1,131 @@
+//! Devices, onboarding and device certificates in SQLite.
+
+use async_trait::async_trait;
+use sqlx::query;
+use sqlx::sqlite::SqliteRow;
+use vault::ids::DeviceId;
+
+use super::SqliteTx;
+use super::read::{
+    FromRow, Word as _, blob, bytes32, device, get, int, name, number, some_name, some_number, uuid, word,
+};
+use crate::store::{CertRow, DeviceRow, Devices, OnboardRow, Page, Stored};
+
+impl FromRow for OnboardRow {
+    fn from_row(row: &SqliteRow) -> Stored<Self> {
+        let used: Option<Vec<u8>> = get(row, "device")?;
+        Ok(Self {
+            cert_digest: bytes32(row, "cert_digest")?,
+            serial: get(row, "serial")?,
+            cert_der: get(row, "cert_der")?,
+            name: some_name(row, "name")?,
+            added_at: number(row, "added_at")?,
+            device: if used.is_some() { Some(device(row)?) } else { None },
+        })
+    }
+}
+
+impl FromRow for DeviceRow {
+    fn from_row(row: &SqliteRow) -> Stored<Self> {
+        let digest: Option<Vec<u8>> = get(row, "section_digest")?;
+        Ok(Self {
+            id: DeviceId(uuid(row, "id")?),
+            name: name(row, "name")?,
+            cert_digest: bytes32(row, "cert_digest")?,
+            cert_der: get(row, "cert_der")?,
+            serial: get(row, "serial")?,
+            tpm: word(row, "tpm")?,
+            learn: get(row, "learn")?,
+            registered_at: number(row, "registered_at")?,
+            last_seen: some_number(row, "last_seen")?,
+            section_version: number(row, "section_version")?,
+            section_digest: if digest.is_some() { Some(bytes32(row, "section_digest")?) } else { None },
+            report: get(row, "report")?,
+            verdict: get(row, "verdict")?,
+        })
+    }
+}
+
+impl FromRow for CertRow {
+    fn from_row(row: &SqliteRow) -> Stored<Self> {
+        Ok(Self {
+            device: device(row)?,
+            kind: get(row, "kind")?,
+            pem: get(row, "pem")?,
+            public: get(row, "public")?,
+            added_at: number(row, "added_at")?,
+        })
+    }
+}
+
+#[async_trait]
+impl Devices for SqliteTx {
+    async fn add_onboarding(&mut self, row: &OnboardRow) -> Stored<()> {
+        let add = "INSERT INTO onboarding (cert_digest, serial, cert_der, name, added_at, device) VALUES (?, ?, ?, ?, ?, NULL)";
+        let add =
+            query(add).bind(row.cert_digest.to_vec()).bind(row.serial.clone()).bind(row.cert_der.clone());
+        self.run(add.bind(row.name.as_ref().map(ToString::to_string)).bind(int(row.added_at))).await.map(drop)
+    }
+
+    async fn onboarding(&mut self, cert_digest: &[u8; 32], serial: &str) -> Stored<Option<OnboardRow>> {
+        let find = query("SELECT * FROM onboarding WHERE cert_digest = ? AND serial = ?");
+        self.one(find.bind(cert_digest.to_vec()).bind(serial.to_owned())).await
+    }
+
+    async fn onboardings(&mut self) -> Stored<Vec<OnboardRow>> {
+        self.all(query("SELECT * FROM onboarding ORDER BY cert_digest, serial LIMIT 10000")).await
+    }
+
+    async fn use_onboarding(&mut self, cert_digest: &[u8; 32], serial: &str, device: DeviceId) -> Stored<()> {
+        let mark = query("UPDATE onboarding SET device = ? WHERE cert_digest = ? AND serial = ?");
+        self.run(mark.bind(blob(device.0)).bind(cert_digest.to_vec()).bind(serial.to_owned())).await.map(drop)
+    }
+
+    async fn add_device(&mut self, row: &DeviceRow) -> Stored<()> {
+        let add = "INSERT INTO devices (id, name, cert_digest, cert_der, serial, tpm, learn, registered_at, section_version)
+                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
+        let add = query(add).bind(blob(row.id.0)).bind(row.name.to_string()).bind(row.cert_digest.to_vec());
+        let add =
+            add.bind(row.cert_der.clone()).bind(row.serial.clone()).bind(row.tpm.word()).bind(row.learn);
+        self.run(add.bind(int(row.registered_at)).bind(int(row.section_version))).await.map(drop)
+    }
+
+    async fn device(&mut self, id: DeviceId) -> Stored<Option<DeviceRow>> {
+        self.one(query("SELECT * FROM devices WHERE id = ?").bind(blob(id.0))).await
+    }
+
+    async fn device_by_cert(&mut self, cert_digest: &[u8; 32]) -> Stored<Option<DeviceRow>> {
+        self.one(query("SELECT * FROM devices WHERE cert_digest = ?").bind(cert_digest.to_vec())).await
+    }
+
+    async fn device_by_name(&mut self, name: &str) -> Stored<Option<DeviceRow>> {
+        self.one(query("SELECT * FROM devices WHERE name = ?").bind(name.to_owned())).await
+    }
+
+    async fn devices(&mut self, page: &Page) -> Stored<Vec<DeviceRow>> {
+        let list = query("SELECT * FROM devices WHERE name > ? ORDER BY name LIMIT ?");
+        self.all(list.bind(page.after.clone()).bind(page.limit)).await
+    }
+
+    async fn update_device(&mut self, row: &DeviceRow) -> Stored<()> {
+        let write = "UPDATE devices SET tpm = ?, learn = ?, last_seen = ?, section_version = ?, section_digest = ?, report = ?,
+                     verdict = ? WHERE id = ?";
+        let write = query(write).bind(row.tpm.word()).bind(row.learn).bind(row.last_seen.map(int));
+        let write = write.bind(int(row.section_version)).bind(row.section_digest.map(|d| d.to_vec()));
+        self.run(write.bind(row.report.clone()).bind(row.verdict.clone()).bind(blob(row.id.0)))
+            .await
+            .map(drop)
+    }
+
+    async fn certs(&mut self, device: DeviceId) -> Stored<Vec<CertRow>> {
+        self.all(query("SELECT * FROM device_certs WHERE device = ? ORDER BY kind").bind(blob(device.0)))
+            .await
+    }
+
+    async fn add_cert(&mut self, row: &CertRow) -> Stored<()> {
+        let add =
+            query("INSERT INTO device_certs (device, kind, pem, public, added_at) VALUES (?, ?, ?, ?, ?)");
+        let add = add.bind(blob(row.device.0)).bind(row.kind).bind(row.pem.clone()).bind(row.public.clone());
+        self.run(add.bind(int(row.added_at))).await.map(drop)
+    }
+}

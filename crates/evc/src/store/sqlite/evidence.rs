@@ -1,0 +1,126 @@
+//! Nonces, standings and reference values in SQLite.
+
+use async_trait::async_trait;
+use sqlx::query;
+use sqlx::sqlite::SqliteRow;
+use vault::ids::DeviceId;
+
+use super::SqliteTx;
+use super::read::{FromRow, Word as _, blob, bytes32, device, get, int, number, some_number, word};
+use crate::store::{Evidence, ReferenceRow, ReferenceState, StandingRow, Stored, UnixSeconds};
+
+impl FromRow for StandingRow {
+    fn from_row(row: &SqliteRow) -> Stored<Self> {
+        Ok(Self {
+            device: device(row)?,
+            session: bytes32(row, "session")?,
+            at: number(row, "at")?,
+            renew: get(row, "renew")?,
+            record: get(row, "record")?,
+        })
+    }
+}
+
+impl FromRow for ReferenceRow {
+    fn from_row(row: &SqliteRow) -> Stored<Self> {
+        Ok(Self {
+            id: get(row, "id")?,
+            device: device(row)?,
+            pcrs: get(row, "pcrs")?,
+            state: word(row, "state")?,
+            learned_at: number(row, "learned_at")?,
+            decided_at: some_number(row, "decided_at")?,
+        })
+    }
+}
+
+/// A nonce alone.
+struct Nonce([u8; 32]);
+
+impl FromRow for Nonce {
+    fn from_row(row: &SqliteRow) -> Stored<Self> {
+        bytes32(row, "nonce").map(Self)
+    }
+}
+
+/// A number alone.
+struct Id(i64);
+
+impl FromRow for Id {
+    fn from_row(row: &SqliteRow) -> Stored<Self> {
+        get(row, "id").map(Self)
+    }
+}
+
+#[async_trait]
+impl Evidence for SqliteTx {
+    async fn add_nonce(&mut self, nonce: &[u8; 32], device: DeviceId, expires_at: UnixSeconds) -> Stored<()> {
+        let add = query("INSERT INTO nonces (nonce, device, expires_at) VALUES (?, ?, ?)");
+        self.run(add.bind(nonce.to_vec()).bind(blob(device.0)).bind(int(expires_at))).await.map(drop)
+    }
+
+    async fn open_nonce(&mut self, device: DeviceId, until: UnixSeconds) -> Stored<Option<[u8; 32]>> {
+        let find = query(
+            "SELECT nonce FROM nonces WHERE device = ? AND expires_at > ? ORDER BY expires_at DESC LIMIT 1",
+        );
+        Ok(self.one::<Nonce>(find.bind(blob(device.0)).bind(int(until))).await?.map(|nonce| nonce.0))
+    }
+
+    async fn take_nonce(&mut self, nonce: &[u8; 32], device: DeviceId, now: UnixSeconds) -> Stored<bool> {
+        let take = query("DELETE FROM nonces WHERE nonce = ? AND device = ? AND expires_at > ?");
+        Ok(self.run(take.bind(nonce.to_vec()).bind(blob(device.0)).bind(int(now))).await? == 1)
+    }
+
+    async fn drop_nonces(&mut self, now: UnixSeconds) -> Stored<()> {
+        self.run(query("DELETE FROM nonces WHERE expires_at <= ?").bind(int(now))).await.map(drop)
+    }
+
+    async fn standing(&mut self, device: DeviceId) -> Stored<Option<StandingRow>> {
+        self.one(query("SELECT * FROM standings WHERE device = ?").bind(blob(device.0))).await
+    }
+
+    async fn put_standing(&mut self, row: &StandingRow) -> Stored<()> {
+        let put = query(
+            "INSERT OR REPLACE INTO standings (device, session, at, renew, record) VALUES (?, ?, ?, ?, ?)",
+        );
+        let put = put.bind(blob(row.device.0)).bind(row.session.to_vec()).bind(int(row.at)).bind(row.renew);
+        self.run(put.bind(row.record.clone())).await.map(drop)
+    }
+
+    async fn renew_standing(&mut self, device: DeviceId) -> Stored<()> {
+        self.run(query("UPDATE standings SET renew = 1 WHERE device = ?").bind(blob(device.0)))
+            .await
+            .map(drop)
+    }
+
+    async fn add_reference(&mut self, row: &ReferenceRow) -> Stored<i64> {
+        let add = query(
+            "INSERT INTO refs (device, pcrs, state, learned_at, decided_at) VALUES (?, ?, ?, ?, ?) RETURNING id",
+        );
+        let add = add
+            .bind(blob(row.device.0))
+            .bind(row.pcrs.clone())
+            .bind(row.state.word())
+            .bind(int(row.learned_at));
+        let id = self.one::<Id>(add.bind(row.decided_at.map(int))).await?;
+        id.map(|id| id.0)
+            .ok_or_else(|| crate::store::StoreError::Damaged("an added row has no number".into()))
+    }
+
+    async fn reference(&mut self, id: i64) -> Stored<Option<ReferenceRow>> {
+        self.one(query("SELECT * FROM refs WHERE id = ?").bind(id)).await
+    }
+
+    async fn references_of(&mut self, device: DeviceId) -> Stored<Vec<ReferenceRow>> {
+        self.all(query("SELECT * FROM refs WHERE device = ? ORDER BY id").bind(blob(device.0))).await
+    }
+
+    async fn references(&mut self, after: i64, limit: u32) -> Stored<Vec<ReferenceRow>> {
+        self.all(query("SELECT * FROM refs WHERE id > ? ORDER BY id LIMIT ?").bind(after).bind(limit)).await
+    }
+
+    async fn judge_reference(&mut self, id: i64, state: ReferenceState, at: UnixSeconds) -> Stored<()> {
+        let judge = query("UPDATE refs SET state = ?, decided_at = ? WHERE id = ?");
+        self.run(judge.bind(state.word()).bind(int(at)).bind(id)).await.map(drop)
+    }
+}

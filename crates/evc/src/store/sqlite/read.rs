@@ -1,0 +1,111 @@
+//! Reads rows back into checked types; anything that does not read back is a damaged database, never a default.
+
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Decode, Row as _, Sqlite, Type};
+use uuid::Uuid;
+use vault::ids::{DeviceId, Epoch, Name, VaultId};
+
+use crate::store::{ReferenceState, StoreError, Stored, Tpm, VaultStanding};
+
+/// A type that a row reads back as.
+pub(super) trait FromRow: Sized {
+    fn from_row(row: &SqliteRow) -> Stored<Self>;
+}
+
+/// A plain column.
+pub(super) fn get<'r, T: Decode<'r, Sqlite> + Type<Sqlite>>(
+    row: &'r SqliteRow,
+    column: &'static str,
+) -> Stored<T> {
+    row.try_get(column).map_err(|e| StoreError::Damaged(format!("column {column}: {e}")))
+}
+
+fn damaged(column: &str) -> StoreError {
+    StoreError::Damaged(format!("column {column} has an impossible value"))
+}
+
+/// A number that is never negative.
+pub(super) fn number(row: &SqliteRow, column: &'static str) -> Stored<u64> {
+    get::<i64>(row, column)?.try_into().map_err(|_| damaged(column))
+}
+
+/// Such a number, or none.
+pub(super) fn some_number(row: &SqliteRow, column: &'static str) -> Stored<Option<u64>> {
+    get::<Option<i64>>(row, column)?.map(|n| n.try_into().map_err(|_| damaged(column))).transpose()
+}
+
+pub(super) fn uuid(row: &SqliteRow, column: &'static str) -> Stored<Uuid> {
+    Uuid::from_slice(get(row, column)?).map_err(|_| damaged(column))
+}
+
+pub(super) fn device(row: &SqliteRow) -> Stored<DeviceId> {
+    uuid(row, "device").map(DeviceId)
+}
+
+pub(super) fn vault(row: &SqliteRow, column: &'static str) -> Stored<VaultId> {
+    uuid(row, column).map(VaultId)
+}
+
+pub(super) fn epoch(row: &SqliteRow, column: &'static str) -> Stored<Epoch> {
+    number(row, column).map(Epoch)
+}
+
+pub(super) fn bytes32(row: &SqliteRow, column: &'static str) -> Stored<[u8; 32]> {
+    get::<&[u8]>(row, column)?.try_into().map_err(|_| damaged(column))
+}
+
+pub(super) fn name(row: &SqliteRow, column: &'static str) -> Stored<Name> {
+    Name::try_from(get::<String>(row, column)?).map_err(|_| damaged(column))
+}
+
+pub(super) fn some_name(row: &SqliteRow, column: &'static str) -> Stored<Option<Name>> {
+    get::<Option<String>>(row, column)?
+        .map(|text| Name::try_from(text).map_err(|_| damaged(column)))
+        .transpose()
+}
+
+/// For binding: SQLite's integers are signed. Times, epochs and versions stay far below the bound.
+pub(super) fn int(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// For binding: the 16 bytes of an identity.
+pub(super) fn blob(id: Uuid) -> Vec<u8> {
+    id.as_bytes().to_vec()
+}
+
+macro_rules! words {
+    ($type:ty, $($word:literal = $value:path),+) => {
+        impl Word for $type {
+            fn word(self) -> &'static str {
+                match self { $($value => $word),+ }
+            }
+            fn from_word(word: &str) -> Option<Self> {
+                match word { $($word => Some($value),)+ _ => None }
+            }
+        }
+    };
+}
+
+/// A closed list that is stored as a word.
+pub(super) trait Word: Sized {
+    fn word(self) -> &'static str;
+    fn from_word(word: &str) -> Option<Self>;
+}
+words!(Tpm, "unknown" = Tpm::Unknown, "present" = Tpm::Present, "absent" = Tpm::Absent);
+words!(
+    VaultStanding,
+    "active" = VaultStanding::Active,
+    "removing" = VaultStanding::Removing,
+    "gone" = VaultStanding::Gone
+);
+words!(
+    ReferenceState,
+    "pending" = ReferenceState::Pending,
+    "approved" = ReferenceState::Approved,
+    "rejected" = ReferenceState::Rejected
+);
+
+pub(super) fn word<T: Word>(row: &SqliteRow, column: &'static str) -> Stored<T> {
+    T::from_word(get(row, column)?).ok_or_else(|| damaged(column))
+}

@@ -1,0 +1,201 @@
+//! Devices with a TPM: quotes by an attestation key in software, reference values, and everything a quote may not be.
+
+mod common;
+// The same writer of quotes as the decision's own tests use.
+#[path = "../../vault/src/decide/tests/fake_tpm.rs"]
+mod fake_tpm;
+
+use attest::PcrValues;
+use common::{Device, Evc, Key, new_session, section};
+use evc::service::APPRAISED_PCRS;
+use fake_tpm::FakeTpm;
+use vault::section::{Release, Section};
+use wire::attest::{
+    AttestRequest, AttestResponse, DeviceCert, DeviceCertKind, EvidenceBinding, PcrAlgorithm, PcrValue,
+    Quote, QuoteCode, Verdict,
+};
+
+const STRICT: &str = "kind: VaultPolicy\nname: strict\ncustody: tpm+controller\nattest: { require: [pcrs] }\n---\n\
+                      kind: Vault\nname: payments\ndevice: edge-1\npolicy: strict\n";
+
+fn pcrs(four: u8) -> PcrValues {
+    let appraised = (0..24).filter(|pcr| APPRAISED_PCRS.0 & (1 << pcr) != 0);
+    appraised.map(|pcr| (pcr, [if pcr == 4 { four } else { 1 }; 32])).collect()
+}
+
+fn with_tpm(evc: &Evc) -> (Device, FakeTpm) {
+    let device = Device::onboarded(evc, "edge-1");
+    let tpm = FakeTpm::new();
+    let ak = DeviceCert::new(DeviceCertKind::Attestation, Key::new("AK").pem.into_bytes(), Some(tpm.ak()));
+    assert_eq!(device.attest(evc, &AttestRequest::Certs(vec![ak])), AttestResponse::Certs);
+    (device, tpm)
+}
+
+fn quote(device: &Device, tpm: &FakeTpm, nonce: [u8; 32], pcrs: &PcrValues) -> Quote {
+    let session = device.session.session_key();
+    let (attest_data, signature) = tpm.quote(&nonce, &session, b"claims", pcrs);
+    let value = |(index, value): (&u8, &[u8; 32])| PcrValue {
+        index: *index,
+        algorithm: PcrAlgorithm::Sha256,
+        value: value.to_vec(),
+    };
+    let binding = EvidenceBinding { session, nonce, claims: b"claims".to_vec(), device_signature: None };
+    Quote {
+        attest_data,
+        signature,
+        pcr_values: pcrs.iter().map(value).collect(),
+        binding: Some(binding),
+        ..Quote::default()
+    }
+}
+
+fn send(evc: &Evc, device: &Device, quote: Quote) -> QuoteCode {
+    let AttestResponse::Quote(answer) = device.attest(evc, &AttestRequest::Quote(Box::new(quote))) else {
+        panic!("not on evidence")
+    };
+    assert_eq!(answer.code == QuoteCode::Success, answer.verdict == Some(Verdict::Accepted));
+    answer.code
+}
+
+/// Challenged, quoted, polled: the section if there is one.
+fn round(evc: &Evc, device: &mut Device, tpm: &FakeTpm, pcrs: &PcrValues) -> Option<Section> {
+    let nonce = device.challenged(evc);
+    assert_eq!(send(evc, device, quote(device, tpm, nonce, pcrs)), QuoteCode::Success);
+    section(&device.poll(evc).expect("an answer"))
+}
+
+/// AC-2, AC-5, TH-5: `require: [pcrs]` passes with approved values only, learned once; a changed PCR withholds, and the operator reads which.
+#[test]
+fn measured_state_is_held_against_approved_values() {
+    let evc = Evc::start();
+    let (mut device, tpm) = with_tpm(&evc);
+    evc.apply(STRICT);
+    assert_eq!(round(&evc, &mut device, &tpm, &pcrs(1)), None, "nothing is approved yet");
+    let learned = evc.act("GET", "/references", "");
+    assert_eq!((learned.as_array().map(Vec::len), learned[0]["state"].as_str()), (Some(1), Some("pending")));
+    evc.act("POST", "/references/1/approve", "");
+    let open = section(&device.poll(&evc).expect("an answer")).expect("approved: what stands is judged anew");
+    assert!(device.keys(&open, "payments").is_some());
+    assert!(
+        open.vaults.iter().all(|entry| !entry.id.is_default()),
+        "default vaults with a TPM are not listed"
+    );
+    device.session = new_session();
+    assert_eq!(round(&evc, &mut device, &tpm, &pcrs(2)), None, "a changed PCR");
+    let told = evc.act("GET", "/devices/edge-1", "");
+    let key = told["vaults"][0]["key"].as_str().expect("text");
+    assert!(
+        key.contains("withheld: pcrs: PCR 4 differ") && key.contains("was 01010101 is 02020202"),
+        "{key}"
+    );
+    assert_eq!(evc.act("GET", "/references", "").as_array().map(Vec::len), Some(1), "learned once");
+    device.session = new_session();
+    let again = round(&evc, &mut device, &tpm, &pcrs(1)).expect("good again");
+    assert!(device.keys(&again, "payments").is_some());
+    evc.act("POST", "/references/1/reject", "");
+    assert_eq!(section(&device.poll(&evc).expect("an answer")), None, "rejected: withheld at once");
+}
+
+/// Another vault of the device with a lesser policy goes on, and reads why the strict one is withheld.
+#[test]
+fn each_vault_has_its_own_policy() {
+    let evc = Evc::start();
+    let (mut device, tpm) = with_tpm(&evc);
+    evc.apply(STRICT);
+    evc.apply("kind: VaultPolicy\nname: plain\ncustody: tpm+controller\n---\nkind: Vault\nname: logs\ndevice: edge-1\npolicy: plain\n");
+    let section = round(&evc, &mut device, &tpm, &pcrs(1)).expect("one policy is met");
+    assert!(device.keys(&section, "logs").is_some());
+    let strict = section.vaults.iter().find(|entry| entry.name.as_str() == "payments").expect("listed");
+    assert_eq!(
+        strict.release,
+        Release::Withheld { reason: "attestation does not satisfy the policy".into() }
+    );
+}
+
+#[test]
+fn quotes_that_are_not_this_tpms_answer_are_refused() {
+    let evc = Evc::start();
+    let (mut device, tpm) = with_tpm(&evc);
+    let other = FakeTpm::new();
+    let fewer: PcrValues = pcrs(1).into_iter().filter(|(pcr, _)| *pcr != 4).collect();
+    let mut older = FakeTpm::new();
+    older.reset_count = 0;
+    type Spoil<'a> = Box<dyn Fn(&Device, [u8; 32]) -> Quote + 'a>;
+    let cases: Vec<(&str, Spoil)> = vec![
+        ("another key", Box::new(|d, n| quote(d, &other, n, &pcrs(1)))),
+        (
+            "another nonce within",
+            Box::new(|d, n| Quote {
+                binding: quote(d, &tpm, n, &pcrs(1)).binding,
+                ..quote(d, &tpm, [0; 32], &pcrs(1))
+            }),
+        ),
+        ("fewer PCRs", Box::new(|d, n| quote(d, &tpm, n, &fewer))),
+        (
+            "values that were not quoted",
+            Box::new(|d, n| Quote {
+                pcr_values: quote(d, &tpm, n, &pcrs(2)).pcr_values,
+                ..quote(d, &tpm, n, &pcrs(1))
+            }),
+        ),
+        (
+            "nothing quoted",
+            Box::new(|d, n| Quote { attest_data: vec![], signature: vec![], ..quote(d, &tpm, n, &pcrs(1)) }),
+        ),
+        (
+            "claims changed on the way",
+            Box::new(|d, n| {
+                let mut spoiled = quote(d, &tpm, n, &pcrs(1));
+                spoiled.binding.as_mut().expect("bound").claims = b"elsewhere".to_vec();
+                spoiled
+            }),
+        ),
+    ];
+    for (what, spoil) in cases {
+        let nonce = device.challenged(&evc);
+        assert_eq!(send(&evc, &device, spoil(&device, nonce)), QuoteCode::QuoteFailed, "{what}");
+        assert_eq!(section(&device.poll(&evc).expect("an answer")), None, "{what}");
+        device.hash.clear();
+    }
+    assert!(round(&evc, &mut device, &tpm, &pcrs(1)).is_some(), "the twin that is not spoiled");
+}
+
+/// A TPM whose counters fell is refused, and does not become what later quotes are held against.
+#[test]
+fn a_tpm_that_went_back_is_refused_for_good() {
+    let evc = Evc::start();
+    let (mut device, mut tpm) = with_tpm(&evc);
+    assert!(round(&evc, &mut device, &tpm, &pcrs(1)).is_some());
+    for _ in 0..2 {
+        device.session = new_session();
+        tpm.reset_count = 4;
+        let nonce = device.challenged(&evc);
+        assert_eq!(send(&evc, &device, quote(&device, &tpm, nonce, &pcrs(1))), QuoteCode::QuoteFailed);
+    }
+    tpm.reset_count = 6;
+    assert!(round(&evc, &mut device, &tpm, &pcrs(1)).is_some(), "a reset more is right");
+}
+
+/// Stock EVE is served its configuration, and never told of success without a key: it would wipe a locked vault.
+#[test]
+fn a_stock_device_is_configured_and_never_misled() {
+    let evc = Evc::start();
+    let device = Device::onboarded(&evc, "edge-1");
+    let ask = wire::config::ConfigRequest::default();
+    let answer = evc.post(&device.own("config"), &device.seal(&ask.encode()));
+    let signed = wire::config::SignedConfig::verify(&answer.body, &evc.trusted()).expect("signed");
+    let response = signed.response();
+    assert!(response.control.is_none() && section(response).is_none() && response.config.is_some());
+    let again = wire::config::ConfigRequest { config_hash: response.config_hash.clone(), ..ask };
+    assert_eq!(evc.post(&device.own("config"), &device.seal(&again.encode())).status, 304);
+    let AttestResponse::Nonce(nonce) = device.attest(&evc, &AttestRequest::Nonce) else { panic!("no nonce") };
+    assert_eq!(nonce.len(), 32);
+    assert_eq!(send(&evc, &device, Quote::default()), QuoteCode::QuoteFailed);
+    let keys = wire::attest::StoreKeys { integrity_token: vec![], keys: vec![] };
+    let told = device.attest(&evc, &AttestRequest::StoreKeys(keys));
+    assert_eq!(
+        told,
+        AttestResponse::StoreKeys(wire::attest::StoreKeysCode::Invalid),
+        "not kept, not acknowledged"
+    );
+}

@@ -1,0 +1,129 @@
+//! The command line as a person or script uses it: the real program, a real controller, exit codes and words.
+
+mod common;
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use common::Key;
+
+/// A controller as a process; killed when dropped.
+struct Serving(Child);
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn serve(data: &Path) -> (Serving, String) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_evc"))
+        .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+        .arg(data)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("started");
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
+    let url = line.trim().strip_prefix("listening on ").expect("one clear line").to_owned();
+    (Serving(child), url)
+}
+
+fn evc(data: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_evc")).args(args).arg("--data").arg(data).output().expect("ran")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn terminate(mut serving: Serving) -> (Option<i32>, String) {
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(serving.0.id()).expect("a pid"));
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).expect("sent");
+    let mut log = String::new();
+    std::io::Read::read_to_string(&mut serving.0.stderr.take().expect("piped"), &mut log).expect("a log");
+    (serving.0.wait().expect("ended").code(), log)
+}
+
+#[test]
+fn the_first_hour_of_an_operator() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let data = dir.path().join("data");
+    let before = evc(&data, &["get", "devices"]);
+    assert_eq!(before.status.code(), Some(1));
+    assert!(text(&before.stderr).contains("is `evc serve` running?"), "{}", text(&before.stderr));
+    let (serving, url) = serve(&data);
+    let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(&data).expect("made"));
+    assert_eq!(mode & 0o777, 0o700, "the folder is made private");
+    assert_eq!(std::fs::read_to_string(data.join("url")).expect("the url").trim(), url);
+    let cert = dir.path().join("onboard.pem");
+    std::fs::write(&cert, Key::new("onboard").pem).expect("written");
+    let add =
+        ["onboard", "add", "--cert", cert.to_str().expect("text"), "--serial", "S1", "--name", "edge-1"];
+    for _ in 0..2 {
+        let added = evc(&data, &add);
+        assert!(added.status.success(), "{}", text(&added.stderr));
+    }
+    let file = dir.path().join("p.yaml");
+    std::fs::write(&file, "kind: VaultPolicy\nname: p\ncustody: tpm+controller\n").expect("written");
+    let path = file.to_str().expect("text");
+    for outcome in ["created", "unchanged"] {
+        let applied = evc(&data, &["apply", "-f", path]);
+        assert!(
+            applied.status.success() && text(&applied.stdout).contains(outcome),
+            "{}",
+            text(&applied.stdout)
+        );
+    }
+    let listed = evc(&data, &["get", "policies", "--output", "json"]);
+    let listed: serde_json::Value = serde_json::from_slice(&listed.stdout).expect("JSON");
+    assert_eq!(listed[0]["policy"]["node"]["custody"], "tpm+controller");
+    std::fs::write(&file, "kind: VaultPolicy\nname: p\ncustody: [\n").expect("written");
+    let refused = evc(&data, &["apply", "-f", path]);
+    assert_eq!(refused.status.code(), Some(1));
+    let said = text(&refused.stderr);
+    assert!(said.contains(path) && said.contains("line ") && said.contains("what to do: "), "{said}");
+    assert_eq!(evc(&data, &["get", "everything"]).status.code(), Some(2));
+    let (code, log) = terminate(serving);
+    assert_eq!(code, Some(0), "{log}");
+    let token = std::fs::read_to_string(data.join("operator.token")).expect("a token");
+    assert!(!log.contains(&token), "no token in the log");
+    let (again, _) = serve(&data);
+    assert!(text(&evc(&data, &["get", "policies"]).stdout).contains("tpm+controller"), "kept over a restart");
+    drop(again);
+}
+
+/// Memory of a serving controller is locked and gives no core dump (invariant 3); where it can't be, the log says so.
+#[test]
+fn a_serving_controller_protects_its_memory_or_says_that_it_cannot() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (serving, _) = serve(&dir.path().join("data"));
+    let pid = serving.0.id();
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("there");
+    let locked: u64 = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmLck:"))
+        .and_then(|v| v.split_whitespace().next()?.parse().ok())
+        .expect("a number");
+    let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).expect("there");
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).expect("a line");
+    assert_eq!(core.split_whitespace().nth(4), Some("0"), "{core}");
+    let (_, log) = terminate(serving);
+    assert!(locked > 0 || log.contains("memory can't be locked"), "{log}");
+}
+
+#[test]
+fn completions_and_manual_pages_are_made() {
+    let dir = tempfile::tempdir().expect("a folder");
+    for shell in ["bash", "zsh", "fish"] {
+        let made = evc(dir.path(), &["completions", shell]);
+        assert!(made.status.success() && text(&made.stdout).contains("evc"), "{shell}");
+    }
+    let pages = dir.path().join("man");
+    std::fs::create_dir(&pages).expect("made");
+    assert!(evc(dir.path(), &["man", "--dir", pages.to_str().expect("text")]).status.success());
+    assert!(pages.join("evc-apply.1").exists());
+}

@@ -1,0 +1,171 @@
+//! A device in software, without a TPM: onboards, polls, gives evidence, opens what is released to it.
+
+use attest::SessionKey;
+use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+use vault::ids::DeviceId;
+use vault::section::Section;
+use wire::Certificate;
+use wire::attest::{AttestRequest, AttestResponse, EvidenceBinding, Quote};
+use wire::config::{ConfigRequest, ConfigResponse, SignedConfig, VaultAsk};
+use wire::envelope::{seal_from_device, seal_registration};
+use wire::register::{Register, UuidResponse, uuid_request};
+use wire::release::{Purpose, SessionSecret};
+use wire::sign::{FileSigner, Signer as _};
+
+use super::Evc;
+
+/// A key and its self-signed certificate.
+pub(crate) struct Key {
+    pub(crate) pem: String,
+    pub(crate) cert: Certificate,
+    pub(crate) signer: FileSigner,
+}
+
+impl Key {
+    pub(crate) fn new(common_name: &str) -> Self {
+        Self::until(common_name, 2060)
+    }
+
+    /// Good until that year begins.
+    pub(crate) fn until(common_name: &str, year: i32) -> Self {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = CertificateParams::new(vec![]).expect("params");
+        params.distinguished_name.push(rcgen::DnType::CommonName, common_name);
+        params.not_before = date_time_ymd(2000, 1, 1);
+        params.not_after = date_time_ymd(year, 1, 1);
+        let pem = params.self_signed(&key).expect("signed").pem();
+        let cert = Certificate::from_pem(pem.as_bytes()).expect("a certificate");
+        Self { pem, cert, signer: FileSigner::from_der(&key.serialize_der()).expect("a signer") }
+    }
+}
+
+/// A device without a TPM.
+pub(crate) struct Device {
+    pub(crate) key: Key,
+    pub(crate) onboard: Key,
+    pub(crate) serial: String,
+    pub(crate) id: DeviceId,
+    pub(crate) session: SessionSecret,
+    pub(crate) hash: String,
+}
+
+pub(crate) fn new_session() -> SessionSecret {
+    SessionSecret::init(|bytes| aws_lc_rs::rand::fill(bytes)).expect("randomness")
+}
+
+impl Device {
+    /// Allowed, registered, told its UUID.
+    pub(crate) fn onboarded(evc: &Evc, name: &str) -> Self {
+        let mut device = Self::new(name);
+        let allow =
+            serde_json::json!({ "cert_pem": device.onboard.pem, "serial": device.serial, "name": name });
+        evc.act("POST", "/onboarding", &allow.to_string());
+        assert_eq!(device.register(evc), 201);
+        device.id = device.uuid(evc).expect("known");
+        device
+    }
+
+    pub(crate) fn new(name: &str) -> Self {
+        Self {
+            key: Key::new("EVE"),
+            onboard: Key::new("onboard"),
+            serial: format!("serial-{name}"),
+            id: DeviceId(uuid::Uuid::new_v4()),
+            session: new_session(),
+            hash: String::new(),
+        }
+    }
+
+    pub(crate) fn register(&self, evc: &Evc) -> u16 {
+        let register = Register::new(self.key.pem.as_bytes(), &self.serial, "").expect("a registration");
+        let envelope =
+            seal_registration(&register.encode(), self.onboard.pem.as_bytes(), &self.onboard.signer)
+                .expect("sealed");
+        evc.post("/register", &envelope).status
+    }
+
+    pub(crate) fn seal(&self, payload: &[u8]) -> Vec<u8> {
+        seal_from_device(payload, &self.key.cert, &self.key.signer).expect("sealed")
+    }
+
+    pub(crate) fn uuid(&self, evc: &Evc) -> Option<DeviceId> {
+        let answer = evc.post("/uuid", &self.seal(&uuid_request()));
+        let payload = (answer.status == 200)
+            .then(|| wire::envelope::open_from_controller(&answer.body, &evc.trusted()).expect("opened"))?;
+        Some(UuidResponse::decode(&payload).expect("an answer").device)
+    }
+
+    pub(crate) fn own(&self, what: &str) -> String {
+        format!("/id/{}/{what}", self.id)
+    }
+
+    pub(crate) fn ask(&self) -> Vec<u8> {
+        let vault = Some(VaultAsk { session: self.session.session_key(), bundle: None });
+        ConfigRequest { config_hash: self.hash.clone(), integrity_token: vec![], vault }.encode()
+    }
+
+    /// Polls; nothing for 304.
+    pub(crate) fn poll(&mut self, evc: &Evc) -> Option<ConfigResponse> {
+        let answer = evc.post(&self.own("config"), &self.seal(&self.ask()));
+        if answer.status == 304 {
+            return None;
+        }
+        assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
+        let response = SignedConfig::verify(&answer.body, &evc.trusted()).expect("signed").response().clone();
+        self.hash = response.config_hash.clone();
+        Some(response)
+    }
+
+    /// The nonce of a poll's challenge.
+    pub(crate) fn challenged(&mut self, evc: &Evc) -> [u8; 32] {
+        let control = self.poll(evc).expect("an answer").control.expect("control");
+        control.challenge.expect("a challenge").nonce
+    }
+
+    pub(crate) fn evidence(&self, nonce: [u8; 32], session: SessionKey) -> Quote {
+        let claims = b"claims".to_vec();
+        let signed = attest::evidence_message(&nonce, &session, &claims);
+        let device_signature = Some(self.key.signer.sign(&signed).expect("signed"));
+        Quote {
+            binding: Some(EvidenceBinding { session, nonce, claims, device_signature }),
+            ..Quote::default()
+        }
+    }
+
+    pub(crate) fn attest(&self, evc: &Evc, request: &AttestRequest) -> AttestResponse {
+        let answer = evc.post(&self.own("attest"), &self.seal(&request.encode()));
+        assert_eq!(answer.status, 201, "{}", String::from_utf8_lossy(&answer.body));
+        let payload = wire::envelope::open_from_controller(&answer.body, &evc.trusted()).expect("opened");
+        AttestResponse::decode(&payload).expect("an answer")
+    }
+
+    /// Challenge, evidence, section.
+    pub(crate) fn attested(&mut self, evc: &Evc) -> Section {
+        let nonce = self.challenged(evc);
+        let quote = self.evidence(nonce, self.session.session_key());
+        let told = self.attest(evc, &AttestRequest::Quote(Box::new(quote)));
+        let AttestResponse::Quote(answer) = told else { panic!("not on evidence: {told:?}") };
+        assert_eq!(answer.verdict, Some(wire::attest::Verdict::Accepted));
+        self.section(evc)
+    }
+
+    pub(crate) fn section(&mut self, evc: &Evc) -> Section {
+        section(&self.poll(evc).expect("changed")).expect("a section")
+    }
+
+    /// Opens what was released for a vault: its current and last keys.
+    pub(crate) fn keys(&self, section: &Section, name: &str) -> Option<([u8; 32], [u8; 32])> {
+        let entry = section.vaults.iter().find(|entry| entry.name.as_str() == name)?;
+        let vault::section::Release::Keys { current, last } = &entry.release else { return None };
+        let purpose = Purpose { device: self.id, vault: entry.id, custody: entry.policy.custody };
+        let open = |sealed| {
+            *wire::release::open(&self.session, &purpose, sealed).expect("opens").expose_controller_key()
+        };
+        Some((open(current), open(last)))
+    }
+}
+
+/// The section of an answer.
+pub(crate) fn section(answer: &ConfigResponse) -> Option<Section> {
+    answer.config.as_ref()?.section().expect("understood").cloned()
+}

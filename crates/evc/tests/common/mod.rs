@@ -1,0 +1,145 @@
+//! A controller over real TLS in this process, and a device in software: keys of its own, messages by `wire`.
+
+#![allow(dead_code, unused_imports)] // Each test file uses a part.
+
+mod device;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use evc::clock::now;
+use evc::http::Listener;
+use evc::service::{Controller, Settings, start};
+use tokio::sync::watch;
+use ureq::Agent;
+use ureq::tls::{Certificate as UreqCert, RootCerts, TlsConfig};
+use wire::TrustedCerts;
+use wire::certs::{Validity, open_answer};
+
+pub(crate) use device::{Device, Key, new_session, section};
+
+/// A running controller. Stops when it is dropped, with its runtime.
+pub(crate) struct Evc {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) app: Arc<Controller>,
+    pub(crate) url: String,
+    pub(crate) agent: Agent,
+    pub(crate) token: String,
+    stop: watch::Sender<bool>,
+    runtime: tokio::runtime::Runtime,
+}
+
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Evc {
+    pub(crate) fn start() -> Self {
+        Self::over(tempfile::tempdir().expect("a folder"))
+    }
+
+    /// Starts over a data folder that may have been used before.
+    pub(crate) fn over(dir: tempfile::TempDir) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let names = vec!["127.0.0.1".to_owned(), "localhost".to_owned()];
+        let settings = Settings { data: dir.path().to_owned(), names, poll_every_s: None };
+        let app = Arc::new(runtime.block_on(start(&settings, now())).expect("started"));
+        let any = "127.0.0.1:0".parse().expect("an address");
+        let listener = runtime.block_on(Listener::bind(any, app.clone())).expect("bound");
+        let url = format!("https://{}", listener.address());
+        let (stop, stopped) = watch::channel(false);
+        runtime.spawn(listener.serve(stopped));
+        let agent = agent(dir.path());
+        let token = std::fs::read_to_string(dir.path().join("operator.token")).expect("a token");
+        Self { dir, app, url, agent, token, stop, runtime }
+    }
+
+    /// Ends the controller and starts another over the same data.
+    pub(crate) fn restart(self) -> Self {
+        let Self { dir, app, stop, runtime, .. } = self;
+        stop.send_replace(true);
+        runtime.block_on(app.store.close());
+        runtime.shutdown_timeout(Duration::from_secs(5));
+        drop(app);
+        Self::over(dir)
+    }
+
+    pub(crate) fn wait<F: Future>(&self, future: F) -> F::Output {
+        self.runtime.block_on(future)
+    }
+
+    pub(crate) fn post(&self, path: &str, body: &[u8]) -> Answer {
+        let path = format!("{}/api/v2/edgedevice{path}", self.url);
+        let request = self.agent.post(path).header("content-type", "application/x-proto-binary");
+        told(request.send(body).expect("an answer"))
+    }
+
+    pub(crate) fn operator(&self, method: &str, path: &str, body: &str, token: Option<&str>) -> Answer {
+        let url = format!("{}/api/v1{path}", self.url);
+        let mut request = ureq::http::Request::builder().method(method).uri(url);
+        if let Some(token) = token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        told(self.agent.run(request.body(body.to_owned()).expect("a request")).expect("an answer"))
+    }
+
+    /// An operator's act that must succeed.
+    pub(crate) fn act(&self, method: &str, path: &str, body: &str) -> serde_json::Value {
+        let answer = self.operator(method, path, body, Some(&self.token));
+        let text = String::from_utf8_lossy(&answer.body).into_owned();
+        assert_eq!(answer.status, 200, "{method} {path}: {text}");
+        serde_json::from_str(&text).expect("JSON")
+    }
+
+    pub(crate) fn apply(&self, yaml: &str) -> serde_json::Value {
+        self.act("POST", "/apply", yaml)
+    }
+
+    /// The status of a request that announces a body of `length` bytes under `path` and sends none of it.
+    pub(crate) fn announce(&self, path: &str, length: usize) -> u16 {
+        use std::io::{BufRead as _, BufReader, Write as _};
+        let pem = std::fs::read(self.dir.path().join("root-certificate.pem")).expect("a root");
+        let mut roots = rustls::RootCertStore::empty();
+        roots
+            .add(rustls_pki_types::pem::PemObject::from_pem_slice(&pem).expect("a certificate"))
+            .expect("a root");
+        let config = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        let host = self.url.strip_prefix("https://").expect("a URL");
+        let tcp = std::net::TcpStream::connect(host).expect("connected");
+        tcp.set_read_timeout(Some(Duration::from_secs(30))).expect("set");
+        let name = "127.0.0.1".try_into().expect("a name");
+        let tls = rustls::ClientConnection::new(Arc::new(config), name).expect("a client");
+        let mut stream = rustls::StreamOwned::new(tls, tcp);
+        let token = &self.token;
+        write!(stream, "POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\ncontent-length: {length}\r\n\r\n").expect("sent");
+        let mut line = String::new();
+        BufReader::new(stream).read_line(&mut line).expect("an answer");
+        line.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status")
+    }
+
+    pub(crate) fn trusted(&self) -> TrustedCerts {
+        let answer =
+            told(self.agent.get(format!("{}/api/v2/edgedevice/certs", self.url)).call().expect("an answer"));
+        let root = std::fs::read(self.dir.path().join("root-certificate.pem")).expect("a root");
+        open_answer(&answer.body, &root, Validity::At(now())).expect("trusted")
+    }
+}
+
+fn told(mut answer: ureq::http::Response<ureq::Body>) -> Answer {
+    Answer { status: answer.status().as_u16(), body: answer.body_mut().read_to_vec().expect("a body") }
+}
+
+fn agent(data: &Path) -> Agent {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let pem = std::fs::read(data.join("root-certificate.pem")).expect("a root");
+    let root = UreqCert::from_pem(&pem).expect("a certificate");
+    let tls = TlsConfig::builder().root_certs(RootCerts::Specific(Arc::new(vec![root]))).build();
+    let config = Agent::config_builder().tls_config(tls).http_status_as_error(false).proxy(None);
+    config.timeout_global(Some(Duration::from_secs(30))).build().into()
+}

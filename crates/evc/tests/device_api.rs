@@ -1,0 +1,288 @@
+//! The device API over real TLS, with a device in software: onboarding, challenge, release, and everything that must be refused.
+
+mod common;
+
+use attest::SessionKey;
+use common::{Device, Evc, Key, new_session, section};
+use evc::clock::now;
+use vault::section::{Operation, Release, Standing};
+use wire::attest::{AttestRequest, AttestResponse, DeviceCert, DeviceCertKind, QuoteCode, Verdict};
+use wire::info::{AttestationState, DeviceInfo, NodeReport, TpmPresence, VaultLine};
+
+const POLICY: &str =
+    "kind: VaultPolicy\nname: p\ncustody: controller\non_removal: { delete_after: 1h }\n---\n";
+
+fn vault(device: &str, policy: &str) -> String {
+    format!("{POLICY}kind: Vault\nname: payments\ndevice: {device}\npolicy: {policy}\n")
+}
+
+fn quoted(answer: AttestResponse) -> (QuoteCode, Option<Verdict>) {
+    let AttestResponse::Quote(answer) = answer else { panic!("not on evidence") };
+    (answer.code, answer.verdict)
+}
+
+/// AC-1, AC-2, KO-1, KO-3, DF-3: a challenge stands in the section's place until the evidence is good; then keys, to this session alone.
+#[test]
+fn a_section_with_keys_follows_good_evidence_and_nothing_before() {
+    let evc = Evc::start();
+    let mut device = Device::onboarded(&evc, "edge-1");
+    evc.apply(&vault("edge-1", "p"));
+    let first = device.poll(&evc).expect("an answer");
+    assert_eq!(section(&first), None, "no section before evidence");
+    assert!(first.control.expect("control").challenge.is_some());
+    let section = device.attested(&evc);
+    let names: Vec<_> = section.vaults.iter().map(|entry| entry.name.as_str()).collect();
+    assert_eq!(names.len(), 3, "default vaults of a node without TPM, and its own: {names:?}");
+    for name in ["config", "image", "payments"] {
+        let (current, last) = device.keys(&section, name).expect("keys");
+        assert_eq!(current, last, "{name}: VC-3, the same without rotation");
+        assert_ne!(current, [0; 32]);
+    }
+    assert!(device.poll(&evc).is_none(), "unchanged is 304");
+}
+
+/// KO-1: a new session is challenged again, and what was sealed to the old one is sealed anew.
+#[test]
+fn another_session_gets_nothing_without_its_own_evidence() {
+    let evc = Evc::start();
+    let mut device = Device::onboarded(&evc, "edge-1");
+    let before = device.attested(&evc);
+    device.session = new_session();
+    let answer = device.poll(&evc).expect("an answer");
+    assert_eq!(section(&answer), None);
+    let after = device.attested(&evc);
+    assert_ne!(before.session, after.session);
+    assert_eq!(before.version, after.version, "the content did not change");
+    let sealed = |s: &vault::section::Section| match &s.vaults[0].release {
+        Release::Keys { current, .. } => current.ciphertext.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_ne!(sealed(&before), sealed(&after));
+}
+
+/// AC-3, IF-4: evidence is renewed at `attest.every` beside the section, and does not outlive its grace.
+#[test]
+fn evidence_is_renewed_beside_an_unchanged_section_and_lapses_without() {
+    let evc = Evc::start();
+    let mut device = Device::onboarded(&evc, "edge-1");
+    device.attested(&evc);
+    let session = device.session.session_key();
+    let vault = Some(wire::config::VaultAsk { session, bundle: None });
+    let ask =
+        wire::config::ConfigRequest { config_hash: device.hash.clone(), integrity_token: vec![], vault };
+    let after = |s: u64| evc.wait(evc.app.config(device.id, &ask, now() + s)).expect("an answer");
+    assert!(after(890).is_none(), "not due");
+    let due = after(900).expect("something to say");
+    assert!(due.config.is_none() && due.config_hash == device.hash, "no config: unchanged");
+    assert!(due.control.expect("control").challenge.is_some());
+    let lapsed = after(900 + 301).expect("changed");
+    assert_eq!(section(&lapsed), None, "not renewed: withheld");
+    assert!(lapsed.config.is_some());
+}
+
+/// DF-4: a default vault's policy is changed by apply and returned by delete, and the vault never leaves the list by it.
+#[test]
+fn a_default_vault_takes_a_policy_and_gives_it_back() {
+    let evc = Evc::start();
+    let mut device = Device::onboarded(&evc, "edge-1");
+    device.attested(&evc);
+    evc.apply("kind: VaultPolicy\nname: shut\ncustody: controller\noperation: lock\n---\nkind: Vault\nname: image\ndevice: edge-1\npolicy: shut\n");
+    let image = |section: &vault::section::Section| {
+        section.vaults.iter().find(|e| e.id == vault::ids::IMAGE_VAULT).cloned().expect("listed")
+    };
+    assert_eq!(image(&device.section(&evc)).operation, Operation::Lock);
+    evc.act("DELETE", "/devices/edge-1/vaults/image", "");
+    let back = image(&device.section(&evc));
+    assert_eq!((back.operation, back.standing), (Operation::Unlock, Standing::Active));
+}
+
+/// Replayed, foreign, stale and invented nonces; evidence of another session or key.
+#[test]
+fn evidence_that_is_not_of_this_moment_session_and_device_is_refused() {
+    let evc = Evc::start();
+    let mut one = Device::onboarded(&evc, "edge-1");
+    let mut two = Device::onboarded(&evc, "edge-2");
+    let session = one.session.session_key();
+    let ask = |device: &Device, nonce, session| {
+        let quote = device.evidence(nonce, session);
+        quoted(device.attest(&evc, &AttestRequest::Quote(Box::new(quote)))).0
+    };
+    assert_eq!(ask(&one, [7; 32], session), QuoteCode::NonceMismatch, "invented");
+    let foreign = two.challenged(&evc);
+    assert_eq!(ask(&one, foreign, session), QuoteCode::NonceMismatch, "another device's");
+    let nonce = one.challenged(&evc);
+    let mut forged = one.evidence(nonce, session);
+    forged.binding.as_mut().expect("bound").session = SessionKey([9; 32]);
+    let told = quoted(one.attest(&evc, &AttestRequest::Quote(Box::new(forged))));
+    assert_eq!(told.0, QuoteCode::QuoteFailed, "the signature is over another session");
+    assert_eq!(ask(&one, nonce, session), QuoteCode::NonceMismatch, "spent on the forgery");
+    let nonce = one.challenged(&evc);
+    assert_eq!(ask(&one, nonce, session), QuoteCode::Success);
+    assert_eq!(ask(&one, nonce, session), QuoteCode::NonceMismatch, "replayed");
+    one.session = new_session();
+    let nonce = one.challenged(&evc);
+    let row = evc.wait(async { evc.app.store.read().await.unwrap().device(one.id).await.unwrap().unwrap() });
+    let late = AttestRequest::Quote(Box::new(one.evidence(nonce, one.session.session_key())));
+    let told = evc.wait(evc.app.attest(row, late, now() + 61)).expect("an answer");
+    assert_eq!(quoted(told).0, QuoteCode::NonceMismatch, "stale");
+}
+
+/// A node known to have a TPM never gets by without a quote, and its key is pinned.
+#[test]
+fn a_node_with_a_tpm_cannot_pass_as_one_without() {
+    let evc = Evc::start();
+    let mut device = Device::onboarded(&evc, "edge-1");
+    let ak = |byte| {
+        DeviceCert::new(DeviceCertKind::Attestation, Key::new("AK").pem.into_bytes(), Some(vec![byte; 90]))
+    };
+    let first = ak(1);
+    assert_eq!(device.attest(&evc, &AttestRequest::Certs(vec![first.clone()])), AttestResponse::Certs);
+    assert_eq!(
+        device.attest(&evc, &AttestRequest::Certs(vec![first])),
+        AttestResponse::Certs,
+        "the same again"
+    );
+    let other = device.seal(&AttestRequest::Certs(vec![ak(2)]).encode());
+    assert_eq!(evc.post(&device.own("attest"), &other).status, 403, "another key");
+    let nonce = device.challenged(&evc);
+    let quote = device.evidence(nonce, device.session.session_key());
+    let (code, verdict) = quoted(device.attest(&evc, &AttestRequest::Quote(Box::new(quote))));
+    assert_eq!(code, QuoteCode::QuoteFailed);
+    assert_eq!(verdict, Some(Verdict::Refused("this node has to quote".into())));
+    assert_eq!(section(&device.poll(&evc).expect("an answer")), None);
+}
+
+/// VC-2, VC-3, VC-6: change key until the node reports the new epoch; the last key is the one before.
+#[test]
+fn rotation_gives_current_and_last_until_the_node_took_it() {
+    let evc = Evc::start();
+    let mut device = Device::onboarded(&evc, "edge-1");
+    evc.apply(&vault("edge-1", "p"));
+    let section = device.attested(&evc);
+    let (first, _) = device.keys(&section, "payments").expect("keys");
+    report(&evc, &device, &section, 1);
+    evc.act("POST", "/devices/edge-1/vaults/payments/rotate", "");
+    let rotated = device.section(&evc);
+    assert!(rotated.version.version > section.version.version);
+    let (current, last) = device.keys(&rotated, "payments").expect("keys");
+    assert_eq!(last, first);
+    assert_ne!(current, first);
+    assert_eq!(operation(&rotated), Operation::ChangeKey);
+    report(&evc, &device, &rotated, 2);
+    let taken = device.section(&evc);
+    assert_eq!(operation(&taken), Operation::Unlock, "taken: no change key any more");
+    evc.act("POST", "/devices/edge-1/vaults/payments/rotate", "");
+    evc.act("POST", "/devices/edge-1/vaults/payments/rotate", "");
+    let twice = device.section(&evc);
+    let (now_current, now_last) = device.keys(&twice, "payments").expect("keys");
+    assert!(
+        now_current != current && now_last != current,
+        "off during two rotations: the old key is sent no more"
+    );
+}
+
+fn operation(section: &vault::section::Section) -> Operation {
+    section.vaults.iter().find(|entry| entry.name.as_str() == "payments").expect("listed").operation
+}
+
+/// Reports every vault as made and unlocked at an epoch.
+fn report(evc: &Evc, device: &Device, section: &vault::section::Section, epoch: u64) {
+    let line = |entry: &vault::section::Entry| {
+        let report = vault::report::VaultReport {
+            id: entry.id,
+            name: entry.name.clone(),
+            state: vault::report::State::Unlocked,
+            created: true,
+            epoch: Some(vault::ids::Epoch(epoch)),
+            wanted: entry.operation,
+            last: None,
+            detail: vec![],
+        };
+        VaultLine::of(report, wire::info::PcrStatus::Unknown)
+    };
+    let info = DeviceInfo {
+        device: device.id,
+        at_unix_s: now(),
+        tpm: TpmPresence::NotFound,
+        tpm_info: String::new(),
+        attestation: AttestationState::Complete,
+        attestation_error: None,
+        vaults: section.vaults.iter().map(line).collect(),
+        node: Some(NodeReport {
+            session: Some(section.session),
+            accepted: Some(section.version),
+            notes: vec!["not escrowed".into()],
+        }),
+    };
+    assert_eq!(evc.post(&device.own("info"), &device.seal(&info.encode())).status, 201);
+}
+
+/// IF-5: a removed vault stays listed and locked until its grace ends; undone by apply; then it leaves the list and its keys are gone.
+#[test]
+fn removal_has_a_grace_an_undo_and_an_end() {
+    let evc = Evc::start();
+    let mut device = Device::onboarded(&evc, "edge-1");
+    evc.apply(&vault("edge-1", "p"));
+    let section = device.attested(&evc);
+    report(&evc, &device, &section, 1);
+    let made = device.section(&evc);
+    assert!(made.vaults.iter().all(|entry| entry.created), "created is learned from the report");
+    evc.act("DELETE", "/devices/edge-1/vaults/payments", "");
+    let removing = device.section(&evc);
+    let entry =
+        removing.vaults.iter().find(|entry| entry.name.as_str() == "payments").expect("listed in its grace");
+    assert_eq!((entry.standing, entry.operation), (Standing::Removing, Operation::Lock));
+    assert!(matches!(&entry.release, Release::Withheld { reason } if reason == "being removed"));
+    evc.apply(&vault("edge-1", "p"));
+    let undone = device.section(&evc);
+    assert!(device.keys(&undone, "payments").is_some(), "undone");
+    evc.act("DELETE", "/devices/edge-1/vaults/payments", "");
+    device.poll(&evc);
+    assert_eq!(evc.wait(evc.app.end_graces(now() + 3599)).expect("looked"), 0);
+    assert_eq!(evc.wait(evc.app.end_graces(now() + 3601)).expect("ended"), 1);
+    let (id, current) = (entry.id, vault::ids::Epoch(1));
+    let key = evc.wait(async { evc.app.store.read().await.unwrap().epoch(device.id, id, current).await });
+    assert_eq!(key.expect("read"), None, "its key is gone at the controller");
+    let after = device.section(&evc);
+    assert!(after.vaults.iter().all(|entry| entry.name.as_str() != "payments"), "left the list");
+    assert!(after.version.version > removing.version.version);
+    report(&evc, &device, &after, 1);
+    let left = evc.act("GET", "/vaults?device=edge-1", "");
+    assert_eq!(
+        left.as_array().expect("a list").len(),
+        2,
+        "forgotten when the node accepted the list without it"
+    );
+}
+
+/// Lock goes out although no key does, and the vault's policy counts as met.
+#[test]
+fn a_lock_reaches_the_node_with_its_section() {
+    let evc = Evc::start();
+    let mut device = Device::onboarded(&evc, "edge-1");
+    evc.apply(&vault("edge-1", "p"));
+    device.attested(&evc);
+    evc.apply(
+        &vault("edge-1", "p").replace("custody: controller\n", "custody: controller\noperation: lock\n"),
+    );
+    let locked = device.section(&evc);
+    assert_eq!(operation(&locked), Operation::Lock);
+    assert!(device.keys(&locked, "payments").is_none());
+    assert!(device.keys(&locked, "config").is_some(), "another policy's vault is not touched");
+}
+
+/// Everything survives a restart: nothing of worth is in memory.
+#[test]
+fn a_restart_changes_nothing_for_a_device() {
+    let evc = Evc::start();
+    let mut device = Device::onboarded(&evc, "edge-1");
+    evc.apply(&vault("edge-1", "p"));
+    let before = device.attested(&evc);
+    let root = std::fs::read(evc.dir.path().join("root-certificate.pem")).expect("a root");
+    let evc = evc.restart();
+    assert_eq!(std::fs::read(evc.dir.path().join("root-certificate.pem")).expect("a root"), root);
+    assert!(device.poll(&evc).is_none(), "still unchanged");
+    device.hash.clear();
+    let after = device.section(&evc);
+    assert_eq!(after, before, "the same section with the same sealed keys: nothing was sealed anew");
+}

@@ -1,0 +1,184 @@
+//! What devices and operators may not do: each refused with the code that EVE knows and words that help.
+
+mod common;
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use common::{Device, Evc, Key};
+use wire::envelope::seal_from_device;
+
+#[test]
+fn registration_follows_the_protocol() {
+    let evc = Evc::start();
+    let device = Device::new("edge-1");
+    assert_eq!(device.register(&evc), 403, "not allowed yet");
+    assert_eq!(device.uuid(&evc), None, "not known");
+    let device = Device::onboarded(&evc, "edge-1");
+    assert_eq!(device.register(&evc), 200, "the same again");
+    let clone = Device { key: Key::new("EVE"), ..device };
+    assert_eq!(clone.register(&evc), 409, "the same serial by another key");
+    let expired = Device { onboard: Key::until("onboard", 2001), ..Device::new("edge-2") };
+    let allow = serde_json::json!({ "cert_pem": expired.onboard.pem, "serial": expired.serial });
+    evc.act("POST", "/onboarding", &allow.to_string());
+    assert_eq!(expired.register(&evc), 403, "expired onboarding certificate");
+    let mut mixed = Device::new("edge-3");
+    mixed.onboard.signer = Key::new("another").signer;
+    assert_eq!(mixed.register(&evc), 401, "signed by another key than the certificate's");
+}
+
+#[test]
+fn messages_that_are_not_a_known_devices_own_are_refused() {
+    let evc = Evc::start();
+    let one = Device::onboarded(&evc, "edge-1");
+    let two = Device::onboarded(&evc, "edge-2");
+    let good = one.seal(&one.ask());
+    let mut forged = seal_from_device(&one.ask(), &one.key.cert, &two.key.signer).expect("sealed");
+    assert_eq!(evc.post(&one.own("config"), &forged).status, 401, "another key's signature");
+    let stranger = Key::new("EVE");
+    forged = seal_from_device(&one.ask(), &stranger.cert, &stranger.signer).expect("sealed");
+    assert_eq!(evc.post(&one.own("config"), &forged).status, 401, "an unknown certificate");
+    for what in ["config", "attest", "info", "metrics", "newlogs"] {
+        assert_eq!(evc.post(&two.own(what), &good).status, 403, "{what} under another device's UUID");
+        assert_eq!(evc.post(&format!("/id/nonsense/{what}"), &good).status, 403, "{what} under no UUID");
+        assert_eq!(evc.post(&one.own(what), b"garbage").status, 400, "{what} of garbage");
+        assert_eq!(evc.post(&one.own(what), &[]).status, 400, "{what} of nothing");
+    }
+    for what in ["config", "attest", "info"] {
+        assert_eq!(
+            evc.post(&one.own(what), &one.seal(b"\xff\xff\xff")).status,
+            400,
+            "{what}: signed garbage"
+        );
+    }
+    assert_eq!(evc.post(&one.own("metrics"), &one.seal(b"anything")).status, 201);
+    let path = format!("/api/v2/edgedevice{}", one.own("config"));
+    assert_eq!(evc.announce(&path, wire::MAX_MESSAGE + 1), 413, "too large");
+    assert_eq!(evc.post(&one.own("config"), &good).status, 200, "still served");
+}
+
+/// Every file of the data folder but the public ones is its owner's alone (invariant 3).
+#[test]
+fn key_files_token_and_database_are_private() {
+    let evc = Evc::start();
+    for name in ["kek", "operator.token", "evc.db"] {
+        let mode = std::fs::metadata(evc.dir.path().join(name)).expect(name).permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+}
+
+#[test]
+fn operators_without_the_token_are_refused_and_errors_help() {
+    let evc = Evc::start();
+    for token in [None, Some(""), Some("wrong"), Some(&*"x".repeat(5000))] {
+        for (method, path) in
+            [("GET", "/devices"), ("POST", "/apply"), ("DELETE", "/devices/d/vaults/v"), ("GET", "/nothing")]
+        {
+            let answer = evc.operator(method, path, "", token);
+            assert_eq!(answer.status, 401, "{method} {path} with {token:?}");
+        }
+    }
+    let token = evc.token.clone();
+    let told = |method: &str, path: &str, body: &str| {
+        let answer = evc.operator(method, path, body, Some(&token));
+        (answer.status, String::from_utf8_lossy(&answer.body).into_owned())
+    };
+    for (method, path, body, code, says) in [
+        (
+            "POST",
+            "/apply",
+            "kind: VaultPolicy\nname: p\ncustody: cloud\n",
+            400,
+            "line 3, column 10: `cloud` is not a custody",
+        ),
+        (
+            "POST",
+            "/apply",
+            "kind: Vault\nname: v\ndevice: none\npolicy: p\n",
+            400,
+            "line 2, column 7: device `none` is not known",
+        ),
+        ("POST", "/apply", ": [", 400, "mend the YAML"),
+        ("GET", "/devices/none", "", 404, "evc get devices"),
+        ("POST", "/devices/none/vaults/v/rotate", "", 404, "device `none`"),
+        ("POST", "/references/7/approve", "", 404, "evc reference list"),
+        ("DELETE", "/policies/none", "", 404, "evc get policies"),
+        ("POST", "/onboarding", "{}", 400, "cert_pem"),
+        ("GET", "/nothing", "", 404, "this path"),
+    ] {
+        let (status, text) = told(method, path, body);
+        assert_eq!(status, code, "{method} {path}: {text}");
+        assert!(text.contains(says), "{method} {path}: {text}");
+        assert!(text.contains("\"advice\""), "{method} {path}: {text}");
+    }
+    assert_eq!(evc.announce("/api/v1/apply", 2 << 20), 413);
+}
+
+/// Applying is all or nothing, repeatable, and a dry run keeps nothing.
+#[test]
+fn apply_is_idempotent_and_whole() {
+    let evc = Evc::start();
+    let mut device = Device::onboarded(&evc, "edge-1");
+    let file = "kind: Vault\nname: v\ndevice: edge-1\npolicy: p\n---\nkind: VaultPolicy\nname: p\ncustody: controller\n";
+    let outcomes = |value: serde_json::Value| -> Vec<String> {
+        value
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(|one| one["outcome"].as_str().expect("text").to_owned())
+            .collect()
+    };
+    assert_eq!(outcomes(evc.act("POST", "/apply?dry_run=true", file)), ["created", "created"]);
+    assert_eq!(
+        evc.act("GET", "/policies", "").as_array().expect("a list").len(),
+        0,
+        "a dry run keeps nothing"
+    );
+    assert_eq!(outcomes(evc.apply(file)), ["created", "created"]);
+    assert_eq!(outcomes(evc.apply(file)), ["unchanged", "unchanged"]);
+    assert_eq!(
+        outcomes(evc.apply(&file.replace("custody: controller", "custody: controller\noperation: lock"))),
+        ["changed", "unchanged"]
+    );
+    let broken = format!(
+        "{file}---\nkind: VaultPolicy\nname: q\ncustody: tpm\n---\nkind: Vault\nname: w\ndevice: edge-1\npolicy: none\n"
+    );
+    assert_eq!(evc.operator("POST", "/apply", &broken, Some(&evc.token)).status, 400);
+    assert_eq!(
+        evc.act("GET", "/policies", "").as_array().expect("a list").len(),
+        1,
+        "nothing of a broken file is applied"
+    );
+    device.attested(&evc);
+    let tpm = "kind: VaultPolicy\nname: t\ncustody: tpm+controller\n---\nkind: Vault\nname: x\ndevice: edge-1\npolicy: t\n";
+    let answer = evc.operator("POST", "/apply", tpm, Some(&evc.token));
+    let text = String::from_utf8_lossy(&answer.body).into_owned();
+    assert_eq!(answer.status, 400, "{text}");
+    assert!(text.contains("device `edge-1` has no TPM"), "an impossible policy: {text}");
+}
+
+/// An error in the middle of a decision is a refusal: here a sealed epoch was damaged in the store.
+#[test]
+fn a_damaged_key_row_releases_nothing() {
+    let evc = Evc::start();
+    let mut device = Device::onboarded(&evc, "edge-1");
+    evc.apply("kind: VaultPolicy\nname: p\ncustody: controller\n---\nkind: Vault\nname: v\ndevice: edge-1\npolicy: p\n");
+    let nonce = device.challenged(&evc);
+    let quote = device.evidence(nonce, device.session.session_key());
+    device.attest(&evc, &wire::attest::AttestRequest::Quote(Box::new(quote)));
+    evc.wait(async {
+        let mut tx = evc.app.store.write().await.expect("tx");
+        let rows = tx.vaults(device.id).await.expect("rows");
+        let row = rows.iter().find(|row| row.name.as_str() == "v").expect("there");
+        let mut epoch = tx.epoch(row.device, row.id, row.current_epoch).await.expect("read").expect("there");
+        tx.drop_epochs(row.device, row.id).await.expect("dropped");
+        epoch.sealed[20] ^= 1;
+        tx.add_epoch(&epoch).await.expect("added");
+        tx.commit().await.expect("commit");
+    });
+    let answer = evc.post(&device.own("config"), &device.seal(&device.ask()));
+    assert_eq!(answer.status, 500);
+    let rows = evc.wait(async {
+        evc.app.store.read().await.expect("tx").device(device.id).await.expect("read").expect("there")
+    });
+    assert_eq!(rows.section_version, 0, "nothing of the refused answer was kept");
+}

@@ -1,0 +1,71 @@
+//! nim: addresses of the interfaces and where the node is. It never opens a connection.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use nix::ifaddrs::getifaddrs;
+use nix::net::if_::InterfaceFlags;
+
+use crate::bus::Bus;
+use crate::bus::messages::{Location, NetworkStatus, Port};
+use crate::paths;
+
+/// How often the interfaces are looked at.
+const EVERY: Duration = Duration::from_secs(5);
+
+#[derive(serde::Deserialize)]
+struct FixedLocation {
+    latitude: f64,
+    longitude: f64,
+}
+
+pub(super) fn run(bus: &Bus, root: &Path) -> anyhow::Result<()> {
+    let mut told = None;
+    loop {
+        let status = NetworkStatus { ports: ports()?, location: location(root) };
+        if told.as_ref() != Some(&status) {
+            keep(root, &status);
+            bus.publish(&status);
+            told = Some(status);
+        }
+        thread::sleep(EVERY);
+    }
+}
+
+fn ports() -> nix::Result<Vec<Port>> {
+    let mut ports: BTreeMap<String, Vec<IpAddr>> = BTreeMap::new();
+    for interface in getifaddrs()?.filter(|interface| interface.flags.contains(InterfaceFlags::IFF_UP)) {
+        let addresses = ports.entry(interface.interface_name).or_default();
+        let Some(address) = interface.address else { continue };
+        let v4 = address.as_sockaddr_in().map(|address| IpAddr::V4(address.ip()));
+        addresses.extend(v4.or(address.as_sockaddr_in6().map(|address| IpAddr::V6(address.ip()))));
+    }
+    Ok(ports.into_iter().map(|(name, addresses)| Port { name, addresses }).collect())
+}
+
+/// What the installer wrote; a broken file is told and counts as none.
+fn location(root: &Path) -> Option<Location> {
+    let text = std::fs::read_to_string(paths::location(root)).ok()?;
+    match serde_json::from_str::<FixedLocation>(&text) {
+        Ok(FixedLocation { latitude, longitude }) => {
+            Some(Location { latitude, longitude, source: "fixed".to_owned() })
+        }
+        Err(error) => {
+            tracing::warn!(%error, "config/location.json is not understood");
+            None
+        }
+    }
+}
+
+fn keep(root: &Path, status: &NetworkStatus) {
+    let path = paths::port_config(root);
+    let kept = serde_json::to_vec_pretty(status)
+        .map_err(std::io::Error::from)
+        .and_then(|text| std::fs::write(path, text));
+    if let Err(error) = kept {
+        tracing::warn!(%error, "the list of ports was not kept");
+    }
+}

@@ -1,0 +1,206 @@
+//! tpmmgr: alone opens the TPM. Signs, quotes, keeps the roots; gives a root to vaultmgr only (the bus table), quotes only a
+//! session that vaultmgr published and claims that nim made. A node whose TPM fails is never turned into one without.
+
+mod evidence;
+mod hardware;
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::Context;
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+use base64::Engine as _;
+use tpm::{Digest32, Tcti};
+use wire::{FileSigner, Signer};
+use zeroize::Zeroizing;
+
+use self::hardware::Hardware;
+use super::forward;
+use crate::bus::Bus;
+use crate::bus::messages::{
+    Bytes, Challenge, DefineRoots, Health, NetworkStatus, ReadRoots, Session, Sign, Signed, TpmStatus,
+    UndefineRoots,
+};
+use crate::paths;
+
+/// How often a TPM that can't be used is tried again.
+const AGAIN: Duration = Duration::from_secs(2);
+/// Said where a node without a TPM is asked for one.
+const NO_TPM: &str = "this node has no TPM";
+
+/// What only root can read or write, taken before rights are given up.
+pub(super) enum Taken {
+    Tpm { tcti: Tcti, pin: File },
+    Soft(FileSigner),
+}
+
+impl Taken {
+    pub(super) fn take(root: &Path) -> anyhow::Result<Self> {
+        let configured = match std::fs::read_to_string(paths::tcti(root)) {
+            Ok(text) => Some(text),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error).context("config/tcti"),
+        };
+        let pin = paths::ek_pin(root);
+        match Tcti::find(configured.as_deref()).context("config/tcti")? {
+            Some(tcti) => {
+                let pin = OpenOptions::new()
+                    .read(true)
+                    .write(true)
+                    .create(true)
+                    .truncate(false)
+                    .mode(0o644)
+                    .open(pin)
+                    .context("config/ek.pub")?;
+                Ok(Self::Tpm { tcti, pin })
+            }
+            None if std::fs::metadata(&pin).is_ok_and(|pin| pin.len() > 0) => {
+                anyhow::bail!(
+                    "this node was installed with a TPM, and there is none now; bring it back, or name it in config/tcti"
+                )
+            }
+            None => Ok(Self::Soft(device_key(&paths::device_key(root))?)),
+        }
+    }
+
+    /// The device and port that the walls must leave open.
+    pub(super) fn walls(&self) -> (Option<PathBuf>, Option<u16>) {
+        match self {
+            Self::Tpm { tcti: Tcti::Device(path), .. } => (Some(path.clone()), None),
+            Self::Tpm { tcti: Tcti::Swtpm { port, .. }, .. } => (None, Some(*port)),
+            Self::Soft(_) => (None, None),
+        }
+    }
+}
+
+/// The device key of a node without a TPM, made at first.
+fn device_key(path: &Path) -> anyhow::Result<FileSigner> {
+    if !path.exists() {
+        let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new())
+            .ok()
+            .context("making a key")?;
+        let body = Zeroizing::new(base64::engine::general_purpose::STANDARD.encode(pkcs8.as_ref()));
+        let pem = Zeroizing::new(format!(
+            "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
+            body.as_str()
+        ));
+        let new = path.with_extension("new");
+        let _ = std::fs::remove_file(&new);
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
+        file.write_all(pem.as_bytes())?;
+        file.sync_all()?;
+        std::fs::rename(&new, path)?;
+    }
+    let pem = Zeroizing::new(std::fs::read(path)?);
+    FileSigner::from_pem(&pem).context("config/device.key.pem")
+}
+
+/// What signs and quotes here.
+pub(super) enum Keys {
+    Tpm(Box<Mutex<Hardware>>),
+    Soft(FileSigner),
+}
+
+impl Keys {
+    fn hardware<T>(&self, work: impl FnOnce(&mut Hardware) -> anyhow::Result<T>) -> Result<T, String> {
+        let Self::Tpm(hardware) = self else { return Err(NO_TPM.to_owned()) };
+        let mut hardware = hardware.lock().unwrap_or_else(PoisonError::into_inner);
+        work(&mut hardware).map_err(|error| format!("{error:#}"))
+    }
+
+    fn sign(&self, payload: &[u8]) -> Result<Vec<u8>, String> {
+        match self {
+            Self::Soft(key) => {
+                key.sign(payload).map(|signature| signature.0.to_vec()).map_err(|error| error.to_string())
+            }
+            Self::Tpm(_) => self.hardware(|tpm| tpm.sign(&Digest32::of(payload))),
+        }
+    }
+}
+
+enum Event {
+    Network(NetworkStatus),
+    Session(Session),
+    Challenge(Challenge),
+}
+
+pub(super) fn run(bus: &Bus, root: &Path, taken: Taken) -> anyhow::Result<()> {
+    let (keys, status) = match taken {
+        Taken::Soft(key) => {
+            let device_key = key.public_key().point().to_vec();
+            (Keys::Soft(key), TpmStatus::Absent { device_key })
+        }
+        Taken::Tpm { tcti, pin } => {
+            let (hardware, status) = open(bus, &tcti, pin);
+            let _ = std::fs::write(paths::tpm_in_use(root), "1\n");
+            (Keys::Tpm(Box::new(Mutex::new(hardware))), status)
+        }
+    };
+    let keys = Arc::new(keys);
+    serve(bus, &keys);
+    bus.publish(&status);
+    answer_challenges(bus, &keys);
+    Ok(())
+}
+
+fn open(bus: &Bus, tcti: &Tcti, mut pin: File) -> (Hardware, TpmStatus) {
+    loop {
+        match Hardware::open(tcti, &mut pin) {
+            Ok(opened) => return opened,
+            Err(error) => {
+                let why = format!("{error:#}");
+                tracing::error!(error = %why, "the TPM can't be used; trying again");
+                bus.publish(&TpmStatus::Failing { why });
+            }
+        }
+        thread::sleep(AGAIN);
+    }
+}
+
+fn serve(bus: &Bus, keys: &Arc<Keys>) {
+    let with = Arc::clone(keys);
+    bus.serve::<Sign>(move |_, ask| {
+        if ask.payload.0.starts_with(attest::EVIDENCE_LABEL) {
+            return Err("evidence is signed for nobody".to_owned());
+        }
+        Ok(Signed { signature: Bytes(with.sign(&ask.payload.0)?) })
+    });
+    let with = Arc::clone(keys);
+    bus.serve::<ReadRoots>(move |_, _| with.hardware(Hardware::read_roots));
+    let with = Arc::clone(keys);
+    bus.serve::<DefineRoots>(move |_, ask| with.hardware(|tpm| tpm.define_roots(&ask)));
+    let with = Arc::clone(keys);
+    bus.serve::<UndefineRoots>(move |_, ask| with.hardware(|tpm| tpm.undefine_roots(ask.generation)));
+    let with = Arc::clone(keys);
+    bus.serve::<Health>(move |_, _| with.hardware(Hardware::health));
+}
+
+fn answer_challenges(bus: &Bus, keys: &Keys) {
+    let (sender, events) = channel();
+    forward(bus.subscribe(), &sender, Event::Network);
+    forward(bus.subscribe(), &sender, Event::Session);
+    forward(bus.subscribe(), &sender, Event::Challenge);
+    let (mut network, mut session, mut challenge) = (NetworkStatus::default(), None, None);
+    for event in events {
+        match event {
+            Event::Network(new) => network = new,
+            Event::Session(new) => session = Some(new),
+            Event::Challenge(new) => challenge = Some(new),
+        }
+        let due = challenge.take_if(|asked: &mut Challenge| {
+            session.is_some_and(|session: Session| session.key == asked.session)
+        });
+        let Some(asked) = due else { continue };
+        match evidence::make(keys, &asked, &network) {
+            Ok(evidence) => bus.publish(&evidence),
+            Err(error) => tracing::error!(%error, "no evidence"),
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! The answer to a challenge: a quote or, without a TPM, a signature, over nonce, session and claims.
+
+use attest::{evidence_message, qualifying_data};
+use serde::Serialize;
+use tpm::PcrSelection;
+
+use super::Keys;
+use crate::bus::messages::{Bytes, Challenge, Evidence, Location, NetworkStatus, Port, Proof};
+
+#[derive(Serialize)]
+struct Claims<'a> {
+    ports: &'a [Port],
+    location: Option<&'a Location>,
+    eve: &'static str,
+}
+
+pub(super) fn make(keys: &Keys, asked: &Challenge, network: &NetworkStatus) -> Result<Evidence, String> {
+    let location = network.location.as_ref().filter(|_| asked.question.wants_location);
+    let claims = Claims { ports: &network.ports, location, eve: env!("CARGO_PKG_VERSION") };
+    let claims = serde_json::to_vec(&claims).map_err(|error| error.to_string())?;
+    let proof = prove(keys, asked, &claims)?;
+    Ok(Evidence { session: asked.session, nonce: asked.question.nonce, claims: Bytes(claims), proof })
+}
+
+fn prove(keys: &Keys, asked: &Challenge, claims: &[u8]) -> Result<Proof, String> {
+    let nonce = &asked.question.nonce;
+    let Keys::Tpm(_) = keys else {
+        let signature = keys.sign(&evidence_message(nonce, &asked.session, claims))?;
+        return Ok(Proof::DeviceKey(Bytes(signature)));
+    };
+    let [a, b, c, _] = asked.question.pcrs.0.to_le_bytes();
+    let selection = PcrSelection::from_bitmap([a, b, c]).map_err(|error| error.to_string())?;
+    keys.hardware(|tpm| tpm.quote(&qualifying_data(nonce, &asked.session, claims), selection))
+}

@@ -1,0 +1,183 @@
+//! The TPM and the name of the endorsement key that this node was installed with. Where that does not match, identity is served
+//! and roots are refused. A connection that hung is opened anew.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
+
+use anyhow::{Context, bail, ensure};
+use tpm::{
+    Digest32, EkName, Generation, Identity, PcrPolicy, PcrSelection, ReadRootError, Root, RootKind,
+    RootPolicy, SlotSet, Tcti, Tpm, TpmError,
+};
+use vault::secret::RootSecret;
+
+use crate::bus::BusRoot;
+use crate::bus::messages::{
+    Bytes, DefineRoots, Proof, RootSet, RootSlot, Roots, TpmHealth, TpmIdentity, TpmStatus,
+};
+
+const OTHER_TPM: &str = "this is not the TPM that this node was installed with (config/ek.pub): no root is read or written; bring the node's own TPM back, or reinstall";
+
+pub(crate) struct Hardware {
+    tcti: Tcti,
+    tpm: Tpm,
+    pinned: Option<EkName>,
+}
+
+impl Hardware {
+    pub(super) fn open(tcti: &Tcti, pin: &mut File) -> anyhow::Result<(Self, TpmStatus)> {
+        let mut tpm = Tpm::open(tcti)?;
+        let identity = tpm.provision()?;
+        let expected = pin_of(pin, &identity.ek.name)?;
+        let own = expected == identity.ek.name;
+        if own {
+            tpm.pin_ek(&expected)?;
+        } else {
+            tracing::error!("{OTHER_TPM}");
+        }
+        let pcrs = tpm.read_pcrs(PcrSelection::new([0, 4])?)?;
+        let measured = pcrs.as_slice().iter().all(|(_, value)| *value != [0; 32]);
+        let status = TpmStatus::Ready { measured, identity: Box::new(public(&identity, !own)) };
+        Ok((Self { tcti: tcti.clone(), tpm, pinned: own.then_some(expected) }, status))
+    }
+
+    /// Opens the TPM anew after a command hung: the connection is of no more use then.
+    fn mend(&mut self, error: &TpmError) {
+        if !matches!(error, TpmError::NoAnswer { .. } | TpmError::GivenUp | TpmError::Command(_)) {
+            return;
+        }
+        tracing::warn!(%error, "opening the TPM anew");
+        let Ok(mut tpm) = Tpm::open(&self.tcti) else { return };
+        if self.pinned.is_none_or(|pinned| tpm.pin_ek(&pinned).is_ok()) {
+            self.tpm = tpm;
+        }
+    }
+
+    pub(super) fn sign(&mut self, digest: &Digest32) -> anyhow::Result<Vec<u8>> {
+        let first = self.tpm.sign(digest);
+        let signature = match first {
+            Err(error) => {
+                self.mend(&error);
+                self.tpm.sign(digest)?
+            }
+            Ok(signature) => signature,
+        };
+        Ok(signature.to_fixed().to_vec())
+    }
+
+    pub(super) fn quote(&mut self, qualifying: &[u8; 32], selection: PcrSelection) -> anyhow::Result<Proof> {
+        let quote = self.tpm.quote(qualifying, selection)?;
+        let pcrs = quote.pcr_values.as_slice().to_vec();
+        Ok(Proof::Quote { signature: Bytes(quote.signature.to_der()), attest: Bytes(quote.attest), pcrs })
+    }
+
+    fn own(&self) -> anyhow::Result<()> {
+        ensure!(self.pinned.is_some(), OTHER_TPM);
+        Ok(())
+    }
+
+    pub(super) fn read_roots(&mut self) -> anyhow::Result<Roots> {
+        self.own()?;
+        let sets: anyhow::Result<Vec<_>> = SlotSet::ALL.into_iter().map(|set| self.read_set(set)).collect();
+        Ok(Roots { sets: sets?.into_iter().flatten().collect() })
+    }
+
+    fn read_set(&mut self, set: SlotSet) -> anyhow::Result<Option<RootSet>> {
+        let (said_t, tpm) = self.read(set, RootKind::Tpm)?;
+        let (said_p, pcrs) = self.read(set, RootKind::Pcrs)?;
+        if matches!((&tpm, &pcrs), (RootSlot::Absent, RootSlot::Absent)) {
+            return Ok(None);
+        }
+        let place = if set == SlotSet::Odd { Generation(1) } else { Generation(2) };
+        let said = said_t.or(said_p).unwrap_or(place);
+        Ok(Some(RootSet { generation: vault::ids::Generation(said.0), tpm, pcrs }))
+    }
+
+    fn read(&mut self, set: SlotSet, kind: RootKind) -> anyhow::Result<(Option<Generation>, RootSlot)> {
+        Ok(match self.tpm.read_root(set, kind) {
+            Ok((generation, root)) => {
+                let root = RootSecret::copied_from(root.expose_root());
+                (Some(generation), RootSlot::Root(BusRoot(root)))
+            }
+            Err(ReadRootError::Absent) => (None, RootSlot::Absent),
+            Err(ReadRootError::Unwritten) => (None, RootSlot::Unwritten),
+            Err(ReadRootError::PcrsMoved) => (None, RootSlot::PcrsMoved),
+            Err(ReadRootError::Damaged { .. }) => (None, RootSlot::Damaged),
+            Err(ReadRootError::Tpm(error)) => {
+                self.mend(&error);
+                bail!("reading a root: {error}")
+            }
+        })
+    }
+
+    pub(super) fn define_roots(&mut self, ask: &DefineRoots) -> anyhow::Result<()> {
+        self.own()?;
+        let generation = Generation(ask.generation.0);
+        let selection = match ask.selection {
+            None => PcrSelection::EVE,
+            Some(mask) => {
+                let [a, b, c, _] = mask.0.to_le_bytes();
+                PcrSelection::from_bitmap([a, b, c])?
+            }
+        };
+        let states = PcrPolicy::of_states(&[self.tpm.read_pcrs(selection)?])?;
+        self.tpm.define_and_write(generation, RootPolicy::Tpm, &root(&ask.tpm)?)?;
+        self.tpm
+            .define_and_write(generation, RootPolicy::Pcrs(&states), &root(&ask.pcrs)?)
+            .context("the root bound to PCRs")
+    }
+
+    pub(super) fn undefine_roots(&mut self, generation: vault::ids::Generation) -> anyhow::Result<()> {
+        self.own()?;
+        let set = Generation(generation.0).slot_set();
+        // T first: without it nothing opens, whatever happens next.
+        for kind in RootKind::ALL {
+            self.tpm.undefine(set, kind)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn health(&mut self) -> anyhow::Result<TpmHealth> {
+        let health = self.tpm.health()?;
+        Ok(TpmHealth {
+            in_lockout: health.in_lockout,
+            lockout_counter: health.lockout_counter,
+            persistent_free: health.persistent_free,
+            sessions_free: health.sessions_free,
+            commands: format!("{:?}", self.tpm.commands()),
+        })
+    }
+}
+
+fn root(root: &BusRoot) -> anyhow::Result<Root> {
+    Root::init(|bytes| {
+        bytes.copy_from_slice(root.0.expose_root_secret());
+        Ok(())
+    })
+}
+
+/// The name that was written at first boot; written now if there is none.
+fn pin_of(file: &mut File, now: &EkName) -> anyhow::Result<EkName> {
+    let mut text = String::new();
+    file.seek(SeekFrom::Start(0))?;
+    file.take(1024).read_to_string(&mut text).context("config/ek.pub")?;
+    if text.trim().is_empty() {
+        writeln!(file, "{}", hex::encode(now.as_bytes()))?;
+        file.sync_all()?;
+        return Ok(*now);
+    }
+    let bytes = hex::decode(text.trim()).context("config/ek.pub is damaged; restore it")?;
+    EkName::from_bytes(&bytes).context("config/ek.pub is damaged; restore it")
+}
+
+fn public(identity: &Identity, other_tpm: bool) -> TpmIdentity {
+    TpmIdentity {
+        device_key: identity.device.sec1.to_vec(),
+        ak: identity.ak.sec1.to_vec(),
+        ak_public: Bytes(identity.ak.tpmt_public.clone()),
+        ecdh: identity.ecdh.sec1.to_vec(),
+        ek_public: Bytes(identity.ek.tpmt_public.clone()),
+        ek_cert: identity.ek_cert_der.clone().map(Bytes),
+        other_tpm,
+    }
+}

@@ -1,0 +1,173 @@
+//! What is posted: certificates, evidence, status.
+
+use std::time::Instant;
+
+use anyhow::{Context, bail, ensure};
+use wire::attest::{
+    AttestRequest, AttestResponse, DeviceCert, DeviceCertKind, EvidenceBinding, PcrAlgorithm, PcrValue,
+    Quote, QuoteCode, Verdict, Version, VersionKind,
+};
+use wire::info::{AttestationState, DeviceInfo, NodeReport, PcrStatus, TpmPresence, VaultLine};
+use wire::{Signature, envelope};
+
+use super::Zedagent;
+use crate::agents::certs::issued;
+use crate::agents::signer::BusSigner;
+use crate::bus::messages::{Evidence, Proof, TpmIdentity, TpmStatus};
+use crate::http::now_unix_s;
+
+impl Zedagent<'_> {
+    /// Tells the controller this device's keys, once per life.
+    pub(super) fn upload_certs(&mut self) -> anyhow::Result<()> {
+        if self.known()?.uploaded {
+            return Ok(());
+        }
+        if let Some(TpmStatus::Ready { identity, .. }) = &self.tpm {
+            let request = AttestRequest::Certs(self.device_certs(identity)?);
+            let answer = self.post("attest", &request.encode())?;
+            ensure!(
+                matches!(answer.status, 200 | 201),
+                "the controller refused this device's certificates ({})",
+                answer.status
+            );
+        }
+        if let Some(identity) = self.identity.as_mut().filter(|_| self.tpm.is_some()) {
+            identity.uploaded = true;
+        }
+        Ok(())
+    }
+
+    fn device_certs(&self, keys: &TpmIdentity) -> anyhow::Result<Vec<DeviceCert>> {
+        let signer = BusSigner(self.bus);
+        let ak = issued("EVE attestation", &keys.ak, &keys.device_key, &signer)?;
+        let ecdh = issued("EVE ecdh", &keys.ecdh, &keys.device_key, &signer)?;
+        let mut certs = vec![
+            DeviceCert::new(DeviceCertKind::Attestation, ak, Some(sized(&keys.ak_public.0)?)),
+            DeviceCert::new(DeviceCertKind::Ecdh, ecdh, None),
+        ];
+        if let Some(ek) = &keys.ek_cert {
+            certs.push(DeviceCert::new(
+                DeviceCertKind::Endorsement,
+                pem(&ek.0),
+                Some(sized(&keys.ek_public.0)?),
+            ));
+        }
+        Ok(certs)
+    }
+
+    /// Posts the evidence that waits. What the controller refuses is not sent again: it asks anew.
+    pub(super) fn post_evidence(&mut self) -> anyhow::Result<()> {
+        let Some(evidence) = self.evidence.take() else { return Ok(()) };
+        if self.session.is_none_or(|session| session.key != evidence.session) {
+            return Ok(());
+        }
+        let request = AttestRequest::Quote(Box::new(quote(&evidence)?));
+        let answer = match self.post("attest", &request.encode()) {
+            Ok(answer) => answer,
+            Err(error) => {
+                self.evidence = Some(evidence);
+                return Err(error);
+            }
+        };
+        ensure!(matches!(answer.status, 200 | 201), "the controller answered {} on evidence", answer.status);
+        let payload = envelope::open_from_controller(&answer.body, &self.known()?.certs)?;
+        let AttestResponse::Quote(verdict) = AttestResponse::decode(&payload)? else {
+            bail!("an answer on something else")
+        };
+        self.status.attested = verdict.code == QuoteCode::Success;
+        self.status.attestation = Some(match verdict.verdict {
+            Some(Verdict::Refused(words)) => words,
+            _ if self.status.attested => "accepted".to_owned(),
+            _ => format!("refused: {:?}", verdict.code),
+        });
+        self.vaults_due = true;
+        Ok(())
+    }
+
+    pub(super) fn post_info(&mut self) -> anyhow::Result<()> {
+        let answer = self.post("info", &self.info()?.encode())?;
+        ensure!(matches!(answer.status, 200 | 201), "the controller answered {} on /info", answer.status);
+        self.vaults_due = false;
+        self.info_at = Some(Instant::now());
+        Ok(())
+    }
+
+    fn info(&self) -> anyhow::Result<DeviceInfo> {
+        let session = self.session.map(|session| session.key);
+        let node = NodeReport { session, accepted: self.vaults.accepted, notes: self.notes() };
+        let lines = self.vaults.vaults.iter().map(|report| VaultLine::of(report.clone(), PcrStatus::Unknown));
+        Ok(DeviceInfo {
+            device: self.known()?.onboarded.device,
+            at_unix_s: now_unix_s(),
+            tpm: match &self.tpm {
+                None => TpmPresence::Unknown,
+                Some(TpmStatus::Absent { .. }) => TpmPresence::NotFound,
+                Some(TpmStatus::Failing { .. }) => TpmPresence::Disabled,
+                Some(TpmStatus::Ready { .. }) => TpmPresence::Enabled,
+            },
+            tpm_info: String::new(),
+            attestation: if self.status.attested {
+                AttestationState::Complete
+            } else {
+                AttestationState::AttestWait
+            },
+            attestation_error: self.status.attestation.clone().filter(|_| !self.status.attested),
+            vaults: lines.collect(),
+            node: Some(node),
+        })
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let tpm = match &self.tpm {
+            Some(TpmStatus::Failing { why }) => Some(format!("TPM failing: {why}")),
+            Some(TpmStatus::Ready { identity, .. }) if identity.other_tpm => {
+                Some("this is not the TPM that this node was installed with".to_owned())
+            }
+            _ => None,
+        };
+        self.vaults.notes.iter().cloned().chain(tpm).collect()
+    }
+}
+
+fn quote(evidence: &Evidence) -> anyhow::Result<Quote> {
+    let version = Version { kind: VersionKind::Eve, text: env!("CARGO_PKG_VERSION").to_owned() };
+    let mut binding = EvidenceBinding {
+        session: evidence.session,
+        nonce: evidence.nonce,
+        claims: evidence.claims.0.clone(),
+        device_signature: None,
+    };
+    let mut quote = Quote { versions: vec![version], ..Quote::default() };
+    match &evidence.proof {
+        Proof::DeviceKey(signature) => {
+            binding.device_signature =
+                Some(Signature::try_from(signature.0.as_slice()).context("tpmmgr's signature")?);
+        }
+        Proof::Quote { attest, signature, pcrs } => {
+            quote.attest_data.clone_from(&attest.0);
+            quote.signature.clone_from(&signature.0);
+            let value = |(index, value): &(u8, [u8; 32])| PcrValue {
+                index: *index,
+                algorithm: PcrAlgorithm::Sha256,
+                value: value.to_vec(),
+            };
+            quote.pcr_values = pcrs.iter().map(value).collect();
+        }
+    }
+    quote.binding = Some(binding);
+    Ok(quote)
+}
+
+/// TPM2B_PUBLIC: the size before a TPMT_PUBLIC.
+fn sized(public: &[u8]) -> anyhow::Result<Vec<u8>> {
+    let size = u16::try_from(public.len()).context("a public area of the TPM")?;
+    Ok([&size.to_be_bytes()[..], public].concat())
+}
+
+fn pem(der: &[u8]) -> Vec<u8> {
+    use base64::Engine as _;
+    let text = base64::engine::general_purpose::STANDARD.encode(der);
+    let lines: Vec<String> =
+        text.as_bytes().chunks(64).map(|line| String::from_utf8_lossy(line).into_owned()).collect();
+    format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n")).into_bytes()
+}

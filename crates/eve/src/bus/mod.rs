@@ -1,0 +1,135 @@
+//! The agents' bus: topics (the newest value of each, and every change after it) and calls, over one Unix socket per agent.
+//!
+//! A frame is a length (`u32`, little-endian, at most 4 MiB) and a postcard message. Who speaks is told by the kernel
+//! (`SO_PEERCRED`), on both sides, and what he may say or hear by [`table`]. A topic is a state, not a queue: a slow
+//! subscriber may miss a value that was replaced, never the newest one. Frames are wiped after use; nothing is ever logged
+//! but what a message's `Debug` shows, and that redacts secrets.
+
+mod client;
+mod frame;
+pub mod messages;
+mod peer;
+mod secret;
+mod server;
+pub mod table;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub use client::{CallError, Subscription};
+pub use frame::{FrameError, MAX_FRAME};
+pub use secret::BusRoot;
+pub use server::Bound;
+pub use table::{Agent, CallId, TopicId};
+
+/// A state that one agent publishes.
+pub trait Topic: Serialize + DeserializeOwned + std::fmt::Debug + Send + 'static {
+    /// Its row in the table.
+    const ID: TopicId;
+}
+
+/// A question that one agent answers.
+pub trait Call: Serialize + DeserializeOwned + std::fmt::Debug + Send + 'static {
+    /// Its row in the table.
+    const ID: CallId;
+    /// What is answered.
+    type Answer: Serialize + DeserializeOwned + std::fmt::Debug + Send + 'static;
+}
+
+/// One agent's end of the bus. Cheap to clone.
+#[derive(Clone)]
+pub struct Bus {
+    root: PathBuf,
+    agent: Agent,
+    server: Option<Arc<server::Server>>,
+}
+
+impl Bus {
+    /// Joins as `agent`, with a socket of its own, which others reach from now on.
+    ///
+    /// # Errors
+    /// The socket can't be made: the folder is missing or not ours.
+    pub fn join(root: &Path, agent: Agent) -> std::io::Result<Self> {
+        Bound::bind(root, agent)?.join()
+    }
+
+    /// Joins to ask and hear only: the operator's way.
+    #[must_use]
+    pub fn visit(root: &Path, agent: Agent) -> Self {
+        Self { root: root.to_owned(), agent, server: None }
+    }
+
+    /// Who speaks.
+    #[must_use]
+    pub fn agent(&self) -> Agent {
+        self.agent
+    }
+
+    /// Publishes a new value of a topic of this agent's.
+    ///
+    /// # Panics
+    /// The topic is another agent's: a fault of ours.
+    pub fn publish<T: Topic>(&self, value: &T) {
+        assert_eq!(T::ID.publisher(), self.agent, "topics have one publisher");
+        let server = self.server.as_ref().expect("whoever publishes has joined");
+        match frame::encode(value) {
+            Ok(frame) => server.publish(T::ID, frame),
+            Err(error) => tracing::error!(topic = ?T::ID, %error, "not published"),
+        }
+    }
+
+    /// Hears a topic: its newest value first, then each change. Reconnects by itself.
+    #[must_use]
+    pub fn subscribe<T: Topic>(&self) -> Subscription<T> {
+        client::subscribe(&self.root)
+    }
+
+    /// Asks. `patience` bounds connecting, asking and waiting, each.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub fn call<C: Call>(&self, call: &C, patience: Duration) -> Result<C::Answer, CallError> {
+        client::call(&self.root, call, patience)
+    }
+
+    /// Asks until the answerer is there, for at most `patience`; an answer of any kind ends it.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub fn call_patiently<C: Call>(&self, call: &C, patience: Duration) -> Result<C::Answer, CallError> {
+        let start = std::time::Instant::now();
+        let mut pause = Duration::from_millis(50);
+        loop {
+            match self.call(call, patience) {
+                Err(CallError::Unreachable { .. } | CallError::NotReady) if start.elapsed() < patience => {
+                    std::thread::sleep(pause);
+                    pause = (pause * 2).min(Duration::from_secs(2));
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// Answers a call of this agent's. The caller was checked against the table; a text error is passed on to him.
+    ///
+    /// # Panics
+    /// The call is another agent's: a fault of ours.
+    pub fn serve<C: Call>(
+        &self,
+        answer: impl Fn(Agent, C) -> Result<C::Answer, String> + Send + Sync + 'static,
+    ) {
+        assert_eq!(C::ID.answerer(), self.agent, "calls have one answerer");
+        let server = self.server.as_ref().expect("whoever answers has joined");
+        server.serve::<C>(answer);
+    }
+}
+
+/// Where an agent's socket is.
+#[must_use]
+pub fn socket_path(root: &Path, agent: Agent) -> PathBuf {
+    root.join("run/eve").join(format!("{agent}.sock"))
+}

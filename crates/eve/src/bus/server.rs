@@ -1,0 +1,224 @@
+//! The answering end: one thread per connection, at most [`MAX_CONNECTIONS`] of them.
+
+use std::collections::BTreeMap;
+use std::fs::{self, Permissions};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use nix::sys::socket::{
+    AddressFamily, Backlog, MsgFlags, SockFlag, SockType, UnixAddr, bind, listen, recv, socket,
+};
+use serde::{Deserialize, Serialize};
+
+use super::frame::{self, Frame, FrameError};
+use super::{Agent, Bus, Call, CallId, TopicId, peer, socket_path};
+
+/// Most connections at once; more are closed at once.
+const MAX_CONNECTIONS: usize = 64;
+/// How long a peer may take to say what he wants, or to take what we say.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often an idle subscriber is looked after.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// The first frame of a connection.
+#[derive(Serialize, Deserialize)]
+pub(super) enum Wish {
+    /// Hear a topic from now on.
+    Hear(TopicId),
+    /// Ask once; the question is the next frame.
+    Ask(CallId),
+}
+
+/// What comes before an answer.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Verdict {
+    /// The answer, or the values of the topic, follow.
+    Granted,
+    /// The table does not allow it.
+    Refused,
+    /// Allowed, and nobody answers yet.
+    NotReady,
+    /// Asked, and it failed.
+    Failed(String),
+}
+
+type Answerer = Arc<dyn Fn(Agent, &[u8]) -> Result<Frame, String> + Send + Sync>;
+
+#[derive(Default)]
+struct State {
+    topics: BTreeMap<TopicId, (u64, Arc<Frame>)>,
+    answerers: BTreeMap<CallId, Answerer>,
+}
+
+/// The topics and calls of one agent.
+pub(super) struct Server {
+    agent: Agent,
+    state: Mutex<State>,
+    changed: Condvar,
+    connections: AtomicUsize,
+}
+
+/// A socket that has its name, and does not listen yet: what an agent takes along when it gives up its rights.
+pub struct Bound {
+    socket: OwnedFd,
+    root: PathBuf,
+    agent: Agent,
+}
+
+impl Bound {
+    /// Makes the socket of `agent`, replacing one that an earlier life left.
+    ///
+    /// # Errors
+    /// The folder is missing, or not ours.
+    pub fn bind(root: &Path, agent: Agent) -> std::io::Result<Self> {
+        let path = socket_path(root, agent);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let socket = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+        bind(socket.as_raw_fd(), &UnixAddr::new(&path)?)?;
+        // Whoever connects is judged by the table.
+        fs::set_permissions(&path, Permissions::from_mode(0o666))?;
+        Ok(Self { socket, root: root.to_owned(), agent })
+    }
+
+    /// Listens. From here on the kernel tells others who we are now.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn join(self) -> std::io::Result<Bus> {
+        listen(&self.socket, Backlog::new(64)?)?;
+        let listener = UnixListener::from(self.socket);
+        let server = Arc::new(Server {
+            agent: self.agent,
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            connections: AtomicUsize::new(0),
+        });
+        let accepting = Arc::clone(&server);
+        thread::Builder::new().name("bus".to_owned()).spawn(move || accepting.accept(&listener))?;
+        Ok(Bus { root: self.root, agent: self.agent, server: Some(server) })
+    }
+}
+
+impl Server {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn publish(&self, topic: TopicId, frame: Frame) {
+        let mut state = self.state();
+        let version = state.topics.get(&topic).map_or(1, |(version, _)| version + 1);
+        state.topics.insert(topic, (version, Arc::new(frame)));
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    pub(super) fn serve<C: Call>(
+        &self,
+        answer: impl Fn(Agent, C) -> Result<C::Answer, String> + Send + Sync + 'static,
+    ) {
+        let answerer = move |who, question: &[u8]| {
+            let question = frame::decode(question).map_err(|error| error.to_string())?;
+            frame::encode(&answer(who, question)?).map_err(|error| error.to_string())
+        };
+        self.state().answerers.insert(C::ID, Arc::new(answerer));
+    }
+
+    fn accept(self: &Arc<Self>, listener: &UnixListener) {
+        loop {
+            match listener.accept() {
+                Ok((stream, _)) => self.take(stream),
+                Err(error) => {
+                    tracing::warn!(%error, "accepting on the bus");
+                    thread::sleep(Duration::from_millis(100));
+                }
+            }
+        }
+    }
+
+    fn take(self: &Arc<Self>, stream: UnixStream) {
+        if self.connections.fetch_add(1, Ordering::SeqCst) >= MAX_CONNECTIONS {
+            self.connections.fetch_sub(1, Ordering::SeqCst);
+            return tracing::warn!("too many connections on the bus");
+        }
+        let server = Arc::clone(self);
+        let talk = move || {
+            if let Err(error) = server.talk(stream) {
+                tracing::trace!(%error, "a connection on the bus ended");
+            }
+            server.connections.fetch_sub(1, Ordering::SeqCst);
+        };
+        if thread::Builder::new().name("bus-peer".to_owned()).spawn(talk).is_err() {
+            self.connections.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+
+    fn talk(&self, mut stream: UnixStream) -> Result<(), FrameError> {
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        let who = peer::peer(&stream)?;
+        let wish: Wish = frame::decode(&frame::read(&mut stream)?)?;
+        match (who, wish) {
+            (Some(who), Wish::Hear(topic)) if topic.publisher() == self.agent && topic.may_hear(who) => {
+                frame::write(&mut stream, &frame::encode(&Verdict::Granted)?)?;
+                self.tell(topic, stream)
+            }
+            (Some(who), Wish::Ask(call)) if call.answerer() == self.agent && call.may_ask(who) => {
+                self.answer(who, call, stream)
+            }
+            _ => {
+                tracing::warn!(?who, "refused on the bus");
+                frame::write(&mut stream, &frame::encode(&Verdict::Refused)?)
+            }
+        }
+    }
+
+    fn answer(&self, who: Agent, call: CallId, mut stream: UnixStream) -> Result<(), FrameError> {
+        let question = frame::read(&mut stream)?;
+        let answerer = self.state().answerers.get(&call).cloned();
+        let result = answerer.map(|answerer| answerer(who, &question));
+        let (verdict, answer) = match result {
+            None => (Verdict::NotReady, None),
+            Some(Ok(answer)) => (Verdict::Granted, Some(answer)),
+            Some(Err(words)) => (Verdict::Failed(words), None),
+        };
+        frame::write(&mut stream, &frame::encode(&verdict)?)?;
+        answer.map_or(Ok(()), |answer| frame::write(&mut stream, &answer))
+    }
+
+    /// The newest value and every change after it, until the peer is gone.
+    fn tell(&self, topic: TopicId, mut stream: UnixStream) -> Result<(), FrameError> {
+        let mut told = 0;
+        while !gone(&stream) {
+            if let Some((version, value)) = self.newer(topic, told) {
+                frame::write(&mut stream, &value)?;
+                told = version;
+            }
+        }
+        Ok(())
+    }
+
+    fn newer(&self, topic: TopicId, told: u64) -> Option<(u64, Arc<Frame>)> {
+        let newer = |state: &State| state.topics.get(&topic).filter(|(version, _)| *version > told).cloned();
+        let state = self.state();
+        if let Some(found) = newer(&state) {
+            return Some(found);
+        }
+        let (state, _) = self.changed.wait_timeout(state, LOOK).unwrap_or_else(PoisonError::into_inner);
+        newer(&state)
+    }
+}
+
+/// A subscriber says nothing; what can be read is his end.
+fn gone(stream: &UnixStream) -> bool {
+    let mut byte = [0];
+    recv(stream.as_raw_fd(), &mut byte, MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT).is_ok()
+}

@@ -1,0 +1,320 @@
+//! The one table of the node's agents: who each is to the kernel, what it may do there, and what it may say and hear on the bus.
+//! Everything that is not listed is refused.
+//!
+//! vaultmgr, the supervisor and an operator all have uid 0. They are told apart by the group: the supervisor starts vaultmgr
+//! with a group of its own, and the kernel reports both at connection, so neither a reused pid nor a race can change it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use caps::Capability;
+use serde::{Deserialize, Serialize};
+
+/// Who speaks on the bus.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Agent {
+    /// `eve run`.
+    Supervisor,
+    /// Interfaces, addresses, location.
+    Nim,
+    /// Onboarding.
+    Client,
+    /// The controller's line.
+    Zedagent,
+    /// The TPM.
+    Tpmmgr,
+    /// The vaults.
+    Vaultmgr,
+    /// Root on the node, by the command line.
+    Operator,
+}
+
+impl Agent {
+    /// Those that are processes of their own, in the order of start (AC-6).
+    pub const STARTED: [Self; 5] = [Self::Nim, Self::Client, Self::Zedagent, Self::Tpmmgr, Self::Vaultmgr];
+    /// All.
+    pub const ALL: [Self; 7] = [
+        Self::Supervisor,
+        Self::Nim,
+        Self::Client,
+        Self::Zedagent,
+        Self::Tpmmgr,
+        Self::Vaultmgr,
+        Self::Operator,
+    ];
+
+    /// Its name: of its socket, its process, its log lines.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Supervisor => "supervisor",
+            Self::Nim => "nim",
+            Self::Client => "client",
+            Self::Zedagent => "zedagent",
+            Self::Tpmmgr => "tpmmgr",
+            Self::Vaultmgr => "vaultmgr",
+            Self::Operator => "operator",
+        }
+    }
+
+    /// Its row.
+    #[must_use]
+    pub fn row(self) -> &'static Row {
+        match self {
+            Self::Supervisor | Self::Operator => &ROOT,
+            Self::Nim => &NIM,
+            Self::Client => &CLIENT,
+            Self::Zedagent => &ZEDAGENT,
+            Self::Tpmmgr => &TPMMGR,
+            Self::Vaultmgr => &VAULTMGR,
+        }
+    }
+
+    /// Who a process of this user and group is.
+    #[must_use]
+    pub fn of_ids(uid: u32, gid: u32) -> Option<Self> {
+        let started =
+            Self::STARTED.into_iter().find(|agent| agent.row().uid == uid && agent.row().gid == gid);
+        started.or((uid == 0 && gid != VAULTMGR.gid).then_some(Self::Operator))
+    }
+}
+
+impl fmt::Display for Agent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Agent {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|agent| agent.name() == text).ok_or_else(|| format!("no agent {text}"))
+    }
+}
+
+/// What an agent's process is and may do.
+#[derive(Debug)]
+pub struct Row {
+    /// User.
+    pub uid: u32,
+    /// Group, the only one.
+    pub gid: u32,
+    /// Effective, permitted and bounding set; inheritable and ambient are empty.
+    pub caps: &'static [Capability],
+    /// Sockets of the internet families may be made.
+    pub network: bool,
+    /// Only TCP on loopback is meant by `network` (a software TPM's port), and landlock holds it to that port where it can.
+    pub loopback_only: bool,
+    /// All memory is locked: secrets pass through.
+    pub lock_memory: bool,
+    /// Mounting, looking at other processes and the like: vaultmgr's work.
+    pub privileged: bool,
+    /// Paths under the node's root that it may read.
+    pub reads: &'static [&'static str],
+    /// Paths under the node's root that it may write.
+    pub writes: &'static [&'static str],
+}
+
+const ROOT: Row = Row {
+    uid: 0,
+    gid: 0,
+    caps: &[],
+    network: false,
+    loopback_only: false,
+    lock_memory: false,
+    privileged: true,
+    reads: &[],
+    writes: &[],
+};
+const NIM: Row = Row {
+    uid: 7301,
+    gid: 7301,
+    caps: &[],
+    network: false,
+    loopback_only: false,
+    lock_memory: false,
+    privileged: false,
+    reads: &["config/location.json", "run/eve"],
+    writes: &["persist/status/nim"],
+};
+const CLIENT: Row = Row {
+    uid: 7302,
+    gid: 7302,
+    network: true,
+    reads: &["config", "run/eve"],
+    writes: &["persist/status/client"],
+    ..NIM
+};
+const ZEDAGENT: Row = Row {
+    uid: 7303,
+    gid: 7303,
+    network: true,
+    reads: &["config/server", "config/root-certificate.pem", "run/eve"],
+    writes: &["persist"],
+    ..NIM
+};
+const TPMMGR: Row = Row {
+    uid: 7304,
+    gid: 7304,
+    caps: &[Capability::CAP_IPC_LOCK],
+    network: true,
+    loopback_only: true,
+    lock_memory: true,
+    reads: &["config", "run/eve"],
+    writes: &["persist/status/tpmmgr"],
+    ..NIM
+};
+const VAULTMGR: Row = Row {
+    uid: 0,
+    gid: 7305,
+    caps: &[
+        Capability::CAP_IPC_LOCK,
+        Capability::CAP_SYS_ADMIN,
+        Capability::CAP_SYS_PTRACE,
+        Capability::CAP_DAC_READ_SEARCH,
+        // Root's own files need none; those that it made for zedagent do, to be written through.
+        Capability::CAP_DAC_OVERRIDE,
+        Capability::CAP_CHOWN,
+        Capability::CAP_FOWNER,
+    ],
+    network: false,
+    loopback_only: false,
+    lock_memory: true,
+    privileged: true,
+    reads: &["config", "run/eve"],
+    writes: &["persist"],
+};
+
+/// A topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum TopicId {
+    /// Processes.
+    Agents,
+    /// Interfaces and location.
+    NetworkStatus,
+    /// The TPM.
+    TpmStatus,
+    /// Who the device is.
+    Onboarded,
+    /// The controller's signed answer.
+    SignedConfig,
+    /// Its question.
+    Challenge,
+    /// How it goes with the controller.
+    ControllerStatus,
+    /// One life of vaultmgr.
+    Session,
+    /// The answer to the question.
+    Evidence,
+    /// The vaults.
+    VaultStatus,
+}
+
+impl TopicId {
+    /// All.
+    pub const ALL: [Self; 10] = [
+        Self::Agents,
+        Self::NetworkStatus,
+        Self::TpmStatus,
+        Self::Onboarded,
+        Self::SignedConfig,
+        Self::Challenge,
+        Self::ControllerStatus,
+        Self::Session,
+        Self::Evidence,
+        Self::VaultStatus,
+    ];
+
+    /// Who alone publishes it.
+    #[must_use]
+    pub fn publisher(self) -> Agent {
+        match self {
+            Self::Agents => Agent::Supervisor,
+            Self::NetworkStatus => Agent::Nim,
+            Self::TpmStatus | Self::Evidence => Agent::Tpmmgr,
+            Self::Onboarded => Agent::Client,
+            Self::SignedConfig | Self::Challenge | Self::ControllerStatus => Agent::Zedagent,
+            Self::Session | Self::VaultStatus => Agent::Vaultmgr,
+        }
+    }
+
+    /// Who may hear it. Root on the node hears everything.
+    #[must_use]
+    pub fn may_hear(self, who: Agent) -> bool {
+        use Agent::{Client, Operator, Tpmmgr, Vaultmgr, Zedagent};
+        let listed: &[Agent] = match self {
+            Self::Agents | Self::ControllerStatus => &[],
+            Self::NetworkStatus => &[Client, Zedagent, Tpmmgr],
+            Self::TpmStatus => &[Client, Zedagent, Vaultmgr],
+            Self::Onboarded => &[Zedagent, Tpmmgr, Vaultmgr],
+            Self::SignedConfig => &[Vaultmgr],
+            Self::Challenge => &[Tpmmgr],
+            Self::Session => &[Tpmmgr, Zedagent],
+            Self::Evidence | Self::VaultStatus => &[Zedagent],
+        };
+        who == Operator || listed.contains(&who)
+    }
+}
+
+/// A call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum CallId {
+    /// Sign with the device key.
+    Sign,
+    /// Read the TPM's roots.
+    ReadRoots,
+    /// Make a generation of them.
+    DefineRoots,
+    /// Destroy one.
+    UndefineRoots,
+    /// How the TPM is.
+    Health,
+    /// Open a vault.
+    UnlockVault,
+    /// Close one.
+    LockVault,
+    /// Make a missing one anew.
+    Recreate,
+    /// Their status.
+    Vaults,
+}
+
+impl CallId {
+    /// All.
+    pub const ALL: [Self; 9] = [
+        Self::Sign,
+        Self::ReadRoots,
+        Self::DefineRoots,
+        Self::UndefineRoots,
+        Self::Health,
+        Self::UnlockVault,
+        Self::LockVault,
+        Self::Recreate,
+        Self::Vaults,
+    ];
+
+    /// Who alone answers it.
+    #[must_use]
+    pub fn answerer(self) -> Agent {
+        match self {
+            Self::Sign | Self::ReadRoots | Self::DefineRoots | Self::UndefineRoots | Self::Health => {
+                Agent::Tpmmgr
+            }
+            Self::UnlockVault | Self::LockVault | Self::Recreate | Self::Vaults => Agent::Vaultmgr,
+        }
+    }
+
+    /// Who may ask.
+    #[must_use]
+    pub fn may_ask(self, who: Agent) -> bool {
+        use Agent::{Client, Operator, Vaultmgr, Zedagent};
+        let listed: &[Agent] = match self {
+            Self::Sign => &[Client, Zedagent],
+            Self::ReadRoots | Self::DefineRoots | Self::UndefineRoots => &[Vaultmgr],
+            Self::Health => &[Operator, Zedagent],
+            Self::UnlockVault | Self::LockVault | Self::Recreate | Self::Vaults => &[Operator],
+        };
+        listed.contains(&who)
+    }
+}

@@ -1,0 +1,100 @@
+//! HTTPS to the controller: its root only, bounded in time and size.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider, parse_pem};
+
+/// The only media type that is read.
+const PROTO: &str = "application/x-proto-binary";
+/// Whole exchange.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// To connect.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// An answer.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: Vec<u8>,
+    pub(crate) retry_after_s: Option<u64>,
+}
+
+/// The line to the controller.
+pub(crate) struct Line {
+    agent: ureq::Agent,
+    server: String,
+}
+
+impl Line {
+    /// Reads where the controller is and whom to believe.
+    pub(crate) fn new(root: &Path) -> anyhow::Result<Self> {
+        let server = std::fs::read_to_string(crate::paths::server(root))
+            .context("config/server: the installer writes host:port there")?;
+        let pem = std::fs::read(crate::paths::root_certificate(root))
+            .context("config/root-certificate.pem: take it from the controller")?;
+        let certs = parse_pem(&pem).filter_map(|item| match item {
+            Ok(PemItem::Certificate(cert)) => Some(cert),
+            _ => None,
+        });
+        let certs: Vec<Certificate<'static>> = certs.collect();
+        ensure!(!certs.is_empty(), "config/root-certificate.pem has no certificate");
+        let tls = TlsConfig::builder()
+            .provider(TlsProvider::Rustls)
+            .root_certs(RootCerts::new_with_certs(&certs))
+            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+            .build();
+        let agent = ureq::Agent::config_builder()
+            .tls_config(tls)
+            .https_only(true)
+            .proxy(None)
+            .max_redirects(0)
+            .http_status_as_error(false)
+            .timeout_global(Some(PATIENCE))
+            .timeout_connect(Some(CONNECT))
+            .build()
+            .new_agent();
+        Ok(Self {
+            agent,
+            server: server.trim().trim_start_matches("https://").trim_end_matches('/').to_owned(),
+        })
+    }
+
+    pub(crate) fn server(&self) -> &str {
+        &self.server
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("https://{}/api/v2/edgedevice/{path}", self.server)
+    }
+
+    pub(crate) fn get(&self, path: &str) -> anyhow::Result<Answer> {
+        let request = self.agent.get(self.url(path)).header("X-Request-Id", uuid::Uuid::new_v4().to_string());
+        read(request.call())
+    }
+
+    pub(crate) fn post(&self, path: &str, body: &[u8]) -> anyhow::Result<Answer> {
+        let request = self.agent.post(self.url(path)).header("Content-Type", PROTO);
+        read(request.header("X-Request-Id", uuid::Uuid::new_v4().to_string()).send(body))
+    }
+}
+
+fn read(answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> anyhow::Result<Answer> {
+    let mut answer = answer.context("the controller can't be reached")?;
+    let header =
+        |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let (status, media, retry) = (answer.status().as_u16(), header("content-type"), header("retry-after"));
+    let body =
+        answer.body_mut().with_config().limit(4 << 20).read_to_vec().context("the controller's answer")?;
+    let proto = media.is_some_and(|media| media.split(';').next().is_some_and(|kind| kind.trim() == PROTO));
+    if (200..300).contains(&status) && !body.is_empty() && !proto {
+        bail!("the controller's answer is not {PROTO}");
+    }
+    Ok(Answer { status, body, retry_after_s: retry.and_then(|text| text.trim().parse().ok()) })
+}
+
+/// The time, seconds since 1970.
+pub(crate) fn now_unix_s() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}

@@ -1,0 +1,10 @@
+//! The edge node: its agents, the bus between them, the walls around each, and who starts them.
+
+pub mod agents;
+pub mod bus;
+pub mod cli;
+mod http;
+pub mod paths;
+pub mod sandbox;
+pub mod supervisor;
+pub mod vaultmgr;

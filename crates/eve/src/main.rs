@@ -1,0 +1,11 @@
+//! `eve`: the edge node of EVE Vault. All is in the library.
+
+fn main() -> std::process::ExitCode {
+    match eve::cli::main() {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("eve: {error:#}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! The walls around an agent's process: it builds them itself, as its first act, from its row of the table.
+//! What this kernel can't do is told in [`Applied`], never skipped silently. Nothing here is undone later.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use anyhow::{Context, ensure};
+use caps::{CapSet, Capability};
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, NetPort, PathBeneath, PathFd, Ruleset,
+    RulesetAttr, RulesetCreatedAttr, RulesetStatus,
+};
+use nix::sys::mman::{MlockAllFlags, mlockall};
+use nix::sys::prctl;
+use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::signal::Signal;
+use nix::unistd::{Gid, Uid, getppid, setgroups, setresgid, setresuid};
+use seccompiler::{
+    SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, apply_filter,
+};
+
+use crate::bus::Agent;
+use crate::bus::table::Row;
+
+/// Read by the system's own libraries: names, time zones, certificates of none.
+const SYSTEM_READS: [&str; 6] = ["/usr", "/lib", "/lib64", "/etc", "/dev/urandom", "/proc/self"];
+/// What no agent ever does.
+const NEVER: [i64; 24] = [
+    libc::SYS_ptrace,
+    libc::SYS_bpf,
+    libc::SYS_kexec_load,
+    libc::SYS_kexec_file_load,
+    libc::SYS_init_module,
+    libc::SYS_finit_module,
+    libc::SYS_delete_module,
+    libc::SYS_perf_event_open,
+    libc::SYS_process_vm_readv,
+    libc::SYS_process_vm_writev,
+    libc::SYS_userfaultfd,
+    libc::SYS_reboot,
+    libc::SYS_swapon,
+    libc::SYS_swapoff,
+    libc::SYS_io_uring_setup,
+    libc::SYS_execve,
+    libc::SYS_execveat,
+    libc::SYS_pivot_root,
+    libc::SYS_acct,
+    libc::SYS_quotactl,
+    libc::SYS_settimeofday,
+    libc::SYS_clock_settime,
+    libc::SYS_sethostname,
+    libc::SYS_chroot,
+];
+/// What only vaultmgr may do.
+const PRIVILEGED: [i64; 9] = [
+    libc::SYS_mount,
+    libc::SYS_umount2,
+    libc::SYS_setns,
+    libc::SYS_unshare,
+    libc::SYS_keyctl,
+    libc::SYS_add_key,
+    libc::SYS_request_key,
+    libc::SYS_open_by_handle_at,
+    libc::SYS_name_to_handle_at,
+];
+
+/// What was done, for the log and for people.
+#[derive(Debug, Clone)]
+pub struct Applied {
+    /// `enforced`, `partly: …`, `not in this kernel`.
+    pub landlock: String,
+    /// Whether all memory is locked.
+    pub memory_locked: bool,
+}
+
+/// Builds the walls of `agent`. `supervisor` is who must be the parent still; `device` a TPM device that it may use, `port` a
+/// software TPM's.
+///
+/// # Errors
+/// Anything but the absence of landlock, or of the right to lock memory: the process must end then.
+pub fn enter(
+    agent: Agent,
+    root: &Path,
+    supervisor: i32,
+    device: Option<&Path>,
+    port: Option<u16>,
+) -> anyhow::Result<Applied> {
+    let row = agent.row();
+    setrlimit(Resource::RLIMIT_CORE, 0, 0).context("no core dumps")?;
+    give_up_rights(row, device).context("giving up rights")?;
+    prctl::set_dumpable(false).context("dumpable off")?;
+    prctl::set_pdeathsig(Signal::SIGKILL).context("dying with the supervisor")?;
+    ensure!(getppid().as_raw() == supervisor, "the supervisor is gone");
+    prctl::set_no_new_privs().context("no new privileges")?;
+    let may_lock = row.lock_memory && caps::has_cap(None, CapSet::Effective, Capability::CAP_IPC_LOCK)?;
+    if may_lock {
+        lock_memory().context("locking memory; does the node have enough of it?")?;
+    } else if row.lock_memory {
+        tracing::error!(
+            "memory is NOT locked: CAP_IPC_LOCK is not to be had here; secrets may reach swap if there is any"
+        );
+    }
+    let landlock = if row.privileged {
+        "not used: it works on every vault's directory".to_owned()
+    } else {
+        landlock(row, root, device, port).context("landlock")?
+    };
+    filter(agent, row).context("seccomp")?;
+    Ok(Applied { landlock, memory_locked: may_lock })
+}
+
+fn give_up_rights(row: &Row, device: Option<&Path>) -> anyhow::Result<()> {
+    let groups: Vec<Gid> = device
+        .and_then(|path| fs::metadata(path).ok())
+        .map(|meta| meta.gid())
+        .filter(|gid| *gid != 0)
+        .map(Gid::from_raw)
+        .into_iter()
+        .collect();
+    setgroups(&groups)?;
+    for cap in caps::all() {
+        if !row.caps.contains(&cap) && caps::has_cap(None, CapSet::Bounding, cap)? {
+            caps::drop(None, CapSet::Bounding, cap)?;
+        }
+    }
+    let (uid, gid) = (Uid::from_raw(row.uid), Gid::from_raw(row.gid));
+    // Cleared by the kernel at the next exec, and no agent ever makes one.
+    prctl::set_keepcaps(true)?;
+    setresgid(gid, gid, gid)?;
+    setresuid(uid, uid, uid)?;
+    caps::clear(None, CapSet::Ambient)?;
+    caps::clear(None, CapSet::Inheritable)?;
+    let had = caps::read(None, CapSet::Permitted)?;
+    let kept = row.caps.iter().copied().filter(|cap| had.contains(cap)).collect();
+    caps::set(None, CapSet::Effective, &kept)?;
+    caps::set(None, CapSet::Permitted, &kept)?;
+    Ok(())
+}
+
+fn lock_memory() -> nix::Result<()> {
+    mlockall(
+        MlockAllFlags::MCL_CURRENT
+            | MlockAllFlags::MCL_FUTURE
+            | MlockAllFlags::from_bits_retain(libc::MCL_ONFAULT),
+    )
+}
+
+fn landlock(row: &Row, root: &Path, device: Option<&Path>, port: Option<u16>) -> anyhow::Result<String> {
+    let abi = ABI::V5;
+    let mut rules = Ruleset::default()
+        .set_compatibility(CompatLevel::BestEffort)
+        .handle_access(AccessFs::from_all(abi))?;
+    if row.loopback_only || !row.network {
+        rules = rules.handle_access(AccessNet::from_all(abi))?;
+    }
+    let mut rules = rules.create()?;
+    let system = SYSTEM_READS.iter().map(Path::new).map(Path::to_path_buf);
+    let reads = system.chain(row.reads.iter().map(|path| root.join(path)));
+    let writes = row.writes.iter().map(|path| root.join(path)).chain(device.map(Path::to_path_buf));
+    let all = reads
+        .map(|path| (path, AccessFs::from_read(abi)))
+        .chain(writes.map(|path| (path, AccessFs::from_all(abi))));
+    for (path, access) in all {
+        // What is not there can't be used either.
+        let Ok(meta) = fs::metadata(&path) else { continue };
+        let access = if meta.is_dir() { access } else { access & AccessFs::from_file(abi) };
+        rules = rules.add_rule(PathBeneath::new(PathFd::new(&path)?, access))?;
+    }
+    for port in port.iter().flat_map(|port| [*port, *port + 1]) {
+        rules = rules.add_rule(NetPort::new(port, AccessNet::ConnectTcp))?;
+    }
+    Ok(match rules.restrict_self()?.ruleset {
+        RulesetStatus::FullyEnforced => "enforced".to_owned(),
+        RulesetStatus::PartiallyEnforced => "partly: this kernel lacks the newer kinds".to_owned(),
+        RulesetStatus::NotEnforced => "not in this kernel".to_owned(),
+    })
+}
+
+fn filter(agent: Agent, row: &Row) -> anyhow::Result<()> {
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = NEVER.iter().map(|call| (*call, vec![])).collect();
+    if !row.privileged {
+        rules.extend(PRIVILEGED.iter().map(|call| (*call, vec![])));
+    }
+    let families = refused_families(agent, row);
+    let sockets = families.into_iter().map(|family| {
+        let family = u64::try_from(family).expect("families are small numbers");
+        SeccompRule::new(vec![SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, family)?])
+    });
+    rules.insert(libc::SYS_socket, sockets.collect::<Result<_, _>>()?);
+    let refuse = SeccompAction::Errno(u32::try_from(libc::EPERM)?);
+    let filter = SeccompFilter::new(rules, SeccompAction::Allow, refuse, std::env::consts::ARCH.try_into()?)?;
+    let program: seccompiler::BpfProgram = filter.try_into()?;
+    apply_filter(&program)?;
+    Ok(())
+}
+
+fn refused_families(agent: Agent, row: &Row) -> Vec<i32> {
+    let mut refused = vec![libc::AF_PACKET, libc::AF_VSOCK, libc::AF_ALG, libc::AF_BLUETOOTH];
+    if !row.network {
+        refused.extend([libc::AF_INET, libc::AF_INET6]);
+    }
+    if !row.network && agent != Agent::Nim {
+        refused.push(libc::AF_NETLINK);
+    }
+    refused
+}
+
+/// Makes the folders that an agent writes into, as its own.
+///
+/// # Errors
+/// The system's.
+pub fn prepare_folders(agent: Agent, root: &Path) -> io::Result<()> {
+    let row = agent.row();
+    let own = row.writes.iter().filter(|path| path.ends_with(agent.name()));
+    for path in own.map(|path| root.join(path)) {
+        fs::create_dir_all(&path)?;
+        std::os::unix::fs::chown(&path, Some(row.uid), Some(row.gid))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,170 @@
+//! `eve run`: starts the agents in order (AC-6), starts anew what dies, with a back-off, and stops all in reverse on SIGTERM.
+//! It never touches a vault: an open vault stays open whatever dies. Killed, it takes its agents along (their parent-death signal).
+
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use nix::fcntl::{Flock, FlockArg};
+use nix::sys::signal::SigmaskHow;
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::unistd::{Pid, geteuid};
+
+use crate::agents::Options;
+use crate::bus::messages::{AgentLine, Agents};
+use crate::bus::{Agent, Bus};
+use crate::paths;
+
+/// Pauses before an agent is started anew; back to the first after it lived for [`STABLE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+const STABLE: Duration = Duration::from_secs(30);
+/// How often the agents are looked at.
+const LOOK: Duration = Duration::from_millis(100);
+/// How long an agent may take to end before it is killed.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+struct Charge {
+    agent: Agent,
+    child: Option<Child>,
+    since: Instant,
+    pause: Duration,
+    restarts: u32,
+}
+
+/// Runs the node until SIGTERM or SIGINT.
+///
+/// # Errors
+/// Not root, another `eve run` on this root, or folders that can't be made.
+pub fn run(root: &Path, options: Options, pass_on: &[String]) -> anyhow::Result<()> {
+    ensure!(geteuid().is_root(), "eve run needs root: it gives each agent its own user");
+    let root = root.canonicalize().with_context(|| format!("the node's root {}", root.display()))?;
+    let _lock = prepare(&root)?;
+    let signals = signals()?;
+    let bus = Bus::join(&root, Agent::Supervisor).context("the supervisor's socket")?;
+    let mut charges: Vec<Charge> = Vec::new();
+    for agent in Agent::STARTED {
+        let child = Some(start(agent, &root, options, pass_on)?);
+        charges.push(Charge { agent, child, since: Instant::now(), pause: FIRST_PAUSE, restarts: 0 });
+    }
+    publish(&bus, &charges);
+    let stop = on_signal(signals)?;
+    while stop.recv_timeout(LOOK).is_err() {
+        let mut changed = false;
+        for charge in &mut charges {
+            changed |= look(charge, &root, options, pass_on);
+        }
+        if changed {
+            publish(&bus, &charges);
+        }
+    }
+    tracing::info!("stopping");
+    charges.iter_mut().rev().for_each(end);
+    Ok(())
+}
+
+/// Folders with their modes, and the lock of this root.
+fn prepare(root: &Path) -> anyhow::Result<Flock<File>> {
+    for folder in ["run", "run/eve", "persist", "persist/status"] {
+        let path = root.join(folder);
+        fs::create_dir_all(&path).with_context(|| format!("making {}", path.display()))?;
+        fs::set_permissions(&path, Permissions::from_mode(0o755))?;
+    }
+    let path = paths::run(root).join("lock");
+    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path)?;
+    Flock::lock(file, FlockArg::LockExclusiveNonblock)
+        .map_err(|(_, errno)| anyhow::anyhow!("another `eve run` works on {} ({errno})", root.display()))
+}
+
+/// Blocked in every thread, so that one thread can wait for them. Agents get an empty mask again.
+fn signals() -> nix::Result<SigSet> {
+    let mut set = SigSet::empty();
+    set.add(Signal::SIGTERM);
+    set.add(Signal::SIGINT);
+    set.thread_block()?;
+    Ok(set)
+}
+
+fn on_signal(set: SigSet) -> std::io::Result<std::sync::mpsc::Receiver<()>> {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        let _ = set.wait();
+        let _ = sender.send(());
+    })?;
+    Ok(receiver)
+}
+
+/// The agent's first act: the signals that the supervisor blocked work again.
+///
+/// # Errors
+/// The system's.
+pub fn unblock_signals() -> nix::Result<()> {
+    nix::sys::signal::sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)
+}
+
+fn start(agent: Agent, root: &Path, options: Options, pass_on: &[String]) -> anyhow::Result<Child> {
+    let mut command = Command::new(PathBuf::from("/proc/self/exe"));
+    command.args(pass_on).args(["agent", agent.name(), "--root"]).arg(root);
+    command.args(["--supervisor", &std::process::id().to_string()]);
+    command.args(["--poll-interval", &format!("{}ms", options.poll.as_millis())]);
+    // libtss2 speaks to stderr by itself.
+    command.env("TSS2_LOG", "all+none").stdin(Stdio::null()).current_dir("/");
+    let child = command.spawn().with_context(|| format!("starting {agent}"))?;
+    tracing::info!(%agent, pid = child.id(), "started");
+    Ok(child)
+}
+
+/// Starts anew what died, when its pause is over. Says whether something changed.
+fn look(charge: &mut Charge, root: &Path, options: Options, pass_on: &[String]) -> bool {
+    if let Some(child) = &mut charge.child {
+        let Ok(Some(status)) = child.try_wait() else { return false };
+        tracing::warn!(agent = %charge.agent, code = ?status.code(), signal = ?status.signal(), "died");
+        if charge.since.elapsed() >= STABLE {
+            charge.pause = FIRST_PAUSE;
+        }
+        charge.child = None;
+        charge.since = Instant::now();
+        return true;
+    }
+    if charge.since.elapsed() < charge.pause {
+        return false;
+    }
+    charge.pause = (charge.pause * 2).min(LONGEST_PAUSE);
+    charge.since = Instant::now();
+    charge.restarts += 1;
+    match start(charge.agent, root, options, pass_on) {
+        Ok(child) => charge.child = Some(child),
+        Err(error) => tracing::error!(error = %format!("{error:#}"), "not started"),
+    }
+    true
+}
+
+fn publish(bus: &Bus, charges: &[Charge]) {
+    let line = |charge: &Charge| AgentLine {
+        agent: charge.agent,
+        pid: charge.child.as_ref().map(Child::id),
+        restarts: charge.restarts,
+    };
+    bus.publish(&Agents(charges.iter().map(line).collect()));
+}
+
+fn end(charge: &mut Charge) {
+    let Some(child) = &mut charge.child else { return };
+    if let Ok(pid) = i32::try_from(child.id()) {
+        let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+    }
+    let start = Instant::now();
+    while start.elapsed() < PATIENCE {
+        if !matches!(child.try_wait(), Ok(None)) {
+            return;
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+}

@@ -1,0 +1,240 @@
+//! vaultmgr on the bus: one thread decides, the others only carry what they hear to it. Here alone bus types meet ours.
+
+use std::path::Path;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use vault::ids::{Generation, Name, VaultId};
+use vault::plan::Authority;
+use vault::report::VaultReport;
+use vault::roots::{PcrsRoot, TpmRoot};
+use vault::secret::RootSecret;
+
+use super::faults;
+use super::intake::TpmHeard;
+use super::kernel::Kernel;
+use super::manager::{Manager, Owner};
+use super::paths::Paths;
+use super::prepare;
+use super::roots::{Slot, Slots, Tpmmgr, TpmmgrError};
+use crate::bus::messages::{
+    DefineRoots, LockVault, Onboarded, ReadRoots, Recreate, RootSlot, Session, SignedConfig, Source,
+    TpmStatus, UndefineRoots, UnlockVault, VaultStatus, Vaults,
+};
+use crate::bus::{Agent, Bus, BusRoot, Call, CallError, Topic};
+
+/// A TPM command may take seconds, defining roots a dozen of them.
+const TPM_PATIENCE: Duration = Duration::from_secs(60);
+/// How often kernel and disk are looked at though nothing was heard.
+const LOOK: Duration = Duration::from_secs(10);
+/// How soon roots that could not be read are asked for again.
+const ROOTS_AGAIN: Duration = Duration::from_secs(2);
+
+type Reply<A> = Sender<Result<A, String>>;
+
+/// All that vaultmgr listens to: a closed list.
+enum Input {
+    Tpm(TpmStatus),
+    Onboarded(Onboarded),
+    Config(SignedConfig),
+    Unlock(VaultId, Reply<VaultReport>),
+    Lock(VaultId, Reply<VaultReport>),
+    Recreate(VaultId, Name, Reply<VaultReport>),
+    Vaults(Reply<VaultStatus>),
+}
+
+/// Runs vaultmgr until its process ends.
+///
+/// # Errors
+/// The persist filesystem or randomness can't be used.
+pub fn run(root: &Path, bus: &Bus) -> anyhow::Result<()> {
+    faults::arm(root);
+    let paths = Paths::new(root);
+    prepare::own_folders(&paths)?;
+    let kernel = Kernel::open(&paths)?;
+    let row = Agent::Zedagent.row();
+    let owner = Owner { uid: row.uid, gid: row.gid };
+    let manager = Manager::start(root, kernel, OverBus(bus.clone()), owner)?;
+    bus.publish(&Session { key: manager.session_key() });
+    let inputs = listen(bus)?;
+    Loop { manager, bus: bus.clone(), tpm: None, told: None }.run(&inputs);
+    Ok(())
+}
+
+fn listen(bus: &Bus) -> std::io::Result<Receiver<Input>> {
+    let (sender, receiver) = channel();
+    carry(bus, &sender, Input::Tpm)?;
+    carry(bus, &sender, Input::Onboarded)?;
+    carry(bus, &sender, Input::Config)?;
+    answer(bus, &sender, |UnlockVault { id }, reply| Input::Unlock(id, reply));
+    answer(bus, &sender, |LockVault { id }, reply| Input::Lock(id, reply));
+    answer(bus, &sender, |Recreate { id, name }, reply| Input::Recreate(id, name, reply));
+    answer(bus, &sender, |Vaults, reply| Input::Vaults(reply));
+    Ok(receiver)
+}
+
+fn carry<T: Topic>(bus: &Bus, sender: &Sender<Input>, input: fn(T) -> Input) -> std::io::Result<()> {
+    let (heard, sender) = (bus.subscribe::<T>().into_receiver(), sender.clone());
+    let forward = move || heard.iter().map(input).try_for_each(|input| sender.send(input));
+    thread::Builder::new().name("carry".to_owned()).spawn(forward).map(drop)
+}
+
+fn answer<C: Call>(bus: &Bus, sender: &Sender<Input>, input: fn(C, Reply<C::Answer>) -> Input) {
+    let sender = std::sync::Mutex::new(sender.clone());
+    bus.serve::<C>(move |_, call| {
+        let (reply, answer) = channel();
+        let ending = |_| "vaultmgr is ending".to_owned();
+        let sent = sender.lock().map_err(|_| "vaultmgr is ending")?.send(input(call, reply));
+        sent.map_err(|_| "vaultmgr is ending".to_owned())?;
+        answer.recv().map_err(ending)?
+    });
+}
+
+struct Loop {
+    manager: Manager<Kernel, OverBus>,
+    bus: Bus,
+    tpm: Option<TpmHeard>,
+    told: Option<VaultStatus>,
+}
+
+impl Loop {
+    fn run(mut self, inputs: &Receiver<Input>) {
+        self.settle_all();
+        let mut look = Instant::now() + LOOK;
+        loop {
+            match inputs.recv_timeout(self.pause(look)) {
+                Ok(input) => self.take(input),
+                Err(RecvTimeoutError::Timeout) => self.manager.tick(Instant::now()),
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            self.read_roots_again();
+            if Instant::now() >= look {
+                self.manager.settle_all();
+                look = Instant::now() + LOOK;
+            }
+            self.tell();
+        }
+    }
+
+    fn pause(&self, look: Instant) -> Duration {
+        let roots = self.wants_roots().then(|| Instant::now() + ROOTS_AGAIN);
+        let next = [Some(look), roots, self.manager.again()].into_iter().flatten().min().unwrap_or(look);
+        next.saturating_duration_since(Instant::now())
+    }
+
+    fn take(&mut self, input: Input) {
+        match input {
+            Input::Tpm(status) => self.hear_tpm(&status),
+            Input::Onboarded(onboarded) => self.manager.hear_device(onboarded.device),
+            Input::Config(config) => self.hear_config(&config),
+            Input::Unlock(id, reply) => send(&reply, self.manager.order_unlock(id)),
+            Input::Lock(id, reply) => send(&reply, self.manager.order_lock(id)),
+            Input::Recreate(id, name, reply) => send(&reply, self.manager.order_recreate(id, &name)),
+            Input::Vaults(reply) => drop(reply.send(Ok(status(&self.manager)))),
+        }
+    }
+
+    fn hear_tpm(&mut self, status: &TpmStatus) {
+        let heard = match status {
+            TpmStatus::Absent { .. } => TpmHeard::Absent,
+            TpmStatus::Ready { identity, .. } if identity.other_tpm => TpmHeard::Failing,
+            TpmStatus::Ready { measured, .. } => TpmHeard::Ready { measured: *measured },
+            TpmStatus::Failing { .. } => TpmHeard::Failing,
+        };
+        if self.tpm.replace(heard) != Some(heard) {
+            self.manager.hear_tpm(heard);
+            self.settle_all();
+        }
+    }
+
+    fn hear_config(&mut self, config: &SignedConfig) {
+        let authority = match config.source {
+            Source::Live => Authority::Live,
+            Source::Checkpoint => Authority::Checkpoint,
+        };
+        self.manager.hear_config(authority, &config.envelope.0, &config.certs.0);
+        self.settle_all();
+    }
+
+    fn wants_roots(&self) -> bool {
+        matches!(self.tpm, Some(TpmHeard::Ready { .. })) && self.manager.waits_for_roots()
+    }
+
+    fn read_roots_again(&mut self) {
+        if let Some(heard) = self.tpm.filter(|_| self.wants_roots()) {
+            self.manager.hear_tpm(heard);
+            self.settle_all();
+        }
+    }
+
+    fn settle_all(&mut self) {
+        let bus = &self.bus;
+        self.manager.settle_all_telling(|manager| bus.publish(&status(manager)));
+    }
+
+    /// Publishes what changed since it was last told here.
+    fn tell(&mut self) {
+        let status = status(&self.manager);
+        if self.told.as_ref() != Some(&status) {
+            self.bus.publish(&status);
+            self.told = Some(status);
+        }
+    }
+}
+
+fn send(reply: &Reply<VaultReport>, result: Result<VaultReport, super::intake::OrderError>) {
+    // Whoever asked may have given up.
+    let _ = reply.send(result.map_err(|error| error.to_string()));
+}
+
+fn status(manager: &Manager<Kernel, OverBus>) -> VaultStatus {
+    VaultStatus { vaults: manager.reports(), accepted: manager.accepted(), notes: manager.notes().to_vec() }
+}
+
+/// tpmmgr, over the bus.
+struct OverBus(Bus);
+
+impl OverBus {
+    fn ask<C: Call>(&self, call: &C) -> Result<C::Answer, TpmmgrError> {
+        self.0
+            .call_patiently(call, TPM_PATIENCE)
+            .map_err(|error: CallError| TpmmgrError(super::chain(&error)))
+    }
+}
+
+impl Tpmmgr for OverBus {
+    fn read_roots(&mut self) -> Result<Vec<Slots>, TpmmgrError> {
+        let sets = self.ask(&ReadRoots)?.sets.into_iter();
+        let slots = |set: crate::bus::messages::RootSet| Slots {
+            generation: set.generation,
+            tpm: slot(set.tpm),
+            pcrs: slot(set.pcrs),
+        };
+        Ok(sets.map(slots).collect())
+    }
+
+    fn define_roots(
+        &mut self,
+        generation: Generation,
+        tpm: &TpmRoot,
+        pcrs: &PcrsRoot,
+    ) -> Result<(), TpmmgrError> {
+        let copy = |root: &RootSecret| BusRoot(RootSecret::copied_from(root.expose_root_secret()));
+        self.ask(&DefineRoots { generation, tpm: copy(&tpm.0), pcrs: copy(&pcrs.0), selection: None })
+    }
+
+    fn undefine_roots(&mut self, generation: Generation) -> Result<(), TpmmgrError> {
+        self.ask(&UndefineRoots { generation })
+    }
+}
+
+fn slot(slot: RootSlot) -> Slot {
+    match slot {
+        RootSlot::Root(BusRoot(root)) => Slot::Root(root),
+        RootSlot::Absent => Slot::Absent,
+        RootSlot::Unwritten => Slot::Unwritten,
+        RootSlot::PcrsMoved => Slot::PcrsMoved,
+        RootSlot::Damaged => Slot::Damaged,
+    }
+}

@@ -1,0 +1,128 @@
+//! What vaultmgr asks of the kernel and of fscrypt's metadata, as a trait: `kernel` is the real one, tests have another.
+//! Paths are checked by the implementation: never a link, never another filesystem. Keys pass through, none is kept here.
+
+use std::path::Path;
+
+use vault::custody::Wrapping;
+use vault::ids::VaultId;
+use vault::plan::{Hint, Key};
+use vault::secret::WrappingSecret;
+use vault::section::Encryption;
+
+/// An fscrypt v2 key identifier: 16 bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct KeyId(pub(crate) [u8; 16]);
+
+/// Which copy of the metadata.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Where the fscrypt tool keeps it.
+    First,
+    /// In our own folder.
+    Second,
+}
+
+/// One copy of a vault's metadata, read without a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum CopyRead {
+    /// No file of it.
+    Absent,
+    /// Not readable as metadata.
+    Damaged,
+    /// Whole, as far as can be told.
+    Whole {
+        /// What the protector's name says.
+        hint: Hint,
+        /// The content key's identifier.
+        key: KeyId,
+    },
+}
+
+/// What stands at a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// Nothing.
+    Nothing,
+    /// No directory on the persist filesystem.
+    Stranger,
+    /// A directory without a policy.
+    Plain {
+        /// Without entries too.
+        empty: bool,
+    },
+    /// A directory under a v2 policy.
+    Policy {
+        /// The policy's key.
+        key: KeyId,
+        /// Its modes, when they are ones of ours.
+        encryption: Option<Encryption>,
+    },
+}
+
+/// Why the kernel or the metadata did not do as asked; the text says what to do where there is something to do.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}")]
+pub(crate) struct CryptError {
+    /// What was tried.
+    pub(crate) what: String,
+    /// Why not.
+    pub(crate) source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl CryptError {
+    pub(crate) fn new(what: impl Into<String>) -> Self {
+        Self { what: what.into(), source: None }
+    }
+    pub(crate) fn because(what: &str, source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self { what: what.to_owned(), source: Some(Box::new(source)) }
+    }
+}
+
+/// The kernel and the metadata of one filesystem.
+pub(crate) trait Crypt {
+    /// A protector's own key, in locked memory, wiped on drop.
+    type Protector;
+
+    /// Vaults that have metadata in either place.
+    fn vaults(&self) -> Result<Vec<VaultId>, CryptError>;
+    /// Reads one copy, without a key.
+    fn read(&self, vault: VaultId, place: Place) -> Result<CopyRead, CryptError>;
+    /// Makes a random content key and protector, and writes both copies, durably.
+    fn create(
+        &mut self,
+        vault: VaultId,
+        encryption: Encryption,
+        wrapping: Wrapping,
+        secret: &WrappingSecret,
+    ) -> Result<Self::Protector, CryptError>;
+    /// Writes the copy at the other place anew from the one at `from`.
+    fn repair(&mut self, vault: VaultId, from: Place) -> Result<(), CryptError>;
+    /// Unwraps the protector's own key; nothing when the secret is not the one.
+    fn unwrap(
+        &self,
+        vault: VaultId,
+        place: Place,
+        secret: &WrappingSecret,
+    ) -> Result<Option<Self::Protector>, CryptError>;
+    /// Wraps the protector's own key anew in both copies, durably, and scrubs the old wraps.
+    fn rewrap(
+        &mut self,
+        vault: VaultId,
+        protector: &Self::Protector,
+        wrapping: Wrapping,
+        secret: &WrappingSecret,
+    ) -> Result<(), CryptError>;
+    /// Overwrites and unlinks both copies.
+    fn forget(&mut self, vault: VaultId) -> Result<(), CryptError>;
+
+    /// What stands at a path.
+    fn find(&self, path: &Path) -> Result<Found, CryptError>;
+    /// The kernel's word on a key.
+    fn key(&self, key: KeyId) -> Result<Key, CryptError>;
+    /// Unwraps the content key and gives it to the kernel, which must call it by the identifier in the metadata.
+    fn add_key(&self, vault: VaultId, protector: &Self::Protector) -> Result<(), CryptError>;
+    /// Removes a key for all users; what the kernel says afterwards.
+    fn remove_key(&self, key: KeyId) -> Result<Key, CryptError>;
+    /// Sets the policy on an empty directory.
+    fn set_policy(&self, path: &Path, key: KeyId, encryption: Encryption) -> Result<(), CryptError>;
+}

@@ -1,0 +1,248 @@
+//! One step of a plan, done. Each is atomic on disk or safe to repeat; keys pass from share table and ring to the kernel, and are
+//! wiped on the way out.
+
+use std::io;
+
+use vault::custody::{Shares as CustodyShares, Wrapping, wrapping_secret};
+use vault::ids::VaultId;
+use vault::plan::{Held, Key, Step};
+use vault::secret::WrappingSecret;
+use vault::section::{Custody, Encryption};
+
+use super::crypt::{Crypt, CryptError, KeyId, Place};
+use super::manager::Manager;
+use super::movein::{self, MoveError};
+use super::roots::Tpmmgr;
+use super::shares::{Shares, SharesError};
+use super::{durable, holders, prepare, record};
+
+/// Why a step was not done. What was there is as it was, or the step is repeated.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StepError {
+    /// The kernel, or metadata.
+    #[error(transparent)]
+    Crypt(#[from] CryptError),
+    /// The share table.
+    #[error(transparent)]
+    Shares(#[from] SharesError),
+    /// Moving plain files in.
+    #[error(transparent)]
+    Move(#[from] MoveError),
+    /// The disk.
+    #[error("{what}")]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A key that the plan counted on went meanwhile.
+    #[error("a key that this needs is not at hand any more")]
+    KeyGone,
+    /// Files are open.
+    #[error("files are still open: {}", named(.holders))]
+    Busy {
+        /// Who holds them.
+        holders: Vec<String>,
+    },
+    /// The record can't be written.
+    #[error("the record of accepted sections is not open")]
+    NoRecord,
+}
+
+fn named(holders: &[String]) -> String {
+    if holders.is_empty() { "the holder was not found".to_owned() } else { holders.join("; ") }
+}
+
+fn io(what: &'static str) -> impl Fn(io::Error) -> StepError {
+    move |source| StepError::Io { what, source }
+}
+
+impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
+    /// Does one step.
+    pub(super) fn execute(&mut self, id: VaultId, step: Step) -> Result<(), StepError> {
+        match step {
+            Step::NewTable => self.new_table(id),
+            Step::MakeShare { seal, mark } => {
+                self.change_shares(|shares, paths| shares.make(paths, id, seal, mark))
+            }
+            Step::MakeMetadata(wrapping) => self.make_metadata(id, wrapping),
+            Step::RepairCopy => self.repair(id),
+            Step::Unwrap => self.unwrap(id),
+            Step::Rewrap(wrapping) => self.rewrap(id, wrapping),
+            Step::AddKey => self.add_key(id),
+            Step::MakeDir => {
+                durable::make_dir(&self.paths.vault(id), 0o700).map_err(io("making the directory"))
+            }
+            Step::SetPolicy(encryption) => self.set_policy(id, encryption),
+            Step::MoveIn(encryption) => self.move_in(id, encryption),
+            Step::DropStaged => self.drop_staged(id),
+            Step::MarkMade => self.change_shares(|shares, paths| shares.mark_made(paths, id)),
+            Step::Reseal(seal) => self.change_shares(|shares, paths| shares.reseal(paths, id, seal)),
+            Step::Lock => self.lock(id),
+            Step::ForgetMetadata => self.forget_metadata(id),
+            Step::DeleteDir => self.delete_dir(id),
+            Step::DropShare => self.change_shares(|shares, paths| shares.remove(paths, id)),
+            Step::RecordRemoved => self.record_removed(id),
+        }
+    }
+
+    fn change_shares(
+        &mut self,
+        change: impl FnOnce(&mut Shares, &super::paths::Paths) -> Result<(), SharesError>,
+    ) -> Result<(), StepError> {
+        let shares = self.shares.as_mut().ok_or(StepError::KeyGone)?;
+        Ok(change(shares, &self.paths)?)
+    }
+
+    /// Every other vault that the disk shows, and the other default one, was made once: its share is lost, and it is missing.
+    fn new_table(&mut self, id: VaultId) -> Result<(), StepError> {
+        let mut lost = prepare::made_once(&self.paths, &self.crypt);
+        lost.retain(|other| *other != id);
+        let shares = self.shares.as_mut().ok_or(StepError::KeyGone)?;
+        Ok(shares.begin_anew(&self.paths, &mut self.tpmmgr, &lost)?)
+    }
+
+    fn encryption(&self, id: VaultId) -> Option<Encryption> {
+        match self.desired.wish(id, &self.node(), false) {
+            vault::plan::Wish::Keep(want) => Some(want.policy.encryption),
+            _ => None,
+        }
+    }
+
+    fn make_metadata(&mut self, id: VaultId, wrapping: Wrapping) -> Result<(), StepError> {
+        let secret = self.secret(id, wrapping)?;
+        let encryption = self.encryption(id).ok_or(StepError::KeyGone)?;
+        let protector = self.crypt.create(id, encryption, wrapping, &secret)?;
+        self.hold(id, protector, Held { first: Some(wrapping), second: Some(wrapping) });
+        Ok(())
+    }
+
+    fn repair(&mut self, id: VaultId) -> Result<(), StepError> {
+        let known = self.known(id);
+        let held = known.keys.held;
+        // Of two that look whole, the one that opened is the better.
+        let opened = |one: Option<Held>| one.is_none_or(|held| held.first.is_some() || held.second.is_none());
+        let from_first =
+            known.seen.first.hint().is_some() && (known.seen.second.hint().is_none() || opened(held));
+        self.crypt.repair(id, if from_first { Place::First } else { Place::Second })?;
+        let slot = self.slots.entry(id).or_default();
+        slot.none_fits = false;
+        slot.held.iter_mut().for_each(|(_, held)| {
+            let source = if from_first { held.first } else { held.second };
+            *held = Held { first: source, second: source };
+        });
+        Ok(())
+    }
+
+    /// The copies that are whole are tried with each key at hand, the current epoch before the last.
+    fn unwrap(&mut self, id: VaultId) -> Result<(), StepError> {
+        let known = self.known(id);
+        let (mut protector, mut held) = (None, Held { first: None, second: None });
+        for wrapping in known.keys.candidates() {
+            let secret = self.secret(id, wrapping)?;
+            for (place, copy, by) in [
+                (Place::First, known.seen.first, &mut held.first),
+                (Place::Second, known.seen.second, &mut held.second),
+            ] {
+                if copy.hint().is_some() && by.is_none() {
+                    let opened = self.crypt.unwrap(id, place, &secret)?;
+                    *by = opened.is_some().then_some(wrapping);
+                    protector = protector.or(opened);
+                }
+            }
+        }
+        match protector {
+            Some(protector) => self.hold(id, protector, held),
+            None => self.slots.entry(id).or_default().none_fits = true,
+        }
+        Ok(())
+    }
+
+    fn rewrap(&mut self, id: VaultId, wrapping: Wrapping) -> Result<(), StepError> {
+        let secret = self.secret(id, wrapping)?;
+        let slot = self.slots.get_mut(&id).ok_or(StepError::KeyGone)?;
+        let (protector, held) = slot.held.as_mut().ok_or(StepError::KeyGone)?;
+        // Until both copies are written and the old wraps scrubbed, neither is known to be under anything.
+        *held = Held { first: None, second: None };
+        self.crypt.rewrap(id, protector, wrapping, &secret)?;
+        *held = Held { first: Some(wrapping), second: Some(wrapping) };
+        Ok(())
+    }
+
+    fn hold(&mut self, id: VaultId, protector: C::Protector, held: Held) {
+        let slot = self.slots.entry(id).or_default();
+        slot.held = Some((protector, held));
+        slot.none_fits = false;
+    }
+
+    fn add_key(&mut self, id: VaultId) -> Result<(), StepError> {
+        let held = self.slots.get(&id).and_then(|slot| slot.held.as_ref());
+        let (protector, _) = held.ok_or(StepError::KeyGone)?;
+        Ok(self.crypt.add_key(id, protector)?)
+    }
+
+    fn key_of(&self, id: VaultId) -> Result<KeyId, StepError> {
+        self.slots.get(&id).and_then(super::slot::Slot::key).ok_or(StepError::KeyGone)
+    }
+
+    fn set_policy(&mut self, id: VaultId, encryption: Encryption) -> Result<(), StepError> {
+        Ok(self.crypt.set_policy(&self.paths.vault(id), self.key_of(id)?, encryption)?)
+    }
+
+    fn move_in(&mut self, id: VaultId, encryption: Encryption) -> Result<(), StepError> {
+        let (place, staging, key) = (self.paths.vault(id), self.paths.staging(id), self.key_of(id)?);
+        durable::remove_tree(&staging).map_err(io("clearing the staging place"))?;
+        durable::make_dir(&staging, 0o700).map_err(io("making the staging directory"))?;
+        self.crypt.set_policy(&staging, key, encryption)?;
+        movein::copy_and_compare(&place, &staging)?;
+        movein::exchange(&place, &staging).map_err(io("exchanging plain files for the vault"))
+    }
+
+    fn drop_staged(&mut self, id: VaultId) -> Result<(), StepError> {
+        durable::wipe_tree(&self.paths.staging(id)).map_err(io("removing what was moved in"))
+    }
+
+    /// Done only when the kernel says that the key is absent.
+    fn lock(&mut self, id: VaultId) -> Result<(), StepError> {
+        let after = self.crypt.remove_key(self.key_of(id)?)?;
+        let slot = self.slots.entry(id).or_default();
+        slot.forget();
+        if after == Key::Absent {
+            return Ok(());
+        }
+        let holders = holders::holders(&self.paths.vault(id));
+        self.slots.entry(id).or_default().facts = holders.clone();
+        Err(StepError::Busy { holders })
+    }
+
+    fn forget_metadata(&mut self, id: VaultId) -> Result<(), StepError> {
+        self.slots.entry(id).or_default().forget();
+        Ok(self.crypt.forget(id)?)
+    }
+
+    fn delete_dir(&mut self, id: VaultId) -> Result<(), StepError> {
+        durable::remove_tree(&self.paths.vault(id)).map_err(io("deleting the directory"))?;
+        durable::remove_tree(&self.paths.staging(id)).map_err(io("deleting what was staged"))
+    }
+
+    fn record_removed(&mut self, id: VaultId) -> Result<(), StepError> {
+        let mut stored = self.stored.clone().ok_or(StepError::NoRecord)?;
+        stored.record.removed(id);
+        record::save(&self.paths, &stored).map_err(io("recording the removal"))?;
+        self.set_stored(stored);
+        Ok(())
+    }
+
+    /// `R` for a wrapping, from the keys at hand.
+    fn secret(&self, id: VaultId, wrapping: Wrapping) -> Result<WrappingSecret, StepError> {
+        let shares = self.shares.as_ref();
+        let share = || shares.ok_or(StepError::KeyGone).and_then(|shares| Ok(shares.share(id)?));
+        let key = || wrapping.epoch().and_then(|epoch| self.ring.key(id, epoch)).ok_or(StepError::KeyGone);
+        Ok(match wrapping.custody() {
+            Custody::Tpm => wrapping_secret(id, CustodyShares::Tpm(&share()?)),
+            Custody::Controller => wrapping_secret(id, CustodyShares::Controller(key()?)),
+            Custody::TpmAndController => wrapping_secret(id, CustodyShares::Both(&share()?, key()?)),
+        })
+    }
+}

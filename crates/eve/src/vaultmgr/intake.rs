@@ -1,0 +1,281 @@
+//! What comes from outside: the TPM's presence, this device's identity, signed configurations, orders of root on the node.
+
+use std::collections::BTreeMap;
+
+use vault::ids::{DeviceId, Name, VaultId};
+use vault::plan::{Authority, Listing, Record, RecordSeen, Refused as OldSection, Wish};
+use vault::report::VaultReport;
+use vault::section::{Operation, Section};
+use vault::shares::RootPin;
+
+use super::config::{Judge, Judged, Refused, judge};
+use super::crypt::Crypt;
+use super::manager::Manager;
+use super::record::{self, Stored};
+use super::ring::Ring;
+use super::roots::Tpmmgr;
+use super::shares::Shares;
+use super::{prepare, slot};
+
+/// What is heard of the node's TPM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TpmHeard {
+    /// The node has none.
+    Absent,
+    /// It is provisioned and answers.
+    Ready {
+        /// PCRs 0 and 4 are not all zero.
+        measured: bool,
+    },
+    /// Configured, and failing.
+    Failing,
+}
+
+/// Why an order of root on the node was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum OrderError {
+    /// No such vault.
+    #[error("no vault {0} is known on this node; see `eve vault list`")]
+    Unknown(VaultId),
+    /// The controller's lock.
+    #[error("the controller wants vault {0} locked; change its policy there")]
+    LockedByController(VaultId),
+    /// The name does not match.
+    #[error("this is not the name of vault {0}; type its name twice")]
+    OtherName(VaultId),
+}
+
+impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
+    /// The TPM's presence; its roots are read once it is ready, and again after a failure.
+    pub(crate) fn hear_tpm(&mut self, heard: TpmHeard) {
+        self.tpm_absent = heard == TpmHeard::Absent;
+        if let TpmHeard::Ready { measured } = heard {
+            self.measured = measured;
+            self.read_roots();
+        }
+        self.start_afresh();
+    }
+
+    fn read_roots(&mut self) {
+        if self.shares.is_some() {
+            return;
+        }
+        let has_vaults = prepare::has_vaults(&self.paths, &self.crypt);
+        match Shares::bring_up(&self.paths, &mut self.tpmmgr, has_vaults) {
+            Ok(shares) => self.shares = Some(shares),
+            Err(error) => self.note(super::chain(&error)),
+        }
+    }
+
+    /// Whether the TPM is ready and its roots are still to be read.
+    pub(crate) fn waits_for_roots(&self) -> bool {
+        self.shares.is_none() && !self.tpm_absent
+    }
+
+    fn note(&mut self, words: String) {
+        tracing::warn!("{words}");
+        self.notes = vec![words];
+    }
+
+    /// Everything that failed may be tried anew.
+    fn start_afresh(&mut self) {
+        self.slots.values_mut().for_each(slot::Slot::afresh);
+    }
+
+    /// This device's identity. A checkpoint taken before it was known is held against it now.
+    pub(crate) fn hear_device(&mut self, device: DeviceId) {
+        self.device = Some(device);
+        if self.listed_for.is_some_and(|listed| listed != device) {
+            self.desired.listing = None;
+            self.ring = Ring::default();
+        }
+    }
+
+    /// A signed configuration. Refused, it changes nothing.
+    pub(crate) fn hear_config(&mut self, authority: Authority, envelope: &[u8], certs: &[u8]) {
+        match self.judge(authority, envelope, certs) {
+            Ok(Judged::Unchanged) => {}
+            Ok(Judged::Withheld(_)) if authority == Authority::Checkpoint => {}
+            Ok(Judged::Withheld(why)) => self.withhold(why),
+            Ok(Judged::Section(section, root)) => self.accept(authority, &section, root, envelope, certs),
+            // What zedagent still has of the life before this one: the next poll brings ours.
+            Err(error @ Refused::OtherSession) => tracing::info!("{error}"),
+            Err(error @ Refused::OtherRoot) => self.withhold(error.to_string()),
+            Err(error) => self.note(format!("a configuration was refused: {}", super::chain(&error))),
+        }
+    }
+
+    fn judge(&self, authority: Authority, envelope: &[u8], certs: &[u8]) -> Result<Judged, Refused> {
+        let pin = self.pin();
+        let (device, session) = (self.device, self.session.session_key());
+        judge(&Judge { root_pem: &self.root_pem, pin, device, session }, authority, envelope, certs)
+    }
+
+    /// The root accepted at first contact: in the share table; without a TPM in the Config Vault.
+    fn pin(&self) -> Option<RootPin> {
+        let stored = || self.stored.as_ref().map(|stored| RootPin(stored.root));
+        self.shares.as_ref().and_then(Shares::pin).or_else(stored)
+    }
+
+    /// Nothing is created, changed or deleted, and no key of the controller's stays at hand. What was locked stays locked.
+    fn withhold(&mut self, why: String) {
+        self.note(why);
+        self.desired.listing = self.desired.listing.take().map(Listing::kept);
+        self.ring = Ring::default();
+    }
+
+    fn accept(
+        &mut self,
+        authority: Authority,
+        section: &Section,
+        root: RootPin,
+        envelope: &[u8],
+        certs: &[u8],
+    ) {
+        let listing = Listing::of(section, authority);
+        if authority == Authority::Checkpoint && !self.takes_checkpoint(&listing) {
+            return;
+        }
+        if let Err(error) = self.in_order(&listing) {
+            return self.note(format!("a configuration was refused: {error}"));
+        }
+        self.notes.clear();
+        if authority == Authority::Live {
+            self.take_keys(section);
+            self.keep(&listing, root, envelope, certs);
+        }
+        self.listed_for = Some(section.device);
+        self.desired.listing = Some(listing);
+        self.start_afresh();
+        self.slots.values_mut().filter(|slot| slot.held.is_none()).for_each(|slot| slot.none_fits = false);
+    }
+
+    /// A checkpoint never replaces a live section, nor an older one a newer.
+    fn takes_checkpoint(&self, listing: &Listing) -> bool {
+        self.desired.listing.as_ref().is_none_or(|current| {
+            let same = current.version.incarnation == listing.version.incarnation;
+            current.authority == Authority::Checkpoint
+                && same
+                && current.version.version <= listing.version.version
+        })
+    }
+
+    /// Not older than any accepted: by the record, and by what is in force in this life.
+    fn in_order(&self, listing: &Listing) -> Result<(), OldSection> {
+        let mut recorded = self.stored.iter().chain(&self.unsaved).map(|stored| &stored.record);
+        recorded.try_for_each(|record| Record::accept(Some(record), listing).map(drop))
+    }
+
+    fn take_keys(&mut self, section: &Section) {
+        let (ring, errors) = Ring::open(section, &self.session);
+        self.ring = ring;
+        for (vault, error) in errors {
+            self.note(format!("vault {vault}: {error}"));
+        }
+    }
+
+    fn keep(&mut self, listing: &Listing, root: RootPin, envelope: &[u8], certs: &[u8]) {
+        let (listed, removed) = (BTreeMap::new(), BTreeMap::new());
+        let record = Record { version: listing.version, listed, removed };
+        let (envelope, certs) = (envelope.to_vec(), certs.to_vec());
+        self.unsaved = Some(Stored { record, envelope, certs, root: root.0 });
+        if let Some(shares) = self.shares.as_mut().filter(|shares| shares.pin().is_none()) {
+            // Where this fails the pin in the record still holds, and the next contact tries again.
+            let _ = shares.set_pin(&self.paths, root);
+        }
+        self.save_record(listing);
+    }
+
+    /// Writes the accepted section into the record, if the Config Vault is open. One that is older than the record is dropped.
+    fn save_record(&mut self, listing: &Listing) {
+        let open = self.desired.record != RecordSeen::Unreadable;
+        let Some(unsaved) = self.unsaved.take_if(|_| open) else { return };
+        if self.stored.as_ref().is_some_and(|stored| stored.root != unsaved.root) {
+            return self.withhold(Refused::OtherRoot.to_string());
+        }
+        let before = self.stored.as_ref().map(|stored| &stored.record);
+        let Ok(record) = Record::accept(before, listing) else {
+            return self.withhold("the section is older than one that was accepted before".to_owned());
+        };
+        let stored = Stored { record, ..unsaved };
+        match record::save(&self.paths, &stored) {
+            Ok(()) => self.set_stored(stored),
+            Err(error) => {
+                self.note(format!("the accepted section was not recorded: {error}"));
+                self.unsaved = Some(stored);
+            }
+        }
+    }
+
+    pub(super) fn set_stored(&mut self, stored: Stored) {
+        self.desired.record = RecordSeen::Read(stored.record.clone());
+        self.stored = Some(stored);
+    }
+
+    /// The Config Vault has opened: its folders, and the record in it. A record that can't be read stays unreadable.
+    pub(super) fn open_record(&mut self) {
+        if let Err(error) = prepare::config_folders(&self.paths, self.zedagent) {
+            return self.note(format!("making the folders of the Config Vault: {error}"));
+        }
+        match record::load(&self.paths) {
+            Ok(Some(stored)) => self.resume(stored),
+            Ok(None) => self.desired.record = RecordSeen::Nothing,
+            Err(error) => return self.note(super::chain(&error)),
+        }
+        let live = self.desired.listing.clone().filter(|listing| listing.authority == Authority::Live);
+        live.iter().for_each(|listing| self.save_record(listing));
+    }
+
+    /// What was accepted last, verified anew, until a live section comes.
+    fn resume(&mut self, stored: Stored) {
+        let (envelope, certs) = (stored.envelope.clone(), stored.certs.clone());
+        self.set_stored(stored);
+        if self.desired.listing.is_none() {
+            self.hear_config(Authority::Checkpoint, &envelope, &certs);
+        }
+    }
+
+    /// Root on the node: open a vault, if the controller does not want it locked.
+    pub(crate) fn order_unlock(&mut self, id: VaultId) -> Result<VaultReport, OrderError> {
+        self.listed_here(id)?;
+        self.desired.held.remove(&id);
+        if let Wish::Keep(want) = self.ask(id).0
+            && want.operation == Operation::Lock
+        {
+            return Err(OrderError::LockedByController(id));
+        }
+        self.try_now(id)
+    }
+
+    /// Root on the node: lock a vault until it is ordered open again or this life ends.
+    pub(crate) fn order_lock(&mut self, id: VaultId) -> Result<VaultReport, OrderError> {
+        self.listed_here(id)?;
+        self.desired.held.insert(id, Operation::Lock);
+        self.try_now(id)
+    }
+
+    /// Root on the node: make a missing vault anew, empty.
+    pub(crate) fn order_recreate(&mut self, id: VaultId, name: &Name) -> Result<VaultReport, OrderError> {
+        self.listed_here(id)?;
+        if self.desired.name(id) != *name {
+            return Err(OrderError::OtherName(id));
+        }
+        self.desired.recreate.insert(id);
+        let report = self.try_now(id);
+        self.desired.recreate.remove(&id);
+        report
+    }
+
+    fn try_now(&mut self, id: VaultId) -> Result<VaultReport, OrderError> {
+        self.slots.entry(id).or_default().afresh();
+        self.settle(id);
+        Ok(self.report(id))
+    }
+
+    fn listed_here(&self, id: VaultId) -> Result<(), OrderError> {
+        let known = id.is_default()
+            || self.slots.contains_key(&id)
+            || self.desired.vaults().any(|listed| listed == id);
+        known.then_some(()).ok_or(OrderError::Unknown(id))
+    }
+}

@@ -1,0 +1,65 @@
+//! Where a node's vaults lie, under its root. Names only; touches nothing.
+
+use std::path::{Path, PathBuf};
+
+use vault::ids::{CONFIG_VAULT, Generation, IMAGE_VAULT, VaultId};
+
+/// The paths of one node.
+#[derive(Debug, Clone)]
+pub(crate) struct Paths {
+    root: PathBuf,
+}
+
+impl Paths {
+    pub(crate) fn new(root: &Path) -> Self {
+        Self { root: root.to_owned() }
+    }
+    /// The mount point of the filesystem that all vaults lie on.
+    pub(crate) fn persist(&self) -> PathBuf {
+        self.root.join("persist")
+    }
+    /// The controller's root certificate, as installed.
+    pub(crate) fn root_certificate(&self) -> PathBuf {
+        self.root.join("config/root-certificate.pem")
+    }
+    /// The directory that is the vault (DF-5: the default ones are at their own places).
+    pub(crate) fn vault(&self, id: VaultId) -> PathBuf {
+        match id {
+            CONFIG_VAULT => self.persist().join("config"),
+            IMAGE_VAULT => self.persist().join("img"),
+            _ => self.vaults().join(id.to_string()),
+        }
+    }
+    /// User vaults, and our own folders, which begin with a dot.
+    pub(crate) fn vaults(&self) -> PathBuf {
+        self.persist().join("vaults")
+    }
+    /// Where plain files are moved in from.
+    pub(crate) fn staging(&self, id: VaultId) -> PathBuf {
+        self.vaults().join(".new").join(id.to_string())
+    }
+    /// All second copies of metadata.
+    pub(crate) fn metas(&self) -> PathBuf {
+        self.vaults().join(".meta")
+    }
+    /// All share tables.
+    pub(crate) fn tables(&self) -> PathBuf {
+        self.vaults().join(".shares")
+    }
+    /// The share table of one generation.
+    pub(crate) fn table(&self, generation: Generation) -> PathBuf {
+        self.tables().join(format!("shares.{generation}"))
+    }
+    /// Our folder inside the Config Vault.
+    pub(crate) fn own_folder(&self) -> PathBuf {
+        self.vault(CONFIG_VAULT).join("vaultmgr")
+    }
+    /// zedagent's folder inside the Config Vault, for its checkpoint.
+    pub(crate) fn zedagent_folder(&self) -> PathBuf {
+        self.vault(CONFIG_VAULT).join("zedagent")
+    }
+    /// The newest accepted section and what was listed.
+    pub(crate) fn record(&self) -> PathBuf {
+        self.own_folder().join("record")
+    }
+}

@@ -1,0 +1,52 @@
+//! Folders of ours, and what the disk shows of vaults before any key is at hand.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{PermissionsExt, chown};
+
+use vault::ids::{CONFIG_VAULT, IMAGE_VAULT, VaultId};
+
+use super::crypt::{Crypt, Found};
+use super::durable;
+use super::manager::Owner;
+use super::paths::Paths;
+
+/// Makes the folders of ours that are outside every vault.
+pub(crate) fn own_folders(paths: &Paths) -> io::Result<()> {
+    let vaults = paths.vaults();
+    durable::make_dir(&vaults, 0o711)?;
+    [".new", ".meta", ".shares"].into_iter().try_for_each(|name| durable::make_dir(&vaults.join(name), 0o700))
+}
+
+/// Makes the folders inside the Config Vault: ours, and zedagent's for its checkpoint.
+pub(crate) fn config_folders(paths: &Paths, zedagent: Owner) -> io::Result<()> {
+    // Others reach their own folder through it, and list nothing.
+    fs::set_permissions(paths.vault(CONFIG_VAULT), fs::Permissions::from_mode(0o711))?;
+    durable::make_dir(&paths.own_folder(), 0o700)?;
+    durable::make_dir(&paths.zedagent_folder(), 0o700)?;
+    chown(paths.zedagent_folder(), Some(zedagent.uid), Some(zedagent.gid))
+}
+
+/// Vaults with metadata or a directory of their own. What can't be listed is not there for this question.
+pub(crate) fn on_disk(paths: &Paths, crypt: &impl Crypt) -> Vec<VaultId> {
+    let named = |entry: fs::DirEntry| entry.file_name().to_str().and_then(|name| name.parse().ok());
+    let directories = durable::entries(&paths.vaults()).unwrap_or_default().into_iter().filter_map(named);
+    crypt.vaults().unwrap_or_default().into_iter().chain(directories).collect()
+}
+
+/// Whether anything of a vault is on the disk: metadata, a vault's directory, or a default one's with a policy.
+/// An error counts as yes: then nothing is begun anew.
+pub(crate) fn has_vaults(paths: &Paths, crypt: &impl Crypt) -> bool {
+    let encrypted = |id| !matches!(crypt.find(&paths.vault(id)), Ok(Found::Nothing | Found::Plain { .. }));
+    let metadata = crypt.vaults().map_or(true, |vaults| !vaults.is_empty());
+    metadata || !on_disk(paths, crypt).is_empty() || encrypted(CONFIG_VAULT) || encrypted(IMAGE_VAULT)
+}
+
+/// Vaults that were made once, as far as the disk tells; the default ones always.
+pub(crate) fn made_once(paths: &Paths, crypt: &impl Crypt) -> Vec<VaultId> {
+    let mut all: Vec<VaultId> = on_disk(paths, crypt);
+    all.extend([CONFIG_VAULT, IMAGE_VAULT]);
+    all.sort_unstable();
+    all.dedup();
+    all
+}

@@ -1,0 +1,57 @@
+//! The controller's keys released to this session, opened, in locked memory: exactly those of the section in force.
+
+use std::collections::HashMap;
+
+use vault::ids::{DeviceId, Epoch, VaultId};
+use vault::secret::ControllerKey;
+use vault::section::{Entry, Release, SealedKey, Section};
+use wire::release::{self, OpenError, Purpose, SessionSecret};
+
+/// The keys, by vault. At most two a vault (VC-3).
+#[derive(Debug, Default)]
+pub(crate) struct Ring {
+    keys: HashMap<VaultId, Released>,
+}
+
+#[derive(Debug)]
+struct Released {
+    current: (Epoch, ControllerKey),
+    last: Option<(Epoch, ControllerKey)>,
+}
+
+impl Ring {
+    /// Opens all keys of a section. One that does not open is told, and is not there.
+    pub(crate) fn open(section: &Section, session: &SessionSecret) -> (Self, Vec<(VaultId, OpenError)>) {
+        let (mut ring, mut errors) = (Self::default(), Vec::new());
+        for entry in &section.vaults {
+            match released(entry, section.device, session) {
+                Ok(Some(keys)) => drop(ring.keys.insert(entry.id, keys)),
+                Ok(None) => {}
+                Err(error) => errors.push((entry.id, error)),
+            }
+        }
+        (ring, errors)
+    }
+
+    /// The current epoch and the one before, as far as they are here.
+    pub(crate) fn epochs(&self, vault: VaultId) -> (Option<Epoch>, Option<Epoch>) {
+        let Some(keys) = self.keys.get(&vault) else { return (None, None) };
+        let last = keys.last.as_ref().unwrap_or(&keys.current).0;
+        (Some(keys.current.0), Some(last))
+    }
+
+    /// The key of one epoch.
+    pub(crate) fn key(&self, vault: VaultId, epoch: Epoch) -> Option<&ControllerKey> {
+        let keys = self.keys.get(&vault)?;
+        let mut both = std::iter::once(&keys.current).chain(&keys.last);
+        both.find(|(of, _)| *of == epoch).map(|(_, key)| key)
+    }
+}
+
+fn released(entry: &Entry, device: DeviceId, session: &SessionSecret) -> Result<Option<Released>, OpenError> {
+    let Release::Keys { current, last } = &entry.release else { return Ok(None) };
+    let purpose = Purpose { device, vault: entry.id, custody: entry.policy.custody };
+    let open = |sealed: &SealedKey| release::open(session, &purpose, sealed).map(|key| (sealed.epoch, key));
+    let last = (last.epoch != current.epoch).then(|| open(last)).transpose()?;
+    Ok(Some(Released { current: open(current)?, last }))
+}

@@ -1,0 +1,197 @@
+//! From what the TPM's NV and the disk hold at start to the share table in force. The judgement is pure; tpmmgr and the disk are
+//! asked through a trait and a closure. Roots and tables are written only when nothing that was made could hang on others.
+
+use vault::ids::Generation;
+use vault::roots::{PcrsRoot, TpmRoot, Vsk};
+use vault::secret::{RootSecret, TableKey};
+use vault::shares::Table;
+
+/// One NV slot, as tpmmgr read it.
+#[derive(Debug)]
+pub(crate) enum Slot {
+    /// Its root.
+    Root(RootSecret),
+    /// Not defined.
+    Absent,
+    /// Defined, never written: a definition cut short.
+    Unwritten,
+    /// Written, and readable under other PCRs only.
+    PcrsMoved,
+    /// Written, and not what we write.
+    Damaged,
+}
+
+impl Slot {
+    fn is_written(&self) -> bool {
+        matches!(self, Self::Root(_) | Self::PcrsMoved | Self::Damaged)
+    }
+}
+
+/// The two slots of one generation.
+#[derive(Debug)]
+pub(crate) struct Slots {
+    /// Which generation they say they are.
+    pub(crate) generation: Generation,
+    /// `T_g`.
+    pub(crate) tpm: Slot,
+    /// `P_g`.
+    pub(crate) pcrs: Slot,
+}
+
+/// tpmmgr would not or could not.
+#[derive(Debug, thiserror::Error)]
+#[error("tpmmgr: {0}")]
+pub(crate) struct TpmmgrError(pub(crate) String);
+
+/// What is asked of tpmmgr.
+pub(crate) trait Tpmmgr {
+    /// Reads all slots of ours.
+    fn read_roots(&mut self) -> Result<Vec<Slots>, TpmmgrError>;
+    /// Defines, writes and reads back both slots of a generation.
+    fn define_roots(
+        &mut self,
+        generation: Generation,
+        tpm: &TpmRoot,
+        pcrs: &PcrsRoot,
+    ) -> Result<(), TpmmgrError>;
+    /// Undefines them.
+    fn undefine_roots(&mut self, generation: Generation) -> Result<(), TpmmgrError>;
+}
+
+/// The keys that follow from one generation's roots.
+#[derive(Debug)]
+pub(crate) struct RootKeys {
+    /// Which generation.
+    pub(crate) generation: Generation,
+    /// Authenticates the table.
+    pub(crate) table: TableKey,
+    /// VSK(tpm).
+    pub(crate) tpm: Vsk,
+    /// VSK(pcrs), when `P_g` could be read.
+    pub(crate) pcrs: Option<Vsk>,
+}
+
+impl RootKeys {
+    pub(crate) fn of(generation: Generation, tpm: &TpmRoot, pcrs: Option<&PcrsRoot>) -> Self {
+        Self { generation, table: tpm.table_key(), tpm: tpm.vsk(), pcrs: pcrs.map(PcrsRoot::vsk) }
+    }
+}
+
+/// What to make of NV and disk.
+#[derive(Debug)]
+pub(crate) enum Standing {
+    /// This generation is in force.
+    InForce(RootKeys, Table),
+    /// Slots are written, or vaults are there, and no table opens: with the keys of the newest generation that reads.
+    Lost(Option<RootKeys>),
+    /// Nothing was ever made: undefine these, and begin.
+    Begin(Vec<Generation>),
+}
+
+/// Judges. `open` reads and authenticates the table of a generation; `has_vaults`: any vault or metadata is on the disk.
+///
+/// In force is the highest generation whose `T` reads, whose table authenticates under it, and whose `P` is written.
+pub(crate) fn judge(
+    mut sets: Vec<Slots>,
+    open: impl Fn(Generation, &TableKey) -> Option<Table>,
+    has_vaults: bool,
+) -> Standing {
+    sets.sort_by_key(|set| std::cmp::Reverse(set.generation));
+    let complete = sets.iter().any(|set| set.tpm.is_written() && set.pcrs.is_written());
+    let generations = sets.iter().map(|set| set.generation).collect();
+    let mut newest = None;
+    for set in sets {
+        let written = set.pcrs.is_written();
+        let Some(keys) = keys(set) else { continue };
+        match open(keys.generation, &keys.table) {
+            Some(table) if written => return Standing::InForce(keys, table),
+            _ => newest = newest.or(Some(keys)),
+        }
+    }
+    match complete || has_vaults {
+        true => Standing::Lost(newest),
+        false => Standing::Begin(generations),
+    }
+}
+
+fn keys(set: Slots) -> Option<RootKeys> {
+    let Slot::Root(tpm) = set.tpm else { return None };
+    let pcrs = match set.pcrs {
+        Slot::Root(root) => Some(PcrsRoot(root)),
+        _ => None,
+    };
+    Some(RootKeys::of(set.generation, &TpmRoot(tpm), pcrs.as_ref()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: Generation = Generation(1);
+
+    fn root(byte: u8) -> Slot {
+        Slot::Root(RootSecret::copied_from(&[byte; 32]))
+    }
+
+    fn set(generation: u32, tpm: Slot, pcrs: Slot) -> Slots {
+        Slots { generation: Generation(generation), tpm, pcrs }
+    }
+
+    fn opens(generation: Generation, _: &TableKey) -> Option<Table> {
+        Some(Table::new(generation))
+    }
+
+    fn none(_: Generation, _: &TableKey) -> Option<Table> {
+        None
+    }
+
+    fn word(standing: &Standing) -> &'static str {
+        match standing {
+            Standing::InForce(keys, _) if keys.pcrs.is_some() => "in force",
+            Standing::InForce(..) => "in force without P",
+            Standing::Lost(Some(_)) => "lost",
+            Standing::Lost(None) => "lost without roots",
+            Standing::Begin(_) => "begin",
+        }
+    }
+
+    type Open = fn(Generation, &TableKey) -> Option<Table>;
+
+    /// Invariant 4: a first boot cut short begins anew; a wiped disk or another TPM never does.
+    #[test]
+    fn only_a_first_boot_begins() {
+        let rows: [(&str, Vec<Slots>, Open, bool, &str); 10] = [
+            ("a first boot", vec![], none, false, "begin"),
+            ("cut after the table", vec![], opens, false, "begin"),
+            ("cut inside the definition", vec![set(1, root(1), Slot::Absent)], opens, false, "begin"),
+            ("cut before the write", vec![set(1, Slot::Unwritten, Slot::Unwritten)], opens, false, "begin"),
+            ("whole", vec![set(1, root(1), root(2))], opens, true, "in force"),
+            ("PCRs moved", vec![set(1, root(1), Slot::PcrsMoved)], opens, true, "in force without P"),
+            ("the disk was wiped", vec![set(1, root(1), root(2))], none, false, "lost"),
+            ("the table is damaged", vec![set(1, root(1), root(2))], none, true, "lost"),
+            ("the drive is in another node", vec![], opens, true, "lost without roots"),
+            ("T is damaged", vec![set(1, Slot::Damaged, root(2))], opens, true, "lost without roots"),
+        ];
+        for (what, sets, open, has_vaults, expected) in rows {
+            assert_eq!(word(&judge(sets, open, has_vaults)), expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn the_highest_complete_generation_is_in_force() {
+        let older_and_half = vec![set(1, root(1), root(2)), set(2, root(3), Slot::Unwritten)];
+        let Standing::InForce(keys, _) = judge(older_and_half, opens, true) else { panic!("not in force") };
+        assert_eq!(keys.generation, ONE);
+        let both = vec![set(1, root(1), root(2)), set(2, root(3), root(4))];
+        let Standing::InForce(keys, _) = judge(both, opens, true) else { panic!("not in force") };
+        assert_eq!(keys.generation, Generation(2));
+    }
+
+    #[test]
+    fn what_a_cut_left_is_undefined_before_a_beginning() {
+        let Standing::Begin(undefine) = judge(vec![set(1, root(1), Slot::Absent)], none, false) else {
+            panic!("does not begin")
+        };
+        assert_eq!(undefine, [ONE]);
+    }
+}

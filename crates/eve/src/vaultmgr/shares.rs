@@ -1,0 +1,250 @@
+//! The share table as a file, beside the keys that open it. Each change is written whole and durable before it counts here.
+
+use std::io;
+
+use aws_lc_rs::rand;
+use vault::ids::{Generation, VaultId};
+use vault::plan::{Node, ShareKey, ShareSeen, TableSeen, Tpm};
+use vault::roots::{PcrsRoot, TpmRoot, Vsk};
+use vault::secret::{RootSecret, TableKey, TpmShare};
+use vault::section::Seal;
+use vault::shares::{AddError, MAX_TABLE_BYTES, Mark, Nonce, OpenError, RootPin, Table};
+
+use super::durable;
+use super::paths::Paths;
+use super::roots::{RootKeys, Standing, Tpmmgr, TpmmgrError, judge};
+
+/// Why the table was not read or changed. What was there stands.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SharesError {
+    /// tpmmgr.
+    #[error("reading or defining the TPM's roots")]
+    Tpm(#[from] TpmmgrError),
+    /// The file.
+    #[error("writing the share table")]
+    Io(#[from] io::Error),
+    /// Adding.
+    #[error("adding a share")]
+    Add(#[from] AddError),
+    /// Opening.
+    #[error("opening a share")]
+    Open(#[from] OpenError),
+    /// The TPM's root is not at hand.
+    #[error("the TPM root that seals this share can't be read now")]
+    NoRoot,
+    /// The random number generator.
+    #[error("the random number generator failed")]
+    Random,
+}
+
+/// The table, when it is open, and the keys, when they could be read.
+#[derive(Debug)]
+pub(crate) struct Shares {
+    keys: Option<RootKeys>,
+    table: Option<Table>,
+}
+
+pub(crate) fn random<const N: usize>(out: &mut [u8; N]) -> Result<(), SharesError> {
+    rand::fill(out).map_err(|_| SharesError::Random)
+}
+
+fn nonce() -> Result<Nonce, SharesError> {
+    let mut bytes = [0; 12];
+    random(&mut bytes).map(|()| Nonce(bytes))
+}
+
+impl Shares {
+    /// Reads the roots and the table; on a first boot, or one cut short, makes both.
+    pub(crate) fn bring_up(
+        paths: &Paths,
+        tpmmgr: &mut dyn Tpmmgr,
+        has_vaults: bool,
+    ) -> Result<Self, SharesError> {
+        let sets = tpmmgr.read_roots()?;
+        match judge(sets, |generation, key| open_table(paths, generation, key), has_vaults) {
+            Standing::InForce(keys, table) => Ok(Self { keys: Some(keys), table: Some(table) }),
+            Standing::Lost(keys) => Ok(Self { keys, table: None }),
+            Standing::Begin(undefine) => {
+                undefine.into_iter().try_for_each(|generation| tpmmgr.undefine_roots(generation))?;
+                Self::begin(paths, tpmmgr, Table::new(Generation::FIRST))
+            }
+        }
+    }
+
+    /// The table first, then the roots: roots without a table would say that one was lost.
+    fn begin(paths: &Paths, tpmmgr: &mut dyn Tpmmgr, table: Table) -> Result<Self, SharesError> {
+        let (tpm, pcrs) = (TpmRoot(RootSecret::init(random)?), PcrsRoot(RootSecret::init(random)?));
+        let keys = RootKeys::of(table.generation(), &tpm, Some(&pcrs));
+        write(paths, &table, &keys)?;
+        tpmmgr.define_roots(table.generation(), &tpm, &pcrs)?;
+        Ok(Self { keys: Some(keys), table: Some(table) })
+    }
+
+    /// Begins a new table in place of the lost one, with `lost` entered as lost. The file of the lost one is kept aside, and where no
+    /// root could be read a new generation is begun beside it, so that a drive put back where it came from still opens.
+    pub(crate) fn begin_anew(
+        &mut self,
+        paths: &Paths,
+        tpmmgr: &mut dyn Tpmmgr,
+        lost: &[VaultId],
+    ) -> Result<(), SharesError> {
+        let generation = self.keys.as_ref().map_or_else(|| unused(paths), |keys| Ok(keys.generation))?;
+        let mut table = Table::new(generation);
+        lost.iter().try_for_each(|id| table.add_lost(*id))?;
+        match &self.keys {
+            Some(keys) => {
+                keep_aside(paths, generation)?;
+                write(paths, &table, keys)?;
+                self.table = Some(table);
+            }
+            None => *self = Self::begin(paths, tpmmgr, table)?,
+        }
+        Ok(())
+    }
+
+    /// The node's TPM, as plans see it.
+    pub(crate) fn tpm(&self) -> Tpm {
+        let table = if self.table.is_some() { TableSeen::Open } else { TableSeen::Lost };
+        Tpm::Present { table, pcrs: self.keys.as_ref().is_some_and(|keys| keys.pcrs.is_some()) }
+    }
+
+    /// The vault's line in the table.
+    pub(crate) fn seen(&self, vault: VaultId) -> Option<ShareSeen> {
+        let entry = self.table.as_ref()?.entry(vault)?;
+        Some(ShareSeen { seal: entry.seal(), mark: entry.mark() })
+    }
+
+    /// Whether the vault's share can be used now.
+    pub(crate) fn key(&self, vault: VaultId) -> ShareKey {
+        match self.share(vault) {
+            Ok(_) => ShareKey::Open,
+            Err(SharesError::NoRoot) => ShareKey::Closed,
+            Err(SharesError::Open(OpenError::Absent)) => ShareKey::Nothing,
+            Err(_) => ShareKey::Damaged,
+        }
+    }
+
+    /// Opens the vault's share.
+    pub(crate) fn share(&self, vault: VaultId) -> Result<TpmShare, SharesError> {
+        let absent = SharesError::Open(OpenError::Absent);
+        let Some(seen) = self.seen(vault) else { return Err(absent) };
+        let table = self.table.as_ref().ok_or(absent)?;
+        if seen.mark == Mark::Lost {
+            return Err(OpenError::Absent.into());
+        }
+        Ok(table.open(vault, self.vsk(seen.seal)?)?)
+    }
+
+    /// All vaults with a line.
+    pub(crate) fn vaults(&self) -> Vec<VaultId> {
+        self.table.iter().flat_map(Table::vaults).collect()
+    }
+
+    /// The controller's pinned root.
+    pub(crate) fn pin(&self) -> Option<RootPin> {
+        self.table.as_ref().and_then(Table::pin)
+    }
+
+    /// Pins the controller's root.
+    pub(crate) fn set_pin(&mut self, paths: &Paths, pin: RootPin) -> Result<(), SharesError> {
+        self.change(paths, |table, _| {
+            table.set_pin(pin);
+            Ok(())
+        })
+    }
+
+    /// Seals a fresh random share.
+    pub(crate) fn make(
+        &mut self,
+        paths: &Paths,
+        vault: VaultId,
+        seal: Seal,
+        mark: Mark,
+    ) -> Result<(), SharesError> {
+        let share = TpmShare::init(random)?;
+        let nonce = nonce()?;
+        self.change(paths, |table, keys| Ok(table.add(vault, mark, vsk(keys, seal)?, &share, nonce)?))
+    }
+
+    /// Marks the vault as made.
+    pub(crate) fn mark_made(&mut self, paths: &Paths, vault: VaultId) -> Result<(), SharesError> {
+        self.change(paths, |table, _| match table.mark(vault, Mark::Made) {
+            true => Ok(()),
+            false => Err(OpenError::Absent.into()),
+        })
+    }
+
+    /// Seals the same share under the other TPM policy.
+    pub(crate) fn reseal(&mut self, paths: &Paths, vault: VaultId, to: Seal) -> Result<(), SharesError> {
+        let from = self.seen(vault).ok_or(OpenError::Absent)?.seal;
+        let nonce = nonce()?;
+        self.change(paths, |table, keys| Ok(table.reseal(vault, vsk(keys, from)?, vsk(keys, to)?, nonce)?))
+    }
+
+    /// Drops the vault's share.
+    pub(crate) fn remove(&mut self, paths: &Paths, vault: VaultId) -> Result<(), SharesError> {
+        self.change(paths, |table, _| {
+            table.remove(vault);
+            Ok(())
+        })
+    }
+
+    fn vsk(&self, seal: Seal) -> Result<&Vsk, SharesError> {
+        vsk(self.keys.as_ref().ok_or(SharesError::NoRoot)?, seal)
+    }
+
+    fn change(
+        &mut self,
+        paths: &Paths,
+        change: impl FnOnce(&mut Table, &RootKeys) -> Result<(), SharesError>,
+    ) -> Result<(), SharesError> {
+        let (Some(keys), Some(table)) = (&self.keys, &self.table) else { return Err(SharesError::NoRoot) };
+        let mut changed = table.clone();
+        change(&mut changed, keys)?;
+        write(paths, &changed, keys)?;
+        self.table = Some(changed);
+        Ok(())
+    }
+}
+
+/// The node, as plans see it; without a TPM there are no shares.
+pub(crate) fn node(shares: Option<&Shares>, absent: bool, measured: bool) -> Node {
+    let tpm = match (shares, absent) {
+        (Some(shares), _) => shares.tpm(),
+        (None, true) => Tpm::Absent,
+        (None, false) => Tpm::Unknown,
+    };
+    Node { tpm, measured }
+}
+
+fn vsk(keys: &RootKeys, seal: Seal) -> Result<&Vsk, SharesError> {
+    match seal {
+        Seal::Tpm => Ok(&keys.tpm),
+        Seal::Pcrs => keys.pcrs.as_ref().ok_or(SharesError::NoRoot),
+    }
+}
+
+/// A table that can't be read or authenticated is as good as none here; its file stays.
+fn open_table(paths: &Paths, generation: Generation, key: &TableKey) -> Option<Table> {
+    let bytes = durable::read(&paths.table(generation), MAX_TABLE_BYTES).ok().flatten()?;
+    Table::decode(&bytes, key).ok().filter(|table| table.generation() == generation)
+}
+
+fn write(paths: &Paths, table: &Table, keys: &RootKeys) -> Result<(), SharesError> {
+    Ok(durable::write(&paths.table(table.generation()), &table.encode(&keys.table), 0o600)?)
+}
+
+fn keep_aside(paths: &Paths, generation: Generation) -> io::Result<()> {
+    let path = paths.table(generation);
+    match std::fs::rename(&path, path.with_extension(format!("{generation}.lost"))) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other.and_then(|()| durable::sync_parent(&path)),
+    }
+}
+
+/// A generation that no file is of.
+fn unused(paths: &Paths) -> Result<Generation, SharesError> {
+    let taken = |generation: &Generation| paths.table(*generation).exists();
+    let mut generations = (Generation::FIRST.0..u32::MAX).map(Generation);
+    generations.find(|generation| !taken(generation)).ok_or(SharesError::NoRoot)
+}

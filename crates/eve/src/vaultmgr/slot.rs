@@ -1,0 +1,126 @@
+//! What vaultmgr remembers of one vault in this life: what was seen, the protector's own key while the vault is open, the last
+//! operation, and when to try again what failed.
+
+use std::time::{Duration, Instant};
+
+use vault::plan::{Act, Held, Known, Setbacks};
+use vault::report::Outcome;
+
+use super::crypt::KeyId;
+use super::observe::Sight;
+
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// One vault.
+#[derive(Debug)]
+pub(crate) struct Slot<P> {
+    pub(crate) sight: Sight,
+    pub(crate) held: Option<(P, Held)>,
+    pub(crate) none_fits: bool,
+    pub(crate) last: Option<Outcome>,
+    /// Facts for the status: who holds files, what could not be observed.
+    pub(crate) facts: Vec<String>,
+    pub(crate) setbacks: Setbacks,
+    again: Option<Instant>,
+    pause: Duration,
+}
+
+impl<P> Default for Slot<P> {
+    fn default() -> Self {
+        Self {
+            sight: Sight::default(),
+            held: None,
+            none_fits: false,
+            last: None,
+            facts: Vec::new(),
+            setbacks: Setbacks::default(),
+            again: None,
+            pause: FIRST_PAUSE,
+        }
+    }
+}
+
+impl<P> Slot<P> {
+    /// The content key's identifier, as far as it is known.
+    pub(crate) fn key(&self) -> Option<KeyId> {
+        self.sight.key
+    }
+
+    /// Forgets the protector's own key; what was tried on the metadata is open again.
+    pub(crate) fn forget(&mut self) {
+        self.held = None;
+        self.none_fits = false;
+    }
+
+    /// A step was done.
+    pub(crate) fn done(&mut self, act: &Act) {
+        self.last = Some(Outcome { operation: act.op.to_string(), error: None });
+    }
+
+    /// A step failed: it is tried again after a pause that doubles, 1 s to 60 s.
+    pub(crate) fn failed(&mut self, act: &Act, error: String, now: Instant) {
+        self.last = Some(Outcome { operation: act.op.to_string(), error: Some(error) });
+        self.setbacks.insert(act.step.kind());
+        self.again = Some(now + self.pause);
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+    }
+
+    /// Everything may be tried anew: something outside changed.
+    pub(crate) fn afresh(&mut self) {
+        self.setbacks = Setbacks::default();
+        self.again = None;
+        self.pause = FIRST_PAUSE;
+    }
+
+    /// Lets what failed be tried again when its pause is over. Says whether it is.
+    pub(crate) fn due(&mut self, now: Instant) -> bool {
+        let due = self.again.is_some_and(|again| again <= now);
+        if due {
+            self.setbacks = Setbacks::default();
+            self.again = None;
+        }
+        due
+    }
+
+    /// When something is to be tried again.
+    pub(crate) fn again(&self) -> Option<Instant> {
+        self.again
+    }
+
+    /// Nothing failed since: the next pause is a short one again.
+    pub(crate) fn at_rest(&mut self) {
+        if self.setbacks.is_empty() {
+            self.pause = FIRST_PAUSE;
+        }
+    }
+
+    pub(crate) fn known(&self, keys: vault::plan::Keys, share: Option<vault::plan::ShareSeen>) -> Known {
+        let keys = vault::plan::Keys {
+            held: self.held.as_ref().map(|(_, held)| *held),
+            none_fits: self.none_fits,
+            ..keys
+        };
+        Known { seen: vault::plan::Seen { share, ..self.sight.seen }, keys, setbacks: self.setbacks }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vault::plan::{Op, Step, StepKind};
+
+    #[test]
+    fn a_failure_pauses_longer_each_time_up_to_a_minute() {
+        let mut slot = Slot::<()>::default();
+        let act = Act { op: Op::Unlock, step: Step::AddKey };
+        let mut now = Instant::now();
+        for seconds in [1, 2, 4, 8, 16, 32, 60, 60] {
+            slot.failed(&act, "no".to_owned(), now);
+            assert!(slot.setbacks.contains(StepKind::AddKey));
+            assert!(!slot.due(now));
+            now += Duration::from_secs(seconds);
+            assert!(slot.due(now), "after {seconds} s");
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Starts of a node: first boots, reboots, other TPMs, wiped disks, plain files.
+
+use vault::ids::{CONFIG_VAULT, IMAGE_VAULT};
+use vault::report::State;
+use vault::section::Custody;
+
+use super::controller::{BERLIN, Controller, Line};
+use super::disk::write;
+use super::node::Node;
+
+/// DF-1, DF-2, DF-3, KO-2: with no configuration at all both default vaults are made, hold files over a reboot, and no plaintext
+/// and no name of theirs is on the disk.
+#[test]
+fn df3_default_vaults_open_without_a_controller() {
+    let mut node = Node::new(true);
+    for id in [CONFIG_VAULT, IMAGE_VAULT] {
+        let status = node.status(id);
+        assert_eq!((status.state, status.created), (State::Unlocked, true), "{:?}", status);
+        assert!(status.detail.contains(&"not escrowed".to_owned()), "{:?}", status.detail);
+        node.put(id, "the-planted-name", "the planted secret text");
+    }
+    node.reboot();
+    for id in [CONFIG_VAULT, IMAGE_VAULT] {
+        assert_eq!(node.state(id), State::Unlocked);
+        assert_eq!(node.get(id, "the-planted-name").as_deref(), Some("the planted secret text"));
+    }
+    node.stop();
+    assert!(!node.disk.contains(b"the planted secret text"), "TH-1: contents on the disk");
+    assert!(!node.disk.contains(b"the-planted-name"), "TH-1: names on the disk");
+}
+
+/// TH-1: the same disk with another TPM: the vaults stay closed, are called missing, and nothing is made in their place;
+/// back in its own node everything opens.
+#[test]
+fn th1_another_tpm_opens_nothing_and_harms_nothing() {
+    let mut node = Node::new(true);
+    node.put(CONFIG_VAULT, "file", "kept");
+    let own = std::mem::take(&mut node.nv);
+    node.reboot();
+    assert_eq!(node.state(CONFIG_VAULT), State::Missing);
+    assert_eq!(node.get(CONFIG_VAULT, "file"), None);
+    assert!(node.nv.0.borrow().slots.is_empty(), "no roots are written over the disk of another");
+    node.nv = own;
+    node.reboot();
+    assert_eq!(node.get(CONFIG_VAULT, "file").as_deref(), Some("kept"));
+}
+
+/// On another TPM root may begin anew by order, under a generation of its own; the share table of the first TPM stays.
+#[test]
+fn th1_beginning_anew_on_another_tpm_keeps_the_old_table() {
+    let mut node = Node::new(true);
+    node.put(IMAGE_VAULT, "file", "kept");
+    let own = std::mem::take(&mut node.nv);
+    node.reboot();
+    node.manager().order_recreate(CONFIG_VAULT, &"config".parse().expect("a name")).expect("ordered");
+    assert_eq!((node.state(CONFIG_VAULT), node.state(IMAGE_VAULT)), (State::Unlocked, State::Missing));
+    node.reboot();
+    assert_eq!((node.state(CONFIG_VAULT), node.state(IMAGE_VAULT)), (State::Unlocked, State::Missing));
+    node.nv = own;
+    node.reboot();
+    assert_eq!(node.get(IMAGE_VAULT, "file").as_deref(), Some("kept"));
+}
+
+/// Invariant 4: a wiped disk under a TPM with our roots: missing, until root orders it made anew.
+#[test]
+fn a_wiped_disk_is_missing_until_recreated() {
+    let node = Node::new(true);
+    let nv = node.nv.clone();
+    drop(node);
+    let mut node = Node::fresh(true);
+    node.nv = nv;
+    node.start();
+    for id in [CONFIG_VAULT, IMAGE_VAULT] {
+        let status = node.status(id);
+        assert_eq!(status.state, State::Missing, "{status:?}");
+        assert!(status.detail[0].contains("share table"), "{:?}", status.detail);
+    }
+    let wrong = node.manager().order_recreate(CONFIG_VAULT, &"image".parse().expect("a name"));
+    assert!(wrong.is_err());
+    let done =
+        node.manager().order_recreate(CONFIG_VAULT, &"config".parse().expect("a name")).expect("ordered");
+    assert_eq!(done.state, State::Unlocked, "{done:?}");
+    assert_eq!(node.state(IMAGE_VAULT), State::Missing, "the other was not ordered");
+    node.manager().order_recreate(IMAGE_VAULT, &"image".parse().expect("a name")).expect("ordered");
+    node.reboot();
+    assert_eq!((node.state(CONFIG_VAULT), node.state(IMAGE_VAULT)), (State::Unlocked, State::Unlocked));
+}
+
+/// DF-5: plain files in the default vaults' places are moved in, and their plain bytes are wiped.
+#[test]
+fn df5_plain_files_are_moved_in() {
+    let mut node = Node::fresh(true);
+    std::fs::create_dir_all(node.paths.vault(CONFIG_VAULT).join("sub")).expect("makes");
+    write(&node.paths.vault(CONFIG_VAULT).join("sub/file"), &"a plain file of before ".repeat(50));
+    node.start();
+    assert_eq!(node.state(CONFIG_VAULT), State::Unlocked, "{:?}", node.status(CONFIG_VAULT));
+    let text = node.get(CONFIG_VAULT, "sub/file").expect("moved in");
+    assert_eq!(text, "a plain file of before ".repeat(50));
+    assert!(!node.paths.staging(CONFIG_VAULT).exists());
+    node.stop();
+    assert!(!node.disk.contains(b"a plain file of before "), "the plain bytes are left on the disk");
+}
+
+/// DF-3: without a TPM nothing is made before contact, and nothing falls back to plaintext; then the controller's key opens.
+#[test]
+fn df3_without_a_tpm_vaults_wait_for_the_controller() {
+    let mut node = Node::new(false);
+    assert_eq!(node.state(CONFIG_VAULT), State::Waiting);
+    assert!(!node.paths.vault(CONFIG_VAULT).exists());
+    let line = |id| Line { id, ..Line::of(Custody::Controller) };
+    let mut controller = Controller::new();
+    node.hear(&mut controller, &[line(CONFIG_VAULT), line(IMAGE_VAULT)]);
+    assert_eq!(node.state(CONFIG_VAULT), State::Unlocked, "{:?}", node.status(CONFIG_VAULT));
+    node.put(CONFIG_VAULT, "file", "kept");
+    node.reboot();
+    assert_eq!(node.state(CONFIG_VAULT), State::Locked);
+    assert_eq!(node.get(CONFIG_VAULT, "file"), None);
+    node.hear(&mut controller, &[line(CONFIG_VAULT), line(IMAGE_VAULT)]);
+    assert_eq!(node.get(CONFIG_VAULT, "file").as_deref(), Some("kept"));
+    let tpm = Line::of(Custody::Tpm);
+    node.hear(&mut controller, &[line(CONFIG_VAULT), line(IMAGE_VAULT), tpm]);
+    let status = node.status(BERLIN);
+    assert_eq!(status.state, State::Failed);
+    assert!(status.detail[0].contains("needs a TPM"), "{:?}", status.detail);
+}
+
+/// A TPM that fails is not taken for none, and the vaults open when it answers again.
+#[test]
+fn a_failing_tpm_is_waited_for() {
+    let mut node = Node::new(true);
+    node.nv.0.borrow_mut().fail = true;
+    node.reboot();
+    assert_eq!(node.state(CONFIG_VAULT), State::Locked);
+    assert!(node.status(CONFIG_VAULT).detail.contains(&"waits for the TPM".to_owned()));
+    node.nv.0.borrow_mut().fail = false;
+    node.manager().hear_tpm(crate::vaultmgr::intake::TpmHeard::Ready { measured: true });
+    node.manager().settle_all();
+    assert_eq!(node.state(CONFIG_VAULT), State::Unlocked);
+}

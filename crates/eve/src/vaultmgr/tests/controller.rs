@@ -1,0 +1,115 @@
+//! A controller that signs sections, with the golden keys; it keeps its own keys and rotates them.
+
+use std::path::PathBuf;
+
+use attest::SessionKey;
+use uuid::Uuid;
+use vault::ids::{DeviceId, Epoch, Incarnation, SectionVersion, VaultId};
+use vault::secret::ControllerKey;
+use vault::section::{
+    Custody, Encryption, Entry, NodePolicy, Operation, Release, Seal, SealedKey, Section, Standing,
+};
+use wire::FileSigner;
+use wire::config::{ConfigParts, ConfigResponse, DeviceConfig};
+use wire::envelope::seal_from_controller;
+use wire::release::{Purpose, seal};
+
+pub(super) const DEVICE: DeviceId = DeviceId(Uuid::from_u128(0xd0));
+pub(super) const BERLIN: VaultId = VaultId(Uuid::from_u128(0xbe));
+
+pub(super) fn golden(name: &str) -> Vec<u8> {
+    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../vectors/keys").join(name);
+    std::fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+}
+
+pub(super) fn certs() -> Vec<u8> {
+    let (signing, ecdh) = (golden("controller-signing.cert.pem"), golden("controller-ecdh.cert.pem"));
+    wire::certs::encode_list(&signing, &[&golden("intermediate-ca.cert.pem")], &[&ecdh])
+}
+
+/// What it says of one vault.
+#[derive(Clone)]
+pub(super) struct Line {
+    pub(super) id: VaultId,
+    pub(super) custody: Custody,
+    pub(super) seal: Seal,
+    pub(super) operation: Operation,
+    pub(super) standing: Standing,
+    pub(super) epochs: (u64, u64),
+    pub(super) created: bool,
+    pub(super) recreate: bool,
+}
+
+impl Line {
+    pub(super) fn of(custody: Custody) -> Self {
+        Self {
+            id: BERLIN,
+            custody,
+            seal: Seal::Tpm,
+            operation: Operation::Unlock,
+            standing: Standing::Active,
+            epochs: (1, 1),
+            created: false,
+            recreate: false,
+        }
+    }
+}
+
+pub(super) struct Controller {
+    pub(super) incarnation: u8,
+    pub(super) version: u64,
+}
+
+/// The key of a vault at an epoch: any 32 bytes that differ.
+fn key(vault: VaultId, epoch: u64) -> ControllerKey {
+    let mut bytes = [0xc0; 32];
+    bytes[..16].copy_from_slice(vault.0.as_bytes());
+    bytes[16..24].copy_from_slice(&epoch.to_be_bytes());
+    ControllerKey::copied_from(&bytes)
+}
+
+impl Controller {
+    pub(super) fn new() -> Self {
+        Self { incarnation: 1, version: 0 }
+    }
+
+    /// A signed answer with the next version of the section.
+    pub(super) fn section(&mut self, session: SessionKey, lines: &[Line]) -> Vec<u8> {
+        self.version += 1;
+        let version =
+            SectionVersion { incarnation: Incarnation([self.incarnation; 16]), version: self.version };
+        let vaults = lines.iter().map(|line| entry(line, session)).collect();
+        signed(Some(Section { device: DEVICE, session, version, vaults }))
+    }
+}
+
+/// A signed answer; without a section all is withheld.
+pub(super) fn signed(section: Option<Section>) -> Vec<u8> {
+    let parts = ConfigParts { device: Some(DEVICE), section, ..ConfigParts::default() };
+    let config = DeviceConfig::new(&parts).expect("within bounds");
+    let response = ConfigResponse { config_hash: "1".to_owned(), config: Some(config), control: None };
+    let signer = FileSigner::from_pem(&golden("controller-signing.key.pem")).expect("a key");
+    seal_from_controller(&response.encode(), &golden("controller-signing.cert.pem"), &signer).expect("signs")
+}
+
+fn entry(line: &Line, session: SessionKey) -> Entry {
+    let purpose = Purpose { device: DEVICE, vault: line.id, custody: line.custody };
+    let sealed = |epoch: u64| -> SealedKey {
+        seal(&session, &purpose, Epoch(epoch), &key(line.id, epoch)).expect("seals")
+    };
+    let release = match line.custody {
+        Custody::Tpm => Release::NotNeeded,
+        _ => Release::Keys { current: sealed(line.epochs.0), last: sealed(line.epochs.1) },
+    };
+    let name = if line.id.is_default() { "config" } else { "berlin" };
+    Entry {
+        id: line.id,
+        name: name.parse().expect("a name"),
+        policy: NodePolicy { encryption: Encryption::Aes256Xts, custody: line.custody, seal: line.seal },
+        operation: line.operation,
+        standing: line.standing,
+        created: line.created,
+        recreate: line.recreate,
+        release,
+    }
+}

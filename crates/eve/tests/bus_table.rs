@@ -1,0 +1,129 @@
+//! The bus table holds: every forbidden call and topic, as every agent, is refused by the real answerer, told by the kernel's word.
+//! Needs root: each agent speaks as a process of its own user and group.
+#![allow(clippy::unwrap_used)]
+
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command};
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::Duration;
+
+use eve::bus::messages::*;
+use eve::bus::{Agent, Bus, BusRoot, Call, CallError, CallId, Topic, TopicId, socket_path};
+use vault::ids::{CONFIG_VAULT, Generation};
+use vault::secret::RootSecret;
+
+struct Helper(Child);
+
+impl Drop for Helper {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn start(agent: Agent, role: &str, root: &Path) -> Child {
+    let row = agent.row();
+    let mut command = Command::new("/proc/self/exe");
+    command
+        .args(["--exact", "helper", "--ignored", "--nocapture"])
+        .env("EVE_ROLE", role)
+        .env("EVE_AGENT", agent.name());
+    command.env("EVE_ROOT", root).gid(row.gid).uid(row.uid).spawn().unwrap()
+}
+
+/// Not a test of its own: the life of one agent's process.
+#[test]
+#[ignore = "a part of the test below"]
+fn helper() {
+    let Ok(root) = std::env::var("EVE_ROOT") else { return };
+    let agent: Agent = std::env::var("EVE_AGENT").unwrap().parse().unwrap();
+    if std::env::var("EVE_ROLE").unwrap() == "answer" {
+        let _bus = Bus::join(Path::new(&root), agent).unwrap();
+        std::thread::sleep(Duration::from_secs(60));
+    } else {
+        ask_everything(&Bus::visit(Path::new(&root), agent), agent);
+    }
+}
+
+fn root() -> BusRoot {
+    BusRoot(RootSecret::copied_from(&[7; 32]))
+}
+
+fn ask_everything(bus: &Bus, who: Agent) {
+    ask(bus, who, &Sign { payload: Bytes(vec![1]) });
+    ask(bus, who, &ReadRoots);
+    ask(bus, who, &DefineRoots { generation: Generation(1), tpm: root(), pcrs: root(), selection: None });
+    ask(bus, who, &UndefineRoots { generation: Generation(1) });
+    ask(bus, who, &Health);
+    ask(bus, who, &UnlockVault { id: CONFIG_VAULT });
+    ask(bus, who, &LockVault { id: CONFIG_VAULT });
+    ask(bus, who, &Recreate { id: CONFIG_VAULT, name: "config".parse().unwrap() });
+    ask(bus, who, &Vaults);
+    hear::<NetworkStatus>(bus, who);
+    hear::<TpmStatus>(bus, who);
+    hear::<Onboarded>(bus, who);
+    hear::<SignedConfig>(bus, who);
+    hear::<Challenge>(bus, who);
+    hear::<ControllerStatus>(bus, who);
+    hear::<Session>(bus, who);
+    hear::<Evidence>(bus, who);
+    hear::<VaultStatus>(bus, who);
+}
+
+fn ask<C: Call>(bus: &Bus, who: Agent, call: &C) {
+    match bus.call(call, Duration::from_secs(5)) {
+        Err(CallError::Refused) => assert!(!C::ID.may_ask(who), "{who} was refused {:?}", C::ID),
+        Err(CallError::NotReady) => assert!(C::ID.may_ask(who), "{who} was let {:?}", C::ID),
+        other => panic!("{who} asked {:?}: {:?}", C::ID, other.err()),
+    }
+}
+
+fn hear<T: Topic>(bus: &Bus, who: Agent) {
+    let heard = bus.subscribe::<T>().into_receiver().recv_timeout(Duration::from_millis(500)).err();
+    let refused = heard == Some(RecvTimeoutError::Disconnected);
+    assert_eq!(refused, !T::ID.may_hear(who), "{who} and {:?}", T::ID);
+}
+
+#[test]
+fn every_forbidden_call_and_topic_is_refused_to_every_agent() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run/eve");
+    std::fs::create_dir_all(&run).unwrap();
+    for path in [dir.path(), run.as_path()] {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o777)).unwrap();
+    }
+    let _answerers: Vec<_> = Agent::STARTED.map(|agent| Helper(start(agent, "answer", dir.path()))).into();
+    while Agent::STARTED
+        .iter()
+        .any(|agent| std::os::unix::net::UnixStream::connect(socket_path(dir.path(), *agent)).is_err())
+    {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let asking = Agent::STARTED.into_iter().chain([Agent::Operator]);
+    let asked: Vec<_> = asking.map(|agent| (agent, start(agent, "ask", dir.path()))).collect();
+    for (agent, mut child) in asked {
+        assert!(child.wait().unwrap().success(), "{agent}");
+    }
+}
+
+/// KO-1: the roots of the TPM are vaultmgr's alone; nobody but an operator orders vaults.
+#[test]
+fn the_rows_that_matter_most() {
+    for who in Agent::ALL {
+        assert_eq!(CallId::ReadRoots.may_ask(who), who == Agent::Vaultmgr);
+        assert_eq!(CallId::LockVault.may_ask(who), who == Agent::Operator);
+        assert_eq!(TopicId::SignedConfig.may_hear(who), matches!(who, Agent::Vaultmgr | Agent::Operator));
+    }
+    assert_eq!(Agent::of_ids(7399, 7399), None, "a stranger");
+    assert_eq!(Agent::of_ids(7304, 7305), None, "a mixture");
+}
+
+/// A message that carries a secret prints without it: what `eve bus tail` and logs show.
+#[test]
+fn a_secret_in_a_message_is_never_printed() {
+    let ask = DefineRoots { generation: Generation(1), tpm: root(), pcrs: root(), selection: None };
+    let text = format!("{ask:?}");
+    assert!(text.contains("redacted") && !text.contains('7'), "{text}");
+}

@@ -1,0 +1,183 @@
+//! The ioctls of <linux/fscrypt.h>, and all `unsafe` of this workspace. Layouts and numbers are the kernel's; meaning is
+//! given to an errno by the caller, who alone knows what it asked. Nothing here keeps a key.
+
+#![allow(unsafe_code)] // The ioctls have no safe face in any library we use.
+
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use nix::errno::Errno;
+use zeroize::Zeroize;
+
+use crate::{ContentKey, KeyIdentifier, Policy};
+
+/// `_IOR('f', 19, struct fscrypt_policy_v1)`, whose size (12) the number names whatever version is passed.
+const SET_ENCRYPTION_POLICY: u32 = 0x800c_6613;
+/// `_IOWR('f', 22, __u8[9])`.
+const GET_ENCRYPTION_POLICY_EX: u32 = 0xc009_6616;
+/// `_IOWR('f', 23, struct fscrypt_add_key_arg)`.
+const ADD_ENCRYPTION_KEY: u32 = 0xc050_6617;
+/// `_IOWR('f', 24, struct fscrypt_remove_key_arg)`.
+const REMOVE_ENCRYPTION_KEY: u32 = 0xc040_6618;
+/// `_IOWR('f', 25, struct fscrypt_remove_key_arg)`.
+const REMOVE_ENCRYPTION_KEY_ALL_USERS: u32 = 0xc040_6619;
+/// `_IOWR('f', 26, struct fscrypt_get_key_status_arg)`.
+const GET_ENCRYPTION_KEY_STATUS: u32 = 0xc080_661a;
+
+/// `FSCRYPT_KEY_SPEC_TYPE_IDENTIFIER`.
+const SPEC_IDENTIFIER: u32 = 2;
+/// `FSCRYPT_POLICY_V2`.
+pub(crate) const POLICY_V2: u8 = 2;
+
+/// `struct fscrypt_policy_v2`.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub(crate) struct PolicyV2 {
+    pub(crate) version: u8,
+    pub(crate) contents: u8,
+    pub(crate) filenames: u8,
+    pub(crate) flags: u8,
+    pub(crate) log2_data_unit_size: u8,
+    reserved: [u8; 3],
+    pub(crate) identifier: [u8; 16],
+}
+
+impl From<&Policy> for PolicyV2 {
+    fn from(policy: &Policy) -> Self {
+        Self {
+            version: POLICY_V2,
+            contents: policy.modes.contents,
+            filenames: policy.modes.filenames,
+            flags: policy.modes.flags,
+            log2_data_unit_size: policy.modes.log2_data_unit_size,
+            reserved: [0; 3],
+            identifier: policy.identifier.0,
+        }
+    }
+}
+
+/// `struct fscrypt_get_policy_ex_arg`.
+#[repr(C)]
+struct GetPolicyArg {
+    policy_size: u64,
+    policy: PolicyV2,
+}
+
+/// `struct fscrypt_key_specifier`.
+#[repr(C)]
+struct KeySpecifier {
+    kind: u32,
+    reserved: u32,
+    identifier: [u8; 16],
+    rest: [u8; 16],
+}
+
+impl KeySpecifier {
+    fn of(id: KeyIdentifier) -> Self {
+        Self { kind: SPEC_IDENTIFIER, reserved: 0, identifier: id.0, rest: [0; 16] }
+    }
+}
+
+/// `struct fscrypt_add_key_arg` with room for the key at its end.
+#[repr(C)]
+struct AddKeyArg {
+    spec: KeySpecifier,
+    raw_size: u32,
+    key_id: u32,
+    reserved: [u32; 8],
+    raw: [u8; 64],
+}
+
+impl Drop for AddKeyArg {
+    fn drop(&mut self) {
+        self.raw.zeroize();
+    }
+}
+
+/// `struct fscrypt_remove_key_arg`.
+#[repr(C)]
+struct RemoveKeyArg {
+    spec: KeySpecifier,
+    status_flags: u32,
+    reserved: [u32; 5],
+}
+
+/// `struct fscrypt_get_key_status_arg`.
+#[repr(C)]
+struct KeyStatusArg {
+    spec: KeySpecifier,
+    reserved: [u32; 6],
+    status: u32,
+    status_flags: u32,
+    user_count: u32,
+    out_reserved: [u32; 13],
+}
+
+/// What the kernel says of a key: its `status` and `user_count`.
+pub(crate) struct RawKeyStatus {
+    pub(crate) status: u32,
+    pub(crate) users: u32,
+}
+
+// The sizes that the ioctl numbers name (the key follows the argument of `ADD_ENCRYPTION_KEY`).
+const _: () = assert!(size_of::<PolicyV2>() == 24 && size_of::<GetPolicyArg>() == 32);
+const _: () = assert!(size_of::<AddKeyArg>() == 80 + 64 && size_of::<RemoveKeyArg>() == 64);
+const _: () = assert!(size_of::<KeyStatusArg>() == 128);
+
+/// Sets `policy` on the empty directory `dir`.
+pub(crate) fn set_policy(dir: BorrowedFd<'_>, policy: &PolicyV2) -> Result<(), Errno> {
+    // SAFETY: the descriptor is open for the borrow; the kernel reads `version`, then the 24 bytes that version 2 has,
+    // which `policy` has, and keeps no pointer.
+    Errno::result(unsafe { libc::ioctl(dir.as_raw_fd(), SET_ENCRYPTION_POLICY.into(), policy) }).map(drop)
+}
+
+/// Reads the policy of a directory or file; a version 1 policy fills the first bytes only.
+pub(crate) fn get_policy(dir: BorrowedFd<'_>) -> Result<PolicyV2, Errno> {
+    let mut arg = GetPolicyArg { policy_size: size_of::<PolicyV2>() as u64, policy: PolicyV2::default() };
+    // SAFETY: the descriptor is open for the borrow; the kernel writes at most `policy_size` bytes of policy, the room
+    // that follows, of which every pattern of bits is a value; it keeps no pointer.
+    Errno::result(unsafe { libc::ioctl(dir.as_raw_fd(), GET_ENCRYPTION_POLICY_EX.into(), &raw mut arg) })?;
+    Ok(arg.policy)
+}
+
+/// Gives `key` to the filesystem of `fs` and returns the kernel's name for it. Our copy of the key is wiped.
+pub(crate) fn add_key(fs: BorrowedFd<'_>, key: &ContentKey) -> Result<KeyIdentifier, Errno> {
+    let mut arg = Box::new(AddKeyArg {
+        spec: KeySpecifier::of(KeyIdentifier([0; 16])),
+        raw_size: 64,
+        key_id: 0,
+        reserved: [0; 8],
+        raw: [0; 64],
+    });
+    arg.raw.copy_from_slice(key.expose_content_key());
+    let pointer: *mut AddKeyArg = &raw mut *arg;
+    // SAFETY: the descriptor is open for the borrow; the kernel reads 80 bytes and `raw_size` (64) after them, the
+    // struct's size, and writes the identifier into it; it copies the key and keeps no pointer.
+    Errno::result(unsafe { libc::ioctl(fs.as_raw_fd(), ADD_ENCRYPTION_KEY.into(), pointer) })?;
+    Ok(KeyIdentifier(arg.spec.identifier))
+}
+
+/// Takes the caller's claim (`all_users`: everyone's) to a key back; returns the removal status flags.
+pub(crate) fn remove_key(fs: BorrowedFd<'_>, id: KeyIdentifier, all_users: bool) -> Result<u32, Errno> {
+    let number = if all_users { REMOVE_ENCRYPTION_KEY_ALL_USERS } else { REMOVE_ENCRYPTION_KEY };
+    let mut arg = RemoveKeyArg { spec: KeySpecifier::of(id), status_flags: 0, reserved: [0; 5] };
+    // SAFETY: the descriptor is open for the borrow; the kernel reads and writes the 64 bytes that the number names,
+    // the struct's size, of which every pattern of bits is a value; it keeps no pointer.
+    Errno::result(unsafe { libc::ioctl(fs.as_raw_fd(), number.into(), &raw mut arg) })?;
+    Ok(arg.status_flags)
+}
+
+/// Asks what the kernel holds of a key.
+pub(crate) fn key_status(fs: BorrowedFd<'_>, id: KeyIdentifier) -> Result<RawKeyStatus, Errno> {
+    let mut arg = KeyStatusArg {
+        spec: KeySpecifier::of(id),
+        reserved: [0; 6],
+        status: 0,
+        status_flags: 0,
+        user_count: 0,
+        out_reserved: [0; 13],
+    };
+    // SAFETY: the descriptor is open for the borrow; the kernel reads and writes the 128 bytes that the number names,
+    // the struct's size, of which every pattern of bits is a value; it keeps no pointer.
+    Errno::result(unsafe { libc::ioctl(fs.as_raw_fd(), GET_ENCRYPTION_KEY_STATUS.into(), &raw mut arg) })?;
+    Ok(RawKeyStatus { status: arg.status, users: arg.user_count })
+}

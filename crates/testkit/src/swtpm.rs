@@ -1,0 +1,173 @@
+//! Software TPMs (swtpm) with EK certificates of a test CA, one process each, on loopback ports.
+//! Words: *reset* is a TPM reset (power cycle), *clean* with TPM2_Shutdown before it.
+//! A `Swtpm` ends with its value, and with the test process however that dies.
+
+mod boot;
+mod ca;
+mod ports;
+mod process;
+mod recorder;
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+pub use boot::BootState;
+pub use ca::TestTpmCa;
+pub use recorder::{Recorder, Way};
+
+use process::Server;
+
+/// Longest that a tool or an answer of the TPM may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// TPM2_Shutdown(TPM_SU_CLEAR).
+const SHUTDOWN_CLEAR: [u8; 12] = [0x80, 0x01, 0, 0, 0, 12, 0, 0, 0x01, 0x45, 0, 0];
+
+/// One software TPM. It serves one client at a time: drop a `Tpm` before tools are run against it.
+pub struct Swtpm {
+    state: PathBuf,
+    port: u16,
+    server: Option<Server>,
+}
+
+impl Swtpm {
+    /// Makes a TPM whose state lies in `dir` and whose EK certificates name `vmid`, and starts it. The CA is in
+    /// `tpm-ca` beside `dir`, made with the first TPM there and shared by the others.
+    ///
+    /// # Errors
+    /// swtpm_setup or swtpm is missing or failed; its words are in the error.
+    pub fn new(dir: &Path, vmid: &str) -> Result<Self> {
+        let parent = dir.parent().context("the TPM's folder has no parent")?;
+        Self::with_ca(&TestTpmCa::in_dir(&parent.join("tpm-ca"))?, dir, vmid)
+    }
+
+    /// The same with a given CA.
+    ///
+    /// # Errors
+    /// As [`Swtpm::new`].
+    pub fn with_ca(ca: &TestTpmCa, dir: &Path, vmid: &str) -> Result<Self> {
+        fs::create_dir_all(dir)?;
+        let state = dir.canonicalize()?;
+        ca.manufacture(&state, vmid)?;
+        Self::start_new(state)
+    }
+
+    fn start_new(state: PathBuf) -> Result<Self> {
+        let server = Server::start_anywhere(&state)?;
+        Ok(Self { state, port: server.port(), server: Some(server) })
+    }
+
+    /// Another TPM process over a copy of this one's state: same seeds, same keys, same NV.
+    ///
+    /// # Errors
+    /// The state can't be copied or swtpm fails.
+    pub fn clone_to(&self, dir: &Path) -> Result<Self> {
+        fs::create_dir_all(dir)?;
+        fs::copy(self.state.join("tpm2-00.permall"), dir.join("tpm2-00.permall"))?;
+        Self::start_new(dir.canonicalize()?)
+    }
+
+    /// How to reach it: `swtpm:host=127.0.0.1,port=N`. The same over all resets.
+    #[must_use]
+    pub fn tcti(&self) -> String {
+        format!("swtpm:host=127.0.0.1,port={}", self.port)
+    }
+
+    /// Its command port; the control channel is on the next one.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Its process; none while it is stopped.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.server.as_ref().map(Server::pid)
+    }
+
+    /// Where its state lies: `tpm2-00.permall` is all there is of it.
+    #[must_use]
+    pub fn state_dir(&self) -> &Path {
+        &self.state
+    }
+
+    /// Powers it off cleanly and on again: resetCount + 1, PCRs zero.
+    ///
+    /// # Errors
+    /// A client still holds it, or it does not start again.
+    pub fn reset_clean(&mut self) -> Result<()> {
+        self.shut_down()?;
+        self.stop();
+        self.start()
+    }
+
+    /// Kills it and starts it again: an unclean reset.
+    ///
+    /// # Errors
+    /// It does not start again.
+    pub fn kill9_restart(&mut self) -> Result<()> {
+        self.stop();
+        self.start()
+    }
+
+    /// Kills it.
+    pub fn stop(&mut self) {
+        self.server = None;
+    }
+
+    /// Starts it on the same ports, with TPM2_Startup(CLEAR).
+    ///
+    /// # Errors
+    /// Its ports are taken, or swtpm fails.
+    pub fn start(&mut self) -> Result<()> {
+        self.server = None;
+        self.server = Some(Server::start_at(&self.state, self.port)?);
+        Ok(())
+    }
+
+    fn shut_down(&self) -> Result<()> {
+        let mut answer = [0; 10];
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.write_all(&SHUTDOWN_CLEAR)?;
+        stream
+            .read_exact(&mut answer)
+            .context("no answer to TPM2_Shutdown: does a client still hold the TPM?")?;
+        ensure!(answer[6..] == [0; 4], "TPM2_Shutdown failed: {answer:02x?}");
+        Ok(())
+    }
+
+    /// Extends PCRs as firmware and loader would at boot. Once after each reset.
+    ///
+    /// # Errors
+    /// tpm2_pcrextend is missing or failed.
+    pub fn extend_boot_state(&self, boot: &BootState) -> Result<()> {
+        let arguments = boot.pcrextend_arguments();
+        self.tool("tpm2_pcrextend", &arguments.iter().map(String::as_str).collect::<Vec<_>>()).map(drop)
+    }
+
+    /// Runs one of tpm2-tools against this TPM; returns what it printed.
+    ///
+    /// # Errors
+    /// The tool is missing, fails (its words are in the error) or takes longer than half a minute.
+    pub fn tool(&self, tool: &str, arguments: &[&str]) -> Result<String> {
+        let mut command = Command::new("timeout");
+        command.arg(PATIENCE.as_secs().to_string()).arg(tool).args(arguments);
+        command.env("TPM2TOOLS_TCTI", self.tcti()).env("TSS2_LOG", "all+none");
+        run(&mut command)
+    }
+}
+
+/// Runs a command to its end; returns its standard output.
+fn run(command: &mut Command) -> Result<String> {
+    let output = command.output().with_context(|| format!("{command:?} could not be run"))?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    ensure!(output.status.success(), "{command:?}: {}\n{out}{err}", output.status);
+    Ok(out)
+}

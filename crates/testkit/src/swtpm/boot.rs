@@ -1,0 +1,40 @@
+//! What a test node's firmware and loader "measured": a named boot state, into PCRs 0 to 9.
+
+use aws_lc_rs::digest::{SHA256, digest};
+
+/// PCRs that a boot state is measured into.
+const PCRS: std::ops::RangeInclusive<u8> = 0..=9;
+
+/// A boot state: equal names give equal PCRs on every TPM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BootState {
+    name: String,
+    changes: Vec<(u8, String)>,
+}
+
+impl BootState {
+    /// The state of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Self {
+        Self { name: name.into(), changes: Vec::new() }
+    }
+
+    /// The same, but that `what` was measured into one PCR in addition: an implant, an update.
+    #[must_use]
+    pub fn with_change(mut self, pcr: u8, what: &str) -> Self {
+        self.changes.push((pcr, what.into()));
+        self
+    }
+
+    /// `PCR:sha256=DIGEST`, as tpm2_pcrextend takes them, in the order of measuring.
+    pub(super) fn pcrextend_arguments(&self) -> Vec<String> {
+        let boot = PCRS.map(|pcr| (pcr, format!("boot state {} pcr {pcr}", self.name)));
+        boot.chain(self.changes.iter().cloned())
+            .map(|(pcr, event)| format!("{pcr}:sha256={}", hex(&event)))
+            .collect()
+    }
+}
+
+fn hex(event: &str) -> String {
+    digest(&SHA256, event.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,52 @@
+//! The node's TPM 2.0: identity keys, quotes and the two NV roots of a generation, over the TPM Software Stack.
+//!
+//! Words are the standard's (TPM 2.0 Library, Parts 1 to 3; TCG EK Credential Profile): EK, AK, hierarchy,
+//! qualifying data, PolicyPCR, PolicyOR. Ours are *root* and *generation*: see [`Generation`].
+//!
+//! One [`Tpm`] owns the connection, and on a node only `tpmmgr` has one. Everything is synchronous and bounded
+//! in time. Whatever carries a secret goes through a session salted to an EK that the caller pinned, with its
+//! parameters encrypted, so a listener on the bus learns nothing.
+//!
+//! Never here: X.509, files, clocks, the network beyond a configured TCTI. The crate knows nothing of vaults.
+//!
+//! libtss2 logs to stderr by itself; run with `TSS2_LOG=all+none` in the environment to keep it still.
+
+mod counts;
+mod error;
+mod health;
+mod identity;
+mod keys;
+mod nv;
+mod pcr;
+mod policy;
+mod presence;
+mod quote;
+mod raw;
+mod record;
+mod root;
+mod roots;
+mod session;
+mod shell;
+mod signature;
+mod slots;
+mod tcti;
+mod tpm;
+mod worker;
+
+pub use counts::Commands;
+pub use error::{
+    CommandError, DefineRootError, Meaning, OpenError, PinError, ProvisionError, QuoteError, ReadRootError,
+    TpmError,
+};
+pub use health::Health;
+pub use identity::{EkName, EkPublic, Identity, KeyPublic};
+pub use keys::{AK_HANDLE, DEVICE_HANDLE, ECDH_HANDLE, EK_CERTIFICATE_INDEX, EK_HANDLE};
+pub use pcr::{BadSelection, PCR_COUNT, PcrSelection, PcrValues};
+pub use policy::{BadPolicy, MAX_BRANCHES, PcrPolicy, PolicyDigest, pcr_policy_digest, policy_or_digest};
+pub use presence::{Presence, probe};
+pub use quote::Quote;
+pub use root::Root;
+pub use signature::{Digest32, EcdsaSignature};
+pub use slots::{Generation, RootKind, RootPolicy, SlotSet, SlotState};
+pub use tcti::{BadTcti, DEFAULT_DEVICE, Tcti};
+pub use tpm::{OPEN_PATIENCE, Tpm};

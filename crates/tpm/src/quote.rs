@@ -1,0 +1,61 @@
+//! Quotes: the AK's signature over PCRs and qualifying data, together with the very values that were quoted.
+
+use tss_esapi::structures::{Attest, AttestInfo, Data};
+use tss_esapi::traits::Marshall;
+
+use crate::keys::AK_HANDLE;
+use crate::shell::Shell;
+use crate::signature::ecdsa_sha256;
+use crate::{CommandError, EcdsaSignature, PcrSelection, PcrValues, QuoteError};
+
+/// How often a quote is made anew because its PCRs moved before they were read.
+const ATTEMPTS: u32 = 5;
+
+/// A quote. What it proves is for `attest` to say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quote {
+    /// TPMS_ATTEST, without a size before it.
+    pub attest: Vec<u8>,
+    /// The AK's signature over the SHA-256 of `attest`.
+    pub signature: EcdsaSignature,
+    /// The values that the quote's digest is over.
+    pub pcr_values: PcrValues,
+}
+
+impl Shell {
+    /// Quotes in the open: nothing in a quote is secret, and it is protected by its own signature.
+    pub(crate) fn quote(
+        &mut self,
+        qualifying_data: &[u8; 32],
+        selection: PcrSelection,
+    ) -> Result<Quote, QuoteError> {
+        for _ in 0..ATTEMPTS {
+            let (attest, signature) = self.quote_once(qualifying_data, selection)?;
+            let pcr_values = self.read_pcrs(selection)?;
+            if quoted_digest(&attest) == Some(&pcr_values.composite().0) {
+                let attest = attest.marshall().map_err(|error| CommandError::new("Quote", error))?;
+                return Ok(Quote { attest, signature, pcr_values });
+            }
+        }
+        Err(QuoteError::Unsteady { attempts: ATTEMPTS })
+    }
+
+    fn quote_once(
+        &mut self,
+        qualifying_data: &[u8; 32],
+        selection: PcrSelection,
+    ) -> Result<(Attest, EcdsaSignature), QuoteError> {
+        let key = self.key(AK_HANDLE)?;
+        let (attest, signature) = self.run_open("Quote", |context| {
+            context.quote(key, Data::try_from(&qualifying_data[..])?, ecdsa_sha256(), selection.to_tss()?)
+        })?;
+        Ok((attest, EcdsaSignature::from_tpm(&signature, "Quote")?))
+    }
+}
+
+fn quoted_digest(attest: &Attest) -> Option<&[u8]> {
+    match attest.attested() {
+        AttestInfo::Quote { info } => Some(info.pcr_digest().value()),
+        _ => None,
+    }
+}

@@ -1,0 +1,217 @@
+//! The roots of a generation in NV: made, read, taken away. Each step is whole or shown as not done, so a crash
+//! anywhere leaves a slot that its state describes.
+
+use tss_esapi::handles::NvIndexHandle;
+use tss_esapi::interface_types::session_handles::{AuthSession, PolicySession};
+use tss_esapi::structures::{Digest, DigestList, MaxNvBuffer};
+
+use crate::record;
+use crate::session::Secret;
+use crate::shell::Shell;
+use crate::slots::NvSlot;
+use crate::{
+    DefineRootError, Generation, Meaning, PcrPolicy, ReadRootError, Root, RootKind, RootPolicy, SlotSet,
+    SlotState, TpmError,
+};
+
+/// Reads in an HMAC session or in a policy session.
+type Read<'a> = (NvSlot, NvIndexHandle, Option<&'a PcrPolicy>);
+
+impl Shell {
+    /// Defines, writes and reads back one root. The list of PCR states comes first: without it a root of that kind
+    /// can't be read.
+    pub(crate) fn define_root(
+        &mut self,
+        generation: Generation,
+        policy: RootPolicy<'_>,
+        root: &Root,
+    ) -> Result<(), DefineRootError> {
+        self.require_free(generation, policy.kind())?;
+        let written = self.write_root(generation, policy, root);
+        if written.is_err() {
+            // As far as the TPM lets us: what stays is seen as unwritten or damaged.
+            let _ = self.undefine_root(generation.slot_set(), policy.kind());
+        }
+        written
+    }
+
+    fn require_free(&mut self, generation: Generation, kind: RootKind) -> Result<(), DefineRootError> {
+        let set = generation.slot_set();
+        for slot in slots_of(set, kind) {
+            let state = self.slot_state(slot)?;
+            let leftover = matches!(slot, NvSlot::Branches(_)) && state != SlotState::Foreign;
+            match state {
+                SlotState::Absent => {}
+                _ if leftover => self.nv_undefine(slot)?,
+                _ => return Err(DefineRootError::Occupied { generation, state }),
+            }
+        }
+        Ok(())
+    }
+
+    fn write_root(
+        &mut self,
+        generation: Generation,
+        policy: RootPolicy<'_>,
+        root: &Root,
+    ) -> Result<(), DefineRootError> {
+        let (set, kind) = (generation.slot_set(), policy.kind());
+        let full = |error| nv_full(generation, error);
+        let states = match policy {
+            RootPolicy::Tpm => None,
+            RootPolicy::Pcrs(states) => Some(states),
+        };
+        if let Some(states) = states {
+            let record = record::encode_branches(generation, states);
+            self.nv_define_and_write(NvSlot::Branches(set), None, &record).map_err(full)?;
+        }
+        let record = record::encode_root(kind, generation, root);
+        self.nv_define_and_write(NvSlot::Root(set, kind), states, &record).map_err(full)?;
+        self.read_back(generation, kind, &record)
+    }
+
+    fn read_back(
+        &mut self,
+        generation: Generation,
+        kind: RootKind,
+        record: &[u8],
+    ) -> Result<(), DefineRootError> {
+        let fail = |source| DefineRootError::ReadBack { generation, source };
+        let (found, root) =
+            self.read_root(generation.slot_set(), kind).map_err(|error| fail(Some(Box::new(error))))?;
+        // Both records are ours: nobody learns from the time that this takes.
+        match *record::encode_root(kind, found, &root) == record {
+            true => Ok(()),
+            false => Err(fail(None)),
+        }
+    }
+
+    /// Reads one root, and the generation it is of.
+    pub(crate) fn read_root(
+        &mut self,
+        set: SlotSet,
+        kind: RootKind,
+    ) -> Result<(Generation, Root), ReadRootError> {
+        self.counts().root_read();
+        let states = match kind {
+            RootKind::Tpm => None,
+            RootKind::Pcrs => self.read_states(set)?,
+        };
+        let record = self.read_slot(NvSlot::Root(set, kind), states.as_ref().map(|(_, policy)| policy))?;
+        let (generation, root) =
+            record::decode_root(kind, &record).map_err(|what| ReadRootError::Damaged { what })?;
+        match states {
+            Some((other, _)) if other != generation => {
+                Err(ReadRootError::Damaged { what: "its PCR states are of another generation" })
+            }
+            _ if generation.slot_set() != set => {
+                Err(ReadRootError::Damaged { what: "it is in the wrong slot" })
+            }
+            _ => Ok((generation, root)),
+        }
+    }
+
+    /// The PCR states that may read P. Told apart from P's own absence: P without its states is damage.
+    pub(crate) fn read_states(
+        &mut self,
+        set: SlotSet,
+    ) -> Result<Option<(Generation, PcrPolicy)>, ReadRootError> {
+        match self.read_slot(NvSlot::Branches(set), None) {
+            Ok(record) => {
+                record::decode_branches(&record).map(Some).map_err(|what| ReadRootError::Damaged { what })
+            }
+            Err(ReadRootError::Absent | ReadRootError::Unwritten) => {
+                self.absent_or_damaged(NvSlot::Root(set, RootKind::Pcrs)).map(|()| None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn absent_or_damaged(&mut self, slot: NvSlot) -> Result<(), ReadRootError> {
+        match self.slot_state(slot)? {
+            SlotState::Absent => Err(ReadRootError::Absent),
+            SlotState::Unwritten => Err(ReadRootError::Unwritten),
+            SlotState::Foreign => Err(ReadRootError::Damaged { what: "a foreign NV index lies there" }),
+            SlotState::Written => Err(ReadRootError::Damaged { what: "the list of its PCR states is gone" }),
+        }
+    }
+
+    fn read_slot(&mut self, slot: NvSlot, policy: Option<&PcrPolicy>) -> Result<MaxNvBuffer, ReadRootError> {
+        match self.slot_state(slot)? {
+            SlotState::Written => {}
+            _ => self.absent_or_damaged(slot)?,
+        }
+        let handle = self.nv_open(slot)?.ok_or(ReadRootError::Absent)?;
+        let read = self.read_open_slot((slot, handle, policy));
+        self.nv_close(handle)?;
+        read
+    }
+
+    fn read_open_slot(&mut self, (slot, handle, policy): Read<'_>) -> Result<MaxNvBuffer, ReadRootError> {
+        match policy {
+            None => {
+                self.in_session(Secret::FromTpm, |shell, session| Ok(shell.nv_read(slot, handle, session)?))
+            }
+            Some(policy) => self.in_policy_session(Secret::FromTpm, |shell, session| {
+                shell.satisfy(session, policy)?;
+                shell.nv_read(slot, handle, AuthSession::PolicySession(session)).map_err(moved_or_failed)
+            }),
+        }
+    }
+
+    /// TPM2_PolicyPCR over what the PCRs hold now, then TPM2_PolicyOR over the states. The latter answers "value"
+    /// when the present state is none of them.
+    fn satisfy(&mut self, session: PolicySession, policy: &PcrPolicy) -> Result<(), ReadRootError> {
+        self.run("PolicyPCR", |context| {
+            context.policy_pcr(session, Digest::default(), policy.selection().to_tss()?)
+        })?;
+        let or = self.run("PolicyOR", |context| context.policy_or(session, digest_list(policy)?));
+        or.map_err(|error| match error.meaning {
+            Meaning::BadValue => ReadRootError::PcrsMoved,
+            _ => error.into(),
+        })
+    }
+
+    /// Takes a root away, its PCR states last. What is foreign stays.
+    pub(crate) fn undefine_root(&mut self, set: SlotSet, kind: RootKind) -> Result<(), TpmError> {
+        for slot in slots_of(set, kind).into_iter().rev() {
+            if self.slot_state(slot)? != SlotState::Foreign {
+                self.nv_undefine(slot)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The slots that a root needs, in the order of making them.
+fn slots_of(set: SlotSet, kind: RootKind) -> Vec<NvSlot> {
+    match kind {
+        RootKind::Tpm => vec![NvSlot::Root(set, kind)],
+        RootKind::Pcrs => vec![NvSlot::Branches(set), NvSlot::Root(set, kind)],
+    }
+}
+
+fn digest_list(policy: &PcrPolicy) -> tss_esapi::Result<DigestList> {
+    let mut list = DigestList::new();
+    for branch in policy.or_list() {
+        list.add(Digest::try_from(&branch.0[..])?)?;
+    }
+    Ok(list)
+}
+
+/// A PCR extended between policy and read, or a policy that is not the index's.
+fn moved_or_failed(error: crate::CommandError) -> ReadRootError {
+    match error.meaning {
+        Meaning::PolicyNotMet => ReadRootError::PcrsMoved,
+        _ => error.into(),
+    }
+}
+
+fn nv_full(generation: Generation, error: TpmError) -> DefineRootError {
+    match error {
+        TpmError::Command(source) if source.meaning == Meaning::NvFull => {
+            DefineRootError::NvFull { generation, source }
+        }
+        other => other.into(),
+    }
+}

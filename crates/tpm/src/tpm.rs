@@ -1,0 +1,201 @@
+//! [`Tpm`]: the open TPM and all that can be asked of it. Only waits and passes on; the work is in the modules beside.
+
+use std::time::{Duration, Instant};
+
+use tss_esapi::Context;
+use tss_esapi::tcti_ldr::TctiNameConf;
+use zeroize::Zeroizing;
+
+use crate::counts::Counts;
+use crate::presence;
+use crate::session::Secret;
+use crate::shell::Shell;
+use crate::slots::NvSlot;
+use crate::worker::Worker;
+use crate::{
+    CommandError, Commands, DefineRootError, Digest32, EcdsaSignature, EkName, Generation, Health, Identity,
+    OpenError, PcrPolicy, PcrSelection, PcrValues, PinError, ProvisionError, Quote, QuoteError,
+    ReadRootError, Root, RootKind, RootPolicy, SlotSet, SlotState, Tcti, TpmError,
+};
+
+/// How long [`Tpm::open`] waits for a TPM that is busy or just starting.
+pub const OPEN_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long any other operation may take. Making keys is the longest: seconds on slow hardware.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The open TPM. One client holds it at a time; dropping it frees the TPM before the drop returns.
+pub struct Tpm {
+    worker: Worker,
+    counts: Counts,
+}
+
+impl Tpm {
+    /// Opens the TPM and flushes what a killed predecessor left in it. Waits at most [`OPEN_PATIENCE`].
+    ///
+    /// # Errors
+    /// [`OpenError`]; none of its variants means that the node has no TPM.
+    pub fn open(tcti: &Tcti) -> Result<Self, OpenError> {
+        Self::open_within(tcti, OPEN_PATIENCE)
+    }
+
+    /// The same with a patience of one's own.
+    ///
+    /// # Errors
+    /// As [`Tpm::open`].
+    pub fn open_within(tcti: &Tcti, patience: Duration) -> Result<Self, OpenError> {
+        let start = Instant::now();
+        presence::clean(tcti, patience)?;
+        let counts = Counts::default();
+        let (name, shared) = (tcti.to_string(), counts.clone());
+        let left = patience.saturating_sub(start.elapsed()).max(Duration::from_millis(100));
+        let worker = Worker::start(move || connect(&name, shared), left).map_err(|error| match error {
+            None => OpenError::Busy { tcti: tcti.clone(), waited: patience },
+            Some(error) => OpenError::Failing { tcti: tcti.clone(), why: error.meaning, rc: error.rc },
+        })?;
+        Ok(Self { worker, counts })
+    }
+
+    /// Makes the identity keys where they are missing, and says what they are. Safe to repeat.
+    ///
+    /// # Errors
+    /// [`ProvisionError::Unexpected`]: a handle holds something else, which is left as it is.
+    pub fn provision(&mut self) -> Result<Identity, ProvisionError> {
+        self.worker.run(PATIENCE, Shell::provision)
+    }
+
+    /// From now on sessions are salted to this EK. Until it succeeds nothing secret is said to the TPM.
+    ///
+    /// # Errors
+    /// [`PinError::OtherEk`]: this TPM has another EK, or somebody on the bus plays it.
+    pub fn pin_ek(&mut self, expected: &EkName) -> Result<(), PinError> {
+        let expected = *expected;
+        self.worker.run(PATIENCE, move |shell| shell.pin_ek(&expected))
+    }
+
+    /// Signs a digest with the device key.
+    ///
+    /// # Errors
+    /// [`TpmError`]; with meaning `NoSuchHandle` if [`Tpm::provision`] never ran on this TPM.
+    pub fn sign(&mut self, digest: &Digest32) -> Result<EcdsaSignature, TpmError> {
+        let digest = *digest;
+        self.worker.run(PATIENCE, move |shell| shell.sign(&digest))
+    }
+
+    /// Quotes `selection` of the SHA-256 bank with the AK over `qualifying_data`.
+    ///
+    /// # Errors
+    /// [`QuoteError::Unsteady`]: PCRs kept moving; retry later.
+    pub fn quote(
+        &mut self,
+        qualifying_data: &[u8; 32],
+        selection: PcrSelection,
+    ) -> Result<Quote, QuoteError> {
+        let qualifying_data = *qualifying_data;
+        self.worker.run(PATIENCE, move |shell| shell.quote(&qualifying_data, selection))
+    }
+
+    /// Reads PCRs of the SHA-256 bank, all at one moment.
+    ///
+    /// # Errors
+    /// [`TpmError`].
+    pub fn read_pcrs(&mut self, selection: PcrSelection) -> Result<PcrValues, TpmError> {
+        self.worker.run(PATIENCE, move |shell| shell.read_pcrs(selection))
+    }
+
+    /// Defines the NV slot of one root of `generation`, writes it and reads it back. Needs a pinned EK.
+    ///
+    /// With [`RootPolicy::Pcrs`] the present state must be one of the policy's, else it can't be read back.
+    ///
+    /// # Errors
+    /// [`DefineRootError`]; then the slot is as free as before, as far as the TPM let us.
+    pub fn define_and_write(
+        &mut self,
+        generation: Generation,
+        policy: RootPolicy<'_>,
+        root: &Root,
+    ) -> Result<(), DefineRootError> {
+        let states = match policy {
+            RootPolicy::Tpm => None,
+            RootPolicy::Pcrs(states) => Some(states.clone()),
+        };
+        let root = Root::init(|bytes| {
+            bytes.copy_from_slice(root.expose_root());
+            Ok::<_, TpmError>(())
+        })?;
+        self.worker.run(PATIENCE, move |shell| {
+            let policy = states.as_ref().map_or(RootPolicy::Tpm, RootPolicy::Pcrs);
+            shell.define_root(generation, policy, &root)
+        })
+    }
+
+    /// Reads one root and says which generation it is of. Needs a pinned EK.
+    ///
+    /// # Errors
+    /// [`ReadRootError`], which tells absence, an unfinished change, moved PCRs and damage apart.
+    pub fn read_root(&mut self, set: SlotSet, kind: RootKind) -> Result<(Generation, Root), ReadRootError> {
+        self.worker.run(PATIENCE, move |shell| shell.read_root(set, kind))
+    }
+
+    /// The PCR states that may read the root P of a slot set, and its generation: readable in any state.
+    ///
+    /// # Errors
+    /// As [`Tpm::read_root`], but never [`ReadRootError::PcrsMoved`].
+    pub fn read_pcr_policy(&mut self, set: SlotSet) -> Result<(Generation, PcrPolicy), ReadRootError> {
+        self.worker.run(PATIENCE, move |shell| shell.read_states(set)?.ok_or(ReadRootError::Absent))
+    }
+
+    /// What a root's NV slot is, in any PCR state.
+    ///
+    /// # Errors
+    /// [`TpmError`].
+    pub fn slot_state(&mut self, set: SlotSet, kind: RootKind) -> Result<SlotState, TpmError> {
+        self.worker.run(PATIENCE, move |shell| shell.slot_state(NvSlot::Root(set, kind)))
+    }
+
+    /// Destroys one root. An absent one is fine; what is not ours is left alone.
+    ///
+    /// # Errors
+    /// [`TpmError`].
+    pub fn undefine(&mut self, set: SlotSet, kind: RootKind) -> Result<(), TpmError> {
+        self.worker.run(PATIENCE, move |shell| shell.undefine_root(set, kind))
+    }
+
+    /// 32 random bytes of the TPM's, to be mixed with the kernel's. Needs a pinned EK.
+    ///
+    /// # Errors
+    /// [`TpmError`].
+    pub fn get_random(&mut self) -> Result<Box<Zeroizing<[u8; 32]>>, TpmError> {
+        self.worker.run(PATIENCE, |shell| {
+            shell.in_session(Secret::FromTpm, |shell, session| {
+                let bytes = shell.run_with("GetRandom", Some(session), |context| context.get_random(32))?;
+                let bytes: &[u8; 32] =
+                    bytes.value().try_into().map_err(|_| CommandError::malformed("GetRandom"))?;
+                let mut random = Box::new(Zeroizing::new([0; 32]));
+                random.copy_from_slice(bytes);
+                Ok(random)
+            })
+        })
+    }
+
+    /// How the TPM is.
+    ///
+    /// # Errors
+    /// [`TpmError`].
+    pub fn health(&mut self) -> Result<Health, TpmError> {
+        self.worker.run(PATIENCE, Shell::health)
+    }
+
+    /// What was asked of the TPM since it was opened.
+    #[must_use]
+    pub fn commands(&self) -> Commands {
+        self.counts.read()
+    }
+}
+
+fn connect(tcti: &str, counts: Counts) -> Result<Shell, CommandError> {
+    let open = || tcti.parse::<TctiNameConf>().and_then(Context::new);
+    open()
+        .map(|context| Shell::new(context, counts))
+        .map_err(|error| CommandError::new("opening the TCTI", error))
+}

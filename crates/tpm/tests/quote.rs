@@ -1,0 +1,123 @@
+//! Quotes, held against tpm2_checkquote; PCR values and policy digests, against tpm2-tools.
+
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
+mod common;
+
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
+use common::{Bench, booted, good};
+use testkit::swtpm::BootState;
+use tpm::{Digest32, PcrPolicy, PcrSelection, PcrValues, Quote, pcr_policy_digest, policy_or_digest};
+
+const NONCE: [u8; 32] = *b"thirty-two bytes that were asked";
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// TPMT_SIGNATURE, which tpm2-tools read.
+fn tpmt_signature(quote: &Quote) -> Vec<u8> {
+    let field = |n: &[u8; 32]| [&[0, 32], &n[..]].concat();
+    [&[0x00, 0x18, 0x00, 0x0b][..], &field(&quote.signature.r), &field(&quote.signature.s)].concat()
+}
+
+/// resetCount of TPMS_ATTEST: magic, type, name, extra data, clock (8 bytes), then it.
+fn reset_count(attest: &[u8]) -> u32 {
+    let sized = |at: usize| at + 2 + usize::from(u16::from_be_bytes([attest[at], attest[at + 1]]));
+    let clock = sized(sized(6));
+    u32::from_be_bytes(attest[clock + 8..clock + 12].try_into().unwrap())
+}
+
+fn check_quote(bench: &Bench, quote: &Quote, nonce: &[u8]) -> bool {
+    let [ak, message, signature] = ["ak.pem", "quote.msg", "quote.sig"].map(|name| bench.file(name));
+    bench.swtpm.tool("tpm2_readpublic", &["-c", "0x81000004", "-f", "pem", "-o", &ak]).unwrap();
+    std::fs::write(&message, &quote.attest).unwrap();
+    std::fs::write(&signature, tpmt_signature(quote)).unwrap();
+    let nonce = hex(nonce);
+    let arguments = ["-u", &ak, "-m", &message, "-s", &signature, "-g", "sha256", "-q", &nonce];
+    bench.swtpm.tool("tpm2_checkquote", &arguments).is_ok()
+}
+
+/// AC-3, IF-4: a quote over a nonce, which others can check.
+#[test]
+fn a_quote_is_verified_by_tpm2_checkquote() {
+    let bench = booted();
+    let (mut tpm, identity) = bench.ready();
+    let quote = tpm.quote(&NONCE, PcrSelection::BOOT_STATE).unwrap();
+    drop(tpm);
+    assert!(check_quote(&bench, &quote, &NONCE));
+    assert!(!check_quote(&bench, &quote, &[0; 32]), "another nonce");
+    let mut forged = quote.clone();
+    *forged.attest.last_mut().unwrap() ^= 1;
+    assert!(!check_quote(&bench, &forged, &NONCE), "another PCR digest");
+    let ak = UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, identity.ak.sec1);
+    ak.verify(&quote.attest, &quote.signature.to_der()).unwrap();
+}
+
+#[test]
+fn the_values_beside_a_quote_are_those_quoted_and_those_tpm2_pcrread_shows() {
+    let bench = booted();
+    let (mut tpm, _) = bench.ready();
+    let all = PcrSelection::new(0..24).unwrap();
+    let quote = tpm.quote(&NONCE, all).unwrap();
+    drop(tpm);
+    assert!(quote.attest.ends_with(&quote.pcr_values.composite().0));
+    assert_eq!(quote.pcr_values.selection(), all);
+    let shown = bench.swtpm.tool("tpm2_pcrread", &["sha256"]).unwrap().to_lowercase();
+    for (index, value) in quote.pcr_values.as_slice() {
+        let line = shown
+            .lines()
+            .find(|line| line.split(':').next().is_some_and(|i| i.trim() == index.to_string()))
+            .unwrap();
+        assert!(line.ends_with(&hex(value)), "PCR {index}: {line}");
+    }
+    let boot = Digest32::of(b"boot state good pcr 0").0;
+    let extended = Digest32::of(&[[0; 32], boot].concat()).0;
+    assert_eq!(quote.pcr_values.get(0), Some(&extended), "the boot state is what its name says");
+}
+
+/// The AK is in the endorsement hierarchy, so a controller sees each reset (TH-5, continuity).
+#[test]
+fn every_reset_clean_or_not_counts_one() {
+    let mut bench = booted();
+    let (mut tpm, _) = bench.ready();
+    let first = reset_count(&tpm.quote(&NONCE, PcrSelection::EVE).unwrap().attest);
+    drop(tpm);
+    bench.reboot(&good());
+    let second = reset_count(&bench.open().quote(&NONCE, PcrSelection::EVE).unwrap().attest);
+    bench.swtpm.kill9_restart().unwrap();
+    let third = reset_count(&bench.open().quote(&NONCE, PcrSelection::EVE).unwrap().attest);
+    assert_eq!((second, third), (first + 1, first + 2));
+    assert!(first < 100, "not the count itself but one obfuscated: {first}");
+}
+
+#[test]
+fn policy_digests_equal_the_tpms() {
+    let mut bench = booted();
+    // tpm2_createpolicy takes no more than eight; that fourteen work too is shown by the roots.
+    let (selection, list) =
+        (PcrSelection::new([0, 1, 2, 3, 4, 6, 8, 14]).unwrap(), "sha256:0,1,2,3,4,6,8,14");
+    let good_state = bench.open().read_pcrs(selection).unwrap();
+    let pcr_digest = |bench: &Bench, name: &str| {
+        let file = bench.file(name);
+        bench.swtpm.tool("tpm2_createpolicy", &["--policy-pcr", "-l", list, "-L", &file]).unwrap();
+        std::fs::read(file).unwrap()
+    };
+    assert_eq!(pcr_policy_digest(&good_state).0.to_vec(), pcr_digest(&bench, "good"));
+    bench.reboot(&BootState::named("next"));
+    let next_state = bench.open().read_pcrs(selection).unwrap();
+    assert_eq!(pcr_policy_digest(&next_state).0.to_vec(), pcr_digest(&bench, "next"));
+
+    let (session, or) = (bench.file("session.ctx"), bench.file("or"));
+    for (states, branches) in
+        [(vec![&good_state, &next_state], ["good", "next"]), (vec![&good_state], ["good"; 2])]
+    {
+        let policy = PcrPolicy::of_states(&states.into_iter().cloned().collect::<Vec<PcrValues>>()).unwrap();
+        let list = format!("sha256:{},{}", bench.file(branches[0]), bench.file(branches[1]));
+        bench.swtpm.tool("tpm2_startauthsession", &["-S", &session]).unwrap();
+        bench.swtpm.tool("tpm2_policyor", &["-S", &session, "-L", &or, "-l", &list]).unwrap();
+        bench.swtpm.tool("tpm2_flushcontext", &[&session]).unwrap();
+        assert_eq!(policy.digest().0.to_vec(), std::fs::read(&or).unwrap(), "{branches:?}");
+        assert_eq!(policy.digest(), policy_or_digest(&policy.or_list()));
+    }
+}

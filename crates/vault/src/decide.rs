@@ -1,0 +1,265 @@
+//! The one place where it is decided whether a key may leave the controller (AC-1, AC-2, AC-5, KO-1).
+//! Closed by default: whatever is not plainly good is withheld, and says why, in full for the operator and coarsely for the node.
+//! Only [`decide`] makes a [`Granted`], and nothing opens a key for release without one.
+//! It establishes nothing of its own: evidence is judged by `attest`, epochs by `rotation`.
+
+use std::time::Duration;
+
+use attest::SessionKey;
+
+use crate::ids::{DeviceId, Epoch, VaultId};
+use crate::policy::{Check, DEFAULT_ATTEST_EVERY, VaultPolicy, Wish};
+use crate::rotation::Epochs;
+use crate::section::{self, Custody};
+
+mod evidence;
+
+pub use evidence::{Asking, Evidence, Standing, Tpm};
+
+/// How long evidence that is due for renewal is still good: time for a slow node to answer the challenge beside its section.
+pub const RENEWAL_GRACE: Duration = Duration::from_secs(5 * 60);
+
+/// One vault about which is decided.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'a> {
+    /// The vault.
+    pub vault: VaultId,
+    /// Its policy.
+    pub policy: &'a VaultPolicy,
+    /// Its epochs at the controller.
+    pub epochs: Epochs,
+    /// The epoch that the node reported its protector under; none when no controller's key is part of it.
+    pub reported: Option<Epoch>,
+    /// Whether it is wanted.
+    pub standing: section::Standing,
+}
+
+/// What was decided for one vault.
+#[derive(Debug)]
+pub struct Decision {
+    /// Release, or why not.
+    pub ruling: Ruling,
+    /// The policy's demands on the evidence hold. A vault that is locked by its operator counts by its evidence alone.
+    pub met: bool,
+    /// Its evidence is due to be renewed.
+    pub renewal_due: bool,
+}
+
+/// Release, or why not.
+#[derive(Debug)]
+pub enum Ruling {
+    /// The custody asks for no key of the controller's.
+    NotNeeded,
+    /// Its current and last keys may go out to this session.
+    Release(Granted),
+    /// No key.
+    Withhold(Withheld),
+}
+
+/// The witness that keys of these epochs may go to this session of this device: made by [`decide`] alone.
+///
+/// Nothing else can make one, so a release without a decision does not compile:
+///
+/// ```compile_fail
+/// use vault::decide::Granted;
+/// fn forge(device: vault::ids::DeviceId, session: attest::SessionKey, vault: vault::ids::VaultId) -> Granted {
+///     let (custody, epochs) = (vault::section::Custody::Controller, vault::rotation::Epochs::first());
+///     Granted { device, session, vault, custody, epochs }
+/// }
+/// ```
+#[derive(Debug)]
+pub struct Granted {
+    device: DeviceId,
+    session: SessionKey,
+    vault: VaultId,
+    custody: Custody,
+    epochs: Epochs,
+}
+
+impl Granted {
+    /// To which device.
+    #[must_use]
+    pub fn device(&self) -> DeviceId {
+        self.device
+    }
+    /// To which session.
+    #[must_use]
+    pub fn session(&self) -> SessionKey {
+        self.session
+    }
+    /// Of which vault.
+    #[must_use]
+    pub fn vault(&self) -> VaultId {
+        self.vault
+    }
+    /// Under which custody.
+    #[must_use]
+    pub fn custody(&self) -> Custody {
+        self.custody
+    }
+    /// Which epochs: the current and the last one, no other (VC-3).
+    #[must_use]
+    pub fn epochs(&self) -> Epochs {
+        self.epochs
+    }
+}
+
+/// Why a key is withheld.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Withheld {
+    /// This session has given no evidence.
+    NoEvidence,
+    /// The evidence is of another session.
+    OtherSession,
+    /// The node has a TPM, or may have one, and did not quote.
+    MustQuote,
+    /// The evidence is older than the policy allows, by so many seconds.
+    TooOld {
+        /// Its age, in seconds.
+        age_s: u64,
+    },
+    /// The evidence is from the controller's future: its clock was set back.
+    FromTheFuture,
+    /// The TPM's counters or clock fell since the quote before.
+    WentBack {
+        /// Which, and from what to what.
+        why: String,
+    },
+    /// The custody asks for a TPM, and the node has none.
+    NoTpm,
+    /// A check that the policy demands did not pass.
+    Failed {
+        /// Which one.
+        check: Check,
+        /// What it said.
+        why: String,
+    },
+    /// The operator wants it locked.
+    LockedByOperator,
+    /// It is being removed.
+    BeingRemoved,
+}
+
+impl Withheld {
+    /// For the operator: what is wrong and what to do.
+    #[must_use]
+    pub fn explain(&self) -> String {
+        match self {
+            Self::NoEvidence => {
+                "this session has given no evidence yet; it is challenged at each poll".into()
+            }
+            Self::OtherSession => {
+                "the evidence is of an earlier session; the new one is challenged at each poll".into()
+            }
+            Self::MustQuote => {
+                "the node has to answer with a quote of its TPM and did not; see that its TPM works".into()
+            }
+            Self::TooOld { age_s } => {
+                let age = humantime::format_duration(Duration::from_secs(*age_s));
+                format!(
+                    "the evidence is {age} old and was not renewed; see that the node reaches the controller"
+                )
+            }
+            Self::FromTheFuture => {
+                "the evidence is newer than the controller's clock; set the controller's clock right".into()
+            }
+            Self::WentBack { why } => {
+                format!(
+                    "{why}; this is not the TPM, or not the quote, that is due: see what happened to the node"
+                )
+            }
+            Self::NoTpm => {
+                "the custody asks for a TPM and the node has none; use `custody: controller`".into()
+            }
+            Self::Failed { check: Check::Pcrs, why } => format!("pcrs: {why}"),
+            Self::LockedByOperator => "the policy says `operation: lock`".into(),
+            Self::BeingRemoved => "the vault is being removed; apply it again to keep it".into(),
+        }
+    }
+
+    /// For the node: which kind, no detail that would help who tampers with it.
+    #[must_use]
+    pub fn coarse(&self) -> &'static str {
+        match self {
+            Self::NoEvidence | Self::OtherSession | Self::MustQuote => "attestation wanted",
+            Self::TooOld { .. } | Self::FromTheFuture => "attestation out of date",
+            Self::NoTpm => "the policy asks for a TPM",
+            Self::WentBack { .. } | Self::Failed { .. } => "attestation does not satisfy the policy",
+            Self::LockedByOperator => "locked by the operator",
+            Self::BeingRemoved => "being removed",
+        }
+    }
+}
+
+/// Decides for one vault. `now` in seconds since 1970, by the controller's clock.
+#[must_use]
+pub fn decide(subject: &Subject<'_>, evidence: &Evidence<'_>, asking: &Asking, now: u64) -> Decision {
+    let demands = demands(subject.policy, evidence, asking, now);
+    let met = demands.is_ok();
+    let ruling = match demands {
+        _ if subject.policy.node.custody.needs_tpm() && asking.tpm == Tpm::Absent => {
+            Ruling::Withhold(Withheld::NoTpm)
+        }
+        _ if !needs_key(subject) => Ruling::NotNeeded,
+        Err(why) => Ruling::Withhold(why),
+        Ok(()) => wanted(subject, asking),
+    };
+    Decision { ruling, met, renewal_due: evidence.renewal_due(subject.policy.attest.every, now) }
+}
+
+/// A vault whose custody gave up the controller's key still needs it to get off the epoch it is wrapped under.
+fn needs_key(subject: &Subject<'_>) -> bool {
+    subject.policy.node.custody.needs_controller() || subject.reported.is_some()
+}
+
+/// Everything that the policy asks of the evidence.
+fn demands(policy: &VaultPolicy, evidence: &Evidence<'_>, asking: &Asking, now: u64) -> Result<(), Withheld> {
+    evidence.in_force(asking, policy.attest.every, now)?;
+    policy.attest.require.iter().try_for_each(|check| evidence.passed(*check))
+}
+
+fn wanted(subject: &Subject<'_>, asking: &Asking) -> Ruling {
+    match (subject.standing, subject.policy.operation) {
+        (section::Standing::Removing, _) => Ruling::Withhold(Withheld::BeingRemoved),
+        (section::Standing::Active, Wish::Lock) => Ruling::Withhold(Withheld::LockedByOperator),
+        (section::Standing::Active, Wish::Unlock) => Ruling::Release(Granted {
+            device: asking.device,
+            session: asking.session,
+            vault: subject.vault,
+            custody: subject.policy.node.custody,
+            epochs: subject.epochs,
+        }),
+    }
+}
+
+/// How the session is to be challenged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Challenge {
+    /// Not now.
+    None,
+    /// Beside the section: the evidence is due to be renewed.
+    Beside,
+    /// In the section's place (AC-2).
+    InPlace,
+}
+
+/// Decides whether the section goes out, and a challenge with it or instead of it, from what was decided for all listed vaults.
+#[must_use]
+pub fn challenge(decisions: &[Decision], evidence: &Evidence<'_>, asking: &Asking, now: u64) -> Challenge {
+    let standing = match decisions {
+        [] => evidence.in_force(asking, DEFAULT_ATTEST_EVERY, now).is_ok(),
+        listed => listed.iter().any(|decision| decision.met),
+    };
+    let due = match decisions {
+        [] => evidence.renewal_due(DEFAULT_ATTEST_EVERY, now),
+        listed => listed.iter().any(|decision| decision.renewal_due || !decision.met),
+    };
+    match (standing, due) {
+        (false, _) => Challenge::InPlace,
+        (true, true) => Challenge::Beside,
+        (true, false) => Challenge::None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

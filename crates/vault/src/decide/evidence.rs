@@ -1,0 +1,117 @@
+//! What stands of a session's evidence at the time of a decision: whose it is, how old, and what its checks said.
+
+use std::time::Duration;
+
+use attest::{Appraisal, DeviceSession, SessionKey, Verdict};
+
+use super::{RENEWAL_GRACE, Withheld};
+use crate::ids::DeviceId;
+use crate::policy::Check;
+
+/// What a session has shown for itself.
+#[derive(Clone, Copy)]
+pub enum Standing<'a> {
+    /// A TPM quoted, and the quote was appraised.
+    Quoted(&'a Appraisal),
+    /// The device key signed, on a node without a TPM.
+    DeviceSigned(&'a DeviceSession),
+    /// Nothing.
+    None,
+}
+
+/// A standing and its time.
+#[derive(Clone, Copy)]
+pub struct Evidence<'a> {
+    /// What was shown.
+    pub standing: Standing<'a>,
+    /// When it was appraised, in seconds since 1970 by the controller's clock.
+    pub at: u64,
+    /// It is wanted anew before its time: an operator's word changed what it is held against.
+    pub renew: bool,
+}
+
+/// Whether a node has a TPM, as the controller pinned it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tpm {
+    /// Not told yet.
+    Unknown,
+    /// It has one: it must quote, always.
+    Present,
+    /// It said that it has none.
+    Absent,
+}
+
+/// Who asks.
+#[derive(Debug, Clone, Copy)]
+pub struct Asking {
+    /// The device that signed the request.
+    pub device: DeviceId,
+    /// The session it asks for.
+    pub session: SessionKey,
+    /// Whether it has a TPM.
+    pub tpm: Tpm,
+}
+
+impl Evidence<'_> {
+    /// No evidence.
+    pub const NONE: Self = Self { standing: Standing::None, at: 0, renew: false };
+
+    /// Whether it stands for this session now, under a policy that wants it renewed `every` so long.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub(super) fn in_force(&self, asking: &Asking, every: Duration, now: u64) -> Result<(), Withheld> {
+        let session = self.of_its_kind(asking.tpm)?;
+        if session != asking.session {
+            return Err(Withheld::OtherSession);
+        }
+        let age_s = now.checked_sub(self.at).ok_or(Withheld::FromTheFuture)?;
+        if age_s > (every + RENEWAL_GRACE).as_secs() { Err(Withheld::TooOld { age_s }) } else { Ok(()) }
+    }
+
+    /// A node with a TPM, or of which it is not known, never gets by without a quote.
+    fn of_its_kind(&self, tpm: Tpm) -> Result<SessionKey, Withheld> {
+        match (&self.standing, tpm) {
+            (Standing::None, _) => Err(Withheld::NoEvidence),
+            (Standing::Quoted(appraisal), Tpm::Present) => {
+                continuous(appraisal).map(|()| appraisal.session())
+            }
+            (Standing::DeviceSigned(session), Tpm::Absent) => Ok(session.session()),
+            (Standing::Quoted(_) | Standing::DeviceSigned(_), _) => Err(Withheld::MustQuote),
+        }
+    }
+
+    /// Whether it is time to challenge anew.
+    pub(super) fn renewal_due(&self, every: Duration, now: u64) -> bool {
+        self.renew || now.saturating_sub(self.at) >= every.as_secs()
+    }
+
+    /// Whether a check that a policy demands passed. A check that was not made did not pass.
+    pub(super) fn passed(&self, check: Check) -> Result<(), Withheld> {
+        let Standing::Quoted(appraisal) = &self.standing else {
+            return Err(Withheld::Failed { check, why: "a node without a TPM has no measured state".into() });
+        };
+        match check {
+            Check::Pcrs => verdict(appraisal.references(), check),
+        }
+    }
+}
+
+/// Asked of every quote, whatever the policy. A first quote has none before it.
+fn continuous(appraisal: &Appraisal) -> Result<(), Withheld> {
+    match appraisal.continuity() {
+        Verdict::Passed | Verdict::NotChecked => Ok(()),
+        Verdict::Failed(why) => Err(Withheld::WentBack { why: why.to_string() }),
+    }
+}
+
+fn verdict(verdict: &Verdict, check: Check) -> Result<(), Withheld> {
+    match verdict {
+        Verdict::Passed => Ok(()),
+        Verdict::Failed(why) => Err(Withheld::Failed { check, why: why.to_string() }),
+        Verdict::NotChecked => {
+            let why = "no reference value is approved for this device; see `evc reference list`".into();
+            Err(Withheld::Failed { check, why })
+        }
+    }
+}

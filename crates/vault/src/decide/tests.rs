@@ -1,0 +1,215 @@
+//! The release decision, row by row: what is released, and everything that is not.
+
+use std::collections::BTreeSet;
+
+use attest::{Appraisal, DeviceSession};
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use super::*;
+use crate::policy::Attest;
+use crate::section::{Encryption, NodePolicy, Seal};
+
+mod fake_tpm;
+mod made;
+
+use made::{References, appraisal, device_session, rolled_back};
+
+const NOW: u64 = 1_800_000_000;
+const OURS: SessionKey = SessionKey([1; 32]);
+const OTHER: SessionKey = SessionKey([2; 32]);
+
+fn policy(custody: Custody, require: &[Check], operation: Wish) -> VaultPolicy {
+    VaultPolicy {
+        name: "p".parse().expect("a name"),
+        node: NodePolicy { encryption: Encryption::Aes256Xts, custody, seal: Seal::Tpm },
+        attest: Attest {
+            every: Duration::from_secs(600),
+            require: require.iter().copied().collect::<BTreeSet<_>>(),
+        },
+        delete_after: Duration::ZERO,
+        operation,
+    }
+}
+
+fn subject(policy: &VaultPolicy) -> Subject<'_> {
+    Subject {
+        vault: VaultId(Uuid::from_u128(7)),
+        policy,
+        epochs: Epochs::first().rotate(),
+        reported: None,
+        standing: section::Standing::Active,
+    }
+}
+
+fn asking(tpm: Tpm) -> Asking {
+    Asking { device: DeviceId(Uuid::from_u128(1)), session: OURS, tpm }
+}
+
+fn evidence(standing: Standing<'_>) -> Evidence<'_> {
+    Evidence { standing, at: NOW, renew: false }
+}
+
+fn withheld(decision: &Decision) -> Option<Withheld> {
+    match &decision.ruling {
+        Ruling::Withhold(why) => Some(why.clone()),
+        Ruling::NotNeeded | Ruling::Release(_) => None,
+    }
+}
+
+/// AC-1, VC-3: good evidence of the right kind releases the current and the last epoch to this session, and nothing wider.
+#[test]
+fn good_evidence_releases_two_epochs_to_its_own_session() {
+    let (quoted, signed) = (appraisal(OURS, References::Passed), device_session(OURS));
+    for (custody, tpm, standing) in [
+        (Custody::TpmAndController, Tpm::Present, Standing::Quoted(&quoted)),
+        (Custody::Controller, Tpm::Present, Standing::Quoted(&quoted)),
+        (Custody::Controller, Tpm::Absent, Standing::DeviceSigned(&signed)),
+    ] {
+        let policy = policy(custody, &[], Wish::Unlock);
+        let decision = decide(&subject(&policy), &evidence(standing), &asking(tpm), NOW);
+        let Ruling::Release(granted) = decision.ruling else { panic!("{custody:?}: {decision:?}") };
+        assert!(decision.met && !decision.renewal_due);
+        assert_eq!((granted.session(), granted.custody()), (OURS, custody));
+        assert_eq!((granted.epochs().current(), granted.epochs().last()), (Epoch(2), Epoch(1)));
+    }
+}
+
+/// AC-2, AC-5, TH-2: every other state of the evidence withholds, and says why.
+#[test]
+fn evidence_that_is_not_plainly_good_withholds() {
+    let (quoted, signed) = (appraisal(OURS, References::Passed), device_session(OURS));
+    let (foreign, failed, unchecked) = (
+        appraisal(OTHER, References::Passed),
+        appraisal(OURS, References::Failed),
+        appraisal(OURS, References::NotChecked),
+    );
+    let backwards = rolled_back(OURS);
+    let (pcrs, none): (&[Check], &[Check]) = (&[Check::Pcrs], &[]);
+    for (what, require, standing, tpm, expected) in [
+        ("nothing", none, Standing::None, Tpm::Present, "NoEvidence"),
+        ("nothing, no TPM", none, Standing::None, Tpm::Absent, "NoEvidence"),
+        ("another session's quote", none, Standing::Quoted(&foreign), Tpm::Present, "OtherSession"),
+        ("a signature where a TPM is", none, Standing::DeviceSigned(&signed), Tpm::Present, "MustQuote"),
+        ("a signature where a TPM may be", none, Standing::DeviceSigned(&signed), Tpm::Unknown, "MustQuote"),
+        ("a quote of an unpinned TPM", none, Standing::Quoted(&quoted), Tpm::Unknown, "MustQuote"),
+        ("a quote where there is no TPM", none, Standing::Quoted(&quoted), Tpm::Absent, "MustQuote"),
+        ("a TPM that went back", none, Standing::Quoted(&backwards), Tpm::Present, "WentBack"),
+        ("changed PCRs", pcrs, Standing::Quoted(&failed), Tpm::Present, "Failed"),
+        ("PCRs that were not checked", pcrs, Standing::Quoted(&unchecked), Tpm::Present, "Failed"),
+        ("PCRs of no TPM", pcrs, Standing::DeviceSigned(&signed), Tpm::Absent, "Failed"),
+    ] {
+        let policy = policy(Custody::Controller, require, Wish::Unlock);
+        let decision = decide(&subject(&policy), &evidence(standing), &asking(tpm), NOW);
+        let why = withheld(&decision).unwrap_or_else(|| panic!("{what}: {decision:?}"));
+        assert!(format!("{why:?}").starts_with(expected), "{what}: {why:?}");
+        assert!(!decision.met, "{what}");
+        assert!(!why.explain().is_empty() && !why.coarse().is_empty());
+    }
+}
+
+/// Evidence ages: due at `every`, good for the grace after it, then not; a clock set back is no way around.
+#[test]
+fn evidence_ages_by_the_controllers_clock() {
+    let quoted = appraisal(OURS, References::Passed);
+    let policy = policy(Custody::TpmAndController, &[], Wish::Unlock);
+    let end = 600 + RENEWAL_GRACE.as_secs();
+    for (now, released, due) in [
+        (NOW, true, false),
+        (NOW + 599, true, false),
+        (NOW + 600, true, true),
+        (NOW + end, true, true),
+        (NOW + end + 1, false, true),
+        (NOW - 1, false, false),
+    ] {
+        let decision =
+            decide(&subject(&policy), &evidence(Standing::Quoted(&quoted)), &asking(Tpm::Present), now);
+        assert_eq!(matches!(decision.ruling, Ruling::Release(_)), released, "{now}");
+        assert_eq!(decision.renewal_due, due, "{now}");
+    }
+}
+
+/// What needs no key gets none; a vault that leaves the controller's custody still gets what it is wrapped under.
+#[test]
+fn a_key_goes_out_only_where_it_is_part_of_the_vault_and_wanted() {
+    let quoted = appraisal(OURS, References::Passed);
+    let good = evidence(Standing::Quoted(&quoted));
+    let tpm = policy(Custody::Tpm, &[], Wish::Unlock);
+    let rule = |subject: Subject<'_>| decide(&subject, &good, &asking(Tpm::Present), NOW);
+    assert!(matches!(rule(subject(&tpm)).ruling, Ruling::NotNeeded));
+    let leaving = Subject { reported: Some(Epoch(2)), ..subject(&tpm) };
+    assert!(matches!(rule(leaving).ruling, Ruling::Release(_)));
+    let locked = policy(Custody::TpmAndController, &[], Wish::Lock);
+    let decision = rule(subject(&locked));
+    assert_eq!((withheld(&decision), decision.met), (Some(Withheld::LockedByOperator), true));
+    let open = policy(Custody::TpmAndController, &[], Wish::Unlock);
+    let removing = rule(Subject { standing: section::Standing::Removing, ..subject(&open) });
+    assert_eq!((withheld(&removing), removing.met), (Some(Withheld::BeingRemoved), true));
+}
+
+/// A custody with a TPM on a node without one is refused in words, whatever the evidence.
+#[test]
+fn a_tpm_custody_without_a_tpm_is_refused_clearly() {
+    let signed = device_session(OURS);
+    for custody in [Custody::Tpm, Custody::TpmAndController] {
+        let policy = policy(custody, &[], Wish::Unlock);
+        let decision =
+            decide(&subject(&policy), &evidence(Standing::DeviceSigned(&signed)), &asking(Tpm::Absent), NOW);
+        assert_eq!(withheld(&decision), Some(Withheld::NoTpm), "{custody:?}");
+    }
+}
+
+/// AC-2: the challenge takes the section's place while nothing is met, and rides beside it when evidence is due.
+#[test]
+fn the_challenge_stands_in_place_or_beside() {
+    let (quoted, failed) = (appraisal(OURS, References::Passed), appraisal(OURS, References::Failed));
+    let (plain, strict) = (
+        policy(Custody::Controller, &[], Wish::Unlock),
+        policy(Custody::Controller, &[Check::Pcrs], Wish::Unlock),
+    );
+    let asked = |policies: &[&VaultPolicy], standing: Standing<'_>, now: u64, renew: bool| {
+        let evidence = Evidence { standing, at: NOW, renew };
+        let asking = asking(Tpm::Present);
+        let decisions: Vec<_> =
+            policies.iter().map(|policy| decide(&subject(policy), &evidence, &asking, now)).collect();
+        challenge(&decisions, &evidence, &asking, now)
+    };
+    for (what, policies, standing, now, renew, expected) in [
+        ("no vault, no evidence", &[][..], Standing::None, NOW, false, Challenge::InPlace),
+        ("no vault, evidence", &[], Standing::Quoted(&quoted), NOW, false, Challenge::None),
+        ("no vault, old evidence", &[], Standing::Quoted(&quoted), NOW + 901, false, Challenge::Beside),
+        ("met", &[&strict], Standing::Quoted(&quoted), NOW, false, Challenge::None),
+        ("none met", &[&strict], Standing::Quoted(&failed), NOW, false, Challenge::InPlace),
+        ("one met of two", &[&strict, &plain], Standing::Quoted(&failed), NOW, false, Challenge::Beside),
+        ("due", &[&plain], Standing::Quoted(&quoted), NOW + 600, false, Challenge::Beside),
+        ("wanted anew", &[&plain], Standing::Quoted(&quoted), NOW, true, Challenge::Beside),
+        ("too old", &[&plain], Standing::Quoted(&quoted), NOW + 901, false, Challenge::InPlace),
+    ] {
+        assert_eq!(asked(policies, standing, now, renew), expected, "{what}");
+    }
+}
+
+proptest! {
+    /// Nothing is ever released to a session other than the evidence's own, at any age, under any policy.
+    #[test]
+    fn only_the_evidences_own_session_gets_keys(
+        asks in 1_u8..4, shown in 1_u8..4, age in 0_u64..4000, custody in 0..3, tpm in 0..3, kind in 0..3, pcrs: bool, lock: bool,
+    ) {
+        let custody = [Custody::Tpm, Custody::Controller, Custody::TpmAndController][custody as usize];
+        let tpm = [Tpm::Unknown, Tpm::Present, Tpm::Absent][tpm as usize];
+        let require: &[Check] = if pcrs { &[Check::Pcrs] } else { &[] };
+        let policy = policy(custody, require, if lock { Wish::Lock } else { Wish::Unlock });
+        let shown_session = SessionKey([shown; 32]);
+        let (quoted, signed): (Appraisal, DeviceSession) = (appraisal(shown_session, References::Passed), device_session(shown_session));
+        let standing = [Standing::None, Standing::Quoted(&quoted), Standing::DeviceSigned(&signed)][kind as usize];
+        let asking = Asking { session: SessionKey([asks; 32]), ..asking(tpm) };
+        let decision = decide(&subject(&policy), &evidence(standing), &asking, NOW + age);
+        if let Ruling::Release(granted) = decision.ruling {
+            prop_assert_eq!(granted.session(), shown_session);
+            prop_assert_eq!(asks, shown);
+            prop_assert!(age <= 600 + RENEWAL_GRACE.as_secs());
+            prop_assert!(!lock && custody.needs_controller());
+            prop_assert_eq!(kind == 1, tpm == Tpm::Present);
+        }
+    }
+}

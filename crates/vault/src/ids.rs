@@ -1,0 +1,158 @@
+//! Names of things: vaults, devices, epochs, generations, versions of the section.
+//! A newtype each, so that none is taken for another. Never holds a secret.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// Identity of a vault, made by the controller (VC-1); fixed for the two default vaults.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct VaultId(pub Uuid);
+
+/// The Config Vault (DF-1): `/persist/config`. The same on every node.
+pub const CONFIG_VAULT: VaultId = VaultId(Uuid::from_u128(0x6576_6500_0000_5000_8000_0000_0000_0001));
+/// The Image Vault (DF-2): `/persist/img`. The same on every node.
+pub const IMAGE_VAULT: VaultId = VaultId(Uuid::from_u128(0x6576_6500_0000_5000_8000_0000_0000_0002));
+
+impl VaultId {
+    /// Whether this is one of the two default vaults, which absence never deletes.
+    #[must_use]
+    pub fn is_default(self) -> bool {
+        self == CONFIG_VAULT || self == IMAGE_VAULT
+    }
+}
+
+/// Identity of an edge node, made by the controller at registration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct DeviceId(pub Uuid);
+
+macro_rules! uuid_text {
+    ($($name:ident),*) => {$(
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+        impl FromStr for $name {
+            type Err = uuid::Error;
+            fn from_str(text: &str) -> Result<Self, uuid::Error> {
+                Uuid::parse_str(text).map(Self)
+            }
+        }
+    )*};
+}
+uuid_text!(VaultId, DeviceId);
+
+/// Number of a controller key of one vault; counts up from 1, one more at each rotation (VC-3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Epoch(pub u64);
+
+impl Epoch {
+    /// The epoch a vault is made under.
+    pub const FIRST: Self = Self(1);
+
+    /// The epoch after this one.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+/// Number of a set of TPM roots on a node; counts up from 1, one more at each generation change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Generation(pub u32);
+
+impl Generation {
+    /// The generation a node starts with.
+    pub const FIRST: Self = Self(1);
+}
+
+/// One life of a controller's database: random, new at first start and at every restore.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Incarnation(pub [u8; 16]);
+
+impl fmt::Debug for Incarnation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Incarnation({})", Uuid::from_bytes(self.0))
+    }
+}
+
+/// Where a section stands in its device's history: `version` counts within `incarnation`, a lower one is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct SectionVersion {
+    /// The life of the controller's database.
+    pub incarnation: Incarnation,
+    /// Counts up within it, per device.
+    pub version: u64,
+}
+
+/// A user's name for a vault, policy or device: 1 to 64 of `a-z A-Z 0-9 . _ -`, or with inner spaces.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Name(String);
+
+/// Why a text is no [`Name`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a name has 1 to 64 letters, digits, dots, underscores, hyphens or inner spaces, and starts with a letter or digit"
+)]
+pub struct BadName;
+
+impl Name {
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Name {
+    type Error = BadName;
+    fn try_from(text: String) -> Result<Self, BadName> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | ' ');
+        let starts = text.starts_with(|c: char| c.is_ascii_alphanumeric());
+        if starts && text.len() <= 64 && text.chars().all(allowed) && !text.ends_with(' ') {
+            Ok(Self(text))
+        } else {
+            Err(BadName)
+        }
+    }
+}
+
+impl FromStr for Name {
+    type Err = BadName;
+    fn from_str(text: &str) -> Result<Self, BadName> {
+        Self::try_from(text.to_owned())
+    }
+}
+
+impl From<Name> for String {
+    fn from(name: Name) -> Self {
+        name.0
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for Generation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}

@@ -1,0 +1,194 @@
+//! A vault that is to be there: told apart here are a vault that is whole, one that was never made, and one that lost a part.
+
+use super::seen::{Dir, Hint, Key, Keys, MetaCopy, ShareKey, Tpm};
+use super::step::{Act, Note, Op, Part, Step, StepKind, Wait};
+use super::{Next, Staged, View, make, refit};
+use crate::custody::Wrapping;
+use crate::plan::{Authority, Released, Settled, Want};
+use crate::report::State;
+use crate::section::Standing;
+use crate::shares::Mark;
+
+pub(super) fn next(view: &View<'_>, want: &Want) -> Next {
+    if want.policy.custody.needs_tpm() && view.node.tpm == Tpm::Absent {
+        return Next::noted(failed_unless_open(view), Note::NoTpm(want.policy.custody));
+    }
+    let missing = missing(view, want);
+    match missing.is_empty() {
+        false if want.recreate => discard(view),
+        false => Next::Settled(Settled {
+            state: State::Missing,
+            notes: missing.into_iter().map(Note::Missing).collect(),
+        }),
+        true if view.seen.is_vault() => whole(view, want),
+        true => make::next(view, want),
+    }
+}
+
+/// An impossible order fails, and takes nothing away from a vault that is open.
+fn failed_unless_open(view: &View<'_>) -> State {
+    match view.seen.state() {
+        State::Unlocked => State::Unlocked,
+        _ => State::Failed,
+    }
+}
+
+/// Made: its share says so, or the signed section does. An ordered `recreate` voids the section's word, so that what the
+/// order began is resumed; a lost table counts against the default vaults, which every node has made.
+fn made(view: &View<'_>, want: &Want) -> bool {
+    let share_says = matches!(view.seen.mark(), Some(Mark::Made | Mark::Lost));
+    let section_says = want.created && !want.recreate;
+    share_says || section_says || (view.id.is_default() && view.node.table_lost())
+}
+
+/// The parts that a made vault lacks. A directory under a policy counts as made: nothing is put in its place.
+fn missing(view: &View<'_>, want: &Want) -> Vec<Part> {
+    let seen = view.seen;
+    let made = made(view, want);
+    let there = made || seen.is_vault() || seen.dir == Dir::OtherVault;
+    let checks = [
+        (Part::Table, made && view.id.is_default() && view.node.table_lost()),
+        (Part::Directory, made && matches!(seen.dir, Dir::Absent | Dir::Empty | Dir::Plain)),
+        (Part::Path, made && seen.dir == Dir::Stranger || seen.dir == Dir::OtherVault),
+        (Part::Metadata, there && !seen.has_metadata()),
+        (Part::Share, there && share_gone(view, want) && !view.node.table_lost()),
+    ];
+    checks.into_iter().filter_map(|(part, gone)| gone.then_some(part)).collect()
+}
+
+/// Its share is gone for certain: lost with a table, damaged, or absent where the metadata is wrapped under it; that is so by
+/// its hint, or because the controller's key of the very epoch is at hand and does not open it alone.
+fn share_gone(view: &View<'_>, want: &Want) -> bool {
+    let Keys { share, current, last, none_fits, .. } = *view.keys;
+    let known = |epoch| current == Some(epoch) || last == Some(epoch);
+    let alone = view.seen.hints().any(|hint| hint == Hint::NoEpoch);
+    let refused = none_fits && view.seen.hints().filter_map(Hint::epoch).any(known);
+    let absent = view.seen.share.is_none() && view.node.tpm != Tpm::Unknown;
+    view.seen.mark() == Some(Mark::Lost)
+        || share == ShareKey::Damaged
+        || absent && (alone || refused && want.policy.custody.needs_tpm())
+}
+
+/// By an operator's order: what is left of a missing vault goes, then it is made anew. The share goes last, for with it
+/// the vault stops counting as made.
+fn discard(view: &View<'_>) -> Next {
+    let seen = view.seen;
+    let copies = [seen.first, seen.second];
+    let step = if view.node.table_lost() {
+        Step::NewTable
+    } else if seen.key == Key::Present {
+        Step::Lock
+    } else if copies.iter().any(|copy| *copy != MetaCopy::Absent) {
+        Step::ForgetMetadata
+    } else if seen.dir != Dir::Absent || seen.staged != Staged::Nothing {
+        Step::DeleteDir
+    } else {
+        Step::DropShare
+    };
+    Next::Do(Act { op: Op::Recreate, step })
+}
+
+/// A vault with its directory, policy and at least one copy of its metadata.
+fn whole(view: &View<'_>, want: &Want) -> Next {
+    if want.locked() {
+        return lock(view, want);
+    }
+    let step = unwrap(view).or_else(|| tidy(view)).or_else(|| refit::step(view, want));
+    if let Some(act) = step {
+        return Next::Do(act);
+    }
+    match view.seen.key {
+        Key::Present => marked(view).map_or_else(|| unlocked(view, want), Next::Do),
+        _ if view.keys.held.is_some() => Next::Do(Act { op: Op::Unlock, step: Step::AddKey }),
+        _ => Next::Wait(shut(view, want)),
+    }
+}
+
+fn unlocked(view: &View<'_>, want: &Want) -> Next {
+    let tidying = [StepKind::RepairCopy, StepKind::DropStaged, StepKind::MarkMade];
+    let failed = tidying.into_iter().filter(|kind| view.setbacks.contains(*kind));
+    let notes = failed.map(|kind| Note::Waits(Wait::Retry(kind))).chain(refit::notes(view, want)).collect();
+    Next::Settled(Settled { state: State::Unlocked, notes })
+}
+
+fn lock(view: &View<'_>, want: &Want) -> Next {
+    if let Some(act) = marked(view) {
+        return Next::Do(act);
+    }
+    match view.seen.key {
+        Key::Present => Next::Do(Act { op: Op::Lock, step: Step::Lock }),
+        Key::Incomplete if view.setbacks.contains(StepKind::Lock) => Next::Wait(Wait::Busy),
+        Key::Incomplete => Next::Do(Act { op: Op::Lock, step: Step::Lock }),
+        Key::Absent => locked(view, want),
+    }
+}
+
+/// A locked vault still takes the newest epoch when it is given one, so that it does not fall behind by two.
+fn locked(view: &View<'_>, want: &Want) -> Next {
+    let due = refit::epoch_due(view, want);
+    let step = tidy(view).or_else(|| due.then(|| unwrap(view).or_else(|| refit::step(view, want))).flatten());
+    match (step, want.standing) {
+        (Some(act), _) => Next::Do(act),
+        (None, Standing::Removing) => Next::noted(State::Locked, Note::Removing),
+        (None, Standing::Active) => Next::settled(State::Locked),
+    }
+}
+
+/// What a crash or damage left behind. Its failure stops nothing else.
+fn tidy(view: &View<'_>) -> Option<Act> {
+    let staged = view.seen.staged != Staged::Nothing;
+    let steps = [
+        (staged, Act { op: Op::Create, step: Step::DropStaged }),
+        (!view.seen.has_both_copies() || one_is_lame(view), Act { op: Op::Unlock, step: Step::RepairCopy }),
+    ];
+    steps.into_iter().find(|(due, act)| *due && !view.setbacks.contains(act.step.kind())).map(|(_, act)| act)
+}
+
+/// Both copies look whole and name the same epoch, and one of them alone opened: its twin's wrap is damaged.
+fn one_is_lame(view: &View<'_>) -> bool {
+    let alike = view.seen.first == view.seen.second;
+    alike && view.keys.held.is_some_and(|held| held.first.is_some() != held.second.is_some())
+}
+
+fn marked(view: &View<'_>) -> Option<Act> {
+    let begun = view.seen.mark() == Some(Mark::Begun);
+    let act = Act { op: Op::Create, step: Step::MarkMade };
+    (begun && !view.setbacks.contains(StepKind::MarkMade)).then_some(act)
+}
+
+/// Keeps the protector's own key at hand, also while the vault is open: so it can take whatever epoch comes next.
+pub(super) fn unwrap(view: &View<'_>) -> Option<Act> {
+    let Keys { held, none_fits, .. } = view.keys;
+    let due = held.is_none() && !none_fits && view.keys.any() && !view.setbacks.contains(StepKind::Unwrap);
+    due.then_some(Act { op: Op::Unlock, step: Step::Unwrap })
+}
+
+/// Why a vault that should open can't: what its metadata hints at decides what is said.
+pub(super) fn shut(view: &View<'_>, want: &Want) -> Wait {
+    let under = view.seen.hints().find_map(Hint::epoch);
+    let by_share = under.is_none() || want.policy.custody.needs_tpm();
+    if view.setbacks.contains(StepKind::Unwrap) {
+        return Wait::Retry(StepKind::Unwrap);
+    }
+    match (view.keys.share, view.node.tpm) {
+        (_, Tpm::Unknown) if by_share => Wait::Tpm,
+        (ShareKey::Closed, _) if by_share => Wait::Pcrs,
+        _ if view.keys.current.is_some() || under.is_none() => Wait::OtherEpoch { under },
+        _ => no_key(want),
+    }
+}
+
+/// Why the controller's key is not at hand.
+pub(super) fn no_key(want: &Want) -> Wait {
+    match &want.released {
+        Released::Withheld(reason) if want.authority != Authority::Checkpoint => {
+            Wait::Withheld(reason.clone())
+        }
+        _ => Wait::ControllerKey,
+    }
+}
+
+/// The wrapping that the policy asks for, with the newest key at hand.
+pub(super) fn target(view: &View<'_>, want: &Want) -> Option<Wrapping> {
+    Wrapping::of(want.policy.custody, view.keys.current)
+}

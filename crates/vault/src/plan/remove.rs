@@ -1,0 +1,42 @@
+//! A vault that goes, and one that nobody lists. Deletion is in an order that a power cut may fall into anywhere: key, metadata,
+//! directory, share; its record goes last, so a live section resumes it.
+
+use super::seen::{Dir, Key, MetaCopy};
+use super::step::{Act, Note, Op, Step, StepKind, Wait};
+use super::{Next, Staged, View};
+use crate::report::State;
+
+pub(super) fn delete(view: &View<'_>) -> Next {
+    let seen = view.seen;
+    let copies = [seen.first, seen.second];
+    let step = if seen.key == Key::Present {
+        Step::Lock
+    } else if copies.iter().any(|copy| *copy != MetaCopy::Absent) {
+        Step::ForgetMetadata
+    } else if seen.dir != Dir::Absent || seen.staged != Staged::Nothing {
+        Step::DeleteDir
+    } else if seen.key == Key::Incomplete {
+        // Files held open do not hold up the deletion; it only ends when the kernel has dropped them.
+        return busy_or_lock(view, Op::Delete);
+    } else if seen.share.is_some() {
+        Step::DropShare
+    } else {
+        Step::RecordRemoved
+    };
+    Next::Do(Act { op: Op::Delete, step })
+}
+
+pub(super) fn orphan(view: &View<'_>) -> Next {
+    match view.seen.key {
+        Key::Present => Next::Do(Act { op: Op::Lock, step: Step::Lock }),
+        Key::Incomplete => busy_or_lock(view, Op::Lock),
+        Key::Absent => Next::noted(State::Orphan, Note::Orphan),
+    }
+}
+
+fn busy_or_lock(view: &View<'_>, op: Op) -> Next {
+    match view.setbacks.contains(StepKind::Lock) {
+        true => Next::Wait(Wait::Busy),
+        false => Next::Do(Act { op, step: Step::Lock }),
+    }
+}

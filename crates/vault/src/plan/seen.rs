@@ -1,0 +1,297 @@
+//! What is there: read back from kernel, TPM and disk, never from a state file of ours. Facts only, no judgement and no key.
+
+use crate::custody::Wrapping;
+use crate::ids::Epoch;
+use crate::report::State;
+use crate::section::{Encryption, Seal};
+use crate::shares::Mark;
+
+/// What stands at a vault's path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Dir {
+    /// Nothing.
+    #[default]
+    Absent,
+    /// A directory without a policy and without entries.
+    Empty,
+    /// A directory without a policy, with entries in the clear.
+    Plain,
+    /// A directory under the policy that the metadata names, or under some policy when no metadata can be read.
+    Vault(Encryption),
+    /// A directory under another policy than the metadata names.
+    OtherVault,
+    /// A link, a file, another filesystem: nothing that a vault could be.
+    Stranger,
+}
+
+/// What stands at a default vault's staging path, where plain files are moved in from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Staged {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// A directory under a policy: an unfinished copy.
+    Copy,
+    /// Plain files: the originals, after the exchange.
+    Plain,
+}
+
+/// The kernel's word on the vault's key (`FS_IOC_GET_ENCRYPTION_KEY_STATUS`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Key {
+    /// Not there: contents and names are unreadable.
+    #[default]
+    Absent,
+    /// There.
+    Present,
+    /// Removed, and files were still open.
+    Incomplete,
+}
+
+/// What a protector's name says about its wrapping: a hint, believed only once a key opened it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hint {
+    /// No controller's key is part of it.
+    NoEpoch,
+    /// The controller's key of this epoch is part of it.
+    Epoch(Epoch),
+    /// The name is not ours.
+    Unknown,
+}
+
+impl Hint {
+    /// The epoch it names.
+    #[must_use]
+    pub fn epoch(self) -> Option<Epoch> {
+        match self {
+            Self::Epoch(epoch) => Some(epoch),
+            Self::NoEpoch | Self::Unknown => None,
+        }
+    }
+
+    /// What a name for `wrapping` says.
+    #[must_use]
+    pub fn of(wrapping: Wrapping) -> Self {
+        wrapping.epoch().map_or(Self::NoEpoch, Self::Epoch)
+    }
+}
+
+/// One of the two copies of a vault's metadata.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum MetaCopy {
+    /// No file of it.
+    #[default]
+    Absent,
+    /// There, and not readable as metadata of this vault.
+    Damaged,
+    /// Whole, as far as can be told without a key.
+    Good(Hint),
+}
+
+impl MetaCopy {
+    /// Its hint when it is whole.
+    #[must_use]
+    pub fn hint(self) -> Option<Hint> {
+        match self {
+            Self::Good(hint) => Some(hint),
+            Self::Absent | Self::Damaged => None,
+        }
+    }
+}
+
+/// The vault's line in the share table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ShareSeen {
+    /// The TPM policy it is sealed under.
+    pub seal: Seal,
+    /// How far the vault is made.
+    pub mark: Mark,
+}
+
+/// All of one vault that can be observed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Seen {
+    /// At its path.
+    pub dir: Dir,
+    /// At its staging path.
+    pub staged: Staged,
+    /// In the kernel.
+    pub key: Key,
+    /// Metadata where fscrypt keeps it.
+    pub first: MetaCopy,
+    /// Metadata where we keep the second copy.
+    pub second: MetaCopy,
+    /// In the share table.
+    pub share: Option<ShareSeen>,
+}
+
+impl Seen {
+    /// Whether no trace of the vault is left but perhaps its key in the kernel.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        let traces = (self.dir, self.staged, self.first, self.second, self.share);
+        traces == (Dir::Absent, Staged::Nothing, MetaCopy::Absent, MetaCopy::Absent, None)
+    }
+
+    /// Whether a directory with a policy of this vault stands at its path.
+    #[must_use]
+    pub fn is_vault(&self) -> bool {
+        matches!(self.dir, Dir::Vault(_))
+    }
+
+    /// Whether either copy of the metadata is whole.
+    #[must_use]
+    pub fn has_metadata(&self) -> bool {
+        self.hints().next().is_some()
+    }
+
+    /// Whether both copies are.
+    #[must_use]
+    pub fn has_both_copies(&self) -> bool {
+        self.hints().count() == 2
+    }
+
+    /// The hints of the copies that are whole.
+    pub fn hints(&self) -> impl Iterator<Item = Hint> {
+        [self.first, self.second].into_iter().filter_map(MetaCopy::hint)
+    }
+
+    /// How far the vault is made, as its share tells.
+    #[must_use]
+    pub fn mark(&self) -> Option<Mark> {
+        self.share.map(|share| share.mark)
+    }
+
+    /// Its state by what is there alone.
+    #[must_use]
+    pub fn state(&self) -> State {
+        match (self.dir, self.key) {
+            (Dir::Vault(_), Key::Present) => State::Unlocked,
+            (Dir::Vault(_), Key::Incomplete) => State::LockIncomplete,
+            (Dir::Vault(_), Key::Absent) => State::Locked,
+            _ if self.is_nothing() => State::Waiting,
+            _ if matches!(self.mark(), Some(Mark::Made | Mark::Lost)) => State::Missing,
+            _ => State::Creating,
+        }
+    }
+
+    /// The epoch to report: that of both copies, or the older when they differ, since only then has the change ended.
+    #[must_use]
+    pub fn epoch(&self) -> Option<Epoch> {
+        self.hints().filter_map(Hint::epoch).min()
+    }
+}
+
+/// The vault's TPM share, as far as it can be used now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ShareKey {
+    /// No entry, or one whose share was lost.
+    #[default]
+    Nothing,
+    /// It opens.
+    Open,
+    /// The root it is sealed under can't be read now.
+    Closed,
+    /// The root is there and the share does not open under it.
+    Damaged,
+}
+
+/// The protector's own key is in memory, and this is what opened each copy. Nothing: that copy did not open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Held {
+    /// Of the first copy.
+    pub first: Option<Wrapping>,
+    /// Of the second.
+    pub second: Option<Wrapping>,
+}
+
+/// Which keys are at hand for one vault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Keys {
+    /// The TPM's share.
+    pub share: ShareKey,
+    /// The controller's current key, released to this session.
+    pub current: Option<Epoch>,
+    /// The one published before it.
+    pub last: Option<Epoch>,
+    /// The protector's own key.
+    pub held: Option<Held>,
+    /// Every key at hand was tried on the metadata as it is now, and none opens it.
+    pub none_fits: bool,
+}
+
+impl Keys {
+    /// Whether all shares of `wrapping` are at hand.
+    #[must_use]
+    pub fn reach(&self, wrapping: Wrapping) -> bool {
+        let share = !wrapping.custody().needs_tpm() || self.share == ShareKey::Open;
+        let epoch = wrapping.epoch().is_none_or(|epoch| [self.current, self.last].contains(&Some(epoch)));
+        share && epoch
+    }
+
+    /// What to try on a wrapped protector, in order: the current epoch before the last one (VC-6).
+    #[must_use]
+    pub fn candidates(&self) -> Vec<Wrapping> {
+        let epochs = [self.current, self.last.filter(|last| Some(*last) != self.current)];
+        let of_epoch = |epoch| [Wrapping::Both(epoch), Wrapping::Controller(epoch)];
+        let with_epochs = epochs.into_iter().flatten().flat_map(of_epoch);
+        with_epochs.chain([Wrapping::Tpm]).filter(|wrapping| self.reach(*wrapping)).collect()
+    }
+
+    /// Whether [`Self::candidates`] has any.
+    #[must_use]
+    pub fn any(&self) -> bool {
+        self.share == ShareKey::Open || self.current.is_some() || self.last.is_some()
+    }
+}
+
+/// The node's share table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TableSeen {
+    /// It authenticates under this TPM's root.
+    Open,
+    /// NV slots of ours are written and no table opens under them: the disk was wiped, reinstalled or damaged.
+    Lost,
+}
+
+/// The node's TPM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tpm {
+    /// Not known yet, or configured and failing: never taken for absent.
+    Unknown,
+    /// The node has none.
+    Absent,
+    /// Its roots were read.
+    Present {
+        /// The share table.
+        table: TableSeen,
+        /// Whether `P_g` can be read: the boot is the measured one.
+        pcrs: bool,
+    },
+}
+
+/// The node's own facts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Node {
+    /// Its TPM.
+    pub tpm: Tpm,
+    /// Whether firmware measured the boot: PCRs 0 and 4 are not all zero.
+    pub measured: bool,
+}
+
+impl Node {
+    /// Whether a share can be sealed under `seal` now.
+    #[must_use]
+    pub fn can_seal(&self, seal: Seal) -> bool {
+        match self.tpm {
+            Tpm::Present { table: TableSeen::Open, pcrs } => seal == Seal::Tpm || pcrs,
+            _ => false,
+        }
+    }
+
+    /// Whether the share table is lost.
+    #[must_use]
+    pub fn table_lost(&self) -> bool {
+        matches!(self.tpm, Tpm::Present { table: TableSeen::Lost, .. })
+    }
+}

@@ -1,0 +1,284 @@
+//! The steps of a plan and the words around them. Each step is atomic on disk, or safe to repeat from any point of it.
+
+use std::fmt;
+
+use crate::custody::Wrapping;
+use crate::ids::Epoch;
+use crate::section::{Custody, Encryption, Seal};
+use crate::shares::Mark;
+
+/// One step for one vault. What it needs beyond its fields (keys, paths) the shell has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Begin an empty share table in place of the lost one; vaults known from the disk are entered as lost.
+    NewTable,
+    /// Seal a fresh share into the table, durably.
+    MakeShare {
+        /// Under which TPM policy.
+        seal: Seal,
+        /// `Made` when the vault is there already and only its custody changes.
+        mark: Mark,
+    },
+    /// Make content key and protector, and write both copies of the metadata, durably.
+    MakeMetadata(Wrapping),
+    /// Write the damaged or absent copy anew from its twin.
+    RepairCopy,
+    /// Try the candidates on the metadata and keep the protector's own key in locked memory. Changes nothing outside.
+    Unwrap,
+    /// Wrap the protector's own key anew in both copies, scrub the old wraps.
+    Rewrap(Wrapping),
+    /// Give the key to the kernel, and prove that the directory, if it has a policy, has this one.
+    AddKey,
+    /// Make the empty directory.
+    MakeDir,
+    /// Set the policy on the empty directory.
+    SetPolicy(Encryption),
+    /// Copy plain files into a new directory under the policy, compare, and exchange the two at once.
+    MoveIn(Encryption),
+    /// Wipe and remove what the exchange left.
+    DropStaged,
+    /// Mark the share as made.
+    MarkMade,
+    /// Seal the share under the other TPM policy.
+    Reseal(Seal),
+    /// Remove the key from the kernel, for all users.
+    Lock,
+    /// Overwrite and unlink both copies of the metadata.
+    ForgetMetadata,
+    /// Delete the directory tree and what is staged.
+    DeleteDir,
+    /// Drop the share from the table.
+    DropShare,
+    /// Write into the record that the vault is deleted.
+    RecordRemoved,
+}
+
+macro_rules! kinds {
+    ($($name:ident $pattern:pat => $words:literal),+ $(,)?) => {
+        /// A step without its fields.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[expect(missing_docs, reason = "each is named after its step")]
+        pub enum StepKind { $($name),+ }
+
+        impl Step {
+            /// Which step it is.
+            #[must_use]
+            pub fn kind(self) -> StepKind {
+                match self { $($pattern => StepKind::$name),+ }
+            }
+        }
+
+        impl fmt::Display for StepKind {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match self { $(Self::$name => $words),+ })
+            }
+        }
+    };
+}
+
+kinds! {
+    NewTable Step::NewTable => "beginning a new share table",
+    MakeShare Step::MakeShare { .. } => "making its TPM share",
+    MakeMetadata Step::MakeMetadata(_) => "making its metadata",
+    RepairCopy Step::RepairCopy => "repairing a copy of its metadata",
+    Unwrap Step::Unwrap => "unwrapping its protector",
+    Rewrap Step::Rewrap(_) => "changing its key",
+    AddKey Step::AddKey => "giving its key to the kernel",
+    MakeDir Step::MakeDir => "making its directory",
+    SetPolicy Step::SetPolicy(_) => "encrypting its directory",
+    MoveIn Step::MoveIn(_) => "moving plain files in",
+    DropStaged Step::DropStaged => "removing the plain files that were moved in",
+    MarkMade Step::MarkMade => "marking it as made",
+    Reseal Step::Reseal(_) => "sealing its share anew",
+    Lock Step::Lock => "locking it",
+    ForgetMetadata Step::ForgetMetadata => "wiping its metadata",
+    DeleteDir Step::DeleteDir => "deleting its directory",
+    DropShare Step::DropShare => "dropping its share",
+    RecordRemoved Step::RecordRemoved => "recording its removal",
+}
+
+/// The operation that a step belongs to, as users know it (IF-2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Op {
+    /// `create`.
+    Create,
+    /// `unlock`.
+    Unlock,
+    /// `lock`.
+    Lock,
+    /// `change-key`.
+    ChangeKey,
+    /// `delete`.
+    Delete,
+    /// `recreate`.
+    Recreate,
+}
+
+impl fmt::Display for Op {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Create => "create",
+            Self::Unlock => "unlock",
+            Self::Lock => "lock",
+            Self::ChangeKey => "change-key",
+            Self::Delete => "delete",
+            Self::Recreate => "recreate",
+        })
+    }
+}
+
+/// A step and what it is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Act {
+    /// What it is for.
+    pub op: Op,
+    /// What to do.
+    pub step: Step,
+}
+
+/// Steps that failed a short while ago: they are waited for, and what does not depend on them goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Setbacks(u32);
+
+impl Setbacks {
+    /// Adds one.
+    pub fn insert(&mut self, kind: StepKind) {
+        self.0 |= 1 << kind as u32;
+    }
+    /// Whether this step failed.
+    #[must_use]
+    pub fn contains(self, kind: StepKind) -> bool {
+        self.0 & (1 << kind as u32) != 0
+    }
+    /// Whether none did.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+/// What a vault waits for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Wait {
+    /// A live section: what is kept from before does not make vaults.
+    #[error("waits for contact with the controller: what is kept from before makes no vault")]
+    Contact,
+    /// The controller says no, for now.
+    #[error("its key is withheld: {0}")]
+    Withheld(String),
+    /// The controller's key, not released to this session yet.
+    #[error("waits for the controller's key")]
+    ControllerKey,
+    /// The TPM's roots.
+    #[error("waits for the TPM")]
+    Tpm,
+    /// `P_g` can't be read.
+    #[error("its share is sealed to a measured boot, and this boot measures differently")]
+    Pcrs,
+    /// No table to put a share into.
+    #[error("the node's share table is lost: recreate a default vault first")]
+    Table,
+    /// The controller's keys are not those it is wrapped under.
+    #[error("it is wrapped under epoch {} and the keys at hand do not open it; an older epoch needs a recovery at the controller", shown(.under))]
+    OtherEpoch {
+        /// As its metadata says.
+        under: Option<Epoch>,
+    },
+    /// Files are held open.
+    #[error("locking waits for files that are still open")]
+    Busy,
+    /// A step failed and is tried again.
+    #[error("{0} failed and is tried again soon")]
+    Retry(StepKind),
+}
+
+fn shown(epoch: &Option<Epoch>) -> String {
+    epoch.map_or_else(|| "unknown".to_owned(), |epoch| epoch.to_string())
+}
+
+/// A part of a made vault that is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The directory with its policy.
+    Directory,
+    /// Both copies of the metadata.
+    Metadata,
+    /// The TPM's share.
+    Share,
+    /// The node's share table.
+    Table,
+    /// The path: something else stands there.
+    Path,
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Directory => "its directory",
+            Self::Metadata => "both copies of its metadata",
+            Self::Share => "its TPM share",
+            Self::Table => "the node's share table",
+            Self::Path => "its directory: something else stands at its path",
+        })
+    }
+}
+
+/// What is to be said of a vault, in human words.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Note {
+    /// Parts of a made vault are gone.
+    #[error("missing: {0}; kept as it is until an operator orders recreate")]
+    Missing(Part),
+    /// The policy can't be met on this node.
+    #[error("custody {} needs a TPM and this node has none: choose custody controller", custody(*.0))]
+    NoTpm(Custody),
+    /// Something else is at the vault's path.
+    #[error("something else stands at its path; move it away")]
+    PathTaken,
+    /// Deleted, and copies taken earlier stay alive while the node's generation is in force.
+    #[error("removed, not crypto-erased")]
+    NotCryptoErased,
+    /// No section says anything about it.
+    #[error("no section in force speaks of it: left as it is")]
+    LeftAsItIs,
+    /// No section of this controller database ever listed it.
+    #[error("not listed by this controller: locked and kept; adopt it or remove it")]
+    Orphan,
+    /// Its grace runs.
+    #[error("being removed: locked and kept until the controller's grace ends")]
+    Removing,
+    /// Fixed at making.
+    #[error("its encryption was fixed when it was made; asked {asked:?}, is {is:?}")]
+    EncryptionFixed {
+        /// The policy's.
+        asked: Encryption,
+        /// The directory's.
+        is: Encryption,
+    },
+    /// It should move to other keys and these are not at hand.
+    #[error("a change of key or custody is due: {0}")]
+    ChangeDue(Wait),
+    /// What it waits for.
+    #[error("{0}")]
+    Waits(Wait),
+    /// Nothing holds its escrow.
+    #[error("not escrowed")]
+    NotEscrowed,
+    /// PCR 0 or 4 is all zero.
+    #[error("boot not measured")]
+    NotMeasured,
+    /// Nobody proved that the attestation key sits beside this endorsement key.
+    #[error("AK not proved to its EK: not checked")]
+    AkNotProved,
+    /// Who holds files, or another fact of the shell's.
+    #[error("{0}")]
+    Fact(String),
+}
+
+fn custody(custody: Custody) -> &'static str {
+    match custody {
+        Custody::Tpm => "tpm",
+        Custody::Controller => "controller",
+        Custody::TpmAndController => "tpm+controller",
+    }
+}

@@ -1,0 +1,164 @@
+//! What the operator asks of a vault: `VaultPolicy` and `Vault` documents (UC-E, VC-7), checked.
+//! Words are those of the operator's YAML; `read` turns a file into these types, and nothing else does.
+//! The canonical form is JSON with a fixed order of fields: it is what the controller stores and compares.
+
+mod check;
+mod raw;
+mod read;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{CONFIG_VAULT, IMAGE_VAULT, Name, VaultId};
+use crate::section::{Custody, Encryption, NodePolicy, Operation, Seal};
+
+pub use read::{BadFile, Located, MAX_FILE_BYTES, read};
+
+/// How often evidence is renewed when the policy does not say.
+pub const DEFAULT_ATTEST_EVERY: Duration = Duration::from_secs(15 * 60);
+/// How long a vault that left the operator's files is kept, locked, when its policy does not say.
+pub const DEFAULT_DELETE_AFTER: Duration = Duration::from_secs(72 * 3600);
+
+/// A document of the operator's file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Document {
+    /// A policy, shared by any number of vaults.
+    Policy(VaultPolicy),
+    /// A vault of one device.
+    Vault(VaultSpec),
+}
+
+/// A check of the evidence that a policy may demand before a key is released (AC-5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Check {
+    /// The quoted PCRs match an approved reference value.
+    Pcrs,
+}
+
+/// What a policy demands of attestation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Attest {
+    /// Evidence older than this is asked for anew, in whole seconds.
+    #[serde(with = "seconds")]
+    pub every: Duration,
+    /// The checks that must have passed; none asks for identity and session alone.
+    pub require: BTreeSet<Check>,
+}
+
+/// What the operator wants a vault to be: open or locked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Wish {
+    /// Keep it open.
+    Unlock,
+    /// Keep it locked.
+    Lock,
+}
+
+/// A vault policy, checked: no impossible combination and nothing that is not built.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VaultPolicy {
+    /// Its name, unique at the controller.
+    pub name: Name,
+    /// What the node carries out.
+    pub node: NodePolicy,
+    /// What the controller demands before it releases a key.
+    pub attest: Attest,
+    /// How long a removed vault is kept, locked, before the node erases it; in whole seconds.
+    #[serde(with = "seconds")]
+    pub delete_after: Duration,
+    /// Open or locked.
+    pub operation: Wish,
+}
+
+/// A vault of one device, as the operator writes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VaultSpec {
+    /// Its name, unique on its device; `config` and `image` are the default vaults (DF-4).
+    pub name: Name,
+    /// The device, by name or UUID.
+    pub device: String,
+    /// The policy, by name.
+    pub policy: Name,
+}
+
+impl VaultSpec {
+    /// The fixed identity when the name is that of a default vault.
+    #[must_use]
+    pub fn default_vault(&self) -> Option<VaultId> {
+        default_vault(&self.name)
+    }
+}
+
+/// The default vault that the operator calls `config` or `image`.
+#[must_use]
+pub fn default_vault(name: &Name) -> Option<VaultId> {
+    match name.as_str() {
+        "config" => Some(CONFIG_VAULT),
+        "image" => Some(IMAGE_VAULT),
+        _ => None,
+    }
+}
+
+impl VaultPolicy {
+    /// The policy of the default vaults of a node when no operator changed it: `tpm` custody needs no controller (KO-2);
+    /// a node without a TPM takes the key from the controller at first contact (DF-3).
+    #[must_use]
+    pub fn of_default_vault(has_tpm: bool) -> Self {
+        let custody = if has_tpm { Custody::Tpm } else { Custody::Controller };
+        Self {
+            name: Name::try_from("default".to_owned()).expect("`default` is a name"),
+            node: NodePolicy { encryption: Encryption::Aes256Xts, custody, seal: Seal::Tpm },
+            attest: Attest { every: DEFAULT_ATTEST_EVERY, require: BTreeSet::new() },
+            delete_after: DEFAULT_DELETE_AFTER,
+            operation: Wish::Unlock,
+        }
+    }
+
+    /// The form that is stored and compared: JSON, fields in the order of the type, durations in seconds.
+    #[must_use]
+    pub fn to_canonical(&self) -> String {
+        serde_json::to_string(self).expect("a policy has no map with keys that are not text")
+    }
+
+    /// Reads the stored form.
+    ///
+    /// # Errors
+    /// When the text is not what [`Self::to_canonical`] of this version writes: the store is damaged or of another version.
+    pub fn from_canonical(text: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(text)
+    }
+
+    /// The operation to send; `change_key` while the node has yet to take the current epoch (VC-2).
+    #[must_use]
+    pub fn operation(&self, change_key: bool) -> Operation {
+        match (self.operation, change_key) {
+            (Wish::Lock, _) => Operation::Lock,
+            (Wish::Unlock, true) => Operation::ChangeKey,
+            (Wish::Unlock, false) => Operation::Unlock,
+        }
+    }
+}
+
+/// Durations as whole seconds, so that the canonical form has one spelling.
+mod seconds {
+    use super::{Deserialize, Duration};
+    use serde::{Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(duration: &Duration, out: S) -> Result<S::Ok, S::Error> {
+        out.serialize_u64(duration.as_secs())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        u64::deserialize(from).map(Duration::from_secs)
+    }
+}
+
+#[cfg(test)]
+mod tests;

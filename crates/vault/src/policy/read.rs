@@ -1,0 +1,113 @@
+//! Reads the operator's file: several YAML documents, each checked, every refusal with its line and column.
+//! Hostile input is expected: size, depth and references are limited before anything is built from it.
+
+use std::collections::HashSet;
+
+use serde_saphyr::{DuplicateKeyPolicy, Location};
+
+use super::check::document;
+use super::raw::Raw;
+use super::{Document, VaultSpec};
+
+/// Largest file that is read, in bytes.
+pub const MAX_FILE_BYTES: usize = 1 << 20;
+
+/// A document and where it begins in its file, counted from 1.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Located {
+    /// The document.
+    pub document: Document,
+    /// Line of its `name`.
+    pub line: u64,
+    /// Column of its `name`.
+    pub column: u64,
+}
+
+/// Why a file was refused: nothing of it is taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}, column {column}: {problem}; {advice}")]
+pub struct BadFile {
+    /// From 1; 0 when the place is not known.
+    pub line: u64,
+    /// From 1; 0 when the place is not known.
+    pub column: u64,
+    /// What is wrong.
+    pub problem: String,
+    /// What to do.
+    pub advice: String,
+}
+
+impl BadFile {
+    pub(super) fn at(place: Location, problem: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { line: place.line(), column: place.column(), problem: problem.into(), advice: advice.into() }
+    }
+}
+
+/// Reads every document of a file.
+///
+/// # Errors
+/// The first thing wrong with it, with its place and what to do.
+pub fn read(text: &str) -> Result<Vec<Located>, BadFile> {
+    within_size(text)?;
+    let raws: Vec<Raw> = serde_saphyr::from_multiple_with_options(text, options()).map_err(|e| syntax(&e))?;
+    if raws.is_empty() {
+        return Err(nowhere(
+            "the file holds no document",
+            "write at least one with `kind: VaultPolicy` or `kind: Vault`",
+        ));
+    }
+    let mut seen = HashSet::new();
+    raws.into_iter().map(|raw| once(raw, &mut seen)).collect()
+}
+
+fn within_size(text: &str) -> Result<(), BadFile> {
+    if text.len() > MAX_FILE_BYTES {
+        return Err(nowhere("the file is larger than 1 MiB", "split it into several files"));
+    }
+    Ok(())
+}
+
+fn options() -> serde_saphyr::Options {
+    serde_saphyr::options! { duplicate_keys: DuplicateKeyPolicy::Error }
+}
+
+fn once(raw: Raw, seen: &mut HashSet<String>) -> Result<Located, BadFile> {
+    let place = raw.name.referenced;
+    let document = document(raw)?;
+    if !seen.insert(identity(&document)) {
+        return Err(BadFile::at(
+            place,
+            "this name is used twice in the file",
+            "keep one of the two documents",
+        ));
+    }
+    Ok(Located { document, line: place.line(), column: place.column() })
+}
+
+fn identity(document: &Document) -> String {
+    match document {
+        Document::Policy(policy) => format!("policy {}", policy.name),
+        Document::Vault(VaultSpec { name, device, .. }) => format!("vault {name} of {device}"),
+    }
+}
+
+fn nowhere(problem: &str, advice: &str) -> BadFile {
+    BadFile { line: 0, column: 0, problem: problem.into(), advice: advice.into() }
+}
+
+fn syntax(error: &serde_saphyr::Error) -> BadFile {
+    let place = error.location();
+    BadFile {
+        line: place.map_or(0, |at| at.line()),
+        column: place.map_or(0, |at| at.column()),
+        problem: first_line(&error.without_snippet().to_string()),
+        advice: "mend the YAML there; `evc man` shows a whole example".into(),
+    }
+}
+
+/// The parser's own text, without its place (ours is in front) and without its picture of the file.
+fn first_line(text: &str) -> String {
+    let line = text.lines().next().unwrap_or_default();
+    let line = line.strip_prefix("error: ").unwrap_or(line);
+    line.split(" at line ").next().unwrap_or(line).trim().to_owned()
+}

@@ -1,0 +1,120 @@
+//! What a node reports of its vaults (IF-2). Holds no secret; goes to the bus, to `eve status` and to the controller.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{Epoch, Name, VaultId};
+use crate::plan::{Next, Note, Tpm, View, Wait, Wish};
+use crate::section::Operation;
+use crate::shares::Mark;
+
+/// Where a vault stands on its node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// Not made yet, and what for is in `detail`.
+    Waiting,
+    /// Being made.
+    Creating,
+    /// Key absent from the kernel.
+    Locked,
+    /// Key removed, files still held open.
+    LockIncomplete,
+    /// Open and proved to be this vault.
+    Unlocked,
+    /// Made before, and a part of it is gone. Kept until an operator decides.
+    Missing,
+    /// Gone from this node's disk.
+    Removed,
+    /// Listed by no section of this incarnation: locked, kept.
+    Orphan,
+    /// An operation failed; `error` says why, data kept.
+    Failed,
+}
+
+/// The last operation on a vault and how it ended (IF-2).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// `create`, `unlock`, `lock`, `change-key`, `delete`, `recreate`.
+    pub operation: String,
+    /// Nothing when it succeeded; else the error and what to do.
+    pub error: Option<String>,
+}
+
+/// The status of one vault.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VaultReport {
+    /// Its identity.
+    pub id: VaultId,
+    /// Its user's name.
+    pub name: Name,
+    /// Where it stands.
+    pub state: State,
+    /// Made once on this node: directory, policy, metadata and share were there together.
+    pub created: bool,
+    /// The epoch that its protector is wrapped under, when a controller's key is part of it.
+    pub epoch: Option<Epoch>,
+    /// What is asked of it.
+    pub wanted: Operation,
+    /// The last operation and its outcome.
+    pub last: Option<Outcome>,
+    /// Human words: what it waits for, what is missing, "not escrowed", "boot not measured".
+    pub detail: Vec<String>,
+}
+
+/// The status of one vault, from what the plan was made of and what it says.
+#[must_use]
+pub fn report(view: &View<'_>, name: Name, next: &Next, last: Option<Outcome>) -> VaultReport {
+    VaultReport {
+        id: view.id,
+        name,
+        state: state(view, next),
+        created: created(view),
+        epoch: view.seen.epoch(),
+        wanted: wanted(view),
+        last,
+        detail: notes(view, next).iter().map(ToString::to_string).collect(),
+    }
+}
+
+fn state(view: &View<'_>, next: &Next) -> State {
+    let seen = view.seen.state();
+    match (next, view.wish) {
+        (Next::Settled(settled), _) => settled.state,
+        (Next::Wait(Wait::Retry(_)), _) if seen != State::Unlocked => State::Failed,
+        (Next::Do(_), Wish::Keep(_)) if seen == State::Waiting => State::Creating,
+        _ => seen,
+    }
+}
+
+/// Made once. Without a share only the section keeps the memory of it, so there the node says what it sees.
+fn created(view: &View<'_>) -> bool {
+    let seen = view.seen;
+    let section_says = matches!(view.wish, Wish::Keep(want) if want.created && !want.recreate);
+    match seen.mark() {
+        Some(mark) => mark != Mark::Begun,
+        None => section_says || (seen.is_vault() && seen.has_metadata()),
+    }
+}
+
+fn wanted(view: &View<'_>) -> Operation {
+    match view.wish {
+        Wish::Keep(want) => want.operation,
+        Wish::Leave if view.seen.state() == State::Unlocked => Operation::Unlock,
+        Wish::Delete | Wish::Gone | Wish::Orphan | Wish::Leave => Operation::Lock,
+    }
+}
+
+fn notes(view: &View<'_>, next: &Next) -> Vec<Note> {
+    let own = match next {
+        Next::Settled(settled) => settled.notes.clone(),
+        Next::Wait(wait) => vec![Note::Waits(wait.clone())],
+        Next::Do(_) => Vec::new(),
+    };
+    let has_tpm = matches!(view.node.tpm, Tpm::Present { .. });
+    let always = [
+        (view.seen.share.is_some(), Note::NotEscrowed),
+        (has_tpm && !view.node.measured, Note::NotMeasured),
+        (has_tpm, Note::AkNotProved),
+    ];
+    own.into_iter().chain(always.into_iter().filter_map(|(said, note)| said.then_some(note))).collect()
+}

@@ -1,0 +1,154 @@
+//! The vault section: what the controller tells one session of one node about its vaults (IF-1, VC-1..VC-7).
+//! Checked types; their bytes on the wire are in the `wire` crate. Holds sealed keys only.
+
+use attest::SessionKey;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{DeviceId, Epoch, Name, SectionVersion, VaultId};
+
+/// Who holds the key of a vault (UC-E).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Custody {
+    /// A share sealed in the node's TPM (KO-2).
+    Tpm,
+    /// The controller's key alone.
+    Controller,
+    /// Both: no local secret alone opens it (KO-3).
+    #[serde(rename = "tpm+controller")]
+    TpmAndController,
+}
+
+impl Custody {
+    /// Whether a share in the TPM is part of the key.
+    #[must_use]
+    pub fn needs_tpm(self) -> bool {
+        self != Self::Controller
+    }
+    /// Whether a key of the controller's is part of the key.
+    #[must_use]
+    pub fn needs_controller(self) -> bool {
+        self != Self::Tpm
+    }
+}
+
+/// Under which TPM policy the TPM's share lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Seal {
+    /// This TPM in any state.
+    Tpm,
+    /// This TPM in the measured state.
+    Pcrs,
+}
+
+/// How contents and file names are encrypted: kernel fscrypt modes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Encryption {
+    /// AES-256-XTS contents, AES-256-CTS file names.
+    #[serde(rename = "aes-256-xts")]
+    Aes256Xts,
+    /// Adiantum for both, for processors without AES instructions.
+    #[serde(rename = "adiantum")]
+    Adiantum,
+}
+
+/// What the operator wants done with the vault (VC-2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Operation {
+    /// Keep it open.
+    Unlock,
+    /// Keep it locked.
+    Lock,
+    /// Open it and take the current epoch; sent until the node reports that epoch.
+    ChangeKey,
+}
+
+/// The part of a vault's policy that the node carries out. The schedule of rotation is not told (VC-5).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodePolicy {
+    /// Modes of its fscrypt policy; fixed once made.
+    pub encryption: Encryption,
+    /// Who holds the key.
+    pub custody: Custody,
+    /// Under which TPM policy; without meaning for custody `controller`.
+    pub seal: Seal,
+}
+
+/// One controller key, sealed to the session (RFC 9180). Opaque here: `wire` seals and opens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SealedKey {
+    /// The epoch inside, also bound as associated data.
+    pub epoch: Epoch,
+    /// HPKE encapsulated key.
+    pub enc: Vec<u8>,
+    /// HPKE ciphertext.
+    pub ciphertext: Vec<u8>,
+}
+
+/// What the controller gives of its keys for one vault.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Release {
+    /// The custody asks for no key of the controller's.
+    NotNeeded,
+    /// The current key and the last published one; the same when there was no rotation (VC-3).
+    Keys {
+        /// The current one.
+        current: SealedKey,
+        /// The one published before it.
+        last: SealedKey,
+    },
+    /// No key now; the vault is left as it is.
+    Withheld {
+        /// Coarse, for the node's status; the operator sees it in full.
+        reason: String,
+    },
+}
+
+/// Whether the vault is to stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Standing {
+    /// Wanted.
+    Active,
+    /// Its grace runs: locked, kept, listed until the grace ends.
+    Removing,
+}
+
+/// One vault of the section.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Its identity.
+    pub id: VaultId,
+    /// Its user's name for it.
+    pub name: Name,
+    /// What the node carries out.
+    pub policy: NodePolicy,
+    /// Lock, unlock or change key.
+    pub operation: Operation,
+    /// Whether it stays.
+    pub standing: Standing,
+    /// The controller has seen it made: something absent is `missing`, never made anew.
+    pub created: bool,
+    /// An operator's order to make a missing vault anew, empty.
+    pub recreate: bool,
+    /// The controller's keys, or why not.
+    pub release: Release,
+}
+
+/// The whole section. Present, even empty, it is the authoritative list of user vaults (IF-5).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Section {
+    /// The device it was signed for.
+    pub device: DeviceId,
+    /// The session it was made for: one life of vaultmgr.
+    pub session: SessionKey,
+    /// Its place in the device's history.
+    pub version: SectionVersion,
+    /// The vaults. At most [`MAX_VAULTS`], no identity twice.
+    pub vaults: Vec<Entry>,
+}
+
+/// Most vaults of one node.
+pub const MAX_VAULTS: usize = 1024;

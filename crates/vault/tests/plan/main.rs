@@ -1,0 +1,107 @@
+//! The plan driven by random events in a simulated node: power cuts inside and between steps, restarts, damage, sections of every kind.
+//! After each half-step the invariants 4, 5 and 6 of the design are checked against what really happened, kept apart from the plan.
+
+mod table;
+mod world;
+
+use proptest::prelude::*;
+use vault::ids::{CONFIG_VAULT, VaultId};
+use vault::section::{Custody, Operation, Seal, Standing};
+use world::{Event, Section, World};
+
+const USER: VaultId = VaultId(uuid::Uuid::from_u128(77));
+
+fn section() -> impl Strategy<Value = Section> {
+    let custody = prop_oneof![Just(Custody::Tpm), Just(Custody::Controller), Just(Custody::TpmAndController)];
+    let seal = prop_oneof![3 => Just(Seal::Tpm), 1 => Just(Seal::Pcrs)];
+    let operation = prop_oneof![4 => Just(Operation::Unlock), 1 => Just(Operation::Lock), 1 => Just(Operation::ChangeKey)];
+    let standing = prop_oneof![9 => Just(Standing::Active), 1 => Just(Standing::Removing)];
+    let flags = (prop::bool::weighted(0.85), prop::bool::weighted(0.3), prop::bool::weighted(0.2));
+    let rare = (prop::bool::weighted(0.1), prop::bool::weighted(0.1), prop::bool::weighted(0.1));
+    (custody, seal, operation, standing, flags, rare).prop_map(
+        |(custody, seal, operation, standing, (listed, rotate, withheld), (recreate, restored, replayed))| {
+            Section {
+                listed,
+                custody,
+                seal,
+                operation,
+                standing,
+                rotate,
+                withheld,
+                recreate,
+                restored,
+                replayed,
+            }
+        },
+    )
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        6 => section().prop_map(Event::Live),
+        4 => Just(Event::Settle),
+        4 => (0..6usize).prop_map(Event::Run),
+        4 => (0..8usize, 0..3usize).prop_map(|(steps, half)| Event::PowerCut { steps, half }),
+        2 => (0..8usize, 0..3usize).prop_map(|(steps, half)| Event::Killed { steps, half }),
+        1 => Just(Event::Withheld),
+        1 => any::<bool>().prop_map(Event::Boot),
+        1 => any::<bool>().prop_map(|first| Event::Damage { first }),
+        1 => Just(Event::RecordUnreadable),
+        1 => any::<bool>().prop_map(Event::Busy),
+        1 => any::<bool>().prop_map(Event::DiskFull),
+    ]
+}
+
+fn drive(id: VaultId, has_tpm: bool, events: Vec<Event>) {
+    let mut world = World::new(id, has_tpm);
+    for event in events {
+        world.happen(event);
+    }
+    world.mend();
+    world.settle();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Invariants 4, 5, 6; IF-5, VC-6: a user's vault on a node with a TPM.
+    #[test]
+    fn a_user_vault_is_never_lost(events in prop::collection::vec(event(), 1..40)) {
+        drive(USER, true, events);
+    }
+
+    /// DF-1, DF-3, DF-4: the Config Vault is never deleted, whatever is listed.
+    #[test]
+    fn a_default_vault_is_never_lost(events in prop::collection::vec(event(), 1..40)) {
+        drive(CONFIG_VAULT, true, events);
+    }
+
+    /// The same on a node without a TPM.
+    #[test]
+    fn nor_without_a_tpm(events in prop::collection::vec(event(), 1..40), user in any::<bool>()) {
+        drive(if user { USER } else { CONFIG_VAULT }, false, events);
+    }
+}
+
+/// The simulation is not vacuous: the plain life of a vault goes through all its states in it.
+#[test]
+fn the_world_makes_rotates_locks_and_deletes() {
+    let mut world = World::new(USER, true);
+    let section = |listed, rotate, operation| Section {
+        listed,
+        rotate,
+        operation,
+        custody: Custody::TpmAndController,
+        ..Section::default()
+    };
+    world.happen(Event::Live(section(true, false, Operation::Unlock)));
+    assert_eq!(world.settle(), vault::report::State::Unlocked);
+    world.happen(Event::Live(section(true, true, Operation::ChangeKey)));
+    assert_eq!(world.settle(), vault::report::State::Unlocked);
+    assert_eq!(world.epochs(), [Some(2), Some(2)]);
+    world.happen(Event::Live(section(true, false, Operation::Lock)));
+    assert_eq!(world.settle(), vault::report::State::Locked);
+    world.happen(Event::Live(section(false, false, Operation::Lock)));
+    assert_eq!(world.settle(), vault::report::State::Removed);
+    assert!(world.is_bare());
+}

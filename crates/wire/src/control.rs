@@ -1,0 +1,155 @@
+//! What a controller says beside the configuration (ConfigResponse 50520): a challenge, orders, the bundle it holds.
+//! Bound to one session of one device. Signed with the answer that carries it.
+
+use attest::SessionKey;
+use serde::{Deserialize, Serialize};
+use vault::ids::{DeviceId, Generation, VaultId};
+
+use crate::error::DecodeError;
+use crate::limits::{at_most, exactly, known, uuid};
+use crate::pb::vault as pb;
+use crate::section;
+
+/// Most orders of one answer.
+pub const MAX_ORDERS: usize = 1024;
+/// Longest life of a challenge, in seconds.
+pub const MAX_CHALLENGE_TTL_S: u32 = 3600;
+
+/// What a controller says beside the configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Control {
+    /// The device it is for.
+    pub device: DeviceId,
+    /// The session it is for; another session disregards it.
+    pub session: SessionKey,
+    /// A challenge to answer with evidence (AC-1).
+    pub challenge: Option<Challenge>,
+    /// Orders, obeyed although the vault section is withheld. At most [`MAX_ORDERS`].
+    pub orders: Vec<Order>,
+    /// The newest escrow bundle that the controller holds.
+    pub held_bundle: Option<BundleId>,
+}
+
+/// PCRs of the SHA-256 bank: bit n is PCR n, 0 to 23.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct PcrMask(pub u32);
+
+/// A controller's question, single use.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Challenge {
+    /// Random, for one piece of evidence.
+    pub nonce: [u8; 32],
+    /// How long it is good for, in seconds from when it was made; 1 to [`MAX_CHALLENGE_TTL_S`].
+    pub ttl_s: u32,
+    /// Which PCRs to quote.
+    pub pcrs: PcrMask,
+    /// A quote is asked for. A node without TPM signs with its device key.
+    pub wants_quote: bool,
+    /// The location is asked for among the claims.
+    pub wants_location: bool,
+}
+
+/// An operator's order for one vault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Order {
+    /// Lock it now.
+    Lock(VaultId),
+    /// Erase its keys: it never opens again.
+    Erase(VaultId),
+}
+
+/// Which escrow bundle: its generation, and SHA-256 of its bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct BundleId {
+    /// The generation of the TPM roots it belongs to.
+    pub generation: Generation,
+    /// SHA-256 of the bundle.
+    pub digest: [u8; 32],
+}
+
+impl From<&Control> for pb::Control {
+    fn from(control: &Control) -> Self {
+        Self {
+            device: control.device.0.as_bytes().to_vec(),
+            session: control.session.0.to_vec(),
+            challenge: control.challenge.as_ref().map(Into::into),
+            orders: control.orders.iter().map(Into::into).collect(),
+            held: control.held_bundle.as_ref().map(Into::into),
+        }
+    }
+}
+
+impl From<&Challenge> for pb::Challenge {
+    fn from(challenge: &Challenge) -> Self {
+        Self {
+            nonce: challenge.nonce.to_vec(),
+            ttl_s: challenge.ttl_s,
+            pcrs: challenge.pcrs.0,
+            wants_quote: challenge.wants_quote,
+            wants_location: challenge.wants_location,
+        }
+    }
+}
+
+impl From<&Order> for pb::Order {
+    fn from(order: &Order) -> Self {
+        let (kind, vault) = match order {
+            Order::Lock(vault) => (pb::OrderKind::Lock, vault),
+            Order::Erase(vault) => (pb::OrderKind::Erase, vault),
+        };
+        Self { kind: kind.into(), vault: vault.0.as_bytes().to_vec() }
+    }
+}
+
+impl From<&BundleId> for pb::BundleId {
+    fn from(bundle: &BundleId) -> Self {
+        Self { generation: bundle.generation.0, digest: bundle.digest.to_vec() }
+    }
+}
+
+/// Checks what stands beside a configuration.
+pub(crate) fn control(raw: pb::Control) -> Result<Control, DecodeError> {
+    at_most("orders", raw.orders.len(), MAX_ORDERS)?;
+    Ok(Control {
+        device: section::device("device", &raw.device)?,
+        session: section::session("session", &raw.session)?,
+        challenge: raw.challenge.map(challenge).transpose()?,
+        orders: raw.orders.into_iter().map(order).collect::<Result<_, _>>()?,
+        held_bundle: raw.held.map(bundle).transpose()?,
+    })
+}
+
+fn challenge(raw: pb::Challenge) -> Result<Challenge, DecodeError> {
+    if !(1..=MAX_CHALLENGE_TTL_S).contains(&raw.ttl_s) {
+        return Err(DecodeError::Invalid { field: "ttl_s", why: "is out of bounds" });
+    }
+    if raw.pcrs >> 24 != 0 {
+        return Err(DecodeError::Invalid { field: "pcrs", why: "names a PCR above 23" });
+    }
+    if raw.wants_quote && raw.pcrs == 0 {
+        return Err(DecodeError::Invalid { field: "pcrs", why: "is empty though a quote is asked for" });
+    }
+    Ok(Challenge {
+        nonce: exactly("nonce", &raw.nonce)?,
+        ttl_s: raw.ttl_s,
+        pcrs: PcrMask(raw.pcrs),
+        wants_quote: raw.wants_quote,
+        wants_location: raw.wants_location,
+    })
+}
+
+fn order(raw: pb::Order) -> Result<Order, DecodeError> {
+    let vault = VaultId(uuid("order's vault", &raw.vault)?);
+    match known("order", raw.kind)? {
+        pb::OrderKind::Lock => Ok(Order::Lock(vault)),
+        pb::OrderKind::Erase => Ok(Order::Erase(vault)),
+        pb::OrderKind::Unspecified => Err(DecodeError::NotUnderstood { field: "order", value: raw.kind }),
+    }
+}
+
+pub(crate) fn bundle(raw: pb::BundleId) -> Result<BundleId, DecodeError> {
+    if raw.generation < Generation::FIRST.0 {
+        return Err(DecodeError::Invalid { field: "generation", why: "is zero" });
+    }
+    Ok(BundleId { generation: Generation(raw.generation), digest: exactly("digest", &raw.digest)? })
+}

@@ -1,0 +1,186 @@
+//! Seals a controller's key to one session of one node, and opens it there: RFC 9180, base mode,
+//! DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM, one message.
+//!
+//! `info` = "eve-vault release v1" || session key (32);
+//! `aad` = device (16) || vault (16) || epoch (8, big endian) || custody (1: its number in `proto/vault.proto`).
+//! So what was sealed for one session, device, vault, epoch or custody opens for no other.
+//! It does not say who sealed it: that is the signature around the section.
+
+use std::fmt;
+
+use ::attest::SessionKey;
+use hpke::aead::{AeadTag, AesGcm256};
+use hpke::inout::InOutBuf;
+use hpke::kdf::HkdfSha256;
+use hpke::kem::X25519HkdfSha256;
+use hpke::{Deserializable as _, HpkeError, Kem, OpModeR, OpModeS, Serializable as _};
+use vault::ids::{DeviceId, Epoch, VaultId};
+use vault::secret::ControllerKey;
+use vault::section::{Custody, SealedKey};
+use zeroize::Zeroizing;
+
+use crate::section::custody_to;
+
+type X25519 = X25519HkdfSha256;
+
+/// Length of the encapsulated key in bytes.
+pub const ENC_LEN: usize = 32;
+/// Length of the ciphertext in bytes: 32 of key, 16 of tag.
+pub const CIPHERTEXT_LEN: usize = 48;
+
+const LABEL: &[u8; 20] = b"eve-vault release v1";
+
+/// The private half of a session: 32 bytes of X25519, in vaultmgr's memory only. Wiped on drop.
+pub struct SessionSecret(Box<Zeroizing<[u8; 32]>>);
+
+impl SessionSecret {
+    /// Fills a secret in place with 32 random bytes, leaving no copy on the stack.
+    ///
+    /// # Errors
+    /// Those of `fill`.
+    pub fn init<E>(fill: impl FnOnce(&mut [u8; 32]) -> Result<(), E>) -> Result<Self, E> {
+        let mut secret = Box::new(Zeroizing::new([0; 32]));
+        fill(&mut secret)?;
+        Ok(Self(secret))
+    }
+
+    /// The public half: names the session, and keys are sealed to it.
+    #[must_use]
+    pub fn session_key(&self) -> SessionKey {
+        SessionKey(X25519::sk_to_pk(&self.expose_session_secret()).to_bytes().into())
+    }
+
+    /// The key in the form that HPKE takes; wiped on drop too.
+    fn expose_session_secret(&self) -> <X25519 as Kem>::PrivateKey {
+        <X25519 as Kem>::PrivateKey::from_bytes(self.0.as_slice()).expect("any 32 bytes are an X25519 key")
+    }
+}
+
+impl fmt::Debug for SessionSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SessionSecret(redacted)")
+    }
+}
+
+/// What a sealed key is for. The session is beside it: the sealer knows its public, the opener its private half.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Purpose {
+    /// The device.
+    pub device: DeviceId,
+    /// The vault.
+    pub vault: VaultId,
+    /// The vault's custody.
+    pub custody: Custody,
+}
+
+impl Purpose {
+    fn aad(&self, epoch: Epoch) -> [u8; 41] {
+        let mut aad = [0; 41];
+        aad[..16].copy_from_slice(self.device.0.as_bytes());
+        aad[16..32].copy_from_slice(self.vault.0.as_bytes());
+        aad[32..40].copy_from_slice(&epoch.0.to_be_bytes());
+        aad[40] = custody_to(self.custody) as u8;
+        aad
+    }
+}
+
+fn info(session: &SessionKey) -> [u8; 52] {
+    let mut info = [0; 52];
+    info[..20].copy_from_slice(LABEL);
+    info[20..].copy_from_slice(&session.0);
+    info
+}
+
+/// The session's public key is not one that can be sealed to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("nothing can be sealed to this session key")]
+pub struct SealError;
+
+/// A sealed key does not open: it is damaged, or for another session, device, vault, epoch or custody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the sealed key of epoch {epoch} does not open here")]
+pub struct OpenError {
+    /// The epoch that it says it is of.
+    pub epoch: Epoch,
+}
+
+/// Seals the key of `epoch` to `session`, with fresh randomness of the operating system.
+///
+/// # Errors
+/// [`SealError`]: the peer's fault, a session key of low order.
+///
+/// # Panics
+/// When the operating system gives no randomness: nothing may be sealed then.
+pub fn seal(
+    session: &SessionKey,
+    purpose: &Purpose,
+    epoch: Epoch,
+    key: &ControllerKey,
+) -> Result<SealedKey, SealError> {
+    let mut ciphertext = key.expose_controller_key().to_vec();
+    let sealed = seal_in_place(&session.0, &info(session), &purpose.aad(epoch), &mut ciphertext);
+    let Ok((enc, tag)) = sealed else {
+        zeroize::Zeroize::zeroize(&mut ciphertext);
+        return Err(SealError);
+    };
+    ciphertext.extend_from_slice(&tag);
+    Ok(SealedKey { epoch, enc: enc.to_vec(), ciphertext })
+}
+
+/// Opens a key sealed to this session for this purpose.
+///
+/// # Errors
+/// [`OpenError`]: no key; the vault stays as it is.
+pub fn open(
+    session: &SessionSecret,
+    purpose: &Purpose,
+    sealed: &SealedKey,
+) -> Result<ControllerKey, OpenError> {
+    let aad = purpose.aad(sealed.epoch);
+    let refused = |_| OpenError { epoch: sealed.epoch };
+    ControllerKey::init(|key| {
+        let (ciphertext, tag) = sealed.ciphertext.split_at_checked(32).ok_or(HpkeError::OpenError)?;
+        key.copy_from_slice(ciphertext);
+        let secret = session.expose_session_secret();
+        open_in_place(&secret, &sealed.enc, &info(&session.session_key()), &aad, key, tag)
+    })
+    .map_err(refused)
+}
+
+fn seal_in_place(
+    recipient: &[u8],
+    info: &[u8],
+    aad: &[u8],
+    buffer: &mut [u8],
+) -> Result<([u8; ENC_LEN], [u8; 16]), HpkeError> {
+    let recipient = <X25519 as Kem>::PublicKey::from_bytes(recipient)?;
+    let (enc, tag) = hpke::single_shot_seal_inout_detached::<AesGcm256, HkdfSha256, X25519>(
+        &OpModeS::Base,
+        &recipient,
+        info,
+        InOutBuf::from(buffer),
+        aad,
+    )?;
+    Ok((enc.to_bytes().into(), tag.to_bytes().into()))
+}
+
+fn open_in_place(
+    secret: &<X25519 as Kem>::PrivateKey,
+    enc: &[u8],
+    info: &[u8],
+    aad: &[u8],
+    buffer: &mut [u8],
+    tag: &[u8],
+) -> Result<(), HpkeError> {
+    let enc = <X25519 as Kem>::EncappedKey::from_bytes(enc)?;
+    let tag = AeadTag::<AesGcm256>::from_bytes(tag)?;
+    hpke::single_shot_open_inout_detached::<AesGcm256, HkdfSha256, X25519>(
+        &OpModeR::Base,
+        secret,
+        &enc,
+        info,
+        InOutBuf::from(buffer),
+        aad,
+        &tag,
+    )
+}

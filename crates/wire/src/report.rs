@@ -1,0 +1,94 @@
+//! One vault's status (VaultInfo 50540) and the node's (ZInfoDevice 50530), into checked types and back.
+
+use vault::ids::{Epoch, VaultId};
+use vault::report::{Outcome, State, VaultReport};
+
+use crate::error::DecodeError;
+use crate::info::NodeReport;
+use crate::limits::{MAX_TEXT, MAX_WORDS, cut, cut_lines, known, lines, text, uuid};
+use crate::pb::vault as pb;
+use crate::section;
+
+impl From<&VaultReport> for pb::VaultReport {
+    fn from(report: &VaultReport) -> Self {
+        Self {
+            id: report.id.0.as_bytes().to_vec(),
+            name: report.name.as_str().to_owned(),
+            state: state_to(report.state).into(),
+            created: report.created,
+            epoch: report.epoch.map_or(0, |epoch| epoch.0),
+            wanted: section::operation_to(report.wanted).into(),
+            last: report.last.as_ref().map(Into::into),
+            detail: cut_lines(&report.detail),
+        }
+    }
+}
+
+impl From<&Outcome> for pb::Outcome {
+    fn from(outcome: &Outcome) -> Self {
+        let error = outcome.error.as_deref().map_or(String::new(), words_of_error);
+        Self { operation: cut(&outcome.operation, MAX_TEXT), error }
+    }
+}
+
+/// An error without words must not read as success.
+fn words_of_error(error: &str) -> String {
+    if error.is_empty() { "unknown error".to_owned() } else { cut(error, MAX_WORDS) }
+}
+
+/// Checks a vault's status.
+pub(crate) fn vault_report(raw: pb::VaultReport) -> Result<VaultReport, DecodeError> {
+    Ok(VaultReport {
+        id: VaultId(uuid("vault", &raw.id)?),
+        name: section::name("vault name", raw.name)?,
+        state: state(raw.state)?,
+        created: raw.created,
+        epoch: (raw.epoch != 0).then_some(Epoch(raw.epoch)),
+        wanted: section::operation(raw.wanted)?,
+        last: raw.last.map(outcome).transpose()?,
+        detail: lines("detail", raw.detail)?,
+    })
+}
+
+fn outcome(raw: pb::Outcome) -> Result<Outcome, DecodeError> {
+    let error = text("outcome", raw.error, MAX_WORDS)?;
+    Ok(Outcome {
+        operation: text("operation", raw.operation, MAX_TEXT)?,
+        error: (!error.is_empty()).then_some(error),
+    })
+}
+
+macro_rules! states {
+    ($($variant:ident),+) => {
+        fn state_to(state: State) -> pb::VaultState {
+            match state { $(State::$variant => pb::VaultState::$variant),+ }
+        }
+        fn state(value: i32) -> Result<State, DecodeError> {
+            match known("state", value)? {
+                $(pb::VaultState::$variant => Ok(State::$variant),)+
+                pb::VaultState::Unspecified => Err(DecodeError::NotUnderstood { field: "state", value }),
+            }
+        }
+    };
+}
+states!(Waiting, Creating, Locked, LockIncomplete, Unlocked, Missing, Removed, Orphan, Failed);
+
+impl From<&NodeReport> for pb::NodeReport {
+    fn from(report: &NodeReport) -> Self {
+        Self {
+            session: report.session.as_ref().map_or(Vec::new(), |session| session.0.to_vec()),
+            accepted: report.accepted.as_ref().map(Into::into),
+            notes: cut_lines(&report.notes),
+        }
+    }
+}
+
+/// Checks a node's status.
+pub(crate) fn node_report(raw: pb::NodeReport) -> Result<NodeReport, DecodeError> {
+    let session = (!raw.session.is_empty()).then(|| section::session("session", &raw.session));
+    Ok(NodeReport {
+        session: session.transpose()?,
+        accepted: raw.accepted.map(section::version).transpose()?,
+        notes: lines("notes", raw.notes)?,
+    })
+}

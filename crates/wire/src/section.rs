@@ -1,0 +1,172 @@
+//! The vault section (EdgeDevConfig 50500) between `vault::section` and its bytes.
+//! What is not understood, out of bounds, or there twice refuses the whole section: the reader treats it as withheld.
+
+use std::collections::HashSet;
+
+use attest::SessionKey;
+use vault::ids::{DeviceId, Epoch, Incarnation, Name, SectionVersion, VaultId};
+use vault::section::{
+    Custody, Encryption, Entry, MAX_VAULTS, NodePolicy, Operation, Release, Seal, SealedKey, Section,
+    Standing,
+};
+
+use crate::error::DecodeError;
+use crate::limits::{MAX_TEXT, MAX_WORDS, at_most, cut, exactly, known, present, text, uuid};
+use crate::pb::vault as pb;
+use crate::release::{CIPHERTEXT_LEN, ENC_LEN};
+
+impl From<&Section> for pb::VaultSection {
+    fn from(section: &Section) -> Self {
+        Self {
+            device: section.device.0.as_bytes().to_vec(),
+            session: section.session.0.to_vec(),
+            version: Some((&section.version).into()),
+            vaults: section.vaults.iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<&SectionVersion> for pb::SectionVersion {
+    fn from(version: &SectionVersion) -> Self {
+        Self { incarnation: version.incarnation.0.to_vec(), version: version.version }
+    }
+}
+
+impl From<&Entry> for pb::Vault {
+    fn from(entry: &Entry) -> Self {
+        Self {
+            id: entry.id.0.as_bytes().to_vec(),
+            name: entry.name.as_str().to_owned(),
+            encryption: encryption_to(entry.policy.encryption).into(),
+            custody: custody_to(entry.policy.custody).into(),
+            seal: seal_to(entry.policy.seal).into(),
+            operation: operation_to(entry.operation).into(),
+            standing: standing_to(entry.standing).into(),
+            created: entry.created,
+            recreate: entry.recreate,
+            release: Some((&entry.release).into()),
+        }
+    }
+}
+
+impl From<&Release> for pb::vault::Release {
+    fn from(release: &Release) -> Self {
+        match release {
+            Release::NotNeeded => Self::NotNeeded(pb::NotNeeded {}),
+            Release::Keys { current, last } => {
+                Self::Keys(pb::Keys { current: Some(current.into()), last: Some(last.into()) })
+            }
+            Release::Withheld { reason } => Self::Withheld(pb::Withheld { reason: cut(reason, MAX_WORDS) }),
+        }
+    }
+}
+
+impl From<&SealedKey> for pb::SealedKey {
+    fn from(key: &SealedKey) -> Self {
+        Self { epoch: key.epoch.0, enc: key.enc.clone(), ciphertext: key.ciphertext.clone() }
+    }
+}
+
+/// Checks a section: lengths, bounds, known values, no vault twice.
+pub(crate) fn section(raw: pb::VaultSection) -> Result<Section, DecodeError> {
+    at_most("vaults", raw.vaults.len(), MAX_VAULTS)?;
+    let vaults: Vec<Entry> = raw.vaults.into_iter().map(entry).collect::<Result<_, _>>()?;
+    let mut seen = HashSet::new();
+    if !vaults.iter().all(|vault| seen.insert(vault.id)) {
+        return Err(DecodeError::Invalid { field: "vaults", why: "name one vault twice" });
+    }
+    Ok(Section {
+        device: device("device", &raw.device)?,
+        session: session("session", &raw.session)?,
+        version: version(present("version", raw.version)?)?,
+        vaults,
+    })
+}
+
+pub(crate) fn device(field: &'static str, bytes: &[u8]) -> Result<DeviceId, DecodeError> {
+    uuid(field, bytes).map(DeviceId)
+}
+
+pub(crate) fn session(field: &'static str, bytes: &[u8]) -> Result<SessionKey, DecodeError> {
+    exactly(field, bytes).map(SessionKey)
+}
+
+/// The version counts from 1: a zero is one that nobody wrote.
+pub(crate) fn version(raw: pb::SectionVersion) -> Result<SectionVersion, DecodeError> {
+    if raw.version == 0 {
+        return Err(DecodeError::Invalid { field: "version", why: "is zero" });
+    }
+    let incarnation = Incarnation(exactly("incarnation", &raw.incarnation)?);
+    Ok(SectionVersion { incarnation, version: raw.version })
+}
+
+pub(crate) fn name(field: &'static str, name: String) -> Result<Name, DecodeError> {
+    let name = text(field, name, MAX_TEXT)?;
+    Name::try_from(name).map_err(|_| DecodeError::Invalid { field, why: "is no name" })
+}
+
+fn entry(raw: pb::Vault) -> Result<Entry, DecodeError> {
+    let policy = NodePolicy {
+        encryption: encryption(raw.encryption)?,
+        custody: custody(raw.custody)?,
+        seal: seal(raw.seal)?,
+    };
+    Ok(Entry {
+        id: VaultId(uuid("vault", &raw.id)?),
+        name: name("vault name", raw.name)?,
+        policy,
+        operation: operation(raw.operation)?,
+        standing: standing(raw.standing)?,
+        created: raw.created,
+        recreate: raw.recreate,
+        release: release(present("release", raw.release)?)?,
+    })
+}
+
+fn release(raw: pb::vault::Release) -> Result<Release, DecodeError> {
+    Ok(match raw {
+        pb::vault::Release::NotNeeded(_) => Release::NotNeeded,
+        pb::vault::Release::Keys(keys) => release_keys(keys)?,
+        pb::vault::Release::Withheld(withheld) => {
+            Release::Withheld { reason: text("reason", withheld.reason, MAX_WORDS)? }
+        }
+    })
+}
+
+fn release_keys(raw: pb::Keys) -> Result<Release, DecodeError> {
+    let current = sealed_key(present("current key", raw.current)?)?;
+    let last = sealed_key(present("last key", raw.last)?)?;
+    if last.epoch > current.epoch {
+        return Err(DecodeError::Invalid { field: "last key", why: "is newer than the current one" });
+    }
+    Ok(Release::Keys { current, last })
+}
+
+fn sealed_key(raw: pb::SealedKey) -> Result<SealedKey, DecodeError> {
+    if raw.epoch < Epoch::FIRST.0 {
+        return Err(DecodeError::Invalid { field: "epoch", why: "is zero" });
+    }
+    exactly::<ENC_LEN>("enc", &raw.enc)?;
+    exactly::<CIPHERTEXT_LEN>("ciphertext", &raw.ciphertext)?;
+    Ok(SealedKey { epoch: Epoch(raw.epoch), enc: raw.enc, ciphertext: raw.ciphertext })
+}
+
+/// Writes both directions of a closed list; "unspecified" and what is unknown are not understood.
+macro_rules! list {
+    ($to:ident, $from:ident, $ours:ident, $field:literal, $($variant:ident),+) => {
+        pub(crate) fn $to(value: $ours) -> pb::$ours {
+            match value { $($ours::$variant => pb::$ours::$variant),+ }
+        }
+        pub(crate) fn $from(value: i32) -> Result<$ours, DecodeError> {
+            match known($field, value)? {
+                $(pb::$ours::$variant => Ok($ours::$variant),)+
+                pb::$ours::Unspecified => Err(DecodeError::NotUnderstood { field: $field, value }),
+            }
+        }
+    };
+}
+list!(encryption_to, encryption, Encryption, "encryption", Aes256Xts, Adiantum);
+list!(custody_to, custody, Custody, "custody", Tpm, Controller, TpmAndController);
+list!(seal_to, seal, Seal, "seal", Tpm, Pcrs);
+list!(operation_to, operation, Operation, "operation", Unlock, Lock, ChangeKey);
+list!(standing_to, standing, Standing, "standing", Active, Removing);

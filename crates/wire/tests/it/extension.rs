@@ -1,0 +1,365 @@
+//! The vault extension: round trips of everything it can say, and every bound that its reader holds to (IF-1, IF-2, IF-5).
+
+use proptest::prelude::*;
+use uuid::Uuid;
+use vault::ids::{DeviceId, Epoch, Generation, Incarnation, SectionVersion, VaultId};
+use vault::section::{
+    Custody, Encryption, Entry, MAX_VAULTS, NodePolicy, Operation, Release, Seal, SealedKey, Section,
+    Standing,
+};
+use wire::DecodeError;
+use wire::attest::{AttestRequest, AttestResponse, EvidenceBinding, Quote, QuoteAnswer, QuoteCode, Verdict};
+use wire::config::{ConfigParts, ConfigRequest, ConfigResponse, DeviceConfig, VaultAsk};
+use wire::control::{BundleId, Challenge, Control, Order, PcrMask};
+
+use crate::common::{
+    bytes_field, device, entry, number_field, raw_fields, sealed, section, session, vault_id,
+};
+
+/// Reads a section from its bytes, as it stands in a configuration of `device()`.
+fn read(section: &[u8]) -> Result<Section, DecodeError> {
+    let id = bytes_field(1, device().to_string().as_bytes());
+    let config = [bytes_field(1, &id), bytes_field(50500, section)].concat();
+    let answer = [bytes_field(1, &config), bytes_field(2, b"hash")].concat();
+    let config = ConfigResponse::decode(&answer)?.config.expect("it is there");
+    config.section().map(|section| section.expect("it is there").clone()).map_err(Clone::clone)
+}
+
+/// The bytes of a section, taken out of a configuration that we wrote.
+fn written(section: Section) -> Vec<u8> {
+    let parts = ConfigParts { section: Some(section), ..ConfigParts::default() };
+    let config = DeviceConfig::new(&parts).unwrap();
+    let field = raw_fields(config.bytes()).into_iter().find(|field| field.number == 50500).unwrap();
+    inside(&field.whole)
+}
+
+/// The content of a length-delimited field.
+fn inside(field: &[u8]) -> Vec<u8> {
+    let end_of_varint =
+        |from: usize| from + field[from..].iter().position(|byte| byte & 0x80 == 0).unwrap() + 1;
+    field[end_of_varint(end_of_varint(0))..].to_vec()
+}
+
+/// A section with one vault, some of whose fields are replaced.
+fn with_vault(replace: &[(u64, Vec<u8>)]) -> Vec<u8> {
+    let one = Section { vaults: vec![entry(1, Release::NotNeeded)], ..section() };
+    let fields = raw_fields(&written(one));
+    let head = fields[..3].iter().flat_map(|field| field.whole.clone()).collect();
+    let replaced = |number| replace.iter().any(|(other, _)| *other == number);
+    let kept = raw_fields(&inside(&fields[3].whole)).into_iter().filter(|field| !replaced(field.number));
+    let vault: Vec<u8> = kept
+        .map(|field| field.whole)
+        .chain(replace.iter().map(|(_, field)| field.clone()))
+        .flatten()
+        .collect();
+    [head, bytes_field(4, &vault)].concat()
+}
+
+#[test]
+fn a_section_is_read_as_it_was_written() {
+    assert_eq!(read(&written(section())), Ok(section()));
+    let empty = Section { vaults: Vec::new(), ..section() };
+    assert_eq!(read(&written(empty.clone())), Ok(empty), "present and empty is the list of nothing");
+    assert_eq!(read(&with_vault(&[])).unwrap().vaults, [entry(1, Release::NotNeeded)]);
+}
+
+/// A newer controller's word is never taken for one of ours, nor for a default.
+#[test]
+fn what_is_not_understood_refuses_the_section() {
+    for (number, what) in [(3, "encryption"), (4, "custody"), (5, "seal"), (6, "operation"), (7, "standing")]
+    {
+        for value in [0, 4, 99] {
+            let refused = read(&with_vault(&[(number, number_field(number, value))])).unwrap_err();
+            let expected = DecodeError::NotUnderstood { field: what, value: value as i32 };
+            assert_eq!(refused, expected, "{what} {value}");
+        }
+    }
+}
+
+#[test]
+fn a_vault_out_of_bounds_refuses_the_section() {
+    let key = |epoch: u64, enc: usize, ciphertext: usize| {
+        let (enc, ciphertext) = (vec![1; enc], vec![2; ciphertext]);
+        [number_field(1, epoch), bytes_field(2, &enc), bytes_field(3, &ciphertext)].concat()
+    };
+    let keys = |current: &[u8], last: &[u8]| {
+        let keys = [bytes_field(1, current), bytes_field(2, last)].concat();
+        vec![(10, Vec::new()), (11, bytes_field(11, &keys))]
+    };
+    let good = key(3, 32, 48);
+    assert!(read(&with_vault(&keys(&good, &good))).is_ok());
+    for (what, replace) in [
+        ("short id", vec![(1, bytes_field(1, &[1; 15]))]),
+        ("long id", vec![(1, bytes_field(1, &[1; 17]))]),
+        ("nil id", vec![(1, bytes_field(1, &[0; 16]))]),
+        ("no id", vec![(1, Vec::new())]),
+        ("no name", vec![(2, Vec::new())]),
+        ("name with a slash", vec![(2, bytes_field(2, b"../etc"))]),
+        ("name of 65 bytes", vec![(2, bytes_field(2, &[b'a'; 65]))]),
+        ("name that is no text", vec![(2, bytes_field(2, &[0xff]))]),
+        ("no release", vec![(10, Vec::new())]),
+        ("two releases", vec![(10, bytes_field(10, b"")), (12, bytes_field(12, b""))]),
+        ("epoch 0", keys(&key(0, 32, 48), &key(0, 32, 48))),
+        ("short enc", keys(&key(3, 31, 48), &good)),
+        ("long enc", keys(&key(3, 33, 48), &good)),
+        ("short ciphertext", keys(&good, &key(3, 32, 47))),
+        ("long ciphertext", keys(&good, &key(3, 32, 49))),
+        ("last newer than current", keys(&good, &key(4, 32, 48))),
+        ("no last key", vec![(10, Vec::new()), (11, bytes_field(11, &bytes_field(1, &good)))]),
+        ("reason over its limit", {
+            let reason = bytes_field(1, &[b'x'; 1025]);
+            vec![(10, Vec::new()), (12, bytes_field(12, &reason))]
+        }),
+        ("reason with an escape", {
+            vec![(10, Vec::new()), (12, bytes_field(12, &bytes_field(1, b"\x1b[2J")))]
+        }),
+    ] {
+        assert!(read(&with_vault(&replace)).is_err(), "{what}");
+    }
+}
+
+#[test]
+fn a_section_out_of_bounds_is_refused() {
+    let good = written(section());
+    let replace = |number: u64, with: Vec<u8>| -> Vec<u8> {
+        let whole = |field: crate::common::RawField| {
+            if field.number == number { with.clone() } else { field.whole }
+        };
+        raw_fields(&good).into_iter().flat_map(whole).collect()
+    };
+    let version = |incarnation: &[u8], version| {
+        bytes_field(3, &[bytes_field(1, incarnation), number_field(2, version)].concat())
+    };
+    assert!(read(&replace(3, version(&[3; 16], 1))).is_ok());
+    for (what, bytes) in [
+        ("no device", replace(1, Vec::new())),
+        ("another device", replace(1, bytes_field(1, &[9; 16]))),
+        ("no session", replace(2, Vec::new())),
+        ("short session", replace(2, bytes_field(2, &[7; 31]))),
+        ("no version", replace(3, Vec::new())),
+        ("version 0", replace(3, version(&[3; 16], 0))),
+        ("short incarnation", replace(3, version(&[3; 15], 1))),
+        ("nothing at all", Vec::new()),
+    ] {
+        assert!(read(&bytes).is_err(), "{what}");
+    }
+}
+
+#[test]
+fn a_vault_listed_twice_refuses_the_section() {
+    let twice = Section { vaults: vec![entry(1, Release::NotNeeded); 2], ..section() };
+    let parts = ConfigParts { section: Some(twice), ..ConfigParts::default() };
+    assert!(DeviceConfig::new(&parts).unwrap().section().is_err());
+}
+
+#[test]
+fn as_many_vaults_as_allowed_are_read_and_one_more_is_not() {
+    let of = |count: usize| {
+        let vaults =
+            (1..=count as u128).map(|n| entry(n, Release::Keys { current: sealed(2), last: sealed(1) }));
+        Section { vaults: vaults.collect(), ..section() }
+    };
+    assert_eq!(read(&written(of(MAX_VAULTS))).unwrap().vaults.len(), MAX_VAULTS);
+    assert!(matches!(read(&written(of(MAX_VAULTS + 1))), Err(DecodeError::TooLarge { .. })));
+}
+
+fn control() -> Control {
+    Control {
+        device: device(),
+        session: session(),
+        challenge: Some(Challenge {
+            nonce: [5; 32],
+            ttl_s: 60,
+            pcrs: PcrMask(0b111_1101_1111),
+            wants_quote: true,
+            wants_location: true,
+        }),
+        orders: vec![Order::Lock(vault_id(1)), Order::Erase(vault_id(2))],
+        held_bundle: Some(BundleId { generation: Generation(2), digest: [6; 32] }),
+    }
+}
+
+fn answer() -> ConfigResponse {
+    ConfigResponse { config_hash: "hash".to_owned(), config: None, control: Some(control()) }
+}
+
+#[test]
+fn what_is_said_beside_a_config_is_read_as_it_was_written() {
+    assert_eq!(ConfigResponse::decode(&answer().encode()), Ok(answer()));
+    let bare = Control { challenge: None, orders: Vec::new(), held_bundle: None, ..control() };
+    let bare = ConfigResponse { control: Some(bare), ..answer() };
+    assert_eq!(ConfigResponse::decode(&bare.encode()), Ok(bare));
+}
+
+/// Orders are obeyed although the section is withheld: also when it can't be read.
+#[test]
+fn an_unreadable_section_hides_no_order() {
+    let config = bytes_field(50500, b"ext");
+    let bytes = [bytes_field(1, &config), answer().encode()].concat();
+    let read = ConfigResponse::decode(&bytes).unwrap();
+    assert!(read.config.unwrap().section().is_err());
+    assert_eq!(read.control, Some(control()));
+}
+
+#[test]
+fn control_out_of_bounds_is_refused() {
+    let read = |control: Control| {
+        ConfigResponse::decode(&ConfigResponse { control: Some(control), ..answer() }.encode()).map(|_| ())
+    };
+    let challenge = |change: &dyn Fn(&mut Challenge)| {
+        let mut control = control();
+        control.challenge.as_mut().map(change);
+        control
+    };
+    let bundle = BundleId { generation: Generation(0), digest: [6; 32] };
+    for (what, control) in [
+        ("ttl 0", challenge(&|c| c.ttl_s = 0)),
+        ("ttl over an hour", challenge(&|c| c.ttl_s = 3601)),
+        ("PCR 24", challenge(&|c| c.pcrs = PcrMask(1 << 24))),
+        ("a quote of nothing", challenge(&|c| c.pcrs = PcrMask(0))),
+        ("generation 0", Control { held_bundle: Some(bundle), ..control() }),
+        ("too many orders", Control { orders: vec![Order::Lock(vault_id(1)); 1025], ..control() }),
+        ("no device", Control { device: DeviceId(Uuid::nil()), ..control() }),
+    ] {
+        assert!(read(control).is_err(), "{what}");
+    }
+    let order = [number_field(1, 3), bytes_field(2, &[1; 16])].concat();
+    let base = [bytes_field(1, device().0.as_bytes()), bytes_field(2, &[7; 32])].concat();
+    let control = [base, bytes_field(4, &order)].concat();
+    let bytes = [bytes_field(2, b"hash"), bytes_field(50520, &control)].concat();
+    let expected = DecodeError::NotUnderstood { field: "order", value: 3 };
+    assert_eq!(ConfigResponse::decode(&bytes), Err(expected), "an order of a kind we do not know");
+}
+
+#[test]
+fn a_question_with_a_session_is_read_as_it_was_written() {
+    let bundle = Some(BundleId { generation: Generation(1), digest: [6; 32] });
+    for vault in [None, Some(VaultAsk { session: session(), bundle })] {
+        let request = ConfigRequest { config_hash: "h".to_owned(), integrity_token: vec![1], vault };
+        assert_eq!(ConfigRequest::decode(&request.encode()), Ok(request));
+    }
+}
+
+#[test]
+fn evidence_and_verdict_are_read_as_they_were_written() {
+    for signature in [None, Some(wire::Signature([8; 64]))] {
+        let binding = EvidenceBinding {
+            session: session(),
+            nonce: [5; 32],
+            claims: b"claims".to_vec(),
+            device_signature: signature,
+        };
+        let quote = Quote { binding: Some(binding), attest_data: vec![1], ..Quote::default() };
+        let request = AttestRequest::Quote(Box::new(quote));
+        assert_eq!(AttestRequest::decode(&request.encode()), Ok(request));
+    }
+    for (code, verdict) in [
+        (QuoteCode::Success, Verdict::Accepted),
+        (QuoteCode::QuoteFailed, Verdict::Refused("ask the operator".to_owned())),
+    ] {
+        let answer = QuoteAnswer { code, integrity_token: vec![1], keys: Vec::new(), verdict: Some(verdict) };
+        let answer = AttestResponse::Quote(answer);
+        assert_eq!(AttestResponse::decode(&answer.encode()), Ok(answer));
+    }
+}
+
+#[test]
+fn a_verdict_that_contradicts_its_code_is_refused() {
+    for (code, verdict) in
+        [(QuoteCode::QuoteFailed, Verdict::Accepted), (QuoteCode::Success, Verdict::Refused(String::new()))]
+    {
+        let answer =
+            QuoteAnswer { code, integrity_token: Vec::new(), keys: Vec::new(), verdict: Some(verdict) };
+        assert!(AttestResponse::decode(&AttestResponse::Quote(answer).encode()).is_err(), "{code:?}");
+    }
+}
+
+#[test]
+fn evidence_out_of_bounds_is_refused() {
+    let read = |binding: &[u8]| {
+        let quote = bytes_field(2, &bytes_field(50560, binding));
+        AttestRequest::decode(&[number_field(1, 3), quote].concat()).map(|_| ())
+    };
+    let binding = |session: usize, nonce: usize, claims: usize, signature: usize| {
+        let fields = [session, nonce, claims, signature].into_iter().zip(1..);
+        fields.flat_map(|(length, number)| bytes_field(number, &vec![1; length])).collect::<Vec<_>>()
+    };
+    assert_eq!(read(&binding(32, 32, 1, 64)), Ok(()));
+    for (what, binding) in [
+        ("short session", binding(31, 32, 1, 64)),
+        ("short nonce", binding(32, 31, 1, 64)),
+        ("long nonce", binding(32, 33, 1, 64)),
+        ("long claims", binding(32, 32, (64 << 10) + 1, 64)),
+        ("signature in DER", binding(32, 32, 1, 70)),
+    ] {
+        assert!(read(&binding).is_err(), "{what}");
+    }
+}
+
+fn any_section() -> impl Strategy<Value = Section> {
+    let head = (any::<u128>(), any::<[u8; 32]>(), any::<[u8; 16]>(), 1..u64::MAX);
+    (head, prop::collection::vec(any_entry(), 0..5)).prop_map(
+        |((device, session, incarnation, version), vaults)| {
+            let vaults = vaults.into_iter().enumerate();
+            Section {
+                device: DeviceId(Uuid::from_u128(device | 1)),
+                session: attest::SessionKey(session),
+                version: SectionVersion { incarnation: Incarnation(incarnation), version },
+                vaults: vaults.map(|(n, vault)| Entry { id: vault_id(n as u128), ..vault }).collect(),
+            }
+        },
+    )
+}
+
+fn any_entry() -> impl Strategy<Value = Entry> {
+    use prop::sample::select;
+    let policy = (
+        select(vec![Encryption::Aes256Xts, Encryption::Adiantum]),
+        select(vec![Custody::Tpm, Custody::Controller, Custody::TpmAndController]),
+        select(vec![Seal::Tpm, Seal::Pcrs]),
+    );
+    let wanted = (
+        select(vec![Operation::Unlock, Operation::Lock, Operation::ChangeKey]),
+        select(vec![Standing::Active, Standing::Removing]),
+    );
+    (policy, wanted, any::<[bool; 2]>(), "[a-z][a-z .]{0,20}[a-z]", any_release()).prop_map(
+        |((encryption, custody, seal), (operation, standing), [created, recreate], name, release)| Entry {
+            id: VaultId(Uuid::nil()),
+            name: name.parse().unwrap(),
+            policy: NodePolicy { encryption, custody, seal },
+            operation,
+            standing,
+            created,
+            recreate,
+            release,
+        },
+    )
+}
+
+fn any_release() -> impl Strategy<Value = Release> {
+    let key = |epoch, enc: [u8; 32], half: [u8; 24]| SealedKey {
+        epoch: Epoch(epoch),
+        enc: enc.to_vec(),
+        ciphertext: half.repeat(2),
+    };
+    prop_oneof![
+        Just(Release::NotNeeded),
+        "[ -~]{0,80}".prop_map(|reason| Release::Withheld { reason }),
+        (1..u64::MAX, any::<[u8; 32]>(), any::<[u8; 24]>()).prop_map(move |(epoch, enc, half)| {
+            Release::Keys { current: key(epoch, enc, half), last: key(1 + epoch / 2, enc, half) }
+        }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_section_is_read_as_it_was_written(section in any_section()) {
+        let parts = ConfigParts { section: Some(section.clone()), ..ConfigParts::default() };
+        let answer = ConfigResponse { config: Some(DeviceConfig::new(&parts).unwrap()), ..answer() };
+        let read = ConfigResponse::decode(&answer.encode()).unwrap();
+        let config = read.config.unwrap();
+        prop_assert_eq!(config.section(), Ok(Some(&section)));
+    }
+}

@@ -1,0 +1,15 @@
+//! Tests of `wire` from the outside: against EVE's numbers and golden bytes, against a second implementation of HPKE,
+//! and with every input that a peer must not get away with.
+
+#![allow(clippy::unwrap_used)] // In the tests' helpers as in the tests themselves.
+
+mod certs;
+mod common;
+mod decoders;
+mod envelope;
+mod extension;
+mod fields;
+mod keys;
+mod release;
+mod reports;
+mod vectors;

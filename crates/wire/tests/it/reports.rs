@@ -1,0 +1,90 @@
+//! Statuses of vaults and nodes: in EVE's words for any EVE controller, and in ours (IF-2).
+
+use vault::ids::{Epoch, Incarnation, SectionVersion};
+use vault::report::{Outcome, State, VaultReport};
+use vault::section::Operation;
+use wire::info::{AtRest, AttestationState, DeviceInfo, Info, NodeReport, PcrStatus, TpmPresence, VaultLine};
+
+use crate::common::{device, session, vault_id};
+
+fn vault_report(state: State, wanted: Operation, error: Option<&str>) -> VaultReport {
+    let error = error.map(str::to_owned);
+    VaultReport {
+        id: vault_id(1),
+        name: "lines".parse().unwrap(),
+        state,
+        created: true,
+        epoch: Some(Epoch(4)),
+        wanted,
+        last: Some(Outcome { operation: "unlock".to_owned(), error }),
+        detail: vec!["not escrowed".to_owned()],
+    }
+}
+
+fn info(vaults: Vec<VaultLine>) -> DeviceInfo {
+    DeviceInfo {
+        device: device(),
+        at_unix_s: 1_800_000_000,
+        tpm: TpmPresence::Enabled,
+        tpm_info: "swtpm".to_owned(),
+        attestation: AttestationState::Complete,
+        attestation_error: Some("none".to_owned()),
+        vaults,
+        node: Some(NodeReport {
+            session: Some(session()),
+            accepted: Some(SectionVersion { incarnation: Incarnation([3; 16]), version: 9 }),
+            notes: vec!["AK not proved to its EK: not checked".to_owned()],
+        }),
+    }
+}
+
+fn read_info(info: &DeviceInfo) -> DeviceInfo {
+    match Info::decode(&info.encode()).unwrap() {
+        Info::Device(info) => *info,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Each state in EVE's words: what should be open and is not is an error, what was locked by order is none.
+#[test]
+fn every_state_is_reported_in_eves_words_and_in_ours() {
+    use State::*;
+    let table = [
+        (Waiting, AtRest::Unknown),
+        (Creating, AtRest::Unknown),
+        (Locked, AtRest::Error),
+        (LockIncomplete, AtRest::Error),
+        (Unlocked, AtRest::Enabled),
+        (Missing, AtRest::Error),
+        (Removed, AtRest::Unknown),
+        (Orphan, AtRest::Unknown),
+        (Failed, AtRest::Error),
+    ];
+    for (state, status) in table {
+        let report = vault_report(state, Operation::Unlock, Some("no key"));
+        let sent = info(vec![VaultLine::of(report.clone(), PcrStatus::Enabled)]);
+        let read = read_info(&sent);
+        assert_eq!(read, sent, "{state:?}");
+        assert_eq!(read.vaults[0].status, status, "{state:?}");
+        assert_eq!(read.vaults[0].error.is_some(), status == AtRest::Error, "{state:?}");
+        assert_eq!(read.vaults[0].report, Some(report), "{state:?}");
+    }
+    let locked = VaultLine::of(vault_report(Locked, Operation::Lock, None), PcrStatus::Unknown);
+    assert_eq!((locked.status, locked.error), (AtRest::Unknown, None));
+}
+
+/// Whatever an operation's error says, its report is written so that it can be read.
+#[test]
+fn hostile_or_endless_words_are_cut_not_lost() {
+    let mut report = vault_report(State::Failed, Operation::Unlock, Some("line\nline\u{1b}[2J"));
+    report.detail = vec!["ä".repeat(2000); 100];
+    let sent = info(vec![VaultLine::of(report, PcrStatus::Unknown)]);
+    let read = read_info(&sent).vaults[0].report.clone().unwrap();
+    assert_eq!(read.last.unwrap().error.as_deref(), Some("line line [2J"));
+    assert_eq!(read.detail.len(), 64);
+    assert_eq!(read.detail[0], "ä".repeat(512));
+    let silent = vault_report(State::Failed, Operation::Unlock, Some(""));
+    let read = read_info(&info(vec![VaultLine::of(silent, PcrStatus::Unknown)]));
+    let error = read.vaults[0].report.as_ref().unwrap().last.as_ref().unwrap().error.as_deref();
+    assert_eq!(error, Some("unknown error"), "a failure without words is no success");
+}

@@ -1,0 +1,64 @@
+//! The Debian packages that building and testing need, each with its reason.
+
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::run;
+
+const PACKAGES: [&str; 14] = [
+    "gcc",                 // linking, and the C parts of the cryptography
+    "libc6-dev",           // their headers
+    "pkg-config",          // finds libtss2
+    "libtss2-dev",         // the TPM Software Stack
+    "libtss2-tcti-swtpm0", // and its way to a software TPM
+    "swtpm",               // a TPM 2.0 where there is no chip
+    "swtpm-tools",         // swtpm_setup: gives it an endorsement key and certificate
+    "tpm2-tools",          // the second opinion on all that we do with a TPM
+    "openssl",             // the second opinion on certificates
+    "fscrypt",             // the interop peer
+    "e2fsprogs",           // mkfs.ext4
+    "mount",               // mount, losetup
+    "util-linux",          // setpriv
+    "procps",              // kill, for tests that take agents down
+];
+
+/// Installs what is missing.
+///
+/// # Errors
+/// When packages are missing and can't be installed; the text says with which command they can.
+pub(crate) fn install() -> Result<()> {
+    let missing: Vec<&str> = PACKAGES.into_iter().filter(|name| !installed(name)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if !is_root()? {
+        bail!(
+            "packages are missing; install them with:\n  sudo apt-get install --no-install-recommends {}",
+            missing.join(" ")
+        );
+    }
+    retried(&["update"])?;
+    let mut install = vec!["install", "--yes", "--no-install-recommends"];
+    install.extend(missing);
+    retried(&install)
+}
+
+fn installed(name: &str) -> bool {
+    let query = Command::new("dpkg-query")
+        .args(["--show", "--showformat=${db:Status-Status}", name])
+        .stderr(Stdio::null())
+        .output();
+    query.is_ok_and(|answer| answer.stdout == b"installed")
+}
+
+fn is_root() -> Result<bool> {
+    let id = Command::new("id").arg("--user").output().context("`id` can't be started")?;
+    Ok(id.stdout.trim_ascii() == b"0")
+}
+
+/// A mirror may be out for a moment.
+fn retried(args: &[&str]) -> Result<()> {
+    let apt = || run::program(Command::new("apt-get").args(args).env("DEBIAN_FRONTEND", "noninteractive"));
+    apt().or_else(|_| apt()).or_else(|_| apt())
+}

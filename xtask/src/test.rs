@@ -1,0 +1,44 @@
+//! `cargo xtask test`: formatting, lints, dependencies, every test. Stops at the first that fails.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::{packages, run};
+
+/// The version that deny.toml is written for.
+const CARGO_DENY: &str = "0.20.2";
+/// Where our own tools go, so that nothing of the user's changes.
+const TOOLS: &str = "target/tools";
+
+/// Everything.
+///
+/// # Errors
+/// What failed.
+pub(crate) fn all() -> Result<()> {
+    packages::install()?;
+    run::cargo(["fmt", "--all", "--check"])?;
+    run::cargo(["clippy", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"])?;
+    dependencies()?;
+    // Tests use loop devices and software TPMs: more at once than this only makes them wait for each other.
+    run::cargo(["test", "--workspace", "--locked", "--no-fail-fast", "--", "--test-threads=4"])
+}
+
+/// Licences, bans and sources. The advisories need a database from the network: `cargo deny check advisories`, where there is one.
+fn dependencies() -> Result<()> {
+    let deny = Path::new(TOOLS).join("bin/cargo-deny");
+    if !deny.exists() {
+        run::cargo([
+            "install",
+            "--quiet",
+            "--locked",
+            "--root",
+            TOOLS,
+            "--version",
+            CARGO_DENY,
+            "cargo-deny",
+        ])?;
+    }
+    run::program(Command::new(deny).args(["--workspace", "check", "bans", "licenses", "sources"]))
+}
