@@ -21,6 +21,8 @@ pub(crate) fn all() -> Result<()> {
     run::cargo(["fmt", "--all", "--check"])?;
     run::cargo(["clippy", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"])?;
     dependencies()?;
+    // Tests start our programs, which lie beside them.
+    run::cargo(["build", "--workspace", "--locked"])?;
     // Tests use loop devices and software TPMs: more at once than this only makes them wait for each other.
     run::cargo(["test", "--workspace", "--locked", "--no-fail-fast", "--", "--test-threads=4"])
 }

@@ -1,2 +1,14 @@
-//! testkit
+//! Nodes, controllers and software TPMs on this machine, for tests, the demo and the benchmark. Never shipped.
+//! Everything here is a real part: real processes, a real TPM 2.0 in software, a real encrypted filesystem.
+//! Whatever a value of this crate started or mounted ends with it, and its processes end with the test's.
+
+pub mod blocks;
+pub mod evc;
+pub mod loopfs;
+pub mod node;
+mod process;
 pub mod swtpm;
+pub mod wait;
+
+pub use evc::Evc;
+pub use node::{Node, Power};

@@ -21,6 +21,7 @@ pub use boot::BootState;
 pub use ca::TestTpmCa;
 pub use recorder::{Recorder, Way};
 
+use crate::process::output;
 use process::Server;
 
 /// Longest that a tool or an answer of the TPM may take.
@@ -159,15 +160,6 @@ impl Swtpm {
         let mut command = Command::new("timeout");
         command.arg(PATIENCE.as_secs().to_string()).arg(tool).args(arguments);
         command.env("TPM2TOOLS_TCTI", self.tcti()).env("TSS2_LOG", "all+none");
-        run(&mut command)
+        output(&mut command)
     }
-}
-
-/// Runs a command to its end; returns its standard output.
-fn run(command: &mut Command) -> Result<String> {
-    let output = command.output().with_context(|| format!("{command:?} could not be run"))?;
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let (out, err) = (text(&output.stdout), text(&output.stderr));
-    ensure!(output.status.success(), "{command:?}: {}\n{out}{err}", output.status);
-    Ok(out)
 }

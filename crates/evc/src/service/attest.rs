@@ -48,7 +48,7 @@ impl Controller {
             let row = cert_row(&device, &cert, now);
             match pinned.iter().find(|there| there.kind == row.kind) {
                 None => tx.add_cert(&row).await?,
-                Some(there) if there.pem == row.pem && there.public == row.public => {}
+                Some(there) if same_key(there, &row) => {}
                 Some(_) => return Err(changed(row.kind)),
             }
             // An attestation key with its public area is a TPM's: from now on the device quotes, always.
@@ -164,6 +164,21 @@ fn cert_row(device: &DeviceRow, cert: &DeviceCert, now: UnixSeconds) -> CertRow 
         DeviceCertKind::Ecdh => 13,
     };
     CertRow { device: device.id, kind, pem: cert.pem.clone(), public: cert.tpm_public.clone(), added_at: now }
+}
+
+/// The key is pinned, not the certificate: a device signs its certificates anew after each boot.
+fn same_key(pinned: &CertRow, new: &CertRow) -> bool {
+    let same_certificate = || pinned.pem == new.pem;
+    let same_subject =
+        || matches!((spki(&pinned.pem), spki(&new.pem)), (Some(one), Some(other)) if one == other);
+    pinned.public == new.public && (same_certificate() || same_subject())
+}
+
+/// SubjectPublicKeyInfo of a certificate, DER.
+fn spki(pem: &[u8]) -> Option<Vec<u8>> {
+    let (_, pem) = x509_parser::pem::parse_x509_pem(pem).ok()?;
+    let certificate = pem.parse_x509().ok()?;
+    Some(certificate.public_key().raw.to_vec())
 }
 
 fn changed(kind: i32) -> Refusal {

@@ -45,7 +45,7 @@ impl TestTpmCa {
         setup.args(["--tpm2", "--create-ek-cert", "--create-platform-cert", "--lock-nvram", "--overwrite"]);
         setup.args(["--pcr-banks", "sha256", "--vmid", vmid]);
         setup.arg("--tpmstate").arg(state).arg("--config").arg(self.dir.join("swtpm_setup.conf"));
-        super::run(&mut setup).map(drop)
+        crate::process::output(&mut setup).map(drop)
     }
 
     fn lock(&self) -> Result<File> {

@@ -1,16 +1,14 @@
-//! The swtpm process: started by a thread that lives as long as the test process, so that the kernel kills it when
-//! that process dies (`setpriv --pdeathsig`; the signal comes when the *thread* that started it ends).
+//! The swtpm process.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{self, Sender};
-use std::sync::{Mutex, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use super::ports;
+use crate::process::{mortal, spawn};
 
 /// How often another pair of ports is tried.
 const ATTEMPTS: u32 = 20;
@@ -84,34 +82,13 @@ fn log(state: &Path) -> PathBuf {
 }
 
 fn command(state: &Path, port: u16) -> Command {
-    let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL", "swtpm", "socket", "--tpm2"]);
+    let mut command = mortal("swtpm");
+    command.args(["socket", "--tpm2"]);
     command.arg("--tpmstate").arg(format!("dir={}", state.display()));
     command.arg("--server").arg(format!("type=tcp,port={port},bindaddr=127.0.0.1"));
     command.arg("--ctrl").arg(format!("type=tcp,port={},bindaddr=127.0.0.1", port + 1));
     command.args(["--flags", "not-need-init,startup-clear"]);
     command.arg("--log").arg(format!("file={}", log(state).display()));
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.stdout(Stdio::null()).stderr(Stdio::null());
     command
-}
-
-type Order = (Command, Sender<std::io::Result<Child>>);
-
-/// Starts a process from the thread that never ends.
-fn spawn(command: Command) -> Result<Child> {
-    static STARTER: OnceLock<Mutex<Sender<Order>>> = OnceLock::new();
-    let starter = STARTER.get_or_init(|| {
-        let (orders, queue) = mpsc::channel::<Order>();
-        thread::spawn(move || {
-            queue.into_iter().for_each(|(mut command, answer)| drop(answer.send(command.spawn())))
-        });
-        Mutex::new(orders)
-    });
-    let (answer, child) = mpsc::channel();
-    starter
-        .lock()
-        .expect("nobody panics while sending")
-        .send((command, answer))
-        .context("the starting thread")?;
-    child.recv().context("the starting thread")?.context("setpriv (util-linux) could not be run")
 }

@@ -1,0 +1,44 @@
+//! `cargo xtask demo`: the main job on real parts, told step by step with its timing.
+
+mod goods;
+mod story;
+mod tell;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, ensure};
+use clap::Parser;
+
+/// A controller, an edge node with a TPM, and a vault whose key neither of them holds alone.
+#[derive(Debug, Parser)]
+#[command(name = "demo")]
+pub(crate) struct Args {
+    /// A file or folder of yours to keep in the vault; one is made if none is given.
+    pub(crate) path: Option<PathBuf>,
+    /// Leave everything running at the end, and say how to look around; Enter ends it.
+    #[arg(long)]
+    pub(crate) keep: bool,
+}
+
+fn main() -> ExitCode {
+    match run(&Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\ndemo: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<()> {
+    ensure!(
+        nix::unistd::geteuid().is_root(),
+        "the demo mounts a disk: run it as root (sudo -E cargo xtask demo)"
+    );
+    let folder =
+        tempfile::Builder::new().prefix("eve-vault-demo-").tempdir().context("a folder for the demo")?;
+    // Agents run as users of their own and must get through.
+    std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    story::tell(folder.path(), args)
+}

@@ -1,0 +1,165 @@
+//! A controller: the real `evc serve` on a data folder, on one loopback port over all its restarts, and the
+//! operator's command line against it.
+
+use std::fs;
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use crate::node::Onboarding;
+use crate::process::{Running, mortal, output, program};
+use crate::wait;
+
+/// Ours at debug; libraries tell each query and record.
+const LOG: &str = "debug,sqlx=info,hyper=info,hyper_util=info,rustls=info,tower_http=info";
+
+/// A controller.
+pub struct Evc {
+    dir: PathBuf,
+    port: u16,
+    server: Option<Running>,
+}
+
+impl Evc {
+    /// Starts a new controller whose data lie in `dir`/data and whose log is `dir`/evc.log.
+    ///
+    /// # Errors
+    /// It does not start; the end of its log is in the error.
+    pub fn new(dir: &Path) -> Result<Self> {
+        fs::create_dir_all(dir)?;
+        let mut evc = Self { dir: dir.canonicalize()?, port: 0, server: None };
+        evc.start()?;
+        Ok(evc)
+    }
+
+    /// Starts it (again), on the port it had.
+    ///
+    /// # Errors
+    /// As [`Evc::new`].
+    pub fn start(&mut self) -> Result<()> {
+        let mut command = mortal(program("evc")?);
+        command.args(["serve", "--listen", &format!("127.0.0.1:{}", self.port), "--poll-seconds", "1"]);
+        command.arg("--data").arg(self.data()).env("EVC_LOG", LOG);
+        let _ = fs::remove_file(self.data().join("url"));
+        let mut server = Running::start(command, &self.log())?;
+        wait::until("evc to listen, or end", || {
+            self.listens().then_some(()).or_else(|| server.alive().err().map(drop))
+        })?;
+        server.alive().context("evc serve")?;
+        self.port = self.port()?;
+        self.server = Some(server);
+        Ok(())
+    }
+
+    fn port(&self) -> Result<u16> {
+        let url = fs::read_to_string(self.data().join("url"))?;
+        url.trim()
+            .rsplit(':')
+            .next()
+            .and_then(|port| port.parse().ok())
+            .with_context(|| format!("a port in {url}"))
+    }
+
+    fn listens(&self) -> bool {
+        self.port().is_ok_and(|port| TcpStream::connect(("127.0.0.1", port)).is_ok())
+    }
+
+    /// Ends it by SIGTERM.
+    ///
+    /// # Errors
+    /// It does not end.
+    pub fn stop(&mut self) -> Result<()> {
+        self.server.take().map_or(Ok(()), Running::terminate)
+    }
+
+    /// Kills it.
+    pub fn kill9(&mut self) {
+        self.server = None;
+    }
+
+    /// Its process; none while it is down.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.server.as_ref().map(Running::pid)
+    }
+
+    /// Its data folder.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        self.dir.join("data")
+    }
+
+    /// Its log, at level debug.
+    #[must_use]
+    pub fn log(&self) -> PathBuf {
+        self.dir.join("evc.log")
+    }
+
+    /// `host:port`, as /config/server on a node says it.
+    #[must_use]
+    pub fn server(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Runs `evc ARGS` as the operator; returns what it printed.
+    ///
+    /// # Errors
+    /// It fails; its words are in the error.
+    pub fn run(&self, args: &[&str]) -> Result<String> {
+        output(Command::new(program("evc")?).args(args).env("EVC_DATA", self.data()))
+    }
+
+    /// The same with `--output json`.
+    ///
+    /// # Errors
+    /// As [`Evc::run`], or no JSON.
+    pub fn json(&self, args: &[&str]) -> Result<Value> {
+        let text = self.run(&[args, &["--output", "json"]].concat())?;
+        serde_json::from_str(&text).with_context(|| format!("evc {args:?} printed {text}"))
+    }
+
+    /// `evc apply -f` of a file with this YAML.
+    ///
+    /// # Errors
+    /// As [`Evc::run`].
+    pub fn apply(&self, yaml: &str) -> Result<String> {
+        let file = self.dir.join("apply.yaml");
+        fs::write(&file, yaml)?;
+        self.run(&["apply", "--file", &file.to_string_lossy()])
+    }
+
+    /// Allows a node to register.
+    ///
+    /// # Errors
+    /// As [`Evc::run`].
+    pub fn allow(&self, who: &Onboarding, name: &str) -> Result<()> {
+        let cert = who.certificate.to_string_lossy();
+        self.run(&["onboard", "add", "--cert", &cert, "--serial", &who.serial, "--name", name]).map(drop)
+    }
+
+    /// A vault as `evc describe vault` shows it.
+    ///
+    /// # Errors
+    /// As [`Evc::json`].
+    pub fn vault(&self, device: &str, vault: &str) -> Result<Value> {
+        self.json(&["describe", "vault", vault, "--device", device])
+    }
+
+    /// Approves every reference value that waits; waits for the first.
+    ///
+    /// # Errors
+    /// None comes.
+    pub fn approve_references(&self, device: &str) -> Result<()> {
+        let waiting = |row: &&Value| row["state"] == "pending";
+        let ids = wait::until("a reference value to approve", || {
+            let rows = self.json(&["reference", "list", "--device", device]).ok()?;
+            let ids: Vec<_> =
+                rows.as_array()?.iter().filter(waiting).map(|row| row["id"].to_string()).collect();
+            (!ids.is_empty()).then_some(ids)
+        })?;
+        ids.iter().try_for_each(|id| self.run(&["reference", "approve", id]).map(drop))
+    }
+}

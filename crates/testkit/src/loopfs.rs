@@ -1,0 +1,122 @@
+//! A disk: an image file with an ext4 that can encrypt, mounted through a loop device. The mount and its loop device
+//! end with the value, also on panic; and with the mount namespace, when `cargo xtask test` made one.
+
+use std::fs::{self, File};
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::process::output;
+use crate::wait;
+
+/// Read at once while a raw disk is searched.
+const WINDOW: usize = 1 << 20;
+
+/// A loop-mounted file system.
+pub struct LoopFs {
+    image: PathBuf,
+    mount_point: PathBuf,
+    mounted: bool,
+}
+
+impl LoopFs {
+    /// Makes a sparse image of this many bytes with a new ext4, and mounts it.
+    ///
+    /// # Errors
+    /// mkfs.ext4 or mount is missing, fails, or this is not root.
+    pub fn create(image: &Path, mount_point: &Path, bytes: u64) -> Result<Self> {
+        File::create(image)?.set_len(bytes)?;
+        output(Command::new("mkfs.ext4").args(["-q", "-O", "encrypt", "-b", "4096"]).arg(image))?;
+        Self::open(image, mount_point)
+    }
+
+    /// Mounts an image that exists.
+    ///
+    /// # Errors
+    /// As [`LoopFs::create`].
+    pub fn open(image: &Path, mount_point: &Path) -> Result<Self> {
+        fs::create_dir_all(mount_point)?;
+        let mount_point = mount_point.canonicalize()?;
+        let mut disk = Self { image: image.canonicalize()?, mount_point, mounted: false };
+        disk.mount()?;
+        Ok(disk)
+    }
+
+    /// Mounts it again.
+    ///
+    /// # Errors
+    /// As [`LoopFs::create`].
+    pub fn mount(&mut self) -> Result<()> {
+        ensure!(!self.mounted, "mounted already");
+        output(Command::new("mount").args(["-o", "loop"]).arg(&self.image).arg(&self.mount_point))?;
+        self.mounted = true;
+        Ok(())
+    }
+
+    /// Unmounts it: all is written, and the kernel forgets its keys. Waits for those who just died on it.
+    ///
+    /// # Errors
+    /// Somebody holds a file open.
+    pub fn unmount(&mut self) -> Result<()> {
+        let umount = || output(Command::new("umount").arg(&self.mount_point)).ok();
+        wait::until(&format!("{} to be unmounted", self.mount_point.display()), umount)?;
+        self.mounted = false;
+        Ok(())
+    }
+
+    /// The image file.
+    #[must_use]
+    pub fn image(&self) -> &Path {
+        &self.image
+    }
+
+    /// Where it is mounted.
+    #[must_use]
+    pub fn mount_point(&self) -> &Path {
+        &self.mount_point
+    }
+
+    /// Whether the bytes are anywhere on the raw disk. Only while it is unmounted, so that nothing is in a cache.
+    ///
+    /// # Errors
+    /// It is mounted, or can't be read.
+    pub fn contains(&self, needle: &[u8]) -> Result<bool> {
+        ensure!(!self.mounted, "a raw disk is searched while it is not mounted");
+        contains(&self.image, needle)
+    }
+}
+
+impl Drop for LoopFs {
+    fn drop(&mut self) {
+        if self.mounted {
+            let _ = Command::new("umount").arg("--lazy").arg(&self.mount_point).status();
+        }
+    }
+}
+
+/// Whether a file holds the bytes anywhere.
+///
+/// # Errors
+/// It can't be read.
+pub fn contains(file: &Path, needle: &[u8]) -> Result<bool> {
+    ensure!(!needle.is_empty(), "nothing to search for");
+    let mut file = BufReader::new(File::open(file).with_context(|| file.display().to_string())?);
+    let mut window = Vec::with_capacity(WINDOW + needle.len());
+    loop {
+        if file.by_ref().take(WINDOW as u64).read_to_end(&mut window)? == 0 {
+            return Ok(false);
+        }
+        if memmem(&window, needle) {
+            return Ok(true);
+        }
+        // What may be the beginning of a find that ends in the next window stays.
+        window.drain(..window.len().saturating_sub(needle.len() - 1));
+    }
+}
+
+fn memmem(haystack: &[u8], needle: &[u8]) -> bool {
+    let starts = haystack.iter().enumerate().filter(|(_, byte)| **byte == needle[0]).map(|(at, _)| at);
+    starts.into_iter().any(|at| haystack[at..].starts_with(needle))
+}

@@ -1,0 +1,248 @@
+//! An edge node on this machine: a disk (loop-mounted ext4 with encryption), a software TPM, a root folder, and the
+//! real `eve run` on it. Words: to *reboot* is to end every process, unmount, reset the TPM, measure the boot state
+//! into it, mount and start; *cleanly*, or by power cut (kill -9, and the TPM without its shutdown).
+
+mod disk_copy;
+mod onboarding;
+mod status;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+pub use onboarding::Onboarding;
+
+use crate::evc::Evc;
+use crate::loopfs::LoopFs;
+use crate::process::{Running, mortal, output, program};
+use crate::swtpm::{BootState, Swtpm};
+use crate::wait;
+
+/// Size of a node's disk unless told.
+pub const DISK: u64 = 256 << 20;
+
+/// How the power goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Power {
+    /// By SIGTERM, unmount and TPM2_Shutdown.
+    Clean,
+    /// By kill -9, and the TPM with no shutdown.
+    Cut,
+}
+
+/// What a node is made of.
+#[derive(Debug, Clone)]
+pub struct Parts {
+    /// With a TPM.
+    pub tpm: bool,
+    /// Size of its disk in bytes.
+    pub disk: u64,
+    /// Between two polls, as `eve run --poll-interval` takes it.
+    pub poll: String,
+    /// What its firmware measures.
+    pub boot: BootState,
+}
+
+impl Default for Parts {
+    fn default() -> Self {
+        Self { tpm: true, disk: DISK, poll: "200ms".to_owned(), boot: BootState::named("good") }
+    }
+}
+
+/// A node.
+pub struct Node {
+    // In the order of their end: processes, the TPM, the mount.
+    eve: Option<Running>,
+    tpm: Option<Swtpm>,
+    disk: LoopFs,
+    parts: Parts,
+    dir: PathBuf,
+    name: String,
+}
+
+impl Node {
+    /// Makes a node in `dir`, lets it register at `evc` under `name`, and starts it.
+    ///
+    /// # Errors
+    /// A part that can't be made or started.
+    pub fn new(dir: &Path, name: &str, evc: &Evc, parts: Parts) -> Result<Self> {
+        let mut node = Self::made(dir, name, evc, parts)?;
+        node.start()?;
+        Ok(node)
+    }
+
+    /// The same, not started.
+    ///
+    /// # Errors
+    /// As [`Node::new`].
+    pub fn made(dir: &Path, name: &str, evc: &Evc, parts: Parts) -> Result<Self> {
+        fs::create_dir_all(dir.join("node/config"))?;
+        let dir = dir.canonicalize()?;
+        let tpm = parts.tpm.then(|| Swtpm::new(&dir.join("tpm"), name)).transpose()?;
+        let disk = LoopFs::create(&dir.join("disk.img"), &dir.join("node/persist"), parts.disk)?;
+        let node = Self { eve: None, tpm, disk, parts, dir, name: name.to_owned() };
+        evc.allow(&Onboarding::write(&node.root().join("config"), name)?, name)?;
+        node.point_at(evc)?;
+        node.measure()?;
+        Ok(node)
+    }
+
+    /// Writes the files by which it reaches this controller and its TPM.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn point_at(&self, evc: &Evc) -> Result<()> {
+        let config = self.root().join("config");
+        fs::write(config.join("server"), evc.server())?;
+        fs::copy(evc.data().join("root-certificate.pem"), config.join("root-certificate.pem"))?;
+        self.write_tcti()
+    }
+
+    fn write_tcti(&self) -> Result<()> {
+        let tcti = self.tpm.as_ref().map(Swtpm::tcti);
+        tcti.map_or(Ok(()), |tcti| Ok(fs::write(self.root().join("config/tcti"), tcti)?))
+    }
+
+    fn measure(&self) -> Result<()> {
+        self.tpm.as_ref().map_or(Ok(()), |tpm| tpm.extend_boot_state(&self.parts.boot))
+    }
+
+    /// Starts `eve run`.
+    ///
+    /// # Errors
+    /// It can't be started.
+    pub fn start(&mut self) -> Result<()> {
+        let mut command = mortal(program("eve")?);
+        command.arg("run").arg("--root").arg(self.root()).args(["--poll-interval", &self.parts.poll]);
+        command.env("RUST_LOG", "debug,tss_esapi=off,ureq=info,ureq_proto=info,rustls=info");
+        self.eve = Some(Running::start(command, &self.log())?);
+        Ok(())
+    }
+
+    /// Ends `eve run` and its agents.
+    ///
+    /// # Errors
+    /// They do not end.
+    pub fn stop(&mut self, power: Power) -> Result<()> {
+        match (power, self.eve.take()) {
+            (_, None) => Ok(()),
+            (Power::Clean, Some(eve)) => eve.terminate(),
+            (Power::Cut, Some(eve)) => self.kill(eve),
+        }
+    }
+
+    /// Kills all at once; the kernel needs a moment for the agents.
+    fn kill(&self, eve: Running) -> Result<()> {
+        let agents = self.processes();
+        drop(eve);
+        wait::until("the agents to die with eve run", || {
+            agents.iter().all(|pid| !Path::new(&format!("/proc/{pid}")).exists()).then_some(())
+        })
+    }
+
+    /// The pids of everything that runs on this node.
+    #[must_use]
+    pub fn processes(&self) -> Vec<i32> {
+        let root = self.root();
+        let runs_here = |pid: &i32| {
+            let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let mut args = line.split(|byte| *byte == 0);
+            args.any(|arg| arg == root.as_os_str().as_encoded_bytes()) && line.starts_with(b"/")
+        };
+        let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+        entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(runs_here).collect()
+    }
+
+    /// Turns the node off: nothing runs, the disk is not mounted, the kernel has forgotten its keys.
+    ///
+    /// # Errors
+    /// Something holds on.
+    pub fn off(&mut self, power: Power) -> Result<()> {
+        self.stop(power)?;
+        self.disk.unmount()
+    }
+
+    /// Turns it on again: a TPM reset, the boot state measured, `eve run`.
+    ///
+    /// # Errors
+    /// A part does not start.
+    pub fn on(&mut self, power: Power) -> Result<()> {
+        if let Some(tpm) = &mut self.tpm {
+            match power {
+                Power::Clean => tpm.reset_clean()?,
+                Power::Cut => tpm.kill9_restart()?,
+            }
+        }
+        self.measure()?;
+        self.disk.mount()?;
+        self.start()
+    }
+
+    /// Off and on.
+    ///
+    /// # Errors
+    /// As both.
+    pub fn reboot(&mut self, power: Power) -> Result<()> {
+        self.off(power)?;
+        self.on(power)
+    }
+
+    /// What the next boot measures.
+    pub fn next_boot(&mut self, boot: BootState) {
+        self.parts.boot = boot;
+    }
+
+    /// Puts its disk beside another TPM (of another node, made here). Only while it is off.
+    ///
+    /// # Errors
+    /// It is on, or the TPM can't be made.
+    pub fn other_tpm(&mut self) -> Result<()> {
+        ensure!(self.eve.is_none(), "a TPM is changed while the node is off");
+        self.tpm = Some(Swtpm::new(&self.dir.join("other-tpm"), "another")?);
+        self.write_tcti()
+    }
+
+    /// Its name at the controller.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its root: config/, persist/ and run/ lie there.
+    #[must_use]
+    pub fn root(&self) -> PathBuf {
+        self.dir.join("node")
+    }
+
+    /// Its disk.
+    #[must_use]
+    pub fn disk(&self) -> &LoopFs {
+        &self.disk
+    }
+
+    /// Its TPM.
+    #[must_use]
+    pub fn tpm(&self) -> Option<&Swtpm> {
+        self.tpm.as_ref()
+    }
+
+    /// The log of all its agents, at level debug.
+    #[must_use]
+    pub fn log(&self) -> PathBuf {
+        self.dir.join("eve.log")
+    }
+
+    /// Runs `eve ARGS --root ROOT` as root on the node; returns what it printed.
+    ///
+    /// # Errors
+    /// It fails; its words are in the error.
+    pub fn run(&self, args: &[&str]) -> Result<String> {
+        output(Command::new(program("eve")?).args(args).arg("--root").arg(self.root()))
+    }
+
+    fn alive(&mut self) -> Result<()> {
+        self.eve.as_mut().context("the node is off")?.alive().context("eve run")
+    }
+}

@@ -1,0 +1,112 @@
+//! Processes of a test. The kernel kills them when the test process dies (`setpriv --pdeathsig`); the signal comes
+//! when the *thread* that started them ends, so they are started by one that never does.
+
+use std::fs::{File, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Mutex, OnceLock};
+use std::thread;
+
+use anyhow::{Context, Result, bail};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::wait;
+
+type Order = (Command, Sender<std::io::Result<Child>>);
+
+/// A command that dies with this process.
+pub(crate) fn mortal(program: impl AsRef<std::ffi::OsStr>) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--"]).arg(program).stdin(Stdio::null());
+    command
+}
+
+/// Starts a process from the thread that never ends.
+pub(crate) fn spawn(command: Command) -> Result<Child> {
+    static STARTER: OnceLock<Mutex<Sender<Order>>> = OnceLock::new();
+    let starter = STARTER.get_or_init(|| {
+        let (orders, queue) = mpsc::channel::<Order>();
+        thread::spawn(move || {
+            queue.into_iter().for_each(|(mut command, answer)| drop(answer.send(command.spawn())));
+        });
+        Mutex::new(orders)
+    });
+    let (answer, child) = mpsc::channel();
+    let order = starter.lock().expect("nobody panics while sending").send((command, answer));
+    order.context("the starting thread")?;
+    child.recv().context("the starting thread")?.context("setpriv (util-linux) could not be run")
+}
+
+/// A process with its log; killed on drop.
+pub(crate) struct Running {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Running {
+    /// Starts `command` (of [`mortal`]) with both its outputs appended to `log`.
+    pub(crate) fn start(mut command: Command, log: &Path) -> Result<Self> {
+        let out = append(log)?;
+        command.stderr(out.try_clone()?).stdout(out);
+        Ok(Self { child: spawn(command)?, log: log.to_owned() })
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Fails when it has ended, with the end of its log.
+    pub(crate) fn alive(&mut self) -> Result<()> {
+        match self.child.try_wait()? {
+            None => Ok(()),
+            Some(status) => bail!("ended ({status}): {}", tail(&self.log)),
+        }
+    }
+
+    /// SIGTERM, then waits for its end.
+    pub(crate) fn terminate(mut self) -> Result<()> {
+        let pid = i32::try_from(self.pid()).context("a pid")?;
+        kill(Pid::from_raw(pid), Signal::SIGTERM)?;
+        wait::until("a process to end on SIGTERM", || self.child.try_wait().ok().flatten()).map(drop)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Our own child, not waited for yet, so the pid is still its own.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn append(log: &Path) -> Result<File> {
+    OpenOptions::new().create(true).append(true).open(log).with_context(|| log.display().to_string())
+}
+
+fn tail(log: &Path) -> String {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<_> = text.lines().rev().take(8).collect();
+    lines.into_iter().rev().collect::<Vec<_>>().join("\n")
+}
+
+/// A program of this workspace, as it was built beside the one that runs now.
+pub(crate) fn program(name: &str) -> Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    let found = own.ancestors().skip(1).take(2).map(|folder| folder.join(name)).find(|path| path.is_file());
+    found.with_context(|| {
+        format!("{name} is not built beside {}: run `cargo build --workspace`", own.display())
+    })
+}
+
+/// Runs a command to its end; returns its standard output.
+pub(crate) fn output(command: &mut Command) -> Result<String> {
+    let output = command.output().with_context(|| format!("{command:?} could not be run"))?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    if !output.status.success() {
+        bail!("{command:?}: {}\n{out}{err}", output.status);
+    }
+    Ok(out)
+}
