@@ -1,0 +1,56 @@
+//! The default vaults (DF-1 to DF-5): there before any contact, changed and given back by the operator.
+
+use std::fs;
+
+use eve_vault_tests::{Scene, details};
+use testkit::node::{Parts, Power};
+
+use super::BOTH;
+
+#[test]
+fn the_default_vaults_open_before_any_contact() {
+    let mut scene = Scene::prepared(Parts::default()).unwrap();
+    scene.evc.stop().unwrap();
+    scene.node.start().unwrap();
+    for vault in ["config", "image"] {
+        let said = scene.node.until_vault(vault, "unlocked").unwrap();
+        assert!(details(&said).contains("not escrowed"), "{said}");
+    }
+}
+
+#[test]
+fn what_lay_there_before_is_moved_in() {
+    let mut scene = Scene::prepared(Parts::default()).unwrap();
+    let dir = scene.node.root().join("persist/img");
+    fs::create_dir_all(dir.join("layers")).unwrap();
+    fs::write(dir.join("layers/base.tar"), "an image of before").unwrap();
+    scene.node.start().unwrap();
+    scene.node.until_vault("image", "unlocked").unwrap();
+    assert_eq!(fs::read_to_string(dir.join("layers/base.tar")).unwrap(), "an image of before");
+    scene.node.off(Power::Clean).unwrap();
+    assert!(
+        !scene.node.disk().contains(b"an image of before").unwrap(),
+        "nothing of it is left in the clear"
+    );
+}
+
+#[test]
+fn a_default_vault_takes_a_policy_and_returns_to_its_own() {
+    let mut scene = Scene::attested().unwrap();
+    fs::write(scene.node.vault_dir("image").unwrap().join("layer"), "data").unwrap();
+    scene.apply("image", BOTH).unwrap();
+    scene.node.until_vault_is("image", "a controller's key", |vault| vault["epoch"].is_u64()).unwrap();
+    scene.node.off(Power::Clean).unwrap();
+    scene.evc.stop().unwrap();
+    scene.node.on(Power::Clean).unwrap();
+    scene.node.until_vault("config", "unlocked").unwrap();
+    scene.node.until_vault("image", "locked").unwrap();
+    scene.evc.start().unwrap();
+    scene.node.until_vault("image", "unlocked").unwrap();
+    scene.delete("image").unwrap();
+    scene.node.until_vault_is("image", "its default policy", |vault| vault["epoch"].is_null()).unwrap();
+    assert_eq!(fs::read_to_string(scene.node.vault_dir("image").unwrap().join("layer")).unwrap(), "data");
+    scene.evc.stop().unwrap();
+    scene.node.reboot(Power::Clean).unwrap();
+    scene.node.until_vault("image", "unlocked").unwrap();
+}

@@ -1,0 +1,100 @@
+//! A vault's life: made, locked, unlocked, held busy, missing, made anew, removed (VC-1, VC-4, VC-5, IF-2, IF-5).
+
+use std::fs::{self, File};
+
+use eve_vault_tests::{DEVICE, Scene, details};
+use testkit::node::Power;
+
+use super::{BOTH, TPM};
+
+fn with(policy: &str, field: &str) -> String {
+    format!("{policy}\n{field}")
+}
+
+#[test]
+fn a_locked_vault_shows_no_name_and_opens_no_file() {
+    let mut scene = Scene::attested().unwrap();
+    scene.vault_with_data("till", BOTH).unwrap();
+    let dir = scene.node.vault_dir("till").unwrap();
+    scene.apply("till", &with(BOTH, "operation: lock")).unwrap();
+    scene.node.until_vault("till", "locked").unwrap();
+    let entries: Vec<_> = fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(entries.len(), 1);
+    assert_ne!(entries[0].file_name().unwrap(), "ledger.txt");
+    assert_eq!(File::open(&entries[0]).unwrap_err().raw_os_error(), Some(nix::libc::ENOKEY));
+    scene.node.reboot(Power::Clean).unwrap();
+    scene.node.until_vault("till", "locked").unwrap();
+    scene.apply("till", &with(BOTH, "operation: unlock")).unwrap();
+    scene.node.until_vault("till", "unlocked").unwrap();
+    assert!(scene.has_data("till"));
+}
+
+#[test]
+fn a_vault_whose_files_are_held_says_who_holds_them_and_locks_when_they_let_go() {
+    let mut scene = Scene::attested().unwrap();
+    scene.vault_with_data("till", BOTH).unwrap();
+    let held = File::open(scene.data("till").unwrap()).unwrap();
+    scene.apply("till", &with(BOTH, "operation: lock")).unwrap();
+    let vault = scene.node.until_vault("till", "lock-incomplete").unwrap();
+    let holder = std::process::id().to_string();
+    assert!(vault.to_string().contains(&holder), "names the holder {holder}: {vault}");
+    drop(held);
+    scene.node.until_vault("till", "locked").unwrap();
+}
+
+#[test]
+fn a_removed_vault_is_locked_for_its_grace_and_can_be_put_back() {
+    let mut scene = Scene::attested().unwrap();
+    let policy = with(BOTH, "on_removal: { delete_after: 1h }");
+    scene.vault_with_data("till", &policy).unwrap();
+    scene.delete("till").unwrap();
+    scene.node.until_vault("till", "locked").unwrap();
+    assert_eq!(scene.evc.vault(DEVICE, "till").unwrap()["standing"], "removing");
+    scene.apply("till", &policy).unwrap();
+    scene.node.until_vault("till", "unlocked").unwrap();
+    assert!(scene.has_data("till"), "undone");
+}
+
+#[test]
+fn a_removed_vault_is_gone_after_its_grace_at_the_node_and_at_the_controller() {
+    let mut scene = Scene::attested().unwrap();
+    scene.vault_with_data("till", &with(BOTH, "on_removal: { delete_after: 0s }")).unwrap();
+    scene.vault_with_data("other", TPM).unwrap();
+    let dir = scene.node.vault_dir("till").unwrap();
+    scene.delete("till").unwrap();
+    scene.node.until_gone("till").unwrap();
+    assert!(!dir.exists());
+    testkit::wait::until("the controller to forget it", || scene.evc.vault(DEVICE, "till").err()).unwrap();
+    assert!(scene.has_data("other"), "its neighbour stays");
+    scene.node.reboot(Power::Clean).unwrap();
+    scene.node.until_vault("other", "unlocked").unwrap();
+    assert!(scene.node.vault("till").is_none_or(|vault| vault["state"] == "removed"));
+}
+
+#[test]
+fn a_vault_that_lost_its_directory_is_missing_until_it_is_ordered_anew() {
+    let mut scene = Scene::attested().unwrap();
+    scene.vault_with_data("till", BOTH).unwrap();
+    let dir = scene.node.vault_dir("till").unwrap();
+    scene.node.stop(Power::Clean).unwrap();
+    fs::remove_dir_all(&dir).unwrap();
+    scene.node.start().unwrap();
+    let vault = scene.node.until_vault("till", "missing").unwrap();
+    assert!(details(&vault).contains("directory"), "{vault}");
+    let known = || (scene.evc.vault(DEVICE, "till").ok()?["state"] == "missing").then_some(());
+    testkit::wait::until("the controller to know it", known).unwrap();
+    scene.evc.run(&["recreate", "vault", "till", "--device", DEVICE, "--confirm", "till"]).unwrap();
+    scene.node.until_vault("till", "unlocked").unwrap();
+    assert_eq!(fs::read_dir(&dir).unwrap().count(), 0, "made anew, empty");
+}
+
+#[test]
+fn root_on_the_node_can_lock_and_unlock() {
+    let mut scene = Scene::attested().unwrap();
+    scene.vault_with_data("till", TPM).unwrap();
+    scene.node.run(&["vault", "lock", "till"]).unwrap();
+    assert_eq!(scene.node.vault("till").unwrap()["state"], "locked");
+    assert!(!scene.has_data("till"));
+    scene.node.run(&["vault", "unlock", "till"]).unwrap();
+    assert!(scene.has_data("till"));
+}

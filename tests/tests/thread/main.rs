@@ -1,0 +1,15 @@
+//! The thread through the whole system: operator, controller, node, TPM, kernel, and back.
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
+mod custody;
+mod defaults;
+mod life;
+mod many;
+mod restarts;
+mod rotation;
+mod without_tpm;
+
+const TPM: &str = "custody: tpm";
+const CONTROLLER: &str = "custody: controller";
+const BOTH: &str =
+    "custody: tpm+controller\nseal: pcrs\nattest: { every: 15m, require: [pcrs], on_failure: withhold }";

@@ -1,0 +1,42 @@
+//! A node without a TPM (DF-1, DF-5): encrypted too, its keys at the controller, and nothing in the clear before.
+
+use eve_vault_tests::{Scene, vault_yaml};
+use testkit::node::{Parts, Power};
+
+use super::{CONTROLLER, TPM};
+
+const PLAIN: &str = "attest: { every: 15m, require: [], on_failure: withhold }";
+
+fn scene() -> Scene {
+    Scene::prepared(Parts { tpm: false, ..Parts::default() }).unwrap()
+}
+
+#[test]
+fn its_default_vaults_wait_for_the_first_contact_and_open_with_it() {
+    let mut scene = scene();
+    scene.evc.stop().unwrap();
+    scene.node.start().unwrap();
+    scene.node.until_vault("config", "waiting").unwrap();
+    assert_eq!(scene.node.vault("image").unwrap()["state"], "waiting", "nothing falls back to plaintext");
+    scene.evc.start().unwrap();
+    for vault in ["config", "image"] {
+        scene.node.until_vault(vault, "unlocked").unwrap();
+    }
+    std::fs::write(scene.node.root().join("persist/config/kept"), "kept").unwrap();
+    scene.node.reboot(Power::Cut).unwrap();
+    scene.node.until_vault("config", "unlocked").unwrap();
+    assert_eq!(std::fs::read_to_string(scene.node.root().join("persist/config/kept")).unwrap(), "kept");
+}
+
+#[test]
+fn controller_custody_works_and_tpm_custody_is_refused_with_the_reason() {
+    let mut scene = scene();
+    scene.node.start().unwrap();
+    scene.node.until_vault("config", "unlocked").unwrap();
+    scene.vault_with_data("till", &format!("{CONTROLLER}\n{PLAIN}")).unwrap();
+    let refusal = scene.evc.apply(&vault_yaml("impossible", TPM)).unwrap_err().to_string();
+    assert!(refusal.contains("no TPM") && refusal.contains("controller"), "{refusal}");
+    scene.node.reboot(Power::Clean).unwrap();
+    scene.node.until_vault("till", "unlocked").unwrap();
+    assert!(scene.has_data("till"));
+}
