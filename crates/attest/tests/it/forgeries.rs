@@ -5,6 +5,9 @@ use proptest::prelude::*;
 
 use crate::made::{Ak, Evidence, GOOD_ATTRIBUTES, SELECTION, composite};
 
+/// What an attacker does to good evidence.
+type Change = fn(&mut Evidence);
+
 /// The twin of every refusal below: without the change, it is appraised.
 #[test]
 fn good_evidence_is_appraised() {
@@ -20,7 +23,7 @@ fn refusal(change: impl FnOnce(&mut Evidence)) -> Refused {
 
 #[test]
 fn what_is_no_quote_is_refused() {
-    let cases: [(&str, fn(&mut Evidence), QuoteError); 4] = [
+    let cases: [(&str, Change, QuoteError); 4] = [
         ("magic", |e| e.statement.magic = 0xFF54_4348, QuoteError::Magic),
         ("unknown type", |e| e.statement.kind = 0x8013, QuoteError::Malformed),
         ("trailing byte", |e| e.statement.tail = vec![0], QuoteError::TrailingBytes { count: 1 }),
@@ -53,7 +56,7 @@ fn another_attestation_is_refused() {
 /// AC-2: a stale, foreign or reused nonce, another session's or other claims' quote.
 #[test]
 fn an_answer_to_another_question_is_refused() {
-    let cases: [(&str, fn(&mut Evidence)); 4] = [
+    let cases: [(&str, Change); 4] = [
         ("nonce", |e| e.nonce = [8; 32]),
         ("session", |e| e.session = SessionKey([8; 32])),
         ("claims", |e| e.claims.push(0)),
@@ -81,7 +84,7 @@ fn a_quote_over_other_pcrs_or_banks_is_refused() {
 
 #[test]
 fn values_that_were_not_quoted_are_refused() {
-    let cases: [(&str, fn(&mut Evidence)); 4] = [
+    let cases: [(&str, Change); 4] = [
         ("changed", |e| _ = e.pcrs.insert(4, [0xEE; 32])),
         ("missing", |e| _ = e.pcrs.remove(&4)),
         ("one more", |e| _ = e.pcrs.insert(15, [0; 32])),
