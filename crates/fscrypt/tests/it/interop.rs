@@ -1,0 +1,105 @@
+//! Both ways with the real `fscrypt` command.
+
+use std::fs::{self, File};
+
+use fscrypt::key_files::rewrap;
+use fscrypt::{
+    Claims, Iv, KeyFiles, KeyStatus, MetaDir, Modes, add_key, key_status, remove_key, rewrap_both, set_policy,
+};
+use testkit::fscrypt_cli::FscryptCli;
+
+use crate::made::{Disk, NAME, content, files, protector, wrapping};
+
+struct Peer {
+    cli: FscryptCli,
+    disk: Disk,
+    dir: String,
+}
+
+impl Peer {
+    fn new() -> Self {
+        let disk = Disk::new();
+        let cli = FscryptCli::new(&disk.dir.path().join("cli")).unwrap();
+        let dir = disk.path("vault").display().to_string();
+        fs::create_dir(&dir).unwrap();
+        Self { cli, disk, dir }
+    }
+
+    /// With a vault that we made, locked, its file written.
+    fn with_our_vault() -> Self {
+        let peer = Self::new();
+        peer.disk.meta().write(&files(7)).unwrap();
+        let root = File::open(peer.disk.fs.mount_point()).unwrap();
+        let identifier = add_key(&root, &content(7)).unwrap();
+        set_policy(File::open(&peer.dir).unwrap(), &files(7).policy.policy()).unwrap();
+        fs::write(peer.file(), "ours").unwrap();
+        remove_key(&root, identifier, Claims::All).unwrap();
+        peer
+    }
+
+    fn file(&self) -> std::path::PathBuf {
+        self.disk.path("vault/file")
+    }
+
+    fn unlock(&self, key: u8) -> anyhow::Result<String> {
+        let key = self.cli.key_file("key", &[key; 32])?;
+        self.cli.run(&["unlock", &self.dir, &format!("--key={}", key.display()), "--quiet"])
+    }
+}
+
+#[test]
+fn the_tool_lists_unlocks_and_locks_what_we_made() {
+    let peer = Peer::with_our_vault();
+    let listed = peer.cli.run(&["status", &peer.disk.fs.mount_point().display().to_string()]).unwrap();
+    assert!(
+        listed.contains(&files(7).protector.descriptor().to_string()) && listed.contains(NAME),
+        "{listed}"
+    );
+    let status = peer.cli.run(&["status", &peer.dir]).unwrap();
+    assert!(status.contains("is encrypted with fscrypt") && status.contains("Unlocked: No"), "{status}");
+    peer.unlock(7).unwrap();
+    assert_eq!(fs::read_to_string(peer.file()).unwrap(), "ours");
+    peer.cli.run(&["lock", &peer.dir, "--quiet"]).unwrap();
+    assert!(!peer.file().exists());
+}
+
+#[test]
+fn after_our_rewrap_the_tool_opens_with_the_new_key_and_not_with_the_old() {
+    let peer = Peer::with_our_vault();
+    let new = rewrap(&protector(7), &wrapping(9), NAME, Iv([3; 16]));
+    rewrap_both(&[&peer.disk.meta()], &new).unwrap();
+    peer.unlock(7).expect_err("the old key");
+    assert!(!peer.file().exists());
+    peer.unlock(9).unwrap();
+    assert_eq!(fs::read_to_string(peer.file()).unwrap(), "ours");
+}
+
+#[test]
+fn we_open_what_the_tool_made_and_write_its_files_byte_for_byte() {
+    let peer = Peer::new();
+    peer.cli.run(&["setup", &peer.disk.fs.mount_point().display().to_string(), "--quiet"]).unwrap();
+    let key = peer.cli.key_file("key", &[5; 32]).unwrap();
+    let key = format!("--key={}", key.display());
+    peer.cli
+        .run(&["encrypt", &peer.dir, "--source=raw_key", &key, "--name=theirs", "--user=root", "--quiet"])
+        .unwrap();
+    fs::write(peer.file(), "theirs").unwrap();
+    peer.cli.run(&["lock", &peer.dir, "--quiet"]).unwrap();
+    let meta = MetaDir::open(&peer.disk.path(".fscrypt")).unwrap();
+    let (of_protector, of_policy) = (meta.protectors().unwrap()[0], meta.policies().unwrap()[0]);
+    let found = KeyFiles {
+        protector: meta.read_protector(of_protector).unwrap(),
+        policy: meta.read_policy(of_policy).unwrap(),
+    };
+    assert_eq!(found.protector.name(), "theirs");
+    assert_eq!(found.policy.policy().modes, Modes::AES_256_XTS);
+    let bytes =
+        |kind: &str, name: String| fs::read(peer.disk.path(".fscrypt").join(kind).join(name)).unwrap();
+    assert_eq!(found.protector.to_bytes(), bytes("protectors", of_protector.to_string()));
+    assert_eq!(found.policy.to_bytes(), bytes("policies", of_policy.to_string()));
+    let (key, _) = found.open(&wrapping(5)).unwrap();
+    let root = File::open(peer.disk.fs.mount_point()).unwrap();
+    let identifier = add_key(&root, &key).unwrap();
+    assert!(matches!(key_status(&root, identifier).unwrap(), KeyStatus::Present { .. }));
+    assert_eq!(fs::read_to_string(peer.file()).unwrap(), "theirs");
+}

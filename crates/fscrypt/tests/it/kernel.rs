@@ -1,0 +1,113 @@
+//! Policies and keys in the real kernel.
+
+use std::fs::{self, File};
+use std::os::unix::fs::{MetadataExt, symlink};
+
+use fscrypt::kernel::{AddKeyError, SetPolicyError};
+use fscrypt::vault_dir::{NotTheVault, ProbeError};
+use fscrypt::{
+    Claims, KeyIdentifier, KeyStatus, Modes, Policy, Removal, add_key, get_policy, key_status,
+    open_vault_dir, probe_modes, remove_key, set_policy,
+};
+
+use crate::made::{Disk, content};
+
+/// An encrypted directory with a file in it.
+fn vault(disk: &Disk, modes: Modes) -> Policy {
+    let (fs_root, dir) = (File::open(disk.fs.mount_point()).unwrap(), disk.path("vault"));
+    fs::create_dir(&dir).unwrap();
+    let policy = Policy { identifier: add_key(&fs_root, &content(7)).unwrap(), modes };
+    set_policy(File::open(&dir).unwrap(), &policy).unwrap();
+    fs::write(dir.join("file"), "plain").unwrap();
+    policy
+}
+
+#[test]
+fn the_kernel_names_keys_as_we_do_and_keeps_what_was_set() {
+    let disk = Disk::new();
+    let policy = vault(&disk, Modes::AES_256_XTS);
+    assert_eq!(policy.identifier, KeyIdentifier::of(&content(7)));
+    assert_eq!(get_policy(File::open(disk.path("vault")).unwrap()).unwrap(), Some(policy));
+    assert_eq!(get_policy(File::open(disk.fs.mount_point()).unwrap()).unwrap(), None);
+}
+
+/// Not every kernel has Adiantum: the probe says so before a vault is made that could hold no file.
+#[test]
+fn a_probe_tells_whether_files_can_be_made() {
+    let disk = Disk::new();
+    match probe_modes(disk.fs.mount_point(), Modes::ADIANTUM, &content(9)) {
+        Ok(()) => assert_eq!(vault(&disk, Modes::ADIANTUM).modes, Modes::ADIANTUM),
+        Err(error) => {
+            assert!(matches!(error, ProbeError::Modes { .. }), "{error:?}");
+            std::panic::catch_unwind(|| vault(&disk, Modes::ADIANTUM)).unwrap_err();
+        }
+    }
+}
+
+/// VC-2: lock is done when the kernel says that the key is absent, and not before.
+#[test]
+fn a_key_is_gone_only_when_the_last_file_is_closed() {
+    let disk = Disk::new();
+    let policy = vault(&disk, Modes::AES_256_XTS);
+    let root = File::open(disk.fs.mount_point()).unwrap();
+    assert_eq!(key_status(&root, policy.identifier).unwrap(), KeyStatus::Present { users: 1 });
+    let held = File::open(disk.path("vault/file")).unwrap();
+    assert_eq!(remove_key(&root, policy.identifier, Claims::All).unwrap(), Removal::FilesBusy);
+    assert_eq!(key_status(&root, policy.identifier).unwrap(), KeyStatus::IncompletelyRemoved);
+    drop(held);
+    assert_eq!(remove_key(&root, policy.identifier, Claims::All).unwrap(), Removal::Removed);
+    assert_eq!(key_status(&root, policy.identifier).unwrap(), KeyStatus::Absent);
+    assert_eq!(remove_key(&root, policy.identifier, Claims::All).unwrap(), Removal::WasAbsent);
+    assert!(!disk.path("vault/file").exists(), "its name says nothing now");
+    add_key(&root, &content(7)).unwrap();
+    assert_eq!(fs::read_to_string(disk.path("vault/file")).unwrap(), "plain");
+}
+
+#[test]
+fn what_the_kernel_refuses_is_told_apart() {
+    let disk = Disk::new();
+    let policy = vault(&disk, Modes::AES_256_XTS);
+    let set = |dir: &str, policy: &Policy| set_policy(File::open(disk.path(dir)).unwrap(), policy);
+    assert!(set("vault", &policy).is_ok(), "the same again is no error");
+    let other = Policy { identifier: policy.identifier, modes: Modes::ADIANTUM };
+    let error = set("vault", &other).unwrap_err();
+    assert!(matches!(error, SetPolicyError::OtherPolicy), "{error:?}");
+    fs::create_dir_all(disk.path("full/of")).unwrap();
+    let error = set("full", &policy).unwrap_err();
+    assert!(matches!(error, SetPolicyError::NotEmpty), "{error:?}");
+    let error = add_key(File::open("/proc").unwrap(), &content(7)).unwrap_err();
+    assert!(matches!(error, AddKeyError::Unsupported), "{error:?}");
+}
+
+/// TH-2: a directory put in a vault's place is not taken for it.
+#[test]
+fn only_the_vault_itself_is_taken_for_it() {
+    let disk = Disk::new();
+    let policy = vault(&disk, Modes::AES_256_XTS);
+    let device = fs::metadata(disk.fs.mount_point()).unwrap().dev();
+    let open = |name: &str, device| open_vault_dir(&disk.path(name), device, policy.identifier, policy.modes);
+    assert_eq!(open("vault", device).unwrap().policy(), policy);
+    fs::create_dir(disk.path("plain")).unwrap();
+    fs::write(disk.path("file"), "").unwrap();
+    symlink(disk.path("vault"), disk.path("link")).unwrap();
+    assert!(matches!(open("absent", device), Err(NotTheVault::Absent)));
+    assert!(matches!(open("plain", device), Err(NotTheVault::NotEncrypted)));
+    assert!(matches!(open("file", device), Err(NotTheVault::NotADirectory)));
+    assert!(matches!(open("link", device), Err(NotTheVault::NotADirectory)));
+    assert!(matches!(open("vault", device + 1), Err(NotTheVault::OtherFilesystem)));
+    let other = KeyIdentifier::of(&content(8));
+    let error = open_vault_dir(&disk.path("vault"), device, other, policy.modes).unwrap_err();
+    assert!(matches!(error, NotTheVault::OtherPolicy { found } if found == policy));
+}
+
+#[test]
+fn a_probe_leaves_nothing_behind() {
+    let disk = Disk::new();
+    let key = content(9);
+    for _ in 0..2 {
+        probe_modes(disk.fs.mount_point(), Modes::AES_256_XTS, &key).unwrap();
+    }
+    let root = File::open(disk.fs.mount_point()).unwrap();
+    assert_eq!(key_status(&root, KeyIdentifier::of(&key)).unwrap(), KeyStatus::Absent);
+    assert!(!disk.path(".eve-probe").exists());
+}
