@@ -13,3 +13,4 @@ pub mod wait;
 
 pub use evc::Evc;
 pub use node::{Node, Power};
+pub use process::program;

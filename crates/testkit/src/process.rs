@@ -92,7 +92,10 @@ fn tail(log: &Path) -> String {
 }
 
 /// A program of this workspace, as it was built beside the one that runs now.
-pub(crate) fn program(name: &str) -> Result<PathBuf> {
+///
+/// # Errors
+/// It was not built; the text says how to.
+pub fn program(name: &str) -> Result<PathBuf> {
     let own = std::env::current_exe()?;
     let found = own.ancestors().skip(1).take(2).map(|folder| folder.join(name)).find(|path| path.is_file());
     found.with_context(|| {

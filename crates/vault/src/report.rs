@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{Epoch, Name, VaultId};
-use crate::plan::{Next, Note, Tpm, View, Wait, Wish};
+use crate::plan::{Held, Hint, Next, Note, Op, Tpm, View, Wait, Wish};
 use crate::section::Operation;
 use crate::shares::Mark;
 
@@ -69,10 +69,43 @@ pub fn report(view: &View<'_>, name: Name, next: &Next, last: Option<Outcome>) -
         name,
         state: state(view, next),
         created: created(view),
-        epoch: view.seen.epoch(),
+        epoch: epoch(view),
         wanted: wanted(view),
-        last,
+        last: outcome(view, next, last),
         detail: notes(view, next).iter().map(ToString::to_string).collect(),
+    }
+}
+
+/// The epoch that the change has ended at: of both copies, or the older one. While a change is under way in this life, or the
+/// copies differ on the way to a custody with the controller, none.
+fn epoch(view: &View<'_>) -> Option<Epoch> {
+    let cut_short = view.keys.held == Some(Held { first: None, second: None });
+    let widens = matches!(view.wish, Wish::Keep(want) if want.policy.custody.needs_controller());
+    let without = view.seen.hints().any(|hint| hint == Hint::NoEpoch);
+    let epoch = view.seen.hints().filter_map(Hint::epoch).min();
+    epoch.filter(|_| !cut_short && !(widens && without))
+}
+
+/// The last operation; or the one that can't be done at all, though no step of it failed.
+fn outcome(view: &View<'_>, next: &Next, last: Option<Outcome>) -> Option<Outcome> {
+    let failed = |op: Op, why: String| Some(Outcome { operation: op.to_string(), error: Some(why) });
+    let fault = |note: &&Note| matches!(note, Note::Missing(_) | Note::NoTpm(_) | Note::PathTaken);
+    match next {
+        _ if last.as_ref().is_some_and(|last| last.error.is_some()) => last,
+        Next::Wait(wait @ Wait::OtherEpoch { .. }) => failed(Op::Unlock, wait.to_string()),
+        Next::Settled(settled) => match settled.notes.iter().find(fault) {
+            Some(note) => failed(impossible(view, note), note.to_string()),
+            None => last,
+        },
+        _ => last,
+    }
+}
+
+fn impossible(view: &View<'_>, note: &Note) -> Op {
+    match (note, view.seen.state()) {
+        (Note::Missing(_), _) | (_, State::Locked) => Op::Unlock,
+        (_, State::Unlocked) => Op::ChangeKey,
+        _ => Op::Create,
     }
 }
 

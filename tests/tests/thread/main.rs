@@ -3,10 +3,12 @@
 
 mod custody;
 mod defaults;
+mod faults;
 mod life;
 mod many;
 mod restarts;
 mod rotation;
+mod walls;
 mod without_tpm;
 
 const TPM: &str = "custody: tpm";

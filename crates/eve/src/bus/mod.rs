@@ -5,6 +5,7 @@
 //! subscriber may miss a value that was replaced, never the newest one. Frames are wiped after use; nothing is ever logged
 //! but what a message's `Debug` shows, and that redacts secrets.
 
+mod agent;
 mod client;
 mod frame;
 pub mod messages;
@@ -20,11 +21,12 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub use agent::Agent;
 pub use client::{CallError, Subscription};
 pub use frame::{FrameError, MAX_FRAME};
 pub use secret::BusRoot;
 pub use server::Bound;
-pub use table::{Agent, CallId, TopicId};
+pub use table::{CallId, TopicId};
 
 /// A state that one agent publishes.
 pub trait Topic: Serialize + DeserializeOwned + std::fmt::Debug + Send + 'static {

@@ -4,94 +4,10 @@
 //! vaultmgr, the supervisor and an operator all have uid 0. They are told apart by the group: the supervisor starts vaultmgr
 //! with a group of its own, and the kernel reports both at connection, so neither a reused pid nor a race can change it.
 
-use std::fmt;
-use std::str::FromStr;
-
 use caps::Capability;
 use serde::{Deserialize, Serialize};
 
-/// Who speaks on the bus.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Agent {
-    /// `eve run`.
-    Supervisor,
-    /// Interfaces, addresses, location.
-    Nim,
-    /// Onboarding.
-    Client,
-    /// The controller's line.
-    Zedagent,
-    /// The TPM.
-    Tpmmgr,
-    /// The vaults.
-    Vaultmgr,
-    /// Root on the node, by the command line.
-    Operator,
-}
-
-impl Agent {
-    /// Those that are processes of their own, in the order of start (AC-6).
-    pub const STARTED: [Self; 5] = [Self::Nim, Self::Client, Self::Zedagent, Self::Tpmmgr, Self::Vaultmgr];
-    /// All.
-    pub const ALL: [Self; 7] = [
-        Self::Supervisor,
-        Self::Nim,
-        Self::Client,
-        Self::Zedagent,
-        Self::Tpmmgr,
-        Self::Vaultmgr,
-        Self::Operator,
-    ];
-
-    /// Its name: of its socket, its process, its log lines.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Supervisor => "supervisor",
-            Self::Nim => "nim",
-            Self::Client => "client",
-            Self::Zedagent => "zedagent",
-            Self::Tpmmgr => "tpmmgr",
-            Self::Vaultmgr => "vaultmgr",
-            Self::Operator => "operator",
-        }
-    }
-
-    /// Its row.
-    #[must_use]
-    pub fn row(self) -> &'static Row {
-        match self {
-            Self::Supervisor | Self::Operator => &ROOT,
-            Self::Nim => &NIM,
-            Self::Client => &CLIENT,
-            Self::Zedagent => &ZEDAGENT,
-            Self::Tpmmgr => &TPMMGR,
-            Self::Vaultmgr => &VAULTMGR,
-        }
-    }
-
-    /// Who a process of this user and group is.
-    #[must_use]
-    pub fn of_ids(uid: u32, gid: u32) -> Option<Self> {
-        let started =
-            Self::STARTED.into_iter().find(|agent| agent.row().uid == uid && agent.row().gid == gid);
-        started.or((uid == 0 && gid != VAULTMGR.gid).then_some(Self::Operator))
-    }
-}
-
-impl fmt::Display for Agent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for Agent {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|agent| agent.name() == text).ok_or_else(|| format!("no agent {text}"))
-    }
-}
+use super::Agent;
 
 /// What an agent's process is and may do.
 #[derive(Debug)]
@@ -114,6 +30,18 @@ pub struct Row {
     pub reads: &'static [&'static str],
     /// Paths under the node's root that it may write.
     pub writes: &'static [&'static str],
+}
+
+/// An agent's row.
+pub(super) fn row_of(agent: Agent) -> &'static Row {
+    match agent {
+        Agent::Supervisor | Agent::Operator => &ROOT,
+        Agent::Nim => &NIM,
+        Agent::Client => &CLIENT,
+        Agent::Zedagent => &ZEDAGENT,
+        Agent::Tpmmgr => &TPMMGR,
+        Agent::Vaultmgr => &VAULTMGR,
+    }
 }
 
 const ROOT: Row = Row {
@@ -165,7 +93,7 @@ const TPMMGR: Row = Row {
     writes: &["persist/status/tpmmgr"],
     ..NIM
 };
-const VAULTMGR: Row = Row {
+pub(super) const VAULTMGR: Row = Row {
     uid: 0,
     gid: 7305,
     caps: &[

@@ -1,6 +1,6 @@
 //! A vault that is to be there: told apart here are a vault that is whole, one that was never made, and one that lost a part.
 
-use super::seen::{Dir, Hint, Key, Keys, MetaCopy, ShareKey, Tpm};
+use super::seen::{Dir, Held, Hint, Key, Keys, MetaCopy, ShareKey, Tpm};
 use super::step::{Act, Note, Op, Part, Step, StepKind, Wait};
 use super::{Next, Staged, View, make, refit};
 use crate::custody::Wrapping;
@@ -11,7 +11,7 @@ use crate::shares::Mark;
 
 pub(super) fn next(view: &View<'_>, want: &Want) -> Next {
     if want.policy.custody.needs_tpm() && view.node.tpm == Tpm::Absent {
-        return Next::noted(failed_unless_open(view), Note::NoTpm(want.policy.custody));
+        return impossible(view, want);
     }
     let missing = missing(view, want);
     match missing.is_empty() {
@@ -25,12 +25,14 @@ pub(super) fn next(view: &View<'_>, want: &Want) -> Next {
     }
 }
 
-/// An impossible order fails, and takes nothing away from a vault that is open.
-fn failed_unless_open(view: &View<'_>) -> State {
-    match view.seen.state() {
+/// An impossible custody fails, and takes nothing away from a vault that is open, unless that is to be locked.
+fn impossible(view: &View<'_>, want: &Want) -> Next {
+    let state = match view.seen.state() {
+        State::Unlocked | State::LockIncomplete if want.locked() => return lock(view, want),
         State::Unlocked => State::Unlocked,
         _ => State::Failed,
-    }
+    };
+    Next::noted(state, Note::NoTpm(want.policy.custody))
 }
 
 /// Made: its share says so, or the signed section does. An ordered `recreate` voids the section's word, so that what the
@@ -57,16 +59,28 @@ fn missing(view: &View<'_>, want: &Want) -> Vec<Part> {
 }
 
 /// Its share is gone for certain: lost with a table, damaged, or absent where the metadata is wrapped under it; that is so by
-/// its hint, or because the controller's key of the very epoch is at hand and does not open it alone.
+/// its hint, or because the controller's key of the very epoch is at hand and does not open it alone. A vault that opened
+/// without its share lacks nothing.
 fn share_gone(view: &View<'_>, want: &Want) -> bool {
-    let Keys { share, current, last, none_fits, .. } = *view.keys;
+    let Keys { share, current, last, held, none_fits } = *view.keys;
+    if held.is_some_and(without_share) {
+        return false;
+    }
     let known = |epoch| current == Some(epoch) || last == Some(epoch);
+    let mut epochs = view.seen.hints().filter_map(Hint::epoch);
     let alone = view.seen.hints().any(|hint| hint == Hint::NoEpoch);
-    let refused = none_fits && view.seen.hints().filter_map(Hint::epoch).any(known);
-    let absent = view.seen.share.is_none() && view.node.tpm != Tpm::Unknown;
-    view.seen.mark() == Some(Mark::Lost)
-        || share == ShareKey::Damaged
-        || absent && (alone || refused && want.policy.custody.needs_tpm())
+    let may_open = !none_fits && epochs.clone().any(known);
+    let refused = none_fits && epochs.any(known) && want.policy.custody.needs_tpm();
+    match view.seen.mark() {
+        Some(Mark::Lost) => alone || refused || (want.policy.custody.needs_tpm() && !may_open),
+        Some(_) => share == ShareKey::Damaged,
+        None => view.node.tpm != Tpm::Unknown && (alone || refused),
+    }
+}
+
+/// Whether a copy opened by the controller's key alone.
+fn without_share(held: Held) -> bool {
+    [held.first, held.second].iter().flatten().any(|wrapping| !wrapping.custody().needs_tpm())
 }
 
 /// By an operator's order: what is left of a missing vault goes, then it is made anew. The share goes last, for with it
@@ -173,6 +187,7 @@ pub(super) fn shut(view: &View<'_>, want: &Want) -> Wait {
     match (view.keys.share, view.node.tpm) {
         (_, Tpm::Unknown) if by_share => Wait::Tpm,
         (ShareKey::Closed, _) if by_share => Wait::Pcrs,
+        _ if by_share && view.node.table_lost() => Wait::Table,
         _ if view.keys.current.is_some() || under.is_none() => Wait::OtherEpoch { under },
         _ => no_key(want),
     }

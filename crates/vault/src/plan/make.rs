@@ -28,10 +28,10 @@ pub(super) fn next(view: &View<'_>, want: &Want) -> Next {
     }
 }
 
-/// Plain originals at the staging path are the only copy when nothing stands at the vault's own: not ours to remove.
+/// Plain originals at the staging path may be the only copy while no vault stands at the vault's own: not ours to remove.
 fn path_taken(view: &View<'_>) -> bool {
     match view.seen.dir {
-        Dir::Plain => !view.id.is_default(),
+        Dir::Plain => !view.id.is_default() || view.seen.staged == Staged::Plain,
         Dir::Absent | Dir::Empty => view.seen.staged == Staged::Plain,
         Dir::Stranger | Dir::OtherVault => true,
         Dir::Vault(_) => false,

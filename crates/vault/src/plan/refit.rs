@@ -29,11 +29,12 @@ fn rewrap(view: &View<'_>, want: &Want, held: Held) -> Option<Step> {
     }
 }
 
-/// The share goes once nothing is wrapped under it; it is sealed anew when the policy asks for the other seal.
+/// The share goes once nothing is wrapped under it, and so does the mark of a lost one, which stands where a new one is to
+/// be; it is sealed anew when the policy asks for the other seal.
 fn share(view: &View<'_>, want: &Want, held: Held) -> Option<Step> {
     view.seen.share?;
     let by_controller = |wrapping| matches!(wrapping, Some(Wrapping::Controller(_)));
-    if !want.policy.custody.needs_tpm() {
+    if !want.policy.custody.needs_tpm() || view.seen.mark() == Some(Mark::Lost) {
         let unused = by_controller(held.first) && by_controller(held.second);
         return unused.then_some(Step::DropShare);
     }

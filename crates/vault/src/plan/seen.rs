@@ -174,12 +174,6 @@ impl Seen {
             _ => State::Creating,
         }
     }
-
-    /// The epoch to report: that of both copies, or the older when they differ, since only then has the change ended.
-    #[must_use]
-    pub fn epoch(&self) -> Option<Epoch> {
-        self.hints().filter_map(Hint::epoch).min()
-    }
 }
 
 /// The vault's TPM share, as far as it can be used now.

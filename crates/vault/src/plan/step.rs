@@ -175,8 +175,10 @@ pub enum Wait {
     /// `P_g` can't be read.
     #[error("its share is sealed to a measured boot, and this boot measures differently")]
     Pcrs,
-    /// No table to put a share into.
-    #[error("the node's share table is lost: recreate a default vault first")]
+    /// No table to take a share from or put one into.
+    #[error(
+        "the node's share table does not open under this TPM (cleared, exchanged, or the disk was wiped): bring back the TPM or disk that belongs here, or recreate a default vault to begin a new table"
+    )]
     Table,
     /// The controller's keys are not those it is wrapped under.
     #[error("it is wrapped under epoch {} and the keys at hand do not open it; an older epoch needs a recovery at the controller", shown(.under))]

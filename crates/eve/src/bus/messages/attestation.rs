@@ -1,0 +1,52 @@
+//! Challenge, session and evidence.
+
+use attest::SessionKey;
+use serde::{Deserialize, Serialize};
+use wire::control::Challenge as Question;
+
+use super::Bytes;
+
+/// The controller's question (zedagent).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Challenge {
+    /// The session that it is for.
+    pub session: SessionKey,
+    /// The question.
+    pub question: Question,
+}
+
+/// One life of vaultmgr (vaultmgr).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// Its public key.
+    pub key: SessionKey,
+}
+
+/// The answer to a challenge (tpmmgr).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// The session that it speaks for.
+    pub session: SessionKey,
+    /// The challenge that it answers.
+    pub nonce: [u8; 32],
+    /// What the node claims: JSON, bytes as hashed.
+    pub claims: Bytes,
+    /// By a TPM, or by a device key in a file.
+    pub proof: Proof,
+}
+
+/// What proves it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Proof {
+    /// A TPM's quote.
+    Quote {
+        /// TPMS_ATTEST.
+        attest: Bytes,
+        /// DER.
+        signature: Bytes,
+        /// Index and value, SHA-256 bank.
+        pcrs: Vec<(u8, [u8; 32])>,
+    },
+    /// `r || s` of the device key.
+    DeviceKey(Bytes),
+}

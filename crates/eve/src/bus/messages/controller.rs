@@ -1,0 +1,54 @@
+//! The line to the controller: who the device is there, and what the controller says.
+
+use serde::{Deserialize, Serialize};
+use vault::ids::DeviceId;
+
+use super::Bytes;
+
+/// Who the device is (client).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Onboarded {
+    /// Its identity, from the controller.
+    pub device: DeviceId,
+    /// Its certificate, PEM.
+    pub device_cert: Bytes,
+    /// The controller's certificates, the list as received.
+    pub certs: Bytes,
+}
+
+/// Where a signed answer comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Source {
+    /// The controller, just now.
+    Live,
+    /// The checkpoint in the Config Vault.
+    Checkpoint,
+}
+
+/// The controller's whole signed answer, unchanged (zedagent).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignedConfig {
+    /// Where from.
+    pub source: Source,
+    /// The envelope.
+    pub envelope: Bytes,
+    /// The certificates to verify it with.
+    pub certs: Bytes,
+}
+
+/// How it goes with the controller (zedagent): for people.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ControllerStatus {
+    /// The controller's address.
+    pub server: String,
+    /// Its last answer was good.
+    pub reachable: bool,
+    /// What the last exchange said.
+    pub words: String,
+    /// When it last answered, seconds since 1970.
+    pub last_answer_unix_s: Option<u64>,
+    /// The verdict on this session's evidence.
+    pub attestation: Option<String>,
+    /// The evidence was taken.
+    pub attested: bool,
+}

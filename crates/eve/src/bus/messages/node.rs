@@ -1,0 +1,93 @@
+//! The node itself: its processes, its network, its TPM.
+
+use serde::{Deserialize, Serialize};
+
+use super::Bytes;
+use crate::bus::Agent;
+
+/// The agents' processes (supervisor).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Agents(pub Vec<AgentLine>);
+
+/// One agent's process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentLine {
+    /// Which.
+    pub agent: Agent,
+    /// Its process, while it runs.
+    pub pid: Option<u32>,
+    /// How often it was started anew after it died.
+    pub restarts: u32,
+}
+
+/// Addresses and location (nim).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkStatus {
+    /// Interfaces that are up.
+    pub ports: Vec<Port>,
+    /// Where the node is, if it is told.
+    pub location: Option<Location>,
+}
+
+/// One interface.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Port {
+    /// Its name.
+    pub name: String,
+    /// Its addresses.
+    pub addresses: Vec<std::net::IpAddr>,
+}
+
+/// A position and where it is known from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Location {
+    /// Degrees north.
+    pub latitude: f64,
+    /// Degrees east.
+    pub longitude: f64,
+    /// `fixed`: told by the installer.
+    pub source: String,
+}
+
+impl Eq for Location {}
+
+/// The node's TPM (tpmmgr).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TpmStatus {
+    /// The node has none; its device key is in a file.
+    Absent {
+        /// The device key's public point, SEC 1.
+        device_key: Vec<u8>,
+    },
+    /// It is provisioned and answers.
+    Ready {
+        /// PCRs 0 and 4 are not all zero.
+        measured: bool,
+        /// What it is.
+        identity: Box<TpmIdentity>,
+    },
+    /// It is configured or was there, and can't be used; why, and what to do.
+    Failing {
+        /// The words.
+        why: String,
+    },
+}
+
+/// The public halves of a TPM's keys.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TpmIdentity {
+    /// Device key, SEC 1 point.
+    pub device_key: Vec<u8>,
+    /// Attestation key, SEC 1 point.
+    pub ak: Vec<u8>,
+    /// Attestation key, TPMT_PUBLIC.
+    pub ak_public: Bytes,
+    /// ECDH key, SEC 1 point.
+    pub ecdh: Vec<u8>,
+    /// Endorsement key, TPMT_PUBLIC.
+    pub ek_public: Bytes,
+    /// Its certificate, DER, if the TPM holds one.
+    pub ek_cert: Option<Bytes>,
+    /// The endorsement key is not the one that the node was installed with: no roots are read or written.
+    pub other_tpm: bool,
+}

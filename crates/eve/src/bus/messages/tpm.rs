@@ -1,0 +1,98 @@
+//! What tpmmgr is asked.
+
+use serde::{Deserialize, Serialize};
+use vault::ids::Generation;
+use wire::control::PcrMask;
+
+use super::Bytes;
+use crate::bus::BusRoot;
+
+/// tpmmgr: sign a payload with the device key. Evidence is refused.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Sign {
+    /// What is hashed and signed.
+    pub payload: Bytes,
+}
+
+/// A signature, `r || s`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Signed {
+    /// 64 bytes.
+    pub signature: Bytes,
+}
+
+/// tpmmgr: read all roots.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ReadRoots;
+
+/// All roots of this TPM.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Roots {
+    /// Both slot sets, those that are absent altogether left out.
+    pub sets: Vec<RootSet>,
+}
+
+/// The roots of one generation.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct RootSet {
+    /// Which they say they are; where no root reads, the lowest that has its place there (1 or 2).
+    pub generation: Generation,
+    /// `T_g`.
+    pub tpm: RootSlot,
+    /// `P_g`.
+    pub pcrs: RootSlot,
+}
+
+/// One slot.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum RootSlot {
+    /// Its root.
+    Root(BusRoot),
+    /// Not defined.
+    Absent,
+    /// Defined, never written.
+    Unwritten,
+    /// Readable under other PCRs only.
+    PcrsMoved,
+    /// Not what we write.
+    Damaged,
+}
+
+/// tpmmgr: define, write and read back a generation's roots.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct DefineRoots {
+    /// Which.
+    pub generation: Generation,
+    /// `T_g`.
+    pub tpm: BusRoot,
+    /// `P_g`.
+    pub pcrs: BusRoot,
+    /// Which PCRs, in their present state, guard `P_g`; none: EVE's sealing set.
+    pub selection: Option<PcrMask>,
+}
+
+/// tpmmgr: undefine a generation's roots.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct UndefineRoots {
+    /// Which.
+    pub generation: Generation,
+}
+
+/// tpmmgr: how the TPM is.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Health;
+
+/// How the TPM is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TpmHealth {
+    /// Dictionary-attack lockout is on.
+    pub in_lockout: bool,
+    /// Failed authorisations counted.
+    pub lockout_counter: Option<u32>,
+    /// Persistent objects that still fit.
+    pub persistent_free: Option<u32>,
+    /// Sessions that still fit.
+    pub sessions_free: Option<u32>,
+    /// Commands that were sent for roots and all else since tpmmgr opened it, as name and count.
+    pub commands: String,
+}

@@ -1,0 +1,43 @@
+//! The vaults, and what vaultmgr is asked about them.
+
+use serde::{Deserialize, Serialize};
+use vault::ids::{Name, SectionVersion, VaultId};
+use vault::report::VaultReport;
+
+/// The vaults (vaultmgr).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VaultStatus {
+    /// Each.
+    pub vaults: Vec<VaultReport>,
+    /// The newest section that was accepted.
+    pub accepted: Option<SectionVersion>,
+    /// What holds for all of them.
+    pub notes: Vec<String>,
+}
+
+/// vaultmgr: open a vault.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct UnlockVault {
+    /// Which.
+    pub id: VaultId,
+}
+
+/// vaultmgr: close a vault.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct LockVault {
+    /// Which.
+    pub id: VaultId,
+}
+
+/// vaultmgr: make a missing vault anew, empty.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Recreate {
+    /// Which.
+    pub id: VaultId,
+    /// Its name, as root typed it twice.
+    pub name: Name,
+}
+
+/// vaultmgr: the status of every vault.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Vaults;

@@ -1,0 +1,142 @@
+//! What can be said on the command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::bus::{Agent, Bus};
+
+/// The edge node of EVE Vault.
+#[derive(Debug, Parser)]
+#[command(name = "eve", version)]
+pub(super) struct Cli {
+    /// How log lines look.
+    #[arg(long, global = true, value_enum, default_value = "text")]
+    pub(super) log_format: LogFormat,
+    #[command(subcommand)]
+    pub(super) command: Cmd,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum Output {
+    Table,
+    Json,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Root {
+    /// The node's root: config/, persist/ and run/ lie in it.
+    #[arg(long, default_value = "/")]
+    pub(super) root: PathBuf,
+}
+
+impl Root {
+    /// The bus of the node there, as its operator.
+    pub(super) fn bus(&self) -> Bus {
+        Bus::visit(&self.root, Agent::Operator)
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Cmd {
+    /// Run the node: all agents, until SIGTERM.
+    Run {
+        #[command(flatten)]
+        root: Root,
+        /// Between two polls of the configuration, e.g. 60s.
+        #[arg(long, default_value = "60s", value_parser = duration)]
+        poll_interval: Duration,
+    },
+    /// The node at a glance.
+    Status {
+        #[command(flatten)]
+        root: Root,
+        #[arg(long, value_enum, default_value = "table")]
+        output: Output,
+    },
+    /// The bus between the agents.
+    #[command(subcommand)]
+    Bus(BusCmd),
+    /// The vaults of this node.
+    #[command(subcommand)]
+    Vault(VaultCmd),
+    /// Completions for a shell.
+    Completions { shell: clap_complete::Shell },
+    /// Manual pages, into a folder.
+    Man { dir: PathBuf },
+    #[command(hide = true)]
+    Agent {
+        name: Agent,
+        #[command(flatten)]
+        root: Root,
+        #[arg(long)]
+        supervisor: i32,
+        #[arg(long, value_parser = duration)]
+        poll_interval: Duration,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum BusCmd {
+    /// Show what is published, secrets redacted.
+    Tail {
+        #[command(flatten)]
+        root: Root,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum VaultCmd {
+    /// Every vault and where it stands.
+    List {
+        #[command(flatten)]
+        root: Root,
+        #[arg(long, value_enum, default_value = "table")]
+        output: Output,
+    },
+    /// Close a vault until it is unlocked here, or the node restarts.
+    Lock {
+        /// Its name or UUID.
+        vault: String,
+        #[command(flatten)]
+        root: Root,
+    },
+    /// Open a vault.
+    Unlock {
+        /// Its name or UUID.
+        vault: String,
+        #[command(flatten)]
+        root: Root,
+    },
+    /// Make a missing vault anew, EMPTY. What was in it is lost.
+    Recreate {
+        /// Its name.
+        vault: String,
+        /// Its name again; given twice, nothing is asked.
+        #[arg(long)]
+        confirm: Vec<String>,
+        #[command(flatten)]
+        root: Root,
+    },
+}
+
+/// `500ms`, `60s`, `5m`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let number: u64 = digits.parse().map_err(|_| "a duration is like 500ms, 60s or 5m".to_owned())?;
+    let duration = match &text[digits.len()..] {
+        "ms" => Duration::from_millis(number),
+        "s" | "" => Duration::from_secs(number),
+        "m" => Duration::from_secs(number.saturating_mul(60)),
+        other => return Err(format!("no unit {other:?}: ms, s or m")),
+    };
+    let bounds = Duration::from_millis(100)..=Duration::from_secs(86_400);
+    bounds.contains(&duration).then_some(duration).ok_or_else(|| "between 100ms and a day".to_owned())
+}

@@ -1,0 +1,29 @@
+//! Vaults as a table for people.
+
+use vault::report::VaultReport;
+
+/// Prints them, with a heading; says so when there are none.
+pub(super) fn print(vaults: &[VaultReport]) {
+    if vaults.is_empty() {
+        println!("no vaults");
+        return;
+    }
+    println!("{:<20} {:<15} {:>5}  DETAIL", "VAULT", "STATE", "EPOCH");
+    vaults.iter().for_each(|vault| println!("{}", line(vault)));
+}
+
+fn line(vault: &VaultReport) -> String {
+    let epoch = vault.epoch.map_or("-".to_owned(), |epoch| epoch.0.to_string());
+    let error =
+        vault.last.as_ref().and_then(|last| Some(format!("{}: {}", last.operation, last.error.as_ref()?)));
+    let detail: Vec<_> = error.into_iter().chain(vault.detail.iter().cloned()).collect();
+    format!("{:<20} {:<15} {epoch:>5}  {}", vault.name.as_str(), state(vault), detail.join("; "))
+}
+
+/// The state as JSON spells it.
+fn state(vault: &VaultReport) -> String {
+    serde_json::to_value(vault.state)
+        .ok()
+        .and_then(|value| value.as_str().map(str::to_owned))
+        .unwrap_or_default()
+}

@@ -1,0 +1,37 @@
+//! `eve bus tail`: what is published on the bus, as its `Debug` shows it, and that redacts secrets.
+
+use std::io::Write;
+use std::sync::mpsc::{Sender, channel};
+
+use crate::bus::messages::{
+    Agents, Challenge, ControllerStatus, Evidence, NetworkStatus, Onboarded, Session, SignedConfig,
+    TpmStatus, VaultStatus,
+};
+use crate::bus::{Bus, Topic};
+
+/// Prints until nobody reads.
+pub(super) fn follow(bus: &Bus) -> anyhow::Result<()> {
+    let (sender, lines) = channel();
+    pass_on::<Agents>(bus, &sender);
+    pass_on::<NetworkStatus>(bus, &sender);
+    pass_on::<TpmStatus>(bus, &sender);
+    pass_on::<Onboarded>(bus, &sender);
+    pass_on::<SignedConfig>(bus, &sender);
+    pass_on::<Challenge>(bus, &sender);
+    pass_on::<ControllerStatus>(bus, &sender);
+    pass_on::<Session>(bus, &sender);
+    pass_on::<Evidence>(bus, &sender);
+    pass_on::<VaultStatus>(bus, &sender);
+    drop(sender);
+    let mut out = std::io::stdout();
+    // Whoever reads a pipe may go away: that is the end, and no error.
+    lines
+        .into_iter()
+        .try_for_each(|line: String| writeln!(out, "{line}").and_then(|()| out.flush()))
+        .or(Ok(()))
+}
+
+fn pass_on<T: Topic>(bus: &Bus, into: &Sender<String>) {
+    let (topic, into) = (bus.subscribe::<T>().into_receiver(), into.clone());
+    std::thread::spawn(move || topic.into_iter().try_for_each(|value| into.send(format!("{value:?}")).ok()));
+}

@@ -1,0 +1,91 @@
+//! What goes wrong around a node: a full disk, a TPM whose owner dies, a controller that is not the one.
+
+use std::fs;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use eve_vault_tests::{Scene, details};
+use testkit::node::{Parts, Power};
+use testkit::wait;
+
+use super::{BOTH, TPM};
+
+#[test]
+fn a_full_disk_stops_what_needs_room_says_so_and_loses_nothing() {
+    let mut scene = Scene::prepared(Parts { disk: 32 << 20, ..Parts::default() }).unwrap();
+    scene.node.start().unwrap();
+    scene.evc.approve_references(eve_vault_tests::DEVICE).unwrap();
+    scene.vault_with_data("till", BOTH).unwrap();
+    let filler = scene.node.root().join("persist/filler");
+    fs::write(&filler, vec![1; 64 << 20]).unwrap_err();
+    scene.apply("new", TPM).unwrap();
+    let full = |vault: &serde_json::Value| vault.to_string().contains("No space left");
+    scene.node.until_vault_is("new", "told that the disk is full", full).unwrap();
+    scene.order_rotation("till").unwrap();
+    scene.node.until_vault_is("till", "told that the disk is full", full).unwrap();
+    assert!(scene.has_data("till"), "open all the while");
+    fs::remove_file(filler).unwrap();
+    scene.node.until_vault("new", "unlocked").unwrap();
+    scene.node.until_vault_is("till", "epoch 2", |vault| vault["epoch"] == 2).unwrap();
+    scene.node.reboot(Power::Clean).unwrap();
+    scene.node.until_vault("till", "unlocked").unwrap();
+    assert!(scene.has_data("till"));
+}
+
+/// Killed at any moment of its start and work, tpmmgr leaves no session, object or half-made key in the TPM's way.
+#[test]
+fn tpmmgr_killed_fifty_times_leaves_the_tpm_usable() {
+    let mut scene = Scene::attested().unwrap();
+    scene.vault_with_data("till", TPM).unwrap();
+    scene.node.stop(Power::Clean).unwrap();
+    for round in 0..50 {
+        let mut tpmmgr = Command::new(testkit::program("eve").unwrap())
+            .args([
+                "agent",
+                "tpmmgr",
+                "--poll-interval",
+                "1s",
+                "--supervisor",
+                &std::process::id().to_string(),
+            ])
+            .arg("--root")
+            .arg(scene.node.root())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        // From before its first command to long after its last.
+        std::thread::sleep(Duration::from_millis(round * 4));
+        tpmmgr.kill().unwrap();
+        tpmmgr.wait().unwrap();
+    }
+    let handles = |kind: &str| scene.node.tpm().unwrap().tool("tpm2_getcap", &[kind]).unwrap();
+    let before = handles("handles-persistent");
+    scene.node.start().unwrap();
+    scene.node.until_vault("till", "unlocked").unwrap();
+    scene.vault_with_data("another", BOTH).unwrap();
+    scene.node.stop(Power::Clean).unwrap();
+    let handles = |kind: &str| scene.node.tpm().unwrap().tool("tpm2_getcap", &[kind]).unwrap();
+    assert_eq!(handles("handles-persistent"), before, "the same keys");
+    assert_eq!(handles("handles-loaded-session").trim(), "", "no session is left");
+}
+
+#[test]
+fn under_another_root_the_controller_is_not_believed_and_what_to_do_is_said() {
+    let mut scene = Scene::attested().unwrap();
+    scene.vault_with_data("till", TPM).unwrap();
+    scene.node.off(Power::Clean).unwrap();
+    let other = testkit::Evc::new(&scene.dir().join("other")).unwrap();
+    fs::copy(
+        other.data().join("root-certificate.pem"),
+        scene.node.root().join("config/root-certificate.pem"),
+    )
+    .unwrap();
+    scene.node.on(Power::Clean).unwrap();
+    let words = wait::until("a word on the certificate", || {
+        let words = scene.node.status().ok()?["controller"]["words"].as_str()?.to_owned();
+        words.contains("certificate").then_some(words)
+    });
+    assert!(words.unwrap().contains("root-certificate.pem"), "names the file to look at");
+    let vault = scene.node.until_vault("till", "locked").unwrap();
+    assert!(details(&vault).contains("root"), "{vault}");
+}
