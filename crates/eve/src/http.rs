@@ -81,7 +81,7 @@ impl Line {
 }
 
 fn read(answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> anyhow::Result<Answer> {
-    let mut answer = answer.context("the controller can't be reached")?;
+    let mut answer = answer.map_err(unreachable)?;
     let header =
         |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let (status, media, retry) = (answer.status().as_u16(), header("content-type"), header("retry-after"));
@@ -92,6 +92,17 @@ fn read(answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> anyhow
         bail!("the controller's answer is not {PROTO}");
     }
     Ok(Answer { status, body, retry_after_s: retry.and_then(|text| text.trim().parse().ok()) })
+}
+
+/// Tells apart a controller that is not there and one that is not believed.
+fn unreachable(error: ureq::Error) -> anyhow::Error {
+    let words = match error.to_string().contains("certificate") {
+        true => {
+            "the controller's TLS certificate is not good under config/root-certificate.pem (is it this controller's, and is the clock right?)"
+        }
+        false => "the controller can't be reached",
+    };
+    anyhow::Error::new(error).context(words)
 }
 
 /// The time, seconds since 1970.

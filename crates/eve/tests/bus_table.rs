@@ -63,6 +63,7 @@ fn ask_everything(bus: &Bus, who: Agent) {
     ask(bus, who, &Vaults);
     hear::<NetworkStatus>(bus, who);
     hear::<TpmStatus>(bus, who);
+    hear::<Onboarding>(bus, who);
     hear::<Onboarded>(bus, who);
     hear::<SignedConfig>(bus, who);
     hear::<Challenge>(bus, who);

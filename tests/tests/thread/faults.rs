@@ -4,7 +4,7 @@ use std::fs;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use eve_vault_tests::{Scene, details};
+use eve_vault_tests::Scene;
 use testkit::node::{Parts, Power};
 use testkit::wait;
 
@@ -82,10 +82,12 @@ fn under_another_root_the_controller_is_not_believed_and_what_to_do_is_said() {
     .unwrap();
     scene.node.on(Power::Clean).unwrap();
     let words = wait::until("a word on the certificate", || {
-        let words = scene.node.status().ok()?["controller"]["words"].as_str()?.to_owned();
+        let words = scene.node.status().ok()?["onboarding"].as_str()?.to_owned();
         words.contains("certificate").then_some(words)
     });
     assert!(words.unwrap().contains("root-certificate.pem"), "names the file to look at");
-    let vault = scene.node.until_vault("till", "locked").unwrap();
-    assert!(details(&vault).contains("root"), "{vault}");
+    scene.node.until_vault("till", "locked").unwrap();
+    assert!(!scene.has_data("till"));
+    let notes = scene.node.status().unwrap()["notes"].to_string();
+    assert!(notes.contains("root"), "its checkpoint is under the other one: {notes}");
 }

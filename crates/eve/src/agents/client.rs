@@ -14,7 +14,7 @@ use wire::{Certificate, FileSigner, TrustedCerts, Validity, certs, envelope};
 use super::certs::device_cert;
 use super::signer::BusSigner;
 use crate::bus::Bus;
-use crate::bus::messages::{Bytes, Onboarded, TpmStatus};
+use crate::bus::messages::{Bytes, Onboarded, Onboarding, TpmStatus};
 use crate::http::{Line, now_unix_s};
 use crate::paths;
 
@@ -60,21 +60,27 @@ pub(super) fn run(bus: &Bus, root: &Path, mut taken: Taken) -> anyhow::Result<()
     let tpm = bus.subscribe::<TpmStatus>().into_receiver();
     let point = tpm.iter().find_map(device_point).context("tpmmgr is gone")?;
     let cert = own_cert(bus, &mut taken.cert_file, &point)?;
-    let mut pause = FIRST_PAUSE;
-    let onboarded = loop {
-        match onboard_once(bus, root, &taken, &cert) {
-            Ok(onboarded) => break onboarded,
-            Err(error) => {
-                tracing::warn!(error = %format!("{error:#}"), again_in = ?pause, "not onboarded yet")
-            }
-        }
-        thread::sleep(pause);
-        pause = (pause * 2).min(LONGEST_PAUSE);
-    };
+    let onboarded = onboard_patiently(bus, root, &taken, &cert);
     tracing::info!(device = %onboarded.device, "onboarded");
+    bus.publish(&Onboarding { words: String::new() });
     bus.publish(&onboarded);
     loop {
         thread::park();
+    }
+}
+
+/// Tries until it succeeds; says each time why it did not.
+fn onboard_patiently(bus: &Bus, root: &Path, taken: &Taken, cert: &[u8]) -> Onboarded {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let words = match onboard_once(bus, root, taken, cert) {
+            Ok(onboarded) => return onboarded,
+            Err(error) => format!("{error:#}"),
+        };
+        tracing::warn!(error = %words, again_in = ?pause, "not onboarded yet");
+        bus.publish(&Onboarding { words });
+        thread::sleep(pause);
+        pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 

@@ -123,6 +123,8 @@ pub enum TopicId {
     NetworkStatus,
     /// The TPM.
     TpmStatus,
+    /// Why the device is not onboarded yet.
+    Onboarding,
     /// Who the device is.
     Onboarded,
     /// The controller's signed answer.
@@ -141,10 +143,11 @@ pub enum TopicId {
 
 impl TopicId {
     /// All.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Agents,
         Self::NetworkStatus,
         Self::TpmStatus,
+        Self::Onboarding,
         Self::Onboarded,
         Self::SignedConfig,
         Self::Challenge,
@@ -161,7 +164,7 @@ impl TopicId {
             Self::Agents => Agent::Supervisor,
             Self::NetworkStatus => Agent::Nim,
             Self::TpmStatus | Self::Evidence => Agent::Tpmmgr,
-            Self::Onboarded => Agent::Client,
+            Self::Onboarding | Self::Onboarded => Agent::Client,
             Self::SignedConfig | Self::Challenge | Self::ControllerStatus => Agent::Zedagent,
             Self::Session | Self::VaultStatus => Agent::Vaultmgr,
         }
@@ -172,7 +175,7 @@ impl TopicId {
     pub fn may_hear(self, who: Agent) -> bool {
         use Agent::{Client, Operator, Tpmmgr, Vaultmgr, Zedagent};
         let listed: &[Agent] = match self {
-            Self::Agents | Self::ControllerStatus => &[],
+            Self::Agents | Self::Onboarding | Self::ControllerStatus => &[],
             Self::NetworkStatus => &[Client, Zedagent, Tpmmgr],
             Self::TpmStatus => &[Client, Zedagent, Vaultmgr],
             Self::Onboarded => &[Zedagent, Tpmmgr, Vaultmgr],

@@ -10,7 +10,8 @@ use vault::report::VaultReport;
 use super::args::Output;
 use super::table;
 use crate::bus::messages::{
-    AgentLine, Agents, ControllerStatus, NetworkStatus, Onboarded, Session, TpmStatus, VaultStatus,
+    AgentLine, Agents, ControllerStatus, NetworkStatus, Onboarded, Onboarding, Session, TpmStatus,
+    VaultStatus,
 };
 use crate::bus::{Agent, Bus, Topic};
 
@@ -21,6 +22,8 @@ const GLANCE: Duration = Duration::from_millis(700);
 #[derive(Debug, Serialize)]
 struct Status {
     device: Option<String>,
+    /// Why it is not onboarded; empty when it is.
+    onboarding: String,
     tpm: String,
     session: Option<String>,
     controller: ControllerStatus,
@@ -50,13 +53,15 @@ pub(super) fn show(bus: &Bus, output: Output) -> anyhow::Result<()> {
 fn look(bus: &Bus) -> anyhow::Result<Status> {
     let (agents, network, onboarded) =
         (glance::<Agents>(bus), glance::<NetworkStatus>(bus), glance::<Onboarded>(bus));
-    let (tpm, session) = (glance::<TpmStatus>(bus), glance::<Session>(bus));
+    let (tpm, session, onboarding) =
+        (glance::<TpmStatus>(bus), glance::<Session>(bus), glance::<Onboarding>(bus));
     let (controller, vaults) = (glance::<ControllerStatus>(bus), glance::<VaultStatus>(bus));
     let agents =
         seen(agents).context("no answer; is `eve run` running with this --root, and are you root?")?;
     let vaults = seen(vaults).unwrap_or_default();
     Ok(Status {
         device: seen(onboarded).map(|onboarded| onboarded.device.to_string()),
+        onboarding: seen(onboarding).map_or("starting".to_owned(), |onboarding| onboarding.words),
         tpm: tpm_words(seen(tpm)),
         session: seen(session).map(|session| hex::encode(session.key.0)),
         controller: seen(controller).unwrap_or_default(),
@@ -115,7 +120,7 @@ fn walls(pid: u32) -> String {
 }
 
 fn print(status: &Status) {
-    println!("device       {}", status.device.as_deref().unwrap_or("not onboarded yet"));
+    println!("device       {}", device_words(status));
     println!("tpm          {}", status.tpm);
     println!("controller   {}", controller_words(&status.controller));
     println!("attestation  {}", status.controller.attestation.as_deref().unwrap_or("none in this session"));
@@ -124,6 +129,10 @@ fn print(status: &Status) {
     status.notes.iter().for_each(|note| println!("note         {note}"));
     println!();
     table::print(&status.vaults);
+}
+
+fn device_words(status: &Status) -> String {
+    status.device.clone().unwrap_or_else(|| format!("not onboarded yet: {}", status.onboarding))
 }
 
 fn controller_words(controller: &ControllerStatus) -> String {

@@ -4,8 +4,8 @@ use std::io::Write;
 use std::sync::mpsc::{Sender, channel};
 
 use crate::bus::messages::{
-    Agents, Challenge, ControllerStatus, Evidence, NetworkStatus, Onboarded, Session, SignedConfig,
-    TpmStatus, VaultStatus,
+    Agents, Challenge, ControllerStatus, Evidence, NetworkStatus, Onboarded, Onboarding, Session,
+    SignedConfig, TpmStatus, VaultStatus,
 };
 use crate::bus::{Bus, Topic};
 
@@ -15,6 +15,7 @@ pub(super) fn follow(bus: &Bus) -> anyhow::Result<()> {
     pass_on::<Agents>(bus, &sender);
     pass_on::<NetworkStatus>(bus, &sender);
     pass_on::<TpmStatus>(bus, &sender);
+    pass_on::<Onboarding>(bus, &sender);
     pass_on::<Onboarded>(bus, &sender);
     pass_on::<SignedConfig>(bus, &sender);
     pass_on::<Challenge>(bus, &sender);

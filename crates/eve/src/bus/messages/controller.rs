@@ -5,6 +5,13 @@ use vault::ids::DeviceId;
 
 use super::Bytes;
 
+/// Why the device is not onboarded yet (client): for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Onboarding {
+    /// What the last try said, and what to do; empty when it succeeded.
+    pub words: String,
+}
+
 /// Who the device is (client).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Onboarded {

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use vault::report::VaultReport;
 
 pub use attestation::{Challenge, Evidence, Proof, Session};
-pub use controller::{ControllerStatus, Onboarded, SignedConfig, Source};
+pub use controller::{ControllerStatus, Onboarded, Onboarding, SignedConfig, Source};
 pub use node::{AgentLine, Agents, Location, NetworkStatus, Port, TpmIdentity, TpmStatus};
 pub use tpm::{
     DefineRoots, Health, ReadRoots, RootSet, RootSlot, Roots, Sign, Signed, TpmHealth, UndefineRoots,
@@ -32,6 +32,7 @@ topics!(
     Agents,
     NetworkStatus,
     TpmStatus,
+    Onboarding,
     Onboarded,
     SignedConfig,
     Challenge,
