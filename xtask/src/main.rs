@@ -31,9 +31,9 @@ fn main() -> Result<()> {
 
 fn demo(args: &[String]) -> Result<()> {
     packages::install()?;
-    run::cargo(
-        ["run", "--quiet", "--package", "testkit", "--bin", "demo", "--"]
-            .into_iter()
-            .chain(args.iter().map(String::as_str)),
-    )
+    run::cargo(["build", "--locked", "--package", "eve", "--package", "evc", "--package", "testkit"])?;
+    let run = ["run", "--quiet", "--locked", "--package", "testkit", "--bin", "demo", "--"];
+    let run = run.into_iter().chain(args.iter().map(String::as_str));
+    // What is kept must be seen from other terminals.
+    if args.iter().any(|arg| arg == "--keep") { run::cargo(run) } else { run::cargo_with_mounts(run) }
 }

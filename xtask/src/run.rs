@@ -9,11 +9,21 @@ use anyhow::{Context, Result, bail};
 /// # Errors
 /// When it can't be started or fails.
 pub(crate) fn cargo<'a>(args: impl IntoIterator<Item = &'a str>) -> Result<()> {
-    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
-    let mut command = Command::new(cargo);
-    // libtss2 reports refusals that we ask for and handle; its log is not ours.
-    command.args(args).env("TSS2_LOG", "all+none");
-    program(&mut command)
+    program(Command::new(path()).args(args))
+}
+
+/// Runs cargo in a mount namespace of its own: whatever ends it, killed too, the kernel takes back the mounts and loop
+/// devices that were made in it.
+///
+/// # Errors
+/// When it can't be started or fails.
+pub(crate) fn cargo_with_mounts<'a>(args: impl IntoIterator<Item = &'a str>) -> Result<()> {
+    let mut command = Command::new("unshare");
+    program(command.args(["--mount", "--propagation", "private"]).arg(path()).args(args))
+}
+
+fn path() -> String {
+    std::env::var("CARGO").unwrap_or_else(|_| "cargo".into())
 }
 
 /// Runs a program.

@@ -24,7 +24,7 @@ pub(crate) fn all() -> Result<()> {
     // Tests start our programs, which lie beside them.
     run::cargo(["build", "--workspace", "--locked"])?;
     // Tests use loop devices and software TPMs: more at once than this only makes them wait for each other.
-    run::cargo(["test", "--workspace", "--locked", "--no-fail-fast", "--", "--test-threads=4"])
+    run::cargo_with_mounts(["test", "--workspace", "--locked", "--no-fail-fast", "--", "--test-threads=4"])
 }
 
 /// Licences, bans and sources. The advisories need a database from the network: `cargo deny check advisories`, where there is one.

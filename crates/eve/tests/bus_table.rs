@@ -1,8 +1,9 @@
 //! The bus table holds: every forbidden call and topic, as every agent, is refused by the real answerer, told by the kernel's word.
 //! Needs root: each agent speaks as a process of its own user and group.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command};
@@ -96,11 +97,9 @@ fn every_forbidden_call_and_topic_is_refused_to_every_agent() {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o777)).unwrap();
     }
     let _answerers: Vec<_> = Agent::STARTED.map(|agent| Helper(start(agent, "answer", dir.path()))).into();
-    while Agent::STARTED
-        .iter()
-        .any(|agent| std::os::unix::net::UnixStream::connect(socket_path(dir.path(), *agent)).is_err())
-    {
-        std::thread::sleep(Duration::from_millis(20));
+    for agent in Agent::STARTED {
+        let connect = || UnixStream::connect(socket_path(dir.path(), agent)).ok();
+        testkit::wait::until(agent.name(), connect).unwrap();
     }
     let asking = Agent::STARTED.into_iter().chain([Agent::Operator]);
     let asked: Vec<_> = asking.map(|agent| (agent, start(agent, "ask", dir.path()))).collect();

@@ -96,6 +96,16 @@ impl Drop for LoopFs {
     }
 }
 
+/// What is mounted at or under a folder, the deepest first.
+#[must_use]
+pub fn mounted_under(folder: &Path) -> Vec<PathBuf> {
+    let table = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let places = table.lines().filter_map(|line| line.split(' ').nth(1)).map(PathBuf::from);
+    let mut found: Vec<_> = places.filter(|place| place.starts_with(folder)).collect();
+    found.reverse();
+    found
+}
+
 /// Whether a file holds the bytes anywhere.
 ///
 /// # Errors

@@ -14,10 +14,15 @@ pub(super) fn print(vaults: &[VaultReport]) {
 
 fn line(vault: &VaultReport) -> String {
     let epoch = vault.epoch.map_or("-".to_owned(), |epoch| epoch.0.to_string());
-    let error =
-        vault.last.as_ref().and_then(|last| Some(format!("{}: {}", last.operation, last.error.as_ref()?)));
-    let detail: Vec<_> = error.into_iter().chain(vault.detail.iter().cloned()).collect();
+    let detail: Vec<_> = failure(vault).into_iter().chain(vault.detail.iter().cloned()).collect();
     format!("{:<20} {:<15} {epoch:>5}  {}", vault.name.as_str(), state(vault), detail.join("; "))
+}
+
+/// How the last operation failed, unless the details say so.
+fn failure(vault: &VaultReport) -> Option<String> {
+    let last = vault.last.as_ref()?;
+    let error = last.error.as_ref().filter(|error| !vault.detail.contains(error))?;
+    Some(format!("{}: {error}", last.operation))
 }
 
 /// The state as JSON spells it.

@@ -2,8 +2,8 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
+use crate::process::{mortal, output};
 use anyhow::{Context, Result};
 
 /// A CA for EK certificates. Several tests, and several processes, may use one at once.
@@ -41,11 +41,13 @@ impl TestTpmCa {
     /// since serial numbers (and at first the CA's keys) are files.
     pub(super) fn manufacture(&self, state: &Path, vmid: &str) -> Result<()> {
         let _lock = self.lock()?;
-        let mut setup = Command::new("swtpm_setup");
+        // It starts an swtpm that would outlive it if it were killed: so in a process namespace that ends with it.
+        let mut setup = mortal("unshare");
+        setup.args(["--pid", "--fork", "--kill-child=KILL", "swtpm_setup"]);
         setup.args(["--tpm2", "--create-ek-cert", "--create-platform-cert", "--lock-nvram", "--overwrite"]);
         setup.args(["--pcr-banks", "sha256", "--vmid", vmid]);
         setup.arg("--tpmstate").arg(state).arg("--config").arg(self.dir.join("swtpm_setup.conf"));
-        crate::process::output(&mut setup).map(drop)
+        output(&mut setup).map(drop)
     }
 
     fn lock(&self) -> Result<File> {

@@ -40,5 +40,19 @@ fn run(args: &Args) -> Result<()> {
         tempfile::Builder::new().prefix("eve-vault-demo-").tempdir().context("a folder for the demo")?;
     // Agents run as users of their own and must get through.
     std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    clean_up_when_interrupted(folder.path().to_owned())?;
     story::tell(folder.path(), args)
+}
+
+/// Its processes die with it; what they had mounted and written does not.
+fn clean_up_when_interrupted(folder: PathBuf) -> Result<()> {
+    let clean_up = move || {
+        println!("\ninterrupted: cleaning up");
+        for mounted in testkit::loopfs::mounted_under(&folder) {
+            let _ = std::process::Command::new("umount").arg("--lazy").arg(mounted).status();
+        }
+        let _ = std::fs::remove_dir_all(&folder);
+        std::process::exit(130)
+    };
+    Ok(ctrlc::set_handler(clean_up)?)
 }

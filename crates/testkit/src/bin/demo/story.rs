@@ -41,7 +41,10 @@ pub(crate) fn tell(folder: &Path, args: &Args) -> Result<()> {
         "the disk beside another TPM, without the controller, showed nothing",
         "not yet: no escrow of TPM shares (\"not escrowed\"), and a removed vault's keys are overwritten, not crypto-erased",
     ]);
-    if args.keep { keep(&stage) } else { stage.node.off(Power::Clean) }
+    if args.keep {
+        keep(&stage)?;
+    }
+    stage.node.off(Power::Clean)
 }
 
 fn policy(operation: &str) -> String {
@@ -126,7 +129,7 @@ fn rotated(teller: &mut Teller, Stage { evc, node, goods }: &mut Stage) -> Resul
     teller.step("compare the file's extents and the raw blocks on the disk", || {
         let after = on_disk(node, goods)?;
         ensure!(before == after, "the data moved or changed: {before:?} {after:?}");
-        Ok(format!("{} extents and every block unchanged", after.extents.len()))
+        Ok(format!("every block unchanged, extents: {}", after.extents.len()))
     })
 }
 
@@ -219,7 +222,7 @@ fn keep(Stage { evc, node, .. }: &Stage) -> Result<()> {
     println!("  evc get devices; evc get vaults; evc describe device {DEVICE}; evc apply --help");
     println!("  eve status --root {0}; eve bus tail --root {0}", node.root().display());
     println!("  logs: {} {}", evc.log().display(), node.log().display());
-    println!("\nEnter ends it.");
+    println!("\nEnter, or an interrupt, ends it and removes everything.");
     std::io::stdin().read_line(&mut String::new())?;
     Ok(())
 }
