@@ -11,6 +11,7 @@ cargo xtask COMMAND
 
   demo [ARGS]   the main job, on real parts of this machine (needs root)
   test          everything that continuous integration runs (needs root)
+  bench [ARGS]  what the project promises of its speed, measured (needs root)
   setup         install the Debian packages that the project needs
   help          this text";
 
@@ -19,6 +20,7 @@ fn main() -> Result<()> {
     let mut args = std::env::args().skip(1);
     match args.next().as_deref() {
         Some("demo") => demo(&args.collect::<Vec<_>>()),
+        Some("bench") => bench(&args.collect::<Vec<_>>()),
         Some("test") => test::all(),
         Some("setup") => packages::install(),
         None | Some("help" | "--help" | "-h") => {
@@ -33,7 +35,22 @@ fn demo(args: &[String]) -> Result<()> {
     packages::install()?;
     run::cargo(["build", "--locked", "--package", "eve", "--package", "evc", "--package", "testkit"])?;
     let run = ["run", "--quiet", "--locked", "--package", "testkit", "--bin", "demo", "--"];
-    let run = run.into_iter().chain(args.iter().map(String::as_str));
-    // What is kept must be seen from other terminals.
-    if args.iter().any(|arg| arg == "--keep") { run::cargo(run) } else { run::cargo_with_mounts(run) }
+    run::cargo(run.into_iter().chain(args.iter().map(String::as_str)))
+}
+
+fn bench(args: &[String]) -> Result<()> {
+    packages::install()?;
+    run::cargo([
+        "build",
+        "--release",
+        "--locked",
+        "--package",
+        "eve",
+        "--package",
+        "evc",
+        "--package",
+        "testkit",
+    ])?;
+    let run = ["run", "--release", "--quiet", "--locked", "--package", "testkit", "--bin", "bench", "--"];
+    run::cargo(run.into_iter().chain(args.iter().map(String::as_str)))
 }

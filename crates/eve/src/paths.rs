@@ -1,4 +1,4 @@
-//! Files of the node, under its root. Whose each is stands in the table and in `docs`.
+//! Files of the node, under its root. Whose each is stands in the bus table and in ARCHITECTURE.md.
 
 use std::path::{Path, PathBuf};
 

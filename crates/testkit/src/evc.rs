@@ -21,6 +21,7 @@ pub struct Evc {
     dir: PathBuf,
     port: u16,
     server: Option<Running>,
+    log_level: &'static str,
 }
 
 impl Evc {
@@ -29,8 +30,20 @@ impl Evc {
     /// # Errors
     /// It does not start; the end of its log is in the error.
     pub fn new(dir: &Path) -> Result<Self> {
+        Self::logging(dir, LOG)
+    }
+
+    /// The same with the log that operators have, for measuring.
+    ///
+    /// # Errors
+    /// As [`Evc::new`].
+    pub fn quiet(dir: &Path) -> Result<Self> {
+        Self::logging(dir, "info")
+    }
+
+    fn logging(dir: &Path, log_level: &'static str) -> Result<Self> {
         fs::create_dir_all(dir)?;
-        let mut evc = Self { dir: dir.canonicalize()?, port: 0, server: None };
+        let mut evc = Self { dir: dir.canonicalize()?, port: 0, server: None, log_level };
         evc.start()?;
         Ok(evc)
     }
@@ -42,7 +55,7 @@ impl Evc {
     pub fn start(&mut self) -> Result<()> {
         let mut command = mortal(program("evc")?);
         command.args(["serve", "--listen", &format!("127.0.0.1:{}", self.port), "--poll-seconds", "1"]);
-        command.arg("--data").arg(self.data()).env("EVC_LOG", LOG);
+        command.arg("--data").arg(self.data()).env("EVC_LOG", self.log_level);
         let _ = fs::remove_file(self.data().join("url"));
         let mut server = Running::start(command, &self.log())?;
         wait::until("evc to listen, or end", || {

@@ -9,6 +9,9 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Result, bail};
 
+use crate::mounts::OwnMounts;
+use crate::process::output;
+
 /// Seconds after which a command is killed.
 const PATIENCE: &str = "10";
 /// As `fscrypt setup` writes it, with quick hashing.
@@ -62,6 +65,22 @@ impl FscryptCli {
             "sh",
         ]);
         command.arg(self.dir.join("etc")).args([PATIENCE, "fscrypt"]).args(args).stdin(Stdio::null());
+        command
+    }
+
+    /// Puts its configuration into /etc of this process's own mounts: then [`Self::bare_command`] needs no wrapping.
+    ///
+    /// # Errors
+    /// mount fails.
+    pub fn take_etc(&self, _own: &OwnMounts) -> Result<()> {
+        output(Command::new("mount").arg("--bind").arg(self.dir.join("etc")).arg("/etc")).map(drop)
+    }
+
+    /// `fscrypt ARGS` alone, after [`Self::take_etc`]: with a wrong key it never ends.
+    #[must_use]
+    pub fn bare_command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new("fscrypt");
+        command.args(args);
         command
     }
 

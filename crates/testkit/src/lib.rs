@@ -6,6 +6,7 @@ pub mod blocks;
 pub mod evc;
 pub mod fscrypt_cli;
 pub mod loopfs;
+pub mod mounts;
 pub mod node;
 mod process;
 pub mod swtpm;

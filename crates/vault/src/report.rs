@@ -83,7 +83,7 @@ fn epoch(view: &View<'_>) -> Option<Epoch> {
     let widens = matches!(view.wish, Wish::Keep(want) if want.policy.custody.needs_controller());
     let without = view.seen.hints().any(|hint| hint == Hint::NoEpoch);
     let epoch = view.seen.hints().filter_map(Hint::epoch).min();
-    epoch.filter(|_| !cut_short && !(widens && without))
+    epoch.filter(|_| !(cut_short || widens && without))
 }
 
 /// The last operation; or the one that can't be done at all, though no step of it failed.

@@ -53,7 +53,7 @@ secret! {
     TpmShare, expose_tpm_share
 }
 secret! {
-    /// `R` of the design: what wraps a protector's own key. Derived, never stored.
+    /// `R` (docs/GLOSSARY.md): what wraps a protector's own key. Derived, never stored.
     WrappingSecret, expose_wrapping_secret
 }
 secret! {

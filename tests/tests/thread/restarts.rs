@@ -1,4 +1,4 @@
-//! Whatever dies comes back, and no vault goes down for it (AC-6, NF-*).
+//! Whatever dies comes back, and no vault goes down for it (AC-6).
 
 use eve_vault_tests::{Scene, holds};
 use testkit::node::Power;

@@ -1,4 +1,4 @@
-//! Each agent's process is what the table says, to the kernel (issue of the walls: TH-3, invariant 3).
+//! Each agent's process is what the table says, to the kernel (invariants 3 and 7).
 
 use std::fs;
 

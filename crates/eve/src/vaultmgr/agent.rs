@@ -183,7 +183,7 @@ impl Loop {
     }
 }
 
-fn send(reply: &Reply<VaultReport>, result: Result<VaultReport, super::intake::OrderError>) {
+fn send(reply: &Reply<VaultReport>, result: Result<VaultReport, super::orders::OrderError>) {
     // Whoever asked may have given up.
     let _ = reply.send(result.map_err(|error| error.to_string()));
 }

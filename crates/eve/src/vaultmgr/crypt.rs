@@ -35,6 +35,8 @@ pub(crate) enum CopyRead {
         hint: Hint,
         /// The content key's identifier.
         key: KeyId,
+        /// How it encrypts, when that is one of ours.
+        encryption: Option<Encryption>,
     },
 }
 

@@ -10,6 +10,7 @@ use super::faults;
 
 /// Writes a file: temporary file, fsync, rename, fsync of the directory.
 pub(crate) fn write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    faults::room()?;
     let temporary = temporary(path)?;
     let mut file = OpenOptions::new()
         .write(true)
@@ -36,8 +37,7 @@ fn temporary(path: &Path) -> io::Result<PathBuf> {
 
 /// Reads a regular file of at most `max` bytes; nothing when there is none.
 pub(crate) fn read(path: &Path, max: usize) -> io::Result<Option<Vec<u8>>> {
-    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
-    let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+    let file = match read_only(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         other => other?,
     };
@@ -54,6 +54,9 @@ pub(crate) fn read(path: &Path, max: usize) -> io::Result<Option<Vec<u8>>> {
 
 /// Makes a directory if there is none. One that is there keeps its mode; anything else there is an error.
 pub(crate) fn make_dir(path: &Path, mode: u32) -> io::Result<()> {
+    if fs::symlink_metadata(path).is_err() {
+        faults::room()?;
+    }
     match fs::DirBuilder::new().mode(mode).create(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             let kind = fs::symlink_metadata(path)?;
@@ -74,7 +77,9 @@ pub(crate) fn wipe(path: &Path) -> io::Result<()> {
         Err(error) => return Err(error),
     }
     fs::remove_file(path)?;
-    sync_parent(path)
+    sync_parent(path)?;
+    faults::step();
+    Ok(())
 }
 
 fn open_to_wipe(path: &Path) -> io::Result<File> {
@@ -90,10 +95,17 @@ fn open_to_wipe(path: &Path) -> io::Result<File> {
     }
 }
 
-/// Makes another user's file or directory ours: vaultmgr may change owners, and may not write past them.
+/// Makes another user's file or directory ours: vaultmgr may change owners, and may not write past them. Through a descriptor,
+/// so that a link put in its place meanwhile is refused and not followed.
 fn take(path: &Path, mode: u32) -> io::Result<()> {
-    std::os::unix::fs::lchown(path, Some(0), Some(0))?;
-    fs::set_permissions(path, fs::Permissions::from_mode(mode))
+    let file = read_only(path)?;
+    std::os::unix::fs::fchown(&file, Some(0), Some(0))?;
+    file.set_permissions(fs::Permissions::from_mode(mode))
+}
+
+/// Opens for reading, never through a link, and never waiting for a pipe.
+pub(crate) fn read_only(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path)
 }
 
 /// Makes all directories of a tree ours.
@@ -196,6 +208,7 @@ mod tests {
         assert!(read(&link, 9).is_err());
         assert!(wipe(&link).is_err());
         assert!(make_dir(&link, 0o700).is_err());
+        assert!(take(&link, 0o700).is_err());
         assert_eq!(fs::read(&real).expect("reads"), b"x");
         remove_tree(&link).expect("removes the link itself");
         assert!(real.exists() && !link.exists());

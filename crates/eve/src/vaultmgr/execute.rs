@@ -2,6 +2,7 @@
 //! wiped on the way out.
 
 use std::io;
+use std::path::Path;
 
 use vault::custody::{Shares as CustodyShares, Wrapping, wrapping_secret};
 use vault::ids::VaultId;
@@ -14,7 +15,7 @@ use super::manager::Manager;
 use super::movein::{self, MoveError};
 use super::roots::Tpmmgr;
 use super::shares::{Shares, SharesError};
-use super::{durable, holders, prepare, record};
+use super::{durable, holders, mounts, prepare, record};
 
 /// Why a step was not done. What was there is as it was, or the step is repeated.
 #[derive(Debug, thiserror::Error)]
@@ -192,14 +193,30 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
 
     fn move_in(&mut self, id: VaultId, encryption: Encryption) -> Result<(), StepError> {
         let (place, staging, key) = (self.paths.vault(id), self.paths.staging(id), self.key_of(id)?);
+        for path in [&place, &staging] {
+            mounts::none_at(path).map_err(io("moving plain files in"))?;
+        }
         durable::remove_tree(&staging).map_err(io("clearing the staging place"))?;
-        durable::make_dir(&staging, 0o700).map_err(io("making the staging directory"))?;
-        self.crypt.set_policy(&staging, key, encryption)?;
-        movein::copy_and_compare(&place, &staging)?;
+        let copied = self.copy_in(&place, &staging, key, encryption);
+        // What was copied must not fill the disk until the next try.
+        copied.inspect_err(|_| drop(durable::remove_tree(&staging)))?;
         movein::exchange(&place, &staging).map_err(io("exchanging plain files for the vault"))
     }
 
+    fn copy_in(
+        &self,
+        place: &Path,
+        staging: &Path,
+        key: KeyId,
+        encryption: Encryption,
+    ) -> Result<(), StepError> {
+        durable::make_dir(staging, 0o700).map_err(io("making the staging directory"))?;
+        self.crypt.set_policy(staging, key, encryption)?;
+        Ok(movein::copy_and_compare(place, staging)?)
+    }
+
     fn drop_staged(&mut self, id: VaultId) -> Result<(), StepError> {
+        mounts::none_at(&self.paths.staging(id)).map_err(io("removing what was moved in"))?;
         durable::wipe_tree(&self.paths.staging(id)).map_err(io("removing what was moved in"))
     }
 
@@ -222,8 +239,12 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     }
 
     fn delete_dir(&mut self, id: VaultId) -> Result<(), StepError> {
-        durable::remove_tree(&self.paths.vault(id)).map_err(io("deleting the directory"))?;
-        durable::remove_tree(&self.paths.staging(id)).map_err(io("deleting what was staged"))
+        for path in [self.paths.vault(id), self.paths.staging(id)] {
+            mounts::none_at(&path)
+                .and_then(|()| durable::remove_tree(&path))
+                .map_err(io("deleting the directory"))?;
+        }
+        Ok(())
     }
 
     fn record_removed(&mut self, id: VaultId) -> Result<(), StepError> {

@@ -1,9 +1,16 @@
-//! Where a test kills vaultmgr: after its N-th durable step. Shipped binaries are built without the `faults` feature, and then
-//! there is nothing here. Tests of this crate stop by a panic instead, in their own thread.
+//! Where a test kills vaultmgr, after its N-th durable step, or lets the disk be full before one. Shipped binaries are built
+//! without the `faults` feature, and then there is nothing here. Tests of this crate stop by a panic instead, in their own thread.
 
 /// Passed after every durable step.
 #[cfg(not(any(test, feature = "faults")))]
 pub(crate) fn step() {}
+
+/// Passed before every durable step that needs room on the disk.
+#[cfg(not(test))]
+#[expect(clippy::unnecessary_wraps, reason = "in tests the disk may be full")]
+pub(crate) fn room() -> std::io::Result<()> {
+    Ok(())
+}
 
 /// Arms the countdown from the file `run/eve/vaultmgr.fault` under the root: a number. Without it nothing happens.
 #[cfg(not(feature = "faults"))]
@@ -14,7 +21,7 @@ pub(crate) use killed::arm;
 #[cfg(all(feature = "faults", not(test)))]
 pub(crate) use killed::step;
 #[cfg(test)]
-pub(crate) use stopped::{after, step};
+pub(crate) use stopped::{after, full_after, room, step};
 
 #[cfg(feature = "faults")]
 mod killed {
@@ -45,9 +52,11 @@ mod killed {
 #[cfg(test)]
 mod stopped {
     use std::cell::Cell;
+    use std::io;
 
     thread_local! {
         static LEFT: Cell<i64> = const { Cell::new(i64::MAX) };
+        static ROOM: Cell<i64> = const { Cell::new(i64::MAX) };
     }
 
     /// The last step allowed panics.
@@ -55,6 +64,19 @@ mod stopped {
         let left = LEFT.get();
         LEFT.set(left - 1);
         assert_ne!(left, 1, "stopped by the test");
+    }
+
+    /// No space left on the device, once the room is used up.
+    pub(crate) fn room() -> io::Result<()> {
+        ROOM.set(ROOM.get() - 1);
+        if ROOM.get() < 0 { Err(io::Error::from_raw_os_error(libc::ENOSPC)) } else { Ok(()) }
+    }
+
+    /// Does `work` on a disk that has room for `steps` durable steps. Says whether it needed more.
+    pub(crate) fn full_after(steps: i64, work: impl FnOnce()) -> bool {
+        ROOM.set(steps);
+        work();
+        ROOM.replace(i64::MAX) < 0
     }
 
     /// Does `work` up to its `steps`-th durable step. Says whether it was stopped there.

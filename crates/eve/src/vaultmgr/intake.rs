@@ -1,11 +1,11 @@
-//! What comes from outside: the TPM's presence, this device's identity, signed configurations, orders of root on the node.
+//! What comes from outside: the TPM's presence, this device's identity, signed configurations.
 
 use std::collections::BTreeMap;
 
-use vault::ids::{DeviceId, Name, VaultId};
-use vault::plan::{Authority, Listing, Record, RecordSeen, Refused as OldSection, Wish};
-use vault::report::VaultReport;
-use vault::section::{Operation, Section};
+use vault::ids::{DeviceId, SectionVersion};
+use vault::plan::{Authority, Listing, Record, RecordSeen, Refused as OldSection};
+use vault::report::State;
+use vault::section::Section;
 use vault::shares::RootPin;
 
 use super::config::{Judge, Judged, Refused, judge};
@@ -31,19 +31,7 @@ pub(crate) enum TpmHeard {
     Failing,
 }
 
-/// Why an order of root on the node was refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum OrderError {
-    /// No such vault.
-    #[error("no vault {0} is known on this node; see `eve vault list`")]
-    Unknown(VaultId),
-    /// The controller's lock.
-    #[error("the controller wants vault {0} locked; change its policy there")]
-    LockedByController(VaultId),
-    /// The name does not match.
-    #[error("this is not the name of vault {0}; type its name twice")]
-    OtherName(VaultId),
-}
+const NOT_RECORDED: &str = "the accepted section was not recorded";
 
 impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     /// The TPM's presence; its roots are read once it is ready, and again after a failure.
@@ -134,7 +122,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     ) {
         let listing = Listing::of(section, authority);
         if authority == Authority::Checkpoint && !self.takes_checkpoint(&listing) {
-            return;
+            return tracing::info!("a kept configuration says nothing new");
         }
         if let Err(error) = self.in_order(&listing) {
             return self.note(format!("a configuration was refused: {error}"));
@@ -150,20 +138,31 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         self.slots.values_mut().filter(|slot| slot.held.is_none()).for_each(|slot| slot.none_fits = false);
     }
 
-    /// A checkpoint never replaces a live section, nor an older one a newer.
+    /// A checkpoint lies in the Config Vault, and so counts only while that is open. It never replaces a live section, nor an
+    /// older one a newer; under another incarnation than was accepted last nothing tells which is the older.
     fn takes_checkpoint(&self, listing: &Listing) -> bool {
-        self.desired.listing.as_ref().is_none_or(|current| {
-            let same = current.version.incarnation == listing.version.incarnation;
-            current.authority == Authority::Checkpoint
-                && same
-                && current.version.version <= listing.version.version
-        })
+        let in_force = self.desired.listing.as_ref();
+        let recorded = self.stored.as_ref().map(|stored| stored.record.version);
+        let mut accepted = in_force.map(|current| current.version).into_iter().chain(recorded);
+        let given = listing.version;
+        self.config_vault_is_open()
+            && in_force.is_none_or(|current| current.authority == Authority::Checkpoint)
+            && accepted.all(|by| by.incarnation == given.incarnation && by.version <= given.version)
     }
 
-    /// Not older than any accepted: by the record, and by what is in force in this life.
+    fn config_vault_is_open(&self) -> bool {
+        let slot = self.slots.get(&vault::ids::CONFIG_VAULT);
+        slot.is_some_and(|slot| slot.sight.seen.state() == State::Unlocked)
+    }
+
+    /// Not older than any accepted: by the record, which can be read while the Config Vault is open, and by what is in force.
     fn in_order(&self, listing: &Listing) -> Result<(), OldSection> {
-        let mut recorded = self.stored.iter().chain(&self.unsaved).map(|stored| &stored.record);
-        recorded.try_for_each(|record| Record::accept(Some(record), listing).map(drop))
+        let recorded = self.stored.iter().chain(&self.unsaved).map(|stored| stored.record.version);
+        let in_force = self.desired.listing.iter().map(|listing| listing.version);
+        let same = |by: &SectionVersion| by.incarnation == listing.version.incarnation;
+        let newest = recorded.chain(in_force).filter(same).map(|by| by.version).max().unwrap_or_default();
+        let given = listing.version.version;
+        if given < newest { Err(OldSection { given, newest }) } else { Ok(()) }
     }
 
     fn take_keys(&mut self, section: &Section) {
@@ -201,9 +200,19 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         match record::save(&self.paths, &stored) {
             Ok(()) => self.set_stored(stored),
             Err(error) => {
-                self.note(format!("the accepted section was not recorded: {error}"));
+                self.note(format!("{NOT_RECORDED}: {error}"));
                 self.unsaved = Some(stored);
             }
+        }
+    }
+
+    /// A record that could not be written is tried again whenever the Config Vault is looked at.
+    pub(super) fn save_again(&mut self) {
+        let live = self.desired.listing.as_ref().filter(|listing| listing.authority == Authority::Live);
+        let Some(listing) = live.filter(|_| self.unsaved.is_some()).cloned() else { return };
+        self.save_record(&listing);
+        if self.unsaved.is_none() {
+            self.notes.retain(|note| !note.starts_with(NOT_RECORDED));
         }
     }
 
@@ -230,52 +239,10 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     fn resume(&mut self, stored: Stored) {
         let (envelope, certs) = (stored.envelope.clone(), stored.certs.clone());
         self.set_stored(stored);
+        // What zedagent kept may be older than our own record.
+        self.desired.listing.take_if(|listing| listing.authority == Authority::Checkpoint);
         if self.desired.listing.is_none() {
             self.hear_config(Authority::Checkpoint, &envelope, &certs);
         }
-    }
-
-    /// Root on the node: open a vault, if the controller does not want it locked.
-    pub(crate) fn order_unlock(&mut self, id: VaultId) -> Result<VaultReport, OrderError> {
-        self.listed_here(id)?;
-        self.desired.held.remove(&id);
-        if let Wish::Keep(want) = self.ask(id).0
-            && want.operation == Operation::Lock
-        {
-            return Err(OrderError::LockedByController(id));
-        }
-        self.try_now(id)
-    }
-
-    /// Root on the node: lock a vault until it is ordered open again or this life ends.
-    pub(crate) fn order_lock(&mut self, id: VaultId) -> Result<VaultReport, OrderError> {
-        self.listed_here(id)?;
-        self.desired.held.insert(id, Operation::Lock);
-        self.try_now(id)
-    }
-
-    /// Root on the node: make a missing vault anew, empty.
-    pub(crate) fn order_recreate(&mut self, id: VaultId, name: &Name) -> Result<VaultReport, OrderError> {
-        self.listed_here(id)?;
-        if self.desired.name(id) != *name {
-            return Err(OrderError::OtherName(id));
-        }
-        self.desired.recreate.insert(id);
-        let report = self.try_now(id);
-        self.desired.recreate.remove(&id);
-        report
-    }
-
-    fn try_now(&mut self, id: VaultId) -> Result<VaultReport, OrderError> {
-        self.slots.entry(id).or_default().afresh();
-        self.settle(id);
-        Ok(self.report(id))
-    }
-
-    fn listed_here(&self, id: VaultId) -> Result<(), OrderError> {
-        let known = id.is_default()
-            || self.slots.contains_key(&id)
-            || self.desired.vaults().any(|listed| listed == id);
-        known.then_some(()).ok_or(OrderError::Unknown(id))
     }
 }

@@ -3,6 +3,7 @@
 //! Which files are which vault's is read once at start from the protectors' names, and kept in step with what is written here.
 
 mod files;
+mod parts;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -11,8 +12,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use fscrypt::{
-    Claims, ContentKey, Iv, KeyFiles, KeyIdentifier, KeyStatus, MetaDir, MetaError, Modes, Policy,
-    ProtectorKey, Removal, UnwrapError, WrappingKey, key_files,
+    Claims, ContentKey, KeyFiles, KeyIdentifier, KeyStatus, MetaDir, MetaError, Policy, ProtectorKey,
+    Removal, UnwrapError, key_files,
 };
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
@@ -28,6 +29,7 @@ use super::paths::Paths;
 use super::shares::random;
 use super::{durable, faults, label};
 use files::Names;
+use parts::{encryption, iv, modes, probe, wipe, wrapping_key, write};
 
 /// One filesystem.
 #[derive(Debug)]
@@ -38,6 +40,8 @@ pub(crate) struct Kernel {
     metas: PathBuf,
     first: MetaDir,
     names: BTreeMap<VaultId, Names>,
+    /// What the kernel was seen to encrypt with.
+    able: Vec<Encryption>,
 }
 
 fn failed<E: std::error::Error + Send + Sync + 'static>(what: &str) -> impl Fn(E) -> CryptError {
@@ -52,9 +56,19 @@ impl Kernel {
         let first = MetaDir::create(&paths.persist().join(".fscrypt")).map_err(failed("opening .fscrypt"))?;
         first.sweep().map_err(failed("sweeping .fscrypt"))?;
         let (vaults, metas) = (paths.vaults(), paths.metas());
-        let mut kernel = Self { mount, device, vaults, metas, first, names: BTreeMap::new() };
+        let mut kernel =
+            Self { mount, device, vaults, metas, first, names: BTreeMap::new(), able: Vec::new() };
         kernel.read_first().and_then(|()| kernel.read_second()).map_err(failed("listing metadata"))?;
         Ok(kernel)
+    }
+
+    /// Once for each: a probe makes a file and takes its key back, for which the kernel syncs the whole filesystem.
+    fn probe(&mut self, encryption: Encryption) -> Result<(), CryptError> {
+        if !self.able.contains(&encryption) {
+            probe(&self.vaults, encryption)?;
+            self.able.push(encryption);
+        }
+        Ok(())
     }
 
     fn directory(&self, path: &Path) -> Result<Option<File>, Found> {
@@ -66,38 +80,6 @@ impl Kernel {
             Err(_) => Ok(None),
         }
     }
-}
-
-fn wipe(folder: &MetaDir, names: &Names) -> Result<(), MetaError> {
-    names.policies.iter().try_for_each(|name| folder.remove_policy(*name))?;
-    names.protectors.iter().try_for_each(|name| folder.remove_protector(*name))?;
-    faults::step();
-    Ok(())
-}
-
-fn modes(encryption: Encryption) -> Modes {
-    match encryption {
-        Encryption::Aes256Xts => Modes::AES_256_XTS,
-        Encryption::Adiantum => Modes::ADIANTUM,
-    }
-}
-
-fn encryption(found: Modes) -> Option<Encryption> {
-    [Encryption::Aes256Xts, Encryption::Adiantum].into_iter().find(|ours| modes(*ours) == found)
-}
-
-fn iv() -> Result<Iv, CryptError> {
-    let mut bytes = [0; 16];
-    random(&mut bytes).map_err(failed("drawing an initialisation vector"))?;
-    Ok(Iv(bytes))
-}
-
-fn wrapping_key(secret: &WrappingSecret) -> WrappingKey {
-    let Ok(key) = WrappingKey::init::<std::convert::Infallible>(|out| {
-        out.copy_from_slice(secret.expose_wrapping_secret());
-        Ok(())
-    });
-    key
 }
 
 impl Crypt for Kernel {
@@ -112,7 +94,8 @@ impl Crypt for Kernel {
             Ok(None) => Ok(CopyRead::Absent),
             Ok(Some(files)) => {
                 let hint = label::hint(files.protector.name(), vault);
-                Ok(CopyRead::Whole { hint, key: KeyId(files.policy.policy().identifier.0) })
+                let Policy { identifier, modes } = files.policy.policy();
+                Ok(CopyRead::Whole { hint, key: KeyId(identifier.0), encryption: encryption(modes) })
             }
             Err(error @ MetaError::Io { .. }) => Err(CryptError::because("reading metadata", error)),
             Err(_) => Ok(CopyRead::Damaged),
@@ -129,7 +112,7 @@ impl Crypt for Kernel {
         // What an earlier attempt left would stand under the same name, which fscrypt wants unique.
         self.forget(vault)?;
         let content = ContentKey::init(random).map_err(failed("drawing a content key"))?;
-        probe(&self.vaults, encryption)?;
+        self.probe(encryption)?;
         let protector = ProtectorKey::init(random).map_err(failed("drawing a protector key"))?;
         let ivs = key_files::Ivs { protector: iv()?, policy: iv()? };
         let name = label::write(vault, wrapping);
@@ -138,22 +121,17 @@ impl Crypt for Kernel {
         let names = self.names.entry(vault).or_default();
         names.protectors.insert(files.protector.descriptor());
         names.policies.insert(files.policy.policy().identifier);
-        self.first.write(&files).map_err(failed("writing metadata"))?;
-        faults::step();
-        self.make_second(vault)?.write(&files).map_err(failed("writing the second copy of the metadata"))?;
-        faults::step();
+        write(&self.first, &files)?;
+        write(&self.make_second(vault)?, &files)?;
         Ok(protector)
     }
 
     fn repair(&mut self, vault: VaultId, from: Place) -> Result<(), CryptError> {
         let files = self.whole(vault, from)?;
-        let repaired = match from {
-            Place::First => self.make_second(vault)?.write(&files),
-            Place::Second => self.first.write(&files),
-        };
-        repaired.map_err(failed("repairing a copy of the metadata"))?;
-        faults::step();
-        Ok(())
+        match from {
+            Place::First => write(&self.make_second(vault)?, &files),
+            Place::Second => write(&self.first, &files),
+        }
     }
 
     fn unwrap(
@@ -177,12 +155,13 @@ impl Crypt for Kernel {
         wrapping: Wrapping,
         secret: &WrappingSecret,
     ) -> Result<(), CryptError> {
+        faults::room().map_err(failed("re-wrapping the protector"))?;
         let second = self.make_second(vault)?;
         let name = label::write(vault, wrapping);
         let file = key_files::rewrap(protector, &wrapping_key(secret), &name, iv()?);
         let mut hook = |_| {
             faults::step();
-            Ok(())
+            faults::room()
         };
         let copies = [&self.first, &second];
         fscrypt::meta_dir::rewrap_both_with(&copies, &file, &mut hook)
@@ -263,11 +242,4 @@ impl Crypt for Kernel {
         faults::step();
         Ok(())
     }
-}
-
-/// Only making a file tells whether the kernel has the cipher.
-fn probe(parent: &Path, encryption: Encryption) -> Result<(), CryptError> {
-    let key = ContentKey::init(random).map_err(failed("drawing a key"))?;
-    fscrypt::probe_modes(parent, modes(encryption), &key)
-        .map_err(failed("trying the encryption that is asked for"))
 }

@@ -211,6 +211,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         let unreadable = self.desired.record == RecordSeen::Unreadable;
         match (open, unreadable) {
             (true, true) => self.open_record(),
+            (true, false) => self.save_again(),
             (false, false) => {
                 self.desired.record = RecordSeen::Unreadable;
                 self.stored = None;

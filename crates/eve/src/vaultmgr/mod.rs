@@ -1,5 +1,5 @@
 //! vaultmgr: the one agent that touches the encryption of vault directories (IF-6). It verifies the signed configuration for
-//! itself, plans by `vault::plan`, does a step, observes, and plans again. Words are the design's: custody, epoch, made, missing.
+//! itself, plans by `vault::plan`, does a step, observes, and plans again. Words are of docs/GLOSSARY.md: custody, epoch, made, missing.
 //! It keeps no state file of its own but the record of accepted sections; it never speaks to the network, and no secret goes
 //! into a log, a status or a file.
 
@@ -14,8 +14,10 @@ mod intake;
 mod kernel;
 mod label;
 mod manager;
+mod mounts;
 mod movein;
 mod observe;
+mod orders;
 mod paths;
 mod prepare;
 mod record;

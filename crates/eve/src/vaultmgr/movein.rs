@@ -81,10 +81,13 @@ fn copy_one(from: &Path, to: &Path) -> Result<(), MoveError> {
 }
 
 fn copy_file(from: &Path, to: &Path, found: &Metadata) -> io::Result<()> {
+    faults::room()?;
     let mut target = File::create_new(to)?;
-    io::copy(&mut File::open(from)?, &mut target)?;
+    io::copy(&mut durable::read_only(from)?, &mut target)?;
     target.set_times(fs::FileTimes::new().set_modified(found.modified()?))?;
-    keep_owner_and_mode(to, found)
+    keep_owner_and_mode(to, found)?;
+    faults::step();
+    Ok(())
 }
 
 fn copy_link(from: &Path, to: &Path, found: &Metadata) -> io::Result<()> {
@@ -121,7 +124,7 @@ fn compare_one(from: &Path, to: &Path) -> Result<bool, MoveError> {
 }
 
 fn same_bytes(one: &Path, other: &Path) -> io::Result<bool> {
-    let (mut one, mut other) = (File::open(one)?, File::open(other)?);
+    let (mut one, mut other) = (durable::read_only(one)?, durable::read_only(other)?);
     let (mut left, mut right) = (vec![0; 1 << 16], vec![0; 1 << 16]);
     loop {
         let (n, m) = (fill(&mut one, &mut left)?, fill(&mut other, &mut right)?);
@@ -180,6 +183,16 @@ mod tests {
         assert!(matches!(compare_dir(&from, &to), Err(MoveError::Differs { .. })));
         fs::remove_file(to.join("a/b/file")).expect("removes");
         assert!(matches!(compare_dir(&from, &to), Err(MoveError::Copy { .. })));
+    }
+
+    /// A link that takes a file's place after it was looked at gives nothing of what it points to.
+    #[test]
+    fn a_link_in_a_files_place_is_not_followed() {
+        let (_dir, from, to) = tree();
+        let found = fs::symlink_metadata(from.join("a/b/file")).expect("there");
+        symlink("/proc/self/status", from.join("swapped")).expect("links");
+        assert!(copy_file(&from.join("swapped"), &to.join("swapped"), &found).is_err());
+        assert!(same_bytes(&from.join("swapped"), &from.join("a/b/file")).is_err());
     }
 
     #[test]

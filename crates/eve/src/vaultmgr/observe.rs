@@ -3,6 +3,7 @@
 
 use vault::ids::VaultId;
 use vault::plan::{Dir, Key, MetaCopy, Seen, Staged};
+use vault::section::Encryption;
 
 use super::crypt::{CopyRead, Crypt, CryptError, Found, KeyId, Place};
 use super::paths::Paths;
@@ -12,6 +13,15 @@ use super::paths::Paths;
 pub(crate) struct Sight {
     pub(crate) seen: Seen,
     pub(crate) key: Option<KeyId>,
+    /// What the metadata names, while a copy of it is whole.
+    named: Option<Named>,
+}
+
+/// The policy that the metadata is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Named {
+    key: KeyId,
+    encryption: Option<Encryption>,
 }
 
 /// Reads everything of one vault; its share is added by the caller. `known`: the key it had, for a vault whose metadata went.
@@ -25,7 +35,7 @@ pub(crate) fn observe(
     let copies = [crypt.read(id, Place::First)?, crypt.read(id, Place::Second)?];
     let named = named(&found, &copies);
     let [first, second] = copies.map(|copy| meta(&copy, named));
-    let key = named.or(policy(&found)).or(known);
+    let key = named.map(|named| named.key).or(policy(&found)).or(known);
     let seen = Seen {
         dir: dir(&found, named),
         staged: staged(crypt, paths, id)?,
@@ -34,7 +44,7 @@ pub(crate) fn observe(
         second,
         share: None,
     };
-    Ok(Sight { seen, key })
+    Ok(Sight { seen, key, named })
 }
 
 /// Reads again what changes from outside: path and kernel. Metadata is as it was.
@@ -45,10 +55,10 @@ pub(crate) fn glance(
     before: &Sight,
 ) -> Result<Sight, CryptError> {
     let found = crypt.find(&paths.vault(id))?;
-    let named = if before.seen.has_metadata() { before.key } else { None };
-    let key = named.or(policy(&found)).or(before.key);
+    let named = before.named;
+    let key = named.map(|named| named.key).or(policy(&found)).or(before.key);
     let status = key.map_or(Ok(Key::Absent), |key| crypt.key(key))?;
-    Ok(Sight { seen: Seen { dir: dir(&found, named), key: status, ..before.seen }, key })
+    Ok(Sight { seen: Seen { dir: dir(&found, named), key: status, ..before.seen }, key, named })
 }
 
 fn policy(found: &Found) -> Option<KeyId> {
@@ -58,34 +68,38 @@ fn policy(found: &Found) -> Option<KeyId> {
     }
 }
 
-/// The key that the metadata is of: when the copies differ, the one that the directory is under decides.
-fn named(found: &Found, copies: &[CopyRead; 2]) -> Option<KeyId> {
-    let keys = || {
-        copies
-            .iter()
-            .filter_map(|copy| if let CopyRead::Whole { key, .. } = copy { Some(*key) } else { None })
+/// What the metadata is of: when the copies differ, the one that the directory is under decides.
+fn named(found: &Found, copies: &[CopyRead; 2]) -> Option<Named> {
+    let whole = |copy: &CopyRead| match *copy {
+        CopyRead::Whole { key, encryption, .. } => Some(Named { key, encryption }),
+        CopyRead::Absent | CopyRead::Damaged => None,
     };
-    keys().find(|key| Some(*key) == policy(found)).or_else(|| keys().next())
+    let mut all = copies.iter().filter_map(whole);
+    all.clone().find(|named| Some(named.key) == policy(found)).or_else(|| all.next())
 }
 
-fn meta(copy: &CopyRead, named: Option<KeyId>) -> MetaCopy {
-    match copy {
+fn meta(copy: &CopyRead, named: Option<Named>) -> MetaCopy {
+    match *copy {
         CopyRead::Absent => MetaCopy::Absent,
-        CopyRead::Whole { hint, key } if Some(*key) == named => MetaCopy::Good(*hint),
+        CopyRead::Whole { hint, key, encryption } if Some(Named { key, encryption }) == named => {
+            MetaCopy::Good(hint)
+        }
         CopyRead::Whole { .. } | CopyRead::Damaged => MetaCopy::Damaged,
     }
 }
 
-fn dir(found: &Found, named: Option<KeyId>) -> Dir {
+/// Key and modes must be those that the metadata names: the directory's own word can be changed on the raw disk.
+fn dir(found: &Found, named: Option<Named>) -> Dir {
     match *found {
         Found::Nothing => Dir::Absent,
         Found::Stranger => Dir::Stranger,
         Found::Plain { empty: true } => Dir::Empty,
         Found::Plain { empty: false } => Dir::Plain,
-        Found::Policy { key, encryption: Some(encryption) } if named.is_none_or(|named| named == key) => {
-            Dir::Vault(encryption)
-        }
-        Found::Policy { .. } => Dir::OtherVault,
+        Found::Policy { key, encryption } => match (named, encryption) {
+            (None, Some(encryption)) => Dir::Vault(encryption),
+            (Some(named), Some(is)) if named == (Named { key, encryption }) => Dir::Vault(is),
+            _ => Dir::OtherVault,
+        },
     }
 }
 
@@ -99,4 +113,31 @@ fn staged(crypt: &impl Crypt, paths: &Paths, id: VaultId) -> Result<Staged, Cryp
         Found::Policy { .. } | Found::Plain { empty: true } => Staged::Copy,
         Found::Plain { empty: false } | Found::Stranger => Staged::Plain,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vault::plan::Hint;
+
+    const KEY: KeyId = KeyId([1; 16]);
+    const AES: Option<Encryption> = Some(Encryption::Aes256Xts);
+
+    fn looks(directory: (KeyId, Option<Encryption>), copies: [CopyRead; 2]) -> Dir {
+        let found = Found::Policy { key: directory.0, encryption: directory.1 };
+        dir(&found, named(&found, &copies))
+    }
+
+    /// Before anything is written there, key and modes are held against the metadata.
+    #[test]
+    fn another_key_or_other_modes_are_another_vault() {
+        let whole = || CopyRead::Whole { hint: Hint::NoEpoch, key: KEY, encryption: AES };
+        let both = || [whole(), whole()];
+        assert_eq!(looks((KEY, AES), both()), Dir::Vault(Encryption::Aes256Xts));
+        assert_eq!(looks((KeyId([2; 16]), AES), both()), Dir::OtherVault);
+        assert_eq!(looks((KEY, Some(Encryption::Adiantum)), both()), Dir::OtherVault);
+        assert_eq!(looks((KEY, None), both()), Dir::OtherVault);
+        let none = [CopyRead::Absent, CopyRead::Damaged];
+        assert_eq!(looks((KEY, AES), none), Dir::Vault(Encryption::Aes256Xts), "nothing to hold it against");
+    }
 }

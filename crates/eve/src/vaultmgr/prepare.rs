@@ -39,7 +39,12 @@ pub(crate) fn on_disk(paths: &Paths, crypt: &impl Crypt) -> Vec<VaultId> {
 pub(crate) fn has_vaults(paths: &Paths, crypt: &impl Crypt) -> bool {
     let encrypted = |id| !matches!(crypt.find(&paths.vault(id)), Ok(Found::Nothing | Found::Plain { .. }));
     let metadata = crypt.vaults().map_or(true, |vaults| !vaults.is_empty());
-    metadata || !on_disk(paths, crypt).is_empty() || encrypted(CONFIG_VAULT) || encrypted(IMAGE_VAULT)
+    let unlisted = durable::entries(&paths.vaults()).is_err();
+    metadata
+        || unlisted
+        || !on_disk(paths, crypt).is_empty()
+        || encrypted(CONFIG_VAULT)
+        || encrypted(IMAGE_VAULT)
 }
 
 /// Vaults that were made once, as far as the disk tells; the default ones always.

@@ -82,10 +82,36 @@ impl RootKeys {
 pub(crate) enum Standing {
     /// This generation is in force.
     InForce(RootKeys, Table),
-    /// Slots are written, or vaults are there, and no table opens: with the keys of the newest generation that reads.
-    Lost(Option<RootKeys>),
+    /// Slots are written, or vaults are there, and no table opens.
+    Lost(Lost),
     /// Nothing was ever made: undefine these, and begin.
     Begin(Vec<Generation>),
+}
+
+/// What there is to begin anew from, by order.
+#[derive(Debug, Default)]
+pub(crate) struct Lost {
+    /// The keys of the newest complete generation that reads.
+    pub(crate) keys: Option<RootKeys>,
+    /// Cut short before anything hung on them: they may go.
+    pub(crate) undefine: Vec<Generation>,
+    /// Incomplete, and shares hang on what is left: they stay, and their slots are taken.
+    pub(crate) keep: Vec<Generation>,
+}
+
+impl Lost {
+    fn add(&mut self, set: &Slots, open: impl Fn(Generation, &TableKey) -> Option<Table>) {
+        let (generation, written) = (set.generation, set.pcrs.is_written());
+        match (keys(set), written) {
+            (Some(keys), true) => self.keys = self.keys.take().or(Some(keys)),
+            (Some(keys), false) => match open(generation, &keys.table) {
+                Some(table) if table.is_barren() => self.undefine.push(generation),
+                _ => self.keep.push(generation),
+            },
+            (None, true) => self.keep.push(generation),
+            (None, false) => self.undefine.push(generation),
+        }
+    }
 }
 
 /// Judges. `open` reads and authenticates the table of a generation; `has_vaults`: any vault or metadata is on the disk.
@@ -99,28 +125,31 @@ pub(crate) fn judge(
     sets.sort_by_key(|set| std::cmp::Reverse(set.generation));
     let complete = sets.iter().any(|set| set.tpm.is_written() && set.pcrs.is_written());
     let generations = sets.iter().map(|set| set.generation).collect();
-    let mut newest = None;
-    for set in sets {
-        let written = set.pcrs.is_written();
-        let Some(keys) = keys(set) else { continue };
-        match open(keys.generation, &keys.table) {
-            Some(table) if written => return Standing::InForce(keys, table),
-            _ => newest = newest.or(Some(keys)),
-        }
+    if let Some((keys, table)) = sets.iter().find_map(|set| in_force(set, &open)) {
+        return Standing::InForce(keys, table);
     }
-    match complete || has_vaults {
-        true => Standing::Lost(newest),
-        false => Standing::Begin(generations),
+    if !complete && !has_vaults {
+        return Standing::Begin(generations);
     }
+    let mut lost = Lost::default();
+    sets.iter().for_each(|set| lost.add(set, &open));
+    Standing::Lost(lost)
 }
 
-fn keys(set: Slots) -> Option<RootKeys> {
-    let Slot::Root(tpm) = set.tpm else { return None };
-    let pcrs = match set.pcrs {
-        Slot::Root(root) => Some(PcrsRoot(root)),
+fn in_force(set: &Slots, open: impl Fn(Generation, &TableKey) -> Option<Table>) -> Option<(RootKeys, Table)> {
+    let keys = keys(set).filter(|_| set.pcrs.is_written())?;
+    let table = open(keys.generation, &keys.table)?;
+    Some((keys, table))
+}
+
+fn keys(set: &Slots) -> Option<RootKeys> {
+    let copy = RootSecret::copied_from;
+    let Slot::Root(tpm) = &set.tpm else { return None };
+    let pcrs = match &set.pcrs {
+        Slot::Root(root) => Some(PcrsRoot(copy(root.expose_root_secret()))),
         _ => None,
     };
-    Some(RootKeys::of(set.generation, &TpmRoot(tpm), pcrs.as_ref()))
+    Some(RootKeys::of(set.generation, &TpmRoot(copy(tpm.expose_root_secret())), pcrs.as_ref()))
 }
 
 #[cfg(test)]
@@ -149,8 +178,8 @@ mod tests {
         match standing {
             Standing::InForce(keys, _) if keys.pcrs.is_some() => "in force",
             Standing::InForce(..) => "in force without P",
-            Standing::Lost(Some(_)) => "lost",
-            Standing::Lost(None) => "lost without roots",
+            Standing::Lost(Lost { keys: Some(_), .. }) => "lost",
+            Standing::Lost(_) => "lost without roots",
             Standing::Begin(_) => "begin",
         }
     }
@@ -185,6 +214,31 @@ mod tests {
         let both = vec![set(1, root(1), root(2)), set(2, root(3), root(4))];
         let Standing::InForce(keys, _) = judge(both, opens, true) else { panic!("not in force") };
         assert_eq!(keys.generation, Generation(2));
+    }
+
+    /// Invariant 4: a half-defined generation goes only while nothing hangs on it.
+    #[test]
+    fn half_a_generation_goes_only_when_nothing_hangs_on_it() {
+        fn shared(generation: Generation, _: &TableKey) -> Option<Table> {
+            let mut table = Table::new(generation);
+            let vsk = TpmRoot(RootSecret::copied_from(&[1; 32])).vsk();
+            let share = vault::secret::TpmShare::copied_from(&[5; 32]);
+            let nonce = vault::shares::Nonce([0; 12]);
+            table.add(vault::ids::CONFIG_VAULT, vault::shares::Mark::Made, &vsk, &share, nonce).ok()?;
+            Some(table)
+        }
+        for (what, tpm, open, goes) in [
+            ("its table is empty", root(1), opens as Open, true),
+            ("shares lie in its table", root(1), shared, false),
+            ("its table does not open", root(1), none, false),
+            ("never written", Slot::Unwritten, none, true),
+        ] {
+            let Standing::Lost(lost) = judge(vec![set(1, tpm, Slot::Absent)], open, true) else {
+                panic!("{what}: not lost")
+            };
+            assert!(lost.keys.is_none(), "{what}: half a generation is never taken into force");
+            assert_eq!((lost.undefine == [ONE], lost.keep == [ONE]), (goes, !goes), "{what}");
+        }
     }
 
     #[test]

@@ -12,7 +12,10 @@ use vault::shares::{AddError, MAX_TABLE_BYTES, Mark, Nonce, OpenError, RootPin, 
 
 use super::durable;
 use super::paths::Paths;
-use super::roots::{RootKeys, Standing, Tpmmgr, TpmmgrError, judge};
+use super::roots::{Lost, RootKeys, Standing, Tpmmgr, TpmmgrError, judge};
+
+/// More generations than a node ever sees.
+const MAX_GENERATION: u32 = 1000;
 
 /// Why the table was not read or changed. What was there stands.
 #[derive(Debug, thiserror::Error)]
@@ -32,16 +35,22 @@ pub(crate) enum SharesError {
     /// The TPM's root is not at hand.
     #[error("the TPM root that seals this share can't be read now")]
     NoRoot,
+    /// Both places in the TPM are taken by what may not go.
+    #[error("the TPM has no place for another generation of roots: what is left in it may still open vaults")]
+    NoPlace,
     /// The random number generator.
     #[error("the random number generator failed")]
     Random,
 }
 
 /// The table, when it is open, and the keys, when they could be read.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Shares {
     keys: Option<RootKeys>,
     table: Option<Table>,
+    /// Incomplete generations, while no table is open: those that may go, and those that stay.
+    undefine: Vec<Generation>,
+    keep: Vec<Generation>,
 }
 
 pub(crate) fn random<const N: usize>(out: &mut [u8; N]) -> Result<(), SharesError> {
@@ -62,13 +71,17 @@ impl Shares {
     ) -> Result<Self, SharesError> {
         let sets = tpmmgr.read_roots()?;
         match judge(sets, |generation, key| open_table(paths, generation, key), has_vaults) {
-            Standing::InForce(keys, table) => Ok(Self { keys: Some(keys), table: Some(table) }),
-            Standing::Lost(keys) => Ok(Self { keys, table: None }),
+            Standing::InForce(keys, table) => Ok(Self::open(keys, table)),
+            Standing::Lost(Lost { keys, undefine, keep }) => Ok(Self { keys, table: None, undefine, keep }),
             Standing::Begin(undefine) => {
                 undefine.into_iter().try_for_each(|generation| tpmmgr.undefine_roots(generation))?;
                 Self::begin(paths, tpmmgr, Table::new(Generation::FIRST))
             }
         }
+    }
+
+    fn open(keys: RootKeys, table: Table) -> Self {
+        Self { keys: Some(keys), table: Some(table), ..Self::default() }
     }
 
     /// The table first, then the roots: roots without a table would say that one was lost.
@@ -77,7 +90,7 @@ impl Shares {
         let keys = RootKeys::of(table.generation(), &tpm, Some(&pcrs));
         write(paths, &table, &keys)?;
         tpmmgr.define_roots(table.generation(), &tpm, &pcrs)?;
-        Ok(Self { keys: Some(keys), table: Some(table) })
+        Ok(Self::open(keys, table))
     }
 
     /// Begins a new table in place of the lost one, with `lost` entered as lost. The file of the lost one is kept aside, and where no
@@ -88,7 +101,7 @@ impl Shares {
         tpmmgr: &mut dyn Tpmmgr,
         lost: &[VaultId],
     ) -> Result<(), SharesError> {
-        let generation = self.keys.as_ref().map_or_else(|| unused(paths), |keys| Ok(keys.generation))?;
+        let generation = self.keys.as_ref().map_or_else(|| self.unused(paths), |keys| Ok(keys.generation))?;
         let mut table = Table::new(generation);
         lost.iter().try_for_each(|id| table.add_lost(*id))?;
         match &self.keys {
@@ -97,9 +110,22 @@ impl Shares {
                 write(paths, &table, keys)?;
                 self.table = Some(table);
             }
-            None => *self = Self::begin(paths, tpmmgr, table)?,
+            None => {
+                self.undefine.iter().try_for_each(|generation| tpmmgr.undefine_roots(*generation))?;
+                *self = Self::begin(paths, tpmmgr, table)?;
+            }
         }
         Ok(())
+    }
+
+    /// A generation that no file is of, and whose place in the TPM, one for odd and one for even ones, is free.
+    fn unused(&self, paths: &Paths) -> Result<Generation, SharesError> {
+        let place = |generation: &Generation| generation.0 % 2;
+        let taken = |generation: &Generation| {
+            paths.table(*generation).exists() || self.keep.iter().any(|kept| place(kept) == place(generation))
+        };
+        let mut generations = (Generation::FIRST.0..=MAX_GENERATION).map(Generation);
+        generations.find(|generation| !taken(generation)).ok_or(SharesError::NoPlace)
     }
 
     /// The node's TPM, as plans see it.
@@ -234,17 +260,13 @@ fn write(paths: &Paths, table: &Table, keys: &RootKeys) -> Result<(), SharesErro
     Ok(durable::write(&paths.table(table.generation()), &table.encode(&keys.table), 0o600)?)
 }
 
+/// Under a name that is free: what was kept aside before stays too.
 fn keep_aside(paths: &Paths, generation: Generation) -> io::Result<()> {
     let path = paths.table(generation);
-    match std::fs::rename(&path, path.with_extension(format!("{generation}.lost"))) {
+    let aside = (1..=MAX_GENERATION).map(|n| path.with_extension(format!("{generation}.lost.{n}")));
+    let free = aside.into_iter().find(|aside| !aside.exists()).ok_or(io::ErrorKind::StorageFull)?;
+    match std::fs::rename(&path, free) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other.and_then(|()| durable::sync_parent(&path)),
     }
-}
-
-/// A generation that no file is of.
-fn unused(paths: &Paths) -> Result<Generation, SharesError> {
-    let taken = |generation: &Generation| paths.table(*generation).exists();
-    let mut generations = (Generation::FIRST.0..u32::MAX).map(Generation);
-    generations.find(|generation| !taken(generation)).ok_or(SharesError::NoRoot)
 }

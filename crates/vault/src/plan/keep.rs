@@ -16,6 +16,7 @@ pub(super) fn next(view: &View<'_>, want: &Want) -> Next {
     let missing = missing(view, want);
     match missing.is_empty() {
         false if want.recreate => discard(view),
+        false if want.locked() && view.seen.key != Key::Absent && opens_again(&missing) => lock(view, want),
         false => Next::Settled(Settled {
             state: State::Missing,
             notes: missing.into_iter().map(Note::Missing).collect(),
@@ -58,6 +59,12 @@ fn missing(view: &View<'_>, want: &Want) -> Vec<Part> {
     checks.into_iter().filter_map(|(part, gone)| gone.then_some(part)).collect()
 }
 
+/// Whether all that is needed to give the key to the kernel anew is there: a directory that was moved away does not keep its
+/// vault from being locked. With less, the kernel's key may be the last one.
+fn opens_again(missing: &[Part]) -> bool {
+    missing.iter().all(|part| matches!(part, Part::Directory | Part::Path))
+}
+
 /// Its share is gone for certain: lost with a table, damaged, or absent where the metadata is wrapped under it; that is so by
 /// its hint, or because the controller's key of the very epoch is at hand and does not open it alone. A vault that opened
 /// without its share lacks nothing.
@@ -66,11 +73,10 @@ fn share_gone(view: &View<'_>, want: &Want) -> bool {
     if held.is_some_and(without_share) {
         return false;
     }
-    let known = |epoch| current == Some(epoch) || last == Some(epoch);
-    let mut epochs = view.seen.hints().filter_map(Hint::epoch);
     let alone = view.seen.hints().any(|hint| hint == Hint::NoEpoch);
-    let may_open = !none_fits && epochs.clone().any(known);
-    let refused = none_fits && epochs.any(known) && want.policy.custody.needs_tpm();
+    let known = view.seen.hints().filter_map(Hint::epoch).any(|epoch| [current, last].contains(&Some(epoch)));
+    let may_open = known && !none_fits;
+    let refused = known && none_fits && want.policy.custody.needs_tpm();
     match view.seen.mark() {
         Some(Mark::Lost) => alone || refused || (want.policy.custody.needs_tpm() && !may_open),
         Some(_) => share == ShareKey::Damaged,

@@ -135,6 +135,12 @@ impl Table {
         self.entries.keys().copied()
     }
 
+    /// Whether no share lies in it: marks of lost ones at most.
+    #[must_use]
+    pub fn is_barren(&self) -> bool {
+        self.entries.values().all(|entry| entry.mark == Mark::Lost)
+    }
+
     /// Seals a new share into the table.
     ///
     /// # Errors

@@ -1,5 +1,5 @@
 //! The plan driven by random events in a simulated node: power cuts inside and between steps, restarts, damage, sections of every kind.
-//! After each half-step the invariants 4, 5 and 6 of the design are checked against what really happened, kept apart from the plan.
+//! After each half-step the invariants 4, 5 and 6 of ARCHITECTURE.md are checked against what really happened, kept apart from the plan.
 
 mod table;
 mod world;

@@ -1,4 +1,4 @@
-//! A controller's certificates against the installed root, at a time and at any time (NF-1, TH-1).
+//! A controller's certificates against the installed root, at a time and at any time (TH-1).
 
 use rcgen::{
     BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, date_time_ymd,

@@ -103,7 +103,7 @@ fn the_second_implementation_meets_the_rfc() {
     assert_eq!(clear.as_deref(), Some(b"Beauty is truth, truth beauty".as_slice()));
 }
 
-/// The bytes of `info` and `aad` are the design's, written out here once more.
+/// The bytes of `info` and `aad` are those that `release` documents, written out here once more.
 #[test]
 fn what_we_seal_opens_by_the_second_implementation() {
     let (sealed, session) = (sealed(), secret(SECRET).session_key());

@@ -1,5 +1,5 @@
 //! Golden bytes made by EVE's and Adam's own code: messages, envelopes, chains, a whole exchange, a TPM's signature.
-//! Not here, because a later issue builds object encryption and escrow: `cipher/*`, `messages/attestvolumekeydata-*`,
+//! Not here, because object encryption and escrow are not built yet: `cipher/*`, `messages/attestvolumekeydata-*`,
 //! `tpm/vaultkey-escrow-tpm`, `tpm/sealed-disk-key`; quotes are read by the `attest` crate (`tpm/quote.*`).
 
 use std::collections::BTreeSet;
@@ -23,7 +23,7 @@ enum Outcome {
     Read,
     /// It is refused, stricter than EVE; the reason.
     Refused(&'static str),
-    /// It is of a later issue.
+    /// It is of something that is not built yet.
     Later,
 }
 

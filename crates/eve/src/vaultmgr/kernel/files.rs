@@ -1,6 +1,6 @@
 //! Which key files are whose, in both places, and one copy of them read.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fscrypt::{KeyFiles, KeyIdentifier, MetaDir, MetaError, ProtectorDescriptor};
 use vault::ids::VaultId;
@@ -17,17 +17,19 @@ pub(super) struct Names {
 impl Kernel {
     /// A file that can't be read is nobody's here; its twin may name it.
     pub(super) fn read_first(&mut self) -> Result<(), MetaError> {
+        let mut whose = BTreeMap::new();
         for protector in self.first.protectors()? {
             let Ok(file) = self.first.read_protector(protector) else { continue };
             if let Some((vault, _)) = label::read(file.name()) {
                 self.names.entry(vault).or_default().protectors.insert(protector);
+                whose.insert(protector, vault);
             }
         }
         for policy in self.first.policies()? {
             let Ok(file) = self.first.read_policy(policy) else { continue };
-            let by: BTreeSet<_> = file.protectors().collect();
-            let whose = self.names.values_mut().filter(|names| !names.protectors.is_disjoint(&by));
-            whose.for_each(|names| names.policies.extend([policy]));
+            for vault in file.protectors().filter_map(|by| whose.get(&by)) {
+                self.names.entry(*vault).or_default().policies.insert(policy);
+            }
         }
         Ok(())
     }
@@ -40,9 +42,14 @@ impl Kernel {
                 continue;
             };
             second.sweep()?;
+            let (protectors, policies) = (second.protectors()?, second.policies()?);
+            if protectors.is_empty() && policies.is_empty() {
+                // Left by a removal that was cut short; it is tried again at the next start.
+                drop(durable::remove_tree(&entry.path()));
+            }
             let names = self.names.entry(vault).or_default();
-            names.protectors.extend(second.protectors()?);
-            names.policies.extend(second.policies()?);
+            names.protectors.extend(protectors);
+            names.policies.extend(policies);
         }
         self.names.retain(|_, names| !names.protectors.is_empty() || !names.policies.is_empty());
         Ok(())

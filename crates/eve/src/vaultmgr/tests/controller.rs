@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use attest::SessionKey;
 use uuid::Uuid;
-use vault::ids::{DeviceId, Epoch, Incarnation, SectionVersion, VaultId};
+use vault::ids::{CONFIG_VAULT, DeviceId, Epoch, IMAGE_VAULT, Incarnation, SectionVersion, VaultId};
 use vault::secret::ControllerKey;
 use vault::section::{
     Custody, Encryption, Entry, NodePolicy, Operation, Release, Seal, SealedKey, Section, Standing,
@@ -38,6 +38,8 @@ pub(super) struct Line {
     pub(super) epochs: (u64, u64),
     pub(super) created: bool,
     pub(super) recreate: bool,
+    /// Keys go out although the custody asks for none: while a vault leaves the controller's custody.
+    pub(super) leaving: bool,
 }
 
 impl Line {
@@ -51,6 +53,7 @@ impl Line {
             epochs: (1, 1),
             created: false,
             recreate: false,
+            leaving: false,
         }
     }
 }
@@ -98,10 +101,15 @@ fn entry(line: &Line, session: SessionKey) -> Entry {
         seal(&session, &purpose, Epoch(epoch), &key(line.id, epoch)).expect("seals")
     };
     let release = match line.custody {
-        Custody::Tpm => Release::NotNeeded,
+        Custody::Tpm if !line.leaving => Release::NotNeeded,
         _ => Release::Keys { current: sealed(line.epochs.0), last: sealed(line.epochs.1) },
     };
-    let name = if line.id.is_default() { "config" } else { "berlin" };
+    let name = match line.id {
+        CONFIG_VAULT => "config".to_owned(),
+        IMAGE_VAULT => "image".to_owned(),
+        BERLIN => "berlin".to_owned(),
+        id => id.to_string(),
+    };
     Entry {
         id: line.id,
         name: name.parse().expect("a name"),

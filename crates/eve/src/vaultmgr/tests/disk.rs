@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use testkit::loopfs::LoopFs;
 
-const SIZE: u64 = 64 << 20;
+const SIZE: u64 = 24 << 20;
 
 pub(super) struct Disk {
     // Unmounted before its folder goes.
@@ -14,7 +14,8 @@ pub(super) struct Disk {
 
 impl Disk {
     pub(super) fn new() -> Self {
-        let dir = tempfile::tempdir().expect("a directory");
+        // In memory where there is such a place: what these tests wait for is the host's disk, at every one of our fsyncs.
+        let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a directory");
         let fs = LoopFs::create(&dir.path().join("image"), &dir.path().join("node/persist"), SIZE);
         std::fs::create_dir_all(dir.path().join("node/config")).expect("the config folder");
         Self { fs: fs.expect("a disk"), dir }
@@ -30,6 +31,18 @@ impl Disk {
     }
     pub(super) fn unmount(&mut self) {
         self.fs.unmount().expect("unmounts");
+    }
+    pub(super) fn sync(&self) {
+        let mount = std::fs::File::open(self.persist()).expect("the mount point");
+        nix::unistd::syncfs(&mount).expect("syncs");
+    }
+    /// Loses what was not synced: what the device has at this moment is what the next mount sees.
+    pub(super) fn power_cut(&mut self) {
+        let at_that_moment = self.dir.path().join("at-that-moment");
+        std::fs::copy(self.fs.image(), &at_that_moment).expect("copies the device");
+        self.unmount();
+        std::fs::copy(&at_that_moment, self.fs.image()).expect("copies it back");
+        self.mount();
     }
     /// Whether the bytes are anywhere on the unmounted disk.
     pub(super) fn contains(&self, needle: &[u8]) -> bool {

@@ -230,8 +230,9 @@ fn no_key_is_on_the_disk() {
     let share = node.manager().shares.as_ref().expect("shares").share(BERLIN).expect("opens");
     let share = *share.expose_tpm_share();
     node.stop();
-    for (generation, tpm, pcrs) in roots {
-        assert!(!node.disk.contains(&tpm) && !node.disk.contains(&pcrs), "roots of {generation}");
+    for slots in roots {
+        let pcrs = slots.pcrs.expect("whole");
+        assert!(!node.disk.contains(&slots.tpm) && !node.disk.contains(&pcrs), "{}", slots.generation);
     }
     assert!(!node.disk.contains(&share));
 }

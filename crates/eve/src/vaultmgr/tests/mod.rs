@@ -1,10 +1,12 @@
 //! vaultmgr whole but for bus and TPM: real ext4 with encryption on a loop device, the real kernel, signed configurations.
 //! They run as root; without root, loop devices or ext4 encryption they fail.
 
+mod attacks;
 mod boots;
 mod controller;
 mod disk;
 mod faults;
 mod judging;
 mod life;
+mod many;
 mod node;

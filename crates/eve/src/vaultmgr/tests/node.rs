@@ -11,6 +11,7 @@ use vault::secret::RootSecret;
 
 use super::controller::{self, Controller, DEVICE, Line};
 use super::disk::{Disk, write};
+use crate::vaultmgr::faults;
 use crate::vaultmgr::intake::TpmHeard;
 use crate::vaultmgr::kernel::Kernel;
 use crate::vaultmgr::manager::{Manager, Owner};
@@ -24,37 +25,62 @@ pub(super) struct Nv(pub(super) Rc<RefCell<NvState>>);
 
 #[derive(Default)]
 pub(super) struct NvState {
-    pub(super) slots: Vec<(Generation, [u8; 32], [u8; 32])>,
+    pub(super) slots: Vec<NvSlots>,
     pub(super) pcrs_moved: bool,
     pub(super) fail: bool,
+    /// How often roots were read.
+    pub(super) reads: usize,
+}
+
+#[derive(Clone)]
+pub(super) struct NvSlots {
+    pub(super) generation: Generation,
+    pub(super) tpm: [u8; 32],
+    /// Not there when the definition was cut short.
+    pub(super) pcrs: Option<[u8; 32]>,
 }
 
 impl Tpmmgr for Nv {
     fn read_roots(&mut self) -> Result<Vec<Slots>, TpmmgrError> {
-        let nv = self.0.borrow();
+        let mut nv = self.0.borrow_mut();
+        nv.reads += 1;
         if nv.fail {
             return Err(TpmmgrError("no answer".to_owned()));
         }
         let root = |bytes: &[u8; 32]| Slot::Root(RootSecret::copied_from(bytes));
-        let slots = |(generation, tpm, pcrs): &(Generation, [u8; 32], [u8; 32])| Slots {
-            generation: *generation,
-            tpm: root(tpm),
-            pcrs: if nv.pcrs_moved { Slot::PcrsMoved } else { root(pcrs) },
+        let slots = |slots: &NvSlots| Slots {
+            generation: slots.generation,
+            tpm: root(&slots.tpm),
+            pcrs: match &slots.pcrs {
+                Some(_) if nv.pcrs_moved => Slot::PcrsMoved,
+                Some(bytes) => root(bytes),
+                None => Slot::Absent,
+            },
         };
         Ok(nv.slots.iter().map(slots).collect())
     }
+    /// There are two places: for odd generations and for even ones. Each root is a durable step.
     fn define_roots(
         &mut self,
         generation: Generation,
         tpm: &TpmRoot,
         pcrs: &PcrsRoot,
     ) -> Result<(), TpmmgrError> {
-        let bytes = (*tpm.0.expose_root_secret(), *pcrs.0.expose_root_secret());
-        self.0.borrow_mut().slots.push((generation, bytes.0, bytes.1));
+        let taken = |slots: &NvSlots| slots.generation.0 % 2 == generation.0 % 2;
+        if self.0.borrow().slots.iter().any(taken) {
+            return Err(TpmmgrError("the slot is taken".to_owned()));
+        }
+        let half = NvSlots { generation, tpm: *tpm.0.expose_root_secret(), pcrs: None };
+        self.0.borrow_mut().slots.push(half);
+        faults::step();
+        let slots = &mut self.0.borrow_mut().slots;
+        slots.iter_mut().rev().take(1).for_each(|last| last.pcrs = Some(*pcrs.0.expose_root_secret()));
+        faults::step();
         Ok(())
     }
     fn undefine_roots(&mut self, generation: Generation) -> Result<(), TpmmgrError> {
-        self.0.borrow_mut().slots.retain(|(of, ..)| *of != generation);
+        self.0.borrow_mut().slots.retain(|slots| slots.generation != generation);
+        faults::step();
         Ok(())
     }
 }
@@ -93,9 +119,8 @@ impl Node {
         let kernel = Kernel::open(&self.paths).expect("opens the filesystem");
         let mut manager = Manager::start(&self.disk.root(), kernel, self.nv.clone(), owner).expect("starts");
         manager.hear_device(DEVICE);
-        manager.hear_tpm(if self.has_tpm { TpmHeard::Ready { measured: true } } else { TpmHeard::Absent });
-        manager.settle_all();
         self.manager = Some(manager);
+        self.hear_tpm();
     }
 
     pub(super) fn manager(&mut self) -> &mut Manager<Kernel, Nv> {
@@ -113,6 +138,19 @@ impl Node {
         self.stop();
         self.disk.mount();
         self.start();
+    }
+
+    /// The power goes: what was not synced is lost, and the kernel's keys. Started again by [`Self::start`].
+    pub(super) fn power_cut(&mut self) {
+        self.manager = None;
+        self.disk.power_cut();
+    }
+
+    /// tpmmgr says what it has; what failed is tried anew.
+    pub(super) fn hear_tpm(&mut self) {
+        let heard = if self.has_tpm { TpmHeard::Ready { measured: true } } else { TpmHeard::Absent };
+        self.manager().hear_tpm(heard);
+        self.manager().settle_all();
     }
 
     pub(super) fn stop(&mut self) {

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
+use testkit::mounts::OwnMounts;
 
 /// A controller, an edge node with a TPM, and a vault whose key neither of them holds alone.
 #[derive(Debug, Parser)]
@@ -36,6 +37,8 @@ fn run(args: &Args) -> Result<()> {
         nix::unistd::geteuid().is_root(),
         "the demo mounts a disk: run it as root (sudo -E cargo xtask demo)"
     );
+    // What is kept must be seen from other terminals.
+    let _mounts = if args.keep { None } else { Some(OwnMounts::enter()?) };
     let folder =
         tempfile::Builder::new().prefix("eve-vault-demo-").tempdir().context("a folder for the demo")?;
     // Agents run as users of their own and must get through.
@@ -49,7 +52,7 @@ fn clean_up_when_interrupted(folder: PathBuf) -> Result<()> {
     let clean_up = move || {
         println!("\ninterrupted: cleaning up");
         for mounted in testkit::loopfs::mounted_under(&folder) {
-            let _ = std::process::Command::new("umount").arg("--lazy").arg(mounted).status();
+            let _ = std::process::Command::new("umount").arg("--lazy").arg(mounted).output();
         }
         let _ = std::fs::remove_dir_all(&folder);
         std::process::exit(130)

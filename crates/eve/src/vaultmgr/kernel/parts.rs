@@ -1,0 +1,69 @@
+//! What [`super::Kernel`] is made of: files of one copy written and wiped, and our words turned into fscrypt's.
+
+use std::path::Path;
+
+use fscrypt::{ContentKey, Iv, KeyFiles, MetaDir, MetaError, Modes, WrappingKey};
+use vault::secret::WrappingSecret;
+use vault::section::Encryption;
+
+use super::files::Names;
+use super::{CryptError, failed, random};
+use crate::vaultmgr::faults;
+
+/// Writes both files of one copy, durably.
+pub(super) fn write(folder: &MetaDir, files: &KeyFiles) -> Result<(), CryptError> {
+    let file = |write: &dyn Fn() -> Result<(), MetaError>| {
+        faults::room().map_err(failed("writing metadata"))?;
+        write().map_err(failed("writing metadata"))?;
+        faults::step();
+        Ok(())
+    };
+    // The protector first: a policy without its protector opens for nobody.
+    file(&|| folder.write_protector(&files.protector))?;
+    file(&|| folder.write_policy(&files.policy))
+}
+
+/// Overwrites and unlinks all of one vault's files in one copy, durably.
+pub(super) fn wipe(folder: &MetaDir, names: &Names) -> Result<(), MetaError> {
+    for policy in &names.policies {
+        folder.remove_policy(*policy)?;
+        faults::step();
+    }
+    for protector in &names.protectors {
+        folder.remove_protector(*protector)?;
+        faults::step();
+    }
+    Ok(())
+}
+
+pub(super) fn modes(encryption: Encryption) -> Modes {
+    match encryption {
+        Encryption::Aes256Xts => Modes::AES_256_XTS,
+        Encryption::Adiantum => Modes::ADIANTUM,
+    }
+}
+
+pub(super) fn encryption(found: Modes) -> Option<Encryption> {
+    [Encryption::Aes256Xts, Encryption::Adiantum].into_iter().find(|ours| modes(*ours) == found)
+}
+
+pub(super) fn iv() -> Result<Iv, CryptError> {
+    let mut bytes = [0; 16];
+    random(&mut bytes).map_err(failed("drawing an initialisation vector"))?;
+    Ok(Iv(bytes))
+}
+
+pub(super) fn wrapping_key(secret: &WrappingSecret) -> WrappingKey {
+    let Ok(key) = WrappingKey::init::<std::convert::Infallible>(|out| {
+        out.copy_from_slice(secret.expose_wrapping_secret());
+        Ok(())
+    });
+    key
+}
+
+/// Only making a file tells whether the kernel has the cipher.
+pub(super) fn probe(parent: &Path, encryption: Encryption) -> Result<(), CryptError> {
+    let key = ContentKey::init(random).map_err(failed("drawing a key"))?;
+    fscrypt::probe_modes(parent, modes(encryption), &key)
+        .map_err(failed("trying the encryption that is asked for"))
+}

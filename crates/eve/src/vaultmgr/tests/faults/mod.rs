@@ -1,0 +1,92 @@
+//! vaultmgr stopped after each of its durable steps in turn, and on a disk that is full from each of them on, at every kind of
+//! work (invariant 5): the next start, or the next try, mends what is there, and nothing that was kept is lost.
+
+mod cut;
+mod full;
+mod recreate;
+
+use vault::ids::{CONFIG_VAULT, IMAGE_VAULT};
+use vault::section::Custody;
+
+use super::controller::{BERLIN, Controller, Line};
+use super::disk::write;
+use super::node::Node;
+use crate::vaultmgr::faults::after;
+
+/// More durable steps than any of these has.
+const ENOUGH: i64 = 120;
+
+/// How a life ends in the middle of its work.
+#[derive(Debug, Clone, Copy)]
+enum Ending {
+    /// `kill -9`: the kernel keeps keys and files.
+    Killed,
+    /// What was not synced is lost, and the kernel's keys.
+    PowerCut,
+}
+
+/// Does `work` on a node made by `prepare`, stopped after 1, 2, 3.. durable steps until it is not stopped any more; each time the node
+/// then starts anew and `mended` looks at it. Returns how many steps the work has.
+fn stopped_everywhere<P>(
+    prepare: impl Fn() -> (Node, P),
+    work: impl Fn(&mut Node, &mut P),
+    mended: impl Fn(&mut Node, &mut P, &str),
+) -> i64 {
+    let lives = [Ending::Killed, Ending::PowerCut].map(|ending| {
+        let stopped = |steps: &i64| {
+            let (mut node, mut with) = prepare();
+            let stopped = after(*steps, || work(&mut node, &mut with));
+            start_again(&mut node, ending);
+            mended(&mut node, &mut with, &format!("{ending:?} after step {steps}"));
+            stopped
+        };
+        (1..ENOUGH).find(|steps| !stopped(steps)).expect("it comes to an end")
+    });
+    assert_eq!(lives[0], lives[1], "the work has the same steps each time");
+    lives[0] - 1
+}
+
+fn start_again(node: &mut Node, ending: Ending) {
+    node.manager = None;
+    if let Ending::PowerCut = ending {
+        node.power_cut();
+    }
+    node.start();
+}
+
+fn both(epochs: (u64, u64)) -> Line {
+    Line { epochs, ..Line::of(Custody::TpmAndController) }
+}
+
+/// A node with a vault that holds a file.
+fn with_file(line: &Line) -> (Node, Controller) {
+    let (mut node, mut controller) = (Node::new(true), Controller::new());
+    node.hear(&mut controller, std::slice::from_ref(line));
+    node.put(line.id, "file", "kept");
+    node.disk.sync();
+    (node, controller)
+}
+
+fn kept(node: &Node, line: &Line) -> bool {
+    node.get(line.id, "file").as_deref() == Some("kept")
+}
+
+/// A node before its first boot, with plain files where its default vaults are to be.
+fn with_plain_files() -> Node {
+    let node = Node::fresh(true);
+    for id in [CONFIG_VAULT, IMAGE_VAULT] {
+        std::fs::create_dir_all(node.paths.vault(id).join("sub")).expect("makes");
+        write(&node.paths.vault(id).join("plain"), "of before");
+        write(&node.paths.vault(id).join("sub/plain"), "of before too");
+    }
+    node.disk.sync();
+    node
+}
+
+fn plain_files_are_in(node: &Node) -> bool {
+    [CONFIG_VAULT, IMAGE_VAULT].into_iter().all(|id| {
+        node.get(id, "plain").as_deref() == Some("of before")
+            && node.get(id, "sub/plain").as_deref() == Some("of before too")
+            && !node.paths.staging(id).exists()
+    })
+}

@@ -1,0 +1,185 @@
+//! A device in software, by `wire`, that a controller can't tell from one with a TPM: to ask it many things quickly over
+//! one kept-alive connection.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, ensure};
+use attest::PcrValues;
+use rcgen::{CertificateParams, KeyPair};
+use testkit::Evc;
+use ureq::Agent;
+use ureq::tls::{Certificate as UreqCertificate, RootCerts, TlsConfig, TlsProvider};
+use vault::ids::DeviceId;
+use wire::attest::{
+    AttestRequest, AttestResponse, DeviceCert, DeviceCertKind, EvidenceBinding, PcrAlgorithm, PcrValue,
+    Quote, QuoteCode,
+};
+use wire::config::{ConfigRequest, ConfigResponse, SignedConfig, VaultAsk};
+use wire::envelope::{open_from_controller, seal_from_device, seal_registration};
+use wire::register::{Register, UuidResponse, uuid_request};
+use wire::release::SessionSecret;
+use wire::{Certificate, FileSigner, TrustedCerts, Validity, certs};
+
+// The same writer of quotes as in the tests of the decision.
+#[path = "../../../../vault/src/decide/tests/fake_tpm.rs"]
+mod fake_tpm;
+
+use fake_tpm::FakeTpm;
+
+const MEDIA: &str = "application/x-proto-binary";
+
+/// A key and its certificate.
+struct Key {
+    pem: String,
+    cert: Certificate,
+    signer: FileSigner,
+}
+
+impl Key {
+    fn new() -> Result<Self> {
+        let key = KeyPair::generate()?;
+        let pem = CertificateParams::new(Vec::new())?.self_signed(&key)?.pem();
+        let cert = Certificate::from_pem(pem.as_bytes())?;
+        Ok(Self { pem, cert, signer: FileSigner::from_der(&key.serialize_der())? })
+    }
+}
+
+/// The device.
+pub(crate) struct Device {
+    url: String,
+    agent: Agent,
+    trusted: TrustedCerts,
+    key: Key,
+    tpm: FakeTpm,
+    id: DeviceId,
+    session: SessionSecret,
+    hash: String,
+}
+
+impl Device {
+    /// Allowed, registered, its attestation key pinned.
+    pub(crate) fn onboarded(evc: &Evc, folder: &Path, name: &str) -> Result<Self> {
+        let (url, onboarding) = (format!("https://{}/api/v2/edgedevice", evc.server()), Key::new()?);
+        let file = folder.join(name);
+        std::fs::write(&file, &onboarding.pem)?;
+        evc.run(&["onboard", "add", "--cert", &file.to_string_lossy(), "--serial", name, "--name", name])?;
+        let root = std::fs::read(evc.data().join("root-certificate.pem"))?;
+        let agent = agent(&root)?;
+        let list = agent.get(format!("{url}/certs")).call()?.body_mut().read_to_vec()?;
+        let trusted = certs::open_answer(&list, &root, Validity::Ignored)?;
+        let (key, id) = (Key::new()?, DeviceId(uuid::Uuid::nil()));
+        let mut device = Self {
+            url,
+            agent,
+            trusted,
+            key,
+            tpm: FakeTpm::new(),
+            id,
+            session: session()?,
+            hash: String::new(),
+        };
+        device.register(&onboarding, name)?;
+        Ok(device)
+    }
+
+    fn register(&mut self, onboarding: &Key, serial: &str) -> Result<()> {
+        let register = Register::new(self.key.pem.as_bytes(), serial, "")?.encode();
+        self.send("register", &seal_registration(&register, onboarding.pem.as_bytes(), &onboarding.signer)?)?;
+        self.id = UuidResponse::decode(&self.ask("uuid", &uuid_request())?)?.device;
+        let ak =
+            DeviceCert::new(DeviceCertKind::Attestation, Key::new()?.pem.into_bytes(), Some(self.tpm.ak()));
+        self.ask(&self.own("attest"), &AttestRequest::Certs(vec![ak]).encode()).map(drop)
+    }
+
+    fn own(&self, path: &str) -> String {
+        format!("id/{}/{path}", self.id)
+    }
+
+    fn send(&self, path: &str, body: &[u8]) -> Result<(u16, Vec<u8>)> {
+        let request = self.agent.post(format!("{}/{path}", self.url)).header("content-type", MEDIA);
+        let mut answer = request.send(body)?;
+        Ok((answer.status().as_u16(), answer.body_mut().read_to_vec()?))
+    }
+
+    fn sealed(&self, payload: &[u8]) -> Result<Vec<u8>> {
+        Ok(seal_from_device(payload, &self.key.cert, &self.key.signer)?)
+    }
+
+    fn ask(&self, path: &str, payload: &[u8]) -> Result<Vec<u8>> {
+        let (status, body) = self.send(path, &self.sealed(payload)?)?;
+        ensure!((200..300).contains(&status), "{path}: {status} {}", String::from_utf8_lossy(&body));
+        Ok(open_from_controller(&body, &self.trusted)?)
+    }
+
+    /// The next poll's request, signed: ready to be sent again and again.
+    pub(crate) fn poll_body(&self) -> Result<Vec<u8>> {
+        let vault = Some(VaultAsk { session: self.session.session_key(), bundle: None });
+        let ask = ConfigRequest { config_hash: self.hash.clone(), integrity_token: Vec::new(), vault };
+        self.sealed(&ask.encode())
+    }
+
+    /// Sends a poll; true when nothing has changed (304).
+    pub(crate) fn unchanged(&self, body: &[u8]) -> Result<bool> {
+        Ok(self.send(&self.own("config"), body)?.0 == 304)
+    }
+
+    fn poll(&mut self) -> Result<ConfigResponse> {
+        let (status, body) = self.send(&self.own("config"), &self.poll_body()?)?;
+        ensure!(status == 200, "a poll that should bring something: {status}");
+        let response = SignedConfig::verify(&body, &self.trusted)?.response().clone();
+        self.hash.clone_from(&response.config_hash);
+        Ok(response)
+    }
+
+    /// A new life: challenge, evidence, section. Returns how many vaults were released.
+    pub(crate) fn attest(&mut self) -> Result<usize> {
+        self.session = session()?;
+        let control = self.poll()?.control.context("control")?;
+        let nonce = control.challenge.context("a challenge")?.nonce;
+        let request = AttestRequest::Quote(Box::new(self.quote(nonce))).encode();
+        let AttestResponse::Quote(answer) =
+            AttestResponse::decode(&self.ask(&self.own("attest"), &request)?)?
+        else {
+            anyhow::bail!("an answer on something else")
+        };
+        ensure!(answer.code == QuoteCode::Success, "the quote was refused: {answer:?}");
+        let config = self.poll()?.config.context("a configuration")?;
+        let section = config.section().map_err(|error| anyhow::anyhow!("{error}"))?;
+        let Some(section) = section else { return Ok(0) };
+        let released =
+            |entry: &&vault::section::Entry| matches!(entry.release, vault::section::Release::Keys { .. });
+        Ok(section.vaults.iter().filter(released).count())
+    }
+
+    fn quote(&self, nonce: [u8; 32]) -> Quote {
+        let (session, pcrs) = (self.session.session_key(), pcrs());
+        let (attest_data, signature) = self.tpm.quote(&nonce, &session, b"claims", &pcrs);
+        let value = |(index, value): (&u8, &[u8; 32])| PcrValue {
+            index: *index,
+            algorithm: PcrAlgorithm::Sha256,
+            value: value.to_vec(),
+        };
+        let binding = EvidenceBinding { session, nonce, claims: b"claims".to_vec(), device_signature: None };
+        let pcr_values = pcrs.iter().map(value).collect();
+        Quote { attest_data, signature, pcr_values, binding: Some(binding), ..Quote::default() }
+    }
+}
+
+/// EVE's default sealing set, which the controller asks for.
+fn pcrs() -> PcrValues {
+    (0..15).filter(|pcr| *pcr != 5).map(|pcr| (pcr, [pcr; 32])).collect()
+}
+
+fn session() -> Result<SessionSecret> {
+    SessionSecret::init(|bytes| aws_lc_rs::rand::fill(bytes)).context("randomness")
+}
+
+fn agent(root: &[u8]) -> Result<Agent> {
+    let roots = RootCerts::Specific(Arc::new(vec![UreqCertificate::from_pem(root)?]));
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let tls = TlsConfig::builder().provider(TlsProvider::Rustls).root_certs(roots);
+    let tls = tls.unversioned_rustls_crypto_provider(provider).build();
+    let config = Agent::config_builder().tls_config(tls).http_status_as_error(false).proxy(None);
+    Ok(config.timeout_global(Some(std::time::Duration::from_secs(30))).build().into())
+}

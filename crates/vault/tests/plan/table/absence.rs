@@ -1,0 +1,79 @@
+//! What is concluded of a vault that a section does not list, and what of orders on the node.
+
+use super::*;
+
+fn version(incarnation: u8, version: u64) -> SectionVersion {
+    SectionVersion { incarnation: Incarnation([incarnation; 16]), version }
+}
+
+fn listing(authority: Authority, version: SectionVersion, listed: bool) -> Listing {
+    let vaults = listed.then(|| (USER, want(Custody::Tpm))).into_iter().collect();
+    Listing { authority, version, vaults }
+}
+
+/// IF-5, invariant 4: what deletes, and all that must not.
+#[test]
+fn if5_absence_alone_never_deletes() {
+    let record = |version, listed: bool| {
+        let listed = listed.then(|| (USER, name())).into_iter().collect();
+        RecordSeen::Read(Record { version, listed, removed: BTreeMap::new() })
+    };
+    let live = |version| Some(listing(Authority::Live, version, false));
+    let kept = Some(listing(Authority::Checkpoint, version(1, 8), false));
+    for (what, listing, record, expected) in [
+        ("newer, listed before", live(version(1, 8)), record(version(1, 7), true), Wish::Delete),
+        ("the same again after a crash", live(version(1, 8)), record(version(1, 8), true), Wish::Delete),
+        ("never listed", live(version(1, 8)), record(version(1, 7), false), Wish::Orphan),
+        ("another incarnation", live(version(2, 8)), record(version(1, 7), true), Wish::Orphan),
+        ("an older version", live(version(1, 6)), record(version(1, 7), true), Wish::Orphan),
+        ("no record", live(version(1, 8)), RecordSeen::Nothing, Wish::Orphan),
+        ("record unreadable", live(version(1, 8)), RecordSeen::Unreadable, Wish::Leave),
+        ("checkpoint", kept, record(version(1, 7), true), Wish::Leave),
+        ("withheld", None, record(version(1, 7), true), Wish::Leave),
+    ] {
+        let desired = Desired { listing, record, ..Desired::default() };
+        assert_eq!(desired.wish(USER, &NODE, false), expected, "{what}");
+    }
+}
+
+/// The default vaults are never deleted by absence (DF-1, DF-2): unlisted, they return to their default policy.
+#[test]
+fn df4_unlisted_a_default_vault_returns_to_its_default_policy() {
+    let listing = Some(listing(Authority::Live, version(1, 8), false));
+    let listed = BTreeMap::from([(CONFIG_VAULT, "config".parse().unwrap())]);
+    let record = RecordSeen::Read(Record { version: version(1, 7), listed, removed: BTreeMap::new() });
+    let desired = Desired { listing, record, ..Desired::default() };
+    let Wish::Keep(want) = desired.wish(CONFIG_VAULT, &NODE, false) else { panic!("not kept") };
+    assert_eq!((want.policy.custody, want.authority), (Custody::Tpm, Authority::Live));
+}
+
+/// The record: an older version is refused, a new incarnation forgets what the other listed, a deletion is remembered.
+#[test]
+fn the_record_counts_versions_within_an_incarnation() {
+    let first = Record::accept(None, &listing(Authority::Live, version(1, 5), true)).unwrap();
+    let empty = |v| listing(Authority::Live, v, false);
+    assert!(Record::accept(Some(&first), &empty(version(1, 4))).is_err());
+    let mut later = Record::accept(Some(&first), &empty(version(1, 6))).unwrap();
+    assert!(later.listed.contains_key(&USER), "until it is deleted here");
+    later.removed(USER);
+    assert!(later.removed.contains_key(&USER) && !later.listed.contains_key(&USER));
+    let other = Record::accept(Some(&first), &empty(version(2, 1))).unwrap();
+    assert!(other.listed.is_empty());
+    let again = Record::accept(Some(&later), &listing(Authority::Live, version(1, 7), true)).unwrap();
+    assert!(again.removed.is_empty());
+}
+
+/// Root on the node may hold a vault locked; it can't lift the controller's lock.
+#[test]
+fn local_orders_only_take_away() {
+    let with = |operation, held| {
+        let mut listing = listing(Authority::Live, version(1, 1), true);
+        listing.vaults.values_mut().for_each(|want| want.operation = operation);
+        let desired =
+            Desired { listing: Some(listing), held: BTreeMap::from([(USER, held)]), ..Desired::default() };
+        let Wish::Keep(want) = desired.wish(USER, &NODE, false) else { panic!("not kept") };
+        want.operation
+    };
+    assert_eq!(with(Operation::Unlock, Operation::Lock), Operation::Lock);
+    assert_eq!(with(Operation::Lock, Operation::Unlock), Operation::Lock);
+}

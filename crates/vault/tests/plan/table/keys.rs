@@ -1,0 +1,109 @@
+//! Which keys open a vault, and what it is wrapped under next.
+
+use super::*;
+
+/// VC-6, VC-2: opens by what fits, then takes the newest; and what is said when it can't.
+#[test]
+fn vc6_an_open_vault_takes_the_newest_epoch() {
+    let (last, current) = (Wrapping::Both(Epoch(2)), Wrapping::Both(Epoch(3)));
+    let lame = Keys { held: Some(Held { first: None, second: Some(current) }), ..keys() };
+    let half = Keys { held: Some(Held { first: Some(current), second: Some(last) }), ..keys() };
+    for (what, seen, keys, expected) in [
+        ("locked", made(Custody::TpmAndController, 2), keys(), Step::Unwrap),
+        ("opened by the last", made(Custody::TpmAndController, 2), held(last), Step::Rewrap(current)),
+        ("half changed", made(Custody::TpmAndController, 2), half, Step::Rewrap(current)),
+        ("changed", made(Custody::TpmAndController, 3), held(current), Step::AddKey),
+        ("one copy does not open", made(Custody::TpmAndController, 3), lame, Step::RepairCopy),
+    ] {
+        assert_eq!(step(&keep(want(Custody::TpmAndController), seen, keys)), Some(expected), "{what}");
+    }
+    let old = Keys { none_fits: true, ..keys() };
+    let two_behind = keep(want(Custody::TpmAndController), made(Custody::TpmAndController, 1), old);
+    assert_eq!(two_behind, Next::Wait(Wait::OtherEpoch { under: Some(Epoch(1)) }));
+}
+
+/// KO-1: with the share's root unreadable nothing is wrapped or tried under it, and the status says why.
+#[test]
+fn ko1_a_share_out_of_reach_is_waited_for() {
+    let closed = Keys { share: ShareKey::Closed, ..keys() };
+    assert_eq!(closed.candidates(), [Wrapping::Controller(Epoch(3)), Wrapping::Controller(Epoch(2))]);
+    let begun = Seen { share: share(Mark::Begun), ..Seen::default() };
+    assert_eq!(keep(want(Custody::TpmAndController), begun, closed), Next::Wait(Wait::Pcrs));
+    let shut = Keys { none_fits: true, current: None, last: None, ..closed };
+    assert_eq!(keep(want(Custody::Tpm), made(Custody::Tpm, 0), shut), Next::Wait(Wait::Pcrs));
+}
+
+/// A withheld vault is left as it is: open stays open, locked stays locked, nothing is re-keyed.
+#[test]
+fn withheld_changes_nothing() {
+    let withheld =
+        Want { released: Released::Withheld("PCR 4".to_owned()), ..want(Custody::TpmAndController) };
+    let without = Keys { current: None, last: None, ..keys() };
+    let refused = Keys { none_fits: true, ..without };
+    let locked = keep(withheld.clone(), made(Custody::TpmAndController, 3), refused);
+    assert_eq!(locked, Next::Wait(Wait::Withheld("PCR 4".to_owned())));
+    let open = Seen { key: Key::Present, ..made(Custody::TpmAndController, 3) };
+    let protector = Keys { held: held(Wrapping::Both(Epoch(3))).held, ..without };
+    let Next::Settled(settled) = keep(withheld, open, protector) else { panic!("not settled") };
+    assert_eq!(settled.state, State::Unlocked);
+    assert_eq!(settled.notes, [Note::Waits(Wait::Withheld("PCR 4".to_owned()))]);
+}
+
+/// VC-6: a vault that is kept locked still takes a newer epoch, without being opened.
+#[test]
+fn vc6_a_locked_vault_keeps_up() {
+    let locked = Want { operation: Operation::Lock, ..want(Custody::Controller) };
+    let seen = made(Custody::Controller, 2);
+    assert_eq!(step(&keep(locked.clone(), seen, keys())), Some(Step::Unwrap));
+    let opened = held(Wrapping::Controller(Epoch(2)));
+    assert_eq!(step(&keep(locked.clone(), seen, opened)), Some(Step::Rewrap(Wrapping::Controller(Epoch(3)))));
+    let next = keep(locked, made(Custody::Controller, 3), keys());
+    assert_eq!(next, Next::Settled(vault::plan::Settled { state: State::Locked, notes: vec![] }));
+}
+
+/// DF-4: custody and seal change step by step, and only by a live section.
+#[test]
+fn df4_a_custody_changes_by_a_live_section_alone() {
+    let open = |custody, epoch| Seen { key: Key::Present, ..made(custody, epoch) };
+    let pcrs =
+        Want { policy: NodePolicy { seal: Seal::Pcrs, ..want(Custody::Tpm).policy }, ..want(Custody::Tpm) };
+    let (tpm, controller) = (Wrapping::Tpm, Wrapping::Controller(Epoch(3)));
+    let with_share = Seen { share: share(Mark::Made), ..open(Custody::Controller, 3) };
+    let fresh = Step::MakeShare { seal: Seal::Tpm, mark: Mark::Made };
+    for (what, want, seen, held_under, expected) in [
+        (
+            "narrowed",
+            want(Custody::TpmAndController),
+            open(Custody::Tpm, 0),
+            tpm,
+            Step::Rewrap(Wrapping::Both(Epoch(3))),
+        ),
+        (
+            "to the controller",
+            want(Custody::Controller),
+            open(Custody::Tpm, 0),
+            tpm,
+            Step::Rewrap(controller),
+        ),
+        ("its share is of no use", want(Custody::Controller), with_share, controller, Step::DropShare),
+        ("from the controller", want(Custody::Tpm), open(Custody::Controller, 3), controller, fresh),
+        ("other seal", pcrs, open(Custody::Tpm, 0), tpm, Step::Reseal(Seal::Pcrs)),
+    ] {
+        assert_eq!(step(&keep(want.clone(), seen, held(held_under))), Some(expected), "{what}");
+        for authority in [Authority::Checkpoint, Authority::Builtin] {
+            let next = keep(Want { authority, ..want.clone() }, seen, held(held_under));
+            assert_eq!(step(&next), None, "{what} by {authority:?}");
+        }
+    }
+}
+
+/// A step that failed is waited for, and what does not depend on it goes on.
+#[test]
+fn a_setback_stops_only_what_depends_on_it() {
+    let mut setbacks = Setbacks::default();
+    setbacks.insert(StepKind::Rewrap);
+    let wish = Wish::Keep(want(Custody::TpmAndController));
+    let (seen, keys) = (made(Custody::TpmAndController, 2), held(Wrapping::Both(Epoch(2))));
+    let next = next(&View { id: USER, wish: &wish, seen: &seen, keys: &keys, node: &NODE, setbacks });
+    assert_eq!(step(&next), Some(Step::AddKey));
+}

@@ -1,0 +1,105 @@
+//! Parts that are gone, and orders to make anew.
+
+use super::*;
+
+/// Invariant 4: what was made and lacks a part is missing, until an order; and then only what is left of it goes.
+#[test]
+fn a_made_vault_that_lacks_a_part_is_missing() {
+    let whole = made(Custody::Tpm, 0);
+    let gone = (MetaCopy::Damaged, MetaCopy::Absent);
+    let no_metadata = Seen { first: gone.0, second: gone.1, ..whole };
+    let no_share = Seen { share: None, ..whole };
+    let no_dir = Seen { dir: Dir::Absent, ..whole };
+    for (seen, keys, parts, first_step) in [
+        (no_dir, keys(), vec![Part::Directory], Step::ForgetMetadata),
+        (Seen { dir: Dir::Plain, ..whole }, keys(), vec![Part::Directory], Step::ForgetMetadata),
+        (Seen { dir: Dir::Stranger, ..whole }, keys(), vec![Part::Path], Step::ForgetMetadata),
+        (Seen { dir: Dir::OtherVault, ..whole }, keys(), vec![Part::Path], Step::ForgetMetadata),
+        (no_metadata, keys(), vec![Part::Metadata], Step::ForgetMetadata),
+        (Seen { key: Key::Present, ..no_metadata }, keys(), vec![Part::Metadata], Step::Lock),
+        (no_share, Keys { share: ShareKey::Nothing, ..keys() }, vec![Part::Share], Step::ForgetMetadata),
+        (whole, Keys { share: ShareKey::Damaged, ..keys() }, vec![Part::Share], Step::ForgetMetadata),
+        (
+            Seen { share: share(Mark::Lost), ..whole },
+            Keys::default(),
+            vec![Part::Share],
+            Step::ForgetMetadata,
+        ),
+    ] {
+        assert_eq!(missing(&keep(want(Custody::Tpm), seen, keys)), parts, "{seen:?}");
+        let ordered = keep(Want { recreate: true, ..want(Custody::Tpm) }, seen, keys);
+        assert_eq!(step(&ordered), Some(first_step), "{seen:?}");
+    }
+    let created = Want { created: true, ..want(Custody::Controller) };
+    let parts = missing(&keep(created.clone(), Seen::default(), keys()));
+    assert_eq!(parts, [Part::Directory, Part::Metadata], "by the section's word alone");
+    let ordered = keep(Want { recreate: true, ..created }, Seen::default(), keys());
+    assert_eq!(step(&ordered), Some(Step::MakeMetadata(Wrapping::Controller(Epoch(3)))));
+}
+
+/// A `recreate` for a vault that is whole does nothing to it.
+#[test]
+fn recreate_of_a_whole_vault_destroys_nothing() {
+    let order = Want { recreate: true, created: true, ..want(Custody::Tpm) };
+    assert_eq!(step(&keep(order, made(Custody::Tpm, 0), keys())), Some(Step::Unwrap));
+}
+
+/// TH-1: a wiped or reinstalled disk under a TPM that has our roots: the default vaults are missing, not silently made anew.
+#[test]
+fn th1_a_lost_share_table_is_missing_not_new() {
+    let desired = Desired::default();
+    for id in [CONFIG_VAULT, IMAGE_VAULT] {
+        let wish = desired.wish(id, &TABLE_LOST, true);
+        let parts = missing(&ask(id, &wish, &Seen::default(), &Keys::default(), &TABLE_LOST));
+        assert!(parts.contains(&Part::Table), "{parts:?}");
+    }
+    let ordered = Desired { recreate: BTreeSet::from([CONFIG_VAULT]), ..Desired::default() };
+    let wish = ordered.wish(CONFIG_VAULT, &TABLE_LOST, true);
+    let next = ask(CONFIG_VAULT, &wish, &Seen::default(), &Keys::default(), &TABLE_LOST);
+    assert_eq!(step(&next), Some(Step::NewTable));
+    let user = ask(USER, &Wish::Keep(want(Custody::Tpm)), &Seen::default(), &Keys::default(), &TABLE_LOST);
+    assert_eq!(user, Next::Wait(Wait::Table));
+}
+
+/// A vault that never needed its share lacks nothing when a table was begun anew, whose mark of loss then goes; one whose
+/// metadata does not open without it does.
+#[test]
+fn a_lost_share_is_missed_only_where_it_served() {
+    let lost = |custody| Seen { share: share(Mark::Lost), ..made(custody, 3) };
+    let without = Keys { share: ShareKey::Nothing, ..keys() };
+    let opened = Keys { share: ShareKey::Nothing, ..held(Wrapping::Controller(Epoch(3))) };
+    let refused = Keys { none_fits: true, ..without };
+    let seen = lost(Custody::Controller);
+    assert_eq!(step(&keep(want(Custody::Controller), seen, without)), Some(Step::Unwrap));
+    assert_eq!(step(&keep(want(Custody::Controller), seen, opened)), Some(Step::DropShare));
+    let away = Keys { current: None, last: None, ..without };
+    assert_eq!(missing(&keep(want(Custody::Controller), seen, away)), [], "its key is not here yet");
+    let both = want(Custody::TpmAndController);
+    assert_eq!(step(&keep(both.clone(), seen, without)), Some(Step::Unwrap), "it may open without");
+    assert_eq!(step(&keep(both.clone(), seen, opened)), Some(Step::DropShare), "to make room for a new one");
+    assert_eq!(missing(&keep(both, seen, refused)), [Part::Share]);
+}
+
+/// TH-1: a user's vault whose share lies in a table that does not open says so, and is kept.
+#[test]
+fn th1_a_user_vault_waits_for_the_lost_table() {
+    let seen = Seen { share: None, ..made(Custody::Tpm, 0) };
+    let next = ask(USER, &Wish::Keep(want(Custody::Tpm)), &seen, &Keys::default(), &TABLE_LOST);
+    assert_eq!(next, Next::Wait(Wait::Table));
+}
+
+/// VC-2: a directory that was moved away, with a stranger or nothing in its place, does not keep its key in the kernel; a key
+/// that could not be given back stays.
+#[test]
+fn vc2_a_moved_directory_does_not_escape_a_lock() {
+    let order = Want { operation: Operation::Lock, ..want(Custody::Tpm) };
+    let whole = Seen { key: Key::Present, ..made(Custody::Tpm, 0) };
+    for dir in [Dir::Absent, Dir::Stranger, Dir::Plain, Dir::OtherVault] {
+        let moved = Seen { dir, ..whole };
+        assert_eq!(step(&keep(order.clone(), moved, keys())), Some(Step::Lock), "{dir:?}");
+        let locked = Seen { key: Key::Absent, ..moved };
+        assert_eq!(step(&keep(order.clone(), locked, keys())), None, "{dir:?}");
+    }
+    let no_metadata = Seen { first: MetaCopy::Damaged, second: MetaCopy::Absent, ..whole };
+    assert_eq!(step(&keep(order, no_metadata, keys())), None);
+}

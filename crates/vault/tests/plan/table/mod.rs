@@ -1,0 +1,86 @@
+//! One row per situation and what comes next: what is to happen, and what must not.
+
+mod absence;
+mod keys;
+mod making;
+mod missing;
+mod status;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use vault::custody::Wrapping;
+use vault::ids::{CONFIG_VAULT, Epoch, IMAGE_VAULT, Incarnation, Name, SectionVersion, VaultId};
+use vault::plan::{
+    Authority, Desired, Dir, Held, Hint, Key, Keys, Known, Listing, MetaCopy, Next, Node, Note, Part, Record,
+    RecordSeen, Released, Seen, Setbacks, ShareKey, ShareSeen, Staged, Step, StepKind, TableSeen, Tpm, View,
+    Wait, Want, Wish, next, plan,
+};
+use vault::report::{State, VaultReport, report};
+use vault::section::{Custody, Encryption, NodePolicy, Operation, Seal, Standing};
+use vault::shares::Mark;
+
+const USER: VaultId = VaultId(uuid::Uuid::from_u128(5));
+const AES: Encryption = Encryption::Aes256Xts;
+const NODE: Node = Node { tpm: Tpm::Present { table: TableSeen::Open, pcrs: true }, measured: true };
+const TABLE_LOST: Node = Node { tpm: Tpm::Present { table: TableSeen::Lost, pcrs: true }, measured: true };
+const NO_TPM: Node = Node { tpm: Tpm::Absent, measured: false };
+const TPM_NOT_HEARD: Node = Node { tpm: Tpm::Unknown, measured: false };
+
+fn name() -> Name {
+    "berlin".parse().expect("a name")
+}
+
+fn want(custody: Custody) -> Want {
+    let keys = Released::Keys { current: Epoch(3), last: Epoch(2) };
+    Want {
+        name: name(),
+        policy: NodePolicy { encryption: AES, custody, seal: Seal::Tpm },
+        operation: Operation::Unlock,
+        standing: Standing::Active,
+        created: false,
+        recreate: false,
+        released: if custody.needs_controller() { keys } else { Released::NotNeeded },
+        authority: Authority::Live,
+    }
+}
+
+fn share(mark: Mark) -> Option<ShareSeen> {
+    Some(ShareSeen { seal: Seal::Tpm, mark })
+}
+
+/// A made vault, locked.
+fn made(custody: Custody, epoch: u64) -> Seen {
+    let copy =
+        MetaCopy::Good(if custody == Custody::Tpm { Hint::NoEpoch } else { Hint::Epoch(Epoch(epoch)) });
+    let share = if custody.needs_tpm() { share(Mark::Made) } else { None };
+    Seen { dir: Dir::Vault(AES), first: copy, second: copy, share, ..Seen::default() }
+}
+
+fn keys() -> Keys {
+    Keys { share: ShareKey::Open, current: Some(Epoch(3)), last: Some(Epoch(2)), ..Keys::default() }
+}
+
+fn held(wrapping: Wrapping) -> Keys {
+    Keys { held: Some(Held { first: Some(wrapping), second: Some(wrapping) }), ..keys() }
+}
+
+fn ask(id: VaultId, wish: &Wish, seen: &Seen, keys: &Keys, node: &Node) -> Next {
+    next(&View { id, wish, seen, keys, node, setbacks: Setbacks::default() })
+}
+
+fn keep(want: Want, seen: Seen, keys: Keys) -> Next {
+    ask(USER, &Wish::Keep(want), &seen, &keys, &NODE)
+}
+
+fn step(next: &Next) -> Option<Step> {
+    match next {
+        Next::Do(act) => Some(act.step),
+        _ => None,
+    }
+}
+
+fn missing(next: &Next) -> Vec<Part> {
+    let Next::Settled(settled) = next else { return Vec::new() };
+    let part = |note: &Note| if let Note::Missing(part) = note { Some(*part) } else { None };
+    settled.notes.iter().filter_map(part).collect()
+}

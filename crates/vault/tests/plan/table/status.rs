@@ -1,0 +1,58 @@
+//! What a status says, in the words that users see.
+
+use super::*;
+
+fn reported(wish: &Wish, seen: &Seen, keys: &Keys, node: &Node) -> VaultReport {
+    let view = View { id: USER, wish, seen, keys, node, setbacks: Setbacks::default() };
+    report(&view, name(), &next(&view), None)
+}
+
+/// IF-2: what a status says, in the words that users see.
+#[test]
+fn if2_a_status_says_plainly_what_is_not_done() {
+    let wish = Wish::Keep(want(Custody::TpmAndController));
+    let open = Seen { key: Key::Present, ..made(Custody::TpmAndController, 3) };
+    let unmeasured = Node { measured: false, ..NODE };
+    let status = reported(&wish, &open, &held(Wrapping::Both(Epoch(3))), &unmeasured);
+    assert_eq!((status.state, status.created, status.epoch), (State::Unlocked, true, Some(Epoch(3))));
+    assert_eq!(status.detail, ["not escrowed", "boot not measured", "AK not proved to its EK: not checked"]);
+    let gone = reported(&Wish::Gone, &Seen::default(), &Keys::default(), &NODE);
+    assert_eq!(gone.state, State::Removed);
+    assert_eq!(gone.detail[0], "removed, not crypto-erased");
+    let half = Seen { second: MetaCopy::Good(Hint::Epoch(Epoch(2))), ..open };
+    assert_eq!(reported(&wish, &half, &keys(), &NODE).epoch, Some(Epoch(2)), "the change has not ended");
+    let begun = Seen { dir: Dir::Absent, share: share(Mark::Begun), ..open };
+    let status = reported(&wish, &begun, &keys(), &NODE);
+    assert_eq!((status.state, status.created), (State::Creating, false));
+}
+
+/// VC-2, VC-6: the new epoch is reported when the change has ended, old wraps scrubbed, and not before.
+#[test]
+fn vc2_an_unfinished_change_reports_no_new_epoch() {
+    let wish = Wish::Keep(want(Custody::TpmAndController));
+    let open = Seen { key: Key::Present, ..made(Custody::TpmAndController, 3) };
+    let cut_short = Keys { held: Some(Held { first: None, second: None }), ..keys() };
+    assert_eq!(reported(&wish, &open, &cut_short, &NODE).epoch, None, "old wraps may be there still");
+    let half = Seen { second: MetaCopy::Good(Hint::NoEpoch), ..open };
+    assert_eq!(reported(&wish, &half, &keys(), &NODE).epoch, None, "a copy opens without the controller");
+    let narrower = Wish::Keep(want(Custody::Tpm));
+    assert_eq!(reported(&narrower, &half, &keys(), &NODE).epoch, Some(Epoch(3)), "its key is needed still");
+}
+
+/// IF-2: an operation that can't be done has an outcome with its error, also when no step of it was tried.
+#[test]
+fn if2_what_can_not_be_done_is_an_outcome() {
+    let failed = |wish: &Wish, seen: &Seen, keys: &Keys, node: &Node| {
+        let last = reported(wish, seen, keys, node).last.expect("an outcome");
+        (last.operation, last.error.expect("an error"))
+    };
+    let both = Wish::Keep(want(Custody::TpmAndController));
+    let old = Keys { none_fits: true, ..keys() };
+    let (operation, error) = failed(&both, &made(Custody::TpmAndController, 1), &old, &NODE);
+    assert!(operation == "unlock" && error.contains("wrapped under epoch 1"), "{operation}: {error}");
+    let (operation, error) = failed(&both, &Seen::default(), &keys(), &NO_TPM);
+    assert!(operation == "create" && error.contains("needs a TPM"), "{operation}: {error}");
+    let no_dir = Seen { dir: Dir::Absent, ..made(Custody::TpmAndController, 3) };
+    let (operation, error) = failed(&both, &no_dir, &keys(), &NODE);
+    assert!(operation == "unlock" && error.contains("missing: its directory"), "{operation}: {error}");
+}

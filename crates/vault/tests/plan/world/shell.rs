@@ -1,0 +1,75 @@
+//! What the shell does with a plan: runs to rest, stops at any step, and checks what rest means.
+
+use super::*;
+
+impl World {
+    /// Runs to rest. Converges: sixty steps are more than any life of a vault needs.
+    pub(crate) fn settle(&mut self) -> State {
+        assert!(self.run(60) < 60, "the plan does not settle: {:?} at {:?}", self.ask(), self.seen());
+        let (wish, next) = self.ask();
+        let Next::Settled(settled) = next else { return self.seen().state() };
+        if settled.state == State::Locked {
+            self.memory.held = None;
+        }
+        if settled.state == State::Unlocked {
+            self.at_rest_open(&wish, settled.notes.is_empty());
+        }
+        settled.state
+    }
+
+    /// Open and at rest: data is written, and with nothing left to say both copies are as the live policy asks.
+    pub(super) fn at_rest_open(&mut self, wish: &Wish, done: bool) {
+        if let Place::Vault { data, .. } = &mut self.disk.place {
+            *data = true;
+        }
+        let Wish::Keep(want) = wish else { return };
+        if want.authority != Authority::Live || !done {
+            return;
+        }
+        let current = self.memory.keys.map(|(current, _)| current);
+        let target = Wrapping::of(want.policy.custody, current).expect("settled without its key");
+        for copy in self.disk.copies {
+            assert_eq!(
+                copy.map(|meta| (meta.wrapping, meta.whole)),
+                Some((target, true)),
+                "not as the policy asks"
+            );
+        }
+        assert_eq!(self.disk.share.is_some(), want.policy.custody.needs_tpm(), "a share that serves nothing");
+        self.allowed = vec![target];
+    }
+
+    pub(super) fn run(&mut self, steps: usize) -> usize {
+        for done in 0..steps {
+            let (_, Next::Do(act)) = self.ask() else { return done };
+            if self.full && needs_room(act.step) {
+                self.memory.setbacks.insert(act.step.kind());
+                continue;
+            }
+            self.apply(act.step, usize::MAX);
+        }
+        steps
+    }
+
+    pub(super) fn half_step(&mut self, half: usize) {
+        if let (_, Next::Do(act)) = self.ask() {
+            self.apply(act.step, half);
+        }
+    }
+
+    /// Does the first `halves` parts of a step, checking after each.
+    pub(super) fn apply(&mut self, step: Step, halves: usize) {
+        self.fresh += 1;
+        let fresh = self.fresh;
+        for part in 0..3.min(halves) {
+            self.part(step, part, fresh);
+            self.check();
+        }
+    }
+}
+
+fn needs_room(step: Step) -> bool {
+    let frees =
+        [StepKind::Unwrap, StepKind::AddKey, StepKind::Lock, StepKind::DeleteDir, StepKind::ForgetMetadata];
+    !frees.contains(&step.kind())
+}

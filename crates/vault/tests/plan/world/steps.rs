@@ -1,0 +1,125 @@
+//! Each step, in the parts that a power cut can fall between.
+
+use super::*;
+
+impl World {
+    pub(super) fn part(&mut self, step: Step, part: usize, fresh: u32) {
+        match (step, part) {
+            (Step::MakeShare { seal, mark }, 0) => self.disk.share = Some(Share { id: fresh, seal, mark }),
+            (Step::MakeMetadata(wrapping), 0 | 1) => self.write(part, fresh, wrapping),
+            (Step::Rewrap(wrapping), 0 | 1) => self.rewrap(part, wrapping),
+            (Step::Rewrap(wrapping), 2) => self.rewrapped(wrapping),
+            (Step::RepairCopy, 0) => self.repair(),
+            (Step::Unwrap, 0) => self.unwrap(),
+            (Step::AddKey, 0) => self.add_key(),
+            (Step::MakeDir, 0) => self.disk.place = Place::Empty,
+            (Step::SetPolicy(_), 0) => {
+                self.disk.place = Place::Vault { content: self.held_content(), data: false }
+            }
+            (Step::MoveIn(_), 0) => {
+                self.disk.staged = Place::Vault { content: self.held_content(), data: true }
+            }
+            (Step::MoveIn(_), 1) => std::mem::swap(&mut self.disk.staged, &mut self.disk.place),
+            (Step::DropStaged, 0) => self.disk.staged = Place::Nothing,
+            (Step::MarkMade, 0) => self.disk.share.iter_mut().for_each(|share| share.mark = Mark::Made),
+            (Step::Reseal(seal), 0) => self.disk.share.iter_mut().for_each(|share| share.seal = seal),
+            (Step::Lock, 0) => self.lock(),
+            (Step::ForgetMetadata, 0 | 1) => self.forget(part),
+            (Step::DeleteDir, 0) => (self.disk.place, self.disk.staged) = (Place::Nothing, Place::Nothing),
+            (Step::DropShare, 0) => self.disk.share = None,
+            (Step::RecordRemoved, 0) => {
+                self.disk.record.iter_mut().for_each(|record| record.removed(self.id))
+            }
+            (Step::NewTable, _) => panic!("the table is never lost in this world"),
+            _ => {}
+        }
+    }
+
+    pub(super) fn share_of(&self, wrapping: Wrapping) -> Option<u32> {
+        wrapping.custody().needs_tpm().then(|| self.disk.share.expect("a share for the wrapping").id)
+    }
+
+    pub(super) fn write(&mut self, part: usize, content: u32, wrapping: Wrapping) {
+        assert!(self.keys().reach(wrapping), "wrapped under a key that is not at hand");
+        self.doomed = false;
+        let share = self.share_of(wrapping);
+        self.disk.copies[part] = Some(Meta { content, wrapping, share, whole: true });
+        let held = Held { first: Some(wrapping), second: Some(wrapping) };
+        self.memory.held = (part == 1).then_some((content, held));
+    }
+
+    pub(super) fn rewrap(&mut self, part: usize, wrapping: Wrapping) {
+        let (content, _) = self.memory.held.expect("re-wraps what it holds");
+        assert!(self.keys().reach(wrapping), "wrapped under a key that is not at hand");
+        let share = self.share_of(wrapping);
+        self.disk.copies[part] = Some(Meta { content, wrapping, share, whole: true });
+    }
+
+    pub(super) fn rewrapped(&mut self, wrapping: Wrapping) {
+        let (content, _) = self.memory.held.expect("re-wraps what it holds");
+        self.memory.held = Some((content, Held { first: Some(wrapping), second: Some(wrapping) }));
+    }
+
+    pub(super) fn repair(&mut self) {
+        let whole = |copy: Option<Meta>| copy.is_some_and(|meta| meta.whole);
+        let [first, second] = self.disk.copies;
+        let lame = self.memory.held.is_some_and(|(_, held)| held.first.is_none() && held.second.is_some());
+        let source = usize::from(!whole(first) || (whole(second) && lame));
+        let good = self.disk.copies[source];
+        let held = self.memory.held.map(|(content, held)| {
+            let one = [held.first, held.second][source];
+            (content, Held { first: one, second: one })
+        });
+        self.disk.copies = [good, good];
+        self.memory.held = held;
+    }
+
+    pub(super) fn unwrap(&mut self) {
+        let keys = self.keys();
+        let opened = |copy: Option<Meta>| {
+            copy.filter(|meta| meta.whole && keys.candidates().iter().any(|w| self.fits(meta, *w)))
+        };
+        let [first, second] = self.disk.copies.map(opened);
+        match first.or(second) {
+            Some(meta) => {
+                let held = Held { first: first.map(|m| m.wrapping), second: second.map(|m| m.wrapping) };
+                self.memory.held = Some((meta.content, held));
+            }
+            None => self.memory.none_fits = true,
+        }
+    }
+
+    pub(super) fn fits(&self, meta: &Meta, wrapping: Wrapping) -> bool {
+        meta.wrapping == wrapping
+            && meta.share == wrapping.custody().needs_tpm().then(|| self.disk.share.map(|s| s.id)).flatten()
+    }
+
+    pub(super) fn held_content(&self) -> u32 {
+        self.memory.held.expect("uses the key that it holds").0
+    }
+
+    pub(super) fn add_key(&mut self) {
+        self.kernel.insert(self.held_content(), Key::Present);
+    }
+
+    pub(super) fn lock(&mut self) {
+        let after = if self.busy { Key::Incomplete } else { Key::Absent };
+        self.kernel.values_mut().for_each(|key| *key = after);
+        if self.busy {
+            self.memory.setbacks.insert(StepKind::Lock);
+        }
+        (self.memory.held, self.memory.none_fits) = (None, false);
+    }
+
+    pub(super) fn forget(&mut self, part: usize) {
+        let holds_data = matches!(self.disk.place, Place::Vault { data: true, .. });
+        assert!(
+            self.may_destroy || self.doomed || !holds_data,
+            "the metadata of a vault is gone without an order"
+        );
+        self.doomed |= holds_data;
+        self.disk.copies[part] = None;
+        (self.memory.held, self.memory.none_fits) = (None, false);
+        self.kernel.retain(|_, key| *key == Key::Present);
+    }
+}
