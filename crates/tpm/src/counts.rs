@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct Commands {
     /// Calls into the TSS that send a command to the TPM.
     pub calls: u64,
-    /// Reads of a root out of NV, whatever came of them.
+    /// Reads of a root out of NV, whatever came of them. (The list of PCR states beside P is no root.)
     pub root_reads: u64,
 }
 

@@ -92,7 +92,6 @@ impl Shell {
         set: SlotSet,
         kind: RootKind,
     ) -> Result<(Generation, Root), ReadRootError> {
-        self.counts().root_read();
         let states = match kind {
             RootKind::Tpm => None,
             RootKind::Pcrs => self.read_states(set)?,
@@ -142,6 +141,9 @@ impl Shell {
             _ => self.absent_or_damaged(slot)?,
         }
         let handle = self.nv_open(slot)?.ok_or(ReadRootError::Absent)?;
+        if matches!(slot, NvSlot::Root(..)) {
+            self.counts().root_read();
+        }
         let read = self.read_open_slot((slot, handle, policy));
         self.nv_close(handle)?;
         read

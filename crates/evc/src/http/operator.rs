@@ -46,7 +46,10 @@ pub(super) fn routes(app: App) -> Router<App> {
 }
 
 fn unknown() -> Refusal {
-    Refusal::NotFound { what: "this path".into(), advice: "see the reference of the operator's API".into() }
+    Refusal::NotFound {
+        what: "this path".into(),
+        advice: "the command line knows every path: see `evc --help`".into(),
+    }
 }
 
 /// The token is looked up by its hash: nothing of it is compared byte by byte.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use vault::ids::{Name, VaultId};
 use vault::rotation::Epochs;
 
+use super::show::VaultView;
 use super::view::policy_of;
 use super::{Controller, Refusal, find_device};
 use crate::custody::add_epoch;
@@ -116,8 +117,8 @@ impl Controller {
     pub async fn recreate(&self, device: &str, name: &Name) -> Result<Done, Refusal> {
         let mut tx = self.store.write().await?;
         let (_, mut row) = find_vault(&mut *tx, device, name).await?;
-        let missing = row.report.as_deref().is_some_and(|text| text.contains("\"state\":\"missing\""));
-        if !missing {
+        let reported = VaultView::from(&row).state;
+        if reported.as_deref() != Some("missing") {
             return Err(Refusal::conflict(
                 format!("the node does not report vault `{name}` as missing"),
                 "only a vault that lost a part is made anew; see `evc describe vault`",

@@ -40,7 +40,9 @@ pub(crate) enum Refused {
     #[error("the controller's certificates")]
     Certs(#[from] wire::certs::CertsError),
     /// Another root than was accepted at first contact.
-    #[error("the controller hangs on another root than at first contact; root on this node must confirm it")]
+    #[error(
+        "the controller hangs on another root than at first contact: nothing of it is believed; put the first one's certificate back into config/root-certificate.pem"
+    )]
     OtherRoot,
     /// The signature or what is under it.
     #[error("the signed configuration")]

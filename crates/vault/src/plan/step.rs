@@ -181,7 +181,7 @@ pub enum Wait {
     )]
     Table,
     /// The controller's keys are not those it is wrapped under.
-    #[error("it is wrapped under epoch {} and the keys at hand do not open it; an older epoch needs a recovery at the controller", shown(.under))]
+    #[error("it is wrapped under epoch {} and the keys at hand do not open it: the controller keeps two epochs, and this is an older one", shown(.under))]
     OtherEpoch {
         /// As its metadata says.
         under: Option<Epoch>,
@@ -244,7 +244,9 @@ pub enum Note {
     #[error("no section in force speaks of it: left as it is")]
     LeftAsItIs,
     /// No section of this controller database ever listed it.
-    #[error("not listed by this controller: locked and kept; adopt it or remove it")]
+    #[error(
+        "not listed by this controller: locked, and kept until a controller that had listed it before speaks of it"
+    )]
     Orphan,
     /// Its grace runs.
     #[error("being removed: locked and kept until the controller's grace ends")]
