@@ -1,7 +1,7 @@
 //! client: makes the device certificate, fetches the controller's certificates, registers, asks who the device is.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::{Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::thread;
@@ -59,8 +59,7 @@ fn serial(root: &Path) -> String {
 pub(super) fn run(bus: &Bus, root: &Path, mut taken: Taken) -> anyhow::Result<()> {
     let tpm = bus.subscribe::<TpmStatus>().into_receiver();
     let point = tpm.iter().find_map(device_point).context("tpmmgr is gone")?;
-    let cert = own_cert(bus, &mut taken.cert_file, &point)?;
-    let onboarded = onboard_patiently(bus, root, &taken, &cert);
+    let onboarded = onboard_patiently(bus, root, &mut taken, &point);
     tracing::info!(device = %onboarded.device, "onboarded");
     bus.publish(&Onboarding { words: String::new() });
     bus.publish(&onboarded);
@@ -70,10 +69,11 @@ pub(super) fn run(bus: &Bus, root: &Path, mut taken: Taken) -> anyhow::Result<()
 }
 
 /// Tries until it succeeds; says each time why it did not.
-fn onboard_patiently(bus: &Bus, root: &Path, taken: &Taken, cert: &[u8]) -> Onboarded {
+fn onboard_patiently(bus: &Bus, root: &Path, taken: &mut Taken, point: &[u8]) -> Onboarded {
     let mut pause = FIRST_PAUSE;
     loop {
-        let words = match onboard_once(bus, root, taken, cert) {
+        let cert = own_cert(bus, &mut taken.cert_file, point);
+        let words = match cert.and_then(|cert| onboard_once(bus, root, taken, &cert)) {
             Ok(onboarded) => return onboarded,
             Err(error) => format!("{error:#}"),
         };
@@ -95,6 +95,7 @@ fn device_point(status: TpmStatus) -> Option<Vec<u8>> {
 /// The certificate that was made before, if it is of this key; else a new one.
 fn own_cert(bus: &Bus, file: &mut File, point: &[u8]) -> anyhow::Result<Vec<u8>> {
     let mut pem = Vec::new();
+    file.rewind()?;
     file.take(64 << 10).read_to_end(&mut pem)?;
     if pem.is_empty() {
         pem = device_cert(point, &BusSigner(bus))?;

@@ -1,0 +1,210 @@
+//! Every key that was in play on a node and its controller, dug up with all they have: the TPM in the right state, the
+//! key-encryption key, the database, the disk.
+
+use std::convert::Infallible;
+use std::path::Path;
+
+use evc::custody::{Identity, Kek};
+use evc::store::sqlite::SqliteStore;
+use evc::store::{Store as _, Tx};
+use eve_vault_tests::{DEVICE, Scene};
+use fscrypt::{KeyFiles, MetaDir, ProtectorDescriptor, WrappingKey};
+use serde_json::Value;
+use tpm::{RootKind, SlotSet, Tpm};
+use vault::custody::{Shares, wrapping_secret};
+use vault::ids::{DeviceId, Epoch, VaultId};
+use vault::roots::{PcrsRoot, TpmRoot, Vsk};
+use vault::secret::{ControllerKey, RootSecret, TpmShare};
+use vault::section::{Custody, Seal};
+use vault::shares::Table;
+
+/// By name.
+pub(crate) type Secrets = Vec<(String, Vec<u8>)>;
+
+/// A vault as the test knows it.
+#[derive(Debug, Clone)]
+pub(crate) struct Known {
+    pub(crate) name: String,
+    pub(crate) id: VaultId,
+    pub(crate) custody: Custody,
+    pub(crate) epochs: u64,
+}
+
+impl Known {
+    /// From `evc describe`, or of a default vault.
+    pub(crate) fn of(scene: &Scene, name: &str, custody: Custody) -> Self {
+        let id = scene.node.vault(name).unwrap()["id"].as_str().unwrap().parse().unwrap();
+        let epochs = if custody == Custody::Tpm {
+            0
+        } else {
+            scene.evc.vault(DEVICE, name).unwrap()["current_epoch"].as_u64().unwrap()
+        };
+        Self { name: name.to_owned(), id, custody, epochs }
+    }
+}
+
+/// Keys of the controller; it is stopped. Returns each vault's key of each epoch too.
+pub(crate) struct Controller {
+    pub(crate) secrets: Secrets,
+    epochs: Vec<(VaultId, Epoch, ControllerKey)>,
+}
+
+impl Controller {
+    pub(crate) fn open(data: &Path, device: &Value, vaults: &[Known]) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(Self::read(data, DeviceId(device["id"].as_str().unwrap().parse().unwrap()), vaults))
+    }
+
+    async fn read(data: &Path, device: DeviceId, vaults: &[Known]) -> Self {
+        let kek_file = std::fs::read(data.join("kek")).unwrap();
+        let kek = Kek::from_file(&data.join("kek"), false).unwrap();
+        let store = SqliteStore::open(&data.join("evc.db")).await.unwrap();
+        let mut tx = store.read().await.unwrap();
+        let token = std::fs::read_to_string(data.join("operator.token")).unwrap();
+        let mut all = Self {
+            secrets: vec![
+                ("key-encryption key".into(), kek_file),
+                ("operator token".into(), token.trim().into()),
+            ],
+            epochs: Vec::new(),
+        };
+        for name in ["ca", "signing", "ecdh", "tls"] {
+            let row = tx.key(name).await.unwrap().unwrap();
+            let der = kek.open(Identity::Key(name), &row.sealed).unwrap();
+            all.secrets.push((format!("controller's {name} key"), scalar(&der)));
+        }
+        for vault in vaults {
+            for epoch in (1..=vault.epochs).map(Epoch) {
+                all.add_epoch(&mut *tx, &kek, device, vault, epoch).await;
+            }
+        }
+        drop(tx);
+        store.close().await;
+        all
+    }
+
+    async fn add_epoch(&mut self, tx: &mut dyn Tx, kek: &Kek, device: DeviceId, vault: &Known, epoch: Epoch) {
+        let Some(row) = tx.epoch(device, vault.id, epoch).await.unwrap() else { return };
+        let period = tx.period(&row.period).await.unwrap().unwrap();
+        let period = kek.open(Identity::Period(&row.period), &period).unwrap();
+        self.secrets.push((format!("period key {}", row.period), period.to_vec()));
+        let period = as_kek(&period);
+        let key = period.open(Identity::Epoch(device, vault.id, epoch), &row.sealed).unwrap();
+        self.secrets.push((format!("{} epoch {epoch}", vault.name), key.to_vec()));
+        let Ok(key) = ControllerKey::init(copy_of(&key));
+        self.epochs.push((vault.id, epoch, key));
+    }
+
+    fn of(&self, vault: VaultId) -> impl Iterator<Item = &ControllerKey> {
+        self.epochs.iter().filter(move |(of, ..)| *of == vault).map(|(.., key)| key)
+    }
+}
+
+fn copy_of(key: &[u8]) -> impl FnOnce(&mut [u8; 32]) -> Result<(), Infallible> {
+    move |out| {
+        out.copy_from_slice(key);
+        Ok(())
+    }
+}
+
+/// A period's key seals as the key-encryption key does, and is read as that is: from a file of its owner's alone.
+fn as_kek(key: &[u8]) -> Kek {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), key).unwrap();
+    Kek::from_file(file.path(), false).unwrap()
+}
+
+/// The private number in a P-256 key of PKCS #8: 32 bytes from the 37th on.
+pub(crate) fn scalar(der: &[u8]) -> Vec<u8> {
+    assert_eq!(der[34..36], [0x04, 32], "an octet string of 32 bytes");
+    der[36..68].to_vec()
+}
+
+/// Keys of the node, with its disk mounted, its TPM in the state that it booted in, and nobody else using either.
+pub(crate) fn of_node(scene: &Scene, vaults: &[Known], controller: &Controller) -> Secrets {
+    let (t, p) = roots(scene);
+    let mut secrets = vec![
+        ("T".to_owned(), t.expose_root_secret().to_vec()),
+        ("P".to_owned(), p.expose_root_secret().to_vec()),
+    ];
+    let (t, p) = (TpmRoot(t), PcrsRoot(p));
+    let table = table(scene, &t);
+    let vsk = [t.vsk(), p.vsk()];
+    for vault in vaults {
+        of_vault(scene, vault, controller, &table, &vsk, &mut secrets);
+    }
+    secrets
+}
+
+fn roots(scene: &Scene) -> (RootSecret, RootSecret) {
+    let mut tpm =
+        Tpm::open(&tpm::Tcti::find(Some(&scene.node.tpm().unwrap().tcti())).unwrap().unwrap()).unwrap();
+    let identity = tpm.provision().unwrap();
+    tpm.pin_ek(&identity.ek.name).unwrap();
+    let mut root = |kind| {
+        let (_, root) = tpm.read_root(SlotSet::Odd, kind).unwrap();
+        RootSecret::copied_from(root.expose_root())
+    };
+    (root(RootKind::Tpm), root(RootKind::Pcrs))
+}
+
+fn table(scene: &Scene, t: &TpmRoot) -> Table {
+    let file = scene.node.root().join("persist/vaults/.shares/shares.1");
+    Table::decode(&std::fs::read(file).unwrap(), &t.table_key()).unwrap()
+}
+
+fn of_vault(
+    scene: &Scene,
+    vault: &Known,
+    controller: &Controller,
+    table: &Table,
+    vsk: &[Vsk; 2],
+    secrets: &mut Secrets,
+) {
+    let share = vault.custody.needs_tpm().then(|| {
+        let seal = table.entry(vault.id).unwrap().seal();
+        table.open(vault.id, if seal == Seal::Tpm { &vsk[0] } else { &vsk[1] }).unwrap()
+    });
+    if let Some(share) = &share {
+        secrets.push((format!("{} share", vault.name), share.expose_tpm_share().to_vec()));
+    }
+    let mut opened = 0;
+    for key in wrappings(vault, share.as_ref(), controller) {
+        secrets.push((format!("{} R", vault.name), key.expose_wrapping_key().to_vec()));
+        opened += usize::from(metadata(scene, vault, &key, secrets));
+    }
+    assert_eq!(opened, 1, "{}: one of its wrapping keys is in force", vault.name);
+}
+
+/// R of every epoch that the controller still has.
+fn wrappings(vault: &Known, share: Option<&TpmShare>, controller: &Controller) -> Vec<WrappingKey> {
+    let secret = |shares| {
+        let secret = wrapping_secret(vault.id, shares);
+        let Ok(key) = WrappingKey::init(copy_of(secret.expose_wrapping_secret()));
+        key
+    };
+    match (vault.custody, share) {
+        (Custody::Tpm, Some(share)) => vec![secret(Shares::Tpm(share))],
+        (Custody::Controller, _) => {
+            controller.of(vault.id).map(|key| secret(Shares::Controller(key))).collect()
+        }
+        (_, Some(share)) => controller.of(vault.id).map(|key| secret(Shares::Both(share, key))).collect(),
+        (_, None) => panic!("no share"),
+    }
+}
+
+/// Opens the vault's key files with a wrapping key; adds what is in them when it fits.
+fn metadata(scene: &Scene, vault: &Known, key: &WrappingKey, secrets: &mut Secrets) -> bool {
+    let meta =
+        MetaDir::open(&scene.node.root().join("persist/vaults/.meta").join(vault.id.to_string())).unwrap();
+    let protector: ProtectorDescriptor = meta.protectors().unwrap()[0];
+    let policy = meta.policies().unwrap()[0];
+    let files = KeyFiles {
+        protector: meta.read_protector(protector).unwrap(),
+        policy: meta.read_policy(policy).unwrap(),
+    };
+    let Ok((content, protector)) = files.open(key) else { return false };
+    secrets.push((format!("{} content key", vault.name), content.expose_content_key().to_vec()));
+    secrets.push((format!("{} protector key", vault.name), protector.expose_protector_key().to_vec()));
+    true
+}

@@ -1,0 +1,169 @@
+//! Disks, TPMs and databases in the wrong place (TH-1, TH-2, TH-4, TH-5; invariant 4).
+
+use std::fs;
+use std::process::Command;
+
+use eve_vault_tests::{DEVICE, Scene, details};
+use testkit::node::Power;
+use testkit::swtpm::BootState;
+use testkit::{Evc, wait};
+
+use super::{BOTH, CONTROLLER, TPM};
+
+fn locked_away(scene: &Scene, vault: &str) {
+    assert!(!scene.has_data(vault), "{vault} can be read");
+}
+
+/// TH-2: the disk with all of /config beside another TPM, and the controller answers.
+#[test]
+fn another_tpm_is_not_this_device_though_it_has_its_disk_and_config() {
+    let mut scene = Scene::attested().unwrap();
+    [("alone", TPM), ("shared", BOTH)]
+        .into_iter()
+        .for_each(|(vault, policy)| scene.vault_with_data(vault, policy).unwrap());
+    scene.node.off(Power::Clean).unwrap();
+    scene.node.other_tpm().unwrap();
+    let _ = fs::remove_file(scene.node.root().join("config/ek.pub"));
+    scene.node.on(Power::Clean).unwrap();
+    let refused = wait::until("a word of the client", || {
+        let words = scene.node.status().ok()?["onboarding"].as_str()?.to_owned();
+        words.contains("another TPM").then_some(words)
+    });
+    assert!(refused.unwrap().contains("device.cert.pem"), "names the file");
+    scene.node.until_vault("config", "missing").unwrap();
+    ["alone", "shared"].into_iter().for_each(|vault| locked_away(&scene, vault));
+    assert_eq!(
+        scene.evc.vault(DEVICE, "shared").unwrap()["key"]
+            .as_str()
+            .map(|key| key.contains("released to the present")),
+        Some(true),
+        "what the device itself had stands"
+    );
+}
+
+/// TH-5: an implant in the boot chain: the quote differs, the controller withholds and says which PCR; the data is kept.
+#[test]
+fn a_changed_boot_gets_no_key_and_the_operator_reads_which_pcr() {
+    let mut scene = Scene::attested().unwrap();
+    scene.vault_with_data("shared", BOTH).unwrap();
+    scene.vault_with_data("sealed", "custody: tpm\nseal: pcrs").unwrap();
+    scene.node.off(Power::Clean).unwrap();
+    scene.node.next_boot(BootState::named("good").with_change(4, "implant"));
+    scene.node.on(Power::Clean).unwrap();
+    let told = wait::until("the refusal", || {
+        let key = scene.evc.vault(DEVICE, "shared").ok()?["key"].as_str()?.to_owned();
+        key.contains("PCR 4").then_some(key)
+    });
+    assert!(told.unwrap().contains("withheld"));
+    for vault in ["shared", "sealed"] {
+        scene.node.until_vault(vault, "locked").unwrap();
+        locked_away(&scene, vault);
+    }
+    let sealed = scene.node.vault("sealed").unwrap();
+    assert!(details(&sealed).contains("measured"), "says that the boot differs: {sealed}");
+    scene.node.off(Power::Clean).unwrap();
+    scene.node.next_boot(BootState::named("good"));
+    scene.node.on(Power::Clean).unwrap();
+    for vault in ["shared", "sealed"] {
+        scene.node.until_vault(vault, "unlocked").unwrap();
+        assert!(scene.has_data(vault), "its twin, unattacked, opens");
+    }
+}
+
+/// TH-6, TH-4: a months-old image put back after two rotations opens for nobody; within one it does.
+#[test]
+fn an_old_image_put_back_after_two_rotations_stays_locked() {
+    let mut scene = Scene::attested().unwrap();
+    scene.vault_with_data("remote", CONTROLLER).unwrap();
+    scene.node.off(Power::Clean).unwrap();
+    let (image, old) = (scene.node.disk().image().to_owned(), scene.dir().join("old.img"));
+    let copy = |from: &std::path::Path, to: &std::path::Path| {
+        assert!(Command::new("cp").arg("--sparse=always").args([from, to]).status().unwrap().success());
+    };
+    copy(&image, &old);
+    scene.node.on(Power::Clean).unwrap();
+    scene.node.until_vault("remote", "unlocked").unwrap();
+    scene.rotate("remote").unwrap();
+    scene.rotate("remote").unwrap();
+    scene.node.off(Power::Clean).unwrap();
+    copy(&old, &image);
+    scene.node.on(Power::Clean).unwrap();
+    scene
+        .node
+        .until_vault_is("remote", "a word on its epoch", |vault| details(vault).contains("epoch"))
+        .unwrap();
+    locked_away(&scene, "remote");
+}
+
+/// Invariant 4: a controller restored from yesterday neither deletes nor makes; nor does one that was made anew.
+#[test]
+fn an_old_or_new_controller_deletes_nothing() {
+    let mut scene = Scene::attested().unwrap();
+    scene.evc.stop().unwrap();
+    let (data, backup) = (scene.evc.data(), scene.dir().join("backup"));
+    let copy = |from: &std::path::Path, to: &std::path::Path| {
+        let _ = fs::remove_dir_all(to);
+        assert!(Command::new("cp").arg("-a").args([from, to]).status().unwrap().success());
+    };
+    copy(&data, &backup);
+    scene.evc.start().unwrap();
+    scene.vault_with_data("alone", TPM).unwrap();
+    scene.vault_with_data("shared", BOTH).unwrap();
+    let dirs = ["alone", "shared"].map(|vault| scene.node.vault_dir(vault).unwrap());
+    scene.evc.stop().unwrap();
+    copy(&backup, &data);
+    scene.evc.start().unwrap();
+    heard_again(&scene);
+    scene.node.reboot(Power::Clean).unwrap();
+    scene.node.until_vault("config", "unlocked").unwrap();
+    scene.node.until_vault("alone", "unlocked").unwrap();
+    assert!(scene.has_data("alone"));
+    let other = Evc::new(&scene.dir().join("other")).unwrap();
+    scene.node.stop(Power::Clean).unwrap();
+    scene.node.point_at(&other).unwrap();
+    scene.node.start().unwrap();
+    scene.node.until_vault("config", "unlocked").unwrap();
+    dirs.iter().for_each(|dir| {
+        assert_eq!(fs::read_dir(dir).unwrap().count(), 1, "its file is there: {}", dir.display())
+    });
+}
+
+/// Waits until the controller has answered the node, as it is now.
+fn heard_again(scene: &Scene) {
+    let last = || scene.node.status().ok()?["controller"]["last_answer_unix_s"].as_u64();
+    let before = last();
+    wait::until("an answer of the controller", || last().filter(|at| Some(*at) > before.map(|at| at + 1)))
+        .unwrap();
+}
+
+/// Both copies of the metadata damaged, by time or by hand: missing, never made anew; put back, it opens.
+#[test]
+fn damaged_metadata_is_missing_and_never_made_anew() {
+    let mut scene = Scene::attested().unwrap();
+    scene.vault_with_data("alone", TPM).unwrap();
+    let id = scene.node.vault("alone").unwrap()["id"].as_str().unwrap().to_owned();
+    let persist = scene.node.root().join("persist");
+    scene.node.stop(Power::Clean).unwrap();
+    let second = persist.join("vaults/.meta").join(&id).join("protectors");
+    let name = fs::read_dir(&second).unwrap().next().unwrap().unwrap().file_name();
+    let copies = [second.join(&name), persist.join(".fscrypt/protectors").join(&name)];
+    let good = fs::read(&copies[0]).unwrap();
+    for copy in &copies {
+        fs::write(copy, [&good[..good.len() - 1], &[good[good.len() - 1] ^ 1]].concat()).unwrap();
+    }
+    scene.node.off(Power::Clean).unwrap();
+    scene.node.on(Power::Clean).unwrap();
+    let vault = scene
+        .node
+        .until_vault_is("alone", "trouble said", |vault| {
+            vault["state"] != "unlocked" && vault["state"] != "waiting"
+        })
+        .unwrap();
+    locked_away(&scene, "alone");
+    assert_ne!(vault["state"], "unlocked");
+    scene.node.stop(Power::Clean).unwrap();
+    copies.iter().for_each(|copy| fs::write(copy, &good).unwrap());
+    scene.node.start().unwrap();
+    scene.node.until_vault("alone", "unlocked").unwrap();
+    assert!(scene.has_data("alone"), "one good copy put back is enough");
+}
