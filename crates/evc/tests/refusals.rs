@@ -182,3 +182,15 @@ fn a_damaged_key_row_releases_nothing() {
     });
     assert_eq!(rows.section_version, 0, "nothing of the refused answer was kept");
 }
+
+/// Two controllers on one folder would each believe in nonces and versions that the other spends.
+#[test]
+fn a_second_controller_on_one_folder_is_refused_until_the_first_ends() {
+    let evc = Evc::start();
+    let settings =
+        evc::service::Settings { data: evc.dir.path().to_owned(), names: Vec::new(), poll_every_s: None };
+    let second = evc.wait(evc::service::start(&settings, evc::clock::now()));
+    let error = second.err().expect("refused").to_string();
+    assert!(error.contains("another evc works on") && error.contains("--data"), "{error}");
+    drop(evc.restart());
+}

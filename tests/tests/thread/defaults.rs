@@ -54,3 +54,15 @@ fn a_default_vault_takes_a_policy_and_returns_to_its_own() {
     scene.node.reboot(Power::Clean).unwrap();
     scene.node.until_vault("image", "unlocked").unwrap();
 }
+
+#[test]
+fn the_operator_sees_them_though_nobody_gave_them_a_policy() {
+    let scene = Scene::attested().unwrap();
+    let seen = |name: &str| {
+        let vault = scene.evc.vault(eve_vault_tests::DEVICE, name).ok()?;
+        (vault["state"] == "unlocked" && vault["policy"].is_null()).then_some(())
+    };
+    ["config", "image"].into_iter().for_each(|name| testkit::wait::until(name, || seen(name)).unwrap());
+    let listed = scene.evc.run(&["get", "vaults"]).unwrap();
+    assert!(listed.contains("config") && listed.contains("image"), "{listed}");
+}

@@ -161,10 +161,26 @@ fn get(client: &Client, what: &GetWhat) -> anyhow::Result<Told> {
         GetWhat::Vaults { device: Some(device) } => {
             Told { value: client.get(&format!("/vaults?device={}", &path(&[device])[1..]))?, columns: VAULTS }
         }
-        GetWhat::Vaults { device: None } => Told { value: client.list("/vaults", "vault")?, columns: VAULTS },
+        GetWhat::Vaults { device: None } => Told { value: all_vaults(client)?, columns: VAULTS },
         GetWhat::Policies => Told { value: client.list("/policies", "name")?, columns: POLICIES },
         GetWhat::References => Told { value: client.list("/references", "id")?, columns: REFERENCES },
     })
+}
+
+/// Those that the controller keeps a row of, and the default ones that only their nodes speak of.
+fn all_vaults(client: &Client) -> anyhow::Result<Value> {
+    let (rows, devices) = (client.list("/vaults", "vault")?, client.list("/devices", "name")?);
+    let mut all = rows.as_array().cloned().unwrap_or_default();
+    let reported =
+        devices.as_array().into_iter().flatten().filter_map(|device| device["default_vaults"].as_array());
+    let place = |vault: &Value| [vault["device"].clone(), vault["id"].clone()];
+    for vault in reported.flatten() {
+        if !all.iter().any(|row| place(row) == place(vault)) {
+            all.push(vault.clone());
+        }
+    }
+    all.sort_by_key(|vault| place(vault).map(|part| part.to_string()));
+    Ok(Value::Array(all))
 }
 
 fn describe(client: &Client, what: &DescribeWhat) -> anyhow::Result<Told> {

@@ -37,6 +37,8 @@ pub const APPRAISED_PCRS: PcrMask = PcrMask(0b0111_1111_1101_1111);
 
 /// The controller: what every request needs. Cheap to share, and holds no state of any device.
 pub struct Controller {
+    /// Nobody else works on the data folder.
+    _lock: std::fs::File,
     /// Where everything is kept.
     pub store: Arc<dyn Store>,
     /// Opens what is sealed in the store.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use vault::decide::{Ruling, decide};
 use vault::ids::{DeviceId, VaultId};
+use vault::report::VaultReport;
 use wire::info::DeviceInfo;
 
 use ::attest::SessionKey;
@@ -34,6 +35,8 @@ pub struct DeviceView {
     pub attestation: Value,
     /// What it last reported of itself.
     pub report: Value,
+    /// Its default vaults as it reported them: those that no operator gave a policy have no row of their own.
+    pub default_vaults: Vec<VaultView>,
 }
 
 /// A vault, as shown.
@@ -79,7 +82,9 @@ impl From<DeviceRow> for DeviceView {
         if let Some(at) = attestation.get("at").and_then(Value::as_u64) {
             attestation["at"] = crate::clock::text(at).into();
         }
+        let report = value(row.report.as_deref());
         Self {
+            default_vaults: default_vaults(&row, &report),
             id: row.id.to_string(),
             name: row.name.to_string(),
             serial: row.serial,
@@ -88,8 +93,34 @@ impl From<DeviceRow> for DeviceView {
             last_seen: row.last_seen.map(crate::clock::text),
             section_version: row.section_version,
             attestation,
-            report: value(row.report.as_deref()),
+            report,
         }
+    }
+}
+
+fn default_vaults(row: &DeviceRow, report: &Value) -> Vec<VaultView> {
+    let reported = report["vaults"].as_array().into_iter().flatten();
+    let parsed = reported.filter_map(|vault| serde_json::from_value::<VaultReport>(vault.clone()).ok());
+    parsed.filter(|vault| vault.id.is_default()).map(|vault| as_reported(row, vault, report)).collect()
+}
+
+/// A default vault under its default policy, by the node's word alone.
+fn as_reported(row: &DeviceRow, vault: VaultReport, report: &Value) -> VaultView {
+    VaultView {
+        device: row.id.to_string(),
+        id: vault.id.to_string(),
+        name: vault.name.to_string(),
+        policy: None,
+        standing: VaultStanding::Active,
+        delete_at: None,
+        created: vault.created,
+        current_epoch: 0,
+        last_epoch: 0,
+        reported_epoch: vault.epoch.map(|epoch| epoch.0),
+        state: json!(vault.state).as_str().map(str::to_owned),
+        key: Some("not needed: its default policy".into()),
+        report: json!(vault),
+        reported: report["received"].as_str().map(str::to_owned),
     }
 }
 
@@ -137,8 +168,12 @@ impl Controller {
         let device = find_device(&mut *tx, which).await?;
         let rows = tx.vaults(device.id).await?;
         let view = View::load(&mut *tx, device.clone(), now).await?;
-        let vaults = rows.iter().map(|row| explained(&view, row, now)).collect();
-        Ok((device.into(), vaults))
+        let vaults = rows.iter().map(|row| explained(&view, row, now));
+        let shown = DeviceView::from(device);
+        let unlisted =
+            shown.default_vaults.iter().filter(|vault| rows.iter().all(|row| row.id.to_string() != vault.id));
+        let vaults = unlisted.cloned().chain(vaults).collect();
+        Ok((shown, vaults))
     }
 
     /// Vaults of all devices, after one of them.

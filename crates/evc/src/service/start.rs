@@ -1,7 +1,7 @@
 //! Start of the controller: folder, store, key-encryption key, CA, token, incarnation. Safe to repeat; the first time makes all.
 
-use std::fs;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::fs::{self, File, TryLockError};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -20,6 +20,7 @@ const DATABASE: &str = "evc.db";
 const KEK: &str = "kek";
 const ROOT: &str = "root-certificate.pem";
 const TOKEN: &str = "operator.token";
+const LOCK: &str = "lock";
 
 /// What `evc serve` is told.
 #[derive(Debug, Clone)]
@@ -43,6 +44,12 @@ pub enum StartError {
         /// Why.
         source: std::io::Error,
     },
+    /// Another controller works on the folder.
+    #[error("another evc works on {path}: stop it, or give this one another --data")]
+    Taken {
+        /// The folder.
+        path: String,
+    },
     /// The store.
     #[error("the database {path} can't be opened")]
     Store {
@@ -65,6 +72,7 @@ pub enum StartError {
 /// [`StartError`]: nothing serves.
 pub async fn start(settings: &Settings, now: UnixSeconds) -> Result<Controller, StartError> {
     make_folder(&settings.data).map_err(|source| at(&settings.data, source))?;
+    let lock = lock(&settings.data)?;
     let path = settings.data.join(DATABASE);
     let store = SqliteStore::open(&path)
         .await
@@ -84,6 +92,7 @@ pub async fn start(settings: &Settings, now: UnixSeconds) -> Result<Controller, 
     }
     tx.commit().await?;
     Ok(Controller {
+        _lock: lock,
         store: Arc::new(store),
         kek,
         authority,
@@ -99,6 +108,18 @@ fn at(path: &Path, source: std::io::Error) -> StartError {
 /// What lies in the folder is private file by file; a folder that is there already keeps its mode.
 fn make_folder(path: &Path) -> std::io::Result<()> {
     if path.is_dir() { Ok(()) } else { fs::DirBuilder::new().recursive(true).mode(0o700).create(path) }
+}
+
+/// Held for the controller's life; the kernel lets go of it however that ends.
+fn lock(data: &Path) -> Result<File, StartError> {
+    let path = data.join(LOCK);
+    let made = File::options().write(true).create(true).truncate(false).mode(0o600).open(&path);
+    let file = made.map_err(|source| at(&path, source))?;
+    file.try_lock().map_err(|error| match error {
+        TryLockError::WouldBlock => StartError::Taken { path: data.display().to_string() },
+        TryLockError::Error(source) => at(&path, source),
+    })?;
+    Ok(file)
 }
 
 async fn incarnation(tx: &mut dyn Tx, known: Option<Vec<u8>>) -> Result<Incarnation, StartError> {
