@@ -4,9 +4,10 @@ use std::fs;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use eve_vault_tests::Scene;
+use eve_vault_tests::{DEVICE, Scene, vault_yaml};
+use testkit::loopfs::LoopFs;
 use testkit::node::{Parts, Power};
-use testkit::wait;
+use testkit::{Evc, Node, wait};
 
 use super::{BOTH, TPM};
 
@@ -14,7 +15,7 @@ use super::{BOTH, TPM};
 fn a_full_disk_stops_what_needs_room_says_so_and_loses_nothing() {
     let mut scene = Scene::prepared(Parts { disk: 32 << 20, ..Parts::default() }).unwrap();
     scene.node.start().unwrap();
-    scene.evc.approve_references(eve_vault_tests::DEVICE).unwrap();
+    scene.evc.approve_references(DEVICE).unwrap();
     scene.vault_with_data("till", BOTH).unwrap();
     let filler = scene.node.root().join("persist/filler");
     fs::write(&filler, vec![1; 64 << 20]).unwrap_err();
@@ -74,7 +75,7 @@ fn under_another_root_the_controller_is_not_believed_and_what_to_do_is_said() {
     let mut scene = Scene::attested().unwrap();
     scene.vault_with_data("till", TPM).unwrap();
     scene.node.off(Power::Clean).unwrap();
-    let other = testkit::Evc::new(&scene.dir().join("other")).unwrap();
+    let other = Evc::new(&scene.dir().join("other")).unwrap();
     fs::copy(
         other.data().join("root-certificate.pem"),
         scene.node.root().join("config/root-certificate.pem"),
@@ -90,4 +91,32 @@ fn under_another_root_the_controller_is_not_believed_and_what_to_do_is_said() {
     assert!(!scene.has_data("till"));
     let notes = scene.node.status().unwrap()["notes"].to_string();
     assert!(notes.contains("root"), "its checkpoint is under the other one: {notes}");
+}
+
+/// Invariant 6: what the controller can't write down it does not do, and it says why; nothing that it knew is lost.
+#[test]
+fn a_controller_on_a_full_disk_releases_nothing_and_goes_on_when_there_is_room() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let disk = LoopFs::create(&dir.path().join("evc.img"), &dir.path().join("evc"), 16 << 20).unwrap();
+    let evc = Evc::new(disk.mount_point()).unwrap();
+    let mut node = Node::new(&dir.path().join("node"), DEVICE, &evc, Parts::default()).unwrap();
+    evc.approve_references(DEVICE).unwrap();
+    evc.apply(&vault_yaml("till", BOTH)).unwrap();
+    node.until_vault("till", "unlocked").unwrap();
+    let filler = disk.mount_point().join("filler");
+    fs::write(&filler, vec![1; 32 << 20]).unwrap_err();
+    let refusal = evc.run(&["rotate", "vault", "till", "--device", DEVICE]).unwrap_err().to_string();
+    assert!(refusal.contains("disk"), "says what to look at: {refusal}");
+    node.reboot(Power::Clean).unwrap();
+    node.until_vault("config", "unlocked").unwrap();
+    wait::until("a refusal told to the node", || {
+        let controller = node.status().ok()?["controller"].clone();
+        (controller["reachable"] == false && controller["server"] == evc.server()).then_some(())
+    })
+    .unwrap();
+    assert_eq!(node.vault("till").unwrap()["state"], "locked");
+    fs::remove_file(filler).unwrap();
+    let vault = node.until_vault("till", "unlocked").unwrap();
+    assert_eq!(vault["epoch"], 1, "the rotation that failed left nothing behind");
 }

@@ -89,6 +89,9 @@ impl Advice for Refusal {
                 "register the device, or give the operator's token (EVC_TOKEN_FILE)".into()
             }
             Self::Busy => "try again in a few seconds".into(),
+            Self::Store(StoreError::Disk(_)) => {
+                "the disk of the controller's data folder is full, or fails: make room; nothing was changed or released".into()
+            }
             Self::Custody(_) | Self::Store(_) | Self::Internal(_) => {
                 "see the controller's log; nothing was released".into()
             }

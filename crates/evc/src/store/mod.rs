@@ -31,7 +31,10 @@ pub enum StoreError {
     /// A row does not read back as what was written.
     #[error("the database is damaged: {0}")]
     Damaged(String),
-    /// Anything else of the database's: disk full, file gone.
+    /// The disk is full, or fails.
+    #[error("the database's disk is full, or fails")]
+    Disk(#[source] sqlx::Error),
+    /// Anything else of the database's.
     #[error("the database failed")]
     Failed(#[source] sqlx::Error),
 }

@@ -17,7 +17,7 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteQueryResult,
     SqliteSynchronous,
 };
-use sqlx::{Sqlite, Transaction};
+use sqlx::{Connection as _, Sqlite, Transaction};
 
 use super::{Store, StoreError, Stored, Tx};
 
@@ -54,8 +54,16 @@ impl SqliteStore {
     }
 }
 
+/// When a disk is full SQLite itself ends the transaction, and the connection counts it as open for ever: such a one is closed,
+/// not handed out again. The question also waits for the rollback of whoever had it before.
 fn pool(connections: u32) -> SqlitePoolOptions {
-    SqlitePoolOptions::new().max_connections(connections).acquire_timeout(PATIENCE)
+    let pool = SqlitePoolOptions::new().max_connections(connections).acquire_timeout(PATIENCE);
+    pool.test_before_acquire(false).before_acquire(|connection, _| {
+        Box::pin(async move {
+            connection.ping().await?;
+            Ok(!connection.is_in_transaction())
+        })
+    })
 }
 
 /// SQLite gives its log and index the mode of the main file.
@@ -108,17 +116,21 @@ impl SqliteTx {
     }
 }
 
+/// SQLite's primary result codes.
+const BUSY: i32 = 5;
+const IO_ERROR: i32 = 10;
+const FULL: i32 = 13;
+
 /// Sorts the library's errors by who must act.
 fn failed(error: sqlx::Error) -> StoreError {
-    match &error {
-        sqlx::Error::PoolTimedOut => StoreError::Busy(error),
-        sqlx::Error::Database(e) if e.is_unique_violation() => StoreError::Taken,
-        // SQLITE_BUSY and its extended codes.
-        sqlx::Error::Database(e)
-            if e.code().and_then(|c| c.parse::<i32>().ok()).is_some_and(|c| c & 0xff == 5) =>
-        {
-            StoreError::Busy(error)
-        }
+    let database = error.as_database_error();
+    if database.is_some_and(|e| e.is_unique_violation()) {
+        return StoreError::Taken;
+    }
+    let extended = database.and_then(|e| e.code()?.parse::<i32>().ok());
+    match (&error, extended.map(|code| code & 0xff)) {
+        (sqlx::Error::PoolTimedOut, _) | (_, Some(BUSY)) => StoreError::Busy(error),
+        (_, Some(FULL | IO_ERROR)) => StoreError::Disk(error),
         _ => StoreError::Failed(error),
     }
 }
