@@ -14,6 +14,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// To connect.
 const CONNECT: Duration = Duration::from_secs(10);
 
+/// Longest answer that is read, bytes: with the certificates beside it, it must fit into a frame of the bus.
+pub(crate) const MAX_ANSWER: u64 = 3 << 20;
+
 /// An answer.
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -86,7 +89,7 @@ fn read(answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> anyhow
         |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let (status, media, retry) = (answer.status().as_u16(), header("content-type"), header("retry-after"));
     let body =
-        answer.body_mut().with_config().limit(4 << 20).read_to_vec().context("the controller's answer")?;
+        answer.body_mut().with_config().limit(MAX_ANSWER).read_to_vec().context("the controller's answer")?;
     let proto = media.is_some_and(|media| media.split(';').next().is_some_and(|kind| kind.trim() == PROTO));
     if (200..300).contains(&status) && !body.is_empty() && !proto {
         bail!("the controller's answer is not {PROTO}");

@@ -1,7 +1,7 @@
 //! The checkpoint: the last signed answer with a configuration, and the certificates to verify it with, in the Config Vault.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::Path;
 
 use vault::ids::CONFIG_VAULT;
@@ -9,6 +9,7 @@ use vault::report::State;
 
 use super::Zedagent;
 use crate::bus::messages::{Bytes, SignedConfig, Source};
+use crate::http::MAX_ANSWER;
 use crate::paths;
 
 impl Zedagent<'_> {
@@ -35,9 +36,16 @@ impl Zedagent<'_> {
 }
 
 fn load(folder: &Path) -> Option<SignedConfig> {
-    let envelope = fs::read(folder.join("lastconfig")).ok()?;
-    let certs = fs::read(folder.join("controllercerts")).ok()?;
+    let envelope = bounded(&folder.join("lastconfig"))?;
+    let certs = bounded(&folder.join("controllercerts"))?;
     Some(SignedConfig { source: Source::Checkpoint, envelope: Bytes(envelope), certs: Bytes(certs) })
+}
+
+/// A file of a checkpoint, if it is no longer than the answers that are taken from the network.
+fn bounded(path: &Path) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    fs::File::open(path).ok()?.take(MAX_ANSWER + 1).read_to_end(&mut bytes).ok()?;
+    (bytes.len() as u64 <= MAX_ANSWER).then_some(bytes)
 }
 
 fn save(folder: &Path, signed: &SignedConfig) -> std::io::Result<()> {
