@@ -4,6 +4,8 @@ use anyhow::{Context, Result};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 
+use crate::process::own_path;
+
 /// Proof that mounts made by this process are nobody else's.
 #[derive(Debug)]
 pub struct OwnMounts(());
@@ -14,6 +16,7 @@ impl OwnMounts {
     /// # Errors
     /// Not root, or the kernel's.
     pub fn enter() -> Result<Self> {
+        own_path();
         unshare(CloneFlags::CLONE_NEWNS).context("a mount namespace; are you root?")?;
         let none = None::<&str>;
         mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).context("mounts of our own")?;

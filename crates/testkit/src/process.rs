@@ -91,12 +91,18 @@ fn tail(log: &Path) -> String {
     lines.into_iter().rev().collect::<Vec<_>>().join("\n")
 }
 
+/// This program's path, asked for once: in a mount namespace entered later the kernel may no longer know it.
+pub(crate) fn own_path() -> &'static Path {
+    static OWN: OnceLock<PathBuf> = OnceLock::new();
+    OWN.get_or_init(|| std::env::current_exe().unwrap_or_default())
+}
+
 /// A program of this workspace, as it was built beside the one that runs now.
 ///
 /// # Errors
 /// It was not built; the text says how to.
 pub fn program(name: &str) -> Result<PathBuf> {
-    let own = std::env::current_exe()?;
+    let own = own_path();
     let found = own.ancestors().skip(1).take(2).map(|folder| folder.join(name)).find(|path| path.is_file());
     found.with_context(|| {
         format!("{name} is not built beside {}: run `cargo build --workspace`", own.display())
