@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
 
-use fscrypt::{MetaDir, MetaError, UnwrapError};
+use fscrypt::key_files::open_policy;
+use fscrypt::{MetaDir, MetaError, PolicyFile, UnwrapError};
 
-use crate::made::{Disk, files, wrapping};
+use crate::made::{Disk, files, protector, wrapping};
 
 /// TH-2: no changed byte opens, or opens as something else.
 #[test]
@@ -22,7 +24,12 @@ fn every_changed_byte_is_noticed() {
             let mut bad = bytes.clone();
             bad[at] ^= 0x55;
             fs::write(&path, &bad).unwrap();
-            assert!(outcome(&meta, &good).is_err_or_same(), "byte {at} of {folder}");
+            let outcome = outcome(&meta, &good);
+            assert!(outcome.is_err_or_same(), "byte {at} of {folder}");
+            // Only the protector's wrap, its last 88 bytes, may look like one made under another key.
+            let may_look_wrong = folder == "protectors" && at + 88 > bytes.len();
+            let looks_wrong = matches!(outcome, Outcome::Unopened(UnwrapError::WrongKey));
+            assert!(may_look_wrong || !looks_wrong, "damage of byte {at} of {folder} passes for a wrong key");
         }
         fs::write(&path, &bytes).unwrap();
     }
@@ -65,16 +72,40 @@ fn a_cut_file_is_damaged_and_an_absent_one_is_absent() {
     let disk = Disk::new();
     let (meta, good) = (disk.meta(), files(7));
     meta.write(&good).unwrap();
-    let of = good.protector.descriptor();
-    let path = disk.path(".fscrypt/protectors").join(of.to_string());
-    let bytes = fs::read(&path).unwrap();
+    let (protector, policy) = (good.protector.descriptor(), good.policy.policy().identifier);
+    let path = disk.path(".fscrypt/protectors").join(protector.to_string());
+    cut_everywhere(&path, &|| meta.read_protector(protector).unwrap_err());
+    let path = disk.path(".fscrypt/policies").join(policy.to_string());
+    cut_everywhere(&path, &|| meta.read_policy(policy).unwrap_err());
+}
+
+/// Cuts the file to each length, then removes it.
+fn cut_everywhere(path: &Path, read: &dyn Fn() -> MetaError) {
+    let bytes = fs::read(path).unwrap();
     for length in 0..bytes.len() {
-        fs::write(&path, &bytes[..length]).unwrap();
-        let error = meta.read_protector(of).unwrap_err();
-        assert!(matches!(error, MetaError::Damaged { .. }), "{length} bytes: {error}");
+        fs::write(path, &bytes[..length]).unwrap();
+        let error = read();
+        assert!(matches!(error, MetaError::Damaged { .. }), "{length} bytes of {}: {error}", path.display());
     }
-    fs::remove_file(&path).unwrap();
-    assert!(matches!(meta.read_protector(of), Err(MetaError::Absent { .. })));
+    fs::remove_file(path).unwrap();
+    assert!(matches!(read(), MetaError::Absent { .. }));
+}
+
+/// VC-6: whoever holds the protector's key is told of damage, not that the key is wrong.
+#[test]
+fn a_damaged_policy_is_no_wrong_key_for_its_protector() {
+    let good = files(7).policy.to_bytes();
+    let open = |bytes: &[u8]| open_policy(&PolicyFile::parse(bytes).unwrap(), &protector(7)).map(drop);
+    assert_eq!(open(&good), Ok(()));
+    assert_eq!(open_policy(&files(7).policy, &protector(8)).unwrap_err(), UnwrapError::WrongKey);
+    // IV (16 bytes), encrypted key (64) and authentication tag (32) end the file, a header of two bytes before each.
+    for (from, length) in [(116, 16), (98, 64), (32, 32)] {
+        for at in good.len() - from..good.len() - from + length {
+            let mut bad = good.clone();
+            bad[at] ^= 1;
+            assert!(matches!(open(&bad), Err(UnwrapError::Damaged { .. })), "byte {at}");
+        }
+    }
 }
 
 #[test]

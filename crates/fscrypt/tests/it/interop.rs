@@ -49,6 +49,8 @@ impl Peer {
 
 #[test]
 fn the_tool_lists_unlocks_and_locks_what_we_made() {
+    let machines = || fs::read("/etc/fscrypt.conf").ok();
+    let before = machines();
     let peer = Peer::with_our_vault();
     let listed = peer.cli.run(&["status", &peer.disk.fs.mount_point().display().to_string()]).unwrap();
     assert!(
@@ -61,6 +63,7 @@ fn the_tool_lists_unlocks_and_locks_what_we_made() {
     assert_eq!(fs::read_to_string(peer.file()).unwrap(), "ours");
     peer.cli.run(&["lock", &peer.dir, "--quiet"]).unwrap();
     assert!(!peer.file().exists());
+    assert_eq!(machines(), before, "the machine's own configuration is not ours to touch");
 }
 
 #[test]

@@ -63,6 +63,29 @@ fn a_key_is_gone_only_when_the_last_file_is_closed() {
     assert_eq!(fs::read_to_string(disk.path("vault/file")).unwrap(), "plain");
 }
 
+/// VC-2: a claim that somebody else made to the key does not keep it here, once all claims are taken back.
+#[test]
+fn a_key_that_another_user_added_too_goes_for_all() {
+    const NOBODY: u32 = 65534;
+    let disk = Disk::new();
+    let policy = vault(&disk, Modes::AES_256_XTS);
+    let root = File::open(disk.fs.mount_point()).unwrap();
+    let other = root.try_clone().unwrap();
+    // The kernel counts claims by a thread's own file system uid.
+    let adds = std::thread::spawn(move || {
+        nix::unistd::setfsuid(NOBODY.into());
+        add_key(other, &content(7)).unwrap()
+    });
+    assert_eq!(adds.join().unwrap(), policy.identifier);
+    assert_eq!(key_status(&root, policy.identifier).unwrap(), KeyStatus::Present { users: 2 });
+    assert_eq!(remove_key(&root, policy.identifier, Claims::Own).unwrap(), Removal::OtherUsers);
+    assert_eq!(key_status(&root, policy.identifier).unwrap(), KeyStatus::Present { users: 1 });
+    assert!(disk.path("vault/file").exists(), "the other's claim holds the key");
+    add_key(&root, &content(7)).unwrap();
+    assert_eq!(remove_key(&root, policy.identifier, Claims::All).unwrap(), Removal::Removed);
+    assert_eq!(key_status(&root, policy.identifier).unwrap(), KeyStatus::Absent);
+}
+
 #[test]
 fn what_the_kernel_refuses_is_told_apart() {
     let disk = Disk::new();
@@ -95,6 +118,11 @@ fn only_the_vault_itself_is_taken_for_it() {
     assert!(matches!(open("file", device), Err(NotTheVault::NotADirectory)));
     assert!(matches!(open("link", device), Err(NotTheVault::NotADirectory)));
     assert!(matches!(open("vault", device + 1), Err(NotTheVault::OtherFilesystem)));
+    let modes = |modes| open_vault_dir(&disk.path("vault"), device, policy.identifier, modes);
+    assert!(
+        matches!(modes(Modes::ADIANTUM), Err(NotTheVault::OtherPolicy { .. })),
+        "the right key, other modes"
+    );
     let other = KeyIdentifier::of(&content(8));
     let error = open_vault_dir(&disk.path("vault"), device, other, policy.modes).unwrap_err();
     assert!(matches!(error, NotTheVault::OtherPolicy { found } if found == policy));

@@ -3,6 +3,7 @@
 
 mod bytes;
 mod damage;
+mod golden;
 mod interop;
 mod kernel;
 mod made;

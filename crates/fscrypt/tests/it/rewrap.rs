@@ -66,13 +66,16 @@ fn after_a_rewrap_the_raw_disk_holds_no_old_wrap() {
 /// Invariant 5: stopped after any step, each copy opens under the old key or the new; a second try ends it.
 #[test]
 fn stopped_anywhere_it_is_finished_by_doing_it_again() {
+    use Step::{InForce, NewWritten, OldKept, OldOverwritten, OldUnlinked, Renamed};
     let mut steps: Vec<Step> = Vec::new();
     rewrap_both_with(&Copies::new(Disk::new()).both(), &new_file(), &mut |step| {
         steps.push(step);
         Ok(())
     })
     .unwrap();
-    assert_eq!(steps.len(), 12, "six steps in each copy: {steps:?}");
+    let (replace, scrub) = ([NewWritten, OldKept, Renamed, InForce], [OldOverwritten, OldUnlinked]);
+    let expected = [replace.repeat(2), scrub.repeat(2)].concat();
+    assert_eq!(steps, expected, "no old copy is overwritten before all new ones are in force");
     for stop in 0..steps.len() {
         let copies = Copies::new(Disk::new());
         let mut left = stop;
@@ -81,8 +84,9 @@ fn stopped_anywhere_it_is_finished_by_doing_it_again() {
             Ok(())
         });
         assert!(cut.is_err(), "stopped at {stop}");
-        copies.open_under();
+        let before = copies.open_under();
         copies.both().into_iter().for_each(|copy| copy.sweep().unwrap());
+        assert_eq!(copies.open_under(), before, "sweeping after a stop at {stop} spares what is in force");
         rewrap_both(&copies.both(), &new_file()).unwrap();
         assert_eq!(copies.open_under(), [9, 9], "after a stop at {stop}");
         let leftovers = |copy: &MetaDir| fs::read_dir(copy.path().join("protectors")).unwrap().count();
