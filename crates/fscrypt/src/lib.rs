@@ -7,10 +7,11 @@
 //! * [`key_files`], over [`metadata`]: bytes of key files to keys and back. Pure: randomness is an argument.
 //! * [`MetaDir`]: those files in their folders, written so that a power cut leaves the old or the new, and replaced so
 //!   that the old bytes are gone from the disk.
-//! * [`kernel`] and [`vault_dir`]: policies on directories and keys in the kernel.
+//! * [`kernel`] and [`directory`]: policies on directories and keys in the kernel.
 //!
 //! It knows nothing of vaults, epochs or TPMs, starts no thread, and logs nothing.
 
+pub mod directory;
 mod ids;
 mod kdf;
 pub mod kernel;
@@ -20,8 +21,8 @@ pub mod metadata;
 mod policy;
 mod secret;
 mod sys;
-pub mod vault_dir;
 
+pub use directory::{Standing, look, probe_modes};
 pub use ids::{KeyIdentifier, NotADescriptor, ProtectorDescriptor};
 pub use kernel::{Claims, KeyStatus, Removal, add_key, get_policy, key_status, remove_key, set_policy};
 pub use key_files::{KeyFiles, UnwrapError};
@@ -29,4 +30,3 @@ pub use meta_dir::{MetaDir, MetaError, Step, rewrap_both};
 pub use metadata::{Iv, ParseError, PolicyFile, ProtectorFile};
 pub use policy::{Modes, Policy};
 pub use secret::{ContentKey, ProtectorKey, WrappingKey};
-pub use vault_dir::{VaultDir, open_vault_dir, probe_modes};

@@ -7,17 +7,13 @@ mod parts;
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use fscrypt::{
     Claims, ContentKey, KeyFiles, KeyIdentifier, KeyStatus, MetaDir, MetaError, Policy, ProtectorKey,
-    Removal, UnwrapError, key_files,
+    Removal, Standing, UnwrapError, key_files,
 };
-use nix::errno::Errno;
-use nix::fcntl::{OFlag, open};
-use nix::sys::stat::Mode;
 use vault::custody::Wrapping;
 use vault::ids::VaultId;
 use vault::plan::Key;
@@ -71,14 +67,8 @@ impl Kernel {
         Ok(())
     }
 
-    fn directory(&self, path: &Path) -> Result<Option<File>, Found> {
-        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        match open(path, flags, Mode::empty()) {
-            Ok(file) => Ok(Some(file.into())),
-            Err(Errno::ENOENT) => Err(Found::Nothing),
-            Err(Errno::ENOTDIR | Errno::ELOOP) => Err(Found::Stranger),
-            Err(_) => Ok(None),
-        }
+    fn look(&self, path: &Path) -> Result<Standing, CryptError> {
+        fscrypt::look(path, self.device).map_err(failed("looking at a vault's place"))
     }
 }
 
@@ -180,25 +170,17 @@ impl Crypt for Kernel {
     }
 
     fn find(&self, path: &Path) -> Result<Found, CryptError> {
-        let directory = match self.directory(path) {
-            Ok(Some(directory)) => directory,
-            Ok(None) => return Err(CryptError::because("opening a directory", io::Error::last_os_error())),
-            Err(found) => return Ok(found),
-        };
-        if directory.metadata().map_err(failed("looking at a directory"))?.dev() != self.device {
-            return Ok(Found::Stranger);
-        }
-        match fscrypt::get_policy(&directory) {
-            Ok(Some(Policy { identifier, modes })) => {
-                Ok(Found::Policy { key: KeyId(identifier.0), encryption: encryption(modes) })
+        Ok(match self.look(path)? {
+            Standing::Nothing => Found::Nothing,
+            Standing::Stranger => Found::Stranger,
+            Standing::Encrypted(_, Policy { identifier, modes }) => {
+                Found::Policy { key: KeyId(identifier.0), encryption: encryption(modes) }
             }
-            Ok(None) => {
-                let empty = std::fs::read_dir(path).map_err(failed("listing a directory"))?.next().is_none();
-                Ok(Found::Plain { empty })
+            Standing::Plain(_) => {
+                let mut entries = std::fs::read_dir(path).map_err(failed("listing a directory"))?;
+                Found::Plain { empty: entries.next().is_none() }
             }
-            Err(fscrypt::kernel::GetPolicyError::Version { .. }) => Ok(Found::Stranger),
-            Err(error) => Err(CryptError::because("reading a directory's policy", error)),
-        }
+        })
     }
 
     fn key(&self, key: KeyId) -> Result<Key, CryptError> {
@@ -231,8 +213,9 @@ impl Crypt for Kernel {
     }
 
     fn set_policy(&self, path: &Path, key: KeyId, encryption: Encryption) -> Result<(), CryptError> {
-        let directory = self.directory(path).ok().flatten();
-        let directory = directory.ok_or_else(|| CryptError::new("the directory to encrypt is not there"))?;
+        let Standing::Plain(directory) = self.look(path)? else {
+            return Err(CryptError::new("what is to be encrypted is no plain directory"));
+        };
         let policy = Policy { identifier: KeyIdentifier(key.0), modes: modes(encryption) };
         fscrypt::set_policy(&directory, &policy).map_err(failed("encrypting the directory"))?;
         directory

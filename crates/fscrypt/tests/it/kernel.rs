@@ -3,11 +3,11 @@
 use std::fs::{self, File};
 use std::os::unix::fs::{MetadataExt, symlink};
 
+use fscrypt::directory::{LookError, ProbeError};
 use fscrypt::kernel::{AddKeyError, SetPolicyError};
-use fscrypt::vault_dir::{NotTheVault, ProbeError};
 use fscrypt::{
-    Claims, KeyIdentifier, KeyStatus, Modes, Policy, Removal, add_key, get_policy, key_status,
-    open_vault_dir, probe_modes, remove_key, set_policy,
+    Claims, KeyIdentifier, KeyStatus, Modes, Policy, Removal, Standing, add_key, get_policy, key_status,
+    look, probe_modes, remove_key, set_policy,
 };
 
 use crate::made::{Disk, content};
@@ -102,30 +102,25 @@ fn what_the_kernel_refuses_is_told_apart() {
     assert!(matches!(error, AddKeyError::Unsupported), "{error:?}");
 }
 
-/// TH-2: a directory put in a vault's place is not taken for it.
+/// TH-2: what is put in a vault's place is not taken for it.
 #[test]
-fn only_the_vault_itself_is_taken_for_it() {
+fn what_stands_at_a_path_is_told_apart() {
     let disk = Disk::new();
     let policy = vault(&disk, Modes::AES_256_XTS);
     let device = fs::metadata(disk.fs.mount_point()).unwrap().dev();
-    let open = |name: &str, device| open_vault_dir(&disk.path(name), device, policy.identifier, policy.modes);
-    assert_eq!(open("vault", device).unwrap().policy(), policy);
+    let at = |name: &str| look(&disk.path(name), device).unwrap();
+    assert!(matches!(at("vault"), Standing::Encrypted(_, found) if found == policy));
     fs::create_dir(disk.path("plain")).unwrap();
     fs::write(disk.path("file"), "").unwrap();
     symlink(disk.path("vault"), disk.path("link")).unwrap();
-    assert!(matches!(open("absent", device), Err(NotTheVault::Absent)));
-    assert!(matches!(open("plain", device), Err(NotTheVault::NotEncrypted)));
-    assert!(matches!(open("file", device), Err(NotTheVault::NotADirectory)));
-    assert!(matches!(open("link", device), Err(NotTheVault::NotADirectory)));
-    assert!(matches!(open("vault", device + 1), Err(NotTheVault::OtherFilesystem)));
-    let modes = |modes| open_vault_dir(&disk.path("vault"), device, policy.identifier, modes);
-    assert!(
-        matches!(modes(Modes::ADIANTUM), Err(NotTheVault::OtherPolicy { .. })),
-        "the right key, other modes"
-    );
-    let other = KeyIdentifier::of(&content(8));
-    let error = open_vault_dir(&disk.path("vault"), device, other, policy.modes).unwrap_err();
-    assert!(matches!(error, NotTheVault::OtherPolicy { found } if found == policy));
+    assert!(matches!(at("absent"), Standing::Nothing));
+    assert!(matches!(at("plain"), Standing::Plain(_)));
+    assert!(matches!(at("file"), Standing::Stranger));
+    assert!(matches!(at("link"), Standing::Stranger), "a link to a vault is none");
+    let elsewhere = look(&disk.path("vault"), device + 1).unwrap();
+    assert!(matches!(elsewhere, Standing::Stranger), "mounted over");
+    let error = look(&disk.path(&"long".repeat(100)), device).unwrap_err();
+    assert!(matches!(error, LookError::Io(io) if io.raw_os_error() == Some(36)), "the kernel's own reason");
 }
 
 #[test]

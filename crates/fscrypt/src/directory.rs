@@ -1,13 +1,9 @@
-//! The proof, before a byte is written, that the thing at a path is the vault that is meant; and the probe of what the
-//! kernel can encrypt with. Setting a policy does not tell: only making a file loads the cipher.
+//! What stands at a vault's path, asked before a byte is written there; and the probe of what the kernel can encrypt with. Setting a policy does not tell: only making a file loads the cipher.
 
 use std::{
     fs::{self, DirBuilder, File},
     io::{self, Write},
-    os::{
-        fd::{AsFd, BorrowedFd, OwnedFd},
-        unix::fs::{DirBuilderExt, MetadataExt},
-    },
+    os::unix::fs::{DirBuilderExt, MetadataExt},
     path::Path,
 };
 
@@ -22,83 +18,55 @@ use crate::{
     kernel::{self, AddKeyError, GetPolicyError, SetPolicyError},
 };
 
-/// An open directory proved to be one vault: only [`open_vault_dir`] makes it. What is reached through this descriptor
-/// stays that vault, whatever happens to the path.
+/// What stands at a path, by the kernel's word; the open directories stay what they are, whatever happens to the path.
 #[derive(Debug)]
-pub struct VaultDir {
-    fd: OwnedFd,
-    policy: Policy,
+pub enum Standing {
+    /// Nothing.
+    Nothing,
+    /// No directory that could be a vault: a link, a file, another filesystem mounted there, or a policy not of version 2.
+    Stranger,
+    /// A directory without a policy.
+    Plain(File),
+    /// A directory under a v2 policy. That its key is present is not said.
+    Encrypted(File, Policy),
 }
 
-impl VaultDir {
-    /// The policy that the kernel reported.
-    pub fn policy(&self) -> Policy {
-        self.policy
-    }
-}
-
-impl AsFd for VaultDir {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
-    }
-}
-
-/// Why the thing at a path is not the vault.
+/// Why it is not known what stands at a path.
 #[derive(Debug, thiserror::Error)]
-pub enum NotTheVault {
-    /// Nothing is there.
-    #[error("the vault's directory is absent")]
-    Absent,
-    /// A link, a file, or something else is there.
-    #[error("not a directory")]
-    NotADirectory,
-    /// It lies on another filesystem: mounted over.
-    #[error("the directory lies on another filesystem")]
-    OtherFilesystem,
-    /// It is not encrypted.
-    #[error("the directory is not encrypted")]
-    NotEncrypted,
-    /// It has another key or other modes.
-    #[error("the directory has another encryption policy, of key {}", found.identifier)]
-    OtherPolicy {
-        /// What it has.
-        found: Policy,
-    },
-    /// Its policy is not known.
+pub enum LookError {
+    /// It could not be opened.
+    #[error("the directory could not be opened")]
+    Io(#[from] io::Error),
+    /// Its policy could not be asked for.
     #[error("the directory's encryption policy is not known")]
     Policy(#[from] GetPolicyError),
-    /// It could not be looked at.
-    #[error("the vault's directory could not be opened")]
-    Io(#[from] io::Error),
 }
 
-/// Opens the directory at `path` and proves that it is the vault: a directory, not a link, on the filesystem `device`
-/// (`st_dev`), whose policy in the kernel is exactly `identifier` with `modes`. It proves nothing about the parents of
-/// `path`, nor that the key is present.
+/// Looks at what stands at `path`, which must be on the filesystem `device` (`st_dev`). Only the last part of the path is
+/// never followed as a link: nothing is proved about its parents.
 ///
 /// # Errors
-/// [`NotTheVault`]; [`NotTheVault::Absent`] and [`NotTheVault::NotEncrypted`] may be a vault half made.
-pub fn open_vault_dir(
-    path: &Path,
-    device: u64,
-    identifier: KeyIdentifier,
-    modes: Modes,
-) -> Result<VaultDir, NotTheVault> {
+/// [`LookError`].
+pub fn look(path: &Path, device: u64) -> Result<Standing, LookError> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let fd = open(path, flags, Mode::empty()).map_err(|errno| match errno {
-        Errno::ENOENT => NotTheVault::Absent,
-        Errno::ENOTDIR | Errno::ELOOP => NotTheVault::NotADirectory,
-        errno => NotTheVault::Io(errno.into()),
-    })?;
-    let file = File::from(fd);
-    if file.metadata()?.dev() != device {
-        return Err(NotTheVault::OtherFilesystem);
+    match open(path, flags, Mode::empty()) {
+        Ok(fd) => standing(fd.into(), device),
+        Err(Errno::ENOENT) => Ok(Standing::Nothing),
+        Err(Errno::ENOTDIR | Errno::ELOOP) => Ok(Standing::Stranger),
+        Err(errno) => Err(LookError::Io(errno.into())),
     }
-    let found = kernel::get_policy(&file)?.ok_or(NotTheVault::NotEncrypted)?;
-    if found != (Policy { identifier, modes }) {
-        return Err(NotTheVault::OtherPolicy { found });
+}
+
+fn standing(directory: File, device: u64) -> Result<Standing, LookError> {
+    if directory.metadata()?.dev() != device {
+        return Ok(Standing::Stranger);
     }
-    Ok(VaultDir { fd: file.into(), policy: found })
+    match kernel::get_policy(&directory) {
+        Ok(Some(policy)) => Ok(Standing::Encrypted(directory, policy)),
+        Ok(None) => Ok(Standing::Plain(directory)),
+        Err(GetPolicyError::Version { .. }) => Ok(Standing::Stranger),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Why vaults with these modes can't be made on a filesystem.
