@@ -25,13 +25,16 @@ impl Drop for Helper {
 }
 
 fn start(agent: Agent, role: &str, root: &Path) -> Child {
-    let row = agent.row();
+    start_as(agent, (agent.row().uid, agent.row().gid), role, root)
+}
+
+fn start_as(agent: Agent, (uid, gid): (u32, u32), role: &str, root: &Path) -> Child {
     let mut command = Command::new("/proc/self/exe");
     command
         .args(["--exact", "helper", "--ignored", "--nocapture"])
         .env("EVE_ROLE", role)
         .env("EVE_AGENT", agent.name());
-    command.env("EVE_ROOT", root).gid(row.gid).uid(row.uid).spawn().unwrap()
+    command.env("EVE_ROOT", root).gid(gid).uid(uid).spawn().unwrap()
 }
 
 /// Not a test of its own: the life of one agent's process.
@@ -40,12 +43,22 @@ fn start(agent: Agent, role: &str, root: &Path) -> Child {
 fn helper() {
     let Ok(root) = std::env::var("EVE_ROOT") else { return };
     let agent: Agent = std::env::var("EVE_AGENT").unwrap().parse().unwrap();
-    if std::env::var("EVE_ROLE").unwrap() == "answer" {
-        let _bus = Bus::join(Path::new(&root), agent).unwrap();
-        std::thread::sleep(Duration::from_secs(60));
-    } else {
-        ask_everything(&Bus::visit(Path::new(&root), agent), agent);
+    let root = Path::new(&root);
+    match std::env::var("EVE_ROLE").unwrap().as_str() {
+        "answer" => {
+            let _bus = Bus::join(root, agent).unwrap();
+            std::thread::sleep(Duration::from_secs(60));
+        }
+        "crowd" => crowd(&socket_path(root, agent), root),
+        _ => ask_everything(&Bus::visit(root, agent), agent),
     }
+}
+
+/// Connects as often as it can, and is silent.
+fn crowd(socket: &Path, root: &Path) {
+    let _silent: Vec<UnixStream> = (0..200).filter_map(|_| UnixStream::connect(socket).ok()).collect();
+    std::fs::write(root.join("crowded"), "").unwrap();
+    std::thread::sleep(Duration::from_secs(60));
 }
 
 fn root() -> BusRoot {
@@ -88,14 +101,37 @@ fn hear<T: Topic>(bus: &Bus, who: Agent) {
     assert_eq!(refused, !T::ID.may_hear(who), "{who} and {:?}", T::ID);
 }
 
-#[test]
-fn every_forbidden_call_and_topic_is_refused_to_every_agent() {
+/// A root of a node with the places that sockets are made in, open to every user as far as folders go.
+fn node() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let run = dir.path().join("run/eve");
     std::fs::create_dir_all(&run).unwrap();
     for path in [dir.path(), run.as_path()] {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o777)).unwrap();
     }
+    dir
+}
+
+/// Threats, bus: neither a stranger's process nor an agent that was taken over keeps others off by connecting.
+#[test]
+fn a_crowd_of_silent_connections_keeps_nobody_off() {
+    const NOBODY: (u32, u32) = (65534, 65534);
+    for (who, ids) in [("a stranger", NOBODY), ("nim", (Agent::Nim.row().uid, Agent::Nim.row().gid))] {
+        let dir = node();
+        let _answerer = Helper(start(Agent::Tpmmgr, "answer", dir.path()));
+        let connect = || UnixStream::connect(socket_path(dir.path(), Agent::Tpmmgr)).ok();
+        testkit::wait::until("tpmmgr", connect).unwrap();
+        let _crowd = Helper(start_as(Agent::Tpmmgr, ids, "crowd", dir.path()));
+        let crowded = || dir.path().join("crowded").exists().then_some(());
+        testkit::wait::until("the crowd", crowded).unwrap();
+        let answer = Bus::visit(dir.path(), Agent::Operator).call(&Health, Duration::from_secs(5));
+        assert!(matches!(answer, Err(CallError::NotReady)), "{who}: {:?}", answer.err());
+    }
+}
+
+#[test]
+fn every_forbidden_call_and_topic_is_refused_to_every_agent() {
+    let dir = node();
     let _answerers: Vec<_> = Agent::STARTED.map(|agent| Helper(start(agent, "answer", dir.path()))).into();
     for agent in Agent::STARTED {
         let connect = || UnixStream::connect(socket_path(dir.path(), agent)).ok();

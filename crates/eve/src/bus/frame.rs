@@ -18,8 +18,8 @@ pub enum FrameError {
     /// The connection.
     #[error("the connection broke")]
     Io(#[from] std::io::Error),
-    /// Over [`MAX_FRAME`].
-    #[error("a frame of {0} bytes, more than 4 MiB")]
+    /// Over [`MAX_FRAME`], or over what belongs there.
+    #[error("a frame of {0} bytes, more than is taken")]
     TooLong(usize),
     /// Not the message that belongs there.
     #[error("not a message of this kind")]
@@ -55,10 +55,14 @@ pub(super) fn write(stream: &mut impl Write, frame: &[u8]) -> Result<(), FrameEr
 }
 
 pub(super) fn read(stream: &mut impl Read) -> Result<Frame, FrameError> {
+    read_at_most(stream, MAX_FRAME)
+}
+
+pub(super) fn read_at_most(stream: &mut impl Read, most: usize) -> Result<Frame, FrameError> {
     let mut length = [0; 4];
     stream.read_exact(&mut length)?;
     let length = u32::from_le_bytes(length) as usize;
-    if length > MAX_FRAME {
+    if length > most {
         return Err(FrameError::TooLong(length));
     }
     let mut frame = Zeroizing::new(vec![0; length]);
@@ -75,6 +79,8 @@ mod tests {
     fn long_short_and_trailing_frames_are_refused() {
         let mut long: &[u8] = &u32::MAX.to_le_bytes();
         assert!(matches!(read(&mut long), Err(FrameError::TooLong(_))));
+        let mut over: &[u8] = &[3, 0, 0, 0, 1, 2, 3];
+        assert!(matches!(read_at_most(&mut over, 2), Err(FrameError::TooLong(3))));
         let mut short: &[u8] = &[8, 0, 0, 0, 1, 2];
         assert!(matches!(read(&mut short), Err(FrameError::Io(_))));
         assert!(matches!(decode::<u8>(&[1, 2]), Err(FrameError::Trailing(1))));

@@ -10,6 +10,7 @@ mod client;
 mod frame;
 pub mod messages;
 mod peer;
+mod places;
 mod secret;
 mod server;
 pub mod table;

@@ -1,4 +1,4 @@
-//! The answering end: one thread per connection, at most [`MAX_CONNECTIONS`] of them.
+//! The answering end: one thread per connection, of which each peer has so many at most ([`Places`]).
 
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
@@ -6,7 +6,6 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -17,10 +16,11 @@ use nix::sys::socket::{
 use serde::{Deserialize, Serialize};
 
 use super::frame::{self, Frame, FrameError};
+use super::places::Places;
 use super::{Agent, Bus, Call, CallId, TopicId, peer, socket_path};
 
-/// Most connections at once; more are closed at once.
-const MAX_CONNECTIONS: usize = 64;
+/// Longest first frame, in bytes: nobody is given more room before he is known and allowed.
+const WISH: usize = 16;
 /// How long a peer may take to say what he wants, or to take what we say.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often an idle subscriber is looked after.
@@ -61,7 +61,7 @@ pub(super) struct Server {
     agent: Agent,
     state: Mutex<State>,
     changed: Condvar,
-    connections: AtomicUsize,
+    places: Arc<Places>,
 }
 
 /// A socket that has its name, and does not listen yet: what an agent takes along when it gives up its rights.
@@ -100,7 +100,7 @@ impl Bound {
             agent: self.agent,
             state: Mutex::default(),
             changed: Condvar::new(),
-            connections: AtomicUsize::new(0),
+            places: Arc::default(),
         });
         let accepting = Arc::clone(&server);
         thread::Builder::new().name("bus".to_owned()).spawn(move || accepting.accept(&listener))?;
@@ -145,27 +145,27 @@ impl Server {
     }
 
     fn take(self: &Arc<Self>, stream: UnixStream) {
-        if self.connections.fetch_add(1, Ordering::SeqCst) >= MAX_CONNECTIONS {
-            self.connections.fetch_sub(1, Ordering::SeqCst);
-            return tracing::warn!("too many connections on the bus");
-        }
+        let Ok(who) = peer::peer(&stream) else { return };
+        let Some(place) = self.places.take(who) else {
+            // Not louder: a stranger could fill the log with it.
+            return tracing::debug!(?who, "too many connections on the bus");
+        };
         let server = Arc::clone(self);
         let talk = move || {
-            if let Err(error) = server.talk(stream) {
+            let _place = place;
+            if let Err(error) = server.talk(who, stream) {
                 tracing::trace!(%error, "a connection on the bus ended");
             }
-            server.connections.fetch_sub(1, Ordering::SeqCst);
         };
-        if thread::Builder::new().name("bus-peer".to_owned()).spawn(talk).is_err() {
-            self.connections.fetch_sub(1, Ordering::SeqCst);
+        if let Err(error) = thread::Builder::new().name("bus-peer".to_owned()).spawn(talk) {
+            tracing::warn!(%error, "a connection on the bus");
         }
     }
 
-    fn talk(&self, mut stream: UnixStream) -> Result<(), FrameError> {
+    fn talk(&self, who: Option<Agent>, mut stream: UnixStream) -> Result<(), FrameError> {
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
-        let who = peer::peer(&stream)?;
-        let wish: Wish = frame::decode(&frame::read(&mut stream)?)?;
+        let wish: Wish = frame::decode(&frame::read_at_most(&mut stream, WISH)?)?;
         match (who, wish) {
             (Some(who), Wish::Hear(topic)) if topic.publisher() == self.agent && topic.may_hear(who) => {
                 frame::write(&mut stream, &frame::encode(&Verdict::Granted)?)?;
