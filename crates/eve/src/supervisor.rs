@@ -29,6 +29,9 @@ const LOOK: Duration = Duration::from_millis(100);
 /// How long an agent may take to end before it is killed.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// What agents inherit of the environment: how much they log.
+const KEPT: [&str; 2] = ["RUST_LOG", "RUST_BACKTRACE"];
+
 struct Charge {
     agent: Agent,
     child: Option<Child>,
@@ -112,7 +115,8 @@ fn start(agent: Agent, root: &Path, options: Options, pass_on: &[String]) -> any
     command.args(pass_on).args(["agent", agent.name(), "--root"]).arg(root);
     command.args(["--supervisor", &std::process::id().to_string()]);
     command.args(["--poll-interval", &format!("{}ms", options.poll.as_millis())]);
-    // libtss2 speaks to stderr by itself.
+    // What root's shell had in its environment is no agent's business. libtss2 speaks to stderr by itself.
+    command.env_clear().envs(std::env::vars_os().filter(|(name, _)| KEPT.iter().any(|kept| name == kept)));
     command.env("TSS2_LOG", "all+none").stdin(Stdio::null()).current_dir("/");
     let child = command.spawn().with_context(|| format!("starting {agent}"))?;
     tracing::info!(%agent, pid = child.id(), "started");

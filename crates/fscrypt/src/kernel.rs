@@ -17,6 +17,9 @@ const FILES_BUSY: u32 = 1;
 /// `FSCRYPT_KEY_REMOVAL_STATUS_FLAG_OTHER_USERS`.
 const OTHER_USERS: u32 = 2;
 
+/// Numbers of the ioctls that set policies, add keys and remove them: for whoever forbids them to a process.
+pub const CHANGING_IOCTLS: [u32; 4] = sys::CHANGING;
+
 /// Whose claims to a key are taken back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Claims {

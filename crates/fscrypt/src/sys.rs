@@ -23,6 +23,10 @@ const REMOVE_ENCRYPTION_KEY_ALL_USERS: u32 = 0xc040_6619;
 /// `_IOWR('f', 26, struct fscrypt_get_key_status_arg)`.
 const GET_ENCRYPTION_KEY_STATUS: u32 = 0xc080_661a;
 
+/// Those that change what the kernel holds.
+pub(crate) const CHANGING: [u32; 4] =
+    [SET_ENCRYPTION_POLICY, ADD_ENCRYPTION_KEY, REMOVE_ENCRYPTION_KEY, REMOVE_ENCRYPTION_KEY_ALL_USERS];
+
 /// `FSCRYPT_KEY_SPEC_TYPE_IDENTIFIER`.
 const SPEC_IDENTIFIER: u32 = 2;
 /// `FSCRYPT_POLICY_V2`.

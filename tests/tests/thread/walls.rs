@@ -12,6 +12,13 @@ fn field(pid: i32, name: &str) -> String {
     value.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// Names in its environment that are not ours: what the shell of who started the node had.
+fn foreign_environment(pid: i32) -> Vec<String> {
+    let environment = String::from_utf8(fs::read(format!("/proc/{pid}/environ")).unwrap()).unwrap();
+    let names = environment.split('\0').filter_map(|entry| entry.split_once('=')).map(|(name, _)| name);
+    names.filter(|name| !["RUST_LOG", "RUST_BACKTRACE", "TSS2_LOG"].contains(name)).map(Into::into).collect()
+}
+
 fn bits(agent: Agent) -> String {
     let bits = agent.row().caps.iter().fold(0_u64, |bits, cap| bits | 1 << cap.index());
     format!("{bits:016x}")
@@ -33,6 +40,8 @@ fn every_agent_has_its_own_user_its_capabilities_and_nothing_more() {
             assert_eq!(field(pid, set), format!("{:016x}", 0), "{agent} {set}");
         }
         assert_eq!((field(pid, "NoNewPrivs"), field(pid, "Seccomp")), ("1".into(), "2".into()), "{agent}");
+        assert_eq!(field(pid, "Seccomp_filters"), "2", "{agent}");
+        assert_eq!(foreign_environment(pid), [""; 0], "{agent}");
     }
     let users: std::collections::BTreeSet<_> =
         Agent::STARTED.map(|agent| (agent.row().uid, agent.row().gid)).into();

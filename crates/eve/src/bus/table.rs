@@ -24,7 +24,7 @@ pub struct Row {
     pub loopback_only: bool,
     /// All memory is locked: secrets pass through.
     pub lock_memory: bool,
-    /// Mounting, looking at other processes and the like: vaultmgr's work.
+    /// No landlock: it works on every vault's directory.
     pub privileged: bool,
     /// Paths under the node's root that it may read.
     pub reads: &'static [&'static str],

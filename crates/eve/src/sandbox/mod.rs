@@ -1,7 +1,8 @@
 //! The walls around an agent's process: it builds them itself, as its first act, from its row of the table.
 //! What this kernel can't do is told in [`Applied`], never skipped silently. Nothing here is undone later.
 
-use std::collections::BTreeMap;
+mod seccomp;
+
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -11,62 +12,20 @@ use anyhow::{Context, ensure};
 use caps::{CapSet, Capability};
 use landlock::{
     ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, NetPort, PathBeneath, PathFd, Ruleset,
-    RulesetAttr, RulesetCreatedAttr, RulesetStatus,
+    RulesetAttr, RulesetCreatedAttr, RulesetStatus, Scope,
 };
 use nix::sys::mman::{MlockAllFlags, mlockall};
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::Signal;
 use nix::unistd::{Gid, Uid, getppid, setgroups, setresgid, setresuid};
-use seccompiler::{
-    SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, apply_filter,
-};
+use seccompiler::apply_filter;
 
 use crate::bus::Agent;
 use crate::bus::table::Row;
 
 /// Read by the system's own libraries: names, time zones, certificates of none.
 const SYSTEM_READS: [&str; 6] = ["/usr", "/lib", "/lib64", "/etc", "/dev/urandom", "/proc/self"];
-/// What no agent ever does.
-const NEVER: [i64; 24] = [
-    libc::SYS_ptrace,
-    libc::SYS_bpf,
-    libc::SYS_kexec_load,
-    libc::SYS_kexec_file_load,
-    libc::SYS_init_module,
-    libc::SYS_finit_module,
-    libc::SYS_delete_module,
-    libc::SYS_perf_event_open,
-    libc::SYS_process_vm_readv,
-    libc::SYS_process_vm_writev,
-    libc::SYS_userfaultfd,
-    libc::SYS_reboot,
-    libc::SYS_swapon,
-    libc::SYS_swapoff,
-    libc::SYS_io_uring_setup,
-    libc::SYS_execve,
-    libc::SYS_execveat,
-    libc::SYS_pivot_root,
-    libc::SYS_acct,
-    libc::SYS_quotactl,
-    libc::SYS_settimeofday,
-    libc::SYS_clock_settime,
-    libc::SYS_sethostname,
-    libc::SYS_chroot,
-];
-/// What only vaultmgr may do.
-const PRIVILEGED: [i64; 9] = [
-    libc::SYS_mount,
-    libc::SYS_umount2,
-    libc::SYS_setns,
-    libc::SYS_unshare,
-    libc::SYS_keyctl,
-    libc::SYS_add_key,
-    libc::SYS_request_key,
-    libc::SYS_open_by_handle_at,
-    libc::SYS_name_to_handle_at,
-];
-
 /// What was done, for the log and for people.
 #[derive(Debug, Clone)]
 pub struct Applied {
@@ -149,10 +108,11 @@ fn lock_memory() -> nix::Result<()> {
 }
 
 fn landlock(row: &Row, root: &Path, device: Option<&Path>, port: Option<u16>) -> anyhow::Result<String> {
-    let abi = ABI::V5;
+    let abi = ABI::V6;
     let mut rules = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
-        .handle_access(AccessFs::from_all(abi))?;
+        .handle_access(AccessFs::from_all(abi))?
+        .scope(Scope::from_all(abi))?;
     if row.loopback_only || !row.network {
         rules = rules.handle_access(AccessNet::from_all(abi))?;
     }
@@ -180,32 +140,7 @@ fn landlock(row: &Row, root: &Path, device: Option<&Path>, port: Option<u16>) ->
 }
 
 fn filter(agent: Agent, row: &Row) -> anyhow::Result<()> {
-    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = NEVER.iter().map(|call| (*call, vec![])).collect();
-    if !row.privileged {
-        rules.extend(PRIVILEGED.iter().map(|call| (*call, vec![])));
-    }
-    let families = refused_families(agent, row);
-    let sockets = families.into_iter().map(|family| {
-        let family = u64::try_from(family).expect("families are small numbers");
-        SeccompRule::new(vec![SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, family)?])
-    });
-    rules.insert(libc::SYS_socket, sockets.collect::<Result<_, _>>()?);
-    let refuse = SeccompAction::Errno(u32::try_from(libc::EPERM)?);
-    let filter = SeccompFilter::new(rules, SeccompAction::Allow, refuse, std::env::consts::ARCH.try_into()?)?;
-    let program: seccompiler::BpfProgram = filter.try_into()?;
-    apply_filter(&program)?;
-    Ok(())
-}
-
-fn refused_families(agent: Agent, row: &Row) -> Vec<i32> {
-    let mut refused = vec![libc::AF_PACKET, libc::AF_VSOCK, libc::AF_ALG, libc::AF_BLUETOOTH];
-    if !row.network {
-        refused.extend([libc::AF_INET, libc::AF_INET6]);
-    }
-    if !row.network && agent != Agent::Nim {
-        refused.push(libc::AF_NETLINK);
-    }
-    refused
+    seccomp::programs(agent, row)?.iter().try_for_each(|program| Ok(apply_filter(program)?))
 }
 
 /// Makes the folders that an agent writes into, as its own.

@@ -1,0 +1,110 @@
+//! The filters are run here as the kernel would: a call's number and arguments in, a verdict out.
+
+use super::*;
+
+/// What the kernel does with a call.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    Allowed,
+    Errno(i32),
+}
+use Verdict::{Allowed, Errno};
+const REFUSED: Verdict = Errno(libc::EPERM);
+
+/// `struct seccomp_data` as words: number, architecture, instruction pointer, six arguments.
+fn data(call: i64, arguments: &[u64]) -> Vec<u32> {
+    let arch = if cfg!(target_arch = "x86_64") { 0xc000_003e } else { 0xc000_00b7 };
+    let mut words = vec![u32::try_from(call).unwrap(), arch, 0, 0];
+    let arguments = arguments.iter().copied().chain(std::iter::repeat(0)).take(6);
+    words.extend(arguments.flat_map(|value| [value as u32, (value >> 32) as u32]));
+    words
+}
+
+/// Classic BPF, as far as these programs use it; anything else is a failure.
+fn run(program: &[sock_filter], data: &[u32]) -> Verdict {
+    let (mut at, mut a) = (0, 0);
+    loop {
+        let op = &program[at];
+        at += 1;
+        let mut jump = |taken: bool| at += usize::from(if taken { op.jt } else { op.jf });
+        match op.code {
+            0x20 => a = data[op.k as usize / 4],
+            0x54 => a &= op.k,
+            0x05 => at += op.k as usize,
+            0x15 => jump(a == op.k),
+            0x25 => jump(a > op.k),
+            0x35 => jump(a >= op.k),
+            0x06 if op.k == libc::SECCOMP_RET_ALLOW => return Allowed,
+            0x06 => {
+                assert_eq!(op.k & 0xffff_0000, libc::SECCOMP_RET_ERRNO);
+                return Errno((op.k & 0xffff) as i32);
+            }
+            other => panic!("operation {other:#x}"),
+        }
+    }
+}
+
+fn verdict(agent: Agent, call: i64, arguments: &[u64]) -> Verdict {
+    let programs = programs(agent, agent.row()).unwrap();
+    let data = data(call, arguments);
+    programs.iter().map(|program| run(program, &data)).find(|one| *one != Allowed).unwrap_or(Allowed)
+}
+
+/// Invariant 7, for every agent and every family that there is.
+#[test]
+fn sockets_are_of_the_families_of_the_row_and_of_no_other() {
+    for agent in Agent::STARTED {
+        for family in 0..64 {
+            let mut may = vec![libc::AF_UNIX];
+            match agent {
+                Agent::Nim => may.push(libc::AF_NETLINK),
+                Agent::Vaultmgr => {}
+                _ => may.extend([libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK]),
+            }
+            let expected = if may.contains(&family) { Allowed } else { REFUSED };
+            let family = family.unsigned_abs().into();
+            assert_eq!(verdict(agent, libc::SYS_socket, &[family]), expected, "{agent}: family {family}");
+        }
+    }
+}
+
+/// Invariant 7: only vaultmgr sets keys, even of the kind that the kernel takes from anybody.
+#[test]
+fn only_vaultmgr_changes_keys_and_nobody_types_into_a_terminal() {
+    const ADD_KEY: u64 = 0xc050_6617;
+    const GET_POLICY: u64 = 0xc009_6616;
+    for agent in Agent::STARTED {
+        let ioctl = |number| verdict(agent, libc::SYS_ioctl, &[3, number]);
+        assert_eq!(ioctl(ADD_KEY) == Allowed, agent == Agent::Vaultmgr, "{agent}");
+        assert_eq!(ioctl(ADD_KEY | 1 << 32) == Allowed, agent == Agent::Vaultmgr, "{agent}: the kernel cuts");
+        assert_eq!(ioctl(GET_POLICY), Allowed, "{agent}");
+        assert_eq!(ioctl(libc::TIOCSTI), REFUSED, "{agent}");
+    }
+}
+
+#[test]
+fn threads_are_made_and_namespaces_are_not() {
+    let thread = libc::CLONE_VM | libc::CLONE_THREAD | libc::CLONE_SIGHAND | libc::CLONE_FS;
+    for agent in Agent::STARTED {
+        let clone = |flags: i32| verdict(agent, libc::SYS_clone, &[flags.unsigned_abs().into()]);
+        assert_eq!(clone(thread), Allowed, "{agent}");
+        for namespace in NAMESPACES {
+            assert_eq!(clone(thread | namespace), REFUSED, "{agent}: {namespace:#x}");
+        }
+        assert_eq!(verdict(agent, libc::SYS_clone3, &[]), Errno(libc::ENOSYS), "{agent}");
+        assert_eq!(verdict(agent, libc::SYS_unshare, &[0x1000_0000]), REFUSED, "{agent}");
+    }
+}
+
+#[test]
+fn what_is_never_done_is_refused_by_its_other_numbers_too() {
+    for agent in Agent::STARTED {
+        for call in NEVER {
+            assert_eq!(verdict(agent, call, &[]), REFUSED, "{agent}: {call}");
+        }
+        assert_eq!(verdict(agent, 0x4000_0000 | 521, &[]), REFUSED, "{agent}: ptrace of x32");
+        for call in [libc::SYS_read, libc::SYS_write, libc::SYS_openat, libc::SYS_futex] {
+            assert_eq!(verdict(agent, call, &[]), Allowed, "{agent}: {call}");
+        }
+    }
+}
