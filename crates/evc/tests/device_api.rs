@@ -7,7 +7,6 @@ use common::{Device, Evc, Key, new_session, section};
 use evc::clock::now;
 use vault::section::{Operation, Release, Standing};
 use wire::attest::{AttestRequest, AttestResponse, DeviceCert, DeviceCertKind, QuoteCode, Verdict};
-use wire::info::{AttestationState, DeviceInfo, NodeReport, TpmPresence, VaultLine};
 
 const POLICY: &str =
     "kind: VaultPolicy\nname: p\ncustody: controller\non_removal: { delete_after: 1h }\n---\n";
@@ -160,7 +159,7 @@ fn rotation_gives_current_and_last_until_the_node_took_it() {
     evc.apply(&vault("edge-1", "p"));
     let section = device.attested(&evc);
     let (first, _) = device.keys(&section, "payments").expect("keys");
-    report(&evc, &device, &section, 1);
+    device.report(&evc, &section, 1);
     evc.act("POST", "/devices/edge-1/vaults/payments/rotate", "");
     let rotated = device.section(&evc);
     assert!(rotated.version.version > section.version.version);
@@ -168,7 +167,7 @@ fn rotation_gives_current_and_last_until_the_node_took_it() {
     assert_eq!(last, first);
     assert_ne!(current, first);
     assert_eq!(operation(&rotated), Operation::ChangeKey);
-    report(&evc, &device, &rotated, 2);
+    device.report(&evc, &rotated, 2);
     let taken = device.section(&evc);
     assert_eq!(operation(&taken), Operation::Unlock, "taken: no change key any more");
     evc.act("POST", "/devices/edge-1/vaults/payments/rotate", "");
@@ -183,76 +182,6 @@ fn rotation_gives_current_and_last_until_the_node_took_it() {
 
 fn operation(section: &vault::section::Section) -> Operation {
     section.vaults.iter().find(|entry| entry.name.as_str() == "payments").expect("listed").operation
-}
-
-/// Reports every vault as made and unlocked at an epoch.
-fn report(evc: &Evc, device: &Device, section: &vault::section::Section, epoch: u64) {
-    let line = |entry: &vault::section::Entry| {
-        let report = vault::report::VaultReport {
-            id: entry.id,
-            name: entry.name.clone(),
-            state: vault::report::State::Unlocked,
-            created: true,
-            epoch: Some(vault::ids::Epoch(epoch)),
-            wanted: entry.operation,
-            last: None,
-            detail: vec![],
-        };
-        VaultLine::of(report, wire::info::PcrStatus::Unknown)
-    };
-    let info = DeviceInfo {
-        device: device.id,
-        at_unix_s: now(),
-        tpm: TpmPresence::NotFound,
-        tpm_info: String::new(),
-        attestation: AttestationState::Complete,
-        attestation_error: None,
-        vaults: section.vaults.iter().map(line).collect(),
-        node: Some(NodeReport {
-            session: Some(section.session),
-            accepted: Some(section.version),
-            notes: vec!["not escrowed".into()],
-        }),
-    };
-    assert_eq!(evc.post(&device.own("info"), &device.seal(&info.encode())).status, 201);
-}
-
-/// IF-5: a removed vault stays listed and locked until its grace ends; undone by apply; then it leaves the list and its keys are gone.
-#[test]
-fn removal_has_a_grace_an_undo_and_an_end() {
-    let evc = Evc::start();
-    let mut device = Device::onboarded(&evc, "edge-1");
-    evc.apply(&vault("edge-1", "p"));
-    let section = device.attested(&evc);
-    report(&evc, &device, &section, 1);
-    let made = device.section(&evc);
-    assert!(made.vaults.iter().all(|entry| entry.created), "created is learned from the report");
-    evc.act("DELETE", "/devices/edge-1/vaults/payments", "");
-    let removing = device.section(&evc);
-    let entry =
-        removing.vaults.iter().find(|entry| entry.name.as_str() == "payments").expect("listed in its grace");
-    assert_eq!((entry.standing, entry.operation), (Standing::Removing, Operation::Lock));
-    assert!(matches!(&entry.release, Release::Withheld { reason } if reason == "being removed"));
-    evc.apply(&vault("edge-1", "p"));
-    let undone = device.section(&evc);
-    assert!(device.keys(&undone, "payments").is_some(), "undone");
-    evc.act("DELETE", "/devices/edge-1/vaults/payments", "");
-    device.poll(&evc);
-    assert_eq!(evc.wait(evc.app.end_graces(now() + 3599)).expect("looked"), 0);
-    assert_eq!(evc.wait(evc.app.end_graces(now() + 3601)).expect("ended"), 1);
-    let (id, current) = (entry.id, vault::ids::Epoch(1));
-    let key = evc.wait(async { evc.app.store.read().await.unwrap().epoch(device.id, id, current).await });
-    assert_eq!(key.expect("read"), None, "its key is gone at the controller");
-    let after = device.section(&evc);
-    assert!(after.vaults.iter().all(|entry| entry.name.as_str() != "payments"), "left the list");
-    assert!(after.version.version > removing.version.version);
-    report(&evc, &device, &after, 1);
-    let left = evc.act("GET", "/vaults?device=edge-1", "");
-    assert_eq!(
-        left.as_array().expect("a list").len(),
-        2,
-        "forgotten when the node accepted the list without it"
-    );
 }
 
 /// Lock goes out although no key does, and the vault's policy counts as met.

@@ -172,11 +172,13 @@ impl Controller {
 }
 
 /// From here on the vault is in no list, and its keys are gone.
-async fn end_grace(tx: &mut dyn Tx, device: &DeviceRow, mut row: VaultRow) -> Result<(), Refusal> {
+pub(super) async fn end_grace(tx: &mut dyn Tx, device: &DeviceRow, mut row: VaultRow) -> Result<(), Refusal> {
     row.standing = VaultStanding::Gone;
     row.policy = None;
     row.left_version = Some(device.section_version + 1);
     tx.put_vault(&row).await?;
+    // There will be such a version, also when a poll since the end of the grace was answered without the vault.
+    tx.update_device(&DeviceRow { section_digest: None, ..device.clone() }).await?;
     tx.drop_epochs(row.device, row.id).await?;
     tracing::info!(device = %row.device, vault = %row.id, "grace over, keys deleted");
     Ok(())

@@ -74,9 +74,14 @@ impl View {
 fn is_listed(row: &VaultRow, now: UnixSeconds) -> bool {
     match row.standing {
         VaultStanding::Active => true,
-        VaultStanding::Removing => row.delete_at.is_some_and(|end| end > now),
+        VaultStanding::Removing => !is_over(row, now),
         VaultStanding::Gone => false,
     }
+}
+
+/// A vault is being removed, and its grace has ended: the node may have erased it.
+pub(super) fn is_over(row: &VaultRow, now: UnixSeconds) -> bool {
+    row.standing == VaultStanding::Removing && row.delete_at.is_none_or(|end| end <= now)
 }
 
 /// A vault's policy; a default vault without one has the default policy.
