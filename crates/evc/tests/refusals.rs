@@ -194,3 +194,22 @@ fn a_second_controller_on_one_folder_is_refused_until_the_first_ends() {
     assert!(error.contains("another evc works on") && error.contains("--data"), "{error}");
     drop(evc.restart());
 }
+
+/// Keys are kept in no folder that others may put files into.
+#[test]
+fn a_folder_that_others_may_write_into_is_refused() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let settings = evc::service::Settings { data: dir.path().to_owned(), names: vec![], poll_every_s: None };
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    for mode in [0o777, 0o720] {
+        std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(mode))
+            .expect("chmod");
+        let error = runtime
+            .block_on(evc::service::start(&settings, evc::clock::now()))
+            .err()
+            .expect("refused")
+            .to_string();
+        assert!(error.contains("chmod go-w"), "{error}");
+        assert_eq!(std::fs::read_dir(dir.path()).expect("there").count(), 0, "nothing was made in it");
+    }
+}

@@ -6,6 +6,7 @@ mod client;
 mod serve;
 mod table;
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -171,15 +172,12 @@ fn get(client: &Client, what: &GetWhat) -> anyhow::Result<Told> {
 fn all_vaults(client: &Client) -> anyhow::Result<Value> {
     let (rows, devices) = (client.list("/vaults", "vault")?, client.list("/devices", "name")?);
     let mut all = rows.as_array().cloned().unwrap_or_default();
+    let place = |vault: &Value| [&vault["device"], &vault["id"]].map(ToString::to_string);
+    let rows: HashSet<_> = all.iter().map(place).collect();
     let reported =
         devices.as_array().into_iter().flatten().filter_map(|device| device["default_vaults"].as_array());
-    let place = |vault: &Value| [vault["device"].clone(), vault["id"].clone()];
-    for vault in reported.flatten() {
-        if !all.iter().any(|row| place(row) == place(vault)) {
-            all.push(vault.clone());
-        }
-    }
-    all.sort_by_key(|vault| place(vault).map(|part| part.to_string()));
+    all.extend(reported.flatten().filter(|vault| !rows.contains(&place(vault))).cloned());
+    all.sort_by_cached_key(place);
     Ok(Value::Array(all))
 }
 

@@ -1,12 +1,13 @@
 //! Start of the controller: folder, store, key-encryption key, CA, token, incarnation. Safe to repeat; the first time makes all.
 
 use std::fs::{self, File, TryLockError};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use nix::unistd::geteuid;
 use vault::ids::Incarnation;
 use zeroize::Zeroizing;
 
@@ -50,6 +51,14 @@ pub enum StartError {
         /// The folder.
         path: String,
     },
+    /// Others may write into the folder.
+    #[error(
+        "{path} belongs to another user, or others may write into it: run `chmod go-w` on it, or give another --data"
+    )]
+    Shared {
+        /// The folder.
+        path: String,
+    },
     /// The store.
     #[error("the database {path} can't be opened")]
     Store {
@@ -71,7 +80,7 @@ pub enum StartError {
 /// # Errors
 /// [`StartError`]: nothing serves.
 pub async fn start(settings: &Settings, now: UnixSeconds) -> Result<Controller, StartError> {
-    make_folder(&settings.data).map_err(|source| at(&settings.data, source))?;
+    make_folder(&settings.data)?;
     let lock = lock(&settings.data)?;
     let path = settings.data.join(DATABASE);
     let store = SqliteStore::open(&path)
@@ -105,9 +114,16 @@ fn at(path: &Path, source: std::io::Error) -> StartError {
     StartError::File { path: path.display().to_string(), source }
 }
 
-/// What lies in the folder is private file by file; a folder that is there already keeps its mode.
-fn make_folder(path: &Path) -> std::io::Result<()> {
-    if path.is_dir() { Ok(()) } else { fs::DirBuilder::new().recursive(true).mode(0o700).create(path) }
+/// What lies in the folder is private file by file; a folder that is there already keeps its mode. One that others may write into
+/// is no place for keys: they could put files of their own in the place of ours.
+fn make_folder(path: &Path) -> Result<(), StartError> {
+    if !path.is_dir() {
+        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+        return made.map_err(|source| at(path, source));
+    }
+    let meta = fs::metadata(path).map_err(|source| at(path, source))?;
+    let safe = meta.mode() & 0o022 == 0 && [0, geteuid().as_raw()].contains(&meta.uid());
+    if safe { Ok(()) } else { Err(StartError::Shared { path: path.display().to_string() }) }
 }
 
 /// Held for the controller's life; the kernel lets go of it however that ends.
