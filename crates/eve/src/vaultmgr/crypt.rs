@@ -99,7 +99,8 @@ pub(crate) trait Crypt {
     ) -> Result<Self::Protector, CryptError>;
     /// Writes the copy at the other place anew from the one at `from`.
     fn repair(&mut self, vault: VaultId, from: Place) -> Result<(), CryptError>;
-    /// Unwraps the protector's own key; nothing when the secret is not the one.
+    /// Unwraps the protector's own key from one copy, both of whose files must open; nothing when the secret is not the one,
+    /// an error when this copy is damaged.
     fn unwrap(
         &self,
         vault: VaultId,

@@ -136,26 +136,34 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         Ok(())
     }
 
-    /// The copies that are whole are tried with each key at hand, the current epoch before the last.
+    /// The copies that look whole are tried with each key at hand, the current epoch before the last. One that turns out to be
+    /// damaged counts only if its twin does not open either.
     fn unwrap(&mut self, id: VaultId) -> Result<(), StepError> {
         let known = self.known(id);
         let (mut protector, mut held) = (None, Held { first: None, second: None });
+        let mut damaged = None;
         for wrapping in known.keys.candidates() {
             let secret = self.secret(id, wrapping)?;
             for (place, copy, by) in [
                 (Place::First, known.seen.first, &mut held.first),
                 (Place::Second, known.seen.second, &mut held.second),
             ] {
-                if copy.hint().is_some() && by.is_none() {
-                    let opened = self.crypt.unwrap(id, place, &secret)?;
-                    *by = opened.is_some().then_some(wrapping);
-                    protector = protector.or(opened);
+                if copy.hint().is_none() || by.is_some() {
+                    continue;
+                }
+                match self.crypt.unwrap(id, place, &secret) {
+                    Ok(opened) => {
+                        *by = opened.is_some().then_some(wrapping);
+                        protector = protector.or(opened);
+                    }
+                    Err(error) => damaged = Some(error),
                 }
             }
         }
-        match protector {
-            Some(protector) => self.hold(id, protector, held),
-            None => self.slots.entry(id).or_default().none_fits = true,
+        match (protector, damaged) {
+            (Some(protector), _) => self.hold(id, protector, held),
+            (None, Some(error)) => return Err(error.into()),
+            (None, None) => self.slots.entry(id).or_default().none_fits = true,
         }
         Ok(())
     }

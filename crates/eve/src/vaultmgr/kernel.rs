@@ -67,6 +67,17 @@ impl Kernel {
         Ok(())
     }
 
+    /// The content key of one copy, proved to be the one that its policy names.
+    fn content(
+        &self,
+        vault: VaultId,
+        place: Place,
+        protector: &ProtectorKey,
+    ) -> Result<ContentKey, CryptError> {
+        let files = self.whole(vault, place)?;
+        key_files::open_policy(&files.policy, protector).map_err(failed("unwrapping the content key"))
+    }
+
     fn look(&self, path: &Path) -> Result<Standing, CryptError> {
         fscrypt::look(path, self.device).map_err(failed("looking at a vault's place"))
     }
@@ -130,9 +141,9 @@ impl Crypt for Kernel {
         place: Place,
         secret: &WrappingSecret,
     ) -> Result<Option<ProtectorKey>, CryptError> {
-        let files = self.whole(vault, place)?;
-        match key_files::open_protector(&files.protector, &wrapping_key(secret)) {
-            Ok(protector) => Ok(Some(protector)),
+        // The policy too: a copy of which only the half opens is no copy to go on with.
+        match self.whole(vault, place)?.open(&wrapping_key(secret)) {
+            Ok((_, protector)) => Ok(Some(protector)),
             Err(UnwrapError::WrongKey) => Ok(None),
             Err(error) => Err(CryptError::because("unwrapping the protector", error)),
         }
@@ -193,13 +204,9 @@ impl Crypt for Kernel {
     }
 
     fn add_key(&self, vault: VaultId, protector: &ProtectorKey) -> Result<(), CryptError> {
-        let files = self.either(vault)?;
-        let content =
-            key_files::open_policy(&files.policy, protector).map_err(failed("unwrapping the content key"))?;
-        let named = files.policy.policy().identifier;
-        if KeyIdentifier::of(&content) != named {
-            return Err(CryptError::new("the content key is not the one that the metadata names"));
-        }
+        let content = self
+            .content(vault, Place::First, protector)
+            .or_else(|_| self.content(vault, Place::Second, protector))?;
         fscrypt::add_key(&self.mount, &content).map(drop).map_err(failed("giving the key to the kernel"))
     }
 

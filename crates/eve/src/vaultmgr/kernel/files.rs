@@ -93,10 +93,6 @@ impl Kernel {
         let files = self.files(vault, place).map_err(failed("reading metadata"))?;
         files.ok_or_else(|| CryptError::new("this copy of the metadata is absent"))
     }
-
-    pub(super) fn either(&self, vault: VaultId) -> Result<KeyFiles, CryptError> {
-        self.whole(vault, Place::First).or_else(|_| self.whole(vault, Place::Second))
-    }
 }
 
 /// The one file that is there: none is none, and one that is damaged is told.

@@ -209,6 +209,55 @@ fn damaged_metadata_is_repaired_from_its_twin() {
     assert_eq!((node.state(BERLIN), node.get(BERLIN, "file")), (State::Unlocked, None));
 }
 
+/// A byte flipped in one copy, wherever it is, is not taken for a wrong key: the twin opens the vault, and mends what a key
+/// protects of the copy. The protector's name is a hint for people only.
+#[test]
+fn a_flipped_byte_in_one_copy_costs_nothing() {
+    const NAME: std::ops::Range<usize> = 22..71;
+    let (mut node, _) = made(Custody::Tpm);
+    let (first, second) = (node.disk.persist().join(".fscrypt"), node.paths.metas().join(BERLIN.to_string()));
+    for kind in ["protectors", "policies"] {
+        let mut files = std::fs::read_dir(second.join(kind)).expect("lists").flatten();
+        let name = files.next().expect("one").file_name();
+        drop(files);
+        for path in [&first, &second].map(|place| place.join(kind).join(&name)) {
+            let whole = std::fs::read(&path).expect("reads");
+            for at in (0..whole.len()).step_by(7) {
+                let mut flipped = whole.clone();
+                flipped[at] ^= 0x10;
+                std::fs::write(&path, &flipped).expect("writes");
+                node.reboot();
+                assert_eq!(node.get(BERLIN, "file").as_deref(), Some("kept"), "{path:?} at {at}");
+                let mended = std::fs::read(&path).ok() == Some(whole.clone());
+                assert!(mended || kind == "protectors" && NAME.contains(&at), "{path:?} at {at}");
+            }
+        }
+    }
+}
+
+/// Both copies damaged, each in another file: nothing is written over, and the status tells damage from a wrong key.
+#[test]
+fn two_damaged_copies_are_left_as_they_are() {
+    let (mut node, _) = made(Custody::Tpm);
+    let (first, second) = (node.disk.persist().join(".fscrypt"), node.paths.metas().join(BERLIN.to_string()));
+    let damaged = [("policies", first), ("protectors", second.clone())].map(|(kind, place)| {
+        let mut files = std::fs::read_dir(second.join(kind)).expect("lists").flatten();
+        let path = place.join(kind).join(files.next().expect("one").file_name());
+        let mut bytes = std::fs::read(&path).expect("reads");
+        *bytes.last_mut().expect("some") ^= 1;
+        std::fs::write(&path, &bytes).expect("writes");
+        (path, bytes)
+    });
+    node.reboot();
+    let status = node.status(BERLIN);
+    assert_eq!(status.state, State::Failed);
+    let error = status.last.and_then(|last| last.error).expect("an error");
+    assert!(error.contains("damaged"), "{error}");
+    for (path, bytes) in damaged {
+        assert_eq!(std::fs::read(&path).expect("reads"), bytes, "{path:?}");
+    }
+}
+
 /// Root on the node may lock and open a vault; it can't lift the controller's lock.
 #[test]
 fn root_on_the_node_locks_and_unlocks() {
