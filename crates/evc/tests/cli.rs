@@ -19,8 +19,12 @@ impl Drop for Serving {
 }
 
 fn serve(data: &Path) -> (Serving, String) {
+    serve_at("127.0.0.1:0", data)
+}
+
+fn serve_at(address: &str, data: &Path) -> (Serving, String) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_evc"))
-        .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+        .args(["serve", "--listen", address, "--data"])
         .arg(data)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -94,6 +98,15 @@ fn the_first_hour_of_an_operator() {
     let (again, _) = serve(&data);
     assert!(text(&evc(&data, &["get", "policies"]).stdout).contains("tpm+controller"), "kept over a restart");
     drop(again);
+}
+
+/// Listening on a network's address, the controller is reached by its own command line, with no more said.
+#[test]
+fn whatever_it_listens_on_its_command_line_finds_it() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (_serving, url) = serve_at("127.0.0.2:0", dir.path());
+    let listed = evc(dir.path(), &["get", "devices"]);
+    assert!(listed.status.success(), "{url}: {}", text(&listed.stderr));
 }
 
 /// Memory of a serving controller is locked and gives no core dump (invariant 3); where it can't be, the log says so.

@@ -213,3 +213,46 @@ fn a_folder_that_others_may_write_into_is_refused() {
         assert_eq!(std::fs::read_dir(dir.path()).expect("there").count(), 0, "nothing was made in it");
     }
 }
+
+/// Made by a clock that was never set, the root would be of no use at the right time; and nothing else is made by it either.
+#[test]
+fn a_first_start_with_a_clock_that_was_never_set_is_refused() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let settings = evc::service::Settings { data: dir.path().to_owned(), names: vec![], poll_every_s: None };
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let error = runtime.block_on(evc::service::start(&settings, 86_400)).err().expect("refused").to_string();
+    assert!(error.contains("clock"), "{error}");
+    assert!(!dir.path().join("kek").exists());
+    runtime
+        .block_on(evc::service::start(&settings, evc::clock::now()))
+        .map(drop)
+        .expect("with the clock set right");
+}
+
+/// A leaf that ends soon is made anew at a start, under the same root, which nodes are installed with.
+#[test]
+fn leaves_are_renewed_under_the_same_root() {
+    const NINE_YEARS: u64 = 9 * 366 * 86_400;
+    let dir = tempfile::tempdir().expect("a folder");
+    let settings = evc::service::Settings { data: dir.path().to_owned(), names: vec![], poll_every_s: None };
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let certificates = |at: u64| {
+        let app =
+            runtime.block_on(evc::service::start(&settings, at)).map_err(|e| e.to_string()).expect("started");
+        runtime.block_on(app.store.close());
+        let root = std::fs::read(dir.path().join("root-certificate.pem")).expect("a root");
+        let list = wire::ControllerCerts::decode(&app.authority.list).expect("a list");
+        list.verify(&root, wire::Validity::At(at)).expect("good at that time");
+        (root, app.authority.signing_pem.clone(), app.authority.tls_chain.clone())
+    };
+    let now = evc::clock::now();
+    let (root, signing, tls) = certificates(now);
+    assert_eq!(
+        certificates(now + 86_400),
+        (root.clone(), signing.clone(), tls.clone()),
+        "as long as they are good"
+    );
+    let later = certificates(now + NINE_YEARS);
+    assert_eq!(later.0, root);
+    assert!(later.1 != signing && later.2 != tls);
+}

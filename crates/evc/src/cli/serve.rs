@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,21 +62,33 @@ async fn run(data: &Path, args: &Serve) -> anyhow::Result<()> {
 
 fn settings(data: &Path, args: &Serve) -> Settings {
     let mut names = vec!["127.0.0.1".to_owned(), "localhost".to_owned()];
-    names.extend(
-        args.names.iter().filter(|name| !["127.0.0.1", "localhost"].contains(&name.as_str())).cloned(),
-    );
+    let own = args.listen.ip();
+    let own = (!own.is_unspecified()).then(|| own.to_string());
+    for name in own.iter().chain(&args.names) {
+        if !names.contains(name) {
+            names.push(name.clone());
+        }
+    }
     Settings { data: data.to_owned(), names, poll_every_s: args.poll_seconds }
 }
 
 /// One line for who waits for it, and a file for the command line.
 fn announce(data: &Path, listener: &Listener) -> anyhow::Result<()> {
-    let url = format!("https://{}", listener.address());
+    let url = format!("https://{}", reached_at(listener.address()));
     let (file, new) = (data.join("url"), data.join("url.new"));
     fs::write(&new, format!("{url}\n"))
         .and_then(|()| fs::rename(&new, &file))
         .with_context(|| format!("can't write {}", file.display()))?;
     println!("listening on {url}");
     std::io::stdout().flush().context("can't say where it listens")
+}
+
+/// Every address is no address to call.
+fn reached_at(listening: SocketAddr) -> SocketAddr {
+    if listening.ip().is_unspecified() {
+        return SocketAddr::from(([127, 0, 0, 1], listening.port()));
+    }
+    listening
 }
 
 async fn housekeeping(controller: Arc<Controller>, mut stop: watch::Receiver<bool>) {
@@ -87,5 +100,18 @@ async fn housekeeping(controller: Arc<Controller>, mut stop: watch::Receiver<boo
         if let Err(error) = controller.end_graces(now()).await {
             tracing::warn!(%error, "ended graces wait for the next round");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_address_is_called_as_this_machine() {
+        let told = |address: &str| reached_at(address.parse().expect("an address")).to_string();
+        assert_eq!(told("0.0.0.0:8443"), "127.0.0.1:8443");
+        assert_eq!(told("[::]:8443"), "127.0.0.1:8443");
+        assert_eq!(told("192.0.2.7:8443"), "192.0.2.7:8443");
     }
 }

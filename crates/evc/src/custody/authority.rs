@@ -17,6 +17,8 @@ use crate::store::{KeyRow, Tx, UnixSeconds};
 const ROOT_YEARS: i32 = 30;
 /// Years that a leaf is good for.
 const LEAF_YEARS: i32 = 10;
+/// A leaf that ends within so many seconds (a year) is made anew at start.
+const RENEWAL_S: i64 = 365 * 86_400;
 
 /// The controller's certificates, and the keys that it works with.
 pub struct Authority {
@@ -36,7 +38,8 @@ pub struct Authority {
     pub tls_key: PrivateKeyDer<'static>,
 }
 
-/// Loads the CA, making what is not there yet; the TLS leaf is made anew when it does not name all of `names`.
+/// Loads the CA, making what is not there yet. A leaf is made anew when it is not good now or not much longer, and the TLS leaf
+/// when it does not name all of `names`.
 ///
 /// # Errors
 /// [`CustodyError`]: the controller can't start.
@@ -132,7 +135,7 @@ async fn leaf(
     now: UnixSeconds,
 ) -> Result<Opened, CustodyError> {
     if let Some(there) = opened(tx, kek, leaf.name).await?
-        && covers(&there.cert_pem, leaf.names)
+        && serves(&there.cert_pem, leaf.names, now)
     {
         return Ok(there);
     }
@@ -173,13 +176,19 @@ fn der(pem: &str) -> Result<CertificateDer<'static>, CustodyError> {
         .map_err(|_| CustodyError::Making("an own certificate does not read"))
 }
 
-/// Whether a certificate names all these hosts and addresses.
-fn covers(pem: &str, names: &[String]) -> bool {
+/// Whether a certificate is good now and for a while, and names all these hosts and addresses.
+fn serves(pem: &str, names: &[String], now: UnixSeconds) -> bool {
     let Ok(der) = der(pem) else { return false };
     let Ok((_, cert)) = X509Certificate::from_der(&der) else { return false };
     let Ok(found) = cert.subject_alternative_name() else { return false };
     let found = found.map(|ext| ext.value.general_names.clone()).unwrap_or_default();
-    names.iter().all(|name| found.iter().any(|general| is(general, name)))
+    in_time(&cert, now) && names.iter().all(|name| found.iter().any(|general| is(general, name)))
+}
+
+fn in_time(cert: &X509Certificate<'_>, now: UnixSeconds) -> bool {
+    let (begins, ends) = (cert.validity().not_before.timestamp(), cert.validity().not_after.timestamp());
+    let now = i64::try_from(now).unwrap_or(i64::MAX);
+    begins <= now && now.saturating_add(RENEWAL_S) < ends
 }
 
 fn is(general: &GeneralName<'_>, name: &str) -> bool {

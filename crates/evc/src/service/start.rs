@@ -22,6 +22,8 @@ const KEK: &str = "kek";
 const ROOT: &str = "root-certificate.pem";
 const TOKEN: &str = "operator.token";
 const LOCK: &str = "lock";
+/// 2026-01-01: a clock before it was never set.
+const EARLIEST: UnixSeconds = 1_767_225_600;
 
 /// What `evc serve` is told.
 #[derive(Debug, Clone)]
@@ -67,6 +69,11 @@ pub enum StartError {
         /// Why.
         source: StoreError,
     },
+    /// The clock, at the first start: the root certificate would not be good at the right time.
+    #[error(
+        "this machine's clock is years behind: set it right before the controller's certificates are made"
+    )]
+    Clock,
     /// The keys.
     #[error("the controller's keys can't be loaded")]
     Custody(#[from] CustodyError),
@@ -88,6 +95,9 @@ pub async fn start(settings: &Settings, now: UnixSeconds) -> Result<Controller, 
         .map_err(|source| StartError::Store { path: path.display().to_string(), source })?;
     let mut tx = store.write().await?;
     let known = tx.meta("incarnation").await?;
+    if known.is_none() && now < EARLIEST {
+        return Err(StartError::Clock);
+    }
     let kek = Kek::from_file(&settings.data.join(KEK), known.is_none())?;
     let incarnation = incarnation(&mut *tx, known).await?;
     let authority = authority::load(&mut *tx, &kek, &settings.names, now).await?;
