@@ -4,6 +4,7 @@ use std::fs;
 
 use eve::bus::Agent;
 use eve_vault_tests::Scene;
+use testkit::node::Power;
 
 /// Fields of /proc/PID/status, by name.
 fn field(pid: i32, name: &str) -> String {
@@ -64,10 +65,12 @@ fn no_agent_can_dump_core_and_those_with_secrets_lock_their_memory() {
     }
 }
 
-/// AC-6: nim, client, zedagent, tpmmgr, vaultmgr.
+/// AC-6: nim, client, zedagent, tpmmgr, vaultmgr. At a boot that finds the Config Vault made, none has to start anew.
 #[test]
 fn the_agents_start_in_their_order() {
-    let scene = Scene::attested().unwrap();
+    let mut scene = Scene::attested().unwrap();
+    scene.node.reboot(Power::Clean).unwrap();
+    scene.node.until_vault("config", "unlocked").unwrap();
     let pids =
         ["nim", "client", "zedagent", "tpmmgr", "vaultmgr"].map(|name| scene.node.agent_pid(name).unwrap());
     let started = |pid: i32| -> u64 {
@@ -75,4 +78,7 @@ fn the_agents_start_in_their_order() {
         stat.rsplit(") ").next().unwrap().split(' ').nth(19).unwrap().parse().unwrap()
     };
     assert!(pids.map(started).is_sorted());
+    let status = scene.node.status().unwrap();
+    let agents = status["agents"].as_array().unwrap();
+    assert!(agents.iter().all(|agent| agent["restarts"] == 0), "{agents:?}");
 }

@@ -42,7 +42,10 @@ pub fn live(agent: Agent, root: &Path, supervisor: i32, options: Options) -> any
             let taken = client::Taken::take(root)?;
             client::run(&walls(None, None)?, root, taken)
         }
-        Agent::Zedagent => zedagent::run(&walls(None, None)?, root, options),
+        Agent::Zedagent => {
+            let known = zedagent::Known::look(root);
+            zedagent::run(&walls(None, None)?, root, options, known)
+        }
         Agent::Tpmmgr => {
             let taken = tpmmgr::Taken::take(root)?;
             let (device, port) = taken.walls();

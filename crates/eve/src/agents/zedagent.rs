@@ -23,6 +23,8 @@ use crate::bus::messages::{
 use crate::http::{Line, now_unix_s};
 use crate::paths;
 
+pub(super) use checkpoint::Known;
+
 /// After a failure: this long, then twice as long, up to the poll interval.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// The status is posted at least this often.
@@ -59,19 +61,20 @@ struct Zedagent<'a> {
     /// The last answer with a configuration, until it is in the checkpoint.
     unsaved: Option<SignedConfig>,
     checkpoint_read: bool,
+    config_vault: Known,
     next_poll: Instant,
     pause: Duration,
     status: ControllerStatus,
 }
 
-pub(super) fn run(bus: &Bus, root: &Path, options: Options) -> anyhow::Result<()> {
+pub(super) fn run(bus: &Bus, root: &Path, options: Options, config_vault: Known) -> anyhow::Result<()> {
     let (sender, events) = channel();
     forward(bus.subscribe(), &sender, Event::Onboarded);
     forward(bus.subscribe(), &sender, Event::Session);
     forward(bus.subscribe(), &sender, Event::Evidence);
     forward(bus.subscribe(), &sender, Event::Tpm);
     forward(bus.subscribe(), &sender, Event::Vaults);
-    let mut zedagent = Zedagent::new(bus, root, options)?;
+    let mut zedagent = Zedagent::new(bus, root, options, config_vault)?;
     loop {
         let wait = zedagent.next_poll.saturating_duration_since(Instant::now());
         match events.recv_timeout(wait) {
@@ -82,12 +85,12 @@ pub(super) fn run(bus: &Bus, root: &Path, options: Options) -> anyhow::Result<()
         while let Ok(event) = events.try_recv() {
             zedagent.hear(event)?;
         }
-        zedagent.work();
+        zedagent.work()?;
     }
 }
 
 impl<'a> Zedagent<'a> {
-    fn new(bus: &'a Bus, root: &Path, options: Options) -> anyhow::Result<Self> {
+    fn new(bus: &'a Bus, root: &Path, options: Options, config_vault: Known) -> anyhow::Result<Self> {
         let line = Line::new(root)?;
         let status = ControllerStatus { server: line.server().to_owned(), ..ControllerStatus::default() };
         Ok(Self {
@@ -105,6 +108,7 @@ impl<'a> Zedagent<'a> {
             config_hash: String::new(),
             unsaved: None,
             checkpoint_read: false,
+            config_vault,
             next_poll: Instant::now() + options.poll,
             pause: FIRST_PAUSE,
             status,
@@ -142,19 +146,19 @@ impl<'a> Zedagent<'a> {
     }
 
     /// All that is due now. What fails is due again later.
-    fn work(&mut self) {
-        self.checkpoint();
+    fn work(&mut self) -> anyhow::Result<()> {
+        self.checkpoint()?;
         if self.identity.is_none() {
             self.next_poll = Instant::now() + self.poll;
-            return;
+            return Ok(());
         }
         let info_due = self.vaults_due || self.info_at.is_none_or(|at| at.elapsed() >= INFO_EVERY);
         let poll_due = Instant::now() >= self.next_poll;
-        if !(poll_due || self.evidence.is_some() || (info_due && self.status.reachable)) {
-            return;
+        if poll_due || self.evidence.is_some() || (info_due && self.status.reachable) {
+            let done = self.exchange(poll_due, info_due);
+            self.note(done);
         }
-        let done = self.exchange(poll_due, info_due);
-        self.note(done);
+        Ok(())
     }
 
     fn exchange(&mut self, poll_due: bool, info_due: bool) -> anyhow::Result<()> {

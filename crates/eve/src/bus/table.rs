@@ -79,7 +79,8 @@ const ZEDAGENT: Row = Row {
     gid: 7303,
     network: true,
     reads: &["config/server", "config/root-certificate.pem", "run/eve"],
-    writes: &["persist"],
+    // The Config Vault: where it is made or exchanged in this life, the agent ends, to be let in by its next one.
+    writes: &["persist/config"],
     ..NIM
 };
 const TPMMGR: Row = Row {

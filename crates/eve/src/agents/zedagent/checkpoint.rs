@@ -1,9 +1,11 @@
 //! The checkpoint: the last signed answer with a configuration, and the certificates to verify it with, in the Config Vault.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use anyhow::bail;
 use vault::ids::CONFIG_VAULT;
 use vault::report::State;
 
@@ -14,12 +16,15 @@ use crate::paths;
 
 impl Zedagent<'_> {
     /// Reads it once the Config Vault is open, and writes what came since.
-    pub(super) fn checkpoint(&mut self) {
+    ///
+    /// # Errors
+    /// The walls around this process are older than the Config Vault: its next life is let in.
+    pub(super) fn checkpoint(&mut self) -> anyhow::Result<()> {
         let open =
             self.vaults.vaults.iter().any(|vault| vault.id == CONFIG_VAULT && vault.state == State::Unlocked);
         let folder = paths::checkpoint(&self.root);
-        if !open || !folder.is_dir() {
-            return;
+        if !open || !self.config_vault.let_in(&self.root, &folder)? {
+            return Ok(());
         }
         if !self.checkpoint_read {
             self.checkpoint_read = true;
@@ -27,10 +32,33 @@ impl Zedagent<'_> {
                 self.bus.publish(&signed);
             }
         }
-        let Some(signed) = self.unsaved.take() else { return };
+        let Some(signed) = self.unsaved.take() else { return Ok(()) };
         if let Err(error) = save(&folder, &signed) {
             tracing::warn!(%error, "the checkpoint was not written");
             self.unsaved = Some(signed);
+        }
+        Ok(())
+    }
+}
+
+/// The directory of the Config Vault as it was before the walls were built; landlock knows this one and no other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::agents) struct Known(Option<(u64, u64)>);
+
+impl Known {
+    pub(in crate::agents) fn look(root: &Path) -> Self {
+        let place = paths::checkpoint(root).parent().and_then(|vault| fs::metadata(vault).ok());
+        Self(place.map(|meta| (meta.dev(), meta.ino())))
+    }
+
+    /// Whether the folder can be used. One that may not be opened though nothing was exchanged is another's fault, and no reason
+    /// to leave the controller alone.
+    fn let_in(self, root: &Path, folder: &Path) -> anyhow::Result<bool> {
+        match fs::File::open(folder) {
+            Err(error) if error.kind() == ErrorKind::PermissionDenied && Self::look(root) != self => {
+                bail!("the Config Vault is newer than this process's walls: starting anew, to be let in")
+            }
+            opened => Ok(opened.is_ok()),
         }
     }
 }

@@ -1,0 +1,107 @@
+//! The walls hold: each agent's process, inside them, tries what it must not do and what it must be able to do.
+//! Needs root: each builds its walls as the real agent does.
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
+use std::fs::{self, File};
+use std::io::ErrorKind;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::Path;
+use std::process::Command;
+
+use eve::bus::Agent;
+use eve::sandbox;
+use fscrypt::ContentKey;
+use fscrypt::kernel::AddKeyError;
+use nix::errno::Errno;
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
+
+/// Not a test of its own: the life of one agent's process.
+#[test]
+#[ignore = "a part of the test below"]
+fn helper() {
+    let Ok(root) = std::env::var("EVE_ROOT") else { return };
+    let agent: Agent = std::env::var("EVE_AGENT").unwrap().parse().unwrap();
+    let root = Path::new(&root);
+    let parent = nix::unistd::getppid().as_raw();
+    let applied = sandbox::enter(agent, root, parent, None, None).unwrap();
+    assert_eq!(applied.landlock == "enforced", agent != Agent::Vaultmgr, "{agent}: {}", applied.landlock);
+    calls(agent);
+    sockets(agent);
+    files(agent, root);
+    // Threads are made without clone3, too.
+    assert_eq!(std::thread::spawn(|| 7).join().unwrap(), 7);
+}
+
+fn calls(agent: Agent) {
+    let ran = Command::new("/bin/true").spawn().err().map(|error| error.kind());
+    assert_eq!(ran, Some(ErrorKind::PermissionDenied), "{agent} runs programs");
+    assert_eq!(unshare(CloneFlags::CLONE_NEWUSER), Err(Errno::EPERM), "{agent} makes namespaces");
+    let key = ContentKey::init(|_| Ok::<(), ()>(())).unwrap();
+    // Of a filesystem that has no encryption: whoever may ask is told so.
+    let told = fscrypt::add_key(File::open("/proc/self/status").unwrap(), &key).unwrap_err();
+    let let_through = matches!(told, AddKeyError::Unsupported);
+    assert_eq!(let_through, agent == Agent::Vaultmgr, "{agent} adds keys: {told:?}");
+}
+
+fn sockets(agent: Agent) {
+    let may = |family| socket(family, SockType::Datagram, SockFlag::empty(), None).is_ok();
+    let network = matches!(agent, Agent::Client | Agent::Zedagent | Agent::Tpmmgr);
+    assert_eq!(may(AddressFamily::Inet), network, "{agent}");
+    assert_eq!(may(AddressFamily::Inet6), network, "{agent}");
+    assert!(may(AddressFamily::Unix), "{agent}");
+}
+
+fn files(agent: Agent, root: &Path) {
+    let read = |path: &str| fs::read(root.join(path)).is_ok();
+    assert_eq!(read("persist/vaults/shop/till"), agent == Agent::Vaultmgr, "{agent} reads a user's vault");
+    assert_eq!(
+        read("persist/config/zedagent/lastconfig"),
+        is_one_of(agent, &[Agent::Zedagent, Agent::Vaultmgr])
+    );
+    let write = |path: &str| fs::write(root.join(path), "x").is_ok();
+    assert_eq!(write("persist/vaults/shop/open"), agent == Agent::Vaultmgr, "{agent} writes a user's vault");
+    assert_eq!(write("persist/config/zedagent/new"), is_one_of(agent, &[Agent::Zedagent, Agent::Vaultmgr]));
+    assert!(agent == Agent::Vaultmgr || !write("config/server"), "{agent} changes the configuration");
+}
+
+fn is_one_of(agent: Agent, agents: &[Agent]) -> bool {
+    agents.contains(&agent)
+}
+
+/// A node's root as it is after its first boot; every file is open to everybody, so that walls alone keep agents off.
+fn node() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for folder in ["config", "run/eve", "persist/config/zedagent", "persist/vaults/shop", "persist/status"] {
+        fs::create_dir_all(dir.path().join(folder)).unwrap();
+    }
+    for file in ["config/server", "persist/config/zedagent/lastconfig", "persist/vaults/shop/till"] {
+        fs::write(dir.path().join(file), "x").unwrap();
+    }
+    for path in walk(dir.path()) {
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o777)).unwrap();
+        chown(&path, Some(0), Some(0)).unwrap();
+    }
+    dir
+}
+
+fn walk(path: &Path) -> Vec<std::path::PathBuf> {
+    let inner = fs::read_dir(path).into_iter().flatten().flatten();
+    let inner = inner.flat_map(|entry| walk(&entry.path()));
+    std::iter::once(path.to_owned()).chain(inner.collect::<Vec<_>>()).collect()
+}
+
+/// Invariant 7 and the threats of bus and memory: by the walls alone, where the owner's and the group's rights would allow it.
+#[test]
+fn inside_its_walls_an_agent_does_its_work_and_nothing_else() {
+    for agent in Agent::STARTED {
+        let dir = node();
+        let output = Command::new("/proc/self/exe")
+            .args(["--exact", "helper", "--ignored", "--nocapture"])
+            .env("EVE_AGENT", agent.name())
+            .env("EVE_ROOT", dir.path())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{agent}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
