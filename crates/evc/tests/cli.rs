@@ -2,39 +2,10 @@
 
 mod common;
 
-use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output};
 
-use common::Key;
-
-/// A controller as a process; killed when dropped.
-struct Serving(Child);
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn serve(data: &Path) -> (Serving, String) {
-    serve_at("127.0.0.1:0", data)
-}
-
-fn serve_at(address: &str, data: &Path) -> (Serving, String) {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_evc"))
-        .args(["serve", "--listen", address, "--data"])
-        .arg(data)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("started");
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
-    let url = line.trim().strip_prefix("listening on ").expect("one clear line").to_owned();
-    (Serving(child), url)
-}
+use common::{Key, Serving, serve, serve_at};
 
 fn evc(data: &Path, args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_evc")).args(args).arg("--data").arg(data).output().expect("ran")

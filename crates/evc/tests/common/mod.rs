@@ -4,7 +4,9 @@
 
 mod device;
 
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,14 +62,18 @@ impl Evc {
         Self { dir, app, url, agent, token, stop, runtime }
     }
 
-    /// Ends the controller and starts another over the same data.
-    pub(crate) fn restart(self) -> Self {
+    /// Ends the controller; what is left is its data.
+    pub(crate) fn stop(self) -> tempfile::TempDir {
         let Self { dir, app, stop, runtime, .. } = self;
         stop.send_replace(true);
         runtime.block_on(app.store.close());
         runtime.shutdown_timeout(Duration::from_secs(5));
-        drop(app);
-        Self::over(dir)
+        dir
+    }
+
+    /// Ends the controller and starts another over the same data.
+    pub(crate) fn restart(self) -> Self {
+        Self::over(self.stop())
     }
 
     pub(crate) fn wait<F: Future>(&self, future: F) -> F::Output {
@@ -103,7 +109,7 @@ impl Evc {
 
     /// The status of a request that announces a body of `length` bytes under `path` and sends none of it.
     pub(crate) fn announce(&self, path: &str, length: usize) -> u16 {
-        use std::io::{BufRead as _, BufReader, Write as _};
+        use std::io::Write as _;
         let pem = std::fs::read(self.dir.path().join("root-certificate.pem")).expect("a root");
         let mut roots = rustls::RootCertStore::empty();
         roots
@@ -129,6 +135,34 @@ impl Evc {
         let root = std::fs::read(self.dir.path().join("root-certificate.pem")).expect("a root");
         open_answer(&answer.body, &root, Validity::At(now())).expect("trusted")
     }
+}
+
+/// A controller as a process; killed when dropped.
+pub(crate) struct Serving(pub(crate) Child);
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+pub(crate) fn serve(data: &Path) -> (Serving, String) {
+    serve_at("127.0.0.1:0", data)
+}
+
+pub(crate) fn serve_at(address: &str, data: &Path) -> (Serving, String) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_evc"))
+        .args(["serve", "--listen", address, "--data"])
+        .arg(data)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("started");
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
+    let url = line.trim().strip_prefix("listening on ").expect("one clear line").to_owned();
+    (Serving(child), url)
 }
 
 fn told(mut answer: ureq::http::Response<ureq::Body>) -> Answer {
