@@ -189,7 +189,7 @@ fn send(reply: &Reply<VaultReport>, result: Result<VaultReport, super::orders::O
 }
 
 fn status(manager: &Manager<Kernel, OverBus>) -> VaultStatus {
-    VaultStatus { vaults: manager.reports(), accepted: manager.accepted(), notes: manager.notes().to_vec() }
+    VaultStatus { vaults: manager.reports(), accepted: manager.accepted(), notes: manager.notes() }
 }
 
 /// tpmmgr, over the bus.

@@ -11,6 +11,7 @@ use vault::shares::RootPin;
 use super::config::{Judge, Judged, Refused, judge};
 use super::crypt::Crypt;
 use super::manager::Manager;
+use super::notes::About;
 use super::record::{self, Stored};
 use super::ring::Ring;
 use super::roots::Tpmmgr;
@@ -31,8 +32,6 @@ pub(crate) enum TpmHeard {
     Failing,
 }
 
-const NOT_RECORDED: &str = "the accepted section was not recorded";
-
 impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     /// The TPM's presence; its roots are read once it is ready, and again after a failure.
     pub(crate) fn hear_tpm(&mut self, heard: TpmHeard) {
@@ -50,19 +49,17 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         }
         let has_vaults = prepare::has_vaults(&self.paths, &self.crypt);
         match Shares::bring_up(&self.paths, &mut self.tpmmgr, has_vaults) {
-            Ok(shares) => self.shares = Some(shares),
-            Err(error) => self.note(super::chain(&error)),
+            Ok(shares) => {
+                self.shares = Some(shares);
+                self.notes.settle(About::Roots);
+            }
+            Err(error) => self.notes.tell(About::Roots, super::chain(&error)),
         }
     }
 
     /// Whether the TPM is ready and its roots are still to be read.
     pub(crate) fn waits_for_roots(&self) -> bool {
         self.shares.is_none() && !self.tpm_absent
-    }
-
-    fn note(&mut self, words: String) {
-        tracing::warn!("{words}");
-        self.notes = vec![words];
     }
 
     /// Everything that failed may be tried anew.
@@ -89,7 +86,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             // What zedagent still has of the life before this one: the next poll brings ours.
             Err(error @ Refused::OtherSession) => tracing::info!("{error}"),
             Err(error @ Refused::OtherRoot) => self.withhold(error.to_string()),
-            Err(error) => self.note(format!("a configuration was refused: {}", super::chain(&error))),
+            Err(error) => self.refuse(&super::chain(&error)),
         }
     }
 
@@ -105,9 +102,13 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         self.shares.as_ref().and_then(Shares::pin).or_else(stored)
     }
 
+    fn refuse(&mut self, why: &str) {
+        self.notes.tell(About::Configuration, format!("a configuration was refused: {why}"));
+    }
+
     /// Nothing is created, changed or deleted, and no key of the controller's stays at hand. What was locked stays locked.
     fn withhold(&mut self, why: String) {
-        self.note(why);
+        self.notes.tell(About::Configuration, why);
         self.desired.listing = self.desired.listing.take().map(Listing::kept);
         self.ring = Ring::default();
     }
@@ -125,9 +126,9 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             return tracing::info!("a kept configuration says nothing new");
         }
         if let Err(error) = self.in_order(&listing) {
-            return self.note(format!("a configuration was refused: {error}"));
+            return self.refuse(&error.to_string());
         }
-        self.notes.clear();
+        self.notes.settle(About::Configuration);
         if authority == Authority::Live {
             self.take_keys(section);
             self.keep(&listing, root, envelope, certs);
@@ -168,8 +169,11 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     fn take_keys(&mut self, section: &Section) {
         let (ring, errors) = Ring::open(section, &self.session);
         self.ring = ring;
-        for (vault, error) in errors {
-            self.note(format!("vault {vault}: {error}"));
+        let lines: Vec<String> =
+            errors.iter().map(|(vault, error)| format!("vault {vault}: {error}")).collect();
+        match lines.is_empty() {
+            true => self.notes.settle(About::Keys),
+            false => self.notes.tell(About::Keys, lines.join("; ")),
         }
     }
 
@@ -198,9 +202,13 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         };
         let stored = Stored { record, ..unsaved };
         match record::save(&self.paths, &stored) {
-            Ok(()) => self.set_stored(stored),
+            Ok(()) => {
+                self.set_stored(stored);
+                self.notes.settle(About::Record);
+            }
             Err(error) => {
-                self.note(format!("{NOT_RECORDED}: {error}"));
+                let words = format!("the accepted section was not recorded: {error}");
+                self.notes.tell(About::Record, words);
                 self.unsaved = Some(stored);
             }
         }
@@ -211,9 +219,6 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         let live = self.desired.listing.as_ref().filter(|listing| listing.authority == Authority::Live);
         let Some(listing) = live.filter(|_| self.unsaved.is_some()).cloned() else { return };
         self.save_record(&listing);
-        if self.unsaved.is_none() {
-            self.notes.retain(|note| !note.starts_with(NOT_RECORDED));
-        }
     }
 
     pub(super) fn set_stored(&mut self, stored: Stored) {
@@ -224,12 +229,14 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     /// The Config Vault has opened: its folders, and the record in it. A record that can't be read stays unreadable.
     pub(super) fn open_record(&mut self) {
         if let Err(error) = prepare::config_folders(&self.paths, self.zedagent) {
-            return self.note(format!("making the folders of the Config Vault: {error}"));
+            return self
+                .notes
+                .tell(About::Record, format!("making the folders of the Config Vault: {error}"));
         }
         match record::load(&self.paths) {
             Ok(Some(stored)) => self.resume(stored),
             Ok(None) => self.desired.record = RecordSeen::Nothing,
-            Err(error) => return self.note(super::chain(&error)),
+            Err(error) => return self.notes.tell(About::Record, super::chain(&error)),
         }
         let live = self.desired.listing.clone().filter(|listing| listing.authority == Authority::Live);
         live.iter().for_each(|listing| self.save_record(listing));

@@ -12,6 +12,7 @@ use vault::report::{State, VaultReport, report};
 use wire::release::SessionSecret;
 
 use super::crypt::Crypt;
+use super::notes::Notes;
 use super::paths::Paths;
 use super::record::Stored;
 use super::ring::Ring;
@@ -50,8 +51,7 @@ pub(crate) struct Manager<C: Crypt, T: Tpmmgr> {
     pub(super) listed_for: Option<DeviceId>,
     pub(super) ring: Ring,
     pub(super) slots: BTreeMap<VaultId, Slot<C::Protector>>,
-    /// What holds for the whole node: why a configuration was refused, why the TPM is waited for.
-    pub(super) notes: Vec<String>,
+    pub(super) notes: Notes,
 }
 
 impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
@@ -79,7 +79,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             listed_for: None,
             ring: Ring::default(),
             slots: BTreeMap::new(),
-            notes: Vec::new(),
+            notes: Notes::default(),
         })
     }
 
@@ -249,9 +249,9 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         in_force.or(self.stored.as_ref().map(|stored| stored.record.version))
     }
 
-    /// What holds for the whole node.
-    pub(crate) fn notes(&self) -> &[String] {
-        &self.notes
+    /// What holds for the whole node: why a configuration was refused, why the TPM is waited for.
+    pub(crate) fn notes(&self) -> Vec<String> {
+        self.notes.lines()
     }
 
     /// The public half of this life's session.

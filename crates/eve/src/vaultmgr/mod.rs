@@ -16,6 +16,7 @@ mod label;
 mod manager;
 mod mounts;
 mod movein;
+mod notes;
 mod observe;
 mod orders;
 mod paths;

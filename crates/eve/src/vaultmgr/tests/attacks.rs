@@ -136,5 +136,9 @@ fn if5_a_damaged_record_deletes_nothing() {
     node.hear(&mut controller, &[]);
     assert_eq!((node.state(BERLIN), node.get(BERLIN, "file").as_deref()), (State::Unlocked, Some("kept")));
     assert!(node.status(BERLIN).detail[0].contains("left as it is"), "{:?}", node.status(BERLIN).detail);
-    assert!(node.manager().notes().iter().any(|note| note.contains("damaged")));
+    node.hear(&mut controller, &[]);
+    node.hear_bytes(Authority::Live, b"no configuration");
+    let notes = node.manager().notes();
+    let said = |words: &str| notes.iter().any(|note| note.contains(words));
+    assert!(said("damaged") && said("refused"), "neither hides the other: {notes:?}");
 }
