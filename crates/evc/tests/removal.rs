@@ -4,20 +4,26 @@ mod common;
 
 use common::{Device, Evc};
 use evc::clock::now;
-use vault::section::{Operation, Release, Standing};
+use vault::section::{Operation, Release, Section, Standing};
 use wire::config::ConfigRequest;
 
 const VAULT: &str = "kind: VaultPolicy\nname: p\ncustody: controller\non_removal: { delete_after: 10m }\n---\n\
                      kind: Vault\nname: payments\ndevice: edge-1\npolicy: p\n";
 
-/// IF-5: a removed vault stays listed and locked until its grace ends; undone by apply; then it leaves the list and its keys are gone.
-#[test]
-fn removal_has_a_grace_an_undo_and_an_end() {
+/// A device whose vault is made.
+fn made() -> (Evc, Device, Section) {
     let evc = Evc::start();
     let mut device = Device::onboarded(&evc, "edge-1");
     evc.apply(VAULT);
     let section = device.attested(&evc);
     device.report(&evc, &section, 1);
+    (evc, device, section)
+}
+
+/// IF-5: a removed vault stays listed and locked until its grace ends; undone by apply; then it leaves the list and its keys are gone.
+#[test]
+fn removal_has_a_grace_an_undo_and_an_end() {
+    let (evc, mut device, _) = made();
     let made = device.section(&evc);
     assert!(made.vaults.iter().all(|entry| entry.created), "created is learned from the report");
     evc.act("DELETE", "/devices/edge-1/vaults/payments", "");
@@ -52,11 +58,7 @@ fn removal_has_a_grace_an_undo_and_an_end() {
 /// the node may have erased it, and it is forgotten when the node has said so.
 #[test]
 fn after_its_grace_a_vault_is_not_brought_back() {
-    let evc = Evc::start();
-    let mut device = Device::onboarded(&evc, "edge-1");
-    evc.apply(VAULT);
-    let section = device.attested(&evc);
-    device.report(&evc, &section, 1);
+    let (evc, mut device, section) = made();
     let old = section.vaults.iter().find(|entry| entry.name.as_str() == "payments").expect("listed").id;
     evc.act("DELETE", "/devices/edge-1/vaults/payments", "");
     let over = now() + 601;
@@ -80,11 +82,7 @@ fn after_its_grace_a_vault_is_not_brought_back() {
 /// The list of a moment between the end of a grace and the end of its row counts as a list without the vault.
 #[test]
 fn a_vault_is_forgotten_whenever_its_row_was_ended() {
-    let evc = Evc::start();
-    let mut device = Device::onboarded(&evc, "edge-1");
-    evc.apply(VAULT);
-    let section = device.attested(&evc);
-    device.report(&evc, &section, 1);
+    let (evc, mut device, _) = made();
     evc.act("DELETE", "/devices/edge-1/vaults/payments", "");
     device.poll(&evc);
     let ask = ConfigRequest::decode(&device.ask()).expect("a question");
