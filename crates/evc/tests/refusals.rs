@@ -183,6 +183,25 @@ fn a_damaged_key_row_releases_nothing() {
     assert_eq!(rows.section_version, 0, "nothing of the refused answer was kept");
 }
 
+/// Whoever sends slowly keeps nobody off: more such requests than are worked on at once, known devices or not, take no place.
+#[test]
+fn slow_requests_take_no_place_from_others() {
+    use std::io::Write as _;
+    let evc = Evc::start();
+    let mut device = Device::onboarded(&evc, "edge-1");
+    let slow: Vec<_> = (0..160)
+        .map(|n| {
+            let path = ["/api/v2/edgedevice/register", "/api/v1/apply"][n % 2];
+            let mut begun = evc.begin(path, 4096);
+            begun.write_all(b"x").expect("sent");
+            begun
+        })
+        .collect();
+    assert!(device.poll(&evc).is_some(), "answered all the same");
+    assert!(evc.act("GET", "/devices", "").is_array());
+    drop(slow);
+}
+
 /// Two controllers on one folder would each believe in nonces and versions that the other spends.
 #[test]
 fn a_second_controller_on_one_folder_is_refused_until_the_first_ends() {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
@@ -15,7 +16,7 @@ use tracing_subscriber::EnvFilter;
 use super::args::Serve;
 use crate::clock::now;
 use crate::custody::protect;
-use crate::http::Listener;
+use crate::http::{CONNECTIONS, Listener};
 use crate::service::{Controller, Settings, start};
 
 /// How often ended graces are looked for.
@@ -28,8 +29,21 @@ pub(super) fn serve(data: &Path, args: &Serve) -> anyhow::Result<()> {
     for line in protect().missing {
         tracing::warn!("{line}");
     }
+    raise_open_files();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("can't start")?;
     runtime.block_on(run(data, args))
+}
+
+/// As many files as connections, and some. Shells give 1024.
+fn raise_open_files() {
+    const WANTED: u64 = CONNECTIONS as u64 + 256;
+    let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| {
+        let most = soft.max(WANTED.min(hard));
+        setrlimit(Resource::RLIMIT_NOFILE, most, hard).map(|()| most)
+    });
+    if !raised.is_ok_and(|most| most >= WANTED) {
+        tracing::warn!("fewer than {WANTED} files may be open: allow more (LimitNOFILE={WANTED})");
+    }
 }
 
 fn log_to_stderr(json: bool) {

@@ -12,11 +12,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
+use super::sources::{Counted, Sources};
 use crate::custody::{CustodyError, server_config};
 use crate::service::Controller;
 
 /// Connections at the same time; further ones wait in the kernel.
-const CONNECTIONS: usize = 1024;
+pub const CONNECTIONS: usize = 4096;
 /// For the TLS handshake, and for the head of each request; an idle connection ends after it too.
 const SLOW: Duration = Duration::from_secs(15);
 /// For requests in flight when the controller stops.
@@ -67,13 +68,17 @@ impl Listener {
 
     /// Serves until `stop` is true, then lets requests in flight end.
     pub async fn serve(self, mut stop: watch::Receiver<bool>) {
-        let room = Arc::new(Semaphore::new(CONNECTIONS));
+        let (room, sources) = (Arc::new(Semaphore::new(CONNECTIONS)), Arc::new(Sources::default()));
         loop {
             let permit = room.clone().acquire_owned().await.expect("the semaphore is never closed");
             let theirs = stop.clone();
             tokio::select! {
                 accepted = self.tcp.accept() => match accepted {
-                    Ok((stream, _)) => self.spawn(stream, permit, theirs),
+                    Ok((stream, peer)) => {
+                        // Not counted: closed at once.
+                        let Some(counted) = sources.take(peer.ip()) else { continue };
+                        self.spawn(stream, (permit, counted), theirs);
+                    }
                     // Out of descriptors, or a peer that went: neither is mended by spinning.
                     Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
                 },
@@ -84,11 +89,11 @@ impl Listener {
         let _ = tokio::time::timeout(FAREWELL, room.acquire_many(all)).await;
     }
 
-    fn spawn(&self, stream: TcpStream, permit: OwnedSemaphorePermit, stop: watch::Receiver<bool>) {
+    fn spawn(&self, stream: TcpStream, place: (OwnedSemaphorePermit, Counted), stop: watch::Receiver<bool>) {
         let (tls, router) = (self.tls.clone(), self.router.clone());
         tokio::spawn(async move {
             connection(stream, tls, router, stop).await;
-            drop(permit);
+            drop(place);
         });
     }
 }

@@ -3,25 +3,25 @@
 mod answer;
 mod device;
 mod envelope;
+mod intake;
 mod listen;
 mod operator;
+mod sources;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
-use axum::middleware::{Next, from_fn_with_state};
-use axum::response::{IntoResponse as _, Response};
-use tokio::sync::Semaphore;
+use axum::http::StatusCode;
+use axum::middleware::from_fn_with_state;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use crate::service::Controller;
+use intake::{Intake, pass};
 
-pub use listen::{ListenError, Listener};
+pub use listen::{CONNECTIONS, ListenError, Listener};
 
 /// Longest body of a device.
 const DEVICE_BODY: usize = wire::MAX_MESSAGE;
@@ -29,30 +29,20 @@ const DEVICE_BODY: usize = wire::MAX_MESSAGE;
 const OPERATOR_BODY: usize = vault::policy::MAX_FILE_BYTES + 4096;
 /// How long one request may take.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Requests that are worked on at the same time; more are told to come back.
-const WORKING: usize = 128;
 
 type App = Arc<Controller>;
 
 /// All routes.
 pub fn router(controller: App) -> Router {
-    let room = Arc::new(Semaphore::new(WORKING));
-    let device = device::routes().layer(RequestBodyLimitLayer::new(DEVICE_BODY));
-    let operator = operator::routes(controller.clone()).layer(RequestBodyLimitLayer::new(OPERATOR_BODY));
+    let intake = Intake::new();
+    let bounded = |routes: Router<App>, most| {
+        routes.layer(from_fn_with_state(intake.clone(), pass)).layer(RequestBodyLimitLayer::new(most))
+    };
     Router::new()
-        .nest("/api/v2/edgedevice", device)
-        .nest("/api/v1", operator)
+        .nest("/api/v2/edgedevice", bounded(device::routes(), DEVICE_BODY))
+        .nest("/api/v1", bounded(operator::routes(controller.clone()), OPERATOR_BODY))
         .layer(axum::extract::DefaultBodyLimit::disable())
         .layer(CatchPanicLayer::new())
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, PATIENCE))
-        .layer(from_fn_with_state(room, shed))
         .with_state(controller)
-}
-
-/// Overload is told at once; nothing queues without bound.
-async fn shed(State(room): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
-    match room.try_acquire() {
-        Ok(_permit) => next.run(request).await,
-        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "5")]).into_response(),
-    }
 }

@@ -32,6 +32,9 @@ pub(crate) struct Evc {
     runtime: tokio::runtime::Runtime,
 }
 
+/// A request that is not whole yet.
+pub(crate) type Begun = rustls::StreamOwned<rustls::ClientConnection, std::net::TcpStream>;
+
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) body: Vec<u8>,
@@ -109,6 +112,13 @@ impl Evc {
 
     /// The status of a request that announces a body of `length` bytes under `path` and sends none of it.
     pub(crate) fn announce(&self, path: &str, length: usize) -> u16 {
+        let mut line = String::new();
+        BufReader::new(self.begin(path, length)).read_line(&mut line).expect("an answer");
+        line.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status")
+    }
+
+    /// A connection with a request on it that announces a body of `length` bytes, none of it sent yet.
+    pub(crate) fn begin(&self, path: &str, length: usize) -> Begun {
         use std::io::Write as _;
         let pem = std::fs::read(self.dir.path().join("root-certificate.pem")).expect("a root");
         let mut roots = rustls::RootCertStore::empty();
@@ -124,9 +134,7 @@ impl Evc {
         let mut stream = rustls::StreamOwned::new(tls, tcp);
         let token = &self.token;
         write!(stream, "POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\ncontent-length: {length}\r\n\r\n").expect("sent");
-        let mut line = String::new();
-        BufReader::new(stream).read_line(&mut line).expect("an answer");
-        line.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status")
+        stream
     }
 
     pub(crate) fn trusted(&self) -> TrustedCerts {
