@@ -1,8 +1,11 @@
 //! Whole-system tests: real `evc`, real `eve run`, real TPM, real kernel encryption. What they share.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use nix::libc::ENOKEY;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -20,6 +23,8 @@ pub struct Scene {
     pub node: Node,
     /// The controller.
     pub evc: Evc,
+    /// Where each vault's file lies. Remembered, so that nobody who names vaults otherwise, or no more, is believed.
+    files: BTreeMap<String, PathBuf>,
     dir: TempDir,
 }
 
@@ -43,10 +48,10 @@ impl Scene {
     pub fn prepared(parts: Parts) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("eve-vault-test-").tempdir()?;
         // Agents run as users of their own and must get through.
-        std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+        fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
         let evc = Evc::new(&dir.path().join("evc"))?;
         let node = Node::made(&dir.path().join(DEVICE), DEVICE, &evc, parts)?;
-        Ok(Self { node, evc, dir })
+        Ok(Self { node, evc, files: BTreeMap::new(), dir })
     }
 
     /// The folder of all that.
@@ -70,22 +75,46 @@ impl Scene {
     pub fn vault_with_data(&mut self, vault: &str, fields: &str) -> Result<()> {
         self.apply(vault, fields)?;
         self.node.until_vault(vault, "unlocked")?;
-        Ok(std::fs::write(self.data(vault)?, contents(vault))?)
+        let file = self.node.vault_dir(vault)?.join("ledger.txt");
+        fs::write(&file, contents(vault))?;
+        self.files.insert(vault.to_owned(), file);
+        Ok(())
     }
 
     /// Where that file lies.
     ///
-    /// # Errors
-    /// The node does not know the vault.
-    pub fn data(&self, vault: &str) -> Result<std::path::PathBuf> {
-        Ok(self.node.vault_dir(vault)?.join("ledger.txt"))
+    /// # Panics
+    /// None was put there by [`Scene::vault_with_data`].
+    #[must_use]
+    pub fn data(&self, vault: &str) -> &Path {
+        self.files.get(vault).unwrap_or_else(|| panic!("no file was put into {vault}"))
     }
 
-    /// Whether the file is there with what was put into it.
+    /// Whether the file is there with what was put into it. Asks the kernel alone.
+    ///
+    /// # Panics
+    /// As [`Scene::data`].
     #[must_use]
     pub fn has_data(&self, vault: &str) -> bool {
-        self.data(vault)
-            .is_ok_and(|path| std::fs::read_to_string(path).is_ok_and(|text| text == contents(vault)))
+        fs::read_to_string(self.data(vault)).is_ok_and(|text| text == contents(vault))
+    }
+
+    /// The file is kept, and nobody reads it: its vault's directory holds one thing, under a name that says nothing,
+    /// that the kernel opens for nobody.
+    ///
+    /// # Panics
+    /// It is not so.
+    pub fn assert_closed(&self, vault: &str) {
+        let file = self.data(vault);
+        let entries = fs::read_dir(file.parent().expect("in a vault")).expect("the directory is kept");
+        let entries: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
+        assert_eq!(entries.len(), 1, "{vault} keeps its one file: {entries:?}");
+        assert_ne!(entries[0], file, "{vault} shows a name");
+        for path in [&entries[0], file] {
+            assert!(File::open(path).is_err(), "{vault} can be read");
+        }
+        let refused = File::open(&entries[0]).expect_err("as said").raw_os_error();
+        assert_eq!(refused, Some(ENOKEY), "{vault}");
     }
 
     /// The epoch that a vault is at, by the node.
@@ -137,12 +166,6 @@ pub fn vault_yaml(vault: &str, fields: &str) -> String {
     format!(
         "kind: VaultPolicy\nname: {vault}-policy\n{fields}\n---\nkind: Vault\nname: {vault}\ndevice: {DEVICE}\npolicy: {vault}-policy\n"
     )
-}
-
-/// Whether the file is what was put into the vault; asks nobody.
-#[must_use]
-pub fn holds(file: &Path, vault: &str) -> bool {
-    std::fs::read_to_string(file).is_ok_and(|text| text == contents(vault))
 }
 
 fn contents(vault: &str) -> String {

@@ -10,10 +10,6 @@ use testkit::{Evc, wait};
 
 use super::{BOTH, CONTROLLER, TPM};
 
-fn locked_away(scene: &Scene, vault: &str) {
-    assert!(!scene.has_data(vault), "{vault} can be read");
-}
-
 /// TH-2: the disk with all of /config beside another TPM, and the controller answers.
 #[test]
 fn another_tpm_is_not_this_device_though_it_has_its_disk_and_config() {
@@ -21,6 +17,7 @@ fn another_tpm_is_not_this_device_though_it_has_its_disk_and_config() {
     [("alone", TPM), ("shared", BOTH)]
         .into_iter()
         .for_each(|(vault, policy)| scene.vault_with_data(vault, policy).unwrap());
+    ["alone", "shared"].into_iter().for_each(|vault| assert!(scene.has_data(vault), "{vault} before"));
     scene.node.off(Power::Clean).unwrap();
     scene.node.other_tpm().unwrap();
     let _ = fs::remove_file(scene.node.root().join("config/ek.pub"));
@@ -31,7 +28,7 @@ fn another_tpm_is_not_this_device_though_it_has_its_disk_and_config() {
     });
     assert!(refused.unwrap().contains("device.cert.pem"), "names the file");
     scene.node.until_vault("config", "missing").unwrap();
-    ["alone", "shared"].into_iter().for_each(|vault| locked_away(&scene, vault));
+    ["alone", "shared"].into_iter().for_each(|vault| scene.assert_closed(vault));
     assert_eq!(
         scene.evc.vault(DEVICE, "shared").unwrap()["key"]
             .as_str()
@@ -57,7 +54,7 @@ fn a_changed_boot_gets_no_key_and_the_operator_reads_which_pcr() {
     assert!(told.unwrap().contains("withheld"));
     for vault in ["shared", "sealed"] {
         scene.node.until_vault(vault, "locked").unwrap();
-        locked_away(&scene, vault);
+        scene.assert_closed(vault);
     }
     let sealed = scene.node.vault("sealed").unwrap();
     assert!(details(&sealed).contains("measured"), "says that the boot differs: {sealed}");
@@ -92,7 +89,7 @@ fn an_old_image_put_back_after_two_rotations_stays_locked() {
         .node
         .until_vault_is("remote", "a word on its epoch", |vault| details(vault).contains("epoch"))
         .unwrap();
-    locked_away(&scene, "remote");
+    scene.assert_closed("remote");
 }
 
 /// Invariant 4: a controller restored from yesterday neither deletes nor makes; nor does one that was made anew.
@@ -159,7 +156,7 @@ fn damaged_metadata_is_missing_and_never_made_anew() {
             vault["state"] != "unlocked" && vault["state"] != "waiting"
         })
         .unwrap();
-    locked_away(&scene, "alone");
+    scene.assert_closed("alone");
     assert_ne!(vault["state"], "unlocked");
     scene.node.stop(Power::Clean).unwrap();
     copies.iter().for_each(|copy| fs::write(copy, &good).unwrap());

@@ -15,13 +15,9 @@ fn with(policy: &str, field: &str) -> String {
 fn a_locked_vault_shows_no_name_and_opens_no_file() {
     let mut scene = Scene::attested().unwrap();
     scene.vault_with_data("till", BOTH).unwrap();
-    let dir = scene.node.vault_dir("till").unwrap();
     scene.apply("till", &with(BOTH, "operation: lock")).unwrap();
     scene.node.until_vault("till", "locked").unwrap();
-    let entries: Vec<_> = fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path()).collect();
-    assert_eq!(entries.len(), 1);
-    assert_ne!(entries[0].file_name().unwrap(), "ledger.txt");
-    assert_eq!(File::open(&entries[0]).unwrap_err().raw_os_error(), Some(nix::libc::ENOKEY));
+    scene.assert_closed("till");
     scene.node.reboot(Power::Clean).unwrap();
     scene.node.until_vault("till", "locked").unwrap();
     scene.apply("till", &with(BOTH, "operation: unlock")).unwrap();
@@ -33,7 +29,7 @@ fn a_locked_vault_shows_no_name_and_opens_no_file() {
 fn a_vault_whose_files_are_held_says_who_holds_them_and_locks_when_they_let_go() {
     let mut scene = Scene::attested().unwrap();
     scene.vault_with_data("till", BOTH).unwrap();
-    let held = File::open(scene.data("till").unwrap()).unwrap();
+    let held = File::open(scene.data("till")).unwrap();
     scene.apply("till", &with(BOTH, "operation: lock")).unwrap();
     let vault = scene.node.until_vault("till", "lock-incomplete").unwrap();
     let holder = std::process::id().to_string();
@@ -68,7 +64,7 @@ fn a_removed_vault_is_gone_after_its_grace_at_the_node_and_at_the_controller() {
     assert!(scene.has_data("other"), "its neighbour stays");
     scene.node.reboot(Power::Clean).unwrap();
     scene.node.until_vault("other", "unlocked").unwrap();
-    assert!(scene.node.vault("till").is_none_or(|vault| vault["state"] == "removed"));
+    assert!(scene.node.is_gone("till").unwrap(), "it does not come back");
 }
 
 #[test]
@@ -94,7 +90,7 @@ fn root_on_the_node_can_lock_and_unlock() {
     scene.vault_with_data("till", TPM).unwrap();
     scene.node.run(&["vault", "lock", "till"]).unwrap();
     assert_eq!(scene.node.vault("till").unwrap()["state"], "locked");
-    assert!(!scene.has_data("till"));
+    scene.assert_closed("till");
     scene.node.run(&["vault", "unlock", "till"]).unwrap();
     assert!(scene.has_data("till"));
 }

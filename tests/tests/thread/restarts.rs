@@ -1,6 +1,6 @@
 //! Whatever dies comes back, and no vault goes down for it (AC-6).
 
-use eve_vault_tests::{Scene, holds};
+use eve_vault_tests::Scene;
 use testkit::node::Power;
 use testkit::wait;
 
@@ -10,10 +10,9 @@ use super::{BOTH, CONTROLLER};
 fn an_agent_that_is_killed_comes_back_and_the_node_goes_on() {
     let mut scene = Scene::attested().unwrap();
     scene.vault_with_data("till", BOTH).unwrap();
-    let file = scene.data("till").unwrap();
     for agent in ["nim", "client", "zedagent", "tpmmgr", "vaultmgr"] {
         let before = scene.kill(agent).unwrap();
-        assert!(holds(&file, "till"), "open while {agent} is down");
+        assert!(scene.has_data("till"), "open while {agent} is down");
         wait::until(agent, || scene.node.agent_pid(agent).ok().filter(|pid| *pid != before)).unwrap();
         scene.node.until_vault("till", "unlocked").unwrap();
         scene.rotate("till").unwrap_or_else(|error| panic!("a rotation after {agent} came back: {error:#}"));
@@ -24,9 +23,8 @@ fn an_agent_that_is_killed_comes_back_and_the_node_goes_on() {
 fn all_of_eve_killed_and_started_again_finds_its_vaults_open() {
     let mut scene = Scene::attested().unwrap();
     scene.vault_with_data("till", BOTH).unwrap();
-    let file = scene.data("till").unwrap();
     scene.node.stop(Power::Cut).unwrap();
-    assert!(holds(&file, "till"), "kernel keys outlive the programs");
+    assert!(scene.has_data("till"), "kernel keys outlive the programs");
     scene.node.start().unwrap();
     scene.node.until_vault("till", "unlocked").unwrap();
     scene.rotate("till").unwrap();

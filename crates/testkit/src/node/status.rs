@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use super::Node;
@@ -17,12 +17,27 @@ impl Node {
         Ok(serde_json::from_str(&self.run(&["status", "--output", "json"])?)?)
     }
 
-    /// A vault of `eve vault list --output json`.
+    /// A vault of `eve vault list --output json`; none, too, while the node does not answer.
     #[must_use]
     pub fn vault(&self, name: &str) -> Option<Value> {
-        let listed: Value =
-            serde_json::from_str(&self.run(&["vault", "list", "--output", "json"]).ok()?).ok()?;
-        listed["vaults"].as_array()?.iter().find(|vault| vault["name"] == name).cloned()
+        self.vaults().ok()?.into_iter().find(|vault| vault["name"] == name)
+    }
+
+    fn vaults(&self) -> Result<Vec<Value>> {
+        let mut listed: Value = serde_json::from_str(&self.run(&["vault", "list", "--output", "json"])?)?;
+        match listed["vaults"].take() {
+            Value::Array(vaults) => Ok(vaults),
+            other => bail!("no list of vaults: {other}"),
+        }
+    }
+
+    /// Whether the node, asked, says that a vault is not there or was removed.
+    ///
+    /// # Errors
+    /// It does not answer: then nobody knows.
+    pub fn is_gone(&self, name: &str) -> Result<bool> {
+        let vaults = self.vaults()?;
+        Ok(vaults.iter().filter(|vault| vault["name"] == name).all(|vault| vault["state"] == "removed"))
     }
 
     /// Waits until a vault is in a state (`unlocked`, `locked`, ...); returns it.
@@ -48,13 +63,15 @@ impl Node {
         found.with_context(|| format!("vault {name} is {:?}", self.vault(name)))
     }
 
-    /// Waits until a vault is not there any more.
+    /// Waits until the node says that a vault is not there any more.
     ///
     /// # Errors
-    /// It stays.
+    /// It stays, or the node ended.
     pub fn until_gone(&mut self, name: &str) -> Result<()> {
-        let gone = |vault: Option<Value>| vault.is_none_or(|vault| vault["state"] == "removed").then_some(());
-        wait::until(&format!("vault {name} to be removed"), || gone(self.vault(name)))
+        wait::until(&format!("vault {name} to be removed"), || match self.is_gone(name) {
+            Ok(gone) => gone.then_some(Ok(())),
+            Err(_) => self.alive().err().map(Err),
+        })?
     }
 
     /// The directory of a vault.
