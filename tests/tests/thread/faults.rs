@@ -1,9 +1,13 @@
 //! What goes wrong around a node: a full disk, a TPM whose owner dies, a controller that is not the one.
 
-use std::fs;
-use std::process::{Command, Stdio};
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::{Child, Command};
+use std::thread;
 use std::time::Duration;
 
+use eve::bus::messages::{Health, TpmHealth};
+use eve::bus::{Agent, Bus, CallError};
 use eve_vault_tests::{DEVICE, Scene, vault_yaml};
 use testkit::loopfs::LoopFs;
 use testkit::node::{Parts, Power};
@@ -33,41 +37,74 @@ fn a_full_disk_stops_what_needs_room_says_so_and_loses_nothing() {
     assert!(scene.has_data("till"));
 }
 
-/// Killed at any moment of its start and work, tpmmgr leaves no session, object or half-made key in the TPM's way.
+/// KO-2, AC-4: killed at any moment of its start and work, tpmmgr leaves no session, object or half-made key in the TPM's way.
 #[test]
 fn tpmmgr_killed_fifty_times_leaves_the_tpm_usable() {
     let mut scene = Scene::attested().unwrap();
     scene.vault_with_data("till", TPM).unwrap();
     scene.node.stop(Power::Clean).unwrap();
+    let handles = |scene: &Scene, kind| scene.node.tpm().unwrap().tool("tpm2_getcap", &[kind]).unwrap();
+    let before = handles(&scene, "handles-persistent");
+    assert!(before.contains("0x8"), "its keys: {before:?}");
+    let (mut asked, mut objects) = (0, 0);
     for round in 0..50 {
-        let mut tpmmgr = Command::new(testkit::program("eve").unwrap())
-            .args([
-                "agent",
-                "tpmmgr",
-                "--poll-interval",
-                "1s",
-                "--supervisor",
-                &std::process::id().to_string(),
-            ])
-            .arg("--root")
-            .arg(scene.node.root())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        // From before its first command to long after its last.
-        std::thread::sleep(Duration::from_millis(round * 4));
-        tpmmgr.kill().unwrap();
-        tpmmgr.wait().unwrap();
+        asked += usize::from(killed_while_asked(&scene, round));
+        objects += usize::from(handles(&scene, "handles-transient").contains("0x"));
     }
-    let handles = |kind: &str| scene.node.tpm().unwrap().tool("tpm2_getcap", &[kind]).unwrap();
-    let before = handles("handles-persistent");
+    assert!(asked > 0, "none was killed while it answered: nothing was shown");
+    assert!(objects >= 25, "each that had begun leaves its objects in the TPM: only {objects} did");
     scene.node.start().unwrap();
     scene.node.until_vault("till", "unlocked").unwrap();
     scene.vault_with_data("another", BOTH).unwrap();
     scene.node.stop(Power::Clean).unwrap();
-    let handles = |kind: &str| scene.node.tpm().unwrap().tool("tpm2_getcap", &[kind]).unwrap();
-    assert_eq!(handles("handles-persistent"), before, "the same keys");
-    assert_eq!(handles("handles-loaded-session").trim(), "", "no session is left");
+    assert_eq!(handles(&scene, "handles-persistent"), before, "the same keys");
+    for kind in ["handles-loaded-session", "handles-saved-session"] {
+        assert_eq!(handles(&scene, kind).trim(), "", "{kind}");
+    }
+    // The endorsement key of the last life; the next one takes it away first.
+    assert!(handles(&scene, "handles-transient").lines().count() <= 1, "objects do not pile up");
+}
+
+/// The rounds in which tpmmgr is killed while it starts; in the others it is at work.
+const STARTING: u32 = 25;
+
+/// Starts it as the supervisor does, and kills it: at some moment of its start, or, once it has answered, while it is asked
+/// on and on. Says whether a question was open then.
+fn killed_while_asked(scene: &Scene, round: u32) -> bool {
+    let (root, log) = (scene.node.root(), scene.dir().join("tpmmgr.log"));
+    let mut tpmmgr = tpmmgr(&root, &log);
+    let at_work = round >= STARTING;
+    if at_work {
+        wait::until("an answer of tpmmgr", || ask(&root).ok()).unwrap();
+    }
+    thread::scope(|scope| {
+        let asking = scope.spawn(|| at_work && broke_off(&root));
+        // Somewhere else each time.
+        thread::sleep(Duration::from_millis(u64::from(round % STARTING) * 8));
+        let ended = tpmmgr.try_wait().unwrap();
+        tpmmgr.kill().unwrap();
+        tpmmgr.wait().unwrap();
+        assert_eq!(ended, None, "round {round}: ended by itself: {}", fs::read_to_string(&log).unwrap());
+        asking.join().unwrap()
+    })
+}
+
+fn tpmmgr(root: &Path, log: &Path) -> Child {
+    let supervisor = std::process::id().to_string();
+    let mut command = Command::new(testkit::program("eve").unwrap());
+    command.args(["agent", "tpmmgr", "--poll-interval", "1s", "--supervisor", &supervisor, "--root"]);
+    command.arg(root).stderr(File::create(log).unwrap()).spawn().unwrap()
+}
+
+/// Has it speak with the TPM.
+fn ask(root: &Path) -> Result<TpmHealth, CallError> {
+    Bus::visit(root, Agent::Operator).call(&Health, Duration::from_secs(30))
+}
+
+/// Asks until it is not answered; whether that was in the middle of a question.
+fn broke_off(root: &Path) -> bool {
+    let unanswered = (0..).find_map(|_| ask(root).err());
+    matches!(unanswered, Some(CallError::Frame(_)))
 }
 
 #[test]
@@ -88,7 +125,7 @@ fn under_another_root_the_controller_is_not_believed_and_what_to_do_is_said() {
     });
     assert!(words.unwrap().contains("root-certificate.pem"), "names the file to look at");
     scene.node.until_vault("till", "locked").unwrap();
-    assert!(!scene.has_data("till"));
+    scene.assert_closed("till");
     let notes = scene.node.status().unwrap()["notes"].to_string();
     assert!(notes.contains("root"), "its checkpoint is under the other one: {notes}");
 }
