@@ -16,6 +16,9 @@ use testkit::{Evc, Node, wait};
 /// The node's name at the controller.
 pub const DEVICE: &str = "edge-1";
 
+/// Every level of every crate.
+const TRACE: &str = "trace";
+
 /// A controller and a node, in a folder that goes with them.
 pub struct Scene {
     // In the order of their end.
@@ -46,10 +49,22 @@ impl Scene {
     /// # Errors
     /// As [`Scene::attested`].
     pub fn prepared(parts: Parts) -> Result<Self> {
+        Self::controlled(Evc::new, parts)
+    }
+
+    /// The same, and both log all that they and their libraries can.
+    ///
+    /// # Errors
+    /// As [`Scene::attested`].
+    pub fn traced(parts: Parts) -> Result<Self> {
+        Self::controlled(|dir| Evc::logging(dir, TRACE), Parts { log: TRACE, ..parts })
+    }
+
+    fn controlled(evc: impl FnOnce(&Path) -> Result<Evc>, parts: Parts) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("eve-vault-test-").tempdir()?;
         // Agents run as users of their own and must get through.
         fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
-        let evc = Evc::new(&dir.path().join("evc"))?;
+        let evc = evc(&dir.path().join("evc"))?;
         let node = Node::made(&dir.path().join(DEVICE), DEVICE, &evc, parts)?;
         Ok(Self { node, evc, files: BTreeMap::new(), dir })
     }

@@ -41,7 +41,11 @@ impl Evc {
         Self::logging(dir, "info")
     }
 
-    fn logging(dir: &Path, log_level: &'static str) -> Result<Self> {
+    /// The same with a log of this level, as EVC_LOG says it.
+    ///
+    /// # Errors
+    /// As [`Evc::new`].
+    pub fn logging(dir: &Path, log_level: &'static str) -> Result<Self> {
         fs::create_dir_all(dir)?;
         let mut evc = Self { dir: dir.canonicalize()?, port: 0, server: None, log_level };
         evc.start()?;
@@ -105,7 +109,7 @@ impl Evc {
         self.dir.join("data")
     }
 
-    /// Its log, at level debug.
+    /// Its log, at level debug unless told.
     #[must_use]
     pub fn log(&self) -> PathBuf {
         self.dir.join("evc.log")

@@ -14,4 +14,4 @@ pub mod wait;
 
 pub use evc::Evc;
 pub use node::{Node, Power};
-pub use process::program;
+pub use process::{Running, program};

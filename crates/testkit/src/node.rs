@@ -43,11 +43,16 @@ pub struct Parts {
     pub poll: String,
     /// What its firmware measures.
     pub boot: BootState,
+    /// What it logs, as RUST_LOG says it.
+    pub log: &'static str,
 }
+
+/// Ours at debug; libraries tell each record.
+const LOG: &str = "debug,tss_esapi=off,ureq=info,ureq_proto=info,rustls=info";
 
 impl Default for Parts {
     fn default() -> Self {
-        Self { tpm: true, disk: DISK, poll: "200ms".to_owned(), boot: BootState::named("good") }
+        Self { tpm: true, disk: DISK, poll: "200ms".to_owned(), boot: BootState::named("good"), log: LOG }
     }
 }
 
@@ -116,7 +121,7 @@ impl Node {
     pub fn start(&mut self) -> Result<()> {
         let mut command = mortal(program("eve")?);
         command.arg("run").arg("--root").arg(self.root()).args(["--poll-interval", &self.parts.poll]);
-        command.env("RUST_LOG", "debug,tss_esapi=off,ureq=info,ureq_proto=info,rustls=info");
+        command.env("RUST_LOG", self.parts.log);
         self.eve = Some(Running::start(command, &self.log())?);
         Ok(())
     }
@@ -142,14 +147,16 @@ impl Node {
         })
     }
 
-    /// The pids of everything that runs on this node.
+    /// The pids of `eve run` and its agents. Who only looks at the node is none of them.
     #[must_use]
     pub fn processes(&self) -> Vec<i32> {
         let root = self.root();
         let runs_here = |pid: &i32| {
             let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            let mut args = line.split(|byte| *byte == 0);
-            args.any(|arg| arg == root.as_os_str().as_encoded_bytes()) && line.starts_with(b"/")
+            let args: Vec<_> = line.split(|byte| *byte == 0).collect();
+            args.iter().any(|arg| matches!(*arg, b"run" | b"agent"))
+                && args.contains(&root.as_os_str().as_encoded_bytes())
+                && line.starts_with(b"/")
         };
         let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
         entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(runs_here).collect()
@@ -228,7 +235,7 @@ impl Node {
         self.tpm.as_ref()
     }
 
-    /// The log of all its agents, at level debug.
+    /// The log of all its agents, at level debug unless told.
     #[must_use]
     pub fn log(&self) -> PathBuf {
         self.dir.join("eve.log")
@@ -240,6 +247,16 @@ impl Node {
     /// It fails; its words are in the error.
     pub fn run(&self, args: &[&str]) -> Result<String> {
         output(Command::new(program("eve")?).args(args).arg("--root").arg(self.root()))
+    }
+
+    /// Writes what `eve bus tail` prints into a file, through every life of the agents, until the value is dropped.
+    ///
+    /// # Errors
+    /// It can't be started.
+    pub fn bus_tail(&self, file: &Path) -> Result<Running> {
+        let mut command = mortal(program("eve")?);
+        command.args(["bus", "tail", "--root"]).arg(self.root());
+        Running::start(command, file)
     }
 
     fn alive(&mut self) -> Result<()> {

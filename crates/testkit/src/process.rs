@@ -40,7 +40,7 @@ pub(crate) fn spawn(command: Command) -> Result<Child> {
 }
 
 /// A process with its log; killed on drop.
-pub(crate) struct Running {
+pub struct Running {
     child: Child,
     log: PathBuf,
 }

@@ -114,26 +114,41 @@ fn as_kek(key: &[u8]) -> Kek {
     Kek::from_file(file.path(), false).unwrap()
 }
 
+/// The private number in a PEM file.
+pub(crate) fn scalar_of(file: &Path) -> Vec<u8> {
+    let pem = std::fs::read_to_string(file).unwrap();
+    let text: String = pem.lines().filter(|line| !line.starts_with("-----")).collect();
+    scalar(&base64::Engine::decode(&base64::engine::general_purpose::STANDARD, text).unwrap())
+}
+
 /// The private number in a P-256 key of PKCS #8: 32 bytes from the 37th on.
-pub(crate) fn scalar(der: &[u8]) -> Vec<u8> {
+fn scalar(der: &[u8]) -> Vec<u8> {
     assert_eq!(der[34..36], [0x04, 32], "an octet string of 32 bytes");
     der[36..68].to_vec()
 }
 
-/// Keys of the node, with its disk mounted, its TPM in the state that it booted in, and nobody else using either.
+/// What the TPM's roots open.
+struct Sealed {
+    table: Table,
+    vsk: [Vsk; 2],
+}
+
+/// Keys of the node, with its disk mounted, its TPM (if it has one) in the state that it booted in, and nobody else using either.
 pub(crate) fn of_node(scene: &Scene, vaults: &[Known], controller: &Controller) -> Secrets {
-    let (t, p) = roots(scene);
-    let mut secrets = vec![
-        ("T".to_owned(), t.expose_root_secret().to_vec()),
-        ("P".to_owned(), p.expose_root_secret().to_vec()),
-    ];
-    let (t, p) = (TpmRoot(t), PcrsRoot(p));
-    let table = table(scene, &t);
-    let vsk = [t.vsk(), p.vsk()];
+    let mut secrets = Secrets::new();
+    let sealed = scene.node.tpm().map(|_| of_tpm(scene, &mut secrets));
     for vault in vaults {
-        of_vault(scene, vault, controller, &table, &vsk, &mut secrets);
+        of_vault(scene, vault, controller, sealed.as_ref(), &mut secrets);
     }
     secrets
+}
+
+fn of_tpm(scene: &Scene, secrets: &mut Secrets) -> Sealed {
+    let (t, p) = roots(scene);
+    secrets.push(("T".to_owned(), t.expose_root_secret().to_vec()));
+    secrets.push(("P".to_owned(), p.expose_root_secret().to_vec()));
+    let (t, p) = (TpmRoot(t), PcrsRoot(p));
+    Sealed { table: table(scene, &t), vsk: [t.vsk(), p.vsk()] }
 }
 
 fn roots(scene: &Scene) -> (RootSecret, RootSecret) {
@@ -157,11 +172,11 @@ fn of_vault(
     scene: &Scene,
     vault: &Known,
     controller: &Controller,
-    table: &Table,
-    vsk: &[Vsk; 2],
+    sealed: Option<&Sealed>,
     secrets: &mut Secrets,
 ) {
     let share = vault.custody.needs_tpm().then(|| {
+        let Sealed { table, vsk } = sealed.unwrap();
         let seal = table.entry(vault.id).unwrap().seal();
         table.open(vault.id, if seal == Seal::Tpm { &vsk[0] } else { &vsk[1] }).unwrap()
     });

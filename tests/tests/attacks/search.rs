@@ -1,4 +1,5 @@
-//! A search for many secrets at once: as bytes, in hexadecimal of either case, and in base64 at any alignment.
+//! A search for many secrets at once: as bytes, in hexadecimal of either case, in base64 at any alignment, and as Rust prints
+//! bytes: in lists of numbers, and as text with escapes.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -41,6 +42,14 @@ impl Search {
         found
     }
 
+    /// The same of a log, where a list may stand over many lines.
+    pub(crate) fn in_log(&self, path: &Path) -> Vec<String> {
+        let log = fs::read(path).unwrap();
+        assert!(!log.is_empty(), "{} says something", path.display());
+        let joined: Vec<u8> = log.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
+        [self.in_file(path), self.in_bytes(&joined)].concat()
+    }
+
     pub(crate) fn in_bytes(&self, bytes: &[u8]) -> Vec<String> {
         self.patterns.find_iter(bytes).map(|hit| self.names[hit.pattern().as_usize()].clone()).collect()
     }
@@ -61,6 +70,14 @@ fn forms(secret: &[u8]) -> Vec<Vec<u8>> {
         let whole = (secret.len() - skipped) / 3 * 3;
         STANDARD_NO_PAD.encode(&secret[skipped..skipped + whole]).into_bytes()
     }));
+    // As logs print bytes.
+    let printed =
+        [format!("{secret:?}"), format!("{secret:02x?}"), format!("{secret:x?}"), format!("{secret:02X?}")];
+    for list in printed.iter().map(|list| list.trim_matches(['[', ']'])) {
+        forms.push(list.into());
+        forms.push(list.replace(' ', "").into_bytes());
+    }
+    forms.push(secret.escape_ascii().to_string().into_bytes());
     forms
 }
 
@@ -89,12 +106,18 @@ fn the_search_finds_what_is_planted_in_each_form() {
         shifted(0),
         shifted(1),
         shifted(2),
+        format!("Key({secret:?})").into_bytes(),
+        format!("Key({secret:02x?})").into_bytes(),
+        format!("Key({secret:x?})").into_bytes(),
+        format!("b\"{}\"", secret.escape_ascii()).into_bytes(),
     ] {
         // Across the border of two chunks.
         let file = dir.path().join("file");
         fs::write(&file, [&vec![9; CHUNK - 20][..], &form, b"end"].concat()).unwrap();
         assert_eq!(search.in_file(&file), ["planted"]);
     }
+    fs::write(dir.path().join("file"), format!("{secret:#?}")).unwrap();
+    assert_eq!(search.in_log(&dir.path().join("file")), ["planted"]);
     fs::write(dir.path().join("file"), [&vec![9; CHUNK][..], &secret[1..]].concat()).unwrap();
     assert!(search.under(dir.path(), &[]).is_empty(), "a part is no find");
 }

@@ -2,8 +2,8 @@
 //! files that are named here.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 
 use eve_vault_tests::{DEVICE, Scene};
 use testkit::node::{Parts, Power};
@@ -15,69 +15,137 @@ use super::{BOTH, CONTROLLER, TPM};
 
 /// The files that hold secrets in the clear; each must be its owner's alone.
 const ALLOWED: [&str; 2] = ["kek", "operator.token"];
+const ALLOWED_ON_NODE: [&str; 2] = ["onboard.key.pem", "device.key.pem"];
 
-/// Everything a node does with keys, once.
-fn whole_run() -> Scene {
-    let mut scene = Scene::prepared(Parts { disk: 64 << 20, ..Parts::default() }).unwrap();
+/// A scene with a history, and the keys that were in it: all logged, and all of the bus heard.
+struct Played {
+    scene: Scene,
+    vaults: Vec<Known>,
+    /// The node's processes' and the controller's arguments and environments.
+    lists: Vec<u8>,
+    bus: PathBuf,
+}
+
+/// Everything that a node does with keys, once.
+fn played(tpm: bool, vaults: &[(&str, &str)]) -> Played {
+    let parts = Parts { tpm, disk: 64 << 20, ..Parts::default() };
+    let mut scene = Scene::traced(parts).unwrap();
+    let bus = scene.dir().join("bus.txt");
+    let heard = scene.node.bus_tail(&bus).unwrap();
     scene.node.start().unwrap();
-    scene.evc.approve_references(DEVICE).unwrap();
-    for (vault, policy) in
-        [("alone", TPM), ("remote", CONTROLLER), ("shared", BOTH), ("sealed", "custody: tpm\nseal: pcrs")]
-    {
-        scene.vault_with_data(vault, policy).unwrap();
+    if tpm {
+        scene.evc.approve_references(DEVICE).unwrap();
     }
-    scene.rotate("shared").unwrap();
-    scene.rotate("remote").unwrap();
-    scene.rotate("shared").unwrap();
-    scene.node.run(&["vault", "lock", "shared"]).unwrap();
-    scene.node.run(&["vault", "unlock", "shared"]).unwrap();
+    scene.node.until_vault("image", "unlocked").unwrap();
+    vaults.iter().for_each(|(vault, policy)| scene.vault_with_data(vault, policy).unwrap());
+    for vault in vaults.iter().filter(|(_, policy)| policy.contains("controller")).map(|(vault, _)| vault) {
+        scene.rotate(vault).unwrap();
+        scene.rotate(vault).unwrap();
+        scene.node.run(&["vault", "lock", vault]).unwrap();
+        scene.node.run(&["vault", "unlock", vault]).unwrap();
+    }
     scene.node.reboot(Power::Cut).unwrap();
-    for vault in ["alone", "remote", "shared", "sealed"] {
-        scene.node.until_vault(vault, "unlocked").unwrap();
+    vaults.iter().for_each(|(vault, _)| drop(scene.node.until_vault(vault, "unlocked").unwrap()));
+    let known = known(&scene, tpm, vaults);
+    drop(heard);
+    Played { lists: lists(&scene), vaults: known, bus, scene }
+}
+
+fn known(scene: &Scene, tpm: bool, vaults: &[(&str, &str)]) -> Vec<Known> {
+    let custody = |policy: &str| match policy {
+        policy if policy.contains("tpm+controller") => Custody::TpmAndController,
+        policy if policy.contains("controller") => Custody::Controller,
+        _ => Custody::Tpm,
+    };
+    let default = if tpm { TPM } else { CONTROLLER };
+    let all = [("config", default), ("image", default)].into_iter().chain(vaults.iter().copied());
+    all.map(|(vault, policy)| Known::of(scene, vault, custody(policy))).collect()
+}
+
+fn lists(scene: &Scene) -> Vec<u8> {
+    let processes = scene.node.processes().into_iter().chain(scene.evc.pid().map(|pid| pid as i32));
+    let lists: Vec<u8> = processes.flat_map(list_of).collect();
+    assert!(lists.windows(8).any(|part| part == b"vaultmgr"), "the lists were read");
+    lists
+}
+
+impl Played {
+    /// Stops all, digs up every key, and looks for it everywhere; returns the names of the keys.
+    fn search_everywhere(mut self) -> Vec<String> {
+        let device = self.scene.evc.json(&["describe", "device", DEVICE]).unwrap()["device"].clone();
+        self.scene.node.stop(Power::Clean).unwrap();
+        self.scene.evc.stop().unwrap();
+        let controller = keys::Controller::open(&self.scene.evc.data(), &device, &self.vaults);
+        let mut secrets: Secrets = keys::of_node(&self.scene, &self.vaults, &controller);
+        secrets.extend(controller.secrets);
+        let config = self.scene.node.root().join("config");
+        for file in ALLOWED_ON_NODE.into_iter().filter(|file| config.join(file).exists()) {
+            secrets.push((file.to_owned(), keys::scalar_of(&config.join(file))));
+        }
+        let search = Search::of(&secrets);
+        self.assert_nowhere(&search);
+        self.scene.node.off(Power::Clean).unwrap();
+        assert_eq!(search.in_file(self.scene.node.disk().image()), NOTHING, "the raw disk");
+        secrets.into_iter().map(|(name, _)| name).collect()
     }
-    scene
+
+    fn assert_nowhere(&self, search: &Search) {
+        let Self { scene: Scene { node, evc, .. }, lists, bus, .. } = self;
+        assert_eq!(search.in_bytes(lists), NOTHING, "arguments and environments");
+        assert_eq!(search.in_log(&node.log()), NOTHING, "the node's log");
+        assert_eq!(search.in_log(&evc.log()), NOTHING, "the controller's log");
+        assert_eq!(search.in_log(bus), NOTHING, "eve bus tail");
+        assert_eq!(search.under(&evc.data(), &ALLOWED), [], "the controller's data");
+        assert_eq!(search.under(&node.root().join("config"), &ALLOWED_ON_NODE), [], "/config");
+        assert_eq!(search.under(&node.root().join("run"), &[]), [], "/run");
+        assert_eq!(search.under(&node.root().join("persist"), &[]), [], "files on the disk, vaults open");
+        assert_eq!(search.in_file(&evc.data().join("kek")).len(), 1, "the search would have found them");
+    }
+
+    /// What a level really says when it is on: of our own crates and of libraries, on both sides.
+    fn assert_traced(&self) {
+        let text = |path: &Path| String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned();
+        let (node, evc, bus) = (text(&self.scene.node.log()), text(&self.scene.evc.log()), text(&self.bus));
+        for line in NODE_TRACES {
+            assert!(has_line(&node, line), "the node's log has {line:?}");
+        }
+        for line in EVC_TRACES {
+            assert!(has_line(&evc, line), "the controller's log has {line:?}");
+        }
+        for topic in ["Session", "SignedConfig", "Evidence", "VaultStatus"] {
+            assert!(bus.contains(topic), "eve bus tail has {topic}");
+        }
+    }
 }
 
-fn known(scene: &Scene) -> Vec<Known> {
-    let of = |(name, custody)| Known::of(scene, name, custody);
-    let user = [("remote", Custody::Controller), ("shared", Custody::TpmAndController)];
-    let tpm = ["config", "image", "alone", "sealed"].map(|name| (name, Custody::Tpm));
-    user.into_iter().chain(tpm).map(of).collect()
+fn has_line(text: &str, parts: &[&str]) -> bool {
+    text.lines().any(|line| parts.iter().all(|part| line.contains(part)))
 }
 
-fn onboarding_key(scene: &Scene) -> Vec<u8> {
-    let pem = fs::read_to_string(scene.node.root().join("config/onboard.key.pem")).unwrap();
-    let text: String = pem.lines().filter(|line| !line.starts_with("-----")).collect();
-    keys::scalar(&base64::Engine::decode(&base64::engine::general_purpose::STANDARD, text).unwrap())
-}
+/// Lines that are there only when the level is on, each by its parts.
+const NODE_TRACES: [&[&str]; 3] =
+    [&["DEBUG", "eve::vaultmgr", "step"], &["TRACE", "eve::bus"], &["TRACE", "ureq"]];
+const EVC_TRACES: [&[&str]; 2] = [&["TRACE", "rustls"], &["DEBUG", "sqlx"]];
+const NOTHING: [&str; 0] = [];
 
 #[test]
 fn no_key_that_was_in_play_is_in_a_log_on_a_disk_or_in_a_process_list() {
-    let mut scene = whole_run();
-    let (vaults, device) =
-        (known(&scene), scene.evc.json(&["describe", "device", DEVICE]).unwrap()["device"].clone());
-    let processes: Vec<_> =
-        scene.node.processes().into_iter().chain(scene.evc.pid().map(|pid| pid as i32)).collect();
-    let lists: Vec<u8> = processes.iter().flat_map(|pid| list_of(*pid)).collect();
-    assert!(lists.windows(8).any(|part| part == b"vaultmgr"), "the lists were read");
-    scene.node.stop(Power::Clean).unwrap();
-    scene.evc.stop().unwrap();
-    let controller = keys::Controller::open(&scene.evc.data(), &device, &vaults);
-    let mut secrets: Secrets = keys::of_node(&scene, &vaults, &controller);
-    secrets.extend(controller.secrets);
-    secrets.push(("onboarding key".to_owned(), onboarding_key(&scene)));
-    assert!(secrets.len() > 30, "all kinds of keys were dug up: {}", secrets.len());
-    let search = Search::of(&secrets);
+    let vaults =
+        [("alone", TPM), ("remote", CONTROLLER), ("shared", BOTH), ("sealed", "custody: tpm\nseal: pcrs")];
+    let played = played(true, &vaults);
+    played.assert_traced();
+    let keys = played.search_everywhere();
+    assert!(keys.len() > 30, "all kinds of keys were dug up: {keys:?}");
+}
 
-    assert_eq!(search.in_bytes(&lists), Vec::<String>::new(), "arguments and environments");
-    assert_eq!(search.in_file(&scene.node.log()), Vec::<String>::new(), "the node's log");
-    assert_eq!(search.in_file(&scene.evc.log()), Vec::<String>::new(), "the controller's log");
-    assert_eq!(search.under(&scene.evc.data(), &ALLOWED), [], "the controller's data");
-    assert_eq!(search.under(&scene.node.root().join("config"), &["onboard.key.pem"]), [], "/config");
-    assert_eq!(search.under(&scene.node.root().join("persist"), &[]), [], "files on the disk, vaults open");
-    scene.node.off(Power::Clean).unwrap();
-    assert_eq!(search.in_file(scene.node.disk().image()), Vec::<String>::new(), "the raw disk");
-    assert_eq!(search.in_file(&scene.evc.data().join("kek")).len(), 1, "the search would have found them");
+/// The same of a node without a TPM: its device key is in one file and nowhere else.
+#[test]
+fn the_device_key_of_a_node_without_a_tpm_is_in_its_file_alone() {
+    let policy = format!("{CONTROLLER}\nattest: {{ every: 15m, require: [], on_failure: withhold }}");
+    let played = played(false, &[("remote", &policy)]);
+    played.assert_traced();
+    let keys = played.search_everywhere();
+    assert!(keys.contains(&"device.key.pem".to_owned()) && keys.len() > 15, "{keys:?}");
 }
 
 /// Arguments and environment of a process.
@@ -86,19 +154,52 @@ fn list_of(pid: i32) -> Vec<u8> {
     [read("cmdline"), read("environ")].concat()
 }
 
+/// Invariant 3: the files that hold secrets, wrapped or not, are root's alone, whoever may walk the folders.
 #[test]
 fn what_holds_a_secret_is_its_owners_alone() {
-    let scene = Scene::attested().unwrap();
-    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-    assert_eq!(mode(&scene.evc.data()), 0o700);
-    for file in search::files(&scene.evc.data()) {
-        let public = ["url", "root-certificate.pem"].iter().any(|name| file.ends_with(name));
-        assert!(public || mode(&file) == 0o600, "{}: {:o}", file.display(), mode(&file));
-    }
+    let mut scene = Scene::attested().unwrap();
+    scene.vault_with_data("shared", BOTH).unwrap();
+    assert_eq!(access(&scene.evc.data()), (0o700, 0));
+    let public = ["url", "root-certificate.pem"];
+    assert_private(&scene.evc.data(), |file| !public.iter().any(|name| file.ends_with(name)));
     let persist = scene.node.root().join("persist");
-    for file in
-        search::files(&persist.join(".fscrypt")).into_iter().chain(search::files(&persist.join("vaults")))
-    {
-        assert_eq!(mode(&file), 0o600, "{}", file.display());
+    assert_private(&persist.join(".fscrypt"), |_| true);
+    assert_private(&persist.join("vaults/.meta"), |_| true);
+    assert_private(&persist.join("vaults/.shares"), |_| true);
+    assert_private(&scene.node.root().join("config"), |file| file.ends_with("onboard.key.pem"));
+}
+
+/// The same of the key that stands for a TPM where there is none.
+#[test]
+fn a_device_key_in_a_file_is_roots_alone() {
+    let mut scene = Scene::prepared(Parts { tpm: false, ..Parts::default() }).unwrap();
+    scene.node.start().unwrap();
+    scene.node.until_vault("config", "unlocked").unwrap();
+    let config = scene.node.root().join("config");
+    for key in ALLOWED_ON_NODE {
+        assert_private(&config, |file| file.ends_with(key));
     }
+    // Of what else lies there nothing is a key, and nobody but root writes any of it.
+    for file in search::files(&config)
+        .into_iter()
+        .filter(|file| !ALLOWED_ON_NODE.iter().any(|key| file.ends_with(key)))
+    {
+        assert!(!fs::read_to_string(&file).unwrap().contains("PRIVATE KEY"), "{}", file.display());
+        assert_eq!(access(&file).0 & 0o022, 0, "{}", file.display());
+    }
+}
+
+/// Those of the files that are chosen, and there must be some: root's, for him to read and write and nobody else.
+fn assert_private(folder: &Path, chosen: impl Fn(&Path) -> bool) {
+    let files: Vec<_> = search::files(folder).into_iter().filter(|file| chosen(file)).collect();
+    assert!(!files.is_empty(), "{} holds such files", folder.display());
+    for file in files {
+        assert_eq!(access(&file), (0o600, 0), "{}", file.display());
+    }
+}
+
+/// Mode and owner.
+fn access(path: &Path) -> (u32, u32) {
+    let about = fs::metadata(path).unwrap();
+    (about.permissions().mode() & 0o777, about.uid())
 }
