@@ -19,6 +19,7 @@ use anyhow::{Context, Result, ensure};
 
 pub use boot::BootState;
 pub use ca::TestTpmCa;
+pub use ports::free_pair;
 pub use recorder::{Recorder, Way};
 
 use crate::process::output;

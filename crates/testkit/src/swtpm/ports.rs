@@ -12,7 +12,8 @@ const FIRST: u16 = 12_000;
 const PAIRS: u16 = 10_000;
 
 /// A pair that is free just now, by its first port. Another process may be faster: check who got it.
-pub(super) fn free_pair() -> u16 {
+#[must_use]
+pub fn free_pair() -> u16 {
     loop {
         let first = FIRST + 2 * random_below(PAIRS);
         if bind_pair(first).is_ok() {

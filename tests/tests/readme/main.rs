@@ -1,0 +1,112 @@
+//! The README's "By hand", as a reader would type it: every ```sh block in its order, in one shell. What is not typed: that
+//! which installs and builds. What is put in another's place: ports, which may be taken, and the pauses, each of which
+//! becomes a wait for that for which a reader pauses.
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
+use std::fmt::Write;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use testkit::program;
+use testkit::swtpm::free_pair;
+
+/// For what the README's pauses are, in their order.
+const PAUSES: [&str; 5] = [
+    "test -s evc/url",
+    "evc reference list | grep -q pending && test $(eve vault list --root node | grep -c unlocked) = 2",
+    "eve vault list --root node | grep -q '^payments .*unlocked'",
+    "eve vault list --root node | grep -q '^payments .*unlocked *2 '",
+    "test ! -e \"$V\"",
+];
+/// The longest that all of it may take, in seconds.
+const PATIENCE: &str = "240";
+
+#[test]
+fn what_the_readme_tells_to_type_does_what_it_says() {
+    let place = tempfile::tempdir().unwrap();
+    fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let script = script(&fs::read_to_string(root().join("README.md")).unwrap(), place.path());
+    let said = run(&script);
+    let status = after(&said, "+ eve status");
+    assert!(has(status, &["config", "unlocked"]) && has(status, &["image", "unlocked"]), "{said}");
+    assert!(has(after(&said, "+ evc apply -f shop.yaml"), &["payments"]), "{said}");
+    assert!(has(after(&said, "+ eve vault list"), &["payments", "unlocked"]), "{said}");
+    assert!(has(after(&said, "+ eve vault lock payments"), &["payments", "locked"]), "{said}");
+    let names: Vec<_> = after(&said, "+ ls node/persist/vaults/").lines().collect();
+    assert!(names.len() == 1 && names[0] != "till.txt", "unreadable while it is locked: {names:?}");
+    assert_eq!(after(&said, "+ cat node/persist/vaults/").trim(), "card 4111 1111 1111 1111", "{said}");
+    assert!(has(after(&said, "+ evc describe vault payments"), &["epoch", "2"]), "{said}");
+    assert!(has(after(&said, "+ timeout 2 eve bus tail"), &["VaultStatus"]), "{said}");
+    let listed = said.rsplit("+ eve vault list").next().unwrap();
+    assert!(!has(listed, &["payments", "unlocked"]) && has(listed, &["config", "unlocked"]), "gone: {said}");
+    let folder = said.lines().find_map(|line| line.strip_prefix("+ rm -r ")).expect("it cleans up");
+    assert!(folder.contains("/eve-vault.") && !Path::new(folder).exists(), "{folder} is left");
+}
+
+/// Whether one line has all the words.
+fn has(text: &str, words: &[&str]) -> bool {
+    text.lines().any(|line| words.iter().all(|word| line.contains(word)))
+}
+
+/// What the first command that begins so printed: the lines up to the next command.
+fn after<'a>(said: &'a str, command: &str) -> &'a str {
+    let begin = said.find(command).unwrap_or_else(|| panic!("{command:?} was run: {said}"));
+    let printed = said[begin..].split_once('\n').map_or("", |(_, rest)| rest);
+    printed.find("\n+ ").map_or(printed, |end| &printed[..=end])
+}
+
+fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+/// The blocks as one script.
+fn script(readme: &str, place: &Path) -> String {
+    let blocks = readme.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let lines: Vec<_> = blocks.flat_map(str::lines).filter(|line| !line.starts_with("cargo ")).collect();
+    let mut pauses = PAUSES.into_iter();
+    let mut script = String::from("set -e\n");
+    for line in lines {
+        match line.strip_prefix("sleep ") {
+            None => writeln!(script, "{line}"),
+            Some(_) => writeln!(script, "{}", wait(pauses.next().expect("a pause that is not in PAUSES"))),
+        }
+        .unwrap();
+    }
+    assert_eq!(pauses.next(), None, "the README does not pause any more");
+    let (evc, tpm) = (free_pair(), free_pair());
+    let bins = program("eve").unwrap().parent().unwrap().display().to_string();
+    [
+        ("8443", evc.to_string()),
+        ("2321", tpm.to_string()),
+        ("2322", (tpm + 1).to_string()),
+        ("$PWD/target/debug", bins),
+        ("mktemp -d /tmp/", format!("mktemp -d {}/", place.display())),
+    ]
+    .into_iter()
+    .fold(script, |script, (there, ours)| {
+        assert!(script.contains(there), "the README does not say {there} any more");
+        script.replace(there, &ours)
+    })
+}
+
+/// Quietly, so that it is no part of what was typed.
+fn wait(until: &str) -> String {
+    format!("{{ set +x; }} 2>&-; until {{ {until}; }} 2>&-; do sleep 0.1; done; set -x")
+}
+
+/// Runs it where nothing of it outlives it: in namespaces of its own for processes and mounts.
+fn run(script: &str) -> String {
+    let output = Command::new("setpriv")
+        .args(["--pdeathsig", "KILL", "--", "unshare", "--mount", "--propagation", "private"])
+        .args(["--pid", "--fork", "--kill-child=KILL", "--mount-proc"])
+        .args(["timeout", "--kill-after=5", PATIENCE, "bash", "-xc", &format!("exec 2>&1\n{script}")])
+        .current_dir(root())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{}: {said}", output.status);
+    said
+}
