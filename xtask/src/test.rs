@@ -1,4 +1,4 @@
-//! `cargo xtask test`: formatting, lints, dependencies, every test. Stops at the first that fails.
+//! `cargo xtask test`: formatting, lints, dependencies, every test, the demo and a short benchmark. Stops at the first that fails.
 
 use std::path::Path;
 use std::process::Command;
@@ -24,7 +24,16 @@ pub(crate) fn all() -> Result<()> {
     // Tests start our programs, which lie beside them.
     run::cargo(["build", "--workspace", "--locked"])?;
     // Tests use loop devices and software TPMs: more at once than this only makes them wait for each other.
-    run::cargo_with_mounts(["test", "--workspace", "--locked", "--no-fail-fast", "--", "--test-threads=4"])
+    run::cargo_with_mounts(["test", "--workspace", "--locked", "--no-fail-fast", "--", "--test-threads=4"])?;
+    // What the README tells to run first, and what nobody else would see rot.
+    run::cargo(testkit("demo", &[]))?;
+    run::cargo(testkit("bench", &["--quick"]))
+}
+
+/// A program of testkit, as it was built.
+fn testkit<'a>(name: &'a str, args: &[&'a str]) -> Vec<&'a str> {
+    let run = ["run", "--quiet", "--locked", "--package", "testkit", "--bin", name, "--"];
+    [&run, args].concat()
 }
 
 /// Licences, bans and sources. The advisories need a database from the network: `cargo deny check advisories`, where there is one.

@@ -25,7 +25,7 @@ use report::Report;
 #[derive(Debug, Parser)]
 #[command(name = "bench")]
 pub(crate) struct Args {
-    /// Fewer rounds and less data: whether it works, not what it is worth.
+    /// Fewer rounds and less data: whether it works, not what it is worth. Goals of speed are not judged.
     #[arg(long)]
     pub(crate) quick: bool,
     /// Folder for the report.
