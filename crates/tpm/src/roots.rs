@@ -35,9 +35,10 @@ impl Shell {
         written
     }
 
+    /// The root's own slot is looked at first: while it is taken, nothing that it is read with is touched.
     fn require_free(&mut self, generation: Generation, kind: RootKind) -> Result<(), DefineRootError> {
         let set = generation.slot_set();
-        for slot in slots_of(set, kind) {
+        for slot in slots_of(set, kind).into_iter().rev() {
             let state = self.slot_state(slot)?;
             let leftover = matches!(slot, NvSlot::Branches(_)) && state != SlotState::Foreign;
             match state {

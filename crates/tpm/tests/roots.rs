@@ -136,18 +136,21 @@ fn another_tpm_has_none_of_it() {
     }
 }
 
+/// Invariant 4: a refused definition takes nothing away, neither the root nor the states that may read it.
 #[test]
 fn a_root_is_never_overwritten_and_an_undefined_one_is_gone() {
     let (bench, ek) = with_roots();
     let mut tpm = bench.pinned(&ek);
+    let states = present(&mut tpm);
     for generation in [G1, Generation(3)] {
-        let again = tpm.define_and_write(generation, RootPolicy::Tpm, &root(9));
-        assert!(
-            matches!(again, Err(DefineRootError::Occupied { state: SlotState::Written, .. })),
-            "{again:?}"
-        );
+        for policy in [RootPolicy::Tpm, RootPolicy::Pcrs(&states)] {
+            let again = tpm.define_and_write(generation, policy, &root(9));
+            let written = matches!(again, Err(DefineRootError::Occupied { state: SlotState::Written, .. }));
+            assert!(written, "{policy:?}: {again:?}");
+        }
+        assert_reads(&mut tpm, RootKind::Tpm, 1);
+        assert_reads(&mut tpm, RootKind::Pcrs, 101);
     }
-    assert_reads(&mut tpm, RootKind::Tpm, 1);
     for kind in RootKind::ALL {
         tpm.undefine(SlotSet::Odd, kind).unwrap();
         tpm.undefine(SlotSet::Odd, kind).expect("safe to repeat");
@@ -228,6 +231,17 @@ fn p_without_its_list_of_states_is_damage_not_absence() {
     bench.swtpm.tool("tpm2_nvundefine", &[STATES_INDEX]).unwrap();
     let read = bench.pinned(&ek).read_root(SlotSet::Odd, RootKind::Pcrs);
     assert!(matches!(read, Err(ReadRootError::Damaged { .. })), "{read:?}");
+}
+
+/// Its twin: a list of states that a cut left without its root is no root, and stands in nobody's way.
+#[test]
+fn a_list_of_states_without_its_root_is_replaced() {
+    let (bench, ek) = with_roots();
+    bench.swtpm.tool("tpm2_nvundefine", &[P_INDEX]).unwrap();
+    let mut tpm = bench.pinned(&ek);
+    let policy = present(&mut tpm);
+    tpm.define_and_write(G1, RootPolicy::Pcrs(&policy), &root(7)).unwrap();
+    assert_reads(&mut tpm, RootKind::Pcrs, 7);
 }
 
 /// A full NV is an error of its own, and what was begun is taken away.
