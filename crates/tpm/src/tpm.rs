@@ -4,11 +4,9 @@ use std::time::{Duration, Instant};
 
 use tss_esapi::Context;
 use tss_esapi::tcti_ldr::TctiNameConf;
-use zeroize::Zeroizing;
 
 use crate::counts::Counts;
 use crate::presence;
-use crate::session::Secret;
 use crate::shell::Shell;
 use crate::slots::NvSlot;
 use crate::worker::Worker;
@@ -159,23 +157,6 @@ impl Tpm {
     /// [`TpmError`].
     pub fn undefine(&mut self, set: SlotSet, kind: RootKind) -> Result<(), TpmError> {
         self.worker.run(PATIENCE, move |shell| shell.undefine_root(set, kind))
-    }
-
-    /// 32 random bytes of the TPM's, to be mixed with the kernel's. Needs a pinned EK.
-    ///
-    /// # Errors
-    /// [`TpmError`].
-    pub fn get_random(&mut self) -> Result<Box<Zeroizing<[u8; 32]>>, TpmError> {
-        self.worker.run(PATIENCE, |shell| {
-            shell.in_session(Secret::FromTpm, |shell, session| {
-                let bytes = shell.run_with("GetRandom", Some(session), |context| context.get_random(32))?;
-                let bytes: &[u8; 32] =
-                    bytes.value().try_into().map_err(|_| CommandError::malformed("GetRandom"))?;
-                let mut random = Box::new(Zeroizing::new([0; 32]));
-                random.copy_from_slice(bytes);
-                Ok(random)
-            })
-        })
     }
 
     /// How the TPM is.

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use common::{Bench, bench, booted, good, present, root};
 use tpm::{
-    Digest32, EkName, Generation, Meaning, OpenError, PcrSelection, Presence, RootKind, RootPolicy, SlotSet,
-    Tcti, Tpm, TpmError, probe,
+    Digest32, EkName, Generation, Meaning, OpenError, PcrSelection, Presence, ReadRootError, RootKind,
+    RootPolicy, SlotSet, Tcti, Tpm, TpmError, probe,
 };
 
 const SHORT: Duration = Duration::from_millis(400);
@@ -158,10 +158,10 @@ fn a_second_client_takes_over_from_the_first() {
     let (mut first, identity) = bench.ready();
     define(&mut first);
     assert_works(&bench, &identity.ek.name);
-    let error = first.get_random().unwrap_err();
-    assert!(matches!(error, TpmError::Command(_)), "{error}");
+    let error = first.read_root(SlotSet::Odd, RootKind::Tpm).unwrap_err();
+    assert!(matches!(error, ReadRootError::Tpm(TpmError::Command(_))), "{error}");
     first.pin_ek(&identity.ek.name).expect("pinning anew mends it");
-    first.get_random().unwrap();
+    first.read_root(SlotSet::Odd, RootKind::Tpm).unwrap();
     drop(first);
     assert_works(&bench, &identity.ek.name);
 }

@@ -5,10 +5,10 @@
 mod common;
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
-use common::{bench, other, ready};
+use common::{bench, other, ready, root};
 use tpm::{
-    AK_HANDLE, DEVICE_HANDLE, Digest32, ECDH_HANDLE, EK_HANDLE, EkName, Meaning, PinError, ProvisionError,
-    ReadRootError, RootKind, SlotSet, TpmError,
+    AK_HANDLE, DEVICE_HANDLE, Digest32, ECDH_HANDLE, EK_HANDLE, EkName, Generation, Meaning, PinError,
+    ProvisionError, ReadRootError, RootKind, RootPolicy, SlotSet, Tpm, TpmError,
 };
 
 /// KO-1: the same keys come back however often and after whatever reset.
@@ -128,22 +128,22 @@ fn a_foreign_key_at_our_handle_is_refused_and_kept() {
 #[test]
 fn another_ek_than_the_pinned_one_is_refused() {
     let bench = bench();
-    let (_, identity) = bench.ready();
+    let (mut tpm, identity) = bench.ready();
+    tpm.define_and_write(Generation(1), RootPolicy::Tpm, &root(1)).unwrap();
+    drop(tpm);
+    let read = |tpm: &mut Tpm| tpm.read_root(SlotSet::Odd, RootKind::Tpm).map(|(generation, _)| generation);
+    let not_pinned = |tpm: &mut Tpm| matches!(read(tpm), Err(ReadRootError::Tpm(TpmError::NotPinned)));
     let other = other(&bench);
     let (_, foreign) = ready(&other.tcti().parse().unwrap());
     assert_ne!(foreign.ek.name, identity.ek.name);
     let mut tpm = bench.open();
     assert!(matches!(tpm.pin_ek(&foreign.ek.name), Err(PinError::OtherEk)));
-    assert!(matches!(
-        tpm.read_root(SlotSet::Odd, RootKind::Tpm),
-        Err(ReadRootError::Absent | ReadRootError::Tpm(TpmError::NotPinned))
-    ));
-    assert!(matches!(tpm.get_random(), Err(TpmError::NotPinned)));
+    assert!(not_pinned(&mut tpm));
     tpm.pin_ek(&identity.ek.name).unwrap();
-    assert_ne!(**tpm.get_random().unwrap(), **tpm.get_random().unwrap());
+    assert_eq!(read(&mut tpm).unwrap(), Generation(1));
     // A pin that fails later takes the earlier one with it.
     assert!(tpm.pin_ek(&EkName::from_bytes(foreign.ek.name.as_bytes()).unwrap()).is_err());
-    assert!(matches!(tpm.get_random(), Err(TpmError::NotPinned)));
+    assert!(not_pinned(&mut tpm));
 }
 
 #[test]
