@@ -10,8 +10,9 @@ use super::{
 use crate::ProtectorFile;
 
 /// Replaces the protector's file in all `copies`, then overwrites the old bytes in place. When it returns, no copy of the
-/// old wrap is left in these filesystems' files or freed blocks (flash translation layers and images taken earlier are
-/// beyond it). Safe to repeat: after an error, or after a power cut and [`MetaDir::sweep`], call it again.
+/// old wrap is left in these filesystems' files or freed blocks, as far as they overwrite in place: ext4 does; f2fs writes
+/// elsewhere, and there the old bytes stay until their place is used again. (Flash translation layers and images taken
+/// earlier are beyond it everywhere.) Safe to repeat: after an error, or after a power cut and [`MetaDir::sweep`], call it again.
 ///
 /// # Errors
 /// [`MetaError::Io`]: each copy is whole, the old or the new; the new key must not be reported as in force yet.
