@@ -2,9 +2,10 @@
 
 use crate::binding::{SessionKey, qualifying_data};
 use crate::checks::{self, CheckError, PcrValues};
-use crate::continuity::{Discontinuity, continuity};
+use crate::continuity::{Discontinuity, OtherFirmware, continuity, firmware};
 use crate::key::{AkPublic, KeyError};
 use crate::quote::{Quote, QuoteError};
+use crate::references::{Difference, describe, references};
 
 /// All that an appraisal is made from.
 pub struct Input<'a> {
@@ -64,6 +65,9 @@ pub enum Finding {
     /// The TPM's counters or clock went back.
     #[error(transparent)]
     Discontinuity(#[from] Discontinuity),
+    /// The TPM's firmware is another than before.
+    #[error(transparent)]
+    Firmware(#[from] OtherFirmware),
     /// No approved reference value has these PCRs. Those named differ from the nearest one.
     #[error("PCR {pcrs} differ from every approved reference value; nearest in the list: {}", describe(.differences))]
     Pcrs {
@@ -74,25 +78,29 @@ pub enum Finding {
     },
 }
 
-/// One PCR that differs from a reference value.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Difference {
-    /// Its number.
-    pub pcr: u8,
-    /// As approved; absent when the reference value does not have it.
-    pub was: Option<[u8; 32]>,
-    /// As quoted; absent when it was not quoted.
-    pub is: Option<[u8; 32]>,
-}
-
 /// Witness that the pinned attestation key quoted exactly the PCRs asked for, for this nonce, session and claims.
 ///
 /// It does not establish that the key sits in a TPM beside a known endorsement key, nor that the claims are true.
+///
+/// Who has one may ask it:
+/// ```
+/// fn ask(appraisal: &attest::Appraisal) -> &attest::Verdict {
+///     appraisal.references()
+/// }
+/// ```
+/// Nobody but [`appraise`] can make one:
+/// ```compile_fail
+/// use attest::{Appraisal, Quote, SessionKey, Verdict::Passed};
+/// fn forge(session: SessionKey, quote: Quote) -> Appraisal {
+///     Appraisal { session, quote, continuity: Passed, firmware: Passed, references: Passed }
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Appraisal {
     session: SessionKey,
     quote: Quote,
     continuity: Verdict,
+    firmware: Verdict,
     references: Verdict,
 }
 
@@ -112,6 +120,11 @@ impl Appraisal {
     pub fn continuity(&self) -> &Verdict {
         &self.continuity
     }
+    /// Whether the TPM's firmware is that of the quote before it.
+    #[must_use]
+    pub fn firmware(&self) -> &Verdict {
+        &self.firmware
+    }
     /// Whether its PCRs are those of an approved reference value. Not checked when none is approved.
     #[must_use]
     pub fn references(&self) -> &Verdict {
@@ -130,45 +143,21 @@ pub fn appraise(input: &Input<'_>) -> Result<Appraisal, Refused> {
     checks::qualifying(&quote, &qualifying_data(input.nonce, input.session, input.claims))?;
     checks::selection(&quote, input.selection)?;
     checks::composite(&quote, input.selection, input.pcrs)?;
+    let before = input.before.map(Quote::read).transpose().map_err(Refused::Before)?;
     Ok(Appraisal {
         session: *input.session,
-        continuity: after(input.before, &quote)?,
-        references: against(input.approved, input.pcrs),
+        continuity: after(before.as_ref(), |before| continuity(before, &quote)),
+        firmware: after(before.as_ref(), |before| firmware(before, &quote)),
+        references: references(input.approved, input.pcrs),
         quote,
     })
 }
 
-fn after(before: Option<&[u8]>, quote: &Quote) -> Result<Verdict, Refused> {
-    let Some(before) = before else { return Ok(Verdict::NotChecked) };
-    let before = Quote::read(before).map_err(Refused::Before)?;
-    Ok(continuity(&before, quote).map_or_else(|e| Verdict::Failed(e.into()), |()| Verdict::Passed))
-}
-
-fn against(approved: &[PcrValues], pcrs: &PcrValues) -> Verdict {
-    let nearest = approved.iter().map(|good| differences(good, pcrs)).min_by_key(Vec::len);
-    match nearest {
+/// The verdict of a check against the quote before, where there is one.
+fn after<E: Into<Finding>>(before: Option<&Quote>, check: impl FnOnce(&Quote) -> Result<(), E>) -> Verdict {
+    match before.map(check) {
         None => Verdict::NotChecked,
-        Some(differences) if differences.is_empty() => Verdict::Passed,
-        Some(differences) => {
-            let names: Vec<String> = differences.iter().map(|d| d.pcr.to_string()).collect();
-            Verdict::Failed(Finding::Pcrs { pcrs: names.join(", "), differences })
-        }
+        Some(Ok(())) => Verdict::Passed,
+        Some(Err(why)) => Verdict::Failed(why.into()),
     }
-}
-
-fn differences(good: &PcrValues, pcrs: &PcrValues) -> Vec<Difference> {
-    let mut numbers: Vec<u8> = good.keys().chain(pcrs.keys()).copied().collect();
-    numbers.sort_unstable();
-    numbers.dedup();
-    let difference = |pcr| Difference { pcr, was: good.get(&pcr).copied(), is: pcrs.get(&pcr).copied() };
-    numbers.into_iter().map(difference).filter(|d| d.was != d.is).collect()
-}
-
-fn describe(differences: &[Difference]) -> String {
-    let short = |value: &Option<[u8; 32]>| match value {
-        None => "absent".to_owned(),
-        Some(v) => v[..4].iter().map(|b| format!("{b:02x}")).collect(),
-    };
-    let one = |d: &Difference| format!("PCR {} was {} is {}", d.pcr, short(&d.was), short(&d.is));
-    differences.iter().map(one).collect::<Vec<_>>().join("; ")
 }

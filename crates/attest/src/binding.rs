@@ -38,6 +38,19 @@ pub struct BadDeviceSignature;
 /// Witness that a device key signed for a session, on a node without a TPM.
 ///
 /// It does not establish which software runs there, nor that the key has not been copied.
+///
+/// Who has one may ask it:
+/// ```
+/// fn ask(signed: &attest::DeviceSession) -> attest::SessionKey {
+///     signed.session()
+/// }
+/// ```
+/// Nobody but [`DeviceSession::verify`] can make one:
+/// ```compile_fail
+/// fn forge(session: attest::SessionKey) -> attest::DeviceSession {
+///     attest::DeviceSession(session)
+/// }
+/// ```
 #[derive(Debug)]
 pub struct DeviceSession(SessionKey);
 

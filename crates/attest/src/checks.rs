@@ -1,4 +1,5 @@
-//! The checks of a quote, one function each. Each says what it does not establish; only [`crate::appraise`] puts them together.
+//! The checks of one quote by itself, a function each, beside those of its form (`quote`), of the quote before (`continuity`) and of
+//! the reference values (`references`). Each says what it does not establish; only [`crate::appraise`] puts them together.
 
 use std::collections::BTreeMap;
 
@@ -67,7 +68,7 @@ pub fn selection(quote: &Quote, mask: u32) -> Result<(), CheckError> {
 
 /// The values are those that were quoted: exactly the PCRs of `mask`, hashing to the quote's composite.
 ///
-/// Does not establish that they are good: see the reference values.
+/// Does not establish that they are good: see [`crate::references`].
 ///
 /// # Errors
 /// [`CheckError::Composite`].

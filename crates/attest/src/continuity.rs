@@ -1,8 +1,9 @@
-//! Whether a quote can come after the one before it, by the TPM's counters and clock.
+//! What a quote says beside the one before it: whether it can come after it, by the TPM's counters and clock, and whether the
+//! TPM's firmware is still the same.
 
 use crate::quote::Quote;
 
-/// How far the clock may fall at a reset: it is written to NV at least every 2^22 ms (TPM 2.0 Library, Part 1, "Clock").
+/// How far the clock may fall at a reset that the TPM was not told of: it is written to NV at least every 2^22 ms (TPM 2.0 Library, Part 1, "Clock").
 pub const CLOCK_STEP_MS: u64 = 1 << 22;
 
 /// How a quote cannot come after the one before it.
@@ -34,8 +35,18 @@ pub enum Discontinuity {
     },
 }
 
+/// The TPM runs other firmware than before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the TPM's firmware was {was:#x} and is {is:#x}")]
+pub struct OtherFirmware {
+    /// Before.
+    pub was: u64,
+    /// Now.
+    pub is: u64,
+}
+
 /// The quote can come after `before`: resets never fall; within one reset and restart the clock never steps back; after a reset
-/// it may, by up to [`CLOCK_STEP_MS`].
+/// it may, by up to [`CLOCK_STEP_MS`], unless the TPM says that it is safe.
 ///
 /// Does not establish that nothing happened in between.
 ///
@@ -49,9 +60,22 @@ pub fn continuity(before: &Quote, quote: &Quote) -> Result<(), Discontinuity> {
     if !reset && quote.restart_count < before.restart_count {
         return Err(Discontinuity::Restarts { was: before.restart_count, is: quote.restart_count });
     }
-    let allowance_ms = if reset { CLOCK_STEP_MS } else { 0 };
+    let allowance_ms = if reset && !quote.safe { CLOCK_STEP_MS } else { 0 };
     if quote.clock_ms.saturating_add(allowance_ms) < before.clock_ms {
         return Err(Discontinuity::Clock { was: before.clock_ms, is: quote.clock_ms });
     }
     Ok(())
+}
+
+/// The TPM runs the firmware that it ran at `before`, by its own word.
+///
+/// Does not establish that this firmware is good, nor, when it differs, that somebody did wrong: updates change it too.
+///
+/// # Errors
+/// [`OtherFirmware`].
+pub fn firmware(before: &Quote, quote: &Quote) -> Result<(), OtherFirmware> {
+    match (before.firmware_version, quote.firmware_version) {
+        (was, is) if was == is => Ok(()),
+        (was, is) => Err(OtherFirmware { was, is }),
+    }
 }

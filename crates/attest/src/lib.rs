@@ -8,12 +8,14 @@ mod checks;
 mod continuity;
 mod key;
 mod quote;
+mod references;
 
-pub use appraisal::{Appraisal, Difference, Finding, Input, Refused, Verdict, appraise};
+pub use appraisal::{Appraisal, Finding, Input, Refused, Verdict, appraise};
 pub use binding::{
     BadDeviceSignature, DeviceSession, EVIDENCE_LABEL, SessionKey, evidence_message, qualifying_data,
 };
 pub use checks::{CheckError, PcrValues, composite, qualifying, selection, signature};
-pub use continuity::{CLOCK_STEP_MS, Discontinuity, continuity};
+pub use continuity::{CLOCK_STEP_MS, Discontinuity, OtherFirmware, continuity, firmware};
 pub use key::{AkPublic, KeyError};
-pub use quote::{Quote, QuoteError};
+pub use quote::{Quote, QuoteError, kind, magic};
+pub use references::{Difference, references};

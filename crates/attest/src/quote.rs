@@ -1,7 +1,12 @@
 //! A quote as the TPM signed it: TPMS_ATTEST of type TPM_ST_ATTEST_QUOTE, read whole or not at all.
 
+use tpm2_protocol::TpmUnmarshal as _;
 use tpm2_protocol::data::{TpmAlgId, TpmsAttest, TpmuAttest};
-use tpm2_protocol::{TpmError, TpmUnmarshal as _};
+
+/// TPM_GENERATED_VALUE.
+const GENERATED: &[u8; 4] = b"\xffTCG";
+/// TPM_ST_ATTEST_QUOTE.
+const ATTEST_QUOTE: [u8; 2] = 0x8018_u16.to_be_bytes();
 
 /// Why bytes are no quote.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,19 +43,42 @@ pub struct Quote {
     pub reset_count: u32,
     /// Resumes since the last reset.
     pub restart_count: u32,
-    /// Whether the clock surely never stood higher.
+    /// Whether the clock surely never stood higher. Cleared by a reset that the TPM was not told of, until it has caught up.
     pub safe: bool,
     /// The TPM's firmware.
     pub firmware_version: u64,
 }
 
+/// The bytes begin as all that a TPM makes itself: a restricted key signs no bytes from outside that begin so.
+///
+/// Does not establish that a TPM made them: that takes a restricted key ([`crate::AkPublic`]) and its [`crate::signature`].
+///
+/// # Errors
+/// [`QuoteError::Magic`].
+pub fn magic(attest_data: &[u8]) -> Result<(), QuoteError> {
+    if attest_data.starts_with(GENERATED) { Ok(()) } else { Err(QuoteError::Magic) }
+}
+
+/// The bytes say that they are a quote, and not a certification, a time or whatever else a TPM signs.
+///
+/// Does not establish that they read as one, nor what of: see [`Quote::read`].
+///
+/// # Errors
+/// [`QuoteError::Type`].
+pub fn kind(attest_data: &[u8]) -> Result<(), QuoteError> {
+    let kind = attest_data.get(GENERATED.len()..).unwrap_or_default();
+    if kind.starts_with(&ATTEST_QUOTE) { Ok(()) } else { Err(QuoteError::Type) }
+}
+
 impl Quote {
-    /// Reads a TPMS_ATTEST (TPM 2.0 Library, Part 2, 10.12.12), without size prefix.
+    /// Reads a TPMS_ATTEST (TPM 2.0 Library, Part 2, 10.12.12), without size prefix, of the right [`magic`] and [`kind`].
     ///
     /// # Errors
     /// [`QuoteError`].
     pub fn read(bytes: &[u8]) -> Result<Self, QuoteError> {
-        let (attest, rest) = TpmsAttest::unmarshal(bytes).map_err(|e| meaning(&e))?;
+        magic(bytes)?;
+        kind(bytes)?;
+        let (attest, rest) = TpmsAttest::unmarshal(bytes).map_err(|_| QuoteError::Malformed)?;
         let TpmuAttest::Quote(info) = &attest.attested else { return Err(QuoteError::Type) };
         if !rest.is_empty() {
             return Err(QuoteError::TrailingBytes { count: rest.len() });
@@ -65,12 +93,5 @@ impl Quote {
             safe: attest.clock_info.safe.into(),
             firmware_version: attest.firmware_version.value(),
         })
-    }
-}
-
-fn meaning(error: &TpmError) -> QuoteError {
-    match error {
-        TpmError::InvalidMagicNumber { .. } => QuoteError::Magic,
-        _ => QuoteError::Malformed,
     }
 }

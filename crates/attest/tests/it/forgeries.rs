@@ -25,7 +25,7 @@ fn refusal(change: impl FnOnce(&mut Evidence)) -> Refused {
 fn what_is_no_quote_is_refused() {
     let cases: [(&str, Change, QuoteError); 4] = [
         ("magic", |e| e.statement.magic = 0xFF54_4348, QuoteError::Magic),
-        ("unknown type", |e| e.statement.kind = 0x8013, QuoteError::Malformed),
+        ("unknown type", |e| e.statement.kind = 0x8013, QuoteError::Type),
         ("trailing byte", |e| e.statement.tail = vec![0], QuoteError::TrailingBytes { count: 1 }),
         ("composite too long", |e| e.statement.composite = vec![0; 200], QuoteError::Malformed),
     ];

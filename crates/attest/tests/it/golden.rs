@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::PathBuf;
 
-use attest::{PcrValues, Quote, composite, qualifying, selection};
+use attest::{
+    PcrValues, Quote, QuoteError, Verdict, composite, kind, magic, qualifying, references, selection,
+};
 use serde_json::Value;
 
 fn vector(name: &str) -> Vec<u8> {
@@ -34,6 +36,20 @@ fn a_quote_of_eve_reads_and_passes_each_check() {
     qualifying(&quote, &hex::decode(facts["nonce_hex"].as_str().unwrap()).unwrap()).unwrap();
     selection(&quote, 0xFFFF).unwrap();
     composite(&quote, 0xFFFF, &pcrs(&facts)).unwrap();
+    assert_eq!(references(&[pcrs(&facts)], &pcrs(&facts)), Verdict::Passed);
+}
+
+/// IF-4: each check alone says why, whatever the others say.
+#[test]
+fn magic_and_kind_are_checked_each_alone() {
+    let mut bytes = vector("tpm/quote.attest.bin");
+    assert_eq!((magic(&bytes), kind(&bytes)), (Ok(()), Ok(())));
+    bytes[0] ^= 1;
+    assert_eq!((magic(&bytes), kind(&bytes)), (Err(QuoteError::Magic), Ok(())));
+    bytes[0] ^= 1;
+    bytes[5] ^= 1;
+    assert_eq!((magic(&bytes), kind(&bytes)), (Ok(()), Err(QuoteError::Type)));
+    assert_eq!((magic(&bytes[..3]), kind(&bytes[..5])), (Err(QuoteError::Magic), Err(QuoteError::Type)));
 }
 
 #[test]

@@ -57,6 +57,8 @@ pub(crate) struct Statement {
     pub(crate) clock: u64,
     pub(crate) resets: u32,
     pub(crate) restarts: u32,
+    pub(crate) safe: bool,
+    pub(crate) firmware: u64,
     pub(crate) banks: Vec<(u16, u32)>,
     pub(crate) composite: Vec<u8>,
     pub(crate) tail: Vec<u8>,
@@ -71,8 +73,8 @@ impl Statement {
         out.extend(self.clock.to_be_bytes());
         out.extend(self.resets.to_be_bytes());
         out.extend(self.restarts.to_be_bytes());
-        out.push(1);
-        out.extend(0x1234_u64.to_be_bytes());
+        out.push(self.safe.into());
+        out.extend(self.firmware.to_be_bytes());
         out.extend(u32::try_from(self.banks.len()).unwrap().to_be_bytes());
         for (bank, mask) in &self.banks {
             out.extend(bank.to_be_bytes());
@@ -108,6 +110,8 @@ impl Evidence {
             clock: 5000,
             resets: 4,
             restarts: 1,
+            safe: true,
+            firmware: 0x1234,
             banks: vec![(0x000B, SELECTION)],
             composite: composite(&pcrs),
             tail: Vec::new(),

@@ -1,35 +1,67 @@
 //! What an appraisal says beside existing: continuity and reference values, and the device-signed witness.
 
-use attest::{CLOCK_STEP_MS, DeviceSession, Discontinuity, Finding, SessionKey, Verdict, evidence_message};
+use attest::{
+    Appraisal, CLOCK_STEP_MS, DeviceSession, Discontinuity, Finding, SessionKey, Verdict, evidence_message,
+};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
 
 use crate::made::{Evidence, Statement, composite};
 
-fn continuity(change: impl FnOnce(&mut Statement)) -> Verdict {
+/// The appraisal of a quote, and of what came before it: the same but for `change`, which gets both.
+fn after(change: impl FnOnce(&mut Statement, &mut Statement)) -> Appraisal {
     let mut evidence = Evidence::good();
     let mut before = evidence.statement.clone();
-    change(&mut before);
+    change(&mut before, &mut evidence.statement);
     evidence.before = Some(before.bytes());
-    evidence.appraise().expect("an appraisal, whatever came before").continuity().clone()
+    evidence.appraise().expect("an appraisal, whatever came before")
 }
 
-/// The quote made here has 4 resets, 1 restart and stands at 5000 ms.
+fn continuity(change: impl FnOnce(&mut Statement)) -> Verdict {
+    after(|before, _| change(before)).continuity().clone()
+}
+
+fn clock_fell(was: u64) -> Verdict {
+    Verdict::Failed(Finding::Discontinuity(Discontinuity::Clock { was, is: 5000 }))
+}
+
+/// The quote made here has 4 resets, 1 restart and stands at 5000 ms, safely.
 #[test]
 fn counters_and_clock_never_go_back() {
     assert_eq!(Evidence::good().appraise().unwrap().continuity(), &Verdict::NotChecked, "a first quote");
     assert_eq!(continuity(|_| {}), Verdict::Passed);
-    assert_eq!(continuity(|b| (b.resets, b.clock) = (3, 5000 + CLOCK_STEP_MS)), Verdict::Passed);
     assert_eq!(continuity(|b| (b.resets, b.restarts) = (3, 9)), Verdict::Passed);
     let failed = |why| Verdict::Failed(Finding::Discontinuity(why));
     assert_eq!(continuity(|b| b.resets = 5), failed(Discontinuity::Resets { was: 5, is: 4 }));
     assert_eq!(continuity(|b| b.restarts = 2), failed(Discontinuity::Restarts { was: 2, is: 1 }));
-    assert_eq!(continuity(|b| b.clock = 5001), failed(Discontinuity::Clock { was: 5001, is: 5000 }));
-    let too_far = 5001 + CLOCK_STEP_MS;
-    assert_eq!(
-        continuity(|b| (b.resets, b.clock) = (3, too_far)),
-        failed(Discontinuity::Clock { was: too_far, is: 5000 })
-    );
+    assert_eq!(continuity(|b| b.clock = 5001), clock_fell(5001));
+}
+
+/// The clock may fall at a reset, so far and no further, and only while the TPM itself does not call it safe.
+#[test]
+fn a_clock_that_the_tpm_calls_safe_never_fell() {
+    let reset = |clock, safe| {
+        let appraisal = after(|before, now| (before.resets, before.clock, now.safe) = (3, clock, safe));
+        appraisal.continuity().clone()
+    };
+    let (furthest, too_far) = (5000 + CLOCK_STEP_MS, 5001 + CLOCK_STEP_MS);
+    assert_eq!(reset(furthest, false), Verdict::Passed);
+    assert_eq!(reset(too_far, false), clock_fell(too_far));
+    assert_eq!(reset(5000, true), Verdict::Passed);
+    assert_eq!(reset(5001, true), clock_fell(5001));
+    let without_reset = after(|before, now| (before.clock, now.safe) = (5001, false));
+    assert_eq!(without_reset.continuity(), &clock_fell(5001));
+}
+
+/// TH-5: other firmware of the TPM is a finding of its own, and says what was and what is.
+#[test]
+fn other_firmware_of_the_tpm_is_found() {
+    assert_eq!(Evidence::good().appraise().unwrap().firmware(), &Verdict::NotChecked, "a first quote");
+    assert_eq!(after(|_, _| {}).firmware(), &Verdict::Passed);
+    let updated = after(|before, now| (before.firmware, now.firmware) = (0x1234, 0x1235));
+    assert_eq!(updated.continuity(), &Verdict::Passed, "it may come after");
+    let Verdict::Failed(finding) = updated.firmware() else { panic!("{updated:?}") };
+    assert_eq!(finding.to_string(), "the TPM's firmware was 0x1234 and is 0x1235");
 }
 
 /// A record that does not read is a refusal, never "no record".

@@ -232,13 +232,18 @@ fn quote_words(appraisal: &Appraisal) -> Vec<String> {
         Verdict::Failed(why) => format!("reference values: failed: {why}"),
         Verdict::NotChecked => "reference values: not checked, none is approved".to_owned(),
     };
+    let firmware = match appraisal.firmware() {
+        Verdict::Passed => "TPM firmware: as before".to_owned(),
+        Verdict::Failed(why) => format!("TPM firmware: changed: {why}"),
+        Verdict::NotChecked => "TPM firmware: not checked, nothing to compare with".to_owned(),
+    };
     let later = [
         "AK not proved to its EK: not checked",
         "event log: not checked",
         "geofence: not checked",
         "IP fence: not checked",
     ];
-    std::iter::once(references).chain(later.map(str::to_owned)).collect()
+    [references, firmware].into_iter().chain(later.map(str::to_owned)).collect()
 }
 
 /// Bytes as hexadecimal text.

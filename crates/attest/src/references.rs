@@ -1,0 +1,49 @@
+//! Reference values: PCR values that an operator approved, against those that were quoted.
+
+use crate::appraisal::{Finding, Verdict};
+use crate::checks::PcrValues;
+
+/// One PCR that differs from a reference value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// Its number.
+    pub pcr: u8,
+    /// As approved; absent when the reference value does not have it.
+    pub was: Option<[u8; 32]>,
+    /// As quoted; absent when it was not quoted.
+    pub is: Option<[u8; 32]>,
+}
+
+/// The PCRs are exactly those of one of the `approved` reference values. [`Verdict::NotChecked`] when there is none.
+///
+/// Does not establish that these values were quoted ([`crate::composite`]), nor what software they stand for: an operator said
+/// that they are good.
+#[must_use]
+pub fn references(approved: &[PcrValues], pcrs: &PcrValues) -> Verdict {
+    let nearest = approved.iter().map(|good| differences(good, pcrs)).min_by_key(Vec::len);
+    match nearest {
+        None => Verdict::NotChecked,
+        Some(differences) if differences.is_empty() => Verdict::Passed,
+        Some(differences) => {
+            let names: Vec<String> = differences.iter().map(|d| d.pcr.to_string()).collect();
+            Verdict::Failed(Finding::Pcrs { pcrs: names.join(", "), differences })
+        }
+    }
+}
+
+fn differences(good: &PcrValues, pcrs: &PcrValues) -> Vec<Difference> {
+    let mut numbers: Vec<u8> = good.keys().chain(pcrs.keys()).copied().collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    let difference = |pcr| Difference { pcr, was: good.get(&pcr).copied(), is: pcrs.get(&pcr).copied() };
+    numbers.into_iter().map(difference).filter(|d| d.was != d.is).collect()
+}
+
+pub(crate) fn describe(differences: &[Difference]) -> String {
+    let short = |value: &Option<[u8; 32]>| match value {
+        None => "absent".to_owned(),
+        Some(v) => v[..4].iter().map(|b| format!("{b:02x}")).collect(),
+    };
+    let one = |d: &Difference| format!("PCR {} was {} is {}", d.pcr, short(&d.was), short(&d.is));
+    differences.iter().map(one).collect::<Vec<_>>().join("; ")
+}
