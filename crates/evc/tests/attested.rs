@@ -176,6 +176,24 @@ fn a_tpm_that_went_back_is_refused_for_good() {
     assert!(round(&evc, &mut device, &tpm, &pcrs(1)).is_some(), "a reset more is right");
 }
 
+/// TH-5: other firmware of the TPM is shown to the operator, and withholds nothing: an update changes it too.
+#[test]
+fn changed_firmware_of_the_tpm_is_shown() {
+    let evc = Evc::start();
+    let (mut device, mut tpm) = with_tpm(&evc);
+    for (firmware, words) in [
+        (1, "TPM firmware: not checked, nothing to compare with"),
+        (1, "TPM firmware: as before"),
+        (2, "TPM firmware: changed: the TPM's firmware was 0x1 and is 0x2"),
+    ] {
+        (device.session, tpm.firmware) = (new_session(), firmware);
+        assert!(round(&evc, &mut device, &tpm, &pcrs(1)).is_some(), "{words}");
+        let told = evc.act("GET", "/devices/edge-1", "");
+        let shown = told["device"]["attestation"]["words"].as_array().expect("words");
+        assert!(shown.iter().any(|word| word == words), "{words}: {told}");
+    }
+}
+
 /// Stock EVE is served its configuration, and never told of success without a key: it would wipe a locked vault.
 #[test]
 fn a_stock_device_is_configured_and_never_misled() {

@@ -11,12 +11,13 @@ pub(crate) struct FakeTpm {
     key: EcdsaKeyPair,
     pub(crate) reset_count: u32,
     pub(crate) clock_ms: u64,
+    pub(crate) firmware: u64,
 }
 
 impl FakeTpm {
     pub(crate) fn new() -> Self {
         let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).expect("a key");
-        Self { key, reset_count: 5, clock_ms: 1000 }
+        Self { key, reset_count: 5, clock_ms: 1000, firmware: 1 }
     }
 
     /// TPM2B_PUBLIC of a restricted signing key that never leaves its TPM.
@@ -49,7 +50,7 @@ impl FakeTpm {
         quote.extend(self.clock_ms.to_be_bytes());
         quote.extend(self.reset_count.to_be_bytes());
         quote.extend([0, 0, 0, 0, 1]);
-        quote.extend([0; 8]);
+        quote.extend(self.firmware.to_be_bytes());
         quote.extend([0, 0, 0, 1, 0x00, 0x0b, 3]);
         quote.extend(&mask.to_le_bytes()[..3]);
         quote.extend(sized(digest(&SHA256, &values).as_ref()));
