@@ -275,3 +275,26 @@ fn leaves_are_renewed_under_the_same_root() {
     assert_eq!(later.0, root);
     assert!(later.1 != signing && later.2 != tls);
 }
+
+/// TH-2: whoever holds TLS's key, as a load balancer would, can't have its leaf taken for the one that signs sections.
+#[test]
+fn nodes_take_no_other_leaf_of_ours_for_the_signing_one() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let settings = evc::service::Settings { data: dir.path().to_owned(), names: vec![], poll_every_s: None };
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let app = runtime.block_on(evc::service::start(&settings, evc::clock::now())).expect("started");
+    let root = app.authority.root_pem.as_bytes();
+    let trust = |list: &[u8]| wire::ControllerCerts::decode(list)?.verify(root, wire::Validity::Ignored);
+    let good = trust(&app.authority.list).expect("our own list");
+    let objects = pem(good.ecdh()[0].certificate.der());
+    for (what, leaf) in [("TLS", pem(&app.authority.tls_chain[0])), ("objects", objects.clone())] {
+        let list = wire::certs::encode_list(leaf.as_bytes(), &[], &[objects.as_bytes()]);
+        let refused = trust(&list).map(drop);
+        assert_eq!(refused, Err(wire::certs::CertsError::NotForSigning), "{what}");
+    }
+}
+
+fn pem(der: &[u8]) -> String {
+    let text = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, der);
+    format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n")
+}

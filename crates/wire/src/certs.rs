@@ -8,6 +8,7 @@ use prost::Message as _;
 use rustls_pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
 
+pub use self::chain::{OWN_ROOT, OWN_SIGNING};
 use self::chain::{Root, pem_certs};
 use crate::cert::{Certificate, CertificateError, sha256, short_hash};
 use crate::envelope::{EnvelopeError, open_from_controller, unverified_payload};
@@ -56,6 +57,9 @@ pub enum CertsError {
     /// A leaf that does not chain to the root, or not at the time asked.
     #[error("a leaf certificate does not chain to the installed root")]
     Chain(#[source] webpki::Error),
+    /// A leaf of our own controller that is for something else.
+    #[error("the signing certificate is one that the controller has for something else")]
+    NotForSigning,
 }
 
 /// A controller's list of certificates, well formed but not trusted yet.
@@ -184,7 +188,8 @@ impl ControllerCerts {
     }
 
     /// Verifies that every leaf chains through the intermediates to a certificate of `root_pem`, each good for server
-    /// authentication where it says what it is good for, all valid at one time as `validity` asks.
+    /// authentication where it says what it is good for, all valid at one time as `validity` asks; and that the signing leaf is for
+    /// signing, where the root is that of our own controller.
     ///
     /// # Errors
     /// [`CertsError`]: the list is not used.
@@ -194,6 +199,7 @@ impl ControllerCerts {
             Validity::At(unix) => self.chain(&roots, unix)?,
             Validity::Ignored => self.chain_at_any(&roots)?,
         };
+        root.require_signing(&self.signing)?;
         let ecdh =
             self.ecdh.into_iter().map(|leaf| EcdhCert { name: leaf.name, certificate: leaf.certificate });
         Ok(TrustedCerts {
@@ -201,7 +207,7 @@ impl ControllerCerts {
             signing_hash: sha256(&self.signing.pem),
             signing: self.signing.certificate,
             ecdh: ecdh.collect(),
-            root,
+            root: root.digest(),
         })
     }
 }

@@ -6,6 +6,7 @@ use rcgen::{
     KeyUsagePurpose, date_time_ymd,
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject as _};
+use wire::certs::{OWN_ROOT, OWN_SIGNING};
 use wire::sign::FileSigner;
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 use zeroize::Zeroizing;
@@ -50,14 +51,8 @@ pub async fn load(
     now: UnixSeconds,
 ) -> Result<Authority, CustodyError> {
     let root = root(tx, kek, now).await?;
-    let signing = leaf(
-        tx,
-        kek,
-        &root,
-        Leaf { name: "signing", common_name: "EVE Vault controller signing", names: &[] },
-        now,
-    )
-    .await?;
+    let signing =
+        leaf(tx, kek, &root, Leaf { name: "signing", common_name: OWN_SIGNING, names: &[] }, now).await?;
     let ecdh = leaf(
         tx,
         kek,
@@ -120,7 +115,7 @@ async fn root(tx: &mut dyn Tx, kek: &Kek, now: UnixSeconds) -> Result<Opened, Cu
         return Ok(there);
     }
     let key = KeyPair::generate()?;
-    let mut params = params("EVE Vault controller root", &[], now, ROOT_YEARS)?;
+    let mut params = params(OWN_ROOT, &[], now, ROOT_YEARS)?;
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     let cert = params.self_signed(&key)?;

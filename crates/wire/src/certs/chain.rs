@@ -11,9 +11,14 @@ use super::{CertsError, ControllerCerts, Leaf, RootDigest};
 use crate::cert::sha256;
 use crate::limits::{MAX_CERTS, MAX_PEM, at_most};
 
+/// Subject of the root that our own controller makes.
+pub const OWN_ROOT: &str = "EVE Vault controller root";
+/// Subject of the one leaf under it that signs envelopes. Other leaves, that of TLS above all, are held elsewhere and by others.
+pub const OWN_SIGNING: &str = "EVE Vault controller signing";
+
 impl ControllerCerts {
     /// If all are valid at some time, they are at the latest of their beginnings: so the beginnings are all there is to try.
-    pub(super) fn chain_at_any(&self, roots: &[Root]) -> Result<RootDigest, CertsError> {
+    pub(super) fn chain_at_any<'a>(&self, roots: &'a [Root]) -> Result<&'a Root, CertsError> {
         let mut times: Vec<u64> = roots.iter().map(|root| root.begins).collect();
         times.extend(self.leaves().map(|leaf| begins(leaf.certificate.der())));
         times.extend(self.intermediates.iter().map(|der| begins(der)));
@@ -33,7 +38,8 @@ impl ControllerCerts {
         std::iter::once(&self.signing).chain(&self.ecdh)
     }
 
-    pub(super) fn chain(&self, roots: &[Root], unix: u64) -> Result<RootDigest, CertsError> {
+    /// The root that the signing leaf chains to.
+    pub(super) fn chain<'a>(&self, roots: &'a [Root], unix: u64) -> Result<&'a Root, CertsError> {
         for leaf in &self.ecdh {
             self.chain_leaf(leaf, roots, unix)?;
         }
@@ -41,7 +47,7 @@ impl ControllerCerts {
     }
 
     /// Returns the root that the leaf chains to. `webpki` does not look at a root's own validity: such roots are left out.
-    fn chain_leaf(&self, leaf: &Leaf, roots: &[Root], unix: u64) -> Result<RootDigest, CertsError> {
+    fn chain_leaf<'a>(&self, leaf: &Leaf, roots: &'a [Root], unix: u64) -> Result<&'a Root, CertsError> {
         let anchors: Vec<TrustAnchor<'_>> =
             roots.iter().filter(|root| root.valid_at(unix)).map(|root| root.anchor.clone()).collect();
         let der = CertificateDer::from(leaf.certificate.der());
@@ -58,8 +64,7 @@ impl ControllerCerts {
                 None,
             )
             .map_err(CertsError::Chain)?;
-        let root = roots.iter().find(|root| &root.anchor == path.anchor());
-        root.map(|root| root.digest).ok_or(CertsError::Root)
+        roots.iter().find(|root| &root.anchor == path.anchor()).ok_or(CertsError::Root)
     }
 }
 
@@ -69,6 +74,7 @@ pub(super) struct Root {
     digest: RootDigest,
     begins: u64,
     ends: u64,
+    own: bool,
 }
 
 impl Root {
@@ -82,7 +88,20 @@ impl Root {
     fn read(der: &CertificateDer<'_>) -> Result<Self, CertsError> {
         let anchor = webpki::anchor_from_trusted_cert(der).map_err(|_| CertsError::Root)?.to_owned();
         let (begins, ends) = validity(der).ok_or(CertsError::Root)?;
-        Ok(Self { anchor, digest: RootDigest(sha256(der)), begins, ends })
+        Ok(Self { anchor, digest: RootDigest(sha256(der)), begins, ends, own: is_named(der, OWN_ROOT) })
+    }
+
+    pub(super) fn digest(&self) -> RootDigest {
+        self.digest
+    }
+
+    /// Under our own root every leaf is good for server authentication, and one alone for signing: who holds TLS's key is no
+    /// signer. A root of others says nothing of it: there EVE's rule alone holds.
+    pub(super) fn require_signing(&self, leaf: &Leaf) -> Result<(), CertsError> {
+        match self.own && !is_named(leaf.certificate.der(), OWN_SIGNING) {
+            true => Err(CertsError::NotForSigning),
+            false => Ok(()),
+        }
     }
 
     fn valid_at(&self, unix: u64) -> bool {
@@ -94,6 +113,13 @@ pub(super) fn pem_certs(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Cert
     let ders: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).take(MAX_CERTS + 1).collect();
     let ders = ders.map_err(|_| CertsError::Intermediate)?;
     if ders.is_empty() { Err(CertsError::Intermediate) } else { Ok(ders) }
+}
+
+/// Whether the subject of a certificate has this common name, and no other.
+fn is_named(der: &[u8], name: &str) -> bool {
+    let Ok((_, x509)) = X509Certificate::from_der(der) else { return false };
+    let mut names = x509.subject().iter_common_name().map(|found| found.as_str() == Ok(name));
+    names.next() == Some(true) && names.next().is_none()
 }
 
 /// Beginning and end of a certificate's validity, in seconds since 1970; nothing before then is of use here.

@@ -1,9 +1,10 @@
 //! A controller's certificates against the installed root, at a time and at any time (TH-1).
 
 use rcgen::{
-    BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, date_time_ymd,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    date_time_ymd,
 };
-use wire::certs::{CertsError, encode_list, open_answer};
+use wire::certs::{CertsError, OWN_ROOT, OWN_SIGNING, encode_list, open_answer};
 use wire::envelope::seal_from_controller;
 use wire::{ControllerCerts, FileSigner, TrustedCerts, Validity};
 
@@ -33,7 +34,12 @@ fn params((from, to): Years) -> CertificateParams {
 
 impl Authority {
     fn new(years: Years) -> Self {
+        Self::named("somebody's root", years)
+    }
+
+    fn named(name: &str, years: Years) -> Self {
         let mut params = params(years);
+        params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
         let pem = params.self_signed(&key).unwrap().pem();
@@ -41,7 +47,12 @@ impl Authority {
     }
 
     fn leaf(&self, years: Years) -> (String, KeyPair) {
+        self.leaf_named("a leaf", years)
+    }
+
+    fn leaf_named(&self, name: &str, years: Years) -> (String, KeyPair) {
         let mut params = params(years);
+        params.distinguished_name.push(DnType::CommonName, name);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         let key = KeyPair::generate().unwrap();
         (params.signed_by(&key, &self.issuer).unwrap().pem(), key)
@@ -135,6 +146,28 @@ fn an_answer_of_certs_must_be_signed_by_its_own_signing_leaf() {
     assert_eq!(open(&answer(&signing, &key)).unwrap().bytes(), list);
     assert!(matches!(open(&answer(&other, &other_key)), Err(CertsError::Envelope(_))));
     assert!(matches!(open(&answer(&signing, &other_key)), Err(CertsError::Envelope(_))));
+}
+
+/// TH-2: who holds another key of the controller, as a load balancer holds TLS's, signs no section: under the controller's own root
+/// one leaf alone is for signing. Of other roots nothing is asked that EVE does not ask.
+#[test]
+fn under_our_own_root_only_the_signing_leaf_signs() {
+    let years = (2000, 2040);
+    for (what, root, leaf, accepted) in [
+        ("ours", OWN_ROOT, OWN_SIGNING, true),
+        ("TLS under our root", OWN_ROOT, "EVE Vault controller", false),
+        ("objects under our root", OWN_ROOT, "EVE Vault controller objects", false),
+        ("no name under our root", OWN_ROOT, "", false),
+        ("any under another root", "ACME", "controller.example", true),
+    ] {
+        let root = Authority::named(root, years);
+        let (leaf, objects) = (root.leaf_named(leaf, years).0, root.leaf(years).0);
+        let list = encode_list(leaf.as_bytes(), &[], &[objects.as_bytes()]);
+        for validity in [Validity::At(IN_2027), Validity::Ignored] {
+            let verdict = verify(&list, &root.pem, validity).map(drop);
+            assert_eq!(verdict, if accepted { Ok(()) } else { Err(CertsError::NotForSigning) }, "{what}");
+        }
+    }
 }
 
 #[test]
