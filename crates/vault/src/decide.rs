@@ -19,6 +19,10 @@ pub use evidence::{Asking, Evidence, Standing, Tpm};
 /// How long evidence that is due for renewal is still good: time for a slow node to answer the challenge beside its section.
 pub const RENEWAL_GRACE: Duration = Duration::from_secs(5 * 60);
 
+/// Evidence that did not help is not asked for again, beside a section, before it is this old. A node answers a challenge and polls
+/// at once, so without this a vault whose policy is not met would keep its node quoting without end.
+pub const RETRY_AFTER: Duration = Duration::from_secs(60);
+
 /// One vault about which is decided.
 #[derive(Debug, Clone, Copy)]
 pub struct Subject<'a> {
@@ -252,7 +256,10 @@ pub fn challenge(decisions: &[Decision], evidence: &Evidence<'_>, asking: &Askin
     };
     let due = match decisions {
         [] => evidence.renewal_due(DEFAULT_ATTEST_EVERY, now),
-        listed => listed.iter().any(|decision| decision.renewal_due || !decision.met),
+        listed => {
+            let again = evidence.retry_due(now);
+            listed.iter().any(|decision| decision.renewal_due || (!decision.met && again))
+        }
     };
     match (standing, due) {
         (false, _) => Challenge::InPlace,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use attest::{Appraisal, DeviceSession, SessionKey, Verdict};
 
-use super::{RENEWAL_GRACE, Withheld};
+use super::{RENEWAL_GRACE, RETRY_AFTER, Withheld};
 use crate::ids::DeviceId;
 use crate::policy::Check;
 
@@ -84,6 +84,11 @@ impl Evidence<'_> {
     /// Whether it is time to challenge anew.
     pub(super) fn renewal_due(&self, every: Duration, now: u64) -> bool {
         self.renew || now.saturating_sub(self.at) >= every.as_secs()
+    }
+
+    /// Whether evidence that does not satisfy is old enough for another try.
+    pub(super) fn retry_due(&self, now: u64) -> bool {
+        now.saturating_sub(self.at) >= RETRY_AFTER.as_secs()
     }
 
     /// Whether a check that a policy demands passed. A check that was not made did not pass.

@@ -159,7 +159,8 @@ fn a_tpm_custody_without_a_tpm_is_refused_clearly() {
     }
 }
 
-/// AC-2: the challenge takes the section's place while nothing is met, and rides beside it when evidence is due.
+/// AC-2: the challenge takes the section's place while nothing is met, and rides beside it when evidence is due; but a vault that is
+/// not met asks for no evidence within a minute of the last.
 #[test]
 fn the_challenge_stands_in_place_or_beside() {
     let (quoted, failed) = (appraisal(OURS, References::Passed), appraisal(OURS, References::Failed));
@@ -180,7 +181,24 @@ fn the_challenge_stands_in_place_or_beside() {
         ("no vault, old evidence", &[], Standing::Quoted(&quoted), NOW + 901, false, Challenge::Beside),
         ("met", &[&strict], Standing::Quoted(&quoted), NOW, false, Challenge::None),
         ("none met", &[&strict], Standing::Quoted(&failed), NOW, false, Challenge::InPlace),
-        ("one met of two", &[&strict, &plain], Standing::Quoted(&failed), NOW, false, Challenge::Beside),
+        ("one met of two", &[&strict, &plain], Standing::Quoted(&failed), NOW, false, Challenge::None),
+        ("a minute later", &[&strict, &plain], Standing::Quoted(&failed), NOW + 60, false, Challenge::Beside),
+        (
+            "none met, a minute later",
+            &[&strict],
+            Standing::Quoted(&failed),
+            NOW + 60,
+            false,
+            Challenge::InPlace,
+        ),
+        (
+            "one met of two, wanted anew",
+            &[&strict, &plain],
+            Standing::Quoted(&failed),
+            NOW,
+            true,
+            Challenge::Beside,
+        ),
         ("due", &[&plain], Standing::Quoted(&quoted), NOW + 600, false, Challenge::Beside),
         ("wanted anew", &[&plain], Standing::Quoted(&quoted), NOW, true, Challenge::Beside),
         ("too old", &[&plain], Standing::Quoted(&quoted), NOW + 901, false, Challenge::InPlace),
