@@ -9,7 +9,7 @@ use attest::PcrValues;
 use common::{Device, Evc, Key, new_session, section};
 use evc::service::APPRAISED_PCRS;
 use fake_tpm::FakeTpm;
-use vault::section::{Release, Section};
+use vault::section::{Custody, Release, Section};
 use wire::attest::{
     AttestRequest, AttestResponse, DeviceCert, DeviceCertKind, EvidenceBinding, PcrAlgorithm, PcrValue,
     Quote, QuoteCode, Verdict,
@@ -116,6 +116,29 @@ fn each_vault_has_its_own_policy() {
     let later = evc.wait(evc.app.config(device.id, &ask, evc::clock::now() + 61)).expect("answered");
     let later = later.expect("something to say");
     assert!(later.config.is_none() && later.control.expect("control").challenge.is_some(), "tried again");
+}
+
+/// DF-4, invariant 4: a default vault gets its policy back before its node has reported anything of it. A key of the controller's may be
+/// in it by then: the row and the key stay, no number gets another key, and the node gets what it holds once it says so.
+#[test]
+fn a_default_vault_that_got_a_key_keeps_it_when_its_policy_is_taken_back() {
+    let evc = Evc::start();
+    let (mut device, tpm) = with_tpm(&evc);
+    let policy = "kind: VaultPolicy\nname: both\ncustody: tpm+controller\n---\nkind: Vault\nname: image\ndevice: edge-1\npolicy: both\n";
+    evc.apply(policy);
+    let released = round(&evc, &mut device, &tpm, &pcrs(1)).expect("a section");
+    let before = device.keys(&released, "image").expect("released");
+    evc.act("DELETE", "/devices/edge-1/vaults/image", "");
+    let back = device.section(&evc);
+    let image = back.vaults.iter().find(|entry| entry.name.as_str() == "image").expect("still listed");
+    assert_eq!((image.policy.custody, &image.release), (Custody::Tpm, &Release::NotNeeded));
+    device.report(&evc, &back, 1);
+    let held = device.section(&evc);
+    assert_eq!(device.keys(&held, "image"), Some(before), "it told what it is wrapped under");
+    evc.apply(policy);
+    device.session = new_session();
+    let undone = round(&evc, &mut device, &tpm, &pcrs(1)).expect("a section");
+    assert_eq!(device.keys(&undone, "image"), Some(before), "the same epoch opens to the same key");
 }
 
 #[test]

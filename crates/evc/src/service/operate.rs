@@ -8,7 +8,7 @@ use super::show::VaultView;
 use super::view::policy_of;
 use super::{Controller, Refusal, find_device};
 use crate::custody::add_epoch;
-use crate::store::{DeviceRow, StoreError, Tpm, Tx, UnixSeconds, VaultRow, VaultStanding};
+use crate::store::{DeviceRow, StoreError, Tx, UnixSeconds, VaultRow, VaultStanding};
 
 /// Most graces that are ended in one transaction.
 const BATCH: u32 = 200;
@@ -31,7 +31,7 @@ impl Controller {
         let mut tx = self.store.write().await?;
         let (device, row) = find_vault(&mut *tx, device, name).await?;
         let done = if row.id.is_default() {
-            restore_default(&mut *tx, &device, row).await?
+            restore_default(&mut *tx, row).await?
         } else {
             self.remove(&mut *tx, &device, row, now).await?
         };
@@ -184,15 +184,12 @@ pub(super) async fn end_grace(tx: &mut dyn Tx, device: &DeviceRow, mut row: Vaul
     Ok(())
 }
 
-/// Without a TPM the default policy needs the row; with one, the row stays only while the node is still under a controller's key.
-async fn restore_default(tx: &mut dyn Tx, device: &DeviceRow, mut row: VaultRow) -> Result<Done, Refusal> {
+/// The row and its epochs stay for good: a key that went out may be in the vault before the node says so, and an epoch's number
+/// never gets a second key.
+async fn restore_default(tx: &mut dyn Tx, mut row: VaultRow) -> Result<Done, Refusal> {
     let done = format!("vault `{}` returns to its default policy", row.name);
-    if device.tpm != Tpm::Absent && row.reported_epoch.is_none() && !row.created {
-        tx.drop_vault(row.device, row.id).await?;
-    } else {
-        (row.policy, row.standing, row.delete_at) = (None, VaultStanding::Active, None);
-        tx.put_vault(&row).await?;
-    }
+    (row.policy, row.standing, row.delete_at) = (None, VaultStanding::Active, None);
+    tx.put_vault(&row).await?;
     Ok(Done { done, notes: vec!["a default vault is never deleted".into()] })
 }
 
