@@ -138,14 +138,17 @@ impl Scene {
         self.node.vault(vault)?["epoch"].as_u64()
     }
 
-    /// Rotates and waits until the node has moved to the new epoch.
+    /// Rotates and waits until the node has moved to the new epoch, and the controller knows.
     ///
     /// # Errors
     /// It does not.
     pub fn rotate(&mut self, vault: &str) -> Result<Value> {
         let before = self.epoch(vault);
         self.order_rotation(vault)?;
-        self.node.until_vault_is(vault, "a newer epoch", |vault| vault["epoch"].as_u64() > before)
+        let moved =
+            self.node.until_vault_is(vault, "a newer epoch", |vault| vault["epoch"].as_u64() > before)?;
+        self.evc.until_taken(DEVICE, vault)?;
+        Ok(moved)
     }
 
     /// Rotates, and leaves the node to it.
@@ -154,6 +157,14 @@ impl Scene {
     /// The controller's refusal.
     pub fn order_rotation(&self, vault: &str) -> Result<()> {
         self.evc.run(&["rotate", "vault", vault, "--device", DEVICE]).map(drop)
+    }
+
+    /// Rotates although the node has not taken the key before.
+    ///
+    /// # Errors
+    /// The controller's refusal.
+    pub fn force_rotation(&self, vault: &str) -> Result<()> {
+        self.evc.run(&["rotate", "vault", vault, "--device", DEVICE, "--force"]).map(drop)
     }
 
     /// Kills an agent, as soon as it runs; returns the pid that it had.

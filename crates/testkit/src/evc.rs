@@ -165,6 +165,17 @@ impl Evc {
         self.json(&["describe", "vault", vault, "--device", device])
     }
 
+    /// Waits until a node has reported that it took the newest key of a vault: then the next one may be made.
+    ///
+    /// # Errors
+    /// It does not.
+    pub fn until_taken(&self, device: &str, vault: &str) -> Result<()> {
+        wait::until("a report of the newest epoch", || {
+            let seen = self.vault(device, vault).ok()?;
+            (seen["reported_epoch"].is_u64() && seen["reported_epoch"] == seen["current_epoch"]).then_some(())
+        })
+    }
+
     /// Approves every reference value that waits; waits for the first.
     ///
     /// # Errors

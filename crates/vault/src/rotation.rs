@@ -95,6 +95,16 @@ impl Epochs {
     pub fn can_open(&self, reported: Option<Epoch>) -> bool {
         reported.is_none_or(|epoch| self.may_release(epoch))
     }
+
+    /// Whether a node whose protector is at `reported` can open after one more rotation too, whenever it comes back. One that has
+    /// reported nothing may be at any epoch that went out.
+    #[must_use]
+    pub fn may_rotate(&self, reported: Option<Epoch>) -> bool {
+        match reported {
+            Some(_) => self.rotate().can_open(reported),
+            None => self.current == self.last,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -124,6 +134,8 @@ mod tests {
             let epochs = rotated(start + missed);
             prop_assert_eq!(epochs.can_open(held), missed <= 1);
             prop_assert_eq!(epochs.is_behind(held), missed > 0);
+            prop_assert_eq!(epochs.may_rotate(held), missed == 0);
+            prop_assert_eq!(epochs.may_rotate(None), start + missed == 0);
         }
 
         /// What is over stays over, and stored numbers come back as they were.

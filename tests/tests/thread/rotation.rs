@@ -41,7 +41,9 @@ fn a_node_that_was_off_for_two_rotations_stays_locked_and_keeps_its_data() {
     scene.vault_with_data("till", CONTROLLER).unwrap();
     scene.node.off(Power::Clean).unwrap();
     scene.order_rotation("till").unwrap();
-    scene.order_rotation("till").unwrap();
+    let refused = scene.order_rotation("till").unwrap_err().to_string();
+    assert!(refused.contains("--force"), "{refused}");
+    scene.force_rotation("till").unwrap();
     scene.node.on(Power::Clean).unwrap();
     let waits = "a word on its epoch";
     let vault = scene.node.until_vault_is("till", waits, |vault| details(vault).contains("epoch")).unwrap();
@@ -58,7 +60,7 @@ fn an_open_node_that_was_cut_off_for_many_rotations_takes_the_newest_key() {
     // Out of reach, and running: the agents that use the network are told of another address and start anew.
     std::fs::write(&server, "127.0.0.1:1").unwrap();
     scene.kill("zedagent").unwrap();
-    (0..4).for_each(|_| scene.order_rotation("till").unwrap());
+    (0..4).for_each(|_| scene.force_rotation("till").unwrap());
     assert!(scene.has_data("till"), "open all the while");
     std::fs::write(&server, address).unwrap();
     scene.kill("zedagent").unwrap();

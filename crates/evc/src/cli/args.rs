@@ -209,6 +209,12 @@ pub(super) enum RotateWhat {
         /// Its device, by name or UUID.
         #[arg(long)]
         device: String,
+        /// Also when the node has not taken the key before: what it holds then opens the vault no more.
+        #[arg(long)]
+        force: bool,
+        /// Only from this epoch on, so that a command that is run twice rotates once. [default: the present one]
+        #[arg(long, value_name = "EPOCH")]
+        expect_epoch: Option<u64>,
     },
 }
 

@@ -119,9 +119,7 @@ fn ask(client: &Client, command: Command) -> anyhow::Result<Told> {
             done(client.delete(&path(&["devices", &device, "vaults", &name]))?)
         }
         Command::Delete(DeleteWhat::Policy { name }) => done(client.delete(&path(&["policies", &name]))?),
-        Command::Rotate(RotateWhat::Vault { name, device }) => {
-            done(client.post(&path(&["devices", &device, "vaults", &name, "rotate"]), &Value::Null)?)
-        }
+        Command::Rotate(what) => done(rotate(client, &what)?),
         Command::Recreate(RecreateWhat::Vault { name, device, confirm }) => {
             if confirm != name {
                 bail!(
@@ -184,16 +182,34 @@ fn all_vaults(client: &Client) -> anyhow::Result<Value> {
 fn describe(client: &Client, what: &DescribeWhat) -> anyhow::Result<Told> {
     let value = match what {
         DescribeWhat::Device { name } => client.get(&path(&["devices", name]))?,
-        DescribeWhat::Vault { name, device } => {
-            let all = client.get(&path(&["devices", device]))?;
-            let vaults = all["vaults"].as_array().cloned().unwrap_or_default();
-            let found = vaults
-                .into_iter()
-                .find(|vault| vault["name"] == name.as_str() || vault["id"] == name.as_str());
-            found.with_context(|| format!("device `{device}` has no vault `{name}`; see `evc get vaults`"))?
-        }
+        DescribeWhat::Vault { name, device } => vault(client, device, name)?,
     };
     Ok(Told { value, columns: &[] })
+}
+
+fn vault(client: &Client, device: &str, name: &str) -> anyhow::Result<Value> {
+    let all = client.get(&path(&["devices", device]))?;
+    let vaults = all["vaults"].as_array().cloned().unwrap_or_default();
+    let found = vaults.into_iter().find(|vault| vault["name"] == name || vault["id"] == name);
+    found.with_context(|| format!("device `{device}` has no vault `{name}`; see `evc get vaults`"))
+}
+
+fn rotate(
+    client: &Client,
+    RotateWhat::Vault { name, device, force, expect_epoch }: &RotateWhat,
+) -> anyhow::Result<Value> {
+    let before = vault(client, device, name)?;
+    let (current, reported) = (&before["current_epoch"], &before["reported_epoch"]);
+    if *force && reported != current {
+        eprintln!(
+            "forced: the newest key is of epoch {current}, and the node reported {}; if it restarts before it takes a newer one, \
+             `{name}` stays locked, and keys that are over are not given out again",
+            reported.as_u64().map_or_else(|| "none".to_owned(), |epoch| format!("epoch {epoch}")),
+        );
+    }
+    let expected = expect_epoch.map_or_else(|| current.clone(), Value::from);
+    let how = json!({ "force": force, "expect_epoch": expected });
+    client.post(&path(&["devices", device, "vaults", name, "rotate"]), &how)
 }
 
 fn reference(client: &Client, act: &ReferenceAct) -> anyhow::Result<Told> {

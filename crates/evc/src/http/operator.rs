@@ -15,6 +15,7 @@ use crate::clock::now;
 use crate::service::onboarding::Allowance;
 use crate::service::operate::Done;
 use crate::service::references::Reference;
+use crate::service::rotate::Rotation;
 use crate::service::show::{DeviceView, VaultView};
 use crate::service::{Refusal, apply::Applied, token_hash};
 use crate::store::{Page, ReferenceState};
@@ -163,8 +164,14 @@ async fn delete_vault(State(app): State<App>, Path((device, vault)): Path<(Strin
     app.delete_vault(&device, &named(vault)?, now()).await.map(Json)
 }
 
-async fn rotate(State(app): State<App>, Path((device, vault)): Path<(String, String)>) -> Told<Done> {
-    app.rotate(&device, &named(vault)?, now()).await.map(Json)
+async fn rotate(
+    State(app): State<App>,
+    Path((device, vault)): Path<(String, String)>,
+    body: axum::body::Bytes,
+) -> Told<Done> {
+    let how = if body.is_empty() { Ok(Rotation::default()) } else { serde_json::from_slice(&body) };
+    let how = how.map_err(|e| Refusal::bad(e.to_string(), "send {force?, expect_epoch?}"))?;
+    app.rotate(&device, &named(vault)?, how, now()).await.map(Json)
 }
 
 async fn recreate(State(app): State<App>, Path((device, vault)): Path<(String, String)>) -> Told<Done> {

@@ -12,6 +12,7 @@ pub mod onboarding;
 pub mod operate;
 pub mod references;
 pub mod register;
+pub mod rotate;
 mod section;
 pub mod show;
 mod start;

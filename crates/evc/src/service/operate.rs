@@ -1,14 +1,12 @@
-//! The operator's acts on one vault: delete (with its grace), rotate, recreate; and the end of a grace.
+//! The operator's acts on one vault: delete (with its grace), recreate; and the end of a grace.
 
 use serde::{Deserialize, Serialize};
 use vault::ids::{Name, VaultId};
-use vault::rotation::Epochs;
 
 use super::show::VaultView;
 use super::view::policy_of;
 use super::{Controller, Refusal, find_device};
-use crate::custody::add_epoch;
-use crate::store::{DeviceRow, StoreError, Tx, UnixSeconds, VaultRow, VaultStanding};
+use crate::store::{DeviceRow, Tx, UnixSeconds, VaultRow, VaultStanding};
 
 /// Most graces that are ended in one transaction.
 const BATCH: u32 = 200;
@@ -70,43 +68,6 @@ impl Controller {
         Ok(Done {
             done: format!("vault `{name}` is locked and kept until {}", crate::clock::text(end)),
             notes: vec!["`evc apply` of its document keeps it".into()],
-        })
-    }
-
-    /// Makes a new key current (VC-3, VC-4).
-    ///
-    /// # Errors
-    /// [`Refusal`].
-    pub async fn rotate(&self, device: &str, name: &Name, now: UnixSeconds) -> Result<Done, Refusal> {
-        let mut tx = self.store.write().await?;
-        let (device, mut row) = find_vault(&mut *tx, device, name).await?;
-        let policy = policy_of(&mut *tx, &device, &row, &mut Default::default()).await?;
-        if !policy.node.custody.needs_controller() {
-            return Err(Refusal::conflict(
-                format!("vault `{name}` has custody `tpm`: the controller holds no key of it"),
-                "give it a policy with `custody: tpm+controller` or `controller`",
-            ));
-        }
-        if row.standing != VaultStanding::Active {
-            return Err(Refusal::conflict(
-                format!("vault `{name}` is being removed"),
-                "apply it again to keep it, then rotate",
-            ));
-        }
-        let epochs = Epochs::stored(row.current_epoch, row.last_epoch)
-            .map_err(|e| StoreError::Damaged(e.to_string()))?;
-        let notes = warn_if_behind(&row, &epochs);
-        let epochs = epochs.rotate();
-        (row.current_epoch, row.last_epoch) = (epochs.current(), epochs.last());
-        add_epoch(&mut *tx, &self.kek, (row.device, row.id, epochs.current()), now).await?;
-        tx.put_vault(&row).await?;
-        tx.commit().await?;
-        Ok(Done {
-            done: format!(
-                "vault `{name}` is at epoch {}; the node takes it at its next contact",
-                epochs.current()
-            ),
-            notes,
         })
     }
 
@@ -193,7 +154,12 @@ async fn restore_default(tx: &mut dyn Tx, mut row: VaultRow) -> Result<Done, Ref
     Ok(Done { done, notes: vec!["a default vault is never deleted".into()] })
 }
 
-async fn find_vault(tx: &mut dyn Tx, device: &str, name: &Name) -> Result<(DeviceRow, VaultRow), Refusal> {
+/// A device and one of its vaults that is not gone, by name or UUID.
+pub(super) async fn find_vault(
+    tx: &mut dyn Tx,
+    device: &str,
+    name: &Name,
+) -> Result<(DeviceRow, VaultRow), Refusal> {
     let device = find_device(tx, device).await?;
     let by_name = tx.vault_by_name(device.id, name).await?;
     let found = match (by_name, name.as_str().parse::<VaultId>()) {
@@ -204,14 +170,4 @@ async fn find_vault(tx: &mut dyn Tx, device: &str, name: &Name) -> Result<(Devic
     let what = format!("vault `{name}` of device `{}`", device.name);
     let row = found.ok_or_else(|| Refusal::NotFound { what, advice: "see `evc get vaults`".into() })?;
     Ok((device, row))
-}
-
-fn warn_if_behind(row: &VaultRow, epochs: &Epochs) -> Vec<String> {
-    if !epochs.is_behind(row.reported_epoch) {
-        return Vec::new();
-    }
-    let held = row.reported_epoch.map_or_else(String::new, |epoch| epoch.to_string());
-    vec![format!(
-        "the node is still at epoch {held}: if it restarts before it takes a newer key, this vault stays locked"
-    )]
 }

@@ -78,6 +78,7 @@ impl Events {
 
     /// Orders a rotation and waits for it; from the configuration that brought it to the report of it.
     fn rekey(&self, evc: &Evc, vault: &str) -> Result<Duration> {
+        evc.until_taken("edge-1", vault)?;
         let device = evc.vault("edge-1", vault)?;
         let wanted = device["current_epoch"].as_u64().context("an epoch")? + 1;
         evc.run(&["rotate", "vault", vault, "--device", "edge-1"])?;
