@@ -1,6 +1,8 @@
-//! A refusal as a status code: one mapping for devices and operators, from who must act to what is sent.
+//! A refusal as a status code and `{error, advice}`: one mapping for devices and operators, from who must act to what is sent;
+//! and the same for what the framework refuses by itself.
 
 use axum::Json;
+use axum::body::to_bytes;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
@@ -34,11 +36,64 @@ fn log(refusal: &Refusal) {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         log(&self);
-        let body = Json(json!({ "error": self.to_string(), "advice": self.advice() }));
-        let mut response = (code(&self), body).into_response();
-        if matches!(self, Self::Busy) {
-            response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("5"));
+        told(code(&self), &self.to_string(), &self.advice())
+    }
+}
+
+/// Busy, for what is not worth a line of the log each.
+pub(super) fn busy() -> Response {
+    told(StatusCode::SERVICE_UNAVAILABLE, &Refusal::Busy.to_string(), &Refusal::Busy.advice())
+}
+
+/// A body that is longer than so many bytes.
+pub(super) struct TooLong(pub(super) usize);
+
+impl IntoResponse for TooLong {
+    fn into_response(self) -> Response {
+        let error = format!("the body is longer than the {} bytes that are taken here", self.0);
+        told(StatusCode::PAYLOAD_TOO_LARGE, &error, "split it, and send the parts one by one")
+    }
+}
+
+fn told(code: StatusCode, error: &str, advice: &str) -> Response {
+    let mut response = (code, Json(json!({ "error": error, "advice": advice }))).into_response();
+    if code == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("5"));
+    }
+    response
+}
+
+/// The longest refusal of the framework's that is kept.
+const LONGEST: usize = 4096;
+
+/// A refusal of the framework's own (path, query, method, time, panic) is plain text or nothing: the text becomes the error, and
+/// the headers stay.
+pub(super) async fn in_words(response: Response) -> Response {
+    let code = response.status();
+    let is_json = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
+    if is_json || !(code.is_client_error() || code.is_server_error()) {
+        return response;
+    }
+    let (head, body) = response.into_parts();
+    let text = to_bytes(body, LONGEST).await.unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let (error, advice) = framework(code, &text);
+    let mut answer = told(code, error, advice);
+    if let Some(allowed) = head.headers.get(header::ALLOW) {
+        answer.headers_mut().insert(header::ALLOW, allowed.clone());
+    }
+    answer
+}
+
+fn framework(code: StatusCode, text: &str) -> (&str, &'static str) {
+    match code {
+        StatusCode::NOT_FOUND => ("this path is not known", "see `evc --help`, or EVE's device API v2"),
+        StatusCode::METHOD_NOT_ALLOWED => {
+            ("this path is not called by that method", "use a method that `Allow` names")
         }
-        response
+        StatusCode::SERVICE_UNAVAILABLE => ("the request took too long", "try again in 5 s"),
+        code if code.is_server_error() => ("the controller failed", "see the controller's log"),
+        _ if text.is_empty() => ("the request is not what it should be", "mend the request"),
+        _ => (text, "mend the request"),
     }
 }

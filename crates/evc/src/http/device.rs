@@ -13,15 +13,15 @@ use wire::info::Info;
 use wire::register::{UuidResponse, decode_uuid_request};
 
 use super::App;
-use super::envelope::{open, open_own, sealed};
+use super::envelope::{Sender, open, open_own, sealed};
 use crate::clock::now;
 use crate::service::Refusal;
 use crate::service::register::Registered;
 
 type Answer = Result<Response, Refusal>;
 
-/// The routes.
-pub(super) fn routes() -> Router<App> {
+/// The routes whose bodies are short.
+pub(super) fn short() -> Router<App> {
     Router::new()
         .route("/ping", get(|| async { StatusCode::OK }))
         .route("/certs", get(certs).post(certs))
@@ -30,6 +30,11 @@ pub(super) fn routes() -> Router<App> {
         .route("/config", post(config_by_signature))
         .route("/id/{uuid}/config", post(config))
         .route("/id/{uuid}/attest", post(attest))
+}
+
+/// The routes for what may be long.
+pub(super) fn long() -> Router<App> {
+    Router::new()
         .route("/id/{uuid}/info", post(info))
         .route("/id/{uuid}/metrics", post(dropped))
         .route("/id/{uuid}/newlogs", post(dropped))
@@ -52,39 +57,39 @@ async fn register(State(app): State<App>, body: Bytes) -> Answer {
 }
 
 async fn uuid(State(app): State<App>, body: Bytes) -> Answer {
-    let (device, payload) = open(&app, &body).await?;
+    let Sender { device, payload, _turn } = open(&app, &body).await?;
     decode_uuid_request(&payload).map_err(|e| Refusal::message(&e))?;
     let answer = UuidResponse { device: device.id, manufacturer: String::new(), product_name: String::new() };
     sealed(&app, StatusCode::OK, &answer.encode())
 }
 
 async fn config(State(app): State<App>, Path(uuid): Path<String>, body: Bytes) -> Answer {
-    let (device, payload) = open_own(&app, &uuid, &body).await?;
-    answer_config(&app, device.id, &payload).await
+    let sender = open_own(&app, &uuid, &body).await?;
+    answer_config(&app, &sender).await
 }
 
 async fn config_by_signature(State(app): State<App>, body: Bytes) -> Answer {
-    let (device, payload) = open(&app, &body).await?;
-    answer_config(&app, device.id, &payload).await
+    let sender = open(&app, &body).await?;
+    answer_config(&app, &sender).await
 }
 
-async fn answer_config(app: &App, device: vault::ids::DeviceId, payload: &[u8]) -> Answer {
-    let ask = ConfigRequest::decode(payload).map_err(|e| Refusal::message(&e))?;
-    match app.config(device, &ask, now()).await? {
+async fn answer_config(app: &App, sender: &Sender) -> Answer {
+    let ask = ConfigRequest::decode(&sender.payload).map_err(|e| Refusal::message(&e))?;
+    match app.config(sender.device.id, &ask, now()).await? {
         Some(answer) => sealed(app, StatusCode::OK, &answer.encode()),
         None => Ok(StatusCode::NOT_MODIFIED.into_response()),
     }
 }
 
 async fn attest(State(app): State<App>, Path(uuid): Path<String>, body: Bytes) -> Answer {
-    let (device, payload) = open_own(&app, &uuid, &body).await?;
+    let Sender { device, payload, _turn } = open_own(&app, &uuid, &body).await?;
     let request = AttestRequest::decode(&payload).map_err(|e| Refusal::message(&e))?;
     let answer = app.attest(device, request, now()).await?;
     sealed(&app, StatusCode::CREATED, &answer.encode())
 }
 
 async fn info(State(app): State<App>, Path(uuid): Path<String>, body: Bytes) -> Answer {
-    let (device, payload) = open_own(&app, &uuid, &body).await?;
+    let Sender { device, payload, _turn } = open_own(&app, &uuid, &body).await?;
     let info = Info::decode(&payload).map_err(|e| Refusal::message(&e))?;
     app.info(device, info, now()).await?;
     Ok(StatusCode::CREATED.into_response())

@@ -8,16 +8,25 @@ use vault::ids::DeviceId;
 use wire::Certificate;
 use wire::envelope::{DeviceEnvelope, EnvelopeError, seal_from_controller};
 
+use super::App;
+use super::shares::Share;
 use crate::service::{Controller, Refusal};
 use crate::store::DeviceRow;
 
 /// EVE's content type.
 const PROTO: &str = "application/x-proto-binary";
 
-/// Who signed the body, and what.
-pub(super) async fn open(controller: &Controller, body: &Bytes) -> Result<(DeviceRow, Vec<u8>), Refusal> {
+/// Who signed a body, and what. While it is there, it counts among the device's requests at work.
+pub(super) struct Sender {
+    pub(super) device: DeviceRow,
+    pub(super) payload: Vec<u8>,
+    pub(super) _turn: Share<DeviceId>,
+}
+
+/// Opens a body. Busy: the device has as many requests at work as it may.
+pub(super) async fn open(app: &App, body: &Bytes) -> Result<Sender, Refusal> {
     let envelope = DeviceEnvelope::parse(body).map_err(|e| Refusal::message(&e))?;
-    let known = controller.store.read().await?.device_by_cert(&envelope.sender().0).await?;
+    let known = app.store.read().await?.device_by_cert(&envelope.sender().0).await?;
     let device = known.ok_or(Refusal::Unauthorized("no device is registered with this certificate"))?;
     let certificate = Certificate::from_der(&device.cert_der)
         .map_err(|_| Refusal::Internal("a stored certificate does not read"))?;
@@ -25,18 +34,15 @@ pub(super) async fn open(controller: &Controller, body: &Bytes) -> Result<(Devic
         EnvelopeError::BadSignature => Refusal::Unauthorized("the signature does not verify"),
         other => Refusal::message(&other),
     })?;
-    Ok((device, payload))
+    let _turn = app.turns.take(device.id).ok_or(Refusal::Busy)?;
+    Ok(Sender { device, payload, _turn })
 }
 
 /// As [`open`], for a path that names a device.
-pub(super) async fn open_own(
-    controller: &Controller,
-    path: &str,
-    body: &Bytes,
-) -> Result<(DeviceRow, Vec<u8>), Refusal> {
-    let (device, payload) = open(controller, body).await?;
-    if path.parse::<DeviceId>().ok() == Some(device.id) {
-        return Ok((device, payload));
+pub(super) async fn open_own(app: &App, path: &str, body: &Bytes) -> Result<Sender, Refusal> {
+    let sender = open(app, body).await?;
+    if path.parse::<DeviceId>().ok() == Some(sender.device.id) {
+        return Ok(sender);
     }
     Err(Refusal::Forbidden {
         problem: "the UUID in the path is not this device's".into(),

@@ -1,75 +1,84 @@
 //! What a request passes before it is worked on: first its whole body comes in, within a budget of memory for all; then it takes
-//! a place among those at work. Who sends slowly, or not at all, holds neither: only bytes that came are counted.
+//! a place among those at work. Who sends slowly, or not at all, holds neither: only bytes that came are counted. Of both, no source
+//! has more than it leaves to others, and what is the operator's no device takes.
 
-use std::error::Error;
 use std::sync::Arc;
 
-use axum::body::Body;
+use axum::Extension;
+use axum::body::{Body, HttpBody as _};
 use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use http_body_util::{BodyExt as _, LengthLimitError};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use http_body_util::BodyExt as _;
 
-/// Requests that are worked on at the same time; more are told to come back.
-const WORKING: usize = 128;
-/// Bytes of all bodies that are coming in or worked on.
-const MEMORY: usize = 256 << 20;
+use super::answer::{TooLong, busy};
+use super::shares::{Share, Shares, Source};
+use crate::service::Refusal;
 
-/// The two bounds.
+/// The bounds for all requests of a kind.
 pub(super) struct Intake {
-    places: Semaphore,
-    memory: Semaphore,
+    places: Arc<Shares<Source>>,
+    memory: Arc<Shares<Source>>,
 }
 
 impl Intake {
-    pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self { places: Semaphore::new(WORKING), memory: Semaphore::new(MEMORY) })
+    /// At most so many at work at the same time, and so many bytes of bodies that are coming in or worked on.
+    pub(super) fn new(places: usize, memory: usize) -> Arc<Self> {
+        Arc::new(Self { places: Shares::of(places), memory: Shares::of(memory) })
     }
 
-    async fn body(&self, mut body: Body) -> Result<(Vec<u8>, Option<SemaphorePermit<'_>>), StatusCode> {
-        let (mut bytes, mut held) = (Vec::new(), None::<SemaphorePermit<'_>>);
+    /// A place among those at work, or busy: nothing queues without bound.
+    pub(super) fn place(&self, source: Source) -> Option<Share<Source>> {
+        self.places.take(source)
+    }
+}
+
+/// The way in for requests whose bodies have at most `longest` bytes.
+#[derive(Clone)]
+pub(super) struct Door {
+    pub(super) intake: Arc<Intake>,
+    pub(super) longest: usize,
+}
+
+impl Door {
+    async fn body(&self, mut body: Body, memory: &mut Share<Source>) -> Result<Vec<u8>, Response> {
+        let too_long = || TooLong(self.longest).into_response();
+        if body.size_hint().lower() > self.longest as u64 {
+            return Err(too_long());
+        }
+        let mut bytes = Vec::new();
         while let Some(frame) = body.frame().await {
-            let Ok(data) = frame.map_err(|e| meaning(&e))?.into_data() else { continue };
-            let more = u32::try_from(data.len()).ok().and_then(|n| self.memory.try_acquire_many(n).ok());
-            let more = more.ok_or(StatusCode::SERVICE_UNAVAILABLE)?;
-            match &mut held {
-                Some(held) => held.merge(more),
-                None => held = Some(more),
+            let frame = frame.map_err(|_| broken_off().into_response())?;
+            let Ok(data) = frame.into_data() else { continue };
+            if bytes.len() + data.len() > self.longest {
+                return Err(too_long());
+            }
+            if !memory.more(data.len()) {
+                return Err(busy());
             }
             bytes.extend_from_slice(&data);
         }
-        Ok((bytes, held))
+        Ok(bytes)
     }
 }
 
-/// Passes a request on with its body whole, or answers why not: nothing queues without bound.
-pub(super) async fn pass(State(intake): State<Arc<Intake>>, request: Request, next: Next) -> Response {
+fn broken_off() -> Refusal {
+    Refusal::bad("the body ended before its end", "send it again")
+}
+
+/// Passes a request on with its body whole, or answers why not.
+pub(super) async fn pass(
+    State(door): State<Door>,
+    Extension(source): Extension<Source>,
+    request: Request,
+    next: Next,
+) -> Response {
     let (head, body) = request.into_parts();
-    let (bytes, _held) = match intake.body(body).await {
-        Ok(whole) => whole,
-        Err(code) => return refused(code),
+    let mut memory = door.intake.memory.share(source);
+    let bytes = match door.body(body, &mut memory).await {
+        Ok(bytes) => bytes,
+        Err(refused) => return refused,
     };
-    let Ok(_place) = intake.places.try_acquire() else { return refused(StatusCode::SERVICE_UNAVAILABLE) };
+    let Some(_place) = door.intake.place(source) else { return busy() };
     next.run(Request::from_parts(head, Body::from(bytes))).await
-}
-
-fn refused(code: StatusCode) -> Response {
-    match code {
-        StatusCode::SERVICE_UNAVAILABLE => (code, [(header::RETRY_AFTER, "5")]).into_response(),
-        other => other.into_response(),
-    }
-}
-
-/// Too long, or broken off.
-fn meaning(error: &axum::Error) -> StatusCode {
-    let mut cause: Option<&dyn Error> = Some(error);
-    while let Some(error) = cause {
-        if error.is::<LengthLimitError>() {
-            return StatusCode::PAYLOAD_TOO_LARGE;
-        }
-        cause = error.source();
-    }
-    StatusCode::BAD_REQUEST
 }

@@ -5,14 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
-use super::sources::{Counted, Sources};
+use super::shares::{Share, Shares, Source};
 use crate::custody::{CustodyError, server_config};
 use crate::service::Controller;
 
@@ -68,16 +71,16 @@ impl Listener {
 
     /// Serves until `stop` is true, then lets requests in flight end.
     pub async fn serve(self, mut stop: watch::Receiver<bool>) {
-        let (room, sources) = (Arc::new(Semaphore::new(CONNECTIONS)), Arc::new(Sources::default()));
+        let (room, sources) = (Arc::new(Semaphore::new(CONNECTIONS)), Shares::of(CONNECTIONS));
         loop {
             let permit = room.clone().acquire_owned().await.expect("the semaphore is never closed");
             let theirs = stop.clone();
             tokio::select! {
                 accepted = self.tcp.accept() => match accepted {
                     Ok((stream, peer)) => {
-                        // Not counted: closed at once.
-                        let Some(counted) = sources.take(peer.ip()) else { continue };
-                        self.spawn(stream, (permit, counted), theirs);
+                        // Its source has its share: closed at once.
+                        let Some(share) = sources.take(Source::of(peer.ip())) else { continue };
+                        self.spawn(stream, Source::of(peer.ip()), (permit, share), theirs);
                     }
                     // Out of descriptors, or a peer that went: neither is mended by spinning.
                     Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
@@ -89,11 +92,17 @@ impl Listener {
         let _ = tokio::time::timeout(FAREWELL, room.acquire_many(all)).await;
     }
 
-    fn spawn(&self, stream: TcpStream, place: (OwnedSemaphorePermit, Counted), stop: watch::Receiver<bool>) {
+    fn spawn(
+        &self,
+        stream: TcpStream,
+        source: Source,
+        room: (OwnedSemaphorePermit, Share<Source>),
+        stop: watch::Receiver<bool>,
+    ) {
         let (tls, router) = (self.tls.clone(), self.router.clone());
         tokio::spawn(async move {
-            connection(stream, tls, router, stop).await;
-            drop(place);
+            connection(stream, tls, (router, source), stop).await;
+            drop(room);
         });
     }
 }
@@ -103,12 +112,22 @@ async fn told(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
-async fn connection(stream: TcpStream, tls: TlsAcceptor, router: Router, mut stop: watch::Receiver<bool>) {
+async fn connection(
+    stream: TcpStream,
+    tls: TlsAcceptor,
+    (router, source): (Router, Source),
+    mut stop: watch::Receiver<bool>,
+) {
     let _ = stream.set_nodelay(true);
     let Ok(Ok(stream)) = tokio::time::timeout(SLOW, tls.accept(stream)).await else { return };
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(SLOW).max_buf_size(64 << 10);
-    let serving = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(source);
+        router.call(request)
+    });
+    let serving = http.serve_connection(TokioIo::new(stream), service);
     tokio::pin!(serving);
     tokio::select! {
         _ = serving.as_mut() => return,

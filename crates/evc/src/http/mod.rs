@@ -6,43 +6,74 @@ mod envelope;
 mod intake;
 mod listen;
 mod operator;
-mod sources;
+mod shares;
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::http::StatusCode;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn_with_state, map_response};
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::TimeoutLayer;
+use vault::ids::DeviceId;
 
 use crate::service::Controller;
-use intake::{Intake, pass};
+use intake::{Door, Intake, pass};
+use shares::Shares;
 
 pub use listen::{CONNECTIONS, ListenError, Listener};
 
-/// Longest body of a device.
-const DEVICE_BODY: usize = wire::MAX_MESSAGE;
+/// Longest body of a device's report, metrics or logs.
+const LONG_BODY: usize = wire::MAX_MESSAGE;
+/// Longest body of what is short by its nature: questions, registrations, evidence with its event log.
+const SHORT_BODY: usize = 256 << 10;
 /// Longest body of an operator: the longest file, and its wrapping.
 const OPERATOR_BODY: usize = vault::policy::MAX_FILE_BYTES + 4096;
+/// Devices' requests that are worked on at the same time, and bytes of their bodies; more are told to come back.
+const DEVICES: (usize, usize) = (128, 128 << 20);
+/// The same of operators: theirs alone, so that they get through whatever devices do.
+const OPERATORS: (usize, usize) = (32, 32 << 20);
+/// Requests of one device that are worked on at the same time: it has no use for more.
+const OF_DEVICE: usize = 4;
 /// How long one request may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-type App = Arc<Controller>;
+/// What every handler has.
+#[derive(Clone)]
+pub(super) struct App {
+    controller: Arc<Controller>,
+    /// Of devices whose signature was verified: nobody takes another's by naming it.
+    turns: Arc<Shares<DeviceId>>,
+}
 
-/// All routes.
-pub fn router(controller: App) -> Router {
-    let intake = Intake::new();
-    let bounded = |routes: Router<App>, most| {
-        routes.layer(from_fn_with_state(intake.clone(), pass)).layer(RequestBodyLimitLayer::new(most))
-    };
+impl Deref for App {
+    type Target = Controller;
+
+    fn deref(&self) -> &Controller {
+        &self.controller
+    }
+}
+
+/// All routes. Each request carries its [`shares::Source`].
+fn router(controller: Arc<Controller>) -> Router {
+    let app = App { controller, turns: Shares::for_each(OF_DEVICE) };
+    let devices = Intake::new(DEVICES.0, DEVICES.1);
+    let operators = Intake::new(OPERATORS.0, OPERATORS.1);
+    let device_api = bounded(device::short(), &devices, SHORT_BODY);
+    let device_api = device_api.merge(bounded(device::long(), &devices, LONG_BODY));
+    let operator_api = bounded(operator::routes(), &operators, OPERATOR_BODY);
     Router::new()
-        .nest("/api/v2/edgedevice", bounded(device::routes(), DEVICE_BODY))
-        .nest("/api/v1", bounded(operator::routes(controller.clone()), OPERATOR_BODY))
+        .nest("/api/v2/edgedevice", device_api)
+        .nest("/api/v1", operator::authorized(operator_api, app.clone(), operators))
         .layer(axum::extract::DefaultBodyLimit::disable())
         .layer(CatchPanicLayer::new())
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, PATIENCE))
-        .with_state(controller)
+        .layer(map_response(answer::in_words))
+        .with_state(app)
+}
+
+fn bounded(routes: Router<App>, intake: &Arc<Intake>, longest: usize) -> Router<App> {
+    routes.layer(from_fn_with_state(Door { intake: intake.clone(), longest }, pass))
 }

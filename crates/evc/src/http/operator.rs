@@ -1,16 +1,22 @@
 //! The operator's API, under `/api/v1`: JSON, a bearer token on every request, errors as `{error, advice}`.
 
+use std::sync::Arc;
+
 use axum::extract::{Path, Query, Request, State};
+use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{delete, get, post};
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use vault::ids::{DeviceId, Name, VaultId};
 
 use super::App;
+use super::answer::busy;
+use super::intake::Intake;
+use super::shares::Source;
 use crate::clock::now;
 use crate::service::onboarding::Allowance;
 use crate::service::operate::Done;
@@ -25,8 +31,8 @@ type Told<T> = Result<Json<T>, Refusal>;
 /// Most rows of one answer.
 const MOST: u32 = 1000;
 
-/// The routes, behind the token.
-pub(super) fn routes(app: App) -> Router<App> {
+/// The routes.
+pub(super) fn routes() -> Router<App> {
     Router::new()
         .route("/onboarding", get(allowances).post(allow))
         .route("/apply", post(apply))
@@ -43,7 +49,11 @@ pub(super) fn routes(app: App) -> Router<App> {
         .route("/references/{id}/approve", post(approve))
         .route("/references/{id}/reject", post(reject))
         .fallback(|| async { unknown() })
-        .layer(from_fn_with_state(app, authorized))
+}
+
+/// Puts routes behind the token: it is asked for before anything of the body is taken in.
+pub(super) fn authorized(routes: Router<App>, app: App, intake: Arc<Intake>) -> Router<App> {
+    routes.layer(from_fn_with_state((app, intake), with_token))
 }
 
 fn unknown() -> Refusal {
@@ -53,14 +63,30 @@ fn unknown() -> Refusal {
     }
 }
 
-/// The token is looked up by its hash: nothing of it is compared byte by byte.
-async fn authorized(State(app): State<App>, request: Request, next: Next) -> Result<Response, Refusal> {
-    let told = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let token = told.and_then(|value| value.strip_prefix("Bearer "));
-    let token = token.filter(|token| token.len() <= 256).ok_or(Refusal::Unauthorized("no token"))?;
-    let owner = app.store.read().await?.token(&token_hash(token)).await?;
-    owner.ok_or(Refusal::Unauthorized("this token is not known"))?;
+async fn with_token(
+    State((app, intake)): State<(App, Arc<Intake>)>,
+    Extension(source): Extension<Source>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Refusal> {
+    let hash = token_hash(bearer(request.headers())?);
+    // Strangers ask too: the look-up takes a place, and gives it back before the body comes in.
+    let Some(place) = intake.place(source) else { return Ok(busy()) };
+    known(&app, &hash).await?;
+    drop(place);
     Ok(next.run(request).await)
+}
+
+fn bearer(headers: &HeaderMap) -> Result<&str, Refusal> {
+    let told = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let token = told.and_then(|value| value.strip_prefix("Bearer "));
+    token.filter(|token| token.len() <= 256).ok_or(Refusal::Unauthorized("no token"))
+}
+
+/// The token is looked up by its hash: nothing of it is compared byte by byte.
+async fn known(app: &App, hash: &[u8; 32]) -> Result<(), Refusal> {
+    let owner = app.store.read().await?.token(hash).await?;
+    owner.map(drop).ok_or(Refusal::Unauthorized("this token is not known"))
 }
 
 #[derive(Deserialize)]

@@ -88,7 +88,7 @@ impl Advice for Refusal {
             Self::Unauthorized(_) => {
                 "register the device, or give the operator's token (EVC_TOKEN_FILE)".into()
             }
-            Self::Busy => "try again in a few seconds".into(),
+            Self::Busy => "try again in 5 s".into(),
             Self::Store(StoreError::Disk(_)) => {
                 "the disk of the controller's data folder is full, or fails: make room; nothing was changed or released".into()
             }

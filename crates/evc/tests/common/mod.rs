@@ -4,7 +4,8 @@
 
 mod device;
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -112,29 +113,48 @@ impl Evc {
 
     /// The status of a request that announces a body of `length` bytes under `path` and sends none of it.
     pub(crate) fn announce(&self, path: &str, length: usize) -> u16 {
-        let mut line = String::new();
-        BufReader::new(self.begin(path, length)).read_line(&mut line).expect("an answer");
-        line.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status")
+        status(self.begin(path, length)).expect("an answer")
     }
 
     /// A connection with a request on it that announces a body of `length` bytes, none of it sent yet.
     pub(crate) fn begin(&self, path: &str, length: usize) -> Begun {
-        use std::io::Write as _;
+        self.begin_from("127.0.0.1", path, length)
+    }
+
+    /// The same from another address of this machine.
+    pub(crate) fn begin_from(&self, source: &str, path: &str, length: usize) -> Begun {
+        let mut stream = self.connect_from(source);
+        let token = &self.token;
+        write!(stream, "POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\ncontent-length: {length}\r\n\r\n").expect("sent");
+        stream
+    }
+
+    /// A connection with nothing on it.
+    pub(crate) fn connect_from(&self, source: &str) -> Begun {
         let pem = std::fs::read(self.dir.path().join("root-certificate.pem")).expect("a root");
         let mut roots = rustls::RootCertStore::empty();
         roots
             .add(rustls_pki_types::pem::PemObject::from_pem_slice(&pem).expect("a certificate"))
             .expect("a root");
         let config = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-        let host = self.url.strip_prefix("https://").expect("a URL");
-        let tcp = std::net::TcpStream::connect(host).expect("connected");
+        let host: SocketAddr = self.url.strip_prefix("https://").expect("a URL").parse().expect("an address");
+        let tcp = self.wait(async {
+            let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+            socket.bind(SocketAddr::new(source.parse().expect("an address"), 0)).expect("bound");
+            socket.connect(host).await.expect("connected").into_std().expect("a stream")
+        });
+        tcp.set_nonblocking(false).expect("set");
         tcp.set_read_timeout(Some(Duration::from_secs(30))).expect("set");
         let name = "127.0.0.1".try_into().expect("a name");
         let tls = rustls::ClientConnection::new(Arc::new(config), name).expect("a client");
-        let mut stream = rustls::StreamOwned::new(tls, tcp);
-        let token = &self.token;
-        write!(stream, "POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\ncontent-length: {length}\r\n\r\n").expect("sent");
-        stream
+        rustls::StreamOwned::new(tls, tcp)
+    }
+
+    /// A whole request from another address of this machine; its status, or nothing when it was cut off.
+    pub(crate) fn post_from(&self, source: &str, path: &str, body: &[u8]) -> Option<u16> {
+        let mut begun = self.begin_from(source, path, body.len());
+        begun.write_all(body).and_then(|()| begun.flush()).ok()?;
+        status(begun)
     }
 
     pub(crate) fn trusted(&self) -> TrustedCerts {
@@ -143,6 +163,13 @@ impl Evc {
         let root = std::fs::read(self.dir.path().join("root-certificate.pem")).expect("a root");
         open_answer(&answer.body, &root, Validity::At(now())).expect("trusted")
     }
+}
+
+/// The status of the answer on a connection.
+pub(crate) fn status(stream: Begun) -> Option<u16> {
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line).ok()?;
+    line.split(' ').nth(1)?.parse().ok()
 }
 
 /// A controller as a process; killed when dropped.

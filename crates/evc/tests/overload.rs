@@ -1,0 +1,169 @@
+//! One peer does what it can to keep the controller from all others: none of them notices.
+
+mod common;
+
+use std::io::Write as _;
+use std::time::{Duration, Instant};
+
+use common::{Device, Evc};
+use evc::store::Tx;
+use wire::envelope::{seal_from_device, seal_registration};
+use wire::register::Register;
+
+const INFO: &str = "/api/v2/edgedevice/id/00000000-0000-0000-0000-000000000001/info";
+const POLICY: &str = "kind: VaultPolicy\nname: p\ncustody: controller\n";
+
+/// Waits for what must come, by looking.
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let patience = Instant::now() + Duration::from_secs(60);
+    while !holds() {
+        assert!(Instant::now() < patience, "{what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A database that writes nothing for others while this is there.
+struct Slow<'a>(&'a Evc, Option<Box<dyn Tx>>);
+
+impl<'a> Slow<'a> {
+    fn database(evc: &'a Evc) -> Self {
+        Self(evc, Some(evc.wait(evc.app.store.write()).expect("the writer's place")))
+    }
+}
+
+impl Drop for Slow<'_> {
+    fn drop(&mut self) {
+        let tx = self.1.take();
+        // Given back by a task of the runtime's.
+        self.0.wait(async move { drop(tx) });
+    }
+}
+
+/// A device that was given its section, and is polling.
+fn polling(evc: &Evc, name: &str) -> Device {
+    let mut device = Device::onboarded(evc, name);
+    device.attested(evc);
+    assert!(device.poll(evc).is_none(), "unchanged");
+    device
+}
+
+/// Bodies that stop just before their end fill their own source's part of the memory, and nobody else's.
+#[test]
+fn stalled_bodies_of_one_source_leave_room_for_devices_and_operators() {
+    let evc = Evc::start();
+    let mut device = polling(&evc, "edge-1");
+    let body = vec![b'x'; wire::MAX_MESSAGE];
+    let taken = |length| evc.post_from("127.0.0.2", INFO, &body[..length]) == Some(400);
+    let mut stalled = Vec::new();
+    // Until the controller takes no more from there, not even little.
+    for length in [body.len(), 256 << 10, 16 << 10, 1 << 10, 64] {
+        until("memory is bounded", || {
+            for _ in 0..4 {
+                let mut begun = evc.begin_from("127.0.0.2", INFO, body.len());
+                let _ = begun.write_all(&body[1..length]).and_then(|()| begun.flush());
+                stalled.push(begun);
+            }
+            !taken(length)
+        });
+    }
+    assert!(device.poll(&evc).is_none(), "a poll from elsewhere is answered");
+    assert!(evc.apply(POLICY).is_array(), "an operator too");
+    drop(stalled);
+    until("given back", || taken(body.len()));
+}
+
+/// An operator's body is not taken in before the token was seen, and what is short by nature is not taken in long.
+#[test]
+fn bodies_are_bounded_by_what_they_are_for_and_need_the_token_first() {
+    let evc = Evc::start();
+    for path in ["register", "uuid", "config", "certs", "id/x/config", "id/x/attest"] {
+        let path = format!("/api/v2/edgedevice/{path}");
+        assert_eq!(evc.announce(&path, (256 << 10) + 1), 413, "{path}");
+    }
+    for token in ["", "authorization: Bearer wrong\r\n"] {
+        let mut begun = evc.connect_from("127.0.0.1");
+        write!(begun, "POST /api/v1/apply HTTP/1.1\r\nhost: x\r\n{token}content-length: 100\r\n\r\n")
+            .expect("sent");
+        assert_eq!(common::status(begun), Some(401), "none of the body was sent");
+    }
+    let short = vec![b'x'; 256 << 10];
+    assert_eq!(evc.post("/register", &short).status, 400, "as long as is taken: read, and not understood");
+}
+
+/// A device that posts as much as it can while the database is slow: the next device's polls are answered, each of them.
+#[test]
+fn one_device_with_many_requests_leaves_the_places_to_others() {
+    let evc = Evc::start();
+    let greedy = Device::onboarded(&evc, "greedy");
+    let mut other = polling(&evc, "other");
+    let slow = Slow::database(&evc);
+    let post = || evc.post(&greedy.own("info"), &greedy.seal(&info(&greedy))).status;
+    std::thread::scope(|scope| {
+        let posts: Vec<_> = (0..140).map(|_| scope.spawn(post)).collect();
+        until("some are told to come back", || posts.iter().any(|post| post.is_finished()));
+        for _ in 0..20 {
+            assert!(other.poll(&evc).is_none(), "answered");
+        }
+        drop(slow);
+        let told: Vec<u16> = posts.into_iter().map(|post| post.join().expect("ended")).collect();
+        assert!(told.iter().all(|code| [201, 503].contains(code)), "{told:?}");
+    });
+    assert_eq!(post(), 201, "one by one they are taken");
+}
+
+/// The same by a stranger, whose registrations wait for the database: from another address everything goes on.
+#[test]
+fn one_source_with_many_requests_leaves_the_places_to_others() {
+    let evc = Evc::start();
+    let mut other = polling(&evc, "other");
+    let stranger = Device::new("stranger");
+    let register = Register::new(stranger.key.pem.as_bytes(), &stranger.serial, "").expect("a registration");
+    let onboard = &stranger.onboard;
+    let envelope =
+        seal_registration(&register.encode(), onboard.pem.as_bytes(), &onboard.signer).expect("sealed");
+    let slow = Slow::database(&evc);
+    let post = || evc.post_from("127.0.0.2", "/api/v2/edgedevice/register", &envelope);
+    std::thread::scope(|scope| {
+        let posts: Vec<_> = (0..140).map(|_| scope.spawn(post)).collect();
+        until("some are told to come back", || posts.iter().any(|post| post.is_finished()));
+        for _ in 0..20 {
+            assert!(other.poll(&evc).is_none(), "answered");
+        }
+        drop(slow);
+        drop(posts);
+    });
+    assert_eq!(post(), Some(403), "heard, and not allowed");
+}
+
+/// Nobody uses up a device's requests by naming it: only what it signed counts.
+#[test]
+fn messages_in_a_devices_name_take_none_of_its_places() {
+    let evc = Evc::start();
+    let mut device = polling(&evc, "edge-1");
+    let forger = Device::new("forger");
+    let forged = seal_from_device(&device.ask(), &device.key.cert, &forger.key.signer).expect("sealed");
+    let path = device.own("config");
+    std::thread::scope(|scope| {
+        let posts: Vec<_> = (0..40).map(|_| scope.spawn(|| evc.post(&path, &forged).status)).collect();
+        for _ in 0..20 {
+            assert!(device.poll(&evc).is_none(), "answered");
+        }
+        for post in posts {
+            assert_eq!(post.join().expect("ended"), 401);
+        }
+    });
+}
+
+fn info(device: &Device) -> Vec<u8> {
+    wire::info::DeviceInfo {
+        device: device.id,
+        at_unix_s: evc::clock::now(),
+        tpm: wire::info::TpmPresence::NotFound,
+        tpm_info: String::new(),
+        attestation: wire::info::AttestationState::None,
+        attestation_error: None,
+        vaults: Vec::new(),
+        node: None,
+    }
+    .encode()
+}
