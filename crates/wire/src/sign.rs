@@ -7,9 +7,10 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, UnparsedPublicKey,
 };
-use rustls_pki_types::PrivateKeyDer;
-use rustls_pki_types::pem::PemObject as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 /// An ECDSA P-256 signature: r || s, each 32 bytes, big endian.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -128,8 +129,7 @@ impl FileSigner {
     /// # Errors
     /// [`KeyFileError`]: the file must be replaced.
     pub fn from_pem(pem: &[u8]) -> Result<Self, KeyFileError> {
-        let key = PrivateKeyDer::from_pem_slice(pem).map_err(|_| KeyFileError::NoKey)?;
-        Self::from_der(key.secret_der())
+        Self::from_der(&key_block(pem).ok_or(KeyFileError::NoKey)?)
     }
 
     /// Reads a key as PKCS#8 or SEC1.
@@ -150,6 +150,18 @@ impl FileSigner {
         P256PublicKey::from_point(self.0.public_key().as_ref())
             .expect("aws-lc gives uncompressed P-256 points")
     }
+}
+
+/// The first block of a private key, decoded. Ours, for no reader of PEM that we know wipes what it has read.
+fn key_block(pem: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let (_, block) = std::str::from_utf8(pem).ok()?.split_once("PRIVATE KEY-----")?;
+    let (text, _) = block.split_once("-----END ")?;
+    let mut packed = Zeroizing::new(Vec::with_capacity(text.len()));
+    packed.extend(text.bytes().filter(|byte| !byte.is_ascii_whitespace()));
+    let mut der = Zeroizing::new(vec![0; packed.len()]);
+    let length = STANDARD.decode_slice(&*packed, &mut der).ok()?;
+    der.truncate(length);
+    Some(der)
 }
 
 impl Signer for FileSigner {
