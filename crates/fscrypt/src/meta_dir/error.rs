@@ -13,7 +13,8 @@ pub enum MetaError {
         /// The file or folder.
         name: String,
     },
-    /// A link, not a regular file or folder, or writable by others: not followed, not read.
+    /// A link, not a regular file or folder, or writable by others: not followed, not read. Or a file that has another name too, and
+    /// so is not overwritten: whoever made that name has to take it away.
     #[error("{name} is not a file or folder of ours alone")]
     Unsafe {
         /// The file or folder.

@@ -78,8 +78,7 @@ impl Folder {
         let stat = fstat(fd).map_err(io("looking at a folder of key files"))?;
         let mode = Mode::from_bits_truncate(stat.st_mode);
         let open_to_all = mode.contains(Mode::S_IWOTH) && !mode.contains(Mode::S_ISVTX);
-        let ours = stat.st_uid == 0 || stat.st_uid == geteuid().as_raw();
-        if open_to_all || !ours {
+        if open_to_all || !is_own(stat.st_uid) {
             return Err(MetaError::Unsafe { name: "the folder of key files".into() });
         }
         Ok(())
@@ -164,7 +163,7 @@ impl Folder {
             Err(MetaError::Unsafe { .. }) => {}
             // Stopped before the rename: this is a second name of the file in force.
             Ok(file) if self.is_live(&file, live)? => {}
-            other => overwrite(&other?)?,
+            other => overwrite_own(&other?, leftover)?,
         }
         self.unlink(leftover)
     }
@@ -226,7 +225,7 @@ impl Replaced<'_> {
     /// Overwrites the old file in place through the descriptor kept open, then unlinks its second name.
     pub(super) fn scrub(self, hook: Hook<'_>) -> Result<(), MetaError> {
         let Some(old) = &self.old else { return Ok(()) };
-        overwrite(old)?;
+        overwrite_own(old, &old_name(&self.name))?;
         hook(Step::OldOverwritten).map_err(io("stopped"))?;
         self.folder.unlink(&old_name(&self.name))?;
         hook(Step::OldUnlinked).map_err(io("stopped"))
@@ -239,6 +238,22 @@ fn new_name(name: &str) -> String {
 
 fn old_name(name: &str) -> String {
     format!("{OLD}{name}")
+}
+
+fn is_own(uid: u32) -> bool {
+    uid == 0 || uid == geteuid().as_raw()
+}
+
+/// Overwrites a file of ours that has this name only. In a folder where others may add names (the `fscrypt` tool's setup for all
+/// users) it could be a second name of any file: what belongs to another user has no bytes of ours and stays as it is, and what
+/// has a name elsewhere too is refused.
+fn overwrite_own(file: &File, name: &str) -> Result<(), MetaError> {
+    let data = file.metadata().map_err(io("looking at a key file"))?;
+    match (is_own(data.uid()), data.nlink()) {
+        (false, _) => Ok(()),
+        (true, 1) => overwrite(file),
+        (true, _) => Err(MetaError::Unsafe { name: name.into() }),
+    }
 }
 
 /// Writes zeros over all bytes of a file, in place and on the disk.

@@ -15,7 +15,7 @@ use crate::ProtectorFile;
 /// earlier are beyond it everywhere.) Safe to repeat: after an error, or after a power cut and [`MetaDir::sweep`], call it again.
 ///
 /// # Errors
-/// [`MetaError::Io`]: each copy is whole, the old or the new; the new key must not be reported as in force yet.
+/// [`MetaError::Io`], and [`MetaError::Unsafe`] for an old file with a name elsewhere: each copy is whole, the old or the new; the new key must not be reported as in force yet.
 pub fn rewrap_both(copies: &[&MetaDir], file: &ProtectorFile) -> Result<(), MetaError> {
     rewrap_both_with(copies, file, &mut |_| Ok(()))
 }

@@ -1,11 +1,11 @@
 //! Key files on a disk that somebody, or time, has changed: refused, and told apart from a wrong key where that can be.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::Path;
 
 use fscrypt::key_files::open_policy;
-use fscrypt::{MetaDir, MetaError, PolicyFile, UnwrapError};
+use fscrypt::{MetaDir, MetaError, PolicyFile, UnwrapError, rewrap_both};
 
 use crate::made::{Disk, files, protector, wrapping};
 
@@ -137,4 +137,45 @@ fn links_and_open_folders_are_refused() {
     fs::remove_dir_all(disk.path(".fscrypt")).unwrap();
     symlink("/tmp", disk.path(".fscrypt")).unwrap();
     assert!(matches!(MetaDir::open(&disk.path(".fscrypt")), Err(MetaError::Unsafe { .. })));
+}
+
+/// In a folder where all users may add names, a name of ours for somebody's file does not make us overwrite it.
+#[test]
+fn only_a_file_of_ours_that_has_no_other_name_is_overwritten() {
+    const SOMEBODY: u32 = 4711;
+    let disk = Disk::new();
+    let (meta, leftover) = (disk.meta(), disk.path(".fscrypt/protectors/.tmp-eve-old-5da815fe4203d5c1"));
+    fs::set_permissions(disk.path(".fscrypt/protectors"), fs::Permissions::from_mode(0o1777)).unwrap();
+    let victim = disk.path("victim");
+    for (owner, swept) in [(SOMEBODY, true), (0, false)] {
+        fs::write(&victim, "of worth").unwrap();
+        chown(&victim, Some(owner), None).unwrap();
+        fs::hard_link(&victim, &leftover).unwrap();
+        let outcome = meta.sweep();
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "of worth", "of user {owner}");
+        match swept {
+            true => outcome.expect("its name is taken away"),
+            false => assert!(matches!(outcome, Err(MetaError::Unsafe { .. })), "{outcome:?}"),
+        }
+    }
+    fs::remove_file(&victim).unwrap();
+    let held = fs::File::open(&leftover).unwrap();
+    meta.sweep().expect("ours alone");
+    let left = std::io::read_to_string(held).unwrap();
+    assert_eq!((left.as_bytes(), leftover.exists()), ([0; 8].as_slice(), false), "overwritten");
+}
+
+/// VC-2: a copy that keeps another name would keep the old wrap; so a re-wrap does not say that it is done.
+#[test]
+fn a_rewrap_of_a_file_with_another_name_is_not_done() {
+    let disk = Disk::new();
+    let (meta, good) = (disk.meta(), files(7));
+    meta.write(&good).unwrap();
+    let path = disk.path(".fscrypt/protectors").join(good.protector.descriptor().to_string());
+    fs::hard_link(&path, disk.path("kept")).unwrap();
+    let refused = rewrap_both(&[&meta], &good.protector);
+    assert!(matches!(refused, Err(MetaError::Unsafe { .. })), "{refused:?}");
+    assert_eq!(fs::read(disk.path("kept")).unwrap(), good.protector.to_bytes());
+    fs::remove_file(disk.path("kept")).unwrap();
+    rewrap_both(&[&meta], &good.protector).expect("with its one name");
 }
