@@ -1,60 +1,106 @@
-//! Key files that the `fscrypt` command itself wrote (`vectors/fscrypt`), with their keys as another program computed them.
+//! Key files that the `fscrypt` command itself wrote (`vectors/fscrypt`), held against their descriptions: keys, names and IVs as
+//! another program computed them.
 
+use std::path::PathBuf;
+
+use aws_lc_rs::digest::{SHA256, digest};
 use fscrypt::{
     ContentKey, Iv, KeyFiles, KeyIdentifier, Modes, PolicyFile, ProtectorDescriptor, ProtectorFile,
-    ProtectorKey,
+    ProtectorKey, WrappingKey,
 };
+use serde_json::Value;
 
-use crate::made::wrapping;
-
-const PROTECTOR: &[u8] = include_bytes!("../../../../vectors/fscrypt/protector.bin");
-const POLICY: &[u8] = include_bytes!("../../../../vectors/fscrypt/policy.bin");
-
-const DESCRIPTOR: &str = "5da815fe4203d5c1";
-const PROTECTOR_KEY: &str = "876a4ba8e89752c4b0fa6b13996ccdcaf80ed6070ebc919c7f9c08ebba5c4193";
-const PROTECTOR_IV: &str = "e5010a1d774207b7cc21e68339178202";
-const IDENTIFIER: &str = "86e10542654b2f805d3f3b75b0858f7a";
-const CONTENT_KEY: &str = "582b8141ecc7112f76151d7b12e55d7f1b4febeadf63828292678b97bf191030e594540ce0140820c1d7749893f04fe5ba11df95e5c17c6d92576b35991f0f47";
-const POLICY_IV: &str = "f9f7dc07c1b59185525b7b5c504bf901";
-
-fn bytes<const N: usize>(text: &str) -> [u8; N] {
-    hex::decode(text).unwrap().try_into().unwrap()
+/// A file and its description.
+struct Golden {
+    bytes: Vec<u8>,
+    said: Value,
 }
 
-fn protector_key() -> ProtectorKey {
-    ProtectorKey::init(|key| hex::decode_to_slice(PROTECTOR_KEY, key)).unwrap()
+impl Golden {
+    /// Its description also says how long the file is and what it hashes to.
+    fn read(name: &str) -> Self {
+        let path = |end| {
+            PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("../../vectors/fscrypt/{name}.{end}"))
+        };
+        let golden = Self {
+            bytes: std::fs::read(path("bin")).unwrap(),
+            said: serde_json::from_slice(&std::fs::read(path("json")).unwrap()).unwrap(),
+        };
+        assert_eq!(golden.said["size"], golden.bytes.len());
+        assert_eq!(golden.text("sha256"), hex::encode(digest(&SHA256, &golden.bytes)));
+        golden
+    }
+
+    fn text(&self, field: &str) -> &str {
+        self.said[field].as_str().unwrap_or_else(|| panic!("the description has no {field}"))
+    }
+
+    fn iv(&self) -> Iv {
+        Iv(hex::decode(self.text("iv_hex")).unwrap().try_into().unwrap())
+    }
+
+    /// Fills a key from a field, in place.
+    fn fill(&self, field: &str, key: &mut [u8]) -> Result<(), hex::FromHexError> {
+        hex::decode_to_slice(self.text(field), key)
+    }
 }
 
-fn content_key() -> ContentKey {
-    ContentKey::init(|key| hex::decode_to_slice(CONTENT_KEY, key)).unwrap()
+/// Both files, and the keys in and around them.
+struct Theirs {
+    protector: Golden,
+    policy: Golden,
+}
+
+impl Theirs {
+    fn read() -> Self {
+        Self { protector: Golden::read("protector"), policy: Golden::read("policy") }
+    }
+
+    fn wrapping_key(&self) -> WrappingKey {
+        WrappingKey::init(|key| self.protector.fill("wrapping_key_hex", key)).unwrap()
+    }
+
+    fn protector_key(&self) -> ProtectorKey {
+        ProtectorKey::init(|key| self.protector.fill("protector_key_hex", key)).unwrap()
+    }
+
+    fn content_key(&self) -> ContentKey {
+        ContentKey::init(|key| self.policy.fill("content_key_hex", key)).unwrap()
+    }
 }
 
 #[test]
 fn keys_have_the_names_that_the_tool_gives_them() {
-    assert_eq!(ProtectorDescriptor::of(&protector_key()).to_string(), DESCRIPTOR);
-    assert_eq!(KeyIdentifier::of(&content_key()).to_string(), IDENTIFIER);
+    let theirs = Theirs::read();
+    let descriptor = ProtectorDescriptor::of(&theirs.protector_key());
+    assert_eq!(descriptor.to_string(), theirs.protector.text("descriptor"));
+    let identifier = KeyIdentifier::of(&theirs.content_key());
+    assert_eq!(identifier.to_string(), theirs.policy.text("identifier"));
 }
 
 /// VC-4: both wraps open, to just the keys that are in them.
 #[test]
 fn the_tools_files_open() {
+    let theirs = Theirs::read();
     let files = KeyFiles {
-        protector: ProtectorFile::parse(PROTECTOR).unwrap(),
-        policy: PolicyFile::parse(POLICY).unwrap(),
+        protector: ProtectorFile::parse(&theirs.protector.bytes).unwrap(),
+        policy: PolicyFile::parse(&theirs.policy.bytes).unwrap(),
     };
-    assert_eq!((files.protector.name(), files.protector.is_raw_key()), ("theirs", true));
+    assert_eq!((files.protector.name(), files.protector.is_raw_key()), (theirs.protector.text("name"), true));
     assert_eq!(files.policy.policy().modes, Modes::AES_256_XTS);
-    let (content, protector) = files.open(&wrapping(5)).unwrap();
-    assert_eq!(hex::encode(content.expose_content_key()), CONTENT_KEY);
-    assert_eq!(hex::encode(protector.expose_protector_key()), PROTECTOR_KEY);
-    assert_eq!((files.protector.to_bytes(), files.policy.to_bytes()), (PROTECTOR.to_vec(), POLICY.to_vec()));
+    let (content, protector) = files.open(&theirs.wrapping_key()).unwrap();
+    assert_eq!(hex::encode(content.expose_content_key()), theirs.policy.text("content_key_hex"));
+    assert_eq!(hex::encode(protector.expose_protector_key()), theirs.protector.text("protector_key_hex"));
+    assert_eq!(files.protector.to_bytes(), theirs.protector.bytes);
+    assert_eq!(files.policy.to_bytes(), theirs.policy.bytes);
 }
 
 #[test]
 fn the_same_keys_and_ivs_give_the_tools_bytes() {
-    let iv = Iv(bytes(PROTECTOR_IV));
-    let protector = ProtectorFile::seal(&protector_key(), &wrapping(5), "theirs", iv);
-    assert_eq!(hex::encode(protector.to_bytes()), hex::encode(PROTECTOR));
-    let policy = PolicyFile::seal(&content_key(), &protector_key(), Modes::AES_256_XTS, Iv(bytes(POLICY_IV)));
-    assert_eq!(hex::encode(policy.to_bytes()), hex::encode(POLICY));
+    let theirs = Theirs::read();
+    let (key, name, iv) = (theirs.protector_key(), theirs.protector.text("name"), theirs.protector.iv());
+    let protector = ProtectorFile::seal(&key, &theirs.wrapping_key(), name, iv);
+    assert_eq!(hex::encode(protector.to_bytes()), hex::encode(&theirs.protector.bytes));
+    let policy = PolicyFile::seal(&theirs.content_key(), &key, Modes::AES_256_XTS, theirs.policy.iv());
+    assert_eq!(hex::encode(policy.to_bytes()), hex::encode(&theirs.policy.bytes));
 }
