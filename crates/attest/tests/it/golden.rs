@@ -33,6 +33,9 @@ fn a_quote_of_eve_reads_and_passes_each_check() {
     assert_eq!(u64::from(quote.restart_count), decoded["restart_count"].as_u64().unwrap());
     assert_eq!(quote.clock_ms, decoded["clock"].as_u64().unwrap());
     assert_eq!(format!("{:016x}", quote.firmware_version), decoded["firmware_version_hex"].as_str().unwrap());
+    assert_eq!(u64::from(quote.safe), decoded["safe"].as_u64().unwrap());
+    assert_eq!(hex::encode(&quote.qualifying_data), decoded["extra_data_hex"]);
+    assert_eq!(hex::encode(&quote.composite), decoded["pcr_digest_hex"]);
     qualifying(&quote, &hex::decode(facts["nonce_hex"].as_str().unwrap()).unwrap()).unwrap();
     selection(&quote, 0xFFFF).unwrap();
     composite(&quote, 0xFFFF, &pcrs(&facts)).unwrap();

@@ -14,8 +14,13 @@ use wire::{ControllerCerts, TrustedCerts, Validity};
 /// 2027-01-01, when all golden certificates are valid.
 pub(crate) const IN_2027: u64 = 1_798_761_600;
 
-pub(crate) fn vector(path: &str) -> Vec<u8> {
-    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../vectors").join(path);
+/// Where a golden file or folder is.
+pub(crate) fn path(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../vectors").join(name)
+}
+
+pub(crate) fn vector(name: &str) -> Vec<u8> {
+    let file = path(name);
     std::fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }
 

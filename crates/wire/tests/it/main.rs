@@ -6,6 +6,7 @@
 mod certs;
 mod common;
 mod decoders;
+mod described;
 mod envelope;
 mod evidence;
 mod extension;
