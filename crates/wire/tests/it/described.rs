@@ -1,6 +1,8 @@
 //! What golden messages say, in the words of their descriptions: our checked types written as protojson, and held against the
 //! description field by field. What our types do not hold of EVE's messages is listed, path by path.
 
+mod info;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
@@ -11,7 +13,7 @@ use wire::attest::{
 use wire::cert::short_hash;
 use wire::certs::encode_list;
 use wire::config::{ConfigRequest, ConfigResponse, DeviceConfig};
-use wire::info::{AtRest, AttestationState, DeviceInfo, Info, PcrStatus, TpmPresence, VaultLine};
+use wire::info::Info;
 use wire::register::{Register, UuidResponse, decode_uuid_request};
 
 use crate::common::bytes_field;
@@ -76,7 +78,7 @@ pub(crate) fn assert_says(message: &str, bytes: &[u8], description: &Value, what
             config(&ConfigResponse::decode(&answer).unwrap().config.unwrap())
         }
         "ZControllerCert" => return assert_eq!(hex::encode(list(description)), hex::encode(bytes), "{what}"),
-        "ZInfoMsg" => info(&Info::decode(bytes).unwrap(), description),
+        "ZInfoMsg" => info::info(&Info::decode(bytes).unwrap(), description),
         "ZRegisterMsg" => register(&Register::decode(bytes).unwrap()),
         "UuidRequest" => {
             decode_uuid_request(bytes).unwrap();
@@ -286,76 +288,4 @@ fn uuid(answer: &UuidResponse) -> Value {
         ("manufacturer", json!(answer.manufacturer)),
         ("product_name", json!(answer.product_name)),
     ])
-}
-
-fn info(info: &Info, description: &Value) -> Value {
-    let Info::Device(info) = info else { panic!("{info:?}") };
-    // We hold whole seconds.
-    let (seconds, described) = (moment(info.at_unix_s), description["atTimeStamp"].as_str().unwrap());
-    let at = if described.starts_with(&seconds) { described } else { &seconds };
-    json!({
-        "ztype": "ZiDevice",
-        "devId": info.device.to_string(),
-        "atTimeStamp": at,
-        "dinfo": device_info(info),
-    })
-}
-
-fn device_info(info: &DeviceInfo) -> Value {
-    assert_eq!(info.node, None, "EVE has no extension of ours");
-    let tpm = match info.tpm {
-        TpmPresence::Unknown => "",
-        TpmPresence::NotFound => "NOTFOUND",
-        TpmPresence::Disabled => "DISABLED",
-        TpmPresence::Enabled => "ENABLED",
-    };
-    let state = match info.attestation {
-        AttestationState::None => "",
-        AttestationState::NonceWait => "ATTESTATION_STATE_NONCE_WAIT",
-        AttestationState::QuoteWait => "ATTESTATION_STATE_TPM_QUOTE_WAIT",
-        AttestationState::EscrowWait => "ATTESTATION_STATE_TPM_ESCROW_WAIT",
-        AttestationState::AttestWait => "ATTESTATION_STATE_ATTEST_WAIT",
-        AttestationState::AttestEscrowWait => "ATTESTATION_STATE_ATTEST_ESCROW_WAIT",
-        AttestationState::RestartWait => "ATTESTATION_STATE_RESTART_WAIT",
-        AttestationState::Complete => "ATTESTATION_STATE_COMPLETE",
-    };
-    let attestation = fields([("state", json!(state)), ("error", error(info.attestation_error.as_deref()))]);
-    fields([
-        ("HSMStatus", json!(tpm)),
-        ("HSMInfo", json!(info.tpm_info)),
-        ("attestation_info", if attestation == json!({}) { Value::Null } else { attestation }),
-        ("dataSecAtRestInfo", json!({ "vaultList": all(&info.vaults, vault) })),
-    ])
-}
-
-fn vault(line: &VaultLine) -> Value {
-    assert_eq!(line.report, None, "EVE has no extension of ours");
-    let status = match line.status {
-        AtRest::Unknown => "",
-        AtRest::Disabled => "DATASEC_AT_REST_DISABLED",
-        AtRest::Enabled => "DATASEC_AT_REST_ENABLED",
-        AtRest::Error => "DATASEC_AT_REST_ERROR",
-    };
-    let pcrs = match line.pcrs {
-        PcrStatus::Unknown => "",
-        PcrStatus::Enabled => "PCR_ENABLED",
-        PcrStatus::Disabled => "PCR_DISABLED",
-    };
-    fields([
-        ("name", json!(line.name)),
-        ("status", json!(status)),
-        ("pcrStatus", json!(pcrs)),
-        ("vaultErr", error(line.error.as_deref())),
-    ])
-}
-
-fn error(words: Option<&str>) -> Value {
-    json!(words.map(|words| json!({ "description": words })))
-}
-
-/// A time as RFC 3339 writes it, but for its fraction and zone.
-fn moment(unix_s: u64) -> String {
-    let at = x509_parser::time::ASN1Time::from_timestamp(unix_s.try_into().unwrap()).unwrap().to_datetime();
-    let (date, (hour, minute, second)) = (at.date(), at.to_hms());
-    format!("{date}T{hour:02}:{minute:02}:{second:02}")
 }

@@ -15,4 +15,5 @@ mod golden_envelopes;
 mod keys;
 mod release;
 mod reports;
+mod round_trips;
 mod vectors;
