@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use nix::libc::ENOKEY;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -136,6 +136,17 @@ impl Scene {
     #[must_use]
     pub fn epoch(&self, vault: &str) -> Option<u64> {
         self.node.vault(vault)?["epoch"].as_u64()
+    }
+
+    /// Waits until the controller has been told of a vault what holds here; returns the report, as `evc describe vault` shows it.
+    ///
+    /// # Errors
+    /// It is not told; the error has what it was told instead.
+    pub fn until_told(&self, vault: &str, what: &str, holds: impl Fn(&Value) -> bool) -> Result<Value> {
+        let report = || self.evc.vault(DEVICE, vault).ok().map(|told| told["report"].clone());
+        let told =
+            wait::until(&format!("the controller to be told of {vault}: {what}"), || report().filter(&holds));
+        told.with_context(|| format!("it was told {:?}", report()))
     }
 
     /// Rotates and waits until the node has moved to the new epoch, and the controller knows.

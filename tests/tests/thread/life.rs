@@ -1,8 +1,9 @@
-//! A vault's life: made, locked, unlocked, held busy, missing, made anew, removed (VC-1, VC-4, VC-5, IF-2, IF-5).
+//! A vault's life: made, locked, unlocked, held busy, missing, made anew, removed (VC-2, KO-7, IF-2, IF-5).
 
 use std::fs::{self, File};
 
 use eve_vault_tests::{DEVICE, Scene, details};
+use serde_json::Value;
 use testkit::node::Power;
 
 use super::{BOTH, TPM};
@@ -23,6 +24,69 @@ fn a_locked_vault_shows_no_name_and_opens_no_file() {
     scene.apply("till", &with(BOTH, "operation: unlock")).unwrap();
     scene.node.until_vault("till", "unlocked").unwrap();
     assert!(scene.has_data("till"));
+}
+
+/// What the controller was told last: the operation and how it ended; none there is no error.
+fn last(report: &Value) -> (&str, Option<&str>) {
+    let last = &report["last"];
+    (last["operation"].as_str().unwrap_or_default(), last["error"].as_str())
+}
+
+/// IF-2: the operator reads at the controller what was done to each vault and how it ended.
+#[test]
+fn the_controller_is_told_each_operation_of_a_vault_and_its_outcome() {
+    let mut scene = Scene::attested().unwrap();
+    scene.vault_with_data("till", BOTH).unwrap();
+    let told = |operation: &'static str, state: &'static str| {
+        move |report: &Value| last(report) == (operation, None) && report["state"] == state
+    };
+    scene.until_told("till", "made", told("create", "unlocked")).unwrap();
+    scene.order_rotation("till").unwrap();
+    let report = scene.until_told("till", "re-keyed", told("change-key", "unlocked")).unwrap();
+    assert_eq!(report["epoch"], 2);
+    scene.apply("till", &with(BOTH, "operation: lock")).unwrap();
+    scene.until_told("till", "locked", told("lock", "locked")).unwrap();
+    scene.apply("till", &with(BOTH, "operation: unlock")).unwrap();
+    scene.until_told("till", "unlocked", told("unlock", "unlocked")).unwrap();
+    let listed = scene.evc.run(&["get", "vaults"]).unwrap();
+    let line = listed.lines().find(|line| line.contains("till")).unwrap();
+    assert!(line.contains("unlocked"), "{listed}");
+}
+
+/// IF-2: one that fails is told with its error, which the operator reads, and which goes when it is mended.
+#[test]
+fn the_controller_is_told_why_an_operation_failed() {
+    let mut scene = Scene::attested().unwrap();
+    scene.vault_with_data("till", BOTH).unwrap();
+    let held = File::open(scene.data("till")).unwrap();
+    scene.apply("till", &with(BOTH, "operation: lock")).unwrap();
+    let failed = |report: &Value| last(report).0 == "lock" && last(report).1.is_some();
+    let report = scene.until_told("till", "why it does not lock", failed).unwrap();
+    assert_eq!(report["state"], "lock-incomplete");
+    let holder = std::process::id().to_string();
+    assert!(report.to_string().contains(&holder), "names the holder {holder}: {report}");
+    drop(held);
+    let done = |report: &Value| last(report) == ("lock", None) && report["state"] == "locked";
+    scene.until_told("till", "that it is locked", done).unwrap();
+}
+
+/// Invariant 8: what is not built is said at the controller too, of each vault that it concerns, and of the device.
+#[test]
+fn the_operator_reads_what_is_not_escrowed_not_checked_and_not_erased() {
+    let mut scene = Scene::attested().unwrap();
+    scene.vault_with_data("till", &with(BOTH, "on_removal: { delete_after: 0s }")).unwrap();
+    scene
+        .until_told("till", "what is not so", |report| {
+            let details = details(report);
+            details.contains("not escrowed") && details.contains("AK not proved to its EK: not checked")
+        })
+        .unwrap();
+    let device = scene.evc.json(&["describe", "device", DEVICE]).unwrap().to_string();
+    for words in ["AK not proved to its EK: not checked", "event log: not checked", "geofence: not checked"] {
+        assert!(device.contains(words), "{words}: {device}");
+    }
+    let said = scene.evc.run(&["delete", "vault", "till", "--device", DEVICE]).unwrap();
+    assert!(said.contains("removed, not crypto-erased"), "{said}");
 }
 
 #[test]

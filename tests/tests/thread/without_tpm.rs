@@ -1,4 +1,4 @@
-//! A node without a TPM (DF-1, DF-5): encrypted too, its keys at the controller, and nothing in the clear before.
+//! A node without a TPM (DF-3): encrypted too, its keys at the controller, and nothing in the clear before.
 
 use eve_vault_tests::{Scene, vault_yaml};
 use testkit::node::{Parts, Power};
