@@ -6,6 +6,7 @@ mod defaults;
 mod faults;
 mod life;
 mod many;
+mod renewal;
 mod restarts;
 mod rotation;
 mod walls;
