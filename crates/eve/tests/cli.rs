@@ -1,0 +1,205 @@
+//! The command line of a node, as root types it beside a node that runs, and as somebody types it who may not.
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
+use std::fs::{self, Permissions};
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
+use testkit::node::{Parts, Power};
+use testkit::{Evc, Node, program, wait};
+
+/// A node without a TPM, for speed, and its controller, in a folder that goes with them.
+struct Scene {
+    node: Node,
+    evc: Evc,
+    dir: TempDir,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        // Agents run as users of their own and must get through.
+        fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
+        let evc = Evc::new(&dir.path().join("evc")).unwrap();
+        let parts = Parts { tpm: false, ..Parts::default() };
+        let mut node = Node::new(&dir.path().join("node"), "edge-1", &evc, parts).unwrap();
+        node.until_vault("image", "unlocked").unwrap();
+        Self { node, evc, dir }
+    }
+
+    /// With a vault that was made, and whose directory was lost then.
+    fn with_a_missing_vault() -> Self {
+        let mut scene = Self::new();
+        scene
+            .evc
+            .apply("kind: VaultPolicy\nname: p\ncustody: controller\nattest: { every: 15m, require: [], on_failure: withhold }\n---\nkind: Vault\nname: till\ndevice: edge-1\npolicy: p\n")
+            .unwrap();
+        scene.node.until_vault("till", "unlocked").unwrap();
+        let dir = scene.node.vault_dir("till").unwrap();
+        scene.node.stop(Power::Clean).unwrap();
+        fs::remove_dir_all(dir).unwrap();
+        scene.node.start().unwrap();
+        scene.node.until_vault("till", "missing").unwrap();
+        scene
+    }
+
+    /// `eve ARGS --root ROOT` with these lines at its standard input. What should be refused and is not must end, too.
+    fn typed(&self, args: &[&str], lines: &str) -> Output {
+        let mut command = Command::new("timeout");
+        command.arg("60").arg(program("eve").unwrap()).args(args).arg("--root").arg(self.node.root());
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // It may refuse before it reads.
+        let _ = child.stdin.take().unwrap().write_all(lines.as_bytes());
+        child.wait_with_output().unwrap()
+    }
+}
+
+fn words(output: &Output) -> String {
+    [&*output.stdout, &*output.stderr].map(String::from_utf8_lossy).concat()
+}
+
+/// Whether one line has all the words.
+fn has(text: &str, words: &[&str]) -> bool {
+    text.lines().any(|line| words.iter().all(|word| line.contains(word)))
+}
+
+#[test]
+fn the_tables_show_each_vault_and_each_agent() {
+    let scene = Scene::new();
+    let list = scene.node.run(&["vault", "list"]).unwrap();
+    assert!(list.starts_with("VAULT ") && has(&list, &["VAULT", "STATE", "EPOCH", "DETAIL"]), "{list}");
+    assert!(has(&list, &["config", "unlocked", "1"]) && has(&list, &["image", "unlocked", "1"]), "{list}");
+    wait::until("all agents up", || {
+        let status = scene.node.run(&["status"]).ok()?;
+        let agents = ["nim", "client", "zedagent", "tpmmgr", "vaultmgr"];
+        let up = agents.iter().all(|agent| has(&status, &["agent", agent, "pid", "seccomp 2"]));
+        (up && has(&status, &["tpm", "none: the device key is in a file"])
+            && has(&status, &["controller", &scene.evc.server(), "answers"])
+            && has(&status, &["config", "unlocked"]))
+        .then_some(())
+    })
+    .unwrap();
+}
+
+/// What an operator reads of the bus; what is signed or sealed is shown by its length alone.
+#[test]
+fn bus_tail_shows_the_topics_and_no_sealed_byte() {
+    let scene = Scene::new();
+    let file = scene.dir.path().join("bus.txt");
+    let _tail = scene.node.bus_tail(&file).unwrap();
+    let topics = [
+        "NetworkStatus",
+        "Onboarded",
+        "SignedConfig",
+        "ControllerStatus",
+        "Session",
+        "VaultStatus",
+        "Agents",
+    ];
+    let heard = wait::until("every topic", || {
+        let heard = fs::read_to_string(&file).ok()?;
+        topics.iter().all(|topic| heard.lines().any(|line| line.starts_with(topic))).then_some(heard)
+    })
+    .unwrap();
+    let config = heard.lines().find(|line| line.starts_with("SignedConfig")).unwrap();
+    assert!(has(config, &["source: ", "envelope: ", " bytes"]) && !config.contains('['), "{config}");
+}
+
+/// DF-1 and design 2: what can't come back is made anew, empty, only by one who gave its name twice.
+#[test]
+fn recreate_wants_the_name_twice_and_does_nothing_without() {
+    let mut scene = Scene::with_a_missing_vault();
+    for (args, typed) in [
+        (&["--confirm", "till", "--confirm", "tell"][..], ""),
+        (&["--confirm", "till"], ""),
+        (&[], "till\ntell\n"),
+        (&[], "till\n"),
+        (&[], ""),
+    ] {
+        let output = scene.typed(&[&["vault", "recreate", "till"], args].concat(), typed);
+        assert!(!output.status.success(), "{args:?} {typed:?}");
+        assert!(words(&output).contains("nothing was done"), "{args:?} {typed:?}: {}", words(&output));
+        assert_eq!(scene.node.vault("till").unwrap()["state"], "missing", "{args:?} {typed:?}");
+    }
+    let output = scene.typed(&["vault", "recreate", "till"], "till\ntill\n");
+    assert!(output.status.success() && words(&output).contains("EMPTY"), "{}", words(&output));
+    scene.node.until_vault("till", "unlocked").unwrap();
+    let dir = scene.node.vault_dir("till").unwrap();
+    assert_eq!(fs::read_dir(dir).unwrap().count(), 0, "made anew, empty");
+}
+
+#[test]
+fn a_vault_that_nobody_knows_is_named_in_the_refusal() {
+    let scene = Scene::new();
+    for command in
+        [&["vault", "lock", "tool"][..], &["vault", "unlock", "tool"], &["vault", "recreate", "tool"]]
+    {
+        let output = scene.typed(command, "");
+        assert!(
+            !output.status.success() && words(&output).contains("no vault \"tool\""),
+            "{}",
+            words(&output)
+        );
+    }
+}
+
+/// Two that work on one disk would undo each other: the second is refused, and the first goes on.
+#[test]
+fn a_second_eve_run_on_one_root_is_refused() {
+    let mut scene = Scene::new();
+    let second = scene.typed(&["run"], "");
+    assert!(!second.status.success());
+    assert!(words(&second).contains("another `eve run` works on"), "{}", words(&second));
+    scene.node.until_vault("config", "unlocked").unwrap();
+}
+
+/// Threats, bus: who is not root runs no node, and neither orders nor reads one.
+#[test]
+fn who_is_not_root_is_refused() {
+    const NOBODY: u32 = 65534;
+    let scene = Scene::new();
+    // The place where it was built may be closed to others.
+    let eve = scene.dir.path().join("eve");
+    fs::copy(program("eve").unwrap(), &eve).unwrap();
+    let as_nobody = |args: &[&str]| {
+        let mut command = Command::new("timeout");
+        command.arg("60").arg(&eve).args(args).arg("--root").arg(scene.node.root()).current_dir("/");
+        command.gid(NOBODY).uid(NOBODY).output().unwrap()
+    };
+    for (args, why) in [
+        (&["run"][..], "needs root"),
+        (&["status"], "are you root?"),
+        (&["vault", "list"], "not allowed on the bus"),
+        (&["vault", "lock", "image"], "not allowed on the bus"),
+    ] {
+        let output = as_nobody(args);
+        assert!(!output.status.success() && words(&output).contains(why), "{args:?}: {}", words(&output));
+    }
+    assert_eq!(scene.node.vault("image").unwrap()["state"], "unlocked");
+}
+
+#[test]
+fn completions_and_manual_pages_name_every_command() {
+    let eve = program("eve").unwrap();
+    let bash = Command::new(&eve).args(["completions", "bash"]).output().unwrap();
+    let script = words(&bash);
+    assert!(bash.status.success() && script.contains("complete -F _eve"), "{script}");
+    let checked = Command::new("bash").args(["-n", "-c", &script]).output().unwrap();
+    assert!(checked.status.success(), "bash reads it: {}", words(&checked));
+    let dir = tempfile::tempdir().unwrap();
+    assert!(Command::new(&eve).arg("man").arg(dir.path()).status().unwrap().success());
+    let page = |name: &str| {
+        fs::read_to_string(Path::new(dir.path()).join(name)).unwrap_or_else(|_| panic!("{name}"))
+    };
+    for command in ["run", "status", "vault-recreate", "bus-tail"] {
+        assert!(page(&format!("eve-{command}.1")).starts_with(".ie"), "eve-{command}.1 is roff");
+        let last = command.rsplit('-').next().unwrap();
+        assert!(script.contains(last), "completions know {last}");
+    }
+    assert!(page("eve.1").contains("edge node"), "{}", page("eve.1"));
+}
