@@ -55,6 +55,32 @@ fn a_default_vault_takes_a_policy_and_returns_to_its_own() {
     scene.node.until_vault("image", "unlocked").unwrap();
 }
 
+/// DF-5: what must be read before any vault opens lies outside of them, under persist/status, and is no secret.
+#[test]
+fn the_tpm_marker_and_the_port_list_can_be_read_while_the_config_vault_is_locked() {
+    let mut scene = Scene::attested().unwrap();
+    scene.apply("config", BOTH).unwrap();
+    scene.node.until_vault_is("config", "a controller's key", |vault| vault["epoch"].is_u64()).unwrap();
+    scene.node.stop(Power::Clean).unwrap();
+    let status = scene.node.root().join("persist/status");
+    let (marker, ports) = (status.join("tpmmgr/tpm_in_use"), status.join("nim/DevicePortConfigList.json"));
+    [&marker, &ports].into_iter().for_each(|file| fs::remove_file(file).unwrap());
+    scene.node.off(Power::Clean).unwrap();
+    scene.evc.stop().unwrap();
+    scene.node.on(Power::Clean).unwrap();
+    scene.node.until_vault("config", "locked").unwrap();
+    let read = |file: &std::path::Path| fs::read_to_string(file).ok().filter(|text| !text.is_empty());
+    assert_eq!(testkit::wait::until("the marker", || read(&marker)).unwrap(), "1\n");
+    let listed = testkit::wait::until("the port list", || serde_json::from_str(&read(&ports)?).ok());
+    let listed: serde_json::Value = listed.unwrap();
+    assert!(listed.to_string().contains("\"lo\""), "this machine's ports: {listed}");
+    assert_eq!(scene.node.vault("config").unwrap()["state"], "locked", "all the while");
+    let public = |file: &std::path::Path| {
+        std::os::unix::fs::PermissionsExt::mode(&fs::metadata(file).unwrap().permissions()) & 0o444
+    };
+    assert_eq!((public(&marker), public(&ports)), (0o444, 0o444), "for everybody");
+}
+
 #[test]
 fn the_operator_sees_them_though_nobody_gave_them_a_policy() {
     let scene = Scene::attested().unwrap();

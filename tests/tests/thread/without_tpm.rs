@@ -28,6 +28,18 @@ fn its_default_vaults_wait_for_the_first_contact_and_open_with_it() {
     assert_eq!(std::fs::read_to_string(scene.node.root().join("persist/config/kept")).unwrap(), "kept");
 }
 
+/// DF-5: the TPM marker only informs. One that lies there makes no TPM, and keeps no vault shut.
+#[test]
+fn a_tpm_marker_that_is_not_true_changes_nothing() {
+    let mut scene = scene();
+    let folder = scene.node.root().join("persist/status/tpmmgr");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("tpm_in_use"), "1\n").unwrap();
+    scene.node.start().unwrap();
+    scene.node.until_vault("config", "unlocked").unwrap();
+    assert!(scene.node.status().unwrap()["tpm"].as_str().unwrap().starts_with("none"));
+}
+
 #[test]
 fn controller_custody_works_and_tpm_custody_is_refused_with_the_reason() {
     let mut scene = scene();
