@@ -223,6 +223,12 @@ fn keep(Stage { evc, node, .. }: &Stage) -> Result<()> {
     println!("  eve status --root {0}; eve bus tail --root {0}", node.root().display());
     println!("  logs: {} {}", evc.log().display(), node.log().display());
     println!("\nEnter, or an interrupt, ends it and removes everything.");
-    std::io::stdin().read_line(&mut String::new())?;
+    if std::io::stdin().read_line(&mut String::new())? == 0 {
+        // Nobody is at the keyboard: as of a service, or behind a pipe.
+        println!("The input is at its end, so Enter can't come: an interrupt ends it.");
+        loop {
+            std::thread::park();
+        }
+    }
     Ok(())
 }
