@@ -3,6 +3,7 @@
 mod packages;
 mod run;
 mod test;
+mod toolchain;
 
 use anyhow::{Result, bail};
 

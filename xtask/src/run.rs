@@ -22,7 +22,8 @@ pub(crate) fn cargo_with_mounts<'a>(args: impl IntoIterator<Item = &'a str>) -> 
     program(command.args(["--mount", "--propagation", "private"]).arg(path()).args(args))
 }
 
-fn path() -> String {
+/// The cargo that runs us.
+pub(crate) fn path() -> String {
     std::env::var("CARGO").unwrap_or_else(|_| "cargo".into())
 }
 
