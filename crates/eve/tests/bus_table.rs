@@ -177,14 +177,19 @@ fn the_lists_of_topics_calls_and_agents_are_whole() {
     assert!(CallId::ALL.iter().all(|call| SOCKETS.contains(&call.answerer())));
 }
 
-/// KO-1: the roots of the TPM are vaultmgr's alone; nobody but an operator orders vaults.
+/// KO-1: the roots of the TPM are vaultmgr's alone; nobody but an operator orders vaults. AC-4: zedagent publishes the challenge,
+/// tpmmgr hears it and answers, and nobody else of the agents does either.
 #[test]
 fn the_rows_that_matter_most() {
     for who in Agent::ALL {
         assert_eq!(CallId::ReadRoots.may_ask(who), who == Agent::Vaultmgr);
         assert_eq!(CallId::LockVault.may_ask(who), who == Agent::Operator);
         assert_eq!(TopicId::SignedConfig.may_hear(who), matches!(who, Agent::Vaultmgr | Agent::Operator));
+        assert_eq!(TopicId::Challenge.may_hear(who), matches!(who, Agent::Tpmmgr | Agent::Operator));
+        assert_eq!(TopicId::Evidence.may_hear(who), matches!(who, Agent::Zedagent | Agent::Operator));
     }
+    assert_eq!(TopicId::Challenge.publisher(), Agent::Zedagent);
+    assert_eq!(TopicId::Evidence.publisher(), Agent::Tpmmgr);
     assert_eq!(Agent::of_ids(7399, 7399), None, "a stranger");
     assert_eq!(Agent::of_ids(7304, 7305), None, "a mixture");
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use eve_vault_tests::{DEVICE, Scene, details};
-use testkit::node::Power;
+use testkit::node::{Parts, Power};
 use testkit::swtpm::BootState;
 use testkit::{Evc, wait};
 
@@ -36,6 +36,45 @@ fn another_tpm_is_not_this_device_though_it_has_its_disk_and_config() {
         Some(true),
         "what the device itself had stands"
     );
+}
+
+/// UC-A, TH-1: the disk alone, searched byte by byte: what lies outside a vault is found, what was written into one is not.
+#[test]
+fn what_is_written_into_a_vault_is_not_on_the_disk_in_the_clear() {
+    let mut scene = Scene::prepared(Parts { disk: 32 << 20, ..Parts::default() }).unwrap();
+    scene.node.start().unwrap();
+    scene.evc.approve_references(DEVICE).unwrap();
+    fs::write(scene.node.root().join("persist/outside.txt"), "written in the clear\n").unwrap();
+    for (vault, policy) in [("alone", TPM), ("remote", CONTROLLER), ("shared", BOTH)] {
+        scene.vault_with_data(vault, policy).unwrap();
+    }
+    scene.node.off(Power::Clean).unwrap();
+    let on_disk = |text: &str| scene.node.disk().contains(text.as_bytes()).unwrap();
+    assert!(on_disk("written in the clear\n") && on_disk("outside.txt"), "the search finds what is there");
+    for vault in ["alone", "remote", "shared"] {
+        assert!(!on_disk(&format!("the secrets of {vault}\n")), "{vault}");
+    }
+    assert!(!on_disk("ledger.txt"), "nor its name");
+}
+
+/// TH-3: the whole node, elsewhere, when the theft is known: its operator takes the vaults from the list. What needs the
+/// controller opens no more.
+#[test]
+fn a_node_that_is_known_to_be_stolen_gets_no_key_at_its_next_boot() {
+    let mut scene = Scene::attested().unwrap();
+    scene.vault_with_data("remote", CONTROLLER).unwrap();
+    scene.vault_with_data("shared", BOTH).unwrap();
+    scene.node.off(Power::Clean).unwrap();
+    ["remote", "shared"].into_iter().for_each(|vault| scene.delete(vault).unwrap());
+    scene.node.on(Power::Clean).unwrap();
+    for vault in ["remote", "shared"] {
+        // By the word of the controller at this boot, not for want of one.
+        let heard = |vault: &serde_json::Value| vault["state"] == "locked" && vault["wanted"] == "lock";
+        scene.node.until_vault_is(vault, "told to stay locked", heard).unwrap();
+        scene.assert_closed(vault);
+        let key = scene.evc.vault(DEVICE, vault).unwrap()["key"].as_str().unwrap().to_owned();
+        assert!(!key.contains("released to the present"), "{vault}: {key}");
+    }
 }
 
 /// TH-5: an implant in the boot chain: the quote differs, the controller withholds and says which PCR; the data is kept.

@@ -21,6 +21,25 @@ fn vaults_of_every_custody_open_again_after_a_reboot_and_after_a_power_cut() {
     }
 }
 
+/// UC-C, UC-D: a user's vaults are made by name, each under its own policy; one that is closed stays closed beside those that
+/// are open.
+#[test]
+fn each_of_a_users_vaults_opens_and_closes_alone() {
+    let mut scene = Scene::attested().unwrap();
+    ALL.into_iter().for_each(|(vault, policy)| scene.vault_with_data(vault, policy).unwrap());
+    for (closed, policy) in ALL {
+        scene.apply(closed, &format!("{policy}\noperation: lock")).unwrap();
+        scene.node.until_vault(closed, "locked").unwrap();
+        scene.assert_closed(closed);
+        for (other, _) in ALL.into_iter().filter(|(other, _)| *other != closed) {
+            assert!(scene.has_data(other), "{other} is open while {closed} is not");
+        }
+        scene.apply(closed, policy).unwrap();
+        scene.node.until_vault(closed, "unlocked").unwrap();
+    }
+}
+
+/// KO-2, KO-3, KO-6.
 #[test]
 fn without_the_controller_only_what_the_tpm_alone_keeps_opens() {
     let mut scene = Scene::attested().unwrap();

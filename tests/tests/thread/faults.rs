@@ -37,7 +37,7 @@ fn a_full_disk_stops_what_needs_room_says_so_and_loses_nothing() {
     assert!(scene.has_data("till"));
 }
 
-/// KO-2, AC-4: killed at any moment of its start and work, tpmmgr leaves no session, object or half-made key in the TPM's way.
+/// KO-2: killed at any moment of its start and work, tpmmgr leaves no session, object or half-made key in the TPM's way.
 #[test]
 fn tpmmgr_killed_fifty_times_leaves_the_tpm_usable() {
     let mut scene = Scene::attested().unwrap();
