@@ -206,8 +206,12 @@ fn slow_requests_take_no_place_from_others() {
 #[test]
 fn a_second_controller_on_one_folder_is_refused_until_the_first_ends() {
     let evc = Evc::start();
-    let settings =
-        evc::service::Settings { data: evc.dir.path().to_owned(), names: Vec::new(), poll_every_s: None };
+    let settings = evc::service::Settings {
+        data: evc.dir.path().to_owned(),
+        names: Vec::new(),
+        poll_every_s: None,
+        clock_is_right: false,
+    };
     let second = evc.wait(evc::service::start(&settings, evc::clock::now()));
     let error = second.err().expect("refused").to_string();
     assert!(error.contains("another evc works on") && error.contains("--data"), "{error}");
@@ -218,7 +222,12 @@ fn a_second_controller_on_one_folder_is_refused_until_the_first_ends() {
 #[test]
 fn a_folder_that_others_may_write_into_is_refused() {
     let dir = tempfile::tempdir().expect("a folder");
-    let settings = evc::service::Settings { data: dir.path().to_owned(), names: vec![], poll_every_s: None };
+    let settings = evc::service::Settings {
+        data: dir.path().to_owned(),
+        names: vec![],
+        poll_every_s: None,
+        clock_is_right: false,
+    };
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     for mode in [0o777, 0o720] {
         std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(mode))
@@ -233,54 +242,16 @@ fn a_folder_that_others_may_write_into_is_refused() {
     }
 }
 
-/// Made by a clock that was never set, the root would be of no use at the right time; and nothing else is made by it either.
-#[test]
-fn a_first_start_with_a_clock_that_was_never_set_is_refused() {
-    let dir = tempfile::tempdir().expect("a folder");
-    let settings = evc::service::Settings { data: dir.path().to_owned(), names: vec![], poll_every_s: None };
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let error = runtime.block_on(evc::service::start(&settings, 86_400)).err().expect("refused").to_string();
-    assert!(error.contains("clock"), "{error}");
-    assert!(!dir.path().join("kek").exists());
-    runtime
-        .block_on(evc::service::start(&settings, evc::clock::now()))
-        .map(drop)
-        .expect("with the clock set right");
-}
-
-/// A leaf that ends soon is made anew at a start, under the same root, which nodes are installed with.
-#[test]
-fn leaves_are_renewed_under_the_same_root() {
-    const NINE_YEARS: u64 = 9 * 366 * 86_400;
-    let dir = tempfile::tempdir().expect("a folder");
-    let settings = evc::service::Settings { data: dir.path().to_owned(), names: vec![], poll_every_s: None };
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let certificates = |at: u64| {
-        let app =
-            runtime.block_on(evc::service::start(&settings, at)).map_err(|e| e.to_string()).expect("started");
-        runtime.block_on(app.store.close());
-        let root = std::fs::read(dir.path().join("root-certificate.pem")).expect("a root");
-        let list = wire::ControllerCerts::decode(&app.authority.list).expect("a list");
-        list.verify(&root, wire::Validity::At(at)).expect("good at that time");
-        (root, app.authority.signing_pem.clone(), app.authority.tls_chain.clone())
-    };
-    let now = evc::clock::now();
-    let (root, signing, tls) = certificates(now);
-    assert_eq!(
-        certificates(now + 86_400),
-        (root.clone(), signing.clone(), tls.clone()),
-        "as long as they are good"
-    );
-    let later = certificates(now + NINE_YEARS);
-    assert_eq!(later.0, root);
-    assert!(later.1 != signing && later.2 != tls);
-}
-
 /// TH-2: whoever holds TLS's key, as a load balancer would, can't have its leaf taken for the one that signs sections.
 #[test]
 fn nodes_take_no_other_leaf_of_ours_for_the_signing_one() {
     let dir = tempfile::tempdir().expect("a folder");
-    let settings = evc::service::Settings { data: dir.path().to_owned(), names: vec![], poll_every_s: None };
+    let settings = evc::service::Settings {
+        data: dir.path().to_owned(),
+        names: vec![],
+        poll_every_s: None,
+        clock_is_right: false,
+    };
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let app = runtime.block_on(evc::service::start(&settings, evc::clock::now())).expect("started");
     let root = app.authority.root_pem.as_bytes();

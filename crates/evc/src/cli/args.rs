@@ -127,6 +127,9 @@ pub(super) struct Serve {
     /// How often devices are to poll, in seconds; theirs when not given.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=86_400))]
     pub(super) poll_seconds: Option<u32>,
+    /// This machine's clock is right, though it is behind what it showed before: it was ahead then. For one start.
+    #[arg(long)]
+    pub(super) clock_is_right: bool,
     /// Log as JSON lines.
     #[arg(long)]
     pub(super) log_json: bool,

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -17,7 +17,7 @@ use super::args::Serve;
 use crate::clock::now;
 use crate::custody::protect;
 use crate::http::{CONNECTIONS, Listener};
-use crate::service::{Controller, Settings, start};
+use crate::service::{Controller, Settings, Steady, start};
 
 /// How often ended graces are looked for.
 const HOUSEKEEPING: Duration = Duration::from_secs(15);
@@ -58,11 +58,12 @@ async fn run(data: &Path, args: &Serve) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt()).context("can't listen for signals")?;
     let controller =
         Arc::new(start(&settings(data, args), now()).await.context("the controller can't start")?);
+    let clock = controller.clock(now()).await?;
     let listener = Listener::bind(args.listen, controller.clone()).await?;
     announce(data, &listener)?;
     let (stop, stopped) = watch::channel(false);
     let serving = tokio::spawn(listener.serve(stopped.clone()));
-    let keeping = tokio::spawn(housekeeping(controller.clone(), stopped));
+    let keeping = tokio::spawn(housekeeping(controller.clone(), clock, stopped));
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
@@ -83,7 +84,12 @@ fn settings(data: &Path, args: &Serve) -> Settings {
             names.push(name.clone());
         }
     }
-    Settings { data: data.to_owned(), names, poll_every_s: args.poll_seconds }
+    Settings {
+        data: data.to_owned(),
+        names,
+        poll_every_s: args.poll_seconds,
+        clock_is_right: args.clock_is_right,
+    }
 }
 
 /// One line for who waits for it, and a file for the command line.
@@ -105,13 +111,16 @@ fn reached_at(listening: SocketAddr) -> SocketAddr {
     listening
 }
 
-async fn housekeeping(controller: Arc<Controller>, mut stop: watch::Receiver<bool>) {
+async fn housekeeping(controller: Arc<Controller>, mut clock: Steady, mut stop: watch::Receiver<bool>) {
+    let mut looked = Instant::now();
     loop {
         tokio::select! {
             () = tokio::time::sleep(HOUSEKEEPING) => {}
             _ = stop.wait_for(|stop| *stop) => return,
         }
-        if let Err(error) = controller.end_graces(now()).await {
+        let passed = looked.elapsed();
+        looked += passed;
+        if let Err(error) = controller.keep_house(&mut clock, now(), passed).await {
             tracing::warn!(%error, "ended graces wait for the next round");
         }
     }

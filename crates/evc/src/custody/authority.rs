@@ -39,11 +39,11 @@ pub struct Authority {
     pub tls_key: PrivateKeyDer<'static>,
 }
 
-/// Loads the CA, making what is not there yet. A leaf is made anew when it is not good now or not much longer, and the TLS leaf
-/// when it does not name all of `names`.
+/// Loads the CA, making what is not there yet. A leaf is made anew when it is not good much longer, and the TLS leaf when it does not
+/// name all of `names`.
 ///
 /// # Errors
-/// [`CustodyError`]: the controller can't start.
+/// [`CustodyError`]: the controller can't start; also when the clock is outside the root's time, for no leaf made by it would chain.
 pub async fn load(
     tx: &mut dyn Tx,
     kek: &Kek,
@@ -51,6 +51,7 @@ pub async fn load(
     now: UnixSeconds,
 ) -> Result<Authority, CustodyError> {
     let root = root(tx, kek, now).await?;
+    within(&root.cert_pem, now)?;
     let signing =
         leaf(tx, kek, &root, Leaf { name: "signing", common_name: OWN_SIGNING, names: &[] }, now).await?;
     let ecdh = leaf(
@@ -171,19 +172,34 @@ fn der(pem: &str) -> Result<CertificateDer<'static>, CustodyError> {
         .map_err(|_| CustodyError::Making("an own certificate does not read"))
 }
 
-/// Whether a certificate is good now and for a while, and names all these hosts and addresses.
+/// The clock must be within the root's time.
+fn within(root_pem: &str, now: UnixSeconds) -> Result<(), CustodyError> {
+    let der = der(root_pem)?;
+    let (_, root) = X509Certificate::from_der(&der)
+        .map_err(|_| CustodyError::Making("the root certificate does not read"))?;
+    let validity = root.validity();
+    let good = (validity.not_before.timestamp()..=validity.not_after.timestamp()).contains(&seconds(now));
+    let [begins, ends] = [validity.not_before, validity.not_after].map(|time| time.to_string());
+    if good { Ok(()) } else { Err(CustodyError::Clock { now: crate::clock::text(now), begins, ends }) }
+}
+
+/// Whether a certificate is good for a while yet, and names all these hosts and addresses.
 fn serves(pem: &str, names: &[String], now: UnixSeconds) -> bool {
     let Ok(der) = der(pem) else { return false };
     let Ok((_, cert)) = X509Certificate::from_der(&der) else { return false };
     let Ok(found) = cert.subject_alternative_name() else { return false };
     let found = found.map(|ext| ext.value.general_names.clone()).unwrap_or_default();
-    in_time(&cert, now) && names.iter().all(|name| found.iter().any(|general| is(general, name)))
+    lasts(&cert, now) && names.iter().all(|name| found.iter().any(|general| is(general, name)))
 }
 
-fn in_time(cert: &X509Certificate<'_>, now: UnixSeconds) -> bool {
-    let (begins, ends) = (cert.validity().not_before.timestamp(), cert.validity().not_after.timestamp());
-    let now = i64::try_from(now).unwrap_or(i64::MAX);
-    begins <= now && now.saturating_add(RENEWAL_S) < ends
+/// One that does not hold yet is not made anew: then the clock is wrong, and not the certificate.
+fn lasts(cert: &X509Certificate<'_>, now: UnixSeconds) -> bool {
+    seconds(now).saturating_add(RENEWAL_S) < cert.validity().not_after.timestamp()
+}
+
+/// As certificates count.
+fn seconds(at: UnixSeconds) -> i64 {
+    i64::try_from(at).unwrap_or(i64::MAX)
 }
 
 fn is(general: &GeneralName<'_>, name: &str) -> bool {

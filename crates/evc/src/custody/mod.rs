@@ -32,6 +32,18 @@ pub enum CustodyError {
     /// A sealed row does not open: another key-encryption key, or a damaged or swapped row.
     #[error("the sealed row {0} does not open under this key-encryption key")]
     Unsealed(String),
+    /// The clock is outside the time of the controller's root.
+    #[error(
+        "this machine's clock is at {now}, and the controller's root certificate is good from {begins} to {ends}: set the clock right"
+    )]
+    Clock {
+        /// By the clock.
+        now: String,
+        /// The root's first moment.
+        begins: String,
+        /// Its last.
+        ends: String,
+    },
     /// A row that must be there is not.
     #[error("the sealed row {0} is absent")]
     Absent(String),

@@ -8,7 +8,6 @@ use vault::ids::VaultId;
 use vault::policy::{Check, Document, Located, VaultPolicy, VaultSpec, read};
 
 use super::defaults::{add_vault, new_vault};
-use super::operate::end_grace;
 use super::{Controller, Refusal, find_device};
 use crate::store::{DeviceRow, PolicyRow, Tpm, Tx, UnixSeconds, VaultRow, VaultStanding};
 
@@ -76,11 +75,7 @@ impl Controller {
         let device = find_device(tx, &spec.device).await.map_err(|e| placed(e, at))?;
         let policy = named_policy(tx, spec).await.map_err(|e| placed(e, at))?;
         let notes = fits(&device, &policy).map_err(|e| placed(e, at))?;
-        let mut there = existing(tx, &device, spec).await?;
-        if let Some(row) = there.take_if(|row| super::view::is_over(row, now)) {
-            end_grace(tx, &device, row).await?;
-        }
-        let outcome = match there {
+        let outcome = match existing(tx, &device, spec).await? {
             None => self.create(tx, &device, spec, now).await.map_err(|e| placed(e, at))?,
             Some(row) => change(tx, row, spec, &policy).await.map_err(|e| placed(e, at))?,
         };

@@ -57,7 +57,7 @@ impl Controller {
     ) -> Result<bool, Refusal> {
         let mut tx = self.store.read().await?;
         let row = known(&mut *tx, device).await?;
-        let view = View::load(&mut *tx, row, now).await?;
+        let view = View::load(&mut *tx, row).await?;
         let draft = draft(&view, session, now);
         let same = draft.digest.is_some() && draft.digest == view.device.section_digest;
         Ok(same
@@ -74,7 +74,7 @@ impl Controller {
     ) -> Result<ConfigResponse, Refusal> {
         let mut tx = self.store.write().await?;
         let row = known(&mut *tx, device).await?;
-        let mut view = View::load(&mut *tx, row, now).await?;
+        let mut view = View::load(&mut *tx, row).await?;
         let draft = draft(&view, session, now);
         bump(&mut view.device, &draft);
         view.device.last_seen = Some(now);

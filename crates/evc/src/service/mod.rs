@@ -16,6 +16,7 @@ pub mod rotate;
 mod section;
 pub mod show;
 mod start;
+mod steady;
 mod view;
 
 use std::sync::Arc;
@@ -30,6 +31,7 @@ use crate::store::{DeviceRow, Store, Tx};
 pub(crate) use error::chain;
 pub use error::{Advice, Refusal};
 pub use start::{Settings, StartError, start, token_hash};
+pub use steady::Steady;
 
 /// How long a challenge is good for, in seconds.
 pub const NONCE_TTL_S: u32 = 60;

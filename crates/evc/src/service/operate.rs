@@ -114,31 +114,26 @@ impl Controller {
         tx.commit().await?;
         Ok(Done { done: format!("policy `{name}` is deleted"), notes: vec![] })
     }
+}
 
-    /// Ends the graces that are over: the keys go, the node erases at its next contact. Safe to repeat.
-    ///
-    /// # Errors
-    /// [`Refusal`] of the store's: what was not ended is ended later.
-    pub async fn end_graces(&self, now: UnixSeconds) -> Result<usize, Refusal> {
-        let mut tx = self.store.write().await?;
-        let due = tx.vaults_to_end(now, BATCH).await?;
-        let count = due.len();
-        for row in due {
-            let device = tx.device(row.device).await?.ok_or(Refusal::Internal("a vault without a device"))?;
-            end_grace(&mut *tx, &device, row).await?;
-        }
-        tx.commit().await?;
-        Ok(count)
+/// Ends the graces that are over: the keys go, the node erases at its next contact. Safe to repeat. How many it were.
+pub(super) async fn end_graces(tx: &mut dyn Tx, now: UnixSeconds) -> Result<usize, Refusal> {
+    let due = tx.vaults_to_end(now, BATCH).await?;
+    let count = due.len();
+    for row in due {
+        let device = tx.device(row.device).await?.ok_or(Refusal::Internal("a vault without a device"))?;
+        end_grace(tx, &device, row).await?;
     }
+    Ok(count)
 }
 
 /// From here on the vault is in no list, and its keys are gone.
-pub(super) async fn end_grace(tx: &mut dyn Tx, device: &DeviceRow, mut row: VaultRow) -> Result<(), Refusal> {
+async fn end_grace(tx: &mut dyn Tx, device: &DeviceRow, mut row: VaultRow) -> Result<(), Refusal> {
     row.standing = VaultStanding::Gone;
     row.policy = None;
     row.left_version = Some(device.section_version + 1);
     tx.put_vault(&row).await?;
-    // There will be such a version, also when a poll since the end of the grace was answered without the vault.
+    // There will be such a version, also when no section ever went out with the vault.
     tx.update_device(&DeviceRow { section_digest: None, ..device.clone() }).await?;
     tx.drop_epochs(row.device, row.id).await?;
     tracing::info!(device = %row.device, vault = %row.id, "grace over, keys deleted");

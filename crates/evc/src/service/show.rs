@@ -167,7 +167,7 @@ impl Controller {
         let mut tx = self.store.read().await?;
         let device = find_device(&mut *tx, which).await?;
         let rows = tx.vaults(device.id).await?;
-        let view = View::load(&mut *tx, device.clone(), now).await?;
+        let view = View::load(&mut *tx, device.clone()).await?;
         let vaults = rows.iter().map(|row| explained(&view, row, now));
         let shown = DeviceView::from(device);
         let unlisted =

@@ -11,7 +11,8 @@ use nix::unistd::geteuid;
 use vault::ids::Incarnation;
 use zeroize::Zeroizing;
 
-use super::Controller;
+use super::{Controller, steady};
+use crate::clock;
 use crate::custody::{CustodyError, Kek, authority, random, write_private};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Store as _, StoreError, Tx, UnixSeconds};
@@ -34,6 +35,8 @@ pub struct Settings {
     pub names: Vec<String>,
     /// `timer.config.interval` for devices, in seconds.
     pub poll_every_s: Option<u32>,
+    /// The operator says that the clock is right, though it is behind what it was.
+    pub clock_is_right: bool,
 }
 
 /// Why the controller did not start.
@@ -74,6 +77,16 @@ pub enum StartError {
         "this machine's clock is years behind: set it right before the controller's certificates are made"
     )]
     Clock,
+    /// The clock, later: what is signed by it would be out of its own time, and what was to end would not.
+    #[error(
+        "this machine's clock is at {now}, behind {seen} that it showed before: set it right; if it is right now and was ahead then, start once with --clock-is-right"
+    )]
+    Behind {
+        /// By the clock.
+        now: String,
+        /// What it showed while it ran steadily.
+        seen: String,
+    },
     /// The keys.
     #[error("the controller's keys can't be loaded")]
     Custody(#[from] CustodyError),
@@ -98,6 +111,7 @@ pub async fn start(settings: &Settings, now: UnixSeconds) -> Result<Controller, 
     if known.is_none() && now < EARLIEST {
         return Err(StartError::Clock);
     }
+    believe(&mut *tx, settings, now).await?;
     let kek = Kek::from_file(&settings.data.join(KEK), known.is_none())?;
     let incarnation = incarnation(&mut *tx, known).await?;
     let authority = authority::load(&mut *tx, &kek, &settings.names, now).await?;
@@ -118,6 +132,18 @@ pub async fn start(settings: &Settings, now: UnixSeconds) -> Result<Controller, 
         incarnation,
         poll_every_s: settings.poll_every_s,
     })
+}
+
+/// Refuses a clock that is well behind what it showed before, unless the operator says that it was ahead then.
+async fn believe(tx: &mut dyn Tx, settings: &Settings, now: UnixSeconds) -> Result<(), StartError> {
+    match steady::far_behind(tx, now).await? {
+        None => Ok(()),
+        Some(seen) if settings.clock_is_right => {
+            tracing::warn!(seen = clock::text(seen), "the clock is believed by the operator's word");
+            Ok(steady::remember(tx, now).await?)
+        }
+        Some(seen) => Err(StartError::Behind { now: clock::text(now), seen: clock::text(seen) }),
+    }
 }
 
 fn at(path: &Path, source: std::io::Error) -> StartError {

@@ -10,7 +10,7 @@ use vault::rotation::Epochs;
 
 use super::evidence::{Record, Shown, judge};
 use super::{Controller, Refusal};
-use crate::store::{DeviceRow, StandingRow, StoreError, Tpm, Tx, UnixSeconds, VaultRow, VaultStanding};
+use crate::store::{DeviceRow, StandingRow, StoreError, Tpm, Tx, VaultRow, VaultStanding};
 
 /// A vault with its policy and epochs.
 pub(super) struct Held {
@@ -34,9 +34,10 @@ pub(super) struct View {
 
 impl View {
     /// Reads it all in one transaction.
-    pub(super) async fn load(tx: &mut dyn Tx, device: DeviceRow, now: UnixSeconds) -> Result<Self, Refusal> {
+    pub(super) async fn load(tx: &mut dyn Tx, device: DeviceRow) -> Result<Self, Refusal> {
         let rows = tx.vaults(device.id).await?;
-        let listed = rows.into_iter().filter(|row| is_listed(row, now));
+        // Not by the time: a vault leaves the list in the transaction that ends its grace.
+        let listed = rows.into_iter().filter(|row| row.standing != VaultStanding::Gone);
         let mut policies = HashMap::new();
         let mut vaults = Vec::new();
         for row in listed {
@@ -68,20 +69,6 @@ impl View {
         };
         Asking { device: self.device.id, session, tpm }
     }
-}
-
-/// A vault whose grace is over leaves the list at that moment, whether or not its row was ended yet.
-fn is_listed(row: &VaultRow, now: UnixSeconds) -> bool {
-    match row.standing {
-        VaultStanding::Active => true,
-        VaultStanding::Removing => !is_over(row, now),
-        VaultStanding::Gone => false,
-    }
-}
-
-/// A vault is being removed, and its grace has ended: the node may have erased it.
-pub(super) fn is_over(row: &VaultRow, now: UnixSeconds) -> bool {
-    row.standing == VaultStanding::Removing && row.delete_at.is_none_or(|end| end <= now)
 }
 
 /// A vault's policy; a default vault without one has the default policy.

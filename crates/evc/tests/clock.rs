@@ -1,0 +1,99 @@
+//! What a wrong clock of the controller's does: nothing that can't be undone. Times here are told, none is waited for.
+
+mod common;
+
+use std::path::Path;
+
+use evc::clock::now;
+use evc::service::{Settings, start};
+use tokio::runtime::Runtime;
+
+const HOUR: u64 = 3600;
+
+fn settings(data: &Path) -> Settings {
+    Settings { data: data.to_owned(), names: vec![], poll_every_s: None, clock_is_right: false }
+}
+
+/// Root, signing and TLS certificates of a controller that is started at a time.
+type Certificates = (Vec<u8>, String, Vec<rustls_pki_types::CertificateDer<'static>>);
+
+fn certificates(runtime: &Runtime, settings: &Settings, at: u64) -> Result<Certificates, String> {
+    let app = runtime.block_on(start(settings, at)).map_err(|e| format!("{:#}", anyhow::Error::from(e)))?;
+    runtime.block_on(app.store.close());
+    let root = std::fs::read(settings.data.join("root-certificate.pem")).expect("a root");
+    let list = wire::ControllerCerts::decode(&app.authority.list).expect("a list");
+    list.verify(&root, wire::Validity::At(at)).expect("good at that time");
+    Ok((root, app.authority.signing_pem.clone(), app.authority.tls_chain.clone()))
+}
+
+/// Made by a clock that was never set, the root would be of no use at the right time; and nothing else is made by it either.
+#[test]
+fn a_first_start_with_a_clock_that_was_never_set_is_refused() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let settings = settings(dir.path());
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let error = runtime.block_on(start(&settings, 86_400)).err().expect("refused").to_string();
+    assert!(error.contains("clock"), "{error}");
+    assert!(!dir.path().join("kek").exists());
+    runtime.block_on(start(&settings, now())).map(drop).expect("with the clock set right");
+}
+
+/// A leaf that ends soon is made anew at a start, under the same root, which nodes are installed with.
+#[test]
+fn leaves_are_renewed_under_the_same_root() {
+    const NINE_YEARS: u64 = 9 * 366 * 86_400;
+    let dir = tempfile::tempdir().expect("a folder");
+    let settings = settings(dir.path());
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let certificates = |at: u64| certificates(&runtime, &settings, at).expect("started");
+    let now = now();
+    let (root, signing, tls) = certificates(now);
+    assert_eq!(
+        certificates(now + 86_400),
+        (root.clone(), signing.clone(), tls.clone()),
+        "as long as they are good"
+    );
+    let later = certificates(now + NINE_YEARS);
+    assert_eq!(later.0, root);
+    assert!(later.1 != signing && later.2 != tls);
+}
+
+/// A restart by a dead clock makes no certificate and changes none: refused, in words, until the clock is right.
+#[test]
+fn a_restart_outside_the_roots_time_is_refused_and_changes_nothing() {
+    const YEAR_2000: u64 = 946_684_800;
+    let dir = tempfile::tempdir().expect("a folder");
+    let settings = settings(dir.path());
+    let runtime = Runtime::new().expect("a runtime");
+    let made = certificates(&runtime, &settings, now()).expect("started");
+    for at in [YEAR_2000, now() + 31 * 366 * 24 * HOUR] {
+        let error = certificates(&runtime, &settings, at).expect_err("refused");
+        assert!(
+            error.contains("the controller's root certificate is good from")
+                && error.contains("set the clock right"),
+            "{error}"
+        );
+    }
+    assert_eq!(certificates(&runtime, &settings, now()), Ok(made), "nothing was made anew");
+}
+
+/// The time that was seen is kept: a clock well behind it is refused, unless the operator says that it is right.
+#[test]
+fn a_restart_well_behind_the_time_that_was_seen_is_refused_unless_the_operator_says_so() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let settings = settings(dir.path());
+    let runtime = Runtime::new().expect("a runtime");
+    let app = runtime.block_on(start(&settings, now())).map_err(|e| e.to_string()).expect("started");
+    let ahead = now() + 10 * 24 * HOUR;
+    let mut clock = evc::service::Steady::since(ahead);
+    runtime.block_on(app.keep_house(&mut clock, ahead, std::time::Duration::ZERO)).expect("kept");
+    runtime.block_on(app.store.close());
+    drop(app);
+    let started = |settings: &Settings, at: u64| certificates(&runtime, settings, at).map(drop);
+    let error = started(&settings, now()).expect_err("refused");
+    assert!(error.contains("--clock-is-right") && error.contains("set it right"), "{error}");
+    assert_eq!(started(&settings, ahead - HOUR / 2), Ok(()), "a little behind is no harm");
+    let said = Settings { clock_is_right: true, ..settings.clone() };
+    assert_eq!(started(&said, now()), Ok(()));
+    assert_eq!(started(&settings, now()), Ok(()), "it is said once");
+}
