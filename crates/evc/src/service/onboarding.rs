@@ -5,7 +5,7 @@ use vault::ids::Name;
 use wire::Certificate;
 
 use super::{Controller, Refusal};
-use crate::store::{OnboardRow, StoreError, UnixSeconds};
+use crate::store::{OnboardRow, Tx, UnixSeconds};
 
 /// An allowance, as shown.
 #[derive(Debug, Serialize)]
@@ -38,7 +38,7 @@ impl Controller {
     /// Allows a certificate and serial.
     ///
     /// # Errors
-    /// [`Refusal`]: no certificate, no serial, or allowed before with another name.
+    /// [`Refusal`]: no certificate, no serial, a name that another device has or is to get, or allowed before with another name.
     pub async fn allow(
         &self,
         cert_pem: &str,
@@ -64,23 +64,20 @@ impl Controller {
             device: None,
         };
         let mut tx = self.store.write().await?;
-        match tx.add_onboarding(&row).await {
-            Ok(()) => tx.commit().await?,
-            Err(StoreError::Taken) => return self.allowed_before(row).await,
-            Err(other) => return Err(other.into()),
+        if let Some(there) = tx.onboarding(&row.cert_digest, &row.serial).await? {
+            return allowed_before(there, &row);
         }
+        if let Some(name) = &row.name
+            && is_taken(&mut *tx, name).await?
+        {
+            return Err(Refusal::conflict(
+                format!("the name `{name}` is another device's, or kept for one"),
+                "give another name; see `evc get devices` and `evc onboard list`",
+            ));
+        }
+        tx.add_onboarding(&row).await?;
+        tx.commit().await?;
         Ok(row.into())
-    }
-
-    async fn allowed_before(&self, row: OnboardRow) -> Result<Allowance, Refusal> {
-        let there = self.store.read().await?.onboarding(&row.cert_digest, &row.serial).await?;
-        match there {
-            Some(there) if there.name == row.name => Ok(there.into()),
-            _ => Err(Refusal::conflict(
-                "this certificate and serial were allowed before, with another name",
-                "see `evc onboard list`",
-            )),
-        }
     }
 
     /// All allowances.
@@ -90,4 +87,19 @@ impl Controller {
     pub async fn allowances(&self) -> Result<Vec<Allowance>, Refusal> {
         Ok(self.store.read().await?.onboardings().await?.into_iter().map(Into::into).collect())
     }
+}
+
+fn allowed_before(there: OnboardRow, row: &OnboardRow) -> Result<Allowance, Refusal> {
+    if there.name == row.name {
+        return Ok(there.into());
+    }
+    Err(Refusal::conflict(
+        "this certificate and serial were allowed before, with another name",
+        "see `evc onboard list`",
+    ))
+}
+
+/// Whether a device has this name, or is to get it when it registers.
+pub(super) async fn is_taken(tx: &mut dyn Tx, name: &Name) -> Result<bool, Refusal> {
+    Ok(tx.device_by_name(name.as_str()).await?.is_some() || tx.name_is_kept(name).await?)
 }

@@ -1,5 +1,6 @@
 //! Onboarding of a device: an allowed certificate and serial, once; who the device is.
 
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
 use uuid::Uuid;
 use vault::ids::{DeviceId, Name};
 use wire::Certificate;
@@ -7,6 +8,7 @@ use wire::envelope::DeviceEnvelope;
 use wire::register::Register;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
+use super::onboarding::is_taken;
 use super::{Controller, Refusal};
 use crate::store::{DeviceRow, OnboardRow, StoreError, Tpm, Tx, UnixSeconds};
 
@@ -18,7 +20,7 @@ pub const ANY_SERIAL: &str = "*";
 pub enum Registered {
     /// A new device.
     New,
-    /// The same certificate, again.
+    /// The same device again: the same key, if not the same certificate.
     Again,
 }
 
@@ -26,27 +28,33 @@ impl Controller {
     /// Registers a device.
     ///
     /// # Errors
-    /// [`Refusal`]: malformed, not allowed, expired, or the serial is another device's.
+    /// [`Refusal`]: malformed, not allowed, expired, a key that is not its holder's, or the serial is another device's.
     pub async fn register(&self, envelope: DeviceEnvelope, now: UnixSeconds) -> Result<Registered, Refusal> {
         let (onboard, payload) = envelope.verify_registration().map_err(|e| unverified(&e))?;
         let register = Register::decode(&payload).map_err(|e| Refusal::message(&e))?;
         valid(&onboard, now, "onboarding")?;
         valid(register.certificate(), now, "device")?;
+        proves_its_key(register.certificate())?;
+        // Anybody can sign with an onboarding certificate of his own: only what is allowed waits for the writer.
+        allowance(&mut *self.store.read().await?, &onboard, &register).await?;
         let mut tx = self.store.write().await?;
         let allowed = allowance(&mut *tx, &onboard, &register).await?;
-        if let Some(known) = tx.device_by_cert(&register.certificate().digest().0).await? {
-            return again(&allowed, &known);
+        if let Some(known) = of_key(&mut *tx, &register).await? {
+            may_come_again(&allowed, &known)?;
+            certify(&mut *tx, &known, register.certificate()).await?;
+            tx.commit().await?;
+            return Ok(Registered::Again);
         }
         if allowed.device.is_some() && allowed.serial != ANY_SERIAL {
             return Err(Refusal::conflict(
-                "this onboarding certificate and serial were used by another device",
-                "if that device is gone, allow another serial with `evc onboard add`",
+                "this onboarding certificate and serial were used by a device with another key",
+                "give that device its key back (its TPM, or config/device.key.pem); if it is gone, this is another device: allow another serial with `evc onboard add`",
             ));
         }
         let device = add(&mut *tx, &allowed, &register, now).await?;
         tx.use_onboarding(&allowed.cert_digest, &allowed.serial, device).await?;
         tx.commit().await?;
-        tracing::info!(%device, serial = register.serial(), "device registered");
+        tracing::info!(%device, serial = serial(&register), "device registered");
         Ok(Registered::New)
     }
 }
@@ -76,6 +84,18 @@ fn valid(certificate: &Certificate, now: UnixSeconds, which: &str) -> Result<(),
     Ok(())
 }
 
+/// A device's certificate is signed by its own key, as EVE makes it: so whoever names a key here has it.
+fn proves_its_key(certificate: &Certificate) -> Result<(), Refusal> {
+    let parsed = X509Certificate::from_der(certificate.der());
+    let proved = parsed.is_ok_and(|(_, x509)| {
+        UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, certificate.public_key().point())
+            .verify(x509.tbs_certificate.as_ref(), &x509.signature_value.data)
+            .is_ok()
+    });
+    let unproved = Refusal::Unauthorized("the device certificate is not signed by its own key");
+    if proved { Ok(()) } else { Err(unproved) }
+}
+
 async fn allowance(
     tx: &mut dyn Tx,
     onboard: &Certificate,
@@ -92,15 +112,43 @@ async fn allowance(
     })
 }
 
-/// The same device certificate under the same allowance is the same registration, said twice.
-fn again(allowed: &OnboardRow, known: &DeviceRow) -> Result<Registered, Refusal> {
+/// One key is one device, whichever certificate it makes of it.
+async fn of_key(tx: &mut dyn Tx, register: &Register) -> Result<Option<DeviceRow>, Refusal> {
+    if let Some(known) = tx.device_by_cert(&register.certificate().digest().0).await? {
+        return Ok(Some(known));
+    }
+    let of_serial = tx.devices_of_serial(serial(register)).await?;
+    Ok(of_serial.into_iter().find(|row| has_key_of(row, register.certificate())))
+}
+
+fn has_key_of(row: &DeviceRow, certificate: &Certificate) -> bool {
+    Certificate::from_der(&row.cert_der).is_ok_and(|known| known.public_key() == certificate.public_key())
+}
+
+/// The same device under the same allowance is the same registration, said twice.
+fn may_come_again(allowed: &OnboardRow, known: &DeviceRow) -> Result<(), Refusal> {
     if allowed.device == Some(known.id) || allowed.serial == ANY_SERIAL {
-        return Ok(Registered::Again);
+        return Ok(());
     }
     Err(Refusal::conflict(
-        "this device certificate is registered with another onboarding certificate or serial",
-        "register with the one that was used first, or make a new device certificate",
+        "this device is registered with another onboarding certificate or serial",
+        "register it with those that were used first",
     ))
+}
+
+/// A certificate that was lost and made anew takes the place of the one before.
+async fn certify(tx: &mut dyn Tx, known: &DeviceRow, certificate: &Certificate) -> Result<(), Refusal> {
+    let digest = certificate.digest().0;
+    if digest != known.cert_digest {
+        tx.certify_device(known.id, &digest, certificate.der()).await?;
+        tracing::info!(device = %known.id, "device registered again with a new certificate of its key");
+    }
+    Ok(())
+}
+
+/// The hardware's serial, or the installer's.
+fn serial(register: &Register) -> &str {
+    if register.serial().is_empty() { register.soft_serial() } else { register.serial() }
 }
 
 async fn add(
@@ -111,12 +159,12 @@ async fn add(
 ) -> Result<DeviceId, Refusal> {
     let id = Uuid::new_v4();
     let certificate = register.certificate();
-    let mut row = DeviceRow {
+    let row = DeviceRow {
         id: DeviceId(id),
-        name: name(allowed, register, id),
+        name: name(tx, allowed, register, id).await?,
         cert_digest: certificate.digest().0,
         cert_der: certificate.der().to_vec(),
-        serial: register.serial().to_owned(),
+        serial: serial(register).to_owned(),
         tpm: Tpm::Unknown,
         learn: true,
         registered_at: now,
@@ -126,9 +174,6 @@ async fn add(
         report: None,
         verdict: None,
     };
-    if tx.device_by_name(row.name.as_str()).await?.is_some() {
-        row.name = fallback(id);
-    }
     match tx.add_device(&row).await {
         Ok(()) => Ok(row.id),
         Err(StoreError::Taken) => Err(Refusal::Busy),
@@ -136,9 +181,17 @@ async fn add(
     }
 }
 
-fn name(allowed: &OnboardRow, register: &Register, id: Uuid) -> Name {
-    let wished = allowed.name.clone();
-    wished.or_else(|| register.serial().parse().ok()).unwrap_or_else(|| fallback(id))
+/// The operator's word first. A device's own serial is a name only where no other device has it, and none is to get it.
+async fn name(tx: &mut dyn Tx, allowed: &OnboardRow, register: &Register, id: Uuid) -> Result<Name, Refusal> {
+    if let Some(given) = &allowed.name
+        && tx.device_by_name(given.as_str()).await?.is_none()
+    {
+        return Ok(given.clone());
+    }
+    match serial(register).parse::<Name>() {
+        Ok(own) if !is_taken(tx, &own).await? => Ok(own),
+        _ => Ok(fallback(id)),
+    }
 }
 
 fn fallback(id: Uuid) -> Name {

@@ -54,6 +54,7 @@ fn vault(device: &DeviceRow, number: u8, called: &str) -> VaultRow {
 async fn all(store: &dyn Store) {
     unseen_until_committed(store).await;
     devices_are_found_and_unique(store).await;
+    a_device_is_found_by_its_serial_and_takes_another_certificate(store).await;
     onboarding_is_unique(store).await;
     a_nonce_is_taken_once_by_its_device_in_time(store).await;
     vault_names_are_unique_among_those_not_gone(store).await;
@@ -99,21 +100,42 @@ async fn devices_are_found_and_unique(store: &dyn Store) {
     assert_eq!(tx.devices(&page).await.expect("read"), vec![two]);
 }
 
+async fn a_device_is_found_by_its_serial_and_takes_another_certificate(store: &dyn Store) {
+    let (one, two) = (device(1).id, device(2));
+    let mut tx = store.write().await.expect("tx");
+    let serials = |rows: Vec<DeviceRow>| rows.into_iter().map(|row| row.id).collect::<Vec<_>>();
+    assert_eq!(serials(tx.devices_of_serial("S1").await.expect("read")), [one]);
+    assert_eq!(serials(tx.devices_of_serial("S3").await.expect("read")), []);
+    let taken = tx.certify_device(one, &two.cert_digest, &two.cert_der).await;
+    assert!(matches!(taken, Err(StoreError::Taken)), "another device's");
+    tx.certify_device(one, &[11; 32], &[7]).await.expect("certified");
+    let found = tx.device_by_cert(&[11; 32]).await.expect("read").expect("there");
+    assert_eq!((found.id, found.cert_der), (one, vec![7]));
+    assert_eq!(
+        tx.device_by_cert(&device(1).cert_digest).await.expect("read"),
+        None,
+        "the one before is over"
+    );
+}
+
 async fn onboarding_is_unique(store: &dyn Store) {
     let row = OnboardRow {
         cert_digest: [5; 32],
         serial: "S".into(),
         cert_der: vec![1],
-        name: None,
+        name: Some(name("edge-9")),
         added_at: NOW,
         device: None,
     };
     let mut tx = store.write().await.expect("tx");
     tx.add_onboarding(&row).await.expect("added");
+    assert!(tx.name_is_kept(&name("edge-9")).await.expect("read"));
+    assert!(!tx.name_is_kept(&name("edge-8")).await.expect("read"));
     assert!(matches!(tx.add_onboarding(&row).await, Err(StoreError::Taken)));
     tx.use_onboarding(&[5; 32], "S", device(1).id).await.expect("used");
     let used = tx.onboarding(&[5; 32], "S").await.expect("read").expect("there");
     assert_eq!(used.device, Some(device(1).id));
+    assert!(!tx.name_is_kept(&name("edge-9")).await.expect("read"), "a device has it now");
     assert_eq!(tx.onboarding(&[5; 32], "T").await.expect("read"), None);
     tx.commit().await.expect("commit");
 }

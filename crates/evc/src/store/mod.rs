@@ -69,6 +69,8 @@ pub trait Devices {
     async fn onboarding(&mut self, cert_digest: &[u8; 32], serial: &str) -> Stored<Option<OnboardRow>>;
     /// All of them, in the order of certificate and serial.
     async fn onboardings(&mut self) -> Stored<Vec<OnboardRow>>;
+    /// Whether an allowance that no device used yet keeps this name.
+    async fn name_is_kept(&mut self, name: &Name) -> Stored<bool>;
     /// Binds an allowance to the device that used it.
     async fn use_onboarding(&mut self, cert_digest: &[u8; 32], serial: &str, device: DeviceId) -> Stored<()>;
     /// Adds a device; [`StoreError::Taken`] when name or certificate is.
@@ -79,6 +81,10 @@ pub trait Devices {
     async fn device_by_cert(&mut self, cert_digest: &[u8; 32]) -> Stored<Option<DeviceRow>>;
     /// By name.
     async fn device_by_name(&mut self, name: &str) -> Stored<Option<DeviceRow>>;
+    /// Those that registered with a serial.
+    async fn devices_of_serial(&mut self, serial: &str) -> Stored<Vec<DeviceRow>>;
+    /// Gives a device another certificate; [`StoreError::Taken`] when it is another's.
+    async fn certify_device(&mut self, id: DeviceId, cert_digest: &[u8; 32], cert_der: &[u8]) -> Stored<()>;
     /// By name, after `page.after`, at most `page.limit`.
     async fn devices(&mut self, page: &Page) -> Stored<Vec<DeviceRow>>;
     /// Writes what may change of a device: TPM, learning, last seen, section, report, verdict.

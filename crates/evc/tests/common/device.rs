@@ -30,14 +30,45 @@ impl Key {
     /// Good until that year begins.
     pub(crate) fn until(common_name: &str, year: i32) -> Self {
         let key = KeyPair::generate().expect("a key");
-        let mut params = CertificateParams::new(vec![]).expect("params");
-        params.distinguished_name.push(rcgen::DnType::CommonName, common_name);
-        params.not_before = date_time_ymd(2000, 1, 1);
-        params.not_after = date_time_ymd(year, 1, 1);
-        let pem = params.self_signed(&key).expect("signed").pem();
+        let pem = params(common_name, 2000, year).self_signed(&key).expect("signed").pem();
+        Self::of(pem, &key)
+    }
+
+    /// One key with two certificates.
+    pub(crate) fn twice(common_name: &str) -> [Self; 2] {
+        let key = KeyPair::generate().expect("a key");
+        [2060, 2061].map(|year| {
+            Self::of(params(common_name, 2000, year).self_signed(&key).expect("signed").pem(), &key)
+        })
+    }
+
+    /// A certificate that names another's key, made without it.
+    pub(crate) fn claiming(other: &Self) -> Self {
+        use x509_parser::prelude::FromDer as _;
+        let (_, x509) = x509_parser::prelude::X509Certificate::from_der(other.cert.der()).expect("X.509");
+        let public = rcgen::SubjectPublicKeyInfo::from_der(x509.public_key().raw).expect("a key");
+        let own = KeyPair::generate().expect("a key");
+        let issuer = rcgen::Issuer::new(params("EVE", 2000, 2060), &own);
+        Self::of(params("EVE", 2000, 2060).signed_by(&public, &issuer).expect("signed").pem(), &own)
+    }
+
+    /// Good from that year on.
+    pub(crate) fn from(common_name: &str, year: i32) -> Self {
+        let key = KeyPair::generate().expect("a key");
+        Self::of(params(common_name, year, year + 1).self_signed(&key).expect("signed").pem(), &key)
+    }
+
+    fn of(pem: String, key: &KeyPair) -> Self {
         let cert = Certificate::from_pem(pem.as_bytes()).expect("a certificate");
         Self { pem, cert, signer: FileSigner::from_der(&key.serialize_der()).expect("a signer") }
     }
+}
+
+fn params(common_name: &str, from: i32, until: i32) -> CertificateParams {
+    let mut params = CertificateParams::new(vec![]).expect("params");
+    params.distinguished_name.push(rcgen::DnType::CommonName, common_name);
+    (params.not_before, params.not_after) = (date_time_ymd(from, 1, 1), date_time_ymd(until, 1, 1));
+    params
 }
 
 /// A device without a TPM.

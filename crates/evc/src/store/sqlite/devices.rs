@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use sqlx::query;
 use sqlx::sqlite::SqliteRow;
-use vault::ids::DeviceId;
+use vault::ids::{DeviceId, Name};
 
 use super::SqliteTx;
 use super::read::{
@@ -76,6 +76,11 @@ impl Devices for SqliteTx {
         self.all(query("SELECT * FROM onboarding ORDER BY cert_digest, serial LIMIT 10000")).await
     }
 
+    async fn name_is_kept(&mut self, name: &Name) -> Stored<bool> {
+        let find = query("SELECT * FROM onboarding WHERE name = ? AND device IS NULL LIMIT 1");
+        Ok(self.one::<OnboardRow>(find.bind(name.to_string())).await?.is_some())
+    }
+
     async fn use_onboarding(&mut self, cert_digest: &[u8; 32], serial: &str, device: DeviceId) -> Stored<()> {
         let mark = query("UPDATE onboarding SET device = ? WHERE cert_digest = ? AND serial = ?");
         self.run(mark.bind(blob(device.0)).bind(cert_digest.to_vec()).bind(serial.to_owned())).await.map(drop)
@@ -100,6 +105,15 @@ impl Devices for SqliteTx {
 
     async fn device_by_name(&mut self, name: &str) -> Stored<Option<DeviceRow>> {
         self.one(query("SELECT * FROM devices WHERE name = ?").bind(name.to_owned())).await
+    }
+
+    async fn devices_of_serial(&mut self, serial: &str) -> Stored<Vec<DeviceRow>> {
+        self.all(query("SELECT * FROM devices WHERE serial = ?").bind(serial.to_owned())).await
+    }
+
+    async fn certify_device(&mut self, id: DeviceId, cert_digest: &[u8; 32], cert_der: &[u8]) -> Stored<()> {
+        let write = query("UPDATE devices SET cert_digest = ?, cert_der = ? WHERE id = ?");
+        self.run(write.bind(cert_digest.to_vec()).bind(cert_der.to_vec()).bind(blob(id.0))).await.map(drop)
     }
 
     async fn devices(&mut self, page: &Page) -> Stored<Vec<DeviceRow>> {

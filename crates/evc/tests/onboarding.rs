@@ -1,0 +1,111 @@
+//! Who may register, as what, and who the device is afterwards.
+
+mod common;
+
+use common::{Answer, Device, Evc, Key};
+use serde_json::json;
+
+fn allow(evc: &Evc, device: &Device, serial: &str, name: Option<&str>) -> (u16, String) {
+    let body = json!({ "cert_pem": device.onboard.pem, "serial": serial, "name": name });
+    let Answer { status, body } = evc.operator("POST", "/onboarding", &body.to_string(), Some(&evc.token));
+    (status, String::from_utf8_lossy(&body).into_owned())
+}
+
+/// The names and serials of all devices.
+fn devices(evc: &Evc) -> Vec<(String, String)> {
+    let listed = evc.act("GET", "/devices", "");
+    let text = |device: &serde_json::Value, what: &str| device[what].as_str().expect("text").to_owned();
+    listed.as_array().expect("a list").iter().map(|d| (text(d, "name"), text(d, "serial"))).collect()
+}
+
+/// A device that lost its certificate and has its key is the same device: same UUID, same vaults, and the certificate before is over.
+#[test]
+fn a_device_that_made_its_certificate_anew_is_the_same_device() {
+    for serial in ["serial-edge-1", "*"] {
+        let evc = Evc::start();
+        let [first, second] = Key::twice("EVE");
+        let mut device = Device { key: first, ..Device::new("edge-1") };
+        assert_eq!(allow(&evc, &device, serial, None).0, 200);
+        assert_eq!(device.register(&evc), 201);
+        let id = device.uuid(&evc).expect("known");
+        let first = std::mem::replace(&mut device.key, second);
+        assert_eq!(device.uuid(&evc), None, "not known by its new certificate yet");
+        assert_eq!(device.register(&evc), 200, "again, under {serial}");
+        assert_eq!(device.uuid(&evc), Some(id));
+        device.id = id;
+        assert_eq!(device.attested(&evc).vaults.len(), 2, "and its evidence holds");
+        let before = Device { key: first, ..device };
+        assert_eq!(before.uuid(&evc), None);
+        assert_eq!(devices(&evc).len(), 1);
+    }
+}
+
+/// TH-2: a certificate proves that its maker has the key. Nobody takes a device's place, or its key's, with the onboarding key alone.
+#[test]
+fn a_certificate_of_a_key_that_its_maker_has_not_is_refused() {
+    let evc = Evc::start();
+    let device = Device::onboarded(&evc, "edge-1");
+    let thief = Device { key: Key::claiming(&device.key), ..device };
+    assert_eq!(thief.register(&evc), 401);
+    let device = Device { key: Key::claiming(&Key::new("EVE")), ..Device::new("edge-2") };
+    assert_eq!(allow(&evc, &device, "*", None).0, 200);
+    assert_eq!(device.register(&evc), 401, "a first registration too");
+    assert_eq!(devices(&evc).len(), 1);
+}
+
+/// Who is not allowed does not wait for the writer, and keeps nobody off it.
+#[test]
+fn who_is_not_allowed_is_refused_while_the_controller_writes() {
+    let evc = Evc::start();
+    let (stranger, known) = (Device::new("edge-1"), Device::onboarded(&evc, "edge-2"));
+    let writer = evc.wait(evc.app.store.write()).expect("the writer");
+    assert_eq!(stranger.register(&evc), 403);
+    evc.wait(writer.commit()).expect("done");
+    assert_eq!(known.register(&evc), 200);
+}
+
+/// EVE itself signs device certificates with their own keys: its golden registration is taken.
+#[test]
+fn a_registration_by_eve_is_taken() {
+    let evc = Evc::start();
+    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/../../vectors/");
+    let read = |file: &str| std::fs::read(format!("{golden}{file}")).expect("a vector");
+    let cert_pem = String::from_utf8(read("keys/onboard.cert.pem")).expect("PEM");
+    evc.act("POST", "/onboarding", &json!({ "cert_pem": cert_pem, "serial": "*" }).to_string());
+    for status in [201, 200] {
+        assert_eq!(evc.post("/register", &read("authcontainer/onboard-register.bin")).status, status);
+    }
+}
+
+/// A name that the operator keeps for a device is no other's, whatever a device calls itself; one that is taken is refused.
+#[test]
+fn the_operators_names_are_kept_for_the_devices_they_are_for() {
+    let evc = Evc::start();
+    let (meant, stranger) = (Device::new("meant"), Device { serial: "edge-1".into(), ..Device::new("x") });
+    assert_eq!(allow(&evc, &meant, &meant.serial, Some("edge-1")).0, 200);
+    assert_eq!(allow(&evc, &stranger, "*", None).0, 200);
+    assert_eq!(stranger.register(&evc), 201);
+    assert_eq!(meant.register(&evc), 201);
+    let named = devices(&evc);
+    assert!(named.contains(&("edge-1".into(), meant.serial.clone())), "{named:?}");
+    assert!(
+        named.iter().any(|(name, serial)| serial == "edge-1" && name.starts_with("device-")),
+        "{named:?}"
+    );
+    let own = Device { serial: "edge-2".into(), ..Device::new("y") };
+    assert_eq!(allow(&evc, &own, "*", None).0, 200);
+    assert_eq!(own.register(&evc), 201);
+    assert!(devices(&evc).contains(&("edge-2".into(), "edge-2".into())), "a free one it may have");
+    let next = Device::new("next");
+    assert_eq!(allow(&evc, &next, "S3", Some("edge-3")).0, 200);
+    for (what, name) in
+        [("a device's", "edge-1"), ("a device's own", "edge-2"), ("kept for another", "edge-3")]
+    {
+        let (status, text) = allow(&evc, &Device::new("z"), "S4", Some(name));
+        assert!(
+            status == 409 && text.contains("is another device's, or kept for one"),
+            "{what}: {status} {text}"
+        );
+    }
+    assert_eq!(allow(&evc, &next, "S3", Some("edge-3")).0, 200, "the same again");
+}
