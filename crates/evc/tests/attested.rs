@@ -189,6 +189,69 @@ fn quotes_that_are_not_this_tpms_answer_are_refused() {
     assert!(round(&evc, &mut device, &tpm, &pcrs(1)).is_some(), "the twin that is not spoiled");
 }
 
+/// What a device posts to pin an attestation key.
+fn pin(evc: &Evc, device: &Device, ak: &Key, public: Option<Vec<u8>>) -> (u16, String) {
+    let ak = DeviceCert::new(DeviceCertKind::Attestation, ak.pem.clone().into_bytes(), public);
+    let answer = evc.post(&device.own("attest"), &device.seal(&AttestRequest::Certs(vec![ak]).encode()));
+    (answer.status, String::from_utf8_lossy(&answer.body).into_owned())
+}
+
+fn tpm_of(evc: &Evc) -> String {
+    evc.act("GET", "/devices/edge-1", "")["device"]["tpm"].as_str().expect("text").to_owned()
+}
+
+/// TH-2: a node known to have a TPM never gets by without a quote, and its key is pinned; a certificate without the key's public area
+/// says nothing of a TPM, and the area may come later.
+#[test]
+fn a_node_with_a_tpm_cannot_pass_as_one_without() {
+    let evc = Evc::start();
+    let mut device = Device::onboarded(&evc, "edge-1");
+    let (tpm, other, ak) = (FakeTpm::new(), FakeTpm::new(), Key::new("AK"));
+    assert_eq!((pin(&evc, &device, &ak, None).0, tpm_of(&evc)), (201, "unknown".into()));
+    assert_eq!((pin(&evc, &device, &ak, Some(tpm.ak())).0, tpm_of(&evc)), (201, "present".into()));
+    assert_eq!(pin(&evc, &device, &ak, Some(tpm.ak())).0, 201, "the same again");
+    assert_eq!(pin(&evc, &device, &ak, Some(other.ak())).0, 403, "another key");
+    assert_eq!(pin(&evc, &device, &Key::new("AK"), Some(tpm.ak())).0, 403, "another certificate's key");
+    let nonce = device.challenged(&evc);
+    let signed = device.evidence(nonce, device.session.session_key());
+    let AttestResponse::Quote(told) = device.attest(&evc, &AttestRequest::Quote(Box::new(signed))) else {
+        panic!("not on evidence")
+    };
+    assert_eq!(told.code, QuoteCode::QuoteFailed);
+    assert_eq!(told.verdict, Some(Verdict::Refused("this node has to quote".into())));
+    assert_eq!(section(&device.poll(&evc).expect("an answer")), None);
+    assert!(round(&evc, &mut device, &tpm, &pcrs(1)).is_some(), "the twin that quotes");
+}
+
+/// Bytes that are no key which can quote are not pinned: the device would have to quote for ever, and never could.
+#[test]
+fn what_is_no_attestation_key_is_not_pinned() {
+    let evc = Evc::start();
+    let mut device = Device::onboarded(&evc, "edge-1");
+    let mut unrestricted = FakeTpm::new().ak();
+    unrestricted[7] &= !1; // Bit 16 of the attributes: restricted.
+    for (what, public) in [("garbage", vec![1; 90]), ("nothing", vec![]), ("signs anything", unrestricted)] {
+        let (status, text) = pin(&evc, &device, &Key::new("AK"), Some(public));
+        assert!(status == 400 && text.contains("attestation key"), "{what}: {status} {text}");
+        assert_eq!(tpm_of(&evc), "unknown", "{what}");
+    }
+    assert_eq!(device.attested(&evc).vaults.len(), 2, "it goes on as what it is");
+}
+
+/// A node whose vaults were made without a TPM does not lose them by an attestation key that comes up later.
+#[test]
+fn a_node_without_a_tpm_does_not_get_one_by_its_own_word() {
+    let evc = Evc::start();
+    let mut device = Device::onboarded(&evc, "edge-1");
+    device.attested(&evc);
+    let (status, text) = pin(&evc, &device, &Key::new("AK"), Some(FakeTpm::new().ak()));
+    assert!(status == 403 && text.contains("register it as a new device"), "{status} {text}");
+    assert_eq!(tpm_of(&evc), "absent");
+    device.session = new_session();
+    let section = device.attested(&evc);
+    assert!(device.keys(&section, "config").is_some(), "its vaults open as before");
+}
+
 /// A TPM whose counters fell is refused, and does not become what later quotes are held against.
 #[test]
 fn a_tpm_that_went_back_is_refused_for_good() {

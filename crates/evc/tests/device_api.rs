@@ -3,10 +3,10 @@
 mod common;
 
 use attest::SessionKey;
-use common::{Device, Evc, Key, new_session, section};
+use common::{Device, Evc, new_session, section};
 use evc::clock::now;
 use vault::section::{Operation, Release, Standing};
-use wire::attest::{AttestRequest, AttestResponse, DeviceCert, DeviceCertKind, QuoteCode, Verdict};
+use wire::attest::{AttestRequest, AttestResponse, QuoteCode, Verdict};
 
 const POLICY: &str =
     "kind: VaultPolicy\nname: p\ncustody: controller\non_removal: { delete_after: 1h }\n---\n";
@@ -124,31 +124,6 @@ fn evidence_that_is_not_of_this_moment_session_and_device_is_refused() {
     let late = AttestRequest::Quote(Box::new(one.evidence(nonce, one.session.session_key())));
     let told = evc.wait(evc.app.attest(row, late, now() + 61)).expect("an answer");
     assert_eq!(quoted(told).0, QuoteCode::NonceMismatch, "stale");
-}
-
-/// A node known to have a TPM never gets by without a quote, and its key is pinned.
-#[test]
-fn a_node_with_a_tpm_cannot_pass_as_one_without() {
-    let evc = Evc::start();
-    let mut device = Device::onboarded(&evc, "edge-1");
-    let ak = |byte| {
-        DeviceCert::new(DeviceCertKind::Attestation, Key::new("AK").pem.into_bytes(), Some(vec![byte; 90]))
-    };
-    let first = ak(1);
-    assert_eq!(device.attest(&evc, &AttestRequest::Certs(vec![first.clone()])), AttestResponse::Certs);
-    assert_eq!(
-        device.attest(&evc, &AttestRequest::Certs(vec![first])),
-        AttestResponse::Certs,
-        "the same again"
-    );
-    let other = device.seal(&AttestRequest::Certs(vec![ak(2)]).encode());
-    assert_eq!(evc.post(&device.own("attest"), &other).status, 403, "another key");
-    let nonce = device.challenged(&evc);
-    let quote = device.evidence(nonce, device.session.session_key());
-    let (code, verdict) = quoted(device.attest(&evc, &AttestRequest::Quote(Box::new(quote))));
-    assert_eq!(code, QuoteCode::QuoteFailed);
-    assert_eq!(verdict, Some(Verdict::Refused("this node has to quote".into())));
-    assert_eq!(section(&device.poll(&evc).expect("an answer")), None);
 }
 
 /// VC-2, VC-3, VC-6: change key until the node reports the new epoch; the last key is the one before.

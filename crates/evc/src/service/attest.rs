@@ -1,5 +1,6 @@
 //! What a device posts to `/attest`: its certificates, pinned at first sight; a wish for a nonce; evidence; keys for escrow.
 
+use ::attest::AkPublic;
 use wire::attest::{
     AttestRequest, AttestResponse, DeviceCert, DeviceCertKind, Quote, QuoteAnswer, QuoteCode, StoreKeysCode,
     Verdict,
@@ -17,7 +18,7 @@ impl Controller {
     /// Answers a post to `/attest`.
     ///
     /// # Errors
-    /// [`Refusal`]: a pinned certificate was to be changed, or the controller failed.
+    /// [`Refusal`]: a pinned certificate was to be changed, an attestation key is none, or the controller failed.
     pub async fn attest(
         &self,
         device: DeviceRow,
@@ -43,18 +44,12 @@ impl Controller {
     ) -> Result<AttestResponse, Refusal> {
         let mut tx = self.store.write().await?;
         let mut device = tx.device(device.id).await?.ok_or(Refusal::Internal("a device vanished"))?;
-        let pinned = tx.certs(device.id).await?;
         for cert in certs {
             let row = cert_row(&device, &cert, now);
-            match pinned.iter().find(|there| there.kind == row.kind) {
-                None => tx.add_cert(&row).await?,
-                Some(there) if same_key(there, &row) => {}
-                Some(_) => return Err(changed(row.kind)),
-            }
-            // An attestation key with its public area is a TPM's: from now on the device quotes, always.
             if row.kind == ATTESTATION_CERT && row.public.is_some() {
-                device.tpm = Tpm::Present;
+                device.tpm = with_tpm(&device, &row)?;
             }
+            pin_one(&mut *tx, &row).await?;
         }
         tx.update_device(&device).await?;
         tx.commit().await?;
@@ -166,12 +161,38 @@ fn cert_row(device: &DeviceRow, cert: &DeviceCert, now: UnixSeconds) -> CertRow 
     CertRow { device: device.id, kind, pem: cert.pem.clone(), public: cert.tpm_public.clone(), added_at: now }
 }
 
+/// What is pinned stays; a public area that did not come with its certificate at first may come later.
+async fn pin_one(tx: &mut dyn Tx, row: &CertRow) -> Result<(), Refusal> {
+    let pinned = tx.certs(row.device).await?.into_iter().find(|pinned| pinned.kind == row.kind);
+    match pinned {
+        Some(pinned) if !same_key(&pinned, row) => Err(changed(row.kind)),
+        Some(pinned) if pinned.public == row.public => Ok(()),
+        Some(pinned) if pinned.public.is_some() => Err(changed(row.kind)),
+        Some(_) | None => Ok(tx.put_cert(row).await?),
+    }
+}
+
+/// An attestation key with its public area is a TPM's: from then on the device quotes, always. So it must be a key that can quote, and
+/// a device that was believed to have no TPM does not get one by its own word: its vaults are made without.
+fn with_tpm(device: &DeviceRow, row: &CertRow) -> Result<Tpm, Refusal> {
+    if device.tpm == Tpm::Absent {
+        return Err(Refusal::Forbidden {
+            problem: format!("device `{}` gave evidence without a TPM before, and shows one now", device.name),
+            advice: "if it got a TPM, or its TPM did not work when it was first started, register it as a new device"
+                .into(),
+        });
+    }
+    let read = AkPublic::from_tpm2b(row.public.as_deref().unwrap_or_default());
+    let unfit = |e| format!("the attestation key's public area: {}", super::chain(&e));
+    read.map(|_| Tpm::Present)
+        .map_err(|e| Refusal::bad(unfit(e), "the device's software must be mended or brought up to date"))
+}
+
 /// The key is pinned, not the certificate: a device signs its certificates anew after each boot.
 fn same_key(pinned: &CertRow, new: &CertRow) -> bool {
-    let same_certificate = || pinned.pem == new.pem;
     let same_subject =
         || matches!((spki(&pinned.pem), spki(&new.pem)), (Some(one), Some(other)) if one == other);
-    pinned.public == new.public && (same_certificate() || same_subject())
+    pinned.pem == new.pem || same_subject()
 }
 
 /// SubjectPublicKeyInfo of a certificate, DER.

@@ -55,6 +55,7 @@ async fn all(store: &dyn Store) {
     unseen_until_committed(store).await;
     devices_are_found_and_unique(store).await;
     a_device_is_found_by_its_serial_and_takes_another_certificate(store).await;
+    one_certificate_of_each_kind_is_pinned(store).await;
     onboarding_is_unique(store).await;
     a_nonce_is_taken_once_by_its_device_in_time(store).await;
     vault_names_are_unique_among_those_not_gone(store).await;
@@ -116,6 +117,16 @@ async fn a_device_is_found_by_its_serial_and_takes_another_certificate(store: &d
         None,
         "the one before is over"
     );
+}
+
+async fn one_certificate_of_each_kind_is_pinned(store: &dyn Store) {
+    let row = |kind, public| CertRow { device: device(1).id, kind, pem: vec![1], public, added_at: NOW };
+    let mut tx = store.write().await.expect("tx");
+    for row in [row(12, None), row(11, None), row(11, Some(vec![2]))] {
+        tx.put_cert(&row).await.expect("put");
+    }
+    assert_eq!(tx.certs(device(1).id).await.expect("read"), [row(11, Some(vec![2])), row(12, None)]);
+    assert_eq!(tx.certs(device(2).id).await.expect("read"), []);
 }
 
 async fn onboarding_is_unique(store: &dyn Store) {

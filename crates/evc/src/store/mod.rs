@@ -91,8 +91,8 @@ pub trait Devices {
     async fn update_device(&mut self, row: &DeviceRow) -> Stored<()>;
     /// The certificates of a device.
     async fn certs(&mut self, device: DeviceId) -> Stored<Vec<CertRow>>;
-    /// Pins one; [`StoreError::Taken`] when that kind is pinned.
-    async fn add_cert(&mut self, row: &CertRow) -> Stored<()>;
+    /// Pins one, in place of what was pinned of that kind.
+    async fn put_cert(&mut self, row: &CertRow) -> Stored<()>;
 }
 
 /// Nonces, standings and reference values.

@@ -136,10 +136,11 @@ impl Devices for SqliteTx {
             .await
     }
 
-    async fn add_cert(&mut self, row: &CertRow) -> Stored<()> {
-        let add =
-            query("INSERT INTO device_certs (device, kind, pem, public, added_at) VALUES (?, ?, ?, ?, ?)");
-        let add = add.bind(blob(row.device.0)).bind(row.kind).bind(row.pem.clone()).bind(row.public.clone());
-        self.run(add.bind(int(row.added_at))).await.map(drop)
+    async fn put_cert(&mut self, row: &CertRow) -> Stored<()> {
+        let put = query(
+            "INSERT OR REPLACE INTO device_certs (device, kind, pem, public, added_at) VALUES (?, ?, ?, ?, ?)",
+        );
+        let put = put.bind(blob(row.device.0)).bind(row.kind).bind(row.pem.clone()).bind(row.public.clone());
+        self.run(put.bind(int(row.added_at))).await.map(drop)
     }
 }
