@@ -7,7 +7,8 @@ use uuid::Uuid;
 use vault::ids::VaultId;
 use vault::policy::{Check, Document, Located, VaultPolicy, VaultSpec, read};
 
-use super::defaults::{add_vault, new_vault};
+use super::defaults::{DEFAULT_VAULTS, add_vault, new_vault};
+use super::view::policy_of;
 use super::{Controller, Refusal, find_device};
 use crate::store::{DeviceRow, PolicyRow, Tpm, Tx, UnixSeconds, VaultRow, VaultStanding};
 
@@ -59,6 +60,12 @@ impl Controller {
                 applied.push(self.put_vault(&mut *tx, spec, located, now).await?);
             }
         }
+        // Last, for the file may have given a changed policy's vaults another one.
+        for located in &documents {
+            if let Document::Policy(policy) = &located.document {
+                fits_its_vaults(&mut *tx, policy).await.map_err(|e| placed(e, located))?;
+            }
+        }
         if !dry_run {
             tx.commit().await?;
         }
@@ -75,9 +82,13 @@ impl Controller {
         let device = find_device(tx, &spec.device).await.map_err(|e| placed(e, at))?;
         let policy = named_policy(tx, spec).await.map_err(|e| placed(e, at))?;
         let notes = fits(&device, &policy).map_err(|e| placed(e, at))?;
-        let outcome = match existing(tx, &device, spec).await? {
+        let there = existing(tx, &device, spec).await?;
+        if let Some(before) = made_under(tx, &device, spec, there.as_ref()).await? {
+            same_encryption(&before, &policy).map_err(|e| placed(e, at))?;
+        }
+        let outcome = match there {
             None => self.create(tx, &device, spec, now).await.map_err(|e| placed(e, at))?,
-            Some(row) => change(tx, row, spec, &policy).await.map_err(|e| placed(e, at))?,
+            Some(row) => change(tx, row, spec).await?,
         };
         Ok(Applied {
             kind: "vault".into(),
@@ -94,15 +105,30 @@ impl Controller {
         spec: &VaultSpec,
         now: UnixSeconds,
     ) -> Result<Outcome, Refusal> {
-        let there = tx.vaults(device.id).await?.len();
-        if there + 1 >= vault::section::MAX_VAULTS {
-            return Err(Refusal::conflict("a device has at most 1024 vaults", "delete one first"));
-        }
-        let id = spec.default_vault().unwrap_or_else(|| VaultId(Uuid::new_v4()));
+        let id = match spec.default_vault() {
+            Some(id) => id,
+            None => {
+                has_room(&tx.vaults(device.id).await?)?;
+                VaultId(Uuid::new_v4())
+            }
+        };
         add_vault(tx, &self.kek, new_vault(device.id, id, spec.name.clone(), Some(spec.policy.clone()), now))
             .await?;
         Ok(Outcome::Created)
     }
+}
+
+/// Whether one more vault of the operator's and both default vaults fit into a section. Those that left it take no room.
+fn has_room(rows: &[VaultRow]) -> Result<(), Refusal> {
+    const MOST: usize = vault::section::MAX_VAULTS - DEFAULT_VAULTS.len();
+    let listed = rows.iter().filter(|row| !row.id.is_default() && row.standing != VaultStanding::Gone);
+    if listed.count() < MOST {
+        return Ok(());
+    }
+    Err(Refusal::conflict(
+        format!("a device has at most {MOST} vaults beside its default ones"),
+        "delete one first",
+    ))
 }
 
 /// Puts the document's place before what is wrong with it.
@@ -158,6 +184,21 @@ async fn named_policy(tx: &mut dyn Tx, spec: &VaultSpec) -> Result<VaultPolicy, 
         .map_err(|_| Refusal::Internal("a stored policy does not read"))
 }
 
+/// Whether it can be met wherever it is named. That turns on nothing of a device but its TPM, so one of each kind stands for all.
+async fn fits_its_vaults(tx: &mut dyn Tx, policy: &VaultPolicy) -> Result<(), Refusal> {
+    for tpm in [Tpm::Absent, Tpm::Present, Tpm::Unknown] {
+        let Some(row) = tx.vault_with_policy_and_tpm(policy.name.as_str(), tpm).await? else { continue };
+        let device = tx.device(row.device).await?.ok_or(Refusal::Internal("a vault without a device"))?;
+        fits(&device, policy).map_err(|refusal| match refusal {
+            Refusal::Conflict { problem, advice } => {
+                Refusal::conflict(format!("{problem}, where vault `{}` names it", row.name), advice)
+            }
+            other => other,
+        })?;
+    }
+    Ok(())
+}
+
 /// Whether the policy can ever be met on this device.
 fn fits(device: &DeviceRow, policy: &VaultPolicy) -> Result<Vec<String>, Refusal> {
     let impossible = |what: &str| {
@@ -198,27 +239,37 @@ async fn existing(
     }
 }
 
-/// Brings a vault to what is written; one that is being removed is kept again.
-async fn change(
+/// The policy that a vault is under already. A node makes its default vaults by itself, whether or not it spoke of them.
+async fn made_under(
     tx: &mut dyn Tx,
-    mut row: VaultRow,
+    device: &DeviceRow,
     spec: &VaultSpec,
-    policy: &VaultPolicy,
-) -> Result<Outcome, Refusal> {
+    there: Option<&VaultRow>,
+) -> Result<Option<VaultPolicy>, Refusal> {
+    match there {
+        Some(row) => Ok(Some(policy_of(tx, device, row, &mut HashMap::new()).await?)),
+        None => Ok(spec.default_vault().map(|_| VaultPolicy::of_default_vault(device.tpm != Tpm::Absent))),
+    }
+}
+
+/// Brings a vault to what is written; one that is being removed is kept again.
+async fn change(tx: &mut dyn Tx, mut row: VaultRow, spec: &VaultSpec) -> Result<Outcome, Refusal> {
     let same = row.policy.as_ref() == Some(&spec.policy) && row.standing == VaultStanding::Active;
     if same {
         return Ok(Outcome::Unchanged);
     }
-    if let Some(name) = &row.policy {
-        let before = super::view::policy_of_name(tx, name, &mut HashMap::new()).await?;
-        if before.node.encryption != policy.node.encryption {
-            return Err(Refusal::conflict(
-                "the encryption of a vault can't be changed",
-                "make a new vault and copy the data",
-            ));
-        }
-    }
     (row.policy, row.standing, row.delete_at) = (Some(spec.policy.clone()), VaultStanding::Active, None);
     tx.put_vault(&row).await?;
     Ok(Outcome::Changed)
+}
+
+/// The kernel fixes a vault's modes when it is made.
+fn same_encryption(before: &VaultPolicy, after: &VaultPolicy) -> Result<(), Refusal> {
+    if before.node.encryption == after.node.encryption {
+        return Ok(());
+    }
+    Err(Refusal::conflict(
+        "the encryption of a vault can't be changed",
+        "make a new vault and copy the data; the default vaults keep `aes-256-xts`",
+    ))
 }

@@ -123,7 +123,13 @@ impl Controller {
             items: items.into_iter().collect(),
             section,
         };
-        DeviceConfig::new(&parts).map_err(|_| Refusal::Internal("the configuration is out of its own bounds"))
+        let made = DeviceConfig::new(&parts);
+        // A node would take a section that does not read for one that is withheld.
+        let made = made.and_then(|config| config.section().err().cloned().map_or(Ok(config), Err));
+        made.map_err(|error| {
+            tracing::error!(device = %device.id, %error, "the configuration does not read back");
+            Refusal::Internal("the configuration is out of its own bounds")
+        })
     }
 
     /// Covers what a device would act on, and the session: a new session is answered in full.

@@ -166,7 +166,9 @@ impl Controller {
     ) -> Result<(DeviceView, Vec<VaultView>), Refusal> {
         let mut tx = self.store.read().await?;
         let device = find_device(&mut *tx, which).await?;
-        let rows = tx.vaults(device.id).await?;
+        let mut rows = tx.vaults(device.id).await?;
+        // Of one name, the one that is there comes before those that were.
+        rows.sort_by_key(|row| row.standing == VaultStanding::Gone);
         let view = View::load(&mut *tx, device.clone()).await?;
         let vaults = rows.iter().map(|row| explained(&view, row, now));
         let shown = DeviceView::from(device);

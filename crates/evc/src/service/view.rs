@@ -85,7 +85,7 @@ pub(super) async fn policy_of(
 }
 
 /// A stored policy, read once for all the vaults that name it.
-pub(super) async fn policy_of_name(
+async fn policy_of_name(
     tx: &mut dyn Tx,
     name: &Name,
     seen: &mut HashMap<String, VaultPolicy>,

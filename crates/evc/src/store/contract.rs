@@ -182,6 +182,15 @@ async fn vault_names_are_unique_among_those_not_gone(store: &dyn Store) {
     let found = tx.vault_by_name(one.id, &name("payments")).await.expect("read").expect("there");
     assert_eq!(found.id, vault(&one, 2, "payments").id);
     assert_eq!(tx.vaults(one.id).await.expect("read").len(), 2);
+    let policy = PolicyRow { name: name("p"), canonical: "{}".into(), changed_at: NOW };
+    tx.put_policy(&policy).await.expect("put");
+    tx.put_vault(&VaultRow { policy: Some(name("p")), ..vault(&one, 2, "payments") }).await.expect("put");
+    for (policy, tpm, expected) in
+        [("p", Tpm::Present, Some("payments")), ("p", Tpm::Absent, None), ("q", Tpm::Present, None)]
+    {
+        let found = tx.vault_with_policy_and_tpm(policy, tpm).await.expect("read");
+        assert_eq!(found.as_ref().map(|row| row.name.as_str()), expected, "{policy} {tpm:?}");
+    }
     assert_eq!(tx.all_vaults(Some((one.id, first.id)), 9).await.expect("read").len(), 1);
     tx.commit().await.expect("commit");
 }

@@ -9,7 +9,7 @@ use super::SqliteTx;
 use super::read::{
     FromRow, Word as _, blob, device, epoch, get, int, name, number, some_name, some_number, vault, word,
 };
-use crate::store::{Keys as _, Page, PolicyRow, StoreError, Stored, UnixSeconds, VaultRow, Vaults};
+use crate::store::{Keys as _, Page, PolicyRow, StoreError, Stored, Tpm, UnixSeconds, VaultRow, Vaults};
 
 impl FromRow for PolicyRow {
     fn from_row(row: &SqliteRow) -> Stored<Self> {
@@ -68,6 +68,12 @@ impl Vaults for SqliteTx {
 
     async fn vault_with_policy(&mut self, policy: &str) -> Stored<Option<VaultRow>> {
         self.one(query("SELECT * FROM vaults WHERE policy = ? LIMIT 1").bind(policy.to_owned())).await
+    }
+
+    async fn vault_with_policy_and_tpm(&mut self, policy: &str, tpm: Tpm) -> Stored<Option<VaultRow>> {
+        let find = "SELECT vaults.* FROM vaults JOIN devices ON devices.id = vaults.device
+                    WHERE vaults.policy = ? AND devices.tpm = ? LIMIT 1";
+        self.one(query(find).bind(policy.to_owned()).bind(tpm.word())).await
     }
 
     async fn vaults(&mut self, device: DeviceId) -> Stored<Vec<VaultRow>> {
