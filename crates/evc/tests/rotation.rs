@@ -3,6 +3,8 @@
 mod common;
 
 use common::{Answer, Device, Evc};
+use evc::store::ReleaseRow;
+use vault::ids::Epoch;
 use vault::section::Section;
 
 const ROTATE: &str = "/devices/edge-1/vaults/payments/rotate";
@@ -95,6 +97,32 @@ fn a_rotation_that_is_said_twice_is_done_once() {
     assert_eq!((status, epochs(&evc)), (409, (3, 2)), "{text}");
     assert!(text.contains("is at epoch 3, not 1"), "{text}");
     assert_eq!(rotate(&evc, r#"{"forced": true}"#).0, 400, "a word that is not known is not passed over");
+}
+
+/// VC-3: what went out of an epoch that is over is not kept; what may still go out is.
+#[test]
+fn releases_of_an_epoch_that_is_over_are_forgotten() {
+    let (evc, mut device, section) = made();
+    let vault = section.vaults.iter().find(|entry| entry.name.as_str() == "payments").expect("listed").id;
+    let kept = |device: &Device, epoch| {
+        let like = ReleaseRow {
+            device: device.id,
+            vault,
+            epoch: Epoch(epoch),
+            custody: "controller".into(),
+            session: device.session.session_key().0,
+            enc: vec![],
+            ciphertext: vec![],
+        };
+        let found = evc.wait(async { evc.app.store.read().await.expect("tx").release(&like).await });
+        found.expect("read").is_some()
+    };
+    for epoch in [2, 3] {
+        assert_eq!(rotate(&evc, "").0, 200);
+        let section = device.section(&evc);
+        device.report(&evc, &section, epoch);
+    }
+    assert_eq!([1, 2, 3].map(|epoch| kept(&device, epoch)), [false, true, true]);
 }
 
 /// The command line says what is at stake before it forces anything, and a command that is run twice rotates once.

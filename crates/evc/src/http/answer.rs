@@ -13,7 +13,7 @@ use crate::service::{Advice as _, Refusal};
 pub(super) fn code(refusal: &Refusal) -> StatusCode {
     match refusal {
         Refusal::Bad { .. } => StatusCode::BAD_REQUEST,
-        Refusal::Unauthorized(_) => StatusCode::UNAUTHORIZED,
+        Refusal::Unauthorized(_) | Refusal::NoToken(_) => StatusCode::UNAUTHORIZED,
         Refusal::Forbidden { .. } => StatusCode::FORBIDDEN,
         Refusal::NotFound { .. } => StatusCode::NOT_FOUND,
         Refusal::Conflict { .. } => StatusCode::CONFLICT,

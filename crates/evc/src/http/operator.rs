@@ -80,13 +80,13 @@ async fn with_token(
 fn bearer(headers: &HeaderMap) -> Result<&str, Refusal> {
     let told = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     let token = told.and_then(|value| value.strip_prefix("Bearer "));
-    token.filter(|token| token.len() <= 256).ok_or(Refusal::Unauthorized("no token"))
+    token.filter(|token| token.len() <= 256).ok_or(Refusal::NoToken("no token"))
 }
 
 /// The token is looked up by its hash: nothing of it is compared byte by byte.
 async fn known(app: &App, hash: &[u8; 32]) -> Result<(), Refusal> {
     let owner = app.store.read().await?.token(hash).await?;
-    owner.map(drop).ok_or(Refusal::Unauthorized("this token is not known"))
+    owner.map(drop).ok_or(Refusal::NoToken("this token is not known"))
 }
 
 #[derive(Deserialize)]

@@ -78,7 +78,7 @@ impl Controller {
             ));
         };
         let mut tx = self.store.write().await?;
-        if !tx.take_nonce(&nonce, device.id, now).await? {
+        if !tx.take_nonce(&nonce, device.id, super::config::good_nonces(now)).await? {
             return Ok(refused(
                 QuoteCode::NonceMismatch,
                 "the nonce is not one of this device's, was used, or is out of date",

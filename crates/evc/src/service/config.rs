@@ -13,7 +13,7 @@ use super::section::{Draft, Line, draft};
 use super::view::View;
 use super::{APPRAISED_PCRS, Controller, NONCE_TTL_S, Refusal};
 use crate::custody::{random, release};
-use crate::store::{DeviceRow, Tx, UnixSeconds};
+use crate::store::{DeviceRow, Ends, Tx, UnixSeconds};
 
 /// A challenge is given again while it is good for at least this long, in seconds.
 const NONCE_REUSE_S: u64 = 30;
@@ -178,12 +178,18 @@ async fn challenge(
 /// A nonce of this device's that is still good for a while, else a new one: 32 random bytes, for one use within [`NONCE_TTL_S`].
 /// So a device that keeps asking does not fill the store.
 pub(super) async fn nonce(tx: &mut dyn Tx, device: DeviceId, now: UnixSeconds) -> Result<[u8; 32], Refusal> {
-    if let Some(open) = tx.open_nonce(device, now + NONCE_REUSE_S).await? {
+    let good = good_nonces(now);
+    if let Some(open) = tx.open_nonce(device, now + NONCE_REUSE_S + 1..=*good.end()).await? {
         return Ok(open);
     }
     let mut nonce = [0; 32];
     random(&mut nonce)?;
-    tx.drop_nonces(now).await?;
-    tx.add_nonce(&nonce, device, now + u64::from(NONCE_TTL_S)).await?;
+    tx.keep_nonces(good.clone()).await?;
+    tx.add_nonce(&nonce, device, *good.end()).await?;
     Ok(nonce)
+}
+
+/// When nonces end that are good at a time.
+pub(super) fn good_nonces(now: UnixSeconds) -> Ends {
+    now + 1..=now + u64::from(NONCE_TTL_S)
 }

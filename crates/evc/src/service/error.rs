@@ -14,9 +14,12 @@ pub enum Refusal {
         /// What to do.
         advice: String,
     },
-    /// Not signed by a device, or no token, that is known here.
+    /// Not signed as a device that is known here, or may register, signs.
     #[error("{0}")]
     Unauthorized(&'static str),
+    /// Without an operator's token that is known here.
+    #[error("{0}")]
+    NoToken(&'static str),
     /// Known, and not allowed.
     #[error("{problem}")]
     Forbidden {
@@ -86,8 +89,9 @@ impl Advice for Refusal {
             | Self::NotFound { advice, .. }
             | Self::Conflict { advice, .. } => advice.clone(),
             Self::Unauthorized(_) => {
-                "register the device, or give the operator's token (EVC_TOKEN_FILE)".into()
+                "sign with the key of the certificate that is sent or was registered; a device that is not known here registers first".into()
             }
+            Self::NoToken(_) => "give the operator's token: --token-file, or EVC_TOKEN_FILE".into(),
             Self::Busy => "try again in 5 s".into(),
             Self::Store(StoreError::Disk(_)) => {
                 "the disk of the controller's data folder is full, or fails: make room; nothing was changed or released".into()

@@ -57,6 +57,7 @@ impl Controller {
 
     async fn keep(&self, tx: &mut dyn Tx, row: &VaultRow, now: UnixSeconds) -> Result<(), Refusal> {
         add_epoch(tx, &self.kek, (row.device, row.id, row.current_epoch), now).await?;
+        tx.drop_releases_before(row.device, row.id, row.last_epoch).await?;
         Ok(tx.put_vault(row).await?)
     }
 }

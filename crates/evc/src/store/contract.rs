@@ -155,13 +155,29 @@ async fn a_nonce_is_taken_once_by_its_device_in_time(store: &dyn Store) {
     let (one, two) = (device(1).id, device(2).id);
     let mut tx = store.write().await.expect("tx");
     tx.add_nonce(&[1; 32], one, NOW + 60).await.expect("added");
-    assert_eq!(tx.open_nonce(one, NOW + 30).await.expect("read"), Some([1; 32]));
-    assert_eq!(tx.open_nonce(one, NOW + 60).await.expect("read"), None, "not good for that long");
-    assert_eq!(tx.open_nonce(two, NOW).await.expect("read"), None, "another device's");
-    assert!(!tx.take_nonce(&[1; 32], two, NOW).await.expect("taken"), "another device's");
-    assert!(!tx.take_nonce(&[1; 32], one, NOW + 60).await.expect("taken"), "too late");
-    assert!(tx.take_nonce(&[1; 32], one, NOW).await.expect("taken"));
-    assert!(!tx.take_nonce(&[1; 32], one, NOW).await.expect("taken"), "twice");
+    let good = |now: UnixSeconds| now + 1..=now + 60;
+    assert_eq!(tx.open_nonce(one, NOW + 31..=NOW + 60).await.expect("read"), Some([1; 32]));
+    assert_eq!(tx.open_nonce(one, NOW + 61..=NOW + 90).await.expect("read"), None, "not good for that long");
+    assert_eq!(tx.open_nonce(one, good(NOW - 1)).await.expect("read"), None, "of a clock that was set back");
+    assert_eq!(tx.open_nonce(two, good(NOW)).await.expect("read"), None, "another device's");
+    assert!(!tx.take_nonce(&[1; 32], two, good(NOW)).await.expect("taken"), "another device's");
+    assert!(!tx.take_nonce(&[1; 32], one, good(NOW + 60)).await.expect("taken"), "too late");
+    assert!(
+        !tx.take_nonce(&[1; 32], one, good(NOW - 1)).await.expect("taken"),
+        "of a clock that was set back"
+    );
+    tx.keep_nonces(good(NOW)).await.expect("kept");
+    assert!(tx.take_nonce(&[1; 32], one, good(NOW)).await.expect("taken"));
+    assert!(!tx.take_nonce(&[1; 32], one, good(NOW)).await.expect("taken"), "twice");
+    for (ends, now) in [(NOW + 60, NOW + 60), (NOW + 62, NOW + 1)] {
+        tx.add_nonce(&[2; 32], one, ends).await.expect("added");
+        tx.keep_nonces(good(now)).await.expect("kept");
+        assert_eq!(
+            tx.open_nonce(one, 0..=NOW + 99).await.expect("read"),
+            None,
+            "over, or of a clock set back"
+        );
+    }
     tx.commit().await.expect("commit");
 }
 
@@ -234,6 +250,11 @@ async fn one_release_stands_for_each_key(store: &dyn Store) {
     assert_eq!(tx.release(&later).await.expect("read"), None, "another session's");
     tx.put_release(&later).await.expect("put");
     assert_eq!(tx.release(&row).await.expect("read"), None, "the earlier session's is replaced");
+    let next = ReleaseRow { epoch: Epoch(2), ..later.clone() };
+    tx.put_release(&next).await.expect("put");
+    tx.drop_releases_before(row.device, row.vault, Epoch(2)).await.expect("dropped");
+    assert_eq!(tx.release(&later).await.expect("read"), None, "of an epoch that is over");
+    assert_eq!(tx.release(&next).await.expect("read"), Some(next), "of one that is not");
     tx.commit().await.expect("commit");
 }
 

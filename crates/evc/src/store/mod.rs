@@ -19,6 +19,9 @@ pub use rows::{
 /// Seconds since 1970-01-01 UTC by the controller's clock.
 pub type UnixSeconds = u64;
 
+/// When nonces may end. An end that is too far off is of a clock that was set back since.
+pub type Ends = std::ops::RangeInclusive<UnixSeconds>;
+
 /// Why the store did not do what was asked. Every one is a refusal on the way to a release.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -100,12 +103,12 @@ pub trait Devices {
 pub trait Evidence {
     /// Remembers a nonce for a device.
     async fn add_nonce(&mut self, nonce: &[u8; 32], device: DeviceId, expires_at: UnixSeconds) -> Stored<()>;
-    /// One of the device's that is good until after `until`.
-    async fn open_nonce(&mut self, device: DeviceId, until: UnixSeconds) -> Stored<Option<[u8; 32]>>;
-    /// Takes a nonce: true once, for its device, while `now` is before its end.
-    async fn take_nonce(&mut self, nonce: &[u8; 32], device: DeviceId, now: UnixSeconds) -> Stored<bool>;
-    /// Forgets the expired ones.
-    async fn drop_nonces(&mut self, now: UnixSeconds) -> Stored<()>;
+    /// One of the device's whose end is among `ends`.
+    async fn open_nonce(&mut self, device: DeviceId, ends: Ends) -> Stored<Option<[u8; 32]>>;
+    /// Takes a nonce: true once, for its device, if its end is among `ends`.
+    async fn take_nonce(&mut self, nonce: &[u8; 32], device: DeviceId, ends: Ends) -> Stored<bool>;
+    /// Forgets those whose end is not among `ends`.
+    async fn keep_nonces(&mut self, ends: Ends) -> Stored<()>;
     /// What stands of a device.
     async fn standing(&mut self, device: DeviceId) -> Stored<Option<StandingRow>>;
     /// Replaces it.
@@ -180,6 +183,8 @@ pub trait Keys {
     async fn add_epoch(&mut self, row: &EpochRow) -> Stored<()>;
     /// Forgets all epochs and releases of a vault.
     async fn drop_epochs(&mut self, device: DeviceId, vault: VaultId) -> Stored<()>;
+    /// Forgets what went out of a vault's epochs before this one.
+    async fn drop_releases_before(&mut self, device: DeviceId, vault: VaultId, epoch: Epoch) -> Stored<()>;
     /// What went out to a session.
     async fn release(&mut self, like: &ReleaseRow) -> Stored<Option<ReleaseRow>>;
     /// Keeps what goes out, in place of what went to an earlier session.

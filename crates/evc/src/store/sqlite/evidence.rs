@@ -7,7 +7,7 @@ use vault::ids::DeviceId;
 
 use super::SqliteTx;
 use super::read::{FromRow, Word as _, blob, bytes32, device, get, int, number, some_number, word};
-use crate::store::{Evidence, ReferenceRow, ReferenceState, StandingRow, Stored, UnixSeconds};
+use crate::store::{Ends, Evidence, ReferenceRow, ReferenceState, StandingRow, Stored, UnixSeconds};
 
 impl FromRow for StandingRow {
     fn from_row(row: &SqliteRow) -> Stored<Self> {
@@ -59,20 +59,23 @@ impl Evidence for SqliteTx {
         self.run(add.bind(nonce.to_vec()).bind(blob(device.0)).bind(int(expires_at))).await.map(drop)
     }
 
-    async fn open_nonce(&mut self, device: DeviceId, until: UnixSeconds) -> Stored<Option<[u8; 32]>> {
+    async fn open_nonce(&mut self, device: DeviceId, ends: Ends) -> Stored<Option<[u8; 32]>> {
         let find = query(
-            "SELECT nonce FROM nonces WHERE device = ? AND expires_at > ? ORDER BY expires_at DESC LIMIT 1",
+            "SELECT nonce FROM nonces WHERE device = ? AND expires_at BETWEEN ? AND ? ORDER BY expires_at DESC LIMIT 1",
         );
-        Ok(self.one::<Nonce>(find.bind(blob(device.0)).bind(int(until))).await?.map(|nonce| nonce.0))
+        let find = find.bind(blob(device.0)).bind(int(*ends.start())).bind(int(*ends.end()));
+        Ok(self.one::<Nonce>(find).await?.map(|nonce| nonce.0))
     }
 
-    async fn take_nonce(&mut self, nonce: &[u8; 32], device: DeviceId, now: UnixSeconds) -> Stored<bool> {
-        let take = query("DELETE FROM nonces WHERE nonce = ? AND device = ? AND expires_at > ?");
-        Ok(self.run(take.bind(nonce.to_vec()).bind(blob(device.0)).bind(int(now))).await? == 1)
+    async fn take_nonce(&mut self, nonce: &[u8; 32], device: DeviceId, ends: Ends) -> Stored<bool> {
+        let take = query("DELETE FROM nonces WHERE nonce = ? AND device = ? AND expires_at BETWEEN ? AND ?");
+        let take = take.bind(nonce.to_vec()).bind(blob(device.0));
+        Ok(self.run(take.bind(int(*ends.start())).bind(int(*ends.end()))).await? == 1)
     }
 
-    async fn drop_nonces(&mut self, now: UnixSeconds) -> Stored<()> {
-        self.run(query("DELETE FROM nonces WHERE expires_at <= ?").bind(int(now))).await.map(drop)
+    async fn keep_nonces(&mut self, ends: Ends) -> Stored<()> {
+        let drop_others = query("DELETE FROM nonces WHERE expires_at < ? OR expires_at > ?");
+        self.run(drop_others.bind(int(*ends.start())).bind(int(*ends.end()))).await.map(drop)
     }
 
     async fn standing(&mut self, device: DeviceId) -> Stored<Option<StandingRow>> {

@@ -136,6 +136,11 @@ impl Keys for SqliteTx {
         .map(drop)
     }
 
+    async fn drop_releases_before(&mut self, device: DeviceId, vault: VaultId, epoch: Epoch) -> Stored<()> {
+        let forget = query("DELETE FROM releases WHERE device = ? AND vault = ? AND epoch < ?");
+        self.run(forget.bind(blob(device.0)).bind(blob(vault.0)).bind(int(epoch.0))).await.map(drop)
+    }
+
     async fn release(&mut self, like: &ReleaseRow) -> Stored<Option<ReleaseRow>> {
         let find = "SELECT * FROM releases WHERE device = ? AND vault = ? AND epoch = ? AND custody = ? AND session = ?";
         let find = query(find).bind(blob(like.device.0)).bind(blob(like.vault.0)).bind(int(like.epoch.0));

@@ -44,7 +44,7 @@ impl SqliteStore {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
-            // Sealed rows that are deleted are overwritten, so that the file holds no epoch that is over.
+            // Sealed rows that are deleted are overwritten. (Epochs that are over are not deleted; their releases are.)
             .pragma("secure_delete", "ON")
             .busy_timeout(PATIENCE);
         let writing = pool(1).connect_with(options.clone()).await.map_err(failed)?;
