@@ -1,5 +1,5 @@
 //! Compiles `proto/*.proto` to Rust, without `protoc`, and writes two more files from the same descriptors:
-//! `shapes.rs` (which fields of which message may occur once) and `api.fds` (the descriptors, for the tests).
+//! `shapes.rs` (which fields of which message may occur once, and which often) and `api.fds` (the descriptors, for the tests).
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -36,7 +36,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// A table of all messages: name, fields that occur at most once, oneofs, and fields that hold another message.
+/// A table of all messages: name, fields that occur at most once, fields that may repeat, oneofs, and fields that hold another message.
 fn shapes(set: &FileDescriptorSet) -> String {
     let messages: Vec<(String, &DescriptorProto)> = set
         .file
@@ -49,6 +49,8 @@ fn shapes(set: &FileDescriptorSet) -> String {
     for (name, message) in &messages {
         let single: Vec<i32> =
             message.field.iter().filter(|f| f.label() != Label::Repeated).map(|f| f.number()).collect();
+        let repeated: Vec<i32> =
+            message.field.iter().filter(|f| f.label() == Label::Repeated).map(|f| f.number()).collect();
         let oneofs: Vec<Vec<i32>> = (0..message.oneof_decl.len() as i32)
             .map(|o| message.field.iter().filter(|f| f.oneof_index == Some(o)).map(|f| f.number()).collect())
             .collect();
@@ -60,7 +62,7 @@ fn shapes(set: &FileDescriptorSet) -> String {
         let oneofs = format!("{oneofs:?}").replace('[', "&[");
         writeln!(
             text,
-            "    Shape {{ name: {name:?}, single: &{single:?}, oneofs: {oneofs}, inner: &{inner:?} }},"
+            "    Shape {{ name: {name:?}, single: &{single:?}, repeated: &{repeated:?}, oneofs: {oneofs}, inner: &{inner:?} }},"
         )
         .expect("writing to a string does not fail");
     }

@@ -3,6 +3,8 @@
 
 mod line;
 
+use std::collections::HashSet;
+
 use ::attest::SessionKey;
 use prost::Message as _;
 use vault::ids::{DeviceId, SectionVersion};
@@ -193,9 +195,16 @@ fn device_info(device: DeviceId, at_unix_s: u64, raw: pb::ZInfoDevice) -> Result
         tpm_info: words("HSMInfo", &raw.hsm_info)?,
         attestation: attestation_state(attestation.state)?,
         attestation_error: attestation.error.map(|error| words("error", &error.description)).transpose()?,
-        vaults: vaults.into_iter().map(vault_line).collect::<Result<_, _>>()?,
+        vaults: each_once(vaults.into_iter().map(vault_line).collect::<Result<_, _>>()?)?,
         node: raw.vault_node.map(report::node_report).transpose()?,
     })
+}
+
+/// No vault is reported twice: which of the two would be believed?
+fn each_once(lines: Vec<VaultLine>) -> Result<Vec<VaultLine>, DecodeError> {
+    let mut seen = HashSet::new();
+    let twice = lines.iter().filter_map(|line| line.report.as_ref()).any(|report| !seen.insert(report.id));
+    if twice { Err(DecodeError::Invalid { field: "vaultList", why: "has a vault twice" }) } else { Ok(lines) }
 }
 
 fn vault_line(raw: pb::VaultInfo) -> Result<VaultLine, DecodeError> {

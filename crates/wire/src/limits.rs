@@ -21,7 +21,7 @@ pub(crate) const MAX_PEM: usize = 64 << 10;
 /// Most certificates of one list.
 pub(crate) const MAX_CERTS: usize = 32;
 
-/// Decodes `bytes`, refusing what is too long, malformed, or has a singular field twice.
+/// Decodes `bytes`, refusing what is too long, malformed, has a singular field twice, or too many items: nothing of it is made then.
 pub(crate) fn decode<M: Message + Name + Default>(bytes: &[u8]) -> Result<M, DecodeError> {
     at_most(M::NAME, bytes.len(), MAX_MESSAGE)?;
     scan::check(M::NAME, &M::full_name(), bytes)?;

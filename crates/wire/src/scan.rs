@@ -1,18 +1,26 @@
 //! Reads the skeleton of a protocol buffer: which fields, how often, where their bytes lie.
 //! Decoders of protocol buffers take the last of two equal fields or mix them; two readers of one signed message must never
-//! disagree, so here a field that occurs once at most is refused when it is there twice.
+//! disagree, so here a field that occurs once at most is refused when it is there twice. And each item of a list takes a hundred
+//! times the two bytes that it may be written in, so items are counted here, before any of them is made.
 
 use crate::error::DecodeError;
+use crate::limits::at_most;
 
 /// What may occur how often in one message. Written by `build.rs` from the descriptors.
 pub(crate) struct Shape {
     pub(crate) name: &'static str,
     pub(crate) single: &'static [u32],
+    pub(crate) repeated: &'static [u32],
     pub(crate) oneofs: &'static [&'static [u32]],
     pub(crate) inner: &'static [(u32, usize)],
 }
 
 include!(concat!(env!("OUT_DIR"), "/shapes.rs"));
+
+/// Most items of one list; each list has a lower bound of its own, which its decoder holds it to.
+pub(crate) const MAX_ITEMS: usize = 4096;
+/// Most items of all lists of a message: the longest report has half of it.
+pub(crate) const MAX_ALL_ITEMS: usize = 1 << 18;
 
 /// One field: its number, and its bytes if it is length-delimited.
 pub(crate) struct Field<'a> {
@@ -24,29 +32,49 @@ pub(crate) struct Field<'a> {
 pub(crate) fn check(message: &'static str, full_name: &str, bytes: &[u8]) -> Result<(), DecodeError> {
     let shape = SHAPES.iter().find(|shape| shape.name == full_name);
     match shape {
-        Some(shape) => check_shape(message, shape, bytes),
+        Some(shape) => Check { message, items: 0 }.shape(shape, bytes),
         None => Err(DecodeError::Broken { message, why: "unknown message" }),
     }
 }
 
-fn check_shape(message: &'static str, shape: &Shape, bytes: &[u8]) -> Result<(), DecodeError> {
-    let mut seen: Vec<u32> = Vec::new();
-    for field in fields(message, bytes) {
-        let Field { number, bytes } = field?;
-        if shape.single.contains(&number) {
-            let choice = shape.oneofs.iter().find(|oneof| oneof.contains(&number));
-            let taken = |other: &u32| *other == number || choice.is_some_and(|c| c.contains(other));
-            if seen.iter().any(taken) {
-                return Err(DecodeError::Twice { message, field: number });
+/// One message, with the items of its lists so far.
+struct Check {
+    message: &'static str,
+    items: usize,
+}
+
+impl Check {
+    fn shape(&mut self, shape: &Shape, bytes: &[u8]) -> Result<(), DecodeError> {
+        let mut seen: Vec<u32> = Vec::new();
+        let mut lists = vec![0; shape.repeated.len()];
+        for field in fields(self.message, bytes) {
+            let Field { number, bytes } = field?;
+            if shape.single.contains(&number) {
+                self.once(shape, &mut seen, number)?;
             }
-            seen.push(number);
+            if let Some(list) = shape.repeated.iter().position(|field| *field == number) {
+                lists[list] += 1;
+                self.items += 1;
+                at_most(self.message, lists[list], MAX_ITEMS)?;
+                at_most(self.message, self.items, MAX_ALL_ITEMS)?;
+            }
+            let inner = shape.inner.iter().find(|(field, _)| *field == number);
+            if let (Some((_, place)), Some(bytes)) = (inner, bytes) {
+                self.shape(&SHAPES[*place], bytes)?;
+            }
         }
-        let inner = shape.inner.iter().find(|(field, _)| *field == number);
-        if let (Some((_, place)), Some(bytes)) = (inner, bytes) {
-            check_shape(message, &SHAPES[*place], bytes)?;
-        }
+        Ok(())
     }
-    Ok(())
+
+    fn once(&self, shape: &Shape, seen: &mut Vec<u32>, number: u32) -> Result<(), DecodeError> {
+        let choice = shape.oneofs.iter().find(|oneof| oneof.contains(&number));
+        let taken = |other: &u32| *other == number || choice.is_some_and(|c| c.contains(other));
+        if seen.iter().any(taken) {
+            return Err(DecodeError::Twice { message: self.message, field: number });
+        }
+        seen.push(number);
+        Ok(())
+    }
 }
 
 /// The bytes of the length-delimited field `number` of a message that [`check`] passed; the first, if there are many.

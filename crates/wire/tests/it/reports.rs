@@ -5,7 +5,7 @@ use vault::report::{Outcome, State, VaultReport};
 use vault::section::Operation;
 use wire::info::{AtRest, AttestationState, DeviceInfo, Info, NodeReport, PcrStatus, TpmPresence, VaultLine};
 
-use crate::common::{device, session, vault_id};
+use crate::common::{bytes_field, device, number_field, session, vault_id};
 
 fn vault_report(state: State, wanted: Operation, error: Option<&str>) -> VaultReport {
     let error = error.map(str::to_owned);
@@ -87,4 +87,44 @@ fn hostile_or_endless_words_are_cut_not_lost() {
     let read = read_info(&info(vec![VaultLine::of(silent, PcrStatus::Unknown)]));
     let error = read.vaults[0].report.as_ref().unwrap().last.as_ref().unwrap().error.as_deref();
     assert_eq!(error, Some("unknown error"), "a failure without words is no success");
+}
+
+/// A message of empty items would take a hundred times its length in memory. The reader stops at the first item too many, and
+/// makes none; the longest report that a node can write is taken.
+#[test]
+fn items_are_counted_before_any_is_made() {
+    let detail = vec!["x".to_owned(); 64];
+    let line = |n: u128| {
+        let report = VaultReport {
+            id: vault_id(n),
+            detail: detail.clone(),
+            ..vault_report(State::Locked, Operation::Lock, None)
+        };
+        VaultLine::of(report, PcrStatus::Enabled)
+    };
+    let longest = info((1..=2048).map(line).collect());
+    assert_eq!(read_info(&longest), longest);
+    let refusal = |vaults: &[u8]| {
+        let device = bytes_field(3, &bytes_field(29, vaults));
+        Info::decode(&[number_field(1, 1), device].concat()).unwrap_err().to_string()
+    };
+    let empty = bytes_field(3, b"").repeat(wire::MAX_MESSAGE / 2 - 100);
+    assert_eq!(refusal(&empty), "ZInfoMsg has 4097 bytes or items, more than 4096");
+    let words = bytes_field(50540, &bytes_field(8, b"").repeat(4000));
+    assert_eq!(
+        refusal(&bytes_field(3, &words).repeat(100)),
+        "ZInfoMsg has 262145 bytes or items, more than 262144"
+    );
+}
+
+/// Two reports of one vault in one message: the controller would believe one, and show the other.
+#[test]
+fn a_vault_that_is_reported_twice_is_refused() {
+    let line = |n: u128| {
+        let report = VaultReport { id: vault_id(n), ..vault_report(State::Locked, Operation::Lock, None) };
+        VaultLine::of(report, PcrStatus::Enabled)
+    };
+    let twice = Info::decode(&info(vec![line(1), line(2), line(1)]).encode());
+    assert_eq!(twice.unwrap_err().to_string(), "vaultList has a vault twice");
+    assert_eq!(read_info(&info(vec![line(1), line(2)])).vaults.len(), 2);
 }
