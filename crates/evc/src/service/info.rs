@@ -8,6 +8,9 @@ use wire::info::{DeviceInfo, Info};
 use super::{Controller, Refusal};
 use crate::store::{DeviceRow, Tx, UnixSeconds, VaultRow, VaultStanding};
 
+/// Most bytes of the human words that are kept of one vault, and of the node.
+const MAX_WORDS: usize = 4096;
+
 impl Controller {
     /// Takes a report.
     ///
@@ -23,11 +26,13 @@ impl Controller {
         }
         let mut tx = self.store.write().await?;
         let mut device = tx.device(device.id).await?.ok_or(Refusal::Internal("a device vanished"))?;
-        device.report = Some(super::show::node_json(&info, now));
+        let info = kept(*info);
+        let rows = tx.vaults(device.id).await?;
+        device.report = Some(super::show::node_json(&info, &rows, now));
         device.last_seen = Some(now);
         tx.update_device(&device).await?;
         let accepted = info.node.as_ref().and_then(|node| node.accepted);
-        for row in tx.vaults(device.id).await? {
+        for row in rows {
             self.fold(&mut *tx, row, &info, accepted, now).await?;
         }
         Ok(tx.commit().await?)
@@ -66,6 +71,26 @@ impl Controller {
         });
         if knows && !held { Ok(tx.drop_vault(row.device, row.id).await?) } else { Ok(()) }
     }
+}
+
+/// A report as it is kept: of human words no more than a reader looks at.
+fn kept(mut info: DeviceInfo) -> DeviceInfo {
+    for report in info.vaults.iter_mut().filter_map(|line| line.report.as_mut()) {
+        shorten(&mut report.detail);
+    }
+    if let Some(node) = &mut info.node {
+        shorten(&mut node.notes);
+    }
+    info
+}
+
+fn shorten(lines: &mut Vec<String>) {
+    let mut room = MAX_WORDS;
+    lines.retain(|line| {
+        let fits = line.len() <= room;
+        room = if fits { room - line.len() } else { 0 };
+        fits
+    });
 }
 
 fn with_report(mut row: VaultRow, report: &VaultReport, now: UnixSeconds) -> VaultRow {

@@ -33,7 +33,8 @@ pub struct DeviceView {
     pub section_version: u64,
     /// How its last evidence fared.
     pub attestation: Value,
-    /// What it last reported of itself.
+    /// What it last reported of itself. Only when described.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
     pub report: Value,
     /// Its default vaults as it reported them: those that no operator gave a policy have no row of their own.
     pub default_vaults: Vec<VaultView>,
@@ -66,7 +67,8 @@ pub struct VaultView {
     pub state: Option<String>,
     /// What the controller does about its key: `released`, `not needed`, or why it is withheld. Only when described.
     pub key: Option<String>,
-    /// The node's last report.
+    /// The node's last report. Only when described.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
     pub report: Value,
     /// When that came.
     pub reported: Option<String>,
@@ -146,13 +148,28 @@ impl From<&VaultRow> for VaultView {
     }
 }
 
+impl DeviceView {
+    fn in_a_list(mut self) -> Self {
+        self.report = Value::Null;
+        self.default_vaults = self.default_vaults.into_iter().map(VaultView::in_a_list).collect();
+        self
+    }
+}
+
+impl VaultView {
+    fn in_a_list(self) -> Self {
+        Self { report: Value::Null, ..self }
+    }
+}
+
 impl Controller {
     /// Devices by name.
     ///
     /// # Errors
     /// [`Refusal`] of the store's.
     pub async fn show_devices(&self, page: &Page) -> Result<Vec<DeviceView>, Refusal> {
-        Ok(self.store.read().await?.devices(page).await?.into_iter().map(Into::into).collect())
+        let rows = self.store.read().await?.devices(page).await?;
+        Ok(rows.into_iter().map(|row| DeviceView::from(row).in_a_list()).collect())
     }
 
     /// One device with its vaults, and what is done about each key.
@@ -187,7 +204,8 @@ impl Controller {
         after: Option<(DeviceId, VaultId)>,
         limit: u32,
     ) -> Result<Vec<VaultView>, Refusal> {
-        Ok(self.store.read().await?.all_vaults(after, limit).await?.iter().map(Into::into).collect())
+        let rows = self.store.read().await?.all_vaults(after, limit).await?;
+        Ok(rows.iter().map(|row| VaultView::from(row).in_a_list()).collect())
     }
 
     /// Policies by name, in their canonical form.
@@ -214,8 +232,23 @@ fn key_words(view: &View, held: &Held, now: UnixSeconds) -> String {
     }
 }
 
-/// What a device reported of itself, as kept.
-pub(super) fn node_json(info: &DeviceInfo, now: UnixSeconds) -> String {
+/// Longest part of a report that speaks of vaults without a row here.
+const MAX_STRAYS: usize = 64 << 10;
+
+/// What a device reported of itself, as kept. What it says of a vault is kept in that vault's row; here are its default vaults and
+/// those that no row is kept of.
+pub(super) fn node_json(info: &DeviceInfo, rows: &[VaultRow], now: UnixSeconds) -> String {
+    let has_row = |report: &&VaultReport| rows.iter().any(|row| row.id == report.id);
+    let reports = info.vaults.iter().filter_map(|line| line.report.as_ref());
+    let (defaults, others): (Vec<_>, Vec<_>) = reports.partition(|report| report.id.is_default());
+    let strays = others.into_iter().filter(|report| !has_row(report));
+    let mut room = MAX_STRAYS;
+    let vaults = defaults.into_iter().chain(strays).map(|report| json!(report)).take_while(|report| {
+        let length = report.to_string().len();
+        room = room.saturating_sub(length);
+        room > 0
+    });
+    let vaults: Vec<Value> = vaults.collect();
     let node = info.node.as_ref();
     let accepted = node
         .and_then(|node| node.accepted)
@@ -228,7 +261,7 @@ pub(super) fn node_json(info: &DeviceInfo, now: UnixSeconds) -> String {
         "attestation_error": info.attestation_error,
         "accepted": accepted,
         "notes": node.map(|node| node.notes.clone()).unwrap_or_default(),
-        "vaults": info.vaults.iter().filter_map(|line| line.report.as_ref()).collect::<Vec<_>>(),
+        "vaults": vaults,
     })
     .to_string()
 }

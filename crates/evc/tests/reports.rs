@@ -1,0 +1,67 @@
+//! What a device says of itself is its own word: shown, and bounded.
+
+mod common;
+
+use common::{Device, Evc};
+use vault::ids::{CONFIG_VAULT, VaultId};
+use vault::report::{State, VaultReport};
+use vault::section::Operation;
+use wire::info::{AttestationState, DeviceInfo, NodeReport, PcrStatus, TpmPresence, VaultLine};
+
+fn line(id: VaultId, detail: Vec<String>) -> VaultLine {
+    let report = VaultReport {
+        id,
+        name: "lines".parse().expect("a name"),
+        state: State::LockIncomplete,
+        created: true,
+        epoch: None,
+        wanted: Operation::Lock,
+        last: None,
+        detail,
+    };
+    VaultLine::of(report, PcrStatus::Unknown)
+}
+
+fn post(evc: &Evc, device: &Device, vaults: Vec<VaultLine>, notes: Vec<String>) -> u16 {
+    let info = DeviceInfo {
+        device: device.id,
+        at_unix_s: evc::clock::now(),
+        tpm: TpmPresence::Enabled,
+        tpm_info: String::new(),
+        attestation: AttestationState::None,
+        attestation_error: None,
+        vaults,
+        node: Some(NodeReport { session: None, accepted: None, notes }),
+    };
+    evc.post(&device.own("info"), &device.seal(&info.encode())).status
+}
+
+fn length(evc: &Evc, path: &str) -> usize {
+    evc.act("GET", path, "").to_string().len()
+}
+
+/// IF-2: the longest report that is taken makes neither a list nor a description long; an honest one is shown whole.
+#[test]
+fn one_devices_report_does_not_make_the_lists_long() {
+    let evc = Evc::start();
+    let device = Device::onboarded(&evc, "edge-1");
+    evc.apply("kind: VaultPolicy\nname: p\ncustody: tpm+controller\n---\nkind: Vault\nname: own\ndevice: edge-1\npolicy: p\n");
+    let own = evc.act("GET", "/vaults", "")[0]["id"].as_str().expect("text").parse().expect("an identity");
+    let honest = vec!["held open by 17 (postgres)".to_owned()];
+    assert_eq!(post(&evc, &device, vec![line(own, honest.clone())], honest.clone()), 201);
+    let told = evc.act("GET", "/devices/edge-1", "");
+    assert_eq!(told["vaults"][0]["report"]["detail"][0], honest[0].as_str());
+    assert_eq!(told["device"]["report"]["notes"][0], honest[0].as_str());
+
+    let long = vec!["x".repeat(1000); 60];
+    let short = vec!["x".repeat(30); 60];
+    let strays = (1..1000).map(|n| line(VaultId(uuid::Uuid::from_u128(n)), short.clone()));
+    let vaults = [line(own, long.clone()), line(CONFIG_VAULT, long.clone())].into_iter().chain(strays);
+    assert_eq!(post(&evc, &device, vaults.collect(), long), 201);
+    assert!(length(&evc, "/devices") < 4_000, "{}", length(&evc, "/devices"));
+    assert!(length(&evc, "/vaults") < 2_000, "{}", length(&evc, "/vaults"));
+    assert!(length(&evc, "/devices/edge-1") < 100_000, "{}", length(&evc, "/devices/edge-1"));
+    let listed = evc.act("GET", "/devices", "");
+    assert_eq!(listed[0]["default_vaults"][0]["state"], "lock-incomplete", "what the lists show is there");
+    assert_eq!(evc.act("GET", "/vaults", "")[0]["state"], "lock-incomplete");
+}
