@@ -111,3 +111,44 @@ fn completions_and_manual_pages_are_made() {
     assert!(evc(dir.path(), &["man", "--dir", pages.to_str().expect("text")]).status.success());
     assert!(pages.join("evc-apply.1").exists());
 }
+
+/// A reader that leaves early, like `head`, is no error and no panic.
+#[test]
+fn a_reader_that_leaves_early_is_no_failure() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (_serving, _) = serve(dir.path());
+    for args in
+        [&["completions", "bash"][..], &["man"], &["get", "policies"], &["get", "devices", "-o", "json"]]
+    {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let told = Command::new(env!("CARGO_BIN_EXE_evc"))
+            .args(args)
+            .arg("--data")
+            .arg(dir.path())
+            .stdout(writer)
+            .output()
+            .expect("ran");
+        assert_eq!((told.status.code(), text(&told.stderr)), (Some(0), String::new()), "{args:?}");
+    }
+}
+
+/// What is longer than the controller takes is not sent.
+#[test]
+fn a_file_that_is_too_long_is_refused_with_its_size() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (_serving, _) = serve(dir.path());
+    let file = dir.path().join("long.yaml");
+    let path = file.to_str().expect("text");
+    let policy = "kind: VaultPolicy\nname: p\ncustody: tpm\n";
+    std::fs::write(&file, format!("{policy}{}", "#".repeat((1 << 20) - policy.len()))).expect("written");
+    assert!(evc(dir.path(), &["apply", "-f", path]).status.success(), "as long as is taken");
+    std::fs::write(&file, "#".repeat((1 << 20) + 1)).expect("written");
+    let refused = evc(dir.path(), &["apply", "-f", path]);
+    let said = text(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(
+        said.contains("1048577 bytes") && said.contains("1048576") && said.contains("split it"),
+        "{said}"
+    );
+}

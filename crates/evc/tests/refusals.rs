@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 
 use common::{Device, Evc, Key};
@@ -110,7 +111,61 @@ fn operators_without_the_token_are_refused_and_errors_help() {
         assert!(text.contains(says), "{method} {path}: {text}");
         assert!(text.contains("\"advice\""), "{method} {path}: {text}");
     }
-    assert_eq!(evc.announce("/api/v1/apply", 2 << 20), 413);
+}
+
+/// Whatever is wrong with a request, also what no handler of ours sees, the answer says what and what to do.
+#[test]
+fn every_refusal_has_the_promised_form() {
+    let evc = Evc::start();
+    let operator = |path: &str| format!("/api/v1{path}");
+    let device = |path: &str| format!("/api/v2/edgedevice{path}");
+    for (method, path, body, code) in [
+        ("GET", operator("/devices?limit=many"), "", 400),
+        ("GET", operator("/references?after=abc"), "", 400),
+        ("GET", operator("/onboarding?after=abc"), "", 400),
+        ("GET", operator("/onboarding?after=zz/S1"), "", 400),
+        ("POST", operator("/references/abc/approve"), "", 400),
+        ("POST", operator("/apply?dry_run=perhaps"), "", 400),
+        ("PUT", operator("/devices"), "", 405),
+        ("GET", "/nothing".to_owned(), "", 404),
+        ("GET", device("/nothing"), "", 404),
+        ("GET", device("/register"), "", 405),
+        ("POST", device("/register"), "x", 400),
+    ] {
+        let answer = evc.call(method, &path, body, Some(&evc.token));
+        let text = String::from_utf8_lossy(&answer.body).into_owned();
+        assert_eq!(answer.status, code, "{method} {path}: {text}");
+        let told: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+        for part in ["error", "advice"] {
+            assert!(told[part].as_str().is_some_and(|words| !words.is_empty()), "{method} {path}: {text}");
+        }
+    }
+    let mut text = String::new();
+    let _ = evc.begin("/api/v1/apply", 2 << 20).read_to_string(&mut text);
+    assert!(text.starts_with("HTTP/1.1 413"), "{text}");
+    assert!(text.contains("1052672 bytes") && text.contains(r#""advice":"split it"#), "{text}");
+    assert_eq!(evc.act("GET", "/references?after=7&limit=5", ""), serde_json::json!([]));
+}
+
+/// `onboard list` goes on where a page ends, whatever the serials are like.
+#[test]
+fn allowances_are_listed_page_by_page() {
+    let evc = Evc::start();
+    let key = Key::new("onboard");
+    let serials = ["*", "a b", "a/b", "z%20"];
+    for serial in serials {
+        let allow = serde_json::json!({ "cert_pem": key.pem, "serial": serial });
+        evc.act("POST", "/onboarding", &allow.to_string());
+    }
+    let digest = hex::encode(key.cert.digest().0);
+    let page = |after: &str| -> Vec<String> {
+        let page = evc.act("GET", &format!("/onboarding?limit=2&after={after}"), "");
+        let rows = page.as_array().expect("a list").iter();
+        rows.map(|row| row["serial"].as_str().expect("text").to_owned()).collect()
+    };
+    assert_eq!(page(""), ["*", "a b"]);
+    assert_eq!(page(&format!("{digest}/a%20b")), ["a/b", "z%20"]);
+    assert_eq!(page(&format!("{digest}/a%2Fb")), ["z%20"]);
 }
 
 /// Applying is all or nothing, repeatable, and a dry run keeps nothing.

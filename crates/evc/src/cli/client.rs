@@ -69,8 +69,8 @@ impl Client {
         self.told(request.send(body))
     }
 
-    /// All rows of a list, page by page; `key` says what follows on.
-    pub(super) fn list(&self, path: &str, key: &str) -> anyhow::Result<Value> {
+    /// All rows of a list, page by page; `key` are the fields that it is ordered by.
+    pub(super) fn list(&self, path: &str, key: &[&str]) -> anyhow::Result<Value> {
         let mut all = Vec::new();
         let mut after = String::new();
         loop {
@@ -120,16 +120,20 @@ fn read(path: &Path, advice: &str) -> anyhow::Result<String> {
     Ok(text.trim().to_owned())
 }
 
-fn cursor(row: &Value, key: &str) -> String {
-    match key {
-        "vault" => format!(
-            "{}/{}",
-            row["device"].as_str().unwrap_or_default(),
-            row["id"].as_str().unwrap_or_default()
-        ),
-        "id" => row["id"].to_string(),
-        _ => row["name"].as_str().unwrap_or_default().replace(' ', "%20"),
-    }
+/// The fields of the last row, by which the next page is asked for.
+fn cursor(row: &Value, key: &[&str]) -> String {
+    let part = |field: &&str| match &row[*field] {
+        Value::String(text) => encoded(text),
+        other => other.to_string(),
+    };
+    key.iter().map(part).collect::<Vec<_>>().join("/")
+}
+
+/// As a part of a URL: what is not plain is written as %XX.
+pub(super) fn encoded(part: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    let write = |byte: u8| if plain(byte) { (byte as char).to_string() } else { format!("%{byte:02X}") };
+    part.bytes().map(write).collect()
 }
 
 fn agent(ca_pem: &str) -> anyhow::Result<Agent> {

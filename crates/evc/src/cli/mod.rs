@@ -14,11 +14,12 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 use clap::{CommandFactory as _, Parser as _};
 use serde_json::{Value, json};
+use vault::policy::MAX_FILE_BYTES;
 
 use args::{
     Args, Command, DeleteWhat, DescribeWhat, GetWhat, Onboard, Output, RecreateWhat, ReferenceAct, RotateWhat,
 };
-use client::Client;
+use client::{Client, encoded};
 
 /// Runs the program.
 #[must_use]
@@ -37,8 +38,9 @@ fn run(args: Args) -> anyhow::Result<()> {
     match &args.command {
         Command::Serve(serve) => return serve::serve(&args.reach.data(), serve),
         Command::Completions { shell } => {
-            clap_complete::generate(*shell, &mut Args::command(), "evc", &mut io::stdout());
-            return Ok(());
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Args::command(), "evc", &mut script);
+            return say(&script);
         }
         Command::Man { dir } => return man(dir.as_deref()),
         _ => {}
@@ -109,7 +111,9 @@ fn ask(client: &Client, command: Command) -> anyhow::Result<Told> {
                 .post("/onboarding", &json!({ "cert_pem": cert_pem, "serial": serial, "name": name }))?;
             Ok(Told { value, columns: ALLOWED })
         }
-        Command::Onboard(Onboard::List) => Ok(Told { value: client.get("/onboarding")?, columns: ALLOWED }),
+        Command::Onboard(Onboard::List) => {
+            Ok(Told { value: client.list("/onboarding", &["certificate", "serial"])?, columns: ALLOWED })
+        }
         Command::Apply { file, dry_run } => {
             Ok(Told { value: apply(client, &file, dry_run)?, columns: APPLIED })
         }
@@ -135,16 +139,20 @@ fn ask(client: &Client, command: Command) -> anyhow::Result<Told> {
     }
 }
 
-/// Joins parts of a path, each with what is not plain written as %XX.
+/// Joins parts of a path.
 fn path(parts: &[&str]) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    let write = |byte: u8| if plain(byte) { (byte as char).to_string() } else { format!("%{byte:02X}") };
-    parts.iter().map(|part| format!("/{}", part.bytes().map(write).collect::<String>())).collect()
+    parts.iter().map(|part| format!("/{}", encoded(part))).collect()
 }
 
 fn apply(client: &Client, file: &str, dry_run: bool) -> anyhow::Result<Value> {
     let text = if file == "-" { io::read_to_string(io::stdin()) } else { fs::read_to_string(file) };
     let text = text.with_context(|| format!("can't read {file}"))?;
+    if text.len() > MAX_FILE_BYTES {
+        bail!(
+            "{file} has {} bytes, and at most {MAX_FILE_BYTES} are taken at once\n  what to do: split it",
+            text.len()
+        );
+    }
     let told = client
         .post_text(&format!("/apply?dry_run={dry_run}"), &text)
         .with_context(|| format!("{file} was not applied"))?;
@@ -156,19 +164,19 @@ fn apply(client: &Client, file: &str, dry_run: bool) -> anyhow::Result<Value> {
 
 fn get(client: &Client, what: &GetWhat) -> anyhow::Result<Told> {
     Ok(match what {
-        GetWhat::Devices => Told { value: client.list("/devices", "name")?, columns: DEVICES },
+        GetWhat::Devices => Told { value: client.list("/devices", &["name"])?, columns: DEVICES },
         GetWhat::Vaults { device: Some(device) } => {
-            Told { value: client.get(&format!("/vaults?device={}", &path(&[device])[1..]))?, columns: VAULTS }
+            Told { value: client.get(&format!("/vaults?device={}", encoded(device)))?, columns: VAULTS }
         }
         GetWhat::Vaults { device: None } => Told { value: all_vaults(client)?, columns: VAULTS },
-        GetWhat::Policies => Told { value: client.list("/policies", "name")?, columns: POLICIES },
-        GetWhat::References => Told { value: client.list("/references", "id")?, columns: REFERENCES },
+        GetWhat::Policies => Told { value: client.list("/policies", &["name"])?, columns: POLICIES },
+        GetWhat::References => Told { value: client.list("/references", &["id"])?, columns: REFERENCES },
     })
 }
 
 /// Those that the controller keeps a row of, and the default ones that only their nodes speak of.
 fn all_vaults(client: &Client) -> anyhow::Result<Value> {
-    let (rows, devices) = (client.list("/vaults", "vault")?, client.list("/devices", "name")?);
+    let (rows, devices) = (client.list("/vaults", &["device", "id"])?, client.list("/devices", &["name"])?);
     let mut all = rows.as_array().cloned().unwrap_or_default();
     let place = |vault: &Value| [&vault["device"], &vault["id"]].map(ToString::to_string);
     let rows: HashSet<_> = all.iter().map(place).collect();
@@ -216,7 +224,7 @@ fn reference(client: &Client, act: &ReferenceAct) -> anyhow::Result<Told> {
     let value = match act {
         ReferenceAct::List { device: None } => return get(client, &GetWhat::References),
         ReferenceAct::List { device: Some(device) } => {
-            let value = client.get(&format!("/references?device={}", &path(&[device])[1..]))?;
+            let value = client.get(&format!("/references?device={}", encoded(device)))?;
             return Ok(Told { value, columns: REFERENCES });
         }
         ReferenceAct::Approve { id } => client.post(&format!("/references/{id}/approve"), &Value::Null)?,
@@ -231,7 +239,12 @@ fn print(told: &Told, output: Output) -> anyhow::Result<()> {
         Output::Json => format!("{:#}\n", told.value),
         Output::Table => table::table(&told.value, told.columns),
     };
-    match io::stdout().write_all(text.as_bytes()) {
+    say(text.as_bytes())
+}
+
+fn say(text: &[u8]) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text).and_then(|()| out.flush()) {
         // A pager that was left is no failure of ours.
         Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => other.context("can't write the answer"),
@@ -243,7 +256,9 @@ fn man(dir: Option<&std::path::Path>) -> anyhow::Result<()> {
         Some(dir) => clap_mangen::generate_to(Args::command(), dir)
             .with_context(|| format!("can't write into {}", dir.display())),
         None => {
-            clap_mangen::Man::new(Args::command()).render(&mut io::stdout()).context("can't write the page")
+            let mut page = Vec::new();
+            clap_mangen::Man::new(Args::command()).render(&mut page).context("can't make the page")?;
+            say(&page)
         }
     }
 }

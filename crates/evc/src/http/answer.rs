@@ -97,3 +97,27 @@ fn framework(code: StatusCode, text: &str) -> (&str, &'static str) {
         _ => (text, "mend the request"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_request_that_took_too_long_is_told_when_to_come_back() {
+        let answer = in_words(StatusCode::SERVICE_UNAVAILABLE.into_response()).await;
+        assert_eq!(answer.headers()[header::RETRY_AFTER], "5");
+        let body = to_bytes(answer.into_body(), LONGEST).await.expect("short");
+        let told: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
+        assert_eq!(told["error"], "the request took too long");
+        assert_eq!(told["advice"], "try again in 5 s");
+    }
+
+    #[tokio::test]
+    async fn what_is_said_already_stays_as_it_is() {
+        let refusal = Refusal::NotFound { what: "device `x`".into(), advice: "look".into() };
+        let body = to_bytes(in_words(refusal.into_response()).await.into_body(), LONGEST).await;
+        assert_eq!(body.expect("short"), r#"{"advice":"look","error":"device `x` is not known"}"#);
+        let good = in_words((StatusCode::OK, "text").into_response()).await;
+        assert_eq!(to_bytes(good.into_body(), LONGEST).await.expect("short"), "text");
+    }
+}

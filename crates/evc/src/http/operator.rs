@@ -104,8 +104,25 @@ async fn allow(State(app): State<App>, body: axum::body::Bytes) -> Told<Allowanc
     app.allow(&ask.cert_pem, &ask.serial, name, now()).await.map(Json)
 }
 
-async fn allowances(State(app): State<App>) -> Told<Vec<Allowance>> {
-    app.allowances().await.map(Json)
+/// `after` is `CERTIFICATE/SERIAL`.
+async fn allowances(State(app): State<App>, Query(list): Query<List>) -> Told<Vec<Allowance>> {
+    let after = match list.after.split_once('/') {
+        None if list.after.is_empty() => None,
+        Some((digest, serial)) => Some((certificate(digest)?, serial)),
+        None => return Err(no_certificate()),
+    };
+    app.allowances(after, list.limit()).await.map(Json)
+}
+
+fn certificate(digest: &str) -> Result<[u8; 32], Refusal> {
+    hex::decode(digest).ok().and_then(|bytes| bytes.try_into().ok()).ok_or_else(no_certificate)
+}
+
+fn no_certificate() -> Refusal {
+    Refusal::bad(
+        "not a certificate's SHA-256",
+        "give its 64 hexadecimal digits, as `evc onboard list` shows them",
+    )
 }
 
 #[derive(Deserialize)]
@@ -166,7 +183,12 @@ async fn policies(State(app): State<App>, Query(list): Query<List>) -> Told<Vec<
 }
 
 async fn references(State(app): State<App>, Query(list): Query<List>) -> Told<Vec<Reference>> {
-    let after = list.after.parse().unwrap_or(0);
+    let after = match list.after.as_str() {
+        "" => 0,
+        number => number
+            .parse()
+            .map_err(|_| Refusal::bad("`after` is not a number", "give the last one's `id`, or nothing"))?,
+    };
     app.references(list.device.as_deref(), after, list.limit()).await.map(Json)
 }
 

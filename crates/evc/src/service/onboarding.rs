@@ -80,12 +80,16 @@ impl Controller {
         Ok(row.into())
     }
 
-    /// All allowances.
+    /// At most `limit` allowances, after a certificate (SHA-256 of DER) and serial.
     ///
     /// # Errors
     /// [`Refusal`] of the store's.
-    pub async fn allowances(&self) -> Result<Vec<Allowance>, Refusal> {
-        Ok(self.store.read().await?.onboardings().await?.into_iter().map(Into::into).collect())
+    pub async fn allowances(
+        &self,
+        after: Option<([u8; 32], &str)>,
+        limit: u32,
+    ) -> Result<Vec<Allowance>, Refusal> {
+        Ok(self.store.read().await?.onboardings(after, limit).await?.into_iter().map(Into::into).collect())
     }
 }
 

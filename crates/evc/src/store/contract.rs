@@ -148,6 +148,10 @@ async fn onboarding_is_unique(store: &dyn Store) {
     assert_eq!(used.device, Some(device(1).id));
     assert!(!tx.name_is_kept(&name("edge-9")).await.expect("read"), "a device has it now");
     assert_eq!(tx.onboarding(&[5; 32], "T").await.expect("read"), None);
+    tx.add_onboarding(&OnboardRow { serial: "T".into(), ..row }).await.expect("added");
+    assert_eq!(tx.onboardings(None, 1).await.expect("read"), vec![used]);
+    let rest = tx.onboardings(Some(([5; 32], "S")), 9).await.expect("read");
+    assert_eq!(rest.iter().map(|row| row.serial.as_str()).collect::<Vec<_>>(), ["T"]);
     tx.commit().await.expect("commit");
 }
 

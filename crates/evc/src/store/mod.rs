@@ -70,10 +70,10 @@ pub trait Devices {
     async fn add_onboarding(&mut self, row: &OnboardRow) -> Stored<()>;
     /// What was allowed for a certificate (SHA-256 of DER) and serial.
     async fn onboarding(&mut self, cert_digest: &[u8; 32], serial: &str) -> Stored<Option<OnboardRow>>;
-    /// All of them, in the order of certificate and serial.
-    async fn onboardings(&mut self) -> Stored<Vec<OnboardRow>>;
     /// Whether an allowance that no device used yet keeps this name.
     async fn name_is_kept(&mut self, name: &Name) -> Stored<bool>;
+    /// In the order of certificate and serial, after `after`, at most `limit`.
+    async fn onboardings(&mut self, after: Option<([u8; 32], &str)>, limit: u32) -> Stored<Vec<OnboardRow>>;
     /// Binds an allowance to the device that used it.
     async fn use_onboarding(&mut self, cert_digest: &[u8; 32], serial: &str, device: DeviceId) -> Stored<()>;
     /// Adds a device; [`StoreError::Taken`] when name or certificate is.

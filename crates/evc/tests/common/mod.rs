@@ -92,8 +92,11 @@ impl Evc {
     }
 
     pub(crate) fn operator(&self, method: &str, path: &str, body: &str, token: Option<&str>) -> Answer {
-        let url = format!("{}/api/v1{path}", self.url);
-        let mut request = ureq::http::Request::builder().method(method).uri(url);
+        self.call(method, &format!("/api/v1{path}"), body, token)
+    }
+
+    pub(crate) fn call(&self, method: &str, path: &str, body: &str, token: Option<&str>) -> Answer {
+        let mut request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.url));
         if let Some(token) = token {
             request = request.header("authorization", format!("Bearer {token}"));
         }

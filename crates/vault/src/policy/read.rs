@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 
+use serde_saphyr::budget::BudgetBreach;
 use serde_saphyr::{DuplicateKeyPolicy, Location};
 
 use super::check::document;
@@ -101,7 +102,16 @@ fn syntax(error: &serde_saphyr::Error) -> BadFile {
         line: place.map_or(0, |at| at.line()),
         column: place.map_or(0, |at| at.column()),
         problem: first_line(&error.without_snippet().to_string()),
-        advice: "mend the YAML there; `evc man` shows a whole example".into(),
+        advice: advice(error.without_snippet()).into(),
+    }
+}
+
+fn advice(error: &serde_saphyr::Error) -> &'static str {
+    match error {
+        serde_saphyr::Error::Budget { breach: BudgetBreach::Documents { .. }, .. } => {
+            "split the file: at most 1024 documents are taken at once"
+        }
+        _ => "mend the YAML there; `evc man` shows a whole example",
     }
 }
 

@@ -153,6 +153,18 @@ fn impossible_combinations_and_other_kinds_are_refused() {
     }
 }
 
+/// As many documents as are taken at once, and one more.
+#[test]
+fn a_file_of_too_many_documents_is_to_be_split() {
+    let file = |count| {
+        let vault = |n: usize| format!("kind: Vault\nname: v\ndevice: d{n}\npolicy: p\n");
+        (0..count).map(vault).collect::<Vec<_>>().join("---\n")
+    };
+    assert_eq!(read(&file(1024)).expect("taken").len(), 1024);
+    let said = read(&file(1025)).expect_err("too many").to_string();
+    assert!(said.contains("split the file"), "{said}");
+}
+
 /// Hostile files are refused, not followed.
 #[test]
 fn a_file_that_is_too_large_or_a_bomb_is_refused() {

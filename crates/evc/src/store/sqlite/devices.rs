@@ -72,8 +72,11 @@ impl Devices for SqliteTx {
         self.one(find.bind(cert_digest.to_vec()).bind(serial.to_owned())).await
     }
 
-    async fn onboardings(&mut self) -> Stored<Vec<OnboardRow>> {
-        self.all(query("SELECT * FROM onboarding ORDER BY cert_digest, serial LIMIT 10000")).await
+    async fn onboardings(&mut self, after: Option<([u8; 32], &str)>, limit: u32) -> Stored<Vec<OnboardRow>> {
+        let (digest, serial) =
+            after.map_or_else(Default::default, |(digest, serial)| (digest.to_vec(), serial.to_owned()));
+        let list = "SELECT * FROM onboarding WHERE (cert_digest, serial) > (?, ?) ORDER BY cert_digest, serial LIMIT ?";
+        self.all(query(list).bind(digest).bind(serial).bind(limit)).await
     }
 
     async fn name_is_kept(&mut self, name: &Name) -> Stored<bool> {
