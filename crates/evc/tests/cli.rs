@@ -152,3 +152,42 @@ fn a_file_that_is_too_long_is_refused_with_its_size() {
         "{said}"
     );
 }
+
+/// The token may do everything, so it never leaves unencrypted: whoever listens gets not one byte, nor a connection.
+#[test]
+fn the_token_is_not_sent_in_the_clear() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (_serving, url) = serve(dir.path());
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
+    listener.set_nonblocking(true).expect("set");
+    let plain = format!("http://{}", listener.local_addr().expect("an address"));
+    let refused = evc(dir.path(), &["get", "devices", "--url", &plain]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(text(&refused.stderr).contains("use https://"), "{}", text(&refused.stderr));
+    assert_eq!(listener.accept().map(drop).map_err(|e| e.kind()), Err(std::io::ErrorKind::WouldBlock));
+    assert!(evc(dir.path(), &["get", "devices", "--url", &url]).status.success());
+}
+
+/// A controller that is not believed is not one that is away: what to do differs.
+#[test]
+fn an_untrusted_controller_is_told_from_an_absent_one() {
+    let (one, two) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let (serving, url) = serve(one.path());
+    let (_other, other_url) = serve(two.path());
+    let ask = |url: &str| {
+        let told = evc(one.path(), &["get", "devices", "--url", url]);
+        (told.status.code(), text(&told.stderr))
+    };
+    assert_eq!(ask(&url), (Some(0), String::new()));
+    let (code, said) = ask(&other_url);
+    assert_eq!(code, Some(1));
+    assert!(
+        said.contains("is not good under") && said.contains("--ca") && !said.contains("running"),
+        "{said}"
+    );
+    let (code, log) = terminate(serving);
+    assert_eq!(code, Some(0), "{log}");
+    let (code, said) = ask(&url);
+    assert_eq!(code, Some(1));
+    assert!(said.contains("is the controller running there?") && !said.contains("--ca"), "{said}");
+}

@@ -40,6 +40,11 @@ impl Client {
                 "is `evc serve` running? else give --url and --token-file, or --data",
             )?,
         };
+        if !url.starts_with("https://") {
+            bail!(
+                "{url} is not encrypted, and the token would be read on the way\n  what to do: use https://"
+            );
+        }
         let token =
             Zeroizing::new(read(&or(&reach.token_file, &data, "operator.token"), "give --token-file")?);
         let ca = read(&or(&reach.ca, &data, "root-certificate.pem"), "give --ca")?;
@@ -90,8 +95,7 @@ impl Client {
     }
 
     fn told(&self, answer: Result<Response<Body>, ureq::Error>) -> anyhow::Result<Value> {
-        let mut answer = answer
-            .with_context(|| format!("no answer from {}; is the controller running there?", self.base))?;
+        let mut answer = answer.map_err(|error| self.unanswered(error))?;
         let status = answer.status();
         let text = answer
             .body_mut()
@@ -107,6 +111,22 @@ impl Client {
             (Some(error), Some(advice)) => bail!("{error}\n  what to do: {advice}"),
             _ => Err(anyhow!("the controller answered {status}; see its log")),
         }
+    }
+}
+
+impl Client {
+    /// Tells apart a controller that is not there and one that is not believed.
+    fn unanswered(&self, error: ureq::Error) -> anyhow::Error {
+        let words = match error.to_string().contains("certificate") {
+            true => format!(
+                "the certificate of {} is not good under the root certificate at hand\n  what to do: give --ca the \
+                 root-certificate.pem of that controller's data folder, reach it by a name that `evc serve --name` was given, \
+                 and see that the clock is right\n  cause",
+                self.base
+            ),
+            false => format!("no answer from {}; is the controller running there?", self.base),
+        };
+        anyhow::Error::new(error).context(words)
     }
 }
 
@@ -149,6 +169,8 @@ fn agent(ca_pem: &str) -> anyhow::Result<Agent> {
     Ok(Agent::config_builder()
         .tls_config(tls)
         .timeout_global(Some(PATIENCE))
+        .https_only(true)
+        .max_redirects(0)
         .http_status_as_error(false)
         .proxy(None)
         .build()
