@@ -191,3 +191,64 @@ fn an_untrusted_controller_is_told_from_an_absent_one() {
     assert_eq!(code, Some(1));
     assert!(said.contains("is the controller running there?") && !said.contains("--ca"), "{said}");
 }
+
+/// What was allowed by mistake is withdrawn, by the certificate or by its digest, as often as one says so.
+#[test]
+fn an_allowance_is_withdrawn() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (_serving, _) = serve(dir.path());
+    let (cert, key) = (dir.path().join("onboard.pem"), Key::new("onboard"));
+    std::fs::write(&cert, &key.pem).expect("written");
+    let (cert, digest) = (cert.to_str().expect("text"), hex::encode(key.cert.digest().0));
+    for which in [["--cert", cert], ["--digest", &digest]] {
+        for serial in ["*", "a/b"] {
+            let act = |what: &str, which: [&str; 2]| {
+                let done = evc(dir.path(), &["onboard", what, which[0], which[1], "--serial", serial]);
+                assert!(done.status.success(), "{}", text(&done.stderr));
+            };
+            act("add", ["--cert", cert]);
+            let listed = || text(&evc(dir.path(), &["onboard", "list"]).stdout);
+            assert!(listed().contains(&digest), "{}", listed());
+            act("remove", which);
+            assert_eq!(listed(), "nothing there\n");
+            act("remove", which);
+        }
+    }
+    let wrong = evc(dir.path(), &["onboard", "remove", "--digest", "12", "--serial", "S"]);
+    assert_eq!(wrong.status.code(), Some(1));
+    assert!(text(&wrong.stderr).contains("64 hexadecimal digits"), "{}", text(&wrong.stderr));
+    assert_eq!(evc(dir.path(), &["onboard", "remove", "--serial", "S"]).status.code(), Some(2));
+}
+
+/// A token that somebody saw is ended: its file holds another, and every copy of it is refused.
+#[test]
+fn a_token_is_rotated() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (serving, _) = serve(dir.path());
+    let (file, copy) = (dir.path().join("operator.token"), dir.path().join("copy"));
+    let read = || std::fs::read_to_string(&file).expect("a token");
+    let before = read();
+    std::fs::write(&copy, &before).expect("written");
+    let with =
+        |token: &Path| evc(dir.path(), &["get", "devices", "--token-file", token.to_str().expect("text")]);
+    // Where the new one can't be kept, the old one stays.
+    std::fs::create_dir(dir.path().join("operator.token.new")).expect("made");
+    assert_eq!(evc(dir.path(), &["token", "rotate"]).status.code(), Some(1));
+    assert!(read() == before && with(&copy).status.success());
+    std::fs::remove_dir(dir.path().join("operator.token.new")).expect("removed");
+    // One that was cut short left this.
+    std::fs::write(dir.path().join("operator.token.new"), "stale").expect("written");
+    let rotated = evc(dir.path(), &["token", "rotate"]);
+    assert!(rotated.status.success(), "{}", text(&rotated.stderr));
+    assert!(read() != before && !text(&rotated.stdout).contains(&read()), "new, and not shown");
+    let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(&file).expect("there"));
+    assert_eq!(mode & 0o777, 0o600);
+    assert!(!dir.path().join("operator.token.new").exists());
+    assert!(with(&file).status.success());
+    let refused = with(&copy);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(text(&refused.stderr).contains("this token is not known"), "{}", text(&refused.stderr));
+    drop(serving);
+    let (_serving, _) = serve(dir.path());
+    assert!(with(&file).status.success() && !with(&copy).status.success(), "after a restart too");
+}

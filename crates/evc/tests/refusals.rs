@@ -257,6 +257,32 @@ fn slow_requests_take_no_place_from_others() {
     drop(slow);
 }
 
+/// A rotation that is cut short between its steps leaves a token that is good; an allowance that was withdrawn lets nobody in.
+#[test]
+fn what_is_withdrawn_ends_and_nothing_else() {
+    let evc = Evc::start();
+    let device = Device::onboarded(&evc, "edge-1");
+    let next = Device::new("edge-2");
+    let allow = serde_json::json!({ "cert_pem": next.onboard.pem, "serial": next.serial });
+    evc.act("POST", "/onboarding", &allow.to_string());
+    let digest = hex::encode(next.onboard.cert.digest().0);
+    evc.act("DELETE", &format!("/onboarding/{digest}/another"), "");
+    evc.act("DELETE", &format!("/onboarding/{digest}/{}", next.serial), "");
+    assert_eq!(next.register(&evc), 403);
+    let used = hex::encode(device.onboard.cert.digest().0);
+    let told = evc.act("DELETE", &format!("/onboarding/{used}/{}", device.serial), "").to_string();
+    assert!(told.contains("stays registered"), "{told}");
+    assert_eq!(device.uuid(&evc), Some(device.id));
+
+    let hash = hex::encode(evc::service::token_hash("another"));
+    let status = |token: &str| evc.operator("GET", "/devices", "", Some(token)).status;
+    assert_eq!(status("another"), 401);
+    evc.act("POST", "/tokens", &serde_json::json!({ "sha256": hash }).to_string());
+    assert_eq!((status(&evc.token), status("another")), (200, 200), "cut short here, both are good");
+    assert_eq!(evc.operator("DELETE", "/tokens/others", "", Some("another")).status, 200);
+    assert_eq!((status(&evc.token), status("another")), (401, 200));
+}
+
 /// Two controllers on one folder would each believe in nonces and versions that the other spends.
 #[test]
 fn a_second_controller_on_one_folder_is_refused_until_the_first_ends() {

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 const EXAMPLE: &str = "\
 A file for `evc apply -f`:
@@ -76,6 +76,9 @@ pub(super) enum Command {
     /// Which devices may onboard.
     #[command(subcommand)]
     Onboard(Onboard),
+    /// The operator's token.
+    #[command(subcommand)]
+    Token(TokenAct),
     /// Make policies and vaults as a YAML file says; repeating changes nothing.
     Apply {
         /// The file; `-` for standard input.
@@ -151,7 +154,37 @@ pub(super) enum Onboard {
     },
     /// List what is allowed.
     List,
+    /// Withdraw it; a device that used it stays registered.
+    #[command(after_help = REMOVE, group = ArgGroup::new("certificate").required(true).args(["cert", "digest"]))]
+    Remove {
+        /// The onboarding certificate, PEM.
+        #[arg(long)]
+        cert: Option<PathBuf>,
+        /// Its SHA-256, as `evc onboard list` shows it.
+        #[arg(long)]
+        digest: Option<String>,
+        /// The serial, as it was allowed.
+        #[arg(long)]
+        serial: String,
+    },
 }
+
+const REMOVE: &str = "\
+Examples:
+  evc onboard remove --cert onboard.cert.pem --serial SN-1
+  evc onboard remove --digest 3f5a... --serial '*'";
+
+#[derive(Debug, Subcommand)]
+pub(super) enum TokenAct {
+    /// Put a new token into the token's file, and end the one before it and every copy of it.
+    #[command(after_help = ROTATE)]
+    Rotate,
+}
+
+const ROTATE: &str = "\
+Examples:
+  evc token rotate                              # the token of ./evc-data
+  evc token rotate --url https://evc.example:8443 --ca root.pem --token-file ~/.evc-token";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum GetWhat {

@@ -27,6 +27,7 @@ pub(super) struct Client {
     agent: Agent,
     base: String,
     bearer: Zeroizing<String>,
+    token_file: PathBuf,
 }
 
 impl Client {
@@ -45,14 +46,25 @@ impl Client {
                 "{url} is not encrypted, and the token would be read on the way\n  what to do: use https://"
             );
         }
-        let token =
-            Zeroizing::new(read(&or(&reach.token_file, &data, "operator.token"), "give --token-file")?);
+        let token_file = or(&reach.token_file, &data, "operator.token");
+        let token = Zeroizing::new(read(&token_file, "give --token-file")?);
         let ca = read(&or(&reach.ca, &data, "root-certificate.pem"), "give --ca")?;
         Ok(Self {
             agent: agent(&ca)?,
             base: format!("{}/api/v1", url.trim_end_matches('/')),
-            bearer: Zeroizing::new(format!("Bearer {}", *token)),
+            bearer: bearer(&token),
+            token_file,
         })
+    }
+
+    /// Where its token lies.
+    pub(super) fn token_file(&self) -> &Path {
+        &self.token_file
+    }
+
+    /// Goes on with another token.
+    pub(super) fn carry(&mut self, token: &str) {
+        self.bearer = bearer(token);
     }
 
     pub(super) fn get(&self, path: &str) -> anyhow::Result<Value> {
@@ -128,6 +140,10 @@ impl Client {
         };
         anyhow::Error::new(error).context(words)
     }
+}
+
+fn bearer(token: &str) -> Zeroizing<String> {
+    Zeroizing::new(format!("Bearer {token}"))
 }
 
 fn or(given: &Option<PathBuf>, data: &Path, name: &str) -> PathBuf {

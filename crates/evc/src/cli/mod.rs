@@ -5,10 +5,12 @@ mod args;
 mod client;
 mod serve;
 mod table;
+mod token;
 
 use std::collections::HashSet;
 use std::fs;
 use std::io::{self, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
@@ -17,7 +19,8 @@ use serde_json::{Value, json};
 use vault::policy::MAX_FILE_BYTES;
 
 use args::{
-    Args, Command, DeleteWhat, DescribeWhat, GetWhat, Onboard, Output, RecreateWhat, ReferenceAct, RotateWhat,
+    Args, Command, DeleteWhat, DescribeWhat, GetWhat, Onboard, Output, RecreateWhat, ReferenceAct,
+    RotateWhat, TokenAct,
 };
 use client::{Client, encoded};
 
@@ -45,8 +48,8 @@ fn run(args: Args) -> anyhow::Result<()> {
         Command::Man { dir } => return man(dir.as_deref()),
         _ => {}
     }
-    let client = Client::new(&args.reach)?;
-    let told = ask(&client, args.command)?;
+    let mut client = Client::new(&args.reach)?;
+    let told = ask(&mut client, args.command)?;
     print(&told, args.output)
 }
 
@@ -101,7 +104,7 @@ const APPLIED: &[(&str, &str)] =
     &[("KIND", "/kind"), ("NAME", "/name"), ("OUTCOME", "/outcome"), ("NOTES", "/notes")];
 const DONE: &[(&str, &str)] = &[("DONE", "/done"), ("NOTES", "/notes")];
 
-fn ask(client: &Client, command: Command) -> anyhow::Result<Told> {
+fn ask(client: &mut Client, command: Command) -> anyhow::Result<Told> {
     let done = |value| Ok(Told { value, columns: DONE });
     match command {
         Command::Onboard(Onboard::Add { cert, serial, name }) => {
@@ -114,6 +117,14 @@ fn ask(client: &Client, command: Command) -> anyhow::Result<Told> {
         Command::Onboard(Onboard::List) => {
             Ok(Told { value: client.list("/onboarding", &["certificate", "serial"])?, columns: ALLOWED })
         }
+        Command::Onboard(Onboard::Remove { cert, digest, serial }) => {
+            let digest = match cert {
+                Some(cert) => digest_of(&cert)?,
+                None => digest.unwrap_or_default(),
+            };
+            done(client.delete(&path(&["onboarding", &digest, &serial]))?)
+        }
+        Command::Token(TokenAct::Rotate) => done(token::rotate(client)?),
         Command::Apply { file, dry_run } => {
             Ok(Told { value: apply(client, &file, dry_run)?, columns: APPLIED })
         }
@@ -137,6 +148,14 @@ fn ask(client: &Client, command: Command) -> anyhow::Result<Told> {
             unreachable!("done before a client is made")
         }
     }
+}
+
+/// SHA-256 of a certificate file's DER.
+fn digest_of(cert: &Path) -> anyhow::Result<String> {
+    let pem = fs::read(cert).with_context(|| format!("can't read the certificate {}", cert.display()))?;
+    let read = wire::Certificate::from_pem(&pem);
+    let read = read.with_context(|| format!("{} is no onboarding certificate", cert.display()))?;
+    Ok(hex::encode(read.digest().0))
 }
 
 /// Joins parts of a path.
@@ -251,7 +270,7 @@ fn say(text: &[u8]) -> anyhow::Result<()> {
     }
 }
 
-fn man(dir: Option<&std::path::Path>) -> anyhow::Result<()> {
+fn man(dir: Option<&Path>) -> anyhow::Result<()> {
     match dir {
         Some(dir) => clap_mangen::generate_to(Args::command(), dir)
             .with_context(|| format!("can't write into {}", dir.display())),

@@ -35,6 +35,9 @@ const MOST: u32 = 1000;
 pub(super) fn routes() -> Router<App> {
     Router::new()
         .route("/onboarding", get(allowances).post(allow))
+        .route("/onboarding/{certificate}/{serial}", delete(disallow))
+        .route("/tokens", post(add_token))
+        .route("/tokens/others", delete(end_other_tokens))
         .route("/apply", post(apply))
         .route("/devices", get(devices))
         .route("/devices/{device}", get(device))
@@ -123,6 +126,28 @@ fn no_certificate() -> Refusal {
         "not a certificate's SHA-256",
         "give its 64 hexadecimal digits, as `evc onboard list` shows them",
     )
+}
+
+async fn disallow(State(app): State<App>, Path((digest, serial)): Path<(String, String)>) -> Told<Done> {
+    app.disallow(&certificate(&digest)?, &serial).await.map(Json)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewToken {
+    sha256: String,
+}
+
+async fn add_token(State(app): State<App>, body: axum::body::Bytes) -> Told<Done> {
+    let form = || Refusal::bad("not a token's hash", "send {sha256}: 64 hexadecimal digits");
+    let new: NewToken = serde_json::from_slice(&body).map_err(|_| form())?;
+    let hash = hex::decode(new.sha256).ok().and_then(|hash| hash.try_into().ok()).ok_or_else(form)?;
+    app.add_token(&hash, now()).await.map(Json)
+}
+
+/// All but the one that this request carries.
+async fn end_other_tokens(State(app): State<App>, headers: HeaderMap) -> Told<Done> {
+    app.end_other_tokens(&token_hash(bearer(&headers)?)).await.map(Json)
 }
 
 #[derive(Deserialize)]

@@ -17,6 +17,7 @@ mod section;
 pub mod show;
 mod start;
 mod steady;
+mod tokens;
 mod view;
 
 use std::sync::Arc;
@@ -32,6 +33,7 @@ pub(crate) use error::chain;
 pub use error::{Advice, Refusal};
 pub use start::{Settings, StartError, start, token_hash};
 pub use steady::Steady;
+pub use tokens::new_token;
 
 /// How long a challenge is good for, in seconds.
 pub const NONCE_TTL_S: u32 = 60;

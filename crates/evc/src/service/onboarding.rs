@@ -4,6 +4,7 @@ use serde::Serialize;
 use vault::ids::Name;
 use wire::Certificate;
 
+use super::operate::Done;
 use super::{Controller, Refusal};
 use crate::store::{OnboardRow, Tx, UnixSeconds};
 
@@ -78,6 +79,22 @@ impl Controller {
         tx.add_onboarding(&row).await?;
         tx.commit().await?;
         Ok(row.into())
+    }
+
+    /// Withdraws what was allowed. A device that used it stays what it is. Safe to repeat.
+    ///
+    /// # Errors
+    /// [`Refusal`] of the store's.
+    pub async fn disallow(&self, cert_digest: &[u8; 32], serial: &str) -> Result<Done, Refusal> {
+        let mut tx = self.store.write().await?;
+        let used = tx.onboarding(cert_digest, serial).await?.and_then(|row| row.device);
+        tx.drop_onboarding(cert_digest, serial).await?;
+        tx.commit().await?;
+        let stays = used.map(|device| format!("device {device}, which used it, stays registered"));
+        Ok(Done {
+            done: format!("serial `{serial}` may not onboard with this certificate"),
+            notes: stays.into_iter().collect(),
+        })
     }
 
     /// At most `limit` allowances, after a certificate (SHA-256 of DER) and serial.

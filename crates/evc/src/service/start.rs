@@ -5,13 +5,11 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use nix::unistd::geteuid;
 use vault::ids::Incarnation;
 use zeroize::Zeroizing;
 
-use super::{Controller, steady};
+use super::{Controller, new_token, steady};
 use crate::clock;
 use crate::custody::{CustodyError, Kek, authority, random, write_private};
 use crate::store::sqlite::SqliteStore;
@@ -191,9 +189,7 @@ async fn first_token(tx: &mut dyn Tx, now: UnixSeconds) -> Result<Option<Zeroizi
     if tx.meta("first token").await?.is_some() {
         return Ok(None);
     }
-    let mut bytes = Zeroizing::new([0; 32]);
-    random(bytes.as_mut_slice())?;
-    let token = Zeroizing::new(URL_SAFE_NO_PAD.encode(*bytes));
+    let token = new_token()?;
     tx.add_token(&token_hash(&token), "first operator", now).await?;
     tx.put_meta("first token", b"made").await?;
     Ok(Some(token))

@@ -62,6 +62,7 @@ async fn all(store: &dyn Store) {
     forgetting_a_vault_forgets_its_keys(store).await;
     one_release_stands_for_each_key(store).await;
     references_and_standings_are_kept(store).await;
+    one_token_stays_where_all_others_end(store).await;
 }
 
 async fn unseen_until_committed(store: &dyn Store) {
@@ -152,6 +153,9 @@ async fn onboarding_is_unique(store: &dyn Store) {
     assert_eq!(tx.onboardings(None, 1).await.expect("read"), vec![used]);
     let rest = tx.onboardings(Some(([5; 32], "S")), 9).await.expect("read");
     assert_eq!(rest.iter().map(|row| row.serial.as_str()).collect::<Vec<_>>(), ["T"]);
+    assert!(tx.drop_onboarding(&[5; 32], "T").await.expect("dropped"));
+    assert!(!tx.drop_onboarding(&[5; 32], "T").await.expect("dropped"), "once");
+    assert_eq!(tx.onboardings(None, 9).await.expect("read").len(), 1);
     tx.commit().await.expect("commit");
 }
 
@@ -282,6 +286,18 @@ async fn references_and_standings_are_kept(store: &dyn Store) {
     tx.put_standing(&standing).await.expect("put");
     tx.renew_standing(one).await.expect("renewed");
     assert_eq!(tx.standing(one).await.expect("read"), Some(StandingRow { renew: true, ..standing }));
+    tx.commit().await.expect("commit");
+}
+
+async fn one_token_stays_where_all_others_end(store: &dyn Store) {
+    let mut tx = store.write().await.expect("tx");
+    for hash in [[1; 32], [2; 32], [3; 32]] {
+        tx.add_token(&hash, "operator", NOW).await.expect("added");
+    }
+    assert!(matches!(tx.add_token(&[2; 32], "operator", NOW).await, Err(StoreError::Taken)));
+    assert_eq!(tx.drop_other_tokens(&[2; 32]).await.expect("dropped"), 2);
+    assert_eq!(tx.token(&[1; 32]).await.expect("read"), None);
+    assert_eq!(tx.token(&[2; 32]).await.expect("read").as_deref(), Some("operator"));
     tx.commit().await.expect("commit");
 }
 

@@ -74,6 +74,8 @@ pub trait Devices {
     async fn name_is_kept(&mut self, name: &Name) -> Stored<bool>;
     /// In the order of certificate and serial, after `after`, at most `limit`.
     async fn onboardings(&mut self, after: Option<([u8; 32], &str)>, limit: u32) -> Stored<Vec<OnboardRow>>;
+    /// Forgets one; false when it is not there.
+    async fn drop_onboarding(&mut self, cert_digest: &[u8; 32], serial: &str) -> Stored<bool>;
     /// Binds an allowance to the device that used it.
     async fn use_onboarding(&mut self, cert_digest: &[u8; 32], serial: &str, device: DeviceId) -> Stored<()>;
     /// Adds a device; [`StoreError::Taken`] when name or certificate is.
@@ -173,6 +175,8 @@ pub trait Keys {
     async fn token(&mut self, hash: &[u8; 32]) -> Stored<Option<String>>;
     /// Adds one.
     async fn add_token(&mut self, hash: &[u8; 32], name: &str, at: UnixSeconds) -> Stored<()>;
+    /// Forgets all others; how many those were.
+    async fn drop_other_tokens(&mut self, than: &[u8; 32]) -> Stored<u64>;
     /// A period's sealed key.
     async fn period(&mut self, period: &str) -> Stored<Option<Vec<u8>>>;
     /// Adds one.

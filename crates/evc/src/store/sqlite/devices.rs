@@ -84,6 +84,11 @@ impl Devices for SqliteTx {
         Ok(self.one::<OnboardRow>(find.bind(name.to_string())).await?.is_some())
     }
 
+    async fn drop_onboarding(&mut self, cert_digest: &[u8; 32], serial: &str) -> Stored<bool> {
+        let forget = query("DELETE FROM onboarding WHERE cert_digest = ? AND serial = ?");
+        Ok(self.run(forget.bind(cert_digest.to_vec()).bind(serial.to_owned())).await? == 1)
+    }
+
     async fn use_onboarding(&mut self, cert_digest: &[u8; 32], serial: &str, device: DeviceId) -> Stored<()> {
         let mark = query("UPDATE onboarding SET device = ? WHERE cert_digest = ? AND serial = ?");
         self.run(mark.bind(blob(device.0)).bind(cert_digest.to_vec()).bind(serial.to_owned())).await.map(drop)

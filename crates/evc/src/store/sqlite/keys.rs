@@ -93,6 +93,10 @@ impl Keys for SqliteTx {
         self.run(add.bind(hash.to_vec()).bind(name.to_owned()).bind(int(at))).await.map(drop)
     }
 
+    async fn drop_other_tokens(&mut self, than: &[u8; 32]) -> Stored<u64> {
+        self.run(query("DELETE FROM tokens WHERE hash <> ?").bind(than.to_vec())).await
+    }
+
     async fn period(&mut self, period: &str) -> Stored<Option<Vec<u8>>> {
         let find = query("SELECT sealed AS value FROM periods WHERE period = ?").bind(period.to_owned());
         Ok(self.one::<Value>(find).await?.map(|value| value.0))

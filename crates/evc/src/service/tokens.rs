@@ -1,0 +1,49 @@
+//! Operators' tokens: a new one comes in beside the one that asks, and ends all others once it is used to say so. So whoever asks
+//! keeps the new one safe before the old one ends, and is never without.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use zeroize::Zeroizing;
+
+use super::operate::Done;
+use super::{Controller, Refusal};
+use crate::custody::{CustodyError, random};
+use crate::store::{StoreError, UnixSeconds};
+
+/// Makes a token: 256 random bits as text.
+///
+/// # Errors
+/// [`CustodyError::Making`]: there is no randomness.
+pub fn new_token() -> Result<Zeroizing<String>, CustodyError> {
+    let mut bytes = Zeroizing::new([0; 32]);
+    random(bytes.as_mut_slice())?;
+    Ok(Zeroizing::new(URL_SAFE_NO_PAD.encode(*bytes)))
+}
+
+impl Controller {
+    /// Lets a token in, by its hash. Safe to repeat.
+    ///
+    /// # Errors
+    /// [`Refusal`] of the store's.
+    pub async fn add_token(&self, hash: &[u8; 32], now: UnixSeconds) -> Result<Done, Refusal> {
+        let mut tx = self.store.write().await?;
+        match tx.add_token(hash, "operator", now).await {
+            Ok(()) => tx.commit().await?,
+            Err(StoreError::Taken) => {}
+            Err(other) => return Err(other.into()),
+        }
+        Ok(Done { done: "the token is good".into(), notes: vec!["so are those before it".into()] })
+    }
+
+    /// Ends all tokens but one.
+    ///
+    /// # Errors
+    /// [`Refusal`] of the store's.
+    pub async fn end_other_tokens(&self, than: &[u8; 32]) -> Result<Done, Refusal> {
+        let mut tx = self.store.write().await?;
+        let ended = tx.drop_other_tokens(than).await?;
+        tx.commit().await?;
+        tracing::info!(ended, "tokens ended");
+        Ok(Done { done: "the token is new, and the one before it has ended".into(), notes: vec![] })
+    }
+}
