@@ -2,6 +2,7 @@
 
 mod certs;
 mod client;
+mod keep;
 mod nim;
 mod signer;
 mod tpmmgr;

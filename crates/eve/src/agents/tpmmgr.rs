@@ -4,9 +4,7 @@
 mod evidence;
 mod hardware;
 
-use std::fs::{File, OpenOptions};
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,13 +20,14 @@ use wire::{FileSigner, Signer};
 use zeroize::Zeroizing;
 
 use self::hardware::Hardware;
-use super::forward;
+use super::{forward, keep};
 use crate::bus::Bus;
 use crate::bus::messages::{
     Bytes, Challenge, DefineRoots, Health, NetworkStatus, ReadRoots, Session, Sign, Signed, TpmStatus,
     UndefineRoots,
 };
 use crate::paths;
+use crate::vaultmgr::durable;
 
 /// How often a TPM that can't be used is tried again.
 const AGAIN: Duration = Duration::from_secs(2);
@@ -51,14 +50,7 @@ impl Taken {
         let pin = paths::ek_pin(root);
         match Tcti::find(configured.as_deref()).context("config/tcti")? {
             Some(tcti) => {
-                let pin = OpenOptions::new()
-                    .read(true)
-                    .write(true)
-                    .create(true)
-                    .truncate(false)
-                    .mode(0o644)
-                    .open(pin)
-                    .context("config/ek.pub")?;
+                let pin = keep::open(&pin).context("config/ek.pub")?;
                 Ok(Self::Tpm { tcti, pin })
             }
             None if std::fs::metadata(&pin).is_ok_and(|pin| pin.len() > 0) => {
@@ -80,9 +72,9 @@ impl Taken {
     }
 }
 
-/// The device key of a node without a TPM, made at first.
+/// The device key of a node without a TPM, made at first. An empty file holds no key that could be lost.
 fn device_key(path: &Path) -> anyhow::Result<FileSigner> {
-    if !path.exists() {
+    if std::fs::metadata(path).map_or(true, |file| file.len() == 0) {
         let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new())
             .ok()
             .context("making a key")?;
@@ -91,15 +83,10 @@ fn device_key(path: &Path) -> anyhow::Result<FileSigner> {
             "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
             body.as_str()
         ));
-        let new = path.with_extension("new");
-        let _ = std::fs::remove_file(&new);
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
-        file.write_all(pem.as_bytes())?;
-        file.sync_all()?;
-        std::fs::rename(&new, path)?;
+        durable::write(path, pem.as_bytes(), 0o600).context("config/device.key.pem")?;
     }
-    let pem = Zeroizing::new(std::fs::read(path)?);
-    FileSigner::from_pem(&pem).context("config/device.key.pem")
+    let pem = keep::read(&File::open(path).context("config/device.key.pem")?)?;
+    FileSigner::from_pem(&pem).context("config/device.key.pem is damaged; restore it, or remove it with config/device.cert.pem to make this a new device")
 }
 
 /// What signs and quotes here.
@@ -138,7 +125,7 @@ pub(super) fn run(bus: &Bus, root: &Path, taken: Taken) -> anyhow::Result<()> {
             (Keys::Soft(key), TpmStatus::Absent { device_key })
         }
         Taken::Tpm { tcti, pin } => {
-            let (hardware, status) = open(bus, &tcti, pin);
+            let (hardware, status) = open(bus, &tcti, &pin);
             let _ = std::fs::write(paths::tpm_in_use(root), "1\n");
             (Keys::Tpm(Box::new(Mutex::new(hardware))), status)
         }
@@ -150,9 +137,9 @@ pub(super) fn run(bus: &Bus, root: &Path, taken: Taken) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn open(bus: &Bus, tcti: &Tcti, mut pin: File) -> (Hardware, TpmStatus) {
+fn open(bus: &Bus, tcti: &Tcti, pin: &File) -> (Hardware, TpmStatus) {
     loop {
-        match Hardware::open(tcti, &mut pin) {
+        match Hardware::open(tcti, pin) {
             Ok(opened) => return opened,
             Err(error) => {
                 let why = format!("{error:#}");
@@ -202,5 +189,28 @@ fn answer_challenges(bus: &Bus, keys: &Keys) {
             Ok(evidence) => bus.publish(&evidence),
             Err(error) => tracing::error!(%error, "no evidence"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    /// A cut before the first key was whole needs no hand; a key that is damaged is never replaced by another.
+    #[test]
+    fn an_empty_device_key_is_made_and_a_damaged_one_is_told() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("device.key.pem");
+        std::fs::write(&path, "").expect("writes");
+        let made = device_key(&path).expect("makes one").public_key().point().to_vec();
+        assert_eq!(std::fs::metadata(&path).expect("is there").permissions().mode() & 0o777, 0o600);
+        assert_eq!(std::fs::read_dir(dir.path()).expect("lists").count(), 1, "nothing beside it");
+        assert_eq!(device_key(&path).expect("reads").public_key().point().to_vec(), made, "the same again");
+        let whole = std::fs::read(&path).expect("reads");
+        std::fs::write(&path, &whole[..40]).expect("writes");
+        let words = format!("{:#}", device_key(&path).expect_err("is refused"));
+        assert!(words.contains("restore it"), "{words}");
+        assert_eq!(std::fs::read(&path).expect("reads"), whole[..40], "left as it is");
     }
 }

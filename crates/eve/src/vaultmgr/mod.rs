@@ -6,7 +6,7 @@
 mod agent;
 mod config;
 mod crypt;
-mod durable;
+pub(crate) mod durable;
 mod execute;
 mod faults;
 mod holders;

@@ -2,7 +2,6 @@
 //! and roots are refused. A connection that hung is opened anew.
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
 
 use anyhow::{Context, bail, ensure};
 use tpm::{
@@ -11,6 +10,7 @@ use tpm::{
 };
 use vault::secret::RootSecret;
 
+use super::super::keep;
 use crate::bus::BusRoot;
 use crate::bus::messages::{
     Bytes, DefineRoots, Proof, RootSet, RootSlot, Roots, TpmHealth, TpmIdentity, TpmStatus,
@@ -25,7 +25,7 @@ pub(crate) struct Hardware {
 }
 
 impl Hardware {
-    pub(super) fn open(tcti: &Tcti, pin: &mut File) -> anyhow::Result<(Self, TpmStatus)> {
+    pub(super) fn open(tcti: &Tcti, pin: &File) -> anyhow::Result<(Self, TpmStatus)> {
         let mut tpm = Tpm::open(tcti)?;
         let identity = tpm.provision()?;
         let expected = pin_of(pin, &identity.ek.name)?;
@@ -156,17 +156,20 @@ fn root(root: &BusRoot) -> anyhow::Result<Root> {
     })
 }
 
-/// The name that was written at first boot; written now if there is none.
-fn pin_of(file: &mut File, now: &EkName) -> anyhow::Result<EkName> {
-    let mut text = String::new();
-    file.seek(SeekFrom::Start(0))?;
-    file.take(1024).read_to_string(&mut text).context("config/ek.pub")?;
-    if text.trim().is_empty() {
-        writeln!(file, "{}", hex::encode(now.as_bytes()))?;
-        file.sync_all()?;
+/// The name that was written at first boot; written now if there is none, or if a power cut left only the beginning of it.
+fn pin_of(file: &File, now: &EkName) -> anyhow::Result<EkName> {
+    let written = keep::read(file).context("config/ek.pub")?;
+    let line = format!("{}\n", hex::encode(now.as_bytes()));
+    // Zeros are what some filesystems show of bytes that did not reach the disk.
+    let text = written.trim_ascii_end();
+    let text = &text[..text.iter().position(|byte| *byte == 0).unwrap_or(text.len())];
+    if line.as_bytes().starts_with(text) {
+        if *written != line.as_bytes() {
+            keep::write(file, line.as_bytes()).context("config/ek.pub")?;
+        }
         return Ok(*now);
     }
-    let bytes = hex::decode(text.trim()).context("config/ek.pub is damaged; restore it")?;
+    let bytes = hex::decode(text).context("config/ek.pub is damaged; restore it")?;
     EkName::from_bytes(&bytes).context("config/ek.pub is damaged; restore it")
 }
 
@@ -179,5 +182,41 @@ fn public(identity: &Identity, other_tpm: bool) -> TpmIdentity {
         ek_public: Bytes(identity.ek.tpmt_public.clone()),
         ek_cert: identity.ek_cert_der.clone().map(Bytes),
         other_tpm,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(first: u8) -> EkName {
+        EkName::from_bytes(&[&[0, 0x0c, first][..], &[7; 47]].concat()).expect("a SHA-384 name")
+    }
+
+    fn pinned(written: &[u8], now: &EkName) -> anyhow::Result<EkName> {
+        let dir = tempfile::tempdir()?;
+        let file = keep::open(&dir.path().join("ek.pub"))?;
+        keep::write(&file, written)?;
+        let pinned = pin_of(&file, now)?;
+        let again = pin_of(&file, &name(9))?;
+        assert_eq!(again, pinned, "what was pinned stays");
+        Ok(pinned)
+    }
+
+    /// Invariant 5, and the TPM's pin: whatever a power cut leaves of the first pin, the next boot needs no hand; and neither that nor
+    /// damage ever pins another TPM.
+    #[test]
+    fn a_pin_that_was_cut_short_is_written_anew_and_no_other_is_replaced() {
+        let own = name(1);
+        let whole = format!("{}\n", hex::encode(own.as_bytes()));
+        for cut in 0..=whole.len() {
+            assert_eq!(pinned(&whole.as_bytes()[..cut], &own).expect("mends"), own, "cut at {cut}");
+        }
+        assert_eq!(pinned(&[0; 101], &own).expect("mends"), own, "zeros");
+        assert_eq!(pinned(whole.as_bytes(), &name(2)).expect("reads"), own, "another TPM is told by it");
+        for damaged in [&whole.as_bytes()[..60], b"nonsense"] {
+            let words = format!("{:#}", pinned(damaged, &name(2)).expect_err("is refused"));
+            assert!(words.contains("restore it"), "{words}");
+        }
     }
 }

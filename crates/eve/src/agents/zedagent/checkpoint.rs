@@ -1,7 +1,7 @@
 //! The checkpoint: the last signed answer with a configuration, and the certificates to verify it with, in the Config Vault.
 
 use std::fs;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -13,6 +13,7 @@ use super::Zedagent;
 use crate::bus::messages::{Bytes, SignedConfig, Source};
 use crate::http::MAX_ANSWER;
 use crate::paths;
+use crate::vaultmgr::durable;
 
 impl Zedagent<'_> {
     /// Reads it once the Config Vault is open, and writes what came since.
@@ -77,15 +78,6 @@ fn bounded(path: &Path) -> Option<Vec<u8>> {
 }
 
 fn save(folder: &Path, signed: &SignedConfig) -> std::io::Result<()> {
-    replace(folder, "controllercerts", &signed.certs.0)?;
-    replace(folder, "lastconfig", &signed.envelope.0)
-}
-
-fn replace(folder: &Path, name: &str, bytes: &[u8]) -> std::io::Result<()> {
-    let new = folder.join(format!("{name}.new"));
-    let mut file = fs::File::create(&new)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(new, folder.join(name))?;
-    fs::File::open(folder)?.sync_all()
+    durable::write(&folder.join("controllercerts"), &signed.certs.0, 0o600)?;
+    durable::write(&folder.join("lastconfig"), &signed.envelope.0, 0o600)
 }
