@@ -1,11 +1,16 @@
 //! HTTPS to the controller: its root only, bounded in time and size.
 
+mod refusal;
+
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider, parse_pem};
+
+pub(crate) use refusal::Refusal;
 
 /// The only media type that is read.
 const PROTO: &str = "application/x-proto-binary";
@@ -17,11 +22,13 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// Longest answer that is read, bytes: with the certificates beside it, it must fit into a frame of the bus.
 pub(crate) const MAX_ANSWER: u64 = 3 << 20;
 
-/// An answer.
+/// Longest part of a refusal that is read, bytes.
+const MAX_REFUSAL: u64 = 4 << 10;
+
+/// An answer that is no refusal; empty when nothing changed (304).
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) body: Vec<u8>,
-    pub(crate) retry_after_s: Option<u64>,
 }
 
 /// The line to the controller.
@@ -72,29 +79,39 @@ impl Line {
         format!("https://{}/api/v2/edgedevice/{path}", self.server)
     }
 
+    /// A refusal is an error: [`Refusal`].
     pub(crate) fn get(&self, path: &str) -> anyhow::Result<Answer> {
         let request = self.agent.get(self.url(path)).header("X-Request-Id", uuid::Uuid::new_v4().to_string());
-        read(request.call())
+        read(path, request.call())
     }
 
+    /// A refusal is an error: [`Refusal`].
     pub(crate) fn post(&self, path: &str, body: &[u8]) -> anyhow::Result<Answer> {
         let request = self.agent.post(self.url(path)).header("Content-Type", PROTO);
-        read(request.header("X-Request-Id", uuid::Uuid::new_v4().to_string()).send(body))
+        read(path, request.header("X-Request-Id", uuid::Uuid::new_v4().to_string()).send(body))
     }
 }
 
-fn read(answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> anyhow::Result<Answer> {
+fn read(path: &str, answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> anyhow::Result<Answer> {
     let mut answer = answer.map_err(unreachable)?;
     let header =
         |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let (status, media, retry) = (answer.status().as_u16(), header("content-type"), header("retry-after"));
+    if !matches!(status, 200..300 | 304) {
+        let mut words = Vec::new();
+        // What can't be read of a refusal does not change that it is one.
+        let _ = answer.body_mut().as_reader().take(MAX_REFUSAL).read_to_end(&mut words);
+        let call = path.rsplit('/').next().unwrap_or(path);
+        let retry_after_s = retry.and_then(|text| text.trim().parse().ok());
+        bail!(Refusal::new(call, status, &words, retry_after_s));
+    }
     let body =
         answer.body_mut().with_config().limit(MAX_ANSWER).read_to_vec().context("the controller's answer")?;
     let proto = media.is_some_and(|media| media.split(';').next().is_some_and(|kind| kind.trim() == PROTO));
-    if (200..300).contains(&status) && !body.is_empty() && !proto {
+    if !body.is_empty() && !proto {
         bail!("the controller's answer is not {PROTO}");
     }
-    Ok(Answer { status, body, retry_after_s: retry.and_then(|text| text.trim().parse().ok()) })
+    Ok(Answer { status, body })
 }
 
 /// Tells apart a controller that is not there and one that is not believed.
@@ -103,7 +120,9 @@ fn unreachable(error: ureq::Error) -> anyhow::Error {
         true => {
             "the controller's TLS certificate is not good under config/root-certificate.pem (is it this controller's, and is the clock right?)"
         }
-        false => "the controller can't be reached",
+        false => {
+            "the controller can't be reached: see that config/server is right, that it runs and that the line is up"
+        }
     };
     anyhow::Error::new(error).context(words)
 }

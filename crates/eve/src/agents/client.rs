@@ -1,53 +1,55 @@
-//! client: makes the device certificate, fetches the controller's certificates, registers, asks who the device is.
+//! client: makes the device certificate, fetches the controller's certificates, registers, asks who the device is; again when the
+//! controller, as zedagent hears, does not know the device any more. The onboarding key is in memory only while it signs.
 
-use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::File;
 use std::path::Path;
+use std::sync::mpsc::Receiver;
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use wire::register::{Register, UuidResponse, uuid_request};
 use wire::{Certificate, FileSigner, TrustedCerts, Validity, certs, envelope};
 
 use super::certs::device_cert;
+use super::keep;
+use super::pause::Pause;
 use super::signer::BusSigner;
 use crate::bus::Bus;
-use crate::bus::messages::{Bytes, Onboarded, Onboarding, TpmStatus};
-use crate::http::{Line, now_unix_s};
+use crate::bus::messages::{Bytes, ControllerStatus, Onboarded, Onboarding, TpmStatus};
+use crate::http::{Line, Refusal, now_unix_s};
 use crate::paths;
 
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// The longest between two times that a device which is not known asks who it is, as EVE has it.
+const LONGEST_UNKNOWN: Duration = Duration::from_secs(600);
 
 /// What only root can read or write, taken before rights are given up.
 pub(super) struct Taken {
-    onboard: Option<(Vec<u8>, FileSigner)>,
+    onboard: Option<OnboardFiles>,
     cert_file: File,
     serial: String,
 }
 
+/// The certificate, and the key's file: only root could open it.
+struct OnboardFiles {
+    cert: Vec<u8>,
+    key: File,
+}
+
 impl Taken {
     pub(super) fn take(root: &Path) -> anyhow::Result<Self> {
-        let cert_file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o644)
-            .open(paths::device_cert(root))
-            .context("config/device.cert.pem")?;
+        let cert_file = keep::open(&paths::device_cert(root)).context("config/device.cert.pem")?;
         Ok(Self { onboard: onboard(root)?, cert_file, serial: serial(root) })
     }
 }
 
 /// Gone after an installer's clean-up: a registered device needs it no more.
-fn onboard(root: &Path) -> anyhow::Result<Option<(Vec<u8>, FileSigner)>> {
+fn onboard(root: &Path) -> anyhow::Result<Option<OnboardFiles>> {
     let Ok(cert) = std::fs::read(paths::onboard_cert(root)) else { return Ok(None) };
-    let key =
-        zeroize::Zeroizing::new(std::fs::read(paths::onboard_key(root)).context("config/onboard.key.pem")?);
-    Ok(Some((cert, FileSigner::from_pem(&key).context("config/onboard.key.pem")?)))
+    let key = File::open(paths::onboard_key(root)).context("config/onboard.key.pem")?;
+    Ok(Some(OnboardFiles { cert, key }))
 }
 
 fn serial(root: &Path) -> String {
@@ -59,28 +61,48 @@ fn serial(root: &Path) -> String {
 pub(super) fn run(bus: &Bus, root: &Path, mut taken: Taken) -> anyhow::Result<()> {
     let tpm = bus.subscribe::<TpmStatus>().into_receiver();
     let point = tpm.iter().find_map(device_point).context("tpmmgr is gone")?;
-    let onboarded = onboard_patiently(bus, root, &mut taken, &point);
-    tracing::info!(device = %onboarded.device, "onboarded");
-    bus.publish(&Onboarding { words: String::new() });
-    bus.publish(&onboarded);
+    let controller = bus.subscribe().into_receiver();
+    let mut pause = Pause::new(FIRST_PAUSE, LONGEST_UNKNOWN);
     loop {
-        thread::park();
+        let onboarded = onboard_patiently(bus, root, &mut taken, &point);
+        tracing::info!(device = %onboarded.device, "onboarded");
+        bus.publish(&Onboarding { words: String::new() });
+        bus.publish(&onboarded);
+        until_unknown(&controller, &mut pause).context("zedagent is gone")?;
+        tracing::warn!(
+            "the controller does not know this device; asking it who this is, and registering anew if need be"
+        );
     }
+}
+
+/// Waits until the controller does not know the device; then as long as the last times have made it.
+fn until_unknown(controller: &Receiver<ControllerStatus>, pause: &mut Pause) -> Option<()> {
+    controller.iter().find(|status| {
+        if status.reachable {
+            pause.reset();
+        }
+        status.unknown_device
+    })?;
+    thread::sleep(pause.take());
+    // What was said meanwhile is of the same refusal.
+    controller.try_iter().for_each(drop);
+    Some(())
 }
 
 /// Tries until it succeeds; says each time why it did not.
 fn onboard_patiently(bus: &Bus, root: &Path, taken: &mut Taken, point: &[u8]) -> Onboarded {
-    let mut pause = FIRST_PAUSE;
+    let mut pause = Pause::new(FIRST_PAUSE, LONGEST_PAUSE);
     loop {
         let cert = own_cert(bus, &mut taken.cert_file, point);
-        let words = match cert.and_then(|cert| onboard_once(bus, root, taken, &cert)) {
+        let error = match cert.and_then(|cert| onboard_once(bus, root, taken, &cert)) {
             Ok(onboarded) => return onboarded,
-            Err(error) => format!("{error:#}"),
+            Err(error) => error,
         };
-        tracing::warn!(error = %words, again_in = ?pause, "not onboarded yet");
+        let again = pause.take();
+        let words = format!("{error:#}; tried again in {again:?}");
+        tracing::warn!(%words, "not onboarded yet");
         bus.publish(&Onboarding { words });
-        thread::sleep(pause);
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        thread::sleep(again);
     }
 }
 
@@ -92,34 +114,31 @@ fn device_point(status: TpmStatus) -> Option<Vec<u8>> {
     }
 }
 
-/// The certificate that was made before, if it is of this key; else a new one.
+/// The certificate that was made before; a new one where there is none, or where a power cut left a part of one: a device registers
+/// with a new certificate of the same key.
 fn own_cert(bus: &Bus, file: &mut File, point: &[u8]) -> anyhow::Result<Vec<u8>> {
-    let mut pem = Vec::new();
-    file.rewind()?;
-    file.take(64 << 10).read_to_end(&mut pem)?;
-    if pem.is_empty() {
-        pem = device_cert(point, &BusSigner(bus))?;
-        file.write_all(&pem)?;
-        file.sync_all()?;
-    }
-    let cert = Certificate::from_pem(&pem).context("config/device.cert.pem")?;
+    let pem = keep::read(file).context("config/device.cert.pem")?;
+    let Ok(cert) = Certificate::from_pem(&pem) else {
+        let pem = device_cert(point, &BusSigner(bus))?;
+        keep::write(file, &pem).context("config/device.cert.pem")?;
+        return Ok(pem);
+    };
     ensure!(
         cert.public_key().point() == point,
-        "config/device.cert.pem is of another key than this device's: another TPM, or a lost device key; restore it, or remove the file to register anew"
+        "config/device.cert.pem is of another key than this device's: bring back its TPM, or its config/device.key.pem; or, to make it a new device, remove that certificate, give it another serial number in config/serial, and allow that at the controller"
     );
-    Ok(pem)
+    Ok(pem.to_vec())
 }
 
 fn onboard_once(bus: &Bus, root: &Path, taken: &Taken, device_pem: &[u8]) -> anyhow::Result<Onboarded> {
     let line = Line::new(root)?;
     let certs = fetch_certs(&line, root)?;
     let device = match ask_uuid(bus, &line, &certs, device_pem) {
-        Ok(device) => device,
-        Err(first) => {
-            register(&line, taken, device_pem)
-                .with_context(|| format!("registering, as the controller does not know us ({first:#})"))?;
+        Err(error) if error.downcast_ref().is_some_and(Refusal::unknown_device) => {
+            register(&line, taken, device_pem)?;
             ask_uuid(bus, &line, &certs, device_pem)?
         }
+        answer => answer?,
     };
     Ok(Onboarded {
         device: device.device,
@@ -131,31 +150,27 @@ fn onboard_once(bus: &Bus, root: &Path, taken: &Taken, device_pem: &[u8]) -> any
 /// The controller's certificates, judged up to the installed root.
 pub(super) fn fetch_certs(line: &Line, root: &Path) -> anyhow::Result<TrustedCerts> {
     let answer = line.get("certs")?;
-    ensure!(answer.status == 200, "the controller answered {} on /certs", answer.status);
     let root_pem = std::fs::read(paths::root_certificate(root))?;
     certs::open_answer(&answer.body, &root_pem, Validity::At(now_unix_s()))
         .context("the controller's certificates")
 }
 
 fn register(line: &Line, taken: &Taken, device_pem: &[u8]) -> anyhow::Result<()> {
-    let Some((cert, key)) = &taken.onboard else { bail!("config/onboard.cert.pem is missing") };
+    let files = taken.onboard.as_ref().context(
+        "the controller does not know this device, and there is no config/onboard.cert.pem to register it with: put it back with its key, and restart `eve run`",
+    )?;
     let payload = Register::new(device_pem, &taken.serial, "")?.encode();
-    let answer = line.post("register", &envelope::seal_registration(&payload, cert, key)?)?;
-    match answer.status {
-        200 | 201 => Ok(()),
-        403 => bail!(
-            "the controller knows no onboarding certificate with serial {:?}; add it there: evc onboard add",
-            taken.serial
-        ),
-        409 => bail!("serial {:?} is registered by another device already", taken.serial),
-        status => bail!("the controller answered {status} on /register"),
-    }
+    let envelope = {
+        let key = FileSigner::from_pem(&keep::read(&files.key)?).context("config/onboard.key.pem")?;
+        envelope::seal_registration(&payload, &files.cert, &key)?
+    };
+    let answer = line.post("register", &envelope);
+    answer.map(drop).with_context(|| format!("registering as serial {:?}", taken.serial))
 }
 
 fn ask_uuid(bus: &Bus, line: &Line, certs: &TrustedCerts, device_pem: &[u8]) -> anyhow::Result<UuidResponse> {
     let cert = Certificate::from_pem(device_pem)?;
     let body = envelope::seal_from_device(&uuid_request(), &cert, &BusSigner(bus))?;
     let answer = line.post("uuid", &body)?;
-    ensure!(matches!(answer.status, 200 | 201), "the controller answered {} on /uuid", answer.status);
     Ok(UuidResponse::decode(&envelope::open_from_controller(&answer.body, certs)?)?)
 }

@@ -4,6 +4,7 @@ mod certs;
 mod client;
 mod keep;
 mod nim;
+mod pause;
 mod signer;
 mod tpmmgr;
 mod zedagent;

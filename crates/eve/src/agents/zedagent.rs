@@ -2,6 +2,7 @@
 //! keeps the checkpoint in the Config Vault. It never holds a vault's key: what it relays is sealed to vaultmgr.
 
 mod checkpoint;
+mod pace;
 mod post;
 
 use std::path::{Path, PathBuf};
@@ -20,13 +21,12 @@ use crate::bus::messages::{
     Bytes, Challenge, ControllerStatus, Evidence, Onboarded, Session, SignedConfig, Source, TpmStatus,
     VaultStatus,
 };
-use crate::http::{Line, now_unix_s};
+use crate::http::{Line, Refusal, now_unix_s};
 use crate::paths;
+use pace::{Pace, Poll};
 
 pub(super) use checkpoint::Known;
 
-/// After a failure: this long, then twice as long, up to the poll interval.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// The status is posted at least this often.
 const INFO_EVERY: Duration = Duration::from_secs(600);
 
@@ -42,17 +42,19 @@ struct Identity {
     onboarded: Onboarded,
     cert: Certificate,
     certs: TrustedCerts,
+    /// The controller took the certificates of this device's keys, or there are none.
     uploaded: bool,
 }
 
 struct Zedagent<'a> {
     bus: &'a Bus,
     root: PathBuf,
-    poll: Duration,
     line: Line,
     identity: Option<Identity>,
     session: Option<Session>,
     tpm: Option<TpmStatus>,
+    /// The nonce that tpmmgr was asked to answer, until it did: other evidence is of an earlier life, of ours or of tpmmgr's.
+    asked: Option<[u8; 32]>,
     evidence: Option<Evidence>,
     vaults: VaultStatus,
     vaults_due: bool,
@@ -62,8 +64,7 @@ struct Zedagent<'a> {
     unsaved: Option<SignedConfig>,
     checkpoint_read: bool,
     config_vault: Known,
-    next_poll: Instant,
-    pause: Duration,
+    pace: Pace,
     status: ControllerStatus,
 }
 
@@ -76,8 +77,7 @@ pub(super) fn run(bus: &Bus, root: &Path, options: Options, config_vault: Known)
     forward(bus.subscribe(), &sender, Event::Vaults);
     let mut zedagent = Zedagent::new(bus, root, options, config_vault)?;
     loop {
-        let wait = zedagent.next_poll.saturating_duration_since(Instant::now());
-        match events.recv_timeout(wait) {
+        match events.recv_timeout(zedagent.pace.wait(Instant::now())) {
             Ok(event) => zedagent.hear(event)?,
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => bail!("the bus is gone"),
@@ -96,11 +96,11 @@ impl<'a> Zedagent<'a> {
         Ok(Self {
             bus,
             root: root.to_owned(),
-            poll: options.poll,
             line,
             identity: None,
             session: None,
             tpm: None,
+            asked: None,
             evidence: None,
             vaults: VaultStatus::default(),
             vaults_due: false,
@@ -109,26 +109,34 @@ impl<'a> Zedagent<'a> {
             unsaved: None,
             checkpoint_read: false,
             config_vault,
-            next_poll: Instant::now() + options.poll,
-            pause: FIRST_PAUSE,
+            pace: Pace::new(options.poll, Instant::now()),
             status,
         })
     }
 
     fn hear(&mut self, event: Event) -> anyhow::Result<()> {
         match event {
+            // client says the same again when it was asked to look: what failed is due at its own time.
+            Event::Onboarded(same) if self.identity.as_ref().is_some_and(|known| known.onboarded == same) => {
+            }
             Event::Onboarded(onboarded) => {
                 self.identity = Some(self.identify(onboarded)?);
-                self.next_poll = Instant::now();
+                self.config_hash.clear();
+                self.pace.at_once(Instant::now());
             }
             Event::Session(session) if self.session != Some(session) => {
                 self.session = Some(session);
                 self.config_hash.clear();
                 self.status.attested = false;
-                self.next_poll = Instant::now();
+                self.status.attestation = None;
+                self.pace.at_once(Instant::now());
             }
             Event::Session(_) => {}
-            Event::Evidence(evidence) => self.evidence = Some(evidence),
+            Event::Evidence(evidence) => {
+                if self.asked.take_if(|nonce| *nonce == evidence.nonce).is_some() {
+                    self.evidence = Some(evidence);
+                }
+            }
             Event::Tpm(tpm) => self.tpm = Some(tpm),
             Event::Vaults(vaults) => {
                 self.vaults = vaults;
@@ -149,26 +157,35 @@ impl<'a> Zedagent<'a> {
     fn work(&mut self) -> anyhow::Result<()> {
         self.checkpoint()?;
         if self.identity.is_none() {
-            self.next_poll = Instant::now() + self.poll;
+            self.pace.later(Instant::now());
             return Ok(());
         }
-        let info_due = self.vaults_due || self.info_at.is_none_or(|at| at.elapsed() >= INFO_EVERY);
-        let poll_due = Instant::now() >= self.next_poll;
-        if poll_due || self.evidence.is_some() || (info_due && self.status.reachable) {
-            let done = self.exchange(poll_due, info_due);
+        let now = Instant::now();
+        if self.pace.is_due(now) || self.evidence_due() || (self.info_due() && self.status.reachable) {
+            let done = self.exchange(now);
             self.note(done);
         }
         Ok(())
     }
 
-    fn exchange(&mut self, poll_due: bool, info_due: bool) -> anyhow::Result<()> {
-        self.upload_certs()?;
-        let answered = self.evidence.is_some();
-        self.post_evidence()?;
-        if poll_due || answered {
-            self.poll_config()?;
+    /// Evidence is of use only behind the keys that it is signed with.
+    fn evidence_due(&self) -> bool {
+        self.evidence.is_some()
+            && matches!(self.tpm, Some(TpmStatus::Ready { .. } | TpmStatus::Absent { .. }))
+    }
+
+    fn info_due(&self) -> bool {
+        self.vaults_due || self.info_at.is_none_or(|at| at.elapsed() >= INFO_EVERY)
+    }
+
+    /// What the controller refuses of certificates and evidence is noted, and keeps nothing else from going on (AC-2).
+    fn exchange(&mut self, now: Instant) -> anyhow::Result<()> {
+        self.upload_certs(self.pace.is_due(now))?;
+        let posted = self.evidence_due() && self.post_evidence()?;
+        if let Some(poll) = self.pace.poll(now, posted) {
+            self.poll_config(poll)?;
         }
-        if info_due {
+        if self.info_due() {
             self.post_info()?;
         }
         Ok(())
@@ -180,18 +197,17 @@ impl<'a> Zedagent<'a> {
             Ok(()) => {
                 self.status.reachable = true;
                 self.status.words = "ok".to_owned();
+                self.status.unknown_device = false;
                 self.status.last_answer_unix_s = Some(now_unix_s());
-                self.pause = FIRST_PAUSE;
-                if self.next_poll <= now {
-                    self.next_poll = now + jitter(self.poll);
-                }
+                self.pace.went_well(now, jitter());
             }
             Err(error) => {
+                let refusal = error.downcast_ref::<Refusal>();
                 self.status.reachable = false;
-                self.status.words = format!("{error:#}");
-                tracing::warn!(error = %self.status.words, again_in = ?self.pause, "the controller");
-                self.next_poll = now + self.pause;
-                self.pause = (self.pause * 2).min(self.poll.max(FIRST_PAUSE));
+                self.status.unknown_device = refusal.is_some_and(Refusal::unknown_device);
+                let again = self.pace.failed(now, refusal.and_then(Refusal::retry_after_s));
+                self.status.words = format!("{error:#}; tried again in {again:?}");
+                tracing::warn!("{}", self.status.words);
             }
         }
         self.bus.publish(&self.status.clone());
@@ -208,26 +224,14 @@ impl<'a> Zedagent<'a> {
         self.line.post(&format!("id/{}/{path}", identity.onboarded.device), &body)
     }
 
-    fn poll_config(&mut self) -> anyhow::Result<()> {
+    fn poll_config(&mut self, poll: Poll) -> anyhow::Result<()> {
         let vault = self.session.map(|session| VaultAsk { session: session.key, bundle: None });
         let ask = ConfigRequest { config_hash: self.config_hash.clone(), integrity_token: Vec::new(), vault };
         let answer = self.post("config", &ask.encode())?;
-        match answer.status {
-            304 => Ok(()),
-            200 => self.take_config(answer.body),
-            403 => bail!("the controller wants evidence first (403)"),
-            400 | 404 => {
-                bail!("the controller does not know this device ({}); was it deleted there?", answer.status)
-            }
-            503 => {
-                self.pause = Duration::from_secs(answer.retry_after_s.unwrap_or(5).clamp(1, 600));
-                bail!("the controller is overloaded (503)")
-            }
-            status => bail!("the controller answered {status} on /config"),
-        }
+        if answer.status == 304 { Ok(()) } else { self.take_config(answer.body, poll) }
     }
 
-    fn take_config(&mut self, body: Vec<u8>) -> anyhow::Result<()> {
+    fn take_config(&mut self, body: Vec<u8>, poll: Poll) -> anyhow::Result<()> {
         let identity = self.known()?;
         let verified = match Verified::verify(&body, &identity.certs) {
             Ok(verified) => verified,
@@ -246,8 +250,9 @@ impl<'a> Zedagent<'a> {
         let control = response.control.as_ref();
         let session = self.session;
         let for_us = control.filter(|control| session.is_some_and(|session| session.key == control.session));
-        if let Some(question) = for_us.and_then(|control| control.challenge.clone()) {
-            let session = for_us.expect("it asked").session;
+        let asked = for_us.filter(|_| poll.takes_challenge());
+        if let Some((session, question)) = asked.and_then(|by| Some((by.session, by.challenge.clone()?))) {
+            self.asked = Some(question.nonce);
             self.bus.publish(&Challenge { session, question });
         }
         let certs = Bytes(self.known()?.certs.bytes().to_vec());
@@ -260,8 +265,8 @@ impl<'a> Zedagent<'a> {
     }
 }
 
-/// 0.7 to 1.0 of the interval, so that a fleet does not poll in step.
-fn jitter(interval: Duration) -> Duration {
+/// 0.7 to 1.0.
+fn jitter() -> f64 {
     let random = uuid::Uuid::new_v4().as_u128() % 300;
-    interval.mul_f64(1.0 - random as f64 / 1000.0)
+    1.0 - random as f64 / 1000.0
 }

@@ -176,7 +176,8 @@ impl TopicId {
     pub fn may_hear(self, who: Agent) -> bool {
         use Agent::{Client, Operator, Tpmmgr, Vaultmgr, Zedagent};
         let listed: &[Agent] = match self {
-            Self::Agents | Self::Onboarding | Self::ControllerStatus => &[],
+            Self::Agents | Self::Onboarding => &[],
+            Self::ControllerStatus => &[Client],
             Self::NetworkStatus => &[Client, Zedagent, Tpmmgr],
             Self::TpmStatus => &[Client, Zedagent, Vaultmgr],
             Self::Onboarded => &[Zedagent, Tpmmgr, Vaultmgr],

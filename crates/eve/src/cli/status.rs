@@ -58,17 +58,17 @@ fn look(bus: &Bus) -> anyhow::Result<Status> {
     let (controller, vaults) = (glance::<ControllerStatus>(bus), glance::<VaultStatus>(bus));
     let agents =
         seen(agents).context("no answer; is `eve run` running with this --root, and are you root?")?;
-    let vaults = seen(vaults).unwrap_or_default();
+    let (controller, vaults) = (seen(controller).unwrap_or_default(), seen(vaults).unwrap_or_default());
     Ok(Status {
         device: seen(onboarded).map(|onboarded| onboarded.device.to_string()),
         onboarding: seen(onboarding).map_or("starting".to_owned(), |onboarding| onboarding.words),
         tpm: tpm_words(seen(tpm)),
         session: seen(session).map(|session| hex::encode(session.key.0)),
-        controller: seen(controller).unwrap_or_default(),
+        notes: vaults.notes.into_iter().chain(controller.note()).collect(),
+        controller,
         addresses: addresses(&seen(network).unwrap_or_default()),
         agents: agents.0.iter().map(agent_status).collect(),
         vaults: vaults.vaults,
-        notes: vaults.notes,
     })
 }
 
@@ -132,7 +132,11 @@ fn print(status: &Status) {
 }
 
 fn device_words(status: &Status) -> String {
-    status.device.clone().unwrap_or_else(|| format!("not onboarded yet: {}", status.onboarding))
+    match (&status.device, status.onboarding.as_str()) {
+        (Some(device), "") => device.clone(),
+        (Some(device), words) => format!("{device}, to be registered anew: {words}"),
+        (None, words) => format!("not onboarded yet: {words}"),
+    }
 }
 
 fn controller_words(controller: &ControllerStatus) -> String {

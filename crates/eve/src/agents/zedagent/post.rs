@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, bail};
 use wire::attest::{
     AttestRequest, AttestResponse, DeviceCert, DeviceCertKind, EvidenceBinding, PcrAlgorithm, PcrValue,
     Quote, QuoteCode, Verdict, Version, VersionKind,
@@ -14,27 +14,29 @@ use super::Zedagent;
 use crate::agents::certs::issued;
 use crate::agents::signer::BusSigner;
 use crate::bus::messages::{Evidence, Proof, TpmIdentity, TpmStatus};
-use crate::http::now_unix_s;
+use crate::http::{Refusal, now_unix_s};
 
 impl Zedagent<'_> {
-    /// Tells the controller this device's keys, once per life.
-    pub(super) fn upload_certs(&mut self) -> anyhow::Result<()> {
-        if self.known()?.uploaded {
+    /// Tells the controller this device's keys, once per life. Refused, it is tried again with each regular poll.
+    pub(super) fn upload_certs(&mut self, poll_is_due: bool) -> anyhow::Result<()> {
+        let again = poll_is_due || self.status.certificates_refused.is_none();
+        if self.known()?.uploaded || !again {
             return Ok(());
         }
-        if let Some(TpmStatus::Ready { identity, .. }) = &self.tpm {
-            let request = AttestRequest::Certs(self.device_certs(identity)?);
-            let answer = self.post("attest", &request.encode())?;
-            ensure!(
-                matches!(answer.status, 200 | 201),
-                "the controller refused this device's certificates ({})",
-                answer.status
-            );
-        }
-        if let Some(identity) = self.identity.as_mut().filter(|_| self.tpm.is_some()) {
-            identity.uploaded = true;
-        }
+        let told = match &self.tpm {
+            None | Some(TpmStatus::Failing { .. }) => return Ok(()),
+            Some(TpmStatus::Absent { .. }) => Ok(()),
+            Some(TpmStatus::Ready { identity, .. }) => self.tell_keys(identity),
+        };
+        self.status.certificates_refused = of_this_alone(told)?.err();
+        let uploaded = self.status.certificates_refused.is_none();
+        self.identity.iter_mut().for_each(|identity| identity.uploaded = uploaded);
         Ok(())
+    }
+
+    fn tell_keys(&self, keys: &TpmIdentity) -> anyhow::Result<()> {
+        let request = AttestRequest::Certs(self.device_certs(keys)?);
+        self.post("attest", &request.encode()).map(drop)
     }
 
     fn device_certs(&self, keys: &TpmIdentity) -> anyhow::Result<Vec<DeviceCert>> {
@@ -55,21 +57,26 @@ impl Zedagent<'_> {
         Ok(certs)
     }
 
-    /// Posts the evidence that waits. What the controller refuses is not sent again: it asks anew.
-    pub(super) fn post_evidence(&mut self) -> anyhow::Result<()> {
-        let Some(evidence) = self.evidence.take() else { return Ok(()) };
+    /// Posts the evidence that waits, and says whether it did. What the controller refuses is not sent again: it asks anew.
+    pub(super) fn post_evidence(&mut self) -> anyhow::Result<bool> {
+        let Some(evidence) = self.evidence.take() else { return Ok(false) };
         if self.session.is_none_or(|session| session.key != evidence.session) {
-            return Ok(());
+            return Ok(false);
         }
         let request = AttestRequest::Quote(Box::new(quote(&evidence)?));
-        let answer = match self.post("attest", &request.encode()) {
-            Ok(answer) => answer,
+        self.vaults_due = true;
+        let answer = match of_this_alone(self.post("attest", &request.encode())) {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(refusal)) => {
+                self.status.attested = false;
+                self.status.attestation = Some(refusal);
+                return Ok(true);
+            }
             Err(error) => {
                 self.evidence = Some(evidence);
                 return Err(error);
             }
         };
-        ensure!(matches!(answer.status, 200 | 201), "the controller answered {} on evidence", answer.status);
         let payload = envelope::open_from_controller(&answer.body, &self.known()?.certs)?;
         let AttestResponse::Quote(verdict) = AttestResponse::decode(&payload)? else {
             bail!("an answer on something else")
@@ -80,13 +87,11 @@ impl Zedagent<'_> {
             _ if self.status.attested => "accepted".to_owned(),
             _ => format!("refused: {:?}", verdict.code),
         });
-        self.vaults_due = true;
-        Ok(())
+        Ok(true)
     }
 
     pub(super) fn post_info(&mut self) -> anyhow::Result<()> {
-        let answer = self.post("info", &self.info()?.encode())?;
-        ensure!(matches!(answer.status, 200 | 201), "the controller answered {} on /info", answer.status);
+        self.post("info", &self.info()?.encode())?;
         self.vaults_due = false;
         self.info_at = Some(Instant::now());
         Ok(())
@@ -125,7 +130,18 @@ impl Zedagent<'_> {
             }
             _ => None,
         };
-        self.vaults.notes.iter().cloned().chain(tpm).collect()
+        self.vaults.notes.iter().cloned().chain(tpm).chain(self.status.note()).collect()
+    }
+}
+
+/// A refusal of one thing, in words, for the rest to go on. Any other error stays one.
+fn of_this_alone<T>(done: anyhow::Result<T>) -> anyhow::Result<Result<T, String>> {
+    match done {
+        Ok(done) => Ok(Ok(done)),
+        Err(error) if error.downcast_ref().is_some_and(Refusal::of_this_alone) => {
+            Ok(Err(format!("{error:#}")))
+        }
+        Err(error) => Err(error),
     }
 }
 

@@ -58,4 +58,17 @@ pub struct ControllerStatus {
     pub attestation: Option<String>,
     /// The evidence was taken.
     pub attested: bool,
+    /// It does not know this device: client asks who it is, and registers it anew if need be.
+    pub unknown_device: bool,
+    /// How it refuses the certificates of this device's keys, while it does: tried again at each poll, and all else goes on.
+    pub certificates_refused: Option<String>,
+}
+
+impl ControllerStatus {
+    /// What needs care though the controller answers.
+    #[must_use]
+    pub fn note(&self) -> Option<String> {
+        let words = self.certificates_refused.as_ref()?;
+        Some(format!("the certificates of this device's keys are not taken: {words}"))
+    }
 }

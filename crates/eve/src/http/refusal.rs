@@ -1,0 +1,136 @@
+//! A controller's refusal in words: its own where it gives any, else what the code means among EVE's controllers.
+
+/// A refusal.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", words(.call, *.status, .said.as_deref()))]
+pub(crate) struct Refusal {
+    /// The last part of the path that was asked.
+    call: String,
+    status: u16,
+    /// What the controller says of it, and what to do.
+    said: Option<String>,
+    retry_after_s: Option<u64>,
+}
+
+impl Refusal {
+    /// Of an answer with this code. `body` is as it came.
+    pub(super) fn new(call: &str, status: u16, body: &[u8], retry_after_s: Option<u64>) -> Self {
+        Self { call: call.to_owned(), status, said: said(body), retry_after_s }
+    }
+
+    /// The controller does not know this device, or not by the UUID that it used: it must ask who it is, and register if need be.
+    pub(crate) fn unknown_device(&self) -> bool {
+        match self.status {
+            401 => true,
+            // With words of its own a controller has said what is wrong with the message.
+            400 | 404 => self.said.is_none(),
+            403 => self.said.is_some() && matches!(self.call.as_str(), "config" | "info"),
+            _ => false,
+        }
+    }
+
+    /// Something else may be taken though this was not.
+    pub(crate) fn of_this_alone(&self) -> bool {
+        self.status != 503 && !self.unknown_device()
+    }
+
+    /// When a controller that is overloaded wants to be asked again.
+    pub(crate) fn retry_after_s(&self) -> Option<u64> {
+        (self.status == 503).then_some(self.retry_after_s.unwrap_or(5))
+    }
+}
+
+fn words(call: &str, status: u16, said: Option<&str>) -> String {
+    match said {
+        Some(said) => format!("the controller refused /{call} ({status}): {said}"),
+        None => format!("the controller answered {status} on /{call}: {}", usually(call, status)),
+    }
+}
+
+/// `{error, advice}`, without what could move a terminal's cursor.
+fn said(body: &[u8]) -> Option<String> {
+    let told: serde_json::Value = serde_json::from_slice(body).ok()?;
+    let field = |name: &str| told[name].as_str().map(printable).filter(|text| !text.is_empty());
+    let (error, advice) = (field("error")?, field("advice"));
+    Some(advice.map_or(error.clone(), |advice| format!("{error}; {advice}")))
+}
+
+fn printable(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).collect::<String>().trim().to_owned()
+}
+
+/// What EVE's controllers mean by a code that comes without words.
+fn usually(call: &str, status: u16) -> &'static str {
+    match (call, status) {
+        ("register", 400) => "it does not take this device's certificate",
+        ("register", 401) => "the signature of the onboarding key is not good; see config/onboard.key.pem",
+        ("register", 403) => {
+            "it does not allow this onboarding certificate with this serial; allow it there, and see that the certificate has not expired"
+        }
+        ("register", 409) => "this serial is another device's already; allow another one there",
+        ("config", 403) => "it wants evidence first",
+        (_, 400 | 401 | 404) => "it does not know this device; was it deleted there?",
+        (_, 403) => "it does not allow this",
+        (_, 503) => "it is overloaded",
+        (_, 500..) => "it failed; its log says why",
+        _ => "see its log",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(call: &str, status: u16, body: &str) -> Refusal {
+        Refusal::new(call, status, body.as_bytes(), None)
+    }
+
+    /// Whoever reads a node's status reads what the controller said and advised, and not a guess of ours.
+    #[test]
+    fn a_controllers_own_words_are_passed_on() {
+        let expired =
+            r#"{"error":"the onboarding certificate is not valid at this time","advice":"make a new one"}"#;
+        let words = refused("register", 403, expired).to_string();
+        assert_eq!(
+            words,
+            "the controller refused /register (403): the onboarding certificate is not valid at this time; make a new one"
+        );
+        let bare = refused("info", 500, r#"{"error":"the controller's database failed"}"#).to_string();
+        assert_eq!(bare, "the controller refused /info (500): the controller's database failed");
+    }
+
+    #[test]
+    fn what_is_no_word_of_a_controllers_is_not_printed() {
+        for body in ["", "<html>proxy</html>", "[1]", r#"{"error":7}"#, r#"{"error":"\u001b"}"#] {
+            let words = refused("config", 403, body).to_string();
+            assert_eq!(words, "the controller answered 403 on /config: it wants evidence first", "{body}");
+        }
+        let painted = refused("config", 403, "{\"error\":\"a\\u001b[31mb\\nc\\u0085\"}").to_string();
+        assert!(painted.ends_with("): a[31mbc"), "{painted}");
+    }
+
+    /// A device that is not known registers anew; a message that is wrong, or a thing that is not allowed, does not make it.
+    #[test]
+    fn only_a_device_that_is_not_known_registers_anew() {
+        const SAID: &str = r#"{"error":"no","advice":"do"}"#;
+        for (call, status, body) in [
+            ("config", 401, SAID),
+            ("config", 401, ""),
+            ("uuid", 400, ""),
+            ("config", 404, ""),
+            ("config", 403, SAID),
+        ] {
+            assert!(refused(call, status, body).unknown_device(), "{call} {status} {body}");
+        }
+        for (call, status, body) in [
+            ("config", 400, SAID),
+            ("config", 403, ""),
+            ("attest", 403, SAID),
+            ("uuid", 500, ""),
+            ("uuid", 503, SAID),
+        ] {
+            assert!(!refused(call, status, body).unknown_device(), "{call} {status} {body}");
+        }
+        assert!(refused("attest", 403, SAID).of_this_alone() && !refused("attest", 503, "").of_this_alone());
+    }
+}
