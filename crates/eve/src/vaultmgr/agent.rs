@@ -11,7 +11,6 @@ use vault::report::VaultReport;
 use vault::roots::{PcrsRoot, TpmRoot};
 use vault::secret::RootSecret;
 
-use super::faults;
 use super::intake::TpmHeard;
 use super::kernel::Kernel;
 use super::manager::{Manager, Owner};
@@ -49,7 +48,6 @@ enum Input {
 /// # Errors
 /// The persist filesystem or randomness can't be used.
 pub fn run(root: &Path, bus: &Bus) -> anyhow::Result<()> {
-    faults::arm(root);
     let paths = Paths::new(root);
     prepare::own_folders(&paths)?;
     let kernel = Kernel::open(&paths)?;

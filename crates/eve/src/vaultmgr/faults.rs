@@ -1,8 +1,8 @@
-//! Where a test kills vaultmgr, after its N-th durable step, or lets the disk be full before one. Shipped binaries are built
-//! without the `faults` feature, and then there is nothing here. Tests of this crate stop by a panic instead, in their own thread.
+//! Where a test stops vaultmgr after its N-th durable step, by a panic in its own thread, or lets the disk be full before one.
+//! Without `cfg(test)` there is nothing here.
 
 /// Passed after every durable step.
-#[cfg(not(any(test, feature = "faults")))]
+#[cfg(not(test))]
 pub(crate) fn step() {}
 
 /// Passed before every durable step that needs room on the disk.
@@ -12,42 +12,8 @@ pub(crate) fn room() -> std::io::Result<()> {
     Ok(())
 }
 
-/// Arms the countdown from the file `run/eve/vaultmgr.fault` under the root: a number. Without it nothing happens.
-#[cfg(not(feature = "faults"))]
-pub(crate) fn arm(_root: &std::path::Path) {}
-
-#[cfg(feature = "faults")]
-pub(crate) use killed::arm;
-#[cfg(all(feature = "faults", not(test)))]
-pub(crate) use killed::step;
 #[cfg(test)]
 pub(crate) use stopped::{after, full_after, room, step};
-
-#[cfg(feature = "faults")]
-mod killed {
-    use std::path::Path;
-    use std::sync::atomic::{AtomicI64, Ordering};
-
-    static LEFT: AtomicI64 = AtomicI64::new(i64::MAX);
-
-    /// The last step allowed kills the process as `kill -9` would.
-    #[cfg(not(test))]
-    pub(crate) fn step() {
-        if LEFT.fetch_sub(1, Ordering::SeqCst) == 1 {
-            let _ = nix::sys::signal::raise(nix::sys::signal::Signal::SIGKILL);
-        }
-    }
-
-    /// Arms the countdown, once: the file is removed, so that the next start is whole.
-    pub(crate) fn arm(root: &Path) {
-        let path = root.join("run/eve/vaultmgr.fault");
-        let steps = std::fs::read_to_string(&path).ok().and_then(|text| text.trim().parse().ok());
-        if let Some(steps) = steps {
-            let _ = std::fs::remove_file(&path);
-            LEFT.store(steps, Ordering::SeqCst);
-        }
-    }
-}
 
 #[cfg(test)]
 mod stopped {
