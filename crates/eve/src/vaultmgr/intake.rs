@@ -207,7 +207,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
                 self.notes.settle(About::Record);
             }
             Err(error) => {
-                let words = format!("the accepted section was not recorded: {error}");
+                let words = format!("the accepted section was not recorded: {}", super::chain(&error));
                 self.notes.tell(About::Record, words);
                 self.unsaved = Some(stored);
             }
@@ -229,9 +229,10 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     /// The Config Vault has opened: its folders, and the record in it. A record that can't be read stays unreadable.
     pub(super) fn open_record(&mut self) {
         if let Err(error) = prepare::config_folders(&self.paths, self.zedagent) {
-            return self
-                .notes
-                .tell(About::Record, format!("making the folders of the Config Vault: {error}"));
+            return self.notes.tell(
+                About::Record,
+                format!("making the folders of the Config Vault: {}", super::chain(&error)),
+            );
         }
         match record::load(&self.paths) {
             Ok(Some(stored)) => self.resume(stored),

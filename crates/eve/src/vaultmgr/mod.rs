@@ -31,13 +31,24 @@ mod tests;
 
 pub use agent::run;
 
-/// An error with its causes, as one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut words = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        words = format!("{words}: {error}");
-        cause = error.source();
+/// An error with its causes, as one line, and what to do where the disk is the cause.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    let advice = causes.clone().filter_map(|error| error.downcast_ref()).find_map(advice);
+    let words: Vec<String> = causes.map(ToString::to_string).collect();
+    [&[words.join(": ")][..], &advice.map(str::to_owned).into_iter().collect::<Vec<_>>()].concat().join("; ")
+}
+
+/// What is the matter with the disk is for a person to mend; the step is tried again by itself.
+fn advice(error: &std::io::Error) -> Option<&'static str> {
+    use std::io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    match error.kind() {
+        StorageFull | QuotaExceeded => {
+            Some("make room on the persist filesystem: it is tried again by itself")
+        }
+        ReadOnlyFilesystem => Some(
+            "the persist filesystem is read-only: see the kernel's log, check it and mount it for writing",
+        ),
+        _ => None,
     }
-    words
 }

@@ -123,7 +123,7 @@ fn a_disk_without_a_free_block_locks_and_unlocks() {
     let other = Line { id: vault::ids::VaultId(uuid::Uuid::from_u128(0xf1)), ..both((2, 1)) };
     node.hear(&mut controller, &[both((2, 1)), other.clone()]);
     let error = node.status(other.id).last.and_then(|last| last.error).expect("an error");
-    assert!(error.contains("No space left"), "{error}");
+    assert!(error.contains("No space left") && error.contains("make room on the persist"), "{error}");
     std::fs::remove_file(&filler).expect("removes");
     node.hear(&mut controller, &[both((2, 1)), other.clone()]);
     assert_eq!(node.state(other.id), State::Unlocked, "{:?}", node.status(other.id));
@@ -139,7 +139,9 @@ fn if5_the_record_is_written_later() {
     let full = full_after(0, || {
         node.hear(&mut controller, &[Line { operation: locked, ..Line::of(Custody::Tpm) }]);
     });
-    let said = |node: &mut Node| node.manager().notes().iter().any(|note| note.contains("not recorded"));
+    let said = |node: &mut Node| {
+        node.manager().notes().iter().any(|note| note.contains("not recorded") && note.contains("make room"))
+    };
     assert!(full && said(&mut node));
     node.manager().settle_all();
     assert!(!said(&mut node));
