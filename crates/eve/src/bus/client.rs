@@ -6,9 +6,11 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
+
 use super::frame::{self, FrameError};
 use super::server::{Verdict, Wish};
-use super::{Agent, Call, Topic, peer, socket_path};
+use super::{Agent, Call, Exchange, Topic, peer, socket_path};
 
 /// Pauses between attempts to reach a publisher.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -82,7 +84,7 @@ fn granted(verdict: Verdict) -> Result<(), CallError> {
 /// Values of a topic as they come.
 pub struct Subscription<T>(Receiver<T>);
 
-impl<T: Topic> Subscription<T> {
+impl<T> Subscription<T> {
     /// The next value; none if none comes in `patience`.
     pub fn next_within(&self, patience: Duration) -> Option<T> {
         match self.0.recv_timeout(patience) {
@@ -108,32 +110,47 @@ impl<T: Topic> Subscription<T> {
 }
 
 pub(super) fn subscribe<T: Topic>(root: &Path) -> Subscription<T> {
+    follow(root, T::ID.publisher(), Wish::Hear(T::ID))
+}
+
+pub(super) fn watch(root: &Path, agent: Agent) -> Subscription<Exchange> {
+    follow(root, agent, Wish::Watch)
+}
+
+fn follow<T: DeserializeOwned + Send + 'static>(root: &Path, of: Agent, wish: Wish) -> Subscription<T> {
     let (sender, receiver) = channel();
     let root = root.to_owned();
-    let hear = move || hear(&root, &sender);
-    if let Err(error) = thread::Builder::new().name(format!("hear-{:?}", T::ID)).spawn(hear) {
-        tracing::error!(%error, topic = ?T::ID, "not subscribed");
+    let name = format!("{wish:?}");
+    let hear = move || hear(&root, of, wish, &sender);
+    if let Err(error) = thread::Builder::new().name(name).spawn(hear) {
+        tracing::error!(%error, %of, "not subscribed");
     }
     Subscription(receiver)
 }
 
 /// Hears until nobody wants to know any more.
-fn hear<T: Topic>(root: &Path, sender: &Sender<T>) {
+fn hear<T: DeserializeOwned>(root: &Path, of: Agent, wish: Wish, sender: &Sender<T>) {
     let mut pause = FIRST_PAUSE;
     loop {
-        match hear_once(root, sender, &mut pause) {
+        match hear_once(root, of, wish, sender, &mut pause) {
             Ok(()) => return,
-            Err(CallError::Refused) => return tracing::error!(topic = ?T::ID, "the table forbids hearing it"),
-            Err(error) => tracing::trace!(topic = ?T::ID, %error, "reconnecting"),
+            Err(CallError::Refused) => return tracing::error!(%of, ?wish, "the table forbids hearing it"),
+            Err(error) => tracing::trace!(%of, ?wish, %error, "reconnecting"),
         }
         thread::sleep(pause);
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 
-fn hear_once<T: Topic>(root: &Path, sender: &Sender<T>, pause: &mut Duration) -> Result<(), CallError> {
-    let mut stream = connect(root, T::ID.publisher(), None)?;
-    frame::write(&mut stream, &frame::encode(&Wish::Hear(T::ID))?)?;
+fn hear_once<T: DeserializeOwned>(
+    root: &Path,
+    of: Agent,
+    wish: Wish,
+    sender: &Sender<T>,
+    pause: &mut Duration,
+) -> Result<(), CallError> {
+    let mut stream = connect(root, of, None)?;
+    frame::write(&mut stream, &frame::encode(&wish)?)?;
     granted(frame::decode(&frame::read(&mut stream)?)?)?;
     *pause = FIRST_PAUSE;
     loop {

@@ -14,6 +14,7 @@ mod places;
 mod secret;
 mod server;
 pub mod table;
+mod traffic;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use vault::ids::VaultId;
 
 pub use agent::Agent;
 pub use client::{CallError, Subscription};
@@ -28,6 +30,7 @@ pub use frame::{FrameError, MAX_FRAME};
 pub use secret::BusRoot;
 pub use server::Bound;
 pub use table::{CallId, TopicId};
+pub use traffic::{End, Exchange};
 
 /// A state that one agent publishes.
 pub trait Topic: Serialize + DeserializeOwned + std::fmt::Debug + Send + 'static {
@@ -41,6 +44,10 @@ pub trait Call: Serialize + DeserializeOwned + std::fmt::Debug + Send + 'static 
     const ID: CallId;
     /// What is answered.
     type Answer: Serialize + DeserializeOwned + std::fmt::Debug + Send + 'static;
+    /// The vault that it is about, for whoever watches.
+    fn about(&self) -> Option<VaultId> {
+        None
+    }
 }
 
 /// One agent's end of the bus. Cheap to clone.
@@ -89,6 +96,12 @@ impl Bus {
     #[must_use]
     pub fn subscribe<T: Topic>(&self) -> Subscription<T> {
         client::subscribe(&self.root)
+    }
+
+    /// Watches the calls that an agent is asked: the operator's alone. Reconnects by itself.
+    #[must_use]
+    pub fn watch(&self, agent: Agent) -> Subscription<Exchange> {
+        client::watch(&self.root, agent)
     }
 
     /// Asks. `patience` bounds connecting, asking and waiting, each.

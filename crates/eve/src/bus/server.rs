@@ -6,6 +6,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -14,9 +15,11 @@ use nix::sys::socket::{
     AddressFamily, Backlog, MsgFlags, SockFlag, SockType, UnixAddr, bind, listen, recv, socket,
 };
 use serde::{Deserialize, Serialize};
+use vault::ids::VaultId;
 
 use super::frame::{self, Frame, FrameError};
 use super::places::Places;
+use super::traffic::{End, Exchange, Watchers};
 use super::{Agent, Bus, Call, CallId, TopicId, peer, socket_path};
 
 /// Longest first frame, in bytes: nobody is given more room before he is known and allowed.
@@ -27,12 +30,14 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_secs(2);
 
 /// The first frame of a connection.
-#[derive(Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(super) enum Wish {
     /// Hear a topic from now on.
     Hear(TopicId),
     /// Ask once; the question is the next frame.
     Ask(CallId),
+    /// Watch the calls that this agent is asked from now on.
+    Watch,
 }
 
 /// What comes before an answer.
@@ -48,7 +53,9 @@ pub(super) enum Verdict {
     Failed(String),
 }
 
-type Answerer = Arc<dyn Fn(Agent, &[u8]) -> Result<Frame, String> + Send + Sync>;
+/// What the question is about, and the answer.
+type Answered = (Option<VaultId>, Result<Frame, String>);
+type Answerer = Arc<dyn Fn(Agent, &[u8]) -> Answered + Send + Sync>;
 
 #[derive(Default)]
 struct State {
@@ -62,6 +69,7 @@ pub(super) struct Server {
     state: Mutex<State>,
     changed: Condvar,
     places: Arc<Places>,
+    watchers: Watchers,
 }
 
 /// A socket that has its name, and does not listen yet: what an agent takes along when it gives up its rights.
@@ -96,12 +104,7 @@ impl Bound {
     pub fn join(self) -> std::io::Result<Bus> {
         listen(&self.socket, Backlog::new(64)?)?;
         let listener = UnixListener::from(self.socket);
-        let server = Arc::new(Server {
-            agent: self.agent,
-            state: Mutex::default(),
-            changed: Condvar::new(),
-            places: Arc::default(),
-        });
+        let server = Arc::new(Server::new(self.agent));
         let accepting = Arc::clone(&server);
         thread::Builder::new().name("bus".to_owned()).spawn(move || accepting.accept(&listener))?;
         Ok(Bus { root: self.root, agent: self.agent, server: Some(server) })
@@ -109,6 +112,16 @@ impl Bound {
 }
 
 impl Server {
+    fn new(agent: Agent) -> Self {
+        Self {
+            agent,
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            places: Arc::default(),
+            watchers: Watchers::default(),
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -125,9 +138,13 @@ impl Server {
         &self,
         answer: impl Fn(Agent, C) -> Result<C::Answer, String> + Send + Sync + 'static,
     ) {
-        let answerer = move |who, question: &[u8]| {
-            let question = frame::decode(question).map_err(|error| error.to_string())?;
-            frame::encode(&answer(who, question)?).map_err(|error| error.to_string())
+        let answerer = move |who, question: &[u8]| match frame::decode::<C>(question) {
+            Ok(question) => {
+                let about = question.about();
+                let answer = answer(who, question);
+                (about, answer.and_then(|answer| frame::encode(&answer).map_err(|error| error.to_string())))
+            }
+            Err(error) => (None, Err(error.to_string())),
         };
         self.state().answerers.insert(C::ID, Arc::new(answerer));
     }
@@ -174,8 +191,16 @@ impl Server {
             (Some(who), Wish::Ask(call)) if call.answerer() == self.agent && call.may_ask(who) => {
                 self.answer(who, call, stream)
             }
+            (Some(Agent::Operator), Wish::Watch) => {
+                let exchanges = self.watchers.add();
+                frame::write(&mut stream, &frame::encode(&Verdict::Granted)?)?;
+                self.show(&exchanges, stream)
+            }
             _ => {
                 tracing::warn!(?who, "refused on the bus");
+                if let Wish::Ask(call) = wish {
+                    self.watched(who, call, None, End::Refused);
+                }
                 frame::write(&mut stream, &frame::encode(&Verdict::Refused)?)
             }
         }
@@ -185,13 +210,29 @@ impl Server {
         let question = frame::read(&mut stream)?;
         let answerer = self.state().answerers.get(&call).cloned();
         let result = answerer.map(|answerer| answerer(who, &question));
-        let (verdict, answer) = match result {
-            None => (Verdict::NotReady, None),
-            Some(Ok(answer)) => (Verdict::Granted, Some(answer)),
-            Some(Err(words)) => (Verdict::Failed(words), None),
+        let about = result.as_ref().and_then(|(about, _)| *about);
+        let (verdict, end, answer) = match result.map(|(_, answer)| answer) {
+            None => (Verdict::NotReady, End::NotReady, None),
+            Some(Ok(answer)) => (Verdict::Granted, End::Answered, Some(answer)),
+            Some(Err(words)) => (Verdict::Failed(words), End::Failed, None),
         };
+        self.watched(Some(who), call, about, end);
         frame::write(&mut stream, &frame::encode(&verdict)?)?;
         answer.map_or(Ok(()), |answer| frame::write(&mut stream, &answer))
+    }
+
+    fn watched(&self, by: Option<Agent>, call: CallId, vault: Option<VaultId>, end: End) {
+        self.watchers.tell(|| Exchange { by, of: self.agent, call, vault, end });
+    }
+
+    /// Each call as it ends, until the peer is gone.
+    fn show(&self, exchanges: &Receiver<Exchange>, mut stream: UnixStream) -> Result<(), FrameError> {
+        while !gone(&stream) {
+            if let Ok(exchange) = exchanges.recv_timeout(LOOK) {
+                frame::write(&mut stream, &frame::encode(&exchange)?)?;
+            }
+        }
+        Ok(())
     }
 
     /// The newest value and every change after it, until the peer is gone.
@@ -221,4 +262,76 @@ impl Server {
 fn gone(stream: &UnixStream) -> bool {
     let mut byte = [0];
     recv(stream.as_raw_fd(), &mut byte, MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::de::DeserializeOwned;
+    use vault::ids::CONFIG_VAULT;
+
+    use super::*;
+    use crate::bus::messages::{LockVault, ReadRoots, Roots};
+
+    /// One connection of this peer's.
+    fn connected(server: &Arc<Server>, who: Agent, wish: Wish) -> UnixStream {
+        let (ours, theirs) = UnixStream::pair().expect("a pair");
+        let server = Arc::clone(server);
+        thread::spawn(move || server.talk(Some(who), theirs));
+        say(&ours, &wish);
+        ours
+    }
+
+    fn say(mut stream: &UnixStream, what: &impl Serialize) {
+        frame::write(&mut stream, &frame::encode(what).expect("encodes")).expect("writes");
+    }
+
+    fn told<T: DeserializeOwned>(mut stream: &UnixStream) -> T {
+        frame::decode(&frame::read(&mut stream).expect("reads")).expect("decodes")
+    }
+
+    /// KO-1: whoever watches the bus sees that roots were read and by whom, and nothing of them; only root watches.
+    #[test]
+    fn an_operator_sees_who_asked_what_and_how_it_ended() {
+        let server = Arc::new(Server::new(Agent::Tpmmgr));
+        server.serve::<ReadRoots>(|_, _| Ok(Roots { sets: Vec::new() }));
+        let watch = connected(&server, Agent::Operator, Wish::Watch);
+        assert!(matches!(told(&watch), Verdict::Granted));
+        for (who, verdict) in [(Agent::Vaultmgr, End::Answered), (Agent::Zedagent, End::Refused)] {
+            let asked = connected(&server, who, Wish::Ask(ReadRoots::ID));
+            say(&asked, &ReadRoots);
+            told::<Verdict>(&asked);
+            let seen: Exchange = told(&watch);
+            let (of, call) = (Agent::Tpmmgr, CallId::ReadRoots);
+            assert_eq!(seen, Exchange { by: Some(who), of, call, vault: None, end: verdict });
+        }
+        let curious = connected(&server, Agent::Zedagent, Wish::Watch);
+        assert!(matches!(told(&curious), Verdict::Refused));
+    }
+
+    #[test]
+    fn of_a_call_about_a_vault_only_the_vault_is_shown() {
+        let server = Arc::new(Server::new(Agent::Vaultmgr));
+        server.serve::<LockVault>(|_, _| Err("busy".to_owned()));
+        let watch = connected(&server, Agent::Operator, Wish::Watch);
+        assert!(matches!(told(&watch), Verdict::Granted));
+        let asked = connected(&server, Agent::Operator, Wish::Ask(LockVault::ID));
+        say(&asked, &LockVault { id: CONFIG_VAULT });
+        assert!(matches!(told(&asked), Verdict::Failed(_)));
+        let seen: Exchange = told(&watch);
+        assert_eq!((seen.vault, seen.end), (Some(CONFIG_VAULT), End::Failed));
+        assert!(!format!("{seen:?}").contains("busy"), "the type and the vault alone");
+    }
+
+    /// An agent waits for no watcher: neither for one that reads nothing nor for one that is gone.
+    #[test]
+    fn a_watcher_that_does_not_read_keeps_nobody_waiting() {
+        let watchers = Watchers::default();
+        watchers.tell(|| unreachable!("nobody watches"));
+        let (slow, gone) = (watchers.add(), watchers.add());
+        drop(gone);
+        let exchange =
+            || Exchange { by: None, of: Agent::Tpmmgr, call: CallId::Sign, vault: None, end: End::Refused };
+        (0..10_000).for_each(|_| watchers.tell(exchange));
+        assert!((1..10_000).contains(&slow.try_iter().count()));
+    }
 }

@@ -85,7 +85,7 @@ pub(super) enum Cmd {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum BusCmd {
-    /// Show what is published, secrets redacted.
+    /// Show what is published, secrets redacted, and who asks whom what.
     Tail {
         #[command(flatten)]
         root: Root,

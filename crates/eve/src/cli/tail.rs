@@ -1,4 +1,4 @@
-//! `eve bus tail`: what is published on the bus, as its `Debug` shows it, and that redacts secrets.
+//! `eve bus tail`: what is published on the bus, as its `Debug` shows it, and that redacts secrets; and who asked whom what.
 
 use std::io::Write;
 use std::sync::mpsc::{Sender, channel};
@@ -7,7 +7,7 @@ use crate::bus::messages::{
     Agents, Challenge, ControllerStatus, Evidence, NetworkStatus, Onboarded, Onboarding, Session,
     SignedConfig, TpmStatus, VaultStatus,
 };
-use crate::bus::{Bus, Topic};
+use crate::bus::{Agent, Bus, Subscription, Topic};
 
 /// Prints until nobody reads.
 pub(super) fn follow(bus: &Bus) -> anyhow::Result<()> {
@@ -23,6 +23,7 @@ pub(super) fn follow(bus: &Bus) -> anyhow::Result<()> {
     pass_on::<Session>(bus, &sender);
     pass_on::<Evidence>(bus, &sender);
     pass_on::<VaultStatus>(bus, &sender);
+    Agent::STARTED.into_iter().for_each(|agent| print(bus.watch(agent), &sender));
     drop(sender);
     let mut out = std::io::stdout();
     // Whoever reads a pipe may go away: that is the end, and no error.
@@ -33,6 +34,10 @@ pub(super) fn follow(bus: &Bus) -> anyhow::Result<()> {
 }
 
 fn pass_on<T: Topic>(bus: &Bus, into: &Sender<String>) {
-    let (topic, into) = (bus.subscribe::<T>().into_receiver(), into.clone());
-    std::thread::spawn(move || topic.into_iter().try_for_each(|value| into.send(format!("{value:?}")).ok()));
+    print(bus.subscribe::<T>(), into);
+}
+
+fn print<T: std::fmt::Debug + Send + 'static>(values: Subscription<T>, into: &Sender<String>) {
+    let (values, into) = (values.into_receiver(), into.clone());
+    std::thread::spawn(move || values.into_iter().try_for_each(|value| into.send(format!("{value:?}")).ok()));
 }

@@ -9,6 +9,7 @@ mod vaults;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use vault::ids::VaultId;
 use vault::report::VaultReport;
 
 pub use attestation::{Challenge, Evidence, Proof, Session};
@@ -43,16 +44,19 @@ topics!(
 );
 
 macro_rules! calls {
-    ($($name:ident => $answer:ty),*) => {$(
+    ($($name:ident $(about $vault:ident)? => $answer:ty),*) => {$(
         impl Call for $name {
             const ID: CallId = CallId::$name;
             type Answer = $answer;
+            $(fn about(&self) -> Option<VaultId> {
+                Some(self.$vault)
+            })?
         }
     )*};
 }
 calls!(
     Sign => Signed, ReadRoots => Roots, DefineRoots => (), UndefineRoots => (), Health => TpmHealth,
-    UnlockVault => VaultReport, LockVault => VaultReport, Recreate => VaultReport, Vaults => VaultStatus
+    UnlockVault about id => VaultReport, LockVault about id => VaultReport, Recreate about id => VaultReport, Vaults => VaultStatus
 );
 
 /// Signed or public bytes, printed as their length.
