@@ -61,7 +61,8 @@ fn no_agent_can_dump_core_and_those_with_secrets_lock_their_memory() {
         // The kernel gives these files of a process that may not be dumped to root.
         assert_eq!(fs::metadata(format!("/proc/{pid}/environ")).unwrap().uid(), 0, "{agent}");
         let locked = field(pid, "VmLck") != "0 kB";
-        assert_eq!(locked, matches!(agent, Agent::Tpmmgr | Agent::Vaultmgr), "{agent}");
+        let secret = matches!(agent, Agent::Client | Agent::Tpmmgr | Agent::Vaultmgr);
+        assert_eq!(locked, secret, "{agent}");
     }
 }
 

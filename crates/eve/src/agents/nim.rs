@@ -1,4 +1,5 @@
-//! nim: addresses of the interfaces and where the node is. It never opens a connection.
+//! nim: addresses of the interfaces and where the node is. It never opens a connection. It looks every few seconds rather than listen
+//! to the kernel's netlink groups: addresses are a claim beside evidence, nothing waits for them, and a look can't miss a change.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

@@ -44,6 +44,9 @@ pub(super) fn row_of(agent: Agent) -> &'static Row {
     }
 }
 
+/// All memory is beyond the usual limit, and to lift that would take CAP_SYS_RESOURCE, which containers rarely have.
+const LOCK_MEMORY: &[Capability] = &[Capability::CAP_IPC_LOCK];
+
 const ROOT: Row = Row {
     uid: 0,
     gid: 0,
@@ -70,6 +73,9 @@ const CLIENT: Row = Row {
     uid: 7302,
     gid: 7302,
     network: true,
+    // The onboarding key passes through.
+    caps: LOCK_MEMORY,
+    lock_memory: true,
     reads: &["config", "run/eve"],
     writes: &["persist/status/client"],
     ..NIM
@@ -86,7 +92,7 @@ const ZEDAGENT: Row = Row {
 const TPMMGR: Row = Row {
     uid: 7304,
     gid: 7304,
-    caps: &[Capability::CAP_IPC_LOCK],
+    caps: LOCK_MEMORY,
     network: true,
     loopback_only: true,
     lock_memory: true,
@@ -102,8 +108,6 @@ pub(super) const VAULTMGR: Row = Row {
         Capability::CAP_SYS_ADMIN,
         Capability::CAP_SYS_PTRACE,
         Capability::CAP_DAC_READ_SEARCH,
-        // Root's own files need none; those that it made for zedagent do, to be written through.
-        Capability::CAP_DAC_OVERRIDE,
         Capability::CAP_CHOWN,
         Capability::CAP_FOWNER,
     ],

@@ -26,6 +26,9 @@ use crate::bus::table::Row;
 
 /// Read by the system's own libraries: names, time zones, certificates of none.
 const SYSTEM_READS: [&str; 6] = ["/usr", "/lib", "/lib64", "/etc", "/dev/urandom", "/proc/self"];
+/// Files, ports, signals: what is asked of the kernel.
+const LANDLOCK: ABI = ABI::V6;
+
 /// What was done, for the log and for people.
 #[derive(Debug, Clone)]
 pub struct Applied {
@@ -107,8 +110,24 @@ fn lock_memory() -> nix::Result<()> {
     )
 }
 
+/// What this kernel lacks of landlock; none when all that is asked of it is there.
+#[must_use]
+pub fn landlock_lacks() -> Option<&'static str> {
+    let has = |abi: ABI| {
+        let rules = Ruleset::default().set_compatibility(CompatLevel::HardRequirement);
+        rules
+            .handle_access(AccessFs::from_all(abi))
+            .is_ok_and(|rules| rules.scope(Scope::from_all(abi)).is_ok())
+    };
+    match (has(ABI::V1), has(LANDLOCK)) {
+        (_, true) => None,
+        (true, false) => Some("this kernel lacks the newer kinds of landlock"),
+        (false, false) => Some("this kernel has no landlock"),
+    }
+}
+
 fn landlock(row: &Row, root: &Path, device: Option<&Path>, port: Option<u16>) -> anyhow::Result<String> {
-    let abi = ABI::V6;
+    let abi = LANDLOCK;
     let mut rules = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::from_all(abi))?

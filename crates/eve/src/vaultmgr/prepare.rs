@@ -20,7 +20,8 @@ pub(crate) fn own_folders(paths: &Paths) -> io::Result<()> {
 
 /// Makes the folders inside the Config Vault: ours, and zedagent's for its checkpoint.
 pub(crate) fn config_folders(paths: &Paths, zedagent: Owner) -> io::Result<()> {
-    // Others reach their own folder through it, and list nothing.
+    // It may have been moved in from another user's. Others reach their own folder through it, and list nothing.
+    chown(paths.vault(CONFIG_VAULT), Some(0), Some(0))?;
     fs::set_permissions(paths.vault(CONFIG_VAULT), fs::Permissions::from_mode(0o711))?;
     durable::make_dir(&paths.own_folder(), 0o700)?;
     durable::make_dir(&paths.zedagent_folder(), 0o700)?;
@@ -54,4 +55,25 @@ pub(crate) fn made_once(paths: &Paths, crypt: &impl Crypt) -> Vec<VaultId> {
     all.sort_unstable();
     all.dedup();
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A Config Vault that was moved in from another user's folder. vaultmgr may change owners, and not write past them.
+    #[test]
+    fn the_config_vault_becomes_roots_without_writing_past_its_owner() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let paths = Paths::new(dir.path());
+        let vault = paths.vault(CONFIG_VAULT);
+        fs::create_dir_all(&vault).expect("makes");
+        chown(&vault, Some(12345), Some(12345)).expect("as root");
+        // Capabilities are a thread's own.
+        let without = std::thread::spawn(move || {
+            caps::drop(None, caps::CapSet::Effective, caps::Capability::CAP_DAC_OVERRIDE).expect("drops");
+            config_folders(&paths, Owner { uid: 7303, gid: 7303 })
+        });
+        without.join().expect("runs").expect("the folders");
+    }
 }
