@@ -235,6 +235,11 @@ impl Node {
         self.tpm.as_ref()
     }
 
+    /// The same, to be stopped and started under the node.
+    pub fn tpm_mut(&mut self) -> Option<&mut Swtpm> {
+        self.tpm.as_mut()
+    }
+
     /// The log of all its agents, at level debug unless told.
     #[must_use]
     pub fn log(&self) -> PathBuf {

@@ -9,6 +9,7 @@ mod many;
 mod renewal;
 mod restarts;
 mod rotation;
+mod told;
 mod walls;
 mod without_tpm;
 

@@ -6,7 +6,7 @@ mod hardware;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -91,15 +91,29 @@ fn device_key(path: &Path) -> anyhow::Result<FileSigner> {
 
 /// What signs and quotes here.
 pub(super) enum Keys {
-    Tpm(Box<Mutex<Hardware>>),
+    Tpm { hardware: Box<Mutex<Hardware>>, tell: Tell },
     Soft(FileSigner),
 }
 
+/// Told when the TPM begins to fail, and when it is back.
+type Tell = Box<dyn Fn(&TpmStatus) + Send + Sync>;
+
 impl Keys {
     fn hardware<T>(&self, work: impl FnOnce(&mut Hardware) -> anyhow::Result<T>) -> Result<T, String> {
-        let Self::Tpm(hardware) = self else { return Err(NO_TPM.to_owned()) };
+        let Self::Tpm { hardware, tell } = self else { return Err(NO_TPM.to_owned()) };
         let mut hardware = hardware.lock().unwrap_or_else(PoisonError::into_inner);
-        work(&mut hardware).map_err(|error| format!("{error:#}"))
+        let before = hardware.status();
+        let done = hardware.attempt(work);
+        let now = hardware.status();
+        if now != before {
+            tell(&now);
+        }
+        done.map_err(|error| format!("{error:#}"))
+    }
+
+    /// Tries a TPM that failed again.
+    fn look(&self) {
+        let _ = self.hardware(Hardware::again);
     }
 
     fn sign(&self, payload: &[u8]) -> Result<Vec<u8>, String> {
@@ -107,7 +121,7 @@ impl Keys {
             Self::Soft(key) => {
                 key.sign(payload).map(|signature| signature.0.to_vec()).map_err(|error| error.to_string())
             }
-            Self::Tpm(_) => self.hardware(|tpm| tpm.sign(&Digest32::of(payload))),
+            Self::Tpm { .. } => self.hardware(|tpm| tpm.sign(&Digest32::of(payload))),
         }
     }
 }
@@ -125,9 +139,11 @@ pub(super) fn run(bus: &Bus, root: &Path, taken: Taken) -> anyhow::Result<()> {
             (Keys::Soft(key), TpmStatus::Absent { device_key })
         }
         Taken::Tpm { tcti, pin } => {
-            let (hardware, status) = open(bus, &tcti, &pin);
+            let hardware = open(bus, &tcti, &pin);
             let _ = std::fs::write(paths::tpm_in_use(root), "1\n");
-            (Keys::Tpm(Box::new(Mutex::new(hardware))), status)
+            let (status, bus) = (hardware.status(), bus.clone());
+            let tell: Tell = Box::new(move |status| bus.publish(status));
+            (Keys::Tpm { hardware: Box::new(Mutex::new(hardware)), tell }, status)
         }
     };
     let keys = Arc::new(keys);
@@ -137,13 +153,13 @@ pub(super) fn run(bus: &Bus, root: &Path, taken: Taken) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn open(bus: &Bus, tcti: &Tcti, pin: &File) -> (Hardware, TpmStatus) {
+fn open(bus: &Bus, tcti: &Tcti, pin: &File) -> Hardware {
     loop {
         match Hardware::open(tcti, pin) {
             Ok(opened) => return opened,
             Err(error) => {
-                let why = format!("{error:#}");
-                tracing::error!(error = %why, "the TPM can't be used; trying again");
+                let why = hardware::failing(&error);
+                tracing::error!("{why}");
                 bus.publish(&TpmStatus::Failing { why });
             }
         }
@@ -175,11 +191,13 @@ fn answer_challenges(bus: &Bus, keys: &Keys) {
     forward(bus.subscribe(), &sender, Event::Session);
     forward(bus.subscribe(), &sender, Event::Challenge);
     let (mut network, mut session, mut challenge) = (NetworkStatus::default(), None, None);
-    for event in events {
-        match event {
-            Event::Network(new) => network = new,
-            Event::Session(new) => session = Some(new),
-            Event::Challenge(new) => challenge = Some(new),
+    loop {
+        match events.recv_timeout(AGAIN) {
+            Ok(Event::Network(new)) => network = new,
+            Ok(Event::Session(new)) => session = Some(new),
+            Ok(Event::Challenge(new)) => challenge = Some(new),
+            Err(RecvTimeoutError::Timeout) => keys.look(),
+            Err(RecvTimeoutError::Disconnected) => return,
         }
         let due = challenge.take_if(|asked: &mut Challenge| {
             session.is_some_and(|session: Session| session.key == asked.session)

@@ -10,13 +10,16 @@ use vault::report::VaultReport;
 use super::args::Output;
 use super::table;
 use crate::bus::messages::{
-    AgentLine, Agents, ControllerStatus, NetworkStatus, Onboarded, Onboarding, Session, TpmStatus,
-    VaultStatus,
+    AgentLine, Agents, ControllerStatus, Health, NetworkStatus, Onboarded, Onboarding, Session, TpmHealth,
+    TpmStatus, VaultStatus,
 };
 use crate::bus::{Agent, Bus, Topic};
+use crate::sandbox;
 
 /// How long a topic is waited for: one that nobody has published yet stays silent.
 const GLANCE: Duration = Duration::from_millis(700);
+/// How long the TPM may take to say how it is.
+const HEALTH: Duration = Duration::from_secs(5);
 
 /// All of it; `--output json` prints it as it is.
 #[derive(Debug, Serialize)]
@@ -25,6 +28,8 @@ struct Status {
     /// Why it is not onboarded; empty when it is.
     onboarding: String,
     tpm: String,
+    /// What the TPM says of itself; none while there is none that answers.
+    tpm_health: Option<TpmHealth>,
     session: Option<String>,
     controller: ControllerStatus,
     addresses: Vec<String>,
@@ -39,6 +44,8 @@ struct AgentStatus {
     pid: Option<u32>,
     restarts: u32,
     walls: Option<String>,
+    #[serde(skip)]
+    note: Option<String>,
 }
 
 pub(super) fn show(bus: &Bus, output: Output) -> anyhow::Result<()> {
@@ -59,15 +66,19 @@ fn look(bus: &Bus) -> anyhow::Result<Status> {
     let agents =
         seen(agents).context("no answer; is `eve run` running with this --root, and are you root?")?;
     let (controller, vaults) = (seen(controller).unwrap_or_default(), seen(vaults).unwrap_or_default());
+    let tpm = seen(tpm);
+    let agents: Vec<AgentStatus> = agents.0.iter().map(agent_status).collect();
+    let walls = agents.iter().filter_map(|agent| agent.note.clone()).chain(landlock_note());
     Ok(Status {
         device: seen(onboarded).map(|onboarded| onboarded.device.to_string()),
         onboarding: seen(onboarding).map_or("starting".to_owned(), |onboarding| onboarding.words),
-        tpm: tpm_words(seen(tpm)),
+        tpm_health: tpm.as_ref().and_then(|tpm| health(bus, tpm)),
+        tpm: tpm.map_or("starting".to_owned(), |tpm| tpm.words()),
         session: seen(session).map(|session| hex::encode(session.key.0)),
-        notes: vaults.notes.into_iter().chain(controller.note()).collect(),
+        notes: vaults.notes.into_iter().chain(controller.note()).chain(walls).collect(),
+        agents,
         controller,
         addresses: addresses(&seen(network).unwrap_or_default()),
-        agents: agents.0.iter().map(agent_status).collect(),
         vaults: vaults.vaults,
     })
 }
@@ -81,17 +92,21 @@ fn seen<T>(glance: JoinHandle<Option<T>>) -> Option<T> {
     glance.join().ok().flatten()
 }
 
-fn tpm_words(tpm: Option<TpmStatus>) -> String {
-    match tpm {
-        None => "starting".to_owned(),
-        Some(TpmStatus::Absent { .. }) => "none: the device key is in a file".to_owned(),
-        Some(TpmStatus::Failing { why }) => format!("failing: {why}"),
-        Some(TpmStatus::Ready { identity, .. }) if identity.other_tpm => {
-            "NOT the one this node was installed with: no vault of its custody opens".to_owned()
-        }
-        Some(TpmStatus::Ready { measured: true, .. }) => "ready".to_owned(),
-        Some(TpmStatus::Ready { measured: false, .. }) => "ready, boot not measured".to_owned(),
-    }
+/// Only of a TPM that answers: the others are told by their words.
+fn health(bus: &Bus, tpm: &TpmStatus) -> Option<TpmHealth> {
+    let ready = matches!(tpm, TpmStatus::Ready { .. });
+    ready.then(|| bus.call(&Health, HEALTH).ok()).flatten()
+}
+
+fn health_words(health: &TpmHealth) -> String {
+    let figure = |figure: Option<u32>| figure.map_or("?".to_owned(), |figure| figure.to_string());
+    format!(
+        "{}, {} failed authorisations counted; room for {} persistent objects and {} sessions",
+        if health.in_lockout { "in LOCKOUT (our keys work in it)" } else { "no lockout" },
+        figure(health.lockout_counter),
+        figure(health.persistent_free),
+        figure(health.sessions_free),
+    )
 }
 
 fn addresses(network: &NetworkStatus) -> Vec<String> {
@@ -103,12 +118,38 @@ fn addresses(network: &NetworkStatus) -> Vec<String> {
 }
 
 fn agent_status(line: &AgentLine) -> AgentStatus {
-    AgentStatus { agent: line.agent, pid: line.pid, restarts: line.restarts, walls: line.pid.map(walls) }
+    let told = line.pid.and_then(|pid| std::fs::read_to_string(format!("/proc/{pid}/status")).ok());
+    AgentStatus {
+        agent: line.agent,
+        pid: line.pid,
+        restarts: line.restarts,
+        walls: told.as_deref().map(walls),
+        note: told.as_deref().and_then(|told| memory_note(line.agent, told)),
+    }
+}
+
+/// An agent that could not lock its memory though secrets pass through it.
+fn memory_note(agent: Agent, told: &str) -> Option<String> {
+    let unlocked = told.lines().any(|line| {
+        line.strip_prefix("VmLck:").is_some_and(|locked| locked.split_whitespace().next() == Some("0"))
+    });
+    (agent.row().lock_memory && unlocked).then(|| {
+        format!(
+            "the memory of {agent} is not locked, and its secrets may reach swap: start `eve run` with CAP_IPC_LOCK, or turn swap off"
+        )
+    })
+}
+
+/// The agents' process and this one have one kernel.
+fn landlock_note() -> Option<String> {
+    let lacks = sandbox::landlock_lacks()?;
+    Some(format!(
+        "{lacks}: what an agent may reach of files and ports is held by its user and seccomp alone there"
+    ))
 }
 
 /// What the kernel says of a process's walls.
-fn walls(pid: u32) -> String {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+fn walls(text: &str) -> String {
     let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map_or("?", str::trim);
     let uid = field("Uid:").split_whitespace().next().unwrap_or("?");
     let (caps, locked) = (field("CapEff:"), field("VmLck:"));
@@ -122,6 +163,9 @@ fn walls(pid: u32) -> String {
 fn print(status: &Status) {
     println!("device       {}", device_words(status));
     println!("tpm          {}", status.tpm);
+    if let Some(health) = &status.tpm_health {
+        println!("tpm health   {}", health_words(health));
+    }
     println!("controller   {}", controller_words(&status.controller));
     println!("attestation  {}", status.controller.attestation.as_deref().unwrap_or("none in this session"));
     println!("addresses    {}", status.addresses.join(", "));
@@ -151,4 +195,21 @@ fn print_agent(line: &AgentStatus) {
     let pid = line.pid.map_or("down".to_owned(), |pid| format!("pid {pid}"));
     let walls = line.walls.as_deref().unwrap_or_default();
     println!("agent        {:<9} {pid:<11} restarts {:<3} {walls}", line.agent.name(), line.restarts);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Invariant 8: memory that could not be locked is shown, where it should be locked.
+    #[test]
+    fn unlocked_memory_is_told_of_agents_that_hold_secrets() {
+        let (locked, not) = ("Name:\teve\nVmLck:\t  1200 kB\n", "Name:\teve\nVmLck:\t       0 kB\n");
+        for agent in Agent::STARTED {
+            assert_eq!(memory_note(agent, locked), None, "{agent}");
+            let told = memory_note(agent, not);
+            assert_eq!(told.is_some(), agent.row().lock_memory, "{agent}");
+            assert!(told.is_none_or(|words| words.contains(agent.name()) && words.contains("swap")));
+        }
+    }
 }

@@ -187,7 +187,12 @@ fn send(reply: &Reply<VaultReport>, result: Result<VaultReport, super::orders::O
 }
 
 fn status(manager: &Manager<Kernel, OverBus>) -> VaultStatus {
-    VaultStatus { vaults: manager.reports(), accepted: manager.accepted(), notes: manager.notes() }
+    VaultStatus {
+        vaults: manager.reports(),
+        accepted: manager.accepted(),
+        seals: manager.seals(),
+        notes: manager.notes(),
+    }
 }
 
 /// tpmmgr, over the bus.

@@ -7,8 +7,9 @@ use std::time::Instant;
 
 use attest::SessionKey;
 use vault::ids::{CONFIG_VAULT, DeviceId, IMAGE_VAULT, SectionVersion, VaultId};
-use vault::plan::{Desired, Keys, Known, Next, Node, RecordSeen, Step, View, Wish, next};
+use vault::plan::{Desired, Keys, Known, Next, Node, RecordSeen, Step, TableSeen, Tpm, View, Wish, next};
 use vault::report::{State, VaultReport, report};
+use vault::section::Seal;
 use wire::release::SessionSecret;
 
 use super::crypt::Crypt;
@@ -262,6 +263,21 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     /// The status of every vault.
     pub(crate) fn reports(&self) -> Vec<VaultReport> {
         self.everything().into_iter().map(|id| self.report(id)).collect()
+    }
+
+    /// What each made vault's share is sealed to; none where it has no share. While the share table is not read nothing is known.
+    pub(crate) fn seals(&self) -> BTreeMap<VaultId, Option<Seal>> {
+        let table_read = match self.node().tpm {
+            Tpm::Absent => true,
+            Tpm::Unknown => false,
+            Tpm::Present { table, .. } => table == TableSeen::Open,
+        };
+        let seal = |id| {
+            let seen = self.known(id).seen;
+            let made = seen.share.is_some() || seen.has_metadata();
+            (table_read && made).then_some((id, seen.share.map(|share| share.seal)))
+        };
+        self.everything().into_iter().filter_map(seal).collect()
     }
 
     /// The status of one vault.

@@ -24,7 +24,7 @@ pub(super) fn make(keys: &Keys, asked: &Challenge, network: &NetworkStatus) -> R
 
 fn prove(keys: &Keys, asked: &Challenge, claims: &[u8]) -> Result<Proof, String> {
     let nonce = &asked.question.nonce;
-    let Keys::Tpm(_) = keys else {
+    let Keys::Tpm { .. } = keys else {
         let signature = keys.sign(&evidence_message(nonce, &asked.session, claims))?;
         return Ok(Proof::DeviceKey(Bytes(signature)));
     };

@@ -3,7 +3,7 @@
 
 use std::fs::File;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use tpm::{
     Digest32, EkName, Generation, Identity, PcrPolicy, PcrSelection, ReadRootError, Root, RootKind,
     RootPolicy, SlotSet, Tcti, Tpm, TpmError,
@@ -22,10 +22,14 @@ pub(crate) struct Hardware {
     tcti: Tcti,
     tpm: Tpm,
     pinned: Option<EkName>,
+    identity: TpmIdentity,
+    measured: bool,
+    /// Why the TPM can't be used, while it can't.
+    failing: Option<String>,
 }
 
 impl Hardware {
-    pub(super) fn open(tcti: &Tcti, pin: &File) -> anyhow::Result<(Self, TpmStatus)> {
+    pub(super) fn open(tcti: &Tcti, pin: &File) -> anyhow::Result<Self> {
         let mut tpm = Tpm::open(tcti)?;
         let identity = tpm.provision()?;
         let expected = pin_of(pin, &identity.ek.name)?;
@@ -35,22 +39,60 @@ impl Hardware {
         } else {
             tracing::error!("{OTHER_TPM}");
         }
-        let pcrs = tpm.read_pcrs(PcrSelection::new([0, 4])?)?;
-        let measured = pcrs.as_slice().iter().all(|(_, value)| *value != [0; 32]);
-        let status = TpmStatus::Ready { measured, identity: Box::new(public(&identity, !own)) };
-        Ok((Self { tcti: tcti.clone(), tpm, pinned: own.then_some(expected) }, status))
+        let measured = measured(&mut tpm)?;
+        let (tcti, pinned, identity) = (tcti.clone(), own.then_some(expected), public(&identity, !own));
+        Ok(Self { tcti, tpm, pinned, identity, measured, failing: None })
     }
 
-    /// Opens the TPM anew after a command hung: the connection is of no more use then.
+    pub(super) fn status(&self) -> TpmStatus {
+        match &self.failing {
+            Some(why) => TpmStatus::Failing { why: why.clone() },
+            None => TpmStatus::Ready { measured: self.measured, identity: Box::new(self.identity.clone()) },
+        }
+    }
+
+    /// Does something with the TPM. Where it failed to answer, it is opened anew for the next.
+    pub(super) fn attempt<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        let done = work(self);
+        if let Err(error) = &done
+            && let Some(error) = error.chain().find_map(|error| error.downcast_ref::<TpmError>())
+        {
+            self.mend(error);
+        }
+        done
+    }
+
+    /// Opens the TPM anew after a command hung or failed: the connection may be of no more use.
     fn mend(&mut self, error: &TpmError) {
-        if !matches!(error, TpmError::NoAnswer { .. } | TpmError::GivenUp | TpmError::Command(_)) {
+        if matches!(error, TpmError::NotPinned) {
             return;
         }
         tracing::warn!(%error, "opening the TPM anew");
-        let Ok(mut tpm) = Tpm::open(&self.tcti) else { return };
-        if self.pinned.is_none_or(|pinned| tpm.pin_ek(&pinned).is_ok()) {
-            self.tpm = tpm;
+        self.failing = self.open_anew().err().map(|error| failing(&error));
+        self.failing.iter().for_each(|why| tracing::error!("{why}"));
+    }
+
+    /// Opens a TPM anew that failed, and could not be opened since.
+    pub(super) fn again(&mut self) -> anyhow::Result<()> {
+        if self.failing.is_some() {
+            self.open_anew()?;
+            self.failing = None;
+            tracing::info!("the TPM answers again");
         }
+        Ok(())
+    }
+
+    fn open_anew(&mut self) -> anyhow::Result<()> {
+        let mut tpm = Tpm::open(&self.tcti)?;
+        if let Some(pinned) = self.pinned {
+            tpm.pin_ek(&pinned)?;
+        }
+        self.measured = measured(&mut tpm)?;
+        self.tpm = tpm;
+        Ok(())
     }
 
     pub(super) fn sign(&mut self, digest: &Digest32) -> anyhow::Result<Vec<u8>> {
@@ -103,10 +145,7 @@ impl Hardware {
             Err(ReadRootError::Unwritten) => (None, RootSlot::Unwritten),
             Err(ReadRootError::PcrsMoved) => (None, RootSlot::PcrsMoved),
             Err(ReadRootError::Damaged { .. }) => (None, RootSlot::Damaged),
-            Err(ReadRootError::Tpm(error)) => {
-                self.mend(&error);
-                bail!("reading a root: {error}")
-            }
+            Err(error @ ReadRootError::Tpm(_)) => return Err(error.into()),
         })
     }
 
@@ -149,6 +188,19 @@ impl Hardware {
     }
 }
 
+/// PCRs 0 and 4 are not all zero.
+fn measured(tpm: &mut Tpm) -> anyhow::Result<bool> {
+    let pcrs = tpm.read_pcrs(PcrSelection::new([0, 4])?)?;
+    Ok(pcrs.as_slice().iter().all(|(_, value)| *value != [0; 32]))
+}
+
+/// Why a TPM can't be used, and what to do.
+pub(super) fn failing(error: &anyhow::Error) -> String {
+    format!(
+        "{error:#}; see that the TPM is there and config/tcti names it, or reset it by a reboot; it is tried again all the time"
+    )
+}
+
 fn root(root: &BusRoot) -> anyhow::Result<Root> {
     Root::init(|bytes| {
         bytes.copy_from_slice(root.0.expose_root_secret());
@@ -188,6 +240,32 @@ fn public(identity: &Identity, other_tpm: bool) -> TpmIdentity {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn opened(tpm: &testkit::swtpm::Swtpm, dir: &std::path::Path) -> anyhow::Result<Hardware> {
+        Hardware::open(&tpm.tcti().parse()?, &keep::open(&dir.join("ek.pub"))?)
+    }
+
+    /// DF-5, invariant 8: a TPM that stops answering is not shown as ready, and is when it answers again.
+    #[test]
+    fn a_tpm_that_fails_says_so_and_comes_back() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut swtpm = testkit::swtpm::Swtpm::new(&dir.path().join("tpm"), "test").expect("a TPM");
+        let mut tpm = opened(&swtpm, dir.path()).expect("opens");
+        let ready = tpm.status();
+        assert!(matches!(ready, TpmStatus::Ready { .. }));
+        let sign = |tpm: &mut Hardware| tpm.attempt(|tpm| tpm.sign(&Digest32::of(b"x")));
+        swtpm.stop();
+        sign(&mut tpm).expect_err("there is none");
+        let TpmStatus::Failing { why } = tpm.status() else { panic!("still ready") };
+        assert!(why.contains("config/tcti"), "what to do: {why}");
+        tpm.attempt(Hardware::again).expect_err("there is none yet");
+        assert!(matches!(tpm.status(), TpmStatus::Failing { .. }));
+        swtpm.start().expect("starts");
+        tpm.attempt(Hardware::again).expect("is back");
+        assert_eq!(tpm.status(), ready);
+        sign(&mut tpm).expect("signs");
+        assert!(!tpm.health().expect("answers").in_lockout);
+    }
 
     fn name(first: u8) -> EkName {
         EkName::from_bytes(&[&[0, 0x0c, first][..], &[7; 47]].concat()).expect("a SHA-384 name")

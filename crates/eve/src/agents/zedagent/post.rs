@@ -3,6 +3,8 @@
 use std::time::Instant;
 
 use anyhow::{Context, bail};
+use vault::ids::VaultId;
+use vault::section::Seal;
 use wire::attest::{
     AttestRequest, AttestResponse, DeviceCert, DeviceCertKind, EvidenceBinding, PcrAlgorithm, PcrValue,
     Quote, QuoteCode, Verdict, Version, VersionKind,
@@ -100,7 +102,8 @@ impl Zedagent<'_> {
     fn info(&self) -> anyhow::Result<DeviceInfo> {
         let session = self.session.map(|session| session.key);
         let node = NodeReport { session, accepted: self.vaults.accepted, notes: self.notes() };
-        let lines = self.vaults.vaults.iter().map(|report| VaultLine::of(report.clone(), PcrStatus::Unknown));
+        let lines =
+            self.vaults.vaults.iter().map(|report| VaultLine::of(report.clone(), self.pcrs(report.id)));
         Ok(DeviceInfo {
             device: self.known()?.onboarded.device,
             at_unix_s: now_unix_s(),
@@ -110,7 +113,7 @@ impl Zedagent<'_> {
                 Some(TpmStatus::Failing { .. }) => TpmPresence::Disabled,
                 Some(TpmStatus::Ready { .. }) => TpmPresence::Enabled,
             },
-            tpm_info: String::new(),
+            tpm_info: self.tpm.as_ref().map(TpmStatus::words).unwrap_or_default(),
             attestation: if self.status.attested {
                 AttestationState::Complete
             } else {
@@ -120,6 +123,15 @@ impl Zedagent<'_> {
             vaults: lines.collect(),
             node: Some(node),
         })
+    }
+
+    /// Whether PCRs guard a vault's key, in EVE's words.
+    fn pcrs(&self, vault: VaultId) -> PcrStatus {
+        match self.vaults.seals.get(&vault) {
+            None => PcrStatus::Unknown,
+            Some(Some(Seal::Pcrs)) => PcrStatus::Enabled,
+            Some(Some(Seal::Tpm) | None) => PcrStatus::Disabled,
+        }
     }
 
     fn notes(&self) -> Vec<String> {

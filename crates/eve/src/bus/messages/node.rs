@@ -73,6 +73,22 @@ pub enum TpmStatus {
     },
 }
 
+impl TpmStatus {
+    /// For people.
+    #[must_use]
+    pub fn words(&self) -> String {
+        match self {
+            Self::Absent { .. } => "none: the device key is in a file".to_owned(),
+            Self::Failing { why } => format!("failing: {why}"),
+            Self::Ready { identity, .. } if identity.other_tpm => {
+                "NOT the one this node was installed with: no vault of its custody opens".to_owned()
+            }
+            Self::Ready { measured: true, .. } => "ready".to_owned(),
+            Self::Ready { measured: false, .. } => "ready, boot not measured".to_owned(),
+        }
+    }
+}
+
 /// The public halves of a TPM's keys.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TpmIdentity {

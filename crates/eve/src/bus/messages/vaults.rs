@@ -1,8 +1,11 @@
 //! The vaults, and what vaultmgr is asked about them.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use vault::ids::{Name, SectionVersion, VaultId};
 use vault::report::VaultReport;
+use vault::section::Seal;
 
 /// The vaults (vaultmgr).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -11,6 +14,8 @@ pub struct VaultStatus {
     pub vaults: Vec<VaultReport>,
     /// The newest section that was accepted.
     pub accepted: Option<SectionVersion>,
+    /// What the TPM's share of each is sealed to; none where no TPM has a part in the key. Vaults of which that is not known are left out.
+    pub seals: BTreeMap<VaultId, Option<Seal>>,
     /// What holds for all of them.
     pub notes: Vec<String>,
 }

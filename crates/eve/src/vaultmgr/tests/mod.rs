@@ -10,3 +10,4 @@ mod judging;
 mod life;
 mod many;
 mod node;
+mod seals;

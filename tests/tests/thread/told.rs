@@ -1,0 +1,121 @@
+//! What the controller says reaches whoever looks at the node, and what it refuses keeps nothing else from going on (AC-2).
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use eve_vault_tests::Scene;
+use serde_json::Value;
+use testkit::node::{Parts, Power};
+use testkit::wait;
+
+use super::TPM;
+
+/// What `eve status` says under a name, once it says something that is looked for.
+fn until_told(scene: &Scene, name: &str, holds: impl Fn(&Value) -> bool) -> Value {
+    let told = || scene.node.status().ok().map(|status| status[name].clone()).filter(&holds);
+    wait::until(&format!("{name} of the status"), told)
+        .unwrap_or_else(|error| panic!("{error:#}: {}", scene.node.status().unwrap()))
+}
+
+fn has(words: &str) -> impl Fn(&Value) -> bool {
+    move |told| told.to_string().contains(words)
+}
+
+fn copy(from: &Path, to: &Path) {
+    let _ = fs::remove_dir_all(to);
+    assert!(Command::new("cp").arg("-a").args([from, to]).status().unwrap().success());
+}
+
+/// A controller that was set back to before this device registered: the device registers again by itself.
+#[test]
+fn a_device_that_the_controller_forgot_registers_anew() {
+    let mut scene = Scene::prepared(Parts::default()).unwrap();
+    let (data, backup) = (scene.evc.data(), scene.dir().join("backup"));
+    scene.evc.stop().unwrap();
+    copy(&data, &backup);
+    scene.evc.start().unwrap();
+    scene.node.start().unwrap();
+    let first = until_told(&scene, "device", Value::is_string);
+    scene.node.until_vault("config", "unlocked").unwrap();
+    scene.evc.stop().unwrap();
+    copy(&backup, &data);
+    scene.evc.start().unwrap();
+    let second = until_told(&scene, "device", |device| device.is_string() && *device != first);
+    let devices = scene.evc.json(&["get", "devices"]).unwrap().to_string();
+    assert!(devices.contains(second.as_str().unwrap()), "{devices}");
+    until_told(&scene, "controller", |controller| controller["reachable"] == true);
+    assert_eq!(scene.node.vault("config").unwrap()["state"], "unlocked", "nothing was given up for it");
+}
+
+/// A device that may not register says it in the controller's words, with what to do there; then it is let in.
+#[test]
+fn a_refused_registration_is_told_in_the_controllers_words() {
+    let mut scene = Scene::prepared(Parts::default()).unwrap();
+    let serial = scene.node.root().join("config/serial");
+    let allowed = fs::read(&serial).unwrap();
+    fs::write(&serial, "another-one").unwrap();
+    scene.node.start().unwrap();
+    let words = until_told(&scene, "onboarding", has("another-one"));
+    assert!(has("may not onboard with this certificate; allow it with `evc onboard add")(&words), "{words}");
+    assert!(has("tried again in")(&words), "{words}");
+    scene.node.stop(Power::Clean).unwrap();
+    fs::write(&serial, allowed).unwrap();
+    scene.node.start().unwrap();
+    until_told(&scene, "device", Value::is_string);
+}
+
+/// A controller that is not there: what to look at, and that it is tried again.
+#[test]
+fn an_absent_controller_is_told_with_what_to_do() {
+    let mut scene = Scene::attested().unwrap();
+    scene.evc.stop().unwrap();
+    let told = until_told(&scene, "controller", |controller| controller["reachable"] == false);
+    assert!(has("config/server")(&told) && has("tried again in")(&told), "{told}");
+}
+
+/// TPM: how it is, that it fails, and that it is back.
+#[test]
+fn the_status_says_how_the_tpm_is() {
+    let mut scene = Scene::attested().unwrap();
+    let health = until_told(&scene, "tpm_health", Value::is_object);
+    assert_eq!(health["in_lockout"], false, "{health}");
+    assert!(health["persistent_free"].as_u64() > Some(0) && health["sessions_free"].as_u64() > Some(0));
+    let text = scene.node.run(&["status"]).unwrap();
+    assert!(text.contains("no lockout") && text.contains("persistent objects"), "{text}");
+    scene.node.tpm_mut().unwrap().stop();
+    let words = until_told(&scene, "tpm", has("failing"));
+    assert!(has("config/tcti")(&words), "{words}");
+    assert_eq!(
+        scene.node.status().unwrap()["tpm_health"],
+        Value::Null,
+        "nothing is shown of one that is silent"
+    );
+    scene.node.tpm_mut().unwrap().start().unwrap();
+    until_told(&scene, "tpm", has("ready"));
+    until_told(&scene, "controller", |controller| controller["reachable"] == true);
+}
+
+/// AC-2: keys that the controller refuses are told, and the configuration and the status go on.
+#[test]
+fn refused_certificates_keep_nothing_else_from_going_on() {
+    let mut scene = Scene::attested().unwrap();
+    scene.node.off(Power::Clean).unwrap();
+    // Of the same shape, from other unique data: another key.
+    let (tpm, made) = (scene.node.tpm().unwrap(), scene.dir().join("made"));
+    let (made, handle, unique) = (made.to_str().unwrap(), "0x81000005", scene.dir().join("unique"));
+    fs::write(&unique, [&[32, 0][..], &[1; 32], &[32, 0], &[1; 32]].concat()).unwrap();
+    tpm.tool("tpm2_evictcontrol", &["-C", "o", "-c", handle]).unwrap();
+    let shape = "fixedtpm|fixedparent|sensitivedataorigin|userwithauth|noda|decrypt";
+    let unique = ["-u", unique.to_str().unwrap()];
+    let like = ["-C", "o", "-g", "sha256", "-G", "ecc256", "-a", shape, "-c", made];
+    tpm.tool("tpm2_createprimary", &[&like[..], &unique].concat()).unwrap();
+    tpm.tool("tpm2_evictcontrol", &["-C", "o", "-c", made, handle]).unwrap();
+    scene.node.on(Power::Clean).unwrap();
+    let notes = until_told(&scene, "notes", has("certificates"));
+    assert!(has("is pinned for this device")(&notes), "{notes}");
+    scene.vault_with_data("till", TPM).unwrap();
+    let known =
+        || scene.evc.vault(eve_vault_tests::DEVICE, "till").ok().filter(|till| till["state"] == "unlocked");
+    wait::until("the report at the controller", known).unwrap();
+}
