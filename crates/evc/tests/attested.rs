@@ -113,7 +113,7 @@ fn each_vault_has_its_own_policy() {
     // AC-2: beside a section, what is not met asks for new evidence after a minute, and not at each poll: the node would quote without end.
     assert!(device.poll(&evc).is_none(), "unchanged, and nothing to be said");
     let ask = wire::config::ConfigRequest::decode(&device.ask()).expect("a question");
-    let later = evc.wait(evc.app.config(device.id, &ask, evc::clock::now() + 61)).expect("answered");
+    let later = evc.config_at(device.id, &ask, evc::clock::now() + 61).expect("answered");
     let later = later.expect("something to say");
     assert!(later.config.is_none() && later.control.expect("control").challenge.is_some(), "tried again");
 }

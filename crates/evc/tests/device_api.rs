@@ -69,7 +69,7 @@ fn evidence_is_renewed_beside_an_unchanged_section_and_lapses_without() {
     let vault = Some(wire::config::VaultAsk { session, bundle: None });
     let ask =
         wire::config::ConfigRequest { config_hash: device.hash.clone(), integrity_token: vec![], vault };
-    let after = |s: u64| evc.wait(evc.app.config(device.id, &ask, now() + s)).expect("an answer");
+    let after = |s: u64| evc.config_at(device.id, &ask, now() + s).expect("an answer");
     assert!(after(890).is_none(), "not due");
     let due = after(900).expect("something to say");
     assert!(due.config.is_none() && due.config_hash == device.hash, "no config: unchanged");

@@ -13,10 +13,11 @@ use wire::info::Info;
 use wire::register::{UuidResponse, decode_uuid_request};
 
 use super::App;
-use super::envelope::{Sender, open, open_own, sealed};
+use super::envelope::{Sender, open, open_and_read_on, open_own, sealed};
 use crate::clock::now;
 use crate::service::Refusal;
 use crate::service::register::Registered;
+use crate::store::Tx;
 
 type Answer = Result<Response, Refusal>;
 
@@ -64,18 +65,19 @@ async fn uuid(State(app): State<App>, body: Bytes) -> Answer {
 }
 
 async fn config(State(app): State<App>, Path(uuid): Path<String>, body: Bytes) -> Answer {
-    let sender = open_own(&app, &uuid, &body).await?;
-    answer_config(&app, &sender).await
+    let (sender, tx) = open_and_read_on(&app, &body).await?;
+    answer_config(&app, sender.own(&uuid)?, tx).await
 }
 
 async fn config_by_signature(State(app): State<App>, body: Bytes) -> Answer {
-    let sender = open(&app, &body).await?;
-    answer_config(&app, &sender).await
+    let (sender, tx) = open_and_read_on(&app, &body).await?;
+    answer_config(&app, sender, tx).await
 }
 
-async fn answer_config(app: &App, sender: &Sender) -> Answer {
-    let ask = ConfigRequest::decode(&sender.payload).map_err(|e| Refusal::message(&e))?;
-    match app.config(sender.device.id, &ask, now()).await? {
+async fn answer_config(app: &App, sender: Sender, tx: Box<dyn Tx>) -> Answer {
+    let Sender { device, payload, _turn } = sender;
+    let ask = ConfigRequest::decode(&payload).map_err(|e| Refusal::message(&e))?;
+    match app.config(tx, device, &ask, now()).await? {
         Some(answer) => sealed(app, StatusCode::OK, &answer.encode()),
         None => Ok(StatusCode::NOT_MODIFIED.into_response()),
     }

@@ -11,7 +11,7 @@ use wire::envelope::{DeviceEnvelope, EnvelopeError, seal_from_controller};
 use super::App;
 use super::shares::Share;
 use crate::service::{Controller, Refusal};
-use crate::store::DeviceRow;
+use crate::store::{DeviceRow, Tx};
 
 /// EVE's content type.
 const PROTO: &str = "application/x-proto-binary";
@@ -25,8 +25,14 @@ pub(super) struct Sender {
 
 /// Opens a body. Busy: the device has as many requests at work as it may.
 pub(super) async fn open(app: &App, body: &Bytes) -> Result<Sender, Refusal> {
+    Ok(open_and_read_on(app, body).await?.0)
+}
+
+/// As [`open`]; with it the view in which the sender was found.
+pub(super) async fn open_and_read_on(app: &App, body: &Bytes) -> Result<(Sender, Box<dyn Tx>), Refusal> {
     let envelope = DeviceEnvelope::parse(body).map_err(|e| Refusal::message(&e))?;
-    let known = app.store.read().await?.device_by_cert(&envelope.sender().0).await?;
+    let mut tx = app.store.read().await?;
+    let known = tx.device_by_cert(&envelope.sender().0).await?;
     let device = known.ok_or(Refusal::Unauthorized("no device is registered with this certificate"))?;
     let certificate = Certificate::from_der(&device.cert_der)
         .map_err(|_| Refusal::Internal("a stored certificate does not read"))?;
@@ -35,19 +41,25 @@ pub(super) async fn open(app: &App, body: &Bytes) -> Result<Sender, Refusal> {
         other => Refusal::message(&other),
     })?;
     let _turn = app.turns.take(device.id).ok_or(Refusal::Busy)?;
-    Ok(Sender { device, payload, _turn })
+    Ok((Sender { device, payload, _turn }, tx))
 }
 
 /// As [`open`], for a path that names a device.
 pub(super) async fn open_own(app: &App, path: &str, body: &Bytes) -> Result<Sender, Refusal> {
-    let sender = open(app, body).await?;
-    if path.parse::<DeviceId>().ok() == Some(sender.device.id) {
-        return Ok(sender);
+    open(app, body).await?.own(path)
+}
+
+impl Sender {
+    /// Refuses a path that names another device than the one that signed.
+    pub(super) fn own(self, path: &str) -> Result<Self, Refusal> {
+        if path.parse::<DeviceId>().ok() == Some(self.device.id) {
+            return Ok(self);
+        }
+        Err(Refusal::Forbidden {
+            problem: "the UUID in the path is not this device's".into(),
+            advice: "ask `/uuid` who you are".into(),
+        })
     }
-    Err(Refusal::Forbidden {
-        problem: "the UUID in the path is not this device's".into(),
-        advice: "ask `/uuid` who you are".into(),
-    })
 }
 
 /// Signs an answer.

@@ -1,7 +1,5 @@
 //! `evc apply`: policies and vaults from the operator's file become so, all of them or none. Repeating changes nothing.
 
-use std::collections::HashMap;
-
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use vault::ids::VaultId;
@@ -247,7 +245,7 @@ async fn made_under(
     there: Option<&VaultRow>,
 ) -> Result<Option<VaultPolicy>, Refusal> {
     match there {
-        Some(row) => Ok(Some(policy_of(tx, device, row, &mut HashMap::new()).await?)),
+        Some(row) => Ok(Some(policy_of(tx, device, row).await?)),
         None => Ok(spec.default_vault().map(|_| VaultPolicy::of_default_vault(device.tpm != Tpm::Absent))),
     }
 }

@@ -19,45 +19,47 @@ use crate::store::{DeviceRow, Ends, Tx, UnixSeconds};
 const NONCE_REUSE_S: u64 = 30;
 
 impl Controller {
-    /// Answers a poll; nothing when it is unchanged and nothing is to be said.
+    /// Answers a poll of the device that `tx` read; nothing when it is unchanged and nothing is to be said.
     ///
     /// # Errors
     /// [`Refusal`]: nothing was released.
     pub async fn config(
         &self,
-        device: DeviceId,
+        mut tx: Box<dyn Tx>,
+        row: DeviceRow,
         ask: &ConfigRequest,
         now: UnixSeconds,
     ) -> Result<Option<ConfigResponse>, Refusal> {
-        let Some(vault) = &ask.vault else { return self.stock(device, ask).await };
-        if self.unchanged(device, &ask.config_hash, vault.session, now).await? {
+        let Some(vault) = &ask.vault else { return self.stock(&row, ask) };
+        let device = row.id;
+        if self.unchanged(&mut *tx, row, &ask.config_hash, vault.session, now).await? {
             return Ok(None);
         }
+        // Others read while this waits to write.
+        drop(tx);
         self.answer(device, &ask.config_hash, vault.session, now).await.map(Some)
     }
 
     /// A stock EVE device has no session: its configuration has no vault section.
-    async fn stock(&self, device: DeviceId, ask: &ConfigRequest) -> Result<Option<ConfigResponse>, Refusal> {
-        let row = known(&mut *self.store.read().await?, device).await?;
-        let config_hash = self.hash(&row, None, None);
+    fn stock(&self, row: &DeviceRow, ask: &ConfigRequest) -> Result<Option<ConfigResponse>, Refusal> {
+        let config_hash = self.hash(row, None, None);
         if config_hash == ask.config_hash {
             return Ok(None);
         }
-        let config = self.parts(&row, None)?;
+        let config = self.parts(row, None)?;
         Ok(Some(ConfigResponse { config_hash, config: Some(config), control: None }))
     }
 
     /// The cheap half of polling: one view, no write.
     async fn unchanged(
         &self,
-        device: DeviceId,
+        tx: &mut dyn Tx,
+        row: DeviceRow,
         hash: &str,
         session: SessionKey,
         now: UnixSeconds,
     ) -> Result<bool, Refusal> {
-        let mut tx = self.store.read().await?;
-        let row = known(&mut *tx, device).await?;
-        let view = View::load(&mut *tx, row).await?;
+        let view = View::load(tx, row).await?;
         let draft = draft(&view, session, now);
         let same = draft.digest.is_some() && draft.digest == view.device.section_digest;
         Ok(same

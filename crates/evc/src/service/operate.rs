@@ -51,7 +51,7 @@ impl Controller {
                 notes: vec![],
             });
         }
-        let policy = policy_of(tx, device, &row, &mut Default::default()).await?;
+        let policy = policy_of(tx, device, &row).await?;
         let end = now + policy.delete_after.as_secs();
         (row.standing, row.delete_at) = (VaultStanding::Removing, Some(end));
         let name = row.name.clone();

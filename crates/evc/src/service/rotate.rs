@@ -35,7 +35,7 @@ impl Controller {
     ) -> Result<Done, Refusal> {
         let mut tx = self.store.write().await?;
         let (device, mut row) = find_vault(&mut *tx, device, name).await?;
-        let policy = policy_of(&mut *tx, &device, &row, &mut Default::default()).await?;
+        let policy = policy_of(&mut *tx, &device, &row).await?;
         has_controller_key(&row, policy.node.custody.needs_controller())?;
         let epochs = Epochs::stored(row.current_epoch, row.last_epoch)
             .map_err(|e| StoreError::Damaged(e.to_string()))?;

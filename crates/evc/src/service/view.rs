@@ -10,7 +10,7 @@ use vault::rotation::Epochs;
 
 use super::evidence::{Record, Shown, judge};
 use super::{Controller, Refusal};
-use crate::store::{DeviceRow, StandingRow, StoreError, Tpm, Tx, VaultRow, VaultStanding};
+use crate::store::{Around, DeviceRow, PolicyRow, StandingRow, StoreError, Tpm, Tx, VaultRow, VaultStanding};
 
 /// A vault with its policy and epochs.
 pub(super) struct Held {
@@ -35,18 +35,21 @@ pub(super) struct View {
 impl View {
     /// Reads it all in one transaction.
     pub(super) async fn load(tx: &mut dyn Tx, device: DeviceRow) -> Result<Self, Refusal> {
-        let rows = tx.vaults(device.id).await?;
+        let around = tx.around(device.id).await?;
+        let stands = stands(&around, &device)?;
         // Not by the time: a vault leaves the list in the transaction that ends its grace.
-        let listed = rows.into_iter().filter(|row| row.standing != VaultStanding::Gone);
+        let listed = around.vaults.into_iter().filter(|row| row.standing != VaultStanding::Gone);
         let mut policies = HashMap::new();
         let mut vaults = Vec::new();
         for row in listed {
-            let policy = policy_of(tx, &device, &row, &mut policies).await?;
+            let policy = match &row.policy {
+                Some(name) => among(&around.policies, name, &mut policies)?,
+                None => default_of(&device),
+            };
             let epochs = Epochs::stored(row.current_epoch, row.last_epoch)
                 .map_err(|e| StoreError::Damaged(e.to_string()))?;
             vaults.push(Held { row, policy, epochs });
         }
-        let stands = stands(tx, &device).await?;
         Ok(Self { device, vaults, stands })
     }
 
@@ -76,39 +79,45 @@ pub(super) async fn policy_of(
     tx: &mut dyn Tx,
     device: &DeviceRow,
     row: &VaultRow,
-    seen: &mut HashMap<String, VaultPolicy>,
 ) -> Result<VaultPolicy, Refusal> {
-    let Some(name) = &row.policy else {
-        return Ok(VaultPolicy::of_default_vault(device.tpm != Tpm::Absent));
-    };
-    policy_of_name(tx, name, seen).await
+    match &row.policy {
+        Some(name) => read_policy(name, tx.policy(name.as_str()).await?.as_ref()),
+        None => Ok(default_of(device)),
+    }
 }
 
-/// A stored policy, read once for all the vaults that name it.
-async fn policy_of_name(
-    tx: &mut dyn Tx,
+fn default_of(device: &DeviceRow) -> VaultPolicy {
+    VaultPolicy::of_default_vault(device.tpm != Tpm::Absent)
+}
+
+fn read_policy(name: &Name, stored: Option<&PolicyRow>) -> Result<VaultPolicy, Refusal> {
+    let damaged = |why: String| StoreError::Damaged(format!("policy {name}: {why}"));
+    let stored = stored.ok_or_else(|| damaged("absent".into()))?;
+    Ok(VaultPolicy::from_canonical(&stored.canonical).map_err(|e| damaged(e.to_string()))?)
+}
+
+/// One of the policies at hand, read once for all the vaults that name it.
+fn among(
+    policies: &[PolicyRow],
     name: &Name,
-    seen: &mut HashMap<String, VaultPolicy>,
+    seen: &mut HashMap<Name, VaultPolicy>,
 ) -> Result<VaultPolicy, Refusal> {
-    if let Some(policy) = seen.get(name.as_str()) {
+    if let Some(policy) = seen.get(name) {
         return Ok(policy.clone());
     }
-    let damaged = |why: String| StoreError::Damaged(format!("policy {name}: {why}"));
-    let stored = tx.policy(name.as_str()).await?.ok_or_else(|| damaged("absent".into()))?;
-    let policy = VaultPolicy::from_canonical(&stored.canonical).map_err(|e| damaged(e.to_string()))?;
-    seen.insert(name.to_string(), policy.clone());
+    let policy = read_policy(name, policies.iter().find(|row| row.name == *name))?;
+    seen.insert(name.clone(), policy.clone());
     Ok(policy)
 }
 
 /// The stored evidence is judged anew each time: no verdict is believed because it was written down, and an operator's
 /// word on a reference value takes effect at once.
-async fn stands(tx: &mut dyn Tx, device: &DeviceRow) -> Result<Option<Stands>, Refusal> {
-    let Some(row) = tx.standing(device.id).await? else { return Ok(None) };
+fn stands(around: &Around, device: &DeviceRow) -> Result<Option<Stands>, Refusal> {
+    let Some(row) = &around.standing else { return Ok(None) };
     let record = Record::from_json(&row.record).map_err(|e| StoreError::Damaged(format!("standing: {e}")))?;
-    let certs = tx.certs(device.id).await?;
-    let references = tx.references_of(device.id).await?;
     // Evidence that no longer holds is no evidence: the session is challenged.
-    Ok(judge(&record, device, &certs, &references).ok().map(|shown| Stands { shown, row }))
+    let shown = judge(&record, device, &around.certs, &around.references).ok();
+    Ok(shown.map(|shown| Stands { shown, row: row.clone() }))
 }
 
 impl Controller {

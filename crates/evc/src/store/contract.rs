@@ -63,6 +63,7 @@ async fn all(store: &dyn Store) {
     one_release_stands_for_each_key(store).await;
     references_and_standings_are_kept(store).await;
     one_token_stays_where_all_others_end(store).await;
+    all_around_a_device_is_its_own(store).await;
 }
 
 async fn unseen_until_committed(store: &dyn Store) {
@@ -286,6 +287,8 @@ async fn references_and_standings_are_kept(store: &dyn Store) {
     tx.put_standing(&standing).await.expect("put");
     tx.renew_standing(one).await.expect("renewed");
     assert_eq!(tx.standing(one).await.expect("read"), Some(StandingRow { renew: true, ..standing }));
+    let cert = CertRow { device: one, kind: 11, pem: vec![1], public: None, added_at: NOW };
+    tx.put_cert(&cert).await.expect("added");
     tx.commit().await.expect("commit");
 }
 
@@ -299,6 +302,34 @@ async fn one_token_stays_where_all_others_end(store: &dyn Store) {
     assert_eq!(tx.token(&[1; 32]).await.expect("read"), None);
     assert_eq!(tx.token(&[2; 32]).await.expect("read").as_deref(), Some("operator"));
     tx.commit().await.expect("commit");
+}
+
+/// What is read in one round is what is read one by one, and nothing of another device's.
+async fn all_around_a_device_is_its_own(store: &dyn Store) {
+    let mut tx = store.write().await.expect("tx");
+    for called in ["p", "q", "unused"] {
+        let row = PolicyRow { name: name(called), canonical: called.into(), changed_at: NOW };
+        tx.put_policy(&row).await.expect("put");
+    }
+    for (of, number, policy) in [(1, 21, "p"), (1, 22, "p"), (1, 20, "q"), (2, 20, "unused")] {
+        let row = vault(&device(of), number, &format!("around-{number}"));
+        tx.put_vault(&VaultRow { policy: Some(name(policy)), ..row }).await.expect("put");
+    }
+    for id in [device(1).id, device(2).id] {
+        let around = tx.around(id).await.expect("read");
+        let (vaults, standing) = (tx.vaults(id).await.expect("read"), tx.standing(id).await.expect("read"));
+        assert_eq!((&around.vaults, &around.standing), (&vaults, &standing));
+        assert_eq!(around.certs, tx.certs(id).await.expect("read"));
+        assert_eq!(around.references, tx.references_of(id).await.expect("read"));
+    }
+    let mut named = tx.around(device(1).id).await.expect("read").policies;
+    named.sort_by_key(|row| row.canonical.clone());
+    assert_eq!(
+        named,
+        [tx.policy("p").await.expect("read"), tx.policy("q").await.expect("read")].map(Option::unwrap)
+    );
+    assert!(!tx.around(device(1).id).await.expect("read").certs.is_empty(), "each kind is there");
+    assert_eq!(tx.around(device(9).id).await.expect("read"), Around::default());
 }
 
 #[tokio::test]

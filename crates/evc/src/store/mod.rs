@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use vault::ids::{DeviceId, Epoch, Name, VaultId};
 
 pub use rows::{
-    CertRow, DeviceRow, EpochRow, KeyRow, OnboardRow, Page, PolicyRow, ReferenceRow, ReferenceState,
+    Around, CertRow, DeviceRow, EpochRow, KeyRow, OnboardRow, Page, PolicyRow, ReferenceRow, ReferenceState,
     ReleaseRow, StandingRow, Tpm, VaultRow, VaultStanding,
 };
 
@@ -61,6 +61,8 @@ pub trait Store: Send + Sync {
 pub trait Tx: Devices + Evidence + Vaults + Keys + Send {
     /// Makes a writing transaction last. Durable when this returns.
     async fn commit(self: Box<Self>) -> Stored<()>;
+    /// All that an answer to a device depends on, beside its own row.
+    async fn around(&mut self, device: DeviceId) -> Stored<Around>;
 }
 
 /// Devices, their onboarding, and what is known of each.

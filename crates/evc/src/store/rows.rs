@@ -104,6 +104,21 @@ pub struct StandingRow {
     pub record: String,
 }
 
+/// All that an answer to a device depends on, beside its own row.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Around {
+    /// Its vaults, in the order of their identity.
+    pub vaults: Vec<VaultRow>,
+    /// The policies that those name.
+    pub policies: Vec<PolicyRow>,
+    /// What stands of its session.
+    pub standing: Option<StandingRow>,
+    /// Its certificates.
+    pub certs: Vec<CertRow>,
+    /// Its reference values.
+    pub references: Vec<ReferenceRow>,
+}
+
 /// A policy in its canonical form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicyRow {

@@ -13,12 +13,14 @@ use std::time::Duration;
 
 use evc::clock::now;
 use evc::http::Listener;
-use evc::service::{Controller, Settings, start};
+use evc::service::{Controller, Refusal, Settings, start};
 use tokio::sync::watch;
 use ureq::Agent;
 use ureq::tls::{Certificate as UreqCert, RootCerts, TlsConfig};
+use vault::ids::DeviceId;
 use wire::TrustedCerts;
 use wire::certs::{Validity, open_answer};
+use wire::config::{ConfigRequest, ConfigResponse};
 
 pub(crate) use device::{Device, Key, new_session, section};
 
@@ -159,6 +161,20 @@ impl Evc {
         let mut begun = self.begin_from(source, path, body.len());
         begun.write_all(body).and_then(|()| begun.flush()).ok()?;
         status(begun)
+    }
+
+    /// What a poll is answered at a time.
+    pub(crate) fn config_at(
+        &self,
+        device: DeviceId,
+        ask: &ConfigRequest,
+        at: u64,
+    ) -> Result<Option<ConfigResponse>, Refusal> {
+        self.wait(async {
+            let mut tx = self.app.store.read().await?;
+            let row = tx.device(device).await?.expect("registered");
+            self.app.config(tx, row, ask, at).await
+        })
     }
 
     pub(crate) fn trusted(&self) -> TrustedCerts {

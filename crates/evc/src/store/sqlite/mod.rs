@@ -1,6 +1,7 @@
 //! The embedded back-end: one SQLite file, write-ahead log, synchronous FULL, 0600.
 //! One connection writes, several read; a writer that waits longer than [`PATIENCE`] is told that the store is busy.
 
+mod around;
 mod devices;
 mod evidence;
 mod keys;
@@ -18,8 +19,9 @@ use sqlx::sqlite::{
     SqliteSynchronous,
 };
 use sqlx::{Connection as _, Sqlite, Transaction};
+use vault::ids::DeviceId;
 
-use super::{Store, StoreError, Stored, Tx};
+use super::{Around, Store, StoreError, Stored, Tx};
 
 /// How long a transaction waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -55,12 +57,14 @@ impl SqliteStore {
 }
 
 /// When a disk is full SQLite itself ends the transaction, and the connection counts it as open for ever: such a one is closed,
-/// not handed out again. The question also waits for the rollback of whoever had it before.
+/// not handed out again. One that looks so may also wait for the rollback of whoever had it before: the question waits for that.
 fn pool(connections: u32) -> SqlitePoolOptions {
     let pool = SqlitePoolOptions::new().max_connections(connections).acquire_timeout(PATIENCE);
     pool.test_before_acquire(false).before_acquire(|connection, _| {
         Box::pin(async move {
-            connection.ping().await?;
+            if connection.is_in_transaction() {
+                connection.ping().await?;
+            }
             Ok(!connection.is_in_transaction())
         })
     })
@@ -96,6 +100,10 @@ pub(super) struct SqliteTx(Transaction<'static, Sqlite>);
 impl Tx for SqliteTx {
     async fn commit(self: Box<Self>) -> Stored<()> {
         self.0.commit().await.map_err(failed)
+    }
+
+    async fn around(&mut self, device: DeviceId) -> Stored<Around> {
+        self.all_around(device).await
     }
 }
 
