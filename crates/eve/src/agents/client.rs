@@ -125,7 +125,7 @@ fn own_cert(bus: &Bus, file: &mut File, point: &[u8]) -> anyhow::Result<Vec<u8>>
     };
     ensure!(
         cert.public_key().point() == point,
-        "config/device.cert.pem is of another key than this device's: bring back its TPM, or its config/device.key.pem; or, to make it a new device, remove that certificate, give it another serial number in config/serial, and allow that at the controller"
+        "config/device.cert.pem is of another key than this device's: another TPM, or a lost config/device.key.pem; bring that back; or, to make it a new device, remove that certificate, give it another serial number in config/serial, and allow that at the controller"
     );
     Ok(pem.to_vec())
 }
