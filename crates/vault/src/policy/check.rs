@@ -175,7 +175,7 @@ fn seal(text: Text, custody: Custody) -> Checked<Seal> {
 fn attest(raw: Option<Spanned<RawAttest>>, custody: Custody) -> Checked<Attest> {
     let Some(raw) = raw else { return Ok(Attest { every: DEFAULT_ATTEST_EVERY, require: BTreeSet::new() }) };
     let place = raw.referenced;
-    let require = checks(raw.value.require.unwrap_or_default())?;
+    let require = checks(raw.value.require.map(|list| list.value).unwrap_or_default())?;
     if !require.is_empty() && !custody.needs_controller() {
         let problem =
             "`attest.require` has no key to withhold with `custody: tpm`, which opens without the controller";
