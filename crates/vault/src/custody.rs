@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::ids::{Epoch, VaultId};
 use crate::secret::{ControllerKey, TpmShare, WrappingSecret};
-use crate::section::Custody;
+use crate::section::{Custody, NodePolicy, Seal};
 
 const LABEL: &[u8] = b"eve-vault protector v1";
 
@@ -34,25 +34,26 @@ impl Shares<'_> {
     }
 }
 
-/// What a protector's key is wrapped under: the custody, and the epoch when the controller's key is part of it. A name, no key.
+/// What a protector's key is wrapped under: which of the TPM's shares, told by its seal, and the controller's key of which epoch.
+/// A name, no key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Wrapping {
     /// The TPM's share alone.
-    Tpm,
+    Tpm(Seal),
     /// The controller's key of this epoch alone.
     Controller(Epoch),
     /// The TPM's share and the controller's key of this epoch.
-    Both(Epoch),
+    Both(Seal, Epoch),
 }
 
 impl Wrapping {
-    /// The wrapping of `custody` at `epoch`; nothing when the custody asks for an epoch and there is none.
+    /// The wrapping that `policy` asks for at `epoch`; nothing when its custody asks for an epoch and there is none.
     #[must_use]
-    pub fn of(custody: Custody, epoch: Option<Epoch>) -> Option<Self> {
-        match custody {
-            Custody::Tpm => Some(Self::Tpm),
+    pub fn of(policy: &NodePolicy, epoch: Option<Epoch>) -> Option<Self> {
+        match policy.custody {
+            Custody::Tpm => Some(Self::Tpm(policy.seal)),
             Custody::Controller => epoch.map(Self::Controller),
-            Custody::TpmAndController => epoch.map(Self::Both),
+            Custody::TpmAndController => epoch.map(|epoch| Self::Both(policy.seal, epoch)),
         }
     }
 
@@ -60,9 +61,18 @@ impl Wrapping {
     #[must_use]
     pub fn custody(self) -> Custody {
         match self {
-            Self::Tpm => Custody::Tpm,
+            Self::Tpm(_) => Custody::Tpm,
             Self::Controller(_) => Custody::Controller,
-            Self::Both(_) => Custody::TpmAndController,
+            Self::Both(..) => Custody::TpmAndController,
+        }
+    }
+
+    /// The seal of its share, when one of the TPM's is part of it.
+    #[must_use]
+    pub fn seal(self) -> Option<Seal> {
+        match self {
+            Self::Tpm(seal) | Self::Both(seal, _) => Some(seal),
+            Self::Controller(_) => None,
         }
     }
 
@@ -70,8 +80,8 @@ impl Wrapping {
     #[must_use]
     pub fn epoch(self) -> Option<Epoch> {
         match self {
-            Self::Tpm => None,
-            Self::Controller(epoch) | Self::Both(epoch) => Some(epoch),
+            Self::Tpm(_) => None,
+            Self::Controller(epoch) | Self::Both(_, epoch) => Some(epoch),
         }
     }
 }
@@ -121,6 +131,8 @@ pub(crate) fn derive(salt: &[u8], ikm: &[u8], info: &[&[u8]], out: &mut [u8; 32]
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn vault() -> VaultId {
@@ -155,5 +167,45 @@ mod tests {
         let other = wrapping_secret(crate::ids::CONFIG_VAULT, Shares::Tpm(&share));
         assert_ne!(one.expose_wrapping_secret(), other.expose_wrapping_secret());
         assert_eq!(format!("{one:?}"), "WrappingSecret(redacted)");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// KO-1, KO-3: R hangs on each share, on the custody and on the vault: with any of them another, it is another.
+        #[test]
+        fn ko3_each_part_counts(share: [u8; 32], key: [u8; 32], other: [u8; 32], ids: [u128; 2]) {
+            prop_assume!(share != other && key != other && ids[0] != ids[1]);
+            let [share, other_share] = [share, other].map(|bytes| TpmShare::copied_from(&bytes));
+            let [key, other_key] = [key, other].map(|bytes| ControllerKey::copied_from(&bytes));
+            let [vault, other_vault] = ids.map(|id| VaultId(uuid::Uuid::from_u128(id)));
+            let secrets = [
+                wrapping_secret(vault, Shares::Both(&share, &key)),
+                wrapping_secret(vault, Shares::Both(&other_share, &key)),
+                wrapping_secret(vault, Shares::Both(&share, &other_key)),
+                wrapping_secret(other_vault, Shares::Both(&share, &key)),
+                wrapping_secret(vault, Shares::Tpm(&share)),
+                wrapping_secret(vault, Shares::Controller(&key)),
+            ];
+            let bytes: Vec<_> = secrets.iter().map(WrappingSecret::expose_wrapping_secret).collect();
+            let distinct: std::collections::BTreeSet<_> = bytes.iter().collect();
+            prop_assert_eq!(distinct.len(), bytes.len());
+        }
+
+        /// What a policy is wrapped under has its custody, its seal and the newest epoch, as far as these are part of it.
+        #[test]
+        fn a_wrapping_is_that_of_its_policy(epoch in prop::option::of(any::<u64>().prop_map(Epoch)), pcrs: bool, nth in 0..3usize) {
+            let custody = [Custody::Tpm, Custody::Controller, Custody::TpmAndController][nth];
+            let seal = if pcrs { Seal::Pcrs } else { Seal::Tpm };
+            let policy = NodePolicy { encryption: crate::section::Encryption::Aes256Xts, custody, seal };
+            match Wrapping::of(&policy, epoch) {
+                None => prop_assert!(custody.needs_controller() && epoch.is_none()),
+                Some(wrapping) => {
+                    prop_assert_eq!(wrapping.custody(), custody);
+                    prop_assert_eq!(wrapping.seal(), custody.needs_tpm().then_some(seal));
+                    prop_assert_eq!(wrapping.epoch(), epoch.filter(|_| custody.needs_controller()));
+                }
+            }
+        }
     }
 }

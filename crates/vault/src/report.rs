@@ -145,7 +145,7 @@ fn notes(view: &View<'_>, next: &Next) -> Vec<Note> {
     };
     let has_tpm = matches!(view.node.tpm, Tpm::Present { .. });
     let always = [
-        (view.seen.share.is_some(), Note::NotEscrowed),
+        (view.seen.has_share(), Note::NotEscrowed),
         (has_tpm && !view.node.measured, Note::NotMeasured),
         (has_tpm, Note::AkNotProved),
     ];

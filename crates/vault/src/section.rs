@@ -33,13 +33,47 @@ impl Custody {
 }
 
 /// Under which TPM policy the TPM's share lies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Seal {
     /// This TPM in any state.
     Tpm,
     /// This TPM in the measured state.
     Pcrs,
+}
+
+impl Seal {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Tpm, Self::Pcrs];
+}
+
+/// One of something for each TPM policy: while a vault changes from one to the other it has a share under both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct BySeal<T> {
+    /// Of [`Seal::Tpm`].
+    pub tpm: T,
+    /// Of [`Seal::Pcrs`].
+    pub pcrs: T,
+}
+
+impl<T: Copy> BySeal<T> {
+    /// Asks for each.
+    pub fn each(of: impl Fn(Seal) -> T) -> Self {
+        Self { tpm: of(Seal::Tpm), pcrs: of(Seal::Pcrs) }
+    }
+    /// That of one.
+    #[must_use]
+    pub fn of(&self, seal: Seal) -> T {
+        match seal {
+            Seal::Tpm => self.tpm,
+            Seal::Pcrs => self.pcrs,
+        }
+    }
+    /// All of them.
+    #[must_use]
+    pub fn all(&self) -> [T; 2] {
+        Seal::ALL.map(|seal| self.of(seal))
+    }
 }
 
 /// How contents and file names are encrypted: kernel fscrypt modes.

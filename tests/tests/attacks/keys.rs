@@ -15,7 +15,7 @@ use vault::custody::{Shares, wrapping_secret};
 use vault::ids::{DeviceId, Epoch, VaultId};
 use vault::roots::{PcrsRoot, TpmRoot, Vsk};
 use vault::secret::{ControllerKey, RootSecret, TpmShare};
-use vault::section::{Custody, Seal};
+use vault::section::Custody;
 use vault::shares::Table;
 
 /// By name.
@@ -177,8 +177,7 @@ fn of_vault(
 ) {
     let share = vault.custody.needs_tpm().then(|| {
         let Sealed { table, vsk } = sealed.unwrap();
-        let seal = table.entry(vault.id).unwrap().seal();
-        table.open(vault.id, if seal == Seal::Tpm { &vsk[0] } else { &vsk[1] }).unwrap()
+        vsk.iter().find_map(|vsk| table.open(vault.id, vsk).ok()).expect("a share under one of the roots")
     });
     if let Some(share) = &share {
         secrets.push((format!("{} share", vault.name), share.expose_tpm_share().to_vec()));

@@ -8,7 +8,7 @@ use vault::custody::{Shares as CustodyShares, Wrapping, wrapping_secret};
 use vault::ids::VaultId;
 use vault::plan::{Held, Key, Step};
 use vault::secret::WrappingSecret;
-use vault::section::{Custody, Encryption};
+use vault::section::Encryption;
 
 use super::crypt::{Crypt, CryptError, KeyId, Place};
 use super::manager::Manager;
@@ -79,11 +79,10 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             Step::MoveIn(encryption) => self.move_in(id, encryption),
             Step::DropStaged => self.drop_staged(id),
             Step::MarkMade => self.change_shares(|shares, paths| shares.mark_made(paths, id)),
-            Step::Reseal(seal) => self.change_shares(|shares, paths| shares.reseal(paths, id, seal)),
             Step::Lock => self.lock(id),
             Step::ForgetMetadata => self.forget_metadata(id),
             Step::DeleteDir => self.delete_dir(id),
-            Step::DropShare => self.change_shares(|shares, paths| shares.remove(paths, id)),
+            Step::DropShare(seal) => self.change_shares(|shares, paths| shares.remove(paths, id, seal)),
             Step::RecordRemoved => self.record_removed(id),
         }
     }
@@ -266,12 +265,14 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     /// `R` for a wrapping, from the keys at hand.
     fn secret(&self, id: VaultId, wrapping: Wrapping) -> Result<WrappingSecret, StepError> {
         let shares = self.shares.as_ref();
-        let share = || shares.ok_or(StepError::KeyGone).and_then(|shares| Ok(shares.share(id)?));
-        let key = || wrapping.epoch().and_then(|epoch| self.ring.key(id, epoch)).ok_or(StepError::KeyGone);
-        Ok(match wrapping.custody() {
-            Custody::Tpm => wrapping_secret(id, CustodyShares::Tpm(&share()?)),
-            Custody::Controller => wrapping_secret(id, CustodyShares::Controller(key()?)),
-            Custody::TpmAndController => wrapping_secret(id, CustodyShares::Both(&share()?, key()?)),
+        let share = |seal| Ok::<_, StepError>(shares.ok_or(StepError::KeyGone)?.share(id, seal)?);
+        let key = |epoch| self.ring.key(id, epoch).ok_or(StepError::KeyGone);
+        Ok(match wrapping {
+            Wrapping::Tpm(seal) => wrapping_secret(id, CustodyShares::Tpm(&share(seal)?)),
+            Wrapping::Controller(epoch) => wrapping_secret(id, CustodyShares::Controller(key(epoch)?)),
+            Wrapping::Both(seal, epoch) => {
+                wrapping_secret(id, CustodyShares::Both(&share(seal)?, key(epoch)?))
+            }
         })
     }
 }

@@ -27,17 +27,18 @@ pub(crate) fn hint(name: &str, vault: VaultId) -> Hint {
 mod tests {
     use super::*;
     use vault::ids::{CONFIG_VAULT, IMAGE_VAULT};
+    use vault::section::Seal;
 
     #[test]
     fn a_name_reads_back_and_has_one_form() {
         for (wrapping, expected) in [
-            (Wrapping::Tpm, Hint::NoEpoch),
+            (Wrapping::Tpm(Seal::Pcrs), Hint::NoEpoch),
             (Wrapping::Controller(Epoch(1)), Hint::Epoch(Epoch(1))),
-            (Wrapping::Both(Epoch(u64::MAX)), Hint::Epoch(Epoch(u64::MAX))),
+            (Wrapping::Both(Seal::Tpm, Epoch(u64::MAX)), Hint::Epoch(Epoch(u64::MAX))),
         ] {
             assert_eq!(read(&write(CONFIG_VAULT, wrapping)), Some((CONFIG_VAULT, expected)));
         }
-        let good = write(CONFIG_VAULT, Wrapping::Both(Epoch(7)));
+        let good = write(CONFIG_VAULT, Wrapping::Both(Seal::Tpm, Epoch(7)));
         for bad in ["", "eve-vault", &good.to_uppercase(), &good.replace("e7", "e07"), &format!("{good} ")] {
             assert_eq!(read(bad), None, "{bad}");
         }

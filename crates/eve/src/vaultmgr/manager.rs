@@ -142,9 +142,9 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     /// What is known of one vault now.
     pub(super) fn known(&self, id: VaultId) -> Known {
         let (current, last) = self.ring.epochs(id);
-        let share = self.shares.as_ref().map(|shares| shares.key(id)).unwrap_or_default();
-        let seen = self.shares.as_ref().and_then(|shares| shares.seen(id));
-        let keys = Keys { share, current, last, held: None, none_fits: false };
+        let shares = self.shares.as_ref().map(|shares| shares.keys(id)).unwrap_or_default();
+        let seen = self.shares.as_ref().map(|shares| shares.seen(id)).unwrap_or_default();
+        let keys = Keys { shares, current, last, held: None, none_fits: false };
         match self.slots.get(&id) {
             Some(slot) => slot.known(keys, seen),
             None => Slot::<C::Protector>::default().known(keys, seen),

@@ -3,7 +3,7 @@
 
 use vault::ids::VaultId;
 use vault::plan::{Dir, Key, MetaCopy, Seen, Staged};
-use vault::section::Encryption;
+use vault::section::{BySeal, Encryption};
 
 use super::crypt::{CopyRead, Crypt, CryptError, Found, KeyId, Place};
 use super::paths::Paths;
@@ -24,7 +24,7 @@ struct Named {
     encryption: Option<Encryption>,
 }
 
-/// Reads everything of one vault; its share is added by the caller. `known`: the key it had, for a vault whose metadata went.
+/// Reads everything of one vault; its shares are added by the caller. `known`: the key it had, for a vault whose metadata went.
 pub(crate) fn observe(
     crypt: &impl Crypt,
     paths: &Paths,
@@ -42,7 +42,7 @@ pub(crate) fn observe(
         key: key.map_or(Ok(Key::Absent), |key| crypt.key(key))?,
         first,
         second,
-        share: None,
+        shares: BySeal::default(),
     };
     Ok(Sight { seen, key, named })
 }

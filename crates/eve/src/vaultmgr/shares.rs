@@ -4,11 +4,11 @@ use std::io;
 
 use aws_lc_rs::rand;
 use vault::ids::{Generation, VaultId};
-use vault::plan::{Node, ShareKey, ShareSeen, TableSeen, Tpm};
+use vault::plan::{Node, ShareKey, TableSeen, Tpm};
 use vault::roots::{PcrsRoot, TpmRoot, Vsk};
 use vault::secret::{RootSecret, TableKey, TpmShare};
-use vault::section::Seal;
-use vault::shares::{AddError, MAX_TABLE_BYTES, Mark, Nonce, OpenError, RootPin, Table};
+use vault::section::{BySeal, Seal};
+use vault::shares::{AddError, MAX_TABLE_BYTES, Mark, Nonce, OpenError, RootPin, ShareEntry, Table};
 
 use super::durable;
 use super::paths::Paths;
@@ -134,34 +134,30 @@ impl Shares {
         Tpm::Present { table, pcrs: self.keys.as_ref().is_some_and(|keys| keys.pcrs.is_some()) }
     }
 
-    /// The vault's line in the table.
-    pub(crate) fn seen(&self, vault: VaultId) -> Option<ShareSeen> {
-        let entry = self.table.as_ref()?.entry(vault)?;
-        Some(ShareSeen { seal: entry.seal(), mark: entry.mark() })
+    /// The vault's lines in the table.
+    pub(crate) fn seen(&self, vault: VaultId) -> BySeal<Option<Mark>> {
+        let entry = |seal| self.table.as_ref()?.entry(vault, seal);
+        BySeal::each(|seal| entry(seal).map(ShareEntry::mark))
     }
 
-    /// Whether the vault's share can be used now.
-    pub(crate) fn key(&self, vault: VaultId) -> ShareKey {
-        match self.share(vault) {
+    /// Whether the vault's shares can be used now.
+    pub(crate) fn keys(&self, vault: VaultId) -> BySeal<ShareKey> {
+        BySeal::each(|seal| match self.share(vault, seal) {
             Ok(_) => ShareKey::Open,
             Err(SharesError::NoRoot) => ShareKey::Closed,
             Err(SharesError::Open(OpenError::Absent)) => ShareKey::Nothing,
             Err(_) => ShareKey::Damaged,
-        }
+        })
     }
 
-    /// Opens the vault's share.
-    pub(crate) fn share(&self, vault: VaultId) -> Result<TpmShare, SharesError> {
-        let absent = SharesError::Open(OpenError::Absent);
-        let Some(seen) = self.seen(vault) else { return Err(absent) };
-        let table = self.table.as_ref().ok_or(absent)?;
-        if seen.mark == Mark::Lost {
-            return Err(OpenError::Absent.into());
-        }
-        Ok(table.open(vault, self.vsk(seen.seal)?)?)
+    /// Opens the vault's share under one TPM policy.
+    pub(crate) fn share(&self, vault: VaultId, seal: Seal) -> Result<TpmShare, SharesError> {
+        let there = self.seen(vault).of(seal).is_some_and(|mark| mark != Mark::Lost);
+        let table = self.table.as_ref().filter(|_| there).ok_or(OpenError::Absent)?;
+        Ok(table.open(vault, self.vsk(seal)?)?)
     }
 
-    /// All vaults with a line.
+    /// All vaults with a line; one with two comes twice.
     pub(crate) fn vaults(&self) -> Vec<VaultId> {
         self.table.iter().flat_map(Table::vaults).collect()
     }
@@ -194,23 +190,16 @@ impl Shares {
 
     /// Marks the vault as made.
     pub(crate) fn mark_made(&mut self, paths: &Paths, vault: VaultId) -> Result<(), SharesError> {
-        self.change(paths, |table, _| match table.mark(vault, Mark::Made) {
+        self.change(paths, |table, _| match table.mark_made(vault) {
             true => Ok(()),
             false => Err(OpenError::Absent.into()),
         })
     }
 
-    /// Seals the same share under the other TPM policy.
-    pub(crate) fn reseal(&mut self, paths: &Paths, vault: VaultId, to: Seal) -> Result<(), SharesError> {
-        let from = self.seen(vault).ok_or(OpenError::Absent)?.seal;
-        let nonce = nonce()?;
-        self.change(paths, |table, keys| Ok(table.reseal(vault, vsk(keys, from)?, vsk(keys, to)?, nonce)?))
-    }
-
-    /// Drops the vault's share.
-    pub(crate) fn remove(&mut self, paths: &Paths, vault: VaultId) -> Result<(), SharesError> {
+    /// Drops the vault's share under one TPM policy.
+    pub(crate) fn remove(&mut self, paths: &Paths, vault: VaultId, seal: Seal) -> Result<(), SharesError> {
         self.change(paths, |table, _| {
-            table.remove(vault);
+            table.remove(vault, seal);
             Ok(())
         })
     }

@@ -3,8 +3,10 @@
 
 use std::time::{Duration, Instant};
 
-use vault::plan::{Act, Held, Known, Setbacks};
+use vault::plan::{Act, Held, Keys, Known, Seen, Setbacks};
 use vault::report::Outcome;
+use vault::section::BySeal;
+use vault::shares::Mark;
 
 use super::crypt::KeyId;
 use super::observe::Sight;
@@ -95,13 +97,10 @@ impl<P> Slot<P> {
         }
     }
 
-    pub(crate) fn known(&self, keys: vault::plan::Keys, share: Option<vault::plan::ShareSeen>) -> Known {
-        let keys = vault::plan::Keys {
-            held: self.held.as_ref().map(|(_, held)| *held),
-            none_fits: self.none_fits,
-            ..keys
-        };
-        Known { seen: vault::plan::Seen { share, ..self.sight.seen }, keys, setbacks: self.setbacks }
+    pub(crate) fn known(&self, keys: Keys, shares: BySeal<Option<Mark>>) -> Known {
+        let keys =
+            Keys { held: self.held.as_ref().map(|(_, held)| *held), none_fits: self.none_fits, ..keys };
+        Known { seen: Seen { shares, ..self.sight.seen }, keys, setbacks: self.setbacks }
     }
 }
 

@@ -4,6 +4,7 @@ use super::seen::{Dir, Held, Hint, Key, Keys, MetaCopy, ShareKey, Tpm};
 use super::step::{Act, Note, Op, Part, Step, StepKind, Wait};
 use super::{Next, Staged, View, make, refit};
 use crate::custody::Wrapping;
+use crate::ids::Epoch;
 use crate::plan::{Authority, Released, Settled, Want};
 use crate::report::State;
 use crate::section::Standing;
@@ -15,7 +16,7 @@ pub(super) fn next(view: &View<'_>, want: &Want) -> Next {
     }
     let missing = missing(view, want);
     match missing.is_empty() {
-        false if want.recreate => discard(view),
+        false if want.recreate => discard(view, want),
         false if want.locked() && view.seen.key != Key::Absent && opens_again(&missing) => lock(view, want),
         false => Next::Settled(Settled {
             state: State::Missing,
@@ -49,12 +50,15 @@ fn missing(view: &View<'_>, want: &Want) -> Vec<Part> {
     let seen = view.seen;
     let made = made(view, want);
     let there = made || seen.is_vault() || seen.dir == Dir::OtherVault;
+    // A share is made before its metadata: metadata that needs one and is there without it has lost it.
+    let shareless = seen.has_metadata() && !seen.has_share();
     let checks = [
         (Part::Table, made && view.id.is_default() && view.node.table_lost()),
         (Part::Directory, made && matches!(seen.dir, Dir::Absent | Dir::Empty | Dir::Plain)),
         (Part::Path, made && seen.dir == Dir::Stranger || seen.dir == Dir::OtherVault),
         (Part::Metadata, there && !seen.has_metadata()),
-        (Part::Share, there && share_gone(view, want) && !view.node.table_lost()),
+        (Part::KeyFiles, there && damaged(view, want)),
+        (Part::Share, (there || shareless) && share_gone(view, want) && !view.node.table_lost()),
     ];
     checks.into_iter().filter_map(|(part, gone)| gone.then_some(part)).collect()
 }
@@ -65,22 +69,35 @@ fn opens_again(missing: &[Part]) -> bool {
     missing.iter().all(|part| matches!(part, Part::Directory | Part::Path))
 }
 
-/// Its share is gone for certain: lost with a table, damaged, or absent where the metadata is wrapped under it; that is so by
-/// its hint, or because the controller's key of the very epoch is at hand and does not open it alone. A vault that opened
-/// without its share lacks nothing.
-fn share_gone(view: &View<'_>, want: &Want) -> bool {
-    let Keys { share, current, last, held, none_fits } = *view.keys;
-    if held.is_some_and(without_share) {
-        return false;
+/// What keys have shown of the metadata so far: whether a share of the TPM's is part of what it is wrapped under.
+enum Shown {
+    /// It is: by its hint, or because the controller's key of the very epoch does not open it alone.
+    Part,
+    /// Perhaps not: a key that is at hand, and was not tried, may open a copy alone.
+    PerhapsNot,
+    /// Nothing tells.
+    Nothing,
+}
+
+fn shown(view: &View<'_>, want: &Want) -> Shown {
+    let known = view.seen.hints().filter_map(Hint::epoch).any(|epoch| has_epoch(view.keys, epoch));
+    match (known, view.keys.none_fits) {
+        _ if view.seen.hints().any(|hint| hint == Hint::NoEpoch) => Shown::Part,
+        (true, false) => Shown::PerhapsNot,
+        (true, true) if want.policy.custody.needs_tpm() => Shown::Part,
+        _ => Shown::Nothing,
     }
-    let alone = view.seen.hints().any(|hint| hint == Hint::NoEpoch);
-    let known = view.seen.hints().filter_map(Hint::epoch).any(|epoch| [current, last].contains(&Some(epoch)));
-    let may_open = known && !none_fits;
-    let refused = known && none_fits && want.policy.custody.needs_tpm();
-    match view.seen.mark() {
-        Some(Mark::Lost) => alone || refused || (want.policy.custody.needs_tpm() && !may_open),
-        Some(_) => share == ShareKey::Damaged,
-        None => view.node.tpm != Tpm::Unknown && (alone || refused),
+}
+
+/// Its share is gone for certain: damaged, or lost with a table, or absent, where it is part of what the vault is wrapped under.
+fn share_gone(view: &View<'_>, want: &Want) -> bool {
+    let opens = view.keys.has_share(ShareKey::Open) || view.keys.has_share(ShareKey::Closed);
+    match (view.seen.mark(), view.node.tpm, shown(view, want)) {
+        _ if opens || view.keys.held.is_some_and(without_share) => false,
+        (Some(Mark::Begun | Mark::Made), ..) => view.keys.has_share(ShareKey::Damaged),
+        (Some(Mark::Lost), _, Shown::Nothing) => want.policy.custody.needs_tpm(),
+        (None, Tpm::Unknown, _) => false,
+        (_, _, shown) => matches!(shown, Shown::Part),
     }
 }
 
@@ -89,10 +106,37 @@ fn without_share(held: Held) -> bool {
     [held.first, held.second].iter().flatten().any(|wrapping| !wrapping.custody().needs_tpm())
 }
 
+fn has_epoch(keys: &Keys, epoch: Epoch) -> bool {
+    [keys.current, keys.last].contains(&Some(epoch))
+}
+
+/// Every key that the copies name was tried, and none opens one: what keys open of them is damaged. An older epoch's key would
+/// not be at hand.
+fn damaged(view: &View<'_>, want: &Want) -> bool {
+    let keys = view.keys;
+    let share = keys.has_share(ShareKey::Open);
+    let tried = |hint| match hint {
+        Hint::NoEpoch => share,
+        Hint::Epoch(epoch) => has_epoch(keys, epoch) && (share || !want.policy.custody.needs_tpm()),
+        Hint::Unknown => false,
+    };
+    let all = shares_are_readable(view) && view.seen.has_metadata() && view.seen.hints().all(tried);
+    keys.none_fits && all
+}
+
+/// Whether no share of the TPM's is out of sight or out of reach for now.
+pub(super) fn shares_are_readable(view: &View<'_>) -> bool {
+    let out_of_sight = view.node.tpm == Tpm::Unknown || view.node.table_lost();
+    !out_of_sight && !view.keys.has_share(ShareKey::Closed)
+}
+
 /// By an operator's order: what is left of a missing vault goes, then it is made anew. The share goes last, for with it
-/// the vault stops counting as made.
-fn discard(view: &View<'_>) -> Next {
+/// the vault stops counting as made. Another vault that stands at its path is not part of the order.
+fn discard(view: &View<'_>, want: &Want) -> Next {
     let seen = view.seen;
+    if seen.dir == Dir::OtherVault {
+        return Next::noted(State::Missing, Note::PathTaken);
+    }
     let copies = [seen.first, seen.second];
     let step = if view.node.table_lost() {
         Step::NewTable
@@ -102,8 +146,10 @@ fn discard(view: &View<'_>) -> Next {
         Step::ForgetMetadata
     } else if seen.dir != Dir::Absent || seen.staged != Staged::Nothing {
         Step::DeleteDir
+    } else if let Some(seal) = seen.share() {
+        Step::DropShare(seal)
     } else {
-        Step::DropShare
+        return make::next(view, want);
     };
     Next::Do(Act { op: Op::Recreate, step })
 }
@@ -113,12 +159,15 @@ fn whole(view: &View<'_>, want: &Want) -> Next {
     if want.locked() {
         return lock(view, want);
     }
-    let step = unwrap(view).or_else(|| tidy(view)).or_else(|| refit::step(view, want));
+    // Marked before it changes: a vault that is marked as begun has no wrapping but the one that it was begun under.
+    let proved = view.keys.held.is_some() || view.seen.key == Key::Present;
+    let mark = || marked(view).filter(|_| proved);
+    let step = unwrap(view).or_else(|| tidy(view)).or_else(mark).or_else(|| refit::step(view, want));
     if let Some(act) = step {
         return Next::Do(act);
     }
     match view.seen.key {
-        Key::Present => marked(view).map_or_else(|| unlocked(view, want), Next::Do),
+        Key::Present => unlocked(view, want),
         _ if view.keys.held.is_some() => Next::Do(Act { op: Op::Unlock, step: Step::AddKey }),
         _ => Next::Wait(shut(view, want)),
     }
@@ -187,12 +236,13 @@ pub(super) fn unwrap(view: &View<'_>) -> Option<Act> {
 pub(super) fn shut(view: &View<'_>, want: &Want) -> Wait {
     let under = view.seen.hints().find_map(Hint::epoch);
     let by_share = under.is_none() || want.policy.custody.needs_tpm();
+    let closed = view.keys.has_share(ShareKey::Closed);
     if view.setbacks.contains(StepKind::Unwrap) {
         return Wait::Retry(StepKind::Unwrap);
     }
-    match (view.keys.share, view.node.tpm) {
-        (_, Tpm::Unknown) if by_share => Wait::Tpm,
-        (ShareKey::Closed, _) if by_share => Wait::Pcrs,
+    match view.node.tpm {
+        Tpm::Unknown if by_share => Wait::Tpm,
+        _ if by_share && closed => Wait::Pcrs,
         _ if by_share && view.node.table_lost() => Wait::Table,
         _ if view.keys.current.is_some() || under.is_none() => Wait::OtherEpoch { under },
         _ => no_key(want),
@@ -211,5 +261,5 @@ pub(super) fn no_key(want: &Want) -> Wait {
 
 /// The wrapping that the policy asks for, with the newest key at hand.
 pub(super) fn target(view: &View<'_>, want: &Want) -> Option<Wrapping> {
-    Wrapping::of(want.policy.custody, view.keys.current)
+    Wrapping::of(&want.policy, view.keys.current)
 }

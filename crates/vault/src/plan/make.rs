@@ -2,14 +2,13 @@
 //! Nothing here removes a directory. Metadata that no key at hand opens goes only while there is no directory with a policy,
 //! and so nothing was ever encrypted under it.
 
-use super::keep::{no_key, target, unwrap};
+use super::keep::{no_key, shares_are_readable, shut, target, unwrap};
 use super::seen::{Dir, Key, ShareKey, Tpm};
 use super::step::{Act, Note, Op, Step, Wait};
 use super::{Next, Staged, View};
-use crate::custody::Wrapping;
 use crate::plan::{Authority, Want};
 use crate::report::State;
-use crate::section::Standing;
+use crate::section::{Seal, Standing};
 use crate::shares::Mark;
 
 pub(super) fn next(view: &View<'_>, want: &Want) -> Next {
@@ -39,7 +38,7 @@ fn path_taken(view: &View<'_>) -> bool {
 }
 
 fn begun(view: &View<'_>) -> bool {
-    view.seen.share.is_some() || view.seen.has_metadata()
+    view.seen.has_share() || view.seen.has_metadata()
 }
 
 fn may_begin(view: &View<'_>, want: &Want) -> bool {
@@ -48,10 +47,13 @@ fn may_begin(view: &View<'_>, want: &Want) -> bool {
         || (want.authority == Authority::Builtin && view.id.is_default())
 }
 
+/// A share is made before its metadata. So metadata that is there without one is the controller's, and perhaps a made vault's of
+/// which nobody here remembers that it was made: it is opened and finished as it is, never replaced, but by an order.
 fn step(view: &View<'_>, want: &Want) -> Result<Step, Wait> {
-    let seen = view.seen;
-    if want.policy.custody.needs_tpm() && seen.share.is_none() {
-        return make_share(view, want);
+    let (seen, seal) = (view.seen, want.policy.seal);
+    let anew = want.recreate || !seen.has_metadata();
+    if anew && want.policy.custody.needs_tpm() && seen.shares.of(seal).is_none() {
+        return make_share(view, seal);
     }
     if !seen.has_metadata() {
         return make_metadata(view, want);
@@ -73,8 +75,7 @@ fn step(view: &View<'_>, want: &Want) -> Result<Step, Wait> {
     })
 }
 
-fn make_share(view: &View<'_>, want: &Want) -> Result<Step, Wait> {
-    let seal = want.policy.seal;
+fn make_share(view: &View<'_>, seal: Seal) -> Result<Step, Wait> {
     match view.node.tpm {
         _ if view.node.can_seal(seal) => Ok(Step::MakeShare { seal, mark: Mark::Begun }),
         Tpm::Present { .. } if view.node.table_lost() => Err(Wait::Table),
@@ -90,7 +91,8 @@ fn make_metadata(view: &View<'_>, want: &Want) -> Result<Step, Wait> {
     let target = target(view, want).ok_or_else(|| no_key(want))?;
     match view.keys.reach(target) {
         true => Ok(Step::MakeMetadata(target)),
-        false => Err(share_away(view)),
+        false if view.keys.has_share(ShareKey::Closed) => Err(Wait::Pcrs),
+        false => Err(Wait::Tpm),
     }
 }
 
@@ -99,16 +101,16 @@ fn open_metadata(view: &View<'_>, want: &Want) -> Result<Step, Wait> {
         return Ok(act.step);
     }
     let whole_key_set = target(view, want).is_some_and(|target| view.keys.reach(target));
-    if view.keys.none_fits && whole_key_set && may_begin(view, want) {
-        return Ok(Step::ForgetMetadata);
+    let of_no_use = want.recreate || (may_begin(view, want) && nothing_is_out_of_reach(view));
+    match view.keys.none_fits && whole_key_set && of_no_use {
+        true => Ok(Step::ForgetMetadata),
+        false => Err(shut(view, want)),
     }
-    let tpm_alone = target(view, want) == Some(Wrapping::Tpm);
-    Err(if tpm_alone || view.keys.current.is_some() { share_away(view) } else { no_key(want) })
 }
 
-fn share_away(view: &View<'_>) -> Wait {
-    match view.keys.share {
-        ShareKey::Closed => Wait::Pcrs,
-        _ => Wait::Tpm,
-    }
+/// Metadata under an epoch is another's matter than the node's own: its key may come, as long as the controller gives none for
+/// this vault. An epoch older than those that it gives does not come back.
+fn nothing_is_out_of_reach(view: &View<'_>) -> bool {
+    let of_an_epoch = view.seen.hints().any(|hint| hint.epoch().is_some());
+    shares_are_readable(view) && (!of_an_epoch || view.keys.current.is_some())
 }

@@ -19,9 +19,7 @@ use crate::report::State;
 
 pub use desired::{Authority, Desired, Listing, RecordSeen, Released, Want, Wish, default_policy};
 pub use record::{Record, Refused};
-pub use seen::{
-    Dir, Held, Hint, Key, Keys, MetaCopy, Node, Seen, ShareKey, ShareSeen, Staged, TableSeen, Tpm,
-};
+pub use seen::{Dir, Held, Hint, Key, Keys, MetaCopy, Node, Seen, ShareKey, Staged, TableSeen, Tpm};
 pub use step::{Act, Note, Op, Part, Setbacks, Step, StepKind, Wait};
 
 /// What to do next for one vault.

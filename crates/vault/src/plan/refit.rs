@@ -1,9 +1,11 @@
 //! Bringing a whole vault to its policy: custody, epoch and seal (VC-2, VC-6, DF-4). Re-wraps 32 bytes, never contents (VC-4).
-//! Only a live section has it done. The vault opens by the old wrapping or the new one at every instant.
+//! Only a live section has it done. Custody, epoch and seal are one wrapping, and change in one re-wrap: the share that the new one
+//! needs is made before, the share that only the old one needed goes after. So the vault opens by the old wrapping or by the new one
+//! at every instant, and by no third. A share is fresh for each seal: what was sealed less strictly opens nothing later.
 
 use super::View;
 use super::keep::{no_key, shut, target};
-use super::seen::{Dir, Held, Hint, ShareKey};
+use super::seen::{Dir, Held, Hint};
 use super::step::{Act, Note, Op, Step, Wait};
 use crate::custody::Wrapping;
 use crate::plan::{Authority, Want};
@@ -13,40 +15,42 @@ use crate::shares::Mark;
 /// The next step towards the policy, if one is due, possible, and did not just fail.
 pub(super) fn step(view: &View<'_>, want: &Want) -> Option<Act> {
     let held = view.keys.held.filter(|_| want.authority == Authority::Live)?;
-    let step = rewrap(view, want, held).or_else(|| share(view, want, held))?;
+    let step = due(view, target(view, want)?, held)?;
     (!view.setbacks.contains(step.kind())).then_some(Act { op: Op::ChangeKey, step })
 }
 
-fn rewrap(view: &View<'_>, want: &Want, held: Held) -> Option<Step> {
-    let target = target(view, want)?;
-    let there = held == Held { first: Some(target), second: Some(target) };
-    let needs_share = target.custody().needs_tpm() && view.seen.share.is_none();
-    let seal = want.policy.seal;
-    match (there, needs_share) {
-        (true, _) => None,
-        (_, true) => view.node.can_seal(seal).then_some(Step::MakeShare { seal, mark: Mark::Made }),
-        (_, false) => view.keys.reach(target).then_some(Step::Rewrap(target)),
+fn due(view: &View<'_>, target: Wrapping, held: Held) -> Option<Step> {
+    if is_there(target, held) {
+        return spare(view, target).map(Step::DropShare);
+    }
+    match target.seal().filter(|seal| shareless(view, *seal)) {
+        Some(seal) => view.node.can_seal(seal).then_some(Step::MakeShare { seal, mark: Mark::Made }),
+        None => view.keys.reach(target).then_some(Step::Rewrap(target)),
     }
 }
 
-/// The share goes once nothing is wrapped under it, and so does the mark of a lost one, which stands where a new one is to
-/// be; it is sealed anew when the policy asks for the other seal.
-fn share(view: &View<'_>, want: &Want, held: Held) -> Option<Step> {
-    view.seen.share?;
-    let by_controller = |wrapping| matches!(wrapping, Some(Wrapping::Controller(_)));
-    if !want.policy.custody.needs_tpm() || view.seen.mark() == Some(Mark::Lost) {
-        let unused = by_controller(held.first) && by_controller(held.second);
-        return unused.then_some(Step::DropShare);
-    }
-    let due = other_seal(view, want) && view.keys.share == ShareKey::Open;
-    (due && view.node.can_seal(want.policy.seal)).then_some(Step::Reseal(want.policy.seal))
+fn is_there(target: Wrapping, held: Held) -> bool {
+    held == Held { first: Some(target), second: Some(target) }
 }
 
-/// Whether a locked vault is to take a newer epoch that is at hand.
+/// The mark of a share that was lost is none.
+fn shareless(view: &View<'_>, seal: Seal) -> bool {
+    matches!(view.seen.shares.of(seal), None | Some(Mark::Lost))
+}
+
+/// A share, or the mark of a lost one, that nothing is wrapped under.
+fn spare(view: &View<'_>, target: Wrapping) -> Option<Seal> {
+    let not_needed = |seal: &Seal| target.seal() != Some(*seal) && view.seen.shares.of(*seal).is_some();
+    Seal::ALL.into_iter().find(not_needed)
+}
+
+/// Whether a locked vault is to change to a wrapping with the controller's newest key, which is at hand.
 pub(super) fn epoch_due(view: &View<'_>, want: &Want) -> bool {
-    let target = target(view, want).filter(|target| view.keys.reach(*target) && target.epoch().is_some());
-    let behind = |target| view.seen.hints().any(|hint| hint != Hint::of(target));
-    want.authority == Authority::Live && target.is_some_and(behind)
+    let Some(target) = target(view, want).filter(|target| target.epoch().is_some()) else { return false };
+    let makes_share = target.seal().is_some_and(|seal| shareless(view, seal) && view.node.can_seal(seal));
+    let possible = makes_share || view.keys.reach(target);
+    let other = view.seen.hints().any(|hint| hint != Hint::of(target)) || spare(view, target).is_some();
+    want.authority == Authority::Live && possible && other
 }
 
 /// What is to be said of an open vault.
@@ -67,16 +71,11 @@ fn unfinished(view: &View<'_>, want: &Want) -> Option<Note> {
     }
     let Some(target) = target(view, want) else { return Some(Note::Waits(no_key(want))) };
     let Some(held) = view.keys.held else { return Some(Note::ChangeDue(shut(view, want))) };
-    let there = held == Held { first: Some(target), second: Some(target) } && !other_seal(view, want);
-    match rewrap(view, want, held).or_else(|| share(view, want, held)) {
+    match due(view, target, held) {
         // A step that is due and was not taken has just failed.
         Some(step) => Some(Note::ChangeDue(Wait::Retry(step.kind()))),
-        None => (!there).then(|| Note::ChangeDue(share_away(want))),
+        None => (!is_there(target, held)).then(|| Note::ChangeDue(share_away(want))),
     }
-}
-
-fn other_seal(view: &View<'_>, want: &Want) -> bool {
-    want.policy.custody.needs_tpm() && view.seen.share.is_some_and(|share| share.seal != want.policy.seal)
 }
 
 fn share_away(want: &Want) -> Wait {

@@ -1,7 +1,7 @@
 //! A vault that goes, and one that nobody lists. Deletion is in an order that a power cut may fall into anywhere: key, metadata,
 //! directory, share; its record goes last, so a live section resumes it.
 
-use super::seen::{Dir, Key, MetaCopy};
+use super::seen::{Dir, Key, MetaCopy, Tpm};
 use super::step::{Act, Note, Op, Step, StepKind, Wait};
 use super::{Next, Staged, View};
 use crate::report::State;
@@ -11,6 +11,9 @@ pub(super) fn delete(view: &View<'_>) -> Next {
     let copies = [seen.first, seen.second];
     let step = if seen.key == Key::Present {
         Step::Lock
+    } else if matches!(seen.dir, Dir::OtherVault | Dir::Stranger | Dir::Plain) {
+        // What stands there is not the vault that nobody lists any more. The metadata, by which this can be told, stays too.
+        return Next::noted(State::Failed, Note::PathTaken);
     } else if copies.iter().any(|copy| *copy != MetaCopy::Absent) {
         Step::ForgetMetadata
     } else if seen.dir != Dir::Absent || seen.staged != Staged::Nothing {
@@ -18,8 +21,10 @@ pub(super) fn delete(view: &View<'_>) -> Next {
     } else if seen.key == Key::Incomplete {
         // Files held open do not hold up the deletion; it only ends when the kernel has dropped them.
         return busy_or_lock(view, Op::Delete);
-    } else if seen.share.is_some() {
-        Step::DropShare
+    } else if let Some(seal) = seen.share() {
+        Step::DropShare(seal)
+    } else if view.node.tpm == Tpm::Unknown {
+        return Next::Wait(Wait::Tpm);
     } else {
         Step::RecordRemoved
     };

@@ -3,7 +3,7 @@
 use crate::custody::Wrapping;
 use crate::ids::Epoch;
 use crate::report::State;
-use crate::section::{Encryption, Seal};
+use crate::section::{BySeal, Encryption, Seal};
 use crate::shares::Mark;
 
 /// What stands at a vault's path.
@@ -99,15 +99,6 @@ impl MetaCopy {
     }
 }
 
-/// The vault's line in the share table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ShareSeen {
-    /// The TPM policy it is sealed under.
-    pub seal: Seal,
-    /// How far the vault is made.
-    pub mark: Mark,
-}
-
 /// All of one vault that can be observed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Seen {
@@ -121,16 +112,16 @@ pub struct Seen {
     pub first: MetaCopy,
     /// Metadata where we keep the second copy.
     pub second: MetaCopy,
-    /// In the share table.
-    pub share: Option<ShareSeen>,
+    /// Its lines in the share table.
+    pub shares: BySeal<Option<Mark>>,
 }
 
 impl Seen {
     /// Whether no trace of the vault is left but perhaps its key in the kernel.
     #[must_use]
     pub fn is_nothing(&self) -> bool {
-        let traces = (self.dir, self.staged, self.first, self.second, self.share);
-        traces == (Dir::Absent, Staged::Nothing, MetaCopy::Absent, MetaCopy::Absent, None)
+        let traces = (self.dir, self.staged, self.first, self.second, self.has_share());
+        traces == (Dir::Absent, Staged::Nothing, MetaCopy::Absent, MetaCopy::Absent, false)
     }
 
     /// Whether a directory with a policy of this vault stands at its path.
@@ -156,10 +147,23 @@ impl Seen {
         [self.first, self.second].into_iter().filter_map(MetaCopy::hint)
     }
 
-    /// How far the vault is made, as its share tells.
+    /// The seal of a line in the share table.
+    #[must_use]
+    pub fn share(&self) -> Option<Seal> {
+        Seal::ALL.into_iter().find(|seal| self.shares.of(*seal).is_some())
+    }
+
+    /// Whether it has one.
+    #[must_use]
+    pub fn has_share(&self) -> bool {
+        self.share().is_some()
+    }
+
+    /// How far the vault is made, as its shares tell: what one of them says of it is so.
     #[must_use]
     pub fn mark(&self) -> Option<Mark> {
-        self.share.map(|share| share.mark)
+        let says = |mark: &Mark| self.shares.all().contains(&Some(*mark));
+        [Mark::Made, Mark::Lost, Mark::Begun].into_iter().find(says)
     }
 
     /// Its state by what is there alone.
@@ -176,7 +180,7 @@ impl Seen {
     }
 }
 
-/// The vault's TPM share, as far as it can be used now.
+/// One of the vault's TPM shares, as far as it can be used now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ShareKey {
     /// No entry, or one whose share was lost.
@@ -202,8 +206,8 @@ pub struct Held {
 /// Which keys are at hand for one vault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Keys {
-    /// The TPM's share.
-    pub share: ShareKey,
+    /// The TPM's shares.
+    pub shares: BySeal<ShareKey>,
     /// The controller's current key, released to this session.
     pub current: Option<Epoch>,
     /// The one published before it.
@@ -218,7 +222,7 @@ impl Keys {
     /// Whether all shares of `wrapping` are at hand.
     #[must_use]
     pub fn reach(&self, wrapping: Wrapping) -> bool {
-        let share = !wrapping.custody().needs_tpm() || self.share == ShareKey::Open;
+        let share = wrapping.seal().is_none_or(|seal| self.shares.of(seal) == ShareKey::Open);
         let epoch = wrapping.epoch().is_none_or(|epoch| [self.current, self.last].contains(&Some(epoch)));
         share && epoch
     }
@@ -227,15 +231,23 @@ impl Keys {
     #[must_use]
     pub fn candidates(&self) -> Vec<Wrapping> {
         let epochs = [self.current, self.last.filter(|last| Some(*last) != self.current)];
-        let of_epoch = |epoch| [Wrapping::Both(epoch), Wrapping::Controller(epoch)];
+        let both = |epoch| Seal::ALL.map(|seal| Wrapping::Both(seal, epoch));
+        let of_epoch = |epoch| both(epoch).into_iter().chain([Wrapping::Controller(epoch)]);
         let with_epochs = epochs.into_iter().flatten().flat_map(of_epoch);
-        with_epochs.chain([Wrapping::Tpm]).filter(|wrapping| self.reach(*wrapping)).collect()
+        let all = with_epochs.chain(Seal::ALL.map(Wrapping::Tpm));
+        all.filter(|wrapping| self.reach(*wrapping)).collect()
     }
 
     /// Whether [`Self::candidates`] has any.
     #[must_use]
     pub fn any(&self) -> bool {
-        self.share == ShareKey::Open || self.current.is_some() || self.last.is_some()
+        self.has_share(ShareKey::Open) || self.current.is_some() || self.last.is_some()
+    }
+
+    /// Whether one of the shares is like this.
+    #[must_use]
+    pub fn has_share(&self, like: ShareKey) -> bool {
+        self.shares.all().contains(&like)
     }
 }
 

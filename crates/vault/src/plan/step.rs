@@ -16,7 +16,7 @@ pub enum Step {
     MakeShare {
         /// Under which TPM policy.
         seal: Seal,
-        /// `Made` when the vault is there already and only its custody changes.
+        /// `Made` when the vault is there already and only its custody or seal changes.
         mark: Mark,
     },
     /// Make content key and protector, and write both copies of the metadata, durably.
@@ -39,16 +39,14 @@ pub enum Step {
     DropStaged,
     /// Mark the share as made.
     MarkMade,
-    /// Seal the share under the other TPM policy.
-    Reseal(Seal),
     /// Remove the key from the kernel, for all users.
     Lock,
     /// Overwrite and unlink both copies of the metadata.
     ForgetMetadata,
     /// Delete the directory tree and what is staged.
     DeleteDir,
-    /// Drop the share from the table.
-    DropShare,
+    /// Drop the share under this TPM policy from the table, and scrub the table of before.
+    DropShare(Seal),
     /// Write into the record that the vault is deleted.
     RecordRemoved,
 }
@@ -89,11 +87,10 @@ kinds! {
     MoveIn Step::MoveIn(_) => "moving plain files in",
     DropStaged Step::DropStaged => "removing the plain files that were moved in",
     MarkMade Step::MarkMade => "marking it as made",
-    Reseal Step::Reseal(_) => "sealing its share anew",
     Lock Step::Lock => "locking it",
     ForgetMetadata Step::ForgetMetadata => "wiping its metadata",
     DeleteDir Step::DeleteDir => "deleting its directory",
-    DropShare Step::DropShare => "dropping its share",
+    DropShare Step::DropShare(_) => "dropping its share",
     RecordRemoved Step::RecordRemoved => "recording its removal",
 }
 
@@ -205,6 +202,8 @@ pub enum Part {
     Directory,
     /// Both copies of the metadata.
     Metadata,
+    /// What its keys open of the metadata: no copy does, with all keys that it names at hand.
+    KeyFiles,
     /// The TPM's share.
     Share,
     /// The node's share table.
@@ -218,6 +217,7 @@ impl fmt::Display for Part {
         f.write_str(match self {
             Self::Directory => "its directory",
             Self::Metadata => "both copies of its metadata",
+            Self::KeyFiles => "both copies of its key files, which are damaged: put one back from a backup",
             Self::Share => "its TPM share",
             Self::Table => "the node's share table",
             Self::Path => "its directory: something else stands at its path",

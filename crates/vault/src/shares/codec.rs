@@ -1,6 +1,6 @@
 //! The share table's bytes. All integers big endian:
 //! magic "EVESHR1\n" (8) || generation (4) || pinned (1: 0 or 1) || root pin (32) || count (2) || entries || HMAC-SHA-256 (32);
-//! an entry: vault (16) || seal (1) || mark (1) || nonce (12) || sealed share (48), in rising order of vault.
+//! an entry: vault (16) || seal (1) || mark (1) || nonce (12) || sealed share (48), in rising order of vault and seal.
 //! The MAC is checked before anything is read; every table has exactly one encoding.
 
 use std::collections::BTreeMap;
@@ -48,7 +48,7 @@ impl Table {
         out.extend_from_slice(&self.pin.map_or([0; 32], |pin| pin.0));
         let count = u16::try_from(self.entries.len()).expect("at most MAX_SHARES entries");
         out.extend_from_slice(&count.to_be_bytes());
-        self.entries.iter().for_each(|(vault, entry)| put(&mut out, *vault, entry));
+        self.entries.iter().for_each(|((vault, seal), entry)| put(&mut out, *vault, *seal, entry));
         let mac = hmac::sign(&mac_key(key), &out);
         out.extend_from_slice(mac.as_ref());
         out
@@ -75,9 +75,9 @@ fn mac_key(key: &TableKey) -> hmac::Key {
     hmac::Key::new(hmac::HMAC_SHA256, key.expose_table_key())
 }
 
-fn put(out: &mut Vec<u8>, vault: VaultId, entry: &ShareEntry) {
+fn put(out: &mut Vec<u8>, vault: VaultId, seal: Seal, entry: &ShareEntry) {
     out.extend_from_slice(vault.0.as_bytes());
-    out.push(seal_number(entry.seal));
+    out.push(seal_number(seal));
     out.push(mark_number(entry.mark));
     out.extend_from_slice(&entry.nonce);
     out.extend_from_slice(&entry.sealed);
@@ -98,19 +98,21 @@ fn read_head(head: &[u8], entries_len: usize) -> Result<Table, TableError> {
     Ok(Table { generation, pin, entries: BTreeMap::new() })
 }
 
-fn read_entries(bytes: &[u8]) -> Result<BTreeMap<VaultId, ShareEntry>, TableError> {
-    let mut entries = BTreeMap::new();
+type Entries = BTreeMap<(VaultId, Seal), ShareEntry>;
+
+fn read_entries(bytes: &[u8]) -> Result<Entries, TableError> {
+    let mut entries = Entries::new();
     for chunk in bytes.chunks_exact(ENTRY_LEN) {
-        let (vault, entry) = read_entry(chunk)?;
-        if entries.last_key_value().is_some_and(|(last, _)| *last >= vault) {
+        let (place, entry) = read_entry(chunk)?;
+        if entries.last_key_value().is_some_and(|(last, _)| *last >= place) {
             return Err(TableError::NotUnderstood { what: "order of entries" });
         }
-        entries.insert(vault, entry);
+        entries.insert(place, entry);
     }
     Ok(entries)
 }
 
-fn read_entry(chunk: &[u8]) -> Result<(VaultId, ShareEntry), TableError> {
+fn read_entry(chunk: &[u8]) -> Result<((VaultId, Seal), ShareEntry), TableError> {
     let seal = match chunk[16] {
         1 => Seal::Tpm,
         2 => Seal::Pcrs,
@@ -123,7 +125,7 @@ fn read_entry(chunk: &[u8]) -> Result<(VaultId, ShareEntry), TableError> {
         _ => return Err(TableError::NotUnderstood { what: "mark" }),
     };
     let vault = VaultId(uuid::Uuid::from_bytes(fixed(chunk, 0)));
-    Ok((vault, ShareEntry { seal, mark, nonce: fixed(chunk, 18), sealed: fixed(chunk, 30) }))
+    Ok(((vault, seal), ShareEntry { mark, nonce: fixed(chunk, 18), sealed: fixed(chunk, 30) }))
 }
 
 /// `N` bytes at `at`. Callers read inside lengths checked before.

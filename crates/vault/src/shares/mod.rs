@@ -1,5 +1,6 @@
 //! The share table of one generation, `shares.<g>`: one 32-byte share per vault that the TPM has a part in,
-//! each sealed (AES-256-GCM) under the volume storage key of its TPM policy (KO-1).
+//! each sealed (AES-256-GCM) under the volume storage key of its TPM policy (KO-1). A share stays under the policy that it was
+//! made for: a vault that changes to the other one gets a share of its own there, and has both until nothing is wrapped under the old.
 //! Holds ciphertext only, so it may be copied, changed and written again. Nonces are arguments.
 //! The table authenticates under `T_g` alone: entries whose `P_g` can't be read now are kept as they are, and can be marked.
 
@@ -20,8 +21,8 @@ use crate::section::{MAX_VAULTS, Seal};
 
 pub use codec::{MAX_TABLE_BYTES, TableError};
 
-/// Most entries: the vaults of a section and the two default ones.
-pub const MAX_SHARES: usize = MAX_VAULTS + 2;
+/// Most entries: two for each vault of a section and for the two default ones.
+pub const MAX_SHARES: usize = 2 * (MAX_VAULTS + 2);
 const SEALED_LEN: usize = 48;
 const LABEL: &[u8; 18] = b"eve-vault share v1";
 
@@ -40,21 +41,15 @@ pub enum Mark {
     Lost,
 }
 
-/// One vault's line in the table.
+/// One vault's line in the table, under one TPM policy.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ShareEntry {
-    seal: Seal,
     mark: Mark,
     nonce: [u8; 12],
     sealed: [u8; SEALED_LEN],
 }
 
 impl ShareEntry {
-    /// Under which TPM policy its share is sealed.
-    #[must_use]
-    pub fn seal(&self) -> Seal {
-        self.seal
-    }
     /// How far its vault is made.
     #[must_use]
     pub fn mark(&self) -> Mark {
@@ -64,7 +59,7 @@ impl ShareEntry {
 
 impl fmt::Debug for ShareEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ShareEntry({:?}, {:?})", self.seal, self.mark)
+        write!(f, "ShareEntry({:?})", self.mark)
     }
 }
 
@@ -75,8 +70,8 @@ pub struct RootPin(pub [u8; 32]);
 /// Why an entry was not added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AddError {
-    /// There is one; it is never overwritten by adding.
-    #[error("the vault has a share already")]
+    /// There is one under this TPM policy; it is never overwritten by adding.
+    #[error("the vault has a share under this TPM policy already")]
     Exists,
     /// [`MAX_SHARES`].
     #[error("the share table is full")]
@@ -86,12 +81,9 @@ pub enum AddError {
 /// Why a share was not opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {
-    /// No entry, or its share was lost.
-    #[error("the vault has no share")]
+    /// No entry under this TPM policy, or its share was lost.
+    #[error("the vault has no share under this TPM policy")]
     Absent,
-    /// It is sealed under the other TPM policy.
-    #[error("the share is sealed under the other TPM policy")]
-    OtherSeal,
     /// The key is the right one and the bytes are not.
     #[error("the share is damaged")]
     Damaged,
@@ -102,7 +94,7 @@ pub enum OpenError {
 pub struct Table {
     generation: Generation,
     pin: Option<RootPin>,
-    entries: BTreeMap<VaultId, ShareEntry>,
+    entries: BTreeMap<(VaultId, Seal), ShareEntry>,
 }
 
 impl Table {
@@ -125,14 +117,14 @@ impl Table {
     pub fn set_pin(&mut self, pin: RootPin) {
         self.pin = Some(pin);
     }
-    /// One vault's entry.
+    /// One vault's entry under one TPM policy.
     #[must_use]
-    pub fn entry(&self, vault: VaultId) -> Option<&ShareEntry> {
-        self.entries.get(&vault)
+    pub fn entry(&self, vault: VaultId, seal: Seal) -> Option<&ShareEntry> {
+        self.entries.get(&(vault, seal))
     }
-    /// All vaults with an entry, in order.
+    /// All vaults with an entry, in order; one with two comes twice.
     pub fn vaults(&self) -> impl Iterator<Item = VaultId> + '_ {
-        self.entries.keys().copied()
+        self.entries.keys().map(|(vault, _)| *vault)
     }
 
     /// Whether no share lies in it: marks of lost ones at most.
@@ -141,7 +133,7 @@ impl Table {
         self.entries.values().all(|entry| entry.mark == Mark::Lost)
     }
 
-    /// Seals a new share into the table.
+    /// Seals a new share into the table, under the TPM policy of `vsk`. A mark of one that was lost there goes.
     ///
     /// # Errors
     /// [`AddError`]: the table is unchanged.
@@ -153,9 +145,9 @@ impl Table {
         share: &TpmShare,
         nonce: Nonce,
     ) -> Result<(), AddError> {
-        self.room(vault)?;
+        self.room(vault, vsk.seal())?;
         let entry = self.sealed(vault, mark, vsk, share, nonce);
-        self.entries.insert(vault, entry);
+        self.entries.insert((vault, vsk.seal()), entry);
         Ok(())
     }
 
@@ -164,56 +156,50 @@ impl Table {
     /// # Errors
     /// [`AddError`]: the table is unchanged.
     pub fn add_lost(&mut self, vault: VaultId) -> Result<(), AddError> {
-        self.room(vault)?;
-        let lost = ShareEntry { seal: Seal::Tpm, mark: Mark::Lost, nonce: [0; 12], sealed: [0; SEALED_LEN] };
-        self.entries.insert(vault, lost);
+        self.room(vault, Seal::Tpm)?;
+        let lost = ShareEntry { mark: Mark::Lost, nonce: [0; 12], sealed: [0; SEALED_LEN] };
+        self.entries.insert((vault, Seal::Tpm), lost);
         Ok(())
     }
 
-    fn room(&self, vault: VaultId) -> Result<(), AddError> {
-        match self.entries.len() {
-            _ if self.entries.contains_key(&vault) => Err(AddError::Exists),
-            MAX_SHARES.. => Err(AddError::Full),
-            _ => Ok(()),
+    fn room(&self, vault: VaultId, seal: Seal) -> Result<(), AddError> {
+        match self.entry(vault, seal).map(ShareEntry::mark) {
+            Some(Mark::Begun | Mark::Made) => Err(AddError::Exists),
+            Some(Mark::Lost) => Ok(()),
+            None if self.entries.len() >= MAX_SHARES => Err(AddError::Full),
+            None => Ok(()),
         }
     }
 
-    /// Opens one share.
+    /// Opens a vault's share under the TPM policy of `vsk`.
     ///
     /// # Errors
     /// [`OpenError`].
     pub fn open(&self, vault: VaultId, vsk: &Vsk) -> Result<TpmShare, OpenError> {
-        let entry = self.entries.get(&vault).filter(|e| e.mark != Mark::Lost).ok_or(OpenError::Absent)?;
-        if entry.seal != vsk.seal() {
-            return Err(OpenError::OtherSeal);
-        }
+        let entry =
+            self.entry(vault, vsk.seal()).filter(|e| e.mark != Mark::Lost).ok_or(OpenError::Absent)?;
         let mut buffer = Zeroizing::new(entry.sealed);
         let nonce = aead::Nonce::assume_unique_for_key(entry.nonce);
-        let plain = cipher(vsk).open_in_place(nonce, self.aad(vault, entry.seal), buffer.as_mut_slice());
+        let plain = cipher(vsk).open_in_place(nonce, self.aad(vault, vsk.seal()), buffer.as_mut_slice());
         let share = plain.ok().and_then(|plain| plain.first_chunk()).ok_or(OpenError::Damaged)?;
         Ok(TpmShare::copied_from(share))
     }
 
-    /// Seals the same share under another TPM policy; mark unchanged.
-    ///
-    /// # Errors
-    /// [`OpenError`]: the share does not open under `from`, and the table is unchanged.
-    pub fn reseal(&mut self, vault: VaultId, from: &Vsk, to: &Vsk, nonce: Nonce) -> Result<(), OpenError> {
-        let share = self.open(vault, from)?;
-        let mark = self.entries.get(&vault).ok_or(OpenError::Absent)?.mark;
-        let entry = self.sealed(vault, mark, to, &share, nonce);
-        self.entries.insert(vault, entry);
-        Ok(())
+    /// Writes down that the vault is made; the sealed bytes stay as they are. Says whether it has a share.
+    pub fn mark_made(&mut self, vault: VaultId) -> bool {
+        let places = Seal::ALL.map(|seal| (vault, seal));
+        places.into_iter().fold(false, |any, place| match self.entries.get_mut(&place) {
+            Some(entry) if entry.mark != Mark::Lost => {
+                entry.mark = Mark::Made;
+                true
+            }
+            _ => any,
+        })
     }
 
-    /// Writes down how far the vault is made; the sealed bytes stay as they are. Says whether there was an entry.
-    pub fn mark(&mut self, vault: VaultId, mark: Mark) -> bool {
-        self.entries.get_mut(&vault).map(|entry| entry.mark = mark).is_some()
-    }
-
-    /// Drops a vault's entry. Says whether there was one.
-    pub fn remove(&mut self, vault: VaultId) -> bool {
-        self.entries.remove(&vault).is_some()
+    /// Drops a vault's entry under one TPM policy. Says whether there was one.
+    pub fn remove(&mut self, vault: VaultId, seal: Seal) -> bool {
+        self.entries.remove(&(vault, seal)).is_some()
     }
 
     fn sealed(&self, vault: VaultId, mark: Mark, vsk: &Vsk, share: &TpmShare, nonce: Nonce) -> ShareEntry {
@@ -225,7 +211,7 @@ impl Table {
             .seal_in_place_separate_tag(iv, self.aad(vault, vsk.seal()), text)
             .expect("32 bytes are far under AES-GCM's bound");
         tag_place.copy_from_slice(tag.as_ref());
-        ShareEntry { seal: vsk.seal(), mark, nonce: nonce.0, sealed }
+        ShareEntry { mark, nonce: nonce.0, sealed }
     }
 
     /// "eve-vault share v1" || generation (4, big endian) || vault (16) || seal (1).

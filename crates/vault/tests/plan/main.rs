@@ -7,7 +7,7 @@ mod world;
 use proptest::prelude::*;
 use vault::ids::{CONFIG_VAULT, VaultId};
 use vault::section::{Custody, Operation, Seal, Standing};
-use world::{Event, Section, World};
+use world::{Event, Moved, Section, World};
 
 const USER: VaultId = VaultId(uuid::Uuid::from_u128(77));
 
@@ -17,9 +17,17 @@ fn section() -> impl Strategy<Value = Section> {
     let operation = prop_oneof![4 => Just(Operation::Unlock), 1 => Just(Operation::Lock), 1 => Just(Operation::ChangeKey)];
     let standing = prop_oneof![9 => Just(Standing::Active), 1 => Just(Standing::Removing)];
     let flags = (prop::bool::weighted(0.85), prop::bool::weighted(0.3), prop::bool::weighted(0.2));
-    let rare = (prop::bool::weighted(0.1), prop::bool::weighted(0.1), prop::bool::weighted(0.1));
+    let rare = prop::bool::weighted(0.1);
+    let rare = (rare, rare, rare, rare);
     (custody, seal, operation, standing, flags, rare).prop_map(
-        |(custody, seal, operation, standing, (listed, rotate, withheld), (recreate, restored, replayed))| {
+        |(
+            custody,
+            seal,
+            operation,
+            standing,
+            (listed, rotate, withheld),
+            (recreate, restored, replayed, forgot),
+        )| {
             Section {
                 listed,
                 custody,
@@ -31,6 +39,7 @@ fn section() -> impl Strategy<Value = Section> {
                 recreate,
                 restored,
                 replayed,
+                forgot,
             }
         },
     )
@@ -46,9 +55,25 @@ fn event() -> impl Strategy<Value = Event> {
         1 => Just(Event::Withheld),
         1 => any::<bool>().prop_map(Event::Boot),
         1 => any::<bool>().prop_map(|first| Event::Damage { first }),
+        1 => any::<bool>().prop_map(|unreadable| Event::DamageBoth { unreadable }),
+        3 => moved().prop_map(Event::Moved),
+        1 => any::<bool>().prop_map(Event::TableLost),
+        1 => Just(Event::TableBegun),
+        1 => any::<bool>().prop_map(Event::TpmSilent),
+        1 => any::<bool>().prop_map(Event::Held),
+        1 => Just(Event::Recreate),
         1 => Just(Event::RecordUnreadable),
         1 => any::<bool>().prop_map(Event::Busy),
         1 => any::<bool>().prop_map(Event::DiskFull),
+    ]
+}
+
+fn moved() -> impl Strategy<Value = Moved> {
+    prop_oneof![
+        1 => Just(Moved::Away),
+        1 => Just(Moved::ForAStranger),
+        1 => Just(Moved::ForAnotherVault),
+        3 => Just(Moved::Back),
     ]
 }
 

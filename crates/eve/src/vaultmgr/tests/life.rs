@@ -276,7 +276,7 @@ fn root_on_the_node_locks_and_unlocks() {
 fn no_key_is_on_the_disk() {
     let (mut node, _) = made(Custody::TpmAndController);
     let roots = node.nv.0.borrow().slots.clone();
-    let share = node.manager().shares.as_ref().expect("shares").share(BERLIN).expect("opens");
+    let share = node.manager().shares.as_ref().expect("shares").share(BERLIN, Seal::Tpm).expect("opens");
     let share = *share.expose_tpm_share();
     node.stop();
     for slots in roots {

@@ -77,3 +77,37 @@ fn local_orders_only_take_away() {
     assert_eq!(with(Operation::Unlock, Operation::Lock), Operation::Lock);
     assert_eq!(with(Operation::Lock, Operation::Unlock), Operation::Lock);
 }
+
+/// Invariant 4: an order to make a vault anew is the live section's alone: a kept one, or one that is live no more, orders nothing.
+#[test]
+fn only_a_live_section_orders_a_vault_made_anew() {
+    let entry = Entry {
+        id: USER,
+        name: name(),
+        policy: want(Custody::Tpm).policy,
+        operation: Operation::Unlock,
+        standing: Standing::Active,
+        created: true,
+        recreate: true,
+        release: Release::NotNeeded,
+    };
+    let (device, session) = (DeviceId(uuid::Uuid::from_u128(1)), SessionKey([1; 32]));
+    let section = Section { device, session, version: version(1, 1), vaults: vec![entry] };
+    let orders = |listing: Listing| listing.vaults[&USER].recreate;
+    assert!(orders(Listing::of(&section, Authority::Live)));
+    assert!(!orders(Listing::of(&section, Authority::Checkpoint)));
+    assert!(!orders(Listing::of(&section, Authority::Live).kept()));
+}
+
+/// DF-4: that a section does not list a default vault says something while it is live, and nothing when it is kept from before.
+#[test]
+fn df4_a_kept_section_re_keys_no_default_vault() {
+    for (authority, expected) in
+        [(Authority::Live, Authority::Live), (Authority::Checkpoint, Authority::Builtin)]
+    {
+        let desired =
+            Desired { listing: Some(listing(authority, version(1, 1), false)), ..Desired::default() };
+        let Wish::Keep(want) = desired.wish(CONFIG_VAULT, &NODE, false) else { panic!("not kept") };
+        assert_eq!(want.authority, expected);
+    }
+}

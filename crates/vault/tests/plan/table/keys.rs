@@ -5,7 +5,7 @@ use super::*;
 /// VC-6, VC-2: opens by what fits, then takes the newest; and what is said when it can't.
 #[test]
 fn vc6_an_open_vault_takes_the_newest_epoch() {
-    let (last, current) = (Wrapping::Both(Epoch(2)), Wrapping::Both(Epoch(3)));
+    let (last, current) = (both(2), both(3));
     let lame = Keys { held: Some(Held { first: None, second: Some(current) }), ..keys() };
     let half = Keys { held: Some(Held { first: Some(current), second: Some(last) }), ..keys() };
     for (what, seen, keys, expected) in [
@@ -25,9 +25,9 @@ fn vc6_an_open_vault_takes_the_newest_epoch() {
 /// KO-1: with the share's root unreadable nothing is wrapped or tried under it, and the status says why.
 #[test]
 fn ko1_a_share_out_of_reach_is_waited_for() {
-    let closed = Keys { share: ShareKey::Closed, ..keys() };
+    let closed = Keys { shares: key(ShareKey::Closed), ..keys() };
     assert_eq!(closed.candidates(), [Wrapping::Controller(Epoch(3)), Wrapping::Controller(Epoch(2))]);
-    let begun = Seen { share: share(Mark::Begun), ..Seen::default() };
+    let begun = Seen { shares: share(Mark::Begun), ..Seen::default() };
     assert_eq!(keep(want(Custody::TpmAndController), begun, closed), Next::Wait(Wait::Pcrs));
     let shut = Keys { none_fits: true, current: None, last: None, ..closed };
     assert_eq!(keep(want(Custody::Tpm), made(Custody::Tpm, 0), shut), Next::Wait(Wait::Pcrs));
@@ -43,7 +43,7 @@ fn withheld_changes_nothing() {
     let locked = keep(withheld.clone(), made(Custody::TpmAndController, 3), refused);
     assert_eq!(locked, Next::Wait(Wait::Withheld("PCR 4".to_owned())));
     let open = Seen { key: Key::Present, ..made(Custody::TpmAndController, 3) };
-    let protector = Keys { held: held(Wrapping::Both(Epoch(3))).held, ..without };
+    let protector = Keys { held: held(both(3)).held, ..without };
     let Next::Settled(settled) = keep(withheld, open, protector) else { panic!("not settled") };
     assert_eq!(settled.state, State::Unlocked);
     assert_eq!(settled.notes, [Note::Waits(Wait::Withheld("PCR 4".to_owned()))]);
@@ -67,17 +67,14 @@ fn df4_a_custody_changes_by_a_live_section_alone() {
     let open = |custody, epoch| Seen { key: Key::Present, ..made(custody, epoch) };
     let pcrs =
         Want { policy: NodePolicy { seal: Seal::Pcrs, ..want(Custody::Tpm).policy }, ..want(Custody::Tpm) };
-    let (tpm, controller) = (Wrapping::Tpm, Wrapping::Controller(Epoch(3)));
-    let with_share = Seen { share: share(Mark::Made), ..open(Custody::Controller, 3) };
+    let (tpm, controller) = (TPM, Wrapping::Controller(Epoch(3)));
+    let sealed = Wrapping::Tpm(Seal::Pcrs);
+    let made_both = BySeal { tpm: Some(Mark::Made), pcrs: Some(Mark::Made) };
+    let with_both = Seen { shares: made_both, ..open(Custody::Tpm, 0) };
+    let with_share = Seen { shares: share(Mark::Made), ..open(Custody::Controller, 3) };
     let fresh = Step::MakeShare { seal: Seal::Tpm, mark: Mark::Made };
     for (what, want, seen, held_under, expected) in [
-        (
-            "narrowed",
-            want(Custody::TpmAndController),
-            open(Custody::Tpm, 0),
-            tpm,
-            Step::Rewrap(Wrapping::Both(Epoch(3))),
-        ),
+        ("narrowed", want(Custody::TpmAndController), open(Custody::Tpm, 0), tpm, Step::Rewrap(both(3))),
         (
             "to the controller",
             want(Custody::Controller),
@@ -85,15 +82,94 @@ fn df4_a_custody_changes_by_a_live_section_alone() {
             tpm,
             Step::Rewrap(controller),
         ),
-        ("its share is of no use", want(Custody::Controller), with_share, controller, Step::DropShare),
+        (
+            "its share is of no use",
+            want(Custody::Controller),
+            with_share,
+            controller,
+            Step::DropShare(Seal::Tpm),
+        ),
         ("from the controller", want(Custody::Tpm), open(Custody::Controller, 3), controller, fresh),
-        ("other seal", pcrs, open(Custody::Tpm, 0), tpm, Step::Reseal(Seal::Pcrs)),
+        (
+            "other seal",
+            pcrs.clone(),
+            open(Custody::Tpm, 0),
+            tpm,
+            Step::MakeShare { seal: Seal::Pcrs, mark: Mark::Made },
+        ),
+        ("its share is there", pcrs.clone(), with_both, tpm, Step::Rewrap(sealed)),
+        ("the old one serves nothing", pcrs, with_both, sealed, Step::DropShare(Seal::Tpm)),
     ] {
-        assert_eq!(step(&keep(want.clone(), seen, held(held_under))), Some(expected), "{what}");
+        assert_eq!(
+            step(&keep(want.clone(), seen, with_shares(seen, held(held_under)))),
+            Some(expected),
+            "{what}"
+        );
         for authority in [Authority::Checkpoint, Authority::Builtin] {
-            let next = keep(Want { authority, ..want.clone() }, seen, held(held_under));
+            let next = keep(Want { authority, ..want.clone() }, seen, with_shares(seen, held(held_under)));
             assert_eq!(step(&next), None, "{what} by {authority:?}");
         }
+    }
+}
+
+/// Invariant 5, KO-1: custody and seal change together in one re-wrap. Until that can be done the vault opens as before, and by
+/// nothing less: not by the TPM in any state, not without the controller.
+#[test]
+fn a_change_of_custody_and_seal_has_no_weaker_state_between() {
+    let policy = |custody, seal| NodePolicy { encryption: AES, custody, seal };
+    let (at_tpm, at_pcrs) = (share(Mark::Made), BySeal { tpm: None, pcrs: Some(Mark::Made) });
+    let moved = Node { tpm: Tpm::Present { table: TableSeen::Open, pcrs: false }, measured: true };
+    let both_shares = BySeal { tpm: Some(Mark::Made), pcrs: Some(Mark::Made) };
+    let sealed = Wrapping::Tpm(Seal::Pcrs);
+    let to_pcrs = Want { policy: policy(Custody::Tpm, Seal::Pcrs), ..want(Custody::Tpm) };
+    let to_both =
+        Want { policy: policy(Custody::TpmAndController, Seal::Tpm), ..want(Custody::TpmAndController) };
+    let make = |seal| Step::MakeShare { seal, mark: Mark::Made };
+    let withheld = |keys| Keys { current: None, last: None, ..keys };
+    for (what, node, want, shares, keys, expected) in [
+        ("P can't be read", moved, &to_pcrs, at_tpm, held(both(3)), None),
+        ("P can be read", NODE, &to_pcrs, at_tpm, held(both(3)), Some(make(Seal::Pcrs))),
+        ("with its share", NODE, &to_pcrs, both_shares, held(both(3)), Some(Step::Rewrap(sealed))),
+        ("its key is withheld", NODE, &to_both, at_pcrs, withheld(held(sealed)), None),
+        ("its key is there", NODE, &to_both, at_pcrs, held(sealed), Some(make(Seal::Tpm))),
+        ("both are there", NODE, &to_both, both_shares, held(sealed), Some(Step::Rewrap(both(3)))),
+        ("changed", NODE, &to_both, both_shares, held(both(3)), Some(Step::DropShare(Seal::Pcrs))),
+    ] {
+        let seen = Seen { key: Key::Present, shares, ..made(Custody::TpmAndController, 3) };
+        let next = ask(USER, &Wish::Keep(want.clone()), &seen, &with_shares(seen, keys), &node);
+        assert_eq!(step(&next), expected, "{what}");
+    }
+}
+
+/// VC-6, KO-1: a vault that is kept locked takes the stricter seal too.
+#[test]
+fn a_locked_vault_takes_another_seal() {
+    let policy = NodePolicy { seal: Seal::Pcrs, ..want(Custody::TpmAndController).policy };
+    let locked = Want { operation: Operation::Lock, policy, ..want(Custody::TpmAndController) };
+    let seen = made(Custody::TpmAndController, 3);
+    let moved = Node { tpm: Tpm::Present { table: TableSeen::Open, pcrs: false }, measured: true };
+    let ask = |keys, node| step(&ask(USER, &Wish::Keep(locked.clone()), &seen, &keys, node));
+    assert_eq!(ask(keys(), &NODE), Some(Step::Unwrap));
+    assert_eq!(ask(held(both(3)), &NODE), Some(Step::MakeShare { seal: Seal::Pcrs, mark: Mark::Made }));
+    assert_eq!(ask(keys(), &moved), None, "not opened for nothing");
+}
+
+/// Invariant 5: the share stays as long as one copy is wrapped under it.
+#[test]
+fn a_share_stays_while_a_copy_needs_it() {
+    let (tpm, controller) = (Some(TPM), Some(Wrapping::Controller(Epoch(3))));
+    let seen = Seen { key: Key::Present, shares: share(Mark::Made), ..made(Custody::Controller, 3) };
+    for (first, second, expected) in [
+        (controller, tpm, Step::Rewrap(Wrapping::Controller(Epoch(3)))),
+        (tpm, controller, Step::Rewrap(Wrapping::Controller(Epoch(3)))),
+        (controller, controller, Step::DropShare(Seal::Tpm)),
+    ] {
+        let keys = Keys { held: Some(Held { first, second }), ..keys() };
+        assert_eq!(
+            step(&keep(want(Custody::Controller), seen, keys)),
+            Some(expected),
+            "{first:?} {second:?}"
+        );
     }
 }
 
@@ -103,7 +179,12 @@ fn a_setback_stops_only_what_depends_on_it() {
     let mut setbacks = Setbacks::default();
     setbacks.insert(StepKind::Rewrap);
     let wish = Wish::Keep(want(Custody::TpmAndController));
-    let (seen, keys) = (made(Custody::TpmAndController, 2), held(Wrapping::Both(Epoch(2))));
+    let (seen, keys) = (made(Custody::TpmAndController, 2), held(both(2)));
     let next = next(&View { id: USER, wish: &wish, seen: &seen, keys: &keys, node: &NODE, setbacks });
     assert_eq!(step(&next), Some(Step::AddKey));
+}
+
+fn with_shares(seen: Seen, keys: Keys) -> Keys {
+    let open = |mark: Option<Mark>| mark.map_or(ShareKey::Nothing, |_| ShareKey::Open);
+    Keys { shares: BySeal::each(|seal| open(seen.shares.of(seal))), ..keys }
 }

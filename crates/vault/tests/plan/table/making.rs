@@ -5,9 +5,9 @@ use super::*;
 /// IF-5: the order of making: share, metadata, key, directory, policy, mark.
 #[test]
 fn if5_a_vault_is_made_in_order() {
-    let begun = Seen { share: share(Mark::Begun), ..Seen::default() };
-    let written = Seen { dir: Dir::Absent, share: share(Mark::Begun), ..made(Custody::TpmAndController, 3) };
-    let both = Wrapping::Both(Epoch(3));
+    let begun = Seen { shares: share(Mark::Begun), ..Seen::default() };
+    let written = Seen { dir: Dir::Absent, shares: share(Mark::Begun), ..made(Custody::TpmAndController, 3) };
+    let both = both(3);
     for (what, seen, keys, expected) in [
         ("nothing there", Seen::default(), keys(), Step::MakeShare { seal: Seal::Tpm, mark: Mark::Begun }),
         ("share", begun, keys(), Step::MakeMetadata(both)),
@@ -22,7 +22,13 @@ fn if5_a_vault_is_made_in_order() {
             Step::SetPolicy(AES),
         ),
         ("policy", Seen { key: Key::Present, dir: Dir::Vault(AES), ..written }, held(both), Step::MarkMade),
-        ("cut before the mark", Seen { dir: Dir::Vault(AES), ..written }, held(both), Step::AddKey),
+        ("cut before the mark", Seen { dir: Dir::Vault(AES), ..written }, held(both), Step::MarkMade),
+        (
+            "marked",
+            Seen { dir: Dir::Vault(AES), shares: share(Mark::Made), ..written },
+            held(both),
+            Step::AddKey,
+        ),
         ("of no use", written, Keys { none_fits: true, ..keys() }, Step::ForgetMetadata),
     ] {
         assert_eq!(step(&keep(want(Custody::TpmAndController), seen, keys)), Some(expected), "{what}");
@@ -45,11 +51,11 @@ fn df3_default_vaults_without_configuration() {
 #[test]
 fn df5_plain_files_are_moved_in_or_left() {
     let plain =
-        Seen { dir: Dir::Plain, key: Key::Present, share: share(Mark::Begun), ..made(Custody::Tpm, 0) };
+        Seen { dir: Dir::Plain, key: Key::Present, shares: share(Mark::Begun), ..made(Custody::Tpm, 0) };
     let wish = Wish::Keep(want(Custody::Tpm));
-    let next = ask(CONFIG_VAULT, &wish, &plain, &held(Wrapping::Tpm), &NODE);
+    let next = ask(CONFIG_VAULT, &wish, &plain, &held(TPM), &NODE);
     assert_eq!(step(&next), Some(Step::MoveIn(AES)));
-    let user = ask(USER, &wish, &plain, &held(Wrapping::Tpm), &NODE);
+    let user = ask(USER, &wish, &plain, &held(TPM), &NODE);
     assert_eq!(
         user,
         Next::Settled(vault::plan::Settled { state: State::Failed, notes: vec![Note::PathTaken] })
@@ -62,8 +68,8 @@ fn if5_a_checkpoint_makes_nothing() {
     let kept = Want { authority: Authority::Checkpoint, ..want(Custody::Tpm) };
     assert_eq!(keep(kept.clone(), Seen::default(), keys()), Next::Wait(Wait::Contact));
     assert_eq!(step(&keep(kept.clone(), made(Custody::Tpm, 0), keys())), Some(Step::Unwrap));
-    let half = Seen { dir: Dir::Absent, share: share(Mark::Begun), ..made(Custody::Tpm, 0) };
-    assert_eq!(step(&keep(kept, half, held(Wrapping::Tpm))), Some(Step::AddKey));
+    let half = Seen { dir: Dir::Absent, shares: share(Mark::Begun), ..made(Custody::Tpm, 0) };
+    assert_eq!(step(&keep(kept, half, held(TPM))), Some(Step::AddKey));
 }
 
 /// AC-6: the Config Vault comes first, then the Image Vault, then the others.
@@ -94,8 +100,8 @@ fn uce_tpm_custody_without_a_tpm_fails() {
 #[test]
 fn df5_originals_at_the_staging_path_stay() {
     let both = Seen { staged: Staged::Plain, dir: Dir::Plain, key: Key::Present, ..made(Custody::Tpm, 0) };
-    let begun = Seen { share: share(Mark::Begun), ..both };
-    let next = ask(CONFIG_VAULT, &Wish::Keep(want(Custody::Tpm)), &begun, &held(Wrapping::Tpm), &NODE);
+    let begun = Seen { shares: share(Mark::Begun), ..both };
+    let next = ask(CONFIG_VAULT, &Wish::Keep(want(Custody::Tpm)), &begun, &held(TPM), &NODE);
     let Next::Settled(settled) = next else { panic!("{next:?}") };
     assert_eq!(settled.notes, [Note::PathTaken]);
 }
@@ -116,4 +122,121 @@ fn a_plan_asks_each_vault_once() {
     let planned = plan(&Desired::default(), &known, &NODE);
     assert_eq!(planned.len(), known.len() + 2);
     assert!(planned.windows(2).skip(2).all(|pair| pair[0].0 < pair[1].0));
+}
+
+/// Invariant 4: the Config Vault under the controller's key alone, its directory away: nothing on the node tells that it was made. No
+/// share and no metadata is made in the place of what is there, with no section, and with one that does not list it.
+#[test]
+fn a_default_vault_of_the_controllers_is_not_made_anew_without_an_order() {
+    let away = Seen { dir: Dir::Absent, ..made(Custody::Controller, 3) };
+    let unlisted = Listing {
+        authority: Authority::Live,
+        version: SectionVersion { incarnation: Incarnation([1; 16]), version: 1 },
+        vaults: BTreeMap::new(),
+    };
+    let without_keys = Keys { current: None, last: None, ..keys() };
+    for listing in [None, Some(unlisted)] {
+        let desired = Desired { listing, ..Desired::default() };
+        let wish = desired.wish(CONFIG_VAULT, &NODE, false);
+        let tried = Keys { none_fits: true, ..without_keys };
+        for (seen, keys) in [
+            (away, Keys { shares: BySeal::default(), ..without_keys }),
+            (Seen { shares: share(Mark::Begun), ..away }, tried),
+            (Seen { dir: Dir::Empty, ..away }, Keys { shares: BySeal::default(), ..tried }),
+        ] {
+            let next = ask(CONFIG_VAULT, &wish, &seen, &keys, &NODE);
+            assert_eq!(next, Next::Wait(Wait::ControllerKey), "{seen:?}");
+        }
+        let opened = Keys { shares: BySeal::default(), ..held(Wrapping::Controller(Epoch(3))) };
+        assert_eq!(step(&ask(CONFIG_VAULT, &wish, &away, &opened, &NODE)), Some(Step::AddKey), "as it was");
+    }
+    let ordered = Desired { recreate: BTreeSet::from([CONFIG_VAULT]), ..Desired::default() };
+    let wish = ordered.wish(CONFIG_VAULT, &NODE, false);
+    let anew = ask(CONFIG_VAULT, &wish, &away, &Keys { shares: BySeal::default(), ..without_keys }, &NODE);
+    assert_eq!(step(&anew), Some(Step::MakeShare { seal: Seal::Tpm, mark: Mark::Begun }));
+    let begun = Seen { shares: share(Mark::Begun), ..away };
+    let tried = Keys { none_fits: true, ..without_keys };
+    assert_eq!(step(&ask(CONFIG_VAULT, &wish, &begun, &tried, &NODE)), Some(Step::ForgetMetadata));
+}
+
+/// Half-made metadata goes when it is of no use for certain, and not while a key that may open it is out of reach.
+#[test]
+fn metadata_goes_only_when_no_key_can_open_it() {
+    let begun = |custody| Seen { dir: Dir::Absent, shares: share(Mark::Begun), ..made(custody, 1) };
+    let tried = |keys: Keys| Keys { none_fits: true, ..keys };
+    let closed = Keys { shares: key(ShareKey::Closed), ..keys() };
+    let kept = |custody| Want { authority: Authority::Checkpoint, ..want(custody) };
+    let both = Custody::TpmAndController;
+    let withheld = Keys { current: None, last: None, ..keys() };
+    let unknown = (TPM_NOT_HEARD, Keys { shares: BySeal::default(), ..keys() });
+    for (what, node, want, seen, keys, expected) in [
+        ("all was tried", NODE, want(both), begun(both), keys(), Ok(Step::ForgetMetadata)),
+        (
+            "a kept section makes nothing",
+            NODE,
+            kept(both),
+            begun(both),
+            keys(),
+            Err(Wait::OtherEpoch { under: Some(Epoch(1)) }),
+        ),
+        ("its share is shut", NODE, want(both), begun(both), closed, Err(Wait::Pcrs)),
+        (
+            "the TPM is not heard",
+            unknown.0,
+            want(Custody::Controller),
+            begun(Custody::Tpm),
+            unknown.1,
+            Err(Wait::Tpm),
+        ),
+        (
+            "ordered anew, and a key that may open it is to come",
+            NODE,
+            Want { recreate: true, ..want(both) },
+            begun(both),
+            withheld,
+            Err(Wait::ControllerKey),
+        ),
+        (
+            "its share is shut, and of no use",
+            NODE,
+            want(Custody::Controller),
+            begun(Custody::Tpm),
+            closed,
+            Err(Wait::Pcrs),
+        ),
+    ] {
+        let next = ask(USER, &Wish::Keep(want), &seen, &tried(keys), &node);
+        let found = match next {
+            Next::Do(act) => Ok(act.step),
+            Next::Wait(wait) => Err(wait),
+            Next::Settled(_) => panic!("{what}: {next:?}"),
+        };
+        assert_eq!(found, expected, "{what}");
+    }
+}
+
+/// DF-5: plain files at the staging path may be the only ones while no vault stands at its place: they are not wiped.
+#[test]
+fn df5_the_only_originals_are_not_wiped() {
+    let begun = Seen { shares: share(Mark::Begun), key: Key::Present, ..made(Custody::Tpm, 0) };
+    for dir in [Dir::Absent, Dir::Empty] {
+        let with = |staged| {
+            let seen = Seen { dir, staged, ..begun };
+            ask(CONFIG_VAULT, &Wish::Keep(want(Custody::Tpm)), &seen, &held(TPM), &NODE)
+        };
+        let Next::Settled(settled) = with(Staged::Plain) else { panic!("{:?}", with(Staged::Plain)) };
+        assert_eq!(settled.notes, [Note::PathTaken], "{dir:?}");
+        assert_eq!(step(&with(Staged::Copy)), Some(Step::DropStaged), "{dir:?}: half a copy goes");
+    }
+}
+
+/// IF-5: a vault whose grace runs is not made in the meantime.
+#[test]
+fn if5_a_vault_that_is_being_removed_is_not_made() {
+    let removing = Want { standing: Standing::Removing, ..want(Custody::Tpm) };
+    for seen in [Seen::default(), Seen { shares: share(Mark::Begun), ..Seen::default() }] {
+        let next = keep(removing.clone(), seen, keys());
+        let Next::Settled(settled) = next else { panic!("{next:?}") };
+        assert_eq!((settled.state, settled.notes), (State::Waiting, vec![Note::Removing]));
+    }
 }

@@ -8,19 +8,23 @@ fn a_made_vault_that_lacks_a_part_is_missing() {
     let whole = made(Custody::Tpm, 0);
     let gone = (MetaCopy::Damaged, MetaCopy::Absent);
     let no_metadata = Seen { first: gone.0, second: gone.1, ..whole };
-    let no_share = Seen { share: None, ..whole };
+    let no_share = Seen { shares: BySeal::default(), ..whole };
     let no_dir = Seen { dir: Dir::Absent, ..whole };
     for (seen, keys, parts, first_step) in [
         (no_dir, keys(), vec![Part::Directory], Step::ForgetMetadata),
         (Seen { dir: Dir::Plain, ..whole }, keys(), vec![Part::Directory], Step::ForgetMetadata),
         (Seen { dir: Dir::Stranger, ..whole }, keys(), vec![Part::Path], Step::ForgetMetadata),
-        (Seen { dir: Dir::OtherVault, ..whole }, keys(), vec![Part::Path], Step::ForgetMetadata),
         (no_metadata, keys(), vec![Part::Metadata], Step::ForgetMetadata),
         (Seen { key: Key::Present, ..no_metadata }, keys(), vec![Part::Metadata], Step::Lock),
-        (no_share, Keys { share: ShareKey::Nothing, ..keys() }, vec![Part::Share], Step::ForgetMetadata),
-        (whole, Keys { share: ShareKey::Damaged, ..keys() }, vec![Part::Share], Step::ForgetMetadata),
         (
-            Seen { share: share(Mark::Lost), ..whole },
+            no_share,
+            Keys { shares: key(ShareKey::Nothing), ..keys() },
+            vec![Part::Share],
+            Step::ForgetMetadata,
+        ),
+        (whole, Keys { shares: key(ShareKey::Damaged), ..keys() }, vec![Part::Share], Step::ForgetMetadata),
+        (
+            Seen { shares: share(Mark::Lost), ..whole },
             Keys::default(),
             vec![Part::Share],
             Step::ForgetMetadata,
@@ -65,25 +69,26 @@ fn th1_a_lost_share_table_is_missing_not_new() {
 /// metadata does not open without it does.
 #[test]
 fn a_lost_share_is_missed_only_where_it_served() {
-    let lost = |custody| Seen { share: share(Mark::Lost), ..made(custody, 3) };
-    let without = Keys { share: ShareKey::Nothing, ..keys() };
-    let opened = Keys { share: ShareKey::Nothing, ..held(Wrapping::Controller(Epoch(3))) };
+    let lost = |custody| Seen { shares: share(Mark::Lost), ..made(custody, 3) };
+    let without = Keys { shares: key(ShareKey::Nothing), ..keys() };
+    let opened = Keys { shares: key(ShareKey::Nothing), ..held(Wrapping::Controller(Epoch(3))) };
     let refused = Keys { none_fits: true, ..without };
     let seen = lost(Custody::Controller);
     assert_eq!(step(&keep(want(Custody::Controller), seen, without)), Some(Step::Unwrap));
-    assert_eq!(step(&keep(want(Custody::Controller), seen, opened)), Some(Step::DropShare));
+    assert_eq!(step(&keep(want(Custody::Controller), seen, opened)), Some(Step::DropShare(Seal::Tpm)));
     let away = Keys { current: None, last: None, ..without };
     assert_eq!(missing(&keep(want(Custody::Controller), seen, away)), [], "its key is not here yet");
-    let both = want(Custody::TpmAndController);
-    assert_eq!(step(&keep(both.clone(), seen, without)), Some(Step::Unwrap), "it may open without");
-    assert_eq!(step(&keep(both.clone(), seen, opened)), Some(Step::DropShare), "to make room for a new one");
-    assert_eq!(missing(&keep(both, seen, refused)), [Part::Share]);
+    let wants_both = want(Custody::TpmAndController);
+    assert_eq!(step(&keep(wants_both.clone(), seen, without)), Some(Step::Unwrap), "it may open without");
+    let anew = Step::MakeShare { seal: Seal::Tpm, mark: Mark::Made };
+    assert_eq!(step(&keep(wants_both.clone(), seen, opened)), Some(anew), "in the place of the mark");
+    assert_eq!(missing(&keep(wants_both, seen, refused)), [Part::Share]);
 }
 
 /// TH-1: a user's vault whose share lies in a table that does not open says so, and is kept.
 #[test]
 fn th1_a_user_vault_waits_for_the_lost_table() {
-    let seen = Seen { share: None, ..made(Custody::Tpm, 0) };
+    let seen = Seen { shares: BySeal::default(), ..made(Custody::Tpm, 0) };
     let next = ask(USER, &Wish::Keep(want(Custody::Tpm)), &seen, &Keys::default(), &TABLE_LOST);
     assert_eq!(next, Next::Wait(Wait::Table));
 }
@@ -102,4 +107,51 @@ fn vc2_a_moved_directory_does_not_escape_a_lock() {
     }
     let no_metadata = Seen { first: MetaCopy::Damaged, second: MetaCopy::Absent, ..whole };
     assert_eq!(step(&keep(order, no_metadata, keys())), None);
+}
+
+/// Invariant 4: while the TPM is not heard nothing says that a share is gone, whatever is ordered.
+#[test]
+fn a_share_is_not_missed_while_the_tpm_is_not_heard() {
+    let unseen = Seen { shares: BySeal::default(), ..made(Custody::Tpm, 0) };
+    for recreate in [false, true] {
+        let wish = Wish::Keep(Want { recreate, ..want(Custody::Tpm) });
+        let next = ask(USER, &wish, &unseen, &Keys::default(), &TPM_NOT_HEARD);
+        assert_eq!(next, Next::Wait(Wait::Tpm));
+    }
+    assert_eq!(missing(&keep(want(Custody::Tpm), unseen, Keys::default())), [Part::Share]);
+}
+
+/// A share is made before its metadata: metadata under the TPM without one has lost it, and is not replaced without an order.
+#[test]
+fn metadata_without_its_share_is_missing_its_share() {
+    let seen = Seen { dir: Dir::Absent, shares: BySeal::default(), ..made(Custody::Tpm, 0) };
+    assert_eq!(missing(&keep(want(Custody::Tpm), seen, Keys::default())), [Part::Share]);
+    let ordered = Want { recreate: true, ..want(Custody::Tpm) };
+    assert_eq!(step(&keep(ordered, seen, Keys::default())), Some(Step::ForgetMetadata));
+}
+
+/// IF-2: with every key at hand that the copies name, and none that opens them, what a key protects is damaged: said so, and not taken
+/// for an older epoch; kept, and not locked, until an order.
+#[test]
+fn damage_is_told_from_an_older_key() {
+    let tried = Keys { none_fits: true, ..keys() };
+    let closed = Keys { shares: key(ShareKey::Closed), ..tried };
+    let (tpm, controller, both) = (Custody::Tpm, Custody::Controller, Custody::TpmAndController);
+    for (what, custody, epoch, keys, damaged) in [
+        ("the share alone", tpm, 0, tried, true),
+        ("the controller's current key", controller, 3, tried, true),
+        ("the controller's last key", controller, 2, tried, true),
+        ("both", both, 3, tried, true),
+        ("an older epoch", both, 1, tried, false),
+        ("an older epoch of the controller's", controller, 1, tried, false),
+        ("its share is shut", both, 3, closed, false),
+    ] {
+        let next = keep(want(custody), made(custody, epoch), keys);
+        assert_eq!(missing(&next) == [Part::KeyFiles], damaged, "{what}: {next:?}");
+        let open = Seen { key: Key::Present, ..made(custody, epoch) };
+        let lock = keep(Want { operation: Operation::Lock, ..want(custody) }, open, keys);
+        assert_eq!(step(&lock), (!damaged).then_some(Step::Lock), "{what}: the kernel's key may be the last");
+    }
+    let ordered = Want { recreate: true, ..want(tpm) };
+    assert_eq!(step(&keep(ordered, made(tpm, 0), tried)), Some(Step::ForgetMetadata));
 }

@@ -1,6 +1,7 @@
 //! One row per situation and what comes next: what is to happen, and what must not.
 
 mod absence;
+mod deleting;
 mod keys;
 mod making;
 mod missing;
@@ -8,15 +9,18 @@ mod status;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use attest::SessionKey;
 use vault::custody::Wrapping;
-use vault::ids::{CONFIG_VAULT, Epoch, IMAGE_VAULT, Incarnation, Name, SectionVersion, VaultId};
+use vault::ids::{CONFIG_VAULT, DeviceId, Epoch, IMAGE_VAULT, Incarnation, Name, SectionVersion, VaultId};
 use vault::plan::{
     Authority, Desired, Dir, Held, Hint, Key, Keys, Known, Listing, MetaCopy, Next, Node, Note, Part, Record,
-    RecordSeen, Released, Seen, Setbacks, ShareKey, ShareSeen, Staged, Step, StepKind, TableSeen, Tpm, View,
-    Wait, Want, Wish, next, plan,
+    RecordSeen, Released, Seen, Setbacks, ShareKey, Staged, Step, StepKind, TableSeen, Tpm, View, Wait, Want,
+    Wish, next, plan,
 };
 use vault::report::{State, VaultReport, report};
-use vault::section::{Custody, Encryption, NodePolicy, Operation, Seal, Standing};
+use vault::section::{
+    BySeal, Custody, Encryption, Entry, NodePolicy, Operation, Release, Seal, Section, Standing,
+};
 use vault::shares::Mark;
 
 const USER: VaultId = VaultId(uuid::Uuid::from_u128(5));
@@ -44,20 +48,30 @@ fn want(custody: Custody) -> Want {
     }
 }
 
-fn share(mark: Mark) -> Option<ShareSeen> {
-    Some(ShareSeen { seal: Seal::Tpm, mark })
+fn share(mark: Mark) -> BySeal<Option<Mark>> {
+    BySeal { tpm: Some(mark), pcrs: None }
 }
+
+fn key(tpm: ShareKey) -> BySeal<ShareKey> {
+    BySeal { tpm, ..BySeal::default() }
+}
+
+fn both(epoch: u64) -> Wrapping {
+    Wrapping::Both(Seal::Tpm, Epoch(epoch))
+}
+
+const TPM: Wrapping = Wrapping::Tpm(Seal::Tpm);
 
 /// A made vault, locked.
 fn made(custody: Custody, epoch: u64) -> Seen {
     let copy =
         MetaCopy::Good(if custody == Custody::Tpm { Hint::NoEpoch } else { Hint::Epoch(Epoch(epoch)) });
-    let share = if custody.needs_tpm() { share(Mark::Made) } else { None };
-    Seen { dir: Dir::Vault(AES), first: copy, second: copy, share, ..Seen::default() }
+    let shares = if custody.needs_tpm() { share(Mark::Made) } else { BySeal::default() };
+    Seen { dir: Dir::Vault(AES), first: copy, second: copy, shares, ..Seen::default() }
 }
 
 fn keys() -> Keys {
-    Keys { share: ShareKey::Open, current: Some(Epoch(3)), last: Some(Epoch(2)), ..Keys::default() }
+    Keys { shares: key(ShareKey::Open), current: Some(Epoch(3)), last: Some(Epoch(2)), ..Keys::default() }
 }
 
 fn held(wrapping: Wrapping) -> Keys {

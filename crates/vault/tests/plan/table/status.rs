@@ -13,7 +13,7 @@ fn if2_a_status_says_plainly_what_is_not_done() {
     let wish = Wish::Keep(want(Custody::TpmAndController));
     let open = Seen { key: Key::Present, ..made(Custody::TpmAndController, 3) };
     let unmeasured = Node { measured: false, ..NODE };
-    let status = reported(&wish, &open, &held(Wrapping::Both(Epoch(3))), &unmeasured);
+    let status = reported(&wish, &open, &held(both(3)), &unmeasured);
     assert_eq!((status.state, status.created, status.epoch), (State::Unlocked, true, Some(Epoch(3))));
     assert_eq!(status.detail, ["not escrowed", "boot not measured", "AK not proved to its EK: not checked"]);
     let gone = reported(&Wish::Gone, &Seen::default(), &Keys::default(), &NODE);
@@ -21,7 +21,7 @@ fn if2_a_status_says_plainly_what_is_not_done() {
     assert_eq!(gone.detail[0], "removed, not crypto-erased");
     let half = Seen { second: MetaCopy::Good(Hint::Epoch(Epoch(2))), ..open };
     assert_eq!(reported(&wish, &half, &keys(), &NODE).epoch, Some(Epoch(2)), "the change has not ended");
-    let begun = Seen { dir: Dir::Absent, share: share(Mark::Begun), ..open };
+    let begun = Seen { dir: Dir::Absent, shares: share(Mark::Begun), ..open };
     let status = reported(&wish, &begun, &keys(), &NODE);
     assert_eq!((status.state, status.created), (State::Creating, false));
 }

@@ -4,8 +4,35 @@ use super::*;
 
 impl World {
     pub(super) fn opens_somehow(&self, meta: &Meta) -> bool {
-        meta.whole
-            && (!meta.wrapping.custody().needs_tpm() || meta.share == self.disk.share.map(|share| share.id))
+        let share = meta.wrapping.seal().map(|seal| self.disk.shares.of(seal).map(|share| share.id));
+        meta.whole && !meta.lame && share.is_none_or(|id| id.is_some() && id == meta.share)
+    }
+
+    /// Its directory at its place, and a copy that opens, its share not told as lost: whatever is ordered, such a vault is not made anew.
+    pub(super) fn is_whole(&self) -> bool {
+        let Place::Vault { content, .. } = self.disk.place else { return false };
+        let lost = self.disk.shares.all().iter().flatten().any(|share| share.mark == Mark::Lost);
+        !self.table_lost && !lost && self.opens(content)
+    }
+
+    /// Without a share the live section alone tells whether the vault was made, and it says no.
+    pub(super) fn counts_as_not_made(&self) -> bool {
+        let live = self.memory.listing.as_ref().filter(|listing| listing.authority == Authority::Live);
+        let says_no = live.and_then(|live| live.vaults.get(&self.id)).is_some_and(|want| !want.created);
+        says_no && self.disk.shares.all().iter().flatten().next().is_none()
+    }
+
+    fn opens(&self, content: u32) -> bool {
+        let opens = |meta: &Meta| meta.content == content && self.opens_somehow(meta);
+        self.disk.copies.iter().flatten().any(opens)
+    }
+
+    pub(super) fn may_destroy(&self) -> bool {
+        match self.order {
+            Order::Nothing => false,
+            Order::Recreate => !self.is_whole(),
+            Order::Delete => true,
+        }
     }
 
     pub(super) fn check(&mut self) {
@@ -15,22 +42,27 @@ impl World {
 
     /// Invariants 4 and 6: what held data is gone only by order.
     pub(super) fn nothing_destroyed(&mut self) {
-        let holds = |place: &Place| matches!(place, Place::Plain | Place::Vault { data: true, .. });
-        let there = holds(&self.disk.place) || holds(&self.disk.staged);
+        let holds = |place: &&Place| **place == Place::Plain || place.holds_ours();
+        let Disk { place, staged, away, .. } = &self.disk;
+        let there = [place, staged, away].iter().any(holds);
         assert!(
-            there || !self.had_data || self.may_destroy,
+            there || !self.had_data || self.order != Order::Nothing,
             "data is gone without an order: {:?}",
             self.disk
         );
         self.had_data = there;
     }
 
-    /// Invariant 5: some copy opens its data, and each copy is wrapped as an accepted section or the default asks.
+    /// Invariant 5: some copy opens its data, wherever that was moved to, and each copy is wrapped as an accepted section or the
+    /// default asks: under a share of that seal, and of that custody.
     pub(super) fn openable_as_allowed(&self) {
-        if let Place::Vault { content, data: true } = self.disk.place {
-            let opens = |meta: &Meta| meta.content == content && self.opens_somehow(meta);
-            let open = self.disk.copies.iter().flatten().any(opens);
-            assert!(open || self.doomed, "nothing opens the vault: {:?}", self.disk);
+        for place in [self.disk.place, self.disk.away] {
+            if let Place::Vault { content, .. } = place
+                && place.holds_ours()
+            {
+                let open = self.opens(content) || self.doomed || self.unopenable;
+                assert!(open, "nothing opens the vault: {:?}", self.disk);
+            }
         }
         for meta in self.disk.copies.iter().flatten() {
             assert!(

@@ -14,11 +14,11 @@ use vault::custody::Wrapping;
 use vault::ids::{Epoch, Incarnation, Name, SectionVersion, VaultId};
 use vault::plan::{
     Authority, Desired, Dir, Held, Hint, Key, Keys, Listing, MetaCopy, Next, Node, Record, RecordSeen,
-    Released, Seen, Setbacks, ShareKey, ShareSeen, Staged, Step, StepKind, TableSeen, Tpm, View, Want, Wish,
-    next,
+    Released, Seen, Setbacks, ShareKey, Staged, Step, StepKind, TableSeen, Tpm, View, Want, Wish,
+    default_policy, next,
 };
 use vault::report::State;
-use vault::section::{Custody, Encryption, NodePolicy, Operation, Seal, Standing};
+use vault::section::{BySeal, Custody, Encryption, NodePolicy, Operation, Seal, Standing};
 use vault::shares::Mark;
 
 /// What a section of the controller's says of the vault.
@@ -34,6 +34,8 @@ pub(crate) struct Section {
     pub(crate) recreate: bool,
     pub(crate) restored: bool,
     pub(crate) replayed: bool,
+    /// The controller does not know that the vault was made: its report was lost, or its database is an older one.
+    pub(crate) forgot: bool,
 }
 
 impl Default for Section {
@@ -49,6 +51,7 @@ impl Default for Section {
             recreate: false,
             restored: false,
             replayed: false,
+            forgot: false,
         }
     }
 }
@@ -72,9 +75,33 @@ pub(crate) enum Event {
     Damage {
         first: bool,
     },
+    /// What a key protects in both copies, or all of both.
+    DamageBoth {
+        unreadable: bool,
+    },
+    /// Root moves the vault's directory away and puts something in its place, or moves it back.
+    Moved(Moved),
+    /// A start of vaultmgr that finds that the share table does not open, or does again.
+    TableLost(bool),
+    /// Root begins a new table, for the sake of another vault.
+    TableBegun,
+    /// The TPM is configured and does not answer, or does again.
+    TpmSilent(bool),
+    /// Root on the node: lock it, or as the controller says.
+    Held(bool),
+    /// Root on the node: make it anew if it is missing.
+    Recreate,
     RecordUnreadable,
     Busy(bool),
     DiskFull(bool),
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Moved {
+    Away,
+    ForAStranger,
+    ForAnotherVault,
+    Back,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +109,10 @@ struct Meta {
     content: u32,
     wrapping: Wrapping,
     share: Option<u32>,
+    /// It reads as metadata.
     whole: bool,
+    /// What a key protects in it is damaged.
+    lame: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,13 +120,23 @@ enum Place {
     Nothing,
     Empty,
     Plain,
+    Stranger,
     Vault { content: u32, data: bool },
 }
+
+impl Place {
+    /// Our vault's directory, with something in it.
+    fn holds_ours(self) -> bool {
+        matches!(self, Self::Vault { content, data: true } if content != ANOTHER)
+    }
+}
+
+/// The content key of a vault that is not ours to touch.
+const ANOTHER: u32 = u32::MAX;
 
 #[derive(Debug, Clone, Copy)]
 struct Share {
     id: u32,
-    seal: Seal,
     mark: Mark,
 }
 
@@ -104,8 +144,10 @@ struct Share {
 struct Disk {
     place: Place,
     staged: Place,
+    /// Where root moved our directory to.
+    away: Place,
     copies: [Option<Meta>; 2],
-    share: Option<Share>,
+    shares: BySeal<Option<Share>>,
     record: Option<Record>,
 }
 
@@ -125,6 +167,10 @@ pub(crate) struct World {
     kernel: BTreeMap<u32, Key>,
     memory: Memory,
     pcrs: bool,
+    silent: bool,
+    table_lost: bool,
+    held: Option<Operation>,
+    recreate: bool,
     record_readable: bool,
     busy: bool,
     full: bool,
@@ -137,17 +183,32 @@ pub(crate) struct World {
     accepted: BTreeMap<u8, u64>,
     /// What the vault's data may be wrapped under now.
     allowed: Vec<Wrapping>,
-    may_destroy: bool,
+    order: Order,
+    /// It was reported as made.
+    reported: bool,
     checkpoint: Option<Listing>,
     had_data: bool,
     /// An ordered removal has begun and may have been cut short.
     doomed: bool,
+    /// Its keys went with a table, or with both copies of its metadata.
+    unopenable: bool,
+}
+
+/// What the world itself knows to be ordered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Order {
+    Nothing,
+    /// Make it anew, if it is missing.
+    Recreate,
+    Delete,
 }
 
 impl World {
     pub(crate) fn new(id: VaultId, has_tpm: bool) -> Self {
         let place = if id.is_default() { Place::Plain } else { Place::Nothing };
-        let disk = Disk { place, staged: Place::Nothing, copies: [None, None], share: None, record: None };
+        let nothing = Place::Nothing;
+        let shares = BySeal { tpm: None, pcrs: None };
+        let disk = Disk { place, staged: nothing, away: nothing, copies: [None, None], shares, record: None };
         Self {
             id,
             has_tpm,
@@ -155,6 +216,10 @@ impl World {
             kernel: BTreeMap::new(),
             memory: Memory::default(),
             pcrs: true,
+            silent: false,
+            table_lost: false,
+            held: None,
+            recreate: false,
             record_readable: true,
             busy: false,
             full: false,
@@ -164,11 +229,13 @@ impl World {
             epoch: 1,
             ever_listed: BTreeSet::new(),
             accepted: BTreeMap::new(),
-            allowed: vec![Wrapping::Tpm],
-            may_destroy: false,
+            allowed: vec![Wrapping::Tpm(Seal::Tpm)],
+            order: Order::Nothing,
+            reported: false,
             checkpoint: None,
             had_data: false,
             doomed: false,
+            unopenable: false,
         }
     }
 
@@ -182,6 +249,13 @@ impl World {
             Event::Killed { steps, half } => self.kill(steps, half),
             Event::Boot(pcrs) => self.boot(pcrs),
             Event::Damage { first } => self.damage(first),
+            Event::DamageBoth { unreadable } => self.damage_both(unreadable),
+            Event::Moved(moved) => self.moved(moved),
+            Event::TableLost(lost) => self.lose_table(lost),
+            Event::TableBegun => self.table_begun(),
+            Event::TpmSilent(silent) => self.silence(silent),
+            Event::Held(held) => self.held = held.then_some(Operation::Lock),
+            Event::Recreate => self.order_recreate(),
             Event::RecordUnreadable => self.record_readable = false,
             Event::Busy(busy) => self.busy = busy,
             Event::DiskFull(full) => self.full = full,
@@ -192,6 +266,8 @@ impl World {
     /// Ends what keeps a plan from settling.
     pub(crate) fn mend(&mut self) {
         (self.busy, self.full) = (false, false);
+        self.silence(false);
+        self.lose_table(false);
         self.memory.setbacks = Setbacks::default();
     }
 
@@ -200,8 +276,8 @@ impl World {
     }
 
     pub(crate) fn is_bare(&self) -> bool {
-        let Disk { place, copies, share, .. } = &self.disk;
-        (*place, *copies, share.is_none()) == (Place::Nothing, [None, None], true)
+        let Disk { place, copies, shares, .. } = &self.disk;
+        (*place, *copies, shares.all().iter().flatten().count()) == (Place::Nothing, [None, None], 0)
     }
 }
 

@@ -30,7 +30,7 @@ impl World {
             },
             operation: section.operation,
             standing: section.standing,
-            created: false,
+            created: self.reported && !section.forgot,
             recreate: section.recreate,
             released,
             authority: Authority::Live,
@@ -62,23 +62,26 @@ impl World {
         let keep = section.listed || self.id.is_default();
         let order = section.listed && section.recreate;
         let absent = !keep && self.record_readable && self.ever_listed.contains(&self.incarnation);
-        self.may_destroy = order || absent;
+        self.order = match (order, absent) {
+            (true, _) => Order::Recreate,
+            (_, true) => Order::Delete,
+            _ => Order::Nothing,
+        };
         self.widen(&listing);
         self.checkpoint = Some(listing.clone());
         self.memory.listing = Some(listing);
     }
 
     pub(super) fn widen(&mut self, listing: &Listing) {
-        let asked = listing.vaults.get(&self.id).map(|want| want.policy.custody);
-        let by_default = if self.has_tpm { Custody::Tpm } else { Custody::Controller };
+        let asked = listing.vaults.get(&self.id).map(|want| want.policy.clone());
         let current = self.memory.keys.map(|(current, _)| current);
-        self.allowed.extend(Wrapping::of(asked.unwrap_or(by_default), current));
+        self.allowed.extend(Wrapping::of(&asked.unwrap_or_else(|| default_policy(&self.node())), current));
     }
 
     pub(super) fn withhold(&mut self) {
         self.memory.listing = self.memory.listing.take().map(Listing::kept);
         self.memory.keys = None;
-        self.may_destroy = false;
+        self.order = Order::Nothing;
     }
 
     pub(super) fn boot(&mut self, pcrs: bool) {
@@ -90,7 +93,7 @@ impl World {
 
     pub(super) fn restart(&mut self) {
         self.memory = Memory::default();
-        self.may_destroy = false;
+        (self.order, self.held) = (Order::Nothing, None);
         self.memory.listing = self.checkpoint.clone().map(Listing::kept);
     }
 
@@ -112,5 +115,69 @@ impl World {
         if self.disk.copies[other].is_some_and(|meta| meta.whole && self.opens_somehow(&meta)) {
             self.disk.copies[hurt].iter_mut().for_each(|meta| meta.whole = false);
         }
+    }
+
+    pub(super) fn damage_both(&mut self, unreadable: bool) {
+        let copies = self.disk.copies.iter_mut().flatten();
+        copies.for_each(|meta| if unreadable { meta.whole = false } else { meta.lame = true });
+        self.unopenable = true;
+    }
+
+    pub(super) fn moved(&mut self, moved: Moved) {
+        let ours = |place| matches!(place, Place::Vault { content, .. } if content != ANOTHER);
+        let Disk { place, away, .. } = &mut self.disk;
+        if let Moved::Back = moved {
+            if *away != Place::Nothing && !place.holds_ours() {
+                *place = std::mem::replace(away, Place::Nothing);
+            }
+            return;
+        }
+        if *away == Place::Nothing && ours(*place) {
+            *away = match moved {
+                Moved::ForAStranger => std::mem::replace(place, Place::Stranger),
+                Moved::ForAnotherVault => {
+                    std::mem::replace(place, Place::Vault { content: ANOTHER, data: true })
+                }
+                Moved::Away | Moved::Back => std::mem::replace(place, Place::Nothing),
+            };
+        }
+    }
+
+    pub(super) fn lose_table(&mut self, lost: bool) {
+        self.table_lost = lost && self.has_tpm;
+        self.restart();
+    }
+
+    /// With the TPM heard again there are keys that were not tried.
+    pub(super) fn silence(&mut self, silent: bool) {
+        self.silent = silent && self.has_tpm;
+        self.memory.none_fits = false;
+    }
+
+    /// A vault that the disk shows is entered as lost.
+    pub(super) fn table_begun(&mut self) {
+        if !self.has_tpm || !self.table_lost || self.id.is_default() {
+            return;
+        }
+        let shown = self.disk.copies.iter().flatten().next().is_some() || self.disk.place != Place::Nothing;
+        let lost = shown.then_some(Share { id: 0, mark: Mark::Lost });
+        self.begin_table(lost);
+    }
+
+    pub(super) fn begin_table(&mut self, lost: Option<Share>) {
+        self.unopenable |= self.disk.shares.all().iter().flatten().next().is_some();
+        self.disk.shares = BySeal { tpm: lost, pcrs: None };
+        self.table_lost = false;
+    }
+
+    pub(super) fn order_recreate(&mut self) {
+        let before = self.order;
+        if before == Order::Nothing {
+            self.order = Order::Recreate;
+        }
+        self.recreate = true;
+        self.memory.setbacks = Setbacks::default();
+        self.settle();
+        (self.recreate, self.order) = (false, before);
     }
 }

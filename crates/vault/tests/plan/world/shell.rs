@@ -22,12 +22,14 @@ impl World {
         if let Place::Vault { data, .. } = &mut self.disk.place {
             *data = true;
         }
+        self.reported |=
+            !self.memory.listing.as_ref().is_none_or(|listing| listing.authority != Authority::Live);
         let Wish::Keep(want) = wish else { return };
         if want.authority != Authority::Live || !done {
             return;
         }
         let current = self.memory.keys.map(|(current, _)| current);
-        let target = Wrapping::of(want.policy.custody, current).expect("settled without its key");
+        let target = Wrapping::of(&want.policy, current).expect("settled without its key");
         for copy in self.disk.copies {
             assert_eq!(
                 copy.map(|meta| (meta.wrapping, meta.whole)),
@@ -35,7 +37,10 @@ impl World {
                 "not as the policy asks"
             );
         }
-        assert_eq!(self.disk.share.is_some(), want.policy.custody.needs_tpm(), "a share that serves nothing");
+        for seal in Seal::ALL.into_iter().filter(|_| !self.silent && !self.table_lost) {
+            let there = self.disk.shares.of(seal).is_some();
+            assert_eq!(there, target.seal() == Some(seal), "a share that serves nothing");
+        }
         self.allowed = vec![target];
     }
 

@@ -5,6 +5,8 @@ use super::*;
 impl World {
     pub(super) fn node(&self) -> Node {
         let tpm = match self.has_tpm {
+            true if self.silent => Tpm::Unknown,
+            true if self.table_lost => Tpm::Present { table: TableSeen::Lost, pcrs: self.pcrs },
             true => Tpm::Present { table: TableSeen::Open, pcrs: self.pcrs },
             false => Tpm::Absent,
         };
@@ -17,6 +19,7 @@ impl World {
             Place::Nothing => Dir::Absent,
             Place::Empty => Dir::Empty,
             Place::Plain => Dir::Plain,
+            Place::Stranger => Dir::Stranger,
             Place::Vault { content, .. } if named.is_none_or(|named| named == content) => {
                 Dir::Vault(Encryption::Aes256Xts)
             }
@@ -38,18 +41,23 @@ impl World {
             Some(_) => MetaCopy::Damaged,
         };
         let [first, second] = self.disk.copies.map(copy);
-        let share = self.disk.share.map(|share| ShareSeen { seal: share.seal, mark: share.mark });
-        Seen { dir, staged, key, first, second, share }
+        let shares = BySeal::each(|seal| self.share(seal).map(|share| share.mark));
+        Seen { dir, staged, key, first, second, shares }
+    }
+
+    /// As far as the table can be read.
+    fn share(&self, seal: Seal) -> Option<Share> {
+        self.disk.shares.of(seal).filter(|_| !self.silent && !self.table_lost)
     }
 
     pub(super) fn keys(&self) -> Keys {
-        let share = match self.disk.share {
-            None => ShareKey::Nothing,
-            Some(share) if share.seal == Seal::Pcrs && !self.pcrs => ShareKey::Closed,
+        let key = |seal| match self.share(seal) {
+            None | Some(Share { mark: Mark::Lost, .. }) => ShareKey::Nothing,
+            Some(_) if seal == Seal::Pcrs && !self.pcrs => ShareKey::Closed,
             Some(_) => ShareKey::Open,
         };
         Keys {
-            share,
+            shares: BySeal::each(key),
             current: self.memory.keys.map(|(current, _)| current),
             last: self.memory.keys.map(|(_, last)| last),
             held: self.memory.held.map(|(_, held)| held),
@@ -63,7 +71,9 @@ impl World {
             (None, true) => RecordSeen::Nothing,
             (Some(record), true) => RecordSeen::Read(record.clone()),
         };
-        let desired = Desired { listing: self.memory.listing.clone(), record, ..Desired::default() };
+        let held = self.held.map(|operation| (self.id, operation)).into_iter().collect();
+        let recreate = self.recreate.then_some(self.id).into_iter().collect();
+        let desired = Desired { listing: self.memory.listing.clone(), record, held, recreate };
         let (seen, keys, node) = (self.seen(), self.keys(), self.node());
         let wish = desired.wish(self.id, &node, seen.is_nothing());
         let view = View {

@@ -5,7 +5,7 @@ use super::*;
 impl World {
     pub(super) fn part(&mut self, step: Step, part: usize, fresh: u32) {
         match (step, part) {
-            (Step::MakeShare { seal, mark }, 0) => self.disk.share = Some(Share { id: fresh, seal, mark }),
+            (Step::MakeShare { seal, mark }, 0) => self.make_share(seal, Share { id: fresh, mark }),
             (Step::MakeMetadata(wrapping), 0 | 1) => self.write(part, fresh, wrapping),
             (Step::Rewrap(wrapping), 0 | 1) => self.rewrap(part, wrapping),
             (Step::Rewrap(wrapping), 2) => self.rewrapped(wrapping),
@@ -21,29 +21,69 @@ impl World {
             }
             (Step::MoveIn(_), 1) => std::mem::swap(&mut self.disk.staged, &mut self.disk.place),
             (Step::DropStaged, 0) => self.disk.staged = Place::Nothing,
-            (Step::MarkMade, 0) => self.disk.share.iter_mut().for_each(|share| share.mark = Mark::Made),
-            (Step::Reseal(seal), 0) => self.disk.share.iter_mut().for_each(|share| share.seal = seal),
+            (Step::MarkMade, 0) => self.mark_made(),
             (Step::Lock, 0) => self.lock(),
             (Step::ForgetMetadata, 0 | 1) => self.forget(part),
-            (Step::DeleteDir, 0) => (self.disk.place, self.disk.staged) = (Place::Nothing, Place::Nothing),
-            (Step::DropShare, 0) => self.disk.share = None,
-            (Step::RecordRemoved, 0) => {
-                self.disk.record.iter_mut().for_each(|record| record.removed(self.id))
-            }
-            (Step::NewTable, _) => panic!("the table is never lost in this world"),
+            (Step::DeleteDir, 0) => self.delete_dir(),
+            (Step::DropShare(seal), 0) => *self.place_of(seal) = None,
+            (Step::RecordRemoved, 0) => self.record_removed(),
+            (Step::NewTable, 0) => self.new_table(),
             _ => {}
         }
     }
 
     pub(super) fn share_of(&self, wrapping: Wrapping) -> Option<u32> {
-        wrapping.custody().needs_tpm().then(|| self.disk.share.expect("a share for the wrapping").id)
+        wrapping.seal().map(|seal| self.disk.shares.of(seal).expect("a share for the wrapping").id)
+    }
+
+    fn place_of(&mut self, seal: Seal) -> &mut Option<Share> {
+        let BySeal { tpm, pcrs } = &mut self.disk.shares;
+        if seal == Seal::Tpm { tpm } else { pcrs }
+    }
+
+    fn make_share(&mut self, seal: Seal, share: Share) {
+        assert!(self.node().can_seal(seal), "sealed under a root that can't be read");
+        let place = self.place_of(seal);
+        assert!(place.is_none_or(|there| there.mark == Mark::Lost), "a share is overwritten");
+        *place = Some(share);
+    }
+
+    fn mark_made(&mut self) {
+        let there = Seal::ALL.into_iter().filter(|seal| self.disk.shares.of(*seal).is_some());
+        there.collect::<Vec<_>>().into_iter().for_each(|seal| {
+            self.place_of(seal)
+                .iter_mut()
+                .filter(|s| s.mark == Mark::Begun)
+                .for_each(|s| s.mark = Mark::Made);
+        });
+    }
+
+    fn delete_dir(&mut self) {
+        (self.disk.place, self.disk.staged) = (Place::Nothing, Place::Nothing);
+    }
+
+    fn record_removed(&mut self) {
+        let bare = self.disk.shares.all().iter().flatten().next().is_none() || self.table_lost;
+        assert!(bare, "a removed vault leaves its share");
+        self.disk.record.iter_mut().for_each(|record| record.removed(self.id));
+        self.reported = false;
+    }
+
+    fn new_table(&mut self) {
+        assert!(self.table_lost && self.order == Order::Recreate, "a table is begun without an order");
+        self.begin_table(None);
     }
 
     pub(super) fn write(&mut self, part: usize, content: u32, wrapping: Wrapping) {
         assert!(self.keys().reach(wrapping), "wrapped under a key that is not at hand");
-        self.doomed = false;
+        let abandons = self.disk.away.holds_ours();
+        let may = self.order != Order::Nothing || self.doomed || self.unopenable;
+        assert!(!abandons || may, "made anew without an order, while its directory is away: {:?}", self.disk);
+        self.had_data &= !abandons;
+        self.disk.away = Place::Nothing;
+        (self.doomed, self.unopenable) = (false, false);
         let share = self.share_of(wrapping);
-        self.disk.copies[part] = Some(Meta { content, wrapping, share, whole: true });
+        self.disk.copies[part] = Some(Meta { content, wrapping, share, whole: true, lame: false });
         let held = Held { first: Some(wrapping), second: Some(wrapping) };
         self.memory.held = (part == 1).then_some((content, held));
     }
@@ -52,7 +92,8 @@ impl World {
         let (content, _) = self.memory.held.expect("re-wraps what it holds");
         assert!(self.keys().reach(wrapping), "wrapped under a key that is not at hand");
         let share = self.share_of(wrapping);
-        self.disk.copies[part] = Some(Meta { content, wrapping, share, whole: true });
+        self.disk.copies[part] = Some(Meta { content, wrapping, share, whole: true, lame: false });
+        self.unopenable = false;
     }
 
     pub(super) fn rewrapped(&mut self, wrapping: Wrapping) {
@@ -77,7 +118,9 @@ impl World {
     pub(super) fn unwrap(&mut self) {
         let keys = self.keys();
         let opened = |copy: Option<Meta>| {
-            copy.filter(|meta| meta.whole && keys.candidates().iter().any(|w| self.fits(meta, *w)))
+            copy.filter(|meta| {
+                meta.whole && !meta.lame && keys.candidates().iter().any(|w| self.fits(meta, *w))
+            })
         };
         let [first, second] = self.disk.copies.map(opened);
         match first.or(second) {
@@ -91,7 +134,7 @@ impl World {
 
     pub(super) fn fits(&self, meta: &Meta, wrapping: Wrapping) -> bool {
         meta.wrapping == wrapping
-            && meta.share == wrapping.custody().needs_tpm().then(|| self.disk.share.map(|s| s.id)).flatten()
+            && meta.share == wrapping.seal().and_then(|seal| self.disk.shares.of(seal)).map(|share| share.id)
     }
 
     pub(super) fn held_content(&self) -> u32 {
@@ -112,9 +155,13 @@ impl World {
     }
 
     pub(super) fn forget(&mut self, part: usize) {
-        let holds_data = matches!(self.disk.place, Place::Vault { data: true, .. });
+        // By its metadata alone a vault's directory is told from another's, which would be deleted next.
+        let told = part == 0 && self.disk.copies.iter().flatten().any(|meta| meta.whole);
+        let another = matches!(self.disk.place, Place::Vault { content: ANOTHER, .. });
+        assert!(!(another && told), "another vault's directory is taken for this one's");
+        let holds_data = [self.disk.place, self.disk.away].into_iter().any(Place::holds_ours);
         assert!(
-            self.may_destroy || self.doomed || !holds_data,
+            self.may_destroy() || self.doomed || !holds_data || self.unopenable || self.counts_as_not_made(),
             "the metadata of a vault is gone without an order"
         );
         self.doomed |= holds_data;
