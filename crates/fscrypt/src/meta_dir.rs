@@ -19,12 +19,11 @@ use nix::{
 };
 
 pub use error::MetaError;
-pub use folder::Step;
+pub use folder::{Folder, Hook, Replaced, Step};
 pub use rewrap::{rewrap_both, rewrap_both_with};
 
 use crate::{KeyFiles, KeyIdentifier, PolicyFile, ProtectorDescriptor, ProtectorFile};
 use error::io;
-use folder::Folder;
 
 const PROTECTORS: &str = "protectors";
 const POLICIES: &str = "policies";

@@ -62,9 +62,10 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         self.shares.is_none() && !self.tpm_absent
     }
 
-    /// Everything that failed may be tried anew.
+    /// Everything that failed may be tried anew, and keys on what did not open: others are at hand than before.
     fn start_afresh(&mut self) {
         self.slots.values_mut().for_each(slot::Slot::afresh);
+        self.slots.values_mut().filter(|slot| slot.held.is_none()).for_each(|slot| slot.none_fits = false);
     }
 
     /// This device's identity. A checkpoint taken before it was known is held against it now.
@@ -136,7 +137,6 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         self.listed_for = Some(section.device);
         self.desired.listing = Some(listing);
         self.start_afresh();
-        self.slots.values_mut().filter(|slot| slot.held.is_none()).for_each(|slot| slot.none_fits = false);
     }
 
     /// A checkpoint lies in the Config Vault, and so counts only while that is open. It never replaces a live section, nor an

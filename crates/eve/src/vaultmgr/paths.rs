@@ -48,7 +48,11 @@ impl Paths {
     }
     /// The share table of one generation.
     pub(crate) fn table(&self, generation: Generation) -> PathBuf {
-        self.tables().join(format!("shares.{generation}"))
+        self.tables().join(Self::table_name(generation))
+    }
+    /// Its name in the folder of all.
+    pub(crate) fn table_name(generation: Generation) -> String {
+        format!("shares.{generation}")
     }
     /// Our folder inside the Config Vault.
     pub(crate) fn own_folder(&self) -> PathBuf {

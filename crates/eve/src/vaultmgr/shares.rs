@@ -1,8 +1,11 @@
-//! The share table as a file, beside the keys that open it. Each change is written whole and durable before it counts here.
+//! The share table as a file, beside the keys that open it. Each change is written whole and durable before it counts here, and the
+//! bytes of the table before it are overwritten: a share that was dropped, or sealed less strictly, is not left in freed blocks.
 
 use std::io;
 
 use aws_lc_rs::rand;
+use fscrypt::MetaError;
+use fscrypt::meta_dir::Folder;
 use vault::ids::{Generation, VaultId};
 use vault::plan::{Node, ShareKey, TableSeen, Tpm};
 use vault::roots::{PcrsRoot, TpmRoot, Vsk};
@@ -10,9 +13,9 @@ use vault::secret::{RootSecret, TableKey, TpmShare};
 use vault::section::{BySeal, Seal};
 use vault::shares::{AddError, MAX_TABLE_BYTES, Mark, Nonce, OpenError, RootPin, ShareEntry, Table};
 
-use super::durable;
 use super::paths::Paths;
 use super::roots::{Lost, RootKeys, Standing, Tpmmgr, TpmmgrError, judge};
+use super::{durable, faults};
 
 /// More generations than a node ever sees.
 const MAX_GENERATION: u32 = 1000;
@@ -24,6 +27,9 @@ pub(crate) enum SharesError {
     #[error("reading or defining the TPM's roots")]
     Tpm(#[from] TpmmgrError),
     /// The file.
+    #[error("writing the share table")]
+    File(#[from] MetaError),
+    /// The disk.
     #[error("writing the share table")]
     Io(#[from] io::Error),
     /// Adding.
@@ -70,6 +76,7 @@ impl Shares {
         has_vaults: bool,
     ) -> Result<Self, SharesError> {
         let sets = tpmmgr.read_roots()?;
+        Folder::open(&paths.tables())?.sweep()?;
         match judge(sets, |generation, key| open_table(paths, generation, key), has_vaults) {
             Standing::InForce(keys, table) => Ok(Self::open(keys, table)),
             Standing::Lost(Lost { keys, undefine, keep }) => Ok(Self { keys, table: None, undefine, keep }),
@@ -245,8 +252,16 @@ fn open_table(paths: &Paths, generation: Generation, key: &TableKey) -> Option<T
     Table::decode(&bytes, key).ok().filter(|table| table.generation() == generation)
 }
 
+/// After an error the table before or this one is in force, whole.
 fn write(paths: &Paths, table: &Table, keys: &RootKeys) -> Result<(), SharesError> {
-    Ok(durable::write(&paths.table(table.generation()), &table.encode(&keys.table), 0o600)?)
+    faults::room()?;
+    let mut hook = |_| {
+        faults::step();
+        faults::room()
+    };
+    let name = Paths::table_name(table.generation());
+    let folder = Folder::open(&paths.tables())?;
+    Ok(folder.replace(&name, &table.encode(&keys.table), &mut hook)?.scrub(&mut hook)?)
 }
 
 /// Under a name that is free: what was kept aside before stays too.

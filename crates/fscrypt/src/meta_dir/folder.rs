@@ -13,6 +13,7 @@ use std::{
         fd::{AsFd, OwnedFd},
         unix::fs::{FileExt, MetadataExt},
     },
+    path::Path,
 };
 
 use nix::{
@@ -23,7 +24,10 @@ use nix::{
     unistd::{UnlinkatFlags, fsync, geteuid, linkat, unlinkat},
 };
 
-use super::error::{MetaError, io, of_open};
+use super::{
+    error::{MetaError, io, of_open},
+    open_folder,
+};
 use crate::metadata::MAX_FILE_LEN;
 
 /// Names of files being written; the `fscrypt` tool leaves names in `.tmp` alone.
@@ -49,23 +53,33 @@ pub enum Step {
 }
 
 /// Called after each step; an error stops there, as a power cut would. For tests; in production it says yes.
-pub(super) type Hook<'a> = &'a mut dyn FnMut(Step) -> stdio::Result<()>;
+pub type Hook<'a> = &'a mut dyn FnMut(Step) -> stdio::Result<()>;
 
-/// One of the two folders.
+/// A folder whose files are replaced and removed without leaving their old bytes. The caller is the only writer of them.
 #[derive(Debug)]
-pub(super) struct Folder {
+pub struct Folder {
     fd: OwnedFd,
 }
 
 /// A file that a new one has replaced: still to be overwritten.
 #[derive(Debug)]
-pub(super) struct Replaced<'a> {
+pub struct Replaced<'a> {
     folder: &'a Folder,
     name: String,
     old: Option<File>,
 }
 
 impl Folder {
+    /// Opens the folder at `path`. It changes nothing; call [`Folder::sweep`] before the first write.
+    ///
+    /// # Errors
+    /// [`MetaError::Absent`]: it is not there. [`MetaError::Unsafe`]: a link, or others may write to it.
+    pub fn open(path: &Path) -> Result<Self, MetaError> {
+        let fd = open_folder(path)?;
+        Self::check(&fd)?;
+        Ok(Self { fd })
+    }
+
     pub(super) fn open_at(parent: &OwnedFd, name: &str) -> Result<Self, MetaError> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let fd = openat(parent, name, flags, Mode::empty()).map_err(of_open(name))?;
@@ -116,12 +130,10 @@ impl Folder {
     }
 
     /// Puts `bytes` in force under `name`, durably. What was there is still to be overwritten.
-    pub(super) fn replace(
-        &self,
-        name: &str,
-        bytes: &[u8],
-        hook: Hook<'_>,
-    ) -> Result<Replaced<'_>, MetaError> {
+    ///
+    /// # Errors
+    /// [`MetaError::Io`]: the old file or the new is in force, whole; call again.
+    pub fn replace(&self, name: &str, bytes: &[u8], hook: Hook<'_>) -> Result<Replaced<'_>, MetaError> {
         self.sweep_name(name)?;
         self.write_new(name, bytes)?;
         hook(Step::NewWritten).map_err(io("stopped"))?;
@@ -145,7 +157,11 @@ impl Folder {
         self.sweep_name(name)
     }
 
-    pub(super) fn sweep(&self) -> Result<(), MetaError> {
+    /// Overwrites and unlinks what a write of ours that was cut short has left. Other programs' files stay.
+    ///
+    /// # Errors
+    /// [`MetaError::Io`]: the disk.
+    pub fn sweep(&self) -> Result<(), MetaError> {
         let names = self.names()?;
         let live = names.iter().filter_map(|name| name.strip_prefix(NEW).or(name.strip_prefix(OLD)));
         live.into_iter().try_for_each(|name| self.sweep_name(name))
@@ -223,7 +239,10 @@ impl Folder {
 
 impl Replaced<'_> {
     /// Overwrites the old file in place through the descriptor kept open, then unlinks its second name.
-    pub(super) fn scrub(self, hook: Hook<'_>) -> Result<(), MetaError> {
+    ///
+    /// # Errors
+    /// [`MetaError::Io`]: the new file is in force; its next replacement, or [`Folder::sweep`], overwrites what is left.
+    pub fn scrub(self, hook: Hook<'_>) -> Result<(), MetaError> {
         let Some(old) = &self.old else { return Ok(()) };
         overwrite_own(old, &old_name(&self.name))?;
         hook(Step::OldOverwritten).map_err(io("stopped"))?;

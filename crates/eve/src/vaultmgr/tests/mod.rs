@@ -11,3 +11,4 @@ mod life;
 mod many;
 mod node;
 mod seals;
+mod told;

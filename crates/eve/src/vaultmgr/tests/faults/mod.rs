@@ -4,6 +4,7 @@
 mod cut;
 mod full;
 mod recreate;
+mod seal;
 
 use vault::ids::{CONFIG_VAULT, IMAGE_VAULT};
 use vault::section::Custody;
