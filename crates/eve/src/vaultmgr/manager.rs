@@ -274,8 +274,8 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         };
         let seal = |id| {
             let seen = self.known(id).seen;
-            let made = seen.share.is_some() || seen.has_metadata();
-            (table_read && made).then_some((id, seen.share.map(|share| share.seal)))
+            let made = seen.has_share() || seen.has_metadata();
+            (table_read && made).then(|| (id, seen.share()))
         };
         self.everything().into_iter().filter_map(seal).collect()
     }
