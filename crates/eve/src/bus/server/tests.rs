@@ -1,0 +1,70 @@
+//! Calls as an operator watches them.
+
+use serde::de::DeserializeOwned;
+use vault::ids::CONFIG_VAULT;
+
+use super::*;
+use crate::bus::messages::{LockVault, ReadRoots, Roots};
+
+/// One connection of this peer's.
+fn connected(server: &Arc<Server>, who: Agent, wish: Wish) -> UnixStream {
+    let (ours, theirs) = UnixStream::pair().expect("a pair");
+    let server = Arc::clone(server);
+    thread::spawn(move || server.talk(Some(who), theirs));
+    say(&ours, &wish);
+    ours
+}
+
+fn say(mut stream: &UnixStream, what: &impl Serialize) {
+    frame::write(&mut stream, &frame::encode(what).expect("encodes")).expect("writes");
+}
+
+fn told<T: DeserializeOwned>(mut stream: &UnixStream) -> T {
+    frame::decode(&frame::read(&mut stream).expect("reads")).expect("decodes")
+}
+
+/// KO-1: whoever watches the bus sees that roots were read and by whom, and nothing of them; only root watches.
+#[test]
+fn an_operator_sees_who_asked_what_and_how_it_ended() {
+    let server = Arc::new(Server::new(Agent::Tpmmgr));
+    server.serve::<ReadRoots>(|_, _| Ok(Roots { sets: Vec::new() }));
+    let watch = connected(&server, Agent::Operator, Wish::Watch);
+    assert!(matches!(told(&watch), Verdict::Granted));
+    for (who, verdict) in [(Agent::Vaultmgr, End::Answered), (Agent::Zedagent, End::Refused)] {
+        let asked = connected(&server, who, Wish::Ask(ReadRoots::ID));
+        say(&asked, &ReadRoots);
+        told::<Verdict>(&asked);
+        let seen: Exchange = told(&watch);
+        let (of, call) = (Agent::Tpmmgr, CallId::ReadRoots);
+        assert_eq!(seen, Exchange { by: Some(who), of, call, vault: None, end: verdict });
+    }
+    let curious = connected(&server, Agent::Zedagent, Wish::Watch);
+    assert!(matches!(told(&curious), Verdict::Refused));
+}
+
+#[test]
+fn of_a_call_about_a_vault_only_the_vault_is_shown() {
+    let server = Arc::new(Server::new(Agent::Vaultmgr));
+    server.serve::<LockVault>(|_, _| Err("busy".to_owned()));
+    let watch = connected(&server, Agent::Operator, Wish::Watch);
+    assert!(matches!(told(&watch), Verdict::Granted));
+    let asked = connected(&server, Agent::Operator, Wish::Ask(LockVault::ID));
+    say(&asked, &LockVault { id: CONFIG_VAULT });
+    assert!(matches!(told(&asked), Verdict::Failed(_)));
+    let seen: Exchange = told(&watch);
+    assert_eq!((seen.vault, seen.end), (Some(CONFIG_VAULT), End::Failed));
+    assert!(!format!("{seen:?}").contains("busy"), "the type and the vault alone");
+}
+
+/// An agent waits for no watcher: neither for one that reads nothing nor for one that is gone.
+#[test]
+fn a_watcher_that_does_not_read_keeps_nobody_waiting() {
+    let watchers = Watchers::default();
+    watchers.tell(|| unreachable!("nobody watches"));
+    let (slow, gone) = (watchers.add(), watchers.add());
+    drop(gone);
+    let exchange =
+        || Exchange { by: None, of: Agent::Tpmmgr, call: CallId::Sign, vault: None, end: End::Refused };
+    (0..10_000).for_each(|_| watchers.tell(exchange));
+    assert!((1..10_000).contains(&slow.try_iter().count()));
+}
