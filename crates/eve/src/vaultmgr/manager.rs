@@ -265,7 +265,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         self.everything().into_iter().map(|id| self.report(id)).collect()
     }
 
-    /// What each made vault's share is sealed to; none where it has no share. While the share table is not read nothing is known.
+    /// What each made vault's share is sealed to, the looser while it has two; none where it has no share. While the share table is not read nothing is known.
     pub(crate) fn seals(&self) -> BTreeMap<VaultId, Option<Seal>> {
         let table_read = match self.node().tpm {
             Tpm::Absent => true,

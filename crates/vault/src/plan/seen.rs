@@ -147,7 +147,7 @@ impl Seen {
         [self.first, self.second].into_iter().filter_map(MetaCopy::hint)
     }
 
-    /// The seal of a line in the share table.
+    /// The seal of its line in the share table; of two, the looser.
     #[must_use]
     pub fn share(&self) -> Option<Seal> {
         Seal::ALL.into_iter().find(|seal| self.shares.of(*seal).is_some())
