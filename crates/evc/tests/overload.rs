@@ -2,11 +2,13 @@
 
 mod common;
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use common::{Device, Evc};
 use evc::store::Tx;
+use rustls::HandshakeKind;
 use wire::envelope::{seal_from_device, seal_registration};
 use wire::register::Register;
 
@@ -166,4 +168,25 @@ fn info(device: &Device) -> Vec<u8> {
         node: None,
     }
     .encode()
+}
+
+/// A device that comes back shows its ticket: no handshake in full, however many others came in between.
+#[test]
+fn who_was_here_before_needs_no_full_handshake() {
+    let evc = Evc::start();
+    let kind = |client: &Arc<rustls::ClientConfig>| {
+        let mut begun = evc.connect_as(client.clone(), "127.0.0.1");
+        write!(begun, "GET /api/v2/edgedevice/ping HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+            .expect("sent");
+        let mut answer = String::new();
+        begun.read_to_string(&mut answer).expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        begun.conn.handshake_kind().expect("done")
+    };
+    let first = evc.tls_client();
+    assert_eq!(kind(&first), HandshakeKind::Full);
+    for _ in 0..300 {
+        assert_eq!(kind(&evc.tls_client()), HandshakeKind::Full);
+    }
+    assert_eq!(kind(&first), HandshakeKind::Resumed);
 }

@@ -19,6 +19,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// To connect.
 const CONNECT: Duration = Duration::from_secs(10);
 
+/// A connection is taken up again within this: longer than from one poll to the next, shorter than the controller keeps it.
+const IDLE: Duration = Duration::from_secs(100);
+
 /// Longest answer that is read, bytes: with the certificates beside it, it must fit into a frame of the bus.
 pub(crate) const MAX_ANSWER: u64 = 3 << 20;
 
@@ -63,6 +66,7 @@ impl Line {
             .http_status_as_error(false)
             .timeout_global(Some(PATIENCE))
             .timeout_connect(Some(CONNECT))
+            .max_idle_age(IDLE)
             .build()
             .new_agent();
         Ok(Self {

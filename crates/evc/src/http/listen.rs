@@ -11,6 +11,7 @@ use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
@@ -21,8 +22,11 @@ use crate::service::Controller;
 
 /// Connections at the same time; further ones wait in the kernel.
 pub const CONNECTIONS: usize = 4096;
-/// For the TLS handshake, and for the head of each request; an idle connection ends after it too.
+/// For the TLS handshake; and, where connections are scarce, for the head of each request, from the end of the one before on.
 const SLOW: Duration = Duration::from_secs(15);
+/// The same where they are not: longer than devices usually take from one poll to the next, so that a poll costs no handshake. Who is
+/// slow with a head gains nothing by it over who is idle.
+const IDLE: Duration = Duration::from_secs(120);
 /// For requests in flight when the controller stops.
 const FAREWELL: Duration = Duration::from_secs(10);
 
@@ -80,7 +84,7 @@ impl Listener {
                     Ok((stream, peer)) => {
                         // Its source has its share: closed at once.
                         let Some(share) = sources.take(Source::of(peer.ip())) else { continue };
-                        self.spawn(stream, Source::of(peer.ip()), (permit, share), theirs);
+                        self.spawn(stream, Source::of(peer.ip()), idle(room.available_permits()), (permit, share), theirs);
                     }
                     // Out of descriptors, or a peer that went: neither is mended by spinning.
                     Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
@@ -96,12 +100,14 @@ impl Listener {
         &self,
         stream: TcpStream,
         source: Source,
+        idle: Duration,
         room: (OwnedSemaphorePermit, Share<Source>),
         stop: watch::Receiver<bool>,
     ) {
         let (tls, router) = (self.tls.clone(), self.router.clone());
         tokio::spawn(async move {
-            connection(stream, tls, (router, source), stop).await;
+            let _ = stream.set_nodelay(true);
+            connection(stream, tls, (router, source), idle, stop).await;
             drop(room);
         });
     }
@@ -112,16 +118,21 @@ async fn told(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
+/// How long a connection may be idle that is made while there is room for `left` more: half of all are for who comes and goes.
+fn idle(left: usize) -> Duration {
+    if left >= CONNECTIONS / 2 { IDLE } else { SLOW }
+}
+
 async fn connection(
-    stream: TcpStream,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
     tls: TlsAcceptor,
     (router, source): (Router, Source),
+    idle: Duration,
     mut stop: watch::Receiver<bool>,
 ) {
-    let _ = stream.set_nodelay(true);
     let Ok(Ok(stream)) = tokio::time::timeout(SLOW, tls.accept(stream)).await else { return };
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(SLOW).max_buf_size(64 << 10);
+    http.timer(TokioTimer::new()).header_read_timeout(idle).max_buf_size(64 << 10);
     let router = TowerToHyperService::new(router);
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(source);
@@ -134,4 +145,81 @@ async fn connection(
         () = told(&mut stop) => serving.as_mut().graceful_shutdown(),
     }
     let _ = serving.await;
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
+    use tokio::time::error::Elapsed;
+    use tokio::time::{sleep, timeout};
+    use tokio_rustls::TlsConnector;
+    use tokio_rustls::client::TlsStream;
+
+    use super::*;
+
+    const POLL: Duration = Duration::from_secs(60);
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+
+    /// A client of a connection that may be idle for so long.
+    async fn client(idle: Duration) -> (TlsStream<DuplexStream>, watch::Sender<bool>) {
+        let key = rcgen::generate_simple_self_signed(["x".to_owned()]).expect("a key");
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let server = rustls::ServerConfig::builder_with_provider(provider.clone());
+        let server = server.with_safe_default_protocol_versions().expect("versions").with_no_client_auth();
+        let private = rustls_pki_types::PrivatePkcs8KeyDer::from(key.signing_key.serialize_der());
+        let server = server.with_single_cert(vec![key.cert.der().clone()], private.into()).expect("a server");
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(key.cert.der().clone()).expect("a root");
+        let config = rustls::ClientConfig::builder_with_provider(provider);
+        let config = config.with_safe_default_protocol_versions().expect("versions");
+        let config = config.with_root_certificates(roots).with_no_client_auth();
+        let (ours, theirs) = tokio::io::duplex(64 << 10);
+        let router = Router::new().route("/", get(|| async { "here" }));
+        let source = Source::of("192.0.2.1".parse().expect("an address"));
+        let (stop, stopped) = watch::channel(false);
+        let acceptor = TlsAcceptor::from(Arc::new(server));
+        tokio::spawn(connection(theirs, acceptor, (router, source), idle, stopped));
+        let name = "x".try_into().expect("a name");
+        (TlsConnector::from(Arc::new(config)).connect(name, ours).await.expect("connected"), stop)
+    }
+
+    /// What comes within a time; nothing when the connection has ended, or an error when it goes on in silence.
+    async fn told(client: &mut TlsStream<DuplexStream>, within: Duration) -> Result<String, Elapsed> {
+        let mut bytes = [0; 4096];
+        let length = timeout(within, client.read(&mut bytes)).await?.unwrap_or(0);
+        Ok(String::from_utf8_lossy(&bytes[..length]).into_owned())
+    }
+
+    async fn is_answered(client: &mut TlsStream<DuplexStream>) -> bool {
+        let _ = client.write_all(REQUEST).await;
+        told(client, SLOW).await.is_ok_and(|text| text.ends_with("here"))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_poll_each_minute_stays_on_its_connection() {
+        let (mut client, _stop) = client(idle(CONNECTIONS)).await;
+        for _ in 0..3 {
+            assert!(is_answered(&mut client).await);
+            sleep(POLL + SLOW).await;
+        }
+        assert_eq!(told(&mut client, IDLE).await.as_deref(), Ok(""), "not for ever");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_trickles_in_ends_its_connection() {
+        let (mut client, _stop) = client(IDLE).await;
+        for byte in REQUEST.iter().take(3) {
+            let _ = client.write_all(&[*byte]).await;
+            sleep(IDLE / 4).await;
+        }
+        assert_eq!(told(&mut client, IDLE / 2).await.as_deref(), Ok(""));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_connections_are_scarce_none_stays_long() {
+        let (mut client, _stop) = client(idle(CONNECTIONS / 2 - 1)).await;
+        assert!(is_answered(&mut client).await);
+        assert_eq!(told(&mut client, POLL).await.as_deref(), Ok(""));
+    }
 }

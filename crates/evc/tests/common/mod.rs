@@ -137,12 +137,21 @@ impl Evc {
 
     /// A connection with nothing on it.
     pub(crate) fn connect_from(&self, source: &str) -> Begun {
+        self.connect_as(self.tls_client(), source)
+    }
+
+    /// A TLS client that has not been here yet.
+    pub(crate) fn tls_client(&self) -> Arc<rustls::ClientConfig> {
         let pem = std::fs::read(self.dir.path().join("root-certificate.pem")).expect("a root");
         let mut roots = rustls::RootCertStore::empty();
         roots
             .add(rustls_pki_types::pem::PemObject::from_pem_slice(&pem).expect("a certificate"))
             .expect("a root");
-        let config = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        Arc::new(rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth())
+    }
+
+    /// A connection of a TLS client that may have been here before.
+    pub(crate) fn connect_as(&self, client: Arc<rustls::ClientConfig>, source: &str) -> Begun {
         let host: SocketAddr = self.url.strip_prefix("https://").expect("a URL").parse().expect("an address");
         let tcp = self.wait(async {
             let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
@@ -152,7 +161,7 @@ impl Evc {
         tcp.set_nonblocking(false).expect("set");
         tcp.set_read_timeout(Some(Duration::from_secs(30))).expect("set");
         let name = "127.0.0.1".try_into().expect("a name");
-        let tls = rustls::ClientConnection::new(Arc::new(config), name).expect("a client");
+        let tls = rustls::ClientConnection::new(client, name).expect("a client");
         rustls::StreamOwned::new(tls, tcp)
     }
 
