@@ -189,14 +189,10 @@ fn damaged_metadata_is_missing_and_never_made_anew() {
     }
     scene.node.off(Power::Clean).unwrap();
     scene.node.on(Power::Clean).unwrap();
-    let vault = scene
-        .node
-        .until_vault_is("alone", "trouble said", |vault| {
-            vault["state"] != "unlocked" && vault["state"] != "waiting"
-        })
-        .unwrap();
+    let vault = scene.node.until_vault("alone", "missing").unwrap();
     scene.assert_closed("alone");
-    assert_ne!(vault["state"], "unlocked");
+    let said = "both copies of its key files, which are damaged: put one back from a backup";
+    assert!(vault["detail"].to_string().contains(said), "{vault}");
     scene.node.stop(Power::Clean).unwrap();
     copies.iter().for_each(|copy| fs::write(copy, &good).unwrap());
     scene.node.start().unwrap();
