@@ -1,7 +1,6 @@
 //! EVE's device API v2, under `/api/v2/edgedevice`: paths, methods and codes as EVE calls them.
 
 use axum::Router;
-use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
@@ -13,7 +12,7 @@ use wire::info::Info;
 use wire::register::{UuidResponse, decode_uuid_request};
 
 use super::App;
-use super::envelope::{Sender, open, open_and_read_on, open_own, sealed};
+use super::envelope::{Message, Sender, open, open_and_read_on, open_own, sealed};
 use crate::clock::now;
 use crate::service::Refusal;
 use crate::service::register::Registered;
@@ -49,28 +48,28 @@ async fn certs(State(app): State<App>) -> Answer {
     sealed(&app, StatusCode::OK, &app.authority.list)
 }
 
-async fn register(State(app): State<App>, body: Bytes) -> Answer {
-    let envelope = DeviceEnvelope::parse(&body).map_err(|e| Refusal::message(&e))?;
+async fn register(State(app): State<App>, message: Message) -> Answer {
+    let envelope = DeviceEnvelope::parse(&message.body).map_err(|e| Refusal::message(&e))?;
     Ok(match app.register(envelope, now()).await? {
         Registered::New => StatusCode::CREATED.into_response(),
         Registered::Again => StatusCode::OK.into_response(),
     })
 }
 
-async fn uuid(State(app): State<App>, body: Bytes) -> Answer {
-    let Sender { device, payload, _turn } = open(&app, &body).await?;
+async fn uuid(State(app): State<App>, message: Message) -> Answer {
+    let Sender { device, payload, _turn } = open(&app, &message).await?;
     decode_uuid_request(&payload).map_err(|e| Refusal::message(&e))?;
     let answer = UuidResponse { device: device.id, manufacturer: String::new(), product_name: String::new() };
     sealed(&app, StatusCode::OK, &answer.encode())
 }
 
-async fn config(State(app): State<App>, Path(uuid): Path<String>, body: Bytes) -> Answer {
-    let (sender, tx) = open_and_read_on(&app, &body).await?;
+async fn config(State(app): State<App>, Path(uuid): Path<String>, message: Message) -> Answer {
+    let (sender, tx) = open_and_read_on(&app, &message).await?;
     answer_config(&app, sender.own(&uuid)?, tx).await
 }
 
-async fn config_by_signature(State(app): State<App>, body: Bytes) -> Answer {
-    let (sender, tx) = open_and_read_on(&app, &body).await?;
+async fn config_by_signature(State(app): State<App>, message: Message) -> Answer {
+    let (sender, tx) = open_and_read_on(&app, &message).await?;
     answer_config(&app, sender, tx).await
 }
 
@@ -83,30 +82,30 @@ async fn answer_config(app: &App, sender: Sender, tx: Box<dyn Tx>) -> Answer {
     }
 }
 
-async fn attest(State(app): State<App>, Path(uuid): Path<String>, body: Bytes) -> Answer {
-    let Sender { device, payload, _turn } = open_own(&app, &uuid, &body).await?;
+async fn attest(State(app): State<App>, Path(uuid): Path<String>, message: Message) -> Answer {
+    let Sender { device, payload, _turn } = open_own(&app, &uuid, &message).await?;
     let request = AttestRequest::decode(&payload).map_err(|e| Refusal::message(&e))?;
     let answer = app.attest(device, request, now()).await?;
     sealed(&app, StatusCode::CREATED, &answer.encode())
 }
 
-async fn info(State(app): State<App>, Path(uuid): Path<String>, body: Bytes) -> Answer {
-    let Sender { device, payload, _turn } = open_own(&app, &uuid, &body).await?;
+async fn info(State(app): State<App>, Path(uuid): Path<String>, message: Message) -> Answer {
+    let Sender { device, payload, _turn } = open_own(&app, &uuid, &message).await?;
     let info = Info::decode(&payload).map_err(|e| Refusal::message(&e))?;
     app.info(device, info, now()).await?;
     Ok(StatusCode::CREATED.into_response())
 }
 
 /// Metrics and logs are taken, so that the device does not keep them for ever, and not kept.
-async fn dropped(State(app): State<App>, Path(uuid): Path<String>, body: Bytes) -> Answer {
-    open_own(&app, &uuid, &body).await?;
+async fn dropped(State(app): State<App>, Path(uuid): Path<String>, message: Message) -> Answer {
+    open_own(&app, &uuid, &message).await?;
     Ok(StatusCode::CREATED.into_response())
 }
 
 async fn dropped_of_app(
     State(app): State<App>,
     Path((uuid, _)): Path<(String, String)>,
-    body: Bytes,
+    message: Message,
 ) -> Answer {
-    dropped(State(app), Path(uuid), body).await
+    dropped(State(app), Path(uuid), message).await
 }

@@ -2,6 +2,7 @@
 //! and a device reaches only what lies under its own UUID.
 
 use axum::body::Bytes;
+use axum::extract::{FromRequest, Request};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use vault::ids::DeviceId;
@@ -9,28 +10,46 @@ use wire::Certificate;
 use wire::envelope::{DeviceEnvelope, EnvelopeError, seal_from_controller};
 
 use super::App;
-use super::shares::Share;
+use super::shares::{Share, Source};
 use crate::service::{Controller, Refusal};
 use crate::store::{DeviceRow, Tx};
 
 /// EVE's content type.
 const PROTO: &str = "application/x-proto-binary";
 
-/// Who signed a body, and what. While it is there, it counts among the device's requests at work.
+/// A body as it came, and where from.
+pub(super) struct Message {
+    pub(super) source: Source,
+    pub(super) body: Bytes,
+}
+
+impl<S: Send + Sync> FromRequest<S> for Message {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+        let source =
+            request.extensions().get().copied().ok_or(Refusal::Internal("a request from nowhere"))?;
+        let body = Bytes::from_request(request, state).await;
+        Ok(Self { source, body: body.map_err(|_| Refusal::bad("the body does not read", "send it again"))? })
+    }
+}
+
+/// Who signed a body, and what. While it is there, it counts among the sender's requests at work.
 pub(super) struct Sender {
     pub(super) device: DeviceRow,
     pub(super) payload: Vec<u8>,
-    pub(super) _turn: Share<DeviceId>,
+    pub(super) _turn: Share<(Source, [u8; 32])>,
 }
 
-/// Opens a body. Busy: the device has as many requests at work as it may.
-pub(super) async fn open(app: &App, body: &Bytes) -> Result<Sender, Refusal> {
-    Ok(open_and_read_on(app, body).await?.0)
+/// Opens a message. Busy: its sender has as many requests at work as it may.
+pub(super) async fn open(app: &App, message: &Message) -> Result<Sender, Refusal> {
+    Ok(open_and_read_on(app, message).await?.0)
 }
 
 /// As [`open`]; with it the view in which the sender was found.
-pub(super) async fn open_and_read_on(app: &App, body: &Bytes) -> Result<(Sender, Box<dyn Tx>), Refusal> {
-    let envelope = DeviceEnvelope::parse(body).map_err(|e| Refusal::message(&e))?;
+pub(super) async fn open_and_read_on(app: &App, message: &Message) -> Result<(Sender, Box<dyn Tx>), Refusal> {
+    let envelope = DeviceEnvelope::parse(&message.body).map_err(|e| Refusal::message(&e))?;
+    let turn = app.turns.take((message.source, envelope.sender().0)).ok_or(Refusal::Busy)?;
     let mut tx = app.store.read().await?;
     let known = tx.device_by_cert(&envelope.sender().0).await?;
     let device = known.ok_or(Refusal::Unauthorized("no device is registered with this certificate"))?;
@@ -40,13 +59,12 @@ pub(super) async fn open_and_read_on(app: &App, body: &Bytes) -> Result<(Sender,
         EnvelopeError::BadSignature => Refusal::Unauthorized("the signature does not verify"),
         other => Refusal::message(&other),
     })?;
-    let _turn = app.turns.take(device.id).ok_or(Refusal::Busy)?;
-    Ok((Sender { device, payload, _turn }, tx))
+    Ok((Sender { device, payload, _turn: turn }, tx))
 }
 
 /// As [`open`], for a path that names a device.
-pub(super) async fn open_own(app: &App, path: &str, body: &Bytes) -> Result<Sender, Refusal> {
-    open(app, body).await?.own(path)
+pub(super) async fn open_own(app: &App, path: &str, message: &Message) -> Result<Sender, Refusal> {
+    open(app, message).await?.own(path)
 }
 
 impl Sender {

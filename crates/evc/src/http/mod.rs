@@ -17,11 +17,10 @@ use axum::http::StatusCode;
 use axum::middleware::{from_fn_with_state, map_response};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
-use vault::ids::DeviceId;
 
 use crate::service::Controller;
 use intake::{Door, Intake, pass};
-use shares::Shares;
+use shares::{Shares, Source};
 
 pub use listen::{CONNECTIONS, ListenError, Listener};
 
@@ -35,8 +34,8 @@ const OPERATOR_BODY: usize = vault::policy::MAX_FILE_BYTES + 4096;
 const DEVICES: (usize, usize) = (128, 128 << 20);
 /// The same of operators: theirs alone, so that they get through whatever devices do.
 const OPERATORS: (usize, usize) = (32, 32 << 20);
-/// Requests of one device that are worked on at the same time: it has no use for more.
-const OF_DEVICE: usize = 4;
+/// Requests of one sender at one source that are worked on at the same time: a device has no use for more.
+const OF_SENDER: usize = 4;
 /// How long one request may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -44,8 +43,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Clone)]
 pub(super) struct App {
     controller: Arc<Controller>,
-    /// Of devices whose signature was verified: nobody takes another's by naming it.
-    turns: Arc<Shares<DeviceId>>,
+    /// By source and certificate (SHA-256 of its DER). Counted before anything is looked up or verified, so that it bounds that work
+    /// too; and by source, so that nobody elsewhere takes a device's by naming it.
+    turns: Arc<Shares<(Source, [u8; 32])>>,
 }
 
 impl Deref for App {
@@ -56,9 +56,9 @@ impl Deref for App {
     }
 }
 
-/// All routes. Each request carries its [`shares::Source`].
+/// All routes. Each request carries its [`Source`].
 fn router(controller: Arc<Controller>) -> Router {
-    let app = App { controller, turns: Shares::for_each(OF_DEVICE) };
+    let app = App { controller, turns: Shares::for_each(OF_SENDER) };
     let devices = Intake::new(DEVICES.0, DEVICES.1);
     let operators = Intake::new(OPERATORS.0, OPERATORS.1);
     let device_api = bounded(device::short(), &devices, SHORT_BODY);
