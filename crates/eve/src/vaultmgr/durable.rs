@@ -3,7 +3,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::faults;
@@ -69,12 +69,16 @@ pub(crate) fn make_dir(path: &Path, mode: u32) -> io::Result<()> {
     Ok(())
 }
 
-/// Overwrites a regular file in place, then unlinks it. Nothing there is success.
+/// Overwrites a regular file in place, then unlinks it. Nothing there is success. While the file has another name its data is
+/// somebody else's too, and stays: within one tree the last name wipes it.
 pub(crate) fn wipe(path: &Path) -> io::Result<()> {
-    match open_to_wipe(path) {
+    let found = match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Ok(file) => overwrite(&file)?,
-        Err(error) => return Err(error),
+        found => found?,
+    };
+    match found.nlink() {
+        1 => overwrite(&open_to_wipe(path)?)?,
+        _ => tracing::warn!("a file that is to be wiped has another name: its data stays there"),
     }
     fs::remove_file(path)?;
     sync_parent(path)?;
@@ -95,9 +99,9 @@ fn open_to_wipe(path: &Path) -> io::Result<File> {
     }
 }
 
-/// Makes another user's file or directory ours: vaultmgr may change owners, and may not write past them. Through a descriptor,
+/// Makes another user's file or directory ours, with this mode: vaultmgr may change owners, and may not write past them. Through a descriptor,
 /// so that a link put in its place meanwhile is refused and not followed.
-fn take(path: &Path, mode: u32) -> io::Result<()> {
+pub(crate) fn take(path: &Path, mode: u32) -> io::Result<()> {
     let file = read_only(path)?;
     std::os::unix::fs::fchown(&file, Some(0), Some(0))?;
     file.set_permissions(fs::Permissions::from_mode(mode))
@@ -249,5 +253,24 @@ mod tests {
         kept.read_to_end(&mut bytes).expect("reads");
         assert_eq!(bytes, vec![0; 100_000]);
         assert!(!dir.path().exists());
+    }
+
+    /// Of a file with a name outside the tree nothing is touched: neither its data nor its owner and mode.
+    #[test]
+    fn what_has_a_name_elsewhere_stays_and_the_last_name_wipes() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (outside, tree) = (dir.path().join("outside"), dir.path().join("tree"));
+        fs::create_dir(&tree).expect("makes");
+        fs::write(&outside, "precious").expect("writes");
+        fs::hard_link(&outside, tree.join("linked")).expect("links");
+        fs::write(tree.join("one"), "twice").expect("writes");
+        fs::hard_link(tree.join("one"), tree.join("two")).expect("links");
+        let mut twice = File::open(tree.join("one")).expect("opens");
+        wipe_tree(&tree).expect("wipes");
+        assert!(!tree.exists());
+        assert_eq!(fs::read_to_string(&outside).expect("reads"), "precious");
+        let mut bytes = Vec::new();
+        twice.read_to_end(&mut bytes).expect("reads");
+        assert_eq!(bytes, [0; 5]);
     }
 }

@@ -28,6 +28,7 @@ mod shares;
 mod slot;
 #[cfg(test)]
 mod tests;
+mod xattrs;
 
 pub use agent::run;
 

@@ -3,46 +3,40 @@
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown, lchown, symlink};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, lchown, symlink};
+use std::path::Path;
 
+use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+use nix::unistd::{Whence, lseek};
 
-use super::{durable, faults};
+use super::{durable, faults, xattrs};
 
-/// Why plain files were not moved in. They are where they were.
+/// Why plain files were not moved in. They are where they were. None says a file's name: names are part of what a vault protects,
+/// and these words go into status and log.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum MoveError {
     /// Reading or writing.
-    #[error("copying {}", path.display())]
-    Copy {
-        /// Where.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    #[error("copying plain files into the vault")]
+    Copy(#[from] io::Error),
     /// The copy is not what the original is: something writes there meanwhile.
-    #[error("{} changed while it was copied", path.display())]
-    Differs {
-        /// Where.
-        path: PathBuf,
-    },
+    #[error("a plain file changed while it was copied into the vault; stop what writes there")]
+    Differs,
     /// A device or a pipe.
-    #[error("{} is neither file, directory nor link; move it away", path.display())]
-    Special {
-        /// Where.
-        path: PathBuf,
-    },
+    #[error("among the plain files is a device or a pipe; find it (find -type b,c,p) and move it away")]
+    Special,
+    /// An extended attribute that can't be had in the vault.
+    #[error(
+        "a plain file has an extended attribute that can't be given to its copy; find it (getfattr -Rhm -) and remove it, or move the file away"
+    )]
+    Attribute(#[source] io::Error),
 }
 
-fn at(path: &Path) -> impl Fn(io::Error) -> MoveError {
-    move |source| MoveError::Copy { path: path.to_owned(), source }
-}
-
-/// Copies all of `from` into the empty directory `to`, and compares. Sockets are left out: their owners make them anew.
+/// Copies all of `from` into the empty directory `to`, and compares. Sockets are left out: their owners make them anew. Names of
+/// one file become a file each.
 pub(crate) fn copy_and_compare(from: &Path, to: &Path) -> Result<(), MoveError> {
     copy_dir(from, to)?;
-    nix::unistd::syncfs(&File::open(to).map_err(at(to))?).map_err(io::Error::from).map_err(at(to))?;
+    nix::unistd::syncfs(&File::open(to)?).map_err(io::Error::from)?;
     compare_dir(from, to)
 }
 
@@ -56,71 +50,90 @@ pub(crate) fn exchange(one: &Path, other: &Path) -> io::Result<()> {
 }
 
 fn copy_dir(from: &Path, to: &Path) -> Result<(), MoveError> {
-    for entry in durable::entries(from).map_err(at(from))? {
+    for entry in durable::entries(from)? {
         copy_one(&entry.path(), &to.join(entry.file_name()))?;
     }
-    let found = fs::symlink_metadata(from).map_err(at(from))?;
-    keep_owner_and_mode(to, &found).map_err(at(to))
+    keep_rights(from, to, &fs::symlink_metadata(from)?)
 }
 
 fn copy_one(from: &Path, to: &Path) -> Result<(), MoveError> {
-    let found = fs::symlink_metadata(from).map_err(at(from))?;
+    let found = fs::symlink_metadata(from)?;
     let kind = found.file_type();
     if kind.is_dir() {
-        durable::make_dir(to, 0o700).map_err(at(to))?;
+        durable::make_dir(to, 0o700)?;
         copy_dir(from, to)
     } else if kind.is_file() {
-        copy_file(from, to, &found).map_err(at(from))
+        copy_file(from, to, &found)
     } else if kind.is_symlink() {
-        copy_link(from, to, &found).map_err(at(from))
+        symlink(fs::read_link(from)?, to)?;
+        keep_rights(from, to, &found)
     } else if kind.is_socket() {
         Ok(())
     } else {
-        Err(MoveError::Special { path: from.to_owned() })
+        Err(MoveError::Special)
     }
 }
 
-fn copy_file(from: &Path, to: &Path, found: &Metadata) -> io::Result<()> {
+fn copy_file(from: &Path, to: &Path, found: &Metadata) -> Result<(), MoveError> {
     faults::room()?;
-    let mut target = File::create_new(to)?;
-    io::copy(&mut durable::read_only(from)?, &mut target)?;
+    let target = File::create_new(to)?;
+    copy_data(&durable::read_only(from)?, &target, found.len())?;
     target.set_times(fs::FileTimes::new().set_modified(found.modified()?))?;
-    keep_owner_and_mode(to, found)?;
+    keep_rights(from, to, found)?;
     faults::step();
     Ok(())
 }
 
-fn copy_link(from: &Path, to: &Path, found: &Metadata) -> io::Result<()> {
-    symlink(fs::read_link(from)?, to)?;
-    lchown(to, Some(found.uid()), Some(found.gid()))
-}
-
-/// The owner first: a change of owner takes set-id bits away.
-fn keep_owner_and_mode(to: &Path, found: &Metadata) -> io::Result<()> {
-    chown(to, Some(found.uid()), Some(found.gid()))?;
-    fs::set_permissions(to, fs::Permissions::from_mode(found.mode() & 0o7777))
-}
-
-fn compare_dir(from: &Path, to: &Path) -> Result<(), MoveError> {
-    for entry in durable::entries(from).map_err(at(from))? {
-        let (from, to) = (entry.path(), to.join(entry.file_name()));
-        let same = compare_one(&from, &to)?;
-        same.then_some(()).ok_or(MoveError::Differs { path: from })?;
+/// Attributes while the copy is still ours, for another's we could not write; then the owner, and last the mode: a change of owner
+/// takes set-id bits away.
+fn keep_rights(from: &Path, to: &Path, found: &Metadata) -> Result<(), MoveError> {
+    xattrs::copy(from, to).map_err(MoveError::Attribute)?;
+    lchown(to, Some(found.uid()), Some(found.gid()))?;
+    if !found.is_symlink() {
+        fs::set_permissions(to, fs::Permissions::from_mode(found.mode() & 0o7777))?;
     }
     Ok(())
 }
 
-fn compare_one(from: &Path, to: &Path) -> Result<bool, MoveError> {
-    let kind = fs::symlink_metadata(from).map_err(at(from))?.file_type();
-    if kind.is_dir() {
-        compare_dir(from, to).map(|()| true)
-    } else if kind.is_file() {
-        same_bytes(from, to).map_err(at(from))
-    } else if kind.is_symlink() {
-        Ok(fs::read_link(from).map_err(at(from))? == fs::read_link(to).map_err(at(to))?)
-    } else {
-        Ok(true)
+/// What is written in a file goes to the same places of the other; holes stay holes.
+fn copy_data(mut source: &File, mut target: &File, length: u64) -> io::Result<()> {
+    target.set_len(length)?;
+    let mut end = 0;
+    while let Some(start) = next_data(source, end)? {
+        end = lseek(source, start, Whence::SeekHole)?;
+        lseek(source, start, Whence::SeekSet)?;
+        lseek(target, start, Whence::SeekSet)?;
+        io::copy(&mut Read::take(&mut source, end.abs_diff(start)), &mut target)?;
     }
+    Ok(())
+}
+
+fn next_data(source: &File, from: i64) -> nix::Result<Option<i64>> {
+    match lseek(source, from, Whence::SeekData) {
+        Err(Errno::ENXIO) => Ok(None),
+        start => start.map(Some),
+    }
+}
+
+fn compare_dir(from: &Path, to: &Path) -> Result<(), MoveError> {
+    for entry in durable::entries(from)? {
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        compare_one(&from, &to)?.then_some(()).ok_or(MoveError::Differs)?;
+    }
+    xattrs::same(from, to)?.then_some(()).ok_or(MoveError::Differs)
+}
+
+fn compare_one(from: &Path, to: &Path) -> Result<bool, MoveError> {
+    let kind = fs::symlink_metadata(from)?.file_type();
+    if kind.is_dir() {
+        return compare_dir(from, to).map(|()| true);
+    }
+    let same = match () {
+        () if kind.is_file() => same_bytes(from, to)?,
+        () if kind.is_symlink() => fs::read_link(from)? == fs::read_link(to)?,
+        () => return Ok(true),
+    };
+    Ok(same && xattrs::same(from, to)?)
 }
 
 fn same_bytes(one: &Path, other: &Path) -> io::Result<bool> {
@@ -150,7 +163,13 @@ fn fill(file: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::FileExt;
+    use std::path::PathBuf;
+
+    use rustix::fs::{XattrFlags, lsetxattr};
+
     use super::*;
+    use crate::bus::Agent;
 
     fn tree() -> (tempfile::TempDir, PathBuf, PathBuf) {
         let dir = tempfile::tempdir().expect("a directory");
@@ -180,9 +199,9 @@ mod tests {
         let (_dir, from, to) = tree();
         copy_and_compare(&from, &to).expect("copies");
         fs::write(to.join("a/b/file"), vec![3; 199_999]).expect("writes");
-        assert!(matches!(compare_dir(&from, &to), Err(MoveError::Differs { .. })));
+        assert!(matches!(compare_dir(&from, &to), Err(MoveError::Differs)));
         fs::remove_file(to.join("a/b/file")).expect("removes");
-        assert!(matches!(compare_dir(&from, &to), Err(MoveError::Copy { .. })));
+        assert!(matches!(compare_dir(&from, &to), Err(MoveError::Copy(_))));
     }
 
     /// A link that takes a file's place after it was looked at gives nothing of what it points to.
@@ -200,7 +219,76 @@ mod tests {
         let (_dir, from, to) = tree();
         let pipe = from.join("pipe");
         nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).expect("makes a pipe");
-        assert!(matches!(copy_and_compare(&from, &to), Err(MoveError::Special { .. })));
+        assert!(matches!(copy_and_compare(&from, &to), Err(MoveError::Special)));
         assert!(pipe.exists());
+    }
+
+    /// What keeps plain files out is told without their names.
+    #[test]
+    fn a_refusal_says_no_names() {
+        let (_dir, from, to) = tree();
+        nix::unistd::mkfifo(&from.join("private-name"), nix::sys::stat::Mode::S_IRWXU).expect("makes a pipe");
+        let special = copy_and_compare(&from, &to).expect_err("refuses");
+        let missing = compare_dir(&from, &to.join("private-name")).expect_err("nothing is there");
+        for error in [special, missing] {
+            let words = crate::vaultmgr::chain(&error);
+            assert!(!words.contains("private-name") && !words.contains("from"), "{words}");
+        }
+    }
+
+    /// A file that is mostly holes takes no more room in the vault.
+    #[test]
+    fn holes_stay_holes() {
+        let (_dir, from, to) = tree();
+        let sparse = File::create(from.join("sparse")).expect("creates");
+        sparse.write_all_at(b"first", 1 << 20).expect("writes");
+        sparse.write_all_at(b"last", 63 << 20).expect("writes");
+        sparse.set_len(64 << 20).expect("sets");
+        copy_and_compare(&from, &to).expect("copies");
+        let copy = fs::metadata(to.join("sparse")).expect("there");
+        assert_eq!(copy.len(), 64 << 20);
+        assert!(copy.blocks() * 512 < 1 << 20, "{} blocks", copy.blocks());
+    }
+
+    /// As vaultmgr copies, with its own capabilities; those are a thread's own.
+    fn copied_as_vaultmgr(from: &Path, to: &Path) -> Result<(), MoveError> {
+        let (from, to) = (from.to_owned(), to.to_owned());
+        let copying = std::thread::spawn(move || {
+            let own = Agent::Vaultmgr.row().caps.iter().copied().collect();
+            caps::set(None, caps::CapSet::Effective, &own).expect("drops");
+            copy_and_compare(&from, &to)
+        });
+        copying.join().expect("runs")
+    }
+
+    /// DF-5: other users' files come over with attributes and owners.
+    #[test]
+    fn df5_other_users_files_keep_owner_mode_and_attributes() {
+        let (_dir, from, to) = tree();
+        let file = from.join("a/b/file");
+        lsetxattr(&file, "user.note", b"kept", XattrFlags::CREATE).expect("sets");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o400)).expect("sets");
+        lchown(&file, Some(12345), Some(12345)).expect("as root");
+        copied_as_vaultmgr(&from, &to).expect("copies");
+        let copy = fs::metadata(to.join("a/b/file")).expect("there");
+        assert_eq!((copy.uid(), copy.gid(), copy.mode() & 0o777), (12345, 12345, 0o400));
+        lsetxattr(to.join("a/b/file"), "user.note", b"lost", XattrFlags::REPLACE).expect("sets");
+        assert!(matches!(compare_dir(&from, &to), Err(MoveError::Differs)));
+        lsetxattr(to.join("a/b/file"), "user.note", b"kept", XattrFlags::REPLACE).expect("sets");
+        compare_dir(&from, &to).expect("the same again");
+        lsetxattr(from.join("a"), "user.note", b"kept", XattrFlags::CREATE).expect("sets");
+        assert!(matches!(compare_dir(&from, &to), Err(MoveError::Differs)), "a directory's too");
+    }
+
+    /// What can't be given is told and stays plain: file capabilities are not vaultmgr's to give.
+    #[test]
+    fn an_attribute_that_cannot_be_given_keeps_the_file_where_it_is() {
+        let (_dir, from, to) = tree();
+        // VFS_CAP_REVISION_2, of CAP_NET_RAW.
+        let capability = [[0, 0, 0, 2], [0, 32, 0, 0], [0; 4], [0; 4], [0; 4]].concat();
+        lsetxattr(from.join("a/b/file"), "security.capability", &capability, XattrFlags::CREATE)
+            .expect("sets");
+        assert!(matches!(copied_as_vaultmgr(&from, &to), Err(MoveError::Attribute(_))));
+        assert!(from.join("a/b/file").exists());
     }
 }

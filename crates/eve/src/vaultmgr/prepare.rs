@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::{PermissionsExt, fchown};
 
 use vault::ids::{CONFIG_VAULT, IMAGE_VAULT, VaultId};
 
@@ -21,11 +21,13 @@ pub(crate) fn own_folders(paths: &Paths) -> io::Result<()> {
 /// Makes the folders inside the Config Vault: ours, and zedagent's for its checkpoint.
 pub(crate) fn config_folders(paths: &Paths, zedagent: Owner) -> io::Result<()> {
     // It may have been moved in from another user's. Others reach their own folder through it, and list nothing.
-    chown(paths.vault(CONFIG_VAULT), Some(0), Some(0))?;
-    fs::set_permissions(paths.vault(CONFIG_VAULT), fs::Permissions::from_mode(0o711))?;
+    durable::take(&paths.vault(CONFIG_VAULT), 0o711)?;
     durable::make_dir(&paths.own_folder(), 0o700)?;
+    durable::take(&paths.own_folder(), 0o700)?;
     durable::make_dir(&paths.zedagent_folder(), 0o700)?;
-    chown(paths.zedagent_folder(), Some(zedagent.uid), Some(zedagent.gid))
+    let folder = durable::read_only(&paths.zedagent_folder())?;
+    fchown(&folder, Some(zedagent.uid), Some(zedagent.gid))?;
+    folder.set_permissions(fs::Permissions::from_mode(0o700))
 }
 
 /// Vaults with metadata or a directory of their own. What can't be listed is not there for this question.
@@ -59,6 +61,8 @@ pub(crate) fn made_once(paths: &Paths, crypt: &impl Crypt) -> Vec<VaultId> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::chown;
+
     use super::*;
 
     /// A Config Vault that was moved in from another user's folder. vaultmgr may change owners, and not write past them.

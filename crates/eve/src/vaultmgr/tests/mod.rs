@@ -9,6 +9,7 @@ mod faults;
 mod judging;
 mod life;
 mod many;
+mod movein;
 mod node;
 mod seals;
 mod told;
