@@ -3,6 +3,7 @@
 pub mod agents;
 pub mod bus;
 pub mod cli;
+mod folders;
 mod http;
 pub mod paths;
 pub mod sandbox;

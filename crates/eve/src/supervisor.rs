@@ -1,8 +1,8 @@
 //! `eve run`: starts the agents in order (AC-6), starts anew what dies, with a back-off, and stops all in reverse on SIGTERM.
 //! It never touches a vault: an open vault stays open whatever dies. Killed, it takes its agents along (their parent-death signal).
 
-use std::fs::{self, File, OpenOptions, Permissions};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -18,7 +18,7 @@ use nix::unistd::{Pid, geteuid};
 use crate::agents::Options;
 use crate::bus::messages::{AgentLine, Agents};
 use crate::bus::{Agent, Bus};
-use crate::paths;
+use crate::{folders, paths};
 
 /// Pauses before an agent is started anew; back to the first after it lived for [`STABLE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
@@ -75,11 +75,12 @@ pub fn run(root: &Path, options: Options, pass_on: &[String]) -> anyhow::Result<
 fn prepare(root: &Path) -> anyhow::Result<Flock<File>> {
     for folder in ["run", "run/eve", "persist", "persist/status"] {
         let path = root.join(folder);
-        fs::create_dir_all(&path).with_context(|| format!("making {}", path.display()))?;
-        fs::set_permissions(&path, Permissions::from_mode(0o755))?;
+        folders::make(&path, (0, 0), 0o755).with_context(|| format!("making {}", path.display()))?;
     }
     let path = paths::run(root).join("lock");
-    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path)?;
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false).mode(0o600).custom_flags(libc::O_NOFOLLOW);
+    let file = options.open(&path).with_context(|| format!("opening {}", path.display()))?;
     Flock::lock(file, FlockArg::LockExclusiveNonblock)
         .map_err(|(_, errno)| anyhow::anyhow!("another `eve run` works on {} ({errno})", root.display()))
 }

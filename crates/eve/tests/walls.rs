@@ -15,6 +15,7 @@ use fscrypt::kernel::AddKeyError;
 use landlock::{ABI, AccessFs, LandlockStatus, Ruleset, RulesetAttr};
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
+use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 
 /// Not a test of its own: the life of one agent's process.
@@ -27,11 +28,14 @@ fn helper() {
     let parent = nix::unistd::getppid().as_raw();
     // Asked first: inside the walls nothing is asked.
     let kernel = kernel_abi();
-    let applied = sandbox::enter(agent, root, parent, None, None).unwrap();
+    let port = std::env::var("EVE_TPM_PORT").ok().map(|port| port.parse().unwrap());
+    let applied = sandbox::enter(agent, root, parent, None, port).unwrap();
     let wanted = if agent == Agent::Vaultmgr { "not used" } else { landlock_words(kernel) };
     assert!(applied.landlock.starts_with(wanted), "{agent}: {}, not {wanted}", applied.landlock);
     calls(agent);
-    sockets(agent);
+    sockets(agent, port.is_some());
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NPROC).unwrap();
+    assert!(soft == hard && hard <= 1024, "{agent}: {hard} threads");
     files(agent, root);
     // Threads are made without clone3, too.
     assert_eq!(std::thread::spawn(|| 7).join().unwrap(), 7);
@@ -73,12 +77,16 @@ fn calls(agent: Agent) {
     assert_eq!(let_through, agent == Agent::Vaultmgr, "{agent} adds keys: {told:?}");
 }
 
-fn sockets(agent: Agent) {
-    let may = |family| socket(family, SockType::Datagram, SockFlag::empty(), None).is_ok();
-    let network = matches!(agent, Agent::Client | Agent::Zedagent | Agent::Tpmmgr);
-    assert_eq!(may(AddressFamily::Inet), network, "{agent}");
-    assert_eq!(may(AddressFamily::Inet6), network, "{agent}");
-    assert!(may(AddressFamily::Unix), "{agent}");
+fn sockets(agent: Agent, tpm_port: bool) {
+    let may = |family, kind| socket(family, kind, SockFlag::empty(), None).err();
+    let network = matches!(agent, Agent::Client | Agent::Zedagent);
+    for family in [AddressFamily::Inet, AddressFamily::Inet6] {
+        let (stream, datagram) = (may(family, SockType::Stream), may(family, SockType::Datagram));
+        let to_a_tpm = agent == Agent::Tpmmgr && tpm_port;
+        assert_eq!(stream, (!network && !to_a_tpm).then_some(Errno::EPERM), "{agent}: {family:?}");
+        assert_eq!(datagram, (!network).then_some(Errno::EPERM), "{agent}: {family:?}");
+    }
+    assert_eq!(may(AddressFamily::Unix, SockType::Stream), None, "{agent}");
 }
 
 fn files(agent: Agent, root: &Path) {
@@ -123,14 +131,17 @@ fn walk(path: &Path) -> Vec<std::path::PathBuf> {
 /// Invariant 7 and the threats of bus and memory: by the walls alone, where the owner's and the group's rights would allow it.
 #[test]
 fn inside_its_walls_an_agent_does_its_work_and_nothing_else() {
-    for agent in Agent::STARTED {
+    let software_tpm = [("EVE_TPM_PORT", "2321")];
+    let lives = Agent::STARTED.map(|agent| (agent, &software_tpm[..0]));
+    for (agent, more) in lives.into_iter().chain([(Agent::Tpmmgr, &software_tpm[..])]) {
         let dir = node();
         let output = Command::new("/proc/self/exe")
             .args(["--exact", "helper", "--ignored", "--nocapture"])
             .env("EVE_AGENT", agent.name())
             .env("EVE_ROOT", dir.path())
+            .envs(more.iter().copied())
             .output()
             .unwrap();
-        assert!(output.status.success(), "{agent}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{agent} {more:?}: {}", String::from_utf8_lossy(&output.stderr));
     }
 }

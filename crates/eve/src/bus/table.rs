@@ -18,10 +18,8 @@ pub struct Row {
     pub gid: u32,
     /// Effective, permitted and bounding set; inheritable and ambient are empty.
     pub caps: &'static [Capability],
-    /// Sockets of the internet families may be made.
-    pub network: bool,
-    /// Only TCP on loopback is meant by `network` (a software TPM's port), and landlock holds it to that port where it can.
-    pub loopback_only: bool,
+    /// What its sockets reach.
+    pub network: Network,
     /// All memory is locked: secrets pass through.
     pub lock_memory: bool,
     /// No landlock: it works on every vault's directory.
@@ -30,6 +28,19 @@ pub struct Row {
     pub reads: &'static [&'static str],
     /// Paths under the node's root that it may write.
     pub writes: &'static [&'static str],
+}
+
+/// What of the network an agent's sockets reach; those of the bus all have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Network {
+    /// Nothing.
+    None,
+    /// The kernel's list of interfaces.
+    Interfaces,
+    /// TCP only, to the two ports of a software TPM, and nothing where none is configured. To which ports, landlock sees.
+    TpmPort,
+    /// All of it.
+    All,
 }
 
 /// An agent's row.
@@ -51,8 +62,7 @@ const ROOT: Row = Row {
     uid: 0,
     gid: 0,
     caps: &[],
-    network: false,
-    loopback_only: false,
+    network: Network::None,
     lock_memory: false,
     privileged: true,
     reads: &[],
@@ -62,8 +72,7 @@ const NIM: Row = Row {
     uid: 7301,
     gid: 7301,
     caps: &[],
-    network: false,
-    loopback_only: false,
+    network: Network::Interfaces,
     lock_memory: false,
     privileged: false,
     reads: &["config/location.json", "run/eve"],
@@ -72,10 +81,10 @@ const NIM: Row = Row {
 const CLIENT: Row = Row {
     uid: 7302,
     gid: 7302,
-    network: true,
     // The onboarding key passes through.
     caps: LOCK_MEMORY,
     lock_memory: true,
+    network: Network::All,
     reads: &["config", "run/eve"],
     writes: &["persist/status/client"],
     ..NIM
@@ -83,7 +92,7 @@ const CLIENT: Row = Row {
 const ZEDAGENT: Row = Row {
     uid: 7303,
     gid: 7303,
-    network: true,
+    network: Network::All,
     reads: &["config/server", "config/root-certificate.pem", "run/eve"],
     // The Config Vault: where it is made or exchanged in this life, the agent ends, to be let in by its next one.
     writes: &["persist/config"],
@@ -93,8 +102,7 @@ const TPMMGR: Row = Row {
     uid: 7304,
     gid: 7304,
     caps: LOCK_MEMORY,
-    network: true,
-    loopback_only: true,
+    network: Network::TpmPort,
     lock_memory: true,
     reads: &["config", "run/eve"],
     writes: &["persist/status/tpmmgr"],
@@ -111,8 +119,7 @@ pub(super) const VAULTMGR: Row = Row {
         Capability::CAP_CHOWN,
         Capability::CAP_FOWNER,
     ],
-    network: false,
-    loopback_only: false,
+    network: Network::None,
     lock_memory: true,
     privileged: true,
     reads: &["config", "run/eve"],

@@ -22,12 +22,15 @@ use nix::unistd::{Gid, Uid, getppid, setgroups, setresgid, setresuid};
 use seccompiler::apply_filter;
 
 use crate::bus::Agent;
-use crate::bus::table::Row;
+use crate::bus::table::{Network, Row};
+use crate::folders;
 
 /// Read by the system's own libraries: names, time zones, certificates of none.
 const SYSTEM_READS: [&str; 6] = ["/usr", "/lib", "/lib64", "/etc", "/dev/urandom", "/proc/self"];
 /// Files, ports, signals: what is asked of the kernel.
 const LANDLOCK: ABI = ABI::V6;
+/// Most threads of an agent's user on this machine, for all nodes on it: one has about twenty.
+const MOST_THREADS: u64 = 1024;
 
 /// What was done, for the log and for people.
 #[derive(Debug, Clone)]
@@ -52,6 +55,7 @@ pub fn enter(
 ) -> anyhow::Result<Applied> {
     let row = agent.row();
     setrlimit(Resource::RLIMIT_CORE, 0, 0).context("no core dumps")?;
+    setrlimit(Resource::RLIMIT_NPROC, MOST_THREADS, MOST_THREADS).context("a bound on threads")?;
     give_up_rights(row, device).context("giving up rights")?;
     prctl::set_dumpable(false).context("dumpable off")?;
     prctl::set_pdeathsig(Signal::SIGKILL).context("dying with the supervisor")?;
@@ -70,7 +74,7 @@ pub fn enter(
     } else {
         landlock(row, root, device, port).context("landlock")?
     };
-    filter(agent, row).context("seccomp")?;
+    filter(agent, port.is_some()).context("seccomp")?;
     Ok(Applied { landlock, memory_locked: may_lock })
 }
 
@@ -132,7 +136,7 @@ fn landlock(row: &Row, root: &Path, device: Option<&Path>, port: Option<u16>) ->
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::from_all(abi))?
         .scope(Scope::from_all(abi))?;
-    if row.loopback_only || !row.network {
+    if row.network != Network::All {
         rules = rules.handle_access(AccessNet::from_all(abi))?;
     }
     let mut rules = rules.create()?;
@@ -158,8 +162,8 @@ fn landlock(row: &Row, root: &Path, device: Option<&Path>, port: Option<u16>) ->
     })
 }
 
-fn filter(agent: Agent, row: &Row) -> anyhow::Result<()> {
-    seccomp::programs(agent, row)?.iter().try_for_each(|program| Ok(apply_filter(program)?))
+fn filter(agent: Agent, tpm_port: bool) -> anyhow::Result<()> {
+    seccomp::programs(agent, tpm_port)?.iter().try_for_each(|program| Ok(apply_filter(program)?))
 }
 
 /// Makes the folders that an agent writes into, as its own.
@@ -169,9 +173,5 @@ fn filter(agent: Agent, row: &Row) -> anyhow::Result<()> {
 pub fn prepare_folders(agent: Agent, root: &Path) -> io::Result<()> {
     let row = agent.row();
     let own = row.writes.iter().filter(|path| path.ends_with(agent.name()));
-    for path in own.map(|path| root.join(path)) {
-        fs::create_dir_all(&path)?;
-        std::os::unix::fs::chown(&path, Some(row.uid), Some(row.gid))?;
-    }
-    Ok(())
+    own.map(|path| root.join(path)).try_for_each(|path| folders::make(&path, (row.uid, row.gid), 0o755))
 }

@@ -1,5 +1,5 @@
 //! The seccomp filters of an agent: what it may ask of the kernel at all. Two programs stand one behind the other: of two answers
-//! the kernel takes the stricter. Forked children, threads and whatever they become are held by them too.
+//! the kernel takes the stricter. Threads are held by them too.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +9,10 @@ use seccompiler::{
 };
 
 use crate::bus::Agent;
-use crate::bus::table::Row;
+use crate::bus::table::Network;
 
 /// What no agent ever does, with whatever arguments. An agent has no need of mounts or namespaces: vaultmgr looks at its own only.
-const NEVER: [i64; 42] = [
+const NEVER: [i64; 46] = [
     libc::SYS_ptrace,
     libc::SYS_process_vm_readv,
     libc::SYS_process_vm_writev,
@@ -36,6 +36,7 @@ const NEVER: [i64; 42] = [
     libc::SYS_swapoff,
     libc::SYS_acct,
     libc::SYS_quotactl,
+    libc::SYS_quotactl_fd,
     libc::SYS_settimeofday,
     libc::SYS_clock_settime,
     libc::SYS_sethostname,
@@ -44,9 +45,12 @@ const NEVER: [i64; 42] = [
     libc::SYS_mount,
     libc::SYS_umount2,
     libc::SYS_fsopen,
+    libc::SYS_fspick,
+    libc::SYS_fsconfig,
     libc::SYS_fsmount,
     libc::SYS_move_mount,
     libc::SYS_open_tree,
+    OPEN_TREE_ATTR,
     libc::SYS_mount_setattr,
     libc::SYS_setns,
     libc::SYS_unshare,
@@ -56,6 +60,13 @@ const NEVER: [i64; 42] = [
     libc::SYS_open_by_handle_at,
     libc::SYS_name_to_handle_at,
 ];
+/// Newer than our libc's list; the same number everywhere.
+const OPEN_TREE_ATTR: i64 = 467;
+/// Where there are calls of their own for it. A child would have no parent-death signal, and outlive the node under its agent's user.
+#[cfg(target_arch = "x86_64")]
+const FORKS: &[i64] = &[libc::SYS_fork, libc::SYS_vfork];
+#[cfg(not(target_arch = "x86_64"))]
+const FORKS: &[i64] = &[];
 /// A user namespace would give a process every capability within it, and with them much more of the kernel to attack.
 const NAMESPACES: [i32; 7] = [
     libc::CLONE_NEWNS,
@@ -69,12 +80,19 @@ const NAMESPACES: [i32; 7] = [
 /// Typing into the terminal that `eve run` was started from, as if root did.
 const TERMINAL: [u64; 2] = [libc::TIOCSTI, libc::TIOCLINUX];
 
-/// The filters of an agent, in the order to install them.
-pub(super) fn programs(agent: Agent, row: &Row) -> anyhow::Result<[BpfProgram; 2]> {
-    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = NEVER.iter().map(|call| (*call, vec![])).collect();
-    rules.insert(libc::SYS_socket, vec![other_family(&families(agent, row))?]);
-    rules.insert(libc::SYS_clone, rules_of(&NAMESPACES, one_flag)?);
-    rules.insert(libc::SYS_ioctl, rules_of(&ioctls(agent), one_ioctl)?);
+/// A connection made by sending: landlock is not asked where to.
+const FAST_OPEN: u64 = libc::MSG_FASTOPEN as u64;
+
+/// The filters of an agent, in the order to install them. `tpm_port`: this node has a software TPM.
+pub(super) fn programs(agent: Agent, tpm_port: bool) -> anyhow::Result<[BpfProgram; 2]> {
+    let never = NEVER.iter().chain(FORKS);
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = never.map(|call| (*call, vec![])).collect();
+    rules.insert(libc::SYS_socket, sockets(agent.row().network, tpm_port)?);
+    rules.insert(libc::SYS_clone, clones()?);
+    rules.insert(libc::SYS_ioctl, rules_of(&ioctls(agent), |number| rule(&[(1, Op::Eq, number)]))?);
+    for (call, flags) in [(libc::SYS_sendto, 3), (libc::SYS_sendmsg, 2), (libc::SYS_sendmmsg, 3)] {
+        rules.insert(call, vec![rule(&[(flags, Op::MaskedEq(FAST_OPEN), FAST_OPEN)])?]);
+    }
     let filter = SeccompFilter::new(
         rules,
         SeccompAction::Allow,
@@ -86,38 +104,61 @@ pub(super) fn programs(agent: Agent, row: &Row) -> anyhow::Result<[BpfProgram; 2
 
 fn rules_of<T: Copy>(
     list: &[T],
-    rule: fn(T) -> Result<SeccompRule, Error>,
+    rule: impl Fn(T) -> Result<SeccompRule, Error>,
 ) -> Result<Vec<SeccompRule>, Error> {
     list.iter().map(|each| rule(*each)).collect()
 }
 
-/// One flag among those that the first argument of `clone` is made of.
-fn one_flag(flag: i32) -> Result<SeccompRule, Error> {
-    let flag = u64::from(flag.unsigned_abs());
-    Ok(SeccompRule::new(vec![SeccompCondition::new(0, Length::Dword, Op::MaskedEq(flag), flag)?])?)
+/// Refuses a call whose arguments, by place, are all as said.
+fn rule(all: &[(u8, Op, u64)]) -> Result<SeccompRule, Error> {
+    let condition = |(place, op, value): &(u8, Op, u64)| {
+        Ok(SeccompCondition::new(*place, Length::Dword, op.clone(), *value)?)
+    };
+    Ok(SeccompRule::new(all.iter().map(condition).collect::<Result<_, Error>>()?)?)
 }
 
-fn one_ioctl(number: u64) -> Result<SeccompRule, Error> {
-    Ok(SeccompRule::new(vec![SeccompCondition::new(1, Length::Dword, Op::Eq, number)?])?)
+/// A thread is made and nothing else, and it stays in its process's namespaces.
+fn clones() -> Result<Vec<SeccompRule>, Error> {
+    let mut rules = rules_of(&NAMESPACES, |flag| {
+        let flag = u64::from(flag.unsigned_abs());
+        rule(&[(0, Op::MaskedEq(flag), flag)])
+    })?;
+    rules.push(rule(&[(0, Op::MaskedEq(u64::from(libc::CLONE_THREAD.unsigned_abs())), 0)])?);
+    Ok(rules)
+}
+
+fn sockets(network: Network, tpm_port: bool) -> Result<Vec<SeccompRule>, Error> {
+    let (families, tcp_only): (&[i32], bool) = match network {
+        Network::TpmPort if tpm_port => (&[libc::AF_UNIX, libc::AF_INET, libc::AF_INET6], true),
+        Network::None | Network::TpmPort => (&[libc::AF_UNIX], false),
+        Network::Interfaces => (&[libc::AF_UNIX, libc::AF_NETLINK], false),
+        // Interfaces and their addresses are the resolver's work, too.
+        Network::All => (&[libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK], false),
+    };
+    let mut rules = vec![other_family(families)?];
+    if tcp_only {
+        rules.extend(beside_tcp(libc::AF_INET)?.into_iter().chain(beside_tcp(libc::AF_INET6)?));
+    }
+    Ok(rules)
 }
 
 /// A socket of any family that is not among these: there are families that reach the network by other names.
 fn other_family(allowed: &[i32]) -> Result<SeccompRule, Error> {
-    let differs =
-        |family: &i32| SeccompCondition::new(0, Length::Dword, Op::Ne, u64::from(family.unsigned_abs()));
-    Ok(SeccompRule::new(allowed.iter().map(differs).collect::<Result<_, _>>()?)?)
+    let differs = |family: &i32| (0, Op::Ne, u64::from(family.unsigned_abs()));
+    rule(&allowed.iter().map(differs).collect::<Vec<_>>())
 }
 
-fn families(agent: Agent, row: &Row) -> Vec<i32> {
-    let mut allowed = vec![libc::AF_UNIX];
-    if row.network {
-        allowed.extend([libc::AF_INET, libc::AF_INET6]);
-    }
-    // Interfaces and their addresses: nim's work, and the resolver's.
-    if row.network || agent == Agent::Nim {
-        allowed.push(libc::AF_NETLINK);
-    }
-    allowed
+/// What is not TCP, which alone landlock holds to a port: other types of sockets, and streams of other protocols.
+fn beside_tcp(family: i32) -> Result<Vec<SeccompRule>, Error> {
+    const TYPE: u64 = 0xf;
+    let number = |value: i32| u64::from(value.unsigned_abs());
+    let family = (0, Op::Eq, number(family));
+    let mut rules = (0..=TYPE)
+        .filter(|other| *other != number(libc::SOCK_STREAM))
+        .map(|other| rule(&[family.clone(), (1, Op::MaskedEq(TYPE), other)]))
+        .collect::<Result<Vec<_>, _>>()?;
+    rules.push(rule(&[family, (2, Op::Ne, 0), (2, Op::Ne, number(libc::IPPROTO_TCP))])?);
+    Ok(rules)
 }
 
 fn ioctls(agent: Agent) -> Vec<u64> {

@@ -1,0 +1,71 @@
+//! Folders that root makes on the node. None is taken over that a link leads to, or that is somebody else's: whoever could put one
+//! there would have root change modes and owners wherever he likes.
+
+use std::fs::{self, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::path::Path;
+
+/// User and group.
+pub(crate) type Owner = (u32, u32);
+
+/// Makes a folder, or takes the one that is there, which must be root's or its owner's already. Folders above it are root's.
+///
+/// # Errors
+/// Something else is there; or the system's.
+pub(crate) fn make(path: &Path, (uid, gid): Owner, mode: u32) -> io::Result<()> {
+    match fs::create_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        made => made?,
+    }
+    let flags = libc::O_NOFOLLOW | libc::O_DIRECTORY;
+    let folder = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    let found = folder.metadata()?.uid();
+    if found != 0 && found != uid {
+        let words = format!("it belongs to user {found}; look why, then remove it or give it to root");
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, words));
+    }
+    fchown(&folder, Some(uid), Some(gid))?;
+    folder.set_permissions(Permissions::from_mode(mode))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    const AGENT: Owner = (7301, 7301);
+
+    fn owner_and_mode(path: &Path) -> (u32, u32, u32) {
+        let found = fs::metadata(path).expect("there");
+        (found.uid(), found.gid(), found.mode() & 0o777)
+    }
+
+    #[test]
+    fn a_folder_is_made_and_taken_again() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let folder = dir.path().join("nim");
+        for mode in [0o755, 0o711] {
+            make(&folder, AGENT, mode).expect("root's or the agent's");
+            assert_eq!(owner_and_mode(&folder), (7301, 7301, mode));
+        }
+    }
+
+    /// Threats, walls: a link in a folder's place gives nobody what it leads to.
+    #[test]
+    fn neither_a_link_nor_another_users_folder_is_taken() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (secret, link, file) = (dir.path().join("secret"), dir.path().join("nim"), dir.path().join("f"));
+        fs::create_dir(&secret).expect("makes");
+        fs::set_permissions(&secret, Permissions::from_mode(0o700)).expect("sets");
+        symlink(&secret, &link).expect("links");
+        fs::write(&file, "x").expect("writes");
+        make(&link, AGENT, 0o755).expect_err("a link");
+        make(&file, AGENT, 0o755).expect_err("a file");
+        assert_eq!(owner_and_mode(&secret), (0, 0, 0o700), "what the link leads to");
+        std::os::unix::fs::chown(&secret, Some(7302), None).expect("as root");
+        let refused = make(&secret, AGENT, 0o755).expect_err("another agent's").to_string();
+        assert!(refused.contains("7302"), "{refused}");
+        assert_eq!(owner_and_mode(&secret).0, 7302);
+    }
+}
