@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Child, Command};
 use std::time::Duration;
 
-use eve::bus::messages::{DefineRoots, Health};
+use eve::bus::messages::{DefineRoots, Health, ReadRoots};
 use eve::bus::{Agent, Bus, BusRoot, CallError, CallId, TopicId, socket_path};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -34,13 +34,18 @@ fn start_as(agent: Agent, ids: (u32, u32), role: &str, root: &Path) -> Child {
     start_named(agent.name(), ids, role, root)
 }
 
-fn start_named(name: &str, (uid, gid): (u32, u32), role: &str, root: &Path) -> Child {
+fn start_named(name: &str, ids: (u32, u32), role: &str, root: &Path) -> Child {
+    command(name, ids, role, root).spawn().unwrap()
+}
+
+fn command(name: &str, (uid, gid): (u32, u32), role: &str, root: &Path) -> Command {
     let mut command = Command::new("/proc/self/exe");
     command
         .args(["--exact", "helper", "--ignored", "--nocapture"])
         .env("EVE_ROLE", role)
         .env("EVE_AGENT", name);
-    command.env("EVE_ROOT", root).gid(gid).uid(uid).spawn().unwrap()
+    command.env("EVE_ROOT", root).gid(gid).uid(uid);
+    command
 }
 
 /// Not a test of its own: the life of one agent's process.
@@ -52,8 +57,16 @@ fn helper() {
     let root = Path::new(&root);
     match (std::env::var("EVE_ROLE").unwrap().as_str(), who) {
         ("answer", Some(agent)) => {
+            if let Some(log) = std::env::var_os("EVE_LOG_INTO") {
+                let log = std::fs::File::options().append(true).open(log).unwrap();
+                tracing_subscriber::fmt().with_ansi(false).with_writer(log).init();
+            }
             let _bus = Bus::join(root, agent).unwrap();
             std::thread::sleep(Duration::from_secs(600));
+        }
+        ("ask once", Some(agent)) => {
+            let refused = Bus::visit(root, agent).call(&ReadRoots, Duration::from_secs(60));
+            assert!(matches!(refused, Err(CallError::Refused)), "{:?}", refused.err());
         }
         ("crowd", Some(agent)) => crowd(&socket_path(root, agent), root),
         (_, who) => SOCKETS.into_iter().for_each(|agent| try_everything(root, agent, who)),
@@ -65,6 +78,25 @@ fn crowd(socket: &Path, root: &Path) {
     let _silent: Vec<UnixStream> = (0..200).filter_map(|_| UnixStream::connect(socket).ok()).collect();
     std::fs::write(root.join("crowded"), "").unwrap();
     std::thread::sleep(Duration::from_secs(600));
+}
+
+/// Threats, bus: a stranger can't fill root's log; an agent that asks what it must not is told there.
+#[test]
+fn a_strangers_refusal_is_not_logged_and_an_agents_is() {
+    let (dir, log) = (node(), tempfile::NamedTempFile::new().unwrap());
+    std::fs::set_permissions(log.path(), std::fs::Permissions::from_mode(0o666)).unwrap();
+    let ids = (Agent::Tpmmgr.row().uid, Agent::Tpmmgr.row().gid);
+    let mut answerer = command(Agent::Tpmmgr.name(), ids, "answer", dir.path());
+    let _answerer = Helper(answerer.env("EVE_LOG_INTO", log.path()).spawn().unwrap());
+    let connect = || UnixStream::connect(socket_path(dir.path(), Agent::Tpmmgr)).ok();
+    testkit::wait::until("tpmmgr", connect).unwrap();
+    let logged = || std::fs::read_to_string(log.path()).unwrap();
+    let asks =
+        |ids| assert!(start_as(Agent::Operator, ids, "ask once", dir.path()).wait().unwrap().success());
+    asks((65534, 65534));
+    assert_eq!(logged(), "");
+    asks((Agent::Nim.row().uid, Agent::Nim.row().gid));
+    assert!(logged().contains("refused on the bus") && logged().contains("nim"), "{}", logged());
 }
 
 fn root() -> BusRoot {

@@ -3,7 +3,6 @@
 
 use std::fs::File;
 use std::path::Path;
-use std::sync::mpsc::Receiver;
 use std::thread;
 use std::time::Duration;
 
@@ -15,8 +14,8 @@ use super::certs::device_cert;
 use super::keep;
 use super::pause::Pause;
 use super::signer::BusSigner;
-use crate::bus::Bus;
 use crate::bus::messages::{Bytes, ControllerStatus, Onboarded, Onboarding, TpmStatus};
+use crate::bus::{Bus, Subscription};
 use crate::http::{Line, Refusal, now_unix_s};
 use crate::paths;
 
@@ -59,16 +58,15 @@ fn serial(root: &Path) -> String {
 }
 
 pub(super) fn run(bus: &Bus, root: &Path, mut taken: Taken) -> anyhow::Result<()> {
-    let tpm = bus.subscribe::<TpmStatus>().into_receiver();
-    let point = tpm.iter().find_map(device_point).context("tpmmgr is gone")?;
-    let controller = bus.subscribe().into_receiver();
+    let point = bus.subscribe::<TpmStatus>().find_map(device_point).context("tpmmgr is gone")?;
+    let mut controller = bus.subscribe();
     let mut pause = Pause::new(FIRST_PAUSE, LONGEST_UNKNOWN);
     loop {
         let onboarded = onboard_patiently(bus, root, &mut taken, &point);
         tracing::info!(device = %onboarded.device, "onboarded");
         bus.publish(&Onboarding { words: String::new() });
         bus.publish(&onboarded);
-        until_unknown(&controller, &mut pause).context("zedagent is gone")?;
+        until_unknown(&mut controller, &mut pause).context("zedagent is gone")?;
         tracing::warn!(
             "the controller does not know this device; asking it who this is, and registering anew if need be"
         );
@@ -76,8 +74,8 @@ pub(super) fn run(bus: &Bus, root: &Path, mut taken: Taken) -> anyhow::Result<()
 }
 
 /// Waits until the controller does not know the device; then as long as the last times have made it.
-fn until_unknown(controller: &Receiver<ControllerStatus>, pause: &mut Pause) -> Option<()> {
-    controller.iter().find(|status| {
+fn until_unknown(controller: &mut Subscription<ControllerStatus>, pause: &mut Pause) -> Option<()> {
+    controller.find(|status| {
         if status.reachable {
             pause.reset();
         }
@@ -85,7 +83,7 @@ fn until_unknown(controller: &Receiver<ControllerStatus>, pause: &mut Pause) -> 
     })?;
     thread::sleep(pause.take());
     // What was said meanwhile is of the same refusal.
-    controller.try_iter().for_each(drop);
+    let _ = controller.next_within(Duration::ZERO);
     Some(())
 }
 

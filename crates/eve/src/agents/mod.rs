@@ -10,7 +10,7 @@ mod tpmmgr;
 mod zedagent;
 
 use std::path::Path;
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::SyncSender;
 use std::thread;
 use std::time::Duration;
 
@@ -59,8 +59,13 @@ pub fn live(agent: Agent, root: &Path, supervisor: i32, options: Options) -> any
     }
 }
 
-/// Passes a topic's values into one channel of events.
-fn forward<T: Topic, E: Send + 'static>(topic: Subscription<T>, into: &Sender<E>, as_event: fn(T) -> E) {
-    let (topic, into) = (topic.into_receiver(), into.clone());
-    thread::spawn(move || topic.into_iter().try_for_each(|value| into.send(as_event(value)).ok()));
+/// Passes a topic's values to one thread's events, which come in turn and wait for it: none piles up, and none waits behind
+/// more than one of each topic.
+fn forward<T: Topic, E: Send + 'static>(
+    mut topic: Subscription<T>,
+    into: &SyncSender<E>,
+    as_event: fn(T) -> E,
+) {
+    let into = into.clone();
+    thread::spawn(move || topic.try_for_each(|value| into.send(as_event(value)).ok()));
 }

@@ -6,7 +6,7 @@ mod hardware;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -186,7 +186,7 @@ fn serve(bus: &Bus, keys: &Arc<Keys>) {
 }
 
 fn answer_challenges(bus: &Bus, keys: &Keys) {
-    let (sender, events) = channel();
+    let (sender, events) = sync_channel(0);
     forward(bus.subscribe(), &sender, Event::Network);
     forward(bus.subscribe(), &sender, Event::Session);
     forward(bus.subscribe(), &sender, Event::Challenge);

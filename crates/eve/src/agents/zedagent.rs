@@ -6,7 +6,7 @@ mod pace;
 mod post;
 
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -69,7 +69,7 @@ struct Zedagent<'a> {
 }
 
 pub(super) fn run(bus: &Bus, root: &Path, options: Options, config_vault: Known) -> anyhow::Result<()> {
-    let (sender, events) = channel();
+    let (sender, events) = sync_channel(0);
     forward(bus.subscribe(), &sender, Event::Onboarded);
     forward(bus.subscribe(), &sender, Event::Session);
     forward(bus.subscribe(), &sender, Event::Evidence);

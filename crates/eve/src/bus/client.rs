@@ -1,20 +1,13 @@
-//! The asking and hearing end.
+//! The asking end. A call ends by its deadline, whatever the answerer does: who is busy does not accept, who was taken over may
+//! answer a byte at a time.
 
-use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread;
 use std::time::Duration;
-
-use serde::de::DeserializeOwned;
 
 use super::frame::{self, FrameError};
 use super::server::{Verdict, Wish};
-use super::{Agent, Call, Exchange, Topic, peer, socket_path};
-
-/// Pauses between attempts to reach a publisher.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+use super::timed::{Timed, is_late};
+use super::{Agent, Call, peer, socket_path};
 
 /// Why a call has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +20,9 @@ pub enum CallError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// It is there and did not answer in time: it is busy, or hangs. Try again.
+    #[error("{0} does not answer on the bus; see its lines in the log of `eve run`")]
+    Late(Agent),
     /// Somebody else listens there.
     #[error("the socket of {0} is not held by {0}")]
     Impostor(Agent),
@@ -39,27 +35,34 @@ pub enum CallError {
     /// It was asked and it failed; the words are the answerer's.
     #[error("{0}")]
     Failed(String),
-    /// The exchange broke off, or took too long.
+    /// The exchange broke off.
     #[error("the exchange on the bus broke off")]
     Frame(#[from] FrameError),
 }
 
-fn connect(root: &Path, agent: Agent, patience: Option<Duration>) -> Result<UnixStream, CallError> {
-    let stream = UnixStream::connect(socket_path(root, agent))
-        .map_err(|source| CallError::Unreachable { agent, source })?;
-    let io = |error: std::io::Error| CallError::Frame(error.into());
-    stream.set_read_timeout(patience).map_err(io)?;
-    stream.set_write_timeout(Some(patience.unwrap_or(LONGEST_PAUSE))).map_err(io)?;
+/// Connects, and may go on talking until `patience` is over.
+pub(super) fn connect(root: &Path, agent: Agent, patience: Duration) -> Result<Timed, CallError> {
+    let stream = Timed::connect(&socket_path(root, agent), patience).map_err(|source| match source {
+        late if is_late(&late) => CallError::Late(agent),
+        source => CallError::Unreachable { agent, source },
+    })?;
     // The supervisor has an operator's ids: it is root, without a group of its own.
     let expected = if agent == Agent::Supervisor { Agent::Operator } else { agent };
-    match peer::peer(&stream).map_err(io)? {
+    match peer::peer(stream.stream()).map_err(FrameError::from)? {
         Some(who) if who == expected => Ok(stream),
         _ => Err(CallError::Impostor(agent)),
     }
 }
 
 pub(super) fn call<C: Call>(root: &Path, call: &C, patience: Duration) -> Result<C::Answer, CallError> {
-    let mut stream = connect(root, C::ID.answerer(), Some(patience))?;
+    let agent = C::ID.answerer();
+    exchange(connect(root, agent, patience)?, call).map_err(|error| match error {
+        CallError::Frame(FrameError::Io(error)) if is_late(&error) => CallError::Late(agent),
+        other => other,
+    })
+}
+
+fn exchange<C: Call>(mut stream: Timed, call: &C) -> Result<C::Answer, CallError> {
     let question = frame::encode(call)?;
     frame::write(&mut stream, &frame::encode(&Wish::Ask(C::ID))?)?;
     // Refused already, the answerer hangs up: what he said is still to be read.
@@ -72,7 +75,7 @@ pub(super) fn call<C: Call>(root: &Path, call: &C, patience: Duration) -> Result
     Ok(frame::decode(&frame::read(&mut stream)?)?)
 }
 
-fn granted(verdict: Verdict) -> Result<(), CallError> {
+pub(super) fn granted(verdict: Verdict) -> Result<(), CallError> {
     match verdict {
         Verdict::Granted => Ok(()),
         Verdict::Refused => Err(CallError::Refused),
@@ -81,82 +84,43 @@ fn granted(verdict: Verdict) -> Result<(), CallError> {
     }
 }
 
-/// Values of a topic as they come.
-pub struct Subscription<T>(Receiver<T>);
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsRawFd;
+    use std::sync::mpsc::channel;
+    use std::thread;
 
-impl<T> Subscription<T> {
-    /// The next value; none if none comes in `patience`.
-    pub fn next_within(&self, patience: Duration) -> Option<T> {
-        match self.0.recv_timeout(patience) {
-            Ok(value) => Some(value),
-            Err(RecvTimeoutError::Timeout) => None,
-            Err(RecvTimeoutError::Disconnected) => {
-                thread::sleep(patience);
-                None
+    use nix::errno::Errno;
+    use nix::sys::socket::{
+        AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, connect, listen, socket,
+    };
+
+    use super::*;
+    use crate::bus::Bus;
+    use crate::bus::messages::Vaults;
+
+    /// Threats, bus: an agent that takes no connections, and whose queue strangers filled, holds up nobody.
+    #[test]
+    fn a_full_queue_of_connections_ends_a_call_in_its_time() {
+        let dir = tempfile::tempdir().expect("a directory");
+        std::fs::create_dir_all(dir.path().join("run/eve")).expect("makes");
+        let place = UnixAddr::new(&socket_path(dir.path(), Agent::Vaultmgr)).expect("a short path");
+        let unix = |flags| socket(AddressFamily::Unix, SockType::Stream, flags, None).expect("a socket");
+        let listener = unix(SockFlag::empty());
+        bind(listener.as_raw_fd(), &place).expect("binds");
+        listen(&listener, Backlog::new(1).expect("small")).expect("listens");
+        let mut strangers = Vec::new();
+        let full = loop {
+            strangers.push(unix(SockFlag::SOCK_NONBLOCK));
+            if let Err(errno) = connect(strangers[strangers.len() - 1].as_raw_fd(), &place) {
+                break errno;
             }
-        }
-    }
-
-    /// The newest value that has come, without waiting.
-    pub fn newest(&self) -> Option<T> {
-        self.0.try_iter().last()
-    }
-
-    /// The receiver itself.
-    #[must_use]
-    pub fn into_receiver(self) -> Receiver<T> {
-        self.0
-    }
-}
-
-pub(super) fn subscribe<T: Topic>(root: &Path) -> Subscription<T> {
-    follow(root, T::ID.publisher(), Wish::Hear(T::ID))
-}
-
-pub(super) fn watch(root: &Path, agent: Agent) -> Subscription<Exchange> {
-    follow(root, agent, Wish::Watch)
-}
-
-fn follow<T: DeserializeOwned + Send + 'static>(root: &Path, of: Agent, wish: Wish) -> Subscription<T> {
-    let (sender, receiver) = channel();
-    let root = root.to_owned();
-    let name = format!("{wish:?}");
-    let hear = move || hear(&root, of, wish, &sender);
-    if let Err(error) = thread::Builder::new().name(name).spawn(hear) {
-        tracing::error!(%error, %of, "not subscribed");
-    }
-    Subscription(receiver)
-}
-
-/// Hears until nobody wants to know any more.
-fn hear<T: DeserializeOwned>(root: &Path, of: Agent, wish: Wish, sender: &Sender<T>) {
-    let mut pause = FIRST_PAUSE;
-    loop {
-        match hear_once(root, of, wish, sender, &mut pause) {
-            Ok(()) => return,
-            Err(CallError::Refused) => return tracing::error!(%of, ?wish, "the table forbids hearing it"),
-            Err(error) => tracing::trace!(%of, ?wish, %error, "reconnecting"),
-        }
-        thread::sleep(pause);
-        pause = (pause * 2).min(LONGEST_PAUSE);
-    }
-}
-
-fn hear_once<T: DeserializeOwned>(
-    root: &Path,
-    of: Agent,
-    wish: Wish,
-    sender: &Sender<T>,
-    pause: &mut Duration,
-) -> Result<(), CallError> {
-    let mut stream = connect(root, of, None)?;
-    frame::write(&mut stream, &frame::encode(&wish)?)?;
-    granted(frame::decode(&frame::read(&mut stream)?)?)?;
-    *pause = FIRST_PAUSE;
-    loop {
-        let value = frame::decode(&frame::read(&mut stream)?)?;
-        if sender.send(value).is_err() {
-            return Ok(());
-        }
+        };
+        assert_eq!(full, Errno::EAGAIN);
+        let (sender, ended) = channel();
+        let bus = Bus::visit(dir.path(), Agent::Operator);
+        thread::spawn(move || sender.send(bus.call_patiently(&Vaults, Duration::from_millis(200))));
+        let answer = ended.recv_timeout(Duration::from_secs(60)).expect("it ends");
+        assert!(matches!(answer, Err(CallError::Late(Agent::Vaultmgr))), "{:?}", answer.err());
     }
 }

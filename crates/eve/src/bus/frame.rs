@@ -30,8 +30,12 @@ pub enum FrameError {
 }
 
 pub(super) fn encode(value: &impl Serialize) -> Result<Frame, FrameError> {
+    encode_at_most(value, MAX_FRAME)
+}
+
+pub(super) fn encode_at_most(value: &impl Serialize, most: usize) -> Result<Frame, FrameError> {
     let length = postcard::experimental::serialized_size(value)?;
-    if length > MAX_FRAME {
+    if length > most {
         return Err(FrameError::TooLong(length));
     }
     let mut frame = Zeroizing::new(vec![0; length]);

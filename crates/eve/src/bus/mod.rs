@@ -1,32 +1,35 @@
 //! The agents' bus: topics (the newest value of each, and every change after it) and calls, over one Unix socket per agent.
 //!
 //! A frame is a length (`u32`, little-endian, at most 4 MiB) and a postcard message. Who speaks is told by the kernel
-//! (`SO_PEERCRED`), on both sides, and what he may say or hear by [`table`]. A topic is a state, not a queue: a slow
-//! subscriber may miss a value that was replaced, never the newest one. Frames are wiped after use; nothing is ever logged
-//! but what a message's `Debug` shows, and that redacts secrets.
+//! (`SO_PEERCRED`), on both sides, and what he may say or hear by [`table`]. A topic is a state, not a queue: at both ends one
+//! value is kept, and a slow subscriber may miss one that was replaced, never the newest. Frames are wiped after use; nothing is
+//! ever logged but what a message's `Debug` shows, and that redacts secrets.
 
 mod agent;
 mod client;
 mod frame;
+mod hear;
 pub mod messages;
 mod peer;
 mod places;
 mod secret;
 mod server;
 pub mod table;
+mod timed;
 mod traffic;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use vault::ids::VaultId;
 
 pub use agent::Agent;
-pub use client::{CallError, Subscription};
+pub use client::CallError;
 pub use frame::{FrameError, MAX_FRAME};
+pub use hear::{Silence, Subscription};
 pub use secret::BusRoot;
 pub use server::Bound;
 pub use table::{CallId, TopicId};
@@ -86,7 +89,7 @@ impl Bus {
     pub fn publish<T: Topic>(&self, value: &T) {
         assert_eq!(T::ID.publisher(), self.agent, "topics have one publisher");
         let server = self.server.as_ref().expect("whoever publishes has joined");
-        match frame::encode(value) {
+        match frame::encode_at_most(value, T::ID.most()) {
             Ok(frame) => server.publish(T::ID, frame),
             Err(error) => tracing::error!(topic = ?T::ID, %error, "not published"),
         }
@@ -95,16 +98,16 @@ impl Bus {
     /// Hears a topic: its newest value first, then each change. Reconnects by itself.
     #[must_use]
     pub fn subscribe<T: Topic>(&self) -> Subscription<T> {
-        client::subscribe(&self.root)
+        hear::subscribe(&self.root)
     }
 
     /// Watches the calls that an agent is asked: the operator's alone. Reconnects by itself.
     #[must_use]
     pub fn watch(&self, agent: Agent) -> Subscription<Exchange> {
-        client::watch(&self.root, agent)
+        hear::watch(&self.root, agent)
     }
 
-    /// Asks. `patience` bounds connecting, asking and waiting, each.
+    /// Asks. `patience` bounds all of it: connecting, asking and waiting.
     ///
     /// # Errors
     /// [`CallError`].
@@ -117,16 +120,16 @@ impl Bus {
     /// # Errors
     /// [`CallError`].
     pub fn call_patiently<C: Call>(&self, call: &C, patience: Duration) -> Result<C::Answer, CallError> {
-        let start = std::time::Instant::now();
+        let until = Instant::now() + patience;
         let mut pause = Duration::from_millis(50);
         loop {
-            match self.call(call, patience) {
-                Err(CallError::Unreachable { .. } | CallError::NotReady) if start.elapsed() < patience => {
-                    std::thread::sleep(pause);
-                    pause = (pause * 2).min(Duration::from_secs(2));
-                }
-                other => return other,
+            let answer = self.call(call, until.saturating_duration_since(Instant::now()));
+            let in_time = Instant::now() + pause < until;
+            if !in_time || !matches!(answer, Err(CallError::Unreachable { .. } | CallError::NotReady)) {
+                return answer;
             }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_secs(2));
         }
     }
 

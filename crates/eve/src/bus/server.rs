@@ -19,12 +19,13 @@ use vault::ids::VaultId;
 
 use super::frame::{self, Frame, FrameError};
 use super::places::Places;
+use super::timed::Timed;
 use super::traffic::{End, Exchange, Watchers};
 use super::{Agent, Bus, Call, CallId, TopicId, peer, socket_path};
 
 /// Longest first frame, in bytes: nobody is given more room before he is known and allowed.
 const WISH: usize = 16;
-/// How long a peer may take to say what he wants, or to take what we say.
+/// How long a peer may take to say all that he wants, or to take all that we say.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often an idle subscriber is looked after.
 const LOOK: Duration = Duration::from_secs(2);
@@ -179,9 +180,8 @@ impl Server {
         }
     }
 
-    fn talk(&self, who: Option<Agent>, mut stream: UnixStream) -> Result<(), FrameError> {
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
+    fn talk(&self, who: Option<Agent>, stream: UnixStream) -> Result<(), FrameError> {
+        let mut stream = Timed::new(stream, PATIENCE);
         let wish: Wish = frame::decode(&frame::read_at_most(&mut stream, WISH)?)?;
         match (who, wish) {
             (Some(who), Wish::Hear(topic)) if topic.publisher() == self.agent && topic.may_hear(who) => {
@@ -197,7 +197,11 @@ impl Server {
                 self.show(&exchanges, stream)
             }
             _ => {
-                tracing::warn!(?who, "refused on the bus");
+                match who {
+                    Some(who) => tracing::warn!(%who, "refused on the bus"),
+                    // Not louder: any user could fill the log with it.
+                    None => tracing::debug!("a stranger was refused on the bus"),
+                }
                 if let Wish::Ask(call) = wish {
                     self.watched(who, call, None, End::Refused);
                 }
@@ -206,7 +210,7 @@ impl Server {
         }
     }
 
-    fn answer(&self, who: Agent, call: CallId, mut stream: UnixStream) -> Result<(), FrameError> {
+    fn answer(&self, who: Agent, call: CallId, mut stream: Timed) -> Result<(), FrameError> {
         let question = frame::read(&mut stream)?;
         let answerer = self.state().answerers.get(&call).cloned();
         let result = answerer.map(|answerer| answerer(who, &question));
@@ -217,6 +221,7 @@ impl Server {
             Some(Err(words)) => (Verdict::Failed(words), End::Failed, None),
         };
         self.watched(Some(who), call, about, end);
+        stream.renew(PATIENCE);
         frame::write(&mut stream, &frame::encode(&verdict)?)?;
         answer.map_or(Ok(()), |answer| frame::write(&mut stream, &answer))
     }
@@ -226,9 +231,10 @@ impl Server {
     }
 
     /// Each call as it ends, until the peer is gone.
-    fn show(&self, exchanges: &Receiver<Exchange>, mut stream: UnixStream) -> Result<(), FrameError> {
-        while !gone(&stream) {
+    fn show(&self, exchanges: &Receiver<Exchange>, mut stream: Timed) -> Result<(), FrameError> {
+        while !gone(stream.stream()) {
             if let Ok(exchange) = exchanges.recv_timeout(LOOK) {
+                stream.renew(PATIENCE);
                 frame::write(&mut stream, &frame::encode(&exchange)?)?;
             }
         }
@@ -236,10 +242,11 @@ impl Server {
     }
 
     /// The newest value and every change after it, until the peer is gone.
-    fn tell(&self, topic: TopicId, mut stream: UnixStream) -> Result<(), FrameError> {
+    fn tell(&self, topic: TopicId, mut stream: Timed) -> Result<(), FrameError> {
         let mut told = 0;
-        while !gone(&stream) {
+        while !gone(stream.stream()) {
             if let Some((version, value)) = self.newer(topic, told) {
+                stream.renew(PATIENCE);
                 frame::write(&mut stream, &value)?;
                 told = version;
             }

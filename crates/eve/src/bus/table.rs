@@ -7,7 +7,7 @@
 use caps::Capability;
 use serde::{Deserialize, Serialize};
 
-use super::Agent;
+use super::{Agent, MAX_FRAME};
 
 /// What an agent's process is and may do.
 #[derive(Debug)]
@@ -179,6 +179,18 @@ impl TopicId {
             Self::Onboarding | Self::Onboarded => Agent::Client,
             Self::SignedConfig | Self::Challenge | Self::ControllerStatus => Agent::Zedagent,
             Self::Session | Self::VaultStatus => Agent::Vaultmgr,
+        }
+    }
+
+    /// Longest value, in bytes: no more is published, and none of its hearers takes more.
+    #[must_use]
+    pub fn most(self) -> usize {
+        match self {
+            Self::SignedConfig => MAX_FRAME,
+            // Lists of certificates, and of as many vaults or interfaces as there may be.
+            Self::Onboarded | Self::VaultStatus | Self::Evidence => 1 << 20,
+            Self::NetworkStatus | Self::TpmStatus | Self::Onboarding | Self::ControllerStatus => 64 << 10,
+            Self::Agents | Self::Challenge | Self::Session => 4 << 10,
         }
     }
 

@@ -10,7 +10,9 @@ use vault::ids::VaultId;
 use super::{Agent, CallId};
 
 /// How many calls a watcher may be behind.
-const BEHIND: usize = 256;
+pub(super) const BEHIND: usize = 256;
+/// Longest of them, in bytes.
+pub(super) const LONGEST: usize = 64;
 
 /// One call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -85,7 +85,7 @@ fn look(bus: &Bus) -> anyhow::Result<Status> {
 
 fn glance<T: Topic>(bus: &Bus) -> JoinHandle<Option<T>> {
     let topic = bus.subscribe::<T>();
-    thread::spawn(move || topic.next_within(GLANCE))
+    thread::spawn(move || topic.next_within(GLANCE).ok())
 }
 
 fn seen<T>(glance: JoinHandle<Option<T>>) -> Option<T> {

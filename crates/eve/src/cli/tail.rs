@@ -1,7 +1,7 @@
 //! `eve bus tail`: what is published on the bus, as its `Debug` shows it, and that redacts secrets; and who asked whom what.
 
 use std::io::Write;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 
 use crate::bus::messages::{
     Agents, Challenge, ControllerStatus, Evidence, NetworkStatus, Onboarded, Onboarding, Session,
@@ -11,7 +11,7 @@ use crate::bus::{Agent, Bus, Subscription, Topic};
 
 /// Prints until nobody reads.
 pub(super) fn follow(bus: &Bus) -> anyhow::Result<()> {
-    let (sender, lines) = channel();
+    let (sender, lines) = sync_channel(0);
     pass_on::<Agents>(bus, &sender);
     pass_on::<NetworkStatus>(bus, &sender);
     pass_on::<TpmStatus>(bus, &sender);
@@ -33,11 +33,11 @@ pub(super) fn follow(bus: &Bus) -> anyhow::Result<()> {
         .or(Ok(()))
 }
 
-fn pass_on<T: Topic>(bus: &Bus, into: &Sender<String>) {
+fn pass_on<T: Topic>(bus: &Bus, into: &SyncSender<String>) {
     print(bus.subscribe::<T>(), into);
 }
 
-fn print<T: std::fmt::Debug + Send + 'static>(values: Subscription<T>, into: &Sender<String>) {
-    let (values, into) = (values.into_receiver(), into.clone());
-    std::thread::spawn(move || values.into_iter().try_for_each(|value| into.send(format!("{value:?}")).ok()));
+fn print<T: std::fmt::Debug + Send + 'static>(mut values: Subscription<T>, into: &SyncSender<String>) {
+    let into = into.clone();
+    std::thread::spawn(move || values.try_for_each(|value| into.send(format!("{value:?}")).ok()));
 }

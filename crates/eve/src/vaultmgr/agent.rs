@@ -1,7 +1,7 @@
 //! vaultmgr on the bus: one thread decides, the others only carry what they hear to it. Here alone bus types meet ours.
 
 use std::path::Path;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -27,6 +27,8 @@ use crate::bus::{Agent, Bus, BusRoot, Call, CallError, Topic};
 const TPM_PATIENCE: Duration = Duration::from_secs(60);
 /// How often kernel and disk are looked at though nothing was heard.
 const LOOK: Duration = Duration::from_secs(10);
+/// Roots are read by a few commands, and asked for again: until then the orders of root wait.
+const ROOTS_PATIENCE: Duration = Duration::from_secs(15);
 /// How soon roots that could not be read are asked for again.
 const ROOTS_AGAIN: Duration = Duration::from_secs(2);
 
@@ -61,7 +63,8 @@ pub fn run(root: &Path, bus: &Bus) -> anyhow::Result<()> {
 }
 
 fn listen(bus: &Bus) -> std::io::Result<Receiver<Input>> {
-    let (sender, receiver) = channel();
+    // Nothing piles up: an order waits behind one value of each topic at most, however fast those come.
+    let (sender, receiver) = sync_channel(0);
     carry(bus, &sender, Input::Tpm)?;
     carry(bus, &sender, Input::Onboarded)?;
     carry(bus, &sender, Input::Config)?;
@@ -72,20 +75,18 @@ fn listen(bus: &Bus) -> std::io::Result<Receiver<Input>> {
     Ok(receiver)
 }
 
-fn carry<T: Topic>(bus: &Bus, sender: &Sender<Input>, input: fn(T) -> Input) -> std::io::Result<()> {
-    let (heard, sender) = (bus.subscribe::<T>().into_receiver(), sender.clone());
-    let forward = move || heard.iter().map(input).try_for_each(|input| sender.send(input));
+fn carry<T: Topic>(bus: &Bus, sender: &SyncSender<Input>, input: fn(T) -> Input) -> std::io::Result<()> {
+    let (mut heard, sender) = (bus.subscribe::<T>(), sender.clone());
+    let forward = move || heard.try_for_each(|value| sender.send(input(value)).ok());
     thread::Builder::new().name("carry".to_owned()).spawn(forward).map(drop)
 }
 
-fn answer<C: Call>(bus: &Bus, sender: &Sender<Input>, input: fn(C, Reply<C::Answer>) -> Input) {
-    let sender = std::sync::Mutex::new(sender.clone());
+fn answer<C: Call>(bus: &Bus, sender: &SyncSender<Input>, input: fn(C, Reply<C::Answer>) -> Input) {
+    let sender = sender.clone();
     bus.serve::<C>(move |_, call| {
-        let (reply, answer) = channel();
-        let ending = |_| "vaultmgr is ending".to_owned();
-        let sent = sender.lock().map_err(|_| "vaultmgr is ending")?.send(input(call, reply));
-        sent.map_err(|_| "vaultmgr is ending".to_owned())?;
-        answer.recv().map_err(ending)?
+        let ((reply, answer), ending) = (channel(), "vaultmgr is ending");
+        sender.send(input(call, reply)).map_err(|_| ending)?;
+        answer.recv().map_err(|_| ending)?
     });
 }
 
@@ -200,15 +201,13 @@ struct OverBus(Bus);
 
 impl OverBus {
     fn ask<C: Call>(&self, call: &C) -> Result<C::Answer, TpmmgrError> {
-        self.0
-            .call_patiently(call, TPM_PATIENCE)
-            .map_err(|error: CallError| TpmmgrError(super::chain(&error)))
+        self.0.call_patiently(call, TPM_PATIENCE).map_err(failed)
     }
 }
 
 impl Tpmmgr for OverBus {
     fn read_roots(&mut self) -> Result<Vec<Slots>, TpmmgrError> {
-        let sets = self.ask(&ReadRoots)?.sets.into_iter();
+        let sets = self.0.call(&ReadRoots, ROOTS_PATIENCE).map_err(failed)?.sets.into_iter();
         let slots = |set: crate::bus::messages::RootSet| Slots {
             generation: set.generation,
             tpm: slot(set.tpm),
@@ -230,6 +229,10 @@ impl Tpmmgr for OverBus {
     fn undefine_roots(&mut self, generation: Generation) -> Result<(), TpmmgrError> {
         self.ask(&UndefineRoots { generation })
     }
+}
+
+fn failed(error: CallError) -> TpmmgrError {
+    TpmmgrError(super::chain(&error))
 }
 
 fn slot(slot: RootSlot) -> Slot {

@@ -107,6 +107,6 @@ fn has(status: &VaultStatus, vault: &str, epoch: u64) -> bool {
 }
 
 fn hear<T: Topic>(bus: &Bus, into: std::sync::mpsc::Sender<Event>, event: fn(T) -> Option<Event>) {
-    let topic = bus.subscribe::<T>().into_receiver();
-    thread::spawn(move || topic.into_iter().filter_map(event).try_for_each(|event| into.send(event).ok()));
+    let topic = bus.subscribe::<T>();
+    thread::spawn(move || topic.filter_map(event).try_for_each(|event| into.send(event).ok()));
 }

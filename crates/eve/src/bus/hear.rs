@@ -1,0 +1,223 @@
+//! The hearing end. A topic is a state: of values that come faster than they are taken, only the newest is kept, and none is
+//! longer than its row of the table says. So a publisher that was taken over can't fill its hearers' memory.
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+
+use super::client::{CallError, connect, granted};
+use super::frame::{self, FrameError};
+use super::server::Wish;
+use super::{Agent, Exchange, Topic, traffic};
+
+/// Pauses between attempts to reach a publisher; and how long one may take.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// Why there is no value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Silence {
+    /// None has come yet.
+    #[error("nothing was published in time")]
+    Yet,
+    /// The table forbids hearing this topic: none ever comes.
+    #[error("not allowed on the bus")]
+    Refused,
+}
+
+/// What is heard of an agent, as it comes: of a topic the newest value, in place of one that nobody took.
+pub struct Subscription<T>(Arc<Slot<T>>);
+
+struct Slot<T> {
+    state: Mutex<State<T>>,
+    changed: Condvar,
+}
+
+struct State<T> {
+    /// Heard, and not taken yet.
+    waiting: VecDeque<T>,
+    refused: bool,
+}
+
+impl<T> State<T> {
+    fn is_silent(&mut self) -> bool {
+        self.waiting.is_empty() && !self.refused
+    }
+}
+
+impl<T> Slot<T> {
+    fn state(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State<T>)) {
+        change(&mut self.state());
+        self.changed.notify_all();
+    }
+}
+
+impl<T> Subscription<T> {
+    /// The next value, waited for so long at most.
+    ///
+    /// # Errors
+    /// [`Silence`].
+    pub fn next_within(&self, patience: Duration) -> Result<T, Silence> {
+        let waited = self.0.changed.wait_timeout_while(self.0.state(), patience, State::is_silent);
+        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let silence = if state.refused { Silence::Refused } else { Silence::Yet };
+        state.waiting.pop_front().ok_or(silence)
+    }
+}
+
+/// Waits for each; ends where the table forbids hearing them.
+impl<T> Iterator for Subscription<T> {
+    type Item = T;
+
+    fn next(&mut self) -> Option<T> {
+        let waited = self.0.changed.wait_while(self.0.state(), State::is_silent);
+        waited.unwrap_or_else(PoisonError::into_inner).waiting.pop_front()
+    }
+}
+
+pub(super) fn subscribe<T: Topic>(root: &Path) -> Subscription<T> {
+    let (of, wish) = (T::ID.publisher(), Wish::Hear(T::ID));
+    Hearer { root: root.to_owned(), of, wish, longest: T::ID.most(), most: 1 }.start()
+}
+
+/// Calls are no state: whoever is slow may be some behind.
+pub(super) fn watch(root: &Path, of: Agent) -> Subscription<Exchange> {
+    let (longest, most) = (traffic::LONGEST, traffic::BEHIND);
+    Hearer { root: root.to_owned(), of, wish: Wish::Watch, longest, most }.start()
+}
+
+/// Who hears what of whom.
+struct Hearer {
+    root: PathBuf,
+    of: Agent,
+    wish: Wish,
+    /// Longest value, in bytes.
+    longest: usize,
+    /// Most values that wait to be taken; the oldest goes for one more.
+    most: usize,
+}
+
+impl Hearer {
+    fn start<T: DeserializeOwned + Send + 'static>(self) -> Subscription<T> {
+        let state = Mutex::new(State { waiting: VecDeque::new(), refused: false });
+        let slot = Arc::new(Slot { state, changed: Condvar::new() });
+        let (of, hearing) = (self.of, thread::Builder::new().name(format!("{:?}", self.wish)));
+        let into = Arc::downgrade(&slot);
+        if let Err(error) = hearing.spawn(move || self.hear(&into)) {
+            tracing::error!(%error, %of, "not subscribed");
+        }
+        Subscription(slot)
+    }
+
+    /// Until nobody wants to know any more.
+    fn hear<T: DeserializeOwned>(&self, into: &Weak<Slot<T>>) {
+        let (of, wish) = (self.of, self.wish);
+        let mut pause = FIRST_PAUSE;
+        while into.strong_count() > 0 {
+            match self.hear_once(into, &mut pause) {
+                Ok(()) => {}
+                Err(CallError::Refused) => {
+                    tracing::error!(%of, ?wish, "the table forbids hearing it");
+                    return into.upgrade().iter().for_each(|slot| slot.change(|state| state.refused = true));
+                }
+                Err(error) => tracing::trace!(%of, ?wish, %error, "reconnecting"),
+            }
+            thread::sleep(pause);
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    fn hear_once<T: DeserializeOwned>(
+        &self,
+        into: &Weak<Slot<T>>,
+        pause: &mut Duration,
+    ) -> Result<(), CallError> {
+        let mut stream = connect(&self.root, self.of, LONGEST_PAUSE)?;
+        frame::write(&mut stream, &frame::encode(&self.wish)?)?;
+        granted(frame::decode(&frame::read(&mut stream)?)?)?;
+        *pause = FIRST_PAUSE;
+        // The next change may be far away.
+        let mut stream = stream.for_ever().map_err(FrameError::from)?;
+        loop {
+            let value = frame::decode(&frame::read_at_most(&mut stream, self.longest)?)?;
+            let Some(slot) = into.upgrade() else { return Ok(()) };
+            slot.change(|state| {
+                if state.waiting.len() >= self.most {
+                    state.waiting.pop_front();
+                }
+                state.waiting.push_back(value);
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::os::unix::net::{UnixListener, UnixStream};
+
+    use super::*;
+    use crate::bus::messages::Agents;
+    use crate::bus::{Agent, Bus, TopicId, socket_path};
+
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    /// A publisher that says what it likes, to one hearer.
+    fn publisher() -> (tempfile::TempDir, Subscription<Agents>, UnixStream) {
+        let dir = tempfile::tempdir().expect("a directory");
+        std::fs::create_dir_all(dir.path().join("run/eve")).expect("makes");
+        // The tests' own user is root, and so is the supervisor.
+        let listener = UnixListener::bind(socket_path(dir.path(), Agent::Supervisor)).expect("binds");
+        let topic = Bus::visit(dir.path(), Agent::Operator).subscribe::<Agents>();
+        let (mut stream, _) = listener.accept().expect("a hearer");
+        stream.set_read_timeout(Some(PATIENCE)).expect("sets");
+        stream.read_exact(&mut [0; 6]).expect("its wish");
+        say(&mut stream, &[0]);
+        (dir, topic, stream)
+    }
+
+    fn say(stream: &mut UnixStream, frame: &[u8]) {
+        let length = u32::try_from(frame.len()).expect("short").to_le_bytes();
+        stream.write_all(&length).and_then(|()| stream.write_all(frame)).expect("is heard");
+    }
+
+    /// One agent, nim, that was started anew so often.
+    fn agents(restarts: u8) -> [u8; 4] {
+        [1, 1, 0, restarts]
+    }
+
+    /// Threats, bus: a publisher fills nobody's memory, and nobody works off what is no longer so.
+    #[test]
+    fn of_values_that_nobody_took_the_newest_is_kept_and_none_is_longer_than_the_table_says() {
+        let (_dir, topic, mut stream) = publisher();
+        (1..=100).for_each(|restarts| say(&mut stream, &agents(restarts)));
+        let longer = u32::try_from(TopicId::Agents.most() + 1).expect("short");
+        stream.write_all(&longer.to_le_bytes()).expect("is heard");
+        // He hangs up when he has heard all of it.
+        assert_eq!(stream.read(&mut [0]).expect("his end"), 0);
+        assert_eq!(topic.next_within(PATIENCE).expect("the newest").0[0].restarts, 100);
+        assert_eq!(topic.next_within(Duration::ZERO).err(), Some(Silence::Yet));
+    }
+
+    /// The twin: whoever takes them in time gets each, as long as it may be.
+    #[test]
+    fn values_that_are_taken_come_one_after_the_other() {
+        let (_dir, topic, mut stream) = publisher();
+        for restarts in 1..=3 {
+            say(&mut stream, &agents(restarts));
+            assert_eq!(topic.next_within(PATIENCE).expect("comes").0[0].restarts, u32::from(restarts));
+        }
+        let many = TopicId::Agents.most() / 3 - 1;
+        let [low, high] = [many & 0x7f | 0x80, many >> 7].map(|byte| u8::try_from(byte).expect("seven bits"));
+        say(&mut stream, &[vec![low, high], [1, 0, 0].repeat(many)].concat());
+        assert_eq!(topic.next_within(PATIENCE).expect("comes").0.len(), many);
+    }
+}
