@@ -4,6 +4,8 @@
 mod checkpoint;
 mod pace;
 mod post;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
@@ -60,7 +62,7 @@ struct Zedagent<'a> {
     vaults_due: bool,
     info_at: Option<Instant>,
     config_hash: String,
-    /// The last answer with a configuration, until it is in the checkpoint.
+    /// The last answer with a section, until it is in the checkpoint.
     unsaved: Option<SignedConfig>,
     checkpoint_read: bool,
     config_vault: Known,
@@ -228,10 +230,19 @@ impl<'a> Zedagent<'a> {
         let vault = self.session.map(|session| VaultAsk { session: session.key, bundle: None });
         let ask = ConfigRequest { config_hash: self.config_hash.clone(), integrity_token: Vec::new(), vault };
         let answer = self.post("config", &ask.encode())?;
-        if answer.status == 304 { Ok(()) } else { self.take_config(answer.body, poll) }
+        match answer.status {
+            304 => Ok(()),
+            _ => {
+                let said = self.take_config(answer.body, poll)?;
+                said.iter().for_each(|signed| self.bus.publish(signed));
+                Ok(())
+            }
+        }
     }
 
-    fn take_config(&mut self, body: Vec<u8>, poll: Poll) -> anyhow::Result<()> {
+    /// What an answer says of vaults, for vaultmgr. One without a configuration says nothing, and takes the place of none that
+    /// does; one without a section leaves the checkpoint as it is.
+    fn take_config(&mut self, body: Vec<u8>, poll: Poll) -> anyhow::Result<Option<SignedConfig>> {
         let identity = self.known()?;
         let verified = match Verified::verify(&body, &identity.certs) {
             Ok(verified) => verified,
@@ -255,13 +266,14 @@ impl<'a> Zedagent<'a> {
             self.asked = Some(question.nonce);
             self.bus.publish(&Challenge { session, question });
         }
+        let Some(config) = &response.config else { return Ok(None) };
         let certs = Bytes(self.known()?.certs.bytes().to_vec());
+        let has_section = matches!(config.section(), Ok(Some(_)));
         let signed = SignedConfig { source: Source::Live, envelope: Bytes(body), certs };
-        self.bus.publish(&signed);
-        if response.config.is_some() {
-            self.unsaved = Some(signed);
+        if has_section {
+            self.unsaved = Some(signed.clone());
         }
-        Ok(())
+        Ok(Some(signed))
     }
 }
 

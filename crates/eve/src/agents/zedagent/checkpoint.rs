@@ -1,4 +1,4 @@
-//! The checkpoint: the last signed answer with a configuration, and the certificates to verify it with, in the Config Vault.
+//! The checkpoint: the last signed answer with a vault section, and the certificates to verify it with, in the Config Vault.
 
 use std::fs;
 use std::io::{ErrorKind, Read};
@@ -29,9 +29,9 @@ impl Zedagent<'_> {
         }
         if !self.checkpoint_read {
             self.checkpoint_read = true;
-            if let (None, Some(signed)) = (&self.unsaved, load(&folder)) {
-                self.bus.publish(&signed);
-            }
+            // What the controller has said in this session counts for more.
+            let said = self.unsaved.is_some() || !self.config_hash.is_empty();
+            load(&folder).filter(|_| !said).iter().for_each(|signed| self.bus.publish(signed));
         }
         let Some(signed) = self.unsaved.take() else { return Ok(()) };
         if let Err(error) = save(&folder, &signed) {

@@ -99,7 +99,7 @@ impl Zedagent<'_> {
         Ok(())
     }
 
-    fn info(&self) -> anyhow::Result<DeviceInfo> {
+    pub(super) fn info(&self) -> anyhow::Result<DeviceInfo> {
         let session = self.session.map(|session| session.key);
         let node = NodeReport { session, accepted: self.vaults.accepted, notes: self.notes() };
         let lines =

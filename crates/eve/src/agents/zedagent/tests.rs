@@ -1,0 +1,89 @@
+//! What zedagent keeps and passes on of the controller's answers, signed with the golden keys.
+
+use super::*;
+use attest::SessionKey;
+use uuid::Uuid;
+use vault::ids::{DeviceId, Incarnation, SectionVersion};
+use vault::section::Section;
+use wire::FileSigner;
+use wire::config::{ConfigParts, ConfigResponse, DeviceConfig};
+use wire::envelope::seal_from_controller;
+
+const DEVICE: DeviceId = DeviceId(Uuid::from_u128(0xd0));
+const SESSION: SessionKey = SessionKey([7; 32]);
+
+fn golden(name: &str) -> Vec<u8> {
+    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../vectors/keys").join(name);
+    std::fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+}
+
+/// A signed answer: without a configuration, with one, with one and a section.
+fn answer(config: Option<Option<Section>>) -> Vec<u8> {
+    let parts = |section| ConfigParts { device: Some(DEVICE), section, ..ConfigParts::default() };
+    let config = config.map(|section| DeviceConfig::new(&parts(section)).expect("within bounds"));
+    let response = ConfigResponse { config_hash: "1".to_owned(), config, control: None };
+    let signer = FileSigner::from_pem(&golden("controller-signing.key.pem")).expect("a key");
+    seal_from_controller(&response.encode(), &golden("controller-signing.cert.pem"), &signer).expect("signs")
+}
+
+fn section() -> Section {
+    let version = SectionVersion { incarnation: Incarnation([1; 16]), version: 1 };
+    Section { device: DEVICE, session: SESSION, version, vaults: Vec::new() }
+}
+
+fn node() -> (tempfile::TempDir, Bus) {
+    let dir = tempfile::tempdir().expect("a directory");
+    for folder in ["config", "run/eve"] {
+        std::fs::create_dir_all(dir.path().join(folder)).expect("makes");
+    }
+    std::fs::write(paths::server(dir.path()), "localhost:1").expect("writes");
+    std::fs::write(paths::root_certificate(dir.path()), golden("root-ca.cert.pem")).expect("writes");
+    let bus = Bus::join(dir.path(), crate::bus::Agent::Zedagent).expect("joins");
+    (dir, bus)
+}
+
+/// Onboarded, in a session.
+fn zedagent<'a>(bus: &'a Bus, root: &Path) -> Zedagent<'a> {
+    let options = Options { poll: Duration::from_secs(60) };
+    let mut zedagent = Zedagent::new(bus, root, options, Known::look(root)).expect("starts");
+    let (signing, ecdh) = (golden("controller-signing.cert.pem"), golden("controller-ecdh.cert.pem"));
+    let certs = wire::certs::encode_list(&signing, &[&golden("intermediate-ca.cert.pem")], &[&ecdh]);
+    // Any certificate will do for a device's.
+    let device_cert = Bytes(golden("controller-signing.cert.pem"));
+    let onboarded = Onboarded { device: DEVICE, device_cert, certs: Bytes(certs) };
+    zedagent.hear(Event::Onboarded(onboarded)).expect("is identified");
+    zedagent.hear(Event::Session(Session { key: SESSION })).expect("is heard");
+    zedagent
+}
+
+/// IF-6, DF-1: a lock waits in the topic for a vaultmgr that is away, and the checkpoint keeps the last section: an answer that
+/// says nothing of vaults, as the first of every session, takes the place of neither.
+#[test]
+fn an_answer_takes_the_place_of_one_that_says_more_nowhere() {
+    let (dir, bus) = node();
+    let mut zedagent = zedagent(&bus, dir.path());
+    let mut take = |config| {
+        let published = zedagent.take_config(answer(config), Poll::Regular).expect("is taken");
+        (published.is_some(), zedagent.unsaved.clone())
+    };
+    let with_section = answer(Some(Some(section())));
+    let (published, kept) = take(Some(Some(section())));
+    assert!(published && kept.as_ref().is_some_and(|kept| kept.envelope.0.len() == with_section.len()));
+    assert_eq!(take(None), (false, kept.clone()), "nothing changed");
+    assert_eq!(take(Some(None)), (true, kept), "the section is withheld, which vaultmgr must know");
+}
+
+/// The verdict on one session's evidence is no news of the next session.
+#[test]
+fn a_new_session_has_no_verdict_yet() {
+    let (dir, bus) = node();
+    let mut zedagent = zedagent(&bus, dir.path());
+    zedagent.status.attested = true;
+    zedagent.status.attestation = Some("accepted".to_owned());
+    zedagent.hear(Event::Session(Session { key: SESSION })).expect("is heard");
+    assert_eq!(zedagent.status.attestation.as_deref(), Some("accepted"), "the same session");
+    zedagent.hear(Event::Session(Session { key: SessionKey([8; 32]) })).expect("is heard");
+    assert_eq!(zedagent.status.attestation, None);
+    let info = zedagent.info().expect("is known");
+    assert_eq!(info.attestation_error, None);
+}
