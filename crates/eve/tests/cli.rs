@@ -8,6 +8,8 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tempfile::TempDir;
 use testkit::node::{Parts, Power};
 use testkit::{Evc, Node, program, wait};
@@ -202,4 +204,66 @@ fn completions_and_manual_pages_name_every_command() {
         assert!(script.contains(last), "completions know {last}");
     }
     assert!(page("eve.1").contains("edge node"), "{}", page("eve.1"));
+}
+
+/// VC-2: a lock that open files keep from being done is a failure to a script, and says what to do; done, it is none.
+#[test]
+fn vc2_a_lock_that_is_not_done_is_a_failure() {
+    let scene = Scene::new();
+    let file = scene.node.vault_dir("image").unwrap().join("held");
+    fs::write(&file, "x").unwrap();
+    let held = fs::File::open(&file).unwrap();
+    let busy = scene.typed(&["vault", "lock", "image"], "");
+    assert!(!busy.status.success());
+    assert!(has(&words(&busy), &["image", "lock-incomplete", "then lock it again"]), "{}", words(&busy));
+    assert!(has(&words(&busy), &["image", &format!("process {}", std::process::id())]), "{}", words(&busy));
+    drop(held);
+    let done = scene.typed(&["vault", "lock", "image"], "");
+    assert!(done.status.success() && has(&words(&done), &["image", "locked"]), "{}", words(&done));
+}
+
+/// A process that is stopped, as one that hangs, until the value is dropped.
+struct Frozen(Pid);
+
+impl Frozen {
+    fn new(pid: i32) -> Self {
+        kill(Pid::from_raw(pid), Signal::SIGSTOP).unwrap();
+        Self(Pid::from_raw(pid))
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        let _ = kill(self.0, Signal::SIGCONT);
+    }
+}
+
+/// Invariant 8: of an agent that hangs nothing is made up, and a script reads that from the exit status.
+#[test]
+fn what_an_agent_that_hangs_would_say_is_told_as_unknown() {
+    let scene = Scene::new();
+    let all_well = || scene.typed(&["status"], "").status.success().then_some(());
+    for (agent, unknown) in [("vaultmgr", "vaults unknown"), ("zedagent", "controller   unknown")] {
+        wait::until("all to answer", all_well).unwrap();
+        let _frozen = Frozen::new(scene.node.agent_pid(agent).unwrap());
+        let status = scene.typed(&["status"], "");
+        assert!(!status.status.success(), "{agent}");
+        assert!(has(&words(&status), &[unknown, agent, "does not answer"]), "{}", words(&status));
+        assert!(!has(&words(&status), &["no vaults"]), "{}", words(&status));
+    }
+}
+
+/// The twin: where nobody was asked yet, all that the node can know is told, and that is no failure.
+#[test]
+fn before_the_first_contact_the_status_is_whole() {
+    let mut scene = Scene::new();
+    scene.evc.kill9();
+    scene.node.reboot(Power::Clean).unwrap();
+    let told = wait::until("a whole status", || {
+        let status = scene.typed(&["status"], "");
+        status.status.success().then(|| words(&status))
+    });
+    let told = told.unwrap();
+    assert!(has(&told, &["controller", &scene.evc.server(), "not contacted yet"]), "{told}");
+    assert!(has(&told, &["config"]) && has(&told, &["image"]), "{told}");
 }

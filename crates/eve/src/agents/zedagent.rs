@@ -78,6 +78,7 @@ pub(super) fn run(bus: &Bus, root: &Path, options: Options, config_vault: Known)
     forward(bus.subscribe(), &sender, Event::Tpm);
     forward(bus.subscribe(), &sender, Event::Vaults);
     let mut zedagent = Zedagent::new(bus, root, options, config_vault)?;
+    bus.publish(&zedagent.status);
     loop {
         match events.recv_timeout(zedagent.pace.wait(Instant::now())) {
             Ok(event) => zedagent.hear(event)?,

@@ -3,7 +3,7 @@
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use serde::Serialize;
 use vault::report::VaultReport;
 
@@ -31,10 +31,12 @@ struct Status {
     /// What the TPM says of itself; none while there is none that answers.
     tpm_health: Option<TpmHealth>,
     session: Option<String>,
-    controller: ControllerStatus,
+    /// None: zedagent does not answer.
+    controller: Option<ControllerStatus>,
     addresses: Vec<String>,
     agents: Vec<AgentStatus>,
-    vaults: Vec<VaultReport>,
+    /// None: vaultmgr does not answer.
+    vaults: Option<Vec<VaultReport>>,
     notes: Vec<String>,
 }
 
@@ -54,7 +56,17 @@ pub(super) fn show(bus: &Bus, output: Output) -> anyhow::Result<()> {
         Output::Json => println!("{}", serde_json::to_string_pretty(&status)?),
         Output::Table => print(&status),
     }
-    Ok(())
+    match silent(&status).as_slice() {
+        [] => Ok(()),
+        who => bail!("{} does not answer; see its lines in the log of `eve run`", who.join(", ")),
+    }
+}
+
+/// Who publishes as soon as it lives, and did not.
+fn silent(status: &Status) -> Vec<&'static str> {
+    let zedagent = status.controller.is_none().then_some(Agent::Zedagent);
+    let vaultmgr = status.vaults.is_none().then_some(Agent::Vaultmgr);
+    zedagent.into_iter().chain(vaultmgr).map(Agent::name).collect()
 }
 
 fn look(bus: &Bus) -> anyhow::Result<Status> {
@@ -65,9 +77,11 @@ fn look(bus: &Bus) -> anyhow::Result<Status> {
     let (controller, vaults) = (glance::<ControllerStatus>(bus), glance::<VaultStatus>(bus));
     let agents =
         seen(agents).context("no answer; is `eve run` running with this --root, and are you root?")?;
-    let (controller, vaults) = (seen(controller).unwrap_or_default(), seen(vaults).unwrap_or_default());
+    let (controller, vaults) = (seen(controller), seen(vaults));
     let tpm = seen(tpm);
     let agents: Vec<AgentStatus> = agents.0.iter().map(agent_status).collect();
+    let (vaults, told) = vaults.map(|vaults| (vaults.vaults, vaults.notes)).unzip();
+    let told = told.into_iter().flatten();
     let walls = agents.iter().filter_map(|agent| agent.note.clone()).chain(landlock_note());
     Ok(Status {
         device: seen(onboarded).map(|onboarded| onboarded.device.to_string()),
@@ -75,11 +89,11 @@ fn look(bus: &Bus) -> anyhow::Result<Status> {
         tpm_health: tpm.as_ref().and_then(|tpm| health(bus, tpm)),
         tpm: tpm.map_or("starting".to_owned(), |tpm| tpm.words()),
         session: seen(session).map(|session| hex::encode(session.key.0)),
-        notes: vaults.notes.into_iter().chain(controller.note()).chain(walls).collect(),
+        notes: told.chain(controller.as_ref().and_then(ControllerStatus::note)).chain(walls).collect(),
         agents,
         controller,
         addresses: addresses(&seen(network).unwrap_or_default()),
-        vaults: vaults.vaults,
+        vaults,
     })
 }
 
@@ -166,13 +180,16 @@ fn print(status: &Status) {
     if let Some(health) = &status.tpm_health {
         println!("tpm health   {}", health_words(health));
     }
-    println!("controller   {}", controller_words(&status.controller));
-    println!("attestation  {}", status.controller.attestation.as_deref().unwrap_or("none in this session"));
+    println!("controller   {}", controller_words(status.controller.as_ref()));
+    println!("attestation  {}", attestation_words(status.controller.as_ref()));
     println!("addresses    {}", status.addresses.join(", "));
     status.agents.iter().for_each(print_agent);
     status.notes.iter().for_each(|note| println!("note         {note}"));
     println!();
-    table::print(&status.vaults);
+    match &status.vaults {
+        Some(vaults) => table::print(vaults),
+        None => println!("vaults unknown: vaultmgr does not answer"),
+    }
 }
 
 fn device_words(status: &Status) -> String {
@@ -183,12 +200,20 @@ fn device_words(status: &Status) -> String {
     }
 }
 
-fn controller_words(controller: &ControllerStatus) -> String {
-    match (controller.server.as_str(), controller.reachable) {
-        ("", _) => "not contacted yet".to_owned(),
-        (server, true) => format!("{server} answers"),
-        (server, false) => format!("{server} does not answer: {}", controller.words),
+fn controller_words(controller: Option<&ControllerStatus>) -> String {
+    let Some(ControllerStatus { server, reachable, words, .. }) = controller else {
+        return "unknown: zedagent does not answer".to_owned();
+    };
+    match (reachable, words.as_str()) {
+        (true, _) => format!("{server} answers"),
+        (false, "") => format!("{server} not contacted yet"),
+        (false, words) => format!("{server} does not answer: {words}"),
     }
+}
+
+fn attestation_words(controller: Option<&ControllerStatus>) -> &str {
+    let Some(controller) = controller else { return "unknown: zedagent does not answer" };
+    controller.attestation.as_deref().unwrap_or("none in this session")
 }
 
 fn print_agent(line: &AgentStatus) {
@@ -211,5 +236,33 @@ mod tests {
             assert_eq!(told.is_some(), agent.row().lock_memory, "{agent}");
             assert!(told.is_none_or(|words| words.contains(agent.name()) && words.contains("swap")));
         }
+    }
+
+    fn status(controller: Option<ControllerStatus>, vaults: Option<Vec<VaultReport>>) -> Status {
+        Status {
+            device: None,
+            onboarding: String::new(),
+            tpm: String::new(),
+            tpm_health: None,
+            session: None,
+            controller,
+            addresses: Vec::new(),
+            agents: Vec::new(),
+            vaults,
+            notes: Vec::new(),
+        }
+    }
+
+    /// Invariant 8: what nobody answers for is unknown, and neither "no vaults" nor "not contacted".
+    #[test]
+    fn silence_is_not_told_as_a_state() {
+        let answers = ControllerStatus { server: "c:1".to_owned(), reachable: true, ..Default::default() };
+        let yet = ControllerStatus { server: "c:1".to_owned(), ..Default::default() };
+        assert_eq!(controller_words(Some(&answers)), "c:1 answers");
+        assert_eq!(controller_words(Some(&yet)), "c:1 not contacted yet");
+        assert_eq!(controller_words(None), "unknown: zedagent does not answer");
+        assert!(silent(&status(Some(yet.clone()), Some(Vec::new()))).is_empty(), "no vaults is an answer");
+        assert_eq!(silent(&status(Some(yet), None)), ["vaultmgr"]);
+        assert_eq!(silent(&status(None, Some(Vec::new()))), ["zedagent"]);
     }
 }

@@ -1,6 +1,6 @@
 //! Vaults as a table for people.
 
-use vault::report::VaultReport;
+use vault::report::{State, VaultReport};
 
 /// Prints them, with a heading; says so when there are none.
 pub(super) fn print(vaults: &[VaultReport]) {
@@ -15,7 +15,7 @@ pub(super) fn print(vaults: &[VaultReport]) {
 fn line(vault: &VaultReport) -> String {
     let epoch = vault.epoch.map_or("-".to_owned(), |epoch| epoch.0.to_string());
     let detail: Vec<_> = failure(vault).into_iter().chain(vault.detail.iter().cloned()).collect();
-    format!("{:<20} {:<15} {epoch:>5}  {}", vault.name.as_str(), state(vault), detail.join("; "))
+    format!("{:<20} {:<15} {epoch:>5}  {}", vault.name.as_str(), state(vault.state), detail.join("; "))
 }
 
 /// How the last operation failed, unless the details say so.
@@ -25,10 +25,7 @@ fn failure(vault: &VaultReport) -> Option<String> {
     Some(format!("{}: {error}", last.operation))
 }
 
-/// The state as JSON spells it.
-fn state(vault: &VaultReport) -> String {
-    serde_json::to_value(vault.state)
-        .ok()
-        .and_then(|value| value.as_str().map(str::to_owned))
-        .unwrap_or_default()
+/// A state as JSON spells it.
+pub(super) fn state(state: State) -> String {
+    serde_json::to_value(state).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }

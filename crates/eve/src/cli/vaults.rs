@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use vault::ids::{Name, VaultId};
-use vault::report::VaultReport;
+use vault::report::{State, VaultReport};
 
 use super::args::{Output, Root, VaultCmd};
 use super::table;
@@ -14,18 +14,30 @@ use crate::bus::messages::{LockVault, Recreate, UnlockVault, Vaults};
 const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(super) fn act(command: VaultCmd) -> anyhow::Result<()> {
-    let after = match command {
+    let (wanted, after) = match command {
         VaultCmd::List { root, output } => return list(&root, output),
         VaultCmd::Lock { vault, root } => {
-            root.bus().call(&LockVault { id: find(&root, &vault)?.id }, PATIENCE)?
+            (State::Locked, root.bus().call(&LockVault { id: find(&root, &vault)?.id }, PATIENCE)?)
         }
         VaultCmd::Unlock { vault, root } => {
-            root.bus().call(&UnlockVault { id: find(&root, &vault)?.id }, PATIENCE)?
+            (State::Unlocked, root.bus().call(&UnlockVault { id: find(&root, &vault)?.id }, PATIENCE)?)
         }
-        VaultCmd::Recreate { vault, confirm, root } => recreate(&root, &vault, &confirm)?,
+        VaultCmd::Recreate { vault, confirm, root } => (State::Unlocked, recreate(&root, &vault, &confirm)?),
     };
-    table::print(&[after]);
-    Ok(())
+    table::print(std::slice::from_ref(&after));
+    reached(wanted, &after)
+}
+
+/// An order is done when the vault is as it was ordered to be: a script reads that from the exit status.
+fn reached(wanted: State, after: &VaultReport) -> anyhow::Result<()> {
+    let (name, is) = (&after.name, table::state(after.state));
+    match after.state {
+        state if state == wanted => Ok(()),
+        State::LockIncomplete => bail!(
+            "vault {name} is {is}: what is open in it can still be read; end those who hold it, then lock it again"
+        ),
+        _ => bail!("vault {name} is {is}, not {}; the line above says why", table::state(wanted)),
+    }
 }
 
 fn list(root: &Root, output: Output) -> anyhow::Result<()> {
@@ -75,4 +87,34 @@ fn answer(question: &str) -> anyhow::Result<String> {
     let mut line = String::new();
     std::io::stdin().read_line(&mut line).context("reading the answer")?;
     Ok(line.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use vault::ids::IMAGE_VAULT;
+    use vault::section::Operation;
+
+    use super::*;
+
+    /// VC-2: whoever orders a lock by a script learns that files are still open.
+    #[test]
+    fn vc2_an_order_that_was_not_carried_out_is_a_failure_and_says_what_to_do() {
+        let report = |state| VaultReport {
+            id: IMAGE_VAULT,
+            name: "image".parse().expect("a name"),
+            state,
+            created: true,
+            epoch: None,
+            wanted: Operation::Lock,
+            last: None,
+            detail: Vec::new(),
+        };
+        reached(State::Locked, &report(State::Locked)).expect("as ordered");
+        reached(State::Unlocked, &report(State::Unlocked)).expect("as ordered");
+        let busy =
+            reached(State::Locked, &report(State::LockIncomplete)).expect_err("still open").to_string();
+        assert!(busy.contains("lock-incomplete") && busy.contains("then lock it again"), "{busy}");
+        let open = reached(State::Locked, &report(State::Unlocked)).expect_err("still open").to_string();
+        assert!(open.contains("is unlocked, not locked"), "{open}");
+    }
 }

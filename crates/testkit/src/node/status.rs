@@ -1,20 +1,24 @@
 //! What the node says of itself, by `eve status` and `eve vault list`.
 
 use std::path::PathBuf;
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use super::Node;
-use crate::wait;
+use crate::{program, wait};
 
 impl Node {
-    /// `eve status --output json`.
+    /// `eve status --output json`. Printed, too, while an agent does not answer, which is a failure to a shell.
     ///
     /// # Errors
-    /// The node is off, or does not answer.
+    /// The node is off.
     pub fn status(&self) -> Result<Value> {
-        Ok(serde_json::from_str(&self.run(&["status", "--output", "json"])?)?)
+        let mut command = Command::new(program("eve")?);
+        let told = command.args(["status", "--output", "json", "--root"]).arg(self.root()).output()?;
+        serde_json::from_slice(&told.stdout)
+            .with_context(|| String::from_utf8_lossy(&told.stderr).into_owned())
     }
 
     /// A vault of `eve vault list --output json`; none, too, while the node does not answer.
