@@ -40,6 +40,19 @@ fn a_section_with_keys_follows_good_evidence_and_nothing_before() {
     assert!(device.poll(&evc).is_none(), "unchanged is 304");
 }
 
+/// IF-6: a section says for which key it is: that of the certificate that this device registered with, and no other's.
+#[test]
+fn if6_a_section_names_the_registered_key() {
+    let evc = Evc::start();
+    for name in ["edge-1", "edge-2"] {
+        let mut device = Device::onboarded(&evc, name);
+        let section = device.attested(&evc);
+        let (_, x509) = x509_parser::parse_x509_certificate(device.key.cert.der()).expect("a certificate");
+        let spki = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, x509.public_key().raw);
+        assert_eq!(section.device_key.0, spki.as_ref(), "{name}");
+    }
+}
+
 /// KO-1: a new session is challenged again, and what was sealed to the old one is sealed anew.
 #[test]
 fn another_session_gets_nothing_without_its_own_evidence() {

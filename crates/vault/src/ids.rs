@@ -30,6 +30,17 @@ impl VaultId {
 #[serde(transparent)]
 pub struct DeviceId(pub Uuid);
 
+/// An edge node's own key: SHA-256 of its `SubjectPublicKeyInfo` (RFC 5280, DER). A certificate made anew for the same key has the same.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct DeviceKey(pub [u8; 32]);
+
+impl fmt::Debug for DeviceKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0[..4].iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
 macro_rules! uuid_text {
     ($($name:ident),*) => {$(
         impl fmt::Display for $name {

@@ -4,7 +4,7 @@
 use attest::SessionKey;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{DeviceId, Epoch, Name, SectionVersion, VaultId};
+use crate::ids::{DeviceId, DeviceKey, Epoch, Name, SectionVersion, VaultId};
 
 /// Who holds the key of a vault (UC-E).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -174,8 +174,10 @@ pub struct Entry {
 /// The whole section. Present, even empty, it is the authoritative list of user vaults (IF-5).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Section {
-    /// The device it was signed for.
+    /// The device it was signed for, as the controller knows it.
     pub device: DeviceId,
+    /// That device's key. By this, and by nothing that another agent says, a node knows that the section is for it.
+    pub device_key: DeviceKey,
     /// The session it was made for: one life of vaultmgr.
     pub session: SessionKey,
     /// Its place in the device's history.

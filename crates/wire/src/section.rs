@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use attest::SessionKey;
-use vault::ids::{DeviceId, Epoch, Incarnation, Name, SectionVersion, VaultId};
+use vault::ids::{DeviceId, DeviceKey, Epoch, Incarnation, Name, SectionVersion, VaultId};
 use vault::section::{
     Custody, Encryption, Entry, MAX_VAULTS, NodePolicy, Operation, Release, Seal, SealedKey, Section,
     Standing,
@@ -22,6 +22,7 @@ impl From<&Section> for pb::VaultSection {
             session: section.session.0.to_vec(),
             version: Some((&section.version).into()),
             vaults: section.vaults.iter().map(Into::into).collect(),
+            device_key: section.device_key.0.to_vec(),
         }
     }
 }
@@ -77,6 +78,7 @@ pub(crate) fn section(raw: pb::VaultSection) -> Result<Section, DecodeError> {
     }
     Ok(Section {
         device: device("device", &raw.device)?,
+        device_key: device_key(&raw.device_key)?,
         session: session("session", &raw.session)?,
         version: version(present("version", raw.version)?)?,
         vaults,
@@ -85,6 +87,15 @@ pub(crate) fn section(raw: pb::VaultSection) -> Result<Section, DecodeError> {
 
 pub(crate) fn device(field: &'static str, bytes: &[u8]) -> Result<DeviceId, DecodeError> {
     uuid(field, bytes).map(DeviceId)
+}
+
+/// A controller that names no key may mean any device: that is told apart from damage.
+fn device_key(bytes: &[u8]) -> Result<DeviceKey, DecodeError> {
+    let field = "the key of the device it is for";
+    if bytes.is_empty() {
+        return Err(DecodeError::Missing { field });
+    }
+    exactly(field, bytes).map(DeviceKey)
 }
 
 pub(crate) fn session(field: &'static str, bytes: &[u8]) -> Result<SessionKey, DecodeError> {

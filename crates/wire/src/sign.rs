@@ -10,7 +10,10 @@ use aws_lc_rs::signature::{
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
+use vault::ids::DeviceKey;
 use zeroize::Zeroizing;
+
+use crate::cert::sha256;
 
 /// An ECDSA P-256 signature: r || s, each 32 bytes, big endian.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +69,12 @@ pub struct SignError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct P256PublicKey([u8; 65]);
 
+/// `SubjectPublicKeyInfo` of a P-256 key up to its point: RFC 5480, id-ecPublicKey on secp256r1, a bit string of 65 bytes.
+const SPKI_HEAD: [u8; 26] = [
+    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86,
+    0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
+];
+
 /// Bytes that are no uncompressed P-256 point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not an uncompressed P-256 public key")]
@@ -90,6 +99,12 @@ impl P256PublicKey {
     #[must_use]
     pub fn point(&self) -> &[u8; 65] {
         &self.0
+    }
+
+    /// Its name in sections: SHA-256 of its `SubjectPublicKeyInfo`.
+    #[must_use]
+    pub fn name(&self) -> DeviceKey {
+        DeviceKey(sha256(&[&SPKI_HEAD[..], &self.0].concat()))
     }
 
     /// Verifies a signature over SHA-256(`payload`). Says nothing of when or for whom it was made.

@@ -6,6 +6,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use vault::decide::{Challenge as Needed, Ruling};
 use vault::ids::DeviceId;
 use vault::section::Section;
+use wire::Certificate;
 use wire::config::{ConfigParts, ConfigRequest, ConfigResponse, DeviceConfig};
 use wire::control::{Challenge, Control};
 
@@ -110,8 +111,11 @@ impl Controller {
             }
             vaults.push(entry);
         }
-        let version = self.place(device.section_version);
-        self.parts(device, Some(Section { device: device.id, session, version, vaults }))
+        let certificate = Certificate::from_der(&device.cert_der);
+        let certificate =
+            certificate.map_err(|_| Refusal::Internal("a device's certificate does not read"))?;
+        let (device_key, version) = (certificate.public_key().name(), self.place(device.section_version));
+        self.parts(device, Some(Section { device: device.id, device_key, session, version, vaults }))
     }
 
     fn parts(&self, device: &DeviceRow, section: Option<Section>) -> Result<DeviceConfig, Refusal> {

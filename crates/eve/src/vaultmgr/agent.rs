@@ -5,21 +5,23 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, s
 use std::thread;
 use std::time::{Duration, Instant};
 
-use vault::ids::{Generation, Name, VaultId};
+use vault::ids::{DeviceKey, Generation, Name, VaultId};
 use vault::plan::Authority;
 use vault::report::VaultReport;
 use vault::roots::{PcrsRoot, TpmRoot};
 use vault::secret::RootSecret;
+use wire::P256PublicKey;
 
 use super::intake::TpmHeard;
 use super::kernel::Kernel;
 use super::manager::{Manager, Owner};
+use super::orders::OrderError;
 use super::paths::Paths;
 use super::prepare;
 use super::roots::{Slot, Slots, Tpmmgr, TpmmgrError};
 use crate::bus::messages::{
-    DefineRoots, LockVault, Onboarded, ReadRoots, Recreate, RootSlot, Session, SignedConfig, Source,
-    TpmStatus, UndefineRoots, UnlockVault, VaultStatus, Vaults,
+    DefineRoots, LockVault, ReadRoots, Recreate, RootSlot, Session, SignedConfig, Source, TpmStatus,
+    UndefineRoots, UnlockVault, VaultStatus, Vaults,
 };
 use crate::bus::{Agent, Bus, BusRoot, Call, CallError, Topic};
 
@@ -37,7 +39,6 @@ type Reply<A> = Sender<Result<A, String>>;
 /// All that vaultmgr listens to: a closed list.
 enum Input {
     Tpm(TpmStatus),
-    Onboarded(Onboarded),
     Config(SignedConfig),
     Unlock(VaultId, Reply<VaultReport>),
     Lock(VaultId, Reply<VaultReport>),
@@ -66,7 +67,6 @@ fn listen(bus: &Bus) -> std::io::Result<Receiver<Input>> {
     // Nothing piles up: an order waits behind one value of each topic at most, however fast those come.
     let (sender, receiver) = sync_channel(0);
     carry(bus, &sender, Input::Tpm)?;
-    carry(bus, &sender, Input::Onboarded)?;
     carry(bus, &sender, Input::Config)?;
     answer(bus, &sender, |UnlockVault { id }, reply| Input::Unlock(id, reply));
     answer(bus, &sender, |LockVault { id }, reply| Input::Lock(id, reply));
@@ -125,7 +125,6 @@ impl Loop {
     fn take(&mut self, input: Input) {
         match input {
             Input::Tpm(status) => self.hear_tpm(&status),
-            Input::Onboarded(onboarded) => self.manager.hear_device(onboarded.device),
             Input::Config(config) => self.hear_config(&config),
             Input::Unlock(id, reply) => send(&reply, self.manager.order_unlock(id)),
             Input::Lock(id, reply) => send(&reply, self.manager.order_lock(id)),
@@ -136,11 +135,13 @@ impl Loop {
 
     fn hear_tpm(&mut self, status: &TpmStatus) {
         let heard = match status {
-            TpmStatus::Absent { .. } => TpmHeard::Absent,
-            TpmStatus::Ready { identity, .. } if identity.other_tpm => TpmHeard::Failing,
-            TpmStatus::Ready { measured, .. } => TpmHeard::Ready { measured: *measured },
-            TpmStatus::Failing { .. } => TpmHeard::Failing,
+            TpmStatus::Absent { device_key } => key(device_key).map(|key| TpmHeard::Absent { key }),
+            TpmStatus::Ready { identity, measured } if !identity.other_tpm => {
+                key(&identity.device_key).map(|key| TpmHeard::Ready { key, measured: *measured })
+            }
+            TpmStatus::Ready { .. } | TpmStatus::Failing { .. } => None,
         };
+        let heard = heard.unwrap_or(TpmHeard::Failing);
         if self.tpm.replace(heard) != Some(heard) {
             self.manager.hear_tpm(heard);
             self.settle_all();
@@ -182,7 +183,7 @@ impl Loop {
     }
 }
 
-fn send(reply: &Reply<VaultReport>, result: Result<VaultReport, super::orders::OrderError>) {
+fn send(reply: &Reply<VaultReport>, result: Result<VaultReport, OrderError>) {
     // Whoever asked may have given up.
     let _ = reply.send(result.map_err(|error| error.to_string()));
 }
@@ -233,6 +234,11 @@ impl Tpmmgr for OverBus {
 
 fn failed(error: CallError) -> TpmmgrError {
     TpmmgrError(super::chain(&error))
+}
+
+/// The device key's name, if it is a P-256 key.
+fn key(point: &[u8]) -> Option<DeviceKey> {
+    P256PublicKey::from_point(point).ok().map(|key| key.name())
 }
 
 fn slot(slot: RootSlot) -> Slot {

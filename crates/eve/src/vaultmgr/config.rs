@@ -1,8 +1,8 @@
-//! vaultmgr's own judgement of a signed configuration: chain up to the pinned root, signature, device, session. It trusts
-//! nothing of what zedagent found out. Dates are not looked at: newness comes from session and version.
+//! vaultmgr's own judgement of a signed configuration: chain up to the pinned root, signature, device key, session. It trusts
+//! nothing of what zedagent or client found out: which device this is, the key says that tpmmgr holds. Dates are not looked at: newness comes from session and version.
 
 use attest::SessionKey;
-use vault::ids::DeviceId;
+use vault::ids::{DeviceId, DeviceKey};
 use vault::plan::Authority;
 use vault::section::Section;
 use vault::shares::RootPin;
@@ -16,8 +16,8 @@ pub(crate) struct Judge<'a> {
     pub(crate) root_pem: &'a [u8],
     /// The root accepted at first contact.
     pub(crate) pin: Option<RootPin>,
-    /// This device, once it is known.
-    pub(crate) device: Option<DeviceId>,
+    /// This device's key, once tpmmgr has told it.
+    pub(crate) device_key: Option<DeviceKey>,
     /// This session.
     pub(crate) session: SessionKey,
 }
@@ -29,7 +29,7 @@ pub(crate) enum Judged {
     Unchanged,
     /// It carries no section, or one that is not understood: withheld, and why.
     Withheld(String),
-    /// A section, authentic, for this device and as new as `authority` asks; and the root it hangs on.
+    /// A section, authentic, for this device's key and as new as `authority` asks; and the root it hangs on.
     Section(Box<Section>, RootPin),
 }
 
@@ -47,8 +47,8 @@ pub(crate) enum Refused {
     /// The signature or what is under it.
     #[error("the signed configuration")]
     Config(#[from] SignedConfigError),
-    /// For another device.
-    #[error("the section is for device {0}")]
+    /// For the key of another device.
+    #[error("the vault section is for device {0}, whose key is not this node's: nothing of it is used")]
     OtherDevice(DeviceId),
     /// For an earlier life of vaultmgr: recorded, or overtaken.
     #[error("the section is for another session than this one")]
@@ -81,9 +81,8 @@ fn not_understood(error: &DecodeError) -> String {
 }
 
 fn check(judge: &Judge<'_>, authority: Authority, section: &Section) -> Result<Box<Section>, Refused> {
-    // A live section is bound by its session too, so there an unknown device is no gap; a checkpoint is held against the
-    // device again once that is known.
-    if judge.device.is_some_and(|device| device != section.device) {
+    // While the key is not known no live section is accepted, and a checkpoint is held against the record.
+    if judge.device_key.is_some_and(|key| key != section.device_key) {
         return Err(Refused::OtherDevice(section.device));
     }
     if authority == Authority::Live && section.session != judge.session {

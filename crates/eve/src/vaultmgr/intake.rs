@@ -1,9 +1,9 @@
-//! What comes from outside: the TPM's presence, this device's identity, signed configurations.
+//! What comes from outside: the TPM with this device's key, and signed configurations.
 
 use std::collections::BTreeMap;
 
-use vault::ids::{DeviceId, SectionVersion};
-use vault::plan::{Authority, Listing, Record, RecordSeen, Refused as OldSection};
+use vault::ids::{CONFIG_VAULT, DeviceKey};
+use vault::plan::{Accepted, Authority, Listing, Record, RecordSeen, Refused as NotTaken};
 use vault::report::State;
 use vault::section::Section;
 use vault::shares::RootPin;
@@ -18,13 +18,18 @@ use super::roots::Tpmmgr;
 use super::shares::Shares;
 use super::{prepare, slot};
 
-/// What is heard of the node's TPM.
+/// What is heard of the node's TPM, and the device key that tpmmgr signs with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TpmHeard {
-    /// The node has none.
-    Absent,
+    /// The node has none; the key is in a file.
+    Absent {
+        /// Its name.
+        key: DeviceKey,
+    },
     /// It is provisioned and answers.
     Ready {
+        /// The device key's name.
+        key: DeviceKey,
         /// PCRs 0 and 4 are not all zero.
         measured: bool,
     },
@@ -32,15 +37,39 @@ pub(crate) enum TpmHeard {
     Failing,
 }
 
+/// A live answer that came before it could be judged.
+#[derive(Debug)]
+pub(super) struct Early {
+    envelope: Vec<u8>,
+    certs: Vec<u8>,
+}
+
 impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
-    /// The TPM's presence; its roots are read once it is ready, and again after a failure.
+    /// The TPM's presence; its roots are read once it is ready, and again after a failure. What came too early is judged then.
     pub(crate) fn hear_tpm(&mut self, heard: TpmHeard) {
-        self.tpm_absent = heard == TpmHeard::Absent;
-        if let TpmHeard::Ready { measured } = heard {
+        self.tpm_absent = matches!(heard, TpmHeard::Absent { .. });
+        if let TpmHeard::Ready { key, .. } | TpmHeard::Absent { key } = heard {
+            self.device_key = Some(key);
+        }
+        if let TpmHeard::Ready { measured, .. } = heard {
             self.measured = measured;
             self.read_roots();
         }
         self.start_afresh();
+        if !self.is_early()
+            && let Some(Early { envelope, certs }) = self.early.take()
+        {
+            // The record in it has a say.
+            self.settle(CONFIG_VAULT);
+            self.notes.settle(About::Configuration);
+            self.hear_config(Authority::Live, &envelope, &certs);
+        }
+    }
+
+    /// Before the device key is known, and the root that was pinned beside the shares, nothing tells for whom a section is,
+    /// and from whom.
+    fn is_early(&self) -> bool {
+        self.device_key.is_none() || self.waits_for_roots()
     }
 
     fn read_roots(&mut self) {
@@ -57,7 +86,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         }
     }
 
-    /// Whether the TPM is ready and its roots are still to be read.
+    /// Whether the TPM's roots are still to be read.
     pub(crate) fn waits_for_roots(&self) -> bool {
         self.shares.is_none() && !self.tpm_absent
     }
@@ -68,33 +97,31 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         self.slots.values_mut().filter(|slot| slot.held.is_none()).for_each(|slot| slot.none_fits = false);
     }
 
-    /// This device's identity. A checkpoint taken before it was known is held against it now.
-    pub(crate) fn hear_device(&mut self, device: DeviceId) {
-        self.device = Some(device);
-        if self.listed_for.is_some_and(|listed| listed != device) {
-            self.desired.listing = None;
-            self.ring = Ring::default();
-        }
-    }
-
     /// A signed configuration. Refused, it changes nothing.
     pub(crate) fn hear_config(&mut self, authority: Authority, envelope: &[u8], certs: &[u8]) {
         match self.judge(authority, envelope, certs) {
             Ok(Judged::Unchanged) => {}
             Ok(Judged::Withheld(_)) if authority == Authority::Checkpoint => {}
             Ok(Judged::Withheld(why)) => self.withhold(why),
+            Ok(Judged::Section(..)) if authority == Authority::Live && self.is_early() => {
+                let words = "a configuration waits until the TPM's roots are read: they tell whom this node belongs to";
+                self.notes.tell(About::Configuration, words.to_owned());
+                self.early = Some(Early { envelope: envelope.to_vec(), certs: certs.to_vec() });
+            }
             Ok(Judged::Section(section, root)) => self.accept(authority, &section, root, envelope, certs),
             // What zedagent still has of the life before this one: the next poll brings ours.
             Err(error @ Refused::OtherSession) => tracing::info!("{error}"),
-            Err(error @ Refused::OtherRoot) => self.withhold(error.to_string()),
+            Err(error @ (Refused::OtherRoot | Refused::OtherDevice(_))) if authority == Authority::Live => {
+                self.withhold(error.to_string());
+            }
             Err(error) => self.refuse(&super::chain(&error)),
         }
     }
 
     fn judge(&self, authority: Authority, envelope: &[u8], certs: &[u8]) -> Result<Judged, Refused> {
         let pin = self.pin();
-        let (device, session) = (self.device, self.session.session_key());
-        judge(&Judge { root_pem: &self.root_pem, pin, device, session }, authority, envelope, certs)
+        let (device_key, session) = (self.device_key, self.session.session_key());
+        judge(&Judge { root_pem: &self.root_pem, pin, device_key, session }, authority, envelope, certs)
     }
 
     /// The root accepted at first contact: in the share table; without a TPM in the Config Vault.
@@ -123,47 +150,47 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         certs: &[u8],
     ) {
         let listing = Listing::of(section, authority);
-        if authority == Authority::Checkpoint && !self.takes_checkpoint(&listing) {
-            return tracing::info!("a kept configuration says nothing new");
+        match authority {
+            Authority::Live => match self.in_order(&listing) {
+                Ok(accepted) => {
+                    self.notes.settle(About::Configuration);
+                    self.take_keys(section);
+                    self.desired.listing = Some(listing);
+                    self.keep(accepted, root, envelope, certs);
+                }
+                Err(error @ NotTaken::OtherDevice { .. }) => return self.withhold(error.to_string()),
+                Err(error) => return self.refuse(&error.to_string()),
+            },
+            _ if self.takes_checkpoint(&listing) => self.desired.listing = Some(listing),
+            _ => return tracing::info!("a kept configuration says nothing new"),
         }
-        if let Err(error) = self.in_order(&listing) {
-            return self.refuse(&error.to_string());
-        }
-        self.notes.settle(About::Configuration);
-        if authority == Authority::Live {
-            self.take_keys(section);
-            self.keep(&listing, root, envelope, certs);
-        }
-        self.listed_for = Some(section.device);
-        self.desired.listing = Some(listing);
         self.start_afresh();
     }
 
-    /// A checkpoint lies in the Config Vault, and so counts only while that is open. It never replaces a live section, nor an
-    /// older one a newer; under another incarnation than was accepted last nothing tells which is the older.
-    fn takes_checkpoint(&self, listing: &Listing) -> bool {
+    /// A checkpoint lies in the Config Vault, and so counts only while that is open, and beside the record in it. It never
+    /// replaces a live section, nor an older one a newer; under another incarnation than was accepted last nothing tells which
+    /// is the older.
+    fn takes_checkpoint(&self, given: &Listing) -> bool {
+        let Some(Stored { record, .. }) = &self.stored else { return false };
         let in_force = self.desired.listing.as_ref();
-        let recorded = self.stored.as_ref().map(|stored| stored.record.version);
-        let mut accepted = in_force.map(|current| current.version).into_iter().chain(recorded);
-        let given = listing.version;
+        let newest = in_force.map_or(record.accepted.version, |current| current.version);
         self.config_vault_is_open()
             && in_force.is_none_or(|current| current.authority == Authority::Checkpoint)
-            && accepted.all(|by| by.incarnation == given.incarnation && by.version <= given.version)
+            && record.accepted.device == given.device
+            && [newest, record.accepted.version]
+                .iter()
+                .all(|by| by.incarnation == given.version.incarnation && by.version <= given.version.version)
     }
 
     fn config_vault_is_open(&self) -> bool {
-        let slot = self.slots.get(&vault::ids::CONFIG_VAULT);
+        let slot = self.slots.get(&CONFIG_VAULT);
         slot.is_some_and(|slot| slot.sight.seen.state() == State::Unlocked)
     }
 
-    /// Not older than any accepted: by the record, which can be read while the Config Vault is open, and by what is in force.
-    fn in_order(&self, listing: &Listing) -> Result<(), OldSection> {
-        let recorded = self.stored.iter().chain(&self.unsaved).map(|stored| stored.record.version);
-        let in_force = self.desired.listing.iter().map(|listing| listing.version);
-        let same = |by: &SectionVersion| by.incarnation == listing.version.incarnation;
-        let newest = recorded.chain(in_force).filter(same).map(|by| by.version).max().unwrap_or_default();
-        let given = listing.version.version;
-        if given < newest { Err(OldSection { given, newest }) } else { Ok(()) }
+    /// What is accepted once this section is: held against the record, as it was last read, and against what this life accepted.
+    fn in_order(&self, listing: &Listing) -> Result<Accepted, NotTaken> {
+        let before = self.stored.iter().chain(&self.unsaved).map(|stored| &stored.record.accepted);
+        Accepted::after(before, listing)
     }
 
     fn take_keys(&mut self, section: &Section) {
@@ -177,48 +204,53 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         }
     }
 
-    fn keep(&mut self, listing: &Listing, root: RootPin, envelope: &[u8], certs: &[u8]) {
-        let (listed, removed) = (BTreeMap::new(), BTreeMap::new());
-        let record = Record { version: listing.version, listed, removed };
+    fn keep(&mut self, accepted: Accepted, root: RootPin, envelope: &[u8], certs: &[u8]) {
+        let record = Record { accepted, listed: BTreeMap::new(), removed: BTreeMap::new() };
         let (envelope, certs) = (envelope.to_vec(), certs.to_vec());
         self.unsaved = Some(Stored { record, envelope, certs, root: root.0 });
         if let Some(shares) = self.shares.as_mut().filter(|shares| shares.pin().is_none()) {
             // Where this fails the pin in the record still holds, and the next contact tries again.
             let _ = shares.set_pin(&self.paths, root);
         }
-        self.save_record(listing);
+        self.save_record();
     }
 
-    /// Writes the accepted section into the record, if the Config Vault is open. One that is older than the record is dropped.
-    fn save_record(&mut self, listing: &Listing) {
-        let open = self.desired.record != RecordSeen::Unreadable;
-        let Some(unsaved) = self.unsaved.take_if(|_| open) else { return };
+    /// Writes the accepted section into the record, if the Config Vault is open. One that the record speaks against is dropped.
+    /// One that could not be written is tried again whenever the Config Vault is looked at.
+    pub(super) fn save_record(&mut self) {
+        let readable = self.desired.record != RecordSeen::Unreadable;
+        let Some(unsaved) = self.unsaved.clone().filter(|_| readable) else { return };
+        let live = self.desired.listing.clone().filter(|listing| listing.authority == Authority::Live);
+        let Some(listing) = live else { return };
         if self.stored.as_ref().is_some_and(|stored| stored.root != unsaved.root) {
-            return self.withhold(Refused::OtherRoot.to_string());
+            return self.give_up(Refused::OtherRoot.to_string());
         }
-        let before = self.stored.as_ref().map(|stored| &stored.record);
-        let Ok(record) = Record::accept(before, listing) else {
-            return self.withhold("the section is older than one that was accepted before".to_owned());
+        let accepted = match self.in_order(&listing) {
+            Ok(accepted) => accepted,
+            Err(error) => return self.give_up(error.to_string()),
         };
-        let stored = Stored { record, ..unsaved };
+        let before = self.stored.as_ref().map(|stored| &stored.record);
+        let stored = Stored { record: Record::after(before, accepted, &listing), ..unsaved };
         match record::save(&self.paths, &stored) {
             Ok(()) => {
+                self.unsaved = None;
                 self.set_stored(stored);
                 self.notes.settle(About::Record);
             }
             Err(error) => {
                 let words = format!("the accepted section was not recorded: {}", super::chain(&error));
                 self.notes.tell(About::Record, words);
-                self.unsaved = Some(stored);
             }
         }
     }
 
-    /// A record that could not be written is tried again whenever the Config Vault is looked at.
-    pub(super) fn save_again(&mut self) {
-        let live = self.desired.listing.as_ref().filter(|listing| listing.authority == Authority::Live);
-        let Some(listing) = live.filter(|_| self.unsaved.is_some()).cloned() else { return };
-        self.save_record(&listing);
+    /// The record speaks against the section in force, which came before it could be read: what was accepted before that one
+    /// is in force again.
+    fn give_up(&mut self, why: String) {
+        self.withhold(why);
+        self.unsaved = None;
+        self.desired.listing = None;
+        self.resume();
     }
 
     pub(super) fn set_stored(&mut self, stored: Stored) {
@@ -235,21 +267,21 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             );
         }
         match record::load(&self.paths) {
-            Ok(Some(stored)) => self.resume(stored),
-            Ok(None) => self.desired.record = RecordSeen::Nothing,
+            Ok(Some(stored)) => self.set_stored(stored),
+            Ok(None) => (self.stored, self.desired.record) = (None, RecordSeen::Nothing),
             Err(error) => return self.notes.tell(About::Record, super::chain(&error)),
         }
-        let live = self.desired.listing.clone().filter(|listing| listing.authority == Authority::Live);
-        live.iter().for_each(|listing| self.save_record(listing));
+        // What zedagent kept may be older than our own record.
+        self.desired.listing.take_if(|listing| listing.authority == Authority::Checkpoint);
+        self.resume();
+        self.save_record();
     }
 
     /// What was accepted last, verified anew, until a live section comes.
-    fn resume(&mut self, stored: Stored) {
-        let (envelope, certs) = (stored.envelope.clone(), stored.certs.clone());
-        self.set_stored(stored);
-        // What zedagent kept may be older than our own record.
-        self.desired.listing.take_if(|listing| listing.authority == Authority::Checkpoint);
-        if self.desired.listing.is_none() {
+    fn resume(&mut self) {
+        if let Some(Stored { envelope, certs, .. }) =
+            self.stored.clone().filter(|_| self.desired.listing.is_none())
+        {
             self.hear_config(Authority::Checkpoint, &envelope, &certs);
         }
     }

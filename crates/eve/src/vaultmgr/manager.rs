@@ -6,13 +6,16 @@ use std::path::Path;
 use std::time::Instant;
 
 use attest::SessionKey;
-use vault::ids::{CONFIG_VAULT, DeviceId, IMAGE_VAULT, SectionVersion, VaultId};
-use vault::plan::{Desired, Keys, Known, Next, Node, RecordSeen, Step, TableSeen, Tpm, View, Wish, next};
+use vault::ids::{CONFIG_VAULT, DeviceKey, IMAGE_VAULT, SectionVersion, VaultId};
+use vault::plan::{
+    Act, Desired, Keys, Known, Next, Node, RecordSeen, Step, TableSeen, Tpm, View, Wish, next,
+};
 use vault::report::{State, VaultReport, report};
 use vault::section::Seal;
 use wire::release::SessionSecret;
 
 use super::crypt::Crypt;
+use super::intake::Early;
 use super::notes::Notes;
 use super::paths::Paths;
 use super::record::Stored;
@@ -40,7 +43,8 @@ pub(crate) struct Manager<C: Crypt, T: Tpmmgr> {
     pub(super) zedagent: Owner,
     pub(super) session: SessionSecret,
     pub(super) root_pem: Vec<u8>,
-    pub(super) device: Option<DeviceId>,
+    /// The name of the key that tpmmgr signs with: what a section must be for.
+    pub(super) device_key: Option<DeviceKey>,
     pub(super) shares: Option<Shares>,
     pub(super) tpm_absent: bool,
     pub(super) measured: bool,
@@ -48,8 +52,8 @@ pub(crate) struct Manager<C: Crypt, T: Tpmmgr> {
     pub(super) stored: Option<Stored>,
     /// The signed bytes behind the live section, until they are in the record.
     pub(super) unsaved: Option<Stored>,
-    /// The device that the listing in force was signed for.
-    pub(super) listed_for: Option<DeviceId>,
+    /// The newest live answer, while it is too early to judge it.
+    pub(super) early: Option<Early>,
     pub(super) ring: Ring,
     pub(super) slots: BTreeMap<VaultId, Slot<C::Protector>>,
     pub(super) notes: Notes,
@@ -70,14 +74,14 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             zedagent,
             session: SessionSecret::init(shares::random)?,
             root_pem,
-            device: None,
+            device_key: None,
             shares: None,
             tpm_absent: false,
             measured: false,
             desired: Desired::default(),
             stored: None,
             unsaved: None,
-            listed_for: None,
+            early: None,
             ring: Ring::default(),
             slots: BTreeMap::new(),
             notes: Notes::default(),
@@ -212,17 +216,15 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         let unreadable = self.desired.record == RecordSeen::Unreadable;
         match (open, unreadable) {
             (true, true) => self.open_record(),
-            (true, false) => self.save_again(),
-            (false, false) => {
-                self.desired.record = RecordSeen::Unreadable;
-                self.stored = None;
-            }
+            (true, false) => self.save_record(),
+            // What it said is remembered, so that nothing older is taken meanwhile; nothing is deleted by it.
+            (false, false) => self.desired.record = RecordSeen::Unreadable,
             _ => {}
         }
     }
 
     /// Executes one step and observes what it changed.
-    fn act(&mut self, id: VaultId, act: vault::plan::Act) {
+    fn act(&mut self, id: VaultId, act: Act) {
         tracing::debug!(vault = %id, op = %act.op, step = %act.step.kind(), "step");
         let result = self.execute(id, act.step);
         let slot = self.slots.entry(id).or_default();
@@ -247,7 +249,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     /// The newest section that was accepted, now or in an earlier life.
     pub(crate) fn accepted(&self) -> Option<SectionVersion> {
         let in_force = self.desired.listing.as_ref().map(|listing| listing.version);
-        in_force.or(self.stored.as_ref().map(|stored| stored.record.version))
+        in_force.or(self.stored.as_ref().map(|stored| stored.record.accepted.version))
     }
 
     /// What holds for the whole node: why a configuration was refused, why the TPM is waited for.

@@ -57,7 +57,8 @@ pub(crate) fn save(paths: &Paths, stored: &Stored) -> io::Result<()> {
 mod tests {
     use super::*;
     use std::collections::BTreeMap;
-    use vault::ids::{Incarnation, SectionVersion, VaultId};
+    use vault::ids::{DeviceId, Incarnation, SectionVersion, VaultId};
+    use vault::plan::Accepted;
 
     #[test]
     fn what_is_saved_is_loaded_and_damage_is_told_from_absence() {
@@ -67,7 +68,8 @@ mod tests {
         std::fs::create_dir_all(paths.own_folder()).expect("makes");
         let listed = BTreeMap::from([(VaultId(uuid::Uuid::nil()), "berlin".parse().expect("a name"))]);
         let version = SectionVersion { incarnation: Incarnation([1; 16]), version: 7 };
-        let record = Record { version, listed, removed: BTreeMap::new() };
+        let accepted = Accepted { device: DeviceId(uuid::Uuid::nil()), version, superseded: Vec::new() };
+        let record = Record { accepted, listed, removed: BTreeMap::new() };
         let stored = Stored { record, envelope: vec![1], certs: vec![2], root: [3; 32] };
         save(&paths, &stored).expect("saves");
         assert_eq!(load(&paths).expect("loads"), Some(stored));

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::record::Record;
 use super::seen::{Node, Tpm};
-use crate::ids::{CONFIG_VAULT, Epoch, IMAGE_VAULT, Name, SectionVersion, VaultId};
+use crate::ids::{CONFIG_VAULT, DeviceId, Epoch, IMAGE_VAULT, Name, SectionVersion, VaultId};
 use crate::section::{Custody, Encryption, Entry, NodePolicy, Operation, Release, Seal, Section, Standing};
 
 /// What a wish rests on, and so how far it goes.
@@ -132,6 +132,8 @@ pub enum Wish {
 pub struct Listing {
     /// Live, or from a checkpoint.
     pub authority: Authority,
+    /// The device it is for.
+    pub device: DeviceId,
     /// Its place in the device's history.
     pub version: SectionVersion,
     /// The vaults.
@@ -143,7 +145,7 @@ impl Listing {
     #[must_use]
     pub fn of(section: &Section, authority: Authority) -> Self {
         let vaults = section.vaults.iter().map(|entry| (entry.id, Want::listed(entry, authority))).collect();
-        Self { authority, version: section.version, vaults }
+        Self { authority, device: section.device, version: section.version, vaults }
     }
 
     /// The same once its word is not live any more: it locks, unlocks and resumes, and orders nothing.

@@ -18,7 +18,7 @@ use crate::ids::{CONFIG_VAULT, IMAGE_VAULT, VaultId};
 use crate::report::State;
 
 pub use desired::{Authority, Desired, Listing, RecordSeen, Released, Want, Wish, default_policy};
-pub use record::{Record, Refused};
+pub use record::{Accepted, Record, Refused};
 pub use seen::{Dir, Held, Hint, Key, Keys, MetaCopy, Node, Seen, ShareKey, Staged, TableSeen, Tpm};
 pub use step::{Act, Note, Op, Part, Setbacks, Step, StepKind, Wait};
 

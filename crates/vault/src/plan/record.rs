@@ -1,54 +1,115 @@
-//! What earlier sections said: the newest version accepted, and every vault that was listed. It decides what absence means.
+//! What earlier sections said: for which device, up to which version, and every vault that was listed. It decides which section
+//! is taken, and what absence means.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use super::desired::Listing;
-use crate::ids::{Name, SectionVersion, VaultId};
+use crate::ids::{DeviceId, Incarnation, Name, SectionVersion, VaultId};
+
+/// Which sections were accepted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Accepted {
+    /// The device they were for, as the controller knows it.
+    pub device: DeviceId,
+    /// The newest.
+    pub version: SectionVersion,
+    /// Incarnations that another took the place of, the latest last.
+    pub superseded: Vec<Incarnation>,
+}
 
 /// What earlier sections said, kept in the Config Vault.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
-    /// The newest accepted.
-    pub version: SectionVersion,
+    /// Which were accepted.
+    pub accepted: Accepted,
     /// Every vault that a section of this incarnation listed, until it is deleted here.
     pub listed: BTreeMap<VaultId, Name>,
     /// Vaults deleted here; kept so that the controller hears of it even if the report was lost.
     pub removed: BTreeMap<VaultId, Name>,
 }
 
-/// A section older than the newest accepted one.
+/// Why a section is not taken, though it is authentic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("section version {given} is older than {newest}, which was accepted before")]
-pub struct Refused {
-    /// What came.
-    pub given: u64,
-    /// What was accepted.
-    pub newest: u64,
+pub enum Refused {
+    /// Older than the newest accepted one.
+    #[error("section version {given} is older than {newest}, which was accepted before")]
+    Older {
+        /// What came.
+        given: u64,
+        /// What was accepted.
+        newest: u64,
+    },
+    /// From a life of the controller's database that is over.
+    #[error("the section comes from a controller database that another has taken the place of since; {ANEW}")]
+    Superseded,
+    /// The controller knows this node as another device than before.
+    #[error(
+        "the controller knows this node as device {given} now, and its vaults belong to device {known}: bring that device back at the controller; {ANEW}"
+    )]
+    OtherDevice {
+        /// What came.
+        given: DeviceId,
+        /// What was accepted before.
+        known: DeviceId,
+    },
 }
+
+/// What root on the node can do where the controller has changed for good.
+const ANEW: &str = "if it is to stay so, remove persist/config/vaultmgr/record on the node and restart it: vaults that are not listed are then locked and kept";
 
 /// Most deleted vaults that are remembered.
 const MAX_REMOVED: usize = 256;
+/// Most superseded incarnations that are remembered: an operator restores a database a few times.
+const MAX_SUPERSEDED: usize = 64;
 
-impl Record {
-    /// The record after a section was accepted: a lower version of the same incarnation is refused; under a new incarnation
-    /// nothing counts as listed before.
+impl Accepted {
+    /// What is accepted once `listing` is, after all that the record and this life of vaultmgr have accepted `before`.
     ///
     /// # Errors
-    /// [`Refused`]: the record stands.
-    pub fn accept(before: Option<&Self>, listing: &Listing) -> Result<Self, Refused> {
-        let names = listing.vaults.iter().map(|(id, want)| (*id, want.name.clone()));
-        let same = before.filter(|record| record.version.incarnation == listing.version.incarnation);
-        let newest = same.map_or(0, |record| record.version.version);
-        if listing.version.version < newest {
-            return Err(Refused { given: listing.version.version, newest });
+    /// [`Refused`]: it is for another device, of a superseded incarnation, or older within its own.
+    pub fn after<'a>(
+        before: impl Iterator<Item = &'a Self> + Clone,
+        listing: &Listing,
+    ) -> Result<Self, Refused> {
+        let (device, given) = (listing.device, listing.version);
+        if let Some(known) = before.clone().map(|by| by.device).find(|known| *known != device) {
+            return Err(Refused::OtherDevice { given: device, known });
         }
-        let mut listed = same.map(|record| record.listed.clone()).unwrap_or_default();
-        listed.extend(names);
+        let mut superseded: Vec<Incarnation> = Vec::new();
+        before.clone().flat_map(|by| &by.superseded).for_each(|one| push_new(&mut superseded, *one));
+        if superseded.contains(&given.incarnation) {
+            return Err(Refused::Superseded);
+        }
+        let (same, others): (Vec<_>, Vec<_>) =
+            before.map(|by| by.version).partition(|by| by.incarnation == given.incarnation);
+        let newest = same.iter().map(|by| by.version).max().unwrap_or_default();
+        if given.version < newest {
+            return Err(Refused::Older { given: given.version, newest });
+        }
+        others.iter().for_each(|other| push_new(&mut superseded, other.incarnation));
+        superseded.drain(..superseded.len().saturating_sub(MAX_SUPERSEDED));
+        Ok(Self { device, version: given, superseded })
+    }
+}
+
+fn push_new(all: &mut Vec<Incarnation>, one: Incarnation) {
+    if !all.contains(&one) {
+        all.push(one);
+    }
+}
+
+impl Record {
+    /// The record after a section was accepted, as `accepted` says: under a new incarnation nothing counts as listed before.
+    #[must_use]
+    pub fn after(before: Option<&Self>, accepted: Accepted, listing: &Listing) -> Self {
+        let same = |record: &&Self| record.accepted.version.incarnation == accepted.version.incarnation;
+        let mut listed = before.filter(same).map(|record| record.listed.clone()).unwrap_or_default();
+        listed.extend(listing.vaults.iter().map(|(id, want)| (*id, want.name.clone())));
         let mut removed = before.map(|record| record.removed.clone()).unwrap_or_default();
         removed.retain(|id, _| !listing.vaults.contains_key(id));
-        Ok(Self { version: listing.version, listed, removed })
+        Self { accepted, listed, removed }
     }
 
     /// Notes that a vault was deleted here.
@@ -63,9 +124,10 @@ impl Record {
 
     /// Whether a live section that lists `id` no more deletes it.
     pub(super) fn authorizes(&self, live: &Listing, id: VaultId) -> bool {
-        let SectionVersion { incarnation, version } = live.version;
-        incarnation == self.version.incarnation
-            && version >= self.version.version
+        let (given, newest) = (live.version, self.accepted.version);
+        live.device == self.accepted.device
+            && given.incarnation == newest.incarnation
+            && given.version >= newest.version
             && self.listed.contains_key(&id)
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use attest::SessionKey;
 use uuid::Uuid;
-use vault::ids::{DeviceId, Epoch, Incarnation, SectionVersion, VaultId};
+use vault::ids::{DeviceId, DeviceKey, Epoch, Incarnation, SectionVersion, VaultId};
 use vault::section::{
     Custody, Encryption, Entry, NodePolicy, Operation, Release, Seal, SealedKey, Section, Standing,
 };
@@ -136,6 +136,7 @@ pub(crate) fn entry(n: u128, release: Release) -> Entry {
 pub(crate) fn section() -> Section {
     Section {
         device: device(),
+        device_key: DeviceKey([4; 32]),
         session: session(),
         version: SectionVersion { incarnation: Incarnation([3; 16]), version: 9 },
         vaults: vec![

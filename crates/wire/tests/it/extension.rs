@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use uuid::Uuid;
-use vault::ids::{DeviceId, Epoch, Generation, Incarnation, SectionVersion, VaultId};
+use vault::ids::{DeviceId, DeviceKey, Epoch, Generation, Incarnation, SectionVersion, VaultId};
 use vault::section::{
     Custody, Encryption, Entry, MAX_VAULTS, NodePolicy, Operation, Release, Seal, SealedKey, Section,
     Standing,
@@ -51,7 +51,7 @@ fn with_vault(replace: &[(u64, Vec<u8>)]) -> Vec<u8> {
         .chain(replace.iter().map(|(_, field)| field.clone()))
         .flatten()
         .collect();
-    [head, bytes_field(4, &vault)].concat()
+    [head, bytes_field(4, &vault), fields[4].whole.clone()].concat()
 }
 
 #[test]
@@ -133,6 +133,9 @@ fn a_section_out_of_bounds_is_refused() {
     for (what, bytes) in [
         ("no device", replace(1, Vec::new())),
         ("another device", replace(1, bytes_field(1, &[9; 16]))),
+        ("no device key", replace(5, Vec::new())),
+        ("short device key", replace(5, bytes_field(5, &[4; 31]))),
+        ("long device key", replace(5, bytes_field(5, &[4; 33]))),
         ("no session", replace(2, Vec::new())),
         ("short session", replace(2, bytes_field(2, &[7; 31]))),
         ("no version", replace(3, Vec::new())),
@@ -231,12 +234,13 @@ fn control_out_of_bounds_is_refused() {
 }
 
 fn any_section() -> impl Strategy<Value = Section> {
-    let head = (any::<u128>(), any::<[u8; 32]>(), any::<[u8; 16]>(), 1..u64::MAX);
+    let head = (any::<u128>(), any::<[[u8; 32]; 2]>(), any::<[u8; 16]>(), 1..u64::MAX);
     (head, prop::collection::vec(any_entry(), 0..5)).prop_map(
-        |((device, session, incarnation, version), vaults)| {
+        |((device, [device_key, session], incarnation, version), vaults)| {
             let vaults = vaults.into_iter().enumerate();
             Section {
                 device: DeviceId(Uuid::from_u128(device | 1)),
+                device_key: DeviceKey(device_key),
                 session: attest::SessionKey(session),
                 version: SectionVersion { incarnation: Incarnation(incarnation), version },
                 vaults: vaults.map(|(n, vault)| Entry { id: vault_id(n as u128), ..vault }).collect(),

@@ -37,6 +37,25 @@ fn what_is_no_p256_key_is_refused() {
     assert_eq!(refused(damaged.as_bytes()), KeyFileError::NotP256);
 }
 
+/// IF-6: a device's key is named alike by controller and node. Known answer: `openssl x509 -in device.cert.pem -pubkey -noout |
+/// openssl pkey -pubin -outform DER | sha256sum`.
+#[test]
+fn if6_a_key_has_one_name_wherever_it_is_read() {
+    let cert = Certificate::from_pem(&vector("keys/device.cert.pem")).unwrap();
+    let signer = FileSigner::from_pem(&vector("keys/device.key.pem")).unwrap();
+    assert_eq!(
+        hex(&cert.public_key().name().0),
+        "54101cd9b48f328b8f362ec83d7f8cd62b2db251b8634c90e531addec31468dc"
+    );
+    assert_eq!(signer.public_key().name(), cert.public_key().name());
+    let other = FileSigner::from_pem(&vector("keys/onboard.key.pem")).unwrap();
+    assert_ne!(other.public_key().name(), cert.public_key().name());
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 #[test]
 fn a_signer_prints_nothing_of_its_key() {
     let signer = FileSigner::from_pem(&vector("keys/device.key.pem")).unwrap();

@@ -133,7 +133,6 @@ fn a_failing_tpm_is_waited_for() {
     assert_eq!(node.state(CONFIG_VAULT), State::Locked);
     assert!(node.status(CONFIG_VAULT).detail.contains(&"waits for the TPM".to_owned()));
     node.nv.0.borrow_mut().fail = false;
-    node.manager().hear_tpm(crate::vaultmgr::intake::TpmHeard::Ready { measured: true });
-    node.manager().settle_all();
+    node.hear_tpm();
     assert_eq!(node.state(CONFIG_VAULT), State::Unlocked);
 }

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use attest::SessionKey;
 use uuid::Uuid;
-use vault::ids::{CONFIG_VAULT, DeviceId, Epoch, IMAGE_VAULT, Incarnation, SectionVersion, VaultId};
+use vault::ids::{
+    CONFIG_VAULT, DeviceId, DeviceKey, Epoch, IMAGE_VAULT, Incarnation, SectionVersion, VaultId,
+};
 use vault::secret::ControllerKey;
 use vault::section::{
     Custody, Encryption, Entry, NodePolicy, Operation, Release, Seal, SealedKey, Section, Standing,
@@ -15,6 +17,7 @@ use wire::envelope::seal_from_controller;
 use wire::release::{Purpose, seal};
 
 pub(super) const DEVICE: DeviceId = DeviceId(Uuid::from_u128(0xd0));
+pub(super) const KEY: DeviceKey = DeviceKey([0xd0; 32]);
 pub(super) const BERLIN: VaultId = VaultId(Uuid::from_u128(0xbe));
 
 pub(super) fn golden(name: &str) -> Vec<u8> {
@@ -58,7 +61,10 @@ impl Line {
     }
 }
 
+/// Which device it takes its peer for, and its database's life.
 pub(super) struct Controller {
+    pub(super) device: DeviceId,
+    pub(super) key: DeviceKey,
     pub(super) incarnation: u8,
     pub(super) version: u64,
 }
@@ -73,7 +79,7 @@ fn key(vault: VaultId, epoch: u64) -> ControllerKey {
 
 impl Controller {
     pub(super) fn new() -> Self {
-        Self { incarnation: 1, version: 0 }
+        Self { device: DEVICE, key: KEY, incarnation: 1, version: 0 }
     }
 
     /// A signed answer with the next version of the section.
@@ -81,22 +87,24 @@ impl Controller {
         self.version += 1;
         let version =
             SectionVersion { incarnation: Incarnation([self.incarnation; 16]), version: self.version };
-        let vaults = lines.iter().map(|line| entry(line, session)).collect();
-        signed(Some(Section { device: DEVICE, session, version, vaults }))
+        let (device, device_key) = (self.device, self.key);
+        let vaults = lines.iter().map(|line| entry(line, device, session)).collect();
+        signed(Some(Section { device, device_key, session, version, vaults }))
     }
 }
 
 /// A signed answer; without a section all is withheld.
 pub(super) fn signed(section: Option<Section>) -> Vec<u8> {
-    let parts = ConfigParts { device: Some(DEVICE), section, ..ConfigParts::default() };
+    let device = section.as_ref().map_or(DEVICE, |section| section.device);
+    let parts = ConfigParts { device: Some(device), section, ..ConfigParts::default() };
     let config = DeviceConfig::new(&parts).expect("within bounds");
     let response = ConfigResponse { config_hash: "1".to_owned(), config: Some(config), control: None };
     let signer = FileSigner::from_pem(&golden("controller-signing.key.pem")).expect("a key");
     seal_from_controller(&response.encode(), &golden("controller-signing.cert.pem"), &signer).expect("signs")
 }
 
-fn entry(line: &Line, session: SessionKey) -> Entry {
-    let purpose = Purpose { device: DEVICE, vault: line.id, custody: line.custody };
+fn entry(line: &Line, device: DeviceId, session: SessionKey) -> Entry {
+    let purpose = Purpose { device, vault: line.id, custody: line.custody };
     let sealed = |epoch: u64| -> SealedKey {
         seal(&session, &purpose, Epoch(epoch), &key(line.id, epoch)).expect("seals")
     };

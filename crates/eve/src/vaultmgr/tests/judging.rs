@@ -1,13 +1,13 @@
 //! Signed configurations that must not be believed: each with one thing wrong. Nothing of them is used.
 
 use attest::SessionKey;
-use vault::ids::DeviceId;
+use vault::ids::DeviceKey;
 use vault::plan::Authority;
 use vault::report::State;
 use vault::section::Custody;
 use vault::shares::RootPin;
 
-use super::controller::{BERLIN, Controller, DEVICE, Line, certs, golden};
+use super::controller::{BERLIN, Controller, DEVICE, KEY, Line, certs, golden};
 use super::node::Node;
 use crate::vaultmgr::config::{Judge, Judged, Refused, judge};
 
@@ -21,7 +21,7 @@ fn envelope() -> Vec<u8> {
 #[test]
 fn if6_one_thing_wrong_is_refused() {
     let root_pem = golden("root-ca.cert.pem");
-    let right = Judge { root_pem: &root_pem, pin: None, device: Some(DEVICE), session: SESSION };
+    let right = Judge { root_pem: &root_pem, pin: None, device_key: Some(KEY), session: SESSION };
     let ask =
         |judge_by: Judge<'_>, authority, envelope: &[u8]| judge(&judge_by, authority, envelope, &certs());
     let Ok(Judged::Section(_, pin)) = ask(right, Authority::Live, &envelope()) else { panic!("refused") };
@@ -31,8 +31,10 @@ fn if6_one_thing_wrong_is_refused() {
     assert!(matches!(ask(other_root, Authority::Live, &envelope()), Err(Refused::OtherRoot)));
     let not_a_root = Judge { root_pem: b"", ..right };
     assert!(matches!(ask(not_a_root, Authority::Live, &envelope()), Err(Refused::Certs(_))));
-    let other_device = Judge { device: Some(DeviceId(uuid::Uuid::nil())), ..right };
-    assert!(matches!(ask(other_device, Authority::Live, &envelope()), Err(Refused::OtherDevice(_))));
+    let other_device = Judge { device_key: Some(DeviceKey([1; 32])), ..right };
+    for authority in [Authority::Live, Authority::Checkpoint] {
+        assert!(matches!(ask(other_device, authority, &envelope()), Err(Refused::OtherDevice(DEVICE))));
+    }
     let other_session = Judge { session: SessionKey([8; 32]), ..right };
     assert!(matches!(ask(other_session, Authority::Live, &envelope()), Err(Refused::OtherSession)));
     assert!(
@@ -56,7 +58,7 @@ fn under_another_root_all_is_withheld() {
     node.manager().shares.as_mut().expect("shares").set_pin(&paths, RootPin([1; 32])).expect("pins");
     node.hear(&mut controller, &[]);
     assert_eq!(node.state(BERLIN), State::Unlocked, "not deleted");
-    assert!(node.manager().notes().iter().any(|line| line.contains("another root")));
+    assert!(node.says("another root"));
 }
 
 /// A garbled configuration changes nothing, and the status says that one was refused.
@@ -66,5 +68,5 @@ fn a_garbled_configuration_changes_nothing() {
     node.hear(&mut controller, &[Line::of(Custody::Tpm)]);
     node.hear_bytes(Authority::Live, b"garbage");
     assert_eq!(node.state(BERLIN), State::Unlocked);
-    assert!(node.manager().notes().iter().any(|line| line.contains("refused")));
+    assert!(node.says("refused"));
 }

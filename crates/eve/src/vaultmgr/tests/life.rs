@@ -130,7 +130,7 @@ fn nothing_else_deletes() {
     let session = node.manager().session_key();
     node.hear_bytes(Authority::Live, &signed(None));
     assert_eq!(node.state(BERLIN), State::Unlocked, "withheld leaves as it is");
-    let mut older = Controller { incarnation: 1, version: 0 };
+    let mut older = Controller::new();
     let empty = older.section(session, &[]);
     node.hear(&mut controller, &[Line::of(Custody::Tpm)]);
     node.hear_bytes(Authority::Live, &empty);
@@ -138,7 +138,7 @@ fn nothing_else_deletes() {
     let newer = controller.section(session, &[]);
     node.hear_bytes(Authority::Checkpoint, &newer);
     assert_eq!(node.state(BERLIN), State::Unlocked, "a checkpoint");
-    let mut restored = Controller { incarnation: 2, version: 50 };
+    let mut restored = Controller { incarnation: 2, version: 50, ..Controller::new() };
     node.hear(&mut restored, &[]);
     assert_eq!(node.state(BERLIN), State::Orphan, "another incarnation locks and keeps");
     node.hear(&mut restored, &[Line::of(Custody::Tpm)]);

@@ -6,6 +6,7 @@ mod boots;
 mod controller;
 mod disk;
 mod faults;
+mod identity;
 mod judging;
 mod life;
 mod many;

@@ -9,7 +9,7 @@ use vault::report::{State, VaultReport};
 use vault::roots::{PcrsRoot, TpmRoot};
 use vault::secret::RootSecret;
 
-use super::controller::{self, Controller, DEVICE, Line};
+use super::controller::{self, Controller, KEY, Line};
 use super::disk::{Disk, write};
 use crate::vaultmgr::faults;
 use crate::vaultmgr::intake::TpmHeard;
@@ -117,8 +117,7 @@ impl Node {
         let owner = Owner { uid: 12345, gid: 12345 };
         prepare::own_folders(&self.paths).expect("our folders");
         let kernel = Kernel::open(&self.paths).expect("opens the filesystem");
-        let mut manager = Manager::start(&self.disk.root(), kernel, self.nv.clone(), owner).expect("starts");
-        manager.hear_device(DEVICE);
+        let manager = Manager::start(&self.disk.root(), kernel, self.nv.clone(), owner).expect("starts");
         self.manager = Some(manager);
         self.hear_tpm();
     }
@@ -148,7 +147,8 @@ impl Node {
 
     /// tpmmgr says what it has; what failed is tried anew.
     pub(super) fn hear_tpm(&mut self) {
-        let heard = if self.has_tpm { TpmHeard::Ready { measured: true } } else { TpmHeard::Absent };
+        let ready = TpmHeard::Ready { key: KEY, measured: true };
+        let heard = if self.has_tpm { ready } else { TpmHeard::Absent { key: KEY } };
         self.manager().hear_tpm(heard);
         self.manager().settle_all();
     }
@@ -168,6 +168,11 @@ impl Node {
     pub(super) fn hear_bytes(&mut self, authority: Authority, envelope: &[u8]) {
         self.manager().hear_config(authority, envelope, &controller::certs());
         self.manager().settle_all();
+    }
+
+    /// What is said of the node as a whole.
+    pub(super) fn says(&mut self, words: &str) -> bool {
+        self.manager().notes().iter().any(|note| note.contains(words))
     }
 
     pub(super) fn status(&mut self, id: VaultId) -> VaultReport {

@@ -96,27 +96,6 @@ fn a_custody_is_not_loosened_before_its_seal_is_there() {
     assert_eq!(node.get(BERLIN, "file").as_deref(), Some("kept"), "by the TPM in the measured state");
 }
 
-/// VC-6: a controller's key that comes before the TPM is heard is tried again with it.
-#[test]
-fn vc6_a_key_that_came_before_the_tpm_is_not_given_up() {
-    let (mut node, mut controller) = (Node::new(true), Controller::new());
-    let both = sealed(Custody::TpmAndController, Seal::Tpm);
-    node.hear(&mut controller, std::slice::from_ref(&both));
-    node.put(BERLIN, "file", "kept");
-    node.nv.0.borrow_mut().fail = true;
-    node.reboot();
-    node.hear(&mut controller, &[both]);
-    assert_eq!(node.state(BERLIN), State::Locked);
-    assert!(
-        node.status(BERLIN).detail.contains(&"waits for the TPM".to_owned()),
-        "{:?}",
-        node.status(BERLIN)
-    );
-    node.nv.0.borrow_mut().fail = false;
-    node.hear_tpm();
-    assert_eq!(node.get(BERLIN, "file").as_deref(), Some("kept"), "{:?}", node.status(BERLIN));
-}
-
 /// IF-2, invariant 4: what a key protects of the protector is damaged in both copies: told as damage, not as an older key; nothing is
 /// written over, and one copy put back is enough.
 #[test]

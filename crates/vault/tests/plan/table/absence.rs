@@ -8,7 +8,16 @@ fn version(incarnation: u8, version: u64) -> SectionVersion {
 
 fn listing(authority: Authority, version: SectionVersion, listed: bool) -> Listing {
     let vaults = listed.then(|| (USER, want(Custody::Tpm))).into_iter().collect();
-    Listing { authority, version, vaults }
+    Listing { authority, device: DEVICE, version, vaults }
+}
+
+fn accepted(version: SectionVersion) -> Accepted {
+    Accepted { device: DEVICE, version, superseded: vec![] }
+}
+
+fn after(before: Option<&Record>, listing: &Listing) -> Result<Record, Refused> {
+    let accepted = Accepted::after(before.map(|record| &record.accepted).into_iter(), listing)?;
+    Ok(Record::after(before, accepted, listing))
 }
 
 /// IF-5, invariant 4: what deletes, and all that must not.
@@ -16,7 +25,7 @@ fn listing(authority: Authority, version: SectionVersion, listed: bool) -> Listi
 fn if5_absence_alone_never_deletes() {
     let record = |version, listed: bool| {
         let listed = listed.then(|| (USER, name())).into_iter().collect();
-        RecordSeen::Read(Record { version, listed, removed: BTreeMap::new() })
+        RecordSeen::Read(Record { accepted: accepted(version), listed, removed: BTreeMap::new() })
     };
     let live = |version| Some(listing(Authority::Live, version, false));
     let kept = Some(listing(Authority::Checkpoint, version(1, 8), false));
@@ -41,7 +50,8 @@ fn if5_absence_alone_never_deletes() {
 fn df4_unlisted_a_default_vault_returns_to_its_default_policy() {
     let listing = Some(listing(Authority::Live, version(1, 8), false));
     let listed = BTreeMap::from([(CONFIG_VAULT, "config".parse().unwrap())]);
-    let record = RecordSeen::Read(Record { version: version(1, 7), listed, removed: BTreeMap::new() });
+    let record =
+        RecordSeen::Read(Record { accepted: accepted(version(1, 7)), listed, removed: BTreeMap::new() });
     let desired = Desired { listing, record, ..Desired::default() };
     let Wish::Keep(want) = desired.wish(CONFIG_VAULT, &NODE, false) else { panic!("not kept") };
     assert_eq!((want.policy.custody, want.authority), (Custody::Tpm, Authority::Live));
@@ -50,17 +60,50 @@ fn df4_unlisted_a_default_vault_returns_to_its_default_policy() {
 /// The record: an older version is refused, a new incarnation forgets what the other listed, a deletion is remembered.
 #[test]
 fn the_record_counts_versions_within_an_incarnation() {
-    let first = Record::accept(None, &listing(Authority::Live, version(1, 5), true)).unwrap();
+    let first = after(None, &listing(Authority::Live, version(1, 5), true)).unwrap();
     let empty = |v| listing(Authority::Live, v, false);
-    assert!(Record::accept(Some(&first), &empty(version(1, 4))).is_err());
-    let mut later = Record::accept(Some(&first), &empty(version(1, 6))).unwrap();
+    assert!(after(Some(&first), &empty(version(1, 4))).is_err());
+    let mut later = after(Some(&first), &empty(version(1, 6))).unwrap();
     assert!(later.listed.contains_key(&USER), "until it is deleted here");
     later.removed(USER);
     assert!(later.removed.contains_key(&USER) && !later.listed.contains_key(&USER));
-    let other = Record::accept(Some(&first), &empty(version(2, 1))).unwrap();
+    let other = after(Some(&first), &empty(version(2, 1))).unwrap();
     assert!(other.listed.is_empty());
-    let again = Record::accept(Some(&later), &listing(Authority::Live, version(1, 7), true)).unwrap();
+    let again = after(Some(&later), &listing(Authority::Live, version(1, 7), true)).unwrap();
     assert!(again.removed.is_empty());
+}
+
+/// IF-5: what was superseded does not come back, and another device's word is none, whatever its version.
+#[test]
+fn if5_a_superseded_incarnation_and_another_device_are_refused() {
+    let live = |version| listing(Authority::Live, version, true);
+    let one = after(None, &live(version(1, 5))).unwrap();
+    let two = after(Some(&one), &live(version(2, 1))).unwrap();
+    assert_eq!(after(Some(&two), &live(version(1, 9))), Err(Refused::Superseded));
+    let three = after(Some(&two), &live(version(3, 1))).unwrap();
+    assert_eq!(after(Some(&three), &live(version(1, 9))), Err(Refused::Superseded), "still");
+    assert!(after(Some(&three), &live(version(3, 1))).is_ok(), "the one in force is none of them");
+    let given = DeviceId(uuid::Uuid::from_u128(0xe));
+    let other = Listing { device: given, ..live(version(3, 9)) };
+    assert_eq!(after(Some(&three), &other), Err(Refused::OtherDevice { given, known: DEVICE }));
+    // What this life accepted before the record could be read counts beside it.
+    let life = accepted(version(4, 1));
+    let both = [&three.accepted, &life];
+    assert_eq!(Accepted::after(both.into_iter(), &live(version(2, 9))), Err(Refused::Superseded));
+    let five = Accepted::after(both.into_iter(), &live(version(5, 1))).unwrap();
+    assert_eq!(five.superseded.len(), 4, "{five:?}");
+}
+
+/// The record stays small however often a database is restored; the latest ones are what could be replayed.
+#[test]
+fn superseded_incarnations_are_bounded() {
+    let live = |incarnation| listing(Authority::Live, version(incarnation, 1), true);
+    let mut record = after(None, &live(0)).unwrap();
+    for incarnation in 1..=200 {
+        record = after(Some(&record), &live(incarnation)).unwrap();
+    }
+    assert_eq!(record.accepted.superseded.len(), 64);
+    assert_eq!(after(Some(&record), &live(199)), Err(Refused::Superseded));
 }
 
 /// Root on the node may hold a vault locked; it can't lift the controller's lock.
@@ -92,7 +135,8 @@ fn only_a_live_section_orders_a_vault_made_anew() {
         release: Release::NotNeeded,
     };
     let (device, session) = (DeviceId(uuid::Uuid::from_u128(1)), SessionKey([1; 32]));
-    let section = Section { device, session, version: version(1, 1), vaults: vec![entry] };
+    let device_key = DeviceKey([1; 32]);
+    let section = Section { device, device_key, session, version: version(1, 1), vaults: vec![entry] };
     let orders = |listing: Listing| listing.vaults[&USER].recreate;
     assert!(orders(Listing::of(&section, Authority::Live)));
     assert!(!orders(Listing::of(&section, Authority::Checkpoint)));

@@ -11,11 +11,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use attest::SessionKey;
 use vault::custody::Wrapping;
-use vault::ids::{CONFIG_VAULT, DeviceId, Epoch, IMAGE_VAULT, Incarnation, Name, SectionVersion, VaultId};
+use vault::ids::{
+    CONFIG_VAULT, DeviceId, DeviceKey, Epoch, IMAGE_VAULT, Incarnation, Name, SectionVersion, VaultId,
+};
 use vault::plan::{
-    Authority, Desired, Dir, Held, Hint, Key, Keys, Known, Listing, MetaCopy, Next, Node, Note, Part, Record,
-    RecordSeen, Released, Seen, Setbacks, ShareKey, Staged, Step, StepKind, TableSeen, Tpm, View, Wait, Want,
-    Wish, next, plan,
+    Accepted, Authority, Desired, Dir, Held, Hint, Key, Keys, Known, Listing, MetaCopy, Next, Node, Note,
+    Part, Record, RecordSeen, Refused, Released, Seen, Setbacks, ShareKey, Staged, Step, StepKind, TableSeen,
+    Tpm, View, Wait, Want, Wish, next, plan,
 };
 use vault::report::{State, VaultReport, report};
 use vault::section::{
@@ -24,6 +26,7 @@ use vault::section::{
 use vault::shares::Mark;
 
 const USER: VaultId = VaultId(uuid::Uuid::from_u128(5));
+const DEVICE: DeviceId = DeviceId(uuid::Uuid::from_u128(0xd));
 const AES: Encryption = Encryption::Aes256Xts;
 const NODE: Node = Node { tpm: Tpm::Present { table: TableSeen::Open, pcrs: true }, measured: true };
 const TABLE_LOST: Node = Node { tpm: Tpm::Present { table: TableSeen::Lost, pcrs: true }, measured: true };

@@ -11,10 +11,10 @@ mod steps;
 use std::collections::{BTreeMap, BTreeSet};
 
 use vault::custody::Wrapping;
-use vault::ids::{Epoch, Incarnation, Name, SectionVersion, VaultId};
+use vault::ids::{DeviceId, Epoch, Incarnation, Name, SectionVersion, VaultId};
 use vault::plan::{
-    Authority, Desired, Dir, Held, Hint, Key, Keys, Listing, MetaCopy, Next, Node, Record, RecordSeen,
-    Released, Seen, Setbacks, ShareKey, Staged, Step, StepKind, TableSeen, Tpm, View, Want, Wish,
+    Accepted, Authority, Desired, Dir, Held, Hint, Key, Keys, Listing, MetaCopy, Next, Node, Record,
+    RecordSeen, Released, Seen, Setbacks, ShareKey, Staged, Step, StepKind, TableSeen, Tpm, View, Want, Wish,
     default_policy, next,
 };
 use vault::report::State;

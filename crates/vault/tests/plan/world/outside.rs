@@ -37,14 +37,17 @@ impl World {
         };
         let vaults = section.listed.then_some((self.id, want)).into_iter().collect();
         let version = SectionVersion { incarnation: Incarnation([self.incarnation; 16]), version };
-        Listing { authority: Authority::Live, version, vaults }
+        let device = DeviceId(uuid::Uuid::from_u128(0xd));
+        Listing { authority: Authority::Live, device, version, vaults }
     }
 
     /// As the shell does: the record is written before the section is acted on; an unreadable one is never overwritten.
     pub(super) fn accept(&mut self, listing: Listing, section: Section) {
         if self.record_readable {
-            let Ok(record) = Record::accept(self.disk.record.as_ref(), &listing) else { return };
-            self.disk.record = Some(record);
+            let before = self.disk.record.as_ref();
+            let all = before.map(|record| &record.accepted).into_iter();
+            let Ok(accepted) = Accepted::after(all, &listing) else { return };
+            self.disk.record = Some(Record::after(before, accepted, &listing));
             let newest = self.accepted.entry(self.incarnation).or_default();
             assert!(listing.version.version >= *newest, "an older section was accepted");
             *newest = listing.version.version;
