@@ -133,7 +133,7 @@ fn wanted(view: &View<'_>) -> Operation {
     match view.wish {
         Wish::Keep(want) => want.operation,
         Wish::Leave if view.seen.state() == State::Unlocked => Operation::Unlock,
-        Wish::Delete | Wish::Gone | Wish::Orphan | Wish::Leave => Operation::Lock,
+        Wish::Delete | Wish::Gone | Wish::Orphan | Wish::Lock | Wish::Leave => Operation::Lock,
     }
 }
 

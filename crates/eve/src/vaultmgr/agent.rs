@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, s
 use std::thread;
 use std::time::{Duration, Instant};
 
-use vault::ids::{DeviceKey, Generation, Name, VaultId};
+use vault::ids::{DeviceKey, Generation};
 use vault::plan::Authority;
 use vault::report::VaultReport;
 use vault::roots::{PcrsRoot, TpmRoot};
@@ -15,7 +15,7 @@ use wire::P256PublicKey;
 use super::intake::TpmHeard;
 use super::kernel::Kernel;
 use super::manager::{Manager, Owner};
-use super::orders::OrderError;
+use super::orders::{Order, OrderError};
 use super::paths::Paths;
 use super::prepare;
 use super::roots::{Slot, Slots, Tpmmgr, TpmmgrError};
@@ -40,9 +40,7 @@ type Reply<A> = Sender<Result<A, String>>;
 enum Input {
     Tpm(TpmStatus),
     Config(SignedConfig),
-    Unlock(VaultId, Reply<VaultReport>),
-    Lock(VaultId, Reply<VaultReport>),
-    Recreate(VaultId, Name, Reply<VaultReport>),
+    Order(Order, Instant, Reply<VaultReport>),
     Vaults(Reply<VaultStatus>),
 }
 
@@ -68,11 +66,15 @@ fn listen(bus: &Bus) -> std::io::Result<Receiver<Input>> {
     let (sender, receiver) = sync_channel(0);
     carry(bus, &sender, Input::Tpm)?;
     carry(bus, &sender, Input::Config)?;
-    answer(bus, &sender, |UnlockVault { id }, reply| Input::Unlock(id, reply));
-    answer(bus, &sender, |LockVault { id }, reply| Input::Lock(id, reply));
-    answer(bus, &sender, |Recreate { id, name }, reply| Input::Recreate(id, name, reply));
+    answer(bus, &sender, |UnlockVault { id }, reply| now(Order::Unlock(id), reply));
+    answer(bus, &sender, |LockVault { id }, reply| now(Order::Lock(id), reply));
+    answer(bus, &sender, |Recreate { id, name }, reply| now(Order::Recreate(id, name), reply));
     answer(bus, &sender, |Vaults, reply| Input::Vaults(reply));
     Ok(receiver)
+}
+
+fn now(order: Order, reply: Reply<VaultReport>) -> Input {
+    Input::Order(order, Instant::now(), reply)
 }
 
 fn carry<T: Topic>(bus: &Bus, sender: &SyncSender<Input>, input: fn(T) -> Input) -> std::io::Result<()> {
@@ -126,9 +128,7 @@ impl Loop {
         match input {
             Input::Tpm(status) => self.hear_tpm(&status),
             Input::Config(config) => self.hear_config(&config),
-            Input::Unlock(id, reply) => send(&reply, self.manager.order_unlock(id)),
-            Input::Lock(id, reply) => send(&reply, self.manager.order_lock(id)),
-            Input::Recreate(id, name, reply) => send(&reply, self.manager.order_recreate(id, &name)),
+            Input::Order(order, asked, reply) => send(&reply, self.manager.obey(&order, asked.elapsed())),
             Input::Vaults(reply) => drop(reply.send(Ok(status(&self.manager)))),
         }
     }

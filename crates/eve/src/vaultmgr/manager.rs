@@ -197,7 +197,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     /// A vault came to rest: what is open keeps its protector's key at hand, what is not forgets it.
     fn rest(&mut self, id: VaultId, next: &Next) {
         let slot = self.slots.entry(id).or_default();
-        slot.at_rest();
+        slot.at_rest(next);
         let state = slot.sight.seen.state();
         if state != State::Unlocked {
             slot.held = None;
@@ -231,7 +231,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         match result {
             // Unwrapping changes nothing outside: it is no operation that a user knows.
             Ok(()) if act.step == Step::Unwrap => {}
-            Ok(()) => slot.done(&act),
+            Ok(()) => slot.done(act.op),
             Err(error) => {
                 let words = super::chain(&error);
                 tracing::warn!(vault = %id, op = %act.op, error = %words, "step failed");

@@ -3,8 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use vault::plan::{Act, Held, Keys, Known, Seen, Setbacks};
-use vault::report::Outcome;
+use vault::plan::{Act, Held, Keys, Known, Next, Op, Seen, Setbacks};
+use vault::report::{Outcome, State};
 use vault::section::BySeal;
 use vault::shares::Mark;
 
@@ -21,6 +21,8 @@ pub(crate) struct Slot<P> {
     pub(crate) held: Option<(P, Held)>,
     pub(crate) none_fits: bool,
     pub(crate) last: Option<Outcome>,
+    /// The operation whose steps were done since the vault last came to rest.
+    under_way: Option<Op>,
     /// Facts for the status: who holds files, what could not be observed.
     pub(crate) facts: Vec<String>,
     pub(crate) setbacks: Setbacks,
@@ -35,6 +37,7 @@ impl<P> Default for Slot<P> {
             held: None,
             none_fits: false,
             last: None,
+            under_way: None,
             facts: Vec::new(),
             setbacks: Setbacks::default(),
             again: None,
@@ -55,14 +58,15 @@ impl<P> Slot<P> {
         self.none_fits = false;
     }
 
-    /// A step was done.
-    pub(crate) fn done(&mut self, act: &Act) {
-        self.last = Some(Outcome { operation: act.op.to_string(), error: None });
+    /// A step of an operation was done.
+    pub(crate) fn done(&mut self, op: Op) {
+        self.under_way = Some(op);
     }
 
     /// A step failed: it is tried again after a pause that doubles, 1 s to 60 s.
     pub(crate) fn failed(&mut self, act: &Act, error: String, now: Instant) {
         self.last = Some(Outcome { operation: act.op.to_string(), error: Some(error) });
+        self.under_way = None;
         self.setbacks.insert(act.step.kind());
         self.again = Some(now + self.pause);
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
@@ -90,8 +94,13 @@ impl<P> Slot<P> {
         self.again
     }
 
-    /// Nothing failed since: the next pause is a short one again.
-    pub(crate) fn at_rest(&mut self) {
+    /// Nothing failed since: the next pause is a short one again. What was under way has succeeded only where the vault is as it
+    /// was to be: one that waits for a key in the middle of its making is not made.
+    pub(crate) fn at_rest(&mut self, next: &Next) {
+        let reached = matches!(next, Next::Settled(settled) if settled.state != State::Failed && settled.state != State::Missing);
+        if let Some(op) = self.under_way.take_if(|_| reached) {
+            self.last = Some(Outcome { operation: op.to_string(), error: None });
+        }
         if self.setbacks.is_empty() {
             self.pause = FIRST_PAUSE;
         }
@@ -107,7 +116,7 @@ impl<P> Slot<P> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use vault::plan::{Op, Step, StepKind};
+    use vault::plan::{Step, StepKind};
 
     #[test]
     fn a_failure_pauses_longer_each_time_up_to_a_minute() {

@@ -123,6 +123,8 @@ pub enum Wish {
     Gone,
     /// A live section lists it not, and none of this incarnation ever did: lock it, keep it.
     Orphan,
+    /// Nothing may be concluded, and root on the node wants it locked.
+    Lock,
     /// Nothing may be concluded: leave it as it is.
     Leave,
 }
@@ -214,11 +216,15 @@ impl Desired {
 
     fn with_orders(&self, id: VaultId, mut want: Want) -> Want {
         // The controller's lock can't be lifted here; its unlock can be held back.
-        if self.held.get(&id) == Some(&Operation::Lock) {
+        if self.held_locked(id) {
             want.operation = Operation::Lock;
         }
         want.recreate |= self.recreate.contains(&id);
         want
+    }
+
+    fn held_locked(&self, id: VaultId) -> bool {
+        self.held.get(&id) == Some(&Operation::Lock)
     }
 
     /// Absence from the list: deletes only by a live section of an incarnation that listed the vault before, at a version
@@ -228,6 +234,7 @@ impl Desired {
         match (live, &self.record) {
             (Some(live), RecordSeen::Read(record)) if record.authorizes(live, id) => Wish::Delete,
             (_, RecordSeen::Read(record)) if nothing && record.removed.contains_key(&id) => Wish::Gone,
+            (None, _) | (_, RecordSeen::Unreadable) if self.held_locked(id) => Wish::Lock,
             (None, _) | (_, RecordSeen::Unreadable) => Wish::Leave,
             (Some(_), _) => Wish::Orphan,
         }

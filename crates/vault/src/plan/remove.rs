@@ -1,5 +1,5 @@
-//! A vault that goes, and one that nobody lists. Deletion is in an order that a power cut may fall into anywhere: key, metadata,
-//! directory, share; its record goes last, so a live section resumes it.
+//! A vault that goes, and one that is locked though no policy speaks of it. Deletion is in an order that a power cut may fall
+//! into anywhere: key, metadata, directory, share; its record goes last, so a live section resumes it.
 
 use super::seen::{Dir, Key, MetaCopy, Tpm};
 use super::step::{Act, Note, Op, Step, StepKind, Wait};
@@ -31,11 +31,12 @@ pub(super) fn delete(view: &View<'_>) -> Next {
     Next::Do(Act { op: Op::Delete, step })
 }
 
-pub(super) fn orphan(view: &View<'_>) -> Next {
+/// Takes the key out of the kernel, whatever else is there, and comes to rest as told.
+pub(super) fn lock(view: &View<'_>, locked: Next) -> Next {
     match view.seen.key {
         Key::Present => Next::Do(Act { op: Op::Lock, step: Step::Lock }),
         Key::Incomplete => busy_or_lock(view, Op::Lock),
-        Key::Absent => Next::noted(State::Orphan, Note::Orphan),
+        Key::Absent => locked,
     }
 }
 

@@ -41,6 +41,8 @@ pub(super) struct Line {
     pub(super) epochs: (u64, u64),
     pub(super) created: bool,
     pub(super) recreate: bool,
+    /// No key goes out, though the custody asks for one.
+    pub(super) withheld: bool,
     /// Keys go out although the custody asks for none: while a vault leaves the controller's custody.
     pub(super) leaving: bool,
 }
@@ -56,6 +58,7 @@ impl Line {
             epochs: (1, 1),
             created: false,
             recreate: false,
+            withheld: false,
             leaving: false,
         }
     }
@@ -110,6 +113,7 @@ fn entry(line: &Line, device: DeviceId, session: SessionKey) -> Entry {
     };
     let release = match line.custody {
         Custody::Tpm if !line.leaving => Release::NotNeeded,
+        _ if line.withheld => Release::Withheld { reason: "attestation wanted".to_owned() },
         _ => Release::Keys { current: sealed(line.epochs.0), last: sealed(line.epochs.1) },
     };
     let name = match line.id {

@@ -12,5 +12,6 @@ mod life;
 mod many;
 mod movein;
 mod node;
+mod orders;
 mod seals;
 mod told;

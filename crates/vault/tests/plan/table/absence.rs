@@ -106,6 +106,21 @@ fn superseded_incarnations_are_bounded() {
     assert_eq!(after(Some(&record), &live(199)), Err(Refused::Superseded));
 }
 
+/// Root's lock counts where no section in force speaks of the vault, too: it is locked, and nothing more is done to it.
+#[test]
+fn a_local_lock_needs_no_section() {
+    let held = BTreeMap::from([(USER, Operation::Lock)]);
+    let desired = Desired { held, ..Desired::default() };
+    let wish = desired.wish(USER, &NODE, false);
+    assert_eq!(wish, Wish::Lock);
+    let open = Seen { key: Key::Present, ..made(Custody::Tpm, 0) };
+    assert_eq!(step(&ask(USER, &wish, &open, &keys(), &NODE)), Some(Step::Lock));
+    let rest = ask(USER, &wish, &made(Custody::Tpm, 0), &keys(), &NODE);
+    let Next::Settled(settled) = rest else { panic!("{rest:?}") };
+    assert_eq!((settled.state, settled.notes), (State::Locked, vec![Note::LeftAsItIs]));
+    assert_eq!(Desired::default().wish(USER, &NODE, false), Wish::Leave, "without the order");
+}
+
 /// Root on the node may hold a vault locked; it can't lift the controller's lock.
 #[test]
 fn local_orders_only_take_away() {

@@ -1,0 +1,84 @@
+//! Orders of root on the node, and what the status calls done.
+
+use std::time::Duration;
+
+use vault::report::State;
+use vault::section::{Custody, Operation};
+
+use super::controller::{BERLIN, Controller, Line};
+use super::node::Node;
+use crate::vaultmgr::orders::{Order, OrderError};
+
+fn made(custody: Custody) -> (Node, Controller) {
+    let (mut node, mut controller) = (Node::new(true), Controller::new());
+    node.hear(&mut controller, &[Line::of(custody)]);
+    node.put(BERLIN, "file", "kept");
+    (node, controller)
+}
+
+/// IF-2: an operation has succeeded when the vault is as it was to be, and not while half of it waits for a key.
+#[test]
+fn if2_half_a_creation_is_no_success() {
+    let (mut node, mut controller) = (Node::new(true), Controller::new());
+    let line = Line::of(Custody::TpmAndController);
+    node.hear(&mut controller, &[Line { withheld: true, ..line.clone() }]);
+    let status = node.status(BERLIN);
+    assert_ne!(status.state, State::Unlocked);
+    assert_eq!(status.last, None, "{status:?}");
+    node.hear(&mut controller, &[line]);
+    let last = node.status(BERLIN).last.expect("done");
+    assert_eq!((last.operation.as_str(), last.error), ("create", None));
+}
+
+/// Root may lock a vault of which no section in force speaks. To open it needs one, and the error says so.
+#[test]
+fn a_vault_that_no_section_speaks_of_is_locked_by_order() {
+    let (mut node, mut controller) = made(Custody::Tpm);
+    std::fs::write(node.paths.record(), [0xff; 40]).expect("writes");
+    node.restart();
+    assert_eq!(node.state(BERLIN), State::Unlocked, "left as it is");
+    assert_eq!(node.manager().order_lock(BERLIN).map(|report| report.state), Ok(State::Locked));
+    assert_eq!(node.get(BERLIN, "file"), None);
+    let error = node.manager().order_unlock(BERLIN).expect_err("no policy speaks of it").to_string();
+    assert!(error.contains("is not open") && error.contains("no section in force"), "{error}");
+    node.hear(&mut controller, &[Line::of(Custody::Tpm)]);
+    assert_eq!(node.get(BERLIN, "file").as_deref(), Some("kept"), "with one it is opened");
+}
+
+/// An order that can't be carried out is an error that says why, never a success without one.
+#[test]
+fn an_order_that_was_not_done_is_an_error() {
+    let (mut node, mut controller) = made(Custody::TpmAndController);
+    node.reboot();
+    let error = node.manager().order_unlock(BERLIN).expect_err("its key is not here").to_string();
+    assert!(error.contains("waits for the controller's key"), "{error}");
+    let name = || "berlin".parse().expect("a name");
+    assert_eq!(node.manager().order_recreate(BERLIN, &name()), Err(OrderError::NotMissing(BERLIN)));
+    let line = Line { created: true, ..Line::of(Custody::TpmAndController) };
+    node.hear(&mut controller, std::slice::from_ref(&line));
+    assert_eq!(node.manager().order_unlock(BERLIN).map(|report| report.state), Ok(State::Unlocked));
+    std::fs::remove_dir_all(node.paths.vault(BERLIN)).expect("removes");
+    node.hear(&mut controller, &[Line { withheld: true, ..line.clone() }]);
+    let error = node.manager().order_recreate(BERLIN, &name()).expect_err("its key is withheld").to_string();
+    assert!(error.contains("is not made anew: its key is withheld"), "{error}");
+    node.hear(&mut controller, std::slice::from_ref(&line));
+    let locked = Line { operation: Operation::Lock, ..line };
+    node.hear(&mut controller, &[locked]);
+    assert_eq!(node.manager().order_unlock(BERLIN), Err(OrderError::LockedByController(BERLIN)));
+}
+
+/// UC-D: an order that nobody waits for any more is not carried out: a vault is not given up behind somebody's back.
+#[test]
+fn ucd_an_order_out_of_date_is_not_carried_out() {
+    let (mut node, mut controller) = made(Custody::Tpm);
+    std::fs::remove_dir_all(node.paths.vault(BERLIN)).expect("removes");
+    node.restart();
+    node.hear(&mut controller, &[Line { created: true, ..Line::of(Custody::Tpm) }]);
+    assert_eq!(node.state(BERLIN), State::Missing);
+    let order = Order::Recreate(BERLIN, "berlin".parse().expect("a name"));
+    let late = node.manager().obey(&order, Duration::from_secs(110));
+    assert_eq!(late, Err(OrderError::OutOfDate));
+    assert_eq!(node.state(BERLIN), State::Missing);
+    let done = node.manager().obey(&order, Duration::from_secs(1));
+    assert_eq!(done.map(|report| report.state), Ok(State::Unlocked));
+}
