@@ -22,6 +22,15 @@ pub(crate) enum Place {
     Second,
 }
 
+impl Place {
+    pub(crate) fn other(self) -> Self {
+        match self {
+            Self::First => Self::Second,
+            Self::Second => Self::First,
+        }
+    }
+}
+
 /// One copy of a vault's metadata, read without a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum CopyRead {

@@ -50,11 +50,15 @@ impl Kernel {
         let mount = File::open(paths.persist()).map_err(failed("opening the persist filesystem"))?;
         let device = mount.metadata().map_err(failed("looking at the persist filesystem"))?.dev();
         let first = MetaDir::create(&paths.persist().join(".fscrypt")).map_err(failed("opening .fscrypt"))?;
-        first.sweep().map_err(failed("sweeping .fscrypt"))?;
+        if let Err(error) = first.sweep() {
+            // It is swept again at each write, and the vaults open without.
+            tracing::error!(error = %super::chain(&error), "sweeping .fscrypt");
+        }
         let (vaults, metas) = (paths.vaults(), paths.metas());
         let mut kernel =
             Self { mount, device, vaults, metas, first, names: BTreeMap::new(), able: Vec::new() };
-        kernel.read_first().and_then(|()| kernel.read_second()).map_err(failed("listing metadata"))?;
+        kernel.read_first().map_err(failed("listing metadata"))?;
+        kernel.read_second();
         Ok(kernel)
     }
 
@@ -170,8 +174,11 @@ impl Crypt for Kernel {
     }
 
     fn forget(&mut self, vault: VaultId) -> Result<(), CryptError> {
-        let Some(names) = self.names.get(&vault).cloned() else { return Ok(()) };
+        let Some(mut names) = self.names.get(&vault).cloned() else { return Ok(()) };
         let second = self.second(vault).ok();
+        if let Some(second) = &second {
+            names.add(Names::in_all_of(second).map_err(failed("listing metadata"))?);
+        }
         let mut folders = [Some(&self.first), second.as_ref()].into_iter().flatten();
         folders.try_for_each(|folder| wipe(folder, &names)).map_err(failed("wiping metadata"))?;
         let folder = self.metas.join(vault.to_string());

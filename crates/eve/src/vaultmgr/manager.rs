@@ -25,8 +25,9 @@ use super::shares::{self, Shares, SharesError};
 use super::slot::Slot;
 use super::{observe, prepare};
 
-/// More steps than any vault needs from any state: beyond it something outside undoes what is done, and we pause.
+/// More steps than any vault needs from any state: beyond it something outside undoes what is done, and the step counts as failed.
 const MAX_STEPS: usize = 64;
+const UNDONE: &str = "it is done and undone again: see what else writes to .fscrypt, or to the vault's directory, on the persist filesystem";
 
 /// Who owns the folder that zedagent keeps its checkpoint in.
 #[derive(Debug, Clone, Copy)]
@@ -131,16 +132,25 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
 
     /// Plans, steps and observes one vault until it rests.
     pub(crate) fn settle(&mut self, id: VaultId) {
-        if !self.look(id) {
-            return;
-        }
-        for _ in 0..MAX_STEPS {
+        let (mut seen, mut steps) = (self.look(id), 0);
+        while seen {
             match self.ask(id).1 {
-                Next::Do(act) => self.act(id, act),
+                Next::Do(act) if steps < MAX_STEPS => {
+                    steps += 1;
+                    seen = self.act(id, act);
+                }
+                Next::Do(act) => {
+                    steps = 0;
+                    self.fail(id, &act, UNDONE.to_owned());
+                }
                 resting => return self.rest(id, &resting),
             }
         }
-        tracing::error!(vault = %id, "does not settle; something undoes what is done");
+    }
+
+    fn fail(&mut self, id: VaultId, act: &Act, words: String) {
+        tracing::warn!(vault = %id, op = %act.op, step = %act.step.kind(), error = %words, "step failed");
+        self.slots.entry(id).or_default().failed(act, words, Instant::now());
     }
 
     /// What is known of one vault now.
@@ -164,18 +174,15 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         (wish, next)
     }
 
-    /// Observes: everything the first time, then what changes from outside. Says whether it could.
+    /// Observes: everything the first time, and after it failed; then what changes from outside. Says whether it could.
     fn look(&mut self, id: VaultId) -> bool {
-        let before = self.slots.get(&id).map(|slot| slot.sight);
-        let sight = match &before {
-            Some(before) => observe::glance(&self.crypt, &self.paths, id, before),
-            None => observe::observe(&self.crypt, &self.paths, id, None),
-        };
+        let Some(slot) = self.slots.get(&id).filter(|slot| !slot.unseen) else { return self.look_again(id) };
+        let sight = observe::glance(&self.crypt, &self.paths, id, &slot.sight);
         self.seen(id, sight)
     }
 
     /// Observes everything anew, metadata too.
-    pub(super) fn look_again(&mut self, id: VaultId) -> bool {
+    fn look_again(&mut self, id: VaultId) -> bool {
         let known = self.slots.get(&id).and_then(Slot::key);
         let sight = observe::observe(&self.crypt, &self.paths, id, known);
         self.seen(id, sight)
@@ -183,15 +190,15 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
 
     fn seen(&mut self, id: VaultId, sight: Result<observe::Sight, super::crypt::CryptError>) -> bool {
         let slot = self.slots.entry(id).or_default();
+        slot.unseen = sight.is_err();
         match sight {
             Ok(sight) => slot.sight = sight,
             Err(error) => {
                 slot.facts = vec![super::chain(&error)];
                 tracing::warn!(vault = %id, error = %super::chain(&error), "can't be observed");
-                return false;
             }
         }
-        true
+        !slot.unseen
     }
 
     /// A vault came to rest: what is open keeps its protector's key at hand, what is not forgets it.
@@ -223,27 +230,17 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         }
     }
 
-    /// Executes one step and observes what it changed.
-    fn act(&mut self, id: VaultId, act: Act) {
+    /// Executes one step and observes what it changed. Says whether it could.
+    fn act(&mut self, id: VaultId, act: Act) -> bool {
         tracing::debug!(vault = %id, op = %act.op, step = %act.step.kind(), "step");
-        let result = self.execute(id, act.step);
-        let slot = self.slots.entry(id).or_default();
-        match result {
+        match self.execute(id, act.step) {
             // Unwrapping changes nothing outside: it is no operation that a user knows.
             Ok(()) if act.step == Step::Unwrap => {}
-            Ok(()) => slot.done(act.op),
-            Err(error) => {
-                let words = super::chain(&error);
-                tracing::warn!(vault = %id, op = %act.op, error = %words, "step failed");
-                slot.failed(&act, words, Instant::now());
-            }
+            Ok(()) => self.slots.entry(id).or_default().done(act.op),
+            Err(error) => self.fail(id, &act, super::chain(&error)),
         }
         let light = matches!(act.step, Step::Unwrap | Step::AddKey | Step::Lock);
-        if light {
-            self.look(id)
-        } else {
-            self.look_again(id)
-        };
+        if light { self.look(id) } else { self.look_again(id) }
     }
 
     /// The newest section that was accepted, now or in an earlier life.
@@ -291,7 +288,12 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         let slot = self.slots.get(&id);
         let last = slot.and_then(|slot| slot.last.clone());
         let mut report = report(&view, self.desired.name(id), &next, last);
-        report.detail.extend(slot.iter().flat_map(|slot| slot.facts.iter().cloned()));
+        match slot {
+            Some(Slot { unseen: true, facts, .. }) if !facts.is_empty() => {
+                (report.state, report.detail) = (State::Failed, facts.clone());
+            }
+            slot => report.detail.extend(slot.iter().flat_map(|slot| slot.facts.iter().cloned())),
+        }
         report
     }
 }

@@ -32,7 +32,7 @@ pub(crate) fn observe(
     known: Option<KeyId>,
 ) -> Result<Sight, CryptError> {
     let found = crypt.find(&paths.vault(id))?;
-    let copies = [crypt.read(id, Place::First)?, crypt.read(id, Place::Second)?];
+    let copies = read_both(crypt, id)?;
     let named = named(&found, &copies);
     let [first, second] = copies.map(|copy| meta(&copy, named));
     let key = named.map(|named| named.key).or(policy(&found)).or(known);
@@ -59,6 +59,21 @@ pub(crate) fn glance(
     let key = named.map(|named| named.key).or(policy(&found)).or(before.key);
     let status = key.map_or(Ok(Key::Absent), |key| crypt.key(key))?;
     Ok(Sight { seen: Seen { dir: dir(&found, named), key: status, ..before.seen }, key, named })
+}
+
+/// A copy that the disk does not give is as good as damaged while its twin is whole; else nothing is concluded.
+fn read_both(crypt: &impl Crypt, id: VaultId) -> Result<[CopyRead; 2], CryptError> {
+    let reads = [Place::First, Place::Second].map(|place| crypt.read(id, place));
+    if !reads.iter().any(|read| matches!(read, Ok(CopyRead::Whole { .. }))) {
+        let [first, second] = reads;
+        return Ok([first?, second?]);
+    }
+    Ok(reads.map(|read| {
+        read.unwrap_or_else(|error| {
+            tracing::warn!(vault = %id, error = %super::chain(&error), "one copy of its metadata");
+            CopyRead::Damaged
+        })
+    }))
 }
 
 fn policy(found: &Found) -> Option<KeyId> {

@@ -18,6 +18,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(crate) struct Slot<P> {
     pub(crate) sight: Sight,
+    /// It was not observed yet, or could not be when that was tried last: nothing is planned by what was seen before.
+    pub(crate) unseen: bool,
     pub(crate) held: Option<(P, Held)>,
     pub(crate) none_fits: bool,
     pub(crate) last: Option<Outcome>,
@@ -34,6 +36,7 @@ impl<P> Default for Slot<P> {
     fn default() -> Self {
         Self {
             sight: Sight::default(),
+            unseen: true,
             held: None,
             none_fits: false,
             last: None,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fscrypt::{KeyFiles, KeyIdentifier, MetaDir, MetaError, ProtectorDescriptor};
+use fscrypt::{KeyFiles, KeyIdentifier, MetaDir, MetaError, PolicyFile, ProtectorDescriptor, ProtectorFile};
 use vault::ids::VaultId;
 
 use super::{CryptError, Kernel, Place, durable, failed, label};
@@ -12,6 +12,23 @@ use super::{CryptError, Kernel, Place, durable, failed, label};
 pub(super) struct Names {
     pub(super) protectors: BTreeSet<ProtectorDescriptor>,
     pub(super) policies: BTreeSet<KeyIdentifier>,
+}
+
+impl Names {
+    /// All that a folder has.
+    pub(super) fn in_all_of(folder: &MetaDir) -> Result<Self, MetaError> {
+        let (protectors, policies) = (folder.protectors()?, folder.policies()?);
+        Ok(Self { protectors: protectors.into_iter().collect(), policies: policies.into_iter().collect() })
+    }
+
+    fn is_empty(&self) -> bool {
+        self.protectors.is_empty() && self.policies.is_empty()
+    }
+
+    pub(super) fn add(&mut self, other: Self) {
+        self.protectors.extend(other.protectors);
+        self.policies.extend(other.policies);
+    }
 }
 
 impl Kernel {
@@ -34,25 +51,24 @@ impl Kernel {
         Ok(())
     }
 
-    pub(super) fn read_second(&mut self) -> Result<(), MetaError> {
+    /// What is wrong with one vault's folder concerns that vault alone: it is told when the vault is read.
+    pub(super) fn read_second(&mut self) {
         for entry in durable::entries(&self.metas).unwrap_or_default() {
             let vault = entry.file_name().to_str().and_then(|name| name.parse::<VaultId>().ok());
-            let Some((vault, second)) = vault.and_then(|vault| Some((vault, self.second(vault).ok()?)))
-            else {
-                continue;
-            };
-            second.sweep()?;
-            let (protectors, policies) = (second.protectors()?, second.policies()?);
-            if protectors.is_empty() && policies.is_empty() {
+            let Some(vault) = vault else { continue };
+            match self
+                .second(vault)
+                .and_then(|second| second.sweep().and_then(|()| Names::in_all_of(&second)))
+            {
                 // Left by a removal that was cut short; it is tried again at the next start.
-                drop(durable::remove_tree(&entry.path()));
+                Ok(names) if names.is_empty() => drop(durable::remove_tree(&entry.path())),
+                Ok(names) => self.names.entry(vault).or_default().add(names),
+                Err(error) => {
+                    tracing::warn!(%vault, error = %crate::vaultmgr::chain(&error), "its second copy of the metadata");
+                    self.names.entry(vault).or_default();
+                }
             }
-            let names = self.names.entry(vault).or_default();
-            names.protectors.extend(protectors);
-            names.policies.extend(policies);
         }
-        self.names.retain(|_, names| !names.protectors.is_empty() || !names.policies.is_empty());
-        Ok(())
     }
 
     pub(super) fn second(&self, vault: VaultId) -> Result<MetaDir, MetaError> {
@@ -66,26 +82,32 @@ impl Kernel {
 
     /// The files of one copy: nothing when neither is there, an error when it is not whole.
     pub(super) fn files(&self, vault: VaultId, place: Place) -> Result<Option<KeyFiles>, MetaError> {
-        match place {
-            Place::First => self.files_in(vault, &self.first),
-            Place::Second => match self.second(vault) {
-                Ok(second) => self.files_in(vault, &second),
-                Err(MetaError::Absent { .. }) => Ok(None),
-                Err(error) => Err(error),
-            },
+        let mut pairs = self.pairs(vault, place)?;
+        if pairs.len() > 1 {
+            // An older life of this vault, as a backup brings it back, is in one of the two places only.
+            let twins = self.pairs(vault, place.other())?;
+            let policy = |files: &KeyFiles| files.policy.policy().identifier;
+            pairs.retain(|pair| twins.iter().any(|twin| policy(twin) == policy(pair)));
+            if pairs.len() != 1 {
+                return Err(MetaError::Absent {
+                    name: "a twin that tells which of several is in force".to_owned(),
+                });
+            }
         }
+        Ok(pairs.pop())
     }
 
-    fn files_in(&self, vault: VaultId, folder: &MetaDir) -> Result<Option<KeyFiles>, MetaError> {
-        let Some(names) = self.names.get(&vault) else { return Ok(None) };
-        let protector = one(names.protectors.iter().map(|name| folder.read_protector(*name)))?;
-        let policy = one(names.policies.iter().map(|name| folder.read_policy(*name)))?;
-        match (protector, policy) {
-            (None, None) => Ok(None),
-            (Some(protector), Some(policy)) if policy.protectors().any(|by| by == protector.descriptor()) => {
-                Ok(Some(KeyFiles { protector, policy }))
+    /// All pairs of files in one place that belong together.
+    fn pairs(&self, vault: VaultId, place: Place) -> Result<Vec<KeyFiles>, MetaError> {
+        match place {
+            Place::First => {
+                self.names.get(&vault).map_or(Ok(Vec::new()), |names| pairs_in(&self.first, names))
             }
-            _ => Err(MetaError::Absent { name: "one of the two files".to_owned() }),
+            Place::Second => match self.second(vault) {
+                Ok(second) => pairs_in(&second, &Names::in_all_of(&second)?),
+                Err(MetaError::Absent { .. }) => Ok(Vec::new()),
+                Err(error) => Err(error),
+            },
         }
     }
 
@@ -95,14 +117,35 @@ impl Kernel {
     }
 }
 
-/// The one file that is there: none is none, and one that is damaged is told.
-fn one<F>(reads: impl Iterator<Item = Result<F, MetaError>>) -> Result<Option<F>, MetaError> {
-    let mut found = None;
+/// A file that is not whole is told only where no pair is.
+fn pairs_in(folder: &MetaDir, names: &Names) -> Result<Vec<KeyFiles>, MetaError> {
+    let (protectors, damaged) = there(names.protectors.iter().map(|name| folder.read_protector(*name)));
+    let (policies, also_damaged) = there(names.policies.iter().map(|name| folder.read_policy(*name)));
+    let nothing = protectors.is_empty() && policies.is_empty();
+    let of = |policy: &PolicyFile| {
+        let by = |protector: &&ProtectorFile| policy.protectors().any(|by| by == protector.descriptor());
+        protectors.iter().find(by).cloned()
+    };
+    let pair = |policy: PolicyFile| of(&policy).map(|protector| KeyFiles { protector, policy });
+    let pairs: Vec<KeyFiles> = policies.into_iter().filter_map(pair).collect();
+    match damaged.or(also_damaged) {
+        Some(error) if pairs.is_empty() => Err(error),
+        None if pairs.is_empty() && !nothing => {
+            Err(MetaError::Absent { name: "one of the two files".to_owned() })
+        }
+        _ => Ok(pairs),
+    }
+}
+
+/// The files that are there, and what is wrong with one that is and does not read.
+fn there<F>(reads: impl Iterator<Item = Result<F, MetaError>>) -> (Vec<F>, Option<MetaError>) {
+    let (mut files, mut wrong) = (Vec::new(), None);
     for read in reads {
         match read {
+            Ok(file) => files.push(file),
             Err(MetaError::Absent { .. }) => {}
-            other => found = Some(other?),
+            Err(error) => wrong = Some(error),
         }
     }
-    Ok(found)
+    (files, wrong)
 }

@@ -1,6 +1,7 @@
 //! A node's root with a disk that encrypts at its `persist`.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use testkit::loopfs::LoopFs;
 
@@ -43,6 +44,14 @@ impl Disk {
         self.unmount();
         std::fs::copy(&at_that_moment, self.fs.image()).expect("copies it back");
         self.mount();
+    }
+    /// Spoils the inode of a path on the unmounted disk: whoever looks at it then gets an error of the disk.
+    pub(super) fn spoil(&self, path: &Path) {
+        let inside = Path::new("/").join(path.strip_prefix(self.persist()).expect("on the disk"));
+        let request = format!("set_inode_field {} mode 0", inside.display());
+        let done = Command::new("debugfs").args(["-w", "-R", &request]).arg(self.fs.image()).output();
+        let done = done.expect("runs debugfs");
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     }
     /// Whether the bytes are anywhere on the unmounted disk.
     pub(super) fn contains(&self, needle: &[u8]) -> bool {
