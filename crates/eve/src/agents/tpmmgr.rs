@@ -3,13 +3,14 @@
 
 mod evidence;
 mod hardware;
+mod pending;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use aws_lc_rs::rand::SystemRandom;
@@ -20,6 +21,7 @@ use wire::{FileSigner, Signer};
 use zeroize::Zeroizing;
 
 use self::hardware::Hardware;
+use self::pending::Pending;
 use super::{forward, keep};
 use crate::bus::Bus;
 use crate::bus::messages::{
@@ -190,21 +192,21 @@ fn answer_challenges(bus: &Bus, keys: &Keys) {
     forward(bus.subscribe(), &sender, Event::Network);
     forward(bus.subscribe(), &sender, Event::Session);
     forward(bus.subscribe(), &sender, Event::Challenge);
-    let (mut network, mut session, mut challenge) = (NetworkStatus::default(), None, None);
+    let (mut network, mut pending) = (NetworkStatus::default(), Pending::default());
     loop {
         match events.recv_timeout(AGAIN) {
             Ok(Event::Network(new)) => network = new,
-            Ok(Event::Session(new)) => session = Some(new),
-            Ok(Event::Challenge(new)) => challenge = Some(new),
+            Ok(Event::Session(new)) => pending.session(new),
+            Ok(Event::Challenge(new)) => pending.challenge(new, Instant::now()),
             Err(RecvTimeoutError::Timeout) => keys.look(),
             Err(RecvTimeoutError::Disconnected) => return,
         }
-        let due = challenge.take_if(|asked: &mut Challenge| {
-            session.is_some_and(|session: Session| session.key == asked.session)
-        });
-        let Some(asked) = due else { continue };
+        let Some(asked) = pending.due(Instant::now()) else { continue };
         match evidence::make(keys, &asked, &network) {
-            Ok(evidence) => bus.publish(&evidence),
+            Ok(evidence) => {
+                bus.publish(&evidence);
+                pending.answered();
+            }
             Err(error) => tracing::error!(%error, "no evidence"),
         }
     }

@@ -3,7 +3,7 @@
 use super::*;
 use attest::SessionKey;
 use uuid::Uuid;
-use vault::ids::{DeviceId, Incarnation, SectionVersion};
+use vault::ids::{DeviceId, DeviceKey, Incarnation, SectionVersion};
 use vault::section::Section;
 use wire::FileSigner;
 use wire::config::{ConfigParts, ConfigResponse, DeviceConfig};
@@ -28,7 +28,7 @@ fn answer(config: Option<Option<Section>>) -> Vec<u8> {
 
 fn section() -> Section {
     let version = SectionVersion { incarnation: Incarnation([1; 16]), version: 1 };
-    Section { device: DEVICE, session: SESSION, version, vaults: Vec::new() }
+    Section { device: DEVICE, device_key: DeviceKey([3; 32]), session: SESSION, version, vaults: Vec::new() }
 }
 
 fn node() -> (tempfile::TempDir, Bus) {
