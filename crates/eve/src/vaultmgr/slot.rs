@@ -97,15 +97,17 @@ impl<P> Slot<P> {
         self.again
     }
 
-    /// Nothing failed since: the next pause is a short one again. What was under way has succeeded only where the vault is as it
-    /// was to be: one that waits for a key in the middle of its making is not made.
+    /// Nothing failed since: the next pause is a short one again. What was under way has succeeded only then, and where the vault is
+    /// as it was to be: one that waits for a key in the middle of its making is not made.
     pub(crate) fn at_rest(&mut self, next: &Next) {
-        let reached = matches!(next, Next::Settled(settled) if settled.state != State::Failed && settled.state != State::Missing);
+        if !self.setbacks.is_empty() {
+            return;
+        }
+        self.pause = FIRST_PAUSE;
+        let missed = |state| matches!(state, State::Failed | State::Missing);
+        let reached = matches!(next, Next::Settled(settled) if !missed(settled.state));
         if let Some(op) = self.under_way.take_if(|_| reached) {
             self.last = Some(Outcome { operation: op.to_string(), error: None });
-        }
-        if self.setbacks.is_empty() {
-            self.pause = FIRST_PAUSE;
         }
     }
 

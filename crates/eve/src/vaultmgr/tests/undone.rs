@@ -113,6 +113,8 @@ fn a_step_that_is_undone_each_time_is_told_and_stops_nothing() {
         "{status:?}"
     );
     assert!(status.detail.iter().any(|line| line.contains("repairing a copy")), "{status:?}");
+    let error = status.last.and_then(|last| last.error).expect("an error");
+    assert!(error.contains("done and undone"), "{error}");
     let done = repairs.get();
     manager.settle(BERLIN);
     assert_eq!(repairs.get(), done, "it waits before the next try");
