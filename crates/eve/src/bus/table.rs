@@ -203,7 +203,7 @@ impl TopicId {
             Self::ControllerStatus => &[Client],
             Self::NetworkStatus => &[Client, Zedagent, Tpmmgr],
             Self::TpmStatus => &[Client, Zedagent, Vaultmgr],
-            Self::Onboarded => &[Zedagent, Tpmmgr],
+            Self::Onboarded => &[Zedagent],
             Self::SignedConfig => &[Vaultmgr],
             Self::Challenge => &[Tpmmgr],
             Self::Session => &[Tpmmgr, Zedagent],
