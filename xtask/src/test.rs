@@ -27,14 +27,13 @@ pub(crate) fn all() -> Result<()> {
     // Tests use loop devices and software TPMs: more at once than this only makes them wait for each other.
     run::cargo_with_mounts(["test", "--workspace", "--locked", "--no-fail-fast", "--", "--test-threads=4"])?;
     // What the README tells to run first, and what nobody else would see rot.
-    run::cargo(testkit("demo", &[]))?;
-    run::cargo(testkit("bench", &["--quick"]))
+    run::program(&mut built("demo"))?;
+    run::program(built("bench").arg("--quick"))
 }
 
-/// A program of testkit, as it was built.
-fn testkit<'a>(name: &'a str, args: &[&'a str]) -> Vec<&'a str> {
-    let run = ["run", "--quiet", "--locked", "--package", "testkit", "--bin", name, "--"];
-    [&run, args].concat()
+/// A program of testkit, as it was built with the rest: `cargo run` would choose features for it alone, and build anew.
+fn built(name: &str) -> Command {
+    Command::new(Path::new("target/debug").join(name))
 }
 
 /// Warnings are errors by the compiler that the lints were chosen with. Another one knows lints that nobody here has seen yet: by

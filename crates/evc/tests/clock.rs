@@ -56,6 +56,12 @@ fn leaves_are_renewed_under_the_same_root() {
     let later = certificates(now + NINE_YEARS);
     assert_eq!(later.0, root);
     assert!(later.1 != signing && later.2 != tls);
+    let again = certificates(now);
+    assert!(
+        again.1 != later.1 && again.2 != later.2,
+        "the clock was ahead: what it made holds at no time yet"
+    );
+    assert_eq!(certificates(now), again, "and what is made now stays");
 }
 
 /// A restart by a dead clock makes no certificate and changes none: refused, in words, until the clock is right.

@@ -281,6 +281,10 @@ fn what_is_withdrawn_ends_and_nothing_else() {
     assert_eq!((status(&evc.token), status("another")), (200, 200), "cut short here, both are good");
     assert_eq!(evc.operator("DELETE", "/tokens/others", "", Some("another")).status, 200);
     assert_eq!((status(&evc.token), status("another")), (401, 200));
+    // Two at once: who was let in by a token that was ended meanwhile ends no other.
+    let ended = evc.wait(evc.app.end_other_tokens(&evc::service::token_hash(&evc.token)));
+    assert!(ended.is_err_and(|e| e.to_string().contains("ended by another one")));
+    assert_eq!(status("another"), 200, "somebody stays in");
 }
 
 /// Two controllers on one folder would each believe in nonces and versions that the other spends.

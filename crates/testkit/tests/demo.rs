@@ -28,11 +28,13 @@ fn a_demo_that_is_kept_without_a_keyboard_waits_for_an_interrupt_and_cleans_up()
     let mut command = Command::new(program("demo").unwrap());
     command.arg("--keep").env("TMPDIR", &place).stdin(Stdio::null()).stdout(File::create(&told).unwrap());
     let mut kept = Kept(command.spawn().unwrap());
-    wait::until("a word on how it ends", || {
-        let told = fs::read_to_string(&told).ok()?;
-        (told.contains("All of it runs on") && told.contains("an interrupt ends it.")).then_some(())
-    })
-    .unwrap();
+    // Each of its own steps has as long as this wait, so there is a bound while it goes on telling.
+    let said = || fs::read_to_string(&told).unwrap_or_default();
+    while !(said().contains("All of it runs on") && said().contains("an interrupt ends it.")) {
+        let before = said();
+        assert_eq!(kept.0.try_wait().unwrap(), None, "it ended: {before}");
+        wait::until("its next word", || (said() != before).then_some(())).expect(&before);
+    }
     assert!(kept.0.try_wait().unwrap().is_none(), "it waits");
     assert!(!loopfs::mounted_under(&place).is_empty(), "its node has a disk");
     kill(Pid::from_raw(kept.0.id() as i32), Signal::SIGINT).unwrap();

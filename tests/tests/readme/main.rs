@@ -75,12 +75,17 @@ fn script(readme: &str, place: &Path) -> String {
         .unwrap();
     }
     assert_eq!(pauses.next(), None, "the README does not pause any more");
-    let (evc, tpm) = (free_pair(), free_pair());
+    let evc = free_pair();
+    let tpm = std::iter::repeat_with(free_pair).find(|port| port.abs_diff(evc) > 1).unwrap();
     let bins = program("eve").unwrap().parent().unwrap().display().to_string();
     [
-        ("8443", evc.to_string()),
-        ("2321", tpm.to_string()),
-        ("2322", (tpm + 1).to_string()),
+        // By way of words, for a new number may hold an old one.
+        ("8443", "EVC-PORT".to_owned()),
+        ("2321", "TPM-PORT".to_owned()),
+        ("2322", "CTRL-PORT".to_owned()),
+        ("EVC-PORT", evc.to_string()),
+        ("TPM-PORT", tpm.to_string()),
+        ("CTRL-PORT", (tpm + 1).to_string()),
         ("$PWD/target/debug", bins),
         ("mktemp -d /tmp/", format!("mktemp -d {}/", place.display())),
     ]

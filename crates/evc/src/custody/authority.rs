@@ -192,9 +192,11 @@ fn serves(pem: &str, names: &[String], now: UnixSeconds) -> bool {
     lasts(&cert, now) && names.iter().all(|name| found.iter().any(|general| is(general, name)))
 }
 
-/// One that does not hold yet is not made anew: then the clock is wrong, and not the certificate.
+/// One that does not hold yet was made by a clock that was ahead: by now, that is ruled out to be far behind, it is made anew.
 fn lasts(cert: &X509Certificate<'_>, now: UnixSeconds) -> bool {
-    seconds(now).saturating_add(RENEWAL_S) < cert.validity().not_after.timestamp()
+    let validity = cert.validity();
+    let [begins, ends] = [validity.not_before, validity.not_after].map(|time| time.timestamp());
+    begins <= seconds(now) && seconds(now).saturating_add(RENEWAL_S) < ends
 }
 
 /// As certificates count.

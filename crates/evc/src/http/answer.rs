@@ -28,7 +28,8 @@ fn log(refusal: &Refusal) {
         Refusal::Custody(_) | Refusal::Store(_) | Refusal::Internal(_) => {
             tracing::error!(error = %crate::service::chain(refusal), "refused");
         }
-        Refusal::Busy => tracing::warn!("refused: busy"),
+        // Whoever sends more than his share would fill the log.
+        Refusal::Busy => tracing::debug!("refused: busy"),
         other => tracing::info!(reason = %other, "refused"),
     }
 }

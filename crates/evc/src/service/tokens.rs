@@ -35,12 +35,15 @@ impl Controller {
         Ok(Done { done: "the token is good".into(), notes: vec!["so are those before it".into()] })
     }
 
-    /// Ends all tokens but one.
+    /// Ends all tokens but one, which must still be good: of two that ask at once one is refused, and the other's token stays.
     ///
     /// # Errors
-    /// [`Refusal`] of the store's.
+    /// [`Refusal::NoToken`]: it was ended meanwhile. Else the store's.
     pub async fn end_other_tokens(&self, than: &[u8; 32]) -> Result<Done, Refusal> {
         let mut tx = self.store.write().await?;
+        if tx.token(than).await?.is_none() {
+            return Err(Refusal::NoToken("this token was ended by another one"));
+        }
         let ended = tx.drop_other_tokens(than).await?;
         tx.commit().await?;
         tracing::info!(ended, "tokens ended");
