@@ -24,9 +24,12 @@ use crate::service::Controller;
 pub const CONNECTIONS: usize = 4096;
 /// For the TLS handshake; and, where connections are scarce, for the head of each request, from the end of the one before on.
 const SLOW: Duration = Duration::from_secs(15);
-/// The same where they are not: longer than devices usually take from one poll to the next, so that a poll costs no handshake. Who is
-/// slow with a head gains nothing by it over who is idle.
+/// The same where there are plenty, and of each source for so many ([`LONG_IDLE`]): longer than devices usually take from one poll to
+/// the next, so that a poll costs no handshake. Who is slow with a head gains nothing by it over who is idle.
 const IDLE: Duration = Duration::from_secs(120);
+/// So many connections of one source may be idle for long. The rest of its share is for who comes and goes: so a site behind one
+/// address may have more devices than its share has connections.
+const LONG_IDLE: usize = CONNECTIONS / 16;
 /// For requests in flight when the controller stops.
 const FAREWELL: Duration = Duration::from_secs(10);
 
@@ -84,7 +87,8 @@ impl Listener {
                     Ok((stream, peer)) => {
                         // Its source has its share: closed at once.
                         let Some(share) = sources.take(Source::of(peer.ip())) else { continue };
-                        self.spawn(stream, Source::of(peer.ip()), idle(room.available_permits()), (permit, share), theirs);
+                        let idle = idle(room.available_permits(), share.held());
+                        self.spawn(stream, Source::of(peer.ip()), idle, (permit, share), theirs);
                     }
                     // Out of descriptors, or a peer that went: neither is mended by spinning.
                     Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
@@ -118,9 +122,10 @@ async fn told(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
-/// How long a connection may be idle that is made while there is room for `left` more: half of all are for who comes and goes.
-fn idle(left: usize) -> Duration {
-    if left >= CONNECTIONS / 2 { IDLE } else { SLOW }
+/// How long a connection may be idle that leaves room for `left` more, and with which its source has `held`: half of all are for who
+/// comes and goes. Once for its life: those of a source that may be idle for long are then never more than [`LONG_IDLE`], and stay.
+fn idle(left: usize, held: usize) -> Duration {
+    if left >= CONNECTIONS / 2 && held <= LONG_IDLE { IDLE } else { SLOW }
 }
 
 async fn connection(
@@ -198,7 +203,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_poll_each_minute_stays_on_its_connection() {
-        let (mut client, _stop) = client(idle(CONNECTIONS)).await;
+        let (mut client, _stop) = client(idle(CONNECTIONS - 1, 1)).await;
         for _ in 0..3 {
             assert!(is_answered(&mut client).await);
             sleep(POLL + SLOW).await;
@@ -218,8 +223,26 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn where_connections_are_scarce_none_stays_long() {
-        let (mut client, _stop) = client(idle(CONNECTIONS / 2 - 1)).await;
+        let (mut client, _stop) = client(idle(CONNECTIONS / 2 - 1, 1)).await;
         assert!(is_answered(&mut client).await);
         assert_eq!(told(&mut client, POLL).await.as_deref(), Ok(""));
+    }
+
+    /// Connections from an address, the only one, until it gets no more; with how long each may be idle.
+    fn all_from(sources: &Arc<Shares<Source>>, address: &str) -> Vec<(Duration, Share<Source>)> {
+        let source = Source::of(address.parse().expect("an address"));
+        let shares = std::iter::from_fn(|| sources.take(source));
+        shares.map(|share| (idle(CONNECTIONS - share.held(), share.held()), share)).collect()
+    }
+
+    #[test]
+    fn a_site_of_more_devices_than_its_share_has_them_all_in() {
+        let sources = Shares::of(CONNECTIONS);
+        let mut site = all_from(&sources, "192.0.2.1");
+        assert_eq!(site.len(), CONNECTIONS / 2, "its share");
+        site.retain(|(idle, _)| *idle > SLOW);
+        assert_eq!(site.len(), LONG_IDLE, "some need no handshake for a poll");
+        let next = all_from(&sources, "192.0.2.1");
+        assert_eq!(next.len(), CONNECTIONS / 2 - LONG_IDLE, "whoever was refused comes in");
     }
 }

@@ -66,6 +66,12 @@ impl<K: Eq + Hash + Copy> Shares<K> {
     }
 }
 
+impl<K: Eq + Hash> Counts<K> {
+    fn held_by(&self, holder: &K) -> usize {
+        self.held.get(holder).copied().unwrap_or(0)
+    }
+}
+
 impl<K> Shares<K> {
     fn counts(&self) -> MutexGuard<'_, Counts<K>> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
@@ -73,11 +79,16 @@ impl<K> Shares<K> {
 }
 
 impl<K: Eq + Hash + Copy> Share<K> {
+    /// What its holder has in all, this included.
+    pub(super) fn held(&self) -> usize {
+        self.shares.counts().held_by(&self.holder)
+    }
+
     /// Takes `more` units, or none.
     pub(super) fn more(&mut self, more: usize) -> bool {
         let mut counts = self.shares.counts();
         let Some(left) = counts.left.checked_sub(more) else { return false };
-        let held = counts.held.get(&self.holder).copied().unwrap_or(0) + more;
+        let held = counts.held_by(&self.holder) + more;
         if held > left.min(self.shares.each) {
             return false;
         }
