@@ -40,6 +40,36 @@ fn a_device_that_made_its_certificate_anew_is_the_same_device() {
     }
 }
 
+/// A device whose allowance was withdrawn and that lost its certificate is allowed anew, by its name or without one, and is the same device.
+/// The allowance is for its serial alone and is used by that: it lets in no other serial of the key, and no other key after.
+#[test]
+fn a_device_that_was_withdrawn_is_allowed_anew_as_itself() {
+    for name in [Some("edge-1"), None] {
+        let evc = Evc::start();
+        let [first, second] = Key::twice("EVE");
+        let mut device = Device { key: first, ..Device::new("edge-1") };
+        assert_eq!(allow(&evc, &device, &device.serial, Some("edge-1")).0, 200);
+        assert_eq!(device.register(&evc), 201);
+        let id = device.uuid(&evc);
+        let digest = hex::encode(device.onboard.cert.digest().0);
+        evc.act("DELETE", &format!("/onboarding/{digest}/{}", device.serial), "");
+        let copy = Device { key: std::mem::replace(&mut device.key, second), ..Device::new("edge-2") };
+        assert_eq!(device.register(&evc), 403, "withdrawn");
+        let (status, text) = allow(&evc, &device, &device.serial, name);
+        assert_eq!(status, 200, "allowed anew as {name:?}: {text}");
+        assert_eq!(allow(&evc, &copy, &copy.serial, None).0, 200);
+        assert_eq!(copy.register(&evc), 409, "its certificate with the serial of another");
+        for _ in 0..2 {
+            assert_eq!(device.register(&evc), 200, "the same device");
+        }
+        assert_eq!((device.uuid(&evc), devices(&evc).len()), (id, 1));
+        let used = &evc.act("GET", &format!("/onboarding?after={digest}/"), "")[0]["device"];
+        assert_eq!(used.as_str(), id.map(|id| id.to_string()).as_deref(), "and it used the allowance");
+        let other = Device { key: Key::new("EVE"), ..device };
+        assert_eq!(other.register(&evc), 409, "another key");
+    }
+}
+
 /// TH-2: a certificate proves that its maker has the key. Nobody takes a device's place, or its key's, with the onboarding key alone.
 #[test]
 fn a_certificate_of_a_key_that_its_maker_has_not_is_refused() {

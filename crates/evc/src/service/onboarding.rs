@@ -69,7 +69,7 @@ impl Controller {
             return allowed_before(there, &row);
         }
         if let Some(name) = &row.name
-            && is_taken(&mut *tx, name).await?
+            && is_anothers(&mut *tx, name, serial).await?
         {
             return Err(Refusal::conflict(
                 format!("the name `{name}` is another device's, or kept for one"),
@@ -120,7 +120,8 @@ fn allowed_before(there: OnboardRow, row: &OnboardRow) -> Result<Allowance, Refu
     ))
 }
 
-/// Whether a device has this name, or is to get it when it registers.
-pub(super) async fn is_taken(tx: &mut dyn Tx, name: &Name) -> Result<bool, Refusal> {
-    Ok(tx.device_by_name(name.as_str()).await?.is_some() || tx.name_is_kept(name).await?)
+/// Whether this name is kept, or a device has it that did not register with this serial. One that did may have to come again.
+async fn is_anothers(tx: &mut dyn Tx, name: &Name, serial: &str) -> Result<bool, Refusal> {
+    let holder = tx.device_by_name(name.as_str()).await?;
+    Ok(holder.is_some_and(|device| device.serial != serial) || tx.name_is_kept(name).await?)
 }

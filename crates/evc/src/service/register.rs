@@ -8,7 +8,6 @@ use wire::envelope::DeviceEnvelope;
 use wire::register::Register;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-use super::onboarding::is_taken;
 use super::{Controller, Refusal};
 use crate::store::{DeviceRow, OnboardRow, StoreError, Tpm, Tx, UnixSeconds};
 
@@ -40,7 +39,7 @@ impl Controller {
         let mut tx = self.store.write().await?;
         let allowed = allowance(&mut *tx, &onboard, &register).await?;
         if let Some(known) = of_key(&mut *tx, &register).await? {
-            may_come_again(&allowed, &known)?;
+            come_again(&mut *tx, &allowed, &known, &register).await?;
             certify(&mut *tx, &known, register.certificate()).await?;
             tx.commit().await?;
             return Ok(Registered::Again);
@@ -112,7 +111,7 @@ async fn allowance(
     })
 }
 
-/// One key is one device, whichever certificate it makes of it.
+/// One key with one serial is one device, whichever certificate it makes of it. A known certificate is its device's with any serial.
 async fn of_key(tx: &mut dyn Tx, register: &Register) -> Result<Option<DeviceRow>, Refusal> {
     if let Some(known) = tx.device_by_cert(&register.certificate().digest().0).await? {
         return Ok(Some(known));
@@ -125,15 +124,24 @@ fn has_key_of(row: &DeviceRow, certificate: &Certificate) -> bool {
     Certificate::from_der(&row.cert_der).is_ok_and(|known| known.public_key() == certificate.public_key())
 }
 
-/// The same device under the same allowance is the same registration, said twice.
-fn may_come_again(allowed: &OnboardRow, known: &DeviceRow) -> Result<(), Refusal> {
-    if allowed.device == Some(known.id) || allowed.serial == ANY_SERIAL {
-        return Ok(());
+/// The same device under the same allowance is the same registration, said twice. One that its serial was given anew it uses.
+async fn come_again(
+    tx: &mut dyn Tx,
+    allowed: &OnboardRow,
+    known: &DeviceRow,
+    register: &Register,
+) -> Result<(), Refusal> {
+    match allowed.device {
+        _ if allowed.serial == ANY_SERIAL => Ok(()),
+        Some(device) if device == known.id => Ok(()),
+        None if known.serial == serial(register) => {
+            Ok(tx.use_onboarding(&allowed.cert_digest, &allowed.serial, known.id).await?)
+        }
+        _ => Err(Refusal::conflict(
+            "this device is registered with another onboarding certificate or serial",
+            "register it with those that were used first",
+        )),
     }
-    Err(Refusal::conflict(
-        "this device is registered with another onboarding certificate or serial",
-        "register it with those that were used first",
-    ))
 }
 
 /// A certificate that was lost and made anew takes the place of the one before.
@@ -192,6 +200,11 @@ async fn name(tx: &mut dyn Tx, allowed: &OnboardRow, register: &Register, id: Uu
         Ok(own) if !is_taken(tx, &own).await? => Ok(own),
         _ => Ok(fallback(id)),
     }
+}
+
+/// Whether a device has this name, or is to get it when it registers.
+async fn is_taken(tx: &mut dyn Tx, name: &Name) -> Result<bool, Refusal> {
+    Ok(tx.device_by_name(name.as_str()).await?.is_some() || tx.name_is_kept(name).await?)
 }
 
 fn fallback(id: Uuid) -> Name {
