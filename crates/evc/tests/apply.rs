@@ -52,6 +52,28 @@ fn a_changed_policy_must_fit_the_vaults_that_name_it() {
     assert_eq!(status, 200, "the file itself gives its vault another policy: {text}");
 }
 
+/// AC-5, DF-4: a vault that is being removed keeps nobody from changing its policy; to be kept again, with the keys it had, it must fit it.
+#[test]
+fn a_changed_policy_need_not_fit_a_vault_that_is_being_removed() {
+    let (evc, mut device) = without_tpm();
+    let (changed, fitting) = (policy("p", "custody: tpm"), policy("p", "custody: controller") + VAULT);
+    evc.apply(&fitting);
+    let before = device.section(&evc);
+    assert_eq!(apply(&evc, &changed).0, 400, "not while it is there");
+    evc.act("DELETE", "/devices/edge-1/vaults/payments", "");
+    let (status, text) = apply(&evc, &changed);
+    assert_eq!(status, 200, "{text}");
+    device.section(&evc);
+    for undo in [VAULT.trim_start_matches("---\n"), &(changed + VAULT)] {
+        let (status, text) = apply(&evc, undo);
+        assert!(status == 400 && text.contains("device `edge-1` has no TPM"), "{status} {text}");
+    }
+    assert_eq!(apply(&evc, &fitting).0, 200, "kept again");
+    let after = device.section(&evc);
+    assert!(device.keys(&after, "payments").is_some(), "released again");
+    assert_eq!(device.keys(&after, "payments"), device.keys(&before, "payments"));
+}
+
 /// A default vault is there before any policy of an operator's: its encryption is not changed by the first one either.
 #[test]
 fn a_default_vault_keeps_its_encryption() {

@@ -183,6 +183,7 @@ async fn named_policy(tx: &mut dyn Tx, spec: &VaultSpec) -> Result<VaultPolicy, 
 }
 
 /// Whether it can be met wherever it is named. That turns on nothing of a device but its TPM, so one of each kind stands for all.
+/// A vault that is being removed does not count: whoever keeps it again has it held against its policy then.
 async fn fits_its_vaults(tx: &mut dyn Tx, policy: &VaultPolicy) -> Result<(), Refusal> {
     for tpm in [Tpm::Absent, Tpm::Present, Tpm::Unknown] {
         let Some(row) = tx.vault_with_policy_and_tpm(policy.name.as_str(), tpm).await? else { continue };

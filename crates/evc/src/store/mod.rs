@@ -144,7 +144,7 @@ pub trait Vaults {
     async fn drop_policy(&mut self, name: &str) -> Stored<()>;
     /// A vault that names this policy, if any.
     async fn vault_with_policy(&mut self, policy: &str) -> Stored<Option<VaultRow>>;
-    /// One that names this policy, on a device with, without, or with an unknown TPM.
+    /// One that names this policy and is not being removed, on a device with, without, or with an unknown TPM.
     async fn vault_with_policy_and_tpm(&mut self, policy: &str, tpm: Tpm) -> Stored<Option<VaultRow>>;
     /// Those of a device, in the order of their identity.
     async fn vaults(&mut self, device: DeviceId) -> Stored<Vec<VaultRow>>;

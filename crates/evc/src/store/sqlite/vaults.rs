@@ -72,7 +72,7 @@ impl Vaults for SqliteTx {
 
     async fn vault_with_policy_and_tpm(&mut self, policy: &str, tpm: Tpm) -> Stored<Option<VaultRow>> {
         let find = "SELECT vaults.* FROM vaults JOIN devices ON devices.id = vaults.device
-                    WHERE vaults.policy = ? AND devices.tpm = ? LIMIT 1";
+                    WHERE vaults.policy = ? AND vaults.standing = 'active' AND devices.tpm = ? LIMIT 1";
         self.one(query(find).bind(policy.to_owned()).bind(tpm.word())).await
     }
 
