@@ -162,7 +162,8 @@ fn whole(view: &View<'_>, want: &Want) -> Next {
     // Marked before it changes: a vault that is marked as begun has no wrapping but the one that it was begun under.
     let proved = view.keys.held.is_some() || view.seen.key == Key::Present;
     let mark = || marked(view).filter(|_| proved);
-    let step = unwrap(view).or_else(|| tidy(view)).or_else(mark).or_else(|| refit::step(view, want));
+    let refit = || refit::step(view, want).filter(|_| view.seen.mark() != Some(Mark::Begun));
+    let step = unwrap(view).or_else(|| tidy(view)).or_else(mark).or_else(refit);
     if let Some(act) = step {
         return Next::Do(act);
     }

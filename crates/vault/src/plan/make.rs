@@ -101,16 +101,19 @@ fn open_metadata(view: &View<'_>, want: &Want) -> Result<Step, Wait> {
         return Ok(act.step);
     }
     let whole_key_set = target(view, want).is_some_and(|target| view.keys.reach(target));
-    let of_no_use = want.recreate || (may_begin(view, want) && nothing_is_out_of_reach(view));
+    let of_no_use = want.recreate || (may_begin(view, want) && only_begun(view));
     match view.keys.none_fits && whole_key_set && of_no_use {
         true => Ok(Step::ForgetMetadata),
         false => Err(shut(view, want)),
     }
 }
 
-/// Metadata under an epoch is another's matter than the node's own: its key may come, as long as the controller gives none for
-/// this vault. An epoch older than those that it gives does not come back.
-fn nothing_is_out_of_reach(view: &View<'_>) -> bool {
+/// Its share tells that the vault was never made, so nothing was ever encrypted under its metadata. Where no share tells, it may
+/// have been made, and its directory be elsewhere. And metadata under an epoch may still be opened, as long as the controller
+/// gives no key for this vault.
+fn only_begun(view: &View<'_>) -> bool {
     let of_an_epoch = view.seen.hints().any(|hint| hint.epoch().is_some());
-    shares_are_readable(view) && (!of_an_epoch || view.keys.current.is_some())
+    view.seen.mark() == Some(Mark::Begun)
+        && shares_are_readable(view)
+        && (!of_an_epoch || view.keys.current.is_some())
 }

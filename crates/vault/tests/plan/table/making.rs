@@ -160,6 +160,21 @@ fn a_default_vault_of_the_controllers_is_not_made_anew_without_an_order() {
     assert_eq!(step(&ask(CONFIG_VAULT, &wish, &begun, &tried, &NODE)), Some(Step::ForgetMetadata));
 }
 
+/// Invariant 4: where no share tells that a vault was only begun it may have been made, by a controller that this one knows nothing
+/// of: that the keys which this one gives open nothing is no reason to replace its key files, but for an order.
+#[test]
+fn key_files_that_no_share_speaks_of_go_by_an_order_alone() {
+    let away = Seen { dir: Dir::Absent, ..made(Custody::Controller, 3) };
+    let tried = Keys { none_fits: true, shares: BySeal::default(), ..keys() };
+    for node in [NODE, NO_TPM] {
+        let want = Want { created: false, ..want(Custody::Controller) };
+        let next = ask(CONFIG_VAULT, &Wish::Keep(want.clone()), &away, &tried, &node);
+        assert!(matches!(next, Next::Wait(_)), "{next:?}");
+        let ordered = Wish::Keep(Want { recreate: true, ..want });
+        assert_eq!(step(&ask(CONFIG_VAULT, &ordered, &away, &tried, &node)), Some(Step::ForgetMetadata));
+    }
+}
+
 /// Half-made metadata goes when it is of no use for certain, and not while a key that may open it is out of reach.
 #[test]
 fn metadata_goes_only_when_no_key_can_open_it() {
