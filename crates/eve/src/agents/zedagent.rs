@@ -166,7 +166,7 @@ impl<'a> Zedagent<'a> {
         let now = Instant::now();
         if self.pace.is_due(now) || self.evidence_due() || (self.info_due() && self.status.reachable) {
             let done = self.exchange(now);
-            self.note(done);
+            self.note(now, done);
         }
         Ok(())
     }
@@ -194,7 +194,7 @@ impl<'a> Zedagent<'a> {
         Ok(())
     }
 
-    fn note(&mut self, done: anyhow::Result<()>) {
+    fn note(&mut self, began: Instant, done: anyhow::Result<()>) {
         let now = Instant::now();
         match done {
             Ok(()) => {
@@ -202,7 +202,7 @@ impl<'a> Zedagent<'a> {
                 self.status.words = "ok".to_owned();
                 self.status.unknown_device = false;
                 self.status.last_answer_unix_s = Some(now_unix_s());
-                self.pace.went_well(now, jitter());
+                self.pace.went_well(began, now, jitter());
             }
             Err(error) => {
                 let refusal = error.downcast_ref::<Refusal>();

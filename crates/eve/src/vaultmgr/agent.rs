@@ -29,7 +29,8 @@ use crate::bus::{Agent, Bus, BusRoot, Call, CallError, Topic};
 const TPM_PATIENCE: Duration = Duration::from_secs(60);
 /// How often kernel and disk are looked at though nothing was heard.
 const LOOK: Duration = Duration::from_secs(10);
-/// Roots are read by a few commands, and asked for again: until then the orders of root wait.
+/// Roots are read by a few commands, and asked for again: until then the orders of root wait. Each time that it was too short it
+/// is doubled, up to [`TPM_PATIENCE`].
 const ROOTS_PATIENCE: Duration = Duration::from_secs(15);
 /// How soon roots that could not be read are asked for again.
 const ROOTS_AGAIN: Duration = Duration::from_secs(2);
@@ -54,10 +55,11 @@ pub fn run(root: &Path, bus: &Bus) -> anyhow::Result<()> {
     let kernel = Kernel::open(&paths)?;
     let row = Agent::Zedagent.row();
     let owner = Owner { uid: row.uid, gid: row.gid };
-    let manager = Manager::start(root, kernel, OverBus(bus.clone()), owner)?;
+    let manager =
+        Manager::start(root, kernel, OverBus { bus: bus.clone(), patience: ROOTS_PATIENCE }, owner)?;
     bus.publish(&Session { key: manager.session_key() });
     let inputs = listen(bus)?;
-    Loop { manager, bus: bus.clone(), tpm: None, told: None }.run(&inputs);
+    Loop { manager, bus: bus.clone(), tpm: None, roots_at: Instant::now(), told: None }.run(&inputs);
     Ok(())
 }
 
@@ -96,6 +98,8 @@ struct Loop {
     manager: Manager<Kernel, OverBus>,
     bus: Bus,
     tpm: Option<TpmHeard>,
+    /// When roots that could not be read are asked for again.
+    roots_at: Instant,
     told: Option<VaultStatus>,
 }
 
@@ -119,7 +123,7 @@ impl Loop {
     }
 
     fn pause(&self, look: Instant) -> Duration {
-        let roots = self.wants_roots().then(|| Instant::now() + ROOTS_AGAIN);
+        let roots = self.wants_roots().then_some(self.roots_at);
         let next = [Some(look), roots, self.manager.again()].into_iter().flatten().min().unwrap_or(look);
         next.saturating_duration_since(Instant::now())
     }
@@ -143,8 +147,7 @@ impl Loop {
         };
         let heard = heard.unwrap_or(TpmHeard::Failing);
         if self.tpm.replace(heard) != Some(heard) {
-            self.manager.hear_tpm(heard);
-            self.settle_all();
+            self.tell_of_tpm(heard);
         }
     }
 
@@ -162,10 +165,16 @@ impl Loop {
     }
 
     fn read_roots_again(&mut self) {
-        if let Some(heard) = self.tpm.filter(|_| self.wants_roots()) {
-            self.manager.hear_tpm(heard);
-            self.settle_all();
+        let due = self.wants_roots() && Instant::now() >= self.roots_at;
+        if let Some(heard) = self.tpm.filter(|_| due) {
+            self.tell_of_tpm(heard);
         }
+    }
+
+    fn tell_of_tpm(&mut self, heard: TpmHeard) {
+        self.manager.hear_tpm(heard);
+        self.roots_at = Instant::now() + ROOTS_AGAIN;
+        self.settle_all();
     }
 
     fn settle_all(&mut self) {
@@ -198,17 +207,25 @@ fn status(manager: &Manager<Kernel, OverBus>) -> VaultStatus {
 }
 
 /// tpmmgr, over the bus.
-struct OverBus(Bus);
+struct OverBus {
+    bus: Bus,
+    /// How long the reading of roots is waited for.
+    patience: Duration,
+}
 
 impl OverBus {
     fn ask<C: Call>(&self, call: &C) -> Result<C::Answer, TpmmgrError> {
-        self.0.call_patiently(call, TPM_PATIENCE).map_err(failed)
+        self.bus.call_patiently(call, TPM_PATIENCE).map_err(failed)
     }
 }
 
 impl Tpmmgr for OverBus {
     fn read_roots(&mut self) -> Result<Vec<Slots>, TpmmgrError> {
-        let sets = self.0.call(&ReadRoots, ROOTS_PATIENCE).map_err(failed)?.sets.into_iter();
+        let read = self.bus.call(&ReadRoots, self.patience);
+        if matches!(read, Err(CallError::Late(_))) {
+            self.patience = TPM_PATIENCE.min(self.patience * 2);
+        }
+        let sets = read.map_err(failed)?.sets.into_iter();
         let slots = |set: crate::bus::messages::RootSet| Slots {
             generation: set.generation,
             tpm: slot(set.tpm),

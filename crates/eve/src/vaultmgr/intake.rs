@@ -47,6 +47,7 @@ pub(super) struct Early {
 impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     /// The TPM's presence; its roots are read once it is ready, and again after a failure. What came too early is judged then.
     pub(crate) fn hear_tpm(&mut self, heard: TpmHeard) {
+        let waited = self.device_key.is_some() && self.waits_for_roots();
         self.tpm_absent = matches!(heard, TpmHeard::Absent { .. });
         if let TpmHeard::Ready { key, .. } | TpmHeard::Absent { key } = heard {
             self.device_key = Some(key);
@@ -55,7 +56,10 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             self.measured = measured;
             self.read_roots();
         }
-        self.start_afresh();
+        // That the roots were not read once more is nothing new.
+        if !(waited && self.waits_for_roots()) {
+            self.start_afresh();
+        }
         if !self.is_early()
             && let Some(Early { envelope, certs }) = self.early.take()
         {
@@ -139,6 +143,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         self.notes.tell(About::Configuration, why);
         self.desired.listing = self.desired.listing.take().map(Listing::kept);
         self.ring = Ring::default();
+        self.early = None;
     }
 
     fn accept(
@@ -268,13 +273,25 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         }
         match record::load(&self.paths) {
             Ok(Some(stored)) => self.set_stored(stored),
-            Ok(None) => (self.stored, self.desired.record) = (None, RecordSeen::Nothing),
+            Ok(None) => self.lose_record(),
             Err(error) => return self.notes.tell(About::Record, super::chain(&error)),
         }
-        // What zedagent kept may be older than our own record.
-        self.desired.listing.take_if(|listing| listing.authority == Authority::Checkpoint);
+        // What zedagent kept may be older than our own record; what was accepted in this life may be newer, and not yet in it.
+        let recorded = self.stored.as_ref().map(|stored| stored.record.accepted.version);
+        let newer = |of: &Listing| {
+            recorded
+                .is_some_and(|by| by.incarnation == of.version.incarnation && by.version < of.version.version)
+        };
+        self.desired.listing.take_if(|listing| listing.authority == Authority::Checkpoint && !newer(listing));
         self.resume();
         self.save_record();
+    }
+
+    /// The Config Vault has none: it is a new one. What this life accepted is not forgotten with the old one.
+    fn lose_record(&mut self) {
+        let accepted = self.unsaved.take().or_else(|| self.stored.take());
+        self.unsaved = accepted;
+        (self.stored, self.desired.record) = (None, RecordSeen::Nothing);
     }
 
     /// What was accepted last, verified anew, until a live section comes.

@@ -76,7 +76,10 @@ impl Shares {
         has_vaults: bool,
     ) -> Result<Self, SharesError> {
         let sets = tpmmgr.read_roots()?;
-        Folder::open(&paths.tables())?.sweep()?;
+        // To open needs no write: a disk that takes none shuts nothing. Whoever writes a table sweeps again.
+        if let Err(error) = Folder::open(&paths.tables())?.sweep() {
+            tracing::warn!("what a cut left beside the share table stays: {}", super::chain(&error));
+        }
         match judge(sets, |generation, key| open_table(paths, generation, key), has_vaults) {
             Standing::InForce(keys, table) => Ok(Self::open(keys, table)),
             Standing::Lost(Lost { keys, undefine, keep }) => Ok(Self { keys, table: None, undefine, keep }),

@@ -70,10 +70,10 @@ impl Pace {
         self.next = now + self.interval;
     }
 
-    /// What was due went well. `part` of the interval, up to 1, keeps a fleet from polling in step.
-    pub(super) fn went_well(&mut self, now: Instant, part: f64) {
+    /// What was due when it began went well. `part` of the interval, up to 1, keeps a fleet from polling in step.
+    pub(super) fn went_well(&mut self, began: Instant, now: Instant, part: f64) {
         self.pause.reset();
-        if self.is_due(now) {
+        if self.is_due(began) {
             self.next = now + self.interval.mul_f64(part);
         }
     }
@@ -112,7 +112,7 @@ mod tests {
                 quotes += 1;
                 evidence = true;
             }
-            pace.went_well(now, 1.0);
+            pace.went_well(now, now, 1.0);
         }
         (polls, quotes)
     }
@@ -129,12 +129,23 @@ mod tests {
         let mut pace = Pace::new(MINUTE, now);
         assert_eq!(pace.poll(now, false), None);
         assert_eq!(pace.poll(now, true), Some(Poll::AfterEvidence));
-        pace.went_well(now, 0.5);
+        pace.went_well(now, now, 0.5);
         assert_eq!(pace.wait(now), MINUTE, "the regular one is where it was");
         pace.at_once(now);
         assert_eq!(pace.poll(now, true), Some(Poll::Regular), "whose challenge is answered");
-        pace.went_well(now, 0.5);
+        pace.went_well(now, now, 0.5);
         assert_eq!(pace.wait(now), MINUTE / 2);
+    }
+
+    /// What was posted as the interval ended is no poll: that is still due.
+    #[test]
+    fn a_status_posted_over_the_end_of_the_interval_takes_no_polls_place() {
+        let start = Instant::now();
+        let mut pace = Pace::new(MINUTE, start);
+        let (began, ended) = (start + MINUTE * 59 / 60, start + MINUTE * 61 / 60);
+        assert_eq!(pace.poll(began, false), None);
+        pace.went_well(began, ended, 1.0);
+        assert_eq!(pace.poll(ended, false), Some(Poll::Regular));
     }
 
     #[test]
@@ -147,7 +158,7 @@ mod tests {
         for (wish, seconds) in [(5, 5), (0, 1), (100_000, 600)] {
             assert_eq!(pace.failed(now, Some(wish)), Duration::from_secs(seconds));
         }
-        pace.went_well(now, 1.0);
+        pace.went_well(now, now, 1.0);
         assert_eq!(pace.failed(now, None), Duration::from_secs(1));
     }
 }

@@ -7,7 +7,7 @@ use vault::report::State;
 use vault::section::{Custody, Operation};
 use vault::shares::RootPin;
 
-use super::controller::{BERLIN, Controller, Line};
+use super::controller::{BERLIN, Controller, Line, signed};
 use super::node::Node;
 use crate::bus::{Agent, TopicId};
 
@@ -173,6 +173,55 @@ fn vc6_a_section_before_the_roots_opens_its_vault_with_them() {
     node.hear_tpm();
     assert_eq!(node.get(BERLIN, "file").as_deref(), Some("kept"), "{:?}", node.status(BERLIN));
     assert!(node.manager().notes().is_empty(), "{:?}", node.manager().notes());
+}
+
+/// IF-5: a section that waited for the roots gives way to an answer that came after it and has none.
+#[test]
+fn if5_a_section_that_waited_gives_way_to_a_later_answer_without_one() {
+    let (mut node, mut controller) = with_file();
+    for withheld in [true, false] {
+        node.nv.0.borrow_mut().fail = true;
+        node.reboot();
+        node.hear(&mut controller, &[]);
+        if withheld {
+            node.hear_bytes(Authority::Live, &signed(None));
+        }
+        node.nv.0.borrow_mut().fail = false;
+        node.hear_tpm();
+        assert_eq!(node.paths.vault(BERLIN).exists(), withheld, "deleted only by the newest answer");
+    }
+}
+
+/// IF-6: what this life accepted and could not record yet is not given up for the older record when the Config Vault opens; and a
+/// Config Vault without a record gets one.
+#[test]
+fn if6_what_this_life_accepted_is_not_forgotten_with_or_for_a_record() {
+    let (mut node, mut controller) = with_file();
+    node.manager().order_lock(CONFIG_VAULT).expect("locks");
+    node.hear(&mut controller, &[Line { operation: Operation::Lock, ..Line::of(Custody::Tpm) }]);
+    assert_eq!(node.state(BERLIN), State::Locked);
+    node.hear_bytes(Authority::Live, &signed(None));
+    node.manager().order_unlock(CONFIG_VAULT).expect("opens");
+    node.manager().settle_all();
+    assert_eq!(node.state(BERLIN), State::Locked, "{:?}", node.status(BERLIN));
+    node.hear(&mut controller, &[Line::of(Custody::Tpm)]);
+    std::fs::remove_file(node.paths.record()).expect("removes");
+    node.manager().order_lock(CONFIG_VAULT).expect("locks");
+    node.manager().order_unlock(CONFIG_VAULT).expect("opens");
+    assert!(node.paths.record().exists(), "{:?}", node.manager().notes());
+    node.reboot();
+    assert_eq!(node.get(BERLIN, "file").as_deref(), Some("kept"), "listed by the record, with no contact");
+}
+
+/// Invariant 5: what a cut left beside the share table, and can't be taken away, shuts nothing.
+#[test]
+fn a_leftover_that_can_not_be_swept_shuts_no_vault() {
+    let (mut node, _) = with_file();
+    let left = node.paths.tables().join(".tmp-eve-old-shares.1");
+    std::fs::write(&left, "old").expect("writes");
+    std::fs::hard_link(&left, node.disk.persist().join("a backup")).expect("links");
+    node.reboot();
+    assert_eq!(node.get(BERLIN, "file").as_deref(), Some("kept"), "{:?}", node.status(BERLIN));
 }
 
 /// IF-5, IF-6: after a restored database's section, one of the life before it is not taken back, in the same session or with the
