@@ -289,9 +289,9 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
 
     /// The Config Vault has none: it is a new one. What this life accepted is not forgotten with the old one.
     fn lose_record(&mut self) {
-        let accepted = self.unsaved.take().or_else(|| self.stored.take());
-        self.unsaved = accepted;
-        (self.stored, self.desired.record) = (None, RecordSeen::Nothing);
+        let stored = self.stored.take();
+        self.unsaved = self.unsaved.take().or(stored);
+        self.desired.record = RecordSeen::Nothing;
     }
 
     /// What was accepted last, verified anew, until a live section comes.
