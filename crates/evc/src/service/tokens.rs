@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use super::operate::Done;
 use super::{Controller, Refusal};
 use crate::custody::{CustodyError, random};
-use crate::store::{StoreError, UnixSeconds};
+use crate::store::{Scope, Stored, Tx, UnixSeconds};
 
 /// Makes a token: 256 random bits as text.
 ///
@@ -26,12 +26,7 @@ impl Controller {
     /// # Errors
     /// [`Refusal`] of the store's.
     pub async fn add_token(&self, hash: &[u8; 32], now: UnixSeconds) -> Result<Done, Refusal> {
-        let mut tx = self.store.write().await?;
-        match tx.add_token(hash, "operator", now).await {
-            Ok(()) => tx.commit().await?,
-            Err(StoreError::Taken) => {}
-            Err(other) => return Err(other.into()),
-        }
+        self.store.write(Scope::Operators, |tx| Box::pin(add_once(tx, hash, now))).await?;
         Ok(Done { done: "the token is good".into(), notes: vec!["so are those before it".into()] })
     }
 
@@ -40,13 +35,22 @@ impl Controller {
     /// # Errors
     /// [`Refusal::NoToken`]: it was ended meanwhile. Else the store's.
     pub async fn end_other_tokens(&self, than: &[u8; 32]) -> Result<Done, Refusal> {
-        let mut tx = self.store.write().await?;
-        if tx.token(than).await?.is_none() {
-            return Err(Refusal::NoToken("this token was ended by another one"));
-        }
-        let ended = tx.drop_other_tokens(than).await?;
-        tx.commit().await?;
+        let ended = self.store.write(Scope::Operators, |tx| Box::pin(end_others(tx, than))).await?;
         tracing::info!(ended, "tokens ended");
         Ok(Done { done: "the token is new, and the one before it has ended".into(), notes: vec![] })
     }
+}
+
+async fn add_once(tx: &mut dyn Tx, hash: &[u8; 32], now: UnixSeconds) -> Stored<()> {
+    match tx.token(hash).await? {
+        Some(_) => Ok(()),
+        None => tx.add_token(hash, "operator", now).await,
+    }
+}
+
+async fn end_others(tx: &mut dyn Tx, than: &[u8; 32]) -> Result<u64, Refusal> {
+    if tx.token(than).await?.is_none() {
+        return Err(Refusal::NoToken("this token was ended by another one"));
+    }
+    Ok(tx.drop_other_tokens(than).await?)
 }
