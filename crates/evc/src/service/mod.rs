@@ -7,6 +7,7 @@ pub mod config;
 mod defaults;
 mod error;
 pub mod evidence;
+mod first;
 pub mod info;
 pub mod onboarding;
 pub mod operate;

@@ -1,6 +1,7 @@
 //! Start of the controller: folder, store, key-encryption key, CA, token, incarnation. Safe to repeat; the first time makes all.
 
 use std::fs::{self, File, TryLockError};
+use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,17 +10,17 @@ use nix::unistd::geteuid;
 use vault::ids::Incarnation;
 use zeroize::Zeroizing;
 
-use super::{Controller, new_token, steady};
+use super::{Controller, first, new_token, steady};
 use crate::clock;
 use crate::custody::{CustodyError, Kek, authority, random, write_private};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Store as _, StoreError, Tx, UnixSeconds};
 
 /// Names in the data folder.
-const DATABASE: &str = "evc.db";
-const KEK: &str = "kek";
-const ROOT: &str = "root-certificate.pem";
-const TOKEN: &str = "operator.token";
+pub(super) const DATABASE: &str = "evc.db";
+pub(super) const KEK: &str = "kek";
+pub(super) const ROOT: &str = "root-certificate.pem";
+pub(super) const TOKEN: &str = "operator.token";
 const LOCK: &str = "lock";
 /// 2026-01-01: a clock before it was never set.
 const EARLIEST: UnixSeconds = 1_767_225_600;
@@ -62,6 +63,27 @@ pub enum StartError {
         /// The folder.
         path: String,
     },
+    /// The folder was a controller's, and its database is gone.
+    #[error(
+        "{folder} is a controller's ({left} is there), but its database evc.db is absent, empty or knows of no controller; nothing was \
+         changed\n  what to do: put evc.db back from your backup, with evc.db-wal if there is one; for a new controller, which no \
+         node of this one knows, give another --data"
+    )]
+    DatabaseLost {
+        /// The folder.
+        folder: String,
+        /// What lies there.
+        left: String,
+    },
+    /// The root's file is another controller's.
+    #[error(
+        "{path} is not the root certificate of the database beside it; nothing was changed\n  what to do: put back the database that it \
+         belongs to; or, if this database is the right one, move the file away, and it is written anew"
+    )]
+    OtherRoot {
+        /// The file.
+        path: String,
+    },
     /// The store.
     #[error("the database {path} can't be opened")]
     Store {
@@ -100,14 +122,18 @@ pub enum StartError {
 pub async fn start(settings: &Settings, now: UnixSeconds) -> Result<Controller, StartError> {
     make_folder(&settings.data)?;
     let lock = lock(&settings.data)?;
+    first::refuse_without_database(&settings.data)?;
     let path = settings.data.join(DATABASE);
     let store = SqliteStore::open(&path)
         .await
         .map_err(|source| StartError::Store { path: path.display().to_string(), source })?;
     let mut tx = store.write().await?;
     let known = tx.meta("incarnation").await?;
-    if known.is_none() && now < EARLIEST {
-        return Err(StartError::Clock);
+    if known.is_none() {
+        if now < EARLIEST {
+            return Err(StartError::Clock);
+        }
+        first::begin(&settings.data)?;
     }
     believe(&mut *tx, settings, now).await?;
     let kek = Kek::from_file(&settings.data.join(KEK), known.is_none())?;
@@ -118,10 +144,10 @@ pub async fn start(settings: &Settings, now: UnixSeconds) -> Result<Controller, 
     if let Some(token) = token {
         // Before the commit: a token in the store that nobody has would lock the operator out.
         let file = settings.data.join(TOKEN);
-        let _ = fs::remove_file(&file);
         write_private(&file, token.as_bytes()).map_err(|source| at(&file, source))?;
     }
     tx.commit().await?;
+    first::ended(&settings.data)?;
     Ok(Controller {
         _lock: lock,
         store: Arc::new(store),
@@ -144,7 +170,7 @@ async fn believe(tx: &mut dyn Tx, settings: &Settings, now: UnixSeconds) -> Resu
     }
 }
 
-fn at(path: &Path, source: std::io::Error) -> StartError {
+pub(super) fn at(path: &Path, source: std::io::Error) -> StartError {
     StartError::File { path: path.display().to_string(), source }
 }
 
@@ -203,7 +229,15 @@ pub fn token_hash(token: &str) -> [u8; 32] {
     hash
 }
 
+/// For the nodes' installer. What is there already is this root, or somebody must look.
 fn publish_root(data: &Path, pem: &str) -> Result<(), StartError> {
-    let file = data.join(ROOT);
-    fs::write(&file, pem).map_err(|source| at(&file, source))
+    let (file, new) = (data.join(ROOT), data.join(ROOT).with_added_extension("new"));
+    match fs::read(&file) {
+        Ok(there) if there == pem.as_bytes() => Ok(()),
+        Ok(_) => Err(StartError::OtherRoot { path: file.display().to_string() }),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            fs::write(&new, pem).and_then(|()| fs::rename(&new, &file)).map_err(|source| at(&file, source))
+        }
+        Err(source) => Err(at(&file, source)),
+    }
 }
