@@ -34,7 +34,7 @@ pub(crate) use error::chain;
 pub use error::{Advice, Refusal};
 pub use start::{Settings, StartError, start, token_hash};
 pub use steady::Steady;
-pub use tokens::new_token;
+pub use tokens::{let_in, new_token};
 
 /// How long a challenge is good for, in seconds.
 pub const NONCE_TTL_S: u32 = 60;

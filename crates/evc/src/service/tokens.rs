@@ -1,14 +1,19 @@
-//! Operators' tokens: a new one comes in beside the one that asks, and ends all others once it is used to say so. So whoever asks
-//! keeps the new one safe before the old one ends, and is never without.
+//! Operators' tokens. Over the API: a new one comes in beside the one that asks, and ends all others once it is used to say so. So whoever asks
+//! keeps the new one safe before the old one ends, and is never without. On the controller's own machine, where none is left: whoever reads
+//! the key-encryption key and writes the database can do everything, so he is given one, whether the controller runs or not.
+
+use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zeroize::Zeroizing;
 
 use super::operate::Done;
-use super::{Controller, Refusal};
-use crate::custody::{CustodyError, random};
-use crate::store::{StoreError, UnixSeconds};
+use super::start::{DATABASE, KEK, StartError};
+use super::{Controller, Refusal, first, token_hash};
+use crate::custody::{CustodyError, Identity, Kek, random};
+use crate::store::sqlite::SqliteStore;
+use crate::store::{Store as _, StoreError, Tx, UnixSeconds};
 
 /// Makes a token: 256 random bits as text.
 ///
@@ -49,4 +54,29 @@ impl Controller {
         tracing::info!(ended, "tokens ended");
         Ok(Done { done: "the token is new, and the one before it has ended".into(), notes: vec![] })
     }
+}
+
+/// Lets a token into the database of a data folder, whose key-encryption key lies beside it. Tokens before it stay good.
+///
+/// # Errors
+/// [`StartError`]: nothing was changed.
+pub async fn let_in(data: &Path, token: &str, now: UnixSeconds) -> Result<(), StartError> {
+    first::refuse_without_database(data)?;
+    let kek = Kek::from_file(&data.join(KEK), false)?;
+    let path = data.join(DATABASE);
+    let opened = SqliteStore::join(&path).await;
+    let store = opened.map_err(|source| StartError::Store { path: path.display().to_string(), source })?;
+    let mut tx = store.write().await?;
+    belongs(&kek, &mut *tx).await?;
+    tx.add_token(&token_hash(token), "operator, on the controller's machine", now).await?;
+    tx.commit().await?;
+    store.close().await;
+    Ok(())
+}
+
+/// That a key-encryption key is this database's: the CA's key opens under it.
+async fn belongs(kek: &Kek, tx: &mut dyn Tx) -> Result<(), StartError> {
+    let ca = tx.key("ca").await?.ok_or_else(|| CustodyError::Absent("key/ca".into()))?;
+    kek.open(Identity::Key("ca"), &ca.sealed)?;
+    Ok(())
 }

@@ -41,6 +41,16 @@ impl SqliteStore {
     /// [`StoreError::Failed`]: the file can't be made, read or migrated; the cause says why.
     pub async fn open(file: &Path) -> Stored<Self> {
         make_private(file).map_err(|e| StoreError::Failed(sqlx::Error::Io(e)))?;
+        let store = Self::join(file).await?;
+        sqlx::migrate!("migrations/sqlite").run(&store.writing).await.map_err(|e| failed(e.into()))?;
+        Ok(store)
+    }
+
+    /// Opens a file that is there as it is, also one that a running controller has open: that one is not disturbed, its tables stay.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`]: it is not there, or can't be read.
+    pub async fn join(file: &Path) -> Stored<Self> {
         let options = SqliteConnectOptions::new()
             .filename(file)
             .journal_mode(SqliteJournalMode::Wal)
@@ -50,7 +60,6 @@ impl SqliteStore {
             .pragma("secure_delete", "ON")
             .busy_timeout(PATIENCE);
         let writing = pool(1).connect_with(options.clone()).await.map_err(failed)?;
-        sqlx::migrate!("migrations/sqlite").run(&writing).await.map_err(|e| failed(e.into()))?;
         let reading = pool(READERS).connect_with(options.read_only(true)).await.map_err(failed)?;
         Ok(Self { reading, writing })
     }
