@@ -56,12 +56,52 @@ fn leaves_are_renewed_under_the_same_root() {
     let later = certificates(now + NINE_YEARS);
     assert_eq!(later.0, root);
     assert!(later.1 != signing && later.2 != tls);
-    let again = certificates(now);
-    assert!(
-        again.1 != later.1 && again.2 != later.2,
-        "the clock was ahead: what it made holds at no time yet"
-    );
-    assert_eq!(certificates(now), again, "and what is made now stays");
+    assert_eq!(certificates(now), later, "the clock was ahead: what it made is good at the right time too");
+}
+
+/// seen-by-users 0.8: made by a clock that was ahead, the root holds at the right time too, and so do the leaves: nodes by the right time
+/// trust them at once, and the controller starts again when its own clock is right.
+#[test]
+fn a_first_start_with_the_clock_ahead_makes_certificates_that_hold_at_the_right_time() {
+    for (days_ahead, served_long) in [(10, false), (10, true), (20 * 365, true)] {
+        let dir = tempfile::tempdir().expect("a folder");
+        let settings = settings(dir.path());
+        let runtime = Runtime::new().expect("a runtime");
+        let ahead = now() + days_ahead * 24 * HOUR;
+        let app = runtime.block_on(start(&settings, ahead)).map_err(|e| e.to_string()).expect("started");
+        if served_long {
+            let mut clock = evc::service::Steady::since(ahead);
+            runtime.block_on(app.keep_house(&mut clock, ahead, std::time::Duration::ZERO)).expect("kept");
+        }
+        let root = std::fs::read(dir.path().join("root-certificate.pem")).expect("a root");
+        let list = wire::ControllerCerts::decode(&app.authority.list).expect("a list");
+        list.verify(&root, wire::Validity::At(now())).expect("good by a clock that is right");
+        runtime.block_on(app.store.close());
+        drop(app);
+        if served_long {
+            let error = certificates(&runtime, &settings, now()).expect_err("the time that was seen");
+            assert!(error.contains("--clock-is-right"), "{error}");
+        }
+        let said = Settings { clock_is_right: served_long, ..settings.clone() };
+        let (after, ..) = certificates(&runtime, &said, now()).expect("the clock is right again");
+        assert_eq!(after, root, "{days_ahead} days");
+    }
+}
+
+/// An end of a leaf after its root's would be none.
+#[test]
+fn no_leaf_outlives_its_root() {
+    const TWENTY_FIVE_YEARS: u64 = 25 * 366 * 24 * HOUR;
+    let dir = tempfile::tempdir().expect("a folder");
+    let (_, signing, _) =
+        certificates(&Runtime::new().expect("a runtime"), &settings(dir.path()), now() + TWENTY_FIVE_YEARS)
+            .expect("started");
+    let end = |pem: &str| {
+        let (_, pem) = x509_parser::pem::parse_x509_pem(pem.as_bytes()).expect("PEM");
+        pem.parse_x509().expect("X.509").validity().not_after.timestamp()
+    };
+    let root = std::fs::read_to_string(dir.path().join("root-certificate.pem")).expect("a root");
+    assert_eq!(end(&signing), end(&root));
 }
 
 /// A restart by a dead clock makes no certificate and changes none: refused, in words, until the clock is right.

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 use vault::ids::{DeviceId, Epoch, Name, VaultId};
 
-use evc::store::sqlite::SqliteStore;
+use evc::store::sqlite::{Lock, SqliteStore};
 use evc::store::*;
 
 const NOW: UnixSeconds = 1_800_000_000;
@@ -332,10 +332,14 @@ async fn all_around_a_device_is_its_own(store: &dyn Engine) {
     assert_eq!(tx.around(device(9).id).await.expect("read"), Around::default());
 }
 
+async fn sqlite(folder: &std::path::Path) -> SqliteStore {
+    SqliteStore::open(Lock::of(folder).expect("nobody else's")).await.expect("opened")
+}
+
 #[tokio::test]
 async fn sqlite_keeps_the_contract() {
     let dir = tempfile::tempdir().expect("a folder");
-    all(&SqliteStore::open(&dir.path().join("evc.db")).await.expect("opened")).await;
+    all(&sqlite(dir.path()).await).await;
 }
 
 /// Every file of the database is for its owner only, the log beside it too.
@@ -343,7 +347,7 @@ async fn sqlite_keeps_the_contract() {
 async fn sqlite_files_are_private() {
     use std::os::unix::fs::PermissionsExt as _;
     let dir = tempfile::tempdir().expect("a folder");
-    let store = SqliteStore::open(&dir.path().join("evc.db")).await.expect("opened");
+    let store = sqlite(dir.path()).await;
     let mut tx = store.write(Scope::Fleet).await.expect("tx");
     tx.put_meta("x", b"1").await.expect("put");
     tx.commit().await.expect("commit");

@@ -179,7 +179,18 @@ pub(super) enum TokenAct {
     /// Put a new token into the token's file, and end the one before it and every copy of it.
     #[command(after_help = ROTATE)]
     Rotate,
+    /// Make another token, on the controller's machine alone: where the token was lost, or the controller was restored from a copy.
+    #[command(after_help = NEW)]
+    New,
 }
+
+const NEW: &str = "\
+Needs no token, but the controller's data folder with its `kek`; the controller may run or not. Tokens before it stay good:
+`evc token rotate` ends them.
+
+Examples:
+  evc token new --data /var/lib/evc             # into /var/lib/evc/operator.token, which must not be there
+  evc token new --data /var/lib/evc --token-file ~/.evc-token";
 
 const ROTATE: &str = "\
 Examples:

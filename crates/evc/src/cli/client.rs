@@ -46,7 +46,7 @@ impl Client {
                 "{url} is not encrypted, and the token would be read on the way\n  what to do: use https://"
             );
         }
-        let token_file = or(&reach.token_file, &data, "operator.token");
+        let token_file = token_file(reach);
         let token = Zeroizing::new(read(&token_file, "give --token-file")?);
         let ca = read(&or(&reach.ca, &data, "root-certificate.pem"), "give --ca")?;
         Ok(Self {
@@ -140,6 +140,11 @@ impl Client {
         };
         anyhow::Error::new(error).context(words)
     }
+}
+
+/// Where the token lies, or is to lie.
+pub(super) fn token_file(reach: &Reach) -> PathBuf {
+    or(&reach.token_file, &reach.data(), "operator.token")
 }
 
 fn bearer(token: &str) -> Zeroizing<String> {

@@ -46,6 +46,10 @@ fn run(args: Args) -> anyhow::Result<()> {
             return say(&script);
         }
         Command::Man { dir } => return man(dir.as_deref()),
+        Command::Token(TokenAct::New) => {
+            let value = token::new(&args.reach)?;
+            return print(&Told { value, columns: DONE }, args.output);
+        }
         _ => {}
     }
     let mut client = Client::new(&args.reach)?;
@@ -144,7 +148,10 @@ fn ask(client: &mut Client, command: Command) -> anyhow::Result<Told> {
             done(client.post(&path(&["devices", &device, "vaults", &name, "recreate"]), &Value::Null)?)
         }
         Command::Reference(act) => reference(client, &act),
-        Command::Serve(_) | Command::Completions { .. } | Command::Man { .. } => {
+        Command::Serve(_)
+        | Command::Completions { .. }
+        | Command::Man { .. }
+        | Command::Token(TokenAct::New) => {
             unreachable!("done before a client is made")
         }
     }

@@ -1,15 +1,55 @@
+//! `evc token new`: another token, by the right of who reads the controller's key-encryption key. Safe in a file before it is let in.
 //! `evc token rotate`: the new token is safe in its file before the controller ends the old one. Cut short anywhere, the file holds
 //! a token that is good, and saying it again finishes.
 
 use std::fs::{self, File};
+use std::os::unix::fs::{MetadataExt as _, chown};
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
+use nix::unistd::geteuid;
 use serde_json::{Value, json};
 
-use super::client::Client;
-use crate::custody::write_private;
-use crate::service::{new_token, token_hash};
+use super::args::Reach;
+use super::client::{Client, token_file};
+use crate::clock::now;
+use crate::custody::{protect, write_private};
+use crate::service::{let_in, new_token, token_hash};
+
+/// Makes a token on the controller's machine, beside those that there are.
+pub(super) fn new(reach: &Reach) -> anyhow::Result<Value> {
+    // Before any key is read. What is missing of it `evc serve` says.
+    let _ = protect();
+    let (data, file) = (reach.data(), token_file(reach));
+    if fs::symlink_metadata(&file).is_ok() {
+        bail!(
+            "{} is there already, and is not overwritten\n  what to do: if it is good, `evc token rotate` puts a new one in its place; if not, \
+             move it away, or give another --token-file",
+            file.display()
+        );
+    }
+    let kek = fs::metadata(data.join("kek")).with_context(|| {
+        format!(
+            "{} is not the data folder of a controller, or its `kek` can't be reached; give --data, on the controller's machine",
+            data.display()
+        )
+    })?;
+    let (new, token) = (file.with_added_extension("new"), new_token()?);
+    write_new(&new, &token)?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("can't start")?;
+    if let Err(error) = runtime.block_on(let_in(&data, &token, now())) {
+        let _ = fs::remove_file(&new);
+        return Err(anyhow::Error::new(error).context("no token was made"));
+    }
+    // Of root's making it is for who runs the controller.
+    let given = if geteuid().is_root() { chown(&new, Some(kek.uid()), Some(kek.gid())) } else { Ok(()) };
+    given.and_then(|()| fs::rename(&new, &file)).with_context(|| {
+        format!("the new token can't be put into {}; it lies in {}", file.display(), new.display())
+    })?;
+    let done = format!("a new token is in {}", file.display());
+    Ok(json!({ "done": done, "notes": ["those before it are still good: `evc token rotate` ends them"] }))
+}
 
 /// Puts a new token in the place of the one in use.
 pub(super) fn rotate(client: &mut Client) -> anyhow::Result<Value> {

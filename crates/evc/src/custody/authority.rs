@@ -14,9 +14,12 @@ use zeroize::Zeroizing;
 use super::{CustodyError, Identity, Kek};
 use crate::store::{KeyRow, Tx, UnixSeconds};
 
-/// Years that the root is good for.
-const ROOT_YEARS: i32 = 30;
-/// Years that a leaf is good for.
+/// The year that begins every certificate here, a fixed time in the past: a clock that was ahead when one was made makes none that does
+/// not hold yet once it is set right.
+const FROM: i32 = 2026;
+/// The year that ends the root.
+const ROOT_UNTIL: i32 = FROM + 30;
+/// Years that a leaf is good for; not longer than the root.
 const LEAF_YEARS: i32 = 10;
 /// A leaf that ends within so many seconds (a year) is made anew at start.
 const RENEWAL_S: i64 = 365 * 86_400;
@@ -50,7 +53,7 @@ pub async fn load(
     names: &[String],
     now: UnixSeconds,
 ) -> Result<Authority, CustodyError> {
-    let root = root(tx, kek, now).await?;
+    let root = root(tx, kek).await?;
     within(&root.cert_pem, now)?;
     let signing =
         leaf(tx, kek, &root, Leaf { name: "signing", common_name: OWN_SIGNING, names: &[] }, now).await?;
@@ -111,12 +114,12 @@ async fn keep(
     Ok(Opened { cert_pem, key })
 }
 
-async fn root(tx: &mut dyn Tx, kek: &Kek, now: UnixSeconds) -> Result<Opened, CustodyError> {
+async fn root(tx: &mut dyn Tx, kek: &Kek) -> Result<Opened, CustodyError> {
     if let Some(there) = opened(tx, kek, "ca").await? {
         return Ok(there);
     }
     let key = KeyPair::generate()?;
-    let mut params = params(OWN_ROOT, &[], now, ROOT_YEARS)?;
+    let mut params = params(OWN_ROOT, &[], (ROOT_UNTIL, 1, 1))?;
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     let cert = params.self_signed(&key)?;
@@ -136,7 +139,7 @@ async fn leaf(
         return Ok(there);
     }
     let key = KeyPair::generate()?;
-    let mut params = params(leaf.common_name, leaf.names, now, LEAF_YEARS)?;
+    let mut params = params(leaf.common_name, leaf.names, leaf_until(now))?;
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     params.use_authority_key_identifier_extension = true;
     let issuer_key = KeyPair::try_from(root.key.as_slice())?;
@@ -148,15 +151,18 @@ async fn leaf(
 fn params(
     common_name: &str,
     names: &[String],
-    now: UnixSeconds,
-    years: i32,
+    (year, month, day): (i32, u8, u8),
 ) -> Result<CertificateParams, CustodyError> {
     let mut params = CertificateParams::new(names.to_vec())?;
     params.distinguished_name.push(DnType::CommonName, common_name);
-    let (year, month, day) = date(now.saturating_sub(86_400));
-    params.not_before = date_time_ymd(year, month, day);
-    params.not_after = date_time_ymd(year + years, month, day);
+    params.not_before = date_time_ymd(FROM, 1, 1);
+    params.not_after = date_time_ymd(year, month, day);
     Ok(params)
+}
+
+fn leaf_until(now: UnixSeconds) -> (i32, u8, u8) {
+    let (year, month, day) = date(now);
+    (year + LEAF_YEARS, month, day).min((ROOT_UNTIL, 1, 1))
 }
 
 /// A date that exists in every year.
@@ -192,7 +198,7 @@ fn serves(pem: &str, names: &[String], now: UnixSeconds) -> bool {
     lasts(&cert, now) && names.iter().all(|name| found.iter().any(|general| is(general, name)))
 }
 
-/// One that does not hold yet was made by a clock that was ahead: by now, that is ruled out to be far behind, it is made anew.
+/// One that does not hold yet was made by a clock that was ahead, and by an earlier version: it is made anew, for the clock is not far behind.
 fn lasts(cert: &X509Certificate<'_>, now: UnixSeconds) -> bool {
     let validity = cert.validity();
     let [begins, ends] = [validity.not_before, validity.not_after].map(|time| time.timestamp());

@@ -40,14 +40,13 @@ impl Kek {
         Ok(kek)
     }
 
-    /// Reads the file, or makes it when there is none (or an empty one) and `first_start` says that no row was ever sealed.
+    /// Reads the file, or makes it when there is none and `first_start` says that no row was ever sealed.
     ///
     /// # Errors
     /// [`CustodyError::KekFile`]: it is absent though rows are sealed under it, readable by others, or not 32 bytes.
     pub fn from_file(file: &Path, first_start: bool) -> Result<Self, CustodyError> {
         let told = |why: String| CustodyError::KekFile { file: file.display().to_string(), why };
         match File::open(file) {
-            Ok(open) if first_start && is_empty(&open) => Self::make_anew(file).map_err(told),
             Ok(open) => Self::read(open).map_err(told),
             Err(e) if e.kind() == io::ErrorKind::NotFound && first_start => Self::make(file).map_err(told),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Err(told(
@@ -71,12 +70,6 @@ impl Kek {
         let mut kek = Self(Box::new(Zeroizing::new([0; 32])));
         file.read_exact(kek.0.as_mut_slice()).map_err(|e| e.to_string())?;
         Ok(kek)
-    }
-
-    /// In place of one that a power cut left empty before anything was sealed.
-    fn make_anew(file: &Path) -> Result<Self, String> {
-        std::fs::remove_file(file).map_err(|e| e.to_string())?;
-        Self::make(file)
     }
 
     fn make(file: &Path) -> Result<Self, String> {
@@ -141,10 +134,6 @@ impl Kek {
     }
 }
 
-fn is_empty(file: &File) -> bool {
-    file.metadata().is_ok_and(|meta| meta.len() == 0)
-}
-
 /// Writes a file that only its owner reads, durably, and never over another.
 pub(crate) fn write_private(file: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut open = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
@@ -192,7 +181,6 @@ mod tests {
         std::fs::write(&file, []).expect("emptied");
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).expect("chmod");
         assert!(Kek::from_file(&file, false).expect_err("empty").to_string().contains("0 bytes"));
-        Kek::from_file(&file, true).expect("cut short at the first start: made anew");
         std::fs::write(&file, [0; 7]).expect("written");
         assert!(Kek::from_file(&file, true).is_err(), "what is not ours is not thrown away");
         std::fs::remove_file(&file).expect("removed");

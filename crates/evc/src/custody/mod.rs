@@ -30,7 +30,10 @@ pub enum CustodyError {
         why: String,
     },
     /// A sealed row does not open: another key-encryption key, or a damaged or swapped row.
-    #[error("the sealed row {0} does not open under this key-encryption key")]
+    #[error(
+        "the sealed row {0} does not open under this key-encryption key: `kek` is of another database, or one of the two is damaged; put \
+         back the two that belong together"
+    )]
     Unsealed(String),
     /// The clock is outside the time of the controller's root.
     #[error(

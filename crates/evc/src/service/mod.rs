@@ -7,6 +7,7 @@ pub mod config;
 mod defaults;
 mod error;
 pub mod evidence;
+mod first;
 pub mod info;
 pub mod onboarding;
 pub mod operate;
@@ -29,9 +30,9 @@ use crate::store::{DeviceRow, Scope, Store, Tx};
 
 pub(crate) use error::chain;
 pub use error::{Advice, Refusal};
-pub use start::{Settings, StartError, start, token_hash};
+pub use start::{Settings, StartError, start, start_over, token_hash};
 pub use steady::Steady;
-pub use tokens::new_token;
+pub use tokens::{let_in, new_token};
 
 /// How long a challenge is good for, in seconds.
 pub const NONCE_TTL_S: u32 = 60;
@@ -40,8 +41,6 @@ pub const APPRAISED_PCRS: PcrMask = PcrMask(0b0111_1111_1101_1111);
 
 /// The controller: what every request needs. Cheap to share, and holds no state of any device.
 pub struct Controller {
-    /// Nobody else works on the data folder.
-    _lock: Option<std::fs::File>,
     /// Where everything is kept.
     pub store: Store,
     /// Opens what is sealed in the store.

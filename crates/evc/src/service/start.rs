@@ -1,26 +1,25 @@
 //! Start of the controller: folder, store, key-encryption key, CA, token, incarnation. Safe to repeat; the first time makes all.
 
-use std::fs::{self, File, TryLockError};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use nix::unistd::geteuid;
 use vault::ids::Incarnation;
 use zeroize::Zeroizing;
 
-use super::{Controller, new_token, steady};
+use super::{Controller, first, new_token, steady};
 use crate::clock;
 use crate::custody::authority::Authority;
 use crate::custody::{CustodyError, Kek, authority, random, write_private};
-use crate::store::sqlite::SqliteStore;
-use crate::store::{Failure, Scope, Store, StoreError, Tx, UnixSeconds};
+use crate::store::{Failure, Place, Scope, Store, StoreError, Tx, UnixSeconds};
 
 /// Names in the data folder.
-const DATABASE: &str = "evc.db";
-const KEK: &str = "kek";
-const ROOT: &str = "root-certificate.pem";
-const TOKEN: &str = "operator.token";
-const LOCK: &str = "lock";
+pub(super) const DATABASE: &str = "evc.db";
+pub(super) const KEK: &str = "kek";
+pub(super) const ROOT: &str = "root-certificate.pem";
+pub(super) const TOKEN: &str = "operator.token";
 /// Names in the store.
 const INCARNATION: &str = "incarnation";
 const FIRST_TOKEN: &str = "first token";
@@ -63,6 +62,27 @@ pub enum StartError {
     )]
     Shared {
         /// The folder.
+        path: String,
+    },
+    /// The folder was a controller's, and its database is gone.
+    #[error(
+        "{folder} is a controller's ({left} is there), but its database evc.db is absent, empty or knows of no controller; nothing was \
+         changed\n  what to do: put evc.db back from your backup, with evc.db-wal if there is one; for a new controller, which no \
+         node of this one knows, give another --data"
+    )]
+    DatabaseLost {
+        /// The folder.
+        folder: String,
+        /// What lies there.
+        left: String,
+    },
+    /// The root's file is another controller's.
+    #[error(
+        "{path} is not the root certificate of the database beside it; nothing was changed\n  what to do: put back the database that it \
+         belongs to; or, if this database is the right one, move the file away, and it is written anew"
+    )]
+    OtherRoot {
+        /// The file.
         path: String,
     },
     /// The store.
@@ -111,25 +131,29 @@ impl Failure for StartError {
 /// [`StartError`]: nothing serves.
 pub async fn start(settings: &Settings, now: UnixSeconds) -> Result<Controller, StartError> {
     make_folder(&settings.data)?;
-    let lock = lock(&settings.data)?;
-    let path = settings.data.join(DATABASE);
-    let store = SqliteStore::open(&path)
-        .await
-        .map_err(|source| StartError::Store { path: path.display().to_string(), source })?;
-    start_over(Store::over(store), Some(lock), settings, now).await
+    let data = settings.data.display().to_string();
+    let failed = |source| match source {
+        StoreError::InUse => StartError::Taken { path: data.clone() },
+        source => StartError::Store { path: settings.data.join(DATABASE).display().to_string(), source },
+    };
+    let claim = Place::Folder(settings.data.clone()).claim().map_err(failed)?;
+    first::refuse_without_database(&settings.data)?;
+    start_over(claim.open().await.map_err(failed)?, settings, now).await
 }
 
 /// As [`start`], over a store that is open.
 ///
 /// # Errors
 /// [`StartError`]: nothing serves.
-async fn start_over(
+pub async fn start_over(
     store: Store,
-    lock: Option<File>,
     settings: &Settings,
     now: UnixSeconds,
 ) -> Result<Controller, StartError> {
     let is_new = store.read(|tx| Box::pin(is_new(tx, settings, now))).await?;
+    if is_new {
+        first::begin(&settings.data)?;
+    }
     // Before what is sealed by the one, or opened by the other, is in the store: who has a row without its file is locked out.
     let kek = Kek::from_file(&settings.data.join(KEK), is_new)?;
     let token = first_token(&store, &settings.data).await?;
@@ -137,8 +161,9 @@ async fn start_over(
     let made = store.write(Scope::Fleet, |tx| Box::pin(make(tx, &kek, token, settings, now)));
     let (incarnation, authority) = made.await?;
     publish_root(&settings.data, &authority.root_pem)?;
+    first::ended(&settings.data)?;
     let poll_every_s = settings.poll_every_s;
-    Ok(Controller { _lock: lock, store, kek, authority, incarnation, poll_every_s })
+    Ok(Controller { store, kek, authority, incarnation, poll_every_s })
 }
 
 /// Whether this is the first start. Refuses a clock that was never set then; later, one that is well behind what it showed before, unless
@@ -179,7 +204,7 @@ async fn make(
     Ok((incarnation(tx).await?, authority))
 }
 
-fn at(path: &Path, source: std::io::Error) -> StartError {
+pub(super) fn at(path: &Path, source: std::io::Error) -> StartError {
     StartError::File { path: path.display().to_string(), source }
 }
 
@@ -193,18 +218,6 @@ fn make_folder(path: &Path) -> Result<(), StartError> {
     let meta = fs::metadata(path).map_err(|source| at(path, source))?;
     let safe = meta.mode() & 0o022 == 0 && [0, geteuid().as_raw()].contains(&meta.uid());
     if safe { Ok(()) } else { Err(StartError::Shared { path: path.display().to_string() }) }
-}
-
-/// Held for the controller's life; the kernel lets go of it however that ends.
-fn lock(data: &Path) -> Result<File, StartError> {
-    let path = data.join(LOCK);
-    let made = File::options().write(true).create(true).truncate(false).mode(0o600).open(&path);
-    let file = made.map_err(|source| at(&path, source))?;
-    file.try_lock().map_err(|error| match error {
-        TryLockError::WouldBlock => StartError::Taken { path: data.display().to_string() },
-        TryLockError::Error(source) => at(&path, source),
-    })?;
-    Ok(file)
 }
 
 async fn incarnation(tx: &mut dyn Tx) -> Result<Incarnation, StartError> {
@@ -225,7 +238,6 @@ async fn first_token(store: &Store, data: &Path) -> Result<Option<Zeroizing<Stri
         return Ok(None);
     }
     let (token, file) = (new_token()?, data.join(TOKEN));
-    let _ = fs::remove_file(&file);
     write_private(&file, token.as_bytes()).map_err(|source| at(&file, source))?;
     Ok(Some(token))
 }
@@ -238,7 +250,15 @@ pub fn token_hash(token: &str) -> [u8; 32] {
     hash
 }
 
+/// For the nodes' installer. What is there already is this root, or somebody must look.
 fn publish_root(data: &Path, pem: &str) -> Result<(), StartError> {
-    let file = data.join(ROOT);
-    fs::write(&file, pem).map_err(|source| at(&file, source))
+    let (file, new) = (data.join(ROOT), data.join(ROOT).with_added_extension("new"));
+    match fs::read(&file) {
+        Ok(there) if there == pem.as_bytes() => Ok(()),
+        Ok(_) => Err(StartError::OtherRoot { path: file.display().to_string() }),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            fs::write(&new, pem).and_then(|()| fs::rename(&new, &file)).map_err(|source| at(&file, source))
+        }
+        Err(source) => Err(at(&file, source)),
+    }
 }

@@ -1,14 +1,18 @@
-//! Operators' tokens: a new one comes in beside the one that asks, and ends all others once it is used to say so. So whoever asks
-//! keeps the new one safe before the old one ends, and is never without.
+//! Operators' tokens. Over the API: a new one comes in beside the one that asks, and ends all others once it is used to say so. So whoever asks
+//! keeps the new one safe before the old one ends, and is never without. On the controller's own machine, where none is left: whoever reads
+//! the key-encryption key and writes the database can do everything, so he is given one, whether the controller runs or not.
+
+use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zeroize::Zeroizing;
 
 use super::operate::Done;
-use super::{Controller, Refusal};
-use crate::custody::{CustodyError, random};
-use crate::store::{Scope, Stored, Tx, UnixSeconds};
+use super::start::{DATABASE, KEK, StartError};
+use super::{Controller, Refusal, first, token_hash};
+use crate::custody::{CustodyError, Identity, Kek, random};
+use crate::store::{Place, Scope, Stored, Tx, UnixSeconds};
 
 /// Makes a token: 256 random bits as text.
 ///
@@ -53,4 +57,32 @@ async fn end_others(tx: &mut dyn Tx, than: &[u8; 32]) -> Result<u64, Refusal> {
         return Err(Refusal::NoToken("this token was ended by another one"));
     }
     Ok(tx.drop_other_tokens(than).await?)
+}
+
+/// Lets a token into the database of a data folder, whose key-encryption key lies beside it. Tokens before it stay good.
+///
+/// # Errors
+/// [`StartError`]: nothing was changed.
+pub async fn let_in(data: &Path, token: &str, now: UnixSeconds) -> Result<(), StartError> {
+    first::refuse_without_database(data)?;
+    let kek = Kek::from_file(&data.join(KEK), false)?;
+    let opened = Place::Folder(data.to_owned()).join().await;
+    let path = data.join(DATABASE).display().to_string();
+    let store = opened.map_err(|source| StartError::Store { path, source })?;
+    let added =
+        store.write(Scope::Operators, |tx| Box::pin(add_where_it_belongs(tx, &kek, token, now))).await;
+    store.close().await;
+    added
+}
+
+/// The key-encryption key must be this database's: the CA's key opens under it.
+async fn add_where_it_belongs(
+    tx: &mut dyn Tx,
+    kek: &Kek,
+    token: &str,
+    now: UnixSeconds,
+) -> Result<(), StartError> {
+    let ca = tx.key("ca").await?.ok_or_else(|| CustodyError::Absent("key/ca".into()))?;
+    kek.open(Identity::Key("ca"), &ca.sealed)?;
+    Ok(tx.add_token(&token_hash(token), "operator, on the controller's machine", now).await?)
 }

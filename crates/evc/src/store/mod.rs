@@ -1,8 +1,9 @@
 //! What the controller keeps: transactions of small operations, every look-up by an indexed key.
 //! Engines: SQLite now. A second one is a driver, that is an [`Engine`], and a migration; it takes the same contract suite
-//! (`tests/store.rs`), and [`open`] is the one place that names it.
+//! (`tests/store.rs`), and [`Place`] is the one that names it.
 //! Never draws randomness or opens a seal, and writes no time of its own: times, identities and sealed bytes come from the caller.
 
+mod place;
 mod rows;
 pub mod sqlite;
 mod transact;
@@ -10,6 +11,7 @@ mod transact;
 use async_trait::async_trait;
 use vault::ids::{DeviceId, Epoch, Name, VaultId};
 
+pub use place::{Claim, Place};
 pub use rows::{
     Around, CertRow, DeviceRow, EpochRow, KeyRow, OnboardRow, Page, PolicyRow, ReferenceRow, ReferenceState,
     ReleaseRow, StandingRow, Tpm, VaultRow, VaultStanding,
@@ -35,6 +37,9 @@ pub enum StoreError {
     /// Busy for longer than callers wait: try again.
     #[error("the database is busy")]
     Busy(#[source] Cause),
+    /// Another controller works on it.
+    #[error("another controller works on it")]
+    InUse,
     /// A row does not read back as what was written.
     #[error("the database is damaged: {0}")]
     Damaged(String),

@@ -8,9 +8,9 @@ mod keys;
 mod read;
 mod vaults;
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -23,6 +23,9 @@ use vault::ids::DeviceId;
 
 use super::{Around, Engine, Open, Scope, StoreError, Stored, Tx};
 
+/// Names in the folder.
+const DATABASE: &str = "evc.db";
+const LOCK: &str = "lock";
 /// How long a transaction waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Connections that read at the same time.
@@ -32,17 +35,50 @@ const READERS: u32 = 4;
 pub struct SqliteStore {
     reading: SqlitePool,
     writing: SqlitePool,
+    /// None where others may write.
+    _lock: Option<Lock>,
+}
+
+/// A folder that no other controller works on. Held for its store's life; the kernel lets go of it however that ends.
+pub struct Lock {
+    folder: PathBuf,
+    _file: File,
+}
+
+impl Lock {
+    /// # Errors
+    /// [`StoreError::InUse`]; [`StoreError::Failed`]: the folder can't be written.
+    pub fn of(folder: &Path) -> Stored<Self> {
+        let made = private().open(folder.join(LOCK));
+        let file = made.map_err(|e| StoreError::Failed(e.into()))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { folder: folder.to_owned(), _file: file }),
+            Err(TryLockError::WouldBlock) => Err(StoreError::InUse),
+            Err(TryLockError::Error(e)) => Err(StoreError::Failed(e.into())),
+        }
+    }
 }
 
 impl SqliteStore {
-    /// Opens the file, making it 0600 when it is not there, and brings its tables up to date.
+    /// Opens the folder's file, making it 0600 when it is not there, and brings its tables up to date.
     ///
     /// # Errors
     /// [`StoreError::Failed`]: the file can't be made, read or migrated; the cause says why.
-    pub async fn open(file: &Path) -> Stored<Self> {
-        make_private(file).map_err(|e| StoreError::Failed(e.into()))?;
+    pub async fn open(lock: Lock) -> Stored<Self> {
+        make_private(&lock.folder.join(DATABASE)).map_err(|e| StoreError::Failed(e.into()))?;
+        let store = Self::join(&lock.folder).await?;
+        sqlx::migrate!("migrations/sqlite").run(&store.writing).await.map_err(|e| failed(e.into()))?;
+        Ok(Self { _lock: Some(lock), ..store })
+    }
+
+    /// Opens a folder's file that is there as it is, also one that a running controller has open: that one is not disturbed, its tables
+    /// stay.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`]: it is not there, or can't be read.
+    pub async fn join(folder: &Path) -> Stored<Self> {
         let options = SqliteConnectOptions::new()
-            .filename(file)
+            .filename(folder.join(DATABASE))
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
@@ -50,9 +86,8 @@ impl SqliteStore {
             .pragma("secure_delete", "ON")
             .busy_timeout(PATIENCE);
         let writing = pool(1).connect_with(options.clone()).await.map_err(failed)?;
-        sqlx::migrate!("migrations/sqlite").run(&writing).await.map_err(|e| failed(e.into()))?;
         let reading = pool(READERS).connect_with(options.read_only(true)).await.map_err(failed)?;
-        Ok(Self { reading, writing })
+        Ok(Self { reading, writing, _lock: None })
     }
 }
 
@@ -72,7 +107,13 @@ fn pool(connections: u32) -> SqlitePoolOptions {
 
 /// SQLite gives its log and index the mode of the main file.
 fn make_private(file: &Path) -> std::io::Result<()> {
-    OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(file).map(drop)
+    private().open(file).map(drop)
+}
+
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false).mode(0o600);
+    options
 }
 
 #[async_trait]
