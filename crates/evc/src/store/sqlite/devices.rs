@@ -9,7 +9,7 @@ use super::SqliteTx;
 use super::read::{
     FromRow, Word as _, blob, bytes32, device, get, int, name, number, some_name, some_number, uuid, word,
 };
-use crate::store::{CertRow, DeviceRow, Devices, OnboardRow, Page, Stored};
+use crate::store::{CertRow, DeviceRow, Devices, OnboardRow, Page, Stored, Tpm, UnixSeconds};
 
 impl FromRow for OnboardRow {
     fn from_row(row: &SqliteRow) -> Stored<Self> {
@@ -91,7 +91,7 @@ impl Devices for SqliteTx {
 
     async fn use_onboarding(&mut self, cert_digest: &[u8; 32], serial: &str, device: DeviceId) -> Stored<()> {
         let mark = query("UPDATE onboarding SET device = ? WHERE cert_digest = ? AND serial = ?");
-        self.run(mark.bind(blob(device.0)).bind(cert_digest.to_vec()).bind(serial.to_owned())).await.map(drop)
+        self.change(mark.bind(blob(device.0)).bind(cert_digest.to_vec()).bind(serial.to_owned())).await
     }
 
     async fn add_device(&mut self, row: &DeviceRow) -> Stored<()> {
@@ -121,7 +121,7 @@ impl Devices for SqliteTx {
 
     async fn certify_device(&mut self, id: DeviceId, cert_digest: &[u8; 32], cert_der: &[u8]) -> Stored<()> {
         let write = query("UPDATE devices SET cert_digest = ?, cert_der = ? WHERE id = ?");
-        self.run(write.bind(cert_digest.to_vec()).bind(cert_der.to_vec()).bind(blob(id.0))).await.map(drop)
+        self.change(write.bind(cert_digest.to_vec()).bind(cert_der.to_vec()).bind(blob(id.0))).await
     }
 
     async fn devices(&mut self, page: &Page) -> Stored<Vec<DeviceRow>> {
@@ -129,14 +129,37 @@ impl Devices for SqliteTx {
         self.all(list.bind(page.after.clone()).bind(page.limit)).await
     }
 
-    async fn update_device(&mut self, row: &DeviceRow) -> Stored<()> {
-        let write = "UPDATE devices SET tpm = ?, learn = ?, last_seen = ?, section_version = ?, section_digest = ?, report = ?,
-                     verdict = ? WHERE id = ?";
-        let write = query(write).bind(row.tpm.word()).bind(row.learn).bind(row.last_seen.map(int));
-        let write = write.bind(int(row.section_version)).bind(row.section_digest.map(|d| d.to_vec()));
-        self.run(write.bind(row.report.clone()).bind(row.verdict.clone()).bind(blob(row.id.0)))
-            .await
-            .map(drop)
+    async fn saw_device(&mut self, id: DeviceId, at: UnixSeconds) -> Stored<()> {
+        let write = query("UPDATE devices SET last_seen = ? WHERE id = ?").bind(int(at));
+        self.change(write.bind(blob(id.0))).await
+    }
+
+    async fn pin_tpm(&mut self, id: DeviceId, tpm: Tpm) -> Stored<()> {
+        let write = query("UPDATE devices SET tpm = ? WHERE id = ?").bind(tpm.word());
+        self.change(write.bind(blob(id.0))).await
+    }
+
+    async fn set_learning(&mut self, id: DeviceId, learn: bool) -> Stored<()> {
+        self.change(query("UPDATE devices SET learn = ? WHERE id = ?").bind(learn).bind(blob(id.0))).await
+    }
+
+    async fn put_report(&mut self, id: DeviceId, report: &str, at: UnixSeconds) -> Stored<()> {
+        let write = query("UPDATE devices SET report = ?, last_seen = ? WHERE id = ?");
+        self.change(write.bind(report.to_owned()).bind(int(at)).bind(blob(id.0))).await
+    }
+
+    async fn put_verdict(&mut self, id: DeviceId, verdict: &str, at: UnixSeconds) -> Stored<()> {
+        let write = query("UPDATE devices SET verdict = ?, last_seen = ? WHERE id = ?");
+        self.change(write.bind(verdict.to_owned()).bind(int(at)).bind(blob(id.0))).await
+    }
+
+    async fn put_section(&mut self, id: DeviceId, version: u64, digest: &[u8; 32]) -> Stored<()> {
+        let write = query("UPDATE devices SET section_version = ?, section_digest = ? WHERE id = ?");
+        self.change(write.bind(int(version)).bind(digest.to_vec()).bind(blob(id.0))).await
+    }
+
+    async fn end_section(&mut self, id: DeviceId) -> Stored<()> {
+        self.change(query("UPDATE devices SET section_digest = NULL WHERE id = ?").bind(blob(id.0))).await
     }
 
     async fn certs(&mut self, device: DeviceId) -> Stored<Vec<CertRow>> {
