@@ -183,11 +183,22 @@ impl Device {
 
     /// Reports every vault as made and unlocked at an epoch.
     pub(crate) fn report(&self, evc: &Evc, section: &Section, epoch: u64) {
+        let info = self.reported(section, epoch, |_| vault::report::State::Unlocked);
+        assert_eq!(evc.post(&self.own("info"), &info).status, 201);
+    }
+
+    /// A report of every vault as made.
+    pub(crate) fn reported(
+        &self,
+        section: &Section,
+        epoch: u64,
+        state: impl Fn(&str) -> vault::report::State,
+    ) -> Vec<u8> {
         let line = |entry: &vault::section::Entry| {
             let report = vault::report::VaultReport {
                 id: entry.id,
                 name: entry.name.clone(),
-                state: vault::report::State::Unlocked,
+                state: state(entry.name.as_str()),
                 created: true,
                 epoch: Some(vault::ids::Epoch(epoch)),
                 wanted: entry.operation,
@@ -210,7 +221,7 @@ impl Device {
                 notes: vec!["not escrowed".into()],
             }),
         };
-        assert_eq!(evc.post(&self.own("info"), &self.seal(&info.encode())).status, 201);
+        self.seal(&info.encode())
     }
 
     pub(crate) fn section(&mut self, evc: &Evc) -> Section {
