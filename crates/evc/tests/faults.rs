@@ -7,7 +7,7 @@ mod engines;
 use std::time::Duration;
 
 use common::{Answer, Device, Evc};
-use engines::{Fault, Faults, Faulty, Memory, World};
+use engines::{Asked, Fault, Faults, Faulty, Memory, World};
 use evc::clock::now;
 use evc::service::Steady;
 use evc::store::{ReferenceRow, ReferenceState};
@@ -196,7 +196,7 @@ fn whatever_step_fails_nothing_is_told_falsely_and_the_same_again_succeeds() {
         let name = act.name;
         let (status, after) = scene.say(act, &before, None);
         assert_eq!(status, act.good, "{name}: nothing fails");
-        let (steps, writes) = (scene.faults.steps(), after != before);
+        let (steps, writes) = (scene.faults.asked().steps, after != before);
         assert!(steps > 1, "{name} asks the store");
         for step in 1..=steps {
             for fault in [Fault::Full(step), Fault::Gone(step)] {
@@ -219,4 +219,25 @@ fn whatever_step_fails_nothing_is_told_falsely_and_the_same_again_succeeds() {
             assert!(scene.again(act) < 500, "{name}: again after the answer of step {step} was lost");
         }
     }
+}
+
+/// What is asked of the store by who polls for ever: one view of one moment, in two questions. Others write once.
+#[test]
+fn an_unchanged_poll_is_one_read_and_others_are_one_write() {
+    let (memory, faults) = (Memory::default(), Faults::default());
+    let evc = Evc::over_engine(Faulty(memory, faults.clone()));
+    let mut device = Device::onboarded(&evc, "edge-1");
+    let section = device.attested(&evc);
+    let count = |ask: &mut dyn FnMut()| {
+        faults.set(None);
+        ask();
+        faults.asked()
+    };
+    let unchanged = count(&mut || assert!(device.poll(&evc).is_none()));
+    assert_eq!(unchanged, Asked { steps: 3, reads: 1, writes: 0 });
+    let transactions = |asked: Asked| (asked.reads, asked.writes);
+    assert_eq!(transactions(count(&mut || device.report(&evc, &section, 1))), (1, 1), "a report");
+    device.hash.clear();
+    assert_eq!(transactions(count(&mut || drop(device.poll(&evc)))), (1, 1), "a poll in full");
+    assert_eq!(transactions(count(&mut || assert!(nonce(&evc, &device) != [0; 32]))), (1, 1), "a nonce");
 }
