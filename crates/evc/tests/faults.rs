@@ -9,8 +9,8 @@ use std::time::Duration;
 use common::{Answer, Device, Evc};
 use engines::{Asked, Fault, Faults, Faulty, Memory, World};
 use evc::clock::now;
-use evc::service::Steady;
-use evc::store::{ReferenceRow, ReferenceState};
+use evc::service::{Settings, Steady, start_over, token_hash};
+use evc::store::{ReferenceRow, ReferenceState, Store};
 use vault::report::State;
 use wire::attest::{AttestRequest, AttestResponse, DeviceCert, DeviceCertKind};
 use wire::envelope::seal_registration;
@@ -240,4 +240,50 @@ fn an_unchanged_poll_is_one_read_and_others_are_one_write() {
     device.hash.clear();
     assert_eq!(transactions(count(&mut || drop(device.poll(&evc)))), (1, 1), "a poll in full");
     assert_eq!(transactions(count(&mut || assert!(nonce(&evc, &device) != [0; 32]))), (1, 1), "a nonce");
+}
+
+/// A first start that fails at any step is begun again by the next one, and the operator's token is good.
+#[test]
+fn a_first_start_that_fails_at_any_step_is_begun_again() {
+    let steps = first_start(None).1;
+    assert!(steps > 10, "{steps}: a first start makes all");
+    for step in 1..=steps {
+        for fault in [Fault::Full(step), Fault::Gone(step), Fault::Lost(step), Fault::Again(step)] {
+            let (failed, _) = first_start(Some(fault));
+            assert_eq!(failed, !matches!(fault, Fault::Again(_)) && fails(fault, step, steps), "{fault:?}");
+        }
+    }
+}
+
+/// An answer can be lost of a commit alone, which is the last step.
+fn fails(fault: Fault, step: usize, last: usize) -> bool {
+    !matches!(fault, Fault::Lost(_)) || step == last
+}
+
+/// Starts with a fault, and once more without; whether the first one failed, and its steps.
+fn first_start(fault: Option<Fault>) -> (bool, usize) {
+    let (memory, faults) = (Memory::default(), Faults::default());
+    let dir = tempfile::tempdir().expect("a folder");
+    let settings = Settings {
+        data: dir.path().to_owned(),
+        names: vec!["127.0.0.1".into(), "localhost".into()],
+        poll_every_s: None,
+        clock_is_right: false,
+    };
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let start = |fault| {
+        faults.set(fault);
+        let store = Store::over(Faulty(memory.clone(), faults.clone()));
+        (runtime.block_on(start_over(store, &settings, now())), faults.asked().steps)
+    };
+    let (first, steps) = start(fault);
+    let second = start(None).0.expect("started");
+    let token = std::fs::read_to_string(dir.path().join("operator.token")).expect("a token");
+    let hash = token_hash(&token);
+    let owner = runtime.block_on(second.store.read(|tx| tx.token(&hash))).expect("read");
+    assert_eq!(owner.as_deref(), Some("first operator"), "{fault:?}");
+    if let Ok(first) = &first {
+        assert_eq!(first.authority.root_pem, second.authority.root_pem, "{fault:?}");
+    }
+    (first.is_err(), steps)
 }
