@@ -17,6 +17,7 @@ use anyhow::{Context as _, bail};
 use clap::{CommandFactory as _, Parser as _};
 use serde_json::{Value, json};
 use vault::policy::MAX_FILE_BYTES;
+use vault::text::{plain, plain_lines};
 
 use args::{
     Args, Command, DeleteWhat, DescribeWhat, GetWhat, Onboard, Output, RecreateWhat, ReferenceAct,
@@ -31,7 +32,7 @@ pub fn main() -> ExitCode {
     match run(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("evc: {error:#}");
+            eprintln!("evc: {}", plain_lines(&format!("{error:#}")));
             ExitCode::FAILURE
         }
     }
@@ -237,8 +238,9 @@ fn rotate(
     if *force && reported != current {
         eprintln!(
             "forced: the newest key is of epoch {current}, and the node reported {}; if it restarts before it takes a newer one, \
-             `{name}` stays locked, and keys that are over are not given out again",
+             `{}` stays locked, and keys that are over are not given out again",
             reported.as_u64().map_or_else(|| "none".to_owned(), |epoch| format!("epoch {epoch}")),
+            plain(name),
         );
     }
     let expected = expect_epoch.map_or_else(|| current.clone(), Value::from);
@@ -262,7 +264,7 @@ fn reference(client: &Client, act: &ReferenceAct) -> anyhow::Result<Told> {
 
 fn print(told: &Told, output: Output) -> anyhow::Result<()> {
     let text = match output {
-        Output::Json => format!("{:#}\n", told.value),
+        Output::Json => plain_lines(&format!("{:#}\n", told.value)),
         Output::Table => table::table(&told.value, told.columns),
     };
     say(text.as_bytes())

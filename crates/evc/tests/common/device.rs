@@ -183,6 +183,26 @@ impl Device {
 
     /// Reports every vault as made and unlocked at an epoch.
     pub(crate) fn report(&self, evc: &Evc, section: &Section, epoch: u64) {
+        self.tell(evc, &self.info(section, epoch));
+    }
+
+    /// Reports with words of its own, of itself and of each vault.
+    pub(crate) fn report_saying(&self, evc: &Evc, section: &Section, words: &str) {
+        let mut info = self.info(section, 1);
+        info.vaults
+            .iter_mut()
+            .filter_map(|line| line.report.as_mut())
+            .for_each(|report| report.detail = vec![words.to_owned()]);
+        info.node.as_mut().expect("ours").notes = vec![words.to_owned()];
+        self.tell(evc, &info);
+    }
+
+    pub(crate) fn tell(&self, evc: &Evc, info: &DeviceInfo) {
+        assert_eq!(evc.post(&self.own("info"), &self.seal(&info.encode())).status, 201);
+    }
+
+    /// A report of every vault as made and unlocked at an epoch.
+    pub(crate) fn info(&self, section: &Section, epoch: u64) -> DeviceInfo {
         let line = |entry: &vault::section::Entry| {
             let report = vault::report::VaultReport {
                 id: entry.id,
@@ -196,7 +216,7 @@ impl Device {
             };
             VaultLine::of(report, wire::info::PcrStatus::Unknown)
         };
-        let info = DeviceInfo {
+        DeviceInfo {
             device: self.id,
             at_unix_s: evc::clock::now(),
             tpm: TpmPresence::NotFound,
@@ -209,8 +229,7 @@ impl Device {
                 accepted: Some(section.version),
                 notes: vec!["not escrowed".into()],
             }),
-        };
-        assert_eq!(evc.post(&self.own("info"), &self.seal(&info.encode())).status, 201);
+        }
     }
 
     pub(crate) fn section(&mut self, evc: &Evc) -> Section {
