@@ -124,8 +124,7 @@ fn a_vault_that_is_gone_hides_none_of_its_name() {
         assert_eq!(first.expect("listed")["standing"], "active", "{described}");
         evc.act("DELETE", "/devices/edge-1/vaults/payments", "");
     }
-    let rows =
-        evc.wait(async { evc.app.store.read().await.expect("tx").vaults(device.id).await.expect("rows") });
+    let rows = evc.stored(|tx| tx.vaults(device.id));
     assert_eq!(rows.iter().filter(|row| row.standing == VaultStanding::Gone).count(), 8);
 }
 
@@ -135,16 +134,18 @@ fn a_section_that_does_not_read_back_is_not_sent() {
     let (evc, mut device) = without_tpm();
     evc.apply(&(policy("p", "custody: controller\noperation: lock") + VAULT));
     device.section(&evc);
-    evc.wait(async {
-        let mut tx = evc.app.store.write().await.expect("tx");
-        let rows = tx.vaults(device.id).await.expect("rows");
-        let row = rows.into_iter().find(|row| row.name.as_str() == "payments").expect("there");
-        for n in 0..1022_u128 {
-            let id = vault::ids::VaultId(uuid::Uuid::from_u128(1 << 100 | n));
-            let name = format!("more-{n}").parse().expect("a name");
-            tx.put_vault(&evc::store::VaultRow { id, name, ..row.clone() }).await.expect("put");
-        }
-        tx.commit().await.expect("commit");
+    let id = device.id;
+    evc.meddle(|tx| {
+        Box::pin(async move {
+            let rows = tx.vaults(id).await?;
+            let row = rows.into_iter().find(|row| row.name.as_str() == "payments").expect("there");
+            for n in 0..1022_u128 {
+                let id = vault::ids::VaultId(uuid::Uuid::from_u128(1 << 100 | n));
+                let name = format!("more-{n}").parse().expect("a name");
+                tx.put_vault(&evc::store::VaultRow { id, name, ..row.clone() }).await?;
+            }
+            Ok(())
+        })
     });
     let answer = evc.post(&device.own("config"), &device.seal(&device.ask()));
     assert_eq!(answer.status, 500, "1025 vaults");

@@ -187,9 +187,8 @@ fn evidence_is_refused_in_words() {
     let (session, good) = (one.session.session_key(), one.challenged(&evc));
     let id = one.id;
     let told = |quote: Quote, at: u64| {
-        let row = evc.wait(async { evc.app.store.read().await.expect("tx").device(id).await });
         let request = AttestRequest::Quote(Box::new(quote));
-        let device = row.expect("read").expect("there");
+        let device = evc.stored(|tx| tx.device(id)).expect("there");
         match evc.wait(evc.app.attest(device, request, at)).expect("answered") {
             AttestResponse::Quote(answer) => (answer.code, answer.verdict),
             other => panic!("{other:?}"),

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use common::{Evc, Serving, serve};
-use evc::store::Store as _;
+use evc::store::Engine as _;
 use evc::store::sqlite::SqliteStore;
 
 /// What an earlier life leaves beside its database.

@@ -88,9 +88,9 @@ fn a_certificate_of_a_key_that_its_maker_has_not_is_refused() {
 fn who_is_not_allowed_is_refused_while_the_controller_writes() {
     let evc = Evc::start();
     let (stranger, known) = (Device::new("edge-1"), Device::onboarded(&evc, "edge-2"));
-    let writer = evc.wait(evc.app.store.write()).expect("the writer");
+    let writing = evc.occupy(common::Place::Writer);
     assert_eq!(stranger.register(&evc), 403);
-    evc.wait(writer.commit()).expect("done");
+    drop(writing);
     assert_eq!(known.register(&evc), 200);
 }
 

@@ -6,8 +6,7 @@ use std::io::{Read as _, Write as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use common::{Device, Evc};
-use evc::store::Tx;
+use common::{Device, Evc, Place};
 use rustls::HandshakeKind;
 use wire::envelope::{seal_from_device, seal_registration};
 use wire::register::Register;
@@ -21,27 +20,6 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
     while !holds() {
         assert!(Instant::now() < patience, "{what}");
         std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-/// A database that writes, or reads, nothing for others while this is there.
-struct Slow<'a>(&'a Evc, Vec<Box<dyn Tx>>);
-
-impl<'a> Slow<'a> {
-    fn writing(evc: &'a Evc) -> Self {
-        Self(evc, vec![evc.wait(evc.app.store.write()).expect("the writer's place")])
-    }
-
-    fn reading(evc: &'a Evc) -> Self {
-        Self(evc, (0..4).map(|_| evc.wait(evc.app.store.read()).expect("a reader's place")).collect())
-    }
-}
-
-impl Drop for Slow<'_> {
-    fn drop(&mut self) {
-        let tx = std::mem::take(&mut self.1);
-        // Given back by a task of the runtime's.
-        self.0.wait(async move { drop(tx) });
     }
 }
 
@@ -102,7 +80,7 @@ fn one_device_with_many_requests_leaves_the_places_to_others() {
     let evc = Evc::start();
     let greedy = Device::onboarded(&evc, "greedy");
     let mut other = polling(&evc, "other");
-    let slow = Slow::writing(&evc);
+    let slow = evc.occupy(Place::Writer);
     let post = || evc.post(&greedy.own("info"), &greedy.seal(&info(&greedy))).status;
     std::thread::scope(|scope| {
         let posts: Vec<_> = (0..140).map(|_| scope.spawn(post)).collect();
@@ -130,7 +108,7 @@ fn one_source_with_many_requests_leaves_the_places_to_others() {
         seal_registration(&register.encode(), onboard.pem.as_bytes(), &onboard.signer).expect("sealed");
     let allow = serde_json::json!({ "cert_pem": onboard.pem, "serial": "*" });
     evc.act("POST", "/onboarding", &allow.to_string());
-    let slow = Slow::writing(&evc);
+    let slow = evc.occupy(Place::Writer);
     let post = || evc.post_from("127.0.0.2", "/api/v2/edgedevice/register", &envelope);
     std::thread::scope(|scope| {
         let posts: Vec<_> = (0..140).map(|_| scope.spawn(post)).collect();
@@ -156,7 +134,7 @@ fn messages_in_a_devices_name_take_none_of_its_places() {
     let forged = seal_from_device(&device.ask(), &device.key.cert, &forger.key.signer).expect("sealed");
     let path = format!("/api/v2/edgedevice{}", device.own("config"));
     let own = device.seal(&device.ask());
-    let slow = Slow::reading(&evc);
+    let slow = evc.occupy(Place::Readers);
     std::thread::scope(|scope| {
         let forged: Vec<_> =
             (0..5).map(|_| scope.spawn(|| evc.post_from("127.0.0.2", &path, &forged))).collect();

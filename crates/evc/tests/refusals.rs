@@ -220,22 +220,21 @@ fn a_damaged_key_row_releases_nothing() {
     let nonce = device.challenged(&evc);
     let quote = device.evidence(nonce, device.session.session_key());
     device.attest(&evc, &wire::attest::AttestRequest::Quote(Box::new(quote)));
-    evc.wait(async {
-        let mut tx = evc.app.store.write().await.expect("tx");
-        let rows = tx.vaults(device.id).await.expect("rows");
-        let row = rows.iter().find(|row| row.name.as_str() == "v").expect("there");
-        let mut epoch = tx.epoch(row.device, row.id, row.current_epoch).await.expect("read").expect("there");
-        tx.drop_epochs(row.device, row.id).await.expect("dropped");
-        epoch.sealed[20] ^= 1;
-        tx.add_epoch(&epoch).await.expect("added");
-        tx.commit().await.expect("commit");
+    let id = device.id;
+    evc.meddle(|tx| {
+        Box::pin(async move {
+            let rows = tx.vaults(id).await?;
+            let row = rows.iter().find(|row| row.name.as_str() == "v").expect("there");
+            let mut epoch = tx.epoch(row.device, row.id, row.current_epoch).await?.expect("there");
+            tx.drop_epochs(row.device, row.id).await?;
+            epoch.sealed[20] ^= 1;
+            tx.add_epoch(&epoch).await
+        })
     });
     let answer = evc.post(&device.own("config"), &device.seal(&device.ask()));
     assert_eq!(answer.status, 500);
-    let rows = evc.wait(async {
-        evc.app.store.read().await.expect("tx").device(device.id).await.expect("read").expect("there")
-    });
-    assert_eq!(rows.section_version, 0, "nothing of the refused answer was kept");
+    let row = evc.stored(|tx| tx.device(device.id)).expect("there");
+    assert_eq!(row.section_version, 0, "nothing of the refused answer was kept");
 }
 
 /// Whoever sends slowly keeps nobody off: more such requests than are worked on at once, known devices or not, take no place.

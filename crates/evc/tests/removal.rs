@@ -48,8 +48,8 @@ fn removal_has_a_grace_an_undo_and_an_end() {
     assert_eq!(end_graces(&evc, now() + 599), 0);
     assert_eq!(end_graces(&evc, now() + 601), 1);
     let (id, current) = (entry.id, vault::ids::Epoch(1));
-    let key = evc.wait(async { evc.app.store.read().await.unwrap().epoch(device.id, id, current).await });
-    assert_eq!(key.expect("read"), None, "its key is gone at the controller");
+    let key = evc.stored(|tx| tx.epoch(device.id, id, current));
+    assert_eq!(key, None, "its key is gone at the controller");
     let after = device.section(&evc);
     assert!(after.vaults.iter().all(|entry| entry.name.as_str() != "payments"), "left the list");
     assert!(after.version.version > removing.version.version);

@@ -114,7 +114,7 @@ fn seal(
 }
 
 /// A request from a device, not verified yet: its payload can't be reached.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct DeviceEnvelope {
     payload: Vec<u8>,
     sender: CertDigest,

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use evc::custody::{Identity, Kek};
 use evc::store::sqlite::SqliteStore;
-use evc::store::{Store as _, Tx};
+use evc::store::{Engine as _, Tx};
 use eve_vault_tests::{DEVICE, Scene};
 use fscrypt::{KeyFiles, MetaDir, ProtectorDescriptor, WrappingKey};
 use serde_json::Value;

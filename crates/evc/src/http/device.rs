@@ -5,6 +5,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
+use vault::ids::DeviceId;
 use wire::attest::AttestRequest;
 use wire::config::ConfigRequest;
 use wire::envelope::DeviceEnvelope;
@@ -12,11 +13,12 @@ use wire::info::Info;
 use wire::register::{UuidResponse, decode_uuid_request};
 
 use super::App;
-use super::envelope::{Message, Sender, open, open_and_read_on, open_own, sealed};
+use super::envelope::{Message, Sender, is_own, open, open_own, parsed, sealed, sender_of, verified};
 use crate::clock::now;
 use crate::service::Refusal;
+use crate::service::config::Look;
 use crate::service::register::Registered;
-use crate::store::Tx;
+use crate::store::{Tx, UnixSeconds};
 
 type Answer = Result<Response, Refusal>;
 
@@ -64,22 +66,40 @@ async fn uuid(State(app): State<App>, message: Message) -> Answer {
 }
 
 async fn config(State(app): State<App>, Path(uuid): Path<String>, message: Message) -> Answer {
-    let (sender, tx) = open_and_read_on(&app, &message).await?;
-    answer_config(&app, sender.own(&uuid)?, tx).await
+    poll(&app, &message, Some(&uuid)).await
 }
 
 async fn config_by_signature(State(app): State<App>, message: Message) -> Answer {
-    let (sender, tx) = open_and_read_on(&app, &message).await?;
-    answer_config(&app, sender, tx).await
+    poll(&app, &message, None).await
 }
 
-async fn answer_config(app: &App, sender: Sender, tx: Box<dyn Tx>) -> Answer {
-    let Sender { device, payload, _turn } = sender;
+async fn poll(app: &App, message: &Message, path: Option<&str>) -> Answer {
+    let (envelope, _turn) = parsed(app, message)?;
+    let now = now();
+    let (device, hash, look) = app.store.read(|tx| Box::pin(look(app, tx, &envelope, path, now))).await?;
+    let answer = match look {
+        Look::Unchanged => return Ok(StatusCode::NOT_MODIFIED.into_response()),
+        Look::Stock(answer) => *answer,
+        // Others read while this waits to write.
+        Look::Changed { session } => app.answer(device, &hash, session, now).await?,
+    };
+    sealed(app, StatusCode::OK, &answer.encode())
+}
+
+/// In the one view in which its sender is found: an unchanged poll is one transaction.
+async fn look(
+    app: &App,
+    tx: &mut dyn Tx,
+    envelope: &DeviceEnvelope,
+    path: Option<&str>,
+    now: UnixSeconds,
+) -> Result<(DeviceId, String, Look), Refusal> {
+    let device = sender_of(tx, envelope).await?;
+    let payload = verified(envelope.clone(), &device)?;
+    path.map_or(Ok(()), |path| is_own(path, &device))?;
     let ask = ConfigRequest::decode(&payload).map_err(|e| Refusal::message(&e))?;
-    match app.config(tx, device, &ask, now()).await? {
-        Some(answer) => sealed(app, StatusCode::OK, &answer.encode()),
-        None => Ok(StatusCode::NOT_MODIFIED.into_response()),
-    }
+    let (id, look) = (device.id, app.look(tx, device, &ask, now).await?);
+    Ok((id, ask.config_hash, look))
 }
 
 async fn attest(State(app): State<App>, Path(uuid): Path<String>, message: Message) -> Answer {

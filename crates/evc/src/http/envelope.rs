@@ -34,32 +34,44 @@ impl<S: Send + Sync> FromRequest<S> for Message {
     }
 }
 
-/// Who signed a body, and what. While it is there, it counts among the sender's requests at work.
+/// While it is there, a request counts among those of its sender's at work.
+pub(super) type Turn = Share<(Source, [u8; 32])>;
+
+/// Who signed a body, and what.
 pub(super) struct Sender {
     pub(super) device: DeviceRow,
     pub(super) payload: Vec<u8>,
-    pub(super) _turn: Share<(Source, [u8; 32])>,
+    pub(super) _turn: Turn,
 }
 
 /// Opens a message. Busy: its sender has as many requests at work as it may.
 pub(super) async fn open(app: &App, message: &Message) -> Result<Sender, Refusal> {
-    Ok(open_and_read_on(app, message).await?.0)
+    let (envelope, turn) = parsed(app, message)?;
+    let device = app.store.read(|tx| Box::pin(sender_of(tx, &envelope))).await?;
+    Ok(Sender { payload: verified(envelope, &device)?, device, _turn: turn })
 }
 
-/// As [`open`]; with it the view in which the sender was found.
-pub(super) async fn open_and_read_on(app: &App, message: &Message) -> Result<(Sender, Box<dyn Tx>), Refusal> {
+/// A message that counts among its sender's, and is not verified yet.
+pub(super) fn parsed(app: &App, message: &Message) -> Result<(DeviceEnvelope, Turn), Refusal> {
     let envelope = DeviceEnvelope::parse(&message.body).map_err(|e| Refusal::message(&e))?;
     let turn = app.turns.take((message.source, envelope.sender().0)).ok_or(Refusal::Busy)?;
-    let mut tx = app.store.read().await?;
+    Ok((envelope, turn))
+}
+
+/// The device that it says has signed it.
+pub(super) async fn sender_of(tx: &mut dyn Tx, envelope: &DeviceEnvelope) -> Result<DeviceRow, Refusal> {
     let known = tx.device_by_cert(&envelope.sender().0).await?;
-    let device = known.ok_or(Refusal::Unauthorized("no device is registered with this certificate"))?;
+    known.ok_or(Refusal::Unauthorized("no device is registered with this certificate"))
+}
+
+/// What the device signed.
+pub(super) fn verified(envelope: DeviceEnvelope, device: &DeviceRow) -> Result<Vec<u8>, Refusal> {
     let certificate = Certificate::from_der(&device.cert_der)
         .map_err(|_| Refusal::Internal("a stored certificate does not read"))?;
-    let payload = envelope.verify(&certificate).map_err(|e| match e {
+    envelope.verify(&certificate).map_err(|e| match e {
         EnvelopeError::BadSignature => Refusal::Unauthorized("the signature does not verify"),
         other => Refusal::message(&other),
-    })?;
-    Ok((Sender { device, payload, _turn: turn }, tx))
+    })
 }
 
 /// As [`open`], for a path that names a device.
@@ -69,15 +81,20 @@ pub(super) async fn open_own(app: &App, path: &str, message: &Message) -> Result
 
 impl Sender {
     /// Refuses a path that names another device than the one that signed.
-    pub(super) fn own(self, path: &str) -> Result<Self, Refusal> {
-        if path.parse::<DeviceId>().ok() == Some(self.device.id) {
-            return Ok(self);
-        }
-        Err(Refusal::Forbidden {
-            problem: "the UUID in the path is not this device's".into(),
-            advice: "ask `/uuid` who you are".into(),
-        })
+    fn own(self, path: &str) -> Result<Self, Refusal> {
+        is_own(path, &self.device).map(|()| self)
     }
+}
+
+/// Refuses a path that names another device than this one.
+pub(super) fn is_own(path: &str, device: &DeviceRow) -> Result<(), Refusal> {
+    if path.parse::<DeviceId>().ok() == Some(device.id) {
+        return Ok(());
+    }
+    Err(Refusal::Forbidden {
+        problem: "the UUID in the path is not this device's".into(),
+        advice: "ask `/uuid` who you are".into(),
+    })
 }
 
 /// Signs an answer.

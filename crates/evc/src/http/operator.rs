@@ -88,7 +88,7 @@ fn bearer(headers: &HeaderMap) -> Result<&str, Refusal> {
 
 /// The token is looked up by its hash: nothing of it is compared byte by byte.
 async fn known(app: &App, hash: &[u8; 32]) -> Result<(), Refusal> {
-    let owner = app.store.read().await?.token(hash).await?;
+    let owner = app.store.read(|tx| tx.token(hash)).await?;
     owner.map(drop).ok_or(Refusal::NoToken("this token is not known"))
 }
 

@@ -8,7 +8,7 @@ use vault::policy::{Check, Document, Located, VaultPolicy, VaultSpec, read};
 use super::defaults::{DEFAULT_VAULTS, add_vault, new_vault};
 use super::view::policy_of;
 use super::{Controller, Refusal, find_device};
-use crate::store::{DeviceRow, PolicyRow, Tpm, Tx, UnixSeconds, VaultRow, VaultStanding};
+use crate::store::{DeviceRow, PolicyRow, Scope, Tpm, Tx, UnixSeconds, VaultRow, VaultStanding};
 
 /// What became of a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,27 +45,36 @@ impl Controller {
             let place = format!("line {}, column {}: {}", e.line, e.column, e.problem);
             Refusal::bad(if e.line == 0 { e.problem } else { place }, e.advice)
         })?;
-        let mut tx = self.store.write().await?;
+        if dry_run {
+            self.store.rehearse(Scope::Fleet, |tx| Box::pin(self.apply_all(tx, &documents, now))).await
+        } else {
+            self.store.write(Scope::Fleet, |tx| Box::pin(self.apply_all(tx, &documents, now))).await
+        }
+    }
+
+    async fn apply_all(
+        &self,
+        tx: &mut dyn Tx,
+        documents: &[Located],
+        now: UnixSeconds,
+    ) -> Result<Vec<Applied>, Refusal> {
         let mut applied = Vec::new();
         // Policies first, wherever they stand in the file: vaults name them.
-        for located in &documents {
+        for located in documents {
             if let Document::Policy(policy) = &located.document {
-                applied.push(put_policy(&mut *tx, policy, now).await?);
+                applied.push(put_policy(tx, policy, now).await?);
             }
         }
-        for located in &documents {
+        for located in documents {
             if let Document::Vault(spec) = &located.document {
-                applied.push(self.put_vault(&mut *tx, spec, located, now).await?);
+                applied.push(self.put_vault(tx, spec, located, now).await?);
             }
         }
         // Last, for the file may have given a changed policy's vaults another one.
-        for located in &documents {
+        for located in documents {
             if let Document::Policy(policy) = &located.document {
-                fits_its_vaults(&mut *tx, policy).await.map_err(|e| placed(e, located))?;
+                fits_its_vaults(tx, policy).await.map_err(|e| placed(e, located))?;
             }
-        }
-        if !dry_run {
-            tx.commit().await?;
         }
         Ok(applied)
     }

@@ -1,6 +1,7 @@
 //! What a device posts to `/attest`: its certificates, pinned at first sight; a wish for a nonce; evidence; keys for escrow.
 
 use ::attest::AkPublic;
+use vault::ids::DeviceId;
 use wire::attest::{
     AttestRequest, AttestResponse, DeviceCert, DeviceCertKind, Quote, QuoteAnswer, QuoteCode, StoreKeysCode,
     Verdict,
@@ -9,7 +10,9 @@ use wire::attest::{
 use super::defaults::add_default_vaults;
 use super::evidence::{Record, Refused, Shown, judge, reference_of};
 use super::{Controller, Refusal};
-use crate::store::{CertRow, DeviceRow, ReferenceRow, ReferenceState, StandingRow, Tpm, Tx, UnixSeconds};
+use crate::store::{
+    CertRow, DeviceRow, ReferenceRow, ReferenceState, Scope, StandingRow, Tpm, Tx, UnixSeconds,
+};
 
 /// `ZCertType` of the attestation key's certificate.
 pub(super) const ATTESTATION_CERT: i32 = 11;
@@ -42,24 +45,15 @@ impl Controller {
         certs: Vec<DeviceCert>,
         now: UnixSeconds,
     ) -> Result<AttestResponse, Refusal> {
-        let mut tx = self.store.write().await?;
-        let mut device = tx.device(device.id).await?.ok_or(Refusal::Internal("a device vanished"))?;
-        for cert in certs {
-            let row = cert_row(&device, &cert, now);
-            if row.kind == ATTESTATION_CERT && row.public.is_some() {
-                device.tpm = with_tpm(&device, &row)?;
-            }
-            pin_one(&mut *tx, &row).await?;
-        }
-        tx.update_device(&device).await?;
-        tx.commit().await?;
+        let id = device.id;
+        self.store.write(Scope::Device(id), |tx| Box::pin(pin_all(tx, id, &certs, now))).await?;
         Ok(AttestResponse::Certs)
     }
 
     async fn nonce(&self, device: DeviceRow, now: UnixSeconds) -> Result<AttestResponse, Refusal> {
-        let mut tx = self.store.write().await?;
-        let nonce = super::config::nonce(&mut *tx, device.id, now).await?;
-        tx.commit().await?;
+        let id = device.id;
+        let nonce =
+            self.store.write(Scope::Device(id), |tx| Box::pin(super::config::nonce(tx, id, now))).await?;
         Ok(AttestResponse::Nonce(nonce.to_vec()))
     }
 
@@ -77,23 +71,34 @@ impl Controller {
                 "this controller appraises only evidence that is bound to a session",
             ));
         };
-        let mut tx = self.store.write().await?;
-        if !tx.take_nonce(&nonce, device.id, super::config::good_nonces(now)).await? {
-            return Ok(refused(
-                QuoteCode::NonceMismatch,
-                "the nonce is not one of this device's, was used, or is out of date",
-            ));
+        let id = device.id;
+        let judge =
+            self.store.write(Scope::Device(id), |tx| Box::pin(self.judged(tx, id, &nonce, &quote, now)));
+        Ok(answered(id, judge.await?))
+    }
+
+    async fn judged(
+        &self,
+        tx: &mut dyn Tx,
+        device: DeviceId,
+        nonce: &[u8; 32],
+        quote: &Quote,
+        now: UnixSeconds,
+    ) -> Result<Judged, Refusal> {
+        if !tx.take_nonce(nonce, device, super::config::good_nonces(now)).await? {
+            return Ok(Judged::Stale);
         }
-        let device = tx.device(device.id).await?.ok_or(Refusal::Internal("a device vanished"))?;
-        let answer = match fresh(&mut *tx, &device, quote).await? {
-            Ok((record, shown)) => self.take(&mut *tx, device, &record, &shown, now).await?,
-            Err(why) => {
-                note(&mut *tx, device, Err(&why), now).await?;
-                refused(why.code, why.coarse)
+        let device = there(tx, device).await?;
+        match fresh(tx, &device, quote.clone()).await? {
+            Ok((record, shown)) => {
+                let learned = self.take(tx, device, &record, &shown, now).await?;
+                Ok(Judged::Good { learned })
             }
-        };
-        tx.commit().await?;
-        Ok(answer)
+            Err(why) => {
+                note(tx, device, Err(&why), now).await?;
+                Ok(Judged::Bad(why))
+            }
+        }
     }
 
     async fn take(
@@ -103,7 +108,7 @@ impl Controller {
         record: &Record,
         shown: &Shown,
         now: UnixSeconds,
-    ) -> Result<QuoteAnswer, Refusal> {
+    ) -> Result<Option<i64>, Refusal> {
         let session = record.session().0;
         tx.put_standing(&StandingRow {
             device: device.id,
@@ -117,19 +122,48 @@ impl Controller {
             device.tpm = Tpm::Absent;
             add_default_vaults(tx, &self.kek, device.id, now).await?;
         }
-        if device.learn
-            && let Some(pcrs) = reference_of(record, shown)
-        {
-            learn(tx, &mut device, pcrs, now).await?;
-        }
+        let learned = match reference_of(record, shown).filter(|_| device.learn) {
+            Some(pcrs) => Some(learn(tx, &mut device, pcrs, now).await?),
+            None => None,
+        };
         note(tx, device, Ok(shown), now).await?;
-        Ok(QuoteAnswer {
-            code: QuoteCode::Success,
-            integrity_token: Vec::new(),
-            keys: Vec::new(),
-            verdict: Some(Verdict::Accepted),
-        })
+        Ok(learned)
     }
+}
+
+/// What became of evidence.
+enum Judged {
+    /// Its nonce was not good.
+    Stale,
+    /// It is worth nothing.
+    Bad(Refused),
+    /// It stands; the number of the reference value that was learned from it.
+    Good { learned: Option<i64> },
+}
+
+/// What is told, and logged, once it is kept.
+fn answered(device: DeviceId, judged: Judged) -> QuoteAnswer {
+    match judged {
+        Judged::Stale => refused(
+            QuoteCode::NonceMismatch,
+            "the nonce is not one of this device's, was used, or is out of date",
+        ),
+        Judged::Bad(why) => {
+            tracing::warn!(%device, reason = %why.full, "evidence refused");
+            refused(why.code, why.coarse)
+        }
+        Judged::Good { learned } => {
+            if let Some(reference) = learned {
+                tracing::info!(%device, reference, "reference value learned, waits for approval");
+            }
+            let verdict = Some(Verdict::Accepted);
+            QuoteAnswer { code: QuoteCode::Success, integrity_token: vec![], keys: vec![], verdict }
+        }
+    }
+}
+
+async fn there(tx: &mut dyn Tx, device: DeviceId) -> Result<DeviceRow, Refusal> {
+    tx.device(device).await?.ok_or(Refusal::Internal("a device vanished"))
 }
 
 /// Judges what came in against what stood until now.
@@ -159,6 +193,23 @@ fn cert_row(device: &DeviceRow, cert: &DeviceCert, now: UnixSeconds) -> CertRow 
         DeviceCertKind::Ecdh => 13,
     };
     CertRow { device: device.id, kind, pem: cert.pem.clone(), public: cert.tpm_public.clone(), added_at: now }
+}
+
+async fn pin_all(
+    tx: &mut dyn Tx,
+    device: DeviceId,
+    certs: &[DeviceCert],
+    now: UnixSeconds,
+) -> Result<(), Refusal> {
+    let mut device = there(tx, device).await?;
+    for cert in certs {
+        let row = cert_row(&device, cert, now);
+        if row.kind == ATTESTATION_CERT && row.public.is_some() {
+            device.tpm = with_tpm(&device, &row)?;
+        }
+        pin_one(tx, &row).await?;
+    }
+    Ok(tx.update_device(&device).await?)
 }
 
 /// What is pinned stays; a public area that did not come with its certificate at first may come later.
@@ -224,7 +275,7 @@ async fn learn(
     device: &mut DeviceRow,
     pcrs: String,
     now: UnixSeconds,
-) -> Result<(), Refusal> {
+) -> Result<i64, Refusal> {
     let row = ReferenceRow {
         id: 0,
         device: device.id,
@@ -235,8 +286,7 @@ async fn learn(
     };
     let id = tx.add_reference(&row).await?;
     device.learn = false;
-    tracing::info!(device = %device.id, reference = id, "reference value learned, waits for approval");
-    Ok(())
+    Ok(id)
 }
 
 /// Keeps how the last evidence fared, for the operator.
@@ -247,9 +297,6 @@ async fn note(
     now: UnixSeconds,
 ) -> Result<(), Refusal> {
     let verdict = super::evidence::Fared::of(fared, now);
-    if let Err(why) = fared {
-        tracing::warn!(device = %device.id, reason = %why.full, "evidence refused");
-    }
     device.verdict = Some(verdict.to_json());
     device.last_seen = Some(now);
     Ok(tx.update_device(&device).await?)

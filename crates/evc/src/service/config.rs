@@ -14,41 +14,49 @@ use super::section::{Draft, Line, draft};
 use super::view::View;
 use super::{APPRAISED_PCRS, Controller, NONCE_TTL_S, Refusal};
 use crate::custody::{random, release};
-use crate::store::{DeviceRow, Ends, Tx, UnixSeconds};
+use crate::store::{DeviceRow, Ends, Scope, Tx, UnixSeconds};
 
 /// A challenge is given again while it is good for at least this long, in seconds.
 const NONCE_REUSE_S: u64 = 30;
 
+/// What is to be said to a poll.
+pub enum Look {
+    /// Nothing.
+    Unchanged,
+    /// This, to a stock device.
+    Stock(Box<ConfigResponse>),
+    /// What [`Controller::answer`] says: it writes.
+    Changed {
+        /// Who asked.
+        session: SessionKey,
+    },
+}
+
 impl Controller {
-    /// Answers a poll of the device that `tx` read; nothing when it is unchanged and nothing is to be said.
+    /// Looks at a poll in the view in which its device was found: an unchanged one is one transaction, and writes nothing.
     ///
     /// # Errors
     /// [`Refusal`]: nothing was released.
-    pub async fn config(
+    pub async fn look(
         &self,
-        mut tx: Box<dyn Tx>,
+        tx: &mut dyn Tx,
         row: DeviceRow,
         ask: &ConfigRequest,
         now: UnixSeconds,
-    ) -> Result<Option<ConfigResponse>, Refusal> {
+    ) -> Result<Look, Refusal> {
         let Some(vault) = &ask.vault else { return self.stock(&row, ask) };
-        let device = row.id;
-        if self.unchanged(&mut *tx, row, &ask.config_hash, vault.session, now).await? {
-            return Ok(None);
-        }
-        // Others read while this waits to write.
-        drop(tx);
-        self.answer(device, &ask.config_hash, vault.session, now).await.map(Some)
+        let unchanged = self.unchanged(tx, row, &ask.config_hash, vault.session, now).await?;
+        Ok(if unchanged { Look::Unchanged } else { Look::Changed { session: vault.session } })
     }
 
     /// A stock EVE device has no session: its configuration has no vault section.
-    fn stock(&self, row: &DeviceRow, ask: &ConfigRequest) -> Result<Option<ConfigResponse>, Refusal> {
+    fn stock(&self, row: &DeviceRow, ask: &ConfigRequest) -> Result<Look, Refusal> {
         let config_hash = self.hash(row, None, None);
         if config_hash == ask.config_hash {
-            return Ok(None);
+            return Ok(Look::Unchanged);
         }
         let config = self.parts(row, None)?;
-        Ok(Some(ConfigResponse { config_hash, config: Some(config), control: None }))
+        Ok(Look::Stock(Box::new(ConfigResponse { config_hash, config: Some(config), control: None })))
     }
 
     /// The cheap half of polling: one view, no write.
@@ -68,28 +76,42 @@ impl Controller {
             && hash == self.hash(&view.device, Some(&draft), Some(session)))
     }
 
-    async fn answer(
+    /// Answers a poll that changed, by the rows as they are now.
+    ///
+    /// # Errors
+    /// [`Refusal`]: nothing was released.
+    pub async fn answer(
         &self,
         device: DeviceId,
         hash: &str,
         session: SessionKey,
         now: UnixSeconds,
     ) -> Result<ConfigResponse, Refusal> {
-        let mut tx = self.store.write().await?;
-        let row = known(&mut *tx, device).await?;
-        let mut view = View::load(&mut *tx, row).await?;
+        let scope = Scope::Device(device);
+        self.store.write(scope, |tx| Box::pin(self.answered(tx, device, hash, session, now))).await
+    }
+
+    async fn answered(
+        &self,
+        tx: &mut dyn Tx,
+        device: DeviceId,
+        hash: &str,
+        session: SessionKey,
+        now: UnixSeconds,
+    ) -> Result<ConfigResponse, Refusal> {
+        let row = known(tx, device).await?;
+        let mut view = View::load(tx, row).await?;
         let draft = draft(&view, session, now);
         bump(&mut view.device, &draft);
         view.device.last_seen = Some(now);
         tx.update_device(&view.device).await?;
         let config_hash = self.hash(&view.device, Some(&draft), Some(session));
-        let challenge = challenge(&mut *tx, device, draft.challenge, now).await?;
+        let challenge = challenge(tx, device, draft.challenge, now).await?;
         let config = if config_hash == hash {
             None
         } else {
-            Some(self.config_of(&mut *tx, &view.device, draft, session).await?)
+            Some(self.config_of(tx, &view.device, draft, session).await?)
         };
-        tx.commit().await?;
         let control = Control { device, session, challenge, orders: Vec::new(), held_bundle: None };
         Ok(ConfigResponse { config_hash, config, control: Some(control) })
     }

@@ -1,7 +1,7 @@
 //! Why a request was refused, sorted by who must act: the device, the operator, or whoever runs the controller.
 
 use crate::custody::CustodyError;
-use crate::store::StoreError;
+use crate::store::{Failure, StoreError};
 
 /// A refusal. Its text is its own layer; the cause is logged, never sent.
 #[derive(Debug, thiserror::Error)]
@@ -118,12 +118,18 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Busy(_) => Self::Busy,
+            StoreError::Busy(_) | StoreError::Again => Self::Busy,
             StoreError::Taken => {
                 Self::conflict("it is there already", "read what is there before you change it")
             }
             other => Self::Store(other),
         }
+    }
+}
+
+impl Failure for Refusal {
+    fn may_pass(&self) -> bool {
+        matches!(self, Self::Busy)
     }
 }
 

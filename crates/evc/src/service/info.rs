@@ -1,12 +1,12 @@
 //! What a device reports of itself: kept for the operator, and the source of three facts that decisions use:
 //! a vault was made, the epoch it is wrapped under, and that a removed one is gone.
 
-use vault::ids::SectionVersion;
+use vault::ids::{DeviceId, SectionVersion};
 use vault::report::{State, VaultReport};
 use wire::info::{DeviceInfo, Info};
 
 use super::{Controller, Refusal};
-use crate::store::{DeviceRow, Tx, UnixSeconds, VaultRow, VaultStanding};
+use crate::store::{DeviceRow, Scope, Tx, UnixSeconds, VaultRow, VaultStanding};
 
 /// Most bytes of the human words that are kept of one vault, and of the node.
 const MAX_WORDS: usize = 4096;
@@ -24,18 +24,27 @@ impl Controller {
                 advice: "report for this device only".into(),
             });
         }
-        let mut tx = self.store.write().await?;
-        let mut device = tx.device(device.id).await?.ok_or(Refusal::Internal("a device vanished"))?;
-        let info = kept(*info);
+        let (id, info) = (device.id, kept(*info));
+        self.store.write(Scope::Device(id), |tx| Box::pin(self.keep_report(tx, id, &info, now))).await
+    }
+
+    async fn keep_report(
+        &self,
+        tx: &mut dyn Tx,
+        device: DeviceId,
+        info: &DeviceInfo,
+        now: UnixSeconds,
+    ) -> Result<(), Refusal> {
+        let mut device = tx.device(device).await?.ok_or(Refusal::Internal("a device vanished"))?;
         let rows = tx.vaults(device.id).await?;
-        device.report = Some(super::show::node_json(&info, &rows, now));
+        device.report = Some(super::show::node_json(info, &rows, now));
         device.last_seen = Some(now);
         tx.update_device(&device).await?;
         let accepted = info.node.as_ref().and_then(|node| node.accepted);
         for row in rows {
-            self.fold(&mut *tx, row, &info, accepted, now).await?;
+            self.fold(tx, row, info, accepted, now).await?;
         }
-        Ok(tx.commit().await?)
+        Ok(())
     }
 
     async fn fold(

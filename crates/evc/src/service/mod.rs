@@ -21,14 +21,12 @@ mod steady;
 mod tokens;
 mod view;
 
-use std::sync::Arc;
-
 use vault::ids::{DeviceId, Incarnation};
 use wire::control::PcrMask;
 
 use crate::custody::Kek;
 use crate::custody::authority::Authority;
-use crate::store::{DeviceRow, Store, Tx};
+use crate::store::{DeviceRow, Scope, Store, Tx};
 
 pub(crate) use error::chain;
 pub use error::{Advice, Refusal};
@@ -44,9 +42,9 @@ pub const APPRAISED_PCRS: PcrMask = PcrMask(0b0111_1111_1101_1111);
 /// The controller: what every request needs. Cheap to share, and holds no state of any device.
 pub struct Controller {
     /// Nobody else works on the data folder.
-    _lock: std::fs::File,
+    _lock: Option<std::fs::File>,
     /// Where everything is kept.
-    pub store: Arc<dyn Store>,
+    pub store: Store,
     /// Opens what is sealed in the store.
     pub kek: Kek,
     /// Certificates and working keys.
@@ -55,6 +53,14 @@ pub struct Controller {
     pub incarnation: Incarnation,
     /// `timer.config.interval` for devices, in seconds; theirs when none.
     pub poll_every_s: Option<u32>,
+}
+
+impl Controller {
+    /// What a body that writes to a device's rows has to itself.
+    async fn scope_of(&self, device: &str) -> Result<Scope, Refusal> {
+        let found = self.store.read(|tx| Box::pin(find_device(tx, device))).await?;
+        Ok(Scope::Device(found.id))
+    }
 }
 
 /// Finds a device by UUID or name.

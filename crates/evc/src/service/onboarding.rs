@@ -1,12 +1,12 @@
 //! Which certificates and serials may onboard: the operator's side.
 
 use serde::Serialize;
-use vault::ids::Name;
+use vault::ids::{DeviceId, Name};
 use wire::Certificate;
 
 use super::operate::Done;
 use super::{Controller, Refusal};
-use crate::store::{OnboardRow, Tx, UnixSeconds};
+use crate::store::{OnboardRow, Scope, Stored, Tx, UnixSeconds};
 
 /// An allowance, as shown.
 #[derive(Debug, Serialize)]
@@ -64,21 +64,7 @@ impl Controller {
             added_at: now,
             device: None,
         };
-        let mut tx = self.store.write().await?;
-        if let Some(there) = tx.onboarding(&row.cert_digest, &row.serial).await? {
-            return allowed_before(there, &row);
-        }
-        if let Some(name) = &row.name
-            && is_anothers(&mut *tx, name, serial).await?
-        {
-            return Err(Refusal::conflict(
-                format!("the name `{name}` is another device's, or kept for one"),
-                "give another name; see `evc get devices` and `evc onboard list`",
-            ));
-        }
-        tx.add_onboarding(&row).await?;
-        tx.commit().await?;
-        Ok(row.into())
+        self.store.write(Scope::Onboarding, |tx| Box::pin(add(tx, &row))).await
     }
 
     /// Withdraws what was allowed. A device that used it stays what it is. Safe to repeat.
@@ -86,10 +72,8 @@ impl Controller {
     /// # Errors
     /// [`Refusal`] of the store's.
     pub async fn disallow(&self, cert_digest: &[u8; 32], serial: &str) -> Result<Done, Refusal> {
-        let mut tx = self.store.write().await?;
-        let used = tx.onboarding(cert_digest, serial).await?.and_then(|row| row.device);
-        tx.drop_onboarding(cert_digest, serial).await?;
-        tx.commit().await?;
+        let scope = Scope::Onboarding;
+        let used = self.store.write(scope, |tx| Box::pin(withdraw(tx, cert_digest, serial))).await?;
         let stays = used.map(|device| format!("device {device}, which used it, stays registered"));
         Ok(Done {
             done: format!("serial `{serial}` may not onboard with this certificate"),
@@ -106,8 +90,32 @@ impl Controller {
         after: Option<([u8; 32], &str)>,
         limit: u32,
     ) -> Result<Vec<Allowance>, Refusal> {
-        Ok(self.store.read().await?.onboardings(after, limit).await?.into_iter().map(Into::into).collect())
+        let rows = self.store.read(|tx| tx.onboardings(after, limit)).await?;
+        Ok(rows.into_iter().map(Into::into).collect())
     }
+}
+
+async fn add(tx: &mut dyn Tx, row: &OnboardRow) -> Result<Allowance, Refusal> {
+    if let Some(there) = tx.onboarding(&row.cert_digest, &row.serial).await? {
+        return allowed_before(there, row);
+    }
+    if let Some(name) = &row.name
+        && is_anothers(tx, name, &row.serial).await?
+    {
+        return Err(Refusal::conflict(
+            format!("the name `{name}` is another device's, or kept for one"),
+            "give another name; see `evc get devices` and `evc onboard list`",
+        ));
+    }
+    tx.add_onboarding(row).await?;
+    Ok(row.clone().into())
+}
+
+/// The device that used it.
+async fn withdraw(tx: &mut dyn Tx, cert_digest: &[u8; 32], serial: &str) -> Stored<Option<DeviceId>> {
+    let used = tx.onboarding(cert_digest, serial).await?.and_then(|row| row.device);
+    tx.drop_onboarding(cert_digest, serial).await?;
+    Ok(used)
 }
 
 fn allowed_before(there: OnboardRow, row: &OnboardRow) -> Result<Allowance, Refusal> {

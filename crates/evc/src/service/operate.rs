@@ -1,14 +1,14 @@
 //! The operator's acts on one vault: delete (with its grace), recreate; and the end of a grace.
 
 use serde::{Deserialize, Serialize};
-use vault::ids::{Name, VaultId};
+use vault::ids::{DeviceId, Name, VaultId};
 
 use super::show::VaultView;
 use super::view::policy_of;
 use super::{Controller, Refusal, find_device};
-use crate::store::{DeviceRow, Tx, UnixSeconds, VaultRow, VaultStanding};
+use crate::store::{DeviceRow, Scope, Tx, UnixSeconds, VaultRow, VaultStanding};
 
-/// Most graces that are ended in one transaction.
+/// Most graces that are ended in one round.
 const BATCH: u32 = 200;
 
 /// What was done, in words.
@@ -26,49 +26,8 @@ impl Controller {
     /// # Errors
     /// [`Refusal`].
     pub async fn delete_vault(&self, device: &str, name: &Name, now: UnixSeconds) -> Result<Done, Refusal> {
-        let mut tx = self.store.write().await?;
-        let (device, row) = find_vault(&mut *tx, device, name).await?;
-        let done = if row.id.is_default() {
-            restore_default(&mut *tx, row).await?
-        } else {
-            self.remove(&mut *tx, &device, row, now).await?
-        };
-        tx.commit().await?;
-        Ok(done)
-    }
-
-    async fn remove(
-        &self,
-        tx: &mut dyn Tx,
-        device: &DeviceRow,
-        mut row: VaultRow,
-        now: UnixSeconds,
-    ) -> Result<Done, Refusal> {
-        if row.standing == VaultStanding::Removing {
-            let end = crate::clock::text(row.delete_at.unwrap_or(now));
-            return Ok(Done {
-                done: format!("vault `{}` is being removed already, until {end}", row.name),
-                notes: vec![],
-            });
-        }
-        let policy = policy_of(tx, device, &row).await?;
-        let end = now + policy.delete_after.as_secs();
-        (row.standing, row.delete_at) = (VaultStanding::Removing, Some(end));
-        let name = row.name.clone();
-        if end <= now {
-            end_grace(tx, device, row).await?;
-            return Ok(Done {
-                done: format!("vault `{name}` left the list; the node erases it at its next contact"),
-                notes: vec![
-                    "removed, not crypto-erased on the node; its controller keys are deleted here".into(),
-                ],
-            });
-        }
-        tx.put_vault(&row).await?;
-        Ok(Done {
-            done: format!("vault `{name}` is locked and kept until {}", crate::clock::text(end)),
-            notes: vec!["`evc apply` of its document keeps it".into()],
-        })
+        let scope = self.scope_of(device).await?;
+        self.store.write(scope, |tx| Box::pin(delete(tx, device, name, now))).await
     }
 
     /// Orders a missing vault to be made anew, empty.
@@ -76,18 +35,8 @@ impl Controller {
     /// # Errors
     /// [`Refusal`]: the node did not report it missing.
     pub async fn recreate(&self, device: &str, name: &Name) -> Result<Done, Refusal> {
-        let mut tx = self.store.write().await?;
-        let (_, mut row) = find_vault(&mut *tx, device, name).await?;
-        let reported = VaultView::from(&row).state;
-        if reported.as_deref() != Some("missing") {
-            return Err(Refusal::conflict(
-                format!("the node does not report vault `{name}` as missing"),
-                "only a vault that lost a part is made anew; see `evc describe vault`",
-            ));
-        }
-        row.recreate = true;
-        tx.put_vault(&row).await?;
-        tx.commit().await?;
+        let scope = self.scope_of(device).await?;
+        self.store.write(scope, |tx| Box::pin(order_recreate(tx, device, name))).await?;
         Ok(Done {
             done: format!("vault `{name}` will be made anew, empty"),
             notes: vec!["what was in it is lost".into()],
@@ -99,32 +48,106 @@ impl Controller {
     /// # Errors
     /// [`Refusal`].
     pub async fn delete_policy(&self, name: &Name) -> Result<Done, Refusal> {
-        let mut tx = self.store.write().await?;
-        if tx.policy(name.as_str()).await?.is_none() {
-            return Err(Refusal::NotFound {
-                what: format!("policy `{name}`"),
-                advice: "see `evc get policies`".into(),
-            });
-        }
-        if let Some(vault) = tx.vault_with_policy(name.as_str()).await? {
-            let problem = format!("vault `{}` of device {} names policy `{name}`", vault.name, vault.device);
-            return Err(Refusal::conflict(problem, "delete its vaults or give them another policy first"));
-        }
-        tx.drop_policy(name.as_str()).await?;
-        tx.commit().await?;
+        self.store.write(Scope::Fleet, |tx| Box::pin(drop_policy(tx, name))).await?;
         Ok(Done { done: format!("policy `{name}` is deleted"), notes: vec![] })
+    }
+
+    /// Ends the graces that are over: the keys go, the node erases at its next contact. Each for itself, so that no device waits for
+    /// another's. Safe to repeat. How many it were.
+    pub(super) async fn end_graces(&self, now: UnixSeconds) -> Result<usize, Refusal> {
+        let due = self.store.read(|tx| tx.vaults_to_end(now, BATCH)).await?;
+        let mut ended = 0;
+        for VaultRow { device, id: vault, .. } in due {
+            let end =
+                self.store.write(Scope::Device(device), |tx| Box::pin(end_if_over(tx, device, vault, now)));
+            if end.await? {
+                tracing::info!(%device, %vault, "grace over, keys deleted");
+                ended += 1;
+            }
+        }
+        Ok(ended)
     }
 }
 
-/// Ends the graces that are over: the keys go, the node erases at its next contact. Safe to repeat. How many it were.
-pub(super) async fn end_graces(tx: &mut dyn Tx, now: UnixSeconds) -> Result<usize, Refusal> {
-    let due = tx.vaults_to_end(now, BATCH).await?;
-    let count = due.len();
-    for row in due {
-        let device = tx.device(row.device).await?.ok_or(Refusal::Internal("a vault without a device"))?;
-        end_grace(tx, &device, row).await?;
+async fn delete(tx: &mut dyn Tx, device: &str, name: &Name, now: UnixSeconds) -> Result<Done, Refusal> {
+    let (device, row) = find_vault(tx, device, name).await?;
+    if row.id.is_default() { restore_default(tx, row).await } else { remove(tx, &device, row, now).await }
+}
+
+async fn order_recreate(tx: &mut dyn Tx, device: &str, name: &Name) -> Result<(), Refusal> {
+    let (_, mut row) = find_vault(tx, device, name).await?;
+    let reported = VaultView::from(&row).state;
+    if reported.as_deref() != Some("missing") {
+        return Err(Refusal::conflict(
+            format!("the node does not report vault `{name}` as missing"),
+            "only a vault that lost a part is made anew; see `evc describe vault`",
+        ));
     }
-    Ok(count)
+    row.recreate = true;
+    Ok(tx.put_vault(&row).await?)
+}
+
+async fn drop_policy(tx: &mut dyn Tx, name: &Name) -> Result<(), Refusal> {
+    if tx.policy(name.as_str()).await?.is_none() {
+        return Err(Refusal::NotFound {
+            what: format!("policy `{name}`"),
+            advice: "see `evc get policies`".into(),
+        });
+    }
+    if let Some(vault) = tx.vault_with_policy(name.as_str()).await? {
+        let problem = format!("vault `{}` of device {} names policy `{name}`", vault.name, vault.device);
+        return Err(Refusal::conflict(problem, "delete its vaults or give them another policy first"));
+    }
+    Ok(tx.drop_policy(name.as_str()).await?)
+}
+
+async fn remove(
+    tx: &mut dyn Tx,
+    device: &DeviceRow,
+    mut row: VaultRow,
+    now: UnixSeconds,
+) -> Result<Done, Refusal> {
+    if row.standing == VaultStanding::Removing {
+        let end = crate::clock::text(row.delete_at.unwrap_or(now));
+        return Ok(Done {
+            done: format!("vault `{}` is being removed already, until {end}", row.name),
+            notes: vec![],
+        });
+    }
+    let policy = policy_of(tx, device, &row).await?;
+    let end = now + policy.delete_after.as_secs();
+    (row.standing, row.delete_at) = (VaultStanding::Removing, Some(end));
+    let name = row.name.clone();
+    if end <= now {
+        end_grace(tx, device, row).await?;
+        return Ok(Done {
+            done: format!("vault `{name}` left the list; the node erases it at its next contact"),
+            notes: vec![
+                "removed, not crypto-erased on the node; its controller keys are deleted here".into(),
+            ],
+        });
+    }
+    tx.put_vault(&row).await?;
+    Ok(Done {
+        done: format!("vault `{name}` is locked and kept until {}", crate::clock::text(end)),
+        notes: vec!["`evc apply` of its document keeps it".into()],
+    })
+}
+
+/// Whether it still had to end: an operator may have kept the vault since the list was read.
+async fn end_if_over(
+    tx: &mut dyn Tx,
+    device: DeviceId,
+    vault: VaultId,
+    now: UnixSeconds,
+) -> Result<bool, Refusal> {
+    let over = |row: &VaultRow| {
+        row.standing == VaultStanding::Removing && row.delete_at.is_some_and(|end| end <= now)
+    };
+    let Some(row) = tx.vault(device, vault).await?.filter(over) else { return Ok(false) };
+    let device = tx.device(device).await?.ok_or(Refusal::Internal("a vault without a device"))?;
+    end_grace(tx, &device, row).await?;
+    Ok(true)
 }
 
 /// From here on the vault is in no list, and its keys are gone.
@@ -135,9 +158,7 @@ async fn end_grace(tx: &mut dyn Tx, device: &DeviceRow, mut row: VaultRow) -> Re
     tx.put_vault(&row).await?;
     // There will be such a version, also when no section ever went out with the vault.
     tx.update_device(&DeviceRow { section_digest: None, ..device.clone() }).await?;
-    tx.drop_epochs(row.device, row.id).await?;
-    tracing::info!(device = %row.device, vault = %row.id, "grace over, keys deleted");
-    Ok(())
+    Ok(tx.drop_epochs(row.device, row.id).await?)
 }
 
 /// The row and its epochs stay for good: a key that went out may be in the vault before the node says so, and an epoch's number

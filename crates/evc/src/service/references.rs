@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use vault::ids::Name;
 
 use super::operate::Done;
 use super::{Controller, Refusal, find_device};
-use crate::store::{ReferenceRow, ReferenceState, UnixSeconds};
+use crate::store::{ReferenceRow, ReferenceState, Scope, Tx, UnixSeconds};
 
 /// A reference value, as shown.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -49,13 +50,9 @@ impl Controller {
         after: i64,
         limit: u32,
     ) -> Result<Vec<Reference>, Refusal> {
-        let mut tx = self.store.read().await?;
         let rows = match device {
-            Some(which) => {
-                let device = find_device(&mut *tx, which).await?;
-                tx.references_of(device.id).await?
-            }
-            None => tx.references(after, limit).await?,
+            Some(which) => self.store.read(|tx| Box::pin(references_of(tx, which))).await?,
+            None => self.store.read(|tx| tx.references(after, limit)).await?,
         };
         Ok(rows.into_iter().map(Into::into).collect())
     }
@@ -70,18 +67,10 @@ impl Controller {
         state: ReferenceState,
         now: UnixSeconds,
     ) -> Result<Done, Refusal> {
-        let mut tx = self.store.write().await?;
-        let row = tx.reference(id).await?;
-        let unknown = || Refusal::NotFound {
-            what: format!("reference {id}"),
-            advice: "see `evc reference list`".into(),
-        };
-        let row = row.ok_or_else(unknown)?;
-        tx.judge_reference(id, state, now).await?;
-        tx.renew_standing(row.device).await?;
-        tx.commit().await?;
+        let device = self.store.read(|tx| Box::pin(known(tx, id))).await?.device;
+        self.store.write(Scope::Device(device), |tx| Box::pin(judged(tx, id, state, now))).await?;
         let word = if state == ReferenceState::Approved { "approved" } else { "rejected" };
-        Ok(Done { done: format!("reference {id} of device {} is {word}", row.device), notes: vec![] })
+        Ok(Done { done: format!("reference {id} of device {device} is {word}"), notes: vec![] })
     }
 
     /// The device's next good quote is learned, once more.
@@ -89,15 +78,37 @@ impl Controller {
     /// # Errors
     /// [`Refusal`].
     pub async fn learn_again(&self, device: &str) -> Result<Done, Refusal> {
-        let mut tx = self.store.write().await?;
-        let mut row = find_device(&mut *tx, device).await?;
-        row.learn = true;
-        tx.update_device(&row).await?;
-        tx.renew_standing(row.id).await?;
-        tx.commit().await?;
+        let scope = self.scope_of(device).await?;
+        let name = self.store.write(scope, |tx| Box::pin(learns_again(tx, device))).await?;
         Ok(Done {
-            done: format!("the next good quote of device `{}` is learned, to be approved", row.name),
+            done: format!("the next good quote of device `{name}` is learned, to be approved"),
             notes: vec![],
         })
     }
+}
+
+async fn references_of(tx: &mut dyn Tx, device: &str) -> Result<Vec<ReferenceRow>, Refusal> {
+    let device = find_device(tx, device).await?;
+    Ok(tx.references_of(device.id).await?)
+}
+
+async fn judged(tx: &mut dyn Tx, id: i64, state: ReferenceState, now: UnixSeconds) -> Result<(), Refusal> {
+    let row = known(tx, id).await?;
+    tx.judge_reference(id, state, now).await?;
+    Ok(tx.renew_standing(row.device).await?)
+}
+
+async fn learns_again(tx: &mut dyn Tx, device: &str) -> Result<Name, Refusal> {
+    let mut row = find_device(tx, device).await?;
+    row.learn = true;
+    tx.update_device(&row).await?;
+    tx.renew_standing(row.id).await?;
+    Ok(row.name)
+}
+
+async fn known(tx: &mut dyn Tx, id: i64) -> Result<ReferenceRow, Refusal> {
+    tx.reference(id).await?.ok_or_else(|| Refusal::NotFound {
+        what: format!("reference {id}"),
+        advice: "see `evc reference list`".into(),
+    })
 }

@@ -9,7 +9,7 @@ use wire::register::Register;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::{Controller, Refusal};
-use crate::store::{DeviceRow, OnboardRow, StoreError, Tpm, Tx, UnixSeconds};
+use crate::store::{DeviceRow, OnboardRow, Scope, StoreError, Tpm, Tx, UnixSeconds};
 
 /// Any serial, in an allowance.
 pub const ANY_SERIAL: &str = "*";
@@ -35,27 +35,50 @@ impl Controller {
         valid(register.certificate(), now, "device")?;
         proves_its_key(register.certificate())?;
         // Anybody can sign with an onboarding certificate of his own: only what is allowed waits for the writer.
-        allowance(&mut *self.store.read().await?, &onboard, &register).await?;
-        let mut tx = self.store.write().await?;
-        let allowed = allowance(&mut *tx, &onboard, &register).await?;
-        if let Some(known) = of_key(&mut *tx, &register).await? {
-            come_again(&mut *tx, &allowed, &known, &register).await?;
-            certify(&mut *tx, &known, register.certificate()).await?;
-            tx.commit().await?;
-            return Ok(Registered::Again);
-        }
-        if allowed.device.is_some() && allowed.serial != ANY_SERIAL {
-            return Err(Refusal::conflict(
-                "this onboarding certificate and serial were used by a device with another key",
-                "give that device its key back (its TPM, or config/device.key.pem); if it is gone, this is another device: allow another serial with `evc onboard add`",
-            ));
-        }
-        let device = add(&mut *tx, &allowed, &register, now).await?;
-        tx.use_onboarding(&allowed.cert_digest, &allowed.serial, device).await?;
-        tx.commit().await?;
-        tracing::info!(%device, serial = serial(&register), "device registered");
-        Ok(Registered::New)
+        self.store.read(|tx| Box::pin(allowance(tx, &onboard, &register))).await?;
+        let scope = Scope::Onboarding;
+        let taken_in = self.store.write(scope, |tx| Box::pin(take_in(tx, &onboard, &register, now)));
+        Ok(match taken_in.await? {
+            TakenIn::New(device) => {
+                tracing::info!(%device, serial = serial(&register), "device registered");
+                Registered::New
+            }
+            TakenIn::Certified(device) => {
+                tracing::info!(%device, "device registered again with a new certificate of its key");
+                Registered::Again
+            }
+            TakenIn::AsBefore => Registered::Again,
+        })
     }
+}
+
+/// What a registration changed.
+enum TakenIn {
+    New(DeviceId),
+    Certified(DeviceId),
+    AsBefore,
+}
+
+async fn take_in(
+    tx: &mut dyn Tx,
+    onboard: &Certificate,
+    register: &Register,
+    now: UnixSeconds,
+) -> Result<TakenIn, Refusal> {
+    let allowed = allowance(tx, onboard, register).await?;
+    if let Some(known) = of_key(tx, register).await? {
+        come_again(tx, &allowed, &known, register).await?;
+        return certify(tx, &known, register.certificate()).await;
+    }
+    if allowed.device.is_some() && allowed.serial != ANY_SERIAL {
+        return Err(Refusal::conflict(
+            "this onboarding certificate and serial were used by a device with another key",
+            "give that device its key back (its TPM, or config/device.key.pem); if it is gone, this is another device: allow another serial with `evc onboard add`",
+        ));
+    }
+    let device = add(tx, &allowed, register, now).await?;
+    tx.use_onboarding(&allowed.cert_digest, &allowed.serial, device).await?;
+    Ok(TakenIn::New(device))
 }
 
 fn unverified(error: &wire::envelope::EnvelopeError) -> Refusal {
@@ -145,13 +168,13 @@ async fn come_again(
 }
 
 /// A certificate that was lost and made anew takes the place of the one before.
-async fn certify(tx: &mut dyn Tx, known: &DeviceRow, certificate: &Certificate) -> Result<(), Refusal> {
+async fn certify(tx: &mut dyn Tx, known: &DeviceRow, certificate: &Certificate) -> Result<TakenIn, Refusal> {
     let digest = certificate.digest().0;
-    if digest != known.cert_digest {
-        tx.certify_device(known.id, &digest, certificate.der()).await?;
-        tracing::info!(device = %known.id, "device registered again with a new certificate of its key");
+    if digest == known.cert_digest {
+        return Ok(TakenIn::AsBefore);
     }
-    Ok(())
+    tx.certify_device(known.id, &digest, certificate.der()).await?;
+    Ok(TakenIn::Certified(known.id))
 }
 
 /// The hardware's serial, or the installer's.

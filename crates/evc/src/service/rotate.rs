@@ -33,9 +33,20 @@ impl Controller {
         how: Rotation,
         now: UnixSeconds,
     ) -> Result<Done, Refusal> {
-        let mut tx = self.store.write().await?;
-        let (device, mut row) = find_vault(&mut *tx, device, name).await?;
-        let policy = policy_of(&mut *tx, &device, &row).await?;
+        let scope = self.scope_of(device).await?;
+        self.store.write(scope, |tx| Box::pin(self.rotated(tx, device, name, how, now))).await
+    }
+
+    async fn rotated(
+        &self,
+        tx: &mut dyn Tx,
+        device: &str,
+        name: &Name,
+        how: Rotation,
+        now: UnixSeconds,
+    ) -> Result<Done, Refusal> {
+        let (device, mut row) = find_vault(tx, device, name).await?;
+        let policy = policy_of(tx, &device, &row).await?;
         has_controller_key(&row, policy.node.custody.needs_controller())?;
         let epochs = Epochs::stored(row.current_epoch, row.last_epoch)
             .map_err(|e| StoreError::Damaged(e.to_string()))?;
@@ -48,8 +59,7 @@ impl Controller {
         let notes = at_stake(&row, epochs);
         let epochs = epochs.rotate();
         (row.current_epoch, row.last_epoch) = (epochs.current(), epochs.last());
-        self.keep(&mut *tx, &row, now).await?;
-        tx.commit().await?;
+        self.keep(tx, &row, now).await?;
         let done =
             format!("vault `{name}` is at epoch {}; the node takes it at its next contact", epochs.current());
         Ok(Done { done, notes })

@@ -12,7 +12,7 @@ use ::attest::SessionKey;
 use super::section::subject;
 use super::view::{Held, View};
 use super::{Controller, Refusal, find_device};
-use crate::store::{DeviceRow, Page, Tpm, UnixSeconds, VaultRow, VaultStanding};
+use crate::store::{DeviceRow, Page, Tpm, Tx, UnixSeconds, VaultRow, VaultStanding};
 
 /// A device, as shown.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -168,7 +168,7 @@ impl Controller {
     /// # Errors
     /// [`Refusal`] of the store's.
     pub async fn show_devices(&self, page: &Page) -> Result<Vec<DeviceView>, Refusal> {
-        let rows = self.store.read().await?.devices(page).await?;
+        let rows = self.store.read(|tx| tx.devices(page)).await?;
         Ok(rows.into_iter().map(|row| DeviceView::from(row).in_a_list()).collect())
     }
 
@@ -181,12 +181,9 @@ impl Controller {
         which: &str,
         now: UnixSeconds,
     ) -> Result<(DeviceView, Vec<VaultView>), Refusal> {
-        let mut tx = self.store.read().await?;
-        let device = find_device(&mut *tx, which).await?;
-        let mut rows = tx.vaults(device.id).await?;
+        let (device, mut rows, view) = self.store.read(|tx| Box::pin(stored(tx, which))).await?;
         // Of one name, the one that is there comes before those that were.
         rows.sort_by_key(|row| row.standing == VaultStanding::Gone);
-        let view = View::load(&mut *tx, device.clone()).await?;
         let vaults = rows.iter().map(|row| explained(&view, row, now));
         let shown = DeviceView::from(device);
         let unlisted =
@@ -204,7 +201,7 @@ impl Controller {
         after: Option<(DeviceId, VaultId)>,
         limit: u32,
     ) -> Result<Vec<VaultView>, Refusal> {
-        let rows = self.store.read().await?.all_vaults(after, limit).await?;
+        let rows = self.store.read(|tx| tx.all_vaults(after, limit)).await?;
         Ok(rows.iter().map(|row| VaultView::from(row).in_a_list()).collect())
     }
 
@@ -213,9 +210,16 @@ impl Controller {
     /// # Errors
     /// [`Refusal`] of the store's.
     pub async fn show_policies(&self, page: &Page) -> Result<Vec<Value>, Refusal> {
-        let rows = self.store.read().await?.policies(page).await?;
+        let rows = self.store.read(|tx| tx.policies(page)).await?;
         Ok(rows.iter().map(|row| json!({ "name": row.name, "changed": crate::clock::text(row.changed_at), "policy": value(Some(&row.canonical)) })).collect())
     }
+}
+
+async fn stored(tx: &mut dyn Tx, which: &str) -> Result<(DeviceRow, Vec<VaultRow>, View), Refusal> {
+    let device = find_device(tx, which).await?;
+    let rows = tx.vaults(device.id).await?;
+    let view = View::load(tx, device.clone()).await?;
+    Ok((device, rows, view))
 }
 
 fn explained(view: &View, row: &VaultRow, now: UnixSeconds) -> VaultView {

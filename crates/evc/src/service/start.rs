@@ -4,7 +4,6 @@ use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use nix::unistd::geteuid;
 use vault::ids::Incarnation;
@@ -12,9 +11,10 @@ use zeroize::Zeroizing;
 
 use super::{Controller, first, new_token, steady};
 use crate::clock;
+use crate::custody::authority::Authority;
 use crate::custody::{CustodyError, Kek, authority, random, write_private};
 use crate::store::sqlite::SqliteStore;
-use crate::store::{Store as _, StoreError, Tx, UnixSeconds};
+use crate::store::{Failure, Scope, Store, StoreError, Tx, UnixSeconds};
 
 /// Names in the data folder.
 pub(super) const DATABASE: &str = "evc.db";
@@ -22,6 +22,9 @@ pub(super) const KEK: &str = "kek";
 pub(super) const ROOT: &str = "root-certificate.pem";
 pub(super) const TOKEN: &str = "operator.token";
 const LOCK: &str = "lock";
+/// Names in the store.
+const INCARNATION: &str = "incarnation";
+const FIRST_TOKEN: &str = "first token";
 /// 2026-01-01: a clock before it was never set.
 const EARLIEST: UnixSeconds = 1_767_225_600;
 
@@ -115,6 +118,15 @@ pub enum StartError {
     Database(#[from] StoreError),
 }
 
+impl Failure for StartError {
+    fn may_pass(&self) -> bool {
+        match self {
+            Self::Database(error) | Self::Custody(CustodyError::Store(error)) => error.may_pass(),
+            _ => false,
+        }
+    }
+}
+
 /// Brings the controller up, making what a first start has to make.
 ///
 /// # Errors
@@ -127,47 +139,72 @@ pub async fn start(settings: &Settings, now: UnixSeconds) -> Result<Controller, 
     let store = SqliteStore::open(&path)
         .await
         .map_err(|source| StartError::Store { path: path.display().to_string(), source })?;
-    let mut tx = store.write().await?;
-    let known = tx.meta("incarnation").await?;
-    if known.is_none() {
-        if now < EARLIEST {
-            return Err(StartError::Clock);
-        }
-        first::begin(&settings.data)?;
-    }
-    believe(&mut *tx, settings, now).await?;
-    let kek = Kek::from_file(&settings.data.join(KEK), known.is_none())?;
-    let incarnation = incarnation(&mut *tx, known).await?;
-    let authority = authority::load(&mut *tx, &kek, &settings.names, now).await?;
-    let token = first_token(&mut *tx, now).await?;
-    publish_root(&settings.data, &authority.root_pem)?;
-    if let Some(token) = token {
-        // Before the commit: a token in the store that nobody has would lock the operator out.
-        let file = settings.data.join(TOKEN);
-        write_private(&file, token.as_bytes()).map_err(|source| at(&file, source))?;
-    }
-    tx.commit().await?;
-    first::ended(&settings.data)?;
-    Ok(Controller {
-        _lock: lock,
-        store: Arc::new(store),
-        kek,
-        authority,
-        incarnation,
-        poll_every_s: settings.poll_every_s,
-    })
+    start_over(Store::over(store), Some(lock), settings, now).await
 }
 
-/// Refuses a clock that is well behind what it showed before, unless the operator says that it was ahead then.
-async fn believe(tx: &mut dyn Tx, settings: &Settings, now: UnixSeconds) -> Result<(), StartError> {
+/// As [`start`], over a store that is open.
+///
+/// # Errors
+/// [`StartError`]: nothing serves.
+async fn start_over(
+    store: Store,
+    lock: Option<File>,
+    settings: &Settings,
+    now: UnixSeconds,
+) -> Result<Controller, StartError> {
+    let is_new = store.read(|tx| Box::pin(is_new(tx, settings, now))).await?;
+    if is_new {
+        first::begin(&settings.data)?;
+    }
+    // Before what is sealed by the one, or opened by the other, is in the store: who has a row without its file is locked out.
+    let kek = Kek::from_file(&settings.data.join(KEK), is_new)?;
+    let token = first_token(&store, &settings.data).await?;
+    let token = token.as_ref().map(|token| token.as_str());
+    let made = store.write(Scope::Fleet, |tx| Box::pin(make(tx, &kek, token, settings, now)));
+    let (incarnation, authority) = made.await?;
+    publish_root(&settings.data, &authority.root_pem)?;
+    first::ended(&settings.data)?;
+    let poll_every_s = settings.poll_every_s;
+    Ok(Controller { _lock: lock, store, kek, authority, incarnation, poll_every_s })
+}
+
+/// Whether this is the first start. Refuses a clock that was never set then; later, one that is well behind what it showed before, unless
+/// the operator says that it was ahead then.
+async fn is_new(tx: &mut dyn Tx, settings: &Settings, now: UnixSeconds) -> Result<bool, StartError> {
+    let is_new = tx.meta(INCARNATION).await?.is_none();
+    if is_new && now < EARLIEST {
+        return Err(StartError::Clock);
+    }
     match steady::far_behind(tx, now).await? {
-        None => Ok(()),
         Some(seen) if settings.clock_is_right => {
             tracing::warn!(seen = clock::text(seen), "the clock is believed by the operator's word");
-            Ok(steady::remember(tx, now).await?)
         }
-        Some(seen) => Err(StartError::Behind { now: clock::text(now), seen: clock::text(seen) }),
+        Some(seen) => {
+            return Err(StartError::Behind { now: clock::text(now), seen: clock::text(seen) });
+        }
+        None => {}
     }
+    Ok(is_new)
+}
+
+/// Loads what the controller works with, making what is not there.
+async fn make(
+    tx: &mut dyn Tx,
+    kek: &Kek,
+    token: Option<&str>,
+    settings: &Settings,
+    now: UnixSeconds,
+) -> Result<(Incarnation, Authority), StartError> {
+    if steady::far_behind(tx, now).await?.is_some() {
+        steady::remember(tx, now).await?;
+    }
+    if let Some(token) = token {
+        tx.add_token(&token_hash(token), "first operator", now).await?;
+        tx.put_meta(FIRST_TOKEN, b"made").await?;
+    }
+    let authority = authority::load(tx, kek, &settings.names, now).await?;
+    refuse_another_root(&settings.data, &authority.root_pem)?;
+    Ok((incarnation(tx).await?, authority))
 }
 
 pub(super) fn at(path: &Path, source: std::io::Error) -> StartError {
@@ -198,26 +235,25 @@ fn lock(data: &Path) -> Result<File, StartError> {
     Ok(file)
 }
 
-async fn incarnation(tx: &mut dyn Tx, known: Option<Vec<u8>>) -> Result<Incarnation, StartError> {
-    if let Some(known) = known {
+async fn incarnation(tx: &mut dyn Tx) -> Result<Incarnation, StartError> {
+    if let Some(known) = tx.meta(INCARNATION).await? {
         let bytes =
             known.try_into().map_err(|_| StoreError::Damaged("the incarnation has not 16 bytes".into()))?;
         return Ok(Incarnation(bytes));
     }
     let mut bytes = [0; 16];
     random(&mut bytes)?;
-    tx.put_meta("incarnation", &bytes).await?;
+    tx.put_meta(INCARNATION, &bytes).await?;
     Ok(Incarnation(bytes))
 }
 
-/// The first operator's token, made once.
-async fn first_token(tx: &mut dyn Tx, now: UnixSeconds) -> Result<Option<Zeroizing<String>>, StartError> {
-    if tx.meta("first token").await?.is_some() {
+/// The first operator's token, made once; it is in its file before it is good.
+async fn first_token(store: &Store, data: &Path) -> Result<Option<Zeroizing<String>>, StartError> {
+    if store.read(|tx| tx.meta(FIRST_TOKEN)).await?.is_some() {
         return Ok(None);
     }
-    let token = new_token()?;
-    tx.add_token(&token_hash(&token), "first operator", now).await?;
-    tx.put_meta("first token", b"made").await?;
+    let (token, file) = (new_token()?, data.join(TOKEN));
+    write_private(&file, token.as_bytes()).map_err(|source| at(&file, source))?;
     Ok(Some(token))
 }
 
@@ -229,15 +265,23 @@ pub fn token_hash(token: &str) -> [u8; 32] {
     hash
 }
 
-/// For the nodes' installer. What is there already is this root, or somebody must look.
+/// What is there already is this root, or somebody must look.
+fn refuse_another_root(data: &Path, pem: &str) -> Result<(), StartError> {
+    let file = data.join(ROOT);
+    match fs::read(&file) {
+        Ok(there) if there != pem.as_bytes() => {
+            Err(StartError::OtherRoot { path: file.display().to_string() })
+        }
+        Err(source) if source.kind() != ErrorKind::NotFound => Err(at(&file, source)),
+        _ => Ok(()),
+    }
+}
+
+/// For the nodes' installer.
 fn publish_root(data: &Path, pem: &str) -> Result<(), StartError> {
     let (file, new) = (data.join(ROOT), data.join(ROOT).with_added_extension("new"));
-    match fs::read(&file) {
-        Ok(there) if there == pem.as_bytes() => Ok(()),
-        Ok(_) => Err(StartError::OtherRoot { path: file.display().to_string() }),
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            fs::write(&new, pem).and_then(|()| fs::rename(&new, &file)).map_err(|source| at(&file, source))
-        }
-        Err(source) => Err(at(&file, source)),
+    if file.exists() {
+        return Ok(());
     }
+    fs::write(&new, pem).and_then(|()| fs::rename(&new, &file)).map_err(|source| at(&file, source))
 }

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::{Controller, Refusal};
-use crate::store::{StoreError, Stored, Tx, UnixSeconds};
+use crate::store::{Scope, StoreError, Stored, Tx, UnixSeconds};
 
 /// Further ahead than what passed, in seconds, is a jump: more than a slow round and a clock that is being slewed.
 const JUMP_S: u64 = 5 * 60;
@@ -52,7 +52,7 @@ impl Controller {
     /// # Errors
     /// [`Refusal`] of the store's.
     pub async fn clock(&self, now: UnixSeconds) -> Result<Steady, Refusal> {
-        let seen = seen(&mut *self.store.read().await?).await?;
+        let seen = self.store.read(|tx| Box::pin(seen(tx))).await?;
         Ok(Steady::since(seen.unwrap_or(now)))
     }
 
@@ -69,13 +69,18 @@ impl Controller {
         if !clock.runs(now, passed) {
             return Ok(0);
         }
-        let mut tx = self.store.write().await?;
-        let ended = super::operate::end_graces(&mut *tx, now).await?;
-        if seen(&mut *tx).await?.is_none_or(|seen| seen + REMEMBER_EVERY_S <= now) {
-            remember(&mut *tx, now).await?;
-        }
-        tx.commit().await?;
+        let ended = self.end_graces(now).await?;
+        self.remember(now).await?;
         Ok(ended)
+    }
+
+    /// Remembers the time when what is remembered is older than it may be.
+    async fn remember(&self, now: UnixSeconds) -> Result<(), Refusal> {
+        let seen = self.store.read(|tx| Box::pin(seen(tx))).await?;
+        if seen.is_none_or(|seen| seen + REMEMBER_EVERY_S <= now) {
+            self.store.write(Scope::Clock, |tx| Box::pin(remember(tx, now))).await?;
+        }
+        Ok(())
     }
 }
 

@@ -13,7 +13,7 @@ use super::start::{DATABASE, KEK, StartError};
 use super::{Controller, Refusal, first, token_hash};
 use crate::custody::{CustodyError, Identity, Kek, random};
 use crate::store::sqlite::SqliteStore;
-use crate::store::{Store as _, StoreError, Tx, UnixSeconds};
+use crate::store::{Scope, Store, Stored, Tx, UnixSeconds};
 
 /// Makes a token: 256 random bits as text.
 ///
@@ -31,12 +31,7 @@ impl Controller {
     /// # Errors
     /// [`Refusal`] of the store's.
     pub async fn add_token(&self, hash: &[u8; 32], now: UnixSeconds) -> Result<Done, Refusal> {
-        let mut tx = self.store.write().await?;
-        match tx.add_token(hash, "operator", now).await {
-            Ok(()) => tx.commit().await?,
-            Err(StoreError::Taken) => {}
-            Err(other) => return Err(other.into()),
-        }
+        self.store.write(Scope::Operators, |tx| Box::pin(add_once(tx, hash, now))).await?;
         Ok(Done { done: "the token is good".into(), notes: vec!["so are those before it".into()] })
     }
 
@@ -45,15 +40,24 @@ impl Controller {
     /// # Errors
     /// [`Refusal::NoToken`]: it was ended meanwhile. Else the store's.
     pub async fn end_other_tokens(&self, than: &[u8; 32]) -> Result<Done, Refusal> {
-        let mut tx = self.store.write().await?;
-        if tx.token(than).await?.is_none() {
-            return Err(Refusal::NoToken("this token was ended by another one"));
-        }
-        let ended = tx.drop_other_tokens(than).await?;
-        tx.commit().await?;
+        let ended = self.store.write(Scope::Operators, |tx| Box::pin(end_others(tx, than))).await?;
         tracing::info!(ended, "tokens ended");
         Ok(Done { done: "the token is new, and the one before it has ended".into(), notes: vec![] })
     }
+}
+
+async fn add_once(tx: &mut dyn Tx, hash: &[u8; 32], now: UnixSeconds) -> Stored<()> {
+    match tx.token(hash).await? {
+        Some(_) => Ok(()),
+        None => tx.add_token(hash, "operator", now).await,
+    }
+}
+
+async fn end_others(tx: &mut dyn Tx, than: &[u8; 32]) -> Result<u64, Refusal> {
+    if tx.token(than).await?.is_none() {
+        return Err(Refusal::NoToken("this token was ended by another one"));
+    }
+    Ok(tx.drop_other_tokens(than).await?)
 }
 
 /// Lets a token into the database of a data folder, whose key-encryption key lies beside it. Tokens before it stay good.
@@ -66,17 +70,16 @@ pub async fn let_in(data: &Path, token: &str, now: UnixSeconds) -> Result<(), St
     let path = data.join(DATABASE);
     let opened = SqliteStore::join(&path).await;
     let store = opened.map_err(|source| StartError::Store { path: path.display().to_string(), source })?;
-    let mut tx = store.write().await?;
-    belongs(&kek, &mut *tx).await?;
-    tx.add_token(&token_hash(token), "operator, on the controller's machine", now).await?;
-    tx.commit().await?;
+    let store = Store::over(store);
+    let hash = token_hash(token);
+    store.write(Scope::Operators, |tx| Box::pin(add_by_kek(tx, &kek, &hash, now))).await?;
     store.close().await;
     Ok(())
 }
 
-/// That a key-encryption key is this database's: the CA's key opens under it.
-async fn belongs(kek: &Kek, tx: &mut dyn Tx) -> Result<(), StartError> {
+/// That the key-encryption key is this database's is shown by the CA's key, which opens under it.
+async fn add_by_kek(tx: &mut dyn Tx, kek: &Kek, hash: &[u8; 32], now: UnixSeconds) -> Result<(), StartError> {
     let ca = tx.key("ca").await?.ok_or_else(|| CustodyError::Absent("key/ca".into()))?;
     kek.open(Identity::Key("ca"), &ca.sealed)?;
-    Ok(())
+    Ok(tx.add_token(hash, "operator, on the controller's machine", now).await?)
 }

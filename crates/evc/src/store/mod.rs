@@ -1,12 +1,11 @@
-//! What the controller keeps, behind one trait: transactions of small operations, every look-up by an indexed key.
-//! Back-ends: SQLite now; a second one takes the same contract suite (`contract`).
-//! Never reads a clock, draws randomness or opens a seal: times, identities and sealed bytes come from the caller.
+//! What the controller keeps: transactions of small operations, every look-up by an indexed key.
+//! Engines: SQLite now. A second one is a driver, that is an [`Engine`], and a migration; it takes the same contract suite
+//! (`tests/store.rs`), and [`open`] is the one place that names it.
+//! Never draws randomness or opens a seal, and writes no time of its own: times, identities and sealed bytes come from the caller.
 
 mod rows;
 pub mod sqlite;
-
-#[cfg(test)]
-mod contract;
+mod transact;
 
 use async_trait::async_trait;
 use vault::ids::{DeviceId, Epoch, Name, VaultId};
@@ -15,6 +14,8 @@ pub use rows::{
     Around, CertRow, DeviceRow, EpochRow, KeyRow, OnboardRow, Page, PolicyRow, ReferenceRow, ReferenceState,
     ReleaseRow, StandingRow, Tpm, VaultRow, VaultStanding,
 };
+
+pub use transact::{Engine, Failure, Open, Running, Scope, Store};
 
 /// Seconds since 1970-01-01 UTC by the controller's clock.
 pub type UnixSeconds = u64;
@@ -28,39 +29,32 @@ pub enum StoreError {
     /// The name, certificate or number is taken.
     #[error("it is there already")]
     Taken,
+    /// Another transaction came between: the same may succeed when it is run again.
+    #[error("another transaction came between")]
+    Again,
     /// Busy for longer than callers wait: try again.
     #[error("the database is busy")]
-    Busy(#[source] sqlx::Error),
+    Busy(#[source] Cause),
     /// A row does not read back as what was written.
     #[error("the database is damaged: {0}")]
     Damaged(String),
     /// The disk is full, or fails.
     #[error("the database's disk is full, or fails")]
-    Disk(#[source] sqlx::Error),
+    Disk(#[source] Cause),
     /// Anything else of the database's.
     #[error("the database failed")]
-    Failed(#[source] sqlx::Error),
+    Failed(#[source] Cause),
 }
+
+/// What an engine's library says.
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// Outcome of every operation here.
 pub type Stored<T> = Result<T, StoreError>;
 
-/// Opens transactions. Nothing is seen of a writing one until it is committed; dropped, it never was.
-#[async_trait]
-pub trait Store: Send + Sync {
-    /// A view of one moment.
-    async fn read(&self) -> Stored<Box<dyn Tx>>;
-    /// The one writer of its moment: what it read stays true until it commits.
-    async fn write(&self) -> Stored<Box<dyn Tx>>;
-    /// Lets what runs end, and leaves the store at rest.
-    async fn close(&self);
-}
-
-/// One transaction.
+/// What a body may do in its transaction.
 #[async_trait]
 pub trait Tx: Devices + Evidence + Vaults + Keys + Send {
-    /// Makes a writing transaction last. Durable when this returns.
-    async fn commit(self: Box<Self>) -> Stored<()>;
     /// All that an answer to a device depends on, beside its own row.
     async fn around(&mut self, device: DeviceId) -> Stored<Around>;
 }

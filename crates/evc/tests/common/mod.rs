@@ -13,8 +13,10 @@ use std::time::Duration;
 
 use evc::clock::now;
 use evc::http::Listener;
+use evc::service::config::Look;
 use evc::service::{Controller, Refusal, Settings, start};
-use tokio::sync::watch;
+use evc::store::{Running, Scope, StoreError, Tx};
+use tokio::sync::{mpsc, watch};
 use ureq::Agent;
 use ureq::tls::{Certificate as UreqCert, RootCerts, TlsConfig};
 use vault::ids::DeviceId;
@@ -33,6 +35,35 @@ pub(crate) struct Evc {
     pub(crate) token: String,
     stop: watch::Sender<bool>,
     runtime: tokio::runtime::Runtime,
+}
+
+/// Readers that the store lets in at the same time.
+const READERS: usize = 4;
+
+/// A place in the store.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    Writer,
+    Readers,
+}
+
+/// A place that nobody else has.
+pub(crate) struct Occupied {
+    _go: watch::Sender<()>,
+}
+
+async fn held(app: Arc<Controller>, place: Place, told: mpsc::Sender<()>, gone: watch::Receiver<()>) {
+    let (told, gone) = (&told, &gone);
+    let hold = || async move {
+        let _ = told.send(()).await;
+        let _ = gone.clone().changed().await;
+        Ok(())
+    };
+    let held: Result<(), StoreError> = match place {
+        Place::Writer => app.store.write(Scope::Fleet, |_| Box::pin(hold())).await,
+        Place::Readers => app.store.read(|_| Box::pin(hold())).await,
+    };
+    held.expect("held");
 }
 
 /// A request that is not whole yet.
@@ -179,11 +210,50 @@ impl Evc {
         ask: &ConfigRequest,
         at: u64,
     ) -> Result<Option<ConfigResponse>, Refusal> {
-        self.wait(async {
-            let mut tx = self.app.store.read().await?;
-            let row = tx.device(device).await?.expect("registered");
-            self.app.config(tx, row, ask, at).await
+        let app = &self.app;
+        let look = app.store.read(|tx| {
+            Box::pin(async move {
+                let row = tx.device(device).await?.expect("registered");
+                app.look(tx, row, ask, at).await
+            })
+        });
+        Ok(match self.wait(look)? {
+            Look::Unchanged => None,
+            Look::Stock(answer) => Some(*answer),
+            Look::Changed { session } => {
+                Some(self.wait(app.answer(device, &ask.config_hash, session, at))?)
+            }
         })
+    }
+
+    /// What the store says.
+    pub(crate) fn stored<'e, T>(
+        &self,
+        ask: impl for<'t> Fn(&'t mut (dyn Tx + 'e)) -> Running<'t, T, StoreError>,
+    ) -> T {
+        self.wait(self.app.store.read(ask)).expect("read")
+    }
+
+    /// Writes into the store, past the controller.
+    pub(crate) fn meddle<'e, T>(
+        &self,
+        act: impl for<'t> Fn(&'t mut (dyn Tx + 'e)) -> Running<'t, T, StoreError>,
+    ) -> T {
+        self.wait(self.app.store.write(Scope::Fleet, act)).expect("written")
+    }
+
+    /// Holds a writer's place, or all readers', until it is dropped.
+    pub(crate) fn occupy(&self, place: Place) -> Occupied {
+        let (go, gone) = watch::channel(());
+        let (told, mut here) = mpsc::channel(READERS);
+        let count = if place == Place::Writer { 1 } else { READERS };
+        for _ in 0..count {
+            self.runtime.spawn(held(self.app.clone(), place, told.clone(), gone.clone()));
+        }
+        for _ in 0..count {
+            self.wait(here.recv()).expect("a place");
+        }
+        Occupied { _go: go }
     }
 
     pub(crate) fn trusted(&self) -> TrustedCerts {

@@ -21,7 +21,7 @@ use sqlx::sqlite::{
 use sqlx::{Connection as _, Sqlite, Transaction};
 use vault::ids::DeviceId;
 
-use super::{Around, Store, StoreError, Stored, Tx};
+use super::{Around, Engine, Open, Scope, StoreError, Stored, Tx};
 
 /// How long a transaction waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -40,7 +40,7 @@ impl SqliteStore {
     /// # Errors
     /// [`StoreError::Failed`]: the file can't be made, read or migrated; the cause says why.
     pub async fn open(file: &Path) -> Stored<Self> {
-        make_private(file).map_err(|e| StoreError::Failed(sqlx::Error::Io(e)))?;
+        make_private(file).map_err(|e| StoreError::Failed(e.into()))?;
         let store = Self::join(file).await?;
         sqlx::migrate!("migrations/sqlite").run(&store.writing).await.map_err(|e| failed(e.into()))?;
         Ok(store)
@@ -85,12 +85,13 @@ fn make_private(file: &Path) -> std::io::Result<()> {
 }
 
 #[async_trait]
-impl Store for SqliteStore {
-    async fn read(&self) -> Stored<Box<dyn Tx>> {
+impl Engine for SqliteStore {
+    async fn read(&self) -> Stored<Box<dyn Open>> {
         Ok(Box::new(SqliteTx(self.reading.begin().await.map_err(failed)?)))
     }
 
-    async fn write(&self) -> Stored<Box<dyn Tx>> {
+    /// The file has one writer, whatever it is for.
+    async fn write(&self, _: Scope) -> Stored<Box<dyn Open>> {
         // Takes the write lock at once: what is read next can't change before the commit.
         Ok(Box::new(SqliteTx(self.writing.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?)))
     }
@@ -106,11 +107,14 @@ impl Store for SqliteStore {
 pub(super) struct SqliteTx(Transaction<'static, Sqlite>);
 
 #[async_trait]
-impl Tx for SqliteTx {
+impl Open for SqliteTx {
     async fn commit(self: Box<Self>) -> Stored<()> {
         self.0.commit().await.map_err(failed)
     }
+}
 
+#[async_trait]
+impl Tx for SqliteTx {
     async fn around(&mut self, device: DeviceId) -> Stored<Around> {
         self.all_around(device).await
     }
@@ -146,8 +150,8 @@ fn failed(error: sqlx::Error) -> StoreError {
     }
     let extended = database.and_then(|e| e.code()?.parse::<i32>().ok());
     match (&error, extended.map(|code| code & 0xff)) {
-        (sqlx::Error::PoolTimedOut, _) | (_, Some(BUSY)) => StoreError::Busy(error),
-        (_, Some(FULL | IO_ERROR)) => StoreError::Disk(error),
-        _ => StoreError::Failed(error),
+        (sqlx::Error::PoolTimedOut, _) | (_, Some(BUSY)) => StoreError::Busy(error.into()),
+        (_, Some(FULL | IO_ERROR)) => StoreError::Disk(error.into()),
+        _ => StoreError::Failed(error.into()),
     }
 }

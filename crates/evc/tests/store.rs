@@ -3,8 +3,8 @@
 use uuid::Uuid;
 use vault::ids::{DeviceId, Epoch, Name, VaultId};
 
-use super::sqlite::SqliteStore;
-use super::*;
+use evc::store::sqlite::SqliteStore;
+use evc::store::*;
 
 const NOW: UnixSeconds = 1_800_000_000;
 
@@ -51,7 +51,7 @@ fn vault(device: &DeviceRow, number: u8, called: &str) -> VaultRow {
 }
 
 /// Every promise, each on the same store.
-async fn all(store: &dyn Store) {
+async fn all(store: &dyn Engine) {
     unseen_until_committed(store).await;
     devices_are_found_and_unique(store).await;
     a_device_is_found_by_its_serial_and_takes_another_certificate(store).await;
@@ -66,8 +66,8 @@ async fn all(store: &dyn Store) {
     all_around_a_device_is_its_own(store).await;
 }
 
-async fn unseen_until_committed(store: &dyn Store) {
-    let mut tx = store.write().await.expect("tx");
+async fn unseen_until_committed(store: &dyn Engine) {
+    let mut tx = store.write(Scope::Fleet).await.expect("tx");
     tx.put_meta("x", b"1").await.expect("put");
     assert_eq!(
         store.read().await.expect("tx").meta("x").await.expect("read"),
@@ -76,15 +76,15 @@ async fn unseen_until_committed(store: &dyn Store) {
     );
     drop(tx);
     assert_eq!(store.read().await.expect("tx").meta("x").await.expect("read"), None, "seen though dropped");
-    let mut tx = store.write().await.expect("tx");
+    let mut tx = store.write(Scope::Fleet).await.expect("tx");
     tx.put_meta("x", b"2").await.expect("put");
     tx.commit().await.expect("commit");
     assert_eq!(store.read().await.expect("tx").meta("x").await.expect("read").as_deref(), Some(&b"2"[..]));
 }
 
-async fn devices_are_found_and_unique(store: &dyn Store) {
+async fn devices_are_found_and_unique(store: &dyn Engine) {
     let (one, two) = (device(1), device(2));
-    let mut tx = store.write().await.expect("tx");
+    let mut tx = store.write(Scope::Fleet).await.expect("tx");
     tx.add_device(&one).await.expect("added");
     tx.add_device(&two).await.expect("added");
     let same_name = DeviceRow { name: one.name.clone(), ..device(3) };
@@ -103,9 +103,9 @@ async fn devices_are_found_and_unique(store: &dyn Store) {
     assert_eq!(tx.devices(&page).await.expect("read"), vec![two]);
 }
 
-async fn a_device_is_found_by_its_serial_and_takes_another_certificate(store: &dyn Store) {
+async fn a_device_is_found_by_its_serial_and_takes_another_certificate(store: &dyn Engine) {
     let (one, two) = (device(1).id, device(2));
-    let mut tx = store.write().await.expect("tx");
+    let mut tx = store.write(Scope::Fleet).await.expect("tx");
     let serials = |rows: Vec<DeviceRow>| rows.into_iter().map(|row| row.id).collect::<Vec<_>>();
     assert_eq!(serials(tx.devices_of_serial("S1").await.expect("read")), [one]);
     assert_eq!(serials(tx.devices_of_serial("S3").await.expect("read")), []);
@@ -121,9 +121,9 @@ async fn a_device_is_found_by_its_serial_and_takes_another_certificate(store: &d
     );
 }
 
-async fn one_certificate_of_each_kind_is_pinned(store: &dyn Store) {
+async fn one_certificate_of_each_kind_is_pinned(store: &dyn Engine) {
     let row = |kind, public| CertRow { device: device(1).id, kind, pem: vec![1], public, added_at: NOW };
-    let mut tx = store.write().await.expect("tx");
+    let mut tx = store.write(Scope::Fleet).await.expect("tx");
     for row in [row(12, None), row(11, None), row(11, Some(vec![2]))] {
         tx.put_cert(&row).await.expect("put");
     }
@@ -131,7 +131,7 @@ async fn one_certificate_of_each_kind_is_pinned(store: &dyn Store) {
     assert_eq!(tx.certs(device(2).id).await.expect("read"), []);
 }
 
-async fn onboarding_is_unique(store: &dyn Store) {
+async fn onboarding_is_unique(store: &dyn Engine) {
     let row = OnboardRow {
         cert_digest: [5; 32],
         serial: "S".into(),
@@ -140,7 +140,7 @@ async fn onboarding_is_unique(store: &dyn Store) {
         added_at: NOW,
         device: None,
     };
-    let mut tx = store.write().await.expect("tx");
+    let mut tx = store.write(Scope::Fleet).await.expect("tx");
     tx.add_onboarding(&row).await.expect("added");
     assert!(tx.name_is_kept(&name("edge-9")).await.expect("read"));
     assert!(!tx.name_is_kept(&name("edge-8")).await.expect("read"));
@@ -160,9 +160,9 @@ async fn onboarding_is_unique(store: &dyn Store) {
     tx.commit().await.expect("commit");
 }
 
-async fn a_nonce_is_taken_once_by_its_device_in_time(store: &dyn Store) {
+async fn a_nonce_is_taken_once_by_its_device_in_time(store: &dyn Engine) {
     let (one, two) = (device(1).id, device(2).id);
-    let mut tx = store.write().await.expect("tx");
+    let mut tx = store.write(Scope::Fleet).await.expect("tx");
     tx.add_nonce(&[1; 32], one, NOW + 60).await.expect("added");
     let good = |now: UnixSeconds| now + 1..=now + 60;
     assert_eq!(tx.open_nonce(one, NOW + 31..=NOW + 60).await.expect("read"), Some([1; 32]));
@@ -190,9 +190,9 @@ async fn a_nonce_is_taken_once_by_its_device_in_time(store: &dyn Store) {
     tx.commit().await.expect("commit");
 }
 
-async fn vault_names_are_unique_among_those_not_gone(store: &dyn Store) {
+async fn vault_names_are_unique_among_those_not_gone(store: &dyn Engine) {
     let one = device(1);
-    let mut tx = store.write().await.expect("tx");
+    let mut tx = store.write(Scope::Fleet).await.expect("tx");
     let first = vault(&one, 1, "payments");
     tx.put_vault(&first).await.expect("put");
     assert!(matches!(tx.put_vault(&vault(&one, 2, "payments")).await, Err(StoreError::Taken)));
@@ -220,9 +220,9 @@ async fn vault_names_are_unique_among_those_not_gone(store: &dyn Store) {
     tx.commit().await.expect("commit");
 }
 
-async fn forgetting_a_vault_forgets_its_keys(store: &dyn Store) {
+async fn forgetting_a_vault_forgets_its_keys(store: &dyn Engine) {
     let row = vault(&device(2), 4, "short-lived");
-    let mut tx = store.write().await.expect("tx");
+    let mut tx = store.write(Scope::Fleet).await.expect("tx");
     tx.put_vault(&row).await.expect("put");
     tx.add_period("2026-11", b"sealed").await.expect("added");
     let epoch = EpochRow {
@@ -242,7 +242,7 @@ async fn forgetting_a_vault_forgets_its_keys(store: &dyn Store) {
     tx.commit().await.expect("commit");
 }
 
-async fn one_release_stands_for_each_key(store: &dyn Store) {
+async fn one_release_stands_for_each_key(store: &dyn Engine) {
     let row = ReleaseRow {
         device: device(1).id,
         vault: VaultId(Uuid::from_bytes([1; 16])),
@@ -252,7 +252,7 @@ async fn one_release_stands_for_each_key(store: &dyn Store) {
         enc: vec![1],
         ciphertext: vec![2],
     };
-    let mut tx = store.write().await.expect("tx");
+    let mut tx = store.write(Scope::Fleet).await.expect("tx");
     tx.put_release(&row).await.expect("put");
     assert_eq!(tx.release(&row).await.expect("read"), Some(row.clone()));
     let later = ReleaseRow { session: [2; 32], ..row.clone() };
@@ -267,9 +267,9 @@ async fn one_release_stands_for_each_key(store: &dyn Store) {
     tx.commit().await.expect("commit");
 }
 
-async fn references_and_standings_are_kept(store: &dyn Store) {
+async fn references_and_standings_are_kept(store: &dyn Engine) {
     let one = device(1).id;
-    let mut tx = store.write().await.expect("tx");
+    let mut tx = store.write(Scope::Fleet).await.expect("tx");
     let mut row = ReferenceRow {
         id: 0,
         device: one,
@@ -292,8 +292,8 @@ async fn references_and_standings_are_kept(store: &dyn Store) {
     tx.commit().await.expect("commit");
 }
 
-async fn one_token_stays_where_all_others_end(store: &dyn Store) {
-    let mut tx = store.write().await.expect("tx");
+async fn one_token_stays_where_all_others_end(store: &dyn Engine) {
+    let mut tx = store.write(Scope::Fleet).await.expect("tx");
     for hash in [[1; 32], [2; 32], [3; 32]] {
         tx.add_token(&hash, "operator", NOW).await.expect("added");
     }
@@ -305,8 +305,8 @@ async fn one_token_stays_where_all_others_end(store: &dyn Store) {
 }
 
 /// What is read in one round is what is read one by one, and nothing of another device's.
-async fn all_around_a_device_is_its_own(store: &dyn Store) {
-    let mut tx = store.write().await.expect("tx");
+async fn all_around_a_device_is_its_own(store: &dyn Engine) {
+    let mut tx = store.write(Scope::Fleet).await.expect("tx");
     for called in ["p", "q", "unused"] {
         let row = PolicyRow { name: name(called), canonical: called.into(), changed_at: NOW };
         tx.put_policy(&row).await.expect("put");
@@ -344,7 +344,7 @@ async fn sqlite_files_are_private() {
     use std::os::unix::fs::PermissionsExt as _;
     let dir = tempfile::tempdir().expect("a folder");
     let store = SqliteStore::open(&dir.path().join("evc.db")).await.expect("opened");
-    let mut tx = store.write().await.expect("tx");
+    let mut tx = store.write(Scope::Fleet).await.expect("tx");
     tx.put_meta("x", b"1").await.expect("put");
     tx.commit().await.expect("commit");
     let files: Vec<_> =
