@@ -23,6 +23,10 @@ fn device(number: u8) -> DeviceRow {
         section_digest: None,
         report: None,
         verdict: None,
+        lost_at: None,
+        alarm: None,
+        past_sessions: Vec::new(),
+        reported: None,
     }
 }
 
@@ -64,6 +68,54 @@ async fn all(store: &dyn Engine) {
     references_and_standings_are_kept(store).await;
     one_token_stays_where_all_others_end(store).await;
     all_around_a_device_is_its_own(store).await;
+    a_device_that_is_forgotten_leaves_the_row_of_its_removal_alone(store).await;
+}
+
+async fn a_device_that_is_forgotten_leaves_the_row_of_its_removal_alone(store: &dyn Engine) {
+    let mut tx = store.write(Scope::Fleet).await.expect("tx");
+    let (gone, stays) = (device(81), device(82));
+    for row in [&gone, &stays] {
+        tx.add_device(row).await.expect("added");
+        tx.put_vault(&vault(row, 7, "a")).await.expect("put");
+        tx.add_nonce(&[row.cert_digest[0]; 32], row.id, NOW + 60).await.expect("added");
+        let mut allowed = OnboardRow {
+            cert_digest: [80; 32],
+            serial: row.serial.clone(),
+            cert_der: vec![1],
+            name: None,
+            added_at: NOW,
+            device: None,
+        };
+        tx.add_onboarding(&allowed).await.expect("added");
+        allowed.cert_digest = [79; 32];
+        tx.add_onboarding(&allowed).await.expect("added");
+        tx.use_onboarding(&[80; 32], &row.serial, row.id).await.expect("used");
+    }
+    let any = OnboardRow {
+        serial: "*".into(),
+        ..tx.onboarding(&[80; 32], &stays.serial).await.expect("read").expect("there")
+    };
+    tx.add_onboarding(&any).await.expect("added");
+    tx.use_onboarding(&[80; 32], "*", gone.id).await.expect("used");
+    let removed =
+        RemovedRow { cert_digest: gone.cert_digest, key: [9; 32], name: gone.name.clone(), removed_at: NOW };
+    tx.drop_device(gone.id, &removed).await.expect("dropped");
+    assert_eq!(tx.device(gone.id).await.expect("read"), None);
+    assert_eq!(tx.around(gone.id).await.expect("read"), Around::default());
+    assert!(!tx.take_nonce(&[81; 32], gone.id, 0..=NOW + 60).await.expect("read"));
+    for digest in [[80; 32], [79; 32]] {
+        assert_eq!(tx.onboarding(&digest, &gone.serial).await.expect("read"), None);
+        assert!(tx.onboarding(&digest, &stays.serial).await.expect("read").is_some());
+    }
+    assert_eq!(tx.onboarding(&[80; 32], "*").await.expect("read").expect("all serials'").device, None);
+    for (cert, key, found) in
+        [([81; 32], [0; 32], true), ([0; 32], [9; 32], true), ([82; 32], [8; 32], false)]
+    {
+        assert_eq!(tx.removed_device(&cert, &key).await.expect("read").as_ref() == Some(&removed), found);
+    }
+    tx.forget_removal(&[9; 32]).await.expect("forgotten");
+    assert_eq!(tx.removed_device(&[81; 32], &[9; 32]).await.expect("read"), None);
+    assert_eq!(tx.vaults(stays.id).await.expect("read").len(), 1);
 }
 
 async fn unseen_until_committed(store: &dyn Engine) {
@@ -91,8 +143,16 @@ async fn devices_are_found_and_unique(store: &dyn Engine) {
     assert!(matches!(tx.add_device(&same_name).await, Err(StoreError::Taken)), "same name");
     let same_cert = DeviceRow { cert_digest: one.cert_digest, ..device(3) };
     assert!(matches!(tx.add_device(&same_cert).await, Err(StoreError::Taken)), "same certificate");
-    let changed =
-        DeviceRow { tpm: Tpm::Present, section_version: 7, section_digest: Some([9; 32]), ..one.clone() };
+    let changed = DeviceRow {
+        tpm: Tpm::Present,
+        section_version: 7,
+        section_digest: Some([9; 32]),
+        lost_at: Some(NOW),
+        alarm: Some("two".into()),
+        past_sessions: vec![[3; 32], [4; 32]],
+        reported: Some(([5; 32], 6)),
+        ..one.clone()
+    };
     tx.update_device(&changed).await.expect("updated");
     tx.commit().await.expect("commit");
     let mut tx = store.read().await.expect("tx");

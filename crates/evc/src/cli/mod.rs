@@ -20,8 +20,8 @@ use vault::policy::MAX_FILE_BYTES;
 use vault::text::{plain, plain_lines};
 
 use args::{
-    Args, Command, DeleteWhat, DescribeWhat, GetWhat, Onboard, Output, RecreateWhat, ReferenceAct,
-    RotateWhat, TokenAct,
+    Args, Command, DeleteWhat, DescribeWhat, DeviceAct, GetWhat, Onboard, Output, RecreateWhat, ReferenceAct,
+    RehomeWhat, RotateWhat, TokenAct,
 };
 use client::{Client, encoded};
 
@@ -69,7 +69,8 @@ const DEVICES: &[(&str, &str)] = &[
     ("ID", "/id"),
     ("TPM", "/tpm"),
     ("ATTESTATION", "/attestation/outcome"),
-    ("LAST SEEN", "/last_seen"),
+    ("LAST SEEN", "/seen"),
+    ("CONDITION", "/condition"),
     ("SECTION", "/section_version"),
 ];
 const VAULTS: &[(&str, &str)] = &[
@@ -139,6 +140,18 @@ fn ask(client: &mut Client, command: Command) -> anyhow::Result<Told> {
             done(client.delete(&path(&["devices", &device, "vaults", &name]))?)
         }
         Command::Delete(DeleteWhat::Policy { name }) => done(client.delete(&path(&["policies", &name]))?),
+        Command::Delete(DeleteWhat::Device { name, force }) => {
+            done(client.delete(&format!("{}?force={force}", path(&["devices", &name])))?)
+        }
+        Command::Device(act) => done(device(client, &act)?),
+        Command::Rehome(RehomeWhat::Vault { name, device, to, confirm }) => {
+            if confirm != name {
+                bail!(
+                    "its keys leave the device `{device}` for good; give the vault's name twice: --confirm {name}"
+                );
+            }
+            done(client.post(&path(&["devices", &device, "vaults", &name, "rehome"]), &json!({ "to": to }))?)
+        }
         Command::Rotate(what) => done(rotate(client, &what)?),
         Command::Recreate(RecreateWhat::Vault { name, device, confirm }) => {
             if confirm != name {
@@ -246,6 +259,14 @@ fn rotate(
     let expected = expect_epoch.map_or_else(|| current.clone(), Value::from);
     let how = json!({ "force": force, "expect_epoch": expected });
     client.post(&path(&["devices", device, "vaults", name, "rotate"]), &how)
+}
+
+fn device(client: &Client, act: &DeviceAct) -> anyhow::Result<Value> {
+    match act {
+        DeviceAct::Lost { name } => client.post(&path(&["devices", name, "lost"]), &Value::Null),
+        DeviceAct::Found { name } => client.delete(&path(&["devices", name, "lost"])),
+        DeviceAct::Settle { name } => client.delete(&path(&["devices", name, "alarm"])),
+    }
 }
 
 fn reference(client: &Client, act: &ReferenceAct) -> anyhow::Result<Told> {

@@ -12,7 +12,7 @@ use vault::ids::{DeviceId, Epoch, Name, VaultId};
 
 pub use rows::{
     Around, CertRow, DeviceRow, EpochRow, KeyRow, OnboardRow, Page, PolicyRow, ReferenceRow, ReferenceState,
-    ReleaseRow, StandingRow, Tpm, VaultRow, VaultStanding,
+    ReleaseRow, RemovedRow, StandingRow, Tpm, VaultRow, VaultStanding,
 };
 
 pub use transact::{Engine, Failure, Open, Running, Scope, Store};
@@ -88,8 +88,15 @@ pub trait Devices {
     async fn certify_device(&mut self, id: DeviceId, cert_digest: &[u8; 32], cert_der: &[u8]) -> Stored<()>;
     /// By name, after `page.after`, at most `page.limit`.
     async fn devices(&mut self, page: &Page) -> Stored<Vec<DeviceRow>>;
-    /// Writes what may change of a device: TPM, learning, last seen, section, report, verdict.
+    /// Writes what may change of a device: all but its identity, name, certificate and serial.
     async fn update_device(&mut self, row: &DeviceRow) -> Stored<()>;
+    /// Forgets a device and all that is kept for it: allowances that it used, and open ones of its serial; vaults, keys, evidence.
+    /// What is left is the row of its removal.
+    async fn drop_device(&mut self, id: DeviceId, removed: &RemovedRow) -> Stored<()>;
+    /// The removal of a device with this certificate, or with this key.
+    async fn removed_device(&mut self, cert_digest: &[u8; 32], key: &[u8; 32]) -> Stored<Option<RemovedRow>>;
+    /// Forgets that a device with this key was removed.
+    async fn forget_removal(&mut self, key: &[u8; 32]) -> Stored<()>;
     /// The certificates of a device.
     async fn certs(&mut self, device: DeviceId) -> Stored<Vec<CertRow>>;
     /// Pins one, in place of what was pinned of that kind.
