@@ -142,7 +142,7 @@ fn a_section_that_does_not_read_back_is_not_sent() {
             for n in 0..1022_u128 {
                 let id = vault::ids::VaultId(uuid::Uuid::from_u128(1 << 100 | n));
                 let name = format!("more-{n}").parse().expect("a name");
-                tx.put_vault(&evc::store::VaultRow { id, name, ..row.clone() }).await?;
+                tx.add_vault(&evc::store::VaultRow { id, name, ..row.clone() }).await?;
             }
             Ok(())
         })

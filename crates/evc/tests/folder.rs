@@ -9,8 +9,6 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use common::{Evc, Serving, serve};
-use evc::store::Engine as _;
-use evc::store::sqlite::SqliteStore;
 
 /// What an earlier life leaves beside its database.
 const LEFT: [&str; 4] = ["kek", "root-certificate.pem", "operator.token", "url"];
@@ -40,7 +38,8 @@ fn files(data: &Path) -> BTreeMap<String, String> {
 /// A database that no controller ever lived from.
 fn tables_alone(file: &Path) {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    runtime.block_on(async { SqliteStore::open(file).await.expect("made").close().await });
+    let claim = evc::store::Place::Folder(file.with_file_name("")).claim().expect("nobody else's");
+    runtime.block_on(async { claim.open().await.expect("made").close().await });
 }
 
 /// What is in the database's place.

@@ -58,7 +58,7 @@ impl Controller {
     async fn read(data: &Path, device: DeviceId, vaults: &[Known]) -> Self {
         let kek_file = std::fs::read(data.join("kek")).unwrap();
         let kek = Kek::from_file(&data.join("kek"), false).unwrap();
-        let store = SqliteStore::open(&data.join("evc.db")).await.unwrap();
+        let store = SqliteStore::join(data).await.unwrap();
         let mut tx = store.read().await.unwrap();
         let token = std::fs::read_to_string(data.join("operator.token")).unwrap();
         let mut all = Self {

@@ -8,7 +8,7 @@ use wire::release::{Purpose, seal};
 use zeroize::Zeroizing;
 
 use super::{CustodyError, Identity, Kek, random};
-use crate::store::{EpochRow, ReleaseRow, Tx, UnixSeconds, VaultRow};
+use crate::store::{EpochRow, ReleaseRow, StoreError, Tx, UnixSeconds, VaultRow};
 
 /// The period of a time: its month, like `2026-11`.
 #[must_use]
@@ -43,8 +43,11 @@ async fn period_key(tx: &mut dyn Tx, kek: &Kek, period: &str) -> Result<Kek, Cus
             .ok_or_else(|| CustodyError::Unsealed(row.to_string()));
     }
     let made = Kek::generate()?;
-    tx.add_period(period, &kek.seal(row, made.expose_kek())?).await?;
-    Ok(made)
+    match tx.add_period(period, &kek.seal(row, made.expose_kek())?).await {
+        // Another device was the first of the month meanwhile: its key is the period's.
+        Err(StoreError::Taken) => Err(StoreError::Again.into()),
+        added => Ok(added.map(|()| made)?),
+    }
 }
 
 /// The keys that a decision granted, sealed to its session: kept once made, so that an unchanged answer seals nothing.

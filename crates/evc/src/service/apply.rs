@@ -261,13 +261,12 @@ async fn made_under(
 }
 
 /// Brings a vault to what is written; one that is being removed is kept again.
-async fn change(tx: &mut dyn Tx, mut row: VaultRow, spec: &VaultSpec) -> Result<Outcome, Refusal> {
+async fn change(tx: &mut dyn Tx, row: VaultRow, spec: &VaultSpec) -> Result<Outcome, Refusal> {
     let same = row.policy.as_ref() == Some(&spec.policy) && row.standing == VaultStanding::Active;
     if same {
         return Ok(Outcome::Unchanged);
     }
-    (row.policy, row.standing, row.delete_at) = (Some(spec.policy.clone()), VaultStanding::Active, None);
-    tx.put_vault(&row).await?;
+    tx.want_vault(row.device, row.id, Some(&spec.policy)).await?;
     Ok(Outcome::Changed)
 }
 

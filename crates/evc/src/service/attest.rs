@@ -91,11 +91,11 @@ impl Controller {
         let device = there(tx, device).await?;
         match fresh(tx, &device, quote.clone()).await? {
             Ok((record, shown)) => {
-                let learned = self.take(tx, device, &record, &shown, now).await?;
+                let learned = self.take(tx, &device, &record, &shown, now).await?;
                 Ok(Judged::Good { learned })
             }
             Err(why) => {
-                note(tx, device, Err(&why), now).await?;
+                note(tx, device.id, Err(&why), now).await?;
                 Ok(Judged::Bad(why))
             }
         }
@@ -104,7 +104,7 @@ impl Controller {
     async fn take(
         &self,
         tx: &mut dyn Tx,
-        mut device: DeviceRow,
+        device: &DeviceRow,
         record: &Record,
         shown: &Shown,
         now: UnixSeconds,
@@ -119,14 +119,14 @@ impl Controller {
         })
         .await?;
         if matches!(shown, Shown::DeviceSigned(_)) && device.tpm == Tpm::Unknown {
-            device.tpm = Tpm::Absent;
+            tx.pin_tpm(device.id, Tpm::Absent).await?;
             add_default_vaults(tx, &self.kek, device.id, now).await?;
         }
         let learned = match reference_of(record, shown).filter(|_| device.learn) {
-            Some(pcrs) => Some(learn(tx, &mut device, pcrs, now).await?),
+            Some(pcrs) => Some(learn(tx, device.id, pcrs, now).await?),
             None => None,
         };
-        note(tx, device, Ok(shown), now).await?;
+        note(tx, device.id, Ok(shown), now).await?;
         Ok(learned)
     }
 }
@@ -201,15 +201,15 @@ async fn pin_all(
     certs: &[DeviceCert],
     now: UnixSeconds,
 ) -> Result<(), Refusal> {
-    let mut device = there(tx, device).await?;
+    let device = there(tx, device).await?;
     for cert in certs {
         let row = cert_row(&device, cert, now);
         if row.kind == ATTESTATION_CERT && row.public.is_some() {
-            device.tpm = with_tpm(&device, &row)?;
+            tx.pin_tpm(device.id, with_tpm(&device, &row)?).await?;
         }
         pin_one(tx, &row).await?;
     }
-    Ok(tx.update_device(&device).await?)
+    Ok(())
 }
 
 /// What is pinned stays; a public area that did not come with its certificate at first may come later.
@@ -270,34 +270,27 @@ fn refused(code: QuoteCode, why: &str) -> QuoteAnswer {
 }
 
 /// A first good quote is learned as a reference value that an operator has yet to approve.
-async fn learn(
-    tx: &mut dyn Tx,
-    device: &mut DeviceRow,
-    pcrs: String,
-    now: UnixSeconds,
-) -> Result<i64, Refusal> {
+async fn learn(tx: &mut dyn Tx, device: DeviceId, pcrs: String, now: UnixSeconds) -> Result<i64, Refusal> {
     let row = ReferenceRow {
         id: 0,
-        device: device.id,
+        device,
         pcrs,
         state: ReferenceState::Pending,
         learned_at: now,
         decided_at: None,
     };
     let id = tx.add_reference(&row).await?;
-    device.learn = false;
+    tx.set_learning(device, false).await?;
     Ok(id)
 }
 
 /// Keeps how the last evidence fared, for the operator.
 async fn note(
     tx: &mut dyn Tx,
-    mut device: DeviceRow,
+    device: DeviceId,
     fared: Result<&Shown, &Refused>,
     now: UnixSeconds,
 ) -> Result<(), Refusal> {
     let verdict = super::evidence::Fared::of(fared, now);
-    device.verdict = Some(verdict.to_json());
-    device.last_seen = Some(now);
-    Ok(tx.update_device(&device).await?)
+    Ok(tx.put_verdict(device, &verdict.to_json(), now).await?)
 }

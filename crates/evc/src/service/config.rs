@@ -102,9 +102,8 @@ impl Controller {
         let row = known(tx, device).await?;
         let mut view = View::load(tx, row).await?;
         let draft = draft(&view, session, now);
-        bump(&mut view.device, &draft);
-        view.device.last_seen = Some(now);
-        tx.update_device(&view.device).await?;
+        bump(tx, &mut view.device, &draft).await?;
+        tx.saw_device(device, now).await?;
         let config_hash = self.hash(&view.device, Some(&draft), Some(session));
         let challenge = challenge(tx, device, draft.challenge, now).await?;
         let config = if config_hash == hash {
@@ -181,11 +180,12 @@ async fn known(tx: &mut dyn Tx, device: DeviceId) -> Result<DeviceRow, Refusal> 
 }
 
 /// A section that says something new gets the next version, in the transaction that first sends it.
-fn bump(device: &mut DeviceRow, draft: &Draft) {
-    if draft.digest.is_some() && draft.digest != device.section_digest {
-        device.section_version += 1;
-        device.section_digest = draft.digest;
+async fn bump(tx: &mut dyn Tx, device: &mut DeviceRow, draft: &Draft) -> Result<(), Refusal> {
+    if let Some(digest) = draft.digest.filter(|digest| Some(*digest) != device.section_digest) {
+        (device.section_version, device.section_digest) = (device.section_version + 1, Some(digest));
+        tx.put_section(device.id, device.section_version, &digest).await?;
     }
+    Ok(())
 }
 
 async fn challenge(
@@ -212,7 +212,7 @@ pub(super) async fn nonce(tx: &mut dyn Tx, device: DeviceId, now: UnixSeconds) -
     }
     let mut nonce = [0; 32];
     random(&mut nonce)?;
-    tx.keep_nonces(good.clone()).await?;
+    tx.keep_nonces(device, good.clone()).await?;
     tx.add_nonce(&nonce, device, *good.end()).await?;
     Ok(nonce)
 }

@@ -57,7 +57,7 @@ pub(super) fn new_vault(
 
 /// Adds a vault and its first key; every vault has one, so that its custody may change later.
 pub(super) async fn add_vault(tx: &mut dyn Tx, kek: &Kek, row: VaultRow) -> Result<(), Refusal> {
-    tx.put_vault(&row).await?;
+    tx.add_vault(&row).await?;
     add_epoch(tx, kek, (row.device, row.id, row.current_epoch), row.added_at).await?;
     Ok(())
 }

@@ -93,19 +93,17 @@ impl Controller {
 }
 
 async fn mark(tx: &mut dyn Tx, device: &str, lost_at: Option<UnixSeconds>) -> Result<Name, Refusal> {
-    let mut row = find_device(tx, device).await?;
+    let row = find_device(tx, device).await?;
     // The first word counts.
-    row.lost_at = lost_at.map(|now| row.lost_at.unwrap_or(now));
-    tx.update_device(&row).await?;
+    tx.set_lost(row.id, lost_at.map(|now| row.lost_at.unwrap_or(now))).await?;
     Ok(row.name)
 }
 
 async fn settle(tx: &mut dyn Tx, device: &str) -> Result<(Name, Option<String>), Refusal> {
-    let mut row = find_device(tx, device).await?;
-    let alarm = row.alarm.take();
-    tx.update_device(&row).await?;
+    let row = find_device(tx, device).await?;
+    tx.set_alarm(row.id, None).await?;
     tx.renew_standing(row.id).await?;
-    Ok((row.name, alarm))
+    Ok((row.name, row.alarm))
 }
 
 /// What was forgotten.
@@ -144,7 +142,7 @@ async fn moved(tx: &mut dyn Tx, kek: &Kek, from: &str, vault: &Name, to: &str) -
     let row_there =
         VaultRow { device: new.id, recreate: false, report: None, reported_at: None, ..row.clone() };
     tx.drop_vault(old.id, row.id).await?;
-    tx.put_vault(&row_there).await.map_err(|error| match error {
+    tx.add_vault(&row_there).await.map_err(|error| match error {
         StoreError::Taken => Refusal::conflict(
             format!("device `{}` has a vault `{}` of its own", new.name, row.name),
             "delete that one first, and wait for its end",

@@ -94,7 +94,7 @@ impl Advice for Refusal {
             Self::NoToken(_) => "give the operator's token: --token-file, or EVC_TOKEN_FILE".into(),
             Self::Busy => "try again in 5 s".into(),
             Self::Store(StoreError::Disk(_)) => {
-                "the disk of the controller's data folder is full, or fails: make room; nothing was changed or released".into()
+                "the disk of the controller's data folder is full, can't be written, or fails: make room, or mend it; nothing was changed or released".into()
             }
             Self::Custody(_) | Self::Store(_) | Self::Internal(_) => {
                 "see the controller's log; nothing was released".into()

@@ -6,7 +6,7 @@ use vault::report::{State, VaultReport};
 use wire::info::{DeviceInfo, Info};
 
 use super::{Controller, Refusal};
-use crate::store::{DeviceRow, Scope, Tx, UnixSeconds, VaultRow, VaultStanding};
+use crate::store::{DeviceRow, Scope, Tx, UnixSeconds, VaultRow, VaultSaid, VaultStanding};
 
 /// Most bytes of the human words that are kept of one vault, and of the node.
 const MAX_WORDS: usize = 4096;
@@ -35,11 +35,8 @@ impl Controller {
         info: &DeviceInfo,
         now: UnixSeconds,
     ) -> Result<(), Refusal> {
-        let mut device = tx.device(device).await?.ok_or(Refusal::Internal("a device vanished"))?;
-        let rows = tx.vaults(device.id).await?;
-        device.report = Some(super::show::node_json(info, &rows, now));
-        device.last_seen = Some(now);
-        tx.update_device(&device).await?;
+        let rows = tx.vaults(device).await?;
+        tx.put_report(device, &super::show::node_json(info, &rows, now), now).await?;
         let accepted = info.node.as_ref().and_then(|node| node.accepted);
         for row in rows {
             self.fold(tx, row, info, accepted, now).await?;
@@ -61,7 +58,7 @@ impl Controller {
             return self.bury(tx, &row, report, accepted).await;
         }
         match report {
-            Some(report) => Ok(tx.put_vault(&with_report(row, report, now)).await?),
+            Some(report) => Ok(tx.report_vault(row.device, row.id, &said(report, now)).await?),
             None => Ok(()),
         }
     }
@@ -102,14 +99,12 @@ fn shorten(lines: &mut Vec<String>) {
     });
 }
 
-fn with_report(mut row: VaultRow, report: &VaultReport, now: UnixSeconds) -> VaultRow {
-    row.created |= report.created;
-    row.reported_epoch = report.epoch;
-    // Made anew: the order is carried out.
-    if row.recreate && report.created && matches!(report.state, State::Unlocked | State::Locked) {
-        row.recreate = false;
+fn said(report: &VaultReport, now: UnixSeconds) -> VaultSaid {
+    VaultSaid {
+        created: report.created,
+        made_anew: report.created && matches!(report.state, State::Unlocked | State::Locked),
+        epoch: report.epoch,
+        report: serde_json::to_string(report).ok(),
+        at: now,
     }
-    row.report = serde_json::to_string(report).ok();
-    row.reported_at = Some(now);
-    row
 }

@@ -31,7 +31,7 @@ use crate::store::{DeviceRow, Scope, Store, Tx};
 
 pub(crate) use error::chain;
 pub use error::{Advice, Refusal};
-pub use start::{Settings, StartError, start, token_hash};
+pub use start::{Settings, StartError, start, start_over, token_hash};
 pub use steady::Steady;
 pub use tokens::{let_in, new_token};
 
@@ -42,8 +42,6 @@ pub const APPRAISED_PCRS: PcrMask = PcrMask(0b0111_1111_1101_1111);
 
 /// The controller: what every request needs. Cheap to share, and holds no state of any device.
 pub struct Controller {
-    /// Nobody else works on the data folder.
-    _lock: Option<std::fs::File>,
     /// Where everything is kept.
     pub store: Store,
     /// Opens what is sealed in the store.

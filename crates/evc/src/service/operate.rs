@@ -75,7 +75,7 @@ async fn delete(tx: &mut dyn Tx, device: &str, name: &Name, now: UnixSeconds) ->
 }
 
 async fn order_recreate(tx: &mut dyn Tx, device: &str, name: &Name) -> Result<(), Refusal> {
-    let (_, mut row) = find_vault(tx, device, name).await?;
+    let (_, row) = find_vault(tx, device, name).await?;
     let reported = VaultView::from(&row).state;
     if reported.as_deref() != Some("missing") {
         return Err(Refusal::conflict(
@@ -83,8 +83,7 @@ async fn order_recreate(tx: &mut dyn Tx, device: &str, name: &Name) -> Result<()
             "only a vault that lost a part is made anew; see `evc describe vault`",
         ));
     }
-    row.recreate = true;
-    Ok(tx.put_vault(&row).await?)
+    Ok(tx.order_recreate(row.device, row.id).await?)
 }
 
 async fn drop_policy(tx: &mut dyn Tx, name: &Name) -> Result<(), Refusal> {
@@ -104,7 +103,7 @@ async fn drop_policy(tx: &mut dyn Tx, name: &Name) -> Result<(), Refusal> {
 async fn remove(
     tx: &mut dyn Tx,
     device: &DeviceRow,
-    mut row: VaultRow,
+    row: VaultRow,
     now: UnixSeconds,
 ) -> Result<Done, Refusal> {
     if row.standing == VaultStanding::Removing {
@@ -116,10 +115,10 @@ async fn remove(
     }
     let policy = policy_of(tx, device, &row).await?;
     let end = now + policy.delete_after.as_secs();
-    (row.standing, row.delete_at) = (VaultStanding::Removing, Some(end));
-    let name = row.name.clone();
+    let name = &row.name;
+    tx.begin_grace(row.device, row.id, end).await?;
     if end <= now {
-        end_grace(tx, device, row).await?;
+        end_grace(tx, device, row.id).await?;
         return Ok(Done {
             done: format!("vault `{name}` left the list; the node erases it at its next contact"),
             notes: vec![
@@ -127,7 +126,6 @@ async fn remove(
             ],
         });
     }
-    tx.put_vault(&row).await?;
     Ok(Done {
         done: format!("vault `{name}` is locked and kept until {}", crate::clock::text(end)),
         notes: vec!["`evc apply` of its document keeps it".into()],
@@ -144,29 +142,27 @@ async fn end_if_over(
     let over = |row: &VaultRow| {
         row.standing == VaultStanding::Removing && row.delete_at.is_some_and(|end| end <= now)
     };
-    let Some(row) = tx.vault(device, vault).await?.filter(over) else { return Ok(false) };
+    if !tx.vault(device, vault).await?.as_ref().is_some_and(over) {
+        return Ok(false);
+    }
     let device = tx.device(device).await?.ok_or(Refusal::Internal("a vault without a device"))?;
-    end_grace(tx, &device, row).await?;
+    end_grace(tx, &device, vault).await?;
     Ok(true)
 }
 
 /// From here on the vault is in no list, and its keys are gone.
-async fn end_grace(tx: &mut dyn Tx, device: &DeviceRow, mut row: VaultRow) -> Result<(), Refusal> {
-    row.standing = VaultStanding::Gone;
-    row.policy = None;
-    row.left_version = Some(device.section_version + 1);
-    tx.put_vault(&row).await?;
+async fn end_grace(tx: &mut dyn Tx, device: &DeviceRow, vault: VaultId) -> Result<(), Refusal> {
+    tx.end_grace(device.id, vault, device.section_version + 1).await?;
     // There will be such a version, also when no section ever went out with the vault.
-    tx.update_device(&DeviceRow { section_digest: None, ..device.clone() }).await?;
-    Ok(tx.drop_epochs(row.device, row.id).await?)
+    tx.end_section(device.id).await?;
+    Ok(tx.drop_epochs(device.id, vault).await?)
 }
 
 /// The row and its epochs stay for good: a key that went out may be in the vault before the node says so, and an epoch's number
 /// never gets a second key.
-async fn restore_default(tx: &mut dyn Tx, mut row: VaultRow) -> Result<Done, Refusal> {
+async fn restore_default(tx: &mut dyn Tx, row: VaultRow) -> Result<Done, Refusal> {
     let done = format!("vault `{}` returns to its default policy", row.name);
-    (row.policy, row.standing, row.delete_at) = (None, VaultStanding::Active, None);
-    tx.put_vault(&row).await?;
+    tx.want_vault(row.device, row.id, None).await?;
     Ok(Done { done, notes: vec!["a default vault is never deleted".into()] })
 }
 

@@ -99,9 +99,8 @@ async fn judged(tx: &mut dyn Tx, id: i64, state: ReferenceState, now: UnixSecond
 }
 
 async fn learns_again(tx: &mut dyn Tx, device: &str) -> Result<Name, Refusal> {
-    let mut row = find_device(tx, device).await?;
-    row.learn = true;
-    tx.update_device(&row).await?;
+    let row = find_device(tx, device).await?;
+    tx.set_learning(row.id, true).await?;
     tx.renew_standing(row.id).await?;
     Ok(row.name)
 }

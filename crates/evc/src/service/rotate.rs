@@ -45,7 +45,7 @@ impl Controller {
         how: Rotation,
         now: UnixSeconds,
     ) -> Result<Done, Refusal> {
-        let (device, mut row) = find_vault(tx, device, name).await?;
+        let (device, row) = find_vault(tx, device, name).await?;
         let policy = policy_of(tx, &device, &row).await?;
         has_controller_key(&row, policy.node.custody.needs_controller())?;
         let epochs = Epochs::stored(row.current_epoch, row.last_epoch)
@@ -58,17 +58,22 @@ impl Controller {
         }
         let notes = at_stake(&row, epochs);
         let epochs = epochs.rotate();
-        (row.current_epoch, row.last_epoch) = (epochs.current(), epochs.last());
-        self.keep(tx, &row, now).await?;
+        self.keep(tx, &row, epochs, now).await?;
         let done =
             format!("vault `{name}` is at epoch {}; the node takes it at its next contact", epochs.current());
         Ok(Done { done, notes })
     }
 
-    async fn keep(&self, tx: &mut dyn Tx, row: &VaultRow, now: UnixSeconds) -> Result<(), Refusal> {
-        add_epoch(tx, &self.kek, (row.device, row.id, row.current_epoch), now).await?;
-        tx.drop_releases_before(row.device, row.id, row.last_epoch).await?;
-        Ok(tx.put_vault(row).await?)
+    async fn keep(
+        &self,
+        tx: &mut dyn Tx,
+        row: &VaultRow,
+        epochs: Epochs,
+        now: UnixSeconds,
+    ) -> Result<(), Refusal> {
+        add_epoch(tx, &self.kek, (row.device, row.id, epochs.current()), now).await?;
+        tx.drop_releases_before(row.device, row.id, epochs.last()).await?;
+        Ok(tx.put_epochs(row.device, row.id, epochs.current(), epochs.last()).await?)
     }
 }
 

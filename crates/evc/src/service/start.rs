@@ -1,8 +1,8 @@
 //! Start of the controller: folder, store, key-encryption key, CA, token, incarnation. Safe to repeat; the first time makes all.
 
-use std::fs::{self, File, TryLockError};
+use std::fs;
 use std::io::ErrorKind;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use nix::unistd::geteuid;
@@ -13,15 +13,13 @@ use super::{Controller, first, new_token, steady};
 use crate::clock;
 use crate::custody::authority::Authority;
 use crate::custody::{CustodyError, Kek, authority, random, write_private};
-use crate::store::sqlite::SqliteStore;
-use crate::store::{Failure, Scope, Store, StoreError, Tx, UnixSeconds};
+use crate::store::{Failure, Place, Scope, Store, StoreError, Tx, UnixSeconds};
 
 /// Names in the data folder.
 pub(super) const DATABASE: &str = "evc.db";
 pub(super) const KEK: &str = "kek";
 pub(super) const ROOT: &str = "root-certificate.pem";
 pub(super) const TOKEN: &str = "operator.token";
-const LOCK: &str = "lock";
 /// Names in the store.
 const INCARNATION: &str = "incarnation";
 const FIRST_TOKEN: &str = "first token";
@@ -133,22 +131,22 @@ impl Failure for StartError {
 /// [`StartError`]: nothing serves.
 pub async fn start(settings: &Settings, now: UnixSeconds) -> Result<Controller, StartError> {
     make_folder(&settings.data)?;
-    let lock = lock(&settings.data)?;
+    let data = settings.data.display().to_string();
+    let failed = |source| match source {
+        StoreError::InUse => StartError::Taken { path: data.clone() },
+        source => StartError::Store { path: settings.data.join(DATABASE).display().to_string(), source },
+    };
+    let claim = Place::Folder(settings.data.clone()).claim().map_err(failed)?;
     first::refuse_without_database(&settings.data)?;
-    let path = settings.data.join(DATABASE);
-    let store = SqliteStore::open(&path)
-        .await
-        .map_err(|source| StartError::Store { path: path.display().to_string(), source })?;
-    start_over(Store::over(store), Some(lock), settings, now).await
+    start_over(claim.open().await.map_err(failed)?, settings, now).await
 }
 
 /// As [`start`], over a store that is open.
 ///
 /// # Errors
 /// [`StartError`]: nothing serves.
-async fn start_over(
+pub async fn start_over(
     store: Store,
-    lock: Option<File>,
     settings: &Settings,
     now: UnixSeconds,
 ) -> Result<Controller, StartError> {
@@ -165,7 +163,7 @@ async fn start_over(
     publish_root(&settings.data, &authority.root_pem)?;
     first::ended(&settings.data)?;
     let poll_every_s = settings.poll_every_s;
-    Ok(Controller { _lock: lock, store, kek, authority, incarnation, poll_every_s })
+    Ok(Controller { store, kek, authority, incarnation, poll_every_s })
 }
 
 /// Whether this is the first start. Refuses a clock that was never set then; later, one that is well behind what it showed before, unless
@@ -203,7 +201,6 @@ async fn make(
         tx.put_meta(FIRST_TOKEN, b"made").await?;
     }
     let authority = authority::load(tx, kek, &settings.names, now).await?;
-    refuse_another_root(&settings.data, &authority.root_pem)?;
     Ok((incarnation(tx).await?, authority))
 }
 
@@ -221,18 +218,6 @@ fn make_folder(path: &Path) -> Result<(), StartError> {
     let meta = fs::metadata(path).map_err(|source| at(path, source))?;
     let safe = meta.mode() & 0o022 == 0 && [0, geteuid().as_raw()].contains(&meta.uid());
     if safe { Ok(()) } else { Err(StartError::Shared { path: path.display().to_string() }) }
-}
-
-/// Held for the controller's life; the kernel lets go of it however that ends.
-fn lock(data: &Path) -> Result<File, StartError> {
-    let path = data.join(LOCK);
-    let made = File::options().write(true).create(true).truncate(false).mode(0o600).open(&path);
-    let file = made.map_err(|source| at(&path, source))?;
-    file.try_lock().map_err(|error| match error {
-        TryLockError::WouldBlock => StartError::Taken { path: data.display().to_string() },
-        TryLockError::Error(source) => at(&path, source),
-    })?;
-    Ok(file)
 }
 
 async fn incarnation(tx: &mut dyn Tx) -> Result<Incarnation, StartError> {
@@ -265,23 +250,15 @@ pub fn token_hash(token: &str) -> [u8; 32] {
     hash
 }
 
-/// What is there already is this root, or somebody must look.
-fn refuse_another_root(data: &Path, pem: &str) -> Result<(), StartError> {
-    let file = data.join(ROOT);
-    match fs::read(&file) {
-        Ok(there) if there != pem.as_bytes() => {
-            Err(StartError::OtherRoot { path: file.display().to_string() })
-        }
-        Err(source) if source.kind() != ErrorKind::NotFound => Err(at(&file, source)),
-        _ => Ok(()),
-    }
-}
-
-/// For the nodes' installer.
+/// For the nodes' installer. What is there already is this root, or somebody must look.
 fn publish_root(data: &Path, pem: &str) -> Result<(), StartError> {
     let (file, new) = (data.join(ROOT), data.join(ROOT).with_added_extension("new"));
-    if file.exists() {
-        return Ok(());
+    match fs::read(&file) {
+        Ok(there) if there == pem.as_bytes() => Ok(()),
+        Ok(_) => Err(StartError::OtherRoot { path: file.display().to_string() }),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            fs::write(&new, pem).and_then(|()| fs::rename(&new, &file)).map_err(|source| at(&file, source))
+        }
+        Err(source) => Err(at(&file, source)),
     }
-    fs::write(&new, pem).and_then(|()| fs::rename(&new, &file)).map_err(|source| at(&file, source))
 }

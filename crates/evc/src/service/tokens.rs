@@ -12,8 +12,7 @@ use super::operate::Done;
 use super::start::{DATABASE, KEK, StartError};
 use super::{Controller, Refusal, first, token_hash};
 use crate::custody::{CustodyError, Identity, Kek, random};
-use crate::store::sqlite::SqliteStore;
-use crate::store::{Scope, Store, Stored, Tx, UnixSeconds};
+use crate::store::{Place, Scope, Stored, Tx, UnixSeconds};
 
 /// Makes a token: 256 random bits as text.
 ///
@@ -67,19 +66,23 @@ async fn end_others(tx: &mut dyn Tx, than: &[u8; 32]) -> Result<u64, Refusal> {
 pub async fn let_in(data: &Path, token: &str, now: UnixSeconds) -> Result<(), StartError> {
     first::refuse_without_database(data)?;
     let kek = Kek::from_file(&data.join(KEK), false)?;
-    let path = data.join(DATABASE);
-    let opened = SqliteStore::join(&path).await;
-    let store = opened.map_err(|source| StartError::Store { path: path.display().to_string(), source })?;
-    let store = Store::over(store);
-    let hash = token_hash(token);
-    store.write(Scope::Operators, |tx| Box::pin(add_by_kek(tx, &kek, &hash, now))).await?;
+    let opened = Place::Folder(data.to_owned()).join().await;
+    let path = data.join(DATABASE).display().to_string();
+    let store = opened.map_err(|source| StartError::Store { path, source })?;
+    let added =
+        store.write(Scope::Operators, |tx| Box::pin(add_where_it_belongs(tx, &kek, token, now))).await;
     store.close().await;
-    Ok(())
+    added
 }
 
-/// That the key-encryption key is this database's is shown by the CA's key, which opens under it.
-async fn add_by_kek(tx: &mut dyn Tx, kek: &Kek, hash: &[u8; 32], now: UnixSeconds) -> Result<(), StartError> {
+/// The key-encryption key must be this database's: the CA's key opens under it.
+async fn add_where_it_belongs(
+    tx: &mut dyn Tx,
+    kek: &Kek,
+    token: &str,
+    now: UnixSeconds,
+) -> Result<(), StartError> {
     let ca = tx.key("ca").await?.ok_or_else(|| CustodyError::Absent("key/ca".into()))?;
     kek.open(Identity::Key("ca"), &ca.sealed)?;
-    Ok(tx.add_token(hash, "operator, on the controller's machine", now).await?)
+    Ok(tx.add_token(&token_hash(token), "operator, on the controller's machine", now).await?)
 }

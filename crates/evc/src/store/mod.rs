@@ -1,8 +1,9 @@
 //! What the controller keeps: transactions of small operations, every look-up by an indexed key.
 //! Engines: SQLite now. A second one is a driver, that is an [`Engine`], and a migration; it takes the same contract suite
-//! (`tests/store.rs`), and [`open`] is the one place that names it.
+//! (`tests/store/contract.rs`), and [`Place`] is the one that names it.
 //! Never draws randomness or opens a seal, and writes no time of its own: times, identities and sealed bytes come from the caller.
 
+mod place;
 mod rows;
 pub mod sqlite;
 mod transact;
@@ -10,9 +11,10 @@ mod transact;
 use async_trait::async_trait;
 use vault::ids::{DeviceId, Epoch, Name, VaultId};
 
+pub use place::{Claim, Place};
 pub use rows::{
     Around, CertRow, DeviceRow, EpochRow, KeyRow, OnboardRow, Page, PolicyRow, ReferenceRow, ReferenceState,
-    ReleaseRow, RemovedRow, StandingRow, Tpm, VaultRow, VaultStanding,
+    ReleaseRow, RemovedRow, StandingRow, Tpm, VaultRow, VaultSaid, VaultStanding,
 };
 
 pub use transact::{Engine, Failure, Open, Running, Scope, Store};
@@ -35,11 +37,14 @@ pub enum StoreError {
     /// Busy for longer than callers wait: try again.
     #[error("the database is busy")]
     Busy(#[source] Cause),
+    /// Another controller works on it.
+    #[error("another controller works on it")]
+    InUse,
     /// A row does not read back as what was written.
     #[error("the database is damaged: {0}")]
     Damaged(String),
-    /// The disk is full, or fails.
-    #[error("the database's disk is full, or fails")]
+    /// The disk is full, can't be written, or fails.
+    #[error("the database's disk is full, can't be written, or fails")]
     Disk(#[source] Cause),
     /// Anything else of the database's.
     #[error("the database failed")]
@@ -88,8 +93,28 @@ pub trait Devices {
     async fn certify_device(&mut self, id: DeviceId, cert_digest: &[u8; 32], cert_der: &[u8]) -> Stored<()>;
     /// By name, after `page.after`, at most `page.limit`.
     async fn devices(&mut self, page: &Page) -> Stored<Vec<DeviceRow>>;
-    /// Writes what may change of a device: all but its identity, name, certificate and serial.
-    async fn update_device(&mut self, row: &DeviceRow) -> Stored<()>;
+    /// It was heard at a time.
+    async fn saw_device(&mut self, id: DeviceId, at: UnixSeconds) -> Stored<()>;
+    /// Whether it has a TPM is known now.
+    async fn pin_tpm(&mut self, id: DeviceId, tpm: Tpm) -> Stored<()>;
+    /// Its next good quote is learned, or not.
+    async fn set_learning(&mut self, id: DeviceId, learn: bool) -> Stored<()>;
+    /// What it reported of itself, as JSON; heard then.
+    async fn put_report(&mut self, id: DeviceId, report: &str, at: UnixSeconds) -> Stored<()>;
+    /// How its evidence fared, as JSON; heard then.
+    async fn put_verdict(&mut self, id: DeviceId, verdict: &str, at: UnixSeconds) -> Stored<()>;
+    /// The version of its section, and what that says, hashed.
+    async fn put_section(&mut self, id: DeviceId, version: u64, digest: &[u8; 32]) -> Stored<()>;
+    /// Whatever its section says next, it is another version.
+    async fn end_section(&mut self, id: DeviceId) -> Stored<()>;
+    /// An operator's word that it is lost, since then; or that it is not.
+    async fn set_lost(&mut self, id: DeviceId, at: Option<UnixSeconds>) -> Stored<()>;
+    /// What was seen of it that one device does not do; or nothing.
+    async fn set_alarm(&mut self, id: DeviceId, alarm: Option<&str>) -> Stored<()>;
+    /// Its sessions that a later one followed, newest last.
+    async fn put_past_sessions(&mut self, id: DeviceId, sessions: &[[u8; 32]]) -> Stored<()>;
+    /// The place of its newest report: the session, and the number in it.
+    async fn put_report_place(&mut self, id: DeviceId, session: &[u8; 32], number: u64) -> Stored<()>;
     /// Forgets a device and all that is kept for it: allowances that it used, and open ones of its serial; vaults, keys, evidence.
     /// What is left is the row of its removal.
     async fn drop_device(&mut self, id: DeviceId, removed: &RemovedRow) -> Stored<()>;
@@ -112,8 +137,8 @@ pub trait Evidence {
     async fn open_nonce(&mut self, device: DeviceId, ends: Ends) -> Stored<Option<[u8; 32]>>;
     /// Takes a nonce: true once, for its device, if its end is among `ends`.
     async fn take_nonce(&mut self, nonce: &[u8; 32], device: DeviceId, ends: Ends) -> Stored<bool>;
-    /// Forgets those whose end is not among `ends`.
-    async fn keep_nonces(&mut self, ends: Ends) -> Stored<()>;
+    /// Forgets those of the device's whose end is not among `ends`.
+    async fn keep_nonces(&mut self, device: DeviceId, ends: Ends) -> Stored<()>;
     /// What stands of a device.
     async fn standing(&mut self, device: DeviceId) -> Stored<Option<StandingRow>>;
     /// Replaces it.
@@ -155,8 +180,20 @@ pub trait Vaults {
     async fn vault_by_name(&mut self, device: DeviceId, name: &Name) -> Stored<Option<VaultRow>>;
     /// Of all devices, after (device, vault), at most `limit`.
     async fn all_vaults(&mut self, after: Option<(DeviceId, VaultId)>, limit: u32) -> Stored<Vec<VaultRow>>;
-    /// Adds or replaces one; [`StoreError::Taken`] when its name is another's on that device.
-    async fn put_vault(&mut self, row: &VaultRow) -> Stored<()>;
+    /// Adds one; [`StoreError::Taken`] when it is there, or its name is another's on that device.
+    async fn add_vault(&mut self, row: &VaultRow) -> Stored<()>;
+    /// It is wanted, under this policy: a grace that ran is over.
+    async fn want_vault(&mut self, device: DeviceId, id: VaultId, policy: Option<&Name>) -> Stored<()>;
+    /// Its grace runs until then.
+    async fn begin_grace(&mut self, device: DeviceId, id: VaultId, until: UnixSeconds) -> Stored<()>;
+    /// It is gone, under no policy, from this version of the section on.
+    async fn end_grace(&mut self, device: DeviceId, id: VaultId, left_version: u64) -> Stored<()>;
+    /// It is to be made anew.
+    async fn order_recreate(&mut self, device: DeviceId, id: VaultId) -> Stored<()>;
+    /// Its newest epoch, and the one published before it.
+    async fn put_epochs(&mut self, device: DeviceId, id: VaultId, current: Epoch, last: Epoch) -> Stored<()>;
+    /// What its node reported of it. Nothing that an operator says of a vault is changed by it, but an order that is carried out.
+    async fn report_vault(&mut self, device: DeviceId, id: VaultId, said: &VaultSaid) -> Stored<()>;
     /// Forgets one, its epochs and its releases.
     async fn drop_vault(&mut self, device: DeviceId, id: VaultId) -> Stored<()>;
     /// Those whose grace is over.
@@ -182,7 +219,7 @@ pub trait Keys {
     async fn drop_other_tokens(&mut self, than: &[u8; 32]) -> Stored<u64>;
     /// A period's sealed key.
     async fn period(&mut self, period: &str) -> Stored<Option<Vec<u8>>>;
-    /// Adds one.
+    /// Adds one; [`StoreError::Taken`] when another transaction did meanwhile.
     async fn add_period(&mut self, period: &str, sealed: &[u8]) -> Stored<()>;
     /// A vault's sealed key of one epoch.
     async fn epoch(&mut self, device: DeviceId, vault: VaultId, epoch: Epoch) -> Stored<Option<EpochRow>>;

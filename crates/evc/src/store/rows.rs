@@ -198,6 +198,21 @@ pub struct VaultRow {
     pub added_at: UnixSeconds,
 }
 
+/// What a node reported of a vault.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VaultSaid {
+    /// It was made, then or before. Once reported this stays.
+    pub created: bool,
+    /// The order to make it anew is carried out.
+    pub made_anew: bool,
+    /// The epoch that the node's protector is wrapped under.
+    pub epoch: Option<Epoch>,
+    /// The report, as JSON.
+    pub report: Option<String>,
+    /// When it came.
+    pub at: UnixSeconds,
+}
+
 /// A vault's key of one epoch, sealed under its period's key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EpochRow {

@@ -203,11 +203,30 @@ impl Device {
 
     /// A report of every vault as made and unlocked at an epoch.
     pub(crate) fn info(&self, section: &Section, epoch: u64) -> DeviceInfo {
+        self.info_of(section, epoch, |_| vault::report::State::Unlocked)
+    }
+
+    /// A report of every vault as made, as it is sent.
+    pub(crate) fn reported(
+        &self,
+        section: &Section,
+        epoch: u64,
+        state: impl Fn(&str) -> vault::report::State,
+    ) -> Vec<u8> {
+        self.seal(&self.info_of(section, epoch, state).encode())
+    }
+
+    fn info_of(
+        &self,
+        section: &Section,
+        epoch: u64,
+        state: impl Fn(&str) -> vault::report::State,
+    ) -> DeviceInfo {
         let line = |entry: &vault::section::Entry| {
             let report = vault::report::VaultReport {
                 id: entry.id,
                 name: entry.name.clone(),
-                state: vault::report::State::Unlocked,
+                state: state(entry.name.as_str()),
                 created: true,
                 epoch: Some(vault::ids::Epoch(epoch)),
                 wanted: entry.operation,

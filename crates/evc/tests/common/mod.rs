@@ -14,8 +14,8 @@ use std::time::Duration;
 use evc::clock::now;
 use evc::http::Listener;
 use evc::service::config::Look;
-use evc::service::{Controller, Refusal, Settings, start};
-use evc::store::{Running, Scope, StoreError, Tx};
+use evc::service::{Controller, Refusal, Settings, StartError, start, start_over};
+use evc::store::{Engine, Running, Scope, Store, StoreError, Tx};
 use tokio::sync::{mpsc, watch};
 use ureq::Agent;
 use ureq::tls::{Certificate as UreqCert, RootCerts, TlsConfig};
@@ -81,6 +81,19 @@ impl Evc {
 
     /// Starts over a data folder that may have been used before.
     pub(crate) fn over(dir: tempfile::TempDir) -> Self {
+        Self::of(dir, async |settings| start(settings, now()).await)
+    }
+
+    /// Starts over an engine.
+    pub(crate) fn over_engine(engine: impl Engine + 'static) -> Self {
+        let (dir, store) = (tempfile::tempdir().expect("a folder"), Store::over(engine));
+        Self::of(dir, async |settings| start_over(store, settings, now()).await)
+    }
+
+    fn of(
+        dir: tempfile::TempDir,
+        start: impl AsyncFnOnce(&Settings) -> Result<Controller, StartError>,
+    ) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -89,7 +102,7 @@ impl Evc {
         let names = vec!["127.0.0.1".to_owned(), "localhost".to_owned()];
         let settings =
             Settings { data: dir.path().to_owned(), names, poll_every_s: None, clock_is_right: false };
-        let app = Arc::new(runtime.block_on(start(&settings, now())).expect("started"));
+        let app = Arc::new(runtime.block_on(start(&settings)).expect("started"));
         let any = "127.0.0.1:0".parse().expect("an address");
         let listener = runtime.block_on(Listener::bind(any, app.clone())).expect("bound");
         let url = format!("https://{}", listener.address());

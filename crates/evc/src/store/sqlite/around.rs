@@ -18,7 +18,7 @@ const AROUND: &str = "
 
 impl SqliteTx {
     pub(super) async fn all_around(&mut self, device: DeviceId) -> Stored<Around> {
-        let rows = query(AROUND).bind(blob(device.0)).fetch_all(&mut *self.0).await.map_err(failed)?;
+        let rows = query(AROUND).bind(blob(device.0)).fetch_all(&mut *self.tx).await.map_err(failed)?;
         let mut around = Around::default();
         for row in &rows {
             sort_in(&mut around, row)?;

@@ -10,7 +10,7 @@ use super::read::{
     FromRow, Word as _, blob, bytes32, damaged, device, get, int, name, number, some_name, some_number, uuid,
     word,
 };
-use crate::store::{CertRow, DeviceRow, Devices, OnboardRow, Page, RemovedRow, Stored};
+use crate::store::{CertRow, DeviceRow, Devices, OnboardRow, Page, RemovedRow, Stored, Tpm, UnixSeconds};
 
 impl FromRow for OnboardRow {
     fn from_row(row: &SqliteRow) -> Stored<Self> {
@@ -118,7 +118,7 @@ impl Devices for SqliteTx {
 
     async fn use_onboarding(&mut self, cert_digest: &[u8; 32], serial: &str, device: DeviceId) -> Stored<()> {
         let mark = query("UPDATE onboarding SET device = ? WHERE cert_digest = ? AND serial = ?");
-        self.run(mark.bind(blob(device.0)).bind(cert_digest.to_vec()).bind(serial.to_owned())).await.map(drop)
+        self.change(mark.bind(blob(device.0)).bind(cert_digest.to_vec()).bind(serial.to_owned())).await
     }
 
     async fn add_device(&mut self, row: &DeviceRow) -> Stored<()> {
@@ -148,7 +148,7 @@ impl Devices for SqliteTx {
 
     async fn certify_device(&mut self, id: DeviceId, cert_digest: &[u8; 32], cert_der: &[u8]) -> Stored<()> {
         let write = query("UPDATE devices SET cert_digest = ?, cert_der = ? WHERE id = ?");
-        self.run(write.bind(cert_digest.to_vec()).bind(cert_der.to_vec()).bind(blob(id.0))).await.map(drop)
+        self.change(write.bind(cert_digest.to_vec()).bind(cert_der.to_vec()).bind(blob(id.0))).await
     }
 
     async fn devices(&mut self, page: &Page) -> Stored<Vec<DeviceRow>> {
@@ -156,16 +156,57 @@ impl Devices for SqliteTx {
         self.all(list.bind(page.after.clone()).bind(page.limit)).await
     }
 
-    async fn update_device(&mut self, row: &DeviceRow) -> Stored<()> {
-        let write = "UPDATE devices SET tpm = ?, learn = ?, last_seen = ?, section_version = ?, section_digest = ?, report = ?,
-                     verdict = ?, lost_at = ?, alarm = ?, past_sessions = ?, report_session = ?, report_counter = ? WHERE id = ?";
-        let write = query(write).bind(row.tpm.word()).bind(row.learn).bind(row.last_seen.map(int));
-        let write = write.bind(int(row.section_version)).bind(row.section_digest.map(|d| d.to_vec()));
-        let write = write.bind(row.report.clone()).bind(row.verdict.clone()).bind(row.lost_at.map(int));
-        let write = write.bind(row.alarm.clone()).bind(row.past_sessions.concat());
-        let (session, counter) = row.reported.unzip();
-        let write = write.bind(session.map(|s| s.to_vec())).bind(int(counter.unwrap_or(0)));
-        self.run(write.bind(blob(row.id.0))).await.map(drop)
+    async fn saw_device(&mut self, id: DeviceId, at: UnixSeconds) -> Stored<()> {
+        let write = query("UPDATE devices SET last_seen = ? WHERE id = ?").bind(int(at));
+        self.change(write.bind(blob(id.0))).await
+    }
+
+    async fn pin_tpm(&mut self, id: DeviceId, tpm: Tpm) -> Stored<()> {
+        let write = query("UPDATE devices SET tpm = ? WHERE id = ?").bind(tpm.word());
+        self.change(write.bind(blob(id.0))).await
+    }
+
+    async fn set_learning(&mut self, id: DeviceId, learn: bool) -> Stored<()> {
+        self.change(query("UPDATE devices SET learn = ? WHERE id = ?").bind(learn).bind(blob(id.0))).await
+    }
+
+    async fn put_report(&mut self, id: DeviceId, report: &str, at: UnixSeconds) -> Stored<()> {
+        let write = query("UPDATE devices SET report = ?, last_seen = ? WHERE id = ?");
+        self.change(write.bind(report.to_owned()).bind(int(at)).bind(blob(id.0))).await
+    }
+
+    async fn put_verdict(&mut self, id: DeviceId, verdict: &str, at: UnixSeconds) -> Stored<()> {
+        let write = query("UPDATE devices SET verdict = ?, last_seen = ? WHERE id = ?");
+        self.change(write.bind(verdict.to_owned()).bind(int(at)).bind(blob(id.0))).await
+    }
+
+    async fn put_section(&mut self, id: DeviceId, version: u64, digest: &[u8; 32]) -> Stored<()> {
+        let write = query("UPDATE devices SET section_version = ?, section_digest = ? WHERE id = ?");
+        self.change(write.bind(int(version)).bind(digest.to_vec()).bind(blob(id.0))).await
+    }
+
+    async fn end_section(&mut self, id: DeviceId) -> Stored<()> {
+        self.change(query("UPDATE devices SET section_digest = NULL WHERE id = ?").bind(blob(id.0))).await
+    }
+
+    async fn set_lost(&mut self, id: DeviceId, at: Option<UnixSeconds>) -> Stored<()> {
+        let write = query("UPDATE devices SET lost_at = ? WHERE id = ?").bind(at.map(int));
+        self.change(write.bind(blob(id.0))).await
+    }
+
+    async fn set_alarm(&mut self, id: DeviceId, alarm: Option<&str>) -> Stored<()> {
+        let write = query("UPDATE devices SET alarm = ? WHERE id = ?").bind(alarm.map(str::to_owned));
+        self.change(write.bind(blob(id.0))).await
+    }
+
+    async fn put_past_sessions(&mut self, id: DeviceId, sessions: &[[u8; 32]]) -> Stored<()> {
+        let write = query("UPDATE devices SET past_sessions = ? WHERE id = ?").bind(sessions.concat());
+        self.change(write.bind(blob(id.0))).await
+    }
+
+    async fn put_report_place(&mut self, id: DeviceId, session: &[u8; 32], number: u64) -> Stored<()> {
+        let write = query("UPDATE devices SET report_session = ?, report_counter = ? WHERE id = ?");
+        self.change(write.bind(session.to_vec()).bind(int(number)).bind(blob(id.0))).await
     }
 
     async fn drop_device(&mut self, id: DeviceId, removed: &RemovedRow) -> Stored<()> {

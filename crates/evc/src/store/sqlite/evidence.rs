@@ -73,8 +73,9 @@ impl Evidence for SqliteTx {
         Ok(self.run(take.bind(int(*ends.start())).bind(int(*ends.end()))).await? == 1)
     }
 
-    async fn keep_nonces(&mut self, ends: Ends) -> Stored<()> {
-        let drop_others = query("DELETE FROM nonces WHERE expires_at < ? OR expires_at > ?");
+    async fn keep_nonces(&mut self, device: DeviceId, ends: Ends) -> Stored<()> {
+        let drop_others = query("DELETE FROM nonces WHERE device = ? AND expires_at NOT BETWEEN ? AND ?")
+            .bind(blob(device.0));
         self.run(drop_others.bind(int(*ends.start())).bind(int(*ends.end()))).await.map(drop)
     }
 
@@ -124,6 +125,6 @@ impl Evidence for SqliteTx {
 
     async fn judge_reference(&mut self, id: i64, state: ReferenceState, at: UnixSeconds) -> Stored<()> {
         let judge = query("UPDATE refs SET state = ?, decided_at = ? WHERE id = ?");
-        self.run(judge.bind(state.word()).bind(int(at)).bind(id)).await.map(drop)
+        self.change(judge.bind(state.word()).bind(int(at)).bind(id)).await
     }
 }

@@ -8,9 +8,11 @@ mod keys;
 mod read;
 mod vaults;
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -23,6 +25,9 @@ use vault::ids::DeviceId;
 
 use super::{Around, Engine, Open, Scope, StoreError, Stored, Tx};
 
+/// Names in the folder.
+const DATABASE: &str = "evc.db";
+const LOCK: &str = "lock";
 /// How long a transaction waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Connections that read at the same time.
@@ -32,68 +37,128 @@ const READERS: u32 = 4;
 pub struct SqliteStore {
     reading: SqlitePool,
     writing: SqlitePool,
+    writer: Arc<Health>,
+    /// None where others may write.
+    _lock: Option<Lock>,
+}
+
+/// A folder that no other controller works on. Held for its store's life; the kernel lets go of it however that ends.
+pub struct Lock {
+    folder: PathBuf,
+    _file: File,
+}
+
+impl Lock {
+    /// # Errors
+    /// [`StoreError::InUse`]; [`StoreError::Failed`]: the folder can't be written.
+    pub fn of(folder: &Path) -> Stored<Self> {
+        let made = private().open(folder.join(LOCK));
+        let file = made.map_err(|e| StoreError::Failed(e.into()))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { folder: folder.to_owned(), _file: file }),
+            Err(TryLockError::WouldBlock) => Err(StoreError::InUse),
+            Err(TryLockError::Error(e)) => Err(StoreError::Failed(e.into())),
+        }
+    }
 }
 
 impl SqliteStore {
-    /// Opens the file, making it 0600 when it is not there, and brings its tables up to date.
+    /// Opens the folder's file, making it 0600 when it is not there, and brings its tables up to date.
     ///
     /// # Errors
     /// [`StoreError::Failed`]: the file can't be made, read or migrated; the cause says why.
-    pub async fn open(file: &Path) -> Stored<Self> {
-        make_private(file).map_err(|e| StoreError::Failed(e.into()))?;
-        let store = Self::join(file).await?;
+    pub async fn open(lock: Lock) -> Stored<Self> {
+        make_private(&lock.folder.join(DATABASE)).map_err(|e| StoreError::Failed(e.into()))?;
+        let store = Self::join(&lock.folder).await?;
         sqlx::migrate!("migrations/sqlite").run(&store.writing).await.map_err(|e| failed(e.into()))?;
-        Ok(store)
+        Ok(Self { _lock: Some(lock), ..store })
     }
 
-    /// Opens a file that is there as it is, also one that a running controller has open: that one is not disturbed, its tables stay.
+    /// Opens a folder's file that is there as it is, also one that a running controller has open: that one is not disturbed, its tables
+    /// stay.
     ///
     /// # Errors
     /// [`StoreError::Failed`]: it is not there, or can't be read.
-    pub async fn join(file: &Path) -> Stored<Self> {
+    pub async fn join(folder: &Path) -> Stored<Self> {
         let options = SqliteConnectOptions::new()
-            .filename(file)
+            .filename(folder.join(DATABASE))
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             // Sealed rows that are deleted are overwritten. (Epochs that are over are not deleted; their releases are.)
             .pragma("secure_delete", "ON")
             .busy_timeout(PATIENCE);
-        let writing = pool(1).connect_with(options.clone()).await.map_err(failed)?;
-        let reading = pool(READERS).connect_with(options.read_only(true)).await.map_err(failed)?;
-        Ok(Self { reading, writing })
+        let writer = Arc::new(Health::default());
+        let writing = pool(1, &writer).connect_with(options.clone()).await.map_err(failed)?;
+        let readers = pool(READERS, &Arc::default());
+        let reading = readers.connect_with(options.read_only(true)).await.map_err(failed)?;
+        Ok(Self { reading, writing, writer, _lock: None })
     }
 }
 
 /// When a disk is full SQLite itself ends the transaction, and the connection counts it as open for ever: such a one is closed,
 /// not handed out again. One that looks so may also wait for the rollback of whoever had it before: the question waits for that.
-fn pool(connections: u32) -> SqlitePoolOptions {
+/// The same for one that answered that it can only read.
+fn pool(connections: u32, health: &Arc<Health>) -> SqlitePoolOptions {
     let pool = SqlitePoolOptions::new().max_connections(connections).acquire_timeout(PATIENCE);
-    pool.test_before_acquire(false).before_acquire(|connection, _| {
+    let health = health.clone();
+    pool.test_before_acquire(false).before_acquire(move |connection, _| {
+        let can_write = health.can_write();
         Box::pin(async move {
             if connection.is_in_transaction() {
                 connection.ping().await?;
             }
-            Ok(!connection.is_in_transaction())
+            Ok(can_write && !connection.is_in_transaction())
         })
     })
 }
 
+/// Whether the one writing connection can write. SQLite opens a file that can't be written just then for reading alone, and that
+/// connection stays so when the file can be written again.
+#[derive(Default)]
+struct Health {
+    reads_only: AtomicBool,
+}
+
+impl Health {
+    /// Whether the connection at hand can; the next one is asked anew.
+    fn can_write(&self) -> bool {
+        !self.reads_only.swap(false, Ordering::Relaxed)
+    }
+
+    /// Sorts an error, and takes note of what it says of the connection.
+    fn failed(&self, error: sqlx::Error) -> StoreError {
+        if primary(&error) == Some(READ_ONLY) {
+            self.reads_only.store(true, Ordering::Relaxed);
+        }
+        failed(error)
+    }
+}
+
 /// SQLite gives its log and index the mode of the main file.
 fn make_private(file: &Path) -> std::io::Result<()> {
-    OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(file).map(drop)
+    private().open(file).map(drop)
+}
+
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false).mode(0o600);
+    options
 }
 
 #[async_trait]
 impl Engine for SqliteStore {
     async fn read(&self) -> Stored<Box<dyn Open>> {
-        Ok(Box::new(SqliteTx(self.reading.begin().await.map_err(failed)?)))
+        let tx = self.reading.begin().await.map_err(failed)?;
+        Ok(Box::new(SqliteTx { tx, health: Arc::default() }))
     }
 
     /// The file has one writer, whatever it is for.
     async fn write(&self, _: Scope) -> Stored<Box<dyn Open>> {
         // Takes the write lock at once: what is read next can't change before the commit.
-        Ok(Box::new(SqliteTx(self.writing.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?)))
+        let begun = self.writing.begin_with("BEGIN IMMEDIATE").await;
+        let tx = begun.map_err(|e| self.writer.failed(e))?;
+        Ok(Box::new(SqliteTx { tx, health: self.writer.clone() }))
     }
 
     /// Folds the log into the file.
@@ -104,12 +169,16 @@ impl Engine for SqliteStore {
 }
 
 /// One transaction on one connection; rolled back when dropped.
-pub(super) struct SqliteTx(Transaction<'static, Sqlite>);
+pub(super) struct SqliteTx {
+    tx: Transaction<'static, Sqlite>,
+    health: Arc<Health>,
+}
 
 #[async_trait]
 impl Open for SqliteTx {
     async fn commit(self: Box<Self>) -> Stored<()> {
-        self.0.commit().await.map_err(failed)
+        let Self { tx, health } = *self;
+        tx.commit().await.map_err(|e| health.failed(e))
     }
 }
 
@@ -124,34 +193,49 @@ type Query = sqlx::query::Query<'static, Sqlite, sqlx::sqlite::SqliteArguments>;
 
 impl SqliteTx {
     async fn run(&mut self, query: Query) -> Stored<u64> {
-        let done: SqliteQueryResult = query.execute(&mut *self.0).await.map_err(failed)?;
+        let done: SqliteQueryResult =
+            query.execute(&mut *self.tx).await.map_err(|e| self.health.failed(e))?;
         Ok(done.rows_affected())
     }
 
+    /// Changes a row that was read in this transaction.
+    async fn change(&mut self, query: Query) -> Stored<()> {
+        match self.run(query).await? {
+            1 => Ok(()),
+            _ => Err(StoreError::Damaged("a row that was read is not there".into())),
+        }
+    }
+
     async fn one<T: read::FromRow>(&mut self, query: Query) -> Stored<Option<T>> {
-        query.fetch_optional(&mut *self.0).await.map_err(failed)?.map(|row| T::from_row(&row)).transpose()
+        let row = query.fetch_optional(&mut *self.tx).await.map_err(|e| self.health.failed(e))?;
+        row.map(|row| T::from_row(&row)).transpose()
     }
 
     async fn all<T: read::FromRow>(&mut self, query: Query) -> Stored<Vec<T>> {
-        query.fetch_all(&mut *self.0).await.map_err(failed)?.iter().map(T::from_row).collect()
+        let rows = query.fetch_all(&mut *self.tx).await.map_err(|e| self.health.failed(e))?;
+        rows.iter().map(T::from_row).collect()
     }
 }
 
 /// SQLite's primary result codes.
 const BUSY: i32 = 5;
+const READ_ONLY: i32 = 8;
 const IO_ERROR: i32 = 10;
 const FULL: i32 = 13;
 
 /// Sorts the library's errors by who must act.
 fn failed(error: sqlx::Error) -> StoreError {
-    let database = error.as_database_error();
-    if database.is_some_and(|e| e.is_unique_violation()) {
+    if error.as_database_error().is_some_and(|e| e.is_unique_violation()) {
         return StoreError::Taken;
     }
-    let extended = database.and_then(|e| e.code()?.parse::<i32>().ok());
-    match (&error, extended.map(|code| code & 0xff)) {
+    match (&error, primary(&error)) {
         (sqlx::Error::PoolTimedOut, _) | (_, Some(BUSY)) => StoreError::Busy(error.into()),
-        (_, Some(FULL | IO_ERROR)) => StoreError::Disk(error.into()),
+        (_, Some(READ_ONLY | FULL | IO_ERROR)) => StoreError::Disk(error.into()),
         _ => StoreError::Failed(error.into()),
     }
+}
+
+fn primary(error: &sqlx::Error) -> Option<i32> {
+    let extended: i32 = error.as_database_error()?.code()?.parse().ok()?;
+    Some(extended & 0xff)
 }

@@ -9,7 +9,7 @@ use super::SqliteTx;
 use super::read::{
     FromRow, Word as _, blob, device, epoch, get, int, name, number, some_name, some_number, vault, word,
 };
-use crate::store::{Keys as _, Page, PolicyRow, StoreError, Stored, Tpm, UnixSeconds, VaultRow, Vaults};
+use crate::store::{Keys as _, Page, PolicyRow, Stored, Tpm, UnixSeconds, VaultRow, VaultSaid, Vaults};
 
 impl FromRow for PolicyRow {
     fn from_row(row: &SqliteRow) -> Stored<Self> {
@@ -99,43 +99,59 @@ impl Vaults for SqliteTx {
         self.all(list.bind(device).bind(id).bind(limit)).await
     }
 
-    async fn put_vault(&mut self, row: &VaultRow) -> Stored<()> {
-        // Not `INSERT OR REPLACE`: that would silently drop another vault of the same name.
-        let put = "INSERT INTO vaults (device, id, name, policy, standing, delete_at, left_version, created, recreate,
+    async fn add_vault(&mut self, row: &VaultRow) -> Stored<()> {
+        let add = "INSERT INTO vaults (device, id, name, policy, standing, delete_at, left_version, created, recreate,
                      current_epoch, last_epoch, reported_epoch, report, reported_at, added_at)
-                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-                   ON CONFLICT (device, id) DO UPDATE SET name = excluded.name, policy = excluded.policy,
-                     standing = excluded.standing, delete_at = excluded.delete_at, left_version = excluded.left_version,
-                     created = excluded.created, recreate = excluded.recreate, current_epoch = excluded.current_epoch,
-                     last_epoch = excluded.last_epoch, reported_epoch = excluded.reported_epoch, report = excluded.report,
-                     reported_at = excluded.reported_at";
-        let put = query(put).bind(blob(row.device.0)).bind(blob(row.id.0)).bind(row.name.to_string());
-        let put = put.bind(row.policy.as_ref().map(ToString::to_string)).bind(row.standing.word());
-        let put = put
-            .bind(row.delete_at.map(int))
-            .bind(row.left_version.map(int))
-            .bind(row.created)
-            .bind(row.recreate);
-        let put = put
-            .bind(int(row.current_epoch.0))
-            .bind(int(row.last_epoch.0))
-            .bind(row.reported_epoch.map(|e| int(e.0)));
-        let put = put.bind(row.report.clone()).bind(row.reported_at.map(int)).bind(int(row.added_at));
-        self.run(put).await.map(drop)
+                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+        let add = query(add).bind(blob(row.device.0)).bind(blob(row.id.0)).bind(row.name.to_string());
+        let add = add.bind(row.policy.as_ref().map(ToString::to_string)).bind(row.standing.word());
+        let add = add.bind(row.delete_at.map(int)).bind(row.left_version.map(int));
+        let add = add.bind(row.created).bind(row.recreate);
+        let add = add.bind(int(row.current_epoch.0)).bind(int(row.last_epoch.0));
+        let add = add.bind(row.reported_epoch.map(|e| int(e.0))).bind(row.report.clone());
+        self.run(add.bind(row.reported_at.map(int)).bind(int(row.added_at))).await.map(drop)
+    }
+
+    async fn want_vault(&mut self, device: DeviceId, id: VaultId, policy: Option<&Name>) -> Stored<()> {
+        let write =
+            "UPDATE vaults SET policy = ?, standing = 'active', delete_at = NULL WHERE device = ? AND id = ?";
+        let write = query(write).bind(policy.map(ToString::to_string));
+        self.change(write.bind(blob(device.0)).bind(blob(id.0))).await
+    }
+
+    async fn begin_grace(&mut self, device: DeviceId, id: VaultId, until: UnixSeconds) -> Stored<()> {
+        let write = "UPDATE vaults SET standing = 'removing', delete_at = ? WHERE device = ? AND id = ?";
+        self.change(query(write).bind(int(until)).bind(blob(device.0)).bind(blob(id.0))).await
+    }
+
+    async fn end_grace(&mut self, device: DeviceId, id: VaultId, left_version: u64) -> Stored<()> {
+        let write = "UPDATE vaults SET standing = 'gone', policy = NULL, left_version = ? WHERE device = ? AND id = ?";
+        self.change(query(write).bind(int(left_version)).bind(blob(device.0)).bind(blob(id.0))).await
+    }
+
+    async fn order_recreate(&mut self, device: DeviceId, id: VaultId) -> Stored<()> {
+        let write = query("UPDATE vaults SET recreate = 1 WHERE device = ? AND id = ?");
+        self.change(write.bind(blob(device.0)).bind(blob(id.0))).await
+    }
+
+    async fn put_epochs(&mut self, device: DeviceId, id: VaultId, current: Epoch, last: Epoch) -> Stored<()> {
+        let write = query("UPDATE vaults SET current_epoch = ?, last_epoch = ? WHERE device = ? AND id = ?");
+        let write = write.bind(int(current.0)).bind(int(last.0));
+        self.change(write.bind(blob(device.0)).bind(blob(id.0))).await
+    }
+
+    async fn report_vault(&mut self, device: DeviceId, id: VaultId, said: &VaultSaid) -> Stored<()> {
+        let write = "UPDATE vaults SET created = created OR ?, recreate = recreate AND NOT ?, reported_epoch = ?, report = ?,
+                     reported_at = ? WHERE device = ? AND id = ?";
+        let write = query(write).bind(said.created).bind(said.made_anew);
+        let write = write.bind(said.epoch.map(|epoch| int(epoch.0))).bind(said.report.clone());
+        self.change(write.bind(int(said.at)).bind(blob(device.0)).bind(blob(id.0))).await
     }
 
     async fn drop_vault(&mut self, device: DeviceId, id: VaultId) -> Stored<()> {
         self.drop_epochs(device, id).await?;
-        let dropped = self
-            .run(
-                query("DELETE FROM vaults WHERE device = ? AND id = ?").bind(blob(device.0)).bind(blob(id.0)),
-            )
-            .await?;
-        if dropped == 1 {
-            Ok(())
-        } else {
-            Err(StoreError::Damaged("a vault that was read is not there".into()))
-        }
+        let forget = query("DELETE FROM vaults WHERE device = ? AND id = ?");
+        self.change(forget.bind(blob(device.0)).bind(blob(id.0))).await
     }
 
     async fn vaults_to_end(&mut self, now: UnixSeconds, limit: u32) -> Stored<Vec<VaultRow>> {

@@ -1,0 +1,46 @@
+//! Where a store lies: the one place that names engines. A second engine is a variant here.
+
+use std::path::PathBuf;
+
+use super::sqlite::{Lock, SqliteStore};
+use super::{Store, Stored};
+
+/// Where a store lies.
+#[derive(Debug, Clone)]
+pub enum Place {
+    /// In a folder of its own, as a SQLite file.
+    Folder(PathBuf),
+}
+
+/// A place that no other controller works on.
+pub struct Claim(Lock);
+
+impl Place {
+    /// Claims it for a controller. An engine that lets several work on one database has nothing to claim.
+    ///
+    /// # Errors
+    /// [`super::StoreError::InUse`]: another controller works on it.
+    pub fn claim(&self) -> Stored<Claim> {
+        let Self::Folder(folder) = self;
+        Lock::of(folder).map(Claim)
+    }
+
+    /// Opens what is there as it is, also beside a controller that works on it: that one is not disturbed.
+    ///
+    /// # Errors
+    /// The engine's: it is not there, or can't be read.
+    pub async fn join(&self) -> Stored<Store> {
+        let Self::Folder(folder) = self;
+        SqliteStore::join(folder).await.map(Store::over)
+    }
+}
+
+impl Claim {
+    /// Opens the store, making it when it is not there, and brings its tables up to date. The claim ends with it.
+    ///
+    /// # Errors
+    /// The engine's: it can't be made, read or migrated.
+    pub async fn open(self) -> Stored<Store> {
+        SqliteStore::open(self.0).await.map(Store::over)
+    }
+}

@@ -1,0 +1,214 @@
+//! An engine over another one that fails. A step is what an engine can fail at: a beginning, an operation, a commit.
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use evc::store::*;
+use vault::ids::{DeviceId, Epoch, Name, VaultId};
+
+/// What goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The n-th step finds the disk full; those after it find room.
+    Full(usize),
+    /// From the n-th step on the database is gone.
+    Gone(usize),
+    /// The n-th step asks for another run.
+    Again(usize),
+    /// The n-th step, if it is a commit, is done, and says that it failed.
+    Lost(usize),
+    /// One step in so many asks for another run, or fails, by chance.
+    Chance { one_in: u64, seed: u64 },
+}
+
+/// What is to go wrong, and how many steps there were since that was said.
+#[derive(Clone, Default)]
+pub(crate) struct Faults(Arc<Mutex<(Option<Fault>, usize)>>);
+
+enum Said {
+    Go,
+    Fail(StoreError),
+    DoAndFail,
+}
+
+impl Faults {
+    pub(crate) fn set(&self, fault: Option<Fault>) {
+        *self.0.lock().expect("never poisoned") = (fault, 0);
+    }
+
+    pub(crate) fn steps(&self) -> usize {
+        self.0.lock().expect("never poisoned").1
+    }
+
+    fn next(&self) -> Said {
+        let mut now = self.0.lock().expect("never poisoned");
+        now.1 += 1;
+        let step = now.1;
+        match &mut now.0 {
+            Some(Fault::Full(at)) if *at == step => Said::Fail(StoreError::Disk("full".into())),
+            Some(Fault::Gone(from)) if *from <= step => Said::Fail(StoreError::Failed("gone".into())),
+            Some(Fault::Again(at)) if *at == step => Said::Fail(StoreError::Again),
+            Some(Fault::Lost(at)) if *at == step => Said::DoAndFail,
+            Some(Fault::Chance { one_in, seed }) => match chance(seed) % *one_in {
+                0 => Said::Fail(StoreError::Disk("full".into())),
+                1 => Said::Fail(StoreError::Again),
+                _ => Said::Go,
+            },
+            _ => Said::Go,
+        }
+    }
+
+    fn step(&self) -> Stored<()> {
+        match self.next() {
+            Said::Fail(error) => Err(error),
+            Said::Go | Said::DoAndFail => Ok(()),
+        }
+    }
+}
+
+/// Marsaglia's xorshift.
+fn chance(seed: &mut u64) -> u64 {
+    for shift in [13, -7, 17_i32] {
+        *seed ^= if shift > 0 { *seed << shift } else { *seed >> -shift };
+    }
+    *seed >> 8
+}
+
+/// The engine.
+pub(crate) struct Faulty<E>(pub(crate) E, pub(crate) Faults);
+
+#[async_trait]
+impl<E: Engine> Engine for Faulty<E> {
+    async fn read(&self) -> Stored<Box<dyn Open>> {
+        self.1.step()?;
+        Ok(Box::new(FaultyTx(self.0.read().await?, self.1.clone())))
+    }
+    async fn write(&self, scope: Scope) -> Stored<Box<dyn Open>> {
+        self.1.step()?;
+        Ok(Box::new(FaultyTx(self.0.write(scope).await?, self.1.clone())))
+    }
+    async fn close(&self) {
+        self.0.close().await;
+    }
+}
+
+struct FaultyTx(Box<dyn Open>, Faults);
+
+#[async_trait]
+impl Open for FaultyTx {
+    async fn commit(self: Box<Self>) -> Stored<()> {
+        match self.1.next() {
+            Said::Go => self.0.commit().await,
+            Said::Fail(error) => Err(error),
+            Said::DoAndFail => {
+                self.0.commit().await?;
+                Err(StoreError::Failed("the answer was lost".into()))
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Tx for FaultyTx {
+    async fn around(&mut self, device: DeviceId) -> Stored<Around> {
+        self.1.step()?;
+        self.0.around(device).await
+    }
+}
+
+/// Every operation is a step, and then the engine's.
+macro_rules! steps {
+    ($trait:ident { $($name:ident($($arg:ident: $type:ty),*) -> $told:ty;)* }) => {
+        #[async_trait]
+        impl $trait for FaultyTx {
+            $(async fn $name(&mut self, $($arg: $type),*) -> Stored<$told> {
+                self.1.step()?;
+                self.0.$name($($arg),*).await
+            })*
+        }
+    };
+}
+
+steps! { Devices {
+    add_onboarding(row: &OnboardRow) -> ();
+    onboarding(cert_digest: &[u8; 32], serial: &str) -> Option<OnboardRow>;
+    name_is_kept(name: &Name) -> bool;
+    onboardings(after: Option<([u8; 32], &str)>, limit: u32) -> Vec<OnboardRow>;
+    drop_onboarding(cert_digest: &[u8; 32], serial: &str) -> bool;
+    use_onboarding(cert_digest: &[u8; 32], serial: &str, device: DeviceId) -> ();
+    add_device(row: &DeviceRow) -> ();
+    device(id: DeviceId) -> Option<DeviceRow>;
+    device_by_cert(cert_digest: &[u8; 32]) -> Option<DeviceRow>;
+    device_by_name(name: &str) -> Option<DeviceRow>;
+    devices_of_serial(serial: &str) -> Vec<DeviceRow>;
+    certify_device(id: DeviceId, cert_digest: &[u8; 32], cert_der: &[u8]) -> ();
+    devices(page: &Page) -> Vec<DeviceRow>;
+    saw_device(id: DeviceId, at: UnixSeconds) -> ();
+    pin_tpm(id: DeviceId, tpm: Tpm) -> ();
+    set_learning(id: DeviceId, learn: bool) -> ();
+    put_report(id: DeviceId, report: &str, at: UnixSeconds) -> ();
+    put_verdict(id: DeviceId, verdict: &str, at: UnixSeconds) -> ();
+    put_section(id: DeviceId, version: u64, digest: &[u8; 32]) -> ();
+    end_section(id: DeviceId) -> ();
+    set_lost(id: DeviceId, at: Option<UnixSeconds>) -> ();
+    set_alarm(id: DeviceId, alarm: Option<&str>) -> ();
+    put_past_sessions(id: DeviceId, sessions: &[[u8; 32]]) -> ();
+    put_report_place(id: DeviceId, session: &[u8; 32], number: u64) -> ();
+    drop_device(id: DeviceId, removed: &RemovedRow) -> ();
+    removed_device(cert_digest: &[u8; 32], key: &[u8; 32]) -> Option<RemovedRow>;
+    forget_removal(key: &[u8; 32]) -> ();
+    certs(device: DeviceId) -> Vec<CertRow>;
+    put_cert(row: &CertRow) -> ();
+} }
+steps! { Evidence {
+    add_nonce(nonce: &[u8; 32], device: DeviceId, expires_at: UnixSeconds) -> ();
+    open_nonce(device: DeviceId, ends: Ends) -> Option<[u8; 32]>;
+    take_nonce(nonce: &[u8; 32], device: DeviceId, ends: Ends) -> bool;
+    keep_nonces(device: DeviceId, ends: Ends) -> ();
+    standing(device: DeviceId) -> Option<StandingRow>;
+    put_standing(row: &StandingRow) -> ();
+    renew_standing(device: DeviceId) -> ();
+    add_reference(row: &ReferenceRow) -> i64;
+    reference(id: i64) -> Option<ReferenceRow>;
+    references_of(device: DeviceId) -> Vec<ReferenceRow>;
+    references(after: i64, limit: u32) -> Vec<ReferenceRow>;
+    judge_reference(id: i64, state: ReferenceState, at: UnixSeconds) -> ();
+} }
+steps! { Vaults {
+    policy(name: &str) -> Option<PolicyRow>;
+    policies(page: &Page) -> Vec<PolicyRow>;
+    put_policy(row: &PolicyRow) -> ();
+    drop_policy(name: &str) -> ();
+    vault_with_policy(policy: &str) -> Option<VaultRow>;
+    vault_with_policy_and_tpm(policy: &str, tpm: Tpm) -> Option<VaultRow>;
+    vaults(device: DeviceId) -> Vec<VaultRow>;
+    vault(device: DeviceId, id: VaultId) -> Option<VaultRow>;
+    vault_by_name(device: DeviceId, name: &Name) -> Option<VaultRow>;
+    all_vaults(after: Option<(DeviceId, VaultId)>, limit: u32) -> Vec<VaultRow>;
+    add_vault(row: &VaultRow) -> ();
+    want_vault(device: DeviceId, id: VaultId, policy: Option<&Name>) -> ();
+    begin_grace(device: DeviceId, id: VaultId, until: UnixSeconds) -> ();
+    end_grace(device: DeviceId, id: VaultId, left_version: u64) -> ();
+    order_recreate(device: DeviceId, id: VaultId) -> ();
+    put_epochs(device: DeviceId, id: VaultId, current: Epoch, last: Epoch) -> ();
+    report_vault(device: DeviceId, id: VaultId, said: &VaultSaid) -> ();
+    drop_vault(device: DeviceId, id: VaultId) -> ();
+    vaults_to_end(now: UnixSeconds, limit: u32) -> Vec<VaultRow>;
+} }
+steps! { Keys {
+    meta(name: &str) -> Option<Vec<u8>>;
+    put_meta(name: &str, value: &[u8]) -> ();
+    key(name: &str) -> Option<KeyRow>;
+    put_key(row: &KeyRow) -> ();
+    token(hash: &[u8; 32]) -> Option<String>;
+    add_token(hash: &[u8; 32], name: &str, at: UnixSeconds) -> ();
+    drop_other_tokens(than: &[u8; 32]) -> u64;
+    period(period: &str) -> Option<Vec<u8>>;
+    add_period(period: &str, sealed: &[u8]) -> ();
+    epoch(device: DeviceId, vault: VaultId, epoch: Epoch) -> Option<EpochRow>;
+    add_epoch(row: &EpochRow) -> ();
+    drop_epochs(device: DeviceId, vault: VaultId) -> ();
+    drop_releases_before(device: DeviceId, vault: VaultId, epoch: Epoch) -> ();
+    release(like: &ReleaseRow) -> Option<ReleaseRow>;
+    put_release(row: &ReleaseRow) -> ();
+} }

@@ -1,0 +1,483 @@
+//! An engine in memory, for tests alone. Each transaction works on a copy; of two that write at the same time the second one is told to
+//! run again, as databases with several writers do.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use evc::store::*;
+use vault::ids::{DeviceId, Epoch, Name, VaultId};
+
+/// All rows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct World {
+    meta: BTreeMap<String, Vec<u8>>,
+    keys: BTreeMap<String, KeyRow>,
+    tokens: BTreeMap<[u8; 32], String>,
+    periods: BTreeMap<String, Vec<u8>>,
+    onboarding: BTreeMap<([u8; 32], String), OnboardRow>,
+    devices: BTreeMap<DeviceId, DeviceRow>,
+    removed: BTreeMap<[u8; 32], RemovedRow>,
+    certs: BTreeMap<(DeviceId, i32), CertRow>,
+    nonces: BTreeMap<[u8; 32], (DeviceId, UnixSeconds)>,
+    standings: BTreeMap<DeviceId, StandingRow>,
+    references: BTreeMap<i64, ReferenceRow>,
+    policies: BTreeMap<Name, PolicyRow>,
+    vaults: BTreeMap<(DeviceId, VaultId), VaultRow>,
+    epochs: BTreeMap<(DeviceId, VaultId, Epoch), EpochRow>,
+    releases: BTreeMap<(DeviceId, VaultId, Epoch, String), ReleaseRow>,
+}
+
+impl World {
+    /// What no act may leave behind: a vault without the key of an epoch that it is to open by, and keys of one that is gone.
+    pub(crate) fn between(&self) -> Vec<String> {
+        let key = |row: &VaultRow, epoch| self.epochs.contains_key(&(row.device, row.id, epoch));
+        let half = |row: &&VaultRow| match row.standing {
+            VaultStanding::Gone => self.epochs.keys().any(|(of, id, _)| (*of, *id) == (row.device, row.id)),
+            _ => !key(row, row.current_epoch) || !key(row, row.last_epoch),
+        };
+        self.vaults.values().filter(half).map(|row| format!("{} {:?}", row.name, row.standing)).collect()
+    }
+}
+
+/// What is committed, and how many commits made it.
+#[derive(Clone, Default)]
+pub(crate) struct Memory(Arc<Mutex<(u64, World)>>);
+
+impl Memory {
+    pub(crate) fn world(&self) -> World {
+        self.0.lock().expect("never poisoned").1.clone()
+    }
+
+    pub(crate) fn restore(&self, world: &World) {
+        let mut now = self.0.lock().expect("never poisoned");
+        *now = (now.0 + 1, world.clone());
+    }
+
+    fn begin(&self) -> Box<dyn Open> {
+        let (version, world) = self.0.lock().expect("never poisoned").clone();
+        Box::new(MemoryTx { home: self.clone(), version, world, wrote: false })
+    }
+}
+
+#[async_trait]
+impl Engine for Memory {
+    async fn read(&self) -> Stored<Box<dyn Open>> {
+        Ok(self.begin())
+    }
+    async fn write(&self, _: Scope) -> Stored<Box<dyn Open>> {
+        Ok(self.begin())
+    }
+    async fn close(&self) {}
+}
+
+struct MemoryTx {
+    home: Memory,
+    version: u64,
+    world: World,
+    wrote: bool,
+}
+
+#[async_trait]
+impl Open for MemoryTx {
+    async fn commit(self: Box<Self>) -> Stored<()> {
+        let mut now = self.home.0.lock().expect("never poisoned");
+        if !self.wrote {
+            return Ok(());
+        }
+        if now.0 != self.version {
+            return Err(StoreError::Again);
+        }
+        *now = (self.version + 1, self.world);
+        Ok(())
+    }
+}
+
+/// Adds what is not there.
+fn add<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, value: V) -> Stored<()> {
+    if map.contains_key(&key) {
+        return Err(StoreError::Taken);
+    }
+    map.insert(key, value);
+    Ok(())
+}
+
+fn there<V>(row: Option<&mut V>) -> Stored<&mut V> {
+    row.ok_or_else(|| StoreError::Damaged("a row that was read is not there".into()))
+}
+
+impl MemoryTx {
+    /// For a write.
+    fn w(&mut self) -> &mut World {
+        self.wrote = true;
+        &mut self.world
+    }
+
+    fn change_device(&mut self, id: DeviceId, change: impl FnOnce(&mut DeviceRow)) -> Stored<()> {
+        there(self.w().devices.get_mut(&id)).map(change)
+    }
+
+    fn change_vault(
+        &mut self,
+        device: DeviceId,
+        id: VaultId,
+        change: impl FnOnce(&mut VaultRow),
+    ) -> Stored<()> {
+        there(self.w().vaults.get_mut(&(device, id))).map(change)
+    }
+
+    fn find_device(&self, is: impl Fn(&DeviceRow) -> bool) -> Option<DeviceRow> {
+        self.world.devices.values().find(|row| is(row)).cloned()
+    }
+}
+
+/// Those that are wanted, in the order of the map, at most so many.
+fn some<'a, V: Clone + 'a>(
+    rows: impl Iterator<Item = &'a V>,
+    limit: u32,
+    wanted: impl Fn(&V) -> bool,
+) -> Vec<V> {
+    rows.filter(|row| wanted(row)).take(limit as usize).cloned().collect()
+}
+
+#[async_trait]
+impl Tx for MemoryTx {
+    async fn around(&mut self, device: DeviceId) -> Stored<Around> {
+        let vaults = self.vaults(device).await?;
+        let named = |row: &PolicyRow| vaults.iter().any(|vault| vault.policy.as_ref() == Some(&row.name));
+        Ok(Around {
+            policies: some(self.world.policies.values(), u32::MAX, named),
+            vaults,
+            standing: self.standing(device).await?,
+            certs: self.certs(device).await?,
+            references: self.references_of(device).await?,
+        })
+    }
+}
+
+#[async_trait]
+impl Devices for MemoryTx {
+    async fn add_onboarding(&mut self, row: &OnboardRow) -> Stored<()> {
+        add(&mut self.w().onboarding, (row.cert_digest, row.serial.clone()), row.clone())
+    }
+    async fn onboarding(&mut self, cert_digest: &[u8; 32], serial: &str) -> Stored<Option<OnboardRow>> {
+        Ok(self.world.onboarding.get(&(*cert_digest, serial.to_owned())).cloned())
+    }
+    async fn name_is_kept(&mut self, name: &Name) -> Stored<bool> {
+        Ok(self.world.onboarding.values().any(|row| row.name.as_ref() == Some(name) && row.device.is_none()))
+    }
+    async fn onboardings(&mut self, after: Option<([u8; 32], &str)>, limit: u32) -> Stored<Vec<OnboardRow>> {
+        let after = after.map(|(digest, serial)| (digest, serial.to_owned()));
+        let wanted =
+            |row: &OnboardRow| after.as_ref().is_none_or(|a| (row.cert_digest, row.serial.clone()) > *a);
+        Ok(some(self.world.onboarding.values(), limit, wanted))
+    }
+    async fn drop_onboarding(&mut self, cert_digest: &[u8; 32], serial: &str) -> Stored<bool> {
+        Ok(self.w().onboarding.remove(&(*cert_digest, serial.to_owned())).is_some())
+    }
+    async fn use_onboarding(&mut self, cert_digest: &[u8; 32], serial: &str, device: DeviceId) -> Stored<()> {
+        let key = (*cert_digest, serial.to_owned());
+        there(self.w().onboarding.get_mut(&key)).map(|row| row.device = Some(device))
+    }
+    async fn add_device(&mut self, row: &DeviceRow) -> Stored<()> {
+        let like = |other: &DeviceRow| other.name == row.name || other.cert_digest == row.cert_digest;
+        if self.find_device(like).is_some() {
+            return Err(StoreError::Taken);
+        }
+        let fresh =
+            DeviceRow { last_seen: None, section_digest: None, report: None, verdict: None, ..row.clone() };
+        add(&mut self.w().devices, row.id, fresh)
+    }
+    async fn device(&mut self, id: DeviceId) -> Stored<Option<DeviceRow>> {
+        Ok(self.world.devices.get(&id).cloned())
+    }
+    async fn device_by_cert(&mut self, cert_digest: &[u8; 32]) -> Stored<Option<DeviceRow>> {
+        Ok(self.find_device(|row| row.cert_digest == *cert_digest))
+    }
+    async fn device_by_name(&mut self, name: &str) -> Stored<Option<DeviceRow>> {
+        Ok(self.find_device(|row| row.name.as_str() == name))
+    }
+    async fn devices_of_serial(&mut self, serial: &str) -> Stored<Vec<DeviceRow>> {
+        Ok(some(self.world.devices.values(), u32::MAX, |row| row.serial == serial))
+    }
+    async fn certify_device(&mut self, id: DeviceId, cert_digest: &[u8; 32], cert_der: &[u8]) -> Stored<()> {
+        if self.find_device(|row| row.id != id && row.cert_digest == *cert_digest).is_some() {
+            return Err(StoreError::Taken);
+        }
+        let (digest, der) = (*cert_digest, cert_der.to_vec());
+        self.change_device(id, |row| (row.cert_digest, row.cert_der) = (digest, der))
+    }
+    async fn devices(&mut self, page: &Page) -> Stored<Vec<DeviceRow>> {
+        let by_name: BTreeMap<_, _> =
+            self.world.devices.values().map(|row| (row.name.to_string(), row)).collect();
+        Ok(some(by_name.into_values(), page.limit, |row| row.name.as_str() > page.after.as_str()))
+    }
+    async fn saw_device(&mut self, id: DeviceId, at: UnixSeconds) -> Stored<()> {
+        self.change_device(id, |row| row.last_seen = Some(at))
+    }
+    async fn pin_tpm(&mut self, id: DeviceId, tpm: Tpm) -> Stored<()> {
+        self.change_device(id, |row| row.tpm = tpm)
+    }
+    async fn set_learning(&mut self, id: DeviceId, learn: bool) -> Stored<()> {
+        self.change_device(id, |row| row.learn = learn)
+    }
+    async fn put_report(&mut self, id: DeviceId, report: &str, at: UnixSeconds) -> Stored<()> {
+        self.change_device(id, |row| (row.report, row.last_seen) = (Some(report.to_owned()), Some(at)))
+    }
+    async fn put_verdict(&mut self, id: DeviceId, verdict: &str, at: UnixSeconds) -> Stored<()> {
+        self.change_device(id, |row| (row.verdict, row.last_seen) = (Some(verdict.to_owned()), Some(at)))
+    }
+    async fn put_section(&mut self, id: DeviceId, version: u64, digest: &[u8; 32]) -> Stored<()> {
+        self.change_device(id, |row| (row.section_version, row.section_digest) = (version, Some(*digest)))
+    }
+    async fn end_section(&mut self, id: DeviceId) -> Stored<()> {
+        self.change_device(id, |row| row.section_digest = None)
+    }
+    async fn set_lost(&mut self, id: DeviceId, at: Option<UnixSeconds>) -> Stored<()> {
+        self.change_device(id, |row| row.lost_at = at)
+    }
+    async fn set_alarm(&mut self, id: DeviceId, alarm: Option<&str>) -> Stored<()> {
+        self.change_device(id, |row| row.alarm = alarm.map(str::to_owned))
+    }
+    async fn put_past_sessions(&mut self, id: DeviceId, sessions: &[[u8; 32]]) -> Stored<()> {
+        self.change_device(id, |row| row.past_sessions = sessions.to_vec())
+    }
+    async fn put_report_place(&mut self, id: DeviceId, session: &[u8; 32], number: u64) -> Stored<()> {
+        self.change_device(id, |row| row.reported = Some((*session, number)))
+    }
+    async fn drop_device(&mut self, id: DeviceId, removed: &RemovedRow) -> Stored<()> {
+        let serial = there(self.w().devices.get_mut(&id))?.serial.clone();
+        let world = self.w();
+        world.removed.insert(removed.cert_digest, removed.clone());
+        let stays = |row: &OnboardRow| {
+            row.serial == "*" || (row.device != Some(id) && (row.device.is_some() || row.serial != serial))
+        };
+        world.onboarding.retain(|_, row| stays(row));
+        world.onboarding.values_mut().for_each(|row| row.device = row.device.filter(|device| *device != id));
+        world.certs.retain(|(device, _), _| *device != id);
+        world.nonces.retain(|_, (device, _)| *device != id);
+        world.standings.remove(&id);
+        world.references.retain(|_, row| row.device != id);
+        world.vaults.retain(|(device, _), _| *device != id);
+        world.epochs.retain(|(device, ..), _| *device != id);
+        world.releases.retain(|(device, ..), _| *device != id);
+        world.devices.remove(&id);
+        Ok(())
+    }
+    async fn removed_device(&mut self, cert_digest: &[u8; 32], key: &[u8; 32]) -> Stored<Option<RemovedRow>> {
+        let by_key = || self.world.removed.values().find(|row| row.key == *key);
+        Ok(self.world.removed.get(cert_digest).or_else(by_key).cloned())
+    }
+    async fn forget_removal(&mut self, key: &[u8; 32]) -> Stored<()> {
+        self.w().removed.retain(|_, row| row.key != *key);
+        Ok(())
+    }
+    async fn certs(&mut self, device: DeviceId) -> Stored<Vec<CertRow>> {
+        Ok(some(self.world.certs.values(), u32::MAX, |row| row.device == device))
+    }
+    async fn put_cert(&mut self, row: &CertRow) -> Stored<()> {
+        self.w().certs.insert((row.device, row.kind), row.clone());
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Evidence for MemoryTx {
+    async fn add_nonce(&mut self, nonce: &[u8; 32], device: DeviceId, expires_at: UnixSeconds) -> Stored<()> {
+        add(&mut self.w().nonces, *nonce, (device, expires_at))
+    }
+    async fn open_nonce(&mut self, device: DeviceId, ends: Ends) -> Stored<Option<[u8; 32]>> {
+        let good = self.world.nonces.iter().filter(|(_, (of, end))| *of == device && ends.contains(end));
+        Ok(good.max_by_key(|(_, (_, end))| *end).map(|(nonce, _)| *nonce))
+    }
+    async fn take_nonce(&mut self, nonce: &[u8; 32], device: DeviceId, ends: Ends) -> Stored<bool> {
+        let good = self.world.nonces.get(nonce).is_some_and(|(of, end)| *of == device && ends.contains(end));
+        if good {
+            self.w().nonces.remove(nonce);
+        }
+        Ok(good)
+    }
+    async fn keep_nonces(&mut self, device: DeviceId, ends: Ends) -> Stored<()> {
+        self.w().nonces.retain(|_, (of, end)| *of != device || ends.contains(end));
+        Ok(())
+    }
+    async fn standing(&mut self, device: DeviceId) -> Stored<Option<StandingRow>> {
+        Ok(self.world.standings.get(&device).cloned())
+    }
+    async fn put_standing(&mut self, row: &StandingRow) -> Stored<()> {
+        self.w().standings.insert(row.device, row.clone());
+        Ok(())
+    }
+    async fn renew_standing(&mut self, device: DeviceId) -> Stored<()> {
+        if let Some(row) = self.w().standings.get_mut(&device) {
+            row.renew = true;
+        }
+        Ok(())
+    }
+    async fn add_reference(&mut self, row: &ReferenceRow) -> Stored<i64> {
+        let id = self.world.references.keys().next_back().map_or(1, |last| last + 1);
+        self.w().references.insert(id, ReferenceRow { id, ..row.clone() });
+        Ok(id)
+    }
+    async fn reference(&mut self, id: i64) -> Stored<Option<ReferenceRow>> {
+        Ok(self.world.references.get(&id).cloned())
+    }
+    async fn references_of(&mut self, device: DeviceId) -> Stored<Vec<ReferenceRow>> {
+        Ok(some(self.world.references.values(), u32::MAX, |row| row.device == device))
+    }
+    async fn references(&mut self, after: i64, limit: u32) -> Stored<Vec<ReferenceRow>> {
+        Ok(some(self.world.references.values(), limit, |row| row.id > after))
+    }
+    async fn judge_reference(&mut self, id: i64, state: ReferenceState, at: UnixSeconds) -> Stored<()> {
+        let judge = |row: &mut ReferenceRow| (row.state, row.decided_at) = (state, Some(at));
+        there(self.w().references.get_mut(&id)).map(judge)
+    }
+}
+
+#[async_trait]
+impl Vaults for MemoryTx {
+    async fn policy(&mut self, name: &str) -> Stored<Option<PolicyRow>> {
+        Ok(self.world.policies.values().find(|row| row.name.as_str() == name).cloned())
+    }
+    async fn policies(&mut self, page: &Page) -> Stored<Vec<PolicyRow>> {
+        let wanted = |row: &PolicyRow| row.name.as_str() > page.after.as_str();
+        Ok(some(self.world.policies.values(), page.limit, wanted))
+    }
+    async fn put_policy(&mut self, row: &PolicyRow) -> Stored<()> {
+        self.w().policies.insert(row.name.clone(), row.clone());
+        Ok(())
+    }
+    async fn drop_policy(&mut self, name: &str) -> Stored<()> {
+        self.w().policies.retain(|_, row| row.name.as_str() != name);
+        Ok(())
+    }
+    async fn vault_with_policy(&mut self, policy: &str) -> Stored<Option<VaultRow>> {
+        let names = |row: &VaultRow| row.policy.as_ref().is_some_and(|name| name.as_str() == policy);
+        Ok(some(self.world.vaults.values(), 1, names).pop())
+    }
+    async fn vault_with_policy_and_tpm(&mut self, policy: &str, tpm: Tpm) -> Stored<Option<VaultRow>> {
+        let wanted = |row: &VaultRow| {
+            row.policy.as_ref().is_some_and(|name| name.as_str() == policy)
+                && row.standing == VaultStanding::Active
+                && self.world.devices.get(&row.device).is_some_and(|device| device.tpm == tpm)
+        };
+        Ok(some(self.world.vaults.values(), 1, wanted).pop())
+    }
+    async fn vaults(&mut self, device: DeviceId) -> Stored<Vec<VaultRow>> {
+        Ok(some(self.world.vaults.values(), u32::MAX, |row| row.device == device))
+    }
+    async fn vault(&mut self, device: DeviceId, id: VaultId) -> Stored<Option<VaultRow>> {
+        Ok(self.world.vaults.get(&(device, id)).cloned())
+    }
+    async fn vault_by_name(&mut self, device: DeviceId, name: &Name) -> Stored<Option<VaultRow>> {
+        let wanted =
+            |row: &VaultRow| row.device == device && row.name == *name && row.standing != VaultStanding::Gone;
+        Ok(some(self.world.vaults.values(), 1, wanted).pop())
+    }
+    async fn all_vaults(&mut self, after: Option<(DeviceId, VaultId)>, limit: u32) -> Stored<Vec<VaultRow>> {
+        let wanted = |row: &VaultRow| after.is_none_or(|after| (row.device, row.id) > after);
+        Ok(some(self.world.vaults.values(), limit, wanted))
+    }
+    async fn add_vault(&mut self, row: &VaultRow) -> Stored<()> {
+        if self.vault_by_name(row.device, &row.name).await?.is_some() {
+            return Err(StoreError::Taken);
+        }
+        add(&mut self.w().vaults, (row.device, row.id), row.clone())
+    }
+    async fn want_vault(&mut self, device: DeviceId, id: VaultId, policy: Option<&Name>) -> Stored<()> {
+        let wanted = (policy.cloned(), VaultStanding::Active, None);
+        self.change_vault(device, id, |row| (row.policy, row.standing, row.delete_at) = wanted)
+    }
+    async fn begin_grace(&mut self, device: DeviceId, id: VaultId, until: UnixSeconds) -> Stored<()> {
+        let removing = (VaultStanding::Removing, Some(until));
+        self.change_vault(device, id, |row| (row.standing, row.delete_at) = removing)
+    }
+    async fn end_grace(&mut self, device: DeviceId, id: VaultId, left_version: u64) -> Stored<()> {
+        let gone = (VaultStanding::Gone, None, Some(left_version));
+        self.change_vault(device, id, |row| (row.standing, row.policy, row.left_version) = gone)
+    }
+    async fn order_recreate(&mut self, device: DeviceId, id: VaultId) -> Stored<()> {
+        self.change_vault(device, id, |row| row.recreate = true)
+    }
+    async fn put_epochs(&mut self, device: DeviceId, id: VaultId, current: Epoch, last: Epoch) -> Stored<()> {
+        self.change_vault(device, id, |row| (row.current_epoch, row.last_epoch) = (current, last))
+    }
+    async fn report_vault(&mut self, device: DeviceId, id: VaultId, said: &VaultSaid) -> Stored<()> {
+        self.change_vault(device, id, |row| {
+            row.created |= said.created;
+            row.recreate &= !said.made_anew;
+            (row.reported_epoch, row.report, row.reported_at) =
+                (said.epoch, said.report.clone(), Some(said.at));
+        })
+    }
+    async fn drop_vault(&mut self, device: DeviceId, id: VaultId) -> Stored<()> {
+        self.drop_epochs(device, id).await?;
+        there(self.w().vaults.get_mut(&(device, id)))?;
+        self.w().vaults.remove(&(device, id));
+        Ok(())
+    }
+    async fn vaults_to_end(&mut self, now: UnixSeconds, limit: u32) -> Stored<Vec<VaultRow>> {
+        let over = |row: &VaultRow| {
+            row.standing == VaultStanding::Removing && row.delete_at.is_some_and(|end| end <= now)
+        };
+        Ok(some(self.world.vaults.values(), limit, over))
+    }
+}
+
+#[async_trait]
+impl Keys for MemoryTx {
+    async fn meta(&mut self, name: &str) -> Stored<Option<Vec<u8>>> {
+        Ok(self.world.meta.get(name).cloned())
+    }
+    async fn put_meta(&mut self, name: &str, value: &[u8]) -> Stored<()> {
+        self.w().meta.insert(name.to_owned(), value.to_vec());
+        Ok(())
+    }
+    async fn key(&mut self, name: &str) -> Stored<Option<KeyRow>> {
+        Ok(self.world.keys.get(name).cloned())
+    }
+    async fn put_key(&mut self, row: &KeyRow) -> Stored<()> {
+        self.w().keys.insert(row.name.clone(), row.clone());
+        Ok(())
+    }
+    async fn token(&mut self, hash: &[u8; 32]) -> Stored<Option<String>> {
+        Ok(self.world.tokens.get(hash).cloned())
+    }
+    async fn add_token(&mut self, hash: &[u8; 32], name: &str, _: UnixSeconds) -> Stored<()> {
+        add(&mut self.w().tokens, *hash, name.to_owned())
+    }
+    async fn drop_other_tokens(&mut self, than: &[u8; 32]) -> Stored<u64> {
+        let before = self.world.tokens.len();
+        self.w().tokens.retain(|hash, _| hash == than);
+        Ok((before - self.world.tokens.len()) as u64)
+    }
+    async fn period(&mut self, period: &str) -> Stored<Option<Vec<u8>>> {
+        Ok(self.world.periods.get(period).cloned())
+    }
+    async fn add_period(&mut self, period: &str, sealed: &[u8]) -> Stored<()> {
+        add(&mut self.w().periods, period.to_owned(), sealed.to_vec())
+    }
+    async fn epoch(&mut self, device: DeviceId, vault: VaultId, epoch: Epoch) -> Stored<Option<EpochRow>> {
+        Ok(self.world.epochs.get(&(device, vault, epoch)).cloned())
+    }
+    async fn add_epoch(&mut self, row: &EpochRow) -> Stored<()> {
+        add(&mut self.w().epochs, (row.device, row.vault, row.epoch), row.clone())
+    }
+    async fn drop_epochs(&mut self, device: DeviceId, vault: VaultId) -> Stored<()> {
+        self.w().epochs.retain(|(of, id, _), _| (*of, *id) != (device, vault));
+        self.w().releases.retain(|(of, id, ..), _| (*of, *id) != (device, vault));
+        Ok(())
+    }
+    async fn drop_releases_before(&mut self, device: DeviceId, vault: VaultId, epoch: Epoch) -> Stored<()> {
+        self.w().releases.retain(|(of, id, at, _), _| (*of, *id) != (device, vault) || *at >= epoch);
+        Ok(())
+    }
+    async fn release(&mut self, like: &ReleaseRow) -> Stored<Option<ReleaseRow>> {
+        let key = (like.device, like.vault, like.epoch, like.custody.clone());
+        Ok(self.world.releases.get(&key).filter(|row| row.session == like.session).cloned())
+    }
+    async fn put_release(&mut self, row: &ReleaseRow) -> Stored<()> {
+        self.w().releases.insert((row.device, row.vault, row.epoch, row.custody.clone()), row.clone());
+        Ok(())
+    }
+}

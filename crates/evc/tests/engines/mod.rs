@@ -1,0 +1,9 @@
+//! Engines for tests: one in memory, and one over any other that fails where it is told to.
+
+#![allow(dead_code, unused_imports)] // Each test file uses a part.
+
+mod faulty;
+mod memory;
+
+pub(crate) use faulty::{Fault, Faults, Faulty};
+pub(crate) use memory::{Memory, World};

@@ -1,0 +1,222 @@
+//! A database that fails at any step of any request: the answer is an error, nothing is released, deleted or told falsely, what is kept is
+//! as before or as after, and the same request said again succeeds (invariant 6).
+
+mod common;
+mod engines;
+
+use std::time::Duration;
+
+use common::{Answer, Device, Evc};
+use engines::{Fault, Faults, Faulty, Memory, World};
+use evc::clock::now;
+use evc::service::Steady;
+use evc::store::{ReferenceRow, ReferenceState};
+use vault::report::State;
+use wire::attest::{AttestRequest, AttestResponse, DeviceCert, DeviceCertKind};
+use wire::envelope::seal_registration;
+use wire::register::{Register, uuid_request};
+
+const POLICIES: &str = "kind: VaultPolicy\nname: p\ncustody: controller\n---\nkind: VaultPolicy\nname: unused\ncustody: controller\n";
+const VAULTS: [&str; 3] = ["payments", "lost", "old"];
+const GRACE_S: u64 = 30 * 86_400;
+
+fn vault(name: &str) -> String {
+    format!("---\nkind: Vault\nname: {name}\ndevice: edge-1\npolicy: p\n")
+}
+
+/// A controller over a database that fails on demand.
+struct Scene {
+    evc: Evc,
+    memory: Memory,
+    faults: Faults,
+}
+
+/// A request, and the answer when nothing fails.
+struct Act {
+    name: &'static str,
+    good: u16,
+    say: Box<dyn Fn(&Evc) -> Answer>,
+}
+
+impl Act {
+    fn operator(name: &'static str, method: &'static str, path: &'static str, body: String) -> Self {
+        let say = move |evc: &Evc| evc.operator(method, path, &body, Some(&evc.token));
+        Self { name, good: 200, say: Box::new(say) }
+    }
+
+    fn device(name: &'static str, good: u16, path: String, body: Vec<u8>) -> Self {
+        Self { name, good, say: Box::new(move |evc| evc.post(&path, &body)) }
+    }
+}
+
+/// A controller with a device at work, vaults of every kind, and all that can be asked of it then.
+fn scene() -> (Scene, Vec<Act>) {
+    let (memory, faults) = (Memory::default(), Faults::default());
+    let evc = Evc::over_engine(Faulty(memory.clone(), faults.clone()));
+    let mut acts = device_acts(&evc);
+    acts.extend(operator_acts());
+    (Scene { evc, memory, faults }, acts)
+}
+
+fn nonce(evc: &Evc, device: &Device) -> [u8; 32] {
+    let AttestResponse::Nonce(nonce) = device.attest(evc, &AttestRequest::Nonce) else { panic!("no nonce") };
+    nonce.try_into().expect("32 bytes")
+}
+
+fn quote(evc: &Evc, device: &Device) -> Vec<u8> {
+    let quote = device.evidence(nonce(evc, device), device.session.session_key());
+    device.seal(&AttestRequest::Quote(Box::new(quote)).encode())
+}
+
+fn device_acts(evc: &Evc) -> Vec<Act> {
+    let mut device = Device::onboarded(evc, "edge-1");
+    evc.apply(&(POLICIES.to_owned() + &VAULTS.map(vault).concat()));
+    let section = device.attested(evc);
+    let state = |name: &str| if name == "lost" { State::Missing } else { State::Unlocked };
+    let report = device.reported(&section, 1, state);
+    assert_eq!(evc.post(&device.own("info"), &report).status, 201);
+    // A key that has yet to go out.
+    evc.act("POST", "/devices/edge-1/vaults/payments/rotate", "");
+    evc.act("DELETE", "/devices/edge-1/vaults/old", "");
+    let (unattested, unasked) = (Device::onboarded(evc, "edge-2"), Device::onboarded(evc, "edge-4"));
+    let id = device.id;
+    let pending = ReferenceRow {
+        id: 0,
+        device: id,
+        pcrs: "{}".into(),
+        state: ReferenceState::Pending,
+        learned_at: now(),
+        decided_at: None,
+    };
+    evc.meddle(|tx| tx.add_reference(&pending));
+    let cert = DeviceCert::new(DeviceCertKind::Ecdh, device.key.pem.clone().into_bytes(), None);
+    vec![
+        register(evc),
+        Act::device("uuid", 200, "/uuid".into(), device.seal(&uuid_request())),
+        Act::device("poll", 200, device.own("config"), device.seal(&device.ask())),
+        Act::device(
+            "poll of who gave no evidence",
+            200,
+            unattested.own("config"),
+            unattested.seal(&unattested.ask()),
+        ),
+        Act::device(
+            "certs",
+            201,
+            device.own("attest"),
+            device.seal(&AttestRequest::Certs(vec![cert]).encode()),
+        ),
+        Act::device("nonce", 201, unasked.own("attest"), unasked.seal(&AttestRequest::Nonce.encode())),
+        Act::device("evidence", 201, device.own("attest"), quote(evc, &device)),
+        Act::device("first evidence", 201, unattested.own("attest"), quote(evc, &unattested)),
+        Act::device("info", 201, device.own("info"), device.reported(&section, 2, |_| State::Unlocked)),
+    ]
+}
+
+fn register(evc: &Evc) -> Act {
+    let device = Device::new("edge-3");
+    let allow =
+        serde_json::json!({ "cert_pem": device.onboard.pem, "serial": device.serial, "name": "edge-3" });
+    evc.act("POST", "/onboarding", &allow.to_string());
+    let register = Register::new(device.key.pem.as_bytes(), &device.serial, "").expect("a registration");
+    let onboard = device.onboard.pem.as_bytes();
+    let envelope = seal_registration(&register.encode(), onboard, &device.onboard.signer).expect("sealed");
+    Act::device("register", 201, "/register".into(), envelope)
+}
+
+fn operator_acts() -> Vec<Act> {
+    let post = |name, path, body: &str| Act::operator(name, "POST", path, body.to_owned());
+    let get = |path| Act::operator(path, "GET", path, String::new());
+    let delete = |path| Act::operator(path, "DELETE", path, String::new());
+    let another = serde_json::json!({ "cert_pem": Device::new("x").onboard.pem, "serial": "x", "name": "x" });
+    let file = POLICIES.replace("unused", "more") + &vault("more") + &vault("old");
+    vec![
+        post("allow", "/onboarding", &another.to_string()),
+        post("add a token", "/tokens", &format!(r#"{{"sha256":"{}"}}"#, "ab".repeat(32))),
+        delete("/tokens/others"),
+        post("apply", "/apply", &file),
+        post("learn", "/devices/edge-1/learn", ""),
+        delete("/devices/edge-1/vaults/payments"),
+        delete("/devices/edge-1/vaults/config"),
+        post("rotate", "/devices/edge-1/vaults/payments/rotate", r#"{"force":true}"#),
+        post("recreate", "/devices/edge-1/vaults/lost/recreate", ""),
+        delete("/policies/unused"),
+        post("approve", "/references/1/approve", ""),
+        post("reject", "/references/1/reject", ""),
+        get("/onboarding"),
+        get("/devices"),
+        get("/devices/edge-1"),
+        get("/vaults"),
+        get("/policies"),
+        get("/references"),
+        Act { name: "the end of a grace", good: 200, say: Box::new(end_of_grace) },
+    ]
+}
+
+/// A round of housekeeping when the grace is over.
+fn end_of_grace(evc: &Evc) -> Answer {
+    let at = now() + GRACE_S + 1;
+    let kept = evc.wait(evc.app.keep_house(&mut Steady::since(at), at, Duration::ZERO));
+    match kept {
+        Ok(_) => Answer { status: 200, body: Vec::new() },
+        Err(why) => {
+            Answer { status: 500, body: serde_json::json!({ "error": why.to_string() }).to_string().into() }
+        }
+    }
+}
+
+impl Scene {
+    /// Says it with a fault, from `before` on.
+    fn say(&self, act: &Act, before: &World, fault: Option<Fault>) -> (u16, World) {
+        self.memory.restore(before);
+        self.faults.set(fault);
+        let answer = (act.say)(&self.evc);
+        let (status, after) = (answer.status, self.memory.world());
+        if status >= 500 {
+            let told: serde_json::Value = serde_json::from_slice(&answer.body).expect("words");
+            assert!(told["error"].is_string(), "{}: {fault:?}: {told}", act.name);
+        }
+        assert_eq!(after.between(), Vec::<String>::new(), "{}: {fault:?}", act.name);
+        (status, after)
+    }
+
+    /// The same once more, with nothing in the way.
+    fn again(&self, act: &Act) -> u16 {
+        self.faults.set(None);
+        (act.say)(&self.evc).status
+    }
+}
+
+/// Every request, failing at every step in every way.
+#[test]
+fn whatever_step_fails_nothing_is_told_falsely_and_the_same_again_succeeds() {
+    let (scene, acts) = scene();
+    let before = scene.memory.world();
+    for act in &acts {
+        let name = act.name;
+        let (status, after) = scene.say(act, &before, None);
+        assert_eq!(status, act.good, "{name}: nothing fails");
+        let (steps, writes) = (scene.faults.steps(), after != before);
+        assert!(steps > 1, "{name} asks the store");
+        for step in 1..=steps {
+            for fault in [Fault::Full(step), Fault::Gone(step)] {
+                let (status, after) = scene.say(act, &before, Some(fault));
+                assert!(status >= 500, "{name}: {fault:?}: {status}");
+                assert!(
+                    after == before || name == "the end of a grace",
+                    "{name}: {fault:?}: something was kept"
+                );
+                assert_eq!(scene.again(act), act.good, "{name}: again after {fault:?}");
+                assert_eq!(scene.memory.world() != before, writes, "{name}: again after {fault:?}: done");
+            }
+            let (status, after) = scene.say(act, &before, Some(Fault::Again(step)));
+            assert_eq!((status, after != before), (act.good, writes), "{name}: run again at {step}");
+            let (status, after) = scene.say(act, &before, Some(Fault::Lost(step)));
+            assert!(
+                status == act.good || (status >= 500 && (after != before) == writes),
+                "{name}: lost at {step}: {status}"
+            );
+            assert!(scene.again(act) < 500, "{name}: again after the answer of step {step} was lost");
+        }
+    }
+}

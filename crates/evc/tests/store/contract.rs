@@ -1,0 +1,570 @@
+//! The contract of every engine: what callers rely on, shown by use. A new engine runs [`all`] against an empty store of its own.
+//! What an engine fails to do is said again until it is done: so one that fails now and then keeps it too.
+
+use evc::store::*;
+use uuid::Uuid;
+use vault::ids::{DeviceId, Epoch, Name, VaultId};
+
+const NOW: UnixSeconds = 1_800_000_000;
+
+fn device(number: u8) -> DeviceRow {
+    DeviceRow {
+        id: DeviceId(Uuid::from_bytes([number; 16])),
+        name: name(&format!("edge-{number}")),
+        cert_digest: [number; 32],
+        cert_der: vec![number; 3],
+        serial: format!("S{number}"),
+        tpm: Tpm::Unknown,
+        learn: true,
+        registered_at: NOW,
+        last_seen: None,
+        section_version: 0,
+        section_digest: None,
+        report: None,
+        verdict: None,
+        lost_at: None,
+        alarm: None,
+        past_sessions: Vec::new(),
+        reported: None,
+    }
+}
+
+fn name(text: &str) -> Name {
+    text.parse().expect("a name")
+}
+
+fn vault(device: &DeviceRow, number: u8, called: &str) -> VaultRow {
+    VaultRow {
+        device: device.id,
+        id: VaultId(Uuid::from_bytes([number; 16])),
+        name: name(called),
+        policy: None,
+        standing: VaultStanding::Active,
+        delete_at: None,
+        left_version: None,
+        created: false,
+        recreate: false,
+        current_epoch: Epoch(2),
+        last_epoch: Epoch(1),
+        reported_epoch: None,
+        report: None,
+        reported_at: None,
+        added_at: NOW,
+    }
+}
+
+/// Says it again until it is done, or refused.
+async fn write<'e, T>(
+    store: &Store,
+    body: impl for<'t> Fn(&'t mut (dyn Tx + 'e)) -> Running<'t, T, StoreError>,
+) -> Stored<T> {
+    loop {
+        match store.write(Scope::Fleet, &body).await {
+            Err(StoreError::Disk(_) | StoreError::Failed(_) | StoreError::Busy(_) | StoreError::Again) => {}
+            ended => return ended,
+        }
+    }
+}
+
+/// Reads until it is told.
+async fn read<'e, T>(
+    store: &Store,
+    body: impl for<'t> Fn(&'t mut (dyn Tx + 'e)) -> Running<'t, T, StoreError>,
+) -> T {
+    loop {
+        if let Ok(told) = store.read(&body).await {
+            return told;
+        }
+    }
+}
+
+macro_rules! holds {
+    ($store:ident: $($body:ident,)*) => {
+        $(write($store, |tx| Box::pin($body(tx))).await.expect(stringify!($body));)*
+    };
+}
+
+macro_rules! taken {
+    ($store:ident: $($body:ident,)*) => {
+        $(let told = write($store, |tx| Box::pin($body(tx))).await;
+        assert!(matches!(told, Err(StoreError::Taken)), "{}: {told:?}", stringify!($body));)*
+    };
+}
+
+/// Every promise, each on the same store. What is refused ends its transaction.
+pub(crate) async fn all(store: &Store) {
+    unseen_until_committed(store).await;
+    holds!(store: two_devices,);
+    taken!(store: a_name_twice, a_certificate_twice,);
+    holds!(store: devices_are_found, a_device_changes_where_it_is_told, a_serial_finds_its_device,);
+    taken!(store: anothers_certificate,);
+    holds!(store: a_device_takes_another_certificate, one_certificate_of_each_kind_is_pinned, onboarding,);
+    taken!(store: onboarding_twice,);
+    holds!(store: onboarding_is_listed_and_withdrawn, a_nonce_is_taken_once_by_its_device_in_time,);
+    holds!(store: old_nonces_are_forgotten, a_vault,);
+    taken!(store: a_vaults_name_twice,);
+    holds!(store: a_vault_leaves_and_frees_its_name, a_policy_is_found_by_its_vaults,);
+    holds!(store: an_operators_word_stays_whatever_a_node_reports, a_nodes_word_stays_whatever_an_operator_says,);
+    holds!(store: an_epoch,);
+    taken!(store: an_epoch_twice, a_period_twice,);
+    holds!(store: forgetting_a_vault_forgets_its_keys, one_release_stands_for_each_key,);
+    holds!(store: references_and_standings_are_kept, tokens,);
+    taken!(store: a_token_twice,);
+    holds!(store: one_token_stays_where_all_others_end, all_around_a_device,);
+    holds!(store: a_device_that_is_forgotten_leaves_the_row_of_its_removal_alone, what_is_marked_on_a_device_stays,);
+    all_around_a_device_is_its_own(store).await;
+    let absent = write(store, |tx| tx.saw_device(device(9).id, NOW)).await;
+    assert!(matches!(absent, Err(StoreError::Damaged(_))), "a change of nothing is an error: {absent:?}");
+}
+
+async fn unseen_until_committed(store: &Store) {
+    let put = write(store, |tx| {
+        Box::pin(async move {
+            tx.put_meta("x", b"1").await?;
+            assert_eq!(read(store, |tx| tx.meta("x")).await, None, "seen before the commit");
+            Err::<(), _>(StoreError::InUse)
+        })
+    });
+    assert!(matches!(put.await, Err(StoreError::InUse)), "the body's own");
+    assert_eq!(read(store, |tx| tx.meta("x")).await, None, "seen though it ended badly");
+    while store.rehearse(Scope::Fleet, |tx| tx.put_meta("x", b"1")).await.is_err() {}
+    assert_eq!(read(store, |tx| tx.meta("x")).await, None, "seen though it was but tried");
+    write(store, |tx| tx.put_meta("x", b"2")).await.expect("put");
+    assert_eq!(read(store, |tx| tx.meta("x")).await.as_deref(), Some(&b"2"[..]));
+}
+
+async fn two_devices(tx: &mut dyn Tx) -> Stored<()> {
+    tx.add_device(&device(1)).await?;
+    tx.add_device(&device(2)).await
+}
+
+async fn a_name_twice(tx: &mut dyn Tx) -> Stored<()> {
+    tx.add_device(&DeviceRow { name: device(1).name, ..device(3) }).await
+}
+
+async fn a_certificate_twice(tx: &mut dyn Tx) -> Stored<()> {
+    tx.add_device(&DeviceRow { cert_digest: device(1).cert_digest, ..device(3) }).await
+}
+
+async fn devices_are_found(tx: &mut dyn Tx) -> Stored<()> {
+    let (one, two) = (device(1), device(2));
+    assert_eq!(tx.device(one.id).await?, Some(one.clone()));
+    assert_eq!(tx.device_by_cert(&two.cert_digest).await?, Some(two.clone()));
+    assert_eq!(tx.device_by_name("edge-1").await?, Some(one));
+    assert_eq!(tx.devices(&Page { after: "edge-1".into(), limit: 1 }).await?, vec![two]);
+    Ok(())
+}
+
+/// Each method writes what it means, and nothing beside it.
+async fn a_device_changes_where_it_is_told(tx: &mut dyn Tx) -> Stored<()> {
+    let mut row = device(1);
+    tx.pin_tpm(row.id, Tpm::Present).await?;
+    row.tpm = Tpm::Present;
+    assert_eq!(tx.device(row.id).await?.as_ref(), Some(&row));
+    tx.set_learning(row.id, false).await?;
+    row.learn = false;
+    assert_eq!(tx.device(row.id).await?.as_ref(), Some(&row));
+    tx.put_report(row.id, "{1}", NOW + 1).await?;
+    (row.report, row.last_seen) = (Some("{1}".into()), Some(NOW + 1));
+    assert_eq!(tx.device(row.id).await?.as_ref(), Some(&row));
+    tx.put_verdict(row.id, "{2}", NOW + 2).await?;
+    (row.verdict, row.last_seen) = (Some("{2}".into()), Some(NOW + 2));
+    assert_eq!(tx.device(row.id).await?.as_ref(), Some(&row));
+    tx.put_section(row.id, 7, &[9; 32]).await?;
+    (row.section_version, row.section_digest) = (7, Some([9; 32]));
+    assert_eq!(tx.device(row.id).await?.as_ref(), Some(&row));
+    tx.saw_device(row.id, NOW + 3).await?;
+    row.last_seen = Some(NOW + 3);
+    assert_eq!(tx.device(row.id).await?.as_ref(), Some(&row));
+    tx.end_section(row.id).await?;
+    row.section_digest = None;
+    assert_eq!(tx.device(row.id).await?, Some(row));
+    assert_eq!(tx.device(device(2).id).await?, Some(device(2)), "another one's is as it was");
+    Ok(())
+}
+
+async fn a_serial_finds_its_device(tx: &mut dyn Tx) -> Stored<()> {
+    let ids = |rows: Vec<DeviceRow>| rows.into_iter().map(|row| row.id).collect::<Vec<_>>();
+    assert_eq!(ids(tx.devices_of_serial("S1").await?), [device(1).id]);
+    assert_eq!(ids(tx.devices_of_serial("S3").await?), []);
+    Ok(())
+}
+
+async fn anothers_certificate(tx: &mut dyn Tx) -> Stored<()> {
+    tx.certify_device(device(1).id, &device(2).cert_digest, &device(2).cert_der).await
+}
+
+async fn a_device_takes_another_certificate(tx: &mut dyn Tx) -> Stored<()> {
+    tx.certify_device(device(1).id, &[11; 32], &[7]).await?;
+    let found = tx.device_by_cert(&[11; 32]).await?.expect("there");
+    assert_eq!((found.id, found.cert_der), (device(1).id, vec![7]));
+    assert_eq!(tx.device_by_cert(&device(1).cert_digest).await?, None, "the one before is over");
+    Ok(())
+}
+
+async fn one_certificate_of_each_kind_is_pinned(tx: &mut dyn Tx) -> Stored<()> {
+    let row = |kind, public| CertRow { device: device(1).id, kind, pem: vec![1], public, added_at: NOW };
+    for row in [row(12, None), row(11, None), row(11, Some(vec![2]))] {
+        tx.put_cert(&row).await?;
+    }
+    assert_eq!(tx.certs(device(1).id).await?, [row(11, Some(vec![2])), row(12, None)]);
+    assert_eq!(tx.certs(device(2).id).await?, []);
+    Ok(())
+}
+
+fn allowance() -> OnboardRow {
+    OnboardRow {
+        cert_digest: [5; 32],
+        serial: "S".into(),
+        cert_der: vec![1],
+        name: Some(name("edge-9")),
+        added_at: NOW,
+        device: None,
+    }
+}
+
+async fn onboarding(tx: &mut dyn Tx) -> Stored<()> {
+    tx.add_onboarding(&allowance()).await?;
+    assert!(tx.name_is_kept(&name("edge-9")).await?);
+    assert!(!tx.name_is_kept(&name("edge-8")).await?);
+    Ok(())
+}
+
+async fn onboarding_twice(tx: &mut dyn Tx) -> Stored<()> {
+    tx.add_onboarding(&allowance()).await
+}
+
+async fn onboarding_is_listed_and_withdrawn(tx: &mut dyn Tx) -> Stored<()> {
+    tx.use_onboarding(&[5; 32], "S", device(1).id).await?;
+    let used = tx.onboarding(&[5; 32], "S").await?.expect("there");
+    assert_eq!(used.device, Some(device(1).id));
+    assert!(!tx.name_is_kept(&name("edge-9")).await?, "a device has it now");
+    assert_eq!(tx.onboarding(&[5; 32], "T").await?, None);
+    tx.add_onboarding(&OnboardRow { serial: "T".into(), ..allowance() }).await?;
+    assert_eq!(tx.onboardings(None, 1).await?, vec![used]);
+    let rest = tx.onboardings(Some(([5; 32], "S")), 9).await?;
+    assert_eq!(rest.iter().map(|row| row.serial.as_str()).collect::<Vec<_>>(), ["T"]);
+    assert!(tx.drop_onboarding(&[5; 32], "T").await?);
+    assert!(!tx.drop_onboarding(&[5; 32], "T").await?, "once");
+    assert_eq!(tx.onboardings(None, 9).await?.len(), 1);
+    Ok(())
+}
+
+async fn a_nonce_is_taken_once_by_its_device_in_time(tx: &mut dyn Tx) -> Stored<()> {
+    let (one, two) = (device(1).id, device(2).id);
+    tx.add_nonce(&[1; 32], one, NOW + 60).await?;
+    let good = |now: UnixSeconds| now + 1..=now + 60;
+    assert_eq!(tx.open_nonce(one, NOW + 31..=NOW + 60).await?, Some([1; 32]));
+    assert_eq!(tx.open_nonce(one, NOW + 61..=NOW + 90).await?, None, "not good for that long");
+    assert_eq!(tx.open_nonce(one, good(NOW - 1)).await?, None, "of a clock that was set back");
+    assert_eq!(tx.open_nonce(two, good(NOW)).await?, None, "another device's");
+    assert!(!tx.take_nonce(&[1; 32], two, good(NOW)).await?, "another device's");
+    assert!(!tx.take_nonce(&[1; 32], one, good(NOW + 60)).await?, "too late");
+    assert!(!tx.take_nonce(&[1; 32], one, good(NOW - 1)).await?, "of a clock that was set back");
+    tx.keep_nonces(one, good(NOW)).await?;
+    assert!(tx.take_nonce(&[1; 32], one, good(NOW)).await?);
+    assert!(!tx.take_nonce(&[1; 32], one, good(NOW)).await?, "twice");
+    Ok(())
+}
+
+async fn old_nonces_are_forgotten(tx: &mut dyn Tx) -> Stored<()> {
+    let (one, two) = (device(1).id, device(2).id);
+    let good = |now: UnixSeconds| now + 1..=now + 60;
+    tx.add_nonce(&[3; 32], two, NOW + 60).await?;
+    for (ends, now) in [(NOW + 60, NOW + 60), (NOW + 62, NOW + 1)] {
+        tx.add_nonce(&[2; 32], one, ends).await?;
+        tx.keep_nonces(one, good(now)).await?;
+        assert_eq!(tx.open_nonce(one, 0..=NOW + 99).await?, None, "over, or of a clock set back");
+    }
+    assert_eq!(tx.open_nonce(two, 0..=NOW + 99).await?, Some([3; 32]), "another device's is its own matter");
+    Ok(())
+}
+
+async fn a_vault(tx: &mut dyn Tx) -> Stored<()> {
+    tx.add_vault(&vault(&device(1), 1, "payments")).await
+}
+
+async fn a_vaults_name_twice(tx: &mut dyn Tx) -> Stored<()> {
+    tx.add_vault(&vault(&device(1), 2, "payments")).await
+}
+
+async fn a_vault_leaves_and_frees_its_name(tx: &mut dyn Tx) -> Stored<()> {
+    let first = vault(&device(1), 1, "payments");
+    tx.begin_grace(first.device, first.id, NOW + 5).await?;
+    let removing = VaultRow { standing: VaultStanding::Removing, delete_at: Some(NOW + 5), ..first.clone() };
+    assert_eq!(tx.vaults_to_end(NOW + 4, 9).await?, vec![]);
+    assert_eq!(tx.vaults_to_end(NOW + 5, 9).await?, vec![removing.clone()]);
+    tx.end_grace(first.device, first.id, 3).await?;
+    let gone = VaultRow { standing: VaultStanding::Gone, left_version: Some(3), ..removing };
+    assert_eq!(tx.vault(first.device, first.id).await?, Some(gone));
+    let second = vault(&device(1), 2, "payments");
+    tx.add_vault(&second).await?;
+    assert_eq!(tx.vault_by_name(first.device, &first.name).await?, Some(second), "the name is free again");
+    assert_eq!(tx.vaults(first.device).await?.len(), 2);
+    assert_eq!(tx.all_vaults(Some((first.device, first.id)), 9).await?.len(), 1);
+    Ok(())
+}
+
+async fn a_policy_is_found_by_its_vaults(tx: &mut dyn Tx) -> Stored<()> {
+    tx.put_policy(&PolicyRow { name: name("p"), canonical: "{}".into(), changed_at: NOW }).await?;
+    let row = vault(&device(1), 2, "payments");
+    tx.want_vault(row.device, row.id, Some(&name("p"))).await?;
+    let found = tx.vault_with_policy("p").await?;
+    assert_eq!(found, Some(VaultRow { policy: Some(name("p")), ..row }));
+    tx.pin_tpm(device(1).id, Tpm::Present).await?;
+    for (policy, tpm, expected) in
+        [("p", Tpm::Present, Some("payments")), ("p", Tpm::Absent, None), ("q", Tpm::Present, None)]
+    {
+        let found = tx.vault_with_policy_and_tpm(policy, tpm).await?;
+        assert_eq!(found.as_ref().map(|row| row.name.as_str()), expected, "{policy} {tpm:?}");
+    }
+    Ok(())
+}
+
+fn said(epoch: u64, created: bool, made_anew: bool) -> VaultSaid {
+    let report = Some(format!("{{{epoch}}}"));
+    VaultSaid { created, made_anew, epoch: Some(Epoch(epoch)), report, at: NOW + epoch }
+}
+
+/// A report that was read before an operator acted, and is kept after, undoes nothing of the act.
+async fn an_operators_word_stays_whatever_a_node_reports(tx: &mut dyn Tx) -> Stored<()> {
+    let row = vault(&device(1), 5, "acted-on");
+    let (of, id) = (row.device, row.id);
+    tx.add_vault(&row).await?;
+    tx.order_recreate(of, id).await?;
+    tx.begin_grace(of, id, NOW + 5).await?;
+    tx.put_epochs(of, id, Epoch(3), Epoch(2)).await?;
+    tx.report_vault(of, id, &said(1, true, false)).await?;
+    let row = VaultRow {
+        standing: VaultStanding::Removing,
+        delete_at: Some(NOW + 5),
+        recreate: true,
+        current_epoch: Epoch(3),
+        last_epoch: Epoch(2),
+        created: true,
+        reported_epoch: Some(Epoch(1)),
+        report: Some("{1}".into()),
+        reported_at: Some(NOW + 1),
+        ..row
+    };
+    assert_eq!(tx.vault(of, id).await?, Some(row.clone()));
+    tx.want_vault(of, id, Some(&name("p"))).await?;
+    tx.report_vault(of, id, &said(2, false, true)).await?;
+    let wanted =
+        VaultRow { standing: VaultStanding::Active, delete_at: None, policy: Some(name("p")), ..row };
+    let told = VaultRow { reported_epoch: Some(Epoch(2)), report: Some("{2}".into()), ..wanted };
+    let expected = VaultRow { recreate: false, reported_at: Some(NOW + 2), ..told };
+    assert_eq!(
+        tx.vault(of, id).await?,
+        Some(expected),
+        "made once, it stays so; and the order is carried out"
+    );
+    Ok(())
+}
+
+async fn a_nodes_word_stays_whatever_an_operator_says(tx: &mut dyn Tx) -> Stored<()> {
+    let (of, id) = (device(1).id, vault(&device(1), 5, "acted-on").id);
+    let nodes = |row: VaultRow| (row.created, row.reported_epoch, row.report, row.reported_at);
+    let before = tx.vault(of, id).await?.map(nodes);
+    tx.want_vault(of, id, None).await?;
+    tx.begin_grace(of, id, NOW + 9).await?;
+    tx.order_recreate(of, id).await?;
+    tx.put_epochs(of, id, Epoch(4), Epoch(3)).await?;
+    tx.end_grace(of, id, 9).await?;
+    assert_eq!(tx.vault(of, id).await?.map(nodes), before);
+    Ok(())
+}
+
+fn first_epoch() -> EpochRow {
+    let row = vault(&device(2), 4, "short-lived");
+    let period = "2026-11".into();
+    EpochRow { device: row.device, vault: row.id, epoch: Epoch(1), period, sealed: vec![1], made_at: NOW }
+}
+
+async fn an_epoch(tx: &mut dyn Tx) -> Stored<()> {
+    tx.add_vault(&vault(&device(2), 4, "short-lived")).await?;
+    tx.add_period("2026-11", b"sealed").await?;
+    tx.add_epoch(&first_epoch()).await
+}
+
+async fn an_epoch_twice(tx: &mut dyn Tx) -> Stored<()> {
+    tx.add_epoch(&first_epoch()).await
+}
+
+async fn a_period_twice(tx: &mut dyn Tx) -> Stored<()> {
+    tx.add_period("2026-11", b"another").await
+}
+
+async fn forgetting_a_vault_forgets_its_keys(tx: &mut dyn Tx) -> Stored<()> {
+    let row = first_epoch();
+    assert_eq!(tx.epoch(row.device, row.vault, Epoch(1)).await?.as_ref(), Some(&row));
+    tx.drop_vault(row.device, row.vault).await?;
+    assert_eq!(tx.epoch(row.device, row.vault, Epoch(1)).await?, None);
+    assert_eq!(tx.vault(row.device, row.vault).await?, None);
+    Ok(())
+}
+
+async fn one_release_stands_for_each_key(tx: &mut dyn Tx) -> Stored<()> {
+    let row = ReleaseRow {
+        device: device(1).id,
+        vault: VaultId(Uuid::from_bytes([1; 16])),
+        epoch: Epoch(1),
+        custody: "tpm+controller".into(),
+        session: [1; 32],
+        enc: vec![1],
+        ciphertext: vec![2],
+    };
+    tx.put_release(&row).await?;
+    assert_eq!(tx.release(&row).await?, Some(row.clone()));
+    let later = ReleaseRow { session: [2; 32], ..row.clone() };
+    assert_eq!(tx.release(&later).await?, None, "another session's");
+    tx.put_release(&later).await?;
+    assert_eq!(tx.release(&row).await?, None, "the earlier session's is replaced");
+    let next = ReleaseRow { epoch: Epoch(2), ..later.clone() };
+    tx.put_release(&next).await?;
+    tx.drop_releases_before(row.device, row.vault, Epoch(2)).await?;
+    assert_eq!(tx.release(&later).await?, None, "of an epoch that is over");
+    assert_eq!(tx.release(&next).await?, Some(next), "of one that is not");
+    Ok(())
+}
+
+async fn references_and_standings_are_kept(tx: &mut dyn Tx) -> Stored<()> {
+    let one = device(1).id;
+    let mut row = ReferenceRow {
+        id: 0,
+        device: one,
+        pcrs: "{}".into(),
+        state: ReferenceState::Pending,
+        learned_at: NOW,
+        decided_at: None,
+    };
+    row.id = tx.add_reference(&row).await?;
+    tx.judge_reference(row.id, ReferenceState::Approved, NOW + 1).await?;
+    let judged = tx.reference(row.id).await?.expect("there");
+    assert_eq!((judged.state, judged.decided_at), (ReferenceState::Approved, Some(NOW + 1)));
+    assert_eq!(tx.references_of(one).await?, tx.references(0, 9).await?);
+    let standing = StandingRow { device: one, session: [3; 32], at: NOW, renew: false, record: "{}".into() };
+    tx.put_standing(&standing).await?;
+    tx.renew_standing(one).await?;
+    assert_eq!(tx.standing(one).await?, Some(StandingRow { renew: true, ..standing }));
+    let cert = CertRow { device: one, kind: 11, pem: vec![1], public: None, added_at: NOW };
+    tx.put_cert(&cert).await?;
+    Ok(())
+}
+
+async fn tokens(tx: &mut dyn Tx) -> Stored<()> {
+    for hash in [[1; 32], [2; 32], [3; 32]] {
+        tx.add_token(&hash, "operator", NOW).await?;
+    }
+    Ok(())
+}
+
+async fn a_token_twice(tx: &mut dyn Tx) -> Stored<()> {
+    tx.add_token(&[2; 32], "operator", NOW).await
+}
+
+async fn one_token_stays_where_all_others_end(tx: &mut dyn Tx) -> Stored<()> {
+    assert_eq!(tx.drop_other_tokens(&[2; 32]).await?, 2);
+    assert_eq!(tx.token(&[1; 32]).await?, None);
+    assert_eq!(tx.token(&[2; 32]).await?.as_deref(), Some("operator"));
+    Ok(())
+}
+
+async fn all_around_a_device(tx: &mut dyn Tx) -> Stored<()> {
+    for called in ["p", "q", "unused"] {
+        let row = PolicyRow { name: name(called), canonical: called.into(), changed_at: NOW };
+        tx.put_policy(&row).await?;
+    }
+    for (of, number, policy) in [(1, 21, "p"), (1, 22, "p"), (1, 20, "q"), (2, 20, "unused")] {
+        let row = vault(&device(of), number, &format!("around-{number}"));
+        tx.add_vault(&VaultRow { policy: Some(name(policy)), ..row }).await?;
+    }
+    Ok(())
+}
+
+/// What is read in one round is what is read one by one, and nothing of another device's.
+async fn all_around_a_device_is_its_own(store: &Store) {
+    read(store, |tx| Box::pin(around_is_what_is_read_one_by_one(tx))).await;
+}
+
+async fn around_is_what_is_read_one_by_one(tx: &mut dyn Tx) -> Stored<()> {
+    for id in [device(1).id, device(2).id] {
+        let around = tx.around(id).await?;
+        let (vaults, standing) = (tx.vaults(id).await?, tx.standing(id).await?);
+        assert_eq!((&around.vaults, &around.standing), (&vaults, &standing));
+        assert_eq!(around.certs, tx.certs(id).await?);
+        assert_eq!(around.references, tx.references_of(id).await?);
+    }
+    let mut named = tx.around(device(1).id).await?.policies;
+    named.sort_by_key(|row| row.canonical.clone());
+    assert_eq!(named, [tx.policy("p").await?, tx.policy("q").await?].map(Option::unwrap));
+    assert!(!tx.around(device(1).id).await?.certs.is_empty(), "each kind is there");
+    assert_eq!(tx.around(device(9).id).await?, Around::default());
+    Ok(())
+}
+
+async fn a_device_that_is_forgotten_leaves_the_row_of_its_removal_alone(tx: &mut dyn Tx) -> Stored<()> {
+    let (gone, stays) = (device(81), device(82));
+    for row in [&gone, &stays] {
+        tx.add_device(row).await?;
+        tx.add_vault(&vault(row, 7, "a")).await?;
+        tx.add_nonce(&[row.cert_digest[0]; 32], row.id, NOW + 60).await?;
+        let mut allowed = OnboardRow {
+            cert_digest: [80; 32],
+            serial: row.serial.clone(),
+            cert_der: vec![1],
+            name: None,
+            added_at: NOW,
+            device: None,
+        };
+        tx.add_onboarding(&allowed).await?;
+        allowed.cert_digest = [79; 32];
+        tx.add_onboarding(&allowed).await?;
+        tx.use_onboarding(&[80; 32], &row.serial, row.id).await?;
+    }
+    let any =
+        OnboardRow { serial: "*".into(), ..tx.onboarding(&[80; 32], &stays.serial).await?.expect("there") };
+    tx.add_onboarding(&any).await?;
+    tx.use_onboarding(&[80; 32], "*", gone.id).await?;
+    let removed =
+        RemovedRow { cert_digest: gone.cert_digest, key: [9; 32], name: gone.name.clone(), removed_at: NOW };
+    tx.drop_device(gone.id, &removed).await?;
+    assert_eq!(tx.device(gone.id).await?, None);
+    assert_eq!(tx.around(gone.id).await?, Around::default());
+    assert!(!tx.take_nonce(&[81; 32], gone.id, 0..=NOW + 60).await?);
+    for digest in [[80; 32], [79; 32]] {
+        assert_eq!(tx.onboarding(&digest, &gone.serial).await?, None);
+        assert!(tx.onboarding(&digest, &stays.serial).await?.is_some());
+    }
+    assert_eq!(tx.onboarding(&[80; 32], "*").await?.expect("all serials'").device, None);
+    for (cert, key, found) in
+        [([81; 32], [0; 32], true), ([0; 32], [9; 32], true), ([82; 32], [8; 32], false)]
+    {
+        assert_eq!(tx.removed_device(&cert, &key).await?.as_ref() == Some(&removed), found);
+    }
+    tx.forget_removal(&[9; 32]).await?;
+    assert_eq!(tx.removed_device(&[81; 32], &[9; 32]).await?, None);
+    assert_eq!(tx.vaults(stays.id).await?.len(), 1);
+    Ok(())
+}
+
+async fn what_is_marked_on_a_device_stays(tx: &mut dyn Tx) -> Stored<()> {
+    let row = device(83);
+    tx.add_device(&row).await?;
+    tx.set_lost(row.id, Some(NOW)).await?;
+    tx.set_alarm(row.id, Some("two")).await?;
+    tx.put_past_sessions(row.id, &[[3; 32], [4; 32]]).await?;
+    tx.put_report_place(row.id, &[5; 32], 6).await?;
+    let marked = DeviceRow {
+        lost_at: Some(NOW),
+        alarm: Some("two".into()),
+        past_sessions: vec![[3; 32], [4; 32]],
+        reported: Some(([5; 32], 6)),
+        ..row.clone()
+    };
+    assert_eq!(tx.device(row.id).await?, Some(marked.clone()));
+    tx.set_lost(row.id, None).await?;
+    tx.set_alarm(row.id, None).await?;
+    assert_eq!(tx.device(row.id).await?, Some(DeviceRow { lost_at: None, alarm: None, ..marked }));
+    Ok(())
+}

@@ -1,0 +1,75 @@
+//! The store: one contract, kept by every engine.
+
+mod contract;
+#[path = "../engines/mod.rs"]
+mod engines;
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use engines::{Fault, Faults, Faulty, Memory};
+use evc::store::sqlite::{Lock, SqliteStore};
+use evc::store::{Scope, Store};
+
+async fn sqlite(folder: &Path) -> SqliteStore {
+    SqliteStore::open(Lock::of(folder).expect("nobody else's")).await.expect("opened")
+}
+
+#[tokio::test]
+async fn sqlite_keeps_the_contract() {
+    let dir = tempfile::tempdir().expect("a folder");
+    contract::all(&Store::over(sqlite(dir.path()).await)).await;
+}
+
+#[tokio::test]
+async fn an_engine_in_memory_keeps_the_contract() {
+    contract::all(&Store::over(Memory::default())).await;
+}
+
+/// Whatever step fails, or asks for another run: what is said again until it is done comes out the same.
+#[tokio::test(start_paused = true)]
+async fn engines_that_fail_now_and_then_keep_the_contract() {
+    for seed in 1..=40 {
+        let faults = Faults::default();
+        faults.set(Some(Fault::Chance { one_in: 12, seed: 0x9E37_79B9_7F4A_7C15_u64.wrapping_mul(seed) }));
+        contract::all(&Store::over(Faulty(Memory::default(), faults))).await;
+    }
+}
+
+/// The same of SQLite, which then rolls back what was not committed.
+#[tokio::test]
+async fn sqlite_that_fails_now_and_then_keeps_the_contract() {
+    let (dir, faults) = (tempfile::tempdir().expect("a folder"), Faults::default());
+    let engine = Faulty(sqlite(dir.path()).await, faults.clone());
+    faults.set(Some(Fault::Chance { one_in: 12, seed: 20_261_128 }));
+    contract::all(&Store::over(engine)).await;
+}
+
+/// A body that always meets another is given up, with an error that says that the store is busy, after a bounded number of runs.
+#[tokio::test(start_paused = true)]
+async fn a_body_is_run_again_and_not_for_ever() {
+    let faults = Faults::default();
+    let store = Store::over(Faulty(Memory::default(), faults.clone()));
+    let put = || store.write(Scope::Clock, |tx| tx.put_meta("x", b"1"));
+    faults.set(Some(Fault::Again(3)));
+    put().await.expect("its commit was to be run again");
+    assert_eq!(faults.steps(), 6, "begun, put, committed; twice");
+    faults.set(Some(Fault::Chance { one_in: 1, seed: 1 }));
+    assert!(put().await.is_err());
+    assert_eq!(faults.steps(), 1, "a disk that is full is not asked again");
+}
+
+/// Every file of the database is for its owner only, the log beside it too.
+#[tokio::test]
+async fn sqlite_files_are_private() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = Store::over(sqlite(dir.path()).await);
+    store.write(Scope::Clock, |tx| tx.put_meta("x", b"1")).await.expect("put");
+    let files: Vec<_> =
+        std::fs::read_dir(dir.path()).expect("listed").map(|entry| entry.expect("entry")).collect();
+    assert!(files.len() >= 2, "the log is there too");
+    for file in files {
+        let mode = file.metadata().expect("there").permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{}", file.path().display());
+    }
+}
