@@ -5,7 +5,7 @@ mod common;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use common::{Key, Serving, serve, serve_at};
+use common::{Key, serve, serve_at, terminate};
 
 fn evc(data: &Path, args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_evc")).args(args).arg("--data").arg(data).output().expect("ran")
@@ -13,14 +13,6 @@ fn evc(data: &Path, args: &[&str]) -> Output {
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
-}
-
-fn terminate(mut serving: Serving) -> (Option<i32>, String) {
-    let pid = nix::unistd::Pid::from_raw(i32::try_from(serving.0.id()).expect("a pid"));
-    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).expect("sent");
-    let mut log = String::new();
-    std::io::Read::read_to_string(&mut serving.0.stderr.take().expect("piped"), &mut log).expect("a log");
-    (serving.0.wait().expect("ended").code(), log)
 }
 
 #[test]

@@ -4,7 +4,7 @@ fn main() -> std::process::ExitCode {
     match eve::cli::main() {
         Ok(()) => std::process::ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("eve: {error:#}");
+            eprintln!("eve: {}", vault::text::plain_lines(&format!("{error:#}")));
             std::process::ExitCode::FAILURE
         }
     }

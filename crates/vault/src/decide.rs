@@ -14,7 +14,7 @@ use crate::section::{self, Custody};
 
 mod evidence;
 
-pub use evidence::{Asking, Evidence, Standing, Tpm};
+pub use evidence::{Asking, Bar, Evidence, Standing, Tpm};
 
 /// How long evidence that is due for renewal is still good: time for a slow node to answer the challenge beside its section.
 pub const RENEWAL_GRACE: Duration = Duration::from_secs(5 * 60);
@@ -142,6 +142,10 @@ pub enum Withheld {
     LockedByOperator,
     /// It is being removed.
     BeingRemoved,
+    /// Its device is lost.
+    DeviceLost,
+    /// Its device may be two.
+    DeviceDoubled,
 }
 
 impl Withheld {
@@ -178,6 +182,12 @@ impl Withheld {
             Self::Failed { check: Check::Pcrs, why } => format!("pcrs: {why}"),
             Self::LockedByOperator => "the policy says `operation: lock`".into(),
             Self::BeingRemoved => "the vault is being removed; apply it again to keep it".into(),
+            Self::DeviceLost => {
+                "the device is marked as lost; `evc device found` takes the mark off, if it is in good hands again".into()
+            }
+            Self::DeviceDoubled => {
+                "the device may be two: see `evc describe device`, take the copy away, then `evc device settle`".into()
+            }
         }
     }
 
@@ -191,6 +201,7 @@ impl Withheld {
             Self::WentBack { .. } | Self::Failed { .. } => "attestation does not satisfy the policy",
             Self::LockedByOperator => "locked by the operator",
             Self::BeingRemoved => "being removed",
+            Self::DeviceLost | Self::DeviceDoubled => "withheld from this device by the operator",
         }
     }
 }
@@ -201,10 +212,13 @@ pub fn decide(subject: &Subject<'_>, evidence: &Evidence<'_>, asking: &Asking, n
     let demands = demands(subject.policy, evidence, asking, now);
     let met = demands.is_ok();
     let ruling = match demands {
+        // Locked there too, as far as it still listens: also what the TPM alone opens.
+        _ if asking.barred == Some(Bar::Lost) => Ruling::Withhold(Withheld::DeviceLost),
         _ if subject.policy.node.custody.needs_tpm() && asking.tpm == Tpm::Absent => {
             Ruling::Withhold(Withheld::NoTpm)
         }
         _ if !needs_key(subject) => Ruling::NotNeeded,
+        _ if asking.barred == Some(Bar::Doubled) => Ruling::Withhold(Withheld::DeviceDoubled),
         Err(why) => Ruling::Withhold(why),
         Ok(()) => wanted(subject, asking),
     };

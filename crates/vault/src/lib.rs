@@ -13,3 +13,4 @@ pub mod rotation;
 pub mod secret;
 pub mod section;
 pub mod shares;
+pub mod text;

@@ -94,7 +94,13 @@ pub(super) enum Command {
     /// Show one thing in full, with reasons.
     #[command(subcommand)]
     Describe(DescribeWhat),
-    /// Remove a vault (after its grace) or a policy.
+    /// Say that a device is lost or found, or settle its alarm.
+    #[command(subcommand)]
+    Device(DeviceAct),
+    /// Move a vault to the device that its own became.
+    #[command(subcommand)]
+    Rehome(RehomeWhat),
+    /// Remove a vault (after its grace), a policy or a device.
     #[command(subcommand)]
     Delete(DeleteWhat),
     /// Make a new key current.
@@ -244,6 +250,61 @@ pub(super) enum DeleteWhat {
     Policy {
         /// Name.
         name: String,
+    },
+    /// A device that has no vaults but its default ones. It may register again when its serial is allowed anew.
+    Device {
+        /// Name or UUID.
+        name: String,
+        /// Also one that has vaults: their keys go with it.
+        #[arg(long)]
+        force: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum DeviceAct {
+    /// Nothing is released to it any more; at its next contact it is told to lock its vaults.
+    Lost {
+        /// Name or UUID.
+        name: String,
+    },
+    /// It is in good hands again.
+    Found {
+        /// Name or UUID.
+        name: String,
+    },
+    /// It gave an alarm (it may be two), and is one: its policies decide again.
+    Settle {
+        /// Name or UUID.
+        name: String,
+    },
+}
+
+const REHOME: &str = "\
+A node whose device key or TPM is gone registers as another device. A vault with custody `controller` opens there with the keys of
+before. Mark the old device as lost first, and delete it afterwards.
+
+Example:
+  evc device lost edge-1
+  evc rehome vault payments --device edge-1 --to edge-1b --confirm payments
+  evc delete device edge-1";
+
+#[derive(Debug, Subcommand)]
+pub(super) enum RehomeWhat {
+    /// A vault with custody `controller`, with all of its keys.
+    #[command(after_help = REHOME)]
+    Vault {
+        /// Name.
+        name: String,
+        /// The device that it was on, by name or UUID.
+        #[arg(long)]
+        device: String,
+        /// The device whose disk it is on now, by name or UUID.
+        #[arg(long)]
+        to: String,
+        /// The vault's name again.
+        #[arg(long)]
+        confirm: String,
     },
 }
 

@@ -11,6 +11,7 @@ use rustls_pki_types::pem::PemObject as _;
 use serde_json::Value;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, Body, http::Response};
+use vault::text::plain;
 use zeroize::Zeroizing;
 
 use super::args::Reach;
@@ -120,7 +121,7 @@ impl Client {
             return Ok(value);
         }
         match (value["error"].as_str(), value["advice"].as_str()) {
-            (Some(error), Some(advice)) => bail!("{error}\n  what to do: {advice}"),
+            (Some(error), Some(advice)) => bail!("{}\n  what to do: {}", plain(error), plain(advice)),
             _ => Err(anyhow!("the controller answered {status}; see its log")),
         }
     }

@@ -17,10 +17,11 @@ use anyhow::{Context as _, bail};
 use clap::{CommandFactory as _, Parser as _};
 use serde_json::{Value, json};
 use vault::policy::MAX_FILE_BYTES;
+use vault::text::{plain, plain_lines};
 
 use args::{
-    Args, Command, DeleteWhat, DescribeWhat, GetWhat, Onboard, Output, RecreateWhat, ReferenceAct,
-    RotateWhat, TokenAct,
+    Args, Command, DeleteWhat, DescribeWhat, DeviceAct, GetWhat, Onboard, Output, RecreateWhat, ReferenceAct,
+    RehomeWhat, RotateWhat, TokenAct,
 };
 use client::{Client, encoded};
 
@@ -31,7 +32,7 @@ pub fn main() -> ExitCode {
     match run(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("evc: {error:#}");
+            eprintln!("evc: {}", plain_lines(&format!("{error:#}")));
             ExitCode::FAILURE
         }
     }
@@ -68,7 +69,8 @@ const DEVICES: &[(&str, &str)] = &[
     ("ID", "/id"),
     ("TPM", "/tpm"),
     ("ATTESTATION", "/attestation/outcome"),
-    ("LAST SEEN", "/last_seen"),
+    ("LAST SEEN", "/seen"),
+    ("CONDITION", "/condition"),
     ("SECTION", "/section_version"),
 ];
 const VAULTS: &[(&str, &str)] = &[
@@ -138,6 +140,18 @@ fn ask(client: &mut Client, command: Command) -> anyhow::Result<Told> {
             done(client.delete(&path(&["devices", &device, "vaults", &name]))?)
         }
         Command::Delete(DeleteWhat::Policy { name }) => done(client.delete(&path(&["policies", &name]))?),
+        Command::Delete(DeleteWhat::Device { name, force }) => {
+            done(client.delete(&format!("{}?force={force}", path(&["devices", &name])))?)
+        }
+        Command::Device(act) => done(device(client, &act)?),
+        Command::Rehome(RehomeWhat::Vault { name, device, to, confirm }) => {
+            if confirm != name {
+                bail!(
+                    "its keys leave the device `{device}` for good; give the vault's name twice: --confirm {name}"
+                );
+            }
+            done(client.post(&path(&["devices", &device, "vaults", &name, "rehome"]), &json!({ "to": to }))?)
+        }
         Command::Rotate(what) => done(rotate(client, &what)?),
         Command::Recreate(RecreateWhat::Vault { name, device, confirm }) => {
             if confirm != name {
@@ -237,13 +251,22 @@ fn rotate(
     if *force && reported != current {
         eprintln!(
             "forced: the newest key is of epoch {current}, and the node reported {}; if it restarts before it takes a newer one, \
-             `{name}` stays locked, and keys that are over are not given out again",
+             `{}` stays locked, and keys that are over are not given out again",
             reported.as_u64().map_or_else(|| "none".to_owned(), |epoch| format!("epoch {epoch}")),
+            plain(name),
         );
     }
     let expected = expect_epoch.map_or_else(|| current.clone(), Value::from);
     let how = json!({ "force": force, "expect_epoch": expected });
     client.post(&path(&["devices", device, "vaults", name, "rotate"]), &how)
+}
+
+fn device(client: &Client, act: &DeviceAct) -> anyhow::Result<Value> {
+    match act {
+        DeviceAct::Lost { name } => client.post(&path(&["devices", name, "lost"]), &Value::Null),
+        DeviceAct::Found { name } => client.delete(&path(&["devices", name, "lost"])),
+        DeviceAct::Settle { name } => client.delete(&path(&["devices", name, "alarm"])),
+    }
 }
 
 fn reference(client: &Client, act: &ReferenceAct) -> anyhow::Result<Told> {
@@ -262,7 +285,7 @@ fn reference(client: &Client, act: &ReferenceAct) -> anyhow::Result<Told> {
 
 fn print(told: &Told, output: Output) -> anyhow::Result<()> {
     let text = match output {
-        Output::Json => format!("{:#}\n", told.value),
+        Output::Json => plain_lines(&format!("{:#}\n", told.value)),
         Output::Table => table::table(&told.value, told.columns),
     };
     say(text.as_bytes())

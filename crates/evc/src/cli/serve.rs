@@ -1,7 +1,7 @@
 //! `evc serve`: protects memory, brings the controller up, listens, and ends cleanly on SIGTERM and SIGINT.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
+use vault::text::OneLine;
 
 use super::args::Serve;
 use crate::clock::now;
@@ -48,7 +49,10 @@ fn raise_open_files() {
 
 fn log_to_stderr(json: bool) {
     let filter = EnvFilter::try_from_env("EVC_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(false)
+        .with_writer(|| OneLine(io::stderr()));
     // A second subscriber in one process is a test's: the first stays.
     let _ = if json { builder.json().try_init() } else { builder.try_init() };
 }

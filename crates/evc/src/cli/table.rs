@@ -1,6 +1,7 @@
 //! Answers for people: a table for lists, indented fields for one thing.
 
 use serde_json::Value;
+use vault::text::plain;
 
 /// Prints a list as a table by columns (heading, JSON pointer); without columns, everything, indented.
 pub(super) fn table(value: &Value, columns: &[(&str, &str)]) -> String {
@@ -24,18 +25,13 @@ fn line(row: &[String], widths: &[usize]) -> String {
     format!("{}\n", padded.join("  ").trim_end())
 }
 
-/// Control characters of a peer never reach the terminal.
-fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
-}
-
 fn cell(value: Option<&Value>) -> String {
     match value {
         None | Some(Value::Null) => "-".into(),
-        Some(Value::String(text)) => plain(text),
+        Some(Value::String(text)) => plain(text).into_owned(),
         Some(Value::Array(items)) if items.is_empty() => "-".into(),
         Some(Value::Array(items)) => items.iter().map(|item| cell(Some(item))).collect::<Vec<_>>().join("; "),
-        Some(other) => plain(&other.to_string()),
+        Some(other) => plain(&other.to_string()).into_owned(),
     }
 }
 
@@ -43,7 +39,7 @@ fn fields(value: &Value, depth: usize) -> String {
     let indent = "  ".repeat(depth);
     match value {
         Value::Object(map) => {
-            map.iter().map(|(key, value)| field(&format!("{indent}{key}:"), value, depth)).collect()
+            map.iter().map(|(key, value)| field(&format!("{indent}{}:", plain(key)), value, depth)).collect()
         }
         Value::Array(items) => items.iter().map(|item| field(&format!("{indent}-"), item, depth)).collect(),
         other => format!("{indent}{}\n", cell(Some(other))),
@@ -67,7 +63,10 @@ mod tests {
     #[test]
     fn a_list_is_aligned_and_shows_nothing_that_moves_the_cursor() {
         let value = json!([{ "name": "a\u{1b}[2J", "n": 1 }, { "name": "longer", "n": null }]);
-        assert_eq!(table(&value, &[("NAME", "/name"), ("N", "/n")]), "NAME    N\na [2J   1\nlonger  -\n");
+        assert_eq!(
+            table(&value, &[("NAME", "/name"), ("N", "/n")]),
+            "NAME         N\na\\u001b[2J   1\nlonger       -\n"
+        );
     }
 
     #[test]

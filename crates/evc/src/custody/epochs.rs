@@ -5,9 +5,10 @@ use vault::ids::{DeviceId, Epoch, VaultId};
 use vault::secret::ControllerKey;
 use vault::section::{Custody, Release, SealedKey};
 use wire::release::{Purpose, seal};
+use zeroize::Zeroizing;
 
 use super::{CustodyError, Identity, Kek, random};
-use crate::store::{EpochRow, ReleaseRow, StoreError, Tx, UnixSeconds};
+use crate::store::{EpochRow, ReleaseRow, StoreError, Tx, UnixSeconds, VaultRow};
 
 /// The period of a time: its month, like `2026-11`.
 #[must_use]
@@ -99,7 +100,7 @@ fn row(granted: &Granted, epoch: Epoch) -> ReleaseRow {
     }
 }
 
-/// Opens an epoch's key. The only place, and only for what was granted.
+/// Opens an epoch's key for release. The only place, and only for what was granted.
 async fn open(
     tx: &mut dyn Tx,
     kek: &Kek,
@@ -112,14 +113,37 @@ async fn open(
         return Err(absent());
     }
     let row = tx.epoch(granted.device(), granted.vault(), epoch).await?.ok_or_else(absent)?;
-    let period = Identity::Period(&row.period);
-    let sealed = tx.period(&row.period).await?.ok_or_else(|| CustodyError::Absent(period.to_string()))?;
+    let plain = unsealed(tx, kek, &row).await?;
     let unsealed = || CustodyError::Unsealed(identity.to_string());
-    let period_key = Kek::from_bytes(&kek.open(period, &sealed)?).ok_or_else(unsealed)?;
-    let plain = period_key.open(identity, &row.sealed)?;
     ControllerKey::init(|key| {
         let plain: &[u8; 32] = plain.as_slice().try_into().map_err(|_| unsealed())?;
         key.copy_from_slice(plain);
         Ok(())
     })
+}
+
+/// Seals the keys of all of a vault's epochs anew, as another device's: they go with the vault, and nowhere else.
+///
+/// # Errors
+/// [`CustodyError`]: nothing is kept.
+pub async fn rehome(tx: &mut dyn Tx, kek: &Kek, vault: &VaultRow, to: DeviceId) -> Result<(), CustodyError> {
+    for epoch in (1..=vault.current_epoch.0).map(Epoch) {
+        let Some(row) = tx.epoch(vault.device, vault.id, epoch).await? else { continue };
+        let plain = unsealed(tx, kek, &row).await?;
+        let sealed =
+            period_key_of(tx, kek, &row.period).await?.seal(Identity::Epoch(to, vault.id, epoch), &plain)?;
+        tx.add_epoch(&EpochRow { device: to, sealed, ..row }).await?;
+    }
+    Ok(())
+}
+
+async fn unsealed(tx: &mut dyn Tx, kek: &Kek, row: &EpochRow) -> Result<Zeroizing<Vec<u8>>, CustodyError> {
+    let period_key = period_key_of(tx, kek, &row.period).await?;
+    period_key.open(Identity::Epoch(row.device, row.vault, row.epoch), &row.sealed)
+}
+
+async fn period_key_of(tx: &mut dyn Tx, kek: &Kek, period: &str) -> Result<Kek, CustodyError> {
+    let identity = Identity::Period(period);
+    let sealed = tx.period(period).await?.ok_or_else(|| CustodyError::Absent(identity.to_string()))?;
+    Kek::from_bytes(&kek.open(identity, &sealed)?).ok_or_else(|| CustodyError::Unsealed(identity.to_string()))
 }

@@ -9,7 +9,7 @@ mod kek;
 mod memory;
 mod tls;
 
-pub use epochs::{add_epoch, period_of, release};
+pub use epochs::{add_epoch, period_of, rehome, release};
 pub use identity::Identity;
 pub(crate) use kek::write_private;
 pub use kek::{Kek, random};

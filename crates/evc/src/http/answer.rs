@@ -6,6 +6,7 @@ use axum::body::to_bytes;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
+use vault::text::plain;
 
 use crate::service::{Advice as _, Refusal};
 
@@ -57,6 +58,8 @@ impl IntoResponse for TooLong {
 }
 
 fn told(code: StatusCode, error: &str, advice: &str) -> Response {
+    // Both may quote what was sent, and not every reader is our own command line.
+    let (error, advice) = (plain(error), plain(advice));
     let mut response = (code, Json(json!({ "error": error, "advice": advice }))).into_response();
     if code == StatusCode::SERVICE_UNAVAILABLE {
         response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("5"));

@@ -61,7 +61,21 @@ pub(super) fn parsed(app: &App, message: &Message) -> Result<(DeviceEnvelope, Tu
 /// The device that it says has signed it.
 pub(super) async fn sender_of(tx: &mut dyn Tx, envelope: &DeviceEnvelope) -> Result<DeviceRow, Refusal> {
     let known = tx.device_by_cert(&envelope.sender().0).await?;
-    known.ok_or(Refusal::Unauthorized("no device is registered with this certificate"))
+    match known {
+        Some(known) => Ok(known),
+        None => Err(stranger(tx, &envelope.sender().0).await?),
+    }
+}
+
+/// Nobody is known by the certificate; one that was removed is told so.
+async fn stranger(tx: &mut dyn Tx, cert_digest: &[u8; 32]) -> Result<Refusal, Refusal> {
+    let removed = tx.removed_device(cert_digest, &[0; 32]).await?;
+    Ok(Refusal::Unauthorized(match removed {
+        Some(_) => {
+            "this device was removed at this controller; `evc onboard add` for its serial lets it register again"
+        }
+        None => "no device is registered with this certificate",
+    }))
 }
 
 /// What the device signed.

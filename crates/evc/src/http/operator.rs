@@ -18,6 +18,7 @@ use super::answer::busy;
 use super::intake::Intake;
 use super::shares::Source;
 use crate::clock::now;
+use crate::service::devices::Rehoming;
 use crate::service::onboarding::Allowance;
 use crate::service::operate::Done;
 use crate::service::references::Reference;
@@ -40,11 +41,14 @@ pub(super) fn routes() -> Router<App> {
         .route("/tokens/others", delete(end_other_tokens))
         .route("/apply", post(apply))
         .route("/devices", get(devices))
-        .route("/devices/{device}", get(device))
+        .route("/devices/{device}", get(device).delete(delete_device))
+        .route("/devices/{device}/lost", post(lose).delete(find))
+        .route("/devices/{device}/alarm", delete(settle))
         .route("/devices/{device}/learn", post(learn))
         .route("/devices/{device}/vaults/{vault}", delete(delete_vault))
         .route("/devices/{device}/vaults/{vault}/rotate", post(rotate))
         .route("/devices/{device}/vaults/{vault}/recreate", post(recreate))
+        .route("/devices/{device}/vaults/{vault}/rehome", post(rehome))
         .route("/vaults", get(vaults))
         .route("/policies", get(policies))
         .route("/policies/{policy}", delete(delete_policy))
@@ -178,7 +182,7 @@ impl List {
 }
 
 async fn devices(State(app): State<App>, Query(list): Query<List>) -> Told<Vec<DeviceView>> {
-    app.show_devices(&list.page()).await.map(Json)
+    app.show_devices(&list.page(), now()).await.map(Json)
 }
 
 async fn device(State(app): State<App>, Path(which): Path<String>) -> Told<Value> {
@@ -249,6 +253,42 @@ async fn rotate(
 
 async fn recreate(State(app): State<App>, Path((device, vault)): Path<(String, String)>) -> Told<Done> {
     app.recreate(&device, &named(vault)?).await.map(Json)
+}
+
+#[derive(Deserialize)]
+struct Force {
+    #[serde(default)]
+    force: bool,
+}
+
+async fn delete_device(
+    State(app): State<App>,
+    Path(device): Path<String>,
+    Query(Force { force }): Query<Force>,
+) -> Told<Done> {
+    app.delete_device(&device, force, now()).await.map(Json)
+}
+
+async fn lose(State(app): State<App>, Path(device): Path<String>) -> Told<Done> {
+    app.lose(&device, now()).await.map(Json)
+}
+
+async fn find(State(app): State<App>, Path(device): Path<String>) -> Told<Done> {
+    app.find(&device).await.map(Json)
+}
+
+async fn settle(State(app): State<App>, Path(device): Path<String>) -> Told<Done> {
+    app.settle(&device).await.map(Json)
+}
+
+async fn rehome(
+    State(app): State<App>,
+    Path((device, vault)): Path<(String, String)>,
+    body: axum::body::Bytes,
+) -> Told<Done> {
+    let how: Rehoming = serde_json::from_slice(&body)
+        .map_err(|e| Refusal::bad(e.to_string(), "send {to}: the name or UUID of the other device"))?;
+    app.rehome(&device, &named(vault)?, &how).await.map(Json)
 }
 
 async fn delete_policy(State(app): State<App>, Path(policy): Path<String>) -> Told<Done> {

@@ -5,6 +5,7 @@ pub mod apply;
 pub mod attest;
 pub mod config;
 mod defaults;
+pub mod devices;
 mod error;
 pub mod evidence;
 mod first;

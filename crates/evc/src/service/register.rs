@@ -70,6 +70,7 @@ async fn take_in(
         come_again(tx, &allowed, &known, register).await?;
         return certify(tx, &known, register.certificate()).await;
     }
+    not_removed(tx, &allowed, register).await?;
     if allowed.device.is_some() && allowed.serial != ANY_SERIAL {
         return Err(Refusal::conflict(
             "this onboarding certificate and serial were used by a device with another key",
@@ -78,7 +79,24 @@ async fn take_in(
     }
     let device = add(tx, &allowed, register, now).await?;
     tx.use_onboarding(&allowed.cert_digest, &allowed.serial, device).await?;
+    tx.forget_removal(&register.certificate().public_key().name().0).await?;
     Ok(TakenIn::New(device))
+}
+
+/// A device that an operator removed comes again only by an allowance of its own serial. Those of before went with it.
+async fn not_removed(tx: &mut dyn Tx, allowed: &OnboardRow, register: &Register) -> Result<(), Refusal> {
+    let certificate = register.certificate();
+    let key = certificate.public_key().name().0;
+    match tx.removed_device(&certificate.digest().0, &key).await? {
+        Some(removed) if allowed.serial == ANY_SERIAL => Err(Refusal::Forbidden {
+            problem: format!("this device, `{}` then, was removed at this controller", removed.name),
+            advice: format!(
+                "if it is to come back, allow it by its own serial: `evc onboard add --cert FILE --serial {}`",
+                serial(register)
+            ),
+        }),
+        _ => Ok(()),
+    }
 }
 
 fn unverified(error: &wire::envelope::EnvelopeError) -> Refusal {
@@ -204,6 +222,10 @@ async fn add(
         section_digest: None,
         report: None,
         verdict: None,
+        lost_at: None,
+        alarm: None,
+        past_sessions: Vec::new(),
+        reported: None,
     };
     match tx.add_device(&row).await {
         Ok(()) => Ok(row.id),
@@ -214,15 +236,25 @@ async fn add(
 
 /// The operator's word first. A device's own serial is a name only where no other device has it, and none is to get it.
 async fn name(tx: &mut dyn Tx, allowed: &OnboardRow, register: &Register, id: Uuid) -> Result<Name, Refusal> {
-    if let Some(given) = &allowed.name
-        && tx.device_by_name(given.as_str()).await?.is_none()
-    {
-        return Ok(given.clone());
+    match &allowed.name {
+        Some(given) if tx.device_by_name(given.as_str()).await?.is_none() => return Ok(given.clone()),
+        Some(given) if allowed.serial != ANY_SERIAL => return Err(has_name(given)),
+        _ => {}
     }
     match serial(register).parse::<Name>() {
         Ok(own) if !is_taken(tx, &own).await? => Ok(own),
         _ => Ok(fallback(id)),
     }
+}
+
+/// One that was to have the name of another is not silently called otherwise.
+fn has_name(given: &Name) -> Refusal {
+    Refusal::conflict(
+        format!("the name `{given}` that this device is to have is another device's"),
+        format!(
+            "if that one is gone, delete it (`evc delete device {given}`); else withdraw this allowance, and give it anew with another name"
+        ),
+    )
 }
 
 /// Whether a device has this name, or is to get it when it registers.

@@ -3,7 +3,7 @@
 
 use ::attest::SessionKey;
 use aws_lc_rs::digest::{Context, SHA256};
-use vault::decide::{Challenge, Decision, Ruling, Subject, challenge, decide};
+use vault::decide::{Challenge, Decision, Ruling, Subject, Withheld, challenge, decide};
 use vault::section::{Entry, Operation, Release, Standing};
 
 use super::view::{Held, View};
@@ -59,7 +59,11 @@ fn line(held: &Held, decision: Decision) -> Line {
         id: held.row.id,
         name: held.row.name.clone(),
         policy: held.policy.node.clone(),
-        operation: operation(held),
+        operation: if matches!(decision.ruling, Ruling::Withhold(Withheld::DeviceLost)) {
+            Operation::Lock
+        } else {
+            operation(held)
+        },
         standing: standing(held),
         created: held.row.created,
         recreate: held.row.recreate,

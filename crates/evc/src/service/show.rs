@@ -29,6 +29,12 @@ pub struct DeviceView {
     pub registered: String,
     /// When it was last heard.
     pub last_seen: Option<String>,
+    /// The same, counted from now.
+    pub seen: Option<String>,
+    /// `lost since`, `may be two`, `online` or `silent`: what an operator looks at first.
+    pub condition: String,
+    /// Why, and what to do.
+    pub alarm: Option<String>,
     /// The version of its vault section.
     pub section_version: u64,
     /// How its last evidence fared.
@@ -78,8 +84,8 @@ fn value(text: Option<&str>) -> Value {
     text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or(Value::Null)
 }
 
-impl From<DeviceRow> for DeviceView {
-    fn from(row: DeviceRow) -> Self {
+impl DeviceView {
+    fn of(row: DeviceRow, now: UnixSeconds) -> Self {
         let mut attestation = value(row.verdict.as_deref());
         if let Some(at) = attestation.get("at").and_then(Value::as_u64) {
             attestation["at"] = crate::clock::text(at).into();
@@ -87,17 +93,47 @@ impl From<DeviceRow> for DeviceView {
         let report = value(row.report.as_deref());
         Self {
             default_vaults: default_vaults(&row, &report),
+            condition: condition(&row, now),
             id: row.id.to_string(),
             name: row.name.to_string(),
             serial: row.serial,
             tpm: row.tpm,
             registered: crate::clock::text(row.registered_at),
+            seen: row.last_seen.map(|at| ago(at, now)),
             last_seen: row.last_seen.map(crate::clock::text),
+            alarm: row.alarm,
             section_version: row.section_version,
             attestation,
             report,
         }
     }
+}
+
+/// Silent for longer than this, in seconds, a device is not said to be there. Nodes poll every minute, and stock EVE too.
+const SILENT_AFTER_S: u64 = 5 * 60;
+
+fn condition(row: &DeviceRow, now: UnixSeconds) -> String {
+    match row {
+        DeviceRow { lost_at: Some(at), .. } => format!("lost since {}", crate::clock::text(*at)),
+        DeviceRow { alarm: Some(_), .. } => "may be two: `evc describe device`".into(),
+        DeviceRow { last_seen: Some(at), .. } if at.saturating_add(SILENT_AFTER_S) > now => "online".into(),
+        DeviceRow { last_seen, .. } => {
+            let since = last_seen.unwrap_or(row.registered_at);
+            format!("silent since {}", crate::clock::text(since))
+        }
+    }
+}
+
+/// How long before now, in its greatest unit.
+fn ago(at: UnixSeconds, now: UnixSeconds) -> String {
+    let passed_s = now.saturating_sub(at);
+    let (count, unit) = match passed_s {
+        0..120 => (passed_s, "s"),
+        120..7200 => (passed_s / 60, "m"),
+        7200..172_800 => (passed_s / 3600, "h"),
+        _ => (passed_s / 86_400, "d"),
+    };
+    format!("{count}{unit} ago")
 }
 
 fn default_vaults(row: &DeviceRow, report: &Value) -> Vec<VaultView> {
@@ -167,9 +203,9 @@ impl Controller {
     ///
     /// # Errors
     /// [`Refusal`] of the store's.
-    pub async fn show_devices(&self, page: &Page) -> Result<Vec<DeviceView>, Refusal> {
+    pub async fn show_devices(&self, page: &Page, now: UnixSeconds) -> Result<Vec<DeviceView>, Refusal> {
         let rows = self.store.read(|tx| tx.devices(page)).await?;
-        Ok(rows.into_iter().map(|row| DeviceView::from(row).in_a_list()).collect())
+        Ok(rows.into_iter().map(|row| DeviceView::of(row, now).in_a_list()).collect())
     }
 
     /// One device with its vaults, and what is done about each key.
@@ -185,7 +221,7 @@ impl Controller {
         // Of one name, the one that is there comes before those that were.
         rows.sort_by_key(|row| row.standing == VaultStanding::Gone);
         let vaults = rows.iter().map(|row| explained(&view, row, now));
-        let shown = DeviceView::from(device);
+        let shown = DeviceView::of(device, now);
         let unlisted =
             shown.default_vaults.iter().filter(|vault| rows.iter().all(|row| row.id.to_string() != vault.id));
         let vaults = unlisted.cloned().chain(vaults).collect();

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use ::attest::SessionKey;
-use vault::decide::{Asking, Evidence, Standing, Tpm as Pinned};
+use vault::decide::{Asking, Bar, Evidence, Standing, Tpm as Pinned};
 use vault::ids::Name;
 use vault::policy::VaultPolicy;
 use vault::rotation::Epochs;
@@ -70,7 +70,15 @@ impl View {
             Tpm::Present => Pinned::Present,
             Tpm::Absent => Pinned::Absent,
         };
-        Asking { device: self.device.id, session, tpm }
+        Asking { device: self.device.id, session, tpm, barred: barred(&self.device) }
+    }
+}
+
+fn barred(device: &DeviceRow) -> Option<Bar> {
+    match device {
+        DeviceRow { lost_at: Some(_), .. } => Some(Bar::Lost),
+        DeviceRow { alarm: Some(_), .. } => Some(Bar::Doubled),
+        _ => None,
     }
 }
 

@@ -14,7 +14,7 @@ use vault::ids::{DeviceId, Epoch, Name, VaultId};
 pub use place::{Claim, Place};
 pub use rows::{
     Around, CertRow, DeviceRow, EpochRow, KeyRow, OnboardRow, Page, PolicyRow, ReferenceRow, ReferenceState,
-    ReleaseRow, StandingRow, Tpm, VaultRow, VaultSaid, VaultStanding,
+    ReleaseRow, RemovedRow, StandingRow, Tpm, VaultRow, VaultSaid, VaultStanding,
 };
 
 pub use transact::{Engine, Failure, Open, Running, Scope, Store};
@@ -107,6 +107,21 @@ pub trait Devices {
     async fn put_section(&mut self, id: DeviceId, version: u64, digest: &[u8; 32]) -> Stored<()>;
     /// Whatever its section says next, it is another version.
     async fn end_section(&mut self, id: DeviceId) -> Stored<()>;
+    /// An operator's word that it is lost, since then; or that it is not.
+    async fn set_lost(&mut self, id: DeviceId, at: Option<UnixSeconds>) -> Stored<()>;
+    /// What was seen of it that one device does not do; or nothing.
+    async fn set_alarm(&mut self, id: DeviceId, alarm: Option<&str>) -> Stored<()>;
+    /// Its sessions that a later one followed, newest last.
+    async fn put_past_sessions(&mut self, id: DeviceId, sessions: &[[u8; 32]]) -> Stored<()>;
+    /// The place of its newest report: the session, and the number in it.
+    async fn put_report_place(&mut self, id: DeviceId, session: &[u8; 32], number: u64) -> Stored<()>;
+    /// Forgets a device and all that is kept for it: allowances that it used, and open ones of its serial; vaults, keys, evidence.
+    /// What is left is the row of its removal.
+    async fn drop_device(&mut self, id: DeviceId, removed: &RemovedRow) -> Stored<()>;
+    /// The removal of a device with this certificate, or with this key.
+    async fn removed_device(&mut self, cert_digest: &[u8; 32], key: &[u8; 32]) -> Stored<Option<RemovedRow>>;
+    /// Forgets that a device with this key was removed.
+    async fn forget_removal(&mut self, key: &[u8; 32]) -> Stored<()>;
     /// The certificates of a device.
     async fn certs(&mut self, device: DeviceId) -> Stored<Vec<CertRow>>;
     /// Pins one, in place of what was pinned of that kind.

@@ -72,6 +72,27 @@ pub struct DeviceRow {
     pub report: Option<String>,
     /// How its last evidence fared, as JSON.
     pub verdict: Option<String>,
+    /// An operator said that it is lost: nothing is released to it.
+    pub lost_at: Option<UnixSeconds>,
+    /// What was seen of it that one device does not do, until an operator settles it.
+    pub alarm: Option<String>,
+    /// Sessions that a later one followed, newest last.
+    pub past_sessions: Vec<[u8; 32]>,
+    /// The newest report: its session, and its number in it.
+    pub reported: Option<([u8; 32], u64)>,
+}
+
+/// A device that an operator removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RemovedRow {
+    /// SHA-256 of its certificate's DER.
+    pub cert_digest: [u8; 32],
+    /// SHA-256 of its key's SubjectPublicKeyInfo.
+    pub key: [u8; 32],
+    /// Its name.
+    pub name: Name,
+    /// When.
+    pub removed_at: UnixSeconds,
 }
 
 /// A certificate that a device uploaded.

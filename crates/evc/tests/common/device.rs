@@ -183,17 +183,45 @@ impl Device {
 
     /// Reports every vault as made and unlocked at an epoch.
     pub(crate) fn report(&self, evc: &Evc, section: &Section, epoch: u64) {
-        let info = self.reported(section, epoch, |_| vault::report::State::Unlocked);
-        assert_eq!(evc.post(&self.own("info"), &info).status, 201);
+        self.tell(evc, &self.info(section, epoch));
     }
 
-    /// A report of every vault as made.
+    /// Reports with words of its own, of itself and of each vault.
+    pub(crate) fn report_saying(&self, evc: &Evc, section: &Section, words: &str) {
+        let mut info = self.info(section, 1);
+        info.vaults
+            .iter_mut()
+            .filter_map(|line| line.report.as_mut())
+            .for_each(|report| report.detail = vec![words.to_owned()]);
+        info.node.as_mut().expect("ours").notes = vec![words.to_owned()];
+        self.tell(evc, &info);
+    }
+
+    pub(crate) fn tell(&self, evc: &Evc, info: &DeviceInfo) {
+        assert_eq!(evc.post(&self.own("info"), &self.seal(&info.encode())).status, 201);
+    }
+
+    /// A report of every vault as made and unlocked at an epoch.
+    pub(crate) fn info(&self, section: &Section, epoch: u64) -> DeviceInfo {
+        self.info_of(section, epoch, |_| vault::report::State::Unlocked)
+    }
+
+    /// A report of every vault as made, as it is sent.
     pub(crate) fn reported(
         &self,
         section: &Section,
         epoch: u64,
         state: impl Fn(&str) -> vault::report::State,
     ) -> Vec<u8> {
+        self.seal(&self.info_of(section, epoch, state).encode())
+    }
+
+    fn info_of(
+        &self,
+        section: &Section,
+        epoch: u64,
+        state: impl Fn(&str) -> vault::report::State,
+    ) -> DeviceInfo {
         let line = |entry: &vault::section::Entry| {
             let report = vault::report::VaultReport {
                 id: entry.id,
@@ -207,7 +235,7 @@ impl Device {
             };
             VaultLine::of(report, wire::info::PcrStatus::Unknown)
         };
-        let info = DeviceInfo {
+        DeviceInfo {
             device: self.id,
             at_unix_s: evc::clock::now(),
             tpm: TpmPresence::NotFound,
@@ -220,8 +248,7 @@ impl Device {
                 accepted: Some(section.version),
                 notes: vec!["not escrowed".into()],
             }),
-        };
-        self.seal(&info.encode())
+        }
     }
 
     pub(crate) fn section(&mut self, evc: &Evc) -> Section {

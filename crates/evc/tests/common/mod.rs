@@ -299,24 +299,33 @@ pub(crate) fn serve(data: &Path) -> (Serving, String) {
 }
 
 pub(crate) fn serve_at(address: &str, data: &Path) -> (Serving, String) {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_evc"))
-        .args(["serve", "--listen", address, "--data"])
-        .arg(data)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("started");
+    let mut serve = Command::new(env!("CARGO_BIN_EXE_evc"));
+    serve.args(["serve", "--listen", address, "--data"]).arg(data);
+    let child = serve.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("started");
+    announced(Serving(child))
+}
+
+/// Waits until it says where it listens.
+pub(crate) fn announced(mut serving: Serving) -> (Serving, String) {
     let mut line = String::new();
-    BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
+    BufReader::new(serving.0.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
     let url = line.trim().strip_prefix("listening on ").expect("one clear line").to_owned();
-    (Serving(child), url)
+    (serving, url)
+}
+
+/// Asks it to end: its exit code, and what it logged.
+pub(crate) fn terminate(mut serving: Serving) -> (Option<i32>, String) {
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(serving.0.id()).expect("a pid"));
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).expect("sent");
+    let log = std::io::read_to_string(serving.0.stderr.take().expect("piped")).expect("a log");
+    (serving.0.wait().expect("ended").code(), log)
 }
 
 fn told(mut answer: ureq::http::Response<ureq::Body>) -> Answer {
     Answer { status: answer.status().as_u16(), body: answer.body_mut().read_to_vec().expect("a body") }
 }
 
-fn agent(data: &Path) -> Agent {
+pub(crate) fn agent(data: &Path) -> Agent {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let pem = std::fs::read(data.join("root-certificate.pem")).expect("a root");
     let root = UreqCert::from_pem(&pem).expect("a certificate");

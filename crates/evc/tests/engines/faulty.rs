@@ -163,6 +163,13 @@ steps! { Devices {
     put_verdict(id: DeviceId, verdict: &str, at: UnixSeconds) -> ();
     put_section(id: DeviceId, version: u64, digest: &[u8; 32]) -> ();
     end_section(id: DeviceId) -> ();
+    set_lost(id: DeviceId, at: Option<UnixSeconds>) -> ();
+    set_alarm(id: DeviceId, alarm: Option<&str>) -> ();
+    put_past_sessions(id: DeviceId, sessions: &[[u8; 32]]) -> ();
+    put_report_place(id: DeviceId, session: &[u8; 32], number: u64) -> ();
+    drop_device(id: DeviceId, removed: &RemovedRow) -> ();
+    removed_device(cert_digest: &[u8; 32], key: &[u8; 32]) -> Option<RemovedRow>;
+    forget_removal(key: &[u8; 32]) -> ();
     certs(device: DeviceId) -> Vec<CertRow>;
     put_cert(row: &CertRow) -> ();
 } }

@@ -18,6 +18,7 @@ pub(crate) struct World {
     periods: BTreeMap<String, Vec<u8>>,
     onboarding: BTreeMap<([u8; 32], String), OnboardRow>,
     devices: BTreeMap<DeviceId, DeviceRow>,
+    removed: BTreeMap<[u8; 32], RemovedRow>,
     certs: BTreeMap<(DeviceId, i32), CertRow>,
     nonces: BTreeMap<[u8; 32], (DeviceId, UnixSeconds)>,
     standings: BTreeMap<DeviceId, StandingRow>,
@@ -262,6 +263,45 @@ impl Devices for MemoryTx {
     }
     async fn end_section(&mut self, id: DeviceId) -> Stored<()> {
         self.change_device(id, |row| row.section_digest = None)
+    }
+    async fn set_lost(&mut self, id: DeviceId, at: Option<UnixSeconds>) -> Stored<()> {
+        self.change_device(id, |row| row.lost_at = at)
+    }
+    async fn set_alarm(&mut self, id: DeviceId, alarm: Option<&str>) -> Stored<()> {
+        self.change_device(id, |row| row.alarm = alarm.map(str::to_owned))
+    }
+    async fn put_past_sessions(&mut self, id: DeviceId, sessions: &[[u8; 32]]) -> Stored<()> {
+        self.change_device(id, |row| row.past_sessions = sessions.to_vec())
+    }
+    async fn put_report_place(&mut self, id: DeviceId, session: &[u8; 32], number: u64) -> Stored<()> {
+        self.change_device(id, |row| row.reported = Some((*session, number)))
+    }
+    async fn drop_device(&mut self, id: DeviceId, removed: &RemovedRow) -> Stored<()> {
+        let serial = there(self.w().devices.get_mut(&id))?.serial.clone();
+        let world = self.w();
+        world.removed.insert(removed.cert_digest, removed.clone());
+        let stays = |row: &OnboardRow| {
+            row.serial == "*" || (row.device != Some(id) && (row.device.is_some() || row.serial != serial))
+        };
+        world.onboarding.retain(|_, row| stays(row));
+        world.onboarding.values_mut().for_each(|row| row.device = row.device.filter(|device| *device != id));
+        world.certs.retain(|(device, _), _| *device != id);
+        world.nonces.retain(|_, (device, _)| *device != id);
+        world.standings.remove(&id);
+        world.references.retain(|_, row| row.device != id);
+        world.vaults.retain(|(device, _), _| *device != id);
+        world.epochs.retain(|(device, ..), _| *device != id);
+        world.releases.retain(|(device, ..), _| *device != id);
+        world.devices.remove(&id);
+        Ok(())
+    }
+    async fn removed_device(&mut self, cert_digest: &[u8; 32], key: &[u8; 32]) -> Stored<Option<RemovedRow>> {
+        let by_key = || self.world.removed.values().find(|row| row.key == *key);
+        Ok(self.world.removed.get(cert_digest).or_else(by_key).cloned())
+    }
+    async fn forget_removal(&mut self, key: &[u8; 32]) -> Stored<()> {
+        self.w().removed.retain(|_, row| row.key != *key);
+        Ok(())
     }
     async fn certs(&mut self, device: DeviceId) -> Stored<Vec<CertRow>> {
         Ok(some(self.world.certs.values(), u32::MAX, |row| row.device == device))

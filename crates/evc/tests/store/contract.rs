@@ -22,6 +22,10 @@ fn device(number: u8) -> DeviceRow {
         section_digest: None,
         report: None,
         verdict: None,
+        lost_at: None,
+        alarm: None,
+        past_sessions: Vec::new(),
+        reported: None,
     }
 }
 
@@ -107,6 +111,7 @@ pub(crate) async fn all(store: &Store) {
     holds!(store: references_and_standings_are_kept, tokens,);
     taken!(store: a_token_twice,);
     holds!(store: one_token_stays_where_all_others_end, all_around_a_device,);
+    holds!(store: a_device_that_is_forgotten_leaves_the_row_of_its_removal_alone, what_is_marked_on_a_device_stays,);
     all_around_a_device_is_its_own(store).await;
     let absent = write(store, |tx| tx.saw_device(device(9).id, NOW)).await;
     assert!(matches!(absent, Err(StoreError::Damaged(_))), "a change of nothing is an error: {absent:?}");
@@ -495,5 +500,71 @@ async fn around_is_what_is_read_one_by_one(tx: &mut dyn Tx) -> Stored<()> {
     assert_eq!(named, [tx.policy("p").await?, tx.policy("q").await?].map(Option::unwrap));
     assert!(!tx.around(device(1).id).await?.certs.is_empty(), "each kind is there");
     assert_eq!(tx.around(device(9).id).await?, Around::default());
+    Ok(())
+}
+
+async fn a_device_that_is_forgotten_leaves_the_row_of_its_removal_alone(tx: &mut dyn Tx) -> Stored<()> {
+    let (gone, stays) = (device(81), device(82));
+    for row in [&gone, &stays] {
+        tx.add_device(row).await?;
+        tx.add_vault(&vault(row, 7, "a")).await?;
+        tx.add_nonce(&[row.cert_digest[0]; 32], row.id, NOW + 60).await?;
+        let mut allowed = OnboardRow {
+            cert_digest: [80; 32],
+            serial: row.serial.clone(),
+            cert_der: vec![1],
+            name: None,
+            added_at: NOW,
+            device: None,
+        };
+        tx.add_onboarding(&allowed).await?;
+        allowed.cert_digest = [79; 32];
+        tx.add_onboarding(&allowed).await?;
+        tx.use_onboarding(&[80; 32], &row.serial, row.id).await?;
+    }
+    let any =
+        OnboardRow { serial: "*".into(), ..tx.onboarding(&[80; 32], &stays.serial).await?.expect("there") };
+    tx.add_onboarding(&any).await?;
+    tx.use_onboarding(&[80; 32], "*", gone.id).await?;
+    let removed =
+        RemovedRow { cert_digest: gone.cert_digest, key: [9; 32], name: gone.name.clone(), removed_at: NOW };
+    tx.drop_device(gone.id, &removed).await?;
+    assert_eq!(tx.device(gone.id).await?, None);
+    assert_eq!(tx.around(gone.id).await?, Around::default());
+    assert!(!tx.take_nonce(&[81; 32], gone.id, 0..=NOW + 60).await?);
+    for digest in [[80; 32], [79; 32]] {
+        assert_eq!(tx.onboarding(&digest, &gone.serial).await?, None);
+        assert!(tx.onboarding(&digest, &stays.serial).await?.is_some());
+    }
+    assert_eq!(tx.onboarding(&[80; 32], "*").await?.expect("all serials'").device, None);
+    for (cert, key, found) in
+        [([81; 32], [0; 32], true), ([0; 32], [9; 32], true), ([82; 32], [8; 32], false)]
+    {
+        assert_eq!(tx.removed_device(&cert, &key).await?.as_ref() == Some(&removed), found);
+    }
+    tx.forget_removal(&[9; 32]).await?;
+    assert_eq!(tx.removed_device(&[81; 32], &[9; 32]).await?, None);
+    assert_eq!(tx.vaults(stays.id).await?.len(), 1);
+    Ok(())
+}
+
+async fn what_is_marked_on_a_device_stays(tx: &mut dyn Tx) -> Stored<()> {
+    let row = device(83);
+    tx.add_device(&row).await?;
+    tx.set_lost(row.id, Some(NOW)).await?;
+    tx.set_alarm(row.id, Some("two")).await?;
+    tx.put_past_sessions(row.id, &[[3; 32], [4; 32]]).await?;
+    tx.put_report_place(row.id, &[5; 32], 6).await?;
+    let marked = DeviceRow {
+        lost_at: Some(NOW),
+        alarm: Some("two".into()),
+        past_sessions: vec![[3; 32], [4; 32]],
+        reported: Some(([5; 32], 6)),
+        ..row.clone()
+    };
+    assert_eq!(tx.device(row.id).await?, Some(marked.clone()));
+    tx.set_lost(row.id, None).await?;
+    tx.set_alarm(row.id, None).await?;
+    assert_eq!(tx.device(row.id).await?, Some(DeviceRow { lost_at: None, alarm: None, ..marked }));
     Ok(())
 }

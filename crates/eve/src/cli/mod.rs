@@ -6,10 +6,10 @@ mod table;
 mod tail;
 mod vaults;
 
-use std::io::IsTerminal;
 use std::time::Duration;
 
 use clap::{CommandFactory, Parser};
+use vault::text::OneLine;
 
 use crate::agents::{self, Options};
 use crate::bus::Agent;
@@ -51,9 +51,10 @@ fn live(name: Agent, root: &Root, supervisor: i32, poll: Duration) -> anyhow::Re
 fn log(format: LogFormat) {
     let filter =
         tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info,tss_esapi=off".into());
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false);
+    let builder = builder.with_writer(|| OneLine(std::io::stderr()));
     match format {
-        LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).init(),
+        LogFormat::Text => builder.init(),
         LogFormat::Json => builder.json().init(),
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use serde::Serialize;
 use vault::report::VaultReport;
+use vault::text::{plain, plain_lines};
 
 use super::args::Output;
 use super::table;
@@ -53,7 +54,7 @@ struct AgentStatus {
 pub(super) fn show(bus: &Bus, output: Output) -> anyhow::Result<()> {
     let status = look(bus)?;
     match output {
-        Output::Json => println!("{}", serde_json::to_string_pretty(&status)?),
+        Output::Json => println!("{}", plain_lines(&serde_json::to_string_pretty(&status)?)),
         Output::Table => print(&status),
     }
     match silent(&status).as_slice() {
@@ -175,16 +176,16 @@ fn walls(text: &str) -> String {
 }
 
 fn print(status: &Status) {
-    println!("device       {}", device_words(status));
-    println!("tpm          {}", status.tpm);
+    println!("device       {}", plain(&device_words(status)));
+    println!("tpm          {}", plain(&status.tpm));
     if let Some(health) = &status.tpm_health {
         println!("tpm health   {}", health_words(health));
     }
-    println!("controller   {}", controller_words(status.controller.as_ref()));
-    println!("attestation  {}", attestation_words(status.controller.as_ref()));
+    println!("controller   {}", plain(&controller_words(status.controller.as_ref())));
+    println!("attestation  {}", plain(attestation_words(status.controller.as_ref())));
     println!("addresses    {}", status.addresses.join(", "));
     status.agents.iter().for_each(print_agent);
-    status.notes.iter().for_each(|note| println!("note         {note}"));
+    status.notes.iter().for_each(|note| println!("note         {}", plain(note)));
     println!();
     match &status.vaults {
         Some(vaults) => table::print(vaults),

@@ -1,6 +1,7 @@
 //! Vaults as a table for people.
 
 use vault::report::{State, VaultReport};
+use vault::text::plain;
 
 /// Prints them, with a heading; says so when there are none.
 pub(super) fn print(vaults: &[VaultReport]) {
@@ -15,7 +16,12 @@ pub(super) fn print(vaults: &[VaultReport]) {
 fn line(vault: &VaultReport) -> String {
     let epoch = vault.epoch.map_or("-".to_owned(), |epoch| epoch.0.to_string());
     let detail: Vec<_> = failure(vault).into_iter().chain(vault.detail.iter().cloned()).collect();
-    format!("{:<20} {:<15} {epoch:>5}  {}", vault.name.as_str(), state(vault.state), detail.join("; "))
+    format!(
+        "{:<20} {:<15} {epoch:>5}  {}",
+        vault.name.as_str(),
+        state(vault.state),
+        plain(&detail.join("; "))
+    )
 }
 
 /// How the last operation failed, unless the details say so.

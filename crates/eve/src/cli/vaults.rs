@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use vault::ids::{Name, VaultId};
 use vault::report::{State, VaultReport};
+use vault::text::plain_lines;
 
 use super::args::{Output, Root, VaultCmd};
 use super::table;
@@ -43,7 +44,7 @@ fn reached(wanted: State, after: &VaultReport) -> anyhow::Result<()> {
 fn list(root: &Root, output: Output) -> anyhow::Result<()> {
     let status = root.bus().call(&Vaults, PATIENCE)?;
     match output {
-        Output::Json => println!("{}", serde_json::to_string_pretty(&status)?),
+        Output::Json => println!("{}", plain_lines(&serde_json::to_string_pretty(&status)?)),
         Output::Table => table::print(&status.vaults),
     }
     Ok(())

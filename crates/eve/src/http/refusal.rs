@@ -1,5 +1,7 @@
 //! A controller's refusal in words: its own where it gives any, else what the code means among EVE's controllers.
 
+use vault::text::plain;
+
 /// A refusal.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", words(.call, *.status, .said.as_deref()))]
@@ -47,7 +49,7 @@ fn words(call: &str, status: u16, said: Option<&str>) -> String {
     }
 }
 
-/// `{error, advice}`, without what could move a terminal's cursor.
+/// `{error, advice}`, with nothing that moves a terminal's cursor.
 fn said(body: &[u8]) -> Option<String> {
     let told: serde_json::Value = serde_json::from_slice(body).ok()?;
     let field = |name: &str| told[name].as_str().map(printable).filter(|text| !text.is_empty());
@@ -56,7 +58,7 @@ fn said(body: &[u8]) -> Option<String> {
 }
 
 fn printable(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).collect::<String>().trim().to_owned()
+    plain(text).trim().to_owned()
 }
 
 /// What EVE's controllers mean by a code that comes without words.
@@ -101,12 +103,12 @@ mod tests {
 
     #[test]
     fn what_is_no_word_of_a_controllers_is_not_printed() {
-        for body in ["", "<html>proxy</html>", "[1]", r#"{"error":7}"#, r#"{"error":"\u001b"}"#] {
+        for body in ["", "<html>proxy</html>", "[1]", r#"{"error":7}"#, r#"{"error":" "}"#] {
             let words = refused("config", 403, body).to_string();
             assert_eq!(words, "the controller answered 403 on /config: it wants evidence first", "{body}");
         }
         let painted = refused("config", 403, "{\"error\":\"a\\u001b[31mb\\nc\\u0085\"}").to_string();
-        assert!(painted.ends_with("): a[31mbc"), "{painted}");
+        assert!(painted.ends_with(r"): a\u001b[31mb\nc\u0085"), "{painted}");
     }
 
     /// A device that is not known registers anew; a message that is wrong, or a thing that is not allowed, does not make it.

@@ -50,6 +50,17 @@ pub struct Asking {
     pub session: SessionKey,
     /// Whether it has a TPM.
     pub tpm: Tpm,
+    /// Why nothing goes out to it, whatever it shows.
+    pub barred: Option<Bar>,
+}
+
+/// What stands between a device and every key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bar {
+    /// The operator said that it is lost: whoever has it now may be anybody.
+    Lost,
+    /// It did what one device does not do: its sessions alternate, or its TPM's counters fell.
+    Doubled,
 }
 
 impl Evidence<'_> {

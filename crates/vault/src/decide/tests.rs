@@ -43,7 +43,7 @@ fn subject(policy: &VaultPolicy) -> Subject<'_> {
 }
 
 fn asking(tpm: Tpm) -> Asking {
-    Asking { device: DeviceId(Uuid::from_u128(1)), session: OURS, tpm }
+    Asking { device: DeviceId(Uuid::from_u128(1)), session: OURS, tpm, barred: None }
 }
 
 fn evidence(standing: Standing<'_>) -> Evidence<'_> {
@@ -72,6 +72,27 @@ fn good_evidence_releases_two_epochs_to_its_own_session() {
         assert!(decision.met && !decision.renewal_due);
         assert_eq!((granted.session(), granted.custody()), (OURS, custody));
         assert_eq!((granted.epochs().current(), granted.epochs().last()), (Epoch(2), Epoch(1)));
+    }
+}
+
+/// seen-by-users 1.2, 0.12: to a device that is lost, or may be two, nothing goes out, however good its evidence; a lost one's vaults are
+/// to be locked whatever their custody, and it still gets the section that says so.
+#[test]
+fn nothing_goes_out_to_a_device_that_is_barred() {
+    let quoted = appraisal(OURS, References::Passed);
+    for (bar, custody, why) in [
+        (Bar::Lost, Custody::Controller, Some(Withheld::DeviceLost)),
+        (Bar::Lost, Custody::TpmAndController, Some(Withheld::DeviceLost)),
+        (Bar::Lost, Custody::Tpm, Some(Withheld::DeviceLost)),
+        (Bar::Doubled, Custody::Controller, Some(Withheld::DeviceDoubled)),
+        (Bar::Doubled, Custody::Tpm, None),
+    ] {
+        let (policy, evidence) = (policy(custody, &[], Wish::Unlock), evidence(Standing::Quoted(&quoted)));
+        let asking = Asking { barred: Some(bar), ..asking(Tpm::Present) };
+        let decision = decide(&subject(&policy), &evidence, &asking, NOW);
+        assert_eq!(withheld(&decision), why, "{bar:?} {custody:?}");
+        assert!(!matches!(decision.ruling, Ruling::Release(_)), "{bar:?} {custody:?}");
+        assert_eq!(challenge(&[decision], &evidence, &asking, NOW), Challenge::None, "{bar:?} {custody:?}");
     }
 }
 

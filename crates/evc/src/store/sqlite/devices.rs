@@ -7,9 +7,10 @@ use vault::ids::{DeviceId, Name};
 
 use super::SqliteTx;
 use super::read::{
-    FromRow, Word as _, blob, bytes32, device, get, int, name, number, some_name, some_number, uuid, word,
+    FromRow, Word as _, blob, bytes32, damaged, device, get, int, name, number, some_name, some_number, uuid,
+    word,
 };
-use crate::store::{CertRow, DeviceRow, Devices, OnboardRow, Page, Stored, Tpm, UnixSeconds};
+use crate::store::{CertRow, DeviceRow, Devices, OnboardRow, Page, RemovedRow, Stored, Tpm, UnixSeconds};
 
 impl FromRow for OnboardRow {
     fn from_row(row: &SqliteRow) -> Stored<Self> {
@@ -42,6 +43,32 @@ impl FromRow for DeviceRow {
             section_digest: if digest.is_some() { Some(bytes32(row, "section_digest")?) } else { None },
             report: get(row, "report")?,
             verdict: get(row, "verdict")?,
+            lost_at: some_number(row, "lost_at")?,
+            alarm: get(row, "alarm")?,
+            past_sessions: sessions(row)?,
+            reported: reported(row)?,
+        })
+    }
+}
+
+fn sessions(row: &SqliteRow) -> Stored<Vec<[u8; 32]>> {
+    let (whole, rest) = get::<&[u8]>(row, "past_sessions")?.as_chunks();
+    if rest.is_empty() { Ok(whole.to_vec()) } else { Err(damaged("past_sessions")) }
+}
+
+fn reported(row: &SqliteRow) -> Stored<Option<([u8; 32], u64)>> {
+    let session: Option<&[u8]> = get(row, "report_session")?;
+    let counter = number(row, "report_counter")?;
+    session.map(|_| Ok((bytes32(row, "report_session")?, counter))).transpose()
+}
+
+impl FromRow for RemovedRow {
+    fn from_row(row: &SqliteRow) -> Stored<Self> {
+        Ok(Self {
+            cert_digest: bytes32(row, "cert_digest")?,
+            key: bytes32(row, "key")?,
+            name: name(row, "name")?,
+            removed_at: number(row, "removed_at")?,
         })
     }
 }
@@ -160,6 +187,67 @@ impl Devices for SqliteTx {
 
     async fn end_section(&mut self, id: DeviceId) -> Stored<()> {
         self.change(query("UPDATE devices SET section_digest = NULL WHERE id = ?").bind(blob(id.0))).await
+    }
+
+    async fn set_lost(&mut self, id: DeviceId, at: Option<UnixSeconds>) -> Stored<()> {
+        let write = query("UPDATE devices SET lost_at = ? WHERE id = ?").bind(at.map(int));
+        self.change(write.bind(blob(id.0))).await
+    }
+
+    async fn set_alarm(&mut self, id: DeviceId, alarm: Option<&str>) -> Stored<()> {
+        let write = query("UPDATE devices SET alarm = ? WHERE id = ?").bind(alarm.map(str::to_owned));
+        self.change(write.bind(blob(id.0))).await
+    }
+
+    async fn put_past_sessions(&mut self, id: DeviceId, sessions: &[[u8; 32]]) -> Stored<()> {
+        let write = query("UPDATE devices SET past_sessions = ? WHERE id = ?").bind(sessions.concat());
+        self.change(write.bind(blob(id.0))).await
+    }
+
+    async fn put_report_place(&mut self, id: DeviceId, session: &[u8; 32], number: u64) -> Stored<()> {
+        let write = query("UPDATE devices SET report_session = ?, report_counter = ? WHERE id = ?");
+        self.change(write.bind(session.to_vec()).bind(int(number)).bind(blob(id.0))).await
+    }
+
+    async fn drop_device(&mut self, id: DeviceId, removed: &RemovedRow) -> Stored<()> {
+        let put =
+            "INSERT OR REPLACE INTO removed_devices (cert_digest, key, name, removed_at) VALUES (?, ?, ?, ?)";
+        let put = query(put).bind(removed.cert_digest.to_vec()).bind(removed.key.to_vec());
+        self.run(put.bind(removed.name.to_string()).bind(int(removed.removed_at))).await?;
+        let of_its_serial = "DELETE FROM onboarding WHERE serial <> '*'
+             AND (device = ?1 OR (device IS NULL AND serial = (SELECT serial FROM devices WHERE id = ?1)))";
+        self.run(query(of_its_serial).bind(blob(id.0))).await?;
+        // One for all serials is not this device's alone.
+        self.run(query("UPDATE onboarding SET device = NULL WHERE device = ?").bind(blob(id.0))).await?;
+        // What refers to the device goes before it.
+        for forget in [
+            "DELETE FROM releases WHERE device = ?",
+            "DELETE FROM epochs WHERE device = ?",
+            "DELETE FROM vaults WHERE device = ?",
+            "DELETE FROM refs WHERE device = ?",
+            "DELETE FROM standings WHERE device = ?",
+            "DELETE FROM nonces WHERE device = ?",
+            "DELETE FROM device_certs WHERE device = ?",
+            "DELETE FROM devices WHERE id = ?",
+        ] {
+            self.run(query(forget).bind(blob(id.0))).await?;
+        }
+        Ok(())
+    }
+
+    async fn removed_device(&mut self, cert_digest: &[u8; 32], key: &[u8; 32]) -> Stored<Option<RemovedRow>> {
+        let by_cert = query("SELECT * FROM removed_devices WHERE cert_digest = ?").bind(cert_digest.to_vec());
+        match self.one(by_cert).await? {
+            Some(removed) => Ok(Some(removed)),
+            None => {
+                let by_key = query("SELECT * FROM removed_devices WHERE key = ? LIMIT 1").bind(key.to_vec());
+                self.one(by_key).await
+            }
+        }
+    }
+
+    async fn forget_removal(&mut self, key: &[u8; 32]) -> Stored<()> {
+        self.run(query("DELETE FROM removed_devices WHERE key = ?").bind(key.to_vec())).await.map(drop)
     }
 
     async fn certs(&mut self, device: DeviceId) -> Stored<Vec<CertRow>> {

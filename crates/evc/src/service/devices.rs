@@ -1,0 +1,192 @@
+//! The operator's acts on a device: it is lost, or found; its alarm is settled; it goes for good; its vaults go over to the device that it
+//! became. Each is one transaction with what is decided for the device, so after its commit no key goes out that was not to.
+
+use serde::Deserialize;
+use vault::ids::{DeviceId, Name};
+use vault::section::Custody;
+use wire::Certificate;
+
+use super::operate::{Done, find_vault};
+use super::view::policy_of;
+use super::{Controller, Refusal, find_device};
+use crate::custody::{Kek, rehome};
+use crate::store::{DeviceRow, RemovedRow, Scope, StoreError, Tx, UnixSeconds, VaultRow, VaultStanding};
+
+/// What is said to whoever takes a device away that has vaults.
+const KEEP: &str = "delete them first and wait for their end, or move them (`evc rehome vault`); `--force` throws away their keys with the device";
+
+/// From which device, and which one of its vaults, to which.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rehoming {
+    /// The device that gets it.
+    pub to: String,
+}
+
+impl Controller {
+    /// From this commit on nothing is released to the device, and it is told to lock what it holds. Safe to repeat.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub async fn lose(&self, device: &str, now: UnixSeconds) -> Result<Done, Refusal> {
+        let scope = self.scope_of(device).await?;
+        let name = self.store.write(scope, |tx| Box::pin(mark(tx, device, Some(now)))).await?;
+        Ok(Done {
+            done: format!("device `{name}` is lost: no key goes out to it from now on"),
+            notes: vec![
+                "at its next contact it is told to lock its vaults; until then, and if it never comes, what is open there stays open"
+                    .into(),
+                "a vault with custody `tpm` can be opened by who has the device, without this controller".into(),
+            ],
+        })
+    }
+
+    /// Takes the mark off. Safe to repeat.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub async fn find(&self, device: &str) -> Result<Done, Refusal> {
+        let scope = self.scope_of(device).await?;
+        let name = self.store.write(scope, |tx| Box::pin(mark(tx, device, None))).await?;
+        Ok(Done { done: format!("device `{name}` is not lost: its policies decide again"), notes: vec![] })
+    }
+
+    /// An operator looked, and there is one device. Safe to repeat.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub async fn settle(&self, device: &str) -> Result<Done, Refusal> {
+        let scope = self.scope_of(device).await?;
+        let (name, alarm) = self.store.write(scope, |tx| Box::pin(settle(tx, device))).await?;
+        let done = format!("device `{name}` is one: its policies decide again");
+        Ok(Done { done, notes: alarm.map(|alarm| format!("it was: {alarm}")).into_iter().collect() })
+    }
+
+    /// Forgets a device. Refused while it has vaults, unless their keys are to go too. Its certificate is refused from then on, and it
+    /// registers again only by an allowance for its own serial that is given after this.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub async fn delete_device(&self, device: &str, force: bool, now: UnixSeconds) -> Result<Done, Refusal> {
+        let gone = self.store.write(Scope::Fleet, |tx| Box::pin(delete(tx, device, force, now))).await?;
+        tracing::info!(device = %gone.id, name = %gone.name, "device deleted");
+        let mut notes = vec![format!(
+            "its certificate is refused; it may register again after `evc onboard add` for its serial `{}`",
+            gone.serial
+        )];
+        notes.extend(gone.vaults.iter().map(|vault| format!("the keys of its vault `{vault}` are gone")));
+        Ok(Done { done: format!("device `{}` is deleted", gone.name), notes })
+    }
+
+    /// Moves a vault of custody `controller` to the device that its own became, with all of its keys.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub async fn rehome(&self, from: &str, vault: &Name, how: &Rehoming) -> Result<Done, Refusal> {
+        let to = how.to.as_str();
+        self.store.write(Scope::Fleet, |tx| Box::pin(moved(tx, &self.kek, from, vault, to))).await?;
+        Ok(Done {
+            done: format!("vault `{vault}` of device `{from}` is device `{to}`'s, with its keys"),
+            notes: vec!["it opens there if its directory is on that device's disk".into()],
+        })
+    }
+}
+
+async fn mark(tx: &mut dyn Tx, device: &str, lost_at: Option<UnixSeconds>) -> Result<Name, Refusal> {
+    let row = find_device(tx, device).await?;
+    // The first word counts.
+    tx.set_lost(row.id, lost_at.map(|now| row.lost_at.unwrap_or(now))).await?;
+    Ok(row.name)
+}
+
+async fn settle(tx: &mut dyn Tx, device: &str) -> Result<(Name, Option<String>), Refusal> {
+    let row = find_device(tx, device).await?;
+    tx.set_alarm(row.id, None).await?;
+    tx.renew_standing(row.id).await?;
+    Ok((row.name, row.alarm))
+}
+
+/// What was forgotten.
+struct Gone {
+    id: DeviceId,
+    name: Name,
+    serial: String,
+    vaults: Vec<Name>,
+}
+
+async fn delete(tx: &mut dyn Tx, device: &str, force: bool, now: UnixSeconds) -> Result<Gone, Refusal> {
+    let row = find_device(tx, device).await?;
+    let rows = tx.vaults(row.id).await?;
+    // A default vault is every node's: it keeps no device here.
+    let kept = rows.iter().filter(|vault| !vault.id.is_default() && vault.standing != VaultStanding::Gone);
+    let vaults: Vec<Name> = kept.map(|vault| vault.name.clone()).collect();
+    if !vaults.is_empty() && !force {
+        let names: Vec<String> = vaults.iter().map(|name| format!("`{name}`")).collect();
+        let problem = format!("device `{}` has vaults: {}", row.name, names.join(", "));
+        return Err(Refusal::conflict(problem, KEEP));
+    }
+    let certificate = Certificate::from_der(&row.cert_der);
+    let certificate = certificate.map_err(|_| Refusal::Internal("a device's certificate does not read"))?;
+    let key = certificate.public_key().name().0;
+    let removed = RemovedRow { cert_digest: row.cert_digest, key, name: row.name.clone(), removed_at: now };
+    tx.drop_device(row.id, &removed).await?;
+    Ok(Gone { id: row.id, name: row.name, serial: row.serial, vaults })
+}
+
+async fn moved(tx: &mut dyn Tx, kek: &Kek, from: &str, vault: &Name, to: &str) -> Result<(), Refusal> {
+    let (old, row) = find_vault(tx, from, vault).await?;
+    let new = find_device(tx, to).await?;
+    may_leave(tx, &old, &row, &new).await?;
+    makes_room(tx, &row, &new).await?;
+    rehome(tx, kek, &row, new.id).await?;
+    let row_there =
+        VaultRow { device: new.id, recreate: false, report: None, reported_at: None, ..row.clone() };
+    tx.drop_vault(old.id, row.id).await?;
+    tx.add_vault(&row_there).await.map_err(|error| match error {
+        StoreError::Taken => Refusal::conflict(
+            format!("device `{}` has a vault `{}` of its own", new.name, row.name),
+            "delete that one first, and wait for its end",
+        ),
+        other => other.into(),
+    })
+}
+
+async fn may_leave(tx: &mut dyn Tx, old: &DeviceRow, row: &VaultRow, new: &DeviceRow) -> Result<(), Refusal> {
+    let conflict = |problem: String, advice: &str| Err(Refusal::conflict(problem, advice));
+    if old.id == new.id {
+        return conflict(
+            format!("vault `{}` is on device `{}` already", row.name, old.name),
+            "name two devices",
+        );
+    }
+    if old.lost_at.is_none() {
+        return conflict(
+            format!("device `{}` may still be there, and would lose the vault", old.name),
+            "mark it as lost first (`evc device lost`), if it is gone or registered anew",
+        );
+    }
+    if row.standing != VaultStanding::Active {
+        return conflict(format!("vault `{}` is being removed", row.name), "apply it again to keep it");
+    }
+    if policy_of(tx, old, row).await?.node.custody != Custody::Controller {
+        return conflict(
+            format!("the key of vault `{}` is in part in the TPM of device `{}`", row.name, old.name),
+            "only a vault with custody `controller` opens on another device",
+        );
+    }
+    Ok(())
+}
+
+/// The row that every node without a TPM has of its default vaults gives way, as long as no vault was made under it.
+async fn makes_room(tx: &mut dyn Tx, row: &VaultRow, new: &DeviceRow) -> Result<(), Refusal> {
+    match tx.vault(new.id, row.id).await? {
+        None => Ok(()),
+        Some(own) if !own.created && own.reported_epoch.is_none() => {
+            Ok(tx.drop_vault(new.id, row.id).await?)
+        }
+        Some(own) => Err(Refusal::conflict(
+            format!("device `{}` made a vault `{}` of its own", new.name, own.name),
+            "both can't be in one place: this one stays where it is",
+        )),
+    }
+}

@@ -1,0 +1,179 @@
+//! What an operator does with a device that is lost, gone, or has become another one (seen-by-users 1.2, 0.11), and what the device gets then.
+
+mod common;
+
+use std::process::{Command, Output};
+
+use common::{Device, Evc};
+use vault::section::{Operation, Release};
+
+const POLICY: &str = "kind: VaultPolicy\nname: p\ncustody: controller\n";
+
+fn evc(evc: &Evc, args: &[&str]) -> (bool, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_evc"));
+    command.args(args).arg("--data").arg(evc.dir.path()).args(["--url", &evc.url]);
+    let Output { status, stdout, stderr } = command.output().expect("ran");
+    (status.success(), format!("{}{}", String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr)))
+}
+
+fn says(controller: &Evc, good: bool, args: &[&str], words: &[&str]) {
+    let (done, said) = evc(controller, args);
+    assert!(done == good && words.iter().all(|word| said.contains(word)), "{args:?}: {said}");
+}
+
+fn vault(name: &str, device: &str) -> String {
+    format!("{POLICY}---\nkind: Vault\nname: {name}\ndevice: {device}\npolicy: p\n")
+}
+
+fn column(controller: &Evc, device: &str) -> String {
+    let all = controller.act("GET", "/devices", "");
+    let found =
+        all.as_array().expect("a list").iter().find(|row| row["name"] == device).expect("there").clone();
+    found["condition"].as_str().expect("words").to_owned()
+}
+
+/// seen-by-users 1.2: after the word that a device is lost it gets no key, though its evidence is good, and is told to lock everything.
+#[test]
+fn a_lost_device_gets_nothing_and_is_told_to_lock_until_it_is_found() {
+    let controller = Evc::start();
+    let mut device = Device::onboarded(&controller, "edge-1");
+    controller.apply(&vault("payments", "edge-1"));
+    let section = device.attested(&controller);
+    assert!(device.keys(&section, "payments").is_some());
+    says(&controller, true, &["device", "lost", "edge-1"], &["is lost: no key goes out", "custody `tpm`"]);
+    for _ in 0..2 {
+        let section = device.section(&controller);
+        for entry in &section.vaults {
+            assert!(matches!(entry.release, Release::Withheld { .. }), "{}", entry.name);
+            assert_eq!(entry.operation, Operation::Lock, "{}", entry.name);
+        }
+        // Another life of it, with new evidence.
+        device.session = common::new_session();
+        device.hash.clear();
+        device.attested(&controller);
+        device.hash.clear();
+    }
+    assert!(column(&controller, "edge-1").starts_with("lost since "), "{}", column(&controller, "edge-1"));
+    says(&controller, true, &["describe", "device", "edge-1"], &["marked as lost", "evc device found"]);
+    says(&controller, true, &["device", "found", "edge-1"], &["is not lost"]);
+    let section = device.section(&controller);
+    assert!(device.keys(&section, "payments").is_some());
+}
+
+/// seen-by-users 1.2: a device that has vaults stays; one that has none but its default ones goes with all that was kept for it.
+#[test]
+fn a_device_is_deleted_when_it_has_no_vaults_and_comes_back_by_a_new_allowance_alone() {
+    let controller = Evc::start();
+    let mut device = Device::onboarded(&controller, "edge-1");
+    controller.apply(&vault("payments", "edge-1"));
+    device.attested(&controller);
+    let refused = ["has vaults: `payments`", "--force", "evc rehome vault"];
+    says(&controller, false, &["delete", "device", "edge-1"], &refused);
+    assert_eq!(device.uuid(&controller), Some(device.id), "still there");
+    let done = ["is deleted", "keys of its vault `payments` are gone", "evc onboard add"];
+    says(&controller, true, &["delete", "device", "edge-1", "--force"], &done);
+    says(&controller, true, &["get", "devices"], &["nothing there"]);
+    says(&controller, true, &["get", "vaults"], &["nothing there"]);
+    says(&controller, true, &["onboard", "list"], &["nothing there"]);
+    let told = controller.post(&device.own("config"), &device.seal(&device.ask()));
+    let words = String::from_utf8_lossy(&told.body).into_owned();
+    assert!(told.status == 401 && words.contains("was removed at this controller"), "{words}");
+    assert_eq!(device.register(&controller), 403, "its allowance went with it");
+    let allow = |serial: &str, name: Option<&str>| {
+        let allow = serde_json::json!({ "cert_pem": device.onboard.pem, "serial": serial, "name": name });
+        controller.act("POST", "/onboarding", &allow.to_string());
+    };
+    allow("*", None);
+    assert_eq!(device.register(&controller), 403, "one for everybody is not its own");
+    allow(&device.serial, Some("edge-1"));
+    assert_eq!(device.register(&controller), 201);
+    let id = device.uuid(&controller).expect("known");
+    assert_ne!(id, device.id, "nothing is left of the one before");
+    says(&controller, true, &["delete", "device", "edge-1"], &["is deleted"]);
+    says(&controller, false, &["delete", "device", "edge-1"], &["device `edge-1` is not known"]);
+    says(&controller, true, &["onboard", "list"], &["*"]);
+}
+
+/// seen-by-users 0.11: the whole key is here, so the data is not lost with the device's own key.
+#[test]
+fn a_vault_of_the_controllers_custody_goes_over_to_the_device_that_its_own_became() {
+    let controller = Evc::start();
+    let mut old = Device::onboarded(&controller, "edge-1");
+    controller.apply(&vault("payments", "edge-1"));
+    let section = old.attested(&controller);
+    old.report(&controller, &section, 1);
+    controller.act("POST", "/devices/edge-1/vaults/payments/rotate", "{}");
+    let section = old.section(&controller);
+    let keys = old.keys(&section, "payments").expect("two keys");
+    let mut new = Device::onboarded(&controller, "edge-1b");
+    new.attested(&controller);
+    let rehome = |confirm: &str| {
+        let args =
+            ["rehome", "vault", "payments", "--device", "edge-1", "--to", "edge-1b", "--confirm", confirm];
+        evc(&controller, &args)
+    };
+    assert!(rehome("payment").1.contains("give the vault's name twice"));
+    let (done, said) = rehome("payments");
+    assert!(!done && said.contains("mark it as lost first"), "{said}");
+    says(&controller, true, &["device", "lost", "edge-1"], &[]);
+    let (done, said) = rehome("payments");
+    assert!(done, "{said}");
+    let section = new.section(&controller);
+    let entry = section.vaults.iter().find(|entry| entry.name.as_str() == "payments").expect("listed");
+    assert!(entry.created, "it is opened, not made");
+    assert_eq!(new.keys(&section, "payments"), Some(keys), "current and last");
+    assert!(old.section(&controller).vaults.iter().all(|entry| entry.name.as_str() != "payments"));
+    says(&controller, true, &["delete", "device", "edge-1"], &["is deleted"]);
+    new.hash.clear();
+    let section = new.section(&controller);
+    assert_eq!(new.keys(&section, "payments"), Some(keys), "and stay, when the old device is gone");
+}
+
+/// A share in a TPM does not move, and a vault that is there is not overwritten.
+#[test]
+fn what_would_not_open_elsewhere_or_stands_in_the_way_does_not_move() {
+    let controller = Evc::start();
+    let mut one = Device::onboarded(&controller, "edge-1");
+    controller.apply("kind: VaultPolicy\nname: both\ncustody: tpm+controller\n---\nkind: Vault\nname: sealed\ndevice: edge-1\npolicy: both\n");
+    let mut two = Device::onboarded(&controller, "edge-2");
+    controller.apply(&vault("payments", "edge-1"));
+    controller.apply(&vault("payments", "edge-2"));
+    one.attested(&controller);
+    let section = two.attested(&controller);
+    two.report(&controller, &section, 1);
+    says(&controller, true, &["device", "lost", "edge-1"], &[]);
+    for (name, words) in [
+        ("sealed", "is in part in the TPM"),
+        ("payments", "has a vault `payments` of its own"),
+        ("config", "made a vault `config` of its own"),
+        ("nothing", "is not known"),
+    ] {
+        let args = ["rehome", "vault", name, "--device", "edge-1", "--to", "edge-2", "--confirm", name];
+        says(&controller, false, &args, &[words]);
+    }
+    let shown = controller.act("GET", "/devices/edge-1", "");
+    let names: Vec<_> =
+        shown["vaults"].as_array().expect("a list").iter().map(|v| v["name"].clone()).collect();
+    assert!(["payments", "sealed", "config"].iter().all(|name| names.contains(&(*name).into())), "{names:?}");
+}
+
+/// seen-by-users 0.11: a name that another device has is refused in words, where it was given and where it was to be used.
+#[test]
+fn a_taken_name_is_an_error_and_no_other_name_is_given_instead() {
+    let controller = Evc::start();
+    let first = Device::onboarded(&controller, "edge-1");
+    let again = Device { serial: first.serial.clone(), ..Device::new("edge-1") };
+    let pem = again.onboard.pem.clone();
+    let allow = |serial: &str| {
+        let ask = serde_json::json!({ "cert_pem": pem, "serial": serial, "name": "edge-1" }).to_string();
+        controller.operator("POST", "/onboarding", &ask, Some(&controller.token))
+    };
+    assert_eq!(allow("another").status, 409);
+    // The same box by its serial, which may be the same device coming again: it has a new key, so it is not.
+    assert_eq!(allow(&first.serial).status, 200);
+    assert_eq!(again.register(&controller), 409);
+    says(&controller, true, &["delete", "device", "edge-1"], &[]);
+    assert_eq!(allow(&first.serial).status, 200);
+    assert_eq!(again.register(&controller), 201);
+    says(&controller, true, &["get", "devices"], &["edge-1"]);
+}
