@@ -55,6 +55,7 @@ fn scene() -> (Scene, Vec<Act>) {
     let evc = Evc::over_engine(Faulty(memory.clone(), faults.clone()));
     let mut acts = device_acts(&evc);
     acts.extend(operator_acts());
+    acts.extend(acts_on_a_device_that_is_away(&evc));
     (Scene { evc, memory, faults }, acts)
 }
 
@@ -150,6 +151,25 @@ fn operator_acts() -> Vec<Act> {
         get("/policies"),
         get("/references"),
         Act { name: "the end of a grace", good: 200, say: Box::new(end_of_grace) },
+    ]
+}
+
+/// A lost one, that two seem to be, with a vault.
+fn acts_on_a_device_that_is_away(evc: &Evc) -> Vec<Act> {
+    let away = Device::onboarded(evc, "away");
+    evc.apply(&vault("far").replace("edge-1", "away"));
+    evc.act("POST", "/devices/away/lost", "");
+    evc.meddle(|tx| tx.set_alarm(away.id, Some("two of one key")));
+    let allowance = format!("/onboarding/{}/{}", hex::encode(away.onboard.cert.digest().0), away.serial);
+    let delete = |path| Act::operator(path, "DELETE", path, String::new());
+    let disallow = move |evc: &Evc| evc.operator("DELETE", &allowance, "", Some(&evc.token));
+    vec![
+        Act { name: "disallow", good: 200, say: Box::new(disallow) },
+        Act::operator("lose", "POST", "/devices/edge-1/lost", String::new()),
+        Act::operator("rehome", "POST", "/devices/away/vaults/far/rehome", r#"{"to":"edge-1"}"#.into()),
+        delete("/devices/away/lost"),
+        delete("/devices/away/alarm"),
+        delete("/devices/away?force=true"),
     ]
 }
 
