@@ -104,6 +104,17 @@ pub struct SectionVersion {
     pub version: u64,
 }
 
+/// SHA-256 of a vault section as it was sent: its place in the chain that node and controller both keep.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SectionDigest(pub [u8; 32]);
+
+impl fmt::Debug for SectionDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0[..4].iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
 /// A user's name for a vault, policy or device: 1 to 64 of `a-z A-Z 0-9 . _ -`, or with inner spaces.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

@@ -2,9 +2,13 @@
 //! Kernel words (policy, identifier, key status) are those of Documentation/filesystems/fscrypt.rst; attestation's are RFC 9334's.
 //! Invariant: no IO, no clock, no randomness; all three are arguments.
 
+pub mod belief;
+pub mod condition;
 pub mod custody;
 pub mod decide;
+pub mod defaults;
 pub mod ids;
+pub mod ledger;
 pub mod plan;
 pub mod policy;
 pub mod report;
@@ -14,3 +18,4 @@ pub mod secret;
 pub mod section;
 pub mod shares;
 pub mod text;
+pub mod wanted;

@@ -2,34 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::condition::{Hint, OpenedBy, Tpm};
 use crate::ids::{Epoch, Name, VaultId};
-use crate::plan::{Held, Hint, Next, Note, Op, Tpm, View, Wait, Wish};
+use crate::plan::{Next, Note, Op, View, Wait};
 use crate::section::Operation;
 use crate::shares::Mark;
+use crate::wanted::Wish;
 
-/// Where a vault stands on its node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum State {
-    /// Not made yet, and what for is in `detail`.
-    Waiting,
-    /// Being made.
-    Creating,
-    /// Key absent from the kernel.
-    Locked,
-    /// Key removed, files still held open.
-    LockIncomplete,
-    /// Open and proved to be this vault.
-    Unlocked,
-    /// Made before, and a part of it is gone. Kept until an operator decides.
-    Missing,
-    /// Gone from this node's disk.
-    Removed,
-    /// Listed by no section of this incarnation: locked, kept.
-    Orphan,
-    /// An operation failed; `error` says why, data kept.
-    Failed,
-}
+pub use crate::condition::State;
 
 /// The last operation on a vault and how it ended (IF-2).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,7 +59,7 @@ pub fn report(view: &View<'_>, name: Name, next: &Next, last: Option<Outcome>) -
 /// The epoch that the change has ended at: of both copies, or the older one. While a change is under way in this life, or the
 /// copies differ on the way to a custody with the controller, none.
 fn epoch(view: &View<'_>) -> Option<Epoch> {
-    let cut_short = view.keys.held == Some(Held { first: None, second: None });
+    let cut_short = view.keys.held == Some(OpenedBy { first: None, second: None });
     let widens = matches!(view.wish, Wish::Keep(want) if want.policy.custody.needs_controller());
     let without = view.seen.hints().any(|hint| hint == Hint::NoEpoch);
     let epoch = view.seen.hints().filter_map(Hint::epoch).min();
@@ -113,6 +93,7 @@ fn state(view: &View<'_>, next: &Next) -> State {
     let seen = view.seen.state();
     match (next, view.wish) {
         (Next::Settled(settled), _) => settled.state,
+        (Next::Wait(Wait::Unseen), _) => State::Failed,
         (Next::Wait(Wait::Retry(_)), _) if seen != State::Unlocked => State::Failed,
         (Next::Do(_), Wish::Keep(_)) if seen == State::Waiting => State::Creating,
         _ => seen,
@@ -133,7 +114,9 @@ fn wanted(view: &View<'_>) -> Operation {
     match view.wish {
         Wish::Keep(want) => want.operation,
         Wish::Leave if view.seen.state() == State::Unlocked => Operation::Unlock,
-        Wish::Delete | Wish::Gone | Wish::Orphan | Wish::Lock | Wish::Leave => Operation::Lock,
+        Wish::Delete | Wish::Gone | Wish::Orphan | Wish::Unlisted | Wish::Lock | Wish::Leave => {
+            Operation::Lock
+        }
     }
 }
 

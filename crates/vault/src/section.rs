@@ -4,7 +4,7 @@
 use attest::SessionKey;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{DeviceId, DeviceKey, Epoch, Name, SectionVersion, VaultId};
+use crate::ids::{DeviceId, DeviceKey, Epoch, Name, SectionDigest, SectionVersion, VaultId};
 
 /// Who holds the key of a vault (UC-E).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -182,8 +182,13 @@ pub struct Section {
     pub session: SessionKey,
     /// Its place in the device's history.
     pub version: SectionVersion,
+    /// The section before it that the node had accepted, as the node told. None: the controller knows of none.
+    pub follows: Option<SectionDigest>,
     /// The vaults. At most [`MAX_VAULTS`], no identity twice.
     pub vaults: Vec<Entry>,
+    /// Vaults that an operator had removed and whose grace is over: the node deletes these, and nothing else that is absent.
+    /// At most [`MAX_VAULTS`], none of them listed.
+    pub removed: Vec<VaultId>,
 }
 
 /// Most vaults of one node.

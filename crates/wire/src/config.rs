@@ -4,16 +4,16 @@
 
 use attest::SessionKey;
 use prost::Message as _;
-use vault::ids::DeviceId;
+use vault::ids::{DeviceId, SectionDigest, SectionVersion};
 use vault::section::Section;
 
 use crate::certs::TrustedCerts;
 use crate::control::{self, BundleId, Control};
 use crate::envelope::{EnvelopeError, open_from_controller};
 use crate::error::DecodeError;
-use crate::limits::{MAX_TEXT, MAX_TOKEN, blob, decode, text};
+use crate::limits::{MAX_TEXT, MAX_TOKEN, blob, decode, present, text};
 use crate::pb::{self, config as raw};
-use crate::{scan, section};
+use crate::{scan, section, suite};
 
 /// What a device asks with. `config_hash` is the last one it received since it started, empty at first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub struct VaultAsk {
     pub session: SessionKey,
     /// The node's newest escrow bundle.
     pub bundle: Option<BundleId>,
+    /// The section that it accepted last; none while it has none, or could not read its record yet.
+    pub accepted: Option<(SectionVersion, SectionDigest)>,
 }
 
 impl ConfigRequest {
@@ -41,7 +43,12 @@ impl ConfigRequest {
     pub fn encode(&self) -> Vec<u8> {
         let vault_ask = self.vault.as_ref().map(|ask| pb::vault::ConfigAsk {
             session: ask.session.0.to_vec(),
+            suite: suite::X25519,
             held: ask.bundle.as_ref().map(Into::into),
+            accepted: ask.accepted.map(|(version, digest)| pb::vault::Accepted {
+                version: Some((&version).into()),
+                digest: digest.0.to_vec(),
+            }),
         });
         let request = raw::ConfigRequest {
             config_hash: self.config_hash.clone(),
@@ -66,8 +73,15 @@ impl ConfigRequest {
 }
 
 fn vault_ask(ask: pb::vault::ConfigAsk) -> Result<VaultAsk, DecodeError> {
+    suite::check(ask.suite)?;
     let bundle = ask.held.map(control::bundle).transpose()?;
-    Ok(VaultAsk { session: section::session("session", &ask.session)?, bundle })
+    let accepted = ask.accepted.map(accepted).transpose()?;
+    Ok(VaultAsk { session: section::session("session", &ask.session)?, bundle, accepted })
+}
+
+fn accepted(raw: pb::vault::Accepted) -> Result<(SectionVersion, SectionDigest), DecodeError> {
+    let version = section::version(present("accepted version", raw.version)?)?;
+    Ok((version, section::digest("accepted digest", &raw.digest)?))
 }
 
 /// A controller's answer. Without `config`: unchanged since `config_hash`.
@@ -88,6 +102,7 @@ pub struct DeviceConfig {
     device: Option<DeviceId>,
     version: String,
     section: Result<Option<Section>, DecodeError>,
+    section_digest: Option<SectionDigest>,
 }
 
 /// What a controller writes into a configuration.
@@ -122,8 +137,10 @@ impl DeviceConfig {
         let config: raw::EdgeDevConfig = decode(&bytes)?;
         let id = config.id.unwrap_or_default();
         let device = device_of(&id)?;
+        let section_digest = config.vault_section.as_deref().map(digest_of);
         let section = config.vault_section.map(|bytes| section_of(&bytes, device)).transpose();
-        Ok(Self { device, version: text("id.version", id.version, MAX_TEXT)?, section, bytes })
+        let version = text("id.version", id.version, MAX_TEXT)?;
+        Ok(Self { device, version, section, section_digest, bytes })
     }
 
     /// Its bytes as received: an `EdgeDevConfig` with all its unknown fields.
@@ -148,6 +165,17 @@ impl DeviceConfig {
     pub fn section(&self) -> Result<Option<&Section>, &DecodeError> {
         self.section.as_ref().map(Option::as_ref)
     }
+    /// SHA-256 of the section's bytes as they came, unknown fields too: its place in the chain that both sides keep.
+    #[must_use]
+    pub fn section_digest(&self) -> Option<SectionDigest> {
+        self.section_digest
+    }
+}
+
+fn digest_of(section: &[u8]) -> SectionDigest {
+    let mut digest = [0; 32];
+    digest.copy_from_slice(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, section).as_ref());
+    SectionDigest(digest)
 }
 
 fn config_of(parts: &ConfigParts) -> raw::EdgeDevConfig {

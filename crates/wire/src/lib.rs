@@ -19,6 +19,7 @@ mod report;
 mod scan;
 mod section;
 pub mod sign;
+mod suite;
 
 pub use cert::{CertDigest, Certificate};
 pub use certs::{ControllerCerts, TrustedCerts, Validity};

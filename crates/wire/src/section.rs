@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use attest::SessionKey;
-use vault::ids::{DeviceId, DeviceKey, Epoch, Incarnation, Name, SectionVersion, VaultId};
+use vault::ids::{DeviceId, DeviceKey, Epoch, Incarnation, Name, SectionDigest, SectionVersion, VaultId};
 use vault::section::{
     Custody, Encryption, Entry, MAX_VAULTS, NodePolicy, Operation, Release, Seal, SealedKey, Section,
     Standing,
@@ -14,6 +14,7 @@ use crate::error::DecodeError;
 use crate::limits::{MAX_TEXT, MAX_WORDS, at_most, cut, exactly, known, present, text, uuid};
 use crate::pb::vault as pb;
 use crate::release::{CIPHERTEXT_LEN, ENC_LEN};
+use crate::suite;
 
 impl From<&Section> for pb::VaultSection {
     fn from(section: &Section) -> Self {
@@ -23,6 +24,8 @@ impl From<&Section> for pb::VaultSection {
             version: Some((&section.version).into()),
             vaults: section.vaults.iter().map(Into::into).collect(),
             device_key: section.device_key.0.to_vec(),
+            follows: section.follows.map(|digest| digest.0.to_vec()).unwrap_or_default(),
+            removed: section.removed.iter().map(|id| id.0.as_bytes().to_vec()).collect(),
         }
     }
 }
@@ -64,7 +67,12 @@ impl From<&Release> for pb::vault::Release {
 
 impl From<&SealedKey> for pb::SealedKey {
     fn from(key: &SealedKey) -> Self {
-        Self { epoch: key.epoch.0, enc: key.enc.clone(), ciphertext: key.ciphertext.clone() }
+        Self {
+            epoch: key.epoch.0,
+            enc: key.enc.clone(),
+            ciphertext: key.ciphertext.clone(),
+            suite: suite::X25519,
+        }
     }
 }
 
@@ -72,8 +80,11 @@ impl From<&SealedKey> for pb::SealedKey {
 pub(crate) fn section(raw: pb::VaultSection) -> Result<Section, DecodeError> {
     at_most("vaults", raw.vaults.len(), MAX_VAULTS)?;
     let vaults: Vec<Entry> = raw.vaults.into_iter().map(entry).collect::<Result<_, _>>()?;
+    at_most("removed vaults", raw.removed.len(), MAX_VAULTS)?;
+    let removed = raw.removed.iter().map(|id| uuid("removed vault", id).map(VaultId));
+    let removed: Vec<VaultId> = removed.collect::<Result<_, _>>()?;
     let mut seen = HashSet::new();
-    if !vaults.iter().all(|vault| seen.insert(vault.id)) {
+    if !vaults.iter().map(|vault| vault.id).chain(removed.iter().copied()).all(|id| seen.insert(id)) {
         return Err(DecodeError::Invalid { field: "vaults", why: "name one vault twice" });
     }
     Ok(Section {
@@ -81,7 +92,9 @@ pub(crate) fn section(raw: pb::VaultSection) -> Result<Section, DecodeError> {
         device_key: device_key(&raw.device_key)?,
         session: session("session", &raw.session)?,
         version: version(present("version", raw.version)?)?,
+        follows: follows(&raw.follows)?,
         vaults,
+        removed,
     })
 }
 
@@ -96,6 +109,14 @@ fn device_key(bytes: &[u8]) -> Result<DeviceKey, DecodeError> {
         return Err(DecodeError::Missing { field });
     }
     exactly(field, bytes).map(DeviceKey)
+}
+
+fn follows(bytes: &[u8]) -> Result<Option<SectionDigest>, DecodeError> {
+    (!bytes.is_empty()).then(|| digest("follows", bytes)).transpose()
+}
+
+pub(crate) fn digest(field: &'static str, bytes: &[u8]) -> Result<SectionDigest, DecodeError> {
+    exactly(field, bytes).map(SectionDigest)
 }
 
 pub(crate) fn session(field: &'static str, bytes: &[u8]) -> Result<SessionKey, DecodeError> {
@@ -157,6 +178,7 @@ fn sealed_key(raw: pb::SealedKey) -> Result<SealedKey, DecodeError> {
     if raw.epoch < Epoch::FIRST.0 {
         return Err(DecodeError::Invalid { field: "epoch", why: "is zero" });
     }
+    suite::check(raw.suite)?;
     exactly::<ENC_LEN>("enc", &raw.enc)?;
     exactly::<CIPHERTEXT_LEN>("ciphertext", &raw.ciphertext)?;
     Ok(SealedKey { epoch: Epoch(raw.epoch), enc: raw.enc, ciphertext: raw.ciphertext })

@@ -79,6 +79,11 @@ pub(super) enum Command {
     /// The operator's token.
     #[command(subcommand)]
     Token(TokenAct),
+    /// Begin a new life of a database that was put back from a copy. Run it on the stopped controller's machine, with `--data`.
+    ///
+    /// Nodes that are further on than the copy take it for a new life of this controller: they delete nothing that it does not list,
+    /// lock what it does not list, and take the keys that it has while their vaults are open.
+    BeginAnew,
     /// Make policies and vaults as a YAML file says; repeating changes nothing.
     Apply {
         /// The file; `-` for standard input.

@@ -1,6 +1,7 @@
 //! The operator's command line: `evc serve`, and commands that speak to a running one over its API.
 //! Exit codes: 0 done, 1 refused or failed, 2 used wrongly.
 
+mod anew;
 mod args;
 mod client;
 mod serve;
@@ -47,6 +48,10 @@ fn run(args: Args) -> anyhow::Result<()> {
             return say(&script);
         }
         Command::Man { dir } => return man(dir.as_deref()),
+        Command::BeginAnew => {
+            let value = anew::begin(&args.reach)?;
+            return print(&Told { value, columns: DONE }, args.output);
+        }
         Command::Token(TokenAct::New) => {
             let value = token::new(&args.reach)?;
             return print(&Told { value, columns: DONE }, args.output);
@@ -163,6 +168,7 @@ fn ask(client: &mut Client, command: Command) -> anyhow::Result<Told> {
         }
         Command::Reference(act) => reference(client, &act),
         Command::Serve(_)
+        | Command::BeginAnew
         | Command::Completions { .. }
         | Command::Man { .. }
         | Command::Token(TokenAct::New) => {

@@ -81,7 +81,7 @@ async fn poll(app: &App, message: &Message, path: Option<&str>) -> Answer {
         Look::Unchanged => return Ok(StatusCode::NOT_MODIFIED.into_response()),
         Look::Stock(answer) => *answer,
         // Others read while this waits to write.
-        Look::Changed { session } => app.answer(device, &hash, session, now).await?,
+        Look::Changed(ask) => app.answer(device, &hash, &ask, now).await?,
     };
     sealed(app, StatusCode::OK, &answer.encode())
 }

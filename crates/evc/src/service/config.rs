@@ -5,14 +5,15 @@ use ::attest::SessionKey;
 use aws_lc_rs::digest::{SHA256, digest};
 use vault::decide::{Challenge as Needed, Ruling};
 use vault::ids::DeviceId;
+use vault::ledger::Ledger;
 use vault::section::Section;
 use wire::Certificate;
-use wire::config::{ConfigParts, ConfigRequest, ConfigResponse, DeviceConfig};
+use wire::config::{ConfigParts, ConfigRequest, ConfigResponse, DeviceConfig, VaultAsk};
 use wire::control::{Challenge, Control};
 
 use super::section::{Draft, Line, draft};
 use super::view::View;
-use super::{APPRAISED_PCRS, Controller, NONCE_TTL_S, Refusal};
+use super::{APPRAISED_PCRS, Controller, NONCE_TTL_S, Refusal, chain};
 use crate::custody::{random, release};
 use crate::store::{DeviceRow, Ends, Scope, Tx, UnixSeconds};
 
@@ -26,10 +27,7 @@ pub enum Look {
     /// This, to a stock device.
     Stock(Box<ConfigResponse>),
     /// What [`Controller::answer`] says: it writes.
-    Changed {
-        /// Who asked.
-        session: SessionKey,
-    },
+    Changed(VaultAsk),
 }
 
 impl Controller {
@@ -45,8 +43,8 @@ impl Controller {
         now: UnixSeconds,
     ) -> Result<Look, Refusal> {
         let Some(vault) = &ask.vault else { return self.stock(&row, ask) };
-        let unchanged = self.unchanged(tx, row, &ask.config_hash, vault.session, now).await?;
-        Ok(if unchanged { Look::Unchanged } else { Look::Changed { session: vault.session } })
+        let unchanged = self.unchanged(tx, row, &ask.config_hash, vault, now).await?;
+        Ok(if unchanged { Look::Unchanged } else { Look::Changed(vault.clone()) })
     }
 
     /// A stock EVE device has no session: its configuration has no vault section.
@@ -65,9 +63,19 @@ impl Controller {
         tx: &mut dyn Tx,
         row: DeviceRow,
         hash: &str,
-        session: SessionKey,
+        ask: &VaultAsk,
         now: UnixSeconds,
     ) -> Result<bool, Refusal> {
+        let session = ask.session;
+        match self.chain(&row, ask.accepted) {
+            Err(older) => {
+                return Ok(row.older == Some(older) && hash == self.hash(&row, None, Some(session)));
+            }
+            Ok(ledger) if row.older.is_some() || ledger != row.ledger || ledger.is_astray() => {
+                return Ok(false);
+            }
+            Ok(_) => {}
+        }
         let view = View::load(tx, row).await?;
         let draft = draft(&view, session, now);
         let same = draft.digest.is_some() && draft.digest == view.device.section_digest;
@@ -84,11 +92,11 @@ impl Controller {
         &self,
         device: DeviceId,
         hash: &str,
-        session: SessionKey,
+        ask: &VaultAsk,
         now: UnixSeconds,
     ) -> Result<ConfigResponse, Refusal> {
         let scope = Scope::Device(device);
-        self.store.write(scope, |tx| Box::pin(self.answered(tx, device, hash, session, now))).await
+        self.store.write(scope, |tx| Box::pin(self.answered(tx, device, hash, ask, now))).await
     }
 
     async fn answered(
@@ -96,21 +104,29 @@ impl Controller {
         tx: &mut dyn Tx,
         device: DeviceId,
         hash: &str,
-        session: SessionKey,
+        ask: &VaultAsk,
         now: UnixSeconds,
     ) -> Result<ConfigResponse, Refusal> {
-        let row = known(tx, device).await?;
+        let (row, session) = (known(tx, device).await?, ask.session);
+        let mut ledger = match self.chain(&row, ask.accepted) {
+            Ok(ledger) => ledger,
+            Err(older) => {
+                chain::note_older(tx, &row, older, now).await?;
+                return self.nothing_to(&row, session);
+            }
+        };
         let mut view = View::load(tx, row).await?;
         let draft = draft(&view, session, now);
-        bump(tx, &mut view.device, &draft).await?;
+        bump(tx, &mut view.device, &draft, &ledger).await?;
         tx.saw_device(device, now).await?;
         let config_hash = self.hash(&view.device, Some(&draft), Some(session));
         let challenge = challenge(tx, device, draft.challenge, now).await?;
         let config = if config_hash == hash {
             None
         } else {
-            Some(self.config_of(tx, &view.device, draft, session).await?)
+            Some(self.config_of(tx, &view.device, draft, session, &mut ledger).await?)
         };
+        chain::keep(tx, device, &view.device, &ledger).await?;
         let control = Control { device, session, challenge, orders: Vec::new(), held_bundle: None };
         Ok(ConfigResponse { config_hash, config, control: Some(control) })
     }
@@ -121,6 +137,7 @@ impl Controller {
         device: &DeviceRow,
         draft: Draft,
         session: SessionKey,
+        ledger: &mut Ledger,
     ) -> Result<DeviceConfig, Refusal> {
         if draft.challenge == Needed::InPlace {
             return self.parts(device, None);
@@ -136,7 +153,19 @@ impl Controller {
         let certificate =
             certificate.map_err(|_| Refusal::Internal("a device's certificate does not read"))?;
         let (device_key, version) = (certificate.public_key().name(), self.place(device.section_version));
-        self.parts(device, Some(Section { device: device.id, device_key, session, version, vaults }))
+        let (follows, removed) = (ledger.head, draft.removed);
+        let section = Section { device: device.id, device_key, session, version, follows, vaults, removed };
+        let config = self.parts(device, Some(section))?;
+        config.section_digest().into_iter().for_each(|digest| ledger.send(digest));
+        Ok(config)
+    }
+
+    /// To a device that is further on than this database: its configuration without section and challenge.
+    fn nothing_to(&self, row: &DeviceRow, session: SessionKey) -> Result<ConfigResponse, Refusal> {
+        let config_hash = self.hash(row, None, Some(session));
+        let control =
+            Control { device: row.id, session, challenge: None, orders: Vec::new(), held_bundle: None };
+        Ok(ConfigResponse { config_hash, config: Some(self.parts(row, None)?), control: Some(control) })
     }
 
     fn parts(&self, device: &DeviceRow, section: Option<Section>) -> Result<DeviceConfig, Refusal> {
@@ -179,9 +208,16 @@ async fn known(tx: &mut dyn Tx, device: DeviceId) -> Result<DeviceRow, Refusal> 
     tx.device(device).await?.ok_or(Refusal::Unauthorized("this device is not registered here"))
 }
 
-/// A section that says something new gets the next version, in the transaction that first sends it.
-async fn bump(tx: &mut dyn Tx, device: &mut DeviceRow, draft: &Draft) -> Result<(), Refusal> {
-    if let Some(digest) = draft.digest.filter(|digest| Some(*digest) != device.section_digest) {
+/// A section that says something new gets the next version, in the transaction that first sends it; and so does one for a device that
+/// did not take the last one for the next of its history.
+async fn bump(
+    tx: &mut dyn Tx,
+    device: &mut DeviceRow,
+    draft: &Draft,
+    ledger: &Ledger,
+) -> Result<(), Refusal> {
+    let says_more = |digest: &[u8; 32]| Some(*digest) != device.section_digest || ledger.is_astray();
+    if let Some(digest) = draft.digest.filter(says_more) {
         (device.section_version, device.section_digest) = (device.section_version + 1, Some(digest));
         tx.put_section(device.id, device.section_version, &digest).await?;
     }

@@ -3,6 +3,7 @@
 
 pub mod apply;
 pub mod attest;
+mod chain;
 pub mod config;
 mod defaults;
 pub mod devices;
@@ -31,7 +32,7 @@ use crate::store::{DeviceRow, Scope, Store, Tx};
 
 pub(crate) use error::chain;
 pub use error::{Advice, Refusal};
-pub use start::{Settings, StartError, start, start_over, token_hash};
+pub use start::{Settings, StartError, begin_anew, start, start_over, token_hash};
 pub use steady::Steady;
 pub use tokens::{let_in, new_token};
 
@@ -50,6 +51,8 @@ pub struct Controller {
     pub authority: Authority,
     /// This life of the database.
     pub incarnation: Incarnation,
+    /// Those that the database had before.
+    pub past: Vec<Incarnation>,
     /// `timer.config.interval` for devices, in seconds; theirs when none.
     pub poll_every_s: Option<u32>,
 }

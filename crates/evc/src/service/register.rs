@@ -222,6 +222,8 @@ async fn add(
         section_digest: None,
         report: None,
         verdict: None,
+        ledger: vault::ledger::Ledger::default(),
+        older: None,
         lost_at: None,
         alarm: None,
         past_sessions: Vec::new(),

@@ -53,6 +53,9 @@ impl Controller {
         if let Some(from) = how.expect_epoch.filter(|from| *from != epochs.current()) {
             return said_before(&row, epochs, from);
         }
+        if let Some(ahead) = row.reported_epoch.filter(|told| *told > epochs.current()) {
+            return Err(behind(&row, ahead));
+        }
         if !how.force && !epochs.may_rotate(row.reported_epoch) {
             return Err(not_taken(&row));
         }
@@ -107,6 +110,17 @@ fn said_before(row: &VaultRow, epochs: Epochs, from: Epoch) -> Result<Done, Refu
         format!("vault `{name}` is at epoch {current}, not {from}"),
         "somebody else rotated it: see `evc describe vault`, and rotate from there if it is still called for",
     ))
+}
+
+/// The node is at an epoch that this database never made: another key under that number would be made, and told as taken.
+fn behind(row: &VaultRow, ahead: Epoch) -> Refusal {
+    Refusal::conflict(
+        format!(
+            "the node has vault `{}` at epoch {ahead}, and this database has made no more than {}: it is an older copy",
+            row.name, row.current_epoch
+        ),
+        super::chain::WHAT_TO_DO,
+    )
 }
 
 fn not_taken(row: &VaultRow) -> Refusal {

@@ -4,6 +4,7 @@
 use ::attest::SessionKey;
 use aws_lc_rs::digest::{Context, SHA256};
 use vault::decide::{Challenge, Decision, Ruling, Subject, Withheld, challenge, decide};
+use vault::ids::VaultId;
 use vault::section::{Entry, Operation, Release, Standing};
 
 use super::view::{Held, View};
@@ -20,7 +21,9 @@ pub(super) struct Line {
 pub(super) struct Draft {
     pub(super) lines: Vec<Line>,
     pub(super) challenge: Challenge,
-    /// Of the entries and decisions; none when the section is withheld.
+    /// Vaults whose grace is over, until the node has told that they are gone.
+    pub(super) removed: Vec<VaultId>,
+    /// Of the entries, the decisions and what is removed; none when the section is withheld.
     pub(super) digest: Option<[u8; 32]>,
 }
 
@@ -32,8 +35,8 @@ pub(super) fn draft(view: &View, session: SessionKey, now: UnixSeconds) -> Draft
     let challenge = challenge(&decisions, &evidence, &asking, now);
     let lines: Vec<Line> =
         view.vaults.iter().zip(decisions).map(|(held, decision)| line(held, decision)).collect();
-    let digest = (challenge != Challenge::InPlace).then(|| digest(&lines));
-    Draft { lines, challenge, digest }
+    let digest = (challenge != Challenge::InPlace).then(|| digest(&lines, &view.removed));
+    Draft { lines, challenge, removed: view.removed.clone(), digest }
 }
 
 /// A vault as decisions take it.
@@ -88,7 +91,7 @@ fn operation(held: &Held) -> Operation {
 }
 
 /// Over what a node acts on: entries, and the epochs that go out. Not over sealed bytes, which differ from session to session.
-fn digest(lines: &[Line]) -> [u8; 32] {
+fn digest(lines: &[Line], removed: &[VaultId]) -> [u8; 32] {
     let mut context = Context::new(&SHA256);
     for line in lines {
         let text = serde_json::to_vec(&line.entry).expect("an entry has no map with keys that are not text");
@@ -99,6 +102,7 @@ fn digest(lines: &[Line]) -> [u8; 32] {
             context.update(&granted.epochs().last().0.to_be_bytes());
         }
     }
+    removed.iter().for_each(|id| context.update(id.0.as_bytes()));
     let mut digest = [0; 32];
     digest.copy_from_slice(context.finish().as_ref());
     digest

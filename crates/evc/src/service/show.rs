@@ -31,7 +31,7 @@ pub struct DeviceView {
     pub last_seen: Option<String>,
     /// The same, counted from now.
     pub seen: Option<String>,
-    /// `lost since`, `may be two`, `online` or `silent`: what an operator looks at first.
+    /// `lost since`, `ahead of this database`, `may be two`, `online` or `silent`: what an operator looks at first.
     pub condition: String,
     /// Why, and what to do.
     pub alarm: Option<String>,
@@ -101,7 +101,7 @@ impl DeviceView {
             registered: crate::clock::text(row.registered_at),
             seen: row.last_seen.map(|at| ago(at, now)),
             last_seen: row.last_seen.map(crate::clock::text),
-            alarm: row.alarm,
+            alarm: row.older.map(|older| format!("{older}; {}", super::chain::WHAT_TO_DO)).or(row.alarm),
             section_version: row.section_version,
             attestation,
             report,
@@ -115,6 +115,7 @@ const SILENT_AFTER_S: u64 = 5 * 60;
 fn condition(row: &DeviceRow, now: UnixSeconds) -> String {
     match row {
         DeviceRow { lost_at: Some(at), .. } => format!("lost since {}", crate::clock::text(*at)),
+        DeviceRow { older: Some(_), .. } => "ahead of this database: `evc describe device`".into(),
         DeviceRow { alarm: Some(_), .. } => "may be two: `evc describe device`".into(),
         DeviceRow { last_seen: Some(at), .. } if at.saturating_add(SILENT_AFTER_S) > now => "online".into(),
         DeviceRow { last_seen, .. } => {

@@ -9,7 +9,7 @@ use nix::unistd::geteuid;
 use vault::ids::Incarnation;
 use zeroize::Zeroizing;
 
-use super::{Controller, first, new_token, steady};
+use super::{Controller, chain, first, new_token, steady};
 use crate::clock;
 use crate::custody::authority::Authority;
 use crate::custody::{CustodyError, Kek, authority, random, write_private};
@@ -21,7 +21,7 @@ pub(super) const KEK: &str = "kek";
 pub(super) const ROOT: &str = "root-certificate.pem";
 pub(super) const TOKEN: &str = "operator.token";
 /// Names in the store.
-const INCARNATION: &str = "incarnation";
+pub(super) const INCARNATION: &str = "incarnation";
 const FIRST_TOKEN: &str = "first token";
 /// 2026-01-01: a clock before it was never set.
 const EARLIEST: UnixSeconds = 1_767_225_600;
@@ -108,6 +108,9 @@ pub enum StartError {
         /// What it showed while it ran steadily.
         seen: String,
     },
+    /// A database of no controller.
+    #[error("the database knows of no controller yet: start it with `evc serve`")]
+    NotStarted,
     /// The keys.
     #[error("the controller's keys can't be loaded")]
     Custody(#[from] CustodyError),
@@ -141,6 +144,25 @@ pub async fn start(settings: &Settings, now: UnixSeconds) -> Result<Controller, 
     start_over(claim.open().await.map_err(failed)?, settings, now).await
 }
 
+/// Begins a new incarnation of the database in a data folder on which no controller works.
+///
+/// # Errors
+/// [`StartError`]: nothing was changed.
+pub async fn begin_anew(data: &Path) -> Result<(), StartError> {
+    let folder = data.display().to_string();
+    let failed = |source| match source {
+        StoreError::InUse => StartError::Taken { path: folder.clone() },
+        source => StartError::Store { path: data.join(DATABASE).display().to_string(), source },
+    };
+    if !data.join(DATABASE).exists() {
+        return Err(StartError::NotStarted);
+    }
+    let store = Place::Folder(data.to_owned()).claim().map_err(failed)?.open().await.map_err(failed)?;
+    let done = chain::begin_anew(&store).await;
+    store.close().await;
+    done
+}
+
 /// As [`start`], over a store that is open.
 ///
 /// # Errors
@@ -159,11 +181,11 @@ pub async fn start_over(
     let token = first_token(&store, &settings.data).await?;
     let token = token.as_ref().map(|token| token.as_str());
     let made = store.write(Scope::Fleet, |tx| Box::pin(make(tx, &kek, token, settings, now)));
-    let (incarnation, authority) = made.await?;
+    let (incarnation, past, authority) = made.await?;
     publish_root(&settings.data, &authority.root_pem)?;
     first::ended(&settings.data)?;
     let poll_every_s = settings.poll_every_s;
-    Ok(Controller { store, kek, authority, incarnation, poll_every_s })
+    Ok(Controller { store, kek, authority, incarnation, past, poll_every_s })
 }
 
 /// Whether this is the first start. Refuses a clock that was never set then; later, one that is well behind what it showed before, unless
@@ -192,7 +214,7 @@ async fn make(
     token: Option<&str>,
     settings: &Settings,
     now: UnixSeconds,
-) -> Result<(Incarnation, Authority), StartError> {
+) -> Result<(Incarnation, Vec<Incarnation>, Authority), StartError> {
     if steady::far_behind(tx, now).await?.is_some() {
         steady::remember(tx, now).await?;
     }
@@ -201,7 +223,7 @@ async fn make(
         tx.put_meta(FIRST_TOKEN, b"made").await?;
     }
     let authority = authority::load(tx, kek, &settings.names, now).await?;
-    Ok((incarnation(tx).await?, authority))
+    Ok((incarnation(tx).await?, chain::past(tx).await?, authority))
 }
 
 pub(super) fn at(path: &Path, source: std::io::Error) -> StartError {

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 
 use ::attest::SessionKey;
 use vault::decide::{Asking, Bar, Evidence, Standing, Tpm as Pinned};
-use vault::ids::Name;
+use vault::ids::{Name, VaultId};
 use vault::policy::VaultPolicy;
 use vault::rotation::Epochs;
+use vault::section::MAX_VAULTS;
 
 use super::evidence::{Record, Shown, judge};
 use super::{Controller, Refusal};
@@ -29,6 +30,8 @@ pub(super) struct Stands {
 pub(super) struct View {
     pub(super) device: DeviceRow,
     pub(super) vaults: Vec<Held>,
+    /// Vaults whose grace is over, until the node has told that they are gone.
+    pub(super) removed: Vec<VaultId>,
     pub(super) stands: Option<Stands>,
 }
 
@@ -38,7 +41,9 @@ impl View {
         let around = tx.around(device.id).await?;
         let stands = stands(&around, &device)?;
         // Not by the time: a vault leaves the list in the transaction that ends its grace.
-        let listed = around.vaults.into_iter().filter(|row| row.standing != VaultStanding::Gone);
+        let (gone, listed): (Vec<_>, Vec<_>) =
+            around.vaults.into_iter().partition(|row| row.standing == VaultStanding::Gone);
+        let removed = gone.into_iter().map(|row| row.id).take(MAX_VAULTS).collect();
         let mut policies = HashMap::new();
         let mut vaults = Vec::new();
         for row in listed {
@@ -50,7 +55,7 @@ impl View {
                 .map_err(|e| StoreError::Damaged(e.to_string()))?;
             vaults.push(Held { row, policy, epochs });
         }
-        Ok(Self { device, vaults, stands })
+        Ok(Self { device, vaults, removed, stands })
     }
 
     /// The evidence, as decisions take it.

@@ -10,6 +10,7 @@ mod transact;
 
 use async_trait::async_trait;
 use vault::ids::{DeviceId, Epoch, Name, VaultId};
+use vault::ledger::{Ledger, Older};
 
 pub use place::{Claim, Place};
 pub use rows::{
@@ -105,6 +106,12 @@ pub trait Devices {
     async fn put_verdict(&mut self, id: DeviceId, verdict: &str, at: UnixSeconds) -> Stored<()>;
     /// The version of its section, and what that says, hashed.
     async fn put_section(&mut self, id: DeviceId, version: u64, digest: &[u8; 32]) -> Stored<()>;
+    /// What was sent to it and accepted by it.
+    async fn put_ledger(&mut self, id: DeviceId, ledger: &Ledger) -> Stored<()>;
+    /// How it showed that this database is older than it; or that it is not.
+    async fn set_older(&mut self, id: DeviceId, older: Option<Older>) -> Stored<()>;
+    /// Begins a new incarnation for all devices: sections are numbered and chained anew, and what nodes told of epochs is forgotten.
+    async fn number_anew(&mut self) -> Stored<()>;
     /// Whatever its section says next, it is another version.
     async fn end_section(&mut self, id: DeviceId) -> Stored<()>;
     /// An operator's word that it is lost, since then; or that it is not.

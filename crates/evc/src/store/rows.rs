@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use vault::ids::{DeviceId, Epoch, Name, VaultId};
+use vault::ledger::{Ledger, Older};
 
 use super::UnixSeconds;
 
@@ -68,6 +69,10 @@ pub struct DeviceRow {
     pub section_version: u64,
     /// What that version says, hashed.
     pub section_digest: Option<[u8; 32]>,
+    /// The chain of its sections.
+    pub ledger: Ledger,
+    /// How it showed that this database is older than it.
+    pub older: Option<Older>,
     /// What it last reported of itself, as JSON.
     pub report: Option<String>,
     /// How its last evidence fared, as JSON.

@@ -79,6 +79,8 @@ pub(crate) struct Device {
     pub(crate) id: DeviceId,
     pub(crate) session: SessionSecret,
     pub(crate) hash: String,
+    /// The section that it accepted last.
+    pub(crate) head: Option<(vault::ids::SectionVersion, vault::ids::SectionDigest)>,
 }
 
 pub(crate) fn new_session() -> SessionSecret {
@@ -105,6 +107,7 @@ impl Device {
             id: DeviceId(uuid::Uuid::new_v4()),
             session: new_session(),
             hash: String::new(),
+            head: None,
         }
     }
 
@@ -132,7 +135,7 @@ impl Device {
     }
 
     pub(crate) fn ask(&self) -> Vec<u8> {
-        let vault = Some(VaultAsk { session: self.session.session_key(), bundle: None });
+        let vault = Some(VaultAsk { session: self.session.session_key(), bundle: None, accepted: self.head });
         ConfigRequest { config_hash: self.hash.clone(), integrity_token: vec![], vault }.encode()
     }
 
@@ -145,7 +148,19 @@ impl Device {
         assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
         let response = SignedConfig::verify(&answer.body, &evc.trusted()).expect("signed").response().clone();
         self.hash = response.config_hash.clone();
+        if let Some(config) = &response.config {
+            self.accept(config);
+        }
         Some(response)
+    }
+
+    /// As a node does: a section is accepted as the next one of its history, or not at all.
+    fn accept(&mut self, config: &wire::config::DeviceConfig) {
+        let (Ok(Some(section)), Some(digest)) = (config.section(), config.section_digest()) else { return };
+        let anew = self.head.is_none_or(|(at, _)| at.incarnation != section.version.incarnation);
+        if anew || self.head.map(|(_, head)| head) == section.follows {
+            self.head = Some((section.version, digest));
+        }
     }
 
     /// The nonce of a poll's challenge.

@@ -233,9 +233,7 @@ impl Evc {
         Ok(match self.wait(look)? {
             Look::Unchanged => None,
             Look::Stock(answer) => Some(*answer),
-            Look::Changed { session } => {
-                Some(self.wait(app.answer(device, &ask.config_hash, session, at))?)
-            }
+            Look::Changed(of) => Some(self.wait(app.answer(device, &ask.config_hash, &of, at))?),
         })
     }
 
@@ -278,6 +276,13 @@ impl Evc {
 }
 
 /// The status of the answer on a connection.
+/// A round of housekeeping now: graces that are over end.
+pub(crate) fn settle_graces(evc: &Evc) {
+    let now = evc::clock::now();
+    let mut steady = evc::service::Steady::since(now);
+    evc.wait(evc.app.keep_house(&mut steady, now, std::time::Duration::ZERO)).expect("kept");
+}
+
 pub(crate) fn status(stream: Begun) -> Option<u16> {
     let mut line = String::new();
     BufReader::new(stream).read_line(&mut line).ok()?;

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use evc::store::*;
 use vault::ids::{DeviceId, Epoch, Name, VaultId};
+use vault::ledger::{Ledger, Older};
 
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -162,6 +163,9 @@ steps! { Devices {
     put_report(id: DeviceId, report: &str, at: UnixSeconds) -> ();
     put_verdict(id: DeviceId, verdict: &str, at: UnixSeconds) -> ();
     put_section(id: DeviceId, version: u64, digest: &[u8; 32]) -> ();
+    put_ledger(id: DeviceId, ledger: &Ledger) -> ();
+    set_older(id: DeviceId, older: Option<Older>) -> ();
+    number_anew() -> ();
     end_section(id: DeviceId) -> ();
     set_lost(id: DeviceId, at: Option<UnixSeconds>) -> ();
     set_alarm(id: DeviceId, alarm: Option<&str>) -> ();

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use evc::store::*;
 use vault::ids::{DeviceId, Epoch, Name, VaultId};
+use vault::ledger::{Ledger, Older};
 
 /// All rows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -260,6 +261,23 @@ impl Devices for MemoryTx {
     }
     async fn put_section(&mut self, id: DeviceId, version: u64, digest: &[u8; 32]) -> Stored<()> {
         self.change_device(id, |row| (row.section_version, row.section_digest) = (version, Some(*digest)))
+    }
+    async fn put_ledger(&mut self, id: DeviceId, ledger: &Ledger) -> Stored<()> {
+        self.change_device(id, |row| row.ledger = ledger.clone())
+    }
+    async fn set_older(&mut self, id: DeviceId, older: Option<Older>) -> Stored<()> {
+        self.change_device(id, |row| row.older = older)
+    }
+    async fn number_anew(&mut self) -> Stored<()> {
+        for row in self.world.devices.values_mut() {
+            (row.section_version, row.section_digest, row.older) = (0, None, None);
+            row.ledger = Ledger::default();
+        }
+        for row in self.world.vaults.values_mut() {
+            let gone = row.standing == VaultStanding::Gone;
+            (row.reported_epoch, row.left_version) = (None, gone.then_some(1));
+        }
+        Ok(())
     }
     async fn end_section(&mut self, id: DeviceId) -> Stored<()> {
         self.change_device(id, |row| row.section_digest = None)

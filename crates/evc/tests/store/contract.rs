@@ -3,7 +3,8 @@
 
 use evc::store::*;
 use uuid::Uuid;
-use vault::ids::{DeviceId, Epoch, Name, VaultId};
+use vault::ids::{DeviceId, Epoch, Name, SectionDigest, VaultId};
+use vault::ledger::{Ledger, Older, Sent};
 
 const NOW: UnixSeconds = 1_800_000_000;
 
@@ -20,6 +21,8 @@ fn device(number: u8) -> DeviceRow {
         last_seen: None,
         section_version: 0,
         section_digest: None,
+        ledger: Ledger::default(),
+        older: None,
         report: None,
         verdict: None,
         lost_at: None,
@@ -178,6 +181,15 @@ async fn a_device_changes_where_it_is_told(tx: &mut dyn Tx) -> Stored<()> {
     assert_eq!(tx.device(row.id).await?.as_ref(), Some(&row));
     tx.end_section(row.id).await?;
     row.section_digest = None;
+    assert_eq!(tx.device(row.id).await?.as_ref(), Some(&row));
+    let sent = Sent { digest: SectionDigest([1; 32]), follows: None };
+    row.ledger = Ledger { head: Some(SectionDigest([2; 32])), sent: vec![sent] };
+    row.older = Some(Older::Behind { reported: 9, own: 7 });
+    tx.put_ledger(row.id, &row.ledger).await?;
+    tx.set_older(row.id, row.older).await?;
+    assert_eq!(tx.device(row.id).await?.as_ref(), Some(&row));
+    tx.number_anew().await?;
+    (row.ledger, row.older, row.section_version) = (Ledger::default(), None, 0);
     assert_eq!(tx.device(row.id).await?, Some(row));
     assert_eq!(tx.device(device(2).id).await?, Some(device(2)), "another one's is as it was");
     Ok(())

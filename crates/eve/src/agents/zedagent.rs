@@ -228,7 +228,8 @@ impl<'a> Zedagent<'a> {
     }
 
     fn poll_config(&mut self, poll: Poll) -> anyhow::Result<()> {
-        let vault = self.session.map(|session| VaultAsk { session: session.key, bundle: None });
+        let accepted = self.vaults.head;
+        let vault = self.session.map(|session| VaultAsk { session: session.key, bundle: None, accepted });
         let ask = ConfigRequest { config_hash: self.config_hash.clone(), integrity_token: Vec::new(), vault };
         let answer = self.post("config", &ask.encode())?;
         match answer.status {

@@ -6,10 +6,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use vault::ids::{DeviceKey, Generation};
-use vault::plan::Authority;
 use vault::report::VaultReport;
 use vault::roots::{PcrsRoot, TpmRoot};
 use vault::secret::RootSecret;
+use vault::wanted::Authority;
 use wire::P256PublicKey;
 
 use super::intake::TpmHeard;
@@ -201,6 +201,7 @@ fn status(manager: &Manager<Kernel, OverBus>) -> VaultStatus {
     VaultStatus {
         vaults: manager.reports(),
         accepted: manager.accepted(),
+        head: manager.head(),
         seals: manager.seals(),
         notes: manager.notes(),
     }

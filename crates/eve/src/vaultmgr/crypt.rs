@@ -3,33 +3,16 @@
 
 use std::path::Path;
 
+pub(crate) use vault::condition::Place;
+use vault::condition::{Hint, Key};
 use vault::custody::Wrapping;
 use vault::ids::VaultId;
-use vault::plan::{Hint, Key};
 use vault::secret::WrappingSecret;
 use vault::section::Encryption;
 
 /// An fscrypt v2 key identifier: 16 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct KeyId(pub(crate) [u8; 16]);
-
-/// Which copy of the metadata.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
-    /// Where the fscrypt tool keeps it.
-    First,
-    /// In our own folder.
-    Second,
-}
-
-impl Place {
-    pub(crate) fn other(self) -> Self {
-        match self {
-            Self::First => Self::Second,
-            Self::Second => Self::First,
-        }
-    }
-}
 
 /// One copy of a vault's metadata, read without a key.
 #[derive(Debug, Clone, PartialEq, Eq)]

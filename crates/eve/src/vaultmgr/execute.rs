@@ -4,18 +4,20 @@
 use std::io;
 use std::path::Path;
 
+use vault::belief::Heard;
+use vault::condition::{Key, OpenedBy, Place};
 use vault::custody::{Shares as CustodyShares, Wrapping, wrapping_secret};
 use vault::ids::VaultId;
-use vault::plan::{Held, Key, Step};
+use vault::plan::{NodeStep, Step};
 use vault::secret::WrappingSecret;
 use vault::section::Encryption;
 
-use super::crypt::{Crypt, CryptError, KeyId, Place};
+use super::crypt::{Crypt, CryptError, KeyId};
 use super::manager::Manager;
 use super::movein::{self, MoveError};
 use super::roots::Tpmmgr;
 use super::shares::{Shares, SharesError};
-use super::{durable, holders, mounts, prepare, record};
+use super::{durable, holders, mounts, record};
 
 /// Why a step was not done. What was there is as it was, or the step is repeated.
 #[derive(Debug, thiserror::Error)]
@@ -63,12 +65,11 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     /// Does one step.
     pub(super) fn execute(&mut self, id: VaultId, step: Step) -> Result<(), StepError> {
         match step {
-            Step::NewTable => self.new_table(id),
             Step::MakeShare { seal, mark } => {
                 self.change_shares(|shares, paths| shares.make(paths, id, seal, mark))
             }
-            Step::MakeMetadata(wrapping) => self.make_metadata(id, wrapping),
-            Step::RepairCopy => self.repair(id),
+            Step::MakeMetadata { wrapping, encryption } => self.make_metadata(id, wrapping, encryption),
+            Step::RepairCopy { from } => self.repair(id, from),
             Step::Unwrap => self.unwrap(id),
             Step::Rewrap(wrapping) => self.rewrap(id, wrapping),
             Step::AddKey => self.add_key(id),
@@ -95,42 +96,32 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         Ok(change(shares, &self.paths)?)
     }
 
-    /// Every other vault that the disk shows, and the other default one, was made once: its share is lost, and it is missing.
-    fn new_table(&mut self, id: VaultId) -> Result<(), StepError> {
-        let mut lost = prepare::made_once(&self.paths, &self.crypt);
-        lost.retain(|other| *other != id);
+    /// Does one step of the node's own.
+    pub(super) fn execute_for_node(&mut self, step: &NodeStep) -> Result<(), StepError> {
+        let NodeStep::BeginTable { lost } = step;
         let shares = self.shares.as_mut().ok_or(StepError::KeyGone)?;
-        Ok(shares.begin_anew(&self.paths, &mut self.tpmmgr, &lost)?)
+        Ok(shares.begin_anew(&self.paths, &mut self.tpmmgr, lost)?)
     }
 
-    fn encryption(&self, id: VaultId) -> Option<Encryption> {
-        match self.desired.wish(id, &self.node(), false) {
-            vault::plan::Wish::Keep(want) => Some(want.policy.encryption),
-            _ => None,
-        }
-    }
-
-    fn make_metadata(&mut self, id: VaultId, wrapping: Wrapping) -> Result<(), StepError> {
+    fn make_metadata(
+        &mut self,
+        id: VaultId,
+        wrapping: Wrapping,
+        encryption: Encryption,
+    ) -> Result<(), StepError> {
         let secret = self.secret(id, wrapping)?;
-        let encryption = self.encryption(id).ok_or(StepError::KeyGone)?;
         let protector = self.crypt.create(id, encryption, wrapping, &secret)?;
-        self.hold(id, protector, Held { first: Some(wrapping), second: Some(wrapping) });
+        self.hold(id, protector, OpenedBy { first: Some(wrapping), second: Some(wrapping) });
         Ok(())
     }
 
-    fn repair(&mut self, id: VaultId) -> Result<(), StepError> {
-        let known = self.known(id);
-        let held = known.keys.held;
-        // Of two that look whole, the one that opened is the better.
-        let opened = |one: Option<Held>| one.is_none_or(|held| held.first.is_some() || held.second.is_none());
-        let from_first =
-            known.seen.first.hint().is_some() && (known.seen.second.hint().is_none() || opened(held));
-        self.crypt.repair(id, if from_first { Place::First } else { Place::Second })?;
+    fn repair(&mut self, id: VaultId, from: Place) -> Result<(), StepError> {
+        self.crypt.repair(id, from)?;
         let slot = self.slots.entry(id).or_default();
         slot.none_fits = false;
         slot.held.iter_mut().for_each(|(_, held)| {
-            let source = if from_first { held.first } else { held.second };
-            *held = Held { first: source, second: source };
+            let source = if from == Place::First { held.first } else { held.second };
+            *held = OpenedBy { first: source, second: source };
         });
         Ok(())
     }
@@ -139,7 +130,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     /// damaged counts only if its twin does not open either.
     fn unwrap(&mut self, id: VaultId) -> Result<(), StepError> {
         let known = self.known(id);
-        let (mut protector, mut held) = (None, Held { first: None, second: None });
+        let (mut protector, mut held) = (None, OpenedBy { first: None, second: None });
         let mut damaged = None;
         for wrapping in known.keys.candidates() {
             let secret = self.secret(id, wrapping)?;
@@ -172,16 +163,26 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         let slot = self.slots.get_mut(&id).ok_or(StepError::KeyGone)?;
         let (protector, held) = slot.held.as_mut().ok_or(StepError::KeyGone)?;
         // Until both copies are written and the old wraps scrubbed, neither is known to be under anything.
-        *held = Held { first: None, second: None };
+        *held = OpenedBy { first: None, second: None };
         self.crypt.rewrap(id, protector, wrapping, &secret)?;
-        *held = Held { first: Some(wrapping), second: Some(wrapping) };
+        *held = OpenedBy { first: Some(wrapping), second: Some(wrapping) };
+        self.remember_keys(id);
         Ok(())
     }
 
-    fn hold(&mut self, id: VaultId, protector: C::Protector, held: Held) {
+    fn hold(&mut self, id: VaultId, protector: C::Protector, held: OpenedBy) {
         let slot = self.slots.entry(id).or_default();
         slot.held = Some((protector, held));
         slot.none_fits = false;
+        self.remember_keys(id);
+    }
+
+    /// Which keys of the controller's opened it: under the same number another may come, from another copy of its database.
+    fn remember_keys(&mut self, id: VaultId) {
+        let (current, last) = self.ring.epochs(id);
+        let mark = |epoch| Some((epoch, self.ring.mark(id, epoch)?));
+        let marks = current.into_iter().chain(last).filter_map(mark).collect();
+        self.slots.entry(id).or_default().held_by = marks;
     }
 
     fn add_key(&mut self, id: VaultId) -> Result<(), StepError> {
@@ -255,10 +256,9 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     }
 
     fn record_removed(&mut self, id: VaultId) -> Result<(), StepError> {
-        let mut stored = self.stored.clone().ok_or(StepError::NoRecord)?;
-        stored.record.removed(id);
-        record::save(&self.paths, &stored).map_err(io("recording the removal"))?;
-        self.set_stored(stored);
+        let kept = self.belief.without(id).ok_or(StepError::NoRecord)?;
+        record::save(&self.paths, &kept).map_err(io("recording the removal"))?;
+        self.hear(Heard::Saved(kept));
         Ok(())
     }
 

@@ -14,9 +14,9 @@ use fscrypt::{
     Claims, ContentKey, KeyFiles, KeyIdentifier, KeyStatus, MetaDir, MetaError, Policy, ProtectorKey,
     Removal, Standing, UnwrapError, key_files,
 };
+use vault::condition::Key;
 use vault::custody::Wrapping;
 use vault::ids::VaultId;
-use vault::plan::Key;
 use vault::secret::WrappingSecret;
 use vault::section::Encryption;
 

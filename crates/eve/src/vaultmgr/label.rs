@@ -1,9 +1,9 @@
 //! The name that our protectors bear in fscrypt's metadata: `eve-vault <uuid> e<epoch>`, epoch 0 for no controller's key.
 //! A hint for people and plans, believed only once a key opened what it names.
 
+use vault::condition::Hint;
 use vault::custody::Wrapping;
 use vault::ids::{Epoch, VaultId};
-use vault::plan::Hint;
 
 /// The name for a wrapping.
 pub(crate) fn write(vault: VaultId, wrapping: Wrapping) -> String {

@@ -1,24 +1,24 @@
 //! vaultmgr's one thread of decisions: what came from outside is taken in, then each vault is planned, stepped and observed until
 //! it rests. Decides nothing itself: `vault::plan` does. Generic over the kernel and tpmmgr, so tests run it without either.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 
 use attest::SessionKey;
-use vault::ids::{CONFIG_VAULT, DeviceKey, IMAGE_VAULT, SectionVersion, VaultId};
-use vault::plan::{
-    Act, Desired, Keys, Known, Next, Node, RecordSeen, Step, TableSeen, Tpm, View, Wish, next,
-};
-use vault::report::{State, VaultReport, report};
+use vault::belief::{About, Belief, Heard};
+use vault::condition::{Keys, Node, State, TableSeen, Tpm};
+use vault::defaults;
+use vault::ids::{CONFIG_VAULT, SectionDigest, SectionVersion, VaultId};
+use vault::plan::{Act, Known, Next, NodeStep, Step, View, one, plan};
+use vault::report::{VaultReport, report};
 use vault::section::Seal;
+use vault::wanted::Wish;
 use wire::release::SessionSecret;
 
 use super::crypt::Crypt;
-use super::intake::Early;
 use super::notes::Notes;
 use super::paths::Paths;
-use super::record::Stored;
 use super::ring::Ring;
 use super::roots::Tpmmgr;
 use super::shares::{self, Shares, SharesError};
@@ -44,17 +44,15 @@ pub(crate) struct Manager<C: Crypt, T: Tpmmgr> {
     pub(super) zedagent: Owner,
     pub(super) session: SessionSecret,
     pub(super) root_pem: Vec<u8>,
-    /// The name of the key that tpmmgr signs with: what a section must be for.
-    pub(super) device_key: Option<DeviceKey>,
     pub(super) shares: Option<Shares>,
     pub(super) tpm_absent: bool,
     pub(super) measured: bool,
-    pub(super) desired: Desired,
-    pub(super) stored: Option<Stored>,
-    /// The signed bytes behind the live section, until they are in the record.
-    pub(super) unsaved: Option<Stored>,
-    /// The newest live answer, while it is too early to judge it.
-    pub(super) early: Option<Early>,
+    /// What this node holds for true of its controller.
+    pub(super) belief: Belief,
+    /// Whether the Config Vault was open when it was looked at last.
+    record_open: bool,
+    /// A step of the node's own failed; it is tried again when something outside changes.
+    pub(super) node_setback: bool,
     pub(super) ring: Ring,
     pub(super) slots: BTreeMap<VaultId, Slot<C::Protector>>,
     pub(super) notes: Notes,
@@ -68,21 +66,20 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     pub(crate) fn start(root: &Path, crypt: C, tpmmgr: T, zedagent: Owner) -> Result<Self, SharesError> {
         let paths = Paths::new(root);
         let root_pem = std::fs::read(paths.root_certificate()).unwrap_or_default();
+        let session = SessionSecret::init(shares::random)?;
         Ok(Self {
             paths,
             crypt,
             tpmmgr,
             zedagent,
-            session: SessionSecret::init(shares::random)?,
+            belief: Belief::new(session.session_key()),
+            session,
             root_pem,
-            device_key: None,
             shares: None,
             tpm_absent: false,
             measured: false,
-            desired: Desired::default(),
-            stored: None,
-            unsaved: None,
-            early: None,
+            record_open: false,
+            node_setback: false,
             ring: Ring::default(),
             slots: BTreeMap::new(),
             notes: Notes::default(),
@@ -101,6 +98,8 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
 
     /// The same, and tells whenever a default vault came to rest: others wait for these.
     pub(crate) fn settle_all_telling(&mut self, tell: impl Fn(&Self)) {
+        // What fails is said in the node's notes, and in the status of each vault that waits for it.
+        let _ = self.settle_node();
         for id in self.everything() {
             self.settle(id);
             if id.is_default() {
@@ -125,19 +124,51 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     pub(super) fn everything(&self) -> Vec<VaultId> {
         let here = prepare::on_disk(&self.paths, &self.crypt);
         let shares = self.shares.iter().flat_map(Shares::vaults);
-        let all = self.desired.vaults().chain(self.slots.keys().copied()).chain(here).chain(shares);
-        let others: BTreeSet<VaultId> = all.filter(|id| !id.is_default()).collect();
-        [CONFIG_VAULT, IMAGE_VAULT].into_iter().chain(others).collect()
+        let listed = self.belief.desired().vaults();
+        defaults::first(listed.chain(self.slots.keys().copied()).chain(here).chain(shares))
+    }
+
+    /// Takes the steps of the node's own. An error was told.
+    pub(super) fn settle_node(&mut self) -> Result<(), String> {
+        if !self.node().table_lost() || self.node_setback {
+            return Ok(());
+        }
+        let all = self.everything();
+        for id in &all {
+            self.look(*id);
+        }
+        let known: BTreeMap<VaultId, Known> = all.into_iter().map(|id| (id, self.known(id))).collect();
+        match plan(self.belief.desired(), &known, &self.node()).node {
+            Some(step) => self.act_for_node(&step),
+            None => Ok(()),
+        }
+    }
+
+    fn act_for_node(&mut self, step: &NodeStep) -> Result<(), String> {
+        match self.execute_for_node(step) {
+            Ok(()) => {
+                self.notes.settle(About::Roots);
+                self.hear(Heard::Tpm(self.roots(), None));
+                Ok(())
+            }
+            Err(error) => {
+                let words = super::chain(&error);
+                self.node_setback = true;
+                self.notes.tell(About::Roots, words.clone());
+                Err(words)
+            }
+        }
     }
 
     /// Plans, steps and observes one vault until it rests.
     pub(crate) fn settle(&mut self, id: VaultId) {
-        let (mut seen, mut steps) = (self.look(id), 0);
-        while seen {
+        self.look(id);
+        let mut steps = 0;
+        loop {
             match self.ask(id).1 {
                 Next::Do(act) if steps < MAX_STEPS => {
                     steps += 1;
-                    seen = self.act(id, act);
+                    self.act(id, act);
                 }
                 Next::Do(act) => {
                     steps = 0;
@@ -159,36 +190,33 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         let shares = self.shares.as_ref().map(|shares| shares.keys(id)).unwrap_or_default();
         let seen = self.shares.as_ref().map(|shares| shares.seen(id)).unwrap_or_default();
         let keys = Keys { shares, current, last, held: None, none_fits: false };
+        let mark = |epoch| self.ring.mark(id, epoch);
         match self.slots.get(&id) {
-            Some(slot) => slot.known(keys, seen),
-            None => Slot::<C::Protector>::default().known(keys, seen),
+            Some(slot) => slot.known(keys, seen, mark),
+            None => Slot::<C::Protector>::default().known(keys, seen, mark),
         }
     }
 
     /// The plan for one vault.
     pub(super) fn ask(&self, id: VaultId) -> (Wish, Next) {
-        let (node, known) = (self.node(), self.known(id));
-        let wish = self.desired.wish(id, &node, known.seen.is_nothing());
-        let Known { seen, keys, setbacks } = &known;
-        let next = next(&View { id, wish: &wish, seen, keys, node: &node, setbacks: *setbacks });
-        (wish, next)
+        one(self.belief.desired(), id, &self.known(id), &self.node())
     }
 
-    /// Observes: everything the first time, and after it failed; then what changes from outside. Says whether it could.
-    fn look(&mut self, id: VaultId) -> bool {
+    /// Observes: everything the first time, and after it failed; then what changes from outside.
+    fn look(&mut self, id: VaultId) {
         let Some(slot) = self.slots.get(&id).filter(|slot| !slot.unseen) else { return self.look_again(id) };
         let sight = observe::glance(&self.crypt, &self.paths, id, &slot.sight);
-        self.seen(id, sight)
+        self.seen(id, sight);
     }
 
     /// Observes everything anew, metadata too.
-    fn look_again(&mut self, id: VaultId) -> bool {
+    fn look_again(&mut self, id: VaultId) {
         let known = self.slots.get(&id).and_then(Slot::key);
         let sight = observe::observe(&self.crypt, &self.paths, id, known);
-        self.seen(id, sight)
+        self.seen(id, sight);
     }
 
-    fn seen(&mut self, id: VaultId, sight: Result<observe::Sight, super::crypt::CryptError>) -> bool {
+    fn seen(&mut self, id: VaultId, sight: Result<observe::Sight, super::crypt::CryptError>) {
         let slot = self.slots.entry(id).or_default();
         slot.unseen = sight.is_err();
         match sight {
@@ -198,12 +226,14 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
                 tracing::warn!(vault = %id, error = %super::chain(&error), "can't be observed");
             }
         }
-        !slot.unseen
     }
 
     /// A vault came to rest: what is open keeps its protector's key at hand, what is not forgets it.
     fn rest(&mut self, id: VaultId, next: &Next) {
         let slot = self.slots.entry(id).or_default();
+        if slot.unseen {
+            return;
+        }
         slot.at_rest(next);
         let state = slot.sight.seen.state();
         if state != State::Unlocked {
@@ -213,25 +243,27 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             slot.facts.clear();
         }
         if id == CONFIG_VAULT {
-            let open = state == State::Unlocked && matches!(next, Next::Settled(_));
-            self.config_vault(open);
+            self.config_vault(state, next);
         }
     }
 
     /// The record can be read while the Config Vault is open, and not otherwise.
-    fn config_vault(&mut self, open: bool) {
-        let unreadable = self.desired.record == RecordSeen::Unreadable;
-        match (open, unreadable) {
-            (true, true) => self.open_record(),
-            (true, false) => self.save_record(),
-            // What it said is remembered, so that nothing older is taken meanwhile; nothing is deleted by it.
-            (false, false) => self.desired.record = RecordSeen::Unreadable,
-            _ => {}
+    fn config_vault(&mut self, state: State, next: &Next) {
+        let told = match next {
+            Next::Settled(settled) => settled.state,
+            Next::Wait(_) | Next::Do(_) => state,
+        };
+        let open = state == State::Unlocked && matches!(next, Next::Settled(_));
+        match (std::mem::replace(&mut self.record_open, open), told) {
+            (false, _) if open => self.open_record(),
+            (true, _) if open => self.hear(Heard::RecordOpen),
+            (_, State::Waiting | State::Creating | State::Missing) => self.hear(Heard::NoConfigVault),
+            _ => self.hear(Heard::RecordClosed),
         }
     }
 
-    /// Executes one step and observes what it changed. Says whether it could.
-    fn act(&mut self, id: VaultId, act: Act) -> bool {
+    /// Executes one step and observes what it changed.
+    fn act(&mut self, id: VaultId, act: Act) {
         tracing::debug!(vault = %id, op = %act.op, step = %act.step.kind(), "step");
         match self.execute(id, act.step) {
             // Unwrapping changes nothing outside: it is no operation that a user knows.
@@ -245,8 +277,12 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
 
     /// The newest section that was accepted, now or in an earlier life.
     pub(crate) fn accepted(&self) -> Option<SectionVersion> {
-        let in_force = self.desired.listing.as_ref().map(|listing| listing.version);
-        in_force.or(self.stored.as_ref().map(|stored| stored.record.accepted.version))
+        self.belief.accepted()
+    }
+
+    /// The section that the next one is to follow.
+    pub(crate) fn head(&self) -> Option<(SectionVersion, SectionDigest)> {
+        self.belief.head()
     }
 
     /// What holds for the whole node: why a configuration was refused, why the TPM is waited for.
@@ -283,16 +319,15 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     pub(crate) fn report(&self, id: VaultId) -> VaultReport {
         let (wish, next) = self.ask(id);
         let (node, known) = (self.node(), self.known(id));
-        let Known { seen, keys, setbacks } = &known;
+        let Known { seen, keys, setbacks, unseen } = &known;
         let view = View { id, wish: &wish, seen, keys, node: &node, setbacks: *setbacks };
         let slot = self.slots.get(&id);
         let last = slot.and_then(|slot| slot.last.clone());
-        let mut report = report(&view, self.desired.name(id), &next, last);
-        match slot {
-            Some(Slot { unseen: true, facts, .. }) if !facts.is_empty() => {
-                (report.state, report.detail) = (State::Failed, facts.clone());
-            }
-            slot => report.detail.extend(slot.iter().flat_map(|slot| slot.facts.iter().cloned())),
+        let mut report = report(&view, self.belief.desired().name(id), &next, last);
+        let facts = slot.map(|slot| slot.facts.clone()).unwrap_or_default();
+        match *unseen {
+            true => report.detail = facts,
+            false => report.detail.extend(facts),
         }
         report
     }

@@ -2,18 +2,7 @@
 
 use std::collections::BTreeMap;
 
-/// What a line is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum About {
-    /// The TPM's roots and the share table.
-    Roots,
-    /// The configuration that came last.
-    Configuration,
-    /// Keys that came with it and do not open.
-    Keys,
-    /// The record of what was accepted.
-    Record,
-}
+use vault::belief::About;
 
 /// The lines.
 #[derive(Debug, Default)]

@@ -1,8 +1,8 @@
 //! One vault read back from kernel and disk. That the thing at its path is this vault is proved here, each time: a directory, no
 //! link, on the persist filesystem, under the policy that the metadata names.
 
+use vault::condition::{Dir, Key, MetaCopy, Seen, Staged};
 use vault::ids::VaultId;
-use vault::plan::{Dir, Key, MetaCopy, Seen, Staged};
 use vault::section::{BySeal, Encryption};
 
 use super::crypt::{CopyRead, Crypt, CryptError, Found, KeyId, Place};
@@ -133,7 +133,7 @@ fn staged(crypt: &impl Crypt, paths: &Paths, id: VaultId) -> Result<Staged, Cryp
 #[cfg(test)]
 mod tests {
     use super::*;
-    use vault::plan::Hint;
+    use vault::condition::Hint;
 
     const KEY: KeyId = KeyId([1; 16]);
     const AES: Option<Encryption> = Some(Encryption::Aes256Xts);

@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use vault::ids::{Name, VaultId};
-use vault::plan::Wish;
 use vault::report::{State, VaultReport};
-use vault::section::Operation;
+use vault::wanted::Wish;
 
 use super::crypt::Crypt;
 use super::manager::Manager;
@@ -72,7 +71,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
 
     pub(super) fn order_unlock(&mut self, id: VaultId) -> Result<VaultReport, OrderError> {
         self.known_here(id)?;
-        self.desired.held.remove(&id);
+        self.belief.orders().release(id);
         if matches!(self.ask(id).0, Wish::Keep(want) if want.locked()) {
             return Err(OrderError::LockedByController(id));
         }
@@ -81,7 +80,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
 
     pub(super) fn order_lock(&mut self, id: VaultId) -> Result<VaultReport, OrderError> {
         self.known_here(id)?;
-        self.desired.held.insert(id, Operation::Lock);
+        self.belief.orders().lock(id);
         // Files that are still open are no failure: it is locked when they are closed.
         done(self.try_now(id), "locked", |state| state != State::Unlocked)
     }
@@ -89,16 +88,21 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     pub(super) fn order_recreate(&mut self, id: VaultId, name: &Name) -> Result<VaultReport, OrderError> {
         let is_there = |state| matches!(state, State::Unlocked | State::Locked | State::LockIncomplete);
         self.known_here(id)?;
-        if self.desired.name(id) != *name {
+        if self.belief.desired().name(id) != *name {
             return Err(OrderError::OtherName(id));
         }
         if is_there(self.report(id).state) {
             return Err(OrderError::NotMissing(id));
         }
-        self.desired.recreate.insert(id);
+        self.belief.orders().recreate(id);
+        self.node_setback = false;
+        let began = self.settle_node();
         let report = self.try_now(id);
-        self.desired.recreate.remove(&id);
-        done(report, "made anew", is_there)
+        self.belief.orders().leave(id);
+        match began {
+            Ok(()) => done(report, "made anew", is_there),
+            Err(why) => Err(OrderError::NotDone { id, wanted: "made anew", why }),
+        }
     }
 
     fn try_now(&mut self, id: VaultId) -> VaultReport {
@@ -110,7 +114,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     fn known_here(&self, id: VaultId) -> Result<(), OrderError> {
         let known = id.is_default()
             || self.slots.contains_key(&id)
-            || self.desired.vaults().any(|listed| listed == id);
+            || self.belief.desired().vaults().any(|listed| listed == id);
         known.then_some(()).ok_or(OrderError::Unknown(id))
     }
 }

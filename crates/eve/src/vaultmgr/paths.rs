@@ -66,4 +66,8 @@ impl Paths {
     pub(crate) fn record(&self) -> PathBuf {
         self.own_folder().join("record")
     }
+    /// One that was damaged, or another controller's, put aside.
+    pub(crate) fn record_aside(&self) -> PathBuf {
+        self.own_folder().join("record.aside")
+    }
 }

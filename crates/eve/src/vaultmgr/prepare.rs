@@ -50,15 +50,6 @@ pub(crate) fn has_vaults(paths: &Paths, crypt: &impl Crypt) -> bool {
         || encrypted(IMAGE_VAULT)
 }
 
-/// Vaults that were made once, as far as the disk tells; the default ones always.
-pub(crate) fn made_once(paths: &Paths, crypt: &impl Crypt) -> Vec<VaultId> {
-    let mut all: Vec<VaultId> = on_disk(paths, crypt);
-    all.extend([CONFIG_VAULT, IMAGE_VAULT]);
-    all.sort_unstable();
-    all.dedup();
-    all
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::chown;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use vault::ids::{DeviceId, Epoch, VaultId};
 use vault::secret::ControllerKey;
 use vault::section::{Entry, Release, SealedKey, Section};
@@ -11,6 +12,16 @@ use wire::release::{self, OpenError, Purpose, SessionSecret};
 #[derive(Debug, Default)]
 pub(crate) struct Ring {
     keys: HashMap<VaultId, Released>,
+}
+
+/// SHA-256 of a controller's key, which is random: it tells two keys apart, and opens nothing. It is kept in memory alone.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct KeyMark([u8; 32]);
+
+impl std::fmt::Debug for KeyMark {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("KeyMark")
+    }
 }
 
 #[derive(Debug)]
@@ -38,6 +49,14 @@ impl Ring {
         let Some(keys) = self.keys.get(&vault) else { return (None, None) };
         let last = keys.last.as_ref().unwrap_or(&keys.current).0;
         (Some(keys.current.0), Some(last))
+    }
+
+    /// What tells the key of one epoch from another that came under the same number; nothing while it is not here.
+    pub(crate) fn mark(&self, vault: VaultId, epoch: Epoch) -> Option<KeyMark> {
+        let key = self.key(vault, epoch)?;
+        let mut mark = [0; 32];
+        mark.copy_from_slice(digest(&SHA256, key.expose_controller_key()).as_ref());
+        Some(KeyMark(mark))
     }
 
     /// The key of one epoch.

@@ -6,8 +6,8 @@ use std::io;
 use aws_lc_rs::rand;
 use fscrypt::MetaError;
 use fscrypt::meta_dir::Folder;
+use vault::condition::{Node, ShareKey, TableSeen, Tpm};
 use vault::ids::{Generation, VaultId};
-use vault::plan::{Node, ShareKey, TableSeen, Tpm};
 use vault::roots::{PcrsRoot, TpmRoot, Vsk};
 use vault::secret::{RootSecret, TableKey, TpmShare};
 use vault::section::{BySeal, Seal};
@@ -136,6 +136,11 @@ impl Shares {
         };
         let mut generations = (Generation::FIRST.0..=MAX_GENERATION).map(Generation);
         generations.find(|generation| !taken(generation)).ok_or(SharesError::NoPlace)
+    }
+
+    /// Whether the table is open.
+    pub(crate) fn is_open(&self) -> bool {
+        self.table.is_some()
     }
 
     /// The node's TPM, as plans see it.

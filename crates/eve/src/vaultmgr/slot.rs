@@ -3,13 +3,16 @@
 
 use std::time::{Duration, Instant};
 
-use vault::plan::{Act, Held, Keys, Known, Next, Op, Seen, Setbacks};
-use vault::report::{Outcome, State};
+use vault::condition::{Keys, OpenedBy, Seen, State};
+use vault::ids::Epoch;
+use vault::plan::{Act, Known, Next, Op, Setbacks};
+use vault::report::Outcome;
 use vault::section::BySeal;
 use vault::shares::Mark;
 
 use super::crypt::KeyId;
 use super::observe::Sight;
+use super::ring::KeyMark;
 
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
@@ -20,7 +23,9 @@ pub(crate) struct Slot<P> {
     pub(crate) sight: Sight,
     /// It was not observed yet, or could not be when that was tried last: nothing is planned by what was seen before.
     pub(crate) unseen: bool,
-    pub(crate) held: Option<(P, Held)>,
+    pub(crate) held: Option<(P, OpenedBy)>,
+    /// Which keys of the controller's, by epoch, opened it or were put around it.
+    pub(crate) held_by: Vec<(Epoch, KeyMark)>,
     pub(crate) none_fits: bool,
     pub(crate) last: Option<Outcome>,
     /// The operation whose steps were done since the vault last came to rest.
@@ -38,6 +43,7 @@ impl<P> Default for Slot<P> {
             sight: Sight::default(),
             unseen: true,
             held: None,
+            held_by: Vec::new(),
             none_fits: false,
             last: None,
             under_way: None,
@@ -111,10 +117,20 @@ impl<P> Slot<P> {
         }
     }
 
-    pub(crate) fn known(&self, keys: Keys, shares: BySeal<Option<Mark>>) -> Known {
-        let keys =
-            Keys { held: self.held.as_ref().map(|(_, held)| *held), none_fits: self.none_fits, ..keys };
-        Known { seen: Seen { shares, ..self.sight.seen }, keys, setbacks: self.setbacks }
+    /// `mark` tells the controller's key of an epoch that is at hand now.
+    pub(crate) fn known(
+        &self,
+        keys: Keys,
+        shares: BySeal<Option<Mark>>,
+        mark: impl Fn(Epoch) -> Option<KeyMark>,
+    ) -> Known {
+        let same = |epoch| mark(epoch).map(|now| self.held_by.contains(&(epoch, now)));
+        let held = self.held.as_ref().map(|(_, held)| held.proved(same));
+        let keys = Keys { held, none_fits: self.none_fits, ..keys };
+        let seen = Seen { shares, ..self.sight.seen };
+        // One that was not looked at yet is looked at before anything is done.
+        let unseen = self.unseen && !self.facts.is_empty();
+        Known { seen, keys, setbacks: self.setbacks, unseen }
     }
 }
 

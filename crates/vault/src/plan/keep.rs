@@ -1,30 +1,33 @@
-//! A vault that is to be there: told apart here are a vault that is whole, one that was never made, and one that lost a part.
+//! A vault that is to be there: from its condition and what is wanted of it to the next step.
 
-use super::seen::{Dir, Held, Hint, Key, Keys, MetaCopy, ShareKey, Tpm};
-use super::step::{Act, Note, Op, Part, Step, StepKind, Wait};
-use super::{Next, Staged, View, make, refit};
+use super::step::{Act, Note, Op, Step, StepKind, Wait};
+use super::{Next, Settled, View, make, refit};
+use crate::condition::{
+    Condition, Dir, Hint, Key, Keys, MetaCopy, Part, Place, Seen, ShareKey, Stage, Staged, State, Tpm,
+};
 use crate::custody::Wrapping;
-use crate::ids::Epoch;
-use crate::plan::{Authority, Released, Settled, Want};
-use crate::report::State;
 use crate::section::Standing;
 use crate::shares::Mark;
+use crate::wanted::{Authority, Released, Want};
 
 pub(super) fn next(view: &View<'_>, want: &Want) -> Next {
     if want.policy.custody.needs_tpm() && view.node.tpm == Tpm::Absent {
         return impossible(view, want);
     }
-    let missing = missing(view, want);
-    match missing.is_empty() {
-        false if want.recreate => discard(view, want),
-        false if want.locked() && view.seen.key != Key::Absent && opens_again(&missing) => lock(view, want),
-        false => Next::Settled(Settled {
-            state: State::Missing,
-            notes: missing.into_iter().map(Note::Missing).collect(),
-        }),
-        true if view.seen.is_vault() => whole(view, want),
-        true => make::next(view, want),
+    match Condition::of(&view.facts(), want) {
+        Condition::Broken(_) if want.recreate => discard(view, want),
+        Condition::Broken(parts) if want.locked() && locks(view.seen, &parts) => lock(view, want),
+        Condition::Broken(parts) => missing(parts),
+        Condition::Whole if want.locked() => lock(view, want),
+        Condition::Whole => whole(view, want),
+        Condition::Foreign => make::foreign(want),
+        Condition::Unmade(stage) => make::next(view, want, stage),
     }
+}
+
+fn missing(parts: Vec<Part>) -> Next {
+    let notes = parts.into_iter().map(Note::Missing).collect();
+    Next::Settled(Settled { state: State::Missing, notes })
 }
 
 /// An impossible custody fails, and takes nothing away from a vault that is open, unless that is to be locked.
@@ -37,97 +40,10 @@ fn impossible(view: &View<'_>, want: &Want) -> Next {
     Next::noted(state, Note::NoTpm(want.policy.custody))
 }
 
-/// Made: its share says so, or the signed section does. An ordered `recreate` voids the section's word, so that what the
-/// order began is resumed; a lost table counts against the default vaults, which every node has made.
-fn made(view: &View<'_>, want: &Want) -> bool {
-    let share_says = matches!(view.seen.mark(), Some(Mark::Made | Mark::Lost));
-    let section_says = want.created && !want.recreate;
-    share_says || section_says || (view.id.is_default() && view.node.table_lost())
-}
-
-/// The parts that a made vault lacks. A directory under a policy counts as made: nothing is put in its place.
-fn missing(view: &View<'_>, want: &Want) -> Vec<Part> {
-    let seen = view.seen;
-    let made = made(view, want);
-    let there = made || seen.is_vault() || seen.dir == Dir::OtherVault;
-    // A share is made before its metadata: metadata that needs one and is there without it has lost it.
-    let shareless = seen.has_metadata() && !seen.has_share();
-    let checks = [
-        (Part::Table, made && view.id.is_default() && view.node.table_lost()),
-        (Part::Directory, made && matches!(seen.dir, Dir::Absent | Dir::Empty | Dir::Plain)),
-        (Part::Path, made && seen.dir == Dir::Stranger || seen.dir == Dir::OtherVault),
-        (Part::Metadata, there && !seen.has_metadata()),
-        (Part::KeyFiles, there && damaged(view, want)),
-        (Part::Share, (there || shareless) && share_gone(view, want) && !view.node.table_lost()),
-    ];
-    checks.into_iter().filter_map(|(part, gone)| gone.then_some(part)).collect()
-}
-
 /// Whether all that is needed to give the key to the kernel anew is there: a directory that was moved away does not keep its
 /// vault from being locked. With less, the kernel's key may be the last one.
-fn opens_again(missing: &[Part]) -> bool {
-    missing.iter().all(|part| matches!(part, Part::Directory | Part::Path))
-}
-
-/// What keys have shown of the metadata so far: whether a share of the TPM's is part of what it is wrapped under.
-enum Shown {
-    /// It is: by its hint, or because the controller's key of the very epoch does not open it alone.
-    Part,
-    /// Perhaps not: a key that is at hand, and was not tried, may open a copy alone.
-    PerhapsNot,
-    /// Nothing tells.
-    Nothing,
-}
-
-fn shown(view: &View<'_>, want: &Want) -> Shown {
-    let known = view.seen.hints().filter_map(Hint::epoch).any(|epoch| has_epoch(view.keys, epoch));
-    match (known, view.keys.none_fits) {
-        _ if view.seen.hints().any(|hint| hint == Hint::NoEpoch) => Shown::Part,
-        (true, false) => Shown::PerhapsNot,
-        (true, true) if want.policy.custody.needs_tpm() => Shown::Part,
-        _ => Shown::Nothing,
-    }
-}
-
-/// Its share is gone for certain: damaged, or lost with a table, or absent, where it is part of what the vault is wrapped under.
-fn share_gone(view: &View<'_>, want: &Want) -> bool {
-    let opens = view.keys.has_share(ShareKey::Open) || view.keys.has_share(ShareKey::Closed);
-    match (view.seen.mark(), view.node.tpm, shown(view, want)) {
-        _ if opens || view.keys.held.is_some_and(without_share) => false,
-        (Some(Mark::Begun | Mark::Made), ..) => view.keys.has_share(ShareKey::Damaged),
-        (Some(Mark::Lost), _, Shown::Nothing) => want.policy.custody.needs_tpm(),
-        (None, Tpm::Unknown, _) => false,
-        (_, _, shown) => matches!(shown, Shown::Part),
-    }
-}
-
-/// Whether a copy opened by the controller's key alone.
-fn without_share(held: Held) -> bool {
-    [held.first, held.second].iter().flatten().any(|wrapping| !wrapping.custody().needs_tpm())
-}
-
-fn has_epoch(keys: &Keys, epoch: Epoch) -> bool {
-    [keys.current, keys.last].contains(&Some(epoch))
-}
-
-/// Every key that the copies name was tried, and none opens one: what keys open of them is damaged. An older epoch's key would
-/// not be at hand.
-fn damaged(view: &View<'_>, want: &Want) -> bool {
-    let keys = view.keys;
-    let share = keys.has_share(ShareKey::Open);
-    let tried = |hint| match hint {
-        Hint::NoEpoch => share,
-        Hint::Epoch(epoch) => has_epoch(keys, epoch) && (share || !want.policy.custody.needs_tpm()),
-        Hint::Unknown => false,
-    };
-    let all = shares_are_readable(view) && view.seen.has_metadata() && view.seen.hints().all(tried);
-    keys.none_fits && all
-}
-
-/// Whether no share of the TPM's is out of sight or out of reach for now.
-pub(super) fn shares_are_readable(view: &View<'_>) -> bool {
-    let out_of_sight = view.node.tpm == Tpm::Unknown || view.node.table_lost();
-    !out_of_sight && !view.keys.has_share(ShareKey::Closed)
+fn locks(seen: &Seen, missing: &[Part]) -> bool {
+    seen.key != Key::Absent && missing.iter().all(|part| matches!(part, Part::Directory | Part::Path))
 }
 
 /// By an operator's order: what is left of a missing vault goes, then it is made anew. The share goes last, for with it
@@ -137,10 +53,12 @@ fn discard(view: &View<'_>, want: &Want) -> Next {
     if seen.dir == Dir::OtherVault {
         return Next::noted(State::Missing, Note::PathTaken);
     }
+    if view.node.table_lost() {
+        // The node begins another, which is a step of its own.
+        return Next::Wait(Wait::Table);
+    }
     let copies = [seen.first, seen.second];
-    let step = if view.node.table_lost() {
-        Step::NewTable
-    } else if seen.key == Key::Present {
+    let step = if seen.key == Key::Present {
         Step::Lock
     } else if copies.iter().any(|copy| *copy != MetaCopy::Absent) {
         Step::ForgetMetadata
@@ -149,16 +67,13 @@ fn discard(view: &View<'_>, want: &Want) -> Next {
     } else if let Some(seal) = seen.share() {
         Step::DropShare(seal)
     } else {
-        return make::next(view, want);
+        return make::next(view, want, Stage::of(&view.facts(), want));
     };
     Next::Do(Act { op: Op::Recreate, step })
 }
 
 /// A vault with its directory, policy and at least one copy of its metadata.
 fn whole(view: &View<'_>, want: &Want) -> Next {
-    if want.locked() {
-        return lock(view, want);
-    }
     // Marked before it changes: a vault that is marked as begun has no wrapping but the one that it was begun under.
     let proved = view.keys.held.is_some() || view.seen.key == Key::Present;
     let mark = || marked(view).filter(|_| proved);
@@ -209,9 +124,19 @@ fn tidy(view: &View<'_>) -> Option<Act> {
     let staged = view.seen.staged != Staged::Nothing;
     let steps = [
         (staged, Act { op: Op::Create, step: Step::DropStaged }),
-        (!view.seen.has_both_copies() || one_is_lame(view), Act { op: Op::Unlock, step: Step::RepairCopy }),
+        (!view.seen.has_both_copies() || one_is_lame(view), Act { op: Op::Unlock, step: repair(view) }),
     ];
     steps.into_iter().find(|(due, act)| *due && !view.setbacks.contains(act.step.kind())).map(|(_, act)| act)
+}
+
+/// From the copy that is whole; of two that look whole, from the one that opened.
+fn repair(view: &View<'_>) -> Step {
+    let first_is_lame = view.keys.held.is_some_and(|held| held.first.is_none() && held.second.is_some());
+    let from = match view.seen.whole_copies() {
+        (_, true) if first_is_lame => Place::Second,
+        (whole, _) => whole.unwrap_or(Place::First),
+    };
+    Step::RepairCopy { from }
 }
 
 /// Both copies look whole and name the same epoch, and one of them alone opened: its twin's wrap is damaged.

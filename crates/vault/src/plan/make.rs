@@ -2,38 +2,32 @@
 //! Nothing here removes a directory. Metadata that no key at hand opens goes only while there is no directory with a policy,
 //! and so nothing was ever encrypted under it.
 
-use super::keep::{no_key, shares_are_readable, shut, target, unwrap};
-use super::seen::{Dir, Key, ShareKey, Tpm};
+use super::keep::{no_key, shut, target, unwrap};
 use super::step::{Act, Note, Op, Step, Wait};
-use super::{Next, Staged, View};
-use crate::plan::{Authority, Want};
-use crate::report::State;
+use super::{Next, View};
+use crate::condition::{ShareKey, Site, Stage, State, Tpm, shares_are_readable};
 use crate::section::{Seal, Standing};
 use crate::shares::Mark;
+use crate::wanted::{Authority, Want};
 
-pub(super) fn next(view: &View<'_>, want: &Want) -> Next {
+pub(super) fn next(view: &View<'_>, want: &Want, stage: Stage) -> Next {
     if want.standing == Standing::Removing {
         return Next::noted(State::Waiting, Note::Removing);
     }
     if !begun(view) && !may_begin(view, want) {
         return Next::Wait(Wait::Contact);
     }
-    if path_taken(view) {
-        return Next::noted(State::Failed, Note::PathTaken);
-    }
-    match step(view, want) {
+    match step(view, want, stage) {
         Ok(step) => Next::Do(Act { op: if want.recreate { Op::Recreate } else { Op::Create }, step }),
         Err(wait) => Next::Wait(wait),
     }
 }
 
-/// Plain originals at the staging path may be the only copy while no vault stands at the vault's own: not ours to remove.
-fn path_taken(view: &View<'_>) -> bool {
-    match view.seen.dir {
-        Dir::Plain => !view.id.is_default() || view.seen.staged == Staged::Plain,
-        Dir::Absent | Dir::Empty => view.seen.staged == Staged::Plain,
-        Dir::Stranger | Dir::OtherVault => true,
-        Dir::Vault(_) => false,
+/// What stands in its place is somebody's.
+pub(super) fn foreign(want: &Want) -> Next {
+    match want.standing {
+        Standing::Removing => Next::noted(State::Waiting, Note::Removing),
+        Standing::Active => Next::noted(State::Failed, Note::PathTaken),
     }
 }
 
@@ -47,32 +41,19 @@ fn may_begin(view: &View<'_>, want: &Want) -> bool {
         || (want.authority == Authority::Builtin && view.id.is_default())
 }
 
-/// A share is made before its metadata. So metadata that is there without one is the controller's, and perhaps a made vault's of
-/// which nobody here remembers that it was made: it is opened and finished as it is, never replaced, but by an order.
-fn step(view: &View<'_>, want: &Want) -> Result<Step, Wait> {
-    let (seen, seal) = (view.seen, want.policy.seal);
-    let anew = want.recreate || !seen.has_metadata();
-    if anew && want.policy.custody.needs_tpm() && seen.shares.of(seal).is_none() {
-        return make_share(view, seal);
+fn step(view: &View<'_>, want: &Want, stage: Stage) -> Result<Step, Wait> {
+    let encryption = want.policy.encryption;
+    match stage {
+        Stage::Shareless(seal) => make_share(view, seal),
+        Stage::Keyless => make_metadata(view, want),
+        Stage::Single { whole } => Ok(Step::RepairCopy { from: whole }),
+        Stage::Closed => open_metadata(view, want),
+        Stage::Opened => Ok(Step::AddKey),
+        Stage::Keyed(Site::Bare) => Ok(Step::MakeDir),
+        Stage::Keyed(Site::Empty) => Ok(Step::SetPolicy(encryption)),
+        Stage::Keyed(Site::Leftover) => Ok(Step::DropStaged),
+        Stage::Keyed(Site::Plain) => Ok(Step::MoveIn(encryption)),
     }
-    if !seen.has_metadata() {
-        return make_metadata(view, want);
-    }
-    if !seen.has_both_copies() {
-        return Ok(Step::RepairCopy);
-    }
-    if view.keys.held.is_none() {
-        return open_metadata(view, want);
-    }
-    if seen.key != Key::Present {
-        return Ok(Step::AddKey);
-    }
-    Ok(match seen.dir {
-        Dir::Absent if seen.staged == Staged::Nothing => Step::MakeDir,
-        Dir::Empty if seen.staged == Staged::Nothing => Step::SetPolicy(want.policy.encryption),
-        Dir::Absent | Dir::Empty => Step::DropStaged,
-        _ => Step::MoveIn(want.policy.encryption),
-    })
 }
 
 fn make_share(view: &View<'_>, seal: Seal) -> Result<Step, Wait> {
@@ -90,7 +71,7 @@ fn make_metadata(view: &View<'_>, want: &Want) -> Result<Step, Wait> {
     }
     let target = target(view, want).ok_or_else(|| no_key(want))?;
     match view.keys.reach(target) {
-        true => Ok(Step::MakeMetadata(target)),
+        true => Ok(Step::MakeMetadata { wrapping: target, encryption: want.policy.encryption }),
         false if view.keys.has_share(ShareKey::Closed) => Err(Wait::Pcrs),
         false => Err(Wait::Tpm),
     }
@@ -114,6 +95,6 @@ fn open_metadata(view: &View<'_>, want: &Want) -> Result<Step, Wait> {
 fn only_begun(view: &View<'_>) -> bool {
     let of_an_epoch = view.seen.hints().any(|hint| hint.epoch().is_some());
     view.seen.mark() == Some(Mark::Begun)
-        && shares_are_readable(view)
+        && shares_are_readable(&view.facts())
         && (!of_an_epoch || view.keys.current.is_some())
 }

@@ -3,24 +3,22 @@
 //! Invariants: absence never destroys (only [`Wish::Delete`] or an ordered `recreate` leads to a step that removes); every step is
 //! atomic and safe to repeat, so that after a power cut anywhere the next plan mends what is there.
 
-mod desired;
 mod keep;
 mod make;
-mod record;
+mod node;
 mod refit;
 mod remove;
-mod seen;
 mod step;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use crate::ids::{CONFIG_VAULT, IMAGE_VAULT, VaultId};
-use crate::report::State;
+use crate::condition::{Facts, Keys, Node, Seen, State};
+use crate::defaults;
+use crate::ids::VaultId;
+use crate::wanted::{Desired, Wish};
 
-pub use desired::{Authority, Desired, Listing, RecordSeen, Released, Want, Wish, default_policy};
-pub use record::{Accepted, Record, Refused};
-pub use seen::{Dir, Held, Hint, Key, Keys, MetaCopy, Node, Seen, ShareKey, Staged, TableSeen, Tpm};
-pub use step::{Act, Note, Op, Part, Setbacks, Step, StepKind, Wait};
+pub use node::NodeStep;
+pub use step::{Act, Note, Op, Setbacks, Step, StepKind, Wait};
 
 /// What to do next for one vault.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,7 +66,15 @@ pub struct View<'a> {
     pub setbacks: Setbacks,
 }
 
-/// What to do next for one vault. Pure and cheap: no allocation on the way to a step.
+impl<'a> View<'a> {
+    /// What the vault's condition is told from.
+    #[must_use]
+    pub fn facts(&self) -> Facts<'a> {
+        Facts { id: self.id, seen: self.seen, keys: self.keys, node: self.node }
+    }
+}
+
+/// What to do next for one vault. Pure and cheap.
 #[must_use]
 pub fn next(view: &View<'_>) -> Next {
     let next = match view.wish {
@@ -76,6 +82,7 @@ pub fn next(view: &View<'_>) -> Next {
         Wish::Delete => remove::delete(view),
         Wish::Gone => Next::noted(State::Removed, Note::NotCryptoErased),
         Wish::Orphan => remove::lock(view, Next::noted(State::Orphan, Note::Orphan)),
+        Wish::Unlisted => remove::lock(view, Next::noted(view.seen.state(), Note::Unlisted)),
         Wish::Lock => remove::lock(view, Next::noted(view.seen.state(), Note::LeftAsItIs)),
         Wish::Leave => Next::noted(view.seen.state(), Note::LeftAsItIs),
     };
@@ -94,25 +101,37 @@ pub struct Known {
     pub keys: Keys,
     /// Steps that failed a short while ago.
     pub setbacks: Setbacks,
+    /// It was not observed yet, or could not be: nothing is planned by what was seen before.
+    pub unseen: bool,
 }
 
-/// The next step of every vault that is listed, remembered, observed or a default one; in the order to take them:
-/// the Config Vault, for it holds the record of sections, the Image Vault, then the others by identity.
+/// What to do next on the node: for itself first, then for each vault.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// A step of the node's own. Vaults that need it wait for it.
+    pub node: Option<NodeStep>,
+    /// Every vault that is listed, remembered, observed or a default one; in the order to take them: the Config Vault, for it holds
+    /// the record of sections, the Image Vault, then the others by identity.
+    pub vaults: Vec<(VaultId, Wish, Next)>,
+}
+
+/// The plan for the whole node.
 #[must_use]
-pub fn plan(desired: &Desired, known: &BTreeMap<VaultId, Known>, node: &Node) -> Vec<(VaultId, Wish, Next)> {
+pub fn plan(desired: &Desired, known: &BTreeMap<VaultId, Known>, node: &Node) -> Plan {
     let unknown = Known::default();
+    let ids = defaults::first(desired.vaults().chain(known.keys().copied()));
     let one = |id: VaultId| {
-        let known = known.get(&id).unwrap_or(&unknown);
-        let wish = desired.wish(id, node, known.seen.is_nothing());
-        let view =
-            View { id, wish: &wish, seen: &known.seen, keys: &known.keys, node, setbacks: known.setbacks };
-        let next = next(&view);
+        let (wish, next) = one(desired, id, known.get(&id).unwrap_or(&unknown), node);
         (id, wish, next)
     };
-    order(desired.vaults().chain(known.keys().copied())).into_iter().map(one).collect()
+    Plan { node: node::step(desired, known, node), vaults: ids.into_iter().map(one).collect() }
 }
 
-fn order(ids: impl Iterator<Item = VaultId>) -> Vec<VaultId> {
-    let others: BTreeSet<VaultId> = ids.filter(|id| !id.is_default()).collect();
-    [CONFIG_VAULT, IMAGE_VAULT].into_iter().chain(others).collect()
+/// One vault's part of the plan: what is wanted of it, and what to do next.
+#[must_use]
+pub fn one(desired: &Desired, id: VaultId, known: &Known, node: &Node) -> (Wish, Next) {
+    let wish = desired.wish(id, node, !known.unseen && known.seen.is_nothing());
+    let view = View { id, wish: &wish, seen: &known.seen, keys: &known.keys, node, setbacks: known.setbacks };
+    let next = if known.unseen { Next::Wait(Wait::Unseen) } else { next(&view) };
+    (wish, next)
 }

@@ -5,21 +5,22 @@
 
 use super::View;
 use super::keep::{no_key, shut, target};
-use super::seen::{Dir, Held, Hint};
 use super::step::{Act, Note, Op, Step, Wait};
+use crate::condition::{Dir, Hint, OpenedBy};
 use crate::custody::Wrapping;
-use crate::plan::{Authority, Want};
 use crate::section::Seal;
 use crate::shares::Mark;
+use crate::wanted::{Authority, Want};
 
 /// The next step towards the policy, if one is due, possible, and did not just fail.
 pub(super) fn step(view: &View<'_>, want: &Want) -> Option<Act> {
     let held = view.keys.held.filter(|_| want.authority == Authority::Live)?;
-    let step = due(view, target(view, want)?, held)?;
+    let target = target(view, want).filter(|target| falls(view, want, *target).is_none())?;
+    let step = due(view, target, held)?;
     (!view.setbacks.contains(step.kind())).then_some(Act { op: Op::ChangeKey, step })
 }
 
-fn due(view: &View<'_>, target: Wrapping, held: Held) -> Option<Step> {
+fn due(view: &View<'_>, target: Wrapping, held: OpenedBy) -> Option<Step> {
     if is_there(target, held) {
         return spare(view, target).map(Step::DropShare);
     }
@@ -29,8 +30,16 @@ fn due(view: &View<'_>, target: Wrapping, held: Held) -> Option<Step> {
     }
 }
 
-fn is_there(target: Wrapping, held: Held) -> bool {
-    held == Held { first: Some(target), second: Some(target) }
+/// An epoch below the one it is wrapped under is taken only where it is known that no older controller speaks.
+fn falls(view: &View<'_>, want: &Want, target: Wrapping) -> Option<Wait> {
+    let under = view.seen.hints().filter_map(Hint::epoch).max()?;
+    let given =
+        target.epoch().filter(|given| *given < under && want.floor.is_none_or(|floor| floor >= under))?;
+    Some(Wait::LowerEpoch { given, under })
+}
+
+fn is_there(target: Wrapping, held: OpenedBy) -> bool {
+    held == OpenedBy { first: Some(target), second: Some(target) }
 }
 
 /// The mark of a share that was lost is none.
@@ -50,7 +59,7 @@ pub(super) fn epoch_due(view: &View<'_>, want: &Want) -> bool {
     let makes_share = target.seal().is_some_and(|seal| shareless(view, seal) && view.node.can_seal(seal));
     let possible = makes_share || view.keys.reach(target);
     let other = view.seen.hints().any(|hint| hint != Hint::of(target)) || spare(view, target).is_some();
-    want.authority == Authority::Live && possible && other
+    want.authority == Authority::Live && possible && other && falls(view, want, target).is_none()
 }
 
 /// What is to be said of an open vault.
@@ -70,6 +79,9 @@ fn unfinished(view: &View<'_>, want: &Want) -> Option<Note> {
         return None;
     }
     let Some(target) = target(view, want) else { return Some(Note::Waits(no_key(want))) };
+    if let Some(wait) = falls(view, want, target) {
+        return Some(Note::ChangeDue(wait));
+    }
     let Some(held) = view.keys.held else { return Some(Note::ChangeDue(shut(view, want))) };
     match due(view, target, held) {
         // A step that is due and was not taken has just failed.

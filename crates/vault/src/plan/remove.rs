@@ -1,10 +1,9 @@
 //! A vault that goes, and one that is locked though no policy speaks of it. Deletion is in an order that a power cut may fall
 //! into anywhere: key, metadata, directory, share; its record goes last, so a live section resumes it.
 
-use super::seen::{Dir, Key, MetaCopy, Tpm};
 use super::step::{Act, Note, Op, Step, StepKind, Wait};
-use super::{Next, Staged, View};
-use crate::report::State;
+use super::{Next, View};
+use crate::condition::{Dir, Key, MetaCopy, Staged, State, Tpm};
 
 pub(super) fn delete(view: &View<'_>) -> Next {
     let seen = view.seen;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::condition::{Part, Place};
 use crate::custody::Wrapping;
 use crate::ids::Epoch;
 use crate::section::{Custody, Encryption, Seal};
@@ -10,8 +11,6 @@ use crate::shares::Mark;
 /// One step for one vault. What it needs beyond its fields (keys, paths) the shell has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// Begin an empty share table in place of the lost one; vaults known from the disk are entered as lost.
-    NewTable,
     /// Seal a fresh share into the table, durably.
     MakeShare {
         /// Under which TPM policy.
@@ -20,9 +19,17 @@ pub enum Step {
         mark: Mark,
     },
     /// Make content key and protector, and write both copies of the metadata, durably.
-    MakeMetadata(Wrapping),
-    /// Write the damaged or absent copy anew from its twin.
-    RepairCopy,
+    MakeMetadata {
+        /// What the protector is wrapped under.
+        wrapping: Wrapping,
+        /// What the content key is for; fixed from here on.
+        encryption: Encryption,
+    },
+    /// Write one copy anew from its twin.
+    RepairCopy {
+        /// The twin.
+        from: Place,
+    },
     /// Try the candidates on the metadata and keep the protector's own key in locked memory. Changes nothing outside.
     Unwrap,
     /// Wrap the protector's own key anew in both copies, scrub the old wraps.
@@ -75,10 +82,9 @@ macro_rules! kinds {
 }
 
 kinds! {
-    NewTable Step::NewTable => "beginning a new share table",
     MakeShare Step::MakeShare { .. } => "making its TPM share",
-    MakeMetadata Step::MakeMetadata(_) => "making its metadata",
-    RepairCopy Step::RepairCopy => "repairing a copy of its metadata",
+    MakeMetadata Step::MakeMetadata { .. } => "making its metadata",
+    RepairCopy Step::RepairCopy { .. } => "repairing a copy of its metadata",
     Unwrap Step::Unwrap => "unwrapping its protector",
     Rewrap Step::Rewrap(_) => "changing its key",
     AddKey Step::AddKey => "giving its key to the kernel",
@@ -183,46 +189,29 @@ pub enum Wait {
         /// As its metadata says.
         under: Option<Epoch>,
     },
+    /// The controller's newest key is older than the one it is wrapped under.
+    #[error(
+        "the controller gives the key of epoch {given}, and it is wrapped under epoch {under}: an older copy of the controller's database speaks, and nothing is taken back to it"
+    )]
+    LowerEpoch {
+        /// The controller's.
+        given: Epoch,
+        /// As its metadata says.
+        under: Epoch,
+    },
     /// Files are held open.
     #[error("locking waits for files that are still open")]
     Busy,
     /// A step failed and is tried again.
     #[error("{0} failed and is tried again soon")]
     Retry(StepKind),
+    /// Kernel or disk did not let it be looked at.
+    #[error("it can't be observed")]
+    Unseen,
 }
 
 fn shown(epoch: &Option<Epoch>) -> String {
     epoch.map_or_else(|| "unknown".to_owned(), |epoch| epoch.to_string())
-}
-
-/// A part of a made vault that is gone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
-    /// The directory with its policy.
-    Directory,
-    /// Both copies of the metadata.
-    Metadata,
-    /// What its keys open of the metadata: no copy does, with all keys that it names at hand.
-    KeyFiles,
-    /// The TPM's share.
-    Share,
-    /// The node's share table.
-    Table,
-    /// The path: something else stands there.
-    Path,
-}
-
-impl fmt::Display for Part {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Directory => "its directory",
-            Self::Metadata => "both copies of its metadata",
-            Self::KeyFiles => "both copies of its key files, which are damaged: put one back from a backup, and start eve again",
-            Self::Share => "its TPM share",
-            Self::Table => "the node's share table",
-            Self::Path => "its directory: something else stands at its path",
-        })
-    }
 }
 
 /// What is to be said of a vault, in human words.
@@ -243,6 +232,11 @@ pub enum Note {
     /// No section says anything about it.
     #[error("no section in force speaks of it: left as it is")]
     LeftAsItIs,
+    /// A live section does not list it, and what was listed before can't be read.
+    #[error(
+        "not listed by the controller: locked at once, and kept; whether it was removed is not known while the record of earlier sections can't be read"
+    )]
+    Unlisted,
     /// No section of this controller database ever listed it.
     #[error(
         "not listed by this controller: locked, and kept until a controller that had listed it before speaks of it"

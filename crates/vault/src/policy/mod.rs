@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{CONFIG_VAULT, IMAGE_VAULT, Name, VaultId};
-use crate::section::{Custody, Encryption, NodePolicy, Operation, Seal};
+use crate::defaults;
+use crate::ids::{Name, VaultId};
+use crate::section::{NodePolicy, Operation};
 
 pub use read::{BadFile, Located, MAX_FILE_BYTES, read};
 
@@ -92,17 +93,7 @@ impl VaultSpec {
     /// The fixed identity when the name is that of a default vault.
     #[must_use]
     pub fn default_vault(&self) -> Option<VaultId> {
-        default_vault(&self.name)
-    }
-}
-
-/// The default vault that the operator calls `config` or `image`.
-#[must_use]
-pub fn default_vault(name: &Name) -> Option<VaultId> {
-    match name.as_str() {
-        "config" => Some(CONFIG_VAULT),
-        "image" => Some(IMAGE_VAULT),
-        _ => None,
+        defaults::named(&self.name)
     }
 }
 
@@ -111,10 +102,9 @@ impl VaultPolicy {
     /// a node without a TPM takes the key from the controller at first contact (DF-3).
     #[must_use]
     pub fn of_default_vault(has_tpm: bool) -> Self {
-        let custody = if has_tpm { Custody::Tpm } else { Custody::Controller };
         Self {
             name: Name::try_from("default".to_owned()).expect("`default` is a name"),
-            node: NodePolicy { encryption: Encryption::Aes256Xts, custody, seal: Seal::Tpm },
+            node: defaults::policy(has_tpm),
             attest: Attest { every: DEFAULT_ATTEST_EVERY, require: BTreeSet::new() },
             delete_after: DEFAULT_DELETE_AFTER,
             operation: Wish::Unlock,

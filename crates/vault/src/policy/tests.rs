@@ -3,6 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::ids::{CONFIG_VAULT, IMAGE_VAULT};
+use crate::section::{Custody, Encryption, Seal};
 
 const WHOLE: &str = "\
 kind: VaultPolicy
@@ -65,7 +67,7 @@ fn delete_after_may_be_nothing() {
 #[test]
 fn config_and_image_name_the_default_vaults() {
     for (name, id) in [("config", Some(CONFIG_VAULT)), ("image", Some(IMAGE_VAULT)), ("other", None)] {
-        assert_eq!(default_vault(&name.parse().expect("a name")), id, "{name}");
+        assert_eq!(defaults::named(&name.parse().expect("a name")), id, "{name}");
     }
 }
 

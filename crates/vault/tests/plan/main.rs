@@ -18,7 +18,7 @@ fn section() -> impl Strategy<Value = Section> {
     let standing = prop_oneof![9 => Just(Standing::Active), 1 => Just(Standing::Removing)];
     let flags = (prop::bool::weighted(0.85), prop::bool::weighted(0.3), prop::bool::weighted(0.2));
     let rare = prop::bool::weighted(0.1);
-    let rare = (rare, rare, rare, rare);
+    let rare = (rare, rare, rare, rare, prop::bool::weighted(0.3));
     (custody, seal, operation, standing, flags, rare).prop_map(
         |(
             custody,
@@ -26,7 +26,7 @@ fn section() -> impl Strategy<Value = Section> {
             operation,
             standing,
             (listed, rotate, withheld),
-            (recreate, restored, replayed, forgot),
+            (recreate, restored, replayed, forgot, careless),
         )| {
             Section {
                 listed,
@@ -40,6 +40,7 @@ fn section() -> impl Strategy<Value = Section> {
                 restored,
                 replayed,
                 forgot,
+                careless,
             }
         },
     )
@@ -53,6 +54,9 @@ fn event() -> impl Strategy<Value = Event> {
         4 => (0..8usize, 0..3usize).prop_map(|(steps, half)| Event::PowerCut { steps, half }),
         2 => (0..8usize, 0..3usize).prop_map(|(steps, half)| Event::Killed { steps, half }),
         1 => Just(Event::Withheld),
+        2 => Just(Event::Copied),
+        2 => Just(Event::PutBack),
+        2 => Just(Event::Forked),
         1 => any::<bool>().prop_map(Event::Boot),
         1 => any::<bool>().prop_map(|first| Event::Damage { first }),
         1 => any::<bool>().prop_map(|unreadable| Event::DamageBoth { unreadable }),

@@ -8,6 +8,7 @@ use crate::pb::attest::{AttestVersionInfo, AttestVersionType, TpmHashAlgo, TpmPc
 use crate::pb::vault as pb;
 use crate::section;
 use crate::sign::Signature;
+use crate::suite;
 
 /// Longest `TPMS_ATTEST` or signature.
 const MAX_TPM_STRUCTURE: usize = 2048;
@@ -112,6 +113,7 @@ impl From<&EvidenceBinding> for pb::EvidenceBinding {
     fn from(binding: &EvidenceBinding) -> Self {
         Self {
             session: binding.session.0.to_vec(),
+            suite: suite::X25519,
             nonce: binding.nonce.to_vec(),
             claims: binding.claims.clone(),
             device_signature: binding.device_signature.map_or(Vec::new(), Into::into),
@@ -196,6 +198,7 @@ fn version(raw: AttestVersionInfo) -> Result<Version, DecodeError> {
 }
 
 fn binding(raw: pb::EvidenceBinding) -> Result<EvidenceBinding, DecodeError> {
+    suite::check(raw.suite)?;
     let signature =
         (!raw.device_signature.is_empty()).then(|| exactly("device_signature", &raw.device_signature));
     Ok(EvidenceBinding {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use attest::SessionKey;
 use uuid::Uuid;
-use vault::ids::{DeviceId, DeviceKey, Epoch, Incarnation, SectionVersion, VaultId};
+use vault::ids::{DeviceId, DeviceKey, Epoch, Incarnation, SectionDigest, SectionVersion, VaultId};
 use vault::section::{
     Custody, Encryption, Entry, NodePolicy, Operation, Release, Seal, SealedKey, Section, Standing,
 };
@@ -139,10 +139,12 @@ pub(crate) fn section() -> Section {
         device_key: DeviceKey([4; 32]),
         session: session(),
         version: SectionVersion { incarnation: Incarnation([3; 16]), version: 9 },
+        follows: Some(SectionDigest([6; 32])),
         vaults: vec![
             entry(1, Release::NotNeeded),
             entry(2, Release::Keys { current: sealed(8), last: sealed(7) }),
             entry(3, Release::Withheld { reason: "boot not approved".to_owned() }),
         ],
+        removed: vec![vault_id(4), vault_id(5)],
     }
 }

@@ -49,7 +49,7 @@ fn certs(bytes: &[u8]) -> Result<String, String> {
 }
 
 fn config_request() -> Vec<u8> {
-    let vault = Some(VaultAsk { session: session(), bundle: None });
+    let vault = Some(VaultAsk { session: session(), bundle: None, accepted: None });
     ConfigRequest { config_hash: "hash".to_owned(), integrity_token: vec![1], vault }.encode()
 }
 

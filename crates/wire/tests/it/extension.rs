@@ -2,7 +2,9 @@
 
 use proptest::prelude::*;
 use uuid::Uuid;
-use vault::ids::{DeviceId, DeviceKey, Epoch, Generation, Incarnation, SectionVersion, VaultId};
+use vault::ids::{
+    DeviceId, DeviceKey, Epoch, Generation, Incarnation, SectionDigest, SectionVersion, VaultId,
+};
 use vault::section::{
     Custody, Encryption, Entry, MAX_VAULTS, NodePolicy, Operation, Release, Seal, SealedKey, Section,
     Standing,
@@ -159,7 +161,7 @@ fn as_many_vaults_as_allowed_are_read_and_one_more_is_not() {
     let of = |count: usize| {
         let vaults =
             (1..=count as u128).map(|n| entry(n, Release::Keys { current: sealed(2), last: sealed(1) }));
-        Section { vaults: vaults.collect(), ..section() }
+        Section { vaults: vaults.collect(), removed: vec![], ..section() }
     };
     assert_eq!(read(&written(of(MAX_VAULTS))).unwrap().vaults.len(), MAX_VAULTS);
     assert!(matches!(read(&written(of(MAX_VAULTS + 1))), Err(DecodeError::TooLarge { .. })));
@@ -233,16 +235,34 @@ fn control_out_of_bounds_is_refused() {
     assert_eq!(ConfigResponse::decode(&bytes), Err(expected), "an order of a kind we do not know");
 }
 
+/// A key of a kind that we do not speak is refused, in each place where one is told; none told is the first kind.
+#[test]
+fn a_suite_that_is_not_known_is_refused() {
+    let refused = DecodeError::NotUnderstood { field: "suite", value: 2 };
+    for (what, suite, expected) in [
+        ("as it was before suites were told", vec![], Ok(())),
+        ("the first", number_field(4, 1), Ok(())),
+        ("another", number_field(4, 2), Err(refused)),
+    ] {
+        let ask = [bytes_field(1, &[7; 32]), suite].concat();
+        let read = wire::config::ConfigRequest::decode(&bytes_field(50521, &ask));
+        assert_eq!(read.map(drop), expected, "{what}");
+    }
+}
+
 fn any_section() -> impl Strategy<Value = Section> {
     let head = (any::<u128>(), any::<[[u8; 32]; 2]>(), any::<[u8; 16]>(), 1..u64::MAX);
-    (head, prop::collection::vec(any_entry(), 0..5)).prop_map(
-        |((device, [device_key, session], incarnation, version), vaults)| {
+    let chain = (prop::option::of(any::<[u8; 32]>()), 100..105_u128);
+    (head, chain, prop::collection::vec(any_entry(), 0..5)).prop_map(
+        |((device, [device_key, session], incarnation, version), (follows, removed), vaults)| {
             let vaults = vaults.into_iter().enumerate();
             Section {
                 device: DeviceId(Uuid::from_u128(device | 1)),
                 device_key: DeviceKey(device_key),
                 session: attest::SessionKey(session),
                 version: SectionVersion { incarnation: Incarnation(incarnation), version },
+                follows: follows.map(SectionDigest),
+                removed: (100..removed).map(vault_id).collect(),
                 vaults: vaults.map(|(n, vault)| Entry { id: vault_id(n as u128), ..vault }).collect(),
             }
         },

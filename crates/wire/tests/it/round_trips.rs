@@ -6,6 +6,7 @@ use attest::SessionKey;
 use proptest::collection::{btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
+use vault::ids::{Incarnation, SectionDigest, SectionVersion};
 use wire::attest::{
     AttestRequest, AttestResponse, DeviceCert, DeviceCertKind, EscrowKey, EvidenceBinding, PcrAlgorithm,
     PcrPolicy, PcrValue, Quote, QuoteAnswer, QuoteCode, StoreKeys, StoreKeysCode, Verdict, Version,
@@ -151,8 +152,12 @@ proptest! {
     #[test]
     fn any_request_for_configuration(
         config_hash in "[ -~]{0,99}", integrity_token in bytes(99), session in option::of(any::<[u8; 32]>()),
+        accepted in option::of((any::<[u8; 16]>(), 1..u64::MAX, any::<[u8; 32]>())),
     ) {
-        let vault = session.map(|key| VaultAsk { session: SessionKey(key), bundle: None });
+        let accepted = accepted.map(|(incarnation, version, digest)| {
+            (SectionVersion { incarnation: Incarnation(incarnation), version }, SectionDigest(digest))
+        });
+        let vault = session.map(|key| VaultAsk { session: SessionKey(key), bundle: None, accepted });
         let request = ConfigRequest { config_hash, integrity_token, vault };
         prop_assert_eq!(ConfigRequest::decode(&request.encode()), Ok(request));
     }

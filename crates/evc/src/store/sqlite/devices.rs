@@ -4,11 +4,12 @@ use async_trait::async_trait;
 use sqlx::query;
 use sqlx::sqlite::SqliteRow;
 use vault::ids::{DeviceId, Name};
+use vault::ledger::{Ledger, Older};
 
 use super::SqliteTx;
 use super::read::{
-    FromRow, Word as _, blob, bytes32, damaged, device, get, int, name, number, some_name, some_number, uuid,
-    word,
+    FromRow, Word as _, blob, bytes32, damaged, device, from_json, get, int, json, name, number, some_name,
+    some_number, uuid, word,
 };
 use crate::store::{CertRow, DeviceRow, Devices, OnboardRow, Page, RemovedRow, Stored, Tpm, UnixSeconds};
 
@@ -41,6 +42,8 @@ impl FromRow for DeviceRow {
             last_seen: some_number(row, "last_seen")?,
             section_version: number(row, "section_version")?,
             section_digest: if digest.is_some() { Some(bytes32(row, "section_digest")?) } else { None },
+            ledger: from_json(row, "ledger")?.ok_or_else(|| damaged("ledger"))?,
+            older: from_json(row, "older")?,
             report: get(row, "report")?,
             verdict: get(row, "verdict")?,
             lost_at: some_number(row, "lost_at")?,
@@ -183,6 +186,26 @@ impl Devices for SqliteTx {
     async fn put_section(&mut self, id: DeviceId, version: u64, digest: &[u8; 32]) -> Stored<()> {
         let write = query("UPDATE devices SET section_version = ?, section_digest = ? WHERE id = ?");
         self.change(write.bind(int(version)).bind(digest.to_vec()).bind(blob(id.0))).await
+    }
+
+    async fn put_ledger(&mut self, id: DeviceId, ledger: &Ledger) -> Stored<()> {
+        let write = query("UPDATE devices SET ledger = ? WHERE id = ?").bind(json(ledger));
+        self.change(write.bind(blob(id.0))).await
+    }
+
+    async fn set_older(&mut self, id: DeviceId, older: Option<Older>) -> Stored<()> {
+        let write = query("UPDATE devices SET older = ? WHERE id = ?").bind(older.as_ref().map(json));
+        self.change(write.bind(blob(id.0))).await
+    }
+
+    async fn number_anew(&mut self) -> Stored<()> {
+        let empty = json(&Ledger::default());
+        let devices =
+            "UPDATE devices SET section_version = 0, section_digest = NULL, ledger = ?, older = NULL";
+        self.run(query(devices).bind(empty)).await?;
+        let vaults =
+            "UPDATE vaults SET reported_epoch = NULL, left_version = iif(standing = 'gone', 1, NULL)";
+        self.run(query(vaults)).await.map(drop)
     }
 
     async fn end_section(&mut self, id: DeviceId) -> Stored<()> {

@@ -1,5 +1,7 @@
 //! Reads rows back into checked types; anything that does not read back is a damaged database, never a default.
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Decode, Row as _, Sqlite, Type};
 use uuid::Uuid;
@@ -18,6 +20,16 @@ pub(super) fn get<'r, T: Decode<'r, Sqlite> + Type<Sqlite>>(
     column: &'static str,
 ) -> Stored<T> {
     row.try_get(column).map_err(|e| StoreError::Damaged(format!("column {column}: {e}")))
+}
+
+/// A value kept as JSON: no map with keys that are not text.
+pub(super) fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("no map with keys that are not text")
+}
+
+pub(super) fn from_json<T: DeserializeOwned>(row: &SqliteRow, column: &'static str) -> Stored<Option<T>> {
+    let text: Option<&str> = get(row, column)?;
+    text.map(serde_json::from_str).transpose().map_err(|_| damaged(column))
 }
 
 pub(super) fn damaged(column: &str) -> StoreError {

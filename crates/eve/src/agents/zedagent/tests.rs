@@ -28,7 +28,15 @@ fn answer(config: Option<Option<Section>>) -> Vec<u8> {
 
 fn section() -> Section {
     let version = SectionVersion { incarnation: Incarnation([1; 16]), version: 1 };
-    Section { device: DEVICE, device_key: DeviceKey([3; 32]), session: SESSION, version, vaults: Vec::new() }
+    Section {
+        device: DEVICE,
+        device_key: DeviceKey([3; 32]),
+        session: SESSION,
+        version,
+        follows: None,
+        vaults: Vec::new(),
+        removed: Vec::new(),
+    }
 }
 
 fn node() -> (tempfile::TempDir, Bus) {

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use vault::ids::CONFIG_VAULT;
-use vault::plan::Authority;
 use vault::report::State;
 use vault::section::{Custody, Operation};
+use vault::wanted::Authority;
 
 use super::controller::{BERLIN, Controller, Line};
 use super::node::{Node, Nv};
@@ -126,7 +126,8 @@ fn if5_a_shut_record_lets_no_older_section_in() {
     assert_eq!((node.state(CONFIG_VAULT), node.state(BERLIN)), (State::Locked, State::Locked));
 }
 
-/// IF-5, invariant 6: with the record damaged nothing is concluded from what a section does not list, and the status says why.
+/// seen-by-users 0.10; IF-5, invariant 6: with the record damaged nothing is deleted. What a live section does not list is locked at
+/// once, the status says why, the damaged record is kept aside, and a new one is begun, by which the vault's own controller has it back.
 #[test]
 fn if5_a_damaged_record_deletes_nothing() {
     let (mut node, mut controller) = (Node::new(true), Controller::new());
@@ -135,9 +136,22 @@ fn if5_a_damaged_record_deletes_nothing() {
     std::fs::write(node.paths.record(), [0xff; 40]).expect("writes");
     node.restart();
     node.hear(&mut controller, &[]);
-    assert_eq!((node.state(BERLIN), node.get(BERLIN, "file").as_deref()), (State::Unlocked, Some("kept")));
-    assert!(node.status(BERLIN).detail[0].contains("left as it is"), "{:?}", node.status(BERLIN).detail);
+    assert_eq!((node.state(BERLIN), node.get(BERLIN, "file")), (State::Orphan, None));
+    assert!(node.paths.record_aside().exists() && node.paths.record().exists());
+    node.reboot();
     node.hear(&mut controller, &[]);
+    assert_eq!(node.state(BERLIN), State::Orphan, "no later absence deletes what the new record never had");
+    node.hear(&mut controller, &[Line::of(Custody::Tpm)]);
+    assert_eq!((node.state(BERLIN), node.get(BERLIN, "file").as_deref()), (State::Unlocked, Some("kept")));
+}
+
+/// While no section has come since, the damage is told, and another error beside it hides neither.
+#[test]
+fn a_damaged_record_is_told_beside_other_errors() {
+    let (mut node, mut controller) = (Node::new(true), Controller::new());
+    node.hear(&mut controller, &[Line::of(Custody::Tpm)]);
+    std::fs::write(node.paths.record(), [0xff; 40]).expect("writes");
+    node.restart();
     node.hear_bytes(Authority::Live, b"no configuration");
-    assert!(node.says("damaged") && node.says("refused"), "neither hides the other");
+    assert!(node.says("damaged") && node.says("refused"), "{:?}", node.manager().notes());
 }

@@ -1,11 +1,13 @@
 //! A controller that signs sections, with the golden keys; it keeps its own keys and rotates them.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use attest::SessionKey;
 use uuid::Uuid;
 use vault::ids::{
-    CONFIG_VAULT, DeviceId, DeviceKey, Epoch, IMAGE_VAULT, Incarnation, SectionVersion, VaultId,
+    CONFIG_VAULT, DeviceId, DeviceKey, Epoch, IMAGE_VAULT, Incarnation, SectionDigest, SectionVersion,
+    VaultId,
 };
 use vault::secret::ControllerKey;
 use vault::section::{
@@ -65,7 +67,14 @@ impl Line {
 }
 
 /// Which device it takes its peer for, and its database's life.
+#[derive(Clone)]
 pub(super) struct Controller {
+    /// Which keys it draws: two lives of one database draw others.
+    pub(super) lineage: u8,
+    /// The section that its next one follows.
+    pub(super) follows: Option<SectionDigest>,
+    /// All that it ever listed: those that it lists no more are removed.
+    pub(super) listed: BTreeSet<VaultId>,
     pub(super) device: DeviceId,
     pub(super) key: DeviceKey,
     pub(super) incarnation: u8,
@@ -73,8 +82,8 @@ pub(super) struct Controller {
 }
 
 /// The key of a vault at an epoch: any 32 bytes that differ.
-fn key(vault: VaultId, epoch: u64) -> ControllerKey {
-    let mut bytes = [0xc0; 32];
+fn key(lineage: u8, vault: VaultId, epoch: u64) -> ControllerKey {
+    let mut bytes = [lineage; 32];
     bytes[..16].copy_from_slice(vault.0.as_bytes());
     bytes[16..24].copy_from_slice(&epoch.to_be_bytes());
     ControllerKey::copied_from(&bytes)
@@ -82,7 +91,15 @@ fn key(vault: VaultId, epoch: u64) -> ControllerKey {
 
 impl Controller {
     pub(super) fn new() -> Self {
-        Self { device: DEVICE, key: KEY, incarnation: 1, version: 0 }
+        Self {
+            lineage: 0xc0,
+            follows: None,
+            listed: BTreeSet::new(),
+            device: DEVICE,
+            key: KEY,
+            incarnation: 1,
+            version: 0,
+        }
     }
 
     /// A signed answer with the next version of the section.
@@ -91,8 +108,12 @@ impl Controller {
         let version =
             SectionVersion { incarnation: Incarnation([self.incarnation; 16]), version: self.version };
         let (device, device_key) = (self.device, self.key);
-        let vaults = lines.iter().map(|line| entry(line, device, session)).collect();
-        signed(Some(Section { device, device_key, session, version, vaults }))
+        let vaults = lines.iter().map(|line| entry(line, self.lineage, device, session)).collect();
+        let now: BTreeSet<VaultId> = lines.iter().map(|line| line.id).collect();
+        let removed = self.listed.difference(&now).copied().filter(|id| !id.is_default()).collect();
+        self.listed.extend(now);
+        let follows = self.follows;
+        signed(Some(Section { device, device_key, session, version, follows, vaults, removed }))
     }
 }
 
@@ -106,10 +127,10 @@ pub(super) fn signed(section: Option<Section>) -> Vec<u8> {
     seal_from_controller(&response.encode(), &golden("controller-signing.cert.pem"), &signer).expect("signs")
 }
 
-fn entry(line: &Line, device: DeviceId, session: SessionKey) -> Entry {
+fn entry(line: &Line, lineage: u8, device: DeviceId, session: SessionKey) -> Entry {
     let purpose = Purpose { device, vault: line.id, custody: line.custody };
     let sealed = |epoch: u64| -> SealedKey {
-        seal(&session, &purpose, Epoch(epoch), &key(line.id, epoch)).expect("seals")
+        seal(&session, &purpose, Epoch(epoch), &key(lineage, line.id, epoch)).expect("seals")
     };
     let release = match line.custody {
         Custody::Tpm if !line.leaving => Release::NotNeeded,

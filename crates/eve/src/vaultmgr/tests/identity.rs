@@ -2,10 +2,10 @@
 
 use uuid::Uuid;
 use vault::ids::{CONFIG_VAULT, DeviceId, DeviceKey, IMAGE_VAULT};
-use vault::plan::Authority;
 use vault::report::State;
 use vault::section::{Custody, Operation};
 use vault::shares::RootPin;
+use vault::wanted::Authority;
 
 use super::controller::{BERLIN, Controller, Line, signed};
 use super::node::Node;
@@ -18,6 +18,7 @@ fn with_file() -> (Node, Controller) {
     let (mut node, mut controller) = (Node::new(true), Controller::new());
     (0..5).for_each(|_| node.hear(&mut controller, &[Line::of(Custody::Tpm)]));
     node.put(BERLIN, "file", "kept");
+    node.tell_head(&mut controller);
     (node, controller)
 }
 
@@ -163,6 +164,7 @@ fn vc6_a_section_before_the_roots_opens_its_vault_with_them() {
     let (mut node, mut controller) = (Node::new(true), Controller::new());
     node.hear(&mut controller, &[Line::of(Custody::TpmAndController)]);
     node.put(BERLIN, "file", "kept");
+    node.tell_head(&mut controller);
     node.nv.0.borrow_mut().fail = true;
     node.reboot();
     node.hear(&mut controller, std::slice::from_ref(&line));

@@ -1,51 +1,46 @@
 //! Signed configurations that must not be believed: each with one thing wrong. Nothing of them is used.
 
 use attest::SessionKey;
-use vault::ids::DeviceKey;
-use vault::plan::Authority;
+use vault::belief::{Said, Signed};
 use vault::report::State;
 use vault::section::Custody;
 use vault::shares::RootPin;
+use vault::wanted::Authority;
 
-use super::controller::{BERLIN, Controller, DEVICE, KEY, Line, certs, golden};
+use super::controller::{BERLIN, Controller, Line, certs, golden};
 use super::node::Node;
-use crate::vaultmgr::config::{Judge, Judged, Refused, judge};
-
-const SESSION: SessionKey = SessionKey([9; 32]);
+use crate::vaultmgr::config::{Refused, verify};
 
 fn envelope() -> Vec<u8> {
-    Controller::new().section(SESSION, &[])
+    Controller::new().section(SessionKey([9; 32]), &[])
 }
 
-/// TH-2, IF-6: what vaultmgr checks for itself.
+/// TH-2, IF-6: what vaultmgr verifies for itself.
 #[test]
-fn if6_one_thing_wrong_is_refused() {
+fn if6_what_is_not_signed_under_the_installed_root_is_refused() {
     let root_pem = golden("root-ca.cert.pem");
-    let right = Judge { root_pem: &root_pem, pin: None, device_key: Some(KEY), session: SESSION };
-    let ask =
-        |judge_by: Judge<'_>, authority, envelope: &[u8]| judge(&judge_by, authority, envelope, &certs());
-    let Ok(Judged::Section(_, pin)) = ask(right, Authority::Live, &envelope()) else { panic!("refused") };
-    let pinned = Judge { pin: Some(pin), ..right };
-    assert!(ask(pinned, Authority::Live, &envelope()).is_ok());
-    let other_root = Judge { pin: Some(RootPin([1; 32])), ..right };
-    assert!(matches!(ask(other_root, Authority::Live, &envelope()), Err(Refused::OtherRoot)));
-    let not_a_root = Judge { root_pem: b"", ..right };
-    assert!(matches!(ask(not_a_root, Authority::Live, &envelope()), Err(Refused::Certs(_))));
-    let other_device = Judge { device_key: Some(DeviceKey([1; 32])), ..right };
-    for authority in [Authority::Live, Authority::Checkpoint] {
-        assert!(matches!(ask(other_device, authority, &envelope()), Err(Refused::OtherDevice(DEVICE))));
-    }
-    let other_session = Judge { session: SessionKey([8; 32]), ..right };
-    assert!(matches!(ask(other_session, Authority::Live, &envelope()), Err(Refused::OtherSession)));
-    assert!(
-        ask(other_session, Authority::Checkpoint, &envelope()).is_ok(),
-        "a checkpoint is of an earlier session"
-    );
+    let ask = |root_pem: &[u8], envelope: &[u8], certs: &[u8]| {
+        verify(root_pem, Signed { envelope: envelope.to_vec(), certs: certs.to_vec() })
+    };
+    let answer = ask(&root_pem, &envelope(), &certs()).expect("right");
+    assert!(matches!(answer.said, Said::Section(..)));
+    assert!(matches!(ask(b"", &envelope(), &certs()), Err(Refused::Certs(_))));
     let mut flipped = envelope();
     let middle = flipped.len() / 2;
     flipped[middle] ^= 1;
-    assert!(ask(right, Authority::Live, &flipped).is_err());
-    assert!(judge(&right, Authority::Live, &envelope(), b"no certificates").is_err());
+    assert!(ask(&root_pem, &flipped, &certs()).is_err());
+    assert!(ask(&root_pem, &envelope(), b"no certificates").is_err());
+}
+
+/// IF-6: a section for an earlier life is not taken, and one for another device's key is withheld.
+#[test]
+fn if6_a_section_for_another_session_changes_nothing() {
+    let (mut node, mut controller) = (Node::new(true), Controller::new());
+    let other = controller.section(SessionKey([8; 32]), &[Line::of(Custody::Tpm)]);
+    node.hear_bytes(Authority::Live, &other);
+    assert_eq!(node.state(BERLIN), State::Waiting);
+    node.hear(&mut controller, &[Line::of(Custody::Tpm)]);
+    assert_eq!(node.state(BERLIN), State::Unlocked, "the twin");
 }
 
 /// Under another root than at first contact everything counts as withheld, until root on the node confirms it.
@@ -56,6 +51,7 @@ fn under_another_root_all_is_withheld() {
     assert_eq!(node.state(BERLIN), State::Unlocked);
     let paths = node.paths.clone();
     node.manager().shares.as_mut().expect("shares").set_pin(&paths, RootPin([1; 32])).expect("pins");
+    node.hear_tpm();
     node.hear(&mut controller, &[]);
     assert_eq!(node.state(BERLIN), State::Unlocked, "not deleted");
     assert!(node.says("another root"));

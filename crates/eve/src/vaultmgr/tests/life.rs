@@ -3,9 +3,9 @@
 use std::fs::File;
 
 use vault::ids::{CONFIG_VAULT, Epoch, IMAGE_VAULT};
-use vault::plan::Authority;
 use vault::report::State;
 use vault::section::{Custody, Operation, Seal, Standing};
+use vault::wanted::Authority;
 
 use super::controller::{BERLIN, Controller, Line, signed};
 use super::node::Node;

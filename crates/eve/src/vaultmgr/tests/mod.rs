@@ -14,6 +14,7 @@ mod many;
 mod movein;
 mod node;
 mod orders;
+mod rolled_back;
 mod seals;
 mod told;
 mod undone;

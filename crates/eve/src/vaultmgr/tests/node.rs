@@ -4,10 +4,10 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use vault::ids::{Generation, VaultId};
-use vault::plan::Authority;
 use vault::report::{State, VaultReport};
 use vault::roots::{PcrsRoot, TpmRoot};
 use vault::secret::RootSecret;
+use vault::wanted::Authority;
 
 use super::controller::{self, Controller, KEY, Line};
 use super::disk::{Disk, write};
@@ -158,11 +158,17 @@ impl Node {
         self.disk.unmount();
     }
 
-    /// A live section of these vaults comes.
+    /// A live section of these vaults comes, made for what the node tells that it accepted.
     pub(super) fn hear(&mut self, controller: &mut Controller, lines: &[Line]) {
+        self.tell_head(controller);
         let session = self.manager().session_key();
         let envelope = controller.section(session, lines);
         self.hear_bytes(Authority::Live, &envelope);
+    }
+
+    /// The controller learns which section was accepted last, as by a poll.
+    pub(super) fn tell_head(&mut self, controller: &mut Controller) {
+        controller.follows = self.manager().head().map(|(_, digest)| digest).or(controller.follows);
     }
 
     pub(super) fn hear_bytes(&mut self, authority: Authority, envelope: &[u8]) {

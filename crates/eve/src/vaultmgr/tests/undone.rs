@@ -5,9 +5,9 @@ use std::path::Path;
 use std::rc::Rc;
 
 use fscrypt::ProtectorKey;
+use vault::condition::Key;
 use vault::custody::Wrapping;
 use vault::ids::VaultId;
-use vault::plan::Key;
 use vault::report::State;
 use vault::secret::WrappingSecret;
 use vault::section::{Custody, Encryption};
@@ -104,7 +104,7 @@ fn a_step_that_is_undone_each_time_is_told_and_stops_nothing() {
     manager.hear_tpm(TpmHeard::Ready { key: controller.key, measured: true });
     manager.settle_all();
     let section = controller.section(manager.session_key(), &[Line::of(Custody::Tpm)]);
-    manager.hear_config(vault::plan::Authority::Live, &section, &certs());
+    manager.hear_config(vault::wanted::Authority::Live, &section, &certs());
     manager.settle(BERLIN);
     let status = manager.report(BERLIN);
     assert_eq!(

@@ -10,7 +10,7 @@ use rcgen::{CertificateParams, KeyPair};
 use testkit::Evc;
 use ureq::Agent;
 use ureq::tls::{Certificate as UreqCertificate, RootCerts, TlsConfig, TlsProvider};
-use vault::ids::DeviceId;
+use vault::ids::{DeviceId, SectionDigest, SectionVersion};
 use wire::attest::{
     AttestRequest, AttestResponse, DeviceCert, DeviceCertKind, EvidenceBinding, PcrAlgorithm, PcrValue,
     Quote, QuoteCode,
@@ -55,6 +55,8 @@ pub(crate) struct Device {
     id: DeviceId,
     session: SessionSecret,
     hash: String,
+    /// The section that it accepted last, as a node tells it.
+    head: Option<(SectionVersion, SectionDigest)>,
 }
 
 impl Device {
@@ -78,6 +80,7 @@ impl Device {
             id,
             session: session()?,
             hash: String::new(),
+            head: None,
         };
         device.register(&onboarding, name)?;
         Ok(device)
@@ -114,7 +117,7 @@ impl Device {
 
     /// The next poll's request, signed: ready to be sent again and again.
     pub(crate) fn poll_body(&self) -> Result<Vec<u8>> {
-        let vault = Some(VaultAsk { session: self.session.session_key(), bundle: None });
+        let vault = Some(VaultAsk { session: self.session.session_key(), bundle: None, accepted: self.head });
         let ask = ConfigRequest { config_hash: self.hash.clone(), integrity_token: Vec::new(), vault };
         self.sealed(&ask.encode())
     }
@@ -129,6 +132,11 @@ impl Device {
         ensure!(status == 200, "a poll that should bring something: {status}");
         let response = SignedConfig::verify(&body, &self.trusted)?.response().clone();
         self.hash.clone_from(&response.config_hash);
+        if let Some(config) = &response.config
+            && let (Ok(Some(section)), Some(digest)) = (config.section(), config.section_digest())
+        {
+            self.head = Some((section.version, digest));
+        }
         Ok(response)
     }
 

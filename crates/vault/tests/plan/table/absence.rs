@@ -8,7 +8,11 @@ fn version(incarnation: u8, version: u64) -> SectionVersion {
 
 fn listing(authority: Authority, version: SectionVersion, listed: bool) -> Listing {
     let vaults = listed.then(|| (USER, want(Custody::Tpm))).into_iter().collect();
-    Listing { authority, device: DEVICE, version, vaults }
+    Listing { authority, device: DEVICE, version, vaults, removed: BTreeSet::new() }
+}
+
+fn removing(authority: Authority, version: SectionVersion) -> Listing {
+    Listing { removed: BTreeSet::from([USER]), ..listing(authority, version, false) }
 }
 
 fn accepted(version: SectionVersion) -> Accepted {
@@ -27,22 +31,37 @@ fn if5_absence_alone_never_deletes() {
         let listed = listed.then(|| (USER, name())).into_iter().collect();
         RecordSeen::Read(Record { accepted: accepted(version), listed, removed: BTreeMap::new() })
     };
-    let live = |version| Some(listing(Authority::Live, version, false));
-    let kept = Some(listing(Authority::Checkpoint, version(1, 8), false));
+    let live = |version| Some(removing(Authority::Live, version));
+    let kept = Some(removing(Authority::Checkpoint, version(1, 8)));
+    let absent = Some(listing(Authority::Live, version(1, 8), false));
     for (what, listing, record, expected) in [
-        ("newer, listed before", live(version(1, 8)), record(version(1, 7), true), Wish::Delete),
+        ("newer, removed, listed before", live(version(1, 8)), record(version(1, 7), true), Wish::Delete),
         ("the same again after a crash", live(version(1, 8)), record(version(1, 8), true), Wish::Delete),
+        ("absent, and not named as removed", absent.clone(), record(version(1, 7), true), Wish::Orphan),
         ("never listed", live(version(1, 8)), record(version(1, 7), false), Wish::Orphan),
         ("another incarnation", live(version(2, 8)), record(version(1, 7), true), Wish::Orphan),
         ("an older version", live(version(1, 6)), record(version(1, 7), true), Wish::Orphan),
         ("no record", live(version(1, 8)), RecordSeen::Nothing, Wish::Orphan),
-        ("record unreadable", live(version(1, 8)), RecordSeen::Unreadable, Wish::Leave),
+        ("record unreadable", live(version(1, 8)), RecordSeen::Unreadable, Wish::Unlisted),
         ("checkpoint", kept, record(version(1, 7), true), Wish::Leave),
         ("withheld", None, record(version(1, 7), true), Wish::Leave),
     ] {
         let desired = Desired { listing, record, ..Desired::default() };
         assert_eq!(desired.wish(USER, &NODE, false), expected, "{what}");
     }
+}
+
+/// seen-by-users 0.10: what a live section does not list is locked at once, also while the record can't be read; erasing waits.
+#[test]
+fn if5_an_unlisted_vault_is_locked_though_the_record_is_unreadable() {
+    let listing = Some(listing(Authority::Live, version(1, 8), false));
+    let desired = Desired { listing, ..Desired::default() };
+    let open = Known { seen: Seen { key: Key::Present, ..made(Custody::Tpm, 0) }, ..Known::default() };
+    let (_, next) = one(&desired, USER, &open, &NODE);
+    assert_eq!(step(&next), Some(Step::Lock));
+    let shut = Known { seen: made(Custody::Tpm, 0), ..Known::default() };
+    let (_, Next::Settled(settled)) = one(&desired, USER, &shut, &NODE) else { panic!("not at rest") };
+    assert_eq!((settled.state, settled.notes), (State::Locked, vec![Note::Unlisted]));
 }
 
 /// The default vaults are never deleted by absence (DF-1, DF-2): unlisted, they return to their default policy.
@@ -151,7 +170,15 @@ fn only_a_live_section_orders_a_vault_made_anew() {
     };
     let (device, session) = (DeviceId(uuid::Uuid::from_u128(1)), SessionKey([1; 32]));
     let device_key = DeviceKey([1; 32]);
-    let section = Section { device, device_key, session, version: version(1, 1), vaults: vec![entry] };
+    let section = Section {
+        device,
+        device_key,
+        session,
+        version: version(1, 1),
+        follows: None,
+        vaults: vec![entry],
+        removed: vec![],
+    };
     let orders = |listing: Listing| listing.vaults[&USER].recreate;
     assert!(orders(Listing::of(&section, Authority::Live)));
     assert!(!orders(Listing::of(&section, Authority::Checkpoint)));

@@ -6,14 +6,19 @@ use super::*;
 #[test]
 fn vc6_an_open_vault_takes_the_newest_epoch() {
     let (last, current) = (both(2), both(3));
-    let lame = Keys { held: Some(Held { first: None, second: Some(current) }), ..keys() };
-    let half = Keys { held: Some(Held { first: Some(current), second: Some(last) }), ..keys() };
+    let lame = Keys { held: Some(OpenedBy { first: None, second: Some(current) }), ..keys() };
+    let half = Keys { held: Some(OpenedBy { first: Some(current), second: Some(last) }), ..keys() };
     for (what, seen, keys, expected) in [
         ("locked", made(Custody::TpmAndController, 2), keys(), Step::Unwrap),
         ("opened by the last", made(Custody::TpmAndController, 2), held(last), Step::Rewrap(current)),
         ("half changed", made(Custody::TpmAndController, 2), half, Step::Rewrap(current)),
         ("changed", made(Custody::TpmAndController, 3), held(current), Step::AddKey),
-        ("one copy does not open", made(Custody::TpmAndController, 3), lame, Step::RepairCopy),
+        (
+            "one copy does not open",
+            made(Custody::TpmAndController, 3),
+            lame,
+            Step::RepairCopy { from: Place::Second },
+        ),
     ] {
         assert_eq!(step(&keep(want(Custody::TpmAndController), seen, keys)), Some(expected), "{what}");
     }
@@ -164,7 +169,7 @@ fn a_share_stays_while_a_copy_needs_it() {
         (tpm, controller, Step::Rewrap(Wrapping::Controller(Epoch(3)))),
         (controller, controller, Step::DropShare(Seal::Tpm)),
     ] {
-        let keys = Keys { held: Some(Held { first, second }), ..keys() };
+        let keys = Keys { held: Some(OpenedBy { first, second }), ..keys() };
         assert_eq!(
             step(&keep(want(Custody::Controller), seen, keys)),
             Some(expected),

@@ -10,8 +10,13 @@ fn if5_a_vault_is_made_in_order() {
     let both = both(3);
     for (what, seen, keys, expected) in [
         ("nothing there", Seen::default(), keys(), Step::MakeShare { seal: Seal::Tpm, mark: Mark::Begun }),
-        ("share", begun, keys(), Step::MakeMetadata(both)),
-        ("one copy", Seen { second: MetaCopy::Absent, ..written }, keys(), Step::RepairCopy),
+        ("share", begun, keys(), Step::MakeMetadata { wrapping: both, encryption: AES }),
+        (
+            "one copy",
+            Seen { second: MetaCopy::Absent, ..written },
+            keys(),
+            Step::RepairCopy { from: Place::First },
+        ),
         ("metadata", written, keys(), Step::Unwrap),
         ("protector", written, held(both), Step::AddKey),
         ("key", Seen { key: Key::Present, ..written }, held(both), Step::MakeDir),
@@ -76,7 +81,8 @@ fn if5_a_checkpoint_makes_nothing() {
 #[test]
 fn ac6_default_vaults_come_first() {
     let known = BTreeMap::from([(USER, Known::default())]);
-    let ids: Vec<VaultId> = plan(&Desired::default(), &known, &NODE).into_iter().map(|(id, ..)| id).collect();
+    let ids: Vec<VaultId> =
+        plan(&Desired::default(), &known, &NODE).vaults.into_iter().map(|(id, ..)| id).collect();
     assert_eq!(ids, [CONFIG_VAULT, IMAGE_VAULT, USER]);
 }
 
@@ -119,7 +125,7 @@ fn vc2_a_lock_comes_before_an_impossible_custody() {
 fn a_plan_asks_each_vault_once() {
     let ids = (0..vault::section::MAX_VAULTS as u128).map(|n| VaultId(uuid::Uuid::from_u128(1000 + n)));
     let known: BTreeMap<VaultId, Known> = ids.map(|id| (id, Known::default())).collect();
-    let planned = plan(&Desired::default(), &known, &NODE);
+    let planned = plan(&Desired::default(), &known, &NODE).vaults;
     assert_eq!(planned.len(), known.len() + 2);
     assert!(planned.windows(2).skip(2).all(|pair| pair[0].0 < pair[1].0));
 }
@@ -134,6 +140,7 @@ fn a_default_vault_of_the_controllers_is_not_made_anew_without_an_order() {
         authority: Authority::Live,
         version: SectionVersion { incarnation: Incarnation([1; 16]), version: 1 },
         vaults: BTreeMap::new(),
+        removed: BTreeSet::new(),
     };
     let without_keys = Keys { current: None, last: None, ..keys() };
     for listing in [None, Some(unlisted)] {

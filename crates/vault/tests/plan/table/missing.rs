@@ -38,7 +38,10 @@ fn a_made_vault_that_lacks_a_part_is_missing() {
     let parts = missing(&keep(created.clone(), Seen::default(), keys()));
     assert_eq!(parts, [Part::Directory, Part::Metadata], "by the section's word alone");
     let ordered = keep(Want { recreate: true, ..created }, Seen::default(), keys());
-    assert_eq!(step(&ordered), Some(Step::MakeMetadata(Wrapping::Controller(Epoch(3)))));
+    assert_eq!(
+        step(&ordered),
+        Some(Step::MakeMetadata { wrapping: Wrapping::Controller(Epoch(3)), encryption: AES })
+    );
 }
 
 /// A `recreate` for a vault that is whole does nothing to it.
@@ -60,7 +63,19 @@ fn th1_a_lost_share_table_is_missing_not_new() {
     let ordered = Desired { recreate: BTreeSet::from([CONFIG_VAULT]), ..Desired::default() };
     let wish = ordered.wish(CONFIG_VAULT, &TABLE_LOST, true);
     let next = ask(CONFIG_VAULT, &wish, &Seen::default(), &Keys::default(), &TABLE_LOST);
-    assert_eq!(step(&next), Some(Step::NewTable));
+    assert_eq!(next, Next::Wait(Wait::Table), "the table is the node's, and begun by a step of its own");
+    let there = Known { seen: made(Custody::Tpm, 0), ..Known::default() };
+    let unseen = Known { unseen: true, ..Known::default() };
+    let (never, hidden) = (VaultId(uuid::Uuid::from_u128(6)), VaultId(uuid::Uuid::from_u128(7)));
+    let known = BTreeMap::from([(USER, there), (never, Known::default()), (hidden, unseen)]);
+    let begin = plan(&ordered, &known, &TABLE_LOST).node;
+    assert_eq!(
+        begin,
+        Some(NodeStep::BeginTable { lost: vec![USER, hidden, IMAGE_VAULT] }),
+        "all that may be there"
+    );
+    assert_eq!(plan(&desired, &known, &TABLE_LOST).node, None, "never without an order");
+    assert_eq!(plan(&ordered, &known, &NODE).node, None, "never in place of one that is open");
     let user = ask(USER, &Wish::Keep(want(Custody::Tpm)), &Seen::default(), &Keys::default(), &TABLE_LOST);
     assert_eq!(user, Next::Wait(Wait::Table));
 }

@@ -10,20 +10,23 @@ mod status;
 use std::collections::{BTreeMap, BTreeSet};
 
 use attest::SessionKey;
+use vault::condition::{
+    Dir, Hint, Key, Keys, MetaCopy, Node, OpenedBy, Part, Place, Seen, ShareKey, Staged, State, TableSeen,
+    Tpm,
+};
 use vault::custody::Wrapping;
 use vault::ids::{
     CONFIG_VAULT, DeviceId, DeviceKey, Epoch, IMAGE_VAULT, Incarnation, Name, SectionVersion, VaultId,
 };
-use vault::plan::{
-    Accepted, Authority, Desired, Dir, Held, Hint, Key, Keys, Known, Listing, MetaCopy, Next, Node, Note,
-    Part, Record, RecordSeen, Refused, Released, Seen, Setbacks, ShareKey, Staged, Step, StepKind, TableSeen,
-    Tpm, View, Wait, Want, Wish, next, plan,
-};
-use vault::report::{State, VaultReport, report};
+use vault::plan::{Known, Next, NodeStep, Note, Setbacks, Step, StepKind, View, Wait, next, one, plan};
+use vault::report::{VaultReport, report};
 use vault::section::{
     BySeal, Custody, Encryption, Entry, NodePolicy, Operation, Release, Seal, Section, Standing,
 };
 use vault::shares::Mark;
+use vault::wanted::{
+    Accepted, Authority, Desired, Listing, Record, RecordSeen, Refused, Released, Want, Wish,
+};
 
 const USER: VaultId = VaultId(uuid::Uuid::from_u128(5));
 const DEVICE: DeviceId = DeviceId(uuid::Uuid::from_u128(0xd));
@@ -48,6 +51,7 @@ fn want(custody: Custody) -> Want {
         recreate: false,
         released: if custody.needs_controller() { keys } else { Released::NotNeeded },
         authority: Authority::Live,
+        floor: None,
     }
 }
 
@@ -78,7 +82,7 @@ fn keys() -> Keys {
 }
 
 fn held(wrapping: Wrapping) -> Keys {
-    Keys { held: Some(Held { first: Some(wrapping), second: Some(wrapping) }), ..keys() }
+    Keys { held: Some(OpenedBy { first: Some(wrapping), second: Some(wrapping) }), ..keys() }
 }
 
 fn ask(id: VaultId, wish: &Wish, seen: &Seen, keys: &Keys, node: &Node) -> Next {

@@ -31,7 +31,7 @@ fn if2_a_status_says_plainly_what_is_not_done() {
 fn vc2_an_unfinished_change_reports_no_new_epoch() {
     let wish = Wish::Keep(want(Custody::TpmAndController));
     let open = Seen { key: Key::Present, ..made(Custody::TpmAndController, 3) };
-    let cut_short = Keys { held: Some(Held { first: None, second: None }), ..keys() };
+    let cut_short = Keys { held: Some(OpenedBy { first: None, second: None }), ..keys() };
     assert_eq!(reported(&wish, &open, &cut_short, &NODE).epoch, None, "old wraps may be there still");
     let half = Seen { second: MetaCopy::Good(Hint::NoEpoch), ..open };
     assert_eq!(reported(&wish, &half, &keys(), &NODE).epoch, None, "a copy opens without the controller");

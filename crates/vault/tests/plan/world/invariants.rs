@@ -8,17 +8,22 @@ impl World {
         meta.whole && !meta.lame && share.is_none_or(|id| id.is_some() && id == meta.share)
     }
 
-    /// Its directory at its place, and a copy that opens, its share not told as lost: whatever is ordered, such a vault is not made anew.
+    /// Its directory at its place, and a copy that opens by a key that the controller has, its share not told as lost: whatever is
+    /// ordered, such a vault is not made anew.
     pub(super) fn is_whole(&self) -> bool {
         let Place::Vault { content, .. } = self.disk.place else { return false };
         let lost = self.disk.shares.all().iter().flatten().any(|share| share.mark == Mark::Lost);
-        !self.table_lost && !lost && self.opens(content)
+        let kept = |meta: &Meta| {
+            let known = meta.key.is_none_or(|key| self.database.knows(key));
+            known && meta.content == content && self.opens_somehow(meta)
+        };
+        !self.table_lost && !lost && self.disk.copies.iter().flatten().any(kept)
     }
 
     /// Without a share the live section alone tells whether the vault was made, and it says no.
     pub(super) fn counts_as_not_made(&self) -> bool {
-        let live = self.memory.listing.as_ref().filter(|listing| listing.authority == Authority::Live);
-        let says_no = live.and_then(|live| live.vaults.get(&self.id)).is_some_and(|want| !want.created);
+        let says_no =
+            self.in_force().and_then(|live| live.vaults.get(&self.id)).is_some_and(|want| !want.created);
         says_no && self.disk.shares.all().iter().flatten().next().is_none()
     }
 
@@ -28,7 +33,7 @@ impl World {
     }
 
     pub(super) fn may_destroy(&self) -> bool {
-        match self.order {
+        match self.order() {
             Order::Nothing => false,
             Order::Recreate => !self.is_whole(),
             Order::Delete => true,
@@ -40,13 +45,22 @@ impl World {
         self.openable_as_allowed();
     }
 
+    /// seen-by-users 0b.1: no vault is taken to a lower epoch, but under an incarnation that an operator began.
+    pub(super) fn wraps(&mut self, wrapping: Wrapping, anew: bool) {
+        let Some(epoch) = wrapping.epoch() else { return };
+        let under = self.memory.belief.accepted().map(|at| at.incarnation);
+        let before = self.wrapped.filter(|(of, _)| !anew && *of == under).map(|(_, epoch)| epoch);
+        assert!(before.is_none_or(|before| epoch >= before), "from {before:?} to {epoch:?}");
+        self.wrapped = Some((under, epoch));
+    }
+
     /// Invariants 4 and 6: what held data is gone only by order.
     pub(super) fn nothing_destroyed(&mut self) {
         let holds = |place: &&Place| **place == Place::Plain || place.holds_ours();
         let Disk { place, staged, away, .. } = &self.disk;
         let there = [place, staged, away].iter().any(holds);
         assert!(
-            there || !self.had_data || self.order != Order::Nothing,
+            there || !self.had_data || self.order() != Order::Nothing,
             "data is gone without an order: {:?}",
             self.disk
         );

@@ -2,6 +2,8 @@
 //! Each step is cut into the halves that a power cut can fall between. What the world itself remembers (data written, what the
 //! controller ever listed) is never shown to the plan, so that the two can be held against each other.
 
+mod controller;
+mod hearing;
 mod invariants;
 mod outside;
 mod shell;
@@ -10,16 +12,23 @@ mod steps;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use vault::custody::Wrapping;
-use vault::ids::{DeviceId, Epoch, Incarnation, Name, SectionVersion, VaultId};
-use vault::plan::{
-    Accepted, Authority, Desired, Dir, Held, Hint, Key, Keys, Listing, MetaCopy, Next, Node, Record,
-    RecordSeen, Released, Seen, Setbacks, ShareKey, Staged, Step, StepKind, TableSeen, Tpm, View, Want, Wish,
-    default_policy, next,
+use attest::SessionKey;
+use controller::Database;
+use vault::belief::{Answer, Belief, Kept};
+use vault::condition::{
+    Dir, Hint, Key, Keys, MetaCopy, Node, OpenedBy, Place as CopyPlace, Seen, ShareKey, Staged, State,
+    TableSeen, Tpm,
 };
-use vault::report::State;
+use vault::custody::Wrapping;
+use vault::ids::{DeviceId, DeviceKey, Epoch, Incarnation, Name, SectionDigest, SectionVersion, VaultId};
+use vault::plan::{Known, Next, NodeStep, Setbacks, Step, StepKind, one, plan};
 use vault::section::{BySeal, Custody, Encryption, NodePolicy, Operation, Seal, Standing};
-use vault::shares::Mark;
+use vault::shares::{Mark, RootPin};
+use vault::wanted::{Authority, Wish, default_policy};
+
+const SESSION: SessionKey = SessionKey([7; 32]);
+const KEY: DeviceKey = DeviceKey([7; 32]);
+const ROOT: RootPin = RootPin([7; 32]);
 
 /// What a section of the controller's says of the vault.
 #[derive(Debug, Clone, Copy)]
@@ -32,10 +41,14 @@ pub(crate) struct Section {
     pub(crate) rotate: bool,
     pub(crate) withheld: bool,
     pub(crate) recreate: bool,
+    /// An operator begins a new incarnation of the database.
     pub(crate) restored: bool,
+    /// The answer before the last one is played again.
     pub(crate) replayed: bool,
     /// The controller does not know that the vault was made: its report was lost, or its database is an older one.
     pub(crate) forgot: bool,
+    /// The controller does not look whether its database is older than the node: the node has to see for itself.
+    pub(crate) careless: bool,
 }
 
 impl Default for Section {
@@ -52,6 +65,7 @@ impl Default for Section {
             restored: false,
             replayed: false,
             forgot: false,
+            careless: false,
         }
     }
 }
@@ -60,6 +74,12 @@ impl Default for Section {
 pub(crate) enum Event {
     Live(Section),
     Withheld,
+    /// The controller's database is copied.
+    Copied,
+    /// The copy is put back.
+    PutBack,
+    /// The controller that lives from the copy takes the place of this one, which lives on beside it.
+    Forked,
     Settle,
     Run(usize),
     PowerCut {
@@ -109,6 +129,8 @@ struct Meta {
     content: u32,
     wrapping: Wrapping,
     share: Option<u32>,
+    /// Which key of the controller's.
+    key: Option<u32>,
     /// It reads as metadata.
     whole: bool,
     /// What a key protects in it is damaged.
@@ -148,16 +170,45 @@ struct Disk {
     away: Place,
     copies: [Option<Meta>; 2],
     shares: BySeal<Option<Share>>,
-    record: Option<Record>,
+    record: Option<Kept>,
+    pin: Option<RootPin>,
 }
 
-#[derive(Debug, Default)]
+/// The controller's keys at hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Ring {
+    current: (Epoch, u32),
+    last: (Epoch, u32),
+}
+
+impl Ring {
+    fn key(&self, epoch: Epoch) -> Option<u32> {
+        [self.current, self.last].into_iter().find(|(of, _)| *of == epoch).map(|(_, key)| key)
+    }
+}
+
+#[derive(Debug)]
 struct Memory {
-    held: Option<(u32, Held)>,
+    held: Option<(u32, OpenedBy)>,
+    /// By which keys of the controller's.
+    held_by: Option<Ring>,
     none_fits: bool,
     setbacks: Setbacks,
-    listing: Option<Listing>,
-    keys: Option<(Epoch, Epoch)>,
+    belief: Belief,
+    keys: Option<Ring>,
+}
+
+impl Memory {
+    fn new() -> Self {
+        Self {
+            held: None,
+            held_by: None,
+            none_fits: false,
+            setbacks: Setbacks::default(),
+            belief: Belief::new(SESSION),
+            keys: None,
+        }
+    }
 }
 
 pub(crate) struct World {
@@ -169,25 +220,27 @@ pub(crate) struct World {
     pcrs: bool,
     silent: bool,
     table_lost: bool,
-    held: Option<Operation>,
-    recreate: bool,
     record_readable: bool,
     busy: bool,
     full: bool,
     fresh: u32,
-    incarnation: u8,
-    version: u64,
-    epoch: u64,
-    /// Ever listed, by incarnation: the world's own memory.
-    ever_listed: BTreeSet<u8>,
-    accepted: BTreeMap<u8, u64>,
+    incarnations: u8,
+    database: Database,
+    copy: Option<Database>,
+    /// All that were ever given, by the number in their bytes.
+    answers: Vec<Answer>,
+    /// The world's own memory of what was recorded: versions by incarnation, and in which one the vault was listed.
+    recorded: BTreeMap<Incarnation, u64>,
+    ever_listed: BTreeSet<Incarnation>,
     /// What the vault's data may be wrapped under now.
     allowed: Vec<Wrapping>,
-    order: Order,
+    /// Root on the node orders it made anew.
+    ordered_here: bool,
     /// It was reported as made.
     reported: bool,
-    checkpoint: Option<Listing>,
     had_data: bool,
+    /// Under which incarnation, and to which epoch, it was wrapped last.
+    wrapped: Option<(Option<Incarnation>, Epoch)>,
     /// An ordered removal has begun and may have been cut short.
     doomed: bool,
     /// Its keys went with a table, or with both copies of its metadata.
@@ -208,41 +261,53 @@ impl World {
         let place = if id.is_default() { Place::Plain } else { Place::Nothing };
         let nothing = Place::Nothing;
         let shares = BySeal { tpm: None, pcrs: None };
-        let disk = Disk { place, staged: nothing, away: nothing, copies: [None, None], shares, record: None };
-        Self {
+        let disk = Disk {
+            place,
+            staged: nothing,
+            away: nothing,
+            copies: [None, None],
+            shares,
+            record: None,
+            pin: None,
+        };
+        let mut world = Self {
             id,
             has_tpm,
             disk,
             kernel: BTreeMap::new(),
-            memory: Memory::default(),
+            memory: Memory::new(),
             pcrs: true,
             silent: false,
             table_lost: false,
-            held: None,
-            recreate: false,
             record_readable: true,
             busy: false,
             full: false,
-            fresh: 0,
-            incarnation: 1,
-            version: 0,
-            epoch: 1,
+            fresh: 1,
+            incarnations: 1,
+            database: Database::new(1),
+            copy: None,
+            answers: Vec::new(),
+            recorded: BTreeMap::new(),
             ever_listed: BTreeSet::new(),
-            accepted: BTreeMap::new(),
             allowed: vec![Wrapping::Tpm(Seal::Tpm)],
-            order: Order::Nothing,
+            ordered_here: false,
             reported: false,
-            checkpoint: None,
             had_data: false,
+            wrapped: None,
             doomed: false,
             unopenable: false,
-        }
+        };
+        world.restart();
+        world
     }
 
     pub(crate) fn happen(&mut self, event: Event) {
         match event {
             Event::Live(section) => self.live(section),
             Event::Withheld => self.withhold(),
+            Event::Copied => self.copy = Some(self.database.clone()),
+            Event::PutBack => self.database = self.copy.clone().unwrap_or_else(|| self.database.clone()),
+            Event::Forked => self.copy.iter_mut().for_each(|copy| std::mem::swap(copy, &mut self.database)),
             Event::Settle => drop(self.settle()),
             Event::Run(steps) => drop(self.run(steps)),
             Event::PowerCut { steps, half } => self.power_cut(steps, half),
@@ -254,9 +319,10 @@ impl World {
             Event::TableLost(lost) => self.lose_table(lost),
             Event::TableBegun => self.table_begun(),
             Event::TpmSilent(silent) => self.silence(silent),
-            Event::Held(held) => self.held = held.then_some(Operation::Lock),
+            Event::Held(true) => self.memory.belief.orders().lock(self.id),
+            Event::Held(false) => self.memory.belief.orders().release(self.id),
             Event::Recreate => self.order_recreate(),
-            Event::RecordUnreadable => self.record_readable = false,
+            Event::RecordUnreadable => self.close_record(),
             Event::Busy(busy) => self.busy = busy,
             Event::DiskFull(full) => self.full = full,
         }

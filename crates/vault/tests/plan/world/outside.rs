@@ -3,90 +3,6 @@
 use super::*;
 
 impl World {
-    pub(super) fn live(&mut self, section: Section) {
-        if section.restored {
-            (self.incarnation, self.version) = (self.incarnation + 1, 0);
-        }
-        self.version += 1;
-        self.epoch += u64::from(section.rotate);
-        let given = if section.replayed { self.version.saturating_sub(2) } else { self.version };
-        let listing = self.listing(section, given);
-        self.accept(listing, section);
-    }
-
-    pub(super) fn listing(&self, section: Section, version: u64) -> Listing {
-        let (current, last) = (Epoch(self.epoch), Epoch(self.epoch.saturating_sub(1).max(1)));
-        let released = match section.custody {
-            Custody::Tpm => Released::NotNeeded,
-            _ if section.withheld => Released::Withheld("the PCRs differ".to_owned()),
-            _ => Released::Keys { current, last },
-        };
-        let want = Want {
-            name: name(),
-            policy: NodePolicy {
-                encryption: Encryption::Aes256Xts,
-                custody: section.custody,
-                seal: section.seal,
-            },
-            operation: section.operation,
-            standing: section.standing,
-            created: self.reported && !section.forgot,
-            recreate: section.recreate,
-            released,
-            authority: Authority::Live,
-        };
-        let vaults = section.listed.then_some((self.id, want)).into_iter().collect();
-        let version = SectionVersion { incarnation: Incarnation([self.incarnation; 16]), version };
-        let device = DeviceId(uuid::Uuid::from_u128(0xd));
-        Listing { authority: Authority::Live, device, version, vaults }
-    }
-
-    /// As the shell does: the record is written before the section is acted on; an unreadable one is never overwritten.
-    pub(super) fn accept(&mut self, listing: Listing, section: Section) {
-        if self.record_readable {
-            let before = self.disk.record.as_ref();
-            let all = before.map(|record| &record.accepted).into_iter();
-            let Ok(accepted) = Accepted::after(all, &listing) else { return };
-            self.disk.record = Some(Record::after(before, accepted, &listing));
-            let newest = self.accepted.entry(self.incarnation).or_default();
-            assert!(listing.version.version >= *newest, "an older section was accepted");
-            *newest = listing.version.version;
-        }
-        if self.record_readable && section.listed {
-            self.ever_listed.insert(self.incarnation);
-        }
-        let held_none = self.memory.held.is_none();
-        self.memory.keys = listing.vaults.values().find_map(|want| match want.released {
-            Released::Keys { current, last } => Some((current, last)),
-            _ => None,
-        });
-        self.memory.none_fits &= !held_none;
-        self.memory.setbacks = Setbacks::default();
-        let keep = section.listed || self.id.is_default();
-        let order = section.listed && section.recreate;
-        let absent = !keep && self.record_readable && self.ever_listed.contains(&self.incarnation);
-        self.order = match (order, absent) {
-            (true, _) => Order::Recreate,
-            (_, true) => Order::Delete,
-            _ => Order::Nothing,
-        };
-        self.widen(&listing);
-        self.checkpoint = Some(listing.clone());
-        self.memory.listing = Some(listing);
-    }
-
-    pub(super) fn widen(&mut self, listing: &Listing) {
-        let asked = listing.vaults.get(&self.id).map(|want| want.policy.clone());
-        let current = self.memory.keys.map(|(current, _)| current);
-        self.allowed.extend(Wrapping::of(&asked.unwrap_or_else(|| default_policy(&self.node())), current));
-    }
-
-    pub(super) fn withhold(&mut self) {
-        self.memory.listing = self.memory.listing.take().map(Listing::kept);
-        self.memory.keys = None;
-        self.order = Order::Nothing;
-    }
-
     pub(super) fn boot(&mut self, pcrs: bool) {
         self.kernel.clear();
         self.pcrs = pcrs;
@@ -95,9 +11,9 @@ impl World {
     }
 
     pub(super) fn restart(&mut self) {
-        self.memory = Memory::default();
-        (self.order, self.held) = (Order::Nothing, None);
-        self.memory.listing = self.checkpoint.clone().map(Listing::kept);
+        self.memory = Memory::new();
+        self.hear_tpm();
+        self.open_record();
     }
 
     pub(super) fn power_cut(&mut self, steps: usize, half: usize) {
@@ -155,6 +71,7 @@ impl World {
     pub(super) fn silence(&mut self, silent: bool) {
         self.silent = silent && self.has_tpm;
         self.memory.none_fits = false;
+        self.hear_tpm();
     }
 
     /// A vault that the disk shows is entered as lost.
@@ -170,17 +87,17 @@ impl World {
     pub(super) fn begin_table(&mut self, lost: Option<Share>) {
         self.unopenable |= self.disk.shares.all().iter().flatten().next().is_some();
         self.disk.shares = BySeal { tpm: lost, pcrs: None };
+        self.disk.pin = None;
         self.table_lost = false;
+        self.hear_tpm();
     }
 
     pub(super) fn order_recreate(&mut self) {
-        let before = self.order;
-        if before == Order::Nothing {
-            self.order = Order::Recreate;
-        }
-        self.recreate = true;
+        self.ordered_here = true;
+        self.memory.belief.orders().recreate(self.id);
         self.memory.setbacks = Setbacks::default();
         self.settle();
-        (self.recreate, self.order) = (false, before);
+        self.memory.belief.orders().leave(self.id);
+        self.ordered_here = false;
     }
 }

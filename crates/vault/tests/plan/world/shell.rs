@@ -22,15 +22,16 @@ impl World {
         if let Place::Vault { data, .. } = &mut self.disk.place {
             *data = true;
         }
-        self.reported |=
-            !self.memory.listing.as_ref().is_none_or(|listing| listing.authority != Authority::Live);
+        self.reported |= self.in_force().is_some();
         let Wish::Keep(want) = wish else { return };
         if want.authority != Authority::Live || !done {
             return;
         }
-        let current = self.memory.keys.map(|(current, _)| current);
+        let current = self.memory.keys.map(|ring| ring.current.0);
         let target = Wrapping::of(&want.policy, current).expect("settled without its key");
         for copy in self.disk.copies {
+            let key = copy.and_then(|meta| meta.key);
+            assert_eq!(key, self.key_of(target), "told as changed, and under another key than is at hand");
             assert_eq!(
                 copy.map(|meta| (meta.wrapping, meta.whole)),
                 Some((target, true)),
@@ -45,6 +46,10 @@ impl World {
     }
 
     pub(super) fn run(&mut self, steps: usize) -> usize {
+        if let Some(step) = self.node_next() {
+            self.node_step(&step);
+            self.check();
+        }
         for done in 0..steps {
             let (_, Next::Do(act)) = self.ask() else { return done };
             if self.full && needs_room(act.step) {
@@ -54,6 +59,11 @@ impl World {
             self.apply(act.step, usize::MAX);
         }
         steps
+    }
+
+    fn node_next(&self) -> Option<NodeStep> {
+        let known = BTreeMap::from([(self.id, self.known())]);
+        plan(self.memory.belief.desired(), &known, &self.node()).node
     }
 
     pub(super) fn half_step(&mut self, half: usize) {

@@ -56,35 +56,25 @@ impl World {
             Some(_) if seal == Seal::Pcrs && !self.pcrs => ShareKey::Closed,
             Some(_) => ShareKey::Open,
         };
+        let ring = self.memory.keys;
+        let same = |epoch| {
+            let now = ring.and_then(|ring| ring.key(epoch))?;
+            Some(self.memory.held_by.and_then(|ring| ring.key(epoch)) == Some(now))
+        };
         Keys {
             shares: BySeal::each(key),
-            current: self.memory.keys.map(|(current, _)| current),
-            last: self.memory.keys.map(|(_, last)| last),
-            held: self.memory.held.map(|(_, held)| held),
+            current: ring.map(|ring| ring.current.0),
+            last: ring.map(|ring| ring.last.0),
+            held: self.memory.held.map(|(_, held)| held.proved(same)),
             none_fits: self.memory.none_fits,
         }
     }
 
+    pub(super) fn known(&self) -> Known {
+        Known { seen: self.seen(), keys: self.keys(), setbacks: self.memory.setbacks, unseen: false }
+    }
+
     pub(super) fn ask(&self) -> (Wish, Next) {
-        let record = match (&self.disk.record, self.record_readable) {
-            (_, false) => RecordSeen::Unreadable,
-            (None, true) => RecordSeen::Nothing,
-            (Some(record), true) => RecordSeen::Read(record.clone()),
-        };
-        let held = self.held.map(|operation| (self.id, operation)).into_iter().collect();
-        let recreate = self.recreate.then_some(self.id).into_iter().collect();
-        let desired = Desired { listing: self.memory.listing.clone(), record, held, recreate };
-        let (seen, keys, node) = (self.seen(), self.keys(), self.node());
-        let wish = desired.wish(self.id, &node, seen.is_nothing());
-        let view = View {
-            id: self.id,
-            wish: &wish,
-            seen: &seen,
-            keys: &keys,
-            node: &node,
-            setbacks: self.memory.setbacks,
-        };
-        let next = next(&view);
-        (wish, next)
+        one(self.memory.belief.desired(), self.id, &self.known(), &self.node())
     }
 }

@@ -6,10 +6,10 @@ impl World {
     pub(super) fn part(&mut self, step: Step, part: usize, fresh: u32) {
         match (step, part) {
             (Step::MakeShare { seal, mark }, 0) => self.make_share(seal, Share { id: fresh, mark }),
-            (Step::MakeMetadata(wrapping), 0 | 1) => self.write(part, fresh, wrapping),
+            (Step::MakeMetadata { wrapping, .. }, 0 | 1) => self.write(part, fresh, wrapping),
             (Step::Rewrap(wrapping), 0 | 1) => self.rewrap(part, wrapping),
             (Step::Rewrap(wrapping), 2) => self.rewrapped(wrapping),
-            (Step::RepairCopy, 0) => self.repair(),
+            (Step::RepairCopy { from }, 0) => self.repair(from),
             (Step::Unwrap, 0) => self.unwrap(),
             (Step::AddKey, 0) => self.add_key(),
             (Step::MakeDir, 0) => self.disk.place = Place::Empty,
@@ -27,13 +27,16 @@ impl World {
             (Step::DeleteDir, 0) => self.delete_dir(),
             (Step::DropShare(seal), 0) => *self.place_of(seal) = None,
             (Step::RecordRemoved, 0) => self.record_removed(),
-            (Step::NewTable, 0) => self.new_table(),
             _ => {}
         }
     }
 
     pub(super) fn share_of(&self, wrapping: Wrapping) -> Option<u32> {
         wrapping.seal().map(|seal| self.disk.shares.of(seal).expect("a share for the wrapping").id)
+    }
+
+    pub(super) fn key_of(&self, wrapping: Wrapping) -> Option<u32> {
+        wrapping.epoch().and_then(|epoch| self.memory.keys.and_then(|ring| ring.key(epoch)))
     }
 
     fn place_of(&mut self, seal: Seal) -> &mut Option<Share> {
@@ -65,51 +68,63 @@ impl World {
     fn record_removed(&mut self) {
         let bare = self.disk.shares.all().iter().flatten().next().is_none() || self.table_lost;
         assert!(bare, "a removed vault leaves its share");
-        self.disk.record.iter_mut().for_each(|record| record.removed(self.id));
+        // Without a record that can be read the step fails, and is tried again.
+        let Some(kept) = self.memory.belief.without(self.id) else {
+            return self.memory.setbacks.insert(StepKind::RecordRemoved);
+        };
+        self.save(kept);
         self.reported = false;
     }
 
-    fn new_table(&mut self) {
-        assert!(self.table_lost && self.order == Order::Recreate, "a table is begun without an order");
-        self.begin_table(None);
+    /// The node's own step: this vault's line in the new table is as the plan says.
+    pub(super) fn node_step(&mut self, step: &NodeStep) {
+        assert!(self.table_lost && self.order() == Order::Recreate, "a table is begun without an order");
+        let NodeStep::BeginTable { lost } = step;
+        let lost = lost.contains(&self.id).then_some(Share { id: 0, mark: Mark::Lost });
+        self.begin_table(lost);
     }
 
     pub(super) fn write(&mut self, part: usize, content: u32, wrapping: Wrapping) {
         assert!(self.keys().reach(wrapping), "wrapped under a key that is not at hand");
         let abandons = self.disk.away.holds_ours();
-        let may = self.order != Order::Nothing || self.doomed || self.unopenable;
+        let may = self.order() != Order::Nothing || self.doomed || self.unopenable;
         assert!(!abandons || may, "made anew without an order, while its directory is away: {:?}", self.disk);
         self.had_data &= !abandons;
         self.disk.away = Place::Nothing;
         (self.doomed, self.unopenable) = (false, false);
-        let share = self.share_of(wrapping);
-        self.disk.copies[part] = Some(Meta { content, wrapping, share, whole: true, lame: false });
-        let held = Held { first: Some(wrapping), second: Some(wrapping) };
+        self.wraps(wrapping, true);
+        let (share, key) = (self.share_of(wrapping), self.key_of(wrapping));
+        self.disk.copies[part] = Some(Meta { content, wrapping, share, key, whole: true, lame: false });
+        let held = OpenedBy { first: Some(wrapping), second: Some(wrapping) };
         self.memory.held = (part == 1).then_some((content, held));
+        self.memory.held_by = self.memory.keys;
     }
 
     pub(super) fn rewrap(&mut self, part: usize, wrapping: Wrapping) {
         let (content, _) = self.memory.held.expect("re-wraps what it holds");
+        self.wraps(wrapping, false);
         assert!(self.keys().reach(wrapping), "wrapped under a key that is not at hand");
-        let share = self.share_of(wrapping);
-        self.disk.copies[part] = Some(Meta { content, wrapping, share, whole: true, lame: false });
+        let (share, key) = (self.share_of(wrapping), self.key_of(wrapping));
+        self.disk.copies[part] = Some(Meta { content, wrapping, share, key, whole: true, lame: false });
         self.unopenable = false;
     }
 
     pub(super) fn rewrapped(&mut self, wrapping: Wrapping) {
         let (content, _) = self.memory.held.expect("re-wraps what it holds");
-        self.memory.held = Some((content, Held { first: Some(wrapping), second: Some(wrapping) }));
+        self.memory.held = Some((content, OpenedBy { first: Some(wrapping), second: Some(wrapping) }));
+        self.memory.held_by = self.memory.keys;
     }
 
-    pub(super) fn repair(&mut self) {
-        let whole = |copy: Option<Meta>| copy.is_some_and(|meta| meta.whole);
-        let [first, second] = self.disk.copies;
-        let lame = self.memory.held.is_some_and(|(_, held)| held.first.is_none() && held.second.is_some());
-        let source = usize::from(!whole(first) || (whole(second) && lame));
-        let good = self.disk.copies[source];
+    pub(super) fn repair(&mut self, from: CopyPlace) {
+        let good = self.disk.copies[from as usize];
+        assert!(
+            good.is_some_and(|meta| meta.whole),
+            "repaired from a copy that is not whole: {:?}",
+            self.disk
+        );
         let held = self.memory.held.map(|(content, held)| {
-            let one = [held.first, held.second][source];
-            (content, Held { first: one, second: one })
+            let one = [held.first, held.second][from as usize];
+            (content, OpenedBy { first: one, second: one })
         });
         self.disk.copies = [good, good];
         self.memory.held = held;
@@ -125,8 +140,9 @@ impl World {
         let [first, second] = self.disk.copies.map(opened);
         match first.or(second) {
             Some(meta) => {
-                let held = Held { first: first.map(|m| m.wrapping), second: second.map(|m| m.wrapping) };
+                let held = OpenedBy { first: first.map(|m| m.wrapping), second: second.map(|m| m.wrapping) };
                 self.memory.held = Some((meta.content, held));
+                self.memory.held_by = self.memory.keys;
             }
             None => self.memory.none_fits = true,
         }
@@ -134,6 +150,7 @@ impl World {
 
     pub(super) fn fits(&self, meta: &Meta, wrapping: Wrapping) -> bool {
         meta.wrapping == wrapping
+            && meta.key == self.key_of(wrapping)
             && meta.share == wrapping.seal().and_then(|seal| self.disk.shares.of(seal)).map(|share| share.id)
     }
 

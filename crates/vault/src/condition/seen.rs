@@ -1,8 +1,8 @@
 //! What is there: read back from kernel, TPM and disk, never from a state file of ours. Facts only, no judgement and no key.
 
+use super::State;
 use crate::custody::Wrapping;
 use crate::ids::Epoch;
-use crate::report::State;
 use crate::section::{BySeal, Encryption, Seal};
 use crate::shares::Mark;
 
@@ -76,6 +76,26 @@ impl Hint {
     }
 }
 
+/// Where a copy of a vault's metadata lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Where the fscrypt tool looks.
+    First,
+    /// Our own second copy.
+    Second,
+}
+
+impl Place {
+    /// Where its twin lies.
+    #[must_use]
+    pub fn other(self) -> Self {
+        match self {
+            Self::First => Self::Second,
+            Self::Second => Self::First,
+        }
+    }
+}
+
 /// One of the two copies of a vault's metadata.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum MetaCopy {
@@ -142,6 +162,17 @@ impl Seen {
         self.hints().count() == 2
     }
 
+    /// Which copy is whole, the first before the second; and whether both are.
+    #[must_use]
+    pub fn whole_copies(&self) -> (Option<Place>, bool) {
+        let whole = match (self.first.hint(), self.second.hint()) {
+            (Some(_), _) => Some(Place::First),
+            (None, Some(_)) => Some(Place::Second),
+            (None, None) => None,
+        };
+        (whole, self.has_both_copies())
+    }
+
     /// The hints of the copies that are whole.
     pub fn hints(&self) -> impl Iterator<Item = Hint> {
         [self.first, self.second].into_iter().filter_map(MetaCopy::hint)
@@ -196,11 +227,22 @@ pub enum ShareKey {
 
 /// The protector's own key is in memory, and this is what opened each copy. Nothing: that copy did not open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Held {
+pub struct OpenedBy {
     /// Of the first copy.
     pub first: Option<Wrapping>,
     /// Of the second.
     pub second: Option<Wrapping>,
+}
+
+impl OpenedBy {
+    /// What of it still holds. A copy opened by a controller's key of a number is known to open by that key alone: another key may
+    /// have come under the same number, from another copy of the controller's database. `same` tells, for an epoch, whether the key at
+    /// hand is the one that opened; nothing when none is at hand.
+    #[must_use]
+    pub fn proved(self, same: impl Fn(Epoch) -> Option<bool>) -> Self {
+        let holds = |by: &Wrapping| by.epoch().and_then(&same) != Some(false);
+        Self { first: self.first.filter(holds), second: self.second.filter(holds) }
+    }
 }
 
 /// Which keys are at hand for one vault.
@@ -213,7 +255,7 @@ pub struct Keys {
     /// The one published before it.
     pub last: Option<Epoch>,
     /// The protector's own key.
-    pub held: Option<Held>,
+    pub held: Option<OpenedBy>,
     /// Every key at hand was tried on the metadata as it is now, and none opens it.
     pub none_fits: bool,
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::desired::Listing;
-use crate::ids::{DeviceId, Incarnation, Name, SectionVersion, VaultId};
+use super::{Listing, Released};
+use crate::ids::{DeviceId, Epoch, Incarnation, Name, SectionDigest, SectionVersion, VaultId};
 
 /// Which sections were accepted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +28,16 @@ pub struct Record {
     pub listed: BTreeMap<VaultId, Name>,
     /// Vaults deleted here; kept so that the controller hears of it even if the report was lost.
     pub removed: BTreeMap<VaultId, Name>,
+}
+
+/// The chain that node and controller both keep: each section names the one before it that the node had accepted. So a section of a
+/// controller's database that was restored, copied or rolled back is told from the next one of this node's own history.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Chain {
+    /// The section that was accepted last. None: none was, or one of before there was a chain.
+    pub head: Option<SectionDigest>,
+    /// The highest epoch of each vault that was accepted in this incarnation.
+    pub epochs: BTreeMap<VaultId, Epoch>,
 }
 
 /// Why a section is not taken, though it is authentic.
@@ -125,9 +135,33 @@ impl Record {
     /// Whether a live section that lists `id` no more deletes it.
     pub(super) fn authorizes(&self, live: &Listing, id: VaultId) -> bool {
         let (given, newest) = (live.version, self.accepted.version);
-        live.device == self.accepted.device
+        live.removed.contains(&id)
+            && live.device == self.accepted.device
             && given.incarnation == newest.incarnation
             && given.version >= newest.version
             && self.listed.contains_key(&id)
+    }
+}
+
+impl Chain {
+    /// Whether a section that follows `follows` is the next one of this node's history.
+    #[must_use]
+    pub fn continues(&self, follows: Option<SectionDigest>) -> bool {
+        self.head.is_none() || self.head == follows
+    }
+
+    /// The chain once this section is its head. Under a new incarnation epochs count anew.
+    #[must_use]
+    pub fn after(before: Option<&Self>, anew: bool, head: SectionDigest, listing: &Listing) -> Self {
+        let kept = before.filter(|_| !anew).map(|chain| chain.epochs.clone());
+        let mut epochs = kept.unwrap_or_default();
+        for (id, want) in &listing.vaults {
+            if let Released::Keys { current, .. } = want.released {
+                let highest = epochs.entry(*id).or_insert(current);
+                *highest = (*highest).max(current);
+            }
+        }
+        epochs.retain(|id, _| !listing.removed.contains(id));
+        Self { head: Some(head), epochs }
     }
 }

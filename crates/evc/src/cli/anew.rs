@@ -1,0 +1,21 @@
+//! `evc begin-anew`: a new incarnation of a database that was put back from a copy, by the right of who has the stopped controller's folder.
+
+use anyhow::Context as _;
+use serde_json::{Value, json};
+
+use super::args::Reach;
+use crate::service::begin_anew;
+
+/// Begins it.
+pub(super) fn begin(reach: &Reach) -> anyhow::Result<Value> {
+    let data = reach.data();
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("can't start")?;
+    runtime.block_on(begin_anew(&data)).context("nothing was changed")?;
+    let done = format!("{} begins a new life: start it with `evc serve`", data.display());
+    let notes = [
+        "nodes take it at their next contact; a vault that they have and it does not list is locked there, and kept",
+        "a vault that was wrapped under a key which this copy does not have opens again only if it is open now",
+    ];
+    Ok(json!({ "done": done, "notes": notes }))
+}

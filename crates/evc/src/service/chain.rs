@@ -1,0 +1,95 @@
+//! The chain of a device's sections, which node and controller both keep: by it a controller notices that its database is older than
+//! its nodes (put back from a copy, rolled back, or one of two that live from one copy). Nothing is numbered on, or released, to a node
+//! that has gone further; an operator who knows that it was put back begins a new incarnation. What counts is `vault::ledger`.
+
+use vault::ids::{DeviceId, Incarnation, SectionDigest, SectionVersion};
+use vault::ledger::{Ledger, Older};
+
+use super::start::{INCARNATION, StartError};
+use super::{Controller, Refusal};
+use crate::custody::random;
+use crate::store::{DeviceRow, Scope, Store, StoreError, Tx, UnixSeconds};
+
+/// In the store: incarnations that were, 16 bytes each.
+const PAST: &str = "past incarnations";
+
+impl Controller {
+    /// The chain once this was told; or how it shows that this database is older. What was shown once holds until a node tells what is
+    /// known here.
+    pub(super) fn chain(
+        &self,
+        row: &DeviceRow,
+        told: Option<(SectionVersion, SectionDigest)>,
+    ) -> Result<Ledger, Older> {
+        let mut ledger = row.ledger.clone();
+        match (told, row.older) {
+            (Some(told), _) => {
+                ledger.hear(self.place(row.section_version), &self.past, told).map(|()| ledger)
+            }
+            (None, Some(older)) => Err(older),
+            (None, None) => Ok(ledger),
+        }
+    }
+}
+
+/// Notes that the database is older than a device, loudly, once.
+pub(super) async fn note_older(
+    tx: &mut dyn Tx,
+    row: &DeviceRow,
+    older: Older,
+    now: UnixSeconds,
+) -> Result<(), Refusal> {
+    if row.older != Some(older) {
+        tracing::error!(device = %row.id, name = %row.name, "this database is older than its node: {older}; {WHAT_TO_DO}");
+        tx.set_older(row.id, Some(older)).await?;
+    }
+    Ok(tx.saw_device(row.id, now).await?)
+}
+
+/// The chain after an answer, and that the database is not older.
+pub(super) async fn keep(
+    tx: &mut dyn Tx,
+    device: DeviceId,
+    before: &DeviceRow,
+    after: &Ledger,
+) -> Result<(), Refusal> {
+    if before.older.is_some() {
+        tx.set_older(device, None).await?;
+    }
+    if before.ledger != *after {
+        tx.put_ledger(device, after).await?;
+    }
+    Ok(())
+}
+
+/// What an operator does about it.
+pub(super) const WHAT_TO_DO: &str = "bring back the newest copy of the database; or, if this is the newest there is, stop evc and begin a new life of it with `evc begin-anew`";
+
+/// Incarnations that this database had before.
+pub(super) async fn past(tx: &mut dyn Tx) -> Result<Vec<Incarnation>, StoreError> {
+    let bytes = tx.meta(PAST).await?.unwrap_or_default();
+    let (whole, rest) = bytes.as_chunks();
+    if !rest.is_empty() {
+        return Err(StoreError::Damaged("the past incarnations are not 16 bytes each".into()));
+    }
+    Ok(whole.iter().copied().map(Incarnation).collect())
+}
+
+/// Begins a new incarnation: sections are numbered and chained anew. Nodes take it for a new life of this controller: they delete
+/// nothing that it does not list, and take the keys that it has.
+///
+/// # Errors
+/// [`StartError`]: nothing was changed.
+pub(super) async fn begin_anew(store: &Store) -> Result<(), StartError> {
+    let mut fresh = [0; 16];
+    random(&mut fresh)?;
+    store.write(Scope::Fleet, |tx| Box::pin(anew(tx, fresh))).await
+}
+
+async fn anew(tx: &mut dyn Tx, fresh: [u8; 16]) -> Result<(), StartError> {
+    let Some(old) = tx.meta(INCARNATION).await? else { return Err(StartError::NotStarted) };
+    let past = tx.meta(PAST).await?.unwrap_or_default();
+    tx.put_meta(PAST, &[past, old].concat()).await?;
+    tx.put_meta(INCARNATION, &fresh).await?;
+    Ok(tx.number_anew().await?)
+}

@@ -1,0 +1,105 @@
+//! seen-by-users 0.1, 0b.1: a controller's database that was restored, copied or rolled back, on the real kernel. Nothing that it says
+//! deletes, or takes a vault back.
+
+use vault::ids::IMAGE_VAULT;
+use vault::report::State;
+use vault::section::Custody;
+
+use super::controller::{BERLIN, Controller, Line};
+use super::node::Node;
+
+fn at(current: u64, last: u64) -> Line {
+    Line { epochs: (current, last), created: true, ..Line::of(Custody::TpmAndController) }
+}
+
+/// A node with a file in its vault, at epoch 2, and the copy of the controller that was taken at epoch 1.
+fn with_an_older_copy() -> (Node, Controller, Controller) {
+    let (mut node, mut controller) = (Node::new(true), Controller::new());
+    node.hear(&mut controller, &[Line { created: false, ..at(1, 1) }]);
+    node.put(BERLIN, "file", "kept");
+    node.tell_head(&mut controller);
+    let copy = controller.clone();
+    node.hear(&mut controller, &[at(2, 1)]);
+    assert_eq!(node.status(BERLIN).epoch, Some(vault::ids::Epoch(2)));
+    (node, controller, copy)
+}
+
+/// Hears a section of a controller that does not look at what the node tells, numbered past all that was accepted.
+fn hear_blind(node: &mut Node, copy: &mut Controller, lines: &[Line]) {
+    copy.version += 10;
+    let session = node.manager().session_key();
+    let envelope = copy.section(session, lines);
+    node.hear_bytes(vault::wanted::Authority::Live, &envelope);
+}
+
+/// 0.1, 0b.1: it neither deletes nor re-keys, in this life and after a reboot, however it is numbered; the right one goes on.
+#[test]
+fn a_copy_that_was_put_back_neither_deletes_nor_re_keys() {
+    let (mut node, mut controller, mut copy) = with_an_older_copy();
+    for reboots in [false, true] {
+        if reboots {
+            node.reboot();
+        }
+        hear_blind(&mut node, &mut copy, &[]);
+        assert!(node.says("does not follow"), "{:?}", node.manager().notes());
+        hear_blind(&mut node, &mut copy, &[at(1, 1), Line { id: IMAGE_VAULT, ..at(1, 1) }]);
+        assert!(node.paths.vault(BERLIN).exists());
+        let image = node.status(IMAGE_VAULT);
+        assert_eq!((image.state, image.epoch), (State::Unlocked, None), "not re-keyed: {image:?}");
+        let berlin = node.status(BERLIN);
+        assert_eq!(berlin.epoch, Some(vault::ids::Epoch(2)), "not taken back: {berlin:?}");
+    }
+    node.hear(&mut controller, &[at(2, 1)]);
+    assert_eq!(node.get(BERLIN, "file").as_deref(), Some("kept"), "{:?}", node.status(BERLIN));
+    assert!(node.manager().notes().is_empty(), "{:?}", node.manager().notes());
+    node.hear(&mut controller, &[]);
+    assert_eq!(node.state(BERLIN), State::Removed, "its own controller's word counts");
+}
+
+/// 0b.1, lost while healthy: under a new incarnation, which an operator began, another key has the number that the vault is under.
+/// While it is open it is wrapped anew under the key that the controller has, and opens by it after a reboot.
+#[test]
+fn another_key_of_the_same_number_is_taken_while_the_vault_is_open() {
+    let (mut node, _, mut copy) = with_an_older_copy();
+    (copy.incarnation, copy.version, copy.lineage) = (2, 0, 7);
+    node.hear(&mut copy, &[at(2, 1)]);
+    let status = node.status(BERLIN);
+    assert_eq!((status.state, status.epoch), (State::Unlocked, Some(vault::ids::Epoch(2))), "{status:?}");
+    node.reboot();
+    node.hear(&mut copy, &[at(2, 1)]);
+    assert_eq!(node.get(BERLIN, "file").as_deref(), Some("kept"), "{:?}", node.status(BERLIN));
+}
+
+/// Under a new incarnation the database's older epoch is the only key that it has: the open vault takes it.
+#[test]
+fn a_new_incarnation_may_take_an_open_vault_to_a_lower_epoch() {
+    let (mut node, _, mut copy) = with_an_older_copy();
+    (copy.incarnation, copy.version) = (2, 0);
+    node.hear(&mut copy, &[at(1, 1)]);
+    assert_eq!(node.status(BERLIN).epoch, Some(vault::ids::Epoch(1)), "{:?}", node.status(BERLIN));
+    node.reboot();
+    node.hear(&mut copy, &[at(1, 1)]);
+    assert_eq!(node.get(BERLIN, "file").as_deref(), Some("kept"));
+    node.hear(&mut copy, &[]);
+    assert_eq!(node.state(BERLIN), State::Removed, "listed by it, and removed by its operator");
+}
+
+/// 0b.5: with its share table gone, the node obeys no controller, its own or another, until root on the node begins another table.
+#[test]
+fn without_its_share_table_a_node_obeys_nobody() {
+    let (mut node, mut controller, _) = with_an_older_copy();
+    node.stop();
+    node.disk.mount();
+    let tables = node.paths.tables();
+    std::fs::remove_dir_all(&tables).expect("removes");
+    node.start();
+    let order = Line { id: IMAGE_VAULT, created: true, recreate: true, ..Line::of(Custody::Tpm) };
+    node.hear(&mut controller, &[at(2, 1), order]);
+    assert!(node.says("no section counts"), "{:?}", node.manager().notes());
+    assert_eq!(node.state(IMAGE_VAULT), State::Missing);
+    let name = "image".parse().expect("a name");
+    node.manager().order_recreate(IMAGE_VAULT, &name).expect("root's own order");
+    node.hear(&mut controller, &[at(2, 1)]);
+    assert!(!node.says("no section counts"), "{:?}", node.manager().notes());
+    assert_eq!(node.state(IMAGE_VAULT), State::Unlocked);
+}

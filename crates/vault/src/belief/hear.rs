@@ -1,0 +1,318 @@
+//! One thing heard, and what follows from it.
+
+use super::words::{DAMAGED, Doubt, EARLY, NOT_NEXT};
+use super::{About, Answer, Belief, Effect, Heard, Kept, Memory, Opened, Roots, Said, Signed};
+use crate::ids::SectionDigest;
+use crate::section::Section;
+use crate::shares::RootPin;
+use crate::wanted::{Accepted, Authority, Chain, Listing, Record, RecordSeen, Refused};
+
+/// A section that was judged, and what comes with it.
+struct Given {
+    section: Box<Section>,
+    digest: SectionDigest,
+    root: RootPin,
+    signed: Signed,
+}
+
+impl Belief {
+    /// Takes in one thing. What it returns is to be done in this order; what fails changes nothing here, and is heard of again.
+    pub fn hear(&mut self, heard: Heard) -> Vec<Effect> {
+        match heard {
+            Heard::Tpm(roots, key) => self.tpm(roots, key),
+            Heard::Answer(Authority::Live, answer) => self.live_answer(*answer),
+            Heard::Answer(_, answer) => self.checkpoint(*answer),
+            Heard::RecordOpened(opened) => self.record_opened(opened),
+            Heard::RecordOpen => self.save(),
+            Heard::RecordClosed => {
+                self.desired.record = RecordSeen::Unreadable;
+                Vec::new()
+            }
+            Heard::NoConfigVault => self.no_config_vault(),
+            Heard::Saved(kept) => self.saved(kept),
+            Heard::RootAccepted(pin) => self.root_accepted(pin),
+        }
+    }
+
+    fn tpm(&mut self, roots: Roots, key: Option<crate::ids::DeviceKey>) -> Vec<Effect> {
+        self.roots = roots;
+        self.device_key = key.or(self.device_key);
+        if self.is_early() {
+            return Vec::new();
+        }
+        let Some(answer) = self.early.take() else { return Vec::new() };
+        let mut effects = vec![Effect::Settle(About::Configuration)];
+        effects.extend(self.live_answer(*answer));
+        effects
+    }
+
+    /// Before the device key is known, and the root that was pinned beside the shares, nothing tells for whom a section is,
+    /// and from whom.
+    fn is_early(&self) -> bool {
+        self.device_key.is_none() || self.roots == Roots::Unread
+    }
+
+    fn live_answer(&mut self, answer: Answer) -> Vec<Effect> {
+        if !matches!(answer.said, Said::Unchanged) && !self.is_early() && self.is_of_another_root(answer.root)
+        {
+            return self.withhold(Doubt::OtherRoot.to_string());
+        }
+        match answer.said {
+            Said::Unchanged => Vec::new(),
+            Said::Withheld(why) => self.withhold(why),
+            Said::Section(..) if self.is_early() => {
+                self.early = Some(Box::new(answer));
+                vec![Effect::Tell(About::Configuration, EARLY.to_owned())]
+            }
+            Said::Section(..) if self.memory == Memory::Unread => {
+                self.early = Some(Box::new(answer.clone()));
+                self.live_section(answer)
+            }
+            Said::Section(..) => self.live_section(answer),
+        }
+    }
+
+    fn is_of_another_root(&self, root: RootPin) -> bool {
+        self.pin().is_some_and(|pin| pin != root)
+    }
+
+    fn live_section(&mut self, answer: Answer) -> Vec<Effect> {
+        let Answer { root, said: Said::Section(section, digest), signed } = answer else { return Vec::new() };
+        let given = Given { section, digest, root, signed };
+        match self.doubt(&given.section) {
+            // What zedagent still has of the life before this one: the next poll brings ours.
+            Some(doubt @ Doubt::OtherSession) => vec![Effect::Log(doubt.to_string())],
+            Some(doubt) => self.withhold(doubt.to_string()),
+            None => self.take(given),
+        }
+    }
+
+    fn doubt(&self, section: &Section) -> Option<Doubt> {
+        if self.roots == Roots::Lost {
+            return Some(Doubt::TableLost);
+        }
+        if self.device_key != Some(section.device_key) {
+            return Some(Doubt::OtherDevice(section.device));
+        }
+        (section.session != self.session).then_some(Doubt::OtherSession)
+    }
+
+    /// A section for this node and this session: it is in force if it is in order, live if it is the next one of this node's history.
+    fn take(&mut self, given: Given) -> Vec<Effect> {
+        let listing = Listing::of(&given.section, Authority::Live);
+        let accepted = match self.in_order(&listing) {
+            Ok(accepted) => accepted,
+            Err(error @ Refused::OtherDevice { .. }) => return self.withhold(error.to_string()),
+            Err(error) => return vec![refused(&error.to_string())],
+        };
+        let known = self.memory != Memory::Unread;
+        let anew = self.is_anew(&accepted);
+        if !anew && self.chain().is_some_and(|chain| !chain.continues(given.section.follows)) {
+            return self.take_unproved(&given.section);
+        }
+        let chain = Chain::after(self.chain(), anew, given.digest, &listing);
+        self.desired.listing = Some(if known { listing.above(&chain) } else { listing });
+        let record = Record { accepted, listed: [].into(), removed: [].into() };
+        self.unsaved = Some(Box::new(Kept { record, chain, root: given.root, signed: given.signed }));
+        let mut effects = vec![Effect::Settle(About::Configuration), Effect::TakeKeys(given.section)];
+        effects.extend(matches!(self.roots, Roots::Open(None)).then_some(Effect::Pin(given.root)));
+        effects.extend(self.save());
+        effects.push(Effect::StartAfresh);
+        effects
+    }
+
+    /// Not the next one of this node's history: it opens and locks, and goes no further.
+    fn take_unproved(&mut self, section: &Section) -> Vec<Effect> {
+        self.desired.listing = Some(Listing::of(section, Authority::Checkpoint));
+        let tell = Effect::Tell(About::Configuration, NOT_NEXT.to_owned());
+        vec![tell, Effect::TakeKeys(Box::new(section.clone())), Effect::StartAfresh]
+    }
+
+    /// The chain as far as this life knows it.
+    fn chain(&self) -> Option<&Chain> {
+        self.unsaved.as_deref().or(self.memory.kept()).map(|kept| &kept.chain)
+    }
+
+    /// Whether a section begins an incarnation that nothing accepted before was of.
+    fn is_anew(&self, accepted: &Accepted) -> bool {
+        let before = self.unsaved.as_deref().or(self.memory.kept());
+        before.is_some_and(|kept| kept.record.accepted.version.incarnation != accepted.version.incarnation)
+    }
+
+    /// What is accepted once this section is: held against the record, as it was last read, and against what this life accepted.
+    fn in_order(&self, listing: &Listing) -> Result<Accepted, Refused> {
+        let before = self.memory.kept().into_iter().chain(self.unsaved.as_deref());
+        Accepted::after(before.map(|kept| &kept.record.accepted), listing)
+    }
+
+    /// Nothing is created, changed or deleted, and no key of the controller's stays at hand. What was locked stays locked.
+    fn withhold(&mut self, why: String) -> Vec<Effect> {
+        self.desired.listing = self.desired.listing.take().map(Listing::kept);
+        self.early = None;
+        vec![Effect::Tell(About::Configuration, why), Effect::DropKeys]
+    }
+
+    /// A checkpoint lies in the Config Vault, and so counts only while that is open, and beside the record in it. It never
+    /// replaces a live section, nor an older one a newer; under another incarnation than was accepted last nothing tells which
+    /// is the older.
+    fn checkpoint(&mut self, answer: Answer) -> Vec<Effect> {
+        let Said::Section(section, digest) = answer.said else { return Vec::new() };
+        let ours = self.device_key.is_none_or(|key| key == section.device_key);
+        if !ours || self.is_of_another_root(answer.root) {
+            return vec![Effect::Log("a kept configuration is of another device or controller".to_owned())];
+        }
+        self.find_head(&answer.signed, digest);
+        let listing = Listing::of(&section, Authority::Checkpoint);
+        if !self.takes_checkpoint(&listing) {
+            return vec![Effect::Log("a kept configuration says nothing new".to_owned())];
+        }
+        self.desired.listing = Some(listing);
+        vec![Effect::StartAfresh]
+    }
+
+    /// A record of before there was a chain: its head is the section that it was made of.
+    fn find_head(&mut self, signed: &Signed, digest: SectionDigest) {
+        if let Memory::Read(kept) = &mut self.memory
+            && kept.signed == *signed
+        {
+            kept.chain.head.get_or_insert(digest);
+        }
+    }
+
+    fn takes_checkpoint(&self, given: &Listing) -> bool {
+        let Some(kept) = self.memory.kept().filter(|_| self.is_readable()) else { return false };
+        let in_force = self.desired.listing.as_ref();
+        let accepted = &kept.record.accepted;
+        let newest = in_force.map_or(accepted.version, |current| current.version);
+        in_force.is_none_or(|current| current.authority == Authority::Checkpoint)
+            && accepted.device == given.device
+            && [newest, accepted.version]
+                .iter()
+                .all(|by| by.incarnation == given.version.incarnation && by.version <= given.version.version)
+    }
+
+    fn record_opened(&mut self, opened: Opened) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        let anothers = |kept: &Kept| matches!(self.roots, Roots::Open(Some(pin)) if pin != kept.root);
+        match opened {
+            // Root accepted another controller while the record could not be read.
+            Opened::Read(kept) if anothers(&kept) => {
+                self.forget();
+                effects.push(Effect::DropRecord);
+            }
+            Opened::Read(kept) => self.remember(kept),
+            Opened::Nothing => self.forget(),
+            Opened::Damaged => {
+                self.forget();
+                effects.push(Effect::Tell(About::Record, DAMAGED.to_owned()));
+            }
+        }
+        // What zedagent kept may be older than the record; what was accepted in this life may be newer, and not yet in it.
+        let recorded = self.memory.kept().map(|kept| kept.record.accepted.version);
+        let newer = |of: &Listing| {
+            recorded
+                .is_some_and(|by| by.incarnation == of.version.incarnation && by.version < of.version.version)
+        };
+        self.desired.listing.take_if(|listing| listing.authority == Authority::Checkpoint && !newer(listing));
+        effects.extend(self.judge_again());
+        effects.extend(self.resume());
+        effects.extend(self.save());
+        effects
+    }
+
+    /// What was in force while the record was not known is held against it.
+    fn judge_again(&mut self) -> Vec<Effect> {
+        if self.is_early() {
+            return Vec::new();
+        }
+        let Some(answer) = self.early.take() else { return Vec::new() };
+        (self.unsaved, self.desired.listing) = (None, None);
+        self.live_answer(*answer)
+    }
+
+    fn remember(&mut self, kept: Box<Kept>) {
+        self.desired.record = RecordSeen::Read(kept.record.clone());
+        self.memory = Memory::Read(kept);
+    }
+
+    /// There is no record. What this life accepted is not forgotten with the old one.
+    fn forget(&mut self) {
+        if let Memory::Read(kept) = std::mem::replace(&mut self.memory, Memory::Nothing) {
+            self.unsaved.get_or_insert(kept);
+        }
+        self.desired.record = RecordSeen::Nothing;
+    }
+
+    fn no_config_vault(&mut self) -> Vec<Effect> {
+        if self.memory == Memory::Unread {
+            self.memory = Memory::Nothing;
+        }
+        self.desired.record = RecordSeen::Unreadable;
+        Vec::new()
+    }
+
+    /// What was accepted last, verified anew, until a live section comes.
+    fn resume(&self) -> Option<Effect> {
+        let kept = self.memory.kept()?;
+        let wanted = self.desired.listing.is_none() || kept.chain.head.is_none();
+        wanted.then(|| Effect::Verify(kept.signed.clone()))
+    }
+
+    /// Writes the accepted section into the record, if that can be read. One that the record speaks against is given up; one that
+    /// could not be written is tried again.
+    fn save(&mut self) -> Vec<Effect> {
+        let Some(unsaved) = self.unsaved.clone().filter(|_| self.is_readable()) else { return Vec::new() };
+        let Some(listing) = self.live().cloned() else { return Vec::new() };
+        match self.stands(&unsaved, &listing) {
+            Ok(kept) => vec![Effect::Save(Box::new(kept))],
+            Err(why) => self.give_up(why),
+        }
+    }
+
+    /// The record with the section in it, unless the record speaks against it.
+    fn stands(&self, unsaved: &Kept, listing: &Listing) -> Result<Kept, String> {
+        let before = self.memory.kept();
+        if before.is_some_and(|kept| kept.root != unsaved.root) {
+            return Err(Doubt::OtherRoot.to_string());
+        }
+        let accepted = self.in_order(listing).map_err(|error| error.to_string())?;
+        let record = Record::after(before.map(|kept| &kept.record), accepted, listing);
+        Ok(Kept { record, ..unsaved.clone() })
+    }
+
+    fn saved(&mut self, kept: Box<Kept>) -> Vec<Effect> {
+        self.unsaved.take_if(|unsaved| unsaved.chain.head == kept.chain.head);
+        self.remember(kept);
+        vec![Effect::Settle(About::Record)]
+    }
+
+    /// The record speaks against the section in force, which came before it could be read: what was accepted before that one
+    /// is in force again.
+    fn give_up(&mut self, why: String) -> Vec<Effect> {
+        let mut effects = self.withhold(why);
+        self.unsaved = None;
+        self.desired.listing = None;
+        effects.extend(self.resume());
+        effects
+    }
+
+    /// Everything that another controller said is over: the next section is a first contact, and vaults that it does not list
+    /// are locked and kept.
+    fn root_accepted(&mut self, pin: RootPin) -> Vec<Effect> {
+        if !self.is_of_another_root(pin) {
+            return Vec::new();
+        }
+        let mut effects = self.withhold("waits for the controller that was accepted".to_owned());
+        (self.memory, self.unsaved, self.desired.listing) = (Memory::Nothing, None, None);
+        effects.extend(matches!(self.roots, Roots::Open(_)).then_some(Effect::Pin(pin)));
+        if self.is_readable() {
+            self.desired.record = RecordSeen::Nothing;
+            effects.push(Effect::DropRecord);
+        }
+        effects
+    }
+}
+
+fn refused(why: &str) -> Effect {
+    Effect::Tell(About::Configuration, format!("a configuration was refused: {why}"))
+}

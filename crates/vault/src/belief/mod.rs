@@ -1,0 +1,237 @@
+//! What a node holds for true: which root and which section count, and what earlier ones said. Everything that comes from outside is
+//! heard here, one thing at a time, and answered with what is to be done about it; nothing is done here.
+//!
+//! Invariants: nothing counts before it is known for whom it is and from whom (the device's key, the pinned root, the session); an
+//! older section never takes the place of a newer one; a section that does not follow what this node accepted last opens and locks,
+//! and neither deletes, makes nor re-keys; what this life accepted is not forgotten for an older record.
+
+mod answer;
+mod hear;
+mod words;
+
+use attest::SessionKey;
+
+use crate::ids::{DeviceKey, SectionDigest, SectionVersion, VaultId};
+use crate::shares::RootPin;
+use crate::wanted::{Authority, Chain, Desired, Listing, Record, RecordSeen};
+
+pub use answer::{Answer, Said, Signed};
+pub use words::About;
+
+/// The node's TPM and what was pinned beside its shares, as far as they are known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Roots {
+    /// Not read yet, or the TPM fails: nothing tells whom this node belongs to.
+    #[default]
+    Unread,
+    /// The node has no TPM: the pin is in the record.
+    NoTpm,
+    /// Roots are written and no share table opens under them: the pin went with it. No section counts until root on the node
+    /// has begun another table.
+    Lost,
+    /// The table is open; what is pinned in it.
+    Open(Option<RootPin>),
+}
+
+/// What the node keeps of the section that it accepted last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// What it and those before it said.
+    pub record: Record,
+    /// Its place in the chain.
+    pub chain: Chain,
+    /// The controller's root that it hangs on.
+    pub root: RootPin,
+    /// Its bytes, verified anew whenever they are read.
+    pub signed: Signed,
+}
+
+/// What was found when the Config Vault was opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Opened {
+    /// A record.
+    Read(Box<Kept>),
+    /// None: it is a new Config Vault.
+    Nothing,
+    /// One whose bytes are not what we write: as good as none, and told.
+    Damaged,
+}
+
+/// What comes from outside.
+#[derive(Debug, Clone)]
+pub enum Heard {
+    /// The TPM was heard of; the device key, if it was told.
+    Tpm(Roots, Option<DeviceKey>),
+    /// A signed answer whose chain and signature hold.
+    Answer(Authority, Box<Answer>),
+    /// The Config Vault is open, and was not before.
+    RecordOpened(Opened),
+    /// The Config Vault is open as before: what could not be written is to be tried again.
+    RecordOpen,
+    /// The Config Vault is closed: what the record said is remembered, and nothing is concluded by it.
+    RecordClosed,
+    /// There is no Config Vault yet, or it is lost: there is no record.
+    NoConfigVault,
+    /// A record was written.
+    Saved(Box<Kept>),
+    /// Root on the node accepts the controller of this root, in place of the one that was pinned.
+    RootAccepted(RootPin),
+}
+
+/// What is to be done about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Write the record, durably, and tell when it is written.
+    Save(Box<Kept>),
+    /// Pin this root beside the TPM's shares.
+    Pin(RootPin),
+    /// Put the record aside: another controller was accepted.
+    DropRecord,
+    /// Open the keys that this section releases, in place of those at hand.
+    TakeKeys(Box<crate::section::Section>),
+    /// Drop all the controller's keys.
+    DropKeys,
+    /// Verify these bytes anew and tell them as a checkpoint's answer.
+    Verify(Signed),
+    /// What failed may be tried again: something outside changed.
+    StartAfresh,
+    /// Say this of the node until it is settled.
+    Tell(About, String),
+    /// It is settled.
+    Settle(About),
+    /// For the log alone.
+    Log(String),
+}
+
+/// Whether the record of earlier sections was read in this life.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+enum Memory {
+    /// Not yet: the Config Vault has not been open.
+    #[default]
+    Unread,
+    /// There was none.
+    Nothing,
+    /// As it was last read or written.
+    Read(Box<Kept>),
+}
+
+impl Memory {
+    fn kept(&self) -> Option<&Kept> {
+        match self {
+            Self::Read(kept) => Some(kept),
+            Self::Unread | Self::Nothing => None,
+        }
+    }
+}
+
+/// What a node holds for true.
+#[derive(Debug, Clone)]
+pub struct Belief {
+    session: SessionKey,
+    device_key: Option<DeviceKey>,
+    roots: Roots,
+    memory: Memory,
+    /// Accepted in this life, and not in the record yet.
+    unsaved: Option<Box<Kept>>,
+    /// A live answer that came before it could be judged to the end: before the roots, or before the record, were read.
+    early: Option<Box<Answer>>,
+    desired: Desired,
+}
+
+impl Belief {
+    /// At the start of a life: nothing is known, and sections for `session` alone are live.
+    #[must_use]
+    pub fn new(session: SessionKey) -> Self {
+        Self {
+            session,
+            device_key: None,
+            roots: Roots::Unread,
+            memory: Memory::Unread,
+            unsaved: None,
+            early: None,
+            desired: Desired::default(),
+        }
+    }
+
+    /// What follows from it for the vaults.
+    #[must_use]
+    pub fn desired(&self) -> &Desired {
+        &self.desired
+    }
+
+    /// Orders of root on the node: they only take away from what the controller wants, or mend what is missing.
+    pub fn orders(&mut self) -> Orders<'_> {
+        Orders(&mut self.desired)
+    }
+
+    /// The section that the next one is to follow, for the controller; none while the record was not read in this life.
+    #[must_use]
+    pub fn head(&self) -> Option<(SectionVersion, SectionDigest)> {
+        if self.memory == Memory::Unread {
+            return None;
+        }
+        let newest = self.unsaved.as_deref().or(self.memory.kept())?;
+        Some((newest.record.accepted.version, newest.chain.head?))
+    }
+
+    /// The newest section that was accepted, in this life or before.
+    #[must_use]
+    pub fn accepted(&self) -> Option<SectionVersion> {
+        let newest = self.unsaved.as_deref().or(self.memory.kept())?;
+        Some(newest.record.accepted.version)
+    }
+
+    /// The record without a vault that was deleted, to be written and then told as saved; none while it is not open.
+    #[must_use]
+    pub fn without(&self, removed: VaultId) -> Option<Box<Kept>> {
+        let mut kept = Box::new(self.memory.kept().filter(|_| self.is_readable())?.clone());
+        kept.record.removed(removed);
+        Some(kept)
+    }
+
+    /// Whether the TPM's roots are still to be read.
+    #[must_use]
+    pub fn waits_for_roots(&self) -> bool {
+        self.roots == Roots::Unread
+    }
+
+    fn is_readable(&self) -> bool {
+        self.desired.record != RecordSeen::Unreadable
+    }
+
+    fn live(&self) -> Option<&Listing> {
+        self.desired.listing.as_ref().filter(|listing| listing.authority == Authority::Live)
+    }
+
+    /// The root accepted at first contact: in the share table, else in the record.
+    fn pin(&self) -> Option<RootPin> {
+        let in_table = match self.roots {
+            Roots::Open(pin) => pin,
+            Roots::Unread | Roots::NoTpm | Roots::Lost => None,
+        };
+        in_table.or_else(|| self.memory.kept().map(|kept| kept.root))
+    }
+}
+
+/// Orders of root on the node.
+#[derive(Debug)]
+pub struct Orders<'a>(&'a mut Desired);
+
+impl Orders<'_> {
+    /// Keep it locked until it is released.
+    pub fn lock(&mut self, id: VaultId) {
+        self.0.held.insert(id, crate::section::Operation::Lock);
+    }
+    /// As the controller wants it.
+    pub fn release(&mut self, id: VaultId) {
+        self.0.held.remove(&id);
+    }
+    /// Make it anew if it is missing; until [`Self::leave`].
+    pub fn recreate(&mut self, id: VaultId) {
+        self.0.recreate.insert(id);
+    }
+    /// No more.
+    pub fn leave(&mut self, id: VaultId) {
+        self.0.recreate.remove(&id);
+    }
+}

@@ -1,0 +1,42 @@
+//! What is said of the node as a whole, and why an answer does not count: in words, with what to do.
+
+use crate::ids::DeviceId;
+
+/// What a line about the node is about: one line each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum About {
+    /// The TPM's roots and the share table.
+    Roots,
+    /// The configuration that came last.
+    Configuration,
+    /// Keys that came with it and do not open.
+    Keys,
+    /// The record of what was accepted.
+    Record,
+}
+
+/// Why a section does not count, though it is authentic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Doubt {
+    /// Another root than was accepted at first contact.
+    #[error(
+        "the controller hangs on another root than at first contact: nothing of it is believed; put the first one's certificate back into config/root-certificate.pem, or accept this one with `eve controller accept`"
+    )]
+    OtherRoot,
+    /// For the key of another device.
+    #[error("the vault section is for device {0}, whose key is not this node's: nothing of it is used")]
+    OtherDevice(DeviceId),
+    /// For an earlier life of vaultmgr: recorded, or overtaken.
+    #[error("the section is for another session than this one")]
+    OtherSession,
+    /// The pin went with the table.
+    #[error(
+        "no section counts: the node's share table does not open, and with it went what tells whom this node belongs to; bring back the TPM or disk that belongs here, or begin a new table with `eve vault recreate config` on the node"
+    )]
+    TableLost,
+}
+
+pub(super) const EARLY: &str =
+    "a configuration waits until the TPM's roots are read: they tell whom this node belongs to";
+pub(super) const NOT_NEXT: &str = "the controller's section does not follow the one that this node accepted last: it opens and locks vaults, and deletes, makes and re-keys none. The controller's database is an older copy, or another controller took its place: see `evc get devices`";
+pub(super) const DAMAGED: &str = "the record of accepted sections was damaged: the next section that counts begins a new one, and vaults that it does not list are locked and kept";

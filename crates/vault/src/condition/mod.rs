@@ -1,0 +1,271 @@
+//! What a vault *is*, told from what was seen of it and from the keys at hand: made and whole, made and broken, or not made and how
+//! far. What to do about it is the plan's. Here alone it is decided what counts as made, and what as lost.
+
+mod seen;
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+pub use seen::{
+    Dir, Hint, Key, Keys, MetaCopy, Node, OpenedBy, Place, Seen, ShareKey, Staged, TableSeen, Tpm,
+};
+
+use crate::ids::{Epoch, VaultId};
+use crate::section::Seal;
+use crate::shares::Mark;
+use crate::wanted::Want;
+
+/// Where a vault stands on its node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// Not made yet, and what for is in `detail`.
+    Waiting,
+    /// Being made.
+    Creating,
+    /// Key absent from the kernel.
+    Locked,
+    /// Key removed, files still held open.
+    LockIncomplete,
+    /// Open and proved to be this vault.
+    Unlocked,
+    /// Made before, and a part of it is gone. Kept until an operator decides.
+    Missing,
+    /// Gone from this node's disk.
+    Removed,
+    /// Listed by no section of this incarnation: locked, kept.
+    Orphan,
+    /// An operation failed; `error` says why, data kept.
+    Failed,
+}
+
+/// A part of a made vault that is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The directory with its policy.
+    Directory,
+    /// Both copies of the metadata.
+    Metadata,
+    /// What its keys open of the metadata: no copy does, with all keys that it names at hand.
+    KeyFiles,
+    /// The TPM's share.
+    Share,
+    /// The node's share table.
+    Table,
+    /// The path: something else stands there.
+    Path,
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Directory => "its directory",
+            Self::Metadata => "both copies of its metadata",
+            Self::KeyFiles => "both copies of its key files, which are damaged: put one back from a backup, and start eve again",
+            Self::Share => "its TPM share",
+            Self::Table => "the node's share table",
+            Self::Path => "its directory: something else stands at its path",
+        })
+    }
+}
+
+/// What a vault that is to be there is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Condition {
+    /// Not made, and how far its making is.
+    Unmade(Stage),
+    /// Not made, and what stands in its place is not ours to take.
+    Foreign,
+    /// Its directory with its policy, and at least one copy of its metadata.
+    Whole,
+    /// Made, and these parts are gone.
+    Broken(Vec<Part>),
+}
+
+/// How far the making of a vault is. Each stage is what the step before it left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Without the TPM's share that its custody asks for.
+    Shareless(Seal),
+    /// Without metadata.
+    Keyless,
+    /// One copy of its metadata is whole.
+    Single {
+        /// That one.
+        whole: Place,
+    },
+    /// Both copies are, and no key opened them yet.
+    Closed,
+    /// Its content key is at hand, and not in the kernel.
+    Opened,
+    /// Its content key is in the kernel; what is at its place.
+    Keyed(Site),
+}
+
+/// What a vault is made on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Site {
+    /// Nothing.
+    Bare,
+    /// An empty directory.
+    Empty,
+    /// Plain files, to be moved in.
+    Plain,
+    /// Nothing, or an empty directory; and at the staging path what a cut left.
+    Leftover,
+}
+
+/// All that a condition is told from.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    /// Which vault.
+    pub id: VaultId,
+    /// What is there.
+    pub seen: &'a Seen,
+    /// Which keys are at hand.
+    pub keys: &'a Keys,
+    /// The node's own facts.
+    pub node: &'a Node,
+}
+
+impl Condition {
+    /// Tells it for a vault that is to be there as `want` says.
+    #[must_use]
+    pub fn of(facts: &Facts<'_>, want: &Want) -> Self {
+        let missing = missing(facts, want);
+        match missing.is_empty() {
+            false => Self::Broken(missing),
+            true if facts.seen.is_vault() => Self::Whole,
+            true if path_taken(facts) => Self::Foreign,
+            true => Self::Unmade(Stage::of(facts, want)),
+        }
+    }
+}
+
+impl Stage {
+    /// A share is made before its metadata. So metadata that is there without one is the controller's, and perhaps a made vault's of
+    /// which nobody here remembers that it was made: it is opened and finished as it is, never replaced, but by an order.
+    pub(crate) fn of(facts: &Facts<'_>, want: &Want) -> Self {
+        let (seen, seal) = (facts.seen, want.policy.seal);
+        let anew = want.recreate || !seen.has_metadata();
+        if anew && want.policy.custody.needs_tpm() && seen.shares.of(seal).is_none() {
+            return Self::Shareless(seal);
+        }
+        match seen.whole_copies() {
+            (None, _) => Self::Keyless,
+            (Some(whole), false) => Self::Single { whole },
+            (Some(_), true) if facts.keys.held.is_none() => Self::Closed,
+            (Some(_), true) if seen.key != Key::Present => Self::Opened,
+            (Some(_), true) => Self::Keyed(Site::of(seen)),
+        }
+    }
+}
+
+impl Site {
+    fn of(seen: &Seen) -> Self {
+        match (seen.dir, seen.staged) {
+            (Dir::Absent, Staged::Nothing) => Self::Bare,
+            (Dir::Empty, Staged::Nothing) => Self::Empty,
+            (Dir::Absent | Dir::Empty, _) => Self::Leftover,
+            _ => Self::Plain,
+        }
+    }
+}
+
+/// Plain originals at the staging path may be the only copy while no vault stands at the vault's own: not ours to remove.
+fn path_taken(facts: &Facts<'_>) -> bool {
+    match facts.seen.dir {
+        Dir::Plain => !facts.id.is_default() || facts.seen.staged == Staged::Plain,
+        Dir::Absent | Dir::Empty => facts.seen.staged == Staged::Plain,
+        Dir::Stranger | Dir::OtherVault => true,
+        Dir::Vault(_) => false,
+    }
+}
+
+/// Made: its share says so, or the signed section does. An ordered `recreate` voids the section's word, so that what the
+/// order began is resumed; a lost table counts against the default vaults, which every node has made.
+fn made(facts: &Facts<'_>, want: &Want) -> bool {
+    let share_says = matches!(facts.seen.mark(), Some(Mark::Made | Mark::Lost));
+    let section_says = want.created && !want.recreate;
+    share_says || section_says || (facts.id.is_default() && facts.node.table_lost())
+}
+
+/// The parts that a made vault lacks. A directory under a policy counts as made: nothing is put in its place.
+fn missing(facts: &Facts<'_>, want: &Want) -> Vec<Part> {
+    let seen = facts.seen;
+    let made = made(facts, want);
+    let there = made || seen.is_vault() || seen.dir == Dir::OtherVault;
+    // A share is made before its metadata: metadata that needs one and is there without it has lost it.
+    let shareless = seen.has_metadata() && !seen.has_share();
+    let checks = [
+        (Part::Table, made && facts.id.is_default() && facts.node.table_lost()),
+        (Part::Directory, made && matches!(seen.dir, Dir::Absent | Dir::Empty | Dir::Plain)),
+        (Part::Path, made && seen.dir == Dir::Stranger || seen.dir == Dir::OtherVault),
+        (Part::Metadata, there && !seen.has_metadata()),
+        (Part::KeyFiles, there && damaged(facts, want)),
+        (Part::Share, (there || shareless) && share_gone(facts, want) && !facts.node.table_lost()),
+    ];
+    checks.into_iter().filter_map(|(part, gone)| gone.then_some(part)).collect()
+}
+
+/// What keys have shown of the metadata so far: whether a share of the TPM's is part of what it is wrapped under.
+enum Shown {
+    /// It is: by its hint, or because the controller's key of the very epoch does not open it alone.
+    Part,
+    /// Perhaps not: a key that is at hand, and was not tried, may open a copy alone.
+    PerhapsNot,
+    /// Nothing tells.
+    Nothing,
+}
+
+fn shown(facts: &Facts<'_>, want: &Want) -> Shown {
+    let known = facts.seen.hints().filter_map(Hint::epoch).any(|epoch| has_epoch(facts.keys, epoch));
+    match (known, facts.keys.none_fits) {
+        _ if facts.seen.hints().any(|hint| hint == Hint::NoEpoch) => Shown::Part,
+        (true, false) => Shown::PerhapsNot,
+        (true, true) if want.policy.custody.needs_tpm() => Shown::Part,
+        _ => Shown::Nothing,
+    }
+}
+
+/// Its share is gone for certain: damaged, or lost with a table, or absent, where it is part of what the vault is wrapped under.
+fn share_gone(facts: &Facts<'_>, want: &Want) -> bool {
+    let opens = facts.keys.has_share(ShareKey::Open) || facts.keys.has_share(ShareKey::Closed);
+    match (facts.seen.mark(), facts.node.tpm, shown(facts, want)) {
+        _ if opens || facts.keys.held.is_some_and(without_share) => false,
+        (Some(Mark::Begun | Mark::Made), ..) => facts.keys.has_share(ShareKey::Damaged),
+        (Some(Mark::Lost), _, Shown::Nothing) => want.policy.custody.needs_tpm(),
+        (None, Tpm::Unknown, _) => false,
+        (_, _, shown) => matches!(shown, Shown::Part),
+    }
+}
+
+/// Whether a copy opened by the controller's key alone.
+fn without_share(held: OpenedBy) -> bool {
+    [held.first, held.second].iter().flatten().any(|wrapping| !wrapping.custody().needs_tpm())
+}
+
+fn has_epoch(keys: &Keys, epoch: Epoch) -> bool {
+    [keys.current, keys.last].contains(&Some(epoch))
+}
+
+/// Every key that the copies name was tried, and none opens one: what keys open of them is damaged. An older epoch's key would
+/// not be at hand.
+fn damaged(facts: &Facts<'_>, want: &Want) -> bool {
+    let keys = facts.keys;
+    let share = keys.has_share(ShareKey::Open);
+    let tried = |hint| match hint {
+        Hint::NoEpoch => share,
+        Hint::Epoch(epoch) => has_epoch(keys, epoch) && (share || !want.policy.custody.needs_tpm()),
+        Hint::Unknown => false,
+    };
+    let all = shares_are_readable(facts) && facts.seen.has_metadata() && facts.seen.hints().all(tried);
+    keys.none_fits && all
+}
+
+/// Whether no share of the TPM's is out of sight or out of reach for now.
+pub(crate) fn shares_are_readable(facts: &Facts<'_>) -> bool {
+    let out_of_sight = facts.node.tpm == Tpm::Unknown || facts.node.table_lost();
+    !out_of_sight && !facts.keys.has_share(ShareKey::Closed)
+}

@@ -1,0 +1,159 @@
+//! The controller's side of the chain of sections: what it remembers of those that it sent to one device, and how it notices that
+//! its database is an older copy, or one of two that live from the same copy. The node's side is [`crate::wanted::Chain`].
+//! Digests and versions come from outside; nothing is hashed or stored here.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{Incarnation, SectionDigest, SectionVersion};
+
+/// Most sections that are remembered as sent. Each is made in answer to a request that tells which one was accepted last, so more
+/// than a few are never under way.
+const MAX_SENT: usize = 32;
+
+/// A section that was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sent {
+    /// Its digest.
+    pub digest: SectionDigest,
+    /// The one that it says it follows.
+    pub follows: Option<SectionDigest>,
+}
+
+/// What is remembered of one device, in this incarnation.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Ledger {
+    /// The section that the device told last as accepted.
+    pub head: Option<SectionDigest>,
+    /// Those sent since, the latest last.
+    pub sent: Vec<Sent>,
+}
+
+/// How a controller knows that its database is older than what this device has accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, thiserror::Error)]
+pub enum Older {
+    /// The device is further on than this database ever was.
+    #[error(
+        "the device accepted version {reported} of its section, and this database has sent no more than {own}"
+    )]
+    Behind {
+        /// The device's.
+        reported: u64,
+        /// The database's.
+        own: u64,
+    },
+    /// The device accepted a section that this database never sent.
+    #[error(
+        "the device accepted a section that this database never sent: another copy of it is, or was, at work"
+    )]
+    Forked,
+    /// The device accepted a section of an incarnation that this database knows nothing of.
+    #[error("the device accepted a section of a later life of the database than this copy knows")]
+    LaterLife,
+}
+
+impl Ledger {
+    /// Takes in what the device tells that it accepted last. `own` is the database's incarnation and the device's newest version in
+    /// it, `past` those incarnations that it had before.
+    ///
+    /// # Errors
+    /// [`Older`]: nothing may be numbered on, or released, to this device.
+    pub fn hear(
+        &mut self,
+        own: SectionVersion,
+        past: &[Incarnation],
+        told: (SectionVersion, SectionDigest),
+    ) -> Result<(), Older> {
+        let (at, digest) = told;
+        if at.incarnation != own.incarnation {
+            return past.contains(&at.incarnation).then_some(()).ok_or(Older::LaterLife);
+        }
+        if at.version > own.version {
+            return Err(Older::Behind { reported: at.version, own: own.version });
+        }
+        match self.sent.iter().position(|sent| sent.digest == digest) {
+            Some(place) => drop(self.sent.drain(..place)),
+            None if self.head == Some(digest) => {}
+            // A database of before there was a chain: what the device has is where it begins.
+            None if self.head.is_none() && self.sent.is_empty() => {}
+            None => return Err(Older::Forked),
+        }
+        self.head = Some(digest);
+        Ok(())
+    }
+
+    /// Whether the device has to be told the same anew: it did not take what was sent last for the next one of its history.
+    #[must_use]
+    pub fn is_astray(&self) -> bool {
+        let told = self.head.is_some();
+        self.sent
+            .last()
+            .is_some_and(|last| told && Some(last.digest) != self.head && last.follows != self.head)
+    }
+
+    /// Remembers a section that is about to be sent.
+    pub fn send(&mut self, digest: SectionDigest) {
+        let sent = Sent { digest, follows: self.head };
+        if self.sent.last() != Some(&sent) {
+            self.sent.push(sent);
+        }
+        self.sent.drain(..self.sent.len().saturating_sub(MAX_SENT));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn at(incarnation: u8, version: u64) -> SectionVersion {
+        SectionVersion { incarnation: Incarnation([incarnation; 16]), version }
+    }
+    fn digest(byte: u8) -> SectionDigest {
+        SectionDigest([byte; 32])
+    }
+
+    /// seen-by-users 0.1: what a device tells, and what it shows of the database.
+    #[test]
+    fn a_database_that_is_older_than_its_device_is_noticed() {
+        let mut ledger = Ledger::default();
+        ledger.send(digest(1));
+        ledger.hear(at(1, 1), &[], (at(1, 1), digest(1))).expect("it was sent");
+        ledger.send(digest(2));
+        let copy = ledger.clone();
+        ledger.send(digest(3));
+        ledger
+            .hear(at(1, 3), &[], (at(1, 3), digest(3)))
+            .expect("one that was lost on the way is passed over");
+        for (what, own, told, expected) in [
+            ("further on", at(1, 2), at(1, 3), Older::Behind { reported: 3, own: 2 }),
+            ("numbered past it", at(1, 9), at(1, 3), Older::Forked),
+            ("a later life", at(1, 9), at(2, 1), Older::LaterLife),
+        ] {
+            assert_eq!(copy.clone().hear(own, &[], (told, digest(3))), Err(expected), "{what}");
+        }
+        let anew = Ledger::default().hear(at(2, 1), &[at(1, 0).incarnation], (at(1, 3), digest(3)));
+        assert_eq!(anew, Ok(()), "an operator began a new incarnation");
+    }
+
+    #[test]
+    fn a_database_of_before_the_chain_begins_it_with_what_the_device_has() {
+        let mut ledger = Ledger::default();
+        ledger.hear(at(1, 7), &[], (at(1, 7), digest(7))).expect("taken over");
+        assert_eq!(ledger.head, Some(digest(7)));
+        let behind = Ledger::default().hear(at(1, 6), &[], (at(1, 7), digest(7)));
+        assert_eq!(behind, Err(Older::Behind { reported: 7, own: 6 }), "and an older copy of it does not");
+    }
+
+    /// The same content goes out anew only when the device is elsewhere, and once for each place.
+    #[test]
+    fn a_section_is_sent_anew_to_a_device_that_is_elsewhere() {
+        let mut ledger = Ledger::default();
+        ledger.send(digest(1));
+        assert!(!ledger.is_astray(), "it has told nothing");
+        let mut elsewhere = Ledger { head: Some(digest(9)), ..ledger.clone() };
+        assert!(elsewhere.is_astray(), "it did not take the first, which follows nothing");
+        elsewhere.send(digest(2));
+        assert!(!elsewhere.is_astray(), "this one follows what it has");
+        ledger.hear(at(1, 1), &[], (at(1, 1), digest(1))).expect("sent");
+        assert!(!ledger.is_astray(), "it has the latest");
+    }
+}

@@ -1,0 +1,43 @@
+//! Steps of the node as a whole: what all vaults hang on. One is taken before the vaults that wait for it.
+
+use std::collections::BTreeMap;
+
+use super::Known;
+use crate::condition::{Dir, Node};
+use crate::defaults::DEFAULT_VAULTS;
+use crate::ids::VaultId;
+use crate::wanted::{Desired, Wish};
+
+/// One step for the node. Each is safe to repeat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NodeStep {
+    /// Begin an empty share table in place of the lost one, with these vaults entered as lost: they were made once, as far as
+    /// anything tells, and are told as missing.
+    BeginTable {
+        /// In the order of their identities.
+        lost: Vec<VaultId>,
+    },
+}
+
+/// A lost table is begun anew only for a vault that an order wants made anew, and that can be.
+pub(super) fn step(desired: &Desired, known: &BTreeMap<VaultId, Known>, node: &Node) -> Option<NodeStep> {
+    if !node.table_lost() {
+        return None;
+    }
+    let default = Known::default();
+    let of_defaults = DEFAULT_VAULTS.iter().map(|(id, _)| (id, known.get(id).unwrap_or(&default)));
+    let all: BTreeMap<_, _> = known.iter().chain(of_defaults).collect();
+    let ordered = |id: VaultId, known: &Known| {
+        let wish = desired.wish(id, node, known.seen.is_nothing());
+        let anew = matches!(wish, Wish::Keep(want) if want.recreate);
+        anew && !known.unseen && known.seen.dir != Dir::OtherVault
+    };
+    if !all.iter().any(|(id, known)| ordered(**id, known)) {
+        return None;
+    }
+    let made = |(id, known): &(&VaultId, &Known)| {
+        let traces = known.unseen || !known.seen.is_nothing() || id.is_default();
+        traces && !ordered(**id, known)
+    };
+    Some(NodeStep::BeginTable { lost: all.into_iter().filter(made).map(|(id, _)| *id).collect() })
+}

@@ -1,0 +1,101 @@
+//! All that is wanted of a node. Here alone it is decided what a vault's absence from the list means (IF-5): it never deletes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Authority, Listing, Record, Want, Wish, nameless};
+use crate::condition::Node;
+use crate::defaults;
+use crate::ids::{Name, VaultId};
+use crate::section::Operation;
+
+/// The record, as far as it can be read.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum RecordSeen {
+    /// The Config Vault is closed, or the record is damaged: nothing may be deleted.
+    #[default]
+    Unreadable,
+    /// The Config Vault is open, and no section was ever accepted.
+    Nothing,
+    /// It was read.
+    Read(Record),
+}
+
+/// All that is wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Desired {
+    /// The newest accepted section. Nothing: withheld, or none yet.
+    pub listing: Option<Listing>,
+    /// What earlier ones said.
+    pub record: RecordSeen,
+    /// Orders of root on the node: lock or unlock.
+    pub held: BTreeMap<VaultId, Operation>,
+    /// Orders of root on the node: make this missing vault anew.
+    pub recreate: BTreeSet<VaultId>,
+}
+
+impl Desired {
+    /// Every vault that is listed or remembered.
+    pub fn vaults(&self) -> impl Iterator<Item = VaultId> + '_ {
+        let listed = self.listing.iter().flat_map(|listing| listing.vaults.keys());
+        let remembered = match &self.record {
+            RecordSeen::Read(record) => Some(record),
+            RecordSeen::Unreadable | RecordSeen::Nothing => None,
+        };
+        let remembered = remembered.into_iter().flat_map(|r| r.listed.keys().chain(r.removed.keys()));
+        listed.chain(remembered).copied()
+    }
+
+    /// What is wanted of one vault. `nothing`: no trace of it is left on the node.
+    #[must_use]
+    pub fn wish(&self, id: VaultId, node: &Node, nothing: bool) -> Wish {
+        match self.want(id, node) {
+            Some(want) => Wish::Keep(self.with_orders(id, want)),
+            None => self.absent(id, nothing),
+        }
+    }
+
+    fn want(&self, id: VaultId, node: &Node) -> Option<Want> {
+        let listed = self.listing.as_ref().and_then(|listing| listing.vaults.get(&id));
+        let live = self.listing.as_ref().is_some_and(|listing| listing.authority == Authority::Live);
+        let authority = if live { Authority::Live } else { Authority::Builtin };
+        listed.cloned().or_else(|| id.is_default().then(|| Want::of_default(id, node, authority)))
+    }
+
+    fn with_orders(&self, id: VaultId, mut want: Want) -> Want {
+        // The controller's lock can't be lifted here; its unlock can be held back.
+        if self.held_locked(id) {
+            want.operation = Operation::Lock;
+        }
+        want.recreate |= self.recreate.contains(&id);
+        want
+    }
+
+    fn held_locked(&self, id: VaultId) -> bool {
+        self.held.get(&id) == Some(&Operation::Lock)
+    }
+
+    /// Absence from the list locks. Only what a live section names as removed is deleted, and only if a section of the same
+    /// incarnation had listed it before; while the record of those can't be read nothing is.
+    fn absent(&self, id: VaultId, nothing: bool) -> Wish {
+        let live = self.listing.as_ref().filter(|listing| listing.authority == Authority::Live);
+        match (live, &self.record) {
+            (Some(live), RecordSeen::Read(record)) if record.authorizes(live, id) => Wish::Delete,
+            (_, RecordSeen::Read(record)) if nothing && record.removed.contains_key(&id) => Wish::Gone,
+            (None, _) if self.held_locked(id) => Wish::Lock,
+            (None, _) => Wish::Leave,
+            (Some(_), RecordSeen::Unreadable) => Wish::Unlisted,
+            (Some(_), _) => Wish::Orphan,
+        }
+    }
+
+    /// The name that a vault is known by.
+    #[must_use]
+    pub fn name(&self, id: VaultId) -> Name {
+        let listed = self.listing.as_ref().and_then(|l| l.vaults.get(&id)).map(|want| want.name.clone());
+        let recorded = match &self.record {
+            RecordSeen::Read(record) => record.listed.get(&id).or_else(|| record.removed.get(&id)).cloned(),
+            RecordSeen::Unreadable | RecordSeen::Nothing => None,
+        };
+        listed.or(recorded).or_else(|| defaults::name(id)).unwrap_or_else(|| nameless(id))
+    }
+}

@@ -1,0 +1,141 @@
+//! What is wanted: the newest authentic section, its authority, and the record of what earlier sections listed.
+
+mod desired;
+mod listing;
+mod record;
+
+use crate::condition::{Node, Tpm};
+use crate::defaults;
+use crate::ids::{Epoch, Name, VaultId};
+use crate::section::{Entry, NodePolicy, Operation, Release, Standing};
+
+pub use desired::{Desired, RecordSeen};
+pub use listing::Listing;
+pub use record::{Accepted, Chain, Record, Refused};
+
+/// What a wish rests on, and so how far it goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Authority {
+    /// No section: the built-in defaults. Makes, unlocks and resumes default vaults; never re-keys.
+    Builtin,
+    /// A section kept from an earlier session: unlocks, locks and resumes.
+    Checkpoint,
+    /// A section for this session: everything.
+    Live,
+}
+
+/// What the controller gave of its keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Released {
+    /// None are part of this custody.
+    NotNeeded,
+    /// The current epoch and the one published before.
+    Keys {
+        /// The newest.
+        current: Epoch,
+        /// The one before, or the same.
+        last: Epoch,
+    },
+    /// Nothing now, and why.
+    Withheld(String),
+}
+
+/// A vault that is to be there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Want {
+    /// Its user's name.
+    pub name: Name,
+    /// What the node carries out.
+    pub policy: NodePolicy,
+    /// Lock, unlock or change key.
+    pub operation: Operation,
+    /// Whether it stays.
+    pub standing: Standing,
+    /// The controller has seen it made.
+    pub created: bool,
+    /// An operator ordered it made anew, empty, if it is missing.
+    pub recreate: bool,
+    /// The controller's keys.
+    pub released: Released,
+    /// What all this rests on.
+    pub authority: Authority,
+    /// The highest epoch that was accepted for it in this incarnation; none while the record of that was not read. Below what it is
+    /// wrapped under it is only taken when that was of an incarnation before.
+    pub floor: Option<Epoch>,
+}
+
+impl Want {
+    /// Whether the vault is to be locked: by operation, or because its grace runs.
+    #[must_use]
+    pub fn locked(&self) -> bool {
+        self.operation == Operation::Lock || self.standing == Standing::Removing
+    }
+
+    fn listed(entry: &Entry, authority: Authority) -> Self {
+        let released = match &entry.release {
+            Release::NotNeeded => Released::NotNeeded,
+            Release::Keys { current, last } => Released::Keys { current: current.epoch, last: last.epoch },
+            Release::Withheld { reason } => Released::Withheld(reason.clone()),
+        };
+        Self {
+            name: entry.name.clone(),
+            policy: entry.policy.clone(),
+            operation: entry.operation,
+            standing: entry.standing,
+            created: entry.created,
+            recreate: entry.recreate && authority == Authority::Live,
+            released,
+            authority,
+            floor: None,
+        }
+    }
+
+    fn of_default(id: VaultId, node: &Node, authority: Authority) -> Self {
+        let policy = default_policy(node);
+        let needs = policy.custody.needs_controller();
+        let released = if needs { Released::Withheld(NO_CONTACT.to_owned()) } else { Released::NotNeeded };
+        Self {
+            name: defaults::name(id).unwrap_or_else(|| nameless(id)),
+            policy,
+            operation: Operation::Unlock,
+            standing: Standing::Active,
+            created: false,
+            recreate: false,
+            released,
+            authority,
+            floor: None,
+        }
+    }
+}
+
+const NO_CONTACT: &str = "the controller has released no key for it yet";
+
+/// The policy of default vaults that nobody changed (DF-3) on this node.
+#[must_use]
+pub fn default_policy(node: &Node) -> NodePolicy {
+    defaults::policy(node.tpm != Tpm::Absent)
+}
+
+/// What is wanted of one vault.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wish {
+    /// It is to be there.
+    Keep(Want),
+    /// An authentic, live section of an incarnation that listed it before names it as removed.
+    Delete,
+    /// It was deleted, and nothing of it is left.
+    Gone,
+    /// A live section neither lists it nor names it as removed, or none of this incarnation ever listed it: lock it, keep it.
+    Orphan,
+    /// A live section does not list it, and what earlier ones said can't be read: lock it, conclude no more.
+    Unlisted,
+    /// Nothing may be concluded, and root on the node wants it locked.
+    Lock,
+    /// Nothing may be concluded: leave it as it is.
+    Leave,
+}
+
+/// A name for a vault that nobody told one of.
+fn nameless(id: VaultId) -> Name {
+    id.to_string().parse().expect("a UUID's text is a name: 36 of 0-9 a-f and hyphens")
+}

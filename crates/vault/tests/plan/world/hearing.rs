@@ -1,0 +1,163 @@
+//! What the node hears, and what it does about it: the shipped belief decides, here it is only carried out.
+
+use super::controller::DEVICE;
+use super::*;
+use vault::belief::{Effect, Heard, Opened, Roots, Said, Signed};
+use vault::section::{Release, SealedKey, Section as Given};
+use vault::wanted::Listing;
+
+impl World {
+    /// The controller is asked, and answers as its database and ledger say.
+    pub(super) fn live(&mut self, wish: Section) {
+        self.fresh += 1;
+        if wish.restored {
+            self.incarnations += 1;
+            self.database.begin_incarnation(self.incarnations);
+        }
+        if wish.rotate {
+            self.database.rotate(self.fresh);
+        }
+        if wish.replayed && self.answers.len() > 1 {
+            let again = self.answers[self.answers.len() - 2].clone();
+            return self.hear_live(again);
+        }
+        if !self.database.hears(self.memory.belief.head()) && !wish.careless {
+            return self.withhold();
+        }
+        let digest = SectionDigest([self.answers.len() as u8; 32]);
+        let section = self.database.section(self.id, wish, self.reported, digest);
+        let answer = self.answer(Said::Section(Box::new(section), digest));
+        self.answers.push(answer.clone());
+        self.hear_live(answer);
+    }
+
+    fn answer(&self, said: Said) -> Answer {
+        let envelope = self.answers.len().to_be_bytes().to_vec();
+        Answer { root: ROOT, said, signed: Signed { envelope, certs: vec![] } }
+    }
+
+    fn hear_live(&mut self, answer: Answer) {
+        self.hear(Heard::Answer(Authority::Live, Box::new(answer)));
+    }
+
+    /// What the section in force orders, by its own words and by the world's memory of what was listed.
+    pub(super) fn order(&self) -> Order {
+        let in_force = |answer: &&Answer| {
+            let Said::Section(section, _) = &answer.said else { return false };
+            self.in_force().is_some_and(|live| live.version == section.version)
+        };
+        match self.answers.iter().rev().find(in_force).map(|answer| &answer.said) {
+            Some(Said::Section(section, _)) if section.vaults.iter().any(|entry| entry.recreate) => {
+                Order::Recreate
+            }
+            Some(Said::Section(section, _))
+                if section.removed.contains(&self.id)
+                    && self.ever_listed.contains(&section.version.incarnation) =>
+            {
+                Order::Delete
+            }
+            _ if self.ordered_here => Order::Recreate,
+            _ => Order::Nothing,
+        }
+    }
+
+    pub(super) fn withhold(&mut self) {
+        let answer = self.answer(Said::Withheld("no section".to_owned()));
+        self.hear(Heard::Answer(Authority::Live, Box::new(answer)));
+    }
+
+    pub(super) fn in_force(&self) -> Option<&Listing> {
+        let listing = self.memory.belief.desired().listing.as_ref();
+        listing.filter(|listing| listing.authority == Authority::Live)
+    }
+
+    pub(super) fn hear_tpm(&mut self) {
+        let roots = match self.has_tpm {
+            false => Roots::NoTpm,
+            true if self.silent => Roots::Unread,
+            true if self.table_lost => Roots::Lost,
+            true => Roots::Open(self.disk.pin),
+        };
+        self.hear(Heard::Tpm(roots, Some(KEY)));
+    }
+
+    pub(super) fn open_record(&mut self) {
+        let opened = match self.disk.record.clone() {
+            _ if !self.record_readable => return,
+            Some(kept) => Opened::Read(Box::new(kept)),
+            None => Opened::Nothing,
+        };
+        self.hear(Heard::RecordOpened(opened));
+    }
+
+    pub(super) fn close_record(&mut self) {
+        self.record_readable = false;
+        self.hear(Heard::RecordClosed);
+    }
+
+    pub(super) fn hear(&mut self, heard: Heard) {
+        for effect in self.memory.belief.hear(heard) {
+            self.carry_out(effect);
+        }
+        self.widen();
+    }
+
+    /// What the section in force asks for, or the default policy, may be what copies are wrapped under from now on.
+    fn widen(&mut self) {
+        let listing = self.memory.belief.desired().listing.as_ref();
+        let listed = listing.and_then(|listing| listing.vaults.get(&self.id)).map(|want| want.policy.clone());
+        let policy = listed.or_else(|| self.id.is_default().then(|| default_policy(&self.node())));
+        let current = self.memory.keys.map(|ring| ring.current.0);
+        self.allowed.extend(policy.and_then(|policy| Wrapping::of(&policy, current)));
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Save(kept) => self.save(kept),
+            Effect::DropRecord => self.disk.record = None,
+            Effect::Pin(pin) => {
+                self.disk.pin = Some(pin);
+                self.hear_tpm();
+            }
+            Effect::TakeKeys(section) => self.take_keys(&section),
+            Effect::DropKeys => self.memory.keys = None,
+            Effect::Verify(signed) => {
+                let kept = self.answers.iter().find(|answer| answer.signed == signed).expect("one of these");
+                self.hear(Heard::Answer(Authority::Checkpoint, Box::new(kept.clone())));
+            }
+            Effect::StartAfresh => {
+                self.memory.setbacks = Setbacks::default();
+                self.memory.none_fits &= self.memory.held.is_some();
+            }
+            Effect::Tell(..) | Effect::Settle(_) | Effect::Log(_) => {}
+        }
+    }
+
+    /// A record is written whole, or stays as it was.
+    pub(super) fn save(&mut self, kept: Box<Kept>) {
+        if self.full {
+            return;
+        }
+        let accepted = &kept.record.accepted;
+        assert_eq!(accepted.device, DEVICE);
+        let newest = self.recorded.entry(accepted.version.incarnation).or_default();
+        assert!(accepted.version.version >= *newest, "an older section was accepted");
+        *newest = accepted.version.version;
+        if kept.record.listed.contains_key(&self.id) {
+            self.ever_listed.insert(accepted.version.incarnation);
+        }
+        self.disk.record = Some((*kept).clone());
+        self.hear(Heard::Saved(kept));
+    }
+
+    fn take_keys(&mut self, section: &Given) {
+        let entry = section.vaults.iter().find(|entry| entry.id == self.id);
+        let of = |key: &SealedKey| {
+            (key.epoch, u32::from_be_bytes(key.enc.as_slice().try_into().expect("four bytes")))
+        };
+        self.memory.keys = entry.and_then(|entry| match &entry.release {
+            Release::Keys { current, last } => Some(Ring { current: of(current), last: of(last) }),
+            Release::NotNeeded | Release::Withheld { .. } => None,
+        });
+    }
+}
