@@ -338,6 +338,9 @@ pub(super) enum RecreateWhat {
         /// The name again.
         #[arg(long)]
         confirm: String,
+        /// The node's disk was replaced: all of its vaults are missing, and none of them comes back.
+        #[arg(long)]
+        new_disk: bool,
     },
 }
 

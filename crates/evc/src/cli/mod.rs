@@ -78,11 +78,12 @@ const VAULTS: &[(&str, &str)] = &[
     ("NAME", "/name"),
     ("POLICY", "/policy"),
     ("STANDING", "/standing"),
-    ("STATE", "/state"),
+    ("STATE", "/state_now"),
     ("EPOCH", "/current_epoch"),
     ("NODE AT", "/reported_epoch"),
     ("UNTIL", "/delete_at"),
     ("KEY", "/key"),
+    ("NOTES", "/notes"),
 ];
 const POLICIES: &[(&str, &str)] = &[
     ("NAME", "/name"),
@@ -153,13 +154,14 @@ fn ask(client: &mut Client, command: Command) -> anyhow::Result<Told> {
             done(client.post(&path(&["devices", &device, "vaults", &name, "rehome"]), &json!({ "to": to }))?)
         }
         Command::Rotate(what) => done(rotate(client, &what)?),
-        Command::Recreate(RecreateWhat::Vault { name, device, confirm }) => {
+        Command::Recreate(RecreateWhat::Vault { name, device, confirm, new_disk }) => {
             if confirm != name {
                 bail!(
                     "what is in the vault is lost when it is made anew; give its name twice: --confirm {name}"
                 );
             }
-            done(client.post(&path(&["devices", &device, "vaults", &name, "recreate"]), &Value::Null)?)
+            let path = path(&["devices", &device, "vaults", &name, "recreate"]);
+            done(client.post(&format!("{path}?new_disk={new_disk}"), &Value::Null)?)
         }
         Command::Reference(act) => reference(client, &act),
         Command::Serve(_)

@@ -96,6 +96,7 @@ async fn look(
 ) -> Result<(DeviceId, String, Look), Refusal> {
     let device = sender_of(tx, envelope).await?;
     let payload = verified(envelope.clone(), &device)?;
+    app.heard.from(device.id, now);
     path.map_or(Ok(()), |path| is_own(path, &device))?;
     let ask = ConfigRequest::decode(&payload).map_err(|e| Refusal::message(&e))?;
     let (id, look) = (device.id, app.look(tx, device, &ask, now).await?);

@@ -204,7 +204,7 @@ async fn vaults(State(app): State<App>, Query(list): Query<List>) -> Told<Vec<Va
         Some((Ok(device), Ok(vault))) => Some((device, vault)),
         Some(_) => return Err(Refusal::bad("`after` is not DEVICE/VAULT", "give two UUIDs")),
     };
-    app.show_vaults(after, list.limit()).await.map(Json)
+    app.show_vaults(after, list.limit(), now()).await.map(Json)
 }
 
 async fn policies(State(app): State<App>, Query(list): Query<List>) -> Told<Vec<Value>> {
@@ -251,8 +251,18 @@ async fn rotate(
     app.rotate(&device, &named(vault)?, how, now()).await.map(Json)
 }
 
-async fn recreate(State(app): State<App>, Path((device, vault)): Path<(String, String)>) -> Told<Done> {
-    app.recreate(&device, &named(vault)?).await.map(Json)
+#[derive(Deserialize)]
+struct Recreate {
+    #[serde(default)]
+    new_disk: bool,
+}
+
+async fn recreate(
+    State(app): State<App>,
+    Path((device, vault)): Path<(String, String)>,
+    Query(Recreate { new_disk }): Query<Recreate>,
+) -> Told<Done> {
+    app.recreate(&device, &named(vault)?, new_disk).await.map(Json)
 }
 
 #[derive(Deserialize)]

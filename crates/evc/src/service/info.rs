@@ -36,7 +36,8 @@ impl Controller {
         now: UnixSeconds,
     ) -> Result<(), Refusal> {
         let rows = tx.vaults(device).await?;
-        tx.put_report(device, &super::show::node_json(info, &rows, now), now).await?;
+        let before = tx.device(device).await?.and_then(|row| row.report);
+        tx.put_report(device, &super::show::node_json(info, &rows, before.as_deref(), now), now).await?;
         let accepted = info.node.as_ref().and_then(|node| node.accepted);
         for row in rows {
             self.fold(tx, row, info, accepted, now).await?;
