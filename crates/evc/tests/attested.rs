@@ -73,7 +73,11 @@ fn measured_state_is_held_against_approved_values() {
     assert_eq!(round(&evc, &mut device, &tpm, &pcrs(1)), None, "nothing is approved yet");
     let learned = evc.act("GET", "/references", "");
     assert_eq!((learned.as_array().map(Vec::len), learned[0]["state"].as_str()), (Some(1), Some("pending")));
-    evc.act("POST", "/references/1/approve", "");
+    assert_eq!(learned[0]["differs"], "nothing was approved before");
+    let approved = evc.act("POST", "/references/1/approve", "");
+    let one = format!("PCR 0: {}", "01".repeat(32));
+    assert_eq!(approved["notes"].as_array().map(Vec::len), Some(14), "what is approved is shown");
+    assert_eq!(approved["notes"][0], one.as_str());
     let open = section(&device.poll(&evc).expect("an answer")).expect("approved: what stands is judged anew");
     assert!(device.keys(&open, "payments").is_some());
     assert!(
@@ -94,6 +98,28 @@ fn measured_state_is_held_against_approved_values() {
     assert!(device.keys(&again, "payments").is_some());
     evc.act("POST", "/references/1/reject", "");
     assert_eq!(section(&device.poll(&evc).expect("an answer")), None, "rejected: withheld at once");
+}
+
+/// seen-by-users 0.5, 1.6: what is learned after an update is shown beside what was approved before it, in the list and by the approval.
+#[test]
+fn a_reference_value_is_shown_beside_the_one_approved_before() {
+    let evc = Evc::start();
+    let (mut device, tpm) = with_tpm(&evc);
+    evc.apply(STRICT);
+    let differs = |n: usize| evc.act("GET", "/references?device=edge-1", "")[n]["differs"].clone();
+    round(&evc, &mut device, &tpm, &pcrs(1));
+    evc.act("POST", "/references/1/approve", "");
+    for (n, four, words) in [(1, 2, "PCR 4 differ from 1"), (2, 1, "as approved with 1")] {
+        evc.act("POST", "/devices/edge-1/learn", "");
+        device.session = new_session();
+        device.hash.clear();
+        round(&evc, &mut device, &tpm, &pcrs(four));
+        assert_eq!(differs(n), words);
+    }
+    let approved = evc.act("POST", "/references/2/approve", "");
+    let line = format!("PCR 4: {}, was {}", "02".repeat(32), "01".repeat(32));
+    assert_eq!(approved["notes"], serde_json::json!([line]));
+    assert_eq!(differs(2), "PCR 4 differ from 2", "what was approved last counts");
 }
 
 /// Another vault of the device with a lesser policy goes on, and reads why the strict one is withheld.

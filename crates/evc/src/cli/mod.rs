@@ -97,6 +97,7 @@ const REFERENCES: &[(&str, &str)] = &[
     ("ID", "/id"),
     ("DEVICE", "/device"),
     ("STATE", "/state"),
+    ("DIFFERS", "/differs"),
     ("LEARNED", "/learned"),
     ("DECIDED", "/decided"),
 ];

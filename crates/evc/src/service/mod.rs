@@ -6,6 +6,7 @@ pub mod attest;
 pub mod config;
 mod defaults;
 pub mod devices;
+mod differences;
 mod error;
 pub mod evidence;
 mod first;
