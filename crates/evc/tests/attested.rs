@@ -290,8 +290,18 @@ fn a_tpm_that_went_back_is_refused_for_good() {
         let nonce = device.challenged(&evc);
         assert_eq!(send(&evc, &device, quote(&device, &tpm, nonce, &pcrs(1))), QuoteCode::QuoteFailed);
     }
+    let told = evc.act("GET", "/devices/edge-1", "")["device"]["alarm"].to_string();
+    assert!(told.contains("fell") && told.contains("evc device settle"), "seen-by-users 0.12: {told}");
     tpm.reset_count = 6;
     assert!(round(&evc, &mut device, &tpm, &pcrs(1)).is_some(), "a reset more is right");
+    evc.apply(&STRICT.replace("attest: { require: [pcrs] }\n", ""));
+    let mut keys = || {
+        let told = device.poll(&evc).expect("an answer");
+        device.keys(&section(&told).expect("a section"), "payments")
+    };
+    assert_eq!(keys(), None, "nothing is released before an operator looked");
+    evc.act("DELETE", "/devices/edge-1/alarm", "");
+    assert!(keys().is_some());
 }
 
 /// TH-5: other firmware of the TPM is shown to the operator, and withholds nothing: an update changes it too.

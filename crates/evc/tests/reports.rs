@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use common::{Device, Evc};
 use vault::ids::{CONFIG_VAULT, VaultId};
 use vault::report::{State, VaultReport};
@@ -23,6 +25,8 @@ fn line(id: VaultId, detail: Vec<String>) -> VaultLine {
 }
 
 fn post(evc: &Evc, device: &Device, vaults: Vec<VaultLine>, notes: Vec<String>) -> u16 {
+    static COUNTER: AtomicU64 = AtomicU64::new(1);
+    let (session, counter) = (Some(device.session.session_key()), COUNTER.fetch_add(1, Ordering::Relaxed));
     let info = DeviceInfo {
         device: device.id,
         at_unix_s: evc::clock::now(),
@@ -31,7 +35,7 @@ fn post(evc: &Evc, device: &Device, vaults: Vec<VaultLine>, notes: Vec<String>) 
         attestation: AttestationState::None,
         attestation_error: None,
         vaults,
-        node: Some(NodeReport { session: None, accepted: None, notes }),
+        node: Some(NodeReport { session, accepted: None, notes, counter }),
     };
     evc.post(&device.own("info"), &device.seal(&info.encode())).status
 }
@@ -44,9 +48,10 @@ fn length(evc: &Evc, path: &str) -> usize {
 #[test]
 fn one_devices_report_does_not_make_the_lists_long() {
     let evc = Evc::start();
-    let device = Device::onboarded(&evc, "edge-1");
-    evc.apply("kind: VaultPolicy\nname: p\ncustody: tpm+controller\n---\nkind: Vault\nname: own\ndevice: edge-1\npolicy: p\n");
+    let mut device = Device::onboarded(&evc, "edge-1");
+    evc.apply("kind: VaultPolicy\nname: p\ncustody: controller\n---\nkind: Vault\nname: own\ndevice: edge-1\npolicy: p\n");
     let own = evc.act("GET", "/vaults", "")[0]["id"].as_str().expect("text").parse().expect("an identity");
+    device.attested(&evc);
     let honest = vec!["held open by 17 (postgres)".to_owned()];
     assert_eq!(post(&evc, &device, vec![line(own, honest.clone())], honest.clone()), 201);
     let told = evc.act("GET", "/devices/edge-1", "");

@@ -8,6 +8,7 @@ use wire::attest::{
 };
 
 use super::defaults::add_default_vaults;
+use super::doubled::{Alarm, alarm, follow};
 use super::evidence::{Record, Refused, Shown, judge, reference_of};
 use super::{Controller, Refusal};
 use crate::store::{
@@ -74,7 +75,11 @@ impl Controller {
         let id = device.id;
         let judge =
             self.store.write(Scope::Device(id), |tx| Box::pin(self.judged(tx, id, &nonce, &quote, now)));
-        Ok(answered(id, judge.await?))
+        let (judged, alarm) = judge.await?;
+        if let Some(alarm) = alarm {
+            tracing::warn!(device = %id, alarm, "nothing is released to this device until an operator settles it");
+        }
+        Ok(answered(id, judged))
     }
 
     async fn judged(
@@ -84,19 +89,24 @@ impl Controller {
         nonce: &[u8; 32],
         quote: &Quote,
         now: UnixSeconds,
-    ) -> Result<Judged, Refusal> {
+    ) -> Result<(Judged, Alarm), Refusal> {
         if !tx.take_nonce(nonce, device, super::config::good_nonces(now)).await? {
-            return Ok(Judged::Stale);
+            return Ok((Judged::Stale, None));
         }
         let device = there(tx, device).await?;
         match fresh(tx, &device, quote.clone()).await? {
             Ok((record, shown)) => {
+                let alarm = follow(tx, &device, record.session().0, now).await?;
                 let learned = self.take(tx, &device, &record, &shown, now).await?;
-                Ok(Judged::Good { learned })
+                Ok((Judged::Good { learned }, alarm))
             }
             Err(why) => {
                 note(tx, device.id, Err(&why), now).await?;
-                Ok(Judged::Bad(why))
+                let alarm = match why.went_back {
+                    true => alarm(tx, &device, &why.full, now).await?,
+                    false => None,
+                };
+                Ok((Judged::Bad(why), alarm))
             }
         }
     }

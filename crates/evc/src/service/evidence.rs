@@ -46,11 +46,13 @@ pub struct Refused {
     pub full: String,
     /// For the node.
     pub coarse: &'static str,
+    /// The TPM's counters or clock are behind what they were: this is a copy of it, or it was put back.
+    pub went_back: bool,
 }
 
 impl Refused {
     fn new(code: QuoteCode, full: impl Into<String>, coarse: &'static str) -> Self {
-        Self { code, full: full.into(), coarse }
+        Self { code, full: full.into(), coarse, went_back: false }
     }
 }
 
@@ -194,7 +196,7 @@ fn quoted(record: &Record, certs: &[CertRow], references: &[ReferenceRow]) -> Re
     let appraisal = ::attest::appraise(&input).map_err(|e| bad(super::chain(&e)))?;
     match appraisal.continuity() {
         // Not taken in place of the quote before it: the next one would then be held against this one.
-        Verdict::Failed(why) => Err(bad(why.to_string())),
+        Verdict::Failed(why) => Err(Refused { went_back: true, ..bad(why.to_string()) }),
         Verdict::Passed | Verdict::NotChecked => Ok(Shown::Quoted(Box::new(appraisal))),
     }
 }

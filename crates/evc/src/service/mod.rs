@@ -7,6 +7,7 @@ pub mod config;
 mod defaults;
 pub mod devices;
 mod differences;
+mod doubled;
 mod error;
 pub mod evidence;
 mod first;

@@ -1,5 +1,6 @@
 //! Reference values: learned from a device's first good quote, and worth nothing until an operator approves them.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
@@ -102,8 +103,8 @@ async fn listed(
     };
     let mut of_devices: HashMap<DeviceId, Vec<ReferenceRow>> = HashMap::new();
     for row in &rows {
-        if !of_devices.contains_key(&row.device) {
-            of_devices.insert(row.device, tx.references_of(row.device).await?);
+        if let Entry::Vacant(new) = of_devices.entry(row.device) {
+            new.insert(tx.references_of(row.device).await?);
         }
     }
     Ok(rows.iter().map(|row| Reference::of(row, &of_devices[&row.device])).collect())

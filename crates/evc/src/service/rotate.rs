@@ -6,6 +6,7 @@ use vault::ids::{Epoch, Name};
 use vault::rotation::Epochs;
 
 use super::operate::{Done, find_vault};
+use super::show::unknown_epoch;
 use super::view::policy_of;
 use super::{Controller, Refusal};
 use crate::custody::add_epoch;
@@ -52,6 +53,9 @@ impl Controller {
             .map_err(|e| StoreError::Damaged(e.to_string()))?;
         if let Some(from) = how.expect_epoch.filter(|from| *from != epochs.current()) {
             return said_before(&row, epochs, from);
+        }
+        if let Some(unknown) = unknown_epoch(&row) {
+            return Err(never_made(&row, unknown));
         }
         if !how.force && !epochs.may_rotate(row.reported_epoch) {
             return Err(not_taken(&row));
@@ -107,6 +111,17 @@ fn said_before(row: &VaultRow, epochs: Epochs, from: Epoch) -> Result<Done, Refu
         format!("vault `{name}` is at epoch {current}, not {from}"),
         "somebody else rotated it: see `evc describe vault`, and rotate from there if it is still called for",
     ))
+}
+
+/// A number that the node knows must not get a second key.
+fn never_made(row: &VaultRow, epoch: Epoch) -> Refusal {
+    Refusal::conflict(
+        format!(
+            "the node reports vault `{}` at epoch {epoch}, and {} is the newest here",
+            row.name, row.current_epoch
+        ),
+        "this database is older than its nodes: put the newest copy of it back",
+    )
 }
 
 fn not_taken(row: &VaultRow) -> Refusal {

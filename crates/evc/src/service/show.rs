@@ -7,7 +7,7 @@ use std::time::UNIX_EPOCH;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use vault::decide::{Ruling, decide};
-use vault::ids::{DeviceId, VaultId};
+use vault::ids::{DeviceId, Epoch, VaultId};
 use vault::report::VaultReport;
 use wire::info::DeviceInfo;
 
@@ -195,9 +195,15 @@ impl DeviceView {
     }
 }
 
+/// The epoch that a node reported, when it was never made here.
+pub(super) fn unknown_epoch(row: &VaultRow) -> Option<Epoch> {
+    let report: VaultReport = serde_json::from_str(row.report.as_deref()?).ok()?;
+    report.epoch.filter(|epoch| *epoch > row.current_epoch)
+}
+
 /// Epochs that differ are said: the number alone does not say who waits for whom.
 fn epoch_note(row: &VaultRow) -> Option<String> {
-    let (ours, theirs) = (row.current_epoch, row.reported_epoch?);
+    let (ours, theirs) = (row.current_epoch, unknown_epoch(row).or(row.reported_epoch)?);
     match theirs.cmp(&ours) {
         Ordering::Equal => None,
         Ordering::Less => Some(format!("the node has not taken epoch {ours} yet, and is at {theirs}")),
