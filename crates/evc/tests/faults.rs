@@ -7,10 +7,10 @@ mod engines;
 use std::time::Duration;
 
 use common::{Answer, Device, Evc};
-use engines::{Fault, Faults, Faulty, Memory, World};
+use engines::{Asked, Fault, Faults, Faulty, Memory, World};
 use evc::clock::now;
-use evc::service::Steady;
-use evc::store::{ReferenceRow, ReferenceState};
+use evc::service::{Settings, Steady, start_over, token_hash};
+use evc::store::{ReferenceRow, ReferenceState, Store};
 use vault::report::State;
 use wire::attest::{AttestRequest, AttestResponse, DeviceCert, DeviceCertKind};
 use wire::envelope::seal_registration;
@@ -55,6 +55,7 @@ fn scene() -> (Scene, Vec<Act>) {
     let evc = Evc::over_engine(Faulty(memory.clone(), faults.clone()));
     let mut acts = device_acts(&evc);
     acts.extend(operator_acts());
+    acts.extend(acts_on_a_device_that_is_away(&evc));
     (Scene { evc, memory, faults }, acts)
 }
 
@@ -153,6 +154,25 @@ fn operator_acts() -> Vec<Act> {
     ]
 }
 
+/// A lost one, that two seem to be, with a vault.
+fn acts_on_a_device_that_is_away(evc: &Evc) -> Vec<Act> {
+    let away = Device::onboarded(evc, "away");
+    evc.apply(&vault("far").replace("edge-1", "away"));
+    evc.act("POST", "/devices/away/lost", "");
+    evc.meddle(|tx| tx.set_alarm(away.id, Some("two of one key")));
+    let allowance = format!("/onboarding/{}/{}", hex::encode(away.onboard.cert.digest().0), away.serial);
+    let delete = |path| Act::operator(path, "DELETE", path, String::new());
+    let disallow = move |evc: &Evc| evc.operator("DELETE", &allowance, "", Some(&evc.token));
+    vec![
+        Act { name: "disallow", good: 200, say: Box::new(disallow) },
+        Act::operator("lose", "POST", "/devices/edge-1/lost", String::new()),
+        Act::operator("rehome", "POST", "/devices/away/vaults/far/rehome", r#"{"to":"edge-1"}"#.into()),
+        delete("/devices/away/lost"),
+        delete("/devices/away/alarm"),
+        delete("/devices/away?force=true"),
+    ]
+}
+
 /// A round of housekeeping when the grace is over.
 fn end_of_grace(evc: &Evc) -> Answer {
     let at = now() + GRACE_S + 1;
@@ -196,7 +216,7 @@ fn whatever_step_fails_nothing_is_told_falsely_and_the_same_again_succeeds() {
         let name = act.name;
         let (status, after) = scene.say(act, &before, None);
         assert_eq!(status, act.good, "{name}: nothing fails");
-        let (steps, writes) = (scene.faults.steps(), after != before);
+        let (steps, writes) = (scene.faults.asked().steps, after != before);
         assert!(steps > 1, "{name} asks the store");
         for step in 1..=steps {
             for fault in [Fault::Full(step), Fault::Gone(step)] {
@@ -219,4 +239,71 @@ fn whatever_step_fails_nothing_is_told_falsely_and_the_same_again_succeeds() {
             assert!(scene.again(act) < 500, "{name}: again after the answer of step {step} was lost");
         }
     }
+}
+
+/// What is asked of the store by who polls for ever: one view of one moment, in two questions. Others write once.
+#[test]
+fn an_unchanged_poll_is_one_read_and_others_are_one_write() {
+    let (memory, faults) = (Memory::default(), Faults::default());
+    let evc = Evc::over_engine(Faulty(memory, faults.clone()));
+    let mut device = Device::onboarded(&evc, "edge-1");
+    let section = device.attested(&evc);
+    let count = |ask: &mut dyn FnMut()| {
+        faults.set(None);
+        ask();
+        faults.asked()
+    };
+    let unchanged = count(&mut || assert!(device.poll(&evc).is_none()));
+    assert_eq!(unchanged, Asked { steps: 3, reads: 1, writes: 0 });
+    let transactions = |asked: Asked| (asked.reads, asked.writes);
+    assert_eq!(transactions(count(&mut || device.report(&evc, &section, 1))), (1, 1), "a report");
+    device.hash.clear();
+    assert_eq!(transactions(count(&mut || drop(device.poll(&evc)))), (1, 1), "a poll in full");
+    assert_eq!(transactions(count(&mut || assert!(nonce(&evc, &device) != [0; 32]))), (1, 1), "a nonce");
+}
+
+/// A first start that fails at any step is begun again by the next one, and the operator's token is good.
+#[test]
+fn a_first_start_that_fails_at_any_step_is_begun_again() {
+    let steps = first_start(None).1;
+    assert!(steps > 10, "{steps}: a first start makes all");
+    for step in 1..=steps {
+        for fault in [Fault::Full(step), Fault::Gone(step), Fault::Lost(step), Fault::Again(step)] {
+            let (failed, _) = first_start(Some(fault));
+            assert_eq!(failed, !matches!(fault, Fault::Again(_)) && fails(fault, step, steps), "{fault:?}");
+        }
+    }
+}
+
+/// An answer can be lost of a commit alone, which is the last step.
+fn fails(fault: Fault, step: usize, last: usize) -> bool {
+    !matches!(fault, Fault::Lost(_)) || step == last
+}
+
+/// Starts with a fault, and once more without; whether the first one failed, and its steps.
+fn first_start(fault: Option<Fault>) -> (bool, usize) {
+    let (memory, faults) = (Memory::default(), Faults::default());
+    let dir = tempfile::tempdir().expect("a folder");
+    let settings = Settings {
+        data: dir.path().to_owned(),
+        names: vec!["127.0.0.1".into(), "localhost".into()],
+        poll_every_s: None,
+        clock_is_right: false,
+    };
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let start = |fault| {
+        faults.set(fault);
+        let store = Store::over(Faulty(memory.clone(), faults.clone()));
+        (runtime.block_on(start_over(store, &settings, now())), faults.asked().steps)
+    };
+    let (first, steps) = start(fault);
+    let second = start(None).0.expect("started");
+    let token = std::fs::read_to_string(dir.path().join("operator.token")).expect("a token");
+    let hash = token_hash(&token);
+    let owner = runtime.block_on(second.store.read(|tx| tx.token(&hash))).expect("read");
+    assert_eq!(owner.as_deref(), Some("first operator"), "{fault:?}");
+    if let Ok(first) = &first {
+        assert_eq!(first.authority.root_pem, second.authority.root_pem, "{fault:?}");
+    }
+    (first.is_err(), steps)
 }

@@ -21,9 +21,17 @@ pub(crate) enum Fault {
     Chance { one_in: u64, seed: u64 },
 }
 
-/// What is to go wrong, and how many steps there were since that was said.
+/// What was asked of the engine.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Asked {
+    pub(crate) steps: usize,
+    pub(crate) reads: usize,
+    pub(crate) writes: usize,
+}
+
+/// What is to go wrong, and what was asked since that was said.
 #[derive(Clone, Default)]
-pub(crate) struct Faults(Arc<Mutex<(Option<Fault>, usize)>>);
+pub(crate) struct Faults(Arc<Mutex<(Option<Fault>, Asked)>>);
 
 enum Said {
     Go,
@@ -33,17 +41,22 @@ enum Said {
 
 impl Faults {
     pub(crate) fn set(&self, fault: Option<Fault>) {
-        *self.0.lock().expect("never poisoned") = (fault, 0);
+        *self.0.lock().expect("never poisoned") = (fault, Asked::default());
     }
 
-    pub(crate) fn steps(&self) -> usize {
+    pub(crate) fn asked(&self) -> Asked {
         self.0.lock().expect("never poisoned").1
+    }
+
+    fn begun(&self, count: impl FnOnce(&mut Asked)) -> Stored<()> {
+        count(&mut self.0.lock().expect("never poisoned").1);
+        self.step()
     }
 
     fn next(&self) -> Said {
         let mut now = self.0.lock().expect("never poisoned");
-        now.1 += 1;
-        let step = now.1;
+        now.1.steps += 1;
+        let step = now.1.steps;
         match &mut now.0 {
             Some(Fault::Full(at)) if *at == step => Said::Fail(StoreError::Disk("full".into())),
             Some(Fault::Gone(from)) if *from <= step => Said::Fail(StoreError::Failed("gone".into())),
@@ -80,11 +93,11 @@ pub(crate) struct Faulty<E>(pub(crate) E, pub(crate) Faults);
 #[async_trait]
 impl<E: Engine> Engine for Faulty<E> {
     async fn read(&self) -> Stored<Box<dyn Open>> {
-        self.1.step()?;
+        self.1.begun(|asked| asked.reads += 1)?;
         Ok(Box::new(FaultyTx(self.0.read().await?, self.1.clone())))
     }
     async fn write(&self, scope: Scope) -> Stored<Box<dyn Open>> {
-        self.1.step()?;
+        self.1.begun(|asked| asked.writes += 1)?;
         Ok(Box::new(FaultyTx(self.0.write(scope).await?, self.1.clone())))
     }
     async fn close(&self) {

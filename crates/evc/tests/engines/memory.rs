@@ -1,5 +1,6 @@
 //! An engine in memory, for tests alone. Each transaction works on a copy; of two that write at the same time the second one is told to
-//! run again, as databases with several writers do.
+//! run again, as databases with several writers do. What is written beside a transaction's scope is refused: another engine locks no more
+//! than that.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -38,6 +39,31 @@ impl World {
         };
         self.vaults.values().filter(half).map(|row| format!("{} {:?}", row.name, row.standing)).collect()
     }
+
+    /// All but what a scope has to itself, or may add. (A period's key is whoever's is the first.)
+    fn outside(mut self, scope: Scope) -> Self {
+        self.periods.clear();
+        match scope {
+            Scope::Device(id) => {
+                self.devices.remove(&id);
+                self.standings.remove(&id);
+                self.certs.retain(|(of, _), _| *of != id);
+                self.nonces.retain(|_, (of, _)| *of != id);
+                self.references.retain(|_, row| row.device != id);
+                self.vaults.retain(|(of, _), _| *of != id);
+                self.epochs.retain(|(of, ..), _| *of != id);
+                self.releases.retain(|(of, ..), _| *of != id);
+            }
+            Scope::Onboarding => {
+                self.onboarding.clear();
+                self.devices.clear();
+            }
+            Scope::Operators => self.tokens.clear(),
+            Scope::Clock => self.meta.clear(),
+            Scope::Fleet => self = Self::default(),
+        }
+        self
+    }
 }
 
 /// What is committed, and how many commits made it.
@@ -54,25 +80,26 @@ impl Memory {
         *now = (now.0 + 1, world.clone());
     }
 
-    fn begin(&self) -> Box<dyn Open> {
+    fn begin(&self, scope: Scope) -> Box<dyn Open> {
         let (version, world) = self.0.lock().expect("never poisoned").clone();
-        Box::new(MemoryTx { home: self.clone(), version, world, wrote: false })
+        Box::new(MemoryTx { home: self.clone(), scope, version, world, wrote: false })
     }
 }
 
 #[async_trait]
 impl Engine for Memory {
     async fn read(&self) -> Stored<Box<dyn Open>> {
-        Ok(self.begin())
+        Ok(self.begin(Scope::Fleet))
     }
-    async fn write(&self, _: Scope) -> Stored<Box<dyn Open>> {
-        Ok(self.begin())
+    async fn write(&self, scope: Scope) -> Stored<Box<dyn Open>> {
+        Ok(self.begin(scope))
     }
     async fn close(&self) {}
 }
 
 struct MemoryTx {
     home: Memory,
+    scope: Scope,
     version: u64,
     world: World,
     wrote: bool,
@@ -87,6 +114,10 @@ impl Open for MemoryTx {
         }
         if now.0 != self.version {
             return Err(StoreError::Again);
+        }
+        let [before, after] = [&now.1, &self.world].map(|world| world.clone().outside(self.scope));
+        if before != after {
+            return Err(StoreError::Damaged(format!("{:?} wrote what is not its own", self.scope)));
         }
         *now = (self.version + 1, self.world);
         Ok(())

@@ -5,5 +5,5 @@
 mod faulty;
 mod memory;
 
-pub(crate) use faulty::{Fault, Faults, Faulty};
+pub(crate) use faulty::{Asked, Fault, Faults, Faulty};
 pub(crate) use memory::{Memory, World};

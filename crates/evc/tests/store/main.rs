@@ -6,10 +6,11 @@ mod engines;
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use engines::{Fault, Faults, Faulty, Memory};
 use evc::store::sqlite::{Lock, SqliteStore};
-use evc::store::{Scope, Store};
+use evc::store::{Scope, Store, StoreError};
 
 async fn sqlite(folder: &Path) -> SqliteStore {
     SqliteStore::open(Lock::of(folder).expect("nobody else's")).await.expect("opened")
@@ -53,10 +54,43 @@ async fn a_body_is_run_again_and_not_for_ever() {
     let put = || store.write(Scope::Clock, |tx| tx.put_meta("x", b"1"));
     faults.set(Some(Fault::Again(3)));
     put().await.expect("its commit was to be run again");
-    assert_eq!(faults.steps(), 6, "begun, put, committed; twice");
+    assert_eq!(faults.asked().steps, 6, "begun, put, committed; twice");
     faults.set(Some(Fault::Chance { one_in: 1, seed: 1 }));
     assert!(put().await.is_err());
-    assert_eq!(faults.steps(), 1, "a disk that is full is not asked again");
+    assert_eq!(faults.asked().steps, 1, "a disk that is full is not asked again");
+}
+
+/// Whoever else writes at the same time: nothing that was kept is lost.
+async fn none_is_lost_of_many_at_the_same_time(store: Arc<Store>) {
+    const MANY: u8 = 40;
+    let tasks: Vec<_> = (0..MANY).map(|_| tokio::spawn(one_more(store.clone()))).collect();
+    for task in tasks {
+        task.await.expect("ended");
+    }
+    assert_eq!(store.read(|tx| tx.meta("count")).await.expect("read"), Some(vec![MANY]));
+}
+
+/// Adds one, and asks again where the store says that it is busy.
+async fn one_more(store: Arc<Store>) {
+    let add = || {
+        store.write(Scope::Clock, |tx| {
+            Box::pin(async move {
+                let count = tx.meta("count").await?.map_or(0, |count| count[0]);
+                tokio::task::yield_now().await;
+                tx.put_meta("count", &[count + 1]).await
+            })
+        })
+    };
+    while let Err(error) = add().await {
+        assert!(matches!(error, StoreError::Again | StoreError::Busy(_)), "{error:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_at_the_same_time_lose_nothing_of_each_other() {
+    let dir = tempfile::tempdir().expect("a folder");
+    none_is_lost_of_many_at_the_same_time(Arc::new(Store::over(sqlite(dir.path()).await))).await;
+    none_is_lost_of_many_at_the_same_time(Arc::new(Store::over(Memory::default()))).await;
 }
 
 /// Every file of the database is for its owner only, the log beside it too.

@@ -1,0 +1,57 @@
+//! A database that can't be written for a while: what is asked meanwhile is refused in words, and it goes on as soon as it can be written
+//! (seen-by-users 0b.10). Needs root, which alone may make files immutable.
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use common::{Device, Evc};
+
+/// The database's files, immutable while this is there.
+struct Immutable(Vec<PathBuf>);
+
+impl Immutable {
+    fn database(folder: &Path) -> Self {
+        let made = Self(["evc.db", "evc.db-wal"].map(|name| folder.join(name)).into());
+        assert!(made.chattr("+i"), "chattr +i: run as root, on a file system that knows it");
+        made
+    }
+
+    fn chattr(&self, how: &str) -> bool {
+        Command::new("chattr").arg(how).args(&self.0).status().is_ok_and(|status| status.success())
+    }
+}
+
+impl Drop for Immutable {
+    fn drop(&mut self) {
+        self.chattr("-i");
+    }
+}
+
+#[test]
+fn a_database_that_can_be_written_again_is_written_at_once() {
+    let evc = Evc::start();
+    let mut device = Device::onboarded(&evc, "edge-1");
+    let policy = |n: usize| format!("kind: VaultPolicy\nname: p-{n}\ncustody: controller\n");
+    evc.apply(&policy(0));
+    let immutable = Immutable::database(evc.dir.path());
+    // The first one closes the connection, the next ones are SQLite's that opened it for reading.
+    for n in 1..4 {
+        let answer = evc.operator("POST", "/apply", &policy(n), Some(&evc.token));
+        let told = String::from_utf8_lossy(&answer.body).into_owned();
+        assert_eq!(answer.status, 500, "{told}");
+        assert!(told.contains("can't be written") && told.contains("nothing was changed"), "{told}");
+        let poll = evc.post(&device.own("config"), &device.seal(&device.ask()));
+        assert_eq!(poll.status, 500, "a challenge that was not kept is not given");
+        assert_eq!(evc.act("GET", "/policies", "").as_array().map(Vec::len), Some(1), "it can be read");
+    }
+    drop(immutable);
+    evc.apply(&policy(4));
+    assert!(device.poll(&evc).is_some(), "devices too");
+    assert_eq!(
+        evc.act("GET", "/policies", "").as_array().map(Vec::len),
+        Some(2),
+        "and nothing of what was refused"
+    );
+}
