@@ -74,6 +74,10 @@ fn measured_state_is_held_against_approved_values() {
     let learned = evc.act("GET", "/references", "");
     assert_eq!((learned.as_array().map(Vec::len), learned[0]["state"].as_str()), (Some(1), Some("pending")));
     assert_eq!(learned[0]["differs"], "nothing was approved before");
+    let told = evc.act("GET", "/devices/edge-1", "")["device"]["attestation"].clone();
+    assert_eq!(told["from"], "127.0.0.1", "seen-by-users 0b.15: from where, of which session, over what");
+    assert_eq!(told["session"], hex::encode(&device.session.session_key().0[..4]));
+    assert_eq!(told["pcrs"], "0, 1, 2, 3, 4, 6, 7, 8, 9, 10, 11, 12, 13, 14");
     let approved = evc.act("POST", "/references/1/approve", "");
     let one = format!("PCR 0: {}", "01".repeat(32));
     assert_eq!(approved["notes"].as_array().map(Vec::len), Some(14), "what is approved is shown");

@@ -17,6 +17,7 @@ use super::envelope::{Message, Sender, is_own, open, open_own, parsed, sealed, s
 use crate::clock::now;
 use crate::service::Refusal;
 use crate::service::config::Look;
+use crate::service::evidence::Came;
 use crate::service::register::Registered;
 use crate::store::{Tx, UnixSeconds};
 
@@ -106,7 +107,8 @@ async fn look(
 async fn attest(State(app): State<App>, Path(uuid): Path<String>, message: Message) -> Answer {
     let Sender { device, payload, _turn } = open_own(&app, &uuid, &message).await?;
     let request = AttestRequest::decode(&payload).map_err(|e| Refusal::message(&e))?;
-    let answer = app.attest(device, request, now()).await?;
+    let came = Came { at: now(), from: Some(message.source.address()) };
+    let answer = app.attest(device, request, came).await?;
     sealed(&app, StatusCode::CREATED, &answer.encode())
 }
 

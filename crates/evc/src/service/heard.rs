@@ -57,7 +57,7 @@ impl Controller {
         if heard.is_empty() {
             return Ok(());
         }
-        self.store.write(Scope::Clock, |tx| Box::pin(write(tx, &heard))).await
+        self.store.write(Scope::Fleet, |tx| Box::pin(write(tx, &heard))).await
     }
 }
 
