@@ -20,8 +20,8 @@ use vault::policy::MAX_FILE_BYTES;
 use vault::text::{plain, plain_lines};
 
 use args::{
-    Args, Command, DeleteWhat, DescribeWhat, DeviceAct, GetWhat, Onboard, Output, RecreateWhat, ReferenceAct,
-    RehomeWhat, RotateWhat, TokenAct,
+    AdoptWhat, Args, Command, DeleteWhat, DescribeWhat, DeviceAct, GetWhat, Onboard, Output, RecreateWhat,
+    ReferenceAct, RehomeWhat, RotateWhat, TokenAct,
 };
 use client::{Client, encoded};
 
@@ -146,6 +146,10 @@ fn ask(client: &mut Client, command: Command) -> anyhow::Result<Told> {
             done(client.delete(&format!("{}?force={force}", path(&["devices", &name])))?)
         }
         Command::Device(act) => done(device(client, &act)?),
+        Command::Adopt(AdoptWhat::Vault { name, device, policy }) => {
+            let how = json!({ "policy": policy });
+            done(client.post(&path(&["devices", &device, "vaults", &name, "adopt"]), &how)?)
+        }
         Command::Rehome(RehomeWhat::Vault { name, device, to, confirm }) => {
             if confirm != name {
                 bail!(

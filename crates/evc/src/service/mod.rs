@@ -1,6 +1,7 @@
 //! What the controller does on a request, between HTTP and the store: one module for each thing that is asked of it.
 //! Every function takes the time; every error on the way to a release is a refusal.
 
+pub mod adopt;
 pub mod apply;
 pub mod attest;
 pub mod config;
