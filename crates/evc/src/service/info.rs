@@ -39,7 +39,7 @@ impl Controller {
         let standing = tx.standing(device).await?.map(|row| row.session);
         let place = place(info, &row, standing)?;
         let rows = tx.vaults(device).await?;
-        let report = super::show::node_json(info, &rows, row.report.as_deref(), now);
+        let report = super::reported::node_json(info, &rows, row.report.as_deref(), now);
         tx.put_report(device, &report, now).await?;
         let Some((session, counter)) = place else { return Ok(()) };
         tx.put_report_place(device, &session, counter).await?;

@@ -18,6 +18,7 @@ pub mod onboarding;
 pub mod operate;
 pub mod references;
 pub mod register;
+mod reported;
 pub mod rotate;
 mod section;
 pub mod show;

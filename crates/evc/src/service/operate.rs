@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use vault::ids::{DeviceId, Name, VaultId};
 
-use super::show::{VaultView, default_states};
+use super::reported::default_states;
+use super::show::VaultView;
 use super::view::policy_of;
 use super::{Controller, Refusal, find_device};
 use crate::store::{DeviceRow, Scope, Tx, UnixSeconds, VaultRow, VaultStanding};

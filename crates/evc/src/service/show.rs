@@ -9,12 +9,12 @@ use serde_json::{Value, json};
 use vault::decide::{Ruling, decide};
 use vault::ids::{DeviceId, Epoch, VaultId};
 use vault::report::VaultReport;
-use wire::info::DeviceInfo;
 
 use ::attest::SessionKey;
 
 use super::evidence::Fared;
 use super::heard::{Word, ago, condition, word};
+use super::reported::value;
 use super::section::subject;
 use super::view::{Held, View};
 use super::{Controller, Refusal, find_device};
@@ -92,10 +92,6 @@ pub struct VaultView {
     pub reported: Option<String>,
 }
 
-fn value(text: Option<&str>) -> Value {
-    text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or(Value::Null)
-}
-
 impl DeviceView {
     fn of(row: DeviceRow, now: UnixSeconds) -> Self {
         let mut attestation = value(row.verdict.as_deref());
@@ -128,15 +124,6 @@ fn default_vaults(row: &DeviceRow, report: &Value, now: UnixSeconds) -> Vec<Vaul
         .filter(|vault| vault.id.is_default())
         .map(|vault| as_reported(row, vault, report).aged(row, now))
         .collect()
-}
-
-/// The states of the default vaults that have no row, as the node told them last.
-pub(super) fn default_states(row: &DeviceRow) -> impl Iterator<Item = Option<String>> + use<> {
-    let report = value(row.report.as_deref());
-    let reported = report["vaults"].as_array().cloned().unwrap_or_default().into_iter();
-    let parsed = reported.filter_map(|vault| serde_json::from_value::<VaultReport>(vault).ok());
-    let defaults = parsed.filter(|vault| vault.id.is_default());
-    defaults.map(|vault| json!(vault.state).as_str().map(str::to_owned))
 }
 
 /// A default vault under its default policy, by the node's word alone.
@@ -345,52 +332,4 @@ fn refused_since(view: &View) -> Option<String> {
     let fared: Fared = serde_json::from_str(view.device.verdict.as_deref()?).ok()?;
     let since = view.stands.as_ref().is_none_or(|stands| stands.row.at <= fared.at);
     (since && fared.outcome == "refused").then(|| fared.words.join("; "))
-}
-
-/// Longest part of a report that speaks of vaults without a row here.
-const MAX_STRAYS: usize = 64 << 10;
-
-/// What a device reported of itself, as kept. What it says of a vault is kept in that vault's row; here are its default vaults and
-/// those that no row is kept of.
-/// While its vaultmgr does not report, what it said last stays, with its time.
-pub(super) fn node_json(
-    info: &DeviceInfo,
-    rows: &[VaultRow],
-    before: Option<&str>,
-    now: UnixSeconds,
-) -> String {
-    let has_row = |report: &&VaultReport| rows.iter().any(|row| row.id == report.id);
-    let reports = info.vaults.iter().filter_map(|line| line.report.as_ref());
-    let (defaults, others): (Vec<_>, Vec<_>) = reports.partition(|report| report.id.is_default());
-    let strays = others.into_iter().filter(|report| !has_row(report));
-    let mut room = MAX_STRAYS;
-    let vaults = defaults.into_iter().chain(strays).map(|report| json!(report)).take_while(|report| {
-        let length = report.to_string().len();
-        room = room.saturating_sub(length);
-        room > 0
-    });
-    let vaults: Vec<Value> = vaults.collect();
-    let (vaults, vaults_received) = match (info.vaults.is_empty(), value(before)) {
-        (true, before) if before["vaults"].is_array() => {
-            let at = before.get("vaults_received").unwrap_or(&before["received"]).clone();
-            (before["vaults"].clone(), at)
-        }
-        _ => (json!(vaults), crate::clock::text(now).into()),
-    };
-    let node = info.node.as_ref();
-    let accepted = node
-        .and_then(|node| node.accepted)
-        .map(|at| json!({ "incarnation": hex::encode(at.incarnation.0), "version": at.version }));
-    json!({
-        "received": crate::clock::text(now),
-        "tpm": format!("{:?}", info.tpm).to_lowercase(),
-        "tpm_info": info.tpm_info,
-        "attestation": format!("{:?}", info.attestation),
-        "attestation_error": info.attestation_error,
-        "accepted": accepted,
-        "notes": node.map(|node| node.notes.clone()).unwrap_or_default(),
-        "vaults": vaults,
-        "vaults_received": vaults_received,
-    })
-    .to_string()
 }
