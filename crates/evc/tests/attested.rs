@@ -73,7 +73,15 @@ fn measured_state_is_held_against_approved_values() {
     assert_eq!(round(&evc, &mut device, &tpm, &pcrs(1)), None, "nothing is approved yet");
     let learned = evc.act("GET", "/references", "");
     assert_eq!((learned.as_array().map(Vec::len), learned[0]["state"].as_str()), (Some(1), Some("pending")));
-    evc.act("POST", "/references/1/approve", "");
+    assert_eq!(learned[0]["differs"], "nothing was approved before");
+    let told = evc.act("GET", "/devices/edge-1", "")["device"]["attestation"].clone();
+    assert_eq!(told["from"], "127.0.0.1", "seen-by-users 0b.15: from where, of which session, over what");
+    assert_eq!(told["session"], hex::encode(&device.session.session_key().0[..4]));
+    assert_eq!(told["pcrs"], "0, 1, 2, 3, 4, 6, 7, 8, 9, 10, 11, 12, 13, 14");
+    let approved = evc.act("POST", "/references/1/approve", "");
+    let one = format!("PCR 0: {}", "01".repeat(32));
+    assert_eq!(approved["notes"].as_array().map(Vec::len), Some(14), "what is approved is shown");
+    assert_eq!(approved["notes"][0], one.as_str());
     let open = section(&device.poll(&evc).expect("an answer")).expect("approved: what stands is judged anew");
     assert!(device.keys(&open, "payments").is_some());
     assert!(
@@ -94,6 +102,28 @@ fn measured_state_is_held_against_approved_values() {
     assert!(device.keys(&again, "payments").is_some());
     evc.act("POST", "/references/1/reject", "");
     assert_eq!(section(&device.poll(&evc).expect("an answer")), None, "rejected: withheld at once");
+}
+
+/// seen-by-users 0.5, 1.6: what is learned after an update is shown beside what was approved before it, in the list and by the approval.
+#[test]
+fn a_reference_value_is_shown_beside_the_one_approved_before() {
+    let evc = Evc::start();
+    let (mut device, tpm) = with_tpm(&evc);
+    evc.apply(STRICT);
+    let differs = |n: usize| evc.act("GET", "/references?device=edge-1", "")[n]["differs"].clone();
+    round(&evc, &mut device, &tpm, &pcrs(1));
+    evc.act("POST", "/references/1/approve", "");
+    for (n, four, words) in [(1, 2, "PCR 4 differ from 1"), (2, 1, "as approved with 1")] {
+        evc.act("POST", "/devices/edge-1/learn", "");
+        device.session = new_session();
+        device.hash.clear();
+        round(&evc, &mut device, &tpm, &pcrs(four));
+        assert_eq!(differs(n), words);
+    }
+    let approved = evc.act("POST", "/references/2/approve", "");
+    let line = format!("PCR 4: {}, was {}", "02".repeat(32), "01".repeat(32));
+    assert_eq!(approved["notes"], serde_json::json!([line]));
+    assert_eq!(differs(2), "PCR 4 differ from 2", "what was approved last counts");
 }
 
 /// Another vault of the device with a lesser policy goes on, and reads why the strict one is withheld.
@@ -264,8 +294,18 @@ fn a_tpm_that_went_back_is_refused_for_good() {
         let nonce = device.challenged(&evc);
         assert_eq!(send(&evc, &device, quote(&device, &tpm, nonce, &pcrs(1))), QuoteCode::QuoteFailed);
     }
+    let told = evc.act("GET", "/devices/edge-1", "")["device"]["alarm"].to_string();
+    assert!(told.contains("fell") && told.contains("evc device settle"), "seen-by-users 0.12: {told}");
     tpm.reset_count = 6;
     assert!(round(&evc, &mut device, &tpm, &pcrs(1)).is_some(), "a reset more is right");
+    evc.apply(&STRICT.replace("attest: { require: [pcrs] }\n", ""));
+    let mut keys = || {
+        let told = device.poll(&evc).expect("an answer");
+        device.keys(&section(&told).expect("a section"), "payments")
+    };
+    assert_eq!(keys(), None, "nothing is released before an operator looked");
+    evc.act("DELETE", "/devices/edge-1/alarm", "");
+    assert!(keys().is_some());
 }
 
 /// TH-5: other firmware of the TPM is shown to the operator, and withholds nothing: an update changes it too.

@@ -177,3 +177,43 @@ fn a_taken_name_is_an_error_and_no_other_name_is_given_instead() {
     assert_eq!(again.register(&controller), 201);
     says(&controller, true, &["get", "devices"], &["edge-1"]);
 }
+
+/// seen-by-users 0.11: an orphan is taken in by a command, listed as made, and removed like any other vault if it is not wanted.
+#[test]
+fn an_orphan_is_adopted_under_a_policy_and_may_then_be_deleted() {
+    let controller = Evc::start();
+    let mut device = Device::onboarded(&controller, "edge-1");
+    controller.apply("kind: VaultPolicy\nname: tpm\ncustody: controller\non_removal: { delete_after: 0s }\n");
+    controller.apply(&vault("payments", "edge-1"));
+    let mut section = device.attested(&controller);
+    // Of another controller: this one never listed them.
+    for (name, id) in [("ledger", 7), ("foreign", 8), ("payments", 9)] {
+        let mut other = section.vaults[0].clone();
+        (other.id, other.name) =
+            (vault::ids::VaultId(uuid::Uuid::from_u128(id)), name.parse().expect("a name"));
+        section.vaults.push(other);
+    }
+    let mut info = device.info(&section, 1);
+    for report in info.vaults.iter_mut().filter_map(|line| line.report.as_mut()) {
+        let number = report.id.0.as_u128();
+        if (7..10).contains(&number) {
+            (report.state, report.epoch) =
+                (vault::report::State::Orphan, (number == 8).then_some(vault::ids::Epoch(3)));
+        }
+    }
+    device.tell(&controller, &info);
+    let adopt = |name: &str, good: bool, words: &[&str]| {
+        let args = ["adopt", "vault", name, "--device", "edge-1", "--policy", "tpm"];
+        says(&controller, good, &args, words);
+    };
+    adopt("foreign", false, &["needs a controller's key, of epoch 3", "evc rehome vault"]);
+    adopt("payments", false, &["has another vault of the name `payments`"]);
+    adopt("nothing", false, &["orphan `nothing` of device `edge-1` is not known"]);
+    adopt("ledger", true, &["is under policy `tpm`"]);
+    adopt("ledger", false, &["is this controller's already"]);
+    let section = device.section(&controller);
+    let entry = section.vaults.iter().find(|entry| entry.name.as_str() == "ledger").expect("listed");
+    assert!(entry.created && entry.id.0.as_u128() == 7, "opened as it is, not made");
+    says(&controller, true, &["delete", "vault", "ledger", "--device", "edge-1"], &["left the list"]);
+    assert!(device.section(&controller).vaults.iter().all(|entry| entry.name.as_str() != "ledger"));
+}

@@ -253,6 +253,8 @@ fn an_unchanged_poll_is_one_read_and_others_are_one_write() {
         ask();
         faults.asked()
     };
+    let accepted = count(&mut || assert!(device.poll(&evc).is_none()));
+    assert_eq!((accepted.reads, accepted.writes), (1, 1), "that it accepted what was sent last");
     let unchanged = count(&mut || assert!(device.poll(&evc).is_none()));
     assert_eq!(unchanged, Asked { steps: 3, reads: 1, writes: 0 });
     let transactions = |asked: Asked| (asked.reads, asked.writes);

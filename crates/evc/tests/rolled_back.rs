@@ -13,8 +13,10 @@ const VAULT: &str = "kind: VaultPolicy\nname: p\ncustody: controller\non_removal
 fn copied(evc: Evc) -> (Evc, tempfile::TempDir) {
     let dir = evc.stop();
     let copy = tempfile::tempdir().expect("a folder");
-    let done = std::process::Command::new("cp").arg("-a").arg(dir.path().join(".")).arg(copy.path()).status();
-    assert!(done.expect("cp").success());
+    // Not by a program: a child that is being started holds the locks of other tests' folders for a moment.
+    for entry in std::fs::read_dir(dir.path()).expect("lists").map(|entry| entry.expect("an entry")) {
+        std::fs::copy(entry.path(), copy.path().join(entry.file_name())).expect("copies");
+    }
     (Evc::over(dir), copy)
 }
 
@@ -101,42 +103,6 @@ fn a_new_incarnation_goes_on() {
     device.poll(&evc);
     evc.apply(VAULT);
     assert_eq!(device.section(&evc).follows, before.map(|(_, digest)| digest), "and chained anew");
-}
-
-/// 0b.1: an epoch that this database never made refuses a rotation, forced or not.
-#[test]
-fn an_epoch_above_our_own_refuses_a_rotation() {
-    let evc = Evc::start();
-    let mut device = Device::onboarded(&evc, "edge-1");
-    evc.apply(VAULT);
-    let section = device.attested(&evc);
-    device.report(&evc, &section, 1);
-    evc.act("POST", "/devices/edge-1/vaults/day/rotate", "{}");
-    let before = evc.act("GET", "/vaults?device=edge-1", "").to_string();
-    evc.meddle(|tx| {
-        Box::pin(async move {
-            let row = tx
-                .vaults(device.id)
-                .await?
-                .into_iter()
-                .find(|row| row.name.as_str() == "day")
-                .expect("there");
-            let said = evc::store::VaultSaid {
-                created: true,
-                made_anew: false,
-                epoch: Some(vault::ids::Epoch(9)),
-                report: None,
-                at: 1,
-            };
-            tx.report_vault(row.device, row.id, &said).await
-        })
-    });
-    for how in ["{}", "{\"force\":true}"] {
-        let refused = evc.operator("POST", "/devices/edge-1/vaults/day/rotate", how, Some(&evc.token));
-        let words = String::from_utf8_lossy(&refused.body).into_owned();
-        assert!(words.contains("older copy"), "{words}");
-    }
-    assert!(before.contains("\"current_epoch\":2"), "{before}");
 }
 
 /// A vault whose grace is over is named as removed, until the node told that it is gone.

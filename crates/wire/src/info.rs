@@ -64,6 +64,8 @@ pub struct NodeReport {
     pub accepted: Option<SectionVersion>,
     /// What is not checked or needs care, in human words.
     pub notes: Vec<String>,
+    /// Greater than that of every earlier report of the session: so none of those is taken for news again.
+    pub counter: u64,
 }
 
 /// `HwSecurityModuleStatus`.

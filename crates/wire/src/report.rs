@@ -79,6 +79,7 @@ impl From<&NodeReport> for pb::NodeReport {
             session: report.session.as_ref().map_or(Vec::new(), |session| session.0.to_vec()),
             accepted: report.accepted.as_ref().map(Into::into),
             notes: cut_lines(&report.notes),
+            counter: report.counter,
         }
     }
 }
@@ -90,5 +91,6 @@ pub(crate) fn node_report(raw: pb::NodeReport) -> Result<NodeReport, DecodeError
         session: session.transpose()?,
         accepted: raw.accepted.map(section::version).transpose()?,
         notes: lines("notes", raw.notes)?,
+        counter: raw.counter,
     })
 }

@@ -102,6 +102,9 @@ pub(super) enum Command {
     /// Say that a device is lost or found, or settle its alarm.
     #[command(subcommand)]
     Device(DeviceAct),
+    /// Take in a vault that a node has and this controller never listed.
+    #[command(subcommand)]
+    Adopt(AdoptWhat),
     /// Move a vault to the device that its own became.
     #[command(subcommand)]
     Rehome(RehomeWhat),
@@ -285,6 +288,27 @@ pub(super) enum DeviceAct {
     },
 }
 
+#[derive(Debug, Subcommand)]
+pub(super) enum AdoptWhat {
+    /// A vault that its node reports as `orphan`, and that the node's TPM alone opens.
+    #[command(after_help = ADOPT)]
+    Vault {
+        /// Name or UUID, as `evc describe device` shows it.
+        name: String,
+        /// The device that has it, by name or UUID.
+        #[arg(long)]
+        device: String,
+        /// The policy that it is under from now on.
+        #[arg(long)]
+        policy: String,
+    },
+}
+
+const ADOPT: &str = "\
+Examples:
+  evc adopt vault payments --device edge-1 --policy berlin-lines
+  evc delete vault payments --device edge-1     # where it is not wanted: removed there after its grace";
+
 const REHOME: &str = "\
 A node whose device key or TPM is gone registers as another device. A vault with custody `controller` opens there with the keys of
 before. Mark the old device as lost first, and delete it afterwards.
@@ -343,6 +367,9 @@ pub(super) enum RecreateWhat {
         /// The name again.
         #[arg(long)]
         confirm: String,
+        /// The node's disk was replaced: all of its vaults are missing, and none of them comes back.
+        #[arg(long)]
+        new_disk: bool,
     },
 }
 

@@ -21,8 +21,8 @@ use vault::policy::MAX_FILE_BYTES;
 use vault::text::{plain, plain_lines};
 
 use args::{
-    Args, Command, DeleteWhat, DescribeWhat, DeviceAct, GetWhat, Onboard, Output, RecreateWhat, ReferenceAct,
-    RehomeWhat, RotateWhat, TokenAct,
+    AdoptWhat, Args, Command, DeleteWhat, DescribeWhat, DeviceAct, GetWhat, Onboard, Output, RecreateWhat,
+    ReferenceAct, RehomeWhat, RotateWhat, TokenAct,
 };
 use client::{Client, encoded};
 
@@ -83,11 +83,12 @@ const VAULTS: &[(&str, &str)] = &[
     ("NAME", "/name"),
     ("POLICY", "/policy"),
     ("STANDING", "/standing"),
-    ("STATE", "/state"),
+    ("STATE", "/state_now"),
     ("EPOCH", "/current_epoch"),
     ("NODE AT", "/reported_epoch"),
     ("UNTIL", "/delete_at"),
     ("KEY", "/key"),
+    ("NOTES", "/notes"),
 ];
 const POLICIES: &[(&str, &str)] = &[
     ("NAME", "/name"),
@@ -101,6 +102,7 @@ const REFERENCES: &[(&str, &str)] = &[
     ("ID", "/id"),
     ("DEVICE", "/device"),
     ("STATE", "/state"),
+    ("DIFFERS", "/differs"),
     ("LEARNED", "/learned"),
     ("DECIDED", "/decided"),
 ];
@@ -149,6 +151,10 @@ fn ask(client: &mut Client, command: Command) -> anyhow::Result<Told> {
             done(client.delete(&format!("{}?force={force}", path(&["devices", &name])))?)
         }
         Command::Device(act) => done(device(client, &act)?),
+        Command::Adopt(AdoptWhat::Vault { name, device, policy }) => {
+            let how = json!({ "policy": policy });
+            done(client.post(&path(&["devices", &device, "vaults", &name, "adopt"]), &how)?)
+        }
         Command::Rehome(RehomeWhat::Vault { name, device, to, confirm }) => {
             if confirm != name {
                 bail!(
@@ -158,13 +164,14 @@ fn ask(client: &mut Client, command: Command) -> anyhow::Result<Told> {
             done(client.post(&path(&["devices", &device, "vaults", &name, "rehome"]), &json!({ "to": to }))?)
         }
         Command::Rotate(what) => done(rotate(client, &what)?),
-        Command::Recreate(RecreateWhat::Vault { name, device, confirm }) => {
+        Command::Recreate(RecreateWhat::Vault { name, device, confirm, new_disk }) => {
             if confirm != name {
                 bail!(
                     "what is in the vault is lost when it is made anew; give its name twice: --confirm {name}"
                 );
             }
-            done(client.post(&path(&["devices", &device, "vaults", &name, "recreate"]), &Value::Null)?)
+            let path = path(&["devices", &device, "vaults", &name, "recreate"]);
+            done(client.post(&format!("{path}?new_disk={new_disk}"), &Value::Null)?)
         }
         Command::Reference(act) => reference(client, &act),
         Command::Serve(_)

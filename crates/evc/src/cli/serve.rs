@@ -127,6 +127,9 @@ async fn housekeeping(controller: Arc<Controller>, mut clock: Steady, mut stop: 
         if let Err(error) = controller.keep_house(&mut clock, now(), passed).await {
             tracing::warn!(%error, "ended graces wait for the next round");
         }
+        if let Err(error) = controller.write_heard(now()).await {
+            tracing::warn!(%error, "when devices were heard is not written");
+        }
     }
 }
 

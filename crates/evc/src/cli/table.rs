@@ -65,7 +65,7 @@ mod tests {
         let value = json!([{ "name": "a\u{1b}[2J", "n": 1 }, { "name": "longer", "n": null }]);
         assert_eq!(
             table(&value, &[("NAME", "/name"), ("N", "/n")]),
-            "NAME         N\na\\u001b[2J   1\nlonger       -\n"
+            "NAME        N\na\\u001b[2J  1\nlonger      -\n"
         );
     }
 

@@ -17,6 +17,7 @@ use super::envelope::{Message, Sender, is_own, open, open_own, parsed, sealed, s
 use crate::clock::now;
 use crate::service::Refusal;
 use crate::service::config::Look;
+use crate::service::evidence::Came;
 use crate::service::register::Registered;
 use crate::store::{Tx, UnixSeconds};
 
@@ -79,6 +80,10 @@ async fn poll(app: &App, message: &Message, path: Option<&str>) -> Answer {
     let (device, hash, look) = app.store.read(|tx| Box::pin(look(app, tx, &envelope, path, now))).await?;
     let answer = match look {
         Look::Unchanged => return Ok(StatusCode::NOT_MODIFIED.into_response()),
+        Look::Accepted(ask) => {
+            app.accepted(device, &ask).await?;
+            return Ok(StatusCode::NOT_MODIFIED.into_response());
+        }
         Look::Stock(answer) => *answer,
         // Others read while this waits to write.
         Look::Changed(ask) => app.answer(device, &hash, &ask, now).await?,
@@ -96,6 +101,7 @@ async fn look(
 ) -> Result<(DeviceId, String, Look), Refusal> {
     let device = sender_of(tx, envelope).await?;
     let payload = verified(envelope.clone(), &device)?;
+    app.heard.from(device.id, now);
     path.map_or(Ok(()), |path| is_own(path, &device))?;
     let ask = ConfigRequest::decode(&payload).map_err(|e| Refusal::message(&e))?;
     let (id, look) = (device.id, app.look(tx, device, &ask, now).await?);
@@ -105,7 +111,8 @@ async fn look(
 async fn attest(State(app): State<App>, Path(uuid): Path<String>, message: Message) -> Answer {
     let Sender { device, payload, _turn } = open_own(&app, &uuid, &message).await?;
     let request = AttestRequest::decode(&payload).map_err(|e| Refusal::message(&e))?;
-    let answer = app.attest(device, request, now()).await?;
+    let came = Came { at: now(), from: Some(message.source.address()) };
+    let answer = app.attest(device, request, came).await?;
     sealed(&app, StatusCode::CREATED, &answer.encode())
 }
 

@@ -11,6 +11,7 @@ use wire::envelope::{DeviceEnvelope, EnvelopeError, seal_from_controller};
 
 use super::App;
 use super::shares::{Share, Source};
+use crate::clock::now;
 use crate::service::{Controller, Refusal};
 use crate::store::{DeviceRow, Tx};
 
@@ -48,7 +49,9 @@ pub(super) struct Sender {
 pub(super) async fn open(app: &App, message: &Message) -> Result<Sender, Refusal> {
     let (envelope, turn) = parsed(app, message)?;
     let device = app.store.read(|tx| Box::pin(sender_of(tx, &envelope))).await?;
-    Ok(Sender { payload: verified(envelope, &device)?, device, _turn: turn })
+    let payload = verified(envelope, &device)?;
+    app.heard.from(device.id, now());
+    Ok(Sender { payload, device, _turn: turn })
 }
 
 /// A message that counts among its sender's, and is not verified yet.

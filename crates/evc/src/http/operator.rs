@@ -18,6 +18,7 @@ use super::answer::busy;
 use super::intake::Intake;
 use super::shares::Source;
 use crate::clock::now;
+use crate::service::adopt::Adoption;
 use crate::service::devices::Rehoming;
 use crate::service::onboarding::Allowance;
 use crate::service::operate::Done;
@@ -49,6 +50,7 @@ pub(super) fn routes() -> Router<App> {
         .route("/devices/{device}/vaults/{vault}/rotate", post(rotate))
         .route("/devices/{device}/vaults/{vault}/recreate", post(recreate))
         .route("/devices/{device}/vaults/{vault}/rehome", post(rehome))
+        .route("/devices/{device}/vaults/{vault}/adopt", post(adopt))
         .route("/vaults", get(vaults))
         .route("/policies", get(policies))
         .route("/policies/{policy}", delete(delete_policy))
@@ -204,7 +206,7 @@ async fn vaults(State(app): State<App>, Query(list): Query<List>) -> Told<Vec<Va
         Some((Ok(device), Ok(vault))) => Some((device, vault)),
         Some(_) => return Err(Refusal::bad("`after` is not DEVICE/VAULT", "give two UUIDs")),
     };
-    app.show_vaults(after, list.limit()).await.map(Json)
+    app.show_vaults(after, list.limit(), now()).await.map(Json)
 }
 
 async fn policies(State(app): State<App>, Query(list): Query<List>) -> Told<Vec<Value>> {
@@ -251,8 +253,18 @@ async fn rotate(
     app.rotate(&device, &named(vault)?, how, now()).await.map(Json)
 }
 
-async fn recreate(State(app): State<App>, Path((device, vault)): Path<(String, String)>) -> Told<Done> {
-    app.recreate(&device, &named(vault)?).await.map(Json)
+#[derive(Deserialize)]
+struct Recreate {
+    #[serde(default)]
+    new_disk: bool,
+}
+
+async fn recreate(
+    State(app): State<App>,
+    Path((device, vault)): Path<(String, String)>,
+    Query(Recreate { new_disk }): Query<Recreate>,
+) -> Told<Done> {
+    app.recreate(&device, &named(vault)?, new_disk).await.map(Json)
 }
 
 #[derive(Deserialize)]
@@ -289,6 +301,16 @@ async fn rehome(
     let how: Rehoming = serde_json::from_slice(&body)
         .map_err(|e| Refusal::bad(e.to_string(), "send {to}: the name or UUID of the other device"))?;
     app.rehome(&device, &named(vault)?, &how).await.map(Json)
+}
+
+async fn adopt(
+    State(app): State<App>,
+    Path((device, vault)): Path<(String, String)>,
+    body: axum::body::Bytes,
+) -> Told<Done> {
+    let how: Adoption =
+        serde_json::from_slice(&body).map_err(|e| Refusal::bad(e.to_string(), "send {policy}: its name"))?;
+    app.adopt(&device, &named(vault)?, &how, now()).await.map(Json)
 }
 
 async fn delete_policy(State(app): State<App>, Path(policy): Path<String>) -> Told<Done> {

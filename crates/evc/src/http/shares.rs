@@ -16,6 +16,11 @@ impl Source {
             IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
         })
     }
+
+    /// For who asks where something came from.
+    pub(super) fn address(self) -> IpAddr {
+        self.0
+    }
 }
 
 /// Units of one thing, counted by who holds them. What somebody takes must leave as much to others as it then holds: alone it gets

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
-use vault::ids::VaultId;
+use vault::ids::{Name, VaultId};
 use vault::policy::{Check, Document, Located, VaultPolicy, VaultSpec, read};
 
 use super::defaults::{DEFAULT_VAULTS, add_vault, new_vault};
@@ -87,7 +87,7 @@ impl Controller {
         now: UnixSeconds,
     ) -> Result<Applied, Refusal> {
         let device = find_device(tx, &spec.device).await.map_err(|e| placed(e, at))?;
-        let policy = named_policy(tx, spec).await.map_err(|e| placed(e, at))?;
+        let policy = named_policy(tx, &spec.policy).await.map_err(|e| placed(e, at))?;
         let notes = fits(&device, &policy).map_err(|e| placed(e, at))?;
         let there = existing(tx, &device, spec).await?;
         if let Some(before) = made_under(tx, &device, spec, there.as_ref()).await? {
@@ -126,7 +126,7 @@ impl Controller {
 }
 
 /// Whether one more vault of the operator's and both default vaults fit into a section. Those that left it take no room.
-fn has_room(rows: &[VaultRow]) -> Result<(), Refusal> {
+pub(super) fn has_room(rows: &[VaultRow]) -> Result<(), Refusal> {
     const MOST: usize = vault::section::MAX_VAULTS - DEFAULT_VAULTS.len();
     let listed = rows.iter().filter(|row| !row.id.is_default() && row.standing != VaultStanding::Gone);
     if listed.count() < MOST {
@@ -181,12 +181,12 @@ async fn encryption_stays(tx: &mut dyn Tx, row: &PolicyRow, policy: &VaultPolicy
     ))
 }
 
-async fn named_policy(tx: &mut dyn Tx, spec: &VaultSpec) -> Result<VaultPolicy, Refusal> {
+pub(super) async fn named_policy(tx: &mut dyn Tx, name: &Name) -> Result<VaultPolicy, Refusal> {
     let unknown = || Refusal::NotFound {
-        what: format!("policy `{}`", spec.policy),
+        what: format!("policy `{}`", name),
         advice: "put a `kind: VaultPolicy` document of that name into the file".into(),
     };
-    let row = tx.policy(spec.policy.as_str()).await?.ok_or_else(unknown)?;
+    let row = tx.policy(name.as_str()).await?.ok_or_else(unknown)?;
     VaultPolicy::from_canonical(&row.canonical)
         .map_err(|_| Refusal::Internal("a stored policy does not read"))
 }
@@ -208,7 +208,7 @@ async fn fits_its_vaults(tx: &mut dyn Tx, policy: &VaultPolicy) -> Result<(), Re
 }
 
 /// Whether the policy can ever be met on this device.
-fn fits(device: &DeviceRow, policy: &VaultPolicy) -> Result<Vec<String>, Refusal> {
+pub(super) fn fits(device: &DeviceRow, policy: &VaultPolicy) -> Result<Vec<String>, Refusal> {
     let impossible = |what: &str| {
         Refusal::conflict(
             format!("policy `{}` {what}, and device `{}` has no TPM", policy.name, device.name),

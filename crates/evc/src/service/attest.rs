@@ -1,6 +1,6 @@
 //! What a device posts to `/attest`: its certificates, pinned at first sight; a wish for a nonce; evidence; keys for escrow.
 
-use ::attest::AkPublic;
+use ::attest::{AkPublic, SessionKey};
 use vault::ids::DeviceId;
 use wire::attest::{
     AttestRequest, AttestResponse, DeviceCert, DeviceCertKind, Quote, QuoteAnswer, QuoteCode, StoreKeysCode,
@@ -8,7 +8,8 @@ use wire::attest::{
 };
 
 use super::defaults::add_default_vaults;
-use super::evidence::{Record, Refused, Shown, judge, reference_of};
+use super::doubled::{Alarm, alarm, follow};
+use super::evidence::{Came, Record, Refused, Shown, judge, reference_of};
 use super::{Controller, Refusal};
 use crate::store::{
     CertRow, DeviceRow, ReferenceRow, ReferenceState, Scope, StandingRow, Tpm, Tx, UnixSeconds,
@@ -26,13 +27,15 @@ impl Controller {
         &self,
         device: DeviceRow,
         request: AttestRequest,
-        now: UnixSeconds,
+        came: impl Into<Came>,
     ) -> Result<AttestResponse, Refusal> {
+        let came = came.into();
+        let now = came.at;
         match request {
             AttestRequest::Certs(certs) => self.pin(device, certs, now).await,
             AttestRequest::Nonce => self.nonce(device, now).await,
             AttestRequest::Quote(quote) => {
-                self.evidence(device, *quote, now).await.map(AttestResponse::Quote)
+                self.evidence(device, *quote, came).await.map(AttestResponse::Quote)
             }
             // Not kept, so never acknowledged: a device that believes its key is in escrow gives up other copies.
             AttestRequest::StoreKeys(_) => Ok(AttestResponse::StoreKeys(StoreKeysCode::Invalid)),
@@ -58,13 +61,9 @@ impl Controller {
     }
 
     /// Takes evidence. Its nonce is spent whatever becomes of it.
-    async fn evidence(
-        &self,
-        device: DeviceRow,
-        quote: Quote,
-        now: UnixSeconds,
-    ) -> Result<QuoteAnswer, Refusal> {
-        let Some(nonce) = quote.binding.as_ref().map(|binding| binding.nonce) else {
+    async fn evidence(&self, device: DeviceRow, quote: Quote, came: Came) -> Result<QuoteAnswer, Refusal> {
+        let Some((nonce, session)) = quote.binding.as_ref().map(|binding| (binding.nonce, binding.session))
+        else {
             // Stock EVE wipes a locked vault when it is told of success without a key: so it is never told.
             return Ok(refused(
                 QuoteCode::QuoteFailed,
@@ -72,31 +71,42 @@ impl Controller {
             ));
         };
         let id = device.id;
-        let judge =
-            self.store.write(Scope::Device(id), |tx| Box::pin(self.judged(tx, id, &nonce, &quote, now)));
-        Ok(answered(id, judge.await?))
+        let judge = self
+            .store
+            .write(Scope::Device(id), |tx| Box::pin(self.judged(tx, id, (&nonce, session), &quote, came)));
+        let (judged, alarm) = judge.await?;
+        if let Some(alarm) = alarm {
+            tracing::warn!(device = %id, alarm, "nothing is released to this device until an operator settles it");
+        }
+        Ok(answered(id, judged))
     }
 
     async fn judged(
         &self,
         tx: &mut dyn Tx,
         device: DeviceId,
-        nonce: &[u8; 32],
+        (nonce, session): (&[u8; 32], SessionKey),
         quote: &Quote,
-        now: UnixSeconds,
-    ) -> Result<Judged, Refusal> {
+        came: Came,
+    ) -> Result<(Judged, Alarm), Refusal> {
+        let now = came.at;
         if !tx.take_nonce(nonce, device, super::config::good_nonces(now)).await? {
-            return Ok(Judged::Stale);
+            return Ok((Judged::Stale, None));
         }
         let device = there(tx, device).await?;
         match fresh(tx, &device, quote.clone()).await? {
             Ok((record, shown)) => {
-                let learned = self.take(tx, &device, &record, &shown, now).await?;
-                Ok(Judged::Good { learned })
+                let alarm = follow(tx, &device, record.session().0, now).await?;
+                let learned = self.take(tx, &device, &record, &shown, came).await?;
+                Ok((Judged::Good { learned }, alarm))
             }
             Err(why) => {
-                note(tx, device.id, Err(&why), now).await?;
-                Ok(Judged::Bad(why))
+                note(tx, device.id, Err(&why), session, came).await?;
+                let alarm = match why.went_back {
+                    true => alarm(tx, &device, &why.full, now).await?,
+                    false => None,
+                };
+                Ok((Judged::Bad(why), alarm))
             }
         }
     }
@@ -107,9 +117,9 @@ impl Controller {
         device: &DeviceRow,
         record: &Record,
         shown: &Shown,
-        now: UnixSeconds,
+        came: Came,
     ) -> Result<Option<i64>, Refusal> {
-        let session = record.session().0;
+        let (now, session) = (came.at, record.session().0);
         tx.put_standing(&StandingRow {
             device: device.id,
             session,
@@ -126,7 +136,7 @@ impl Controller {
             Some(pcrs) => Some(learn(tx, device.id, pcrs, now).await?),
             None => None,
         };
-        note(tx, device.id, Ok(shown), now).await?;
+        note(tx, device.id, Ok(shown), record.session(), came).await?;
         Ok(learned)
     }
 }
@@ -289,8 +299,9 @@ async fn note(
     tx: &mut dyn Tx,
     device: DeviceId,
     fared: Result<&Shown, &Refused>,
-    now: UnixSeconds,
+    session: SessionKey,
+    came: Came,
 ) -> Result<(), Refusal> {
-    let verdict = super::evidence::Fared::of(fared, now);
-    Ok(tx.put_verdict(device, &verdict.to_json(), now).await?)
+    let verdict = super::evidence::Fared::of(fared, session, came);
+    Ok(tx.put_verdict(device, &verdict.to_json(), came.at).await?)
 }

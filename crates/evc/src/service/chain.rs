@@ -5,6 +5,9 @@
 use vault::ids::{DeviceId, Incarnation, SectionDigest, SectionVersion};
 use vault::ledger::{Ledger, Older};
 
+use wire::config::VaultAsk;
+
+use super::config::known;
 use super::start::{INCARNATION, StartError};
 use super::{Controller, Refusal};
 use crate::custody::random;
@@ -28,6 +31,29 @@ impl Controller {
             }
             (None, Some(older)) => Err(older),
             (None, None) => Ok(ledger),
+        }
+    }
+
+    /// The device accepted what was sent last: the next section follows that.
+    ///
+    /// # Errors
+    /// [`Refusal`] of the store's.
+    pub async fn accepted(&self, device: DeviceId, ask: &VaultAsk) -> Result<(), Refusal> {
+        let told = ask.accepted;
+        self.store.write(Scope::Device(device), |tx| Box::pin(self.keep_accepted(tx, device, told))).await
+    }
+
+    async fn keep_accepted(
+        &self,
+        tx: &mut dyn Tx,
+        device: DeviceId,
+        told: Option<(SectionVersion, SectionDigest)>,
+    ) -> Result<(), Refusal> {
+        let row = known(tx, device).await?;
+        // Whatever it shows since is noted by a poll that is answered.
+        match self.chain(&row, told) {
+            Ok(ledger) => keep(tx, device, &row, &ledger).await,
+            Err(_) => Ok(()),
         }
     }
 }

@@ -26,6 +26,8 @@ pub enum Look {
     Unchanged,
     /// This, to a stock device.
     Stock(Box<ConfigResponse>),
+    /// Nothing but that the device accepted what was sent last, for [`Controller::accepted`].
+    Accepted(VaultAsk),
     /// What [`Controller::answer`] says: it writes.
     Changed(VaultAsk),
 }
@@ -43,8 +45,7 @@ impl Controller {
         now: UnixSeconds,
     ) -> Result<Look, Refusal> {
         let Some(vault) = &ask.vault else { return self.stock(&row, ask) };
-        let unchanged = self.unchanged(tx, row, &ask.config_hash, vault, now).await?;
-        Ok(if unchanged { Look::Unchanged } else { Look::Changed(vault.clone()) })
+        self.looked(tx, row, &ask.config_hash, vault, now).await
     }
 
     /// A stock EVE device has no session: its configuration has no vault section.
@@ -58,30 +59,35 @@ impl Controller {
     }
 
     /// The cheap half of polling: one view, no write.
-    async fn unchanged(
+    async fn looked(
         &self,
         tx: &mut dyn Tx,
         row: DeviceRow,
         hash: &str,
         ask: &VaultAsk,
         now: UnixSeconds,
-    ) -> Result<bool, Refusal> {
+    ) -> Result<Look, Refusal> {
         let session = ask.session;
-        match self.chain(&row, ask.accepted) {
+        let ledger = match self.chain(&row, ask.accepted) {
+            Ok(ledger) => ledger,
             Err(older) => {
-                return Ok(row.older == Some(older) && hash == self.hash(&row, None, Some(session)));
+                let known = row.older == Some(older) && hash == self.hash(&row, None, Some(session));
+                return Ok(if known { Look::Unchanged } else { Look::Changed(ask.clone()) });
             }
-            Ok(ledger) if row.older.is_some() || ledger != row.ledger || ledger.is_astray() => {
-                return Ok(false);
-            }
-            Ok(_) => {}
-        }
+        };
+        let (accepts, follows) = (ledger != row.ledger, row.older.is_none() && !ledger.is_astray());
         let view = View::load(tx, row).await?;
         let draft = draft(&view, session, now);
         let same = draft.digest.is_some() && draft.digest == view.device.section_digest;
-        Ok(same
+        let same = same
+            && follows
             && draft.challenge == Needed::None
-            && hash == self.hash(&view.device, Some(&draft), Some(session)))
+            && hash == self.hash(&view.device, Some(&draft), Some(session));
+        Ok(match same {
+            true if accepts => Look::Accepted(ask.clone()),
+            true => Look::Unchanged,
+            false => Look::Changed(ask.clone()),
+        })
     }
 
     /// Answers a poll that changed, by the rows as they are now.
@@ -204,7 +210,7 @@ impl Controller {
     }
 }
 
-async fn known(tx: &mut dyn Tx, device: DeviceId) -> Result<DeviceRow, Refusal> {
+pub(super) async fn known(tx: &mut dyn Tx, device: DeviceId) -> Result<DeviceRow, Refusal> {
     tx.device(device).await?.ok_or(Refusal::Unauthorized("this device is not registered here"))
 }
 

@@ -102,6 +102,8 @@ async fn mark(tx: &mut dyn Tx, device: &str, lost_at: Option<UnixSeconds>) -> Re
 async fn settle(tx: &mut dyn Tx, device: &str) -> Result<(Name, Option<String>), Refusal> {
     let row = find_device(tx, device).await?;
     tx.set_alarm(row.id, None).await?;
+    // Which of the two spoke last is nobody's proof: whichever speaks now begins anew, and the other one is heard.
+    tx.put_past_sessions(row.id, &[]).await?;
     tx.renew_standing(row.id).await?;
     Ok((row.name, row.alarm))
 }

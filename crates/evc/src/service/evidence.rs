@@ -2,6 +2,7 @@
 //! Kept is what the device showed, never a verdict: each decision judges it anew, so a written-down "passed" is worth nothing.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use ::attest::{Appraisal, DeviceSession, PcrValues, SessionKey, Verdict};
 use serde::{Deserialize, Serialize};
@@ -46,11 +47,13 @@ pub struct Refused {
     pub full: String,
     /// For the node.
     pub coarse: &'static str,
+    /// The TPM's counters or clock are behind what they were: this is a copy of it, or it was put back.
+    pub went_back: bool,
 }
 
 impl Refused {
     fn new(code: QuoteCode, full: impl Into<String>, coarse: &'static str) -> Self {
-        Self { code, full: full.into(), coarse }
+        Self { code, full: full.into(), coarse, went_back: false }
     }
 }
 
@@ -194,8 +197,23 @@ fn quoted(record: &Record, certs: &[CertRow], references: &[ReferenceRow]) -> Re
     let appraisal = ::attest::appraise(&input).map_err(|e| bad(super::chain(&e)))?;
     match appraisal.continuity() {
         // Not taken in place of the quote before it: the next one would then be held against this one.
-        Verdict::Failed(why) => Err(bad(why.to_string())),
+        Verdict::Failed(why) => Err(Refused { went_back: true, ..bad(why.to_string()) }),
         Verdict::Passed | Verdict::NotChecked => Ok(Shown::Quoted(Box::new(appraisal))),
+    }
+}
+
+/// When evidence came, and from which address, where that is known.
+#[derive(Debug, Clone, Copy)]
+pub struct Came {
+    /// When.
+    pub at: UnixSeconds,
+    /// From where, as the controller sees it.
+    pub from: Option<IpAddr>,
+}
+
+impl From<UnixSeconds> for Came {
+    fn from(at: UnixSeconds) -> Self {
+        Self { at, from: None }
     }
 }
 
@@ -204,6 +222,15 @@ fn quoted(record: &Record, certs: &[CertRow], references: &[ReferenceRow]) -> Re
 pub struct Fared {
     /// When.
     pub at: UnixSeconds,
+    /// From which address it came; of IPv6 its /64.
+    #[serde(default)]
+    pub from: Option<IpAddr>,
+    /// The session that it names: the first digits of its key.
+    #[serde(default)]
+    pub session: Option<String>,
+    /// The PCRs that were to be quoted, of the SHA-256 bank.
+    #[serde(default)]
+    pub pcrs: Option<String>,
     /// `quoted`, `device-signed` or `refused`.
     pub outcome: String,
     /// What was not checked, or why it was refused; and what to do.
@@ -211,18 +238,26 @@ pub struct Fared {
 }
 
 impl Fared {
-    pub(super) fn of(fared: Result<&Shown, &Refused>, at: UnixSeconds) -> Self {
+    pub(super) fn of(fared: Result<&Shown, &Refused>, session: SessionKey, came: Came) -> Self {
         let (outcome, words) = match fared {
             Ok(Shown::Quoted(appraisal)) => ("quoted", quote_words(appraisal)),
             Ok(Shown::DeviceSigned(_)) => ("device-signed", vec!["no TPM: nothing is measured".to_owned()]),
             Err(why) => ("refused", vec![why.full.clone()]),
         };
-        Self { at, outcome: outcome.into(), words }
+        let pcrs = (outcome == "quoted").then(|| listed(super::APPRAISED_PCRS.0));
+        let session = Some(hex::encode(&session.0[..4]));
+        Self { at: came.at, from: came.from, session, pcrs, outcome: outcome.into(), words }
     }
 
     pub(super) fn to_json(&self) -> String {
         serde_json::to_string(self).expect("plain fields")
     }
+}
+
+/// The bits of a selection, as numbers.
+fn listed(selection: u32) -> String {
+    let chosen = (0..24_u8).filter(|pcr| selection & (1 << pcr) != 0);
+    chosen.map(|pcr| pcr.to_string()).collect::<Vec<_>>().join(", ")
 }
 
 /// What is not checked is shown as not checked.

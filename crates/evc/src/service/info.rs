@@ -35,8 +35,14 @@ impl Controller {
         info: &DeviceInfo,
         now: UnixSeconds,
     ) -> Result<(), Refusal> {
+        let row = tx.device(device).await?.ok_or(Refusal::Internal("a device vanished"))?;
+        let standing = tx.standing(device).await?.map(|row| row.session);
+        let place = place(info, &row, standing)?;
         let rows = tx.vaults(device).await?;
-        tx.put_report(device, &super::show::node_json(info, &rows, now), now).await?;
+        let report = super::reported::node_json(info, &rows, row.report.as_deref(), now);
+        tx.put_report(device, &report, now).await?;
+        let Some((session, counter)) = place else { return Ok(()) };
+        tx.put_report_place(device, &session, counter).await?;
         let accepted = info.node.as_ref().and_then(|node| node.accepted);
         for row in rows {
             self.fold(tx, row, info, accepted, now).await?;
@@ -58,7 +64,7 @@ impl Controller {
             return self.bury(tx, &row, report, accepted).await;
         }
         match report {
-            Some(report) => Ok(tx.report_vault(row.device, row.id, &said(report, now)).await?),
+            Some(report) => Ok(tx.report_vault(row.device, row.id, &said(&row, report, now)).await?),
             None => Ok(()),
         }
     }
@@ -76,6 +82,30 @@ impl Controller {
             at.incarnation == self.incarnation && row.left_version.is_some_and(|left| at.version >= left)
         });
         if knows && !held { Ok(tx.drop_vault(row.device, row.id).await?) } else { Ok(()) }
+    }
+}
+
+/// A report's session and its number in it, where that is the session whose evidence stands: then its facts count. What a session says that
+/// gave no evidence is shown, and no more.
+///
+/// # Errors
+/// It is of a session that another one followed, or not newer than one that was taken: somebody sends it again.
+fn place(
+    info: &DeviceInfo,
+    device: &DeviceRow,
+    standing: Option<[u8; 32]>,
+) -> Result<Option<([u8; 32], u64)>, Refusal> {
+    let Some((session, counter)) = info.node.as_ref().and_then(|node| Some((node.session?.0, node.counter)))
+    else {
+        return Ok(None);
+    };
+    let old = |problem: &str| Err(Refusal::conflict(problem, "send a new report, of the present session"));
+    match device.reported {
+        _ if device.past_sessions.contains(&session) => old("the report is of an earlier session"),
+        Some((last, taken)) if last == session && counter <= taken => {
+            old("the report is not newer than one that was taken")
+        }
+        _ => Ok(Some((session, counter)).filter(|_| standing == Some(session))),
     }
 }
 
@@ -99,11 +129,14 @@ fn shorten(lines: &mut Vec<String>) {
     });
 }
 
-fn said(report: &VaultReport, now: UnixSeconds) -> VaultSaid {
+/// An epoch that was never made here is shown, and no decision is built on it.
+fn said(row: &VaultRow, report: &VaultReport, now: UnixSeconds) -> VaultSaid {
+    let known = report.epoch.is_none_or(|epoch| epoch <= row.current_epoch);
+
     VaultSaid {
         created: report.created,
         made_anew: report.created && matches!(report.state, State::Unlocked | State::Locked),
-        epoch: report.epoch,
+        epoch: if known { report.epoch } else { row.reported_epoch },
         report: serde_json::to_string(report).ok(),
         at: now,
     }

@@ -1,20 +1,25 @@
 //! What the controller does on a request, between HTTP and the store: one module for each thing that is asked of it.
 //! Every function takes the time; every error on the way to a release is a refusal.
 
+pub mod adopt;
 pub mod apply;
 pub mod attest;
 mod chain;
 pub mod config;
 mod defaults;
 pub mod devices;
+mod differences;
+mod doubled;
 mod error;
 pub mod evidence;
 mod first;
+mod heard;
 pub mod info;
 pub mod onboarding;
 pub mod operate;
 pub mod references;
 pub mod register;
+mod reported;
 pub mod rotate;
 mod section;
 pub mod show;
@@ -32,6 +37,7 @@ use crate::store::{DeviceRow, Scope, Store, Tx};
 
 pub(crate) use error::chain;
 pub use error::{Advice, Refusal};
+pub use heard::Heard;
 pub use start::{Settings, StartError, begin_anew, start, start_over, token_hash};
 pub use steady::Steady;
 pub use tokens::{let_in, new_token};
@@ -41,7 +47,7 @@ pub const NONCE_TTL_S: u32 = 60;
 /// PCRs that are quoted and appraised: EVE's sealing set, 0 to 4 and 6 to 14, of the SHA-256 bank.
 pub const APPRAISED_PCRS: PcrMask = PcrMask(0b0111_1111_1101_1111);
 
-/// The controller: what every request needs. Cheap to share, and holds no state of any device.
+/// The controller: what every request needs. Cheap to share, and holds nothing of any device but when it was heard.
 pub struct Controller {
     /// Where everything is kept.
     pub store: Store,
@@ -55,6 +61,8 @@ pub struct Controller {
     pub past: Vec<Incarnation>,
     /// `timer.config.interval` for devices, in seconds; theirs when none.
     pub poll_every_s: Option<u32>,
+    /// When devices were heard.
+    pub heard: Heard,
 }
 
 impl Controller {

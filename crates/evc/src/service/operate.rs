@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use vault::ids::{DeviceId, Name, VaultId};
 
+use super::reported::default_states;
 use super::show::VaultView;
 use super::view::policy_of;
 use super::{Controller, Refusal, find_device};
@@ -33,10 +34,11 @@ impl Controller {
     /// Orders a missing vault to be made anew, empty.
     ///
     /// # Errors
-    /// [`Refusal`]: the node did not report it missing.
-    pub async fn recreate(&self, device: &str, name: &Name) -> Result<Done, Refusal> {
+    /// [`Refusal`]: the node did not report it missing; or all of its vaults, so that it is the disk that is not there, unless the operator
+    /// says that it is a new one.
+    pub async fn recreate(&self, device: &str, name: &Name, new_disk: bool) -> Result<Done, Refusal> {
         let scope = self.scope_of(device).await?;
-        self.store.write(scope, |tx| Box::pin(order_recreate(tx, device, name))).await?;
+        self.store.write(scope, |tx| Box::pin(order_recreate(tx, device, name, new_disk))).await?;
         Ok(Done {
             done: format!("vault `{name}` will be made anew, empty"),
             notes: vec!["what was in it is lost".into()],
@@ -74,8 +76,8 @@ async fn delete(tx: &mut dyn Tx, device: &str, name: &Name, now: UnixSeconds) ->
     if row.id.is_default() { restore_default(tx, row).await } else { remove(tx, &device, row, now).await }
 }
 
-async fn order_recreate(tx: &mut dyn Tx, device: &str, name: &Name) -> Result<(), Refusal> {
-    let (_, row) = find_vault(tx, device, name).await?;
+async fn order_recreate(tx: &mut dyn Tx, device: &str, name: &Name, new_disk: bool) -> Result<(), Refusal> {
+    let (device, row) = find_vault(tx, device, name).await?;
     let reported = VaultView::from(&row).state;
     if reported.as_deref() != Some("missing") {
         return Err(Refusal::conflict(
@@ -83,7 +85,23 @@ async fn order_recreate(tx: &mut dyn Tx, device: &str, name: &Name) -> Result<()
             "only a vault that lost a part is made anew; see `evc describe vault`",
         ));
     }
+    if !new_disk && all_missing(&device, &tx.vaults(row.device).await?) {
+        return Err(Refusal::conflict(
+            format!(
+                "every vault of device `{}` is missing, its default ones too: its disk is not there",
+                device.name
+            ),
+            "mount the disk on persist there, and start it again; only if the disk was replaced, and what was on it is gone, add `--new-disk`",
+        ));
+    }
     Ok(tx.order_recreate(row.device, row.id).await?)
+}
+
+/// Whether the node misses all that it ever had.
+fn all_missing(device: &DeviceRow, rows: &[VaultRow]) -> bool {
+    let known = rows.iter().filter(|row| row.standing != VaultStanding::Gone && row.created);
+    let mut all = known.map(|row| VaultView::from(row).state).chain(default_states(device)).peekable();
+    all.peek().is_some() && all.all(|state| state.as_deref() == Some("missing"))
 }
 
 async fn drop_policy(tx: &mut dyn Tx, name: &Name) -> Result<(), Refusal> {

@@ -1,12 +1,13 @@
 //! Reference values: learned from a device's first good quote, and worth nothing until an operator approves them.
 
-use std::collections::BTreeMap;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
-use vault::ids::Name;
+use vault::ids::{DeviceId, Name};
 
 use super::operate::Done;
-use super::{Controller, Refusal, find_device};
+use super::{Controller, Refusal, differences, find_device};
 use crate::store::{ReferenceRow, ReferenceState, Scope, Tx, UnixSeconds};
 
 /// A reference value, as shown.
@@ -22,13 +23,16 @@ pub struct Reference {
     pub learned: String,
     /// When an operator spoke.
     pub decided: Option<String>,
+    /// What it says beside the one that was approved before.
+    pub differs: String,
     /// PCR of the SHA-256 bank to its value, in hexadecimal.
     pub pcrs: BTreeMap<u8, String>,
 }
 
-impl From<ReferenceRow> for Reference {
-    fn from(row: ReferenceRow) -> Self {
+impl Reference {
+    fn of(row: &ReferenceRow, of_device: &[ReferenceRow]) -> Self {
         Self {
+            differs: differences::in_short(row, of_device),
             id: row.id,
             device: row.device.to_string(),
             state: row.state,
@@ -50,11 +54,7 @@ impl Controller {
         after: i64,
         limit: u32,
     ) -> Result<Vec<Reference>, Refusal> {
-        let rows = match device {
-            Some(which) => self.store.read(|tx| Box::pin(references_of(tx, which))).await?,
-            None => self.store.read(|tx| tx.references(after, limit)).await?,
-        };
-        Ok(rows.into_iter().map(Into::into).collect())
+        self.store.read(|tx| Box::pin(listed(tx, device, after, limit))).await
     }
 
     /// An operator's word on one. The device is challenged anew at its next contact.
@@ -68,9 +68,10 @@ impl Controller {
         now: UnixSeconds,
     ) -> Result<Done, Refusal> {
         let device = self.store.read(|tx| Box::pin(known(tx, id))).await?.device;
-        self.store.write(Scope::Device(device), |tx| Box::pin(judged(tx, id, state, now))).await?;
+        let notes =
+            self.store.write(Scope::Device(device), |tx| Box::pin(judged(tx, id, state, now))).await?;
         let word = if state == ReferenceState::Approved { "approved" } else { "rejected" };
-        Ok(Done { done: format!("reference {id} of device {device} is {word}"), notes: vec![] })
+        Ok(Done { done: format!("reference {id} of device {device} is {word}"), notes })
     }
 
     /// The device's next good quote is learned, once more.
@@ -87,15 +88,41 @@ impl Controller {
     }
 }
 
-async fn references_of(tx: &mut dyn Tx, device: &str) -> Result<Vec<ReferenceRow>, Refusal> {
-    let device = find_device(tx, device).await?;
-    Ok(tx.references_of(device.id).await?)
+async fn listed(
+    tx: &mut dyn Tx,
+    device: Option<&str>,
+    after: i64,
+    limit: u32,
+) -> Result<Vec<Reference>, Refusal> {
+    let rows = match device {
+        Some(which) => {
+            let device = find_device(tx, which).await?;
+            tx.references_of(device.id).await?
+        }
+        None => tx.references(after, limit).await?,
+    };
+    let mut of_devices: HashMap<DeviceId, Vec<ReferenceRow>> = HashMap::new();
+    for row in &rows {
+        if let Entry::Vacant(new) = of_devices.entry(row.device) {
+            new.insert(tx.references_of(row.device).await?);
+        }
+    }
+    Ok(rows.iter().map(|row| Reference::of(row, &of_devices[&row.device])).collect())
 }
 
-async fn judged(tx: &mut dyn Tx, id: i64, state: ReferenceState, now: UnixSeconds) -> Result<(), Refusal> {
+/// What it says beside what was approved before, where it is approved.
+async fn judged(
+    tx: &mut dyn Tx,
+    id: i64,
+    state: ReferenceState,
+    now: UnixSeconds,
+) -> Result<Vec<String>, Refusal> {
     let row = known(tx, id).await?;
+    let of_device = tx.references_of(row.device).await?;
     tx.judge_reference(id, state, now).await?;
-    Ok(tx.renew_standing(row.device).await?)
+    tx.renew_standing(row.device).await?;
+    let approved = state == ReferenceState::Approved;
+    Ok(if approved { differences::in_full(&row, &of_device) } else { Vec::new() })
 }
 
 async fn learns_again(tx: &mut dyn Tx, device: &str) -> Result<Name, Refusal> {

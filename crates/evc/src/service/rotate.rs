@@ -6,6 +6,7 @@ use vault::ids::{Epoch, Name};
 use vault::rotation::Epochs;
 
 use super::operate::{Done, find_vault};
+use super::show::unknown_epoch;
 use super::view::policy_of;
 use super::{Controller, Refusal};
 use crate::custody::add_epoch;
@@ -53,8 +54,8 @@ impl Controller {
         if let Some(from) = how.expect_epoch.filter(|from| *from != epochs.current()) {
             return said_before(&row, epochs, from);
         }
-        if let Some(ahead) = row.reported_epoch.filter(|told| *told > epochs.current()) {
-            return Err(behind(&row, ahead));
+        if let Some(unknown) = unknown_epoch(&row) {
+            return Err(never_made(&row, unknown));
         }
         if !how.force && !epochs.may_rotate(row.reported_epoch) {
             return Err(not_taken(&row));
@@ -112,11 +113,11 @@ fn said_before(row: &VaultRow, epochs: Epochs, from: Epoch) -> Result<Done, Refu
     ))
 }
 
-/// The node is at an epoch that this database never made: another key under that number would be made, and told as taken.
-fn behind(row: &VaultRow, ahead: Epoch) -> Refusal {
+/// A number that the node knows must not get a second key.
+fn never_made(row: &VaultRow, epoch: Epoch) -> Refusal {
     Refusal::conflict(
         format!(
-            "the node has vault `{}` at epoch {ahead}, and this database has made no more than {}: it is an older copy",
+            "the node reports vault `{}` at epoch {epoch}, and {} is the newest here",
             row.name, row.current_epoch
         ),
         super::chain::WHAT_TO_DO,

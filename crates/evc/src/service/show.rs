@@ -1,14 +1,20 @@
 //! Devices, vaults and policies as the operator sees them. Explains every refusal in full. Holds no secret.
 
+use std::cmp::Ordering;
+use std::collections::HashMap;
+use std::time::UNIX_EPOCH;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use vault::decide::{Ruling, decide};
-use vault::ids::{DeviceId, VaultId};
+use vault::ids::{DeviceId, Epoch, VaultId};
 use vault::report::VaultReport;
-use wire::info::DeviceInfo;
 
 use ::attest::SessionKey;
 
+use super::evidence::Fared;
+use super::heard::{Word, ago, condition, word};
+use super::reported::value;
 use super::section::subject;
 use super::view::{Held, View};
 use super::{Controller, Refusal, find_device};
@@ -63,14 +69,20 @@ pub struct VaultView {
     pub delete_at: Option<String>,
     /// The node reported it made.
     pub created: bool,
+    /// It is ordered to be made anew.
+    pub recreate: bool,
     /// The newest epoch.
     pub current_epoch: u64,
     /// The one before it.
     pub last_epoch: u64,
     /// The one that the node reported.
     pub reported_epoch: Option<u64>,
-    /// The node's word on its state.
+    /// The node's word on its state; `unknown` when it has reported since without one.
     pub state: Option<String>,
+    /// The same for people, with how old it is.
+    pub state_now: Option<String>,
+    /// What an operator should see: an epoch that differs.
+    pub notes: Vec<String>,
     /// What the controller does about its key: `released`, `not needed`, or why it is withheld. Only when described.
     pub key: Option<String>,
     /// The node's last report. Only when described.
@@ -78,10 +90,6 @@ pub struct VaultView {
     pub report: Value,
     /// When that came.
     pub reported: Option<String>,
-}
-
-fn value(text: Option<&str>) -> Value {
-    text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or(Value::Null)
 }
 
 impl DeviceView {
@@ -92,7 +100,7 @@ impl DeviceView {
         }
         let report = value(row.report.as_deref());
         Self {
-            default_vaults: default_vaults(&row, &report),
+            default_vaults: default_vaults(&row, &report, now),
             condition: condition(&row, now),
             id: row.id.to_string(),
             name: row.name.to_string(),
@@ -109,38 +117,13 @@ impl DeviceView {
     }
 }
 
-/// Silent for longer than this, in seconds, a device is not said to be there. Nodes poll every minute, and stock EVE too.
-const SILENT_AFTER_S: u64 = 5 * 60;
-
-fn condition(row: &DeviceRow, now: UnixSeconds) -> String {
-    match row {
-        DeviceRow { lost_at: Some(at), .. } => format!("lost since {}", crate::clock::text(*at)),
-        DeviceRow { older: Some(_), .. } => "ahead of this database: `evc describe device`".into(),
-        DeviceRow { alarm: Some(_), .. } => "may be two: `evc describe device`".into(),
-        DeviceRow { last_seen: Some(at), .. } if at.saturating_add(SILENT_AFTER_S) > now => "online".into(),
-        DeviceRow { last_seen, .. } => {
-            let since = last_seen.unwrap_or(row.registered_at);
-            format!("silent since {}", crate::clock::text(since))
-        }
-    }
-}
-
-/// How long before now, in its greatest unit.
-fn ago(at: UnixSeconds, now: UnixSeconds) -> String {
-    let passed_s = now.saturating_sub(at);
-    let (count, unit) = match passed_s {
-        0..120 => (passed_s, "s"),
-        120..7200 => (passed_s / 60, "m"),
-        7200..172_800 => (passed_s / 3600, "h"),
-        _ => (passed_s / 86_400, "d"),
-    };
-    format!("{count}{unit} ago")
-}
-
-fn default_vaults(row: &DeviceRow, report: &Value) -> Vec<VaultView> {
+fn default_vaults(row: &DeviceRow, report: &Value, now: UnixSeconds) -> Vec<VaultView> {
     let reported = report["vaults"].as_array().into_iter().flatten();
     let parsed = reported.filter_map(|vault| serde_json::from_value::<VaultReport>(vault.clone()).ok());
-    parsed.filter(|vault| vault.id.is_default()).map(|vault| as_reported(row, vault, report)).collect()
+    parsed
+        .filter(|vault| vault.id.is_default())
+        .map(|vault| as_reported(row, vault, report).aged(row, now))
+        .collect()
 }
 
 /// A default vault under its default policy, by the node's word alone.
@@ -153,13 +136,16 @@ fn as_reported(row: &DeviceRow, vault: VaultReport, report: &Value) -> VaultView
         standing: VaultStanding::Active,
         delete_at: None,
         created: vault.created,
+        recreate: false,
         current_epoch: 0,
         last_epoch: 0,
         reported_epoch: vault.epoch.map(|epoch| epoch.0),
         state: json!(vault.state).as_str().map(str::to_owned),
+        state_now: None,
+        notes: Vec::new(),
         key: Some("not needed: its default policy".into()),
         report: json!(vault),
-        reported: report["received"].as_str().map(str::to_owned),
+        reported: report["vaults_received"].as_str().or(report["received"].as_str()).map(str::to_owned),
     }
 }
 
@@ -174,10 +160,13 @@ impl From<&VaultRow> for VaultView {
             standing: row.standing,
             delete_at: row.delete_at.map(crate::clock::text),
             created: row.created,
+            recreate: row.recreate,
             current_epoch: row.current_epoch.0,
             last_epoch: row.last_epoch.0,
             reported_epoch: row.reported_epoch.map(|epoch| epoch.0),
             state: report.get("state").and_then(Value::as_str).map(str::to_owned),
+            state_now: None,
+            notes: epoch_note(row).into_iter().collect(),
             key: None,
             report,
             reported: row.reported_at.map(crate::clock::text),
@@ -193,7 +182,41 @@ impl DeviceView {
     }
 }
 
+/// The epoch that a node reported, when it was never made here.
+pub(super) fn unknown_epoch(row: &VaultRow) -> Option<Epoch> {
+    let report: VaultReport = serde_json::from_str(row.report.as_deref()?).ok()?;
+    report.epoch.filter(|epoch| *epoch > row.current_epoch)
+}
+
+/// Epochs that differ are said: the number alone does not say who waits for whom.
+fn epoch_note(row: &VaultRow) -> Option<String> {
+    let (ours, theirs) = (row.current_epoch, unknown_epoch(row).or(row.reported_epoch)?);
+    match theirs.cmp(&ours) {
+        Ordering::Equal => None,
+        Ordering::Less => Some(format!("the node has not taken epoch {ours} yet, and is at {theirs}")),
+        Ordering::Greater => {
+            Some(format!("the node is at epoch {theirs}, above {ours}: this database is older than its node"))
+        }
+    }
+}
+
 impl VaultView {
+    /// With what its state is worth now.
+    fn aged(mut self, device: &DeviceRow, now: UnixSeconds) -> Self {
+        let said = self.reported.as_deref().and_then(|at| humantime::parse_rfc3339(at).ok());
+        let said = said.and_then(|at| at.duration_since(UNIX_EPOCH).ok()).map(|since| since.as_secs());
+        let (Some(at), Some(state)) = (said, self.state.take()) else { return self };
+        (self.state, self.state_now) = match word(device, at, now) {
+            Word::Fresh => (Some(state.clone()), Some(state)),
+            Word::Silent => (Some(state.clone()), Some(format!("{state}, {}", ago(at, now)))),
+            Word::Superseded => {
+                let since = format!("unknown since {} (was {state})", crate::clock::text(at));
+                (Some("unknown".into()), Some(since))
+            }
+        };
+        self
+    }
+
     fn in_a_list(self) -> Self {
         Self { report: Value::Null, ..self }
     }
@@ -206,7 +229,8 @@ impl Controller {
     /// [`Refusal`] of the store's.
     pub async fn show_devices(&self, page: &Page, now: UnixSeconds) -> Result<Vec<DeviceView>, Refusal> {
         let rows = self.store.read(|tx| tx.devices(page)).await?;
-        Ok(rows.into_iter().map(|row| DeviceView::of(row, now).in_a_list()).collect())
+        let newest = rows.into_iter().map(|row| self.heard.newest(row));
+        Ok(newest.map(|row| DeviceView::of(row, now).in_a_list()).collect())
     }
 
     /// One device with its vaults, and what is done about each key.
@@ -221,7 +245,8 @@ impl Controller {
         let (device, mut rows, view) = self.store.read(|tx| Box::pin(stored(tx, which))).await?;
         // Of one name, the one that is there comes before those that were.
         rows.sort_by_key(|row| row.standing == VaultStanding::Gone);
-        let vaults = rows.iter().map(|row| explained(&view, row, now));
+        let device = self.heard.newest(device);
+        let vaults: Vec<_> = rows.iter().map(|row| explained(&view, row, now).aged(&device, now)).collect();
         let shown = DeviceView::of(device, now);
         let unlisted =
             shown.default_vaults.iter().filter(|vault| rows.iter().all(|row| row.id.to_string() != vault.id));
@@ -237,9 +262,16 @@ impl Controller {
         &self,
         after: Option<(DeviceId, VaultId)>,
         limit: u32,
+        now: UnixSeconds,
     ) -> Result<Vec<VaultView>, Refusal> {
-        let rows = self.store.read(|tx| tx.all_vaults(after, limit)).await?;
-        Ok(rows.iter().map(|row| VaultView::from(row).in_a_list()).collect())
+        let (rows, devices) = self.store.read(|tx| Box::pin(vaults_and_devices(tx, after, limit))).await?;
+        let devices: HashMap<_, _> =
+            devices.into_iter().map(|row| (row.id, self.heard.newest(row))).collect();
+        let aged = |row: &VaultRow| match devices.get(&row.device) {
+            Some(device) => VaultView::from(row).aged(device, now),
+            None => row.into(),
+        };
+        Ok(rows.iter().map(|row| aged(row).in_a_list()).collect())
     }
 
     /// Policies by name, in their canonical form.
@@ -250,6 +282,21 @@ impl Controller {
         let rows = self.store.read(|tx| tx.policies(page)).await?;
         Ok(rows.iter().map(|row| json!({ "name": row.name, "changed": crate::clock::text(row.changed_at), "policy": value(Some(&row.canonical)) })).collect())
     }
+}
+
+/// A page of vaults, and the devices that they are of.
+async fn vaults_and_devices(
+    tx: &mut dyn Tx,
+    after: Option<(DeviceId, VaultId)>,
+    limit: u32,
+) -> Result<(Vec<VaultRow>, Vec<DeviceRow>), Refusal> {
+    let rows = tx.all_vaults(after, limit).await?;
+    let mut devices: Vec<DeviceRow> = Vec::new();
+    // In the order of their devices.
+    for of in rows.chunk_by(|one, next| one.device == next.device).filter_map(<[_]>::first) {
+        devices.extend(tx.device(of.device).await?);
+    }
+    Ok((rows, devices))
 }
 
 async fn stored(tx: &mut dyn Tx, which: &str) -> Result<(DeviceRow, Vec<VaultRow>, View), Refusal> {
@@ -268,41 +315,21 @@ fn key_words(view: &View, held: &Held, now: UnixSeconds) -> String {
     let session = view.stands.as_ref().map_or(SessionKey([0; 32]), |stands| SessionKey(stands.row.session));
     match decide(&subject(held), &view.evidence(), &view.asking(session), now).ruling {
         Ruling::NotNeeded => "not needed: the TPM alone holds the key".into(),
-        Ruling::Release(_) => "released to the present session".into(),
-        Ruling::Withhold(why) => format!("withheld: {}", why.explain()),
+        Ruling::Release(_) => match refused_since(view) {
+            // What is good is of an earlier session; the present one has shown nothing that is.
+            Some(why) => format!("withheld: evidence refused: {why}"),
+            None => format!("would be released to session {}", hex::encode(&session.0[..4])),
+        },
+        Ruling::Withhold(why) => match refused_since(view) {
+            Some(refused) => format!("withheld: evidence refused: {refused}; before that: {}", why.explain()),
+            None => format!("withheld: {}", why.explain()),
+        },
     }
 }
 
-/// Longest part of a report that speaks of vaults without a row here.
-const MAX_STRAYS: usize = 64 << 10;
-
-/// What a device reported of itself, as kept. What it says of a vault is kept in that vault's row; here are its default vaults and
-/// those that no row is kept of.
-pub(super) fn node_json(info: &DeviceInfo, rows: &[VaultRow], now: UnixSeconds) -> String {
-    let has_row = |report: &&VaultReport| rows.iter().any(|row| row.id == report.id);
-    let reports = info.vaults.iter().filter_map(|line| line.report.as_ref());
-    let (defaults, others): (Vec<_>, Vec<_>) = reports.partition(|report| report.id.is_default());
-    let strays = others.into_iter().filter(|report| !has_row(report));
-    let mut room = MAX_STRAYS;
-    let vaults = defaults.into_iter().chain(strays).map(|report| json!(report)).take_while(|report| {
-        let length = report.to_string().len();
-        room = room.saturating_sub(length);
-        room > 0
-    });
-    let vaults: Vec<Value> = vaults.collect();
-    let node = info.node.as_ref();
-    let accepted = node
-        .and_then(|node| node.accepted)
-        .map(|at| json!({ "incarnation": hex::encode(at.incarnation.0), "version": at.version }));
-    json!({
-        "received": crate::clock::text(now),
-        "tpm": format!("{:?}", info.tpm).to_lowercase(),
-        "tpm_info": info.tpm_info,
-        "attestation": format!("{:?}", info.attestation),
-        "attestation_error": info.attestation_error,
-        "accepted": accepted,
-        "notes": node.map(|node| node.notes.clone()).unwrap_or_default(),
-        "vaults": vaults,
-    })
-    .to_string()
+/// Why the last evidence was refused, when none was good since.
+fn refused_since(view: &View) -> Option<String> {
+    let fared: Fared = serde_json::from_str(view.device.verdict.as_deref()?).ok()?;
+    let since = view.stands.as_ref().is_none_or(|stands| stands.row.at <= fared.at);
+    (since && fared.outcome == "refused").then(|| fared.words.join("; "))
 }

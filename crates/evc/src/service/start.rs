@@ -9,7 +9,7 @@ use nix::unistd::geteuid;
 use vault::ids::Incarnation;
 use zeroize::Zeroizing;
 
-use super::{Controller, chain, first, new_token, steady};
+use super::{Controller, Heard, chain, first, new_token, steady};
 use crate::clock;
 use crate::custody::authority::Authority;
 use crate::custody::{CustodyError, Kek, authority, random, write_private};
@@ -185,7 +185,7 @@ pub async fn start_over(
     publish_root(&settings.data, &authority.root_pem)?;
     first::ended(&settings.data)?;
     let poll_every_s = settings.poll_every_s;
-    Ok(Controller { store, kek, authority, incarnation, past, poll_every_s })
+    Ok(Controller { store, kek, authority, incarnation, past, poll_every_s, heard: Heard::default() })
 }
 
 /// Whether this is the first start. Refuses a clock that was never set then; later, one that is well behind what it showed before, unless

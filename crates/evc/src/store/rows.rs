@@ -63,7 +63,7 @@ pub struct DeviceRow {
     pub learn: bool,
     /// When it registered.
     pub registered_at: UnixSeconds,
-    /// When it last reported, gave evidence, or was answered in full; an unchanged poll writes nothing.
+    /// When it was last heard: any verified request, written at most once a minute.
     pub last_seen: Option<UnixSeconds>,
     /// The version of its vault section.
     pub section_version: u64,

@@ -1,5 +1,7 @@
 //! A device in software, without a TPM: onboards, polls, gives evidence, opens what is released to it.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use attest::SessionKey;
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use vault::ids::DeviceId;
@@ -82,6 +84,9 @@ pub(crate) struct Device {
     /// The section that it accepted last.
     pub(crate) head: Option<(vault::ids::SectionVersion, vault::ids::SectionDigest)>,
 }
+
+/// Numbers the reports of all devices.
+static COUNTER: AtomicU64 = AtomicU64::new(1);
 
 pub(crate) fn new_session() -> SessionSecret {
     SessionSecret::init(|bytes| aws_lc_rs::rand::fill(bytes)).expect("randomness")
@@ -262,6 +267,7 @@ impl Device {
                 session: Some(section.session),
                 accepted: Some(section.version),
                 notes: vec!["not escrowed".into()],
+                counter: COUNTER.fetch_add(1, Ordering::Relaxed),
             }),
         }
     }

@@ -233,6 +233,10 @@ impl Evc {
         Ok(match self.wait(look)? {
             Look::Unchanged => None,
             Look::Stock(answer) => Some(*answer),
+            Look::Accepted(of) => {
+                self.wait(app.accepted(device, &of))?;
+                None
+            }
             Look::Changed(of) => Some(self.wait(app.answer(device, &ask.config_hash, &of, at))?),
         })
     }

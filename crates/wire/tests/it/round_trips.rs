@@ -127,7 +127,12 @@ fn any_info() -> impl Strategy<Value = DeviceInfo> {
             attestation: AttestationState::Complete,
             attestation_error,
             vaults: lines.into_iter().map(line).collect(),
-            node: node.map(|(session, notes)| NodeReport { session, accepted: None, notes }),
+            node: node.map(|(session, notes)| NodeReport {
+                session,
+                accepted: None,
+                counter: notes.len() as u64,
+                notes,
+            }),
         },
     )
 }

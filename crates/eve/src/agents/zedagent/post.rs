@@ -1,8 +1,9 @@
 //! What is posted: certificates, evidence, status.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use nix::time::{ClockId, clock_gettime};
 use vault::ids::VaultId;
 use vault::section::Seal;
 use wire::attest::{
@@ -17,6 +18,13 @@ use crate::agents::certs::issued;
 use crate::agents::signer::BusSigner;
 use crate::bus::messages::{Evidence, Proof, TpmIdentity, TpmStatus};
 use crate::http::{Refusal, now_unix_s};
+
+/// Since the machine was started, in microseconds, asleep or not: what numbers this node's reports. It goes on over lives of zedagent,
+/// and a session ends with the boot at the latest.
+fn since_boot_us() -> anyhow::Result<u64> {
+    let passed = Duration::from(clock_gettime(ClockId::CLOCK_BOOTTIME).context("the clock since the boot")?);
+    Ok(u64::try_from(passed.as_micros()).unwrap_or(u64::MAX))
+}
 
 impl Zedagent<'_> {
     /// Tells the controller this device's keys, once per life. Refused, it is tried again with each regular poll.
@@ -101,7 +109,8 @@ impl Zedagent<'_> {
 
     pub(super) fn info(&self) -> anyhow::Result<DeviceInfo> {
         let session = self.session.map(|session| session.key);
-        let node = NodeReport { session, accepted: self.vaults.accepted, notes: self.notes() };
+        let (accepted, notes, counter) = (self.vaults.accepted, self.notes(), since_boot_us()?);
+        let node = NodeReport { session, accepted, notes, counter };
         let lines =
             self.vaults.vaults.iter().map(|report| VaultLine::of(report.clone(), self.pcrs(report.id)));
         Ok(DeviceInfo {

@@ -1,0 +1,156 @@
+//! When devices were heard, and how old what they said is: a node that is silent, or whose vaultmgr is, does not look like one that lives.
+//! Every verified request counts. It is counted in memory and written now and then: of no worth but to who looks.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use vault::ids::DeviceId;
+
+use super::{Controller, Refusal};
+use crate::store::{DeviceRow, Scope, Tx, UnixSeconds};
+
+/// Silent for longer than this, in seconds, a device is not said to be there. Nodes poll every minute, and stock EVE too.
+const SILENT_AFTER_S: u64 = 5 * 60;
+/// What was counted is written when so many seconds passed since it was last.
+const WRITTEN_EVERY_S: u64 = 60;
+
+/// Devices that were heard since that was last written, and when.
+#[derive(Debug, Default)]
+pub struct Heard(Mutex<(UnixSeconds, HashMap<DeviceId, UnixSeconds>)>);
+
+impl Heard {
+    /// Counts a request whose signature verified.
+    pub fn from(&self, device: DeviceId, now: UnixSeconds) {
+        self.held(|(_, at)| at.insert(device, now));
+    }
+
+    /// A row with the newest time.
+    pub(super) fn newest(&self, mut row: DeviceRow) -> DeviceRow {
+        row.last_seen = row.last_seen.max(self.held(|(_, at)| at.get(&row.id).copied()));
+        row
+    }
+
+    /// What is due to be written; from then on it is not held here.
+    fn due(&self, now: UnixSeconds) -> HashMap<DeviceId, UnixSeconds> {
+        self.held(|(written, at)| {
+            if now.abs_diff(*written) < WRITTEN_EVERY_S {
+                return HashMap::new();
+            }
+            *written = now;
+            std::mem::take(at)
+        })
+    }
+
+    fn held<T>(&self, look: impl FnOnce(&mut (UnixSeconds, HashMap<DeviceId, UnixSeconds>)) -> T) -> T {
+        // Whatever panicked, a map of times is as good as before.
+        look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Controller {
+    /// Writes when devices were heard, at most once a minute.
+    ///
+    /// # Errors
+    /// [`Refusal`] of the store's: what was counted is lost, and counted again by the next requests.
+    pub async fn write_heard(&self, now: UnixSeconds) -> Result<(), Refusal> {
+        let heard = self.heard.due(now);
+        if heard.is_empty() {
+            return Ok(());
+        }
+        self.store.write(Scope::Fleet, |tx| Box::pin(write(tx, &heard))).await
+    }
+}
+
+async fn write(tx: &mut dyn Tx, heard: &HashMap<DeviceId, UnixSeconds>) -> Result<(), Refusal> {
+    for (device, at) in heard {
+        // It may have been deleted, or heard otherwise, since.
+        let row = tx.device(*device).await?;
+        if row.is_some_and(|row| row.last_seen < Some(*at)) {
+            tx.saw_device(*device, *at).await?;
+        }
+    }
+    Ok(())
+}
+
+/// What an operator looks at first: a mark, an alarm, or whether the device is there.
+pub(super) fn condition(row: &DeviceRow, now: UnixSeconds) -> String {
+    match row {
+        DeviceRow { lost_at: Some(at), .. } => format!("lost since {}", crate::clock::text(*at)),
+        DeviceRow { older: Some(_), .. } => "ahead of this database: see `evc describe device`".into(),
+        DeviceRow { alarm: Some(_), .. } => "may be two: see `evc describe device`".into(),
+        row if is_silent(row, now) => {
+            format!("silent since {}", crate::clock::text(row.last_seen.unwrap_or(row.registered_at)))
+        }
+        _ => "online".into(),
+    }
+}
+
+pub(super) fn is_silent(row: &DeviceRow, now: UnixSeconds) -> bool {
+    row.last_seen.is_none_or(|at| at.saturating_add(SILENT_AFTER_S) < now)
+}
+
+/// How long before now, in its greatest unit.
+pub(super) fn ago(at: UnixSeconds, now: UnixSeconds) -> String {
+    let passed_s = now.saturating_sub(at);
+    let (count, unit) = match passed_s {
+        0..120 => (passed_s, "s"),
+        120..7200 => (passed_s / 60, "m"),
+        7200..172_800 => (passed_s / 3600, "h"),
+        _ => (passed_s / 86_400, "d"),
+    };
+    format!("{count}{unit} ago")
+}
+
+/// What a vault's state is worth now.
+pub(super) enum Word {
+    /// Of the device's newest report, and it is there.
+    Fresh,
+    /// Of its newest report, and it is silent since.
+    Silent,
+    /// It reported since, and not of this vault: its vaultmgr does not answer, or does not hold it any more.
+    Superseded,
+}
+
+/// Of a word that came at a time.
+pub(super) fn word(device: &DeviceRow, said_at: UnixSeconds, now: UnixSeconds) -> Word {
+    let reported = device.report.as_deref().and_then(|text| serde_json::from_str(text).ok());
+    let reported: Option<serde_json::Value> = reported;
+    let newer = reported.is_some_and(|report| {
+        // Times of one form and zone: as texts they are in their order.
+        report["received"].as_str().is_some_and(|at| at > crate::clock::text(said_at).as_str())
+    });
+    match newer {
+        true => Word::Superseded,
+        false if is_silent(device, now) => Word::Silent,
+        false => Word::Fresh,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_age_is_told_in_its_greatest_unit() {
+        const NOW: UnixSeconds = 1_800_000_000;
+        for (passed_s, words) in
+            [(0, "0s ago"), (119, "119s ago"), (120, "2m ago"), (7200, "2h ago"), (200_000, "2d ago")]
+        {
+            assert_eq!(ago(NOW - passed_s, NOW), words);
+        }
+        assert_eq!(ago(NOW + 5, NOW), "0s ago", "a clock that was set back");
+    }
+
+    #[test]
+    fn what_was_heard_is_written_at_most_once_a_minute() {
+        let (heard, one, two) =
+            (Heard::default(), DeviceId(uuid::Uuid::from_u128(1)), DeviceId(uuid::Uuid::from_u128(2)));
+        heard.from(one, 100);
+        assert_eq!(heard.due(100), HashMap::from([(one, 100)]));
+        heard.from(two, 110);
+        assert!(heard.due(159).is_empty(), "not yet");
+        heard.from(one, 150);
+        assert_eq!(heard.due(160), HashMap::from([(two, 110), (one, 150)]));
+        assert!(heard.due(300).is_empty(), "nobody was heard");
+    }
+}

@@ -1,0 +1,164 @@
+//! A device that is two, and reports that are sent again: what was true once is not taken for news (seen-by-users 0.12, 0b.9).
+
+mod common;
+
+use common::{Device, Evc, new_session, section};
+use vault::report::State;
+use vault::section::Section;
+use wire::attest::{AttestRequest, AttestResponse};
+use wire::release::SessionSecret;
+
+const VAULT: &str = "kind: VaultPolicy\nname: p\ncustody: controller\n---\nkind: Vault\nname: payments\ndevice: edge-1\npolicy: p\n";
+
+fn device_with_vault(evc: &Evc) -> Device {
+    let device = Device::onboarded(evc, "edge-1");
+    evc.apply(VAULT);
+    device
+}
+
+/// Polls and gives evidence as one of the two that have this device's key; what it gets then.
+fn as_one(evc: &Evc, device: &mut Device, own: &mut SessionSecret) -> Option<Section> {
+    std::mem::swap(&mut device.session, own);
+    device.hash.clear();
+    let first = device.poll(evc).expect("an answer");
+    let nonce = first.control.as_ref().expect("control").challenge.as_ref().expect("a challenge").nonce;
+    let quote = device.evidence(nonce, device.session.session_key());
+    let told = device.attest(evc, &AttestRequest::Quote(Box::new(quote)));
+    assert!(matches!(told, AttestResponse::Quote(_)));
+    let told = section(&device.poll(evc).unwrap_or(first));
+    std::mem::swap(&mut device.session, own);
+    told
+}
+
+fn has_key(device: &mut Device, own: &mut SessionSecret, section: Option<&Section>) -> bool {
+    std::mem::swap(&mut device.session, own);
+    let has = section.is_some_and(|section| device.keys(section, "payments").is_some());
+    std::mem::swap(&mut device.session, own);
+    has
+}
+
+fn of_device(evc: &Evc, field: &str) -> String {
+    evc.act("GET", "/devices", "")[0][field].as_str().unwrap_or_default().to_owned()
+}
+
+/// seen-by-users 0.12: of two that live, the first one's return gives the alarm; nothing goes out to either until an operator settles it,
+/// and again when the copy is still there then.
+#[test]
+fn sessions_that_take_turns_are_an_alarm_and_nothing_is_released_until_it_is_settled() {
+    let evc = Evc::start();
+    let mut device = device_with_vault(&evc);
+    let (mut one, mut copy) = (new_session(), new_session());
+    for own in [&mut one, &mut copy] {
+        let section = as_one(&evc, &mut device, own);
+        assert!(
+            has_key(&mut device, own, section.as_ref()),
+            "each for itself is a life of vaultmgr after another"
+        );
+    }
+    assert_eq!(of_device(&evc, "condition"), "online");
+    for first in [true, false, true] {
+        let own = if first { &mut one } else { &mut copy };
+        let section = as_one(&evc, &mut device, own);
+        assert!(!has_key(&mut device, own, section.as_ref()));
+    }
+    assert!(of_device(&evc, "condition").starts_with("may be two"), "{}", of_device(&evc, "condition"));
+    let alarm = of_device(&evc, "alarm");
+    assert!(
+        alarm.contains("gave evidence again after session") && alarm.contains("evc device settle edge-1"),
+        "{alarm}"
+    );
+    let told = evc.act("GET", "/vaults?device=edge-1", "").to_string();
+    assert!(told.contains("withheld: the device may be two"), "{told}");
+    let settled = evc.act("DELETE", "/devices/edge-1/alarm", "");
+    assert!(settled["notes"][0].as_str().expect("what it was").contains(&alarm));
+    let section = as_one(&evc, &mut device, &mut one);
+    assert!(has_key(&mut device, &mut one, section.as_ref()), "settled");
+    assert_eq!(of_device(&evc, "condition"), "online");
+    let section = as_one(&evc, &mut device, &mut copy);
+    assert!(has_key(&mut device, &mut copy, section.as_ref()), "one turn is a restart");
+    let section = as_one(&evc, &mut device, &mut one);
+    assert!(!has_key(&mut device, &mut one, section.as_ref()), "the copy is still there");
+}
+
+/// A device that restarts as often as it likes is one.
+#[test]
+fn sessions_that_follow_one_another_are_no_alarm() {
+    let evc = Evc::start();
+    let mut device = device_with_vault(&evc);
+    for _ in 0..70 {
+        let mut own = new_session();
+        let section = as_one(&evc, &mut device, &mut own);
+        assert!(has_key(&mut device, &mut own, section.as_ref()));
+    }
+    assert_eq!(of_device(&evc, "alarm"), "");
+}
+
+fn state(evc: &Evc) -> (String, Option<u64>) {
+    let all = evc.act("GET", "/vaults", "");
+    let row =
+        all.as_array().expect("a list").iter().find(|row| row["name"] == "payments").expect("there").clone();
+    (row["state"].as_str().unwrap_or_default().to_owned(), row["reported_epoch"].as_u64())
+}
+
+/// seen-by-users 0b.9: who ends TLS has every report that was ever sent, each well signed. None is taken twice, or after a newer one, or
+/// of a session that is over.
+#[test]
+fn a_report_that_is_sent_again_is_refused_and_changes_nothing() {
+    let evc = Evc::start();
+    let mut device = device_with_vault(&evc);
+    let section = device.attested(&evc);
+    let open = device.reported(&section, 1, |_| State::Unlocked);
+    let locked = device.reported(&section, 1, |_| State::Locked);
+    let post = |report: &[u8]| {
+        let told = evc.post(&device.own("info"), report);
+        (told.status, String::from_utf8_lossy(&told.body).into_owned())
+    };
+    assert_eq!(post(&open).0, 201);
+    assert_eq!(post(&locked).0, 201);
+    for again in [&open, &locked] {
+        let (status, words) = post(again);
+        assert!(status == 409 && words.contains("not newer than one that was taken"), "{words}");
+    }
+    assert_eq!(state(&evc), ("locked".into(), Some(1)));
+    let late = device.reported(&section, 1, |_| State::Unlocked);
+    device.session = new_session();
+    device.hash.clear();
+    let section = device.attested(&evc);
+    let told = evc.post(&device.own("info"), &late);
+    let words = String::from_utf8_lossy(&told.body).into_owned();
+    assert!(told.status == 409 && words.contains("of an earlier session"), "{words}");
+    assert_eq!(state(&evc), ("locked".into(), Some(1)));
+    assert_eq!(evc.post(&device.own("info"), &device.reported(&section, 1, |_| State::Unlocked)).status, 201);
+    assert_eq!(state(&evc), ("unlocked".into(), Some(1)));
+}
+
+/// seen-by-users 0b.9: what a session says that gave no evidence is shown as unknown, not believed; and an epoch that was never made here
+/// is shown, moves no row, and lets nobody rotate.
+#[test]
+fn facts_count_of_the_session_that_gave_evidence_and_of_epochs_that_were_made() {
+    let evc = Evc::start();
+    let mut device = device_with_vault(&evc);
+    let mut section = device.attested(&evc);
+    device.report(&evc, &section, 1);
+    let known = section.session;
+    section.session = new_session().session_key();
+    let unknown = device.reported(&section, 1, |_| State::Missing);
+    assert_eq!(evc.post(&device.own("info"), &unknown).status, 201);
+    let missing = evc.operator("POST", "/devices/edge-1/vaults/payments/recreate", "", Some(&evc.token));
+    assert_eq!(missing.status, 409, "nobody who counts said that it is missing");
+    section.session = known;
+    device.report(&evc, &section, 99);
+    assert_eq!(state(&evc), ("unlocked".into(), Some(1)));
+    let told = evc.act("GET", "/vaults", "").to_string();
+    assert!(
+        told.contains("the node is at epoch 99, above 1: this database is older than its node"),
+        "{told}"
+    );
+    for how in ["{}", r#"{"force":true}"#] {
+        let rotate = evc.operator("POST", "/devices/edge-1/vaults/payments/rotate", how, Some(&evc.token));
+        let words = String::from_utf8_lossy(&rotate.body).into_owned();
+        assert!(rotate.status == 409 && words.contains("at epoch 99, and 1 is the newest here"), "{words}");
+    }
+    device.report(&evc, &section, 1);
+    evc.act("POST", "/devices/edge-1/vaults/payments/rotate", "{}");
+}

@@ -1,0 +1,173 @@
+//! What lists say of devices and vaults is as old as it is, and says so (seen-by-users 0b.12, 1.3, 1.4).
+
+mod common;
+
+use std::process::Command;
+
+use common::{Device, Evc};
+use evc::clock::now;
+use evc::store::Scope;
+use vault::ids::DeviceId;
+use vault::report::State;
+use wire::attest::{AttestRequest, AttestResponse, Verdict};
+use wire::info::{DeviceInfo, Info};
+
+const VAULT: &str = "kind: VaultPolicy\nname: p\ncustody: controller\n---\nkind: Vault\nname: payments\ndevice: edge-1\npolicy: p\n";
+
+fn shown(evc: &Evc, args: &[&str]) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_evc"));
+    let told = command.args(args).arg("--data").arg(evc.dir.path()).args(["--url", &evc.url]).output();
+    let told = told.expect("ran");
+    format!("{}{}", String::from_utf8_lossy(&told.stdout), String::from_utf8_lossy(&told.stderr))
+}
+
+/// The line of a table that names `which`.
+fn line(evc: &Evc, args: &[&str], which: &str) -> String {
+    let table = shown(evc, args);
+    table
+        .lines()
+        .find(|line| line.contains(which))
+        .unwrap_or_else(|| panic!("no {which}: {table}"))
+        .to_owned()
+}
+
+fn device_with_vault(evc: &Evc) -> (Device, vault::section::Section) {
+    let mut device = Device::onboarded(evc, "edge-1");
+    evc.apply(VAULT);
+    let section = device.attested(evc);
+    (device, section)
+}
+
+/// As a device that was last heard then.
+fn last_heard(evc: &Evc, device: DeviceId, at: u64) {
+    evc.wait(evc.app.write_heard(now() + 61)).expect("written");
+    evc.wait(evc.app.store.write(Scope::Device(device), |tx| tx.saw_device(device, at))).expect("written");
+}
+
+/// A report that came at another time.
+fn reported_at(evc: &Evc, info: &DeviceInfo, at: u64) {
+    evc.wait(async {
+        let row = evc.app.store.read(|tx| tx.device(info.device)).await?.expect("registered");
+        evc.app.info(row, Info::Device(Box::new(info.clone())), at).await
+    })
+    .expect("taken");
+}
+
+/// seen-by-users 1.3: a poll that is answered 304 counts, and is kept over a restart.
+#[test]
+fn every_verified_request_counts_as_heard() {
+    let evc = Evc::start();
+    let (mut device, _) = device_with_vault(&evc);
+    last_heard(&evc, device.id, now() - 3 * 3600);
+    let listed = line(&evc, &["get", "devices"], "edge-1");
+    assert!(listed.contains("3h ago") && listed.contains("silent since "), "{listed}");
+    assert!(device.poll(&evc).is_none(), "unchanged");
+    let listed = line(&evc, &["get", "devices"], "edge-1");
+    assert!(!listed.contains("3h ago") && listed.contains("s ago") && listed.contains("online"), "{listed}");
+    evc.wait(evc.app.write_heard(now() + 122)).expect("written");
+    let evc = evc.restart();
+    let listed = line(&evc, &["get", "devices"], "edge-1");
+    assert!(listed.contains("online"), "{listed}");
+    // What is not signed by it does not count.
+    last_heard(&evc, device.id, now() - 3 * 3600);
+    let forged = Device { key: common::Key::new("EVE"), ..device };
+    assert_eq!(evc.post(&forged.own("config"), &forged.seal(&forged.ask())).status, 401);
+    assert!(line(&evc, &["get", "devices"], "edge-1").contains("3h ago"));
+}
+
+/// seen-by-users 0b.12: a vault of a node whose vaultmgr does not report is not open for ever, and default vaults do not vanish.
+#[test]
+fn a_state_is_told_with_its_age_and_unknown_where_nobody_tells_it() {
+    let evc = Evc::start();
+    let (device, section) = device_with_vault(&evc);
+    device.report(&evc, &section, 1);
+    for args in [&["get", "vaults"][..], &["get", "vaults", "--device", "edge-1"]] {
+        assert!(line(&evc, args, "payments").contains("unlocked"));
+    }
+    last_heard(&evc, device.id, now() - 3 * 3600);
+    let old = line(&evc, &["get", "vaults"], "payments");
+    assert!(old.contains("unlocked, "), "it is silent: {old}");
+    let silent = DeviceInfo { vaults: vec![], ..device.info(&section, 1) };
+    reported_at(&evc, &silent, now() + 60);
+    for args in [&["get", "vaults"][..], &["get", "vaults", "--device", "edge-1"]] {
+        let unknown = line(&evc, args, "payments");
+        assert!(unknown.contains("unknown since ") && unknown.contains("(was unlocked)"), "{unknown}");
+    }
+    assert_eq!(evc.act("GET", "/vaults", "")[0]["state"], "unknown");
+    // One of which no row is kept: of a device that has not attested yet.
+    let other = Device::onboarded(&evc, "edge-2");
+    let info = DeviceInfo { device: other.id, node: None, ..device.info(&section, 1) };
+    reported_at(&evc, &info, now());
+    reported_at(&evc, &DeviceInfo { vaults: vec![], ..info }, now() + 60);
+    let kept = shown(&evc, &["get", "vaults", "--device", "edge-2"]);
+    assert!(kept.contains("config") && kept.contains("image") && kept.contains("unknown since "), "{kept}");
+}
+
+/// seen-by-users 1.4: what was refused since counts more than what stood before it, and nothing is said to have gone out.
+#[test]
+fn a_key_is_not_said_to_be_released_when_the_evidence_was_refused_since() {
+    let evc = Evc::start();
+    let (device, _) = device_with_vault(&evc);
+    let key = || line(&evc, &["get", "vaults", "--device", "edge-1"], "payments");
+    let session = hex::encode(&device.session.session_key().0[..4]);
+    assert!(key().contains(&format!("would be released to session {session}")), "{}", key());
+    let evidence = |signed_by: &Device| {
+        let AttestResponse::Nonce(nonce) = device.attest(&evc, &AttestRequest::Nonce) else {
+            panic!("no nonce")
+        };
+        let nonce = nonce.try_into().expect("32 bytes");
+        let quote = signed_by.evidence(nonce, device.session.session_key());
+        let AttestResponse::Quote(answer) = device.attest(&evc, &AttestRequest::Quote(Box::new(quote)))
+        else {
+            panic!("no verdict")
+        };
+        answer.verdict.expect("a verdict")
+    };
+    assert!(matches!(evidence(&Device::new("another")), Verdict::Refused(_)));
+    assert!(key().contains("withheld: evidence refused: "), "{}", key());
+    assert_eq!(evidence(&device), Verdict::Accepted);
+    assert!(key().contains("would be released"), "{}", key());
+}
+
+/// seen-by-users 0b.12: epochs that differ are said in words, either way.
+#[test]
+fn epochs_that_differ_are_said() {
+    let evc = Evc::start();
+    let (mut device, section) = device_with_vault(&evc);
+    device.report(&evc, &section, 1);
+    let vault = || line(&evc, &["get", "vaults"], "payments");
+    assert!(!vault().contains("epoch"), "{}", vault());
+    evc.act("POST", "/devices/edge-1/vaults/payments/rotate", "{}");
+    assert!(vault().contains("has not taken epoch 2 yet, and is at 1"), "{}", vault());
+    let section = device.section(&evc);
+    device.report(&evc, &section, 2);
+    assert!(!vault().contains("epoch"), "{}", vault());
+}
+
+/// seen-by-users 0b.12: where all of a node's vaults are missing its disk is, and nothing is made anew on what is there instead.
+#[test]
+fn no_vault_is_made_anew_on_a_disk_that_is_not_there() {
+    let evc = Evc::start();
+    let (device, section) = device_with_vault(&evc);
+    let missing = |which: &'static [&'static str]| {
+        let state = move |name: &str| if which.contains(&name) { State::Missing } else { State::Unlocked };
+        assert_eq!(evc.post(&device.own("info"), &device.reported(&section, 1, state)).status, 201);
+    };
+    let recreate = |more: &[&str]| {
+        let args = ["recreate", "vault", "payments", "--device", "edge-1", "--confirm", "payments"];
+        shown(&evc, &[&args, more].concat())
+    };
+    missing(&["payments", "config", "image"]);
+    let refused = recreate(&[]);
+    assert!(refused.contains("its disk is not there") && refused.contains("--new-disk"), "{refused}");
+    let recreates = || {
+        let shown = evc.act("GET", "/devices/edge-1", "");
+        let row = shown["vaults"].as_array().expect("a list").iter().find(|row| row["name"] == "payments");
+        row.expect("there")["recreate"].as_bool()
+    };
+    assert_eq!(recreates(), Some(false));
+    assert!(recreate(&["--new-disk"]).contains("will be made anew"));
+    assert_eq!(recreates(), Some(true));
+    missing(&["payments"]);
+    assert!(recreate(&[]).contains("will be made anew"));
+}
