@@ -2,7 +2,7 @@
 
 use crate::binding::{SessionKey, qualifying_data};
 use crate::checks::{self, CheckError, PcrValues};
-use crate::continuity::{Discontinuity, OtherFirmware, continuity, firmware};
+use crate::continuity::{ClockFell, Discontinuity, OtherFirmware, clock, continuity, firmware};
 use crate::key::{AkPublic, KeyError};
 use crate::quote::{Quote, QuoteError};
 use crate::references::{Difference, describe, references};
@@ -62,9 +62,12 @@ pub enum Verdict {
 /// What a check found.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Finding {
-    /// The TPM's counters or clock went back.
+    /// The TPM's counters went back, or its clock within one boot.
     #[error(transparent)]
     Discontinuity(#[from] Discontinuity),
+    /// The TPM's clock stands lower than before, in a later boot: no reproach.
+    #[error(transparent)]
+    ClockFell(#[from] ClockFell),
     /// The TPM's firmware is another than before.
     #[error(transparent)]
     Firmware(#[from] OtherFirmware),
@@ -92,7 +95,7 @@ pub enum Finding {
 /// ```compile_fail
 /// use attest::{Appraisal, Quote, SessionKey, Verdict::Passed};
 /// fn forge(session: SessionKey, quote: Quote) -> Appraisal {
-///     Appraisal { session, quote, continuity: Passed, firmware: Passed, references: Passed }
+///     Appraisal { session, quote, continuity: Passed, clock: Passed, firmware: Passed, references: Passed }
 /// }
 /// ```
 #[derive(Debug)]
@@ -100,6 +103,7 @@ pub struct Appraisal {
     session: SessionKey,
     quote: Quote,
     continuity: Verdict,
+    clock: Verdict,
     firmware: Verdict,
     references: Verdict,
 }
@@ -119,6 +123,11 @@ impl Appraisal {
     #[must_use]
     pub fn continuity(&self) -> &Verdict {
         &self.continuity
+    }
+    /// Whether the TPM's clock ran on since the quote before it. A fall in a later boot is worth saying and no more: a power cut does it.
+    #[must_use]
+    pub fn clock(&self) -> &Verdict {
+        &self.clock
     }
     /// Whether the TPM's firmware is that of the quote before it.
     #[must_use]
@@ -147,6 +156,7 @@ pub fn appraise(input: &Input<'_>) -> Result<Appraisal, Refused> {
     Ok(Appraisal {
         session: *input.session,
         continuity: after(before.as_ref(), |before| continuity(before, &quote)),
+        clock: after(before.as_ref(), |before| clock(before, &quote)),
         firmware: after(before.as_ref(), |before| firmware(before, &quote)),
         references: references(input.approved, input.pcrs),
         quote,

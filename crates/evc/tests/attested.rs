@@ -268,6 +268,28 @@ fn a_tpm_that_went_back_is_refused_for_good() {
     assert!(round(&evc, &mut device, &tpm, &pcrs(1)).is_some(), "a reset more is right");
 }
 
+/// Seen-by-users 1.1: a power cut that costs the TPM's clock costs the node nothing; the operator reads what is not established. The same
+/// fall within one boot is refused, and the refusal says what to do.
+#[test]
+fn a_clock_that_a_power_cut_set_back_shuts_nobody_out() {
+    let evc = Evc::start();
+    let (mut device, mut tpm) = with_tpm(&evc);
+    let words =
+        |evc: &Evc| evc.act("GET", "/devices/edge-1", "")["device"]["attestation"]["words"].to_string();
+    tpm.clock_ms = 100 * 86_400_000;
+    assert!(round(&evc, &mut device, &tpm, &pcrs(1)).is_some());
+    (device.session, tpm.clock_ms) = (new_session(), 400);
+    let nonce = device.challenged(&evc);
+    assert_eq!(send(&evc, &device, quote(&device, &tpm, nonce, &pcrs(1))), QuoteCode::QuoteFailed);
+    let told = words(&evc);
+    assert!(told.contains("from 8640000000 ms to 400 ms within one boot"), "{told}");
+    assert!(told.contains("bring back the newest state"), "what to do: {told}");
+    tpm.reset_count += 1;
+    assert!(round(&evc, &mut device, &tpm, &pcrs(1)).is_some(), "after a reset it may");
+    let told = words(&evc);
+    assert!(told.contains("how long it ran since then is not established"), "{told}");
+}
+
 /// TH-5: other firmware of the TPM is shown to the operator, and withholds nothing: an update changes it too.
 #[test]
 fn changed_firmware_of_the_tpm_is_shown() {

@@ -54,6 +54,9 @@ impl Refused {
     }
 }
 
+/// What to do about a TPM that went back.
+const WENT_BACK: &str = "no power cut does that: an older state of the TPM is at work (a virtual machine set back, or a copy of it), or the TPM was cleared; bring back the newest state, or register the node as a new device";
+
 impl Record {
     /// Takes what came in; `before` is the evidence that stood until now.
     ///
@@ -194,7 +197,7 @@ fn quoted(record: &Record, certs: &[CertRow], references: &[ReferenceRow]) -> Re
     let appraisal = ::attest::appraise(&input).map_err(|e| bad(super::chain(&e)))?;
     match appraisal.continuity() {
         // Not taken in place of the quote before it: the next one would then be held against this one.
-        Verdict::Failed(why) => Err(bad(why.to_string())),
+        Verdict::Failed(why) => Err(bad(format!("{why}; {WENT_BACK}"))),
         Verdict::Passed | Verdict::NotChecked => Ok(Shown::Quoted(Box::new(appraisal))),
     }
 }
@@ -237,13 +240,18 @@ fn quote_words(appraisal: &Appraisal) -> Vec<String> {
         Verdict::Failed(why) => format!("TPM firmware: changed: {why}"),
         Verdict::NotChecked => "TPM firmware: not checked, nothing to compare with".to_owned(),
     };
+    let clock = match appraisal.clock() {
+        Verdict::Passed => "TPM clock: runs on".to_owned(),
+        Verdict::Failed(why) => format!("TPM clock: {why}"),
+        Verdict::NotChecked => "TPM clock: not checked, nothing to compare with".to_owned(),
+    };
     let later = [
         "AK not proved to its EK: not checked",
         "event log: not checked",
         "geofence: not checked",
         "IP fence: not checked",
     ];
-    [references, firmware].into_iter().chain(later.map(str::to_owned)).collect()
+    [references, firmware, clock].into_iter().chain(later.map(str::to_owned)).collect()
 }
 
 /// Bytes as hexadecimal text.

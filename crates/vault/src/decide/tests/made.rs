@@ -25,6 +25,15 @@ pub(super) fn rolled_back(session: SessionKey) -> Appraisal {
     made(&tpm, session, References::Passed, Some(&before))
 }
 
+/// A quote whose TPM lost a hundred days of its clock in a power cut.
+pub(super) fn after_a_power_cut(session: SessionKey) -> Appraisal {
+    let mut tpm = FakeTpm::new();
+    tpm.clock_ms = 100 * 86_400_000;
+    let before = tpm.quote(&[0; 32], &session, b"", &pcrs(1)).0;
+    (tpm.reset_count, tpm.clock_ms) = (tpm.reset_count + 1, 400);
+    made(&tpm, session, References::Passed, Some(&before))
+}
+
 fn made(tpm: &FakeTpm, session: SessionKey, references: References, before: Option<&[u8]>) -> Appraisal {
     let (attest_data, signature) = tpm.quote(&[7; 32], &session, b"", &pcrs(1));
     let approved = match references {
