@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-pub use boot::BootState;
+pub use boot::{BootState, extend_command};
 pub use ca::TestTpmCa;
 pub use ports::free_pair;
 pub use recorder::{Recorder, Way};

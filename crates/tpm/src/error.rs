@@ -189,6 +189,13 @@ pub enum ReadRootError {
     /// The measured state is none of those that may read it. Not damage: another boot may read it again.
     #[error("the PCRs are in no state that may read the root")]
     PcrsMoved,
+    /// PCRs, of whatever selection, were extended again and again while the root was read: nothing is known of those that it is bound
+    /// to. Retry later.
+    #[error("PCRs were extended during each of {attempts} tries to read the root")]
+    Unsteady {
+        /// How often it was tried.
+        attempts: u32,
+    },
     /// There, but not one of ours or not whole.
     #[error("the root is damaged: {what}")]
     Damaged {

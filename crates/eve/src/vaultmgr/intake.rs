@@ -14,7 +14,7 @@ use super::manager::Manager;
 use super::notes::About;
 use super::record::{self, Stored};
 use super::ring::Ring;
-use super::roots::Tpmmgr;
+use super::roots::{NoPcrs, Tpmmgr};
 use super::shares::Shares;
 use super::{prepare, slot};
 
@@ -88,6 +88,29 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             }
             Err(error) => self.notes.tell(About::Roots, super::chain(&error)),
         }
+    }
+
+    /// Reads the root that is bound to PCRs again, where `again` is so of its lack. What could not be opened without it is tried anew.
+    fn read_lacking_root(&mut self, again: impl FnOnce(&NoPcrs) -> bool) {
+        let Some(shares) = self.shares.as_mut().filter(|shares| shares.without_pcrs().is_some_and(again))
+        else {
+            return;
+        };
+        match shares.read_pcrs_again(&mut self.tpmmgr) {
+            Ok(true) => self.start_afresh(),
+            Ok(false) => {}
+            Err(error) => tracing::warn!("reading the root that is bound to PCRs again: {error}"),
+        }
+    }
+
+    /// Where PCRs moved while it was read, nothing was learned of it: so it is read until something is.
+    pub(crate) fn read_unsteady_root(&mut self) {
+        self.read_lacking_root(|why| *why == NoPcrs::Unsteady);
+    }
+
+    /// Whoever orders a vault open may know that it can be read by now.
+    pub(super) fn read_missing_root(&mut self) {
+        self.read_lacking_root(|_| true);
     }
 
     /// Whether the TPM's roots are still to be read.

@@ -8,7 +8,7 @@ use std::time::Instant;
 use attest::SessionKey;
 use vault::ids::{CONFIG_VAULT, DeviceKey, IMAGE_VAULT, SectionVersion, VaultId};
 use vault::plan::{
-    Act, Desired, Keys, Known, Next, Node, RecordSeen, Step, TableSeen, Tpm, View, Wish, next,
+    Act, Desired, Keys, Known, Next, Node, RecordSeen, Step, TableSeen, Tpm, View, Wait, Wish, next,
 };
 use vault::report::{State, VaultReport, report};
 use vault::section::Seal;
@@ -279,6 +279,15 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         self.everything().into_iter().filter_map(seal).collect()
     }
 
+    /// A vault that waits for a measured boot says what is known of this one.
+    fn say_which_pcrs(&self, report: &mut VaultReport) {
+        let waits = Wait::Pcrs.to_string();
+        let why = self.shares.as_ref().and_then(Shares::without_pcrs);
+        for (detail, why) in report.detail.iter_mut().filter(|detail| detail.contains(&waits)).zip(why) {
+            detail.push_str(&format!(": {why}"));
+        }
+    }
+
     /// The status of one vault.
     pub(crate) fn report(&self, id: VaultId) -> VaultReport {
         let (wish, next) = self.ask(id);
@@ -288,6 +297,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         let slot = self.slots.get(&id);
         let last = slot.and_then(|slot| slot.last.clone());
         let mut report = report(&view, self.desired.name(id), &next, last);
+        self.say_which_pcrs(&mut report);
         match slot {
             Some(Slot { unseen: true, facts, .. }) if !facts.is_empty() => {
                 (report.state, report.detail) = (State::Failed, facts.clone());

@@ -23,8 +23,13 @@ pub enum Meaning {
     NvRefused,
     /// No such handle.
     NoSuchHandle,
-    /// A policy is not satisfied.
+    /// A policy is not satisfied: the session's digest is not the object's.
     PolicyNotMet,
+    /// A check within a policy failed.
+    PolicyFailed,
+    /// Some PCR was extended, any of them, between the policy's look at PCRs and its use. Says nothing about those that were looked at:
+    /// the TPM counts the changes of all its PCRs together. Begin a new policy session.
+    PcrsChanged,
     /// A parameter has a value that does not fit.
     BadValue,
     /// The authorisation was refused.
@@ -77,7 +82,8 @@ fn of_format_zero(rc: u32) -> Meaning {
         0x100 => Meaning::NotStarted,
         0x101 => Meaning::FailureMode,
         0x124 | 0x125 | 0x12f => Meaning::AuthRefused,
-        0x126 | 0x128 => Meaning::PolicyNotMet,
+        0x126 => Meaning::PolicyFailed,
+        0x128 => Meaning::PcrsChanged,
         0x148 | 0x149 => Meaning::NvRefused,
         0x14a => Meaning::NvUnwritten,
         0x14b => Meaning::NvFull,
@@ -114,6 +120,8 @@ impl fmt::Display for Meaning {
             Self::NvRefused => "the NV index refuses this access",
             Self::NoSuchHandle => "no such handle",
             Self::PolicyNotMet => "the policy is not satisfied",
+            Self::PolicyFailed => "a check of the policy failed",
+            Self::PcrsChanged => "a PCR was extended meanwhile",
             Self::BadValue => "a parameter does not fit",
             Self::AuthRefused => "the authorisation was refused",
             Self::Integrity => "the object was made by another TPM or changed",
@@ -150,7 +158,8 @@ mod tests {
     fn measured_codes_mean_what_was_measured() {
         for (rc, meaning) in [
             (0x99d, Meaning::PolicyNotMet),
-            (0x126, Meaning::PolicyNotMet),
+            (0x126, Meaning::PolicyFailed),
+            (0x128, Meaning::PcrsChanged),
             (0x1df, Meaning::Integrity),
             (0x902, Meaning::NoRoom),
             (0x922, Meaning::Busy),

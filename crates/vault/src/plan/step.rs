@@ -170,7 +170,7 @@ pub enum Wait {
     #[error("waits for the TPM")]
     Tpm,
     /// `P_g` can't be read.
-    #[error("its share is sealed to a measured boot, and this boot measures differently")]
+    #[error("its share is sealed to a measured boot, and the TPM does not give it in this one")]
     Pcrs,
     /// No table to take a share from or put one into.
     #[error(

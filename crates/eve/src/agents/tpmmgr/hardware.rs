@@ -143,7 +143,8 @@ impl Hardware {
             }
             Err(ReadRootError::Absent) => (None, RootSlot::Absent),
             Err(ReadRootError::Unwritten) => (None, RootSlot::Unwritten),
-            Err(ReadRootError::PcrsMoved) => (None, RootSlot::PcrsMoved),
+            Err(ReadRootError::PcrsMoved) => (None, RootSlot::PcrsMoved { differ: Vec::new() }),
+            Err(ReadRootError::Unsteady { .. }) => (None, RootSlot::Unsteady),
             Err(ReadRootError::Damaged { .. }) => (None, RootSlot::Damaged),
             Err(error @ ReadRootError::Tpm(_)) => return Err(error.into()),
         })

@@ -53,7 +53,12 @@ pub enum RootSlot {
     /// Defined, never written.
     Unwritten,
     /// Readable under other PCRs only.
-    PcrsMoved,
+    PcrsMoved {
+        /// Those that differ; empty when that is not known.
+        differ: Vec<u8>,
+    },
+    /// Written, and PCRs were extended all the time while it was to be read.
+    Unsteady,
     /// Not what we write.
     Damaged,
 }
