@@ -5,7 +5,7 @@ use crate::checks::{self, CheckError, PcrValues};
 use crate::continuity::{ClockFell, Discontinuity, OtherFirmware, clock, continuity, firmware};
 use crate::key::{AkPublic, KeyError};
 use crate::quote::{Quote, QuoteError};
-use crate::references::{Difference, describe, references};
+use crate::references::{Difference, describe, list, references};
 
 /// All that an appraisal is made from.
 pub struct Input<'a> {
@@ -55,8 +55,25 @@ pub enum Verdict {
     Passed,
     /// It does not.
     Failed(Finding),
-    /// It was not made. Never taken for passed.
-    NotChecked,
+    /// It was not made, and why. Never taken for passed.
+    NotChecked(Unchecked),
+}
+
+/// Why a check was not made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unchecked {
+    /// It is the first quote of this device.
+    #[error("nothing to compare with")]
+    First,
+    /// No reference value is approved.
+    #[error("none is approved")]
+    NoneApproved,
+    /// Nothing measured this boot, so no reference value can be met.
+    #[error("boot not measured: PCR {} at the reset value", list(.untouched))]
+    NotMeasured {
+        /// The PCRs that show it.
+        untouched: Vec<u8>,
+    },
 }
 
 /// What a check found.
@@ -134,7 +151,7 @@ impl Appraisal {
     pub fn firmware(&self) -> &Verdict {
         &self.firmware
     }
-    /// Whether its PCRs are those of an approved reference value. Not checked when none is approved.
+    /// Whether its PCRs are those of an approved reference value. Not checked when none is approved, or nothing was measured.
     #[must_use]
     pub fn references(&self) -> &Verdict {
         &self.references
@@ -166,7 +183,7 @@ pub fn appraise(input: &Input<'_>) -> Result<Appraisal, Refused> {
 /// The verdict of a check against the quote before, where there is one.
 fn after<E: Into<Finding>>(before: Option<&Quote>, check: impl FnOnce(&Quote) -> Result<(), E>) -> Verdict {
     match before.map(check) {
-        None => Verdict::NotChecked,
+        None => Verdict::NotChecked(Unchecked::First),
         Some(Ok(())) => Verdict::Passed,
         Some(Err(why)) => Verdict::Failed(why.into()),
     }

@@ -268,6 +268,26 @@ fn a_tpm_that_went_back_is_refused_for_good() {
     assert!(round(&evc, &mut device, &tpm, &pcrs(1)).is_some(), "a reset more is right");
 }
 
+/// Seen-by-users 0.5, 1.6: of a boot that nothing measured nothing is learned and nothing passes; it is said, and the first measured boot
+/// is learned without another order.
+#[test]
+fn an_unmeasured_boot_is_not_learned_and_opens_nothing() {
+    let evc = Evc::start();
+    let (mut device, tpm) = with_tpm(&evc);
+    evc.apply(STRICT);
+    let mut zeros = pcrs(1);
+    zeros.extend([0, 4].map(|pcr| (pcr, [0; 32])));
+    assert_eq!(round(&evc, &mut device, &tpm, &zeros), None);
+    assert_eq!(evc.act("GET", "/references", "").as_array().map(Vec::len), Some(0), "nothing to approve");
+    let told = evc.act("GET", "/devices/edge-1", "")["device"]["attestation"]["words"].to_string();
+    assert!(told.contains("not checked, boot not measured: PCR 0, 4 at the reset value"), "{told}");
+    let told = evc.act("GET", "/vaults?device=edge-1", "").to_string();
+    assert!(told.contains("see that the node's firmware measures its boot"), "what to do: {told}");
+    device.session = new_session();
+    assert_eq!(round(&evc, &mut device, &tpm, &pcrs(1)), None);
+    assert_eq!(evc.act("GET", "/references", "").as_array().map(Vec::len), Some(1), "learned");
+}
+
 /// Seen-by-users 1.1: a power cut that costs the TPM's clock costs the node nothing; the operator reads what is not established. The same
 /// fall within one boot is refused, and the refusal says what to do.
 #[test]

@@ -1,7 +1,8 @@
 //! What an appraisal says beside existing: continuity and reference values, and the device-signed witness.
 
 use attest::{
-    Appraisal, ClockFell, DeviceSession, Discontinuity, Finding, SessionKey, Verdict, evidence_message,
+    Appraisal, ClockFell, DeviceSession, Discontinuity, Finding, SessionKey, Unchecked, Verdict, at_reset,
+    evidence_message, unmeasured,
 };
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
@@ -22,8 +23,16 @@ fn after(change: impl FnOnce(&mut Statement, &mut Statement)) -> Appraisal {
 #[test]
 fn boots_never_fall_and_within_one_the_clock_never_does() {
     use Discontinuity::{Clock, Resets, Restarts};
-    assert_eq!(Evidence::good().appraise().unwrap().continuity(), &Verdict::NotChecked, "a first quote");
-    assert_eq!(Evidence::good().appraise().unwrap().clock(), &Verdict::NotChecked, "a first quote");
+    assert_eq!(
+        Evidence::good().appraise().unwrap().continuity(),
+        &Verdict::NotChecked(Unchecked::First),
+        "a first quote"
+    );
+    assert_eq!(
+        Evidence::good().appraise().unwrap().clock(),
+        &Verdict::NotChecked(Unchecked::First),
+        "a first quote"
+    );
     let month = 30 * 86_400_000;
     let fell = |was| Some(ClockFell { was, is: 5000 });
     for (boot, clock, refused, finding) in [
@@ -56,7 +65,11 @@ fn verdict(finding: Option<impl Into<Finding>>) -> Verdict {
 /// TH-5: other firmware of the TPM is a finding of its own, and says what was and what is.
 #[test]
 fn other_firmware_of_the_tpm_is_found() {
-    assert_eq!(Evidence::good().appraise().unwrap().firmware(), &Verdict::NotChecked, "a first quote");
+    assert_eq!(
+        Evidence::good().appraise().unwrap().firmware(),
+        &Verdict::NotChecked(Unchecked::First),
+        "a first quote"
+    );
     assert_eq!(after(|_, _| {}).firmware(), &Verdict::Passed);
     let updated = after(|before, now| (before.firmware, now.firmware) = (0x1234, 0x1235));
     assert_eq!(updated.continuity(), &Verdict::Passed, "it may come after");
@@ -76,7 +89,11 @@ fn a_broken_record_of_the_last_quote_is_refused() {
 #[test]
 fn changed_pcrs_fail_against_the_reference_values() {
     let mut evidence = Evidence::good();
-    assert_eq!(evidence.appraise().unwrap().references(), &Verdict::NotChecked, "none approved");
+    assert_eq!(
+        evidence.appraise().unwrap().references(),
+        &Verdict::NotChecked(Unchecked::NoneApproved),
+        "none approved"
+    );
     evidence.approved = vec![evidence.pcrs.clone()];
     assert_eq!(evidence.appraise().unwrap().references(), &Verdict::Passed);
     evidence.pcrs.insert(4, [0xEE; 32]);
@@ -86,8 +103,59 @@ fn changed_pcrs_fail_against_the_reference_values() {
     let Verdict::Failed(finding) = appraisal.references() else { panic!("{appraisal:?}") };
     assert_eq!(
         finding.to_string(),
-        "PCR 4, 9 differ from every approved reference value; nearest in the list: PCR 4 was 04040404 is eeeeeeee; PCR 9 was 09090909 is dddddddd"
+        "PCR 4, 9 differ from every approved reference value; nearest in the list: PCR 4 was 05050505 is eeeeeeee; PCR 9 was 0a0a0a0a is dddddddd"
     );
+}
+
+/// Seen-by-users 0.5, 1.6: a boot that nothing measured meets no reference value, though the very same zeros were approved; PCRs that
+/// machines leave alone (8, 11 to 14 here) are no reproach.
+#[test]
+fn an_unmeasured_boot_never_passes() {
+    let said = |untouched: &[u8]| {
+        let mut evidence = Evidence::good();
+        evidence.pcrs.extend(untouched.iter().map(|pcr| (*pcr, [0; 32])));
+        evidence.statement.composite = composite(&evidence.pcrs);
+        evidence.approved = vec![evidence.pcrs.clone()];
+        evidence.appraise().unwrap().references().clone()
+    };
+    let not_measured = |pcrs: &[u8]| Verdict::NotChecked(Unchecked::NotMeasured { untouched: pcrs.to_vec() });
+    let all = [0, 1, 2, 3, 4, 6, 7, 8, 9, 10, 11, 12, 13, 14];
+    for (untouched, expected) in [
+        (&[][..], Verdict::Passed),
+        (&[8, 11, 12, 13, 14], Verdict::Passed),
+        (&[0, 8], not_measured(&[0])),
+        (&[4], not_measured(&[4])),
+        (&[0, 4, 14], not_measured(&[0, 4])),
+        (&all, not_measured(&all)),
+    ] {
+        assert_eq!(said(untouched), expected, "{untouched:?}");
+    }
+    let words = said(&[0, 4]);
+    let Verdict::NotChecked(why) = words else { panic!("{words:?}") };
+    assert_eq!(why.to_string(), "boot not measured: PCR 0, 4 at the reset value");
+}
+
+/// Reset values are those of the PC Client profile: zeros, ones for 17 to 22, the locality of startup in PCR 0.
+#[test]
+fn reset_values_are_told_by_pcr() {
+    let ends_with = |last| std::array::from_fn(|i| if i == 31 { last } else { 0 });
+    for (pcr, value, reset) in [
+        (0, [0; 32], true),
+        (0, ends_with(3), true),
+        (0, ends_with(4), true),
+        (0, ends_with(5), false),
+        (4, ends_with(3), false),
+        (16, [0; 32], true),
+        (16, [0xff; 32], false),
+        (17, [0xff; 32], true),
+        (22, [0; 32], true),
+        (23, [0xff; 32], false),
+        (4, [0xff; 32], false),
+    ] {
+        assert_eq!(at_reset(pcr, &value), reset, "PCR {pcr} {value:?}");
+    }
+    assert_eq!(unmeasured(&[(17, [0xff; 32]), (18, [0xff; 32])].into()), [17, 18], "all that there are");
+    assert!(unmeasured(&[(17, [0xff; 32]), (18, [7; 32])].into()).is_empty());
 }
 
 /// A reference value over other PCRs than those quoted is no match.

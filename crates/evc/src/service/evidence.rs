@@ -139,10 +139,19 @@ pub fn judge(
     }
 }
 
-/// The PCR values to learn from good evidence of a TPM.
+/// The PCR values to learn from good evidence of a TPM: none of a boot that nothing measured.
 #[must_use]
 pub fn reference_of(record: &Record, shown: &Shown) -> Option<String> {
-    matches!(shown, Shown::Quoted(_)).then(|| serde_json::to_string(&record.pcrs).expect("numbers and text"))
+    let measured = values(&record.pcrs).is_some_and(|pcrs| ::attest::unmeasured(&pcrs).is_empty());
+    let learned = matches!(shown, Shown::Quoted(_)) && measured;
+    learned.then(|| serde_json::to_string(&record.pcrs).expect("numbers and text"))
+}
+
+/// PCRs that show, in a reference value as it is kept, that it is of no measured boot. One that does not read shows nothing, and
+/// is met by nothing.
+pub(super) fn unmeasured(pcrs: &str) -> Vec<u8> {
+    let kept: Option<BTreeMap<u8, String>> = serde_json::from_str(pcrs).ok();
+    kept.as_ref().and_then(values).map(|pcrs| ::attest::unmeasured(&pcrs)).unwrap_or_default()
 }
 
 /// The values of those that an operator approved.
@@ -198,7 +207,7 @@ fn quoted(record: &Record, certs: &[CertRow], references: &[ReferenceRow]) -> Re
     match appraisal.continuity() {
         // Not taken in place of the quote before it: the next one would then be held against this one.
         Verdict::Failed(why) => Err(bad(format!("{why}; {WENT_BACK}"))),
-        Verdict::Passed | Verdict::NotChecked => Ok(Shown::Quoted(Box::new(appraisal))),
+        Verdict::Passed | Verdict::NotChecked(_) => Ok(Shown::Quoted(Box::new(appraisal))),
     }
 }
 
@@ -233,17 +242,17 @@ fn quote_words(appraisal: &Appraisal) -> Vec<String> {
     let references = match appraisal.references() {
         Verdict::Passed => "reference values: passed".to_owned(),
         Verdict::Failed(why) => format!("reference values: failed: {why}"),
-        Verdict::NotChecked => "reference values: not checked, none is approved".to_owned(),
+        Verdict::NotChecked(why) => format!("reference values: not checked, {why}"),
     };
     let firmware = match appraisal.firmware() {
         Verdict::Passed => "TPM firmware: as before".to_owned(),
         Verdict::Failed(why) => format!("TPM firmware: changed: {why}"),
-        Verdict::NotChecked => "TPM firmware: not checked, nothing to compare with".to_owned(),
+        Verdict::NotChecked(why) => format!("TPM firmware: not checked, {why}"),
     };
     let clock = match appraisal.clock() {
         Verdict::Passed => "TPM clock: runs on".to_owned(),
         Verdict::Failed(why) => format!("TPM clock: {why}"),
-        Verdict::NotChecked => "TPM clock: not checked, nothing to compare with".to_owned(),
+        Verdict::NotChecked(why) => format!("TPM clock: not checked, {why}"),
     };
     let later = [
         "AK not proved to its EK: not checked",

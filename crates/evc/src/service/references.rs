@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::evidence::unmeasured;
 use super::operate::Done;
 use super::{Controller, Refusal, find_device};
 use crate::store::{ReferenceRow, ReferenceState, UnixSeconds};
@@ -34,6 +35,26 @@ impl From<ReferenceRow> for Reference {
             learned: crate::clock::text(row.learned_at),
             decided: row.decided_at.map(crate::clock::text),
             pcrs: serde_json::from_str(&row.pcrs).unwrap_or_default(),
+        }
+    }
+}
+
+/// An approval of PCRs that nothing was measured into would approve of any software.
+fn measured(row: &ReferenceRow) -> Result<(), Refusal> {
+    match unmeasured(&row.pcrs).as_slice() {
+        [] => Ok(()),
+        untouched => {
+            let list: Vec<String> = untouched.iter().map(u8::to_string).collect();
+            let problem = format!(
+                "reference {} is of a boot that nothing measured: PCR {} at the reset value, as under any software",
+                row.id,
+                list.join(", ")
+            );
+            let advice = format!(
+                "see that the node's firmware measures its boot into the TPM's SHA-256 bank, then `evc reference learn {}`; or do without `require: [pcrs]`",
+                row.device
+            );
+            Err(Refusal::Conflict { problem, advice })
         }
     }
 }
@@ -77,6 +98,9 @@ impl Controller {
             advice: "see `evc reference list`".into(),
         };
         let row = row.ok_or_else(unknown)?;
+        if state == ReferenceState::Approved {
+            measured(&row)?;
+        }
         tx.judge_reference(id, state, now).await?;
         tx.renew_standing(row.device).await?;
         tx.commit().await?;
@@ -99,5 +123,31 @@ impl Controller {
             done: format!("the next good quote of device `{}` is learned, to be approved", row.name),
             notes: vec![],
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(zero: &str) -> ReferenceRow {
+        let (zero, some) = (zero.repeat(32), "a5".repeat(32));
+        ReferenceRow {
+            id: 7,
+            device: vault::ids::DeviceId(uuid::Uuid::from_u128(1)),
+            pcrs: format!(r#"{{"0":"{some}","4":"{zero}","8":"{}"}}"#, "00".repeat(32)),
+            state: ReferenceState::Pending,
+            learned_at: 0,
+            decided_at: None,
+        }
+    }
+
+    /// Seen-by-users 1.6: zeros that an older version learned are not approved, with words.
+    #[test]
+    fn an_unmeasured_reference_is_not_approved() {
+        assert!(measured(&row("a5")).is_ok(), "PCR 8 is untouched on many machines");
+        let Err(Refusal::Conflict { problem, advice }) = measured(&row("00")) else { panic!("approved") };
+        assert!(problem.contains("nothing measured: PCR 4 at the reset value"), "{problem}");
+        assert!(advice.contains("evc reference learn"), "{advice}");
     }
 }

@@ -30,7 +30,7 @@ pub(crate) enum TpmHeard {
     Ready {
         /// The device key's name.
         key: DeviceKey,
-        /// PCRs 0 and 4 are not all zero.
+        /// PCRs 0 and 4 do not stand at their reset value.
         measured: bool,
     },
     /// Configured, and failing.

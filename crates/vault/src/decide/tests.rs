@@ -86,6 +86,7 @@ fn evidence_that_is_not_plainly_good_withholds() {
         appraisal(OURS, References::Failed),
         appraisal(OURS, References::NotChecked),
     );
+    let unmeasured = appraisal(OURS, References::NotMeasured);
     let backwards = rolled_back(OURS);
     let (pcrs, none): (&[Check], &[Check]) = (&[Check::Pcrs], &[]);
     for (what, require, standing, tpm, expected) in [
@@ -99,6 +100,7 @@ fn evidence_that_is_not_plainly_good_withholds() {
         ("a TPM that went back", none, Standing::Quoted(&backwards), Tpm::Present, "WentBack"),
         ("changed PCRs", pcrs, Standing::Quoted(&failed), Tpm::Present, "Failed"),
         ("PCRs that were not checked", pcrs, Standing::Quoted(&unchecked), Tpm::Present, "Failed"),
+        ("PCRs that nothing measured", pcrs, Standing::Quoted(&unmeasured), Tpm::Present, "Failed"),
         ("PCRs of no TPM", pcrs, Standing::DeviceSigned(&signed), Tpm::Absent, "Failed"),
     ] {
         let policy = policy(Custody::Controller, require, Wish::Unlock);

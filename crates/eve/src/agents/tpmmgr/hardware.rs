@@ -189,10 +189,10 @@ impl Hardware {
     }
 }
 
-/// PCRs 0 and 4 are not all zero.
+/// Firmware measured the boot: PCRs 0 and 4 do not stand at their reset value.
 fn measured(tpm: &mut Tpm) -> anyhow::Result<bool> {
     let pcrs = tpm.read_pcrs(PcrSelection::new([0, 4])?)?;
-    Ok(pcrs.as_slice().iter().all(|(_, value)| *value != [0; 32]))
+    Ok(!pcrs.as_slice().iter().any(|(pcr, value)| attest::at_reset(*pcr, value)))
 }
 
 /// Why a TPM can't be used, and what to do.

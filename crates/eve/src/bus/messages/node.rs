@@ -61,7 +61,7 @@ pub enum TpmStatus {
     },
     /// It is provisioned and answers.
     Ready {
-        /// PCRs 0 and 4 are not all zero.
+        /// PCRs 0 and 4 do not stand at their reset value.
         measured: bool,
         /// What it is.
         identity: Box<TpmIdentity>,

@@ -11,6 +11,8 @@ pub(super) enum References {
     Passed,
     Failed,
     NotChecked,
+    /// Approved, and of a boot that nothing measured.
+    NotMeasured,
 }
 
 pub(super) fn appraisal(session: SessionKey, references: References) -> Appraisal {
@@ -35,17 +37,22 @@ pub(super) fn after_a_power_cut(session: SessionKey) -> Appraisal {
 }
 
 fn made(tpm: &FakeTpm, session: SessionKey, references: References, before: Option<&[u8]>) -> Appraisal {
-    let (attest_data, signature) = tpm.quote(&[7; 32], &session, b"", &pcrs(1));
+    let quoted = match references {
+        References::NotMeasured => pcrs(0),
+        _ => pcrs(1),
+    };
+    let (attest_data, signature) = tpm.quote(&[7; 32], &session, b"", &quoted);
     let approved = match references {
         References::Passed => vec![pcrs(1)],
         References::Failed => vec![pcrs(2)],
         References::NotChecked => vec![],
+        References::NotMeasured => vec![pcrs(0)],
     };
     let input = Input {
         ak: &tpm.ak(),
         attest_data: &attest_data,
         signature: &signature,
-        pcrs: &pcrs(1),
+        pcrs: &quoted,
         nonce: &[7; 32],
         session: &session,
         claims: b"",
