@@ -4,8 +4,9 @@ use crate::binding::{SessionKey, qualifying_data};
 use crate::checks::{self, CheckError, PcrValues};
 use crate::continuity::{ClockFell, Discontinuity, OtherFirmware, clock, continuity, firmware};
 use crate::key::{AkPublic, KeyError};
+use crate::measured::Unmeasured;
 use crate::quote::{Quote, QuoteError};
-use crate::references::{Difference, describe, list, references};
+use crate::references::{Difference, describe, references};
 
 /// All that an appraisal is made from.
 pub struct Input<'a> {
@@ -69,11 +70,8 @@ pub enum Unchecked {
     #[error("none is approved")]
     NoneApproved,
     /// Nothing measured this boot, so no reference value can be met.
-    #[error("boot not measured: PCR {} at the reset value", list(.untouched))]
-    NotMeasured {
-        /// The PCRs that show it.
-        untouched: Vec<u8>,
-    },
+    #[error("boot not measured: {0}")]
+    NotMeasured(Unmeasured),
 }
 
 /// What a check found.
@@ -167,8 +165,12 @@ pub fn appraise(input: &Input<'_>) -> Result<Appraisal, Refused> {
     checks::signature(&ak, input.attest_data, input.signature)?;
     let quote = Quote::read(input.attest_data)?;
     checks::qualifying(&quote, &qualifying_data(input.nonce, input.session, input.claims))?;
-    checks::selection(&quote, input.selection)?;
-    checks::composite(&quote, input.selection, input.pcrs)?;
+    // Without a bank nothing can be measured: an appraisal, of which no reference value is ever passed.
+    let quoted = if checks::no_bank(&quote) { 0 } else { input.selection };
+    if quoted != 0 {
+        checks::selection(&quote, quoted)?;
+    }
+    checks::composite(&quote, quoted, input.pcrs)?;
     let before = input.before.map(Quote::read).transpose().map_err(Refused::Before)?;
     Ok(Appraisal {
         session: *input.session,

@@ -18,6 +18,6 @@ pub use binding::{
 pub use checks::{CheckError, PcrValues, composite, qualifying, selection, signature};
 pub use continuity::{ClockFell, Discontinuity, OtherFirmware, clock, continuity, firmware};
 pub use key::{AkPublic, KeyError};
-pub use measured::{at_reset, unmeasured};
+pub use measured::{Unmeasured, at_reset, unmeasured};
 pub use quote::{Boot, Quote, QuoteError, kind, magic};
 pub use references::{Difference, references};

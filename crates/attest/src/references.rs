@@ -22,9 +22,8 @@ pub struct Difference {
 /// that they are good.
 #[must_use]
 pub fn references(approved: &[PcrValues], pcrs: &PcrValues) -> Verdict {
-    let untouched = unmeasured(pcrs);
-    if !untouched.is_empty() {
-        return Verdict::NotChecked(Unchecked::NotMeasured { untouched });
+    if let Some(why) = unmeasured(pcrs) {
+        return Verdict::NotChecked(Unchecked::NotMeasured(why));
     }
     let nearest = approved.iter().map(|good| differences(good, pcrs)).min_by_key(Vec::len);
     match nearest {

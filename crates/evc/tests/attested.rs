@@ -284,6 +284,10 @@ fn an_unmeasured_boot_is_not_learned_and_opens_nothing() {
     let told = evc.act("GET", "/vaults?device=edge-1", "").to_string();
     assert!(told.contains("see that the node's firmware measures its boot"), "what to do: {told}");
     device.session = new_session();
+    assert_eq!(round(&evc, &mut device, &tpm, &PcrValues::new()), None);
+    let told = evc.act("GET", "/devices/edge-1", "")["device"]["attestation"]["words"].to_string();
+    assert!(told.contains("boot not measured: the TPM has no SHA-256 bank of PCRs"), "{told}");
+    device.session = new_session();
     assert_eq!(round(&evc, &mut device, &tpm, &pcrs(1)), None);
     assert_eq!(evc.act("GET", "/references", "").as_array().map(Vec::len), Some(1), "learned");
 }

@@ -24,6 +24,8 @@ paths! {
     serial = "config/serial";
     /// How the TPM is reached.
     tcti = "config/tcti";
+    /// The password of the TPM's owner, where it has one, 0600.
+    tpm_owner_auth = "config/tpm-owner-auth";
     /// Name of the endorsement key that this node was installed with.
     ek_pin = "config/ek.pub";
     /// Device certificate.

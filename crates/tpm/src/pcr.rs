@@ -187,9 +187,12 @@ impl Shell {
     }
 }
 
-/// Each asked PCR with its answer. Fewer answers mean that the TPM has no SHA-256 bank, or lacks a PCR.
+/// Each asked PCR with its answer. No answer means that the TPM has no SHA-256 bank, fewer that it lacks a PCR.
 fn pair_up(indices: &[u8], digests: &[Digest]) -> Result<Vec<(u8, [u8; 32])>, CommandError> {
     let malformed = || CommandError::malformed("PCR_Read");
+    if digests.is_empty() {
+        return Err(CommandError { command: "PCR_Read", meaning: crate::Meaning::NoBank, rc: 0 });
+    }
     if indices.len() != digests.len() {
         return Err(malformed());
     }

@@ -1,8 +1,8 @@
 //! What an appraisal says beside existing: continuity and reference values, and the device-signed witness.
 
 use attest::{
-    Appraisal, ClockFell, DeviceSession, Discontinuity, Finding, SessionKey, Unchecked, Verdict, at_reset,
-    evidence_message, unmeasured,
+    Appraisal, ClockFell, DeviceSession, Discontinuity, Finding, SessionKey, Unchecked, Unmeasured, Verdict,
+    at_reset, evidence_message, unmeasured,
 };
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
@@ -118,7 +118,8 @@ fn an_unmeasured_boot_never_passes() {
         evidence.approved = vec![evidence.pcrs.clone()];
         evidence.appraise().unwrap().references().clone()
     };
-    let not_measured = |pcrs: &[u8]| Verdict::NotChecked(Unchecked::NotMeasured { untouched: pcrs.to_vec() });
+    let not_measured =
+        |pcrs: &[u8]| Verdict::NotChecked(Unchecked::NotMeasured(Unmeasured::Untouched(pcrs.to_vec())));
     let all = [0, 1, 2, 3, 4, 6, 7, 8, 9, 10, 11, 12, 13, 14];
     for (untouched, expected) in [
         (&[][..], Verdict::Passed),
@@ -154,8 +155,26 @@ fn reset_values_are_told_by_pcr() {
     ] {
         assert_eq!(at_reset(pcr, &value), reset, "PCR {pcr} {value:?}");
     }
-    assert_eq!(unmeasured(&[(17, [0xff; 32]), (18, [0xff; 32])].into()), [17, 18], "all that there are");
-    assert!(unmeasured(&[(17, [0xff; 32]), (18, [7; 32])].into()).is_empty());
+    let all = unmeasured(&[(17, [0xff; 32]), (18, [0xff; 32])].into());
+    assert_eq!(all, Some(Unmeasured::Untouched(vec![17, 18])), "all that there are");
+    assert_eq!(unmeasured(&[(17, [0xff; 32]), (18, [7; 32])].into()), None);
+}
+
+/// Seen-by-users 0.6: a TPM without the bank quotes no PCR; that is an appraisal, which passes nothing, whatever was approved. Values beside
+/// such a quote, and a quote that only leaves some PCRs out, are worth nothing.
+#[test]
+fn a_quote_of_no_bank_is_not_measured() {
+    let mut evidence = Evidence::good();
+    evidence.statement.banks = vec![(0x000B, 0)];
+    assert!(evidence.appraise().is_err(), "values that were not quoted");
+    evidence.pcrs.clear();
+    evidence.statement.composite = composite(&evidence.pcrs);
+    evidence.approved = vec![evidence.pcrs.clone()];
+    let appraisal = evidence.appraise().unwrap();
+    let said = Verdict::NotChecked(Unchecked::NotMeasured(Unmeasured::NoBank));
+    assert_eq!(appraisal.references(), &said);
+    evidence.statement.banks = vec![(0x0004, 0)];
+    assert!(evidence.appraise().is_err(), "another bank");
 }
 
 /// A reference value over other PCRs than those quoted is no match.

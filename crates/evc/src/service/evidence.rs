@@ -142,16 +142,16 @@ pub fn judge(
 /// The PCR values to learn from good evidence of a TPM: none of a boot that nothing measured.
 #[must_use]
 pub fn reference_of(record: &Record, shown: &Shown) -> Option<String> {
-    let measured = values(&record.pcrs).is_some_and(|pcrs| ::attest::unmeasured(&pcrs).is_empty());
+    let measured = values(&record.pcrs).is_some_and(|pcrs| ::attest::unmeasured(&pcrs).is_none());
     let learned = matches!(shown, Shown::Quoted(_)) && measured;
     learned.then(|| serde_json::to_string(&record.pcrs).expect("numbers and text"))
 }
 
-/// PCRs that show, in a reference value as it is kept, that it is of no measured boot. One that does not read shows nothing, and
+/// What shows, in a reference value as it is kept, that it is of no measured boot. One that does not read shows nothing, and
 /// is met by nothing.
-pub(super) fn unmeasured(pcrs: &str) -> Vec<u8> {
+pub(super) fn unmeasured(pcrs: &str) -> Option<::attest::Unmeasured> {
     let kept: Option<BTreeMap<u8, String>> = serde_json::from_str(pcrs).ok();
-    kept.as_ref().and_then(values).map(|pcrs| ::attest::unmeasured(&pcrs)).unwrap_or_default()
+    kept.as_ref().and_then(values).and_then(|pcrs| ::attest::unmeasured(&pcrs))
 }
 
 /// The values of those that an operator approved.

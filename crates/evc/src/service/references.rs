@@ -41,22 +41,14 @@ impl From<ReferenceRow> for Reference {
 
 /// An approval of PCRs that nothing was measured into would approve of any software.
 fn measured(row: &ReferenceRow) -> Result<(), Refusal> {
-    match unmeasured(&row.pcrs).as_slice() {
-        [] => Ok(()),
-        untouched => {
-            let list: Vec<String> = untouched.iter().map(u8::to_string).collect();
-            let problem = format!(
-                "reference {} is of a boot that nothing measured: PCR {} at the reset value, as under any software",
-                row.id,
-                list.join(", ")
-            );
-            let advice = format!(
-                "see that the node's firmware measures its boot into the TPM's SHA-256 bank, then `evc reference learn {}`; or do without `require: [pcrs]`",
-                row.device
-            );
-            Err(Refusal::Conflict { problem, advice })
-        }
-    }
+    let Some(why) = unmeasured(&row.pcrs) else { return Ok(()) };
+    let problem =
+        format!("reference {} is of a boot that nothing measured: {why}, as under any software", row.id);
+    let advice = format!(
+        "see that the node's firmware measures its boot into the TPM's SHA-256 bank, then `evc reference learn {}`; or do without `require: [pcrs]`",
+        row.device
+    );
+    Err(Refusal::Conflict { problem, advice })
 }
 
 impl Controller {

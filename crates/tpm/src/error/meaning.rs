@@ -32,6 +32,10 @@ pub enum Meaning {
     PcrsChanged,
     /// A parameter has a value that does not fit.
     BadValue,
+    /// The TPM does not know this curve, key size, hash or scheme.
+    Unsupported,
+    /// No PCR of the SHA-256 bank is allocated.
+    NoBank,
     /// The authorisation was refused.
     AuthRefused,
     /// An object or its wrapping was made by another TPM, or changed.
@@ -59,6 +63,22 @@ impl Meaning {
             ESYS | SYS | MU => Self::Malformed,
             _ => Self::Other,
         }
+    }
+}
+
+impl Meaning {
+    /// The TPM, or the way to it, is at fault, not what was asked for.
+    pub(crate) fn is_of_the_tpm(self) -> bool {
+        matches!(
+            self,
+            Self::Busy
+                | Self::FailureMode
+                | Self::NotStarted
+                | Self::NotAuthentic
+                | Self::Disconnected
+                | Self::Malformed
+                | Self::NoRoom
+        )
     }
 }
 
@@ -98,6 +118,7 @@ fn of_format_zero(rc: u32) -> Meaning {
 
 fn of_format_one(error: u32) -> Meaning {
     match error {
+        0x01 | 0x03 | 0x07 | 0x09 | 0x0a | 0x0c | 0x12 | 0x16 | 0x26 => Meaning::Unsupported,
         0x04 => Meaning::BadValue,
         0x0b => Meaning::NoSuchHandle,
         0x0e | 0x22 => Meaning::AuthRefused,
@@ -123,6 +144,8 @@ impl fmt::Display for Meaning {
             Self::PolicyFailed => "a check of the policy failed",
             Self::PcrsChanged => "a PCR was extended meanwhile",
             Self::BadValue => "a parameter does not fit",
+            Self::Unsupported => "the TPM does not know this kind of key",
+            Self::NoBank => "the TPM has no SHA-256 bank of PCRs",
             Self::AuthRefused => "the authorisation was refused",
             Self::Integrity => "the object was made by another TPM or changed",
             Self::NoRoom => "no room for another object or session",

@@ -121,7 +121,7 @@ fn verdict(verdict: &Verdict, check: Check) -> Result<(), Withheld> {
 /// What to do about a check that was not made.
 fn lacking(why: &Unchecked) -> String {
     match why {
-        Unchecked::NotMeasured { .. } => format!(
+        Unchecked::NotMeasured(_) => format!(
             "{why}, so any software would show the same; see that the node's firmware measures its boot into the TPM's SHA-256 bank, or do without `require: [pcrs]`"
         ),
         Unchecked::First | Unchecked::NoneApproved => {
