@@ -25,8 +25,6 @@ pub struct Health {
     pub max_auth_fail: Option<u32>,
     /// NV indices defined.
     pub nv_indices: Option<u32>,
-    /// Persistent objects for which there is still room: the standard's measure of free NV.
-    pub persistent_free: Option<u32>,
     /// Sessions that can still be loaded at once.
     pub loaded_sessions_free: Option<u32>,
     /// Sessions that can still exist.
@@ -86,7 +84,6 @@ impl Health {
             PropertyTag::LockoutCounter => &mut self.lockout_counter,
             PropertyTag::MaxAuthFail => &mut self.max_auth_fail,
             PropertyTag::HrNvIndex => &mut self.nv_indices,
-            PropertyTag::HrPersistentAvail => &mut self.persistent_free,
             PropertyTag::HrLoadedAvail => &mut self.loaded_sessions_free,
             PropertyTag::HrActiveAvail => &mut self.sessions_free,
             PropertyTag::HrTransientAvail => &mut self.transient_free,

@@ -1,6 +1,7 @@
 //! tpmmgr: alone opens the TPM. Signs, quotes, keeps the roots; gives a root to vaultmgr only (the bus table), quotes only a
 //! session that vaultmgr published and claims that nim made. A node whose TPM fails is never turned into one without.
 
+mod boot;
 mod evidence;
 mod hardware;
 mod pending;
@@ -54,7 +55,9 @@ impl Taken {
         match Tcti::find(configured.as_deref()).context("config/tcti")? {
             Some(tcti) => {
                 let pin = keep::open(&pin).context("config/ek.pub")?;
-                Ok(Self::Tpm { place: Place { tcti, owner: owner_auth(root)? }, pin })
+                let boot = keep::open(&paths::boot_pcrs(root)).context("config/boot-pcrs")?;
+                let (owner, certified) = (owner_auth(root)?, certified(root));
+                Ok(Self::Tpm { place: Place { tcti, owner, certified, boot: Arc::new(boot) }, pin })
             }
             None if std::fs::metadata(&pin).is_ok_and(|pin| pin.len() > 0) => {
                 anyhow::bail!(
@@ -73,6 +76,12 @@ impl Taken {
             Self::Soft(_) => (None, None),
         }
     }
+}
+
+/// The key that this node's certificate is of. A certificate that does not read is client's to mend.
+fn certified(root: &Path) -> Option<[u8; 65]> {
+    let pem = std::fs::read(paths::device_cert(root)).ok()?;
+    Some(*wire::Certificate::from_pem(&pem).ok()?.public_key().point())
 }
 
 /// The password of the TPM's owner, in one line, where the installer wrote it. For root's eyes alone.

@@ -7,11 +7,13 @@ use std::sync::Arc;
 use anyhow::{Context, ensure};
 use tpm::{
     AuthLack, Digest32, EkName, Generation, Identity, Meaning, OPEN_PATIENCE, OwnerAuth, PcrPolicy,
-    PcrSelection, ProvisionError, ReadRootError, Root, RootKind, RootPolicy, SlotSet, Tcti, Tpm, TpmError,
+    PcrSelection, PcrValues, ProvisionError, ReadRootError, Root, RootKind, RootPolicy, SlotSet, Tcti, Tpm,
+    TpmError,
 };
 use vault::secret::RootSecret;
 
 use super::super::keep;
+use super::boot;
 use crate::bus::BusRoot;
 use crate::bus::messages::{
     Bytes, DefineRoots, Proof, RootSet, RootSlot, Roots, TpmHealth, TpmIdentity, TpmStatus,
@@ -19,12 +21,16 @@ use crate::bus::messages::{
 
 const OTHER_TPM: &str = "this is not the TPM that this node was installed with (config/ek.pub): no root is read or written; bring the node's own TPM back, or reinstall";
 
-/// How the TPM is reached.
+/// How the TPM is reached, and what the node's files say of it.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
     pub(super) tcti: Tcti,
     /// Its owner's password, where the installer gave one.
     pub(super) owner: Option<Arc<OwnerAuth>>,
+    /// The point of the device key that this node's certificate is of; none at first.
+    pub(super) certified: Option<[u8; 65]>,
+    /// Where the boot that P is bound to is kept.
+    pub(super) boot: Arc<File>,
 }
 
 impl Place {
@@ -55,7 +61,10 @@ impl Hardware {
             tracing::error!("{OTHER_TPM}");
         }
         let measured = measured(&mut tpm)?;
-        let (place, pinned, identity) = (place.clone(), own.then_some(expected), public(&identity, !own));
+        // The endorsement seed outlives TPM2_Clear, the owner's, which the device key is of, does not.
+        let cleared = own && place.certified.is_some_and(|point| point != identity.device.sec1);
+        let identity = TpmIdentity { cleared, ..public(&identity, !own) };
+        let (place, pinned) = (place.clone(), own.then_some(expected));
         Ok(Self { place, tpm, pinned, identity, measured, failing: None })
     }
 
@@ -153,16 +162,40 @@ impl Hardware {
     fn read(&mut self, set: SlotSet, kind: RootKind) -> anyhow::Result<(Option<Generation>, RootSlot)> {
         Ok(match self.tpm.read_root(set, kind) {
             Ok((generation, root)) => {
+                self.keep_boot(set, kind);
                 let root = RootSecret::copied_from(root.expose_root());
                 (Some(generation), RootSlot::Root(BusRoot(root)))
             }
             Err(ReadRootError::Absent) => (None, RootSlot::Absent),
             Err(ReadRootError::Unwritten) => (None, RootSlot::Unwritten),
-            Err(ReadRootError::PcrsMoved) => (None, RootSlot::PcrsMoved { differ: Vec::new() }),
+            Err(ReadRootError::PcrsMoved) => (None, RootSlot::PcrsMoved { differ: self.differing(set) }),
             Err(ReadRootError::Unsteady { .. }) => (None, RootSlot::Unsteady),
             Err(ReadRootError::Damaged { .. }) => (None, RootSlot::Damaged),
             Err(error @ ReadRootError::Tpm(_)) => return Err(error.into()),
         })
+    }
+
+    /// What P is bound to, and the PCRs of now.
+    fn boots(&mut self, set: SlotSet) -> Option<(PcrPolicy, PcrValues)> {
+        let (_, policy) = self.tpm.read_pcr_policy(set).ok()?;
+        let now = self.tpm.read_pcrs(policy.selection()).ok()?;
+        Some((policy, now))
+    }
+
+    /// Which PCRs moved, as far as that is known: it is only told.
+    fn differing(&mut self, set: SlotSet) -> Vec<u8> {
+        let boots = self.boots(set);
+        boots.map_or(Vec::new(), |(policy, now)| boot::differing(&self.place.boot, &policy, &now))
+    }
+
+    /// P reads: this is its boot. That it could not be written down keeps nothing shut.
+    fn keep_boot(&mut self, set: SlotSet, kind: RootKind) {
+        let boots = if kind == RootKind::Pcrs { self.boots(set) } else { None };
+        if let Some((policy, now)) = boots
+            && let Err(error) = boot::keep_values(&self.place.boot, &policy, &now)
+        {
+            tracing::warn!("{error:#}");
+        }
     }
 
     pub(super) fn define_roots(&mut self, ask: &DefineRoots) -> anyhow::Result<()> {
@@ -183,7 +216,9 @@ impl Hardware {
         self.tpm.define_and_write(generation, RootPolicy::Tpm, &root(&ask.tpm)?)?;
         self.tpm
             .define_and_write(generation, RootPolicy::Pcrs(&states), &root(&ask.pcrs)?)
-            .context("the root bound to PCRs")
+            .context("the root bound to PCRs")?;
+        self.keep_boot(generation.slot_set(), RootKind::Pcrs);
+        Ok(())
     }
 
     pub(super) fn undefine_roots(&mut self, generation: vault::ids::Generation) -> anyhow::Result<()> {
@@ -201,7 +236,6 @@ impl Hardware {
         Ok(TpmHealth {
             in_lockout: health.in_lockout,
             lockout_counter: health.lockout_counter,
-            persistent_free: health.persistent_free,
             sessions_free: health.sessions_free,
             commands: format!("{:?}", self.tpm.commands()),
         })
@@ -279,6 +313,7 @@ fn public(identity: &Identity, other_tpm: bool) -> TpmIdentity {
         ek_public: Bytes(identity.ek.tpmt_public.clone()),
         ek_cert: identity.ek_cert_der.clone().map(Bytes),
         other_tpm,
+        cleared: false,
     }
 }
 
@@ -286,9 +321,13 @@ fn public(identity: &Identity, other_tpm: bool) -> TpmIdentity {
 mod tests {
     use super::*;
 
+    fn place(tpm: &testkit::swtpm::Swtpm, dir: &std::path::Path) -> Place {
+        let boot = Arc::new(keep::open(&dir.join("boot-pcrs")).expect("opens"));
+        Place { tcti: tpm.tcti().parse().expect("a TCTI"), owner: None, certified: None, boot }
+    }
+
     fn opened(tpm: &testkit::swtpm::Swtpm, dir: &std::path::Path) -> anyhow::Result<Hardware> {
-        let place = Place { tcti: tpm.tcti().parse()?, owner: None };
-        Hardware::open(&place, &keep::open(&dir.join("ek.pub"))?)
+        Hardware::open(&place(tpm, dir), &keep::open(&dir.join("ek.pub"))?)
     }
 
     /// DF-5, invariant 8: a TPM that stops answering is not shown as ready, and is when it answers again.
@@ -322,10 +361,7 @@ mod tests {
         let refused = failing(&opened(&swtpm, dir.path()).err().expect("is refused"));
         assert!(refused.contains("config/tpm-owner-auth (0600)"), "{refused}");
         let auth = |password: &str| OwnerAuth::new(password.as_bytes().to_vec().into()).expect("fits");
-        let place = |password| Place {
-            tcti: swtpm.tcti().parse().expect("a TCTI"),
-            owner: Some(Arc::new(auth(password))),
-        };
+        let place = |password| Place { owner: Some(Arc::new(auth(password))), ..place(&swtpm, dir.path()) };
         let pin = keep::open(&dir.path().join("ek.pub")).expect("opens");
         let refused = failing(&Hardware::open(&place("wrong"), &pin).err().expect("is refused"));
         assert!(refused.contains("mend config/tpm-owner-auth"), "{refused}");
@@ -355,6 +391,48 @@ mod tests {
             panic!("no quote")
         };
         assert!(pcrs.is_empty());
+    }
+
+    /// Facts-node, fault 6: a TPM that was cleared is told as that, and not as another one; another one not as cleared.
+    #[test]
+    fn a_cleared_tpm_is_told_as_cleared() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let make = |name: &str| testkit::swtpm::Swtpm::new(&dir.path().join(name), name).expect("a TPM");
+        let (own, other) = (make("own"), make("other"));
+        let first = opened(&own, dir.path()).expect("opens").identity.device_key;
+        let pin = keep::open(&dir.path().join("ek.pub")).expect("opens");
+        let words = |tpm: &testkit::swtpm::Swtpm| {
+            let certified = Some(first.clone().try_into().expect("a point"));
+            let place = Place { certified, ..place(tpm, dir.path()) };
+            Hardware::open(&place, &pin).expect("opens").status().words()
+        };
+        assert!(words(&own).starts_with("ready"), "{}", words(&own));
+        assert!(words(&other).starts_with("NOT the one"), "{}", words(&other));
+        own.tool("tpm2_clear", &["-c", "l"]).expect("clears");
+        let told = words(&own);
+        assert!(told.starts_with("CLEARED") && told.contains("config/device.cert.pem"), "{told}");
+    }
+
+    /// Seen-by-users 0.18: after a boot that measured something else the PCR is named, in P's slot.
+    #[test]
+    fn the_pcr_that_moved_is_named() {
+        use testkit::swtpm::BootState;
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut swtpm = testkit::swtpm::Swtpm::new(&dir.path().join("tpm"), "test").expect("a TPM");
+        swtpm.extend_boot_state(&BootState::named("good")).expect("measures");
+        let root = || BusRoot(RootSecret::copied_from(&[3; 32]));
+        let generation = vault::ids::Generation(1);
+        let ask = DefineRoots { generation, tpm: root(), pcrs: root(), selection: None };
+        opened(&swtpm, dir.path()).expect("opens").define_roots(&ask).expect("defines");
+        swtpm.reset_clean().expect("resets");
+        let changed =
+            BootState::named("good").with_change(4, "another loader").with_change(9, "another initrd");
+        swtpm.extend_boot_state(&changed).expect("measures");
+        let roots = opened(&swtpm, dir.path()).expect("opens").read_roots().expect("reads").sets;
+        let [RootSet { pcrs: RootSlot::PcrsMoved { differ }, .. }] = roots.as_slice() else {
+            panic!("not moved: {roots:?}")
+        };
+        assert_eq!(differ, &[4, 9]);
     }
 
     fn name(first: u8) -> EkName {

@@ -94,8 +94,6 @@ pub struct TpmHealth {
     pub in_lockout: bool,
     /// Failed authorisations counted.
     pub lockout_counter: Option<u32>,
-    /// Persistent objects that still fit.
-    pub persistent_free: Option<u32>,
     /// Sessions that still fit.
     pub sessions_free: Option<u32>,
     /// Commands that were sent for roots and all else since tpmmgr opened it, as name and count.
