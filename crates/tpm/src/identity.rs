@@ -12,48 +12,67 @@ use tss_esapi::interface_types::resource_handles::{Hierarchy, NvAuth, Provision}
 use tss_esapi::structures::Public;
 use tss_esapi::traits::Marshall;
 
-use crate::keys::{self, EK_CERTIFICATE_INDEX, EK_HANDLE, KeySpec};
+use crate::keys::{self, EK_KINDS, EkKind, KeySpec, Name};
 use crate::shell::Shell;
-use crate::{CommandError, Meaning, PinError, ProvisionError, TpmError};
+use crate::{AuthLack, CommandError, Meaning, PinError, ProvisionError, TpmError};
 
 /// Largest EK certificate that is read, in bytes.
 const MAX_CERTIFICATE: usize = 8192;
 
-/// The name of an EK: algorithm 0x000c and the SHA-384 of its public area. What a node pins.
+/// The name of an EK: the algorithm (0x000c for P-384, 0x000b for the others) and that hash of its public area. What a node pins.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct EkName([u8; 50]);
+pub struct EkName {
+    bytes: [u8; 50],
+    length: usize,
+}
 
 impl EkName {
-    /// The name in the standard's form, 50 bytes.
-    #[must_use]
-    pub fn as_bytes(&self) -> &[u8; 50] {
-        &self.0
+    fn of(name: Name, tpmt_public: &[u8]) -> Self {
+        let (algorithm, hash) = match name {
+            Name::Sha384 => (0x0c, digest(&SHA384, tpmt_public)),
+            Name::Sha256 => (0x0b, digest(&SHA256, tpmt_public)),
+        };
+        let (mut bytes, length) = ([0; 50], 2 + hash.as_ref().len());
+        bytes[1] = algorithm;
+        bytes[2..length].copy_from_slice(hash.as_ref());
+        Self { bytes, length }
     }
 
-    /// Reads back what [`EkName::as_bytes`] gave; none if it is not a SHA-384 name.
+    /// The name in the standard's form, 50 bytes or 34.
     #[must_use]
-    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        bytes.try_into().ok().filter(|name: &[u8; 50]| name.starts_with(&[0x00, 0x0c])).map(Self)
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+
+    /// Reads back what [`EkName::as_bytes`] gave; none if it is no name of a kind of EK that is known here.
+    #[must_use]
+    pub fn from_bytes(name: &[u8]) -> Option<Self> {
+        let known = matches!((name, name.len()), ([0, 0x0c, ..], 50) | ([0, 0x0b, ..], 34));
+        let mut bytes = [0; 50];
+        known.then(|| bytes[..name.len()].copy_from_slice(name));
+        known.then_some(Self { bytes, length: name.len() })
+    }
+
+    fn kind(&self) -> Name {
+        if self.length == 50 { Name::Sha384 } else { Name::Sha256 }
     }
 }
 
 impl fmt::Debug for EkName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("EkName(")?;
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
+        self.as_bytes().iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
         f.write_str(")")
     }
 }
 
-/// The endorsement key's public half: ECC P-384.
+/// The endorsement key's public half: ECC P-384, else ECC P-256, else RSA-2048, as the TPM can.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EkPublic {
     /// TPMT_PUBLIC, without a size before it.
     pub tpmt_public: Vec<u8>,
     /// What to pin.
     pub name: EkName,
-    /// SEC 1 uncompressed point: 4, then x and y of 48 bytes each.
-    pub sec1: [u8; 97],
 }
 
 /// The public half of an ECC P-256 key of ours.
@@ -72,7 +91,7 @@ pub struct KeyPublic {
 pub struct Identity {
     /// Endorsement key.
     pub ek: EkPublic,
-    /// Its certificate in DER, as the manufacturer put it into NV; none if there is none.
+    /// Its certificate in DER, as the manufacturer put it into NV; none if there is none that can be read.
     pub ek_cert_der: Option<Vec<u8>>,
     /// Attestation key: signs quotes.
     pub ak: KeyPublic,
@@ -82,16 +101,29 @@ pub struct Identity {
     pub ecdh: KeyPublic,
 }
 
+/// What lies at a persistent handle, beside the key that is looked for.
+enum Place {
+    Free,
+    Ours(KeyHandle, KeyPublic),
+    Foreign,
+}
+
 impl Shell {
     /// Makes what is missing and checks what is there.
     pub(crate) fn provision(&mut self) -> Result<Identity, ProvisionError> {
-        let (ek_handle, ek) = self.load_ek()?;
-        let known = self.compare_persistent_ek(&ek);
+        let (ek_handle, ek, kind) = self.load_ek(|_| true, &EK_KINDS)?.ok_or(ProvisionError::NoEk)?;
+        // Where the owner has a password, sessions that prove it are salted to this EK; none is, once this is over.
+        let pinned = self.ek.replace(ek_handle);
+        let identity = self.identity(ek, kind);
+        self.ek = pinned;
         self.flush(ek_handle)?;
-        known?;
+        identity
+    }
+
+    fn identity(&mut self, ek: EkPublic, kind: &EkKind) -> Result<Identity, ProvisionError> {
         Ok(Identity {
             ek,
-            ek_cert_der: self.ek_certificate()?,
+            ek_cert_der: self.ek_certificate(kind.certificate)?,
             ak: self.provision_key(&keys::AK)?,
             device: self.provision_key(&keys::DEVICE)?,
             ecdh: self.provision_key(&keys::ECDH)?,
@@ -100,28 +132,52 @@ impl Shell {
 
     /// Loads the EK and keeps it for salting, if it is the expected one.
     ///
-    /// It is made anew from its template rather than read from [`EK_HANDLE`]: of TPM2_CreatePrimary's answer the TSS
+    /// It is made anew from its template rather than read from a persistent handle: of TPM2_CreatePrimary's answer the TSS
     /// checks that name and public area agree, and salts to that very public area; of TPM2_ReadPublic's it does not.
     pub(crate) fn pin_ek(&mut self, expected: &EkName) -> Result<(), PinError> {
         if let Some(old) = self.ek.take() {
             // Gone already if another client took the TPM over meanwhile.
             let _ = self.flush(old);
         }
-        let (handle, ek) = self.load_ek()?;
-        if ek.name != *expected {
-            self.flush(handle)?;
-            return Err(PinError::OtherEk);
-        }
+        let kinds = EK_KINDS.iter().filter(|kind| kind.name == expected.kind());
+        let (handle, ..) = self.load_ek(|name| name == expected, kinds)?.ok_or(PinError::OtherEk)?;
         self.ek = Some(handle);
         Ok(())
     }
 
-    fn load_ek(&mut self) -> Result<(KeyHandle, EkPublic), TpmError> {
+    /// Loads the first EK that this TPM can make and that `fits`; none if there is none.
+    fn load_ek<'a>(
+        &mut self,
+        fits: impl Fn(&EkName) -> bool,
+        kinds: impl IntoIterator<Item = &'a EkKind>,
+    ) -> Result<Option<(KeyHandle, EkPublic, &'a EkKind)>, TpmError> {
+        if self.permanent()?.endorsement_auth_set() {
+            return Err(TpmError::HierarchyAuth { hierarchy: "endorsement", lack: AuthLack::NotGiven });
+        }
+        for kind in kinds {
+            let (handle, ek) = match self.make_ek(kind) {
+                Err(error) if matches!(error.meaning(), Some(Meaning::Unsupported | Meaning::BadValue)) => {
+                    continue;
+                }
+                made => made?,
+            };
+            if fits(&ek.name) {
+                return Ok(Some((handle, ek, kind)));
+            }
+            self.flush(handle)?;
+        }
+        Ok(None)
+    }
+
+    fn make_ek(&mut self, kind: &EkKind) -> Result<(KeyHandle, EkPublic), TpmError> {
         let made = self.run_open("CreatePrimary", |context| {
-            context.create_primary(Hierarchy::Endorsement, keys::ek_template()?, None, None, None, None)
+            context.create_primary(Hierarchy::Endorsement, kind.template()?, None, None, None, None)
         })?;
-        match ek_public(&made.out_public) {
-            Ok(public) => Ok((made.key_handle, public)),
+        match marshal(&made.out_public) {
+            Ok(tpmt_public) => {
+                let name = EkName::of(kind.name, &tpmt_public);
+                Ok((made.key_handle, EkPublic { tpmt_public, name }))
+            }
             Err(error) => {
                 self.flush(made.key_handle)?;
                 Err(error)
@@ -133,71 +189,120 @@ impl Shell {
         Ok(self.run("FlushContext", |context| context.flush_context(ObjectHandle::from(key)))?)
     }
 
-    fn compare_persistent_ek(&mut self, ek: &EkPublic) -> Result<(), ProvisionError> {
-        match self.read_persistent(EK_HANDLE)? {
-            None => Ok(()),
-            Some((public, _)) if marshal(&public)? == ek.tpmt_public => Ok(()),
-            Some(_) => {
-                Err(ProvisionError::Unexpected { handle: EK_HANDLE, what: "not the P-384 EK of this TPM" })
-            }
+    fn provision_key(&mut self, spec: &KeySpec) -> Result<KeyPublic, ProvisionError> {
+        if let Some((_, key)) = self.find(spec)? {
+            return Ok(key);
+        }
+        let handle = self.free_handle(spec)?.ok_or(ProvisionError::Unexpected {
+            handle: spec.handle,
+            spare: spec.spare,
+            last: spec.spare + keys::SPARE - 1,
+        })?;
+        if handle != spec.handle {
+            tracing::warn!(
+                "persistent handle {:#010x} holds a key of another system, which is left as it is: ours is kept at {handle:#010x}",
+                spec.handle
+            );
+        }
+        self.make_persistent(spec, handle)?;
+        match self.look(spec, handle)? {
+            Place::Ours(_, key) => Ok(key),
+            Place::Free | Place::Foreign => Err(CommandError::malformed("EvictControl").into()),
         }
     }
 
-    fn provision_key(&mut self, spec: &KeySpec) -> Result<KeyPublic, ProvisionError> {
-        if self.read_persistent(spec.handle)?.is_none() {
-            self.make_persistent(spec)?;
+    /// The key of ours, wherever it lies.
+    fn find(&mut self, spec: &KeySpec) -> Result<Option<(KeyHandle, KeyPublic)>, TpmError> {
+        for handle in spec.handles() {
+            if let Place::Ours(handle, key) = self.look(spec, handle)? {
+                return Ok(Some((handle, key)));
+            }
         }
-        let unexpected = |what| ProvisionError::Unexpected { handle: spec.handle, what };
-        let (public, qualified) =
-            self.read_persistent(spec.handle)?.ok_or(unexpected("nothing, though just made"))?;
-        let template = spec.template().map_err(refused)?;
-        if keys::shape(&public).map_err(refused)? != keys::shape(&template).map_err(refused)? {
-            return Err(unexpected("a key of another kind"));
+        Ok(None)
+    }
+
+    fn free_handle(&mut self, spec: &KeySpec) -> Result<Option<u32>, TpmError> {
+        for handle in spec.handles() {
+            if matches!(self.look(spec, handle)?, Place::Free) {
+                return Ok(Some(handle));
+            }
         }
-        let key = key_public(&public)?;
-        if qualified != qualified_name(spec.hierarchy, &key.name) {
-            return Err(unexpected("a key that is no primary of its hierarchy"));
+        Ok(None)
+    }
+
+    /// The key of ours, found once in the life of this connection.
+    pub(crate) fn identity_key(&mut self, spec: &KeySpec) -> Result<KeyHandle, TpmError> {
+        if let Some(key) = self.known_key(spec.handle) {
+            return Ok(key);
         }
+        let absent = CommandError { command: "ReadPublic", meaning: Meaning::NoSuchHandle, rc: 0 };
+        let (key, _) = self.find(spec)?.ok_or(absent)?;
+        self.know_key(spec.handle, key);
         Ok(key)
     }
 
-    fn make_persistent(&mut self, spec: &KeySpec) -> Result<(), TpmError> {
-        let made = self.run_open("CreatePrimary", |context| {
-            context.create_primary(spec.hierarchy, spec.template()?, None, None, None, None)
-        })?;
-        let kept = self.run_open("EvictControl", |context| {
-            let place = Persistent::Persistent(PersistentTpmHandle::new(spec.handle)?);
-            context.evict_control(Provision::Owner, made.key_handle.into(), place)
+    /// A primary of its hierarchy and of our template is the very key that we would make.
+    fn look(&mut self, spec: &KeySpec, handle: u32) -> Result<Place, TpmError> {
+        let opened = self.run("ReadPublic", |context| {
+            context.tr_from_tpm_public(PersistentTpmHandle::new(handle)?.into()).map(KeyHandle::from)
         });
-        self.flush(made.key_handle)?;
-        kept.map(drop).map_err(TpmError::from)
-    }
-
-    /// Public area and qualified name of what a persistent handle holds; none if it is free.
-    fn read_persistent(&mut self, handle: u32) -> Result<Option<(Public, Vec<u8>)>, TpmError> {
-        let key = match self.key(handle) {
-            Err(error) if error.meaning() == Some(Meaning::NoSuchHandle) => return Ok(None),
+        let key = match opened {
+            Err(error) if error.meaning == Meaning::NoSuchHandle => return Ok(Place::Free),
             other => other?,
         };
         let (public, _, qualified) = self.run("ReadPublic", |context| context.read_public(key))?;
-        Ok(Some((public, qualified.value().to_vec())))
+        let template = spec.template().map_err(refused)?;
+        if keys::shape(&public).map_err(refused)? != keys::shape(&template).map_err(refused)? {
+            return Ok(Place::Foreign);
+        }
+        let found = key_public(&public)?;
+        match qualified.value() == qualified_name(spec.hierarchy, &found.name) {
+            true => Ok(Place::Ours(key, found)),
+            false => Ok(Place::Foreign),
+        }
     }
 
-    fn ek_certificate(&mut self) -> Result<Option<Vec<u8>>, ProvisionError> {
-        let unusable = |what| ProvisionError::Certificate { index: EK_CERTIFICATE_INDEX, what };
-        let index = NvIndexTpmHandle::new(EK_CERTIFICATE_INDEX).map_err(refused)?;
-        let handle = match self.run("NV_ReadPublic", |context| context.tr_from_tpm_public(index.into())) {
-            Err(error) if error.meaning == Meaning::NoSuchHandle => return Ok(None),
-            other => NvIndexHandle::from(other?),
+    fn make_persistent(&mut self, spec: &KeySpec, handle: u32) -> Result<(), TpmError> {
+        let make = |context: &mut tss_esapi::Context| {
+            context.create_primary(spec.hierarchy, spec.template()?, None, None, None, None)
         };
+        let made = match spec.hierarchy {
+            Hierarchy::Owner => self.run_owner("CreatePrimary", make)?,
+            _ => self.run_open("CreatePrimary", make)?,
+        };
+        let kept = self.run_owner("EvictControl", |context| {
+            let place = Persistent::Persistent(PersistentTpmHandle::new(handle)?);
+            context.evict_control(Provision::Owner, made.key_handle.into(), place)
+        });
+        self.flush(made.key_handle)?;
+        kept.map(drop)
+    }
+
+    /// One that can't be read is as good as none here; only a TPM that fails is an error.
+    fn ek_certificate(&mut self, index: u32) -> Result<Option<Vec<u8>>, TpmError> {
+        match self.read_certificate(index) {
+            Err(TpmError::Command(error)) if !error.meaning.is_of_the_tpm() => {
+                tracing::warn!(%error, "the EK certificate at {index:#010x} can't be read: taken for none");
+                Ok(None)
+            }
+            read => read,
+        }
+    }
+
+    fn read_certificate(&mut self, index: u32) -> Result<Option<Vec<u8>>, TpmError> {
+        let index = NvIndexTpmHandle::new(index).map_err(refused)?;
+        let handle = self.run("NV_ReadPublic", |context| context.tr_from_tpm_public(index.into()))?;
+        let handle = NvIndexHandle::from(handle);
         let (public, _) = self.run("NV_ReadPublic", |context| context.nv_read_public(handle))?;
-        let reader = match public.attributes() {
-            a if a.owner_read() => NvAuth::Owner,
-            a if a.auth_read() => NvAuth::NvIndex(handle),
-            _ => return Err(unusable("neither owner nor index may read it")),
+        let (attributes, fits) = (public.attributes(), public.data_size() <= MAX_CERTIFICATE);
+        // An index with a password and within dictionary-attack protection counts each wrong try: none is made.
+        let reader = match attributes {
+            a if a.owner_read() && !self.permanent()?.owner_auth_set() => NvAuth::Owner,
+            a if a.auth_read() && a.no_da() => NvAuth::NvIndex(handle),
+            _ => return Ok(None),
         };
-        if public.data_size() > MAX_CERTIFICATE {
-            return Err(unusable("too large"));
+        if !attributes.written() || !fits {
+            return Ok(None);
         }
         Ok(Some(self.run_open("NV_Read", |context| nv::read_full(context, reader, index))?))
     }
@@ -210,14 +315,6 @@ fn refused(error: tss_esapi::Error) -> TpmError {
 
 fn marshal(public: &Public) -> Result<Vec<u8>, TpmError> {
     public.marshall().map_err(refused)
-}
-
-fn ek_public(public: &Public) -> Result<EkPublic, TpmError> {
-    let tpmt_public = marshal(public)?;
-    let mut name = [0; 50];
-    name[..2].copy_from_slice(&[0x00, 0x0c]);
-    name[2..].copy_from_slice(digest(&SHA384, &tpmt_public).as_ref());
-    Ok(EkPublic { sec1: sec1(public, HashingAlgorithm::Sha384)?, name: EkName(name), tpmt_public })
 }
 
 fn key_public(public: &Public) -> Result<KeyPublic, TpmError> {
@@ -274,9 +371,19 @@ mod tests {
     proptest! {
         #[test]
         fn a_name_reads_back_and_nothing_else_does(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
-            let fits = bytes.len() == 50 && bytes.starts_with(&[0x00, 0x0c]);
-            let name = EkName::from_bytes(&bytes);
-            prop_assert_eq!(name.is_some(), fits);
+            let fits = |bytes: &[u8]| {
+                let like = |algorithm, length| bytes.len() == length && bytes.starts_with(&[0x00, algorithm]);
+                like(0x0c, 50) || like(0x0b, 34)
+            };
+            for (algorithm, length) in [(0x0c, 50), (0x0b, 34), (0x0b, 50)] {
+                let mut bytes = bytes.clone();
+                bytes.splice(..0, [0, algorithm]);
+                bytes.resize(length, 7);
+                let name = EkName::from_bytes(&bytes);
+                prop_assert_eq!(name.is_some(), fits(&bytes));
+                prop_assert!(name.is_none_or(|name| name.as_bytes() == bytes));
+            }
+            prop_assert_eq!(EkName::from_bytes(&bytes).is_some(), fits(&bytes));
         }
 
         #[test]

@@ -17,6 +17,7 @@ mod health;
 mod identity;
 mod keys;
 mod nv;
+mod owner;
 mod pcr;
 mod policy;
 mod presence;
@@ -35,12 +36,13 @@ mod worker;
 
 pub use counts::Commands;
 pub use error::{
-    CommandError, DefineRootError, Meaning, OpenError, PinError, ProvisionError, QuoteError, ReadRootError,
-    TpmError,
+    AuthLack, CommandError, DefineRootError, Meaning, OpenError, PinError, ProvisionError, QuoteError,
+    ReadRootError, TpmError,
 };
 pub use health::Health;
 pub use identity::{EkName, EkPublic, Identity, KeyPublic};
-pub use keys::{AK_HANDLE, DEVICE_HANDLE, ECDH_HANDLE, EK_CERTIFICATE_INDEX, EK_HANDLE};
+pub use keys::{AK_HANDLE, DEVICE_HANDLE, ECDH_HANDLE};
+pub use owner::{OwnerAuth, TooLong};
 pub use pcr::{BadSelection, PCR_COUNT, PcrSelection, PcrValues};
 pub use policy::{BadPolicy, MAX_BRANCHES, PcrPolicy, PolicyDigest, pcr_policy_digest, policy_or_digest};
 pub use presence::{Presence, probe};

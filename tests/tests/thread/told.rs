@@ -80,10 +80,13 @@ fn the_status_says_how_the_tpm_is() {
     let mut scene = Scene::attested().unwrap();
     let health = until_told(&scene, "tpm_health", Value::is_object);
     assert_eq!(health["in_lockout"], false, "{health}");
-    assert!(health["persistent_free"].as_u64() > Some(0) && health["sessions_free"].as_u64() > Some(0));
+    assert!(health["sessions_free"].as_u64() > Some(0));
     let text = scene.node.run(&["status"]).unwrap();
-    assert!(text.contains("no lockout") && text.contains("persistent objects"), "{text}");
+    assert!(text.contains("no lockout") && text.contains("room for"), "{text}");
     scene.node.tpm_mut().unwrap().stop();
+    // Seen-by-users 1.12. What is not known yet as failing is already silent, and a shell is told either way.
+    let told = scene.node.run(&["status"]).expect_err("a TPM that fails is a failure").to_string();
+    assert!(told.contains("this node's TPM does not answer"), "{told}");
     let words = until_told(&scene, "tpm", has("failing"));
     assert!(has("config/tcti")(&words), "{words}");
     assert_eq!(

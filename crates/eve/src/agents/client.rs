@@ -14,7 +14,7 @@ use super::certs::device_cert;
 use super::keep;
 use super::pause::Pause;
 use super::signer::BusSigner;
-use crate::bus::messages::{Bytes, ControllerStatus, Onboarded, Onboarding, TpmStatus};
+use crate::bus::messages::{Bytes, CLEARED, ControllerStatus, Onboarded, Onboarding, TpmStatus};
 use crate::bus::{Bus, Subscription};
 use crate::http::{Line, Refusal, now_unix_s};
 use crate::paths;
@@ -58,11 +58,11 @@ fn serial(root: &Path) -> String {
 }
 
 pub(super) fn run(bus: &Bus, root: &Path, mut taken: Taken) -> anyhow::Result<()> {
-    let point = bus.subscribe::<TpmStatus>().find_map(device_point).context("tpmmgr is gone")?;
+    let own = bus.subscribe::<TpmStatus>().find_map(own_key).context("tpmmgr is gone")?;
     let mut controller = bus.subscribe();
     let mut pause = Pause::new(FIRST_PAUSE, LONGEST_UNKNOWN);
     loop {
-        let onboarded = onboard_patiently(bus, root, &mut taken, &point);
+        let onboarded = onboard_patiently(bus, root, &mut taken, &own);
         tracing::info!(device = %onboarded.device, "onboarded");
         bus.publish(&Onboarding { words: String::new() });
         bus.publish(&onboarded);
@@ -88,10 +88,10 @@ fn until_unknown(controller: &mut Subscription<ControllerStatus>, pause: &mut Pa
 }
 
 /// Tries until it succeeds; says each time why it did not.
-fn onboard_patiently(bus: &Bus, root: &Path, taken: &mut Taken, point: &[u8]) -> Onboarded {
+fn onboard_patiently(bus: &Bus, root: &Path, taken: &mut Taken, own: &OwnKey) -> Onboarded {
     let mut pause = Pause::new(FIRST_PAUSE, LONGEST_PAUSE);
     loop {
-        let cert = own_cert(bus, &mut taken.cert_file, point);
+        let cert = own_cert(bus, &mut taken.cert_file, own);
         let error = match cert.and_then(|cert| onboard_once(bus, root, taken, &cert)) {
             Ok(onboarded) => return onboarded,
             Err(error) => error,
@@ -104,25 +104,35 @@ fn onboard_patiently(bus: &Bus, root: &Path, taken: &mut Taken, point: &[u8]) ->
     }
 }
 
-fn device_point(status: TpmStatus) -> Option<Vec<u8>> {
+/// The device key's point, and why it may be another than the certified one.
+struct OwnKey {
+    point: Vec<u8>,
+    cleared: bool,
+}
+
+fn own_key(status: TpmStatus) -> Option<OwnKey> {
     match status {
-        TpmStatus::Absent { device_key } => Some(device_key),
-        TpmStatus::Ready { identity, .. } => Some(identity.device_key),
+        TpmStatus::Absent { device_key } => Some(OwnKey { point: device_key, cleared: false }),
+        TpmStatus::Ready { identity, .. } => {
+            Some(OwnKey { point: identity.device_key, cleared: identity.cleared })
+        }
         TpmStatus::Failing { .. } => None,
     }
 }
 
 /// The certificate that was made before; a new one where there is none, or where a power cut left a part of one: a device registers
 /// with a new certificate of the same key.
-fn own_cert(bus: &Bus, file: &mut File, point: &[u8]) -> anyhow::Result<Vec<u8>> {
+fn own_cert(bus: &Bus, file: &mut File, own: &OwnKey) -> anyhow::Result<Vec<u8>> {
     let pem = keep::read(file).context("config/device.cert.pem")?;
     let Ok(cert) = Certificate::from_pem(&pem) else {
-        let pem = device_cert(point, &BusSigner(bus))?;
+        let pem = device_cert(&own.point, &BusSigner(bus))?;
         keep::write(file, &pem).context("config/device.cert.pem")?;
         return Ok(pem);
     };
+    let same = cert.public_key().point().as_slice() == own.point;
+    ensure!(same || !own.cleared, "this node's TPM was {CLEARED}");
     ensure!(
-        cert.public_key().point() == point,
+        same,
         "config/device.cert.pem is of another key than this device's: another TPM, or a lost config/device.key.pem; bring that back; or, to make it a new device, remove that certificate, give it another serial number in config/serial, and allow that at the controller"
     );
     Ok(pem.to_vec())

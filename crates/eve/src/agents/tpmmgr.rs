@@ -1,11 +1,13 @@
 //! tpmmgr: alone opens the TPM. Signs, quotes, keeps the roots; gives a root to vaultmgr only (the bus table), quotes only a
 //! session that vaultmgr published and claims that nim made. A node whose TPM fails is never turned into one without.
 
+mod boot;
 mod evidence;
 mod hardware;
 mod pending;
 
 use std::fs::File;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,11 +18,11 @@ use anyhow::Context;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use base64::Engine as _;
-use tpm::{Digest32, Tcti};
+use tpm::{Digest32, OwnerAuth, Tcti};
 use wire::{FileSigner, Signer};
 use zeroize::Zeroizing;
 
-use self::hardware::Hardware;
+use self::hardware::{Hardware, Place};
 use self::pending::Pending;
 use super::{forward, keep};
 use crate::bus::Bus;
@@ -38,7 +40,7 @@ const NO_TPM: &str = "this node has no TPM";
 
 /// What only root can read or write, taken before rights are given up.
 pub(super) enum Taken {
-    Tpm { tcti: Tcti, pin: File },
+    Tpm { place: Place, pin: File },
     Soft(FileSigner),
 }
 
@@ -53,7 +55,9 @@ impl Taken {
         match Tcti::find(configured.as_deref()).context("config/tcti")? {
             Some(tcti) => {
                 let pin = keep::open(&pin).context("config/ek.pub")?;
-                Ok(Self::Tpm { tcti, pin })
+                let boot = keep::open(&paths::boot_pcrs(root)).context("config/boot-pcrs")?;
+                let (owner, certified) = (owner_auth(root)?, certified(root));
+                Ok(Self::Tpm { place: Place { tcti, owner, certified, boot: Arc::new(boot) }, pin })
             }
             None if std::fs::metadata(&pin).is_ok_and(|pin| pin.len() > 0) => {
                 anyhow::bail!(
@@ -67,11 +71,30 @@ impl Taken {
     /// The device and port that the walls must leave open.
     pub(super) fn walls(&self) -> (Option<PathBuf>, Option<u16>) {
         match self {
-            Self::Tpm { tcti: Tcti::Device(path), .. } => (Some(path.clone()), None),
-            Self::Tpm { tcti: Tcti::Swtpm { port, .. }, .. } => (None, Some(*port)),
+            Self::Tpm { place: Place { tcti: Tcti::Device(path), .. }, .. } => (Some(path.clone()), None),
+            Self::Tpm { place: Place { tcti: Tcti::Swtpm { port, .. }, .. }, .. } => (None, Some(*port)),
             Self::Soft(_) => (None, None),
         }
     }
+}
+
+/// The key that this node's certificate is of. A certificate that does not read is client's to mend.
+fn certified(root: &Path) -> Option<[u8; 65]> {
+    let pem = std::fs::read(paths::device_cert(root)).ok()?;
+    Some(*wire::Certificate::from_pem(&pem).ok()?.public_key().point())
+}
+
+/// The password of the TPM's owner, in one line, where the installer wrote it. For root's eyes alone.
+fn owner_auth(root: &Path) -> anyhow::Result<Option<Arc<OwnerAuth>>> {
+    let file = match File::open(paths::tpm_owner_auth(root)) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        file => file.context("config/tpm-owner-auth")?,
+    };
+    let mode = file.metadata().context("config/tpm-owner-auth")?.permissions().mode();
+    anyhow::ensure!(mode & 0o077 == 0, "config/tpm-owner-auth can be read by others: `chmod 600` it");
+    let line = keep::read(&file).context("config/tpm-owner-auth")?;
+    let password = Zeroizing::new(line.strip_suffix(b"\n").unwrap_or(&line).to_vec());
+    Ok(Some(Arc::new(OwnerAuth::new(password).context("config/tpm-owner-auth")?)))
 }
 
 /// The device key of a node without a TPM, made at first. An empty file holds no key that could be lost.
@@ -140,8 +163,8 @@ pub(super) fn run(bus: &Bus, root: &Path, taken: Taken) -> anyhow::Result<()> {
             let device_key = key.public_key().point().to_vec();
             (Keys::Soft(key), TpmStatus::Absent { device_key })
         }
-        Taken::Tpm { tcti, pin } => {
-            let hardware = open(bus, &tcti, &pin);
+        Taken::Tpm { place, pin } => {
+            let hardware = open(bus, &place, &pin);
             let _ = std::fs::write(paths::tpm_in_use(root), "1\n");
             let (status, bus) = (hardware.status(), bus.clone());
             let tell: Tell = Box::new(move |status| bus.publish(status));
@@ -155,9 +178,9 @@ pub(super) fn run(bus: &Bus, root: &Path, taken: Taken) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn open(bus: &Bus, tcti: &Tcti, pin: &File) -> Hardware {
+fn open(bus: &Bus, place: &Place, pin: &File) -> Hardware {
     loop {
-        match Hardware::open(tcti, pin) {
+        match Hardware::open(place, pin) {
             Ok(opened) => return opened,
             Err(error) => {
                 let why = hardware::failing(&error);
@@ -215,7 +238,26 @@ fn answer_challenges(bus: &Bus, keys: &Keys) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
+
+    /// Seen-by-users 0.6: a password that others may read is refused with what to do; one line of it is taken.
+    #[test]
+    fn the_owners_password_is_for_root_alone() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = paths::tpm_owner_auth(dir.path());
+        assert!(owner_auth(dir.path()).expect("none is fine").is_none());
+        std::fs::create_dir_all(path.parent().expect("config")).expect("makes");
+        std::fs::write(&path, "owned\n").expect("writes");
+        let mode =
+            |mode| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).expect("sets");
+        mode(0o644);
+        let words = owner_auth(dir.path()).expect_err("is refused").to_string();
+        assert!(words.contains("chmod 600"), "{words}");
+        mode(0o600);
+        let taken = owner_auth(dir.path()).expect("reads").expect("there");
+        assert!(!format!("{taken:?}").contains("owned"), "never printed");
+        std::fs::write(&path, vec![b'x'; 65]).expect("writes");
+        assert!(owner_auth(dir.path()).is_err(), "longer than any");
+    }
 
     /// A cut before the first key was whole needs no hand; a key that is damaged is never replaced by another.
     #[test]

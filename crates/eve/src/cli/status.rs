@@ -31,6 +31,8 @@ struct Status {
     tpm: String,
     /// What the TPM says of itself; none while there is none that answers.
     tpm_health: Option<TpmHealth>,
+    /// There is one, and it does not answer or can't be used: nothing is signed.
+    tpm_fails: bool,
     session: Option<String>,
     /// None: zedagent does not answer.
     controller: Option<ControllerStatus>,
@@ -63,11 +65,12 @@ pub(super) fn show(bus: &Bus, output: Output) -> anyhow::Result<()> {
     }
 }
 
-/// Who publishes as soon as it lives, and did not.
+/// Who publishes as soon as it lives, and did not; and the TPM.
 fn silent(status: &Status) -> Vec<&'static str> {
     let zedagent = status.controller.is_none().then_some(Agent::Zedagent);
     let vaultmgr = status.vaults.is_none().then_some(Agent::Vaultmgr);
-    zedagent.into_iter().chain(vaultmgr).map(Agent::name).collect()
+    let agents = zedagent.into_iter().chain(vaultmgr).map(Agent::name);
+    agents.chain(status.tpm_fails.then_some("this node's TPM")).collect()
 }
 
 fn look(bus: &Bus) -> anyhow::Result<Status> {
@@ -80,6 +83,7 @@ fn look(bus: &Bus) -> anyhow::Result<Status> {
         seen(agents).context("no answer; is `eve run` running with this --root, and are you root?")?;
     let (controller, vaults) = (seen(controller), seen(vaults));
     let tpm = seen(tpm);
+    let tpm_health = tpm.as_ref().and_then(|tpm| health(bus, tpm));
     let agents: Vec<AgentStatus> = agents.0.iter().map(agent_status).collect();
     let (vaults, told) = vaults.map(|vaults| (vaults.vaults, vaults.notes)).unzip();
     let told = told.into_iter().flatten();
@@ -87,7 +91,8 @@ fn look(bus: &Bus) -> anyhow::Result<Status> {
     Ok(Status {
         device: seen(onboarded).map(|onboarded| onboarded.device.to_string()),
         onboarding: seen(onboarding).map_or("starting".to_owned(), |onboarding| onboarding.words),
-        tpm_health: tpm.as_ref().and_then(|tpm| health(bus, tpm)),
+        tpm_fails: tpm.as_ref().is_some_and(|tpm| fails(tpm, tpm_health.as_ref())),
+        tpm_health,
         tpm: tpm.map_or("starting".to_owned(), |tpm| tpm.words()),
         session: seen(session).map(|session| hex::encode(session.key.0)),
         notes: told.chain(controller.as_ref().and_then(ControllerStatus::note)).chain(walls).collect(),
@@ -113,13 +118,21 @@ fn health(bus: &Bus, tpm: &TpmStatus) -> Option<TpmHealth> {
     ready.then(|| bus.call(&Health, HEALTH).ok()).flatten()
 }
 
+/// It is told as failing, or as ready and does not say how it is.
+fn fails(tpm: &TpmStatus, health: Option<&TpmHealth>) -> bool {
+    match tpm {
+        TpmStatus::Absent { .. } => false,
+        TpmStatus::Ready { .. } => health.is_none(),
+        TpmStatus::Failing { .. } => true,
+    }
+}
+
 fn health_words(health: &TpmHealth) -> String {
     let figure = |figure: Option<u32>| figure.map_or("?".to_owned(), |figure| figure.to_string());
     format!(
-        "{}, {} failed authorisations counted; room for {} persistent objects and {} sessions",
+        "{}, {} failed authorisations counted; room for {} sessions",
         if health.in_lockout { "in LOCKOUT (our keys work in it)" } else { "no lockout" },
         figure(health.lockout_counter),
-        figure(health.persistent_free),
         figure(health.sessions_free),
     )
 }
@@ -178,10 +191,12 @@ fn walls(text: &str) -> String {
 fn print(status: &Status) {
     println!("device       {}", plain(&device_words(status)));
     println!("tpm          {}", plain(&status.tpm));
-    if let Some(health) = &status.tpm_health {
-        println!("tpm health   {}", health_words(health));
+    match &status.tpm_health {
+        Some(health) => println!("tpm health   {}", health_words(health)),
+        None if status.tpm_fails => println!("tpm health   does not answer"),
+        None => {}
     }
-    println!("controller   {}", plain(&controller_words(status.controller.as_ref())));
+    println!("controller   {}", plain(&controller_words(status.controller.as_ref(), status.tpm_fails)));
     println!("attestation  {}", plain(attestation_words(status.controller.as_ref())));
     println!("addresses    {}", status.addresses.join(", "));
     status.agents.iter().for_each(print_agent);
@@ -201,11 +216,12 @@ fn device_words(status: &Status) -> String {
     }
 }
 
-fn controller_words(controller: Option<&ControllerStatus>) -> String {
+fn controller_words(controller: Option<&ControllerStatus>, tpm_fails: bool) -> String {
     let Some(ControllerStatus { server, reachable, words, .. }) = controller else {
         return "unknown: zedagent does not answer".to_owned();
     };
     match (reachable, words.as_str()) {
+        (false, _) if tpm_fails => format!("{server} is not asked: this node's TPM does not sign"),
         (true, _) => format!("{server} answers"),
         (false, "") => format!("{server} not contacted yet"),
         (false, words) => format!("{server} does not answer: {words}"),
@@ -245,6 +261,7 @@ mod tests {
             onboarding: String::new(),
             tpm: String::new(),
             tpm_health: None,
+            tpm_fails: false,
             session: None,
             controller,
             addresses: Vec::new(),
@@ -259,11 +276,29 @@ mod tests {
     fn silence_is_not_told_as_a_state() {
         let answers = ControllerStatus { server: "c:1".to_owned(), reachable: true, ..Default::default() };
         let yet = ControllerStatus { server: "c:1".to_owned(), ..Default::default() };
-        assert_eq!(controller_words(Some(&answers)), "c:1 answers");
-        assert_eq!(controller_words(Some(&yet)), "c:1 not contacted yet");
-        assert_eq!(controller_words(None), "unknown: zedagent does not answer");
+        assert_eq!(controller_words(Some(&answers), false), "c:1 answers");
+        assert_eq!(controller_words(Some(&yet), false), "c:1 not contacted yet");
+        assert_eq!(controller_words(None, false), "unknown: zedagent does not answer");
         assert!(silent(&status(Some(yet.clone()), Some(Vec::new()))).is_empty(), "no vaults is an answer");
         assert_eq!(silent(&status(Some(yet), None)), ["vaultmgr"]);
         assert_eq!(silent(&status(None, Some(Vec::new()))), ["zedagent"]);
+    }
+
+    /// Seen-by-users 1.12, 0.6: a TPM that does not answer is told as that, under its own name, and is a failure to a shell.
+    #[test]
+    fn a_tpm_that_fails_is_told_and_blamed() {
+        let failing = TpmStatus::Failing { why: "gone".to_owned() };
+        let none = TpmStatus::Absent { device_key: Vec::new() };
+        assert_eq!((fails(&failing, None), fails(&none, None)), (true, false));
+        let refused = ControllerStatus {
+            server: "c:1".to_owned(),
+            words: "not signed".to_owned(),
+            ..Default::default()
+        };
+        let words = controller_words(Some(&refused), true);
+        assert_eq!(words, "c:1 is not asked: this node's TPM does not sign");
+        let mut told = status(Some(refused), Some(Vec::new()));
+        told.tpm_fails = true;
+        assert_eq!(silent(&told), ["this node's TPM"]);
     }
 }

@@ -115,6 +115,7 @@ impl Loop {
             }
             self.read_roots_again();
             if Instant::now() >= look {
+                self.manager.read_unsteady_root();
                 self.manager.settle_all();
                 look = Instant::now() + LOOK;
             }
@@ -264,7 +265,8 @@ fn slot(slot: RootSlot) -> Slot {
         RootSlot::Root(BusRoot(root)) => Slot::Root(root),
         RootSlot::Absent => Slot::Absent,
         RootSlot::Unwritten => Slot::Unwritten,
-        RootSlot::PcrsMoved => Slot::PcrsMoved,
+        RootSlot::PcrsMoved { differ } => Slot::PcrsMoved(differ),
+        RootSlot::Unsteady => Slot::Unsteady,
         RootSlot::Damaged => Slot::Damaged,
     }
 }

@@ -13,7 +13,7 @@ use super::crypt::Crypt;
 use super::manager::Manager;
 use super::record::{self, RecordError};
 use super::ring::Ring;
-use super::roots::Tpmmgr;
+use super::roots::{NoPcrs, Tpmmgr};
 use super::shares::Shares;
 use super::{prepare, slot};
 
@@ -29,7 +29,7 @@ pub(crate) enum TpmHeard {
     Ready {
         /// The device key's name.
         key: DeviceKey,
-        /// PCRs 0 and 4 are not all zero.
+        /// PCRs 0 and 4 do not stand at their reset value.
         measured: bool,
     },
     /// Configured, and failing.
@@ -82,6 +82,29 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             }
             Err(error) => self.notes.tell(About::Roots, super::chain(&error)),
         }
+    }
+
+    /// Reads the root that is bound to PCRs again, where `again` is so of its lack. What could not be opened without it is tried anew.
+    fn read_lacking_root(&mut self, again: impl FnOnce(&NoPcrs) -> bool) {
+        let Some(shares) = self.shares.as_mut().filter(|shares| shares.without_pcrs().is_some_and(again))
+        else {
+            return;
+        };
+        match shares.read_pcrs_again(&mut self.tpmmgr) {
+            Ok(true) => self.start_afresh(),
+            Ok(false) => {}
+            Err(error) => tracing::warn!("reading the root that is bound to PCRs again: {error}"),
+        }
+    }
+
+    /// Where PCRs moved while it was read, nothing was learned of it: so it is read until something is.
+    pub(crate) fn read_unsteady_root(&mut self) {
+        self.read_lacking_root(|why| *why == NoPcrs::Unsteady);
+    }
+
+    /// Whoever orders a vault open may know that it can be read by now.
+    pub(super) fn read_missing_root(&mut self) {
+        self.read_lacking_root(|_| true);
     }
 
     /// Whether the TPM's roots are still to be read.

@@ -10,7 +10,7 @@ use vault::belief::{About, Belief, Heard};
 use vault::condition::{Keys, Node, State, TableSeen, Tpm};
 use vault::defaults;
 use vault::ids::{CONFIG_VAULT, SectionDigest, SectionVersion, VaultId};
-use vault::plan::{Act, Known, Next, NodeStep, Step, View, one, plan};
+use vault::plan::{Act, Known, Next, NodeStep, Step, View, Wait, one, plan};
 use vault::report::{VaultReport, report};
 use vault::section::Seal;
 use vault::wanted::Wish;
@@ -315,6 +315,15 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         self.everything().into_iter().filter_map(seal).collect()
     }
 
+    /// A vault that waits for a measured boot says what is known of this one.
+    fn say_which_pcrs(&self, report: &mut VaultReport) {
+        let waits = Wait::Pcrs.to_string();
+        let why = self.shares.as_ref().and_then(Shares::without_pcrs);
+        for (detail, why) in report.detail.iter_mut().filter(|detail| detail.contains(&waits)).zip(why) {
+            detail.push_str(&format!(": {why}"));
+        }
+    }
+
     /// The status of one vault.
     pub(crate) fn report(&self, id: VaultId) -> VaultReport {
         let (wish, next) = self.ask(id);
@@ -324,6 +333,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         let slot = self.slots.get(&id);
         let last = slot.and_then(|slot| slot.last.clone());
         let mut report = report(&view, self.belief.desired().name(id), &next, last);
+        self.say_which_pcrs(&mut report);
         let facts = slot.map(|slot| slot.facts.clone()).unwrap_or_default();
         match *unseen {
             true => report.detail = facts,

@@ -75,6 +75,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         if matches!(self.ask(id).0, Wish::Keep(want) if want.locked()) {
             return Err(OrderError::LockedByController(id));
         }
+        self.read_missing_root();
         done(self.try_now(id), "open", |state| state == State::Unlocked)
     }
 

@@ -14,7 +14,7 @@ use vault::section::{BySeal, Seal};
 use vault::shares::{AddError, MAX_TABLE_BYTES, Mark, Nonce, OpenError, RootPin, ShareEntry, Table};
 
 use super::paths::Paths;
-use super::roots::{Lost, RootKeys, Standing, Tpmmgr, TpmmgrError, judge};
+use super::roots::{Lost, NoPcrs, RootKeys, Standing, Tpmmgr, TpmmgrError, judge};
 use super::{durable, faults};
 
 /// More generations than a node ever sees.
@@ -97,7 +97,7 @@ impl Shares {
     /// The table first, then the roots: roots without a table would say that one was lost.
     fn begin(paths: &Paths, tpmmgr: &mut dyn Tpmmgr, table: Table) -> Result<Self, SharesError> {
         let (tpm, pcrs) = (TpmRoot(RootSecret::init(random)?), PcrsRoot(RootSecret::init(random)?));
-        let keys = RootKeys::of(table.generation(), &tpm, Some(&pcrs));
+        let keys = RootKeys::of(table.generation(), &tpm, Ok(&pcrs));
         write(paths, &table, &keys)?;
         tpmmgr.define_roots(table.generation(), &tpm, &pcrs)?;
         Ok(Self::open(keys, table))
@@ -146,7 +146,18 @@ impl Shares {
     /// The node's TPM, as plans see it.
     pub(crate) fn tpm(&self) -> Tpm {
         let table = if self.table.is_some() { TableSeen::Open } else { TableSeen::Lost };
-        Tpm::Present { table, pcrs: self.keys.as_ref().is_some_and(|keys| keys.pcrs.is_some()) }
+        Tpm::Present { table, pcrs: self.keys.as_ref().is_some_and(|keys| keys.pcrs.is_ok()) }
+    }
+
+    /// Why the root that is bound to PCRs is not at hand, while it is not.
+    pub(crate) fn without_pcrs(&self) -> Option<&NoPcrs> {
+        self.keys.as_ref()?.pcrs.as_ref().err()
+    }
+
+    /// Reads the root that is bound to PCRs once more. Says whether it is at hand now.
+    pub(crate) fn read_pcrs_again(&mut self, tpmmgr: &mut dyn Tpmmgr) -> Result<bool, TpmmgrError> {
+        let Some(keys) = &mut self.keys else { return Ok(false) };
+        Ok(keys.take_pcrs(&tpmmgr.read_roots()?))
     }
 
     /// The vault's lines in the table.
@@ -250,7 +261,7 @@ pub(crate) fn node(shares: Option<&Shares>, absent: bool, measured: bool) -> Nod
 fn vsk(keys: &RootKeys, seal: Seal) -> Result<&Vsk, SharesError> {
     match seal {
         Seal::Tpm => Ok(&keys.tpm),
-        Seal::Pcrs => keys.pcrs.as_ref().ok_or(SharesError::NoRoot),
+        Seal::Pcrs => keys.pcrs.as_ref().map_err(|_| SharesError::NoRoot),
     }
 }
 

@@ -176,8 +176,13 @@ pub enum Wait {
     #[error("waits for the TPM")]
     Tpm,
     /// `P_g` can't be read.
-    #[error("its share is sealed to a measured boot, and this boot measures differently")]
+    #[error("its share is sealed to a measured boot, and the TPM does not give it in this one")]
     Pcrs,
+    /// Sealed to this boot it would open under any.
+    #[error(
+        "boot not measured, and its policy says `seal: pcrs`: see that the firmware measures the boot into the TPM's SHA-256 bank, or choose `seal: tpm`"
+    )]
+    NotMeasured,
     /// No table to take a share from or put one into.
     #[error(
         "the node's share table does not open under this TPM (cleared, exchanged, or the disk was wiped): bring back the TPM or disk that belongs here, or recreate a default vault to begin a new table"
@@ -262,7 +267,7 @@ pub enum Note {
     /// Nothing holds its escrow.
     #[error("not escrowed")]
     NotEscrowed,
-    /// PCR 0 or 4 is all zero.
+    /// PCR 0 or 4 stands at its reset value.
     #[error("boot not measured")]
     NotMeasured,
     /// Nobody proved that the attestation key sits beside this endorsement key.

@@ -2,15 +2,18 @@
 //! and roots are refused. A connection that hung is opened anew.
 
 use std::fs::File;
+use std::sync::Arc;
 
 use anyhow::{Context, ensure};
 use tpm::{
-    Digest32, EkName, Generation, Identity, PcrPolicy, PcrSelection, ReadRootError, Root, RootKind,
-    RootPolicy, SlotSet, Tcti, Tpm, TpmError,
+    AuthLack, Digest32, EkName, Generation, Identity, Meaning, OPEN_PATIENCE, OwnerAuth, PcrPolicy,
+    PcrSelection, PcrValues, ProvisionError, ReadRootError, Root, RootKind, RootPolicy, SlotSet, Tcti, Tpm,
+    TpmError,
 };
 use vault::secret::RootSecret;
 
 use super::super::keep;
+use super::boot;
 use crate::bus::BusRoot;
 use crate::bus::messages::{
     Bytes, DefineRoots, Proof, RootSet, RootSlot, Roots, TpmHealth, TpmIdentity, TpmStatus,
@@ -18,8 +21,26 @@ use crate::bus::messages::{
 
 const OTHER_TPM: &str = "this is not the TPM that this node was installed with (config/ek.pub): no root is read or written; bring the node's own TPM back, or reinstall";
 
+/// How the TPM is reached, and what the node's files say of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    pub(super) tcti: Tcti,
+    /// Its owner's password, where the installer gave one.
+    pub(super) owner: Option<Arc<OwnerAuth>>,
+    /// The point of the device key that this node's certificate is of; none at first.
+    pub(super) certified: Option<[u8; 65]>,
+    /// Where the boot that P is bound to is kept.
+    pub(super) boot: Arc<File>,
+}
+
+impl Place {
+    fn open(&self) -> Result<Tpm, tpm::OpenError> {
+        Tpm::open_as(&self.tcti, OPEN_PATIENCE, self.owner.clone())
+    }
+}
+
 pub(crate) struct Hardware {
-    tcti: Tcti,
+    place: Place,
     tpm: Tpm,
     pinned: Option<EkName>,
     identity: TpmIdentity,
@@ -29,8 +50,8 @@ pub(crate) struct Hardware {
 }
 
 impl Hardware {
-    pub(super) fn open(tcti: &Tcti, pin: &File) -> anyhow::Result<Self> {
-        let mut tpm = Tpm::open(tcti)?;
+    pub(super) fn open(place: &Place, pin: &File) -> anyhow::Result<Self> {
+        let mut tpm = place.open()?;
         let identity = tpm.provision()?;
         let expected = pin_of(pin, &identity.ek.name)?;
         let own = expected == identity.ek.name;
@@ -40,8 +61,11 @@ impl Hardware {
             tracing::error!("{OTHER_TPM}");
         }
         let measured = measured(&mut tpm)?;
-        let (tcti, pinned, identity) = (tcti.clone(), own.then_some(expected), public(&identity, !own));
-        Ok(Self { tcti, tpm, pinned, identity, measured, failing: None })
+        // The endorsement seed outlives TPM2_Clear, the owner's, which the device key is of, does not.
+        let cleared = own && place.certified.is_some_and(|point| point != identity.device.sec1);
+        let identity = TpmIdentity { cleared, ..public(&identity, !own) };
+        let (place, pinned) = (place.clone(), own.then_some(expected));
+        Ok(Self { place, tpm, pinned, identity, measured, failing: None })
     }
 
     pub(super) fn status(&self) -> TpmStatus {
@@ -67,7 +91,7 @@ impl Hardware {
 
     /// Opens the TPM anew after a command hung or failed: the connection may be of no more use.
     fn mend(&mut self, error: &TpmError) {
-        if matches!(error, TpmError::NotPinned) {
+        if matches!(error, TpmError::NotPinned | TpmError::HierarchyAuth { .. }) {
             return;
         }
         tracing::warn!(%error, "opening the TPM anew");
@@ -86,7 +110,7 @@ impl Hardware {
     }
 
     fn open_anew(&mut self) -> anyhow::Result<()> {
-        let mut tpm = Tpm::open(&self.tcti)?;
+        let mut tpm = self.place.open()?;
         if let Some(pinned) = self.pinned {
             tpm.pin_ek(&pinned)?;
         }
@@ -109,7 +133,7 @@ impl Hardware {
 
     pub(super) fn quote(&mut self, qualifying: &[u8; 32], selection: PcrSelection) -> anyhow::Result<Proof> {
         let quote = self.tpm.quote(qualifying, selection)?;
-        let pcrs = quote.pcr_values.as_slice().to_vec();
+        let pcrs = quote.pcr_values.map(|values| values.as_slice().to_vec()).unwrap_or_default();
         Ok(Proof::Quote { signature: Bytes(quote.signature.to_der()), attest: Bytes(quote.attest), pcrs })
     }
 
@@ -138,15 +162,40 @@ impl Hardware {
     fn read(&mut self, set: SlotSet, kind: RootKind) -> anyhow::Result<(Option<Generation>, RootSlot)> {
         Ok(match self.tpm.read_root(set, kind) {
             Ok((generation, root)) => {
+                self.keep_boot(set, kind);
                 let root = RootSecret::copied_from(root.expose_root());
                 (Some(generation), RootSlot::Root(BusRoot(root)))
             }
             Err(ReadRootError::Absent) => (None, RootSlot::Absent),
             Err(ReadRootError::Unwritten) => (None, RootSlot::Unwritten),
-            Err(ReadRootError::PcrsMoved) => (None, RootSlot::PcrsMoved),
+            Err(ReadRootError::PcrsMoved) => (None, RootSlot::PcrsMoved { differ: self.differing(set) }),
+            Err(ReadRootError::Unsteady { .. }) => (None, RootSlot::Unsteady),
             Err(ReadRootError::Damaged { .. }) => (None, RootSlot::Damaged),
             Err(error @ ReadRootError::Tpm(_)) => return Err(error.into()),
         })
+    }
+
+    /// What P is bound to, and the PCRs of now.
+    fn boots(&mut self, set: SlotSet) -> Option<(PcrPolicy, PcrValues)> {
+        let (_, policy) = self.tpm.read_pcr_policy(set).ok()?;
+        let now = self.tpm.read_pcrs(policy.selection()).ok()?;
+        Some((policy, now))
+    }
+
+    /// Which PCRs moved, as far as that is known: it is only told.
+    fn differing(&mut self, set: SlotSet) -> Vec<u8> {
+        let boots = self.boots(set);
+        boots.map_or(Vec::new(), |(policy, now)| boot::differing(&self.place.boot, &policy, &now))
+    }
+
+    /// P reads: this is its boot. That it could not be written down keeps nothing shut.
+    fn keep_boot(&mut self, set: SlotSet, kind: RootKind) {
+        let boots = if kind == RootKind::Pcrs { self.boots(set) } else { None };
+        if let Some((policy, now)) = boots
+            && let Err(error) = boot::keep_values(&self.place.boot, &policy, &now)
+        {
+            tracing::warn!("{error:#}");
+        }
     }
 
     pub(super) fn define_roots(&mut self, ask: &DefineRoots) -> anyhow::Result<()> {
@@ -159,11 +208,17 @@ impl Hardware {
                 PcrSelection::from_bitmap([a, b, c])?
             }
         };
-        let states = PcrPolicy::of_states(&[self.tpm.read_pcrs(selection)?])?;
+        let states = match self.tpm.read_pcrs(selection) {
+            Ok(values) => PcrPolicy::of_states(&[values])?,
+            Err(error) if error.meaning() == Some(Meaning::NoBank) => PcrPolicy::nobody(selection),
+            Err(error) => return Err(error.into()),
+        };
         self.tpm.define_and_write(generation, RootPolicy::Tpm, &root(&ask.tpm)?)?;
         self.tpm
             .define_and_write(generation, RootPolicy::Pcrs(&states), &root(&ask.pcrs)?)
-            .context("the root bound to PCRs")
+            .context("the root bound to PCRs")?;
+        self.keep_boot(generation.slot_set(), RootKind::Pcrs);
+        Ok(())
     }
 
     pub(super) fn undefine_roots(&mut self, generation: vault::ids::Generation) -> anyhow::Result<()> {
@@ -181,24 +236,48 @@ impl Hardware {
         Ok(TpmHealth {
             in_lockout: health.in_lockout,
             lockout_counter: health.lockout_counter,
-            persistent_free: health.persistent_free,
             sessions_free: health.sessions_free,
             commands: format!("{:?}", self.tpm.commands()),
         })
     }
 }
 
-/// PCRs 0 and 4 are not all zero.
+/// Firmware measured the boot: PCRs 0 and 4 do not stand at their reset value. A TPM without the bank can't show it.
 fn measured(tpm: &mut Tpm) -> anyhow::Result<bool> {
-    let pcrs = tpm.read_pcrs(PcrSelection::new([0, 4])?)?;
-    Ok(pcrs.as_slice().iter().all(|(_, value)| *value != [0; 32]))
+    let pcrs = match tpm.read_pcrs(PcrSelection::new([0, 4])?) {
+        Err(error) if error.meaning() == Some(Meaning::NoBank) => return Ok(false),
+        pcrs => pcrs?,
+    };
+    Ok(!pcrs.as_slice().iter().any(|(pcr, value)| attest::at_reset(*pcr, value)))
 }
 
 /// Why a TPM can't be used, and what to do.
 pub(super) fn failing(error: &anyhow::Error) -> String {
-    format!(
-        "{error:#}; see that the TPM is there and config/tcti names it, or reset it by a reboot; it is tried again all the time"
-    )
+    format!("{error:#}; {}", advice(error))
+}
+
+fn advice(error: &anyhow::Error) -> &'static str {
+    let mut chain = error.chain();
+    let lack = chain.find_map(|error| match error.downcast_ref::<TpmError>() {
+        Some(TpmError::HierarchyAuth { hierarchy, lack }) => Some((*hierarchy, *lack)),
+        _ => None,
+    });
+    match (lack, error.downcast_ref::<ProvisionError>()) {
+        (Some(("owner", AuthLack::NotGiven)), _) => {
+            "write it into config/tpm-owner-auth (0600) and start eve again, or take it away (`tpm2_changeauth -c o -p PASSWORD`)"
+        }
+        (Some(("owner", AuthLack::Refused)), _) => "mend config/tpm-owner-auth and start eve again",
+        (Some(_), _) => {
+            "endorsement keys can't be made under one: take it away (`tpm2_changeauth -c e -p PASSWORD`); it is looked at again all the time"
+        }
+        (None, Some(ProvisionError::Unexpected { .. })) => "it is looked at again all the time",
+        (None, Some(ProvisionError::NoEk)) => {
+            "this TPM can't be used: for a new node write `none` into config/tcti to do without"
+        }
+        _ => {
+            "see that the TPM is there and config/tcti names it, or reset it by a reboot; it is tried again all the time"
+        }
+    }
 }
 
 fn root(root: &BusRoot) -> anyhow::Result<Root> {
@@ -234,6 +313,7 @@ fn public(identity: &Identity, other_tpm: bool) -> TpmIdentity {
         ek_public: Bytes(identity.ek.tpmt_public.clone()),
         ek_cert: identity.ek_cert_der.clone().map(Bytes),
         other_tpm,
+        cleared: false,
     }
 }
 
@@ -241,8 +321,13 @@ fn public(identity: &Identity, other_tpm: bool) -> TpmIdentity {
 mod tests {
     use super::*;
 
+    fn place(tpm: &testkit::swtpm::Swtpm, dir: &std::path::Path) -> Place {
+        let boot = Arc::new(keep::open(&dir.join("boot-pcrs")).expect("opens"));
+        Place { tcti: tpm.tcti().parse().expect("a TCTI"), owner: None, certified: None, boot }
+    }
+
     fn opened(tpm: &testkit::swtpm::Swtpm, dir: &std::path::Path) -> anyhow::Result<Hardware> {
-        Hardware::open(&tpm.tcti().parse()?, &keep::open(&dir.join("ek.pub"))?)
+        Hardware::open(&place(tpm, dir), &keep::open(&dir.join("ek.pub"))?)
     }
 
     /// DF-5, invariant 8: a TPM that stops answering is not shown as ready, and is when it answers again.
@@ -265,6 +350,89 @@ mod tests {
         assert_eq!(tpm.status(), ready);
         sign(&mut tpm).expect("signs");
         assert!(!tpm.health().expect("answers").in_lockout);
+    }
+
+    /// Seen-by-users 0.6: a TPM whose owner has a password says what to write where, and works with it; neither way it is guessed at.
+    #[test]
+    fn a_tpm_with_an_owners_password_says_what_to_do() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let swtpm = testkit::swtpm::Swtpm::new(&dir.path().join("tpm"), "test").expect("a TPM");
+        swtpm.tool("tpm2_changeauth", &["-c", "o", "owned"]).expect("changes");
+        let refused = failing(&opened(&swtpm, dir.path()).err().expect("is refused"));
+        assert!(refused.contains("config/tpm-owner-auth (0600)"), "{refused}");
+        let auth = |password: &str| OwnerAuth::new(password.as_bytes().to_vec().into()).expect("fits");
+        let place = |password| Place { owner: Some(Arc::new(auth(password))), ..place(&swtpm, dir.path()) };
+        let pin = keep::open(&dir.path().join("ek.pub")).expect("opens");
+        let refused = failing(&Hardware::open(&place("wrong"), &pin).err().expect("is refused"));
+        assert!(refused.contains("mend config/tpm-owner-auth"), "{refused}");
+        Hardware::open(&place("owned"), &pin).expect("opens");
+        opened(&swtpm, dir.path()).expect("what is there needs no owner");
+    }
+
+    /// Seen-by-users 0.6: without a SHA-256 bank roots are made and read, nothing is measured, and evidence is a quote all the same.
+    #[test]
+    fn a_tpm_without_our_bank_is_ready_and_not_measured() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut swtpm = testkit::swtpm::Swtpm::new(&dir.path().join("tpm"), "test").expect("a TPM");
+        swtpm.tool("tpm2_pcrallocate", &["sha1:all+sha256:none"]).expect("allocates");
+        swtpm.reset_clean().expect("resets");
+        let mut tpm = opened(&swtpm, dir.path()).expect("opens");
+        assert!(matches!(tpm.status(), TpmStatus::Ready { measured: false, .. }));
+        let root = || BusRoot(RootSecret::copied_from(&[3; 32]));
+        let generation = vault::ids::Generation(1);
+        let ask = DefineRoots { generation, tpm: root(), pcrs: root(), selection: None };
+        tpm.define_roots(&ask).expect("defines");
+        let roots = tpm.read_roots().expect("reads").sets;
+        let [RootSet { tpm: RootSlot::Root(_), pcrs: RootSlot::PcrsMoved { .. }, .. }] = roots.as_slice()
+        else {
+            panic!("T alone is to be had: {roots:?}")
+        };
+        let Proof::Quote { pcrs, .. } = tpm.quote(&[1; 32], PcrSelection::EVE).expect("quotes") else {
+            panic!("no quote")
+        };
+        assert!(pcrs.is_empty());
+    }
+
+    /// Facts-node, fault 6: a TPM that was cleared is told as that, and not as another one; another one not as cleared.
+    #[test]
+    fn a_cleared_tpm_is_told_as_cleared() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let make = |name: &str| testkit::swtpm::Swtpm::new(&dir.path().join(name), name).expect("a TPM");
+        let (own, other) = (make("own"), make("other"));
+        let first = opened(&own, dir.path()).expect("opens").identity.device_key;
+        let pin = keep::open(&dir.path().join("ek.pub")).expect("opens");
+        let words = |tpm: &testkit::swtpm::Swtpm| {
+            let certified = Some(first.clone().try_into().expect("a point"));
+            let place = Place { certified, ..place(tpm, dir.path()) };
+            Hardware::open(&place, &pin).expect("opens").status().words()
+        };
+        assert!(words(&own).starts_with("ready"), "{}", words(&own));
+        assert!(words(&other).starts_with("NOT the one"), "{}", words(&other));
+        own.tool("tpm2_clear", &["-c", "l"]).expect("clears");
+        let told = words(&own);
+        assert!(told.starts_with("CLEARED") && told.contains("config/device.cert.pem"), "{told}");
+    }
+
+    /// Seen-by-users 0.18: after a boot that measured something else the PCR is named, in P's slot.
+    #[test]
+    fn the_pcr_that_moved_is_named() {
+        use testkit::swtpm::BootState;
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut swtpm = testkit::swtpm::Swtpm::new(&dir.path().join("tpm"), "test").expect("a TPM");
+        swtpm.extend_boot_state(&BootState::named("good")).expect("measures");
+        let root = || BusRoot(RootSecret::copied_from(&[3; 32]));
+        let generation = vault::ids::Generation(1);
+        let ask = DefineRoots { generation, tpm: root(), pcrs: root(), selection: None };
+        opened(&swtpm, dir.path()).expect("opens").define_roots(&ask).expect("defines");
+        swtpm.reset_clean().expect("resets");
+        let changed =
+            BootState::named("good").with_change(4, "another loader").with_change(9, "another initrd");
+        swtpm.extend_boot_state(&changed).expect("measures");
+        let roots = opened(&swtpm, dir.path()).expect("opens").read_roots().expect("reads").sets;
+        let [RootSet { pcrs: RootSlot::PcrsMoved { differ }, .. }] = roots.as_slice() else {
+            panic!("not moved: {roots:?}")
+        };
+        assert_eq!(differ, &[4, 9]);
     }
 
     fn name(first: u8) -> EkName {

@@ -149,6 +149,9 @@ impl Zedagent<'_> {
             Some(TpmStatus::Ready { identity, .. }) if identity.other_tpm => {
                 Some("this is not the TPM that this node was installed with".to_owned())
             }
+            Some(tpm @ TpmStatus::Ready { identity, .. }) if identity.cleared => {
+                Some(format!("TPM: {}", tpm.words()))
+            }
             _ => None,
         };
         self.vaults.notes.iter().cloned().chain(tpm).chain(self.status.note()).collect()

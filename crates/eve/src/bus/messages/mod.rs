@@ -14,7 +14,7 @@ use vault::report::VaultReport;
 
 pub use attestation::{Challenge, Evidence, Proof, Session};
 pub use controller::{ControllerStatus, Onboarded, Onboarding, SignedConfig, Source};
-pub use node::{AgentLine, Agents, Location, NetworkStatus, Port, TpmIdentity, TpmStatus};
+pub use node::{AgentLine, Agents, CLEARED, Location, NetworkStatus, Port, TpmIdentity, TpmStatus};
 pub use tpm::{
     DefineRoots, Health, ReadRoots, RootSet, RootSlot, Roots, Sign, Signed, TpmHealth, UndefineRoots,
 };

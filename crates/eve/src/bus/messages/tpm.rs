@@ -53,7 +53,12 @@ pub enum RootSlot {
     /// Defined, never written.
     Unwritten,
     /// Readable under other PCRs only.
-    PcrsMoved,
+    PcrsMoved {
+        /// Those that differ; empty when that is not known.
+        differ: Vec<u8>,
+    },
+    /// Written, and PCRs were extended all the time while it was to be read.
+    Unsteady,
     /// Not what we write.
     Damaged,
 }
@@ -89,8 +94,6 @@ pub struct TpmHealth {
     pub in_lockout: bool,
     /// Failed authorisations counted.
     pub lockout_counter: Option<u32>,
-    /// Persistent objects that still fit.
-    pub persistent_free: Option<u32>,
     /// Sessions that still fit.
     pub sessions_free: Option<u32>,
     /// Commands that were sent for roots and all else since tpmmgr opened it, as name and count.

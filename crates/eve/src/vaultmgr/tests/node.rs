@@ -27,6 +27,8 @@ pub(super) struct Nv(pub(super) Rc<RefCell<NvState>>);
 pub(super) struct NvState {
     pub(super) slots: Vec<NvSlots>,
     pub(super) pcrs_moved: bool,
+    /// PCRs are extended all the time while P is read.
+    pub(super) unsteady: bool,
     pub(super) fail: bool,
     /// How often roots were read.
     pub(super) reads: usize,
@@ -52,7 +54,8 @@ impl Tpmmgr for Nv {
             generation: slots.generation,
             tpm: root(&slots.tpm),
             pcrs: match &slots.pcrs {
-                Some(_) if nv.pcrs_moved => Slot::PcrsMoved,
+                Some(_) if nv.pcrs_moved => Slot::PcrsMoved(vec![4, 9]),
+                Some(_) if nv.unsteady => Slot::Unsteady,
                 Some(bytes) => root(bytes),
                 None => Slot::Absent,
             },

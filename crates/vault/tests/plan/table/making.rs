@@ -238,6 +238,29 @@ fn metadata_goes_only_when_no_key_can_open_it() {
     }
 }
 
+/// Seen-by-users 0.5: nothing is sealed to a boot that nothing measured, and why is said; what an older version sealed so opens.
+#[test]
+fn nothing_is_sealed_to_an_unmeasured_boot() {
+    let unmeasured = Node { measured: false, ..NODE };
+    let moved = Node { tpm: Tpm::Present { table: TableSeen::Open, pcrs: false }, measured: false };
+    let policy = NodePolicy { seal: Seal::Pcrs, ..want(Custody::Tpm).policy };
+    let wish = Wish::Keep(Want { policy, ..want(Custody::Tpm) });
+    let made_at = |shares| Seen { key: Key::Present, shares, ..made(Custody::Tpm, 0) };
+    let (at_tpm, at_pcrs) =
+        (made_at(share(Mark::Made)), made_at(BySeal { tpm: None, pcrs: Some(Mark::Made) }));
+    let open = Keys { shares: BySeal { tpm: ShareKey::Nothing, pcrs: ShareKey::Open }, ..keys() };
+    let ask = |seen: &Seen, keys: &Keys, node| super::ask(USER, &wish, seen, keys, node);
+    for node in [&unmeasured, &moved] {
+        let new = ask(&Seen::default(), &Keys::default(), node);
+        assert_eq!(new, Next::Wait(Wait::NotMeasured), "a new vault is not made");
+        let Next::Settled(settled) = ask(&at_tpm, &held(TPM), node) else { panic!("it stays as it is") };
+        assert!(settled.notes.contains(&Note::ChangeDue(Wait::NotMeasured)), "{:?}", settled.notes);
+    }
+    let make = Step::MakeShare { seal: Seal::Pcrs, mark: Mark::Made };
+    assert_eq!(step(&ask(&at_tpm, &held(TPM), &NODE)), Some(make), "of a measured boot it is");
+    assert_eq!(step(&ask(&at_pcrs, &open, &unmeasured)), Some(Step::Unwrap), "as before");
+}
+
 /// DF-5: plain files at the staging path may be the only ones while no vault stands at its place: they are not wiped.
 #[test]
 fn df5_the_only_originals_are_not_wiped() {
