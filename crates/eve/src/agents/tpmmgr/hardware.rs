@@ -3,7 +3,7 @@
 
 use std::fs::File;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use tpm::{
     Digest32, EkName, Generation, Identity, PcrPolicy, PcrSelection, ReadRootError, Root, RootKind,
     RootPolicy, SlotSet, Tcti, Tpm, TpmError,
@@ -13,10 +13,8 @@ use vault::secret::RootSecret;
 use super::super::keep;
 use crate::bus::BusRoot;
 use crate::bus::messages::{
-    Bytes, DefineRoots, Proof, RootSet, RootSlot, Roots, TpmHealth, TpmIdentity, TpmStatus,
+    Bytes, DefineRoots, Proof, RootSet, RootSlot, Roots, TpmHealth, TpmIdentity, TpmRefusal, TpmStatus,
 };
-
-const OTHER_TPM: &str = "this is not the TPM that this node was installed with (config/ek.pub): no root is read or written; bring the node's own TPM back, or reinstall";
 
 pub(crate) struct Hardware {
     tcti: Tcti,
@@ -37,7 +35,7 @@ impl Hardware {
         if own {
             tpm.pin_ek(&expected)?;
         } else {
-            tracing::error!("{OTHER_TPM}");
+            tracing::error!("{}", TpmRefusal::OtherTpm);
         }
         let measured = measured(&mut tpm)?;
         let (tcti, pinned, identity) = (tcti.clone(), own.then_some(expected), public(&identity, !own));
@@ -114,8 +112,7 @@ impl Hardware {
     }
 
     fn own(&self) -> anyhow::Result<()> {
-        ensure!(self.pinned.is_some(), OTHER_TPM);
-        Ok(())
+        self.pinned.map(drop).ok_or_else(|| TpmRefusal::OtherTpm.into())
     }
 
     pub(super) fn read_roots(&mut self) -> anyhow::Result<Roots> {

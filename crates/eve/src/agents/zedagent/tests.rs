@@ -1,6 +1,7 @@
 //! What zedagent keeps and passes on of the controller's answers, signed with the golden keys.
 
 use super::*;
+use crate::paths;
 use attest::SessionKey;
 use uuid::Uuid;
 use vault::ids::{DeviceId, DeviceKey, Incarnation, SectionVersion};
@@ -44,15 +45,16 @@ fn node() -> (tempfile::TempDir, Bus) {
 
 /// Onboarded, in a session.
 fn zedagent<'a>(bus: &'a Bus, root: &Path) -> Zedagent<'a> {
-    let options = Options { poll: Duration::from_secs(60) };
-    let mut zedagent = Zedagent::new(bus, root, options, Known::look(root)).expect("starts");
+    let options = Options { poll: Duration::from_secs(60), unlisted: crate::sandbox::Unlisted::Refused };
+    let mut zedagent = Zedagent::new(bus, root, options, Known::look(root));
     let (signing, ecdh) = (golden("controller-signing.cert.pem"), golden("controller-ecdh.cert.pem"));
     let certs = wire::certs::encode_list(&signing, &[&golden("intermediate-ca.cert.pem")], &[&ecdh]);
     // Any certificate will do for a device's.
     let device_cert = Bytes(golden("controller-signing.cert.pem"));
     let onboarded = Onboarded { device: DEVICE, device_cert, certs: Bytes(certs) };
-    zedagent.hear(Event::Onboarded(onboarded)).expect("is identified");
-    zedagent.hear(Event::Session(Session { key: SESSION })).expect("is heard");
+    zedagent.hear(Event::Onboarded(onboarded));
+    zedagent.identify().expect("is known");
+    zedagent.hear(Event::Session(Session { key: SESSION }));
     zedagent
 }
 
@@ -80,9 +82,9 @@ fn a_new_session_has_no_verdict_yet() {
     let mut zedagent = zedagent(&bus, dir.path());
     zedagent.status.attested = true;
     zedagent.status.attestation = Some("accepted".to_owned());
-    zedagent.hear(Event::Session(Session { key: SESSION })).expect("is heard");
+    zedagent.hear(Event::Session(Session { key: SESSION }));
     assert_eq!(zedagent.status.attestation.as_deref(), Some("accepted"), "the same session");
-    zedagent.hear(Event::Session(Session { key: SessionKey([8; 32]) })).expect("is heard");
+    zedagent.hear(Event::Session(Session { key: SessionKey([8; 32]) }));
     assert_eq!(zedagent.status.attestation, None);
     let info = zedagent.info().expect("is known");
     assert_eq!(info.attestation_error, None);
