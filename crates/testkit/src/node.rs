@@ -296,3 +296,13 @@ impl Node {
         self.eve.as_mut().context("the node is off")?.alive().context("eve run")
     }
 }
+
+/// A call that a list lacks fails the test in which it was made, whatever else that asserts.
+impl Drop for Node {
+    fn drop(&mut self) {
+        match self.keeps_to_its_calls() {
+            Err(error) if std::thread::panicking() => eprintln!("{error:#}"),
+            kept => kept.expect("agents keep to the system calls on their lists"),
+        }
+    }
+}

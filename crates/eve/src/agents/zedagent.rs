@@ -3,11 +3,11 @@
 
 mod checkpoint;
 mod pace;
+mod place;
 mod post;
 #[cfg(test)]
 mod tests;
 
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use anyhow::{Context, anyhow};
 use attest::SessionKey;
 use vault::ids::DeviceId;
 use wire::config::{ConfigRequest, SignedConfig as Verified, VaultAsk};
-use wire::{Certificate, ControllerCerts, TrustedCerts, Validity, envelope};
+use wire::{Certificate, TrustedCerts, envelope};
 
 use super::client::fetch_certs;
 use super::ended::{Ended, StartsAnew};
@@ -28,7 +28,7 @@ use crate::bus::messages::{
     Bytes, Challenge, ControllerStatus, Evidence, Onboarded, Session, SignedConfig, Source, TpmStatus,
     VaultStatus,
 };
-use crate::http::{Line, LineError, PlaceError, Refusal, now_unix_s};
+use crate::http::{Line, Refusal, now_unix_s};
 use pace::{Pace, Poll};
 
 pub(super) use checkpoint::Known;
@@ -158,22 +158,6 @@ impl<'a> Zedagent<'a> {
         }
     }
 
-    /// The certificates that client fetched may hang on a root that is believed no more: then the controller is asked for its own.
-    fn identify(&mut self) -> Result<(), Failed> {
-        let Some(onboarded) = self.onboarded.as_ref().filter(|_| self.identity.is_none()) else {
-            return Ok(());
-        };
-        let cert = Certificate::from_pem(&onboarded.device_cert.0).context("the device certificate")?;
-        let root = self.line.root_pem().map_err(LineError::from)?;
-        let fetched = ControllerCerts::decode(&onboarded.certs.0).context("the controller's certificates")?;
-        let certs = match fetched.verify(root, Validity::Ignored) {
-            Ok(certs) => certs,
-            Err(_) => fetch_certs(&self.line)?,
-        };
-        self.identity = Some(Identity { device: onboarded.device, cert, certs, uploaded: false });
-        Ok(())
-    }
-
     /// All that is due now. What fails is due again later.
     fn work(&mut self) -> Result<(), StartsAnew> {
         self.checkpoint()?;
@@ -190,26 +174,6 @@ impl<'a> Zedagent<'a> {
             self.note(now, done);
         }
         Ok(())
-    }
-
-    /// Takes what `config/` says of the controller by now.
-    ///
-    /// # Errors
-    /// The walls are older than one of these files: the next life reads it.
-    fn look_again(&mut self) -> Result<(), StartsAnew> {
-        self.line.look_again(&self.root);
-        self.tell_place();
-        match self.line.config_error() {
-            Some(PlaceError::Unreadable { file, why: ErrorKind::PermissionDenied }) => {
-                self.walls.know_config(&self.root, *file)
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn tell_place(&mut self) {
-        self.status.server = self.line.server().to_owned();
-        self.status.proxy = self.line.proxy();
     }
 
     /// Evidence is of use only behind the keys that it is signed with.

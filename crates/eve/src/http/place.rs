@@ -101,3 +101,40 @@ impl Place {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(server: &str) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().expect("a directory");
+        std::fs::create_dir(dir.path().join("config")).expect("makes");
+        std::fs::write(paths::server(dir.path()), server).expect("writes");
+        std::fs::write(paths::root_certificate(dir.path()), "a root").expect("writes");
+        dir
+    }
+
+    #[test]
+    fn an_address_is_taken_however_installers_write_it_and_no_proxy_is_an_empty_one() {
+        for written in ["c:1", " c:1\n", "https://c:1/"] {
+            assert_eq!(Place::read(config(written).path()).expect("is read").server, "c:1", "{written:?}");
+        }
+        let dir = config("c:1");
+        for (written, proxy) in [("\n", None), ("http://p:3128\n", Some("http://p:3128"))] {
+            std::fs::write(paths::proxy(dir.path()), written).expect("writes");
+            assert_eq!(Place::read(dir.path()).expect("is read").proxy.as_deref(), proxy);
+        }
+    }
+
+    /// What is missing is told with what belongs there. A proxy that can't be read is not passed by.
+    #[test]
+    fn a_file_that_cannot_be_read_is_named_with_what_to_do() {
+        let dir = config("c:1");
+        std::fs::create_dir(paths::proxy(dir.path())).expect("in its place");
+        let told = Place::read(dir.path()).map(drop).expect_err("no other way is taken").to_string();
+        assert!(told.starts_with("config/proxy can't be read"), "{told}");
+        std::fs::remove_file(paths::server(dir.path())).expect("removes");
+        let told = Place::read(dir.path()).map(drop).expect_err("no address").to_string();
+        assert!(told.contains("config/server") && told.contains("host:port"), "{told}");
+    }
+}

@@ -89,3 +89,16 @@ fn a_new_session_has_no_verdict_yet() {
     let info = zedagent.info().expect("is known");
     assert_eq!(info.attestation_error, None);
 }
+
+/// Seen-by-users 1.5: a section for this session says that its evidence was good, to a life that never heard the verdict; one for
+/// another session says nothing.
+#[test]
+fn a_section_for_this_session_says_that_it_is_attested() {
+    let (dir, bus) = node();
+    let mut zedagent = zedagent(&bus, dir.path());
+    let other = Section { session: SessionKey([8; 32]), ..section() };
+    zedagent.take_config(answer(Some(Some(other))), Poll::Regular).expect("is taken");
+    assert_eq!(zedagent.status.attestation, None);
+    zedagent.take_config(answer(Some(Some(section()))), Poll::Regular).expect("is taken");
+    assert_eq!((zedagent.status.attestation.as_deref(), zedagent.status.attested), (Some("accepted"), true));
+}
