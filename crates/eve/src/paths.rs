@@ -16,6 +16,8 @@ paths! {
     server = "config/server";
     /// The only root that the controller is believed under.
     root_certificate = "config/root-certificate.pem";
+    /// `http://host:port` of a proxy on the way to the controller.
+    proxy = "config/proxy";
     /// Onboarding certificate.
     onboard_cert = "config/onboard.cert.pem";
     /// Its key.

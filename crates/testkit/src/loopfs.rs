@@ -55,6 +55,14 @@ impl LoopFs {
         Ok(())
     }
 
+    /// Mounts it for reading only, from now on.
+    ///
+    /// # Errors
+    /// Somebody writes there, or it is not mounted.
+    pub fn make_read_only(&self) -> Result<()> {
+        output(Command::new("mount").args(["-o", "remount,ro"]).arg(&self.mount_point)).map(drop)
+    }
+
     /// Unmounts it: all is written, and the kernel forgets its keys. Waits for those who just died on it.
     ///
     /// # Errors

@@ -12,17 +12,17 @@ use testkit::wait;
 use super::TPM;
 
 /// What `eve status` says under a name, once it says something that is looked for.
-fn until_told(scene: &Scene, name: &str, holds: impl Fn(&Value) -> bool) -> Value {
+pub(super) fn until_told(scene: &Scene, name: &str, holds: impl Fn(&Value) -> bool) -> Value {
     let told = || scene.node.status().ok().map(|status| status[name].clone()).filter(&holds);
     wait::until(&format!("{name} of the status"), told)
         .unwrap_or_else(|error| panic!("{error:#}: {}", scene.node.status().unwrap()))
 }
 
-fn has(words: &str) -> impl Fn(&Value) -> bool {
+pub(super) fn has(words: &str) -> impl Fn(&Value) -> bool {
     move |told| told.to_string().contains(words)
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(super) fn copy(from: &Path, to: &Path) {
     let _ = fs::remove_dir_all(to);
     assert!(Command::new("cp").arg("-a").args([from, to]).status().unwrap().success());
 }

@@ -27,16 +27,14 @@ use self::pending::Pending;
 use super::{forward, keep};
 use crate::bus::Bus;
 use crate::bus::messages::{
-    Bytes, Challenge, DefineRoots, Health, NetworkStatus, ReadRoots, Session, Sign, Signed, TpmStatus,
-    UndefineRoots,
+    Bytes, Causes, Challenge, DefineRoots, Health, NetworkStatus, ReadRoots, Session, Sign, Signed,
+    TpmRefusal, TpmStatus, UndefineRoots,
 };
 use crate::paths;
 use crate::vaultmgr::durable;
 
 /// How often a TPM that can't be used is tried again.
 const AGAIN: Duration = Duration::from_secs(2);
-/// Said where a node without a TPM is asked for one.
-const NO_TPM: &str = "this node has no TPM";
 
 /// What only root can read or write, taken before rights are given up.
 pub(super) enum Taken {
@@ -124,8 +122,8 @@ pub(super) enum Keys {
 type Tell = Box<dyn Fn(&TpmStatus) + Send + Sync>;
 
 impl Keys {
-    fn hardware<T>(&self, work: impl FnOnce(&mut Hardware) -> anyhow::Result<T>) -> Result<T, String> {
-        let Self::Tpm { hardware, tell } = self else { return Err(NO_TPM.to_owned()) };
+    fn hardware<T>(&self, work: impl FnOnce(&mut Hardware) -> anyhow::Result<T>) -> Result<T, TpmRefusal> {
+        let Self::Tpm { hardware, tell } = self else { return Err(TpmRefusal::NoTpm) };
         let mut hardware = hardware.lock().unwrap_or_else(PoisonError::into_inner);
         let before = hardware.status();
         let done = hardware.attempt(work);
@@ -133,7 +131,10 @@ impl Keys {
         if now != before {
             tell(&now);
         }
-        done.map_err(|error| format!("{error:#}"))
+        done.map_err(|error| match error.downcast() {
+            Ok(refusal) => refusal,
+            Err(other) => TpmRefusal::Failed(Causes::of(other.as_ref())),
+        })
     }
 
     /// Tries a TPM that failed again.
@@ -141,10 +142,11 @@ impl Keys {
         let _ = self.hardware(Hardware::again);
     }
 
-    fn sign(&self, payload: &[u8]) -> Result<Vec<u8>, String> {
+    fn sign(&self, payload: &[u8]) -> Result<Vec<u8>, TpmRefusal> {
         match self {
             Self::Soft(key) => {
-                key.sign(payload).map(|signature| signature.0.to_vec()).map_err(|error| error.to_string())
+                let signature = key.sign(payload).map_err(|error| TpmRefusal::Failed(Causes::of(&error)))?;
+                Ok(signature.0.to_vec())
             }
             Self::Tpm { .. } => self.hardware(|tpm| tpm.sign(&Digest32::of(payload))),
         }
@@ -196,7 +198,7 @@ fn serve(bus: &Bus, keys: &Arc<Keys>) {
     let with = Arc::clone(keys);
     bus.serve::<Sign>(move |_, ask| {
         if ask.payload.0.starts_with(attest::EVIDENCE_LABEL) {
-            return Err("evidence is signed for nobody".to_owned());
+            return Err(TpmRefusal::Evidence);
         }
         Ok(Signed { signature: Bytes(with.sign(&ask.payload.0)?) })
     });
@@ -230,7 +232,7 @@ fn answer_challenges(bus: &Bus, keys: &Keys) {
                 bus.publish(&evidence);
                 pending.answered();
             }
-            Err(error) => tracing::error!(%error, "no evidence"),
+            Err(error) => tracing::error!(error = %format!("{error:#}"), "no evidence"),
         }
     }
 }

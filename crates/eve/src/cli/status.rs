@@ -3,18 +3,18 @@
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use serde::Serialize;
 use vault::report::VaultReport;
 use vault::text::{plain, plain_lines};
 
 use super::args::Output;
-use super::table;
+use super::{out, table};
 use crate::bus::messages::{
     AgentLine, Agents, ControllerStatus, Health, NetworkStatus, Onboarded, Onboarding, Session, TpmHealth,
     TpmStatus, VaultStatus,
 };
-use crate::bus::{Agent, Bus, Topic};
+use crate::bus::{Agent, Bus, Silence, Topic};
 use crate::sandbox;
 
 /// How long a topic is waited for: one that nobody has published yet stays silent.
@@ -56,8 +56,8 @@ struct AgentStatus {
 pub(super) fn show(bus: &Bus, output: Output) -> anyhow::Result<()> {
     let status = look(bus)?;
     match output {
-        Output::Json => println!("{}", plain_lines(&serde_json::to_string_pretty(&status)?)),
-        Output::Table => print(&status),
+        Output::Json => out::say(&(plain_lines(&serde_json::to_string_pretty(&status)?) + "\n"))?,
+        Output::Table => out::say(&text(&status))?,
     }
     match silent(&status).as_slice() {
         [] => Ok(()),
@@ -79,13 +79,16 @@ fn look(bus: &Bus) -> anyhow::Result<Status> {
     let (tpm, session, onboarding) =
         (glance::<TpmStatus>(bus), glance::<Session>(bus), glance::<Onboarding>(bus));
     let (controller, vaults) = (glance::<ControllerStatus>(bus), glance::<VaultStatus>(bus));
-    let agents =
-        seen(agents).context("no answer; is `eve run` running with this --root, and are you root?")?;
+    let agents = match heard(agents) {
+        Ok(agents) => agents,
+        Err(Silence::Refused) => bail!("a node's status is for root alone: are you root?"),
+        Err(Silence::Yet) => bail!("no answer; is `eve run` running with this --root?"),
+    };
     let (controller, vaults) = (seen(controller), seen(vaults));
     let tpm = seen(tpm);
     let tpm_health = tpm.as_ref().and_then(|tpm| health(bus, tpm));
     let agents: Vec<AgentStatus> = agents.0.iter().map(agent_status).collect();
-    let (vaults, told) = vaults.map(|vaults| (vaults.vaults, vaults.notes)).unzip();
+    let (vaults, told) = vaults.map(|vaults| (table::present(vaults.vaults), vaults.notes)).unzip();
     let told = told.into_iter().flatten();
     let walls = agents.iter().filter_map(|agent| agent.note.clone()).chain(landlock_note());
     Ok(Status {
@@ -103,13 +106,17 @@ fn look(bus: &Bus) -> anyhow::Result<Status> {
     })
 }
 
-fn glance<T: Topic>(bus: &Bus) -> JoinHandle<Option<T>> {
+fn glance<T: Topic>(bus: &Bus) -> JoinHandle<Result<T, Silence>> {
     let topic = bus.subscribe::<T>();
-    thread::spawn(move || topic.next_within(GLANCE).ok())
+    thread::spawn(move || topic.next_within(GLANCE))
 }
 
-fn seen<T>(glance: JoinHandle<Option<T>>) -> Option<T> {
-    glance.join().ok().flatten()
+fn heard<T>(glance: JoinHandle<Result<T, Silence>>) -> Result<T, Silence> {
+    glance.join().unwrap_or(Err(Silence::Yet))
+}
+
+fn seen<T>(glance: JoinHandle<Result<T, Silence>>) -> Option<T> {
+    heard(glance).ok()
 }
 
 /// Only of a TPM that answers: the others are told by their words.
@@ -188,23 +195,24 @@ fn walls(text: &str) -> String {
     )
 }
 
-fn print(status: &Status) {
-    println!("device       {}", plain(&device_words(status)));
-    println!("tpm          {}", plain(&status.tpm));
+fn text(status: &Status) -> String {
+    let controller = status.controller.as_ref();
+    let line = |name: &str, words: &str| format!("{name:<12} {}\n", plain(words));
+    let mut text = line("device", &device_words(status)) + &line("tpm", &status.tpm);
     match &status.tpm_health {
-        Some(health) => println!("tpm health   {}", health_words(health)),
-        None if status.tpm_fails => println!("tpm health   does not answer"),
+        Some(health) => text += &line("tpm health", &health_words(health)),
+        None if status.tpm_fails => text += &line("tpm health", "does not answer"),
         None => {}
     }
-    println!("controller   {}", plain(&controller_words(status.controller.as_ref(), status.tpm_fails)));
-    println!("attestation  {}", plain(attestation_words(status.controller.as_ref())));
-    println!("addresses    {}", status.addresses.join(", "));
-    status.agents.iter().for_each(print_agent);
-    status.notes.iter().for_each(|note| println!("note         {}", plain(note)));
-    println!();
+    text += &line("controller", &controller_words(controller, status.tpm_fails));
+    text += &line("attestation", attestation_words(controller));
+    text += &line("addresses", &status.addresses.join(", "));
+    text.extend(status.agents.iter().map(|agent| line("agent", &agent_words(agent))));
+    text.extend(status.notes.iter().map(|note| line("note", note)));
+    text.push('\n');
     match &status.vaults {
-        Some(vaults) => table::print(vaults),
-        None => println!("vaults unknown: vaultmgr does not answer"),
+        Some(vaults) => text + &table::vaults(vaults),
+        None => text + "vaults unknown: vaultmgr does not answer\n",
     }
 }
 
@@ -217,14 +225,16 @@ fn device_words(status: &Status) -> String {
 }
 
 fn controller_words(controller: Option<&ControllerStatus>, tpm_fails: bool) -> String {
-    let Some(ControllerStatus { server, reachable, words, .. }) = controller else {
+    let Some(ControllerStatus { server, proxy, reachable, not_asked, words, .. }) = controller else {
         return "unknown: zedagent does not answer".to_owned();
     };
-    match (reachable, words.as_str()) {
-        (false, _) if tpm_fails => format!("{server} is not asked: this node's TPM does not sign"),
-        (true, _) => format!("{server} answers"),
-        (false, "") => format!("{server} not contacted yet"),
-        (false, words) => format!("{server} does not answer: {words}"),
+    let way = proxy.as_ref().map(|proxy| format!(" by the proxy {proxy}")).unwrap_or_default();
+    match words.as_str() {
+        _ if !*reachable && tpm_fails => format!("{server} is not asked: this node's TPM does not sign"),
+        _ if *reachable => format!("{server} answers{way}"),
+        "" => format!("{server} not contacted yet"),
+        words if *not_asked => format!("{server} not asked: {words}"),
+        words => format!("{server} does not answer{way}: {words}"),
     }
 }
 
@@ -233,10 +243,10 @@ fn attestation_words(controller: Option<&ControllerStatus>) -> &str {
     controller.attestation.as_deref().unwrap_or("none in this session")
 }
 
-fn print_agent(line: &AgentStatus) {
+fn agent_words(line: &AgentStatus) -> String {
     let pid = line.pid.map_or("down".to_owned(), |pid| format!("pid {pid}"));
     let walls = line.walls.as_deref().unwrap_or_default();
-    println!("agent        {:<9} {pid:<11} restarts {:<3} {walls}", line.agent.name(), line.restarts);
+    format!("{:<9} {pid:<11} restarts {:<3} {walls}", line.agent.name(), line.restarts)
 }
 
 #[cfg(test)]
@@ -278,6 +288,12 @@ mod tests {
         let yet = ControllerStatus { server: "c:1".to_owned(), ..Default::default() };
         assert_eq!(controller_words(Some(&answers), false), "c:1 answers");
         assert_eq!(controller_words(Some(&yet), false), "c:1 not contacted yet");
+        let unsigned = ControllerStatus {
+            not_asked: true,
+            words: "this node's key did not sign".to_owned(),
+            ..yet.clone()
+        };
+        assert_eq!(controller_words(Some(&unsigned), false), "c:1 not asked: this node's key did not sign");
         assert_eq!(controller_words(None, false), "unknown: zedagent does not answer");
         assert!(silent(&status(Some(yet.clone()), Some(Vec::new()))).is_empty(), "no vaults is an answer");
         assert_eq!(silent(&status(Some(yet), None)), ["vaultmgr"]);

@@ -65,16 +65,15 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     /// No randomness.
     pub(crate) fn start(root: &Path, crypt: C, tpmmgr: T, zedagent: Owner) -> Result<Self, SharesError> {
         let paths = Paths::new(root);
-        let root_pem = std::fs::read(paths.root_certificate()).unwrap_or_default();
         let session = SessionSecret::init(shares::random)?;
         Ok(Self {
-            paths,
             crypt,
             tpmmgr,
             zedagent,
             belief: Belief::new(session.session_key()),
             session,
-            root_pem,
+            root_pem: root_certificate(&paths),
+            paths,
             shares: None,
             tpm_absent: false,
             measured: false,
@@ -84,6 +83,16 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             slots: BTreeMap::new(),
             notes: Notes::default(),
         })
+    }
+
+    /// Whom to believe may be written anew while the node runs. What was pinned at first contact stays.
+    pub(crate) fn read_root_certificate(&mut self) {
+        self.root_pem = root_certificate(&self.paths);
+    }
+
+    /// What is to be said of a disk that can't be written.
+    pub(crate) fn read_only(&self) -> Option<&'static str> {
+        prepare::is_read_only(&self.paths).then_some(super::READ_ONLY)
     }
 
     /// The node's facts, as plans see them.
@@ -341,4 +350,8 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         }
         report
     }
+}
+
+fn root_certificate(paths: &Paths) -> Vec<u8> {
+    std::fs::read(paths.root_certificate()).unwrap_or_default()
 }

@@ -13,6 +13,7 @@ mod holders;
 mod intake;
 mod kernel;
 mod label;
+mod locks;
 mod manager;
 mod mounts;
 mod movein;
@@ -32,6 +33,10 @@ mod xattrs;
 
 pub use agent::run;
 
+/// Vaults open on such a disk, and nothing can be kept on it.
+const READ_ONLY: &str =
+    "the persist filesystem is read-only: see the kernel's log, check it and mount it for writing";
+
 /// An error with its causes, as one line, and what to do where the disk is the cause.
 fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
@@ -47,9 +52,7 @@ fn advice(error: &std::io::Error) -> Option<&'static str> {
         StorageFull | QuotaExceeded => {
             Some("make room on the persist filesystem: it is tried again by itself")
         }
-        ReadOnlyFilesystem => Some(
-            "the persist filesystem is read-only: see the kernel's log, check it and mount it for writing",
-        ),
+        ReadOnlyFilesystem => Some(READ_ONLY),
         _ => None,
     }
 }

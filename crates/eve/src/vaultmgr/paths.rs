@@ -22,6 +22,10 @@ impl Paths {
     pub(crate) fn root_certificate(&self) -> PathBuf {
         self.root.join("config/root-certificate.pem")
     }
+    /// The locks that root ordered here, of this boot.
+    pub(crate) fn locks(&self) -> PathBuf {
+        self.root.join("run/eve/locked")
+    }
     /// The directory that is the vault (DF-5: the default ones are at their own places).
     pub(crate) fn vault(&self, id: VaultId) -> PathBuf {
         match id {

@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::{PermissionsExt, fchown};
 
+use rustix::fs::StatVfsMountFlags;
 use vault::ids::{CONFIG_VAULT, IMAGE_VAULT, VaultId};
 
 use super::crypt::{Crypt, Found};
@@ -11,11 +12,22 @@ use super::durable;
 use super::manager::Owner;
 use super::paths::Paths;
 
-/// Makes the folders of ours that are outside every vault.
+/// Makes the folders of ours that are outside every vault. On a disk that can't be written what is there is enough.
 pub(crate) fn own_folders(paths: &Paths) -> io::Result<()> {
     let vaults = paths.vaults();
-    durable::make_dir(&vaults, 0o711)?;
-    [".new", ".meta", ".shares"].into_iter().try_for_each(|name| durable::make_dir(&vaults.join(name), 0o700))
+    let ours = [".new", ".meta", ".shares"].map(|name| (vaults.join(name), 0o700));
+    std::iter::once((vaults, 0o711)).chain(ours).try_for_each(|(path, mode)| {
+        match durable::make_dir(&path, mode) {
+            Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => Ok(()),
+            made => made,
+        }
+    })
+}
+
+/// Whether nothing can be written on the persist filesystem.
+pub(crate) fn is_read_only(paths: &Paths) -> bool {
+    let flags = rustix::fs::statvfs(paths.persist()).map(|found| found.f_flag);
+    flags.is_ok_and(|flags| flags.contains(StatVfsMountFlags::RDONLY))
 }
 
 /// Makes the folders inside the Config Vault: ours, and zedagent's for its checkpoint.

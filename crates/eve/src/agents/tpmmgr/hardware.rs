@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::sync::Arc;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use tpm::{
     AuthLack, Digest32, EkName, Generation, Identity, Meaning, OPEN_PATIENCE, OwnerAuth, PcrPolicy,
     PcrSelection, PcrValues, ProvisionError, ReadRootError, Root, RootKind, RootPolicy, SlotSet, Tcti, Tpm,
@@ -16,10 +16,8 @@ use super::super::keep;
 use super::boot;
 use crate::bus::BusRoot;
 use crate::bus::messages::{
-    Bytes, DefineRoots, Proof, RootSet, RootSlot, Roots, TpmHealth, TpmIdentity, TpmStatus,
+    Bytes, DefineRoots, Proof, RootSet, RootSlot, Roots, TpmHealth, TpmIdentity, TpmRefusal, TpmStatus,
 };
-
-const OTHER_TPM: &str = "this is not the TPM that this node was installed with (config/ek.pub): no root is read or written; bring the node's own TPM back, or reinstall";
 
 /// How the TPM is reached, and what the node's files say of it.
 #[derive(Debug, Clone)]
@@ -58,7 +56,7 @@ impl Hardware {
         if own {
             tpm.pin_ek(&expected)?;
         } else {
-            tracing::error!("{OTHER_TPM}");
+            tracing::error!("{}", TpmRefusal::OtherTpm);
         }
         let measured = measured(&mut tpm)?;
         // The endorsement seed outlives TPM2_Clear, the owner's, which the device key is of, does not.
@@ -138,8 +136,7 @@ impl Hardware {
     }
 
     fn own(&self) -> anyhow::Result<()> {
-        ensure!(self.pinned.is_some(), OTHER_TPM);
-        Ok(())
+        self.pinned.map(drop).ok_or_else(|| TpmRefusal::OtherTpm.into())
     }
 
     pub(super) fn read_roots(&mut self) -> anyhow::Result<Roots> {

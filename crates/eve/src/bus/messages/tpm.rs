@@ -4,8 +4,27 @@ use serde::{Deserialize, Serialize};
 use vault::ids::Generation;
 use wire::control::PcrMask;
 
-use super::Bytes;
+use super::{Bytes, Causes};
 use crate::bus::BusRoot;
+
+/// Why tpmmgr did not do it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum TpmRefusal {
+    /// There is none, by the installer's word.
+    #[error("this node has no TPM")]
+    NoTpm,
+    /// No root is read or written with a strange one.
+    #[error(
+        "this is not the TPM that this node was installed with (config/ek.pub): no root is read or written; bring the node's own TPM back, or reinstall"
+    )]
+    OtherTpm,
+    /// A payload that would pass for evidence.
+    #[error("evidence is signed for nobody")]
+    Evidence,
+    /// The TPM, or the key in a file, did not do it.
+    #[error("it was not done")]
+    Failed(#[source] Causes),
+}
 
 /// tpmmgr: sign a payload with the device key. Evidence is refused.
 #[derive(Debug, Serialize, Deserialize)]

@@ -105,6 +105,7 @@ impl Node {
             controller::golden("root-ca.cert.pem"),
         )
         .expect("the root certificate");
+        std::fs::create_dir_all(disk.root().join("run/eve")).expect("makes");
         let paths = Paths::new(&disk.root());
         Self { disk, nv: Nv::default(), paths, manager: None, has_tpm }
     }
@@ -122,6 +123,7 @@ impl Node {
         let kernel = Kernel::open(&self.paths).expect("opens the filesystem");
         let manager = Manager::start(&self.disk.root(), kernel, self.nv.clone(), owner).expect("starts");
         self.manager = Some(manager);
+        self.manager().take_up_locks().expect("are read");
         self.hear_tpm();
     }
 
@@ -145,6 +147,7 @@ impl Node {
     /// The power goes: what was not synced is lost, and the kernel's keys. Started again by [`Self::start`].
     pub(super) fn power_cut(&mut self) {
         self.manager = None;
+        self.forget_run();
         self.disk.power_cut();
     }
 
@@ -156,8 +159,14 @@ impl Node {
         self.manager().settle_all();
     }
 
+    /// What lies in `run` goes with each boot.
+    fn forget_run(&self) {
+        let _ = std::fs::remove_file(self.paths.locks());
+    }
+
     pub(super) fn stop(&mut self) {
         self.manager = None;
+        self.forget_run();
         self.disk.unmount();
     }
 
