@@ -111,14 +111,26 @@ impl Folder {
     /// # Errors
     /// As [`Disk::folder`].
     pub fn make_folder(&self, name: &str, mode: u32) -> Result<Self, Error> {
-        match self.disk.run(Op::MakeFolder { at: self.at(name), mode }) {
-            Err(error) if error.kind() == stdio::ErrorKind::AlreadyExists => {}
-            made => made.map_err(io("making a folder"))?,
-        }
-        let made = self.folder(name)?;
+        let made = match self.folder(name) {
+            Err(Error::Absent { .. }) => {
+                self.disk.run(Op::MakeFolder { at: self.at(name), mode }).map_err(io("making a folder"))?;
+                self.folder(name)?
+            }
+            there => there?,
+        };
         // One that is there may have been made by a life that was cut before this.
         self.sync()?;
         Ok(made)
+    }
+
+    /// Gives the folder an owner and a mode.
+    ///
+    /// # Errors
+    /// [`Error::Io`]: the disk, or no right to.
+    pub fn give(&self, uid: u32, gid: u32, mode: u32) -> Result<(), Error> {
+        let of = self.as_fd();
+        let given = self.disk.run(Op::SetOwner { of, uid, gid });
+        given.and_then(|()| self.disk.run(Op::SetMode { of, mode })).map_err(io("giving a folder its owner"))
     }
 
     /// Refuses a folder in which others could put or swap files.

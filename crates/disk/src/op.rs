@@ -6,7 +6,8 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::os::unix::fs::FileExt;
 
-use nix::fcntl::{FallocateFlags, OFlag, RenameFlags, fallocate, openat, renameat, renameat2};
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, FallocateFlags, OFlag, RenameFlags, fallocate, openat, renameat, renameat2};
 use nix::sys::stat::{Mode, fchmod, mkdirat};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fsync, ftruncate, linkat, unlinkat};
 
@@ -167,10 +168,17 @@ impl Operations for Linux {
             Op::SetOwner { of, uid, gid } => fchown(of, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?,
             Op::SetMode { of, mode } => fchmod(of, bits(mode))?,
             Op::Link { from, to } => {
-                linkat(from.folder, from.name, to.folder, to.name, nix::fcntl::AtFlags::empty())?;
+                linkat(from.folder, from.name, to.folder, to.name, AtFlags::empty())?;
             }
             Op::Rename { from, to } => renameat(from.folder, from.name, to.folder, to.name)?,
-            Op::RenameToFree { from, to } => renamed(from, to, RenameFlags::RENAME_NOREPLACE)?,
+            Op::RenameToFree { from, to } => match renamed(from, to, RenameFlags::RENAME_NOREPLACE) {
+                // A filesystem that can't do it at once, such as NFS.
+                Err(Errno::EINVAL) => {
+                    linkat(from.folder, from.name, to.folder, to.name, AtFlags::empty())?;
+                    unlinkat(from.folder, from.name, UnlinkatFlags::NoRemoveDir)?;
+                }
+                renamed => renamed?,
+            },
             Op::Exchange { one, other } => renamed(one, other, RenameFlags::RENAME_EXCHANGE)?,
             Op::Unlink { at } => unlinkat(at.folder, at.name, UnlinkatFlags::NoRemoveDir)?,
             Op::RemoveFolder { at } => unlinkat(at.folder, at.name, UnlinkatFlags::RemoveDir)?,

@@ -3,8 +3,8 @@
 //! A replaced or removed file keeps the name `.tmp-eve-old-NAME` until its bytes are overwritten. So after a power cut at
 //! any instant the old bytes are still under a name, and [`Folder::sweep`] finds and overwrites them. (Unlinked, they
 //! would lie in freed blocks, out of reach.) A file is given blocks of its own before its first byte, since one that lies in its
-//! inode (ext4's `inline_data`) is copied into the journal with every touch. With `data=journal` copies are there all the same:
-//! [`Replaced::scrub`] does not reach them.
+//! inode (ext4's `inline_data`) is copied into the journal with every touch. What lies in a journal all the same is not reached
+//! here: [`Replaced::files`] are for whoever can look and wipe it.
 
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
@@ -24,12 +24,15 @@ const MODE: u32 = 0o600;
 /// A block.
 const BLOCK: u16 = 4096;
 
-/// A file that a new one has replaced: still to be overwritten.
+/// A file that is not in force any more, if there was one: still to be overwritten.
 #[derive(Debug)]
+#[must_use = "its old bytes are on the disk"]
 pub struct Replaced<'a> {
     folder: &'a Folder,
     name: String,
     old: Option<File>,
+    /// Left by a cut, and overwritten on the way.
+    swept: Vec<File>,
 }
 
 impl Folder {
@@ -38,54 +41,60 @@ impl Folder {
     /// # Errors
     /// [`Error::Io`]: the old file or the new is in force, whole; call again.
     pub fn replace(&self, name: &str, bytes: &[u8]) -> Result<Replaced<'_>, Error> {
-        self.sweep_name(name)?;
+        let swept = self.sweep_name(name)?;
         self.write_new(name, bytes)?;
         let old = self.keep_old(name)?;
         self.renamed(&new_name(name), name)?;
         self.sync()?;
-        Ok(Replaced { folder: self, name: name.into(), old })
+        Ok(Replaced { folder: self, name: name.into(), old, swept })
     }
 
-    /// Overwrites and unlinks. The file first loses its name, so that a power cut leaves no zeros under it. Nothing there is success.
+    /// Takes a file out of force, durably; nothing there is success. It first loses its name, so that a power cut leaves no zeros
+    /// under it, and is still to be overwritten.
     ///
     /// # Errors
     /// [`Error::Io`]: call again, and [`Folder::sweep`] after a restart.
-    pub fn remove_scrubbed(&self, name: &str) -> Result<(), Error> {
-        self.sweep_name(name)?;
-        match self.renamed(name, &old_name(name)) {
-            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            other => other?,
-        }
-        self.sync()?;
-        self.sweep_name(name)
+    pub fn retire(&self, name: &str) -> Result<Replaced<'_>, Error> {
+        let swept = self.sweep_name(name)?;
+        let old = match self.renamed(name, &old_name(name)) {
+            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => None,
+            renamed => renamed.and_then(|()| self.sync()).and_then(|()| self.open_old(name))?,
+        };
+        Ok(Replaced { folder: self, name: name.into(), old, swept })
     }
 
-    /// Overwrites and unlinks what a replacement or removal that was cut short has left. Other programs' files stay. The caller is
-    /// the only writer of our files here.
+    /// Overwrites and unlinks what a replacement or removal that was cut short has left, and says what that was. Other programs'
+    /// files stay. The caller is the only writer of our files here.
     ///
     /// # Errors
     /// [`Error::Io`]: the disk.
-    pub fn sweep(&self) -> Result<(), Error> {
-        let names = self.names()?;
-        let live = names.iter().filter_map(|name| name.strip_prefix(NEW).or(name.strip_prefix(OLD)));
-        live.into_iter().try_for_each(|name| self.sweep_name(name))
-    }
-
-    fn sweep_name(&self, name: &str) -> Result<(), Error> {
-        self.sweep_leftover(&new_name(name), name)?;
-        self.sweep_leftover(&old_name(name), name)
-    }
-
-    fn sweep_leftover(&self, leftover: &str, live: &str) -> Result<(), Error> {
-        match self.open_file(leftover, OFlag::O_WRONLY) {
-            Err(Error::Absent { .. }) => return Ok(()),
-            // A link or the like has no bytes of ours.
-            Err(Error::Unsafe { .. }) => {}
-            // Stopped before the rename: this is a second name of the file in force.
-            Ok(file) if self.is_live(&file, live)? => {}
-            other => self.overwrite_own(&other?, leftover)?,
+    pub fn sweep(&self) -> Result<Vec<File>, Error> {
+        let mut swept = Vec::new();
+        for name in self.names()? {
+            if let Some(live) = name.strip_prefix(NEW).or(name.strip_prefix(OLD)) {
+                swept.extend(self.sweep_name(live)?);
+            }
         }
-        self.unlink(leftover)
+        Ok(swept)
+    }
+
+    fn sweep_name(&self, name: &str) -> Result<Vec<File>, Error> {
+        let swept =
+            [self.sweep_leftover(&new_name(name), name)?, self.sweep_leftover(&old_name(name), name)?];
+        Ok(swept.into_iter().flatten().collect())
+    }
+
+    fn sweep_leftover(&self, leftover: &str, live: &str) -> Result<Option<File>, Error> {
+        let swept = match self.open_file(leftover, OFlag::O_WRONLY) {
+            Err(Error::Absent { .. }) => return Ok(None),
+            // A link or the like has no bytes of ours.
+            Err(Error::Unsafe { .. }) => None,
+            // Stopped before the rename: this is a second name of the file in force.
+            Ok(file) if self.is_live(&file, live)? => None,
+            file => Some(file?),
+        };
+        swept.iter().try_for_each(|file| self.overwrite_own(file, leftover))?;
+        self.unlink(leftover).map(|()| swept)
     }
 
     fn is_live(&self, file: &File, live: &str) -> Result<bool, Error> {
@@ -121,6 +130,14 @@ impl Folder {
         Ok(Some(old))
     }
 
+    /// A link or the like in a file's place is no file of ours, and only loses its name.
+    fn open_old(&self, name: &str) -> Result<Option<File>, Error> {
+        match self.open_file(&old_name(name), OFlag::O_WRONLY) {
+            Err(Error::Unsafe { .. }) => self.unlink(&old_name(name)).map(|()| None),
+            file => file.map(Some),
+        }
+    }
+
     fn renamed(&self, from: &str, to: &str) -> Result<(), Error> {
         self.disk.run(Op::Rename { from: self.at(from), to: self.at(to) }).map_err(io("renaming a file"))
     }
@@ -146,7 +163,18 @@ impl Folder {
     }
 }
 
-impl Replaced<'_> {
+impl<'a> Replaced<'a> {
+    /// All files whose bytes are, or were on the way here, to be overwritten.
+    pub fn files(&self) -> impl Iterator<Item = &File> {
+        self.old.iter().chain(&self.swept)
+    }
+
+    /// The folder that they are, or were, in.
+    #[must_use]
+    pub fn folder(&self) -> &'a Folder {
+        self.folder
+    }
+
     /// Overwrites the old file in place through the descriptor kept open, then unlinks its second name.
     ///
     /// # Errors

@@ -81,7 +81,9 @@ fn a_first_file_is_absent_or_whole() {
 /// VC-2: a replaced file too; and its old bytes are overwritten by doing it again, or by the sweep, wherever it was cut.
 #[test]
 fn what_is_replaced_is_overwritten_wherever_it_was_cut() {
-    let replace = |folder: &Folder| drop(folder.replace("f", NEW).and_then(|old| old.scrub()));
+    let replace = |folder: &Folder| {
+        let _ = folder.replace("f", NEW).and_then(|old| old.scrub());
+    };
     for again in [true, false] {
         everywhere(
             &[POWER.as_slice(), &[Fault::Full]].concat(),
@@ -96,9 +98,9 @@ fn what_is_replaced_is_overwritten_wherever_it_was_cut() {
                 let held = names(path).into_iter().map(|name| fs::File::open(path.join(name)).unwrap());
                 let held: Vec<fs::File> = held.collect();
                 if again {
-                    replace(folder)
+                    replace(folder);
                 } else {
-                    folder.sweep().unwrap()
+                    folder.sweep().unwrap();
                 }
                 assert_eq!(names(path), ["f"], "{when}");
                 let in_force = fs::read(path.join("f")).unwrap();
@@ -118,12 +120,12 @@ fn a_removed_file_is_whole_or_gone() {
     everywhere(
         &POWER,
         |folder| folder.replace("f", OLD).unwrap().scrub().unwrap(),
-        |folder| folder.remove_scrubbed("f").unwrap(),
+        |folder| folder.retire("f").unwrap().scrub().unwrap(),
         |path, folder, when| {
             let found = fs::read(path.join("f")).ok();
             assert!(found.as_deref().is_none_or(|found| found == OLD), "{when}: {found:?}");
-            folder.remove_scrubbed("f").unwrap();
-            folder.remove_scrubbed("f").expect("nothing there is success");
+            folder.retire("f").unwrap().scrub().unwrap();
+            folder.retire("f").expect("nothing there is success").scrub().unwrap();
             assert_eq!(names(path), [""; 0], "{when}");
         },
     );

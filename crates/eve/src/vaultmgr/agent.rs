@@ -56,7 +56,7 @@ pub fn run(root: &Path, bus: &Bus) -> anyhow::Result<()> {
     let row = Agent::Zedagent.row();
     let owner = Owner { uid: row.uid, gid: row.gid };
     let manager =
-        Manager::start(root, kernel, OverBus { bus: bus.clone(), patience: ROOTS_PATIENCE }, owner)?;
+        Manager::start(paths, kernel, OverBus { bus: bus.clone(), patience: ROOTS_PATIENCE }, owner)?;
     bus.publish(&Session { key: manager.session_key() });
     let inputs = listen(bus)?;
     Loop { manager, bus: bus.clone(), tpm: None, roots_at: Instant::now(), told: None }.run(&inputs);

@@ -1,8 +1,6 @@
 //! Folders of ours, and what the disk shows of vaults before any key is at hand.
 
 use std::fs;
-use std::io;
-use std::os::unix::fs::{PermissionsExt, fchown};
 
 use vault::ids::{CONFIG_VAULT, IMAGE_VAULT, VaultId};
 
@@ -12,22 +10,19 @@ use super::manager::Owner;
 use super::paths::Paths;
 
 /// Makes the folders of ours that are outside every vault.
-pub(crate) fn own_folders(paths: &Paths) -> io::Result<()> {
-    let vaults = paths.vaults();
-    durable::make_dir(&vaults, 0o711)?;
-    [".new", ".meta", ".shares"].into_iter().try_for_each(|name| durable::make_dir(&vaults.join(name), 0o700))
+pub(crate) fn own_folders(paths: &Paths) -> Result<(), disk::Error> {
+    let vaults = paths.disk().make_folder(&paths.vaults(), 0o711)?;
+    [".new", ".meta"].into_iter().try_for_each(|name| vaults.make_folder(name, 0o700).map(drop))?;
+    paths.tables().iter().try_for_each(|folder| paths.disk().make_folder(folder, 0o700).map(drop))
 }
 
 /// Makes the folders inside the Config Vault: ours, and zedagent's for its checkpoint.
-pub(crate) fn config_folders(paths: &Paths, zedagent: Owner) -> io::Result<()> {
+pub(crate) fn config_folders(paths: &Paths, zedagent: Owner) -> Result<(), disk::Error> {
+    let disk = paths.disk();
     // It may have been moved in from another user's. Others reach their own folder through it, and list nothing.
-    durable::take(&paths.vault(CONFIG_VAULT), 0o711)?;
-    durable::make_dir(&paths.own_folder(), 0o700)?;
-    durable::take(&paths.own_folder(), 0o700)?;
-    durable::make_dir(&paths.zedagent_folder(), 0o700)?;
-    let folder = durable::read_only(&paths.zedagent_folder())?;
-    fchown(&folder, Some(zedagent.uid), Some(zedagent.gid))?;
-    folder.set_permissions(fs::Permissions::from_mode(0o700))
+    disk.folder(&paths.vault(CONFIG_VAULT))?.give(0, 0, 0o711)?;
+    disk.make_folder(&paths.own_folder(), 0o700)?.give(0, 0, 0o700)?;
+    disk.make_folder(&paths.zedagent_folder(), 0o700)?.give(zedagent.uid, zedagent.gid, 0o700)
 }
 
 /// Vaults with metadata or a directory of their own. What can't be listed is not there for this question.

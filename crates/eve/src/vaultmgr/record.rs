@@ -50,7 +50,7 @@ pub(crate) fn save(paths: &Paths, stored: &Stored) -> io::Result<()> {
     if bytes.len() > MAX_BYTES {
         return Err(io::ErrorKind::FileTooLarge.into());
     }
-    durable::write(&paths.record(), &bytes, 0o600)
+    Ok(paths.disk().write(&paths.record(), &bytes, 0o600)?)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use anyhow::bail;
+use disk::Disk;
 use vault::ids::CONFIG_VAULT;
 use vault::report::State;
 
@@ -13,7 +14,6 @@ use super::Zedagent;
 use crate::bus::messages::{Bytes, SignedConfig, Source};
 use crate::http::MAX_ANSWER;
 use crate::paths;
-use crate::vaultmgr::durable;
 
 impl Zedagent<'_> {
     /// Reads it once the Config Vault is open, and writes what came since.
@@ -77,7 +77,8 @@ fn bounded(path: &Path) -> Option<Vec<u8>> {
     (bytes.len() as u64 <= MAX_ANSWER).then_some(bytes)
 }
 
-fn save(folder: &Path, signed: &SignedConfig) -> std::io::Result<()> {
-    durable::write(&folder.join("controllercerts"), &signed.certs.0, 0o600)?;
-    durable::write(&folder.join("lastconfig"), &signed.envelope.0, 0o600)
+fn save(folder: &Path, signed: &SignedConfig) -> Result<(), disk::Error> {
+    let folder = Disk::linux().folder(folder)?;
+    folder.write("controllercerts", &signed.certs.0, 0o600)?;
+    folder.write("lastconfig", &signed.envelope.0, 0o600)
 }
