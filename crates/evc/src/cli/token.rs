@@ -1,14 +1,14 @@
 //! `evc token rotate`: the new token is safe in its file before the controller ends the old one. Cut short anywhere, the file holds
 //! a token that is good, and saying it again finishes.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::path::Path;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
+use disk::Disk;
 use serde_json::{Value, json};
 
 use super::client::Client;
-use crate::custody::write_private;
 use crate::service::{new_token, token_hash};
 
 /// Puts a new token in the place of the one in use.
@@ -19,26 +19,16 @@ pub(super) fn rotate(client: &mut Client) -> anyhow::Result<Value> {
     folder.try_lock().context("another rotation is under way, or the folder can't be locked")?;
     let token = new_token()?;
     let new = file.with_added_extension("new");
-    write_new(&new, &token)?;
+    let disk = Disk::linux();
+    disk.write(&new, token.as_bytes(), 0o600)
+        .with_context(|| format!("can't write {}; nothing was changed", new.display()))?;
     if let Err(error) = client.post("/tokens", &json!({ "sha256": hex::encode(token_hash(&token)) })) {
-        let _ = fs::remove_file(&new);
+        let _ = disk.unlink(&new);
         return Err(error);
     }
-    fs::rename(&new, &file).and_then(|()| folder.sync_all()).with_context(|| {
+    disk.rename(&new, &file).with_context(|| {
         format!("can't put the new token into {}; the old one is still good", file.display())
     })?;
     client.carry(&token);
     client.delete("/tokens/others").context("the old token is still good; run `evc token rotate` again")
-}
-
-fn write_new(new: &Path, token: &str) -> anyhow::Result<()> {
-    // Of a rotation that was cut short: nothing refers to it.
-    match fs::remove_file(new) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            bail!("can't write {}: {error}; nothing was changed", new.display())
-        }
-        _ => {}
-    }
-    write_private(new, token.as_bytes())
-        .with_context(|| format!("can't write {}; nothing was changed", new.display()))
 }

@@ -11,7 +11,6 @@ mod tls;
 
 pub use epochs::{add_epoch, period_of, release};
 pub use identity::Identity;
-pub(crate) use kek::write_private;
 pub use kek::{Kek, random};
 pub use memory::{Protection, protect};
 pub use tls::server_config;

@@ -31,7 +31,7 @@ use crate::store::{DeviceRow, Store, Tx};
 
 pub(crate) use error::chain;
 pub use error::{Advice, Refusal};
-pub use start::{Settings, StartError, start, token_hash};
+pub use start::{Settings, StartError, start, start_on, token_hash};
 pub use steady::Steady;
 pub use tokens::new_token;
 

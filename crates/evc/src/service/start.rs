@@ -1,17 +1,18 @@
 //! Start of the controller: folder, store, key-encryption key, CA, token, incarnation. Safe to repeat; the first time makes all.
 
 use std::fs::{self, File, TryLockError};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use disk::Disk;
 use nix::unistd::geteuid;
 use vault::ids::Incarnation;
 use zeroize::Zeroizing;
 
 use super::{Controller, new_token, steady};
 use crate::clock;
-use crate::custody::{CustodyError, Kek, authority, random, write_private};
+use crate::custody::{CustodyError, Kek, authority, random};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Store as _, StoreError, Tx, UnixSeconds};
 
@@ -98,7 +99,15 @@ pub enum StartError {
 /// # Errors
 /// [`StartError`]: nothing serves.
 pub async fn start(settings: &Settings, now: UnixSeconds) -> Result<Controller, StartError> {
-    make_folder(&settings.data)?;
+    start_on(&Disk::linux(), settings, now).await
+}
+
+/// The same on another disk than the machine's own.
+///
+/// # Errors
+/// As [`start`].
+pub async fn start_on(disk: &Disk, settings: &Settings, now: UnixSeconds) -> Result<Controller, StartError> {
+    make_folder(disk, &settings.data)?;
     let lock = lock(&settings.data)?;
     let path = settings.data.join(DATABASE);
     let store = SqliteStore::open(&path)
@@ -110,16 +119,15 @@ pub async fn start(settings: &Settings, now: UnixSeconds) -> Result<Controller, 
         return Err(StartError::Clock);
     }
     believe(&mut *tx, settings, now).await?;
-    let kek = Kek::from_file(&settings.data.join(KEK), known.is_none())?;
+    let kek = Kek::from_file_on(disk, &settings.data.join(KEK), known.is_none())?;
     let incarnation = incarnation(&mut *tx, known).await?;
     let authority = authority::load(&mut *tx, &kek, &settings.names, now).await?;
     let token = first_token(&mut *tx, now).await?;
-    publish_root(&settings.data, &authority.root_pem)?;
+    publish_root(disk, &settings.data, &authority.root_pem)?;
     if let Some(token) = token {
         // Before the commit: a token in the store that nobody has would lock the operator out.
         let file = settings.data.join(TOKEN);
-        let _ = fs::remove_file(&file);
-        write_private(&file, token.as_bytes()).map_err(|source| at(&file, source))?;
+        disk.write(&file, token.as_bytes(), 0o600).map_err(|error| at(&file, error.into()))?;
     }
     tx.commit().await?;
     Ok(Controller {
@@ -150,14 +158,20 @@ fn at(path: &Path, source: std::io::Error) -> StartError {
 
 /// What lies in the folder is private file by file; a folder that is there already keeps its mode. One that others may write into
 /// is no place for keys: they could put files of their own in the place of ours.
-fn make_folder(path: &Path) -> Result<(), StartError> {
+fn make_folder(disk: &Disk, path: &Path) -> Result<(), StartError> {
     if !path.is_dir() {
-        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
-        return made.map_err(|source| at(path, source));
+        return make_folders(disk, path).map_err(|error| at(path, error.into()));
     }
     let meta = fs::metadata(path).map_err(|source| at(path, source))?;
     let safe = meta.mode() & 0o022 == 0 && [0, geteuid().as_raw()].contains(&meta.uid());
     if safe { Ok(()) } else { Err(StartError::Shared { path: path.display().to_string() }) }
+}
+
+fn make_folders(disk: &Disk, path: &Path) -> Result<(), disk::Error> {
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty() && !parent.is_dir()) {
+        make_folders(disk, parent)?;
+    }
+    disk.make_folder(path, 0o700).map(drop)
 }
 
 /// Held for the controller's life; the kernel lets go of it however that ends.
@@ -203,7 +217,7 @@ pub fn token_hash(token: &str) -> [u8; 32] {
     hash
 }
 
-fn publish_root(data: &Path, pem: &str) -> Result<(), StartError> {
+fn publish_root(disk: &Disk, data: &Path, pem: &str) -> Result<(), StartError> {
     let file = data.join(ROOT);
-    fs::write(&file, pem).map_err(|source| at(&file, source))
+    disk.write(&file, pem.as_bytes(), 0o644).map_err(|error| at(&file, error.into()))
 }
