@@ -18,6 +18,7 @@ const WINDOW: usize = 1 << 20;
 pub struct LoopFs {
     image: PathBuf,
     mount_point: PathBuf,
+    options: String,
     mounted: bool,
 }
 
@@ -27,9 +28,23 @@ impl LoopFs {
     /// # Errors
     /// mkfs.ext4 or mount is missing, fails, or this is not root.
     pub fn create(image: &Path, mount_point: &Path, bytes: u64) -> Result<Self> {
+        Self::create_with(image, mount_point, bytes, &["-O", "encrypt", "-b", "4096"], "loop")
+    }
+
+    /// The same, with these arguments of mkfs.ext4 and options of mount; `loop` is one of them.
+    ///
+    /// # Errors
+    /// As [`LoopFs::create`].
+    pub fn create_with(
+        image: &Path,
+        mount_point: &Path,
+        bytes: u64,
+        mkfs: &[&str],
+        options: &str,
+    ) -> Result<Self> {
         File::create(image)?.set_len(bytes)?;
-        output(Command::new("mkfs.ext4").args(["-q", "-O", "encrypt", "-b", "4096"]).arg(image))?;
-        Self::open(image, mount_point)
+        output(Command::new("mkfs.ext4").arg("-q").args(mkfs).arg(image))?;
+        Self::open_with(image, mount_point, options)
     }
 
     /// Mounts an image that exists.
@@ -37,9 +52,14 @@ impl LoopFs {
     /// # Errors
     /// As [`LoopFs::create`].
     pub fn open(image: &Path, mount_point: &Path) -> Result<Self> {
+        Self::open_with(image, mount_point, "loop")
+    }
+
+    fn open_with(image: &Path, mount_point: &Path, options: &str) -> Result<Self> {
         fs::create_dir_all(mount_point)?;
         let mount_point = mount_point.canonicalize()?;
-        let mut disk = Self { image: image.canonicalize()?, mount_point, mounted: false };
+        let (image, options) = (image.canonicalize()?, options.to_owned());
+        let mut disk = Self { image, mount_point, options, mounted: false };
         disk.mount()?;
         Ok(disk)
     }
@@ -50,7 +70,7 @@ impl LoopFs {
     /// As [`LoopFs::create`].
     pub fn mount(&mut self) -> Result<()> {
         ensure!(!self.mounted, "mounted already");
-        output(Command::new("mount").args(["-o", "loop"]).arg(&self.image).arg(&self.mount_point))?;
+        output(Command::new("mount").args(["-o", &self.options]).arg(&self.image).arg(&self.mount_point))?;
         self.mounted = true;
         Ok(())
     }

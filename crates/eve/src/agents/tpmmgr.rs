@@ -18,6 +18,7 @@ use anyhow::Context;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use base64::Engine as _;
+use disk::Disk;
 use tpm::{Digest32, OwnerAuth, Tcti};
 use wire::{FileSigner, Signer};
 use zeroize::Zeroizing;
@@ -31,7 +32,6 @@ use crate::bus::messages::{
     TpmRefusal, TpmStatus, UndefineRoots,
 };
 use crate::paths;
-use crate::vaultmgr::durable;
 
 /// How often a TPM that can't be used is tried again.
 const AGAIN: Duration = Duration::from_secs(2);
@@ -106,7 +106,7 @@ fn device_key(path: &Path) -> anyhow::Result<FileSigner> {
             "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
             body.as_str()
         ));
-        durable::write(path, pem.as_bytes(), 0o600).context("config/device.key.pem")?;
+        Disk::linux().write(path, pem.as_bytes(), 0o600).context("config/device.key.pem")?;
     }
     let pem = keep::read(&File::open(path).context("config/device.key.pem")?)?;
     FileSigner::from_pem(&pem).context("config/device.key.pem is damaged; restore it, or remove it with config/device.cert.pem to make this a new device")
@@ -167,7 +167,7 @@ pub(super) fn run(bus: &Bus, root: &Path, taken: Taken) -> anyhow::Result<()> {
         }
         Taken::Tpm { place, pin } => {
             let hardware = open(bus, &place, &pin);
-            let _ = std::fs::write(paths::tpm_in_use(root), "1\n");
+            let _ = Disk::linux().write(&paths::tpm_in_use(root), b"1\n", 0o644);
             let (status, bus) = (hardware.status(), bus.clone());
             let tell: Tell = Box::new(move |status| bus.publish(status));
             (Keys::Tpm { hardware: Box::new(Mutex::new(hardware)), tell }, status)

@@ -57,7 +57,7 @@ pub fn run(root: &Path, bus: &Bus) -> anyhow::Result<()> {
     let row = Agent::Zedagent.row();
     let owner = Owner { uid: row.uid, gid: row.gid };
     let mut manager =
-        Manager::start(root, kernel, OverBus { bus: bus.clone(), patience: ROOTS_PATIENCE }, owner)?;
+        Manager::start(paths, kernel, OverBus { bus: bus.clone(), patience: ROOTS_PATIENCE }, owner)?;
     manager.take_up_locks().context(
         "run/eve/locked, which says what root locked here; remove it, and lock again what is to be locked",
     )?;

@@ -1,39 +1,10 @@
-//! Files that a power cut leaves as they were or as they are to be, never as a third thing.
-//! No link is followed at the last component; what is read has a bound. Each durable step passes [`super::faults::step`].
+//! Files by path: read with a bound, no link followed at the last component; and whole trees of users' files, wiped and removed.
+//! What is ours alone is written through a [`disk::Disk`].
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
-
-use super::faults;
-
-/// Writes a file: temporary file, fsync, rename, fsync of the directory.
-pub(crate) fn write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    faults::room()?;
-    let temporary = temporary(path)?;
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(mode)
-        .custom_flags(libc::O_NOFOLLOW)
-        .open(&temporary)?;
-    file.set_permissions(fs::Permissions::from_mode(mode))?;
-    file.write_all(bytes)
-        .and_then(|()| file.sync_all())
-        .inspect_err(|_| drop(fs::remove_file(&temporary)))?;
-    fs::rename(&temporary, path)?;
-    sync_parent(path)?;
-    faults::step();
-    Ok(())
-}
-
-/// One fixed name, so that what a crash leaves is overwritten next time and never piles up.
-fn temporary(path: &Path) -> io::Result<PathBuf> {
-    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-    Ok(path.with_file_name(format!(".{}.tmp", name.to_string_lossy())))
-}
+use std::path::Path;
 
 /// Reads a regular file of at most `max` bytes; nothing when there is none.
 pub(crate) fn read(path: &Path, max: usize) -> io::Result<Option<Vec<u8>>> {
@@ -54,9 +25,6 @@ pub(crate) fn read(path: &Path, max: usize) -> io::Result<Option<Vec<u8>>> {
 
 /// Makes a directory if there is none. One that is there keeps its mode; anything else there is an error.
 pub(crate) fn make_dir(path: &Path, mode: u32) -> io::Result<()> {
-    if fs::symlink_metadata(path).is_err() {
-        faults::room()?;
-    }
     match fs::DirBuilder::new().mode(mode).create(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             let kind = fs::symlink_metadata(path)?;
@@ -64,9 +32,7 @@ pub(crate) fn make_dir(path: &Path, mode: u32) -> io::Result<()> {
         }
         other => other?,
     }
-    sync_parent(path)?;
-    faults::step();
-    Ok(())
+    sync_parent(path)
 }
 
 /// Overwrites a regular file in place, then unlinks it. Nothing there is success. While the file has another name its data is
@@ -81,9 +47,7 @@ pub(crate) fn wipe(path: &Path) -> io::Result<()> {
         _ => tracing::warn!("a file that is to be wiped has another name: its data stays there"),
     }
     fs::remove_file(path)?;
-    sync_parent(path)?;
-    faults::step();
-    Ok(())
+    sync_parent(path)
 }
 
 fn open_to_wipe(path: &Path) -> io::Result<File> {
@@ -175,9 +139,7 @@ pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         other => other?,
     }
-    sync_parent(path)?;
-    faults::step();
-    Ok(())
+    sync_parent(path)
 }
 
 /// Makes a change of names in the path's directory durable.
@@ -191,14 +153,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_written_whole_and_read_back() {
+    fn a_file_is_read_with_a_bound() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("record");
-        write(&path, b"one", 0o600).expect("writes");
-        write(&path, b"two", 0o600).expect("writes over");
+        fs::write(&path, b"two").expect("writes");
         assert_eq!(read(&path, 3).expect("reads"), Some(b"two".to_vec()));
-        assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
-        assert_eq!(fs::read_dir(dir.path()).expect("lists").count(), 1, "no temporary file is left");
         assert!(read(&path, 2).is_err(), "longer than allowed");
         assert_eq!(read(&dir.path().join("other"), 3).expect("no error"), None);
     }

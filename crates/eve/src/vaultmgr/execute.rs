@@ -61,6 +61,10 @@ fn io(what: &'static str) -> impl Fn(io::Error) -> StepError {
     move |source| StepError::Io { what, source }
 }
 
+fn of_disk(what: &'static str) -> impl Fn(disk::Error) -> StepError {
+    move |source| StepError::Io { what, source: source.into() }
+}
+
 impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     /// Does one step.
     pub(super) fn execute(&mut self, id: VaultId, step: Step) -> Result<(), StepError> {
@@ -74,7 +78,8 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             Step::Rewrap(wrapping) => self.rewrap(id, wrapping),
             Step::AddKey => self.add_key(id),
             Step::MakeDir => {
-                durable::make_dir(&self.paths.vault(id), 0o700).map_err(io("making the directory"))
+                let made = self.paths.disk().make_folder(&self.paths.vault(id), 0o700);
+                made.map(drop).map_err(of_disk("making the directory"))
             }
             Step::SetPolicy(encryption) => self.set_policy(id, encryption),
             Step::MoveIn(encryption) => self.move_in(id, encryption),
@@ -208,7 +213,8 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         let copied = self.copy_in(&place, &staging, key, encryption);
         // What was copied must not fill the disk until the next try.
         copied.inspect_err(|_| drop(durable::remove_tree(&staging)))?;
-        movein::exchange(&place, &staging).map_err(io("exchanging plain files for the vault"))
+        let exchanged = self.paths.disk().exchange(&place, &staging);
+        exchanged.map_err(of_disk("exchanging plain files for the vault"))
     }
 
     fn copy_in(
@@ -218,7 +224,8 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         key: KeyId,
         encryption: Encryption,
     ) -> Result<(), StepError> {
-        durable::make_dir(staging, 0o700).map_err(io("making the staging directory"))?;
+        let made = self.paths.disk().make_folder(staging, 0o700);
+        made.map_err(of_disk("making the staging directory"))?;
         self.crypt.set_policy(staging, key, encryption)?;
         Ok(movein::copy_and_compare(place, staging)?)
     }

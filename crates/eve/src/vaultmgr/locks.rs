@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
+use disk::Disk;
 use vault::ids::VaultId;
 use vault::section::Operation;
 
@@ -30,11 +31,11 @@ pub(super) fn read(path: &Path) -> io::Result<BTreeMap<VaultId, Operation>> {
 }
 
 /// Keeps them, for root's eyes only.
-pub(super) fn write(path: &Path, held: &BTreeMap<VaultId, Operation>) -> io::Result<()> {
+pub(super) fn write(disk: &Disk, path: &Path, held: &BTreeMap<VaultId, Operation>) -> io::Result<()> {
     let locked = held.iter().filter(|(_, operation)| **operation == Operation::Lock);
     let lines = std::iter::once(boot()?).chain(locked.map(|(id, _)| id.to_string()));
     let text: String = lines.map(|line| line + "\n").collect();
-    durable::write(path, text.as_bytes(), 0o600)
+    Ok(disk.write(path, text.as_bytes(), 0o600)?)
 }
 
 /// The kernel's name for this boot: another one each time.

@@ -2,7 +2,6 @@
 //! it rests. Decides nothing itself: `vault::plan` does. Generic over the kernel and tpmmgr, so tests run it without either.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::Instant;
 
 use attest::SessionKey;
@@ -63,8 +62,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     ///
     /// # Errors
     /// No randomness.
-    pub(crate) fn start(root: &Path, crypt: C, tpmmgr: T, zedagent: Owner) -> Result<Self, SharesError> {
-        let paths = Paths::new(root);
+    pub(crate) fn start(paths: Paths, crypt: C, tpmmgr: T, zedagent: Owner) -> Result<Self, SharesError> {
         let session = SessionSecret::init(shares::random)?;
         Ok(Self {
             crypt,
@@ -296,7 +294,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
 
     /// What holds for the whole node: why a configuration was refused, why the TPM is waited for.
     pub(crate) fn notes(&self) -> Vec<String> {
-        self.notes.lines()
+        self.notes.lines().into_iter().chain(self.crypt.residue().map(str::to_owned)).collect()
     }
 
     /// The public half of this life's session.

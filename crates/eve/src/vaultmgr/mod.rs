@@ -8,7 +8,6 @@ mod config;
 mod crypt;
 pub(crate) mod durable;
 mod execute;
-mod faults;
 mod holders;
 mod intake;
 mod kernel;

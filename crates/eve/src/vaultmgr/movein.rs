@@ -7,10 +7,9 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, lchown, symlin
 use std::path::Path;
 
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use nix::unistd::{Whence, lseek};
 
-use super::{durable, faults, xattrs};
+use super::{durable, xattrs};
 
 /// Why plain files were not moved in. They are where they were. None says a file's name: names are part of what a vault protects,
 /// and these words go into status and log.
@@ -40,15 +39,6 @@ pub(crate) fn copy_and_compare(from: &Path, to: &Path) -> Result<(), MoveError> 
     compare_dir(from, to)
 }
 
-/// Exchanges two directories on one filesystem at once; durable when it returns.
-pub(crate) fn exchange(one: &Path, other: &Path) -> io::Result<()> {
-    renameat2(AT_FDCWD, one, AT_FDCWD, other, RenameFlags::RENAME_EXCHANGE)?;
-    durable::sync_parent(one)?;
-    durable::sync_parent(other)?;
-    faults::step();
-    Ok(())
-}
-
 fn copy_dir(from: &Path, to: &Path) -> Result<(), MoveError> {
     for entry in durable::entries(from)? {
         copy_one(&entry.path(), &to.join(entry.file_name()))?;
@@ -75,13 +65,10 @@ fn copy_one(from: &Path, to: &Path) -> Result<(), MoveError> {
 }
 
 fn copy_file(from: &Path, to: &Path, found: &Metadata) -> Result<(), MoveError> {
-    faults::room()?;
     let target = File::create_new(to)?;
     copy_data(&durable::read_only(from)?, &target, found.len())?;
     target.set_times(fs::FileTimes::new().set_modified(found.modified()?))?;
-    keep_rights(from, to, found)?;
-    faults::step();
-    Ok(())
+    keep_rights(from, to, found)
 }
 
 /// Attributes while the copy is still ours, for another's we could not write; then the owner, and last the mode: a change of owner
@@ -187,7 +174,7 @@ mod tests {
     fn df5_all_is_copied_and_exchanged() {
         let (_dir, from, to) = tree();
         copy_and_compare(&from, &to).expect("copies");
-        exchange(&from, &to).expect("exchanges");
+        disk::Disk::linux().exchange(&from, &to).expect("exchanges");
         fs::remove_dir_all(&to).expect("the originals are here now");
         assert_eq!(fs::read(from.join("a/b/file")).expect("reads"), vec![3; 200_000]);
         assert_eq!(fs::metadata(from.join("a/b/file")).expect("there").mode() & 0o777, 0o640);

@@ -70,7 +70,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     }
 
     fn keep_locks(&self) -> Result<(), OrderError> {
-        let kept = locks::write(&self.paths.locks(), &self.belief.desired().held);
+        let kept = locks::write(self.paths.disk(), &self.paths.locks(), &self.belief.desired().held);
         kept.map_err(|error| OrderError::NotKept { why: error.to_string() })
     }
 

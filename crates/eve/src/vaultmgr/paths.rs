@@ -1,6 +1,8 @@
-//! Where a node's vaults lie, under its root. Names only; touches nothing.
+//! Where a node's vaults lie, under its root, and the disk that they lie on. Touches nothing.
 
 use std::path::{Path, PathBuf};
+
+use disk::Disk;
 
 use vault::ids::{CONFIG_VAULT, Generation, IMAGE_VAULT, VaultId};
 
@@ -8,11 +10,20 @@ use vault::ids::{CONFIG_VAULT, Generation, IMAGE_VAULT, VaultId};
 #[derive(Debug, Clone)]
 pub(crate) struct Paths {
     root: PathBuf,
+    disk: Disk,
 }
 
 impl Paths {
     pub(crate) fn new(root: &Path) -> Self {
-        Self { root: root.to_owned() }
+        Self::on(Disk::linux(), root)
+    }
+    /// On another disk than the machine's own.
+    pub(crate) fn on(disk: Disk, root: &Path) -> Self {
+        Self { root: root.to_owned(), disk }
+    }
+    /// What every durable write goes through.
+    pub(crate) fn disk(&self) -> &Disk {
+        &self.disk
     }
     /// The mount point of the filesystem that all vaults lie on.
     pub(crate) fn persist(&self) -> PathBuf {
@@ -46,15 +57,15 @@ impl Paths {
     pub(crate) fn metas(&self) -> PathBuf {
         self.vaults().join(".meta")
     }
-    /// All share tables.
-    pub(crate) fn tables(&self) -> PathBuf {
-        self.vaults().join(".shares")
+    /// Both places of all share tables.
+    pub(crate) fn tables(&self) -> [PathBuf; 2] {
+        [self.vaults().join(".shares"), self.metas().join(".shares")]
     }
-    /// The share table of one generation.
-    pub(crate) fn table(&self, generation: Generation) -> PathBuf {
-        self.tables().join(Self::table_name(generation))
+    /// The share table of one generation, in both places.
+    pub(crate) fn table(&self, generation: Generation) -> [PathBuf; 2] {
+        self.tables().map(|folder| folder.join(Self::table_name(generation)))
     }
-    /// Its name in the folder of all.
+    /// Its name in the folders of all.
     pub(crate) fn table_name(generation: Generation) -> String {
         format!("shares.{generation}")
     }

@@ -1,8 +1,6 @@
 //! Folders of ours, and what the disk shows of vaults before any key is at hand.
 
 use std::fs;
-use std::io;
-use std::os::unix::fs::{PermissionsExt, fchown};
 
 use rustix::fs::StatVfsMountFlags;
 use vault::ids::{CONFIG_VAULT, IMAGE_VAULT, VaultId};
@@ -13,15 +11,17 @@ use super::manager::Owner;
 use super::paths::Paths;
 
 /// Makes the folders of ours that are outside every vault. On a disk that can't be written what is there is enough.
-pub(crate) fn own_folders(paths: &Paths) -> io::Result<()> {
-    let vaults = paths.vaults();
-    let ours = [".new", ".meta", ".shares"].map(|name| (vaults.join(name), 0o700));
-    std::iter::once((vaults, 0o711)).chain(ours).try_for_each(|(path, mode)| {
-        match durable::make_dir(&path, mode) {
-            Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => Ok(()),
-            made => made,
-        }
-    })
+pub(crate) fn own_folders(paths: &Paths) -> Result<(), disk::Error> {
+    match make_own_folders(paths) {
+        Err(_) if is_read_only(paths) => Ok(()),
+        made => made,
+    }
+}
+
+fn make_own_folders(paths: &Paths) -> Result<(), disk::Error> {
+    let vaults = paths.disk().make_folder(&paths.vaults(), 0o711)?;
+    [".new", ".meta"].into_iter().try_for_each(|name| vaults.make_folder(name, 0o700).map(drop))?;
+    paths.tables().iter().try_for_each(|folder| paths.disk().make_folder(folder, 0o700).map(drop))
 }
 
 /// Whether nothing can be written on the persist filesystem.
@@ -31,15 +31,12 @@ pub(crate) fn is_read_only(paths: &Paths) -> bool {
 }
 
 /// Makes the folders inside the Config Vault: ours, and zedagent's for its checkpoint.
-pub(crate) fn config_folders(paths: &Paths, zedagent: Owner) -> io::Result<()> {
+pub(crate) fn config_folders(paths: &Paths, zedagent: Owner) -> Result<(), disk::Error> {
+    let disk = paths.disk();
     // It may have been moved in from another user's. Others reach their own folder through it, and list nothing.
-    durable::take(&paths.vault(CONFIG_VAULT), 0o711)?;
-    durable::make_dir(&paths.own_folder(), 0o700)?;
-    durable::take(&paths.own_folder(), 0o700)?;
-    durable::make_dir(&paths.zedagent_folder(), 0o700)?;
-    let folder = durable::read_only(&paths.zedagent_folder())?;
-    fchown(&folder, Some(zedagent.uid), Some(zedagent.gid))?;
-    folder.set_permissions(fs::Permissions::from_mode(0o700))
+    disk.folder(&paths.vault(CONFIG_VAULT))?.give(0, 0, 0o711)?;
+    disk.make_folder(&paths.own_folder(), 0o700)?.give(0, 0, 0o700)?;
+    disk.make_folder(&paths.zedagent_folder(), 0o700)?.give(zedagent.uid, zedagent.gid, 0o700)
 }
 
 /// Vaults with metadata or a directory of their own. What can't be listed is not there for this question.

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{ErrorKind, Read};
 use std::path::Path;
 
+use disk::Disk;
 use vault::ids::CONFIG_VAULT;
 use vault::report::State;
 
@@ -12,7 +13,6 @@ use crate::agents::ended::{self, StartsAnew};
 use crate::bus::messages::{Bytes, SignedConfig, Source};
 use crate::http::{ConfigFile, MAX_ANSWER};
 use crate::paths;
-use crate::vaultmgr::durable;
 
 impl Zedagent<'_> {
     /// Reads it once the Config Vault is open, and writes what came since.
@@ -97,7 +97,8 @@ fn bounded(path: &Path) -> Option<Vec<u8>> {
     (bytes.len() as u64 <= MAX_ANSWER).then_some(bytes)
 }
 
-fn save(folder: &Path, signed: &SignedConfig) -> std::io::Result<()> {
-    durable::write(&folder.join("controllercerts"), &signed.certs.0, 0o600)?;
-    durable::write(&folder.join("lastconfig"), &signed.envelope.0, 0o600)
+fn save(folder: &Path, signed: &SignedConfig) -> Result<(), disk::Error> {
+    let folder = Disk::linux().folder(folder)?;
+    folder.write("controllercerts", &signed.certs.0, 0o600)?;
+    folder.write("lastconfig", &signed.envelope.0, 0o600)
 }

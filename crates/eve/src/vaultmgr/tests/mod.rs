@@ -4,6 +4,7 @@
 mod attacks;
 mod boots;
 mod controller;
+mod damage;
 mod disk;
 mod errors;
 mod faults;

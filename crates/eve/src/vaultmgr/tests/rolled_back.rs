@@ -90,8 +90,9 @@ fn without_its_share_table_a_node_obeys_nobody() {
     let (mut node, mut controller, _) = with_an_older_copy();
     node.stop();
     node.disk.mount();
-    let tables = node.paths.tables();
-    std::fs::remove_dir_all(&tables).expect("removes");
+    for copy in node.paths.tables() {
+        std::fs::remove_dir_all(copy).expect("removes");
+    }
     node.start();
     let order = Line { id: IMAGE_VAULT, created: true, recreate: true, ..Line::of(Custody::Tpm) };
     node.hear(&mut controller, &[at(2, 1), order]);

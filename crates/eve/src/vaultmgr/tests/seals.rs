@@ -15,7 +15,7 @@ pub(super) fn sealed(custody: Custody, seal: Seal) -> Line {
 
 /// What of a vault's keys lies on the disk: its sealed shares, and its protector as it is wrapped now, the same in both copies.
 pub(super) fn key_bytes(node: &Node) -> Vec<Vec<u8>> {
-    let table = std::fs::read(node.paths.table(vault::ids::Generation::FIRST)).expect("a share table");
+    let table = std::fs::read(&node.paths.table(vault::ids::Generation::FIRST)[0]).expect("a share table");
     let (id, sealed) = (BERLIN.0.as_bytes(), 30..78);
     let lines = (0..table.len() - sealed.end).filter(|at| table[*at..].starts_with(id));
     let shares = lines.map(|at| table[at..][sealed.clone()].to_vec());
