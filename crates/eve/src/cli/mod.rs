@@ -26,7 +26,7 @@ pub fn main() -> anyhow::Result<()> {
     match cli.command {
         Cmd::Run { root, poll_interval } => run(&root, poll_interval, cli.log_format),
         Cmd::Agent { name, root, supervisor, poll_interval } => live(name, &root, supervisor, poll_interval),
-        Cmd::Status { root, output } => status::show(&root.bus(), output),
+        Cmd::Status { root, output } => status::show(&root.root, &root.bus(), output),
         Cmd::Bus(BusCmd::Tail { root }) => tail::follow(&root.bus()),
         Cmd::Vault(command) => vaults::act(command),
         Cmd::Completions { shell } => {

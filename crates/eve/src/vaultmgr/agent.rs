@@ -55,8 +55,9 @@ pub fn run(root: &Path, bus: &Bus) -> anyhow::Result<()> {
     let kernel = Kernel::open(&paths)?;
     let row = Agent::Zedagent.row();
     let owner = Owner { uid: row.uid, gid: row.gid };
-    let manager =
+    let mut manager =
         Manager::start(root, kernel, OverBus { bus: bus.clone(), patience: ROOTS_PATIENCE }, owner)?;
+    manager.jobs.leave_to_threads();
     bus.publish(&Session { key: manager.session_key() });
     let inputs = listen(bus)?;
     Loop { manager, bus: bus.clone(), tpm: None, roots_at: Instant::now(), told: None }.run(&inputs);

@@ -23,6 +23,7 @@ use vault::section::Encryption;
 use super::crypt::{CopyRead, Crypt, CryptError, Found, KeyId, Place};
 use super::paths::Paths;
 use super::shares::random;
+use super::tree::{self, Work};
 use super::{durable, faults, label};
 use files::Names;
 use parts::{encryption, iv, modes, probe, wipe, wrapping_key, write};
@@ -30,6 +31,7 @@ use parts::{encryption, iv, modes, probe, wipe, wrapping_key, write};
 /// One filesystem.
 #[derive(Debug)]
 pub(crate) struct Kernel {
+    persist: PathBuf,
     mount: File,
     device: u64,
     vaults: PathBuf,
@@ -55,8 +57,16 @@ impl Kernel {
             tracing::error!(error = %super::chain(&error), "sweeping .fscrypt");
         }
         let (vaults, metas) = (paths.vaults(), paths.metas());
-        let mut kernel =
-            Self { mount, device, vaults, metas, first, names: BTreeMap::new(), able: Vec::new() };
+        let mut kernel = Self {
+            persist: paths.persist(),
+            mount,
+            device,
+            vaults,
+            metas,
+            first,
+            names: BTreeMap::new(),
+            able: Vec::new(),
+        };
         kernel.read_first().map_err(failed("listing metadata"))?;
         kernel.read_second();
         Ok(kernel)
@@ -65,10 +75,19 @@ impl Kernel {
     /// Once for each: a probe makes a file and takes its key back, for which the kernel syncs the whole filesystem.
     fn probe(&mut self, encryption: Encryption) -> Result<(), CryptError> {
         if !self.able.contains(&encryption) {
-            probe(&self.vaults, encryption)?;
+            probe(&self.vaults, encryption).map_err(|error| self.with_advice(error))?;
             self.able.push(encryption);
         }
         Ok(())
+    }
+
+    /// Where the filesystem can't encrypt at all it is said which it is, and what to do.
+    fn with_advice(&self, error: CryptError) -> CryptError {
+        let start: &(dyn std::error::Error + 'static) = &error;
+        let mut causes = std::iter::successors(Some(start), |error| error.source());
+        let unable = causes
+            .any(|cause| matches!(cause.downcast_ref(), Some(fscrypt::kernel::AddKeyError::Unsupported)));
+        if unable { CryptError::because(&super::mounts::to_encrypt(&self.persist), error) } else { error }
     }
 
     /// The content key of one copy, proved to be the one that its policy names.
@@ -182,7 +201,7 @@ impl Crypt for Kernel {
         let mut folders = [Some(&self.first), second.as_ref()].into_iter().flatten();
         folders.try_for_each(|folder| wipe(folder, &names)).map_err(failed("wiping metadata"))?;
         let folder = self.metas.join(vault.to_string());
-        durable::remove_tree(&folder).map_err(failed("removing the folder of the second copy"))?;
+        tree::remove(&folder, &Work::default()).map_err(failed("removing the folder of the second copy"))?;
         self.names.remove(&vault);
         Ok(())
     }

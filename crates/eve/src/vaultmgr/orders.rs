@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use vault::ids::{Name, VaultId};
+use vault::ids::{CONFIG_VAULT, Name, VaultId};
 use vault::plan::Wish;
 use vault::report::{State, VaultReport};
 use vault::section::Operation;
@@ -39,6 +39,11 @@ pub(crate) enum OrderError {
     /// The controller's lock.
     #[error("the controller wants vault {0} locked; change its policy there")]
     LockedByController(VaultId),
+    /// It never could be: zedagent lives in it.
+    #[error(
+        "the Config Vault is in use by this node's own agents as long as it runs; it is locked when the node is off"
+    )]
+    ConfigInUse,
     /// The name does not match.
     #[error("this is not the name of vault {0}; type its name twice")]
     OtherName(VaultId),
@@ -65,6 +70,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         }
         match order {
             Order::Unlock(id) => self.order_unlock(*id),
+            Order::Lock(CONFIG_VAULT) => Err(OrderError::ConfigInUse),
             Order::Lock(id) => self.order_lock(*id),
             Order::Recreate(id, name) => self.order_recreate(*id, name),
         }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::{PermissionsExt, fchown};
+use std::path::Path;
 
 use vault::ids::{CONFIG_VAULT, IMAGE_VAULT, VaultId};
 
@@ -14,8 +15,22 @@ use super::paths::Paths;
 /// Makes the folders of ours that are outside every vault.
 pub(crate) fn own_folders(paths: &Paths) -> io::Result<()> {
     let vaults = paths.vaults();
-    durable::make_dir(&vaults, 0o711)?;
-    [".new", ".meta", ".shares"].into_iter().try_for_each(|name| durable::make_dir(&vaults.join(name), 0o700))
+    own_folder(&vaults, 0o711)?;
+    [".new", ".meta", ".shares"].into_iter().try_for_each(|name| own_folder(&vaults.join(name), 0o700))
+}
+
+/// No link is followed, wherever it leads.
+fn own_folder(path: &Path, mode: u32) -> io::Result<()> {
+    durable::make_dir(path, mode).map_err(|error| {
+        let advice = match error.kind() {
+            io::ErrorKind::AlreadyExists => {
+                "a link or a file stands where vaultmgr's folder is to be; move it away, and eve goes on"
+                    .to_owned()
+            }
+            _ => format!("vaultmgr's folder can't be made: {error}"),
+        };
+        io::Error::new(error.kind(), format!("{}: {advice}", super::tree::shown(path)))
+    })
 }
 
 /// Makes the folders inside the Config Vault: ours, and zedagent's for its checkpoint.
@@ -64,6 +79,24 @@ mod tests {
     use std::os::unix::fs::chown;
 
     use super::*;
+
+    /// seen-by-users 0b.14: what stands in the way of our folders is named with its path and what to do.
+    #[test]
+    fn what_stands_in_our_folders_place_is_named() {
+        for name in ["vaults", "vaults/.new", "vaults/.meta", "vaults/.shares"] {
+            let dir = tempfile::tempdir().expect("a directory");
+            let (persist, outside) = (dir.path().join("persist"), dir.path().join("outside"));
+            let path = persist.join(name);
+            fs::create_dir_all(path.parent().expect("one")).expect("makes");
+            fs::create_dir(&outside).expect("makes");
+            std::os::unix::fs::symlink(&outside, &path).expect("links");
+            let told = own_folders(&Paths::new(dir.path())).expect_err("a link").to_string();
+            assert!(told.contains(&path.display().to_string()) && told.contains("move it away"), "{told}");
+            fs::remove_file(&path).expect("there");
+            own_folders(&Paths::new(dir.path())).expect("its twin");
+            assert_eq!(fs::read_dir(&outside).expect("lists").count(), 0);
+        }
+    }
 
     /// A Config Vault that was moved in from another user's folder. vaultmgr may change owners, and not write past them.
     #[test]

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use vault::plan::{Act, Held, Keys, Known, Next, Op, Seen, Setbacks};
+use vault::plan::{Act, Held, Keys, Known, Next, Op, Seen, Setbacks, StepKind};
 use vault::report::{Outcome, State};
 use vault::section::BySeal;
 use vault::shares::Mark;
@@ -27,6 +27,10 @@ pub(crate) struct Slot<P> {
     under_way: Option<Op>,
     /// Facts for the status: who holds files, what could not be observed.
     pub(crate) facts: Vec<String>,
+    /// What of it is on the disk in the clear though it is in the vault.
+    pub(crate) left: Vec<String>,
+    /// The long step that a job is at work on.
+    pub(crate) job: Option<StepKind>,
     pub(crate) setbacks: Setbacks,
     again: Option<Instant>,
     pause: Duration,
@@ -42,6 +46,8 @@ impl<P> Default for Slot<P> {
             last: None,
             under_way: None,
             facts: Vec::new(),
+            left: Vec::new(),
+            job: None,
             setbacks: Setbacks::default(),
             again: None,
             pause: FIRST_PAUSE,
@@ -100,7 +106,7 @@ impl<P> Slot<P> {
     /// Nothing failed since: the next pause is a short one again. What was under way has succeeded only then, and where the vault is
     /// as it was to be: one that waits for a key in the middle of its making is not made.
     pub(crate) fn at_rest(&mut self, next: &Next) {
-        if !self.setbacks.is_empty() {
+        if !self.setbacks.is_empty() || self.job.is_some() {
             return;
         }
         self.pause = FIRST_PAUSE;
@@ -114,14 +120,18 @@ impl<P> Slot<P> {
     pub(crate) fn known(&self, keys: Keys, shares: BySeal<Option<Mark>>) -> Known {
         let keys =
             Keys { held: self.held.as_ref().map(|(_, held)| *held), none_fits: self.none_fits, ..keys };
-        Known { seen: Seen { shares, ..self.sight.seen }, keys, setbacks: self.setbacks }
+        Known {
+            seen: Seen { shares, ..self.sight.seen },
+            keys,
+            setbacks: self.setbacks.with_under_way(self.job),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use vault::plan::{Step, StepKind};
+    use vault::plan::Step;
 
     #[test]
     fn a_failure_pauses_longer_each_time_up_to_a_minute() {

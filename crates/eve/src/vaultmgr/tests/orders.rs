@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use vault::ids::{CONFIG_VAULT, IMAGE_VAULT};
 use vault::report::State;
 use vault::section::{Custody, Operation};
 
@@ -81,4 +82,17 @@ fn ucd_an_order_out_of_date_is_not_carried_out() {
     assert_eq!(node.state(BERLIN), State::Missing);
     let done = node.manager().obey(&order, Duration::from_secs(1));
     assert_eq!(done.map(|report| report.state), Ok(State::Unlocked));
+}
+
+/// seen-by-users 1.13: the node's own agents hold the Config Vault, so an order to lock it could never be done: it is refused, and
+/// nothing of it remains.
+#[test]
+fn the_config_vault_is_not_locked_by_order() {
+    let (mut node, _) = made(Custody::Tpm);
+    let obeyed = node.manager().obey(&Order::Lock(CONFIG_VAULT), Duration::ZERO);
+    assert!(obeyed.expect_err("in use").to_string().contains("this node's own agents"));
+    node.manager().settle_all();
+    assert_eq!(node.state(CONFIG_VAULT), State::Unlocked);
+    let other = node.manager().obey(&Order::Lock(IMAGE_VAULT), Duration::ZERO);
+    assert_eq!(other.map(|report| report.state), Ok(State::Locked));
 }
