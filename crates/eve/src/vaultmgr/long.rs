@@ -119,6 +119,8 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             let waits = Wait::UnderWay(kind).to_string();
             report.detail.retain(|line| *line != waits);
             report.detail.insert(0, format!("{kind}: {progress}"));
+            // It is being tried again: how it failed before is not how it is.
+            report.last.take_if(|last| last.operation == act.op.to_string() && last.error.is_some());
         }
         report
     }

@@ -67,6 +67,27 @@ fn a_move_keeps_nobody_waiting_and_says_how_far_it_is() {
     assert_eq!(status.last.map(|last| (last.operation, last.error)), Some(("create".to_owned(), None)));
 }
 
+/// A move that waited for somebody is told as under way once it is, and not by what kept it before.
+#[test]
+fn a_move_that_is_tried_again_is_not_told_as_failed() {
+    let mut node = with_held(StepKind::DropStaged);
+    ticks(&mut node, "moved", |node| node.state(IMAGE_VAULT) == State::Unlocked);
+    node.manager().jobs.stop(IMAGE_VAULT).expect("it was under way");
+    let held =
+        fs::File::options().append(true).open(node.paths.staging(IMAGE_VAULT).join("sub/1")).expect("opens");
+    node.restart();
+    let failed = node.status(IMAGE_VAULT).last.and_then(|last| last.error).expect("an error");
+    assert!(failed.contains("open for writing"), "{failed}");
+    drop(held);
+    node.manager().jobs.leave_to_threads();
+    hold(&mut node, &[StepKind::DropStaged]);
+    node.hear_tpm();
+    let status = node.status(IMAGE_VAULT);
+    assert!(status.last.is_none() && status.detail[0].starts_with("removing the plain files"), "{status:?}");
+    hold(&mut node, &[]);
+    ticks(&mut node, "wiped", |node| !node.paths.staging(IMAGE_VAULT).exists());
+}
+
 /// The same work stopped by an order for its own vault, and by the end of this life: nothing is lost, and it is resumed.
 #[test]
 fn a_move_is_stopped_and_resumed() {
