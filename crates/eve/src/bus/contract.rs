@@ -9,9 +9,9 @@ use vault::ids::VaultId;
 use vault::report::VaultReport;
 
 use super::messages::{
-    Agents, Challenge, ControllerStatus, DefineRoots, Evidence, Health, LockVault, NetworkStatus, Onboarded,
-    Onboarding, OrderError, ReadRoots, Recreate, Roots, Session, Sign, Signed, SignedConfig, TpmHealth,
-    TpmRefusal, TpmStatus, UndefineRoots, UnlockVault, VaultStatus, Vaults,
+    AcceptController, Agents, Challenge, ControllerStatus, DefineRoots, Evidence, Health, LockVault,
+    NetworkStatus, Onboarded, Onboarding, OrderError, ReadRoots, Recreate, Roots, Session, Sign, Signed,
+    SignedConfig, TpmHealth, TpmRefusal, TpmStatus, UndefineRoots, UnlockVault, VaultStatus, Vaults,
 };
 use super::{Agent, Call, MAX_FRAME, Topic};
 
@@ -63,6 +63,8 @@ contract! {
         LockVault(id): [Operator] of Vaultmgr -> Result<VaultReport, OrderError>, at most (KIB, 64 * KIB);
         /// Make a missing vault anew, empty.
         Recreate(id): [Operator] of Vaultmgr -> Result<VaultReport, OrderError>, at most (KIB, 64 * KIB);
+        /// Accept another controller.
+        AcceptController: [Operator] of Vaultmgr -> Result<VaultStatus, OrderError>, at most (KIB, LISTS);
         /// The status of every vault.
         Vaults: [Operator] of Vaultmgr -> Result<VaultStatus, OrderError>, at most (KIB, LISTS);
     }

@@ -46,6 +46,20 @@ impl Root {
 }
 
 #[derive(Debug, Subcommand)]
+pub(super) enum ControllerCmd {
+    /// Accept the controller whose root certificate is installed, in place of the one at first contact.
+    ///
+    /// Vaults that it does not list are locked and kept. Without the fingerprint it says which one it would be.
+    Accept {
+        #[command(flatten)]
+        root: Root,
+        /// SHA-256 of the root certificate, in hex.
+        #[arg(long)]
+        fingerprint: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
 pub(super) enum Cmd {
     /// Run the node: all agents, until SIGTERM.
     Run {
@@ -71,6 +85,9 @@ pub(super) enum Cmd {
     /// The vaults of this node.
     #[command(subcommand)]
     Vault(VaultCmd),
+    /// The controller that this node belongs to.
+    #[command(subcommand)]
+    Controller(ControllerCmd),
     /// Print what each agent's process may do, system calls with their reasons, as this program has it.
     Walls,
     /// Completions for a shell.

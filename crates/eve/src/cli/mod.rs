@@ -4,6 +4,7 @@
 
 mod args;
 mod bus_table;
+mod controller;
 mod out;
 mod status;
 mod table;
@@ -20,7 +21,7 @@ use vault::text::OneLine;
 use crate::agents::{self, Ended, Options, STARTS_ANEW};
 use crate::bus::Agent;
 use crate::supervisor;
-use args::{BusCmd, Cli, Cmd, LogFormat, Root};
+use args::{BusCmd, Cli, Cmd, ControllerCmd, LogFormat, Root};
 
 /// Runs the command line, and says by which exit code.
 #[must_use]
@@ -46,8 +47,11 @@ fn act(cli: Cli) -> anyhow::Result<()> {
             run(&root, Options { poll, unlisted }, cli.log_format)
         }
         Cmd::Agent { .. } => bail!("an agent is started by `eve run` alone"),
-        Cmd::Status { root, output } => status::show(&root.bus(), output),
+        Cmd::Status { root, output } => status::show(&root.root, &root.bus(), output),
         Cmd::Bus(BusCmd::Tail { root }) => tail::follow(&root.bus()),
+        Cmd::Controller(ControllerCmd::Accept { root, fingerprint }) => {
+            controller::accept(&root, fingerprint.as_deref())
+        }
         Cmd::Walls => out::say(&walls::text()),
         Cmd::Bus(BusCmd::Table) => out::say(&bus_table::text()),
         Cmd::Vault(command) => vaults::act(command),

@@ -1,5 +1,6 @@
 //! `eve status`: the node at a glance.
 
+use std::path::Path;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use crate::bus::messages::{
 };
 use crate::bus::{Agent, Bus, Silence, Topic};
 use crate::sandbox;
+use crate::vaultmgr::swaps;
 
 /// How long a topic is waited for: one that nobody has published yet stays silent.
 const GLANCE: Duration = Duration::from_millis(700);
@@ -53,8 +55,9 @@ struct AgentStatus {
     note: Option<String>,
 }
 
-pub(super) fn show(bus: &Bus, output: Output) -> anyhow::Result<()> {
-    let status = look(bus)?;
+pub(super) fn show(root: &Path, bus: &Bus, output: Output) -> anyhow::Result<()> {
+    let mut status = look(bus)?;
+    status.notes.extend(swaps::notes(&root.join("persist")));
     match output {
         Output::Json => out::say(&(plain_lines(&serde_json::to_string_pretty(&status)?) + "\n"))?,
         Output::Table => out::say(&text(&status))?,

@@ -10,6 +10,7 @@ use vault::ids::{DeviceKey, Generation};
 use vault::report::VaultReport;
 use vault::roots::{PcrsRoot, TpmRoot};
 use vault::secret::RootSecret;
+use vault::shares::RootPin;
 use vault::wanted::Authority;
 use wire::P256PublicKey;
 
@@ -21,8 +22,8 @@ use super::paths::Paths;
 use super::prepare;
 use super::roots::{Slot, Slots, Tpmmgr, TpmmgrError};
 use crate::bus::messages::{
-    DefineRoots, LockVault, OrderError, ReadRoots, Recreate, RootSlot, Session, SignedConfig, Source,
-    TpmStatus, UndefineRoots, UnlockVault, VaultStatus, Vaults,
+    AcceptController, DefineRoots, LockVault, OrderError, ReadRoots, Recreate, RootSlot, Session,
+    SignedConfig, Source, TpmStatus, UndefineRoots, UnlockVault, VaultStatus, Vaults,
 };
 use crate::bus::{Agent, Bus, BusError, BusRoot, Call, CallError, Topic};
 
@@ -43,6 +44,7 @@ enum Input {
     Tpm(TpmStatus),
     Config(SignedConfig),
     Order(Order, Instant, Reply<VaultReport>),
+    Accept(RootPin, Reply<VaultStatus>),
     Vaults(Reply<VaultStatus>),
 }
 
@@ -61,6 +63,7 @@ pub fn run(root: &Path, bus: &Bus) -> anyhow::Result<()> {
     manager.take_up_locks().context(
         "run/eve/locked, which says what root locked here; remove it, and lock again what is to be locked",
     )?;
+    manager.jobs.leave_to_threads();
     bus.publish(&Session { key: manager.session_key() });
     let inputs = listen(bus)?;
     Loop { manager, bus: bus.clone(), tpm: None, roots_at: Instant::now(), told: None }.run(&inputs);
@@ -75,6 +78,7 @@ fn listen(bus: &Bus) -> std::io::Result<Receiver<Input>> {
     answer(bus, &sender, |UnlockVault { id }, reply| now(Order::Unlock(id), reply));
     answer(bus, &sender, |LockVault { id }, reply| now(Order::Lock(id), reply));
     answer(bus, &sender, |Recreate { id, name }, reply| now(Order::Recreate(id, name), reply));
+    answer(bus, &sender, |AcceptController { root }, reply| Input::Accept(RootPin(root), reply));
     answer(bus, &sender, |Vaults, reply| Input::Vaults(reply));
     Ok(receiver)
 }
@@ -143,6 +147,7 @@ impl Loop {
             Input::Config(config) => self.hear_config(&config),
             // Whoever asked may have given up.
             Input::Order(order, asked, reply) => drop(reply.send(self.manager.obey(&order, asked.elapsed()))),
+            Input::Accept(root, reply) => drop(reply.send(self.accept(root))),
             Input::Vaults(reply) => drop(reply.send(Ok(status(&self.manager)))),
         }
     }
@@ -159,6 +164,12 @@ impl Loop {
         if self.tpm.replace(heard) != Some(heard) {
             self.tell_of_tpm(heard);
         }
+    }
+
+    fn accept(&mut self, root: RootPin) -> Result<VaultStatus, OrderError> {
+        self.manager.accept_root(root)?;
+        self.settle_all();
+        Ok(status(&self.manager))
     }
 
     fn hear_config(&mut self, config: &SignedConfig) {

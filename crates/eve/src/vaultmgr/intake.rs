@@ -16,6 +16,7 @@ use super::ring::Ring;
 use super::roots::{NoPcrs, Tpmmgr};
 use super::shares::Shares;
 use super::{prepare, slot};
+use crate::bus::messages::OrderError;
 
 /// What is heard of the node's TPM, and the device key that tpmmgr signs with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,10 +136,16 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         }
     }
 
-    /// Root on the node accepts the controller whose root certificate is installed.
-    pub(crate) fn accept_root(&mut self, root: RootPin) {
+    /// Root on the node accepts the controller whose root certificate is installed: what another said is over.
+    pub(crate) fn accept_root(&mut self, root: RootPin) -> Result<(), OrderError> {
+        self.read_root_certificate();
+        let installed = wire::Certificate::from_pem(&self.root_pem);
+        if !installed.is_ok_and(|installed| RootPin(installed.digest().0) == root) {
+            return Err(OrderError::OtherRootInstalled);
+        }
         self.hear(Heard::RootAccepted(root));
         self.hear(Heard::Tpm(self.roots(), None));
+        Ok(())
     }
 
     /// One thing is heard, and what follows is done.

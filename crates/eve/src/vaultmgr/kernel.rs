@@ -24,6 +24,7 @@ use vault::section::Encryption;
 use super::crypt::{CopyRead, Crypt, CryptError, Found, KeyId, Place};
 use super::paths::Paths;
 use super::shares::random;
+use super::tree::{self, Work};
 use super::{durable, label};
 use files::Names;
 use parts::{encryption, iv, modes, probe, wipe, wrapping_key, write};
@@ -32,6 +33,7 @@ use parts::{encryption, iv, modes, probe, wipe, wrapping_key, write};
 #[derive(Debug)]
 pub(crate) struct Kernel {
     disk: Disk,
+    persist: PathBuf,
     mount: File,
     device: u64,
     vaults: PathBuf,
@@ -65,7 +67,9 @@ impl Kernel {
         let (vaults, metas) = (paths.vaults(), paths.metas());
         let (names, proved, able) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
         let residue = fscrypt::scrub::residue(&mount);
-        let mut kernel = Self { disk, mount, device, vaults, metas, first, names, proved, able, residue };
+        let persist = paths.persist();
+        let mut kernel =
+            Self { disk, persist, mount, device, vaults, metas, first, names, proved, able, residue };
         kernel.read_names().map_err(failed("listing metadata"))?;
         Ok(kernel)
     }
@@ -73,10 +77,19 @@ impl Kernel {
     /// Once for each: a probe makes a file and takes its key back, for which the kernel syncs the whole filesystem.
     fn probe(&mut self, encryption: Encryption) -> Result<(), CryptError> {
         if !self.able.contains(&encryption) {
-            probe(&self.vaults, encryption)?;
+            probe(&self.vaults, encryption).map_err(|error| self.with_advice(error))?;
             self.able.push(encryption);
         }
         Ok(())
+    }
+
+    /// Where the filesystem can't encrypt at all it is said which it is, and what to do.
+    fn with_advice(&self, error: CryptError) -> CryptError {
+        let start: &(dyn std::error::Error + 'static) = &error;
+        let mut causes = std::iter::successors(Some(start), |error| error.source());
+        let unable = causes
+            .any(|cause| matches!(cause.downcast_ref(), Some(fscrypt::kernel::AddKeyError::Unsupported)));
+        if unable { CryptError::because(&super::mounts::to_encrypt(&self.persist), error) } else { error }
     }
 
     /// The content key of one copy, proved to be the one that its policy names.
@@ -199,7 +212,7 @@ impl Crypt for Kernel {
         let mut folders = [Some(&self.first), second.as_ref()].into_iter().flatten();
         folders.try_for_each(|folder| wipe(folder, &names)).map_err(failed("wiping metadata"))?;
         let folder = self.metas.join(vault.to_string());
-        durable::remove_tree(&folder).map_err(failed("removing the folder of the second copy"))?;
+        tree::remove(&folder, &Work::default()).map_err(failed("removing the folder of the second copy"))?;
         self.names.remove(&vault);
         Ok(())
     }

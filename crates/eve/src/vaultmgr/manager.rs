@@ -16,6 +16,8 @@ use vault::wanted::Wish;
 use wire::release::SessionSecret;
 
 use super::crypt::Crypt;
+use super::execute::Ran;
+use super::jobs::Jobs;
 use super::notes::Notes;
 use super::paths::Paths;
 use super::ring::Ring;
@@ -55,6 +57,7 @@ pub(crate) struct Manager<C: Crypt, T: Tpmmgr> {
     pub(super) ring: Ring,
     pub(super) slots: BTreeMap<VaultId, Slot<C::Protector>>,
     pub(super) notes: Notes,
+    pub(crate) jobs: Jobs,
 }
 
 impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
@@ -80,6 +83,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             ring: Ring::default(),
             slots: BTreeMap::new(),
             notes: Notes::default(),
+            jobs: Jobs::default(),
         })
     }
 
@@ -117,11 +121,12 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
 
     /// When something that failed is to be tried again.
     pub(crate) fn again(&self) -> Option<Instant> {
-        self.slots.values().filter_map(Slot::again).min()
+        self.slots.values().filter_map(Slot::again).chain(self.jobs.again()).min()
     }
 
-    /// Takes the vaults whose pause is over as far as they go.
+    /// Takes the vaults whose pause is over, or whose long work is, as far as they go.
     pub(crate) fn tick(&mut self, now: Instant) {
+        self.reap();
         let due: Vec<VaultId> =
             self.slots.iter_mut().filter_map(|(id, slot)| slot.due(now).then_some(*id)).collect();
         due.into_iter().for_each(|id| self.settle(id));
@@ -186,7 +191,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         }
     }
 
-    fn fail(&mut self, id: VaultId, act: &Act, words: String) {
+    pub(super) fn fail(&mut self, id: VaultId, act: &Act, words: String) {
         tracing::warn!(vault = %id, op = %act.op, step = %act.step.kind(), error = %words, "step failed");
         self.slots.entry(id).or_default().failed(act, words, Instant::now());
     }
@@ -272,10 +277,12 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     /// Executes one step and observes what it changed.
     fn act(&mut self, id: VaultId, act: Act) {
         tracing::debug!(vault = %id, op = %act.op, step = %act.step.kind(), "step");
-        match self.execute(id, act.step) {
+        self.make_way(id, act.step);
+        match self.execute(id, act) {
+            Ok(Ran::UnderWay) => {}
             // Unwrapping changes nothing outside: it is no operation that a user knows.
-            Ok(()) if act.step == Step::Unwrap => {}
-            Ok(()) => self.slots.entry(id).or_default().done(act.op),
+            Ok(Ran::Done) if act.step == Step::Unwrap => {}
+            Ok(Ran::Done) => self.slots.entry(id).or_default().done(act.op),
             Err(error) => self.fail(id, &act, super::chain(&error)),
         }
         let light = matches!(act.step, Step::Unwrap | Step::AddKey | Step::Lock);
@@ -342,11 +349,12 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         let mut report = report(&view, self.belief.desired().name(id), &next, last);
         self.say_which_pcrs(&mut report);
         let facts = slot.map(|slot| slot.facts.clone()).unwrap_or_default();
+        let left = slot.map(|slot| slot.left.clone()).unwrap_or_default();
         match *unseen {
             true => report.detail = facts,
-            false => report.detail.extend(facts),
+            false => report.detail.extend(facts.into_iter().chain(left)),
         }
-        report
+        self.with_progress(report)
     }
 }
 

@@ -10,9 +10,11 @@ pub(crate) mod durable;
 mod execute;
 mod holders;
 mod intake;
+mod jobs;
 mod kernel;
 mod label;
 mod locks;
+mod long;
 mod manager;
 mod mounts;
 mod movein;
@@ -26,8 +28,10 @@ mod ring;
 mod roots;
 mod shares;
 mod slot;
+pub(crate) mod swaps;
 #[cfg(test)]
 mod tests;
+mod tree;
 mod xattrs;
 
 pub use agent::run;

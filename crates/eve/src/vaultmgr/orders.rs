@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use vault::ids::{Name, VaultId};
+use vault::ids::{CONFIG_VAULT, Name, VaultId};
 use vault::report::{State, VaultReport};
 use vault::wanted::Wish;
 
@@ -34,6 +34,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         }
         match order {
             Order::Unlock(id) => self.order_unlock(*id),
+            Order::Lock(CONFIG_VAULT) => Err(OrderError::ConfigInUse),
             Order::Lock(id) => self.order_lock(*id),
             Order::Recreate(id, name) => self.order_recreate(*id, name),
         }

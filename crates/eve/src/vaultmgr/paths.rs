@@ -53,6 +53,14 @@ impl Paths {
     pub(crate) fn staging(&self, id: VaultId) -> PathBuf {
         self.vaults().join(".new").join(id.to_string())
     }
+    /// Plain files that are judged to be in the vault whole, and only wait to be wiped.
+    pub(crate) fn going(&self, id: VaultId) -> PathBuf {
+        self.vaults().join(".new").join(format!("{id}.going"))
+    }
+    /// What the plain files were when they were compared with their copies; no names and no contents.
+    pub(crate) fn stamps(&self, id: VaultId) -> PathBuf {
+        self.vaults().join(".new").join(format!("{id}.stamps"))
+    }
     /// All second copies of metadata.
     pub(crate) fn metas(&self) -> PathBuf {
         self.vaults().join(".meta")

@@ -65,6 +65,24 @@ mod tests {
 
     use super::*;
 
+    /// seen-by-users 0b.14: what stands in the way of our folders is named with its path and what to do.
+    #[test]
+    fn what_stands_in_our_folders_place_is_named() {
+        for name in ["vaults", "vaults/.new", "vaults/.meta", "vaults/.shares"] {
+            let dir = tempfile::tempdir().expect("a directory");
+            let (persist, outside) = (dir.path().join("persist"), dir.path().join("outside"));
+            let path = persist.join(name);
+            fs::create_dir_all(path.parent().expect("one")).expect("makes");
+            fs::create_dir(&outside).expect("makes");
+            std::os::unix::fs::symlink(&outside, &path).expect("links");
+            let told = own_folders(&Paths::new(dir.path())).expect_err("a link").to_string();
+            assert!(told.contains(&path.display().to_string()) && told.contains("move it away"), "{told}");
+            fs::remove_file(&path).expect("there");
+            own_folders(&Paths::new(dir.path())).expect("its twin");
+            assert_eq!(fs::read_dir(&outside).expect("lists").count(), 0);
+        }
+    }
+
     /// A Config Vault that was moved in from another user's folder. vaultmgr may change owners, and not write past them.
     #[test]
     fn the_config_vault_becomes_roots_without_writing_past_its_owner() {

@@ -19,6 +19,16 @@ pub enum OrderError {
     /// The controller's lock.
     #[error("the controller wants vault {0} locked; change its policy there")]
     LockedByController(VaultId),
+    /// It never could be: zedagent lives in it.
+    #[error(
+        "the Config Vault is in use by this node's own agents as long as it runs; it is locked when the node is off"
+    )]
+    ConfigInUse,
+    /// Not the root that is installed.
+    #[error(
+        "the root certificate in config/root-certificate.pem is another one, or none: put the controller's there, and give the order again"
+    )]
+    OtherRootInstalled,
     /// The name does not match.
     #[error("this is not the name of vault {0}; type its name twice")]
     OtherName(VaultId),

@@ -8,7 +8,7 @@ use fscrypt::{
 };
 use vault::ids::VaultId;
 
-use super::{CryptError, Kernel, Place, durable, failed, label};
+use super::{CryptError, Kernel, Place, Work, durable, failed, label, tree};
 
 /// Names of one vault's files.
 #[derive(Debug, Clone, Default)]
@@ -124,7 +124,7 @@ impl Kernel {
                 .and_then(|second| second.sweep().and_then(|()| Names::in_all_of(&second)))
             {
                 // Left by a removal that was cut short; it is tried again at the next start.
-                Ok(names) if names.is_empty() => drop(durable::remove_tree(&entry.path())),
+                Ok(names) if names.is_empty() => drop(tree::remove(&entry.path(), &Work::default())),
                 Ok(names) => self.names.entry(vault).or_default().add(names),
                 Err(error) => {
                     tracing::warn!(%vault, error = %crate::vaultmgr::chain(&error), "its second copy of the metadata");

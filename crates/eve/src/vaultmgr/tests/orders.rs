@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use vault::ids::{CONFIG_VAULT, IMAGE_VAULT};
 use vault::report::State;
 use vault::section::{Custody, Operation};
 
@@ -121,4 +122,17 @@ fn a_lock_that_is_not_understood_or_not_kept_is_an_error() {
     assert!(matches!(told, OrderError::NotKept { .. }), "{told}");
     assert_eq!(node.state(BERLIN), State::Locked, "carried out all the same");
     std::fs::remove_dir(node.paths.locks()).expect("removes");
+}
+
+/// seen-by-users 1.13: the node's own agents hold the Config Vault, so an order to lock it could never be done: it is refused, and
+/// nothing of it remains.
+#[test]
+fn the_config_vault_is_not_locked_by_order() {
+    let (mut node, _) = made(Custody::Tpm);
+    let obeyed = node.manager().obey(&Order::Lock(CONFIG_VAULT), Duration::ZERO);
+    assert!(obeyed.expect_err("in use").to_string().contains("this node's own agents"));
+    node.manager().settle_all();
+    assert_eq!(node.state(CONFIG_VAULT), State::Unlocked);
+    let other = node.manager().obey(&Order::Lock(IMAGE_VAULT), Duration::ZERO);
+    assert_eq!(other.map(|report| report.state), Ok(State::Locked));
 }

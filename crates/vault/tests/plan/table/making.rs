@@ -276,6 +276,29 @@ fn df5_the_only_originals_are_not_wiped() {
     }
 }
 
+/// seen-by-users 0.17: a long step that is under way is waited for, as making and not as failing; what does not depend on it goes on.
+#[test]
+fn a_long_step_under_way_is_no_failure() {
+    let wish = Wish::Keep(want(Custody::Tpm));
+    let ask = |seen: &Seen, kind| {
+        let setbacks = Setbacks::default().with_under_way(Some(kind));
+        let keys = held(TPM);
+        let view = View { id: CONFIG_VAULT, wish: &wish, seen, keys: &keys, node: &NODE, setbacks };
+        let next = next(&view);
+        let report = vault::report::report(&view, "config".parse().expect("a name"), &next, None);
+        (next, report.state)
+    };
+    let plain =
+        Seen { dir: Dir::Plain, key: Key::Present, shares: share(Mark::Begun), ..made(Custody::Tpm, 0) };
+    let moving = Next::Wait(Wait::UnderWay(StepKind::MoveIn));
+    assert_eq!(ask(&plain, StepKind::MoveIn), (moving, State::Creating));
+    let wiping = Seen { staged: Staged::Plain, key: Key::Present, ..made(Custody::Tpm, 0) };
+    let (next, state) = ask(&wiping, StepKind::DropStaged);
+    assert_eq!(state, State::Unlocked, "open while it is wiped behind");
+    let Next::Settled(settled) = next else { panic!("{next:?}") };
+    assert_eq!(settled.notes, [Note::Waits(Wait::UnderWay(StepKind::DropStaged))]);
+}
+
 /// IF-5: a vault whose grace runs is not made in the meantime.
 #[test]
 fn if5_a_vault_that_is_being_removed_is_not_made() {
