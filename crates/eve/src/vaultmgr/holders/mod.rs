@@ -23,6 +23,9 @@ use subject::{Subject, What};
 const MAX_NAMED: usize = 8;
 /// Longest search: whoever asked waits, and any user's processes and their files take time to look through.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How often plain files are looked at before it is believed that somebody holds them.
+const LOOKS: usize = 4;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(25);
 
 /// The holders of anything in the vault at `dir`, whose key is `key`, in words; at most eight, and whether there may be more that
 /// nobody looked for.
@@ -34,8 +37,15 @@ pub(crate) fn of_vault(dir: &Path, key: Option<KeyId>) -> Vec<String> {
 /// `device` and `inodes`: what the files are; `own`: the descriptor that we hold the tree by ourselves.
 pub(crate) fn of_plain(dir: &Path, device: u64, inodes: &BTreeSet<u64>, own: Option<RawFd>) -> Vec<String> {
     let look = || search(dir, What::Plain { device, inodes, own }, Instant::now() + PATIENCE);
-    // Who was only passing is gone at the second look; what he wrote is found by comparing.
-    if look().is_empty() { Vec::new() } else { look() }
+    // Who was only passing (a child before its exec has all that its parent has) is gone at one of the next looks; what he wrote is
+    // found by comparing.
+    for _ in 1..LOOKS {
+        if look().is_empty() {
+            return Vec::new();
+        }
+        std::thread::sleep(BETWEEN_LOOKS);
+    }
+    look()
 }
 
 fn search(dir: &Path, what: What<'_>, until: Instant) -> Vec<String> {
