@@ -53,6 +53,7 @@ impl Hardware {
     pub(super) fn open(place: &Place, pin: &File) -> anyhow::Result<Self> {
         let mut tpm = place.open()?;
         let identity = tpm.provision()?;
+        let pinned_before = !keep::read(pin).context("config/ek.pub")?.is_empty();
         let expected = pin_of(pin, &identity.ek.name)?;
         let own = expected == identity.ek.name;
         if own {
@@ -61,8 +62,10 @@ impl Hardware {
             tracing::error!("{OTHER_TPM}");
         }
         let measured = measured(&mut tpm)?;
-        // The endorsement seed outlives TPM2_Clear, the owner's, which the device key is of, does not.
-        let cleared = own && place.certified.is_some_and(|point| point != identity.device.sec1);
+        // The endorsement seed outlives TPM2_Clear, the owner's, which the device key is of, does not. Where the pin is new, nothing
+        // tells a cleared TPM from another one.
+        let cleared =
+            own && pinned_before && place.certified.is_some_and(|point| point != identity.device.sec1);
         let identity = TpmIdentity { cleared, ..public(&identity, !own) };
         let (place, pinned) = (place.clone(), own.then_some(expected));
         Ok(Self { place, tpm, pinned, identity, measured, failing: None })
@@ -409,6 +412,10 @@ mod tests {
         assert!(words(&own).starts_with("ready"), "{}", words(&own));
         assert!(words(&other).starts_with("NOT the one"), "{}", words(&other));
         own.tool("tpm2_clear", &["-c", "l"]).expect("clears");
+        keep::write(&pin, b"").expect("as if somebody had removed it");
+        assert!(words(&other).starts_with("ready"), "not known which: {}", words(&other));
+        keep::write(&pin, b"").expect("as if somebody had removed it");
+        Hardware::open(&place(&own, dir.path()), &pin).expect("pins it");
         let told = words(&own);
         assert!(told.starts_with("CLEARED") && told.contains("config/device.cert.pem"), "{told}");
     }
