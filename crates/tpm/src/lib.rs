@@ -12,6 +12,7 @@
 //! libtss2 logs to stderr by itself; run with `TSS2_LOG=all+none` in the environment to keep it still.
 
 mod counts;
+mod ek;
 mod error;
 mod health;
 mod identity;
@@ -35,12 +36,13 @@ mod tpm;
 mod worker;
 
 pub use counts::Commands;
+pub use ek::{EkName, EkPublic};
 pub use error::{
     AuthLack, CommandError, DefineRootError, Meaning, OpenError, PinError, ProvisionError, QuoteError,
     ReadRootError, TpmError,
 };
 pub use health::Health;
-pub use identity::{EkName, EkPublic, Identity, KeyPublic};
+pub use identity::{Identity, KeyPublic};
 pub use keys::{AK_HANDLE, DEVICE_HANDLE, ECDH_HANDLE};
 pub use owner::{OwnerAuth, TooLong};
 pub use pcr::{BadSelection, PCR_COUNT, PcrSelection, PcrValues};

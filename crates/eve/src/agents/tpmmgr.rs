@@ -5,6 +5,7 @@ mod boot;
 mod evidence;
 mod hardware;
 mod pending;
+mod place;
 
 use std::fs::File;
 use std::os::unix::fs::PermissionsExt as _;
@@ -23,8 +24,9 @@ use tpm::{Digest32, OwnerAuth, Tcti};
 use wire::{FileSigner, Signer};
 use zeroize::Zeroizing;
 
-use self::hardware::{Hardware, Place};
+use self::hardware::Hardware;
 use self::pending::Pending;
+use self::place::Place;
 use super::{forward, keep};
 use crate::bus::Bus;
 use crate::bus::messages::{
@@ -185,7 +187,7 @@ fn open(bus: &Bus, place: &Place, pin: &File) -> Hardware {
         match Hardware::open(place, pin) {
             Ok(opened) => return opened,
             Err(error) => {
-                let why = hardware::failing(&error);
+                let why = place::failing(&error);
                 tracing::error!("{why}");
                 bus.publish(&TpmStatus::Failing { why });
             }
