@@ -72,7 +72,7 @@ const ADDRESSES: &[Agent] = &[Nim, Client, Zedagent];
 /// Those that speak with a TPM or a controller.
 const OUTSIDE: &[Agent] = &[Client, Zedagent, Tpmmgr];
 /// Those that keep files by a temporary one in their place.
-const KEEPERS: &[Agent] = &[Zedagent, Vaultmgr];
+const KEEPERS: &[Agent] = &[Nim, Tpmmgr, Zedagent, Vaultmgr];
 /// Those that write into a file that was opened before their walls stood.
 const OPENED_BEFORE: &[Agent] = &[Client, Tpmmgr];
 const VAULTS: &[Agent] = &[Vaultmgr];
@@ -114,7 +114,7 @@ pub(super) const ROWS: &[Row] = rows! {
     // Files.
     OPENED_BEFORE [SYS_pread64 SYS_pwrite64 SYS_ftruncate SYS_fsync]
         "certificates and pins in config/, which is closed to new files";
-    KEEPERS [SYS_fchmod SYS_fsync SYS_renameat2 SYS_unlinkat]
+    KEEPERS [SYS_fchmod SYS_pwrite64 SYS_fsync SYS_renameat2 SYS_unlinkat]
         "a file is whole and on the disk before it takes another's place";
     VAULTS [SYS_ioctl] only ReadEncryption "which vault is open, and by which key";
     VAULTS [SYS_ioctl] only ChangeEncryption "vaults are made, opened and closed: by this agent alone";
