@@ -64,6 +64,10 @@ impl Controller {
                 "see `evc get vaults`; its node lists it at its next contact",
             ));
         }
+        // What is left of its removal, before this database began a new life, is over.
+        if rows.iter().any(|row| row.id == orphan.id) {
+            tx.drop_vault(device.id, orphan.id).await?;
+        }
         let row = new_vault(device.id, orphan.id, orphan.name.clone(), Some(policy.clone()), now);
         let added = add_vault(tx, &self.kek, VaultRow { created: true, ..row }).await;
         added.map_err(|refusal| match refusal {

@@ -164,6 +164,10 @@ async fn end_if_over(
         return Ok(false);
     }
     let device = tx.device(device).await?.ok_or(Refusal::Internal("a vault without a device"))?;
+    // The grace may have been undone in the newer copy.
+    if device.older.is_some() {
+        return Ok(false);
+    }
     end_grace(tx, &device, vault).await?;
     Ok(true)
 }

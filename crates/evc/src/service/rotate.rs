@@ -54,6 +54,9 @@ impl Controller {
         if let Some(from) = how.expect_epoch.filter(|from| *from != epochs.current()) {
             return said_before(&row, epochs, from);
         }
+        if let Some(older) = device.older {
+            return Err(Refusal::conflict(older.to_string(), super::chain::WHAT_TO_DO));
+        }
         if let Some(unknown) = unknown_epoch(&row) {
             return Err(never_made(&row, unknown));
         }
