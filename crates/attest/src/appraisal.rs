@@ -2,8 +2,9 @@
 
 use crate::binding::{SessionKey, qualifying_data};
 use crate::checks::{self, CheckError, PcrValues};
-use crate::continuity::{Discontinuity, OtherFirmware, continuity, firmware};
+use crate::continuity::{ClockFell, Discontinuity, OtherFirmware, clock, continuity, firmware};
 use crate::key::{AkPublic, KeyError};
+use crate::measured::Unmeasured;
 use crate::quote::{Quote, QuoteError};
 use crate::references::{Difference, describe, references};
 
@@ -55,16 +56,33 @@ pub enum Verdict {
     Passed,
     /// It does not.
     Failed(Finding),
-    /// It was not made. Never taken for passed.
-    NotChecked,
+    /// It was not made, and why. Never taken for passed.
+    NotChecked(Unchecked),
+}
+
+/// Why a check was not made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unchecked {
+    /// It is the first quote of this device.
+    #[error("nothing to compare with")]
+    First,
+    /// No reference value is approved.
+    #[error("none is approved")]
+    NoneApproved,
+    /// Nothing measured this boot, so no reference value can be met.
+    #[error("boot not measured: {0}")]
+    NotMeasured(Unmeasured),
 }
 
 /// What a check found.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Finding {
-    /// The TPM's counters or clock went back.
+    /// The TPM's counters went back, or its clock within one boot.
     #[error(transparent)]
     Discontinuity(#[from] Discontinuity),
+    /// The TPM's clock stands lower than before, in a later boot: no reproach.
+    #[error(transparent)]
+    ClockFell(#[from] ClockFell),
     /// The TPM's firmware is another than before.
     #[error(transparent)]
     Firmware(#[from] OtherFirmware),
@@ -92,7 +110,7 @@ pub enum Finding {
 /// ```compile_fail
 /// use attest::{Appraisal, Quote, SessionKey, Verdict::Passed};
 /// fn forge(session: SessionKey, quote: Quote) -> Appraisal {
-///     Appraisal { session, quote, continuity: Passed, firmware: Passed, references: Passed }
+///     Appraisal { session, quote, continuity: Passed, clock: Passed, firmware: Passed, references: Passed }
 /// }
 /// ```
 #[derive(Debug)]
@@ -100,6 +118,7 @@ pub struct Appraisal {
     session: SessionKey,
     quote: Quote,
     continuity: Verdict,
+    clock: Verdict,
     firmware: Verdict,
     references: Verdict,
 }
@@ -120,12 +139,17 @@ impl Appraisal {
     pub fn continuity(&self) -> &Verdict {
         &self.continuity
     }
+    /// Whether the TPM's clock ran on since the quote before it. A fall in a later boot is worth saying and no more: a power cut does it.
+    #[must_use]
+    pub fn clock(&self) -> &Verdict {
+        &self.clock
+    }
     /// Whether the TPM's firmware is that of the quote before it.
     #[must_use]
     pub fn firmware(&self) -> &Verdict {
         &self.firmware
     }
-    /// Whether its PCRs are those of an approved reference value. Not checked when none is approved.
+    /// Whether its PCRs are those of an approved reference value. Not checked when none is approved, or nothing was measured.
     #[must_use]
     pub fn references(&self) -> &Verdict {
         &self.references
@@ -141,12 +165,17 @@ pub fn appraise(input: &Input<'_>) -> Result<Appraisal, Refused> {
     checks::signature(&ak, input.attest_data, input.signature)?;
     let quote = Quote::read(input.attest_data)?;
     checks::qualifying(&quote, &qualifying_data(input.nonce, input.session, input.claims))?;
-    checks::selection(&quote, input.selection)?;
-    checks::composite(&quote, input.selection, input.pcrs)?;
+    // Without a bank nothing can be measured: an appraisal, of which no reference value is ever passed.
+    let quoted = if checks::no_bank(&quote) { 0 } else { input.selection };
+    if quoted != 0 {
+        checks::selection(&quote, quoted)?;
+    }
+    checks::composite(&quote, quoted, input.pcrs)?;
     let before = input.before.map(Quote::read).transpose().map_err(Refused::Before)?;
     Ok(Appraisal {
         session: *input.session,
         continuity: after(before.as_ref(), |before| continuity(before, &quote)),
+        clock: after(before.as_ref(), |before| clock(before, &quote)),
         firmware: after(before.as_ref(), |before| firmware(before, &quote)),
         references: references(input.approved, input.pcrs),
         quote,
@@ -156,7 +185,7 @@ pub fn appraise(input: &Input<'_>) -> Result<Appraisal, Refused> {
 /// The verdict of a check against the quote before, where there is one.
 fn after<E: Into<Finding>>(before: Option<&Quote>, check: impl FnOnce(&Quote) -> Result<(), E>) -> Verdict {
     match before.map(check) {
-        None => Verdict::NotChecked,
+        None => Verdict::NotChecked(Unchecked::First),
         Some(Ok(())) => Verdict::Passed,
         Some(Err(why)) => Verdict::Failed(why.into()),
     }

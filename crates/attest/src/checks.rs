@@ -66,6 +66,11 @@ pub fn selection(quote: &Quote, mask: u32) -> Result<(), CheckError> {
     }
 }
 
+/// The quote is over no PCR at all of the SHA-256 bank: the TPM that made it has none allocated, whatever was asked for.
+pub(crate) fn no_bank(quote: &Quote) -> bool {
+    matches!(quote.selections.as_slice(), [(TpmAlgId::Sha256, none)] if none.iter().all(|byte| *byte == 0))
+}
+
 /// The values are those that were quoted: exactly the PCRs of `mask`, hashing to the quote's composite.
 ///
 /// Does not establish that they are good: see [`crate::references`].

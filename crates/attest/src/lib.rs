@@ -7,15 +7,17 @@ mod binding;
 mod checks;
 mod continuity;
 mod key;
+mod measured;
 mod quote;
 mod references;
 
-pub use appraisal::{Appraisal, Finding, Input, Refused, Verdict, appraise};
+pub use appraisal::{Appraisal, Finding, Input, Refused, Unchecked, Verdict, appraise};
 pub use binding::{
     BadDeviceSignature, DeviceSession, EVIDENCE_LABEL, SessionKey, evidence_message, qualifying_data,
 };
 pub use checks::{CheckError, PcrValues, composite, qualifying, selection, signature};
-pub use continuity::{CLOCK_STEP_MS, Discontinuity, OtherFirmware, continuity, firmware};
+pub use continuity::{ClockFell, Discontinuity, OtherFirmware, clock, continuity, firmware};
 pub use key::{AkPublic, KeyError};
-pub use quote::{Quote, QuoteError, kind, magic};
+pub use measured::{Unmeasured, at_reset, unmeasured};
+pub use quote::{Boot, Quote, QuoteError, kind, magic};
 pub use references::{Difference, references};

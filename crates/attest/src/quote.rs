@@ -43,7 +43,8 @@ pub struct Quote {
     pub reset_count: u32,
     /// Resumes since the last reset.
     pub restart_count: u32,
-    /// Whether the clock surely never stood higher. Cleared by a reset that the TPM was not told of, until it has caught up.
+    /// Whether the clock surely never stood higher, by the TPM's own word. Cleared by a reset that the TPM was not told of, until it
+    /// has written the clock once more: not, then, until it has caught up. So nothing here hangs on it.
     pub safe: bool,
     /// The TPM's firmware.
     pub firmware_version: u64,
@@ -70,7 +71,23 @@ pub fn kind(attest_data: &[u8]) -> Result<(), QuoteError> {
     if kind.starts_with(&ATTEST_QUOTE) { Ok(()) } else { Err(QuoteError::Type) }
 }
 
+/// Which life of the TPM a quote is of: both counts together, since a resume raises the second alone. Ordered in time, as long as the
+/// TPM is not cleared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Boot {
+    /// Resets of the TPM.
+    pub resets: u32,
+    /// Resumes since.
+    pub restarts: u32,
+}
+
 impl Quote {
+    /// The TPM's boot that it was made in.
+    #[must_use]
+    pub fn boot(&self) -> Boot {
+        Boot { resets: self.reset_count, restarts: self.restart_count }
+    }
+
     /// Reads a TPMS_ATTEST (TPM 2.0 Library, Part 2, 10.12.12), without size prefix, of the right [`magic`] and [`kind`].
     ///
     /// # Errors

@@ -1,7 +1,8 @@
 //! Reference values: PCR values that an operator approved, against those that were quoted.
 
-use crate::appraisal::{Finding, Verdict};
+use crate::appraisal::{Finding, Unchecked, Verdict};
 use crate::checks::PcrValues;
+use crate::measured::unmeasured;
 
 /// One PCR that differs from a reference value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,19 +15,23 @@ pub struct Difference {
     pub is: Option<[u8; 32]>,
 }
 
-/// The PCRs are exactly those of one of the `approved` reference values. [`Verdict::NotChecked`] when there is none.
+/// The PCRs are exactly those of one of the `approved` reference values. [`Verdict::NotChecked`] when there is none, and always of a
+/// boot that nothing measured ([`unmeasured`]): PCRs at their reset value are the same under any software.
 ///
 /// Does not establish that these values were quoted ([`crate::composite`]), nor what software they stand for: an operator said
 /// that they are good.
 #[must_use]
 pub fn references(approved: &[PcrValues], pcrs: &PcrValues) -> Verdict {
+    if let Some(why) = unmeasured(pcrs) {
+        return Verdict::NotChecked(Unchecked::NotMeasured(why));
+    }
     let nearest = approved.iter().map(|good| differences(good, pcrs)).min_by_key(Vec::len);
     match nearest {
-        None => Verdict::NotChecked,
+        None => Verdict::NotChecked(Unchecked::NoneApproved),
         Some(differences) if differences.is_empty() => Verdict::Passed,
         Some(differences) => {
-            let names: Vec<String> = differences.iter().map(|d| d.pcr.to_string()).collect();
-            Verdict::Failed(Finding::Pcrs { pcrs: names.join(", "), differences })
+            let numbers: Vec<u8> = differences.iter().map(|d| d.pcr).collect();
+            Verdict::Failed(Finding::Pcrs { pcrs: list(&numbers), differences })
         }
     }
 }
@@ -37,6 +42,11 @@ fn differences(good: &PcrValues, pcrs: &PcrValues) -> Vec<Difference> {
     numbers.dedup();
     let difference = |pcr| Difference { pcr, was: good.get(&pcr).copied(), is: pcrs.get(&pcr).copied() };
     numbers.into_iter().map(difference).filter(|d| d.was != d.is).collect()
+}
+
+/// Numbers as text.
+pub(crate) fn list(numbers: &[u8]) -> String {
+    numbers.iter().map(u8::to_string).collect::<Vec<_>>().join(", ")
 }
 
 pub(crate) fn describe(differences: &[Difference]) -> String {

@@ -308,6 +308,52 @@ fn a_tpm_that_went_back_is_refused_for_good() {
     assert!(keys().is_some());
 }
 
+/// Seen-by-users 0.5, 1.6: of a boot that nothing measured nothing is learned and nothing passes; it is said, and the first measured boot
+/// is learned without another order.
+#[test]
+fn an_unmeasured_boot_is_not_learned_and_opens_nothing() {
+    let evc = Evc::start();
+    let (mut device, tpm) = with_tpm(&evc);
+    evc.apply(STRICT);
+    let mut zeros = pcrs(1);
+    zeros.extend([0, 4].map(|pcr| (pcr, [0; 32])));
+    assert_eq!(round(&evc, &mut device, &tpm, &zeros), None);
+    assert_eq!(evc.act("GET", "/references", "").as_array().map(Vec::len), Some(0), "nothing to approve");
+    let told = evc.act("GET", "/devices/edge-1", "")["device"]["attestation"]["words"].to_string();
+    assert!(told.contains("not checked, boot not measured: PCR 0, 4 at the reset value"), "{told}");
+    let told = evc.act("GET", "/vaults?device=edge-1", "").to_string();
+    assert!(told.contains("see that the node's firmware measures its boot"), "what to do: {told}");
+    device.session = new_session();
+    assert_eq!(round(&evc, &mut device, &tpm, &PcrValues::new()), None);
+    let told = evc.act("GET", "/devices/edge-1", "")["device"]["attestation"]["words"].to_string();
+    assert!(told.contains("boot not measured: the TPM has no SHA-256 bank of PCRs"), "{told}");
+    device.session = new_session();
+    assert_eq!(round(&evc, &mut device, &tpm, &pcrs(1)), None);
+    assert_eq!(evc.act("GET", "/references", "").as_array().map(Vec::len), Some(1), "learned");
+}
+
+/// Seen-by-users 1.1: a power cut that costs the TPM's clock costs the node nothing; the operator reads what is not established. The same
+/// fall within one boot is refused, and the refusal says what to do.
+#[test]
+fn a_clock_that_a_power_cut_set_back_shuts_nobody_out() {
+    let evc = Evc::start();
+    let (mut device, mut tpm) = with_tpm(&evc);
+    let words =
+        |evc: &Evc| evc.act("GET", "/devices/edge-1", "")["device"]["attestation"]["words"].to_string();
+    tpm.clock_ms = 100 * 86_400_000;
+    assert!(round(&evc, &mut device, &tpm, &pcrs(1)).is_some());
+    (device.session, tpm.clock_ms) = (new_session(), 400);
+    let nonce = device.challenged(&evc);
+    assert_eq!(send(&evc, &device, quote(&device, &tpm, nonce, &pcrs(1))), QuoteCode::QuoteFailed);
+    let told = words(&evc);
+    assert!(told.contains("from 8640000000 ms to 400 ms within one boot"), "{told}");
+    assert!(told.contains("bring back the newest state"), "what to do: {told}");
+    tpm.reset_count += 1;
+    assert!(round(&evc, &mut device, &tpm, &pcrs(1)).is_some(), "after a reset it may");
+    let told = words(&evc);
+    assert!(told.contains("how long it ran since then is not established"), "{told}");
+}
+
 /// TH-5: other firmware of the TPM is shown to the operator, and withholds nothing: an update changes it too.
 #[test]
 fn changed_firmware_of_the_tpm_is_shown() {

@@ -296,7 +296,7 @@ fn first_start(fault: Option<Fault>) -> (bool, usize) {
     let start = |fault| {
         faults.set(fault);
         let store = Store::over(Faulty(memory.clone(), faults.clone()));
-        (runtime.block_on(start_over(store, &settings, now())), faults.asked().steps)
+        (runtime.block_on(start_over(&disk::Disk::linux(), store, &settings, now())), faults.asked().steps)
     };
     let (first, steps) = start(fault);
     let second = start(None).0.expect("started");

@@ -20,13 +20,32 @@ pub(crate) fn make(path: &Path, (uid, gid): Owner, mode: u32) -> io::Result<()> 
     }
     let flags = libc::O_NOFOLLOW | libc::O_DIRECTORY;
     let folder = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
-    let found = folder.metadata()?.uid();
-    if found != 0 && found != uid {
-        let words = format!("it belongs to user {found}; look why, then remove it or give it to root");
+    let found = folder.metadata()?;
+    let owner = found.uid();
+    if owner != 0 && owner != uid {
+        let words = format!("it belongs to user {owner}; look why, then remove it or give it to root");
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, words));
     }
-    fchown(&folder, Some(uid), Some(gid))?;
-    folder.set_permissions(Permissions::from_mode(mode))
+    // On a disk that can't be written what is as it should be is good.
+    if (owner, found.gid()) != (uid, gid) {
+        fchown(&folder, Some(uid), Some(gid))?;
+    }
+    if found.mode() & 0o7777 != mode {
+        folder.set_permissions(Permissions::from_mode(mode))?;
+    }
+    Ok(())
+}
+
+/// The same on the persist filesystem. Without a folder that can't be made for want of a writable disk the node goes on: vaultmgr
+/// tells of it, and whoever writes there finds out.
+pub(crate) fn make_if_writable(path: &Path, owner: Owner, mode: u32) -> io::Result<()> {
+    match make(path, owner, mode) {
+        Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => {
+            tracing::warn!(path = %path.display(), "not made: the persist filesystem is read-only");
+            Ok(())
+        }
+        made => made,
+    }
 }
 
 #[cfg(test)]

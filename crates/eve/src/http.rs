@@ -1,5 +1,7 @@
-//! HTTPS to the controller: its root only, bounded in time and size.
+//! HTTPS to the controller: its root only, bounded in time and size. Where it is and whom to believe may change while the node
+//! runs: whoever failed to reach it looks again.
 
+mod place;
 mod refusal;
 
 use std::io::Read;
@@ -7,9 +9,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
+use ureq::ProxyProtocol;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider, parse_pem};
 
+use place::Place;
+pub(crate) use place::{ConfigFile, PlaceError};
 pub(crate) use refusal::Refusal;
 
 /// The only media type that is read.
@@ -34,25 +38,115 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
 }
 
+/// Why there is none.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LineError {
+    /// `config/` says nothing that can be used: nobody was asked.
+    #[error(transparent)]
+    Config(#[from] PlaceError),
+    /// Somebody answers who is not believed.
+    #[error(
+        "the controller's TLS certificate is not good under config/root-certificate.pem (is it this controller's, and is the clock right?)"
+    )]
+    NotBelieved(#[source] ureq::Error),
+    /// The proxy lets nobody through.
+    #[error("the proxy that config/proxy names does not let this node through to the controller")]
+    Proxy(#[source] ureq::Error),
+    /// Nobody answers.
+    #[error(
+        "the controller can't be reached: see that config/server is right, that it runs and that the line is up"
+    )]
+    Unreachable(#[source] ureq::Error),
+    /// It said no.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// It broke off, or is too long.
+    #[error("the controller's answer")]
+    Answer(#[source] ureq::Error),
+    /// Not what a controller says.
+    #[error("the controller's answer is not {PROTO}")]
+    OtherMedia,
+}
+
 /// The line to the controller.
-pub(crate) struct Line {
+pub(crate) struct Line(Result<Link, PlaceError>);
+
+/// A client of one place.
+struct Link {
     agent: ureq::Agent,
-    server: String,
+    place: Place,
 }
 
 impl Line {
-    /// Reads where the controller is and whom to believe.
-    pub(crate) fn new(root: &Path) -> anyhow::Result<Self> {
-        let server = std::fs::read_to_string(crate::paths::server(root))
-            .context("config/server: the installer writes host:port there")?;
-        let pem = std::fs::read(crate::paths::root_certificate(root))
-            .context("config/root-certificate.pem: take it from the controller")?;
-        let certs = parse_pem(&pem).filter_map(|item| match item {
+    /// Reads where the controller is and whom to believe. What is wrong with that is told at each use.
+    pub(crate) fn new(root: &Path) -> Self {
+        Self(Place::read(root).and_then(Link::new))
+    }
+
+    /// Takes what `config/` says by now.
+    pub(crate) fn look_again(&mut self, root: &Path) {
+        let found = Place::read(root);
+        let same = matches!((&self.0, &found), (Ok(link), Ok(place)) if link.place == *place);
+        if !same {
+            self.0 = found.and_then(Link::new);
+        }
+    }
+
+    fn link(&self) -> Result<&Link, PlaceError> {
+        self.0.as_ref().map_err(Clone::clone)
+    }
+
+    /// The controller's address, as written; empty where none is.
+    pub(crate) fn server(&self) -> &str {
+        self.0.as_ref().map_or("", |link| &link.place.server)
+    }
+
+    /// The proxy on the way to it, without its password.
+    pub(crate) fn proxy(&self) -> Option<String> {
+        let proxy = self.0.as_ref().ok()?.agent.config().proxy()?;
+        Some(format!("{}:{}", proxy.host(), proxy.port()))
+    }
+
+    /// The only root that is believed, PEM.
+    ///
+    /// # Errors
+    /// `config/` says nothing that can be used.
+    pub(crate) fn root_pem(&self) -> Result<&[u8], PlaceError> {
+        Ok(&self.link()?.place.root_pem)
+    }
+
+    /// What keeps it from being used.
+    pub(crate) fn config_error(&self) -> Option<&PlaceError> {
+        self.0.as_ref().err()
+    }
+
+    /// # Errors
+    /// [`LineError`].
+    pub(crate) fn get(&self, path: &str) -> Result<Answer, LineError> {
+        let link = self.link()?;
+        let request = link.agent.get(link.url(path)).header("X-Request-Id", uuid::Uuid::new_v4().to_string());
+        read(path, request.call())
+    }
+
+    /// # Errors
+    /// [`LineError`].
+    pub(crate) fn post(&self, path: &str, body: &[u8]) -> Result<Answer, LineError> {
+        let link = self.link()?;
+        let request = link.agent.post(link.url(path)).header("Content-Type", PROTO);
+        read(path, request.header("X-Request-Id", uuid::Uuid::new_v4().to_string()).send(body))
+    }
+}
+
+impl Link {
+    fn new(place: Place) -> Result<Self, PlaceError> {
+        let certs = parse_pem(&place.root_pem).filter_map(|item| match item {
             Ok(PemItem::Certificate(cert)) => Some(cert),
             _ => None,
         });
         let certs: Vec<Certificate<'static>> = certs.collect();
-        ensure!(!certs.is_empty(), "config/root-certificate.pem has no certificate");
+        if certs.is_empty() {
+            return Err(PlaceError::NoCertificate);
+        }
         let tls = TlsConfig::builder()
             .provider(TlsProvider::Rustls)
             .root_certs(RootCerts::new_with_certs(&certs))
@@ -61,7 +155,8 @@ impl Line {
         let agent = ureq::Agent::config_builder()
             .tls_config(tls)
             .https_only(true)
-            .proxy(None)
+            // What the environment says of proxies is none of the installer's words.
+            .proxy(place.proxy.as_deref().map(proxy).transpose()?)
             .max_redirects(0)
             .http_status_as_error(false)
             .timeout_global(Some(PATIENCE))
@@ -69,34 +164,24 @@ impl Line {
             .max_idle_age(IDLE)
             .build()
             .new_agent();
-        Ok(Self {
-            agent,
-            server: server.trim().trim_start_matches("https://").trim_end_matches('/').to_owned(),
-        })
-    }
-
-    pub(crate) fn server(&self) -> &str {
-        &self.server
+        Ok(Self { agent, place })
     }
 
     fn url(&self, path: &str) -> String {
-        format!("https://{}/api/v2/edgedevice/{path}", self.server)
-    }
-
-    /// A refusal is an error: [`Refusal`].
-    pub(crate) fn get(&self, path: &str) -> anyhow::Result<Answer> {
-        let request = self.agent.get(self.url(path)).header("X-Request-Id", uuid::Uuid::new_v4().to_string());
-        read(path, request.call())
-    }
-
-    /// A refusal is an error: [`Refusal`].
-    pub(crate) fn post(&self, path: &str, body: &[u8]) -> anyhow::Result<Answer> {
-        let request = self.agent.post(self.url(path)).header("Content-Type", PROTO);
-        read(path, request.header("X-Request-Id", uuid::Uuid::new_v4().to_string()).send(body))
+        format!("https://{}/api/v2/edgedevice/{path}", self.place.server)
     }
 }
 
-fn read(path: &str, answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> anyhow::Result<Answer> {
+/// The TLS of the controller goes through it unopened (CONNECT); the controller's name is the proxy's to resolve.
+fn proxy(written: &str) -> Result<ureq::Proxy, PlaceError> {
+    let read = ureq::Proxy::new(written).ok().filter(|proxy| proxy.protocol() == ProxyProtocol::Http);
+    read.ok_or(PlaceError::Proxy)
+}
+
+fn read(
+    path: &str,
+    answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
+) -> Result<Answer, LineError> {
     let mut answer = answer.map_err(unreachable)?;
     let header =
         |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
@@ -107,28 +192,33 @@ fn read(path: &str, answer: Result<ureq::http::Response<ureq::Body>, ureq::Error
         let _ = answer.body_mut().as_reader().take(MAX_REFUSAL).read_to_end(&mut words);
         let call = path.rsplit('/').next().unwrap_or(path);
         let retry_after_s = retry.and_then(|text| text.trim().parse().ok());
-        bail!(Refusal::new(call, status, &words, retry_after_s));
+        return Err(Refusal::new(call, status, &words, retry_after_s).into());
     }
-    let body =
-        answer.body_mut().with_config().limit(MAX_ANSWER).read_to_vec().context("the controller's answer")?;
+    let body = answer.body_mut().with_config().limit(MAX_ANSWER).read_to_vec().map_err(LineError::Answer)?;
     let proto = media.is_some_and(|media| media.split(';').next().is_some_and(|kind| kind.trim() == PROTO));
     if !body.is_empty() && !proto {
-        bail!("the controller's answer is not {PROTO}");
+        return Err(LineError::OtherMedia);
     }
     Ok(Answer { status, body })
 }
 
-/// Tells apart a controller that is not there and one that is not believed.
-fn unreachable(error: ureq::Error) -> anyhow::Error {
-    let words = match error.to_string().contains("certificate") {
-        true => {
-            "the controller's TLS certificate is not good under config/root-certificate.pem (is it this controller's, and is the clock right?)"
-        }
-        false => {
-            "the controller can't be reached: see that config/server is right, that it runs and that the line is up"
-        }
+/// Tells apart a controller that is not there, one that is not believed, and a proxy in between.
+fn unreachable(error: ureq::Error) -> LineError {
+    match &error {
+        ureq::Error::ConnectProxyFailed(_) => LineError::Proxy(error),
+        other if is_of_certificates(other) => LineError::NotBelieved(error),
+        _ => LineError::Unreachable(error),
+    }
+}
+
+/// The handshake runs when first bytes are written: what rustls says of it comes as an error of input and output.
+fn is_of_certificates(error: &ureq::Error) -> bool {
+    let said = match error {
+        ureq::Error::Rustls(said) => Some(said),
+        ureq::Error::Io(error) => error.get_ref().and_then(|inner| inner.downcast_ref()),
+        _ => None,
     };
-    anyhow::Error::new(error).context(words)
+    matches!(said, Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented))
 }
 
 /// The time, seconds since 1970.

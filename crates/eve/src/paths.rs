@@ -16,6 +16,8 @@ paths! {
     server = "config/server";
     /// The only root that the controller is believed under.
     root_certificate = "config/root-certificate.pem";
+    /// `http://host:port` of a proxy on the way to the controller.
+    proxy = "config/proxy";
     /// Onboarding certificate.
     onboard_cert = "config/onboard.cert.pem";
     /// Its key.
@@ -24,8 +26,12 @@ paths! {
     serial = "config/serial";
     /// How the TPM is reached.
     tcti = "config/tcti";
+    /// The password of the TPM's owner, where it has one, 0600.
+    tpm_owner_auth = "config/tpm-owner-auth";
     /// Name of the endorsement key that this node was installed with.
     ek_pin = "config/ek.pub";
+    /// The boot that the TPM's second root is bound to, PCR by PCR. Only informs.
+    boot_pcrs = "config/boot-pcrs";
     /// Device certificate.
     device_cert = "config/device.cert.pem";
     /// Device key of a node without a TPM, 0600.

@@ -15,9 +15,10 @@ use nix::sys::signal::SigmaskHow;
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::{Pid, geteuid};
 
-use crate::agents::Options;
+use crate::agents::{Options, STARTS_ANEW};
 use crate::bus::messages::{AgentLine, Agents};
 use crate::bus::{Agent, Bus};
+use crate::sandbox::Unlisted;
 use crate::{folders, paths};
 
 /// Pauses before an agent is started anew; back to the first after it lived for [`STABLE`].
@@ -75,7 +76,8 @@ pub fn run(root: &Path, options: Options, pass_on: &[String]) -> anyhow::Result<
 fn prepare(root: &Path) -> anyhow::Result<Flock<File>> {
     for folder in ["run", "run/eve", "persist", "persist/status"] {
         let path = root.join(folder);
-        folders::make(&path, (0, 0), 0o755).with_context(|| format!("making {}", path.display()))?;
+        folders::make_if_writable(&path, (0, 0), 0o755)
+            .with_context(|| format!("making {}", path.display()))?;
     }
     let path = paths::run(root).join("lock");
     let mut options = OpenOptions::new();
@@ -116,6 +118,9 @@ fn start(agent: Agent, root: &Path, options: Options, pass_on: &[String]) -> any
     command.args(pass_on).args(["agent", agent.name(), "--root"]).arg(root);
     command.args(["--supervisor", &std::process::id().to_string()]);
     command.args(["--poll-interval", &format!("{}ms", options.poll.as_millis())]);
+    if options.unlisted == Unlisted::Ends {
+        command.args(["--unlisted-calls", "ends"]);
+    }
     // What root's shell had in its environment is no agent's business. libtss2 speaks to stderr by itself.
     command.env_clear().envs(std::env::vars_os().filter(|(name, _)| KEPT.iter().any(|kept| name == kept)));
     command.env("TSS2_LOG", "all+none").stdin(Stdio::null()).current_dir("/");
@@ -128,7 +133,15 @@ fn start(agent: Agent, root: &Path, options: Options, pass_on: &[String]) -> any
 fn look(charge: &mut Charge, root: &Path, options: Options, pass_on: &[String]) -> bool {
     if let Some(child) = &mut charge.child {
         let Ok(Some(status)) = child.try_wait() else { return false };
-        tracing::warn!(agent = %charge.agent, code = ?status.code(), signal = ?status.signal(), "died");
+        match status.code() {
+            // Why, it has said itself.
+            Some(code) if code == i32::from(STARTS_ANEW) => tracing::info!(agent = %charge.agent, "restarts"),
+            None if status.signal() == Some(libc::SIGSYS) => tracing::error!(
+                agent = %charge.agent,
+                "ended by a system call that is not on its list: the kernel's log names it (type=1326)"
+            ),
+            code => tracing::warn!(agent = %charge.agent, ?code, signal = ?status.signal(), "died"),
+        }
         if charge.since.elapsed() >= STABLE {
             charge.pause = FIRST_PAUSE;
         }

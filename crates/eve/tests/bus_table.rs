@@ -11,7 +11,7 @@ use std::process::{Child, Command};
 use std::time::Duration;
 
 use eve::bus::messages::{DefineRoots, Health, ReadRoots};
-use eve::bus::{Agent, Bus, BusRoot, CallError, CallId, TopicId, socket_path};
+use eve::bus::{Agent, Bus, BusError, BusRoot, CallError, CallId, TopicId, socket_path};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use vault::ids::Generation;
@@ -66,7 +66,7 @@ fn helper() {
         }
         ("ask once", Some(agent)) => {
             let refused = Bus::visit(root, agent).call(&ReadRoots, Duration::from_secs(60));
-            assert!(matches!(refused, Err(CallError::Refused)), "{:?}", refused.err());
+            assert!(matches!(refused, Err(CallError::Bus(BusError::Refused))), "{:?}", refused.err());
         }
         ("crowd", Some(agent)) => crowd(&socket_path(root, agent), root),
         (_, who) => SOCKETS.into_iter().for_each(|agent| try_everything(root, agent, who)),
@@ -173,7 +173,7 @@ fn a_crowd_of_silent_connections_keeps_nobody_off() {
         let crowded = || dir.path().join("crowded").exists().then_some(());
         testkit::wait::until("the crowd", crowded).unwrap();
         let answer = Bus::visit(dir.path(), Agent::Operator).call(&Health, Duration::from_secs(5));
-        assert!(matches!(answer, Err(CallError::NotReady)), "{who}: {:?}", answer.err());
+        assert!(matches!(answer, Err(CallError::Bus(BusError::NotReady))), "{who}: {:?}", answer.err());
     }
 }
 

@@ -176,11 +176,14 @@ fn who_is_not_root_is_refused() {
     for (args, why) in [
         (&["run"][..], "needs root"),
         (&["status"], "are you root?"),
-        (&["vault", "list"], "not allowed on the bus"),
-        (&["vault", "lock", "image"], "not allowed on the bus"),
+        (&["bus", "tail"], "are you root?"),
+        (&["vault", "list"], "are you root?"),
+        (&["vault", "lock", "image"], "are you root?"),
     ] {
         let output = as_nobody(args);
         assert!(!output.status.success() && words(&output).contains(why), "{args:?}: {}", words(&output));
+        // Seen-by-users 0.15: one sentence, and no line of a log.
+        assert_eq!(words(&output).lines().count(), 1, "{args:?}: {}", words(&output));
     }
     assert_eq!(scene.node.vault("image").unwrap()["state"], "unlocked");
 }
@@ -266,4 +269,27 @@ fn before_the_first_contact_the_status_is_whole() {
     let told = told.unwrap();
     assert!(has(&told, &["controller", &scene.evc.server(), "not contacted yet"]), "{told}");
     assert!(has(&told, &["config"]) && has(&told, &["image"]), "{told}");
+}
+
+/// Seen-by-users 0.15: a reader that goes away is an end like any other.
+#[test]
+fn a_pipe_that_nobody_reads_ends_every_command_quietly() {
+    let scene = Scene::new();
+    let eve = program("eve").unwrap();
+    let (eve, root) = (eve.display(), scene.node.root());
+    let root = root.display();
+    for command in [
+        format!("status --root {root}"),
+        format!("status --output json --root {root}"),
+        format!("vault list --root {root}"),
+        format!("vault list --output json --root {root}"),
+        format!("vault unlock image --root {root}"),
+        format!("bus tail --root {root}"),
+        "completions bash".to_owned(),
+    ] {
+        // The reader is gone before a byte is written.
+        let script = format!("{{ sleep 1; timeout 60 {eve} {command}; echo ended $? >&2; }} | true");
+        let output = Command::new("bash").args(["-c", &script]).output().unwrap();
+        assert_eq!(words(&output), "ended 0\n", "{command}");
+    }
 }

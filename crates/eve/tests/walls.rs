@@ -9,14 +9,15 @@ use std::path::Path;
 use std::process::Command;
 
 use eve::bus::Agent;
-use eve::sandbox;
+use eve::sandbox::{self, Unlisted};
 use fscrypt::ContentKey;
 use fscrypt::kernel::AddKeyError;
 use landlock::{ABI, AccessFs, LandlockStatus, Ruleset, RulesetAttr};
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
-use nix::sys::resource::{Resource, getrlimit};
+use nix::sys::signal::kill;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
+use nix::unistd::{chroot, execv, getppid};
 
 /// Not a test of its own: the life of one agent's process.
 #[test]
@@ -25,17 +26,28 @@ fn helper() {
     let root = std::env::var("EVE_ROOT").expect("a part of another test, which says in EVE_ROOT where");
     let agent: Agent = std::env::var("EVE_AGENT").unwrap().parse().unwrap();
     let root = Path::new(&root);
-    let parent = nix::unistd::getppid().as_raw();
+    let parent = getppid().as_raw();
     // Asked first: inside the walls nothing is asked.
     let kernel = kernel_abi();
     let port = std::env::var("EVE_TPM_PORT").ok().map(|port| port.parse().unwrap());
-    let applied = sandbox::enter(agent, root, parent, None, port).unwrap();
+    let unlisted = match std::env::var_os("EVE_UNLISTED") {
+        Some(_) => Unlisted::Ends,
+        None => Unlisted::Refused,
+    };
+    let applied = sandbox::enter(agent, root, parent, None, port, unlisted).unwrap();
+    if unlisted == Unlisted::Ends {
+        // On nobody's list, and harmless.
+        let _ = nix::unistd::getpgrp();
+        panic!("{agent} goes on");
+    }
     let wanted = if agent == Agent::Vaultmgr { "not used" } else { landlock_words(kernel) };
     assert!(applied.landlock.starts_with(wanted), "{agent}: {}, not {wanted}", applied.landlock);
     calls(agent);
     sockets(agent, port.is_some());
-    let (soft, hard) = getrlimit(Resource::RLIMIT_NPROC).unwrap();
-    assert!(soft == hard && hard <= 1024, "{agent}: {hard} threads");
+    let limits = fs::read_to_string("/proc/self/limits").unwrap();
+    let threads = limits.lines().find_map(|line| line.strip_prefix("Max processes")).unwrap();
+    let most: Vec<_> = threads.split_whitespace().take(2).map(str::parse::<u32>).collect();
+    assert!(most.iter().all(|most| most.as_ref().is_ok_and(|most| *most <= 1024)), "{agent}: {threads}");
     files(agent, root);
     // Threads are made without clone3, too.
     assert_eq!(std::thread::spawn(|| 7).join().unwrap(), 7);
@@ -67,8 +79,14 @@ fn an_older_kernel_is_asked_for_what_it_knows_and_a_newer_one_for_all() {
 }
 
 fn calls(agent: Agent) {
-    let ran = Command::new("/bin/true").spawn().err().map(|error| error.kind());
-    assert_eq!(ran, Some(ErrorKind::PermissionDenied), "{agent} runs programs");
+    let run = Command::new("/bin/true").spawn().err().map(|error| error.kind());
+    assert_eq!(run, Some(ErrorKind::PermissionDenied), "{agent} runs programs");
+    // Of a program that is not there: whoever may run any is told so.
+    assert_eq!(execv(c"/no/such", &[c"no"]), Err(Errno::EPERM), "{agent} runs programs");
+    assert_eq!(chroot("/"), Err(Errno::EPERM), "{agent} changes its root");
+    assert_eq!(kill(getppid(), None), Err(Errno::EPERM), "{agent} sends signals");
+    let pipe = nix::unistd::pipe().err();
+    assert_eq!(pipe, Some(Errno::EPERM), "{agent} does what is on no list");
     assert_eq!(unshare(CloneFlags::CLONE_NEWUSER), Err(Errno::EPERM), "{agent} makes namespaces");
     let key = ContentKey::init(|_| Ok::<(), ()>(())).unwrap();
     // Of a filesystem that has no encryption: whoever may ask is told so.
@@ -143,5 +161,22 @@ fn inside_its_walls_an_agent_does_its_work_and_nothing_else() {
             .output()
             .unwrap();
         assert!(output.status.success(), "{agent} {more:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+/// The whole-system tests find a call that a list lacks: there an agent ends by it, and by nothing else.
+#[test]
+fn a_call_that_no_list_has_ends_an_agent_of_the_tests() {
+    use std::os::unix::process::ExitStatusExt;
+    for agent in Agent::STARTED {
+        let dir = node();
+        let output = Command::new("/proc/self/exe")
+            .args(["--exact", "helper", "--ignored", "--nocapture"])
+            .envs([("EVE_AGENT", agent.name()), ("EVE_UNLISTED", "ends")])
+            .env("EVE_ROOT", dir.path())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.signal(), Some(nix::libc::SIGSYS), "{agent}: {said}");
     }
 }

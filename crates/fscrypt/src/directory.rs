@@ -118,8 +118,11 @@ fn write_probe(path: &Path) -> io::Result<()> {
     file.sync_all()
 }
 
+/// By the names that it lists: of a probe that was cut short the kernel has no key any more, and shows others than were given.
 fn clear_probe(path: &Path) {
     // What could not be removed shows when the directory is made anew.
-    let _ = fs::remove_file(path.join("probe"));
+    for entry in fs::read_dir(path).into_iter().flatten().flatten() {
+        let _ = fs::remove_file(entry.path());
+    }
     let _ = fs::remove_dir(path);
 }

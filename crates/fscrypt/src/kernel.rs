@@ -20,6 +20,9 @@ const OTHER_USERS: u32 = 2;
 /// Numbers of the ioctls that set policies, add keys and remove them: for whoever forbids them to a process.
 pub const CHANGING_IOCTLS: [u32; 4] = sys::CHANGING;
 
+/// Numbers of the ioctls that ask for a policy and for a key's status.
+pub const READING_IOCTLS: [u32; 2] = sys::READING;
+
 /// Whose claims to a key are taken back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Claims {

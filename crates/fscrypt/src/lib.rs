@@ -9,7 +9,7 @@
 //!   that the old bytes are gone from the disk.
 //! * [`kernel`] and [`directory`]: policies on directories and keys in the kernel.
 //!
-//! It knows nothing of vaults, epochs or TPMs, starts no thread, and logs nothing.
+//! Every write goes through a [`disk::Disk`]. It knows nothing of vaults, epochs or TPMs, starts no thread, and logs nothing.
 
 pub mod directory;
 mod ids;
@@ -19,6 +19,7 @@ pub mod key_files;
 pub mod meta_dir;
 pub mod metadata;
 mod policy;
+pub mod scrub;
 mod secret;
 mod sys;
 
@@ -26,7 +27,8 @@ pub use directory::{Standing, look, probe_modes};
 pub use ids::{KeyIdentifier, NotADescriptor, ProtectorDescriptor};
 pub use kernel::{Claims, KeyStatus, Removal, add_key, get_policy, key_status, remove_key, set_policy};
 pub use key_files::{KeyFiles, UnwrapError};
-pub use meta_dir::{MetaDir, MetaError, Step, rewrap_both};
+pub use meta_dir::{MetaDir, MetaError, rewrap_both};
 pub use metadata::{Iv, ParseError, PolicyFile, ProtectorFile};
 pub use policy::{Modes, Policy};
+pub use scrub::Residue;
 pub use secret::{ContentKey, ProtectorKey, WrappingKey};

@@ -3,27 +3,20 @@
 //! disk is checked before it is a key file. A write is durable when it returns, and what it replaced is overwritten.
 
 mod error;
-mod folder;
 mod rewrap;
 
-use std::{
-    os::fd::{AsFd, OwnedFd},
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
-use nix::{
-    errno::Errno,
-    fcntl::{OFlag, open},
-    sys::stat::{Mode, mkdirat},
-    unistd::fsync,
-};
+use disk::{Disk, Folder};
 
 pub use error::MetaError;
-pub use folder::{Folder, Hook, Replaced, Step};
-pub use rewrap::{rewrap_both, rewrap_both_with};
+pub use rewrap::rewrap_both;
 
-use crate::{KeyFiles, KeyIdentifier, PolicyFile, ProtectorDescriptor, ProtectorFile};
-use error::io;
+use crate::{
+    KeyFiles, KeyIdentifier, PolicyFile, ProtectorDescriptor, ProtectorFile,
+    metadata::MAX_FILE_LEN,
+    scrub::{scrub, sweep},
+};
 
 const PROTECTORS: &str = "protectors";
 const POLICIES: &str = "policies";
@@ -42,25 +35,26 @@ impl MetaDir {
     ///
     /// # Errors
     /// [`MetaError::Unsafe`]: something else is there, or others may write to it. [`MetaError::Io`]: the disk.
-    pub fn create(path: &Path) -> Result<Self, MetaError> {
-        let parent = open_folder(path.parent().unwrap_or(Path::new("/")))?;
-        let name = path.file_name().ok_or(MetaError::Unsafe { name: path.display().to_string() })?;
-        make_folder(&parent, Path::new(name))?;
-        let root = open_folder(path)?;
-        make_folder(&root, Path::new(PROTECTORS))?;
-        make_folder(&root, Path::new(POLICIES))?;
-        Self::open(path)
+    pub fn create(disk: &Disk, path: &Path) -> Result<Self, MetaError> {
+        let root = disk.make_folder(path, 0o755)?;
+        root.make_folder(PROTECTORS, 0o755)?;
+        root.make_folder(POLICIES, 0o755)?;
+        Self::within(&root, path)
     }
 
     /// Opens the folder at `path`. It changes nothing; call [`MetaDir::sweep`] before the first write.
     ///
     /// # Errors
     /// [`MetaError::Absent`]: it, or a folder within, is not there. [`MetaError::Unsafe`]: a link, or others may write to it.
-    pub fn open(path: &Path) -> Result<Self, MetaError> {
-        let root = open_folder(path)?;
-        Folder::check(&root)?;
-        let protectors = Folder::open_at(&root, PROTECTORS)?;
-        let policies = Folder::open_at(&root, POLICIES)?;
+    pub fn open(disk: &Disk, path: &Path) -> Result<Self, MetaError> {
+        Self::within(&disk.folder(path)?, path)
+    }
+
+    fn within(root: &Folder, path: &Path) -> Result<Self, MetaError> {
+        let (protectors, policies) = (root.folder(PROTECTORS)?, root.folder(POLICIES)?);
+        // As the `fscrypt` tool does.
+        let all = [root, &protectors, &policies].into_iter();
+        all.into_iter().try_for_each(|folder| folder.check_ours("the folder of key files"))?;
         Ok(Self { path: path.into(), protectors, policies })
     }
 
@@ -91,7 +85,7 @@ impl MetaDir {
     /// [`MetaError::Absent`], [`MetaError::Damaged`]: take the other copy. [`MetaError::Unsafe`]: a link or no file.
     pub fn read_protector(&self, of: ProtectorDescriptor) -> Result<ProtectorFile, MetaError> {
         let name = of.to_string();
-        let file = ProtectorFile::parse(&self.protectors.read(&name)?).map_err(error::damaged(&name))?;
+        let file = ProtectorFile::parse(&read(&self.protectors, &name)?).map_err(error::damaged(&name))?;
         if file.descriptor() == of { Ok(file) } else { Err(MetaError::Misnamed { name }) }
     }
 
@@ -101,7 +95,7 @@ impl MetaDir {
     /// As [`MetaDir::read_protector`].
     pub fn read_policy(&self, of: KeyIdentifier) -> Result<PolicyFile, MetaError> {
         let name = of.to_string();
-        let file = PolicyFile::parse(&self.policies.read(&name)?).map_err(error::damaged(&name))?;
+        let file = PolicyFile::parse(&read(&self.policies, &name)?).map_err(error::damaged(&name))?;
         if file.policy().identifier == of { Ok(file) } else { Err(MetaError::Misnamed { name }) }
     }
 
@@ -110,7 +104,7 @@ impl MetaDir {
     /// # Errors
     /// [`MetaError::Io`]: the old file or the new is in force, whole; call again.
     pub fn write_protector(&self, file: &ProtectorFile) -> Result<(), MetaError> {
-        self.protectors.write(&file.descriptor().to_string(), &file.to_bytes())
+        write(&self.protectors, &file.descriptor().to_string(), &file.to_bytes())
     }
 
     /// Writes a policy's file durably. A file it replaces is overwritten in place.
@@ -118,7 +112,7 @@ impl MetaDir {
     /// # Errors
     /// As [`MetaDir::write_protector`].
     pub fn write_policy(&self, file: &PolicyFile) -> Result<(), MetaError> {
-        self.policies.write(&file.policy().identifier.to_string(), &file.to_bytes())
+        write(&self.policies, &file.policy().identifier.to_string(), &file.to_bytes())
     }
 
     /// Writes both files of a vault: the protector first, since a policy without its protector opens for nobody.
@@ -135,7 +129,7 @@ impl MetaDir {
     /// # Errors
     /// [`MetaError::Io`]: call again, and [`MetaDir::sweep`] after a restart.
     pub fn remove_protector(&self, of: ProtectorDescriptor) -> Result<(), MetaError> {
-        self.protectors.remove(&of.to_string())
+        remove(&self.protectors, &of.to_string())
     }
 
     /// Overwrites and unlinks a policy's file, durably; one that is absent is no error.
@@ -143,7 +137,7 @@ impl MetaDir {
     /// # Errors
     /// As [`MetaDir::remove_protector`].
     pub fn remove_policy(&self, of: KeyIdentifier) -> Result<(), MetaError> {
-        self.policies.remove(&of.to_string())
+        remove(&self.policies, &of.to_string())
     }
 
     /// Overwrites and unlinks what a write of ours that was cut short has left. Other programs' files stay. The caller is
@@ -152,19 +146,26 @@ impl MetaDir {
     /// # Errors
     /// [`MetaError::Io`]: the disk.
     pub fn sweep(&self) -> Result<(), MetaError> {
-        self.protectors.sweep()?;
-        self.policies.sweep()
+        sweep(&self.protectors)?;
+        Ok(sweep(&self.policies).map(drop)?)
     }
 }
 
-fn open_folder(path: &Path) -> Result<OwnedFd, MetaError> {
-    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    open(path, flags, Mode::empty()).map_err(error::of_open(&path.display().to_string()))
+fn read(folder: &Folder, name: &str) -> Result<Vec<u8>, MetaError> {
+    // One byte more than allowed shows the parser that it is too long.
+    match folder.read(name, MAX_FILE_LEN + 1) {
+        // The protector lies on another filesystem; the tool would go there, we do not.
+        Err(disk::Error::Absent { .. }) if folder.names()?.contains(&format!("{name}.link")) => {
+            Err(MetaError::Unsafe { name: format!("{name}.link") })
+        }
+        read => Ok(read?),
+    }
 }
 
-fn make_folder(parent: impl AsFd, name: &Path) -> Result<(), MetaError> {
-    match mkdirat(&parent, name, Mode::from_bits_truncate(0o755)) {
-        Ok(()) | Err(Errno::EEXIST) => fsync(&parent).map_err(io("syncing a folder")),
-        Err(errno) => Err(io("making a folder")(errno)),
-    }
+fn write(folder: &Folder, name: &str, bytes: &[u8]) -> Result<(), MetaError> {
+    Ok(scrub(vec![folder.replace(name, bytes)?]).map(drop)?)
+}
+
+fn remove(folder: &Folder, name: &str) -> Result<(), MetaError> {
+    Ok(scrub(vec![folder.retire(name)?]).map(drop)?)
 }

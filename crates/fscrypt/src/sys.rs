@@ -1,4 +1,4 @@
-//! The ioctls of <linux/fscrypt.h>, and all `unsafe` of this workspace. Layouts and numbers are the kernel's; meaning is
+//! The ioctls of <linux/fscrypt.h>, two beside them that scrubbing needs, and all `unsafe` of this workspace. Layouts and numbers are the kernel's; meaning is
 //! given to an errno by the caller, who alone knows what it asked. Nothing here keeps a key.
 
 #![allow(unsafe_code)] // The ioctls have no safe face in any library we use.
@@ -23,9 +23,17 @@ const REMOVE_ENCRYPTION_KEY_ALL_USERS: u32 = 0xc040_6619;
 /// `_IOWR('f', 26, struct fscrypt_get_key_status_arg)`.
 const GET_ENCRYPTION_KEY_STATUS: u32 = 0xc080_661a;
 
+/// `_IOR('f', 1, long)` of <linux/fs.h>; an `int` is written all the same.
+const GET_FLAGS: u32 = 0x8008_6601;
+/// `_IOW('f', 43, __u32)` of fs/ext4/ext4.h.
+const EXT4_CHECKPOINT: u32 = 0x4004_662b;
+
 /// Those that change what the kernel holds.
 pub(crate) const CHANGING: [u32; 4] =
     [SET_ENCRYPTION_POLICY, ADD_ENCRYPTION_KEY, REMOVE_ENCRYPTION_KEY, REMOVE_ENCRYPTION_KEY_ALL_USERS];
+
+/// Those that only ask.
+pub(crate) const READING: [u32; 2] = [GET_ENCRYPTION_POLICY_EX, GET_ENCRYPTION_KEY_STATUS];
 
 /// `FSCRYPT_KEY_SPEC_TYPE_IDENTIFIER`.
 const SPEC_IDENTIFIER: u32 = 2;
@@ -184,4 +192,20 @@ pub(crate) fn key_status(fs: BorrowedFd<'_>, id: KeyIdentifier) -> Result<RawKey
     // the struct's size, of which every pattern of bits is a value; it keeps no pointer.
     Errno::result(unsafe { libc::ioctl(fs.as_raw_fd(), GET_ENCRYPTION_KEY_STATUS.into(), &raw mut arg) })?;
     Ok(RawKeyStatus { status: arg.status, users: arg.user_count })
+}
+
+/// Reads the inode flags (`FS_*_FL`) of a file.
+pub(crate) fn flags(file: BorrowedFd<'_>) -> Result<u32, Errno> {
+    let mut flags: libc::c_long = 0;
+    // SAFETY: the descriptor is open for the borrow; the kernel writes an int, or with other filesystems a long, into the long
+    // that is given, of which every pattern of bits is a value; it keeps no pointer.
+    Errno::result(unsafe { libc::ioctl(file.as_raw_fd(), GET_FLAGS.into(), &raw mut flags) })?;
+    let bytes = flags.to_ne_bytes();
+    Ok(u32::from_ne_bytes(*bytes.first_chunk().expect("a long has four bytes at least")))
+}
+
+/// Takes ext4's journal to its end, with `EXT4_IOC_CHECKPOINT_FLAG_*`.
+pub(crate) fn checkpoint(fs: BorrowedFd<'_>, flags: u32) -> Result<(), Errno> {
+    // SAFETY: the descriptor is open for the borrow; the kernel reads the four bytes of `flags`, and keeps no pointer.
+    Errno::result(unsafe { libc::ioctl(fs.as_raw_fd(), EXT4_CHECKPOINT.into(), &raw const flags) }).map(drop)
 }

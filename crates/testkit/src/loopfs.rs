@@ -18,6 +18,7 @@ const WINDOW: usize = 1 << 20;
 pub struct LoopFs {
     image: PathBuf,
     mount_point: PathBuf,
+    options: String,
     mounted: bool,
 }
 
@@ -27,9 +28,23 @@ impl LoopFs {
     /// # Errors
     /// mkfs.ext4 or mount is missing, fails, or this is not root.
     pub fn create(image: &Path, mount_point: &Path, bytes: u64) -> Result<Self> {
+        Self::create_with(image, mount_point, bytes, &["-O", "encrypt", "-b", "4096"], "loop")
+    }
+
+    /// The same, with these arguments of mkfs.ext4 and options of mount; `loop` is one of them.
+    ///
+    /// # Errors
+    /// As [`LoopFs::create`].
+    pub fn create_with(
+        image: &Path,
+        mount_point: &Path,
+        bytes: u64,
+        mkfs: &[&str],
+        options: &str,
+    ) -> Result<Self> {
         File::create(image)?.set_len(bytes)?;
-        output(Command::new("mkfs.ext4").args(["-q", "-O", "encrypt", "-b", "4096"]).arg(image))?;
-        Self::open(image, mount_point)
+        output(Command::new("mkfs.ext4").arg("-q").args(mkfs).arg(image))?;
+        Self::open_with(image, mount_point, options)
     }
 
     /// Mounts an image that exists.
@@ -37,9 +52,14 @@ impl LoopFs {
     /// # Errors
     /// As [`LoopFs::create`].
     pub fn open(image: &Path, mount_point: &Path) -> Result<Self> {
+        Self::open_with(image, mount_point, "loop")
+    }
+
+    fn open_with(image: &Path, mount_point: &Path, options: &str) -> Result<Self> {
         fs::create_dir_all(mount_point)?;
         let mount_point = mount_point.canonicalize()?;
-        let mut disk = Self { image: image.canonicalize()?, mount_point, mounted: false };
+        let (image, options) = (image.canonicalize()?, options.to_owned());
+        let mut disk = Self { image, mount_point, options, mounted: false };
         disk.mount()?;
         Ok(disk)
     }
@@ -50,20 +70,44 @@ impl LoopFs {
     /// As [`LoopFs::create`].
     pub fn mount(&mut self) -> Result<()> {
         ensure!(!self.mounted, "mounted already");
-        output(Command::new("mount").args(["-o", "loop"]).arg(&self.image).arg(&self.mount_point))?;
+        output(Command::new("mount").args(["-o", &self.options]).arg(&self.image).arg(&self.mount_point))?;
         self.mounted = true;
         Ok(())
     }
 
-    /// Unmounts it: all is written, and the kernel forgets its keys. Waits for those who just died on it.
+    /// Mounts it for reading only, from now on.
+    ///
+    /// # Errors
+    /// Somebody writes there, or it is not mounted.
+    pub fn make_read_only(&self) -> Result<()> {
+        output(Command::new("mount").args(["-o", "remount,ro"]).arg(&self.mount_point)).map(drop)
+    }
+
+    /// Unmounts it: all is written, and the kernel forgets its keys. Waits for those who just died on it, and for mount namespaces that
+    /// have a copy of the mount: while one has, the filesystem lives on, with its keys.
     ///
     /// # Errors
     /// Somebody holds a file open.
     pub fn unmount(&mut self) -> Result<()> {
+        let alive = self.filesystem()?;
         let umount = || output(Command::new("umount").arg(&self.mount_point)).ok();
         wait::until(&format!("{} to be unmounted", self.mount_point.display()), umount)?;
         self.mounted = false;
-        Ok(())
+        let gone = || (!alive.exists()).then_some(());
+        wait::until(&format!("the kernel to let go of {}", self.mount_point.display()), gone)
+    }
+
+    /// What is there while the kernel has the filesystem, mounted somewhere or not.
+    fn filesystem(&self) -> Result<PathBuf> {
+        let table = fs::read_to_string("/proc/self/mounts")?;
+        let of = |line: &str| {
+            let mut words = line.split(' ');
+            let (device, place) = (words.next()?, words.next()?);
+            (Path::new(place) == self.mount_point).then(|| PathBuf::from(device))
+        };
+        let device = table.lines().rev().find_map(of).context("it is not mounted")?;
+        let name = device.file_name().context("a device without a name")?;
+        Ok(Path::new("/sys/fs/ext4").join(name))
     }
 
     /// The image file.

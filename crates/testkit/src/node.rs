@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 pub use onboarding::Onboarding;
 
@@ -121,6 +121,8 @@ impl Node {
     pub fn start(&mut self) -> Result<()> {
         let mut command = mortal(program("eve")?);
         command.arg("run").arg("--root").arg(self.root()).args(["--poll-interval", &self.parts.poll]);
+        // A call that an agent's list lacks is found here.
+        command.args(["--unlisted-calls", "ends"]);
         command.env("RUST_LOG", self.parts.log);
         self.eve = Some(Running::start(command, &self.log())?);
         Ok(())
@@ -131,6 +133,7 @@ impl Node {
     /// # Errors
     /// They do not end.
     pub fn stop(&mut self, power: Power) -> Result<()> {
+        self.keeps_to_its_calls()?;
         match (power, self.eve.take()) {
             (_, None) => Ok(()),
             (Power::Clean, Some(eve)) => eve.terminate(),
@@ -176,6 +179,23 @@ impl Node {
     /// # Errors
     /// A part does not start.
     pub fn on(&mut self, power: Power) -> Result<()> {
+        self.boot(power)?;
+        self.start()
+    }
+
+    /// The same with a disk that can't be written, as the kernel mounts one that has errors.
+    ///
+    /// # Errors
+    /// As [`Node::on`].
+    pub fn on_read_only(&mut self, power: Power) -> Result<()> {
+        self.boot(power)?;
+        self.disk.make_read_only()?;
+        self.start()
+    }
+
+    fn boot(&mut self, power: Power) -> Result<()> {
+        // A boot finds nothing there.
+        let _ = fs::remove_dir_all(self.root().join("run"));
         if let Some(tpm) = &mut self.tpm {
             match power {
                 Power::Clean => tpm.reset_clean()?,
@@ -183,8 +203,7 @@ impl Node {
             }
         }
         self.measure()?;
-        self.disk.mount()?;
-        self.start()
+        self.disk.mount()
     }
 
     /// Off and on.
@@ -264,7 +283,26 @@ impl Node {
         Running::start(command, file)
     }
 
+    /// No agent was ended for a system call that its list lacks.
+    fn keeps_to_its_calls(&self) -> Result<()> {
+        let log = fs::read(self.log()).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        let ended = log.lines().find(|line| line.contains("ended by a system call that is not on its list"));
+        ended.map_or(Ok(()), |line| bail!("{line}"))
+    }
+
     fn alive(&mut self) -> Result<()> {
+        self.keeps_to_its_calls()?;
         self.eve.as_mut().context("the node is off")?.alive().context("eve run")
+    }
+}
+
+/// A call that a list lacks fails the test in which it was made, whatever else that asserts.
+impl Drop for Node {
+    fn drop(&mut self) {
+        match self.keeps_to_its_calls() {
+            Err(error) if std::thread::panicking() => eprintln!("{error:#}"),
+            kept => kept.expect("agents keep to the system calls on their lists"),
+        }
     }
 }

@@ -17,18 +17,18 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-pub use boot::BootState;
+pub use boot::{BootState, extend_command};
 pub use ca::TestTpmCa;
 pub use ports::free_pair;
 pub use recorder::{Recorder, Way};
 
 use crate::process::output;
-use process::Server;
+use process::{Server, Startup};
 
 /// Longest that a tool or an answer of the TPM may take.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// TPM2_Shutdown(TPM_SU_CLEAR).
-const SHUTDOWN_CLEAR: [u8; 12] = [0x80, 0x01, 0, 0, 0, 12, 0, 0, 0x01, 0x45, 0, 0];
+/// TPM2_Shutdown, but for its one parameter: 0 for TPM_SU_CLEAR, 1 for TPM_SU_STATE.
+const SHUTDOWN: [u8; 11] = [0x80, 0x01, 0, 0, 0, 12, 0, 0, 0x01, 0x45, 0];
 
 /// One software TPM. It serves one client at a time: drop a `Tpm` before tools are run against it.
 pub struct Swtpm {
@@ -103,9 +103,19 @@ impl Swtpm {
     /// # Errors
     /// A client still holds it, or it does not start again.
     pub fn reset_clean(&mut self) -> Result<()> {
-        self.shut_down()?;
+        self.shut_down(Startup::Clear)?;
         self.stop();
         self.start()
+    }
+
+    /// Suspends it with its state and resumes it: restartCount + 1, PCRs as they were.
+    ///
+    /// # Errors
+    /// A client still holds it, or it does not start again.
+    pub fn suspend_and_resume(&mut self) -> Result<()> {
+        self.shut_down(Startup::State)?;
+        self.stop();
+        self.start_with(Startup::State)
     }
 
     /// Kills it and starts it again: an unclean reset.
@@ -127,16 +137,20 @@ impl Swtpm {
     /// # Errors
     /// Its ports are taken, or swtpm fails.
     pub fn start(&mut self) -> Result<()> {
+        self.start_with(Startup::Clear)
+    }
+
+    fn start_with(&mut self, startup: Startup) -> Result<()> {
         self.server = None;
-        self.server = Some(Server::start_at(&self.state, self.port)?);
+        self.server = Some(Server::start_at(&self.state, self.port, startup)?);
         Ok(())
     }
 
-    fn shut_down(&self) -> Result<()> {
+    fn shut_down(&self, next: Startup) -> Result<()> {
         let mut answer = [0; 10];
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))?;
         stream.set_read_timeout(Some(PATIENCE))?;
-        stream.write_all(&SHUTDOWN_CLEAR)?;
+        stream.write_all(&[&SHUTDOWN[..], &[u8::from(matches!(next, Startup::State))]].concat())?;
         stream
             .read_exact(&mut answer)
             .context("no answer to TPM2_Shutdown: does a client still hold the TPM?")?;

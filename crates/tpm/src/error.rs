@@ -48,9 +48,28 @@ pub enum TpmError {
     /// An earlier operation never ended. Drop this `Tpm` and open another.
     #[error("the connection to the TPM was given up after an earlier command hung")]
     GivenUp,
+    /// A hierarchy has a password that is not known here, so nothing was tried.
+    #[error("the TPM's {hierarchy} hierarchy has a password, and {lack}")]
+    HierarchyAuth {
+        /// `owner` or `endorsement`.
+        hierarchy: &'static str,
+        /// Why none was tried.
+        lack: AuthLack,
+    },
     /// No EK is pinned yet, so nothing that is secret may be said; call `pin_ek` first.
     #[error("no endorsement key is pinned")]
     NotPinned,
+}
+
+/// Why a hierarchy's password is not at hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum AuthLack {
+    /// None was given.
+    #[error("none is given")]
+    NotGiven,
+    /// The one that was given was refused once, and is not tried again.
+    #[error("the one given was refused; it is not tried again")]
+    Refused,
 }
 
 impl TpmError {
@@ -98,23 +117,22 @@ pub enum OpenError {
 /// Why the identity keys are not all there.
 #[derive(Debug, thiserror::Error)]
 pub enum ProvisionError {
-    /// A persistent handle holds something that is not the key we keep there. It is left as it is: an operator
-    /// must decide.
-    #[error("persistent handle {handle:#010x} holds something else: {what}")]
+    /// A key's own persistent handle and all of its spare ones hold something that is not ours. It is left as it is: an operator must
+    /// decide.
+    #[error(
+        "persistent handle {handle:#010x}, and all of {spare:#010x} to {last:#010x}, hold keys of another system; free one that nothing needs: `tpm2_evictcontrol -c HANDLE`"
+    )]
     Unexpected {
-        /// Which handle.
+        /// The key's own handle.
         handle: u32,
-        /// In which way it differs.
-        what: &'static str,
+        /// First of the spare ones.
+        spare: u32,
+        /// Last of them.
+        last: u32,
     },
-    /// The EK certificate can't be read, or is larger than 8 KiB.
-    #[error("the endorsement key certificate at {index:#010x} is unusable: {what}")]
-    Certificate {
-        /// Its NV index.
-        index: u32,
-        /// In which way.
-        what: &'static str,
-    },
+    /// No template of an EK that is known here.
+    #[error("this TPM makes no endorsement key of ECC P-384, ECC P-256 or RSA-2048")]
+    NoEk,
     /// The TPM failed.
     #[error("the identity keys could not be made or read")]
     Tpm(#[from] TpmError),
@@ -149,7 +167,7 @@ pub enum QuoteError {
 #[derive(Debug, thiserror::Error)]
 pub enum DefineRootError {
     /// The slot is in use (or holds something foreign); undefine the older generation first.
-    #[error("the slot of {generation} is {state:?} already")]
+    #[error("the slot of {generation} is {state:?} already{}", how_to_free(*.state, *.generation))]
     Occupied {
         /// The generation that was to be written.
         generation: Generation,
@@ -189,6 +207,13 @@ pub enum ReadRootError {
     /// The measured state is none of those that may read it. Not damage: another boot may read it again.
     #[error("the PCRs are in no state that may read the root")]
     PcrsMoved,
+    /// PCRs, of whatever selection, were extended again and again while the root was read: nothing is known of those that it is bound
+    /// to. Retry later.
+    #[error("PCRs were extended during each of {attempts} tries to read the root")]
+    Unsteady {
+        /// How often it was tried.
+        attempts: u32,
+    },
     /// There, but not one of ours or not whole.
     #[error("the root is damaged: {what}")]
     Damaged {
@@ -198,6 +223,16 @@ pub enum ReadRootError {
     /// The TPM failed.
     #[error("the root could not be read")]
     Tpm(#[from] TpmError),
+}
+
+fn how_to_free(state: SlotState, generation: Generation) -> String {
+    let [first, last] = crate::slots::indices(generation.slot_set());
+    match state {
+        SlotState::Foreign => format!(
+            ": an NV index of another system lies within {first:#010x} to {last:#010x}; where nothing needs it, `tpm2_nvundefine INDEX` frees it"
+        ),
+        _ => String::new(),
+    }
 }
 
 /// A command's error inside an operation's.

@@ -25,8 +25,6 @@ pub struct Health {
     pub max_auth_fail: Option<u32>,
     /// NV indices defined.
     pub nv_indices: Option<u32>,
-    /// Persistent objects for which there is still room: the standard's measure of free NV.
-    pub persistent_free: Option<u32>,
     /// Sessions that can still be loaded at once.
     pub loaded_sessions_free: Option<u32>,
     /// Sessions that can still exist.
@@ -35,19 +33,44 @@ pub struct Health {
     pub transient_free: Option<u32>,
 }
 
+/// TPMA_PERMANENT.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Permanent(u32);
+
+impl Permanent {
+    pub(crate) fn owner_auth_set(self) -> bool {
+        self.0 & 1 != 0
+    }
+    pub(crate) fn endorsement_auth_set(self) -> bool {
+        self.0 & 2 != 0
+    }
+}
+
 impl Shell {
+    /// Asked anew each time: somebody may set a password while we run.
+    pub(crate) fn permanent(&mut self) -> Result<Permanent, TpmError> {
+        let mut all = self.variables()?.into_iter();
+        let found = all.find(|(tag, _)| *tag == PropertyTag::Permanent);
+        Ok(found.map(|(_, value)| Permanent(value)).ok_or(CommandError::malformed("GetCapability"))?)
+    }
+
     pub(crate) fn health(&mut self) -> Result<Health, TpmError> {
+        let mut health = Health::default();
+        for (tag, value) in self.variables()? {
+            health.note(tag, value);
+        }
+        Ok(health)
+    }
+
+    /// The properties that change.
+    fn variables(&mut self) -> Result<Vec<(PropertyTag, u32)>, TpmError> {
         let (data, _) = self.run("GetCapability", |context| {
             context.get_capability(CapabilityType::TpmProperties, VARIABLE, VARIABLE_COUNT)
         })?;
         let CapabilityData::TpmProperties(properties) = data else {
             return Err(CommandError::malformed("GetCapability").into());
         };
-        let mut health = Health::default();
-        for property in properties {
-            health.note(property.property(), property.value());
-        }
-        Ok(health)
+        Ok(properties.into_iter().map(|property| (property.property(), property.value())).collect())
     }
 }
 
@@ -61,7 +84,6 @@ impl Health {
             PropertyTag::LockoutCounter => &mut self.lockout_counter,
             PropertyTag::MaxAuthFail => &mut self.max_auth_fail,
             PropertyTag::HrNvIndex => &mut self.nv_indices,
-            PropertyTag::HrPersistentAvail => &mut self.persistent_free,
             PropertyTag::HrLoadedAvail => &mut self.loaded_sessions_free,
             PropertyTag::HrActiveAvail => &mut self.sessions_free,
             PropertyTag::HrTransientAvail => &mut self.transient_free,

@@ -5,6 +5,7 @@ use tss_esapi::abstraction::{AsymmetricAlgorithmSelection, ek};
 use tss_esapi::attributes::{ObjectAttributes, ObjectAttributesBuilder};
 use tss_esapi::interface_types::algorithm::{HashingAlgorithm, PublicAlgorithm};
 use tss_esapi::interface_types::ecc::EccCurve;
+use tss_esapi::interface_types::key_bits::RsaKeyBits;
 use tss_esapi::interface_types::resource_handles::Hierarchy;
 use tss_esapi::structures::{
     EccPoint, EccScheme, HashScheme, KeyDerivationFunctionScheme, Public, PublicBuilder,
@@ -12,10 +13,40 @@ use tss_esapi::structures::{
 };
 use tss_esapi::traits::Marshall;
 
-/// Where a manufacturer (or swtpm_setup) keeps the ECC P-384 EK. TCG EK Credential Profile.
-pub const EK_HANDLE: u32 = 0x8101_0016;
-/// NV index of its certificate. TCG EK Credential Profile, high range.
-pub const EK_CERTIFICATE_INDEX: u32 = 0x01c0_0016;
+/// Kinds of endorsement key, the best first: a TPM's EK is the first that it can make.
+pub(crate) const EK_KINDS: [EkKind; 3] = [
+    EkKind {
+        template: AsymmetricAlgorithmSelection::Ecc(EccCurve::NistP384),
+        name: Name::Sha384,
+        certificate: 0x01c0_0016,
+    },
+    EkKind {
+        template: AsymmetricAlgorithmSelection::Ecc(EccCurve::NistP256),
+        name: Name::Sha256,
+        certificate: 0x01c0_000a,
+    },
+    EkKind {
+        template: AsymmetricAlgorithmSelection::Rsa(RsaKeyBits::Rsa2048),
+        name: Name::Sha256,
+        certificate: 0x01c0_0002,
+    },
+];
+
+/// One kind of endorsement key, of the TCG EK Credential Profile.
+pub(crate) struct EkKind {
+    template: AsymmetricAlgorithmSelection,
+    pub(crate) name: Name,
+    /// NV index of its certificate.
+    pub(crate) certificate: u32,
+}
+
+/// The hash that a key's name is made with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Name {
+    Sha384,
+    Sha256,
+}
+
 /// The attestation key: ECC P-256, restricted, signing, ECDSA with SHA-256.
 pub const AK_HANDLE: u32 = 0x8100_0004;
 /// The ECDH key: ECC P-256, unrestricted.
@@ -23,9 +54,14 @@ pub const ECDH_HANDLE: u32 = 0x8100_0005;
 /// The device key: ECC P-256, unrestricted, signing, ECDSA with SHA-256.
 pub const DEVICE_HANDLE: u32 = 0x817f_ffff;
 
+/// How many spare handles a key has, for a TPM where another system keeps something at the key's own.
+pub(crate) const SPARE: u32 = 4;
+
 /// A key of ours: a primary, made persistent.
 pub(crate) struct KeySpec {
     pub(crate) handle: u32,
+    /// First of [`SPARE`] more places.
+    pub(crate) spare: u32,
     pub(crate) hierarchy: Hierarchy,
     restricted: bool,
     signs: bool,
@@ -33,14 +69,34 @@ pub(crate) struct KeySpec {
 
 /// A primary in the endorsement hierarchy: only there are reset count, restart count and firmware version in a quote
 /// the real ones (TPM 2.0 Library Part 1, section 36.7).
-pub(crate) const AK: KeySpec =
-    KeySpec { handle: AK_HANDLE, hierarchy: Hierarchy::Endorsement, restricted: true, signs: true };
-pub(crate) const DEVICE: KeySpec =
-    KeySpec { handle: DEVICE_HANDLE, hierarchy: Hierarchy::Owner, restricted: false, signs: true };
-pub(crate) const ECDH: KeySpec =
-    KeySpec { handle: ECDH_HANDLE, hierarchy: Hierarchy::Owner, restricted: false, signs: false };
+pub(crate) const AK: KeySpec = KeySpec {
+    handle: AK_HANDLE,
+    spare: 0x8100_5640,
+    hierarchy: Hierarchy::Endorsement,
+    restricted: true,
+    signs: true,
+};
+pub(crate) const DEVICE: KeySpec = KeySpec {
+    handle: DEVICE_HANDLE,
+    spare: 0x8100_5644,
+    hierarchy: Hierarchy::Owner,
+    restricted: false,
+    signs: true,
+};
+pub(crate) const ECDH: KeySpec = KeySpec {
+    handle: ECDH_HANDLE,
+    spare: 0x8100_5648,
+    hierarchy: Hierarchy::Owner,
+    restricted: false,
+    signs: false,
+};
 
 impl KeySpec {
+    /// Where it may lie, its own handle first.
+    pub(crate) fn handles(&self) -> impl Iterator<Item = u32> + use<> {
+        std::iter::once(self.handle).chain(self.spare..self.spare + SPARE)
+    }
+
     /// What TPM2_CreatePrimary is given; deterministic, so the same TPM makes the same key again.
     pub(crate) fn template(&self) -> tss_esapi::Result<Public> {
         let scheme = match self.signs {
@@ -80,9 +136,11 @@ impl KeySpec {
     }
 }
 
-/// The EK's template, L-H profile for P-384: SHA-384, AES-256-CFB, PolicyB, usable with an empty password.
-pub(crate) fn ek_template() -> tss_esapi::Result<Public> {
-    ek::create_ek_public_from_default_template_2(AsymmetricAlgorithmSelection::Ecc(EccCurve::NistP384), None)
+impl EkKind {
+    /// Its default template: for P-384 of the high range (SHA-384, AES-256-CFB, PolicyB), for the others of the low one.
+    pub(crate) fn template(&self) -> tss_esapi::Result<Public> {
+        ek::create_ek_public_from_default_template_2(self.template, None)
+    }
 }
 
 /// Everything of a public area but the point: what two keys of one template share.

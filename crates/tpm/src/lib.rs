@@ -12,11 +12,13 @@
 //! libtss2 logs to stderr by itself; run with `TSS2_LOG=all+none` in the environment to keep it still.
 
 mod counts;
+mod ek;
 mod error;
 mod health;
 mod identity;
 mod keys;
 mod nv;
+mod owner;
 mod pcr;
 mod policy;
 mod presence;
@@ -34,13 +36,15 @@ mod tpm;
 mod worker;
 
 pub use counts::Commands;
+pub use ek::{EkName, EkPublic};
 pub use error::{
-    CommandError, DefineRootError, Meaning, OpenError, PinError, ProvisionError, QuoteError, ReadRootError,
-    TpmError,
+    AuthLack, CommandError, DefineRootError, Meaning, OpenError, PinError, ProvisionError, QuoteError,
+    ReadRootError, TpmError,
 };
 pub use health::Health;
-pub use identity::{EkName, EkPublic, Identity, KeyPublic};
-pub use keys::{AK_HANDLE, DEVICE_HANDLE, ECDH_HANDLE, EK_CERTIFICATE_INDEX, EK_HANDLE};
+pub use identity::{Identity, KeyPublic};
+pub use keys::{AK_HANDLE, DEVICE_HANDLE, ECDH_HANDLE};
+pub use owner::{OwnerAuth, TooLong};
 pub use pcr::{BadSelection, PCR_COUNT, PcrSelection, PcrValues};
 pub use policy::{BadPolicy, MAX_BRANCHES, PcrPolicy, PolicyDigest, pcr_policy_digest, policy_or_digest};
 pub use presence::{Presence, probe};

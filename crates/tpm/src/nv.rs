@@ -84,10 +84,12 @@ impl Shell {
         policy: Option<&PcrPolicy>,
         record: &[u8],
     ) -> Result<(), TpmError> {
+        self.owner_password()?;
         self.in_session(Secret::ToTpm, |shell, session| {
-            let handle = shell.run_with("NV_DefineSpace", Some(session), |context| {
+            let defined = shell.run_with("NV_DefineSpace", Some(session), |context| {
                 context.nv_define_space(Provision::Owner, None, slot.public(policy)?)
-            })?;
+            });
+            let handle = defined.map_err(|error| shell.of_the_owner(error))?;
             let written = shell.run_with("NV_Write", Some(session), |context| {
                 context.nv_write(NvAuth::Owner, handle, MaxNvBuffer::try_from(record)?, 0)
             });
@@ -112,11 +114,11 @@ impl Shell {
     pub(crate) fn nv_undefine(&mut self, slot: NvSlot) -> Result<(), TpmError> {
         let Some(handle) = self.nv_open(slot)? else { return Ok(()) };
         let gone =
-            self.run_open("NV_UndefineSpace", |context| context.nv_undefine_space(Provision::Owner, handle));
+            self.run_owner("NV_UndefineSpace", |context| context.nv_undefine_space(Provision::Owner, handle));
         match gone {
             Err(error) => {
                 self.nv_close(handle)?;
-                Err(error.into())
+                Err(error)
             }
             Ok(()) => Ok(()),
         }

@@ -159,23 +159,22 @@ impl fmt::Debug for PcrValues {
 }
 
 impl Shell {
-    /// Reads PCRs as they were at one moment: again if one was extended between two reads.
+    /// Reads PCRs as they were at one moment: again if one was extended between two reads, until nothing was or they are as before.
+    /// (What is equal to what was read before has not moved in between, whichever other PCR did.)
     pub(crate) fn read_pcrs(&mut self, selection: PcrSelection) -> Result<PcrValues, TpmError> {
-        let mut last = self.read_pcrs_once(selection)?;
-        for _ in 1..STEADY_ATTEMPTS {
-            if last.1 {
-                break;
+        let mut before = None;
+        for _ in 0..STEADY_ATTEMPTS {
+            let (values, steady) = self.read_pcrs_once(selection)?;
+            if steady || before.as_ref() == Some(&values) {
+                return Ok(values);
             }
-            last = self.read_pcrs_once(selection)?;
+            before = Some(values);
         }
-        match last {
-            (values, true) => Ok(values),
-            _ => Err(CommandError { command: "PCR_Read", meaning: crate::Meaning::Busy, rc: 0 }.into()),
-        }
+        Err(CommandError { command: "PCR_Read", meaning: crate::Meaning::Busy, rc: 0 }.into())
     }
 
     /// The values, and whether the update counter stood still meanwhile.
-    fn read_pcrs_once(&mut self, selection: PcrSelection) -> Result<(PcrValues, bool), TpmError> {
+    pub(crate) fn read_pcrs_once(&mut self, selection: PcrSelection) -> Result<(PcrValues, bool), TpmError> {
         let (mut values, mut counters) = (Vec::new(), Vec::new());
         for indices in selection.iter().collect::<Vec<_>>().chunks(VALUES_A_READ) {
             let (counter, _, digests) = self.run("PCR_Read", |context| context.pcr_read(list(indices)?))?;
@@ -188,9 +187,12 @@ impl Shell {
     }
 }
 
-/// Each asked PCR with its answer. Fewer answers mean that the TPM has no SHA-256 bank, or lacks a PCR.
+/// Each asked PCR with its answer. No answer means that the TPM has no SHA-256 bank, fewer that it lacks a PCR.
 fn pair_up(indices: &[u8], digests: &[Digest]) -> Result<Vec<(u8, [u8; 32])>, CommandError> {
     let malformed = || CommandError::malformed("PCR_Read");
+    if digests.is_empty() {
+        return Err(CommandError { command: "PCR_Read", meaning: crate::Meaning::NoBank, rc: 0 });
+    }
     if indices.len() != digests.len() {
         return Err(malformed());
     }

@@ -57,6 +57,21 @@ impl PcrPolicy {
         }
     }
 
+    /// The policy that no state satisfies: for a TPM without a bank of PCRs to bind to. What it guards is written, and never read.
+    ///
+    /// Its digest is a hash of words, so no session of any TPM reaches it.
+    #[must_use]
+    pub fn nobody(selection: PcrSelection) -> Self {
+        let nobody = PolicyDigest(Digest32::of(b"eve-vault: no measured boot").0);
+        Self { selection, branches: vec![nobody] }
+    }
+
+    /// Whether it is [`Self::nobody`]'s.
+    #[must_use]
+    pub fn is_nobody(&self) -> bool {
+        *self == Self::nobody(self.selection)
+    }
+
     /// The PCRs looked at.
     #[must_use]
     pub fn selection(&self) -> PcrSelection {

@@ -3,10 +3,10 @@
 use tss_esapi::structures::{Attest, AttestInfo, Data};
 use tss_esapi::traits::Marshall;
 
-use crate::keys::AK_HANDLE;
+use crate::keys;
 use crate::shell::Shell;
 use crate::signature::ecdsa_sha256;
-use crate::{CommandError, EcdsaSignature, PcrSelection, PcrValues, QuoteError};
+use crate::{CommandError, Digest32, EcdsaSignature, Meaning, PcrSelection, PcrValues, QuoteError};
 
 /// How often a quote is made anew because its PCRs moved before they were read.
 const ATTEMPTS: u32 = 5;
@@ -18,8 +18,8 @@ pub struct Quote {
     pub attest: Vec<u8>,
     /// The AK's signature over the SHA-256 of `attest`.
     pub signature: EcdsaSignature,
-    /// The values that the quote's digest is over.
-    pub pcr_values: PcrValues,
+    /// The values that the quote's digest is over; none where the TPM has no SHA-256 bank: then it is over no PCR.
+    pub pcr_values: Option<PcrValues>,
 }
 
 impl Shell {
@@ -31,8 +31,14 @@ impl Shell {
     ) -> Result<Quote, QuoteError> {
         for _ in 0..ATTEMPTS {
             let (attest, signature) = self.quote_once(qualifying_data, selection)?;
-            let pcr_values = self.read_pcrs(selection)?;
-            if quoted_digest(&attest) == Some(&pcr_values.composite().0) {
+            // At whatever moments: the quote's own digest tells whether they are those quoted.
+            let pcr_values = match self.read_pcrs_once(selection) {
+                Ok((values, _)) => Some(values),
+                Err(error) if error.meaning() == Some(Meaning::NoBank) => None,
+                Err(error) => return Err(error.into()),
+            };
+            let composite = pcr_values.as_ref().map_or(Digest32::of(&[]), PcrValues::composite);
+            if quoted_digest(&attest) == Some(&composite.0) {
                 let attest = attest.marshall().map_err(|error| CommandError::new("Quote", error))?;
                 return Ok(Quote { attest, signature, pcr_values });
             }
@@ -45,7 +51,7 @@ impl Shell {
         qualifying_data: &[u8; 32],
         selection: PcrSelection,
     ) -> Result<(Attest, EcdsaSignature), QuoteError> {
-        let key = self.key(AK_HANDLE)?;
+        let key = self.identity_key(&keys::AK)?;
         let (attest, signature) = self.run_open("Quote", |context| {
             context.quote(key, Data::try_from(&qualifying_data[..])?, ecdsa_sha256(), selection.to_tss()?)
         })?;

@@ -1,6 +1,9 @@
 //! The roots of a generation in NV: made, read, taken away. Each step is whole or shown as not done, so a crash
 //! anywhere leaves a slot that its state describes.
 
+use std::thread;
+use std::time::Duration;
+
 use tss_esapi::handles::NvIndexHandle;
 use tss_esapi::interface_types::session_handles::{AuthSession, PolicySession};
 use tss_esapi::structures::{Digest, DigestList, MaxNvBuffer};
@@ -13,6 +16,11 @@ use crate::{
     DefineRootError, Generation, Meaning, PcrPolicy, ReadRootError, Root, RootKind, RootPolicy, SlotSet,
     SlotState, TpmError,
 };
+
+/// How often a root bound to PCRs is read anew because some PCR was extended meanwhile.
+const STEADY_ATTEMPTS: u32 = 10;
+/// Pause before the second of them; then longer by as much each time.
+const STEADY_PAUSE: Duration = Duration::from_millis(10);
 
 /// Reads in an HMAC session or in a policy session.
 type Read<'a> = (NvSlot, NvIndexHandle, Option<&'a PcrPolicy>);
@@ -68,7 +76,10 @@ impl Shell {
         }
         let record = record::encode_root(kind, generation, root);
         self.nv_define_and_write(NvSlot::Root(set, kind), states, &record).map_err(full)?;
-        self.read_back(generation, kind, &record)
+        match states {
+            Some(states) if states.is_nobody() => Ok(()),
+            _ => self.read_back(generation, kind, &record),
+        }
     }
 
     fn read_back(
@@ -155,11 +166,31 @@ impl Shell {
             None => {
                 self.in_session(Secret::FromTpm, |shell, session| Ok(shell.nv_read(slot, handle, session)?))
             }
-            Some(policy) => self.in_policy_session(Secret::FromTpm, |shell, session| {
+            Some(policy) => self.read_in_state(slot, handle, policy),
+        }
+    }
+
+    /// Reads under the PCR policy. An extend of any PCR between looking and reading, one outside the policy too, voids the session
+    /// ([`Meaning::PcrsChanged`]): the kernel measures files and systemd its phases all through a boot. Then with a new session, again.
+    fn read_in_state(
+        &mut self,
+        slot: NvSlot,
+        handle: NvIndexHandle,
+        policy: &PcrPolicy,
+    ) -> Result<MaxNvBuffer, ReadRootError> {
+        for attempt in 1..=STEADY_ATTEMPTS {
+            let read = self.in_policy_session(Secret::FromTpm, |shell, session| {
                 shell.satisfy(session, policy)?;
                 shell.nv_read(slot, handle, AuthSession::PolicySession(session)).map_err(moved_or_failed)
-            }),
+            });
+            match read {
+                Err(ReadRootError::Tpm(error)) if error.meaning() == Some(Meaning::PcrsChanged) => {
+                    thread::sleep(STEADY_PAUSE * attempt);
+                }
+                read => return read,
+            }
         }
+        Err(ReadRootError::Unsteady { attempts: STEADY_ATTEMPTS })
     }
 
     /// TPM2_PolicyPCR over what the PCRs hold now, then TPM2_PolicyOR over the states. The latter answers "value"
@@ -202,7 +233,7 @@ fn digest_list(policy: &PcrPolicy) -> tss_esapi::Result<DigestList> {
     Ok(list)
 }
 
-/// A PCR extended between policy and read, or a policy that is not the index's.
+/// The policy that the session satisfies is not the index's.
 fn moved_or_failed(error: crate::CommandError) -> ReadRootError {
     match error.meaning {
         Meaning::PolicyNotMet => ReadRootError::PcrsMoved,

@@ -19,6 +19,8 @@ pub(crate) enum Secret {
     ToTpm,
     /// In the response: `encrypt` is set.
     FromTpm,
+    /// Neither way: the session authorises only.
+    Neither,
 }
 
 impl Shell {

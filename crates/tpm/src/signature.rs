@@ -9,7 +9,7 @@ use tss_esapi::structures::{Digest, HashScheme, Signature, SignatureScheme};
 use tss_esapi::tss2_esys::TPMT_TK_HASHCHECK;
 
 use crate::identity::pad_left;
-use crate::keys::DEVICE_HANDLE;
+use crate::keys;
 use crate::shell::Shell;
 use crate::{CommandError, TpmError};
 
@@ -86,7 +86,7 @@ pub(crate) fn ecdsa_sha256() -> SignatureScheme {
 impl Shell {
     /// Signs with the device key. In the open: a digest and a signature are for everybody's eyes.
     pub(crate) fn sign(&mut self, digest: &Digest32) -> Result<EcdsaSignature, TpmError> {
-        let key = self.key(DEVICE_HANDLE)?;
+        let key = self.identity_key(&keys::DEVICE)?;
         let signature = self.run_open("Sign", |context| {
             context.sign(key, Digest::try_from(&digest.0[..])?, ecdsa_sha256(), no_ticket().try_into()?)
         })?;

@@ -119,6 +119,11 @@ impl NvSlot {
     }
 }
 
+/// First and last index of a slot set.
+pub(crate) fn indices(set: SlotSet) -> [u32; 2] {
+    [NvSlot::Root(set, RootKind::Tpm), NvSlot::Branches(set)].map(NvSlot::index)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

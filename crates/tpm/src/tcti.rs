@@ -9,6 +9,9 @@ use std::str::FromStr;
 /// The TPM of a node whose configuration names none: the kernel's resource manager.
 pub const DEFAULT_DEVICE: &str = "/dev/tpmrm0";
 
+/// Configured for a node that is to be without a TPM though it may have one.
+const NONE: &str = "none";
+
 /// Longest TCTI string that is looked at, in bytes.
 const MAX_LEN: usize = 256;
 
@@ -30,7 +33,7 @@ pub enum Tcti {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadTcti {
     /// Neither `device:` nor `swtpm:`.
-    #[error("a TCTI starts with `device:` or `swtpm:`")]
+    #[error("a TCTI starts with `device:` or `swtpm:`; `none` is for a node without a TPM")]
     Kind,
     /// Not an absolute path under `/dev` without `..`.
     #[error("a TPM device is an absolute path under /dev")]
@@ -50,7 +53,8 @@ pub enum BadTcti {
 }
 
 impl Tcti {
-    /// The TPM that this node has: the configured one, else [`DEFAULT_DEVICE`] if that exists, else none.
+    /// The TPM that this node has: the configured one, else [`DEFAULT_DEVICE`] if that exists, else none. Where `none` is configured it
+    /// has none, whatever the kernel offers.
     ///
     /// A configured TPM is returned whether or not it answers: one that fails is never "no TPM".
     ///
@@ -58,6 +62,7 @@ impl Tcti {
     /// [`BadTcti`]: the configured text is none; an operator must mend it.
     pub fn find(configured: Option<&str>) -> Result<Option<Self>, BadTcti> {
         match configured {
+            Some(text) if text.trim() == NONE => Ok(None),
             Some(text) => text.trim().parse().map(Some),
             None => Ok(default_device(Path::new(DEFAULT_DEVICE))),
         }
@@ -194,6 +199,15 @@ mod tests {
             default_device(Path::new("/dev/null/tpm")).is_some(),
             "an error other than absence is a failing TPM"
         );
+    }
+
+    /// Seen-by-users 0.6: doing without is a choice, in writing.
+    #[test]
+    fn none_is_a_choice_and_nothing_like_it() {
+        assert_eq!(Tcti::find(Some("none\n")), Ok(None));
+        for text in ["", "None", "none:", "nonesuch"] {
+            assert_eq!(Tcti::find(Some(text)), Err(BadTcti::Kind), "{text:?}");
+        }
     }
 
     proptest! {

@@ -1,5 +1,6 @@
 //! [`Tpm`]: the open TPM and all that can be asked of it. Only waits and passes on; the work is in the modules beside.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tss_esapi::Context;
@@ -12,7 +13,7 @@ use crate::slots::NvSlot;
 use crate::worker::Worker;
 use crate::{
     CommandError, Commands, DefineRootError, Digest32, EcdsaSignature, EkName, Generation, Health, Identity,
-    OpenError, PcrPolicy, PcrSelection, PcrValues, PinError, ProvisionError, Quote, QuoteError,
+    OpenError, OwnerAuth, PcrPolicy, PcrSelection, PcrValues, PinError, ProvisionError, Quote, QuoteError,
     ReadRootError, Root, RootKind, RootPolicy, SlotSet, SlotState, Tcti, TpmError,
 };
 
@@ -42,15 +43,28 @@ impl Tpm {
     /// # Errors
     /// As [`Tpm::open`].
     pub fn open_within(tcti: &Tcti, patience: Duration) -> Result<Self, OpenError> {
+        Self::open_as(tcti, patience, None)
+    }
+
+    /// The same with the owner hierarchy's password, for a TPM whose owner has one.
+    ///
+    /// # Errors
+    /// As [`Tpm::open`].
+    pub fn open_as(
+        tcti: &Tcti,
+        patience: Duration,
+        owner: Option<Arc<OwnerAuth>>,
+    ) -> Result<Self, OpenError> {
         let start = Instant::now();
         presence::clean(tcti, patience)?;
         let counts = Counts::default();
         let (name, shared) = (tcti.to_string(), counts.clone());
         let left = patience.saturating_sub(start.elapsed()).max(Duration::from_millis(100));
-        let worker = Worker::start(move || connect(&name, shared), left).map_err(|error| match error {
-            None => OpenError::Busy { tcti: tcti.clone(), waited: patience },
-            Some(error) => OpenError::Failing { tcti: tcti.clone(), why: error.meaning, rc: error.rc },
-        })?;
+        let worker =
+            Worker::start(move || connect(&name, shared, owner), left).map_err(|error| match error {
+                None => OpenError::Busy { tcti: tcti.clone(), waited: patience },
+                Some(error) => OpenError::Failing { tcti: tcti.clone(), why: error.meaning, rc: error.rc },
+            })?;
         Ok(Self { worker, counts })
     }
 
@@ -174,9 +188,9 @@ impl Tpm {
     }
 }
 
-fn connect(tcti: &str, counts: Counts) -> Result<Shell, CommandError> {
+fn connect(tcti: &str, counts: Counts, owner: Option<Arc<OwnerAuth>>) -> Result<Shell, CommandError> {
     let open = || tcti.parse::<TctiNameConf>().and_then(Context::new);
     open()
-        .map(|context| Shell::new(context, counts))
+        .map(|context| Shell::new(context, counts, owner))
         .map_err(|error| CommandError::new("opening the TCTI", error))
 }

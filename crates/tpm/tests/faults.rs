@@ -11,6 +11,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use common::{Bench, bench, booted, good, present, root};
+use testkit::swtpm::{Recorder, extend_command};
 use tpm::{
     Digest32, EkName, Generation, Meaning, OpenError, PcrSelection, Presence, ReadRootError, RootKind,
     RootPolicy, SlotSet, Tcti, Tpm, TpmError, probe,
@@ -88,6 +89,59 @@ fn client_to_be_killed() {
     loop {
         RootKind::ALL.iter().for_each(|kind| drop(tpm.read_root(SlotSet::Odd, *kind).unwrap()));
     }
+}
+
+/// TPM2_PolicyPCR.
+const POLICY_PCR: [u8; 4] = 0x17f_u32.to_be_bytes();
+
+/// A tap that extends `pcr` right after each of the first `times` looks at PCRs.
+fn extending(bench: &Bench, pcr: u8, times: u32) -> Recorder {
+    let mut left = times;
+    let tap = Recorder::injecting(&bench.swtpm, move |command| {
+        let extend = left > 0 && command.get(6..10) == Some(&POLICY_PCR[..]);
+        left -= u32::from(extend);
+        extend.then(|| extend_command(pcr, "measured while it runs"))
+    });
+    tap.unwrap()
+}
+
+/// Facts-node, fault 1: whatever is extended while P is read, P is read when it is over; and only a PCR that P is bound to is "moved".
+#[test]
+fn an_extend_of_another_pcr_is_not_taken_for_another_boot() {
+    let bench = booted();
+    let (mut tpm, identity) = bench.ready();
+    define(&mut tpm);
+    drop(tpm);
+    let read = |pcr, times| {
+        let tap = extending(&bench, pcr, times);
+        let mut tpm = Tpm::open(&tap.tcti().parse().unwrap()).unwrap();
+        tpm.pin_ek(&identity.ek.name).unwrap();
+        tpm.read_root(SlotSet::Odd, RootKind::Pcrs)
+    };
+    for times in [0, 1, 9] {
+        let (_, found) = read(15, times).unwrap_or_else(|error| panic!("{times} times: {error}"));
+        assert_eq!(found.expose_root(), root(101).expose_root());
+    }
+    let unsteady = read(15, u32::MAX).unwrap_err();
+    assert!(matches!(unsteady, ReadRootError::Unsteady { attempts: 10 }), "{unsteady}");
+    assert!(matches!(read(4, 1), Err(ReadRootError::PcrsMoved)), "one that it is bound to");
+    assert!(matches!(read(15, 0), Err(ReadRootError::PcrsMoved)), "and stays so");
+}
+
+/// Seen-by-users, kind of fault 1: quotes and PCR values are had though other PCRs move all the time.
+#[test]
+fn pcrs_outside_the_selection_disturb_neither_quotes_nor_values() {
+    let bench = booted();
+    bench.ready();
+    let still = bench.open().read_pcrs(PcrSelection::EVE).unwrap();
+    let tap = Recorder::injecting(&bench.swtpm, |command| {
+        let read = command.get(6..10) == Some(&0x17e_u32.to_be_bytes()[..]);
+        read.then(|| extend_command(15, "measured while it runs"))
+    })
+    .unwrap();
+    let mut tpm = Tpm::open(&tap.tcti().parse().unwrap()).unwrap();
+    assert_eq!(tpm.read_pcrs(PcrSelection::EVE).unwrap(), still);
+    assert_eq!(tpm.quote(&[0; 32], PcrSelection::EVE).unwrap().pcr_values, Some(still));
 }
 
 /// Unclean resets after each use of every key never add up to a lockout.

@@ -5,8 +5,8 @@
 mod common;
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
-use common::{Bench, booted, good};
-use testkit::swtpm::BootState;
+use common::{Bench, booted};
+use testkit::swtpm::{BootState, Swtpm};
 use tpm::{Digest32, PcrPolicy, PcrSelection, PcrValues, Quote, pcr_policy_digest, policy_or_digest};
 
 const NONCE: [u8; 32] = *b"thirty-two bytes that were asked";
@@ -59,11 +59,12 @@ fn the_values_beside_a_quote_are_those_quoted_and_those_tpm2_pcrread_shows() {
     let (mut tpm, _) = bench.ready();
     let all = PcrSelection::new(0..24).unwrap();
     let quote = tpm.quote(&NONCE, all).unwrap();
+    let values = quote.pcr_values.as_ref().unwrap();
     drop(tpm);
-    assert!(quote.attest.ends_with(&quote.pcr_values.composite().0));
-    assert_eq!(quote.pcr_values.selection(), all);
+    assert!(quote.attest.ends_with(&values.composite().0));
+    assert_eq!(values.selection(), all);
     let shown = bench.swtpm.tool("tpm2_pcrread", &["sha256"]).unwrap().to_lowercase();
-    for (index, value) in quote.pcr_values.as_slice() {
+    for (index, value) in values.as_slice() {
         let line = shown
             .lines()
             .find(|line| line.split(':').next().is_some_and(|i| i.trim() == index.to_string()))
@@ -72,27 +73,48 @@ fn the_values_beside_a_quote_are_those_quoted_and_those_tpm2_pcrread_shows() {
     }
     let boot = Digest32::of(b"boot state good pcr 0").0;
     let extended = Digest32::of(&[[0; 32], boot].concat()).0;
-    assert_eq!(quote.pcr_values.get(0), Some(&extended), "the boot state is what its name says");
+    assert_eq!(values.get(0), Some(&extended), "the boot state is what its name says");
 }
 
-/// The AK is in the endorsement hierarchy, so a controller sees each reset (TH-5, continuity). Resets of which the TPM was not told
-/// make its clock unsafe, and are no discontinuity.
+/// Clock that a TPM stands at which was never off for a hundred days, in milliseconds.
+const HUNDRED_DAYS_MS: u64 = 100 * 86_400_000;
+
+/// A way of ending a TPM and starting it again.
+type Ending = fn(&mut Swtpm);
+
+/// TH-5, continuity, seen-by-users 1.1 and 0.7: the AK is in the endorsement hierarchy, so a controller sees each boot of the TPM; and
+/// whatever ended the last one, after a hundred days, the next quote can come after it, at once and when the clock is `safe` again.
 #[test]
-fn every_reset_clean_or_not_counts_one() {
+fn no_way_of_ending_a_tpm_shuts_its_node_out() {
+    let endings: [(&str, Ending, u32); 4] = [
+        ("a clean reset", |tpm| tpm.reset_clean().unwrap(), 1),
+        ("suspend and resume", |tpm| tpm.suspend_and_resume().unwrap(), 0),
+        ("kill -9", |tpm| tpm.kill9_restart().unwrap(), 1),
+        ("kill -9, once more", |tpm| tpm.kill9_restart().unwrap(), 1),
+    ];
     let mut bench = booted();
     bench.ready();
-    let mut before = quoted(&bench);
-    assert!(before.reset_count < 100, "not the count itself but one obfuscated: {}", before.reset_count);
-    for clean in [true, false, false, true] {
-        match clean {
-            true => bench.reboot(&good()),
-            false => bench.swtpm.kill9_restart().unwrap(),
+    assert!(quoted(&bench).reset_count < 100, "the count itself, not one obfuscated");
+    for (what, end, resets) in endings {
+        let later = quoted(&bench).clock_ms.max(HUNDRED_DAYS_MS) + 60_000;
+        bench.swtpm.tool("tpm2_setclock", &[&later.to_string()]).unwrap();
+        let before = quoted(&bench);
+        end(&mut bench.swtpm);
+        let at_once = quoted(&bench);
+        let safe =
+            testkit::wait::until("a clock that is safe", || Some(quoted(&bench)).filter(|quote| quote.safe))
+                .unwrap();
+        assert_eq!(
+            (at_once.reset_count, at_once.boot() > before.boot()),
+            (before.reset_count + resets, true),
+            "{what}"
+        );
+        for now in [at_once, safe] {
+            assert_eq!(attest::continuity(&before, &now), Ok(()), "{what}: {before:?}, {now:?}");
+            let (was, is) = (before.clock_ms, now.clock_ms);
+            let fell = what.starts_with("kill").then_some(attest::ClockFell { was, is });
+            assert_eq!(attest::clock(&before, &now).err(), fell, "{what}: {before:?}, {now:?}");
         }
-        let now = quoted(&bench);
-        assert_eq!(now.reset_count, before.reset_count + 1, "clean: {clean}");
-        assert_eq!(attest::continuity(&before, &now), Ok(()), "clean: {clean}, {before:?}, {now:?}");
-        assert!(clean || !now.safe, "the TPM does not know how high its clock stood");
-        before = now;
     }
 }
 

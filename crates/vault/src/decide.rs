@@ -124,7 +124,7 @@ pub enum Withheld {
     },
     /// The evidence is from the controller's future: its clock was set back.
     FromTheFuture,
-    /// The TPM's counters or clock fell since the quote before.
+    /// The TPM's counters fell since the quote before, or its clock within one boot.
     WentBack {
         /// Which, and from what to what.
         why: String,

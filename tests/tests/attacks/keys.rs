@@ -209,8 +209,8 @@ fn wrappings(vault: &Known, share: Option<&TpmShare>, controller: &Controller) -
 
 /// Opens the vault's key files with a wrapping key; adds what is in them when it fits.
 fn metadata(scene: &Scene, vault: &Known, key: &WrappingKey, secrets: &mut Secrets) -> bool {
-    let meta =
-        MetaDir::open(&scene.node.root().join("persist/vaults/.meta").join(vault.id.to_string())).unwrap();
+    let path = scene.node.root().join("persist/vaults/.meta").join(vault.id.to_string());
+    let meta = MetaDir::open(&disk::Disk::linux(), &path).unwrap();
     let protector: ProtectorDescriptor = meta.protectors().unwrap()[0];
     let policy = meta.policies().unwrap()[0];
     let files = KeyFiles {

@@ -31,6 +31,10 @@ fn what_the_readme_tells_to_type_does_what_it_says() {
     let said = run(&script);
     let status = after(&said, "+ eve status");
     assert!(has(status, &["config", "unlocked"]) && has(status, &["image", "unlocked"]), "{said}");
+    assert!(
+        has(status, &["tpm", "ready"]) && !status.contains("boot not measured"),
+        "seen-by-users 0.5: {said}"
+    );
     assert!(has(after(&said, "+ evc apply -f shop.yaml"), &["payments"]), "{said}");
     assert!(has(after(&said, "+ eve vault list"), &["payments", "unlocked"]), "{said}");
     assert!(has(after(&said, "+ eve vault lock payments"), &["payments", "locked"]), "{said}");

@@ -6,8 +6,8 @@ use std::process::{Child, Command};
 use std::thread;
 use std::time::Duration;
 
-use eve::bus::messages::{Health, TpmHealth};
-use eve::bus::{Agent, Bus, CallError};
+use eve::bus::messages::{Health, TpmHealth, TpmRefusal};
+use eve::bus::{Agent, Bus, BusError, CallError};
 use eve_vault_tests::{DEVICE, Scene, vault_yaml};
 use testkit::loopfs::LoopFs;
 use testkit::node::{Parts, Power};
@@ -97,14 +97,14 @@ fn tpmmgr(root: &Path, log: &Path) -> Child {
 }
 
 /// Has it speak with the TPM.
-fn ask(root: &Path) -> Result<TpmHealth, CallError> {
+fn ask(root: &Path) -> Result<TpmHealth, CallError<TpmRefusal>> {
     Bus::visit(root, Agent::Operator).call(&Health, Duration::from_secs(30))
 }
 
 /// Asks until it is not answered; whether that was in the middle of a question.
 fn broke_off(root: &Path) -> bool {
     let unanswered = (0..).find_map(|_| ask(root).err());
-    matches!(unanswered, Some(CallError::Frame(_)))
+    matches!(unanswered, Some(CallError::Bus(BusError::Frame(_))))
 }
 
 #[test]

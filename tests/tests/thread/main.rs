@@ -4,6 +4,7 @@
 mod custody;
 mod defaults;
 mod faults;
+mod installed;
 mod life;
 mod many;
 mod renewal;

@@ -12,17 +12,17 @@ use testkit::wait;
 use super::TPM;
 
 /// What `eve status` says under a name, once it says something that is looked for.
-fn until_told(scene: &Scene, name: &str, holds: impl Fn(&Value) -> bool) -> Value {
+pub(super) fn until_told(scene: &Scene, name: &str, holds: impl Fn(&Value) -> bool) -> Value {
     let told = || scene.node.status().ok().map(|status| status[name].clone()).filter(&holds);
     wait::until(&format!("{name} of the status"), told)
         .unwrap_or_else(|error| panic!("{error:#}: {}", scene.node.status().unwrap()))
 }
 
-fn has(words: &str) -> impl Fn(&Value) -> bool {
+pub(super) fn has(words: &str) -> impl Fn(&Value) -> bool {
     move |told| told.to_string().contains(words)
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(super) fn copy(from: &Path, to: &Path) {
     let _ = fs::remove_dir_all(to);
     assert!(Command::new("cp").arg("-a").args([from, to]).status().unwrap().success());
 }
@@ -80,10 +80,13 @@ fn the_status_says_how_the_tpm_is() {
     let mut scene = Scene::attested().unwrap();
     let health = until_told(&scene, "tpm_health", Value::is_object);
     assert_eq!(health["in_lockout"], false, "{health}");
-    assert!(health["persistent_free"].as_u64() > Some(0) && health["sessions_free"].as_u64() > Some(0));
+    assert!(health["sessions_free"].as_u64() > Some(0));
     let text = scene.node.run(&["status"]).unwrap();
-    assert!(text.contains("no lockout") && text.contains("persistent objects"), "{text}");
+    assert!(text.contains("no lockout") && text.contains("room for"), "{text}");
     scene.node.tpm_mut().unwrap().stop();
+    // Seen-by-users 1.12. What is not known yet as failing is already silent, and a shell is told either way.
+    let told = scene.node.run(&["status"]).expect_err("a TPM that fails is a failure").to_string();
+    assert!(told.contains("this node's TPM does not answer"), "{told}");
     let words = until_told(&scene, "tpm", has("failing"));
     assert!(has("config/tcti")(&words), "{words}");
     assert_eq!(

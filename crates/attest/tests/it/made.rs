@@ -102,7 +102,8 @@ pub(crate) struct Evidence {
 impl Evidence {
     pub(crate) fn good() -> Self {
         let (nonce, session, claims) = ([7; 32], SessionKey([9; 32]), b"claims".to_vec());
-        let pcrs: PcrValues = (0..24u8).filter(|n| SELECTION & (1 << n) != 0).map(|n| (n, [n; 32])).collect();
+        let pcrs: PcrValues =
+            (0..24u8).filter(|n| SELECTION & (1 << n) != 0).map(|n| (n, [n + 1; 32])).collect();
         let statement = Statement {
             magic: 0xFF54_4347,
             kind: 0x8018,

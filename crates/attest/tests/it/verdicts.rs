@@ -1,7 +1,8 @@
 //! What an appraisal says beside existing: continuity and reference values, and the device-signed witness.
 
 use attest::{
-    Appraisal, CLOCK_STEP_MS, DeviceSession, Discontinuity, Finding, SessionKey, Verdict, evidence_message,
+    Appraisal, ClockFell, DeviceSession, Discontinuity, Finding, SessionKey, Unchecked, Unmeasured, Verdict,
+    at_reset, evidence_message, unmeasured,
 };
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
@@ -17,46 +18,58 @@ fn after(change: impl FnOnce(&mut Statement, &mut Statement)) -> Appraisal {
     evidence.appraise().expect("an appraisal, whatever came before")
 }
 
-fn continuity(change: impl FnOnce(&mut Statement)) -> Verdict {
-    after(|before, _| change(before)).continuity().clone()
-}
-
-fn clock_fell(was: u64) -> Verdict {
-    Verdict::Failed(Finding::Discontinuity(Discontinuity::Clock { was, is: 5000 }))
-}
-
-/// The quote made here has 4 resets, 1 restart and stands at 5000 ms, safely.
+/// The quote made here is of boot (4 resets, 1 restart) and stands at 5000 ms. Each row: the boot before, its clock, what is said of
+/// continuity and of the clock. Seen-by-users 1.1, 0.7: nothing that a power cut can leave is more than a finding.
 #[test]
-fn counters_and_clock_never_go_back() {
-    assert_eq!(Evidence::good().appraise().unwrap().continuity(), &Verdict::NotChecked, "a first quote");
-    assert_eq!(continuity(|_| {}), Verdict::Passed);
-    assert_eq!(continuity(|b| (b.resets, b.restarts) = (3, 9)), Verdict::Passed);
-    let failed = |why| Verdict::Failed(Finding::Discontinuity(why));
-    assert_eq!(continuity(|b| b.resets = 5), failed(Discontinuity::Resets { was: 5, is: 4 }));
-    assert_eq!(continuity(|b| b.restarts = 2), failed(Discontinuity::Restarts { was: 2, is: 1 }));
-    assert_eq!(continuity(|b| b.clock = 5001), clock_fell(5001));
+fn boots_never_fall_and_within_one_the_clock_never_does() {
+    use Discontinuity::{Clock, Resets, Restarts};
+    assert_eq!(
+        Evidence::good().appraise().unwrap().continuity(),
+        &Verdict::NotChecked(Unchecked::First),
+        "a first quote"
+    );
+    assert_eq!(
+        Evidence::good().appraise().unwrap().clock(),
+        &Verdict::NotChecked(Unchecked::First),
+        "a first quote"
+    );
+    let month = 30 * 86_400_000;
+    let fell = |was| Some(ClockFell { was, is: 5000 });
+    for (boot, clock, refused, finding) in [
+        ((4, 1), 5000, None, None),
+        ((4, 1), 4999, None, None),
+        ((4, 1), 5001, Some(Clock { was: 5001, is: 5000 }), fell(5001)),
+        ((4, 0), 5000, None, None),
+        ((4, 0), 5001, None, fell(5001)),
+        ((4, 2), 1, Some(Restarts { was: 2, is: 1 }), None),
+        ((3, 9), 5000, None, None),
+        ((3, 9), 5001, None, fell(5001)),
+        ((3, 1), 3 * month, None, fell(3 * month)),
+        ((0, 0), u64::MAX, None, fell(u64::MAX)),
+        ((5, 0), 1, Some(Resets { was: 5, is: 4 }), None),
+        ((5, 1), month, Some(Resets { was: 5, is: 4 }), fell(month)),
+    ] {
+        for safe in [true, false] {
+            let appraisal = after(|b, now| ((b.resets, b.restarts), b.clock, now.safe) = (boot, clock, safe));
+            let why = format!("{boot:?} at {clock} ms, safe: {safe}");
+            assert_eq!(appraisal.continuity(), &verdict(refused.clone()), "{why}");
+            assert_eq!(appraisal.clock(), &verdict(finding), "{why}");
+        }
+    }
 }
 
-/// The clock may fall at a reset, so far and no further, and only while the TPM itself does not call it safe.
-#[test]
-fn a_clock_that_the_tpm_calls_safe_never_fell() {
-    let reset = |clock, safe| {
-        let appraisal = after(|before, now| (before.resets, before.clock, now.safe) = (3, clock, safe));
-        appraisal.continuity().clone()
-    };
-    let (furthest, too_far) = (5000 + CLOCK_STEP_MS, 5001 + CLOCK_STEP_MS);
-    assert_eq!(reset(furthest, false), Verdict::Passed);
-    assert_eq!(reset(too_far, false), clock_fell(too_far));
-    assert_eq!(reset(5000, true), Verdict::Passed);
-    assert_eq!(reset(5001, true), clock_fell(5001));
-    let without_reset = after(|before, now| (before.clock, now.safe) = (5001, false));
-    assert_eq!(without_reset.continuity(), &clock_fell(5001));
+fn verdict(finding: Option<impl Into<Finding>>) -> Verdict {
+    finding.map_or(Verdict::Passed, |why| Verdict::Failed(why.into()))
 }
 
 /// TH-5: other firmware of the TPM is a finding of its own, and says what was and what is.
 #[test]
 fn other_firmware_of_the_tpm_is_found() {
-    assert_eq!(Evidence::good().appraise().unwrap().firmware(), &Verdict::NotChecked, "a first quote");
+    assert_eq!(
+        Evidence::good().appraise().unwrap().firmware(),
+        &Verdict::NotChecked(Unchecked::First),
+        "a first quote"
+    );
     assert_eq!(after(|_, _| {}).firmware(), &Verdict::Passed);
     let updated = after(|before, now| (before.firmware, now.firmware) = (0x1234, 0x1235));
     assert_eq!(updated.continuity(), &Verdict::Passed, "it may come after");
@@ -76,7 +89,11 @@ fn a_broken_record_of_the_last_quote_is_refused() {
 #[test]
 fn changed_pcrs_fail_against_the_reference_values() {
     let mut evidence = Evidence::good();
-    assert_eq!(evidence.appraise().unwrap().references(), &Verdict::NotChecked, "none approved");
+    assert_eq!(
+        evidence.appraise().unwrap().references(),
+        &Verdict::NotChecked(Unchecked::NoneApproved),
+        "none approved"
+    );
     evidence.approved = vec![evidence.pcrs.clone()];
     assert_eq!(evidence.appraise().unwrap().references(), &Verdict::Passed);
     evidence.pcrs.insert(4, [0xEE; 32]);
@@ -86,8 +103,78 @@ fn changed_pcrs_fail_against_the_reference_values() {
     let Verdict::Failed(finding) = appraisal.references() else { panic!("{appraisal:?}") };
     assert_eq!(
         finding.to_string(),
-        "PCR 4, 9 differ from every approved reference value; nearest in the list: PCR 4 was 04040404 is eeeeeeee; PCR 9 was 09090909 is dddddddd"
+        "PCR 4, 9 differ from every approved reference value; nearest in the list: PCR 4 was 05050505 is eeeeeeee; PCR 9 was 0a0a0a0a is dddddddd"
     );
+}
+
+/// Seen-by-users 0.5, 1.6: a boot that nothing measured meets no reference value, though the very same zeros were approved; PCRs that
+/// machines leave alone (8, 11 to 14 here) are no reproach.
+#[test]
+fn an_unmeasured_boot_never_passes() {
+    let said = |untouched: &[u8]| {
+        let mut evidence = Evidence::good();
+        evidence.pcrs.extend(untouched.iter().map(|pcr| (*pcr, [0; 32])));
+        evidence.statement.composite = composite(&evidence.pcrs);
+        evidence.approved = vec![evidence.pcrs.clone()];
+        evidence.appraise().unwrap().references().clone()
+    };
+    let not_measured =
+        |pcrs: &[u8]| Verdict::NotChecked(Unchecked::NotMeasured(Unmeasured::Untouched(pcrs.to_vec())));
+    let all = [0, 1, 2, 3, 4, 6, 7, 8, 9, 10, 11, 12, 13, 14];
+    for (untouched, expected) in [
+        (&[][..], Verdict::Passed),
+        (&[8, 11, 12, 13, 14], Verdict::Passed),
+        (&[0, 8], not_measured(&[0])),
+        (&[4], not_measured(&[4])),
+        (&[0, 4, 14], not_measured(&[0, 4])),
+        (&all, not_measured(&all)),
+    ] {
+        assert_eq!(said(untouched), expected, "{untouched:?}");
+    }
+    let words = said(&[0, 4]);
+    let Verdict::NotChecked(why) = words else { panic!("{words:?}") };
+    assert_eq!(why.to_string(), "boot not measured: PCR 0, 4 at the reset value");
+}
+
+/// Reset values are those of the PC Client profile: zeros, ones for 17 to 22, the locality of startup in PCR 0.
+#[test]
+fn reset_values_are_told_by_pcr() {
+    let ends_with = |last| std::array::from_fn(|i| if i == 31 { last } else { 0 });
+    for (pcr, value, reset) in [
+        (0, [0; 32], true),
+        (0, ends_with(3), true),
+        (0, ends_with(4), true),
+        (0, ends_with(5), false),
+        (4, ends_with(3), false),
+        (16, [0; 32], true),
+        (16, [0xff; 32], false),
+        (17, [0xff; 32], true),
+        (22, [0; 32], true),
+        (23, [0xff; 32], false),
+        (4, [0xff; 32], false),
+    ] {
+        assert_eq!(at_reset(pcr, &value), reset, "PCR {pcr} {value:?}");
+    }
+    let all = unmeasured(&[(17, [0xff; 32]), (18, [0xff; 32])].into());
+    assert_eq!(all, Some(Unmeasured::Untouched(vec![17, 18])), "all that there are");
+    assert_eq!(unmeasured(&[(17, [0xff; 32]), (18, [7; 32])].into()), None);
+}
+
+/// Seen-by-users 0.6: a TPM without the bank quotes no PCR; that is an appraisal, which passes nothing, whatever was approved. Values beside
+/// such a quote, and a quote that only leaves some PCRs out, are worth nothing.
+#[test]
+fn a_quote_of_no_bank_is_not_measured() {
+    let mut evidence = Evidence::good();
+    evidence.statement.banks = vec![(0x000B, 0)];
+    assert!(evidence.appraise().is_err(), "values that were not quoted");
+    evidence.pcrs.clear();
+    evidence.statement.composite = composite(&evidence.pcrs);
+    evidence.approved = vec![evidence.pcrs.clone()];
+    let appraisal = evidence.appraise().unwrap();
+    let said = Verdict::NotChecked(Unchecked::NotMeasured(Unmeasured::NoBank));
+    assert_eq!(appraisal.references(), &said);
+    evidence.statement.banks = vec![(0x0004, 0)];
+    assert!(evidence.appraise().is_err(), "another bank");
 }
 
 /// A reference value over other PCRs than those quoted is no match.

@@ -1,6 +1,5 @@
 //! `evc serve`: protects memory, brings the controller up, listens, and ends cleanly on SIGTERM and SIGINT.
 
-use std::fs;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -8,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use disk::Disk;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -99,9 +99,9 @@ fn settings(data: &Path, args: &Serve) -> Settings {
 /// One line for who waits for it, and a file for the command line.
 fn announce(data: &Path, listener: &Listener) -> anyhow::Result<()> {
     let url = format!("https://{}", reached_at(listener.address()));
-    let (file, new) = (data.join("url"), data.join("url.new"));
-    fs::write(&new, format!("{url}\n"))
-        .and_then(|()| fs::rename(&new, &file))
+    let file = data.join("url");
+    Disk::linux()
+        .write(&file, format!("{url}\n").as_bytes(), 0o644)
         .with_context(|| format!("can't write {}", file.display()))?;
     println!("listening on {url}");
     std::io::stdout().flush().context("can't say where it listens")

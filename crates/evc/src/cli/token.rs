@@ -7,13 +7,14 @@ use std::os::unix::fs::{MetadataExt as _, chown};
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
+use disk::Disk;
 use nix::unistd::geteuid;
 use serde_json::{Value, json};
 
 use super::args::Reach;
 use super::client::{Client, token_file};
 use crate::clock::now;
-use crate::custody::{protect, write_private};
+use crate::custody::protect;
 use crate::service::{let_in, new_token, token_hash};
 
 /// Makes a token on the controller's machine, beside those that there are.
@@ -35,16 +36,19 @@ pub(super) fn new(reach: &Reach) -> anyhow::Result<Value> {
         )
     })?;
     let (new, token) = (file.with_added_extension("new"), new_token()?);
-    write_new(&new, &token)?;
+    let disk = Disk::linux();
+    disk.write(&new, token.as_bytes(), 0o600)
+        .with_context(|| format!("can't write {}; nothing was changed", new.display()))?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("can't start")?;
     if let Err(error) = runtime.block_on(let_in(&data, &token, now())) {
-        let _ = fs::remove_file(&new);
+        let _ = disk.unlink(&new);
         return Err(anyhow::Error::new(error).context("no token was made"));
     }
     // Of root's making it is for who runs the controller.
     let given = if geteuid().is_root() { chown(&new, Some(kek.uid()), Some(kek.gid())) } else { Ok(()) };
-    given.and_then(|()| fs::rename(&new, &file)).with_context(|| {
+    let renamed = given.and_then(|()| Ok(disk.rename(&new, &file)?));
+    renamed.with_context(|| {
         format!("the new token can't be put into {}; it lies in {}", file.display(), new.display())
     })?;
     let done = format!("a new token is in {}", file.display());
@@ -59,26 +63,16 @@ pub(super) fn rotate(client: &mut Client) -> anyhow::Result<Value> {
     folder.try_lock().context("another rotation is under way, or the folder can't be locked")?;
     let token = new_token()?;
     let new = file.with_added_extension("new");
-    write_new(&new, &token)?;
+    let disk = Disk::linux();
+    disk.write(&new, token.as_bytes(), 0o600)
+        .with_context(|| format!("can't write {}; nothing was changed", new.display()))?;
     if let Err(error) = client.post("/tokens", &json!({ "sha256": hex::encode(token_hash(&token)) })) {
-        let _ = fs::remove_file(&new);
+        let _ = disk.unlink(&new);
         return Err(error);
     }
-    fs::rename(&new, &file).and_then(|()| folder.sync_all()).with_context(|| {
+    disk.rename(&new, &file).with_context(|| {
         format!("can't put the new token into {}; the old one is still good", file.display())
     })?;
     client.carry(&token);
     client.delete("/tokens/others").context("the old token is still good; run `evc token rotate` again")
-}
-
-fn write_new(new: &Path, token: &str) -> anyhow::Result<()> {
-    // Of a rotation that was cut short: nothing refers to it.
-    match fs::remove_file(new) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            bail!("can't write {}: {error}; nothing was changed", new.display())
-        }
-        _ => {}
-    }
-    write_private(new, token.as_bytes())
-        .with_context(|| format!("can't write {}; nothing was changed", new.display()))
 }

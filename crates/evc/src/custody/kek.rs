@@ -2,12 +2,13 @@
 //! The same type holds a period's key, which seals in the same way.
 
 use std::fmt;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use disk::Disk;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use super::{CustodyError, Identity};
@@ -45,10 +46,16 @@ impl Kek {
     /// # Errors
     /// [`CustodyError::KekFile`]: it is absent though rows are sealed under it, readable by others, or not 32 bytes.
     pub fn from_file(file: &Path, first_start: bool) -> Result<Self, CustodyError> {
+        Self::from_file_on(&Disk::linux(), file, first_start)
+    }
+
+    pub(crate) fn from_file_on(disk: &Disk, file: &Path, first_start: bool) -> Result<Self, CustodyError> {
         let told = |why: String| CustodyError::KekFile { file: file.display().to_string(), why };
         match File::open(file) {
             Ok(open) => Self::read(open).map_err(told),
-            Err(e) if e.kind() == io::ErrorKind::NotFound && first_start => Self::make(file).map_err(told),
+            Err(e) if e.kind() == io::ErrorKind::NotFound && first_start => {
+                Self::make(disk, file).map_err(told)
+            }
             Err(e) if e.kind() == io::ErrorKind::NotFound => Err(told(
                 "it is gone, and the database is sealed under it; put it back from your backup".into(),
             )),
@@ -72,9 +79,9 @@ impl Kek {
         Ok(kek)
     }
 
-    fn make(file: &Path) -> Result<Self, String> {
+    fn make(disk: &Disk, file: &Path) -> Result<Self, String> {
         let kek = Self::generate().map_err(|e| e.to_string())?;
-        write_private(file, kek.expose_kek()).map_err(|e| e.to_string())?;
+        write_private(disk, file, kek.expose_kek()).map_err(|e| e.to_string())?;
         Ok(kek)
     }
 
@@ -134,12 +141,9 @@ impl Kek {
     }
 }
 
-/// Writes a file that only its owner reads, durably, and never over another.
-pub(crate) fn write_private(file: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut open = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
-    open.write_all(bytes)?;
-    open.sync_all()?;
-    File::open(file.parent().unwrap_or(Path::new(".")))?.sync_all()
+/// Writes a file that only its owner reads, whole or not at all, and never over another.
+pub(crate) fn write_private(disk: &Disk, file: &Path, bytes: &[u8]) -> io::Result<()> {
+    Ok(disk.write_first(file, bytes, 0o600)?)
 }
 
 #[cfg(test)]

@@ -57,6 +57,9 @@ impl Refused {
     }
 }
 
+/// What to do about a TPM that went back.
+const WENT_BACK: &str = "no power cut does that: an older state of the TPM is at work (a virtual machine set back, or a copy of it), or the TPM was cleared; bring back the newest state, or register the node as a new device";
+
 impl Record {
     /// Takes what came in; `before` is the evidence that stood until now.
     ///
@@ -139,10 +142,19 @@ pub fn judge(
     }
 }
 
-/// The PCR values to learn from good evidence of a TPM.
+/// The PCR values to learn from good evidence of a TPM: none of a boot that nothing measured.
 #[must_use]
 pub fn reference_of(record: &Record, shown: &Shown) -> Option<String> {
-    matches!(shown, Shown::Quoted(_)).then(|| serde_json::to_string(&record.pcrs).expect("numbers and text"))
+    let measured = values(&record.pcrs).is_some_and(|pcrs| ::attest::unmeasured(&pcrs).is_none());
+    let learned = matches!(shown, Shown::Quoted(_)) && measured;
+    learned.then(|| serde_json::to_string(&record.pcrs).expect("numbers and text"))
+}
+
+/// What shows, in a reference value as it is kept, that it is of no measured boot. One that does not read shows nothing, and
+/// is met by nothing.
+pub(super) fn unmeasured(pcrs: &str) -> Option<::attest::Unmeasured> {
+    let kept: Option<BTreeMap<u8, String>> = serde_json::from_str(pcrs).ok();
+    kept.as_ref().and_then(values).and_then(|pcrs| ::attest::unmeasured(&pcrs))
 }
 
 /// The values of those that an operator approved.
@@ -197,8 +209,8 @@ fn quoted(record: &Record, certs: &[CertRow], references: &[ReferenceRow]) -> Re
     let appraisal = ::attest::appraise(&input).map_err(|e| bad(super::chain(&e)))?;
     match appraisal.continuity() {
         // Not taken in place of the quote before it: the next one would then be held against this one.
-        Verdict::Failed(why) => Err(Refused { went_back: true, ..bad(why.to_string()) }),
-        Verdict::Passed | Verdict::NotChecked => Ok(Shown::Quoted(Box::new(appraisal))),
+        Verdict::Failed(why) => Err(Refused { went_back: true, ..bad(format!("{why}; {WENT_BACK}")) }),
+        Verdict::Passed | Verdict::NotChecked(_) => Ok(Shown::Quoted(Box::new(appraisal))),
     }
 }
 
@@ -265,12 +277,17 @@ fn quote_words(appraisal: &Appraisal) -> Vec<String> {
     let references = match appraisal.references() {
         Verdict::Passed => "reference values: passed".to_owned(),
         Verdict::Failed(why) => format!("reference values: failed: {why}"),
-        Verdict::NotChecked => "reference values: not checked, none is approved".to_owned(),
+        Verdict::NotChecked(why) => format!("reference values: not checked, {why}"),
     };
     let firmware = match appraisal.firmware() {
         Verdict::Passed => "TPM firmware: as before".to_owned(),
         Verdict::Failed(why) => format!("TPM firmware: changed: {why}"),
-        Verdict::NotChecked => "TPM firmware: not checked, nothing to compare with".to_owned(),
+        Verdict::NotChecked(why) => format!("TPM firmware: not checked, {why}"),
+    };
+    let clock = match appraisal.clock() {
+        Verdict::Passed => "TPM clock: runs on".to_owned(),
+        Verdict::Failed(why) => format!("TPM clock: {why}"),
+        Verdict::NotChecked(why) => format!("TPM clock: not checked, {why}"),
     };
     let later = [
         "AK not proved to its EK: not checked",
@@ -278,7 +295,7 @@ fn quote_words(appraisal: &Appraisal) -> Vec<String> {
         "geofence: not checked",
         "IP fence: not checked",
     ];
-    [references, firmware].into_iter().chain(later.map(str::to_owned)).collect()
+    [references, firmware, clock].into_iter().chain(later.map(str::to_owned)).collect()
 }
 
 /// Bytes as hexadecimal text.

@@ -6,6 +6,8 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
+use disk::Disk;
+
 use super::start::{DATABASE, KEK, ROOT, StartError, TOKEN, at};
 use crate::custody::write_private;
 
@@ -26,19 +28,19 @@ pub(super) fn refuse_without_database(data: &Path) -> Result<(), StartError> {
 }
 
 /// Begins a first start: the database is there and knows of none.
-pub(super) fn begin(data: &Path) -> Result<(), StartError> {
+pub(super) fn begin(disk: &Disk, data: &Path) -> Result<(), StartError> {
     refuse_an_earlier_life(data, &LEFT[..4])?;
     let mark = data.join(MARK);
-    match write_private(&mark, &[]) {
+    match write_private(disk, &mark, &[]) {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(at(&mark, error)),
         _ => {}
     }
-    MADE.iter().try_for_each(|name| remove(&data.join(name)))
+    MADE.iter().try_for_each(|name| remove(disk, &data.join(name)))
 }
 
 /// It is committed: from now on what lies there is of this database.
-pub(super) fn ended(data: &Path) -> Result<(), StartError> {
-    remove(&data.join(MARK))
+pub(super) fn ended(disk: &Disk, data: &Path) -> Result<(), StartError> {
+    remove(disk, &data.join(MARK))
 }
 
 fn refuse_an_earlier_life(data: &Path, names: &[&'static str]) -> Result<(), StartError> {
@@ -51,9 +53,7 @@ fn refuse_an_earlier_life(data: &Path, names: &[&'static str]) -> Result<(), Sta
     Err(StartError::DatabaseLost { folder: data.display().to_string(), left: left.join(", ") })
 }
 
-fn remove(path: &Path) -> Result<(), StartError> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(at(path, error)),
-        _ => Ok(()),
-    }
+/// One that is absent is removed.
+fn remove(disk: &Disk, path: &Path) -> Result<(), StartError> {
+    disk.unlink(path).map_err(|error| at(path, error.into()))
 }

@@ -40,7 +40,7 @@ use crate::store::{DeviceRow, Scope, Store, Tx};
 pub(crate) use error::chain;
 pub use error::{Advice, Refusal};
 pub use heard::Heard;
-pub use start::{Settings, StartError, begin_anew, start, start_over, token_hash};
+pub use start::{Settings, StartError, begin_anew, start, start_on, start_over, token_hash};
 pub use steady::Steady;
 pub use tokens::{let_in, new_token};
 pub use vault::life::{NotAdopted, Refused};

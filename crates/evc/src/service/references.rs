@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde::{Deserialize, Serialize};
 use vault::ids::{DeviceId, Name};
 
+use super::evidence::unmeasured;
 use super::operate::Done;
 use super::{Controller, Refusal, differences, find_device};
 use crate::store::{ReferenceRow, ReferenceState, Scope, Tx, UnixSeconds};
@@ -41,6 +42,18 @@ impl Reference {
             pcrs: serde_json::from_str(&row.pcrs).unwrap_or_default(),
         }
     }
+}
+
+/// An approval of PCRs that nothing was measured into would approve of any software.
+fn measured(row: &ReferenceRow) -> Result<(), Refusal> {
+    let Some(why) = unmeasured(&row.pcrs) else { return Ok(()) };
+    let problem =
+        format!("reference {} is of a boot that nothing measured: {why}, as under any software", row.id);
+    let advice = format!(
+        "see that the node's firmware measures its boot into the TPM's SHA-256 bank, then `evc reference learn {}`; or do without `require: [pcrs]`",
+        row.device
+    );
+    Err(Refusal::Conflict { problem, advice })
 }
 
 impl Controller {
@@ -118,6 +131,9 @@ async fn judged(
     now: UnixSeconds,
 ) -> Result<Vec<String>, Refusal> {
     let row = known(tx, id).await?;
+    if state == ReferenceState::Approved {
+        measured(&row)?;
+    }
     let of_device = tx.references_of(row.device).await?;
     tx.judge_reference(id, state, now).await?;
     tx.renew_standing(row.device).await?;
@@ -137,4 +153,30 @@ async fn known(tx: &mut dyn Tx, id: i64) -> Result<ReferenceRow, Refusal> {
         what: format!("reference {id}"),
         advice: "see `evc reference list`".into(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(zero: &str) -> ReferenceRow {
+        let (zero, some) = (zero.repeat(32), "a5".repeat(32));
+        ReferenceRow {
+            id: 7,
+            device: vault::ids::DeviceId(uuid::Uuid::from_u128(1)),
+            pcrs: format!(r#"{{"0":"{some}","4":"{zero}","8":"{}"}}"#, "00".repeat(32)),
+            state: ReferenceState::Pending,
+            learned_at: 0,
+            decided_at: None,
+        }
+    }
+
+    /// Seen-by-users 1.6: zeros that an older version learned are not approved, with words.
+    #[test]
+    fn an_unmeasured_reference_is_not_approved() {
+        assert!(measured(&row("a5")).is_ok(), "PCR 8 is untouched on many machines");
+        let Err(Refusal::Conflict { problem, advice }) = measured(&row("00")) else { panic!("approved") };
+        assert!(problem.contains("nothing measured: PCR 4 at the reset value"), "{problem}");
+        assert!(advice.contains("evc reference learn"), "{advice}");
+    }
 }

@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use disk::Disk;
 use nix::unistd::geteuid;
 use vault::ids::Incarnation;
 use zeroize::Zeroizing;
@@ -133,7 +134,15 @@ impl Failure for StartError {
 /// # Errors
 /// [`StartError`]: nothing serves.
 pub async fn start(settings: &Settings, now: UnixSeconds) -> Result<Controller, StartError> {
-    make_folder(&settings.data)?;
+    start_on(&Disk::linux(), settings, now).await
+}
+
+/// The same on another disk than the machine's own.
+///
+/// # Errors
+/// As [`start`].
+pub async fn start_on(disk: &Disk, settings: &Settings, now: UnixSeconds) -> Result<Controller, StartError> {
+    make_folder(disk, &settings.data)?;
     let data = settings.data.display().to_string();
     let failed = |source| match source {
         StoreError::InUse => StartError::Taken { path: data.clone() },
@@ -141,7 +150,7 @@ pub async fn start(settings: &Settings, now: UnixSeconds) -> Result<Controller, 
     };
     let claim = Place::Folder(settings.data.clone()).claim().map_err(failed)?;
     first::refuse_without_database(&settings.data)?;
-    start_over(claim.open().await.map_err(failed)?, settings, now).await
+    start_over(disk, claim.open().await.map_err(failed)?, settings, now).await
 }
 
 /// Begins a new incarnation of the database in a data folder on which no controller works.
@@ -168,22 +177,23 @@ pub async fn begin_anew(data: &Path) -> Result<(), StartError> {
 /// # Errors
 /// [`StartError`]: nothing serves.
 pub async fn start_over(
+    disk: &Disk,
     store: Store,
     settings: &Settings,
     now: UnixSeconds,
 ) -> Result<Controller, StartError> {
     let is_new = store.read(|tx| Box::pin(is_new(tx, settings, now))).await?;
     if is_new {
-        first::begin(&settings.data)?;
+        first::begin(disk, &settings.data)?;
     }
     // Before what is sealed by the one, or opened by the other, is in the store: who has a row without its file is locked out.
-    let kek = Kek::from_file(&settings.data.join(KEK), is_new)?;
-    let token = first_token(&store, &settings.data).await?;
+    let kek = Kek::from_file_on(disk, &settings.data.join(KEK), is_new)?;
+    let token = first_token(disk, &store, &settings.data).await?;
     let token = token.as_ref().map(|token| token.as_str());
     let made = store.write(Scope::Fleet, |tx| Box::pin(make(tx, &kek, token, settings, now)));
     let (incarnation, past, authority) = made.await?;
-    publish_root(&settings.data, &authority.root_pem)?;
-    first::ended(&settings.data)?;
+    publish_root(disk, &settings.data, &authority.root_pem)?;
+    first::ended(disk, &settings.data)?;
     let poll_every_s = settings.poll_every_s;
     Ok(Controller { store, kek, authority, incarnation, past, poll_every_s, heard: Heard::default() })
 }
@@ -232,14 +242,20 @@ pub(super) fn at(path: &Path, source: std::io::Error) -> StartError {
 
 /// What lies in the folder is private file by file; a folder that is there already keeps its mode. One that others may write into
 /// is no place for keys: they could put files of their own in the place of ours.
-fn make_folder(path: &Path) -> Result<(), StartError> {
+fn make_folder(disk: &Disk, path: &Path) -> Result<(), StartError> {
     if !path.is_dir() {
-        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
-        return made.map_err(|source| at(path, source));
+        return make_folders(disk, path).map_err(|error| at(path, error.into()));
     }
     let meta = fs::metadata(path).map_err(|source| at(path, source))?;
     let safe = meta.mode() & 0o022 == 0 && [0, geteuid().as_raw()].contains(&meta.uid());
     if safe { Ok(()) } else { Err(StartError::Shared { path: path.display().to_string() }) }
+}
+
+fn make_folders(disk: &Disk, path: &Path) -> Result<(), disk::Error> {
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty() && !parent.is_dir()) {
+        make_folders(disk, parent)?;
+    }
+    disk.make_folder(path, 0o700).map(drop)
 }
 
 async fn incarnation(tx: &mut dyn Tx) -> Result<Incarnation, StartError> {
@@ -255,12 +271,16 @@ async fn incarnation(tx: &mut dyn Tx) -> Result<Incarnation, StartError> {
 }
 
 /// The first operator's token, made once; it is in its file before it is good.
-async fn first_token(store: &Store, data: &Path) -> Result<Option<Zeroizing<String>>, StartError> {
+async fn first_token(
+    disk: &Disk,
+    store: &Store,
+    data: &Path,
+) -> Result<Option<Zeroizing<String>>, StartError> {
     if store.read(|tx| tx.meta(FIRST_TOKEN)).await?.is_some() {
         return Ok(None);
     }
     let (token, file) = (new_token()?, data.join(TOKEN));
-    write_private(&file, token.as_bytes()).map_err(|source| at(&file, source))?;
+    write_private(disk, &file, token.as_bytes()).map_err(|source| at(&file, source))?;
     Ok(Some(token))
 }
 
@@ -273,13 +293,13 @@ pub fn token_hash(token: &str) -> [u8; 32] {
 }
 
 /// For the nodes' installer. What is there already is this root, or somebody must look.
-fn publish_root(data: &Path, pem: &str) -> Result<(), StartError> {
-    let (file, new) = (data.join(ROOT), data.join(ROOT).with_added_extension("new"));
+fn publish_root(disk: &Disk, data: &Path, pem: &str) -> Result<(), StartError> {
+    let file = data.join(ROOT);
     match fs::read(&file) {
         Ok(there) if there == pem.as_bytes() => Ok(()),
         Ok(_) => Err(StartError::OtherRoot { path: file.display().to_string() }),
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            fs::write(&new, pem).and_then(|()| fs::rename(&new, &file)).map_err(|source| at(&file, source))
+            disk.write(&file, pem.as_bytes(), 0o644).map_err(|error| at(&file, error.into()))
         }
         Err(source) => Err(at(&file, source)),
     }

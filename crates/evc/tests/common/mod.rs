@@ -87,7 +87,7 @@ impl Evc {
     /// Starts over an engine.
     pub(crate) fn over_engine(engine: impl Engine + 'static) -> Self {
         let (dir, store) = (tempfile::tempdir().expect("a folder"), Store::over(engine));
-        Self::of(dir, async |settings| start_over(store, settings, now()).await)
+        Self::of(dir, async |settings| start_over(&disk::Disk::linux(), store, settings, now()).await)
     }
 
     fn of(

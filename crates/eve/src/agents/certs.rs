@@ -7,6 +7,8 @@ use rcgen::{
 };
 use wire::Signer;
 
+use super::failed::Failed;
+
 /// A P-256 key of ours elsewhere, with what signs for it.
 struct Remote<'a> {
     point: &'a [u8],
@@ -61,9 +63,18 @@ fn device_params() -> anyhow::Result<CertificateParams> {
 }
 
 /// The device certificate: self-signed, P-256, CN EVE. PEM.
-pub(super) fn device_cert(point: &[u8], signer: &dyn Signer) -> anyhow::Result<Vec<u8>> {
+pub(super) fn device_cert(point: &[u8], signer: &dyn Signer) -> Result<Vec<u8>, Failed> {
     let key = Remote { point, signer };
-    Ok(device_params()?.self_signed(&key).context("the device certificate")?.pem().into_bytes())
+    let signed = device_params()?.self_signed(&key);
+    Ok(signed.map_err(|error| failed(error, "the device certificate"))?.pem().into_bytes())
+}
+
+/// A key that does not sign is another matter than a certificate that can't be made.
+fn failed(error: rcgen::Error, what: &'static str) -> Failed {
+    match error {
+        rcgen::Error::RemoteKeyError => Failed::NotSigned(Box::new(error)),
+        other => Failed::Other(anyhow::Error::new(other).context(what)),
+    }
 }
 
 /// A certificate of the P-256 key at `point`, issued by the device key. PEM.
@@ -72,10 +83,11 @@ pub(super) fn issued(
     point: &[u8],
     device_point: &[u8],
     signer: &dyn Signer,
-) -> anyhow::Result<Vec<u8>> {
+) -> Result<Vec<u8>, Failed> {
     let issuer = Issuer::new(device_params()?, Remote { point: device_point, signer });
     let subject = Remote { point, signer };
     let subject =
         SubjectPublicKeyInfo::from_der(&subject.subject_public_key_info()).context("a public key")?;
-    Ok(params(name)?.signed_by(&subject, &issuer).context("a certificate")?.pem().into_bytes())
+    let signed = params(name)?.signed_by(&subject, &issuer);
+    Ok(signed.map_err(|error| failed(error, "a certificate"))?.pem().into_bytes())
 }

@@ -1,7 +1,9 @@
 //! client: makes the device certificate, fetches the controller's certificates, registers, asks who the device is; again when the
-//! controller, as zedagent hears, does not know the device any more. The onboarding key is in memory only while it signs.
+//! controller, as zedagent hears, does not know the device any more. The onboarding key is in memory only while it signs, and a
+//! device that is registered works without: the installer takes key and certificate away.
 
 use std::fs::File;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
@@ -11,12 +13,14 @@ use wire::register::{Register, UuidResponse, uuid_request};
 use wire::{Certificate, FileSigner, TrustedCerts, Validity, certs, envelope};
 
 use super::certs::device_cert;
+use super::ended::{Ended, Known, StartsAnew};
+use super::failed::Failed;
 use super::keep;
 use super::pause::Pause;
 use super::signer::BusSigner;
-use crate::bus::messages::{Bytes, ControllerStatus, Onboarded, Onboarding, TpmStatus};
+use crate::bus::messages::{Bytes, CLEARED, ControllerStatus, Onboarded, Onboarding, TpmStatus};
 use crate::bus::{Bus, Subscription};
-use crate::http::{Line, Refusal, now_unix_s};
+use crate::http::{Line, LineError, now_unix_s};
 use crate::paths;
 
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -24,11 +28,18 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// The longest between two times that a device which is not known asks who it is, as EVE has it.
 const LONGEST_UNKNOWN: Duration = Duration::from_secs(600);
 
+/// By what a device registers, as an installer knows it.
+const CERT: &str = "config/onboard.cert.pem";
+const KEY: &str = "config/onboard.key.pem";
+
 /// What only root can read or write, taken before rights are given up.
 pub(super) struct Taken {
-    onboard: Option<OnboardFiles>,
+    onboard: Result<OnboardFiles, NothingToRegisterWith>,
+    /// Where those files lay, to see that others came.
+    onboard_known: [Known; 2],
     cert_file: File,
-    serial: String,
+    /// The machine's own, for where the installer wrote none.
+    product_serial: Option<String>,
 }
 
 /// The certificate, and the key's file: only root could open it.
@@ -37,32 +48,71 @@ struct OnboardFiles {
     key: File,
 }
 
+/// A file that a device needs to register, and does not need any more once it is registered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the controller does not know this device, and there is nothing to register it with: {file} can't be read ({why}); put config/onboard.cert.pem and config/onboard.key.pem there, which this controller allows"
+)]
+struct NothingToRegisterWith {
+    file: &'static str,
+    why: ErrorKind,
+}
+
 impl Taken {
     pub(super) fn take(root: &Path) -> anyhow::Result<Self> {
         let cert_file = keep::open(&paths::device_cert(root)).context("config/device.cert.pem")?;
-        Ok(Self { onboard: onboard(root)?, cert_file, serial: serial(root) })
+        Ok(Self {
+            onboard: onboard(root),
+            onboard_known: known(root),
+            cert_file,
+            product_serial: std::fs::read_to_string("/sys/class/dmi/id/product_serial").ok(),
+        })
+    }
+
+    /// What there is to register with now. Files that were taken away are not used, though they are held.
+    fn onboard_files(&self, root: &Path) -> Result<&OnboardFiles, NothingToRegisterWith> {
+        onboard_file(CERT, std::fs::metadata(paths::onboard_cert(root)))?;
+        onboard_file(KEY, std::fs::metadata(paths::onboard_key(root)))?;
+        self.onboard.as_ref().map_err(|error| *error)
+    }
+
+    /// Others than were taken, which only the next life can take.
+    fn others_came(&self, root: &Path) -> Option<StartsAnew> {
+        let [cert, key] = [paths::onboard_cert(root), paths::onboard_key(root)];
+        let [known_cert, known_key] = self.onboard_known;
+        let both = cert.exists() && key.exists();
+        (both && (known_cert.is_outdated(&cert) || known_key.is_outdated(&key)))
+            .then_some(StartsAnew::Config(KEY))
     }
 }
 
-/// Gone after an installer's clean-up: a registered device needs it no more.
-fn onboard(root: &Path) -> anyhow::Result<Option<OnboardFiles>> {
-    let Ok(cert) = std::fs::read(paths::onboard_cert(root)) else { return Ok(None) };
-    let key = File::open(paths::onboard_key(root)).context("config/onboard.key.pem")?;
-    Ok(Some(OnboardFiles { cert, key }))
+fn known(root: &Path) -> [Known; 2] {
+    [paths::onboard_cert(root), paths::onboard_key(root)].map(|path| Known::look(&path))
 }
 
-fn serial(root: &Path) -> String {
-    let places = [paths::serial(root), "/sys/class/dmi/id/product_serial".into()];
-    let found = places.iter().find_map(|path| std::fs::read_to_string(path).ok());
-    found.map(|text| text.trim().to_owned()).unwrap_or_default()
+fn onboard(root: &Path) -> Result<OnboardFiles, NothingToRegisterWith> {
+    Ok(OnboardFiles {
+        cert: onboard_file(CERT, std::fs::read(paths::onboard_cert(root)))?,
+        key: onboard_file(KEY, File::open(paths::onboard_key(root)))?,
+    })
 }
 
-pub(super) fn run(bus: &Bus, root: &Path, mut taken: Taken) -> anyhow::Result<()> {
-    let point = bus.subscribe::<TpmStatus>().find_map(device_point).context("tpmmgr is gone")?;
+fn onboard_file<T>(file: &'static str, read: std::io::Result<T>) -> Result<T, NothingToRegisterWith> {
+    read.map_err(|error| NothingToRegisterWith { file, why: error.kind() })
+}
+
+/// The installer's word, which may change, before the machine's.
+fn serial(root: &Path, taken: &Taken) -> String {
+    let written = std::fs::read_to_string(paths::serial(root)).ok();
+    written.or_else(|| taken.product_serial.clone()).map(|text| text.trim().to_owned()).unwrap_or_default()
+}
+
+pub(super) fn run(bus: &Bus, root: &Path, mut taken: Taken) -> Result<(), Ended> {
+    let own = bus.subscribe::<TpmStatus>().find_map(own_key).context("tpmmgr is gone")?;
     let mut controller = bus.subscribe();
     let mut pause = Pause::new(FIRST_PAUSE, LONGEST_UNKNOWN);
     loop {
-        let onboarded = onboard_patiently(bus, root, &mut taken, &point);
+        let onboarded = onboard_patiently(bus, root, &mut taken, &own)?;
         tracing::info!(device = %onboarded.device, "onboarded");
         bus.publish(&Onboarding { words: String::new() });
         bus.publish(&onboarded);
@@ -88,52 +138,75 @@ fn until_unknown(controller: &mut Subscription<ControllerStatus>, pause: &mut Pa
 }
 
 /// Tries until it succeeds; says each time why it did not.
-fn onboard_patiently(bus: &Bus, root: &Path, taken: &mut Taken, point: &[u8]) -> Onboarded {
+fn onboard_patiently(
+    bus: &Bus,
+    root: &Path,
+    taken: &mut Taken,
+    own: &OwnKey,
+) -> Result<Onboarded, StartsAnew> {
     let mut pause = Pause::new(FIRST_PAUSE, LONGEST_PAUSE);
     loop {
-        let cert = own_cert(bus, &mut taken.cert_file, point);
+        let cert = own_cert(bus, &mut taken.cert_file, own);
         let error = match cert.and_then(|cert| onboard_once(bus, root, taken, &cert)) {
-            Ok(onboarded) => return onboarded,
+            Ok(onboarded) => return Ok(onboarded),
             Err(error) => error,
         };
+        if let Some(anew) = taken.others_came(root) {
+            return Err(anew);
+        }
         let again = pause.take();
-        let words = format!("{error:#}; tried again in {again:?}");
+        let words = format!("{}; tried again in {again:?}", error.words());
         tracing::warn!(%words, "not onboarded yet");
         bus.publish(&Onboarding { words });
         thread::sleep(again);
     }
 }
 
-fn device_point(status: TpmStatus) -> Option<Vec<u8>> {
+/// The device key's point, and why it may be another than the certified one.
+struct OwnKey {
+    point: Vec<u8>,
+    cleared: bool,
+}
+
+fn own_key(status: TpmStatus) -> Option<OwnKey> {
     match status {
-        TpmStatus::Absent { device_key } => Some(device_key),
-        TpmStatus::Ready { identity, .. } => Some(identity.device_key),
+        TpmStatus::Absent { device_key } => Some(OwnKey { point: device_key, cleared: false }),
+        TpmStatus::Ready { identity, .. } => {
+            Some(OwnKey { point: identity.device_key, cleared: identity.cleared })
+        }
         TpmStatus::Failing { .. } => None,
     }
 }
 
 /// The certificate that was made before; a new one where there is none, or where a power cut left a part of one: a device registers
 /// with a new certificate of the same key.
-fn own_cert(bus: &Bus, file: &mut File, point: &[u8]) -> anyhow::Result<Vec<u8>> {
+fn own_cert(bus: &Bus, file: &mut File, own: &OwnKey) -> Result<Vec<u8>, Failed> {
     let pem = keep::read(file).context("config/device.cert.pem")?;
     let Ok(cert) = Certificate::from_pem(&pem) else {
-        let pem = device_cert(point, &BusSigner(bus))?;
+        let pem = device_cert(&own.point, &BusSigner(bus))?;
         keep::write(file, &pem).context("config/device.cert.pem")?;
         return Ok(pem);
     };
-    ensure!(
-        cert.public_key().point() == point,
-        "config/device.cert.pem is of another key than this device's: another TPM, or a lost config/device.key.pem; bring that back; or, to make it a new device, remove that certificate, give it another serial number in config/serial, and allow that at the controller"
-    );
+    is_own(&cert, own)?;
     Ok(pem.to_vec())
 }
 
-fn onboard_once(bus: &Bus, root: &Path, taken: &Taken, device_pem: &[u8]) -> anyhow::Result<Onboarded> {
-    let line = Line::new(root)?;
-    let certs = fetch_certs(&line, root)?;
+fn is_own(cert: &Certificate, own: &OwnKey) -> anyhow::Result<()> {
+    let same = cert.public_key().point().as_slice() == own.point;
+    ensure!(same || !own.cleared, "this node's TPM was {CLEARED}");
+    ensure!(
+        same,
+        "config/device.cert.pem is of another key than this device's: another TPM, or a lost config/device.key.pem; bring that back; or, to make it a new device, remove that certificate, give it another serial number in config/serial, and allow that at the controller"
+    );
+    Ok(())
+}
+
+fn onboard_once(bus: &Bus, root: &Path, taken: &Taken, device_pem: &[u8]) -> Result<Onboarded, Failed> {
+    let line = Line::new(root);
+    let certs = fetch_certs(&line)?;
     let device = match ask_uuid(bus, &line, &certs, device_pem) {
-        Err(error) if error.downcast_ref().is_some_and(Refusal::unknown_device) => {
-            register(&line, taken, device_pem)?;
+        Err(error) if error.unknown_device() => {
+            register(&line, root, taken, device_pem)?;
             ask_uuid(bus, &line, &certs, device_pem)?
         }
         answer => answer?,
@@ -146,29 +219,29 @@ fn onboard_once(bus: &Bus, root: &Path, taken: &Taken, device_pem: &[u8]) -> any
 }
 
 /// The controller's certificates, judged up to the installed root.
-pub(super) fn fetch_certs(line: &Line, root: &Path) -> anyhow::Result<TrustedCerts> {
+pub(super) fn fetch_certs(line: &Line) -> Result<TrustedCerts, Failed> {
     let answer = line.get("certs")?;
-    let root_pem = std::fs::read(paths::root_certificate(root))?;
-    certs::open_answer(&answer.body, &root_pem, Validity::At(now_unix_s()))
-        .context("the controller's certificates")
+    let root_pem = line.root_pem().map_err(LineError::from)?;
+    let judged = certs::open_answer(&answer.body, root_pem, Validity::At(now_unix_s()));
+    Ok(judged.context("the controller's certificates")?)
 }
 
-fn register(line: &Line, taken: &Taken, device_pem: &[u8]) -> anyhow::Result<()> {
-    let files = taken.onboard.as_ref().context(
-        "the controller does not know this device, and there is no config/onboard.cert.pem to register it with: put it back with its key, and restart `eve run`",
-    )?;
-    let payload = Register::new(device_pem, &taken.serial, "")?.encode();
-    let envelope = {
-        let key = FileSigner::from_pem(&keep::read(&files.key)?).context("config/onboard.key.pem")?;
-        envelope::seal_registration(&payload, &files.cert, &key)?
-    };
-    let answer = line.post("register", &envelope);
-    answer.map(drop).with_context(|| format!("registering as serial {:?}", taken.serial))
+fn register(line: &Line, root: &Path, taken: &Taken, device_pem: &[u8]) -> Result<(), Failed> {
+    let (files, serial) = (taken.onboard_files(root).map_err(anyhow::Error::new)?, serial(root, taken));
+    let payload = Register::new(device_pem, &serial, "").context("config/serial")?.encode();
+    let envelope = registration(files, &payload)?;
+    line.post("register", &envelope).map(drop).map_err(|source| Failed::Registering { serial, source })
 }
 
-fn ask_uuid(bus: &Bus, line: &Line, certs: &TrustedCerts, device_pem: &[u8]) -> anyhow::Result<UuidResponse> {
-    let cert = Certificate::from_pem(device_pem)?;
+fn registration(files: &OnboardFiles, payload: &[u8]) -> anyhow::Result<Vec<u8>> {
+    let key = FileSigner::from_pem(&keep::read(&files.key)?).context(KEY)?;
+    Ok(envelope::seal_registration(payload, &files.cert, &key)?)
+}
+
+fn ask_uuid(bus: &Bus, line: &Line, certs: &TrustedCerts, device_pem: &[u8]) -> Result<UuidResponse, Failed> {
+    let cert = Certificate::from_pem(device_pem).context("config/device.cert.pem")?;
     let body = envelope::seal_from_device(&uuid_request(), &cert, &BusSigner(bus))?;
     let answer = line.post("uuid", &body)?;
-    Ok(UuidResponse::decode(&envelope::open_from_controller(&answer.body, certs)?)?)
+    let payload = envelope::open_from_controller(&answer.body, certs).context("the controller's answer")?;
+    Ok(UuidResponse::decode(&payload).context("the controller's answer")?)
 }

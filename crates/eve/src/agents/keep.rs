@@ -3,22 +3,25 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use disk::{Disk, Op};
 use zeroize::Zeroizing;
-
-use crate::vaultmgr::durable::sync_parent;
 
 /// Longest such file, bytes.
 const MAX: usize = 64 << 10;
 
 /// Opens a file that everybody may read and root may write, or makes it, empty and durably there.
 pub(super) fn open(path: &Path) -> io::Result<File> {
-    let file =
-        OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o644).open(path)?;
-    sync_parent(path)?;
-    Ok(file)
+    let open = || OpenOptions::new().read(true).write(true).open(path);
+    match open() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Disk::linux().write_first(path, &[], 0o644)?;
+            open()
+        }
+        opened => opened,
+    }
 }
 
 /// All of it, wiped after use: it may be a key.
@@ -41,9 +44,10 @@ pub(super) fn read(file: &File) -> io::Result<Zeroizing<Vec<u8>>> {
 
 /// Writes all of it anew; on the disk when it returns.
 pub(super) fn write(file: &File, bytes: &[u8]) -> io::Result<()> {
-    file.set_len(0)?;
-    file.write_all_at(bytes, 0)?;
-    file.sync_all()
+    let disk = Disk::linux();
+    disk.run(Op::SetLength { file, length: 0 })?;
+    disk.run(Op::Write { file, offset: 0, bytes })?;
+    disk.run(Op::SyncFile { file })
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 mod certs;
 mod client;
+mod ended;
+mod failed;
 mod keep;
 mod nim;
 mod pause;
@@ -14,32 +16,38 @@ use std::sync::mpsc::SyncSender;
 use std::thread;
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{Context, anyhow};
 
 use crate::bus::{Agent, Bound, Bus, Subscription, Topic};
-use crate::{sandbox, vaultmgr};
+use crate::sandbox::{self, Unlisted};
+use crate::vaultmgr;
+
+pub(crate) use ended::STARTS_ANEW;
+pub use ended::{Ended, StartsAnew};
 
 /// What the operator of this life asked for.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
     /// Between two polls of the configuration.
     pub poll: Duration,
+    /// What becomes of a system call that is not on an agent's list.
+    pub unlisted: Unlisted,
 }
 
 /// Lives as `agent` for ever.
 ///
 /// # Errors
-/// What makes its life impossible; the supervisor starts it anew.
-pub fn live(agent: Agent, root: &Path, supervisor: i32, options: Options) -> anyhow::Result<()> {
-    sandbox::prepare_folders(agent, root)?;
-    let bound = Bound::bind(root, agent)?;
+/// What makes its life impossible, or what its next life alone can do. The supervisor starts it anew.
+pub fn live(agent: Agent, root: &Path, supervisor: i32, options: Options) -> Result<(), Ended> {
+    sandbox::prepare_folders(agent, root).context("the agent's folders")?;
+    let bound = Bound::bind(root, agent).context("the agent's socket")?;
     let walls = |device: Option<&Path>, port: Option<u16>| -> anyhow::Result<Bus> {
-        let applied = sandbox::enter(agent, root, supervisor, device, port)?;
+        let applied = sandbox::enter(agent, root, supervisor, device, port, options.unlisted)?;
         tracing::info!(landlock = %applied.landlock, memory_locked = applied.memory_locked, "walls are up");
         Ok(bound.join()?)
     };
     match agent {
-        Agent::Nim => nim::run(&walls(None, None)?, root),
+        Agent::Nim => Ok(nim::run(&walls(None, None)?, root)?),
         Agent::Client => {
             let taken = client::Taken::take(root)?;
             client::run(&walls(None, None)?, root, taken)
@@ -52,10 +60,10 @@ pub fn live(agent: Agent, root: &Path, supervisor: i32, options: Options) -> any
             let taken = tpmmgr::Taken::take(root)?;
             let (device, port) = taken.walls();
             let bus = walls(device.as_deref(), port)?;
-            tpmmgr::run(&bus, root, taken)
+            Ok(tpmmgr::run(&bus, root, taken)?)
         }
-        Agent::Vaultmgr => vaultmgr::run(root, &walls(None, None)?),
-        Agent::Supervisor | Agent::Operator => bail!("{agent} is no process of its own"),
+        Agent::Vaultmgr => Ok(vaultmgr::run(root, &walls(None, None)?)?),
+        Agent::Supervisor | Agent::Operator => Err(anyhow!("{agent} is no process of its own").into()),
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
+use disk::Disk;
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::InterfaceFlags;
 
@@ -63,10 +64,8 @@ fn location(root: &Path) -> Option<Location> {
 
 fn keep(root: &Path, status: &NetworkStatus) {
     let path = paths::port_config(root);
-    let kept = serde_json::to_vec_pretty(status)
-        .map_err(std::io::Error::from)
-        .and_then(|text| std::fs::write(path, text));
-    if let Err(error) = kept {
+    let text = serde_json::to_vec_pretty(status).expect("names and addresses are JSON");
+    if let Err(error) = Disk::linux().write(&path, &text, 0o644) {
         tracing::warn!(%error, "the list of ports was not kept");
     }
 }

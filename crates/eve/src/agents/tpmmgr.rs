@@ -1,11 +1,14 @@
 //! tpmmgr: alone opens the TPM. Signs, quotes, keeps the roots; gives a root to vaultmgr only (the bus table), quotes only a
 //! session that vaultmgr published and claims that nim made. A node whose TPM fails is never turned into one without.
 
+mod boot;
 mod evidence;
 mod hardware;
 mod pending;
+mod place;
 
 use std::fs::File;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,29 +19,28 @@ use anyhow::Context;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use base64::Engine as _;
-use tpm::{Digest32, Tcti};
+use disk::Disk;
+use tpm::{Digest32, OwnerAuth, Tcti};
 use wire::{FileSigner, Signer};
 use zeroize::Zeroizing;
 
 use self::hardware::Hardware;
 use self::pending::Pending;
+use self::place::Place;
 use super::{forward, keep};
 use crate::bus::Bus;
 use crate::bus::messages::{
-    Bytes, Challenge, DefineRoots, Health, NetworkStatus, ReadRoots, Session, Sign, Signed, TpmStatus,
-    UndefineRoots,
+    Bytes, Causes, Challenge, DefineRoots, Health, NetworkStatus, ReadRoots, Session, Sign, Signed,
+    TpmRefusal, TpmStatus, UndefineRoots,
 };
 use crate::paths;
-use crate::vaultmgr::durable;
 
 /// How often a TPM that can't be used is tried again.
 const AGAIN: Duration = Duration::from_secs(2);
-/// Said where a node without a TPM is asked for one.
-const NO_TPM: &str = "this node has no TPM";
 
 /// What only root can read or write, taken before rights are given up.
 pub(super) enum Taken {
-    Tpm { tcti: Tcti, pin: File },
+    Tpm { place: Place, pin: File },
     Soft(FileSigner),
 }
 
@@ -53,7 +55,9 @@ impl Taken {
         match Tcti::find(configured.as_deref()).context("config/tcti")? {
             Some(tcti) => {
                 let pin = keep::open(&pin).context("config/ek.pub")?;
-                Ok(Self::Tpm { tcti, pin })
+                let boot = keep::open(&paths::boot_pcrs(root)).context("config/boot-pcrs")?;
+                let (owner, certified) = (owner_auth(root)?, certified(root));
+                Ok(Self::Tpm { place: Place { tcti, owner, certified, boot: Arc::new(boot) }, pin })
             }
             None if std::fs::metadata(&pin).is_ok_and(|pin| pin.len() > 0) => {
                 anyhow::bail!(
@@ -67,11 +71,30 @@ impl Taken {
     /// The device and port that the walls must leave open.
     pub(super) fn walls(&self) -> (Option<PathBuf>, Option<u16>) {
         match self {
-            Self::Tpm { tcti: Tcti::Device(path), .. } => (Some(path.clone()), None),
-            Self::Tpm { tcti: Tcti::Swtpm { port, .. }, .. } => (None, Some(*port)),
+            Self::Tpm { place: Place { tcti: Tcti::Device(path), .. }, .. } => (Some(path.clone()), None),
+            Self::Tpm { place: Place { tcti: Tcti::Swtpm { port, .. }, .. }, .. } => (None, Some(*port)),
             Self::Soft(_) => (None, None),
         }
     }
+}
+
+/// The key that this node's certificate is of. A certificate that does not read is client's to mend.
+fn certified(root: &Path) -> Option<[u8; 65]> {
+    let pem = std::fs::read(paths::device_cert(root)).ok()?;
+    Some(*wire::Certificate::from_pem(&pem).ok()?.public_key().point())
+}
+
+/// The password of the TPM's owner, in one line, where the installer wrote it. For root's eyes alone.
+fn owner_auth(root: &Path) -> anyhow::Result<Option<Arc<OwnerAuth>>> {
+    let file = match File::open(paths::tpm_owner_auth(root)) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        file => file.context("config/tpm-owner-auth")?,
+    };
+    let mode = file.metadata().context("config/tpm-owner-auth")?.permissions().mode();
+    anyhow::ensure!(mode & 0o077 == 0, "config/tpm-owner-auth can be read by others: `chmod 600` it");
+    let line = keep::read(&file).context("config/tpm-owner-auth")?;
+    let password = Zeroizing::new(line.strip_suffix(b"\n").unwrap_or(&line).to_vec());
+    Ok(Some(Arc::new(OwnerAuth::new(password).context("config/tpm-owner-auth")?)))
 }
 
 /// The device key of a node without a TPM, made at first. An empty file holds no key that could be lost.
@@ -85,7 +108,7 @@ fn device_key(path: &Path) -> anyhow::Result<FileSigner> {
             "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
             body.as_str()
         ));
-        durable::write(path, pem.as_bytes(), 0o600).context("config/device.key.pem")?;
+        Disk::linux().write(path, pem.as_bytes(), 0o600).context("config/device.key.pem")?;
     }
     let pem = keep::read(&File::open(path).context("config/device.key.pem")?)?;
     FileSigner::from_pem(&pem).context("config/device.key.pem is damaged; restore it, or remove it with config/device.cert.pem to make this a new device")
@@ -101,8 +124,8 @@ pub(super) enum Keys {
 type Tell = Box<dyn Fn(&TpmStatus) + Send + Sync>;
 
 impl Keys {
-    fn hardware<T>(&self, work: impl FnOnce(&mut Hardware) -> anyhow::Result<T>) -> Result<T, String> {
-        let Self::Tpm { hardware, tell } = self else { return Err(NO_TPM.to_owned()) };
+    fn hardware<T>(&self, work: impl FnOnce(&mut Hardware) -> anyhow::Result<T>) -> Result<T, TpmRefusal> {
+        let Self::Tpm { hardware, tell } = self else { return Err(TpmRefusal::NoTpm) };
         let mut hardware = hardware.lock().unwrap_or_else(PoisonError::into_inner);
         let before = hardware.status();
         let done = hardware.attempt(work);
@@ -110,7 +133,10 @@ impl Keys {
         if now != before {
             tell(&now);
         }
-        done.map_err(|error| format!("{error:#}"))
+        done.map_err(|error| match error.downcast() {
+            Ok(refusal) => refusal,
+            Err(other) => TpmRefusal::Failed(Causes::of(other.as_ref())),
+        })
     }
 
     /// Tries a TPM that failed again.
@@ -118,10 +144,11 @@ impl Keys {
         let _ = self.hardware(Hardware::again);
     }
 
-    fn sign(&self, payload: &[u8]) -> Result<Vec<u8>, String> {
+    fn sign(&self, payload: &[u8]) -> Result<Vec<u8>, TpmRefusal> {
         match self {
             Self::Soft(key) => {
-                key.sign(payload).map(|signature| signature.0.to_vec()).map_err(|error| error.to_string())
+                let signature = key.sign(payload).map_err(|error| TpmRefusal::Failed(Causes::of(&error)))?;
+                Ok(signature.0.to_vec())
             }
             Self::Tpm { .. } => self.hardware(|tpm| tpm.sign(&Digest32::of(payload))),
         }
@@ -140,9 +167,9 @@ pub(super) fn run(bus: &Bus, root: &Path, taken: Taken) -> anyhow::Result<()> {
             let device_key = key.public_key().point().to_vec();
             (Keys::Soft(key), TpmStatus::Absent { device_key })
         }
-        Taken::Tpm { tcti, pin } => {
-            let hardware = open(bus, &tcti, &pin);
-            let _ = std::fs::write(paths::tpm_in_use(root), "1\n");
+        Taken::Tpm { place, pin } => {
+            let hardware = open(bus, &place, &pin);
+            let _ = Disk::linux().write(&paths::tpm_in_use(root), b"1\n", 0o644);
             let (status, bus) = (hardware.status(), bus.clone());
             let tell: Tell = Box::new(move |status| bus.publish(status));
             (Keys::Tpm { hardware: Box::new(Mutex::new(hardware)), tell }, status)
@@ -155,12 +182,12 @@ pub(super) fn run(bus: &Bus, root: &Path, taken: Taken) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn open(bus: &Bus, tcti: &Tcti, pin: &File) -> Hardware {
+fn open(bus: &Bus, place: &Place, pin: &File) -> Hardware {
     loop {
-        match Hardware::open(tcti, pin) {
+        match Hardware::open(place, pin) {
             Ok(opened) => return opened,
             Err(error) => {
-                let why = hardware::failing(&error);
+                let why = place::failing(&error);
                 tracing::error!("{why}");
                 bus.publish(&TpmStatus::Failing { why });
             }
@@ -173,7 +200,7 @@ fn serve(bus: &Bus, keys: &Arc<Keys>) {
     let with = Arc::clone(keys);
     bus.serve::<Sign>(move |_, ask| {
         if ask.payload.0.starts_with(attest::EVIDENCE_LABEL) {
-            return Err("evidence is signed for nobody".to_owned());
+            return Err(TpmRefusal::Evidence);
         }
         Ok(Signed { signature: Bytes(with.sign(&ask.payload.0)?) })
     });
@@ -207,7 +234,7 @@ fn answer_challenges(bus: &Bus, keys: &Keys) {
                 bus.publish(&evidence);
                 pending.answered();
             }
-            Err(error) => tracing::error!(%error, "no evidence"),
+            Err(error) => tracing::error!(error = %format!("{error:#}"), "no evidence"),
         }
     }
 }
@@ -215,7 +242,26 @@ fn answer_challenges(bus: &Bus, keys: &Keys) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
+
+    /// Seen-by-users 0.6: a password that others may read is refused with what to do; one line of it is taken.
+    #[test]
+    fn the_owners_password_is_for_root_alone() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = paths::tpm_owner_auth(dir.path());
+        assert!(owner_auth(dir.path()).expect("none is fine").is_none());
+        std::fs::create_dir_all(path.parent().expect("config")).expect("makes");
+        std::fs::write(&path, "owned\n").expect("writes");
+        let mode =
+            |mode| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).expect("sets");
+        mode(0o644);
+        let words = owner_auth(dir.path()).expect_err("is refused").to_string();
+        assert!(words.contains("chmod 600"), "{words}");
+        mode(0o600);
+        let taken = owner_auth(dir.path()).expect("reads").expect("there");
+        assert!(!format!("{taken:?}").contains("owned"), "never printed");
+        std::fs::write(&path, vec![b'x'; 65]).expect("writes");
+        assert!(owner_auth(dir.path()).is_err(), "longer than any");
+    }
 
     /// A cut before the first key was whole needs no hand; a key that is damaged is never replaced by another.
     #[test]

@@ -3,6 +3,7 @@
 
 mod checkpoint;
 mod pace;
+mod place;
 mod post;
 #[cfg(test)]
 mod tests;
@@ -11,11 +12,15 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow};
+use attest::SessionKey;
+use vault::ids::DeviceId;
 use wire::config::{ConfigRequest, SignedConfig as Verified, VaultAsk};
-use wire::{Certificate, ControllerCerts, TrustedCerts, Validity, envelope};
+use wire::{Certificate, TrustedCerts, envelope};
 
 use super::client::fetch_certs;
+use super::ended::{Ended, StartsAnew};
+use super::failed::Failed;
 use super::signer::BusSigner;
 use super::{Options, forward};
 use crate::bus::Bus;
@@ -24,11 +29,12 @@ use crate::bus::messages::{
     VaultStatus,
 };
 use crate::http::{Line, Refusal, now_unix_s};
-use crate::paths;
 use pace::{Pace, Poll};
 
 pub(super) use checkpoint::Known;
 
+/// The verdict on evidence that was good.
+const ACCEPTED: &str = "accepted";
 /// The status is posted at least this often.
 const INFO_EVERY: Duration = Duration::from_secs(600);
 
@@ -41,7 +47,7 @@ enum Event {
 }
 
 struct Identity {
-    onboarded: Onboarded,
+    device: DeviceId,
     cert: Certificate,
     certs: TrustedCerts,
     /// The controller took the certificates of this device's keys, or there are none.
@@ -52,6 +58,8 @@ struct Zedagent<'a> {
     bus: &'a Bus,
     root: PathBuf,
     line: Line,
+    /// Who the device is, as client says; and what follows from that under the root that is believed.
+    onboarded: Option<Onboarded>,
     identity: Option<Identity>,
     session: Option<Session>,
     tpm: Option<TpmStatus>,
@@ -65,41 +73,41 @@ struct Zedagent<'a> {
     /// The last answer with a section, until it is in the checkpoint.
     unsaved: Option<SignedConfig>,
     checkpoint_read: bool,
-    config_vault: Known,
+    /// What the walls around this process know.
+    walls: Known,
     pace: Pace,
     status: ControllerStatus,
 }
 
-pub(super) fn run(bus: &Bus, root: &Path, options: Options, config_vault: Known) -> anyhow::Result<()> {
+pub(super) fn run(bus: &Bus, root: &Path, options: Options, known: Known) -> Result<(), Ended> {
     let (sender, events) = sync_channel(0);
     forward(bus.subscribe(), &sender, Event::Onboarded);
     forward(bus.subscribe(), &sender, Event::Session);
     forward(bus.subscribe(), &sender, Event::Evidence);
     forward(bus.subscribe(), &sender, Event::Tpm);
     forward(bus.subscribe(), &sender, Event::Vaults);
-    let mut zedagent = Zedagent::new(bus, root, options, config_vault)?;
+    let mut zedagent = Zedagent::new(bus, root, options, known);
     bus.publish(&zedagent.status);
     loop {
         match events.recv_timeout(zedagent.pace.wait(Instant::now())) {
-            Ok(event) => zedagent.hear(event)?,
+            Ok(event) => zedagent.hear(event),
             Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => bail!("the bus is gone"),
+            Err(RecvTimeoutError::Disconnected) => return Err(anyhow!("the bus is gone").into()),
         }
         while let Ok(event) = events.try_recv() {
-            zedagent.hear(event)?;
+            zedagent.hear(event);
         }
         zedagent.work()?;
     }
 }
 
 impl<'a> Zedagent<'a> {
-    fn new(bus: &'a Bus, root: &Path, options: Options, config_vault: Known) -> anyhow::Result<Self> {
-        let line = Line::new(root)?;
-        let status = ControllerStatus { server: line.server().to_owned(), ..ControllerStatus::default() };
-        Ok(Self {
+    fn new(bus: &'a Bus, root: &Path, options: Options, walls: Known) -> Self {
+        let mut zedagent = Self {
             bus,
             root: root.to_owned(),
-            line,
+            line: Line::new(root),
+            onboarded: None,
             identity: None,
             session: None,
             tpm: None,
@@ -111,19 +119,21 @@ impl<'a> Zedagent<'a> {
             config_hash: String::new(),
             unsaved: None,
             checkpoint_read: false,
-            config_vault,
+            walls,
             pace: Pace::new(options.poll, Instant::now()),
-            status,
-        })
+            status: ControllerStatus::default(),
+        };
+        zedagent.tell_place();
+        zedagent
     }
 
-    fn hear(&mut self, event: Event) -> anyhow::Result<()> {
+    fn hear(&mut self, event: Event) {
         match event {
             // client says the same again when it was asked to look: what failed is due at its own time.
-            Event::Onboarded(same) if self.identity.as_ref().is_some_and(|known| known.onboarded == same) => {
-            }
+            Event::Onboarded(same) if self.onboarded.as_ref() == Some(&same) => {}
             Event::Onboarded(onboarded) => {
-                self.identity = Some(self.identify(onboarded)?);
+                self.onboarded = Some(onboarded);
+                self.identity = None;
                 self.config_hash.clear();
                 self.pace.at_once(Instant::now());
             }
@@ -146,26 +156,21 @@ impl<'a> Zedagent<'a> {
                 self.vaults_due = true;
             }
         }
-        Ok(())
-    }
-
-    fn identify(&self, onboarded: Onboarded) -> anyhow::Result<Identity> {
-        let root_pem = std::fs::read(paths::root_certificate(&self.root))?;
-        let certs = ControllerCerts::decode(&onboarded.certs.0)?.verify(&root_pem, Validity::Ignored)?;
-        let cert = Certificate::from_pem(&onboarded.device_cert.0)?;
-        Ok(Identity { onboarded, cert, certs, uploaded: false })
     }
 
     /// All that is due now. What fails is due again later.
-    fn work(&mut self) -> anyhow::Result<()> {
+    fn work(&mut self) -> Result<(), StartsAnew> {
         self.checkpoint()?;
-        if self.identity.is_none() {
+        if self.onboarded.is_none() {
             self.pace.later(Instant::now());
             return Ok(());
         }
         let now = Instant::now();
         if self.pace.is_due(now) || self.evidence_due() || (self.info_due() && self.status.reachable) {
-            let done = self.exchange(now);
+            if !self.status.reachable {
+                self.look_again()?;
+            }
+            let done = self.identify().and_then(|()| self.exchange(now));
             self.note(now, done);
         }
         Ok(())
@@ -182,7 +187,7 @@ impl<'a> Zedagent<'a> {
     }
 
     /// What the controller refuses of certificates and evidence is noted, and keeps nothing else from going on (AC-2).
-    fn exchange(&mut self, now: Instant) -> anyhow::Result<()> {
+    fn exchange(&mut self, now: Instant) -> Result<(), Failed> {
         self.upload_certs(self.pace.is_due(now))?;
         let posted = self.evidence_due() && self.post_evidence()?;
         if let Some(poll) = self.pace.poll(now, posted) {
@@ -194,22 +199,23 @@ impl<'a> Zedagent<'a> {
         Ok(())
     }
 
-    fn note(&mut self, began: Instant, done: anyhow::Result<()>) {
+    fn note(&mut self, began: Instant, done: Result<(), Failed>) {
         let now = Instant::now();
         match done {
             Ok(()) => {
                 self.status.reachable = true;
                 self.status.words = "ok".to_owned();
+                self.status.not_asked = false;
                 self.status.unknown_device = false;
                 self.status.last_answer_unix_s = Some(now_unix_s());
                 self.pace.went_well(began, now, jitter());
             }
             Err(error) => {
-                let refusal = error.downcast_ref::<Refusal>();
                 self.status.reachable = false;
-                self.status.unknown_device = refusal.is_some_and(Refusal::unknown_device);
-                let again = self.pace.failed(now, refusal.and_then(Refusal::retry_after_s));
-                self.status.words = format!("{error:#}; tried again in {again:?}");
+                self.status.not_asked = error.not_asked();
+                self.status.unknown_device = error.unknown_device();
+                let again = self.pace.failed(now, error.refusal().and_then(Refusal::retry_after_s));
+                self.status.words = format!("{}; tried again in {again:?}", error.words());
                 tracing::warn!("{}", self.status.words);
             }
         }
@@ -221,13 +227,13 @@ impl<'a> Zedagent<'a> {
     }
 
     /// Posts a signed payload to a path of this device's.
-    fn post(&self, path: &str, payload: &[u8]) -> anyhow::Result<crate::http::Answer> {
+    fn post(&self, path: &str, payload: &[u8]) -> Result<crate::http::Answer, Failed> {
         let identity = self.known()?;
         let body = envelope::seal_from_device(payload, &identity.cert, &BusSigner(self.bus))?;
-        self.line.post(&format!("id/{}/{path}", identity.onboarded.device), &body)
+        Ok(self.line.post(&format!("id/{}/{path}", identity.device), &body)?)
     }
 
-    fn poll_config(&mut self, poll: Poll) -> anyhow::Result<()> {
+    fn poll_config(&mut self, poll: Poll) -> Result<(), Failed> {
         let accepted = self.vaults.head;
         let vault = self.session.map(|session| VaultAsk { session: session.key, bundle: None, accepted });
         let ask = ConfigRequest { config_hash: self.config_hash.clone(), integrity_token: Vec::new(), vault };
@@ -244,20 +250,8 @@ impl<'a> Zedagent<'a> {
 
     /// What an answer says of vaults, for vaultmgr. One without a configuration says nothing, and takes the place of none that
     /// does; one without a section leaves the checkpoint as it is.
-    fn take_config(&mut self, body: Vec<u8>, poll: Poll) -> anyhow::Result<Option<SignedConfig>> {
-        let identity = self.known()?;
-        let verified = match Verified::verify(&body, &identity.certs) {
-            Ok(verified) => verified,
-            Err(_) => {
-                // The controller's certificates may have changed.
-                let certs = fetch_certs(&self.line, &self.root)?;
-                let verified = Verified::verify(&body, &certs)?;
-                if let Some(identity) = &mut self.identity {
-                    identity.certs = certs;
-                }
-                verified
-            }
-        };
+    fn take_config(&mut self, body: Vec<u8>, poll: Poll) -> Result<Option<SignedConfig>, Failed> {
+        let verified = self.verify(&body)?;
         let response = verified.response();
         self.config_hash.clone_from(&response.config_hash);
         let control = response.control.as_ref();
@@ -270,12 +264,33 @@ impl<'a> Zedagent<'a> {
         }
         let Some(config) = &response.config else { return Ok(None) };
         let certs = Bytes(self.known()?.certs.bytes().to_vec());
-        let has_section = matches!(config.section(), Ok(Some(_)));
+        let section = config.section().ok().flatten();
         let signed = SignedConfig { source: Source::Live, envelope: Bytes(body), certs };
-        if has_section {
+        if let Some(section) = section {
+            self.attested_by(section.session);
             self.unsaved = Some(signed.clone());
         }
         Ok(Some(signed))
+    }
+
+    /// A section for this session comes only to one whose evidence was good: that is known, too, after a life that posted it and
+    /// heard the verdict.
+    fn attested_by(&mut self, section: SessionKey) {
+        if self.session.is_some_and(|session| session.key == section) && self.status.attestation.is_none() {
+            self.status.attested = true;
+            self.status.attestation = Some(ACCEPTED.to_owned());
+        }
+    }
+
+    fn verify(&mut self, body: &[u8]) -> Result<Verified, Failed> {
+        if let Ok(verified) = Verified::verify(body, &self.known()?.certs) {
+            return Ok(verified);
+        }
+        // The controller's certificates may have changed.
+        let certs = fetch_certs(&self.line)?;
+        let verified = Verified::verify(body, &certs).context("the controller's answer")?;
+        self.identity.iter_mut().for_each(|identity| identity.certs = certs.clone());
+        Ok(verified)
     }
 }
 

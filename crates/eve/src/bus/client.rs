@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use super::contract::MOST_REFUSAL;
 use super::frame::{self, FrameError};
 use super::server::{Verdict, Wish};
 use super::timed::{Timed, is_late};
@@ -11,7 +12,18 @@ use super::{Agent, Call, peer, socket_path};
 
 /// Why a call has no answer.
 #[derive(Debug, thiserror::Error)]
-pub enum CallError {
+pub enum CallError<E: std::error::Error + 'static> {
+    /// It did not come to an answer.
+    #[error(transparent)]
+    Bus(#[from] BusError),
+    /// It was asked and it failed: the answerer's own reason.
+    #[error(transparent)]
+    Failed(E),
+}
+
+/// Why nothing came of an exchange on the bus.
+#[derive(Debug, thiserror::Error)]
+pub enum BusError {
     /// Nobody listens there: the agent is starting or down. Try again.
     #[error("{agent} can't be reached on the bus; is `eve run` running with this --root?")]
     Unreachable {
@@ -26,44 +38,51 @@ pub enum CallError {
     /// Somebody else listens there.
     #[error("the socket of {0} is not held by {0}")]
     Impostor(Agent),
-    /// The table forbids it.
+    /// The contract forbids it.
     #[error("not allowed on the bus")]
     Refused,
     /// The agent is not ready to answer this yet. Try again.
     #[error("the agent is not ready yet")]
     NotReady,
-    /// It was asked and it failed; the words are the answerer's.
-    #[error("{0}")]
-    Failed(String),
+    /// The question was not understood, or there is no room for its answer: a fault of ours.
+    #[error("the question or its answer is none of the contract's")]
+    NotInContract,
     /// The exchange broke off.
     #[error("the exchange on the bus broke off")]
     Frame(#[from] FrameError),
 }
 
 /// Connects, and may go on talking until `patience` is over.
-pub(super) fn connect(root: &Path, agent: Agent, patience: Duration) -> Result<Timed, CallError> {
+pub(super) fn connect(root: &Path, agent: Agent, patience: Duration) -> Result<Timed, BusError> {
     let stream = Timed::connect(&socket_path(root, agent), patience).map_err(|source| match source {
-        late if is_late(&late) => CallError::Late(agent),
-        source => CallError::Unreachable { agent, source },
+        late if is_late(&late) => BusError::Late(agent),
+        source => BusError::Unreachable { agent, source },
     })?;
     // The supervisor has an operator's ids: it is root, without a group of its own.
     let expected = if agent == Agent::Supervisor { Agent::Operator } else { agent };
     match peer::peer(stream.stream()).map_err(FrameError::from)? {
         Some(who) if who == expected => Ok(stream),
-        _ => Err(CallError::Impostor(agent)),
+        _ => Err(BusError::Impostor(agent)),
     }
 }
 
-pub(super) fn call<C: Call>(root: &Path, call: &C, patience: Duration) -> Result<C::Answer, CallError> {
+pub(super) fn call<C: Call>(
+    root: &Path,
+    call: &C,
+    patience: Duration,
+) -> Result<C::Answer, CallError<C::Error>> {
     let agent = C::ID.answerer();
-    exchange(connect(root, agent, patience)?, call).map_err(|error| match error {
-        CallError::Frame(FrameError::Io(error)) if is_late(&error) => CallError::Late(agent),
+    let said = connect(root, agent, patience).and_then(|stream| exchange(stream, call));
+    let said = said.map_err(|error| match error {
+        BusError::Frame(FrameError::Io(error)) if is_late(&error) => BusError::Late(agent),
         other => other,
-    })
+    })?;
+    said.map_err(CallError::Failed)
 }
 
-fn exchange<C: Call>(mut stream: Timed, call: &C) -> Result<C::Answer, CallError> {
-    let question = frame::encode(call)?;
+fn exchange<C: Call>(mut stream: Timed, call: &C) -> Result<Result<C::Answer, C::Error>, BusError> {
+    let (most_asked, most_answered) = C::ID.most();
+    let question = frame::encode_at_most(call, most_asked)?;
     frame::write(&mut stream, &frame::encode(&Wish::Ask(C::ID))?)?;
     // Refused already, the answerer hangs up: what he said is still to be read.
     let sent = frame::write(&mut stream, &question);
@@ -71,16 +90,19 @@ fn exchange<C: Call>(mut stream: Timed, call: &C) -> Result<C::Answer, CallError
         Ok(frame) => frame::decode(&frame)?,
         Err(error) => return Err(sent.err().unwrap_or(error).into()),
     };
-    granted(verdict)?;
-    Ok(frame::decode(&frame::read(&mut stream)?)?)
+    if matches!(verdict, Verdict::Failed) {
+        return Ok(Err(frame::decode(&frame::read_at_most(&mut stream, MOST_REFUSAL)?)?));
+    }
+    granted(&verdict)?;
+    Ok(Ok(frame::decode(&frame::read_at_most(&mut stream, most_answered)?)?))
 }
 
-pub(super) fn granted(verdict: Verdict) -> Result<(), CallError> {
+pub(super) fn granted(verdict: &Verdict) -> Result<(), BusError> {
     match verdict {
         Verdict::Granted => Ok(()),
-        Verdict::Refused => Err(CallError::Refused),
-        Verdict::NotReady => Err(CallError::NotReady),
-        Verdict::Failed(words) => Err(CallError::Failed(words)),
+        Verdict::Refused => Err(BusError::Refused),
+        Verdict::NotReady => Err(BusError::NotReady),
+        Verdict::NotInContract | Verdict::Failed => Err(BusError::NotInContract),
     }
 }
 
@@ -119,8 +141,9 @@ mod tests {
         assert_eq!(full, Errno::EAGAIN);
         let (sender, ended) = channel();
         let bus = Bus::visit(dir.path(), Agent::Operator);
-        thread::spawn(move || sender.send(bus.call_patiently(&Vaults, Duration::from_millis(200))));
+        let ask = move || drop(sender.send(bus.call_patiently(&Vaults, Duration::from_millis(200))));
+        thread::spawn(ask);
         let answer = ended.recv_timeout(Duration::from_secs(60)).expect("it ends");
-        assert!(matches!(answer, Err(CallError::Late(Agent::Vaultmgr))), "{:?}", answer.err());
+        assert!(matches!(answer, Err(CallError::Bus(BusError::Late(Agent::Vaultmgr)))), "{:?}", answer.err());
     }
 }

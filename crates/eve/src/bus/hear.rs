@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
-use super::client::{CallError, connect, granted};
+use super::client::{BusError, connect, granted};
 use super::frame::{self, FrameError};
 use super::server::Wish;
 use super::{Agent, Exchange, Topic, traffic};
@@ -83,20 +83,21 @@ impl<T> Iterator for Subscription<T> {
     }
 }
 
-pub(super) fn subscribe<T: Topic>(root: &Path) -> Subscription<T> {
+pub(super) fn subscribe<T: Topic>(root: &Path, by: Agent) -> Subscription<T> {
     let (of, wish) = (T::ID.publisher(), Wish::Hear(T::ID));
-    Hearer { root: root.to_owned(), of, wish, longest: T::ID.most(), most: 1 }.start()
+    Hearer { root: root.to_owned(), by, of, wish, longest: T::ID.most(), most: 1 }.start()
 }
 
 /// Calls are no state: whoever is slow may be some behind.
-pub(super) fn watch(root: &Path, of: Agent) -> Subscription<Exchange> {
+pub(super) fn watch(root: &Path, by: Agent, of: Agent) -> Subscription<Exchange> {
     let (longest, most) = (traffic::LONGEST, traffic::BEHIND);
-    Hearer { root: root.to_owned(), of, wish: Wish::Watch, longest, most }.start()
+    Hearer { root: root.to_owned(), by, of, wish: Wish::Watch, longest, most }.start()
 }
 
 /// Who hears what of whom.
 struct Hearer {
     root: PathBuf,
+    by: Agent,
     of: Agent,
     wish: Wish,
     /// Longest value, in bytes.
@@ -124,8 +125,11 @@ impl Hearer {
         while into.strong_count() > 0 {
             match self.hear_once(into, &mut pause) {
                 Ok(()) => {}
-                Err(CallError::Refused) => {
-                    tracing::error!(%of, ?wish, "the table forbids hearing it");
+                Err(BusError::Refused) => {
+                    // On the command line somebody may just not be root: whoever listens is told, and tells it.
+                    if self.by != Agent::Operator {
+                        tracing::error!(%of, ?wish, "the table forbids hearing it");
+                    }
                     return into.upgrade().iter().for_each(|slot| slot.change(|state| state.refused = true));
                 }
                 Err(error) => tracing::trace!(%of, ?wish, %error, "reconnecting"),
@@ -139,10 +143,10 @@ impl Hearer {
         &self,
         into: &Weak<Slot<T>>,
         pause: &mut Duration,
-    ) -> Result<(), CallError> {
+    ) -> Result<(), BusError> {
         let mut stream = connect(&self.root, self.of, LONGEST_PAUSE)?;
         frame::write(&mut stream, &frame::encode(&self.wish)?)?;
-        granted(frame::decode(&frame::read(&mut stream)?)?)?;
+        granted(&frame::decode(&frame::read(&mut stream)?)?)?;
         *pause = FIRST_PAUSE;
         // The next change may be far away.
         let mut stream = stream.for_ever().map_err(FrameError::from)?;

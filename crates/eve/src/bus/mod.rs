@@ -1,12 +1,15 @@
 //! The agents' bus: topics (the newest value of each, and every change after it) and calls, over one Unix socket per agent.
 //!
 //! A frame is a length (`u32`, little-endian, at most 4 MiB) and a postcard message. Who speaks is told by the kernel
-//! (`SO_PEERCRED`), on both sides, and what he may say or hear by [`table`]. A topic is a state, not a queue: at both ends one
+//! (`SO_PEERCRED`), on both sides, and what he may say or hear by [`contract`]. A topic is a state, not a queue: at both ends one
 //! value is kept, and a slow subscriber may miss one that was replaced, never the newest. Frames are wiped after use; nothing is
 //! ever logged but what a message's `Debug` shows, and that redacts secrets.
 
 mod agent;
 mod client;
+#[macro_use]
+mod contract_rows;
+mod contract;
 mod frame;
 mod hear;
 pub mod messages;
@@ -27,12 +30,13 @@ use serde::de::DeserializeOwned;
 use vault::ids::VaultId;
 
 pub use agent::Agent;
-pub use client::CallError;
+pub use client::{BusError, CallError};
+pub(crate) use contract::EachTopic;
+pub use contract::{CallId, TopicId};
 pub use frame::{FrameError, MAX_FRAME};
 pub use hear::{Silence, Subscription};
 pub use secret::BusRoot;
 pub use server::Bound;
-pub use table::{CallId, TopicId};
 pub use traffic::{End, Exchange};
 
 /// A state that one agent publishes.
@@ -47,6 +51,8 @@ pub trait Call: Serialize + DeserializeOwned + std::fmt::Debug + Send + 'static 
     const ID: CallId;
     /// What is answered.
     type Answer: Serialize + DeserializeOwned + std::fmt::Debug + Send + 'static;
+    /// Why it is not answered: the answerer's reasons, each to be told apart.
+    type Error: std::error::Error + Serialize + DeserializeOwned + Send + Sync + 'static;
     /// The vault that it is about, for whoever watches.
     fn about(&self) -> Option<VaultId> {
         None
@@ -98,20 +104,20 @@ impl Bus {
     /// Hears a topic: its newest value first, then each change. Reconnects by itself.
     #[must_use]
     pub fn subscribe<T: Topic>(&self) -> Subscription<T> {
-        hear::subscribe(&self.root)
+        hear::subscribe(&self.root, self.agent)
     }
 
     /// Watches the calls that an agent is asked: the operator's alone. Reconnects by itself.
     #[must_use]
     pub fn watch(&self, agent: Agent) -> Subscription<Exchange> {
-        hear::watch(&self.root, agent)
+        hear::watch(&self.root, self.agent, agent)
     }
 
     /// Asks. `patience` bounds all of it: connecting, asking and waiting.
     ///
     /// # Errors
     /// [`CallError`].
-    pub fn call<C: Call>(&self, call: &C, patience: Duration) -> Result<C::Answer, CallError> {
+    pub fn call<C: Call>(&self, call: &C, patience: Duration) -> Result<C::Answer, CallError<C::Error>> {
         client::call(&self.root, call, patience)
     }
 
@@ -119,13 +125,19 @@ impl Bus {
     ///
     /// # Errors
     /// [`CallError`].
-    pub fn call_patiently<C: Call>(&self, call: &C, patience: Duration) -> Result<C::Answer, CallError> {
+    pub fn call_patiently<C: Call>(
+        &self,
+        call: &C,
+        patience: Duration,
+    ) -> Result<C::Answer, CallError<C::Error>> {
         let until = Instant::now() + patience;
         let mut pause = Duration::from_millis(50);
         loop {
             let answer = self.call(call, until.saturating_duration_since(Instant::now()));
             let in_time = Instant::now() + pause < until;
-            if !in_time || !matches!(answer, Err(CallError::Unreachable { .. } | CallError::NotReady)) {
+            if !in_time
+                || !matches!(answer, Err(CallError::Bus(BusError::Unreachable { .. } | BusError::NotReady)))
+            {
                 return answer;
             }
             std::thread::sleep(pause);
@@ -133,13 +145,13 @@ impl Bus {
         }
     }
 
-    /// Answers a call of this agent's. The caller was checked against the table; a text error is passed on to him.
+    /// Answers a call of this agent's. The caller was checked against the contract; an error is passed on to him as it is.
     ///
     /// # Panics
     /// The call is another agent's: a fault of ours.
     pub fn serve<C: Call>(
         &self,
-        answer: impl Fn(Agent, C) -> Result<C::Answer, String> + Send + Sync + 'static,
+        answer: impl Fn(Agent, C) -> Result<C::Answer, C::Error> + Send + Sync + 'static,
     ) {
         assert_eq!(C::ID.answerer(), self.agent, "calls have one answerer");
         let server = self.server.as_ref().expect("whoever answers has joined");

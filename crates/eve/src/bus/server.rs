@@ -17,6 +17,7 @@ use nix::sys::socket::{
 use serde::{Deserialize, Serialize};
 use vault::ids::VaultId;
 
+use super::contract::MOST_REFUSAL;
 use super::frame::{self, Frame, FrameError};
 use super::places::Places;
 use super::timed::Timed;
@@ -50,12 +51,14 @@ pub(super) enum Verdict {
     Refused,
     /// Allowed, and nobody answers yet.
     NotReady,
-    /// Asked, and it failed.
-    Failed(String),
+    /// Asked, and it failed: the answerer's reason follows.
+    Failed,
+    /// The question is not understood, or its answer too long.
+    NotInContract,
 }
 
-/// What the question is about, and the answer.
-type Answered = (Option<VaultId>, Result<Frame, String>);
+/// What the question is about, and what is answered: an answer, or why there is none.
+type Answered = (Option<VaultId>, Result<Result<Frame, Frame>, FrameError>);
 type Answerer = Arc<dyn Fn(Agent, &[u8]) -> Answered + Send + Sync>;
 
 #[derive(Default)]
@@ -137,15 +140,18 @@ impl Server {
 
     pub(super) fn serve<C: Call>(
         &self,
-        answer: impl Fn(Agent, C) -> Result<C::Answer, String> + Send + Sync + 'static,
+        answer: impl Fn(Agent, C) -> Result<C::Answer, C::Error> + Send + Sync + 'static,
     ) {
         let answerer = move |who, question: &[u8]| match frame::decode::<C>(question) {
             Ok(question) => {
                 let about = question.about();
-                let answer = answer(who, question);
-                (about, answer.and_then(|answer| frame::encode(&answer).map_err(|error| error.to_string())))
+                let encoded = match answer(who, question) {
+                    Ok(answer) => frame::encode_at_most(&answer, C::ID.most().1).map(Ok),
+                    Err(reason) => frame::encode_at_most(&reason, MOST_REFUSAL).map(Err),
+                };
+                (about, encoded)
             }
-            Err(error) => (None, Err(error.to_string())),
+            Err(error) => (None, Err(error)),
         };
         self.state().answerers.insert(C::ID, Arc::new(answerer));
     }
@@ -211,14 +217,18 @@ impl Server {
     }
 
     fn answer(&self, who: Agent, call: CallId, mut stream: Timed) -> Result<(), FrameError> {
-        let question = frame::read(&mut stream)?;
+        let question = frame::read_at_most(&mut stream, call.most().0)?;
         let answerer = self.state().answerers.get(&call).cloned();
         let result = answerer.map(|answerer| answerer(who, &question));
         let about = result.as_ref().and_then(|(about, _)| *about);
         let (verdict, end, answer) = match result.map(|(_, answer)| answer) {
             None => (Verdict::NotReady, End::NotReady, None),
-            Some(Ok(answer)) => (Verdict::Granted, End::Answered, Some(answer)),
-            Some(Err(words)) => (Verdict::Failed(words), End::Failed, None),
+            Some(Ok(Ok(answer))) => (Verdict::Granted, End::Answered, Some(answer)),
+            Some(Ok(Err(reason))) => (Verdict::Failed, End::Failed, Some(reason)),
+            Some(Err(error)) => {
+                tracing::error!(?call, %error, "not in the contract");
+                (Verdict::NotInContract, End::Failed, None)
+            }
         };
         self.watched(Some(who), call, about, end);
         stream.renew(PATIENCE);

@@ -1,13 +1,12 @@
-//! The one table of the node's agents: who each is to the kernel, what it may do there, and what it may say and hear on the bus.
-//! Everything that is not listed is refused.
+//! The one table of the node's agents: who each is to the kernel, and what it may do there. What it may say and hear on the bus
+//! stands in [`super::contract`], which system calls it makes in [`crate::sandbox`]. Everything that is not listed is refused.
 //!
 //! vaultmgr, the supervisor and an operator all have uid 0. They are told apart by the group: the supervisor starts vaultmgr
 //! with a group of its own, and the kernel reports both at connection, so neither a reused pid nor a race can change it.
 
 use caps::Capability;
-use serde::{Deserialize, Serialize};
 
-use super::{Agent, MAX_FRAME};
+use super::Agent;
 
 /// What an agent's process is and may do.
 #[derive(Debug)]
@@ -93,7 +92,7 @@ const ZEDAGENT: Row = Row {
     uid: 7303,
     gid: 7303,
     network: Network::All,
-    reads: &["config/server", "config/root-certificate.pem", "run/eve"],
+    reads: &["config/server", "config/root-certificate.pem", "config/proxy", "run/eve"],
     // The Config Vault: where it is made or exchanged in this life, the agent ends, to be let in by its next one.
     writes: &["persist/config"],
     ..NIM
@@ -125,152 +124,3 @@ pub(super) const VAULTMGR: Row = Row {
     reads: &["config", "run/eve"],
     writes: &["persist"],
 };
-
-/// A topic.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum TopicId {
-    /// Processes.
-    Agents,
-    /// Interfaces and location.
-    NetworkStatus,
-    /// The TPM.
-    TpmStatus,
-    /// Why the device is not onboarded yet.
-    Onboarding,
-    /// Who the device is.
-    Onboarded,
-    /// The controller's signed answer.
-    SignedConfig,
-    /// Its question.
-    Challenge,
-    /// How it goes with the controller.
-    ControllerStatus,
-    /// One life of vaultmgr.
-    Session,
-    /// The answer to the question.
-    Evidence,
-    /// The vaults.
-    VaultStatus,
-}
-
-impl TopicId {
-    /// All.
-    pub const ALL: [Self; 11] = [
-        Self::Agents,
-        Self::NetworkStatus,
-        Self::TpmStatus,
-        Self::Onboarding,
-        Self::Onboarded,
-        Self::SignedConfig,
-        Self::Challenge,
-        Self::ControllerStatus,
-        Self::Session,
-        Self::Evidence,
-        Self::VaultStatus,
-    ];
-
-    /// Who alone publishes it.
-    #[must_use]
-    pub fn publisher(self) -> Agent {
-        match self {
-            Self::Agents => Agent::Supervisor,
-            Self::NetworkStatus => Agent::Nim,
-            Self::TpmStatus | Self::Evidence => Agent::Tpmmgr,
-            Self::Onboarding | Self::Onboarded => Agent::Client,
-            Self::SignedConfig | Self::Challenge | Self::ControllerStatus => Agent::Zedagent,
-            Self::Session | Self::VaultStatus => Agent::Vaultmgr,
-        }
-    }
-
-    /// Longest value, in bytes: no more is published, and none of its hearers takes more.
-    #[must_use]
-    pub fn most(self) -> usize {
-        match self {
-            Self::SignedConfig => MAX_FRAME,
-            // Lists of certificates, and of as many vaults or interfaces as there may be.
-            Self::Onboarded | Self::VaultStatus | Self::Evidence => 1 << 20,
-            Self::NetworkStatus | Self::TpmStatus | Self::Onboarding | Self::ControllerStatus => 64 << 10,
-            Self::Agents | Self::Challenge | Self::Session => 4 << 10,
-        }
-    }
-
-    /// Who may hear it. Root on the node hears everything.
-    #[must_use]
-    pub fn may_hear(self, who: Agent) -> bool {
-        use Agent::{Client, Operator, Tpmmgr, Vaultmgr, Zedagent};
-        let listed: &[Agent] = match self {
-            Self::Agents | Self::Onboarding => &[],
-            Self::ControllerStatus => &[Client],
-            Self::NetworkStatus => &[Client, Zedagent, Tpmmgr],
-            Self::TpmStatus => &[Client, Zedagent, Vaultmgr],
-            Self::Onboarded => &[Zedagent],
-            Self::SignedConfig => &[Vaultmgr],
-            Self::Challenge => &[Tpmmgr],
-            Self::Session => &[Tpmmgr, Zedagent],
-            Self::Evidence | Self::VaultStatus => &[Zedagent],
-        };
-        who == Operator || listed.contains(&who)
-    }
-}
-
-/// A call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum CallId {
-    /// Sign with the device key.
-    Sign,
-    /// Read the TPM's roots.
-    ReadRoots,
-    /// Make a generation of them.
-    DefineRoots,
-    /// Destroy one.
-    UndefineRoots,
-    /// How the TPM is.
-    Health,
-    /// Open a vault.
-    UnlockVault,
-    /// Close one.
-    LockVault,
-    /// Make a missing one anew.
-    Recreate,
-    /// Their status.
-    Vaults,
-}
-
-impl CallId {
-    /// All.
-    pub const ALL: [Self; 9] = [
-        Self::Sign,
-        Self::ReadRoots,
-        Self::DefineRoots,
-        Self::UndefineRoots,
-        Self::Health,
-        Self::UnlockVault,
-        Self::LockVault,
-        Self::Recreate,
-        Self::Vaults,
-    ];
-
-    /// Who alone answers it.
-    #[must_use]
-    pub fn answerer(self) -> Agent {
-        match self {
-            Self::Sign | Self::ReadRoots | Self::DefineRoots | Self::UndefineRoots | Self::Health => {
-                Agent::Tpmmgr
-            }
-            Self::UnlockVault | Self::LockVault | Self::Recreate | Self::Vaults => Agent::Vaultmgr,
-        }
-    }
-
-    /// Who may ask.
-    #[must_use]
-    pub fn may_ask(self, who: Agent) -> bool {
-        use Agent::{Client, Operator, Vaultmgr, Zedagent};
-        let listed: &[Agent] = match self {
-            Self::Sign => &[Client, Zedagent],
-            Self::ReadRoots | Self::DefineRoots | Self::UndefineRoots => &[Vaultmgr],
-            Self::Health => &[Operator, Zedagent],
-            Self::UnlockVault | Self::LockVault | Self::Recreate | Self::Vaults => &[Operator],
-        };
-        listed.contains(&who)
-    }
-}

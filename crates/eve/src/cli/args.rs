@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::bus::{Agent, Bus};
+use crate::sandbox::Unlisted;
 
 /// The edge node of EVE Vault.
 #[derive(Debug, Parser)]
@@ -45,6 +46,20 @@ impl Root {
 }
 
 #[derive(Debug, Subcommand)]
+pub(super) enum ControllerCmd {
+    /// Accept the controller whose root certificate is installed, in place of the one at first contact.
+    ///
+    /// Vaults that it does not list are locked and kept. Without the fingerprint it says which one it would be.
+    Accept {
+        #[command(flatten)]
+        root: Root,
+        /// SHA-256 of the root certificate, in hex.
+        #[arg(long)]
+        fingerprint: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
 pub(super) enum Cmd {
     /// Run the node: all agents, until SIGTERM.
     Run {
@@ -53,6 +68,9 @@ pub(super) enum Cmd {
         /// Between two polls of the configuration, e.g. 60s.
         #[arg(long, default_value = "60s", value_parser = duration)]
         poll_interval: Duration,
+        /// What becomes of a system call that is not on an agent's list: tests end the agent for it.
+        #[arg(long, value_enum, default_value = "refused", hide = true)]
+        unlisted_calls: Unlisted,
     },
     /// The node at a glance.
     Status {
@@ -67,6 +85,11 @@ pub(super) enum Cmd {
     /// The vaults of this node.
     #[command(subcommand)]
     Vault(VaultCmd),
+    /// The controller that this node belongs to.
+    #[command(subcommand)]
+    Controller(ControllerCmd),
+    /// Print what each agent's process may do, system calls with their reasons, as this program has it.
+    Walls,
     /// Completions for a shell.
     Completions { shell: clap_complete::Shell },
     /// Manual pages, into a folder.
@@ -80,11 +103,15 @@ pub(super) enum Cmd {
         supervisor: i32,
         #[arg(long, value_parser = duration)]
         poll_interval: Duration,
+        #[arg(long, value_enum, default_value = "refused")]
+        unlisted_calls: Unlisted,
     },
 }
 
 #[derive(Debug, Subcommand)]
 pub(super) enum BusCmd {
+    /// Print who may say, hear and ask what, as this program has it.
+    Table,
     /// Show what is published, secrets redacted, and who asks whom what.
     Tail {
         #[command(flatten)]
@@ -100,8 +127,11 @@ pub(super) enum VaultCmd {
         root: Root,
         #[arg(long, value_enum, default_value = "table")]
         output: Output,
+        /// Those that were removed, too.
+        #[arg(long)]
+        all: bool,
     },
-    /// Close a vault until it is unlocked here, or the node restarts.
+    /// Close a vault until it is unlocked here, or the node is booted anew.
     Lock {
         /// Its name or UUID.
         vault: String,

@@ -1,51 +1,89 @@
 //! The command line: `eve run`, `status`, `bus tail`, `vault …`.
 
+#![deny(clippy::print_stdout, reason = "it panics where a reader went away: `out::say`")]
+
 mod args;
+mod bus_table;
+mod controller;
+mod out;
 mod status;
 mod table;
 mod tail;
 mod vaults;
+mod walls;
 
-use std::time::Duration;
+use std::process::ExitCode;
 
+use anyhow::{Context, bail};
 use clap::{CommandFactory, Parser};
 use vault::text::OneLine;
 
-use crate::agents::{self, Options};
+use crate::agents::{self, Ended, Options, STARTS_ANEW};
 use crate::bus::Agent;
 use crate::supervisor;
-use args::{BusCmd, Cli, Cmd, LogFormat, Root};
+use args::{BusCmd, Cli, Cmd, ControllerCmd, LogFormat, Root};
 
-/// Runs the command line.
-///
-/// # Errors
-/// What to tell the user.
-pub fn main() -> anyhow::Result<()> {
+/// Runs the command line, and says by which exit code.
+#[must_use]
+pub fn main() -> ExitCode {
     let cli = Cli::parse();
     log(cli.log_format);
+    if let Cmd::Agent { name, root, supervisor, poll_interval: poll, unlisted_calls: unlisted } = cli.command
+    {
+        return live(name, &root, supervisor, Options { poll, unlisted });
+    }
+    match act(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("eve: {}", vault::text::plain_lines(&format!("{error:#}")));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn act(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
-        Cmd::Run { root, poll_interval } => run(&root, poll_interval, cli.log_format),
-        Cmd::Agent { name, root, supervisor, poll_interval } => live(name, &root, supervisor, poll_interval),
-        Cmd::Status { root, output } => status::show(&root.bus(), output),
+        Cmd::Run { root, poll_interval: poll, unlisted_calls: unlisted } => {
+            run(&root, Options { poll, unlisted }, cli.log_format)
+        }
+        Cmd::Agent { .. } => bail!("an agent is started by `eve run` alone"),
+        Cmd::Status { root, output } => status::show(&root.root, &root.bus(), output),
         Cmd::Bus(BusCmd::Tail { root }) => tail::follow(&root.bus()),
+        Cmd::Controller(ControllerCmd::Accept { root, fingerprint }) => {
+            controller::accept(&root, fingerprint.as_deref())
+        }
+        Cmd::Walls => out::say(&walls::text()),
+        Cmd::Bus(BusCmd::Table) => out::say(&bus_table::text()),
         Cmd::Vault(command) => vaults::act(command),
         Cmd::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "eve", &mut std::io::stdout());
-            Ok(())
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "eve", &mut script);
+            out::write(&script).map(drop)
         }
         Cmd::Man { dir } => Ok(clap_mangen::generate_to(Cli::command(), dir)?),
     }
 }
 
-fn run(root: &Root, poll: Duration, format: LogFormat) -> anyhow::Result<()> {
+fn run(root: &Root, options: Options, format: LogFormat) -> anyhow::Result<()> {
     let format = if matches!(format, LogFormat::Json) { "json" } else { "text" };
-    supervisor::run(&root.root, Options { poll }, &["--log-format".to_owned(), format.to_owned()])
+    supervisor::run(&root.root, options, &["--log-format".to_owned(), format.to_owned()])
 }
 
-fn live(name: Agent, root: &Root, supervisor: i32, poll: Duration) -> anyhow::Result<()> {
-    supervisor::unblock_signals()?;
+/// An agent's end is told in the log, where its life was.
+fn live(name: Agent, root: &Root, supervisor: i32, options: Options) -> ExitCode {
     let _span = tracing::info_span!("agent", %name).entered();
-    agents::live(name, &root.root, supervisor, Options { poll })
+    let unblocked = supervisor::unblock_signals().context("unblocking signals").map_err(Ended::Fault);
+    match unblocked.and_then(|()| agents::live(name, &root.root, supervisor, options)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Ended::Anew(why)) => {
+            tracing::info!("{why}");
+            ExitCode::from(STARTS_ANEW)
+        }
+        Err(Ended::Fault(error)) => {
+            tracing::error!(error = %format!("{error:#}"), "ends");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 fn log(format: LogFormat) {

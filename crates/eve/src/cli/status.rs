@@ -1,21 +1,23 @@
 //! `eve status`: the node at a glance.
 
+use std::path::Path;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use serde::Serialize;
 use vault::report::VaultReport;
 use vault::text::{plain, plain_lines};
 
 use super::args::Output;
-use super::table;
+use super::{out, table};
 use crate::bus::messages::{
     AgentLine, Agents, ControllerStatus, Health, NetworkStatus, Onboarded, Onboarding, Session, TpmHealth,
     TpmStatus, VaultStatus,
 };
-use crate::bus::{Agent, Bus, Topic};
+use crate::bus::{Agent, Bus, Silence, Topic};
 use crate::sandbox;
+use crate::vaultmgr::swaps;
 
 /// How long a topic is waited for: one that nobody has published yet stays silent.
 const GLANCE: Duration = Duration::from_millis(700);
@@ -31,6 +33,8 @@ struct Status {
     tpm: String,
     /// What the TPM says of itself; none while there is none that answers.
     tpm_health: Option<TpmHealth>,
+    /// There is one, and it does not answer or can't be used: nothing is signed.
+    tpm_fails: bool,
     session: Option<String>,
     /// None: zedagent does not answer.
     controller: Option<ControllerStatus>,
@@ -51,11 +55,12 @@ struct AgentStatus {
     note: Option<String>,
 }
 
-pub(super) fn show(bus: &Bus, output: Output) -> anyhow::Result<()> {
-    let status = look(bus)?;
+pub(super) fn show(root: &Path, bus: &Bus, output: Output) -> anyhow::Result<()> {
+    let mut status = look(bus)?;
+    status.notes.extend(swaps::notes(&root.join("persist")));
     match output {
-        Output::Json => println!("{}", plain_lines(&serde_json::to_string_pretty(&status)?)),
-        Output::Table => print(&status),
+        Output::Json => out::say(&(plain_lines(&serde_json::to_string_pretty(&status)?) + "\n"))?,
+        Output::Table => out::say(&text(&status))?,
     }
     match silent(&status).as_slice() {
         [] => Ok(()),
@@ -63,11 +68,12 @@ pub(super) fn show(bus: &Bus, output: Output) -> anyhow::Result<()> {
     }
 }
 
-/// Who publishes as soon as it lives, and did not.
+/// Who publishes as soon as it lives, and did not; and the TPM.
 fn silent(status: &Status) -> Vec<&'static str> {
     let zedagent = status.controller.is_none().then_some(Agent::Zedagent);
     let vaultmgr = status.vaults.is_none().then_some(Agent::Vaultmgr);
-    zedagent.into_iter().chain(vaultmgr).map(Agent::name).collect()
+    let agents = zedagent.into_iter().chain(vaultmgr).map(Agent::name);
+    agents.chain(status.tpm_fails.then_some("this node's TPM")).collect()
 }
 
 fn look(bus: &Bus) -> anyhow::Result<Status> {
@@ -76,18 +82,23 @@ fn look(bus: &Bus) -> anyhow::Result<Status> {
     let (tpm, session, onboarding) =
         (glance::<TpmStatus>(bus), glance::<Session>(bus), glance::<Onboarding>(bus));
     let (controller, vaults) = (glance::<ControllerStatus>(bus), glance::<VaultStatus>(bus));
-    let agents =
-        seen(agents).context("no answer; is `eve run` running with this --root, and are you root?")?;
+    let agents = match heard(agents) {
+        Ok(agents) => agents,
+        Err(Silence::Refused) => bail!("a node's status is for root alone: are you root?"),
+        Err(Silence::Yet) => bail!("no answer; is `eve run` running with this --root?"),
+    };
     let (controller, vaults) = (seen(controller), seen(vaults));
     let tpm = seen(tpm);
+    let tpm_health = tpm.as_ref().and_then(|tpm| health(bus, tpm));
     let agents: Vec<AgentStatus> = agents.0.iter().map(agent_status).collect();
-    let (vaults, told) = vaults.map(|vaults| (vaults.vaults, vaults.notes)).unzip();
+    let (vaults, told) = vaults.map(|vaults| (table::present(vaults.vaults), vaults.notes)).unzip();
     let told = told.into_iter().flatten();
     let walls = agents.iter().filter_map(|agent| agent.note.clone()).chain(landlock_note());
     Ok(Status {
         device: seen(onboarded).map(|onboarded| onboarded.device.to_string()),
         onboarding: seen(onboarding).map_or("starting".to_owned(), |onboarding| onboarding.words),
-        tpm_health: tpm.as_ref().and_then(|tpm| health(bus, tpm)),
+        tpm_fails: tpm.as_ref().is_some_and(|tpm| fails(tpm, tpm_health.as_ref())),
+        tpm_health,
         tpm: tpm.map_or("starting".to_owned(), |tpm| tpm.words()),
         session: seen(session).map(|session| hex::encode(session.key.0)),
         notes: told.chain(controller.as_ref().and_then(ControllerStatus::note)).chain(walls).collect(),
@@ -98,13 +109,17 @@ fn look(bus: &Bus) -> anyhow::Result<Status> {
     })
 }
 
-fn glance<T: Topic>(bus: &Bus) -> JoinHandle<Option<T>> {
+fn glance<T: Topic>(bus: &Bus) -> JoinHandle<Result<T, Silence>> {
     let topic = bus.subscribe::<T>();
-    thread::spawn(move || topic.next_within(GLANCE).ok())
+    thread::spawn(move || topic.next_within(GLANCE))
 }
 
-fn seen<T>(glance: JoinHandle<Option<T>>) -> Option<T> {
-    glance.join().ok().flatten()
+fn heard<T>(glance: JoinHandle<Result<T, Silence>>) -> Result<T, Silence> {
+    glance.join().unwrap_or(Err(Silence::Yet))
+}
+
+fn seen<T>(glance: JoinHandle<Result<T, Silence>>) -> Option<T> {
+    heard(glance).ok()
 }
 
 /// Only of a TPM that answers: the others are told by their words.
@@ -113,13 +128,21 @@ fn health(bus: &Bus, tpm: &TpmStatus) -> Option<TpmHealth> {
     ready.then(|| bus.call(&Health, HEALTH).ok()).flatten()
 }
 
+/// It is told as failing, or as ready and does not say how it is.
+fn fails(tpm: &TpmStatus, health: Option<&TpmHealth>) -> bool {
+    match tpm {
+        TpmStatus::Absent { .. } => false,
+        TpmStatus::Ready { .. } => health.is_none(),
+        TpmStatus::Failing { .. } => true,
+    }
+}
+
 fn health_words(health: &TpmHealth) -> String {
     let figure = |figure: Option<u32>| figure.map_or("?".to_owned(), |figure| figure.to_string());
     format!(
-        "{}, {} failed authorisations counted; room for {} persistent objects and {} sessions",
+        "{}, {} failed authorisations counted; room for {} sessions",
         if health.in_lockout { "in LOCKOUT (our keys work in it)" } else { "no lockout" },
         figure(health.lockout_counter),
-        figure(health.persistent_free),
         figure(health.sessions_free),
     )
 }
@@ -175,21 +198,24 @@ fn walls(text: &str) -> String {
     )
 }
 
-fn print(status: &Status) {
-    println!("device       {}", plain(&device_words(status)));
-    println!("tpm          {}", plain(&status.tpm));
-    if let Some(health) = &status.tpm_health {
-        println!("tpm health   {}", health_words(health));
+fn text(status: &Status) -> String {
+    let controller = status.controller.as_ref();
+    let line = |name: &str, words: &str| format!("{name:<12} {}\n", plain(words));
+    let mut text = line("device", &device_words(status)) + &line("tpm", &status.tpm);
+    match &status.tpm_health {
+        Some(health) => text += &line("tpm health", &health_words(health)),
+        None if status.tpm_fails => text += &line("tpm health", "does not answer"),
+        None => {}
     }
-    println!("controller   {}", plain(&controller_words(status.controller.as_ref())));
-    println!("attestation  {}", plain(attestation_words(status.controller.as_ref())));
-    println!("addresses    {}", status.addresses.join(", "));
-    status.agents.iter().for_each(print_agent);
-    status.notes.iter().for_each(|note| println!("note         {}", plain(note)));
-    println!();
+    text += &line("controller", &controller_words(controller, status.tpm_fails));
+    text += &line("attestation", attestation_words(controller));
+    text += &line("addresses", &status.addresses.join(", "));
+    text.extend(status.agents.iter().map(|agent| line("agent", &agent_words(agent))));
+    text.extend(status.notes.iter().map(|note| line("note", note)));
+    text.push('\n');
     match &status.vaults {
-        Some(vaults) => table::print(vaults),
-        None => println!("vaults unknown: vaultmgr does not answer"),
+        Some(vaults) => text + &table::vaults(vaults),
+        None => text + "vaults unknown: vaultmgr does not answer\n",
     }
 }
 
@@ -201,14 +227,17 @@ fn device_words(status: &Status) -> String {
     }
 }
 
-fn controller_words(controller: Option<&ControllerStatus>) -> String {
-    let Some(ControllerStatus { server, reachable, words, .. }) = controller else {
+fn controller_words(controller: Option<&ControllerStatus>, tpm_fails: bool) -> String {
+    let Some(ControllerStatus { server, proxy, reachable, not_asked, words, .. }) = controller else {
         return "unknown: zedagent does not answer".to_owned();
     };
-    match (reachable, words.as_str()) {
-        (true, _) => format!("{server} answers"),
-        (false, "") => format!("{server} not contacted yet"),
-        (false, words) => format!("{server} does not answer: {words}"),
+    let way = proxy.as_ref().map(|proxy| format!(" by the proxy {proxy}")).unwrap_or_default();
+    match words.as_str() {
+        _ if !*reachable && tpm_fails => format!("{server} is not asked: this node's TPM does not sign"),
+        _ if *reachable => format!("{server} answers{way}"),
+        "" => format!("{server} not contacted yet"),
+        words if *not_asked => format!("{server} not asked: {words}"),
+        words => format!("{server} does not answer{way}: {words}"),
     }
 }
 
@@ -217,10 +246,10 @@ fn attestation_words(controller: Option<&ControllerStatus>) -> &str {
     controller.attestation.as_deref().unwrap_or("none in this session")
 }
 
-fn print_agent(line: &AgentStatus) {
+fn agent_words(line: &AgentStatus) -> String {
     let pid = line.pid.map_or("down".to_owned(), |pid| format!("pid {pid}"));
     let walls = line.walls.as_deref().unwrap_or_default();
-    println!("agent        {:<9} {pid:<11} restarts {:<3} {walls}", line.agent.name(), line.restarts);
+    format!("{:<9} {pid:<11} restarts {:<3} {walls}", line.agent.name(), line.restarts)
 }
 
 #[cfg(test)]
@@ -245,6 +274,7 @@ mod tests {
             onboarding: String::new(),
             tpm: String::new(),
             tpm_health: None,
+            tpm_fails: false,
             session: None,
             controller,
             addresses: Vec::new(),
@@ -259,11 +289,35 @@ mod tests {
     fn silence_is_not_told_as_a_state() {
         let answers = ControllerStatus { server: "c:1".to_owned(), reachable: true, ..Default::default() };
         let yet = ControllerStatus { server: "c:1".to_owned(), ..Default::default() };
-        assert_eq!(controller_words(Some(&answers)), "c:1 answers");
-        assert_eq!(controller_words(Some(&yet)), "c:1 not contacted yet");
-        assert_eq!(controller_words(None), "unknown: zedagent does not answer");
+        assert_eq!(controller_words(Some(&answers), false), "c:1 answers");
+        assert_eq!(controller_words(Some(&yet), false), "c:1 not contacted yet");
+        let unsigned = ControllerStatus {
+            not_asked: true,
+            words: "this node's key did not sign".to_owned(),
+            ..yet.clone()
+        };
+        assert_eq!(controller_words(Some(&unsigned), false), "c:1 not asked: this node's key did not sign");
+        assert_eq!(controller_words(None, false), "unknown: zedagent does not answer");
         assert!(silent(&status(Some(yet.clone()), Some(Vec::new()))).is_empty(), "no vaults is an answer");
         assert_eq!(silent(&status(Some(yet), None)), ["vaultmgr"]);
         assert_eq!(silent(&status(None, Some(Vec::new()))), ["zedagent"]);
+    }
+
+    /// Seen-by-users 1.12, 0.6: a TPM that does not answer is told as that, under its own name, and is a failure to a shell.
+    #[test]
+    fn a_tpm_that_fails_is_told_and_blamed() {
+        let failing = TpmStatus::Failing { why: "gone".to_owned() };
+        let none = TpmStatus::Absent { device_key: Vec::new() };
+        assert_eq!((fails(&failing, None), fails(&none, None)), (true, false));
+        let refused = ControllerStatus {
+            server: "c:1".to_owned(),
+            words: "not signed".to_owned(),
+            ..Default::default()
+        };
+        let words = controller_words(Some(&refused), true);
+        assert_eq!(words, "c:1 is not asked: this node's TPM does not sign");
+        let mut told = status(Some(refused), Some(Vec::new()));
+        told.tpm_fails = true;
+        assert_eq!(silent(&told), ["this node's TPM"]);
     }
 }

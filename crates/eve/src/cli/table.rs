@@ -1,16 +1,23 @@
 //! Vaults as a table for people.
 
+use std::fmt::Write;
+
 use vault::report::{State, VaultReport};
 use vault::text::plain;
 
-/// Prints them, with a heading; says so when there are none.
-pub(super) fn print(vaults: &[VaultReport]) {
+/// The table, with a heading; says so when there are none.
+pub(super) fn vaults(vaults: &[VaultReport]) -> String {
     if vaults.is_empty() {
-        println!("no vaults");
-        return;
+        return "no vaults\n".to_owned();
     }
-    println!("{:<20} {:<15} {:>5}  DETAIL", "VAULT", "STATE", "EPOCH");
-    vaults.iter().for_each(|vault| println!("{}", line(vault)));
+    let mut text = format!("{:<20} {:<15} {:>5}  DETAIL\n", "VAULT", "STATE", "EPOCH");
+    vaults.iter().for_each(|vault| _ = writeln!(text, "{}", line(vault)));
+    text
+}
+
+/// Those that are there, or should be. A vault that was removed has only its name left, which a new one may bear.
+pub(super) fn present(vaults: Vec<VaultReport>) -> Vec<VaultReport> {
+    vaults.into_iter().filter(|vault| vault.state != State::Removed).collect()
 }
 
 fn line(vault: &VaultReport) -> String {

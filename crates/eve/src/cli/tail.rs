@@ -1,40 +1,45 @@
 //! `eve bus tail`: what is published on the bus, as its `Debug` shows it, and that redacts secrets; and who asked whom what.
 
-use std::io::Write;
 use std::sync::mpsc::{SyncSender, sync_channel};
+use std::time::Duration;
 
-use crate::bus::messages::{
-    Agents, Challenge, ControllerStatus, Evidence, NetworkStatus, Onboarded, Onboarding, Session,
-    SignedConfig, TpmStatus, VaultStatus,
-};
-use crate::bus::{Agent, Bus, Subscription, Topic};
+use anyhow::bail;
+
+use super::out;
+use crate::bus::messages::Agents;
+use crate::bus::{Agent, Bus, EachTopic, Silence, Subscription, Topic, TopicId};
+
+/// How long the supervisor is waited for in silence.
+const GLANCE: Duration = Duration::from_secs(1);
 
 /// Prints until nobody reads.
 pub(super) fn follow(bus: &Bus) -> anyhow::Result<()> {
+    match bus.subscribe::<Agents>().next_within(GLANCE) {
+        Err(Silence::Refused) => bail!("the bus is heard by root alone: are you root?"),
+        Err(Silence::Yet) => eprintln!("waiting for `eve run` with this --root"),
+        Ok(_) => {}
+    }
     let (sender, lines) = sync_channel(0);
-    pass_on::<Agents>(bus, &sender);
-    pass_on::<NetworkStatus>(bus, &sender);
-    pass_on::<TpmStatus>(bus, &sender);
-    pass_on::<Onboarding>(bus, &sender);
-    pass_on::<Onboarded>(bus, &sender);
-    pass_on::<SignedConfig>(bus, &sender);
-    pass_on::<Challenge>(bus, &sender);
-    pass_on::<ControllerStatus>(bus, &sender);
-    pass_on::<Session>(bus, &sender);
-    pass_on::<Evidence>(bus, &sender);
-    pass_on::<VaultStatus>(bus, &sender);
+    TopicId::each(&mut Follow { bus, into: &sender });
     Agent::STARTED.into_iter().for_each(|agent| print(bus.watch(agent), &sender));
     drop(sender);
-    let mut out = std::io::stdout();
-    // Whoever reads a pipe may go away: that is the end, and no error.
-    lines
-        .into_iter()
-        .try_for_each(|line: String| writeln!(out, "{line}").and_then(|()| out.flush()))
-        .or(Ok(()))
+    for line in lines {
+        if !out::write(format!("{line}\n").as_bytes())? {
+            break;
+        }
+    }
+    Ok(())
 }
 
-fn pass_on<T: Topic>(bus: &Bus, into: &SyncSender<String>) {
-    print(bus.subscribe::<T>(), into);
+struct Follow<'a> {
+    bus: &'a Bus,
+    into: &'a SyncSender<String>,
+}
+
+impl EachTopic for Follow<'_> {
+    fn topic<T: Topic>(&mut self) {
+        print(self.bus.subscribe::<T>(), self.into);
+    }
 }
 
 fn print<T: std::fmt::Debug + Send + 'static>(mut values: Subscription<T>, into: &SyncSender<String>) {

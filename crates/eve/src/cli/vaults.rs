@@ -8,24 +8,27 @@ use vault::report::{State, VaultReport};
 use vault::text::plain_lines;
 
 use super::args::{Output, Root, VaultCmd};
-use super::table;
-use crate::bus::messages::{LockVault, Recreate, UnlockVault, Vaults};
+use super::{out, table};
+use crate::bus::messages::{LockVault, Recreate, UnlockVault, VaultStatus, Vaults};
+use crate::bus::{BusError, Call, CallError};
 
-/// How long a question may take: a lock waits for those who hold files.
+/// How long an order may take: a lock waits for those who hold files.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// How long a question may take: who does not answer it soon hangs.
+const QUESTION: Duration = Duration::from_secs(10);
 
 pub(super) fn act(command: VaultCmd) -> anyhow::Result<()> {
     let (wanted, after) = match command {
-        VaultCmd::List { root, output } => return list(&root, output),
+        VaultCmd::List { root, output, all } => return list(&root, output, all),
         VaultCmd::Lock { vault, root } => {
-            (State::Locked, root.bus().call(&LockVault { id: find(&root, &vault)?.id }, PATIENCE)?)
+            (State::Locked, ask(&root, &LockVault { id: find(&root, &vault)?.id }, PATIENCE)?)
         }
         VaultCmd::Unlock { vault, root } => {
-            (State::Unlocked, root.bus().call(&UnlockVault { id: find(&root, &vault)?.id }, PATIENCE)?)
+            (State::Unlocked, ask(&root, &UnlockVault { id: find(&root, &vault)?.id }, PATIENCE)?)
         }
         VaultCmd::Recreate { vault, confirm, root } => (State::Unlocked, recreate(&root, &vault, &confirm)?),
     };
-    table::print(std::slice::from_ref(&after));
+    out::say(&table::vaults(std::slice::from_ref(&after)))?;
     reached(wanted, &after)
 }
 
@@ -41,26 +44,41 @@ fn reached(wanted: State, after: &VaultReport) -> anyhow::Result<()> {
     }
 }
 
-fn list(root: &Root, output: Output) -> anyhow::Result<()> {
-    let status = root.bus().call(&Vaults, PATIENCE)?;
-    match output {
-        Output::Json => println!("{}", plain_lines(&serde_json::to_string_pretty(&status)?)),
-        Output::Table => table::print(&status.vaults),
+fn ask<C: Call>(root: &Root, call: &C, patience: Duration) -> anyhow::Result<C::Answer> {
+    root.bus().call(call, patience).map_err(|error| match error {
+        refused @ CallError::Bus(BusError::Refused) => anyhow::Error::new(refused).context("are you root?"),
+        other => other.into(),
+    })
+}
+
+fn list(root: &Root, output: Output, all: bool) -> anyhow::Result<()> {
+    let mut status: VaultStatus = ask(root, &Vaults, QUESTION)?;
+    if !all {
+        status.vaults = table::present(status.vaults);
     }
-    Ok(())
+    out::say(&match output {
+        Output::Json => plain_lines(&serde_json::to_string_pretty(&status)?) + "\n",
+        Output::Table => table::vaults(&status.vaults),
+    })
 }
 
 fn recreate(root: &Root, vault: &str, confirm: &[String]) -> anyhow::Result<VaultReport> {
     let found = find(root, vault)?;
     let name = confirmed(found.name.as_str(), confirm)?;
-    Ok(root.bus().call(&Recreate { id: found.id, name }, PATIENCE)?)
+    ask(root, &Recreate { id: found.id, name }, PATIENCE)
 }
 
-/// By name or UUID.
 fn find(root: &Root, wanted: &str) -> anyhow::Result<VaultReport> {
-    let vaults = root.bus().call(&Vaults, PATIENCE)?.vaults;
+    named(ask(root, &Vaults, QUESTION)?.vaults, wanted)
+}
+
+/// By name or UUID. A name is that of a vault which is there: one that was removed has left it to others.
+fn named(vaults: Vec<VaultReport>, wanted: &str) -> anyhow::Result<VaultReport> {
     let id = wanted.parse::<VaultId>().ok();
-    let mut found = vaults.into_iter().filter(|vault| Some(vault.id) == id || vault.name.as_str() == wanted);
+    let is_meant = |vault: &VaultReport| {
+        Some(vault.id) == id || (vault.name.as_str() == wanted && vault.state != State::Removed)
+    };
+    let mut found = vaults.into_iter().filter(is_meant);
     match (found.next(), found.next()) {
         (Some(vault), None) => Ok(vault),
         (None, _) => bail!("no vault {wanted:?} on this node; see `eve vault list`"),
@@ -79,12 +97,12 @@ fn confirmed(name: &str, given: &[String]) -> anyhow::Result<Name> {
 }
 
 fn asked(name: &str) -> anyhow::Result<Vec<String>> {
-    println!("Vault {name} will be made anew, EMPTY. What was in it can't come back.");
+    out::say(&format!("Vault {name} will be made anew, EMPTY. What was in it can't come back.\n"))?;
     ["Type its name:", "Type it again:"].into_iter().map(answer).collect()
 }
 
 fn answer(question: &str) -> anyhow::Result<String> {
-    println!("{question}");
+    out::say(&format!("{question}\n"))?;
     let mut line = String::new();
     std::io::stdin().read_line(&mut line).context("reading the answer")?;
     Ok(line.trim().to_owned())
@@ -97,10 +115,8 @@ mod tests {
 
     use super::*;
 
-    /// VC-2: whoever orders a lock by a script learns that files are still open.
-    #[test]
-    fn vc2_an_order_that_was_not_carried_out_is_a_failure_and_says_what_to_do() {
-        let report = |state| VaultReport {
+    fn report(state: State) -> VaultReport {
+        VaultReport {
             id: IMAGE_VAULT,
             name: "image".parse().expect("a name"),
             state,
@@ -109,7 +125,27 @@ mod tests {
             wanted: Operation::Lock,
             last: None,
             detail: Vec::new(),
-        };
+        }
+    }
+
+    /// Seen-by-users 1.8: a vault that was deleted and made again is named as the first one was.
+    #[test]
+    fn a_name_is_that_of_the_vault_that_is_there() {
+        let (old, new) = (VaultId(uuid::Uuid::from_u128(1)), VaultId(uuid::Uuid::from_u128(2)));
+        let removed = VaultReport { id: old, ..report(State::Removed) };
+        let there = VaultReport { id: new, ..report(State::Unlocked) };
+        let both = vec![removed.clone(), there.clone()];
+        assert_eq!(named(both.clone(), "image").expect("one").id, new);
+        assert_eq!(named(both.clone(), &old.to_string()).expect("by its UUID").id, old);
+        assert_eq!(table::present(both), std::slice::from_ref(&there));
+        named(vec![removed], "image").expect_err("nothing of that name is there");
+        let twice = named(vec![there.clone(), there], "image").expect_err("which one?").to_string();
+        assert!(twice.contains("several vaults"), "{twice}");
+    }
+
+    /// VC-2: whoever orders a lock by a script learns that files are still open.
+    #[test]
+    fn vc2_an_order_that_was_not_carried_out_is_a_failure_and_says_what_to_do() {
         reached(State::Locked, &report(State::Locked)).expect("as ordered");
         reached(State::Unlocked, &report(State::Unlocked)).expect("as ordered");
         let busy =

@@ -1,6 +1,7 @@
 //! The walls around an agent's process: it builds them itself, as its first act, from its row of the table.
 //! What this kernel can't do is told in [`Applied`], never skipped silently. Nothing here is undone later.
 
+mod calls;
 mod seccomp;
 
 use std::fs;
@@ -25,6 +26,8 @@ use crate::bus::Agent;
 use crate::bus::table::{Network, Row};
 use crate::folders;
 
+pub use calls::{Unlisted, page as calls_page};
+
 /// Read by the system's own libraries: names, time zones, certificates of none.
 const SYSTEM_READS: [&str; 6] = ["/usr", "/lib", "/lib64", "/etc", "/dev/urandom", "/proc/self"];
 /// Files, ports, signals: what is asked of the kernel.
@@ -42,7 +45,7 @@ pub struct Applied {
 }
 
 /// Builds the walls of `agent`. `supervisor` is who must be the parent still; `device` a TPM device that it may use, `port` a
-/// software TPM's.
+/// software TPM's. `unlisted`: what becomes of a system call that is not on the agent's list.
 ///
 /// # Errors
 /// Anything but the absence of landlock, or of the right to lock memory: the process must end then.
@@ -52,6 +55,7 @@ pub fn enter(
     supervisor: i32,
     device: Option<&Path>,
     port: Option<u16>,
+    unlisted: Unlisted,
 ) -> anyhow::Result<Applied> {
     let row = agent.row();
     setrlimit(Resource::RLIMIT_CORE, 0, 0).context("no core dumps")?;
@@ -74,7 +78,7 @@ pub fn enter(
     } else {
         landlock(row, root, device, port).context("landlock")?
     };
-    filter(agent, port.is_some()).context("seccomp")?;
+    filter(agent, port.is_some(), unlisted).context("seccomp")?;
     Ok(Applied { landlock, memory_locked: may_lock })
 }
 
@@ -162,8 +166,8 @@ fn landlock(row: &Row, root: &Path, device: Option<&Path>, port: Option<u16>) ->
     })
 }
 
-fn filter(agent: Agent, tpm_port: bool) -> anyhow::Result<()> {
-    seccomp::programs(agent, tpm_port)?.iter().try_for_each(|program| Ok(apply_filter(program)?))
+fn filter(agent: Agent, tpm_port: bool, unlisted: Unlisted) -> anyhow::Result<()> {
+    seccomp::programs(agent, tpm_port, unlisted)?.iter().try_for_each(|program| Ok(apply_filter(program)?))
 }
 
 /// Makes the folders that an agent writes into, as its own.
@@ -173,5 +177,6 @@ fn filter(agent: Agent, tpm_port: bool) -> anyhow::Result<()> {
 pub fn prepare_folders(agent: Agent, root: &Path) -> io::Result<()> {
     let row = agent.row();
     let own = row.writes.iter().filter(|path| path.ends_with(agent.name()));
-    own.map(|path| root.join(path)).try_for_each(|path| folders::make(&path, (row.uid, row.gid), 0o755))
+    own.map(|path| root.join(path))
+        .try_for_each(|path| folders::make_if_writable(&path, (row.uid, row.gid), 0o755))
 }

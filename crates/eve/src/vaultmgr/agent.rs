@@ -5,25 +5,27 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, s
 use std::thread;
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
 use vault::ids::{DeviceKey, Generation};
 use vault::report::VaultReport;
 use vault::roots::{PcrsRoot, TpmRoot};
 use vault::secret::RootSecret;
+use vault::shares::RootPin;
 use vault::wanted::Authority;
 use wire::P256PublicKey;
 
 use super::intake::TpmHeard;
 use super::kernel::Kernel;
 use super::manager::{Manager, Owner};
-use super::orders::{Order, OrderError};
+use super::orders::Order;
 use super::paths::Paths;
 use super::prepare;
 use super::roots::{Slot, Slots, Tpmmgr, TpmmgrError};
 use crate::bus::messages::{
-    DefineRoots, LockVault, ReadRoots, Recreate, RootSlot, Session, SignedConfig, Source, TpmStatus,
-    UndefineRoots, UnlockVault, VaultStatus, Vaults,
+    AcceptController, DefineRoots, LockVault, OrderError, ReadRoots, Recreate, RootSlot, Session,
+    SignedConfig, Source, TpmStatus, UndefineRoots, UnlockVault, VaultStatus, Vaults,
 };
-use crate::bus::{Agent, Bus, BusRoot, Call, CallError, Topic};
+use crate::bus::{Agent, Bus, BusError, BusRoot, Call, CallError, Topic};
 
 /// A TPM command may take seconds, defining roots a dozen of them.
 const TPM_PATIENCE: Duration = Duration::from_secs(60);
@@ -35,13 +37,14 @@ const ROOTS_PATIENCE: Duration = Duration::from_secs(15);
 /// How soon roots that could not be read are asked for again.
 const ROOTS_AGAIN: Duration = Duration::from_secs(2);
 
-type Reply<A> = Sender<Result<A, String>>;
+type Reply<A> = Sender<Result<A, OrderError>>;
 
 /// All that vaultmgr listens to: a closed list.
 enum Input {
     Tpm(TpmStatus),
     Config(SignedConfig),
     Order(Order, Instant, Reply<VaultReport>),
+    Accept(RootPin, Reply<VaultStatus>),
     Vaults(Reply<VaultStatus>),
 }
 
@@ -55,8 +58,12 @@ pub fn run(root: &Path, bus: &Bus) -> anyhow::Result<()> {
     let kernel = Kernel::open(&paths)?;
     let row = Agent::Zedagent.row();
     let owner = Owner { uid: row.uid, gid: row.gid };
-    let manager =
-        Manager::start(root, kernel, OverBus { bus: bus.clone(), patience: ROOTS_PATIENCE }, owner)?;
+    let mut manager =
+        Manager::start(paths, kernel, OverBus { bus: bus.clone(), patience: ROOTS_PATIENCE }, owner)?;
+    manager.take_up_locks().context(
+        "run/eve/locked, which says what root locked here; remove it, and lock again what is to be locked",
+    )?;
+    manager.jobs.leave_to_threads();
     bus.publish(&Session { key: manager.session_key() });
     let inputs = listen(bus)?;
     Loop { manager, bus: bus.clone(), tpm: None, roots_at: Instant::now(), told: None }.run(&inputs);
@@ -71,6 +78,7 @@ fn listen(bus: &Bus) -> std::io::Result<Receiver<Input>> {
     answer(bus, &sender, |UnlockVault { id }, reply| now(Order::Unlock(id), reply));
     answer(bus, &sender, |LockVault { id }, reply| now(Order::Lock(id), reply));
     answer(bus, &sender, |Recreate { id, name }, reply| now(Order::Recreate(id, name), reply));
+    answer(bus, &sender, |AcceptController { root }, reply| Input::Accept(RootPin(root), reply));
     answer(bus, &sender, |Vaults, reply| Input::Vaults(reply));
     Ok(receiver)
 }
@@ -85,12 +93,16 @@ fn carry<T: Topic>(bus: &Bus, sender: &SyncSender<Input>, input: fn(T) -> Input)
     thread::Builder::new().name("carry".to_owned()).spawn(forward).map(drop)
 }
 
-fn answer<C: Call>(bus: &Bus, sender: &SyncSender<Input>, input: fn(C, Reply<C::Answer>) -> Input) {
+fn answer<C: Call<Error = OrderError>>(
+    bus: &Bus,
+    sender: &SyncSender<Input>,
+    input: fn(C, Reply<C::Answer>) -> Input,
+) {
     let sender = sender.clone();
     bus.serve::<C>(move |_, call| {
-        let ((reply, answer), ending) = (channel(), "vaultmgr is ending");
-        sender.send(input(call, reply)).map_err(|_| ending)?;
-        answer.recv().map_err(|_| ending)?
+        let (reply, answer) = channel();
+        sender.send(input(call, reply)).map_err(|_| OrderError::Ending)?;
+        answer.recv().map_err(|_| OrderError::Ending)?
     });
 }
 
@@ -115,6 +127,7 @@ impl Loop {
             }
             self.read_roots_again();
             if Instant::now() >= look {
+                self.manager.read_unsteady_root();
                 self.manager.settle_all();
                 look = Instant::now() + LOOK;
             }
@@ -132,7 +145,9 @@ impl Loop {
         match input {
             Input::Tpm(status) => self.hear_tpm(&status),
             Input::Config(config) => self.hear_config(&config),
-            Input::Order(order, asked, reply) => send(&reply, self.manager.obey(&order, asked.elapsed())),
+            // Whoever asked may have given up.
+            Input::Order(order, asked, reply) => drop(reply.send(self.manager.obey(&order, asked.elapsed()))),
+            Input::Accept(root, reply) => drop(reply.send(self.accept(root))),
             Input::Vaults(reply) => drop(reply.send(Ok(status(&self.manager)))),
         }
     }
@@ -151,11 +166,18 @@ impl Loop {
         }
     }
 
+    fn accept(&mut self, root: RootPin) -> Result<VaultStatus, OrderError> {
+        self.manager.accept_root(root)?;
+        self.settle_all();
+        Ok(status(&self.manager))
+    }
+
     fn hear_config(&mut self, config: &SignedConfig) {
         let authority = match config.source {
             Source::Live => Authority::Live,
             Source::Checkpoint => Authority::Checkpoint,
         };
+        self.manager.read_root_certificate();
         self.manager.hear_config(authority, &config.envelope.0, &config.certs.0);
         self.settle_all();
     }
@@ -192,18 +214,13 @@ impl Loop {
     }
 }
 
-fn send(reply: &Reply<VaultReport>, result: Result<VaultReport, OrderError>) {
-    // Whoever asked may have given up.
-    let _ = reply.send(result.map_err(|error| error.to_string()));
-}
-
 fn status(manager: &Manager<Kernel, OverBus>) -> VaultStatus {
     VaultStatus {
         vaults: manager.reports(),
         accepted: manager.accepted(),
         head: manager.head(),
         seals: manager.seals(),
-        notes: manager.notes(),
+        notes: manager.notes().into_iter().chain(manager.read_only().map(str::to_owned)).collect(),
     }
 }
 
@@ -216,17 +233,17 @@ struct OverBus {
 
 impl OverBus {
     fn ask<C: Call>(&self, call: &C) -> Result<C::Answer, TpmmgrError> {
-        self.bus.call_patiently(call, TPM_PATIENCE).map_err(failed)
+        self.bus.call_patiently(call, TPM_PATIENCE).map_err(|error| failed(&error))
     }
 }
 
 impl Tpmmgr for OverBus {
     fn read_roots(&mut self) -> Result<Vec<Slots>, TpmmgrError> {
         let read = self.bus.call(&ReadRoots, self.patience);
-        if matches!(read, Err(CallError::Late(_))) {
+        if matches!(read, Err(CallError::Bus(BusError::Late(_)))) {
             self.patience = TPM_PATIENCE.min(self.patience * 2);
         }
-        let sets = read.map_err(failed)?.sets.into_iter();
+        let sets = read.map_err(|error| failed(&error))?.sets.into_iter();
         let slots = |set: crate::bus::messages::RootSet| Slots {
             generation: set.generation,
             tpm: slot(set.tpm),
@@ -250,8 +267,8 @@ impl Tpmmgr for OverBus {
     }
 }
 
-fn failed(error: CallError) -> TpmmgrError {
-    TpmmgrError(super::chain(&error))
+fn failed(error: &(dyn std::error::Error + 'static)) -> TpmmgrError {
+    TpmmgrError(super::chain(error))
 }
 
 /// The device key's name, if it is a P-256 key.
@@ -264,7 +281,8 @@ fn slot(slot: RootSlot) -> Slot {
         RootSlot::Root(BusRoot(root)) => Slot::Root(root),
         RootSlot::Absent => Slot::Absent,
         RootSlot::Unwritten => Slot::Unwritten,
-        RootSlot::PcrsMoved => Slot::PcrsMoved,
+        RootSlot::PcrsMoved { differ } => Slot::PcrsMoved(differ),
+        RootSlot::Unsteady => Slot::Unsteady,
         RootSlot::Damaged => Slot::Damaged,
     }
 }

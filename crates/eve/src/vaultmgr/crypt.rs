@@ -94,7 +94,7 @@ pub(crate) trait Crypt {
     /// Unwraps the protector's own key from one copy, both of whose files must open; nothing when the secret is not the one,
     /// an error when this copy is damaged.
     fn unwrap(
-        &self,
+        &mut self,
         vault: VaultId,
         place: Place,
         secret: &WrappingSecret,
@@ -120,4 +120,9 @@ pub(crate) trait Crypt {
     fn remove_key(&self, key: KeyId) -> Result<Key, CryptError>;
     /// Sets the policy on an empty directory.
     fn set_policy(&self, path: &Path, key: KeyId, encryption: Encryption) -> Result<(), CryptError>;
+
+    /// Where overwritten metadata may have left copies, in words for people.
+    fn residue(&self) -> Option<&'static str> {
+        None
+    }
 }

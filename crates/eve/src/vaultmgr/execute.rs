@@ -2,22 +2,22 @@
 //! wiped on the way out.
 
 use std::io;
-use std::path::Path;
 
 use vault::belief::Heard;
 use vault::condition::{Key, OpenedBy, Place};
 use vault::custody::{Shares as CustodyShares, Wrapping, wrapping_secret};
 use vault::ids::VaultId;
-use vault::plan::{NodeStep, Step};
+use vault::plan::{Act, NodeStep, Step};
 use vault::secret::WrappingSecret;
 use vault::section::Encryption;
 
 use super::crypt::{Crypt, CryptError, KeyId};
 use super::manager::Manager;
-use super::movein::{self, MoveError};
+use super::movein::MoveError;
 use super::roots::Tpmmgr;
 use super::shares::{Shares, SharesError};
-use super::{durable, holders, mounts, record};
+use super::tree::Trouble;
+use super::{holders, record};
 
 /// Why a step was not done. What was there is as it was, or the step is repeated.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +31,9 @@ pub(crate) enum StepError {
     /// Moving plain files in.
     #[error(transparent)]
     Move(#[from] MoveError),
+    /// Removing a tree.
+    #[error(transparent)]
+    Tree(#[from] Trouble),
     /// The disk.
     #[error("{what}")]
     Io {
@@ -53,18 +56,37 @@ pub(crate) enum StepError {
     NoRecord,
 }
 
-fn named(holders: &[String]) -> String {
-    if holders.is_empty() { "the holder was not found".to_owned() } else { holders.join("; ") }
+/// How far a step came at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ran {
+    /// It is done.
+    Done,
+    /// A job goes on with it.
+    UnderWay,
 }
 
-fn io(what: &'static str) -> impl Fn(io::Error) -> StepError {
+fn named(holders: &[String]) -> String {
+    if !holders.is_empty() {
+        return holders.join("; ");
+    }
+    "the holder was not found: perhaps a descriptor is in flight between processes, in the queue of a socket; it is locked by itself when that is closed".to_owned()
+}
+
+pub(super) fn io(what: &'static str) -> impl Fn(io::Error) -> StepError {
     move |source| StepError::Io { what, source }
 }
 
+pub(super) fn of_disk(what: &'static str) -> impl Fn(disk::Error) -> StepError {
+    move |source| StepError::Io { what, source: source.into() }
+}
+
 impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
-    /// Does one step.
-    pub(super) fn execute(&mut self, id: VaultId, step: Step) -> Result<(), StepError> {
-        match step {
+    /// Does one step, or begins it where it is long.
+    pub(super) fn execute(&mut self, id: VaultId, act: Act) -> Result<Ran, StepError> {
+        match act.step {
+            Step::MoveIn(encryption) => return self.begin_move(id, act, encryption),
+            Step::DropStaged => return self.begin_settling(id, act),
+            Step::DeleteDir => return self.begin_deletion(id, act),
             Step::MakeShare { seal, mark } => {
                 self.change_shares(|shares, paths| shares.make(paths, id, seal, mark))
             }
@@ -74,18 +96,17 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             Step::Rewrap(wrapping) => self.rewrap(id, wrapping),
             Step::AddKey => self.add_key(id),
             Step::MakeDir => {
-                durable::make_dir(&self.paths.vault(id), 0o700).map_err(io("making the directory"))
+                let made = self.paths.disk().make_folder(&self.paths.vault(id), 0o700);
+                made.map(drop).map_err(of_disk("making the directory"))
             }
             Step::SetPolicy(encryption) => self.set_policy(id, encryption),
-            Step::MoveIn(encryption) => self.move_in(id, encryption),
-            Step::DropStaged => self.drop_staged(id),
             Step::MarkMade => self.change_shares(|shares, paths| shares.mark_made(paths, id)),
             Step::Lock => self.lock(id),
             Step::ForgetMetadata => self.forget_metadata(id),
-            Step::DeleteDir => self.delete_dir(id),
             Step::DropShare(seal) => self.change_shares(|shares, paths| shares.remove(paths, id, seal)),
             Step::RecordRemoved => self.record_removed(id),
         }
+        .map(|()| Ran::Done)
     }
 
     fn change_shares(
@@ -191,7 +212,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         Ok(self.crypt.add_key(id, protector)?)
     }
 
-    fn key_of(&self, id: VaultId) -> Result<KeyId, StepError> {
+    pub(super) fn key_of(&self, id: VaultId) -> Result<KeyId, StepError> {
         self.slots.get(&id).and_then(super::slot::Slot::key).ok_or(StepError::KeyGone)
     }
 
@@ -199,44 +220,16 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         Ok(self.crypt.set_policy(&self.paths.vault(id), self.key_of(id)?, encryption)?)
     }
 
-    fn move_in(&mut self, id: VaultId, encryption: Encryption) -> Result<(), StepError> {
-        let (place, staging, key) = (self.paths.vault(id), self.paths.staging(id), self.key_of(id)?);
-        for path in [&place, &staging] {
-            mounts::none_at(path).map_err(io("moving plain files in"))?;
-        }
-        durable::remove_tree(&staging).map_err(io("clearing the staging place"))?;
-        let copied = self.copy_in(&place, &staging, key, encryption);
-        // What was copied must not fill the disk until the next try.
-        copied.inspect_err(|_| drop(durable::remove_tree(&staging)))?;
-        movein::exchange(&place, &staging).map_err(io("exchanging plain files for the vault"))
-    }
-
-    fn copy_in(
-        &self,
-        place: &Path,
-        staging: &Path,
-        key: KeyId,
-        encryption: Encryption,
-    ) -> Result<(), StepError> {
-        durable::make_dir(staging, 0o700).map_err(io("making the staging directory"))?;
-        self.crypt.set_policy(staging, key, encryption)?;
-        Ok(movein::copy_and_compare(place, staging)?)
-    }
-
-    fn drop_staged(&mut self, id: VaultId) -> Result<(), StepError> {
-        mounts::none_at(&self.paths.staging(id)).map_err(io("removing what was moved in"))?;
-        durable::wipe_tree(&self.paths.staging(id)).map_err(io("removing what was moved in"))
-    }
-
     /// Done only when the kernel says that the key is absent.
     fn lock(&mut self, id: VaultId) -> Result<(), StepError> {
-        let after = self.crypt.remove_key(self.key_of(id)?)?;
+        let key = self.key_of(id)?;
+        let after = self.crypt.remove_key(key)?;
         let slot = self.slots.entry(id).or_default();
         slot.forget();
         if after == Key::Absent {
             return Ok(());
         }
-        let holders = holders::holders(&self.paths.vault(id));
+        let holders = holders::of_vault(&self.paths.vault(id), Some(key));
         self.slots.entry(id).or_default().facts = holders.clone();
         Err(StepError::Busy { holders })
     }
@@ -244,15 +237,6 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     fn forget_metadata(&mut self, id: VaultId) -> Result<(), StepError> {
         self.slots.entry(id).or_default().forget();
         Ok(self.crypt.forget(id)?)
-    }
-
-    fn delete_dir(&mut self, id: VaultId) -> Result<(), StepError> {
-        for path in [self.paths.vault(id), self.paths.staging(id)] {
-            mounts::none_at(&path)
-                .and_then(|()| durable::remove_tree(&path))
-                .map_err(io("deleting the directory"))?;
-        }
-        Ok(())
     }
 
     fn record_removed(&mut self, id: VaultId) -> Result<(), StepError> {

@@ -13,9 +13,10 @@ use super::crypt::Crypt;
 use super::manager::Manager;
 use super::record::{self, RecordError};
 use super::ring::Ring;
-use super::roots::Tpmmgr;
+use super::roots::{NoPcrs, Tpmmgr};
 use super::shares::Shares;
 use super::{prepare, slot};
+use crate::bus::messages::OrderError;
 
 /// What is heard of the node's TPM, and the device key that tpmmgr signs with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +30,7 @@ pub(crate) enum TpmHeard {
     Ready {
         /// The device key's name.
         key: DeviceKey,
-        /// PCRs 0 and 4 are not all zero.
+        /// PCRs 0 and 4 do not stand at their reset value.
         measured: bool,
     },
     /// Configured, and failing.
@@ -84,6 +85,29 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         }
     }
 
+    /// Reads the root that is bound to PCRs again, where `again` is so of its lack. What could not be opened without it is tried anew.
+    fn read_lacking_root(&mut self, again: impl FnOnce(&NoPcrs) -> bool) {
+        let Some(shares) = self.shares.as_mut().filter(|shares| shares.without_pcrs().is_some_and(again))
+        else {
+            return;
+        };
+        match shares.read_pcrs_again(&mut self.tpmmgr) {
+            Ok(true) => self.start_afresh(),
+            Ok(false) => {}
+            Err(error) => tracing::warn!("reading the root that is bound to PCRs again: {error}"),
+        }
+    }
+
+    /// Where PCRs moved while it was read, nothing was learned of it: so it is read until something is.
+    pub(crate) fn read_unsteady_root(&mut self) {
+        self.read_lacking_root(|why| *why == NoPcrs::Unsteady);
+    }
+
+    /// Whoever orders a vault open may know that it can be read by now.
+    pub(super) fn read_missing_root(&mut self) {
+        self.read_lacking_root(|_| true);
+    }
+
     /// Whether the TPM's roots are still to be read.
     pub(crate) fn waits_for_roots(&self) -> bool {
         self.roots() == Roots::Unread
@@ -112,10 +136,16 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         }
     }
 
-    /// Root on the node accepts the controller whose root certificate is installed.
-    pub(crate) fn accept_root(&mut self, root: RootPin) {
+    /// Root on the node accepts the controller whose root certificate is installed: what another said is over.
+    pub(crate) fn accept_root(&mut self, root: RootPin) -> Result<(), OrderError> {
+        self.read_root_certificate();
+        let installed = wire::Certificate::from_pem(&self.root_pem);
+        if !installed.is_ok_and(|installed| RootPin(installed.digest().0) == root) {
+            return Err(OrderError::OtherRootInstalled);
+        }
         self.hear(Heard::RootAccepted(root));
         self.hear(Heard::Tpm(self.roots(), None));
+        Ok(())
     }
 
     /// One thing is heard, and what follows is done.

@@ -10,9 +10,10 @@ use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use disk::{Disk, Op};
 use fscrypt::{
     Claims, ContentKey, KeyFiles, KeyIdentifier, KeyStatus, MetaDir, MetaError, Policy, ProtectorKey,
-    Removal, Standing, UnwrapError, key_files,
+    Removal, Residue, Standing, UnwrapError, key_files,
 };
 use vault::condition::Key;
 use vault::custody::Wrapping;
@@ -23,21 +24,28 @@ use vault::section::Encryption;
 use super::crypt::{CopyRead, Crypt, CryptError, Found, KeyId, Place};
 use super::paths::Paths;
 use super::shares::random;
-use super::{durable, faults, label};
+use super::tree::{self, Work};
+use super::{durable, label};
 use files::Names;
 use parts::{encryption, iv, modes, probe, wipe, wrapping_key, write};
 
 /// One filesystem.
 #[derive(Debug)]
 pub(crate) struct Kernel {
+    disk: Disk,
+    persist: PathBuf,
     mount: File,
     device: u64,
     vaults: PathBuf,
     metas: PathBuf,
     first: MetaDir,
     names: BTreeMap<VaultId, Names>,
+    /// Files that a key has opened: these may be written over others that read as well.
+    proved: BTreeMap<VaultId, KeyFiles>,
     /// What the kernel was seen to encrypt with.
     able: Vec<Encryption>,
+    /// Where overwritten key files may have left copies.
+    residue: Option<Residue>,
 }
 
 fn failed<E: std::error::Error + Send + Sync + 'static>(what: &str) -> impl Fn(E) -> CryptError {
@@ -49,26 +57,39 @@ impl Kernel {
     pub(crate) fn open(paths: &Paths) -> Result<Self, CryptError> {
         let mount = File::open(paths.persist()).map_err(failed("opening the persist filesystem"))?;
         let device = mount.metadata().map_err(failed("looking at the persist filesystem"))?.dev();
-        let first = MetaDir::create(&paths.persist().join(".fscrypt")).map_err(failed("opening .fscrypt"))?;
+        let disk = paths.disk().clone();
+        let first = MetaDir::create(&disk, &paths.persist().join(".fscrypt"));
+        let first = first.map_err(failed("opening .fscrypt"))?;
         if let Err(error) = first.sweep() {
             // It is swept again at each write, and the vaults open without.
             tracing::error!(error = %super::chain(&error), "sweeping .fscrypt");
         }
         let (vaults, metas) = (paths.vaults(), paths.metas());
+        let (names, proved, able) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        let residue = fscrypt::scrub::residue(&mount);
+        let persist = paths.persist();
         let mut kernel =
-            Self { mount, device, vaults, metas, first, names: BTreeMap::new(), able: Vec::new() };
-        kernel.read_first().map_err(failed("listing metadata"))?;
-        kernel.read_second();
+            Self { disk, persist, mount, device, vaults, metas, first, names, proved, able, residue };
+        kernel.read_names().map_err(failed("listing metadata"))?;
         Ok(kernel)
     }
 
     /// Once for each: a probe makes a file and takes its key back, for which the kernel syncs the whole filesystem.
     fn probe(&mut self, encryption: Encryption) -> Result<(), CryptError> {
         if !self.able.contains(&encryption) {
-            probe(&self.vaults, encryption)?;
+            probe(&self.vaults, encryption).map_err(|error| self.with_advice(error))?;
             self.able.push(encryption);
         }
         Ok(())
+    }
+
+    /// Where the filesystem can't encrypt at all it is said which it is, and what to do.
+    fn with_advice(&self, error: CryptError) -> CryptError {
+        let start: &(dyn std::error::Error + 'static) = &error;
+        let mut causes = std::iter::successors(Some(start), |error| error.source());
+        let unable = causes
+            .any(|cause| matches!(cause.downcast_ref(), Some(fscrypt::kernel::AddKeyError::Unsupported)));
+        if unable { CryptError::because(&super::mounts::to_encrypt(&self.persist), error) } else { error }
     }
 
     /// The content key of one copy, proved to be the one that its policy names.
@@ -133,24 +154,36 @@ impl Crypt for Kernel {
 
     fn repair(&mut self, vault: VaultId, from: Place) -> Result<(), CryptError> {
         let files = self.whole(vault, from)?;
-        match from {
-            Place::First => write(&self.make_second(vault)?, &files),
-            Place::Second => write(&self.first, &files),
+        let proved = self.proved.get(&vault).filter(|proved| proved.protector == files.protector).cloned();
+        let files = proved.unwrap_or(files);
+        if from == Place::First {
+            self.make_second(vault)?;
         }
+        self.mend(vault, from.other(), &files).map_err(failed("writing metadata"))?;
+        // What this copy borrowed.
+        self.mend(vault, from, &files).map_err(failed("writing metadata"))
     }
 
     fn unwrap(
-        &self,
+        &mut self,
         vault: VaultId,
         place: Place,
         secret: &WrappingSecret,
     ) -> Result<Option<ProtectorKey>, CryptError> {
+        let (files, wrapping) = (self.whole(vault, place)?, wrapping_key(secret));
         // The policy too: a copy of which only the half opens is no copy to go on with.
-        match self.whole(vault, place)?.open(&wrapping_key(secret)) {
-            Ok((_, protector)) => Ok(Some(protector)),
-            Err(UnwrapError::WrongKey) => Ok(None),
-            Err(error) => Err(CryptError::because("unwrapping the protector", error)),
+        let (files, protector) = match files.open(&wrapping) {
+            Ok((_, protector)) => (files, protector),
+            Err(UnwrapError::WrongKey) => return Ok(None),
+            Err(error) => self
+                .open_with_twin(vault, place, files, &wrapping)
+                .ok_or_else(|| CryptError::because("unwrapping the protector", error))?,
+        };
+        self.proved.entry(vault).or_insert_with(|| files.clone());
+        if let Err(error) = self.mend(vault, place, &files) {
+            tracing::warn!(%vault, error = %super::chain(&error), "one copy of its metadata");
         }
+        Ok(Some(protector))
     }
 
     fn rewrap(
@@ -160,21 +193,18 @@ impl Crypt for Kernel {
         wrapping: Wrapping,
         secret: &WrappingSecret,
     ) -> Result<(), CryptError> {
-        faults::room().map_err(failed("re-wrapping the protector"))?;
         let second = self.make_second(vault)?;
         let name = label::write(vault, wrapping);
         let file = key_files::rewrap(protector, &wrapping_key(secret), &name, iv()?);
-        let mut hook = |_| {
-            faults::step();
-            faults::room()
-        };
-        let copies = [&self.first, &second];
-        fscrypt::meta_dir::rewrap_both_with(&copies, &file, &mut hook)
-            .map_err(failed("re-wrapping the protector"))
+        let rewrapped = fscrypt::rewrap_both(&[&self.first, &second], &file);
+        self.residue = rewrapped.map_err(failed("re-wrapping the protector"))?.or(self.residue);
+        self.proved.entry(vault).and_modify(|files| files.protector = file);
+        Ok(())
     }
 
     fn forget(&mut self, vault: VaultId) -> Result<(), CryptError> {
         let Some(mut names) = self.names.get(&vault).cloned() else { return Ok(()) };
+        self.proved.remove(&vault);
         let second = self.second(vault).ok();
         if let Some(second) = &second {
             names.add(Names::in_all_of(second).map_err(failed("listing metadata"))?);
@@ -182,7 +212,7 @@ impl Crypt for Kernel {
         let mut folders = [Some(&self.first), second.as_ref()].into_iter().flatten();
         folders.try_for_each(|folder| wipe(folder, &names)).map_err(failed("wiping metadata"))?;
         let folder = self.metas.join(vault.to_string());
-        durable::remove_tree(&folder).map_err(failed("removing the folder of the second copy"))?;
+        tree::remove(&folder, &Work::default()).map_err(failed("removing the folder of the second copy"))?;
         self.names.remove(&vault);
         Ok(())
     }
@@ -232,11 +262,21 @@ impl Crypt for Kernel {
         };
         let policy = Policy { identifier: KeyIdentifier(key.0), modes: modes(encryption) };
         fscrypt::set_policy(&directory, &policy).map_err(failed("encrypting the directory"))?;
-        directory
-            .sync_all()
-            .and_then(|()| durable::sync_parent(path))
-            .map_err(failed("syncing the directory"))?;
-        faults::step();
-        Ok(())
+        let parent = path.parent().ok_or_else(|| CryptError::new("a vault's directory has a parent"))?;
+        let parent = self.disk.folder(parent).map_err(failed("opening the directory's folder"))?;
+        let synced = self.disk.run(Op::SyncFile { file: &directory });
+        synced.map_err(failed("syncing the directory"))?;
+        parent.sync().map_err(failed("syncing the directory"))
+    }
+
+    fn residue(&self) -> Option<&'static str> {
+        self.residue.map(|residue| match residue {
+            Residue::Journal => {
+                "what a rotation overwrites may stay in the journal of the persist filesystem: mount it without data=journal and make it without inline_data, or use Linux 5.14 or newer"
+            }
+            Residue::Elsewhere => {
+                "what a rotation overwrites may stay on the persist filesystem, which is no ext4 and writes elsewhere"
+            }
+        })
     }
 }

@@ -2,7 +2,6 @@
 //! it rests. Decides nothing itself: `vault::plan` does. Generic over the kernel and tpmmgr, so tests run it without either.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::Instant;
 
 use attest::SessionKey;
@@ -10,13 +9,15 @@ use vault::belief::{About, Belief, Heard};
 use vault::condition::{Keys, Node, State, TableSeen, Tpm};
 use vault::defaults;
 use vault::ids::{CONFIG_VAULT, SectionDigest, SectionVersion, VaultId};
-use vault::plan::{Act, Known, Next, NodeStep, Step, View, one, plan};
+use vault::plan::{Act, Known, Next, NodeStep, Step, View, Wait, one, plan};
 use vault::report::{VaultReport, report};
 use vault::section::Seal;
 use vault::wanted::Wish;
 use wire::release::SessionSecret;
 
 use super::crypt::Crypt;
+use super::execute::Ran;
+use super::jobs::Jobs;
 use super::notes::Notes;
 use super::paths::Paths;
 use super::ring::Ring;
@@ -56,6 +57,7 @@ pub(crate) struct Manager<C: Crypt, T: Tpmmgr> {
     pub(super) ring: Ring,
     pub(super) slots: BTreeMap<VaultId, Slot<C::Protector>>,
     pub(super) notes: Notes,
+    pub(crate) jobs: Jobs,
 }
 
 impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
@@ -63,18 +65,16 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     ///
     /// # Errors
     /// No randomness.
-    pub(crate) fn start(root: &Path, crypt: C, tpmmgr: T, zedagent: Owner) -> Result<Self, SharesError> {
-        let paths = Paths::new(root);
-        let root_pem = std::fs::read(paths.root_certificate()).unwrap_or_default();
+    pub(crate) fn start(paths: Paths, crypt: C, tpmmgr: T, zedagent: Owner) -> Result<Self, SharesError> {
         let session = SessionSecret::init(shares::random)?;
         Ok(Self {
-            paths,
             crypt,
             tpmmgr,
             zedagent,
             belief: Belief::new(session.session_key()),
             session,
-            root_pem,
+            root_pem: root_certificate(&paths),
+            paths,
             shares: None,
             tpm_absent: false,
             measured: false,
@@ -83,7 +83,18 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             ring: Ring::default(),
             slots: BTreeMap::new(),
             notes: Notes::default(),
+            jobs: Jobs::default(),
         })
+    }
+
+    /// Whom to believe may be written anew while the node runs. What was pinned at first contact stays.
+    pub(crate) fn read_root_certificate(&mut self) {
+        self.root_pem = root_certificate(&self.paths);
+    }
+
+    /// What is to be said of a disk that can't be written.
+    pub(crate) fn read_only(&self) -> Option<&'static str> {
+        prepare::is_read_only(&self.paths).then_some(super::READ_ONLY)
     }
 
     /// The node's facts, as plans see them.
@@ -110,11 +121,12 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
 
     /// When something that failed is to be tried again.
     pub(crate) fn again(&self) -> Option<Instant> {
-        self.slots.values().filter_map(Slot::again).min()
+        self.slots.values().filter_map(Slot::again).chain(self.jobs.again()).min()
     }
 
-    /// Takes the vaults whose pause is over as far as they go.
+    /// Takes the vaults whose pause is over, or whose long work is, as far as they go.
     pub(crate) fn tick(&mut self, now: Instant) {
+        self.reap();
         let due: Vec<VaultId> =
             self.slots.iter_mut().filter_map(|(id, slot)| slot.due(now).then_some(*id)).collect();
         due.into_iter().for_each(|id| self.settle(id));
@@ -179,7 +191,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         }
     }
 
-    fn fail(&mut self, id: VaultId, act: &Act, words: String) {
+    pub(super) fn fail(&mut self, id: VaultId, act: &Act, words: String) {
         tracing::warn!(vault = %id, op = %act.op, step = %act.step.kind(), error = %words, "step failed");
         self.slots.entry(id).or_default().failed(act, words, Instant::now());
     }
@@ -265,10 +277,12 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     /// Executes one step and observes what it changed.
     fn act(&mut self, id: VaultId, act: Act) {
         tracing::debug!(vault = %id, op = %act.op, step = %act.step.kind(), "step");
-        match self.execute(id, act.step) {
+        self.make_way(id, act.step);
+        match self.execute(id, act) {
+            Ok(Ran::UnderWay) => {}
             // Unwrapping changes nothing outside: it is no operation that a user knows.
-            Ok(()) if act.step == Step::Unwrap => {}
-            Ok(()) => self.slots.entry(id).or_default().done(act.op),
+            Ok(Ran::Done) if act.step == Step::Unwrap => {}
+            Ok(Ran::Done) => self.slots.entry(id).or_default().done(act.op),
             Err(error) => self.fail(id, &act, super::chain(&error)),
         }
         let light = matches!(act.step, Step::Unwrap | Step::AddKey | Step::Lock);
@@ -287,7 +301,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
 
     /// What holds for the whole node: why a configuration was refused, why the TPM is waited for.
     pub(crate) fn notes(&self) -> Vec<String> {
-        self.notes.lines()
+        self.notes.lines().into_iter().chain(self.crypt.residue().map(str::to_owned)).collect()
     }
 
     /// The public half of this life's session.
@@ -315,6 +329,15 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         self.everything().into_iter().filter_map(seal).collect()
     }
 
+    /// A vault that waits for a measured boot says what is known of this one.
+    fn say_which_pcrs(&self, report: &mut VaultReport) {
+        let waits = Wait::Pcrs.to_string();
+        let why = self.shares.as_ref().and_then(Shares::without_pcrs);
+        for (detail, why) in report.detail.iter_mut().filter(|detail| detail.contains(&waits)).zip(why) {
+            detail.push_str(&format!(": {why}"));
+        }
+    }
+
     /// The status of one vault.
     pub(crate) fn report(&self, id: VaultId) -> VaultReport {
         let (wish, next) = self.ask(id);
@@ -324,11 +347,17 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         let slot = self.slots.get(&id);
         let last = slot.and_then(|slot| slot.last.clone());
         let mut report = report(&view, self.belief.desired().name(id), &next, last);
+        self.say_which_pcrs(&mut report);
         let facts = slot.map(|slot| slot.facts.clone()).unwrap_or_default();
+        let left = slot.map(|slot| slot.left.clone()).unwrap_or_default();
         match *unseen {
             true => report.detail = facts,
-            false => report.detail.extend(facts),
+            false => report.detail.extend(facts.into_iter().chain(left)),
         }
-        report
+        self.with_progress(report)
     }
+}
+
+fn root_certificate(paths: &Paths) -> Vec<u8> {
+    std::fs::read(paths.root_certificate()).unwrap_or_default()
 }

@@ -8,11 +8,13 @@ mod config;
 mod crypt;
 pub(crate) mod durable;
 mod execute;
-mod faults;
 mod holders;
 mod intake;
+mod jobs;
 mod kernel;
 mod label;
+mod locks;
+mod long;
 mod manager;
 mod mounts;
 mod movein;
@@ -26,11 +28,17 @@ mod ring;
 mod roots;
 mod shares;
 mod slot;
+pub(crate) mod swaps;
 #[cfg(test)]
 mod tests;
+mod tree;
 mod xattrs;
 
 pub use agent::run;
+
+/// Vaults open on such a disk, and nothing can be kept on it.
+const READ_ONLY: &str =
+    "the persist filesystem is read-only: see the kernel's log, check it and mount it for writing";
 
 /// An error with its causes, as one line, and what to do where the disk is the cause.
 fn chain(error: &(dyn std::error::Error + 'static)) -> String {
@@ -47,9 +55,7 @@ fn advice(error: &std::io::Error) -> Option<&'static str> {
         StorageFull | QuotaExceeded => {
             Some("make room on the persist filesystem: it is tried again by itself")
         }
-        ReadOnlyFilesystem => Some(
-            "the persist filesystem is read-only: see the kernel's log, check it and mount it for writing",
-        ),
+        ReadOnlyFilesystem => Some(READ_ONLY),
         _ => None,
     }
 }

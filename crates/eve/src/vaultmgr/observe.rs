@@ -124,6 +124,8 @@ fn staged(crypt: &impl Crypt, paths: &Paths, id: VaultId) -> Result<Staged, Cryp
         return Ok(Staged::Nothing);
     }
     Ok(match crypt.find(&paths.staging(id))? {
+        // Files that only wait to be wiped are not the only copy of anything.
+        Found::Nothing if paths.going(id).exists() || paths.stamps(id).exists() => Staged::Copy,
         Found::Nothing => Staged::Nothing,
         Found::Policy { .. } | Found::Plain { empty: true } => Staged::Copy,
         Found::Plain { empty: false } | Found::Stranger => Staged::Plain,

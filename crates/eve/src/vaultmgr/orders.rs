@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use vault::ids::{Name, VaultId};
+use vault::ids::{CONFIG_VAULT, Name, VaultId};
 use vault::report::{State, VaultReport};
 use vault::wanted::Wish;
 
 use super::crypt::Crypt;
+use super::locks;
 use super::manager::Manager;
 use super::roots::Tpmmgr;
+use crate::bus::messages::{OrderError, Ordered};
 
 /// The longest that an order may have waited: then whoever gave it has given up, or is about to (after 120 s).
 const GIVEN_UP: Duration = Duration::from_secs(110);
@@ -18,42 +20,10 @@ const GIVEN_UP: Duration = Duration::from_secs(110);
 pub(crate) enum Order {
     /// Open it, if the controller does not want it locked.
     Unlock(VaultId),
-    /// Lock it until it is ordered open again or this life ends.
+    /// Lock it until it is ordered open again, or the node boots anew.
     Lock(VaultId),
     /// Make it anew, empty: it is missing. Its name, as root typed it.
     Recreate(VaultId, Name),
-}
-
-/// Why an order of root on the node was refused, or not carried out.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum OrderError {
-    /// Nobody waits for it any more.
-    #[error(
-        "vaultmgr was busy for so long that the order is out of date, and nothing was done; give it again"
-    )]
-    OutOfDate,
-    /// No such vault.
-    #[error("no vault {0} is known on this node; see `eve vault list`")]
-    Unknown(VaultId),
-    /// The controller's lock.
-    #[error("the controller wants vault {0} locked; change its policy there")]
-    LockedByController(VaultId),
-    /// The name does not match.
-    #[error("this is not the name of vault {0}; type its name twice")]
-    OtherName(VaultId),
-    /// There is nothing to mend.
-    #[error("vault {0} is not missing: nothing was done; to have it empty, delete it at the controller")]
-    NotMissing(VaultId),
-    /// It was tried.
-    #[error("vault {id} is not {wanted}: {why}")]
-    NotDone {
-        /// Which.
-        id: VaultId,
-        /// What it was to be.
-        wanted: &'static str,
-        /// What its status says.
-        why: String,
-    },
 }
 
 impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
@@ -64,6 +34,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         }
         match order {
             Order::Unlock(id) => self.order_unlock(*id),
+            Order::Lock(CONFIG_VAULT) => Err(OrderError::ConfigInUse),
             Order::Lock(id) => self.order_lock(*id),
             Order::Recreate(id, name) => self.order_recreate(*id, name),
         }
@@ -72,17 +43,36 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     pub(super) fn order_unlock(&mut self, id: VaultId) -> Result<VaultReport, OrderError> {
         self.known_here(id)?;
         self.belief.orders().release(id);
+        let kept = self.keep_locks();
         if matches!(self.ask(id).0, Wish::Keep(want) if want.locked()) {
             return Err(OrderError::LockedByController(id));
         }
-        done(self.try_now(id), "open", |state| state == State::Unlocked)
+        self.read_missing_root();
+        let report = done(self.try_now(id), Ordered::Open, |state| state == State::Unlocked)?;
+        kept.map(|()| report)
     }
 
     pub(super) fn order_lock(&mut self, id: VaultId) -> Result<VaultReport, OrderError> {
         self.known_here(id)?;
         self.belief.orders().lock(id);
+        let kept = self.keep_locks();
         // Files that are still open are no failure: it is locked when they are closed.
-        done(self.try_now(id), "locked", |state| state != State::Unlocked)
+        let report = done(self.try_now(id), Ordered::Locked, |state| state != State::Unlocked)?;
+        kept.map(|()| report)
+    }
+
+    /// Takes up what root ordered in an earlier life of this boot.
+    ///
+    /// # Errors
+    /// What was ordered can't be read: nothing may be opened then.
+    pub(crate) fn take_up_locks(&mut self) -> std::io::Result<()> {
+        self.belief.orders().take_up(locks::read(&self.paths.locks())?);
+        Ok(())
+    }
+
+    fn keep_locks(&self) -> Result<(), OrderError> {
+        let kept = locks::write(self.paths.disk(), &self.paths.locks(), &self.belief.desired().held);
+        kept.map_err(|error| OrderError::NotKept { why: error.to_string() })
     }
 
     pub(super) fn order_recreate(&mut self, id: VaultId, name: &Name) -> Result<VaultReport, OrderError> {
@@ -100,8 +90,8 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         let report = self.try_now(id);
         self.belief.orders().leave(id);
         match began {
-            Ok(()) => done(report, "made anew", is_there),
-            Err(why) => Err(OrderError::NotDone { id, wanted: "made anew", why }),
+            Ok(()) => done(report, Ordered::MadeAnew, is_there),
+            Err(why) => Err(OrderError::NotDone { id, wanted: Ordered::MadeAnew, why }),
         }
     }
 
@@ -119,11 +109,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     }
 }
 
-fn done(
-    report: VaultReport,
-    wanted: &'static str,
-    is: impl Fn(State) -> bool,
-) -> Result<VaultReport, OrderError> {
+fn done(report: VaultReport, wanted: Ordered, is: impl Fn(State) -> bool) -> Result<VaultReport, OrderError> {
     if is(report.state) {
         return Ok(report);
     }

@@ -1,6 +1,8 @@
-//! Where a node's vaults lie, under its root. Names only; touches nothing.
+//! Where a node's vaults lie, under its root, and the disk that they lie on. Touches nothing.
 
 use std::path::{Path, PathBuf};
+
+use disk::Disk;
 
 use vault::ids::{CONFIG_VAULT, Generation, IMAGE_VAULT, VaultId};
 
@@ -8,11 +10,20 @@ use vault::ids::{CONFIG_VAULT, Generation, IMAGE_VAULT, VaultId};
 #[derive(Debug, Clone)]
 pub(crate) struct Paths {
     root: PathBuf,
+    disk: Disk,
 }
 
 impl Paths {
     pub(crate) fn new(root: &Path) -> Self {
-        Self { root: root.to_owned() }
+        Self::on(Disk::linux(), root)
+    }
+    /// On another disk than the machine's own.
+    pub(crate) fn on(disk: Disk, root: &Path) -> Self {
+        Self { root: root.to_owned(), disk }
+    }
+    /// What every durable write goes through.
+    pub(crate) fn disk(&self) -> &Disk {
+        &self.disk
     }
     /// The mount point of the filesystem that all vaults lie on.
     pub(crate) fn persist(&self) -> PathBuf {
@@ -21,6 +32,10 @@ impl Paths {
     /// The controller's root certificate, as installed.
     pub(crate) fn root_certificate(&self) -> PathBuf {
         self.root.join("config/root-certificate.pem")
+    }
+    /// The locks that root ordered here, of this boot.
+    pub(crate) fn locks(&self) -> PathBuf {
+        self.root.join("run/eve/locked")
     }
     /// The directory that is the vault (DF-5: the default ones are at their own places).
     pub(crate) fn vault(&self, id: VaultId) -> PathBuf {
@@ -38,19 +53,27 @@ impl Paths {
     pub(crate) fn staging(&self, id: VaultId) -> PathBuf {
         self.vaults().join(".new").join(id.to_string())
     }
+    /// Plain files that are judged to be in the vault whole, and only wait to be wiped.
+    pub(crate) fn going(&self, id: VaultId) -> PathBuf {
+        self.vaults().join(".new").join(format!("{id}.going"))
+    }
+    /// What the plain files were when they were compared with their copies; no names and no contents.
+    pub(crate) fn stamps(&self, id: VaultId) -> PathBuf {
+        self.vaults().join(".new").join(format!("{id}.stamps"))
+    }
     /// All second copies of metadata.
     pub(crate) fn metas(&self) -> PathBuf {
         self.vaults().join(".meta")
     }
-    /// All share tables.
-    pub(crate) fn tables(&self) -> PathBuf {
-        self.vaults().join(".shares")
+    /// Both places of all share tables.
+    pub(crate) fn tables(&self) -> [PathBuf; 2] {
+        [self.vaults().join(".shares"), self.metas().join(".shares")]
     }
-    /// The share table of one generation.
-    pub(crate) fn table(&self, generation: Generation) -> PathBuf {
-        self.tables().join(Self::table_name(generation))
+    /// The share table of one generation, in both places.
+    pub(crate) fn table(&self, generation: Generation) -> [PathBuf; 2] {
+        self.tables().map(|folder| folder.join(Self::table_name(generation)))
     }
-    /// Its name in the folder of all.
+    /// Its name in the folders of all.
     pub(crate) fn table_name(generation: Generation) -> String {
         format!("shares.{generation}")
     }

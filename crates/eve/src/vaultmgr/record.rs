@@ -62,14 +62,14 @@ pub(crate) fn save(paths: &Paths, kept: &Kept) -> io::Result<()> {
     if bytes.len() > MAX_BYTES {
         return Err(io::ErrorKind::FileTooLarge.into());
     }
-    durable::write(&paths.record(), &bytes, 0o600)
+    Ok(paths.disk().write(&paths.record(), &bytes, 0o600)?)
 }
 
 /// Puts it aside, for people to look at: it is damaged, or another controller's. What was aside before is replaced.
 pub(crate) fn set_aside(paths: &Paths) -> io::Result<()> {
-    match std::fs::rename(paths.record(), paths.record_aside()) {
+    match paths.disk().rename(&paths.record(), &paths.record_aside()).map_err(io::Error::from) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other.and_then(|()| durable::sync_parent(&paths.record())),
+        other => other,
     }
 }
 

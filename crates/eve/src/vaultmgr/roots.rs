@@ -15,15 +15,17 @@ pub(crate) enum Slot {
     Absent,
     /// Defined, never written: a definition cut short.
     Unwritten,
-    /// Written, and readable under other PCRs only.
-    PcrsMoved,
+    /// Written, and readable under other PCRs only: those named differ, none when that is not known.
+    PcrsMoved(Vec<u8>),
+    /// Written; PCRs, whichever, were extended all the time while it was to be read.
+    Unsteady,
     /// Written, and not what we write.
     Damaged,
 }
 
 impl Slot {
     fn is_written(&self) -> bool {
-        matches!(self, Self::Root(_) | Self::PcrsMoved | Self::Damaged)
+        matches!(self, Self::Root(_) | Self::PcrsMoved(_) | Self::Unsteady | Self::Damaged)
     }
 }
 
@@ -68,12 +70,46 @@ pub(crate) struct RootKeys {
     /// VSK(tpm).
     pub(crate) tpm: Vsk,
     /// VSK(pcrs), when `P_g` could be read.
-    pub(crate) pcrs: Option<Vsk>,
+    pub(crate) pcrs: Result<Vsk, NoPcrs>,
+}
+
+/// Why `P_g` is not at hand.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NoPcrs {
+    /// This boot is another one.
+    #[error("{}", differ(.0))]
+    Moved(Vec<u8>),
+    /// It is not known which boot this is.
+    #[error(
+        "PCRs were extended all the time while it was read; it is read again soon, and at once by `eve vault unlock`"
+    )]
+    Unsteady,
+    /// There is none, or a damaged one.
+    #[error("there is none in the TPM that could be read")]
+    Unreadable,
+}
+
+fn differ(pcrs: &[u8]) -> String {
+    match pcrs {
+        [] => "this boot measures differently; which PCRs differ is not known".to_owned(),
+        pcrs => {
+            let list: Vec<String> = pcrs.iter().map(u8::to_string).collect();
+            format!("this boot measures differently in PCR {}", list.join(", "))
+        }
+    }
 }
 
 impl RootKeys {
-    pub(crate) fn of(generation: Generation, tpm: &TpmRoot, pcrs: Option<&PcrsRoot>) -> Self {
+    pub(crate) fn of(generation: Generation, tpm: &TpmRoot, pcrs: Result<&PcrsRoot, NoPcrs>) -> Self {
         Self { generation, table: tpm.table_key(), tpm: tpm.vsk(), pcrs: pcrs.map(PcrsRoot::vsk) }
+    }
+
+    /// Takes `P_g` from a later reading of the same generation. Says whether it is at hand now.
+    pub(crate) fn take_pcrs(&mut self, read: &[Slots]) -> bool {
+        if let Some(set) = read.iter().find(|set| set.generation == self.generation) {
+            self.pcrs = pcrs_root(&set.pcrs).map(|root| root.vsk());
+        }
+        self.pcrs.is_ok()
     }
 }
 
@@ -145,11 +181,18 @@ fn in_force(set: &Slots, open: impl Fn(Generation, &TableKey) -> Option<Table>) 
 fn keys(set: &Slots) -> Option<RootKeys> {
     let copy = RootSecret::copied_from;
     let Slot::Root(tpm) = &set.tpm else { return None };
-    let pcrs = match &set.pcrs {
-        Slot::Root(root) => Some(PcrsRoot(copy(root.expose_root_secret()))),
-        _ => None,
-    };
-    Some(RootKeys::of(set.generation, &TpmRoot(copy(tpm.expose_root_secret())), pcrs.as_ref()))
+    let pcrs = pcrs_root(&set.pcrs);
+    let pcrs = pcrs.as_ref().map_err(NoPcrs::clone);
+    Some(RootKeys::of(set.generation, &TpmRoot(copy(tpm.expose_root_secret())), pcrs))
+}
+
+fn pcrs_root(slot: &Slot) -> Result<PcrsRoot, NoPcrs> {
+    match slot {
+        Slot::Root(root) => Ok(PcrsRoot(RootSecret::copied_from(root.expose_root_secret()))),
+        Slot::PcrsMoved(differ) => Err(NoPcrs::Moved(differ.clone())),
+        Slot::Unsteady => Err(NoPcrs::Unsteady),
+        Slot::Absent | Slot::Unwritten | Slot::Damaged => Err(NoPcrs::Unreadable),
+    }
 }
 
 #[cfg(test)]
@@ -176,7 +219,7 @@ mod tests {
 
     fn word(standing: &Standing) -> &'static str {
         match standing {
-            Standing::InForce(keys, _) if keys.pcrs.is_some() => "in force",
+            Standing::InForce(keys, _) if keys.pcrs.is_ok() => "in force",
             Standing::InForce(..) => "in force without P",
             Standing::Lost(Lost { keys: Some(_), .. }) => "lost",
             Standing::Lost(_) => "lost without roots",
@@ -189,13 +232,20 @@ mod tests {
     /// Invariant 4: a first boot cut short begins anew; a wiped disk or another TPM never does.
     #[test]
     fn only_a_first_boot_begins() {
-        let rows: [(&str, Vec<Slots>, Open, bool, &str); 10] = [
+        let rows: [(&str, Vec<Slots>, Open, bool, &str); 11] = [
             ("a first boot", vec![], none, false, "begin"),
             ("cut after the table", vec![], opens, false, "begin"),
             ("cut inside the definition", vec![set(1, root(1), Slot::Absent)], opens, false, "begin"),
             ("cut before the write", vec![set(1, Slot::Unwritten, Slot::Unwritten)], opens, false, "begin"),
             ("whole", vec![set(1, root(1), root(2))], opens, true, "in force"),
-            ("PCRs moved", vec![set(1, root(1), Slot::PcrsMoved)], opens, true, "in force without P"),
+            (
+                "PCRs moved",
+                vec![set(1, root(1), Slot::PcrsMoved(vec![4]))],
+                opens,
+                true,
+                "in force without P",
+            ),
+            ("PCRs were not still", vec![set(1, root(1), Slot::Unsteady)], opens, true, "in force without P"),
             ("the disk was wiped", vec![set(1, root(1), root(2))], none, false, "lost"),
             ("the table is damaged", vec![set(1, root(1), root(2))], none, true, "lost"),
             ("the drive is in another node", vec![], opens, true, "lost without roots"),

@@ -1,11 +1,13 @@
-//! The share table as a file, beside the keys that open it. Each change is written whole and durable before it counts here, and the
-//! bytes of the table before it are overwritten: a share that was dropped, or sealed less strictly, is not left in freed blocks.
+//! The share table, beside the keys that open it. It lies twice on the disk, as key files do: of two authentic files the newer counts,
+//! and what is damaged, absent or older is written anew from it. Each change is written whole and durable in both places before it
+//! counts here, and the bytes of the table before it are overwritten: a share that was dropped, or sealed less strictly, is not left
+//! in freed blocks.
 
 use std::io;
 
 use aws_lc_rs::rand;
-use fscrypt::MetaError;
-use fscrypt::meta_dir::Folder;
+use disk::Folder;
+use fscrypt::scrub;
 use vault::condition::{Node, ShareKey, TableSeen, Tpm};
 use vault::ids::{Generation, VaultId};
 use vault::roots::{PcrsRoot, TpmRoot, Vsk};
@@ -13,9 +15,9 @@ use vault::secret::{RootSecret, TableKey, TpmShare};
 use vault::section::{BySeal, Seal};
 use vault::shares::{AddError, MAX_TABLE_BYTES, Mark, Nonce, OpenError, RootPin, ShareEntry, Table};
 
+use super::durable;
 use super::paths::Paths;
-use super::roots::{Lost, RootKeys, Standing, Tpmmgr, TpmmgrError, judge};
-use super::{durable, faults};
+use super::roots::{Lost, NoPcrs, RootKeys, Standing, Tpmmgr, TpmmgrError, judge};
 
 /// More generations than a node ever sees.
 const MAX_GENERATION: u32 = 1000;
@@ -28,7 +30,7 @@ pub(crate) enum SharesError {
     Tpm(#[from] TpmmgrError),
     /// The file.
     #[error("writing the share table")]
-    File(#[from] MetaError),
+    File(#[from] disk::Error),
     /// The disk.
     #[error("writing the share table")]
     Io(#[from] io::Error),
@@ -77,11 +79,20 @@ impl Shares {
     ) -> Result<Self, SharesError> {
         let sets = tpmmgr.read_roots()?;
         // To open needs no write: a disk that takes none shuts nothing. Whoever writes a table sweeps again.
-        if let Err(error) = Folder::open(&paths.tables())?.sweep() {
-            tracing::warn!("what a cut left beside the share table stays: {}", super::chain(&error));
+        for folder in folders(paths)? {
+            if let Err(error) = scrub::sweep(&folder) {
+                tracing::warn!("what a cut left beside the share table stays: {}", super::chain(&error));
+            }
         }
-        match judge(sets, |generation, key| open_table(paths, generation, key), has_vaults) {
-            Standing::InForce(keys, table) => Ok(Self::open(keys, table)),
+        match judge(
+            sets,
+            |generation, key| newest(paths, generation, key).map(|(table, _)| table),
+            has_vaults,
+        ) {
+            Standing::InForce(keys, table) => {
+                heal(paths, &keys);
+                Ok(Self::open(keys, table))
+            }
             Standing::Lost(Lost { keys, undefine, keep }) => Ok(Self { keys, table: None, undefine, keep }),
             Standing::Begin(undefine) => {
                 undefine.into_iter().try_for_each(|generation| tpmmgr.undefine_roots(generation))?;
@@ -95,10 +106,10 @@ impl Shares {
     }
 
     /// The table first, then the roots: roots without a table would say that one was lost.
-    fn begin(paths: &Paths, tpmmgr: &mut dyn Tpmmgr, table: Table) -> Result<Self, SharesError> {
+    fn begin(paths: &Paths, tpmmgr: &mut dyn Tpmmgr, mut table: Table) -> Result<Self, SharesError> {
         let (tpm, pcrs) = (TpmRoot(RootSecret::init(random)?), PcrsRoot(RootSecret::init(random)?));
-        let keys = RootKeys::of(table.generation(), &tpm, Some(&pcrs));
-        write(paths, &table, &keys)?;
+        let keys = RootKeys::of(table.generation(), &tpm, Ok(&pcrs));
+        write(paths, &mut table, &keys)?;
         tpmmgr.define_roots(table.generation(), &tpm, &pcrs)?;
         Ok(Self::open(keys, table))
     }
@@ -116,8 +127,8 @@ impl Shares {
         lost.iter().try_for_each(|id| table.add_lost(*id))?;
         match &self.keys {
             Some(keys) => {
-                keep_aside(paths, generation)?;
-                write(paths, &table, keys)?;
+                table.follow(keep_aside(paths, generation)?);
+                write(paths, &mut table, keys)?;
                 self.table = Some(table);
             }
             None => {
@@ -132,7 +143,8 @@ impl Shares {
     fn unused(&self, paths: &Paths) -> Result<Generation, SharesError> {
         let place = |generation: &Generation| generation.0 % 2;
         let taken = |generation: &Generation| {
-            paths.table(*generation).exists() || self.keep.iter().any(|kept| place(kept) == place(generation))
+            paths.table(*generation).iter().any(|path| path.exists())
+                || self.keep.iter().any(|kept| place(kept) == place(generation))
         };
         let mut generations = (Generation::FIRST.0..=MAX_GENERATION).map(Generation);
         generations.find(|generation| !taken(generation)).ok_or(SharesError::NoPlace)
@@ -146,7 +158,18 @@ impl Shares {
     /// The node's TPM, as plans see it.
     pub(crate) fn tpm(&self) -> Tpm {
         let table = if self.table.is_some() { TableSeen::Open } else { TableSeen::Lost };
-        Tpm::Present { table, pcrs: self.keys.as_ref().is_some_and(|keys| keys.pcrs.is_some()) }
+        Tpm::Present { table, pcrs: self.keys.as_ref().is_some_and(|keys| keys.pcrs.is_ok()) }
+    }
+
+    /// Why the root that is bound to PCRs is not at hand, while it is not.
+    pub(crate) fn without_pcrs(&self) -> Option<&NoPcrs> {
+        self.keys.as_ref()?.pcrs.as_ref().err()
+    }
+
+    /// Reads the root that is bound to PCRs once more. Says whether it is at hand now.
+    pub(crate) fn read_pcrs_again(&mut self, tpmmgr: &mut dyn Tpmmgr) -> Result<bool, TpmmgrError> {
+        let Some(keys) = &mut self.keys else { return Ok(false) };
+        Ok(keys.take_pcrs(&tpmmgr.read_roots()?))
     }
 
     /// The vault's lines in the table.
@@ -231,9 +254,13 @@ impl Shares {
         let (Some(keys), Some(table)) = (&self.keys, &self.table) else { return Err(SharesError::NoRoot) };
         let mut changed = table.clone();
         change(&mut changed, keys)?;
-        write(paths, &changed, keys)?;
-        self.table = Some(changed);
-        Ok(())
+        let written = write(paths, &mut changed, keys);
+        match &written {
+            Ok(()) => self.table = Some(changed),
+            // Perhaps one place has it: what is written next must be newer than that.
+            Err(_) => self.table.iter_mut().for_each(|table| table.follow(changed.edition())),
+        }
+        written
     }
 }
 
@@ -250,35 +277,78 @@ pub(crate) fn node(shares: Option<&Shares>, absent: bool, measured: bool) -> Nod
 fn vsk(keys: &RootKeys, seal: Seal) -> Result<&Vsk, SharesError> {
     match seal {
         Seal::Tpm => Ok(&keys.tpm),
-        Seal::Pcrs => keys.pcrs.as_ref().ok_or(SharesError::NoRoot),
+        Seal::Pcrs => keys.pcrs.as_ref().map_err(|_| SharesError::NoRoot),
     }
 }
 
-/// A table that can't be read or authenticated is as good as none here; its file stays.
-fn open_table(paths: &Paths, generation: Generation, key: &TableKey) -> Option<Table> {
-    let bytes = durable::read(&paths.table(generation), MAX_TABLE_BYTES).ok().flatten()?;
-    Table::decode(&bytes, key).ok().filter(|table| table.generation() == generation)
-}
+/// How much higher the editions of a table that was begun anew are than those of any before it.
+const BEGUN_ANEW: u64 = 1 << 32;
 
-/// After an error the table before or this one is in force, whole.
-fn write(paths: &Paths, table: &Table, keys: &RootKeys) -> Result<(), SharesError> {
-    faults::room()?;
-    let mut hook = |_| {
-        faults::step();
-        faults::room()
+fn folders(paths: &Paths) -> Result<[Folder; 2], disk::Error> {
+    let open = |folder: &std::path::PathBuf| {
+        let folder = paths.disk().folder(folder)?;
+        folder.check_ours("the folder of the share table").map(|()| folder)
     };
-    let name = Paths::table_name(table.generation());
-    let folder = Folder::open(&paths.tables())?;
-    Ok(folder.replace(&name, &table.encode(&keys.table), &mut hook)?.scrub(&mut hook)?)
+    let [first, second] = paths.tables();
+    Ok([open(&first)?, open(&second)?])
 }
 
-/// Under a name that is free: what was kept aside before stays too.
-fn keep_aside(paths: &Paths, generation: Generation) -> io::Result<()> {
-    let path = paths.table(generation);
-    let aside = (1..=MAX_GENERATION).map(|n| path.with_extension(format!("{generation}.lost.{n}")));
-    let free = aside.into_iter().find(|aside| !aside.exists()).ok_or(io::ErrorKind::StorageFull)?;
-    match std::fs::rename(&path, free) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other.and_then(|()| durable::sync_parent(&path)),
+/// What is authentic of one generation in each place, with its bytes.
+fn authentic(paths: &Paths, generation: Generation, key: &TableKey) -> [Option<(Table, Vec<u8>)>; 2] {
+    paths.table(generation).map(|path| {
+        let bytes = durable::read(&path, MAX_TABLE_BYTES).ok().flatten()?;
+        let table = Table::decode(&bytes, key).ok().filter(|table| table.generation() == generation)?;
+        Some((table, bytes))
+    })
+}
+
+/// The newer of both. A table that can't be read or authenticated is as good as none here; its file stays until it is healed.
+fn newest(paths: &Paths, generation: Generation, key: &TableKey) -> Option<(Table, Vec<u8>)> {
+    let [first, second] = authentic(paths, generation, key);
+    let newer =
+        |second: &(Table, _)| first.as_ref().is_none_or(|first| second.0.edition() > first.0.edition());
+    second.filter(newer).or(first)
+}
+
+/// Writes the newer table where it is not, as it is. A disk that takes no write shuts nothing.
+fn heal(paths: &Paths, keys: &RootKeys) {
+    let Some((_, bytes)) = newest(paths, keys.generation, &keys.table) else { return };
+    let name = Paths::table_name(keys.generation);
+    let healed = folders(paths).and_then(|folders| {
+        let lacks = |folder: &&Folder| folder.read(&name, MAX_TABLE_BYTES + 1).ok().as_ref() != Some(&bytes);
+        let lacking = folders.iter().filter(lacks).map(|folder| folder.replace(&name, &bytes));
+        scrub::scrub(lacking.collect::<Result<Vec<_>, _>>()?)
+    });
+    if let Err(error) = healed {
+        tracing::warn!("one copy of the share table is not healed: {}", super::chain(&error));
     }
+}
+
+/// Writes it as a new edition. After an error the table before or this one is in force, whole, in each place.
+fn write(paths: &Paths, table: &mut Table, keys: &RootKeys) -> Result<(), SharesError> {
+    table.follow(table.edition());
+    let (name, bytes) = (Paths::table_name(table.generation()), table.encode(&keys.table));
+    let folders = folders(paths)?;
+    let replaced = folders.iter().map(|folder| folder.replace(&name, &bytes));
+    scrub::scrub(replaced.collect::<Result<Vec<_>, _>>()?)?;
+    Ok(())
+}
+
+/// Both files, under names that are free in each place: what was kept aside before stays too. Returns an edition that no table of
+/// before has reached.
+fn keep_aside(paths: &Paths, generation: Generation) -> Result<u64, SharesError> {
+    let mut kept = 0;
+    for path in paths.table(generation) {
+        let mut aside = (1..=MAX_GENERATION).map(|n| path.with_extension(format!("{generation}.lost.{n}")));
+        let (n, free) = (1..)
+            .zip(&mut aside)
+            .find(|(_, aside)| !aside.exists())
+            .ok_or_else(|| io::Error::from(io::ErrorKind::StorageFull))?;
+        kept = kept.max(n);
+        match paths.disk().rename_to_free(&path, &free).map_err(io::Error::from) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            renamed => renamed?,
+        }
+    }
+    Ok(kept * BEGUN_ANEW)
 }

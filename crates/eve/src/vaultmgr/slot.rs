@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use vault::condition::{Keys, OpenedBy, Seen, State};
 use vault::ids::Epoch;
-use vault::plan::{Act, Known, Next, Op, Setbacks};
+use vault::plan::{Act, Known, Next, Op, Setbacks, StepKind};
 use vault::report::Outcome;
 use vault::section::BySeal;
 use vault::shares::Mark;
@@ -32,6 +32,10 @@ pub(crate) struct Slot<P> {
     under_way: Option<Op>,
     /// Facts for the status: who holds files, what could not be observed.
     pub(crate) facts: Vec<String>,
+    /// What of it is on the disk in the clear though it is in the vault.
+    pub(crate) left: Vec<String>,
+    /// The long step that a job is at work on.
+    pub(crate) job: Option<StepKind>,
     pub(crate) setbacks: Setbacks,
     again: Option<Instant>,
     pause: Duration,
@@ -48,6 +52,8 @@ impl<P> Default for Slot<P> {
             last: None,
             under_way: None,
             facts: Vec::new(),
+            left: Vec::new(),
+            job: None,
             setbacks: Setbacks::default(),
             again: None,
             pause: FIRST_PAUSE,
@@ -106,7 +112,7 @@ impl<P> Slot<P> {
     /// Nothing failed since: the next pause is a short one again. What was under way has succeeded only then, and where the vault is
     /// as it was to be: one that waits for a key in the middle of its making is not made.
     pub(crate) fn at_rest(&mut self, next: &Next) {
-        if !self.setbacks.is_empty() {
+        if !self.setbacks.is_empty() || self.job.is_some() {
             return;
         }
         self.pause = FIRST_PAUSE;
@@ -130,14 +136,14 @@ impl<P> Slot<P> {
         let seen = Seen { shares, ..self.sight.seen };
         // One that was not looked at yet is looked at before anything is done.
         let unseen = self.unseen && !self.facts.is_empty();
-        Known { seen, keys, setbacks: self.setbacks, unseen }
+        Known { seen, keys, setbacks: self.setbacks.with_under_way(self.job), unseen }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use vault::plan::{Step, StepKind};
+    use vault::plan::Step;
 
     #[test]
     fn a_failure_pauses_longer_each_time_up_to_a_minute() {

@@ -1,7 +1,5 @@
 //! Why a key file could not be read, written or removed.
 
-use nix::errno::Errno;
-
 use crate::ParseError;
 
 /// Why a key file could not be read, written or removed.
@@ -44,19 +42,13 @@ pub enum MetaError {
     },
 }
 
-/// Names what was done when the kernel refused.
-pub(super) fn io<E: Into<std::io::Error>>(doing: &'static str) -> impl FnOnce(E) -> MetaError {
-    move |source| MetaError::Io { doing, source: source.into() }
-}
-
-/// Tells what an errno means when a file or folder is opened with `O_NOFOLLOW`.
-pub(super) fn of_open(name: &str) -> impl FnOnce(Errno) -> MetaError {
-    move |errno| match errno {
-        Errno::ENOENT => MetaError::Absent { name: name.into() },
-        Errno::ELOOP | Errno::ENOTDIR | Errno::EISDIR | Errno::ENXIO => {
-            MetaError::Unsafe { name: name.into() }
+impl From<disk::Error> for MetaError {
+    fn from(error: disk::Error) -> Self {
+        match error {
+            disk::Error::Absent { name } => Self::Absent { name },
+            disk::Error::Unsafe { name } => Self::Unsafe { name },
+            disk::Error::Io { doing, source } => Self::Io { doing, source },
         }
-        errno => MetaError::Io { doing: "opening a key file", source: errno.into() },
     }
 }
 

@@ -133,10 +133,16 @@ fn links_and_open_folders_are_refused() {
     fs::write(path.with_extension("link"), "UUID=of-another\n").unwrap();
     assert!(matches!(meta.read_protector(of), Err(MetaError::Unsafe { .. })), "the tool's own kind of link");
     fs::set_permissions(disk.path(".fscrypt/policies"), fs::Permissions::from_mode(0o777)).unwrap();
-    assert!(matches!(MetaDir::open(&disk.path(".fscrypt")), Err(MetaError::Unsafe { .. })));
+    assert!(matches!(
+        MetaDir::open(&disk::Disk::linux(), &disk.path(".fscrypt")),
+        Err(MetaError::Unsafe { .. })
+    ));
     fs::remove_dir_all(disk.path(".fscrypt")).unwrap();
     symlink("/tmp", disk.path(".fscrypt")).unwrap();
-    assert!(matches!(MetaDir::open(&disk.path(".fscrypt")), Err(MetaError::Unsafe { .. })));
+    assert!(matches!(
+        MetaDir::open(&disk::Disk::linux(), &disk.path(".fscrypt")),
+        Err(MetaError::Unsafe { .. })
+    ));
 }
 
 /// In a folder where all users may add names, a name of ours for somebody's file does not make us overwrite it.

@@ -88,7 +88,7 @@ fn we_open_what_the_tool_made_and_write_its_files_byte_for_byte() {
         .unwrap();
     fs::write(peer.file(), "theirs").unwrap();
     peer.cli.run(&["lock", &peer.dir, "--quiet"]).unwrap();
-    let meta = MetaDir::open(&peer.disk.path(".fscrypt")).unwrap();
+    let meta = MetaDir::open(&disk::Disk::linux(), &peer.disk.path(".fscrypt")).unwrap();
     let (of_protector, of_policy) = (meta.protectors().unwrap()[0], meta.policies().unwrap()[0]);
     let found = KeyFiles {
         protector: meta.read_protector(of_protector).unwrap(),

@@ -123,6 +123,22 @@ fn what_stands_at_a_path_is_told_apart() {
     assert!(matches!(error, LookError::Io(io) if io.raw_os_error() == Some(36)), "the kernel's own reason");
 }
 
+/// Invariant 5: what a probe leaves that a power cut ends, names and all under a key that is gone, stops no later one.
+#[test]
+fn a_probe_that_was_cut_short_stops_no_later_one() {
+    let mut disk = Disk::new();
+    let fs_root = File::open(disk.fs.mount_point()).unwrap();
+    fs::create_dir(disk.path(".eve-probe")).unwrap();
+    let policy = Policy { identifier: add_key(&fs_root, &content(8)).unwrap(), modes: Modes::AES_256_XTS };
+    set_policy(File::open(disk.path(".eve-probe")).unwrap(), &policy).unwrap();
+    fs::write(disk.path(".eve-probe/probe"), "probe").unwrap();
+    drop(fs_root);
+    disk.fs.unmount().unwrap();
+    disk.fs.mount().unwrap();
+    probe_modes(disk.fs.mount_point(), Modes::AES_256_XTS, &content(9)).unwrap();
+    assert!(!disk.path(".eve-probe").exists());
+}
+
 #[test]
 fn a_probe_leaves_nothing_behind() {
     let disk = Disk::new();

@@ -47,9 +47,14 @@ impl Disk {
     }
 
     pub(crate) fn sized(bytes: u64) -> Self {
+        Self::with(bytes, &[], "loop")
+    }
+
+    pub(crate) fn with(bytes: u64, mkfs: &[&str], options: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let fs = LoopFs::create(&dir.path().join("image"), &dir.path().join("mnt"), bytes).unwrap();
-        Self { fs, dir }
+        let (image, mount) = (dir.path().join("image"), dir.path().join("mnt"));
+        let mkfs = [["-O", "encrypt", "-b", "4096"].as_slice(), mkfs].concat();
+        Self { fs: LoopFs::create_with(&image, &mount, bytes, &mkfs, options).unwrap(), dir }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -58,6 +63,6 @@ impl Disk {
 
     /// The folder of key files where the tool looks for it.
     pub(crate) fn meta(&self) -> MetaDir {
-        MetaDir::create(&self.path(".fscrypt")).unwrap()
+        MetaDir::create(&disk::Disk::linux(), &self.path(".fscrypt")).unwrap()
     }
 }

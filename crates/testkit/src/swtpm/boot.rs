@@ -35,6 +35,17 @@ impl BootState {
     }
 }
 
+/// TPM2_PCR_Extend of one PCR in the SHA-256 bank, as it goes over the wire: what a kernel or service measures while it runs.
+#[must_use]
+pub fn extend_command(pcr: u8, event: &str) -> Vec<u8> {
+    const EMPTY_PASSWORD: [u8; 13] = [0, 0, 0, 9, 0x40, 0, 0, 9, 0, 0, 0, 0, 0];
+    const ONE_SHA256: [u8; 6] = [0, 0, 0, 1, 0x00, 0x0b];
+    let digest = digest(&SHA256, event.as_bytes());
+    let body = [&[0, 0, 0, pcr][..], &EMPTY_PASSWORD, &ONE_SHA256, digest.as_ref()].concat();
+    let size = u32::try_from(10 + body.len()).expect("short");
+    [&[0x80, 0x02][..], &size.to_be_bytes(), &0x182_u32.to_be_bytes(), &body].concat()
+}
+
 fn hex(event: &str) -> String {
     digest(&SHA256, event.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }

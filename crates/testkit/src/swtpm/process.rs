@@ -16,6 +16,13 @@ const ATTEMPTS: u32 = 20;
 const START_PATIENCE: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(2);
 
+/// How it wakes: TPM2_Startup(CLEAR) or, after TPM2_Shutdown(STATE), TPM2_Startup(STATE).
+#[derive(Clone, Copy)]
+pub(super) enum Startup {
+    Clear,
+    State,
+}
+
 /// A running swtpm; killed on drop.
 pub(super) struct Server {
     child: Child,
@@ -26,7 +33,7 @@ impl Server {
     /// Starts on ports of its own choice.
     pub(super) fn start_anywhere(state: &Path) -> Result<Self> {
         for _ in 0..ATTEMPTS {
-            if let Some(server) = Self::try_start(state, ports::free_pair())? {
+            if let Some(server) = Self::try_start(state, ports::free_pair(), Startup::Clear)? {
                 return Ok(server);
             }
         }
@@ -34,9 +41,9 @@ impl Server {
     }
 
     /// Starts on given ports, which may take a moment to become free.
-    pub(super) fn start_at(state: &Path, port: u16) -> Result<Self> {
+    pub(super) fn start_at(state: &Path, port: u16, startup: Startup) -> Result<Self> {
         for _ in 0..ATTEMPTS {
-            if let Some(server) = Self::try_start(state, port)? {
+            if let Some(server) = Self::try_start(state, port, startup)? {
                 return Ok(server);
             }
             thread::sleep(Duration::from_millis(100));
@@ -53,8 +60,8 @@ impl Server {
     }
 
     /// None if it ended before it listened: most likely somebody has the ports.
-    fn try_start(state: &Path, port: u16) -> Result<Option<Self>> {
-        let mut server = Self { child: spawn(command(state, port))?, port };
+    fn try_start(state: &Path, port: u16, startup: Startup) -> Result<Option<Self>> {
+        let mut server = Self { child: spawn(command(state, port, startup))?, port };
         let deadline = Instant::now() + START_PATIENCE;
         while Instant::now() < deadline {
             if ports::listens(server.pid(), port) {
@@ -66,6 +73,15 @@ impl Server {
             thread::sleep(POLL);
         }
         bail!("swtpm runs but does not listen on port {port}")
+    }
+}
+
+impl Startup {
+    fn flags(self) -> &'static str {
+        match self {
+            Self::Clear => "not-need-init,startup-clear",
+            Self::State => "not-need-init,startup-state",
+        }
     }
 }
 
@@ -81,13 +97,13 @@ fn log(state: &Path) -> PathBuf {
     state.join("swtpm.log")
 }
 
-fn command(state: &Path, port: u16) -> Command {
+fn command(state: &Path, port: u16, startup: Startup) -> Command {
     let mut command = mortal("swtpm");
     command.args(["socket", "--tpm2"]);
     command.arg("--tpmstate").arg(format!("dir={}", state.display()));
     command.arg("--server").arg(format!("type=tcp,port={port},bindaddr=127.0.0.1"));
     command.arg("--ctrl").arg(format!("type=tcp,port={},bindaddr=127.0.0.1", port + 1));
-    command.args(["--flags", "not-need-init,startup-clear"]);
+    command.args(["--flags", startup.flags()]);
     command.arg("--log").arg(format!("file={}", log(state).display()));
     command.stdout(Stdio::null()).stderr(Stdio::null());
     command

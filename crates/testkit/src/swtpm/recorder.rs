@@ -21,10 +21,14 @@ pub enum Way {
 
 /// Changes a message on its way.
 type Tamper = Box<dyn FnMut(Way, &mut Vec<u8>) + Send>;
+/// Says, of a command, what somebody else sends the TPM before the client hears the answer.
+type Inject = Box<dyn FnMut(&[u8]) -> Option<Vec<u8>> + Send>;
 
 struct Shared {
     seen: Mutex<Vec<(Way, Vec<u8>)>>,
     tamper: Mutex<Tamper>,
+    inject: Mutex<Inject>,
+    injected: Mutex<Option<Vec<u8>>>,
     stop: AtomicBool,
 }
 
@@ -49,10 +53,27 @@ impl Recorder {
     /// # Errors
     /// No ports.
     pub fn tampering(tpm: &Swtpm, tamper: impl FnMut(Way, &mut Vec<u8>) + Send + 'static) -> Result<Self> {
+        Self::tap(tpm, Box::new(tamper), Box::new(|_| None))
+    }
+
+    /// Sends what `inject` answers to a command right after it, as a second user of the TPM behind a resource manager would.
+    ///
+    /// # Errors
+    /// No ports.
+    pub fn injecting(
+        tpm: &Swtpm,
+        inject: impl FnMut(&[u8]) -> Option<Vec<u8>> + Send + 'static,
+    ) -> Result<Self> {
+        Self::tap(tpm, Box::new(|_, _| ()), Box::new(inject))
+    }
+
+    fn tap(tpm: &Swtpm, tamper: Tamper, inject: Inject) -> Result<Self> {
         let (port, pair) = listen()?;
         let shared = Arc::new(Shared {
             seen: Mutex::default(),
-            tamper: Mutex::new(Box::new(tamper)),
+            tamper: Mutex::new(tamper),
+            inject: Mutex::new(inject),
+            injected: Mutex::default(),
             stop: AtomicBool::new(false),
         });
         let targets = [tpm.port(), tpm.port() + 1];
@@ -80,6 +101,20 @@ impl Recorder {
     #[must_use]
     pub fn saw(&self, needle: &[u8]) -> bool {
         self.seen().iter().any(|(_, bytes)| bytes.windows(needle.len()).any(|window| window == needle))
+    }
+}
+
+impl Shared {
+    fn ask(&self, command: &[u8]) {
+        let wanted = (self.inject.lock().expect("it does not panic"))(command);
+        *self.injected.lock().expect("no holder panics") = wanted;
+    }
+
+    /// The TPM has answered the client's command, and the client does not know yet.
+    fn inject(&self, tpm: &mut TcpStream) {
+        let Some(command) = self.injected.lock().expect("no holder panics").take() else { return };
+        // Where the TPM is gone the client finds out by itself.
+        let _ = tpm.write_all(&command).and_then(|()| tpm.read(&mut [0; 8192]));
     }
 }
 
@@ -123,6 +158,10 @@ fn pump(way: Way, mut from: TcpStream, mut to: TcpStream, shared: &Shared) {
         let mut message = buffer[..size].to_vec();
         shared.seen.lock().expect("no holder panics").push((way, message.clone()));
         (shared.tamper.lock().expect("a tamper function does not panic"))(way, &mut message);
+        match way {
+            Way::ToTpm => shared.ask(&message),
+            Way::FromTpm => shared.inject(&mut from),
+        }
         if to.write_all(&message).is_err() {
             break;
         }

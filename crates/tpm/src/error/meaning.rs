@@ -23,10 +23,19 @@ pub enum Meaning {
     NvRefused,
     /// No such handle.
     NoSuchHandle,
-    /// A policy is not satisfied.
+    /// A policy is not satisfied: the session's digest is not the object's.
     PolicyNotMet,
+    /// A check within a policy failed.
+    PolicyFailed,
+    /// Some PCR was extended, any of them, between the policy's look at PCRs and its use. Says nothing about those that were looked at:
+    /// the TPM counts the changes of all its PCRs together. Begin a new policy session.
+    PcrsChanged,
     /// A parameter has a value that does not fit.
     BadValue,
+    /// The TPM does not know this curve, key size, hash or scheme.
+    Unsupported,
+    /// No PCR of the SHA-256 bank is allocated.
+    NoBank,
     /// The authorisation was refused.
     AuthRefused,
     /// An object or its wrapping was made by another TPM, or changed.
@@ -57,6 +66,22 @@ impl Meaning {
     }
 }
 
+impl Meaning {
+    /// The TPM, or the way to it, is at fault, not what was asked for.
+    pub(crate) fn is_of_the_tpm(self) -> bool {
+        matches!(
+            self,
+            Self::Busy
+                | Self::FailureMode
+                | Self::NotStarted
+                | Self::NotAuthentic
+                | Self::Disconnected
+                | Self::Malformed
+                | Self::NoRoom
+        )
+    }
+}
+
 const ESYS: u32 = 7;
 const SYS: u32 = 8;
 const MU: u32 = 9;
@@ -77,7 +102,8 @@ fn of_format_zero(rc: u32) -> Meaning {
         0x100 => Meaning::NotStarted,
         0x101 => Meaning::FailureMode,
         0x124 | 0x125 | 0x12f => Meaning::AuthRefused,
-        0x126 | 0x128 => Meaning::PolicyNotMet,
+        0x126 => Meaning::PolicyFailed,
+        0x128 => Meaning::PcrsChanged,
         0x148 | 0x149 => Meaning::NvRefused,
         0x14a => Meaning::NvUnwritten,
         0x14b => Meaning::NvFull,
@@ -92,6 +118,7 @@ fn of_format_zero(rc: u32) -> Meaning {
 
 fn of_format_one(error: u32) -> Meaning {
     match error {
+        0x01 | 0x03 | 0x07 | 0x09 | 0x0a | 0x0c | 0x12 | 0x16 | 0x26 => Meaning::Unsupported,
         0x04 => Meaning::BadValue,
         0x0b => Meaning::NoSuchHandle,
         0x0e | 0x22 => Meaning::AuthRefused,
@@ -114,7 +141,11 @@ impl fmt::Display for Meaning {
             Self::NvRefused => "the NV index refuses this access",
             Self::NoSuchHandle => "no such handle",
             Self::PolicyNotMet => "the policy is not satisfied",
+            Self::PolicyFailed => "a check of the policy failed",
+            Self::PcrsChanged => "a PCR was extended meanwhile",
             Self::BadValue => "a parameter does not fit",
+            Self::Unsupported => "the TPM does not know this kind of key",
+            Self::NoBank => "the TPM has no SHA-256 bank of PCRs",
             Self::AuthRefused => "the authorisation was refused",
             Self::Integrity => "the object was made by another TPM or changed",
             Self::NoRoom => "no room for another object or session",
@@ -150,7 +181,8 @@ mod tests {
     fn measured_codes_mean_what_was_measured() {
         for (rc, meaning) in [
             (0x99d, Meaning::PolicyNotMet),
-            (0x126, Meaning::PolicyNotMet),
+            (0x126, Meaning::PolicyFailed),
+            (0x128, Meaning::PcrsChanged),
             (0x1df, Meaning::Integrity),
             (0x902, Meaning::NoRoom),
             (0x922, Meaning::Busy),

@@ -9,6 +9,8 @@ mod answer;
 mod hear;
 mod words;
 
+use std::collections::BTreeMap;
+
 use attest::SessionKey;
 
 use crate::ids::{DeviceKey, SectionDigest, SectionVersion, VaultId};
@@ -218,6 +220,10 @@ impl Belief {
 pub struct Orders<'a>(&'a mut Desired);
 
 impl Orders<'_> {
+    /// Those of an earlier life of this boot.
+    pub fn take_up(&mut self, held: BTreeMap<VaultId, crate::section::Operation>) {
+        self.0.held = held;
+    }
     /// Keep it locked until it is released.
     pub fn lock(&mut self, id: VaultId) {
         self.0.held.insert(id, crate::section::Operation::Lock);

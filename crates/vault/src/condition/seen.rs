@@ -323,16 +323,16 @@ pub enum Tpm {
 pub struct Node {
     /// Its TPM.
     pub tpm: Tpm,
-    /// Whether firmware measured the boot: PCRs 0 and 4 are not all zero.
+    /// Whether firmware measured the boot: PCRs 0 and 4 do not stand at their reset value.
     pub measured: bool,
 }
 
 impl Node {
-    /// Whether a share can be sealed under `seal` now.
+    /// Whether a share can be sealed under `seal` now. Never to the PCRs of a boot that nothing measured: any software opens that.
     #[must_use]
     pub fn can_seal(&self, seal: Seal) -> bool {
         match self.tpm {
-            Tpm::Present { table: TableSeen::Open, pcrs } => seal == Seal::Tpm || pcrs,
+            Tpm::Present { table: TableSeen::Open, pcrs } => seal == Seal::Tpm || (pcrs && self.measured),
             _ => false,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use attest::{Appraisal, DeviceSession, SessionKey, Verdict};
+use attest::{Appraisal, DeviceSession, SessionKey, Unchecked, Verdict};
 
 use super::{RENEWAL_GRACE, RETRY_AFTER, Withheld};
 use crate::ids::DeviceId;
@@ -116,7 +116,7 @@ impl Evidence<'_> {
 /// Asked of every quote, whatever the policy. A first quote has none before it.
 fn continuous(appraisal: &Appraisal) -> Result<(), Withheld> {
     match appraisal.continuity() {
-        Verdict::Passed | Verdict::NotChecked => Ok(()),
+        Verdict::Passed | Verdict::NotChecked(_) => Ok(()),
         Verdict::Failed(why) => Err(Withheld::WentBack { why: why.to_string() }),
     }
 }
@@ -125,9 +125,18 @@ fn verdict(verdict: &Verdict, check: Check) -> Result<(), Withheld> {
     match verdict {
         Verdict::Passed => Ok(()),
         Verdict::Failed(why) => Err(Withheld::Failed { check, why: why.to_string() }),
-        Verdict::NotChecked => {
-            let why = "no reference value is approved for this device; see `evc reference list`".into();
-            Err(Withheld::Failed { check, why })
+        Verdict::NotChecked(why) => Err(Withheld::Failed { check, why: lacking(why) }),
+    }
+}
+
+/// What to do about a check that was not made.
+fn lacking(why: &Unchecked) -> String {
+    match why {
+        Unchecked::NotMeasured(_) => format!(
+            "{why}, so any software would show the same; see that the node's firmware measures its boot into the TPM's SHA-256 bank, or do without `require: [pcrs]`"
+        ),
+        Unchecked::First | Unchecked::NoneApproved => {
+            "no reference value is approved for this device; see `evc reference list`".to_owned()
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::section::{Encryption, NodePolicy, Seal};
 mod fake_tpm;
 mod made;
 
-use made::{References, appraisal, device_session, rolled_back};
+use made::{References, after_a_power_cut, appraisal, device_session, rolled_back};
 
 const NOW: u64 = 1_800_000_000;
 const OURS: SessionKey = SessionKey([1; 32]);
@@ -57,11 +57,13 @@ fn withheld(decision: &Decision) -> Option<Withheld> {
     }
 }
 
-/// AC-1, VC-3: good evidence of the right kind releases the current and the last epoch to this session, and nothing wider.
+/// AC-1, VC-3, seen-by-users 1.1: good evidence of the right kind, after a power cut too, releases the current and the last epoch to this session, and nothing wider.
 #[test]
 fn good_evidence_releases_two_epochs_to_its_own_session() {
     let (quoted, signed) = (appraisal(OURS, References::Passed), device_session(OURS));
+    let cut = after_a_power_cut(OURS);
     for (custody, tpm, standing) in [
+        (Custody::TpmAndController, Tpm::Present, Standing::Quoted(&cut)),
         (Custody::TpmAndController, Tpm::Present, Standing::Quoted(&quoted)),
         (Custody::Controller, Tpm::Present, Standing::Quoted(&quoted)),
         (Custody::Controller, Tpm::Absent, Standing::DeviceSigned(&signed)),
@@ -105,6 +107,7 @@ fn evidence_that_is_not_plainly_good_withholds() {
         appraisal(OURS, References::Failed),
         appraisal(OURS, References::NotChecked),
     );
+    let unmeasured = appraisal(OURS, References::NotMeasured);
     let backwards = rolled_back(OURS);
     let (pcrs, none): (&[Check], &[Check]) = (&[Check::Pcrs], &[]);
     for (what, require, standing, tpm, expected) in [
@@ -118,6 +121,7 @@ fn evidence_that_is_not_plainly_good_withholds() {
         ("a TPM that went back", none, Standing::Quoted(&backwards), Tpm::Present, "WentBack"),
         ("changed PCRs", pcrs, Standing::Quoted(&failed), Tpm::Present, "Failed"),
         ("PCRs that were not checked", pcrs, Standing::Quoted(&unchecked), Tpm::Present, "Failed"),
+        ("PCRs that nothing measured", pcrs, Standing::Quoted(&unmeasured), Tpm::Present, "Failed"),
         ("PCRs of no TPM", pcrs, Standing::DeviceSigned(&signed), Tpm::Absent, "Failed"),
     ] {
         let policy = policy(Custody::Controller, require, Wish::Unlock);

@@ -92,7 +92,8 @@ fn whole(view: &View<'_>, want: &Want) -> Next {
 fn unlocked(view: &View<'_>, want: &Want) -> Next {
     let tidying = [StepKind::RepairCopy, StepKind::DropStaged, StepKind::MarkMade];
     let failed = tidying.into_iter().filter(|kind| view.setbacks.contains(*kind));
-    let notes = failed.map(|kind| Note::Waits(Wait::Retry(kind))).chain(refit::notes(view, want)).collect();
+    let notes =
+        failed.map(|kind| Note::Waits(view.setbacks.wait(kind))).chain(refit::notes(view, want)).collect();
     Next::Settled(Settled { state: State::Unlocked, notes })
 }
 

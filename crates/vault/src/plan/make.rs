@@ -60,6 +60,7 @@ fn make_share(view: &View<'_>, seal: Seal) -> Result<Step, Wait> {
     match view.node.tpm {
         _ if view.node.can_seal(seal) => Ok(Step::MakeShare { seal, mark: Mark::Begun }),
         Tpm::Present { .. } if view.node.table_lost() => Err(Wait::Table),
+        Tpm::Present { .. } if !view.node.measured => Err(Wait::NotMeasured),
         Tpm::Present { .. } => Err(Wait::Pcrs),
         Tpm::Unknown | Tpm::Absent => Err(Wait::Tpm),
     }

@@ -62,7 +62,7 @@ pub struct View<'a> {
     pub keys: &'a Keys,
     /// The node's own facts.
     pub node: &'a Node,
-    /// Steps that failed a short while ago.
+    /// Steps that failed a short while ago, and one that is under way.
     pub setbacks: Setbacks,
 }
 
@@ -87,7 +87,9 @@ pub fn next(view: &View<'_>) -> Next {
         Wish::Leave => Next::noted(view.seen.state(), Note::LeftAsItIs),
     };
     match next {
-        Next::Do(act) if view.setbacks.contains(act.step.kind()) => Next::Wait(Wait::Retry(act.step.kind())),
+        Next::Do(act) if view.setbacks.contains(act.step.kind()) => {
+            Next::Wait(view.setbacks.wait(act.step.kind()))
+        }
         next => next,
     }
 }
@@ -99,7 +101,7 @@ pub struct Known {
     pub seen: Seen,
     /// Which keys are at hand.
     pub keys: Keys,
-    /// Steps that failed a short while ago.
+    /// Steps that failed a short while ago, and one that is under way.
     pub setbacks: Setbacks,
     /// It was not observed yet, or could not be: nothing is planned by what was seen before.
     pub unseen: bool,

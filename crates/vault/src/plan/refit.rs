@@ -86,12 +86,13 @@ fn unfinished(view: &View<'_>, want: &Want) -> Option<Note> {
     match due(view, target, held) {
         // A step that is due and was not taken has just failed.
         Some(step) => Some(Note::ChangeDue(Wait::Retry(step.kind()))),
-        None => (!is_there(target, held)).then(|| Note::ChangeDue(share_away(want))),
+        None => (!is_there(target, held)).then(|| Note::ChangeDue(share_away(view, want))),
     }
 }
 
-fn share_away(want: &Want) -> Wait {
+fn share_away(view: &View<'_>, want: &Want) -> Wait {
     match want.policy.seal {
+        Seal::Pcrs if shareless(view, Seal::Pcrs) && !view.node.measured => Wait::NotMeasured,
         Seal::Pcrs => Wait::Pcrs,
         Seal::Tpm => Wait::Tpm,
     }

@@ -139,24 +139,41 @@ pub struct Act {
     pub step: Step,
 }
 
-/// Steps that failed a short while ago: they are waited for, and what does not depend on them goes on.
+/// Steps that failed a short while ago, and one that takes long and is under way: they are waited for, and what does not depend on
+/// them goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Setbacks(u32);
+pub struct Setbacks {
+    failed: u32,
+    under_way: u32,
+}
 
 impl Setbacks {
     /// Adds one.
     pub fn insert(&mut self, kind: StepKind) {
-        self.0 |= 1 << kind as u32;
+        self.failed |= 1 << kind as u32;
     }
-    /// Whether this step failed.
+    /// The same with one that somebody is at work on.
+    #[must_use]
+    pub fn with_under_way(self, kind: Option<StepKind>) -> Self {
+        Self { under_way: kind.map_or(0, |kind| 1 << kind as u32), ..self }
+    }
+    /// Whether this step failed, or is under way.
     #[must_use]
     pub fn contains(self, kind: StepKind) -> bool {
-        self.0 & (1 << kind as u32) != 0
+        (self.failed | self.under_way) & (1 << kind as u32) != 0
     }
-    /// Whether none did.
+    /// What is waited for before this step is taken again.
+    #[must_use]
+    pub fn wait(self, kind: StepKind) -> Wait {
+        match self.under_way & (1 << kind as u32) {
+            0 => Wait::Retry(kind),
+            _ => Wait::UnderWay(kind),
+        }
+    }
+    /// Whether none failed and none is under way.
     #[must_use]
     pub fn is_empty(self) -> bool {
-        self.0 == 0
+        self == Self::default()
     }
 }
 
@@ -176,8 +193,13 @@ pub enum Wait {
     #[error("waits for the TPM")]
     Tpm,
     /// `P_g` can't be read.
-    #[error("its share is sealed to a measured boot, and this boot measures differently")]
+    #[error("its share is sealed to a measured boot, and the TPM does not give it in this one")]
     Pcrs,
+    /// Sealed to this boot it would open under any.
+    #[error(
+        "boot not measured, and its policy says `seal: pcrs`: see that the firmware measures the boot into the TPM's SHA-256 bank, or choose `seal: tpm`"
+    )]
+    NotMeasured,
     /// No table to take a share from or put one into.
     #[error(
         "the node's share table does not open under this TPM (cleared, exchanged, or the disk was wiped): bring back the TPM or disk that belongs here, or recreate a default vault to begin a new table"
@@ -202,6 +224,9 @@ pub enum Wait {
     /// Files are held open.
     #[error("locking waits for files that are still open")]
     Busy,
+    /// A long step is being done.
+    #[error("{0} is under way")]
+    UnderWay(StepKind),
     /// A step failed and is tried again.
     #[error("{0} failed and is tried again soon")]
     Retry(StepKind),
@@ -262,7 +287,7 @@ pub enum Note {
     /// Nothing holds its escrow.
     #[error("not escrowed")]
     NotEscrowed,
-    /// PCR 0 or 4 is all zero.
+    /// PCR 0 or 4 stands at its reset value.
     #[error("boot not measured")]
     NotMeasured,
     /// Nobody proved that the attestation key sits beside this endorsement key.

@@ -1,6 +1,7 @@
 //! The share table's bytes. All integers big endian:
-//! magic "EVESHR1\n" (8) || generation (4) || pinned (1: 0 or 1) || root pin (32) || count (2) || entries || HMAC-SHA-256 (32);
+//! magic "EVESHR2\n" (8) || generation (4) || edition (8) || pinned (1: 0 or 1) || root pin (32) || count (2) || entries || HMAC-SHA-256 (32);
 //! an entry: vault (16) || seal (1) || mark (1) || nonce (12) || sealed share (48), in rising order of vault and seal.
+//! "EVESHR1\n" had no edition; such a table is read as edition 0, and never written.
 //! The MAC is checked before anything is read; every table has exactly one encoding.
 
 use std::collections::BTreeMap;
@@ -12,8 +13,10 @@ use crate::ids::{Generation, VaultId};
 use crate::secret::TableKey;
 use crate::section::Seal;
 
-const MAGIC: &[u8; 8] = b"EVESHR1\n";
-const HEAD_LEN: usize = 8 + 4 + 1 + 32 + 2;
+const MAGIC: &[u8; 8] = b"EVESHR2\n";
+const MAGIC_1: &[u8; 8] = b"EVESHR1\n";
+const EDITION_LEN: usize = 8;
+const HEAD_LEN: usize = 8 + 4 + EDITION_LEN + 1 + 32 + 2;
 const ENTRY_LEN: usize = 16 + 1 + 1 + 12 + SEALED_LEN;
 const MAC_LEN: usize = 32;
 
@@ -44,6 +47,7 @@ impl Table {
         let mut out = Vec::with_capacity(HEAD_LEN + self.entries.len() * ENTRY_LEN + MAC_LEN);
         out.extend_from_slice(MAGIC);
         out.extend_from_slice(&self.generation.0.to_be_bytes());
+        out.extend_from_slice(&self.edition.to_be_bytes());
         out.push(self.pin.is_some().into());
         out.extend_from_slice(&self.pin.map_or([0; 32], |pin| pin.0));
         let count = u16::try_from(self.entries.len()).expect("at most MAX_SHARES entries");
@@ -59,14 +63,23 @@ impl Table {
     /// # Errors
     /// [`TableError`]: nothing of it is used.
     pub fn decode(bytes: &[u8], key: &TableKey) -> Result<Self, TableError> {
-        let whole = HEAD_LEN + MAC_LEN..=MAX_TABLE_BYTES;
-        if !whole.contains(&bytes.len()) || !bytes.starts_with(MAGIC) {
+        let edition_len = match bytes.first_chunk() {
+            Some(MAGIC) => EDITION_LEN,
+            Some(MAGIC_1) => 0,
+            _ => return Err(TableError::NotATable),
+        };
+        let head_len = HEAD_LEN - EDITION_LEN + edition_len;
+        if !(head_len + MAC_LEN..=MAX_TABLE_BYTES).contains(&bytes.len()) {
             return Err(TableError::NotATable);
         }
         let (body, mac) = bytes.split_at(bytes.len() - MAC_LEN);
         hmac::verify(&mac_key(key), body, mac).map_err(|_| TableError::NotAuthentic)?;
-        let (head, entries) = body.split_at(HEAD_LEN);
-        let table = read_head(head, entries.len())?;
+        let (head, entries) = body.split_at(head_len);
+        let (named, rest) = head[MAGIC.len()..].split_at(4 + edition_len);
+        let edition = if edition_len == 0 { 0 } else { u64::from_be_bytes(fixed(named, 4)) };
+        let generation = Generation(u32::from_be_bytes(fixed(named, 0)));
+        let pin = read_pin(rest, entries.len())?;
+        let table = Self { generation, edition, pin, entries: BTreeMap::new() };
         Ok(Self { entries: read_entries(entries)?, ..table })
     }
 }
@@ -83,19 +96,19 @@ fn put(out: &mut Vec<u8>, vault: VaultId, seal: Seal, entry: &ShareEntry) {
     out.extend_from_slice(&entry.sealed);
 }
 
-fn read_head(head: &[u8], entries_len: usize) -> Result<Table, TableError> {
-    let generation = Generation(u32::from_be_bytes(fixed(head, 8)));
-    let pin: [u8; 32] = fixed(head, 13);
-    let pin = match (head[12], pin) {
+/// The end of the head: the pin, and the count that the entries must have.
+fn read_pin(head: &[u8], entries_len: usize) -> Result<Option<RootPin>, TableError> {
+    let pin: [u8; 32] = fixed(head, 1);
+    let pin = match (head[0], pin) {
         (0, [0, ..]) if pin == [0; 32] => None,
         (1, pin) => Some(RootPin(pin)),
         _ => return Err(TableError::NotUnderstood { what: "root pin" }),
     };
-    let count = usize::from(u16::from_be_bytes(fixed(head, 45)));
+    let count = usize::from(u16::from_be_bytes(fixed(head, 33)));
     if entries_len != count * ENTRY_LEN {
         return Err(TableError::NotUnderstood { what: "count" });
     }
-    Ok(Table { generation, pin, entries: BTreeMap::new() })
+    Ok(pin)
 }
 
 type Entries = BTreeMap<(VaultId, Seal), ShareEntry>;

@@ -93,6 +93,7 @@ pub enum OpenError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Table {
     generation: Generation,
+    edition: u64,
     pin: Option<RootPin>,
     entries: BTreeMap<(VaultId, Seal), ShareEntry>,
 }
@@ -101,12 +102,21 @@ impl Table {
     /// An empty one.
     #[must_use]
     pub fn new(generation: Generation) -> Self {
-        Self { generation, pin: None, entries: BTreeMap::new() }
+        Self { generation, edition: 0, pin: None, entries: BTreeMap::new() }
     }
     /// Its generation.
     #[must_use]
     pub fn generation(&self) -> Generation {
         self.generation
+    }
+    /// Which edition of this generation's table it is: of two authentic ones the higher is the newer.
+    #[must_use]
+    pub fn edition(&self) -> u64 {
+        self.edition
+    }
+    /// Makes it the edition after `last`; each that is written has one of its own.
+    pub fn follow(&mut self, last: u64) {
+        self.edition = last.saturating_add(1);
     }
     /// The controller's pinned root, once there was contact.
     #[must_use]

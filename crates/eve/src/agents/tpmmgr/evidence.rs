@@ -14,21 +14,21 @@ struct Claims<'a> {
     eve: &'static str,
 }
 
-pub(super) fn make(keys: &Keys, asked: &Challenge, network: &NetworkStatus) -> Result<Evidence, String> {
+pub(super) fn make(keys: &Keys, asked: &Challenge, network: &NetworkStatus) -> anyhow::Result<Evidence> {
     let location = network.location.as_ref().filter(|_| asked.question.wants_location);
     let claims = Claims { ports: &network.ports, location, eve: env!("CARGO_PKG_VERSION") };
-    let claims = serde_json::to_vec(&claims).map_err(|error| error.to_string())?;
+    let claims = serde_json::to_vec(&claims)?;
     let proof = prove(keys, asked, &claims)?;
     Ok(Evidence { session: asked.session, nonce: asked.question.nonce, claims: Bytes(claims), proof })
 }
 
-fn prove(keys: &Keys, asked: &Challenge, claims: &[u8]) -> Result<Proof, String> {
+fn prove(keys: &Keys, asked: &Challenge, claims: &[u8]) -> anyhow::Result<Proof> {
     let nonce = &asked.question.nonce;
     let Keys::Tpm { .. } = keys else {
         let signature = keys.sign(&evidence_message(nonce, &asked.session, claims))?;
         return Ok(Proof::DeviceKey(Bytes(signature)));
     };
     let [a, b, c, _] = asked.question.pcrs.0.to_le_bytes();
-    let selection = PcrSelection::from_bitmap([a, b, c]).map_err(|error| error.to_string())?;
-    keys.hardware(|tpm| tpm.quote(&qualifying_data(nonce, &asked.session, claims), selection))
+    let selection = PcrSelection::from_bitmap([a, b, c])?;
+    Ok(keys.hardware(|tpm| tpm.quote(&qualifying_data(nonce, &asked.session, claims), selection))?)
 }

@@ -3,23 +3,23 @@
 
 use std::fs::File;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use tpm::{
-    Digest32, EkName, Generation, Identity, PcrPolicy, PcrSelection, ReadRootError, Root, RootKind,
-    RootPolicy, SlotSet, Tcti, Tpm, TpmError,
+    Digest32, EkName, Generation, Identity, Meaning, PcrPolicy, PcrSelection, PcrValues, ReadRootError, Root,
+    RootKind, RootPolicy, SlotSet, Tpm, TpmError,
 };
 use vault::secret::RootSecret;
 
 use super::super::keep;
+use super::boot;
+use super::place::{Place, failing};
 use crate::bus::BusRoot;
 use crate::bus::messages::{
-    Bytes, DefineRoots, Proof, RootSet, RootSlot, Roots, TpmHealth, TpmIdentity, TpmStatus,
+    Bytes, DefineRoots, Proof, RootSet, RootSlot, Roots, TpmHealth, TpmIdentity, TpmRefusal, TpmStatus,
 };
 
-const OTHER_TPM: &str = "this is not the TPM that this node was installed with (config/ek.pub): no root is read or written; bring the node's own TPM back, or reinstall";
-
 pub(crate) struct Hardware {
-    tcti: Tcti,
+    place: Place,
     tpm: Tpm,
     pinned: Option<EkName>,
     identity: TpmIdentity,
@@ -29,19 +29,25 @@ pub(crate) struct Hardware {
 }
 
 impl Hardware {
-    pub(super) fn open(tcti: &Tcti, pin: &File) -> anyhow::Result<Self> {
-        let mut tpm = Tpm::open(tcti)?;
+    pub(super) fn open(place: &Place, pin: &File) -> anyhow::Result<Self> {
+        let mut tpm = place.open()?;
         let identity = tpm.provision()?;
+        let pinned_before = !keep::read(pin).context("config/ek.pub")?.is_empty();
         let expected = pin_of(pin, &identity.ek.name)?;
         let own = expected == identity.ek.name;
         if own {
             tpm.pin_ek(&expected)?;
         } else {
-            tracing::error!("{OTHER_TPM}");
+            tracing::error!("{}", TpmRefusal::OtherTpm);
         }
         let measured = measured(&mut tpm)?;
-        let (tcti, pinned, identity) = (tcti.clone(), own.then_some(expected), public(&identity, !own));
-        Ok(Self { tcti, tpm, pinned, identity, measured, failing: None })
+        // The endorsement seed outlives TPM2_Clear, the owner's, which the device key is of, does not. Where the pin is new, nothing
+        // tells a cleared TPM from another one.
+        let cleared =
+            own && pinned_before && place.certified.is_some_and(|point| point != identity.device.sec1);
+        let identity = TpmIdentity { cleared, ..public(&identity, !own) };
+        let (place, pinned) = (place.clone(), own.then_some(expected));
+        Ok(Self { place, tpm, pinned, identity, measured, failing: None })
     }
 
     pub(super) fn status(&self) -> TpmStatus {
@@ -67,7 +73,7 @@ impl Hardware {
 
     /// Opens the TPM anew after a command hung or failed: the connection may be of no more use.
     fn mend(&mut self, error: &TpmError) {
-        if matches!(error, TpmError::NotPinned) {
+        if matches!(error, TpmError::NotPinned | TpmError::HierarchyAuth { .. }) {
             return;
         }
         tracing::warn!(%error, "opening the TPM anew");
@@ -86,7 +92,7 @@ impl Hardware {
     }
 
     fn open_anew(&mut self) -> anyhow::Result<()> {
-        let mut tpm = Tpm::open(&self.tcti)?;
+        let mut tpm = self.place.open()?;
         if let Some(pinned) = self.pinned {
             tpm.pin_ek(&pinned)?;
         }
@@ -109,13 +115,12 @@ impl Hardware {
 
     pub(super) fn quote(&mut self, qualifying: &[u8; 32], selection: PcrSelection) -> anyhow::Result<Proof> {
         let quote = self.tpm.quote(qualifying, selection)?;
-        let pcrs = quote.pcr_values.as_slice().to_vec();
+        let pcrs = quote.pcr_values.map(|values| values.as_slice().to_vec()).unwrap_or_default();
         Ok(Proof::Quote { signature: Bytes(quote.signature.to_der()), attest: Bytes(quote.attest), pcrs })
     }
 
     fn own(&self) -> anyhow::Result<()> {
-        ensure!(self.pinned.is_some(), OTHER_TPM);
-        Ok(())
+        self.pinned.map(drop).ok_or_else(|| TpmRefusal::OtherTpm.into())
     }
 
     pub(super) fn read_roots(&mut self) -> anyhow::Result<Roots> {
@@ -138,15 +143,40 @@ impl Hardware {
     fn read(&mut self, set: SlotSet, kind: RootKind) -> anyhow::Result<(Option<Generation>, RootSlot)> {
         Ok(match self.tpm.read_root(set, kind) {
             Ok((generation, root)) => {
+                self.keep_boot(set, kind);
                 let root = RootSecret::copied_from(root.expose_root());
                 (Some(generation), RootSlot::Root(BusRoot(root)))
             }
             Err(ReadRootError::Absent) => (None, RootSlot::Absent),
             Err(ReadRootError::Unwritten) => (None, RootSlot::Unwritten),
-            Err(ReadRootError::PcrsMoved) => (None, RootSlot::PcrsMoved),
+            Err(ReadRootError::PcrsMoved) => (None, RootSlot::PcrsMoved { differ: self.differing(set) }),
+            Err(ReadRootError::Unsteady { .. }) => (None, RootSlot::Unsteady),
             Err(ReadRootError::Damaged { .. }) => (None, RootSlot::Damaged),
             Err(error @ ReadRootError::Tpm(_)) => return Err(error.into()),
         })
+    }
+
+    /// What P is bound to, and the PCRs of now.
+    fn boots(&mut self, set: SlotSet) -> Option<(PcrPolicy, PcrValues)> {
+        let (_, policy) = self.tpm.read_pcr_policy(set).ok()?;
+        let now = self.tpm.read_pcrs(policy.selection()).ok()?;
+        Some((policy, now))
+    }
+
+    /// Which PCRs moved, as far as that is known: it is only told.
+    fn differing(&mut self, set: SlotSet) -> Vec<u8> {
+        let boots = self.boots(set);
+        boots.map_or(Vec::new(), |(policy, now)| boot::differing(&self.place.boot, &policy, &now))
+    }
+
+    /// P reads: this is its boot. That it could not be written down keeps nothing shut.
+    fn keep_boot(&mut self, set: SlotSet, kind: RootKind) {
+        let boots = if kind == RootKind::Pcrs { self.boots(set) } else { None };
+        if let Some((policy, now)) = boots
+            && let Err(error) = boot::keep_values(&self.place.boot, &policy, &now)
+        {
+            tracing::warn!("{error:#}");
+        }
     }
 
     pub(super) fn define_roots(&mut self, ask: &DefineRoots) -> anyhow::Result<()> {
@@ -159,11 +189,17 @@ impl Hardware {
                 PcrSelection::from_bitmap([a, b, c])?
             }
         };
-        let states = PcrPolicy::of_states(&[self.tpm.read_pcrs(selection)?])?;
+        let states = match self.tpm.read_pcrs(selection) {
+            Ok(values) => PcrPolicy::of_states(&[values])?,
+            Err(error) if error.meaning() == Some(Meaning::NoBank) => PcrPolicy::nobody(selection),
+            Err(error) => return Err(error.into()),
+        };
         self.tpm.define_and_write(generation, RootPolicy::Tpm, &root(&ask.tpm)?)?;
         self.tpm
             .define_and_write(generation, RootPolicy::Pcrs(&states), &root(&ask.pcrs)?)
-            .context("the root bound to PCRs")
+            .context("the root bound to PCRs")?;
+        self.keep_boot(generation.slot_set(), RootKind::Pcrs);
+        Ok(())
     }
 
     pub(super) fn undefine_roots(&mut self, generation: vault::ids::Generation) -> anyhow::Result<()> {
@@ -181,24 +217,19 @@ impl Hardware {
         Ok(TpmHealth {
             in_lockout: health.in_lockout,
             lockout_counter: health.lockout_counter,
-            persistent_free: health.persistent_free,
             sessions_free: health.sessions_free,
             commands: format!("{:?}", self.tpm.commands()),
         })
     }
 }
 
-/// PCRs 0 and 4 are not all zero.
+/// Firmware measured the boot: PCRs 0 and 4 do not stand at their reset value. A TPM without the bank can't show it.
 fn measured(tpm: &mut Tpm) -> anyhow::Result<bool> {
-    let pcrs = tpm.read_pcrs(PcrSelection::new([0, 4])?)?;
-    Ok(pcrs.as_slice().iter().all(|(_, value)| *value != [0; 32]))
-}
-
-/// Why a TPM can't be used, and what to do.
-pub(super) fn failing(error: &anyhow::Error) -> String {
-    format!(
-        "{error:#}; see that the TPM is there and config/tcti names it, or reset it by a reboot; it is tried again all the time"
-    )
+    let pcrs = match tpm.read_pcrs(PcrSelection::new([0, 4])?) {
+        Err(error) if error.meaning() == Some(Meaning::NoBank) => return Ok(false),
+        pcrs => pcrs?,
+    };
+    Ok(!pcrs.as_slice().iter().any(|(pcr, value)| attest::at_reset(*pcr, value)))
 }
 
 fn root(root: &BusRoot) -> anyhow::Result<Root> {
@@ -234,67 +265,9 @@ fn public(identity: &Identity, other_tpm: bool) -> TpmIdentity {
         ek_public: Bytes(identity.ek.tpmt_public.clone()),
         ek_cert: identity.ek_cert_der.clone().map(Bytes),
         other_tpm,
+        cleared: false,
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn opened(tpm: &testkit::swtpm::Swtpm, dir: &std::path::Path) -> anyhow::Result<Hardware> {
-        Hardware::open(&tpm.tcti().parse()?, &keep::open(&dir.join("ek.pub"))?)
-    }
-
-    /// DF-5, invariant 8: a TPM that stops answering is not shown as ready, and is when it answers again.
-    #[test]
-    fn a_tpm_that_fails_says_so_and_comes_back() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let mut swtpm = testkit::swtpm::Swtpm::new(&dir.path().join("tpm"), "test").expect("a TPM");
-        let mut tpm = opened(&swtpm, dir.path()).expect("opens");
-        let ready = tpm.status();
-        assert!(matches!(ready, TpmStatus::Ready { .. }));
-        let sign = |tpm: &mut Hardware| tpm.attempt(|tpm| tpm.sign(&Digest32::of(b"x")));
-        swtpm.stop();
-        sign(&mut tpm).expect_err("there is none");
-        let TpmStatus::Failing { why } = tpm.status() else { panic!("still ready") };
-        assert!(why.contains("config/tcti"), "what to do: {why}");
-        tpm.attempt(Hardware::again).expect_err("there is none yet");
-        assert!(matches!(tpm.status(), TpmStatus::Failing { .. }));
-        swtpm.start().expect("starts");
-        tpm.attempt(Hardware::again).expect("is back");
-        assert_eq!(tpm.status(), ready);
-        sign(&mut tpm).expect("signs");
-        assert!(!tpm.health().expect("answers").in_lockout);
-    }
-
-    fn name(first: u8) -> EkName {
-        EkName::from_bytes(&[&[0, 0x0c, first][..], &[7; 47]].concat()).expect("a SHA-384 name")
-    }
-
-    fn pinned(written: &[u8], now: &EkName) -> anyhow::Result<EkName> {
-        let dir = tempfile::tempdir()?;
-        let file = keep::open(&dir.path().join("ek.pub"))?;
-        keep::write(&file, written)?;
-        let pinned = pin_of(&file, now)?;
-        let again = pin_of(&file, &name(9))?;
-        assert_eq!(again, pinned, "what was pinned stays");
-        Ok(pinned)
-    }
-
-    /// Invariant 5, and the TPM's pin: whatever a power cut leaves of the first pin, the next boot needs no hand; and neither that nor
-    /// damage ever pins another TPM.
-    #[test]
-    fn a_pin_that_was_cut_short_is_written_anew_and_no_other_is_replaced() {
-        let own = name(1);
-        let whole = format!("{}\n", hex::encode(own.as_bytes()));
-        for cut in 0..=whole.len() {
-            assert_eq!(pinned(&whole.as_bytes()[..cut], &own).expect("mends"), own, "cut at {cut}");
-        }
-        assert_eq!(pinned(&[0; 101], &own).expect("mends"), own, "zeros");
-        assert_eq!(pinned(whole.as_bytes(), &name(2)).expect("reads"), own, "another TPM is told by it");
-        for damaged in [&whole.as_bytes()[..60], b"nonsense"] {
-            let words = format!("{:#}", pinned(damaged, &name(2)).expect_err("is refused"));
-            assert!(words.contains("restore it"), "{words}");
-        }
-    }
-}
+mod tests;

@@ -2,29 +2,28 @@
 
 use std::fs;
 use std::io::{ErrorKind, Read};
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use anyhow::bail;
+use disk::Disk;
 use vault::ids::CONFIG_VAULT;
 use vault::report::State;
 
 use super::Zedagent;
+use crate::agents::ended::{self, StartsAnew};
 use crate::bus::messages::{Bytes, SignedConfig, Source};
-use crate::http::MAX_ANSWER;
+use crate::http::{ConfigFile, MAX_ANSWER};
 use crate::paths;
-use crate::vaultmgr::durable;
 
 impl Zedagent<'_> {
     /// Reads it once the Config Vault is open, and writes what came since.
     ///
     /// # Errors
     /// The walls around this process are older than the Config Vault: its next life is let in.
-    pub(super) fn checkpoint(&mut self) -> anyhow::Result<()> {
+    pub(super) fn checkpoint(&mut self) -> Result<(), StartsAnew> {
         let open =
             self.vaults.vaults.iter().any(|vault| vault.id == CONFIG_VAULT && vault.state == State::Unlocked);
         let folder = paths::checkpoint(&self.root);
-        if !open || !self.config_vault.let_in(&self.root, &folder)? {
+        if !open || !self.walls.let_in(&self.root, &folder)? {
             return Ok(());
         }
         if !self.checkpoint_read {
@@ -42,26 +41,47 @@ impl Zedagent<'_> {
     }
 }
 
-/// The directory of the Config Vault as it was before the walls were built; landlock knows this one and no other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::agents) struct Known(Option<(u64, u64)>);
+/// The directory of the Config Vault, and the files in `config/`, as they were before the walls were built.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::agents) struct Known {
+    config_vault: ended::Known,
+    config: [ended::Known; 3],
+}
 
 impl Known {
     pub(in crate::agents) fn look(root: &Path) -> Self {
-        let place = paths::checkpoint(root).parent().and_then(|vault| fs::metadata(vault).ok());
-        Self(place.map(|meta| (meta.dev(), meta.ino())))
+        Self {
+            config_vault: ended::Known::look(&config_vault(root)),
+            config: ConfigFile::ALL.map(|file| ended::Known::look(&file.path(root))),
+        }
     }
 
     /// Whether the folder can be used. One that may not be opened though nothing was exchanged is another's fault, and no reason
     /// to leave the controller alone.
-    fn let_in(self, root: &Path, folder: &Path) -> anyhow::Result<bool> {
+    fn let_in(&self, root: &Path, folder: &Path) -> Result<bool, StartsAnew> {
         match fs::File::open(folder) {
-            Err(error) if error.kind() == ErrorKind::PermissionDenied && Self::look(root) != self => {
-                bail!("the Config Vault is newer than this process's walls: starting anew, to be let in")
+            Err(error)
+                if error.kind() == ErrorKind::PermissionDenied
+                    && self.config_vault.is_outdated(&config_vault(root)) =>
+            {
+                Err(StartsAnew::ConfigVault)
             }
             opened => Ok(opened.is_ok()),
         }
     }
+
+    /// Of a file that may not be read: whether that is for these walls alone.
+    pub(super) fn know_config(&self, root: &Path, file: ConfigFile) -> Result<(), StartsAnew> {
+        let known = self.config.iter().zip(ConfigFile::ALL).find(|(_, one)| *one == file);
+        match known {
+            Some((known, _)) if known.is_outdated(&file.path(root)) => Err(StartsAnew::Config(file.name())),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn config_vault(root: &Path) -> std::path::PathBuf {
+    root.join("persist/config")
 }
 
 fn load(folder: &Path) -> Option<SignedConfig> {
@@ -77,7 +97,8 @@ fn bounded(path: &Path) -> Option<Vec<u8>> {
     (bytes.len() as u64 <= MAX_ANSWER).then_some(bytes)
 }
 
-fn save(folder: &Path, signed: &SignedConfig) -> std::io::Result<()> {
-    durable::write(&folder.join("controllercerts"), &signed.certs.0, 0o600)?;
-    durable::write(&folder.join("lastconfig"), &signed.envelope.0, 0o600)
+fn save(folder: &Path, signed: &SignedConfig) -> Result<(), disk::Error> {
+    let folder = Disk::linux().folder(folder)?;
+    folder.write("controllercerts", &signed.certs.0, 0o600)?;
+    folder.write("lastconfig", &signed.envelope.0, 0o600)
 }

@@ -2,19 +2,20 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow};
 use nix::time::{ClockId, clock_gettime};
 use vault::ids::VaultId;
 use vault::section::Seal;
 use wire::attest::{
     AttestRequest, AttestResponse, DeviceCert, DeviceCertKind, EvidenceBinding, PcrAlgorithm, PcrValue,
-    Quote, QuoteCode, Verdict, Version, VersionKind,
+    Quote, QuoteAnswer, QuoteCode, Verdict, Version, VersionKind,
 };
 use wire::info::{AttestationState, DeviceInfo, NodeReport, PcrStatus, TpmPresence, VaultLine};
-use wire::{Signature, envelope};
+use wire::{Signature, TrustedCerts, envelope};
 
-use super::Zedagent;
+use super::{ACCEPTED, Zedagent};
 use crate::agents::certs::issued;
+use crate::agents::failed::Failed;
 use crate::agents::signer::BusSigner;
 use crate::bus::messages::{Evidence, Proof, TpmIdentity, TpmStatus};
 use crate::http::{Refusal, now_unix_s};
@@ -28,7 +29,7 @@ fn since_boot_us() -> anyhow::Result<u64> {
 
 impl Zedagent<'_> {
     /// Tells the controller this device's keys, once per life. Refused, it is tried again with each regular poll.
-    pub(super) fn upload_certs(&mut self, poll_is_due: bool) -> anyhow::Result<()> {
+    pub(super) fn upload_certs(&mut self, poll_is_due: bool) -> Result<(), Failed> {
         let again = poll_is_due || self.status.certificates_refused.is_none();
         if self.known()?.uploaded || !again {
             return Ok(());
@@ -44,12 +45,12 @@ impl Zedagent<'_> {
         Ok(())
     }
 
-    fn tell_keys(&self, keys: &TpmIdentity) -> anyhow::Result<()> {
+    fn tell_keys(&self, keys: &TpmIdentity) -> Result<(), Failed> {
         let request = AttestRequest::Certs(self.device_certs(keys)?);
         self.post("attest", &request.encode()).map(drop)
     }
 
-    fn device_certs(&self, keys: &TpmIdentity) -> anyhow::Result<Vec<DeviceCert>> {
+    fn device_certs(&self, keys: &TpmIdentity) -> Result<Vec<DeviceCert>, Failed> {
         let signer = BusSigner(self.bus);
         let ak = issued("EVE attestation", &keys.ak, &keys.device_key, &signer)?;
         let ecdh = issued("EVE ecdh", &keys.ecdh, &keys.device_key, &signer)?;
@@ -68,7 +69,7 @@ impl Zedagent<'_> {
     }
 
     /// Posts the evidence that waits, and says whether it did. What the controller refuses is not sent again: it asks anew.
-    pub(super) fn post_evidence(&mut self) -> anyhow::Result<bool> {
+    pub(super) fn post_evidence(&mut self) -> Result<bool, Failed> {
         let Some(evidence) = self.evidence.take() else { return Ok(false) };
         if self.session.is_none_or(|session| session.key != evidence.session) {
             return Ok(false);
@@ -87,20 +88,17 @@ impl Zedagent<'_> {
                 return Err(error);
             }
         };
-        let payload = envelope::open_from_controller(&answer.body, &self.known()?.certs)?;
-        let AttestResponse::Quote(verdict) = AttestResponse::decode(&payload)? else {
-            bail!("an answer on something else")
-        };
+        let verdict = verdict(&answer.body, &self.known()?.certs)?;
         self.status.attested = verdict.code == QuoteCode::Success;
         self.status.attestation = Some(match verdict.verdict {
             Some(Verdict::Refused(words)) => words,
-            _ if self.status.attested => "accepted".to_owned(),
+            _ if self.status.attested => ACCEPTED.to_owned(),
             _ => format!("refused: {:?}", verdict.code),
         });
         Ok(true)
     }
 
-    pub(super) fn post_info(&mut self) -> anyhow::Result<()> {
+    pub(super) fn post_info(&mut self) -> Result<(), Failed> {
         self.post("info", &self.info()?.encode())?;
         self.vaults_due = false;
         self.info_at = Some(Instant::now());
@@ -114,7 +112,7 @@ impl Zedagent<'_> {
         let lines =
             self.vaults.vaults.iter().map(|report| VaultLine::of(report.clone(), self.pcrs(report.id)));
         Ok(DeviceInfo {
-            device: self.known()?.onboarded.device,
+            device: self.known()?.device,
             at_unix_s: now_unix_s(),
             tpm: match &self.tpm {
                 None => TpmPresence::Unknown,
@@ -149,6 +147,9 @@ impl Zedagent<'_> {
             Some(TpmStatus::Ready { identity, .. }) if identity.other_tpm => {
                 Some("this is not the TPM that this node was installed with".to_owned())
             }
+            Some(tpm @ TpmStatus::Ready { identity, .. }) if identity.cleared => {
+                Some(format!("TPM: {}", tpm.words()))
+            }
             _ => None,
         };
         self.vaults.notes.iter().cloned().chain(tpm).chain(self.status.note()).collect()
@@ -156,13 +157,20 @@ impl Zedagent<'_> {
 }
 
 /// A refusal of one thing, in words, for the rest to go on. Any other error stays one.
-fn of_this_alone<T>(done: anyhow::Result<T>) -> anyhow::Result<Result<T, String>> {
+fn of_this_alone<T>(done: Result<T, Failed>) -> Result<Result<T, String>, Failed> {
     match done {
         Ok(done) => Ok(Ok(done)),
-        Err(error) if error.downcast_ref().is_some_and(Refusal::of_this_alone) => {
-            Ok(Err(format!("{error:#}")))
-        }
+        Err(error) if error.refusal().is_some_and(Refusal::of_this_alone) => Ok(Err(error.words())),
         Err(error) => Err(error),
+    }
+}
+
+/// The answer to evidence.
+fn verdict(answer: &[u8], certs: &TrustedCerts) -> anyhow::Result<QuoteAnswer> {
+    let payload = envelope::open_from_controller(answer, certs)?;
+    match AttestResponse::decode(&payload)? {
+        AttestResponse::Quote(verdict) => Ok(verdict),
+        _ => Err(anyhow!("an answer on something else")),
     }
 }
 

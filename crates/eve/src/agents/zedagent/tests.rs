@@ -1,6 +1,7 @@
 //! What zedagent keeps and passes on of the controller's answers, signed with the golden keys.
 
 use super::*;
+use crate::paths;
 use attest::SessionKey;
 use uuid::Uuid;
 use vault::ids::{DeviceId, DeviceKey, Incarnation, SectionVersion};
@@ -52,15 +53,16 @@ fn node() -> (tempfile::TempDir, Bus) {
 
 /// Onboarded, in a session.
 fn zedagent<'a>(bus: &'a Bus, root: &Path) -> Zedagent<'a> {
-    let options = Options { poll: Duration::from_secs(60) };
-    let mut zedagent = Zedagent::new(bus, root, options, Known::look(root)).expect("starts");
+    let options = Options { poll: Duration::from_secs(60), unlisted: crate::sandbox::Unlisted::Refused };
+    let mut zedagent = Zedagent::new(bus, root, options, Known::look(root));
     let (signing, ecdh) = (golden("controller-signing.cert.pem"), golden("controller-ecdh.cert.pem"));
     let certs = wire::certs::encode_list(&signing, &[&golden("intermediate-ca.cert.pem")], &[&ecdh]);
     // Any certificate will do for a device's.
     let device_cert = Bytes(golden("controller-signing.cert.pem"));
     let onboarded = Onboarded { device: DEVICE, device_cert, certs: Bytes(certs) };
-    zedagent.hear(Event::Onboarded(onboarded)).expect("is identified");
-    zedagent.hear(Event::Session(Session { key: SESSION })).expect("is heard");
+    zedagent.hear(Event::Onboarded(onboarded));
+    zedagent.identify().expect("is known");
+    zedagent.hear(Event::Session(Session { key: SESSION }));
     zedagent
 }
 
@@ -88,10 +90,23 @@ fn a_new_session_has_no_verdict_yet() {
     let mut zedagent = zedagent(&bus, dir.path());
     zedagent.status.attested = true;
     zedagent.status.attestation = Some("accepted".to_owned());
-    zedagent.hear(Event::Session(Session { key: SESSION })).expect("is heard");
+    zedagent.hear(Event::Session(Session { key: SESSION }));
     assert_eq!(zedagent.status.attestation.as_deref(), Some("accepted"), "the same session");
-    zedagent.hear(Event::Session(Session { key: SessionKey([8; 32]) })).expect("is heard");
+    zedagent.hear(Event::Session(Session { key: SessionKey([8; 32]) }));
     assert_eq!(zedagent.status.attestation, None);
     let info = zedagent.info().expect("is known");
     assert_eq!(info.attestation_error, None);
+}
+
+/// Seen-by-users 1.5: a section for this session says that its evidence was good, to a life that never heard the verdict; one for
+/// another session says nothing.
+#[test]
+fn a_section_for_this_session_says_that_it_is_attested() {
+    let (dir, bus) = node();
+    let mut zedagent = zedagent(&bus, dir.path());
+    let other = Section { session: SessionKey([8; 32]), ..section() };
+    zedagent.take_config(answer(Some(Some(other))), Poll::Regular).expect("is taken");
+    assert_eq!(zedagent.status.attestation, None);
+    zedagent.take_config(answer(Some(Some(section()))), Poll::Regular).expect("is taken");
+    assert_eq!((zedagent.status.attestation.as_deref(), zedagent.status.attested), (Some("accepted"), true));
 }

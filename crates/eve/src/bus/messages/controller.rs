@@ -48,6 +48,10 @@ pub struct SignedConfig {
 pub struct ControllerStatus {
     /// The controller's address.
     pub server: String,
+    /// The proxy on the way to it, `host:port`, where `config/proxy` names one.
+    pub proxy: Option<String>,
+    /// Nothing was said to it for a reason that lies on this node: [`Self::words`] has it.
+    pub not_asked: bool,
     /// Its last answer was good.
     pub reachable: bool,
     /// What the last exchange said.

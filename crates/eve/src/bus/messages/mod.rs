@@ -1,63 +1,27 @@
 //! What is said on the bus. Bytes that come signed stay bytes; secrets are types that print redacted.
 
 mod attestation;
+mod causes;
 mod controller;
 mod node;
+mod orders;
 mod tpm;
 mod vaults;
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use vault::ids::VaultId;
-use vault::report::VaultReport;
 
 pub use attestation::{Challenge, Evidence, Proof, Session};
+pub use causes::Causes;
 pub use controller::{ControllerStatus, Onboarded, Onboarding, SignedConfig, Source};
-pub use node::{AgentLine, Agents, Location, NetworkStatus, Port, TpmIdentity, TpmStatus};
+pub use node::{AgentLine, Agents, CLEARED, Location, NetworkStatus, Port, TpmIdentity, TpmStatus};
+pub use orders::{OrderError, Ordered};
 pub use tpm::{
-    DefineRoots, Health, ReadRoots, RootSet, RootSlot, Roots, Sign, Signed, TpmHealth, UndefineRoots,
+    DefineRoots, Health, ReadRoots, RootSet, RootSlot, Roots, Sign, Signed, TpmHealth, TpmRefusal,
+    UndefineRoots,
 };
-pub use vaults::{LockVault, Recreate, UnlockVault, VaultStatus, Vaults};
-
-use super::{Call, CallId, Topic, TopicId};
-
-macro_rules! topics {
-    ($($name:ident),*) => {$(
-        impl Topic for $name {
-            const ID: TopicId = TopicId::$name;
-        }
-    )*};
-}
-topics!(
-    Agents,
-    NetworkStatus,
-    TpmStatus,
-    Onboarding,
-    Onboarded,
-    SignedConfig,
-    Challenge,
-    ControllerStatus,
-    Session,
-    Evidence,
-    VaultStatus
-);
-
-macro_rules! calls {
-    ($($name:ident $(about $vault:ident)? => $answer:ty),*) => {$(
-        impl Call for $name {
-            const ID: CallId = CallId::$name;
-            type Answer = $answer;
-            $(fn about(&self) -> Option<VaultId> {
-                Some(self.$vault)
-            })?
-        }
-    )*};
-}
-calls!(
-    Sign => Signed, ReadRoots => Roots, DefineRoots => (), UndefineRoots => (), Health => TpmHealth,
-    UnlockVault about id => VaultReport, LockVault about id => VaultReport, Recreate about id => VaultReport, Vaults => VaultStatus
-);
+pub use vaults::{AcceptController, LockVault, Recreate, UnlockVault, VaultStatus, Vaults};
 
 /// Signed or public bytes, printed as their length.
 #[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -61,7 +61,7 @@ pub enum TpmStatus {
     },
     /// It is provisioned and answers.
     Ready {
-        /// PCRs 0 and 4 are not all zero.
+        /// PCRs 0 and 4 do not stand at their reset value.
         measured: bool,
         /// What it is.
         identity: Box<TpmIdentity>,
@@ -73,6 +73,9 @@ pub enum TpmStatus {
     },
 }
 
+/// Said of a TPM whose endorsement key is this node's, and whose device key is another.
+pub const CLEARED: &str = "CLEARED since this node was registered: what only it could open is gone; to go on as a new device, remove config/device.cert.pem, give it another serial number in config/serial, allow that at the controller, and start eve again";
+
 impl TpmStatus {
     /// For people.
     #[must_use]
@@ -83,6 +86,7 @@ impl TpmStatus {
             Self::Ready { identity, .. } if identity.other_tpm => {
                 "NOT the one this node was installed with: no vault of its custody opens".to_owned()
             }
+            Self::Ready { identity, .. } if identity.cleared => CLEARED.to_owned(),
             Self::Ready { measured: true, .. } => "ready".to_owned(),
             Self::Ready { measured: false, .. } => "ready, boot not measured".to_owned(),
         }
@@ -106,4 +110,6 @@ pub struct TpmIdentity {
     pub ek_cert: Option<Bytes>,
     /// The endorsement key is not the one that the node was installed with: no roots are read or written.
     pub other_tpm: bool,
+    /// The endorsement key is this node's and the device key is not the certified one: the TPM was cleared.
+    pub cleared: bool,
 }

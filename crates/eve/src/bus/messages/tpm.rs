@@ -4,8 +4,27 @@ use serde::{Deserialize, Serialize};
 use vault::ids::Generation;
 use wire::control::PcrMask;
 
-use super::Bytes;
+use super::{Bytes, Causes};
 use crate::bus::BusRoot;
+
+/// Why tpmmgr did not do it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum TpmRefusal {
+    /// There is none, by the installer's word.
+    #[error("this node has no TPM")]
+    NoTpm,
+    /// No root is read or written with a strange one.
+    #[error(
+        "this is not the TPM that this node was installed with (config/ek.pub): no root is read or written; bring the node's own TPM back, or reinstall"
+    )]
+    OtherTpm,
+    /// A payload that would pass for evidence.
+    #[error("evidence is signed for nobody")]
+    Evidence,
+    /// The TPM, or the key in a file, did not do it.
+    #[error("it was not done")]
+    Failed(#[source] Causes),
+}
 
 /// tpmmgr: sign a payload with the device key. Evidence is refused.
 #[derive(Debug, Serialize, Deserialize)]
@@ -53,7 +72,12 @@ pub enum RootSlot {
     /// Defined, never written.
     Unwritten,
     /// Readable under other PCRs only.
-    PcrsMoved,
+    PcrsMoved {
+        /// Those that differ; empty when that is not known.
+        differ: Vec<u8>,
+    },
+    /// Written, and PCRs were extended all the time while it was to be read.
+    Unsteady,
     /// Not what we write.
     Damaged,
 }
@@ -89,8 +113,6 @@ pub struct TpmHealth {
     pub in_lockout: bool,
     /// Failed authorisations counted.
     pub lockout_counter: Option<u32>,
-    /// Persistent objects that still fit.
-    pub persistent_free: Option<u32>,
     /// Sessions that still fit.
     pub sessions_free: Option<u32>,
     /// Commands that were sent for roots and all else since tpmmgr opened it, as name and count.

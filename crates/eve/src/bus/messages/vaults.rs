@@ -36,6 +36,13 @@ pub struct LockVault {
     pub id: VaultId,
 }
 
+/// vaultmgr: accept the controller of this root in place of the one that was accepted before.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct AcceptController {
+    /// SHA-256 of the root certificate's DER: the one that is installed.
+    pub root: [u8; 32],
+}
+
 /// vaultmgr: make a missing vault anew, empty.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Recreate {

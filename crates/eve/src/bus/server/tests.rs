@@ -4,7 +4,7 @@ use serde::de::DeserializeOwned;
 use vault::ids::CONFIG_VAULT;
 
 use super::*;
-use crate::bus::messages::{LockVault, ReadRoots, Roots};
+use crate::bus::messages::{LockVault, OrderError, ReadRoots, Roots};
 
 /// One connection of this peer's.
 fn connected(server: &Arc<Server>, who: Agent, wish: Wish) -> UnixStream {
@@ -45,15 +45,16 @@ fn an_operator_sees_who_asked_what_and_how_it_ended() {
 #[test]
 fn of_a_call_about_a_vault_only_the_vault_is_shown() {
     let server = Arc::new(Server::new(Agent::Vaultmgr));
-    server.serve::<LockVault>(|_, _| Err("busy".to_owned()));
+    server.serve::<LockVault>(|_, LockVault { id }| Err(OrderError::LockedByController(id)));
     let watch = connected(&server, Agent::Operator, Wish::Watch);
     assert!(matches!(told(&watch), Verdict::Granted));
     let asked = connected(&server, Agent::Operator, Wish::Ask(LockVault::ID));
     say(&asked, &LockVault { id: CONFIG_VAULT });
-    assert!(matches!(told(&asked), Verdict::Failed(_)));
+    assert!(matches!(told(&asked), Verdict::Failed));
+    assert_eq!(told::<OrderError>(&asked), OrderError::LockedByController(CONFIG_VAULT), "as it was said");
     let seen: Exchange = told(&watch);
     assert_eq!((seen.vault, seen.end), (Some(CONFIG_VAULT), End::Failed));
-    assert!(!format!("{seen:?}").contains("busy"), "the type and the vault alone");
+    assert!(!format!("{seen:?}").contains("LockedBy"), "the type and the vault alone");
 }
 
 /// An agent waits for no watcher: neither for one that reads nothing nor for one that is gone.

@@ -8,32 +8,16 @@ use vault::section::Encryption;
 
 use super::files::Names;
 use super::{CryptError, failed, random};
-use crate::vaultmgr::faults;
 
 /// Writes both files of one copy, durably.
 pub(super) fn write(folder: &MetaDir, files: &KeyFiles) -> Result<(), CryptError> {
-    let file = |write: &dyn Fn() -> Result<(), MetaError>| {
-        faults::room().map_err(failed("writing metadata"))?;
-        write().map_err(failed("writing metadata"))?;
-        faults::step();
-        Ok(())
-    };
-    // The protector first: a policy without its protector opens for nobody.
-    file(&|| folder.write_protector(&files.protector))?;
-    file(&|| folder.write_policy(&files.policy))
+    folder.write(files).map_err(failed("writing metadata"))
 }
 
 /// Overwrites and unlinks all of one vault's files in one copy, durably.
 pub(super) fn wipe(folder: &MetaDir, names: &Names) -> Result<(), MetaError> {
-    for policy in &names.policies {
-        folder.remove_policy(*policy)?;
-        faults::step();
-    }
-    for protector in &names.protectors {
-        folder.remove_protector(*protector)?;
-        faults::step();
-    }
-    Ok(())
+    names.policies.iter().try_for_each(|policy| folder.remove_policy(*policy))?;
+    names.protectors.iter().try_for_each(|protector| folder.remove_protector(*protector))
 }
 
 pub(super) fn modes(encryption: Encryption) -> Modes {

@@ -107,7 +107,7 @@ fn strays_from_a_backup_do_not_stand_in_the_way() {
     let (mut node, _) = with_file();
     let folder = node.paths.persist().join(".fscrypt");
     for whole_pair in [false, true] {
-        let first = MetaDir::open(&folder).expect("opens");
+        let first = MetaDir::open(node.paths.disk(), &folder).expect("opens");
         let files = stray(&first);
         first.write_protector(&files.protector).expect("writes");
         if whole_pair {
@@ -119,7 +119,9 @@ fn strays_from_a_backup_do_not_stand_in_the_way() {
         assert_eq!(status.state, State::Unlocked, "whole pair: {whole_pair}: {status:?}");
         assert!(!format!("{status:?}").contains("failed"), "{status:?}");
         assert_eq!(node.get(BERLIN, "file").as_deref(), Some("kept"));
-        let read = MetaDir::open(&folder).expect("opens").read_protector(files.protector.descriptor());
+        let read = MetaDir::open(node.paths.disk(), &folder)
+            .expect("opens")
+            .read_protector(files.protector.descriptor());
         assert!(read.is_ok(), "not ours to remove");
     }
 }

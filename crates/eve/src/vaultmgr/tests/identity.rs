@@ -219,7 +219,7 @@ fn if6_what_this_life_accepted_is_not_forgotten_with_or_for_a_record() {
 #[test]
 fn a_leftover_that_can_not_be_swept_shuts_no_vault() {
     let (mut node, _) = with_file();
-    let left = node.paths.tables().join(".tmp-eve-old-shares.1");
+    let left = node.paths.tables()[0].join(".tmp-eve-old-shares.1");
     std::fs::write(&left, "old").expect("writes");
     std::fs::hard_link(&left, node.disk.persist().join("a backup")).expect("links");
     node.reboot();

@@ -235,12 +235,12 @@ fn a_flipped_byte_in_one_copy_costs_nothing() {
     }
 }
 
-/// Both copies damaged, each in another file: nothing is written over, and the status tells damage from a wrong key.
+/// The same file damaged in both copies: nothing is written over, and the status tells damage from a wrong key.
 #[test]
 fn two_damaged_copies_are_left_as_they_are() {
     let (mut node, _) = made(Custody::Tpm);
     let (first, second) = (node.disk.persist().join(".fscrypt"), node.paths.metas().join(BERLIN.to_string()));
-    let damaged = [("policies", first), ("protectors", second.clone())].map(|(kind, place)| {
+    let damaged = [("policies", first), ("policies", second.clone())].map(|(kind, place)| {
         let mut files = std::fs::read_dir(second.join(kind)).expect("lists").flatten();
         let path = place.join(kind).join(files.next().expect("one").file_name());
         let mut bytes = std::fs::read(&path).expect("reads");

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, chown};
+use std::process::Command;
 
 use rustix::fs::{XattrFlags, getxattr, setxattr};
 use vault::ids::{CONFIG_VAULT, IMAGE_VAULT};
@@ -26,6 +27,8 @@ fn df5_attributes_come_over_and_what_has_a_name_outside_stays_there() {
     node.start();
     assert_eq!(node.state(IMAGE_VAULT), State::Unlocked, "{:?}", node.status(IMAGE_VAULT));
     assert_eq!(node.get(IMAGE_VAULT, "linked").as_deref(), Some("precious data outside"));
+    let detail = node.status(IMAGE_VAULT).detail.concat();
+    assert!(detail.contains("plain text left") && detail.contains("another name outside"), "{detail}");
     assert_eq!(fs::read_to_string(&outside).expect("reads"), "precious data outside");
     for path in [image.join("noted"), image.clone()] {
         for (name, value) in [("user.note", "kept"), ("trusted.overlay.opaque", "y")] {
@@ -56,4 +59,60 @@ fn the_config_vault_is_roots_whosever_the_plain_directory_was() {
     }
     let zedagents = fs::metadata(node.paths.zedagent_folder()).expect("there");
     assert_eq!((zedagents.uid(), zedagents.mode() & 0o777), (12345, 0o700));
+}
+
+/// seen-by-users 0.4, 0b.4: sparse files far larger than the disk are moved in, and the disk is no fuller than it was.
+#[test]
+fn sparse_files_larger_than_the_disk_do_not_fill_it() {
+    let mut node = Node::fresh(true);
+    let image = node.paths.vault(IMAGE_VAULT);
+    fs::create_dir_all(&image).expect("makes");
+    for (name, length) in [("disk.raw", 1 << 30), ("huge.raw", 200 << 30)] {
+        fs::File::create(image.join(name)).and_then(|file| file.set_len(length)).expect("creates");
+    }
+    let free = |node: &Node| nix::sys::statvfs::statvfs(&node.disk.persist()).expect("asks").blocks_free();
+    node.disk.sync();
+    let before = free(&node);
+    node.start();
+    assert_eq!(node.state(IMAGE_VAULT), State::Unlocked, "{:?}", node.status(IMAGE_VAULT));
+    assert!(!node.paths.staging(IMAGE_VAULT).exists(), "{:?}", node.status(IMAGE_VAULT));
+    assert_eq!(fs::metadata(image.join("huge.raw")).expect("there").len(), 200 << 30);
+    node.disk.sync();
+    assert!(before - free(&node) < 256, "{} blocks", before - free(&node));
+}
+
+/// seen-by-users 0b.3, 0.4: while a plain file is open for writing its vault waits and says for whom; and what can't be wiped once
+/// it is moved counts as plain text left, with its path.
+#[test]
+fn what_keeps_plain_text_on_the_disk_is_told() {
+    let mut node = Node::fresh(true);
+    let image = node.paths.vault(IMAGE_VAULT);
+    fs::create_dir_all(&image).expect("makes");
+    let mut log = fs::File::create(image.join("log")).expect("creates");
+    node.start();
+    let status = node.status(IMAGE_VAULT);
+    let error = status.last.and_then(|last| last.error).expect("an error");
+    assert!(
+        error.contains(&format!("process {} (", std::process::id())) && error.contains("open for writing"),
+        "{error}"
+    );
+    assert_eq!(node.get(IMAGE_VAULT, "log").as_deref(), Some(""), "as it was");
+    std::io::Write::write_all(&mut log, b"to the last line").expect("writes");
+    drop(log);
+    node.hear_tpm();
+    assert_eq!(node.state(IMAGE_VAULT), State::Unlocked, "{:?}", node.status(IMAGE_VAULT));
+    assert_eq!(node.get(IMAGE_VAULT, "log").as_deref(), Some("to the last line"));
+    let left = node.paths.going(IMAGE_VAULT).join("7");
+    fs::create_dir(left.parent().expect("one")).and_then(|()| fs::write(&left, "plain")).expect("writes");
+    let chattr = |change: &str| Command::new("chattr").arg(change).arg(&left).status().expect("runs chattr");
+    chattr("+i");
+    node.restart();
+    let status = node.status(IMAGE_VAULT);
+    chattr("-i");
+    assert_eq!(status.state, State::Unlocked);
+    let told = status.detail.iter().find(|line| line.starts_with("plain text left")).expect("a line");
+    assert!(told.contains(&left.display().to_string()) && told.contains("chattr -i"), "{told}");
+    node.hear_tpm();
+    let status = node.status(IMAGE_VAULT);
+    assert!(!left.exists() && !status.detail.concat().contains("plain text left"), "{status:?}");
 }

@@ -11,22 +11,24 @@ use vault::wanted::Authority;
 
 use super::controller::{self, Controller, KEY, Line};
 use super::disk::{Disk, write};
-use crate::vaultmgr::faults;
 use crate::vaultmgr::intake::TpmHeard;
 use crate::vaultmgr::kernel::Kernel;
 use crate::vaultmgr::manager::{Manager, Owner};
 use crate::vaultmgr::paths::Paths;
 use crate::vaultmgr::prepare;
 use crate::vaultmgr::roots::{Slot, Slots, Tpmmgr, TpmmgrError};
+use disk::faulty::{Faults, Faulty};
 
 /// NV of a software TPM, as values; shared by all lives of vaultmgr on it.
 #[derive(Clone, Default)]
-pub(super) struct Nv(pub(super) Rc<RefCell<NvState>>);
+pub(super) struct Nv(pub(super) Rc<RefCell<NvState>>, pub(super) Faults);
 
 #[derive(Default)]
 pub(super) struct NvState {
     pub(super) slots: Vec<NvSlots>,
     pub(super) pcrs_moved: bool,
+    /// PCRs are extended all the time while P is read.
+    pub(super) unsteady: bool,
     pub(super) fail: bool,
     /// How often roots were read.
     pub(super) reads: usize,
@@ -52,7 +54,8 @@ impl Tpmmgr for Nv {
             generation: slots.generation,
             tpm: root(&slots.tpm),
             pcrs: match &slots.pcrs {
-                Some(_) if nv.pcrs_moved => Slot::PcrsMoved,
+                Some(_) if nv.pcrs_moved => Slot::PcrsMoved(vec![4, 9]),
+                Some(_) if nv.unsteady => Slot::Unsteady,
                 Some(bytes) => root(bytes),
                 None => Slot::Absent,
             },
@@ -71,16 +74,15 @@ impl Tpmmgr for Nv {
             return Err(TpmmgrError("the slot is taken".to_owned()));
         }
         let half = NvSlots { generation, tpm: *tpm.0.expose_root_secret(), pcrs: None };
-        self.0.borrow_mut().slots.push(half);
-        faults::step();
-        let slots = &mut self.0.borrow_mut().slots;
-        slots.iter_mut().rev().take(1).for_each(|last| last.pcrs = Some(*pcrs.0.expose_root_secret()));
-        faults::step();
+        self.1.step(|| self.0.borrow_mut().slots.push(half));
+        self.1.step(|| {
+            let slots = &mut self.0.borrow_mut().slots;
+            slots.iter_mut().rev().take(1).for_each(|last| last.pcrs = Some(*pcrs.0.expose_root_secret()));
+        });
         Ok(())
     }
     fn undefine_roots(&mut self, generation: Generation) -> Result<(), TpmmgrError> {
-        self.0.borrow_mut().slots.retain(|slots| slots.generation != generation);
-        faults::step();
+        self.1.step(|| self.0.borrow_mut().slots.retain(|slots| slots.generation != generation));
         Ok(())
     }
 }
@@ -91,6 +93,8 @@ pub(super) struct Node {
     pub(super) paths: Paths,
     pub(super) manager: Option<Manager<Kernel, Nv>>,
     pub(super) has_tpm: bool,
+    /// What goes wrong with its disk, and with the TPM that it was made with.
+    pub(super) faults: Faults,
 }
 
 impl Node {
@@ -102,8 +106,11 @@ impl Node {
             controller::golden("root-ca.cert.pem"),
         )
         .expect("the root certificate");
-        let paths = Paths::new(&disk.root());
-        Self { disk, nv: Nv::default(), paths, manager: None, has_tpm }
+        std::fs::create_dir_all(disk.root().join("run/eve")).expect("makes");
+        let faults = Faults::default();
+        let paths = Paths::on(disk::Disk::through(Faulty::linux(&faults)), &disk.root());
+        let nv = Nv(Rc::default(), faults.clone());
+        Self { disk, nv, paths, manager: None, has_tpm, faults }
     }
 
     /// A fresh node, started.
@@ -115,10 +122,12 @@ impl Node {
 
     pub(super) fn start(&mut self) {
         let owner = Owner { uid: 12345, gid: 12345 };
+        self.nv.1 = self.faults.clone();
         prepare::own_folders(&self.paths).expect("our folders");
         let kernel = Kernel::open(&self.paths).expect("opens the filesystem");
-        let manager = Manager::start(&self.disk.root(), kernel, self.nv.clone(), owner).expect("starts");
+        let manager = Manager::start(self.paths.clone(), kernel, self.nv.clone(), owner).expect("starts");
         self.manager = Some(manager);
+        self.manager().take_up_locks().expect("are read");
         self.hear_tpm();
     }
 
@@ -142,6 +151,7 @@ impl Node {
     /// The power goes: what was not synced is lost, and the kernel's keys. Started again by [`Self::start`].
     pub(super) fn power_cut(&mut self) {
         self.manager = None;
+        self.forget_run();
         self.disk.power_cut();
     }
 
@@ -153,8 +163,14 @@ impl Node {
         self.manager().settle_all();
     }
 
+    /// What lies in `run` goes with each boot.
+    fn forget_run(&self) {
+        let _ = std::fs::remove_file(self.paths.locks());
+    }
+
     pub(super) fn stop(&mut self) {
         self.manager = None;
+        self.forget_run();
         self.disk.unmount();
     }
 

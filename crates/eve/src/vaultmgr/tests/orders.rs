@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use vault::ids::{CONFIG_VAULT, IMAGE_VAULT};
 use vault::report::State;
 use vault::section::{Custody, Operation};
 
 use super::controller::{BERLIN, Controller, Line};
 use super::node::Node;
-use crate::vaultmgr::orders::{Order, OrderError};
+use crate::bus::messages::OrderError;
+use crate::vaultmgr::orders::Order;
 
 fn made(custody: Custody) -> (Node, Controller) {
     let (mut node, mut controller) = (Node::new(true), Controller::new());
@@ -81,4 +83,56 @@ fn ucd_an_order_out_of_date_is_not_carried_out() {
     assert_eq!(node.state(BERLIN), State::Missing);
     let done = node.manager().obey(&order, Duration::from_secs(1));
     assert_eq!(done.map(|report| report.state), Ok(State::Unlocked));
+}
+
+/// Seen-by-users 0b.7: what root locked stays locked when vaultmgr dies, until it is opened here or the node boots anew.
+#[test]
+fn a_lock_by_root_outlives_vaultmgr_and_no_boot() {
+    let (mut node, mut controller) = made(Custody::Tpm);
+    let lines = [Line { created: true, ..Line::of(Custody::Tpm) }];
+    node.manager().order_lock(BERLIN).expect("locks");
+    node.restart();
+    node.hear(&mut controller, &lines);
+    assert_eq!(node.state(BERLIN), State::Locked, "though the controller wants it open");
+    node.manager().order_unlock(BERLIN).expect("opens");
+    node.restart();
+    assert_eq!(node.state(BERLIN), State::Unlocked, "the order is taken back");
+    node.manager().order_lock(BERLIN).expect("locks");
+    // Another boot, whose `run` was kept.
+    let kept = std::fs::read_to_string(node.paths.locks()).expect("is kept");
+    let (_, orders) = kept.split_once('\n').expect("the boot first");
+    node.reboot();
+    std::fs::write(node.paths.locks(), format!("another-boot\n{orders}")).expect("writes");
+    node.restart();
+    node.hear(&mut controller, &lines);
+    assert_eq!(node.state(BERLIN), State::Unlocked);
+}
+
+/// The way to a release: of orders that can't be read nobody knows what must stay locked; of one that can't be kept root is told.
+#[test]
+fn a_lock_that_is_not_understood_or_not_kept_is_an_error() {
+    let (mut node, _controller) = made(Custody::Tpm);
+    node.manager().order_lock(BERLIN).expect("locks");
+    let kept = std::fs::read_to_string(node.paths.locks()).expect("is kept");
+    std::fs::write(node.paths.locks(), kept.replace(&BERLIN.to_string(), "berlin")).expect("writes");
+    node.manager().take_up_locks().expect_err("is not understood");
+    std::fs::remove_file(node.paths.locks()).expect("removes");
+    std::fs::create_dir(node.paths.locks()).expect("in its place");
+    let told = node.manager().order_lock(BERLIN).expect_err("is not kept");
+    assert!(matches!(told, OrderError::NotKept { .. }), "{told}");
+    assert_eq!(node.state(BERLIN), State::Locked, "carried out all the same");
+    std::fs::remove_dir(node.paths.locks()).expect("removes");
+}
+
+/// seen-by-users 1.13: the node's own agents hold the Config Vault, so an order to lock it could never be done: it is refused, and
+/// nothing of it remains.
+#[test]
+fn the_config_vault_is_not_locked_by_order() {
+    let (mut node, _) = made(Custody::Tpm);
+    let obeyed = node.manager().obey(&Order::Lock(CONFIG_VAULT), Duration::ZERO);
+    assert!(obeyed.expect_err("in use").to_string().contains("this node's own agents"));
+    node.manager().settle_all();
+    assert_eq!(node.state(CONFIG_VAULT), State::Unlocked);
+    let other = node.manager().obey(&Order::Lock(IMAGE_VAULT), Duration::ZERO);
+    assert_eq!(other.map(|report| report.state), Ok(State::Locked));
 }

@@ -5,8 +5,11 @@ use vault::ids::IMAGE_VAULT;
 use vault::report::State;
 use vault::section::Custody;
 
+use vault::shares::RootPin;
+
 use super::controller::{BERLIN, Controller, Line};
 use super::node::Node;
+use crate::bus::messages::OrderError;
 
 fn at(current: u64, last: u64) -> Line {
     Line { epochs: (current, last), created: true, ..Line::of(Custody::TpmAndController) }
@@ -90,8 +93,9 @@ fn without_its_share_table_a_node_obeys_nobody() {
     let (mut node, mut controller, _) = with_an_older_copy();
     node.stop();
     node.disk.mount();
-    let tables = node.paths.tables();
-    std::fs::remove_dir_all(&tables).expect("removes");
+    for copy in node.paths.tables() {
+        std::fs::remove_dir_all(copy).expect("removes");
+    }
     node.start();
     let order = Line { id: IMAGE_VAULT, created: true, recreate: true, ..Line::of(Custody::Tpm) };
     node.hear(&mut controller, &[at(2, 1), order]);
@@ -102,4 +106,31 @@ fn without_its_share_table_a_node_obeys_nobody() {
     node.hear(&mut controller, &[at(2, 1)]);
     assert!(!node.says("no section counts"), "{:?}", node.manager().notes());
     assert_eq!(node.state(IMAGE_VAULT), State::Unlocked);
+}
+
+/// seen-by-users 0.9: another controller counts once root on the node has accepted its root, by that root's name. What it does not list is
+/// locked and kept.
+#[test]
+fn another_controller_counts_once_root_accepts_it() {
+    let (mut node, mut own, _) = with_an_older_copy();
+    let paths = node.paths.clone();
+    node.manager().shares.as_mut().expect("shares").set_pin(&paths, RootPin([1; 32])).expect("pins");
+    node.hear_tpm();
+    // To this node the one that signs is now another one than at first contact.
+    node.hear(&mut own, &[]);
+    assert!(node.says("another root") && node.says("eve controller accept"), "{:?}", node.manager().notes());
+    let installed =
+        wire::Certificate::from_pem(&super::controller::golden("root-ca.cert.pem")).expect("reads");
+    let wrong = node.manager().accept_root(RootPin([2; 32]));
+    assert!(matches!(wrong, Err(OrderError::OtherRootInstalled)), "not by another name");
+    node.manager().accept_root(RootPin(installed.digest().0)).expect("accepted");
+    let mut other =
+        Controller { device: vault::ids::DeviceId(uuid::Uuid::from_u128(0xd7)), ..Controller::new() };
+    node.hear(&mut other, &[Line { id: IMAGE_VAULT, ..Line::of(Custody::Tpm) }]);
+    assert!(!node.says("another root") && !node.says("device"), "{:?}", node.manager().notes());
+    assert_eq!(node.state(BERLIN), State::Orphan, "locked, and kept");
+    assert!(node.paths.vault(BERLIN).exists());
+    node.reboot();
+    node.hear(&mut other, &[]);
+    assert_eq!(node.state(BERLIN), State::Orphan, "and not deleted by what never listed it");
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use vault::ids::VaultId;
+use vault::ids::{CONFIG_VAULT, VaultId};
 use vault::report::State;
 use vault::section::{Custody, Seal};
 
@@ -15,7 +15,7 @@ pub(super) fn sealed(custody: Custody, seal: Seal) -> Line {
 
 /// What of a vault's keys lies on the disk: its sealed shares, and its protector as it is wrapped now, the same in both copies.
 pub(super) fn key_bytes(node: &Node) -> Vec<Vec<u8>> {
-    let table = std::fs::read(node.paths.table(vault::ids::Generation::FIRST)).expect("a share table");
+    let table = std::fs::read(&node.paths.table(vault::ids::Generation::FIRST)[0]).expect("a share table");
     let (id, sealed) = (BERLIN.0.as_bytes(), 30..78);
     let lines = (0..table.len() - sealed.end).filter(|at| table[*at..].starts_with(id));
     let shares = lines.map(|at| table[at..][sealed.clone()].to_vec());
@@ -67,6 +67,35 @@ fn ko1_a_stricter_seal_leaves_nothing_of_the_looser_one() {
         node.hear(&mut controller, &[stricter]);
         assert_eq!(node.get(BERLIN, "file").as_deref(), Some("kept"));
     }
+}
+
+/// Facts-node, fault 1: P that could not be read while PCRs moved all the time is no other boot, and is read again, by itself and at an
+/// order, without a restart. Seen-by-users 0.18: another boot is told by its PCRs, and an order looks once more too.
+#[test]
+fn a_root_that_could_not_be_read_is_read_again_and_says_why() {
+    let (mut node, mut controller) = (Node::new(true), Controller::new());
+    let line = sealed(Custody::Tpm, Seal::Pcrs);
+    node.hear(&mut controller, std::slice::from_ref(&line));
+    node.put(BERLIN, "file", "kept");
+    node.nv.0.borrow_mut().unsteady = true;
+    node.reboot();
+    assert_eq!(node.state(CONFIG_VAULT), State::Unlocked, "what is not bound to PCRs opens meanwhile");
+    let told = node.status(BERLIN).detail[0].clone();
+    assert!(told.contains("extended all the time") && !told.contains("differently"), "{told}");
+    node.nv.0.borrow_mut().unsteady = false;
+    node.manager().read_unsteady_root();
+    node.manager().settle_all();
+    assert_eq!(node.get(BERLIN, "file").as_deref(), Some("kept"), "by itself");
+    node.nv.0.borrow_mut().pcrs_moved = true;
+    node.reboot();
+    let told = node.manager().order_unlock(BERLIN).expect_err("another boot").to_string();
+    assert!(told.contains("this boot measures differently in PCR 4, 9"), "{told}");
+    let reads = node.nv.0.borrow().reads;
+    node.manager().read_unsteady_root();
+    assert_eq!(node.nv.0.borrow().reads, reads, "another boot is not asked about all the time");
+    node.nv.0.borrow_mut().pcrs_moved = false;
+    node.manager().order_unlock(BERLIN).expect("it can be read by now");
+    assert_eq!(node.get(BERLIN, "file").as_deref(), Some("kept"), "by an order");
 }
 
 /// Invariant 5: a looser custody under a stricter seal waits for the stricter seal, and keeps asking the controller until then.

@@ -52,7 +52,7 @@ impl Crypt for Undone {
         self.kernel.create(vault, encryption, wrapping, secret)
     }
     fn unwrap(
-        &self,
+        &mut self,
         vault: VaultId,
         place: Place,
         secret: &WrappingSecret,
@@ -100,7 +100,7 @@ fn a_step_that_is_undone_each_time_is_told_and_stops_nothing() {
     let repairs = Rc::new(Cell::new(0));
     let kernel = Undone { kernel: Kernel::open(&node.paths).expect("opens"), repairs: Rc::clone(&repairs) };
     let owner = Owner { uid: 12345, gid: 12345 };
-    let mut manager = Manager::start(&node.disk.root(), kernel, node.nv.clone(), owner).expect("starts");
+    let mut manager = Manager::start(node.paths.clone(), kernel, node.nv.clone(), owner).expect("starts");
     manager.hear_tpm(TpmHeard::Ready { key: controller.key, measured: true });
     manager.settle_all();
     let section = controller.section(manager.session_key(), &[Line::of(Custody::Tpm)]);

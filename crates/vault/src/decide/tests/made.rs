@@ -11,6 +11,8 @@ pub(super) enum References {
     Passed,
     Failed,
     NotChecked,
+    /// Approved, and of a boot that nothing measured.
+    NotMeasured,
 }
 
 pub(super) fn appraisal(session: SessionKey, references: References) -> Appraisal {
@@ -25,18 +27,32 @@ pub(super) fn rolled_back(session: SessionKey) -> Appraisal {
     made(&tpm, session, References::Passed, Some(&before))
 }
 
+/// A quote whose TPM lost a hundred days of its clock in a power cut.
+pub(super) fn after_a_power_cut(session: SessionKey) -> Appraisal {
+    let mut tpm = FakeTpm::new();
+    tpm.clock_ms = 100 * 86_400_000;
+    let before = tpm.quote(&[0; 32], &session, b"", &pcrs(1)).0;
+    (tpm.reset_count, tpm.clock_ms) = (tpm.reset_count + 1, 400);
+    made(&tpm, session, References::Passed, Some(&before))
+}
+
 fn made(tpm: &FakeTpm, session: SessionKey, references: References, before: Option<&[u8]>) -> Appraisal {
-    let (attest_data, signature) = tpm.quote(&[7; 32], &session, b"", &pcrs(1));
+    let quoted = match references {
+        References::NotMeasured => pcrs(0),
+        _ => pcrs(1),
+    };
+    let (attest_data, signature) = tpm.quote(&[7; 32], &session, b"", &quoted);
     let approved = match references {
         References::Passed => vec![pcrs(1)],
         References::Failed => vec![pcrs(2)],
         References::NotChecked => vec![],
+        References::NotMeasured => vec![pcrs(0)],
     };
     let input = Input {
         ak: &tpm.ak(),
         attest_data: &attest_data,
         signature: &signature,
-        pcrs: &pcrs(1),
+        pcrs: &quoted,
         nonce: &[7; 32],
         session: &session,
         claims: b"",

@@ -238,6 +238,29 @@ fn metadata_goes_only_when_no_key_can_open_it() {
     }
 }
 
+/// Seen-by-users 0.5: nothing is sealed to a boot that nothing measured, and why is said; what an older version sealed so opens.
+#[test]
+fn nothing_is_sealed_to_an_unmeasured_boot() {
+    let unmeasured = Node { measured: false, ..NODE };
+    let moved = Node { tpm: Tpm::Present { table: TableSeen::Open, pcrs: false }, measured: false };
+    let policy = NodePolicy { seal: Seal::Pcrs, ..want(Custody::Tpm).policy };
+    let wish = Wish::Keep(Want { policy, ..want(Custody::Tpm) });
+    let made_at = |shares| Seen { key: Key::Present, shares, ..made(Custody::Tpm, 0) };
+    let (at_tpm, at_pcrs) =
+        (made_at(share(Mark::Made)), made_at(BySeal { tpm: None, pcrs: Some(Mark::Made) }));
+    let open = Keys { shares: BySeal { tpm: ShareKey::Nothing, pcrs: ShareKey::Open }, ..keys() };
+    let ask = |seen: &Seen, keys: &Keys, node| super::ask(USER, &wish, seen, keys, node);
+    for node in [&unmeasured, &moved] {
+        let new = ask(&Seen::default(), &Keys::default(), node);
+        assert_eq!(new, Next::Wait(Wait::NotMeasured), "a new vault is not made");
+        let Next::Settled(settled) = ask(&at_tpm, &held(TPM), node) else { panic!("it stays as it is") };
+        assert!(settled.notes.contains(&Note::ChangeDue(Wait::NotMeasured)), "{:?}", settled.notes);
+    }
+    let make = Step::MakeShare { seal: Seal::Pcrs, mark: Mark::Made };
+    assert_eq!(step(&ask(&at_tpm, &held(TPM), &NODE)), Some(make), "of a measured boot it is");
+    assert_eq!(step(&ask(&at_pcrs, &open, &unmeasured)), Some(Step::Unwrap), "as before");
+}
+
 /// DF-5: plain files at the staging path may be the only ones while no vault stands at its place: they are not wiped.
 #[test]
 fn df5_the_only_originals_are_not_wiped() {
@@ -251,6 +274,29 @@ fn df5_the_only_originals_are_not_wiped() {
         assert_eq!(settled.notes, [Note::PathTaken], "{dir:?}");
         assert_eq!(step(&with(Staged::Copy)), Some(Step::DropStaged), "{dir:?}: half a copy goes");
     }
+}
+
+/// seen-by-users 0.17: a long step that is under way is waited for, as making and not as failing; what does not depend on it goes on.
+#[test]
+fn a_long_step_under_way_is_no_failure() {
+    let wish = Wish::Keep(want(Custody::Tpm));
+    let ask = |seen: &Seen, kind| {
+        let setbacks = Setbacks::default().with_under_way(Some(kind));
+        let keys = held(TPM);
+        let view = View { id: CONFIG_VAULT, wish: &wish, seen, keys: &keys, node: &NODE, setbacks };
+        let next = next(&view);
+        let report = vault::report::report(&view, "config".parse().expect("a name"), &next, None);
+        (next, report.state)
+    };
+    let plain =
+        Seen { dir: Dir::Plain, key: Key::Present, shares: share(Mark::Begun), ..made(Custody::Tpm, 0) };
+    let moving = Next::Wait(Wait::UnderWay(StepKind::MoveIn));
+    assert_eq!(ask(&plain, StepKind::MoveIn), (moving, State::Creating));
+    let wiping = Seen { staged: Staged::Plain, key: Key::Present, ..made(Custody::Tpm, 0) };
+    let (next, state) = ask(&wiping, StepKind::DropStaged);
+    assert_eq!(state, State::Unlocked, "open while it is wiped behind");
+    let Next::Settled(settled) = next else { panic!("{next:?}") };
+    assert_eq!(settled.notes, [Note::Waits(Wait::UnderWay(StepKind::DropStaged))]);
 }
 
 /// IF-5: a vault whose grace runs is not made in the meantime.

@@ -5,20 +5,20 @@ use std::io::Write;
 use vault::report::State;
 
 use super::*;
-use crate::vaultmgr::faults::full_after;
 
-/// Does `work` with room for 0, 1, 2.. durable steps until that is enough. Each time, with the disk still full, `kept` looks for what
+/// Does `work` with room for 0, 1, 2.. operations until that is enough. Each time, with the disk still full, `kept` looks for what
 /// may not be lost; then there is room again and `work` is done once more, and so is a reboot, and `done` looks.
 fn full_everywhere<P>(
     prepare: impl Fn() -> (Node, P),
     work: impl Fn(&mut Node, &mut P),
     kept: impl Fn(&mut Node, &str),
     done: impl Fn(&mut Node, &mut P, &str),
-) -> i64 {
-    let was_full = |room: &i64| {
+) -> usize {
+    let was_full = |room: &usize| {
         let (mut node, mut with) = prepare();
-        let full = full_after(*room, || work(&mut node, &mut with));
-        let when = format!("room for {room} steps");
+        let faults = node.faults.clone();
+        let full = faults.during(Fault::Full, *room, || work(&mut node, &mut with));
+        let when = format!("room for {room} operations");
         kept(&mut node, &when);
         work(&mut node, &mut with);
         done(&mut node, &mut with, &when);
@@ -136,7 +136,8 @@ fn a_disk_without_a_free_block_locks_and_unlocks() {
 fn if5_the_record_is_written_later() {
     let (mut node, mut controller) = with_file(&Line::of(Custody::Tpm));
     let locked = vault::section::Operation::Lock;
-    let full = full_after(0, || {
+    let faults = node.faults.clone();
+    let full = faults.during(Fault::Full, 0, || {
         node.hear(&mut controller, &[Line { operation: locked, ..Line::of(Custody::Tpm) }]);
     });
     let said = |node: &mut Node| {

@@ -1,5 +1,5 @@
-//! vaultmgr stopped after each of its durable steps in turn, and on a disk that is full from each of them on, at every kind of
-//! work (invariant 5): the next start, or the next try, mends what is there, and nothing that was kept is lost.
+//! vaultmgr cut at every operation on the disk and every step of the TPM in turn, and on a disk that is full from each of them on, at
+//! every kind of work (invariant 5): the next start, or the next try, mends what is there, and nothing that was kept is lost.
 
 mod cut;
 mod full;
@@ -12,39 +12,40 @@ use vault::section::Custody;
 use super::controller::{BERLIN, Controller, Line};
 use super::disk::write;
 use super::node::Node;
-use crate::vaultmgr::faults::after;
+use disk::faulty::Fault;
 
-/// More durable steps than any of these has.
-const ENOUGH: i64 = 120;
+/// More operations than any of these has.
+const ENOUGH: usize = 1000;
 
 /// How a life ends in the middle of its work.
 #[derive(Debug, Clone, Copy)]
 enum Ending {
-    /// `kill -9`: the kernel keeps keys and files.
+    /// `kill -9` before the operation: the kernel keeps keys and files.
     Killed,
-    /// What was not synced is lost, and the kernel's keys.
+    /// In the operation, which is half done if it is a write: what was not synced is lost, and the kernel's keys.
     PowerCut,
 }
 
-/// Does `work` on a node made by `prepare`, stopped after 1, 2, 3.. durable steps until it is not stopped any more; each time the node
-/// then starts anew and `mended` looks at it. Returns how many steps the work has.
+/// Does `work` on a node made by `prepare`, cut at the operation 0, 1, 2.. until it is not cut any more; each time the node
+/// then starts anew and `mended` looks at it. Returns how many operations the work has.
 fn stopped_everywhere<P>(
     prepare: impl Fn() -> (Node, P),
     work: impl Fn(&mut Node, &mut P),
     mended: impl Fn(&mut Node, &mut P, &str),
-) -> i64 {
-    let lives = [Ending::Killed, Ending::PowerCut].map(|ending| {
-        let stopped = |steps: &i64| {
+) -> usize {
+    let lives = [(Ending::Killed, Fault::Cut), (Ending::PowerCut, Fault::Tear)].map(|(ending, fault)| {
+        let cut = |nth: &usize| {
             let (mut node, mut with) = prepare();
-            let stopped = after(*steps, || work(&mut node, &mut with));
+            let faults = node.faults.clone();
+            let cut = faults.during(fault, *nth, || work(&mut node, &mut with));
             start_again(&mut node, ending);
-            mended(&mut node, &mut with, &format!("{ending:?} after step {steps}"));
-            stopped
+            mended(&mut node, &mut with, &format!("{ending:?} at operation {nth}"));
+            cut
         };
-        (1..ENOUGH).find(|steps| !stopped(steps)).expect("it comes to an end")
+        (0..ENOUGH).find(|nth| !cut(nth)).expect("it comes to an end")
     });
-    assert_eq!(lives[0], lives[1], "the work has the same steps each time");
-    lives[0] - 1
+    assert_eq!(lives[0], lives[1], "the work has the same operations each time");
+    lives[0]
 }
 
 fn start_again(node: &mut Node, ending: Ending) {

@@ -1,0 +1,252 @@
+//! An open folder: reads that trust nothing, and files that a power cut leaves as they were or as they are to be.
+
+use std::fs::File;
+use std::io::{self as stdio, Read};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use nix::dir::Dir;
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open, openat};
+use nix::sys::stat::{Mode, fstat};
+use nix::unistd::geteuid;
+
+use crate::{At, Disk, Op};
+
+const FOLDER: OFlag = OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_CLOEXEC);
+
+/// Why the disk did not do as asked. What was there is there, or what was to be; call again.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Nothing is there.
+    #[error("{name} is absent")]
+    Absent {
+        /// The file or folder.
+        name: String,
+    },
+    /// A link, not a regular file or folder, or writable by others: not followed, not read. Or a file that has another name too, and
+    /// so is not overwritten: whoever made that name has to take it away.
+    #[error("{name} is not a file or folder of ours alone")]
+    Unsafe {
+        /// The file or folder.
+        name: String,
+    },
+    /// The disk or the kernel.
+    #[error("{doing} failed")]
+    Io {
+        /// What was done.
+        doing: &'static str,
+        /// The kernel's answer.
+        source: stdio::Error,
+    },
+}
+
+/// As the standard library tells it; what was done and to what is in its words.
+impl From<Error> for stdio::Error {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Absent { .. } => Self::new(stdio::ErrorKind::NotFound, error.to_string()),
+            Error::Unsafe { .. } => Self::new(stdio::ErrorKind::InvalidData, error.to_string()),
+            Error::Io { source, .. } => source,
+        }
+    }
+}
+
+/// Names what was done when the kernel refused.
+pub(crate) fn io<E: Into<stdio::Error>>(doing: &'static str) -> impl FnOnce(E) -> Error {
+    move |source| Error::Io { doing, source: source.into() }
+}
+
+pub(crate) fn not_ours(path: &Path) -> Error {
+    Error::Unsafe { name: path.display().to_string() }
+}
+
+/// What an errno means when a file or folder is opened with `O_NOFOLLOW`.
+fn of_open(name: &str) -> impl FnOnce(Errno) -> Error {
+    move |errno| match errno {
+        Errno::ENOENT => Error::Absent { name: name.into() },
+        Errno::ELOOP | Errno::ENOTDIR | Errno::EISDIR | Errno::ENXIO => Error::Unsafe { name: name.into() },
+        errno => Error::Io { doing: "opening a file", source: errno.into() },
+    }
+}
+
+/// A folder, open: names in it are looked up there, whatever happens to its path.
+#[derive(Debug)]
+pub struct Folder {
+    pub(crate) disk: Disk,
+    fd: OwnedFd,
+}
+
+impl AsFd for Folder {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl Folder {
+    pub(crate) fn open(disk: Disk, path: &Path) -> Result<Self, Error> {
+        Self::open_with(disk, path, OFlag::O_NOFOLLOW)
+    }
+
+    pub(crate) fn open_through_links(disk: Disk, path: &Path) -> Result<Self, Error> {
+        Self::open_with(disk, path, OFlag::empty())
+    }
+
+    fn open_with(disk: Disk, path: &Path, flags: OFlag) -> Result<Self, Error> {
+        let name = path.display().to_string();
+        Ok(Self { disk, fd: open(path, FOLDER | flags, Mode::empty()).map_err(of_open(&name))? })
+    }
+
+    /// Opens a folder in it.
+    ///
+    /// # Errors
+    /// As [`Disk::folder`].
+    pub fn folder(&self, name: &str) -> Result<Self, Error> {
+        let fd = openat(&self.fd, name, FOLDER | OFlag::O_NOFOLLOW, Mode::empty()).map_err(of_open(name))?;
+        Ok(Self { disk: self.disk.clone(), fd })
+    }
+
+    /// Makes a folder in it if there is none, durably; one that is there keeps its mode.
+    ///
+    /// # Errors
+    /// As [`Disk::folder`].
+    pub fn make_folder(&self, name: &str, mode: u32) -> Result<Self, Error> {
+        let made = match self.folder(name) {
+            Err(Error::Absent { .. }) => {
+                self.disk.run(Op::MakeFolder { at: self.at(name), mode }).map_err(io("making a folder"))?;
+                self.folder(name)?
+            }
+            there => there?,
+        };
+        // One that is there may have been made by a life that was cut before this.
+        self.sync()?;
+        Ok(made)
+    }
+
+    /// Gives the folder an owner and a mode.
+    ///
+    /// # Errors
+    /// [`Error::Io`]: the disk, or no right to.
+    pub fn give(&self, uid: u32, gid: u32, mode: u32) -> Result<(), Error> {
+        let of = self.as_fd();
+        let given = self.disk.run(Op::SetOwner { of, uid, gid });
+        given.and_then(|()| self.disk.run(Op::SetMode { of, mode })).map_err(io("giving a folder its owner"))
+    }
+
+    /// Refuses a folder in which others could put or swap files.
+    ///
+    /// # Errors
+    /// [`Error::Unsafe`]: that. [`Error::Io`]: the disk.
+    pub fn check_ours(&self, words: &str) -> Result<(), Error> {
+        let stat = fstat(&self.fd).map_err(io("looking at a folder"))?;
+        let mode = Mode::from_bits_truncate(stat.st_mode);
+        let open_to_all = mode.contains(Mode::S_IWOTH) && !mode.contains(Mode::S_ISVTX);
+        if open_to_all || !is_own(stat.st_uid) { Err(Error::Unsafe { name: words.into() }) } else { Ok(()) }
+    }
+
+    /// All names in it but `.` and `..`, sorted. A name that is not text is none of ours.
+    ///
+    /// # Errors
+    /// [`Error::Io`]: the disk.
+    pub fn names(&self) -> Result<Vec<String>, Error> {
+        let mut dir = Dir::openat(&self.fd, ".", FOLDER, Mode::empty()).map_err(io("listing a folder"))?;
+        let entries = dir.iter().collect::<Result<Vec<_>, _>>().map_err(io("listing a folder"))?;
+        let mut names: Vec<_> =
+            entries.iter().filter_map(|e| Some(e.file_name().to_str().ok()?.to_owned())).collect();
+        names.retain(|name| name != "." && name != "..");
+        names.sort();
+        Ok(names)
+    }
+
+    /// Reads a regular file, `most` bytes of it.
+    ///
+    /// # Errors
+    /// [`Error::Absent`], [`Error::Unsafe`]: a link or no file. [`Error::Io`]: the disk.
+    pub fn read(&self, name: &str, most: usize) -> Result<Vec<u8>, Error> {
+        let mut bytes = Vec::new();
+        let file = self.open_file(name, OFlag::O_RDONLY)?;
+        file.take(most as u64).read_to_end(&mut bytes).map_err(io("reading a file"))?;
+        Ok(bytes)
+    }
+
+    /// Writes a file whole, in place of one that is there, durably.
+    ///
+    /// # Errors
+    /// [`Error::Io`]: the old file or the new is in force, whole; call again.
+    pub fn write(&self, name: &str, bytes: &[u8], mode: u32) -> Result<(), Error> {
+        self.put(name, bytes, mode, |from, to| Op::Rename { from, to })
+    }
+
+    /// Writes a file whole where there is none, durably; never over another.
+    ///
+    /// # Errors
+    /// [`Error::Io`]: there is one (`EEXIST`), or the disk.
+    pub fn write_first(&self, name: &str, bytes: &[u8], mode: u32) -> Result<(), Error> {
+        self.put(name, bytes, mode, |from, to| Op::RenameToFree { from, to })
+    }
+
+    fn put(
+        &self,
+        name: &str,
+        bytes: &[u8],
+        mode: u32,
+        rename: impl for<'a> FnOnce(At<'a>, At<'a>) -> Op<'a>,
+    ) -> Result<(), Error> {
+        // One fixed name, so that what a cut leaves is taken away next time and never piles up.
+        let temporary = format!(".{name}.tmp");
+        self.unlink(&temporary)?;
+        let put = || {
+            let file = self.make_file(&temporary, mode)?;
+            self.fill(&file, bytes)?;
+            let renamed = self.disk.run(rename(self.at(&temporary), self.at(name)));
+            renamed.map_err(io("renaming a file"))
+        };
+        put().inspect_err(|_| drop(self.unlink(&temporary)))?;
+        self.sync()
+    }
+
+    /// Takes a name away, durably. Nothing there is success.
+    ///
+    /// # Errors
+    /// [`Error::Io`]: the disk.
+    pub fn unlink(&self, name: &str) -> Result<(), Error> {
+        match self.disk.run(Op::Unlink { at: self.at(name) }) {
+            Err(error) if error.kind() == stdio::ErrorKind::NotFound => Ok(()),
+            gone => gone.map_err(io("unlinking a file")).and_then(|()| self.sync()),
+        }
+    }
+
+    /// The names in it are on the disk when this returns.
+    ///
+    /// # Errors
+    /// [`Error::Io`]: the disk.
+    pub fn sync(&self) -> Result<(), Error> {
+        self.disk.run(Op::SyncFolder { folder: self.as_fd() }).map_err(io("syncing a folder"))
+    }
+
+    pub(crate) fn at<'a>(&'a self, name: &'a str) -> At<'a> {
+        At { folder: self.as_fd(), name }
+    }
+
+    pub(crate) fn make_file(&self, name: &str, mode: u32) -> Result<File, Error> {
+        self.disk.run(Op::MakeFile { at: self.at(name), mode }).map_err(io("making a file"))?;
+        self.open_file(name, OFlag::O_WRONLY)
+    }
+
+    pub(crate) fn fill(&self, file: &File, bytes: &[u8]) -> Result<(), Error> {
+        let filled = self.disk.run(Op::Write { file, offset: 0, bytes });
+        filled.and_then(|()| self.disk.run(Op::SyncFile { file })).map_err(io("writing a file"))
+    }
+
+    /// A regular file, never through a link, and never waiting for a pipe.
+    pub(crate) fn open_file(&self, name: &str, access: OFlag) -> Result<File, Error> {
+        let flags = access | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+        let file = File::from(openat(&self.fd, name, flags, Mode::empty()).map_err(of_open(name))?);
+        let regular = file.metadata().map_err(io("looking at a file"))?.is_file();
+        if regular { Ok(file) } else { Err(Error::Unsafe { name: name.into() }) }
+    }
+}
+
+pub(crate) fn is_own(uid: u32) -> bool {
+    uid == 0 || uid == geteuid().as_raw()
+}

@@ -1,0 +1,195 @@
+//! Files whose old bytes are not left behind: what replaces or removes one overwrites it.
+//!
+//! A replaced or removed file keeps the name `.tmp-eve-old-NAME` until its bytes are overwritten. So after a power cut at
+//! any instant the old bytes are still under a name, and [`Folder::sweep`] finds and overwrites them. (Unlinked, they
+//! would lie in freed blocks, out of reach.) A file is given blocks of its own before its first byte, since one that lies in its
+//! inode (ext4's `inline_data`) is copied into the journal with every touch. What lies in a journal all the same is not reached
+//! here: [`Replaced::files`] are for whoever can look and wipe it.
+
+use std::fs::File;
+use std::os::unix::fs::MetadataExt;
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+
+use crate::folder::{io, is_own};
+use crate::{Error, Folder, Op};
+
+/// Names of files being written; the `fscrypt` tool leaves names in `.tmp` alone.
+const NEW: &str = ".tmp-eve-new-";
+/// Names of files being overwritten.
+const OLD: &str = ".tmp-eve-old-";
+/// Only its owner reads such a file.
+const MODE: u32 = 0o600;
+/// A block.
+const BLOCK: u16 = 4096;
+
+/// A file that is not in force any more, if there was one: still to be overwritten.
+#[derive(Debug)]
+#[must_use = "its old bytes are on the disk"]
+pub struct Replaced<'a> {
+    folder: &'a Folder,
+    name: String,
+    old: Option<File>,
+    /// Left by a cut, and overwritten on the way.
+    swept: Vec<File>,
+}
+
+impl Folder {
+    /// Puts `bytes` in force under `name`, durably. What was there is still to be overwritten.
+    ///
+    /// # Errors
+    /// [`Error::Io`]: the old file or the new is in force, whole; call again.
+    pub fn replace(&self, name: &str, bytes: &[u8]) -> Result<Replaced<'_>, Error> {
+        let swept = self.sweep_name(name)?;
+        self.write_new(name, bytes)?;
+        let old = self.keep_old(name)?;
+        self.renamed(&new_name(name), name)?;
+        self.sync()?;
+        Ok(Replaced { folder: self, name: name.into(), old, swept })
+    }
+
+    /// Takes a file out of force, durably; nothing there is success. It first loses its name, so that a power cut leaves no zeros
+    /// under it, and is still to be overwritten.
+    ///
+    /// # Errors
+    /// [`Error::Io`]: call again, and [`Folder::sweep`] after a restart.
+    pub fn retire(&self, name: &str) -> Result<Replaced<'_>, Error> {
+        let swept = self.sweep_name(name)?;
+        let old = match self.renamed(name, &old_name(name)) {
+            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => None,
+            renamed => renamed.and_then(|()| self.sync()).and_then(|()| self.open_old(name))?,
+        };
+        Ok(Replaced { folder: self, name: name.into(), old, swept })
+    }
+
+    /// Overwrites and unlinks what a replacement or removal that was cut short has left, and says what that was. Other programs'
+    /// files stay. The caller is the only writer of our files here.
+    ///
+    /// # Errors
+    /// [`Error::Io`]: the disk.
+    pub fn sweep(&self) -> Result<Vec<File>, Error> {
+        let mut swept = Vec::new();
+        for name in self.names()? {
+            if let Some(live) = name.strip_prefix(NEW).or(name.strip_prefix(OLD)) {
+                swept.extend(self.sweep_name(live)?);
+            }
+        }
+        Ok(swept)
+    }
+
+    fn sweep_name(&self, name: &str) -> Result<Vec<File>, Error> {
+        let swept =
+            [self.sweep_leftover(&new_name(name), name)?, self.sweep_leftover(&old_name(name), name)?];
+        Ok(swept.into_iter().flatten().collect())
+    }
+
+    fn sweep_leftover(&self, leftover: &str, live: &str) -> Result<Option<File>, Error> {
+        let swept = match self.open_file(leftover, OFlag::O_WRONLY) {
+            Err(Error::Absent { .. }) => return Ok(None),
+            // A link or the like has no bytes of ours.
+            Err(Error::Unsafe { .. }) => None,
+            // Stopped before the rename: this is a second name of the file in force.
+            Ok(file) if self.is_live(&file, live)? => None,
+            file => Some(file?),
+        };
+        swept.iter().try_for_each(|file| self.overwrite_own(file, leftover))?;
+        self.unlink(leftover).map(|()| swept)
+    }
+
+    fn is_live(&self, file: &File, live: &str) -> Result<bool, Error> {
+        let live = match self.open_file(live, OFlag::O_RDONLY) {
+            Err(Error::Absent { .. } | Error::Unsafe { .. }) => return Ok(false),
+            other => other?,
+        };
+        let inode = |file: &File| {
+            file.metadata().map(|data| (data.dev(), data.ino())).map_err(io("looking at a file"))
+        };
+        Ok(inode(file)? == inode(&live)?)
+    }
+
+    fn write_new(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
+        let file = self.make_file(&new_name(name), MODE)?;
+        match self.disk.run(Op::Reserve { file: &file, bytes: BLOCK }) {
+            // Such a filesystem has no journal of inodes to keep it out of.
+            Err(error) if error.raw_os_error() == Some(Errno::EOPNOTSUPP as i32) => {}
+            reserved => reserved.map_err(io("making room for a file"))?,
+        }
+        self.fill(&file, bytes)
+    }
+
+    /// Gives the file in force its second name, durably, and opens it.
+    fn keep_old(&self, name: &str) -> Result<Option<File>, Error> {
+        let old = match self.open_file(name, OFlag::O_WRONLY) {
+            Err(Error::Absent { .. }) => return Ok(None),
+            other => other?,
+        };
+        let linked = self.disk.run(Op::Link { from: self.at(name), to: self.at(&old_name(name)) });
+        linked.map_err(io("linking a file"))?;
+        self.sync()?;
+        Ok(Some(old))
+    }
+
+    /// A link or the like in a file's place is no file of ours, and only loses its name.
+    fn open_old(&self, name: &str) -> Result<Option<File>, Error> {
+        match self.open_file(&old_name(name), OFlag::O_WRONLY) {
+            Err(Error::Unsafe { .. }) => self.unlink(&old_name(name)).map(|()| None),
+            file => file.map(Some),
+        }
+    }
+
+    fn renamed(&self, from: &str, to: &str) -> Result<(), Error> {
+        self.disk.run(Op::Rename { from: self.at(from), to: self.at(to) }).map_err(io("renaming a file"))
+    }
+
+    /// Overwrites a file of ours that has this name only. In a folder where others may add names (the `fscrypt` tool's setup for all
+    /// users) it could be a second name of any file: what belongs to another user has no bytes of ours and stays as it is, and what
+    /// has a name elsewhere too is refused.
+    fn overwrite_own(&self, file: &File, name: &str) -> Result<(), Error> {
+        let data = file.metadata().map_err(io("looking at a file"))?;
+        match (is_own(data.uid()), data.nlink()) {
+            (false, _) => Ok(()),
+            (true, 1) => self.overwrite(file, data.len()).map_err(io("overwriting a file")),
+            (true, _) => Err(Error::Unsafe { name: name.into() }),
+        }
+    }
+
+    fn overwrite(&self, file: &File, length: u64) -> std::io::Result<()> {
+        for offset in (0..length).step_by(BLOCK.into()) {
+            let bytes = u16::try_from(length - offset).unwrap_or(BLOCK).min(BLOCK);
+            self.disk.run(Op::Overwrite { file, offset, bytes })?;
+        }
+        self.disk.run(Op::SyncFile { file })
+    }
+}
+
+impl<'a> Replaced<'a> {
+    /// All files whose bytes are, or were on the way here, to be overwritten.
+    pub fn files(&self) -> impl Iterator<Item = &File> {
+        self.old.iter().chain(&self.swept)
+    }
+
+    /// The folder that they are, or were, in.
+    #[must_use]
+    pub fn folder(&self) -> &'a Folder {
+        self.folder
+    }
+
+    /// Overwrites the old file in place through the descriptor kept open, then unlinks its second name.
+    ///
+    /// # Errors
+    /// [`Error::Io`]: the new file is in force; its next replacement, or [`Folder::sweep`], overwrites what is left.
+    pub fn scrub(self) -> Result<(), Error> {
+        let Some(old) = &self.old else { return Ok(()) };
+        self.folder.overwrite_own(old, &old_name(&self.name))?;
+        self.folder.unlink(&old_name(&self.name))
+    }
+}
+
+fn new_name(name: &str) -> String {
+    format!("{NEW}{name}")
+}
+
+fn old_name(name: &str) -> String {
+    format!("{OLD}{name}")
+}

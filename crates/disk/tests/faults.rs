@@ -1,0 +1,186 @@
+//! Every way in which a folder's files are written, replaced and removed, with the power cut, a write torn, what was not synced
+//! lost, and no room, at every operation by count.
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use disk::faulty::{Fault, Faults, Faulty};
+use disk::{Disk, Folder};
+
+const POWER: [Fault; 3] = [Fault::Cut, Fault::Tear, Fault::Lose];
+const OLD: &[u8] = b"what was there before";
+const NEW: &[u8] = b"what is to be there, and longer";
+
+fn names(path: &Path) -> Vec<String> {
+    Disk::linux().folder(path).unwrap().names().unwrap()
+}
+
+/// Does `work` in a folder made by `prepare` with each fault at each operation; `after` looks at the folder. Returns how many
+/// operations the work has.
+fn everywhere(
+    faults_of: &[Fault],
+    prepare: impl Fn(&Folder),
+    work: impl Fn(&Folder),
+    after: impl Fn(&Path, &Folder, &str),
+) -> usize {
+    let lives = faults_of.iter().map(|fault| {
+        let met = |nth: &usize| {
+            let (faults, dir) = (Faults::default(), tempfile::tempdir().unwrap());
+            let folder = Disk::through(Faulty::linux(&faults)).folder(dir.path()).unwrap();
+            prepare(&folder);
+            folder.sync().unwrap();
+            let met = faults.during(*fault, *nth, || work(&folder));
+            after(dir.path(), &folder, &format!("{fault:?} at {nth}"));
+            met
+        };
+        (0..100).find(|nth| !met(nth)).expect("it comes to an end")
+    });
+    lives.min().unwrap()
+}
+
+/// A file is the old one or the new one, whole, whatever happens; done again it is the new one, and nothing is left beside it.
+#[test]
+fn a_file_is_the_old_one_or_the_new_one() {
+    let write = |folder: &Folder| drop(folder.write("f", NEW, 0o600));
+    let operations = everywhere(
+        &[POWER.as_slice(), &[Fault::Full]].concat(),
+        |folder| folder.write("f", OLD, 0o600).unwrap(),
+        write,
+        |path, folder, when| {
+            let found = fs::read(path.join("f")).unwrap();
+            assert!(found == OLD || found == NEW, "{when}: {found:?}");
+            write(folder);
+            assert_eq!(fs::read(path.join("f")).unwrap(), NEW, "{when}");
+            assert_eq!(names(path), ["f"], "{when}");
+        },
+    );
+    assert_eq!(operations, 3, "room is needed to make, write and rename");
+}
+
+/// A file that is never to be written over is absent or whole.
+#[test]
+fn a_first_file_is_absent_or_whole() {
+    let write = |folder: &Folder| drop(folder.write_first("f", NEW, 0o600));
+    everywhere(
+        &[POWER.as_slice(), &[Fault::Full]].concat(),
+        |_| (),
+        write,
+        |path, folder, when| {
+            let found = fs::read(path.join("f")).ok();
+            assert!(found.as_deref().is_none_or(|found| found == NEW), "{when}: {found:?}");
+            write(folder);
+            assert_eq!(names(path), ["f"], "{when}");
+            folder.write_first("f", OLD, 0o600).expect_err("there is one");
+            assert_eq!(fs::read(path.join("f")).unwrap(), NEW, "{when}");
+        },
+    );
+}
+
+/// VC-2: a replaced file too; and its old bytes are overwritten by doing it again, or by the sweep, wherever it was cut.
+#[test]
+fn what_is_replaced_is_overwritten_wherever_it_was_cut() {
+    let replace = |folder: &Folder| {
+        let _ = folder.replace("f", NEW).and_then(|old| old.scrub());
+    };
+    for again in [true, false] {
+        everywhere(
+            &[POWER.as_slice(), &[Fault::Full]].concat(),
+            |folder| {
+                folder.replace("f", OLD).unwrap().scrub().unwrap();
+            },
+            replace,
+            |path, folder, when| {
+                let found = fs::read(path.join("f")).unwrap();
+                assert!(found == OLD || found == NEW, "{when}: {found:?}");
+                // Whoever holds the old file open sees what becomes of its bytes.
+                let held = names(path).into_iter().map(|name| fs::File::open(path.join(name)).unwrap());
+                let held: Vec<fs::File> = held.collect();
+                if again {
+                    replace(folder);
+                } else {
+                    folder.sweep().unwrap();
+                }
+                assert_eq!(names(path), ["f"], "{when}");
+                let in_force = fs::read(path.join("f")).unwrap();
+                for file in held {
+                    let bytes = std::io::read_to_string(file).unwrap().into_bytes();
+                    let old = !bytes.is_empty() && (OLD.starts_with(&bytes) || NEW.starts_with(&bytes));
+                    assert!(!old || in_force.starts_with(&bytes), "{when}: left {bytes:?}");
+                }
+            },
+        );
+    }
+}
+
+/// A removed file is there whole or gone, and never zeros under its name.
+#[test]
+fn a_removed_file_is_whole_or_gone() {
+    everywhere(
+        &POWER,
+        |folder| folder.replace("f", OLD).unwrap().scrub().unwrap(),
+        |folder| folder.retire("f").unwrap().scrub().unwrap(),
+        |path, folder, when| {
+            let found = fs::read(path.join("f")).ok();
+            assert!(found.as_deref().is_none_or(|found| found == OLD), "{when}: {found:?}");
+            folder.retire("f").unwrap().scrub().unwrap();
+            folder.retire("f").expect("nothing there is success").scrub().unwrap();
+            assert_eq!(names(path), [""; 0], "{when}");
+        },
+    );
+}
+
+#[test]
+fn a_folder_is_made_for_good() {
+    everywhere(
+        &POWER,
+        |_| (),
+        |folder| drop(folder.make_folder("d", 0o711).unwrap()),
+        |path, folder, when| {
+            folder.make_folder("d", 0o700).unwrap().write("f", NEW, 0o600).unwrap();
+            assert_eq!(names(path), ["d"], "{when}");
+        },
+    );
+}
+
+/// The faults themselves: without them all four are the disk, and each does what it says.
+#[test]
+fn a_fault_does_what_it_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let faults = Faults::default();
+    let folder = Disk::through(Faulty::linux(&faults)).folder(dir.path()).unwrap();
+    let write = || folder.write("f", b"1234", 0o600).unwrap();
+    let trace = ["make file", "write", "sync file", "rename", "sync folder"];
+    assert_eq!(faults.trace(write), trace, "and no leftover to take away");
+    fs::remove_file(dir.path().join("f")).unwrap();
+    // The first of the six takes a leftover away, of which there is none.
+    assert!(faults.during(Fault::Tear, 2, write), "the write");
+    assert_eq!(fs::read(dir.path().join(".f.tmp")).unwrap(), b"12");
+    assert!(faults.during(Fault::Lose, 6, write), "before the folder is synced");
+    assert_eq!(names(dir.path()), [""; 0], "neither name was durable");
+    assert!(faults.during(Fault::Cut, 5, write), "the same");
+    assert_eq!(names(dir.path()), ["f"], "nothing was lost");
+    assert!(!faults.during(Fault::Cut, 6, write), "there is no seventh");
+    assert!(faults.during(Fault::Full, 1, || folder.write("f", b"other", 0o600).map(drop).unwrap_or(())));
+    assert_eq!(fs::read(dir.path().join("f")).unwrap(), b"1234");
+    assert_eq!(names(dir.path()), ["f"], "no half file fills the disk");
+}
+
+#[test]
+fn links_others_folders_and_long_files_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Disk::linux();
+    std::os::unix::fs::symlink(dir.path(), dir.path().join("link")).unwrap();
+    assert!(matches!(disk.folder(&dir.path().join("link")), Err(disk::Error::Unsafe { .. })));
+    assert!(matches!(disk.folder(&dir.path().join("none")), Err(disk::Error::Absent { .. })));
+    assert!(disk.make_folder(&dir.path().join("link"), 0o700).is_err());
+    let folder = disk.folder(dir.path()).unwrap();
+    assert!(matches!(folder.read("link", 9), Err(disk::Error::Unsafe { .. })));
+    folder.write("f", b"1234", 0o640).unwrap();
+    assert_eq!(folder.read("f", 3).unwrap(), b"123", "no more than asked for");
+    assert_eq!(fs::metadata(dir.path().join("f")).unwrap().permissions().mode() & 0o777, 0o640);
+    folder.check_ours("it").unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    assert!(matches!(folder.check_ours("it"), Err(disk::Error::Unsafe { .. })));
+}

@@ -1,0 +1,151 @@
+//! Nothing of our programs writes to a disk but through this crate: a write that were not on the list could not be cut.
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The crates that our programs are made of.
+const CRATES: [&str; 7] = ["attest", "eve", "evc", "fscrypt", "tpm", "vault", "wire"];
+
+/// What changes a disk, as functions of the standard library, nix and rustix: by path, or brought in by `use`.
+const FUNCTIONS: [&str; 39] = [
+    "File::create",
+    "File::create_new",
+    "File::options",
+    "OpenOptions",
+    "DirBuilder",
+    "fs::write",
+    "fs::copy",
+    "fs::rename",
+    "fs::remove_file",
+    "fs::remove_dir",
+    "fs::remove_dir_all",
+    "fs::create_dir",
+    "fs::create_dir_all",
+    "fs::hard_link",
+    "fs::set_permissions",
+    "fsync",
+    "fdatasync",
+    "syncfs",
+    "symlink",
+    "symlinkat",
+    "chown",
+    "lchown",
+    "fchown",
+    "fchownat",
+    "fchmod",
+    "fchmodat",
+    "mkdir",
+    "mkdirat",
+    "mkfifo",
+    "mknod",
+    "mknodat",
+    "linkat",
+    "unlink",
+    "unlinkat",
+    "renameat",
+    "renameat2",
+    "fallocate",
+    "ftruncate",
+    "lsetxattr",
+];
+
+/// And as methods of a file.
+const METHODS: [&str; 7] =
+    [".set_permissions", ".set_times", ".set_len", ".write_all_at", ".write_at", ".sync_all", ".sync_data"];
+
+/// Where one may stand all the same, and why. No word: any.
+const EXCEPTIONS: [(&str, &str, &str); 11] = [
+    ("eve/src/vaultmgr/movein.rs", "", "users' files, copied into a vault: what is cut there is done again"),
+    ("eve/src/vaultmgr/xattrs.rs", "", "their attributes"),
+    ("eve/src/vaultmgr/durable.rs", "", "whole trees of users' files, wiped and removed"),
+    ("eve/src/bus/server.rs", "", "sockets under run/, which a boot makes anew"),
+    ("eve/src/supervisor.rs", "OpenOptions", "the lock under run/: it holds no byte"),
+    ("eve/src/folders.rs", "", "folders of agents, made and given anew at each start"),
+    ("eve/src/agents/keep.rs", "OpenOptions", "opened before the walls stand, written through `Disk`"),
+    ("fscrypt/src/directory.rs", "", "the probe of a cipher, which leaves nothing of worth"),
+    ("tpm/src/raw.rs", "OpenOptions", "the TPM's device"),
+    ("evc/src/store/sqlite/mod.rs", "OpenOptions", "SQLite's own file, made private before SQLite opens it"),
+    ("evc/src/service/start.rs", "File::options", "the lock: it holds no byte"),
+];
+
+#[test]
+fn nothing_writes_to_a_disk_but_through_this_crate() {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let mut found: Vec<String> = Vec::new();
+    let mut used = [false; EXCEPTIONS.len()];
+    for path in CRATES.iter().flat_map(|name| sources(&crates.join(name).join("src"))) {
+        let name = path.strip_prefix(crates).unwrap().to_str().unwrap().to_owned();
+        for (number, line) in shipped(&fs::read_to_string(&path).unwrap()) {
+            for word in writes(&line) {
+                let allowed =
+                    |(of, what, _): &(&str, &str, &str)| *of == name && (what.is_empty() || *what == word);
+                match EXCEPTIONS.iter().position(allowed) {
+                    Some(exception) => used[exception] = true,
+                    None => found.push(format!("{name}:{number}: {word}: {}", line.trim())),
+                }
+            }
+        }
+    }
+    assert!(found.is_empty(), "write these through `disk`:\n{}", found.join("\n"));
+    let idle = EXCEPTIONS.iter().zip(used).filter(|(_, used)| !used);
+    let idle: Vec<&str> = idle.map(|((name, ..), _)| *name).collect();
+    assert!(idle.is_empty(), "no exception is needed for {idle:?} any more");
+}
+
+/// The twin: the words are found where they stand, and nowhere else.
+#[test]
+fn a_write_is_found() {
+    for (line, word) in [
+        ("    std::fs::write(&path, text)?;", Some("fs::write")),
+        ("use std::fs::{self, File, OpenOptions};", Some("OpenOptions")),
+        ("    file.sync_all()", Some(".sync_all")),
+        ("    renameat(&fd, one, &fd, other)", Some("renameat")),
+        ("    File::create_new(to)?", Some("File::create_new")),
+        ("    folder.unlink(name)", None),
+        ("    let renamed = self.renamed(one, other);", None),
+        ("    File::open(path)", None),
+    ] {
+        assert_eq!(writes(line).into_iter().next(), word, "{line}");
+    }
+    let text = "fn a() {}\n// fs::write\n#[cfg(test)]\nmod tests {\n    fs::write(a, b);\n}\n";
+    assert_eq!(shipped(text).len(), 1, "neither comments nor tests");
+}
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let inside = |path: PathBuf| match path.file_name().unwrap().to_str().unwrap() {
+        "tests" | "tests.rs" => Vec::new(),
+        _ if path.is_dir() => sources(&path),
+        name if name.ends_with(".rs") => vec![path],
+        _ => Vec::new(),
+    };
+    entries.flat_map(inside).collect()
+}
+
+/// Lines with their numbers, less comments and the tests at the end.
+fn shipped(text: &str) -> Vec<(usize, String)> {
+    let lines: Vec<&str> = text.lines().collect();
+    let tests = lines.windows(2).position(|two| two[0].trim() == "#[cfg(test)]" && two[1].ends_with('{'));
+    let lines = (1..).zip(lines).take(tests.unwrap_or(usize::MAX));
+    lines
+        .filter(|(_, line)| !line.trim_start().starts_with("//"))
+        .map(|(n, line)| (n, line.to_owned()))
+        .collect()
+}
+
+fn writes(line: &str) -> Vec<&'static str> {
+    let functions = FUNCTIONS.into_iter().filter(|word| stands(line, word));
+    functions.chain(METHODS.into_iter().filter(|word| stands(line, word))).collect()
+}
+
+/// Whole, and a function not as somebody's method.
+fn stands(line: &str, word: &str) -> bool {
+    let part = |character: char| character.is_alphanumeric() || character == '_';
+    line.match_indices(word).any(|(at, _)| {
+        let (before, after) = (line[..at].chars().next_back(), line[at + word.len()..].chars().next());
+        let method = word.starts_with('.') || before != Some('.');
+        let begins = word.starts_with('.') || !before.is_some_and(part);
+        begins && method && !after.is_some_and(part)
+    })
+}

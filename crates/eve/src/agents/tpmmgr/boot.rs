@@ -1,0 +1,77 @@
+//! The boot that P is bound to, PCR by PCR: the TPM keeps only a digest over all of them, and people ask which one moved. A file in
+//! `config/`, believed only where it gives the very digest that lies in the TPM; without it nothing is lost but the names.
+
+use std::fs::File;
+
+use anyhow::Context;
+use tpm::{PcrPolicy, PcrValues, pcr_policy_digest};
+
+use super::super::keep;
+
+/// PCR values as text, a line `NUMBER HEX` for each.
+fn text(values: &PcrValues) -> String {
+    values.as_slice().iter().map(|(pcr, value)| format!("{pcr} {}\n", hex::encode(value))).collect()
+}
+
+fn parse(text: &[u8]) -> Option<PcrValues> {
+    let line = |line: &str| {
+        let (pcr, value) = line.split_once(' ')?;
+        Some((pcr.parse().ok()?, hex::decode(value).ok()?.try_into().ok()?))
+    };
+    let values: Option<Vec<_>> = std::str::from_utf8(text).ok()?.lines().map(line).collect();
+    PcrValues::new(values?).ok()
+}
+
+fn is_of(values: &PcrValues, policy: &PcrPolicy) -> bool {
+    policy.branches().contains(&pcr_policy_digest(values))
+}
+
+/// Writes `now` down, if it is a boot that reads P and not written yet.
+pub(super) fn keep_values(file: &File, policy: &PcrPolicy, now: &PcrValues) -> anyhow::Result<()> {
+    let written = keep::read(file).context("config/boot-pcrs")?;
+    match text(now) {
+        text if is_of(now, policy) && *written != text.as_bytes() => {
+            keep::write(file, text.as_bytes()).context("config/boot-pcrs")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The PCRs that differ from the boot that P is bound to; none when nothing tells.
+pub(super) fn differing(file: &File, policy: &PcrPolicy, now: &PcrValues) -> Vec<u8> {
+    let written = keep::read(file).ok().and_then(|text| parse(&text)).filter(|values| is_of(values, policy));
+    let Some(then) = written else { return Vec::new() };
+    now.as_slice().iter().filter(|(pcr, value)| then.get(*pcr) != Some(value)).map(|(pcr, _)| *pcr).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NONE: [u8; 0] = [];
+
+    fn values(four: u8) -> PcrValues {
+        PcrValues::new(vec![(0, [1; 32]), (4, [four; 32]), (9, [3; 32])]).expect("values")
+    }
+
+    /// Seen-by-users 0.18: names come from the file, and only of the boot that the TPM's digest is of.
+    #[test]
+    fn the_pcr_that_moved_is_named_and_never_by_a_file_that_the_tpm_does_not_bear_out() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = keep::open(&dir.path().join("boot-pcrs")).expect("opens");
+        let policy = PcrPolicy::of_states(&[values(2)]).expect("a policy");
+        assert_eq!(differing(&file, &policy, &values(7)), NONE, "nothing is written yet");
+        keep_values(&file, &policy, &values(7)).expect("is passed over");
+        assert_eq!(differing(&file, &policy, &values(7)), NONE, "another boot is not kept");
+        keep_values(&file, &policy, &values(2)).expect("writes");
+        assert_eq!(differing(&file, &policy, &values(7)), [4]);
+        assert_eq!(differing(&file, &policy, &values(2)), NONE);
+        let whole = keep::read(&file).expect("reads").to_vec();
+        for damaged in [&whole[..whole.len() / 2], b"4 zz\n", b"", &text(&values(8)).into_bytes()] {
+            keep::write(&file, damaged).expect("writes");
+            assert_eq!(differing(&file, &policy, &values(7)), NONE, "{damaged:?}");
+        }
+        keep_values(&file, &policy, &values(2)).expect("heals");
+        assert_eq!(differing(&file, &policy, &values(7)), [4]);
+    }
+}

@@ -1,0 +1,154 @@
+//! tpmmgr's hands on software TPMs: failing and back, cleared, exchanged, of an unusual kind; and the pin that a power cut left.
+
+use std::sync::Arc;
+
+use tpm::OwnerAuth;
+
+use super::*;
+
+fn place(tpm: &testkit::swtpm::Swtpm, dir: &std::path::Path) -> Place {
+    let boot = Arc::new(keep::open(&dir.join("boot-pcrs")).expect("opens"));
+    Place { tcti: tpm.tcti().parse().expect("a TCTI"), owner: None, certified: None, boot }
+}
+
+fn opened(tpm: &testkit::swtpm::Swtpm, dir: &std::path::Path) -> anyhow::Result<Hardware> {
+    Hardware::open(&place(tpm, dir), &keep::open(&dir.join("ek.pub"))?)
+}
+
+/// DF-5, invariant 8: a TPM that stops answering is not shown as ready, and is when it answers again.
+#[test]
+fn a_tpm_that_fails_says_so_and_comes_back() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut swtpm = testkit::swtpm::Swtpm::new(&dir.path().join("tpm"), "test").expect("a TPM");
+    let mut tpm = opened(&swtpm, dir.path()).expect("opens");
+    let ready = tpm.status();
+    assert!(matches!(ready, TpmStatus::Ready { .. }));
+    let sign = |tpm: &mut Hardware| tpm.attempt(|tpm| tpm.sign(&Digest32::of(b"x")));
+    swtpm.stop();
+    sign(&mut tpm).expect_err("there is none");
+    let TpmStatus::Failing { why } = tpm.status() else { panic!("still ready") };
+    assert!(why.contains("config/tcti"), "what to do: {why}");
+    tpm.attempt(Hardware::again).expect_err("there is none yet");
+    assert!(matches!(tpm.status(), TpmStatus::Failing { .. }));
+    swtpm.start().expect("starts");
+    tpm.attempt(Hardware::again).expect("is back");
+    assert_eq!(tpm.status(), ready);
+    sign(&mut tpm).expect("signs");
+    assert!(!tpm.health().expect("answers").in_lockout);
+}
+
+/// Seen-by-users 0.6: a TPM whose owner has a password says what to write where, and works with it; neither way it is guessed at.
+#[test]
+fn a_tpm_with_an_owners_password_says_what_to_do() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let swtpm = testkit::swtpm::Swtpm::new(&dir.path().join("tpm"), "test").expect("a TPM");
+    swtpm.tool("tpm2_changeauth", &["-c", "o", "owned"]).expect("changes");
+    let refused = failing(&opened(&swtpm, dir.path()).err().expect("is refused"));
+    assert!(refused.contains("config/tpm-owner-auth (0600)"), "{refused}");
+    let auth = |password: &str| OwnerAuth::new(password.as_bytes().to_vec().into()).expect("fits");
+    let place = |password| Place { owner: Some(Arc::new(auth(password))), ..place(&swtpm, dir.path()) };
+    let pin = keep::open(&dir.path().join("ek.pub")).expect("opens");
+    let refused = failing(&Hardware::open(&place("wrong"), &pin).err().expect("is refused"));
+    assert!(refused.contains("mend config/tpm-owner-auth"), "{refused}");
+    Hardware::open(&place("owned"), &pin).expect("opens");
+    opened(&swtpm, dir.path()).expect("what is there needs no owner");
+}
+
+/// Seen-by-users 0.6: without a SHA-256 bank roots are made and read, nothing is measured, and evidence is a quote all the same.
+#[test]
+fn a_tpm_without_our_bank_is_ready_and_not_measured() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut swtpm = testkit::swtpm::Swtpm::new(&dir.path().join("tpm"), "test").expect("a TPM");
+    swtpm.tool("tpm2_pcrallocate", &["sha1:all+sha256:none"]).expect("allocates");
+    swtpm.reset_clean().expect("resets");
+    let mut tpm = opened(&swtpm, dir.path()).expect("opens");
+    assert!(matches!(tpm.status(), TpmStatus::Ready { measured: false, .. }));
+    let root = || BusRoot(RootSecret::copied_from(&[3; 32]));
+    let generation = vault::ids::Generation(1);
+    let ask = DefineRoots { generation, tpm: root(), pcrs: root(), selection: None };
+    tpm.define_roots(&ask).expect("defines");
+    let roots = tpm.read_roots().expect("reads").sets;
+    let [RootSet { tpm: RootSlot::Root(_), pcrs: RootSlot::PcrsMoved { .. }, .. }] = roots.as_slice() else {
+        panic!("T alone is to be had: {roots:?}")
+    };
+    let Proof::Quote { pcrs, .. } = tpm.quote(&[1; 32], PcrSelection::EVE).expect("quotes") else {
+        panic!("no quote")
+    };
+    assert!(pcrs.is_empty());
+}
+
+/// Facts-node, fault 6: a TPM that was cleared is told as that, and not as another one; another one not as cleared.
+#[test]
+fn a_cleared_tpm_is_told_as_cleared() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let make = |name: &str| testkit::swtpm::Swtpm::new(&dir.path().join(name), name).expect("a TPM");
+    let (own, other) = (make("own"), make("other"));
+    let first = opened(&own, dir.path()).expect("opens").identity.device_key;
+    let pin = keep::open(&dir.path().join("ek.pub")).expect("opens");
+    let words = |tpm: &testkit::swtpm::Swtpm| {
+        let certified = Some(first.clone().try_into().expect("a point"));
+        let place = Place { certified, ..place(tpm, dir.path()) };
+        Hardware::open(&place, &pin).expect("opens").status().words()
+    };
+    assert!(words(&own).starts_with("ready"), "{}", words(&own));
+    assert!(words(&other).starts_with("NOT the one"), "{}", words(&other));
+    own.tool("tpm2_clear", &["-c", "l"]).expect("clears");
+    keep::write(&pin, b"").expect("as if somebody had removed it");
+    assert!(words(&other).starts_with("ready"), "not known which: {}", words(&other));
+    keep::write(&pin, b"").expect("as if somebody had removed it");
+    Hardware::open(&place(&own, dir.path()), &pin).expect("pins it");
+    let told = words(&own);
+    assert!(told.starts_with("CLEARED") && told.contains("config/device.cert.pem"), "{told}");
+}
+
+/// Seen-by-users 0.18: after a boot that measured something else the PCR is named, in P's slot.
+#[test]
+fn the_pcr_that_moved_is_named() {
+    use testkit::swtpm::BootState;
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut swtpm = testkit::swtpm::Swtpm::new(&dir.path().join("tpm"), "test").expect("a TPM");
+    swtpm.extend_boot_state(&BootState::named("good")).expect("measures");
+    let root = || BusRoot(RootSecret::copied_from(&[3; 32]));
+    let generation = vault::ids::Generation(1);
+    let ask = DefineRoots { generation, tpm: root(), pcrs: root(), selection: None };
+    opened(&swtpm, dir.path()).expect("opens").define_roots(&ask).expect("defines");
+    swtpm.reset_clean().expect("resets");
+    let changed = BootState::named("good").with_change(4, "another loader").with_change(9, "another initrd");
+    swtpm.extend_boot_state(&changed).expect("measures");
+    let roots = opened(&swtpm, dir.path()).expect("opens").read_roots().expect("reads").sets;
+    let [RootSet { pcrs: RootSlot::PcrsMoved { differ }, .. }] = roots.as_slice() else {
+        panic!("not moved: {roots:?}")
+    };
+    assert_eq!(differ, &[4, 9]);
+}
+
+fn name(first: u8) -> EkName {
+    EkName::from_bytes(&[&[0, 0x0c, first][..], &[7; 47]].concat()).expect("a SHA-384 name")
+}
+
+fn pinned(written: &[u8], now: &EkName) -> anyhow::Result<EkName> {
+    let dir = tempfile::tempdir()?;
+    let file = keep::open(&dir.path().join("ek.pub"))?;
+    keep::write(&file, written)?;
+    let pinned = pin_of(&file, now)?;
+    let again = pin_of(&file, &name(9))?;
+    assert_eq!(again, pinned, "what was pinned stays");
+    Ok(pinned)
+}
+
+/// Invariant 5, and the TPM's pin: whatever a power cut leaves of the first pin, the next boot needs no hand; and neither that nor
+/// damage ever pins another TPM.
+#[test]
+fn a_pin_that_was_cut_short_is_written_anew_and_no_other_is_replaced() {
+    let own = name(1);
+    let whole = format!("{}\n", hex::encode(own.as_bytes()));
+    for cut in 0..=whole.len() {
+        assert_eq!(pinned(&whole.as_bytes()[..cut], &own).expect("mends"), own, "cut at {cut}");
+    }
+    assert_eq!(pinned(&[0; 101], &own).expect("mends"), own, "zeros");
+    assert_eq!(pinned(whole.as_bytes(), &name(2)).expect("reads"), own, "another TPM is told by it");
+    for damaged in [&whole.as_bytes()[..60], b"nonsense"] {
+        let words = format!("{:#}", pinned(damaged, &name(2)).expect_err("is refused"));
+        assert!(words.contains("restore it"), "{words}");
+    }
+}

@@ -1,0 +1,77 @@
+//! The bus on one page: a row for each topic and each call. Identifiers, rights, bounds, what `eve bus tail` follows, what
+//! `eve bus table` prints, and the types of answer and error follow from it: to add a message, write its type into
+//! [`super::messages`] and a row here. What has no row is refused.
+//!
+//! Root on the node hears every topic. Places in the lists are what goes over the wire between agents of one build.
+
+use serde::{Deserialize, Serialize};
+use vault::ids::VaultId;
+use vault::report::VaultReport;
+
+use super::messages::{
+    AcceptController, Agents, Challenge, ControllerStatus, DefineRoots, Evidence, Health, LockVault,
+    NetworkStatus, Onboarded, Onboarding, OrderError, ReadRoots, Recreate, Roots, Session, Sign, Signed,
+    SignedConfig, TpmHealth, TpmRefusal, TpmStatus, UndefineRoots, UnlockVault, VaultStatus, Vaults,
+};
+use super::{Agent, Call, MAX_FRAME, Topic};
+
+const KIB: usize = 1 << 10;
+/// Lists of certificates, and of as many vaults or interfaces as there may be.
+const LISTS: usize = 1 << 20;
+/// The longest refusal, whatever was asked.
+pub(super) const MOST_REFUSAL: usize = 16 * KIB;
+
+contract! {
+    topics {
+        /// The agents' processes.
+        Agents: Supervisor to [], at most 4 * KIB;
+        /// Interfaces, addresses and location.
+        NetworkStatus: Nim to [Client, Zedagent, Tpmmgr], at most 64 * KIB;
+        /// The TPM: how it is, and its public keys.
+        TpmStatus: Tpmmgr to [Client, Zedagent, Vaultmgr], at most 64 * KIB;
+        /// Why the device is not onboarded yet.
+        Onboarding: Client to [], at most 64 * KIB;
+        /// Who the device is.
+        Onboarded: Client to [Zedagent], at most LISTS;
+        /// The controller's signed answer, as received.
+        SignedConfig: Zedagent to [Vaultmgr], at most MAX_FRAME;
+        /// The controller's question.
+        Challenge: Zedagent to [Tpmmgr], at most 4 * KIB;
+        /// How it goes with the controller.
+        ControllerStatus: Zedagent to [Client], at most 64 * KIB;
+        /// One life of vaultmgr, which evidence is bound to.
+        Session: Vaultmgr to [Tpmmgr, Zedagent], at most 4 * KIB;
+        /// The answer to the question.
+        Evidence: Tpmmgr to [Zedagent], at most LISTS;
+        /// The vaults.
+        VaultStatus: Vaultmgr to [Zedagent], at most LISTS;
+    }
+    calls {
+        /// Sign with the device key; never evidence.
+        Sign: [Client, Zedagent] of Tpmmgr -> Result<Signed, TpmRefusal>, at most (3 * LISTS, KIB);
+        /// Read the TPM's roots.
+        ReadRoots: [Vaultmgr] of Tpmmgr -> Result<Roots, TpmRefusal>, at most (KIB, 4 * KIB);
+        /// Make a generation of them.
+        DefineRoots: [Vaultmgr] of Tpmmgr -> Result<(), TpmRefusal>, at most (KIB, KIB);
+        /// Destroy one.
+        UndefineRoots: [Vaultmgr] of Tpmmgr -> Result<(), TpmRefusal>, at most (KIB, KIB);
+        /// How the TPM is.
+        Health: [Operator, Zedagent] of Tpmmgr -> Result<TpmHealth, TpmRefusal>, at most (KIB, 4 * KIB);
+        /// Open a vault.
+        UnlockVault(id): [Operator] of Vaultmgr -> Result<VaultReport, OrderError>, at most (KIB, 64 * KIB);
+        /// Close a vault.
+        LockVault(id): [Operator] of Vaultmgr -> Result<VaultReport, OrderError>, at most (KIB, 64 * KIB);
+        /// Make a missing vault anew, empty.
+        Recreate(id): [Operator] of Vaultmgr -> Result<VaultReport, OrderError>, at most (KIB, 64 * KIB);
+        /// Accept another controller.
+        AcceptController: [Operator] of Vaultmgr -> Result<VaultStatus, OrderError>, at most (KIB, LISTS);
+        /// The status of every vault.
+        Vaults: [Operator] of Vaultmgr -> Result<VaultStatus, OrderError>, at most (KIB, LISTS);
+    }
+}
+
+/// Does something for each topic, whatever its type is.
+pub(crate) trait EachTopic {
+    /// For this one.
+    fn topic<T: Topic>(&mut self);
+}

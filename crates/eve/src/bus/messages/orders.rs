@@ -1,0 +1,80 @@
+//! What comes of orders that root on the node gives vaultmgr.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use vault::ids::VaultId;
+
+/// Why an order of root on the node was refused, or not carried out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum OrderError {
+    /// Nobody waits for it any more.
+    #[error(
+        "vaultmgr was busy for so long that the order is out of date, and nothing was done; give it again"
+    )]
+    OutOfDate,
+    /// No such vault.
+    #[error("no vault {0} is known on this node; see `eve vault list`")]
+    Unknown(VaultId),
+    /// The controller's lock.
+    #[error("the controller wants vault {0} locked; change its policy there")]
+    LockedByController(VaultId),
+    /// It never could be: zedagent lives in it.
+    #[error(
+        "the Config Vault is in use by this node's own agents as long as it runs; it is locked when the node is off"
+    )]
+    ConfigInUse,
+    /// Not the root that is installed.
+    #[error(
+        "the root certificate in config/root-certificate.pem is another one, or none: put the controller's there, and give the order again"
+    )]
+    OtherRootInstalled,
+    /// The name does not match.
+    #[error("this is not the name of vault {0}; type its name twice")]
+    OtherName(VaultId),
+    /// There is nothing to mend.
+    #[error("vault {0} is not missing: nothing was done; to have it empty, delete it at the controller")]
+    NotMissing(VaultId),
+    /// It holds for this life of vaultmgr only.
+    #[error(
+        "done; but run/eve/locked can't be written ({why}), so that it is forgotten when vaultmgr restarts: make room there and give the order again"
+    )]
+    NotKept {
+        /// As the system says.
+        why: String,
+    },
+    /// It was tried.
+    #[error("vault {id} is not {wanted}: {why}")]
+    NotDone {
+        /// Which.
+        id: VaultId,
+        /// What it was to be.
+        wanted: Ordered,
+        /// What its status says.
+        why: String,
+    },
+    /// Its life is over: ask the next one.
+    #[error("vaultmgr is ending; give the order again")]
+    Ending,
+}
+
+/// What a vault was to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ordered {
+    /// Its files can be used.
+    Open,
+    /// They can't.
+    Locked,
+    /// It stands there, empty.
+    MadeAnew,
+}
+
+impl fmt::Display for Ordered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Open => "open",
+            Self::Locked => "locked",
+            Self::MadeAnew => "made anew",
+        })
+    }
+}

@@ -1,0 +1,46 @@
+use std::process::Command;
+
+use super::*;
+
+fn unhurried() -> Instant {
+    Instant::now() + Duration::from_secs(600)
+}
+
+#[test]
+fn an_open_file_names_its_process_and_not_itself() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let _open = fs::File::create(dir.path().join("private-name")).expect("creates");
+    let found = search(dir.path(), What::Vault(None), unhurried());
+    let own = format!("process {} (", std::process::id());
+    assert!(found.iter().any(|line| line.starts_with(&own) && line.ends_with("an open file")), "{found:?}");
+    assert!(!found.concat().contains("private-name"));
+}
+
+#[test]
+fn nobody_holds_an_idle_directory() {
+    let dir = tempfile::tempdir().expect("a directory");
+    assert_eq!(search(dir.path(), What::Vault(None), unhurried()), Vec::<String>::new());
+}
+
+/// A search ends, however many processes anybody starts, and says that it was cut short.
+#[test]
+fn a_search_that_takes_too_long_says_so() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let _open = fs::File::create(dir.path().join("file")).expect("creates");
+    let mut there = Command::new("sleep").arg("600").current_dir(dir.path()).spawn().expect("starts");
+    let told = search(dir.path(), What::Vault(None), Instant::now());
+    there.kill().and_then(|()| there.wait()).expect("ends");
+    assert!(matches!(told.as_slice(), [one] if one.contains("too many")), "{told:?}");
+}
+
+/// Threats: a process can't write to root's terminal by what it calls itself.
+#[test]
+fn a_name_with_control_characters_is_told_escaped() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let _open = fs::File::create(dir.path().join("file")).expect("creates");
+    let before = fs::read("/proc/self/comm").expect("reads");
+    fs::write("/proc/self/comm", "a\x1b[2Jb").expect("names itself");
+    let found = search(dir.path(), What::Vault(None), unhurried()).concat();
+    fs::write("/proc/self/comm", before.trim_ascii_end()).expect("names itself");
+    assert!(found.contains(r"(a\u{1b}[2Jb)") && !found.contains('\x1b'), "{found}");
+}

@@ -1,0 +1,198 @@
+//! Who keeps a lock from being complete is named, whatever way it holds a file (facts, fault 2; seen-by-users 0.13).
+
+use std::any::Any;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use vault::report::State;
+use vault::section::Custody;
+
+use super::controller::{BERLIN, Controller, Line};
+use super::node::Node;
+
+/// What is ended by a command.
+struct Ends(Vec<String>);
+
+impl Ends {
+    fn of(words: &[&str]) -> Self {
+        Self(words.iter().map(|word| (*word).to_owned()).collect())
+    }
+}
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        let _ = Command::new(&self.0[0]).args(&self.0[1..]).status();
+    }
+}
+
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill().and_then(|()| self.0.wait());
+    }
+}
+
+fn run(words: &[&str]) -> bool {
+    Command::new(words[0])
+        .args(&words[1..])
+        .stderr(Stdio::null())
+        .stdout(Stdio::null())
+        .status()
+        .expect(words[0])
+        .success()
+}
+
+/// A shell in a mount namespace of its own, once it has done its script.
+fn elsewhere(script: &str) -> Running {
+    let script = format!("{script} && echo ready && exec sleep 600");
+    let mut child = Command::new("unshare")
+        .args(["--mount", "--propagation", "private", "sh", "-ec", &script])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("starts unshare");
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("reads");
+    assert_eq!(line, "ready\n", "{script}");
+    let late = Instant::now() + Duration::from_secs(60);
+    let comm = format!("/proc/{}/comm", child.id());
+    while fs::read_to_string(&comm).is_ok_and(|name| name.trim() != "sleep") {
+        assert!(Instant::now() < late, "never became what it runs: {script}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Running(child)
+}
+
+/// Locks while something holds a part of the vault, which must be told so; released, it locks.
+fn told(node: &mut Node, words: &str, hold: impl FnOnce(&Path) -> Option<Box<dyn Any>>) {
+    let vault = node.paths.vault(BERLIN);
+    fs::create_dir_all(vault.join("sub")).expect("makes");
+    fs::write(vault.join("sub/private-name"), "x".repeat(2 << 20)).expect("writes");
+    let Some(held) = hold(&vault) else { return };
+    let report = node.manager().order_lock(BERLIN).expect("ordered");
+    let detail = report.detail.join("; ");
+    drop(held);
+    assert_eq!(report.state, State::LockIncomplete, "{words}: {detail}");
+    assert!(detail.contains(words), "{words}: {detail}");
+    assert!(!detail.contains("private-name"), "{detail}");
+    let locked = node.manager().order_lock(BERLIN).expect("ordered").state;
+    assert_eq!(locked, State::Locked, "{words}: released");
+    assert_eq!(node.manager().order_unlock(BERLIN).expect("ordered").state, State::Unlocked);
+}
+
+fn boxed<T: 'static>(held: T) -> Option<Box<dyn Any>> {
+    Some(Box::new(held))
+}
+
+#[test]
+fn vc2_whoever_holds_a_file_is_named() {
+    let (mut node, mut controller) = (Node::new(true), Controller::new());
+    node.hear(&mut controller, &[Line::of(Custody::Tpm)]);
+    let outside = node.disk.persist().join("outside");
+    let dirs = ["at", "lower", "upper", "work"].map(|name| node.disk.root().join(name));
+    dirs.iter().for_each(|dir| fs::create_dir_all(dir).expect("makes"));
+    let [at, lower, upper, work] = dirs.map(|dir| dir.display().to_string());
+    let own = format!("process {} (", std::process::id());
+    let text = |path: PathBuf| path.display().to_string();
+
+    told(&mut node, &own, |vault| boxed(File::open(vault.join("sub/private-name")).expect("opens")));
+    told(&mut node, "holds an open file", |vault| {
+        let file = File::open(vault.join("sub/private-name")).expect("opens");
+        fs::rename(vault.join("sub/private-name"), &outside).expect("renames");
+        boxed(file)
+    });
+    fs::remove_file(&outside).expect("there");
+    told(&mut node, "(sleep) holds its working directory", |vault| {
+        boxed(Running(
+            Command::new("sleep").arg("600").current_dir(vault.join("sub")).spawn().expect("starts"),
+        ))
+    });
+    told(&mut node, "a mount of a part of it", |vault| {
+        assert!(run(&["mount", "--bind", &text(vault.join("sub")), &at]));
+        boxed(Ends::of(&["umount", &at]))
+    });
+    told(&mut node, "(sleep) holds a mount of a part of it", |vault| {
+        boxed(elsewhere(&format!("mount --bind '{}' '{at}'", text(vault.join("sub")))))
+    });
+    // As a container has it: by a path of its own, and nothing of the vault's is mounted where it was.
+    told(&mut node, "(sleep) holds an open file", |vault| {
+        let sub = text(vault.join("sub"));
+        boxed(elsewhere(&format!(
+            "mount --bind '{sub}' '{at}' && exec 3<'{at}/private-name' && umount -l '{at}'"
+        )))
+    });
+    told(&mut node, "a mount inside it", |vault| {
+        let sub = text(vault.join("sub"));
+        boxed(elsewhere(&format!("mount -t tmpfs inside '{sub}'")))
+    });
+    told(&mut node, "an overlay with a layer in it", |vault| {
+        let layers = format!("lowerdir={},upperdir={upper},workdir={work}", text(vault.join("sub")));
+        assert!(run(&["mount", "-t", "overlay", "overlay", "-o", &layers, &at]));
+        boxed(Ends::of(&["umount", &at]))
+    });
+    told(&mut node, "an overlay with a layer in it", |vault| {
+        let (up, inner) = (text(vault.join("sub/up")), text(vault.join("sub/work")));
+        [&up, &inner].into_iter().for_each(|dir| fs::create_dir_all(dir).expect("makes"));
+        let layers = format!("lowerdir={lower},upperdir={up},workdir={inner}");
+        assert!(run(&["mount", "-t", "overlay", "overlay", "-o", &layers, &at]));
+        boxed(Ends::of(&["umount", &at]))
+    });
+    told(&mut node, "holds an inotify watch", |vault| {
+        use rustix::fs::inotify;
+        let watch = inotify::init(inotify::CreateFlags::CLOEXEC).expect("makes");
+        inotify::add_watch(&watch, vault.join("sub/private-name"), inotify::WatchFlags::MODIFY)
+            .expect("watches");
+        boxed(watch)
+    });
+    told(&mut node, "holds a bound socket", |vault| {
+        let socket = UnixListener::bind(vault.join("sub/s")).expect("binds");
+        boxed(socket)
+    });
+    fs::remove_file(node.paths.vault(BERLIN).join("sub/s")).expect("there");
+    told(&mut node, "is backed by a file", |vault| {
+        let file = text(vault.join("sub/private-name"));
+        let device =
+            Command::new("losetup").args(["--find", "--show", &file]).output().expect("runs losetup");
+        let device = String::from_utf8_lossy(&device.stdout).trim().to_owned();
+        boxed(Ends::of(&["losetup", "--detach", &device]))
+    });
+    told(&mut node, "is swap (swapoff)", |vault| {
+        let file = text(vault.join("sub/private-name"));
+        assert!(run(&["chmod", "600", &file]) && run(&["mkswap", &file]));
+        // Some kernels take no file of a vault as swap: then it holds nothing.
+        run(&["swapon", &file]).then(|| Box::new(Ends::of(&["swapoff", &file])) as Box<dyn Any>)
+    });
+}
+
+/// What nobody can see from outside is said to be so.
+#[test]
+fn a_descriptor_in_flight_is_told_as_what_it_may_be() {
+    use nix::sys::socket::{
+        AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, sendmsg, socketpair,
+    };
+    use std::io::IoSlice;
+    use std::os::fd::AsRawFd;
+    let (mut node, mut controller) = (Node::new(true), Controller::new());
+    node.hear(&mut controller, &[Line::of(Custody::Tpm)]);
+    let (one, other) =
+        socketpair(AddressFamily::Unix, SockType::Datagram, None, SockFlag::empty()).expect("a pair");
+    node.put(BERLIN, "file", "kept");
+    let file = File::open(node.paths.vault(BERLIN).join("file")).expect("opens");
+    let sent = [ControlMessage::ScmRights(&[file.as_raw_fd()])];
+    sendmsg::<()>(one.as_raw_fd(), &[IoSlice::new(b"x")], &sent, MsgFlags::empty(), None).expect("sends");
+    drop(file);
+    node.manager().order_lock(BERLIN).expect("ordered");
+    let error = node.status(BERLIN).last.and_then(|last| last.error).expect("an error");
+    assert!(error.contains("in flight between processes"), "{error}");
+    drop((one, other));
+    // The kernel closes what was in flight in its own time.
+    let late = Instant::now() + Duration::from_secs(60);
+    while node.manager().order_lock(BERLIN).expect("ordered").state != State::Locked {
+        assert!(Instant::now() < late, "{:?}", node.status(BERLIN));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}

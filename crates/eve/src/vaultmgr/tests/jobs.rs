@@ -1,0 +1,127 @@
+//! Long work apart from the thread that decides.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use vault::ids::{CONFIG_VAULT, IMAGE_VAULT};
+use vault::plan::StepKind;
+use vault::report::State;
+use vault::section::Custody;
+
+use super::controller::{BERLIN, Controller, Line};
+use super::node::Node;
+
+/// As the agent does, until something has come true.
+fn ticks(node: &mut Node, what: &str, mut is: impl FnMut(&mut Node) -> bool) {
+    let late = Instant::now() + Duration::from_secs(120);
+    while !is(node) {
+        assert!(Instant::now() < late, "{what}: {:?}", node.status(IMAGE_VAULT));
+        std::thread::yield_now();
+        node.manager().tick(Instant::now());
+    }
+}
+
+/// From now on long work of these kinds is held up.
+fn hold(node: &mut Node, kinds: &[StepKind]) {
+    *node.manager().jobs.gate.shut.lock().expect("whole") = kinds.to_vec();
+}
+
+/// A node with plain files, whose long work of this kind is held up.
+fn with_held(kind: StepKind) -> Node {
+    let mut node = Node::fresh(true);
+    let image = node.paths.vault(IMAGE_VAULT);
+    fs::create_dir_all(image.join("sub")).expect("makes");
+    for number in 0..40 {
+        fs::write(image.join(format!("sub/{number}")), vec![7; 100_000]).expect("writes");
+    }
+    node.nv.0.borrow_mut().fail = true;
+    node.start();
+    node.nv.0.borrow_mut().fail = false;
+    node.manager().jobs.leave_to_threads();
+    hold(&mut node, &[kind]);
+    node.hear_tpm();
+    node
+}
+
+/// seen-by-users 0.17, issue A4: while plain files are moved in, others are made, locked and listed, the status says how far it is, and
+/// then all is in the vault.
+#[test]
+fn a_move_keeps_nobody_waiting_and_says_how_far_it_is() {
+    let (mut node, mut controller) = (with_held(StepKind::MoveIn), Controller::new());
+    ticks(&mut node, "surveyed", |node| node.status(IMAGE_VAULT).detail[0].ends_with(" of 3 MiB"));
+    let status = node.status(IMAGE_VAULT);
+    assert_eq!(status.state, State::Creating, "{status:?}");
+    assert!(status.detail[0].starts_with("moving plain files in: "), "{status:?}");
+    assert_eq!(node.state(CONFIG_VAULT), State::Unlocked);
+    node.hear(&mut controller, &[Line::of(Custody::Tpm)]);
+    assert_eq!(node.state(BERLIN), State::Unlocked);
+    assert_eq!(node.manager().order_lock(BERLIN).expect("ordered").state, State::Locked);
+    assert_eq!(node.state(IMAGE_VAULT), State::Creating, "all this came between");
+    hold(&mut node, &[]);
+    ticks(&mut node, "moved", |node| node.state(IMAGE_VAULT) == State::Unlocked);
+    ticks(&mut node, "wiped, and told so", |node| node.status(IMAGE_VAULT).last.is_some());
+    assert!(!node.paths.staging(IMAGE_VAULT).exists());
+    assert_eq!(fs::read(node.paths.vault(IMAGE_VAULT).join("sub/39")).expect("there"), vec![7; 100_000]);
+    let status = node.status(IMAGE_VAULT);
+    assert!(!format!("{status:?}").contains("under way"), "{status:?}");
+    assert_eq!(status.last.map(|last| (last.operation, last.error)), Some(("create".to_owned(), None)));
+}
+
+/// A move that waited for somebody is told as under way once it is, and not by what kept it before.
+#[test]
+fn a_move_that_is_tried_again_is_not_told_as_failed() {
+    let mut node = with_held(StepKind::DropStaged);
+    ticks(&mut node, "moved", |node| node.state(IMAGE_VAULT) == State::Unlocked);
+    node.manager().jobs.stop(IMAGE_VAULT).expect("it was under way");
+    let held =
+        fs::File::options().append(true).open(node.paths.staging(IMAGE_VAULT).join("sub/1")).expect("opens");
+    node.restart();
+    let failed = node.status(IMAGE_VAULT).last.and_then(|last| last.error).expect("an error");
+    assert!(failed.contains("open for writing"), "{failed}");
+    drop(held);
+    node.manager().jobs.leave_to_threads();
+    hold(&mut node, &[StepKind::DropStaged]);
+    node.hear_tpm();
+    let status = node.status(IMAGE_VAULT);
+    assert!(status.last.is_none() && status.detail[0].starts_with("removing the plain files"), "{status:?}");
+    hold(&mut node, &[]);
+    ticks(&mut node, "wiped", |node| !node.paths.staging(IMAGE_VAULT).exists());
+}
+
+/// The same work stopped by an order for its own vault, and by the end of this life: nothing is lost, and it is resumed.
+#[test]
+fn a_move_is_stopped_and_resumed() {
+    let mut node = with_held(StepKind::MoveIn);
+    node.manager()
+        .jobs
+        .stop(IMAGE_VAULT)
+        .expect("it was under way")
+        .outcome
+        .expect_err("stopped in the middle");
+    assert_eq!(
+        fs::read(node.paths.vault(IMAGE_VAULT).join("sub/39")).expect("there"),
+        vec![7; 100_000],
+        "the original"
+    );
+    assert!(!node.paths.staging(IMAGE_VAULT).exists(), "half a copy takes no room");
+    node.restart();
+    assert_eq!(node.state(IMAGE_VAULT), State::Unlocked, "{:?}", node.status(IMAGE_VAULT));
+    assert_eq!(fs::read(node.paths.vault(IMAGE_VAULT).join("sub/39")).expect("there"), vec![7; 100_000]);
+}
+
+/// A vault whose plain files are being wiped is open meanwhile, and locks at once when that is ordered: what the work has open in it
+/// is closed first.
+#[test]
+fn a_vault_whose_plain_files_are_being_wiped_locks() {
+    let mut node = with_held(StepKind::DropStaged);
+    ticks(&mut node, "moved", |node| node.state(IMAGE_VAULT) == State::Unlocked);
+    let detail = node.status(IMAGE_VAULT).detail;
+    assert!(detail[0].starts_with("removing the plain files that were moved in: "), "{detail:?}");
+    assert!(node.paths.staging(IMAGE_VAULT).exists());
+    assert_eq!(node.manager().order_lock(IMAGE_VAULT).map(|report| report.state), Ok(State::Locked));
+    hold(&mut node, &[]);
+    ticks(&mut node, "wiped", |node| !node.paths.stamps(IMAGE_VAULT).exists());
+    assert_eq!(node.state(IMAGE_VAULT), State::Locked);
+    node.manager().order_unlock(IMAGE_VAULT).expect("ordered");
+    assert_eq!(fs::read(node.paths.vault(IMAGE_VAULT).join("sub/39")).expect("there"), vec![7; 100_000]);
+}

@@ -1,0 +1,87 @@
+//! One thing in a folder, taken hold of without opening it: no pipe is waited for, no device is started.
+
+use std::ffi::CString;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, FileType, OFlags, Statx, StatxAttributes, StatxFlags};
+
+/// What kind of thing it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Folder,
+    File,
+    Link,
+    Socket,
+    /// A device or a pipe.
+    Special,
+}
+
+/// A descriptor that stays this thing, whatever becomes of its name (`O_PATH`).
+#[derive(Debug)]
+pub(crate) struct Entry {
+    fd: OwnedFd,
+    /// What it was when it was taken hold of.
+    pub(crate) stat: Statx,
+    /// For words only.
+    pub(crate) path: PathBuf,
+}
+
+impl Entry {
+    pub(super) fn new(fd: OwnedFd, path: PathBuf) -> io::Result<Self> {
+        let stat = stat_of(fd.as_fd())?;
+        Ok(Self { fd, stat, path })
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        match FileType::from_raw_mode(self.stat.stx_mode.into()) {
+            FileType::Directory => Kind::Folder,
+            FileType::RegularFile => Kind::File,
+            FileType::Symlink => Kind::Link,
+            FileType::Socket => Kind::Socket,
+            _ => Kind::Special,
+        }
+    }
+
+    /// Opens the regular file that this is, and nothing else.
+    pub(crate) fn open(&self, flags: OFlags) -> io::Result<File> {
+        if self.kind() != Kind::File {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let opened = rustix::fs::open(self.itself(), flags | OFlags::CLOEXEC, rustix::fs::Mode::empty())?;
+        Ok(opened.into())
+    }
+
+    /// Marked immutable or append-only: it can be read, and not be taken away.
+    pub(crate) fn is_fixed(&self) -> bool {
+        self.stat.stx_attributes.intersects(StatxAttributes::IMMUTABLE | StatxAttributes::APPEND)
+    }
+
+    /// What it is now.
+    pub(crate) fn now(&self) -> io::Result<Statx> {
+        stat_of(self.fd.as_fd())
+    }
+
+    /// Where a link leads to, as it is written in it.
+    pub(crate) fn target(&self) -> io::Result<CString> {
+        Ok(rustix::fs::readlinkat(&self.fd, c"", Vec::new())?)
+    }
+
+    /// A path that is this thing and no name: for calls that take no such descriptor. A link is not followed by it.
+    pub(crate) fn itself(&self) -> PathBuf {
+        Path::new("/proc/self/fd").join(self.fd.as_raw_fd().to_string())
+    }
+}
+
+/// Of the thing itself, with fields of one size on every machine.
+pub(super) fn stat_of(fd: BorrowedFd<'_>) -> io::Result<Statx> {
+    Ok(rustix::fs::statx(fd, c"", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS | StatxFlags::MNT_ID)?)
+}
+
+impl AsFd for Entry {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}

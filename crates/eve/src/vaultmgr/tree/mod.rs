@@ -1,0 +1,57 @@
+//! Trees that other users change while we are in them. They are walked by descriptors only: a name is looked up once, in an open
+//! directory, and what was opened there is what is looked at, copied, compared, wiped. No link is followed and no mount entered,
+//! so whatever is exchanged meanwhile, nothing outside the tree is read or written.
+
+mod data;
+mod entry;
+mod folder;
+mod remove;
+mod wipe;
+mod work;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+pub(crate) use data::{copy_data, same_data};
+pub(crate) use entry::{Entry, Kind};
+pub(crate) use folder::Folder;
+pub(crate) use remove::{remove, remove_in};
+pub(crate) use wipe::{Left, wipe};
+#[cfg(test)]
+pub(crate) use work::Gate;
+pub(crate) use work::{Work, size};
+
+/// Folders nest no deeper than this: each level keeps descriptors open, of which a process has about a thousand.
+const DEEPEST: usize = 300;
+
+/// What could not be done to one thing of a tree, with its path: whoever reads it is to find it.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {what}", shown(.path))]
+pub(crate) struct Trouble {
+    /// Where it is, or was a moment ago.
+    pub(crate) path: PathBuf,
+    /// What is the matter, and what to do where that is known.
+    pub(crate) what: &'static str,
+    /// What the kernel says.
+    pub(crate) source: Option<io::Error>,
+}
+
+impl Trouble {
+    /// What the kernel did not let us do there.
+    pub(crate) fn of<E: Into<io::Error>>(path: &Path, what: &'static str) -> impl FnOnce(E) -> Self {
+        let path = path.to_owned();
+        move |source| Self { path, what, source: Some(source.into()) }
+    }
+    /// What stands there is not what can be worked on.
+    pub(crate) fn new(path: &Path, what: &'static str) -> Self {
+        Self { path: path.to_owned(), what, source: None }
+    }
+}
+
+/// A path as a terminal and a line of a log may have it: names are given by whoever made the file.
+pub(crate) fn shown(path: &Path) -> String {
+    path.to_string_lossy().escape_debug().to_string()
+}
+
+#[cfg(test)]
+pub(crate) mod tests;
