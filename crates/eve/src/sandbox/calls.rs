@@ -139,6 +139,7 @@ pub(super) const ROWS: &[Row] = rows! {
 pub(super) const OLD_ROWS: &[Row] = rows! {
     OUTSIDE [SYS_poll] "a connection that is waited for so long and no longer";
     KEEPERS [SYS_rename SYS_renameat SYS_unlink] "a file is whole and on the disk before it takes another's place";
+    VAULTS [SYS_open SYS_stat SYS_lstat] "folders above a vault are opened and looked at";
     VAULTS [SYS_mkdir SYS_rmdir SYS_link SYS_symlink SYS_readlink SYS_chown SYS_lchown SYS_chmod SYS_access]
         "folders and key files, plain files that are moved into a vault";
 };
