@@ -1,0 +1,64 @@
+//! seen-by-users 0.1, 0b.1, on the real programs: the controller's data folder is an older copy, put back while its node has gone on. Nothing
+//! is deleted, nothing re-keyed and nothing numbered on; every list says why; an operator who knows goes on in a new life of it.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use eve_vault_tests::{DEVICE, Scene};
+use testkit::node::Power;
+use testkit::wait;
+
+use super::BOTH;
+
+fn copy(from: &Path, to: &Path) {
+    let _ = fs::remove_dir_all(to);
+    assert!(Command::new("cp").arg("-a").args([from, to]).status().unwrap().success());
+}
+
+/// The node's condition, as the operator's list has it.
+fn condition(scene: &Scene) -> String {
+    scene.evc.run(&["get", "devices"]).unwrap()
+}
+
+fn until_condition(scene: &Scene, words: &str) {
+    wait::until(words, || condition(scene).contains(words).then_some(())).unwrap();
+}
+
+#[test]
+fn a_copy_of_the_controller_that_was_put_back_deletes_and_re_keys_nothing() {
+    let mut scene = Scene::attested().unwrap();
+    scene.vault_with_data("shared", BOTH).unwrap();
+    let backup = scene.dir().join("backup");
+    scene.evc.stop().unwrap();
+    copy(&scene.evc.data(), &backup);
+    scene.evc.start().unwrap();
+    scene.rotate("shared").unwrap();
+    scene.vault_with_data("day", BOTH).unwrap();
+    let day = scene.node.vault_dir("day").unwrap();
+    scene.evc.stop().unwrap();
+    copy(&backup, &scene.evc.data());
+    scene.evc.start().unwrap();
+    until_condition(&scene, "ahead of this database");
+    // What an operator may do who has not noticed.
+    scene.apply("day", BOTH).unwrap();
+    let refused = scene.evc.run(&["rotate", "vault", "shared", "--device", DEVICE]).unwrap_err().to_string();
+    assert!(refused.contains("begin-anew"), "{refused}");
+    scene.node.reboot(Power::Clean).unwrap();
+    scene.node.until_vault("config", "unlocked").unwrap();
+    until_condition(&scene, "ahead of this database");
+    assert!(day.exists(), "not deleted");
+    assert_eq!(scene.node.vault("shared").unwrap()["epoch"], 2, "not taken back");
+    scene.evc.stop().unwrap();
+    let data = scene.evc.data();
+    scene.evc.run(&["begin-anew", "--data", data.to_str().unwrap()]).unwrap();
+    scene.evc.start().unwrap();
+    wait::until("the node to be followed", || (!condition(&scene).contains("ahead")).then_some(())).unwrap();
+    wait::until("the vault that the copy does not know to be told as an orphan", || {
+        let vaults = scene.node.status().ok()?["vaults"].as_array()?.clone();
+        let orphan = |vault: &serde_json::Value| vault["state"] == "orphan";
+        vaults.iter().any(orphan).then_some(())
+    })
+    .unwrap();
+    assert!(day.exists(), "kept");
+}
