@@ -4,10 +4,10 @@ use vault::ids::Name;
 use vault::life::{Listed, NodeAt, Rotated};
 
 use super::operate::{Done, Found, find_vault};
-use super::view::policy_of;
 use super::words::{refused, stands_at};
-use super::{Controller, Refusal};
 use crate::custody::add_epoch;
+use crate::fleet::view::policy_of;
+use crate::service::{Controller, Refusal};
 use crate::store::{Tx, UnixSeconds, VaultRow};
 
 pub use vault::life::Rotation;
