@@ -24,7 +24,7 @@ pub struct Sent {
 pub struct Ledger {
     /// The section that the device told last as accepted.
     pub head: Option<SectionDigest>,
-    /// Those sent since, the latest last.
+    /// Those sent, the latest last: also some before the head, for a node whose disk went back has one of these.
     pub sent: Vec<Sent>,
 }
 
@@ -70,12 +70,14 @@ impl Ledger {
         if at.version > own.version {
             return Err(Older::Behind { reported: at.version, own: own.version });
         }
-        match self.sent.iter().position(|sent| sent.digest == digest) {
-            Some(place) => drop(self.sent.drain(..place)),
-            None if self.head == Some(digest) => {}
-            // A database of before there was a chain: what the device has is where it begins.
-            None if self.head.is_none() && self.sent.is_empty() => {}
-            None => return Err(Older::Forked),
+        let sent = self.sent.iter().any(|sent| sent.digest == digest) || self.head == Some(digest);
+        // A database of before there was a chain: what the device has is where it begins.
+        let begins = self.head.is_none() && self.sent.is_empty();
+        if !sent && !begins {
+            return Err(Older::Forked);
+        }
+        if begins {
+            self.sent.push(Sent { digest, follows: None });
         }
         self.head = Some(digest);
         Ok(())
@@ -132,6 +134,21 @@ mod tests {
         }
         let anew = Ledger::default().hear(at(2, 1), &[at(1, 0).incarnation], (at(1, 3), digest(3)));
         assert_eq!(anew, Ok(()), "an operator began a new incarnation");
+    }
+
+    /// A node whose disk is an older copy, or that could not keep what it accepted, tells a section of before: it was sent by this database,
+    /// so it is no sign that this is the older one, and the next section follows what the node has.
+    #[test]
+    fn a_node_that_went_back_is_followed() {
+        let mut ledger = Ledger::default();
+        for (number, version) in [(1, 1), (2, 2), (3, 3)] {
+            ledger.send(digest(number));
+            ledger.hear(at(1, version), &[], (at(1, version), digest(number))).expect("it was sent");
+        }
+        ledger.hear(at(1, 3), &[], (at(1, 1), digest(1))).expect("the node went back");
+        assert!(ledger.is_astray(), "and has to be told anew");
+        ledger.send(digest(4));
+        assert_eq!(ledger.sent.last(), Some(&Sent { digest: digest(4), follows: Some(digest(1)) }));
     }
 
     #[test]

@@ -37,9 +37,12 @@ async fn end_if_over(
 ) -> Result<bool, Refusal> {
     let Some(row) = tx.vault(device, vault).await? else { return Ok(false) };
     let Life::Listed(listed) = life(&row)? else { return Ok(false) };
-    let next =
-        tx.device(device).await?.ok_or(Refusal::Internal("a vault without a device"))?.section_version + 1;
-    let Ok(gone) = listed.end_grace(now, next) else { return Ok(false) };
+    let of = tx.device(device).await?.ok_or(Refusal::Internal("a vault without a device"))?;
+    // The grace may have been undone in the newer copy.
+    if of.older.is_some() {
+        return Ok(false);
+    }
+    let Ok(gone) = listed.end_grace(now, of.section_version + 1) else { return Ok(false) };
     write_gone(tx, device, vault, gone).await?;
     Ok(true)
 }

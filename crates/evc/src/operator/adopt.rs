@@ -63,6 +63,10 @@ impl Controller {
         let rows = tx.vaults(device.id).await?;
         let there = rows.iter().find(|row| row.id == orphan.id).map(life).transpose()?;
         let adopted = adopted(&orphan, policy, there.as_ref(), beside_defaults(&rows)).map_err(refused)?;
+        // What is left of its removal, before this database began a new life, is over.
+        if there.is_some() {
+            tx.drop_vault(device.id, orphan.id).await?;
+        }
         let name = orphan.name;
         let row = new_row(device.id, (orphan.id, name.clone()), adopted, now);
         add_vault(tx, &self.kek, row).await.map_err(|refusal| match refusal {

@@ -37,6 +37,9 @@ impl Controller {
         now: UnixSeconds,
     ) -> Result<Done, Refusal> {
         let Found { device, row, vault } = find_vault(tx, device, name).await?;
+        if let Some(older) = device.older {
+            return Err(Refusal::conflict(older.to_string(), crate::fleet::OLDER));
+        }
         let needs_controller = policy_of(tx, &device, &row).await?.node.custody.needs_controller();
         let became =
             vault.rotate(needs_controller, how).map_err(|cause| refused(&device, &row.name, cause))?;

@@ -49,6 +49,8 @@ pub(super) enum Only {
     ReadEncryption,
     /// Keys are added and removed, policies set.
     ChangeEncryption,
+    /// A file's flags are read, and ext4's journal is taken to its end.
+    Scrub,
 }
 
 macro_rules! rows {
@@ -118,6 +120,7 @@ pub(super) const ROWS: &[Row] = rows! {
         "a file is whole and on the disk before it takes another's place";
     VAULTS [SYS_ioctl] only ReadEncryption "which vault is open, and by which key";
     VAULTS [SYS_ioctl] only ChangeEncryption "vaults are made, opened and closed: by this agent alone";
+    VAULTS [SYS_ioctl] only Scrub "a replaced wrap is not left in the journal";
     VAULTS [SYS_statfs SYS_fstatfs] "where a mount ends, and whether it can be written";
     VAULTS [SYS_getdents64 SYS_readlinkat SYS_openat2 SYS_faccessat]
         "vaults, their files, and who holds one open (/proc) are listed";
@@ -178,6 +181,7 @@ impl Only {
             Self::Waiting => "FIONBIO, FIONREAD only",
             Self::ReadEncryption => "fscrypt's questions only",
             Self::ChangeEncryption => "fscrypt's changes of keys and policies only",
+            Self::Scrub => "a file's flags and ext4's journal only",
         }
     }
 }
