@@ -5,6 +5,10 @@
 pub mod cli;
 pub mod clock;
 pub mod custody;
+pub mod device;
+pub mod fleet;
 pub mod http;
+pub mod jobs;
+pub mod operator;
 pub mod service;
 pub mod store;

@@ -84,7 +84,7 @@ fn device_acts(evc: &Evc) -> Vec<Act> {
     let pending = ReferenceRow {
         id: 0,
         device: id,
-        pcrs: serde_json::json!({ "0": "a5".repeat(32), "4": "5a".repeat(32) }).to_string(),
+        pcrs: format!(r#"{{"0":"{0}","4":"{0}"}}"#, "a5".repeat(32)),
         state: ReferenceState::Pending,
         learned_at: now(),
         decided_at: None,

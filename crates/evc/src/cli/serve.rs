@@ -4,7 +4,6 @@ use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use disk::Disk;
@@ -18,10 +17,8 @@ use super::args::Serve;
 use crate::clock::now;
 use crate::custody::protect;
 use crate::http::{CONNECTIONS, Listener};
-use crate::service::{Controller, Settings, Steady, start};
-
-/// How often ended graces are looked for.
-const HOUSEKEEPING: Duration = Duration::from_secs(15);
+use crate::jobs::housekeeping;
+use crate::service::{Settings, start};
 
 /// Runs until it is told to stop.
 pub(super) fn serve(data: &Path, args: &Serve) -> anyhow::Result<()> {
@@ -113,24 +110,6 @@ fn reached_at(listening: SocketAddr) -> SocketAddr {
         return SocketAddr::from(([127, 0, 0, 1], listening.port()));
     }
     listening
-}
-
-async fn housekeeping(controller: Arc<Controller>, mut clock: Steady, mut stop: watch::Receiver<bool>) {
-    let mut looked = Instant::now();
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(HOUSEKEEPING) => {}
-            _ = stop.wait_for(|stop| *stop) => return,
-        }
-        let passed = looked.elapsed();
-        looked += passed;
-        if let Err(error) = controller.keep_house(&mut clock, now(), passed).await {
-            tracing::warn!(%error, "ended graces wait for the next round");
-        }
-        if let Err(error) = controller.write_heard(now()).await {
-            tracing::warn!(%error, "when devices were heard is not written");
-        }
-    }
 }
 
 #[cfg(test)]

@@ -15,10 +15,10 @@ use wire::register::{UuidResponse, decode_uuid_request};
 use super::App;
 use super::envelope::{Message, Sender, is_own, open, open_own, parsed, sealed, sender_of, verified};
 use crate::clock::now;
+use crate::device::config::Look;
+use crate::device::register::Registered;
+use crate::fleet::evidence::Came;
 use crate::service::Refusal;
-use crate::service::config::Look;
-use crate::service::evidence::Came;
-use crate::service::register::Registered;
 use crate::store::{Tx, UnixSeconds};
 
 type Answer = Result<Response, Refusal>;

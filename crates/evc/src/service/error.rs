@@ -1,7 +1,7 @@
 //! Why a request was refused, sorted by who must act: the device, the operator, or whoever runs the controller.
 
-use super::words::LifeRefusal;
 use crate::custody::CustodyError;
+use crate::operator::words::LifeRefusal;
 use crate::store::{Failure, StoreError};
 
 /// A refusal. Its text is its own layer; the cause is logged, never sent.

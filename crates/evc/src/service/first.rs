@@ -22,13 +22,13 @@ const LEFT: [&str; 6] = [KEK, ROOT, TOKEN, URL, "evc.db-wal", "evc.db-journal"];
 const MADE: [&str; 3] = [KEK, ROOT, TOKEN];
 
 /// Before the database is opened, which would make one: refuses where there is none, or one of no bytes, and an earlier life left something.
-pub(super) fn refuse_without_database(data: &Path) -> Result<(), StartError> {
+pub(crate) fn refuse_without_database(data: &Path) -> Result<(), StartError> {
     let empty = fs::metadata(data.join(DATABASE)).map_or(true, |meta| meta.len() == 0);
     if empty { refuse_an_earlier_life(data, &LEFT) } else { Ok(()) }
 }
 
 /// Begins a first start: the database is there and knows of none.
-pub(super) fn begin(disk: &Disk, data: &Path) -> Result<(), StartError> {
+pub(crate) fn begin(disk: &Disk, data: &Path) -> Result<(), StartError> {
     refuse_an_earlier_life(data, &LEFT[..4])?;
     let mark = data.join(MARK);
     match write_private(disk, &mark, &[]) {
@@ -39,7 +39,7 @@ pub(super) fn begin(disk: &Disk, data: &Path) -> Result<(), StartError> {
 }
 
 /// It is committed: from now on what lies there is of this database.
-pub(super) fn ended(disk: &Disk, data: &Path) -> Result<(), StartError> {
+pub(crate) fn ended(disk: &Disk, data: &Path) -> Result<(), StartError> {
     remove(disk, &data.join(MARK))
 }
 

@@ -1,34 +1,11 @@
-//! What the controller does on a request, between HTTP and the store: one module for each thing that is asked of it.
+//! The controller itself: what every request needs, how it starts, and how it refuses. What is asked of it lies in rooms beside this one:
+//! [`crate::device`] for what devices ask, [`crate::operator`] for operators, [`crate::jobs`] for what is due by itself; all of them read a
+//! device through [`crate::fleet`].
 //! Every function takes the time; every error on the way to a release is a refusal.
 
-pub mod adopt;
-pub mod apply;
-pub mod attest;
-mod chain;
-pub mod config;
-mod defaults;
-pub mod devices;
-mod differences;
-mod doubled;
 mod error;
-pub mod evidence;
-mod first;
-mod heard;
-pub mod info;
-mod life;
-pub mod onboarding;
-pub mod operate;
-pub mod references;
-pub mod register;
-mod reported;
-pub mod rotate;
-mod section;
-pub mod show;
-mod start;
-mod steady;
-mod tokens;
-mod view;
-mod words;
+pub(crate) mod first;
+pub(crate) mod start;
 
 use vault::ids::{DeviceId, Incarnation};
 use wire::control::PcrMask;
@@ -37,14 +14,14 @@ use crate::custody::Kek;
 use crate::custody::authority::Authority;
 use crate::store::{DeviceRow, Scope, Store, Tx};
 
+pub use crate::fleet::heard::Heard;
+pub use crate::jobs::steady::Steady;
+pub use crate::operator::tokens::{let_in, new_token};
+pub use crate::operator::words::LifeRefusal;
 pub(crate) use error::chain;
 pub use error::{Advice, Refusal};
-pub use heard::Heard;
 pub use start::{Settings, StartError, begin_anew, start, start_on, start_over, token_hash};
-pub use steady::Steady;
-pub use tokens::{let_in, new_token};
 pub use vault::life::{NotAdopted, Refused};
-pub use words::LifeRefusal;
 
 /// How long a challenge is good for, in seconds.
 pub const NONCE_TTL_S: u32 = 60;
@@ -71,14 +48,14 @@ pub struct Controller {
 
 impl Controller {
     /// What a body that writes to a device's rows has to itself.
-    async fn scope_of(&self, device: &str) -> Result<Scope, Refusal> {
+    pub(crate) async fn scope_of(&self, device: &str) -> Result<Scope, Refusal> {
         let found = self.store.read(|tx| Box::pin(find_device(tx, device))).await?;
         Ok(Scope::Device(found.id))
     }
 }
 
 /// Finds a device by UUID or name.
-async fn find_device(tx: &mut dyn Tx, which: &str) -> Result<DeviceRow, Refusal> {
+pub(crate) async fn find_device(tx: &mut dyn Tx, which: &str) -> Result<DeviceRow, Refusal> {
     let by_id = match which.parse::<DeviceId>() {
         Ok(id) => tx.device(id).await?,
         Err(_) => None,

@@ -10,19 +10,21 @@ use nix::unistd::geteuid;
 use vault::ids::Incarnation;
 use zeroize::Zeroizing;
 
-use super::{Controller, Heard, chain, first, new_token, steady};
+use super::{Controller, Heard, first, new_token};
 use crate::clock;
 use crate::custody::authority::Authority;
 use crate::custody::{CustodyError, Kek, authority, random, write_private};
+use crate::device::chain;
+use crate::jobs::steady;
 use crate::store::{Failure, Place, Scope, Store, StoreError, Tx, UnixSeconds};
 
 /// Names in the data folder.
-pub(super) const DATABASE: &str = "evc.db";
-pub(super) const KEK: &str = "kek";
-pub(super) const ROOT: &str = "root-certificate.pem";
-pub(super) const TOKEN: &str = "operator.token";
+pub(crate) const DATABASE: &str = "evc.db";
+pub(crate) const KEK: &str = "kek";
+pub(crate) const ROOT: &str = "root-certificate.pem";
+pub(crate) const TOKEN: &str = "operator.token";
 /// Names in the store.
-pub(super) const INCARNATION: &str = "incarnation";
+pub(crate) const INCARNATION: &str = "incarnation";
 const FIRST_TOKEN: &str = "first token";
 /// 2026-01-01: a clock before it was never set.
 const EARLIEST: UnixSeconds = 1_767_225_600;
@@ -236,7 +238,7 @@ async fn make(
     Ok((incarnation(tx).await?, chain::past(tx).await?, authority))
 }
 
-pub(super) fn at(path: &Path, source: std::io::Error) -> StartError {
+pub(crate) fn at(path: &Path, source: std::io::Error) -> StartError {
     StartError::File { path: path.display().to_string(), source }
 }
 

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use evc::clock::now;
+use evc::device::config::Look;
 use evc::http::Listener;
-use evc::service::config::Look;
 use evc::service::{Controller, Refusal, Settings, StartError, start, start_over};
 use evc::store::{Engine, Running, Scope, Store, StoreError, Tx};
 use tokio::sync::{mpsc, watch};

@@ -42,15 +42,15 @@ impl World {
 
     /// What the section in force orders, by its own words and by the world's memory of what was listed.
     pub(super) fn order(&self) -> Order {
-        let in_force = |answer: &&Answer| {
-            let Said::Section(section, _) = &answer.said else { return false };
-            self.in_force().is_some_and(|live| live.version == section.version)
-        };
-        match self.answers.iter().rev().find(in_force).map(|answer| &answer.said) {
-            Some(Said::Section(section, _)) if section.vaults.iter().any(|entry| entry.recreate) => {
-                Order::Recreate
-            }
-            Some(Said::Section(section, _))
+        // Two copies of the database give different sections under one number: it is the one whose keys were taken.
+        let live = self
+            .memory
+            .taken
+            .as_ref()
+            .filter(|taken| self.in_force().is_some_and(|live| live.version == taken.version));
+        match live {
+            Some(section) if section.vaults.iter().any(|entry| entry.recreate) => Order::Recreate,
+            Some(section)
                 if section.removed.contains(&self.id)
                     && self.ever_listed.contains(&section.version.incarnation) =>
             {
@@ -119,7 +119,10 @@ impl World {
                 self.disk.pin = Some(pin);
                 self.hear_tpm();
             }
-            Effect::TakeKeys(section) => self.take_keys(&section),
+            Effect::TakeKeys(section) => {
+                self.take_keys(&section);
+                self.memory.taken = Some(section);
+            }
             Effect::DropKeys => self.memory.keys = None,
             Effect::Verify(signed) => {
                 let kept = self.answers.iter().find(|answer| answer.signed == signed).expect("one of these");

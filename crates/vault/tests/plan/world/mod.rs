@@ -196,6 +196,8 @@ struct Memory {
     setbacks: Setbacks,
     belief: Belief,
     keys: Option<Ring>,
+    /// The section that they came with.
+    taken: Option<Box<vault::section::Section>>,
 }
 
 impl Memory {
@@ -207,6 +209,7 @@ impl Memory {
             setbacks: Setbacks::default(),
             belief: Belief::new(SESSION),
             keys: None,
+            taken: None,
         }
     }
 }

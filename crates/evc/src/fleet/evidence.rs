@@ -9,8 +9,10 @@ use serde::{Deserialize, Serialize};
 use vault::decide::Standing;
 use wire::attest::{PcrAlgorithm, Quote, QuoteCode};
 
-use super::attest::ATTESTATION_CERT;
 use crate::store::{CertRow, DeviceRow, ReferenceRow, ReferenceState, Tpm, UnixSeconds};
+
+/// `ZCertType` of the attestation key's certificate.
+pub(crate) const ATTESTATION_CERT: i32 = 11;
 
 /// What a device showed, as kept.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -83,7 +85,7 @@ impl Record {
             signature: quote.signature,
             device_signature: binding.device_signature.map(|signature| hex::encode(signature.0)),
             pcrs: sha256
-                .filter(|pcr| super::APPRAISED_PCRS.0 & (1 << pcr.index) != 0)
+                .filter(|pcr| crate::service::APPRAISED_PCRS.0 & (1 << pcr.index) != 0)
                 .map(|pcr| (pcr.index, hex::encode(pcr.value)))
                 .collect(),
             before: before.map(|record| hex::encode(&record.attest_data)).filter(|quote| !quote.is_empty()),
@@ -152,7 +154,7 @@ pub fn reference_of(record: &Record, shown: &Shown) -> Option<String> {
 
 /// What shows, in a reference value as it is kept, that it is of no measured boot. One that does not read shows nothing, and
 /// is met by nothing.
-pub(super) fn unmeasured(pcrs: &str) -> Option<::attest::Unmeasured> {
+pub(crate) fn unmeasured(pcrs: &str) -> Option<::attest::Unmeasured> {
     let kept: Option<BTreeMap<u8, String>> = serde_json::from_str(pcrs).ok();
     kept.as_ref().and_then(values).and_then(|pcrs| ::attest::unmeasured(&pcrs))
 }
@@ -179,7 +181,7 @@ fn device_signed(record: &Record, device: &DeviceRow, signature: &str) -> Result
     let point = certificate.public_key().point();
     DeviceSession::verify(point, &record.nonce, &record.session(), &record.claims, &signature)
         .map(Shown::DeviceSigned)
-        .map_err(|e| bad(&super::chain(&e)))
+        .map_err(|e| bad(&crate::service::chain(&e)))
 }
 
 fn quoted(record: &Record, certs: &[CertRow], references: &[ReferenceRow]) -> Result<Shown, Refused> {
@@ -202,11 +204,11 @@ fn quoted(record: &Record, certs: &[CertRow], references: &[ReferenceRow]) -> Re
         nonce: &record.nonce,
         session: &record.session(),
         claims: &record.claims,
-        selection: super::APPRAISED_PCRS.0,
+        selection: crate::service::APPRAISED_PCRS.0,
         before: before.as_deref(),
         approved: &approved(references),
     };
-    let appraisal = ::attest::appraise(&input).map_err(|e| bad(super::chain(&e)))?;
+    let appraisal = ::attest::appraise(&input).map_err(|e| bad(crate::service::chain(&e)))?;
     match appraisal.continuity() {
         // Not taken in place of the quote before it: the next one would then be held against this one.
         Verdict::Failed(why) => Err(Refused { went_back: true, ..bad(format!("{why}; {WENT_BACK}")) }),
@@ -250,18 +252,18 @@ pub struct Fared {
 }
 
 impl Fared {
-    pub(super) fn of(fared: Result<&Shown, &Refused>, session: SessionKey, came: Came) -> Self {
+    pub(crate) fn of(fared: Result<&Shown, &Refused>, session: SessionKey, came: Came) -> Self {
         let (outcome, words) = match fared {
             Ok(Shown::Quoted(appraisal)) => ("quoted", quote_words(appraisal)),
             Ok(Shown::DeviceSigned(_)) => ("device-signed", vec!["no TPM: nothing is measured".to_owned()]),
             Err(why) => ("refused", vec![why.full.clone()]),
         };
-        let pcrs = (outcome == "quoted").then(|| listed(super::APPRAISED_PCRS.0));
+        let pcrs = (outcome == "quoted").then(|| listed(crate::service::APPRAISED_PCRS.0));
         let session = Some(hex::encode(&session.0[..4]));
         Self { at: came.at, from: came.from, session, pcrs, outcome: outcome.into(), words }
     }
 
-    pub(super) fn to_json(&self) -> String {
+    pub(crate) fn to_json(&self) -> String {
         serde_json::to_string(self).expect("plain fields")
     }
 }
@@ -302,11 +304,11 @@ fn quote_words(appraisal: &Appraisal) -> Vec<String> {
 mod hex_text {
     use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
 
-    pub(super) fn serialize<S: Serializer>(bytes: &[u8], out: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(bytes: &[u8], out: S) -> Result<S::Ok, S::Error> {
         out.serialize_str(&hex::encode(bytes))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
         hex::decode(String::deserialize(from)?).map_err(D::Error::custom)
     }
 }

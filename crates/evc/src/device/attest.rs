@@ -7,16 +7,13 @@ use wire::attest::{
     Verdict,
 };
 
-use super::defaults::add_default_vaults;
 use super::doubled::{Alarm, alarm, follow};
-use super::evidence::{Came, Record, Refused, Shown, judge, reference_of};
-use super::{Controller, Refusal};
+use crate::fleet::defaults::add_default_vaults;
+use crate::fleet::evidence::{ATTESTATION_CERT, Came, Record, Refused, Shown, judge, reference_of};
+use crate::service::{Controller, Refusal};
 use crate::store::{
     CertRow, DeviceRow, ReferenceRow, ReferenceState, Scope, StandingRow, Tpm, Tx, UnixSeconds,
 };
-
-/// `ZCertType` of the attestation key's certificate.
-pub(super) const ATTESTATION_CERT: i32 = 11;
 
 impl Controller {
     /// Answers a post to `/attest`.
@@ -244,7 +241,7 @@ fn with_tpm(device: &DeviceRow, row: &CertRow) -> Result<Tpm, Refusal> {
         });
     }
     let read = AkPublic::from_tpm2b(row.public.as_deref().unwrap_or_default());
-    let unfit = |e| format!("the attestation key's public area: {}", super::chain(&e));
+    let unfit = |e| format!("the attestation key's public area: {}", crate::service::chain(&e));
     read.map(|_| Tpm::Present)
         .map_err(|e| Refusal::bad(unfit(e), "the device's software must be mended or brought up to date"))
 }
@@ -302,6 +299,6 @@ async fn note(
     session: SessionKey,
     came: Came,
 ) -> Result<(), Refusal> {
-    let verdict = super::evidence::Fared::of(fared, session, came);
+    let verdict = crate::fleet::evidence::Fared::of(fared, session, came);
     Ok(tx.put_verdict(device, &verdict.to_json(), came.at).await?)
 }

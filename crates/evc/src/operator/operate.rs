@@ -1,19 +1,16 @@
 //! The operator's acts on one vault: delete (with its grace), recreate; and the end of a grace.
 
 use serde::{Deserialize, Serialize};
-use vault::ids::{DeviceId, Name, VaultId};
-use vault::life::{Deleted, Deletion, Disk, Gone, Life, Listed};
+use vault::ids::{Name, VaultId};
+use vault::life::{Deleted, Deletion, Disk, Life, Listed};
 use vault::report::State;
 
-use super::life::{life, listed};
-use super::reported::default_states;
-use super::view::policy_of;
 use super::words::refused;
-use super::{Controller, Refusal, find_device};
+use crate::fleet::life::{life, listed, write_gone};
+use crate::fleet::reported::default_states;
+use crate::fleet::view::policy_of;
+use crate::service::{Controller, Refusal, find_device};
 use crate::store::{DeviceRow, Scope, Tx, UnixSeconds, VaultRow, VaultStanding};
-
-/// Most graces that are ended in one round.
-const BATCH: u32 = 200;
 
 /// What was done, in words.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -55,22 +52,6 @@ impl Controller {
     pub async fn delete_policy(&self, name: &Name) -> Result<Done, Refusal> {
         self.store.write(Scope::Fleet, |tx| Box::pin(drop_policy(tx, name))).await?;
         Ok(Done { done: format!("policy `{name}` is deleted"), notes: vec![] })
-    }
-
-    /// Ends the graces that are over: the keys go, the node erases at its next contact. Each for itself, so that no device waits for
-    /// another's. Safe to repeat. How many it were.
-    pub(super) async fn end_graces(&self, now: UnixSeconds) -> Result<usize, Refusal> {
-        let due = self.store.read(|tx| tx.vaults_to_end(now, BATCH)).await?;
-        let mut ended = 0;
-        for VaultRow { device, id: vault, .. } in due {
-            let end =
-                self.store.write(Scope::Device(device), |tx| Box::pin(end_if_over(tx, device, vault, now)));
-            if end.await? {
-                tracing::info!(%device, %vault, "grace over, keys deleted");
-                ended += 1;
-            }
-        }
-        Ok(ended)
     }
 }
 
@@ -144,42 +125,15 @@ async fn drop_policy(tx: &mut dyn Tx, name: &Name) -> Result<(), Refusal> {
     Ok(tx.drop_policy(name.as_str()).await?)
 }
 
-/// Whether it still had to end: an operator may have kept the vault since the list was read.
-async fn end_if_over(
-    tx: &mut dyn Tx,
-    device: DeviceId,
-    vault: VaultId,
-    now: UnixSeconds,
-) -> Result<bool, Refusal> {
-    let Some(row) = tx.vault(device, vault).await? else { return Ok(false) };
-    let Life::Listed(listed) = life(&row)? else { return Ok(false) };
-    let of = tx.device(device).await?.ok_or(Refusal::Internal("a vault without a device"))?;
-    // The grace may have been undone in the newer copy.
-    if of.older.is_some() {
-        return Ok(false);
-    }
-    let Ok(gone) = listed.end_grace(now, of.section_version + 1) else { return Ok(false) };
-    write_gone(tx, device, vault, gone).await?;
-    Ok(true)
-}
-
-/// From here on the vault is in no list, and its keys are gone.
-async fn write_gone(tx: &mut dyn Tx, device: DeviceId, vault: VaultId, gone: Gone) -> Result<(), Refusal> {
-    tx.end_grace(device, vault, gone.left).await?;
-    // There will be such a version, also when no section ever went out with the vault.
-    tx.end_section(device).await?;
-    Ok(tx.drop_epochs(device, vault).await?)
-}
-
 /// A vault that is listed, with its device.
-pub(super) struct Found {
-    pub(super) device: DeviceRow,
-    pub(super) row: VaultRow,
-    pub(super) vault: Listed,
+pub(crate) struct Found {
+    pub(crate) device: DeviceRow,
+    pub(crate) row: VaultRow,
+    pub(crate) vault: Listed,
 }
 
 /// A device and one of its vaults that is not gone, by name or UUID.
-pub(super) async fn find_vault(tx: &mut dyn Tx, device: &str, name: &Name) -> Result<Found, Refusal> {
+pub(crate) async fn find_vault(tx: &mut dyn Tx, device: &str, name: &Name) -> Result<Found, Refusal> {
     let device = find_device(tx, device).await?;
     let by_name = tx.vault_by_name(device.id, name).await?;
     let found = match (by_name, name.as_str().parse::<VaultId>()) {

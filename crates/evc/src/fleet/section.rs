@@ -11,24 +11,24 @@ use super::view::{Held, View};
 use crate::store::{UnixSeconds, VaultStanding};
 
 /// One vault of the section and what was decided for it.
-pub(super) struct Line {
+pub(crate) struct Line {
     /// Its release is a placeholder until keys are sealed.
-    pub(super) entry: Entry,
-    pub(super) decision: Decision,
+    pub(crate) entry: Entry,
+    pub(crate) decision: Decision,
 }
 
 /// The section of a moment, or the challenge in its place.
-pub(super) struct Draft {
-    pub(super) lines: Vec<Line>,
-    pub(super) challenge: Challenge,
+pub(crate) struct Draft {
+    pub(crate) lines: Vec<Line>,
+    pub(crate) challenge: Challenge,
     /// Vaults whose grace is over, until the node has told that they are gone.
-    pub(super) removed: Vec<VaultId>,
+    pub(crate) removed: Vec<VaultId>,
     /// Of the entries, the decisions and what is removed; none when the section is withheld.
-    pub(super) digest: Option<[u8; 32]>,
+    pub(crate) digest: Option<[u8; 32]>,
 }
 
 /// Decides for every listed vault of a device.
-pub(super) fn draft(view: &View, session: SessionKey, now: UnixSeconds) -> Draft {
+pub(crate) fn draft(view: &View, session: SessionKey, now: UnixSeconds) -> Draft {
     let (evidence, asking) = (view.evidence(), view.asking(session));
     let decisions: Vec<Decision> =
         view.vaults.iter().map(|held| decide(&subject(held), &evidence, &asking, now)).collect();
@@ -40,7 +40,7 @@ pub(super) fn draft(view: &View, session: SessionKey, now: UnixSeconds) -> Draft
 }
 
 /// A vault as decisions take it.
-pub(super) fn subject(held: &Held) -> Subject<'_> {
+pub(crate) fn subject(held: &Held) -> Subject<'_> {
     Subject {
         vault: held.row.id,
         policy: &held.policy,

@@ -10,34 +10,34 @@ use vault::rotation::Epochs;
 use vault::section::MAX_VAULTS;
 
 use super::evidence::{Record, Shown, judge};
-use super::{Controller, Refusal};
+use crate::service::{Controller, Refusal};
 use crate::store::{Around, DeviceRow, PolicyRow, StandingRow, StoreError, Tpm, Tx, VaultRow, VaultStanding};
 
 /// A vault with its policy and epochs.
-pub(super) struct Held {
-    pub(super) row: VaultRow,
-    pub(super) policy: VaultPolicy,
-    pub(super) epochs: Epochs,
+pub(crate) struct Held {
+    pub(crate) row: VaultRow,
+    pub(crate) policy: VaultPolicy,
+    pub(crate) epochs: Epochs,
 }
 
 /// A device's evidence, judged.
-pub(super) struct Stands {
-    pub(super) shown: Shown,
-    pub(super) row: StandingRow,
+pub(crate) struct Stands {
+    pub(crate) shown: Shown,
+    pub(crate) row: StandingRow,
 }
 
 /// A device at one moment.
-pub(super) struct View {
-    pub(super) device: DeviceRow,
-    pub(super) vaults: Vec<Held>,
+pub(crate) struct View {
+    pub(crate) device: DeviceRow,
+    pub(crate) vaults: Vec<Held>,
     /// Vaults whose grace is over, until the node has told that they are gone.
-    pub(super) removed: Vec<VaultId>,
-    pub(super) stands: Option<Stands>,
+    pub(crate) removed: Vec<VaultId>,
+    pub(crate) stands: Option<Stands>,
 }
 
 impl View {
     /// Reads it all in one transaction.
-    pub(super) async fn load(tx: &mut dyn Tx, device: DeviceRow) -> Result<Self, Refusal> {
+    pub(crate) async fn load(tx: &mut dyn Tx, device: DeviceRow) -> Result<Self, Refusal> {
         let around = tx.around(device.id).await?;
         let stands = stands(&around, &device)?;
         // Not by the time: a vault leaves the list in the transaction that ends its grace.
@@ -59,7 +59,7 @@ impl View {
     }
 
     /// The evidence, as decisions take it.
-    pub(super) fn evidence(&self) -> Evidence<'_> {
+    pub(crate) fn evidence(&self) -> Evidence<'_> {
         match &self.stands {
             Some(stands) => {
                 Evidence { standing: stands.shown.standing(), at: stands.row.at, renew: stands.row.renew }
@@ -69,7 +69,7 @@ impl View {
     }
 
     /// Who asks.
-    pub(super) fn asking(&self, session: SessionKey) -> Asking {
+    pub(crate) fn asking(&self, session: SessionKey) -> Asking {
         let tpm = match self.device.tpm {
             Tpm::Unknown => Pinned::Unknown,
             Tpm::Present => Pinned::Present,
@@ -88,7 +88,7 @@ fn barred(device: &DeviceRow) -> Option<Bar> {
 }
 
 /// A vault's policy; a default vault without one has the default policy.
-pub(super) async fn policy_of(
+pub(crate) async fn policy_of(
     tx: &mut dyn Tx,
     device: &DeviceRow,
     row: &VaultRow,
@@ -135,7 +135,7 @@ fn stands(around: &Around, device: &DeviceRow) -> Result<Option<Stands>, Refusal
 
 impl Controller {
     /// The section's place in the device's history.
-    pub(super) fn place(&self, version: u64) -> vault::ids::SectionVersion {
+    pub(crate) fn place(&self, version: u64) -> vault::ids::SectionVersion {
         vault::ids::SectionVersion { incarnation: self.incarnation, version }
     }
 }

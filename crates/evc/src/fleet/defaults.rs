@@ -5,13 +5,13 @@ use vault::defaults::DEFAULT_VAULTS;
 use vault::ids::DeviceId;
 use vault::life::Listed;
 
-use super::Refusal;
 use super::life::new_row;
 use crate::custody::{Kek, add_epoch};
+use crate::service::Refusal;
 use crate::store::{Tx, UnixSeconds, VaultRow};
 
 /// Adds those that are not there.
-pub(super) async fn add_default_vaults(
+pub(crate) async fn add_default_vaults(
     tx: &mut dyn Tx,
     kek: &Kek,
     device: DeviceId,
@@ -27,7 +27,7 @@ pub(super) async fn add_default_vaults(
 }
 
 /// Adds a vault and its first key; every vault has one, so that its custody may change later.
-pub(super) async fn add_vault(tx: &mut dyn Tx, kek: &Kek, row: VaultRow) -> Result<(), Refusal> {
+pub(crate) async fn add_vault(tx: &mut dyn Tx, kek: &Kek, row: VaultRow) -> Result<(), Refusal> {
     tx.add_vault(&row).await?;
     add_epoch(tx, kek, (row.device, row.id, row.current_epoch), row.added_at).await?;
     Ok(())

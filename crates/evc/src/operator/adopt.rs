@@ -7,11 +7,11 @@ use vault::life::{NotAdopted, adopted, orphan};
 use vault::report::VaultReport;
 
 use super::apply::{fits, named_policy};
-use super::defaults::add_vault;
-use super::life::{beside_defaults, life, new_row};
 use super::operate::Done;
 use super::words::refused;
-use super::{Controller, Refusal, find_device};
+use crate::fleet::defaults::add_vault;
+use crate::fleet::life::{beside_defaults, life, new_row};
+use crate::service::{Controller, Refusal, find_device};
 use crate::store::{DeviceRow, StoreError, Tx, UnixSeconds};
 
 /// Under which policy.

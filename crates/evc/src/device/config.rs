@@ -11,10 +11,11 @@ use wire::Certificate;
 use wire::config::{ConfigParts, ConfigRequest, ConfigResponse, DeviceConfig, VaultAsk};
 use wire::control::{Challenge, Control};
 
-use super::section::{Draft, Line, draft};
-use super::view::View;
-use super::{APPRAISED_PCRS, Controller, NONCE_TTL_S, Refusal, chain};
+use super::chain;
 use crate::custody::{random, release};
+use crate::fleet::section::{Draft, Line, draft};
+use crate::fleet::view::View;
+use crate::service::{APPRAISED_PCRS, Controller, NONCE_TTL_S, Refusal};
 use crate::store::{DeviceRow, Ends, Scope, Tx, UnixSeconds};
 
 /// A challenge is given again while it is good for at least this long, in seconds.
@@ -210,7 +211,7 @@ impl Controller {
     }
 }
 
-pub(super) async fn known(tx: &mut dyn Tx, device: DeviceId) -> Result<DeviceRow, Refusal> {
+pub(crate) async fn known(tx: &mut dyn Tx, device: DeviceId) -> Result<DeviceRow, Refusal> {
     tx.device(device).await?.ok_or(Refusal::Unauthorized("this device is not registered here"))
 }
 
@@ -247,7 +248,7 @@ async fn challenge(
 
 /// A nonce of this device's that is still good for a while, else a new one: 32 random bytes, for one use within [`NONCE_TTL_S`].
 /// So a device that keeps asking does not fill the store.
-pub(super) async fn nonce(tx: &mut dyn Tx, device: DeviceId, now: UnixSeconds) -> Result<[u8; 32], Refusal> {
+pub(crate) async fn nonce(tx: &mut dyn Tx, device: DeviceId, now: UnixSeconds) -> Result<[u8; 32], Refusal> {
     let good = good_nonces(now);
     if let Some(open) = tx.open_nonce(device, now + NONCE_REUSE_S + 1..=*good.end()).await? {
         return Ok(open);
@@ -260,6 +261,6 @@ pub(super) async fn nonce(tx: &mut dyn Tx, device: DeviceId, now: UnixSeconds) -
 }
 
 /// When nonces end that are good at a time.
-pub(super) fn good_nonces(now: UnixSeconds) -> Ends {
+pub(crate) fn good_nonces(now: UnixSeconds) -> Ends {
     now + 1..=now + u64::from(NONCE_TTL_S)
 }

@@ -12,13 +12,13 @@ use vault::report::VaultReport;
 
 use ::attest::SessionKey;
 
-use super::evidence::Fared;
-use super::heard::{Word, ago, condition, word};
-use super::life::listed;
-use super::reported::value;
-use super::section::subject;
-use super::view::{Held, View};
-use super::{Controller, Refusal, find_device};
+use crate::fleet::evidence::Fared;
+use crate::fleet::heard::{Word, ago, condition, word};
+use crate::fleet::life::listed;
+use crate::fleet::reported::value;
+use crate::fleet::section::subject;
+use crate::fleet::view::{Held, View};
+use crate::service::{Controller, Refusal, find_device};
 use crate::store::{DeviceRow, Page, Tpm, Tx, UnixSeconds, VaultRow, VaultStanding};
 
 /// A device, as shown.
@@ -110,7 +110,7 @@ impl DeviceView {
             registered: crate::clock::text(row.registered_at),
             seen: row.last_seen.map(|at| ago(at, now)),
             last_seen: row.last_seen.map(crate::clock::text),
-            alarm: row.older.map(|older| format!("{older}; {}", super::chain::WHAT_TO_DO)).or(row.alarm),
+            alarm: row.older.map(|older| format!("{older}; {}", crate::fleet::OLDER)).or(row.alarm),
             section_version: row.section_version,
             attestation,
             report,

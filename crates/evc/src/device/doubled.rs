@@ -2,17 +2,17 @@
 //! What tells is time. A session is one life of vaultmgr, so one that another followed never speaks again; and a TPM's counters never fall.
 //! Either is an alarm, kept until an operator settles it, and nothing is released meanwhile (`vault::decide::Bar::Doubled`).
 
-use super::Refusal;
+use crate::service::Refusal;
 use crate::store::{DeviceRow, Tx, UnixSeconds};
 
 /// Sessions that are remembered as over. Two that live take turns at the next poll.
 const REMEMBERED: usize = 64;
 
 /// An alarm that was given, in words; none where one stands already: the first is nearest to what happened.
-pub(super) type Alarm = Option<String>;
+pub(crate) type Alarm = Option<String>;
 
 /// Good evidence came of a session: one that is over gives an alarm, and the one that stood until now is over.
-pub(super) async fn follow(
+pub(crate) async fn follow(
     tx: &mut dyn Tx,
     device: &DeviceRow,
     session: [u8; 32],
@@ -33,7 +33,7 @@ pub(super) async fn follow(
 }
 
 /// Gives the alarm.
-pub(super) async fn alarm(
+pub(crate) async fn alarm(
     tx: &mut dyn Tx,
     device: &DeviceRow,
     what: &str,

@@ -5,7 +5,7 @@ use vault::life::{
     MOST_BESIDE_DEFAULTS, NodeAt, NotAdopted, NotApplied, NotRecreated, NotRehomed, NotRotated, Refused,
 };
 
-use super::Refusal;
+use crate::service::Refusal;
 use crate::store::DeviceRow;
 
 /// What stands in the way of something in a vault's life.
@@ -20,7 +20,7 @@ pub struct LifeRefusal {
 }
 
 /// A cause as a refusal.
-pub(super) fn refused(device: &DeviceRow, vault: &Name, cause: impl Into<Refused>) -> Refusal {
+pub(crate) fn refused(device: &DeviceRow, vault: &Name, cause: impl Into<Refused>) -> Refusal {
     Refusal::Life(LifeRefusal { vault: vault.clone(), device: device.name.clone(), cause: cause.into() })
 }
 
@@ -83,7 +83,7 @@ fn rotated(vault: &Name, cause: NotRotated) -> (String, String) {
         ),
         NotRotated::NeverMade { node, newest } => (
             format!("the node reports vault `{vault}` at epoch {node}, and {newest} is the newest here"),
-            super::chain::WHAT_TO_DO,
+            crate::fleet::OLDER,
         ),
         NotRotated::NotTaken { node, newest } => return not_taken(vault, node, newest),
     };
@@ -100,7 +100,7 @@ fn not_taken(vault: &Name, node: NodeAt, newest: Epoch) -> (String, String) {
 }
 
 /// Where a node stands.
-pub(super) fn stands_at(node: NodeAt) -> String {
+pub(crate) fn stands_at(node: NodeAt) -> String {
     match node {
         NodeAt::Epoch(epoch) => format!("the node is still at epoch {epoch}"),
         NodeAt::Silent { newest } => format!("the node has not reported that it took epoch {newest}"),

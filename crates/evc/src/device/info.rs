@@ -6,8 +6,8 @@ use vault::life::{Contact, Life, Listed};
 use vault::report::VaultReport;
 use wire::info::{DeviceInfo, Info};
 
-use super::life::life;
-use super::{Controller, Refusal};
+use crate::fleet::life::life;
+use crate::service::{Controller, Refusal};
 use crate::store::{DeviceRow, Scope, Tx, UnixSeconds, VaultRow, VaultSaid};
 
 /// Most bytes of the human words that are kept of one vault, and of the node.
@@ -41,7 +41,7 @@ impl Controller {
         let standing = tx.standing(device).await?.map(|row| row.session);
         let place = place(info, &row, standing)?;
         let rows = tx.vaults(device).await?;
-        let report = super::reported::node_json(info, &rows, row.report.as_deref(), now);
+        let report = crate::fleet::reported::node_json(info, &rows, row.report.as_deref(), now);
         tx.put_report(device, &report, now).await?;
         let Some((session, counter)) = place else { return Ok(()) };
         tx.put_report_place(device, &session, counter).await?;

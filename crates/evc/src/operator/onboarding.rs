@@ -5,7 +5,7 @@ use vault::ids::{DeviceId, Name};
 use wire::Certificate;
 
 use super::operate::Done;
-use super::{Controller, Refusal};
+use crate::service::{Controller, Refusal};
 use crate::store::{OnboardRow, Scope, Stored, Tx, UnixSeconds};
 
 /// An allowance, as shown.

@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, HashMap};
 use serde::{Deserialize, Serialize};
 use vault::ids::{DeviceId, Name};
 
-use super::evidence::unmeasured;
+use super::differences;
 use super::operate::Done;
-use super::{Controller, Refusal, differences, find_device};
+use crate::fleet::evidence::unmeasured;
+use crate::service::{Controller, Refusal, find_device};
 use crate::store::{ReferenceRow, ReferenceState, Scope, Tx, UnixSeconds};
 
 /// A reference value, as shown.

@@ -9,9 +9,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zeroize::Zeroizing;
 
 use super::operate::Done;
-use super::start::{DATABASE, KEK, StartError};
-use super::{Controller, Refusal, first, token_hash};
 use crate::custody::{CustodyError, Identity, Kek, random};
+use crate::service::start::{DATABASE, KEK, StartError};
+use crate::service::{Controller, Refusal, first, token_hash};
 use crate::store::{Place, Scope, Stored, Tx, UnixSeconds};
 
 /// Makes a token: 256 random bits as text.

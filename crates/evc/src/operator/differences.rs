@@ -8,7 +8,7 @@ use crate::store::{ReferenceRow, ReferenceState};
 type Pcrs = BTreeMap<u8, String>;
 
 /// What a reference value is to be held against: the device's newest approved one beside it.
-pub(super) fn approved_before<'a>(
+pub(crate) fn approved_before<'a>(
     row: &ReferenceRow,
     of_device: &'a [ReferenceRow],
 ) -> Option<&'a ReferenceRow> {
@@ -18,7 +18,7 @@ pub(super) fn approved_before<'a>(
 }
 
 /// In a few words, for a list.
-pub(super) fn in_short(row: &ReferenceRow, of_device: &[ReferenceRow]) -> String {
+pub(crate) fn in_short(row: &ReferenceRow, of_device: &[ReferenceRow]) -> String {
     let Some(before) = approved_before(row, of_device) else { return "nothing was approved before".into() };
     let moved: Vec<String> = moved(&pcrs(before), &pcrs(row)).iter().map(u8::to_string).collect();
     match moved.as_slice() {
@@ -28,7 +28,7 @@ pub(super) fn in_short(row: &ReferenceRow, of_device: &[ReferenceRow]) -> String
 }
 
 /// In full, for who approves: each value that was not approved before, with what it was.
-pub(super) fn in_full(row: &ReferenceRow, of_device: &[ReferenceRow]) -> Vec<String> {
+pub(crate) fn in_full(row: &ReferenceRow, of_device: &[ReferenceRow]) -> Vec<String> {
     let is = pcrs(row);
     let was = approved_before(row, of_device).map(pcrs).unwrap_or_default();
     let value = |pcrs: &Pcrs, pcr: u8| pcrs.get(&pcr).cloned().unwrap_or_else(|| "not there".into());

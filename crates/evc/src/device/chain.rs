@@ -9,9 +9,10 @@ use vault::wanted::Head;
 use wire::config::VaultAsk;
 
 use super::config::known;
-use super::start::{INCARNATION, StartError};
-use super::{Controller, Refusal};
 use crate::custody::random;
+use crate::fleet::OLDER;
+use crate::service::start::{INCARNATION, StartError};
+use crate::service::{Controller, Refusal};
 use crate::store::{DeviceRow, Scope, Store, StoreError, Tx, UnixSeconds};
 
 /// In the store: incarnations that were, 16 bytes each.
@@ -20,7 +21,7 @@ const PAST: &str = "past incarnations";
 impl Controller {
     /// The chain once this was told; or how it shows that this database is older. A node that tells nothing, since it can't read its record
     /// yet, sees for itself whether a section follows what it accepted.
-    pub(super) fn chain(&self, row: &DeviceRow, told: Option<Head>) -> Result<Ledger, Older> {
+    pub(crate) fn chain(&self, row: &DeviceRow, told: Option<Head>) -> Result<Ledger, Older> {
         let mut ledger = row.ledger.clone();
         // What another device accepted (this one, before it was registered anew) is for the node to judge.
         let Some(head) = told.filter(|head| head.device == row.id) else { return Ok(ledger) };
@@ -53,21 +54,21 @@ impl Controller {
 }
 
 /// Notes that the database is older than a device, loudly, once.
-pub(super) async fn note_older(
+pub(crate) async fn note_older(
     tx: &mut dyn Tx,
     row: &DeviceRow,
     older: Older,
     now: UnixSeconds,
 ) -> Result<(), Refusal> {
     if row.older != Some(older) {
-        tracing::error!(device = %row.id, name = %row.name, "this database is older than its node: {older}; {WHAT_TO_DO}");
+        tracing::error!(device = %row.id, name = %row.name, "this database is older than its node: {older}; {OLDER}");
         tx.set_older(row.id, Some(older)).await?;
     }
     Ok(tx.saw_device(row.id, now).await?)
 }
 
 /// The chain after an answer, and that the database is not older.
-pub(super) async fn keep(
+pub(crate) async fn keep(
     tx: &mut dyn Tx,
     device: DeviceId,
     before: &DeviceRow,
@@ -82,11 +83,8 @@ pub(super) async fn keep(
     Ok(())
 }
 
-/// What an operator does about it.
-pub(super) const WHAT_TO_DO: &str = "bring back the newest copy of the database; or, if this is the newest there is, stop evc and begin a new life of it with `evc begin-anew`";
-
 /// Incarnations that this database had before.
-pub(super) async fn past(tx: &mut dyn Tx) -> Result<Vec<Incarnation>, StoreError> {
+pub(crate) async fn past(tx: &mut dyn Tx) -> Result<Vec<Incarnation>, StoreError> {
     let bytes = tx.meta(PAST).await?.unwrap_or_default();
     let (whole, rest) = bytes.as_chunks();
     if !rest.is_empty() {
@@ -100,7 +98,7 @@ pub(super) async fn past(tx: &mut dyn Tx) -> Result<Vec<Incarnation>, StoreError
 ///
 /// # Errors
 /// [`StartError`]: nothing was changed.
-pub(super) async fn begin_anew(store: &Store) -> Result<(), StartError> {
+pub(crate) async fn begin_anew(store: &Store) -> Result<(), StartError> {
     let mut fresh = [0; 16];
     random(&mut fresh)?;
     store.write(Scope::Fleet, |tx| Box::pin(anew(tx, fresh))).await

@@ -8,7 +8,7 @@ use wire::envelope::DeviceEnvelope;
 use wire::register::Register;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-use super::{Controller, Refusal};
+use crate::service::{Controller, Refusal};
 use crate::store::{DeviceRow, OnboardRow, Scope, StoreError, Tpm, Tx, UnixSeconds};
 
 /// Any serial, in an allowance.

@@ -6,12 +6,12 @@ use vault::ids::{DeviceId, Name};
 use vault::life::{Move, NotRehomed, Rehomed};
 use wire::Certificate;
 
-use super::life::{life, new_row};
 use super::operate::{Done, Found, find_vault};
-use super::view::policy_of;
 use super::words::refused;
-use super::{Controller, Refusal, find_device};
 use crate::custody::{Kek, rehome};
+use crate::fleet::life::{life, new_row};
+use crate::fleet::view::policy_of;
+use crate::service::{Controller, Refusal, find_device};
 use crate::store::{RemovedRow, Scope, StoreError, Tx, UnixSeconds, VaultStanding};
 
 /// What is said to whoever takes a device away that has vaults.

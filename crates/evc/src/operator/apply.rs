@@ -6,11 +6,11 @@ use vault::ids::{Name, VaultId};
 use vault::life::{self, Wish, applied};
 use vault::policy::{Check, Document, Located, VaultPolicy, VaultSpec, read};
 
-use super::defaults::add_vault;
-use super::life::{beside_defaults, listed, new_row};
-use super::view::policy_of;
 use super::words::refused;
-use super::{Controller, Refusal, find_device};
+use crate::fleet::defaults::add_vault;
+use crate::fleet::life::{beside_defaults, listed, new_row};
+use crate::fleet::view::policy_of;
+use crate::service::{Controller, Refusal, find_device};
 use crate::store::{DeviceRow, PolicyRow, Scope, Tpm, Tx, UnixSeconds, VaultRow};
 
 /// What became of a document.
@@ -139,7 +139,7 @@ impl Controller {
 fn placed(refusal: Refusal, at: &Located) -> Refusal {
     match refusal {
         Refusal::Bad { .. } | Refusal::NotFound { .. } | Refusal::Conflict { .. } | Refusal::Life(_) => {
-            let advice = super::Advice::advice(&refusal);
+            let advice = crate::service::Advice::advice(&refusal);
             Refusal::bad(format!("line {}, column {}: {refusal}", at.line, at.column), advice)
         }
         other => other,
@@ -178,7 +178,7 @@ async fn encryption_stays(tx: &mut dyn Tx, row: &PolicyRow, policy: &VaultPolicy
     ))
 }
 
-pub(super) async fn named_policy(tx: &mut dyn Tx, name: &Name) -> Result<VaultPolicy, Refusal> {
+pub(crate) async fn named_policy(tx: &mut dyn Tx, name: &Name) -> Result<VaultPolicy, Refusal> {
     let unknown = || Refusal::NotFound {
         what: format!("policy `{}`", name),
         advice: "put a `kind: VaultPolicy` document of that name into the file".into(),
@@ -205,7 +205,7 @@ async fn fits_its_vaults(tx: &mut dyn Tx, policy: &VaultPolicy) -> Result<(), Re
 }
 
 /// Whether the policy can ever be met on this device.
-pub(super) fn fits(device: &DeviceRow, policy: &VaultPolicy) -> Result<Vec<String>, Refusal> {
+pub(crate) fn fits(device: &DeviceRow, policy: &VaultPolicy) -> Result<Vec<String>, Refusal> {
     let impossible = |what: &str| {
         Refusal::conflict(
             format!("policy `{}` {what}, and device `{}` has no TPM", policy.name, device.name),

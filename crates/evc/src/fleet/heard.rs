@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use vault::ids::DeviceId;
 
-use super::{Controller, Refusal};
+use crate::service::{Controller, Refusal};
 use crate::store::{DeviceRow, Scope, Tx, UnixSeconds};
 
 /// Silent for longer than this, in seconds, a device is not said to be there. Nodes poll every minute, and stock EVE too.
@@ -25,7 +25,7 @@ impl Heard {
     }
 
     /// A row with the newest time.
-    pub(super) fn newest(&self, mut row: DeviceRow) -> DeviceRow {
+    pub(crate) fn newest(&self, mut row: DeviceRow) -> DeviceRow {
         row.last_seen = row.last_seen.max(self.held(|(_, at)| at.get(&row.id).copied()));
         row
     }
@@ -73,7 +73,7 @@ async fn write(tx: &mut dyn Tx, heard: &HashMap<DeviceId, UnixSeconds>) -> Resul
 }
 
 /// What an operator looks at first: a mark, an alarm, or whether the device is there.
-pub(super) fn condition(row: &DeviceRow, now: UnixSeconds) -> String {
+pub(crate) fn condition(row: &DeviceRow, now: UnixSeconds) -> String {
     match row {
         DeviceRow { lost_at: Some(at), .. } => format!("lost since {}", crate::clock::text(*at)),
         DeviceRow { older: Some(_), .. } => "ahead of this database: see `evc describe device`".into(),
@@ -85,12 +85,12 @@ pub(super) fn condition(row: &DeviceRow, now: UnixSeconds) -> String {
     }
 }
 
-pub(super) fn is_silent(row: &DeviceRow, now: UnixSeconds) -> bool {
+pub(crate) fn is_silent(row: &DeviceRow, now: UnixSeconds) -> bool {
     row.last_seen.is_none_or(|at| at.saturating_add(SILENT_AFTER_S) < now)
 }
 
 /// How long before now, in its greatest unit.
-pub(super) fn ago(at: UnixSeconds, now: UnixSeconds) -> String {
+pub(crate) fn ago(at: UnixSeconds, now: UnixSeconds) -> String {
     let passed_s = now.saturating_sub(at);
     let (count, unit) = match passed_s {
         0..120 => (passed_s, "s"),
@@ -102,7 +102,7 @@ pub(super) fn ago(at: UnixSeconds, now: UnixSeconds) -> String {
 }
 
 /// What a vault's state is worth now.
-pub(super) enum Word {
+pub(crate) enum Word {
     /// Of the device's newest report, and it is there.
     Fresh,
     /// Of its newest report, and it is silent since.
@@ -112,7 +112,7 @@ pub(super) enum Word {
 }
 
 /// Of a word that came at a time.
-pub(super) fn word(device: &DeviceRow, said_at: UnixSeconds, now: UnixSeconds) -> Word {
+pub(crate) fn word(device: &DeviceRow, said_at: UnixSeconds, now: UnixSeconds) -> Word {
     let reported = device.report.as_deref().and_then(|text| serde_json::from_str(text).ok());
     let reported: Option<serde_json::Value> = reported;
     let newer = reported.is_some_and(|report| {

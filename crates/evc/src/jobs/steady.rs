@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::{Controller, Refusal};
+use crate::service::{Controller, Refusal};
 use crate::store::{Scope, StoreError, Stored, Tx, UnixSeconds};
 
 /// Further ahead than what passed, in seconds, is a jump: more than a slow round and a clock that is being slewed.
@@ -85,7 +85,7 @@ impl Controller {
 }
 
 /// The remembered time, when the clock is well behind it.
-pub(super) async fn far_behind(tx: &mut dyn Tx, now: UnixSeconds) -> Stored<Option<UnixSeconds>> {
+pub(crate) async fn far_behind(tx: &mut dyn Tx, now: UnixSeconds) -> Stored<Option<UnixSeconds>> {
     Ok(seen(tx).await?.filter(|seen| now.saturating_add(BEHIND_S) < *seen))
 }
 
@@ -96,7 +96,7 @@ async fn seen(tx: &mut dyn Tx) -> Stored<Option<UnixSeconds>> {
     Ok(Some(UnixSeconds::from_be_bytes(bytes)))
 }
 
-pub(super) async fn remember(tx: &mut dyn Tx, now: UnixSeconds) -> Stored<()> {
+pub(crate) async fn remember(tx: &mut dyn Tx, now: UnixSeconds) -> Stored<()> {
     tx.put_meta(SEEN, &now.to_be_bytes()).await
 }
 

@@ -7,12 +7,12 @@ use wire::info::DeviceInfo;
 use crate::store::{DeviceRow, UnixSeconds, VaultRow};
 
 /// Kept JSON; nothing where there is none.
-pub(super) fn value(text: Option<&str>) -> Value {
+pub(crate) fn value(text: Option<&str>) -> Value {
     text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or(Value::Null)
 }
 
 /// The states of the default vaults that have no row, as the node told them last.
-pub(super) fn default_states(row: &DeviceRow) -> impl Iterator<Item = State> + use<> {
+pub(crate) fn default_states(row: &DeviceRow) -> impl Iterator<Item = State> + use<> {
     let report = value(row.report.as_deref());
     let reported = report["vaults"].as_array().cloned().unwrap_or_default().into_iter();
     let parsed = reported.filter_map(|vault| serde_json::from_value::<VaultReport>(vault).ok());
@@ -26,7 +26,7 @@ const MAX_STRAYS: usize = 64 << 10;
 /// What a device reported of itself, as kept. What it says of a vault is kept in that vault's row; here are its default vaults and
 /// those that no row is kept of.
 /// While its vaultmgr does not report, what it said last stays, with its time.
-pub(super) fn node_json(
+pub(crate) fn node_json(
     info: &DeviceInfo,
     rows: &[VaultRow],
     before: Option<&str>,

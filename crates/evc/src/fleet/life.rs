@@ -4,13 +4,14 @@ use vault::ids::{DeviceId, Name, VaultId};
 use vault::life::{Gone, Life, Listed, Phase, Said};
 use vault::rotation::Epochs;
 
-use crate::store::{StoreError, Stored, UnixSeconds, VaultRow, VaultStanding};
+use crate::service::Refusal;
+use crate::store::{StoreError, Stored, Tx, UnixSeconds, VaultRow, VaultStanding};
 
 /// A row as a life.
 ///
 /// # Errors
 /// No life leads there: the store is damaged.
-pub(super) fn life(row: &VaultRow) -> Stored<Life> {
+pub(crate) fn life(row: &VaultRow) -> Stored<Life> {
     let damaged =
         |why: &str| StoreError::Damaged(format!("vault {} of device {}: {why}", row.id, row.device));
     let phase = match (row.standing, row.delete_at) {
@@ -37,7 +38,7 @@ pub(super) fn life(row: &VaultRow) -> Stored<Life> {
 ///
 /// # Errors
 /// As [`life`].
-pub(super) fn listed(row: &VaultRow) -> Stored<Listed> {
+pub(crate) fn listed(row: &VaultRow) -> Stored<Listed> {
     match life(row)? {
         Life::Listed(vault) => Ok(vault),
         Life::Gone(_) => Err(StoreError::Damaged(format!("vault {} is gone, and was found", row.id))),
@@ -50,7 +51,7 @@ fn said(row: &VaultRow) -> Option<Said> {
 }
 
 /// The row of a vault that comes to a device, whose node has said nothing of it.
-pub(super) fn new_row(
+pub(crate) fn new_row(
     device: DeviceId,
     (id, name): (VaultId, Name),
     vault: Listed,
@@ -80,6 +81,19 @@ pub(super) fn new_row(
 }
 
 /// How many vaults of a device are listed beside its default ones. Those that left the list take no room.
-pub(super) fn beside_defaults(rows: &[VaultRow]) -> usize {
+pub(crate) fn beside_defaults(rows: &[VaultRow]) -> usize {
     rows.iter().filter(|row| !row.id.is_default() && row.standing != VaultStanding::Gone).count()
+}
+
+/// From here on the vault is in no list, and its keys are gone.
+pub(crate) async fn write_gone(
+    tx: &mut dyn Tx,
+    device: DeviceId,
+    vault: VaultId,
+    gone: Gone,
+) -> Result<(), Refusal> {
+    tx.end_grace(device, vault, gone.left).await?;
+    // There will be such a version, also when no section ever went out with the vault.
+    tx.end_section(device).await?;
+    Ok(tx.drop_epochs(device, vault).await?)
 }

@@ -4,10 +4,10 @@ use vault::ids::Name;
 use vault::life::{Listed, NodeAt, Rotated};
 
 use super::operate::{Done, Found, find_vault};
-use super::view::policy_of;
 use super::words::{refused, stands_at};
-use super::{Controller, Refusal};
 use crate::custody::add_epoch;
+use crate::fleet::view::policy_of;
+use crate::service::{Controller, Refusal};
 use crate::store::{Tx, UnixSeconds, VaultRow};
 
 pub use vault::life::Rotation;
@@ -38,7 +38,7 @@ impl Controller {
     ) -> Result<Done, Refusal> {
         let Found { device, row, vault } = find_vault(tx, device, name).await?;
         if let Some(older) = device.older {
-            return Err(Refusal::conflict(older.to_string(), super::chain::WHAT_TO_DO));
+            return Err(Refusal::conflict(older.to_string(), crate::fleet::OLDER));
         }
         let needs_controller = policy_of(tx, &device, &row).await?.node.custody.needs_controller();
         let became =

@@ -1,0 +1,9 @@
+//! What devices ask, one module for each thing: to register, their configuration, to show evidence, to report. The sender's signature was
+//! checked before ([`crate::http`]). Nothing in here is called by an operator's room.
+
+pub mod attest;
+pub(crate) mod chain;
+pub mod config;
+mod doubled;
+pub mod info;
+pub mod register;

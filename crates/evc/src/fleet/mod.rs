@@ -1,0 +1,13 @@
+//! A device as it stands: its rows read as what they mean, its evidence judged, its section drafted, how long ago it was heard. Devices' and
+//! operators' rooms both stand on this one, and it calls neither.
+
+pub(crate) mod defaults;
+pub mod evidence;
+pub mod heard;
+pub(crate) mod life;
+pub(crate) mod reported;
+pub(crate) mod section;
+pub(crate) mod view;
+
+/// What to do about a database that is older than its nodes.
+pub(crate) const OLDER: &str = "bring back the newest copy of the database; or, if this is the newest there is, stop evc and begin a new life of it with `evc begin-anew`";

@@ -1,0 +1,39 @@
+//! What is due by itself, whether anybody asks or not: graces that end, and what is noted now and then.
+
+pub(crate) mod graces;
+pub mod steady;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use crate::clock::now;
+use crate::service::Controller;
+use steady::Steady;
+
+/// How often ended graces are looked for.
+const HOUSEKEEPING: Duration = Duration::from_secs(15);
+
+/// Does what is due until it is told to stop. What fails is due again in the next round.
+pub(crate) async fn housekeeping(
+    controller: Arc<Controller>,
+    mut clock: Steady,
+    mut stop: watch::Receiver<bool>,
+) {
+    let mut looked = Instant::now();
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(HOUSEKEEPING) => {}
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
+        let passed = looked.elapsed();
+        looked += passed;
+        if let Err(error) = controller.keep_house(&mut clock, now(), passed).await {
+            tracing::warn!(%error, "ended graces wait for the next round");
+        }
+        if let Err(error) = controller.write_heard(now()).await {
+            tracing::warn!(%error, "when devices were heard is not written");
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! What operators ask, one module for each thing. Acts that change a vault's life ask [`vault::life`] whether they may, and write what it says;
+//! [`words`] says it to people.
+
+pub mod adopt;
+pub mod apply;
+pub mod devices;
+mod differences;
+pub mod onboarding;
+pub mod operate;
+pub mod references;
+pub mod rotate;
+pub mod show;
+pub(crate) mod tokens;
+pub(crate) mod words;
