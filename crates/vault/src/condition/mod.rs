@@ -145,11 +145,11 @@ impl Condition {
 
 impl Stage {
     /// A share is made before its metadata. So metadata that is there without one is the controller's, and perhaps a made vault's of
-    /// which nobody here remembers that it was made: it is opened and finished as it is, never replaced, but by an order. No share is
-    /// begun beside it either, which would say that it never was made.
+    /// which nobody here remembers that it was made: it is opened and finished as it is, never replaced, but by an order.
     pub(crate) fn of(facts: &Facts<'_>, want: &Want) -> Self {
         let (seen, seal) = (facts.seen, want.policy.seal);
-        if !seen.has_metadata() && want.policy.custody.needs_tpm() && seen.shares.of(seal).is_none() {
+        let anew = want.recreate || !seen.has_metadata();
+        if anew && want.policy.custody.needs_tpm() && seen.shares.of(seal).is_none() {
             return Self::Shareless(seal);
         }
         match seen.whole_copies() {
