@@ -35,6 +35,9 @@ pub(crate) const CHANGING: [u32; 4] =
 /// Those that only ask.
 pub(crate) const READING: [u32; 2] = [GET_ENCRYPTION_POLICY_EX, GET_ENCRYPTION_KEY_STATUS];
 
+/// Those that see to it that the disk keeps no old bytes.
+pub(crate) const SCRUBBING: [u32; 2] = [GET_FLAGS, EXT4_CHECKPOINT];
+
 /// `FSCRYPT_KEY_SPEC_TYPE_IDENTIFIER`.
 const SPEC_IDENTIFIER: u32 = 2;
 /// `FSCRYPT_POLICY_V2`.

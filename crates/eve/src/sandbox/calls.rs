@@ -47,6 +47,8 @@ pub(super) enum Only {
     Waiting,
     /// A directory's policy and a key's status are read.
     ReadEncryption,
+    /// The journal is emptied, and asked whether it takes data.
+    Scrub,
     /// Keys are added and removed, policies set.
     ChangeEncryption,
 }
@@ -72,7 +74,7 @@ const ADDRESSES: &[Agent] = &[Nim, Client, Zedagent];
 /// Those that speak with a TPM or a controller.
 const OUTSIDE: &[Agent] = &[Client, Zedagent, Tpmmgr];
 /// Those that keep files by a temporary one in their place.
-const KEEPERS: &[Agent] = &[Zedagent, Vaultmgr];
+const KEEPERS: &[Agent] = &[Nim, Tpmmgr, Zedagent, Vaultmgr];
 /// Those that write into a file that was opened before their walls stood.
 const OPENED_BEFORE: &[Agent] = &[Client, Tpmmgr];
 const VAULTS: &[Agent] = &[Vaultmgr];
@@ -114,10 +116,11 @@ pub(super) const ROWS: &[Row] = rows! {
     // Files.
     OPENED_BEFORE [SYS_pread64 SYS_pwrite64 SYS_ftruncate SYS_fsync]
         "certificates and pins in config/, which is closed to new files";
-    KEEPERS [SYS_fchmod SYS_fsync SYS_renameat2 SYS_unlinkat]
+    KEEPERS [SYS_pwrite64 SYS_fchmod SYS_fsync SYS_renameat2 SYS_unlinkat]
         "a file is whole and on the disk before it takes another's place";
     VAULTS [SYS_ioctl] only ReadEncryption "which vault is open, and by which key";
     VAULTS [SYS_ioctl] only ChangeEncryption "vaults are made, opened and closed: by this agent alone";
+    VAULTS [SYS_ioctl] only Scrub "old key files leave nothing in the journal";
     VAULTS [SYS_statfs SYS_fstatfs] "where a mount ends, and whether it can be written";
     VAULTS [SYS_getdents64 SYS_readlinkat SYS_openat2 SYS_faccessat]
         "vaults, their files, and who holds one open (/proc) are listed";
@@ -177,6 +180,7 @@ impl Only {
             Self::ThreadName => "PR_SET_NAME only",
             Self::Waiting => "FIONBIO, FIONREAD only",
             Self::ReadEncryption => "fscrypt's questions only",
+            Self::Scrub => "EXT4_IOC_CHECKPOINT, FS_IOC_GETFLAGS only",
             Self::ChangeEncryption => "fscrypt's changes of keys and policies only",
         }
     }
