@@ -26,6 +26,10 @@ pub struct Ledger {
     pub head: Option<SectionDigest>,
     /// Those sent since, the latest last.
     pub sent: Vec<Sent>,
+    /// Of a database of before there was a chain, until the device told a head: the newest version that it may have accepted then. It
+    /// may tell that one after others were sent, for it looks into its own record later than it first asks.
+    #[serde(default)]
+    pub before_chain: Option<u64>,
 }
 
 /// How a controller knows that its database is older than what this device has accepted.
@@ -73,11 +77,12 @@ impl Ledger {
         match self.sent.iter().position(|sent| sent.digest == digest) {
             Some(place) => drop(self.sent.drain(..place)),
             None if self.head == Some(digest) => {}
-            // A database of before there was a chain: what the device has is where it begins.
             None if self.head.is_none() && self.sent.is_empty() => {}
+            // What the device had is where the chain begins.
+            None if self.before_chain.is_some_and(|newest| at.version <= newest) => {}
             None => return Err(Older::Forked),
         }
-        self.head = Some(digest);
+        (self.head, self.before_chain) = (Some(digest), None);
         Ok(())
     }
 
@@ -141,6 +146,28 @@ mod tests {
         assert_eq!(ledger.head, Some(digest(7)));
         let behind = Ledger::default().hear(at(1, 6), &[], (at(1, 7), digest(7)));
         assert_eq!(behind, Err(Older::Behind { reported: 7, own: 6 }), "and an older copy of it does not");
+    }
+
+    /// Issue 7, A6: its device asks before it has looked into its record, is sent a section, and only then tells what it had.
+    #[test]
+    fn a_device_of_before_the_chain_may_tell_what_it_had_after_it_was_sent_more() {
+        let carried_over = Ledger { before_chain: Some(5), ..Ledger::default() };
+        let hear = |ledger: &mut Ledger, told: u8, version| {
+            ledger.hear(at(1, 9), &[], (at(1, version), digest(told)))
+        };
+        let mut ledger = carried_over.clone();
+        ledger.send(digest(6));
+        assert_eq!(hear(&mut ledger, 5, 5), Ok(()));
+        assert!(ledger.is_astray(), "what was sent followed nothing, and is sent anew");
+        ledger.send(digest(7));
+        assert_eq!(hear(&mut ledger, 7, 6), Ok(()));
+        assert_eq!(hear(&mut ledger, 5, 5), Err(Older::Forked), "once");
+        let mut other = carried_over;
+        other.send(digest(6));
+        assert_eq!(hear(&mut other, 8, 6), Err(Older::Forked), "newer than it was then, and not sent");
+        let mut new = Ledger::default();
+        new.send(digest(1));
+        assert_eq!(hear(&mut new, 5, 1), Err(Older::Forked), "a database that always had a chain");
     }
 
     /// The same content goes out anew only when the device is elsewhere, and once for each place.
