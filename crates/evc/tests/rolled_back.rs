@@ -102,7 +102,7 @@ fn a_new_incarnation_goes_on() {
     let before = device.head;
     device.poll(&evc);
     evc.apply(VAULT);
-    assert_eq!(device.section(&evc).follows, before.map(|(_, digest)| digest), "and chained anew");
+    assert_eq!(device.section(&evc).follows, before.map(|head| head.digest), "and chained anew");
 }
 
 /// A vault whose grace is over is named as removed, until the node told that it is gone.

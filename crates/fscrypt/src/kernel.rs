@@ -23,7 +23,7 @@ pub const CHANGING_IOCTLS: [u32; 4] = sys::CHANGING;
 /// Numbers of the ioctls that ask for a policy and for a key's status.
 pub const READING_IOCTLS: [u32; 2] = sys::READING;
 
-/// Numbers of the ioctls by which [`crate::scrub`] sees to it that the disk keeps no old bytes.
+/// Numbers of the ioctls that wipe what ext4's journal keeps of replaced key files.
 pub const SCRUBBING_IOCTLS: [u32; 2] = sys::SCRUBBING;
 
 /// Whose claims to a key are taken back.

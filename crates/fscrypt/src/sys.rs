@@ -32,11 +32,11 @@ const EXT4_CHECKPOINT: u32 = 0x4004_662b;
 pub(crate) const CHANGING: [u32; 4] =
     [SET_ENCRYPTION_POLICY, ADD_ENCRYPTION_KEY, REMOVE_ENCRYPTION_KEY, REMOVE_ENCRYPTION_KEY_ALL_USERS];
 
+/// Those that wipe a journal: which files may have copies there, and the wiping.
+pub(crate) const SCRUBBING: [u32; 2] = [GET_FLAGS, EXT4_CHECKPOINT];
+
 /// Those that only ask.
 pub(crate) const READING: [u32; 2] = [GET_ENCRYPTION_POLICY_EX, GET_ENCRYPTION_KEY_STATUS];
-
-/// Those that see to it that the disk keeps no old bytes.
-pub(crate) const SCRUBBING: [u32; 2] = [GET_FLAGS, EXT4_CHECKPOINT];
 
 /// `FSCRYPT_KEY_SPEC_TYPE_IDENTIFIER`.
 const SPEC_IDENTIFIER: u32 = 2;

@@ -83,15 +83,31 @@ impl LoopFs {
         output(Command::new("mount").args(["-o", "remount,ro"]).arg(&self.mount_point)).map(drop)
     }
 
-    /// Unmounts it: all is written, and the kernel forgets its keys. Waits for those who just died on it.
+    /// Unmounts it: all is written, and the kernel forgets its keys. Waits for those who just died on it, and for mount namespaces that
+    /// have a copy of the mount: while one has, the filesystem lives on, with its keys.
     ///
     /// # Errors
     /// Somebody holds a file open.
     pub fn unmount(&mut self) -> Result<()> {
+        let alive = self.filesystem()?;
         let umount = || output(Command::new("umount").arg(&self.mount_point)).ok();
         wait::until(&format!("{} to be unmounted", self.mount_point.display()), umount)?;
         self.mounted = false;
-        Ok(())
+        let gone = || (!alive.exists()).then_some(());
+        wait::until(&format!("the kernel to let go of {}", self.mount_point.display()), gone)
+    }
+
+    /// What is there while the kernel has the filesystem, mounted somewhere or not.
+    fn filesystem(&self) -> Result<PathBuf> {
+        let table = fs::read_to_string("/proc/self/mounts")?;
+        let of = |line: &str| {
+            let mut words = line.split(' ');
+            let (device, place) = (words.next()?, words.next()?);
+            (Path::new(place) == self.mount_point).then(|| PathBuf::from(device))
+        };
+        let device = table.lines().rev().find_map(of).context("it is not mounted")?;
+        let name = device.file_name().context("a device without a name")?;
+        Ok(Path::new("/sys/fs/ext4").join(name))
     }
 
     /// The image file.

@@ -24,10 +24,10 @@ pub struct Sent {
 pub struct Ledger {
     /// The section that the device told last as accepted.
     pub head: Option<SectionDigest>,
-    /// Those sent since, the latest last.
+    /// Those sent, the latest last: also some before the head, for a node whose disk went back has one of these.
     pub sent: Vec<Sent>,
-    /// Of a database of before there was a chain, until the device told a head: the newest version that it may have accepted then. It
-    /// may tell that one after others were sent, for it looks into its own record later than it first asks.
+    /// Of a database of before there was a chain, until the device told what it had: the newest version that this may be. It may tell
+    /// it after others were sent, for it looks into its own record later than it first asks, and its disk may go back.
     #[serde(default)]
     pub before_chain: Option<u64>,
 }
@@ -74,15 +74,19 @@ impl Ledger {
         if at.version > own.version {
             return Err(Older::Behind { reported: at.version, own: own.version });
         }
-        match self.sent.iter().position(|sent| sent.digest == digest) {
-            Some(place) => drop(self.sent.drain(..place)),
-            None if self.head == Some(digest) => {}
-            None if self.head.is_none() && self.sent.is_empty() => {}
-            // What the device had is where the chain begins.
-            None if self.before_chain.is_some_and(|newest| at.version <= newest) => {}
-            None => return Err(Older::Forked),
+        let sent = self.sent.iter().any(|sent| sent.digest == digest) || self.head == Some(digest);
+        // A database of before there was a chain: what the device has is where it begins.
+        let begins = (self.head.is_none() && self.sent.is_empty())
+            || self.before_chain.is_some_and(|newest| at.version <= newest);
+        if !sent && !begins {
+            return Err(Older::Forked);
         }
-        (self.head, self.before_chain) = (Some(digest), None);
+        if !sent {
+            // Before all that was sent since; and there is one such.
+            self.sent.insert(0, Sent { digest, follows: None });
+            self.before_chain = None;
+        }
+        self.head = Some(digest);
         Ok(())
     }
 
@@ -139,6 +143,21 @@ mod tests {
         assert_eq!(anew, Ok(()), "an operator began a new incarnation");
     }
 
+    /// A node whose disk is an older copy, or that could not keep what it accepted, tells a section of before: it was sent by this database,
+    /// so it is no sign that this is the older one, and the next section follows what the node has.
+    #[test]
+    fn a_node_that_went_back_is_followed() {
+        let mut ledger = Ledger::default();
+        for (number, version) in [(1, 1), (2, 2), (3, 3)] {
+            ledger.send(digest(number));
+            ledger.hear(at(1, version), &[], (at(1, version), digest(number))).expect("it was sent");
+        }
+        ledger.hear(at(1, 3), &[], (at(1, 1), digest(1))).expect("the node went back");
+        assert!(ledger.is_astray(), "and has to be told anew");
+        ledger.send(digest(4));
+        assert_eq!(ledger.sent.last(), Some(&Sent { digest: digest(4), follows: Some(digest(1)) }));
+    }
+
     #[test]
     fn a_database_of_before_the_chain_begins_it_with_what_the_device_has() {
         let mut ledger = Ledger::default();
@@ -161,7 +180,11 @@ mod tests {
         assert!(ledger.is_astray(), "what was sent followed nothing, and is sent anew");
         ledger.send(digest(7));
         assert_eq!(hear(&mut ledger, 7, 6), Ok(()));
-        assert_eq!(hear(&mut ledger, 5, 5), Err(Older::Forked), "once");
+        assert_eq!(hear(&mut ledger, 4, 5), Err(Older::Forked), "one head of before, no more");
+        let mut back = carried_over.clone();
+        back.send(digest(6));
+        assert_eq!(hear(&mut back, 6, 6), Ok(()));
+        assert_eq!(hear(&mut back, 5, 5), Ok(()), "its disk went back");
         let mut other = carried_over;
         other.send(digest(6));
         assert_eq!(hear(&mut other, 8, 6), Err(Older::Forked), "newer than it was then, and not sent");

@@ -9,6 +9,7 @@ pub mod decide;
 pub mod defaults;
 pub mod ids;
 pub mod ledger;
+pub mod life;
 pub mod plan;
 pub mod policy;
 pub mod report;

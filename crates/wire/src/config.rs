@@ -4,8 +4,9 @@
 
 use attest::SessionKey;
 use prost::Message as _;
-use vault::ids::{DeviceId, SectionDigest, SectionVersion};
+use vault::ids::{DeviceId, SectionDigest};
 use vault::section::Section;
+use vault::wanted::Head;
 
 use crate::certs::TrustedCerts;
 use crate::control::{self, BundleId, Control};
@@ -34,7 +35,7 @@ pub struct VaultAsk {
     /// The node's newest escrow bundle.
     pub bundle: Option<BundleId>,
     /// The section that it accepted last; none while it has none, or could not read its record yet.
-    pub accepted: Option<(SectionVersion, SectionDigest)>,
+    pub accepted: Option<Head>,
 }
 
 impl ConfigRequest {
@@ -45,9 +46,10 @@ impl ConfigRequest {
             session: ask.session.0.to_vec(),
             suite: suite::X25519,
             held: ask.bundle.as_ref().map(Into::into),
-            accepted: ask.accepted.map(|(version, digest)| pb::vault::Accepted {
-                version: Some((&version).into()),
-                digest: digest.0.to_vec(),
+            accepted: ask.accepted.map(|head| pb::vault::Accepted {
+                version: Some((&head.version).into()),
+                digest: head.digest.0.to_vec(),
+                device: head.device.0.as_bytes().to_vec(),
             }),
         });
         let request = raw::ConfigRequest {
@@ -79,9 +81,12 @@ fn vault_ask(ask: pb::vault::ConfigAsk) -> Result<VaultAsk, DecodeError> {
     Ok(VaultAsk { session: section::session("session", &ask.session)?, bundle, accepted })
 }
 
-fn accepted(raw: pb::vault::Accepted) -> Result<(SectionVersion, SectionDigest), DecodeError> {
-    let version = section::version(present("accepted version", raw.version)?)?;
-    Ok((version, section::digest("accepted digest", &raw.digest)?))
+fn accepted(raw: pb::vault::Accepted) -> Result<Head, DecodeError> {
+    Ok(Head {
+        device: section::device("accepted device", &raw.device)?,
+        version: section::version(present("accepted version", raw.version)?)?,
+        digest: section::digest("accepted digest", &raw.digest)?,
+    })
 }
 
 /// A controller's answer. Without `config`: unchanged since `config_hash`.

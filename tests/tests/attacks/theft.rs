@@ -191,7 +191,7 @@ fn damaged_metadata_is_missing_and_never_made_anew() {
     scene.node.on(Power::Clean).unwrap();
     let vault = scene.node.until_vault("alone", "missing").unwrap();
     scene.assert_closed("alone");
-    let said = "both copies of its key files, which are damaged: put one back from a backup";
+    let said = "both copies of its key files are damaged, or wrapped under another key of this number";
     assert!(vault["detail"].to_string().contains(said), "{vault}");
     scene.node.stop(Power::Clean).unwrap();
     copies.iter().for_each(|copy| fs::write(copy, &good).unwrap());

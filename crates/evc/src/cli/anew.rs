@@ -15,6 +15,7 @@ pub(super) fn begin(reach: &Reach) -> anyhow::Result<Value> {
     let done = format!("{} begins a new life: start it with `evc serve`", data.display());
     let notes = [
         "nodes take it at their next contact; a vault that they have and it does not list is locked there, and kept",
+        "vaults whose grace was running are active again: delete anew those that are not wanted",
         "a vault that was wrapped under a key which this copy does not have opens again only if it is open now",
     ];
     Ok(json!({ "done": done, "notes": notes }))

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use vault::text::plain;
 
-use crate::service::{Advice as _, Refusal};
+use crate::service::{Advice as _, LifeRefusal, NotAdopted, Refusal, Refused};
 
 /// The code for a refusal.
 pub(super) fn code(refusal: &Refusal) -> StatusCode {
@@ -16,8 +16,11 @@ pub(super) fn code(refusal: &Refusal) -> StatusCode {
         Refusal::Bad { .. } => StatusCode::BAD_REQUEST,
         Refusal::Unauthorized(_) | Refusal::NoToken(_) => StatusCode::UNAUTHORIZED,
         Refusal::Forbidden { .. } => StatusCode::FORBIDDEN,
-        Refusal::NotFound { .. } => StatusCode::NOT_FOUND,
-        Refusal::Conflict { .. } => StatusCode::CONFLICT,
+        Refusal::NotFound { .. }
+        | Refusal::Life(LifeRefusal { cause: Refused::Adopted(NotAdopted::Unknown), .. }) => {
+            StatusCode::NOT_FOUND
+        }
+        Refusal::Conflict { .. } | Refusal::Life(_) => StatusCode::CONFLICT,
         Refusal::Busy => StatusCode::SERVICE_UNAVAILABLE,
         Refusal::Custody(_) | Refusal::Store(_) | Refusal::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
     }

@@ -2,14 +2,17 @@
 //! keeps them locked. An operator takes one in, under a policy; what he does not want he takes in and deletes, with the grace of its policy.
 
 use serde::Deserialize;
-use vault::ids::{Name, VaultId};
-use vault::report::{State, VaultReport};
+use vault::ids::Name;
+use vault::life::{NotAdopted, adopted, orphan};
+use vault::report::VaultReport;
 
-use super::apply::{fits, has_room, named_policy};
-use super::defaults::{add_vault, new_vault};
+use super::apply::{fits, named_policy};
+use super::defaults::add_vault;
+use super::life::{beside_defaults, life, new_row};
 use super::operate::Done;
+use super::words::refused;
 use super::{Controller, Refusal, find_device};
-use crate::store::{DeviceRow, StoreError, Tx, UnixSeconds, VaultRow, VaultStanding};
+use crate::store::{DeviceRow, StoreError, Tx, UnixSeconds};
 
 /// Under which policy.
 #[derive(Debug, Deserialize)]
@@ -54,60 +57,29 @@ impl Controller {
         now: UnixSeconds,
     ) -> Result<(), Refusal> {
         let device = find_device(tx, device).await?;
-        let orphan = orphan(&device, vault)?;
+        let refused = |cause| refused(&device, vault, cause);
+        let orphan = orphan(reports(&device)?, vault).map_err(refused)?;
         fits(&device, &named_policy(tx, policy).await?)?;
         let rows = tx.vaults(device.id).await?;
-        has_room(&rows)?;
-        if rows.iter().any(|row| row.id == orphan.id && row.standing != VaultStanding::Gone) {
-            return Err(Refusal::conflict(
-                format!("vault `{}` is this controller's already", orphan.name),
-                "see `evc get vaults`; its node lists it at its next contact",
-            ));
+        let there = rows.iter().find(|row| row.id == orphan.id).map(life).transpose()?;
+        let adopted = adopted(&orphan, policy, there.as_ref(), beside_defaults(&rows)).map_err(refused)?;
+        // What is left of its removal, before this database began a new life, is over.
+        if there.is_some() {
+            tx.drop_vault(device.id, orphan.id).await?;
         }
-        let row = new_vault(device.id, orphan.id, orphan.name.clone(), Some(policy.clone()), now);
-        let added = add_vault(tx, &self.kek, VaultRow { created: true, ..row }).await;
-        added.map_err(|refusal| match refusal {
-            Refusal::Conflict { .. } => Refusal::conflict(
-                format!("device `{}` has another vault of the name `{}`", device.name, orphan.name),
-                "delete that one first, and wait for its end",
-            ),
+        let name = orphan.name;
+        let row = new_row(device.id, (orphan.id, name.clone()), adopted, now);
+        add_vault(tx, &self.kek, row).await.map_err(|refusal| match refusal {
+            Refusal::Conflict { .. } => refused(NotAdopted::NameTaken { name }),
             other => other,
         })
     }
 }
 
-/// What the node said of it last.
-fn orphan(device: &DeviceRow, vault: &Name) -> Result<VaultReport, Refusal> {
+/// What the node said last of vaults that no row is kept of.
+fn reports(device: &DeviceRow) -> Result<Vec<VaultReport>, Refusal> {
     let report = device.report.as_deref().map(serde_json::from_str::<serde_json::Value>).transpose();
     let report = report.map_err(|e| StoreError::Damaged(format!("a report: {e}")))?.unwrap_or_default();
     let told = report["vaults"].as_array().cloned().unwrap_or_default().into_iter();
-    let id = vault.as_str().parse::<VaultId>().ok();
-    let mut named = told
-        .filter_map(|told| serde_json::from_value::<VaultReport>(told).ok())
-        .filter(|told| told.state == State::Orphan && (Some(told.id) == id || told.name == *vault));
-    match (named.next(), named.next()) {
-        (Some(orphan), None) => controllers_no_key(orphan),
-        (Some(_), Some(_)) => Err(Refusal::conflict(
-            format!("device `{}` reports several orphans of the name `{vault}`", device.name),
-            "give the UUID; see `evc describe device`",
-        )),
-        (None, _) => Err(Refusal::NotFound {
-            what: format!("orphan `{vault}` of device `{}`", device.name),
-            advice: "`evc describe device` shows what its node reports".into(),
-        }),
-    }
-}
-
-/// A key of another controller's, or of another device here, does not come with the name.
-fn controllers_no_key(orphan: VaultReport) -> Result<VaultReport, Refusal> {
-    match orphan.epoch {
-        None => Ok(orphan),
-        Some(epoch) => Err(Refusal::conflict(
-            format!(
-                "vault `{}` needs a controller's key, of epoch {epoch}, that this device has none of here",
-                orphan.name
-            ),
-            "if the vault was another device's at this controller: `evc rehome vault`; else it opens only under the controller that made it",
-        )),
-    }
+    Ok(told.filter_map(|told| serde_json::from_value(told).ok()).collect())
 }

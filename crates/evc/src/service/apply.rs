@@ -3,12 +3,15 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use vault::ids::{Name, VaultId};
+use vault::life::{self, Wish, applied};
 use vault::policy::{Check, Document, Located, VaultPolicy, VaultSpec, read};
 
-use super::defaults::{DEFAULT_VAULTS, add_vault, new_vault};
+use super::defaults::add_vault;
+use super::life::{beside_defaults, listed, new_row};
 use super::view::policy_of;
+use super::words::refused;
 use super::{Controller, Refusal, find_device};
-use crate::store::{DeviceRow, PolicyRow, Scope, Tpm, Tx, UnixSeconds, VaultRow, VaultStanding};
+use crate::store::{DeviceRow, PolicyRow, Scope, Tpm, Tx, UnixSeconds, VaultRow};
 
 /// What became of a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,13 +93,9 @@ impl Controller {
         let policy = named_policy(tx, &spec.policy).await.map_err(|e| placed(e, at))?;
         let notes = fits(&device, &policy).map_err(|e| placed(e, at))?;
         let there = existing(tx, &device, spec).await?;
-        if let Some(before) = made_under(tx, &device, spec, there.as_ref()).await? {
-            same_encryption(&before, &policy).map_err(|e| placed(e, at))?;
-        }
-        let outcome = match there {
-            None => self.create(tx, &device, spec, now).await.map_err(|e| placed(e, at))?,
-            Some(row) => change(tx, row, spec).await?,
-        };
+        let present = made_under(tx, &device, spec, there.as_ref()).await?.map(|under| under.node.encryption);
+        let wish = Wish { policy: &spec.policy, encryption: policy.node.encryption, present };
+        let outcome = self.bring(tx, &device, (spec, there), wish, now).await.map_err(|e| placed(e, at))?;
         Ok(Applied {
             kind: "vault".into(),
             name: format!("{} on {}", spec.name, device.name),
@@ -105,43 +104,41 @@ impl Controller {
         })
     }
 
-    async fn create(
+    /// Brings a vault to what is written.
+    async fn bring(
         &self,
         tx: &mut dyn Tx,
         device: &DeviceRow,
-        spec: &VaultSpec,
+        (spec, there): (&VaultSpec, Option<VaultRow>),
+        wish: Wish<'_>,
         now: UnixSeconds,
     ) -> Result<Outcome, Refusal> {
-        let id = match spec.default_vault() {
-            Some(id) => id,
-            None => {
-                has_room(&tx.vaults(device.id).await?)?;
-                VaultId(Uuid::new_v4())
-            }
+        let others = match &there {
+            None => beside_defaults(&tx.vaults(device.id).await?),
+            Some(_) => 0,
         };
-        add_vault(tx, &self.kek, new_vault(device.id, id, spec.name.clone(), Some(spec.policy.clone()), now))
-            .await?;
-        Ok(Outcome::Created)
+        let id = there.as_ref().map(|row| row.id).or(spec.default_vault());
+        let id = id.unwrap_or_else(|| VaultId(Uuid::new_v4()));
+        let there = there.as_ref().map(listed).transpose()?;
+        let became = applied(id, there, wish, others).map_err(|cause| refused(device, &spec.name, cause))?;
+        match became {
+            life::Applied::Created(vault) => {
+                add_vault(tx, &self.kek, new_row(device.id, (id, spec.name.clone()), vault, now)).await?;
+                Ok(Outcome::Created)
+            }
+            life::Applied::Unchanged => Ok(Outcome::Unchanged),
+            life::Applied::Changed(vault) => {
+                tx.want_vault(device.id, id, vault.policy.as_ref()).await?;
+                Ok(Outcome::Changed)
+            }
+        }
     }
-}
-
-/// Whether one more vault of the operator's and both default vaults fit into a section. Those that left it take no room.
-pub(super) fn has_room(rows: &[VaultRow]) -> Result<(), Refusal> {
-    const MOST: usize = vault::section::MAX_VAULTS - DEFAULT_VAULTS.len();
-    let listed = rows.iter().filter(|row| !row.id.is_default() && row.standing != VaultStanding::Gone);
-    if listed.count() < MOST {
-        return Ok(());
-    }
-    Err(Refusal::conflict(
-        format!("a device has at most {MOST} vaults beside its default ones"),
-        "delete one first",
-    ))
 }
 
 /// Puts the document's place before what is wrong with it.
 fn placed(refusal: Refusal, at: &Located) -> Refusal {
     match refusal {
-        Refusal::Bad { .. } | Refusal::NotFound { .. } | Refusal::Conflict { .. } => {
+        Refusal::Bad { .. } | Refusal::NotFound { .. } | Refusal::Conflict { .. } | Refusal::Life(_) => {
             let advice = super::Advice::advice(&refusal);
             Refusal::bad(format!("line {}, column {}: {refusal}", at.line, at.column), advice)
         }
@@ -258,25 +255,4 @@ async fn made_under(
         Some(row) => Ok(Some(policy_of(tx, device, row).await?)),
         None => Ok(spec.default_vault().map(|_| VaultPolicy::of_default_vault(device.tpm != Tpm::Absent))),
     }
-}
-
-/// Brings a vault to what is written; one that is being removed is kept again.
-async fn change(tx: &mut dyn Tx, row: VaultRow, spec: &VaultSpec) -> Result<Outcome, Refusal> {
-    let same = row.policy.as_ref() == Some(&spec.policy) && row.standing == VaultStanding::Active;
-    if same {
-        return Ok(Outcome::Unchanged);
-    }
-    tx.want_vault(row.device, row.id, Some(&spec.policy)).await?;
-    Ok(Outcome::Changed)
-}
-
-/// The kernel fixes a vault's modes when it is made.
-fn same_encryption(before: &VaultPolicy, after: &VaultPolicy) -> Result<(), Refusal> {
-    if before.node.encryption == after.node.encryption {
-        return Ok(());
-    }
-    Err(Refusal::conflict(
-        "the encryption of a vault can't be changed",
-        "make a new vault and copy the data; the default vaults keep `aes-256-xts`",
-    ))
 }

@@ -2,9 +2,10 @@
 //! its nodes (put back from a copy, rolled back, or one of two that live from one copy). Nothing is numbered on, or released, to a node
 //! that has gone further; an operator who knows that it was put back begins a new incarnation. What counts is `vault::ledger`.
 
-use vault::ids::{DeviceId, Incarnation, SectionDigest, SectionVersion};
+use vault::ids::{DeviceId, Incarnation};
 use vault::ledger::{Ledger, Older};
 
+use vault::wanted::Head;
 use wire::config::VaultAsk;
 
 use super::config::known;
@@ -17,21 +18,14 @@ use crate::store::{DeviceRow, Scope, Store, StoreError, Tx, UnixSeconds};
 const PAST: &str = "past incarnations";
 
 impl Controller {
-    /// The chain once this was told; or how it shows that this database is older. What was shown once holds until a node tells what is
-    /// known here.
-    pub(super) fn chain(
-        &self,
-        row: &DeviceRow,
-        told: Option<(SectionVersion, SectionDigest)>,
-    ) -> Result<Ledger, Older> {
+    /// The chain once this was told; or how it shows that this database is older. A node that tells nothing, since it can't read its record
+    /// yet, sees for itself whether a section follows what it accepted.
+    pub(super) fn chain(&self, row: &DeviceRow, told: Option<Head>) -> Result<Ledger, Older> {
         let mut ledger = row.ledger.clone();
-        match (told, row.older) {
-            (Some(told), _) => {
-                ledger.hear(self.place(row.section_version), &self.past, told).map(|()| ledger)
-            }
-            (None, Some(older)) => Err(older),
-            (None, None) => Ok(ledger),
-        }
+        // What another device accepted (this one, before it was registered anew) is for the node to judge.
+        let Some(head) = told.filter(|head| head.device == row.id) else { return Ok(ledger) };
+        let own = self.place(row.section_version);
+        ledger.hear(own, &self.past, (head.version, head.digest)).map(|()| ledger)
     }
 
     /// The device accepted what was sent last: the next section follows that.
@@ -47,7 +41,7 @@ impl Controller {
         &self,
         tx: &mut dyn Tx,
         device: DeviceId,
-        told: Option<(SectionVersion, SectionDigest)>,
+        told: Option<Head>,
     ) -> Result<(), Refusal> {
         let row = known(tx, device).await?;
         // Whatever it shows since is noted by a poll that is answered.

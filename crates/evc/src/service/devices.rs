@@ -3,14 +3,16 @@
 
 use serde::Deserialize;
 use vault::ids::{DeviceId, Name};
-use vault::section::Custody;
+use vault::life::{Move, NotRehomed, Rehomed};
 use wire::Certificate;
 
-use super::operate::{Done, find_vault};
+use super::life::{life, new_row};
+use super::operate::{Done, Found, find_vault};
 use super::view::policy_of;
+use super::words::refused;
 use super::{Controller, Refusal, find_device};
 use crate::custody::{Kek, rehome};
-use crate::store::{DeviceRow, RemovedRow, Scope, StoreError, Tx, UnixSeconds, VaultRow, VaultStanding};
+use crate::store::{RemovedRow, Scope, StoreError, Tx, UnixSeconds, VaultStanding};
 
 /// What is said to whoever takes a device away that has vaults.
 const KEEP: &str = "delete them first and wait for their end, or move them (`evc rehome vault`); `--force` throws away their keys with the device";
@@ -135,60 +137,28 @@ async fn delete(tx: &mut dyn Tx, device: &str, force: bool, now: UnixSeconds) ->
     Ok(Gone { id: row.id, name: row.name, serial: row.serial, vaults })
 }
 
-async fn moved(tx: &mut dyn Tx, kek: &Kek, from: &str, vault: &Name, to: &str) -> Result<(), Refusal> {
-    let (old, row) = find_vault(tx, from, vault).await?;
+async fn moved(tx: &mut dyn Tx, kek: &Kek, from: &str, name: &Name, to: &str) -> Result<(), Refusal> {
+    let Found { device: old, row, vault } = find_vault(tx, from, name).await?;
     let new = find_device(tx, to).await?;
-    may_leave(tx, &old, &row, &new).await?;
-    makes_room(tx, &row, &new).await?;
+    let there = tx.vault(new.id, row.id).await?;
+    let how = Move {
+        same_device: old.id == new.id,
+        lost: old.lost_at.is_some(),
+        custody: policy_of(tx, &old, &row).await?.node.custody,
+        target: there.as_ref().map(life).transpose()?.as_ref().into(),
+    };
+    let Rehomed { vault, replaces } = vault.rehome(how).map_err(|cause| match cause {
+        NotRehomed::MadeThere => refused(&new, there.as_ref().map_or(&row.name, |own| &own.name), cause),
+        _ => refused(&old, &row.name, cause),
+    })?;
+    if replaces {
+        tx.drop_vault(new.id, row.id).await?;
+    }
     rehome(tx, kek, &row, new.id).await?;
-    let row_there =
-        VaultRow { device: new.id, recreate: false, report: None, reported_at: None, ..row.clone() };
     tx.drop_vault(old.id, row.id).await?;
-    tx.add_vault(&row_there).await.map_err(|error| match error {
-        StoreError::Taken => Refusal::conflict(
-            format!("device `{}` has a vault `{}` of its own", new.name, row.name),
-            "delete that one first, and wait for its end",
-        ),
+    let row = new_row(new.id, (row.id, row.name), vault, row.added_at);
+    tx.add_vault(&row).await.map_err(|error| match error {
+        StoreError::Taken => refused(&new, &row.name, NotRehomed::NameTaken),
         other => other.into(),
     })
-}
-
-async fn may_leave(tx: &mut dyn Tx, old: &DeviceRow, row: &VaultRow, new: &DeviceRow) -> Result<(), Refusal> {
-    let conflict = |problem: String, advice: &str| Err(Refusal::conflict(problem, advice));
-    if old.id == new.id {
-        return conflict(
-            format!("vault `{}` is on device `{}` already", row.name, old.name),
-            "name two devices",
-        );
-    }
-    if old.lost_at.is_none() {
-        return conflict(
-            format!("device `{}` may still be there, and would lose the vault", old.name),
-            "mark it as lost first (`evc device lost`), if it is gone or registered anew",
-        );
-    }
-    if row.standing != VaultStanding::Active {
-        return conflict(format!("vault `{}` is being removed", row.name), "apply it again to keep it");
-    }
-    if policy_of(tx, old, row).await?.node.custody != Custody::Controller {
-        return conflict(
-            format!("the key of vault `{}` is in part in the TPM of device `{}`", row.name, old.name),
-            "only a vault with custody `controller` opens on another device",
-        );
-    }
-    Ok(())
-}
-
-/// The row that every node without a TPM has of its default vaults gives way, as long as no vault was made under it.
-async fn makes_room(tx: &mut dyn Tx, row: &VaultRow, new: &DeviceRow) -> Result<(), Refusal> {
-    match tx.vault(new.id, row.id).await? {
-        None => Ok(()),
-        Some(own) if !own.created && own.reported_epoch.is_none() => {
-            Ok(tx.drop_vault(new.id, row.id).await?)
-        }
-        Some(own) => Err(Refusal::conflict(
-            format!("device `{}` made a vault `{}` of its own", new.name, own.name),
-            "both can't be in one place: this one stays where it is",
-        )),
-    }
 }

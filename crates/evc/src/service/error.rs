@@ -1,5 +1,6 @@
 //! Why a request was refused, sorted by who must act: the device, the operator, or whoever runs the controller.
 
+use super::words::LifeRefusal;
 use crate::custody::CustodyError;
 use crate::store::{Failure, StoreError};
 
@@ -44,6 +45,9 @@ pub enum Refusal {
         /// What to do.
         advice: String,
     },
+    /// A vault's life does not go that way.
+    #[error("{}", .0.problem())]
+    Life(LifeRefusal),
     /// Busy: the same request may succeed soon.
     #[error("the controller is busy")]
     Busy,
@@ -88,6 +92,7 @@ impl Advice for Refusal {
             | Self::Forbidden { advice, .. }
             | Self::NotFound { advice, .. }
             | Self::Conflict { advice, .. } => advice.clone(),
+            Self::Life(refusal) => refusal.advice(),
             Self::Unauthorized(_) => {
                 "sign with the key of the certificate that is sent or was registered; a device that is not known here registers first".into()
             }

@@ -2,11 +2,13 @@
 //! a vault was made, the epoch it is wrapped under, and that a removed one is gone.
 
 use vault::ids::{DeviceId, SectionVersion};
-use vault::report::{State, VaultReport};
+use vault::life::{Contact, Life, Listed};
+use vault::report::VaultReport;
 use wire::info::{DeviceInfo, Info};
 
+use super::life::life;
 use super::{Controller, Refusal};
-use crate::store::{DeviceRow, Scope, Tx, UnixSeconds, VaultRow, VaultSaid, VaultStanding};
+use crate::store::{DeviceRow, Scope, Tx, UnixSeconds, VaultRow, VaultSaid};
 
 /// Most bytes of the human words that are kept of one vault, and of the node.
 const MAX_WORDS: usize = 4096;
@@ -60,28 +62,19 @@ impl Controller {
     ) -> Result<(), Refusal> {
         let report =
             info.vaults.iter().filter_map(|line| line.report.as_ref()).find(|report| report.id == row.id);
-        if row.standing == VaultStanding::Gone {
-            return self.bury(tx, &row, report, accepted).await;
+        match (life(&row)?, report) {
+            (Life::Gone(gone), report) => {
+                let said = Contact { accepted, state: report.map(|report| report.state) };
+                if gone.forget(self.incarnation, said).is_ok() {
+                    tx.drop_vault(row.device, row.id).await?;
+                }
+            }
+            (Life::Listed(vault), Some(report)) => {
+                tx.report_vault(row.device, row.id, &said(&vault.hear(report), report, now)).await?;
+            }
+            (Life::Listed(_), None) => {}
         }
-        match report {
-            Some(report) => Ok(tx.report_vault(row.device, row.id, &said(&row, report, now)).await?),
-            None => Ok(()),
-        }
-    }
-
-    /// A vault that left the list is forgotten once the node has accepted a list without it and does not hold it any more.
-    async fn bury(
-        &self,
-        tx: &mut dyn Tx,
-        row: &VaultRow,
-        report: Option<&VaultReport>,
-        accepted: Option<SectionVersion>,
-    ) -> Result<(), Refusal> {
-        let held = report.is_some_and(|report| report.state != State::Removed);
-        let knows = accepted.is_some_and(|at| {
-            at.incarnation == self.incarnation && row.left_version.is_some_and(|left| at.version >= left)
-        });
-        if knows && !held { Ok(tx.drop_vault(row.device, row.id).await?) } else { Ok(()) }
+        Ok(())
     }
 }
 
@@ -129,14 +122,11 @@ fn shorten(lines: &mut Vec<String>) {
     });
 }
 
-/// An epoch that was never made here is shown, and no decision is built on it.
-fn said(row: &VaultRow, report: &VaultReport, now: UnixSeconds) -> VaultSaid {
-    let known = report.epoch.is_none_or(|epoch| epoch <= row.current_epoch);
-
+fn said(vault: &Listed, report: &VaultReport, now: UnixSeconds) -> VaultSaid {
     VaultSaid {
-        created: report.created,
-        made_anew: report.created && matches!(report.state, State::Unlocked | State::Locked),
-        epoch: if known { report.epoch } else { row.reported_epoch },
+        created: vault.made,
+        made_anew: !vault.recreate,
+        epoch: vault.taken,
         report: serde_json::to_string(report).ok(),
         at: now,
     }

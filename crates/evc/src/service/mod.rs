@@ -15,6 +15,7 @@ pub mod evidence;
 mod first;
 mod heard;
 pub mod info;
+mod life;
 pub mod onboarding;
 pub mod operate;
 pub mod references;
@@ -27,6 +28,7 @@ mod start;
 mod steady;
 mod tokens;
 mod view;
+mod words;
 
 use vault::ids::{DeviceId, Incarnation};
 use wire::control::PcrMask;
@@ -41,6 +43,8 @@ pub use heard::Heard;
 pub use start::{Settings, StartError, begin_anew, start, start_on, start_over, token_hash};
 pub use steady::Steady;
 pub use tokens::{let_in, new_token};
+pub use vault::life::{NotAdopted, Refused};
+pub use words::LifeRefusal;
 
 /// How long a challenge is good for, in seconds.
 pub const NONCE_TTL_S: u32 = 60;

@@ -2,10 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 use vault::ids::{DeviceId, Name, VaultId};
+use vault::life::{Deleted, Deletion, Disk, Gone, Life, Listed};
+use vault::report::State;
 
+use super::life::{life, listed};
 use super::reported::default_states;
-use super::show::VaultView;
 use super::view::policy_of;
+use super::words::refused;
 use super::{Controller, Refusal, find_device};
 use crate::store::{DeviceRow, Scope, Tx, UnixSeconds, VaultRow, VaultStanding};
 
@@ -72,36 +75,59 @@ impl Controller {
 }
 
 async fn delete(tx: &mut dyn Tx, device: &str, name: &Name, now: UnixSeconds) -> Result<Done, Refusal> {
-    let (device, row) = find_vault(tx, device, name).await?;
-    if row.id.is_default() { restore_default(tx, row).await } else { remove(tx, &device, row, now).await }
+    let Found { device, row, vault } = find_vault(tx, device, name).await?;
+    let grace_s = policy_of(tx, &device, &row).await?.delete_after.as_secs();
+    let next_version = device.section_version + 1;
+    let became = vault.delete(row.id, Deletion { now, grace_s, next_version });
+    match &became {
+        Deleted::Default(vault) => tx.want_vault(device.id, row.id, vault.policy.as_ref()).await?,
+        Deleted::Already { .. } => {}
+        Deleted::Grace { until, .. } => tx.begin_grace(device.id, row.id, *until).await?,
+        Deleted::AtOnce { vault, until } => {
+            tx.begin_grace(device.id, row.id, *until).await?;
+            write_gone(tx, device.id, row.id, *vault).await?;
+        }
+    }
+    Ok(deleted(&row.name, &became))
+}
+
+fn deleted(name: &Name, became: &Deleted) -> Done {
+    let (done, note) = match became {
+        Deleted::Default(_) => (
+            format!("vault `{name}` returns to its default policy"),
+            Some("a default vault is never deleted"),
+        ),
+        Deleted::Already { until } => {
+            (format!("vault `{name}` is being removed already, until {}", crate::clock::text(*until)), None)
+        }
+        Deleted::Grace { until, .. } => (
+            format!("vault `{name}` is locked and kept until {}", crate::clock::text(*until)),
+            Some("`evc apply` of its document keeps it"),
+        ),
+        Deleted::AtOnce { .. } => (
+            format!("vault `{name}` left the list; the node erases it at its next contact"),
+            Some("removed, not crypto-erased on the node; its controller keys are deleted here"),
+        ),
+    };
+    Done { done, notes: note.map(Into::into).into_iter().collect() }
 }
 
 async fn order_recreate(tx: &mut dyn Tx, device: &str, name: &Name, new_disk: bool) -> Result<(), Refusal> {
-    let (device, row) = find_vault(tx, device, name).await?;
-    let reported = VaultView::from(&row).state;
-    if reported.as_deref() != Some("missing") {
-        return Err(Refusal::conflict(
-            format!("the node does not report vault `{name}` as missing"),
-            "only a vault that lost a part is made anew; see `evc describe vault`",
-        ));
-    }
-    if !new_disk && all_missing(&device, &tx.vaults(row.device).await?) {
-        return Err(Refusal::conflict(
-            format!(
-                "every vault of device `{}` is missing, its default ones too: its disk is not there",
-                device.name
-            ),
-            "mount the disk on persist there, and start it again; only if the disk was replaced, and what was on it is gone, add `--new-disk`",
-        ));
-    }
-    Ok(tx.order_recreate(row.device, row.id).await?)
+    let Found { device, row, vault } = find_vault(tx, device, name).await?;
+    let disk = if new_disk { Disk::New } else { disk(&device, &tx.vaults(device.id).await?)? };
+    vault.order_anew(disk).map_err(|cause| refused(&device, &row.name, cause))?;
+    Ok(tx.order_recreate(device.id, row.id).await?)
 }
 
-/// Whether the node misses all that it ever had.
-fn all_missing(device: &DeviceRow, rows: &[VaultRow]) -> bool {
-    let known = rows.iter().filter(|row| row.standing != VaultStanding::Gone && row.created);
-    let mut all = known.map(|row| VaultView::from(row).state).chain(default_states(device)).peekable();
-    all.peek().is_some() && all.all(|state| state.as_deref() == Some("missing"))
+/// By what the node says of all that it ever had.
+fn disk(device: &DeviceRow, rows: &[VaultRow]) -> Result<Disk, Refusal> {
+    let mut states: Vec<Option<State>> = default_states(device).map(Some).collect();
+    for row in rows {
+        if let Life::Listed(vault) = life(row)? {
+            states.extend(vault.made.then_some(vault.said.map(|said| said.state)));
+        }
+    }
+    Ok(Disk::by(states))
 }
 
 async fn drop_policy(tx: &mut dyn Tx, name: &Name) -> Result<(), Refusal> {
@@ -118,38 +144,6 @@ async fn drop_policy(tx: &mut dyn Tx, name: &Name) -> Result<(), Refusal> {
     Ok(tx.drop_policy(name.as_str()).await?)
 }
 
-async fn remove(
-    tx: &mut dyn Tx,
-    device: &DeviceRow,
-    row: VaultRow,
-    now: UnixSeconds,
-) -> Result<Done, Refusal> {
-    if row.standing == VaultStanding::Removing {
-        let end = crate::clock::text(row.delete_at.unwrap_or(now));
-        return Ok(Done {
-            done: format!("vault `{}` is being removed already, until {end}", row.name),
-            notes: vec![],
-        });
-    }
-    let policy = policy_of(tx, device, &row).await?;
-    let end = now + policy.delete_after.as_secs();
-    let name = &row.name;
-    tx.begin_grace(row.device, row.id, end).await?;
-    if end <= now {
-        end_grace(tx, device, row.id).await?;
-        return Ok(Done {
-            done: format!("vault `{name}` left the list; the node erases it at its next contact"),
-            notes: vec![
-                "removed, not crypto-erased on the node; its controller keys are deleted here".into(),
-            ],
-        });
-    }
-    Ok(Done {
-        done: format!("vault `{name}` is locked and kept until {}", crate::clock::text(end)),
-        notes: vec!["`evc apply` of its document keeps it".into()],
-    })
-}
-
 /// Whether it still had to end: an operator may have kept the vault since the list was read.
 async fn end_if_over(
     tx: &mut dyn Tx,
@@ -157,39 +151,35 @@ async fn end_if_over(
     vault: VaultId,
     now: UnixSeconds,
 ) -> Result<bool, Refusal> {
-    let over = |row: &VaultRow| {
-        row.standing == VaultStanding::Removing && row.delete_at.is_some_and(|end| end <= now)
-    };
-    if !tx.vault(device, vault).await?.as_ref().is_some_and(over) {
+    let Some(row) = tx.vault(device, vault).await? else { return Ok(false) };
+    let Life::Listed(listed) = life(&row)? else { return Ok(false) };
+    let of = tx.device(device).await?.ok_or(Refusal::Internal("a vault without a device"))?;
+    // The grace may have been undone in the newer copy.
+    if of.older.is_some() {
         return Ok(false);
     }
-    let device = tx.device(device).await?.ok_or(Refusal::Internal("a vault without a device"))?;
-    end_grace(tx, &device, vault).await?;
+    let Ok(gone) = listed.end_grace(now, of.section_version + 1) else { return Ok(false) };
+    write_gone(tx, device, vault, gone).await?;
     Ok(true)
 }
 
 /// From here on the vault is in no list, and its keys are gone.
-async fn end_grace(tx: &mut dyn Tx, device: &DeviceRow, vault: VaultId) -> Result<(), Refusal> {
-    tx.end_grace(device.id, vault, device.section_version + 1).await?;
+async fn write_gone(tx: &mut dyn Tx, device: DeviceId, vault: VaultId, gone: Gone) -> Result<(), Refusal> {
+    tx.end_grace(device, vault, gone.left).await?;
     // There will be such a version, also when no section ever went out with the vault.
-    tx.end_section(device.id).await?;
-    Ok(tx.drop_epochs(device.id, vault).await?)
+    tx.end_section(device).await?;
+    Ok(tx.drop_epochs(device, vault).await?)
 }
 
-/// The row and its epochs stay for good: a key that went out may be in the vault before the node says so, and an epoch's number
-/// never gets a second key.
-async fn restore_default(tx: &mut dyn Tx, row: VaultRow) -> Result<Done, Refusal> {
-    let done = format!("vault `{}` returns to its default policy", row.name);
-    tx.want_vault(row.device, row.id, None).await?;
-    Ok(Done { done, notes: vec!["a default vault is never deleted".into()] })
+/// A vault that is listed, with its device.
+pub(super) struct Found {
+    pub(super) device: DeviceRow,
+    pub(super) row: VaultRow,
+    pub(super) vault: Listed,
 }
 
 /// A device and one of its vaults that is not gone, by name or UUID.
-pub(super) async fn find_vault(
-    tx: &mut dyn Tx,
-    device: &str,
-    name: &Name,
-) -> Result<(DeviceRow, VaultRow), Refusal> {
+pub(super) async fn find_vault(tx: &mut dyn Tx, device: &str, name: &Name) -> Result<Found, Refusal> {
     let device = find_device(tx, device).await?;
     let by_name = tx.vault_by_name(device.id, name).await?;
     let found = match (by_name, name.as_str().parse::<VaultId>()) {
@@ -199,5 +189,6 @@ pub(super) async fn find_vault(
     };
     let what = format!("vault `{name}` of device `{}`", device.name);
     let row = found.ok_or_else(|| Refusal::NotFound { what, advice: "see `evc get vaults`".into() })?;
-    Ok((device, row))
+    let vault = listed(&row)?;
+    Ok(Found { device, row, vault })
 }

@@ -1,7 +1,7 @@
 //! What a device reported of itself, as it is kept in its row: JSON for people, bounded, and read back field by field.
 
 use serde_json::{Value, json};
-use vault::report::VaultReport;
+use vault::report::{State, VaultReport};
 use wire::info::DeviceInfo;
 
 use crate::store::{DeviceRow, UnixSeconds, VaultRow};
@@ -12,12 +12,12 @@ pub(super) fn value(text: Option<&str>) -> Value {
 }
 
 /// The states of the default vaults that have no row, as the node told them last.
-pub(super) fn default_states(row: &DeviceRow) -> impl Iterator<Item = Option<String>> + use<> {
+pub(super) fn default_states(row: &DeviceRow) -> impl Iterator<Item = State> + use<> {
     let report = value(row.report.as_deref());
     let reported = report["vaults"].as_array().cloned().unwrap_or_default().into_iter();
     let parsed = reported.filter_map(|vault| serde_json::from_value::<VaultReport>(vault).ok());
     let defaults = parsed.filter(|vault| vault.id.is_default());
-    defaults.map(|vault| json!(vault.state).as_str().map(str::to_owned))
+    defaults.map(|vault| vault.state)
 }
 
 /// Longest part of a report that speaks of vaults without a row here.

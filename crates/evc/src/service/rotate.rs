@@ -1,26 +1,16 @@
-//! A new key for one vault (VC-3, VC-4). One that its node could miss is not made unless it is forced: a key that is over goes out
-//! no more, and a node that has only that does not open the vault again.
+//! A new key for one vault (VC-3, VC-4): whether one is made is [`Listed::rotate`]'s to say.
 
-use serde::Deserialize;
-use vault::ids::{Epoch, Name};
-use vault::rotation::Epochs;
+use vault::ids::Name;
+use vault::life::{Listed, NodeAt, Rotated};
 
-use super::operate::{Done, find_vault};
-use super::show::unknown_epoch;
+use super::operate::{Done, Found, find_vault};
 use super::view::policy_of;
+use super::words::{refused, stands_at};
 use super::{Controller, Refusal};
 use crate::custody::add_epoch;
-use crate::store::{StoreError, Tx, UnixSeconds, VaultRow, VaultStanding};
+use crate::store::{Tx, UnixSeconds, VaultRow};
 
-/// How a rotation is asked for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Rotation {
-    /// Also when the node has not taken the epoch before.
-    pub force: bool,
-    /// Only from this epoch on: a request that is said twice rotates once.
-    pub expect_epoch: Option<Epoch>,
-}
+pub use vault::life::Rotation;
 
 impl Controller {
     /// Makes a new key current.
@@ -46,104 +36,42 @@ impl Controller {
         how: Rotation,
         now: UnixSeconds,
     ) -> Result<Done, Refusal> {
-        let (device, row) = find_vault(tx, device, name).await?;
-        let policy = policy_of(tx, &device, &row).await?;
-        has_controller_key(&row, policy.node.custody.needs_controller())?;
-        let epochs = Epochs::stored(row.current_epoch, row.last_epoch)
-            .map_err(|e| StoreError::Damaged(e.to_string()))?;
-        if let Some(from) = how.expect_epoch.filter(|from| *from != epochs.current()) {
-            return said_before(&row, epochs, from);
+        let Found { device, row, vault } = find_vault(tx, device, name).await?;
+        if let Some(older) = device.older {
+            return Err(Refusal::conflict(older.to_string(), super::chain::WHAT_TO_DO));
         }
-        if let Some(unknown) = unknown_epoch(&row) {
-            return Err(never_made(&row, unknown));
+        let needs_controller = policy_of(tx, &device, &row).await?.node.custody.needs_controller();
+        let became =
+            vault.rotate(needs_controller, how).map_err(|cause| refused(&device, &row.name, cause))?;
+        match became {
+            Rotated::Before => {
+                let done = format!("vault `{}` was rotated to epoch {} already", row.name, row.current_epoch);
+                Ok(Done { done, notes: vec![] })
+            }
+            Rotated::Now { vault, shut_out } => {
+                self.keep(tx, &row, &vault, now).await?;
+                let current = vault.epochs.current();
+                let done =
+                    format!("vault `{name}` is at epoch {current}; the node takes it at its next contact");
+                Ok(Done { done, notes: shut_out.map(at_stake).into_iter().collect() })
+            }
         }
-        if !how.force && !epochs.may_rotate(row.reported_epoch) {
-            return Err(not_taken(&row));
-        }
-        let notes = at_stake(&row, epochs);
-        let epochs = epochs.rotate();
-        self.keep(tx, &row, epochs, now).await?;
-        let done =
-            format!("vault `{name}` is at epoch {}; the node takes it at its next contact", epochs.current());
-        Ok(Done { done, notes })
     }
 
     async fn keep(
         &self,
         tx: &mut dyn Tx,
         row: &VaultRow,
-        epochs: Epochs,
+        vault: &Listed,
         now: UnixSeconds,
     ) -> Result<(), Refusal> {
+        let epochs = vault.epochs;
         add_epoch(tx, &self.kek, (row.device, row.id, epochs.current()), now).await?;
         tx.drop_releases_before(row.device, row.id, epochs.last()).await?;
         Ok(tx.put_epochs(row.device, row.id, epochs.current(), epochs.last()).await?)
     }
 }
 
-fn has_controller_key(row: &VaultRow, needs_controller: bool) -> Result<(), Refusal> {
-    let name = &row.name;
-    if !needs_controller {
-        return Err(Refusal::conflict(
-            format!("vault `{name}` has custody `tpm`: the controller holds no key of it"),
-            "give it a policy with `custody: tpm+controller` or `controller`",
-        ));
-    }
-    if row.standing != VaultStanding::Active {
-        return Err(Refusal::conflict(
-            format!("vault `{name}` is being removed"),
-            "apply it again to keep it, then rotate",
-        ));
-    }
-    Ok(())
-}
-
-/// It stands at another epoch than was expected: at the next one, what is asked for was done.
-fn said_before(row: &VaultRow, epochs: Epochs, from: Epoch) -> Result<Done, Refusal> {
-    let (name, current) = (&row.name, epochs.current());
-    if epochs.last() == from {
-        return Ok(Done {
-            done: format!("vault `{name}` was rotated to epoch {current} already"),
-            notes: vec![],
-        });
-    }
-    Err(Refusal::conflict(
-        format!("vault `{name}` is at epoch {current}, not {from}"),
-        "somebody else rotated it: see `evc describe vault`, and rotate from there if it is still called for",
-    ))
-}
-
-/// A number that the node knows must not get a second key.
-fn never_made(row: &VaultRow, epoch: Epoch) -> Refusal {
-    Refusal::conflict(
-        format!(
-            "the node reports vault `{}` at epoch {epoch}, and {} is the newest here",
-            row.name, row.current_epoch
-        ),
-        super::chain::WHAT_TO_DO,
-    )
-}
-
-fn not_taken(row: &VaultRow) -> Refusal {
-    Refusal::conflict(
-        format!("{}, and would not open vault `{}` again once it restarts", stands_at(row), row.name),
-        format!(
-            "wait until it has taken epoch {} (`evc describe vault` says why it has not), or shut out what it holds with `--force`",
-            row.current_epoch
-        ),
-    )
-}
-
-fn at_stake(row: &VaultRow, epochs: Epochs) -> Vec<String> {
-    if epochs.may_rotate(row.reported_epoch) {
-        return Vec::new();
-    }
-    vec![format!("{}: if it restarts before it takes a newer key, this vault stays locked", stands_at(row))]
-}
-
-fn stands_at(row: &VaultRow) -> String {
-    match row.reported_epoch {
-        Some(epoch) => format!("the node is still at epoch {epoch}"),
-        None => format!("the node has not reported that it took epoch {}", row.current_epoch),
-    }
+fn at_stake(node: NodeAt) -> String {
+    format!("{}: if it restarts before it takes a newer key, this vault stays locked", stands_at(node))
 }

@@ -14,6 +14,7 @@ use ::attest::SessionKey;
 
 use super::evidence::Fared;
 use super::heard::{Word, ago, condition, word};
+use super::life::listed;
 use super::reported::value;
 use super::section::subject;
 use super::view::{Held, View};
@@ -183,9 +184,8 @@ impl DeviceView {
 }
 
 /// The epoch that a node reported, when it was never made here.
-pub(super) fn unknown_epoch(row: &VaultRow) -> Option<Epoch> {
-    let report: VaultReport = serde_json::from_str(row.report.as_deref()?).ok()?;
-    report.epoch.filter(|epoch| *epoch > row.current_epoch)
+fn unknown_epoch(row: &VaultRow) -> Option<Epoch> {
+    listed(row).ok()?.never_made()
 }
 
 /// Epochs that differ are said: the number alone does not say who waits for whom.

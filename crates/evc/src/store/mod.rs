@@ -110,7 +110,8 @@ pub trait Devices {
     async fn put_ledger(&mut self, id: DeviceId, ledger: &Ledger) -> Stored<()>;
     /// How it showed that this database is older than it; or that it is not.
     async fn set_older(&mut self, id: DeviceId, older: Option<Older>) -> Stored<()>;
-    /// Begins a new incarnation for all devices: sections are numbered and chained anew, and what nodes told of epochs is forgotten.
+    /// Begins a new incarnation for all devices: sections are numbered and chained anew, and what nodes told of epochs is
+    /// forgotten, and graces that ran are undone.
     async fn number_anew(&mut self) -> Stored<()>;
     /// Whatever its section says next, it is another version.
     async fn end_section(&mut self, id: DeviceId) -> Stored<()>;

@@ -6,6 +6,7 @@ use attest::SessionKey;
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use vault::ids::DeviceId;
 use vault::section::Section;
+use vault::wanted::Head;
 use wire::Certificate;
 use wire::attest::{AttestRequest, AttestResponse, EvidenceBinding, Quote};
 use wire::config::{ConfigRequest, ConfigResponse, SignedConfig, VaultAsk};
@@ -82,7 +83,7 @@ pub(crate) struct Device {
     pub(crate) session: SessionSecret,
     pub(crate) hash: String,
     /// The section that it accepted last.
-    pub(crate) head: Option<(vault::ids::SectionVersion, vault::ids::SectionDigest)>,
+    pub(crate) head: Option<Head>,
 }
 
 /// Numbers the reports of all devices.
@@ -162,9 +163,9 @@ impl Device {
     /// As a node does: a section is accepted as the next one of its history, or not at all.
     fn accept(&mut self, config: &wire::config::DeviceConfig) {
         let (Ok(Some(section)), Some(digest)) = (config.section(), config.section_digest()) else { return };
-        let anew = self.head.is_none_or(|(at, _)| at.incarnation != section.version.incarnation);
-        if anew || self.head.map(|(_, head)| head) == section.follows {
-            self.head = Some((section.version, digest));
+        let anew = self.head.is_none_or(|head| head.version.incarnation != section.version.incarnation);
+        if anew || self.head.map(|head| head.digest) == section.follows {
+            self.head = Some(Head { device: section.device, version: section.version, digest });
         }
     }
 

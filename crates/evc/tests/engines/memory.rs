@@ -276,6 +276,9 @@ impl Devices for MemoryTx {
         for row in self.world.vaults.values_mut() {
             let gone = row.standing == VaultStanding::Gone;
             (row.reported_epoch, row.left_version) = (None, gone.then_some(1));
+            if row.standing == VaultStanding::Removing {
+                (row.standing, row.delete_at) = (VaultStanding::Active, None);
+            }
         }
         Ok(())
     }

@@ -152,6 +152,10 @@ impl<'a> Zedagent<'a> {
             }
             Event::Tpm(tpm) => self.tpm = Some(tpm),
             Event::Vaults(vaults) => {
+                // What was sent before this was known follows nothing: the next section does.
+                if self.vaults.head.is_none() && vaults.head.is_some() {
+                    self.pace.at_once(Instant::now());
+                }
                 self.vaults = vaults;
                 self.vaults_due = true;
             }

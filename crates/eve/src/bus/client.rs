@@ -141,7 +141,8 @@ mod tests {
         assert_eq!(full, Errno::EAGAIN);
         let (sender, ended) = channel();
         let bus = Bus::visit(dir.path(), Agent::Operator);
-        thread::spawn(move || sender.send(bus.call_patiently(&Vaults, Duration::from_millis(200))));
+        let ask = move || drop(sender.send(bus.call_patiently(&Vaults, Duration::from_millis(200))));
+        thread::spawn(ask);
         let answer = ended.recv_timeout(Duration::from_secs(60)).expect("it ends");
         assert!(matches!(answer, Err(CallError::Bus(BusError::Late(Agent::Vaultmgr)))), "{:?}", answer.err());
     }

@@ -47,10 +47,10 @@ pub(super) enum Only {
     Waiting,
     /// A directory's policy and a key's status are read.
     ReadEncryption,
-    /// The journal is emptied, and asked whether it takes data.
-    Scrub,
     /// Keys are added and removed, policies set.
     ChangeEncryption,
+    /// A file's flags are read, and ext4's journal is taken to its end.
+    Scrub,
 }
 
 macro_rules! rows {
@@ -116,11 +116,11 @@ pub(super) const ROWS: &[Row] = rows! {
     // Files.
     OPENED_BEFORE [SYS_pread64 SYS_pwrite64 SYS_ftruncate SYS_fsync]
         "certificates and pins in config/, which is closed to new files";
-    KEEPERS [SYS_pwrite64 SYS_fchmod SYS_fsync SYS_renameat2 SYS_unlinkat]
+    KEEPERS [SYS_fchmod SYS_pwrite64 SYS_fsync SYS_renameat2 SYS_unlinkat]
         "a file is whole and on the disk before it takes another's place";
     VAULTS [SYS_ioctl] only ReadEncryption "which vault is open, and by which key";
     VAULTS [SYS_ioctl] only ChangeEncryption "vaults are made, opened and closed: by this agent alone";
-    VAULTS [SYS_ioctl] only Scrub "old key files leave nothing in the journal";
+    VAULTS [SYS_ioctl] only Scrub "a replaced wrap is not left in the journal";
     VAULTS [SYS_statfs SYS_fstatfs] "where a mount ends, and whether it can be written";
     VAULTS [SYS_getdents64 SYS_readlinkat SYS_openat2 SYS_faccessat]
         "vaults, their files, and who holds one open (/proc) are listed";
@@ -180,8 +180,8 @@ impl Only {
             Self::ThreadName => "PR_SET_NAME only",
             Self::Waiting => "FIONBIO, FIONREAD only",
             Self::ReadEncryption => "fscrypt's questions only",
-            Self::Scrub => "EXT4_IOC_CHECKPOINT, FS_IOC_GETFLAGS only",
             Self::ChangeEncryption => "fscrypt's changes of keys and policies only",
+            Self::Scrub => "a file's flags and ext4's journal only",
         }
     }
 }

@@ -87,8 +87,8 @@ fn allowed_by(only: Only, call: i64, agent: Agent, tpm_port: bool) -> Result<All
         Only::ThreadName => vec![rule(&[(0, Op::Eq, u64::from(libc::PR_SET_NAME.unsigned_abs()))])?],
         Only::Waiting => ioctls(&[libc::FIONBIO, libc::FIONREAD])?,
         Only::ReadEncryption => ioctls(&fscrypt::kernel::READING_IOCTLS.map(u64::from))?,
-        Only::Scrub => ioctls(&fscrypt::kernel::SCRUBBING_IOCTLS.map(u64::from))?,
         Only::ChangeEncryption => ioctls(&fscrypt::kernel::CHANGING_IOCTLS.map(u64::from))?,
+        Only::Scrub => ioctls(&fscrypt::kernel::SCRUBBING_IOCTLS.map(u64::from))?,
     }))
 }
 

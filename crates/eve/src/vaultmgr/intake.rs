@@ -143,6 +143,14 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         if !installed.is_ok_and(|installed| RootPin(installed.digest().0) == root) {
             return Err(OrderError::OtherRootInstalled);
         }
+        if self.waits_for_roots() {
+            return Err(OrderError::PinNotRead);
+        }
+        // First what lasts: with the old pin in the table the old controller would count again after a restart.
+        if let Some(shares) = self.shares.as_mut().filter(|shares| shares.is_open()) {
+            let pinned = shares.set_pin(&self.paths, root);
+            pinned.map_err(|error| OrderError::NotPinned { why: super::chain(&error) })?;
+        }
         self.hear(Heard::RootAccepted(root));
         self.hear(Heard::Tpm(self.roots(), None));
         Ok(())

@@ -40,10 +40,7 @@ pub(crate) type Outcome = Result<Vec<String>, MoveError>;
 impl Job {
     fn run(self, work: &Work) -> Outcome {
         match self {
-            Self::MoveIn(places) => movein::move_in(&places, work)
-                // What was copied must not fill the disk until the next try.
-                .inspect_err(|_| drop(tree::remove(&places.staging, &Work::default())))
-                .map(|()| Vec::new()),
+            Self::MoveIn(places) => movein::move_in(&places, work).map(|()| Vec::new()),
             Self::Settle { places, open } => movein::settle(&places, open, work),
             Self::Delete(trees) => {
                 trees.iter().try_for_each(|path| tree::remove(path, work))?;

@@ -8,11 +8,11 @@ use attest::SessionKey;
 use vault::belief::{About, Belief, Heard};
 use vault::condition::{Keys, Node, State, TableSeen, Tpm};
 use vault::defaults;
-use vault::ids::{CONFIG_VAULT, SectionDigest, SectionVersion, VaultId};
+use vault::ids::{CONFIG_VAULT, SectionVersion, VaultId};
 use vault::plan::{Act, Known, Next, NodeStep, Step, View, Wait, one, plan};
 use vault::report::{VaultReport, report};
 use vault::section::Seal;
-use vault::wanted::Wish;
+use vault::wanted::{Head, Wish};
 use wire::release::SessionSecret;
 
 use super::crypt::Crypt;
@@ -295,7 +295,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     }
 
     /// The section that the next one is to follow.
-    pub(crate) fn head(&self) -> Option<(SectionVersion, SectionDigest)> {
+    pub(crate) fn head(&self) -> Option<Head> {
         self.belief.head()
     }
 

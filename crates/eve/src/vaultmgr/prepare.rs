@@ -1,6 +1,8 @@
 //! Folders of ours, and what the disk shows of vaults before any key is at hand.
 
 use std::fs;
+use std::io;
+use std::path::Path;
 
 use rustix::fs::StatVfsMountFlags;
 use vault::ids::{CONFIG_VAULT, IMAGE_VAULT, VaultId};
@@ -11,17 +13,29 @@ use super::manager::Owner;
 use super::paths::Paths;
 
 /// Makes the folders of ours that are outside every vault. On a disk that can't be written what is there is enough.
-pub(crate) fn own_folders(paths: &Paths) -> Result<(), disk::Error> {
-    match make_own_folders(paths) {
+pub(crate) fn own_folders(paths: &Paths) -> io::Result<()> {
+    let (vaults, new, metas) = (paths.vaults(), paths.vaults().join(".new"), paths.metas());
+    let ours = [new, metas].into_iter().chain(paths.tables());
+    let all = std::iter::once((vaults, 0o711)).chain(ours.map(|path| (path, 0o700)));
+    match all.into_iter().try_for_each(|(path, mode)| own_folder(paths, &path, mode)) {
         Err(_) if is_read_only(paths) => Ok(()),
         made => made,
     }
 }
 
-fn make_own_folders(paths: &Paths) -> Result<(), disk::Error> {
-    let vaults = paths.disk().make_folder(&paths.vaults(), 0o711)?;
-    [".new", ".meta"].into_iter().try_for_each(|name| vaults.make_folder(name, 0o700).map(drop))?;
-    paths.tables().iter().try_for_each(|folder| paths.disk().make_folder(folder, 0o700).map(drop))
+/// No link is followed, wherever it leads.
+fn own_folder(paths: &Paths, path: &Path, mode: u32) -> io::Result<()> {
+    let advice = |error: disk::Error| {
+        let words = match &error {
+            disk::Error::Unsafe { .. } => {
+                "a link or a file stands where vaultmgr's folder is to be; move it away, and eve goes on"
+                    .to_owned()
+            }
+            _ => format!("vaultmgr's folder can't be made: {}", super::chain(&error)),
+        };
+        io::Error::new(io::Error::from(error).kind(), format!("{}: {words}", super::tree::shown(path)))
+    };
+    paths.disk().make_folder(path, mode).map(drop).map_err(advice)
 }
 
 /// Whether nothing can be written on the persist filesystem.

@@ -83,6 +83,10 @@ impl Belief {
             // What zedagent still has of the life before this one: the next poll brings ours.
             Some(doubt @ Doubt::OtherSession) => vec![Effect::Log(doubt.to_string())],
             Some(doubt) => self.withhold(doubt.to_string()),
+            // An older copy of the table may have been put back, with no pin: the record tells whom the node belongs to.
+            None if self.roots == Roots::Open(None) && self.memory == Memory::Unread => {
+                self.take_unproved(&given.section)
+            }
             None => self.take(given),
         }
     }
@@ -107,7 +111,8 @@ impl Belief {
         };
         let known = self.memory != Memory::Unread;
         let anew = self.is_anew(&accepted);
-        if !anew && self.chain().is_some_and(|chain| !chain.continues(given.section.follows)) {
+        let next = |chain: &Chain| chain.continues(given.section.follows) || chain.head == Some(given.digest);
+        if known && !anew && !self.chain().is_none_or(next) {
             return self.take_unproved(&given.section);
         }
         let chain = Chain::after(self.chain(), anew, given.digest, &listing);

@@ -13,9 +13,9 @@ use std::collections::BTreeMap;
 
 use attest::SessionKey;
 
-use crate::ids::{DeviceKey, SectionDigest, SectionVersion, VaultId};
+use crate::ids::{DeviceKey, SectionVersion, VaultId};
 use crate::shares::RootPin;
-use crate::wanted::{Authority, Chain, Desired, Listing, Record, RecordSeen};
+use crate::wanted::{Accepted, Authority, Chain, Desired, Head, Listing, Record, RecordSeen};
 
 pub use answer::{Answer, Said, Signed};
 pub use words::About;
@@ -168,12 +168,13 @@ impl Belief {
 
     /// The section that the next one is to follow, for the controller; none while the record was not read in this life.
     #[must_use]
-    pub fn head(&self) -> Option<(SectionVersion, SectionDigest)> {
+    pub fn head(&self) -> Option<Head> {
         if self.memory == Memory::Unread {
             return None;
         }
         let newest = self.unsaved.as_deref().or(self.memory.kept())?;
-        Some((newest.record.accepted.version, newest.chain.head?))
+        let Accepted { device, version, .. } = newest.record.accepted;
+        Some(Head { device, version, digest: newest.chain.head? })
     }
 
     /// The newest section that was accepted, in this life or before.

@@ -62,7 +62,7 @@ impl fmt::Display for Part {
         f.write_str(match self {
             Self::Directory => "its directory",
             Self::Metadata => "both copies of its metadata",
-            Self::KeyFiles => "both copies of its key files, which are damaged: put one back from a backup, and start eve again",
+            Self::KeyFiles => "what its keys open: both copies of its key files are damaged, or wrapped under another key of this number (of another controller, or of another copy of its database). Bring that controller back, or put a copy of the files back from a backup, and start eve again",
             Self::Share => "its TPM share",
             Self::Table => "the node's share table",
             Self::Path => "its directory: something else stands at its path",

@@ -11,7 +11,7 @@ use crate::section::{Entry, NodePolicy, Operation, Release, Standing};
 
 pub use desired::{Desired, RecordSeen};
 pub use listing::Listing;
-pub use record::{Accepted, Chain, Record, Refused};
+pub use record::{Accepted, Chain, Head, Record, Refused};
 
 /// What a wish rests on, and so how far it goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

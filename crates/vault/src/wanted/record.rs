@@ -40,6 +40,17 @@ pub struct Chain {
     pub epochs: BTreeMap<VaultId, Epoch>,
 }
 
+/// The section that a node accepted last, as it tells its controller: the next one is to follow it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Head {
+    /// The device that it was for: registered anew, a node is another one.
+    pub device: DeviceId,
+    /// Its place in that device's history.
+    pub version: SectionVersion,
+    /// Its digest.
+    pub digest: SectionDigest,
+}
+
 /// Why a section is not taken, though it is authentic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {

@@ -1,6 +1,7 @@
 //! A question with a session, evidence and verdict: our fields in EVE's attestation messages.
 
 use vault::ids::{Generation, Incarnation, SectionDigest, SectionVersion};
+use vault::wanted::Head;
 use wire::attest::{AttestRequest, AttestResponse, EvidenceBinding, Quote, QuoteAnswer, QuoteCode, Verdict};
 use wire::config::{ConfigRequest, VaultAsk};
 use wire::control::BundleId;
@@ -11,7 +12,7 @@ use crate::common::*;
 fn a_question_with_a_session_is_read_as_it_was_written() {
     let bundle = Some(BundleId { generation: Generation(1), digest: [6; 32] });
     let version = SectionVersion { incarnation: Incarnation([3; 16]), version: 9 };
-    let accepted = Some((version, SectionDigest([6; 32])));
+    let accepted = Some(Head { device: device(), version, digest: SectionDigest([6; 32]) });
     for vault in [None, Some(VaultAsk { session: session(), bundle, accepted })] {
         let request = ConfigRequest { config_hash: "h".to_owned(), integrity_token: vec![1], vault };
         assert_eq!(ConfigRequest::decode(&request.encode()), Ok(request));

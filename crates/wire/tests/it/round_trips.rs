@@ -7,6 +7,7 @@ use proptest::collection::{btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
 use vault::ids::{Incarnation, SectionDigest, SectionVersion};
+use vault::wanted::Head;
 use wire::attest::{
     AttestRequest, AttestResponse, DeviceCert, DeviceCertKind, EscrowKey, EvidenceBinding, PcrAlgorithm,
     PcrPolicy, PcrValue, Quote, QuoteAnswer, QuoteCode, StoreKeys, StoreKeysCode, Verdict, Version,
@@ -160,7 +161,8 @@ proptest! {
         accepted in option::of((any::<[u8; 16]>(), 1..u64::MAX, any::<[u8; 32]>())),
     ) {
         let accepted = accepted.map(|(incarnation, version, digest)| {
-            (SectionVersion { incarnation: Incarnation(incarnation), version }, SectionDigest(digest))
+            let version = SectionVersion { incarnation: Incarnation(incarnation), version };
+            Head { device: device(), version, digest: SectionDigest(digest) }
         });
         let vault = session.map(|key| VaultAsk { session: SessionKey(key), bundle: None, accepted });
         let request = ConfigRequest { config_hash, integrity_token, vault };

@@ -205,7 +205,9 @@ impl Devices for SqliteTx {
         self.run(query(devices).bind(empty)).await?;
         let vaults =
             "UPDATE vaults SET reported_epoch = NULL, left_version = iif(standing = 'gone', 1, NULL)";
-        self.run(query(vaults)).await.map(drop)
+        self.run(query(vaults)).await?;
+        let graces = "UPDATE vaults SET standing = 'active', delete_at = NULL WHERE standing = 'removing'";
+        self.run(query(graces)).await.map(drop)
     }
 
     async fn end_section(&mut self, id: DeviceId) -> Stored<()> {

@@ -29,6 +29,19 @@ pub enum OrderError {
         "the root certificate in config/root-certificate.pem is another one, or none: put the controller's there, and give the order again"
     )]
     OtherRootInstalled,
+    /// What was accepted before is beside the TPM's shares.
+    #[error(
+        "the TPM's roots are not read yet, and with them whom this node belongs to; see `eve status`, and give the order again"
+    )]
+    PinNotRead,
+    /// It can't be kept.
+    #[error(
+        "nothing was changed: the share table, which keeps whom this node belongs to, can't be written: {why}"
+    )]
+    NotPinned {
+        /// As the disk says.
+        why: String,
+    },
     /// The name does not match.
     #[error("this is not the name of vault {0}; type its name twice")]
     OtherName(VaultId),

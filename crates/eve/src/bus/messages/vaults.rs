@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use vault::ids::{Name, SectionDigest, SectionVersion, VaultId};
+use vault::ids::{Name, SectionVersion, VaultId};
 use vault::report::VaultReport;
 use vault::section::Seal;
+use vault::wanted::Head;
 
 /// The vaults (vaultmgr).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,7 +16,7 @@ pub struct VaultStatus {
     /// The newest section that was accepted.
     pub accepted: Option<SectionVersion>,
     /// The section that the next one is to follow; none while the record of sections was not read.
-    pub head: Option<(SectionVersion, SectionDigest)>,
+    pub head: Option<Head>,
     /// What the TPM's share of each is sealed to; none where no TPM has a part in the key. Vaults of which that is not known are left out.
     pub seals: BTreeMap<VaultId, Option<Seal>>,
     /// What holds for all of them.

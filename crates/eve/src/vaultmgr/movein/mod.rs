@@ -77,12 +77,9 @@ pub(crate) struct Places {
 /// Copies all of `place` into the empty directory `staging`, until both are the same and nobody holds anything of it to write to,
 /// and exchanges the two.
 pub(crate) fn move_in(places: &Places, work: &Work) -> Result<(), MoveError> {
-    let survey = Survey::of(&places.place)?.fit()?;
-    survey.fits(&places.place)?;
-    survey.in_use(&places.place, None)?;
-    work.begin(survey.bytes);
-    let (from, to) = (Folder::top(&places.place)?, Folder::top(&places.staging)?);
-    copy_until_same(&from, &to, places, work)?;
+    let copied = copy_beside(places, work);
+    // What was copied must not fill the disk until the next try. After the exchange the originals are there: those are settled.
+    let (from, to) = copied.inspect_err(|_| drop(super::tree::remove(&places.staging, &Work::default())))?;
     exchange(places)?;
     // Who owns a folder above may have exchanged it for another.
     let is = |path: &Path, folder: &Folder| -> Result<bool, MoveError> {
@@ -97,6 +94,17 @@ pub(crate) fn move_in(places: &Places, work: &Work) -> Result<(), MoveError> {
         "was exchanged while it was moved into the vault; stop what writes there",
     )
     .into())
+}
+
+/// The originals and their copy, which are the same.
+fn copy_beside(places: &Places, work: &Work) -> Result<(Folder, Folder), MoveError> {
+    let survey = Survey::of(&places.place)?.fit()?;
+    survey.fits(&places.place)?;
+    survey.in_use(&places.place, None)?;
+    work.begin(survey.bytes);
+    let (from, to) = (Folder::top(&places.place)?, Folder::top(&places.staging)?);
+    copy_until_same(&from, &to, places, work)?;
+    Ok((from, to))
 }
 
 /// The last look before the exchange takes no longer than it must: what is written after it is found by [`settle`].

@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use vault::report::State;
 use vault::section::Custody;
@@ -57,6 +58,12 @@ fn elsewhere(script: &str) -> Running {
     let mut line = String::new();
     BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("reads");
     assert_eq!(line, "ready\n", "{script}");
+    let late = Instant::now() + Duration::from_secs(60);
+    let comm = format!("/proc/{}/comm", child.id());
+    while fs::read_to_string(&comm).is_ok_and(|name| name.trim() != "sleep") {
+        assert!(Instant::now() < late, "never became what it runs: {script}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
     Running(child)
 }
 
@@ -182,5 +189,10 @@ fn a_descriptor_in_flight_is_told_as_what_it_may_be() {
     let error = node.status(BERLIN).last.and_then(|last| last.error).expect("an error");
     assert!(error.contains("in flight between processes"), "{error}");
     drop((one, other));
-    assert_eq!(node.manager().order_lock(BERLIN).expect("ordered").state, State::Locked);
+    // The kernel closes what was in flight in its own time.
+    let late = Instant::now() + Duration::from_secs(60);
+    while node.manager().order_lock(BERLIN).expect("ordered").state != State::Locked {
+        assert!(Instant::now() < late, "{:?}", node.status(BERLIN));
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }

@@ -184,7 +184,7 @@ impl Node {
 
     /// The controller learns which section was accepted last, as by a poll.
     pub(super) fn tell_head(&mut self, controller: &mut Controller) {
-        controller.follows = self.manager().head().map(|(_, digest)| digest).or(controller.follows);
+        controller.follows = self.manager().head().map(|head| head.digest).or(controller.follows);
     }
 
     pub(super) fn hear_bytes(&mut self, authority: Authority, envelope: &[u8]) {

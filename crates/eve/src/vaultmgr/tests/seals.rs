@@ -143,7 +143,7 @@ fn if2_two_damaged_wraps_are_told_as_damage_and_kept() {
         node.hear(&mut controller, std::slice::from_ref(&line));
         let status = node.status(BERLIN);
         assert_eq!(status.state, State::Missing, "{custody:?}: {status:?}");
-        let words = "both copies of its key files, which are damaged: put one back from a backup";
+        let words = "both copies of its key files are damaged, or wrapped under another key of this number";
         assert!(status.detail[0].contains(words), "{custody:?}: {:?}", status.detail);
         assert!(status.last.and_then(|last| last.error).is_some_and(|error| error.contains(words)));
         assert!(copies.iter().all(|path| std::fs::read(path).expect("reads") == bad), "left as they are");

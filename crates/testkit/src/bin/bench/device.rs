@@ -10,7 +10,8 @@ use rcgen::{CertificateParams, KeyPair};
 use testkit::Evc;
 use ureq::Agent;
 use ureq::tls::{Certificate as UreqCertificate, RootCerts, TlsConfig, TlsProvider};
-use vault::ids::{DeviceId, SectionDigest, SectionVersion};
+use vault::ids::DeviceId;
+use vault::wanted::Head;
 use wire::attest::{
     AttestRequest, AttestResponse, DeviceCert, DeviceCertKind, EvidenceBinding, PcrAlgorithm, PcrValue,
     Quote, QuoteCode,
@@ -56,7 +57,7 @@ pub(crate) struct Device {
     session: SessionSecret,
     hash: String,
     /// The section that it accepted last, as a node tells it.
-    head: Option<(SectionVersion, SectionDigest)>,
+    head: Option<Head>,
 }
 
 impl Device {
@@ -135,7 +136,7 @@ impl Device {
         if let Some(config) = &response.config
             && let (Ok(Some(section)), Some(digest)) = (config.section(), config.section_digest())
         {
-            self.head = Some((section.version, digest));
+            self.head = Some(Head { device: section.device, version: section.version, digest });
         }
         Ok(response)
     }

@@ -58,9 +58,9 @@ impl Database {
     }
 
     /// Whether it may speak to a device that tells `head`; if not, it withholds.
-    pub(super) fn hears(&mut self, head: Option<(SectionVersion, SectionDigest)>) -> bool {
+    pub(super) fn hears(&mut self, head: Option<Head>) -> bool {
         let (own, past) = (self.place(), self.past.clone());
-        head.is_none_or(|told| self.ledger.hear(own, &past, told).is_ok())
+        head.is_none_or(|head| self.ledger.hear(own, &past, (head.version, head.digest)).is_ok())
     }
 
     /// The next section, as the operator wants the vault.

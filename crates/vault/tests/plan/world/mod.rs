@@ -24,7 +24,7 @@ use vault::ids::{DeviceId, DeviceKey, Epoch, Incarnation, Name, SectionDigest, S
 use vault::plan::{Known, Next, NodeStep, Setbacks, Step, StepKind, one, plan};
 use vault::section::{BySeal, Custody, Encryption, NodePolicy, Operation, Seal, Standing};
 use vault::shares::{Mark, RootPin};
-use vault::wanted::{Authority, Wish, default_policy};
+use vault::wanted::{Authority, Head, Wish, default_policy};
 
 const SESSION: SessionKey = SessionKey([7; 32]);
 const KEY: DeviceKey = DeviceKey([7; 32]);

@@ -1,0 +1,85 @@
+//! Rows of vaults as lives, and back: between the store and [`vault::life`], which decides.
+
+use vault::ids::{DeviceId, Name, VaultId};
+use vault::life::{Gone, Life, Listed, Phase, Said};
+use vault::rotation::Epochs;
+
+use crate::store::{StoreError, Stored, UnixSeconds, VaultRow, VaultStanding};
+
+/// A row as a life.
+///
+/// # Errors
+/// No life leads there: the store is damaged.
+pub(super) fn life(row: &VaultRow) -> Stored<Life> {
+    let damaged =
+        |why: &str| StoreError::Damaged(format!("vault {} of device {}: {why}", row.id, row.device));
+    let phase = match (row.standing, row.delete_at) {
+        (VaultStanding::Active, _) => Phase::Wanted,
+        (VaultStanding::Removing, Some(until)) => Phase::Grace { until },
+        (VaultStanding::Removing, None) => return Err(damaged("its grace has no end")),
+        (VaultStanding::Gone, _) => {
+            let left = row.left_version.ok_or_else(|| damaged("it left no version of the section"))?;
+            return Ok(Life::Gone(Gone { left, used: row.created || row.reported_epoch.is_some() }));
+        }
+    };
+    Ok(Life::Listed(Listed {
+        policy: row.policy.clone(),
+        phase,
+        made: row.created,
+        recreate: row.recreate,
+        epochs: Epochs::stored(row.current_epoch, row.last_epoch).map_err(|e| damaged(&e.to_string()))?,
+        taken: row.reported_epoch,
+        said: said(row),
+    }))
+}
+
+/// A row that was found among the listed ones.
+///
+/// # Errors
+/// As [`life`].
+pub(super) fn listed(row: &VaultRow) -> Stored<Listed> {
+    match life(row)? {
+        Life::Listed(vault) => Ok(vault),
+        Life::Gone(_) => Err(StoreError::Damaged(format!("vault {} is gone, and was found", row.id))),
+    }
+}
+
+/// What its node said last; nothing, too, where that is of a software that this one does not understand.
+fn said(row: &VaultRow) -> Option<Said> {
+    serde_json::from_str(row.report.as_deref()?).ok()
+}
+
+/// The row of a vault that comes to a device, whose node has said nothing of it.
+pub(super) fn new_row(
+    device: DeviceId,
+    (id, name): (VaultId, Name),
+    vault: Listed,
+    added_at: UnixSeconds,
+) -> VaultRow {
+    let (standing, delete_at) = match vault.phase {
+        Phase::Wanted => (VaultStanding::Active, None),
+        Phase::Grace { until } => (VaultStanding::Removing, Some(until)),
+    };
+    VaultRow {
+        device,
+        id,
+        name,
+        policy: vault.policy,
+        standing,
+        delete_at,
+        left_version: None,
+        created: vault.made,
+        recreate: vault.recreate,
+        current_epoch: vault.epochs.current(),
+        last_epoch: vault.epochs.last(),
+        reported_epoch: vault.taken,
+        report: None,
+        reported_at: None,
+        added_at,
+    }
+}
+
+/// How many vaults of a device are listed beside its default ones. Those that left the list take no room.
+pub(super) fn beside_defaults(rows: &[VaultRow]) -> usize {
+    rows.iter().filter(|row| !row.id.is_default() && row.standing != VaultStanding::Gone).count()
+}

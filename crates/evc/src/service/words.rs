@@ -1,0 +1,180 @@
+//! The words for what [`vault::life`] refuses: what is, and what to do. Here alone causes become text.
+
+use vault::ids::{Epoch, Name};
+use vault::life::{
+    MOST_BESIDE_DEFAULTS, NodeAt, NotAdopted, NotApplied, NotRecreated, NotRehomed, NotRotated, Refused,
+};
+
+use super::Refusal;
+use crate::store::DeviceRow;
+
+/// What stands in the way of something in a vault's life.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LifeRefusal {
+    /// The vault, as it is called in words.
+    pub vault: Name,
+    /// The device that it is on; of a vault that is to be moved, and can't be because of the other device, that one.
+    pub device: Name,
+    /// What it is.
+    pub cause: Refused,
+}
+
+/// A cause as a refusal.
+pub(super) fn refused(device: &DeviceRow, vault: &Name, cause: impl Into<Refused>) -> Refusal {
+    Refusal::Life(LifeRefusal { vault: vault.clone(), device: device.name.clone(), cause: cause.into() })
+}
+
+impl LifeRefusal {
+    /// What is.
+    #[must_use]
+    pub fn problem(&self) -> String {
+        self.words().0
+    }
+
+    /// What to do.
+    #[must_use]
+    pub fn advice(&self) -> String {
+        self.words().1
+    }
+
+    fn words(&self) -> (String, String) {
+        let (problem, advice) = match &self.cause {
+            Refused::Applied(cause) => applied(*cause),
+            Refused::Rotated(cause) => return rotated(&self.vault, *cause),
+            Refused::Recreated(cause) => recreated(&self.vault, &self.device, *cause),
+            Refused::Adopted(cause) => adopted(&self.vault, &self.device, cause),
+            Refused::Rehomed(cause) => rehomed(&self.vault, &self.device, *cause),
+        };
+        (problem, advice.into())
+    }
+}
+
+type Words = (String, &'static str);
+
+fn applied(cause: NotApplied) -> Words {
+    match cause {
+        NotApplied::OtherEncryption => (
+            "the encryption of a vault can't be changed".into(),
+            "make a new vault and copy the data; the default vaults keep `aes-256-xts`",
+        ),
+        NotApplied::Full => full(),
+    }
+}
+
+fn full() -> Words {
+    (
+        format!("a device has at most {MOST_BESIDE_DEFAULTS} vaults beside its default ones"),
+        "delete one first",
+    )
+}
+
+fn rotated(vault: &Name, cause: NotRotated) -> (String, String) {
+    let (problem, advice) = match cause {
+        NotRotated::NoKeyHere => (
+            format!("vault `{vault}` has custody `tpm`: the controller holds no key of it"),
+            "give it a policy with `custody: tpm+controller` or `controller`",
+        ),
+        NotRotated::Removing => {
+            (format!("vault `{vault}` is being removed"), "apply it again to keep it, then rotate")
+        }
+        NotRotated::Elsewhere { current, expected } => (
+            format!("vault `{vault}` is at epoch {current}, not {expected}"),
+            "somebody else rotated it: see `evc describe vault`, and rotate from there if it is still called for",
+        ),
+        NotRotated::NeverMade { node, newest } => (
+            format!("the node reports vault `{vault}` at epoch {node}, and {newest} is the newest here"),
+            super::chain::WHAT_TO_DO,
+        ),
+        NotRotated::NotTaken { node, newest } => return not_taken(vault, node, newest),
+    };
+    (problem, advice.into())
+}
+
+fn not_taken(vault: &Name, node: NodeAt, newest: Epoch) -> (String, String) {
+    (
+        format!("{}, and would not open vault `{vault}` again once it restarts", stands_at(node)),
+        format!(
+            "wait until it has taken epoch {newest} (`evc describe vault` says why it has not), or shut out what it holds with `--force`"
+        ),
+    )
+}
+
+/// Where a node stands.
+pub(super) fn stands_at(node: NodeAt) -> String {
+    match node {
+        NodeAt::Epoch(epoch) => format!("the node is still at epoch {epoch}"),
+        NodeAt::Silent { newest } => format!("the node has not reported that it took epoch {newest}"),
+    }
+}
+
+fn recreated(vault: &Name, device: &Name, cause: NotRecreated) -> Words {
+    match cause {
+        NotRecreated::NotMissing => (
+            format!("the node does not report vault `{vault}` as missing"),
+            "only a vault that lost a part is made anew; see `evc describe vault`",
+        ),
+        NotRecreated::NoDisk => (
+            format!(
+                "every vault of device `{device}` is missing, its default ones too: its disk is not there"
+            ),
+            "mount the disk on persist there, and start it again; only if the disk was replaced, and what was on it is gone, add `--new-disk`",
+        ),
+    }
+}
+
+fn adopted(vault: &Name, device: &Name, cause: &NotAdopted) -> Words {
+    match cause {
+        NotAdopted::Unknown => (
+            format!("orphan `{vault}` of device `{device}` is not known"),
+            "`evc describe device` shows what its node reports",
+        ),
+        NotAdopted::Several => (
+            format!("device `{device}` reports several orphans of the name `{vault}`"),
+            "give the UUID; see `evc describe device`",
+        ),
+        NotAdopted::ForeignKey { name, epoch } => (
+            format!(
+                "vault `{name}` needs a controller's key, of epoch {epoch}, that this device has none of here"
+            ),
+            "if the vault was another device's at this controller: `evc rehome vault`; else it opens only under the controller that made it",
+        ),
+        NotAdopted::Listed { name } => (
+            format!("vault `{name}` is this controller's already"),
+            "see `evc get vaults`; its node lists it at its next contact",
+        ),
+        NotAdopted::Gone { name } => (
+            format!("vault `{name}` was deleted, and its keys with it: its node is told to erase it"),
+            "see `evc get vaults`; once the node has erased it, it is an orphan no more",
+        ),
+        NotAdopted::Full => full(),
+        NotAdopted::NameTaken { name } => (
+            format!("device `{device}` has another vault of the name `{name}`"),
+            "delete that one first, and wait for its end",
+        ),
+    }
+}
+
+fn rehomed(vault: &Name, device: &Name, cause: NotRehomed) -> Words {
+    match cause {
+        NotRehomed::SameDevice => {
+            (format!("vault `{vault}` is on device `{device}` already"), "name two devices")
+        }
+        NotRehomed::MayBeThere => (
+            format!("device `{device}` may still be there, and would lose the vault"),
+            "mark it as lost first (`evc device lost`), if it is gone or registered anew",
+        ),
+        NotRehomed::Removing => (format!("vault `{vault}` is being removed"), "apply it again to keep it"),
+        NotRehomed::KeyInTpm => (
+            format!("the key of vault `{vault}` is in part in the TPM of device `{device}`"),
+            "only a vault with custody `controller` opens on another device",
+        ),
+        NotRehomed::MadeThere => (
+            format!("device `{device}` made a vault `{vault}` of its own"),
+            "both can't be in one place: this one stays where it is",
+        ),
+        NotRehomed::NameTaken => (
+            format!("device `{device}` has a vault `{vault}` of its own"),
+            "delete that one first, and wait for its end",
+        ),
+    }
+}

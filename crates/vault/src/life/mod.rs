@@ -1,0 +1,145 @@
+//! A vault's life at its controller: applied, deleted, its grace over, rotated, ordered anew, reported, adopted, moved to another device,
+//! forgotten. Each is a function from one state to a typed outcome, or to a typed refusal.
+//! Pure: rows are read before and written after; times, versions and what other rows say are arguments; words are made where people read.
+//! Invariant: only [`Gone`] has no keys, it is reached through a grace that is over, and nothing leads back from it.
+
+mod keys;
+mod moves;
+mod node;
+#[cfg(test)]
+mod tests;
+mod wanted;
+
+use serde::Deserialize;
+
+use crate::condition::State;
+use crate::defaults::DEFAULT_VAULTS;
+use crate::ids::{Epoch, Name};
+use crate::report::VaultReport;
+use crate::rotation::Epochs;
+use crate::section::MAX_VAULTS;
+
+pub use keys::{NodeAt, NotRotated, Rotated, Rotation};
+pub use moves::{Move, NotAdopted, NotRehomed, Orphan, Rehomed, Target, adopted, orphan};
+pub use node::{Contact, Disk, NotForgotten, NotRecreated};
+pub use wanted::{Applied, Deleted, Deletion, NotApplied, NotOver, Wish, applied};
+
+/// Most vaults of a device beside its default ones: a section lists those too.
+pub const MOST_BESIDE_DEFAULTS: usize = MAX_VAULTS - DEFAULT_VAULTS.len();
+
+/// A vault at its controller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Life {
+    /// In the list that its device gets.
+    Listed(Listed),
+    /// Out of the list, and its keys are deleted.
+    Gone(Gone),
+}
+
+/// A vault that is listed: its keys are kept, whether it is wanted or its grace runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Its policy; none for a default vault that no operator changed.
+    pub policy: Option<Name>,
+    /// Whether it is wanted.
+    pub phase: Phase,
+    /// Its node made it once. This stays.
+    pub made: bool,
+    /// An operator ordered it anew, and its node has not done so yet.
+    pub recreate: bool,
+    /// Its keys.
+    pub epochs: Epochs,
+    /// The epoch that its node wrapped it under, of those that were made here.
+    pub taken: Option<Epoch>,
+    /// What its node said last.
+    pub said: Option<Said>,
+}
+
+/// Whether a listed vault is wanted. Times are Unix seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// It is.
+    Wanted,
+    /// Locked and kept, until the operator wants it again or the time is over.
+    Grace {
+        /// When it is.
+        until: u64,
+    },
+}
+
+/// What of a node's word on a vault decides about it. A stored [`VaultReport`] reads as one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct Said {
+    /// Where it stands there.
+    pub state: State,
+    /// The epoch that it is wrapped under there, also one that was never made here.
+    pub epoch: Option<Epoch>,
+}
+
+impl From<&VaultReport> for Said {
+    fn from(report: &VaultReport) -> Self {
+        Self { state: report.state, epoch: report.epoch }
+    }
+}
+
+/// A vault that left the list. Remembered, so that its node is told to erase it, until the node says that it did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gone {
+    /// The first version of the section without it.
+    pub left: u64,
+    /// A node made it, or took a key of it.
+    pub used: bool,
+}
+
+impl Listed {
+    /// A vault that is new, with its first key. Without a policy it is a default vault as its node makes it by itself.
+    #[must_use]
+    pub fn new(policy: Option<Name>) -> Self {
+        Self {
+            policy,
+            phase: Phase::Wanted,
+            made: false,
+            recreate: false,
+            epochs: Epochs::first(),
+            taken: None,
+            said: None,
+        }
+    }
+
+    /// Whether a node made it, or took a key of it.
+    #[must_use]
+    pub fn is_used(&self) -> bool {
+        self.made || self.taken.is_some()
+    }
+}
+
+impl Life {
+    /// Whether a node made it, or took a key of it.
+    #[must_use]
+    pub fn is_used(&self) -> bool {
+        match self {
+            Self::Listed(listed) => listed.is_used(),
+            Self::Gone(gone) => gone.used,
+        }
+    }
+}
+
+/// Any refusal of this module, for who puts them into words.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// Of [`applied`].
+    #[error("not applied")]
+    Applied(#[from] NotApplied),
+    /// Of [`Listed::rotate`].
+    #[error("not rotated")]
+    Rotated(#[from] NotRotated),
+    /// Of [`Listed::order_anew`].
+    #[error("not ordered anew")]
+    Recreated(#[from] NotRecreated),
+    /// Of [`orphan`] and [`adopted`].
+    #[error("not adopted")]
+    Adopted(#[from] NotAdopted),
+    /// Of [`Listed::rehome`].
+    #[error("not moved")]
+    Rehomed(#[from] NotRehomed),
+}

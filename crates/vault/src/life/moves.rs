@@ -1,0 +1,181 @@
+//! Vaults that come from elsewhere: an orphan that a node has and no section listed, and a vault whose device became another one.
+
+use super::{Life, Listed, MOST_BESIDE_DEFAULTS, Phase};
+use crate::condition::State;
+use crate::ids::{Epoch, Name, VaultId};
+use crate::report::VaultReport;
+use crate::section::Custody;
+
+/// A vault that a node has, that no section listed, and that opens without any controller's key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Orphan {
+    /// Its identity.
+    pub id: VaultId,
+    /// Its name there.
+    pub name: Name,
+}
+
+/// Why an orphan is not taken in.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotAdopted {
+    /// The node speaks of none of this name.
+    #[error("no such orphan")]
+    Unknown,
+    /// The node has several of this name.
+    #[error("several of the name")]
+    Several,
+    /// A key of another controller's, or of another device here, does not come with the name.
+    #[error("its key, of epoch {epoch}, is not here")]
+    ForeignKey {
+        /// The orphan.
+        name: Name,
+        /// The key's.
+        epoch: Epoch,
+    },
+    /// It is listed here already.
+    #[error("it is listed already")]
+    Listed {
+        /// The vault.
+        name: Name,
+    },
+    /// It left the list, and its node is told to erase it.
+    #[error("it is being erased")]
+    Gone {
+        /// The vault.
+        name: Name,
+    },
+    /// The device has [`MOST_BESIDE_DEFAULTS`].
+    #[error("no room")]
+    Full,
+    /// Another vault of the device has its name.
+    #[error("the name is taken")]
+    NameTaken {
+        /// The name.
+        name: Name,
+    },
+}
+
+/// The orphan of this name or identity, among what its node reports.
+///
+/// # Errors
+/// [`NotAdopted`].
+pub fn orphan(reports: impl IntoIterator<Item = VaultReport>, which: &Name) -> Result<Orphan, NotAdopted> {
+    let id = which.as_str().parse::<VaultId>().ok();
+    let is_it = |told: &VaultReport| Some(told.id) == id || told.name == *which;
+    let mut named = reports.into_iter().filter(|told| told.state == State::Orphan && is_it(told));
+    match (named.next(), named.next()) {
+        (None, _) => Err(NotAdopted::Unknown),
+        (Some(_), Some(_)) => Err(NotAdopted::Several),
+        (Some(VaultReport { id, name, epoch: None, .. }), None) => Ok(Orphan { id, name }),
+        (Some(VaultReport { name, epoch: Some(epoch), .. }), None) => {
+            Err(NotAdopted::ForeignKey { name, epoch })
+        }
+    }
+}
+
+/// Takes an orphan in under a policy, as a vault that was made. `others` is how many are listed beside the default ones; `there` is what
+/// is kept under its identity.
+///
+/// # Errors
+/// [`NotAdopted`].
+pub fn adopted(
+    orphan: &Orphan,
+    policy: &Name,
+    there: Option<&Life>,
+    others: usize,
+) -> Result<Listed, NotAdopted> {
+    match there {
+        _ if others >= MOST_BESIDE_DEFAULTS => Err(NotAdopted::Full),
+        Some(Life::Listed(_)) => Err(NotAdopted::Listed { name: orphan.name.clone() }),
+        Some(Life::Gone(_)) => Err(NotAdopted::Gone { name: orphan.name.clone() }),
+        None => Ok(Listed { made: true, ..Listed::new(Some(policy.clone())) }),
+    }
+}
+
+/// From where a vault goes to where.
+#[derive(Debug, Clone, Copy)]
+pub struct Move {
+    /// Both are one device.
+    pub same_device: bool,
+    /// An operator marked the old device as lost.
+    pub lost: bool,
+    /// The vault's.
+    pub custody: Custody,
+    /// What the new device has under its identity.
+    pub target: Target,
+}
+
+/// What a device has under the identity of a vault that comes to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// Nothing.
+    Free,
+    /// What every node without a TPM is given for its default vaults, and no vault was made under it: it gives way.
+    Unused,
+    /// A vault of its own.
+    Used,
+}
+
+impl From<Option<&Life>> for Target {
+    fn from(there: Option<&Life>) -> Self {
+        there.map_or(Self::Free, |life| if life.is_used() { Self::Used } else { Self::Unused })
+    }
+}
+
+/// A vault that was moved, with all of its keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rehomed {
+    /// As it is at the new device, whose node has said nothing of it.
+    pub vault: Listed,
+    /// What the new device had is dropped.
+    pub replaces: bool,
+}
+
+/// Why a vault stays where it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotRehomed {
+    /// It is there already.
+    #[error("one device")]
+    SameDevice,
+    /// The old device is not marked as lost, and would lose it.
+    #[error("the old device may be there")]
+    MayBeThere,
+    /// Its grace runs.
+    #[error("it is being removed")]
+    Removing,
+    /// A part of its key is in the old device's TPM.
+    #[error("the TPM has a part of its key")]
+    KeyInTpm,
+    /// The new device has made one of its own under its identity.
+    #[error("the new device has one of its own")]
+    MadeThere,
+    /// The new device has another vault of its name.
+    #[error("the name is taken")]
+    NameTaken,
+}
+
+impl Listed {
+    /// Moves it to the device that its own became.
+    ///
+    /// # Errors
+    /// [`NotRehomed`]: it stays where it is.
+    pub fn rehome(self, how: Move) -> Result<Rehomed, NotRehomed> {
+        if how.same_device {
+            return Err(NotRehomed::SameDevice);
+        }
+        if !how.lost {
+            return Err(NotRehomed::MayBeThere);
+        }
+        if self.phase != Phase::Wanted {
+            return Err(NotRehomed::Removing);
+        }
+        if how.custody != Custody::Controller {
+            return Err(NotRehomed::KeyInTpm);
+        }
+        if how.target == Target::Used {
+            return Err(NotRehomed::MadeThere);
+        }
+        let vault = Self { recreate: false, said: None, ..self };
+        Ok(Rehomed { vault, replaces: how.target == Target::Unused })
+    }
+}

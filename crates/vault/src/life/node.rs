@@ -1,0 +1,102 @@
+//! What a node's word changes: that a vault was made, the epoch it is wrapped under, that a removed one is gone; and what an operator may
+//! order only because of that word.
+
+use super::{Gone, Listed, Said};
+use crate::condition::State;
+use crate::ids::{Incarnation, SectionVersion};
+use crate::report::VaultReport;
+
+/// Why a vault is not made anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotRecreated {
+    /// Its node does not say that it lost a part.
+    #[error("it is not reported missing")]
+    NotMissing,
+    /// Its node misses all that it ever had: it is the disk that is not there.
+    #[error("the disk is not there")]
+    NoDisk,
+}
+
+/// What is known of the disk that a vault lies on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Disk {
+    /// Another vault is there, or was never made.
+    There,
+    /// Every vault that its node ever had is missing.
+    NotThere,
+    /// An operator says that it is a new one, and the old one's vaults are lost.
+    New,
+}
+
+impl Disk {
+    /// By what the node says of all the vaults that it ever had.
+    #[must_use]
+    pub fn by(states: impl IntoIterator<Item = Option<State>>) -> Self {
+        let mut states = states.into_iter().peekable();
+        let some = states.peek().is_some();
+        if some && states.all(|state| state == Some(State::Missing)) { Self::NotThere } else { Self::There }
+    }
+}
+
+impl Listed {
+    /// Orders it anew, empty.
+    ///
+    /// # Errors
+    /// [`NotRecreated`]: what is in it may be there yet.
+    pub fn order_anew(self, disk: Disk) -> Result<Self, NotRecreated> {
+        match (self.said.map(|said| said.state), disk) {
+            (Some(State::Missing), Disk::NotThere) => Err(NotRecreated::NoDisk),
+            (Some(State::Missing), Disk::There | Disk::New) => Ok(Self { recreate: true, ..self }),
+            _ => Err(NotRecreated::NotMissing),
+        }
+    }
+
+    /// Takes in what its node says of it. An epoch that was never made here is remembered, and no decision is built on it.
+    #[must_use]
+    pub fn hear(self, report: &VaultReport) -> Self {
+        let made_anew = report.created && matches!(report.state, State::Unlocked | State::Locked);
+        let known = report.epoch.is_none_or(|epoch| epoch <= self.epochs.current());
+        Self {
+            made: self.made || report.created,
+            recreate: self.recreate && !made_anew,
+            taken: if known { report.epoch } else { self.taken },
+            said: Some(Said::from(report)),
+            ..self
+        }
+    }
+}
+
+/// Why a vault that is gone is not forgotten yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotForgotten {
+    /// Its node has not accepted a list without it.
+    #[error("its node may not know yet")]
+    NotTold,
+    /// Its node has it.
+    #[error("its node still has it")]
+    Held,
+}
+
+/// What a node says at one time, of the list and of one vault.
+#[derive(Debug, Clone, Copy)]
+pub struct Contact {
+    /// The list that it accepted last.
+    pub accepted: Option<SectionVersion>,
+    /// The vault's state there, when it speaks of it.
+    pub state: Option<State>,
+}
+
+impl Gone {
+    /// Whether it may be forgotten. `here` is the present life of the controller's database: versions of another one say nothing.
+    ///
+    /// # Errors
+    /// [`NotForgotten`]: the node has to be told to erase it.
+    pub fn forget(self, here: Incarnation, said: Contact) -> Result<(), NotForgotten> {
+        let told = said.accepted.is_some_and(|at| at.incarnation == here && at.version >= self.left);
+        match said.state {
+            _ if !told => Err(NotForgotten::NotTold),
+            None | Some(State::Removed) => Ok(()),
+            Some(_) => Err(NotForgotten::Held),
+        }
+    }
+}

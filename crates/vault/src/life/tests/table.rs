@@ -1,0 +1,270 @@
+//! One row for each way and each refusal.
+
+use super::{NOW, in_grace, made, missing, name, report, user};
+use crate::condition::State;
+use crate::ids::{CONFIG_VAULT, Epoch, Incarnation, SectionVersion};
+use crate::life::{
+    Applied, Contact, Deleted, Deletion, Disk, Gone, Life, Listed, MOST_BESIDE_DEFAULTS, Move, NodeAt,
+    NotAdopted, NotApplied, NotForgotten, NotOver, NotRecreated, NotRehomed, NotRotated, Orphan, Phase,
+    Rehomed, Rotated, Rotation, Said, Target, Wish, adopted, applied, orphan,
+};
+use crate::section::{Custody, Encryption};
+
+const XTS: Encryption = Encryption::Aes256Xts;
+const OTHER: Encryption = Encryption::Adiantum;
+const FORCED: Rotation = Rotation { force: true, expect_epoch: None };
+const PLAIN: Rotation = Rotation { force: false, expect_epoch: None };
+
+#[test]
+fn an_applied_vault_is_created_changed_or_kept_again() {
+    let (p, q) = (name("p"), name("q"));
+    let wish = |policy, encryption, present| Wish { policy, encryption, present };
+    let kept_again = Listed { phase: Phase::Wanted, ..in_grace() };
+    let under_q = Listed { policy: Some(q.clone()), ..made() };
+    let full = MOST_BESIDE_DEFAULTS;
+    let new = Ok(Applied::Created(Listed::new(Some(p.clone()))));
+    let rows = [
+        ("new", user(), None, wish(&p, XTS, None), 0, new.clone()),
+        ("the last that fits", user(), None, wish(&p, XTS, None), full - 1, new.clone()),
+        ("one too many", user(), None, wish(&p, XTS, None), full, Err(NotApplied::Full)),
+        ("a default vault needs no room", CONFIG_VAULT, None, wish(&p, XTS, Some(XTS)), full, new),
+        (
+            "nodes make those by themselves",
+            CONFIG_VAULT,
+            None,
+            wish(&p, OTHER, Some(XTS)),
+            0,
+            Err(NotApplied::OtherEncryption),
+        ),
+        ("as written", user(), Some(made()), wish(&p, XTS, Some(XTS)), full, Ok(Applied::Unchanged)),
+        ("changed", user(), Some(made()), wish(&q, XTS, Some(XTS)), 0, Ok(Applied::Changed(under_q))),
+        (
+            "another encryption",
+            user(),
+            Some(made()),
+            wish(&q, OTHER, Some(XTS)),
+            0,
+            Err(NotApplied::OtherEncryption),
+        ),
+        (
+            "kept again",
+            user(),
+            Some(in_grace()),
+            wish(&p, XTS, Some(XTS)),
+            0,
+            Ok(Applied::Changed(kept_again)),
+        ),
+    ];
+    for (what, id, there, wish, others, expected) in rows {
+        assert_eq!(applied(id, there, wish, others), expected, "{what}");
+    }
+}
+
+#[test]
+fn a_deleted_vault_has_its_grace_and_a_default_one_none_of_it() {
+    let order = |grace_s| Deletion { now: NOW, grace_s, next_version: 8 };
+    let until = NOW + 60;
+    let restored = Listed { policy: None, ..made() };
+    let gone = Gone { left: 8, used: true };
+    let rows = [
+        ("a grace begins", user(), made(), 60, Deleted::Grace { vault: in_grace(), until }),
+        ("none is given", user(), made(), 0, Deleted::AtOnce { vault: gone, until: NOW }),
+        ("it runs on as it was", user(), in_grace(), 0, Deleted::Already { until }),
+        ("a default vault stays", CONFIG_VAULT, made(), 0, Deleted::Default(restored)),
+    ];
+    for (what, id, vault, grace_s, expected) in rows {
+        assert_eq!(vault.delete(id, order(grace_s)), expected, "{what}");
+    }
+    let endless = made().delete(user(), order(u64::MAX));
+    assert!(matches!(endless, Deleted::Grace { until: u64::MAX, .. }), "{endless:?}");
+}
+
+#[test]
+fn a_grace_ends_at_its_end_and_no_second_before() {
+    let until = NOW + 60;
+    assert_eq!(made().end_grace(u64::MAX, 8), Err(NotOver::Wanted));
+    assert_eq!(in_grace().end_grace(until - 1, 8), Err(NotOver::Runs { until }));
+    assert_eq!(in_grace().end_grace(until, 8), Ok(Gone { left: 8, used: true }));
+    let unused = Listed { phase: Phase::Grace { until }, ..Listed::new(Some(name("p"))) };
+    assert_eq!(unused.end_grace(until, 8), Ok(Gone { left: 8, used: false }));
+}
+
+/// VC-3, VC-4, VC-6.
+#[test]
+fn a_rotation_is_refused_where_the_node_would_be_shut_out() {
+    let second = Listed { epochs: made().epochs.rotate(), ..made() };
+    let silent = Listed { taken: None, ..second.clone() };
+    let ahead = made().hear(&report(State::Unlocked, Some(7)));
+    let expect = |epoch| Rotation { force: false, expect_epoch: Some(Epoch(epoch)) };
+    let (one, two) = (Epoch(1), Epoch(2));
+    let at_one = NodeAt::Epoch(one);
+    let at_none = NodeAt::Silent { newest: two };
+    let now = |vault: &Listed, shut_out| {
+        let vault = Listed { epochs: vault.epochs.rotate(), ..vault.clone() };
+        Ok(Rotated::Now { vault, shut_out })
+    };
+    let rows = [
+        ("taken", made(), true, PLAIN, now(&made(), None)),
+        ("as expected", made(), true, expect(1), now(&made(), None)),
+        ("said twice", second.clone(), true, expect(1), Ok(Rotated::Before)),
+        (
+            "by somebody else",
+            second.clone(),
+            true,
+            expect(5),
+            Err(NotRotated::Elsewhere { current: two, expected: Epoch(5) }),
+        ),
+        ("custody tpm", made(), false, FORCED, Err(NotRotated::NoKeyHere)),
+        ("being removed", in_grace(), true, FORCED, Err(NotRotated::Removing)),
+        ("never made", ahead, true, FORCED, Err(NotRotated::NeverMade { node: Epoch(7), newest: one })),
+        ("not taken", second.clone(), true, PLAIN, Err(NotRotated::NotTaken { node: at_one, newest: two })),
+        ("not said", silent.clone(), true, PLAIN, Err(NotRotated::NotTaken { node: at_none, newest: two })),
+        ("not taken, forced", second.clone(), true, FORCED, now(&second, Some(at_one))),
+        ("not said, forced", silent.clone(), true, FORCED, now(&silent, Some(at_none))),
+    ];
+    for (what, vault, needs_controller, how, expected) in rows {
+        assert_eq!(vault.rotate(needs_controller, how), expected, "{what}");
+    }
+}
+
+/// A destructive order: by the state, of all that there are, never by a word.
+#[test]
+fn only_a_missing_vault_is_made_anew_and_only_where_its_disk_is() {
+    let states = [
+        State::Waiting,
+        State::Creating,
+        State::Locked,
+        State::LockIncomplete,
+        State::Unlocked,
+        State::Removed,
+        State::Orphan,
+        State::Failed,
+    ];
+    for state in states {
+        for disk in [Disk::There, Disk::NotThere, Disk::New] {
+            let vault = Listed { said: Some(Said { state, epoch: None }), ..made() };
+            assert_eq!(vault.order_anew(disk), Err(NotRecreated::NotMissing), "{state:?} {disk:?}");
+        }
+    }
+    let unheard = Listed { said: None, ..made() };
+    assert_eq!(unheard.order_anew(Disk::New), Err(NotRecreated::NotMissing));
+    let ordered = Listed { recreate: true, ..missing() };
+    assert_eq!(missing().order_anew(Disk::There), Ok(ordered.clone()));
+    assert_eq!(missing().order_anew(Disk::New), Ok(ordered));
+    assert_eq!(missing().order_anew(Disk::NotThere), Err(NotRecreated::NoDisk));
+}
+
+#[test]
+fn a_disk_is_not_there_when_all_that_it_had_is_missing() {
+    let (lost, there) = (Some(State::Missing), Some(State::Locked));
+    assert_eq!(Disk::by([lost, lost]), Disk::NotThere);
+    for states in [vec![], vec![lost, there], vec![lost, None]] {
+        assert_eq!(Disk::by(states.clone()), Disk::There, "{states:?}");
+    }
+}
+
+#[test]
+fn what_a_node_says_is_taken_in_and_no_more_than_it_may_say() {
+    let ordered = Listed { recreate: true, ..missing() };
+    let again = ordered.clone().hear(&report(State::Missing, Some(1)));
+    assert!(again.recreate, "the order stands until it is carried out");
+    for state in [State::Unlocked, State::Locked] {
+        assert!(!ordered.clone().hear(&report(state, Some(1))).recreate, "{state:?}");
+    }
+    let unmade = made().hear(&report(State::Waiting, None));
+    assert!(unmade.made, "once made, always made");
+    assert_eq!(unmade.taken, None);
+    let ahead = made().hear(&report(State::Unlocked, Some(7)));
+    assert_eq!((ahead.taken, ahead.never_made()), (Some(Epoch(1)), Some(Epoch(7))));
+    let first = Listed::new(None).hear(&report(State::Unlocked, Some(1)));
+    assert_eq!((first.made, first.taken, first.never_made()), (true, Some(Epoch(1)), None));
+}
+
+#[test]
+fn a_vault_that_is_gone_is_forgotten_when_its_node_knows_and_has_it_no_more() {
+    let (here, other) = (Incarnation([1; 16]), Incarnation([2; 16]));
+    let at = |incarnation, version| Some(SectionVersion { incarnation, version });
+    let rows = [
+        (at(here, 8), None, Ok(())),
+        (at(here, 9), Some(State::Removed), Ok(())),
+        (at(here, 9), Some(State::Locked), Err(NotForgotten::Held)),
+        (at(here, 7), None, Err(NotForgotten::NotTold)),
+        (at(here, 7), Some(State::Removed), Err(NotForgotten::NotTold)),
+        (at(other, 9), None, Err(NotForgotten::NotTold)),
+        (None, None, Err(NotForgotten::NotTold)),
+    ];
+    for (accepted, state, expected) in rows {
+        let gone = Gone { left: 8, used: true };
+        assert_eq!(gone.forget(here, Contact { accepted, state }), expected, "{accepted:?} {state:?}");
+    }
+}
+
+#[test]
+fn an_orphan_is_found_by_name_or_identity_and_opens_without_a_key_of_others() {
+    let one = report(State::Orphan, None);
+    let found = Ok(Orphan { id: user(), name: name("v") });
+    let twin = crate::report::VaultReport { id: CONFIG_VAULT, ..one.clone() };
+    let foreign = Err(NotAdopted::ForeignKey { name: name("v"), epoch: Epoch(3) });
+    let uuid = name(&user().to_string());
+    let rows = [
+        ("by name", vec![one.clone()], name("v"), found.clone()),
+        ("by identity", vec![one.clone(), twin.clone()], uuid, found),
+        ("of two, which", vec![one.clone(), twin], name("v"), Err(NotAdopted::Several)),
+        ("no other name", vec![one], name("w"), Err(NotAdopted::Unknown)),
+        ("no orphan", vec![report(State::Locked, None)], name("v"), Err(NotAdopted::Unknown)),
+        ("another's key", vec![report(State::Orphan, Some(3))], name("v"), foreign),
+    ];
+    for (what, reports, which, expected) in rows {
+        assert_eq!(orphan(reports, &which), expected, "{what}");
+    }
+}
+
+#[test]
+fn an_orphan_is_adopted_as_made_where_there_is_room_and_nothing_of_it() {
+    let it = Orphan { id: user(), name: name("v") };
+    let gone = Life::Gone(Gone { left: 1, used: true });
+    let as_made = Listed { made: true, ..Listed::new(Some(name("p"))) };
+    let (v, full) = (name("v"), MOST_BESIDE_DEFAULTS);
+    let rows = [
+        ("room", None, full - 1, Ok(as_made)),
+        ("none", None, full, Err(NotAdopted::Full)),
+        ("listed", Some(Life::Listed(made())), 1, Err(NotAdopted::Listed { name: v.clone() })),
+        ("gone", Some(gone), 1, Err(NotAdopted::Gone { name: v })),
+    ];
+    for (what, there, others, expected) in rows {
+        assert_eq!(adopted(&it, &name("p"), there.as_ref(), others), expected, "{what}");
+    }
+}
+
+#[test]
+fn a_vault_is_moved_from_a_lost_device_with_its_keys_and_over_nothing_that_was_made() {
+    let fits = Move { same_device: false, lost: true, custody: Custody::Controller, target: Target::Free };
+    let vault = Listed { said: None, ..missing() };
+    let moved = |replaces| Ok(Rehomed { vault: vault.clone(), replaces });
+    let ordered = || Listed { recreate: true, ..missing() };
+    let rows = [
+        (ordered(), fits, moved(false)),
+        (ordered(), Move { target: Target::Unused, ..fits }, moved(true)),
+        (ordered(), Move { target: Target::Used, ..fits }, Err(NotRehomed::MadeThere)),
+        (ordered(), Move { same_device: true, ..fits }, Err(NotRehomed::SameDevice)),
+        (ordered(), Move { lost: false, ..fits }, Err(NotRehomed::MayBeThere)),
+        (ordered(), Move { custody: Custody::Tpm, ..fits }, Err(NotRehomed::KeyInTpm)),
+        (ordered(), Move { custody: Custody::TpmAndController, ..fits }, Err(NotRehomed::KeyInTpm)),
+        (in_grace(), fits, Err(NotRehomed::Removing)),
+    ];
+    for (vault, how, expected) in rows {
+        assert_eq!(vault.rehome(how), expected, "{how:?}");
+    }
+}
+
+#[test]
+fn what_a_device_has_gives_way_only_where_no_vault_was_made_of_it() {
+    let target = |life: &Life| Target::from(Some(life));
+    assert_eq!(Target::from(None), Target::Free);
+    assert_eq!(target(&Life::Listed(Listed::new(None))), Target::Unused);
+    assert_eq!(target(&Life::Listed(Listed { taken: None, ..made() })), Target::Used);
+    assert_eq!(target(&Life::Listed(Listed { made: false, ..made() })), Target::Used);
+    for (used, expected) in [(false, Target::Unused), (true, Target::Used)] {
+        assert_eq!(target(&Life::Gone(Gone { left: 1, used })), expected);
+    }
+}

@@ -1,0 +1,144 @@
+//! What an operator wants of a vault: that it is there, or not; and the end of its grace.
+
+use super::{Gone, Listed, MOST_BESIDE_DEFAULTS, Phase};
+use crate::ids::{Name, VaultId};
+use crate::section::Encryption;
+
+/// What a document asks of a vault.
+#[derive(Debug, Clone, Copy)]
+pub struct Wish<'a> {
+    /// The policy that it names.
+    pub policy: &'a Name,
+    /// The encryption of that.
+    pub encryption: Encryption,
+    /// The encryption that the vault has already: of the policy that it is under, or the one that its node makes a default vault with.
+    pub present: Option<Encryption>,
+}
+
+/// What becomes of an applied vault.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Applied {
+    /// It was not there: it is added, with its first key.
+    Created(Listed),
+    /// It is as written.
+    Unchanged,
+    /// It is brought to what is written; one whose grace runs is kept.
+    Changed(Listed),
+}
+
+/// Why a vault does not become as written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotApplied {
+    /// The kernel fixes the modes of a vault when it is made.
+    #[error("another encryption")]
+    OtherEncryption,
+    /// The device has [`MOST_BESIDE_DEFAULTS`].
+    #[error("no room")]
+    Full,
+}
+
+/// Applies a document. `there` is the listed vault of that name; `others` is how many are listed beside the default ones, which counts
+/// only where none is there.
+///
+/// # Errors
+/// [`NotApplied`]: nothing changes.
+pub fn applied(
+    id: VaultId,
+    there: Option<Listed>,
+    wish: Wish<'_>,
+    others: usize,
+) -> Result<Applied, NotApplied> {
+    if wish.present.is_some_and(|present| present != wish.encryption) {
+        return Err(NotApplied::OtherEncryption);
+    }
+    let policy = Some(wish.policy.clone());
+    match there {
+        None if !id.is_default() && others >= MOST_BESIDE_DEFAULTS => Err(NotApplied::Full),
+        None => Ok(Applied::Created(Listed::new(policy))),
+        Some(listed) if listed.policy == policy && listed.phase == Phase::Wanted => Ok(Applied::Unchanged),
+        Some(listed) => Ok(Applied::Changed(Listed { policy, phase: Phase::Wanted, ..listed })),
+    }
+}
+
+/// The circumstances of a deletion.
+#[derive(Debug, Clone, Copy)]
+pub struct Deletion {
+    /// Unix seconds.
+    pub now: u64,
+    /// The grace of its policy, in seconds.
+    pub grace_s: u64,
+    /// The version of the device's next section.
+    pub next_version: u64,
+}
+
+/// What becomes of a vault that is deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Deleted {
+    /// A default vault is never deleted: it is under its default policy, with all of its keys, for a key that went out may be in it before
+    /// its node says so.
+    Default(Listed),
+    /// Its grace runs already, and goes on as it was.
+    Already {
+        /// When it ends.
+        until: u64,
+    },
+    /// Its grace begins.
+    Grace {
+        /// The vault.
+        vault: Listed,
+        /// When it ends.
+        until: u64,
+    },
+    /// Its policy gives it none: its keys go now.
+    AtOnce {
+        /// The vault.
+        vault: Gone,
+        /// When its grace ended, which is now.
+        until: u64,
+    },
+}
+
+/// Why a grace does not end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotOver {
+    /// The vault is wanted, perhaps since a moment ago.
+    #[error("the vault is wanted")]
+    Wanted,
+    /// It has time left.
+    #[error("the grace runs until {until}")]
+    Runs {
+        /// When it ends.
+        until: u64,
+    },
+}
+
+impl Listed {
+    /// Deletes it.
+    #[must_use]
+    pub fn delete(self, id: VaultId, how: Deletion) -> Deleted {
+        if id.is_default() {
+            return Deleted::Default(Self { policy: None, phase: Phase::Wanted, ..self });
+        }
+        if let Phase::Grace { until } = self.phase {
+            return Deleted::Already { until };
+        }
+        let until = how.now.saturating_add(how.grace_s);
+        let vault = Self { phase: Phase::Grace { until }, ..self };
+        match vault.end_grace(how.now, how.next_version) {
+            Ok(vault) => Deleted::AtOnce { vault, until },
+            Err(_) => Deleted::Grace { vault, until },
+        }
+    }
+
+    /// Ends its grace: from here on it has no keys.
+    ///
+    /// # Errors
+    /// [`NotOver`]: it stays as it is.
+    pub fn end_grace(&self, now: u64, next_version: u64) -> Result<Gone, NotOver> {
+        match self.phase {
+            Phase::Wanted => Err(NotOver::Wanted),
+            Phase::Grace { until } if now < until => Err(NotOver::Runs { until }),
+            Phase::Grace { .. } => Ok(Gone { left: next_version, used: self.is_used() }),
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! What a node holds for true, one thing heard at a time: each row a history, and what is in force after it.
+
+use std::collections::BTreeMap;
+
+use attest::SessionKey;
+use uuid::Uuid;
+use vault::belief::{About, Answer, Belief, Effect, Heard, Kept, Opened, Roots, Said, Signed};
+use vault::ids::{DeviceId, DeviceKey, Incarnation, SectionDigest, SectionVersion, VaultId};
+use vault::section::Section;
+use vault::shares::RootPin;
+use vault::wanted::{Accepted, Authority, Chain, Record, RecordSeen};
+
+const DEVICE: DeviceId = DeviceId(Uuid::from_u128(0xd));
+const KEY: DeviceKey = DeviceKey([3; 32]);
+const SESSION: SessionKey = SessionKey([4; 32]);
+const ROOT: RootPin = RootPin([5; 32]);
+const VAULT: VaultId = VaultId(Uuid::from_u128(0xbe));
+
+fn digest(byte: u8) -> SectionDigest {
+    SectionDigest([byte; 32])
+}
+
+fn version(version: u64) -> SectionVersion {
+    SectionVersion { incarnation: Incarnation([1; 16]), version }
+}
+
+/// A section that removes the vault, the one of a number after another.
+fn section(number: u8, follows: Option<u8>) -> Section {
+    Section {
+        device: DEVICE,
+        device_key: KEY,
+        session: SESSION,
+        version: version(number.into()),
+        follows: follows.map(digest),
+        vaults: vec![],
+        removed: vec![VAULT],
+    }
+}
+
+fn answer(section: Section, root: RootPin) -> Heard {
+    let number = u8::try_from(section.version.version).expect("small");
+    let signed = Signed { envelope: vec![number], certs: vec![] };
+    let said = Said::Section(Box::new(section), digest(number));
+    Heard::Answer(Authority::Live, Box::new(Answer { root, said, signed }))
+}
+
+/// What an earlier life kept: section 7, which listed the vault.
+fn kept() -> Box<Kept> {
+    let accepted = Accepted { device: DEVICE, version: version(7), superseded: vec![] };
+    let listed = BTreeMap::from([(VAULT, "berlin".parse().expect("a name"))]);
+    let record = Record { accepted, listed, removed: BTreeMap::new() };
+    let chain = Chain { head: Some(digest(7)), epochs: BTreeMap::new() };
+    Box::new(Kept { record, chain, root: ROOT, signed: Signed { envelope: vec![7], certs: vec![] } })
+}
+
+/// Hears, and carries out what a working disk does.
+fn hear(belief: &mut Belief, heard: Heard) -> Vec<Effect> {
+    let mut all = Vec::new();
+    for effect in belief.hear(heard) {
+        if let Effect::Save(kept) = &effect {
+            all.extend(belief.hear(Heard::Saved(kept.clone())));
+        }
+        all.push(effect);
+    }
+    all
+}
+
+fn started(roots: Roots) -> Belief {
+    let mut belief = Belief::new(SESSION);
+    hear(&mut belief, Heard::Tpm(roots, Some(KEY)));
+    belief
+}
+
+fn authority(belief: &Belief) -> Option<Authority> {
+    belief.desired().listing.as_ref().map(|listing| listing.authority)
+}
+
+fn tells(effects: &[Effect], words: &str) -> bool {
+    effects.iter().any(|effect| matches!(effect, Effect::Tell(_, told) if told.contains(words)))
+}
+
+/// Twin of all that follows: with the record read, the next section of the node's own history counts.
+#[test]
+fn the_next_section_of_this_nodes_history_counts() {
+    let mut belief = started(Roots::Open(Some(ROOT)));
+    hear(&mut belief, Heard::RecordOpened(Opened::Read(kept())));
+    assert_eq!(belief.head().map(|head| (head.device, head.digest)), Some((DEVICE, digest(7))));
+    let effects = hear(&mut belief, answer(section(8, Some(7)), ROOT));
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::TakeKeys(_))));
+    assert_eq!(authority(&belief), Some(Authority::Live));
+    assert_eq!(belief.head().map(|head| head.digest), Some(digest(8)));
+    hear(&mut belief, answer(section(8, Some(7)), ROOT));
+    assert_eq!(authority(&belief), Some(Authority::Live), "the same again is no other history");
+}
+
+/// seen-by-users 0.1: one that follows something else opens and locks, and no more; the head stays where it was.
+#[test]
+fn a_section_of_another_history_opens_and_locks_only() {
+    let mut belief = started(Roots::Open(Some(ROOT)));
+    hear(&mut belief, Heard::RecordOpened(Opened::Read(kept())));
+    for follows in [None, Some(6), Some(9)] {
+        let effects = hear(&mut belief, answer(section(9, follows), ROOT));
+        assert!(tells(&effects, "does not follow"), "{follows:?}: {effects:?}");
+        assert_eq!(authority(&belief), Some(Authority::Checkpoint), "{follows:?}");
+        assert_eq!(belief.head().map(|head| head.digest), Some(digest(7)), "{follows:?}");
+    }
+}
+
+/// A node whose record can't be read yet: what comes meanwhile makes and opens, one after the other, and is held against the record
+/// once that is read.
+#[test]
+fn what_came_before_the_record_was_read_is_held_against_it() {
+    for (follows, expected) in [(Some(7), Authority::Live), (Some(6), Authority::Checkpoint)] {
+        let mut belief = started(Roots::Open(Some(ROOT)));
+        for number in [8, 9] {
+            let effects = hear(&mut belief, answer(section(number, follows), ROOT));
+            assert!(!tells(&effects, "does not follow"), "nothing tells yet");
+        }
+        assert_eq!(belief.head(), None, "nothing is told as accepted");
+        assert_eq!(belief.desired().record, RecordSeen::Unreadable, "so nothing is deleted");
+        hear(&mut belief, Heard::RecordOpened(Opened::Read(kept())));
+        assert_eq!(authority(&belief), Some(expected), "{follows:?}");
+    }
+}
+
+/// 0b.5: while the share table is lost nobody counts.
+#[test]
+fn without_a_share_table_no_section_counts() {
+    let mut belief = started(Roots::Lost);
+    let effects = hear(&mut belief, answer(section(1, None), ROOT));
+    assert!(tells(&effects, "no section counts"), "{effects:?}");
+    assert_eq!(authority(&belief), None);
+    hear(&mut belief, Heard::Tpm(Roots::Open(None), None));
+    hear(&mut belief, Heard::RecordOpened(Opened::Nothing));
+    hear(&mut belief, answer(section(1, None), ROOT));
+    assert_eq!(authority(&belief), Some(Authority::Live), "root has begun another: a first contact");
+}
+
+/// An older share table that was put back has no pin: nobody is pinned by it before the record had its say.
+#[test]
+fn a_table_without_a_pin_makes_no_first_contact_before_the_record_is_read() {
+    let other = RootPin([9; 32]);
+    let mut belief = started(Roots::Open(None));
+    let effects = hear(&mut belief, answer(section(8, Some(7)), other));
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::Pin(_))), "{effects:?}");
+    assert_eq!(authority(&belief), Some(Authority::Checkpoint));
+    let effects = hear(&mut belief, Heard::RecordOpened(Opened::Read(kept())));
+    assert!(!effects.contains(&Effect::DropRecord));
+    assert!(tells(&effects, "another root"), "{effects:?}");
+}
+
+/// 0.10: a damaged record is told, and the next section begins a new one.
+#[test]
+fn a_damaged_record_is_begun_anew() {
+    let mut belief = started(Roots::Open(Some(ROOT)));
+    let effects = hear(&mut belief, Heard::RecordOpened(Opened::Damaged));
+    assert!(matches!(&effects[0], Effect::Tell(About::Record, _)), "{effects:?}");
+    let effects = hear(&mut belief, answer(section(9, None), ROOT));
+    assert!(effects.contains(&Effect::Settle(About::Record)), "{effects:?}");
+    let RecordSeen::Read(record) = &belief.desired().record else { panic!("no record") };
+    assert!(record.listed.is_empty(), "nothing counts as listed before");
+}
+
+/// 0.9: what another controller said is over once root accepts this one, and not before.
+#[test]
+fn another_controller_counts_once_it_is_accepted() {
+    let other = RootPin([9; 32]);
+    let mut belief = started(Roots::Open(Some(ROOT)));
+    hear(&mut belief, Heard::RecordOpened(Opened::Read(kept())));
+    assert!(tells(&hear(&mut belief, answer(section(8, Some(7)), other)), "another root"));
+    let effects = hear(&mut belief, Heard::RootAccepted(other));
+    assert!(effects.contains(&Effect::Pin(other)) && effects.contains(&Effect::DropRecord), "{effects:?}");
+    hear(&mut belief, Heard::Tpm(Roots::Open(Some(other)), None));
+    hear(&mut belief, answer(section(1, None), other));
+    assert_eq!(authority(&belief), Some(Authority::Live));
+    assert!(hear(&mut belief, Heard::RootAccepted(other)).is_empty(), "said again it changes nothing");
+}
