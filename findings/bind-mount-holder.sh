@@ -4,7 +4,7 @@
 # Of:      Linux fscrypt on ext4 (seen on 6.18.44); lsof 4.95.0-1, psmisc 23.6-1 (Debian 12).
 # Input:   a directory with a v2 policy and an open key; FS_IOC_REMOVE_ENCRYPTION_KEY, once under a process with an open file, once under
 #          `mount --bind DIRECTORY/sub ELSEWHERE` with no process at all.
-# Expected: who keeps the key from going ("busy") can be looked up by the tools that fscrypt's manual names for it (lsof).
+# Expected: who keeps the key from going ("busy") can be looked up by lsof or fuser, as of any busy file system.
 # Seen:
 #   key removed under an open file: FILES_BUSY
 #     processes by lsof, by fuser: 1 1
