@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use nix::libc::ENOKEY;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -60,10 +61,21 @@ impl Scene {
         Self::controlled(|dir| Evc::logging(dir, TRACE), Parts { log: TRACE, ..parts })
     }
 
+    /// A controller and a node as another build left them: `evc/data`, and `edge-1` with disk, TPM and /config, packed. The controller
+    /// started; the node off.
+    ///
+    /// # Errors
+    /// As [`Scene::attested`].
+    pub fn kept(packed: &Path, parts: Parts) -> Result<Self> {
+        let dir = folder()?;
+        unpack(packed, dir.path())?;
+        let evc = Evc::new(&dir.path().join("evc"))?;
+        let node = Node::kept(&dir.path().join(DEVICE), DEVICE, &evc, parts)?;
+        Ok(Self { node, evc, files: BTreeMap::new(), dir })
+    }
+
     fn controlled(evc: impl FnOnce(&Path) -> Result<Evc>, parts: Parts) -> Result<Self> {
-        let dir = tempfile::Builder::new().prefix("eve-vault-test-").tempdir()?;
-        // Agents run as users of their own and must get through.
-        fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+        let dir = folder()?;
         let evc = evc(&dir.path().join("evc"))?;
         let node = Node::made(&dir.path().join(DEVICE), DEVICE, &evc, parts)?;
         Ok(Self { node, evc, files: BTreeMap::new(), dir })
@@ -90,8 +102,16 @@ impl Scene {
     pub fn vault_with_data(&mut self, vault: &str, fields: &str) -> Result<()> {
         self.apply(vault, fields)?;
         self.node.until_vault(vault, "unlocked")?;
+        self.remember_data(vault)?;
+        Ok(fs::write(self.data(vault), contents(vault))?)
+    }
+
+    /// Remembers where that file lies, or is to lie, in a vault that the node has.
+    ///
+    /// # Errors
+    /// The node does not know the vault.
+    pub fn remember_data(&mut self, vault: &str) -> Result<()> {
         let file = self.node.vault_dir(vault)?.join("ledger.txt");
-        fs::write(&file, contents(vault))?;
         self.files.insert(vault.to_owned(), file);
         Ok(())
     }
@@ -99,7 +119,7 @@ impl Scene {
     /// Where that file lies.
     ///
     /// # Panics
-    /// None was put there by [`Scene::vault_with_data`].
+    /// None was put there by [`Scene::vault_with_data`], nor told of to [`Scene::remember_data`].
     #[must_use]
     pub fn data(&self, vault: &str) -> &Path {
         self.files.get(vault).unwrap_or_else(|| panic!("no file was put into {vault}"))
@@ -195,6 +215,26 @@ impl Scene {
     pub fn delete(&self, vault: &str) -> Result<()> {
         self.evc.run(&["delete", "vault", vault, "--device", DEVICE]).map(drop)
     }
+}
+
+/// Which agents, as users of their own, get through.
+fn folder() -> Result<TempDir> {
+    let dir = tempfile::Builder::new().prefix("eve-vault-test-").tempdir()?;
+    fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    Ok(dir)
+}
+
+/// Unpacks files with their owners, holes as holes.
+///
+/// # Errors
+/// tar is missing, or fails.
+pub fn unpack(packed: &Path, into: &Path) -> Result<()> {
+    let mut tar = Command::new("tar");
+    let tar =
+        tar.args(["--extract", "--gzip", "--sparse", "--numeric-owner", "--same-permissions", "--file"]);
+    let status = tar.arg(packed).arg("--directory").arg(into).status().context("tar could not be run")?;
+    ensure!(status.success(), "{} could not be unpacked: {status}", packed.display());
+    Ok(())
 }
 
 /// A policy and a vault under it.

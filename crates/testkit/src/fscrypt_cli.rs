@@ -1,19 +1,24 @@
 //! Google's `fscrypt` command, the peer that our vaults must work with. It runs in a mount namespace of its own with a
-//! copy of /etc, so that its one configuration file is ours and the machine's stays as it is; always under `timeout`,
-//! since it asks for ever when a raw key is wrong.
+//! copy of /etc, so that its one configuration file is ours and the machine's stays as it is. Software of others may never return, and
+//! may print without end: every run has a limit of time and of output.
 
 use std::fs;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 
 use crate::mounts::OwnMounts;
-use crate::process::output;
+use crate::process::{output, wait_at_most};
 
-/// Seconds after which a command is killed.
-const PATIENCE: &str = "10";
+/// After which a command is killed.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The most that it writes into any file, its output too, bytes; its own files are far below.
+const MOST: u64 = 1 << 20;
+/// The beginning of its words that is kept, bytes.
+const HEAD: u64 = 16 << 10;
 /// As `fscrypt setup` writes it, with quick hashing.
 const CONFIG: &str = r#"{"source":"custom_passphrase","hash_costs":{"time":"1","memory":"8","parallelism":"1"},
 "options":{"padding":"32","contents":"AES_256_XTS","filenames":"AES_256_CTS","policy_version":"2"},
@@ -53,22 +58,7 @@ impl FscryptCli {
         Ok(path)
     }
 
-    /// `fscrypt ARGS`, to be run or measured.
-    #[must_use]
-    pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new("unshare");
-        command.args([
-            "--mount",
-            "sh",
-            "-c",
-            "mount --bind \"$1\" /etc && shift && exec timeout \"$@\"",
-            "sh",
-        ]);
-        command.arg(self.dir.join("etc")).args([PATIENCE, "fscrypt"]).args(args).stdin(Stdio::null());
-        command
-    }
-
-    /// Puts its configuration into /etc of this process's own mounts: then [`Self::bare_command`] needs no wrapping.
+    /// Puts its configuration into /etc of this process's own mounts: then [`Self::run_bare`] needs no wrapping.
     ///
     /// # Errors
     /// mount fails.
@@ -76,34 +66,82 @@ impl FscryptCli {
         output(Command::new("mount").arg("--bind").arg(self.dir.join("etc")).arg("/etc")).map(drop)
     }
 
-    /// `fscrypt ARGS` alone, after [`Self::take_etc`]: with a wrong key it never ends.
-    #[must_use]
-    pub fn bare_command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new("fscrypt");
-        command.args(args);
-        command
+    /// Runs `fscrypt ARGS` alone, after [`Self::take_etc`], to be measured. What it prints goes nowhere.
+    ///
+    /// # Errors
+    /// It fails, or does not end and is killed.
+    pub fn run_bare(&self, args: &[&str]) -> Result<()> {
+        run_bare("fscrypt", args, PATIENCE)
     }
 
     /// Runs `fscrypt ARGS`; returns what it printed.
     ///
     /// # Errors
-    /// It fails, or asks for more than it was given until it is killed. The end of its words is in the error.
+    /// It fails, or is killed at a limit. The beginning of its words is in the error.
     pub fn run(&self, args: &[&str]) -> Result<String> {
-        // Into a file that is cut: with a wrong key it prints without end.
+        self.run_program("fscrypt", args, PATIENCE)
+    }
+
+    fn run_program(&self, program: &str, args: &[&str], patience: Duration) -> Result<String> {
         let said = self.dir.join("said");
         let out = fs::File::create(&said)?;
-        let status = self.command(args).stdout(out.try_clone()?).stderr(out).status()?;
+        let mut command = self.command(program, patience);
+        let status = command.args(args).stdout(out.try_clone()?).stderr(out).status()?;
         let words = head(&said)?;
-        if !status.success() {
-            bail!("fscrypt {args:?}: {status}: {words}");
-        }
+        ensure!(status.success(), "{program} {args:?}: {status}: {words}");
         Ok(words)
+    }
+
+    /// The program in mounts of its own, with our configuration, and its limits.
+    fn command(&self, program: &str, patience: Duration) -> Command {
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "sh", "-c", "mount --bind \"$1\" /etc && shift && exec \"$@\"", "sh"]);
+        command.arg(self.dir.join("etc"));
+        command.args(["timeout", "--kill-after=1", &patience.as_secs().to_string()]);
+        command.args(["prlimit", &format!("--fsize={MOST}"), "--core=0", program]).stdin(Stdio::null());
+        command
+    }
+}
+
+fn run_bare(program: &str, args: &[&str], patience: Duration) -> Result<()> {
+    let mut command = Command::new(program);
+    command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    match wait_at_most(command.spawn()?, patience)? {
+        status if status.success() => Ok(()),
+        status => bail!("{program} {args:?}: {status}"),
     }
 }
 
 fn head(file: &Path) -> Result<String> {
     use std::io::Read as _;
     let mut words = Vec::new();
-    fs::File::open(file)?.take(16 << 10).read_to_end(&mut words)?;
+    fs::File::open(file)?.take(HEAD).read_to_end(&mut words)?;
     Ok(String::from_utf8_lossy(&words).into_owned())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_prints_without_end_is_ended_and_leaves_a_bounded_output() {
+        let dir = tempfile::tempdir().unwrap();
+        let cli = FscryptCli::new(dir.path()).unwrap();
+        // So long that only the other limit can end it.
+        let ended = cli.run_program("yes", &[], Duration::from_secs(3600)).unwrap_err().to_string();
+        assert!(ended.len() as u64 <= HEAD + 200, "{} bytes", ended.len());
+        assert_eq!(fs::metadata(dir.path().join("said")).unwrap().len(), MOST);
+        assert_eq!(cli.run_program("echo", &["a word"], PATIENCE).unwrap(), "a word\n");
+    }
+
+    #[test]
+    fn what_never_returns_is_ended() {
+        let dir = tempfile::tempdir().unwrap();
+        let cli = FscryptCli::new(dir.path()).unwrap();
+        let short = Duration::from_secs(1);
+        assert!(cli.run_program("sleep", &["infinity"], short).is_err());
+        assert!(run_bare("sleep", &["infinity"], short).is_err());
+        run_bare("true", &[], PATIENCE).unwrap();
+    }
 }

@@ -94,6 +94,20 @@ impl Node {
         Ok(node)
     }
 
+    /// The node whose disk, TPM and /config lie in `dir` already and which this controller knows. Not started.
+    ///
+    /// # Errors
+    /// As [`Node::new`].
+    pub fn kept(dir: &Path, name: &str, evc: &Evc, parts: Parts) -> Result<Self> {
+        let dir = dir.canonicalize()?;
+        let tpm = parts.tpm.then(|| Swtpm::kept(&dir.join("tpm"))).transpose()?;
+        let disk = LoopFs::open(&dir.join("disk.img"), &dir.join("node/persist"))?;
+        let node = Self { eve: None, tpm, disk, parts, dir, name: name.to_owned() };
+        node.point_at(evc)?;
+        node.measure()?;
+        Ok(node)
+    }
+
     /// Writes the files by which it reaches this controller and its TPM.
     ///
     /// # Errors

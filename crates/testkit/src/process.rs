@@ -3,13 +3,15 @@
 
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{self, Sender};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Mutex, OnceLock};
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 
 use crate::wait;
@@ -107,6 +109,23 @@ pub fn program(name: &str) -> Result<PathBuf> {
     found.with_context(|| {
         format!("{name} is not built beside {}: run `cargo build --workspace`", own.display())
     })
+}
+
+/// Waits for the end of a process, and brings it about once `patience` is over.
+pub(crate) fn wait_at_most(mut child: Child, patience: Duration) -> Result<ExitStatus> {
+    let pid = Pid::from_raw(i32::try_from(child.id()).context("a pid")?);
+    let (ended, end) = mpsc::channel::<()>();
+    let watch = thread::spawn(move || {
+        if end.recv_timeout(patience) == Err(RecvTimeoutError::Timeout) {
+            let _ = kill(pid, Signal::SIGKILL);
+        }
+    });
+    // Not reaped until nobody kills any more: so long the pid is its own.
+    let waited = waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT);
+    drop(ended);
+    watch.join().expect("it can't panic");
+    waited?;
+    Ok(child.wait()?)
 }
 
 /// Runs a command to its end; returns its standard output.

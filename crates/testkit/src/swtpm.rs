@@ -59,6 +59,14 @@ impl Swtpm {
         Self::start_new(state)
     }
 
+    /// The TPM whose state lies in `dir` already, started.
+    ///
+    /// # Errors
+    /// swtpm is missing, or failed.
+    pub fn kept(dir: &Path) -> Result<Self> {
+        Self::start_new(dir.canonicalize()?)
+    }
+
     fn start_new(state: PathBuf) -> Result<Self> {
         let server = Server::start_anywhere(&state)?;
         Ok(Self { state, port: server.port(), server: Some(server) })
@@ -71,7 +79,7 @@ impl Swtpm {
     pub fn clone_to(&self, dir: &Path) -> Result<Self> {
         fs::create_dir_all(dir)?;
         fs::copy(self.state.join("tpm2-00.permall"), dir.join("tpm2-00.permall"))?;
-        Self::start_new(dir.canonicalize()?)
+        Self::kept(dir)
     }
 
     /// How to reach it: `swtpm:host=127.0.0.1,port=N`. The same over all resets.

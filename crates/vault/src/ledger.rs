@@ -26,6 +26,10 @@ pub struct Ledger {
     pub head: Option<SectionDigest>,
     /// Those sent, the latest last: also some before the head, for a node whose disk went back has one of these.
     pub sent: Vec<Sent>,
+    /// Of a database of before there was a chain, until the device told what it had: the newest version that this may be. It may tell
+    /// it after others were sent, for it looks into its own record later than it first asks, and its disk may go back.
+    #[serde(default)]
+    pub before_chain: Option<u64>,
 }
 
 /// How a controller knows that its database is older than what this device has accepted.
@@ -72,12 +76,15 @@ impl Ledger {
         }
         let sent = self.sent.iter().any(|sent| sent.digest == digest) || self.head == Some(digest);
         // A database of before there was a chain: what the device has is where it begins.
-        let begins = self.head.is_none() && self.sent.is_empty();
+        let begins = (self.head.is_none() && self.sent.is_empty())
+            || self.before_chain.is_some_and(|newest| at.version <= newest);
         if !sent && !begins {
             return Err(Older::Forked);
         }
-        if begins {
-            self.sent.push(Sent { digest, follows: None });
+        if !sent {
+            // Before all that was sent since; and there is one such.
+            self.sent.insert(0, Sent { digest, follows: None });
+            self.before_chain = None;
         }
         self.head = Some(digest);
         Ok(())
@@ -158,6 +165,32 @@ mod tests {
         assert_eq!(ledger.head, Some(digest(7)));
         let behind = Ledger::default().hear(at(1, 6), &[], (at(1, 7), digest(7)));
         assert_eq!(behind, Err(Older::Behind { reported: 7, own: 6 }), "and an older copy of it does not");
+    }
+
+    /// Issue 7, A6: its device asks before it has looked into its record, is sent a section, and only then tells what it had.
+    #[test]
+    fn a_device_of_before_the_chain_may_tell_what_it_had_after_it_was_sent_more() {
+        let carried_over = Ledger { before_chain: Some(5), ..Ledger::default() };
+        let hear = |ledger: &mut Ledger, told: u8, version| {
+            ledger.hear(at(1, 9), &[], (at(1, version), digest(told)))
+        };
+        let mut ledger = carried_over.clone();
+        ledger.send(digest(6));
+        assert_eq!(hear(&mut ledger, 5, 5), Ok(()));
+        assert!(ledger.is_astray(), "what was sent followed nothing, and is sent anew");
+        ledger.send(digest(7));
+        assert_eq!(hear(&mut ledger, 7, 6), Ok(()));
+        assert_eq!(hear(&mut ledger, 4, 5), Err(Older::Forked), "one head of before, no more");
+        let mut back = carried_over.clone();
+        back.send(digest(6));
+        assert_eq!(hear(&mut back, 6, 6), Ok(()));
+        assert_eq!(hear(&mut back, 5, 5), Ok(()), "its disk went back");
+        let mut other = carried_over;
+        other.send(digest(6));
+        assert_eq!(hear(&mut other, 8, 6), Err(Older::Forked), "newer than it was then, and not sent");
+        let mut new = Ledger::default();
+        new.send(digest(1));
+        assert_eq!(hear(&mut new, 5, 1), Err(Older::Forked), "a database that always had a chain");
     }
 
     /// The same content goes out anew only when the device is elsewhere, and once for each place.

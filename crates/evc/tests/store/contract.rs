@@ -183,7 +183,7 @@ async fn a_device_changes_where_it_is_told(tx: &mut dyn Tx) -> Stored<()> {
     row.section_digest = None;
     assert_eq!(tx.device(row.id).await?.as_ref(), Some(&row));
     let sent = Sent { digest: SectionDigest([1; 32]), follows: None };
-    row.ledger = Ledger { head: Some(SectionDigest([2; 32])), sent: vec![sent] };
+    row.ledger = Ledger { head: Some(SectionDigest([2; 32])), sent: vec![sent], before_chain: None };
     row.older = Some(Older::Behind { reported: 9, own: 7 });
     tx.put_ledger(row.id, &row.ledger).await?;
     tx.set_older(row.id, row.older).await?;

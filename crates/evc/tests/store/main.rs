@@ -11,6 +11,7 @@ use std::sync::Arc;
 use engines::{Fault, Faults, Faulty, Memory};
 use evc::store::sqlite::{Lock, SqliteStore};
 use evc::store::{Scope, Store, StoreError};
+use vault::ledger::Ledger;
 
 async fn sqlite(folder: &Path) -> SqliteStore {
     SqliteStore::open(Lock::of(folder).expect("nobody else's")).await.expect("opened")
@@ -106,4 +107,20 @@ async fn sqlite_files_are_private() {
         let mode = file.metadata().expect("there").permissions().mode() & 0o777;
         assert_eq!(mode, 0o600, "{}", file.path().display());
     }
+}
+
+/// Issue 7, A6: a database of commit de4fa5e, which knew no chain of sections (`vectors/README.md`). How it goes on with its node is in
+/// `tests/tests/thread/carried_over.rs`.
+#[tokio::test]
+async fn a_device_of_before_the_chain_may_have_accepted_what_it_was_sent_then() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let packed = concat!(env!("CARGO_MANIFEST_DIR"), "/../../vectors/de4fa5e/kept.tar.gz");
+    let mut tar = std::process::Command::new("tar");
+    let tar = tar.args(["--extract", "--gzip", "--file", packed, "--strip-components=2", "--directory"]);
+    let unpacked = tar.arg(dir.path()).arg("evc/data").status().expect("tar is there");
+    assert!(unpacked.success());
+    let store = Store::over(sqlite(dir.path()).await);
+    let row = store.read(|tx| tx.device_by_name("edge-1")).await.expect("read").expect("known");
+    assert_eq!(row.section_version, 5);
+    assert_eq!(row.ledger, Ledger { before_chain: Some(5), ..Ledger::default() });
 }

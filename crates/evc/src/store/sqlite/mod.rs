@@ -69,9 +69,12 @@ impl SqliteStore {
     /// [`StoreError::Failed`]: the file can't be made, read or migrated; the cause says why.
     pub async fn open(lock: Lock) -> Stored<Self> {
         make_private(&lock.folder.join(DATABASE)).map_err(|e| StoreError::Failed(e.into()))?;
-        let store = Self::join(&lock.folder).await?;
-        sqlx::migrate!("migrations/sqlite").run(&store.writing).await.map_err(|e| failed(e.into()))?;
-        Ok(Self { _lock: Some(lock), ..store })
+        let (options, writer) = (options(&lock.folder), Arc::default());
+        let writing = writing(&options, &writer).await?;
+        sqlx::migrate!("migrations/sqlite").run(&writing).await.map_err(|e| failed(e.into()))?;
+        // Not before: a connection that knew the tables of before answers its first question by them, and may find nothing.
+        let reading = reading(options).await?;
+        Ok(Self { reading, writing, writer, _lock: Some(lock) })
     }
 
     /// Opens a folder's file that is there as it is, also one that a running controller has open: that one is not disturbed, its tables
@@ -80,20 +83,29 @@ impl SqliteStore {
     /// # Errors
     /// [`StoreError::Failed`]: it is not there, or can't be read.
     pub async fn join(folder: &Path) -> Stored<Self> {
-        let options = SqliteConnectOptions::new()
-            .filename(folder.join(DATABASE))
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            // Sealed rows that are deleted are overwritten. (Epochs that are over are not deleted; their releases are.)
-            .pragma("secure_delete", "ON")
-            .busy_timeout(PATIENCE);
-        let writer = Arc::new(Health::default());
-        let writing = pool(1, &writer).connect_with(options.clone()).await.map_err(failed)?;
-        let readers = pool(READERS, &Arc::default());
-        let reading = readers.connect_with(options.read_only(true)).await.map_err(failed)?;
-        Ok(Self { reading, writing, writer, _lock: None })
+        let (options, writer) = (options(folder), Arc::default());
+        let writing = writing(&options, &writer).await?;
+        Ok(Self { reading: reading(options).await?, writing, writer, _lock: None })
     }
+}
+
+fn options(folder: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(folder.join(DATABASE))
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        // Sealed rows that are deleted are overwritten. (Epochs that are over are not deleted; their releases are.)
+        .pragma("secure_delete", "ON")
+        .busy_timeout(PATIENCE)
+}
+
+async fn writing(options: &SqliteConnectOptions, health: &Arc<Health>) -> Stored<SqlitePool> {
+    pool(1, health).connect_with(options.clone()).await.map_err(failed)
+}
+
+async fn reading(options: SqliteConnectOptions) -> Stored<SqlitePool> {
+    pool(READERS, &Arc::default()).connect_with(options.read_only(true)).await.map_err(failed)
 }
 
 /// When a disk is full SQLite itself ends the transaction, and the connection counts it as open for ever: such a one is closed,

@@ -166,11 +166,11 @@ impl Peer {
     }
 
     fn lock(&self) -> Result<()> {
-        quiet(self.cli.bare_command(&["lock", "--quiet"]).arg(&self.dir))
+        self.cli.run_bare(&["lock", "--quiet", &self.dir.to_string_lossy()])
     }
 
     fn unlock(&self) -> Result<()> {
-        quiet(self.cli.bare_command(&["unlock", "--quiet", &self.key]).arg(&self.dir))
+        self.cli.run_bare(&["unlock", "--quiet", &self.key, &self.dir.to_string_lossy()])
     }
 }
 
