@@ -90,12 +90,10 @@ fn open_metadata(view: &View<'_>, want: &Want) -> Result<Step, Wait> {
     }
 }
 
-/// Its share tells that the vault was never made, so nothing was ever encrypted under its metadata. Where no share tells, it may
-/// have been made, and its directory be elsewhere. And metadata under an epoch may still be opened, as long as the controller
-/// gives no key for this vault.
+/// Its share tells that the vault was never made, and its metadata needs that share alone: nothing was ever encrypted under it. Where
+/// no share tells, it may have been made, and its directory be elsewhere. And metadata under an epoch opens as soon as a controller
+/// gives that key again: it goes by an order alone.
 fn only_begun(view: &View<'_>) -> bool {
     let of_an_epoch = view.seen.hints().any(|hint| hint.epoch().is_some());
-    view.seen.mark() == Some(Mark::Begun)
-        && shares_are_readable(&view.facts())
-        && (!of_an_epoch || view.keys.current.is_some())
+    view.seen.mark() == Some(Mark::Begun) && shares_are_readable(&view.facts()) && !of_an_epoch
 }

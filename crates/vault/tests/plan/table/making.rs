@@ -34,7 +34,6 @@ fn if5_a_vault_is_made_in_order() {
             held(both),
             Step::AddKey,
         ),
-        ("of no use", written, Keys { none_fits: true, ..keys() }, Step::ForgetMetadata),
     ] {
         assert_eq!(step(&keep(want(Custody::TpmAndController), seen, keys)), Some(expected), "{what}");
     }
@@ -182,6 +181,8 @@ fn key_files_that_no_share_speaks_of_go_by_an_order_alone() {
     }
 }
 
+const OTHER_EPOCH: Wait = Wait::OtherEpoch { under: Some(Epoch(1)) };
+
 /// Half-made metadata goes when it is of no use for certain, and not while a key that may open it is out of reach.
 #[test]
 fn metadata_goes_only_when_no_key_can_open_it() {
@@ -193,15 +194,24 @@ fn metadata_goes_only_when_no_key_can_open_it() {
     let withheld = Keys { current: None, last: None, ..keys() };
     let unknown = (TPM_NOT_HEARD, Keys { shares: BySeal::default(), ..keys() });
     for (what, node, want, seen, keys, expected) in [
-        ("all was tried", NODE, want(both), begun(both), keys(), Ok(Step::ForgetMetadata)),
+        ("all was tried", NODE, want(both), begun(Custody::Tpm), keys(), Ok(Step::ForgetMetadata)),
         (
-            "a kept section makes nothing",
+            "another key of the controller's may open it",
             NODE,
-            kept(both),
+            want(both),
             begun(both),
             keys(),
-            Err(Wait::OtherEpoch { under: Some(Epoch(1)) }),
+            Err(OTHER_EPOCH),
         ),
+        (
+            "but for an order",
+            NODE,
+            Want { recreate: true, ..want(both) },
+            begun(both),
+            keys(),
+            Ok(Step::ForgetMetadata),
+        ),
+        ("a kept section makes nothing", NODE, kept(both), begun(both), keys(), Err(OTHER_EPOCH)),
         ("its share is shut", NODE, want(both), begun(both), closed, Err(Wait::Pcrs)),
         (
             "the TPM is not heard",

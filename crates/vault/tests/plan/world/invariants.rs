@@ -1,5 +1,7 @@
 //! What must hold after each part of each step, by the world's own memory.
 
+use vault::belief::Said;
+
 use super::*;
 
 impl World {
@@ -45,13 +47,23 @@ impl World {
         self.openable_as_allowed();
     }
 
-    /// seen-by-users 0b.1: no vault is taken to a lower epoch, but under an incarnation that an operator began.
+    /// Seen-by-users 0b.1: no vault is taken to a lower epoch, but under an incarnation that an operator began.
     pub(super) fn wraps(&mut self, wrapping: Wrapping, anew: bool) {
         let Some(epoch) = wrapping.epoch() else { return };
         let under = self.memory.belief.accepted().map(|at| at.incarnation);
         let before = self.wrapped.filter(|(of, _)| !anew && *of == under).map(|(_, epoch)| epoch);
         assert!(before.is_none_or(|before| epoch >= before), "from {before:?} to {epoch:?}");
-        self.wrapped = Some((under, epoch));
+        if self.is_on_record() {
+            self.wrapped = Some((under, epoch));
+        }
+    }
+
+    /// The keys at hand came with the section that the node's disk remembers: what it can't remember, or does not follow, an older
+    /// copy of the database may undo later.
+    fn is_on_record(&self) -> bool {
+        let kept = self.disk.record.as_ref().map(|kept| &kept.signed);
+        let of = |answer: &&Answer| matches!(&answer.said, Said::Section(section, _) if Some(section) == self.memory.taken.as_ref());
+        self.answers.iter().filter(of).any(|answer| Some(&answer.signed) == kept)
     }
 
     /// Invariants 4 and 6: what held data is gone only by order.
