@@ -2,6 +2,7 @@
 //! Wire words are EVE API v2's and the `wire` crate's; decisions are `vault::decide`'s; this crate is the shell around them.
 //! Nothing of worth lives in memory: a restart, or another replica, goes on where this one stopped.
 
+pub mod api;
 pub mod cli;
 pub mod clock;
 pub mod custody;

@@ -1,13 +1,13 @@
 //! `evc begin-anew`: a new incarnation of a database that was put back from a copy, by the right of who has the stopped controller's folder.
 
 use anyhow::Context as _;
-use serde_json::{Value, json};
 
 use super::args::Reach;
+use crate::api::Done;
 use crate::service::begin_anew;
 
 /// Begins it.
-pub(super) fn begin(reach: &Reach) -> anyhow::Result<Value> {
+pub(super) fn begin(reach: &Reach) -> anyhow::Result<Done> {
     let data = reach.data();
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("can't start")?;
@@ -18,5 +18,5 @@ pub(super) fn begin(reach: &Reach) -> anyhow::Result<Value> {
         "vaults whose grace was running are active again: delete anew those that are not wanted",
         "a vault that was wrapped under a key which this copy does not have opens again only if it is open now",
     ];
-    Ok(json!({ "done": done, "notes": notes }))
+    Ok(Done { done, notes: notes.map(Into::into).into() })
 }

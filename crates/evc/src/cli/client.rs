@@ -8,13 +8,15 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow, bail};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
-use serde_json::Value;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, Body, http::Response};
 use vault::text::plain;
 use zeroize::Zeroizing;
 
 use super::args::Reach;
+use crate::api::{Paged, Problem};
 
 /// For one request, connection included.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -68,37 +70,36 @@ impl Client {
         self.bearer = bearer(token);
     }
 
-    pub(super) fn get(&self, path: &str) -> anyhow::Result<Value> {
+    pub(super) fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
         let request = self.agent.get(self.url(path)).header("authorization", self.bearer.as_str());
         self.told(request.call())
     }
 
-    pub(super) fn delete(&self, path: &str) -> anyhow::Result<Value> {
+    pub(super) fn delete<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
         let request = self.agent.delete(self.url(path)).header("authorization", self.bearer.as_str());
         self.told(request.call())
     }
 
-    pub(super) fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
-        self.post_text(path, &body.to_string())
+    pub(super) fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> anyhow::Result<T> {
+        self.post_text(path, &serde_json::to_string(body).context("the request can't be written")?)
     }
 
-    pub(super) fn post_text(&self, path: &str, body: &str) -> anyhow::Result<Value> {
+    pub(super) fn post_text<T: DeserializeOwned>(&self, path: &str, body: &str) -> anyhow::Result<T> {
         let request = self.agent.post(self.url(path)).header("authorization", self.bearer.as_str());
         self.told(request.send(body))
     }
 
-    /// All rows of a list, page by page; `key` are the fields that it is ordered by.
-    pub(super) fn list(&self, path: &str, key: &[&str]) -> anyhow::Result<Value> {
+    /// All rows of a list, page by page.
+    pub(super) fn list<T: Paged>(&self) -> anyhow::Result<Vec<T>> {
         let mut all = Vec::new();
         let mut after = String::new();
         loop {
-            let page = self.get(&format!("{path}?limit={PAGE}&after={after}"))?;
-            let page = page.as_array().cloned().context("the controller's answer is no list")?;
+            let page: Vec<T> = self.get(&format!("{}?limit={PAGE}&after={after}", T::PATH))?;
             let full = page.len() == PAGE;
-            after = page.last().map(|row| cursor(row, key)).unwrap_or_default();
+            after = page.last().map(cursor).unwrap_or_default();
             all.extend(page);
             if !full {
-                return Ok(Value::Array(all));
+                return Ok(all);
             }
         }
     }
@@ -107,7 +108,7 @@ impl Client {
         format!("{}{path}", self.base)
     }
 
-    fn told(&self, answer: Result<Response<Body>, ureq::Error>) -> anyhow::Result<Value> {
+    fn told<T: DeserializeOwned>(&self, answer: Result<Response<Body>, ureq::Error>) -> anyhow::Result<T> {
         let mut answer = answer.map_err(|error| self.unanswered(error))?;
         let status = answer.status();
         let text = answer
@@ -116,13 +117,14 @@ impl Client {
             .limit(LONGEST)
             .read_to_string()
             .context("the answer does not read")?;
-        let value: Value = serde_json::from_str(&text).unwrap_or(Value::Null);
         if status.is_success() {
-            return Ok(value);
+            return serde_json::from_str(&text).context(
+                "the controller did as it was told, and its answer is of another version\n  what to do: use the `evc` that runs there\n  cause",
+            );
         }
-        match (value["error"].as_str(), value["advice"].as_str()) {
-            (Some(error), Some(advice)) => bail!("{}\n  what to do: {}", plain(error), plain(advice)),
-            _ => Err(anyhow!("the controller answered {status}; see its log")),
+        match serde_json::from_str(&text) {
+            Ok(Problem { error, advice }) => bail!("{}\n  what to do: {}", plain(&error), plain(&advice)),
+            Err(_) => Err(anyhow!("the controller answered {status}; see its log")),
         }
     }
 }
@@ -162,13 +164,9 @@ fn read(path: &Path, advice: &str) -> anyhow::Result<String> {
     Ok(text.trim().to_owned())
 }
 
-/// The fields of the last row, by which the next page is asked for.
-fn cursor(row: &Value, key: &[&str]) -> String {
-    let part = |field: &&str| match &row[*field] {
-        Value::String(text) => encoded(text),
-        other => other.to_string(),
-    };
-    key.iter().map(part).collect::<Vec<_>>().join("/")
+/// The place of the last row, by which the next page is asked for.
+fn cursor(row: &impl Paged) -> String {
+    row.place().iter().map(|part| encoded(part)).collect::<Vec<_>>().join("/")
 }
 
 /// As a part of a URL: what is not plain is written as %XX.

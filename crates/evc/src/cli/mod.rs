@@ -4,6 +4,7 @@
 mod anew;
 mod args;
 mod client;
+mod rows;
 mod serve;
 mod table;
 mod token;
@@ -16,7 +17,9 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use clap::{CommandFactory as _, Parser as _};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
+use vault::ids::Epoch;
 use vault::policy::MAX_FILE_BYTES;
 use vault::text::{plain, plain_lines};
 
@@ -25,6 +28,12 @@ use args::{
     ReferenceAct, RehomeWhat, RotateWhat, TokenAct,
 };
 use client::{Client, encoded};
+use table::Row;
+
+use crate::api::{
+    Adoption, Allow, Allowance, Applied, Described, DeviceView, Done, Paged, PolicyView, Reference, Rehoming,
+    Rotation, VaultView,
+};
 
 /// Runs the program.
 #[must_use]
@@ -49,12 +58,10 @@ fn run(args: Args) -> anyhow::Result<()> {
         }
         Command::Man { dir } => return man(dir.as_deref()),
         Command::BeginAnew => {
-            let value = anew::begin(&args.reach)?;
-            return print(&Told { value, columns: DONE }, args.output);
+            return print(&Told::one(&anew::begin(&args.reach)?)?, args.output);
         }
         Command::Token(TokenAct::New) => {
-            let value = token::new(&args.reach)?;
-            return print(&Told { value, columns: DONE }, args.output);
+            return print(&Told::one(&token::new(&args.reach)?)?, args.output);
         }
         _ => {}
     }
@@ -63,73 +70,37 @@ fn run(args: Args) -> anyhow::Result<()> {
     print(&told, args.output)
 }
 
-/// What a command asked for, with the columns to show.
+/// What a command asked for, in both forms.
 struct Told {
     value: Value,
-    columns: &'static [(&'static str, &'static str)],
+    text: String,
 }
 
-const DEVICES: &[(&str, &str)] = &[
-    ("NAME", "/name"),
-    ("ID", "/id"),
-    ("TPM", "/tpm"),
-    ("ATTESTATION", "/attestation/outcome"),
-    ("LAST SEEN", "/seen"),
-    ("CONDITION", "/condition"),
-    ("SECTION", "/section_version"),
-];
-const VAULTS: &[(&str, &str)] = &[
-    ("DEVICE", "/device"),
-    ("NAME", "/name"),
-    ("POLICY", "/policy"),
-    ("STANDING", "/standing"),
-    ("STATE", "/state_now"),
-    ("EPOCH", "/current_epoch"),
-    ("NODE AT", "/reported_epoch"),
-    ("UNTIL", "/delete_at"),
-    ("KEY", "/key"),
-    ("NOTES", "/notes"),
-];
-const POLICIES: &[(&str, &str)] = &[
-    ("NAME", "/name"),
-    ("CUSTODY", "/policy/node/custody"),
-    ("SEAL", "/policy/node/seal"),
-    ("REQUIRE", "/policy/attest/require"),
-    ("OPERATION", "/policy/operation"),
-    ("CHANGED", "/changed"),
-];
-const REFERENCES: &[(&str, &str)] = &[
-    ("ID", "/id"),
-    ("DEVICE", "/device"),
-    ("STATE", "/state"),
-    ("DIFFERS", "/differs"),
-    ("LEARNED", "/learned"),
-    ("DECIDED", "/decided"),
-];
-const ALLOWED: &[(&str, &str)] = &[
-    ("CERTIFICATE", "/certificate"),
-    ("SERIAL", "/serial"),
-    ("NAME", "/name"),
-    ("ADDED", "/added"),
-    ("DEVICE", "/device"),
-];
-const APPLIED: &[(&str, &str)] =
-    &[("KIND", "/kind"), ("NAME", "/name"), ("OUTCOME", "/outcome"), ("NOTES", "/notes")];
-const DONE: &[(&str, &str)] = &[("DONE", "/done"), ("NOTES", "/notes")];
+impl Told {
+    fn list<T: Row>(rows: &[T]) -> anyhow::Result<Self> {
+        Ok(Self { value: serde_json::to_value(rows)?, text: table::table(rows) })
+    }
+
+    fn one<T: Row>(it: &T) -> anyhow::Result<Self> {
+        Ok(Self { value: serde_json::to_value(it)?, text: table::table(std::slice::from_ref(it)) })
+    }
+
+    fn whole(it: &impl Serialize) -> anyhow::Result<Self> {
+        let value = serde_json::to_value(it)?;
+        Ok(Self { text: table::whole(&value), value })
+    }
+}
 
 fn ask(client: &mut Client, command: Command) -> anyhow::Result<Told> {
-    let done = |value| Ok(Told { value, columns: DONE });
+    let done = |done: Done| Told::one(&done);
     match command {
         Command::Onboard(Onboard::Add { cert, serial, name }) => {
             let cert_pem = fs::read_to_string(&cert)
                 .with_context(|| format!("can't read the certificate {}", cert.display()))?;
-            let value = client
-                .post("/onboarding", &json!({ "cert_pem": cert_pem, "serial": serial, "name": name }))?;
-            Ok(Told { value, columns: ALLOWED })
+            let allowed: Allowance = client.post("/onboarding", &Allow { cert_pem, serial, name })?;
+            Told::one(&allowed)
         }
-        Command::Onboard(Onboard::List) => {
-            Ok(Told { value: client.list("/onboarding", &["certificate", "serial"])?, columns: ALLOWED })
-        }
+        Command::Onboard(Onboard::List) => Told::list(&client.list::<Allowance>()?),
         Command::Onboard(Onboard::Remove { cert, digest, serial }) => {
             let digest = match cert {
                 Some(cert) => digest_of(&cert)?,
@@ -138,9 +109,7 @@ fn ask(client: &mut Client, command: Command) -> anyhow::Result<Told> {
             done(client.delete(&path(&["onboarding", &digest, &serial]))?)
         }
         Command::Token(TokenAct::Rotate) => done(token::rotate(client)?),
-        Command::Apply { file, dry_run } => {
-            Ok(Told { value: apply(client, &file, dry_run)?, columns: APPLIED })
-        }
+        Command::Apply { file, dry_run } => Told::list(&apply(client, &file, dry_run)?),
         Command::Get(what) => get(client, &what),
         Command::Describe(what) => describe(client, &what),
         Command::Delete(DeleteWhat::Vault { name, device }) => {
@@ -152,7 +121,8 @@ fn ask(client: &mut Client, command: Command) -> anyhow::Result<Told> {
         }
         Command::Device(act) => done(device(client, &act)?),
         Command::Adopt(AdoptWhat::Vault { name, device, policy }) => {
-            let how = json!({ "policy": policy });
+            let policy = policy.parse().with_context(|| format!("`{}` is no policy", plain(&policy)))?;
+            let how = Adoption { policy };
             done(client.post(&path(&["devices", &device, "vaults", &name, "adopt"]), &how)?)
         }
         Command::Rehome(RehomeWhat::Vault { name, device, to, confirm }) => {
@@ -161,7 +131,7 @@ fn ask(client: &mut Client, command: Command) -> anyhow::Result<Told> {
                     "its keys leave the device `{device}` for good; give the vault's name twice: --confirm {name}"
                 );
             }
-            done(client.post(&path(&["devices", &device, "vaults", &name, "rehome"]), &json!({ "to": to }))?)
+            done(client.post(&path(&["devices", &device, "vaults", &name, "rehome"]), &Rehoming { to })?)
         }
         Command::Rotate(what) => done(rotate(client, &what)?),
         Command::Recreate(RecreateWhat::Vault { name, device, confirm, new_disk }) => {
@@ -171,7 +141,7 @@ fn ask(client: &mut Client, command: Command) -> anyhow::Result<Told> {
                 );
             }
             let path = path(&["devices", &device, "vaults", &name, "recreate"]);
-            done(client.post(&format!("{path}?new_disk={new_disk}"), &Value::Null)?)
+            done(client.post(&format!("{path}?new_disk={new_disk}"), &())?)
         }
         Command::Reference(act) => reference(client, &act),
         Command::Serve(_)
@@ -197,7 +167,7 @@ fn path(parts: &[&str]) -> String {
     parts.iter().map(|part| format!("/{}", encoded(part))).collect()
 }
 
-fn apply(client: &Client, file: &str, dry_run: bool) -> anyhow::Result<Value> {
+fn apply(client: &Client, file: &str, dry_run: bool) -> anyhow::Result<Vec<Applied>> {
     let text = if file == "-" { io::read_to_string(io::stdin()) } else { fs::read_to_string(file) };
     let text = text.with_context(|| format!("can't read {file}"))?;
     if text.len() > MAX_FILE_BYTES {
@@ -216,92 +186,85 @@ fn apply(client: &Client, file: &str, dry_run: bool) -> anyhow::Result<Value> {
 }
 
 fn get(client: &Client, what: &GetWhat) -> anyhow::Result<Told> {
-    Ok(match what {
-        GetWhat::Devices => Told { value: client.list("/devices", &["name"])?, columns: DEVICES },
+    match what {
+        GetWhat::Devices => Told::list(&client.list::<DeviceView>()?),
         GetWhat::Vaults { device: Some(device) } => {
-            Told { value: client.get(&format!("/vaults?device={}", encoded(device)))?, columns: VAULTS }
+            Told::list(&client.get::<Vec<VaultView>>(&format!("/vaults?device={}", encoded(device)))?)
         }
-        GetWhat::Vaults { device: None } => Told { value: all_vaults(client)?, columns: VAULTS },
-        GetWhat::Policies => Told { value: client.list("/policies", &["name"])?, columns: POLICIES },
-        GetWhat::References => Told { value: client.list("/references", &["id"])?, columns: REFERENCES },
-    })
+        GetWhat::Vaults { device: None } => Told::list(&all_vaults(client)?),
+        GetWhat::Policies => Told::list(&client.list::<PolicyView>()?),
+        GetWhat::References => Told::list(&client.list::<Reference>()?),
+    }
 }
 
 /// Those that the controller keeps a row of, and the default ones that only their nodes speak of.
-fn all_vaults(client: &Client) -> anyhow::Result<Value> {
-    let (rows, devices) = (client.list("/vaults", &["device", "id"])?, client.list("/devices", &["name"])?);
-    let mut all = rows.as_array().cloned().unwrap_or_default();
-    let place = |vault: &Value| [&vault["device"], &vault["id"]].map(ToString::to_string);
-    let rows: HashSet<_> = all.iter().map(place).collect();
-    let reported =
-        devices.as_array().into_iter().flatten().filter_map(|device| device["default_vaults"].as_array());
-    all.extend(reported.flatten().filter(|vault| !rows.contains(&place(vault))).cloned());
-    all.sort_by_cached_key(place);
-    Ok(Value::Array(all))
+fn all_vaults(client: &Client) -> anyhow::Result<Vec<VaultView>> {
+    let (mut all, devices) = (client.list::<VaultView>()?, client.list::<DeviceView>()?);
+    let rows: HashSet<_> = all.iter().map(Paged::place).collect();
+    let reported = devices.into_iter().flat_map(|device| device.default_vaults);
+    all.extend(reported.filter(|vault| !rows.contains(&vault.place())));
+    all.sort_by_cached_key(Paged::place);
+    Ok(all)
 }
 
 fn describe(client: &Client, what: &DescribeWhat) -> anyhow::Result<Told> {
-    let value = match what {
-        DescribeWhat::Device { name } => client.get(&path(&["devices", name]))?,
-        DescribeWhat::Vault { name, device } => vault(client, device, name)?,
-    };
-    Ok(Told { value, columns: &[] })
+    match what {
+        DescribeWhat::Device { name } => Told::whole(&client.get::<Described>(&path(&["devices", name]))?),
+        DescribeWhat::Vault { name, device } => Told::whole(&vault(client, device, name)?),
+    }
 }
 
-fn vault(client: &Client, device: &str, name: &str) -> anyhow::Result<Value> {
-    let all = client.get(&path(&["devices", device]))?;
-    let vaults = all["vaults"].as_array().cloned().unwrap_or_default();
-    let found = vaults.into_iter().find(|vault| vault["name"] == name || vault["id"] == name);
+fn vault(client: &Client, device: &str, name: &str) -> anyhow::Result<VaultView> {
+    let all: Described = client.get(&path(&["devices", device]))?;
+    let found = all.vaults.into_iter().find(|vault| vault.name == name || vault.id == name);
     found.with_context(|| format!("device `{device}` has no vault `{name}`; see `evc get vaults`"))
 }
 
 fn rotate(
     client: &Client,
     RotateWhat::Vault { name, device, force, expect_epoch }: &RotateWhat,
-) -> anyhow::Result<Value> {
+) -> anyhow::Result<Done> {
     let before = vault(client, device, name)?;
-    let (current, reported) = (&before["current_epoch"], &before["reported_epoch"]);
-    if *force && reported != current {
+    let (current, reported) = (before.current_epoch, before.reported_epoch);
+    if *force && reported != Some(current) {
         eprintln!(
             "forced: the newest key is of epoch {current}, and the node reported {}; if it restarts before it takes a newer one, \
              `{}` stays locked, and keys that are over are not given out again",
-            reported.as_u64().map_or_else(|| "none".to_owned(), |epoch| format!("epoch {epoch}")),
+            reported.map_or_else(|| "none".to_owned(), |epoch| format!("epoch {epoch}")),
             plain(name),
         );
     }
-    let expected = expect_epoch.map_or_else(|| current.clone(), Value::from);
-    let how = json!({ "force": force, "expect_epoch": expected });
+    let how = Rotation { force: *force, expect_epoch: Some(Epoch(expect_epoch.unwrap_or(current))) };
     client.post(&path(&["devices", device, "vaults", name, "rotate"]), &how)
 }
 
-fn device(client: &Client, act: &DeviceAct) -> anyhow::Result<Value> {
+fn device(client: &Client, act: &DeviceAct) -> anyhow::Result<Done> {
     match act {
-        DeviceAct::Lost { name } => client.post(&path(&["devices", name, "lost"]), &Value::Null),
+        DeviceAct::Lost { name } => client.post(&path(&["devices", name, "lost"]), &()),
         DeviceAct::Found { name } => client.delete(&path(&["devices", name, "lost"])),
         DeviceAct::Settle { name } => client.delete(&path(&["devices", name, "alarm"])),
     }
 }
 
 fn reference(client: &Client, act: &ReferenceAct) -> anyhow::Result<Told> {
-    let value = match act {
+    let done: Done = match act {
         ReferenceAct::List { device: None } => return get(client, &GetWhat::References),
         ReferenceAct::List { device: Some(device) } => {
-            let value = client.get(&format!("/references?device={}", encoded(device)))?;
-            return Ok(Told { value, columns: REFERENCES });
+            let of_device = format!("/references?device={}", encoded(device));
+            return Told::list(&client.get::<Vec<Reference>>(&of_device)?);
         }
-        ReferenceAct::Approve { id } => client.post(&format!("/references/{id}/approve"), &Value::Null)?,
-        ReferenceAct::Reject { id } => client.post(&format!("/references/{id}/reject"), &Value::Null)?,
-        ReferenceAct::Learn { device } => client.post(&path(&["devices", device, "learn"]), &Value::Null)?,
+        ReferenceAct::Approve { id } => client.post(&format!("/references/{id}/approve"), &())?,
+        ReferenceAct::Reject { id } => client.post(&format!("/references/{id}/reject"), &())?,
+        ReferenceAct::Learn { device } => client.post(&path(&["devices", device, "learn"]), &())?,
     };
-    Ok(Told { value, columns: DONE })
+    Told::one(&done)
 }
 
 fn print(told: &Told, output: Output) -> anyhow::Result<()> {
-    let text = match output {
-        Output::Json => plain_lines(&format!("{:#}\n", told.value)),
-        Output::Table => table::table(&told.value, told.columns),
-    };
-    say(text.as_bytes())
+    match output {
+        Output::Json => say(plain_lines(&format!("{:#}\n", told.value)).as_bytes()),
+        Output::Table => say(told.text.as_bytes()),
+    }
 }
 
 fn say(text: &[u8]) -> anyhow::Result<()> {

@@ -1,23 +1,34 @@
 //! Answers for people: a table for lists, indented fields for one thing.
 
+use serde::Serialize;
 use serde_json::Value;
 use vault::text::plain;
 
-/// Prints a list as a table by columns (heading, JSON pointer); without columns, everything, indented.
-pub(super) fn table(value: &Value, columns: &[(&str, &str)]) -> String {
-    if columns.is_empty() {
-        return fields(value, 0);
-    }
-    let rows: Vec<&Value> = value.as_array().map_or_else(|| vec![value], |rows| rows.iter().collect());
+/// What stands in the row of a table.
+pub(super) trait Row: Serialize {
+    /// The headings.
+    const COLUMNS: &'static [&'static str];
+
+    /// A cell for each.
+    fn cells(&self) -> Vec<Value>;
+}
+
+/// A list as a table.
+pub(super) fn table<T: Row>(rows: &[T]) -> String {
     if rows.is_empty() {
         return "nothing there\n".into();
     }
-    let mut cells = vec![columns.iter().map(|(heading, _)| (*heading).to_owned()).collect::<Vec<_>>()];
-    cells.extend(rows.iter().map(|row| columns.iter().map(|(_, at)| cell(row.pointer(at))).collect()));
-    let widths: Vec<usize> = (0..columns.len())
+    let mut cells = vec![T::COLUMNS.iter().map(|&heading| heading.to_owned()).collect::<Vec<_>>()];
+    cells.extend(rows.iter().map(|row| row.cells().iter().map(cell).collect()));
+    let widths: Vec<usize> = (0..T::COLUMNS.len())
         .map(|i| cells.iter().map(|row| row[i].chars().count()).max().unwrap_or(0))
         .collect();
     cells.iter().map(|row| line(row, &widths)).collect()
+}
+
+/// One thing, whole, by indented fields.
+pub(super) fn whole(value: &Value) -> String {
+    fields(value, 0)
 }
 
 fn line(row: &[String], widths: &[usize]) -> String {
@@ -25,13 +36,13 @@ fn line(row: &[String], widths: &[usize]) -> String {
     format!("{}\n", padded.join("  ").trim_end())
 }
 
-fn cell(value: Option<&Value>) -> String {
+fn cell(value: &Value) -> String {
     match value {
-        None | Some(Value::Null) => "-".into(),
-        Some(Value::String(text)) => plain(text).into_owned(),
-        Some(Value::Array(items)) if items.is_empty() => "-".into(),
-        Some(Value::Array(items)) => items.iter().map(|item| cell(Some(item))).collect::<Vec<_>>().join("; "),
-        Some(other) => plain(&other.to_string()).into_owned(),
+        Value::Null => "-".into(),
+        Value::String(text) => plain(text).into_owned(),
+        Value::Array(items) if items.is_empty() => "-".into(),
+        Value::Array(items) => items.iter().map(cell).collect::<Vec<_>>().join("; "),
+        other => plain(&other.to_string()).into_owned(),
     }
 }
 
@@ -42,7 +53,7 @@ fn fields(value: &Value, depth: usize) -> String {
             map.iter().map(|(key, value)| field(&format!("{indent}{}:", plain(key)), value, depth)).collect()
         }
         Value::Array(items) => items.iter().map(|item| field(&format!("{indent}-"), item, depth)).collect(),
-        other => format!("{indent}{}\n", cell(Some(other))),
+        other => format!("{indent}{}\n", cell(other)),
     }
 }
 
@@ -50,7 +61,7 @@ fn field(head: &str, value: &Value, depth: usize) -> String {
     match value {
         Value::Object(map) if !map.is_empty() => format!("{head}\n{}", fields(value, depth + 1)),
         Value::Array(items) if !items.is_empty() => format!("{head}\n{}", fields(value, depth + 1)),
-        other => format!("{head} {}\n", cell(Some(other))),
+        other => format!("{head} {}\n", cell(other)),
     }
 }
 
@@ -60,18 +71,25 @@ mod tests {
 
     use super::*;
 
+    #[derive(Serialize)]
+    struct Two(&'static str, Option<u8>);
+
+    impl Row for Two {
+        const COLUMNS: &'static [&'static str] = &["NAME", "N"];
+        fn cells(&self) -> Vec<Value> {
+            vec![json!(self.0), json!(self.1)]
+        }
+    }
+
     #[test]
     fn a_list_is_aligned_and_shows_nothing_that_moves_the_cursor() {
-        let value = json!([{ "name": "a\u{1b}[2J", "n": 1 }, { "name": "longer", "n": null }]);
-        assert_eq!(
-            table(&value, &[("NAME", "/name"), ("N", "/n")]),
-            "NAME        N\na\\u001b[2J  1\nlonger      -\n"
-        );
+        let rows = [Two("a\u{1b}[2J", Some(1)), Two("longer", None)];
+        assert_eq!(table(&rows), "NAME        N\na\\u001b[2J  1\nlonger      -\n");
     }
 
     #[test]
     fn one_thing_is_shown_whole() {
         let value = json!({ "a": { "b": [1, { "c": "d" }] }, "e": [] });
-        assert_eq!(table(&value, &[]), "a:\n  b:\n    - 1\n    -\n      c: d\ne: -\n");
+        assert_eq!(whole(&value), "a:\n  b:\n    - 1\n    -\n      c: d\ne: -\n");
     }
 }

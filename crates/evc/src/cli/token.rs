@@ -9,16 +9,16 @@ use std::path::Path;
 use anyhow::{Context as _, bail};
 use disk::Disk;
 use nix::unistd::geteuid;
-use serde_json::{Value, json};
 
 use super::args::Reach;
 use super::client::{Client, token_file};
+use crate::api::{Done, NewToken};
 use crate::clock::now;
 use crate::custody::protect;
 use crate::service::{let_in, new_token, token_hash};
 
 /// Makes a token on the controller's machine, beside those that there are.
-pub(super) fn new(reach: &Reach) -> anyhow::Result<Value> {
+pub(super) fn new(reach: &Reach) -> anyhow::Result<Done> {
     // Before any key is read. What is missing of it `evc serve` says.
     let _ = protect();
     let (data, file) = (reach.data(), token_file(reach));
@@ -52,11 +52,11 @@ pub(super) fn new(reach: &Reach) -> anyhow::Result<Value> {
         format!("the new token can't be put into {}; it lies in {}", file.display(), new.display())
     })?;
     let done = format!("a new token is in {}", file.display());
-    Ok(json!({ "done": done, "notes": ["those before it are still good: `evc token rotate` ends them"] }))
+    Ok(Done { done, notes: vec!["those before it are still good: `evc token rotate` ends them".into()] })
 }
 
 /// Puts a new token in the place of the one in use.
-pub(super) fn rotate(client: &mut Client) -> anyhow::Result<Value> {
+pub(super) fn rotate(client: &mut Client) -> anyhow::Result<Done> {
     let file = client.token_file().canonicalize().context("the token's file")?;
     let folder = File::open(file.parent().unwrap_or(Path::new("/"))).context("the token's folder")?;
     // Two at once would end each other's.
@@ -66,7 +66,8 @@ pub(super) fn rotate(client: &mut Client) -> anyhow::Result<Value> {
     let disk = Disk::linux();
     disk.write(&new, token.as_bytes(), 0o600)
         .with_context(|| format!("can't write {}; nothing was changed", new.display()))?;
-    if let Err(error) = client.post("/tokens", &json!({ "sha256": hex::encode(token_hash(&token)) })) {
+    let hash = NewToken { sha256: hex::encode(token_hash(&token)) };
+    if let Err(error) = client.post::<Done>("/tokens", &hash) {
         let _ = disk.unlink(&new);
         return Err(error);
     }

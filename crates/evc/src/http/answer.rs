@@ -5,9 +5,9 @@ use axum::Json;
 use axum::body::to_bytes;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
 use vault::text::plain;
 
+use crate::api::Problem;
 use crate::service::{Advice as _, LifeRefusal, NotAdopted, Refusal, Refused};
 
 /// The code for a refusal.
@@ -63,7 +63,7 @@ impl IntoResponse for TooLong {
 fn told(code: StatusCode, error: &str, advice: &str) -> Response {
     // Both may quote what was sent, and not every reader is our own command line.
     let (error, advice) = (plain(error), plain(advice));
-    let mut response = (code, Json(json!({ "error": error, "advice": advice }))).into_response();
+    let mut response = (code, Json(Problem { advice: advice.into(), error: error.into() })).into_response();
     if code == StatusCode::SERVICE_UNAVAILABLE {
         response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("5"));
     }

@@ -10,22 +10,17 @@ use axum::response::Response;
 use axum::routing::{delete, get, post};
 use axum::{Extension, Json, Router};
 use serde::Deserialize;
-use serde_json::{Value, json};
 use vault::ids::{DeviceId, Name, VaultId};
 
 use super::App;
 use super::answer::busy;
 use super::intake::Intake;
 use super::shares::Source;
+use crate::api::{
+    Adoption, Allow, Allowance, Applied, Described, DeviceView, Done, NewToken, PolicyView, Reference,
+    Rehoming, Rotation, VaultView,
+};
 use crate::clock::now;
-use crate::operator::adopt::Adoption;
-use crate::operator::apply::Applied;
-use crate::operator::devices::Rehoming;
-use crate::operator::onboarding::Allowance;
-use crate::operator::operate::Done;
-use crate::operator::references::Reference;
-use crate::operator::rotate::Rotation;
-use crate::operator::show::{DeviceView, VaultView};
 use crate::service::{Refusal, token_hash};
 use crate::store::{Page, ReferenceState};
 
@@ -99,14 +94,6 @@ async fn known(app: &App, hash: &[u8; 32]) -> Result<(), Refusal> {
     owner.map(drop).ok_or(Refusal::NoToken("this token is not known"))
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Allow {
-    cert_pem: String,
-    serial: String,
-    name: Option<String>,
-}
-
 async fn allow(State(app): State<App>, body: axum::body::Bytes) -> Told<Allowance> {
     let ask: Allow = serde_json::from_slice(&body)
         .map_err(|e| Refusal::bad(e.to_string(), "send {cert_pem, serial, name?}"))?;
@@ -137,12 +124,6 @@ fn no_certificate() -> Refusal {
 
 async fn disallow(State(app): State<App>, Path((digest, serial)): Path<(String, String)>) -> Told<Done> {
     app.disallow(&certificate(&digest)?, &serial).await.map(Json)
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NewToken {
-    sha256: String,
 }
 
 async fn add_token(State(app): State<App>, body: axum::body::Bytes) -> Told<Done> {
@@ -188,9 +169,9 @@ async fn devices(State(app): State<App>, Query(list): Query<List>) -> Told<Vec<D
     app.show_devices(&list.page(), now()).await.map(Json)
 }
 
-async fn device(State(app): State<App>, Path(which): Path<String>) -> Told<Value> {
+async fn device(State(app): State<App>, Path(which): Path<String>) -> Told<Described> {
     let (device, vaults) = app.show_device(&which, now()).await?;
-    Ok(Json(json!({ "device": device, "vaults": vaults })))
+    Ok(Json(Described { device, vaults }))
 }
 
 /// `after` is `DEVICE/VAULT`, two UUIDs.
@@ -210,7 +191,7 @@ async fn vaults(State(app): State<App>, Query(list): Query<List>) -> Told<Vec<Va
     app.show_vaults(after, list.limit(), now()).await.map(Json)
 }
 
-async fn policies(State(app): State<App>, Query(list): Query<List>) -> Told<Vec<Value>> {
+async fn policies(State(app): State<App>, Query(list): Query<List>) -> Told<Vec<PolicyView>> {
     app.show_policies(&list.page()).await.map(Json)
 }
 

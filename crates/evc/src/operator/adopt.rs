@@ -1,26 +1,17 @@
 //! Orphans: vaults that a node has and that no section of this controller ever listed, of an earlier controller or an older database. The node
 //! keeps them locked. An operator takes one in, under a policy; what he does not want he takes in and deletes, with the grace of its policy.
 
-use serde::Deserialize;
 use vault::ids::Name;
 use vault::life::{NotAdopted, adopted, orphan};
 use vault::report::VaultReport;
 
 use super::apply::{fits, named_policy};
-use super::operate::Done;
 use super::words::refused;
+use crate::api::{Adoption, Done};
 use crate::fleet::defaults::add_vault;
 use crate::fleet::life::{beside_defaults, life, new_row};
 use crate::service::{Controller, Refusal, find_device};
 use crate::store::{DeviceRow, StoreError, Tx, UnixSeconds};
-
-/// Under which policy.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Adoption {
-    /// Its name.
-    pub policy: Name,
-}
 
 impl Controller {
     /// Takes in a vault that its node reports as an orphan.

@@ -1,42 +1,17 @@
 //! `evc apply`: policies and vaults from the operator's file become so, all of them or none. Repeating changes nothing.
 
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use vault::ids::{Name, VaultId};
 use vault::life::{self, Wish, applied};
 use vault::policy::{Check, Document, Located, VaultPolicy, VaultSpec, read};
 
 use super::words::refused;
+use crate::api::{Applied, Outcome};
 use crate::fleet::defaults::add_vault;
 use crate::fleet::life::{beside_defaults, listed, new_row};
 use crate::fleet::view::policy_of;
 use crate::service::{Controller, Refusal, find_device};
 use crate::store::{DeviceRow, PolicyRow, Scope, Tpm, Tx, UnixSeconds, VaultRow};
-
-/// What became of a document.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Outcome {
-    /// It was not there.
-    Created,
-    /// It was there and is as written already.
-    Unchanged,
-    /// It was there and was brought to what is written.
-    Changed,
-}
-
-/// One document and what became of it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Applied {
-    /// `policy` or `vault`.
-    pub kind: String,
-    /// Its name; a vault's with its device.
-    pub name: String,
-    /// What became of it.
-    pub outcome: Outcome,
-    /// What the operator should know.
-    pub notes: Vec<String>,
-}
 
 impl Controller {
     /// Applies a file. With `dry_run` everything is checked and nothing kept.

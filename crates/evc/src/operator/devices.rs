@@ -1,13 +1,13 @@
 //! The operator's acts on a device: it is lost, or found; its alarm is settled; it goes for good; its vaults go over to the device that it
 //! became. Each is one transaction with what is decided for the device, so after its commit no key goes out that was not to.
 
-use serde::Deserialize;
 use vault::ids::{DeviceId, Name};
 use vault::life::{Move, NotRehomed, Rehomed};
 use wire::Certificate;
 
-use super::operate::{Done, Found, find_vault};
+use super::operate::{Found, find_vault};
 use super::words::refused;
+use crate::api::{Done, Rehoming};
 use crate::custody::{Kek, rehome};
 use crate::fleet::life::{life, new_row};
 use crate::fleet::view::policy_of;
@@ -16,14 +16,6 @@ use crate::store::{RemovedRow, Scope, StoreError, Tx, UnixSeconds, VaultStanding
 
 /// What is said to whoever takes a device away that has vaults.
 const KEEP: &str = "delete them first and wait for their end, or move them (`evc rehome vault`); `--force` throws away their keys with the device";
-
-/// From which device, and which one of its vaults, to which.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Rehoming {
-    /// The device that gets it.
-    pub to: String,
-}
 
 impl Controller {
     /// From this commit on nothing is released to the device, and it is told to lock what it holds. Safe to repeat.

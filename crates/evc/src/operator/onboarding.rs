@@ -1,27 +1,11 @@
 //! Which certificates and serials may onboard: the operator's side.
 
-use serde::Serialize;
 use vault::ids::{DeviceId, Name};
 use wire::Certificate;
 
-use super::operate::Done;
+use crate::api::{Allowance, Done};
 use crate::service::{Controller, Refusal};
 use crate::store::{OnboardRow, Scope, Stored, Tx, UnixSeconds};
-
-/// An allowance, as shown.
-#[derive(Debug, Serialize)]
-pub struct Allowance {
-    /// SHA-256 of the onboarding certificate, in hexadecimal.
-    pub certificate: String,
-    /// The serial, or `*`.
-    pub serial: String,
-    /// The name that the device gets.
-    pub name: Option<Name>,
-    /// When it was allowed.
-    pub added: String,
-    /// The device that used it.
-    pub device: Option<String>,
-}
 
 impl From<OnboardRow> for Allowance {
     fn from(row: OnboardRow) -> Self {

@@ -1,25 +1,16 @@
 //! The operator's acts on one vault: delete (with its grace), recreate; and the end of a grace.
 
-use serde::{Deserialize, Serialize};
 use vault::ids::{Name, VaultId};
 use vault::life::{Deleted, Deletion, Disk, Life, Listed};
 use vault::report::State;
 
 use super::words::refused;
+use crate::api::Done;
 use crate::fleet::life::{life, listed, write_gone};
 use crate::fleet::reported::default_states;
 use crate::fleet::view::policy_of;
 use crate::service::{Controller, Refusal, find_device};
 use crate::store::{DeviceRow, Scope, Tx, UnixSeconds, VaultRow, VaultStanding};
-
-/// What was done, in words.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Done {
-    /// One sentence.
-    pub done: String,
-    /// What the operator should know.
-    pub notes: Vec<String>,
-}
 
 impl Controller {
     /// Removes a vault: locked and listed until its grace ends; a default vault returns to its default policy.

@@ -1,35 +1,15 @@
 //! Reference values: learned from a device's first good quote, and worth nothing until an operator approves them.
 
+use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap};
 
-use serde::{Deserialize, Serialize};
 use vault::ids::{DeviceId, Name};
 
 use super::differences;
-use super::operate::Done;
+use crate::api::{Done, Reference};
 use crate::fleet::evidence::unmeasured;
 use crate::service::{Controller, Refusal, find_device};
 use crate::store::{ReferenceRow, ReferenceState, Scope, Tx, UnixSeconds};
-
-/// A reference value, as shown.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Reference {
-    /// Its number.
-    pub id: i64,
-    /// The device's identity.
-    pub device: String,
-    /// `pending`, `approved` or `rejected`.
-    pub state: ReferenceState,
-    /// When it was learned.
-    pub learned: String,
-    /// When an operator spoke.
-    pub decided: Option<String>,
-    /// What it says beside the one that was approved before.
-    pub differs: String,
-    /// PCR of the SHA-256 bank to its value, in hexadecimal.
-    pub pcrs: BTreeMap<u8, String>,
-}
 
 impl Reference {
     fn of(row: &ReferenceRow, of_device: &[ReferenceRow]) -> Self {

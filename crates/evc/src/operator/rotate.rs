@@ -3,14 +3,13 @@
 use vault::ids::Name;
 use vault::life::{Listed, NodeAt, Rotated};
 
-use super::operate::{Done, Found, find_vault};
+use super::operate::{Found, find_vault};
 use super::words::{refused, stands_at};
+use crate::api::{Done, Rotation};
 use crate::custody::add_epoch;
 use crate::fleet::view::policy_of;
 use crate::service::{Controller, Refusal};
 use crate::store::{Tx, UnixSeconds, VaultRow};
-
-pub use vault::life::Rotation;
 
 impl Controller {
     /// Makes a new key current.

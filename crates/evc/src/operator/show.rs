@@ -4,14 +4,15 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::time::UNIX_EPOCH;
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use vault::decide::{Ruling, decide};
 use vault::ids::{DeviceId, Epoch, VaultId};
+use vault::policy::VaultPolicy;
 use vault::report::VaultReport;
 
 use ::attest::SessionKey;
 
+use crate::api::{DeviceView, PolicyView, VaultView};
 use crate::fleet::evidence::Fared;
 use crate::fleet::heard::{Word, ago, condition, word};
 use crate::fleet::life::listed;
@@ -19,79 +20,7 @@ use crate::fleet::reported::value;
 use crate::fleet::section::subject;
 use crate::fleet::view::{Held, View};
 use crate::service::{Controller, Refusal, find_device};
-use crate::store::{DeviceRow, Page, Tpm, Tx, UnixSeconds, VaultRow, VaultStanding};
-
-/// A device, as shown.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct DeviceView {
-    /// Its identity.
-    pub id: String,
-    /// Its name.
-    pub name: String,
-    /// Its serial.
-    pub serial: String,
-    /// `unknown`, `present` or `absent`.
-    pub tpm: Tpm,
-    /// When it registered.
-    pub registered: String,
-    /// When it was last heard.
-    pub last_seen: Option<String>,
-    /// The same, counted from now.
-    pub seen: Option<String>,
-    /// `lost since`, `ahead of this database`, `may be two`, `online` or `silent`: what an operator looks at first.
-    pub condition: String,
-    /// Why, and what to do.
-    pub alarm: Option<String>,
-    /// The version of its vault section.
-    pub section_version: u64,
-    /// How its last evidence fared.
-    pub attestation: Value,
-    /// What it last reported of itself. Only when described.
-    #[serde(default, skip_serializing_if = "Value::is_null")]
-    pub report: Value,
-    /// Its default vaults as it reported them: those that no operator gave a policy have no row of their own.
-    pub default_vaults: Vec<VaultView>,
-}
-
-/// A vault, as shown.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct VaultView {
-    /// Its device's identity.
-    pub device: String,
-    /// Its identity.
-    pub id: String,
-    /// Its name.
-    pub name: String,
-    /// Its policy; none: the default.
-    pub policy: Option<String>,
-    /// `active`, `removing` or `gone`.
-    pub standing: VaultStanding,
-    /// When its grace ends.
-    pub delete_at: Option<String>,
-    /// The node reported it made.
-    pub created: bool,
-    /// It is ordered to be made anew.
-    pub recreate: bool,
-    /// The newest epoch.
-    pub current_epoch: u64,
-    /// The one before it.
-    pub last_epoch: u64,
-    /// The one that the node reported.
-    pub reported_epoch: Option<u64>,
-    /// The node's word on its state; `unknown` when it has reported since without one.
-    pub state: Option<String>,
-    /// The same for people, with how old it is.
-    pub state_now: Option<String>,
-    /// What an operator should see: an epoch that differs.
-    pub notes: Vec<String>,
-    /// What the controller does about its key: `released`, `not needed`, or why it is withheld. Only when described.
-    pub key: Option<String>,
-    /// The node's last report. Only when described.
-    #[serde(default, skip_serializing_if = "Value::is_null")]
-    pub report: Value,
-    /// When that came.
-    pub reported: Option<String>,
-}
+use crate::store::{DeviceRow, Page, Tx, UnixSeconds, VaultRow, VaultStanding};
 
 impl DeviceView {
     fn of(row: DeviceRow, now: UnixSeconds) -> Self {
@@ -278,9 +207,14 @@ impl Controller {
     ///
     /// # Errors
     /// [`Refusal`] of the store's.
-    pub async fn show_policies(&self, page: &Page) -> Result<Vec<Value>, Refusal> {
+    pub async fn show_policies(&self, page: &Page) -> Result<Vec<PolicyView>, Refusal> {
         let rows = self.store.read(|tx| tx.policies(page)).await?;
-        Ok(rows.iter().map(|row| json!({ "name": row.name, "changed": crate::clock::text(row.changed_at), "policy": value(Some(&row.canonical)) })).collect())
+        let shown = rows.into_iter().map(|row| PolicyView {
+            policy: VaultPolicy::from_canonical(&row.canonical).ok(),
+            name: row.name,
+            changed: crate::clock::text(row.changed_at),
+        });
+        Ok(shown.collect())
     }
 }
 

@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zeroize::Zeroizing;
 
-use super::operate::Done;
+use crate::api::Done;
 use crate::custody::{CustodyError, Identity, Kek, random};
 use crate::service::start::{DATABASE, KEK, StartError};
 use crate::service::{Controller, Refusal, first, token_hash};

@@ -1,0 +1,119 @@
+//! What the operator's API takes and tells, as types: the server writes and the command line reads the same ones. Nothing in here decides.
+
+mod requests;
+mod views;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use vault::ids::Name;
+use vault::policy::VaultPolicy;
+
+pub use requests::{Adoption, Allow, NewToken, Rehoming, Rotation};
+pub use views::{Allowance, DeviceView, Reference, VaultView};
+
+/// Why a request was refused.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Problem {
+    /// What to do.
+    pub advice: String,
+    /// What is.
+    pub error: String,
+}
+
+/// What was done, in words.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Done {
+    /// One sentence.
+    pub done: String,
+    /// What the operator should know.
+    pub notes: Vec<String>,
+}
+
+/// What became of a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// It was not there.
+    Created,
+    /// It was there and is as written already.
+    Unchanged,
+    /// It was there and was brought to what is written.
+    Changed,
+}
+
+/// One document and what became of it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Applied {
+    /// `policy` or `vault`.
+    pub kind: String,
+    /// Its name; a vault's with its device.
+    pub name: String,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// What the operator should know.
+    pub notes: Vec<String>,
+}
+
+/// A policy, as shown.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PolicyView {
+    /// Its name.
+    pub name: Name,
+    /// When it was changed.
+    pub changed: String,
+    /// Itself; none where what is stored does not read.
+    pub policy: Option<VaultPolicy>,
+}
+
+/// A device with its vaults.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Described {
+    /// The device.
+    pub device: DeviceView,
+    /// Its vaults.
+    pub vaults: Vec<VaultView>,
+}
+
+/// A row of a list that is told in pages.
+pub trait Paged: DeserializeOwned {
+    /// Where the list lies.
+    const PATH: &'static str;
+
+    /// The fields that it is ordered by: the next page is asked for by those of the last row.
+    fn place(&self) -> Vec<String>;
+}
+
+impl Paged for DeviceView {
+    const PATH: &'static str = "/devices";
+    fn place(&self) -> Vec<String> {
+        vec![self.name.clone()]
+    }
+}
+
+impl Paged for VaultView {
+    const PATH: &'static str = "/vaults";
+    fn place(&self) -> Vec<String> {
+        vec![self.device.clone(), self.id.clone()]
+    }
+}
+
+impl Paged for PolicyView {
+    const PATH: &'static str = "/policies";
+    fn place(&self) -> Vec<String> {
+        vec![self.name.to_string()]
+    }
+}
+
+impl Paged for Reference {
+    const PATH: &'static str = "/references";
+    fn place(&self) -> Vec<String> {
+        vec![self.id.to_string()]
+    }
+}
+
+impl Paged for Allowance {
+    const PATH: &'static str = "/onboarding";
+    fn place(&self) -> Vec<String> {
+        vec![self.certificate.clone(), self.serial.clone()]
+    }
+}

@@ -1,0 +1,115 @@
+//! Devices, vaults, reference values and allowances, as operators see them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use vault::ids::Name;
+
+use crate::store::{ReferenceState, Tpm, VaultStanding};
+
+/// A device, as shown.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DeviceView {
+    /// Its identity.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Its serial.
+    pub serial: String,
+    /// `unknown`, `present` or `absent`.
+    pub tpm: Tpm,
+    /// When it registered.
+    pub registered: String,
+    /// When it was last heard.
+    pub last_seen: Option<String>,
+    /// The same, counted from now.
+    pub seen: Option<String>,
+    /// `lost since`, `ahead of this database`, `may be two`, `online` or `silent`: what an operator looks at first.
+    pub condition: String,
+    /// Why, and what to do.
+    pub alarm: Option<String>,
+    /// The version of its vault section.
+    pub section_version: u64,
+    /// How its last evidence fared.
+    pub attestation: Value,
+    /// What it last reported of itself. Only when described.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub report: Value,
+    /// Its default vaults as it reported them: those that no operator gave a policy have no row of their own.
+    pub default_vaults: Vec<VaultView>,
+}
+
+/// A vault, as shown.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct VaultView {
+    /// Its device's identity.
+    pub device: String,
+    /// Its identity.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Its policy; none: the default.
+    pub policy: Option<String>,
+    /// `active`, `removing` or `gone`.
+    pub standing: VaultStanding,
+    /// When its grace ends.
+    pub delete_at: Option<String>,
+    /// The node reported it made.
+    pub created: bool,
+    /// It is ordered to be made anew.
+    pub recreate: bool,
+    /// The newest epoch.
+    pub current_epoch: u64,
+    /// The one before it.
+    pub last_epoch: u64,
+    /// The one that the node reported.
+    pub reported_epoch: Option<u64>,
+    /// The node's word on its state; `unknown` when it has reported since without one.
+    pub state: Option<String>,
+    /// The same for people, with how old it is.
+    pub state_now: Option<String>,
+    /// What an operator should see: an epoch that differs.
+    pub notes: Vec<String>,
+    /// What the controller does about its key: `released`, `not needed`, or why it is withheld. Only when described.
+    pub key: Option<String>,
+    /// The node's last report. Only when described.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub report: Value,
+    /// When that came.
+    pub reported: Option<String>,
+}
+
+/// A reference value, as shown.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Reference {
+    /// Its number.
+    pub id: i64,
+    /// The device's identity.
+    pub device: String,
+    /// `pending`, `approved` or `rejected`.
+    pub state: ReferenceState,
+    /// When it was learned.
+    pub learned: String,
+    /// When an operator spoke.
+    pub decided: Option<String>,
+    /// What it says beside the one that was approved before.
+    pub differs: String,
+    /// PCR of the SHA-256 bank to its value, in hexadecimal.
+    pub pcrs: BTreeMap<u8, String>,
+}
+
+/// An allowance, as shown.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Allowance {
+    /// SHA-256 of the onboarding certificate, in hexadecimal.
+    pub certificate: String,
+    /// The serial, or `*`.
+    pub serial: String,
+    /// The name that the device gets.
+    pub name: Option<Name>,
+    /// When it was allowed.
+    pub added: String,
+    /// The device that used it.
+    pub device: Option<String>,
+}
