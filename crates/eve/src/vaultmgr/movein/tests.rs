@@ -43,7 +43,9 @@ impl Tree {
     fn original(&self) -> PathBuf {
         self.places.staging.join("a/b/file")
     }
+    /// A refused move leaves nothing of its copy: each begins with an empty folder, as its step does.
     fn move_in(&self) -> Result<(), MoveError> {
+        fs::create_dir_all(&self.places.staging).expect("makes");
         move_in(&self.places, &Work::default())
     }
     fn settle(&self) -> Result<Vec<String>, MoveError> {
