@@ -206,7 +206,7 @@ pub enum Wait {
     )]
     Table,
     /// The controller's keys are not those it is wrapped under.
-    #[error("it is wrapped under epoch {} and the keys at hand do not open it: the controller keeps two epochs, and this is an older one", shown(.under))]
+    #[error("it is wrapped under epoch {} and the keys at hand do not open it: the controller keeps two epochs, and this is an older one. If it was never finished, `eve vault recreate` makes it anew", shown(.under))]
     OtherEpoch {
         /// As its metadata says.
         under: Option<Epoch>,
