@@ -185,6 +185,15 @@ impl Folder {
         self.put(name, bytes, mode, |from, to| Op::RenameToFree { from, to })
     }
 
+    /// Writes a file whole, in place of one that is there, for programs of this boot: nothing waits for the disk, and a power cut may
+    /// leave anything under the name. So what reads it tells a file of another boot, or a torn one, from its own.
+    ///
+    /// # Errors
+    /// [`Error::Io`]: the old file or the new is in force, whole; call again.
+    pub fn write_for_this_boot(&self, name: &str, bytes: &[u8], mode: u32) -> Result<(), Error> {
+        self.put_by(name, mode, |file| self.pour(file, bytes), |from, to| Op::Rename { from, to })
+    }
+
     fn put(
         &self,
         name: &str,
@@ -192,17 +201,26 @@ impl Folder {
         mode: u32,
         rename: impl for<'a> FnOnce(At<'a>, At<'a>) -> Op<'a>,
     ) -> Result<(), Error> {
+        self.put_by(name, mode, |file| self.fill(file, bytes), rename)?;
+        self.sync()
+    }
+
+    fn put_by(
+        &self,
+        name: &str,
+        mode: u32,
+        fill: impl FnOnce(&File) -> Result<(), Error>,
+        rename: impl for<'a> FnOnce(At<'a>, At<'a>) -> Op<'a>,
+    ) -> Result<(), Error> {
         // One fixed name, so that what a cut leaves is taken away next time and never piles up.
         let temporary = format!(".{name}.tmp");
         self.unlink(&temporary)?;
         let put = || {
-            let file = self.make_file(&temporary, mode)?;
-            self.fill(&file, bytes)?;
+            fill(&self.make_file(&temporary, mode)?)?;
             let renamed = self.disk.run(rename(self.at(&temporary), self.at(name)));
             renamed.map_err(io("renaming a file"))
         };
-        put().inspect_err(|_| drop(self.unlink(&temporary)))?;
-        self.sync()
+        put().inspect_err(|_| drop(self.unlink(&temporary)))
     }
 
     /// Takes a name away, durably. Nothing there is success.
@@ -234,8 +252,12 @@ impl Folder {
     }
 
     pub(crate) fn fill(&self, file: &File, bytes: &[u8]) -> Result<(), Error> {
-        let filled = self.disk.run(Op::Write { file, offset: 0, bytes });
-        filled.and_then(|()| self.disk.run(Op::SyncFile { file })).map_err(io("writing a file"))
+        self.pour(file, bytes)?;
+        self.disk.run(Op::SyncFile { file }).map_err(io("writing a file"))
+    }
+
+    fn pour(&self, file: &File, bytes: &[u8]) -> Result<(), Error> {
+        self.disk.run(Op::Write { file, offset: 0, bytes }).map_err(io("writing a file"))
     }
 
     /// A regular file, never through a link, and never waiting for a pipe.

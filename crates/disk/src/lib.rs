@@ -73,6 +73,15 @@ impl Disk {
         parent.write(name, bytes, mode)
     }
 
+    /// [`Folder::write_for_this_boot`] by path.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn write_for_this_boot(&self, path: &Path, bytes: &[u8], mode: u32) -> Result<(), Error> {
+        let (parent, name) = self.parent(path)?;
+        parent.write_for_this_boot(name, bytes, mode)
+    }
+
     /// [`Folder::write_first`] by path.
     ///
     /// # Errors

@@ -59,6 +59,27 @@ fn a_file_is_the_old_one_or_the_new_one() {
     assert_eq!(operations, 3, "room is needed to make, write and rename");
 }
 
+/// What need not outlive its boot waits for no disk, and a program that is killed in it leaves the old one or the new one, whole.
+#[test]
+fn a_file_for_this_boot_waits_for_no_disk() {
+    let write = |folder: &Folder| drop(folder.write_for_this_boot("f", NEW, 0o600));
+    everywhere(
+        &[Fault::Cut, Fault::Tear, Fault::Full],
+        |folder| folder.write("f", OLD, 0o600).unwrap(),
+        write,
+        |path, folder, when| {
+            let found = fs::read(path.join("f")).unwrap();
+            assert!(found == OLD || found == NEW, "{when}: {found:?}");
+            write(folder);
+            assert_eq!(fs::read(path.join("f")).unwrap(), NEW, "{when}");
+            assert_eq!(names(path), ["f"], "{when}");
+        },
+    );
+    let (faults, dir) = (Faults::default(), tempfile::tempdir().unwrap());
+    let folder = Disk::through(Faulty::linux(&faults)).folder(dir.path()).unwrap();
+    assert_eq!(faults.trace(|| write(&folder)), ["make file", "write", "rename"]);
+}
+
 /// A file that is never to be written over is absent or whole.
 #[test]
 fn a_first_file_is_absent_or_whole() {

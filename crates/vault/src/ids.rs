@@ -4,7 +4,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::de::value::SeqAccessDeserializer;
+use serde::de::{self, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
 /// Identity of a vault, made by the controller (VC-1); fixed for the two default vaults.
@@ -105,9 +107,46 @@ pub struct SectionVersion {
 }
 
 /// SHA-256 of a vault section as it was sent: its place in the chain that node and controller both keep.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+/// In text formats 64 hexadecimal digits: a controller reads dozens of them for each poll, and a list of numbers costs it many times that.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SectionDigest(pub [u8; 32]);
+
+impl Serialize for SectionDigest {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        if to.is_human_readable() { to.serialize_str(&hex::encode(self.0)) } else { self.0.serialize(to) }
+    }
+}
+
+impl<'de> Deserialize<'de> for SectionDigest {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        if from.is_human_readable() {
+            from.deserialize_any(DigestText)
+        } else {
+            <_>::deserialize(from).map(Self)
+        }
+    }
+}
+
+/// Reads hexadecimal digits, and the list of numbers that was written before.
+struct DigestText;
+
+impl<'de> Visitor<'de> for DigestText {
+    type Value = SectionDigest;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("64 hexadecimal digits")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<SectionDigest, E> {
+        let mut digest = [0; 32];
+        hex::decode_to_slice(text, &mut digest).map_err(E::custom)?;
+        Ok(SectionDigest(digest))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, numbers: A) -> Result<SectionDigest, A::Error> {
+        <_>::deserialize(SeqAccessDeserializer::new(numbers)).map(SectionDigest)
+    }
+}
 
 impl fmt::Debug for SectionDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -176,5 +215,24 @@ impl fmt::Display for Epoch {
 impl fmt::Display for Generation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A record or ledger of before is read, and each is written anew in digits.
+    #[test]
+    fn a_digest_is_digits_in_text_and_reads_as_numbers_too() {
+        let digest = SectionDigest([0xab; 32]);
+        let digits = format!("\"{}\"", "ab".repeat(32));
+        assert_eq!(serde_json::to_string(&digest).expect("writes"), digits);
+        for text in [digits, format!("{:?}", [0xab; 32])] {
+            assert_eq!(serde_json::from_str::<SectionDigest>(&text).expect(&text), digest);
+        }
+        for text in ["\"abab\"", "[171]", "\"zz\"", "7", "null"] {
+            assert!(serde_json::from_str::<SectionDigest>(text).is_err(), "{text}");
+        }
     }
 }

@@ -91,9 +91,11 @@ impl Controller {
             return Ok((Judged::Stale, None));
         }
         let device = there(tx, device).await?;
-        match fresh(tx, &device, quote.clone()).await? {
+        let stood = tx.standing(device.id).await?;
+        match fresh(tx, &device, stood.as_ref(), quote.clone()).await? {
             Ok((record, shown)) => {
-                let alarm = follow(tx, &device, record.session().0, now).await?;
+                let before = stood.map(|row| row.session);
+                let alarm = follow(tx, &device, before, record.session().0, now).await?;
                 let learned = self.take(tx, &device, &record, &shown, came).await?;
                 Ok((Judged::Good { learned }, alarm))
             }
@@ -177,17 +179,13 @@ async fn there(tx: &mut dyn Tx, device: DeviceId) -> Result<DeviceRow, Refusal> 
 async fn fresh(
     tx: &mut dyn Tx,
     device: &DeviceRow,
+    stood: Option<&StandingRow>,
     quote: Quote,
 ) -> Result<Result<(Record, Shown), Refused>, Refusal> {
     let certs = tx.certs(device.id).await?;
     let references = tx.references_of(device.id).await?;
-    let before = match tx.standing(device.id).await? {
-        None => None,
-        Some(row) => Some(
-            Record::from_json(&row.record)
-                .map_err(|_| Refusal::Internal("a stored standing does not read"))?,
-        ),
-    };
+    let before = stood.map(|row| Record::from_json(&row.record)).transpose();
+    let before = before.map_err(|_| Refusal::Internal("a stored standing does not read"))?;
     let judged = Record::of(quote, before.as_ref());
     Ok(judged.and_then(|record| judge(&record, device, &certs, &references).map(|shown| (record, shown))))
 }

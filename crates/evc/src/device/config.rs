@@ -125,7 +125,6 @@ impl Controller {
         let mut view = View::load(tx, row).await?;
         let draft = draft(&view, session, now);
         bump(tx, &mut view.device, &draft, &ledger).await?;
-        tx.saw_device(device, now).await?;
         let config_hash = self.hash(&view.device, Some(&draft), Some(session));
         let challenge = challenge(tx, device, draft.challenge, now).await?;
         let config = if config_hash == hash {

@@ -11,16 +11,15 @@ const REMEMBERED: usize = 64;
 /// An alarm that was given, in words; none where one stands already: the first is nearest to what happened.
 pub(crate) type Alarm = Option<String>;
 
-/// Good evidence came of a session: one that is over gives an alarm, and the one that stood until now is over.
+/// Good evidence came of a session: one that is over gives an alarm, and the one that stood until now, `before`, is over.
 pub(crate) async fn follow(
     tx: &mut dyn Tx,
     device: &DeviceRow,
+    before: Option<[u8; 32]>,
     session: [u8; 32],
     now: UnixSeconds,
 ) -> Result<Alarm, Refusal> {
-    let Some(before) = tx.standing(device.id).await?.map(|row| row.session).filter(|s| *s != session) else {
-        return Ok(None);
-    };
+    let Some(before) = before.filter(|before| *before != session) else { return Ok(None) };
     let others = device.past_sessions.iter().filter(|past| **past != session && **past != before);
     let mut past: Vec<_> = others.copied().chain([before]).collect();
     past.drain(..past.len().saturating_sub(REMEMBERED));

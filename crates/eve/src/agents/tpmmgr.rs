@@ -139,9 +139,9 @@ impl Keys {
         })
     }
 
-    /// Tries a TPM that failed again.
-    fn look(&self) {
-        let _ = self.hardware(Hardware::again);
+    /// Tries a TPM that failed again, and does with one that answers what can wait.
+    fn idle(&self) {
+        let _ = self.hardware(Hardware::idle);
     }
 
     fn sign(&self, payload: &[u8]) -> Result<Vec<u8>, TpmRefusal> {
@@ -225,7 +225,7 @@ fn answer_challenges(bus: &Bus, keys: &Keys) {
             Ok(Event::Network(new)) => network = new,
             Ok(Event::Session(new)) => pending.session(new),
             Ok(Event::Challenge(new)) => pending.challenge(new, Instant::now()),
-            Err(RecvTimeoutError::Timeout) => keys.look(),
+            Err(RecvTimeoutError::Timeout) => keys.idle(),
             Err(RecvTimeoutError::Disconnected) => return,
         }
         let Some(asked) = pending.due(Instant::now()) else { continue };

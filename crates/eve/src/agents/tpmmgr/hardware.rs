@@ -26,6 +26,8 @@ pub(crate) struct Hardware {
     measured: bool,
     /// Why the TPM can't be used, while it can't.
     failing: Option<String>,
+    /// Whose P was read, and its boot not looked at yet.
+    boot_of: Option<SlotSet>,
 }
 
 impl Hardware {
@@ -47,7 +49,7 @@ impl Hardware {
             own && pinned_before && place.certified.is_some_and(|point| point != identity.device.sec1);
         let identity = TpmIdentity { cleared, ..public(&identity, !own) };
         let (place, pinned) = (place.clone(), own.then_some(expected));
-        Ok(Self { place, tpm, pinned, identity, measured, failing: None })
+        Ok(Self { place, tpm, pinned, identity, measured, failing: None, boot_of: None })
     }
 
     pub(super) fn status(&self) -> TpmStatus {
@@ -81,13 +83,14 @@ impl Hardware {
         self.failing.iter().for_each(|why| tracing::error!("{why}"));
     }
 
-    /// Opens a TPM anew that failed, and could not be opened since.
-    pub(super) fn again(&mut self) -> anyhow::Result<()> {
+    /// Does what nobody waits for: opens a TPM anew that failed, and could not be opened since; keeps the boot that P was read in.
+    pub(super) fn idle(&mut self) -> anyhow::Result<()> {
         if self.failing.is_some() {
             self.open_anew()?;
             self.failing = None;
             tracing::info!("the TPM answers again");
         }
+        self.boot_of.take().into_iter().for_each(|set| self.keep_boot(set));
         Ok(())
     }
 
@@ -143,7 +146,10 @@ impl Hardware {
     fn read(&mut self, set: SlotSet, kind: RootKind) -> anyhow::Result<(Option<Generation>, RootSlot)> {
         Ok(match self.tpm.read_root(set, kind) {
             Ok((generation, root)) => {
-                self.keep_boot(set, kind);
+                if kind == RootKind::Pcrs {
+                    // Later: every vault with a share waits for the roots.
+                    self.boot_of = Some(set);
+                }
                 let root = RootSecret::copied_from(root.expose_root());
                 (Some(generation), RootSlot::Root(BusRoot(root)))
             }
@@ -170,9 +176,8 @@ impl Hardware {
     }
 
     /// P reads: this is its boot. That it could not be written down keeps nothing shut.
-    fn keep_boot(&mut self, set: SlotSet, kind: RootKind) {
-        let boots = if kind == RootKind::Pcrs { self.boots(set) } else { None };
-        if let Some((policy, now)) = boots
+    fn keep_boot(&mut self, set: SlotSet) {
+        if let Some((policy, now)) = self.boots(set)
             && let Err(error) = boot::keep_values(&self.place.boot, &policy, &now)
         {
             tracing::warn!("{error:#}");
@@ -198,7 +203,7 @@ impl Hardware {
         self.tpm
             .define_and_write(generation, RootPolicy::Pcrs(&states), &root(&ask.pcrs)?)
             .context("the root bound to PCRs")?;
-        self.keep_boot(generation.slot_set(), RootKind::Pcrs);
+        self.keep_boot(generation.slot_set());
         Ok(())
     }
 

@@ -28,10 +28,10 @@ fn a_tpm_that_fails_says_so_and_comes_back() {
     sign(&mut tpm).expect_err("there is none");
     let TpmStatus::Failing { why } = tpm.status() else { panic!("still ready") };
     assert!(why.contains("config/tcti"), "what to do: {why}");
-    tpm.attempt(Hardware::again).expect_err("there is none yet");
+    tpm.attempt(Hardware::idle).expect_err("there is none yet");
     assert!(matches!(tpm.status(), TpmStatus::Failing { .. }));
     swtpm.start().expect("starts");
-    tpm.attempt(Hardware::again).expect("is back");
+    tpm.attempt(Hardware::idle).expect("is back");
     assert_eq!(tpm.status(), ready);
     sign(&mut tpm).expect("signs");
     assert!(!tpm.health().expect("answers").in_lockout);

@@ -30,12 +30,13 @@ pub(crate) fn read(path: &Path) -> io::Result<BTreeMap<VaultId, Operation>> {
     orders.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "not a list of vaults"))
 }
 
-/// Keeps them, for root's eyes only.
+/// Keeps them, for root's eyes only. An urgent lock does not wait for the disk: after a power cut it is another boot, and whatever is
+/// found here then names another one, or none.
 pub(crate) fn write(disk: &Disk, path: &Path, held: &BTreeMap<VaultId, Operation>) -> io::Result<()> {
     let locked = held.iter().filter(|(_, operation)| **operation == Operation::Lock);
     let lines = std::iter::once(boot()?).chain(locked.map(|(id, _)| id.to_string()));
     let text: String = lines.map(|line| line + "\n").collect();
-    Ok(disk.write(path, text.as_bytes(), 0o600)?)
+    Ok(disk.write_for_this_boot(path, text.as_bytes(), 0o600)?)
 }
 
 /// The kernel's name for this boot: another one each time.
