@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use vault::ids::{DeviceKey, Generation};
+use vault::ids::{DeviceKey, Generation, VaultId};
 use vault::report::VaultReport;
 use vault::roots::{PcrsRoot, TpmRoot};
 use vault::secret::RootSecret;
@@ -15,7 +15,7 @@ use vault::wanted::Authority;
 use wire::P256PublicKey;
 
 use crate::agents::vaultmgr::belief::intake::TpmHeard;
-use crate::agents::vaultmgr::belief::orders::Order;
+use crate::agents::vaultmgr::belief::orders::{GIVEN_UP, Order};
 use crate::agents::vaultmgr::generation::roots::{Slot, Slots, Tpmmgr, TpmmgrError};
 use crate::agents::vaultmgr::hands::kernel::Kernel;
 use crate::agents::vaultmgr::hands::prepare;
@@ -66,7 +66,8 @@ pub(crate) fn run(root: &Path, bus: &Bus) -> anyhow::Result<()> {
     manager.jobs.leave_to_threads();
     bus.publish(&Session { key: manager.session_key() });
     let inputs = listen(bus)?;
-    Loop { manager, bus: bus.clone(), tpm: None, roots_at: Instant::now(), told: None }.run(&inputs);
+    let (bus, roots_at) = (bus.clone(), Instant::now());
+    Loop { manager, bus, tpm: None, roots_at, told: None, waiting: Vec::new() }.run(&inputs);
     Ok(())
 }
 
@@ -113,6 +114,8 @@ struct Loop {
     /// When roots that could not be read are asked for again.
     roots_at: Instant,
     told: Option<VaultStatus>,
+    /// Who waits until a vault is made anew, and since when.
+    waiting: Vec<(VaultId, Instant, Reply<VaultReport>)>,
 }
 
 impl Loop {
@@ -126,6 +129,7 @@ impl Loop {
                 Err(RecvTimeoutError::Disconnected) => return,
             }
             self.read_roots_again();
+            self.answer_waiting();
             if Instant::now() >= look {
                 self.manager.read_unsteady_root();
                 self.manager.settle_all();
@@ -145,8 +149,7 @@ impl Loop {
         match input {
             Input::Tpm(status) => self.hear_tpm(&status),
             Input::Config(config) => self.hear_config(&config),
-            // Whoever asked may have given up.
-            Input::Order(order, asked, reply) => drop(reply.send(self.manager.obey(&order, asked.elapsed()))),
+            Input::Order(order, asked, reply) => self.obey(&order, asked, reply),
             Input::Accept(root, reply) => drop(reply.send(self.accept(root))),
             Input::Vaults(reply) => drop(reply.send(Ok(status(&self.manager)))),
         }
@@ -164,6 +167,28 @@ impl Loop {
         if self.tpm.replace(heard) != Some(heard) {
             self.tell_of_tpm(heard);
         }
+    }
+
+    fn obey(&mut self, order: &Order, asked: Instant, reply: Reply<VaultReport>) {
+        match (self.manager.obey(order, asked.elapsed()), order) {
+            (Err(OrderError::UnderWay { .. }), Order::Recreate(id, _)) => {
+                self.waiting.push((*id, asked, reply))
+            }
+            // Whoever asked may have given up.
+            (answer, _) => drop(reply.send(answer)),
+        }
+    }
+
+    /// Answers those whose vault came to rest, and those who have waited for long.
+    fn answer_waiting(&mut self) {
+        let manager = &self.manager;
+        self.waiting.retain(|(id, asked, reply)| match manager.made_anew(*id) {
+            Err(OrderError::UnderWay { .. }) if asked.elapsed() < GIVEN_UP => true,
+            answer => {
+                drop(reply.send(answer));
+                false
+            }
+        });
     }
 
     fn accept(&mut self, root: RootPin) -> Result<VaultStatus, OrderError> {

@@ -56,6 +56,12 @@ pub enum OrderError {
         /// As the system says.
         why: String,
     },
+    /// It takes long; nobody need wait for it.
+    #[error("it is under way and goes on by itself: {progress}; see `eve vault list`")]
+    UnderWay {
+        /// How far it is.
+        progress: String,
+    },
     /// It was tried.
     #[error("vault {id} is not {wanted}: {why}")]
     NotDone {

@@ -13,7 +13,7 @@ use crate::agents::vaultmgr::manager::Manager;
 use crate::bus::messages::{OrderError, Ordered};
 
 /// The longest that an order may have waited: then whoever gave it has given up, or is about to (after 120 s).
-const GIVEN_UP: Duration = Duration::from_secs(110);
+pub(crate) const GIVEN_UP: Duration = Duration::from_secs(110);
 
 /// An order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,7 +76,6 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     }
 
     pub(crate) fn order_recreate(&mut self, id: VaultId, name: &Name) -> Result<VaultReport, OrderError> {
-        let is_there = |state| matches!(state, State::Unlocked | State::Locked | State::LockIncomplete);
         self.known_here(id)?;
         if self.belief.desired().name(id) != *name {
             return Err(OrderError::OtherName(id));
@@ -87,11 +86,30 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         self.belief.orders().recreate(id);
         self.node_setback = false;
         let began = self.settle_node();
-        let report = self.try_now(id);
-        self.belief.orders().leave(id);
+        self.try_now(id);
         match began {
-            Ok(()) => done(report, Ordered::MadeAnew, is_there),
+            Ok(()) => self.made_anew(id),
             Err(why) => Err(OrderError::NotDone { id, wanted: Ordered::MadeAnew, why }),
+        }
+    }
+
+    /// What has become of an order to make a vault anew.
+    ///
+    /// # Errors
+    /// [`OrderError::UnderWay`]: its files are being deleted, and then it goes on. [`OrderError::NotDone`]: it came to rest otherwise.
+    pub(crate) fn made_anew(&self, id: VaultId) -> Result<VaultReport, OrderError> {
+        match self.jobs.progress(id) {
+            Some((act, how_far)) => {
+                Err(OrderError::UnderWay { progress: format!("{}: {how_far}", act.step.kind()) })
+            }
+            None => done(self.report(id), Ordered::MadeAnew, is_there),
+        }
+    }
+
+    /// A vault came to rest. An order to make it anew holds no longer: what goes missing later is not made without another.
+    pub(crate) fn leave_order(&mut self, id: VaultId) {
+        if self.jobs.progress(id).is_none() {
+            self.belief.orders().leave(id);
         }
     }
 
@@ -107,6 +125,10 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             || self.belief.desired().vaults().any(|listed| listed == id);
         known.then_some(()).ok_or(OrderError::Unknown(id))
     }
+}
+
+fn is_there(state: State) -> bool {
+    matches!(state, State::Unlocked | State::Locked | State::LockIncomplete)
 }
 
 fn done(report: VaultReport, wanted: Ordered, is: impl Fn(State) -> bool) -> Result<VaultReport, OrderError> {

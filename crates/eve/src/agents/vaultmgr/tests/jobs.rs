@@ -125,3 +125,38 @@ fn a_vault_whose_plain_files_are_being_wiped_locks() {
     node.manager().order_unlock(IMAGE_VAULT).expect("ordered");
     assert_eq!(fs::read(node.paths.vault(IMAGE_VAULT).join("sub/39")).expect("there"), vec![7; 100_000]);
 }
+
+/// A node whose vault lost both copies of its metadata, and has files still.
+fn with_broken() -> (Node, Controller) {
+    let (mut node, mut controller) = (Node::new(true), Controller::new());
+    node.hear(&mut controller, &[Line::of(Custody::Tpm)]);
+    node.put(BERLIN, "file", "closed for good");
+    node.stop();
+    node.disk.mount();
+    let (first, second) = (node.disk.persist().join(".fscrypt"), node.paths.metas().join(BERLIN.to_string()));
+    for entry in fs::read_dir(second.join("policies")).expect("lists").flatten() {
+        fs::remove_file(first.join("policies").join(entry.file_name())).expect("removes");
+    }
+    fs::remove_dir_all(&second).expect("removes");
+    node.start();
+    node.hear_tpm();
+    node.hear(&mut controller, &[Line { created: true, ..Line::of(Custody::Tpm) }]);
+    (node, controller)
+}
+
+/// Root's order to make a vault anew whose old files take long to delete: it says that it is under way, goes on by itself, and is over
+/// when the vault is there. What goes missing later is not made by it once more.
+#[test]
+fn an_order_to_make_anew_outlasts_the_deletion_and_not_the_making() {
+    let ((mut node, _controller), name) = (with_broken(), "berlin".parse().expect("a name"));
+    assert_eq!(node.state(BERLIN), State::Missing);
+    node.manager().jobs.leave_to_threads();
+    hold(&mut node, &[StepKind::DeleteDir]);
+    let words = node.manager().order_recreate(BERLIN, &name).expect_err("takes long").to_string();
+    assert!(words.contains("under way") && words.contains("deleting its directory"), "{words}");
+    hold(&mut node, &[]);
+    ticks(&mut node, "made anew", |node| node.state(BERLIN) == State::Unlocked);
+    assert_eq!(node.manager().made_anew(BERLIN).map(|report| report.state), Ok(State::Unlocked));
+    assert_eq!(node.get(BERLIN, "file"), None);
+    assert!(node.manager().belief.desired().recreate.is_empty(), "one order, one making");
+}

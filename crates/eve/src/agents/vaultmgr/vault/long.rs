@@ -41,12 +41,12 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         self.begin(id, act, Job::MoveIn(places))
     }
 
-    /// A copy that was cut short just goes; plain files are looked at once more.
+    /// A copy that was cut short just goes, and the plan asks for the rest; plain files are looked at once more.
     pub(crate) fn begin_settling(&mut self, id: VaultId, act: Act) -> Result<Ran, StepError> {
         let places = self.places(id);
         mounts::none_at(&places.staging).map_err(io("removing what was moved in"))?;
         if matches!(self.crypt.find(&places.staging)?, Found::Policy { .. } | Found::Plain { empty: true }) {
-            tree::remove(&places.staging, &Work::default())?;
+            return self.begin(id, act, Job::Delete(vec![places.staging]));
         }
         let open = self.crypt.key(self.key_of(id)?)? == Key::Present;
         self.begin(id, act, Job::Settle { places, open })
