@@ -76,7 +76,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         if self.shares.is_some() {
             return;
         }
-        let has_vaults = prepare::has_vaults(&self.paths, &self.crypt);
+        let has_vaults = || prepare::has_vaults(&self.paths, &self.crypt);
         match Shares::bring_up(&self.paths, &mut self.tpmmgr, has_vaults) {
             Ok(shares) => {
                 self.shares = Some(shares);
