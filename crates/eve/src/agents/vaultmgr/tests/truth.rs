@@ -8,6 +8,14 @@ use super::node::Node;
 use crate::agents::vaultmgr::hands::crypt::{CopyRead, Crypt, Found};
 use crate::agents::vaultmgr::hands::kernel::Kernel;
 
+/// Nothing is told as open, closed or gone that is not. What is damaged may be told as missing though all its files are there.
+pub(super) fn openness_is_told_truly(node: &mut Node, when: &str) {
+    for report in node.manager().reports().into_iter().filter(|report| report.state != State::Missing) {
+        let truth = Truth::of(node, report.id);
+        assert!(truth.allows_state(&report), "{when}: it is told {report:?}, and this is so: {truth:?}");
+    }
+}
+
 /// No status says what is not so.
 pub(super) fn told_truly(node: &mut Node, when: &str) {
     let reports = node.manager().reports();
@@ -43,7 +51,11 @@ impl Truth {
     }
 
     fn allows(&self, told: &VaultReport) -> bool {
-        let state = match told.state {
+        self.allows_state(told) && told.epoch.is_none_or(|epoch| !self.is_below(epoch))
+    }
+
+    fn allows_state(&self, told: &VaultReport) -> bool {
+        match told.state {
             State::Unlocked => self.key == Some(Key::Present),
             State::Locked | State::Orphan => self.key == Some(Key::Absent),
             State::LockIncomplete => self.key == Some(Key::Incomplete),
@@ -51,8 +63,7 @@ impl Truth {
             State::Missing => !self.is_whole(),
             State::Removed => !self.anything && !self.share,
             State::Failed => told.last.is_some() || !told.detail.is_empty(),
-        };
-        state && told.epoch.is_none_or(|epoch| !self.is_below(epoch))
+        }
     }
 
     fn is_whole(&self) -> bool {
