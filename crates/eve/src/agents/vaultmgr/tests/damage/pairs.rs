@@ -16,8 +16,12 @@ use vault::ids::{DeviceId, DeviceKey};
 /// Behind what only informs, in each of them.
 const MIDST: usize = 100;
 
-const ONE_BY_ONE: [Damage; 7] = [
+/// Of a record, where it names the device.
+const NAMES: usize = 12;
+
+const ONE_BY_ONE: [Damage; 8] = [
     Damage::Flipped(0),
+    Damage::Flipped(NAMES),
     Damage::Flipped(MIDST),
     Damage::Cut,
     Damage::Emptied,
