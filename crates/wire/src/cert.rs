@@ -1,6 +1,7 @@
 //! One X.509 certificate with a P-256 key, and the two names that EVE API v2 gives to certificates by hashing.
 //! Reads fields only; whether a certificate is to be trusted is said elsewhere (`certs`, or the controller's list of devices).
 
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
 use std::fmt;
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -97,6 +98,16 @@ impl Certificate {
     #[must_use]
     pub fn public_key(&self) -> &P256PublicKey {
         &self.key
+    }
+
+    /// Whether its own key signed it, as a device's certificate is: so whoever names a key there has it, and nobody changed it since.
+    #[must_use]
+    pub fn signs_itself(&self) -> bool {
+        X509Certificate::from_der(&self.der).is_ok_and(|(_, x509)| {
+            UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, self.key.point())
+                .verify(x509.tbs_certificate.as_ref(), &x509.signature_value.data)
+                .is_ok()
+        })
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod carried_over;
 mod custody;
+mod damaged;
 mod defaults;
 mod faults;
 mod installed;

@@ -178,11 +178,11 @@ fn own_key(status: TpmStatus) -> Option<OwnKey> {
     }
 }
 
-/// The certificate that was made before; a new one where there is none, or where a power cut left a part of one: a device registers
-/// with a new certificate of the same key.
+/// The certificate that was made before; a new one where there is none, or where a power cut left a part of one, or it was changed
+/// since: a device registers with a new certificate of the same key.
 fn own_cert(bus: &Bus, file: &mut File, own: &OwnKey) -> Result<Vec<u8>, Failed> {
     let pem = keep::read(file).context("config/device.cert.pem")?;
-    let Ok(cert) = Certificate::from_pem(&pem) else {
+    let Some(cert) = Certificate::from_pem(&pem).ok().filter(Certificate::signs_itself) else {
         let pem = device_cert(&own.point, &BusSigner(bus))?;
         keep::write(file, &pem).context("config/device.cert.pem")?;
         return Ok(pem);

@@ -48,6 +48,18 @@ pub struct Kept {
     pub signed: Signed,
 }
 
+impl Kept {
+    /// Whether what it says of the section that was accepted last is what that section, verified anew, says itself. If not, it was
+    /// damaged: encryption at rest finds no change.
+    #[must_use]
+    pub fn agrees_with(&self, answer: &Answer) -> bool {
+        let Said::Section(section, digest) = &answer.said else { return false };
+        let accepted = &self.record.accepted;
+        let named = (accepted.device, accepted.version) == (section.device, section.version);
+        named && self.chain.head.is_none_or(|head| head == *digest)
+    }
+}
+
 /// What was found when the Config Vault was opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Opened {

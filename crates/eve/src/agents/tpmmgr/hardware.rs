@@ -44,9 +44,11 @@ impl Hardware {
         }
         let measured = measured(&mut tpm)?;
         // The endorsement seed outlives TPM2_Clear, the owner's, which the device key is of, does not. Where the pin is new, nothing
-        // tells a cleared TPM from another one.
-        let cleared =
-            own && pinned_before && place.certified.is_some_and(|point| point != identity.device.sec1);
+        // tells a cleared TPM from another one. And where a root is left it is the certificate that is another's.
+        let cleared = own
+            && pinned_before
+            && place.certified.is_some_and(|point| point != identity.device.sec1)
+            && !has_roots(&mut tpm);
         let identity = TpmIdentity { cleared, ..public(&identity, !own) };
         let (place, pinned) = (place.clone(), own.then_some(expected));
         Ok(Self { place, tpm, pinned, identity, measured, failing: None, boot_of: None })
@@ -226,6 +228,12 @@ impl Hardware {
             commands: format!("{:?}", self.tpm.commands()),
         })
     }
+}
+
+/// Whether a root is there: a clear takes all of them. An error shows no clear.
+fn has_roots(tpm: &mut Tpm) -> bool {
+    let absent = |set| matches!(tpm.read_root(set, RootKind::Tpm), Err(ReadRootError::Absent));
+    !SlotSet::ALL.into_iter().all(absent)
 }
 
 /// Firmware measured the boot: PCRs 0 and 4 do not stand at their reset value. A TPM without the bank can't show it.

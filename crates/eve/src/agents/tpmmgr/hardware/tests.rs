@@ -101,6 +101,25 @@ fn a_cleared_tpm_is_told_as_cleared() {
     assert!(told.starts_with("CLEARED") && told.contains("config/device.cert.pem"), "{told}");
 }
 
+/// Facts-node, fault 6: another device's certificate beside a TPM that has this node's roots is not told as a clear of it.
+#[test]
+fn anothers_certificate_is_not_told_as_a_clear() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let own = testkit::swtpm::Swtpm::new(&dir.path().join("tpm"), "test").expect("a TPM");
+    let mut tpm = opened(&own, dir.path()).expect("opens");
+    let root = || BusRoot(RootSecret::copied_from(&[3; 32]));
+    let generation = vault::ids::Generation(1);
+    tpm.define_roots(&DefineRoots { generation, tpm: root(), pcrs: root(), selection: None })
+        .expect("defines");
+    drop(tpm);
+    let anothers = || Place { certified: Some([4; 65]), ..place(&own, dir.path()) };
+    let pin = keep::open(&dir.path().join("ek.pub")).expect("opens");
+    let words = || Hardware::open(&anothers(), &pin).expect("opens").status().words();
+    assert!(words().starts_with("ready"), "{}", words());
+    own.tool("tpm2_clear", &["-c", "l"]).expect("clears");
+    assert!(words().starts_with("CLEARED"), "the twin: {}", words());
+}
+
 /// Seen-by-users 0.18: after a boot that measured something else the PCR is named, in P's slot.
 #[test]
 fn the_pcr_that_moved_is_named() {

@@ -76,7 +76,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         if self.shares.is_some() {
             return;
         }
-        let has_vaults = prepare::has_vaults(&self.paths, &self.crypt);
+        let has_vaults = || prepare::has_vaults(&self.paths, &self.crypt);
         match Shares::bring_up(&self.paths, &mut self.tpmmgr, has_vaults) {
             Ok(shares) => {
                 self.shares = Some(shares);
@@ -248,12 +248,24 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
                 format!("making the folders of the Config Vault: {}", crate::agents::vaultmgr::chain(&error)),
             );
         }
-        let opened = match record::load(&self.paths) {
+        let opened = match record::load(&self.paths).and_then(|kept| self.unless_contradicted(kept)) {
             Ok(Some(kept)) => Opened::Read(Box::new(kept)),
             Ok(None) => Opened::Nothing,
-            Err(RecordError::Damaged(_)) if record::set_aside(&self.paths).is_ok() => Opened::Damaged,
+            Err(RecordError::Damaged(_) | RecordError::Contradicted)
+                if record::set_aside(&self.paths).is_ok() =>
+            {
+                Opened::Damaged
+            }
             Err(error) => return self.notes.tell(About::Record, crate::agents::vaultmgr::chain(&error)),
         };
         self.hear(Heard::RecordOpened(opened));
+    }
+
+    /// A section that the installed root does not speak for says nothing against it.
+    fn unless_contradicted(&self, kept: Option<Kept>) -> Result<Option<Kept>, RecordError> {
+        let damaged = |kept: &Kept| {
+            verify(&self.root_pem, kept.signed.clone()).is_ok_and(|answer| !kept.agrees_with(&answer))
+        };
+        if kept.as_ref().is_some_and(damaged) { Err(RecordError::Contradicted) } else { Ok(kept) }
     }
 }

@@ -33,6 +33,9 @@ pub(crate) enum RecordError {
     /// Its bytes.
     #[error("the record of accepted sections is damaged")]
     Damaged(#[source] postcard::Error),
+    /// What it says of the section in it, that does not say.
+    #[error("the record of accepted sections speaks against the section in it")]
+    Contradicted,
 }
 
 /// Reads it; nothing when no section was ever accepted. The Config Vault must be open.

@@ -153,23 +153,26 @@ impl Lost {
 /// Judges. `open` reads and authenticates the table of a generation; `has_vaults`: any vault or metadata is on the disk.
 ///
 /// In force is the highest generation whose `T` reads, whose table authenticates under it, and whose `P` is written.
-pub(crate) fn judge(
+///
+/// # Errors
+/// It hangs on `has_vaults`, and that is not known.
+pub(crate) fn judge<E>(
     mut sets: Vec<Slots>,
     open: impl Fn(Generation, &TableKey) -> Option<Table>,
-    has_vaults: bool,
-) -> Standing {
+    has_vaults: impl FnOnce() -> Result<bool, E>,
+) -> Result<Standing, E> {
     sets.sort_by_key(|set| std::cmp::Reverse(set.generation));
     let complete = sets.iter().any(|set| set.tpm.is_written() && set.pcrs.is_written());
     let generations = sets.iter().map(|set| set.generation).collect();
     if let Some((keys, table)) = sets.iter().find_map(|set| in_force(set, &open)) {
-        return Standing::InForce(keys, table);
+        return Ok(Standing::InForce(keys, table));
     }
-    if !complete && !has_vaults {
-        return Standing::Begin(generations);
+    if !complete && !has_vaults()? {
+        return Ok(Standing::Begin(generations));
     }
     let mut lost = Lost::default();
     sets.iter().for_each(|set| lost.add(set, &open));
-    Standing::Lost(lost)
+    Ok(Standing::Lost(lost))
 }
 
 fn in_force(set: &Slots, open: impl Fn(Generation, &TableKey) -> Option<Table>) -> Option<(RootKeys, Table)> {
@@ -227,6 +230,11 @@ mod tests {
         }
     }
 
+    fn judged(sets: Vec<Slots>, open: Open, has_vaults: bool) -> Standing {
+        let Ok(standing) = judge(sets, open, || Ok::<_, std::convert::Infallible>(has_vaults));
+        standing
+    }
+
     type Open = fn(Generation, &TableKey) -> Option<Table>;
 
     /// Invariant 4: a first boot cut short begins anew; a wiped disk or another TPM never does.
@@ -252,17 +260,17 @@ mod tests {
             ("T is damaged", vec![set(1, Slot::Damaged, root(2))], opens, true, "lost without roots"),
         ];
         for (what, sets, open, has_vaults, expected) in rows {
-            assert_eq!(word(&judge(sets, open, has_vaults)), expected, "{what}");
+            assert_eq!(word(&judged(sets, open, has_vaults)), expected, "{what}");
         }
     }
 
     #[test]
     fn the_highest_complete_generation_is_in_force() {
         let older_and_half = vec![set(1, root(1), root(2)), set(2, root(3), Slot::Unwritten)];
-        let Standing::InForce(keys, _) = judge(older_and_half, opens, true) else { panic!("not in force") };
+        let Standing::InForce(keys, _) = judged(older_and_half, opens, true) else { panic!("not in force") };
         assert_eq!(keys.generation, ONE);
         let both = vec![set(1, root(1), root(2)), set(2, root(3), root(4))];
-        let Standing::InForce(keys, _) = judge(both, opens, true) else { panic!("not in force") };
+        let Standing::InForce(keys, _) = judged(both, opens, true) else { panic!("not in force") };
         assert_eq!(keys.generation, Generation(2));
     }
 
@@ -283,7 +291,7 @@ mod tests {
             ("its table does not open", root(1), none, false),
             ("never written", Slot::Unwritten, none, true),
         ] {
-            let Standing::Lost(lost) = judge(vec![set(1, tpm, Slot::Absent)], open, true) else {
+            let Standing::Lost(lost) = judged(vec![set(1, tpm, Slot::Absent)], open, true) else {
                 panic!("{what}: not lost")
             };
             assert!(lost.keys.is_none(), "{what}: half a generation is never taken into force");
@@ -291,9 +299,20 @@ mod tests {
         }
     }
 
+    /// Invariant 6: whether vaults are there is not known: neither begun nor lost, where it hangs on that, and on nothing else.
+    #[test]
+    fn a_disk_that_does_not_say_is_not_judged() {
+        let silent =
+            |sets, open: Open| judge(sets, open, || Err("no answer")).as_ref().map(word).map_err(|why| *why);
+        assert_eq!(silent(vec![], none), Err("no answer"));
+        assert_eq!(silent(vec![set(1, root(1), Slot::Absent)], opens), Err("no answer"));
+        assert_eq!(silent(vec![set(1, root(1), root(2))], opens), Ok("in force"));
+        assert_eq!(silent(vec![set(1, root(1), root(2))], none), Ok("lost"));
+    }
+
     #[test]
     fn what_a_cut_left_is_undefined_before_a_beginning() {
-        let Standing::Begin(undefine) = judge(vec![set(1, root(1), Slot::Absent)], none, false) else {
+        let Standing::Begin(undefine) = judged(vec![set(1, root(1), Slot::Absent)], none, false) else {
             panic!("does not begin")
         };
         assert_eq!(undefine, [ONE]);

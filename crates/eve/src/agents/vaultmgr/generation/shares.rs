@@ -18,6 +18,7 @@ use vault::shares::{AddError, MAX_TABLE_BYTES, Mark, Nonce, OpenError, RootPin, 
 use crate::agents::vaultmgr::generation::roots::{
     Lost, NoPcrs, RootKeys, Standing, Tpmmgr, TpmmgrError, judge,
 };
+use crate::agents::vaultmgr::hands::crypt::CryptError;
 use crate::agents::vaultmgr::hands::durable;
 use crate::agents::vaultmgr::paths::Paths;
 
@@ -42,6 +43,9 @@ pub(crate) enum SharesError {
     /// Opening.
     #[error("opening a share")]
     Open(#[from] OpenError),
+    /// Whether this is a first boot hangs on it.
+    #[error("looking for vaults on the disk")]
+    Vaults(#[from] CryptError),
     /// The TPM's root is not at hand.
     #[error("the TPM root that seals this share can't be read now")]
     NoRoot,
@@ -74,10 +78,13 @@ fn nonce() -> Result<Nonce, SharesError> {
 
 impl Shares {
     /// Reads the roots and the table; on a first boot, or one cut short, makes both.
+    ///
+    /// # Errors
+    /// [`SharesError`]: nothing is concluded, and it is to be tried again.
     pub(crate) fn bring_up(
         paths: &Paths,
         tpmmgr: &mut dyn Tpmmgr,
-        has_vaults: bool,
+        has_vaults: impl FnOnce() -> Result<bool, CryptError>,
     ) -> Result<Self, SharesError> {
         let sets = tpmmgr.read_roots()?;
         // To open needs no write: a disk that takes none shuts nothing. Whoever writes a table sweeps again.
@@ -93,7 +100,7 @@ impl Shares {
             sets,
             |generation, key| newest(paths, generation, key).map(|(table, _)| table),
             has_vaults,
-        ) {
+        )? {
             Standing::InForce(keys, table) => {
                 heal(paths, &keys);
                 Ok(Self::open(keys, table))

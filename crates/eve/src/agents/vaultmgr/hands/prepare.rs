@@ -7,7 +7,7 @@ use std::path::Path;
 use rustix::fs::StatVfsMountFlags;
 use vault::ids::{CONFIG_VAULT, IMAGE_VAULT, VaultId};
 
-use crate::agents::vaultmgr::hands::crypt::{Crypt, Found};
+use crate::agents::vaultmgr::hands::crypt::{Crypt, CryptError, Found};
 use crate::agents::vaultmgr::hands::durable;
 use crate::agents::vaultmgr::manager::Owner;
 use crate::agents::vaultmgr::paths::Paths;
@@ -58,22 +58,30 @@ pub(crate) fn config_folders(paths: &Paths, zedagent: Owner) -> Result<(), disk:
 
 /// Vaults with metadata or a directory of their own. What can't be listed is not there for this question.
 pub(crate) fn on_disk(paths: &Paths, crypt: &impl Crypt) -> Vec<VaultId> {
+    crypt.vaults().unwrap_or_default().into_iter().chain(directories(paths).unwrap_or_default()).collect()
+}
+
+fn directories(paths: &Paths) -> io::Result<Vec<VaultId>> {
     let named = |entry: fs::DirEntry| entry.file_name().to_str().and_then(|name| name.parse().ok());
-    let directories = durable::entries(&paths.vaults()).unwrap_or_default().into_iter().filter_map(named);
-    crypt.vaults().unwrap_or_default().into_iter().chain(directories).collect()
+    Ok(durable::entries(&paths.vaults())?.into_iter().filter_map(named).collect())
 }
 
 /// Whether anything of a vault is on the disk: metadata, a vault's directory, or a default one's with a policy.
-/// An error counts as yes: then nothing is begun anew.
-pub(crate) fn has_vaults(paths: &Paths, crypt: &impl Crypt) -> bool {
-    let encrypted = |id| !matches!(crypt.find(&paths.vault(id)), Ok(Found::Nothing | Found::Plain { .. }));
-    let metadata = crypt.vaults().map_or(true, |vaults| !vaults.is_empty());
-    let unlisted = durable::entries(&paths.vaults()).is_err();
-    metadata
-        || unlisted
-        || !on_disk(paths, crypt).is_empty()
-        || encrypted(CONFIG_VAULT)
-        || encrypted(IMAGE_VAULT)
+///
+/// # Errors
+/// Not all could be looked at, and nothing was found elsewhere: then it is not known.
+pub(crate) fn has_vaults(paths: &Paths, crypt: &impl Crypt) -> Result<bool, CryptError> {
+    let listing = |error| CryptError::because("listing the vaults' directories", error);
+    let encrypted =
+        |id| crypt.find(&paths.vault(id)).map(|found| !matches!(found, Found::Nothing | Found::Plain { .. }));
+    let looks = [
+        crypt.vaults().map(|vaults| !vaults.is_empty()),
+        directories(paths).map(|vaults| !vaults.is_empty()).map_err(listing),
+        encrypted(CONFIG_VAULT),
+        encrypted(IMAGE_VAULT),
+    ];
+    let any = looks.iter().any(|look| matches!(look, Ok(true)));
+    looks.into_iter().try_fold(any, |any, look| if any { Ok(true) } else { look })
 }
 
 #[cfg(test)]

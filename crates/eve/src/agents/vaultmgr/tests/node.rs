@@ -11,6 +11,7 @@ use vault::wanted::Authority;
 
 use super::controller::{self, Controller, KEY, Line};
 use super::disk::{Disk, write};
+use super::faulty::{self, Calls};
 use crate::agents::vaultmgr::belief::intake::TpmHeard;
 use crate::agents::vaultmgr::generation::roots::{Slot, Slots, Tpmmgr, TpmmgrError};
 use crate::agents::vaultmgr::hands::kernel::Kernel;
@@ -91,10 +92,12 @@ pub(super) struct Node {
     pub(super) disk: Disk,
     pub(super) nv: Nv,
     pub(super) paths: Paths,
-    pub(super) manager: Option<Manager<Kernel, Nv>>,
+    pub(super) manager: Option<Manager<faulty::Faulty<Kernel>, Nv>>,
     pub(super) has_tpm: bool,
     /// What goes wrong with its disk, and with the TPM that it was made with.
     pub(super) faults: Faults,
+    /// What goes wrong with its kernel.
+    pub(super) calls: Calls,
 }
 
 impl Node {
@@ -110,7 +113,7 @@ impl Node {
         let faults = Faults::default();
         let paths = Paths::on(disk::Disk::through(Faulty::linux(&faults)), &disk.root());
         let nv = Nv(Rc::default(), faults.clone());
-        Self { disk, nv, paths, manager: None, has_tpm, faults }
+        Self { disk, nv, paths, manager: None, has_tpm, faults, calls: Calls::default() }
     }
 
     /// A fresh node, started.
@@ -125,13 +128,14 @@ impl Node {
         self.nv.1 = self.faults.clone();
         prepare::own_folders(&self.paths).expect("our folders");
         let kernel = Kernel::open(&self.paths).expect("opens the filesystem");
+        let kernel = faulty::Faulty::new(kernel, &self.calls);
         let manager = Manager::start(self.paths.clone(), kernel, self.nv.clone(), owner).expect("starts");
         self.manager = Some(manager);
         self.manager().take_up_locks().expect("are read");
         self.hear_tpm();
     }
 
-    pub(super) fn manager(&mut self) -> &mut Manager<Kernel, Nv> {
+    pub(super) fn manager(&mut self) -> &mut Manager<faulty::Faulty<Kernel>, Nv> {
         self.manager.as_mut().expect("started")
     }
 

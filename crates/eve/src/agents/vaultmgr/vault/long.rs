@@ -1,5 +1,7 @@
 //! The long steps of a plan: begun here, with all that needs the kernel's keys, done by a job, and taken note of when it is over.
 
+use std::path::Path;
+
 use vault::condition::Key;
 use vault::ids::VaultId;
 use vault::plan::{Act, Step, StepKind, Wait};
@@ -7,7 +9,7 @@ use vault::report::VaultReport;
 use vault::section::Encryption;
 
 use crate::agents::vaultmgr::generation::roots::Tpmmgr;
-use crate::agents::vaultmgr::hands::crypt::{Crypt, Found};
+use crate::agents::vaultmgr::hands::crypt::{Crypt, CryptError, Found, KeyId};
 use crate::agents::vaultmgr::hands::mounts;
 use crate::agents::vaultmgr::hands::movein::Places;
 use crate::agents::vaultmgr::hands::tree::{self, Work};
@@ -37,8 +39,19 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         let made = places.disk.make_folder(&places.staging, 0o700);
         made.map_err(of_disk("making the staging directory"))?;
         let encrypted = self.crypt.set_policy(&places.staging, key, encryption);
+        let encrypted = encrypted.and_then(|()| self.proved(&places.staging, key));
         encrypted.inspect_err(|_| drop(tree::remove(&places.staging, &Work::default())))?;
         self.begin(id, act, Job::MoveIn(places))
+    }
+
+    /// Nothing goes into a vault on the word that it is one.
+    fn proved(&self, path: &Path, key: KeyId) -> Result<(), CryptError> {
+        match self.crypt.find(path)? {
+            Found::Policy { key: is, .. } if is == key => Ok(()),
+            _ => {
+                Err(CryptError::new("the kernel did not encrypt the directory that plain files are to go to"))
+            }
+        }
     }
 
     /// A copy that was cut short just goes, and the plan asks for the rest; plain files are looked at once more.

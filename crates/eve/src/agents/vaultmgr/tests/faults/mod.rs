@@ -3,6 +3,7 @@
 
 mod cut;
 mod full;
+mod kernel;
 mod recreate;
 mod seal;
 

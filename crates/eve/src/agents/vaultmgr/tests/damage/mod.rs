@@ -11,6 +11,10 @@ use vault::secret::{RootSecret, TableKey};
 use vault::section::Custody;
 use vault::shares::Table;
 
+mod master;
+mod pairs;
+mod table;
+
 use super::controller::{BERLIN, Controller, Line};
 use super::node::Node;
 
@@ -24,6 +28,8 @@ enum Damage {
     Removed,
     /// What it was before the last change of keys.
     Older,
+    /// Another node's in its place.
+    Foreign,
 }
 
 const DAMAGES: [Damage; 7] = [
@@ -38,6 +44,7 @@ const DAMAGES: [Damage; 7] = [
 
 type Files = BTreeMap<PathBuf, Vec<u8>>;
 
+/// `older`: what is put in its place, where something is.
 fn damage(path: &Path, damage: Damage, older: &Files) {
     let Ok(mut bytes) = std::fs::read(path) else { return };
     match damage {
@@ -49,7 +56,7 @@ fn damage(path: &Path, damage: Damage, older: &Files) {
         Damage::Cut => bytes.truncate(bytes.len() / 2),
         Damage::Emptied => bytes.clear(),
         Damage::Removed => return std::fs::remove_file(path).expect("removes"),
-        Damage::Older => match older.get(path) {
+        Damage::Older | Damage::Foreign => match older.get(path) {
             Some(before) => bytes.clone_from(before),
             None => return,
         },
@@ -148,8 +155,8 @@ fn key_file(path: &Path) -> Option<PathBuf> {
 }
 
 /// A vault's protector and policy, in the first place and in the second.
-fn key_files(node: &Node) -> [PathBuf; 4] {
-    let second = node.paths.metas().join(BERLIN.to_string());
+fn key_files(node: &Node, id: VaultId) -> [PathBuf; 4] {
+    let second = node.paths.metas().join(id.to_string());
     let only = |kind: &str| {
         let mut all = std::fs::read_dir(second.join(kind)).expect("lists");
         PathBuf::from(kind).join(all.next().expect("one").expect("reads").file_name())
@@ -165,7 +172,7 @@ fn key_files(node: &Node) -> [PathBuf; 4] {
 fn one_good_protector_and_one_good_policy_open_a_vault() {
     const STATES: [Damage; 3] = [Damage::None, Damage::Flipped(usize::MAX / 2), Damage::Removed];
     let (mut node, mut controller, older) = node();
-    let key_files = key_files(&node);
+    let key_files = key_files(&node, BERLIN);
     let before = files(&node);
     let mut tried = 0;
     for n in 0..81 {
@@ -192,7 +199,7 @@ fn one_good_protector_and_one_good_policy_open_a_vault() {
 #[test]
 fn halves_open_a_vault_on_a_disk_without_room() {
     let (mut node, mut controller, older) = node();
-    let [first_protector, _, _, second_policy] = key_files(&node);
+    let [first_protector, _, _, second_policy] = key_files(&node, BERLIN);
     node.stop();
     node.disk.mount();
     [first_protector, second_policy].iter().for_each(|path| damage(path, Damage::Removed, &older));

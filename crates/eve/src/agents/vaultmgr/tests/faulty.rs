@@ -1,0 +1,205 @@
+//! A kernel with faults: an n-th call that fails, lies, or is the first of many that fail, as `disk::faulty` is for a disk. A test
+//! loops: the fault at the call 0, 1, 2.. until the work goes through without meeting it, so every call that is ever added is met too.
+
+use std::cell::RefCell;
+use std::io;
+use std::path::Path;
+use std::rc::Rc;
+
+use nix::errno::Errno;
+use vault::condition::Key;
+use vault::custody::Wrapping;
+use vault::ids::VaultId;
+use vault::secret::WrappingSecret;
+use vault::section::Encryption;
+
+use crate::agents::vaultmgr::hands::crypt::{CopyRead, Crypt, CryptError, Found, KeyId, Place};
+
+/// What happens at the n-th call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// It fails, and nothing is done.
+    Fails,
+    /// It is done, and says that it failed. Only what changes something is counted.
+    DoneAndFails,
+    /// It says that it is done, and nothing is. Only what the kernel alone does, and is read back from it, is counted.
+    Dropped,
+    /// It fails, and so does each later one of its kind. Only what changes something is counted.
+    FailsOn,
+    /// It fails, and so does every later one.
+    Gone,
+}
+
+impl Fault {
+    pub(super) const ALL: [Self; 5] =
+        [Self::Fails, Self::DoneAndFails, Self::Dropped, Self::FailsOn, Self::Gone];
+
+    fn counts(self, kind: Kind) -> bool {
+        match self {
+            Self::Fails | Self::Gone => true,
+            Self::DoneAndFails | Self::FailsOn => kind != Kind::Asks,
+            Self::Dropped => kind == Kind::Sets,
+        }
+    }
+
+    /// It ends with a life of vaultmgr at the earliest.
+    pub(super) fn lasts_for_ever(self) -> bool {
+        matches!(self, Self::FailsOn | Self::Gone)
+    }
+
+    fn lasts(self, name: &str, met: &str) -> bool {
+        self == Self::Gone || self == Self::FailsOn && name == met
+    }
+}
+
+/// What a call does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// It changes nothing.
+    Asks,
+    /// It writes metadata.
+    Writes,
+    /// It is one call of the kernel's.
+    Sets,
+}
+
+/// What is to go wrong, shared by a test and the kernel before which it was put.
+#[derive(Clone, Default)]
+pub(super) struct Calls(Rc<RefCell<State>>);
+
+#[derive(Default)]
+struct State {
+    plan: Option<(Fault, usize)>,
+    count: usize,
+    met: Option<&'static str>,
+}
+
+impl Calls {
+    /// From now on this goes wrong.
+    pub(super) fn fail(&self, fault: Fault, nth: usize) {
+        *self.0.borrow_mut() = State { plan: Some((fault, nth)), ..State::default() };
+    }
+
+    /// From now on nothing does. Says which call did.
+    pub(super) fn heal(&self) -> Option<&'static str> {
+        self.0.take().met
+    }
+
+    fn meet(&self, name: &'static str, kind: Kind) -> Option<Fault> {
+        let mut state = self.0.borrow_mut();
+        let (fault, nth) = state.plan?;
+        if let Some(met) = state.met {
+            return fault.lasts(name, met).then_some(fault);
+        }
+        if !fault.counts(kind) {
+            return None;
+        }
+        state.count += 1;
+        (state.count > nth).then(|| {
+            state.met = Some(name);
+            fault
+        })
+    }
+}
+
+/// Before another kernel.
+pub(super) struct Faulty<C> {
+    pub(super) inner: C,
+    calls: Calls,
+}
+
+impl<C: Crypt> Faulty<C> {
+    pub(super) fn new(inner: C, calls: &Calls) -> Self {
+        Self { inner, calls: calls.clone() }
+    }
+
+    fn asks<T>(&self, name: &'static str, ask: impl FnOnce(&C) -> Told<T>) -> Told<T> {
+        self.calls.meet(name, Kind::Asks).map_or_else(|| ask(&self.inner), |_| Err(error(name)))
+    }
+
+    fn writes<T>(&mut self, name: &'static str, write: impl FnOnce(&mut C) -> Told<T>) -> Told<T> {
+        match self.calls.meet(name, Kind::Writes) {
+            None => write(&mut self.inner),
+            Some(Fault::DoneAndFails) => write(&mut self.inner).and(Err(error(name))),
+            Some(_) => Err(error(name)),
+        }
+    }
+
+    fn sets<T>(&self, name: &'static str, dropped: T, set: impl FnOnce(&C) -> Told<T>) -> Told<T> {
+        match self.calls.meet(name, Kind::Sets) {
+            None => set(&self.inner),
+            Some(Fault::DoneAndFails) => set(&self.inner).and(Err(error(name))),
+            Some(Fault::Dropped) => Ok(dropped),
+            Some(_) => Err(error(name)),
+        }
+    }
+}
+
+type Told<T> = Result<T, CryptError>;
+
+/// As the kernel's: a disk that does not read, a key that is in use, one that is not there.
+fn error(name: &'static str) -> CryptError {
+    let errno = [Errno::EIO, Errno::EBUSY, Errno::ENOKEY][name.len() % 3];
+    CryptError::because(name, io::Error::from(errno))
+}
+
+impl<C: Crypt> Crypt for Faulty<C> {
+    type Protector = C::Protector;
+
+    fn vaults(&self) -> Told<Vec<VaultId>> {
+        self.asks("vaults", C::vaults)
+    }
+    fn read(&self, vault: VaultId, place: Place) -> Told<CopyRead> {
+        self.asks("read", |inner| inner.read(vault, place))
+    }
+    fn find(&self, path: &Path) -> Told<Found> {
+        self.asks("find", |inner| inner.find(path))
+    }
+    fn key(&self, key: KeyId) -> Told<Key> {
+        self.asks("key", |inner| inner.key(key))
+    }
+    fn create(
+        &mut self,
+        vault: VaultId,
+        encryption: Encryption,
+        wrapping: Wrapping,
+        secret: &WrappingSecret,
+    ) -> Told<C::Protector> {
+        self.writes("create", |inner| inner.create(vault, encryption, wrapping, secret))
+    }
+    fn repair(&mut self, vault: VaultId, from: Place) -> Told<()> {
+        self.writes("repair", |inner| inner.repair(vault, from))
+    }
+    fn unwrap(
+        &mut self,
+        vault: VaultId,
+        place: Place,
+        secret: &WrappingSecret,
+    ) -> Told<Option<C::Protector>> {
+        self.writes("unwrap", |inner| inner.unwrap(vault, place, secret))
+    }
+    fn rewrap(
+        &mut self,
+        vault: VaultId,
+        protector: &C::Protector,
+        wrapping: Wrapping,
+        secret: &WrappingSecret,
+    ) -> Told<()> {
+        self.writes("rewrap", |inner| inner.rewrap(vault, protector, wrapping, secret))
+    }
+    fn forget(&mut self, vault: VaultId) -> Told<()> {
+        self.writes("forget", |inner| inner.forget(vault))
+    }
+    fn add_key(&self, vault: VaultId, protector: &C::Protector) -> Told<()> {
+        self.sets("add_key", (), |inner| inner.add_key(vault, protector))
+    }
+    fn remove_key(&self, key: KeyId) -> Told<Key> {
+        self.sets("remove_key", Key::Absent, |inner| inner.remove_key(key))
+    }
+    fn set_policy(&self, path: &Path, key: KeyId, encryption: Encryption) -> Told<()> {
+        self.sets("set_policy", (), |inner| inner.set_policy(path, key, encryption))
+    }
+    fn residue(&self) -> Option<&'static str> {
+        self.inner.residue()
+    }
+}

@@ -1,0 +1,168 @@
+//! One node whose agents are real processes behind their real walls, each with a root of its own, so that what they say to each other
+//! passes a broker. It starts them as the supervisor does, and anew when one ends.
+
+use std::fs::{self, File};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+use eve::bus::messages::VaultStatus;
+use eve::bus::{Agent, Bus, Subscription};
+use fscrypt::{KeyStatus, Standing};
+use testkit::node::Parts;
+use testkit::{Evc, Node};
+use vault::ids::{CONFIG_VAULT, IMAGE_VAULT, VaultId};
+use vault::report::{State, VaultReport};
+
+use super::broker::{Broker, Fault};
+
+/// How long what was cut may take to mend: the longest that anybody on the bus waits is a minute, of a loaded machine.
+const PATIENCE: Duration = Duration::from_secs(150);
+/// Before an agent is started anew.
+const PAUSE: Duration = Duration::from_millis(200);
+/// Exit codes of an agent that ended by an error that it told, and by its own wish.
+const ENDS: [i32; 2] = [1, 75];
+
+/// What ends with the house: first the processes.
+pub(super) struct House {
+    charges: Vec<Charge>,
+    broker: Broker,
+    status: Subscription<VaultStatus>,
+    node: Node,
+    what: String,
+}
+
+struct Charge {
+    agent: Agent,
+    root: PathBuf,
+    child: Option<Child>,
+    ended: Instant,
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// vaultmgr has the node's own, with its disk.
+fn root(dir: &Path, agent: Agent) -> PathBuf {
+    dir.join(if agent == Agent::Vaultmgr { "node" } else { agent.name() })
+}
+
+impl House {
+    /// A new node of this name, in `dir`, with this done to its bus.
+    pub(super) fn new(dir: &Path, name: &str, evc: &Evc, tpm: bool, plan: Option<(Fault, usize)>) -> Self {
+        let parts = Parts { tpm, disk: 24 << 20, ..Parts::default() };
+        let node = Node::made(dir, name, evc, parts).unwrap();
+        Agent::STARTED.into_iter().for_each(|agent| furnish(dir, agent));
+        let charge =
+            |agent| Charge { agent, root: root(dir, agent), child: None, ended: Instant::now() - PAUSE };
+        let charges: Vec<Charge> = Agent::STARTED.into_iter().map(charge).collect();
+        let broker = Broker::between(root, dir, plan);
+        let status = Bus::visit(&node.root(), Agent::Operator).subscribe();
+        Self { charges, broker, status, node, what: format!("{name}: {plan:?}") }
+    }
+
+    /// Lives until the node and its controller say that the default vaults are open, and no word of vaultmgr's was false. Says how many
+    /// frames passed on a link at most, and on how many links the fault was met.
+    pub(super) fn live(&mut self, evc: &Evc) -> (usize, usize) {
+        let late = Instant::now() + PATIENCE;
+        let mut told = VaultStatus::default();
+        while !(are_open(&told) && self.controller_knows(evc)) {
+            let (what, broker) = (&self.what, self.broker.told());
+            assert!(Instant::now() < late, "{what}: never opened: {broker}: {told:?}");
+            self.charges.iter_mut().for_each(|charge| charge.look(what));
+            if let Ok(status) = self.status.next_within(Duration::from_millis(50)) {
+                status.vaults.iter().for_each(|vault| self.is_true(vault));
+                told = status;
+            }
+        }
+        (self.broker.frames(), self.broker.met())
+    }
+
+    fn controller_knows(&self, evc: &Evc) -> bool {
+        let state = |vault| evc.vault(self.node.name(), vault).ok().map(|vault| vault["state"].clone());
+        ["config", "image"].into_iter().all(|vault| state(vault).is_some_and(|state| state == "unlocked"))
+    }
+
+    /// What is told may be older than what is: a vault opens meanwhile. None is closed here, and nothing is lost.
+    fn is_true(&self, told: &VaultReport) {
+        let so = match told.state {
+            State::Unlocked => self.has_key(told.id),
+            State::Waiting | State::Creating | State::Failed => true,
+            State::Locked | State::LockIncomplete | State::Missing | State::Removed | State::Orphan => false,
+        };
+        assert!(so, "{}: this is not so: {told:?}", self.what);
+    }
+
+    fn has_key(&self, id: VaultId) -> bool {
+        let persist = File::open(self.node.root().join("persist")).unwrap();
+        let folder = if id == CONFIG_VAULT { "config" } else { "img" };
+        let device = std::os::unix::fs::MetadataExt::dev(&persist.metadata().unwrap());
+        match fscrypt::look(&self.node.root().join("persist").join(folder), device).unwrap() {
+            Standing::Encrypted(_, policy) => {
+                matches!(fscrypt::key_status(&persist, policy.identifier), Ok(KeyStatus::Present { .. }))
+            }
+            _ => false,
+        }
+    }
+}
+
+fn are_open(told: &VaultStatus) -> bool {
+    let open = |id| told.vaults.iter().any(|vault| vault.id == id && vault.state == State::Unlocked);
+    open(CONFIG_VAULT) && open(IMAGE_VAULT)
+}
+
+/// The agent's root: the installer's files, its end of the bus, and the disk, of which zedagent needs a part.
+fn furnish(dir: &Path, agent: Agent) {
+    let (own, node) = (root(dir, agent), root(dir, Agent::Vaultmgr));
+    fs::create_dir_all(own.join("run/eve")).unwrap();
+    if own != node {
+        fs::create_dir_all(own.join("config")).unwrap();
+        for file in fs::read_dir(node.join("config")).unwrap() {
+            let file = file.unwrap();
+            fs::copy(file.path(), own.join("config").join(file.file_name())).unwrap();
+        }
+    }
+    match agent {
+        Agent::Zedagent => symlink(node.join("persist"), own.join("persist")).unwrap(),
+        _ => fs::create_dir_all(own.join("persist/status")).unwrap(),
+    }
+}
+
+impl Charge {
+    /// Starts it when its pause is over. It ends by no signal, and no panic.
+    fn look(&mut self, what: &str) {
+        let Some(child) = &mut self.child else {
+            if self.ended.elapsed() >= PAUSE {
+                self.child = Some(self.start());
+            }
+            return;
+        };
+        let Some(status) = child.try_wait().unwrap() else { return };
+        let log = || fs::read_to_string(self.root.join("log")).unwrap_or_default();
+        assert!(
+            status.code().is_some_and(|code| ENDS.contains(&code)),
+            "{what}: {}: {status}: {}",
+            self.agent,
+            log()
+        );
+        self.child = None;
+        self.ended = Instant::now();
+    }
+
+    fn start(&self) -> Child {
+        let supervisor = std::process::id().to_string();
+        let log = File::options().create(true).append(true).open(self.root.join("log")).unwrap();
+        let mut command = Command::new(testkit::program("eve").unwrap());
+        command.args(["agent", self.agent.name(), "--poll-interval", "200ms", "--unlisted-calls", "ends"]);
+        command.args(["--supervisor", &supervisor, "--root"]).arg(&self.root);
+        command.env("RUST_LOG", "debug,ureq=info,ureq_proto=info,rustls=info");
+        command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap()
+    }
+}
