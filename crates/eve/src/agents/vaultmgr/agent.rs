@@ -128,6 +128,7 @@ impl Loop {
             self.read_roots_again();
             if Instant::now() >= look {
                 self.manager.read_unsteady_root();
+                self.manager.look_for_others();
                 self.manager.settle_all();
                 look = Instant::now() + LOOK;
             }

@@ -1,7 +1,7 @@
 //! One vault read back from kernel and disk. That the thing at its path is this vault is proved here, each time: a directory, no
 //! link, on the persist filesystem, under the policy that the metadata names.
 
-use vault::condition::{Dir, Key, MetaCopy, Seen, Staged};
+use vault::condition::{Dir, Key, MetaCopy, Others, Seen, Staged};
 use vault::ids::VaultId;
 use vault::section::{BySeal, Encryption};
 
@@ -33,8 +33,9 @@ pub(crate) fn observe(
 ) -> Result<Sight, CryptError> {
     let found = crypt.find(&paths.vault(id))?;
     let copies = read_both(crypt, id)?;
-    let named = named(&found, &copies);
+    let (named, others) = (named(&found, &copies), others(&copies[0]).or(others(&copies[1])));
     let [first, second] = copies.map(|copy| meta(&copy, named));
+    let whole = first.hint().and(second.hint()).is_some();
     let key = named.map(|named| named.key).or(policy(&found)).or(known);
     let seen = Seen {
         dir: dir(&found, named),
@@ -43,6 +44,8 @@ pub(crate) fn observe(
         first,
         second,
         shares: BySeal::default(),
+        others,
+        lags: whole && crypt.lags(id),
     };
     Ok(Sight { seen, key, named })
 }
@@ -76,6 +79,13 @@ fn read_both(crypt: &impl Crypt, id: VaultId) -> Result<[CopyRead; 2], CryptErro
     }))
 }
 
+fn others(copy: &CopyRead) -> Others {
+    match copy {
+        CopyRead::Whole { others, .. } => *others,
+        CopyRead::Absent | CopyRead::Damaged => Others::default(),
+    }
+}
+
 fn policy(found: &Found) -> Option<KeyId> {
     match found {
         Found::Policy { key, .. } => Some(*key),
@@ -96,7 +106,7 @@ fn named(found: &Found, copies: &[CopyRead; 2]) -> Option<Named> {
 fn meta(copy: &CopyRead, named: Option<Named>) -> MetaCopy {
     match *copy {
         CopyRead::Absent => MetaCopy::Absent,
-        CopyRead::Whole { hint, key, encryption } if Some(Named { key, encryption }) == named => {
+        CopyRead::Whole { hint, key, encryption, .. } if Some(Named { key, encryption }) == named => {
             MetaCopy::Good(hint)
         }
         CopyRead::Whole { .. } | CopyRead::Damaged => MetaCopy::Damaged,
@@ -148,7 +158,8 @@ mod tests {
     /// Before anything is written there, key and modes are held against the metadata.
     #[test]
     fn another_key_or_other_modes_are_another_vault() {
-        let whole = || CopyRead::Whole { hint: Hint::NoEpoch, key: KEY, encryption: AES };
+        let others = Others::default();
+        let whole = || CopyRead::Whole { hint: Hint::NoEpoch, key: KEY, encryption: AES, others };
         let both = || [whole(), whole()];
         assert_eq!(looks((KEY, AES), both()), Dir::Vault(Encryption::Aes256Xts));
         assert_eq!(looks((KeyId([2; 16]), AES), both()), Dir::OtherVault);

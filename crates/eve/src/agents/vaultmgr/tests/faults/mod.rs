@@ -3,6 +3,7 @@
 
 mod cut;
 mod full;
+mod others;
 mod recreate;
 mod seal;
 
