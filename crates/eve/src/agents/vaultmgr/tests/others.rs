@@ -309,10 +309,10 @@ fn a_vaults_protector_in_anothers_policy_ties_neither_to_the_other() {
     }
 }
 
-/// VC-2, VC-5, KO-1: the real command adds a passphrase of its own; the node changes its key; the command opens by its passphrase, and by
+/// VC-2, IF-5, KO-1: the real command adds a passphrase of its own; the node changes its key; the command opens by its passphrase, and by
 /// ours; and with the vault all of it goes.
 #[test]
-fn vc5_the_fscrypt_command_adds_one_and_both_go_with_the_vault() {
+fn if5_the_fscrypt_command_adds_one_and_both_go_with_the_vault() {
     let (mut node, mut controller) = node();
     let cli =
         FscryptCli::new(&node.paths.persist().parent().expect("a root").join("cli")).expect("its folder");

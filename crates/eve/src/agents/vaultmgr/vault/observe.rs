@@ -45,7 +45,7 @@ pub(crate) fn observe(
         second,
         shares: BySeal::default(),
         others,
-        lags: whole && crypt.lags(id),
+        lags: whole && others.count() > 0 && crypt.lags(id),
     };
     Ok(Sight { seen, key, named })
 }

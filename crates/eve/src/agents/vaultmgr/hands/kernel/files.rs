@@ -143,16 +143,21 @@ impl Kernel {
     pub(super) fn names_in(&self, second: &MetaDir, vault: VaultId) -> Result<Names, MetaError> {
         let mut names = Names::in_all_of(second)?;
         let (ours, rest) = names.protectors.into_iter().partition(|of| self.is_ours(second, vault, *of));
-        let labelled = |of: &ProtectorDescriptor| is_labelled(&self.first, vault, *of);
-        let known = self.names.get(&vault).is_some_and(|names| names.protectors.iter().any(labelled));
-        names.protectors = if known || !BTreeSet::is_empty(&ours) { ours } else { rest };
+        names.protectors = if BTreeSet::is_empty(&ours) && !self.knows_ours(vault) { rest } else { ours };
         Ok(names)
     }
 
     /// By its label in either place. One that reads in neither is taken for ours: it opens nothing as it is.
     pub(super) fn is_ours(&self, second: &MetaDir, vault: VaultId, of: ProtectorDescriptor) -> bool {
-        let reads = [second, &self.first].iter().any(|folder| folder.read_protector(of).is_ok());
-        !reads || [second, &self.first].iter().any(|folder| is_labelled(folder, vault, of))
+        match (is_labelled(second, vault, of), || is_labelled(&self.first, vault, of)) {
+            (Some(true), _) => true,
+            (there, here) => here().unwrap_or(there.is_none()),
+        }
+    }
+
+    fn knows_ours(&self, vault: VaultId) -> bool {
+        let labelled = |of: &ProtectorDescriptor| is_labelled(&self.first, vault, *of) == Some(true);
+        self.names.get(&vault).is_some_and(|names| names.protectors.iter().any(labelled))
     }
 
     pub(super) fn second(&self, vault: VaultId) -> Result<MetaDir, MetaError> {
@@ -215,8 +220,9 @@ impl Kernel {
     }
 }
 
-fn is_labelled(folder: &MetaDir, vault: VaultId, of: ProtectorDescriptor) -> bool {
-    folder.read_protector(of).is_ok_and(|file| label::kind(file.name(), vault).is_some())
+/// Whether a protector's file is labelled as one vault's; nothing when it does not read.
+fn is_labelled(folder: &MetaDir, vault: VaultId, of: ProtectorDescriptor) -> Option<bool> {
+    Some(label::kind(folder.read_protector(of).ok()?.name(), vault).is_some())
 }
 
 fn are_several(pairs: &[KeyFiles]) -> bool {

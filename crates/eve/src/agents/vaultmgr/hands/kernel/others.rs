@@ -62,8 +62,9 @@ impl Kernel {
         }
         let (folder, named) = (self.second(vault)?, first.policy.others(ours).flatten().collect());
         let mut changes = self.files_to_write(&folder, &named);
-        changes.extend((first.policy != second.policy).then_some(Change::Policy(first.policy)));
         changes.extend(spare(&folder, vault, &named)?.into_iter().map(Change::Drop));
+        // Last: while the policies differ it is seen that something is still to be done.
+        changes.extend((first.policy != second.policy).then_some(Change::Policy(first.policy)));
         Ok(changes)
     }
 

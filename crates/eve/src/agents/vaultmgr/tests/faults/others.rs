@@ -32,9 +32,9 @@ fn taking_over_what_others_added_is_mended() {
     assert!(steps > 10, "{steps}");
 }
 
-/// Invariant 4, VC-5: a deletion that was stopped anywhere is ended by the next section, and nothing of what others added is left.
+/// Invariant 4, IF-5: a deletion that was stopped anywhere is ended by the next section, and nothing of what others added is left.
 #[test]
-fn vc5_wiping_what_others_added_is_mended() {
+fn if5_wiping_what_others_added_is_mended() {
     let steps = stopped_everywhere(
         || {
             let (mut node, with) = with_another();
