@@ -35,7 +35,6 @@ pub(crate) fn observe(
     let copies = read_both(crypt, id)?;
     let (named, others) = (named(&found, &copies), others(&copies[0]).or(others(&copies[1])));
     let [first, second] = copies.map(|copy| meta(&copy, named));
-    let whole = first.hint().and(second.hint()).is_some();
     let key = named.map(|named| named.key).or(policy(&found)).or(known);
     let seen = Seen {
         dir: dir(&found, named),
@@ -45,12 +44,13 @@ pub(crate) fn observe(
         second,
         shares: BySeal::default(),
         others,
-        lags: whole && others.count() > 0 && crypt.lags(id),
+        lags: false,
     };
-    Ok(Sight { seen, key, named })
+    Ok(Sight { seen: Seen { lags: lags(crypt, id, &seen), ..seen }, key, named })
 }
 
-/// Reads again what changes from outside: path and kernel. Metadata is as it was.
+/// Reads again what changes from outside, path and kernel, and whether the second copy has what others added: a key that opened a vault
+/// may have mended what is ours. All else of the metadata is as it was.
 pub(crate) fn glance(
     crypt: &impl Crypt,
     paths: &Paths,
@@ -61,7 +61,8 @@ pub(crate) fn glance(
     let named = before.named;
     let key = named.map(|named| named.key).or(policy(&found)).or(before.key);
     let status = key.map_or(Ok(Key::Absent), |key| crypt.key(key))?;
-    Ok(Sight { seen: Seen { dir: dir(&found, named), key: status, ..before.seen }, key, named })
+    let lags = lags(crypt, id, &before.seen);
+    Ok(Sight { seen: Seen { dir: dir(&found, named), key: status, lags, ..before.seen }, key, named })
 }
 
 /// A copy that the disk does not give is as good as damaged while its twin is whole; else nothing is concluded.
@@ -77,6 +78,10 @@ fn read_both(crypt: &impl Crypt, id: VaultId) -> Result<[CopyRead; 2], CryptErro
             CopyRead::Damaged
         })
     }))
+}
+
+fn lags(crypt: &impl Crypt, id: VaultId, seen: &Seen) -> bool {
+    seen.has_both_copies() && seen.others.count() > 0 && crypt.lags(id)
 }
 
 fn others(copy: &CopyRead) -> Others {
