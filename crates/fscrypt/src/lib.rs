@@ -28,7 +28,7 @@ pub use ids::{KeyIdentifier, NotADescriptor, ProtectorDescriptor};
 pub use kernel::{Claims, KeyStatus, Removal, add_key, get_policy, key_status, remove_key, set_policy};
 pub use key_files::{KeyFiles, UnwrapError};
 pub use meta_dir::{MetaDir, MetaError, rewrap_both};
-pub use metadata::{Iv, ParseError, PolicyFile, ProtectorFile};
+pub use metadata::{Iv, ParseError, PolicyFile, ProtectorFile, Source};
 pub use policy::{Modes, Policy};
 pub use scrub::Residue;
 pub use secret::{ContentKey, ProtectorKey, WrappingKey};

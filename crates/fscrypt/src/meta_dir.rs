@@ -5,7 +5,10 @@
 mod error;
 mod rewrap;
 
+use std::fs::File;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use disk::{Disk, Folder};
 
@@ -18,8 +21,14 @@ use crate::{
     scrub::{scrub, sweep},
 };
 
+/// Longer than any filesystem's clock ticks.
+const SETTLED: Duration = Duration::from_secs(3);
 const PROTECTORS: &str = "protectors";
 const POLICIES: &str = "policies";
+
+/// When files were last put into a folder of key files or taken away from it, by the filesystem's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp([SystemTime; 2]);
 
 /// A folder of key files, open.
 #[derive(Debug)]
@@ -61,6 +70,14 @@ impl MetaDir {
     /// Where the folder was when it was opened.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// When files were put here or taken away last. Nothing while that is so short ago that the next time may bear the same stamp, or
+    /// where it can't be told.
+    pub fn stamp(&self) -> Option<Stamp> {
+        let of =
+            |folder: &Folder| changed(folder).ok().filter(|at| at.elapsed().is_ok_and(|ago| ago > SETTLED));
+        Some(Stamp([of(&self.protectors)?, of(&self.policies)?]))
     }
 
     /// The protectors here, in order of their names. Links to other filesystems' protectors are left out.
@@ -124,12 +141,17 @@ impl MetaDir {
         self.write_policy(&files.policy)
     }
 
-    /// Overwrites and unlinks a protector's file, durably; one that is absent is no error.
+    /// Overwrites and unlinks a protector's file, or the tool's link to one on another filesystem, durably; one that is absent is no
+    /// error. What a link leads to stays.
     ///
     /// # Errors
     /// [`MetaError::Io`]: call again, and [`MetaDir::sweep`] after a restart.
     pub fn remove_protector(&self, of: ProtectorDescriptor) -> Result<(), MetaError> {
-        remove(&self.protectors, &of.to_string())
+        let (name, link) = (of.to_string(), link(&of.to_string()));
+        if self.protectors.names()?.contains(&link) {
+            remove(&self.protectors, &link)?;
+        }
+        remove(&self.protectors, &name)
     }
 
     /// Overwrites and unlinks a policy's file, durably; one that is absent is no error.
@@ -151,15 +173,24 @@ impl MetaDir {
     }
 }
 
+fn changed(folder: &Folder) -> std::io::Result<SystemTime> {
+    File::from(folder.as_fd().try_clone_to_owned()?).metadata()?.modified()
+}
+
 fn read(folder: &Folder, name: &str) -> Result<Vec<u8>, MetaError> {
     // One byte more than allowed shows the parser that it is too long.
     match folder.read(name, MAX_FILE_LEN + 1) {
         // The protector lies on another filesystem; the tool would go there, we do not.
-        Err(disk::Error::Absent { .. }) if folder.names()?.contains(&format!("{name}.link")) => {
-            Err(MetaError::Unsafe { name: format!("{name}.link") })
+        Err(disk::Error::Absent { .. }) if folder.names()?.contains(&link(name)) => {
+            Err(MetaError::Unsafe { name: link(name) })
         }
         read => Ok(read?),
     }
+}
+
+/// The tool's name for where a protector lies on another filesystem.
+fn link(name: &str) -> String {
+    format!("{name}.link")
 }
 
 fn write(folder: &Folder, name: &str, bytes: &[u8]) -> Result<(), MetaError> {

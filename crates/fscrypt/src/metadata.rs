@@ -11,7 +11,7 @@ mod wrap;
 use prost::Message;
 
 pub use policy_file::PolicyFile;
-pub use protector_file::ProtectorFile;
+pub use protector_file::{ProtectorFile, Source};
 pub(crate) use wrap::{NotAuthentic, WrappedKey};
 
 /// The longest key file that the `fscrypt` tool reads, in bytes.

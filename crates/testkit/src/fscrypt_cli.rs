@@ -79,14 +79,24 @@ impl FscryptCli {
     /// # Errors
     /// It fails, or is killed at a limit. The beginning of its words is in the error.
     pub fn run(&self, args: &[&str]) -> Result<String> {
-        self.run_program("fscrypt", args, PATIENCE)
+        self.run_program("fscrypt", args, "", PATIENCE)
     }
 
-    fn run_program(&self, program: &str, args: &[&str], patience: Duration) -> Result<String> {
-        let said = self.dir.join("said");
+    /// Runs `fscrypt ARGS` with `input` to read: a passphrase, where ARGS have `--quiet`.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn run_told(&self, args: &[&str], input: &str) -> Result<String> {
+        self.run_program("fscrypt", args, input, PATIENCE)
+    }
+
+    fn run_program(&self, program: &str, args: &[&str], input: &str, patience: Duration) -> Result<String> {
+        let (said, told) = (self.dir.join("said"), self.dir.join("told"));
+        fs::write(&told, input)?;
         let out = fs::File::create(&said)?;
         let mut command = self.command(program, patience);
-        let status = command.args(args).stdout(out.try_clone()?).stderr(out).status()?;
+        command.stdin(fs::File::open(&told)?).stdout(out.try_clone()?).stderr(out);
+        let status = command.args(args).status()?;
         let words = head(&said)?;
         ensure!(status.success(), "{program} {args:?}: {status}: {words}");
         Ok(words)
@@ -98,7 +108,7 @@ impl FscryptCli {
         command.args(["--mount", "sh", "-c", "mount --bind \"$1\" /etc && shift && exec \"$@\"", "sh"]);
         command.arg(self.dir.join("etc"));
         command.args(["timeout", "--kill-after=1", &patience.as_secs().to_string()]);
-        command.args(["prlimit", &format!("--fsize={MOST}"), "--core=0", program]).stdin(Stdio::null());
+        command.args(["prlimit", &format!("--fsize={MOST}"), "--core=0", program]);
         command
     }
 }
@@ -129,10 +139,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let cli = FscryptCli::new(dir.path()).unwrap();
         // So long that only the other limit can end it.
-        let ended = cli.run_program("yes", &[], Duration::from_secs(3600)).unwrap_err().to_string();
+        let ended = cli.run_program("yes", &[], "", Duration::from_secs(3600)).unwrap_err().to_string();
         assert!(ended.len() as u64 <= HEAD + 200, "{} bytes", ended.len());
         assert_eq!(fs::metadata(dir.path().join("said")).unwrap().len(), MOST);
-        assert_eq!(cli.run_program("echo", &["a word"], PATIENCE).unwrap(), "a word\n");
+        assert_eq!(cli.run_program("echo", &["a word"], "", PATIENCE).unwrap(), "a word\n");
+        assert_eq!(cli.run_program("cat", &[], "a word", PATIENCE).unwrap(), "a word");
     }
 
     #[test]
@@ -140,7 +151,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let cli = FscryptCli::new(dir.path()).unwrap();
         let short = Duration::from_secs(1);
-        assert!(cli.run_program("sleep", &["infinity"], short).is_err());
+        assert!(cli.run_program("sleep", &["infinity"], "", short).is_err());
         assert!(run_bare("sleep", &["infinity"], short).is_err());
         run_bare("true", &[], PATIENCE).unwrap();
     }

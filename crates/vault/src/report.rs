@@ -129,7 +129,9 @@ fn notes(view: &View<'_>, next: &Next) -> Vec<Note> {
         Next::Do(_) => Vec::new(),
     };
     let has_tpm = matches!(view.node.tpm, Tpm::Present { .. });
+    let others = view.seen.others;
     let always = [
+        (others.count() > 0, Note::OtherProtectors(others)),
         (view.seen.has_share(), Note::NotEscrowed),
         (has_tpm && !view.node.measured, Note::NotMeasured),
         (has_tpm, Note::AkNotProved),

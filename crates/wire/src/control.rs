@@ -3,10 +3,10 @@
 
 use attest::SessionKey;
 use serde::{Deserialize, Serialize};
-use vault::ids::{DeviceId, Generation, VaultId};
+use vault::ids::{DeviceId, DeviceKey, Generation, VaultId};
 
 use crate::error::DecodeError;
-use crate::limits::{at_most, exactly, known, uuid};
+use crate::limits::{at_most, exactly, uuid};
 use crate::pb::vault as pb;
 use crate::section;
 
@@ -24,7 +24,10 @@ pub struct Control {
     pub session: SessionKey,
     /// A challenge to answer with evidence (AC-1).
     pub challenge: Option<Challenge>,
-    /// Orders, obeyed although the vault section is withheld. At most [`MAX_ORDERS`].
+    /// The key of that device's certificate: a session is no secret, and default vaults have the same identity on every node. There where
+    /// there are orders.
+    pub device_key: Option<DeviceKey>,
+    /// Orders, to be obeyed although the vault section is withheld. At most [`MAX_ORDERS`].
     pub orders: Vec<Order>,
     /// The newest escrow bundle that the controller holds.
     pub held_bundle: Option<BundleId>,
@@ -49,13 +52,16 @@ pub struct Challenge {
     pub wants_location: bool,
 }
 
-/// An operator's order for one vault.
+/// An operator's order. Each takes away, and none gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Order {
     /// Lock it now.
     Lock(VaultId),
     /// Erase its keys: it never opens again.
     Erase(VaultId),
+    /// Of a kind that came later, by its number: left alone, and told. Whoever gave it knows what this program speaks, and can withhold
+    /// what must not go out meanwhile.
+    NotUnderstood(i32),
 }
 
 /// Which escrow bundle: its generation, and SHA-256 of its bytes.
@@ -72,6 +78,7 @@ impl From<&Control> for pb::Control {
         Self {
             device: control.device.0.as_bytes().to_vec(),
             session: control.session.0.to_vec(),
+            device_key: control.device_key.map(|key| key.0.to_vec()).unwrap_or_default(),
             challenge: control.challenge.as_ref().map(Into::into),
             orders: control.orders.iter().map(Into::into).collect(),
             held: control.held_bundle.as_ref().map(Into::into),
@@ -93,11 +100,13 @@ impl From<&Challenge> for pb::Challenge {
 
 impl From<&Order> for pb::Order {
     fn from(order: &Order) -> Self {
+        let of = |kind: pb::OrderKind, vault: &VaultId| (kind.into(), vault.0.as_bytes().to_vec());
         let (kind, vault) = match order {
-            Order::Lock(vault) => (pb::OrderKind::Lock, vault),
-            Order::Erase(vault) => (pb::OrderKind::Erase, vault),
+            Order::Lock(vault) => of(pb::OrderKind::Lock, vault),
+            Order::Erase(vault) => of(pb::OrderKind::Erase, vault),
+            Order::NotUnderstood(kind) => (*kind, Vec::new()),
         };
-        Self { kind: kind.into(), vault: vault.0.as_bytes().to_vec() }
+        Self { kind, vault }
     }
 }
 
@@ -110,9 +119,14 @@ impl From<&BundleId> for pb::BundleId {
 /// Checks what stands beside a configuration.
 pub(crate) fn control(raw: pb::Control) -> Result<Control, DecodeError> {
     at_most("orders", raw.orders.len(), MAX_ORDERS)?;
+    let device_key = (!raw.device_key.is_empty()).then(|| exactly("device key", &raw.device_key));
+    if device_key.is_none() && !raw.orders.is_empty() {
+        return Err(DecodeError::Missing { field: "device key" });
+    }
     Ok(Control {
         device: section::device("device", &raw.device)?,
         session: section::session("session", &raw.session)?,
+        device_key: device_key.transpose()?.map(DeviceKey),
         challenge: raw.challenge.map(challenge).transpose()?,
         orders: raw.orders.into_iter().map(order).collect::<Result<_, _>>()?,
         held_bundle: raw.held.map(bundle).transpose()?,
@@ -139,11 +153,13 @@ fn challenge(raw: pb::Challenge) -> Result<Challenge, DecodeError> {
 }
 
 fn order(raw: pb::Order) -> Result<Order, DecodeError> {
-    let vault = VaultId(uuid("order's vault", &raw.vault)?);
-    match known("order", raw.kind)? {
-        pb::OrderKind::Lock => Ok(Order::Lock(vault)),
-        pb::OrderKind::Erase => Ok(Order::Erase(vault)),
-        pb::OrderKind::Unspecified => Err(DecodeError::NotUnderstood { field: "order", value: raw.kind }),
+    let vault = || uuid("order's vault", &raw.vault).map(VaultId);
+    match pb::OrderKind::try_from(raw.kind) {
+        Ok(pb::OrderKind::Lock) => Ok(Order::Lock(vault()?)),
+        Ok(pb::OrderKind::Erase) => Ok(Order::Erase(vault()?)),
+        // No order at all.
+        Ok(pb::OrderKind::Unspecified) => Err(DecodeError::Missing { field: "order" }),
+        Err(_) => Ok(Order::NotUnderstood(raw.kind)),
     }
 }
 

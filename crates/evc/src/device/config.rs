@@ -4,7 +4,7 @@
 use ::attest::SessionKey;
 use aws_lc_rs::digest::{SHA256, digest};
 use vault::decide::{Challenge as Needed, Ruling};
-use vault::ids::DeviceId;
+use vault::ids::{DeviceId, DeviceKey};
 use vault::ledger::Ledger;
 use vault::section::Section;
 use wire::Certificate;
@@ -133,7 +133,7 @@ impl Controller {
             Some(self.config_of(tx, &view.device, draft, session, &mut ledger).await?)
         };
         chain::keep(tx, device, &view.device, &ledger).await?;
-        let control = Control { device, session, challenge, orders: Vec::new(), held_bundle: None };
+        let control = Control { challenge, ..said_beside(&view.device, session)? };
         Ok(ConfigResponse { config_hash, config, control: Some(control) })
     }
 
@@ -155,10 +155,7 @@ impl Controller {
             }
             vaults.push(entry);
         }
-        let certificate = Certificate::from_der(&device.cert_der);
-        let certificate =
-            certificate.map_err(|_| Refusal::Internal("a device's certificate does not read"))?;
-        let (device_key, version) = (certificate.public_key().name(), self.place(device.section_version));
+        let (device_key, version) = (key_of(device)?, self.place(device.section_version));
         let (follows, removed) = (ledger.head, draft.removed);
         let section = Section { device: device.id, device_key, session, version, follows, vaults, removed };
         let config = self.parts(device, Some(section))?;
@@ -169,9 +166,8 @@ impl Controller {
     /// To a device that is further on than this database: its configuration without section and challenge.
     fn nothing_to(&self, row: &DeviceRow, session: SessionKey) -> Result<ConfigResponse, Refusal> {
         let config_hash = self.hash(row, None, Some(session));
-        let control =
-            Control { device: row.id, session, challenge: None, orders: Vec::new(), held_bundle: None };
-        Ok(ConfigResponse { config_hash, config: Some(self.parts(row, None)?), control: Some(control) })
+        let control = Some(said_beside(row, session)?);
+        Ok(ConfigResponse { config_hash, config: Some(self.parts(row, None)?), control })
     }
 
     fn parts(&self, device: &DeviceRow, section: Option<Section>) -> Result<DeviceConfig, Refusal> {
@@ -212,6 +208,25 @@ impl Controller {
 
 pub(crate) async fn known(tx: &mut dyn Tx, device: DeviceId) -> Result<DeviceRow, Refusal> {
     tx.device(device).await?.ok_or(Refusal::Unauthorized("this device is not registered here"))
+}
+
+/// What is said beside a configuration while there is nothing to say: for whom it is.
+fn said_beside(device: &DeviceRow, session: SessionKey) -> Result<Control, Refusal> {
+    let device_key = Some(key_of(device)?);
+    Ok(Control {
+        device: device.id,
+        session,
+        device_key,
+        challenge: None,
+        orders: Vec::new(),
+        held_bundle: None,
+    })
+}
+
+fn key_of(device: &DeviceRow) -> Result<DeviceKey, Refusal> {
+    let certificate = Certificate::from_der(&device.cert_der);
+    let certificate = certificate.map_err(|_| Refusal::Internal("a device's certificate does not read"))?;
+    Ok(certificate.public_key().name())
 }
 
 /// A section that says something new gets the next version, in the transaction that first sends it; and so does one for a device that

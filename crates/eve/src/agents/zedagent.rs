@@ -261,6 +261,10 @@ impl<'a> Zedagent<'a> {
         let control = response.control.as_ref();
         let session = self.session;
         let for_us = control.filter(|control| session.is_some_and(|session| session.key == control.session));
+        let orders = for_us.map_or(0, |control| control.orders.len());
+        if orders > 0 {
+            tracing::warn!(orders, "the controller gave orders, and this program carries none out yet");
+        }
         let asked = for_us.filter(|_| poll.takes_challenge());
         if let Some((session, question)) = asked.and_then(|by| Some((by.session, by.challenge.clone()?))) {
             self.asked = Some(question.nonce);

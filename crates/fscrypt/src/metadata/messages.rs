@@ -74,6 +74,7 @@ pub(super) struct PolicyData {
     pub(super) key_descriptor: String,
     #[prost(message, optional, tag = "2")]
     pub(super) options: Option<EncryptionOptions>,
-    #[prost(message, repeated, tag = "3")]
-    pub(super) wrapped_policy_keys: Vec<WrappedPolicyKey>,
+    /// Each a [`WrappedPolicyKey`], as its bytes: what others wrote is kept as they wrote it.
+    #[prost(bytes = "vec", repeated, tag = "3")]
+    pub(super) wrapped_policy_keys: Vec<Vec<u8>>,
 }

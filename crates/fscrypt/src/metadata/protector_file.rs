@@ -9,12 +9,25 @@ use crate::{ProtectorDescriptor, ProtectorKey, WrappingKey};
 /// `SourceType_raw_key`.
 const SOURCE_RAW_KEY: i32 = 3;
 
-/// A protector's file, checked: every field that its source needs is there and has its length.
+/// What opens a protector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A user's login passphrase (`SourceType_pam_passphrase`).
+    Login,
+    /// A passphrase of its own (`SourceType_custom_passphrase`).
+    Passphrase,
+    /// A key file (`SourceType_raw_key`).
+    RawKey,
+}
+
+/// A protector's file, checked: every field that its source needs is there and has its length. Its bytes stay as they were read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProtectorFile {
     descriptor: ProtectorDescriptor,
+    source: Source,
     wrapped: WrappedKey<32>,
-    message: ProtectorData,
+    name: String,
+    bytes: Vec<u8>,
 }
 
 impl ProtectorFile {
@@ -29,7 +42,8 @@ impl ProtectorFile {
             wrapped_key: Some(wrapped.message()),
             ..Default::default()
         };
-        Self { descriptor, wrapped, message }
+        let bytes = message.encode_to_vec();
+        Self { descriptor, source: Source::RawKey, wrapped, name: message.name, bytes }
     }
 
     /// Reads a file's bytes. That the wrap is authentic shows only when it is opened.
@@ -39,19 +53,17 @@ impl ProtectorFile {
     pub fn parse(bytes: &[u8]) -> Result<Self, ParseError> {
         let message: ProtectorData = decode(bytes)?;
         let descriptor = message.protector_descriptor.parse().map_err(|_| wrong("protector_descriptor"))?;
-        if !(1..=SOURCE_RAW_KEY).contains(&message.source) {
-            return Err(wrong("source"));
-        }
-        if message.source == SOURCE_RAW_KEY && message.name.is_empty() {
+        let source = source_of(message.source)?;
+        if source == Source::RawKey && message.name.is_empty() {
             return Err(wrong("name"));
         }
         let wrapped = WrappedKey::parse(message.wrapped_key.as_ref())?;
-        Ok(Self { descriptor, wrapped, message })
+        Ok(Self { descriptor, source, wrapped, name: message.name, bytes: bytes.into() })
     }
 
-    /// The file's bytes.
+    /// The file's bytes: those that were read, whatever else is in them.
     pub fn to_bytes(&self) -> Vec<u8> {
-        self.message.encode_to_vec()
+        self.bytes.clone()
     }
 
     /// The protector's descriptor, which is the file's name.
@@ -61,12 +73,12 @@ impl ProtectorFile {
 
     /// The name given to it: a hint for people, authenticated by nothing.
     pub fn name(&self) -> &str {
-        &self.message.name
+        &self.name
     }
 
-    /// Whether a key file opens it, not a passphrase.
-    pub fn is_raw_key(&self) -> bool {
-        self.message.source == SOURCE_RAW_KEY
+    /// What opens it.
+    pub fn source(&self) -> Source {
+        self.source
     }
 
     /// The wrapped key: ciphertext, by which a test finds this wrap on a disk.
@@ -76,5 +88,14 @@ impl ProtectorFile {
 
     pub(crate) fn unwrap_key(&self, wrapping: &WrappingKey) -> Result<ProtectorKey, NotAuthentic> {
         ProtectorKey::init(|key| self.wrapped.open(wrapping.expose_wrapping_key(), key))
+    }
+}
+
+fn source_of(number: i32) -> Result<Source, ParseError> {
+    match number {
+        1 => Ok(Source::Login),
+        2 => Ok(Source::Passphrase),
+        SOURCE_RAW_KEY => Ok(Source::RawKey),
+        _ => Err(wrong("source")),
     }
 }

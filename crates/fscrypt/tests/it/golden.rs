@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use aws_lc_rs::digest::{SHA256, digest};
 use fscrypt::{
     ContentKey, Iv, KeyFiles, KeyIdentifier, Modes, PolicyFile, ProtectorDescriptor, ProtectorFile,
-    ProtectorKey, WrappingKey,
+    ProtectorKey, Source, WrappingKey,
 };
 use serde_json::Value;
 
@@ -86,7 +86,8 @@ fn the_tools_files_open() {
         protector: ProtectorFile::parse(&theirs.protector.bytes).unwrap(),
         policy: PolicyFile::parse(&theirs.policy.bytes).unwrap(),
     };
-    assert_eq!((files.protector.name(), files.protector.is_raw_key()), (theirs.protector.text("name"), true));
+    let (name, source) = (files.protector.name(), files.protector.source());
+    assert_eq!((name, source), (theirs.protector.text("name"), Source::RawKey));
     assert_eq!(files.policy.policy().modes, Modes::AES_256_XTS);
     let (content, protector) = files.open(&theirs.wrapping_key()).unwrap();
     assert_eq!(hex::encode(content.expose_content_key()), theirs.policy.text("content_key_hex"));

@@ -8,3 +8,4 @@ mod interop;
 mod kernel;
 mod made;
 mod rewrap;
+mod several;

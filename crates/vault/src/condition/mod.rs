@@ -1,12 +1,14 @@
 //! What a vault *is*, told from what was seen of it and from the keys at hand: made and whole, made and broken, or not made and how
 //! far. What to do about it is the plan's. Here alone it is decided what counts as made, and what as lost.
 
+mod others;
 mod seen;
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub use others::Others;
 pub use seen::{
     Dir, Hint, Key, Keys, MetaCopy, Node, OpenedBy, Place, Seen, ShareKey, Staged, TableSeen, Tpm,
 };

@@ -1,6 +1,6 @@
 //! What is there: read back from kernel, TPM and disk, never from a state file of ours. Facts only, no judgement and no key.
 
-use super::State;
+use super::{Others, State};
 use crate::custody::Wrapping;
 use crate::ids::Epoch;
 use crate::section::{BySeal, Encryption, Seal};
@@ -134,6 +134,10 @@ pub struct Seen {
     pub second: MetaCopy,
     /// Its lines in the share table.
     pub shares: BySeal<Option<Mark>>,
+    /// What opens it beside our own protector.
+    pub others: Others,
+    /// Of these the second copy does not have what the first has. There the fscrypt tool writes, so the first is right.
+    pub lags: bool,
 }
 
 impl Seen {

@@ -1,6 +1,7 @@
 //! A vault that is to be there: from its condition and what is wanted of it to the next step.
 
-use super::step::{Act, Note, Op, Step, StepKind, Wait};
+use super::note::Note;
+use super::step::{Act, Op, Step, StepKind, Wait};
 use super::{Next, Settled, View, make, refit};
 use crate::condition::{
     Condition, Dir, Hint, Key, Keys, MetaCopy, Part, Place, Seen, ShareKey, Stage, Staged, State, Tpm,
@@ -125,7 +126,10 @@ fn tidy(view: &View<'_>) -> Option<Act> {
     let staged = view.seen.staged != Staged::Nothing;
     let steps = [
         (staged, Act { op: Op::Create, step: Step::DropStaged }),
-        (!view.seen.has_both_copies() || one_is_lame(view), Act { op: Op::Unlock, step: repair(view) }),
+        (
+            !view.seen.has_both_copies() || one_is_lame(view) || second_lags(view),
+            Act { op: Op::Unlock, step: repair(view) },
+        ),
     ];
     steps.into_iter().find(|(due, act)| *due && !view.setbacks.contains(act.step.kind())).map(|(_, act)| act)
 }
@@ -144,6 +148,12 @@ fn repair(view: &View<'_>) -> Step {
 fn one_is_lame(view: &View<'_>) -> bool {
     let alike = view.seen.first == view.seen.second;
     alike && view.keys.held.is_some_and(|held| held.first.is_some() != held.second.is_some())
+}
+
+/// What others added where the fscrypt tool looks is not in the second copy yet. It follows once a key has proved what is ours of
+/// the first.
+fn second_lags(view: &View<'_>) -> bool {
+    view.seen.lags && view.keys.held.is_some_and(|held| held.first.is_some())
 }
 
 fn marked(view: &View<'_>) -> Option<Act> {

@@ -3,7 +3,8 @@
 //! and so nothing was ever encrypted under it.
 
 use super::keep::{no_key, shut, target, unwrap};
-use super::step::{Act, Note, Op, Step, Wait};
+use super::note::Note;
+use super::step::{Act, Op, Step, Wait};
 use super::{Next, View};
 use crate::condition::{ShareKey, Site, Stage, State, Tpm, shares_are_readable};
 use crate::section::{Seal, Standing};

@@ -6,6 +6,7 @@
 mod keep;
 mod make;
 mod node;
+mod note;
 mod refit;
 mod remove;
 mod step;
@@ -18,7 +19,8 @@ use crate::ids::VaultId;
 use crate::wanted::{Desired, Wish};
 
 pub use node::NodeStep;
-pub use step::{Act, Note, Op, Setbacks, Step, StepKind, Wait};
+pub use note::Note;
+pub use step::{Act, Op, Setbacks, Step, StepKind, Wait};
 
 /// What to do next for one vault.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,7 +5,8 @@
 
 use super::View;
 use super::keep::{no_key, shut, target};
-use super::step::{Act, Note, Op, Step, Wait};
+use super::note::Note;
+use super::step::{Act, Op, Step, Wait};
 use crate::condition::{Dir, Hint, OpenedBy};
 use crate::custody::Wrapping;
 use crate::section::Seal;

@@ -1,7 +1,8 @@
 //! A vault that goes, and one that is locked though no policy speaks of it. Deletion is in an order that a power cut may fall
 //! into anywhere: key, metadata, directory, share; its record goes last, so a live section resumes it.
 
-use super::step::{Act, Note, Op, Step, StepKind, Wait};
+use super::note::Note;
+use super::step::{Act, Op, Step, StepKind, Wait};
 use super::{Next, View};
 use crate::condition::{Dir, Key, MetaCopy, Staged, State, Tpm};
 

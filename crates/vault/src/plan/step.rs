@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use crate::condition::{Part, Place};
+use crate::condition::Place;
 use crate::custody::Wrapping;
 use crate::ids::Epoch;
-use crate::section::{Custody, Encryption, Seal};
+use crate::section::{Encryption, Seal};
 use crate::shares::Mark;
 
 /// One step for one vault. What it needs beyond its fields (keys, paths) the shell has.
@@ -237,71 +237,4 @@ pub enum Wait {
 
 fn shown(epoch: &Option<Epoch>) -> String {
     epoch.map_or_else(|| "unknown".to_owned(), |epoch| epoch.to_string())
-}
-
-/// What is to be said of a vault, in human words.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Note {
-    /// Parts of a made vault are gone.
-    #[error("missing: {0}; kept as it is until an operator orders recreate")]
-    Missing(Part),
-    /// The policy can't be met on this node.
-    #[error("custody {} needs a TPM and this node has none: choose custody controller", custody(*.0))]
-    NoTpm(Custody),
-    /// Something else is at the vault's path.
-    #[error("something else stands at its path; move it away")]
-    PathTaken,
-    /// Deleted, and copies taken earlier stay alive while the node's generation is in force.
-    #[error("removed, not crypto-erased")]
-    NotCryptoErased,
-    /// No section says anything about it.
-    #[error("no section in force speaks of it: left as it is")]
-    LeftAsItIs,
-    /// A live section does not list it, and what was listed before can't be read.
-    #[error(
-        "not listed by the controller: locked at once, and kept; whether it was removed is not known while the record of earlier sections can't be read"
-    )]
-    Unlisted,
-    /// No section of this controller database ever listed it.
-    #[error(
-        "not listed by this controller: locked, and kept until a controller that had listed it before speaks of it"
-    )]
-    Orphan,
-    /// Its grace runs.
-    #[error("being removed: locked and kept until the controller's grace ends")]
-    Removing,
-    /// Fixed at making.
-    #[error("its encryption was fixed when it was made; asked {asked:?}, is {is:?}")]
-    EncryptionFixed {
-        /// The policy's.
-        asked: Encryption,
-        /// The directory's.
-        is: Encryption,
-    },
-    /// It should move to other keys and these are not at hand.
-    #[error("a change of key or custody is due: {0}")]
-    ChangeDue(Wait),
-    /// What it waits for.
-    #[error("{0}")]
-    Waits(Wait),
-    /// Nothing holds its escrow.
-    #[error("not escrowed")]
-    NotEscrowed,
-    /// PCR 0 or 4 stands at its reset value.
-    #[error("boot not measured")]
-    NotMeasured,
-    /// Nobody proved that the attestation key sits beside this endorsement key.
-    #[error("AK not proved to its EK: not checked")]
-    AkNotProved,
-    /// Who holds files, or another fact of the shell's.
-    #[error("{0}")]
-    Fact(String),
-}
-
-fn custody(custody: Custody) -> &'static str {
-    match custody {
-        Custody::Tpm => "tpm",
-        Custody::Controller => "controller",
-        Custody::TpmAndController => "tpm+controller",
-    }
 }

@@ -23,7 +23,14 @@ macro_rules! decoder {
 fn messages() -> Vec<(&'static str, Decoder, Vec<u8>, &'static [u64])> {
     vec![
         ("ConfigRequest", decoder!(ConfigRequest), config_request(), &[]),
+        ("ConfigRequest, bundle", decoder!(ConfigRequest), vector("extension/configrequest-bundle.bin"), &[]),
         ("ConfigResponse", decoder!(ConfigResponse), config_response(), &[]),
+        (
+            "ConfigResponse, orders",
+            decoder!(ConfigResponse),
+            vector("extension/configresponse-orders.bin"),
+            &[],
+        ),
         ("AttestRequest", decoder!(AttestRequest), evidence(), &[3]),
         ("AttestRequest, certs", decoder!(AttestRequest), vector("messages/zattestreq-cert.bin"), &[3]),
         ("AttestRequest, keys", decoder!(AttestRequest), vector("messages/zattestreq-store-keys.bin"), &[3]),

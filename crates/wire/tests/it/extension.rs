@@ -2,20 +2,16 @@
 
 use proptest::prelude::*;
 use uuid::Uuid;
-use vault::ids::{
-    DeviceId, DeviceKey, Epoch, Generation, Incarnation, SectionDigest, SectionVersion, VaultId,
-};
+use vault::ids::{DeviceId, DeviceKey, Epoch, Incarnation, SectionDigest, SectionVersion, VaultId};
 use vault::section::{
     Custody, Encryption, Entry, MAX_VAULTS, NodePolicy, Operation, Release, Seal, SealedKey, Section,
     Standing,
 };
 use wire::DecodeError;
 use wire::config::{ConfigParts, ConfigResponse, DeviceConfig};
-use wire::control::{BundleId, Challenge, Control, Order, PcrMask};
 
-use crate::common::{
-    bytes_field, device, entry, number_field, raw_fields, sealed, section, session, vault_id,
-};
+use crate::beside::answer;
+use crate::common::{bytes_field, device, entry, number_field, raw_fields, sealed, section, vault_id};
 
 /// Reads a section from its bytes, as it stands in a configuration of `device()`.
 fn read(section: &[u8]) -> Result<Section, DecodeError> {
@@ -35,7 +31,7 @@ fn written(section: Section) -> Vec<u8> {
 }
 
 /// The content of a length-delimited field.
-fn inside(field: &[u8]) -> Vec<u8> {
+pub(crate) fn inside(field: &[u8]) -> Vec<u8> {
     let end_of_varint =
         |from: usize| from + field[from..].iter().position(|byte| byte & 0x80 == 0).unwrap() + 1;
     field[end_of_varint(end_of_varint(0))..].to_vec()
@@ -165,74 +161,6 @@ fn as_many_vaults_as_allowed_are_read_and_one_more_is_not() {
     };
     assert_eq!(read(&written(of(MAX_VAULTS))).unwrap().vaults.len(), MAX_VAULTS);
     assert!(matches!(read(&written(of(MAX_VAULTS + 1))), Err(DecodeError::TooLarge { .. })));
-}
-
-fn control() -> Control {
-    Control {
-        device: device(),
-        session: session(),
-        challenge: Some(Challenge {
-            nonce: [5; 32],
-            ttl_s: 60,
-            pcrs: PcrMask(0b111_1101_1111),
-            wants_quote: true,
-            wants_location: true,
-        }),
-        orders: vec![Order::Lock(vault_id(1)), Order::Erase(vault_id(2))],
-        held_bundle: Some(BundleId { generation: Generation(2), digest: [6; 32] }),
-    }
-}
-
-fn answer() -> ConfigResponse {
-    ConfigResponse { config_hash: "hash".to_owned(), config: None, control: Some(control()) }
-}
-
-#[test]
-fn what_is_said_beside_a_config_is_read_as_it_was_written() {
-    assert_eq!(ConfigResponse::decode(&answer().encode()), Ok(answer()));
-    let bare = Control { challenge: None, orders: Vec::new(), held_bundle: None, ..control() };
-    let bare = ConfigResponse { control: Some(bare), ..answer() };
-    assert_eq!(ConfigResponse::decode(&bare.encode()), Ok(bare));
-}
-
-/// Orders are read although the section is withheld, also when it can't be read.
-#[test]
-fn an_unreadable_section_hides_no_order() {
-    let config = bytes_field(50500, b"ext");
-    let bytes = [bytes_field(1, &config), answer().encode()].concat();
-    let read = ConfigResponse::decode(&bytes).unwrap();
-    assert!(read.config.unwrap().section().is_err());
-    assert_eq!(read.control, Some(control()));
-}
-
-#[test]
-fn control_out_of_bounds_is_refused() {
-    let read = |control: Control| {
-        ConfigResponse::decode(&ConfigResponse { control: Some(control), ..answer() }.encode()).map(|_| ())
-    };
-    let challenge = |change: &dyn Fn(&mut Challenge)| {
-        let mut control = control();
-        control.challenge.as_mut().map(change);
-        control
-    };
-    let bundle = BundleId { generation: Generation(0), digest: [6; 32] };
-    for (what, control) in [
-        ("ttl 0", challenge(&|c| c.ttl_s = 0)),
-        ("ttl over an hour", challenge(&|c| c.ttl_s = 3601)),
-        ("PCR 24", challenge(&|c| c.pcrs = PcrMask(1 << 24))),
-        ("a quote of nothing", challenge(&|c| c.pcrs = PcrMask(0))),
-        ("generation 0", Control { held_bundle: Some(bundle), ..control() }),
-        ("too many orders", Control { orders: vec![Order::Lock(vault_id(1)); 1025], ..control() }),
-        ("no device", Control { device: DeviceId(Uuid::nil()), ..control() }),
-    ] {
-        assert!(read(control).is_err(), "{what}");
-    }
-    let order = [number_field(1, 3), bytes_field(2, &[1; 16])].concat();
-    let base = [bytes_field(1, device().0.as_bytes()), bytes_field(2, &[7; 32])].concat();
-    let control = [base, bytes_field(4, &order)].concat();
-    let bytes = [bytes_field(2, b"hash"), bytes_field(50520, &control)].concat();
-    let expected = DecodeError::NotUnderstood { field: "order", value: 3 };
-    assert_eq!(ConfigResponse::decode(&bytes), Err(expected), "an order of a kind we do not know");
 }
 
 /// A key of a kind that we do not speak is refused, in each place where one is told; none told is the first kind.

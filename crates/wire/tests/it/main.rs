@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)] // In the tests' helpers as in the tests themselves.
 
+mod beside;
 mod certs;
 mod common;
 mod decoders;

@@ -175,6 +175,7 @@ fn every_golden_file_is_read_or_left_for_a_reason() {
     let read: BTreeSet<String> = [
         whole("messages"),
         whole("authcontainer"),
+        whole("extension"),
         listed("authcontainer/verdicts", "verdicts.json", "cases"),
         listed("authcontainer/chains", "chains.json", "cases"),
         listed("flow-soft", "flow.json", "steps"),

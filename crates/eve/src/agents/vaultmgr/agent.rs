@@ -132,6 +132,7 @@ impl Loop {
             self.answer_waiting();
             if Instant::now() >= look {
                 self.manager.read_unsteady_root();
+                self.manager.look_for_others();
                 self.manager.settle_all();
                 look = Instant::now() + LOOK;
             }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use attest::SessionKey;
 use vault::belief::{About, Belief, Heard};
-use vault::condition::{Keys, Node, State, TableSeen, Tpm};
+use vault::condition::{Hint, Keys, Node, State, TableSeen, Tpm};
 use vault::defaults;
 use vault::ids::{CONFIG_VAULT, SectionVersion, VaultId};
 use vault::plan::{Act, Known, Next, NodeStep, Step, View, Wait, one, plan};
@@ -229,6 +229,14 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         self.seen(id, sight);
     }
 
+    /// Looks anew at the metadata of all vaults, if anybody wrote where the fscrypt tool does. For what others add is told at once.
+    pub(crate) fn look_for_others(&mut self) {
+        if self.crypt.stirred() {
+            let all: Vec<VaultId> = self.slots.keys().copied().collect();
+            all.into_iter().for_each(|id| self.look_again(id));
+        }
+    }
+
     fn seen(
         &mut self,
         id: VaultId,
@@ -291,7 +299,8 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             Ok(Ran::Done) => self.slots.entry(id).or_default().done(act.op),
             Err(error) => self.fail(id, &act, crate::agents::vaultmgr::chain(&error)),
         }
-        let light = matches!(act.step, Step::Unwrap | Step::AddKey | Step::Lock);
+        let known = !self.known(id).seen.hints().any(|hint| hint == Hint::Unknown);
+        let light = matches!(act.step, Step::AddKey | Step::Lock) || act.step == Step::Unwrap && known;
         if light { self.look(id) } else { self.look_again(id) }
     }
 

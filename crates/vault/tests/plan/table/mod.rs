@@ -5,6 +5,7 @@ mod deleting;
 mod keys;
 mod making;
 mod missing;
+mod others;
 mod status;
 
 use std::collections::{BTreeMap, BTreeSet};

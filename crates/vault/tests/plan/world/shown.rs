@@ -42,7 +42,7 @@ impl World {
         };
         let [first, second] = self.disk.copies.map(copy);
         let shares = BySeal::each(|seal| self.share(seal).map(|share| share.mark));
-        Seen { dir, staged, key, first, second, shares }
+        Seen { dir, staged, key, first, second, shares, ..Seen::default() }
     }
 
     /// As far as the table can be read.

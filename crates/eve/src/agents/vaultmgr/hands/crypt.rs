@@ -4,7 +4,7 @@
 use std::path::Path;
 
 pub(crate) use vault::condition::Place;
-use vault::condition::{Hint, Key};
+use vault::condition::{Hint, Key, Others};
 use vault::custody::Wrapping;
 use vault::ids::VaultId;
 use vault::secret::WrappingSecret;
@@ -29,6 +29,8 @@ pub(crate) enum CopyRead {
         key: KeyId,
         /// How it encrypts, when that is one of ours.
         encryption: Option<Encryption>,
+        /// What opens it beside our own protector.
+        others: Others,
     },
 }
 
@@ -89,10 +91,14 @@ pub(crate) trait Crypt {
         wrapping: Wrapping,
         secret: &WrappingSecret,
     ) -> Result<Self::Protector, CryptError>;
-    /// Writes the copy at the other place anew from the one at `from`.
+    /// Whether the second copy lacks what others have in the first, or has what they have no more, while both are whole.
+    fn lags(&self, vault: VaultId) -> bool;
+    /// Whether files were put into the first place, or taken away, since this was asked last.
+    fn stirred(&mut self) -> bool;
+    /// Writes the copy at the other place anew from the one at `from`. What others have in either stays.
     fn repair(&mut self, vault: VaultId, from: Place) -> Result<(), CryptError>;
-    /// Unwraps the protector's own key from one copy, both of whose files must open; nothing when the secret is not the one,
-    /// an error when this copy is damaged.
+    /// Unwraps a protector's own key from one copy: of all of ours in it, the one that the secret opens, with the policy. Nothing when it
+    /// opens none, an error when this copy is damaged.
     fn unwrap(
         &mut self,
         vault: VaultId,
@@ -107,7 +113,7 @@ pub(crate) trait Crypt {
         wrapping: Wrapping,
         secret: &WrappingSecret,
     ) -> Result<(), CryptError>;
-    /// Overwrites and unlinks both copies.
+    /// Overwrites and unlinks both copies, and with them what others added to this vault alone.
     fn forget(&mut self, vault: VaultId) -> Result<(), CryptError>;
 
     /// What stands at a path.

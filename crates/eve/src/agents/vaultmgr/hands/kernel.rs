@@ -3,6 +3,9 @@
 //! Which files are which vault's is read once at start from the protectors' names, and kept in step with what is written here.
 
 mod files;
+mod opening;
+mod others;
+mod part;
 mod parts;
 
 use std::collections::BTreeMap;
@@ -11,11 +14,12 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use disk::{Disk, Op};
+use fscrypt::meta_dir::Stamp;
 use fscrypt::{
     Claims, ContentKey, KeyFiles, KeyIdentifier, KeyStatus, MetaDir, MetaError, Policy, ProtectorKey,
-    Removal, Residue, Standing, UnwrapError, key_files,
+    Removal, Residue, Standing, key_files,
 };
-use vault::condition::Key;
+use vault::condition::{Hint, Key};
 use vault::custody::Wrapping;
 use vault::ids::VaultId;
 use vault::secret::WrappingSecret;
@@ -28,7 +32,7 @@ use crate::agents::vaultmgr::hands::label;
 use crate::agents::vaultmgr::hands::tree::{self, Work};
 use crate::agents::vaultmgr::paths::Paths;
 use files::Names;
-use parts::{encryption, iv, modes, probe, wipe, wrapping_key, write};
+use parts::{encryption, iv, modes, probe, wipe, wipe_all, wrapping_key, write};
 
 /// One filesystem.
 #[derive(Debug)]
@@ -43,6 +47,8 @@ pub(crate) struct Kernel {
     names: BTreeMap<VaultId, Names>,
     /// Files that a key has opened: these may be written over others that read as well.
     proved: BTreeMap<VaultId, KeyFiles>,
+    /// When files were put into the first place or taken away last, as far as it was looked.
+    stamp: Option<Stamp>,
     /// What the kernel was seen to encrypt with.
     able: Vec<Encryption>,
     /// Where overwritten key files may have left copies.
@@ -66,11 +72,11 @@ impl Kernel {
             tracing::error!(error = %crate::agents::vaultmgr::chain(&error), "sweeping .fscrypt");
         }
         let (vaults, metas) = (paths.vaults(), paths.metas());
-        let (names, proved, able) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        let (names, proved, stamp, able) = (BTreeMap::new(), BTreeMap::new(), first.stamp(), Vec::new());
         let residue = fscrypt::scrub::residue(&mount);
         let persist = paths.persist();
         let mut kernel =
-            Self { disk, persist, mount, device, vaults, metas, first, names, proved, able, residue };
+            Self { disk, persist, mount, device, vaults, metas, first, names, proved, stamp, able, residue };
         kernel.read_names().map_err(failed("listing metadata"))?;
         Ok(kernel)
     }
@@ -97,15 +103,16 @@ impl Kernel {
         }
     }
 
-    /// The content key of one copy, proved to be the one that its policy names.
-    fn content(
-        &self,
-        vault: VaultId,
-        place: Place,
-        protector: &ProtectorKey,
-    ) -> Result<ContentKey, CryptError> {
-        let files = self.whole(vault, place)?;
-        key_files::open_policy(&files.policy, protector).map_err(failed("unwrapping the content key"))
+    /// Of several that are named as ours a key tells which is; until then no name is believed.
+    fn whole_copy(&self, vault: VaultId, place: Place, all: &[KeyFiles]) -> CopyRead {
+        let Policy { identifier, modes } = all[0].policy.policy();
+        let sure = all.len() == 1 || self.is_proved(vault, &all[0]);
+        CopyRead::Whole {
+            hint: if sure { label::hint(all[0].protector.name(), vault) } else { Hint::Unknown },
+            key: KeyId(identifier.0),
+            encryption: encryption(modes),
+            others: self.others(vault, place, &all[0]),
+        }
     }
 
     fn look(&self, path: &Path) -> Result<Standing, CryptError> {
@@ -122,12 +129,8 @@ impl Crypt for Kernel {
 
     fn read(&self, vault: VaultId, place: Place) -> Result<CopyRead, CryptError> {
         match self.files(vault, place) {
-            Ok(None) => Ok(CopyRead::Absent),
-            Ok(Some(files)) => {
-                let hint = label::hint(files.protector.name(), vault);
-                let Policy { identifier, modes } = files.policy.policy();
-                Ok(CopyRead::Whole { hint, key: KeyId(identifier.0), encryption: encryption(modes) })
-            }
+            Ok(all) if all.is_empty() => Ok(CopyRead::Absent),
+            Ok(all) => Ok(self.whole_copy(vault, place, &all)),
             Err(error @ MetaError::Io { .. }) => Err(CryptError::because("reading metadata", error)),
             Err(_) => Ok(CopyRead::Damaged),
         }
@@ -158,15 +161,15 @@ impl Crypt for Kernel {
     }
 
     fn repair(&mut self, vault: VaultId, from: Place) -> Result<(), CryptError> {
-        let files = self.whole(vault, from)?;
-        let proved = self.proved.get(&vault).filter(|proved| proved.protector == files.protector).cloned();
-        let files = proved.unwrap_or(files);
+        let files = self.whole(vault, from)?.remove(0);
         if from == Place::First {
             self.make_second(vault)?;
         }
-        self.mend(vault, from.other(), &files).map_err(failed("writing metadata"))?;
-        // What this copy borrowed.
-        self.mend(vault, from, &files).map_err(failed("writing metadata"))
+        // This copy too: what it borrowed.
+        let places = [from.other(), from];
+        let mended =
+            places.into_iter().try_for_each(|place| self.mend(vault, place, &self.good(vault, &files)));
+        mended.and_then(|()| self.follow(vault)).map_err(failed("writing metadata"))
     }
 
     fn unwrap(
@@ -175,20 +178,16 @@ impl Crypt for Kernel {
         place: Place,
         secret: &WrappingSecret,
     ) -> Result<Option<ProtectorKey>, CryptError> {
-        let (files, wrapping) = (self.whole(vault, place)?, wrapping_key(secret));
-        // The policy too: a copy of which only the half opens is no copy to go on with.
-        let (files, protector) = match files.open(&wrapping) {
-            Ok((_, protector)) => (files, protector),
-            Err(UnwrapError::WrongKey) => return Ok(None),
-            Err(error) => self
-                .open_with_twin(vault, place, files, &wrapping)
-                .ok_or_else(|| CryptError::because("unwrapping the protector", error))?,
-        };
-        self.proved.entry(vault).or_insert_with(|| files.clone());
-        if let Err(error) = self.mend(vault, place, &files) {
-            tracing::warn!(%vault, error = %crate::agents::vaultmgr::chain(&error), "one copy of its metadata");
+        let wrapping = wrapping_key(secret);
+        let mut damaged = None;
+        for files in self.whole(vault, place)? {
+            match self.open_one(vault, place, files, &wrapping) {
+                Ok(None) => {}
+                Ok(opened) => return Ok(opened),
+                Err(error) => damaged = Some(error),
+            }
         }
-        Ok(Some(protector))
+        damaged.map_or(Ok(None), Err)
     }
 
     fn rewrap(
@@ -208,18 +207,26 @@ impl Crypt for Kernel {
     }
 
     fn forget(&mut self, vault: VaultId) -> Result<(), CryptError> {
-        let Some(mut names) = self.names.get(&vault).cloned() else { return Ok(()) };
+        let Some(names) = self.names.get(&vault).cloned() else { return Ok(()) };
         self.proved.remove(&vault);
         let second = self.second(vault).ok();
-        if let Some(second) = &second {
-            names.add(Names::in_all_of(second).map_err(failed("listing metadata"))?);
-        }
-        let mut folders = [Some(&self.first), second.as_ref()].into_iter().flatten();
-        folders.try_for_each(|folder| wipe(folder, &names)).map_err(failed("wiping metadata"))?;
+        let doomed = self.doomed(vault, names, second.as_ref()).map_err(failed("listing metadata"))?;
+        wipe(&self.first, &doomed).map_err(failed("wiping metadata"))?;
+        second.map_or(Ok(()), |second| wipe_all(&second, &doomed)).map_err(failed("wiping metadata"))?;
         let folder = self.metas.join(vault.to_string());
         tree::remove(&folder, &Work::default()).map_err(failed("removing the folder of the second copy"))?;
         self.names.remove(&vault);
         Ok(())
+    }
+
+    fn lags(&self, vault: VaultId) -> bool {
+        // What does not read is told where it is read.
+        self.changes(vault).is_ok_and(|changes| !changes.is_empty())
+    }
+
+    fn stirred(&mut self) -> bool {
+        let now = self.first.stamp();
+        std::mem::replace(&mut self.stamp, now) != now || now.is_none()
     }
 
     fn find(&self, path: &Path) -> Result<Found, CryptError> {

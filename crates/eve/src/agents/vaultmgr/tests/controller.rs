@@ -82,7 +82,7 @@ pub(super) struct Controller {
 }
 
 /// The key of a vault at an epoch: any 32 bytes that differ.
-fn key(lineage: u8, vault: VaultId, epoch: u64) -> ControllerKey {
+pub(super) fn key(lineage: u8, vault: VaultId, epoch: u64) -> ControllerKey {
     let mut bytes = [lineage; 32];
     bytes[..16].copy_from_slice(vault.0.as_bytes());
     bytes[16..24].copy_from_slice(&epoch.to_be_bytes());

@@ -18,6 +18,7 @@ mod many;
 mod movein;
 mod node;
 mod orders;
+mod others;
 mod rolled_back;
 mod seals;
 mod told;

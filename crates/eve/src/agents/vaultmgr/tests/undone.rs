@@ -39,6 +39,12 @@ impl Crypt for Undone {
         self.kernel.repair(vault, from)
     }
 
+    fn lags(&self, vault: VaultId) -> bool {
+        self.kernel.lags(vault)
+    }
+    fn stirred(&mut self) -> bool {
+        self.kernel.stirred()
+    }
     fn vaults(&self) -> Result<Vec<VaultId>, CryptError> {
         self.kernel.vaults()
     }

@@ -1,7 +1,7 @@
 //! One vault read back from kernel and disk. That the thing at its path is this vault is proved here, each time: a directory, no
 //! link, on the persist filesystem, under the policy that the metadata names.
 
-use vault::condition::{Dir, Key, MetaCopy, Seen, Staged};
+use vault::condition::{Dir, Key, MetaCopy, Others, Seen, Staged};
 use vault::ids::VaultId;
 use vault::section::{BySeal, Encryption};
 
@@ -33,7 +33,7 @@ pub(crate) fn observe(
 ) -> Result<Sight, CryptError> {
     let found = crypt.find(&paths.vault(id))?;
     let copies = read_both(crypt, id)?;
-    let named = named(&found, &copies);
+    let (named, others) = (named(&found, &copies), others(&copies[0]).or(others(&copies[1])));
     let [first, second] = copies.map(|copy| meta(&copy, named));
     let key = named.map(|named| named.key).or(policy(&found)).or(known);
     let seen = Seen {
@@ -43,11 +43,14 @@ pub(crate) fn observe(
         first,
         second,
         shares: BySeal::default(),
+        others,
+        lags: false,
     };
-    Ok(Sight { seen, key, named })
+    Ok(Sight { seen: Seen { lags: lags(crypt, id, &seen), ..seen }, key, named })
 }
 
-/// Reads again what changes from outside: path and kernel. Metadata is as it was.
+/// Reads again what changes from outside, path and kernel, and whether the second copy has what others added: a key that opened a vault
+/// may have mended what is ours. All else of the metadata is as it was.
 pub(crate) fn glance(
     crypt: &impl Crypt,
     paths: &Paths,
@@ -58,7 +61,8 @@ pub(crate) fn glance(
     let named = before.named;
     let key = named.map(|named| named.key).or(policy(&found)).or(before.key);
     let status = key.map_or(Ok(Key::Absent), |key| crypt.key(key))?;
-    Ok(Sight { seen: Seen { dir: dir(&found, named), key: status, ..before.seen }, key, named })
+    let lags = lags(crypt, id, &before.seen);
+    Ok(Sight { seen: Seen { dir: dir(&found, named), key: status, lags, ..before.seen }, key, named })
 }
 
 /// A copy that the disk does not give is as good as damaged while its twin is whole; else nothing is concluded.
@@ -74,6 +78,17 @@ fn read_both(crypt: &impl Crypt, id: VaultId) -> Result<[CopyRead; 2], CryptErro
             CopyRead::Damaged
         })
     }))
+}
+
+fn lags(crypt: &impl Crypt, id: VaultId, seen: &Seen) -> bool {
+    seen.has_both_copies() && seen.others.count() > 0 && crypt.lags(id)
+}
+
+fn others(copy: &CopyRead) -> Others {
+    match copy {
+        CopyRead::Whole { others, .. } => *others,
+        CopyRead::Absent | CopyRead::Damaged => Others::default(),
+    }
 }
 
 fn policy(found: &Found) -> Option<KeyId> {
@@ -96,7 +111,7 @@ fn named(found: &Found, copies: &[CopyRead; 2]) -> Option<Named> {
 fn meta(copy: &CopyRead, named: Option<Named>) -> MetaCopy {
     match *copy {
         CopyRead::Absent => MetaCopy::Absent,
-        CopyRead::Whole { hint, key, encryption } if Some(Named { key, encryption }) == named => {
+        CopyRead::Whole { hint, key, encryption, .. } if Some(Named { key, encryption }) == named => {
             MetaCopy::Good(hint)
         }
         CopyRead::Whole { .. } | CopyRead::Damaged => MetaCopy::Damaged,
@@ -148,7 +163,8 @@ mod tests {
     /// Before anything is written there, key and modes are held against the metadata.
     #[test]
     fn another_key_or_other_modes_are_another_vault() {
-        let whole = || CopyRead::Whole { hint: Hint::NoEpoch, key: KEY, encryption: AES };
+        let others = Others::default();
+        let whole = || CopyRead::Whole { hint: Hint::NoEpoch, key: KEY, encryption: AES, others };
         let both = || [whole(), whole()];
         assert_eq!(looks((KEY, AES), both()), Dir::Vault(Encryption::Aes256Xts));
         assert_eq!(looks((KeyId([2; 16]), AES), both()), Dir::OtherVault);

@@ -1,16 +1,16 @@
-//! Which key files are whose, in both places, and one copy of them read.
+//! Which key files are whose, in both places, and one copy of them read. Ours are found by their label; what others added to a vault's
+//! policy is in `others`.
 
 use std::collections::BTreeSet;
 
-use fscrypt::{
-    KeyFiles, KeyIdentifier, MetaDir, MetaError, PolicyFile, ProtectorDescriptor, ProtectorFile,
-    ProtectorKey, WrappingKey, key_files,
-};
+use fscrypt::{KeyFiles, KeyIdentifier, MetaDir, MetaError, PolicyFile, ProtectorDescriptor};
 use vault::ids::VaultId;
 
-use super::{CryptError, Kernel, Place, Work, durable, failed, label, tree};
+use super::label;
+use super::part::{Part, identifier};
+use super::{CryptError, Kernel, Place, Work, durable, failed, tree};
 
-/// Names of one vault's files.
+/// Names of one vault's files: its policies, and the protectors that are ours.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Names {
     pub(super) protectors: BTreeSet<ProtectorDescriptor>,
@@ -39,15 +39,15 @@ impl Kernel {
     pub(super) fn read_names(&mut self) -> Result<(), MetaError> {
         for protector in self.first.protectors()? {
             let Ok(file) = self.first.read_protector(protector) else { continue };
-            if let Some((vault, _)) = label::read(file.name()) {
-                self.names.entry(vault).or_default().protectors.insert(protector);
+            if let Some(label) = label::read(file.name()) {
+                self.names.entry(label.vault).or_default().protectors.insert(protector);
             }
         }
         self.read_second();
         for policy in self.first.policies()? {
             let Ok(file) = self.first.read_policy(policy) else { continue };
-            let of = |names: &Names| file.protectors().any(|by| names.protectors.contains(&by));
-            for names in self.names.values_mut().filter(|names| of(names)) {
+            let of_owner = self.owner(&file);
+            if let Some(names) = of_owner.and_then(|vault| self.names.get_mut(&vault)) {
                 names.policies.insert(policy);
             }
         }
@@ -60,7 +60,16 @@ impl Kernel {
         Ok(())
     }
 
-    /// A policy's file never changes: where one place lacks that of a protector it has, it gets the other place's (seen by users
+    /// Whose a policy is: of the vault that has it in its second copy, else of the first protector of ours that it names. What opens it
+    /// beside that was added later, though it may be another vault's.
+    fn owner(&self, policy: &PolicyFile) -> Option<VaultId> {
+        let of =
+            |is: &dyn Fn(&Names) -> bool| self.names.iter().find(|(_, names)| is(names)).map(|(id, _)| *id);
+        let first = || policy.named().find_map(|by| of(&|names| names.protectors.contains(&by)));
+        of(&|names| names.policies.contains(&policy.policy().identifier)).or_else(first)
+    }
+
+    /// What is ours of a policy's file never changes: where one place lacks that of a protector it has, it gets the other place's (seen by users
     /// 0b.11). Where the disk takes no write the vault opens all the same, by [`Self::files`].
     fn share_policies(&self, vault: VaultId) {
         for place in [Place::First, Place::Second] {
@@ -73,45 +82,42 @@ impl Kernel {
         }
     }
 
-    /// Writes both files into one place. One that reads there and is another may be the only good one: until a key has opened what is
-    /// to be written, it stays.
+    /// Writes what is ours into one place. What reads there and is another may be the only good one: until a key has opened what is
+    /// to be written, it stays. What others wrote into a policy's file there stays in any case.
     pub(super) fn mend(&self, vault: VaultId, place: Place, files: &KeyFiles) -> Result<(), MetaError> {
-        let second;
-        let folder = match place {
-            Place::First => &self.first,
-            Place::Second => {
-                second = self.second(vault)?;
-                &second
+        self.in_place(vault, place, |folder| {
+            let (ours, proved) = (files.protector.descriptor(), self.is_proved(vault, files));
+            let protector = folder.read_protector(ours).ok();
+            // The protector first: a policy without its protector opens for nobody.
+            if protector.is_none_or(|there| proved && there != files.protector) {
+                folder.write_protector(&files.protector)?;
             }
-        };
-        let proved = self.proved.get(&vault) == Some(files);
-        let stays = |same: Option<bool>| same.is_some_and(|same| same || !proved);
-        let protector = folder.read_protector(files.protector.descriptor()).ok();
-        // The protector first: a policy without its protector opens for nobody.
-        if !stays(protector.map(|there| there == files.protector)) {
-            folder.write_protector(&files.protector)?;
-        }
-        let policy = folder.read_policy(files.policy.policy().identifier).ok();
-        if !stays(policy.map(|there| there == files.policy)) {
-            folder.write_policy(&files.policy)?;
-        }
-        Ok(())
+            match folder.read_policy(files.policy.policy().identifier).ok() {
+                None => folder.write_policy(&files.policy),
+                Some(there) if there.agrees(&files.policy, ours) => Ok(()),
+                Some(there) if !proved && there.protectors().any(|by| by == ours) => Ok(()),
+                Some(there) => folder.write_policy(&mended(&there, files)?),
+            }
+        })
     }
 
-    /// For a copy whose protector opens and whose policy does not, for changed bytes of its wrap show only to a key: the other place's
-    /// policy, if that opens, makes it whole (seen by users 0b.11).
-    pub(super) fn open_with_twin(
+    pub(super) fn is_proved(&self, vault: VaultId, files: &KeyFiles) -> bool {
+        let ours = files.protector.descriptor();
+        let same = |by: &KeyFiles| by.protector == files.protector && by.policy.agrees(&files.policy, ours);
+        self.proved.get(&vault).is_some_and(same)
+    }
+
+    /// Does something in the folder of one place.
+    pub(super) fn in_place<T>(
         &self,
         vault: VaultId,
         place: Place,
-        files: KeyFiles,
-        wrapping: &WrappingKey,
-    ) -> Option<(KeyFiles, ProtectorKey)> {
-        let protector = key_files::open_protector(&files.protector, wrapping).ok()?;
-        let twin = self.part(vault, place.other()).ok()?;
-        let policy =
-            twin.policies.into_iter().find(|policy| key_files::open_policy(policy, &protector).is_ok())?;
-        Some((KeyFiles { policy, ..files }, protector))
+        work: impl FnOnce(&MetaDir) -> Result<T, MetaError>,
+    ) -> Result<T, MetaError> {
+        match place {
+            Place::First => work(&self.first),
+            Place::Second => work(&self.second(vault)?),
+        }
     }
 
     /// What is wrong with one vault's folder concerns that vault alone: it is told when the vault is read.
@@ -119,10 +125,8 @@ impl Kernel {
         for entry in durable::entries(&self.metas).unwrap_or_default() {
             let vault = entry.file_name().to_str().and_then(|name| name.parse::<VaultId>().ok());
             let Some(vault) = vault else { continue };
-            match self
-                .second(vault)
-                .and_then(|second| second.sweep().and_then(|()| Names::in_all_of(&second)))
-            {
+            let second = self.second(vault);
+            match second.and_then(|second| second.sweep().and_then(|()| self.names_in(&second, vault))) {
                 // Left by a removal that was cut short; it is tried again at the next start.
                 Ok(names) if names.is_empty() => drop(tree::remove(&entry.path(), &Work::default())),
                 Ok(names) => self.names.entry(vault).or_default().add(names),
@@ -134,6 +138,28 @@ impl Kernel {
         }
     }
 
+    /// In the folder of a vault's second copy: all policies, and the protectors that are ours. Where none is known to be, its label is
+    /// damaged, and a key tells.
+    pub(super) fn names_in(&self, second: &MetaDir, vault: VaultId) -> Result<Names, MetaError> {
+        let mut names = Names::in_all_of(second)?;
+        let (ours, rest) = names.protectors.into_iter().partition(|of| self.is_ours(second, vault, *of));
+        names.protectors = if BTreeSet::is_empty(&ours) && !self.knows_ours(vault) { rest } else { ours };
+        Ok(names)
+    }
+
+    /// By its label in either place. One that reads in neither is taken for ours: it opens nothing as it is.
+    pub(super) fn is_ours(&self, second: &MetaDir, vault: VaultId, of: ProtectorDescriptor) -> bool {
+        match (is_labelled(second, vault, of), || is_labelled(&self.first, vault, of)) {
+            (Some(true), _) => true,
+            (there, here) => here().unwrap_or(there.is_none()),
+        }
+    }
+
+    fn knows_ours(&self, vault: VaultId) -> bool {
+        let labelled = |of: &ProtectorDescriptor| is_labelled(&self.first, vault, *of) == Some(true);
+        self.names.get(&vault).is_some_and(|names| names.protectors.iter().any(labelled))
+    }
+
     pub(super) fn second(&self, vault: VaultId) -> Result<MetaDir, MetaError> {
         MetaDir::open(&self.disk, &self.metas.join(vault.to_string()))
     }
@@ -143,17 +169,17 @@ impl Kernel {
         made.map_err(failed("making the folder of the second copy"))
     }
 
-    /// The files of one copy: nothing when neither is there, an error when it is not whole. While no place has a whole copy of its
-    /// own, the protector of one is taken with the policy of the other.
-    pub(super) fn files(&self, vault: VaultId, place: Place) -> Result<Option<KeyFiles>, MetaError> {
+    /// What may open one copy: its policy with each protector of ours that it names, what a key has opened before the others. None when
+    /// no file is there, an error when it is not whole. While no place has a whole copy of its own, protectors of one are taken with the
+    /// policy of the other.
+    pub(super) fn files(&self, vault: VaultId, place: Place) -> Result<Vec<KeyFiles>, MetaError> {
         let part = self.part(vault, place)?;
         let mut pairs = part.pairs();
-        if pairs.len() > 1 {
+        if are_several(&pairs) {
             // An older life of this vault, as a backup brings it back, is in one of the two places only.
             let twins = self.part(vault, place.other())?.pairs();
-            let policy = |files: &KeyFiles| files.policy.policy().identifier;
-            pairs.retain(|pair| twins.iter().any(|twin| policy(twin) == policy(pair)));
-            if pairs.len() != 1 {
+            pairs.retain(|pair| twins.iter().any(|twin| identifier(twin) == identifier(pair)));
+            if pairs.is_empty() || are_several(&pairs) {
                 return Err(MetaError::Absent {
                     name: "a twin that tells which of several is in force".to_owned(),
                 });
@@ -165,88 +191,46 @@ impl Kernel {
         {
             pairs = part.borrowing(&twin);
         }
-        match pairs.pop() {
-            None => part.lack(),
-            whole => Ok(whole),
-        }
+        pairs.sort_by_key(|pair| !self.is_proved(vault, pair));
+        if pairs.is_empty() { part.lack().map(|()| pairs) } else { Ok(pairs) }
     }
 
     /// What is there in one place.
-    fn part(&self, vault: VaultId, place: Place) -> Result<Part, MetaError> {
+    pub(super) fn part(&self, vault: VaultId, place: Place) -> Result<Part, MetaError> {
         match place {
-            Place::First => {
-                Ok(self.names.get(&vault).map(|names| Part::of(&self.first, names)).unwrap_or_default())
-            }
+            Place::First => Ok(self
+                .names
+                .get(&vault)
+                .map(|names| Part::of(&self.first, vault, names))
+                .unwrap_or_default()),
             Place::Second => match self.second(vault) {
-                Ok(second) => Ok(Part::of(&second, &Names::in_all_of(&second)?)),
+                Ok(second) => Ok(Part::of(&second, vault, &self.names_in(&second, vault)?)),
                 Err(MetaError::Absent { .. }) => Ok(Part::default()),
                 Err(error) => Err(error),
             },
         }
     }
 
-    pub(super) fn whole(&self, vault: VaultId, place: Place) -> Result<KeyFiles, CryptError> {
-        let files = self.files(vault, place).map_err(failed("reading metadata"))?;
-        files.ok_or_else(|| CryptError::new("this copy of the metadata is absent"))
-    }
-}
-
-/// One vault's files in one place, as far as they read.
-#[derive(Debug, Default)]
-struct Part {
-    protectors: Vec<ProtectorFile>,
-    policies: Vec<PolicyFile>,
-    /// What is wrong with one that is there and does not read.
-    wrong: Option<MetaError>,
-}
-
-impl Part {
-    fn of(folder: &MetaDir, names: &Names) -> Self {
-        let (protectors, wrong) = there(names.protectors.iter().map(|name| folder.read_protector(*name)));
-        let (policies, also) = there(names.policies.iter().map(|name| folder.read_policy(*name)));
-        Self { protectors, policies, wrong: wrong.or(also) }
-    }
-
-    /// All pairs that belong together.
-    fn pairs(&self) -> Vec<KeyFiles> {
-        self.with(&self.policies)
-    }
-
-    /// Pairs of a protector here and a policy that is whole only in the other place.
-    fn borrowing(&self, other: &Self) -> Vec<KeyFiles> {
-        let here = |files: &KeyFiles| self.policies.contains(&files.policy);
-        self.with(&other.policies).into_iter().filter(|files| !here(files)).collect()
-    }
-
-    fn with(&self, policies: &[PolicyFile]) -> Vec<KeyFiles> {
-        let of = |policy: &PolicyFile| {
-            let by = |protector: &&ProtectorFile| policy.protectors().any(|by| by == protector.descriptor());
-            self.protectors.iter().find(by).cloned()
-        };
-        let pair =
-            |policy: &PolicyFile| of(policy).map(|protector| KeyFiles { protector, policy: policy.clone() });
-        policies.iter().filter_map(pair).collect()
-    }
-
-    /// Why there is no pair: a file that is not whole is told only there.
-    fn lack(self) -> Result<Option<KeyFiles>, MetaError> {
-        match self.wrong {
-            Some(error) => Err(error),
-            None if self.protectors.is_empty() && self.policies.is_empty() => Ok(None),
-            None => Err(MetaError::Absent { name: "one of the two files".to_owned() }),
+    /// Those of a copy that is whole: at least one.
+    pub(super) fn whole(&self, vault: VaultId, place: Place) -> Result<Vec<KeyFiles>, CryptError> {
+        match self.files(vault, place).map_err(failed("reading metadata"))? {
+            files if files.is_empty() => Err(CryptError::new("this copy of the metadata is absent")),
+            files => Ok(files),
         }
     }
 }
 
-/// The files that are there, and what is wrong with one that is and does not read.
-fn there<F>(reads: impl Iterator<Item = Result<F, MetaError>>) -> (Vec<F>, Option<MetaError>) {
-    let (mut files, mut wrong) = (Vec::new(), None);
-    for read in reads {
-        match read {
-            Ok(file) => files.push(file),
-            Err(MetaError::Absent { .. }) => {}
-            Err(error) => wrong = Some(error),
-        }
-    }
-    (files, wrong)
+/// Whether a protector's file is labelled as one vault's; nothing when it does not read.
+fn is_labelled(folder: &MetaDir, vault: VaultId, of: ProtectorDescriptor) -> Option<bool> {
+    Some(label::kind(folder.read_protector(of).ok()?.name(), vault).is_some())
+}
+
+fn are_several(pairs: &[KeyFiles]) -> bool {
+    pairs.iter().any(|pair| identifier(pair) != identifier(&pairs[0]))
+}
+
+/// The policy's file that is there, with what is ours as `files` have it.
+fn mended(there: &PolicyFile, files: &KeyFiles) -> Result<PolicyFile, MetaError> {
+    let mended = there.mended(&files.policy, files.protector.descriptor());
+    mended.map_err(|source| MetaError::Damaged { name: identifier(files).to_string(), source })
 }

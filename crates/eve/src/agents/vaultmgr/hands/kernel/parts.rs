@@ -7,6 +7,7 @@ use vault::secret::WrappingSecret;
 use vault::section::Encryption;
 
 use super::files::Names;
+use super::others::Doomed;
 use super::{CryptError, failed, random};
 
 /// Writes both files of one copy, durably.
@@ -14,8 +15,22 @@ pub(super) fn write(folder: &MetaDir, files: &KeyFiles) -> Result<(), CryptError
     folder.write(files).map_err(failed("writing metadata"))
 }
 
-/// Overwrites and unlinks all of one vault's files in one copy, durably.
-pub(super) fn wipe(folder: &MetaDir, names: &Names) -> Result<(), MetaError> {
+/// Overwrites and unlinks what goes with a vault from the first place, durably. Others' protectors before the policy: after a cut they are
+/// found by it again.
+pub(super) fn wipe(folder: &MetaDir, doomed: &Doomed) -> Result<(), MetaError> {
+    doomed.others.iter().try_for_each(|protector| folder.remove_protector(*protector))?;
+    wipe_names(folder, &doomed.ours)
+}
+
+/// Overwrites and unlinks all that is in a folder of one vault alone, durably; in the same order.
+pub(super) fn wipe_all(folder: &MetaDir, doomed: &Doomed) -> Result<(), MetaError> {
+    let all = Names::in_all_of(folder)?;
+    let others = all.protectors.difference(&doomed.ours.protectors);
+    others.copied().try_for_each(|protector| folder.remove_protector(protector))?;
+    wipe_names(folder, &all)
+}
+
+fn wipe_names(folder: &MetaDir, names: &Names) -> Result<(), MetaError> {
     names.policies.iter().try_for_each(|policy| folder.remove_policy(*policy))?;
     names.protectors.iter().try_for_each(|protector| folder.remove_protector(*protector))
 }

@@ -4,6 +4,7 @@
 mod cut;
 mod full;
 mod kernel;
+mod others;
 mod recreate;
 mod seal;
 

@@ -1,0 +1,64 @@
+//! One vault's files opened by a key that is at hand: each protector of ours is tried, and what opens is proved to be the good one.
+
+use fscrypt::{ContentKey, KeyFiles, ProtectorKey, UnwrapError, WrappingKey, key_files};
+use vault::ids::VaultId;
+
+use super::{CryptError, Kernel, Place, failed};
+
+impl Kernel {
+    /// The content key of one copy, proved to be the one that its policy names.
+    pub(super) fn content(
+        &self,
+        vault: VaultId,
+        place: Place,
+        protector: &ProtectorKey,
+    ) -> Result<ContentKey, CryptError> {
+        let files = self.whole(vault, place)?;
+        key_files::open_policy(&files[0].policy, protector).map_err(failed("unwrapping the content key"))
+    }
+
+    /// The protector of one pair of files. The policy must open too: a copy of which only the half opens is no copy to go on with.
+    pub(super) fn open_one(
+        &mut self,
+        vault: VaultId,
+        place: Place,
+        files: KeyFiles,
+        wrapping: &WrappingKey,
+    ) -> Result<Option<ProtectorKey>, CryptError> {
+        let (files, protector) = match files.open(wrapping) {
+            Ok((_, protector)) => (files, protector),
+            Err(UnwrapError::WrongKey) => return Ok(None),
+            Err(error) => self
+                .open_with_twin(vault, place, files, wrapping)
+                .ok_or_else(|| CryptError::because("unwrapping the protector", error))?,
+        };
+        self.proved.entry(vault).or_insert_with(|| files.clone());
+        if let Err(error) = self.mend(vault, place, &files) {
+            tracing::warn!(%vault, error = %crate::agents::vaultmgr::chain(&error), "one copy of its metadata");
+        }
+        Ok(Some(protector))
+    }
+
+    /// What a key has opened with this protector, else what was read.
+    pub(super) fn good(&self, vault: VaultId, files: &KeyFiles) -> KeyFiles {
+        let proved = self.proved.get(&vault).filter(|proved| proved.protector == files.protector);
+        let other = proved.filter(|by| !by.policy.agrees(&files.policy, files.protector.descriptor()));
+        other.unwrap_or(files).clone()
+    }
+
+    /// For a copy whose protector opens and whose policy does not, for changed bytes of its wrap show only to a key: the other place's
+    /// policy, if that opens, makes it whole (seen by users 0b.11).
+    pub(super) fn open_with_twin(
+        &self,
+        vault: VaultId,
+        place: Place,
+        files: KeyFiles,
+        wrapping: &WrappingKey,
+    ) -> Option<(KeyFiles, ProtectorKey)> {
+        let protector = key_files::open_protector(&files.protector, wrapping).ok()?;
+        let twin = self.part(vault, place.other()).ok()?;
+        let policy =
+            twin.policies.into_iter().find(|policy| key_files::open_policy(policy, &protector).is_ok())?;
+        Some((KeyFiles { policy, ..files }, protector))
+    }
+}
