@@ -255,7 +255,6 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
 
     /// A vault came to rest: what is open keeps its protector's key at hand, what is not forgets it.
     fn rest(&mut self, id: VaultId, next: &Next) {
-        self.leave_order(id);
         let slot = self.slots.entry(id).or_default();
         if slot.unseen {
             return;

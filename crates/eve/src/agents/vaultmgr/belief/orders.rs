@@ -87,10 +87,12 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         self.node_setback = false;
         let began = self.settle_node();
         self.try_now(id);
-        match began {
+        let answer = match began {
             Ok(()) => self.made_anew(id),
             Err(why) => Err(OrderError::NotDone { id, wanted: Ordered::MadeAnew, why }),
-        }
+        };
+        self.leave_order(id);
+        answer
     }
 
     /// What has become of an order to make a vault anew.
@@ -106,7 +108,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         }
     }
 
-    /// A vault came to rest. An order to make it anew holds no longer: what goes missing later is not made without another.
+    /// A vault came to rest, unless a job is under way. An order to make it anew holds no longer: what goes missing later is not made without another.
     pub(crate) fn leave_order(&mut self, id: VaultId) {
         if self.jobs.progress(id).is_none() {
             self.belief.orders().leave(id);

@@ -106,6 +106,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             }
             self.slots.entry(id).or_default().unseen = true;
             self.settle(id);
+            self.leave_order(id);
         }
     }
 
