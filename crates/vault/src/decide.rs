@@ -262,6 +262,13 @@ pub enum Challenge {
 }
 
 /// Decides whether the section goes out, and a challenge with it or instead of it, from what was decided for all listed vaults.
+///
+/// | state of the evidence | answer |
+/// | --- | --- |
+/// | none for this session, too old, of another kind than the node's, or no listed vault's policy met | no section; a challenge in its place |
+/// | in force | the section: every listed vault, each with keys, `not needed`, or `withheld: reason` |
+/// | in force, older than `attest.every`, or new evidence is wanted | the section, and a challenge beside it ([`RENEWAL_GRACE`]) |
+/// | in force, a vault's policy not met | the section, and a challenge beside it, at most once in [`RETRY_AFTER`] |
 #[must_use]
 pub fn challenge(decisions: &[Decision], evidence: &Evidence<'_>, asking: &Asking, now: u64) -> Challenge {
     let standing = match decisions {

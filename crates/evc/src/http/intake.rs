@@ -1,6 +1,6 @@
 //! What a request passes before it is worked on: first its whole body comes in, within a budget of memory for all; then it takes
-//! a place among those at work. Who sends slowly, or not at all, holds neither: only bytes that came are counted. Of both, no source
-//! has more than it leaves to others, and what is the operator's no device takes.
+//! a place among those at work. Who sends slowly, or not at all, holds neither: only bytes that came are counted. Of both, one source
+//! may hold at most as much as it leaves to others. Operators have places and memory of their own, which no device takes.
 
 use std::sync::Arc;
 

@@ -93,7 +93,7 @@ const ZEDAGENT: Row = Row {
     gid: 7303,
     network: Network::All,
     reads: &["config/server", "config/root-certificate.pem", "config/proxy", "run/eve"],
-    // The Config Vault: where it is made or exchanged in this life, the agent ends, to be let in by its next one.
+    // The Config Vault. When it is made or exchanged while the agent runs, the agent ends, and its next process is let in.
     writes: &["persist/config"],
     ..NIM
 };

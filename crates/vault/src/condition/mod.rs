@@ -1,5 +1,9 @@
 //! What a vault *is*, told from what was seen of it and from the keys at hand: made and whole, made and broken, or not made and how
 //! far. What to do about it is the plan's. Here alone it is decided what counts as made, and what as lost.
+//!
+//! *Made* means: the share's mark says so, or the section's `created` does. While the share table is lost, the default vaults count as
+//! made. A made vault that lacks something is broken: its status is `missing`, with what is missing, until an order to recreate it.
+//! It is never made anew by itself.
 
 mod seen;
 

@@ -1,6 +1,10 @@
 //! The making of a vault, and its resumption: share and metadata durable, key added, policy set on the empty directory, marked.
 //! Nothing here removes a directory. Metadata that no key at hand opens goes only while there is no directory with a policy,
 //! and so nothing was ever encrypted under it.
+//!
+//! The order: share (marked *begun*), both copies of the key files, key in the kernel, directory, policy, share marked *made*. What is
+//! half made is resumed. Plain files in a default vault's place are copied in until both trees are the same and nobody could write
+//! to the originals; then the two are exchanged at once, looked at once more, and the originals are wiped.
 
 use super::keep::{no_key, shut, target, unwrap};
 use super::step::{Act, Note, Op, Step, Wait};

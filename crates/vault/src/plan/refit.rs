@@ -2,6 +2,8 @@
 //! Only a live section has it done. Custody, epoch and seal are one wrapping, and change in one re-wrap: the share that the new one
 //! needs is made before, the share that only the old one needed goes after. So the vault opens by the old wrapping or by the new one
 //! at every instant, and by no third. A share is fresh for each seal: what was sealed less strictly opens nothing later.
+//! Metadata without a share is the controller's, and metadata under an epoch may be opened by a key that is yet to come: both are
+//! replaced by an order alone.
 
 use super::View;
 use super::keep::{no_key, shut, target};

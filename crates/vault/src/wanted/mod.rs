@@ -1,4 +1,10 @@
 //! What is wanted: the newest authentic section, its authority, and the record of what earlier sections listed.
+//!
+//! | authority | comes from | may |
+//! | --- | --- | --- |
+//! | [`Authority::Live`] | a section signed for this device's key and this session, for the device that the record names, of no superseded incarnation, not older than any accepted; it waits until the TPM's roots are read | everything, if it follows the section accepted last; else unlock and lock |
+//! | [`Authority::Checkpoint`] | the last accepted section, kept in the Config Vault | unlock, lock, resume |
+//! | [`Authority::Builtin`] | no section at all | make, unlock and resume the two default vaults |
 
 mod desired;
 mod listing;
