@@ -100,8 +100,10 @@ fn framework(code: StatusCode, text: &str) -> (&str, &'static str) {
         }
         StatusCode::SERVICE_UNAVAILABLE => ("the request took too long", "try again in 5 s"),
         code if code.is_server_error() => ("the controller failed", "see the controller's log"),
-        _ if text.is_empty() => ("the request is not what it should be", "mend the request"),
-        _ => (text, "mend the request"),
+        _ if text.is_empty() => {
+            ("the request is not what it should be", "correct the request, and send it again")
+        }
+        _ => (text, "correct the request, and send it again"),
     }
 }
 

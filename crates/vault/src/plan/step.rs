@@ -1,4 +1,8 @@
 //! The steps of a plan and the words around them. Each step is atomic on disk, or safe to repeat from any point of it.
+//!
+//! To add a step: its variant, kind and words here; the place in the plan that asks for it; a function that does it in vaultmgr's
+//! `vault/execute.rs`, or `vault/long.rs` if it works on whole trees. Then the world of `tests/plan/world/steps.rs` must know what
+//! it does, and the fault tests of vaultmgr find out whether it can be cut short.
 
 use std::fmt;
 
@@ -255,7 +259,7 @@ pub enum Note {
     #[error("removed, not crypto-erased")]
     NotCryptoErased,
     /// No section says anything about it.
-    #[error("no section in force speaks of it: left as it is")]
+    #[error("no list of vaults from the controller is in force: it is left as it is")]
     LeftAsItIs,
     /// A live section does not list it, and what was listed before can't be read.
     #[error(
