@@ -42,7 +42,7 @@ pub(super) struct Reach {
     /// Data folder of a controller on this machine; names its URL, token and root certificate. [default: ./evc-data]
     #[arg(long, global = true, env = "EVC_DATA")]
     pub(super) data: Option<PathBuf>,
-    /// URL of the controller, like https://evc.example:8443.
+    /// URL of the controller, like `https://evc.example:8443`.
     #[arg(long, global = true, env = "EVC_URL")]
     pub(super) url: Option<String>,
     /// File with the operator's token.

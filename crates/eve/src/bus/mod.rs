@@ -2,7 +2,7 @@
 //! `run/eve/<agent>.sock`. `eve bus table` prints who may publish, hear and ask what; `eve bus tail` follows it.
 //!
 //! A frame is a length (`u32`, little-endian, at most 4 MiB) and a postcard message. Who speaks is told by the kernel
-//! (`SO_PEERCRED`), on both sides, and what he may say or hear by [`contract`]. Processes of root are told apart by their group:
+//! (`SO_PEERCRED`), on both sides, and what he may say or hear by `contract`. Processes of root are told apart by their group:
 //! vaultmgr is `0:7305`, and any other process of root is the operator ([`table`]).
 //!
 //! A topic is a state, not a queue. At both ends one value is kept, no longer than its row says. A slow subscriber may miss a value

@@ -1,5 +1,5 @@
 //! The one table of the node's agents: who each is to the kernel, and what it may do there. What it may say and hear on the bus
-//! stands in [`super::contract`], which system calls it makes in [`crate::sandbox`]. Everything that is not listed is refused.
+//! stands in `contract`, which system calls it makes in [`crate::sandbox`]. Everything that is not listed is refused.
 //!
 //! vaultmgr, the supervisor and an operator all have uid 0. They are told apart by the group: the supervisor starts vaultmgr
 //! with a group of its own, and the kernel reports both at connection, so neither a reused pid nor a race can change it.
