@@ -12,8 +12,10 @@
 //!
 //! A source is an IPv4 address or an IPv6 /64. Of connections, places and memory one source may hold as much as it leaves free: alone
 //! it gets half. A site behind one address may have more devices than that, since idle connections end and the next poll makes
-//! another. What is over a limit gets 503 with Retry-After; further connections wait in the kernel. An operator's body is taken in only
-//! after the token was checked.
+//! another. An operator's body is taken in only after the token was checked.
+//!
+//! A body that is too long gets 413. A request that finds no place, no memory or no time gets 503 with Retry-After. A connection of a
+//! source that has its share is closed at once; when all connections are taken, further ones wait in the kernel.
 
 mod answer;
 mod device;
