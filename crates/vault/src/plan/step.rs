@@ -185,7 +185,7 @@ impl Setbacks {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Wait {
     /// A live section: what is kept from before does not make vaults.
-    #[error("waits for contact with the controller: what is kept from before makes no vault")]
+    #[error("waits for contact with the controller: a vault is made only by a list that comes in this session")]
     Contact,
     /// The controller says no, for now.
     #[error("its key is withheld: {0}")]
@@ -217,7 +217,7 @@ pub enum Wait {
     },
     /// The controller's newest key is older than the one it is wrapped under.
     #[error(
-        "the controller gives the key of epoch {given}, and it is wrapped under epoch {under}: an older copy of the controller's database speaks, and nothing is taken back to it"
+        "the controller gives the key of epoch {given}, but the vault is wrapped under epoch {under}: the controller's database is an older copy, and the vault is not taken back to that key"
     )]
     LowerEpoch {
         /// The controller's.
