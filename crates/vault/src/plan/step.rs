@@ -185,7 +185,9 @@ impl Setbacks {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Wait {
     /// A live section: what is kept from before does not make vaults.
-    #[error("waits for contact with the controller: a vault is made only by a list that comes in this session")]
+    #[error(
+        "waits for contact with the controller: a vault is made only by a list that comes in this session"
+    )]
     Contact,
     /// The controller says no, for now.
     #[error("its key is withheld: {0}")]
