@@ -20,7 +20,7 @@ pub enum About {
 pub(super) enum Doubt {
     /// Another root than was accepted at first contact.
     #[error(
-        "the controller's root certificate is another one than at first contact: nothing that it says is believed; put the first one's certificate back into config/root-certificate.pem, or accept this one with `eve controller accept`"
+        "the controller has another root certificate than at first contact: nothing that it says is believed; put the first one's certificate back into config/root-certificate.pem, or accept this one with `eve controller accept`"
     )]
     OtherRoot,
     /// For the key of another device.
