@@ -36,7 +36,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use crate::service::Controller;
-use intake::{Door, Intake, pass};
+use intake::{Intake, WayIn, pass};
 use shares::{Shares, Source};
 
 pub use listen::{CONNECTIONS, ListenError, Listener};
@@ -92,5 +92,5 @@ fn router(controller: Arc<Controller>) -> Router {
 }
 
 fn bounded(routes: Router<App>, intake: &Arc<Intake>, longest: usize) -> Router<App> {
-    routes.layer(from_fn_with_state(Door { intake: intake.clone(), longest }, pass))
+    routes.layer(from_fn_with_state(WayIn { intake: intake.clone(), longest }, pass))
 }

@@ -214,7 +214,7 @@ fn missing(facts: &Facts<'_>, want: &Want) -> Vec<Part> {
 }
 
 /// What keys have shown of the metadata so far: whether a share of the TPM's is part of what it is wrapped under.
-enum Shown {
+enum ShareEvidence {
     /// It is: by its hint, or because the controller's key of the very epoch does not open it alone.
     Part,
     /// Perhaps not: a key that is at hand, and was not tried, may open a copy alone.
@@ -223,25 +223,25 @@ enum Shown {
     Nothing,
 }
 
-fn shown(facts: &Facts<'_>, want: &Want) -> Shown {
+fn share_evidence(facts: &Facts<'_>, want: &Want) -> ShareEvidence {
     let known = facts.seen.hints().filter_map(Hint::epoch).any(|epoch| has_epoch(facts.keys, epoch));
     match (known, facts.keys.none_fits) {
-        _ if facts.seen.hints().any(|hint| hint == Hint::NoEpoch) => Shown::Part,
-        (true, false) => Shown::PerhapsNot,
-        (true, true) if want.policy.custody.needs_tpm() => Shown::Part,
-        _ => Shown::Nothing,
+        _ if facts.seen.hints().any(|hint| hint == Hint::NoEpoch) => ShareEvidence::Part,
+        (true, false) => ShareEvidence::PerhapsNot,
+        (true, true) if want.policy.custody.needs_tpm() => ShareEvidence::Part,
+        _ => ShareEvidence::Nothing,
     }
 }
 
 /// Its share is gone for certain: damaged, or lost with a table, or absent, where it is part of what the vault is wrapped under.
 fn share_gone(facts: &Facts<'_>, want: &Want) -> bool {
     let opens = facts.keys.has_share(ShareKey::Open) || facts.keys.has_share(ShareKey::Closed);
-    match (facts.seen.mark(), facts.node.tpm, shown(facts, want)) {
+    match (facts.seen.mark(), facts.node.tpm, share_evidence(facts, want)) {
         _ if opens || facts.keys.held.is_some_and(without_share) => false,
         (Some(Mark::Begun | Mark::Made), ..) => facts.keys.has_share(ShareKey::Damaged),
-        (Some(Mark::Lost), _, Shown::Nothing) => want.policy.custody.needs_tpm(),
+        (Some(Mark::Lost), _, ShareEvidence::Nothing) => want.policy.custody.needs_tpm(),
         (None, Tpm::Unknown, _) => false,
-        (_, _, shown) => matches!(shown, Shown::Part),
+        (_, _, shown) => matches!(shown, ShareEvidence::Part),
     }
 }
 

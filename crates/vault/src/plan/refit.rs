@@ -6,7 +6,7 @@
 //! replaced by an order alone.
 
 use super::View;
-use super::keep::{no_key, shut, target};
+use super::keep::{no_key, target, why_closed};
 use super::step::{Act, Note, Op, Step, Wait};
 use crate::condition::{Dir, Hint, OpenedBy};
 use crate::custody::Wrapping;
@@ -84,7 +84,7 @@ fn unfinished(view: &View<'_>, want: &Want) -> Option<Note> {
     if let Some(wait) = falls(view, want, target) {
         return Some(Note::ChangeDue(wait));
     }
-    let Some(held) = view.keys.held else { return Some(Note::ChangeDue(shut(view, want))) };
+    let Some(held) = view.keys.held else { return Some(Note::ChangeDue(why_closed(view, want))) };
     match due(view, target, held) {
         // A step that is due and was not taken has just failed.
         Some(step) => Some(Note::ChangeDue(Wait::Retry(step.kind()))),

@@ -13,7 +13,7 @@ mod record;
 use crate::condition::{Node, Tpm};
 use crate::defaults;
 use crate::ids::{Epoch, Name, VaultId};
-use crate::section::{Entry, NodePolicy, Operation, Release, Standing};
+use crate::section::{Entry, NodePolicy, Operation, Presence, Release};
 
 pub use desired::{Desired, RecordSeen};
 pub use listing::Listing;
@@ -56,7 +56,7 @@ pub struct Want {
     /// Lock, unlock or change key.
     pub operation: Operation,
     /// Whether it stays.
-    pub standing: Standing,
+    pub standing: Presence,
     /// The controller has seen it made.
     pub created: bool,
     /// An operator ordered it made anew, empty, if it is missing.
@@ -74,7 +74,7 @@ impl Want {
     /// Whether the vault is to be locked: by operation, or because its grace runs.
     #[must_use]
     pub fn locked(&self) -> bool {
-        self.operation == Operation::Lock || self.standing == Standing::Removing
+        self.operation == Operation::Lock || self.standing == Presence::Removing
     }
 
     fn listed(entry: &Entry, authority: Authority) -> Self {
@@ -104,7 +104,7 @@ impl Want {
             name: defaults::name(id).unwrap_or_else(|| nameless(id)),
             policy,
             operation: Operation::Unlock,
-            standing: Standing::Active,
+            standing: Presence::Active,
             created: false,
             recreate: false,
             released,

@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 
 use disk::{Disk, Op};
 use fscrypt::{
-    Claims, ContentKey, KeyFiles, KeyIdentifier, KeyStatus, MetaDir, MetaError, Policy, ProtectorKey,
-    Removal, Residue, Standing, UnwrapError, key_files,
+    Claims, ContentKey, KeyFiles, KeyIdentifier, KeyStatus, MetaDir, MetaError, PathKind, Policy,
+    ProtectorKey, Removal, Residue, UnwrapError, key_files,
 };
 use vault::condition::Key;
 use vault::custody::Wrapping;
@@ -108,7 +108,7 @@ impl Kernel {
         key_files::open_policy(&files.policy, protector).map_err(failed("unwrapping the content key"))
     }
 
-    fn look(&self, path: &Path) -> Result<Standing, CryptError> {
+    fn look(&self, path: &Path) -> Result<PathKind, CryptError> {
         fscrypt::look(path, self.device).map_err(failed("looking at a vault's place"))
     }
 }
@@ -224,12 +224,12 @@ impl Crypt for Kernel {
 
     fn find(&self, path: &Path) -> Result<Found, CryptError> {
         Ok(match self.look(path)? {
-            Standing::Nothing => Found::Nothing,
-            Standing::Stranger => Found::Stranger,
-            Standing::Encrypted(_, Policy { identifier, modes }) => {
+            PathKind::Nothing => Found::Nothing,
+            PathKind::Stranger => Found::Stranger,
+            PathKind::Encrypted(_, Policy { identifier, modes }) => {
                 Found::Policy { key: KeyId(identifier.0), encryption: encryption(modes) }
             }
-            Standing::Plain(_) => {
+            PathKind::Plain(_) => {
                 let mut entries = std::fs::read_dir(path).map_err(failed("listing a directory"))?;
                 Found::Plain { empty: entries.next().is_none() }
             }
@@ -262,7 +262,7 @@ impl Crypt for Kernel {
     }
 
     fn set_policy(&self, path: &Path, key: KeyId, encryption: Encryption) -> Result<(), CryptError> {
-        let Standing::Plain(directory) = self.look(path)? else {
+        let PathKind::Plain(directory) = self.look(path)? else {
             return Err(CryptError::new("what is to be encrypted is no plain directory"));
         };
         let policy = Policy { identifier: KeyIdentifier(key.0), modes: modes(encryption) };
