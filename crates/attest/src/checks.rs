@@ -73,7 +73,7 @@ pub(crate) fn no_bank(quote: &Quote) -> bool {
 
 /// The values are those that were quoted: exactly the PCRs of `mask`, hashing to the quote's composite.
 ///
-/// Does not establish that they are good: see [`crate::references`].
+/// Does not establish that they are good: see [`mod@crate::references`].
 ///
 /// # Errors
 /// [`CheckError::Composite`].

@@ -5,7 +5,7 @@ mod common;
 use attest::SessionKey;
 use common::{Device, Evc, new_session, section};
 use evc::clock::now;
-use vault::section::{Operation, Release, Standing};
+use vault::section::{Operation, Presence, Release};
 use wire::attest::{AttestRequest, AttestResponse, QuoteCode, Verdict};
 
 const POLICY: &str =
@@ -105,7 +105,7 @@ fn a_default_vault_takes_a_policy_and_gives_it_back() {
     assert_eq!(image(&device.section(&evc)).operation, Operation::Lock);
     evc.act("DELETE", "/devices/edge-1/vaults/image", "");
     let back = image(&device.section(&evc));
-    assert_eq!((back.operation, back.standing), (Operation::Unlock, Standing::Active));
+    assert_eq!((back.operation, back.standing), (Operation::Unlock, Presence::Active));
 }
 
 /// Replayed, foreign, stale and invented nonces; evidence of another session or key.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use common::{Device, Evc};
 use evc::clock::now;
 use evc::service::Steady;
-use vault::section::{Operation, Release, Section, Standing};
+use vault::section::{Operation, Presence, Release, Section};
 use wire::config::ConfigRequest;
 
 const VAULT: &str = "kind: VaultPolicy\nname: p\ncustody: controller\non_removal: { delete_after: 10m }\n---\n\
@@ -38,7 +38,7 @@ fn removal_has_a_grace_an_undo_and_an_end() {
     let removing = device.section(&evc);
     let entry =
         removing.vaults.iter().find(|entry| entry.name.as_str() == "payments").expect("listed in its grace");
-    assert_eq!((entry.standing, entry.operation), (Standing::Removing, Operation::Lock));
+    assert_eq!((entry.standing, entry.operation), (Presence::Removing, Operation::Lock));
     assert!(matches!(&entry.release, Release::Withheld { reason } if reason == "being removed"));
     evc.apply(VAULT);
     let undone = device.section(&evc);

@@ -1,5 +1,5 @@
-//! Folders that root makes on the node. None is taken over that a link leads to, or that is somebody else's: whoever could put one
-//! there would have root change modes and owners wherever he likes.
+//! Folders that root makes on the node. We refuse symbolic links, and folders that another user owns: whoever could put one there
+//! would have root change modes and owners wherever he likes.
 
 use std::fs::{self, OpenOptions, Permissions};
 use std::io;

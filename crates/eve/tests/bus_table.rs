@@ -122,20 +122,20 @@ fn try_everything(root: &Path, at: Agent, who: Option<Agent>) {
     }
 }
 
-/// What is wished for in a connection's first frame, and what is said to it: places in `bus::server::{Wish, Verdict}`.
+/// What is asked in a connection's first frame, and what is said to it: places in `bus::server::{Request, Verdict}`.
 const HEAR: u8 = 0;
 const ASK: u8 = 1;
 const GRANTED: u8 = 0;
 const REFUSED: u8 = 1;
 const NOT_READY: u8 = 2;
 
-/// Says a wish, and what is answered to it.
-fn verdict(socket: &Path, wish: u8, id: &impl Serialize) -> u8 {
+/// Says a request, and what is answered to it.
+fn verdict(socket: &Path, request: u8, id: &impl Serialize) -> u8 {
     let mut stream = UnixStream::connect(socket).unwrap();
     stream.set_read_timeout(Some(testkit::wait::PATIENCE)).unwrap();
     let id = postcard::to_allocvec(id).unwrap();
-    stream.write_all(&frame(&[&[wish], &*id].concat())).unwrap();
-    if wish == ASK {
+    stream.write_all(&frame(&[&[request], &*id].concat())).unwrap();
+    if request == ASK {
         // Refused already, the other end may have hung up.
         let _ = stream.write_all(&frame(b"a question"));
     }

@@ -20,7 +20,7 @@ use crate::{
 
 /// What stands at a path, by the kernel's word; the open directories stay what they are, whatever happens to the path.
 #[derive(Debug)]
-pub enum Standing {
+pub enum PathKind {
     /// Nothing.
     Nothing,
     /// No directory that could be a vault: a link, a file, another filesystem mounted there, or a policy not of version 2.
@@ -47,24 +47,24 @@ pub enum LookError {
 ///
 /// # Errors
 /// [`LookError`].
-pub fn look(path: &Path, device: u64) -> Result<Standing, LookError> {
+pub fn look(path: &Path, device: u64) -> Result<PathKind, LookError> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     match open(path, flags, Mode::empty()) {
         Ok(fd) => standing(fd.into(), device),
-        Err(Errno::ENOENT) => Ok(Standing::Nothing),
-        Err(Errno::ENOTDIR | Errno::ELOOP) => Ok(Standing::Stranger),
+        Err(Errno::ENOENT) => Ok(PathKind::Nothing),
+        Err(Errno::ENOTDIR | Errno::ELOOP) => Ok(PathKind::Stranger),
         Err(errno) => Err(LookError::Io(errno.into())),
     }
 }
 
-fn standing(directory: File, device: u64) -> Result<Standing, LookError> {
+fn standing(directory: File, device: u64) -> Result<PathKind, LookError> {
     if directory.metadata()?.dev() != device {
-        return Ok(Standing::Stranger);
+        return Ok(PathKind::Stranger);
     }
     match kernel::get_policy(&directory) {
-        Ok(Some(policy)) => Ok(Standing::Encrypted(directory, policy)),
-        Ok(None) => Ok(Standing::Plain(directory)),
-        Err(GetPolicyError::Version { .. }) => Ok(Standing::Stranger),
+        Ok(Some(policy)) => Ok(PathKind::Encrypted(directory, policy)),
+        Ok(None) => Ok(PathKind::Plain(directory)),
+        Err(GetPolicyError::Version { .. }) => Ok(PathKind::Stranger),
         Err(error) => Err(error.into()),
     }
 }

@@ -10,6 +10,20 @@
 //! Never here: X.509, files, clocks, the network beyond a configured TCTI. The crate knows nothing of vaults.
 //!
 //! libtss2 logs to stderr by itself; run with `TSS2_LOG=all+none` in the environment to keep it still.
+//!
+//! | | where | what |
+//! | --- | --- | --- |
+//! | EK | made from its template (P-384, else P-256 or RSA-2048), never trusted from a handle | salts every session; its name is pinned by the caller |
+//! | AK | `0x81000004`, endorsement hierarchy | ECDSA P-256, restricted, attributes `0x50472`; signs quotes |
+//! | ECDH key | `0x81000005` | not used yet |
+//! | device key | `0x817fffff` | ECDSA P-256; signs messages to the controller |
+//! | roots | NV, two slot sets: see the table in `slots.rs` | T, P, and the PCR states that P is bound to |
+//!
+//! Where another system keeps something at one of these handles, a key of ours lies at one of its spare ones. T is readable by this
+//! TPM in any state. P is readable only while the PCRs (0 to 4, 6 to 14) are as they were when P was made. Under another EK than
+//! the pinned one identity is served, and no root is read or written. A TPM that is configured and fails is never "no TPM". Nothing
+//! of ours counts towards dictionary-attack lockout. One thread owns the connection, so a TPM that hangs costs an error, and not the
+//! process.
 
 mod counts;
 mod ek;

@@ -1,6 +1,31 @@
 //! Who holds a vault's key, as arithmetic: from the shares to `R`, which wraps a protector's own key (KO-1, KO-3).
 //! HKDF is RFC 5869 with SHA-256. Pure: the shares are arguments, and what comes out is never stored.
 //! A share too few or too many for the custody can't be written down: the custody follows from the shares.
+//!
+//! ```text
+//! at the controller                                       on the node
+//! KEK, 32 B (file 0600)                                   T_g, P_g: 32 B each, random, in TPM NV only
+//!  ├─ CA, signing, ECDH, TLS keys (AES-256-GCM,            ├─ VSK(tpm)  = HKDF(T_g, "vsk tpm")
+//!  │  the row's name is associated data)                   ├─ VSK(pcrs) = P_g
+//!  └─ period key, one a month                              └─ table key = HKDF(T_g, "table"): authenticates shares.<g>
+//!      └─ controller key of (vault, epoch), 32 B           TPM share of one vault, 32 B random,
+//!            │  HPKE to the session, in the signed section     AES-256-GCM under its VSK in shares.<g>
+//!            ▼                                                     │
+//!         R = HKDF-SHA-256(salt = vault UUID, ikm = [TPM share] || [controller key],
+//!                          info = "eve-vault protector v1" || custody || vault UUID)
+//!          └─ wraps the protector's own key, 32 B      (fscrypt protector file, twice on disk)
+//!              └─ wraps the content key, 64 B, random  (fscrypt policy file, twice on disk; open: in the kernel)
+//! ```
+//!
+//! Two epochs may go out: the current one and the last (the same one before any rotation). At unlock the current one is tried, then
+//! the last. While a vault is open vaultmgr keeps its protector's key in locked memory, so a node that was merely cut off takes
+//! whatever epoch comes next. A node that was off for one rotation opens with the last key and moves on. A node that was off for two
+//! leaves the vault locked, and keeps the data.
+//!
+//! A share belongs to one seal: a vault that changes its seal gets a fresh one, and has two meanwhile. Which share a line of the table
+//! is, its vault and seal say. Names of our protectors, `eve-vault <uuid> e<epoch>`, are hints for people and plans: what counts is
+//! what a key opened. A *generation* is one pair of roots, T and P. There are two places for them in NV, used in turn; so far a node
+//! stays at its first, unless a lost table is begun anew by order on a TPM that gives no root which it opens under.
 
 use aws_lc_rs::hkdf;
 use zeroize::Zeroizing;

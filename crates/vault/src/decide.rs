@@ -8,7 +8,7 @@ use std::time::Duration;
 use attest::SessionKey;
 
 use crate::ids::{DeviceId, Epoch, VaultId};
-use crate::policy::{Check, DEFAULT_ATTEST_EVERY, VaultPolicy, Wish};
+use crate::policy::{Check, DEFAULT_ATTEST_EVERY, Door, VaultPolicy};
 use crate::rotation::Epochs;
 use crate::section::{self, Custody};
 
@@ -35,7 +35,7 @@ pub struct Subject<'a> {
     /// The epoch that the node reported its protector under; none when no controller's key is part of it.
     pub reported: Option<Epoch>,
     /// Whether it is wanted.
-    pub standing: section::Standing,
+    pub standing: section::Presence,
 }
 
 /// What was decided for one vault.
@@ -238,9 +238,9 @@ fn demands(policy: &VaultPolicy, evidence: &Evidence<'_>, asking: &Asking, now: 
 
 fn wanted(subject: &Subject<'_>, asking: &Asking) -> Ruling {
     match (subject.standing, subject.policy.operation) {
-        (section::Standing::Removing, _) => Ruling::Withhold(Withheld::BeingRemoved),
-        (section::Standing::Active, Wish::Lock) => Ruling::Withhold(Withheld::LockedByOperator),
-        (section::Standing::Active, Wish::Unlock) => Ruling::Release(Granted {
+        (section::Presence::Removing, _) => Ruling::Withhold(Withheld::BeingRemoved),
+        (section::Presence::Active, Door::Lock) => Ruling::Withhold(Withheld::LockedByOperator),
+        (section::Presence::Active, Door::Unlock) => Ruling::Release(Granted {
             device: asking.device,
             session: asking.session,
             vault: subject.vault,
@@ -262,6 +262,13 @@ pub enum Challenge {
 }
 
 /// Decides whether the section goes out, and a challenge with it or instead of it, from what was decided for all listed vaults.
+///
+/// | state of the evidence | answer |
+/// | --- | --- |
+/// | none for this session, too old, of another kind than the node's, or no listed vault's policy met | no section; a challenge in its place |
+/// | in force | the section: every listed vault, each with keys, `not needed`, or `withheld: reason` |
+/// | in force, older than `attest.every`, or new evidence is wanted | the section, and a challenge beside it ([`RENEWAL_GRACE`]) |
+/// | in force, a vault's policy not met | the section, and a challenge beside it, at most once in [`RETRY_AFTER`] |
 #[must_use]
 pub fn challenge(decisions: &[Decision], evidence: &Evidence<'_>, asking: &Asking, now: u64) -> Challenge {
     let standing = match decisions {

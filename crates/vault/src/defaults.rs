@@ -1,5 +1,8 @@
 //! The two default vaults (DF-1 to DF-4): which they are, in which order they are taken, what they are called, and their policy
 //! when nobody changed it. Said here once, for both programs.
+//!
+//! Without a policy of the operator's a default vault has custody `tpm` and seal `tpm`. On a node without a TPM it has custody
+//! `controller`: there it waits for first contact, and nothing falls back to plaintext.
 
 use std::collections::BTreeSet;
 

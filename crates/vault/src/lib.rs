@@ -1,6 +1,19 @@
 //! The domain of EVE Vault: what a vault is, what to do next on its node, and when its key may leave the controller.
 //! Kernel words (policy, identifier, key status) are those of Documentation/filesystems/fscrypt.rst; attestation's are RFC 9334's.
 //! Invariant: no IO, no clock, no randomness; all three are arguments.
+//!
+//! The node's side is four layers, and each asks only those above it:
+//! * [`belief`]: what the node takes as said. It hears answers, the record and the TPM, and says what is to be kept, shown or
+//!   dropped. Which section counts is decided here.
+//! * [`wanted`]: what is wanted of each vault, and on what authority; the record of what was accepted, and its place in the chain.
+//! * [`condition`]: what each vault *is*, from what was seen and the keys at hand: unmade and how far, whole, broken and what is
+//!   gone, or somebody else's.
+//! * [`plan`](mod@plan): the next step for each vault, and for the node.
+//!
+//! The controller's side: [`policy`] (what the operator writes), [`decide`](mod@decide) (may a key go out), [`life`] (what may become
+//! of a vault), [`rotation`] (its epochs), [`ledger`] (the chain of sections to one device).
+//!
+//! Both sides share [`ids`], [`secret`], [`section`], [`custody`], [`shares`], [`roots`], [`defaults`], [`report`], [`text`].
 
 pub mod belief;
 pub mod condition;

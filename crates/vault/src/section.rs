@@ -143,7 +143,7 @@ pub enum Release {
 /// Whether the vault is to stay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Standing {
+pub enum Presence {
     /// Wanted.
     Active,
     /// Its grace runs: locked, kept, listed until the grace ends.
@@ -162,7 +162,7 @@ pub struct Entry {
     /// Lock, unlock or change key.
     pub operation: Operation,
     /// Whether it stays.
-    pub standing: Standing,
+    pub standing: Presence,
     /// The controller has seen it made: something absent is `missing`, never made anew.
     pub created: bool,
     /// An operator's order to make a missing vault anew, empty.

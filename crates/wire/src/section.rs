@@ -6,8 +6,8 @@ use std::collections::HashSet;
 use attest::SessionKey;
 use vault::ids::{DeviceId, DeviceKey, Epoch, Incarnation, Name, SectionDigest, SectionVersion, VaultId};
 use vault::section::{
-    Custody, Encryption, Entry, MAX_VAULTS, NodePolicy, Operation, Release, Seal, SealedKey, Section,
-    Standing,
+    Custody, Encryption, Entry, MAX_VAULTS, NodePolicy, Operation, Presence, Release, Seal, SealedKey,
+    Section,
 };
 
 use crate::error::DecodeError;
@@ -202,4 +202,4 @@ list!(encryption_to, encryption, Encryption, "encryption", Aes256Xts, Adiantum);
 list!(custody_to, custody, Custody, "custody", Tpm, Controller, TpmAndController);
 list!(seal_to, seal, Seal, "seal", Tpm, Pcrs);
 list!(operation_to, operation, Operation, "operation", Unlock, Lock, ChangeKey);
-list!(standing_to, standing, Standing, "standing", Active, Removing);
+list!(standing_to, standing, Presence, "standing", Active, Removing);

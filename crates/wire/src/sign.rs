@@ -62,7 +62,7 @@ pub trait Signer {
 
 /// The key's holder did not sign.
 #[derive(Debug, thiserror::Error)]
-#[error("the holder of the signing key did not sign")]
+#[error("the private key could not be used to sign")]
 pub struct SignError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
 
 /// A P-256 public key: an uncompressed point, 65 bytes beginning with 4.

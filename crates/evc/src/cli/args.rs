@@ -42,7 +42,7 @@ pub(super) struct Reach {
     /// Data folder of a controller on this machine; names its URL, token and root certificate. [default: ./evc-data]
     #[arg(long, global = true, env = "EVC_DATA")]
     pub(super) data: Option<PathBuf>,
-    /// URL of the controller, like https://evc.example:8443.
+    /// URL of the controller, like `https://evc.example:8443`.
     #[arg(long, global = true, env = "EVC_URL")]
     pub(super) url: Option<String>,
     /// File with the operator's token.
@@ -73,18 +73,18 @@ pub(super) enum Output {
 pub(super) enum Command {
     /// Run the controller.
     Serve(Serve),
-    /// Which devices may onboard.
+    /// Allow devices to onboard, and list or withdraw what is allowed.
     #[command(subcommand)]
     Onboard(Onboard),
     /// The operator's token.
     #[command(subcommand)]
     Token(TokenAct),
-    /// Begin a new life of a database that was put back from a copy. Run it on the stopped controller's machine, with `--data`.
+    /// Say that a database which was put back from a copy is the one that counts. Run it on the stopped controller's machine, with `--data`.
     ///
-    /// Nodes that are further on than the copy take it for a new life of this controller: they delete nothing that it does not list,
-    /// lock what it does not list, and take the keys that it has while their vaults are open.
+    /// Nodes that took a newer list of vaults than the copy has then obey this controller again. They delete nothing that it does not
+    /// list, lock what it does not list, and take its keys while their vaults are open.
     BeginAnew,
-    /// Make policies and vaults as a YAML file says; repeating changes nothing.
+    /// Make policies and vaults as a YAML file says. To repeat it changes nothing.
     Apply {
         /// The file; `-` for standard input.
         #[arg(long, short)]
@@ -102,22 +102,22 @@ pub(super) enum Command {
     /// Say that a device is lost or found, or settle its alarm.
     #[command(subcommand)]
     Device(DeviceAct),
-    /// Take in a vault that a node has and this controller never listed.
+    /// Take over a vault that a node has and this controller never listed (an orphan).
     #[command(subcommand)]
     Adopt(AdoptWhat),
-    /// Move a vault to the device that its own became.
+    /// Move a vault to another device, with its keys, when its node had to register anew as that device.
     #[command(subcommand)]
     Rehome(RehomeWhat),
     /// Remove a vault (after its grace), a policy or a device.
     #[command(subcommand)]
     Delete(DeleteWhat),
-    /// Make a new key current.
+    /// Make a new key for a vault.
     #[command(subcommand)]
     Rotate(RotateWhat),
     /// Order a missing vault to be made anew, empty.
     #[command(subcommand)]
     Recreate(RecreateWhat),
-    /// Reference values: what a device's PCRs should be.
+    /// Reference values: the PCRs that a device shows after a good boot.
     #[command(subcommand)]
     Reference(ReferenceAct),
     /// Print completions for a shell.
@@ -141,10 +141,10 @@ pub(super) struct Serve {
     /// Host name or address that devices reach the controller by, beside 127.0.0.1 and localhost; may be repeated.
     #[arg(long = "name")]
     pub(super) names: Vec<String>,
-    /// How often devices are to poll, in seconds; theirs when not given.
+    /// How often stock EVE devices poll, in seconds. Our `eve` does not read it: see `eve run --poll-interval`. [default: the device's own]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=86_400))]
     pub(super) poll_seconds: Option<u32>,
-    /// This machine's clock is right, though it is behind what it showed before: it was ahead then. For one start.
+    /// Start although the clock is behind the time that it showed before. Give it once, when the clock was ahead then and is right now.
     #[arg(long)]
     pub(super) clock_is_right: bool,
     /// Log as JSON lines.
@@ -168,7 +168,7 @@ pub(super) enum Onboard {
     },
     /// List what is allowed.
     List,
-    /// Withdraw it; a device that used it stays registered.
+    /// Withdraw an allowance. A device that used it stays registered.
     #[command(after_help = REMOVE, group = ArgGroup::new("certificate").required(true).args(["cert", "digest"]))]
     Remove {
         /// The onboarding certificate, PEM.
@@ -190,16 +190,16 @@ Examples:
 
 #[derive(Debug, Subcommand)]
 pub(super) enum TokenAct {
-    /// Put a new token into the token's file, and end the one before it and every copy of it.
+    /// Put a new token into the token's file, and end all other tokens.
     #[command(after_help = ROTATE)]
     Rotate,
-    /// Make another token, on the controller's machine alone: where the token was lost, or the controller was restored from a copy.
+    /// Make another token, on the controller's own machine: when the token was lost, or the controller was restored from a copy.
     #[command(after_help = NEW)]
     New,
 }
 
 const NEW: &str = "\
-Needs no token, but the controller's data folder with its `kek`; the controller may run or not. Tokens before it stay good:
+It needs no token. It needs the controller's data folder with its `kek`. The controller may run or not. Earlier tokens stay good:
 `evc token rotate` ends them.
 
 Examples:
@@ -213,11 +213,11 @@ Examples:
 
 #[derive(Debug, Subcommand)]
 pub(super) enum GetWhat {
-    /// Devices.
+    /// Devices, when each was heard, and whether it is online, silent, lost or may be two.
     Devices,
-    /// Vaults.
+    /// Vaults, their state on the node and their epochs.
     Vaults {
-        /// Of this device only, with what is done about each key.
+        /// Of this device only, and whether each key is released.
         #[arg(long)]
         device: Option<String>,
     },
@@ -246,7 +246,7 @@ pub(super) enum DescribeWhat {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum DeleteWhat {
-    /// A vault; `config` and `image` return to their default policy.
+    /// A vault. `config` and `image` are not removed: they return to their default policy.
     Vault {
         /// Name or UUID.
         name: String,
@@ -263,7 +263,7 @@ pub(super) enum DeleteWhat {
     Device {
         /// Name or UUID.
         name: String,
-        /// Also one that has vaults: their keys go with it.
+        /// Delete it although it has vaults. Their keys are deleted too.
         #[arg(long)]
         force: bool,
     },
@@ -271,17 +271,17 @@ pub(super) enum DeleteWhat {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum DeviceAct {
-    /// Nothing is released to it any more; at its next contact it is told to lock its vaults.
+    /// The device is lost: no key is released to it any more, and at its next contact it is ordered to lock its vaults.
     Lost {
         /// Name or UUID.
         name: String,
     },
-    /// It is in good hands again.
+    /// The device is in good hands again: keys are released to it as its policies say.
     Found {
         /// Name or UUID.
         name: String,
     },
-    /// It gave an alarm (it may be two), and is one: its policies decide again.
+    /// The device may be two, and you found that it is one: end its alarm, and release keys as its policies say.
     Settle {
         /// Name or UUID.
         name: String,
@@ -311,7 +311,7 @@ Examples:
 
 const REHOME: &str = "\
 A node whose device key or TPM is gone registers as another device. A vault with custody `controller` opens there with the keys of
-before. Mark the old device as lost first, and delete it afterwards.
+before. Mark the old device as lost first. Delete it afterwards.
 
 Example:
   evc device lost edge-1
@@ -346,10 +346,10 @@ pub(super) enum RotateWhat {
         /// Its device, by name or UUID.
         #[arg(long)]
         device: String,
-        /// Also when the node has not taken the key before: what it holds then opens the vault no more.
+        /// Rotate although the node has not taken the present key. The key that it has does not open the vault after its next restart.
         #[arg(long)]
         force: bool,
-        /// Only from this epoch on, so that a command that is run twice rotates once. [default: the present one]
+        /// Rotate only if the vault is at this epoch, so that a command that is run twice rotates once. [default: the present one]
         #[arg(long, value_name = "EPOCH")]
         expect_epoch: Option<u64>,
     },
@@ -367,7 +367,7 @@ pub(super) enum RecreateWhat {
         /// The name again.
         #[arg(long)]
         confirm: String,
-        /// The node's disk was replaced: all of its vaults are missing, and none of them comes back.
+        /// Recreate although all vaults of the node are missing: its disk was replaced, and what was on it is lost.
         #[arg(long)]
         new_disk: bool,
     },
@@ -381,17 +381,17 @@ pub(super) enum ReferenceAct {
         #[arg(long)]
         device: Option<String>,
     },
-    /// Say that one is good.
+    /// Approve one: a boot that shows these values is good.
     Approve {
         /// Its number.
         id: i64,
     },
-    /// Say that one is not.
+    /// Reject one: a boot that shows these values is not good.
     Reject {
         /// Its number.
         id: i64,
     },
-    /// Learn the device's next good quote once more, to be approved.
+    /// Learn the PCRs of the device's next good quote as a new value, to be approved.
     Learn {
         /// Name or UUID.
         device: String,

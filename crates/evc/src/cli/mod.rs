@@ -1,5 +1,8 @@
 //! The operator's command line: `evc serve`, and commands that speak to a running one over its API.
 //! Exit codes: 0 done, 1 refused or failed, 2 used wrongly.
+//!
+//! To add a command: its options in `cli/args.rs` and its arm here, its request and answer as types in `api/`, a route in
+//! `http/operator.rs`, and a function in the `operator` room. `EVC_LOG` says how much `evc serve` logs.
 
 mod anew;
 mod args;

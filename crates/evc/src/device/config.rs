@@ -1,5 +1,15 @@
 //! A device's poll: its configuration, with the vault section when its session has given good evidence, else a challenge in
 //! its place (AC-1, AC-2). Decision, version, nonce and released keys are one transaction: an error in its middle releases nothing.
+//!
+//! One read comes first, of the sender and all that the answer depends on (`Tx::around`). Same content, same session, evidence in
+//! force, nothing due: 304. Otherwise one write transaction loads the device and its vaults (`fleet::view`), judges the stored
+//! evidence anew, decides on each vault (`fleet::section`), numbers the section if it says something new, seals its keys or
+//! takes up those that were sealed for this session, and commits. Then the answer is signed. Whether a challenge goes out, and in
+//! whose place, is said by [`vault::decide::challenge`]. A device that names no session (stock EVE) gets its configuration with
+//! neither section nor challenge.
+//!
+//! A nonce is 32 random bytes, of one device, good for [`NONCE_TTL_S`] seconds and for one use. A device that ever uploaded an
+//! attestation key must quote for ever: it is never taken for one without a TPM.
 
 use ::attest::SessionKey;
 use aws_lc_rs::digest::{SHA256, digest};

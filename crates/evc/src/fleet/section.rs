@@ -5,9 +5,9 @@ use ::attest::SessionKey;
 use aws_lc_rs::digest::{Context, SHA256};
 use vault::decide::{Challenge, Decision, Ruling, Subject, Withheld, challenge, decide};
 use vault::ids::VaultId;
-use vault::section::{Entry, Operation, Release, Standing};
+use vault::section::{Entry, Operation, Presence, Release};
 
-use super::view::{Held, View};
+use super::view::{ListedVault, View};
 use crate::store::{UnixSeconds, VaultStanding};
 
 /// One vault of the section and what was decided for it.
@@ -40,7 +40,7 @@ pub(crate) fn draft(view: &View, session: SessionKey, now: UnixSeconds) -> Draft
 }
 
 /// A vault as decisions take it.
-pub(crate) fn subject(held: &Held) -> Subject<'_> {
+pub(crate) fn subject(held: &ListedVault) -> Subject<'_> {
     Subject {
         vault: held.row.id,
         policy: &held.policy,
@@ -50,14 +50,14 @@ pub(crate) fn subject(held: &Held) -> Subject<'_> {
     }
 }
 
-fn standing(held: &Held) -> Standing {
+fn standing(held: &ListedVault) -> Presence {
     match held.row.standing {
-        VaultStanding::Active => Standing::Active,
-        VaultStanding::Removing | VaultStanding::Gone => Standing::Removing,
+        VaultStanding::Active => Presence::Active,
+        VaultStanding::Removing | VaultStanding::Gone => Presence::Removing,
     }
 }
 
-fn line(held: &Held, decision: Decision) -> Line {
+fn line(held: &ListedVault, decision: Decision) -> Line {
     let entry = Entry {
         id: held.row.id,
         name: held.row.name.clone(),
@@ -79,10 +79,10 @@ fn line(held: &Held, decision: Decision) -> Line {
     Line { entry, decision }
 }
 
-fn operation(held: &Held) -> Operation {
+fn operation(held: &ListedVault) -> Operation {
     match standing(held) {
-        Standing::Removing => Operation::Lock,
-        Standing::Active => {
+        Presence::Removing => Operation::Lock,
+        Presence::Active => {
             let behind =
                 held.policy.node.custody.needs_controller() && held.epochs.is_behind(held.row.reported_epoch);
             held.policy.operation(behind)

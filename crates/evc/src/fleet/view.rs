@@ -14,7 +14,7 @@ use crate::service::{Controller, Refusal};
 use crate::store::{Around, DeviceRow, PolicyRow, StandingRow, StoreError, Tpm, Tx, VaultRow, VaultStanding};
 
 /// A vault with its policy and epochs.
-pub(crate) struct Held {
+pub(crate) struct ListedVault {
     pub(crate) row: VaultRow,
     pub(crate) policy: VaultPolicy,
     pub(crate) epochs: Epochs,
@@ -29,7 +29,7 @@ pub(crate) struct Stands {
 /// A device at one moment.
 pub(crate) struct View {
     pub(crate) device: DeviceRow,
-    pub(crate) vaults: Vec<Held>,
+    pub(crate) vaults: Vec<ListedVault>,
     /// Vaults whose grace is over, until the node has told that they are gone.
     pub(crate) removed: Vec<VaultId>,
     pub(crate) stands: Option<Stands>,
@@ -53,7 +53,7 @@ impl View {
             };
             let epochs = Epochs::stored(row.current_epoch, row.last_epoch)
                 .map_err(|e| StoreError::Damaged(e.to_string()))?;
-            vaults.push(Held { row, policy, epochs });
+            vaults.push(ListedVault { row, policy, epochs });
         }
         Ok(Self { device, vaults, removed, stands })
     }

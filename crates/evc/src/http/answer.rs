@@ -41,13 +41,13 @@ fn log(refusal: &Refusal) {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         log(&self);
-        told(code(&self), &self.to_string(), &self.advice())
+        error_response(code(&self), &self.to_string(), &self.advice())
     }
 }
 
 /// Busy, for what is not worth a line of the log each.
 pub(super) fn busy() -> Response {
-    told(StatusCode::SERVICE_UNAVAILABLE, &Refusal::Busy.to_string(), &Refusal::Busy.advice())
+    error_response(StatusCode::SERVICE_UNAVAILABLE, &Refusal::Busy.to_string(), &Refusal::Busy.advice())
 }
 
 /// A body that is longer than so many bytes.
@@ -56,11 +56,11 @@ pub(super) struct TooLong(pub(super) usize);
 impl IntoResponse for TooLong {
     fn into_response(self) -> Response {
         let error = format!("the body is longer than the {} bytes that are taken here", self.0);
-        told(StatusCode::PAYLOAD_TOO_LARGE, &error, "split it, and send the parts one by one")
+        error_response(StatusCode::PAYLOAD_TOO_LARGE, &error, "split it, and send the parts one by one")
     }
 }
 
-fn told(code: StatusCode, error: &str, advice: &str) -> Response {
+fn error_response(code: StatusCode, error: &str, advice: &str) -> Response {
     // Both may quote what was sent, and not every reader is our own command line.
     let (error, advice) = (plain(error), plain(advice));
     let mut response = (code, Json(Problem { advice: advice.into(), error: error.into() })).into_response();
@@ -85,7 +85,7 @@ pub(super) async fn in_words(response: Response) -> Response {
     let text = to_bytes(body, LONGEST).await.unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
     let (error, advice) = framework(code, &text);
-    let mut answer = told(code, error, advice);
+    let mut answer = error_response(code, error, advice);
     if let Some(allowed) = head.headers.get(header::ALLOW) {
         answer.headers_mut().insert(header::ALLOW, allowed.clone());
     }
@@ -100,8 +100,10 @@ fn framework(code: StatusCode, text: &str) -> (&str, &'static str) {
         }
         StatusCode::SERVICE_UNAVAILABLE => ("the request took too long", "try again in 5 s"),
         code if code.is_server_error() => ("the controller failed", "see the controller's log"),
-        _ if text.is_empty() => ("the request is not what it should be", "mend the request"),
-        _ => (text, "mend the request"),
+        _ if text.is_empty() => {
+            ("the request is not what it should be", "correct the request, and send it again")
+        }
+        _ => (text, "correct the request, and send it again"),
     }
 }
 

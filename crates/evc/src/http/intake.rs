@@ -1,6 +1,6 @@
 //! What a request passes before it is worked on: first its whole body comes in, within a budget of memory for all; then it takes
-//! a place among those at work. Who sends slowly, or not at all, holds neither: only bytes that came are counted. Of both, no source
-//! has more than it leaves to others, and what is the operator's no device takes.
+//! a place among those at work. Who sends slowly, or not at all, holds neither: only bytes that came are counted. Of both, one source
+//! may hold at most as much as it leaves to others. Operators have places and memory of their own, which no device takes.
 
 use std::sync::Arc;
 
@@ -35,12 +35,12 @@ impl Intake {
 
 /// The way in for requests whose bodies have at most `longest` bytes.
 #[derive(Clone)]
-pub(super) struct Door {
+pub(super) struct WayIn {
     pub(super) intake: Arc<Intake>,
     pub(super) longest: usize,
 }
 
-impl Door {
+impl WayIn {
     async fn body(&self, mut body: Body, memory: &mut Share<Source>) -> Result<Vec<u8>, Response> {
         let too_long = || TooLong(self.longest).into_response();
         if body.size_hint().lower() > self.longest as u64 {
@@ -68,17 +68,17 @@ fn broken_off() -> Refusal {
 
 /// Passes a request on with its body whole, or answers why not.
 pub(super) async fn pass(
-    State(door): State<Door>,
+    State(way): State<WayIn>,
     Extension(source): Extension<Source>,
     request: Request,
     next: Next,
 ) -> Response {
     let (head, body) = request.into_parts();
-    let mut memory = door.intake.memory.share(source);
-    let bytes = match door.body(body, &mut memory).await {
+    let mut memory = way.intake.memory.share(source);
+    let bytes = match way.body(body, &mut memory).await {
         Ok(bytes) => bytes,
         Err(refused) => return refused,
     };
-    let Some(_place) = door.intake.place(source) else { return busy() };
+    let Some(_place) = way.intake.place(source) else { return busy() };
     next.run(Request::from_parts(head, Body::from(bytes))).await
 }

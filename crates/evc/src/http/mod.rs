@@ -1,4 +1,21 @@
 //! The controller over HTTP: EVE's device API and the operator's, on one TLS listener, with limits on everything from outside.
+//!
+//! | what | at most |
+//! | --- | --- |
+//! | connections | 4096 |
+//! | requests of devices at work, and memory for their bodies | 128, and 128 MiB |
+//! | requests of operators at work, and memory for their bodies | 32, and 32 MiB, which devices can't take |
+//! | requests at work of one certificate at one source | 4 |
+//! | a device's report; its other messages; an operator's file | 4 MiB; 256 KiB; 1 MiB |
+//! | time for one request | 30 s |
+//! | time that a connection idles | 120 s, or 15 s when half of all connections are taken or its source has more than 256 |
+//!
+//! A source is an IPv4 address or an IPv6 /64. Of connections, places and memory one source may hold as much as it leaves free: alone
+//! it gets half. A site behind one address may have more devices than that, since idle connections end and the next poll makes
+//! another. An operator's body is taken in only after the token was checked.
+//!
+//! A body that is too long gets 413. A request that finds no place, no memory or no time gets 503 with Retry-After. A connection of a
+//! source that has its share is closed at once; when all connections are taken, further ones wait in the kernel.
 
 mod answer;
 mod device;
@@ -19,7 +36,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use crate::service::Controller;
-use intake::{Door, Intake, pass};
+use intake::{Intake, WayIn, pass};
 use shares::{Shares, Source};
 
 pub use listen::{CONNECTIONS, ListenError, Listener};
@@ -75,5 +92,5 @@ fn router(controller: Arc<Controller>) -> Router {
 }
 
 fn bounded(routes: Router<App>, intake: &Arc<Intake>, longest: usize) -> Router<App> {
-    routes.layer(from_fn_with_state(Door { intake: intake.clone(), longest }, pass))
+    routes.layer(from_fn_with_state(WayIn { intake: intake.clone(), longest }, pass))
 }

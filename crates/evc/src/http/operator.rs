@@ -56,7 +56,7 @@ pub(super) fn routes() -> Router<App> {
         .fallback(|| async { unknown() })
 }
 
-/// Puts routes behind the token: it is asked for before anything of the body is taken in.
+/// Lets only requests with a good token reach these routes. The token is checked before anything of the body is taken in.
 pub(super) fn authorized(routes: Router<App>, app: App, intake: Arc<Intake>) -> Router<App> {
     routes.layer(from_fn_with_state((app, intake), with_token))
 }

@@ -37,7 +37,10 @@ impl Steady {
         let ahead_s = now.saturating_sub(self.seen).saturating_sub(passed.as_secs());
         self.seen = now;
         if ahead_s > JUMP_S {
-            tracing::warn!(ahead_s, "the clock jumped: no grace ends before it ran on for an hour");
+            tracing::warn!(
+                ahead_s,
+                "the clock jumped, or the controller was off: no grace ends in the next hour"
+            );
             self.settles_in = SETTLES_IN;
         } else {
             self.settles_in = self.settles_in.saturating_sub(passed);

@@ -203,7 +203,7 @@ fn notes_on(policy: &VaultPolicy) -> Vec<String> {
         notes.push("not escrowed: after an update of firmware or system the vault will not open".into());
     }
     if policy.node.custody.needs_controller() && policy.attest.require.is_empty() {
-        notes.push("nothing is required of the evidence but its identity and session".into());
+        notes.push("any boot of the device gets the key: `attest.require` is empty".into());
     }
     notes
 }

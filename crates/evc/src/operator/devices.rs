@@ -42,7 +42,12 @@ impl Controller {
     pub async fn find(&self, device: &str) -> Result<Done, Refusal> {
         let scope = self.scope_of(device).await?;
         let name = self.store.write(scope, |tx| Box::pin(mark(tx, device, None))).await?;
-        Ok(Done { done: format!("device `{name}` is not lost: its policies decide again"), notes: vec![] })
+        Ok(Done {
+            done: format!(
+                "device `{name}` is not lost any more: keys are released to it as its policies say"
+            ),
+            notes: vec![],
+        })
     }
 
     /// An operator looked, and there is one device. Safe to repeat.
@@ -52,7 +57,7 @@ impl Controller {
     pub async fn settle(&self, device: &str) -> Result<Done, Refusal> {
         let scope = self.scope_of(device).await?;
         let (name, alarm) = self.store.write(scope, |tx| Box::pin(settle(tx, device))).await?;
-        let done = format!("device `{name}` is one: its policies decide again");
+        let done = format!("device `{name}` is one: keys are released to it as its policies say");
         Ok(Done { done, notes: alarm.map(|alarm| format!("it was: {alarm}")).into_iter().collect() })
     }
 

@@ -1,5 +1,5 @@
 //! What operators ask, one module for each thing. Acts that change a vault's life ask [`vault::life`] whether they may, and write what it says;
-//! [`words`] says it to people.
+//! `words` says it to people.
 
 pub mod adopt;
 pub mod apply;

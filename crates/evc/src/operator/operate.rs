@@ -77,7 +77,9 @@ fn deleted(name: &Name, became: &Deleted) -> Done {
             Some("`evc apply` of its document keeps it"),
         ),
         Deleted::AtOnce { .. } => (
-            format!("vault `{name}` left the list; the node erases it at its next contact"),
+            format!(
+                "vault `{name}` is removed; the node erases it as soon as it gets the next list, which takes evidence that is accepted"
+            ),
             Some("removed, not crypto-erased on the node; its controller keys are deleted here"),
         ),
     };

@@ -18,7 +18,7 @@ use crate::fleet::heard::{Word, ago, condition, word};
 use crate::fleet::life::listed;
 use crate::fleet::reported::value;
 use crate::fleet::section::subject;
-use crate::fleet::view::{Held, View};
+use crate::fleet::view::{ListedVault, View};
 use crate::service::{Controller, Refusal, find_device};
 use crate::store::{DeviceRow, Page, Tx, UnixSeconds, VaultRow, VaultStanding};
 
@@ -245,7 +245,7 @@ fn explained(view: &View, row: &VaultRow, now: UnixSeconds) -> VaultView {
     VaultView { key, ..row.into() }
 }
 
-fn key_words(view: &View, held: &Held, now: UnixSeconds) -> String {
+fn key_words(view: &View, held: &ListedVault, now: UnixSeconds) -> String {
     let session = view.stands.as_ref().map_or(SessionKey([0; 32]), |stands| SessionKey(stands.row.session));
     match decide(&subject(held), &view.evidence(), &view.asking(session), now).ruling {
         Ruling::NotNeeded => "not needed: the TPM alone holds the key".into(),

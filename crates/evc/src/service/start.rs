@@ -1,4 +1,8 @@
 //! Start of the controller: folder, store, key-encryption key, CA, token, incarnation. Safe to repeat; the first time makes all.
+//!
+//! The data folder, `--data DIR`, is 0700; a folder that others may write into is refused. In it lie `kek` and `operator.token` (0600
+//! each, made at the first start), `evc.db` (SQLite, 0600, with `-wal` and `-shm`), `root-certificate.pem` (written anew where it is
+//! absent), `url` (written at each start), `lock`, and `first-start` until the first start is committed (`first`).
 
 use std::fs;
 use std::io::ErrorKind;
@@ -209,7 +213,10 @@ async fn is_new(tx: &mut dyn Tx, settings: &Settings, now: UnixSeconds) -> Resul
     }
     match steady::far_behind(tx, now).await? {
         Some(seen) if settings.clock_is_right => {
-            tracing::warn!(seen = clock::text(seen), "the clock is believed by the operator's word");
+            tracing::warn!(
+                seen = clock::text(seen),
+                "the clock is behind what it showed before, and is believed because of --clock-is-right"
+            );
         }
         Some(seen) => {
             return Err(StartError::Behind { now: clock::text(now), seen: clock::text(seen) });

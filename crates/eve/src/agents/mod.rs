@@ -1,4 +1,5 @@
-//! The agents, and how any of them becomes itself: takes what only root can read, builds its walls, joins the bus.
+//! The agents, and how any of them becomes itself. It takes what only root can read (the onboarding key, the device key) while it
+//! is root, then builds its walls and gives up its rights, then joins the bus.
 
 mod certs;
 mod client;

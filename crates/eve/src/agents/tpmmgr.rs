@@ -1,5 +1,8 @@
 //! tpmmgr: alone opens the TPM. Signs, quotes, keeps the roots; gives a root to vaultmgr only (the bus table), quotes only a
 //! session that vaultmgr published and claims that nim made. A node whose TPM fails is never turned into one without.
+//!
+//! Two files of `config/` it writes itself, through descriptors that it opens before its walls stand: `ek.pub`, the name of the
+//! endorsement key that belongs here, and on a node without a TPM `device.key.pem`.
 
 mod boot;
 mod evidence;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::contract::MOST_REFUSAL;
 use super::frame::{self, FrameError};
-use super::server::{Verdict, Wish};
+use super::server::{Request, Verdict};
 use super::timed::{Timed, is_late};
 use super::{Agent, Call, peer, socket_path};
 
@@ -83,7 +83,7 @@ pub(super) fn call<C: Call>(
 fn exchange<C: Call>(mut stream: Timed, call: &C) -> Result<Result<C::Answer, C::Error>, BusError> {
     let (most_asked, most_answered) = C::ID.most();
     let question = frame::encode_at_most(call, most_asked)?;
-    frame::write(&mut stream, &frame::encode(&Wish::Ask(C::ID))?)?;
+    frame::write(&mut stream, &frame::encode(&Request::Ask(C::ID))?)?;
     // Refused already, the answerer hangs up: what he said is still to be read.
     let sent = frame::write(&mut stream, &question);
     let verdict: Verdict = match frame::read(&mut stream) {

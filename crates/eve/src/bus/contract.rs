@@ -39,7 +39,7 @@ contract! {
         Challenge: Zedagent to [Tpmmgr], at most 4 * KIB;
         /// How it goes with the controller.
         ControllerStatus: Zedagent to [Client], at most 64 * KIB;
-        /// One life of vaultmgr, which evidence is bound to.
+        /// One process of vaultmgr, by its public key: evidence is bound to it.
         Session: Vaultmgr to [Tpmmgr, Zedagent], at most 4 * KIB;
         /// The answer to the question.
         Evidence: Tpmmgr to [Zedagent], at most LISTS;

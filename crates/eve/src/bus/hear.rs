@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::client::{BusError, connect, granted};
 use super::frame::{self, FrameError};
-use super::server::Wish;
+use super::server::Request;
 use super::{Agent, Exchange, Topic, traffic};
 
 /// Pauses between attempts to reach a publisher; and how long one may take.
@@ -84,14 +84,14 @@ impl<T> Iterator for Subscription<T> {
 }
 
 pub(super) fn subscribe<T: Topic>(root: &Path, by: Agent) -> Subscription<T> {
-    let (of, wish) = (T::ID.publisher(), Wish::Hear(T::ID));
-    Hearer { root: root.to_owned(), by, of, wish, longest: T::ID.most(), most: 1 }.start()
+    let (of, request) = (T::ID.publisher(), Request::Hear(T::ID));
+    Hearer { root: root.to_owned(), by, of, request, longest: T::ID.most(), most: 1 }.start()
 }
 
 /// Calls are no state: whoever is slow may be some behind.
 pub(super) fn watch(root: &Path, by: Agent, of: Agent) -> Subscription<Exchange> {
     let (longest, most) = (traffic::LONGEST, traffic::BEHIND);
-    Hearer { root: root.to_owned(), by, of, wish: Wish::Watch, longest, most }.start()
+    Hearer { root: root.to_owned(), by, of, request: Request::Watch, longest, most }.start()
 }
 
 /// Who hears what of whom.
@@ -99,7 +99,7 @@ struct Hearer {
     root: PathBuf,
     by: Agent,
     of: Agent,
-    wish: Wish,
+    request: Request,
     /// Longest value, in bytes.
     longest: usize,
     /// Most values that wait to be taken; the oldest goes for one more.
@@ -110,7 +110,7 @@ impl Hearer {
     fn start<T: DeserializeOwned + Send + 'static>(self) -> Subscription<T> {
         let state = Mutex::new(State { waiting: VecDeque::new(), refused: false });
         let slot = Arc::new(Slot { state, changed: Condvar::new() });
-        let (of, hearing) = (self.of, thread::Builder::new().name(format!("{:?}", self.wish)));
+        let (of, hearing) = (self.of, thread::Builder::new().name(format!("{:?}", self.request)));
         let into = Arc::downgrade(&slot);
         if let Err(error) = hearing.spawn(move || self.hear(&into)) {
             tracing::error!(%error, %of, "not subscribed");
@@ -120,7 +120,7 @@ impl Hearer {
 
     /// Until nobody wants to know any more.
     fn hear<T: DeserializeOwned>(&self, into: &Weak<Slot<T>>) {
-        let (of, wish) = (self.of, self.wish);
+        let (of, request) = (self.of, self.request);
         let mut pause = FIRST_PAUSE;
         while into.strong_count() > 0 {
             match self.hear_once(into, &mut pause) {
@@ -128,11 +128,11 @@ impl Hearer {
                 Err(BusError::Refused) => {
                     // On the command line somebody may just not be root: whoever listens is told, and tells it.
                     if self.by != Agent::Operator {
-                        tracing::error!(%of, ?wish, "the table forbids hearing it");
+                        tracing::error!(%of, ?request, "the table forbids hearing it");
                     }
                     return into.upgrade().iter().for_each(|slot| slot.change(|state| state.refused = true));
                 }
-                Err(error) => tracing::trace!(%of, ?wish, %error, "reconnecting"),
+                Err(error) => tracing::trace!(%of, ?request, %error, "reconnecting"),
             }
             thread::sleep(pause);
             pause = (pause * 2).min(LONGEST_PAUSE);
@@ -145,7 +145,7 @@ impl Hearer {
         pause: &mut Duration,
     ) -> Result<(), BusError> {
         let mut stream = connect(&self.root, self.of, LONGEST_PAUSE)?;
-        frame::write(&mut stream, &frame::encode(&self.wish)?)?;
+        frame::write(&mut stream, &frame::encode(&self.request)?)?;
         granted(&frame::decode(&frame::read(&mut stream)?)?)?;
         *pause = FIRST_PAUSE;
         // The next change may be far away.
@@ -183,7 +183,7 @@ mod tests {
         let topic = Bus::visit(dir.path(), Agent::Operator).subscribe::<Agents>();
         let (mut stream, _) = listener.accept().expect("a hearer");
         stream.set_read_timeout(Some(PATIENCE)).expect("sets");
-        stream.read_exact(&mut [0; 6]).expect("its wish");
+        stream.read_exact(&mut [0; 6]).expect("its request");
         say(&mut stream, &[0]);
         (dir, topic, stream)
     }

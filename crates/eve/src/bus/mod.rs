@@ -1,9 +1,16 @@
-//! The agents' bus: topics (the newest value of each, and every change after it) and calls, over one Unix socket per agent.
+//! The agents' bus: topics (the newest value of each, and every change after it) and calls, over one Unix socket per agent,
+//! `run/eve/<agent>.sock`. `eve bus table` prints who may publish, hear and ask what; `eve bus tail` follows it.
 //!
 //! A frame is a length (`u32`, little-endian, at most 4 MiB) and a postcard message. Who speaks is told by the kernel
-//! (`SO_PEERCRED`), on both sides, and what he may say or hear by [`contract`]. A topic is a state, not a queue: at both ends one
-//! value is kept, and a slow subscriber may miss one that was replaced, never the newest. Frames are wiped after use; nothing is
-//! ever logged but what a message's `Debug` shows, and that redacts secrets.
+//! (`SO_PEERCRED`), on both sides, and what he may say or hear by `contract`. Processes of root are told apart by their group:
+//! vaultmgr is `0:7305`, and any other process of root is the operator ([`table`]).
+//!
+//! A topic is a state, not a queue. At both ends one value is kept, no longer than its row says. A slow subscriber may miss a value
+//! that was replaced, and never the newest. A call is one question with one answer; one deadline bounds connecting and talking.
+//! Each peer has so many connections to a socket and no more, and all strangers together have four.
+//!
+//! Frames are wiped after use. Nothing is ever logged but what a message's `Debug` shows, and that redacts secrets.
+//! `tests/bus_table.rs` makes every call and every subscription as every agent, and expects each refusal.
 
 mod agent;
 mod client;

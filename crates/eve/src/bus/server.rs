@@ -25,7 +25,7 @@ use super::traffic::{End, Exchange, Watchers};
 use super::{Agent, Bus, Call, CallId, TopicId, peer, socket_path};
 
 /// Longest first frame, in bytes: nobody is given more room before he is known and allowed.
-const WISH: usize = 16;
+const REQUEST: usize = 16;
 /// How long a peer may take to say all that he wants, or to take all that we say.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often an idle subscriber is looked after.
@@ -33,7 +33,7 @@ const LOOK: Duration = Duration::from_secs(2);
 
 /// The first frame of a connection.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub(super) enum Wish {
+pub(super) enum Request {
     /// Hear a topic from now on.
     Hear(TopicId),
     /// Ask once; the question is the next frame.
@@ -188,16 +188,16 @@ impl Server {
 
     fn talk(&self, who: Option<Agent>, stream: UnixStream) -> Result<(), FrameError> {
         let mut stream = Timed::new(stream, PATIENCE);
-        let wish: Wish = frame::decode(&frame::read_at_most(&mut stream, WISH)?)?;
-        match (who, wish) {
-            (Some(who), Wish::Hear(topic)) if topic.publisher() == self.agent && topic.may_hear(who) => {
+        let request: Request = frame::decode(&frame::read_at_most(&mut stream, REQUEST)?)?;
+        match (who, request) {
+            (Some(who), Request::Hear(topic)) if topic.publisher() == self.agent && topic.may_hear(who) => {
                 frame::write(&mut stream, &frame::encode(&Verdict::Granted)?)?;
                 self.tell(topic, stream)
             }
-            (Some(who), Wish::Ask(call)) if call.answerer() == self.agent && call.may_ask(who) => {
+            (Some(who), Request::Ask(call)) if call.answerer() == self.agent && call.may_ask(who) => {
                 self.answer(who, call, stream)
             }
-            (Some(Agent::Operator), Wish::Watch) => {
+            (Some(Agent::Operator), Request::Watch) => {
                 let exchanges = self.watchers.add();
                 frame::write(&mut stream, &frame::encode(&Verdict::Granted)?)?;
                 self.show(&exchanges, stream)
@@ -208,7 +208,7 @@ impl Server {
                     // Not louder: any user could fill the log with it.
                     None => tracing::debug!("a stranger was refused on the bus"),
                 }
-                if let Wish::Ask(call) = wish {
+                if let Request::Ask(call) = request {
                     self.watched(who, call, None, End::Refused);
                 }
                 frame::write(&mut stream, &frame::encode(&Verdict::Refused)?)

@@ -1,5 +1,5 @@
 //! The one table of the node's agents: who each is to the kernel, and what it may do there. What it may say and hear on the bus
-//! stands in [`super::contract`], which system calls it makes in [`crate::sandbox`]. Everything that is not listed is refused.
+//! stands in `contract`, which system calls it makes in [`crate::sandbox`]. Everything that is not listed is refused.
 //!
 //! vaultmgr, the supervisor and an operator all have uid 0. They are told apart by the group: the supervisor starts vaultmgr
 //! with a group of its own, and the kernel reports both at connection, so neither a reused pid nor a race can change it.
@@ -93,7 +93,7 @@ const ZEDAGENT: Row = Row {
     gid: 7303,
     network: Network::All,
     reads: &["config/server", "config/root-certificate.pem", "config/proxy", "run/eve"],
-    // The Config Vault: where it is made or exchanged in this life, the agent ends, to be let in by its next one.
+    // The Config Vault. When it is made or exchanged while the agent runs, the agent ends, and its next process is let in.
     writes: &["persist/config"],
     ..NIM
 };

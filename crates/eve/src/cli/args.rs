@@ -47,9 +47,10 @@ impl Root {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ControllerCmd {
-    /// Accept the controller whose root certificate is installed, in place of the one at first contact.
+    /// Accept the controller whose root certificate is in config/, in place of the one that this node belonged to.
     ///
-    /// Vaults that it does not list are locked and kept. Without the fingerprint it says which one it would be.
+    /// Vaults that the new controller does not list are locked and kept. Without `--fingerprint` nothing is changed, and the
+    /// fingerprint of that certificate is printed.
     Accept {
         #[command(flatten)]
         root: Root,
@@ -68,7 +69,7 @@ pub(super) enum Cmd {
         /// Between two polls of the configuration, e.g. 60s.
         #[arg(long, default_value = "60s", value_parser = duration)]
         poll_interval: Duration,
-        /// What becomes of a system call that is not on an agent's list: tests end the agent for it.
+        /// What happens to an agent that makes a system call which is not on its list. For tests.
         #[arg(long, value_enum, default_value = "refused", hide = true)]
         unlisted_calls: Unlisted,
     },
@@ -90,9 +91,9 @@ pub(super) enum Cmd {
     Controller(ControllerCmd),
     /// Print what each agent's process may do, system calls with their reasons, as this program has it.
     Walls,
-    /// Completions for a shell.
+    /// Print completions for a shell.
     Completions { shell: clap_complete::Shell },
-    /// Manual pages, into a folder.
+    /// Write the manual pages into a folder, which must be there.
     Man { dir: PathBuf },
     #[command(hide = true)]
     Agent {
@@ -121,24 +122,24 @@ pub(super) enum BusCmd {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum VaultCmd {
-    /// Every vault and where it stands.
+    /// Every vault and its state.
     List {
         #[command(flatten)]
         root: Root,
         #[arg(long, value_enum, default_value = "table")]
         output: Output,
-        /// Those that were removed, too.
+        /// Show removed vaults too.
         #[arg(long)]
         all: bool,
     },
-    /// Close a vault until it is unlocked here, or the node is booted anew.
+    /// Lock a vault, until `eve vault unlock` or the next boot.
     Lock {
         /// Its name or UUID.
         vault: String,
         #[command(flatten)]
         root: Root,
     },
-    /// Open a vault.
+    /// Unlock a vault that was locked here, or try again to open one.
     Unlock {
         /// Its name or UUID.
         vault: String,
@@ -149,7 +150,7 @@ pub(super) enum VaultCmd {
     Recreate {
         /// Its name.
         vault: String,
-        /// Its name again; given twice, nothing is asked.
+        /// Its name again. Given twice, the command asks no question.
         #[arg(long)]
         confirm: Vec<String>,
         #[command(flatten)]

@@ -1,5 +1,22 @@
-//! The walls around an agent's process: it builds them itself, as its first act, from its row of the table.
-//! What this kernel can't do is told in [`Applied`], never skipped silently. Nothing here is undone later.
+//! The walls around an agent's process. The process builds them itself, as its first act, from its row of the table of agents
+//! ([`crate::bus::table`]). What this kernel can't do is told in [`Applied`], in the log and by `eve status`, never skipped
+//! silently. Nothing here is undone later. The supervisor has no walls: it must start those who have.
+//!
+//! Every agent:
+//! * leaves no core dump: the limit is 0, and the process is not dumpable;
+//! * dies with the supervisor, and gains no privileges by an exec;
+//! * has the capabilities of its row, and its bounding set is cut to them;
+//! * makes the system calls of its rows in `calls`, and no others;
+//! * has at most 1024 threads, counted for its user on the whole machine. vaultmgr is exempt, since it is root.
+//!
+//! client, tpmmgr and vaultmgr lock all their memory. All but vaultmgr are held by landlock too: an agent reads the system's
+//! libraries and what its row names, and writes its own folder (zedagent: the Config Vault, as far as file modes let it). An agent
+//! whose row does not say `Network::All` connects by TCP to no port; tpmmgr connects to the two ports of its software TPM. That
+//! the host there is a loopback address, the `tpm` crate checks when it reads the configuration. Signals stay within.
+//!
+//! What the walls do not do: landlock does not limit to which hosts client and zedagent connect. And landlock knows only the files
+//! that are there when it is built. So zedagent restarts once at the boot that makes the Config Vault, and is let in by its next
+//! process; zedagent and client do the same where a file of `config/` that they may read was replaced (`agents/ended.rs`).
 
 mod calls;
 mod seccomp;

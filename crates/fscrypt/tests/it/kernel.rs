@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, symlink};
 use fscrypt::directory::{LookError, ProbeError};
 use fscrypt::kernel::{AddKeyError, SetPolicyError};
 use fscrypt::{
-    Claims, KeyIdentifier, KeyStatus, Modes, Policy, Removal, Standing, add_key, get_policy, key_status,
+    Claims, KeyIdentifier, KeyStatus, Modes, PathKind, Policy, Removal, add_key, get_policy, key_status,
     look, probe_modes, remove_key, set_policy,
 };
 
@@ -109,16 +109,16 @@ fn what_stands_at_a_path_is_told_apart() {
     let policy = vault(&disk, Modes::AES_256_XTS);
     let device = fs::metadata(disk.fs.mount_point()).unwrap().dev();
     let at = |name: &str| look(&disk.path(name), device).unwrap();
-    assert!(matches!(at("vault"), Standing::Encrypted(_, found) if found == policy));
+    assert!(matches!(at("vault"), PathKind::Encrypted(_, found) if found == policy));
     fs::create_dir(disk.path("plain")).unwrap();
     fs::write(disk.path("file"), "").unwrap();
     symlink(disk.path("vault"), disk.path("link")).unwrap();
-    assert!(matches!(at("absent"), Standing::Nothing));
-    assert!(matches!(at("plain"), Standing::Plain(_)));
-    assert!(matches!(at("file"), Standing::Stranger));
-    assert!(matches!(at("link"), Standing::Stranger), "a link to a vault is none");
+    assert!(matches!(at("absent"), PathKind::Nothing));
+    assert!(matches!(at("plain"), PathKind::Plain(_)));
+    assert!(matches!(at("file"), PathKind::Stranger));
+    assert!(matches!(at("link"), PathKind::Stranger), "a link to a vault is none");
     let elsewhere = look(&disk.path("vault"), device + 1).unwrap();
-    assert!(matches!(elsewhere, Standing::Stranger), "mounted over");
+    assert!(matches!(elsewhere, PathKind::Stranger), "mounted over");
     let error = look(&disk.path(&"long".repeat(100)), device).unwrap_err();
     assert!(matches!(error, LookError::Io(io) if io.raw_os_error() == Some(36)), "the kernel's own reason");
 }

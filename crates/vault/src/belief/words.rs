@@ -20,7 +20,7 @@ pub enum About {
 pub(super) enum Doubt {
     /// Another root than was accepted at first contact.
     #[error(
-        "the controller hangs on another root than at first contact: nothing of it is believed; put the first one's certificate back into config/root-certificate.pem, or accept this one with `eve controller accept`"
+        "the controller has another root certificate than at first contact: nothing that it says is believed; put the first one's certificate back into config/root-certificate.pem, or accept this one with `eve controller accept`"
     )]
     OtherRoot,
     /// For the key of another device.
@@ -38,5 +38,5 @@ pub(super) enum Doubt {
 
 pub(super) const EARLY: &str =
     "a configuration waits until the TPM's roots are read: they tell whom this node belongs to";
-pub(super) const NOT_NEXT: &str = "the controller's section does not follow the one that this node accepted last: it opens and locks vaults, and deletes, makes and re-keys none. The controller's database is an older copy, or another controller took its place: see `evc get devices`";
+pub(super) const NOT_NEXT: &str = "the controller's section does not follow the one that this node accepted last: by it vaults are opened and locked, and none is deleted, made or re-keyed. The controller's database is an older copy, or another controller took its place: see `evc get devices`";
 pub(super) const DAMAGED: &str = "the record of accepted sections was damaged: the next section that counts begins a new one, and vaults that it does not list are locked and kept";

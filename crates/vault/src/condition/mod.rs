@@ -1,5 +1,9 @@
 //! What a vault *is*, told from what was seen of it and from the keys at hand: made and whole, made and broken, or not made and how
 //! far. What to do about it is the plan's. Here alone it is decided what counts as made, and what as lost.
+//!
+//! *Made* means: the share's mark says so, or the section's `created` does. While the share table is lost, the default vaults count as
+//! made. A made vault that lacks something is broken: its status is `missing`, with what is missing, until an order to recreate it.
+//! It is never made anew by itself.
 
 mod others;
 mod seen;
@@ -212,7 +216,7 @@ fn missing(facts: &Facts<'_>, want: &Want) -> Vec<Part> {
 }
 
 /// What keys have shown of the metadata so far: whether a share of the TPM's is part of what it is wrapped under.
-enum Shown {
+enum ShareEvidence {
     /// It is: by its hint, or because the controller's key of the very epoch does not open it alone.
     Part,
     /// Perhaps not: a key that is at hand, and was not tried, may open a copy alone.
@@ -221,25 +225,25 @@ enum Shown {
     Nothing,
 }
 
-fn shown(facts: &Facts<'_>, want: &Want) -> Shown {
+fn share_evidence(facts: &Facts<'_>, want: &Want) -> ShareEvidence {
     let known = facts.seen.hints().filter_map(Hint::epoch).any(|epoch| has_epoch(facts.keys, epoch));
     match (known, facts.keys.none_fits) {
-        _ if facts.seen.hints().any(|hint| hint == Hint::NoEpoch) => Shown::Part,
-        (true, false) => Shown::PerhapsNot,
-        (true, true) if want.policy.custody.needs_tpm() => Shown::Part,
-        _ => Shown::Nothing,
+        _ if facts.seen.hints().any(|hint| hint == Hint::NoEpoch) => ShareEvidence::Part,
+        (true, false) => ShareEvidence::PerhapsNot,
+        (true, true) if want.policy.custody.needs_tpm() => ShareEvidence::Part,
+        _ => ShareEvidence::Nothing,
     }
 }
 
 /// Its share is gone for certain: damaged, or lost with a table, or absent, where it is part of what the vault is wrapped under.
 fn share_gone(facts: &Facts<'_>, want: &Want) -> bool {
     let opens = facts.keys.has_share(ShareKey::Open) || facts.keys.has_share(ShareKey::Closed);
-    match (facts.seen.mark(), facts.node.tpm, shown(facts, want)) {
+    match (facts.seen.mark(), facts.node.tpm, share_evidence(facts, want)) {
         _ if opens || facts.keys.held.is_some_and(without_share) => false,
         (Some(Mark::Begun | Mark::Made), ..) => facts.keys.has_share(ShareKey::Damaged),
-        (Some(Mark::Lost), _, Shown::Nothing) => want.policy.custody.needs_tpm(),
+        (Some(Mark::Lost), _, ShareEvidence::Nothing) => want.policy.custody.needs_tpm(),
         (None, Tpm::Unknown, _) => false,
-        (_, _, shown) => matches!(shown, Shown::Part),
+        (_, _, shown) => matches!(shown, ShareEvidence::Part),
     }
 }
 

@@ -19,7 +19,7 @@ const NOW: u64 = 1_800_000_000;
 const OURS: SessionKey = SessionKey([1; 32]);
 const OTHER: SessionKey = SessionKey([2; 32]);
 
-fn policy(custody: Custody, require: &[Check], operation: Wish) -> VaultPolicy {
+fn policy(custody: Custody, require: &[Check], operation: Door) -> VaultPolicy {
     VaultPolicy {
         name: "p".parse().expect("a name"),
         node: NodePolicy { encryption: Encryption::Aes256Xts, custody, seal: Seal::Tpm },
@@ -38,7 +38,7 @@ fn subject(policy: &VaultPolicy) -> Subject<'_> {
         policy,
         epochs: Epochs::first().rotate(),
         reported: None,
-        standing: section::Standing::Active,
+        standing: section::Presence::Active,
     }
 }
 
@@ -68,7 +68,7 @@ fn good_evidence_releases_two_epochs_to_its_own_session() {
         (Custody::Controller, Tpm::Present, Standing::Quoted(&quoted)),
         (Custody::Controller, Tpm::Absent, Standing::DeviceSigned(&signed)),
     ] {
-        let policy = policy(custody, &[], Wish::Unlock);
+        let policy = policy(custody, &[], Door::Unlock);
         let decision = decide(&subject(&policy), &evidence(standing), &asking(tpm), NOW);
         let Ruling::Release(granted) = decision.ruling else { panic!("{custody:?}: {decision:?}") };
         assert!(decision.met && !decision.renewal_due);
@@ -89,7 +89,7 @@ fn nothing_goes_out_to_a_device_that_is_barred() {
         (Bar::Doubled, Custody::Controller, Some(Withheld::DeviceDoubled)),
         (Bar::Doubled, Custody::Tpm, None),
     ] {
-        let (policy, evidence) = (policy(custody, &[], Wish::Unlock), evidence(Standing::Quoted(&quoted)));
+        let (policy, evidence) = (policy(custody, &[], Door::Unlock), evidence(Standing::Quoted(&quoted)));
         let asking = Asking { barred: Some(bar), ..asking(Tpm::Present) };
         let decision = decide(&subject(&policy), &evidence, &asking, NOW);
         assert_eq!(withheld(&decision), why, "{bar:?} {custody:?}");
@@ -124,7 +124,7 @@ fn evidence_that_is_not_plainly_good_withholds() {
         ("PCRs that nothing measured", pcrs, Standing::Quoted(&unmeasured), Tpm::Present, "Failed"),
         ("PCRs of no TPM", pcrs, Standing::DeviceSigned(&signed), Tpm::Absent, "Failed"),
     ] {
-        let policy = policy(Custody::Controller, require, Wish::Unlock);
+        let policy = policy(Custody::Controller, require, Door::Unlock);
         let decision = decide(&subject(&policy), &evidence(standing), &asking(tpm), NOW);
         let why = withheld(&decision).unwrap_or_else(|| panic!("{what}: {decision:?}"));
         assert!(format!("{why:?}").starts_with(expected), "{what}: {why:?}");
@@ -137,7 +137,7 @@ fn evidence_that_is_not_plainly_good_withholds() {
 #[test]
 fn evidence_ages_by_the_controllers_clock() {
     let quoted = appraisal(OURS, References::Passed);
-    let policy = policy(Custody::TpmAndController, &[], Wish::Unlock);
+    let policy = policy(Custody::TpmAndController, &[], Door::Unlock);
     let end = 600 + RENEWAL_GRACE.as_secs();
     for (now, released, due) in [
         (NOW, true, false),
@@ -159,16 +159,16 @@ fn evidence_ages_by_the_controllers_clock() {
 fn a_key_goes_out_only_where_it_is_part_of_the_vault_and_wanted() {
     let quoted = appraisal(OURS, References::Passed);
     let good = evidence(Standing::Quoted(&quoted));
-    let tpm = policy(Custody::Tpm, &[], Wish::Unlock);
+    let tpm = policy(Custody::Tpm, &[], Door::Unlock);
     let rule = |subject: Subject<'_>| decide(&subject, &good, &asking(Tpm::Present), NOW);
     assert!(matches!(rule(subject(&tpm)).ruling, Ruling::NotNeeded));
     let leaving = Subject { reported: Some(Epoch(2)), ..subject(&tpm) };
     assert!(matches!(rule(leaving).ruling, Ruling::Release(_)));
-    let locked = policy(Custody::TpmAndController, &[], Wish::Lock);
+    let locked = policy(Custody::TpmAndController, &[], Door::Lock);
     let decision = rule(subject(&locked));
     assert_eq!((withheld(&decision), decision.met), (Some(Withheld::LockedByOperator), true));
-    let open = policy(Custody::TpmAndController, &[], Wish::Unlock);
-    let removing = rule(Subject { standing: section::Standing::Removing, ..subject(&open) });
+    let open = policy(Custody::TpmAndController, &[], Door::Unlock);
+    let removing = rule(Subject { standing: section::Presence::Removing, ..subject(&open) });
     assert_eq!((withheld(&removing), removing.met), (Some(Withheld::BeingRemoved), true));
 }
 
@@ -177,7 +177,7 @@ fn a_key_goes_out_only_where_it_is_part_of_the_vault_and_wanted() {
 fn a_tpm_custody_without_a_tpm_is_refused_clearly() {
     let signed = device_session(OURS);
     for custody in [Custody::Tpm, Custody::TpmAndController] {
-        let policy = policy(custody, &[], Wish::Unlock);
+        let policy = policy(custody, &[], Door::Unlock);
         let decision =
             decide(&subject(&policy), &evidence(Standing::DeviceSigned(&signed)), &asking(Tpm::Absent), NOW);
         assert_eq!(withheld(&decision), Some(Withheld::NoTpm), "{custody:?}");
@@ -190,8 +190,8 @@ fn a_tpm_custody_without_a_tpm_is_refused_clearly() {
 fn the_challenge_stands_in_place_or_beside() {
     let (quoted, failed) = (appraisal(OURS, References::Passed), appraisal(OURS, References::Failed));
     let (plain, strict) = (
-        policy(Custody::Controller, &[], Wish::Unlock),
-        policy(Custody::Controller, &[Check::Pcrs], Wish::Unlock),
+        policy(Custody::Controller, &[], Door::Unlock),
+        policy(Custody::Controller, &[Check::Pcrs], Door::Unlock),
     );
     let asked = |policies: &[&VaultPolicy], standing: Standing<'_>, now: u64, renew: bool| {
         let evidence = Evidence { standing, at: NOW, renew };
@@ -241,7 +241,7 @@ proptest! {
         let custody = [Custody::Tpm, Custody::Controller, Custody::TpmAndController][custody as usize];
         let tpm = [Tpm::Unknown, Tpm::Present, Tpm::Absent][tpm as usize];
         let require: &[Check] = if pcrs { &[Check::Pcrs] } else { &[] };
-        let policy = policy(custody, require, if lock { Wish::Lock } else { Wish::Unlock });
+        let policy = policy(custody, require, if lock { Door::Lock } else { Door::Unlock });
         let shown_session = SessionKey([shown; 32]);
         let (quoted, signed): (Appraisal, DeviceSession) = (appraisal(shown_session, References::Passed), device_session(shown_session));
         let standing = [Standing::None, Standing::Quoted(&quoted), Standing::DeviceSigned(&signed)][kind as usize];

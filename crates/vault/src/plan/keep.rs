@@ -7,7 +7,7 @@ use crate::condition::{
     Condition, Dir, Hint, Key, Keys, MetaCopy, Part, Place, Seen, ShareKey, Stage, Staged, State, Tpm,
 };
 use crate::custody::Wrapping;
-use crate::section::Standing;
+use crate::section::Presence;
 use crate::shares::Mark;
 use crate::wanted::{Authority, Released, Want};
 
@@ -79,14 +79,14 @@ fn whole(view: &View<'_>, want: &Want) -> Next {
     let proved = view.keys.held.is_some() || view.seen.key == Key::Present;
     let mark = || marked(view).filter(|_| proved);
     let refit = || refit::step(view, want).filter(|_| view.seen.mark() != Some(Mark::Begun));
-    let step = unwrap(view).or_else(|| tidy(view)).or_else(mark).or_else(refit);
+    let step = unwrap(view).or_else(|| leftover_step(view)).or_else(mark).or_else(refit);
     if let Some(act) = step {
         return Next::Do(act);
     }
     match view.seen.key {
         Key::Present => unlocked(view, want),
         _ if view.keys.held.is_some() => Next::Do(Act { op: Op::Unlock, step: Step::AddKey }),
-        _ => Next::Wait(shut(view, want)),
+        _ => Next::Wait(why_closed(view, want)),
     }
 }
 
@@ -113,16 +113,17 @@ fn lock(view: &View<'_>, want: &Want) -> Next {
 /// A locked vault still takes the newest epoch when it is given one, so that it does not fall behind by two.
 fn locked(view: &View<'_>, want: &Want) -> Next {
     let due = refit::epoch_due(view, want);
-    let step = tidy(view).or_else(|| due.then(|| unwrap(view).or_else(|| refit::step(view, want))).flatten());
+    let step = leftover_step(view)
+        .or_else(|| due.then(|| unwrap(view).or_else(|| refit::step(view, want))).flatten());
     match (step, want.standing) {
         (Some(act), _) => Next::Do(act),
-        (None, Standing::Removing) => Next::noted(State::Locked, Note::Removing),
-        (None, Standing::Active) => Next::settled(State::Locked),
+        (None, Presence::Removing) => Next::noted(State::Locked, Note::Removing),
+        (None, Presence::Active) => Next::settled(State::Locked),
     }
 }
 
 /// What a crash or damage left behind. Its failure stops nothing else.
-fn tidy(view: &View<'_>) -> Option<Act> {
+fn leftover_step(view: &View<'_>) -> Option<Act> {
     let staged = view.seen.staged != Staged::Nothing;
     let steps = [
         (staged, Act { op: Op::Create, step: Step::DropStaged }),
@@ -170,7 +171,7 @@ pub(super) fn unwrap(view: &View<'_>) -> Option<Act> {
 }
 
 /// Why a vault that should open can't: what its metadata hints at decides what is said.
-pub(super) fn shut(view: &View<'_>, want: &Want) -> Wait {
+pub(super) fn why_closed(view: &View<'_>, want: &Want) -> Wait {
     let under = view.seen.hints().find_map(Hint::epoch);
     let by_share = under.is_none() || want.policy.custody.needs_tpm();
     let closed = view.keys.has_share(ShareKey::Closed);

@@ -1,18 +1,22 @@
 //! The making of a vault, and its resumption: share and metadata durable, key added, policy set on the empty directory, marked.
 //! Nothing here removes a directory. Metadata that no key at hand opens goes only while there is no directory with a policy,
 //! and so nothing was ever encrypted under it.
+//!
+//! The order: share (marked *begun*), both copies of the key files, key in the kernel, directory, policy, share marked *made*. What is
+//! half made is resumed. Plain files in a default vault's place are copied in until both trees are the same and nobody could write
+//! to the originals; then the two are exchanged at once, looked at once more, and the originals are wiped.
 
-use super::keep::{no_key, shut, target, unwrap};
+use super::keep::{no_key, target, unwrap, why_closed};
 use super::note::Note;
 use super::step::{Act, Op, Step, Wait};
 use super::{Next, View};
 use crate::condition::{ShareKey, Site, Stage, State, Tpm, shares_are_readable};
-use crate::section::{Seal, Standing};
+use crate::section::{Presence, Seal};
 use crate::shares::Mark;
 use crate::wanted::{Authority, Want};
 
 pub(super) fn next(view: &View<'_>, want: &Want, stage: Stage) -> Next {
-    if want.standing == Standing::Removing {
+    if want.standing == Presence::Removing {
         return Next::noted(State::Waiting, Note::Removing);
     }
     if !begun(view) && !may_begin(view, want) {
@@ -27,8 +31,8 @@ pub(super) fn next(view: &View<'_>, want: &Want, stage: Stage) -> Next {
 /// What stands in its place is somebody's.
 pub(super) fn foreign(want: &Want) -> Next {
     match want.standing {
-        Standing::Removing => Next::noted(State::Waiting, Note::Removing),
-        Standing::Active => Next::noted(State::Failed, Note::PathTaken),
+        Presence::Removing => Next::noted(State::Waiting, Note::Removing),
+        Presence::Active => Next::noted(State::Failed, Note::PathTaken),
     }
 }
 
@@ -87,7 +91,7 @@ fn open_metadata(view: &View<'_>, want: &Want) -> Result<Step, Wait> {
     let of_no_use = want.recreate || (may_begin(view, want) && only_begun(view));
     match view.keys.none_fits && whole_key_set && of_no_use {
         true => Ok(Step::ForgetMetadata),
-        false => Err(shut(view, want)),
+        false => Err(why_closed(view, want)),
     }
 }
 

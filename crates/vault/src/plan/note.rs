@@ -20,7 +20,7 @@ pub enum Note {
     #[error("removed, not crypto-erased")]
     NotCryptoErased,
     /// No section says anything about it.
-    #[error("no section in force speaks of it: left as it is")]
+    #[error("no list of vaults from the controller is in force: it is left as it is")]
     LeftAsItIs,
     /// A live section does not list it, and what was listed before can't be read.
     #[error(

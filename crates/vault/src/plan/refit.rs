@@ -2,9 +2,11 @@
 //! Only a live section has it done. Custody, epoch and seal are one wrapping, and change in one re-wrap: the share that the new one
 //! needs is made before, the share that only the old one needed goes after. So the vault opens by the old wrapping or by the new one
 //! at every instant, and by no third. A share is fresh for each seal: what was sealed less strictly opens nothing later.
+//! Metadata without a share is the controller's, and metadata under an epoch may be opened by a key that is yet to come: both are
+//! replaced by an order alone.
 
 use super::View;
-use super::keep::{no_key, shut, target};
+use super::keep::{no_key, target, why_closed};
 use super::note::Note;
 use super::step::{Act, Op, Step, Wait};
 use crate::condition::{Dir, Hint, OpenedBy};
@@ -83,7 +85,7 @@ fn unfinished(view: &View<'_>, want: &Want) -> Option<Note> {
     if let Some(wait) = falls(view, want, target) {
         return Some(Note::ChangeDue(wait));
     }
-    let Some(held) = view.keys.held else { return Some(Note::ChangeDue(shut(view, want))) };
+    let Some(held) = view.keys.held else { return Some(Note::ChangeDue(why_closed(view, want))) };
     match due(view, target, held) {
         // A step that is due and was not taken has just failed.
         Some(step) => Some(Note::ChangeDue(Wait::Retry(step.kind()))),

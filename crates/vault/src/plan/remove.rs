@@ -1,5 +1,10 @@
 //! A vault that goes, and one that is locked though no policy speaks of it. Deletion is in an order that a power cut may fall
-//! into anywhere: key, metadata, directory, share; its record goes last, so a live section resumes it.
+//! into anywhere: key out of the kernel, key files overwritten and unlinked, directory, share, and the record last, so a live section
+//! resumes it. Something else at the path (another vault, a stranger, plain files) stops it, and the key files stay. While nothing
+//! was heard of the TPM it does not end.
+//!
+//! Locking is done when the kernel says that the key is absent. Until then the state is `lock-incomplete`, with the processes that
+//! hold files, and never with the names of these files.
 
 use super::note::Note;
 use super::step::{Act, Op, Step, StepKind, Wait};

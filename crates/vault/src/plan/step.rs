@@ -1,4 +1,8 @@
 //! The steps of a plan and the words around them. Each step is atomic on disk, or safe to repeat from any point of it.
+//!
+//! To add a step: its variant, kind and words here; the place in the plan that asks for it; a function that does it in vaultmgr's
+//! `vault/execute.rs`, or `vault/long.rs` if it works on whole trees. Then the world of `tests/plan/world/steps.rs` must know what
+//! it does, and the fault tests of vaultmgr find out whether it can be cut short.
 
 use std::fmt;
 
@@ -181,7 +185,9 @@ impl Setbacks {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Wait {
     /// A live section: what is kept from before does not make vaults.
-    #[error("waits for contact with the controller: what is kept from before makes no vault")]
+    #[error(
+        "waits for contact with the controller: a vault is made only by a list that comes in this session"
+    )]
     Contact,
     /// The controller says no, for now.
     #[error("its key is withheld: {0}")]
@@ -213,7 +219,7 @@ pub enum Wait {
     },
     /// The controller's newest key is older than the one it is wrapped under.
     #[error(
-        "the controller gives the key of epoch {given}, and it is wrapped under epoch {under}: an older copy of the controller's database speaks, and nothing is taken back to it"
+        "the controller gives the key of epoch {given}, but the vault is wrapped under epoch {under}: the controller's database is an older copy, and the vault is not taken back to that key"
     )]
     LowerEpoch {
         /// The controller's.

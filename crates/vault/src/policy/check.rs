@@ -8,8 +8,8 @@ use serde_saphyr::{Location, Spanned};
 
 use super::raw::{Place, Raw, RawAttest, RawRemoval, Text};
 use super::{
-    Attest, BadFile, Check, DEFAULT_ATTEST_EVERY, DEFAULT_DELETE_AFTER, Document, VaultPolicy, VaultSpec,
-    Wish,
+    Attest, BadFile, Check, DEFAULT_ATTEST_EVERY, DEFAULT_DELETE_AFTER, Document, Door, VaultPolicy,
+    VaultSpec,
 };
 use crate::ids::Name;
 use crate::section::{Custody, Encryption, NodePolicy, Seal};
@@ -243,11 +243,11 @@ fn removal(raw: Option<Spanned<RawRemoval>>) -> Checked<Duration> {
     }
 }
 
-fn operation(text: Text) -> Checked<Wish> {
-    let Some(text) = text else { return Ok(Wish::Unlock) };
+fn operation(text: Text) -> Checked<Door> {
+    let Some(text) = text else { return Ok(Door::Unlock) };
     match text.value.as_str() {
-        "unlock" => Ok(Wish::Unlock),
-        "lock" => Ok(Wish::Lock),
+        "unlock" => Ok(Door::Unlock),
+        "lock" => Ok(Door::Lock),
         "change-key" => {
             let problem = "`change-key` is not a lasting state";
             Err(BadFile::at(

@@ -53,7 +53,7 @@ pub struct Attest {
 /// What the operator wants a vault to be: open or locked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Wish {
+pub enum Door {
     /// Keep it open.
     Unlock,
     /// Keep it locked.
@@ -74,7 +74,7 @@ pub struct VaultPolicy {
     #[serde(with = "seconds")]
     pub delete_after: Duration,
     /// Open or locked.
-    pub operation: Wish,
+    pub operation: Door,
 }
 
 /// A vault of one device, as the operator writes it.
@@ -107,7 +107,7 @@ impl VaultPolicy {
             node: defaults::policy(has_tpm),
             attest: Attest { every: DEFAULT_ATTEST_EVERY, require: BTreeSet::new() },
             delete_after: DEFAULT_DELETE_AFTER,
-            operation: Wish::Unlock,
+            operation: Door::Unlock,
         }
     }
 
@@ -129,9 +129,9 @@ impl VaultPolicy {
     #[must_use]
     pub fn operation(&self, change_key: bool) -> Operation {
         match (self.operation, change_key) {
-            (Wish::Lock, _) => Operation::Lock,
-            (Wish::Unlock, true) => Operation::ChangeKey,
-            (Wish::Unlock, false) => Operation::Unlock,
+            (Door::Lock, _) => Operation::Lock,
+            (Door::Unlock, true) => Operation::ChangeKey,
+            (Door::Unlock, false) => Operation::Unlock,
         }
     }
 }

@@ -33,7 +33,7 @@ fn a_whole_file_is_read_and_its_canonical_form_round_trips() {
     assert_eq!(policy.attest.every, Duration::from_secs(300));
     assert_eq!(policy.attest.require, BTreeSet::from([Check::Pcrs]));
     assert_eq!(policy.delete_after, Duration::from_secs(7200));
-    assert_eq!(policy.operation, Wish::Lock);
+    assert_eq!(policy.operation, Door::Lock);
     assert_eq!(VaultPolicy::from_canonical(&policy.to_canonical()).expect("own form"), *policy);
     let Document::Vault(vault) = &documents[1].document else { panic!("a vault next") };
     assert_eq!(
@@ -257,7 +257,7 @@ fn policy() -> impl Strategy<Value = VaultPolicy> {
     let custody = prop_oneof![Just(Custody::Tpm), Just(Custody::Controller), Just(Custody::TpmAndController)];
     let seal = prop_oneof![Just(Seal::Tpm), Just(Seal::Pcrs)];
     let encryption = prop_oneof![Just(Encryption::Aes256Xts), Just(Encryption::Adiantum)];
-    let operation = prop_oneof![Just(Wish::Unlock), Just(Wish::Lock)];
+    let operation = prop_oneof![Just(Door::Unlock), Just(Door::Lock)];
     let times = (1..=30 * 86_400u64, 0..=366 * 86_400u64);
     ("[a-z0-9][a-z0-9.-]{0,20}[a-z0-9]", encryption, custody, seal, any::<bool>(), times, operation).prop_map(
         |(name, encryption, custody, seal, pcrs, (every, delete_after), operation)| VaultPolicy {

@@ -1,4 +1,9 @@
 //! All that is wanted of a node. Here alone it is decided what a vault's absence from the list means (IF-5): it never deletes.
+//!
+//! A user vault is deleted only if a live section that follows the last one names it as removed, a section of the same incarnation
+//! listed it before, and the record of that can be read. A vault that is merely not listed, or was never listed under this
+//! incarnation, is locked and kept as an orphan. Without a section it is left as it is, but for a lock that root ordered. The two
+//! default vaults return to their default policy, and are never deleted by absence.
 
 use std::collections::{BTreeMap, BTreeSet};
 

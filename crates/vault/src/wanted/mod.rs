@@ -1,4 +1,10 @@
 //! What is wanted: the newest authentic section, its authority, and the record of what earlier sections listed.
+//!
+//! | authority | comes from | may |
+//! | --- | --- | --- |
+//! | [`Authority::Live`] | a section signed for this device's key and this session, for the device that the record names, of no superseded incarnation, not older than any accepted; it waits until the TPM's roots are read | everything, if it follows the section accepted last; else unlock and lock |
+//! | [`Authority::Checkpoint`] | the last accepted section, kept in the Config Vault | unlock, lock, resume |
+//! | [`Authority::Builtin`] | no section at all | make, unlock and resume the two default vaults |
 
 mod desired;
 mod listing;
@@ -7,7 +13,7 @@ mod record;
 use crate::condition::{Node, Tpm};
 use crate::defaults;
 use crate::ids::{Epoch, Name, VaultId};
-use crate::section::{Entry, NodePolicy, Operation, Release, Standing};
+use crate::section::{Entry, NodePolicy, Operation, Presence, Release};
 
 pub use desired::{Desired, RecordSeen};
 pub use listing::Listing;
@@ -50,7 +56,7 @@ pub struct Want {
     /// Lock, unlock or change key.
     pub operation: Operation,
     /// Whether it stays.
-    pub standing: Standing,
+    pub standing: Presence,
     /// The controller has seen it made.
     pub created: bool,
     /// An operator ordered it made anew, empty, if it is missing.
@@ -68,7 +74,7 @@ impl Want {
     /// Whether the vault is to be locked: by operation, or because its grace runs.
     #[must_use]
     pub fn locked(&self) -> bool {
-        self.operation == Operation::Lock || self.standing == Standing::Removing
+        self.operation == Operation::Lock || self.standing == Presence::Removing
     }
 
     fn listed(entry: &Entry, authority: Authority) -> Self {
@@ -98,7 +104,7 @@ impl Want {
             name: defaults::name(id).unwrap_or_else(|| nameless(id)),
             policy,
             operation: Operation::Unlock,
-            standing: Standing::Active,
+            standing: Presence::Active,
             created: false,
             recreate: false,
             released,

@@ -6,7 +6,7 @@ mod world;
 
 use proptest::prelude::*;
 use vault::ids::{CONFIG_VAULT, VaultId};
-use vault::section::{Custody, Operation, Seal, Standing};
+use vault::section::{Custody, Operation, Presence, Seal};
 use world::{Event, Moved, Section, World};
 
 const USER: VaultId = VaultId(uuid::Uuid::from_u128(77));
@@ -15,7 +15,7 @@ fn section() -> impl Strategy<Value = Section> {
     let custody = prop_oneof![Just(Custody::Tpm), Just(Custody::Controller), Just(Custody::TpmAndController)];
     let seal = prop_oneof![3 => Just(Seal::Tpm), 1 => Just(Seal::Pcrs)];
     let operation = prop_oneof![4 => Just(Operation::Unlock), 1 => Just(Operation::Lock), 1 => Just(Operation::ChangeKey)];
-    let standing = prop_oneof![9 => Just(Standing::Active), 1 => Just(Standing::Removing)];
+    let standing = prop_oneof![9 => Just(Presence::Active), 1 => Just(Presence::Removing)];
     let flags = (prop::bool::weighted(0.85), prop::bool::weighted(0.3), prop::bool::weighted(0.2));
     let rare = prop::bool::weighted(0.1);
     let rare = (rare, rare, rare, rare, prop::bool::weighted(0.3));

@@ -6,7 +6,7 @@ use attest::SessionKey;
 use uuid::Uuid;
 use vault::ids::{DeviceId, DeviceKey, Epoch, Incarnation, SectionDigest, SectionVersion, VaultId};
 use vault::section::{
-    Custody, Encryption, Entry, NodePolicy, Operation, Release, Seal, SealedKey, Section, Standing,
+    Custody, Encryption, Entry, NodePolicy, Operation, Presence, Release, Seal, SealedKey, Section,
 };
 use wire::certs::encode_list;
 use wire::{ControllerCerts, TrustedCerts, Validity};
@@ -126,7 +126,7 @@ pub(crate) fn entry(n: u128, release: Release) -> Entry {
             seal: Seal::Pcrs,
         },
         operation: Operation::ChangeKey,
-        standing: Standing::Removing,
+        standing: Presence::Removing,
         created: true,
         recreate: true,
         release,

@@ -4,8 +4,8 @@ use proptest::prelude::*;
 use uuid::Uuid;
 use vault::ids::{DeviceId, DeviceKey, Epoch, Incarnation, SectionDigest, SectionVersion, VaultId};
 use vault::section::{
-    Custody, Encryption, Entry, MAX_VAULTS, NodePolicy, Operation, Release, Seal, SealedKey, Section,
-    Standing,
+    Custody, Encryption, Entry, MAX_VAULTS, NodePolicy, Operation, Presence, Release, Seal, SealedKey,
+    Section,
 };
 use wire::DecodeError;
 use wire::config::{ConfigParts, ConfigResponse, DeviceConfig};
@@ -206,7 +206,7 @@ fn any_entry() -> impl Strategy<Value = Entry> {
     );
     let wanted = (
         select(vec![Operation::Unlock, Operation::Lock, Operation::ChangeKey]),
-        select(vec![Standing::Active, Standing::Removing]),
+        select(vec![Presence::Active, Presence::Removing]),
     );
     (policy, wanted, any::<[bool; 2]>(), "[a-z][a-z .]{0,20}[a-z]", any_release()).prop_map(
         |((encryption, custody, seal), (operation, standing), [created, recreate], name, release)| Entry {

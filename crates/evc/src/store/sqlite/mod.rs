@@ -1,5 +1,5 @@
 //! The embedded back-end: one SQLite file, write-ahead log, synchronous FULL, 0600.
-//! One connection writes, several read; a writer that waits longer than [`PATIENCE`] is told that the store is busy.
+//! One connection writes, several read; a writer that waits longer than `PATIENCE` is told that the store is busy.
 
 mod around;
 mod devices;

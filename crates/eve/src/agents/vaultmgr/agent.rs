@@ -16,7 +16,7 @@ use wire::P256PublicKey;
 
 use crate::agents::vaultmgr::belief::intake::TpmHeard;
 use crate::agents::vaultmgr::belief::orders::{GIVEN_UP, Order};
-use crate::agents::vaultmgr::generation::roots::{Slot, Slots, Tpmmgr, TpmmgrError};
+use crate::agents::vaultmgr::generation::roots::{SlotContent, Slots, Tpmmgr, TpmmgrError};
 use crate::agents::vaultmgr::hands::kernel::Kernel;
 use crate::agents::vaultmgr::hands::prepare;
 use crate::agents::vaultmgr::manager::{Manager, Owner};
@@ -302,13 +302,13 @@ fn key(point: &[u8]) -> Option<DeviceKey> {
     P256PublicKey::from_point(point).ok().map(|key| key.name())
 }
 
-fn slot(slot: RootSlot) -> Slot {
+fn slot(slot: RootSlot) -> SlotContent {
     match slot {
-        RootSlot::Root(BusRoot(root)) => Slot::Root(root),
-        RootSlot::Absent => Slot::Absent,
-        RootSlot::Unwritten => Slot::Unwritten,
-        RootSlot::PcrsMoved { differ } => Slot::PcrsMoved(differ),
-        RootSlot::Unsteady => Slot::Unsteady,
-        RootSlot::Damaged => Slot::Damaged,
+        RootSlot::Root(BusRoot(root)) => SlotContent::Root(root),
+        RootSlot::Absent => SlotContent::Absent,
+        RootSlot::Unwritten => SlotContent::Unwritten,
+        RootSlot::PcrsMoved { differ } => SlotContent::PcrsMoved(differ),
+        RootSlot::Unsteady => SlotContent::Unsteady,
+        RootSlot::Damaged => SlotContent::Damaged,
     }
 }

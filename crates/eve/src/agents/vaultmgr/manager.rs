@@ -25,7 +25,7 @@ use crate::agents::vaultmgr::paths::Paths;
 use crate::agents::vaultmgr::vault::execute::Ran;
 use crate::agents::vaultmgr::vault::jobs::Jobs;
 use crate::agents::vaultmgr::vault::observe;
-use crate::agents::vaultmgr::vault::slot::Slot;
+use crate::agents::vaultmgr::vault::slot::VaultMemory;
 
 /// More steps than any vault needs from any state: beyond it something outside undoes what is done, and the step counts as failed.
 const MAX_STEPS: usize = 64;
@@ -56,7 +56,7 @@ pub(crate) struct Manager<C: Crypt, T: Tpmmgr> {
     /// A step of the node's own failed; it is tried again when something outside changes.
     pub(super) node_setback: bool,
     pub(super) ring: Ring,
-    pub(super) slots: BTreeMap<VaultId, Slot<C::Protector>>,
+    pub(super) slots: BTreeMap<VaultId, VaultMemory<C::Protector>>,
     pub(super) notes: Notes,
     pub(crate) jobs: Jobs,
 }
@@ -122,7 +122,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
 
     /// When something that failed is to be tried again.
     pub(crate) fn again(&self) -> Option<Instant> {
-        self.slots.values().filter_map(Slot::again).chain(self.jobs.again()).min()
+        self.slots.values().filter_map(VaultMemory::again).chain(self.jobs.again()).min()
     }
 
     /// Takes the vaults whose pause is over, or whose long work is, as far as they go.
@@ -206,7 +206,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         let mark = |epoch| self.ring.mark(id, epoch);
         match self.slots.get(&id) {
             Some(slot) => slot.known(keys, seen, mark),
-            None => Slot::<C::Protector>::default().known(keys, seen, mark),
+            None => VaultMemory::<C::Protector>::default().known(keys, seen, mark),
         }
     }
 
@@ -224,7 +224,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
 
     /// Observes everything anew, metadata too.
     fn look_again(&mut self, id: VaultId) {
-        let known = self.slots.get(&id).and_then(Slot::key);
+        let known = self.slots.get(&id).and_then(VaultMemory::key);
         let sight = observe::observe(&self.crypt, &self.paths, id, known);
         self.seen(id, sight);
     }

@@ -2,6 +2,10 @@
 //! itself, plans by `vault::plan`, does a step, observes, and plans again. Words are of docs/GLOSSARY.md: custody, epoch, made, missing.
 //! It keeps no state file of its own but the record of accepted sections; it never speaks to the network, and no secret goes
 //! into a log, a status or a file.
+//!
+//! `agent` is the bus, `manager` the loop, and there are four rooms: `belief` (what comes in), `generation` (the TPM's roots and
+//! the share table), `vault` (one vault observed, a function per step, long jobs), `hands` (the kernel, key files, users' files).
+//! A vault that can't be observed is not planned and is told as failed; so is one whose steps do not come to rest.
 
 mod agent;
 mod belief;

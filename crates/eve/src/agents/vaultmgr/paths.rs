@@ -1,4 +1,4 @@
-//! Where a node's vaults lie, under its root, and the disk that they lie on. Touches nothing.
+//! Where a node's vaults lie, under its root, and the disk that they lie on. Touches nothing. [`crate::paths`] has the whole tree.
 
 use std::path::{Path, PathBuf};
 

@@ -7,11 +7,11 @@ use super::*;
 use crate::bus::messages::{LockVault, OrderError, ReadRoots, Roots};
 
 /// One connection of this peer's.
-fn connected(server: &Arc<Server>, who: Agent, wish: Wish) -> UnixStream {
+fn connected(server: &Arc<Server>, who: Agent, request: Request) -> UnixStream {
     let (ours, theirs) = UnixStream::pair().expect("a pair");
     let server = Arc::clone(server);
     thread::spawn(move || server.talk(Some(who), theirs));
-    say(&ours, &wish);
+    say(&ours, &request);
     ours
 }
 
@@ -28,17 +28,17 @@ fn told<T: DeserializeOwned>(mut stream: &UnixStream) -> T {
 fn an_operator_sees_who_asked_what_and_how_it_ended() {
     let server = Arc::new(Server::new(Agent::Tpmmgr));
     server.serve::<ReadRoots>(|_, _| Ok(Roots { sets: Vec::new() }));
-    let watch = connected(&server, Agent::Operator, Wish::Watch);
+    let watch = connected(&server, Agent::Operator, Request::Watch);
     assert!(matches!(told(&watch), Verdict::Granted));
     for (who, verdict) in [(Agent::Vaultmgr, End::Answered), (Agent::Zedagent, End::Refused)] {
-        let asked = connected(&server, who, Wish::Ask(ReadRoots::ID));
+        let asked = connected(&server, who, Request::Ask(ReadRoots::ID));
         say(&asked, &ReadRoots);
         told::<Verdict>(&asked);
         let seen: Exchange = told(&watch);
         let (of, call) = (Agent::Tpmmgr, CallId::ReadRoots);
         assert_eq!(seen, Exchange { by: Some(who), of, call, vault: None, end: verdict });
     }
-    let curious = connected(&server, Agent::Zedagent, Wish::Watch);
+    let curious = connected(&server, Agent::Zedagent, Request::Watch);
     assert!(matches!(told(&curious), Verdict::Refused));
 }
 
@@ -46,9 +46,9 @@ fn an_operator_sees_who_asked_what_and_how_it_ended() {
 fn of_a_call_about_a_vault_only_the_vault_is_shown() {
     let server = Arc::new(Server::new(Agent::Vaultmgr));
     server.serve::<LockVault>(|_, LockVault { id }| Err(OrderError::LockedByController(id)));
-    let watch = connected(&server, Agent::Operator, Wish::Watch);
+    let watch = connected(&server, Agent::Operator, Request::Watch);
     assert!(matches!(told(&watch), Verdict::Granted));
-    let asked = connected(&server, Agent::Operator, Wish::Ask(LockVault::ID));
+    let asked = connected(&server, Agent::Operator, Request::Ask(LockVault::ID));
     say(&asked, &LockVault { id: CONFIG_VAULT });
     assert!(matches!(told(&asked), Verdict::Failed));
     assert_eq!(told::<OrderError>(&asked), OrderError::LockedByController(CONFIG_VAULT), "as it was said");

@@ -163,7 +163,7 @@ fn only_a_live_section_orders_a_vault_made_anew() {
         name: name(),
         policy: want(Custody::Tpm).policy,
         operation: Operation::Unlock,
-        standing: Standing::Active,
+        standing: Presence::Active,
         created: true,
         recreate: true,
         release: Release::NotNeeded,

@@ -312,7 +312,7 @@ fn a_long_step_under_way_is_no_failure() {
 /// IF-5: a vault whose grace runs is not made in the meantime.
 #[test]
 fn if5_a_vault_that_is_being_removed_is_not_made() {
-    let removing = Want { standing: Standing::Removing, ..want(Custody::Tpm) };
+    let removing = Want { standing: Presence::Removing, ..want(Custody::Tpm) };
     for seen in [Seen::default(), Seen { shares: share(Mark::Begun), ..Seen::default() }] {
         let next = keep(removing.clone(), seen, keys());
         let Next::Settled(settled) = next else { panic!("{next:?}") };

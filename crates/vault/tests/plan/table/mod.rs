@@ -22,7 +22,7 @@ use vault::ids::{
 use vault::plan::{Known, Next, NodeStep, Note, Setbacks, Step, StepKind, View, Wait, next, one, plan};
 use vault::report::{VaultReport, report};
 use vault::section::{
-    BySeal, Custody, Encryption, Entry, NodePolicy, Operation, Release, Seal, Section, Standing,
+    BySeal, Custody, Encryption, Entry, NodePolicy, Operation, Presence, Release, Seal, Section,
 };
 use vault::shares::Mark;
 use vault::wanted::{
@@ -47,7 +47,7 @@ fn want(custody: Custody) -> Want {
         name: name(),
         policy: NodePolicy { encryption: AES, custody, seal: Seal::Tpm },
         operation: Operation::Unlock,
-        standing: Standing::Active,
+        standing: Presence::Active,
         created: false,
         recreate: false,
         released: if custody.needs_controller() { keys } else { Released::NotNeeded },

@@ -22,7 +22,7 @@ use vault::condition::{
 use vault::custody::Wrapping;
 use vault::ids::{DeviceId, DeviceKey, Epoch, Incarnation, Name, SectionDigest, SectionVersion, VaultId};
 use vault::plan::{Known, Next, NodeStep, Setbacks, Step, StepKind, one, plan};
-use vault::section::{BySeal, Custody, Encryption, NodePolicy, Operation, Seal, Standing};
+use vault::section::{BySeal, Custody, Encryption, NodePolicy, Operation, Presence, Seal};
 use vault::shares::{Mark, RootPin};
 use vault::wanted::{Authority, Head, Wish, default_policy};
 
@@ -37,7 +37,7 @@ pub(crate) struct Section {
     pub(crate) custody: Custody,
     pub(crate) seal: Seal,
     pub(crate) operation: Operation,
-    pub(crate) standing: Standing,
+    pub(crate) standing: Presence,
     pub(crate) rotate: bool,
     pub(crate) withheld: bool,
     pub(crate) recreate: bool,
@@ -58,7 +58,7 @@ impl Default for Section {
             custody: Custody::Tpm,
             seal: Seal::Tpm,
             operation: Operation::Unlock,
-            standing: Standing::Active,
+            standing: Presence::Active,
             rotate: false,
             withheld: false,
             recreate: false,

@@ -8,7 +8,7 @@ use vault::shares::Table;
 
 /// One NV slot, as tpmmgr read it.
 #[derive(Debug)]
-pub(crate) enum Slot {
+pub(crate) enum SlotContent {
     /// Its root.
     Root(RootSecret),
     /// Not defined.
@@ -23,7 +23,7 @@ pub(crate) enum Slot {
     Damaged,
 }
 
-impl Slot {
+impl SlotContent {
     fn is_written(&self) -> bool {
         matches!(self, Self::Root(_) | Self::PcrsMoved(_) | Self::Unsteady | Self::Damaged)
     }
@@ -35,9 +35,9 @@ pub(crate) struct Slots {
     /// Which generation they say they are.
     pub(crate) generation: Generation,
     /// `T_g`.
-    pub(crate) tpm: Slot,
+    pub(crate) tpm: SlotContent,
     /// `P_g`.
-    pub(crate) pcrs: Slot,
+    pub(crate) pcrs: SlotContent,
 }
 
 /// tpmmgr would not or could not.
@@ -115,7 +115,7 @@ impl RootKeys {
 
 /// What to make of NV and disk.
 #[derive(Debug)]
-pub(crate) enum Standing {
+pub(crate) enum Generations {
     /// This generation is in force.
     InForce(RootKeys, Table),
     /// Slots are written, or vaults are there, and no table opens.
@@ -160,19 +160,19 @@ pub(crate) fn judge<E>(
     mut sets: Vec<Slots>,
     open: impl Fn(Generation, &TableKey) -> Option<Table>,
     has_vaults: impl FnOnce() -> Result<bool, E>,
-) -> Result<Standing, E> {
+) -> Result<Generations, E> {
     sets.sort_by_key(|set| std::cmp::Reverse(set.generation));
     let complete = sets.iter().any(|set| set.tpm.is_written() && set.pcrs.is_written());
     let generations = sets.iter().map(|set| set.generation).collect();
     if let Some((keys, table)) = sets.iter().find_map(|set| in_force(set, &open)) {
-        return Ok(Standing::InForce(keys, table));
+        return Ok(Generations::InForce(keys, table));
     }
     if !complete && !has_vaults()? {
-        return Ok(Standing::Begin(generations));
+        return Ok(Generations::Begin(generations));
     }
     let mut lost = Lost::default();
     sets.iter().for_each(|set| lost.add(set, &open));
-    Ok(Standing::Lost(lost))
+    Ok(Generations::Lost(lost))
 }
 
 fn in_force(set: &Slots, open: impl Fn(Generation, &TableKey) -> Option<Table>) -> Option<(RootKeys, Table)> {
@@ -183,18 +183,18 @@ fn in_force(set: &Slots, open: impl Fn(Generation, &TableKey) -> Option<Table>) 
 
 fn keys(set: &Slots) -> Option<RootKeys> {
     let copy = RootSecret::copied_from;
-    let Slot::Root(tpm) = &set.tpm else { return None };
+    let SlotContent::Root(tpm) = &set.tpm else { return None };
     let pcrs = pcrs_root(&set.pcrs);
     let pcrs = pcrs.as_ref().map_err(NoPcrs::clone);
     Some(RootKeys::of(set.generation, &TpmRoot(copy(tpm.expose_root_secret())), pcrs))
 }
 
-fn pcrs_root(slot: &Slot) -> Result<PcrsRoot, NoPcrs> {
+fn pcrs_root(slot: &SlotContent) -> Result<PcrsRoot, NoPcrs> {
     match slot {
-        Slot::Root(root) => Ok(PcrsRoot(RootSecret::copied_from(root.expose_root_secret()))),
-        Slot::PcrsMoved(differ) => Err(NoPcrs::Moved(differ.clone())),
-        Slot::Unsteady => Err(NoPcrs::Unsteady),
-        Slot::Absent | Slot::Unwritten | Slot::Damaged => Err(NoPcrs::Unreadable),
+        SlotContent::Root(root) => Ok(PcrsRoot(RootSecret::copied_from(root.expose_root_secret()))),
+        SlotContent::PcrsMoved(differ) => Err(NoPcrs::Moved(differ.clone())),
+        SlotContent::Unsteady => Err(NoPcrs::Unsteady),
+        SlotContent::Absent | SlotContent::Unwritten | SlotContent::Damaged => Err(NoPcrs::Unreadable),
     }
 }
 
@@ -204,11 +204,11 @@ mod tests {
 
     const ONE: Generation = Generation(1);
 
-    fn root(byte: u8) -> Slot {
-        Slot::Root(RootSecret::copied_from(&[byte; 32]))
+    fn root(byte: u8) -> SlotContent {
+        SlotContent::Root(RootSecret::copied_from(&[byte; 32]))
     }
 
-    fn set(generation: u32, tpm: Slot, pcrs: Slot) -> Slots {
+    fn set(generation: u32, tpm: SlotContent, pcrs: SlotContent) -> Slots {
         Slots { generation: Generation(generation), tpm, pcrs }
     }
 
@@ -220,17 +220,17 @@ mod tests {
         None
     }
 
-    fn word(standing: &Standing) -> &'static str {
+    fn word(standing: &Generations) -> &'static str {
         match standing {
-            Standing::InForce(keys, _) if keys.pcrs.is_ok() => "in force",
-            Standing::InForce(..) => "in force without P",
-            Standing::Lost(Lost { keys: Some(_), .. }) => "lost",
-            Standing::Lost(_) => "lost without roots",
-            Standing::Begin(_) => "begin",
+            Generations::InForce(keys, _) if keys.pcrs.is_ok() => "in force",
+            Generations::InForce(..) => "in force without P",
+            Generations::Lost(Lost { keys: Some(_), .. }) => "lost",
+            Generations::Lost(_) => "lost without roots",
+            Generations::Begin(_) => "begin",
         }
     }
 
-    fn judged(sets: Vec<Slots>, open: Open, has_vaults: bool) -> Standing {
+    fn judged(sets: Vec<Slots>, open: Open, has_vaults: bool) -> Generations {
         let Ok(standing) = judge(sets, open, || Ok::<_, std::convert::Infallible>(has_vaults));
         standing
     }
@@ -243,21 +243,33 @@ mod tests {
         let rows: [(&str, Vec<Slots>, Open, bool, &str); 11] = [
             ("a first boot", vec![], none, false, "begin"),
             ("cut after the table", vec![], opens, false, "begin"),
-            ("cut inside the definition", vec![set(1, root(1), Slot::Absent)], opens, false, "begin"),
-            ("cut before the write", vec![set(1, Slot::Unwritten, Slot::Unwritten)], opens, false, "begin"),
+            ("cut inside the definition", vec![set(1, root(1), SlotContent::Absent)], opens, false, "begin"),
+            (
+                "cut before the write",
+                vec![set(1, SlotContent::Unwritten, SlotContent::Unwritten)],
+                opens,
+                false,
+                "begin",
+            ),
             ("whole", vec![set(1, root(1), root(2))], opens, true, "in force"),
             (
                 "PCRs moved",
-                vec![set(1, root(1), Slot::PcrsMoved(vec![4]))],
+                vec![set(1, root(1), SlotContent::PcrsMoved(vec![4]))],
                 opens,
                 true,
                 "in force without P",
             ),
-            ("PCRs were not still", vec![set(1, root(1), Slot::Unsteady)], opens, true, "in force without P"),
+            (
+                "PCRs were not still",
+                vec![set(1, root(1), SlotContent::Unsteady)],
+                opens,
+                true,
+                "in force without P",
+            ),
             ("the disk was wiped", vec![set(1, root(1), root(2))], none, false, "lost"),
             ("the table is damaged", vec![set(1, root(1), root(2))], none, true, "lost"),
             ("the drive is in another node", vec![], opens, true, "lost without roots"),
-            ("T is damaged", vec![set(1, Slot::Damaged, root(2))], opens, true, "lost without roots"),
+            ("T is damaged", vec![set(1, SlotContent::Damaged, root(2))], opens, true, "lost without roots"),
         ];
         for (what, sets, open, has_vaults, expected) in rows {
             assert_eq!(word(&judged(sets, open, has_vaults)), expected, "{what}");
@@ -266,11 +278,13 @@ mod tests {
 
     #[test]
     fn the_highest_complete_generation_is_in_force() {
-        let older_and_half = vec![set(1, root(1), root(2)), set(2, root(3), Slot::Unwritten)];
-        let Standing::InForce(keys, _) = judged(older_and_half, opens, true) else { panic!("not in force") };
+        let older_and_half = vec![set(1, root(1), root(2)), set(2, root(3), SlotContent::Unwritten)];
+        let Generations::InForce(keys, _) = judged(older_and_half, opens, true) else {
+            panic!("not in force")
+        };
         assert_eq!(keys.generation, ONE);
         let both = vec![set(1, root(1), root(2)), set(2, root(3), root(4))];
-        let Standing::InForce(keys, _) = judged(both, opens, true) else { panic!("not in force") };
+        let Generations::InForce(keys, _) = judged(both, opens, true) else { panic!("not in force") };
         assert_eq!(keys.generation, Generation(2));
     }
 
@@ -289,9 +303,9 @@ mod tests {
             ("its table is empty", root(1), opens as Open, true),
             ("shares lie in its table", root(1), shared, false),
             ("its table does not open", root(1), none, false),
-            ("never written", Slot::Unwritten, none, true),
+            ("never written", SlotContent::Unwritten, none, true),
         ] {
-            let Standing::Lost(lost) = judged(vec![set(1, tpm, Slot::Absent)], open, true) else {
+            let Generations::Lost(lost) = judged(vec![set(1, tpm, SlotContent::Absent)], open, true) else {
                 panic!("{what}: not lost")
             };
             assert!(lost.keys.is_none(), "{what}: half a generation is never taken into force");
@@ -305,14 +319,15 @@ mod tests {
         let silent =
             |sets, open: Open| judge(sets, open, || Err("no answer")).as_ref().map(word).map_err(|why| *why);
         assert_eq!(silent(vec![], none), Err("no answer"));
-        assert_eq!(silent(vec![set(1, root(1), Slot::Absent)], opens), Err("no answer"));
+        assert_eq!(silent(vec![set(1, root(1), SlotContent::Absent)], opens), Err("no answer"));
         assert_eq!(silent(vec![set(1, root(1), root(2))], opens), Ok("in force"));
         assert_eq!(silent(vec![set(1, root(1), root(2))], none), Ok("lost"));
     }
 
     #[test]
     fn what_a_cut_left_is_undefined_before_a_beginning() {
-        let Standing::Begin(undefine) = judged(vec![set(1, root(1), Slot::Absent)], none, false) else {
+        let Generations::Begin(undefine) = judged(vec![set(1, root(1), SlotContent::Absent)], none, false)
+        else {
             panic!("does not begin")
         };
         assert_eq!(undefine, [ONE]);

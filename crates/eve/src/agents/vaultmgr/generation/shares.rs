@@ -16,7 +16,7 @@ use vault::section::{BySeal, Seal};
 use vault::shares::{AddError, MAX_TABLE_BYTES, Mark, Nonce, OpenError, RootPin, ShareEntry, Table};
 
 use crate::agents::vaultmgr::generation::roots::{
-    Lost, NoPcrs, RootKeys, Standing, Tpmmgr, TpmmgrError, judge,
+    Generations, Lost, NoPcrs, RootKeys, Tpmmgr, TpmmgrError, judge,
 };
 use crate::agents::vaultmgr::hands::crypt::CryptError;
 use crate::agents::vaultmgr::hands::durable;
@@ -101,12 +101,14 @@ impl Shares {
             |generation, key| newest(paths, generation, key).map(|(table, _)| table),
             has_vaults,
         )? {
-            Standing::InForce(keys, table) => {
+            Generations::InForce(keys, table) => {
                 heal(paths, &keys);
                 Ok(Self::open(keys, table))
             }
-            Standing::Lost(Lost { keys, undefine, keep }) => Ok(Self { keys, table: None, undefine, keep }),
-            Standing::Begin(undefine) => {
+            Generations::Lost(Lost { keys, undefine, keep }) => {
+                Ok(Self { keys, table: None, undefine, keep })
+            }
+            Generations::Begin(undefine) => {
                 undefine.into_iter().try_for_each(|generation| tpmmgr.undefine_roots(generation))?;
                 Self::begin(paths, tpmmgr, Table::new(Generation::FIRST))
             }

@@ -16,8 +16,8 @@ use std::path::{Path, PathBuf};
 use disk::{Disk, Op};
 use fscrypt::meta_dir::Stamp;
 use fscrypt::{
-    Claims, ContentKey, KeyFiles, KeyIdentifier, KeyStatus, MetaDir, MetaError, Policy, ProtectorKey,
-    Removal, Residue, Standing, key_files,
+    Claims, ContentKey, KeyFiles, KeyIdentifier, KeyStatus, MetaDir, MetaError, PathKind, Policy,
+    ProtectorKey, Removal, Residue, key_files,
 };
 use vault::condition::{Hint, Key};
 use vault::custody::Wrapping;
@@ -115,7 +115,7 @@ impl Kernel {
         }
     }
 
-    fn look(&self, path: &Path) -> Result<Standing, CryptError> {
+    fn look(&self, path: &Path) -> Result<PathKind, CryptError> {
         fscrypt::look(path, self.device).map_err(failed("looking at a vault's place"))
     }
 }
@@ -231,12 +231,12 @@ impl Crypt for Kernel {
 
     fn find(&self, path: &Path) -> Result<Found, CryptError> {
         Ok(match self.look(path)? {
-            Standing::Nothing => Found::Nothing,
-            Standing::Stranger => Found::Stranger,
-            Standing::Encrypted(_, Policy { identifier, modes }) => {
+            PathKind::Nothing => Found::Nothing,
+            PathKind::Stranger => Found::Stranger,
+            PathKind::Encrypted(_, Policy { identifier, modes }) => {
                 Found::Policy { key: KeyId(identifier.0), encryption: encryption(modes) }
             }
-            Standing::Plain(_) => {
+            PathKind::Plain(_) => {
                 let mut entries = std::fs::read_dir(path).map_err(failed("listing a directory"))?;
                 Found::Plain { empty: entries.next().is_none() }
             }
@@ -269,7 +269,7 @@ impl Crypt for Kernel {
     }
 
     fn set_policy(&self, path: &Path, key: KeyId, encryption: Encryption) -> Result<(), CryptError> {
-        let Standing::Plain(directory) = self.look(path)? else {
+        let PathKind::Plain(directory) = self.look(path)? else {
             return Err(CryptError::new("what is to be encrypted is no plain directory"));
         };
         let policy = Policy { identifier: KeyIdentifier(key.0), modes: modes(encryption) };

@@ -11,7 +11,7 @@ use vault::ids::{
 };
 use vault::secret::ControllerKey;
 use vault::section::{
-    Custody, Encryption, Entry, NodePolicy, Operation, Release, Seal, SealedKey, Section, Standing,
+    Custody, Encryption, Entry, NodePolicy, Operation, Presence, Release, Seal, SealedKey, Section,
 };
 use wire::FileSigner;
 use wire::config::{ConfigParts, ConfigResponse, DeviceConfig};
@@ -39,7 +39,7 @@ pub(super) struct Line {
     pub(super) custody: Custody,
     pub(super) seal: Seal,
     pub(super) operation: Operation,
-    pub(super) standing: Standing,
+    pub(super) standing: Presence,
     pub(super) epochs: (u64, u64),
     pub(super) created: bool,
     pub(super) recreate: bool,
@@ -56,7 +56,7 @@ impl Line {
             custody,
             seal: Seal::Tpm,
             operation: Operation::Unlock,
-            standing: Standing::Active,
+            standing: Presence::Active,
             epochs: (1, 1),
             created: false,
             recreate: false,

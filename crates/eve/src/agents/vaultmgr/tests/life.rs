@@ -4,7 +4,7 @@ use std::fs::File;
 
 use vault::ids::{CONFIG_VAULT, Epoch, IMAGE_VAULT};
 use vault::report::State;
-use vault::section::{Custody, Operation, Seal, Standing};
+use vault::section::{Custody, Operation, Presence, Seal};
 use vault::wanted::Authority;
 
 use super::controller::{BERLIN, Controller, Line, signed};
@@ -107,7 +107,7 @@ fn vc2_lock_is_done_when_the_kernel_says_so() {
 #[test]
 fn if5_unlisted_it_is_removed() {
     let (mut node, mut controller) = made(Custody::TpmAndController);
-    let removing = Line { standing: Standing::Removing, ..at((1, 1)) };
+    let removing = Line { standing: Presence::Removing, ..at((1, 1)) };
     node.hear(&mut controller, &[removing]);
     assert_eq!(node.state(BERLIN), State::Locked, "its grace runs");
     node.hear(&mut controller, &[]);

@@ -13,7 +13,7 @@ use super::controller::{self, Controller, KEY, Line};
 use super::disk::{Disk, write};
 use super::faulty::{self, Calls};
 use crate::agents::vaultmgr::belief::intake::TpmHeard;
-use crate::agents::vaultmgr::generation::roots::{Slot, Slots, Tpmmgr, TpmmgrError};
+use crate::agents::vaultmgr::generation::roots::{SlotContent, Slots, Tpmmgr, TpmmgrError};
 use crate::agents::vaultmgr::hands::kernel::Kernel;
 use crate::agents::vaultmgr::hands::prepare;
 use crate::agents::vaultmgr::manager::{Manager, Owner};
@@ -50,15 +50,15 @@ impl Tpmmgr for Nv {
         if nv.fail {
             return Err(TpmmgrError("no answer".to_owned()));
         }
-        let root = |bytes: &[u8; 32]| Slot::Root(RootSecret::copied_from(bytes));
+        let root = |bytes: &[u8; 32]| SlotContent::Root(RootSecret::copied_from(bytes));
         let slots = |slots: &NvSlots| Slots {
             generation: slots.generation,
             tpm: root(&slots.tpm),
             pcrs: match &slots.pcrs {
-                Some(_) if nv.pcrs_moved => Slot::PcrsMoved(vec![4, 9]),
-                Some(_) if nv.unsteady => Slot::Unsteady,
+                Some(_) if nv.pcrs_moved => SlotContent::PcrsMoved(vec![4, 9]),
+                Some(_) if nv.unsteady => SlotContent::Unsteady,
                 Some(bytes) => root(bytes),
-                None => Slot::Absent,
+                None => SlotContent::Absent,
             },
         };
         Ok(nv.slots.iter().map(slots).collect())

@@ -216,7 +216,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     pub(crate) fn key_of(&self, id: VaultId) -> Result<KeyId, StepError> {
         self.slots
             .get(&id)
-            .and_then(crate::agents::vaultmgr::vault::slot::Slot::key)
+            .and_then(crate::agents::vaultmgr::vault::slot::VaultMemory::key)
             .ok_or(StepError::KeyGone)
     }
 

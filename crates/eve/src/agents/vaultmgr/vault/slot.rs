@@ -19,7 +19,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// One vault.
 #[derive(Debug)]
-pub(crate) struct Slot<P> {
+pub(crate) struct VaultMemory<P> {
     pub(crate) sight: Sight,
     /// It was not observed yet, or could not be when that was tried last: nothing is planned by what was seen before.
     pub(crate) unseen: bool,
@@ -41,7 +41,7 @@ pub(crate) struct Slot<P> {
     pause: Duration,
 }
 
-impl<P> Default for Slot<P> {
+impl<P> Default for VaultMemory<P> {
     fn default() -> Self {
         Self {
             sight: Sight::default(),
@@ -61,7 +61,7 @@ impl<P> Default for Slot<P> {
     }
 }
 
-impl<P> Slot<P> {
+impl<P> VaultMemory<P> {
     /// The content key's identifier, as far as it is known.
     pub(crate) fn key(&self) -> Option<KeyId> {
         self.sight.key
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_failure_pauses_longer_each_time_up_to_a_minute() {
-        let mut slot = Slot::<()>::default();
+        let mut slot = VaultMemory::<()>::default();
         let act = Act { op: Op::Unlock, step: Step::AddKey };
         let mut now = Instant::now();
         for seconds in [1, 2, 4, 8, 16, 32, 60, 60] {

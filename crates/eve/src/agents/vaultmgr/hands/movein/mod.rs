@@ -109,7 +109,7 @@ fn copy_beside(places: &Places, work: &Work) -> Result<(Folder, Folder), MoveErr
     Ok((from, to))
 }
 
-/// The last look before the exchange takes no longer than it must: what is written after it is found by [`settle`].
+/// The last look before the exchange takes no longer than it must: what is written after it is found by [`mod@settle`].
 fn copy_until_same(from: &Folder, to: &Folder, places: &Places, work: &Work) -> Result<(), MoveError> {
     let mut stamps = Stamps::default();
     let mut differs = None;
