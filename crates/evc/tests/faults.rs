@@ -18,6 +18,7 @@ use wire::register::{Register, uuid_request};
 
 const POLICIES: &str = "kind: VaultPolicy\nname: p\ncustody: controller\n---\nkind: VaultPolicy\nname: unused\ncustody: controller\n";
 const VAULTS: [&str; 3] = ["payments", "lost", "old"];
+const DELETE: &str = "/devices/edge-1/vaults/payments";
 const GRACE_S: u64 = 30 * 86_400;
 
 fn vault(name: &str) -> String {
@@ -137,7 +138,7 @@ fn operator_acts() -> Vec<Act> {
         delete("/tokens/others"),
         post("apply", "/apply", &file),
         post("learn", "/devices/edge-1/learn", ""),
-        delete("/devices/edge-1/vaults/payments"),
+        delete(DELETE),
         delete("/devices/edge-1/vaults/config"),
         post("rotate", "/devices/edge-1/vaults/payments/rotate", r#"{"force":true}"#),
         post("recreate", "/devices/edge-1/vaults/lost/recreate", ""),
@@ -200,6 +201,14 @@ impl Scene {
         (status, after)
     }
 
+    /// A life over what the one before it left, in the store and in files.
+    fn started_again(self) -> Self {
+        self.faults.set(None);
+        let Self { evc, memory, faults } = self;
+        let evc = Evc::over_engine_in(evc.stop(), Faulty(memory.clone(), faults.clone()));
+        Self { evc, memory, faults }
+    }
+
     /// The same once more, with nothing in the way.
     fn again(&self, act: &Act) -> u16 {
         self.faults.set(None);
@@ -238,6 +247,28 @@ fn whatever_step_fails_nothing_is_told_falsely_and_the_same_again_succeeds() {
             );
             assert!(scene.again(act) < 500, "{name}: again after the answer of step {step} was lost");
         }
+    }
+}
+
+/// VC-3, invariant 6: it ends at each step of what changes a vault, in a commit or just after it, and is started again: what it keeps is
+/// as before or as after, it shows it, and the same said again succeeds.
+#[test]
+fn ended_at_any_step_it_goes_on_where_it_was() {
+    let (mut scene, acts) = scene();
+    let before = scene.memory.world();
+    for act in acts.iter().filter(|act| ["rotate", "apply", DELETE].contains(&act.name)) {
+        let (_, done) = scene.say(act, &before, None);
+        let steps = scene.faults.asked().steps;
+        for fault in (1..=steps).flat_map(|step| [Fault::Gone(step), Fault::Lost(step)]) {
+            let (_, after) = scene.say(act, &before, Some(fault));
+            scene = scene.started_again();
+            let shown = scene.evc.operator("GET", "/devices/edge-1", "", Some(&scene.evc.token));
+            assert_eq!(shown.status, 200, "{}: {fault:?}", act.name);
+            assert!(after == before || matches!(fault, Fault::Lost(_)), "{}: {fault:?}: half done", act.name);
+            assert_eq!(scene.again(act), act.good, "{}: again after {fault:?}", act.name);
+            assert_ne!(scene.memory.world(), before, "{}: again after {fault:?}: done", act.name);
+        }
+        assert_ne!(done, before, "{}", act.name);
     }
 }
 

@@ -86,7 +86,12 @@ impl Evc {
 
     /// Starts over an engine.
     pub(crate) fn over_engine(engine: impl Engine + 'static) -> Self {
-        let (dir, store) = (tempfile::tempdir().expect("a folder"), Store::over(engine));
+        Self::over_engine_in(tempfile::tempdir().expect("a folder"), engine)
+    }
+
+    /// The same with the files that an earlier life left.
+    pub(crate) fn over_engine_in(dir: tempfile::TempDir, engine: impl Engine + 'static) -> Self {
+        let store = Store::over(engine);
         Self::of(dir, async |settings| start_over(&disk::Disk::linux(), store, settings, now()).await)
     }
 
