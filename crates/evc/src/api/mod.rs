@@ -1,5 +1,6 @@
 //! What the operator's API takes and tells, as types: the server writes and the command line reads the same ones. Nothing in here decides.
 
+mod problem;
 mod requests;
 mod views;
 
@@ -8,17 +9,9 @@ use serde::{Deserialize, Serialize};
 use vault::ids::Name;
 use vault::policy::VaultPolicy;
 
+pub use problem::{Code, Place, Problem};
 pub use requests::{Adoption, Allow, NewToken, Rehoming, Rotation};
 pub use views::{Allowance, DeviceView, Reference, VaultView};
-
-/// Why a request was refused.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Problem {
-    /// What to do.
-    pub advice: String,
-    /// What is.
-    pub error: String,
-}
 
 /// What was done, in words.
 #[derive(Debug, Clone, Serialize, Deserialize)]

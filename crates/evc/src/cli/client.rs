@@ -123,7 +123,7 @@ impl Client {
             );
         }
         match serde_json::from_str(&text) {
-            Ok(Problem { error, advice }) => bail!("{}\n  what to do: {}", plain(&error), plain(&advice)),
+            Ok(Problem { error, advice, .. }) => bail!("{}\n  what to do: {}", plain(&error), plain(&advice)),
             Err(_) => Err(anyhow!("the controller answered {status}; see its log")),
         }
     }

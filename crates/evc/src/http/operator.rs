@@ -1,4 +1,4 @@
-//! The operator's API, under `/api/v1`: JSON, a bearer token on every request, errors as `{error, advice}`.
+//! The operator's API, under `/api/v1`: JSON, a bearer token on every request, errors as [`Problem`](crate::api::Problem).
 
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ use axum::response::Response;
 use axum::routing::{delete, get, post};
 use axum::{Extension, Json, Router};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use vault::ids::{DeviceId, Name, VaultId};
 
 use super::App;
@@ -21,7 +22,7 @@ use crate::api::{
     Rehoming, Rotation, VaultView,
 };
 use crate::clock::now;
-use crate::service::{Refusal, token_hash};
+use crate::service::{BadRequest, Form, NoToken, Refusal, Unknown, token_hash};
 use crate::store::{Page, ReferenceState};
 
 type Told<T> = Result<Json<T>, Refusal>;
@@ -53,19 +54,12 @@ pub(super) fn routes() -> Router<App> {
         .route("/references", get(references))
         .route("/references/{id}/approve", post(approve))
         .route("/references/{id}/reject", post(reject))
-        .fallback(|| async { unknown() })
+        .fallback(|| async { Refusal::from(Unknown::Path) })
 }
 
 /// Puts routes behind the token: it is asked for before anything of the body is taken in.
 pub(super) fn authorized(routes: Router<App>, app: App, intake: Arc<Intake>) -> Router<App> {
     routes.layer(from_fn_with_state((app, intake), with_token))
-}
-
-fn unknown() -> Refusal {
-    Refusal::NotFound {
-        what: "this path".into(),
-        advice: "the command line knows every path: see `evc --help`".into(),
-    }
 }
 
 async fn with_token(
@@ -82,21 +76,20 @@ async fn with_token(
     Ok(next.run(request).await)
 }
 
-fn bearer(headers: &HeaderMap) -> Result<&str, Refusal> {
+fn bearer(headers: &HeaderMap) -> Result<&str, NoToken> {
     let told = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     let token = told.and_then(|value| value.strip_prefix("Bearer "));
-    token.filter(|token| token.len() <= 256).ok_or(Refusal::NoToken("no token"))
+    token.filter(|token| token.len() <= 256).ok_or(NoToken::Absent)
 }
 
 /// The token is looked up by its hash: nothing of it is compared byte by byte.
 async fn known(app: &App, hash: &[u8; 32]) -> Result<(), Refusal> {
     let owner = app.store.read(|tx| tx.token(hash)).await?;
-    owner.map(drop).ok_or(Refusal::NoToken("this token is not known"))
+    Ok(owner.map(drop).ok_or(NoToken::Unknown)?)
 }
 
 async fn allow(State(app): State<App>, body: axum::body::Bytes) -> Told<Allowance> {
-    let ask: Allow = serde_json::from_slice(&body)
-        .map_err(|e| Refusal::bad(e.to_string(), "send {cert_pem, serial, name?}"))?;
+    let ask: Allow = read(&body, Form::Allow)?;
     let name = ask.name.map(named).transpose()?;
     app.allow(&ask.cert_pem, &ask.serial, name, now()).await.map(Json)
 }
@@ -106,20 +99,22 @@ async fn allowances(State(app): State<App>, Query(list): Query<List>) -> Told<Ve
     let after = match list.after.split_once('/') {
         None if list.after.is_empty() => None,
         Some((digest, serial)) => Some((certificate(digest)?, serial)),
-        None => return Err(no_certificate()),
+        None => return Err(BadRequest::CertificateDigest.into()),
     };
     app.allowances(after, list.limit()).await.map(Json)
 }
 
-fn certificate(digest: &str) -> Result<[u8; 32], Refusal> {
-    hex::decode(digest).ok().and_then(|bytes| bytes.try_into().ok()).ok_or_else(no_certificate)
+fn certificate(digest: &str) -> Result<[u8; 32], BadRequest> {
+    hash(digest).ok_or(BadRequest::CertificateDigest)
 }
 
-fn no_certificate() -> Refusal {
-    Refusal::bad(
-        "not a certificate's SHA-256",
-        "give its 64 hexadecimal digits, as `evc onboard list` shows them",
-    )
+fn hash(digits: &str) -> Option<[u8; 32]> {
+    hex::decode(digits).ok()?.try_into().ok()
+}
+
+/// A body of a form.
+fn read<T: DeserializeOwned>(body: &[u8], form: Form) -> Result<T, BadRequest> {
+    serde_json::from_slice(body).map_err(|why| BadRequest::Json { form, why })
 }
 
 async fn disallow(State(app): State<App>, Path((digest, serial)): Path<(String, String)>) -> Told<Done> {
@@ -127,9 +122,8 @@ async fn disallow(State(app): State<App>, Path((digest, serial)): Path<(String, 
 }
 
 async fn add_token(State(app): State<App>, body: axum::body::Bytes) -> Told<Done> {
-    let form = || Refusal::bad("not a token's hash", "send {sha256}: 64 hexadecimal digits");
-    let new: NewToken = serde_json::from_slice(&body).map_err(|_| form())?;
-    let hash = hex::decode(new.sha256).ok().and_then(|hash| hash.try_into().ok()).ok_or_else(form)?;
+    let new: NewToken = read(&body, Form::NewToken)?;
+    let hash = hash(&new.sha256).ok_or(BadRequest::TokenHash)?;
     app.add_token(&hash, now()).await.map(Json)
 }
 
@@ -186,7 +180,7 @@ async fn vaults(State(app): State<App>, Query(list): Query<List>) -> Told<Vec<Va
     let after = match after {
         None => None,
         Some((Ok(device), Ok(vault))) => Some((device, vault)),
-        Some(_) => return Err(Refusal::bad("`after` is not DEVICE/VAULT", "give two UUIDs")),
+        Some(_) => return Err(BadRequest::AfterVault.into()),
     };
     app.show_vaults(after, list.limit(), now()).await.map(Json)
 }
@@ -198,9 +192,7 @@ async fn policies(State(app): State<App>, Query(list): Query<List>) -> Told<Vec<
 async fn references(State(app): State<App>, Query(list): Query<List>) -> Told<Vec<Reference>> {
     let after = match list.after.as_str() {
         "" => 0,
-        number => number
-            .parse()
-            .map_err(|_| Refusal::bad("`after` is not a number", "give the last one's `id`, or nothing"))?,
+        number => number.parse().map_err(|_| BadRequest::AfterReference)?,
     };
     app.references(list.device.as_deref(), after, list.limit()).await.map(Json)
 }
@@ -217,8 +209,8 @@ async fn learn(State(app): State<App>, Path(device): Path<String>) -> Told<Done>
     app.learn_again(&device).await.map(Json)
 }
 
-fn named(text: String) -> Result<Name, Refusal> {
-    Name::try_from(text).map_err(|e| Refusal::bad("not a name", e.to_string()))
+fn named(text: String) -> Result<Name, BadRequest> {
+    Name::try_from(text).map_err(BadRequest::Name)
 }
 
 async fn delete_vault(State(app): State<App>, Path((device, vault)): Path<(String, String)>) -> Told<Done> {
@@ -230,8 +222,7 @@ async fn rotate(
     Path((device, vault)): Path<(String, String)>,
     body: axum::body::Bytes,
 ) -> Told<Done> {
-    let how = if body.is_empty() { Ok(Rotation::default()) } else { serde_json::from_slice(&body) };
-    let how = how.map_err(|e| Refusal::bad(e.to_string(), "send {force?, expect_epoch?}"))?;
+    let how = if body.is_empty() { Rotation::default() } else { read(&body, Form::Rotation)? };
     app.rotate(&device, &named(vault)?, how, now()).await.map(Json)
 }
 
@@ -280,8 +271,7 @@ async fn rehome(
     Path((device, vault)): Path<(String, String)>,
     body: axum::body::Bytes,
 ) -> Told<Done> {
-    let how: Rehoming = serde_json::from_slice(&body)
-        .map_err(|e| Refusal::bad(e.to_string(), "send {to}: the name or UUID of the other device"))?;
+    let how: Rehoming = read(&body, Form::Rehoming)?;
     app.rehome(&device, &named(vault)?, &how).await.map(Json)
 }
 
@@ -290,8 +280,7 @@ async fn adopt(
     Path((device, vault)): Path<(String, String)>,
     body: axum::body::Bytes,
 ) -> Told<Done> {
-    let how: Adoption =
-        serde_json::from_slice(&body).map_err(|e| Refusal::bad(e.to_string(), "send {policy}: its name"))?;
+    let how: Adoption = read(&body, Form::Adoption)?;
     app.adopt(&device, &named(vault)?, &how, now()).await.map(Json)
 }
 

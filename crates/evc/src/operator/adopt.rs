@@ -5,12 +5,11 @@ use vault::ids::Name;
 use vault::life::{NotAdopted, adopted, orphan};
 use vault::report::VaultReport;
 
-use super::apply::{fits, named_policy};
-use super::words::refused;
+use super::apply::{held_against, named_policy};
 use crate::api::{Adoption, Done};
 use crate::fleet::defaults::add_vault;
 use crate::fleet::life::{beside_defaults, life, new_row};
-use crate::service::{Controller, Refusal, find_device};
+use crate::service::{Controller, InTheWay, Refusal, find_device, in_life};
 use crate::store::{DeviceRow, StoreError, Tx, UnixSeconds};
 
 impl Controller {
@@ -48,9 +47,9 @@ impl Controller {
         now: UnixSeconds,
     ) -> Result<(), Refusal> {
         let device = find_device(tx, device).await?;
-        let refused = |cause| refused(&device, vault, cause);
+        let refused = |cause: NotAdopted| in_life(&device, vault, cause);
         let orphan = orphan(reports(&device)?, vault).map_err(refused)?;
-        fits(&device, &named_policy(tx, policy).await?)?;
+        held_against(&device, &named_policy(tx, policy).await?, None)?;
         let rows = tx.vaults(device.id).await?;
         let there = rows.iter().find(|row| row.id == orphan.id).map(life).transpose()?;
         let adopted = adopted(&orphan, policy, there.as_ref(), beside_defaults(&rows)).map_err(refused)?;
@@ -61,7 +60,7 @@ impl Controller {
         let name = orphan.name;
         let row = new_row(device.id, (orphan.id, name.clone()), adopted, now);
         add_vault(tx, &self.kek, row).await.map_err(|refusal| match refusal {
-            Refusal::Conflict { .. } => refused(NotAdopted::NameTaken { name }),
+            Refusal::InTheWay(InTheWay::Taken) => refused(NotAdopted::NameTaken { name }),
             other => other,
         })
     }

@@ -39,7 +39,7 @@ impl DeviceView {
             registered: crate::clock::text(row.registered_at),
             seen: row.last_seen.map(|at| ago(at, now)),
             last_seen: row.last_seen.map(crate::clock::text),
-            alarm: row.older.map(|older| format!("{older}; {}", crate::fleet::OLDER)).or(row.alarm),
+            alarm: row.older.map(|older| format!("{older}; {}", crate::words::OLDER)).or(row.alarm),
             section_version: row.section_version,
             attestation,
             report,
