@@ -1,5 +1,6 @@
 //! What the operator's API takes and tells, as types: the server writes and the command line reads the same ones. Nothing in here decides.
 
+mod node;
 mod problem;
 mod requests;
 mod views;
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use vault::ids::Name;
 use vault::policy::VaultPolicy;
 
+pub use node::{Accepted, Appraised, Attestation, NodeReport, StateNow};
 pub use problem::{Code, Place, Problem};
 pub use requests::{Adoption, Allow, NewToken, Rehoming, Rotation};
 pub use views::{Allowance, DeviceView, Reference, VaultView};
@@ -79,14 +81,14 @@ pub trait Paged: DeserializeOwned {
 impl Paged for DeviceView {
     const PATH: &'static str = "/devices";
     fn place(&self) -> Vec<String> {
-        vec![self.name.clone()]
+        vec![self.name.to_string()]
     }
 }
 
 impl Paged for VaultView {
     const PATH: &'static str = "/vaults";
     fn place(&self) -> Vec<String> {
-        vec![self.device.clone(), self.id.clone()]
+        vec![self.device.to_string(), self.id.to_string()]
     }
 }
 

@@ -216,7 +216,8 @@ fn describe(client: &Client, what: &DescribeWhat) -> anyhow::Result<Told> {
 
 fn vault(client: &Client, device: &str, name: &str) -> anyhow::Result<VaultView> {
     let all: Described = client.get(&path(&["devices", device]))?;
-    let found = all.vaults.into_iter().find(|vault| vault.name == name || vault.id == name);
+    let found =
+        all.vaults.into_iter().find(|vault| vault.name.as_str() == name || vault.id.to_string() == name);
     found.with_context(|| format!("device `{device}` has no vault `{name}`; see `evc get vaults`"))
 }
 
@@ -234,7 +235,7 @@ fn rotate(
             plain(name),
         );
     }
-    let how = Rotation { force: *force, expect_epoch: Some(Epoch(expect_epoch.unwrap_or(current))) };
+    let how = Rotation { force: *force, expect_epoch: Some(expect_epoch.map_or(current, Epoch)) };
     client.post(&path(&["devices", device, "vaults", name, "rotate"]), &how)
 }
 

@@ -291,6 +291,6 @@ async fn note(
     session: SessionKey,
     came: Came,
 ) -> Result<(), Refusal> {
-    let verdict = crate::fleet::evidence::Fared::of(fared, session, came);
+    let verdict = crate::fleet::fared::Fared::of(fared, session, came);
     Ok(tx.put_verdict(device, &verdict.to_json(), came.at).await?)
 }

@@ -10,7 +10,6 @@ use vault::decide::Standing;
 use wire::attest::{PcrAlgorithm, Quote};
 
 use crate::store::{CertRow, DeviceRow, ReferenceRow, ReferenceState, Tpm, UnixSeconds};
-use crate::words;
 
 /// `ZCertType` of the attestation key's certificate.
 pub(crate) const ATTESTATION_CERT: i32 = 11;
@@ -233,75 +232,6 @@ impl From<UnixSeconds> for Came {
     fn from(at: UnixSeconds) -> Self {
         Self { at, from: None }
     }
-}
-
-/// How a device's last evidence fared, for the operator.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Fared {
-    /// When.
-    pub at: UnixSeconds,
-    /// From which address it came; of IPv6 its /64.
-    #[serde(default)]
-    pub from: Option<IpAddr>,
-    /// The session that it names: the first digits of its key.
-    #[serde(default)]
-    pub session: Option<String>,
-    /// The PCRs that were to be quoted, of the SHA-256 bank.
-    #[serde(default)]
-    pub pcrs: Option<String>,
-    /// `quoted`, `device-signed` or `refused`.
-    pub outcome: String,
-    /// What was not checked, or why it was refused; and what to do.
-    pub words: Vec<String>,
-}
-
-impl Fared {
-    pub(crate) fn of(fared: Result<&Shown, &Refused>, session: SessionKey, came: Came) -> Self {
-        let (outcome, words) = match fared {
-            Ok(Shown::Quoted(appraisal)) => ("quoted", quote_words(appraisal)),
-            Ok(Shown::DeviceSigned(_)) => ("device-signed", vec!["no TPM: nothing is measured".to_owned()]),
-            Err(why) => ("refused", vec![words::evidence::in_full(why)]),
-        };
-        let pcrs = (outcome == "quoted").then(|| listed(crate::service::APPRAISED_PCRS.0));
-        let session = Some(hex::encode(&session.0[..4]));
-        Self { at: came.at, from: came.from, session, pcrs, outcome: outcome.into(), words }
-    }
-
-    pub(crate) fn to_json(&self) -> String {
-        serde_json::to_string(self).expect("plain fields")
-    }
-}
-
-/// The bits of a selection, as numbers.
-fn listed(selection: u32) -> String {
-    let chosen = (0..24_u8).filter(|pcr| selection & (1 << pcr) != 0);
-    chosen.map(|pcr| pcr.to_string()).collect::<Vec<_>>().join(", ")
-}
-
-/// What is not checked is shown as not checked.
-fn quote_words(appraisal: &Appraisal) -> Vec<String> {
-    let references = match appraisal.references() {
-        Verdict::Passed => "reference values: passed".to_owned(),
-        Verdict::Failed(why) => format!("reference values: failed: {why}"),
-        Verdict::NotChecked(why) => format!("reference values: not checked, {why}"),
-    };
-    let firmware = match appraisal.firmware() {
-        Verdict::Passed => "TPM firmware: as before".to_owned(),
-        Verdict::Failed(why) => format!("TPM firmware: changed: {why}"),
-        Verdict::NotChecked(why) => format!("TPM firmware: not checked, {why}"),
-    };
-    let clock = match appraisal.clock() {
-        Verdict::Passed => "TPM clock: runs on".to_owned(),
-        Verdict::Failed(why) => format!("TPM clock: {why}"),
-        Verdict::NotChecked(why) => format!("TPM clock: not checked, {why}"),
-    };
-    let later = [
-        "AK not proved to its EK: not checked",
-        "event log: not checked",
-        "geofence: not checked",
-        "IP fence: not checked",
-    ];
-    [references, firmware, clock].into_iter().chain(later.map(str::to_owned)).collect()
 }
 
 /// Bytes as hexadecimal text.

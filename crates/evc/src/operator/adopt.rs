@@ -3,14 +3,14 @@
 
 use vault::ids::Name;
 use vault::life::{NotAdopted, adopted, orphan};
-use vault::report::VaultReport;
 
 use super::apply::{held_against, named_policy};
 use crate::api::{Adoption, Done};
 use crate::fleet::defaults::add_vault;
 use crate::fleet::life::{beside_defaults, life, new_row};
+use crate::fleet::reported::report_of;
 use crate::service::{Controller, InTheWay, Refusal, find_device, in_life};
-use crate::store::{DeviceRow, StoreError, Tx, UnixSeconds};
+use crate::store::{Tx, UnixSeconds};
 
 impl Controller {
     /// Takes in a vault that its node reports as an orphan.
@@ -48,7 +48,8 @@ impl Controller {
     ) -> Result<(), Refusal> {
         let device = find_device(tx, device).await?;
         let refused = |cause: NotAdopted| in_life(&device, vault, cause);
-        let orphan = orphan(reports(&device)?, vault).map_err(refused)?;
+        let reported = report_of(&device).map(|report| report.vaults).unwrap_or_default();
+        let orphan = orphan(reported, vault).map_err(refused)?;
         held_against(&device, &named_policy(tx, policy).await?, None)?;
         let rows = tx.vaults(device.id).await?;
         let there = rows.iter().find(|row| row.id == orphan.id).map(life).transpose()?;
@@ -64,12 +65,4 @@ impl Controller {
             other => other,
         })
     }
-}
-
-/// What the node said last of vaults that no row is kept of.
-fn reports(device: &DeviceRow) -> Result<Vec<VaultReport>, Refusal> {
-    let report = device.report.as_deref().map(serde_json::from_str::<serde_json::Value>).transpose();
-    let report = report.map_err(|e| StoreError::Damaged(format!("a report: {e}")))?.unwrap_or_default();
-    let told = report["vaults"].as_array().cloned().unwrap_or_default().into_iter();
-    Ok(told.filter_map(|told| serde_json::from_value(told).ok()).collect())
 }

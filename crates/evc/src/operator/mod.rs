@@ -10,3 +10,4 @@ pub mod references;
 pub mod rotate;
 pub mod show;
 pub(crate) mod tokens;
+mod views;

@@ -14,7 +14,7 @@ impl From<OnboardRow> for Allowance {
             serial: row.serial,
             name: row.name,
             added: crate::clock::text(row.added_at),
-            device: row.device.map(|device| device.to_string()),
+            device: row.device,
         }
     }
 }

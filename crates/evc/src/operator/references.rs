@@ -16,7 +16,7 @@ impl Reference {
         Self {
             differs: differences::in_short(row, of_device),
             id: row.id,
-            device: row.device.to_string(),
+            device: row.device,
             state: row.state,
             learned: crate::clock::text(row.learned_at),
             decided: row.decided_at.map(crate::clock::text),

@@ -1,5 +1,7 @@
 //! What is said of evidence that is worth nothing: in full to the operator, coarsely to the node, which may be anybody's.
 
+use ::attest::{Appraisal, Verdict};
+
 use crate::fleet::evidence::{BadQuote, BadSignature, Refused};
 use crate::service::chain;
 
@@ -45,4 +47,30 @@ pub(crate) fn coarse(refused: &Refused) -> &'static str {
         Refused::Signature(_) => "the device's signature is not good",
         Refused::Quote(_) | Refused::WentBack(_) => "the quote is not good",
     }
+}
+
+/// Of a good quote, for the operator: what is not checked is shown as not checked.
+pub(crate) fn not_checked(appraisal: &Appraisal) -> Vec<String> {
+    let references = match appraisal.references() {
+        Verdict::Passed => "reference values: passed".to_owned(),
+        Verdict::Failed(why) => format!("reference values: failed: {why}"),
+        Verdict::NotChecked(why) => format!("reference values: not checked, {why}"),
+    };
+    let firmware = match appraisal.firmware() {
+        Verdict::Passed => "TPM firmware: as before".to_owned(),
+        Verdict::Failed(why) => format!("TPM firmware: changed: {why}"),
+        Verdict::NotChecked(why) => format!("TPM firmware: not checked, {why}"),
+    };
+    let clock = match appraisal.clock() {
+        Verdict::Passed => "TPM clock: runs on".to_owned(),
+        Verdict::Failed(why) => format!("TPM clock: {why}"),
+        Verdict::NotChecked(why) => format!("TPM clock: not checked, {why}"),
+    };
+    let later = [
+        "AK not proved to its EK: not checked",
+        "event log: not checked",
+        "geofence: not checked",
+        "IP fence: not checked",
+    ];
+    [references, firmware, clock].into_iter().chain(later.map(str::to_owned)).collect()
 }
