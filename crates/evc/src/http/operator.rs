@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, Query, Request, State};
+use axum::handler::Handler;
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{delete, get, post};
 use axum::{Extension, Json, Router};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use vault::ids::{DeviceId, Name, VaultId};
 
@@ -17,9 +17,14 @@ use super::App;
 use super::answer::busy;
 use super::intake::Intake;
 use super::shares::Source;
+use crate::api::calls::{
+    ADD_TOKEN, ADOPT, ALLOW, ALLOWANCES, APPLY, APPROVE, Call, DELETE_DEVICE, DELETE_POLICY, DELETE_VAULT,
+    DEVICE, DEVICES, DISALLOW, END_OTHER_TOKENS, FIND, LEARN, LOSE, Method, POLICIES, RECREATE, REFERENCES,
+    REHOME, REJECT, ROTATE, SETTLE, VAULTS,
+};
 use crate::api::{
-    Adoption, Allow, Allowance, Applied, Described, DeviceView, Done, NewToken, PolicyView, Reference,
-    Rehoming, Rotation, VaultView,
+    Adoption, Allow, Allowance, Applied, Applying, Deletion, Described, DeviceView, Done, List, NewToken,
+    PolicyView, Recreation, Reference, Rehoming, Rotation, VaultView,
 };
 use crate::clock::now;
 use crate::service::{BadRequest, Form, NoToken, Refusal, Unknown, token_hash};
@@ -30,31 +35,32 @@ type Told<T> = Result<Json<T>, Refusal>;
 /// Most rows of one answer.
 const MOST: u32 = 1000;
 
-/// The routes.
+/// The routes, by the table of calls.
 pub(super) fn routes() -> Router<App> {
-    Router::new()
-        .route("/onboarding", get(allowances).post(allow))
-        .route("/onboarding/{certificate}/{serial}", delete(disallow))
-        .route("/tokens", post(add_token))
-        .route("/tokens/others", delete(end_other_tokens))
-        .route("/apply", post(apply))
-        .route("/devices", get(devices))
-        .route("/devices/{device}", get(device).delete(delete_device))
-        .route("/devices/{device}/lost", post(lose).delete(find))
-        .route("/devices/{device}/alarm", delete(settle))
-        .route("/devices/{device}/learn", post(learn))
-        .route("/devices/{device}/vaults/{vault}", delete(delete_vault))
-        .route("/devices/{device}/vaults/{vault}/rotate", post(rotate))
-        .route("/devices/{device}/vaults/{vault}/recreate", post(recreate))
-        .route("/devices/{device}/vaults/{vault}/rehome", post(rehome))
-        .route("/devices/{device}/vaults/{vault}/adopt", post(adopt))
-        .route("/vaults", get(vaults))
-        .route("/policies", get(policies))
-        .route("/policies/{policy}", delete(delete_policy))
-        .route("/references", get(references))
-        .route("/references/{id}/approve", post(approve))
-        .route("/references/{id}/reject", post(reject))
-        .fallback(|| async { Refusal::from(Unknown::Path) })
+    let on = Routes(Router::new());
+    let on = on.call(&ALLOWANCES, allowances).call(&ALLOW, allow).call(&DISALLOW, disallow);
+    let on = on.call(&ADD_TOKEN, add_token).call(&END_OTHER_TOKENS, end_other_tokens);
+    let on = on.call(&APPLY, apply);
+    let on = on.call(&DEVICES, devices).call(&DEVICE, device).call(&DELETE_DEVICE, delete_device);
+    let on = on.call(&LOSE, lose).call(&FIND, find).call(&SETTLE, settle).call(&LEARN, learn);
+    let on = on.call(&DELETE_VAULT, delete_vault).call(&ROTATE, rotate).call(&RECREATE, recreate);
+    let on = on.call(&REHOME, rehome).call(&ADOPT, adopt).call(&VAULTS, vaults);
+    let on = on.call(&POLICIES, policies).call(&DELETE_POLICY, delete_policy);
+    let on = on.call(&REFERENCES, references).call(&APPROVE, approve).call(&REJECT, reject);
+    on.0.fallback(|| async { Refusal::from(Unknown::Path) })
+}
+
+struct Routes(Router<App>);
+
+impl Routes {
+    fn call<P, B, A, T: 'static>(self, call: &Call<P, B, A>, handler: impl Handler<T, App>) -> Self {
+        let answered = match call.method {
+            Method::Get => get(handler),
+            Method::Post => post(handler),
+            Method::Delete => delete(handler),
+        };
+        Self(self.0.route(call.path, answered))
+    }
 }
 
 /// Puts routes behind the token: it is asked for before anything of the body is taken in.
@@ -101,7 +107,7 @@ async fn allowances(State(app): State<App>, Query(list): Query<List>) -> Told<Ve
         Some((digest, serial)) => Some((certificate(digest)?, serial)),
         None => return Err(BadRequest::CertificateDigest.into()),
     };
-    app.allowances(after, list.limit()).await.map(Json)
+    app.allowances(after, limit(&list)).await.map(Json)
 }
 
 fn certificate(digest: &str) -> Result<[u8; 32], BadRequest> {
@@ -132,35 +138,20 @@ async fn end_other_tokens(State(app): State<App>, headers: HeaderMap) -> Told<Do
     app.end_other_tokens(&token_hash(bearer(&headers)?)).await.map(Json)
 }
 
-#[derive(Deserialize)]
-struct Apply {
-    #[serde(default)]
-    dry_run: bool,
-}
-
-async fn apply(State(app): State<App>, Query(how): Query<Apply>, text: String) -> Told<Vec<Applied>> {
+async fn apply(State(app): State<App>, Query(how): Query<Applying>, text: String) -> Told<Vec<Applied>> {
     app.apply(&text, how.dry_run, now()).await.map(Json)
 }
 
-#[derive(Deserialize)]
-struct List {
-    #[serde(default)]
-    after: String,
-    limit: Option<u32>,
-    device: Option<String>,
+fn limit(list: &List) -> u32 {
+    list.limit.unwrap_or(MOST).min(MOST)
 }
 
-impl List {
-    fn limit(&self) -> u32 {
-        self.limit.unwrap_or(MOST).min(MOST)
-    }
-    fn page(&self) -> Page {
-        Page { after: self.after.clone(), limit: self.limit() }
-    }
+fn page(list: &List) -> Page {
+    Page { after: list.after.clone(), limit: limit(list) }
 }
 
 async fn devices(State(app): State<App>, Query(list): Query<List>) -> Told<Vec<DeviceView>> {
-    app.show_devices(&list.page(), now()).await.map(Json)
+    app.show_devices(&page(&list), now()).await.map(Json)
 }
 
 async fn device(State(app): State<App>, Path(which): Path<String>) -> Told<Described> {
@@ -182,11 +173,11 @@ async fn vaults(State(app): State<App>, Query(list): Query<List>) -> Told<Vec<Va
         Some((Ok(device), Ok(vault))) => Some((device, vault)),
         Some(_) => return Err(BadRequest::AfterVault.into()),
     };
-    app.show_vaults(after, list.limit(), now()).await.map(Json)
+    app.show_vaults(after, limit(&list), now()).await.map(Json)
 }
 
 async fn policies(State(app): State<App>, Query(list): Query<List>) -> Told<Vec<PolicyView>> {
-    app.show_policies(&list.page()).await.map(Json)
+    app.show_policies(&page(&list)).await.map(Json)
 }
 
 async fn references(State(app): State<App>, Query(list): Query<List>) -> Told<Vec<Reference>> {
@@ -194,7 +185,7 @@ async fn references(State(app): State<App>, Query(list): Query<List>) -> Told<Ve
         "" => 0,
         number => number.parse().map_err(|_| BadRequest::AfterReference)?,
     };
-    app.references(list.device.as_deref(), after, list.limit()).await.map(Json)
+    app.references(list.device.as_deref(), after, limit(&list)).await.map(Json)
 }
 
 async fn approve(State(app): State<App>, Path(id): Path<i64>) -> Told<Done> {
@@ -226,30 +217,18 @@ async fn rotate(
     app.rotate(&device, &named(vault)?, how, now()).await.map(Json)
 }
 
-#[derive(Deserialize)]
-struct Recreate {
-    #[serde(default)]
-    new_disk: bool,
-}
-
 async fn recreate(
     State(app): State<App>,
     Path((device, vault)): Path<(String, String)>,
-    Query(Recreate { new_disk }): Query<Recreate>,
+    Query(Recreation { new_disk }): Query<Recreation>,
 ) -> Told<Done> {
     app.recreate(&device, &named(vault)?, new_disk).await.map(Json)
-}
-
-#[derive(Deserialize)]
-struct Force {
-    #[serde(default)]
-    force: bool,
 }
 
 async fn delete_device(
     State(app): State<App>,
     Path(device): Path<String>,
-    Query(Force { force }): Query<Force>,
+    Query(Deletion { force }): Query<Deletion>,
 ) -> Told<Done> {
     app.delete_device(&device, force, now()).await.map(Json)
 }
