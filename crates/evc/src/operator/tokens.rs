@@ -82,7 +82,7 @@ async fn add_where_it_belongs(
     token: &str,
     now: UnixSeconds,
 ) -> Result<(), StartError> {
-    let ca = tx.key("ca").await?.ok_or_else(|| CustodyError::Absent("key/ca".into()))?;
+    let ca = tx.key("ca").await?.ok_or_else(|| CustodyError::Absent(Identity::Key("ca").into()))?;
     kek.open(Identity::Key("ca"), &ca.sealed)?;
     Ok(tx.add_token(&token_hash(token), "operator, on the controller's machine", now).await?)
 }
