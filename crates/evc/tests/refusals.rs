@@ -6,7 +6,7 @@ use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 
 use common::{Device, Evc, Key};
-use evc::api::Code;
+use evc::api::{Code, calls};
 use wire::envelope::seal_from_device;
 
 #[test]
@@ -143,6 +143,20 @@ fn every_refusal_has_the_promised_form() {
     assert!(text.starts_with("HTTP/1.1 413"), "{text}");
     assert!(text.contains("1052672 bytes") && text.contains(r#""advice":"split it"#), "{text}");
     assert_eq!(evc.act("GET", "/references?after=7&limit=5", ""), serde_json::json!([]));
+}
+
+/// What the command line may call is there: the server routes all that the table has.
+#[test]
+fn every_call_of_the_table_is_answered() {
+    let evc = Evc::start();
+    for (method, path) in calls::ALL {
+        let path = path.replace(['{', '}'], "");
+        let method = format!("{method:?}").to_uppercase();
+        let answer = evc.operator(&method, &path, "", Some(&evc.token));
+        let missing = answer.status != 200
+            && [Code::PathUnknown, Code::MethodNotAllowed].contains(&answer.problem().code);
+        assert!(!missing, "{method} {path}: {}", String::from_utf8_lossy(&answer.body));
+    }
 }
 
 /// `onboard list` goes on where a page ends, whatever the serials are like.

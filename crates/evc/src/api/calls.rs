@@ -74,54 +74,66 @@ pub trait Query {
     }
 }
 
-/// Allows a certificate and serial to onboard.
-pub const ALLOW: Call<(), Allow, Allowance> = Call::post("/onboarding");
-/// Lists what is allowed, after `CERTIFICATE/SERIAL`.
-pub const ALLOWANCES: Call<List, (), Vec<Allowance>> = Call::get("/onboarding");
-/// Withdraws it.
-pub const DISALLOW: Call<(), (), Done> = Call::delete("/onboarding/{certificate}/{serial}");
-/// Lets a token in, beside the one that asks.
-pub const ADD_TOKEN: Call<(), NewToken, Done> = Call::post("/tokens");
-/// Ends all tokens but the one that asks.
-pub const END_OTHER_TOKENS: Call<(), (), Done> = Call::delete("/tokens/others");
-/// Makes policies and vaults as a file says.
-pub const APPLY: Call<Applying, Yaml, Vec<Applied>> = Call::post("/apply");
-/// Lists devices, after a name.
-pub const DEVICES: Call<List, (), Vec<DeviceView>> = Call::get("/devices");
-/// Shows one with its vaults.
-pub const DEVICE: Call<(), (), Described> = Call::get("/devices/{device}");
-/// Forgets one.
-pub const DELETE_DEVICE: Call<Deletion, (), Done> = Call::delete("/devices/{device}");
-/// Marks one as lost.
-pub const LOSE: Call<(), (), Done> = Call::post("/devices/{device}/lost");
-/// Takes the mark off.
-pub const FIND: Call<(), (), Done> = Call::delete("/devices/{device}/lost");
-/// Settles its alarm.
-pub const SETTLE: Call<(), (), Done> = Call::delete("/devices/{device}/alarm");
-/// Learns its next good quote.
-pub const LEARN: Call<(), (), Done> = Call::post("/devices/{device}/learn");
-/// Deletes a vault.
-pub const DELETE_VAULT: Call<(), (), Done> = Call::delete("/devices/{device}/vaults/{vault}");
-/// Makes a new key current.
-pub const ROTATE: Call<(), Rotation, Done> = Call::post("/devices/{device}/vaults/{vault}/rotate");
-/// Orders a missing vault to be made anew.
-pub const RECREATE: Call<Recreation, (), Done> = Call::post("/devices/{device}/vaults/{vault}/recreate");
-/// Moves a vault to another device.
-pub const REHOME: Call<(), Rehoming, Done> = Call::post("/devices/{device}/vaults/{vault}/rehome");
-/// Takes in an orphan.
-pub const ADOPT: Call<(), Adoption, Done> = Call::post("/devices/{device}/vaults/{vault}/adopt");
-/// Lists vaults, of one device or of all, after `DEVICE/VAULT`.
-pub const VAULTS: Call<List, (), Vec<VaultView>> = Call::get("/vaults");
-/// Lists policies, after a name.
-pub const POLICIES: Call<List, (), Vec<PolicyView>> = Call::get("/policies");
-/// Deletes one.
-pub const DELETE_POLICY: Call<(), (), Done> = Call::delete("/policies/{policy}");
-/// Lists reference values, of one device or of all, after a number.
-pub const REFERENCES: Call<List, (), Vec<Reference>> = Call::get("/references");
-/// Says that one is good.
-pub const APPROVE: Call<(), (), Done> = Call::post("/references/{id}/approve");
-/// Says that one is not.
-pub const REJECT: Call<(), (), Done> = Call::post("/references/{id}/reject");
+/// Writes a constant for each call, and the list of all.
+macro_rules! calls {
+    ($($(#[$doc:meta])+ $name:ident: $make:ident $path:literal $query:ty, $body:ty => $answer:ty;)+) => {
+        $($(#[$doc])+ pub const $name: Call<$query, $body, $answer> = Call::$make($path);)+
+
+        /// How each is called.
+        pub const ALL: &[(Method, &str)] = &[$(($name.method, $name.path)),+];
+    };
+}
+
+calls! {
+    /// Allows a certificate and serial to onboard.
+    ALLOW: post "/onboarding" (), Allow => Allowance;
+    /// Lists what is allowed, after `CERTIFICATE/SERIAL`.
+    ALLOWANCES: get "/onboarding" List, () => Vec<Allowance>;
+    /// Withdraws it.
+    DISALLOW: delete "/onboarding/{certificate}/{serial}" (), () => Done;
+    /// Lets a token in, beside the one that asks.
+    ADD_TOKEN: post "/tokens" (), NewToken => Done;
+    /// Ends all tokens but the one that asks.
+    END_OTHER_TOKENS: delete "/tokens/others" (), () => Done;
+    /// Makes policies and vaults as a file says.
+    APPLY: post "/apply" Applying, Yaml => Vec<Applied>;
+    /// Lists devices, after a name.
+    DEVICES: get "/devices" List, () => Vec<DeviceView>;
+    /// Shows one with its vaults.
+    DEVICE: get "/devices/{device}" (), () => Described;
+    /// Forgets one.
+    DELETE_DEVICE: delete "/devices/{device}" Deletion, () => Done;
+    /// Marks one as lost.
+    LOSE: post "/devices/{device}/lost" (), () => Done;
+    /// Takes the mark off.
+    FIND: delete "/devices/{device}/lost" (), () => Done;
+    /// Settles its alarm.
+    SETTLE: delete "/devices/{device}/alarm" (), () => Done;
+    /// Learns its next good quote.
+    LEARN: post "/devices/{device}/learn" (), () => Done;
+    /// Deletes a vault.
+    DELETE_VAULT: delete "/devices/{device}/vaults/{vault}" (), () => Done;
+    /// Makes a new key current.
+    ROTATE: post "/devices/{device}/vaults/{vault}/rotate" (), Rotation => Done;
+    /// Orders a missing vault to be made anew.
+    RECREATE: post "/devices/{device}/vaults/{vault}/recreate" Recreation, () => Done;
+    /// Moves a vault to another device.
+    REHOME: post "/devices/{device}/vaults/{vault}/rehome" (), Rehoming => Done;
+    /// Takes in an orphan.
+    ADOPT: post "/devices/{device}/vaults/{vault}/adopt" (), Adoption => Done;
+    /// Lists vaults, of one device or of all, after `DEVICE/VAULT`.
+    VAULTS: get "/vaults" List, () => Vec<VaultView>;
+    /// Lists policies, after a name.
+    POLICIES: get "/policies" List, () => Vec<PolicyView>;
+    /// Deletes one.
+    DELETE_POLICY: delete "/policies/{policy}" (), () => Done;
+    /// Lists reference values, of one device or of all, after a number.
+    REFERENCES: get "/references" List, () => Vec<Reference>;
+    /// Says that one is good.
+    APPROVE: post "/references/{id}/approve" (), () => Done;
+    /// Says that one is not.
+    REJECT: post "/references/{id}/reject" (), () => Done;
+}
 
 #[cfg(test)]
 mod tests {
