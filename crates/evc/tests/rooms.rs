@@ -5,11 +5,13 @@ use std::fs;
 use std::path::Path;
 
 /// A room, and those that it may not name.
-const WALLS: [(&str, &[&str]); 5] = [
+const WALLS: [(&str, &[&str]); 7] = [
     ("fleet", &["device", "operator", "jobs", "http", "cli"]),
     ("device", &["operator", "jobs", "http", "cli"]),
     ("operator", &["device", "jobs", "http", "cli"]),
     ("jobs", &["device", "operator", "http", "cli"]),
+    ("words", &["device", "operator", "jobs", "http", "cli"]),
+    ("api", &["device", "operator", "jobs", "fleet", "http", "cli", "service", "words"]),
     ("store", &["device", "operator", "jobs", "fleet", "http", "cli", "service"]),
 ];
 

@@ -39,8 +39,7 @@ pub async fn add_epoch(
 async fn period_key(tx: &mut dyn Tx, kek: &Kek, period: &str) -> Result<Kek, CustodyError> {
     let row = Identity::Period(period);
     if let Some(sealed) = tx.period(period).await? {
-        return Kek::from_bytes(&kek.open(row, &sealed)?)
-            .ok_or_else(|| CustodyError::Unsealed(row.to_string()));
+        return Kek::from_bytes(&kek.open(row, &sealed)?).ok_or_else(|| CustodyError::Unsealed(row.into()));
     }
     let made = Kek::generate()?;
     match tx.add_period(period, &kek.seal(row, made.expose_kek())?).await {
@@ -108,13 +107,13 @@ async fn open(
     epoch: Epoch,
 ) -> Result<ControllerKey, CustodyError> {
     let identity = Identity::Epoch(granted.device(), granted.vault(), epoch);
-    let absent = || CustodyError::Absent(identity.to_string());
+    let absent = || CustodyError::Absent(identity.into());
     if !granted.epochs().may_release(epoch) {
         return Err(absent());
     }
     let row = tx.epoch(granted.device(), granted.vault(), epoch).await?.ok_or_else(absent)?;
     let plain = unsealed(tx, kek, &row).await?;
-    let unsealed = || CustodyError::Unsealed(identity.to_string());
+    let unsealed = || CustodyError::Unsealed(identity.into());
     ControllerKey::init(|key| {
         let plain: &[u8; 32] = plain.as_slice().try_into().map_err(|_| unsealed())?;
         key.copy_from_slice(plain);
@@ -144,6 +143,6 @@ async fn unsealed(tx: &mut dyn Tx, kek: &Kek, row: &EpochRow) -> Result<Zeroizin
 
 async fn period_key_of(tx: &mut dyn Tx, kek: &Kek, period: &str) -> Result<Kek, CustodyError> {
     let identity = Identity::Period(period);
-    let sealed = tx.period(period).await?.ok_or_else(|| CustodyError::Absent(identity.to_string()))?;
-    Kek::from_bytes(&kek.open(identity, &sealed)?).ok_or_else(|| CustodyError::Unsealed(identity.to_string()))
+    let sealed = tx.period(period).await?.ok_or_else(|| CustodyError::Absent(identity.into()))?;
+    Kek::from_bytes(&kek.open(identity, &sealed)?).ok_or_else(|| CustodyError::Unsealed(identity.into()))
 }

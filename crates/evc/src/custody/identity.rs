@@ -25,6 +25,38 @@ impl fmt::Display for Identity<'_> {
     }
 }
 
+/// Which sealed row an error is of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SealedRow {
+    /// One of the controller's own keys.
+    Key(String),
+    /// A period's key.
+    Period(String),
+    /// A vault's key of one epoch.
+    Epoch(DeviceId, VaultId, Epoch),
+}
+
+impl From<Identity<'_>> for SealedRow {
+    fn from(row: Identity<'_>) -> Self {
+        match row {
+            Identity::Key(name) => Self::Key(name.to_owned()),
+            Identity::Period(period) => Self::Period(period.to_owned()),
+            Identity::Epoch(device, vault, epoch) => Self::Epoch(device, vault, epoch),
+        }
+    }
+}
+
+impl fmt::Display for SealedRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Key(name) => Identity::Key(name),
+            Self::Period(period) => Identity::Period(period),
+            Self::Epoch(device, vault, epoch) => Identity::Epoch(*device, *vault, *epoch),
+        }
+        .fmt(f)
+    }
+}
+
 impl Identity<'_> {
     /// The associated data: "eve-vault controller row v1 " and the row's name.
     pub(super) fn aad(&self) -> Vec<u8> {

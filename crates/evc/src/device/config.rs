@@ -15,7 +15,7 @@ use super::chain;
 use crate::custody::{random, release};
 use crate::fleet::section::{Draft, Line, draft};
 use crate::fleet::view::View;
-use crate::service::{APPRAISED_PCRS, Controller, NONCE_TTL_S, Refusal};
+use crate::service::{APPRAISED_PCRS, Controller, Fault, NONCE_TTL_S, Refusal, Unproved};
 use crate::store::{DeviceRow, Ends, Scope, Tx, UnixSeconds};
 
 /// A challenge is given again while it is good for at least this long, in seconds.
@@ -155,9 +155,7 @@ impl Controller {
             }
             vaults.push(entry);
         }
-        let certificate = Certificate::from_der(&device.cert_der);
-        let certificate =
-            certificate.map_err(|_| Refusal::Internal("a device's certificate does not read"))?;
+        let certificate = Certificate::from_der(&device.cert_der).map_err(|_| Fault::Certificate)?;
         let (device_key, version) = (certificate.public_key().name(), self.place(device.section_version));
         let (follows, removed) = (ledger.head, draft.removed);
         let section = Section { device: device.id, device_key, session, version, follows, vaults, removed };
@@ -190,7 +188,7 @@ impl Controller {
         let made = made.and_then(|config| config.section().err().cloned().map_or(Ok(config), Err));
         made.map_err(|error| {
             tracing::error!(device = %device.id, %error, "the configuration does not read back");
-            Refusal::Internal("the configuration is out of its own bounds")
+            Fault::Configuration.into()
         })
     }
 
@@ -211,7 +209,7 @@ impl Controller {
 }
 
 pub(crate) async fn known(tx: &mut dyn Tx, device: DeviceId) -> Result<DeviceRow, Refusal> {
-    tx.device(device).await?.ok_or(Refusal::Unauthorized("this device is not registered here"))
+    Ok(tx.device(device).await?.ok_or(Unproved::NotRegistered)?)
 }
 
 /// A section that says something new gets the next version, in the transaction that first sends it; and so does one for a device that

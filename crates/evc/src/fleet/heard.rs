@@ -6,6 +6,8 @@ use std::sync::{Mutex, PoisonError};
 
 use vault::ids::DeviceId;
 
+use super::reported::report_of;
+use crate::api::NodeReport;
 use crate::service::{Controller, Refusal};
 use crate::store::{DeviceRow, Scope, Tx, UnixSeconds};
 
@@ -113,13 +115,9 @@ pub(crate) enum Word {
 
 /// Of a word that came at a time.
 pub(crate) fn word(device: &DeviceRow, said_at: UnixSeconds, now: UnixSeconds) -> Word {
-    let reported = device.report.as_deref().and_then(|text| serde_json::from_str(text).ok());
-    let reported: Option<serde_json::Value> = reported;
-    let newer = reported.is_some_and(|report| {
-        // Times of one form and zone: as texts they are in their order.
-        report["received"].as_str().is_some_and(|at| at > crate::clock::text(said_at).as_str())
-    });
-    match newer {
+    // Times of one form and zone: as texts they are in their order.
+    let newer = |report: NodeReport| report.received > crate::clock::text(said_at);
+    match report_of(device).is_some_and(newer) {
         true => Word::Superseded,
         false if is_silent(device, now) => Word::Silent,
         false => Word::Fresh,

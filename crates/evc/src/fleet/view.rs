@@ -70,12 +70,17 @@ impl View {
 
     /// Who asks.
     pub(crate) fn asking(&self, session: SessionKey) -> Asking {
-        let tpm = match self.device.tpm {
-            Tpm::Unknown => Pinned::Unknown,
-            Tpm::Present => Pinned::Present,
-            Tpm::Absent => Pinned::Absent,
-        };
-        Asking { device: self.device.id, session, tpm, barred: barred(&self.device) }
+        Asking { device: self.device.id, session, tpm: self.device.tpm.into(), barred: barred(&self.device) }
+    }
+}
+
+impl From<Tpm> for Pinned {
+    fn from(tpm: Tpm) -> Self {
+        match tpm {
+            Tpm::Unknown => Self::Unknown,
+            Tpm::Present => Self::Present,
+            Tpm::Absent => Self::Absent,
+        }
     }
 }
 

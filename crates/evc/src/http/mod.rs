@@ -1,6 +1,7 @@
 //! The controller over HTTP: EVE's device API and the operator's, on one TLS listener, with limits on everything from outside.
 
 mod answer;
+mod code;
 mod device;
 mod envelope;
 mod intake;

@@ -6,16 +6,12 @@ use vault::life::{Move, NotRehomed, Rehomed};
 use wire::Certificate;
 
 use super::operate::{Found, find_vault};
-use super::words::refused;
 use crate::api::{Done, Rehoming};
 use crate::custody::{Kek, rehome};
 use crate::fleet::life::{life, new_row};
 use crate::fleet::view::policy_of;
-use crate::service::{Controller, Refusal, find_device};
+use crate::service::{Controller, Fault, InTheWay, Refusal, find_device, in_life};
 use crate::store::{RemovedRow, Scope, StoreError, Tx, UnixSeconds, VaultStanding};
-
-/// What is said to whoever takes a device away that has vaults.
-const KEEP: &str = "delete them first and wait for their end, or move them (`evc rehome vault`); `--force` throws away their keys with the device";
 
 impl Controller {
     /// From this commit on nothing is released to the device, and it is told to lock what it holds. Safe to repeat.
@@ -117,12 +113,9 @@ async fn delete(tx: &mut dyn Tx, device: &str, force: bool, now: UnixSeconds) ->
     let kept = rows.iter().filter(|vault| !vault.id.is_default() && vault.standing != VaultStanding::Gone);
     let vaults: Vec<Name> = kept.map(|vault| vault.name.clone()).collect();
     if !vaults.is_empty() && !force {
-        let names: Vec<String> = vaults.iter().map(|name| format!("`{name}`")).collect();
-        let problem = format!("device `{}` has vaults: {}", row.name, names.join(", "));
-        return Err(Refusal::conflict(problem, KEEP));
+        return Err(InTheWay::HasVaults { device: row.name, vaults }.into());
     }
-    let certificate = Certificate::from_der(&row.cert_der);
-    let certificate = certificate.map_err(|_| Refusal::Internal("a device's certificate does not read"))?;
+    let certificate = Certificate::from_der(&row.cert_der).map_err(|_| Fault::Certificate)?;
     let key = certificate.public_key().name().0;
     let removed = RemovedRow { cert_digest: row.cert_digest, key, name: row.name.clone(), removed_at: now };
     tx.drop_device(row.id, &removed).await?;
@@ -140,8 +133,8 @@ async fn moved(tx: &mut dyn Tx, kek: &Kek, from: &str, name: &Name, to: &str) ->
         target: there.as_ref().map(life).transpose()?.as_ref().into(),
     };
     let Rehomed { vault, replaces } = vault.rehome(how).map_err(|cause| match cause {
-        NotRehomed::MadeThere => refused(&new, there.as_ref().map_or(&row.name, |own| &own.name), cause),
-        _ => refused(&old, &row.name, cause),
+        NotRehomed::MadeThere => in_life(&new, there.as_ref().map_or(&row.name, |own| &own.name), cause),
+        _ => in_life(&old, &row.name, cause),
     })?;
     if replaces {
         tx.drop_vault(new.id, row.id).await?;
@@ -150,7 +143,7 @@ async fn moved(tx: &mut dyn Tx, kek: &Kek, from: &str, name: &Name, to: &str) ->
     tx.drop_vault(old.id, row.id).await?;
     let row = new_row(new.id, (row.id, row.name), vault, row.added_at);
     tx.add_vault(&row).await.map_err(|error| match error {
-        StoreError::Taken => refused(&new, &row.name, NotRehomed::NameTaken),
+        StoreError::Taken => in_life(&new, &row.name, NotRehomed::NameTaken),
         other => other.into(),
     })
 }

@@ -1,5 +1,4 @@
-//! What operators ask, one module for each thing. Acts that change a vault's life ask [`vault::life`] whether they may, and write what it says;
-//! [`words`] says it to people.
+//! What operators ask, one module for each thing. Acts that change a vault's life ask [`vault::life`] whether they may, and write what it says.
 
 pub mod adopt;
 pub mod apply;
@@ -11,4 +10,4 @@ pub mod references;
 pub mod rotate;
 pub mod show;
 pub(crate) mod tokens;
-pub(crate) mod words;
+mod views;

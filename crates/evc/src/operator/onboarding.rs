@@ -4,7 +4,7 @@ use vault::ids::{DeviceId, Name};
 use wire::Certificate;
 
 use crate::api::{Allowance, Done};
-use crate::service::{Controller, Refusal};
+use crate::service::{BadRequest, Controller, InTheWay, Refusal};
 use crate::store::{OnboardRow, Scope, Stored, Tx, UnixSeconds};
 
 impl From<OnboardRow> for Allowance {
@@ -14,7 +14,7 @@ impl From<OnboardRow> for Allowance {
             serial: row.serial,
             name: row.name,
             added: crate::clock::text(row.added_at),
-            device: row.device.map(|device| device.to_string()),
+            device: row.device,
         }
     }
 }
@@ -31,14 +31,10 @@ impl Controller {
         name: Option<Name>,
         now: UnixSeconds,
     ) -> Result<Allowance, Refusal> {
-        let certificate = Certificate::from_pem(cert_pem.as_bytes()).map_err(|e| {
-            Refusal::bad(e.to_string(), "give the onboarding certificate's PEM file, with a P-256 key")
-        })?;
+        let certificate = Certificate::from_pem(cert_pem.as_bytes());
+        let certificate = certificate.map_err(BadRequest::OnboardingCertificate)?;
         if serial.is_empty() || serial.len() > 256 || serial.chars().any(char::is_control) {
-            return Err(Refusal::bad(
-                "a serial has 1 to 256 printable characters",
-                "give the device's serial, or `*` for any",
-            ));
+            return Err(BadRequest::Serial.into());
         }
         let row = OnboardRow {
             cert_digest: certificate.digest().0,
@@ -86,10 +82,7 @@ async fn add(tx: &mut dyn Tx, row: &OnboardRow) -> Result<Allowance, Refusal> {
     if let Some(name) = &row.name
         && is_anothers(tx, name, &row.serial).await?
     {
-        return Err(Refusal::conflict(
-            format!("the name `{name}` is another device's, or kept for one"),
-            "give another name; see `evc get devices` and `evc onboard list`",
-        ));
+        return Err(InTheWay::OthersName { name: name.clone() }.into());
     }
     tx.add_onboarding(row).await?;
     Ok(row.clone().into())
@@ -106,10 +99,7 @@ fn allowed_before(there: OnboardRow, row: &OnboardRow) -> Result<Allowance, Refu
     if there.name == row.name {
         return Ok(there.into());
     }
-    Err(Refusal::conflict(
-        "this certificate and serial were allowed before, with another name",
-        "see `evc onboard list`",
-    ))
+    Err(InTheWay::AllowedOtherwise.into())
 }
 
 /// Whether this name is kept, or a device has it that did not register with this serial. One that did may have to come again.

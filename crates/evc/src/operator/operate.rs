@@ -4,13 +4,13 @@ use vault::ids::{Name, VaultId};
 use vault::life::{Deleted, Deletion, Disk, Life, Listed};
 use vault::report::State;
 
-use super::words::refused;
 use crate::api::Done;
 use crate::fleet::life::{life, listed, write_gone};
 use crate::fleet::reported::default_states;
 use crate::fleet::view::policy_of;
-use crate::service::{Controller, Refusal, find_device};
+use crate::service::{Controller, InTheWay, Refusal, Unknown, find_device, in_life};
 use crate::store::{DeviceRow, Scope, Tx, UnixSeconds, VaultRow, VaultStanding};
+use crate::words::notes;
 
 impl Controller {
     /// Removes a vault: locked and listed until its grace ends; a default vault returns to its default policy.
@@ -60,34 +60,13 @@ async fn delete(tx: &mut dyn Tx, device: &str, name: &Name, now: UnixSeconds) ->
             write_gone(tx, device.id, row.id, *vault).await?;
         }
     }
-    Ok(deleted(&row.name, &became))
-}
-
-fn deleted(name: &Name, became: &Deleted) -> Done {
-    let (done, note) = match became {
-        Deleted::Default(_) => (
-            format!("vault `{name}` returns to its default policy"),
-            Some("a default vault is never deleted"),
-        ),
-        Deleted::Already { until } => {
-            (format!("vault `{name}` is being removed already, until {}", crate::clock::text(*until)), None)
-        }
-        Deleted::Grace { until, .. } => (
-            format!("vault `{name}` is locked and kept until {}", crate::clock::text(*until)),
-            Some("`evc apply` of its document keeps it"),
-        ),
-        Deleted::AtOnce { .. } => (
-            format!("vault `{name}` left the list; the node erases it at its next contact"),
-            Some("removed, not crypto-erased on the node; its controller keys are deleted here"),
-        ),
-    };
-    Done { done, notes: note.map(Into::into).into_iter().collect() }
+    Ok(notes::of_deleted(&row.name, &became))
 }
 
 async fn order_recreate(tx: &mut dyn Tx, device: &str, name: &Name, new_disk: bool) -> Result<(), Refusal> {
     let Found { device, row, vault } = find_vault(tx, device, name).await?;
     let disk = if new_disk { Disk::New } else { disk(&device, &tx.vaults(device.id).await?)? };
-    vault.order_anew(disk).map_err(|cause| refused(&device, &row.name, cause))?;
+    vault.order_anew(disk).map_err(|cause| in_life(&device, &row.name, cause))?;
     Ok(tx.order_recreate(device.id, row.id).await?)
 }
 
@@ -104,14 +83,11 @@ fn disk(device: &DeviceRow, rows: &[VaultRow]) -> Result<Disk, Refusal> {
 
 async fn drop_policy(tx: &mut dyn Tx, name: &Name) -> Result<(), Refusal> {
     if tx.policy(name.as_str()).await?.is_none() {
-        return Err(Refusal::NotFound {
-            what: format!("policy `{name}`"),
-            advice: "see `evc get policies`".into(),
-        });
+        return Err(Unknown::Policy { policy: name.clone() }.into());
     }
     if let Some(vault) = tx.vault_with_policy(name.as_str()).await? {
-        let problem = format!("vault `{}` of device {} names policy `{name}`", vault.name, vault.device);
-        return Err(Refusal::conflict(problem, "delete its vaults or give them another policy first"));
+        let in_use = InTheWay::PolicyInUse { policy: name.clone(), vault: vault.name, device: vault.device };
+        return Err(in_use.into());
     }
     Ok(tx.drop_policy(name.as_str()).await?)
 }
@@ -132,8 +108,8 @@ pub(crate) async fn find_vault(tx: &mut dyn Tx, device: &str, name: &Name) -> Re
         (None, Ok(id)) => tx.vault(device.id, id).await?.filter(|row| row.standing != VaultStanding::Gone),
         (None, Err(_)) => None,
     };
-    let what = format!("vault `{name}` of device `{}`", device.name);
-    let row = found.ok_or_else(|| Refusal::NotFound { what, advice: "see `evc get vaults`".into() })?;
+    let unknown = || Unknown::Vault { vault: name.clone(), device: device.name.clone() };
+    let row = found.ok_or_else(unknown)?;
     let vault = listed(&row)?;
     Ok(Found { device, row, vault })
 }

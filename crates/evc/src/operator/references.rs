@@ -8,7 +8,7 @@ use vault::ids::{DeviceId, Name};
 use super::differences;
 use crate::api::{Done, Reference};
 use crate::fleet::evidence::unmeasured;
-use crate::service::{Controller, Refusal, find_device};
+use crate::service::{Controller, InTheWay, Refusal, Unknown, find_device};
 use crate::store::{ReferenceRow, ReferenceState, Scope, Tx, UnixSeconds};
 
 impl Reference {
@@ -16,7 +16,7 @@ impl Reference {
         Self {
             differs: differences::in_short(row, of_device),
             id: row.id,
-            device: row.device.to_string(),
+            device: row.device,
             state: row.state,
             learned: crate::clock::text(row.learned_at),
             decided: row.decided_at.map(crate::clock::text),
@@ -26,15 +26,11 @@ impl Reference {
 }
 
 /// An approval of PCRs that nothing was measured into would approve of any software.
-fn measured(row: &ReferenceRow) -> Result<(), Refusal> {
-    let Some(why) = unmeasured(&row.pcrs) else { return Ok(()) };
-    let problem =
-        format!("reference {} is of a boot that nothing measured: {why}, as under any software", row.id);
-    let advice = format!(
-        "see that the node's firmware measures its boot into the TPM's SHA-256 bank, then `evc reference learn {}`; or do without `require: [pcrs]`",
-        row.device
-    );
-    Err(Refusal::Conflict { problem, advice })
+fn measured(row: &ReferenceRow) -> Result<(), InTheWay> {
+    match unmeasured(&row.pcrs) {
+        None => Ok(()),
+        Some(why) => Err(InTheWay::Unmeasured { reference: row.id, device: row.device, why }),
+    }
 }
 
 impl Controller {
@@ -130,15 +126,13 @@ async fn learns_again(tx: &mut dyn Tx, device: &str) -> Result<Name, Refusal> {
 }
 
 async fn known(tx: &mut dyn Tx, id: i64) -> Result<ReferenceRow, Refusal> {
-    tx.reference(id).await?.ok_or_else(|| Refusal::NotFound {
-        what: format!("reference {id}"),
-        advice: "see `evc reference list`".into(),
-    })
+    Ok(tx.reference(id).await?.ok_or(Unknown::Reference { id })?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::words::Words;
 
     fn row(zero: &str) -> ReferenceRow {
         let (zero, some) = (zero.repeat(32), "a5".repeat(32));
@@ -156,7 +150,7 @@ mod tests {
     #[test]
     fn an_unmeasured_reference_is_not_approved() {
         assert!(measured(&row("a5")).is_ok(), "PCR 8 is untouched on many machines");
-        let Err(Refusal::Conflict { problem, advice }) = measured(&row("00")) else { panic!("approved") };
+        let Words { problem, advice } = (&Refusal::from(measured(&row("00")).expect_err("approved"))).into();
         assert!(problem.contains("nothing measured: PCR 4 at the reset value"), "{problem}");
         assert!(advice.contains("evc reference learn"), "{advice}");
     }

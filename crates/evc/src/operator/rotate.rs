@@ -1,15 +1,15 @@
 //! A new key for one vault (VC-3, VC-4): whether one is made is [`Listed::rotate`]'s to say.
 
 use vault::ids::Name;
-use vault::life::{Listed, NodeAt, Rotated};
+use vault::life::{Listed, Rotated};
 
 use super::operate::{Found, find_vault};
-use super::words::{refused, stands_at};
 use crate::api::{Done, Rotation};
 use crate::custody::add_epoch;
 use crate::fleet::view::policy_of;
-use crate::service::{Controller, Refusal};
+use crate::service::{Controller, InTheWay, Refusal, in_life};
 use crate::store::{Tx, UnixSeconds, VaultRow};
+use crate::words::notes::at_stake;
 
 impl Controller {
     /// Makes a new key current.
@@ -37,11 +37,11 @@ impl Controller {
     ) -> Result<Done, Refusal> {
         let Found { device, row, vault } = find_vault(tx, device, name).await?;
         if let Some(older) = device.older {
-            return Err(Refusal::conflict(older.to_string(), crate::fleet::OLDER));
+            return Err(InTheWay::Older(older).into());
         }
         let needs_controller = policy_of(tx, &device, &row).await?.node.custody.needs_controller();
         let became =
-            vault.rotate(needs_controller, how).map_err(|cause| refused(&device, &row.name, cause))?;
+            vault.rotate(needs_controller, how).map_err(|cause| in_life(&device, &row.name, cause))?;
         match became {
             Rotated::Before => {
                 let done = format!("vault `{}` was rotated to epoch {} already", row.name, row.current_epoch);
@@ -69,8 +69,4 @@ impl Controller {
         tx.drop_releases_before(row.device, row.id, epochs.last()).await?;
         Ok(tx.put_epochs(row.device, row.id, epochs.current(), epochs.last()).await?)
     }
-}
-
-fn at_stake(node: NodeAt) -> String {
-    format!("{}: if it restarts before it takes a newer key, this vault stays locked", stands_at(node))
 }

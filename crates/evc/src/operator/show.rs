@@ -1,155 +1,19 @@
 //! Devices, vaults and policies as the operator sees them. Explains every refusal in full. Holds no secret.
 
-use std::cmp::Ordering;
 use std::collections::HashMap;
-use std::time::UNIX_EPOCH;
 
-use serde_json::{Value, json};
 use vault::decide::{Ruling, decide};
-use vault::ids::{DeviceId, Epoch, VaultId};
+use vault::ids::{DeviceId, VaultId};
 use vault::policy::VaultPolicy;
-use vault::report::VaultReport;
 
 use ::attest::SessionKey;
 
-use crate::api::{DeviceView, PolicyView, VaultView};
-use crate::fleet::evidence::Fared;
-use crate::fleet::heard::{Word, ago, condition, word};
-use crate::fleet::life::listed;
-use crate::fleet::reported::value;
+use crate::api::{Appraised, DeviceView, PolicyView, VaultView};
+use crate::fleet::fared::Fared;
 use crate::fleet::section::subject;
 use crate::fleet::view::{Held, View};
 use crate::service::{Controller, Refusal, find_device};
 use crate::store::{DeviceRow, Page, Tx, UnixSeconds, VaultRow, VaultStanding};
-
-impl DeviceView {
-    fn of(row: DeviceRow, now: UnixSeconds) -> Self {
-        let mut attestation = value(row.verdict.as_deref());
-        if let Some(at) = attestation.get("at").and_then(Value::as_u64) {
-            attestation["at"] = crate::clock::text(at).into();
-        }
-        let report = value(row.report.as_deref());
-        Self {
-            default_vaults: default_vaults(&row, &report, now),
-            condition: condition(&row, now),
-            id: row.id.to_string(),
-            name: row.name.to_string(),
-            serial: row.serial,
-            tpm: row.tpm,
-            registered: crate::clock::text(row.registered_at),
-            seen: row.last_seen.map(|at| ago(at, now)),
-            last_seen: row.last_seen.map(crate::clock::text),
-            alarm: row.older.map(|older| format!("{older}; {}", crate::fleet::OLDER)).or(row.alarm),
-            section_version: row.section_version,
-            attestation,
-            report,
-        }
-    }
-}
-
-fn default_vaults(row: &DeviceRow, report: &Value, now: UnixSeconds) -> Vec<VaultView> {
-    let reported = report["vaults"].as_array().into_iter().flatten();
-    let parsed = reported.filter_map(|vault| serde_json::from_value::<VaultReport>(vault.clone()).ok());
-    parsed
-        .filter(|vault| vault.id.is_default())
-        .map(|vault| as_reported(row, vault, report).aged(row, now))
-        .collect()
-}
-
-/// A default vault under its default policy, by the node's word alone.
-fn as_reported(row: &DeviceRow, vault: VaultReport, report: &Value) -> VaultView {
-    VaultView {
-        device: row.id.to_string(),
-        id: vault.id.to_string(),
-        name: vault.name.to_string(),
-        policy: None,
-        standing: VaultStanding::Active,
-        delete_at: None,
-        created: vault.created,
-        recreate: false,
-        current_epoch: 0,
-        last_epoch: 0,
-        reported_epoch: vault.epoch.map(|epoch| epoch.0),
-        state: json!(vault.state).as_str().map(str::to_owned),
-        state_now: None,
-        notes: Vec::new(),
-        key: Some("not needed: its default policy".into()),
-        report: json!(vault),
-        reported: report["vaults_received"].as_str().or(report["received"].as_str()).map(str::to_owned),
-    }
-}
-
-impl From<&VaultRow> for VaultView {
-    fn from(row: &VaultRow) -> Self {
-        let report = value(row.report.as_deref());
-        Self {
-            device: row.device.to_string(),
-            id: row.id.to_string(),
-            name: row.name.to_string(),
-            policy: row.policy.as_ref().map(ToString::to_string),
-            standing: row.standing,
-            delete_at: row.delete_at.map(crate::clock::text),
-            created: row.created,
-            recreate: row.recreate,
-            current_epoch: row.current_epoch.0,
-            last_epoch: row.last_epoch.0,
-            reported_epoch: row.reported_epoch.map(|epoch| epoch.0),
-            state: report.get("state").and_then(Value::as_str).map(str::to_owned),
-            state_now: None,
-            notes: epoch_note(row).into_iter().collect(),
-            key: None,
-            report,
-            reported: row.reported_at.map(crate::clock::text),
-        }
-    }
-}
-
-impl DeviceView {
-    fn in_a_list(mut self) -> Self {
-        self.report = Value::Null;
-        self.default_vaults = self.default_vaults.into_iter().map(VaultView::in_a_list).collect();
-        self
-    }
-}
-
-/// The epoch that a node reported, when it was never made here.
-fn unknown_epoch(row: &VaultRow) -> Option<Epoch> {
-    listed(row).ok()?.never_made()
-}
-
-/// Epochs that differ are said: the number alone does not say who waits for whom.
-fn epoch_note(row: &VaultRow) -> Option<String> {
-    let (ours, theirs) = (row.current_epoch, unknown_epoch(row).or(row.reported_epoch)?);
-    match theirs.cmp(&ours) {
-        Ordering::Equal => None,
-        Ordering::Less => Some(format!("the node has not taken epoch {ours} yet, and is at {theirs}")),
-        Ordering::Greater => {
-            Some(format!("the node is at epoch {theirs}, above {ours}: this database is older than its node"))
-        }
-    }
-}
-
-impl VaultView {
-    /// With what its state is worth now.
-    fn aged(mut self, device: &DeviceRow, now: UnixSeconds) -> Self {
-        let said = self.reported.as_deref().and_then(|at| humantime::parse_rfc3339(at).ok());
-        let said = said.and_then(|at| at.duration_since(UNIX_EPOCH).ok()).map(|since| since.as_secs());
-        let (Some(at), Some(state)) = (said, self.state.take()) else { return self };
-        (self.state, self.state_now) = match word(device, at, now) {
-            Word::Fresh => (Some(state.clone()), Some(state)),
-            Word::Silent => (Some(state.clone()), Some(format!("{state}, {}", ago(at, now)))),
-            Word::Superseded => {
-                let since = format!("unknown since {} (was {state})", crate::clock::text(at));
-                (Some("unknown".into()), Some(since))
-            }
-        };
-        self
-    }
-
-    fn in_a_list(self) -> Self {
-        Self { report: Value::Null, ..self }
-    }
-}
 
 impl Controller {
     /// Devices by name.
@@ -177,8 +41,7 @@ impl Controller {
         let device = self.heard.newest(device);
         let vaults: Vec<_> = rows.iter().map(|row| explained(&view, row, now).aged(&device, now)).collect();
         let shown = DeviceView::of(device, now);
-        let unlisted =
-            shown.default_vaults.iter().filter(|vault| rows.iter().all(|row| row.id.to_string() != vault.id));
+        let unlisted = shown.default_vaults.iter().filter(|vault| rows.iter().all(|row| row.id != vault.id));
         let vaults = unlisted.cloned().chain(vaults).collect();
         Ok((shown, vaults))
     }
@@ -263,7 +126,7 @@ fn key_words(view: &View, held: &Held, now: UnixSeconds) -> String {
 
 /// Why the last evidence was refused, when none was good since.
 fn refused_since(view: &View) -> Option<String> {
-    let fared: Fared = serde_json::from_str(view.device.verdict.as_deref()?).ok()?;
+    let fared = Fared::last(&view.device)?;
     let since = view.stands.as_ref().is_none_or(|stands| stands.row.at <= fared.at);
-    (since && fared.outcome == "refused").then(|| fared.words.join("; "))
+    (since && fared.outcome == Appraised::Refused).then(|| fared.words.join("; "))
 }

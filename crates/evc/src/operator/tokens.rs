@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use crate::api::Done;
 use crate::custody::{CustodyError, Identity, Kek, random};
 use crate::service::start::{DATABASE, KEK, StartError};
-use crate::service::{Controller, Refusal, first, token_hash};
+use crate::service::{Controller, NoToken, Refusal, first, token_hash};
 use crate::store::{Place, Scope, Stored, Tx, UnixSeconds};
 
 /// Makes a token: 256 random bits as text.
@@ -37,7 +37,7 @@ impl Controller {
     /// Ends all tokens but one, which must still be good: of two that ask at once one is refused, and the other's token stays.
     ///
     /// # Errors
-    /// [`Refusal::NoToken`]: it was ended meanwhile. Else the store's.
+    /// [`NoToken::Ended`]: it was ended meanwhile. Else the store's.
     pub async fn end_other_tokens(&self, than: &[u8; 32]) -> Result<Done, Refusal> {
         let ended = self.store.write(Scope::Operators, |tx| Box::pin(end_others(tx, than))).await?;
         tracing::info!(ended, "tokens ended");
@@ -54,7 +54,7 @@ async fn add_once(tx: &mut dyn Tx, hash: &[u8; 32], now: UnixSeconds) -> Stored<
 
 async fn end_others(tx: &mut dyn Tx, than: &[u8; 32]) -> Result<u64, Refusal> {
     if tx.token(than).await?.is_none() {
-        return Err(Refusal::NoToken("this token was ended by another one"));
+        return Err(NoToken::Ended.into());
     }
     Ok(tx.drop_other_tokens(than).await?)
 }
@@ -82,7 +82,7 @@ async fn add_where_it_belongs(
     token: &str,
     now: UnixSeconds,
 ) -> Result<(), StartError> {
-    let ca = tx.key("ca").await?.ok_or_else(|| CustodyError::Absent("key/ca".into()))?;
+    let ca = tx.key("ca").await?.ok_or_else(|| CustodyError::Absent(Identity::Key("ca").into()))?;
     kek.open(Identity::Key("ca"), &ca.sealed)?;
     Ok(tx.add_token(&token_hash(token), "operator, on the controller's machine", now).await?)
 }

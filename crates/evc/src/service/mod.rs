@@ -3,8 +3,8 @@
 //! device through [`crate::fleet`].
 //! Every function takes the time; every error on the way to a release is a refusal.
 
-mod error;
 pub(crate) mod first;
+mod refusal;
 pub(crate) mod start;
 
 use vault::ids::{DeviceId, Incarnation};
@@ -17,11 +17,12 @@ use crate::store::{DeviceRow, Scope, Store, Tx};
 pub use crate::fleet::heard::Heard;
 pub use crate::jobs::steady::Steady;
 pub use crate::operator::tokens::{let_in, new_token};
-pub use crate::operator::words::LifeRefusal;
-pub(crate) use error::chain;
-pub use error::{Advice, Refusal};
+pub use refusal::{
+    BadRequest, Barred, Body, Fault, Form, InTheWay, LifeRefusal, Message, NoToken, NotAdmitted, Refusal,
+    Stale, Unknown, Unproved, Which,
+};
+pub(crate) use refusal::{chain, in_life};
 pub use start::{Settings, StartError, begin_anew, start, start_on, start_over, token_hash};
-pub use vault::life::{NotAdopted, Refused};
 
 /// How long a challenge is good for, in seconds.
 pub const NONCE_TTL_S: u32 = 60;
@@ -64,8 +65,5 @@ pub(crate) async fn find_device(tx: &mut dyn Tx, which: &str) -> Result<DeviceRo
         Some(found) => Some(found),
         None => tx.device_by_name(which).await?,
     };
-    found.ok_or_else(|| Refusal::NotFound {
-        what: format!("device `{which}`"),
-        advice: "`evc get devices` lists those that have registered".into(),
-    })
+    found.ok_or_else(|| Unknown::Device { which: which.to_owned() }.into())
 }

@@ -200,7 +200,7 @@ pub trait Vaults {
     async fn order_recreate(&mut self, device: DeviceId, id: VaultId) -> Stored<()>;
     /// Its newest epoch, and the one published before it.
     async fn put_epochs(&mut self, device: DeviceId, id: VaultId, current: Epoch, last: Epoch) -> Stored<()>;
-    /// What its node reported of it. Nothing that an operator says of a vault is changed by it, but an order that is carried out.
+    /// What its node reported of it. Of what an operator says of a vault it writes the order to make it anew alone.
     async fn report_vault(&mut self, device: DeviceId, id: VaultId, said: &VaultSaid) -> Stored<()>;
     /// Forgets one, its epochs and its releases.
     async fn drop_vault(&mut self, device: DeviceId, id: VaultId) -> Stored<()>;

@@ -203,13 +203,14 @@ pub struct VaultRow {
     pub added_at: UnixSeconds,
 }
 
-/// What a node reported of a vault.
+/// What a node reported of a vault, and what follows from it by `vault::life`: read, decided and written in one transaction of its device's
+/// scope, so that no act of an operator's comes between.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VaultSaid {
-    /// It was made, then or before. Once reported this stays.
+    /// It was made, then or before.
     pub created: bool,
-    /// The order to make it anew is carried out.
-    pub made_anew: bool,
+    /// It is ordered to be made anew, and was not since.
+    pub recreate: bool,
     /// The epoch that the node's protector is wrapped under.
     pub epoch: Option<Epoch>,
     /// The report, as JSON.

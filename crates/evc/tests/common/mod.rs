@@ -11,6 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use evc::api::Problem;
 use evc::clock::now;
 use evc::device::config::Look;
 use evc::http::Listener;
@@ -279,7 +280,14 @@ impl Evc {
     }
 }
 
-/// The status of the answer on a connection.
+impl Answer {
+    /// A refusal, as the API tells it.
+    pub(crate) fn problem(&self) -> Problem {
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&self.body)))
+    }
+}
+
 /// A round of housekeeping now: graces that are over end.
 pub(crate) fn settle_graces(evc: &Evc) {
     let now = evc::clock::now();
@@ -287,6 +295,7 @@ pub(crate) fn settle_graces(evc: &Evc) {
     evc.wait(evc.app.keep_house(&mut steady, now, std::time::Duration::ZERO)).expect("kept");
 }
 
+/// The status of the answer on a connection.
 pub(crate) fn status(stream: Begun) -> Option<u16> {
     let mut line = String::new();
     BufReader::new(stream).read_line(&mut line).ok()?;

@@ -456,8 +456,7 @@ impl Vaults for MemoryTx {
     }
     async fn report_vault(&mut self, device: DeviceId, id: VaultId, said: &VaultSaid) -> Stored<()> {
         self.change_vault(device, id, |row| {
-            row.created |= said.created;
-            row.recreate &= !said.made_anew;
+            (row.created, row.recreate) = (said.created, said.recreate);
             (row.reported_epoch, row.report, row.reported_at) =
                 (said.epoch, said.report.clone(), Some(said.at));
         })

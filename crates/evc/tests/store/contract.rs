@@ -333,12 +333,12 @@ async fn a_policy_is_found_by_its_vaults(tx: &mut dyn Tx) -> Stored<()> {
     Ok(())
 }
 
-fn said(epoch: u64, created: bool, made_anew: bool) -> VaultSaid {
+fn said(epoch: u64, created: bool, recreate: bool) -> VaultSaid {
     let report = Some(format!("{{{epoch}}}"));
-    VaultSaid { created, made_anew, epoch: Some(Epoch(epoch)), report, at: NOW + epoch }
+    VaultSaid { created, recreate, epoch: Some(Epoch(epoch)), report, at: NOW + epoch }
 }
 
-/// A report that was read before an operator acted, and is kept after, undoes nothing of the act.
+/// A report writes what it is told to, and undoes nothing else of an operator's acts. What of it may change, `vault::life` says.
 async fn an_operators_word_stays_whatever_a_node_reports(tx: &mut dyn Tx) -> Stored<()> {
     let row = vault(&device(1), 5, "acted-on");
     let (of, id) = (row.device, row.id);
@@ -346,7 +346,7 @@ async fn an_operators_word_stays_whatever_a_node_reports(tx: &mut dyn Tx) -> Sto
     tx.order_recreate(of, id).await?;
     tx.begin_grace(of, id, NOW + 5).await?;
     tx.put_epochs(of, id, Epoch(3), Epoch(2)).await?;
-    tx.report_vault(of, id, &said(1, true, false)).await?;
+    tx.report_vault(of, id, &said(1, true, true)).await?;
     let row = VaultRow {
         standing: VaultStanding::Removing,
         delete_at: Some(NOW + 5),
@@ -361,16 +361,12 @@ async fn an_operators_word_stays_whatever_a_node_reports(tx: &mut dyn Tx) -> Sto
     };
     assert_eq!(tx.vault(of, id).await?, Some(row.clone()));
     tx.want_vault(of, id, Some(&name("p"))).await?;
-    tx.report_vault(of, id, &said(2, false, true)).await?;
+    tx.report_vault(of, id, &said(2, true, false)).await?;
     let wanted =
         VaultRow { standing: VaultStanding::Active, delete_at: None, policy: Some(name("p")), ..row };
     let told = VaultRow { reported_epoch: Some(Epoch(2)), report: Some("{2}".into()), ..wanted };
     let expected = VaultRow { recreate: false, reported_at: Some(NOW + 2), ..told };
-    assert_eq!(
-        tx.vault(of, id).await?,
-        Some(expected),
-        "made once, it stays so; and the order is carried out"
-    );
+    assert_eq!(tx.vault(of, id).await?, Some(expected), "the order is carried out");
     Ok(())
 }
 

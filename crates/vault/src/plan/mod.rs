@@ -18,7 +18,7 @@ use crate::ids::VaultId;
 use crate::wanted::{Desired, Wish};
 
 pub use node::NodeStep;
-pub use step::{Act, Note, Op, Setbacks, Step, StepKind, Wait};
+pub use step::{Act, Finished, Note, Op, Setbacks, Step, StepKind, Wait};
 
 /// What to do next for one vault.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -141,9 +141,10 @@ impl Vaults for SqliteTx {
     }
 
     async fn report_vault(&mut self, device: DeviceId, id: VaultId, said: &VaultSaid) -> Stored<()> {
-        let write = "UPDATE vaults SET created = created OR ?, recreate = recreate AND NOT ?, reported_epoch = ?, report = ?,
-                     reported_at = ? WHERE device = ? AND id = ?";
-        let write = query(write).bind(said.created).bind(said.made_anew);
+        let write =
+            "UPDATE vaults SET created = ?, recreate = ?, reported_epoch = ?, report = ?, reported_at = ?
+                     WHERE device = ? AND id = ?";
+        let write = query(write).bind(said.created).bind(said.recreate);
         let write = write.bind(said.epoch.map(|epoch| int(epoch.0))).bind(said.report.clone());
         self.change(write.bind(int(said.at)).bind(blob(device.0)).bind(blob(id.0))).await
     }
