@@ -127,10 +127,10 @@ impl Controller {
         .await?;
         if matches!(shown, Shown::DeviceSigned(_)) && device.tpm == Tpm::Unknown {
             tx.pin_tpm(device.id, Tpm::Absent).await?;
-            add_default_vaults(tx, &self.kek, device.id, now).await?;
+            add_default_vaults(tx, &self.kek, device, now).await?;
         }
         let learned = match reference_of(record, shown).filter(|_| device.learn) {
-            Some(pcrs) => Some(learn(tx, device.id, pcrs, now).await?),
+            Some(pcrs) => Some(learn(tx, device, pcrs, now).await?),
             None => None,
         };
         note(tx, device.id, Ok(shown), record.session(), came).await?;
@@ -277,17 +277,18 @@ fn refused(code: QuoteCode, why: &str) -> QuoteAnswer {
 }
 
 /// A first good quote is learned as a reference value that an operator has yet to approve.
-async fn learn(tx: &mut dyn Tx, device: DeviceId, pcrs: String, now: UnixSeconds) -> Result<i64, Refusal> {
+async fn learn(tx: &mut dyn Tx, device: &DeviceRow, pcrs: String, now: UnixSeconds) -> Result<i64, Refusal> {
     let row = ReferenceRow {
         id: 0,
-        device,
+        project: device.project.clone(),
+        device: device.id,
         pcrs,
         state: ReferenceState::Pending,
         learned_at: now,
         decided_at: None,
     };
     let id = tx.add_reference(&row).await?;
-    tx.set_learning(device, false).await?;
+    tx.set_learning(device.id, false).await?;
     Ok(id)
 }
 

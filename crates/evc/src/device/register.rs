@@ -2,7 +2,7 @@
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
 use uuid::Uuid;
-use vault::ids::{DeviceId, Name};
+use vault::ids::{DeviceId, Name, Project};
 use wire::Certificate;
 use wire::envelope::DeviceEnvelope;
 use wire::register::Register;
@@ -173,16 +173,22 @@ async fn come_again(
     register: &Register,
 ) -> Result<(), Refusal> {
     match allowed.device {
+        // A device stays in its project.
+        _ if allowed.project != known.project => Err(of_others()),
         _ if allowed.serial == ANY_SERIAL => Ok(()),
         Some(device) if device == known.id => Ok(()),
         None if known.serial == serial(register) => {
             Ok(tx.use_onboarding(&allowed.cert_digest, &allowed.serial, known.id).await?)
         }
-        _ => Err(Refusal::conflict(
-            "this device is registered with another onboarding certificate or serial",
-            "register it with those that were used first",
-        )),
+        _ => Err(of_others()),
     }
+}
+
+fn of_others() -> Refusal {
+    Refusal::conflict(
+        "this device is registered with another onboarding certificate or serial",
+        "register it with those that were used first",
+    )
 }
 
 /// A certificate that was lost and made anew takes the place of the one before.
@@ -210,6 +216,7 @@ async fn add(
     let certificate = register.certificate();
     let row = DeviceRow {
         id: DeviceId(id),
+        project: allowed.project.clone(),
         name: name(tx, allowed, register, id).await?,
         cert_digest: certificate.digest().0,
         cert_der: certificate.der().to_vec(),
@@ -238,13 +245,16 @@ async fn add(
 
 /// The operator's word first. A device's own serial is a name only where no other device has it, and none is to get it.
 async fn name(tx: &mut dyn Tx, allowed: &OnboardRow, register: &Register, id: Uuid) -> Result<Name, Refusal> {
+    let project = &allowed.project;
     match &allowed.name {
-        Some(given) if tx.device_by_name(given.as_str()).await?.is_none() => return Ok(given.clone()),
+        Some(given) if tx.device_by_name(project, given.as_str()).await?.is_none() => {
+            return Ok(given.clone());
+        }
         Some(given) if allowed.serial != ANY_SERIAL => return Err(has_name(given)),
         _ => {}
     }
     match serial(register).parse::<Name>() {
-        Ok(own) if !is_taken(tx, &own).await? => Ok(own),
+        Ok(own) if !is_taken(tx, project, &own).await? => Ok(own),
         _ => Ok(fallback(id)),
     }
 }
@@ -259,9 +269,9 @@ fn has_name(given: &Name) -> Refusal {
     )
 }
 
-/// Whether a device has this name, or is to get it when it registers.
-async fn is_taken(tx: &mut dyn Tx, name: &Name) -> Result<bool, Refusal> {
-    Ok(tx.device_by_name(name.as_str()).await?.is_some() || tx.name_is_kept(name).await?)
+/// Whether a device of the project has this name, or is to get it when it registers.
+async fn is_taken(tx: &mut dyn Tx, project: &Project, name: &Name) -> Result<bool, Refusal> {
+    Ok(tx.device_by_name(project, name.as_str()).await?.is_some() || tx.name_is_kept(project, name).await?)
 }
 
 fn fallback(id: Uuid) -> Name {

@@ -2,23 +2,22 @@
 //! so they are rows from the moment that such a node is known.
 
 use vault::defaults::DEFAULT_VAULTS;
-use vault::ids::DeviceId;
 use vault::life::Listed;
 
 use super::life::new_row;
 use crate::custody::{Kek, add_epoch};
 use crate::service::Refusal;
-use crate::store::{Tx, UnixSeconds, VaultRow};
+use crate::store::{DeviceRow, Tx, UnixSeconds, VaultRow};
 
 /// Adds those that are not there.
 pub(crate) async fn add_default_vaults(
     tx: &mut dyn Tx,
     kek: &Kek,
-    device: DeviceId,
+    device: &DeviceRow,
     now: UnixSeconds,
 ) -> Result<(), Refusal> {
     for (id, name) in DEFAULT_VAULTS {
-        if tx.vault(device, id).await?.is_none() {
+        if tx.vault(device.id, id).await?.is_none() {
             let name = name.parse().expect("letters are a name");
             add_vault(tx, kek, new_row(device, (id, name), Listed::new(None), now)).await?;
         }

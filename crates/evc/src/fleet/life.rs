@@ -5,7 +5,7 @@ use vault::life::{Gone, Life, Listed, Phase, Said};
 use vault::rotation::Epochs;
 
 use crate::service::Refusal;
-use crate::store::{StoreError, Stored, Tx, UnixSeconds, VaultRow, VaultStanding};
+use crate::store::{DeviceRow, StoreError, Stored, Tx, UnixSeconds, VaultRow, VaultStanding};
 
 /// A row as a life.
 ///
@@ -52,7 +52,7 @@ fn said(row: &VaultRow) -> Option<Said> {
 
 /// The row of a vault that comes to a device, whose node has said nothing of it.
 pub(crate) fn new_row(
-    device: DeviceId,
+    device: &DeviceRow,
     (id, name): (VaultId, Name),
     vault: Listed,
     added_at: UnixSeconds,
@@ -62,7 +62,8 @@ pub(crate) fn new_row(
         Phase::Grace { until } => (VaultStanding::Removing, Some(until)),
     };
     VaultRow {
-        device,
+        project: device.project.clone(),
+        device: device.id,
         id,
         name,
         policy: vault.policy,

@@ -94,7 +94,7 @@ pub(crate) async fn policy_of(
     row: &VaultRow,
 ) -> Result<VaultPolicy, Refusal> {
     match &row.policy {
-        Some(name) => read_policy(name, tx.policy(name.as_str()).await?.as_ref()),
+        Some(name) => read_policy(name, tx.policy(&row.project, name.as_str()).await?.as_ref()),
         None => Ok(default_of(device)),
     }
 }

@@ -21,6 +21,7 @@ use crate::api::{
     Rehoming, Rotation, VaultView,
 };
 use crate::clock::now;
+use crate::operator::Operator;
 use crate::service::{Refusal, token_hash};
 use crate::store::{Page, ReferenceState};
 
@@ -71,14 +72,15 @@ fn unknown() -> Refusal {
 async fn with_token(
     State((app, intake)): State<(App, Arc<Intake>)>,
     Extension(source): Extension<Source>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Result<Response, Refusal> {
     let hash = token_hash(bearer(request.headers())?);
     // Strangers ask too: the look-up takes a place, and gives it back before the body comes in.
     let Some(place) = intake.place(source) else { return Ok(busy()) };
-    known(&app, &hash).await?;
+    let operator = Operator::by_token(app.controller.clone(), &hash).await?;
     drop(place);
+    request.extensions_mut().insert(operator);
     Ok(next.run(request).await)
 }
 
@@ -88,13 +90,7 @@ fn bearer(headers: &HeaderMap) -> Result<&str, Refusal> {
     token.filter(|token| token.len() <= 256).ok_or(Refusal::NoToken("no token"))
 }
 
-/// The token is looked up by its hash: nothing of it is compared byte by byte.
-async fn known(app: &App, hash: &[u8; 32]) -> Result<(), Refusal> {
-    let owner = app.store.read(|tx| tx.token(hash)).await?;
-    owner.map(drop).ok_or(Refusal::NoToken("this token is not known"))
-}
-
-async fn allow(State(app): State<App>, body: axum::body::Bytes) -> Told<Allowance> {
+async fn allow(Extension(app): Extension<Operator>, body: axum::body::Bytes) -> Told<Allowance> {
     let ask: Allow = serde_json::from_slice(&body)
         .map_err(|e| Refusal::bad(e.to_string(), "send {cert_pem, serial, name?}"))?;
     let name = ask.name.map(named).transpose()?;
@@ -102,7 +98,7 @@ async fn allow(State(app): State<App>, body: axum::body::Bytes) -> Told<Allowanc
 }
 
 /// `after` is `CERTIFICATE/SERIAL`.
-async fn allowances(State(app): State<App>, Query(list): Query<List>) -> Told<Vec<Allowance>> {
+async fn allowances(Extension(app): Extension<Operator>, Query(list): Query<List>) -> Told<Vec<Allowance>> {
     let after = match list.after.split_once('/') {
         None if list.after.is_empty() => None,
         Some((digest, serial)) => Some((certificate(digest)?, serial)),
@@ -122,11 +118,14 @@ fn no_certificate() -> Refusal {
     )
 }
 
-async fn disallow(State(app): State<App>, Path((digest, serial)): Path<(String, String)>) -> Told<Done> {
+async fn disallow(
+    Extension(app): Extension<Operator>,
+    Path((digest, serial)): Path<(String, String)>,
+) -> Told<Done> {
     app.disallow(&certificate(&digest)?, &serial).await.map(Json)
 }
 
-async fn add_token(State(app): State<App>, body: axum::body::Bytes) -> Told<Done> {
+async fn add_token(Extension(app): Extension<Operator>, body: axum::body::Bytes) -> Told<Done> {
     let form = || Refusal::bad("not a token's hash", "send {sha256}: 64 hexadecimal digits");
     let new: NewToken = serde_json::from_slice(&body).map_err(|_| form())?;
     let hash = hex::decode(new.sha256).ok().and_then(|hash| hash.try_into().ok()).ok_or_else(form)?;
@@ -134,7 +133,7 @@ async fn add_token(State(app): State<App>, body: axum::body::Bytes) -> Told<Done
 }
 
 /// All but the one that this request carries.
-async fn end_other_tokens(State(app): State<App>, headers: HeaderMap) -> Told<Done> {
+async fn end_other_tokens(Extension(app): Extension<Operator>, headers: HeaderMap) -> Told<Done> {
     app.end_other_tokens(&token_hash(bearer(&headers)?)).await.map(Json)
 }
 
@@ -144,7 +143,11 @@ struct Apply {
     dry_run: bool,
 }
 
-async fn apply(State(app): State<App>, Query(how): Query<Apply>, text: String) -> Told<Vec<Applied>> {
+async fn apply(
+    Extension(app): Extension<Operator>,
+    Query(how): Query<Apply>,
+    text: String,
+) -> Told<Vec<Applied>> {
     app.apply(&text, how.dry_run, now()).await.map(Json)
 }
 
@@ -165,17 +168,17 @@ impl List {
     }
 }
 
-async fn devices(State(app): State<App>, Query(list): Query<List>) -> Told<Vec<DeviceView>> {
+async fn devices(Extension(app): Extension<Operator>, Query(list): Query<List>) -> Told<Vec<DeviceView>> {
     app.show_devices(&list.page(), now()).await.map(Json)
 }
 
-async fn device(State(app): State<App>, Path(which): Path<String>) -> Told<Described> {
+async fn device(Extension(app): Extension<Operator>, Path(which): Path<String>) -> Told<Described> {
     let (device, vaults) = app.show_device(&which, now()).await?;
     Ok(Json(Described { device, vaults }))
 }
 
 /// `after` is `DEVICE/VAULT`, two UUIDs.
-async fn vaults(State(app): State<App>, Query(list): Query<List>) -> Told<Vec<VaultView>> {
+async fn vaults(Extension(app): Extension<Operator>, Query(list): Query<List>) -> Told<Vec<VaultView>> {
     if let Some(device) = &list.device {
         return Ok(Json(app.show_device(device, now()).await?.1));
     }
@@ -191,11 +194,11 @@ async fn vaults(State(app): State<App>, Query(list): Query<List>) -> Told<Vec<Va
     app.show_vaults(after, list.limit(), now()).await.map(Json)
 }
 
-async fn policies(State(app): State<App>, Query(list): Query<List>) -> Told<Vec<PolicyView>> {
+async fn policies(Extension(app): Extension<Operator>, Query(list): Query<List>) -> Told<Vec<PolicyView>> {
     app.show_policies(&list.page()).await.map(Json)
 }
 
-async fn references(State(app): State<App>, Query(list): Query<List>) -> Told<Vec<Reference>> {
+async fn references(Extension(app): Extension<Operator>, Query(list): Query<List>) -> Told<Vec<Reference>> {
     let after = match list.after.as_str() {
         "" => 0,
         number => number
@@ -205,15 +208,15 @@ async fn references(State(app): State<App>, Query(list): Query<List>) -> Told<Ve
     app.references(list.device.as_deref(), after, list.limit()).await.map(Json)
 }
 
-async fn approve(State(app): State<App>, Path(id): Path<i64>) -> Told<Done> {
+async fn approve(Extension(app): Extension<Operator>, Path(id): Path<i64>) -> Told<Done> {
     app.judge_reference(id, ReferenceState::Approved, now()).await.map(Json)
 }
 
-async fn reject(State(app): State<App>, Path(id): Path<i64>) -> Told<Done> {
+async fn reject(Extension(app): Extension<Operator>, Path(id): Path<i64>) -> Told<Done> {
     app.judge_reference(id, ReferenceState::Rejected, now()).await.map(Json)
 }
 
-async fn learn(State(app): State<App>, Path(device): Path<String>) -> Told<Done> {
+async fn learn(Extension(app): Extension<Operator>, Path(device): Path<String>) -> Told<Done> {
     app.learn_again(&device).await.map(Json)
 }
 
@@ -221,12 +224,15 @@ fn named(text: String) -> Result<Name, Refusal> {
     Name::try_from(text).map_err(|e| Refusal::bad("not a name", e.to_string()))
 }
 
-async fn delete_vault(State(app): State<App>, Path((device, vault)): Path<(String, String)>) -> Told<Done> {
+async fn delete_vault(
+    Extension(app): Extension<Operator>,
+    Path((device, vault)): Path<(String, String)>,
+) -> Told<Done> {
     app.delete_vault(&device, &named(vault)?, now()).await.map(Json)
 }
 
 async fn rotate(
-    State(app): State<App>,
+    Extension(app): Extension<Operator>,
     Path((device, vault)): Path<(String, String)>,
     body: axum::body::Bytes,
 ) -> Told<Done> {
@@ -242,7 +248,7 @@ struct Recreate {
 }
 
 async fn recreate(
-    State(app): State<App>,
+    Extension(app): Extension<Operator>,
     Path((device, vault)): Path<(String, String)>,
     Query(Recreate { new_disk }): Query<Recreate>,
 ) -> Told<Done> {
@@ -256,27 +262,27 @@ struct Force {
 }
 
 async fn delete_device(
-    State(app): State<App>,
+    Extension(app): Extension<Operator>,
     Path(device): Path<String>,
     Query(Force { force }): Query<Force>,
 ) -> Told<Done> {
     app.delete_device(&device, force, now()).await.map(Json)
 }
 
-async fn lose(State(app): State<App>, Path(device): Path<String>) -> Told<Done> {
+async fn lose(Extension(app): Extension<Operator>, Path(device): Path<String>) -> Told<Done> {
     app.lose(&device, now()).await.map(Json)
 }
 
-async fn find(State(app): State<App>, Path(device): Path<String>) -> Told<Done> {
+async fn find(Extension(app): Extension<Operator>, Path(device): Path<String>) -> Told<Done> {
     app.find(&device).await.map(Json)
 }
 
-async fn settle(State(app): State<App>, Path(device): Path<String>) -> Told<Done> {
+async fn settle(Extension(app): Extension<Operator>, Path(device): Path<String>) -> Told<Done> {
     app.settle(&device).await.map(Json)
 }
 
 async fn rehome(
-    State(app): State<App>,
+    Extension(app): Extension<Operator>,
     Path((device, vault)): Path<(String, String)>,
     body: axum::body::Bytes,
 ) -> Told<Done> {
@@ -286,7 +292,7 @@ async fn rehome(
 }
 
 async fn adopt(
-    State(app): State<App>,
+    Extension(app): Extension<Operator>,
     Path((device, vault)): Path<(String, String)>,
     body: axum::body::Bytes,
 ) -> Told<Done> {
@@ -295,6 +301,6 @@ async fn adopt(
     app.adopt(&device, &named(vault)?, &how, now()).await.map(Json)
 }
 
-async fn delete_policy(State(app): State<App>, Path(policy): Path<String>) -> Told<Done> {
+async fn delete_policy(Extension(app): Extension<Operator>, Path(policy): Path<String>) -> Told<Done> {
     app.delete_policy(&named(policy)?).await.map(Json)
 }

@@ -5,15 +5,16 @@ use vault::ids::Name;
 use vault::life::{NotAdopted, adopted, orphan};
 use vault::report::VaultReport;
 
+use super::Operator;
 use super::apply::{fits, named_policy};
 use super::words::refused;
 use crate::api::{Adoption, Done};
 use crate::fleet::defaults::add_vault;
 use crate::fleet::life::{beside_defaults, life, new_row};
-use crate::service::{Controller, Refusal, find_device};
+use crate::service::{Refusal, find_device};
 use crate::store::{DeviceRow, StoreError, Tx, UnixSeconds};
 
-impl Controller {
+impl Operator {
     /// Takes in a vault that its node reports as an orphan.
     ///
     /// # Errors
@@ -47,10 +48,10 @@ impl Controller {
         policy: &Name,
         now: UnixSeconds,
     ) -> Result<(), Refusal> {
-        let device = find_device(tx, device).await?;
+        let device = find_device(tx, &self.project, device).await?;
         let refused = |cause| refused(&device, vault, cause);
         let orphan = orphan(reports(&device)?, vault).map_err(refused)?;
-        fits(&device, &named_policy(tx, policy).await?)?;
+        fits(&device, &named_policy(tx, &self.project, policy).await?)?;
         let rows = tx.vaults(device.id).await?;
         let there = rows.iter().find(|row| row.id == orphan.id).map(life).transpose()?;
         let adopted = adopted(&orphan, policy, there.as_ref(), beside_defaults(&rows)).map_err(refused)?;
@@ -59,7 +60,7 @@ impl Controller {
             tx.drop_vault(device.id, orphan.id).await?;
         }
         let name = orphan.name;
-        let row = new_row(device.id, (orphan.id, name.clone()), adopted, now);
+        let row = new_row(&device, (orphan.id, name.clone()), adopted, now);
         add_vault(tx, &self.kek, row).await.map_err(|refusal| match refusal {
             Refusal::Conflict { .. } => refused(NotAdopted::NameTaken { name }),
             other => other,

@@ -1,19 +1,20 @@
 //! `evc apply`: policies and vaults from the operator's file become so, all of them or none. Repeating changes nothing.
 
 use uuid::Uuid;
-use vault::ids::{Name, VaultId};
+use vault::ids::{Name, Project, VaultId};
 use vault::life::{self, Wish, applied};
 use vault::policy::{Check, Document, Located, VaultPolicy, VaultSpec, read};
 
+use super::Operator;
 use super::words::refused;
 use crate::api::{Applied, Outcome};
 use crate::fleet::defaults::add_vault;
 use crate::fleet::life::{beside_defaults, listed, new_row};
 use crate::fleet::view::policy_of;
-use crate::service::{Controller, Refusal, find_device};
+use crate::service::{Refusal, find_device};
 use crate::store::{DeviceRow, PolicyRow, Scope, Tpm, Tx, UnixSeconds, VaultRow};
 
-impl Controller {
+impl Operator {
     /// Applies a file. With `dry_run` everything is checked and nothing kept.
     ///
     /// # Errors
@@ -40,7 +41,7 @@ impl Controller {
         // Policies first, wherever they stand in the file: vaults name them.
         for located in documents {
             if let Document::Policy(policy) = &located.document {
-                applied.push(put_policy(tx, policy, now).await?);
+                applied.push(put_policy(tx, &self.project, policy, now).await?);
             }
         }
         for located in documents {
@@ -51,7 +52,7 @@ impl Controller {
         // Last, for the file may have given a changed policy's vaults another one.
         for located in documents {
             if let Document::Policy(policy) = &located.document {
-                fits_its_vaults(tx, policy).await.map_err(|e| placed(e, located))?;
+                fits_its_vaults(tx, &self.project, policy).await.map_err(|e| placed(e, located))?;
             }
         }
         Ok(applied)
@@ -64,8 +65,8 @@ impl Controller {
         at: &Located,
         now: UnixSeconds,
     ) -> Result<Applied, Refusal> {
-        let device = find_device(tx, &spec.device).await.map_err(|e| placed(e, at))?;
-        let policy = named_policy(tx, &spec.policy).await.map_err(|e| placed(e, at))?;
+        let device = find_device(tx, &self.project, &spec.device).await.map_err(|e| placed(e, at))?;
+        let policy = named_policy(tx, &self.project, &spec.policy).await.map_err(|e| placed(e, at))?;
         let notes = fits(&device, &policy).map_err(|e| placed(e, at))?;
         let there = existing(tx, &device, spec).await?;
         let present = made_under(tx, &device, spec, there.as_ref()).await?.map(|under| under.node.encryption);
@@ -98,7 +99,7 @@ impl Controller {
         let became = applied(id, there, wish, others).map_err(|cause| refused(device, &spec.name, cause))?;
         match became {
             life::Applied::Created(vault) => {
-                add_vault(tx, &self.kek, new_row(device.id, (id, spec.name.clone()), vault, now)).await?;
+                add_vault(tx, &self.kek, new_row(device, (id, spec.name.clone()), vault, now)).await?;
                 Ok(Outcome::Created)
             }
             life::Applied::Unchanged => Ok(Outcome::Unchanged),
@@ -121,9 +122,14 @@ fn placed(refusal: Refusal, at: &Located) -> Refusal {
     }
 }
 
-async fn put_policy(tx: &mut dyn Tx, policy: &VaultPolicy, now: UnixSeconds) -> Result<Applied, Refusal> {
+async fn put_policy(
+    tx: &mut dyn Tx,
+    project: &Project,
+    policy: &VaultPolicy,
+    now: UnixSeconds,
+) -> Result<Applied, Refusal> {
     let canonical = policy.to_canonical();
-    let there = tx.policy(policy.name.as_str()).await?;
+    let there = tx.policy(project, policy.name.as_str()).await?;
     let outcome = match &there {
         None => Outcome::Created,
         Some(row) if row.canonical == canonical => Outcome::Unchanged,
@@ -133,7 +139,8 @@ async fn put_policy(tx: &mut dyn Tx, policy: &VaultPolicy, now: UnixSeconds) -> 
         }
     };
     if outcome != Outcome::Unchanged {
-        tx.put_policy(&PolicyRow { name: policy.name.clone(), canonical, changed_at: now }).await?;
+        let (project, name) = (project.clone(), policy.name.clone());
+        tx.put_policy(&PolicyRow { project, name, canonical, changed_at: now }).await?;
     }
     Ok(Applied { kind: "policy".into(), name: policy.name.to_string(), outcome, notes: notes_on(policy) })
 }
@@ -143,7 +150,7 @@ async fn encryption_stays(tx: &mut dyn Tx, row: &PolicyRow, policy: &VaultPolicy
     let before = VaultPolicy::from_canonical(&row.canonical)
         .map_err(|_| Refusal::Internal("a stored policy does not read"))?;
     if before.node.encryption == policy.node.encryption
-        || tx.vault_with_policy(policy.name.as_str()).await?.is_none()
+        || tx.vault_with_policy(&row.project, policy.name.as_str()).await?.is_none()
     {
         return Ok(());
     }
@@ -153,21 +160,27 @@ async fn encryption_stays(tx: &mut dyn Tx, row: &PolicyRow, policy: &VaultPolicy
     ))
 }
 
-pub(crate) async fn named_policy(tx: &mut dyn Tx, name: &Name) -> Result<VaultPolicy, Refusal> {
+pub(crate) async fn named_policy(
+    tx: &mut dyn Tx,
+    project: &Project,
+    name: &Name,
+) -> Result<VaultPolicy, Refusal> {
     let unknown = || Refusal::NotFound {
         what: format!("policy `{}`", name),
         advice: "put a `kind: VaultPolicy` document of that name into the file".into(),
     };
-    let row = tx.policy(name.as_str()).await?.ok_or_else(unknown)?;
+    let row = tx.policy(project, name.as_str()).await?.ok_or_else(unknown)?;
     VaultPolicy::from_canonical(&row.canonical)
         .map_err(|_| Refusal::Internal("a stored policy does not read"))
 }
 
 /// Whether it can be met wherever it is named. That turns on nothing of a device but its TPM, so one of each kind stands for all.
 /// A vault that is being removed does not count: whoever keeps it again has it held against its policy then.
-async fn fits_its_vaults(tx: &mut dyn Tx, policy: &VaultPolicy) -> Result<(), Refusal> {
+async fn fits_its_vaults(tx: &mut dyn Tx, project: &Project, policy: &VaultPolicy) -> Result<(), Refusal> {
     for tpm in [Tpm::Absent, Tpm::Present, Tpm::Unknown] {
-        let Some(row) = tx.vault_with_policy_and_tpm(policy.name.as_str(), tpm).await? else { continue };
+        let Some(row) = tx.vault_with_policy_and_tpm(project, policy.name.as_str(), tpm).await? else {
+            continue;
+        };
         let device = tx.device(row.device).await?.ok_or(Refusal::Internal("a vault without a device"))?;
         fits(&device, policy).map_err(|refusal| match refusal {
             Refusal::Conflict { problem, advice } => {

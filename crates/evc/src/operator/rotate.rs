@@ -3,15 +3,16 @@
 use vault::ids::Name;
 use vault::life::{Listed, NodeAt, Rotated};
 
+use super::Operator;
 use super::operate::{Found, find_vault};
 use super::words::{refused, stands_at};
 use crate::api::{Done, Rotation};
 use crate::custody::add_epoch;
 use crate::fleet::view::policy_of;
-use crate::service::{Controller, Refusal};
+use crate::service::Refusal;
 use crate::store::{Tx, UnixSeconds, VaultRow};
 
-impl Controller {
+impl Operator {
     /// Makes a new key current.
     ///
     /// # Errors
@@ -35,7 +36,7 @@ impl Controller {
         how: Rotation,
         now: UnixSeconds,
     ) -> Result<Done, Refusal> {
-        let Found { device, row, vault } = find_vault(tx, device, name).await?;
+        let Found { device, row, vault } = find_vault(tx, &self.project, device, name).await?;
         if let Some(older) = device.older {
             return Err(Refusal::conflict(older.to_string(), crate::fleet::OLDER));
         }

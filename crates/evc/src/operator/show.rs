@@ -6,12 +6,13 @@ use std::time::UNIX_EPOCH;
 
 use serde_json::{Value, json};
 use vault::decide::{Ruling, decide};
-use vault::ids::{DeviceId, Epoch, VaultId};
+use vault::ids::{DeviceId, Epoch, Project, VaultId};
 use vault::policy::VaultPolicy;
 use vault::report::VaultReport;
 
 use ::attest::SessionKey;
 
+use super::Operator;
 use crate::api::{DeviceView, PolicyView, VaultView};
 use crate::fleet::evidence::Fared;
 use crate::fleet::heard::{Word, ago, condition, word};
@@ -19,7 +20,7 @@ use crate::fleet::life::listed;
 use crate::fleet::reported::value;
 use crate::fleet::section::subject;
 use crate::fleet::view::{Held, View};
-use crate::service::{Controller, Refusal, find_device};
+use crate::service::{Refusal, find_device};
 use crate::store::{DeviceRow, Page, Tx, UnixSeconds, VaultRow, VaultStanding};
 
 impl DeviceView {
@@ -151,13 +152,13 @@ impl VaultView {
     }
 }
 
-impl Controller {
+impl Operator {
     /// Devices by name.
     ///
     /// # Errors
     /// [`Refusal`] of the store's.
     pub async fn show_devices(&self, page: &Page, now: UnixSeconds) -> Result<Vec<DeviceView>, Refusal> {
-        let rows = self.store.read(|tx| tx.devices(page)).await?;
+        let rows = self.store.read(|tx| tx.devices(&self.project, page)).await?;
         let newest = rows.into_iter().map(|row| self.heard.newest(row));
         Ok(newest.map(|row| DeviceView::of(row, now).in_a_list()).collect())
     }
@@ -171,7 +172,8 @@ impl Controller {
         which: &str,
         now: UnixSeconds,
     ) -> Result<(DeviceView, Vec<VaultView>), Refusal> {
-        let (device, mut rows, view) = self.store.read(|tx| Box::pin(stored(tx, which))).await?;
+        let (device, mut rows, view) =
+            self.store.read(|tx| Box::pin(stored(tx, &self.project, which))).await?;
         // Of one name, the one that is there comes before those that were.
         rows.sort_by_key(|row| row.standing == VaultStanding::Gone);
         let device = self.heard.newest(device);
@@ -193,7 +195,8 @@ impl Controller {
         limit: u32,
         now: UnixSeconds,
     ) -> Result<Vec<VaultView>, Refusal> {
-        let (rows, devices) = self.store.read(|tx| Box::pin(vaults_and_devices(tx, after, limit))).await?;
+        let page = self.store.read(|tx| Box::pin(vaults_and_devices(tx, &self.project, after, limit)));
+        let (rows, devices) = page.await?;
         let devices: HashMap<_, _> =
             devices.into_iter().map(|row| (row.id, self.heard.newest(row))).collect();
         let aged = |row: &VaultRow| match devices.get(&row.device) {
@@ -208,7 +211,7 @@ impl Controller {
     /// # Errors
     /// [`Refusal`] of the store's.
     pub async fn show_policies(&self, page: &Page) -> Result<Vec<PolicyView>, Refusal> {
-        let rows = self.store.read(|tx| tx.policies(page)).await?;
+        let rows = self.store.read(|tx| tx.policies(&self.project, page)).await?;
         let shown = rows.into_iter().map(|row| PolicyView {
             policy: VaultPolicy::from_canonical(&row.canonical).ok(),
             name: row.name,
@@ -221,10 +224,11 @@ impl Controller {
 /// A page of vaults, and the devices that they are of.
 async fn vaults_and_devices(
     tx: &mut dyn Tx,
+    project: &Project,
     after: Option<(DeviceId, VaultId)>,
     limit: u32,
 ) -> Result<(Vec<VaultRow>, Vec<DeviceRow>), Refusal> {
-    let rows = tx.all_vaults(after, limit).await?;
+    let rows = tx.all_vaults(project, after, limit).await?;
     let mut devices: Vec<DeviceRow> = Vec::new();
     // In the order of their devices.
     for of in rows.chunk_by(|one, next| one.device == next.device).filter_map(<[_]>::first) {
@@ -233,8 +237,12 @@ async fn vaults_and_devices(
     Ok((rows, devices))
 }
 
-async fn stored(tx: &mut dyn Tx, which: &str) -> Result<(DeviceRow, Vec<VaultRow>, View), Refusal> {
-    let device = find_device(tx, which).await?;
+async fn stored(
+    tx: &mut dyn Tx,
+    project: &Project,
+    which: &str,
+) -> Result<(DeviceRow, Vec<VaultRow>, View), Refusal> {
+    let device = find_device(tx, project, which).await?;
     let rows = tx.vaults(device.id).await?;
     let view = View::load(tx, device.clone()).await?;
     Ok((device, rows, view))

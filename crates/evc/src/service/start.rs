@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use disk::Disk;
 use nix::unistd::geteuid;
-use vault::ids::Incarnation;
+use vault::ids::{Incarnation, Project};
 use zeroize::Zeroizing;
 
 use super::{Controller, Heard, first, new_token};
@@ -16,7 +16,7 @@ use crate::custody::authority::Authority;
 use crate::custody::{CustodyError, Kek, authority, random, write_private};
 use crate::device::chain;
 use crate::jobs::steady;
-use crate::store::{Failure, Place, Scope, Store, StoreError, Tx, UnixSeconds};
+use crate::store::{Failure, Place, Scope, Store, StoreError, TokenRow, Tx, UnixSeconds};
 
 /// Names in the data folder.
 pub(crate) const DATABASE: &str = "evc.db";
@@ -231,7 +231,8 @@ async fn make(
         steady::remember(tx, now).await?;
     }
     if let Some(token) = token {
-        tx.add_token(&token_hash(token), "first operator", now).await?;
+        let (hash, project) = (token_hash(token), Project::default());
+        tx.add_token(&TokenRow { hash, project, name: "first operator".into(), added_at: now }).await?;
         tx.put_meta(FIRST_TOKEN, b"made").await?;
     }
     let authority = authority::load(tx, kek, &settings.names, now).await?;

@@ -1,7 +1,7 @@
 //! Rows of the store as checked types. Sealed bytes are opaque here.
 
 use serde::{Deserialize, Serialize};
-use vault::ids::{DeviceId, Epoch, Name, VaultId};
+use vault::ids::{DeviceId, Epoch, Name, Project, VaultId};
 use vault::ledger::{Ledger, Older};
 
 use super::UnixSeconds;
@@ -30,6 +30,8 @@ pub enum Tpm {
 /// A certificate and serial that may register.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OnboardRow {
+    /// The project that the device comes into.
+    pub project: Project,
     /// SHA-256 of the certificate's DER.
     pub cert_digest: [u8; 32],
     /// The serial, or `*` for any.
@@ -49,6 +51,8 @@ pub struct OnboardRow {
 pub struct DeviceRow {
     /// Its identity.
     pub id: DeviceId,
+    /// Its project; it stays.
+    pub project: Project,
     /// Its name.
     pub name: Name,
     /// SHA-256 of its certificate's DER.
@@ -148,6 +152,8 @@ pub struct Around {
 /// A policy in its canonical form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicyRow {
+    /// Its project.
+    pub project: Project,
     /// Its name.
     pub name: Name,
     /// `VaultPolicy::to_canonical`.
@@ -171,13 +177,15 @@ pub enum VaultStanding {
 /// A vault.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VaultRow {
+    /// Its device's project.
+    pub project: Project,
     /// Its device.
     pub device: DeviceId,
     /// Its identity.
     pub id: VaultId,
     /// Its name.
     pub name: Name,
-    /// Its policy; none for a default vault that no operator changed.
+    /// Its policy, of the same project; none for a default vault that no operator changed.
     pub policy: Option<Name>,
     /// Whether it is wanted.
     pub standing: VaultStanding,
@@ -216,6 +224,19 @@ pub struct VaultSaid {
     pub report: Option<String>,
     /// When it came.
     pub at: UnixSeconds,
+}
+
+/// An operator's token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenRow {
+    /// SHA-256 of its text.
+    pub hash: [u8; 32],
+    /// The project that its owner acts in.
+    pub project: Project,
+    /// Whose it is, in words.
+    pub name: String,
+    /// When it was let in.
+    pub added_at: UnixSeconds,
 }
 
 /// A vault's key of one epoch, sealed under its period's key.
@@ -282,6 +303,8 @@ pub enum ReferenceState {
 pub struct ReferenceRow {
     /// Its number; ignored when it is added.
     pub id: i64,
+    /// Its device's project.
+    pub project: Project,
     /// Whose.
     pub device: DeviceId,
     /// The values, as JSON.

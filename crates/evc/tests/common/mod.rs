@@ -14,7 +14,8 @@ use std::time::Duration;
 use evc::clock::now;
 use evc::device::config::Look;
 use evc::http::Listener;
-use evc::service::{Controller, Refusal, Settings, StartError, start, start_over};
+use evc::operator::Operator;
+use evc::service::{Controller, Refusal, Settings, StartError, start, start_over, token_hash};
 use evc::store::{Engine, Running, Scope, Store, StoreError, Tx};
 use tokio::sync::{mpsc, watch};
 use ureq::Agent;
@@ -125,6 +126,11 @@ impl Evc {
     /// Ends the controller and starts another over the same data.
     pub(crate) fn restart(self) -> Self {
         Self::over(self.stop())
+    }
+
+    /// Who has the token, past the network.
+    pub(crate) fn as_operator(&self) -> Operator {
+        self.wait(Operator::by_token(self.app.clone(), &token_hash(&self.token))).expect("its token is good")
     }
 
     pub(crate) fn wait<F: Future>(&self, future: F) -> F::Output {

@@ -3,11 +3,11 @@
 use async_trait::async_trait;
 use sqlx::query;
 use sqlx::sqlite::SqliteRow;
-use vault::ids::{DeviceId, Epoch, VaultId};
+use vault::ids::{DeviceId, Epoch, Project, VaultId};
 
 use super::SqliteTx;
-use super::read::{FromRow, blob, bytes32, device, epoch, get, int, number, vault};
-use crate::store::{EpochRow, KeyRow, Keys, ReleaseRow, Stored, UnixSeconds};
+use super::read::{FromRow, blob, bytes32, device, epoch, get, int, number, project, vault};
+use crate::store::{EpochRow, KeyRow, Keys, ReleaseRow, Stored, TokenRow};
 
 /// One column called `value`.
 struct Value(Vec<u8>);
@@ -18,12 +18,14 @@ impl FromRow for Value {
     }
 }
 
-/// One column called `name`.
-struct Owner(String);
-
-impl FromRow for Owner {
+impl FromRow for TokenRow {
     fn from_row(row: &SqliteRow) -> Stored<Self> {
-        get(row, "name").map(Self)
+        Ok(Self {
+            hash: bytes32(row, "hash")?,
+            project: project(row)?,
+            name: get(row, "name")?,
+            added_at: number(row, "added_at")?,
+        })
     }
 }
 
@@ -83,18 +85,19 @@ impl Keys for SqliteTx {
             .map(drop)
     }
 
-    async fn token(&mut self, hash: &[u8; 32]) -> Stored<Option<String>> {
-        let find = query("SELECT name FROM tokens WHERE hash = ?").bind(hash.to_vec());
-        Ok(self.one::<Owner>(find).await?.map(|owner| owner.0))
+    async fn token(&mut self, hash: &[u8; 32]) -> Stored<Option<TokenRow>> {
+        self.one(query("SELECT * FROM tokens WHERE hash = ?").bind(hash.to_vec())).await
     }
 
-    async fn add_token(&mut self, hash: &[u8; 32], name: &str, at: UnixSeconds) -> Stored<()> {
-        let add = query("INSERT INTO tokens (hash, name, added_at) VALUES (?, ?, ?)");
-        self.run(add.bind(hash.to_vec()).bind(name.to_owned()).bind(int(at))).await.map(drop)
+    async fn add_token(&mut self, row: &TokenRow) -> Stored<()> {
+        let add = query("INSERT INTO tokens (hash, project, name, added_at) VALUES (?, ?, ?, ?)");
+        let add = add.bind(row.hash.to_vec()).bind(row.project.to_string());
+        self.run(add.bind(row.name.clone()).bind(int(row.added_at))).await.map(drop)
     }
 
-    async fn drop_other_tokens(&mut self, than: &[u8; 32]) -> Stored<u64> {
-        self.run(query("DELETE FROM tokens WHERE hash <> ?").bind(than.to_vec())).await
+    async fn drop_other_tokens(&mut self, project: &Project, than: &[u8; 32]) -> Stored<u64> {
+        let others = query("DELETE FROM tokens WHERE project = ? AND hash <> ?");
+        self.run(others.bind(project.to_string()).bind(than.to_vec())).await
     }
 
     async fn period(&mut self, period: &str) -> Stored<Option<Vec<u8>>> {

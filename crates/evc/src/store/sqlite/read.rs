@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Decode, Row as _, Sqlite, Type};
 use uuid::Uuid;
-use vault::ids::{DeviceId, Epoch, Name, VaultId};
+use vault::ids::{DeviceId, Epoch, Name, Project, VaultId};
 
 use crate::store::{ReferenceState, StoreError, Stored, Tpm, VaultStanding};
 
@@ -68,6 +68,10 @@ pub(super) fn bytes32(row: &SqliteRow, column: &'static str) -> Stored<[u8; 32]>
 
 pub(super) fn name(row: &SqliteRow, column: &'static str) -> Stored<Name> {
     Name::try_from(get::<String>(row, column)?).map_err(|_| damaged(column))
+}
+
+pub(super) fn project(row: &SqliteRow) -> Stored<Project> {
+    Project::try_from(get::<String>(row, "project")?).map_err(|_| damaged("project"))
 }
 
 pub(super) fn some_name(row: &SqliteRow, column: &'static str) -> Stored<Option<Name>> {
