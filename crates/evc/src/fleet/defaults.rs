@@ -28,6 +28,6 @@ pub(crate) async fn add_default_vaults(
 /// Adds a vault and its first key; every vault has one, so that its custody may change later.
 pub(crate) async fn add_vault(tx: &mut dyn Tx, kek: &Kek, row: VaultRow) -> Result<(), Refusal> {
     tx.add_vault(&row).await?;
-    add_epoch(tx, kek, (row.device, row.id, row.current_epoch), row.added_at).await?;
+    add_epoch(tx, kek, &row, row.current_epoch, row.added_at).await?;
     Ok(())
 }

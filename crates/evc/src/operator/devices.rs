@@ -106,7 +106,7 @@ impl Operator {
         if replaces {
             tx.drop_vault(new.id, row.id).await?;
         }
-        rehome(tx, &self.kek, &row, new.id).await?;
+        rehome(tx, &self.kek, &row, &new).await?;
         tx.drop_vault(old.id, row.id).await?;
         let row = new_row(&new, (row.id, row.name), vault, row.added_at);
         tx.add_vault(&row).await.map_err(|error| match error {

@@ -5,6 +5,7 @@
 
 mod error;
 pub(crate) mod first;
+mod folder;
 pub(crate) mod start;
 
 use vault::ids::{DeviceId, Incarnation, Project};

@@ -250,6 +250,14 @@ pub trait Keys {
     async fn add_period(&mut self, period: &str, sealed: &[u8]) -> Stored<()>;
     /// A vault's sealed key of one epoch.
     async fn epoch(&mut self, device: DeviceId, vault: VaultId, epoch: Epoch) -> Stored<Option<EpochRow>>;
+    /// Those that were sealed before there were projects, in the order of their identity, after one of them, at most `limit`.
+    async fn epochs_before_projects(
+        &mut self,
+        after: Option<(DeviceId, VaultId, Epoch)>,
+        limit: u32,
+    ) -> Stored<Vec<EpochRow>>;
+    /// One of those is sealed for a project.
+    async fn bind_epoch(&mut self, row: &EpochRow) -> Stored<()>;
     /// Adds one.
     async fn add_epoch(&mut self, row: &EpochRow) -> Stored<()>;
     /// Forgets all epochs and releases of a vault.

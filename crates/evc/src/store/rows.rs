@@ -242,6 +242,8 @@ pub struct TokenRow {
 /// A vault's key of one epoch, sealed under its period's key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EpochRow {
+    /// The project that it is sealed for; none: sealed before there were projects, and to be sealed anew.
+    pub project: Option<Project>,
     /// The vault's device.
     pub device: DeviceId,
     /// The vault.
@@ -270,6 +272,8 @@ pub struct KeyRow {
 /// A key as it went out to a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReleaseRow {
+    /// Of which project.
+    pub project: Project,
     /// To which device.
     pub device: DeviceId,
     /// Of which vault.

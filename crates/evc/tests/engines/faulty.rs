@@ -223,6 +223,8 @@ steps! { Keys {
     period(period: &str) -> Option<Vec<u8>>;
     add_period(period: &str, sealed: &[u8]) -> ();
     epoch(device: DeviceId, vault: VaultId, epoch: Epoch) -> Option<EpochRow>;
+    epochs_before_projects(after: Option<(DeviceId, VaultId, Epoch)>, limit: u32) -> Vec<EpochRow>;
+    bind_epoch(row: &EpochRow) -> ();
     add_epoch(row: &EpochRow) -> ();
     drop_epochs(device: DeviceId, vault: VaultId) -> ();
     drop_releases_before(device: DeviceId, vault: VaultId, epoch: Epoch) -> ();

@@ -551,6 +551,21 @@ impl Keys for MemoryTx {
     async fn epoch(&mut self, device: DeviceId, vault: VaultId, epoch: Epoch) -> Stored<Option<EpochRow>> {
         Ok(self.world.epochs.get(&(device, vault, epoch)).cloned())
     }
+    async fn epochs_before_projects(
+        &mut self,
+        after: Option<(DeviceId, VaultId, Epoch)>,
+        limit: u32,
+    ) -> Stored<Vec<EpochRow>> {
+        let at = |row: &EpochRow| (row.device, row.vault, row.epoch);
+        let wanted = |row: &EpochRow| row.project.is_none() && after.is_none_or(|after| at(row) > after);
+        Ok(some(self.world.epochs.values(), limit, wanted))
+    }
+    async fn bind_epoch(&mut self, row: &EpochRow) -> Stored<()> {
+        let before = self.w().epochs.get_mut(&(row.device, row.vault, row.epoch));
+        let before = there(before.filter(|before| before.project.is_none()))?;
+        (before.project, before.sealed) = (row.project.clone(), row.sealed.clone());
+        Ok(())
+    }
     async fn add_epoch(&mut self, row: &EpochRow) -> Stored<()> {
         add(&mut self.w().epochs, (row.device, row.vault, row.epoch), row.clone())
     }
@@ -565,7 +580,12 @@ impl Keys for MemoryTx {
     }
     async fn release(&mut self, like: &ReleaseRow) -> Stored<Option<ReleaseRow>> {
         let key = (like.device, like.vault, like.epoch, like.custody.clone());
-        Ok(self.world.releases.get(&key).filter(|row| row.session == like.session).cloned())
+        Ok(self
+            .world
+            .releases
+            .get(&key)
+            .filter(|row| (&row.project, row.session) == (&like.project, like.session))
+            .cloned())
     }
     async fn put_release(&mut self, row: &ReleaseRow) -> Stored<()> {
         self.w().releases.insert((row.device, row.vault, row.epoch, row.custody.clone()), row.clone());

@@ -11,3 +11,12 @@ pub(crate) fn unpack(commit: &str, into: &Path) {
     let unpacked = tar.arg(into).arg("evc/data").status().expect("tar is there");
     assert!(unpacked.success(), "{packed}");
 }
+
+/// What was written beside it.
+#[allow(dead_code)] // Not every test that unpacks one reads it.
+pub(crate) fn read(commit: &str, file: &str) -> String {
+    let packed = format!("{}/../../vectors/{commit}/kept.tar.gz", env!("CARGO_MANIFEST_DIR"));
+    let told =
+        Command::new("tar").args(["--extract", "--gzip", "--to-stdout", "--file", &packed, file]).output();
+    String::from_utf8(told.expect("tar is there").stdout).expect("text")
+}

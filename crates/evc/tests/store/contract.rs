@@ -120,6 +120,8 @@ pub(crate) async fn all(store: &Store) {
     holds!(store: an_operators_word_stays_whatever_a_node_reports, a_nodes_word_stays_whatever_an_operator_says,);
     holds!(store: an_epoch,);
     taken!(store: an_epoch_twice, a_period_twice,);
+    holds!(store: epochs_of_before_projects_are_found_and_bound_once,);
+    bound_twice_is_an_error(store).await;
     holds!(store: forgetting_a_vault_forgets_its_keys, one_release_stands_for_each_key,);
     holds!(store: references_and_standings_are_kept, tokens,);
     taken!(store: a_token_twice,);
@@ -406,7 +408,8 @@ async fn a_nodes_word_stays_whatever_an_operator_says(tx: &mut dyn Tx) -> Stored
 fn first_epoch() -> EpochRow {
     let row = vault(&device(2), 4, "short-lived");
     let period = "2026-11".into();
-    EpochRow { device: row.device, vault: row.id, epoch: Epoch(1), period, sealed: vec![1], made_at: NOW }
+    let (project, sealed) = (Some(here()), vec![1]);
+    EpochRow { project, device: row.device, vault: row.id, epoch: Epoch(1), period, sealed, made_at: NOW }
 }
 
 async fn an_epoch(tx: &mut dyn Tx) -> Stored<()> {
@@ -417,6 +420,31 @@ async fn an_epoch(tx: &mut dyn Tx) -> Stored<()> {
 
 async fn an_epoch_twice(tx: &mut dyn Tx) -> Stored<()> {
     tx.add_epoch(&first_epoch()).await
+}
+
+fn old_epoch(number: u64) -> EpochRow {
+    EpochRow { project: None, epoch: Epoch(number), sealed: vec![7], ..first_epoch() }
+}
+
+async fn epochs_of_before_projects_are_found_and_bound_once(tx: &mut dyn Tx) -> Stored<()> {
+    for number in [7, 8, 9] {
+        tx.add_epoch(&old_epoch(number)).await?;
+    }
+    let found = tx.epochs_before_projects(None, 2).await?;
+    assert_eq!(found, [old_epoch(7), old_epoch(8)], "those alone, and at most so many");
+    let after = Some((found[1].device, found[1].vault, found[1].epoch));
+    assert_eq!(tx.epochs_before_projects(after, 9).await?, [old_epoch(9)]);
+    let bound = EpochRow { project: Some(elsewhere()), sealed: vec![8], ..old_epoch(7) };
+    tx.bind_epoch(&bound).await?;
+    assert_eq!(tx.epoch(bound.device, bound.vault, bound.epoch).await?, Some(bound));
+    assert_eq!(tx.epochs_before_projects(None, 9).await?, [old_epoch(8), old_epoch(9)]);
+    Ok(())
+}
+
+async fn bound_twice_is_an_error(store: &Store) {
+    let bound = EpochRow { project: Some(here()), ..old_epoch(7) };
+    let told = write(store, |tx| tx.bind_epoch(&bound)).await;
+    assert!(matches!(told, Err(StoreError::Damaged(_))), "{told:?}");
 }
 
 async fn a_period_twice(tx: &mut dyn Tx) -> Stored<()> {
@@ -434,6 +462,7 @@ async fn forgetting_a_vault_forgets_its_keys(tx: &mut dyn Tx) -> Stored<()> {
 
 async fn one_release_stands_for_each_key(tx: &mut dyn Tx) -> Stored<()> {
     let row = ReleaseRow {
+        project: here(),
         device: device(1).id,
         vault: VaultId(Uuid::from_bytes([1; 16])),
         epoch: Epoch(1),
@@ -446,6 +475,8 @@ async fn one_release_stands_for_each_key(tx: &mut dyn Tx) -> Stored<()> {
     assert_eq!(tx.release(&row).await?, Some(row.clone()));
     let later = ReleaseRow { session: [2; 32], ..row.clone() };
     assert_eq!(tx.release(&later).await?, None, "another session's");
+    let theirs = ReleaseRow { project: elsewhere(), ..row.clone() };
+    assert_eq!(tx.release(&theirs).await?, None, "another project's");
     tx.put_release(&later).await?;
     assert_eq!(tx.release(&row).await?, None, "the earlier session's is replaced");
     let next = ReleaseRow { epoch: Epoch(2), ..later.clone() };

@@ -6,7 +6,7 @@ use sqlx::sqlite::SqliteRow;
 use vault::ids::{DeviceId, Epoch, Project, VaultId};
 
 use super::SqliteTx;
-use super::read::{FromRow, blob, bytes32, device, epoch, get, int, number, project, vault};
+use super::read::{FromRow, blob, bytes32, device, epoch, get, int, number, project, some_project, vault};
 use crate::store::{EpochRow, KeyRow, Keys, ReleaseRow, Stored, TokenRow};
 
 /// One column called `value`.
@@ -38,6 +38,7 @@ impl FromRow for KeyRow {
 impl FromRow for EpochRow {
     fn from_row(row: &SqliteRow) -> Stored<Self> {
         Ok(Self {
+            project: some_project(row)?,
             device: device(row)?,
             vault: vault(row, "vault")?,
             epoch: epoch(row, "epoch")?,
@@ -51,6 +52,7 @@ impl FromRow for EpochRow {
 impl FromRow for ReleaseRow {
     fn from_row(row: &SqliteRow) -> Stored<Self> {
         Ok(Self {
+            project: project(row)?,
             device: device(row)?,
             vault: vault(row, "vault")?,
             epoch: epoch(row, "epoch")?,
@@ -115,11 +117,30 @@ impl Keys for SqliteTx {
         self.one(find.bind(blob(device.0)).bind(blob(vault.0)).bind(int(epoch.0))).await
     }
 
+    async fn epochs_before_projects(
+        &mut self,
+        after: Option<(DeviceId, VaultId, Epoch)>,
+        limit: u32,
+    ) -> Stored<Vec<EpochRow>> {
+        let (device, id, epoch) =
+            after.map_or((vec![], vec![], 0), |(device, id, epoch)| (blob(device.0), blob(id.0), epoch.0));
+        let list = "SELECT * FROM epochs WHERE project IS NULL AND (device, vault, epoch) > (?, ?, ?)
+                    ORDER BY device, vault, epoch LIMIT ?";
+        self.all(query(list).bind(device).bind(id).bind(int(epoch)).bind(limit)).await
+    }
+
+    async fn bind_epoch(&mut self, row: &EpochRow) -> Stored<()> {
+        let bind = "UPDATE epochs SET project = ?, sealed = ? WHERE device = ? AND vault = ? AND epoch = ? AND project IS NULL";
+        let bind = query(bind).bind(row.project.as_ref().map(ToString::to_string)).bind(row.sealed.clone());
+        self.change(bind.bind(blob(row.device.0)).bind(blob(row.vault.0)).bind(int(row.epoch.0))).await
+    }
+
     async fn add_epoch(&mut self, row: &EpochRow) -> Stored<()> {
         let add = query(
-            "INSERT INTO epochs (device, vault, epoch, period, sealed, made_at) VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO epochs (project, device, vault, epoch, period, sealed, made_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
         );
         let add = add
+            .bind(row.project.as_ref().map(ToString::to_string))
             .bind(blob(row.device.0))
             .bind(blob(row.vault.0))
             .bind(int(row.epoch.0))
@@ -149,15 +170,17 @@ impl Keys for SqliteTx {
     }
 
     async fn release(&mut self, like: &ReleaseRow) -> Stored<Option<ReleaseRow>> {
-        let find = "SELECT * FROM releases WHERE device = ? AND vault = ? AND epoch = ? AND custody = ? AND session = ?";
-        let find = query(find).bind(blob(like.device.0)).bind(blob(like.vault.0)).bind(int(like.epoch.0));
+        let find = "SELECT * FROM releases WHERE project = ? AND device = ? AND vault = ? AND epoch = ? AND custody = ? AND session = ?";
+        let find = query(find).bind(like.project.to_string()).bind(blob(like.device.0));
+        let find = find.bind(blob(like.vault.0)).bind(int(like.epoch.0));
         self.one(find.bind(like.custody.clone()).bind(like.session.to_vec())).await
     }
 
     async fn put_release(&mut self, row: &ReleaseRow) -> Stored<()> {
-        let put = "INSERT OR REPLACE INTO releases (device, vault, epoch, custody, session, enc, ciphertext)
-                   VALUES (?, ?, ?, ?, ?, ?, ?)";
+        let put = "INSERT OR REPLACE INTO releases (project, device, vault, epoch, custody, session, enc, ciphertext)
+                   VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
         let put = query(put)
+            .bind(row.project.to_string())
             .bind(blob(row.device.0))
             .bind(blob(row.vault.0))
             .bind(int(row.epoch.0))

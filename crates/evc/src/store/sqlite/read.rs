@@ -74,6 +74,11 @@ pub(super) fn project(row: &SqliteRow) -> Stored<Project> {
     Project::try_from(get::<String>(row, "project")?).map_err(|_| damaged("project"))
 }
 
+pub(super) fn some_project(row: &SqliteRow) -> Stored<Option<Project>> {
+    let told: Option<String> = get(row, "project")?;
+    told.map(|text| Project::try_from(text).map_err(|_| damaged("project"))).transpose()
+}
+
 pub(super) fn some_name(row: &SqliteRow, column: &'static str) -> Stored<Option<Name>> {
     get::<Option<String>>(row, column)?
         .map(|text| Name::try_from(text).map_err(|_| damaged(column)))
