@@ -7,14 +7,13 @@ mod kept;
 
 use std::path::Path;
 
-use common::{Device, Evc, Key};
+use common::{Device, Evc, Key, sql};
 use engines::{Fault, Faults, Faulty};
 use evc::clock::now;
 use evc::custody::{Identity, Kek};
 use evc::service::{Settings, start_over};
 use evc::store::sqlite::{Lock, SqliteStore};
 use evc::store::{EpochRow, Store, StoreError, Tx};
-use sqlx::{Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
 use vault::ids::Project;
 
 /// The last build with sections without a chain, and the last one without projects.
@@ -30,19 +29,6 @@ fn folder(commit: &str) -> tempfile::TempDir {
 
 fn elsewhere() -> Project {
     "elsewhere".parse().expect("a name")
-}
-
-/// Whoever can write the file, past the controller and its rules.
-fn sql(data: &Path, statements: &[&str]) {
-    let options = SqliteConnectOptions::new().filename(data.join("evc.db")).foreign_keys(false);
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    runtime.block_on(async {
-        let mut open = SqliteConnection::connect_with(&options).await.expect("opened");
-        for statement in statements {
-            sqlx::query(sqlx::AssertSqlSafe(*statement)).execute(&mut open).await.expect(statement);
-        }
-        open.close().await.expect("closed");
-    });
 }
 
 /// A period's key seals as the key-encryption key does, and is read as that is: from a file of its owner's alone.
@@ -258,4 +244,31 @@ fn a_damaged_row_of_before_is_left_and_carried_over_once_it_is_mended() {
     let evc = Evc::over(data);
     assert_eq!(evc.stored(|tx| tx.epochs_before_projects(None, 99)), []);
     assert_given_what_it_had(&evc);
+}
+
+/// What nodes said to a build of before is shown as it was said: the columns are read, whichever fields they had then.
+#[test]
+fn what_was_said_to_a_build_of_before_is_shown() {
+    let evc = Evc::over(folder("de4fa5e"));
+    let told = evc.act("GET", "/devices/edge-1", "");
+    let device = &told["device"];
+    assert_eq!(
+        (&device["report"]["tpm"], &device["attestation"]["outcome"]),
+        (&"enabled".into(), &"quoted".into())
+    );
+    assert_eq!(device["report"]["accepted"]["version"], 5);
+    assert_eq!(device["default_vaults"][0]["reported"], "2026-11-28T12:12:20Z", "with the rest, then");
+    let till = told["vaults"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .find(|vault| vault["name"] == "till")
+        .expect("there");
+    assert_eq!(
+        (&till["report"]["last"]["operation"], &till["reported_epoch"]),
+        (&"change-key".into(), &2.into())
+    );
+    let reference = &evc.act("GET", "/references", "")[0];
+    assert!(reference["pcrs"]["0"].as_str().expect("text").starts_with("28e4e7c9"), "{reference}");
+    assert_eq!(evc.act("GET", "/policies", "")[1]["policy"]["node"]["custody"], "tpm+controller");
 }

@@ -85,7 +85,7 @@ fn device_acts(evc: &Evc) -> Vec<Act> {
         id: 0,
         project: vault::ids::Project::default(),
         device: id,
-        pcrs: format!(r#"{{"0":"{0}","4":"{0}"}}"#, "a5".repeat(32)),
+        pcrs: evc::store::Pcrs([(0, [0xa5; 32]), (4, [0xa5; 32])].into()),
         state: ReferenceState::Pending,
         learned_at: now(),
         decided_at: None,

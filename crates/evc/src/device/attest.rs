@@ -9,10 +9,11 @@ use wire::attest::{
 
 use super::doubled::{Alarm, alarm, follow};
 use crate::fleet::defaults::add_default_vaults;
-use crate::fleet::evidence::{ATTESTATION_CERT, Came, Record, Refused, Shown, judge, reference_of};
+use crate::fleet::evidence::{ATTESTATION_CERT, Came, Refused, Shown, judge, reference_of};
 use crate::service::{Controller, Refusal};
 use crate::store::{
-    CertRow, DeviceRow, ReferenceRow, ReferenceState, Scope, StandingRow, Tpm, Tx, UnixSeconds,
+    CertRow, DeviceRow, Fared, Pcrs, Record, ReferenceRow, ReferenceState, Scope, StandingRow, Tpm, Tx,
+    UnixSeconds,
 };
 
 impl Controller {
@@ -122,7 +123,7 @@ impl Controller {
             session,
             at: now,
             renew: false,
-            record: record.to_json(),
+            record: record.clone(),
         })
         .await?;
         if matches!(shown, Shown::DeviceSigned(_)) && device.tpm == Tpm::Unknown {
@@ -181,13 +182,7 @@ async fn fresh(
 ) -> Result<Result<(Record, Shown), Refused>, Refusal> {
     let certs = tx.certs(device.id).await?;
     let references = tx.references_of(device.id).await?;
-    let before = match tx.standing(device.id).await? {
-        None => None,
-        Some(row) => Some(
-            Record::from_json(&row.record)
-                .map_err(|_| Refusal::Internal("a stored standing does not read"))?,
-        ),
-    };
+    let before = tx.standing(device.id).await?.map(|row| row.record);
     let judged = Record::of(quote, before.as_ref());
     Ok(judged.and_then(|record| judge(&record, device, &certs, &references).map(|shown| (record, shown))))
 }
@@ -277,7 +272,7 @@ fn refused(code: QuoteCode, why: &str) -> QuoteAnswer {
 }
 
 /// A first good quote is learned as a reference value that an operator has yet to approve.
-async fn learn(tx: &mut dyn Tx, device: &DeviceRow, pcrs: String, now: UnixSeconds) -> Result<i64, Refusal> {
+async fn learn(tx: &mut dyn Tx, device: &DeviceRow, pcrs: Pcrs, now: UnixSeconds) -> Result<i64, Refusal> {
     let row = ReferenceRow {
         id: 0,
         project: device.project.clone(),
@@ -300,6 +295,6 @@ async fn note(
     session: SessionKey,
     came: Came,
 ) -> Result<(), Refusal> {
-    let verdict = crate::fleet::evidence::Fared::of(fared, session, came);
-    Ok(tx.put_verdict(device, &verdict.to_json(), came.at).await?)
+    let verdict = Fared::of(fared, session, came);
+    Ok(tx.put_verdict(device, &verdict, came.at).await?)
 }

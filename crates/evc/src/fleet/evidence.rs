@@ -1,36 +1,16 @@
 //! Evidence as it is kept, and its judgement by `attest`: the only place where this crate speaks to it.
 //! Kept is what the device showed, never a verdict: each decision judges it anew, so a written-down "passed" is worth nothing.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ::attest::{Appraisal, DeviceSession, PcrValues, SessionKey, Verdict};
-use serde::{Deserialize, Serialize};
 use vault::decide::Standing;
-use wire::attest::{PcrAlgorithm, Quote, QuoteCode};
+use wire::attest::{PcrAlgorithm, PcrValue, Quote, QuoteCode};
 
-use crate::store::{CertRow, DeviceRow, ReferenceRow, ReferenceState, Tpm, UnixSeconds};
+use crate::store::{CertRow, DeviceRow, Fared, Pcrs, Record, ReferenceRow, ReferenceState, Tpm, UnixSeconds};
 
 /// `ZCertType` of the attestation key's certificate.
 pub(crate) const ATTESTATION_CERT: i32 = 11;
-
-/// What a device showed, as kept.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Record {
-    session: [u8; 32],
-    nonce: [u8; 32],
-    #[serde(with = "hex_text")]
-    claims: Vec<u8>,
-    #[serde(with = "hex_text")]
-    attest_data: Vec<u8>,
-    #[serde(with = "hex_text")]
-    signature: Vec<u8>,
-    device_signature: Option<String>,
-    /// PCR of the SHA-256 bank to its value, in hexadecimal.
-    pcrs: BTreeMap<u8, String>,
-    /// The quote before this one, for continuity.
-    before: Option<String>,
-}
 
 /// What a piece of evidence is worth.
 pub enum Shown {
@@ -66,7 +46,7 @@ impl Record {
     /// Takes what came in; `before` is the evidence that stood until now.
     ///
     /// # Errors
-    /// [`Refused`]: it is bound to no session.
+    /// [`Refused`]: it is bound to no session, or has a PCR value that is none.
     pub fn of(quote: Quote, before: Option<&Self>) -> Result<Self, Refused> {
         let unbound = || {
             Refused::new(
@@ -76,7 +56,6 @@ impl Record {
             )
         };
         let binding = quote.binding.ok_or_else(unbound)?;
-        let sha256 = quote.pcr_values.into_iter().filter(|pcr| pcr.algorithm == PcrAlgorithm::Sha256);
         Ok(Self {
             session: binding.session.0,
             nonce: binding.nonce,
@@ -84,10 +63,7 @@ impl Record {
             attest_data: quote.attest_data,
             signature: quote.signature,
             device_signature: binding.device_signature.map(|signature| hex::encode(signature.0)),
-            pcrs: sha256
-                .filter(|pcr| crate::service::APPRAISED_PCRS.0 & (1 << pcr.index) != 0)
-                .map(|pcr| (pcr.index, hex::encode(pcr.value)))
-                .collect(),
+            pcrs: appraised(quote.pcr_values)?,
             before: before.map(|record| hex::encode(&record.attest_data)).filter(|quote| !quote.is_empty()),
         })
     }
@@ -96,20 +72,6 @@ impl Record {
     #[must_use]
     pub fn session(&self) -> SessionKey {
         SessionKey(self.session)
-    }
-
-    /// As it is kept.
-    #[must_use]
-    pub fn to_json(&self) -> String {
-        serde_json::to_string(self).expect("a record's map has numbers for keys, which are written as text")
-    }
-
-    /// As it was kept.
-    ///
-    /// # Errors
-    /// When it is not what [`Self::to_json`] writes.
-    pub fn from_json(text: &str) -> Result<Self, serde_json::Error> {
-        serde_json::from_str(text)
     }
 }
 
@@ -146,28 +108,32 @@ pub fn judge(
 
 /// The PCR values to learn from good evidence of a TPM: none of a boot that nothing measured.
 #[must_use]
-pub fn reference_of(record: &Record, shown: &Shown) -> Option<String> {
-    let measured = values(&record.pcrs).is_some_and(|pcrs| ::attest::unmeasured(&pcrs).is_none());
-    let learned = matches!(shown, Shown::Quoted(_)) && measured;
-    learned.then(|| serde_json::to_string(&record.pcrs).expect("numbers and text"))
+pub fn reference_of(record: &Record, shown: &Shown) -> Option<Pcrs> {
+    let measured = unmeasured(&record.pcrs).is_none();
+    (matches!(shown, Shown::Quoted(_)) && measured).then(|| record.pcrs.clone())
 }
 
-/// What shows, in a reference value as it is kept, that it is of no measured boot. One that does not read shows nothing, and
-/// is met by nothing.
-pub(crate) fn unmeasured(pcrs: &str) -> Option<::attest::Unmeasured> {
-    let kept: Option<BTreeMap<u8, String>> = serde_json::from_str(pcrs).ok();
-    kept.as_ref().and_then(values).and_then(|pcrs| ::attest::unmeasured(&pcrs))
+/// What shows that PCR values are of no measured boot.
+pub(crate) fn unmeasured(pcrs: &Pcrs) -> Option<::attest::Unmeasured> {
+    ::attest::unmeasured(&pcrs.0)
+}
+
+/// Those of the SHA-256 bank that are appraised.
+fn appraised(values: Vec<PcrValue>) -> Result<Pcrs, Refused> {
+    let sha256 = values.into_iter().filter(|pcr| pcr.algorithm == PcrAlgorithm::Sha256);
+    let wanted = sha256.filter(|pcr| crate::service::APPRAISED_PCRS.0 & (1 << pcr.index) != 0);
+    let values = wanted.map(|pcr| Some((pcr.index, pcr.value.try_into().ok()?))).collect::<Option<_>>();
+    values.map(Pcrs).ok_or_else(|| bad("a PCR value has not 32 bytes".into()))
+}
+
+fn bad(full: String) -> Refused {
+    Refused::new(QuoteCode::QuoteFailed, full, "the quote is not good")
 }
 
 /// The values of those that an operator approved.
 fn approved(references: &[ReferenceRow]) -> Vec<PcrValues> {
     let good = references.iter().filter(|row| row.state == ReferenceState::Approved);
-    good.filter_map(|row| serde_json::from_str(&row.pcrs).ok()).filter_map(|texts| values(&texts)).collect()
-}
-
-fn values(texts: &BTreeMap<u8, String>) -> Option<PcrValues> {
-    let value = |text: &String| hex::decode(text).ok()?.try_into().ok();
-    texts.iter().map(|(pcr, text)| Some((*pcr, value(text)?))).collect()
+    good.map(|row| row.pcrs.0.clone()).collect()
 }
 
 fn device_signed(record: &Record, device: &DeviceRow, signature: &str) -> Result<Shown, Refused> {
@@ -193,14 +159,12 @@ fn quoted(record: &Record, certs: &[CertRow], references: &[ReferenceRow]) -> Re
             "attestation key not known",
         )
     };
-    let bad = |full: String| Refused::new(QuoteCode::QuoteFailed, full, "the quote is not good");
-    let pcrs = values(&record.pcrs).ok_or_else(|| bad("a PCR value has not 32 bytes".into()))?;
     let before = record.before.as_ref().map(hex::decode).transpose().map_err(|e| bad(e.to_string()))?;
     let input = ::attest::Input {
         ak: ak.ok_or_else(no_ak)?,
         attest_data: &record.attest_data,
         signature: &record.signature,
-        pcrs: &pcrs,
+        pcrs: &record.pcrs.0,
         nonce: &record.nonce,
         session: &record.session(),
         claims: &record.claims,
@@ -231,26 +195,6 @@ impl From<UnixSeconds> for Came {
     }
 }
 
-/// How a device's last evidence fared, for the operator.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Fared {
-    /// When.
-    pub at: UnixSeconds,
-    /// From which address it came; of IPv6 its /64.
-    #[serde(default)]
-    pub from: Option<IpAddr>,
-    /// The session that it names: the first digits of its key.
-    #[serde(default)]
-    pub session: Option<String>,
-    /// The PCRs that were to be quoted, of the SHA-256 bank.
-    #[serde(default)]
-    pub pcrs: Option<String>,
-    /// `quoted`, `device-signed` or `refused`.
-    pub outcome: String,
-    /// What was not checked, or why it was refused; and what to do.
-    pub words: Vec<String>,
-}
-
 impl Fared {
     pub(crate) fn of(fared: Result<&Shown, &Refused>, session: SessionKey, came: Came) -> Self {
         let (outcome, words) = match fared {
@@ -261,10 +205,6 @@ impl Fared {
         let pcrs = (outcome == "quoted").then(|| listed(crate::service::APPRAISED_PCRS.0));
         let session = Some(hex::encode(&session.0[..4]));
         Self { at: came.at, from: came.from, session, pcrs, outcome: outcome.into(), words }
-    }
-
-    pub(crate) fn to_json(&self) -> String {
-        serde_json::to_string(self).expect("plain fields")
     }
 }
 
@@ -298,17 +238,4 @@ fn quote_words(appraisal: &Appraisal) -> Vec<String> {
         "IP fence: not checked",
     ];
     [references, firmware, clock].into_iter().chain(later.map(str::to_owned)).collect()
-}
-
-/// Bytes as hexadecimal text.
-mod hex_text {
-    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
-
-    pub(crate) fn serialize<S: Serializer>(bytes: &[u8], out: S) -> Result<S::Ok, S::Error> {
-        out.serialize_str(&hex::encode(bytes))
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
-        hex::decode(String::deserialize(from)?).map_err(D::Error::custom)
-    }
 }

@@ -45,9 +45,9 @@ pub(crate) fn listed(row: &VaultRow) -> Stored<Listed> {
     }
 }
 
-/// What its node said last; nothing, too, where that is of a software that this one does not understand.
+/// What its node said last.
 fn said(row: &VaultRow) -> Option<Said> {
-    serde_json::from_str(row.report.as_deref()?).ok()
+    row.report.as_ref().map(Said::from)
 }
 
 /// The row of a vault that comes to a device, whose node has said nothing of it.

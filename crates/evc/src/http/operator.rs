@@ -26,6 +26,8 @@ use crate::service::{Refusal, token_hash};
 use crate::store::{Page, ReferenceState};
 
 type Told<T> = Result<Json<T>, Refusal>;
+/// Who asks: put there by [`with_token`].
+type Asks = Extension<Operator>;
 
 /// Most rows of one answer.
 const MOST: u32 = 1000;
@@ -90,7 +92,7 @@ fn bearer(headers: &HeaderMap) -> Result<&str, Refusal> {
     token.filter(|token| token.len() <= 256).ok_or(Refusal::NoToken("no token"))
 }
 
-async fn allow(Extension(app): Extension<Operator>, body: axum::body::Bytes) -> Told<Allowance> {
+async fn allow(Extension(app): Asks, body: axum::body::Bytes) -> Told<Allowance> {
     let ask: Allow = serde_json::from_slice(&body)
         .map_err(|e| Refusal::bad(e.to_string(), "send {cert_pem, serial, name?}"))?;
     let name = ask.name.map(named).transpose()?;
@@ -98,7 +100,7 @@ async fn allow(Extension(app): Extension<Operator>, body: axum::body::Bytes) -> 
 }
 
 /// `after` is `CERTIFICATE/SERIAL`.
-async fn allowances(Extension(app): Extension<Operator>, Query(list): Query<List>) -> Told<Vec<Allowance>> {
+async fn allowances(Extension(app): Asks, Query(list): Query<List>) -> Told<Vec<Allowance>> {
     let after = match list.after.split_once('/') {
         None if list.after.is_empty() => None,
         Some((digest, serial)) => Some((certificate(digest)?, serial)),
@@ -118,14 +120,11 @@ fn no_certificate() -> Refusal {
     )
 }
 
-async fn disallow(
-    Extension(app): Extension<Operator>,
-    Path((digest, serial)): Path<(String, String)>,
-) -> Told<Done> {
+async fn disallow(Extension(app): Asks, Path((digest, serial)): Path<(String, String)>) -> Told<Done> {
     app.disallow(&certificate(&digest)?, &serial).await.map(Json)
 }
 
-async fn add_token(Extension(app): Extension<Operator>, body: axum::body::Bytes) -> Told<Done> {
+async fn add_token(Extension(app): Asks, body: axum::body::Bytes) -> Told<Done> {
     let form = || Refusal::bad("not a token's hash", "send {sha256}: 64 hexadecimal digits");
     let new: NewToken = serde_json::from_slice(&body).map_err(|_| form())?;
     let hash = hex::decode(new.sha256).ok().and_then(|hash| hash.try_into().ok()).ok_or_else(form)?;
@@ -133,7 +132,7 @@ async fn add_token(Extension(app): Extension<Operator>, body: axum::body::Bytes)
 }
 
 /// All but the one that this request carries.
-async fn end_other_tokens(Extension(app): Extension<Operator>, headers: HeaderMap) -> Told<Done> {
+async fn end_other_tokens(Extension(app): Asks, headers: HeaderMap) -> Told<Done> {
     app.end_other_tokens(&token_hash(bearer(&headers)?)).await.map(Json)
 }
 
@@ -143,11 +142,7 @@ struct Apply {
     dry_run: bool,
 }
 
-async fn apply(
-    Extension(app): Extension<Operator>,
-    Query(how): Query<Apply>,
-    text: String,
-) -> Told<Vec<Applied>> {
+async fn apply(Extension(app): Asks, Query(how): Query<Apply>, text: String) -> Told<Vec<Applied>> {
     app.apply(&text, how.dry_run, now()).await.map(Json)
 }
 
@@ -168,17 +163,17 @@ impl List {
     }
 }
 
-async fn devices(Extension(app): Extension<Operator>, Query(list): Query<List>) -> Told<Vec<DeviceView>> {
+async fn devices(Extension(app): Asks, Query(list): Query<List>) -> Told<Vec<DeviceView>> {
     app.show_devices(&list.page(), now()).await.map(Json)
 }
 
-async fn device(Extension(app): Extension<Operator>, Path(which): Path<String>) -> Told<Described> {
+async fn device(Extension(app): Asks, Path(which): Path<String>) -> Told<Described> {
     let (device, vaults) = app.show_device(&which, now()).await?;
     Ok(Json(Described { device, vaults }))
 }
 
 /// `after` is `DEVICE/VAULT`, two UUIDs.
-async fn vaults(Extension(app): Extension<Operator>, Query(list): Query<List>) -> Told<Vec<VaultView>> {
+async fn vaults(Extension(app): Asks, Query(list): Query<List>) -> Told<Vec<VaultView>> {
     if let Some(device) = &list.device {
         return Ok(Json(app.show_device(device, now()).await?.1));
     }
@@ -194,11 +189,11 @@ async fn vaults(Extension(app): Extension<Operator>, Query(list): Query<List>) -
     app.show_vaults(after, list.limit(), now()).await.map(Json)
 }
 
-async fn policies(Extension(app): Extension<Operator>, Query(list): Query<List>) -> Told<Vec<PolicyView>> {
+async fn policies(Extension(app): Asks, Query(list): Query<List>) -> Told<Vec<PolicyView>> {
     app.show_policies(&list.page()).await.map(Json)
 }
 
-async fn references(Extension(app): Extension<Operator>, Query(list): Query<List>) -> Told<Vec<Reference>> {
+async fn references(Extension(app): Asks, Query(list): Query<List>) -> Told<Vec<Reference>> {
     let after = match list.after.as_str() {
         "" => 0,
         number => number
@@ -208,15 +203,15 @@ async fn references(Extension(app): Extension<Operator>, Query(list): Query<List
     app.references(list.device.as_deref(), after, list.limit()).await.map(Json)
 }
 
-async fn approve(Extension(app): Extension<Operator>, Path(id): Path<i64>) -> Told<Done> {
+async fn approve(Extension(app): Asks, Path(id): Path<i64>) -> Told<Done> {
     app.judge_reference(id, ReferenceState::Approved, now()).await.map(Json)
 }
 
-async fn reject(Extension(app): Extension<Operator>, Path(id): Path<i64>) -> Told<Done> {
+async fn reject(Extension(app): Asks, Path(id): Path<i64>) -> Told<Done> {
     app.judge_reference(id, ReferenceState::Rejected, now()).await.map(Json)
 }
 
-async fn learn(Extension(app): Extension<Operator>, Path(device): Path<String>) -> Told<Done> {
+async fn learn(Extension(app): Asks, Path(device): Path<String>) -> Told<Done> {
     app.learn_again(&device).await.map(Json)
 }
 
@@ -224,15 +219,12 @@ fn named(text: String) -> Result<Name, Refusal> {
     Name::try_from(text).map_err(|e| Refusal::bad("not a name", e.to_string()))
 }
 
-async fn delete_vault(
-    Extension(app): Extension<Operator>,
-    Path((device, vault)): Path<(String, String)>,
-) -> Told<Done> {
+async fn delete_vault(Extension(app): Asks, Path((device, vault)): Path<(String, String)>) -> Told<Done> {
     app.delete_vault(&device, &named(vault)?, now()).await.map(Json)
 }
 
 async fn rotate(
-    Extension(app): Extension<Operator>,
+    Extension(app): Asks,
     Path((device, vault)): Path<(String, String)>,
     body: axum::body::Bytes,
 ) -> Told<Done> {
@@ -248,7 +240,7 @@ struct Recreate {
 }
 
 async fn recreate(
-    Extension(app): Extension<Operator>,
+    Extension(app): Asks,
     Path((device, vault)): Path<(String, String)>,
     Query(Recreate { new_disk }): Query<Recreate>,
 ) -> Told<Done> {
@@ -262,27 +254,27 @@ struct Force {
 }
 
 async fn delete_device(
-    Extension(app): Extension<Operator>,
+    Extension(app): Asks,
     Path(device): Path<String>,
     Query(Force { force }): Query<Force>,
 ) -> Told<Done> {
     app.delete_device(&device, force, now()).await.map(Json)
 }
 
-async fn lose(Extension(app): Extension<Operator>, Path(device): Path<String>) -> Told<Done> {
+async fn lose(Extension(app): Asks, Path(device): Path<String>) -> Told<Done> {
     app.lose(&device, now()).await.map(Json)
 }
 
-async fn find(Extension(app): Extension<Operator>, Path(device): Path<String>) -> Told<Done> {
+async fn find(Extension(app): Asks, Path(device): Path<String>) -> Told<Done> {
     app.find(&device).await.map(Json)
 }
 
-async fn settle(Extension(app): Extension<Operator>, Path(device): Path<String>) -> Told<Done> {
+async fn settle(Extension(app): Asks, Path(device): Path<String>) -> Told<Done> {
     app.settle(&device).await.map(Json)
 }
 
 async fn rehome(
-    Extension(app): Extension<Operator>,
+    Extension(app): Asks,
     Path((device, vault)): Path<(String, String)>,
     body: axum::body::Bytes,
 ) -> Told<Done> {
@@ -292,7 +284,7 @@ async fn rehome(
 }
 
 async fn adopt(
-    Extension(app): Extension<Operator>,
+    Extension(app): Asks,
     Path((device, vault)): Path<(String, String)>,
     body: axum::body::Bytes,
 ) -> Told<Done> {
@@ -301,6 +293,6 @@ async fn adopt(
     app.adopt(&device, &named(vault)?, &how, now()).await.map(Json)
 }
 
-async fn delete_policy(Extension(app): Extension<Operator>, Path(policy): Path<String>) -> Told<Done> {
+async fn delete_policy(Extension(app): Asks, Path(policy): Path<String>) -> Told<Done> {
     app.delete_policy(&named(policy)?).await.map(Json)
 }

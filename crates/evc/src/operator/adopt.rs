@@ -12,7 +12,7 @@ use crate::api::{Adoption, Done};
 use crate::fleet::defaults::add_vault;
 use crate::fleet::life::{beside_defaults, life, new_row};
 use crate::service::{Refusal, find_device};
-use crate::store::{DeviceRow, StoreError, Tx, UnixSeconds};
+use crate::store::{DeviceRow, Tx, UnixSeconds};
 
 impl Operator {
     /// Takes in a vault that its node reports as an orphan.
@@ -50,7 +50,7 @@ impl Operator {
     ) -> Result<(), Refusal> {
         let device = find_device(tx, &self.project, device).await?;
         let refused = |cause| refused(&device, vault, cause);
-        let orphan = orphan(reports(&device)?, vault).map_err(refused)?;
+        let orphan = orphan(reports(&device), vault).map_err(refused)?;
         fits(&device, &named_policy(tx, &self.project, policy).await?)?;
         let rows = tx.vaults(device.id).await?;
         let there = rows.iter().find(|row| row.id == orphan.id).map(life).transpose()?;
@@ -69,9 +69,6 @@ impl Operator {
 }
 
 /// What the node said last of vaults that no row is kept of.
-fn reports(device: &DeviceRow) -> Result<Vec<VaultReport>, Refusal> {
-    let report = device.report.as_deref().map(serde_json::from_str::<serde_json::Value>).transpose();
-    let report = report.map_err(|e| StoreError::Damaged(format!("a report: {e}")))?.unwrap_or_default();
-    let told = report["vaults"].as_array().cloned().unwrap_or_default().into_iter();
-    Ok(told.filter_map(|told| serde_json::from_value(told).ok()).collect())
+fn reports(device: &DeviceRow) -> Vec<VaultReport> {
+    device.report.as_ref().map(|report| report.vaults.clone()).unwrap_or_default()
 }

@@ -128,28 +128,25 @@ async fn put_policy(
     policy: &VaultPolicy,
     now: UnixSeconds,
 ) -> Result<Applied, Refusal> {
-    let canonical = policy.to_canonical();
     let there = tx.policy(project, policy.name.as_str()).await?;
     let outcome = match &there {
         None => Outcome::Created,
-        Some(row) if row.canonical == canonical => Outcome::Unchanged,
+        Some(row) if row.policy == *policy => Outcome::Unchanged,
         Some(row) => {
             encryption_stays(tx, row, policy).await?;
             Outcome::Changed
         }
     };
     if outcome != Outcome::Unchanged {
-        let (project, name) = (project.clone(), policy.name.clone());
-        tx.put_policy(&PolicyRow { project, name, canonical, changed_at: now }).await?;
+        let (project, policy) = (project.clone(), policy.clone());
+        tx.put_policy(&PolicyRow { project, policy, changed_at: now }).await?;
     }
     Ok(Applied { kind: "policy".into(), name: policy.name.to_string(), outcome, notes: notes_on(policy) })
 }
 
 /// The kernel fixes a vault's modes when it is made.
 async fn encryption_stays(tx: &mut dyn Tx, row: &PolicyRow, policy: &VaultPolicy) -> Result<(), Refusal> {
-    let before = VaultPolicy::from_canonical(&row.canonical)
-        .map_err(|_| Refusal::Internal("a stored policy does not read"))?;
-    if before.node.encryption == policy.node.encryption
+    if row.policy.node.encryption == policy.node.encryption
         || tx.vault_with_policy(&row.project, policy.name.as_str()).await?.is_none()
     {
         return Ok(());
@@ -169,9 +166,7 @@ pub(crate) async fn named_policy(
         what: format!("policy `{}`", name),
         advice: "put a `kind: VaultPolicy` document of that name into the file".into(),
     };
-    let row = tx.policy(project, name.as_str()).await?.ok_or_else(unknown)?;
-    VaultPolicy::from_canonical(&row.canonical)
-        .map_err(|_| Refusal::Internal("a stored policy does not read"))
+    Ok(tx.policy(project, name.as_str()).await?.ok_or_else(unknown)?.policy)
 }
 
 /// Whether it can be met wherever it is named. That turns on nothing of a device but its TPM, so one of each kind stands for all.

@@ -20,7 +20,7 @@ impl Reference {
             state: row.state,
             learned: crate::clock::text(row.learned_at),
             decided: row.decided_at.map(crate::clock::text),
-            pcrs: serde_json::from_str(&row.pcrs).unwrap_or_default(),
+            pcrs: row.pcrs.clone().into(),
         }
     }
 }
@@ -141,14 +141,15 @@ async fn known(tx: &mut dyn Tx, project: &Project, id: i64) -> Result<ReferenceR
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::Pcrs;
 
-    fn row(zero: &str) -> ReferenceRow {
-        let (zero, some) = (zero.repeat(32), "a5".repeat(32));
+    fn row(zero: u8) -> ReferenceRow {
+        let values = [(0, [0xa5; 32]), (4, [zero; 32]), (8, [0; 32])];
         ReferenceRow {
             id: 7,
             project: Project::default(),
             device: vault::ids::DeviceId(uuid::Uuid::from_u128(1)),
-            pcrs: format!(r#"{{"0":"{some}","4":"{zero}","8":"{}"}}"#, "00".repeat(32)),
+            pcrs: Pcrs(values.into()),
             state: ReferenceState::Pending,
             learned_at: 0,
             decided_at: None,
@@ -158,8 +159,8 @@ mod tests {
     /// Seen-by-users 1.6: zeros that an older version learned are not approved, with words.
     #[test]
     fn an_unmeasured_reference_is_not_approved() {
-        assert!(measured(&row("a5")).is_ok(), "PCR 8 is untouched on many machines");
-        let Err(Refusal::Conflict { problem, advice }) = measured(&row("00")) else { panic!("approved") };
+        assert!(measured(&row(0xa5)).is_ok(), "PCR 8 is untouched on many machines");
+        let Err(Refusal::Conflict { problem, advice }) = measured(&row(0)) else { panic!("approved") };
         assert!(problem.contains("nothing measured: PCR 4 at the reset value"), "{problem}");
         assert!(advice.contains("evc reference learn"), "{advice}");
     }

@@ -7,17 +7,15 @@ use std::time::UNIX_EPOCH;
 use serde_json::{Value, json};
 use vault::decide::{Ruling, decide};
 use vault::ids::{DeviceId, Epoch, Project, VaultId};
-use vault::policy::VaultPolicy;
-use vault::report::VaultReport;
+use vault::report::{State, VaultReport};
 
 use ::attest::SessionKey;
 
 use super::Operator;
 use crate::api::{DeviceView, PolicyView, VaultView};
-use crate::fleet::evidence::Fared;
 use crate::fleet::heard::{Word, ago, condition, word};
 use crate::fleet::life::listed;
-use crate::fleet::reported::value;
+use crate::fleet::reported;
 use crate::fleet::section::subject;
 use crate::fleet::view::{Held, View};
 use crate::service::{Refusal, find_device};
@@ -25,13 +23,13 @@ use crate::store::{DeviceRow, Page, Tx, UnixSeconds, VaultRow, VaultStanding};
 
 impl DeviceView {
     fn of(row: DeviceRow, now: UnixSeconds) -> Self {
-        let mut attestation = value(row.verdict.as_deref());
-        if let Some(at) = attestation.get("at").and_then(Value::as_u64) {
-            attestation["at"] = crate::clock::text(at).into();
-        }
-        let report = value(row.report.as_deref());
+        let attestation = row.verdict.as_ref().map_or(Value::Null, |fared| {
+            let mut shown = json!(fared);
+            shown["at"] = crate::clock::text(fared.at).into();
+            shown
+        });
         Self {
-            default_vaults: default_vaults(&row, &report, now),
+            default_vaults: default_vaults(&row, now),
             condition: condition(&row, now),
             id: row.id.to_string(),
             name: row.name.to_string(),
@@ -43,22 +41,17 @@ impl DeviceView {
             alarm: row.older.map(|older| format!("{older}; {}", crate::fleet::OLDER)).or(row.alarm),
             section_version: row.section_version,
             attestation,
-            report,
+            report: json!(row.report),
         }
     }
 }
 
-fn default_vaults(row: &DeviceRow, report: &Value, now: UnixSeconds) -> Vec<VaultView> {
-    let reported = report["vaults"].as_array().into_iter().flatten();
-    let parsed = reported.filter_map(|vault| serde_json::from_value::<VaultReport>(vault.clone()).ok());
-    parsed
-        .filter(|vault| vault.id.is_default())
-        .map(|vault| as_reported(row, vault, report).aged(row, now))
-        .collect()
+fn default_vaults(row: &DeviceRow, now: UnixSeconds) -> Vec<VaultView> {
+    reported::default_vaults(row).map(|vault| as_reported(row, vault).aged(row, now)).collect()
 }
 
 /// A default vault under its default policy, by the node's word alone.
-fn as_reported(row: &DeviceRow, vault: VaultReport, report: &Value) -> VaultView {
+fn as_reported(row: &DeviceRow, vault: &VaultReport) -> VaultView {
     VaultView {
         device: row.id.to_string(),
         id: vault.id.to_string(),
@@ -71,18 +64,22 @@ fn as_reported(row: &DeviceRow, vault: VaultReport, report: &Value) -> VaultView
         current_epoch: 0,
         last_epoch: 0,
         reported_epoch: vault.epoch.map(|epoch| epoch.0),
-        state: json!(vault.state).as_str().map(str::to_owned),
+        state: state(vault.state),
         state_now: None,
         notes: Vec::new(),
         key: Some("not needed: its default policy".into()),
         report: json!(vault),
-        reported: report["vaults_received"].as_str().or(report["received"].as_str()).map(str::to_owned),
+        reported: row.report.as_ref().map(|report| report.vaults_received().into()),
     }
+}
+
+/// Its word.
+fn state(state: State) -> Option<String> {
+    json!(state).as_str().map(str::to_owned)
 }
 
 impl From<&VaultRow> for VaultView {
     fn from(row: &VaultRow) -> Self {
-        let report = value(row.report.as_deref());
         Self {
             device: row.device.to_string(),
             id: row.id.to_string(),
@@ -95,11 +92,11 @@ impl From<&VaultRow> for VaultView {
             current_epoch: row.current_epoch.0,
             last_epoch: row.last_epoch.0,
             reported_epoch: row.reported_epoch.map(|epoch| epoch.0),
-            state: report.get("state").and_then(Value::as_str).map(str::to_owned),
+            state: row.report.as_ref().and_then(|report| state(report.state)),
             state_now: None,
             notes: epoch_note(row).into_iter().collect(),
             key: None,
-            report,
+            report: json!(row.report),
             reported: row.reported_at.map(crate::clock::text),
         }
     }
@@ -213,8 +210,8 @@ impl Operator {
     pub async fn show_policies(&self, page: &Page) -> Result<Vec<PolicyView>, Refusal> {
         let rows = self.store.read(|tx| tx.policies(&self.project, page)).await?;
         let shown = rows.into_iter().map(|row| PolicyView {
-            policy: VaultPolicy::from_canonical(&row.canonical).ok(),
-            name: row.name,
+            name: row.policy.name.clone(),
+            policy: Some(row.policy),
             changed: crate::clock::text(row.changed_at),
         });
         Ok(shown.collect())
@@ -271,7 +268,7 @@ fn key_words(view: &View, held: &Held, now: UnixSeconds) -> String {
 
 /// Why the last evidence was refused, when none was good since.
 fn refused_since(view: &View) -> Option<String> {
-    let fared: Fared = serde_json::from_str(view.device.verdict.as_deref()?).ok()?;
+    let fared = view.device.verdict.as_ref()?;
     let since = view.stands.as_ref().is_none_or(|stands| stands.row.at <= fared.at);
     (since && fared.outcome == "refused").then(|| fared.words.join("; "))
 }

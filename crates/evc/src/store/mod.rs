@@ -4,6 +4,8 @@
 //! What has a name is found within a project. What a device or a vault is, by its identity, is of whichever project its row says.
 //! Never draws randomness or opens a seal, and writes no time of its own: times, identities and sealed bytes come from the caller.
 
+mod kept;
+mod key_rows;
 mod place;
 mod rows;
 pub mod sqlite;
@@ -13,10 +15,12 @@ use async_trait::async_trait;
 use vault::ids::{DeviceId, Epoch, Name, Project, VaultId};
 use vault::ledger::{Ledger, Older};
 
+pub use kept::{Accepted, DeviceReport, Fared, Moment, Pcrs, Record};
+pub use key_rows::{EpochRow, KeyRow, ReleaseRow, TokenRow};
 pub use place::{Claim, Place};
 pub use rows::{
-    Around, CertRow, DeviceRow, EpochRow, KeyRow, OnboardRow, Page, PolicyRow, ReferenceRow, ReferenceState,
-    ReleaseRow, RemovedRow, StandingRow, TokenRow, Tpm, VaultRow, VaultSaid, VaultStanding,
+    Around, CertRow, DeviceRow, OnboardRow, Page, PolicyRow, ReferenceRow, ReferenceState, RemovedRow,
+    StandingRow, Tpm, VaultRow, VaultSaid, VaultStanding,
 };
 
 pub use transact::{Engine, Failure, Open, Running, Scope, Store};
@@ -109,10 +113,10 @@ pub trait Devices {
     async fn pin_tpm(&mut self, id: DeviceId, tpm: Tpm) -> Stored<()>;
     /// Its next good quote is learned, or not.
     async fn set_learning(&mut self, id: DeviceId, learn: bool) -> Stored<()>;
-    /// What it reported of itself, as JSON; heard then.
-    async fn put_report(&mut self, id: DeviceId, report: &str, at: UnixSeconds) -> Stored<()>;
-    /// How its evidence fared, as JSON; heard then.
-    async fn put_verdict(&mut self, id: DeviceId, verdict: &str, at: UnixSeconds) -> Stored<()>;
+    /// What it reported of itself; heard then.
+    async fn put_report(&mut self, id: DeviceId, report: &DeviceReport, at: UnixSeconds) -> Stored<()>;
+    /// How its evidence fared; heard then.
+    async fn put_verdict(&mut self, id: DeviceId, verdict: &Fared, at: UnixSeconds) -> Stored<()>;
     /// The version of its section, and what that says, hashed.
     async fn put_section(&mut self, id: DeviceId, version: u64, digest: &[u8; 32]) -> Stored<()>;
     /// What was sent to it and accepted by it.

@@ -299,6 +299,20 @@ pub(crate) fn status(stream: Begun) -> Option<u16> {
     line.split(' ').nth(1)?.parse().ok()
 }
 
+/// Whoever can write the file, past the controller and its rules.
+pub(crate) fn sql(data: &Path, statements: &[&str]) {
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(data.join("evc.db")).foreign_keys(false);
+    use sqlx::Connection as _;
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        let mut open = sqlx::SqliteConnection::connect_with(&options).await.expect("opened");
+        for statement in statements {
+            sqlx::query(sqlx::AssertSqlSafe(*statement)).execute(&mut open).await.expect(statement);
+        }
+        open.close().await.expect("closed");
+    });
+}
+
 /// A controller as a process; killed when dropped.
 pub(crate) struct Serving(pub(crate) Child);
 

@@ -160,8 +160,8 @@ steps! { Devices {
     saw_device(id: DeviceId, at: UnixSeconds) -> ();
     pin_tpm(id: DeviceId, tpm: Tpm) -> ();
     set_learning(id: DeviceId, learn: bool) -> ();
-    put_report(id: DeviceId, report: &str, at: UnixSeconds) -> ();
-    put_verdict(id: DeviceId, verdict: &str, at: UnixSeconds) -> ();
+    put_report(id: DeviceId, report: &DeviceReport, at: UnixSeconds) -> ();
+    put_verdict(id: DeviceId, verdict: &Fared, at: UnixSeconds) -> ();
     put_section(id: DeviceId, version: u64, digest: &[u8; 32]) -> ();
     put_ledger(id: DeviceId, ledger: &Ledger) -> ();
     set_older(id: DeviceId, older: Option<Older>) -> ();

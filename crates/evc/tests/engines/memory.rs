@@ -187,7 +187,7 @@ impl Tx for MemoryTx {
     async fn around(&mut self, device: DeviceId) -> Stored<Around> {
         let vaults = self.vaults(device).await?;
         let names = |vault: &VaultRow, row: &PolicyRow| {
-            vault.project == row.project && vault.policy.as_ref() == Some(&row.name)
+            vault.project == row.project && vault.policy.as_ref() == Some(&row.policy.name)
         };
         let named = |row: &PolicyRow| vaults.iter().any(|vault| names(vault, row));
         Ok(Around {
@@ -278,11 +278,11 @@ impl Devices for MemoryTx {
     async fn set_learning(&mut self, id: DeviceId, learn: bool) -> Stored<()> {
         self.change_device(id, |row| row.learn = learn)
     }
-    async fn put_report(&mut self, id: DeviceId, report: &str, at: UnixSeconds) -> Stored<()> {
-        self.change_device(id, |row| (row.report, row.last_seen) = (Some(report.to_owned()), Some(at)))
+    async fn put_report(&mut self, id: DeviceId, report: &DeviceReport, at: UnixSeconds) -> Stored<()> {
+        self.change_device(id, |row| (row.report, row.last_seen) = (Some(report.clone()), Some(at)))
     }
-    async fn put_verdict(&mut self, id: DeviceId, verdict: &str, at: UnixSeconds) -> Stored<()> {
-        self.change_device(id, |row| (row.verdict, row.last_seen) = (Some(verdict.to_owned()), Some(at)))
+    async fn put_verdict(&mut self, id: DeviceId, verdict: &Fared, at: UnixSeconds) -> Stored<()> {
+        self.change_device(id, |row| (row.verdict, row.last_seen) = (Some(verdict.clone()), Some(at)))
     }
     async fn put_section(&mut self, id: DeviceId, version: u64, digest: &[u8; 32]) -> Stored<()> {
         self.change_device(id, |row| (row.section_version, row.section_digest) = (version, Some(*digest)))
@@ -416,19 +416,20 @@ impl Evidence for MemoryTx {
 #[async_trait]
 impl Vaults for MemoryTx {
     async fn policy(&mut self, project: &Project, name: &str) -> Stored<Option<PolicyRow>> {
-        let is = |row: &&PolicyRow| row.project == *project && row.name.as_str() == name;
+        let is = |row: &&PolicyRow| row.project == *project && row.policy.name.as_str() == name;
         Ok(self.world.policies.values().find(is).cloned())
     }
     async fn policies(&mut self, project: &Project, page: &Page) -> Stored<Vec<PolicyRow>> {
-        let wanted = |row: &PolicyRow| row.project == *project && row.name.as_str() > page.after.as_str();
+        let wanted =
+            |row: &PolicyRow| row.project == *project && row.policy.name.as_str() > page.after.as_str();
         Ok(some(self.world.policies.values(), page.limit, wanted))
     }
     async fn put_policy(&mut self, row: &PolicyRow) -> Stored<()> {
-        self.w().policies.insert((row.project.clone(), row.name.clone()), row.clone());
+        self.w().policies.insert((row.project.clone(), row.policy.name.clone()), row.clone());
         Ok(())
     }
     async fn drop_policy(&mut self, project: &Project, name: &str) -> Stored<()> {
-        self.w().policies.retain(|_, row| row.project != *project || row.name.as_str() != name);
+        self.w().policies.retain(|_, row| row.project != *project || row.policy.name.as_str() != name);
         Ok(())
     }
     async fn vault_with_policy(&mut self, project: &Project, policy: &str) -> Stored<Option<VaultRow>> {
@@ -498,7 +499,7 @@ impl Vaults for MemoryTx {
             row.created |= said.created;
             row.recreate &= !said.made_anew;
             (row.reported_epoch, row.report, row.reported_at) =
-                (said.epoch, said.report.clone(), Some(said.at));
+                (said.epoch, Some(said.report.clone()), Some(said.at));
         })
     }
     async fn drop_vault(&mut self, device: DeviceId, id: VaultId) -> Stored<()> {

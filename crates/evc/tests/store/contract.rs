@@ -1,10 +1,16 @@
 //! The contract of every engine: what callers rely on, shown by use. A new engine runs [`all`] against an empty store of its own.
 //! What an engine fails to do is said again until it is done: so one that fails now and then keeps it too.
 
+use std::time::Duration;
+
 use evc::store::*;
 use uuid::Uuid;
 use vault::ids::{DeviceId, Epoch, Name, Project, SectionDigest, VaultId};
 use vault::ledger::{Ledger, Older, Sent};
+use vault::policy::VaultPolicy;
+use vault::report::{Outcome, State, VaultReport};
+use vault::section::Operation;
+use wire::info::{AttestationState, TpmPresence};
 
 const NOW: UnixSeconds = 1_800_000_000;
 
@@ -35,6 +41,60 @@ fn device(number: u8) -> DeviceRow {
 
 fn name(text: &str) -> Name {
     text.parse().expect("a name")
+}
+
+fn of_vault(number: u64) -> VaultReport {
+    VaultReport {
+        id: VaultId(Uuid::from_bytes([1; 16])),
+        name: name("payments"),
+        state: State::LockIncomplete,
+        created: true,
+        epoch: Some(Epoch(number)),
+        wanted: Operation::Lock,
+        last: Some(Outcome { operation: "lock".into(), error: Some("it is \"open\"".into()) }),
+        detail: vec!["ä".into()],
+    }
+}
+
+fn report() -> DeviceReport {
+    DeviceReport {
+        received: Moment(NOW),
+        tpm: TpmPresence::NotFound,
+        tpm_info: "ready".into(),
+        attestation: AttestationState::RestartWait,
+        attestation_error: Some("none".into()),
+        accepted: Some(Accepted { incarnation: [9; 16], version: 7 }),
+        notes: vec!["not escrowed".into()],
+        vaults: vec![of_vault(1)],
+        vaults_received: Some(Moment(NOW - 1)),
+    }
+}
+
+fn fared() -> Fared {
+    Fared {
+        at: NOW,
+        from: Some([192, 0, 2, 1].into()),
+        session: Some("aabb".into()),
+        pcrs: Some("0, 1".into()),
+        outcome: "refused".into(),
+        words: vec!["a".into()],
+    }
+}
+
+/// What a device showed can't be made outside of where it is taken in: it is read.
+fn record() -> Record {
+    let (session, pcrs) = ([3_u8; 32], serde_json::json!({ "0": "a5".repeat(32) }));
+    serde_json::from_value(serde_json::json!({
+        "session": session, "nonce": session, "claims": "00ff", "attest_data": "", "signature": "01",
+        "device_signature": null, "pcrs": pcrs, "before": "02",
+    }))
+    .expect("a record")
+}
+
+fn policy(project: Project, called: &str, grace_s: u64) -> PolicyRow {
+    let policy = VaultPolicy::of_default_vault(true);
+    let policy = VaultPolicy { name: name(called), delete_after: Duration::from_secs(grace_s), ..policy };
+    PolicyRow { project, policy, changed_at: NOW }
 }
 
 fn here() -> Project {
@@ -183,11 +243,11 @@ async fn a_device_changes_where_it_is_told(tx: &mut dyn Tx) -> Stored<()> {
     tx.set_learning(row.id, false).await?;
     row.learn = false;
     assert_eq!(tx.device(row.id).await?.as_ref(), Some(&row));
-    tx.put_report(row.id, "{1}", NOW + 1).await?;
-    (row.report, row.last_seen) = (Some("{1}".into()), Some(NOW + 1));
+    tx.put_report(row.id, &report(), NOW + 1).await?;
+    (row.report, row.last_seen) = (Some(report()), Some(NOW + 1));
     assert_eq!(tx.device(row.id).await?.as_ref(), Some(&row));
-    tx.put_verdict(row.id, "{2}", NOW + 2).await?;
-    (row.verdict, row.last_seen) = (Some("{2}".into()), Some(NOW + 2));
+    tx.put_verdict(row.id, &fared(), NOW + 2).await?;
+    (row.verdict, row.last_seen) = (Some(fared()), Some(NOW + 2));
     assert_eq!(tx.device(row.id).await?.as_ref(), Some(&row));
     tx.put_section(row.id, 7, &[9; 32]).await?;
     (row.section_version, row.section_digest) = (7, Some([9; 32]));
@@ -335,8 +395,7 @@ async fn a_vault_leaves_and_frees_its_name(tx: &mut dyn Tx) -> Stored<()> {
 }
 
 async fn a_policy_is_found_by_its_vaults(tx: &mut dyn Tx) -> Stored<()> {
-    tx.put_policy(&PolicyRow { project: here(), name: name("p"), canonical: "{}".into(), changed_at: NOW })
-        .await?;
+    tx.put_policy(&policy(here(), "p", 0)).await?;
     let row = vault(&device(1), 2, "payments");
     tx.want_vault(row.device, row.id, Some(&name("p"))).await?;
     let found = tx.vault_with_policy(&here(), "p").await?;
@@ -352,8 +411,7 @@ async fn a_policy_is_found_by_its_vaults(tx: &mut dyn Tx) -> Stored<()> {
 }
 
 fn said(epoch: u64, created: bool, made_anew: bool) -> VaultSaid {
-    let report = Some(format!("{{{epoch}}}"));
-    VaultSaid { created, made_anew, epoch: Some(Epoch(epoch)), report, at: NOW + epoch }
+    VaultSaid { created, made_anew, epoch: Some(Epoch(epoch)), report: of_vault(epoch), at: NOW + epoch }
 }
 
 /// A report that was read before an operator acted, and is kept after, undoes nothing of the act.
@@ -373,7 +431,7 @@ async fn an_operators_word_stays_whatever_a_node_reports(tx: &mut dyn Tx) -> Sto
         last_epoch: Epoch(2),
         created: true,
         reported_epoch: Some(Epoch(1)),
-        report: Some("{1}".into()),
+        report: Some(of_vault(1)),
         reported_at: Some(NOW + 1),
         ..row
     };
@@ -382,7 +440,7 @@ async fn an_operators_word_stays_whatever_a_node_reports(tx: &mut dyn Tx) -> Sto
     tx.report_vault(of, id, &said(2, false, true)).await?;
     let wanted =
         VaultRow { standing: VaultStanding::Active, delete_at: None, policy: Some(name("p")), ..row };
-    let told = VaultRow { reported_epoch: Some(Epoch(2)), report: Some("{2}".into()), ..wanted };
+    let told = VaultRow { reported_epoch: Some(Epoch(2)), report: Some(of_vault(2)), ..wanted };
     let expected = VaultRow { recreate: false, reported_at: Some(NOW + 2), ..told };
     assert_eq!(
         tx.vault(of, id).await?,
@@ -493,17 +551,17 @@ async fn references_and_standings_are_kept(tx: &mut dyn Tx) -> Stored<()> {
         id: 0,
         project: here(),
         device: one,
-        pcrs: "{}".into(),
+        pcrs: Pcrs([(0, [7; 32]), (14, [0; 32])].into()),
         state: ReferenceState::Pending,
         learned_at: NOW,
         decided_at: None,
     };
     row.id = tx.add_reference(&row).await?;
     tx.judge_reference(row.id, ReferenceState::Approved, NOW + 1).await?;
-    let judged = tx.reference(&here(), row.id).await?.expect("there");
-    assert_eq!((judged.state, judged.decided_at), (ReferenceState::Approved, Some(NOW + 1)));
+    let judged = ReferenceRow { state: ReferenceState::Approved, decided_at: Some(NOW + 1), ..row };
+    assert_eq!(tx.reference(&here(), judged.id).await?, Some(judged));
     assert_eq!(tx.references_of(one).await?, tx.references(&here(), 0, 9).await?);
-    let standing = StandingRow { device: one, session: [3; 32], at: NOW, renew: false, record: "{}".into() };
+    let standing = StandingRow { device: one, session: [3; 32], at: NOW, renew: false, record: record() };
     tx.put_standing(&standing).await?;
     tx.renew_standing(one).await?;
     assert_eq!(tx.standing(one).await?, Some(StandingRow { renew: true, ..standing }));
@@ -537,13 +595,11 @@ async fn one_token_stays_where_all_others_end(tx: &mut dyn Tx) -> Stored<()> {
 
 async fn all_around_a_device(tx: &mut dyn Tx) -> Stored<()> {
     for called in ["p", "q", "unused"] {
-        let row =
-            PolicyRow { project: here(), name: name(called), canonical: called.into(), changed_at: NOW };
-        tx.put_policy(&row).await?;
+        tx.put_policy(&policy(here(), called, 1)).await?;
     }
-    for (of, number, policy) in [(1, 21, "p"), (1, 22, "p"), (1, 20, "q"), (2, 20, "unused")] {
+    for (of, number, under) in [(1, 21, "p"), (1, 22, "p"), (1, 20, "q"), (2, 20, "unused")] {
         let row = vault(&device(of), number, &format!("around-{number}"));
-        tx.add_vault(&VaultRow { policy: Some(name(policy)), ..row }).await?;
+        tx.add_vault(&VaultRow { policy: Some(name(under)), ..row }).await?;
     }
     Ok(())
 }
@@ -562,7 +618,7 @@ async fn around_is_what_is_read_one_by_one(tx: &mut dyn Tx) -> Stored<()> {
         assert_eq!(around.references, tx.references_of(id).await?);
     }
     let mut named = tx.around(device(1).id).await?.policies;
-    named.sort_by_key(|row| row.canonical.clone());
+    named.sort_by_key(|row| row.policy.name.clone());
     assert_eq!(named, [tx.policy(&here(), "p").await?, tx.policy(&here(), "q").await?].map(Option::unwrap));
     assert!(!tx.around(device(1).id).await?.certs.is_empty(), "each kind is there");
     assert_eq!(tx.around(device(9).id).await?, Around::default());
@@ -641,23 +697,19 @@ fn namesake() -> DeviceRow {
     DeviceRow { project: elsewhere(), name: device(1).name, ..device(90) }
 }
 
-fn policy(project: Project, called: &str) -> PolicyRow {
-    PolicyRow { project, name: name(called), canonical: "elsewhere".into(), changed_at: NOW }
-}
-
 /// Issue 7, A6: a name is its project's.
 async fn names_of_one_project_are_free_in_another(tx: &mut dyn Tx) -> Stored<()> {
     let (one, other) = (device(1), namesake());
     tx.add_device(&other).await?;
-    tx.put_policy(&policy(elsewhere(), "p")).await?;
+    tx.put_policy(&policy(elsewhere(), "p", 2)).await?;
     let row = VaultRow { policy: Some(name("p")), ..vault(&other, 91, "payments") };
     tx.add_vault(&row).await?;
     tx.add_onboarding(&OnboardRow { project: elsewhere(), serial: "E".into(), ..allowance() }).await?;
     assert_eq!(tx.device_by_name(&here(), "edge-1").await?.map(|row| row.id), Some(one.id));
     assert_eq!(tx.device_by_name(&elsewhere(), "edge-1").await?, Some(other.clone()));
-    assert_eq!(tx.policy(&elsewhere(), "p").await?, Some(policy(elsewhere(), "p")));
-    assert_eq!(tx.policy(&here(), "p").await?.map(|row| row.canonical), Some("p".into()), "as it was");
-    assert_eq!(tx.around(other.id).await?.policies, [policy(elsewhere(), "p")], "its own project's");
+    assert_eq!(tx.policy(&elsewhere(), "p").await?, Some(policy(elsewhere(), "p", 2)));
+    assert_eq!(tx.policy(&here(), "p").await?, Some(policy(here(), "p", 1)), "as it was");
+    assert_eq!(tx.around(other.id).await?.policies, [policy(elsewhere(), "p", 2)], "its own project's");
     assert_eq!(tx.vault_with_policy(&elsewhere(), "p").await?, Some(row.clone()));
     assert_eq!(tx.vault_with_policy_and_tpm(&elsewhere(), "p", Tpm::Unknown).await?, Some(row));
     Ok(())
@@ -676,7 +728,7 @@ async fn what_is_of_one_project_is_not_found_in_another(tx: &mut dyn Tx) -> Stor
     let (all, third) = (Page { after: String::new(), limit: 99 }, "third".parse().expect("a name"));
     assert_eq!(tx.devices(&elsewhere(), &all).await?, [namesake()]);
     assert!(tx.devices(&here(), &all).await?.iter().all(|row| row.project == here()));
-    assert_eq!(tx.policies(&elsewhere(), &all).await?, [policy(elsewhere(), "p")]);
+    assert_eq!(tx.policies(&elsewhere(), &all).await?, [policy(elsewhere(), "p", 2)]);
     assert!(tx.policies(&here(), &all).await?.iter().all(|row| row.project == here()));
     assert_eq!(tx.all_vaults(&elsewhere(), None, 99).await?, tx.vaults(namesake().id).await?);
     assert!(tx.all_vaults(&here(), None, 99).await?.iter().all(|row| row.project == here()));

@@ -6,7 +6,9 @@ use sqlx::sqlite::SqliteRow;
 use vault::ids::{DeviceId, Project};
 
 use super::SqliteTx;
-use super::read::{FromRow, Word as _, blob, bytes32, device, get, int, number, project, some_number, word};
+use super::read::{
+    FromRow, Word as _, blob, bytes32, device, get, int, json, kept, number, project, some_number, word,
+};
 use crate::store::{Ends, Evidence, ReferenceRow, ReferenceState, StandingRow, Stored, UnixSeconds};
 
 impl FromRow for StandingRow {
@@ -16,7 +18,7 @@ impl FromRow for StandingRow {
             session: bytes32(row, "session")?,
             at: number(row, "at")?,
             renew: get(row, "renew")?,
-            record: get(row, "record")?,
+            record: kept(row, "record")?,
         })
     }
 }
@@ -27,7 +29,7 @@ impl FromRow for ReferenceRow {
             id: get(row, "id")?,
             project: project(row)?,
             device: device(row)?,
-            pcrs: get(row, "pcrs")?,
+            pcrs: kept(row, "pcrs")?,
             state: word(row, "state")?,
             learned_at: number(row, "learned_at")?,
             decided_at: some_number(row, "decided_at")?,
@@ -89,7 +91,7 @@ impl Evidence for SqliteTx {
             "INSERT OR REPLACE INTO standings (device, session, at, renew, record) VALUES (?, ?, ?, ?, ?)",
         );
         let put = put.bind(blob(row.device.0)).bind(row.session.to_vec()).bind(int(row.at)).bind(row.renew);
-        self.run(put.bind(row.record.clone())).await.map(drop)
+        self.run(put.bind(json(&row.record))).await.map(drop)
     }
 
     async fn renew_standing(&mut self, device: DeviceId) -> Stored<()> {
@@ -105,7 +107,7 @@ impl Evidence for SqliteTx {
         let add = add
             .bind(row.project.to_string())
             .bind(blob(row.device.0))
-            .bind(row.pcrs.clone())
+            .bind(json(&row.pcrs))
             .bind(row.state.word())
             .bind(int(row.learned_at));
         let id = self.one::<Id>(add.bind(row.decided_at.map(int))).await?;

@@ -2,6 +2,7 @@
 //! One connection writes, several read; a writer that waits longer than [`PATIENCE`] is told that the store is busy.
 
 mod around;
+mod device_rows;
 mod devices;
 mod evidence;
 mod keys;

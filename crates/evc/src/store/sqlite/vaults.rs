@@ -4,22 +4,22 @@ use async_trait::async_trait;
 use sqlx::query;
 use sqlx::sqlite::SqliteRow;
 use vault::ids::{DeviceId, Epoch, Name, Project, VaultId};
+use vault::policy::VaultPolicy;
 
 use super::SqliteTx;
 use super::read::{
-    FromRow, Word as _, blob, device, epoch, get, int, name, number, project, some_name, some_number, vault,
-    word,
+    FromRow, Word as _, blob, damaged, device, epoch, get, int, json, name, number, project, said, some_name,
+    some_number, vault, word,
 };
 use crate::store::{Keys as _, Page, PolicyRow, Stored, Tpm, UnixSeconds, VaultRow, VaultSaid, Vaults};
 
 impl FromRow for PolicyRow {
     fn from_row(row: &SqliteRow) -> Stored<Self> {
-        Ok(Self {
-            project: project(row)?,
-            name: name(row, "name")?,
-            canonical: get(row, "canonical")?,
-            changed_at: number(row, "changed_at")?,
-        })
+        let policy = VaultPolicy::from_canonical(get(row, "canonical")?).map_err(|_| damaged("canonical"))?;
+        if policy.name != name(row, "name")? {
+            return Err(damaged("canonical"));
+        }
+        Ok(Self { project: project(row)?, policy, changed_at: number(row, "changed_at")? })
     }
 }
 
@@ -39,7 +39,7 @@ impl FromRow for VaultRow {
             current_epoch: epoch(row, "current_epoch")?,
             last_epoch: epoch(row, "last_epoch")?,
             reported_epoch: some_number(row, "reported_epoch")?.map(Epoch),
-            report: get(row, "report")?,
+            report: said(row, "report")?,
             reported_at: some_number(row, "reported_at")?,
             added_at: number(row, "added_at")?,
         })
@@ -61,8 +61,8 @@ impl Vaults for SqliteTx {
     async fn put_policy(&mut self, row: &PolicyRow) -> Stored<()> {
         let put = "INSERT INTO policies (project, name, canonical, changed_at) VALUES (?, ?, ?, ?)
                    ON CONFLICT (project, name) DO UPDATE SET canonical = excluded.canonical, changed_at = excluded.changed_at";
-        let put = query(put).bind(row.project.to_string()).bind(row.name.to_string());
-        self.run(put.bind(row.canonical.clone()).bind(int(row.changed_at))).await.map(drop)
+        let put = query(put).bind(row.project.to_string()).bind(row.policy.name.to_string());
+        self.run(put.bind(row.policy.to_canonical()).bind(int(row.changed_at))).await.map(drop)
     }
 
     async fn drop_policy(&mut self, project: &Project, name: &str) -> Stored<()> {
@@ -128,7 +128,7 @@ impl Vaults for SqliteTx {
         let add = add.bind(row.delete_at.map(int)).bind(row.left_version.map(int));
         let add = add.bind(row.created).bind(row.recreate);
         let add = add.bind(int(row.current_epoch.0)).bind(int(row.last_epoch.0));
-        let add = add.bind(row.reported_epoch.map(|e| int(e.0))).bind(row.report.clone());
+        let add = add.bind(row.reported_epoch.map(|e| int(e.0))).bind(row.report.as_ref().map(json));
         self.run(add.bind(row.reported_at.map(int)).bind(int(row.added_at))).await.map(drop)
     }
 
@@ -164,7 +164,7 @@ impl Vaults for SqliteTx {
         let write = "UPDATE vaults SET created = created OR ?, recreate = recreate AND NOT ?, reported_epoch = ?, report = ?,
                      reported_at = ? WHERE device = ? AND id = ?";
         let write = query(write).bind(said.created).bind(said.made_anew);
-        let write = write.bind(said.epoch.map(|epoch| int(epoch.0))).bind(said.report.clone());
+        let write = write.bind(said.epoch.map(|epoch| int(epoch.0))).bind(json(&said.report));
         self.change(write.bind(int(said.at)).bind(blob(device.0)).bind(blob(id.0))).await
     }
 
