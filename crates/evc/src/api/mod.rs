@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use vault::ids::Name;
 use vault::policy::VaultPolicy;
 
-pub use node::{Accepted, Appraised, Attestation, NodeReport, StateNow};
+pub use node::{Accepted, Attestation, NodeReport, StateNow};
 pub use problem::{Code, Place, Problem};
 pub use requests::{
     Adoption, Allow, Applying, Deletion, List, NewToken, Recreation, Rehoming, Rotation, Yaml,

@@ -1,11 +1,12 @@
-//! What a node says of itself and of its vaults, as it is kept and shown. Its words are those of EVE and of `vault::report`.
+//! What a node says of itself and of its vaults, as it is shown. Its words are those of EVE and of `vault::report`.
 
 use std::net::IpAddr;
 
-use serde::de::IgnoredAny;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use vault::report::{State, VaultReport};
 use wire::info::{AttestationState, TpmPresence};
+
+use crate::store::{Appraised, understood};
 
 /// How a device's last evidence fared.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,18 +23,6 @@ pub struct Attestation {
     pub outcome: Appraised,
     /// What was not checked, or why it was refused; and what to do.
     pub words: Vec<String>,
-}
-
-/// What came of evidence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Appraised {
-    /// A TPM quoted.
-    Quoted,
-    /// The device key signed, for there is no TPM.
-    DeviceSigned,
-    /// It is worth nothing.
-    Refused,
 }
 
 /// What a device last reported of itself.
@@ -74,31 +63,6 @@ pub struct Accepted {
     pub version: u64,
 }
 
-impl NodeReport {
-    /// When it spoke of its vaults.
-    #[must_use]
-    pub fn vaults_at(&self) -> &str {
-        self.vaults_received.as_deref().unwrap_or(&self.received)
-    }
-}
-
-/// What is kept of a node of another version is left out where it is not understood.
-fn understood<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<VaultReport>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Line {
-        Understood(Box<VaultReport>),
-        Other(IgnoredAny),
-    }
-    let lines = Vec::<Line>::deserialize(from)?.into_iter();
-    Ok(lines
-        .filter_map(|line| match line {
-            Line::Understood(report) => Some(*report),
-            Line::Other(_) => None,
-        })
-        .collect())
-}
-
 /// What a vault's state is worth now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -114,17 +78,17 @@ pub enum StateNow {
 mod tests {
     use super::*;
 
-    /// IF-2: a report that is kept is shown as far as it is understood; a vault of a node of tomorrow hides none of the others.
+    /// IF-2: a command line of before reads a report as far as it understands it; a vault of a node of tomorrow hides none of the others.
     #[test]
     fn what_is_not_understood_of_a_node_hides_nothing_else() {
         let one = r#"{"id":"00000000-0000-0000-0000-000000000005","name":"v","state":"locked","created":true,"epoch":null,"wanted":"lock","last":null,"detail":[]}"#;
         let other = one.replace("\"locked\"", "\"melted\"");
-        let kept = format!(
+        let told = format!(
             r#"{{"received":"2026-11-01T00:00:00Z","tpm":"notfound","attestation":"Complete","vaults":[{other},7,{one}]}}"#
         );
-        let report: NodeReport = serde_json::from_str(&kept).expect("read");
+        let report: NodeReport = serde_json::from_str(&told).expect("read");
         assert_eq!(report.vaults.iter().map(|vault| vault.state).collect::<Vec<_>>(), [State::Locked]);
-        assert_eq!((report.tpm, report.vaults_at()), (TpmPresence::NotFound, "2026-11-01T00:00:00Z"));
+        assert_eq!((report.tpm, &*report.received), (TpmPresence::NotFound, "2026-11-01T00:00:00Z"));
     }
 
     /// Scripts read a state by its word, whichever kind it is.

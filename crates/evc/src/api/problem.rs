@@ -121,6 +121,8 @@ codes! {
         RegisteredOtherwise,
         /// The same was allowed with another name.
         AllowedOtherwise,
+        /// The same was allowed elsewhere at this controller.
+        AllowedElsewhere,
         /// A device has the name, or is to get it.
         DeviceNameTaken,
         /// A report is of what is over.

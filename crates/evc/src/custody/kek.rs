@@ -150,6 +150,8 @@ pub(crate) fn write_private(disk: &Disk, file: &Path, bytes: &[u8]) -> io::Resul
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
+    use vault::ids::{DeviceId, Epoch, Project, VaultId};
+
     use super::*;
     use crate::service::chain;
 
@@ -171,6 +173,41 @@ mod tests {
             let mut changed = sealed.clone();
             changed[at] ^= 1;
             assert!(kek.open(Identity::Period("2026-11"), &changed).is_err(), "changed at {at}");
+        }
+    }
+
+    /// Issue 7, A6: a vault's key is its project's. What was sealed before there were any is told from all of them.
+    #[test]
+    fn an_epoch_opens_in_its_own_project_only() {
+        let (device, vault) = (DeviceId(uuid::Uuid::from_u128(1)), VaultId(uuid::Uuid::from_u128(2)));
+        let [here, elsewhere] = [Project::default(), "elsewhere".parse().expect("a name")];
+        let of = |project| Identity::Epoch(project, device, vault, Epoch(3));
+        let before = Identity::EpochBeforeProjects(device, vault, Epoch(3));
+        let kek = Kek::generate().expect("randomness");
+        for own in [of(&here), of(&elsewhere), before] {
+            let sealed = kek.seal(own, b"secret").expect("sealed");
+            for other in [of(&here), of(&elsewhere), before] {
+                assert_eq!(kek.open(other, &sealed).is_ok(), other == own, "{own} as {other}");
+            }
+        }
+    }
+
+    /// As rows of builds before say it: what is not sealed anew opens by these bytes for ever.
+    #[test]
+    fn what_rows_are_bound_to_stays_as_it_is() {
+        let (device, vault) = (DeviceId(uuid::Uuid::from_u128(1)), VaultId(uuid::Uuid::from_u128(2)));
+        let ids = "00000000-0000-0000-0000-000000000001/00000000-0000-0000-0000-000000000002/3";
+        for (row, expected) in [
+            (Identity::Key("ca"), "v1 key/ca".to_owned()),
+            (Identity::Period("2026-11"), "v1 period/2026-11".to_owned()),
+            (Identity::EpochBeforeProjects(device, vault, Epoch(3)), format!("v1 epoch/{ids}")),
+            (
+                Identity::Epoch(&Project::default(), device, vault, Epoch(3)),
+                format!("v2 epoch/default/{ids}"),
+            ),
+        ] {
+            let told = String::from_utf8(row.aad()).expect("text");
+            assert_eq!(told, format!("eve-vault controller row {expected}"));
         }
     }
 

@@ -3,12 +3,14 @@
 //! An epoch's key is opened for release only against a witness of `vault::decide`. No key is printed, logged or written in the clear.
 
 pub mod authority;
+mod carry_over;
 mod epochs;
 mod identity;
 mod kek;
 mod memory;
 mod tls;
 
+pub(crate) use carry_over::{CarriedOver, carry_over};
 pub use epochs::{add_epoch, period_of, rehome, release};
 pub use identity::{Identity, SealedRow};
 pub(crate) use kek::write_private;

@@ -9,10 +9,11 @@ use wire::attest::{
 
 use super::doubled::{Alarm, alarm, follow};
 use crate::fleet::defaults::add_default_vaults;
-use crate::fleet::evidence::{ATTESTATION_CERT, Came, Record, Refused, Shown, judge, reference_of};
+use crate::fleet::evidence::{ATTESTATION_CERT, Came, Refused, Shown, judge, reference_of};
 use crate::service::{Barred, Controller, Fault, Message, Refusal};
 use crate::store::{
-    CertRow, DeviceRow, ReferenceRow, ReferenceState, Scope, StandingRow, Tpm, Tx, UnixSeconds,
+    CertRow, DeviceRow, Fared, Pcrs, Record, ReferenceRow, ReferenceState, Scope, StandingRow, Tpm, Tx,
+    UnixSeconds,
 };
 use crate::words::evidence::{coarse, in_full};
 
@@ -122,15 +123,15 @@ impl Controller {
             session,
             at: now,
             renew: false,
-            record: record.to_json(),
+            record: record.clone(),
         })
         .await?;
         if matches!(shown, Shown::DeviceSigned(_)) && device.tpm == Tpm::Unknown {
             tx.pin_tpm(device.id, Tpm::Absent).await?;
-            add_default_vaults(tx, &self.kek, device.id, now).await?;
+            add_default_vaults(tx, &self.kek, device, now).await?;
         }
         let learned = match reference_of(record, shown).filter(|_| device.learn) {
-            Some(pcrs) => Some(learn(tx, device.id, pcrs, now).await?),
+            Some(pcrs) => Some(learn(tx, device, pcrs, now).await?),
             None => None,
         };
         note(tx, device.id, Ok(shown), record.session(), came).await?;
@@ -179,11 +180,8 @@ async fn fresh(
 ) -> Result<Result<(Record, Shown), Refused>, Refusal> {
     let certs = tx.certs(device.id).await?;
     let references = tx.references_of(device.id).await?;
-    let before = match stood {
-        None => None,
-        Some(row) => Some(Record::from_json(&row.record).map_err(|_| Fault::Standing)?),
-    };
-    let judged = Record::of(quote, before.as_ref());
+    let before = stood.map(|row| &row.record);
+    let judged = Record::of(quote, before);
     Ok(judged.and_then(|record| judge(&record, device, &certs, &references).map(|shown| (record, shown))))
 }
 
@@ -272,17 +270,18 @@ fn code(why: &Refused) -> QuoteCode {
 }
 
 /// A first good quote is learned as a reference value that an operator has yet to approve.
-async fn learn(tx: &mut dyn Tx, device: DeviceId, pcrs: String, now: UnixSeconds) -> Result<i64, Refusal> {
+async fn learn(tx: &mut dyn Tx, device: &DeviceRow, pcrs: Pcrs, now: UnixSeconds) -> Result<i64, Refusal> {
     let row = ReferenceRow {
         id: 0,
-        device,
+        project: device.project.clone(),
+        device: device.id,
         pcrs,
         state: ReferenceState::Pending,
         learned_at: now,
         decided_at: None,
     };
     let id = tx.add_reference(&row).await?;
-    tx.set_learning(device, false).await?;
+    tx.set_learning(device.id, false).await?;
     Ok(id)
 }
 
@@ -294,6 +293,6 @@ async fn note(
     session: SessionKey,
     came: Came,
 ) -> Result<(), Refusal> {
-    let verdict = crate::fleet::fared::Fared::of(fared, session, came);
-    Ok(tx.put_verdict(device, &verdict.to_json(), came.at).await?)
+    let verdict = Fared::of(fared, session, came);
+    Ok(tx.put_verdict(device, &verdict, came.at).await?)
 }

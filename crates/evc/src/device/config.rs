@@ -151,7 +151,7 @@ impl Controller {
         let mut vaults = Vec::with_capacity(draft.lines.len());
         for Line { mut entry, decision } in draft.lines {
             if let Ruling::Release(granted) = &decision.ruling {
-                entry.release = release(tx, &self.kek, granted).await?;
+                entry.release = release(tx, &self.kek, &device.project, granted).await?;
             }
             vaults.push(entry);
         }

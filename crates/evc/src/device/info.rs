@@ -38,7 +38,7 @@ impl Controller {
         let standing = tx.standing(device).await?.map(|row| row.session);
         let place = place(info, &row, standing)?;
         let rows = tx.vaults(device).await?;
-        let report = crate::fleet::reported::node_json(info, &rows, row.report.as_deref(), now);
+        let report = crate::fleet::reported::node_report(info, &rows, row.report, now);
         tx.put_report(device, &report, now).await?;
         let Some((session, counter)) = place else { return Ok(()) };
         tx.put_report_place(device, &session, counter).await?;
@@ -121,7 +121,7 @@ fn said(vault: &Listed, report: &VaultReport, now: UnixSeconds) -> VaultSaid {
         created: vault.made,
         recreate: vault.recreate,
         epoch: vault.taken,
-        report: serde_json::to_string(report).ok(),
+        report: report.clone(),
         at: now,
     }
 }

@@ -2,7 +2,7 @@
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
 use uuid::Uuid;
-use vault::ids::{DeviceId, Name};
+use vault::ids::{DeviceId, Name, Project};
 use wire::Certificate;
 use wire::envelope::{DeviceEnvelope, EnvelopeError};
 use wire::register::Register;
@@ -157,6 +157,8 @@ async fn come_again(
     register: &Register,
 ) -> Result<(), Refusal> {
     match allowed.device {
+        // A device stays in its project.
+        _ if allowed.project != known.project => Err(NotAdmitted::RegisteredOtherwise.into()),
         _ if allowed.serial == ANY_SERIAL => Ok(()),
         Some(device) if device == known.id => Ok(()),
         None if known.serial == serial(register) => {
@@ -191,6 +193,7 @@ async fn add(
     let certificate = register.certificate();
     let row = DeviceRow {
         id: DeviceId(id),
+        project: allowed.project.clone(),
         name: name(tx, allowed, register, id).await?,
         cert_digest: certificate.digest().0,
         cert_der: certificate.der().to_vec(),
@@ -219,22 +222,25 @@ async fn add(
 
 /// The operator's word first: one that was to have the name of another is not silently called otherwise. A device's own serial is a name only where no other device has it, and none is to get it.
 async fn name(tx: &mut dyn Tx, allowed: &OnboardRow, register: &Register, id: Uuid) -> Result<Name, Refusal> {
+    let project = &allowed.project;
     match &allowed.name {
-        Some(given) if tx.device_by_name(given.as_str()).await?.is_none() => return Ok(given.clone()),
+        Some(given) if tx.device_by_name(project, given.as_str()).await?.is_none() => {
+            return Ok(given.clone());
+        }
         Some(given) if allowed.serial != ANY_SERIAL => {
             return Err(NotAdmitted::OthersName { name: given.clone() }.into());
         }
         _ => {}
     }
     match serial(register).parse::<Name>() {
-        Ok(own) if !is_taken(tx, &own).await? => Ok(own),
+        Ok(own) if !is_taken(tx, project, &own).await? => Ok(own),
         _ => Ok(fallback(id)),
     }
 }
 
-/// Whether a device has this name, or is to get it when it registers.
-async fn is_taken(tx: &mut dyn Tx, name: &Name) -> Result<bool, Refusal> {
-    Ok(tx.device_by_name(name.as_str()).await?.is_some() || tx.name_is_kept(name).await?)
+/// Whether a device of the project has this name, or is to get it when it registers.
+async fn is_taken(tx: &mut dyn Tx, project: &Project, name: &Name) -> Result<bool, Refusal> {
+    Ok(tx.device_by_name(project, name.as_str()).await?.is_some() || tx.name_is_kept(project, name).await?)
 }
 
 fn fallback(id: Uuid) -> Name {

@@ -1,36 +1,16 @@
 //! Evidence as it is kept, and its judgement by `attest`: the only place where this crate speaks to it.
 //! Kept is what the device showed, never a verdict: each decision judges it anew, so a written-down "passed" is worth nothing.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ::attest::{Appraisal, BadDeviceSignature, DeviceSession, Finding, PcrValues, SessionKey, Verdict};
-use serde::{Deserialize, Serialize};
 use vault::decide::Standing;
-use wire::attest::{PcrAlgorithm, Quote};
+use wire::attest::{PcrAlgorithm, PcrValue, Quote};
 
-use crate::store::{CertRow, DeviceRow, ReferenceRow, ReferenceState, Tpm, UnixSeconds};
+use crate::store::{CertRow, DeviceRow, Pcrs, Record, ReferenceRow, ReferenceState, Tpm, UnixSeconds};
 
 /// `ZCertType` of the attestation key's certificate.
 pub(crate) const ATTESTATION_CERT: i32 = 11;
-
-/// What a device showed, as kept.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Record {
-    session: [u8; 32],
-    nonce: [u8; 32],
-    #[serde(with = "hex_text")]
-    claims: Vec<u8>,
-    #[serde(with = "hex_text")]
-    attest_data: Vec<u8>,
-    #[serde(with = "hex_text")]
-    signature: Vec<u8>,
-    device_signature: Option<String>,
-    /// PCR of the SHA-256 bank to its value, in hexadecimal.
-    pcrs: BTreeMap<u8, String>,
-    /// The quote before this one, for continuity.
-    before: Option<String>,
-}
 
 /// What a piece of evidence is worth.
 pub enum Shown {
@@ -85,10 +65,9 @@ impl Record {
     /// Takes what came in; `before` is the evidence that stood until now.
     ///
     /// # Errors
-    /// [`Refused`]: it is bound to no session.
+    /// [`Refused`]: it is bound to no session, or has a PCR value that is none.
     pub fn of(quote: Quote, before: Option<&Self>) -> Result<Self, Refused> {
         let binding = quote.binding.ok_or(Refused::Unbound)?;
-        let sha256 = quote.pcr_values.into_iter().filter(|pcr| pcr.algorithm == PcrAlgorithm::Sha256);
         Ok(Self {
             session: binding.session.0,
             nonce: binding.nonce,
@@ -96,10 +75,7 @@ impl Record {
             attest_data: quote.attest_data,
             signature: quote.signature,
             device_signature: binding.device_signature.map(|signature| hex::encode(signature.0)),
-            pcrs: sha256
-                .filter(|pcr| crate::service::APPRAISED_PCRS.0 & (1 << pcr.index) != 0)
-                .map(|pcr| (pcr.index, hex::encode(pcr.value)))
-                .collect(),
+            pcrs: appraised(quote.pcr_values)?,
             before: before.map(|record| hex::encode(&record.attest_data)).filter(|quote| !quote.is_empty()),
         })
     }
@@ -108,20 +84,6 @@ impl Record {
     #[must_use]
     pub fn session(&self) -> SessionKey {
         SessionKey(self.session)
-    }
-
-    /// As it is kept.
-    #[must_use]
-    pub fn to_json(&self) -> String {
-        serde_json::to_string(self).expect("a record's map has numbers for keys, which are written as text")
-    }
-
-    /// As it was kept.
-    ///
-    /// # Errors
-    /// When it is not what [`Self::to_json`] writes.
-    pub fn from_json(text: &str) -> Result<Self, serde_json::Error> {
-        serde_json::from_str(text)
     }
 }
 
@@ -157,28 +119,28 @@ pub fn judge(
 
 /// The PCR values to learn from good evidence of a TPM: none of a boot that nothing measured.
 #[must_use]
-pub fn reference_of(record: &Record, shown: &Shown) -> Option<String> {
-    let measured = values(&record.pcrs).is_some_and(|pcrs| ::attest::unmeasured(&pcrs).is_none());
-    let learned = matches!(shown, Shown::Quoted(_)) && measured;
-    learned.then(|| serde_json::to_string(&record.pcrs).expect("numbers and text"))
+pub fn reference_of(record: &Record, shown: &Shown) -> Option<Pcrs> {
+    let measured = unmeasured(&record.pcrs).is_none();
+    (matches!(shown, Shown::Quoted(_)) && measured).then(|| record.pcrs.clone())
 }
 
-/// What shows, in a reference value as it is kept, that it is of no measured boot. One that does not read shows nothing, and
-/// is met by nothing.
-pub(crate) fn unmeasured(pcrs: &str) -> Option<::attest::Unmeasured> {
-    let kept: Option<BTreeMap<u8, String>> = serde_json::from_str(pcrs).ok();
-    kept.as_ref().and_then(values).and_then(|pcrs| ::attest::unmeasured(&pcrs))
+/// What shows that PCR values are of no measured boot.
+pub(crate) fn unmeasured(pcrs: &Pcrs) -> Option<::attest::Unmeasured> {
+    ::attest::unmeasured(&pcrs.0)
+}
+
+/// Those of the SHA-256 bank that are appraised.
+fn appraised(values: Vec<PcrValue>) -> Result<Pcrs, Refused> {
+    let sha256 = values.into_iter().filter(|pcr| pcr.algorithm == PcrAlgorithm::Sha256);
+    let wanted = sha256.filter(|pcr| crate::service::APPRAISED_PCRS.0 & (1 << pcr.index) != 0);
+    let values = wanted.map(|pcr| Some((pcr.index, pcr.value.try_into().ok()?))).collect::<Option<_>>();
+    values.map(Pcrs).ok_or(Refused::Quote(BadQuote::PcrValue))
 }
 
 /// The values of those that an operator approved.
 fn approved(references: &[ReferenceRow]) -> Vec<PcrValues> {
     let good = references.iter().filter(|row| row.state == ReferenceState::Approved);
-    good.filter_map(|row| serde_json::from_str(&row.pcrs).ok()).filter_map(|texts| values(&texts)).collect()
-}
-
-fn values(texts: &BTreeMap<u8, String>) -> Option<PcrValues> {
-    let value = |text: &String| hex::decode(text).ok()?.try_into().ok();
-    texts.iter().map(|(pcr, text)| Some((*pcr, value(text)?))).collect()
+    good.map(|row| row.pcrs.0.clone()).collect()
 }
 
 fn device_signed(
@@ -196,14 +158,13 @@ fn device_signed(
 
 fn quoted(record: &Record, certs: &[CertRow], references: &[ReferenceRow]) -> Result<Shown, Refused> {
     let ak = certs.iter().find(|cert| cert.kind == ATTESTATION_CERT).and_then(|cert| cert.public.as_ref());
-    let pcrs = values(&record.pcrs).ok_or(Refused::Quote(BadQuote::PcrValue))?;
     let before = record.before.as_ref().map(hex::decode).transpose();
     let before = before.map_err(|_| Refused::Quote(BadQuote::Before))?;
     let input = ::attest::Input {
         ak: ak.ok_or(Refused::NoAttestationKey)?,
         attest_data: &record.attest_data,
         signature: &record.signature,
-        pcrs: &pcrs,
+        pcrs: &record.pcrs.0,
         nonce: &record.nonce,
         session: &record.session(),
         claims: &record.claims,
@@ -231,18 +192,5 @@ pub struct Came {
 impl From<UnixSeconds> for Came {
     fn from(at: UnixSeconds) -> Self {
         Self { at, from: None }
-    }
-}
-
-/// Bytes as hexadecimal text.
-mod hex_text {
-    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
-
-    pub(crate) fn serialize<S: Serializer>(bytes: &[u8], out: S) -> Result<S::Ok, S::Error> {
-        out.serialize_str(&hex::encode(bytes))
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
-        hex::decode(String::deserialize(from)?).map_err(D::Error::custom)
     }
 }

@@ -6,10 +6,8 @@ use std::sync::{Mutex, PoisonError};
 
 use vault::ids::DeviceId;
 
-use super::reported::report_of;
-use crate::api::NodeReport;
 use crate::service::{Controller, Refusal};
-use crate::store::{DeviceRow, Scope, Tx, UnixSeconds};
+use crate::store::{DeviceRow, Moment, Scope, Tx, UnixSeconds};
 
 /// Silent for longer than this, in seconds, a device is not said to be there. Nodes poll every minute, and stock EVE too.
 const SILENT_AFTER_S: u64 = 5 * 60;
@@ -115,9 +113,8 @@ pub(crate) enum Word {
 
 /// Of a word that came at a time.
 pub(crate) fn word(device: &DeviceRow, said_at: UnixSeconds, now: UnixSeconds) -> Word {
-    // Times of one form and zone: as texts they are in their order.
-    let newer = |report: NodeReport| report.received > crate::clock::text(said_at);
-    match report_of(device).is_some_and(newer) {
+    let newer = device.report.as_ref().is_some_and(|report| report.received > Moment(said_at));
+    match newer {
         true => Word::Superseded,
         false if is_silent(device, now) => Word::Silent,
         false => Word::Fresh,

@@ -3,7 +3,7 @@
 
 pub(crate) mod defaults;
 pub mod evidence;
-pub mod fared;
+mod fared;
 pub mod heard;
 pub(crate) mod life;
 pub(crate) mod reported;

@@ -74,6 +74,7 @@ fn in_the_way(cause: &InTheWay) -> Code {
         InTheWay::Taken => Code::AlreadyThere,
         InTheWay::OthersName { .. } => Code::DeviceNameTaken,
         InTheWay::AllowedOtherwise => Code::AllowedOtherwise,
+        InTheWay::AllowedElsewhere => Code::AllowedElsewhere,
         InTheWay::EncryptionOfVaults { .. } => Code::EncryptionFixed,
         InTheWay::Unfit { .. } => Code::PolicyUnfit,
         InTheWay::PolicyInUse { .. } => Code::PolicyInUse,

@@ -27,10 +27,13 @@ use crate::api::{
     PolicyView, Recreation, Reference, Rehoming, Rotation, VaultView,
 };
 use crate::clock::now;
+use crate::operator::Operator;
 use crate::service::{BadRequest, Form, NoToken, Refusal, Unknown, token_hash};
 use crate::store::{Page, ReferenceState};
 
 type Told<T> = Result<Json<T>, Refusal>;
+/// Who asks: put there by [`with_token`].
+type Asks = Extension<Operator>;
 
 /// Most rows of one answer.
 const MOST: u32 = 1000;
@@ -71,14 +74,15 @@ pub(super) fn authorized(routes: Router<App>, app: App, intake: Arc<Intake>) -> 
 async fn with_token(
     State((app, intake)): State<(App, Arc<Intake>)>,
     Extension(source): Extension<Source>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Result<Response, Refusal> {
     let hash = token_hash(bearer(request.headers())?);
     // Strangers ask too: the look-up takes a place, and gives it back before the body comes in.
     let Some(place) = intake.place(source) else { return Ok(busy()) };
-    known(&app, &hash).await?;
+    let operator = Operator::by_token(app.controller.clone(), &hash).await?;
     drop(place);
+    request.extensions_mut().insert(operator);
     Ok(next.run(request).await)
 }
 
@@ -88,20 +92,14 @@ fn bearer(headers: &HeaderMap) -> Result<&str, NoToken> {
     token.filter(|token| token.len() <= 256).ok_or(NoToken::Absent)
 }
 
-/// The token is looked up by its hash: nothing of it is compared byte by byte.
-async fn known(app: &App, hash: &[u8; 32]) -> Result<(), Refusal> {
-    let owner = app.store.read(|tx| tx.token(hash)).await?;
-    Ok(owner.map(drop).ok_or(NoToken::Unknown)?)
-}
-
-async fn allow(State(app): State<App>, body: axum::body::Bytes) -> Told<Allowance> {
+async fn allow(Extension(app): Asks, body: axum::body::Bytes) -> Told<Allowance> {
     let ask: Allow = read(&body, Form::Allow)?;
     let name = ask.name.map(named).transpose()?;
     app.allow(&ask.cert_pem, &ask.serial, name, now()).await.map(Json)
 }
 
 /// `after` is `CERTIFICATE/SERIAL`.
-async fn allowances(State(app): State<App>, Query(list): Query<List>) -> Told<Vec<Allowance>> {
+async fn allowances(Extension(app): Asks, Query(list): Query<List>) -> Told<Vec<Allowance>> {
     let after = match list.after.split_once('/') {
         None if list.after.is_empty() => None,
         Some((digest, serial)) => Some((certificate(digest)?, serial)),
@@ -123,22 +121,22 @@ fn read<T: DeserializeOwned>(body: &[u8], form: Form) -> Result<T, BadRequest> {
     serde_json::from_slice(body).map_err(|why| BadRequest::Json { form, why })
 }
 
-async fn disallow(State(app): State<App>, Path((digest, serial)): Path<(String, String)>) -> Told<Done> {
+async fn disallow(Extension(app): Asks, Path((digest, serial)): Path<(String, String)>) -> Told<Done> {
     app.disallow(&certificate(&digest)?, &serial).await.map(Json)
 }
 
-async fn add_token(State(app): State<App>, body: axum::body::Bytes) -> Told<Done> {
+async fn add_token(Extension(app): Asks, body: axum::body::Bytes) -> Told<Done> {
     let new: NewToken = read(&body, Form::NewToken)?;
     let hash = hash(&new.sha256).ok_or(BadRequest::TokenHash)?;
     app.add_token(&hash, now()).await.map(Json)
 }
 
 /// All but the one that this request carries.
-async fn end_other_tokens(State(app): State<App>, headers: HeaderMap) -> Told<Done> {
+async fn end_other_tokens(Extension(app): Asks, headers: HeaderMap) -> Told<Done> {
     app.end_other_tokens(&token_hash(bearer(&headers)?)).await.map(Json)
 }
 
-async fn apply(State(app): State<App>, Query(how): Query<Applying>, text: String) -> Told<Vec<Applied>> {
+async fn apply(Extension(app): Asks, Query(how): Query<Applying>, text: String) -> Told<Vec<Applied>> {
     app.apply(&text, how.dry_run, now()).await.map(Json)
 }
 
@@ -150,17 +148,17 @@ fn page(list: &List) -> Page {
     Page { after: list.after.clone(), limit: limit(list) }
 }
 
-async fn devices(State(app): State<App>, Query(list): Query<List>) -> Told<Vec<DeviceView>> {
+async fn devices(Extension(app): Asks, Query(list): Query<List>) -> Told<Vec<DeviceView>> {
     app.show_devices(&page(&list), now()).await.map(Json)
 }
 
-async fn device(State(app): State<App>, Path(which): Path<String>) -> Told<Described> {
+async fn device(Extension(app): Asks, Path(which): Path<String>) -> Told<Described> {
     let (device, vaults) = app.show_device(&which, now()).await?;
     Ok(Json(Described { device, vaults }))
 }
 
 /// `after` is `DEVICE/VAULT`, two UUIDs.
-async fn vaults(State(app): State<App>, Query(list): Query<List>) -> Told<Vec<VaultView>> {
+async fn vaults(Extension(app): Asks, Query(list): Query<List>) -> Told<Vec<VaultView>> {
     if let Some(device) = &list.device {
         return Ok(Json(app.show_device(device, now()).await?.1));
     }
@@ -176,11 +174,11 @@ async fn vaults(State(app): State<App>, Query(list): Query<List>) -> Told<Vec<Va
     app.show_vaults(after, limit(&list), now()).await.map(Json)
 }
 
-async fn policies(State(app): State<App>, Query(list): Query<List>) -> Told<Vec<PolicyView>> {
+async fn policies(Extension(app): Asks, Query(list): Query<List>) -> Told<Vec<PolicyView>> {
     app.show_policies(&page(&list)).await.map(Json)
 }
 
-async fn references(State(app): State<App>, Query(list): Query<List>) -> Told<Vec<Reference>> {
+async fn references(Extension(app): Asks, Query(list): Query<List>) -> Told<Vec<Reference>> {
     let after = match list.after.as_str() {
         "" => 0,
         number => number.parse().map_err(|_| BadRequest::AfterReference)?,
@@ -188,15 +186,15 @@ async fn references(State(app): State<App>, Query(list): Query<List>) -> Told<Ve
     app.references(list.device.as_deref(), after, limit(&list)).await.map(Json)
 }
 
-async fn approve(State(app): State<App>, Path(id): Path<i64>) -> Told<Done> {
+async fn approve(Extension(app): Asks, Path(id): Path<i64>) -> Told<Done> {
     app.judge_reference(id, ReferenceState::Approved, now()).await.map(Json)
 }
 
-async fn reject(State(app): State<App>, Path(id): Path<i64>) -> Told<Done> {
+async fn reject(Extension(app): Asks, Path(id): Path<i64>) -> Told<Done> {
     app.judge_reference(id, ReferenceState::Rejected, now()).await.map(Json)
 }
 
-async fn learn(State(app): State<App>, Path(device): Path<String>) -> Told<Done> {
+async fn learn(Extension(app): Asks, Path(device): Path<String>) -> Told<Done> {
     app.learn_again(&device).await.map(Json)
 }
 
@@ -204,12 +202,12 @@ fn named(text: String) -> Result<Name, BadRequest> {
     Name::try_from(text).map_err(BadRequest::Name)
 }
 
-async fn delete_vault(State(app): State<App>, Path((device, vault)): Path<(String, String)>) -> Told<Done> {
+async fn delete_vault(Extension(app): Asks, Path((device, vault)): Path<(String, String)>) -> Told<Done> {
     app.delete_vault(&device, &named(vault)?, now()).await.map(Json)
 }
 
 async fn rotate(
-    State(app): State<App>,
+    Extension(app): Asks,
     Path((device, vault)): Path<(String, String)>,
     body: axum::body::Bytes,
 ) -> Told<Done> {
@@ -218,7 +216,7 @@ async fn rotate(
 }
 
 async fn recreate(
-    State(app): State<App>,
+    Extension(app): Asks,
     Path((device, vault)): Path<(String, String)>,
     Query(Recreation { new_disk }): Query<Recreation>,
 ) -> Told<Done> {
@@ -226,27 +224,27 @@ async fn recreate(
 }
 
 async fn delete_device(
-    State(app): State<App>,
+    Extension(app): Asks,
     Path(device): Path<String>,
     Query(Deletion { force }): Query<Deletion>,
 ) -> Told<Done> {
     app.delete_device(&device, force, now()).await.map(Json)
 }
 
-async fn lose(State(app): State<App>, Path(device): Path<String>) -> Told<Done> {
+async fn lose(Extension(app): Asks, Path(device): Path<String>) -> Told<Done> {
     app.lose(&device, now()).await.map(Json)
 }
 
-async fn find(State(app): State<App>, Path(device): Path<String>) -> Told<Done> {
+async fn find(Extension(app): Asks, Path(device): Path<String>) -> Told<Done> {
     app.find(&device).await.map(Json)
 }
 
-async fn settle(State(app): State<App>, Path(device): Path<String>) -> Told<Done> {
+async fn settle(Extension(app): Asks, Path(device): Path<String>) -> Told<Done> {
     app.settle(&device).await.map(Json)
 }
 
 async fn rehome(
-    State(app): State<App>,
+    Extension(app): Asks,
     Path((device, vault)): Path<(String, String)>,
     body: axum::body::Bytes,
 ) -> Told<Done> {
@@ -255,7 +253,7 @@ async fn rehome(
 }
 
 async fn adopt(
-    State(app): State<App>,
+    Extension(app): Asks,
     Path((device, vault)): Path<(String, String)>,
     body: axum::body::Bytes,
 ) -> Told<Done> {
@@ -263,6 +261,6 @@ async fn adopt(
     app.adopt(&device, &named(vault)?, &how, now()).await.map(Json)
 }
 
-async fn delete_policy(State(app): State<App>, Path(policy): Path<String>) -> Told<Done> {
+async fn delete_policy(Extension(app): Asks, Path(policy): Path<String>) -> Told<Done> {
     app.delete_policy(&named(policy)?).await.map(Json)
 }

@@ -3,16 +3,17 @@
 
 use vault::ids::Name;
 use vault::life::{NotAdopted, adopted, orphan};
+use vault::report::VaultReport;
 
+use super::Operator;
 use super::apply::{held_against, named_policy};
 use crate::api::{Adoption, Done};
 use crate::fleet::defaults::add_vault;
 use crate::fleet::life::{beside_defaults, life, new_row};
-use crate::fleet::reported::report_of;
-use crate::service::{Controller, InTheWay, Refusal, find_device, in_life};
-use crate::store::{Tx, UnixSeconds};
+use crate::service::{InTheWay, Refusal, find_device, in_life};
+use crate::store::{DeviceRow, Tx, UnixSeconds};
 
-impl Controller {
+impl Operator {
     /// Takes in a vault that its node reports as an orphan.
     ///
     /// # Errors
@@ -46,11 +47,10 @@ impl Controller {
         policy: &Name,
         now: UnixSeconds,
     ) -> Result<(), Refusal> {
-        let device = find_device(tx, device).await?;
+        let device = find_device(tx, &self.project, device).await?;
         let refused = |cause: NotAdopted| in_life(&device, vault, cause);
-        let reported = report_of(&device).map(|report| report.vaults).unwrap_or_default();
-        let orphan = orphan(reported, vault).map_err(refused)?;
-        held_against(&device, &named_policy(tx, policy).await?, None)?;
+        let orphan = orphan(reports(&device), vault).map_err(refused)?;
+        held_against(&device, &named_policy(tx, &self.project, policy).await?, None)?;
         let rows = tx.vaults(device.id).await?;
         let there = rows.iter().find(|row| row.id == orphan.id).map(life).transpose()?;
         let adopted = adopted(&orphan, policy, there.as_ref(), beside_defaults(&rows)).map_err(refused)?;
@@ -59,10 +59,15 @@ impl Controller {
             tx.drop_vault(device.id, orphan.id).await?;
         }
         let name = orphan.name;
-        let row = new_row(device.id, (orphan.id, name.clone()), adopted, now);
+        let row = new_row(&device, (orphan.id, name.clone()), adopted, now);
         add_vault(tx, &self.kek, row).await.map_err(|refusal| match refusal {
             Refusal::InTheWay(InTheWay::Taken) => refused(NotAdopted::NameTaken { name }),
             other => other,
         })
     }
+}
+
+/// What the node said last of vaults that no row is kept of.
+fn reports(device: &DeviceRow) -> Vec<VaultReport> {
+    device.report.as_ref().map(|report| report.vaults.clone()).unwrap_or_default()
 }

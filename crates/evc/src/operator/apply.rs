@@ -1,19 +1,20 @@
 //! `evc apply`: policies and vaults from the operator's file become so, all of them or none. Repeating changes nothing.
 
 use uuid::Uuid;
-use vault::ids::{Name, VaultId};
+use vault::ids::{Name, Project, VaultId};
 use vault::life::{self, Fit, Wish, applied, fits};
 use vault::policy::{Document, Located, VaultPolicy, VaultSpec, read};
 
+use super::Operator;
 use crate::api::{Applied, Outcome};
 use crate::fleet::defaults::add_vault;
 use crate::fleet::life::{beside_defaults, listed, new_row};
 use crate::fleet::view::policy_of;
-use crate::service::{Controller, Fault, InTheWay, Refusal, Unknown, find_device, in_life};
+use crate::service::{Fault, InTheWay, Refusal, Unknown, find_device, in_life};
 use crate::store::{DeviceRow, PolicyRow, Scope, Tpm, Tx, UnixSeconds, VaultRow};
 use crate::words::notes;
 
-impl Controller {
+impl Operator {
     /// Applies a file. With `dry_run` everything is checked and nothing kept.
     ///
     /// # Errors
@@ -37,7 +38,7 @@ impl Controller {
         // Policies first, wherever they stand in the file: vaults name them.
         for located in documents {
             if let Document::Policy(policy) = &located.document {
-                applied.push(put_policy(tx, policy, now).await?);
+                applied.push(put_policy(tx, &self.project, policy, now).await?);
             }
         }
         for located in documents {
@@ -49,7 +50,8 @@ impl Controller {
         // Last, for the file may have given a changed policy's vaults another one.
         for located in documents {
             if let Document::Policy(policy) = &located.document {
-                fits_its_vaults(tx, policy).await.map_err(|e| e.of_document(place(located)))?;
+                let fits = fits_its_vaults(tx, &self.project, policy).await;
+                fits.map_err(|e| e.of_document(place(located)))?;
             }
         }
         Ok(applied)
@@ -61,8 +63,8 @@ impl Controller {
         spec: &VaultSpec,
         now: UnixSeconds,
     ) -> Result<Applied, Refusal> {
-        let device = find_device(tx, &spec.device).await?;
-        let policy = named_policy(tx, &spec.policy).await?;
+        let device = find_device(tx, &self.project, &spec.device).await?;
+        let policy = named_policy(tx, &self.project, &spec.policy).await?;
         let fit = held_against(&device, &policy, None)?;
         let there = existing(tx, &device, spec).await?;
         let present = made_under(tx, &device, spec, there.as_ref()).await?.map(|under| under.node.encryption);
@@ -95,7 +97,7 @@ impl Controller {
         let became = applied(id, there, wish, others).map_err(|cause| in_life(device, &spec.name, cause))?;
         match became {
             life::Applied::Created(vault) => {
-                add_vault(tx, &self.kek, new_row(device.id, (id, spec.name.clone()), vault, now)).await?;
+                add_vault(tx, &self.kek, new_row(device, (id, spec.name.clone()), vault, now)).await?;
                 Ok(Outcome::Created)
             }
             life::Applied::Unchanged => Ok(Outcome::Unchanged),
@@ -111,19 +113,24 @@ fn place(at: &Located) -> (u64, u64) {
     (at.line, at.column)
 }
 
-async fn put_policy(tx: &mut dyn Tx, policy: &VaultPolicy, now: UnixSeconds) -> Result<Applied, Refusal> {
-    let canonical = policy.to_canonical();
-    let there = tx.policy(policy.name.as_str()).await?;
+async fn put_policy(
+    tx: &mut dyn Tx,
+    project: &Project,
+    policy: &VaultPolicy,
+    now: UnixSeconds,
+) -> Result<Applied, Refusal> {
+    let there = tx.policy(project, policy.name.as_str()).await?;
     let outcome = match &there {
         None => Outcome::Created,
-        Some(row) if row.canonical == canonical => Outcome::Unchanged,
+        Some(row) if row.policy == *policy => Outcome::Unchanged,
         Some(row) => {
             encryption_stays(tx, row, policy).await?;
             Outcome::Changed
         }
     };
     if outcome != Outcome::Unchanged {
-        tx.put_policy(&PolicyRow { name: policy.name.clone(), canonical, changed_at: now }).await?;
+        let (project, policy) = (project.clone(), policy.clone());
+        tx.put_policy(&PolicyRow { project, policy, changed_at: now }).await?;
     }
     let notes = policy.cautions().into_iter().map(notes::of_caution).collect();
     Ok(Applied { kind: "policy".into(), name: policy.name.to_string(), outcome, notes })
@@ -131,25 +138,30 @@ async fn put_policy(tx: &mut dyn Tx, policy: &VaultPolicy, now: UnixSeconds) -> 
 
 /// The kernel fixes a vault's modes when it is made.
 async fn encryption_stays(tx: &mut dyn Tx, row: &PolicyRow, policy: &VaultPolicy) -> Result<(), Refusal> {
-    let before = VaultPolicy::from_canonical(&row.canonical).map_err(|_| Fault::Policy)?;
-    if before.node.encryption == policy.node.encryption
-        || tx.vault_with_policy(policy.name.as_str()).await?.is_none()
+    if row.policy.node.encryption == policy.node.encryption
+        || tx.vault_with_policy(&row.project, policy.name.as_str()).await?.is_none()
     {
         return Ok(());
     }
     Err(InTheWay::EncryptionOfVaults { policy: policy.name.clone() }.into())
 }
 
-pub(crate) async fn named_policy(tx: &mut dyn Tx, name: &Name) -> Result<VaultPolicy, Refusal> {
-    let row = tx.policy(name.as_str()).await?.ok_or_else(|| Unknown::Policy { policy: name.clone() })?;
-    Ok(VaultPolicy::from_canonical(&row.canonical).map_err(|_| Fault::Policy)?)
+pub(crate) async fn named_policy(
+    tx: &mut dyn Tx,
+    project: &Project,
+    name: &Name,
+) -> Result<VaultPolicy, Refusal> {
+    let row = tx.policy(project, name.as_str()).await?;
+    Ok(row.ok_or_else(|| Unknown::Policy { policy: name.clone() })?.policy)
 }
 
 /// Whether it can be met wherever it is named. That turns on nothing of a device but its TPM, so one of each kind stands for all.
 /// A vault that is being removed does not count: whoever keeps it again has it held against its policy then.
-async fn fits_its_vaults(tx: &mut dyn Tx, policy: &VaultPolicy) -> Result<(), Refusal> {
+async fn fits_its_vaults(tx: &mut dyn Tx, project: &Project, policy: &VaultPolicy) -> Result<(), Refusal> {
     for tpm in [Tpm::Absent, Tpm::Present, Tpm::Unknown] {
-        let Some(row) = tx.vault_with_policy_and_tpm(policy.name.as_str(), tpm).await? else { continue };
+        let Some(row) = tx.vault_with_policy_and_tpm(project, policy.name.as_str(), tpm).await? else {
+            continue;
+        };
         let device = tx.device(row.device).await?.ok_or(Fault::VaultWithoutDevice)?;
         held_against(&device, policy, Some(&row.name))?;
     }

@@ -1,10 +1,11 @@
 //! Which certificates and serials may onboard: the operator's side.
 
-use vault::ids::{DeviceId, Name};
+use vault::ids::{DeviceId, Name, Project};
 use wire::Certificate;
 
+use super::Operator;
 use crate::api::{Allowance, Done};
-use crate::service::{BadRequest, Controller, InTheWay, Refusal};
+use crate::service::{BadRequest, InTheWay, Refusal};
 use crate::store::{OnboardRow, Scope, Stored, Tx, UnixSeconds};
 
 impl From<OnboardRow> for Allowance {
@@ -19,7 +20,7 @@ impl From<OnboardRow> for Allowance {
     }
 }
 
-impl Controller {
+impl Operator {
     /// Allows a certificate and serial.
     ///
     /// # Errors
@@ -37,6 +38,7 @@ impl Controller {
             return Err(BadRequest::Serial.into());
         }
         let row = OnboardRow {
+            project: self.project.clone(),
             cert_digest: certificate.digest().0,
             serial: serial.to_owned(),
             cert_der: certificate.der().to_vec(),
@@ -53,7 +55,8 @@ impl Controller {
     /// [`Refusal`] of the store's.
     pub async fn disallow(&self, cert_digest: &[u8; 32], serial: &str) -> Result<Done, Refusal> {
         let scope = Scope::Onboarding;
-        let used = self.store.write(scope, |tx| Box::pin(withdraw(tx, cert_digest, serial))).await?;
+        let used =
+            self.store.write(scope, |tx| Box::pin(withdraw(tx, &self.project, cert_digest, serial))).await?;
         let stays = used.map(|device| format!("device {device}, which used it, stays registered"));
         Ok(Done {
             done: format!("serial `{serial}` may not onboard with this certificate"),
@@ -70,7 +73,7 @@ impl Controller {
         after: Option<([u8; 32], &str)>,
         limit: u32,
     ) -> Result<Vec<Allowance>, Refusal> {
-        let rows = self.store.read(|tx| tx.onboardings(after, limit)).await?;
+        let rows = self.store.read(|tx| tx.onboardings(&self.project, after, limit)).await?;
         Ok(rows.into_iter().map(Into::into).collect())
     }
 }
@@ -80,7 +83,7 @@ async fn add(tx: &mut dyn Tx, row: &OnboardRow) -> Result<Allowance, Refusal> {
         return allowed_before(there, row);
     }
     if let Some(name) = &row.name
-        && is_anothers(tx, name, &row.serial).await?
+        && is_anothers(tx, row, name).await?
     {
         return Err(InTheWay::OthersName { name: name.clone() }.into());
     }
@@ -89,21 +92,31 @@ async fn add(tx: &mut dyn Tx, row: &OnboardRow) -> Result<Allowance, Refusal> {
 }
 
 /// The device that used it.
-async fn withdraw(tx: &mut dyn Tx, cert_digest: &[u8; 32], serial: &str) -> Stored<Option<DeviceId>> {
-    let used = tx.onboarding(cert_digest, serial).await?.and_then(|row| row.device);
+async fn withdraw(
+    tx: &mut dyn Tx,
+    project: &Project,
+    cert_digest: &[u8; 32],
+    serial: &str,
+) -> Stored<Option<DeviceId>> {
+    let allowed = tx.onboarding(cert_digest, serial).await?.filter(|row| row.project == *project);
+    let Some(allowed) = allowed else { return Ok(None) };
     tx.drop_onboarding(cert_digest, serial).await?;
-    Ok(used)
+    Ok(allowed.device)
 }
 
 fn allowed_before(there: OnboardRow, row: &OnboardRow) -> Result<Allowance, Refusal> {
+    if there.project != row.project {
+        return Err(InTheWay::AllowedElsewhere.into());
+    }
     if there.name == row.name {
         return Ok(there.into());
     }
     Err(InTheWay::AllowedOtherwise.into())
 }
 
-/// Whether this name is kept, or a device has it that did not register with this serial. One that did may have to come again.
-async fn is_anothers(tx: &mut dyn Tx, name: &Name, serial: &str) -> Result<bool, Refusal> {
-    let holder = tx.device_by_name(name.as_str()).await?;
-    Ok(holder.is_some_and(|device| device.serial != serial) || tx.name_is_kept(name).await?)
+/// Whether this name is kept in the project, or a device has it that did not register with this serial. One that did may have to come again.
+async fn is_anothers(tx: &mut dyn Tx, row: &OnboardRow, name: &Name) -> Result<bool, Refusal> {
+    let holder = tx.device_by_name(&row.project, name.as_str()).await?;
+    let has = holder.is_some_and(|device| device.serial != row.serial);
+    Ok(has || tx.name_is_kept(&row.project, name).await?)
 }

@@ -3,15 +3,16 @@
 use vault::ids::Name;
 use vault::life::{Listed, Rotated};
 
+use super::Operator;
 use super::operate::{Found, find_vault};
 use crate::api::{Done, Rotation};
 use crate::custody::add_epoch;
 use crate::fleet::view::policy_of;
-use crate::service::{Controller, InTheWay, Refusal, in_life};
+use crate::service::{InTheWay, Refusal, in_life};
 use crate::store::{Tx, UnixSeconds, VaultRow};
 use crate::words::notes::at_stake;
 
-impl Controller {
+impl Operator {
     /// Makes a new key current.
     ///
     /// # Errors
@@ -35,7 +36,7 @@ impl Controller {
         how: Rotation,
         now: UnixSeconds,
     ) -> Result<Done, Refusal> {
-        let Found { device, row, vault } = find_vault(tx, device, name).await?;
+        let Found { device, row, vault } = find_vault(tx, &self.project, device, name).await?;
         if let Some(older) = device.older {
             return Err(InTheWay::Older(older).into());
         }
@@ -65,7 +66,7 @@ impl Controller {
         now: UnixSeconds,
     ) -> Result<(), Refusal> {
         let epochs = vault.epochs;
-        add_epoch(tx, &self.kek, (row.device, row.id, epochs.current()), now).await?;
+        add_epoch(tx, &self.kek, row, epochs.current(), now).await?;
         tx.drop_releases_before(row.device, row.id, epochs.last()).await?;
         Ok(tx.put_epochs(row.device, row.id, epochs.current(), epochs.last()).await?)
     }

@@ -3,25 +3,24 @@
 use std::collections::HashMap;
 
 use vault::decide::{Ruling, decide};
-use vault::ids::{DeviceId, VaultId};
-use vault::policy::VaultPolicy;
+use vault::ids::{DeviceId, Project, VaultId};
 
 use ::attest::SessionKey;
 
-use crate::api::{Appraised, DeviceView, PolicyView, VaultView};
-use crate::fleet::fared::Fared;
+use super::Operator;
+use crate::api::{DeviceView, PolicyView, VaultView};
 use crate::fleet::section::subject;
 use crate::fleet::view::{Held, View};
-use crate::service::{Controller, Refusal, find_device};
-use crate::store::{DeviceRow, Page, Tx, UnixSeconds, VaultRow, VaultStanding};
+use crate::service::{Refusal, find_device};
+use crate::store::{Appraised, DeviceRow, Page, Tx, UnixSeconds, VaultRow, VaultStanding};
 
-impl Controller {
+impl Operator {
     /// Devices by name.
     ///
     /// # Errors
     /// [`Refusal`] of the store's.
     pub async fn show_devices(&self, page: &Page, now: UnixSeconds) -> Result<Vec<DeviceView>, Refusal> {
-        let rows = self.store.read(|tx| tx.devices(page)).await?;
+        let rows = self.store.read(|tx| tx.devices(&self.project, page)).await?;
         let newest = rows.into_iter().map(|row| self.heard.newest(row));
         Ok(newest.map(|row| DeviceView::of(row, now).in_a_list()).collect())
     }
@@ -35,11 +34,13 @@ impl Controller {
         which: &str,
         now: UnixSeconds,
     ) -> Result<(DeviceView, Vec<VaultView>), Refusal> {
-        let (device, mut rows, view) = self.store.read(|tx| Box::pin(stored(tx, which))).await?;
+        let (device, mut rows, view) =
+            self.store.read(|tx| Box::pin(stored(tx, &self.project, which))).await?;
         // Of one name, the one that is there comes before those that were.
         rows.sort_by_key(|row| row.standing == VaultStanding::Gone);
         let device = self.heard.newest(device);
-        let vaults: Vec<_> = rows.iter().map(|row| explained(&view, row, now).aged(&device, now)).collect();
+        let vaults: Vec<_> =
+            rows.iter().map(|row| explained(&view, row, now).aged(&device, row.reported_at, now)).collect();
         let shown = DeviceView::of(device, now);
         let unlisted = shown.default_vaults.iter().filter(|vault| rows.iter().all(|row| row.id != vault.id));
         let vaults = unlisted.cloned().chain(vaults).collect();
@@ -56,11 +57,12 @@ impl Controller {
         limit: u32,
         now: UnixSeconds,
     ) -> Result<Vec<VaultView>, Refusal> {
-        let (rows, devices) = self.store.read(|tx| Box::pin(vaults_and_devices(tx, after, limit))).await?;
+        let page = self.store.read(|tx| Box::pin(vaults_and_devices(tx, &self.project, after, limit)));
+        let (rows, devices) = page.await?;
         let devices: HashMap<_, _> =
             devices.into_iter().map(|row| (row.id, self.heard.newest(row))).collect();
         let aged = |row: &VaultRow| match devices.get(&row.device) {
-            Some(device) => VaultView::from(row).aged(device, now),
+            Some(device) => VaultView::from(row).aged(device, row.reported_at, now),
             None => row.into(),
         };
         Ok(rows.iter().map(|row| aged(row).in_a_list()).collect())
@@ -71,10 +73,10 @@ impl Controller {
     /// # Errors
     /// [`Refusal`] of the store's.
     pub async fn show_policies(&self, page: &Page) -> Result<Vec<PolicyView>, Refusal> {
-        let rows = self.store.read(|tx| tx.policies(page)).await?;
+        let rows = self.store.read(|tx| tx.policies(&self.project, page)).await?;
         let shown = rows.into_iter().map(|row| PolicyView {
-            policy: VaultPolicy::from_canonical(&row.canonical).ok(),
-            name: row.name,
+            name: row.policy.name.clone(),
+            policy: Some(row.policy),
             changed: crate::clock::text(row.changed_at),
         });
         Ok(shown.collect())
@@ -84,10 +86,11 @@ impl Controller {
 /// A page of vaults, and the devices that they are of.
 async fn vaults_and_devices(
     tx: &mut dyn Tx,
+    project: &Project,
     after: Option<(DeviceId, VaultId)>,
     limit: u32,
 ) -> Result<(Vec<VaultRow>, Vec<DeviceRow>), Refusal> {
-    let rows = tx.all_vaults(after, limit).await?;
+    let rows = tx.all_vaults(project, after, limit).await?;
     let mut devices: Vec<DeviceRow> = Vec::new();
     // In the order of their devices.
     for of in rows.chunk_by(|one, next| one.device == next.device).filter_map(<[_]>::first) {
@@ -96,8 +99,12 @@ async fn vaults_and_devices(
     Ok((rows, devices))
 }
 
-async fn stored(tx: &mut dyn Tx, which: &str) -> Result<(DeviceRow, Vec<VaultRow>, View), Refusal> {
-    let device = find_device(tx, which).await?;
+async fn stored(
+    tx: &mut dyn Tx,
+    project: &Project,
+    which: &str,
+) -> Result<(DeviceRow, Vec<VaultRow>, View), Refusal> {
+    let device = find_device(tx, project, which).await?;
     let rows = tx.vaults(device.id).await?;
     let view = View::load(tx, device.clone()).await?;
     Ok((device, rows, view))
@@ -126,7 +133,7 @@ fn key_words(view: &View, held: &Held, now: UnixSeconds) -> String {
 
 /// Why the last evidence was refused, when none was good since.
 fn refused_since(view: &View) -> Option<String> {
-    let fared = Fared::last(&view.device)?;
+    let fared = view.device.verdict.as_ref()?;
     let since = view.stands.as_ref().is_none_or(|stands| stands.row.at <= fared.at);
     (since && fared.outcome == Appraised::Refused).then(|| fared.words.join("; "))
 }

@@ -1,25 +1,22 @@
 //! Rows as operators see them.
 
 use std::cmp::Ordering;
-use std::time::UNIX_EPOCH;
 
 use vault::ids::Epoch;
 use vault::report::VaultReport;
 
-use crate::api::{Attestation, DeviceView, NodeReport, StateNow, VaultView};
-use crate::fleet::fared::Fared;
+use crate::api::{self, Attestation, DeviceView, NodeReport, StateNow, VaultView};
 use crate::fleet::heard::{Word, ago, condition, word};
 use crate::fleet::life::listed;
-use crate::fleet::reported::report_of;
-use crate::store::{DeviceRow, UnixSeconds, VaultRow, VaultStanding};
+use crate::fleet::reported;
+use crate::store::{Accepted, DeviceReport, DeviceRow, Fared, Moment, UnixSeconds, VaultRow, VaultStanding};
 
 impl DeviceView {
     pub(super) fn of(row: DeviceRow, now: UnixSeconds) -> Self {
-        let report = report_of(&row);
         Self {
-            default_vaults: default_vaults(&row, report.as_ref(), now),
+            default_vaults: default_vaults(&row, now),
             condition: condition(&row, now),
-            attestation: Fared::last(&row).map(Into::into),
+            attestation: row.verdict.map(Into::into),
             id: row.id,
             name: row.name,
             serial: row.serial,
@@ -29,7 +26,7 @@ impl DeviceView {
             last_seen: row.last_seen.map(crate::clock::text),
             alarm: row.older.map(|older| format!("{older}; {}", crate::words::OLDER)).or(row.alarm),
             section_version: row.section_version,
-            report,
+            report: row.report.map(Into::into),
         }
     }
 }
@@ -40,14 +37,36 @@ impl From<Fared> for Attestation {
     }
 }
 
-fn default_vaults(row: &DeviceRow, report: Option<&NodeReport>, now: UnixSeconds) -> Vec<VaultView> {
-    let Some(report) = report else { return Vec::new() };
-    let defaults = report.vaults.iter().filter(|vault| vault.id.is_default());
-    defaults.map(|vault| as_reported(row, vault.clone(), report.vaults_at()).aged(row, now)).collect()
+impl From<DeviceReport> for NodeReport {
+    fn from(report: DeviceReport) -> Self {
+        Self {
+            received: report.received.into(),
+            tpm: report.tpm,
+            tpm_info: report.tpm_info,
+            attestation: report.attestation,
+            attestation_error: report.attestation_error,
+            accepted: report.accepted.map(Into::into),
+            notes: report.notes,
+            vaults: report.vaults,
+            vaults_received: report.vaults_received.map(Into::into),
+        }
+    }
+}
+
+impl From<Accepted> for api::Accepted {
+    fn from(Accepted { incarnation, version }: Accepted) -> Self {
+        Self { incarnation: hex::encode(incarnation), version }
+    }
+}
+
+fn default_vaults(row: &DeviceRow, now: UnixSeconds) -> Vec<VaultView> {
+    let Some(Moment(at)) = row.report.as_ref().map(DeviceReport::vaults_received) else { return Vec::new() };
+    let defaults = reported::default_vaults(row);
+    defaults.map(|vault| as_reported(row, vault.clone(), at).aged(row, Some(at), now)).collect()
 }
 
 /// A default vault under its default policy, by the node's word alone.
-fn as_reported(row: &DeviceRow, vault: VaultReport, at: &str) -> VaultView {
+fn as_reported(row: &DeviceRow, vault: VaultReport, at: UnixSeconds) -> VaultView {
     VaultView {
         device: row.id,
         id: vault.id,
@@ -65,14 +84,12 @@ fn as_reported(row: &DeviceRow, vault: VaultReport, at: &str) -> VaultView {
         notes: Vec::new(),
         key: Some("not needed: its default policy".into()),
         report: Some(vault),
-        reported: Some(at.to_owned()),
+        reported: Some(crate::clock::text(at)),
     }
 }
 
 impl From<&VaultRow> for VaultView {
     fn from(row: &VaultRow) -> Self {
-        let report: Option<VaultReport> =
-            row.report.as_deref().and_then(|text| serde_json::from_str(text).ok());
         Self {
             device: row.device,
             id: row.id,
@@ -85,11 +102,11 @@ impl From<&VaultRow> for VaultView {
             current_epoch: row.current_epoch,
             last_epoch: row.last_epoch,
             reported_epoch: row.reported_epoch,
-            state: report.as_ref().map(|report| StateNow::Said(report.state)),
+            state: row.report.as_ref().map(|report| StateNow::Said(report.state)),
             state_now: None,
             notes: epoch_note(row).into_iter().collect(),
             key: None,
-            report,
+            report: row.report.clone(),
             reported: row.reported_at.map(crate::clock::text),
         }
     }
@@ -121,10 +138,8 @@ fn epoch_note(row: &VaultRow) -> Option<String> {
 }
 
 impl VaultView {
-    /// With what its state is worth now.
-    pub(super) fn aged(self, device: &DeviceRow, now: UnixSeconds) -> Self {
-        let said = self.reported.as_deref().and_then(|at| humantime::parse_rfc3339(at).ok());
-        let said = said.and_then(|at| at.duration_since(UNIX_EPOCH).ok()).map(|since| since.as_secs());
+    /// With what its state, that was said then, is worth now.
+    pub(super) fn aged(self, device: &DeviceRow, said: Option<UnixSeconds>, now: UnixSeconds) -> Self {
         let (Some(at), Some(StateNow::Said(state))) = (said, self.state) else { return self };
         let (is, words) = match word(device, at, now) {
             Word::Fresh => (StateNow::Said(state), state.to_string()),

@@ -101,9 +101,7 @@ fn of_fault(fault: Fault) -> &'static str {
     match fault {
         Fault::NoDevice => "a device vanished",
         Fault::VaultWithoutDevice => "a vault without a device",
-        Fault::Policy => "a stored policy does not read",
         Fault::Certificate => "a stored certificate does not read",
-        Fault::Standing => "a stored standing does not read",
         Fault::Signing => "the answer could not be signed",
         Fault::Configuration => "the configuration is out of its own bounds",
         Fault::Source => "a request from nowhere",

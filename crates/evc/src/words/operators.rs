@@ -80,6 +80,10 @@ pub(super) fn in_the_way(cause: &InTheWay) -> Words {
             "this certificate and serial were allowed before, with another name",
             "see `evc onboard list`",
         ),
+        InTheWay::AllowedElsewhere => Words::new(
+            "this certificate and serial are allowed already, elsewhere at this controller",
+            "allow another serial, or make another onboarding certificate",
+        ),
         InTheWay::EncryptionOfVaults { policy } => Words::new(
             format!("policy `{policy}` has vaults, and the encryption of a vault can't be changed"),
             "write a new policy and make new vaults under it",

@@ -15,7 +15,8 @@ use evc::api::Problem;
 use evc::clock::now;
 use evc::device::config::Look;
 use evc::http::Listener;
-use evc::service::{Controller, Refusal, Settings, StartError, start, start_over};
+use evc::operator::Operator;
+use evc::service::{Controller, Refusal, Settings, StartError, start, start_over, token_hash};
 use evc::store::{Engine, Running, Scope, Store, StoreError, Tx};
 use tokio::sync::{mpsc, watch};
 use ureq::Agent;
@@ -126,6 +127,11 @@ impl Evc {
     /// Ends the controller and starts another over the same data.
     pub(crate) fn restart(self) -> Self {
         Self::over(self.stop())
+    }
+
+    /// Who has the token, past the network.
+    pub(crate) fn as_operator(&self) -> Operator {
+        self.wait(Operator::by_token(self.app.clone(), &token_hash(&self.token))).expect("its token is good")
     }
 
     pub(crate) fn wait<F: Future>(&self, future: F) -> F::Output {
@@ -300,6 +306,20 @@ pub(crate) fn status(stream: Begun) -> Option<u16> {
     let mut line = String::new();
     BufReader::new(stream).read_line(&mut line).ok()?;
     line.split(' ').nth(1)?.parse().ok()
+}
+
+/// Whoever can write the file, past the controller and its rules.
+pub(crate) fn sql(data: &Path, statements: &[&str]) {
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(data.join("evc.db")).foreign_keys(false);
+    use sqlx::Connection as _;
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        let mut open = sqlx::SqliteConnection::connect_with(&options).await.expect("opened");
+        for statement in statements {
+            sqlx::query(sqlx::AssertSqlSafe(*statement)).execute(&mut open).await.expect(statement);
+        }
+        open.close().await.expect("closed");
+    });
 }
 
 /// A controller as a process; killed when dropped.

@@ -11,8 +11,6 @@ mod node;
 mod tests;
 mod wanted;
 
-use serde::Deserialize;
-
 use crate::condition::State;
 use crate::defaults::DEFAULT_VAULTS;
 use crate::ids::{Epoch, Name};
@@ -69,8 +67,8 @@ pub enum Phase {
     },
 }
 
-/// What of a node's word on a vault decides about it. A stored [`VaultReport`] reads as one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+/// What of a node's word on a vault decides about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Said {
     /// Where it stands there.
     pub state: State,

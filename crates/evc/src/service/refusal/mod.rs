@@ -82,12 +82,8 @@ pub enum Fault {
     NoDevice,
     /// A vault's row is there, and its device's is not.
     VaultWithoutDevice,
-    /// A stored policy does not read.
-    Policy,
     /// A device's certificate, as stored, does not read.
     Certificate,
-    /// A stored standing does not read.
-    Standing,
     /// An answer could not be signed.
     Signing,
     /// A configuration is out of the bounds that every configuration has.

@@ -103,6 +103,8 @@ pub enum InTheWay {
     },
     /// The same was allowed with another name.
     AllowedOtherwise,
+    /// Another project allowed the same.
+    AllowedElsewhere,
     /// The kernel fixed the encryption of a policy's vaults when they were made.
     EncryptionOfVaults {
         /// The policy.
