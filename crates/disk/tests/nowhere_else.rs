@@ -56,9 +56,13 @@ const METHODS: [&str; 7] =
 
 /// Where one may stand all the same, a file or a folder, and why. No word: any.
 const EXCEPTIONS: [(&str, &str, &str); 11] = [
-    ("eve/src/vaultmgr/movein/", "", "users' files, copied into a vault: what is cut there is done again"),
-    ("eve/src/vaultmgr/tree/", "", "whole trees of users' files, made, wiped and removed"),
-    ("eve/src/vaultmgr/durable.rs", "", "a removal by users' files made durable"),
+    (
+        "eve/src/agents/vaultmgr/hands/movein/",
+        "",
+        "users' files, copied into a vault: what is cut there is done again",
+    ),
+    ("eve/src/agents/vaultmgr/hands/tree/", "", "whole trees of users' files, made, wiped and removed"),
+    ("eve/src/agents/vaultmgr/hands/durable.rs", "", "a removal by users' files made durable"),
     ("eve/src/bus/server.rs", "", "sockets under run/, which a boot makes anew"),
     ("eve/src/supervisor.rs", "OpenOptions", "the lock under run/: it holds no byte"),
     ("eve/src/folders.rs", "", "folders of agents, made and given anew at each start"),

@@ -8,4 +8,3 @@ mod http;
 pub mod paths;
 pub mod sandbox;
 pub mod supervisor;
-pub mod vaultmgr;

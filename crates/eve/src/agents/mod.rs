@@ -1,4 +1,4 @@
-//! The agents but vaultmgr, and how any of them becomes itself: takes what only root can read, builds its walls, joins the bus.
+//! The agents, and how any of them becomes itself: takes what only root can read, builds its walls, joins the bus.
 
 mod certs;
 mod client;
@@ -9,6 +9,7 @@ mod nim;
 mod pause;
 mod signer;
 mod tpmmgr;
+pub(crate) mod vaultmgr;
 mod zedagent;
 
 use std::path::Path;
@@ -20,7 +21,6 @@ use anyhow::{Context, anyhow};
 
 use crate::bus::{Agent, Bound, Bus, Subscription, Topic};
 use crate::sandbox::{self, Unlisted};
-use crate::vaultmgr;
 
 pub(crate) use ended::STARTS_ANEW;
 pub use ended::{Ended, StartsAnew};

@@ -11,13 +11,13 @@ use vault::text::{plain, plain_lines};
 
 use super::args::Output;
 use super::{out, table};
+use crate::agents::vaultmgr::hands::swaps;
 use crate::bus::messages::{
     AgentLine, Agents, ControllerStatus, Health, NetworkStatus, Onboarded, Onboarding, Session, TpmHealth,
     TpmStatus, VaultStatus,
 };
 use crate::bus::{Agent, Bus, Silence, Topic};
 use crate::sandbox;
-use crate::vaultmgr::swaps;
 
 /// How long a topic is waited for: one that nobody has published yet stays silent.
 const GLANCE: Duration = Duration::from_millis(700);

@@ -1,0 +1,288 @@
+//! vaultmgr on the bus: one thread decides, the others only carry what they hear to it. Here alone bus types meet ours.
+
+use std::path::Path;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use vault::ids::{DeviceKey, Generation};
+use vault::report::VaultReport;
+use vault::roots::{PcrsRoot, TpmRoot};
+use vault::secret::RootSecret;
+use vault::shares::RootPin;
+use vault::wanted::Authority;
+use wire::P256PublicKey;
+
+use crate::agents::vaultmgr::belief::intake::TpmHeard;
+use crate::agents::vaultmgr::belief::orders::Order;
+use crate::agents::vaultmgr::generation::roots::{Slot, Slots, Tpmmgr, TpmmgrError};
+use crate::agents::vaultmgr::hands::kernel::Kernel;
+use crate::agents::vaultmgr::hands::prepare;
+use crate::agents::vaultmgr::manager::{Manager, Owner};
+use crate::agents::vaultmgr::paths::Paths;
+use crate::bus::messages::{
+    AcceptController, DefineRoots, LockVault, OrderError, ReadRoots, Recreate, RootSlot, Session,
+    SignedConfig, Source, TpmStatus, UndefineRoots, UnlockVault, VaultStatus, Vaults,
+};
+use crate::bus::{Agent, Bus, BusError, BusRoot, Call, CallError, Topic};
+
+/// A TPM command may take seconds, defining roots a dozen of them.
+const TPM_PATIENCE: Duration = Duration::from_secs(60);
+/// How often kernel and disk are looked at though nothing was heard.
+const LOOK: Duration = Duration::from_secs(10);
+/// Roots are read by a few commands, and asked for again: until then the orders of root wait. Each time that it was too short it
+/// is doubled, up to [`TPM_PATIENCE`].
+const ROOTS_PATIENCE: Duration = Duration::from_secs(15);
+/// How soon roots that could not be read are asked for again.
+const ROOTS_AGAIN: Duration = Duration::from_secs(2);
+
+type Reply<A> = Sender<Result<A, OrderError>>;
+
+/// All that vaultmgr listens to: a closed list.
+enum Input {
+    Tpm(TpmStatus),
+    Config(SignedConfig),
+    Order(Order, Instant, Reply<VaultReport>),
+    Accept(RootPin, Reply<VaultStatus>),
+    Vaults(Reply<VaultStatus>),
+}
+
+/// Runs vaultmgr until its process ends.
+///
+/// # Errors
+/// The persist filesystem or randomness can't be used.
+pub(crate) fn run(root: &Path, bus: &Bus) -> anyhow::Result<()> {
+    let paths = Paths::new(root);
+    prepare::own_folders(&paths)?;
+    let kernel = Kernel::open(&paths)?;
+    let row = Agent::Zedagent.row();
+    let owner = Owner { uid: row.uid, gid: row.gid };
+    let mut manager =
+        Manager::start(paths, kernel, OverBus { bus: bus.clone(), patience: ROOTS_PATIENCE }, owner)?;
+    manager.take_up_locks().context(
+        "run/eve/locked, which says what root locked here; remove it, and lock again what is to be locked",
+    )?;
+    manager.jobs.leave_to_threads();
+    bus.publish(&Session { key: manager.session_key() });
+    let inputs = listen(bus)?;
+    Loop { manager, bus: bus.clone(), tpm: None, roots_at: Instant::now(), told: None }.run(&inputs);
+    Ok(())
+}
+
+fn listen(bus: &Bus) -> std::io::Result<Receiver<Input>> {
+    // Nothing piles up: an order waits behind one value of each topic at most, however fast those come.
+    let (sender, receiver) = sync_channel(0);
+    carry(bus, &sender, Input::Tpm)?;
+    carry(bus, &sender, Input::Config)?;
+    answer(bus, &sender, |UnlockVault { id }, reply| now(Order::Unlock(id), reply));
+    answer(bus, &sender, |LockVault { id }, reply| now(Order::Lock(id), reply));
+    answer(bus, &sender, |Recreate { id, name }, reply| now(Order::Recreate(id, name), reply));
+    answer(bus, &sender, |AcceptController { root }, reply| Input::Accept(RootPin(root), reply));
+    answer(bus, &sender, |Vaults, reply| Input::Vaults(reply));
+    Ok(receiver)
+}
+
+fn now(order: Order, reply: Reply<VaultReport>) -> Input {
+    Input::Order(order, Instant::now(), reply)
+}
+
+fn carry<T: Topic>(bus: &Bus, sender: &SyncSender<Input>, input: fn(T) -> Input) -> std::io::Result<()> {
+    let (mut heard, sender) = (bus.subscribe::<T>(), sender.clone());
+    let forward = move || heard.try_for_each(|value| sender.send(input(value)).ok());
+    thread::Builder::new().name("carry".to_owned()).spawn(forward).map(drop)
+}
+
+fn answer<C: Call<Error = OrderError>>(
+    bus: &Bus,
+    sender: &SyncSender<Input>,
+    input: fn(C, Reply<C::Answer>) -> Input,
+) {
+    let sender = sender.clone();
+    bus.serve::<C>(move |_, call| {
+        let (reply, answer) = channel();
+        sender.send(input(call, reply)).map_err(|_| OrderError::Ending)?;
+        answer.recv().map_err(|_| OrderError::Ending)?
+    });
+}
+
+struct Loop {
+    manager: Manager<Kernel, OverBus>,
+    bus: Bus,
+    tpm: Option<TpmHeard>,
+    /// When roots that could not be read are asked for again.
+    roots_at: Instant,
+    told: Option<VaultStatus>,
+}
+
+impl Loop {
+    fn run(mut self, inputs: &Receiver<Input>) {
+        self.settle_all();
+        let mut look = Instant::now() + LOOK;
+        loop {
+            match inputs.recv_timeout(self.pause(look)) {
+                Ok(input) => self.take(input),
+                Err(RecvTimeoutError::Timeout) => self.manager.tick(Instant::now()),
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            self.read_roots_again();
+            if Instant::now() >= look {
+                self.manager.read_unsteady_root();
+                self.manager.settle_all();
+                look = Instant::now() + LOOK;
+            }
+            self.tell();
+        }
+    }
+
+    fn pause(&self, look: Instant) -> Duration {
+        let roots = self.wants_roots().then_some(self.roots_at);
+        let next = [Some(look), roots, self.manager.again()].into_iter().flatten().min().unwrap_or(look);
+        next.saturating_duration_since(Instant::now())
+    }
+
+    fn take(&mut self, input: Input) {
+        match input {
+            Input::Tpm(status) => self.hear_tpm(&status),
+            Input::Config(config) => self.hear_config(&config),
+            // Whoever asked may have given up.
+            Input::Order(order, asked, reply) => drop(reply.send(self.manager.obey(&order, asked.elapsed()))),
+            Input::Accept(root, reply) => drop(reply.send(self.accept(root))),
+            Input::Vaults(reply) => drop(reply.send(Ok(status(&self.manager)))),
+        }
+    }
+
+    fn hear_tpm(&mut self, status: &TpmStatus) {
+        let heard = match status {
+            TpmStatus::Absent { device_key } => key(device_key).map(|key| TpmHeard::Absent { key }),
+            TpmStatus::Ready { identity, measured } if !identity.other_tpm => {
+                key(&identity.device_key).map(|key| TpmHeard::Ready { key, measured: *measured })
+            }
+            TpmStatus::Ready { .. } | TpmStatus::Failing { .. } => None,
+        };
+        let heard = heard.unwrap_or(TpmHeard::Failing);
+        if self.tpm.replace(heard) != Some(heard) {
+            self.tell_of_tpm(heard);
+        }
+    }
+
+    fn accept(&mut self, root: RootPin) -> Result<VaultStatus, OrderError> {
+        self.manager.accept_root(root)?;
+        self.settle_all();
+        Ok(status(&self.manager))
+    }
+
+    fn hear_config(&mut self, config: &SignedConfig) {
+        let authority = match config.source {
+            Source::Live => Authority::Live,
+            Source::Checkpoint => Authority::Checkpoint,
+        };
+        self.manager.read_root_certificate();
+        self.manager.hear_config(authority, &config.envelope.0, &config.certs.0);
+        self.settle_all();
+    }
+
+    fn wants_roots(&self) -> bool {
+        matches!(self.tpm, Some(TpmHeard::Ready { .. })) && self.manager.waits_for_roots()
+    }
+
+    fn read_roots_again(&mut self) {
+        let due = self.wants_roots() && Instant::now() >= self.roots_at;
+        if let Some(heard) = self.tpm.filter(|_| due) {
+            self.tell_of_tpm(heard);
+        }
+    }
+
+    fn tell_of_tpm(&mut self, heard: TpmHeard) {
+        self.manager.hear_tpm(heard);
+        self.roots_at = Instant::now() + ROOTS_AGAIN;
+        self.settle_all();
+    }
+
+    fn settle_all(&mut self) {
+        let bus = &self.bus;
+        self.manager.settle_all_telling(|manager| bus.publish(&status(manager)));
+    }
+
+    /// Publishes what changed since it was last told here.
+    fn tell(&mut self) {
+        let status = status(&self.manager);
+        if self.told.as_ref() != Some(&status) {
+            self.bus.publish(&status);
+            self.told = Some(status);
+        }
+    }
+}
+
+fn status(manager: &Manager<Kernel, OverBus>) -> VaultStatus {
+    VaultStatus {
+        vaults: manager.reports(),
+        accepted: manager.accepted(),
+        head: manager.head(),
+        seals: manager.seals(),
+        notes: manager.notes().into_iter().chain(manager.read_only().map(str::to_owned)).collect(),
+    }
+}
+
+/// tpmmgr, over the bus.
+struct OverBus {
+    bus: Bus,
+    /// How long the reading of roots is waited for.
+    patience: Duration,
+}
+
+impl OverBus {
+    fn ask<C: Call>(&self, call: &C) -> Result<C::Answer, TpmmgrError> {
+        self.bus.call_patiently(call, TPM_PATIENCE).map_err(|error| failed(&error))
+    }
+}
+
+impl Tpmmgr for OverBus {
+    fn read_roots(&mut self) -> Result<Vec<Slots>, TpmmgrError> {
+        let read = self.bus.call(&ReadRoots, self.patience);
+        if matches!(read, Err(CallError::Bus(BusError::Late(_)))) {
+            self.patience = TPM_PATIENCE.min(self.patience * 2);
+        }
+        let sets = read.map_err(|error| failed(&error))?.sets.into_iter();
+        let slots = |set: crate::bus::messages::RootSet| Slots {
+            generation: set.generation,
+            tpm: slot(set.tpm),
+            pcrs: slot(set.pcrs),
+        };
+        Ok(sets.map(slots).collect())
+    }
+
+    fn define_roots(
+        &mut self,
+        generation: Generation,
+        tpm: &TpmRoot,
+        pcrs: &PcrsRoot,
+    ) -> Result<(), TpmmgrError> {
+        let copy = |root: &RootSecret| BusRoot(RootSecret::copied_from(root.expose_root_secret()));
+        self.ask(&DefineRoots { generation, tpm: copy(&tpm.0), pcrs: copy(&pcrs.0), selection: None })
+    }
+
+    fn undefine_roots(&mut self, generation: Generation) -> Result<(), TpmmgrError> {
+        self.ask(&UndefineRoots { generation })
+    }
+}
+
+fn failed(error: &(dyn std::error::Error + 'static)) -> TpmmgrError {
+    TpmmgrError(crate::agents::vaultmgr::chain(error))
+}
+
+/// The device key's name, if it is a P-256 key.
+fn key(point: &[u8]) -> Option<DeviceKey> {
+    P256PublicKey::from_point(point).ok().map(|key| key.name())
+}
+
+fn slot(slot: RootSlot) -> Slot {
+    match slot {
+        RootSlot::Root(BusRoot(root)) => Slot::Root(root),
+        RootSlot::Absent => Slot::Absent,
+        RootSlot::Unwritten => Slot::Unwritten,
+        RootSlot::PcrsMoved { differ } => Slot::PcrsMoved(differ),
+        RootSlot::Unsteady => Slot::Unsteady,
+        RootSlot::Damaged => Slot::Damaged,
+    }
+}

@@ -1,0 +1,259 @@
+//! What comes from outside: the TPM with this device's key, signed configurations, the record. `vault::belief` hears it and decides;
+//! here it is carried out.
+
+use std::collections::VecDeque;
+
+use vault::belief::{About, Effect, Heard, Kept, Opened, Roots, Signed};
+use vault::ids::DeviceKey;
+use vault::shares::RootPin;
+use vault::wanted::Authority;
+
+use crate::agents::vaultmgr::belief::config::verify;
+use crate::agents::vaultmgr::belief::record::{self, RecordError};
+use crate::agents::vaultmgr::belief::ring::Ring;
+use crate::agents::vaultmgr::generation::roots::{NoPcrs, Tpmmgr};
+use crate::agents::vaultmgr::generation::shares::Shares;
+use crate::agents::vaultmgr::hands::crypt::Crypt;
+use crate::agents::vaultmgr::hands::prepare;
+use crate::agents::vaultmgr::manager::Manager;
+use crate::agents::vaultmgr::vault::slot;
+use crate::bus::messages::OrderError;
+
+/// What is heard of the node's TPM, and the device key that tpmmgr signs with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TpmHeard {
+    /// The node has none; the key is in a file.
+    Absent {
+        /// Its name.
+        key: DeviceKey,
+    },
+    /// It is provisioned and answers.
+    Ready {
+        /// The device key's name.
+        key: DeviceKey,
+        /// PCRs 0 and 4 do not stand at their reset value.
+        measured: bool,
+    },
+    /// Configured, and failing.
+    Failing,
+}
+
+impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
+    /// The TPM's presence; its roots are read once it is ready, and again after a failure.
+    pub(crate) fn hear_tpm(&mut self, heard: TpmHeard) {
+        let waited = self.waits_for_roots();
+        self.tpm_absent = matches!(heard, TpmHeard::Absent { .. });
+        if let TpmHeard::Ready { measured, .. } = heard {
+            self.measured = measured;
+            self.read_roots();
+        }
+        // That the roots were not read once more is nothing new.
+        if !(waited && self.waits_for_roots()) {
+            self.start_afresh();
+        }
+        let key = match heard {
+            TpmHeard::Ready { key, .. } | TpmHeard::Absent { key } => Some(key),
+            TpmHeard::Failing => None,
+        };
+        self.hear(Heard::Tpm(self.roots(), key));
+        if !self.waits_for_roots() {
+            // What waited for the roots is judged by the record too.
+            self.settle(vault::ids::CONFIG_VAULT);
+        }
+    }
+
+    /// What the belief is told of roots and pin.
+    pub(crate) fn roots(&self) -> Roots {
+        match (&self.shares, self.tpm_absent) {
+            (Some(shares), _) if shares.is_open() => Roots::Open(shares.pin()),
+            (Some(_), _) => Roots::Lost,
+            (None, true) => Roots::NoTpm,
+            (None, false) => Roots::Unread,
+        }
+    }
+
+    fn read_roots(&mut self) {
+        if self.shares.is_some() {
+            return;
+        }
+        let has_vaults = prepare::has_vaults(&self.paths, &self.crypt);
+        match Shares::bring_up(&self.paths, &mut self.tpmmgr, has_vaults) {
+            Ok(shares) => {
+                self.shares = Some(shares);
+                self.notes.settle(About::Roots);
+            }
+            Err(error) => self.notes.tell(About::Roots, crate::agents::vaultmgr::chain(&error)),
+        }
+    }
+
+    /// Reads the root that is bound to PCRs again, where `again` is so of its lack. What could not be opened without it is tried anew.
+    fn read_lacking_root(&mut self, again: impl FnOnce(&NoPcrs) -> bool) {
+        let Some(shares) = self.shares.as_mut().filter(|shares| shares.without_pcrs().is_some_and(again))
+        else {
+            return;
+        };
+        match shares.read_pcrs_again(&mut self.tpmmgr) {
+            Ok(true) => self.start_afresh(),
+            Ok(false) => {}
+            Err(error) => tracing::warn!("reading the root that is bound to PCRs again: {error}"),
+        }
+    }
+
+    /// Where PCRs moved while it was read, nothing was learned of it: so it is read until something is.
+    pub(crate) fn read_unsteady_root(&mut self) {
+        self.read_lacking_root(|why| *why == NoPcrs::Unsteady);
+    }
+
+    /// Whoever orders a vault open may know that it can be read by now.
+    pub(crate) fn read_missing_root(&mut self) {
+        self.read_lacking_root(|_| true);
+    }
+
+    /// Whether the TPM's roots are still to be read.
+    pub(crate) fn waits_for_roots(&self) -> bool {
+        self.roots() == Roots::Unread
+    }
+
+    /// Everything that failed may be tried anew, and keys on what did not open: others are at hand than before.
+    fn start_afresh(&mut self) {
+        self.node_setback = false;
+        self.slots.values_mut().for_each(slot::Slot::afresh);
+        self.slots.values_mut().filter(|slot| slot.held.is_none()).for_each(|slot| slot.none_fits = false);
+    }
+
+    /// A signed configuration. Refused, it changes nothing.
+    pub(crate) fn hear_config(&mut self, authority: Authority, envelope: &[u8], certs: &[u8]) {
+        let signed = Signed { envelope: envelope.to_vec(), certs: certs.to_vec() };
+        self.hear_signed(authority, signed);
+    }
+
+    fn hear_signed(&mut self, authority: Authority, signed: Signed) {
+        match verify(&self.root_pem, signed) {
+            Ok(answer) => self.hear(Heard::Answer(authority, Box::new(answer))),
+            Err(error) => {
+                let words =
+                    format!("a configuration was refused: {}", crate::agents::vaultmgr::chain(&error));
+                self.notes.tell(About::Configuration, words);
+            }
+        }
+    }
+
+    /// Root on the node accepts the controller whose root certificate is installed: what another said is over.
+    pub(crate) fn accept_root(&mut self, root: RootPin) -> Result<(), OrderError> {
+        self.read_root_certificate();
+        let installed = wire::Certificate::from_pem(&self.root_pem);
+        if !installed.is_ok_and(|installed| RootPin(installed.digest().0) == root) {
+            return Err(OrderError::OtherRootInstalled);
+        }
+        if self.waits_for_roots() {
+            return Err(OrderError::PinNotRead);
+        }
+        // First what lasts: with the old pin in the table the old controller would count again after a restart.
+        if let Some(shares) = self.shares.as_mut().filter(|shares| shares.is_open()) {
+            let pinned = shares.set_pin(&self.paths, root);
+            pinned.map_err(|error| OrderError::NotPinned { why: crate::agents::vaultmgr::chain(&error) })?;
+        }
+        self.hear(Heard::RootAccepted(root));
+        self.hear(Heard::Tpm(self.roots(), None));
+        Ok(())
+    }
+
+    /// One thing is heard, and what follows is done.
+    pub(crate) fn hear(&mut self, heard: Heard) {
+        let mut due = VecDeque::from([heard]);
+        while let Some(heard) = due.pop_front() {
+            for effect in self.belief.hear(heard) {
+                due.extend(self.carry_out(effect));
+            }
+        }
+    }
+
+    /// Does one thing. What it leads to is heard after all that was due before.
+    fn carry_out(&mut self, effect: Effect) -> Option<Heard> {
+        match effect {
+            Effect::Save(kept) => return self.save(kept),
+            Effect::DropRecord => self.drop_record(),
+            Effect::Pin(root) => return self.pin(root),
+            Effect::TakeKeys(section) => self.take_keys(&section),
+            Effect::DropKeys => self.ring = Ring::default(),
+            Effect::Verify(signed) => return self.verify_kept(signed),
+            Effect::StartAfresh => self.start_afresh(),
+            Effect::Tell(about, words) => self.notes.tell(about, words),
+            Effect::Settle(about) => self.notes.settle(about),
+            Effect::Log(words) => tracing::info!("{words}"),
+        }
+        None
+    }
+
+    fn save(&mut self, kept: Box<Kept>) -> Option<Heard> {
+        match record::save(&self.paths, &kept) {
+            Ok(()) => Some(Heard::Saved(kept)),
+            Err(error) => {
+                let words = format!(
+                    "the accepted section was not recorded: {}",
+                    crate::agents::vaultmgr::chain(&error)
+                );
+                self.notes.tell(About::Record, words);
+                None
+            }
+        }
+    }
+
+    fn drop_record(&mut self) {
+        if let Err(error) = record::set_aside(&self.paths) {
+            let words = format!(
+                "putting the other controller's record aside: {}",
+                crate::agents::vaultmgr::chain(&error)
+            );
+            self.notes.tell(About::Record, words);
+        }
+    }
+
+    /// Where this fails the pin in the record still holds, and the next contact tries again.
+    fn pin(&mut self, root: RootPin) -> Option<Heard> {
+        let shares = self.shares.as_mut()?;
+        shares.set_pin(&self.paths, root).ok()?;
+        Some(Heard::Tpm(self.roots(), None))
+    }
+
+    fn verify_kept(&mut self, signed: Signed) -> Option<Heard> {
+        match verify(&self.root_pem, signed) {
+            Ok(answer) => Some(Heard::Answer(Authority::Checkpoint, Box::new(answer))),
+            Err(error) => {
+                let words =
+                    format!("the kept configuration was refused: {}", crate::agents::vaultmgr::chain(&error));
+                self.notes.tell(About::Configuration, words);
+                None
+            }
+        }
+    }
+
+    fn take_keys(&mut self, section: &vault::section::Section) {
+        let (ring, errors) = Ring::open(section, &self.session);
+        self.ring = ring;
+        let lines: Vec<String> =
+            errors.iter().map(|(vault, error)| format!("vault {vault}: {error}")).collect();
+        match lines.is_empty() {
+            true => self.notes.settle(About::Keys),
+            false => self.notes.tell(About::Keys, lines.join("; ")),
+        }
+    }
+
+    /// The Config Vault has opened: its folders, and the record in it. One that the disk does not give stays unread; one that is not
+    /// what we write is put aside.
+    pub(crate) fn open_record(&mut self) {
+        if let Err(error) = prepare::config_folders(&self.paths, self.zedagent) {
+            return self.notes.tell(
+                About::Record,
+                format!("making the folders of the Config Vault: {}", crate::agents::vaultmgr::chain(&error)),
+            );
+        }
+        let opened = match record::load(&self.paths) {
+            Ok(Some(kept)) => Opened::Read(Box::new(kept)),
+            Ok(None) => Opened::Nothing,
+            Err(RecordError::Damaged(_)) if record::set_aside(&self.paths).is_ok() => Opened::Damaged,
+            Err(error) => return self.notes.tell(About::Record, crate::agents::vaultmgr::chain(&error)),
+        };
+        self.hear(Heard::RecordOpened(opened));
+    }
+}

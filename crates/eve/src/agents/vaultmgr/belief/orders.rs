@@ -1,0 +1,119 @@
+//! Orders of root on the node: open, lock, make anew. They only take away from what the controller wants, or mend what is missing.
+
+use std::time::Duration;
+
+use vault::ids::{CONFIG_VAULT, Name, VaultId};
+use vault::report::{State, VaultReport};
+use vault::wanted::Wish;
+
+use crate::agents::vaultmgr::belief::locks;
+use crate::agents::vaultmgr::generation::roots::Tpmmgr;
+use crate::agents::vaultmgr::hands::crypt::Crypt;
+use crate::agents::vaultmgr::manager::Manager;
+use crate::bus::messages::{OrderError, Ordered};
+
+/// The longest that an order may have waited: then whoever gave it has given up, or is about to (after 120 s).
+const GIVEN_UP: Duration = Duration::from_secs(110);
+
+/// An order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// Open it, if the controller does not want it locked.
+    Unlock(VaultId),
+    /// Lock it until it is ordered open again, or the node boots anew.
+    Lock(VaultId),
+    /// Make it anew, empty: it is missing. Its name, as root typed it.
+    Recreate(VaultId, Name),
+}
+
+impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
+    /// Carries an order out that was given so long ago. Afterwards the vault is as ordered, or the error says why it is not.
+    pub(crate) fn obey(&mut self, order: &Order, ago: Duration) -> Result<VaultReport, OrderError> {
+        if ago >= GIVEN_UP {
+            return Err(OrderError::OutOfDate);
+        }
+        match order {
+            Order::Unlock(id) => self.order_unlock(*id),
+            Order::Lock(CONFIG_VAULT) => Err(OrderError::ConfigInUse),
+            Order::Lock(id) => self.order_lock(*id),
+            Order::Recreate(id, name) => self.order_recreate(*id, name),
+        }
+    }
+
+    pub(crate) fn order_unlock(&mut self, id: VaultId) -> Result<VaultReport, OrderError> {
+        self.known_here(id)?;
+        self.belief.orders().release(id);
+        let kept = self.keep_locks();
+        if matches!(self.ask(id).0, Wish::Keep(want) if want.locked()) {
+            return Err(OrderError::LockedByController(id));
+        }
+        self.read_missing_root();
+        let report = done(self.try_now(id), Ordered::Open, |state| state == State::Unlocked)?;
+        kept.map(|()| report)
+    }
+
+    pub(crate) fn order_lock(&mut self, id: VaultId) -> Result<VaultReport, OrderError> {
+        self.known_here(id)?;
+        self.belief.orders().lock(id);
+        let kept = self.keep_locks();
+        // Files that are still open are no failure: it is locked when they are closed.
+        let report = done(self.try_now(id), Ordered::Locked, |state| state != State::Unlocked)?;
+        kept.map(|()| report)
+    }
+
+    /// Takes up what root ordered in an earlier life of this boot.
+    ///
+    /// # Errors
+    /// What was ordered can't be read: nothing may be opened then.
+    pub(crate) fn take_up_locks(&mut self) -> std::io::Result<()> {
+        self.belief.orders().take_up(locks::read(&self.paths.locks())?);
+        Ok(())
+    }
+
+    fn keep_locks(&self) -> Result<(), OrderError> {
+        let kept = locks::write(self.paths.disk(), &self.paths.locks(), &self.belief.desired().held);
+        kept.map_err(|error| OrderError::NotKept { why: error.to_string() })
+    }
+
+    pub(crate) fn order_recreate(&mut self, id: VaultId, name: &Name) -> Result<VaultReport, OrderError> {
+        let is_there = |state| matches!(state, State::Unlocked | State::Locked | State::LockIncomplete);
+        self.known_here(id)?;
+        if self.belief.desired().name(id) != *name {
+            return Err(OrderError::OtherName(id));
+        }
+        if is_there(self.report(id).state) {
+            return Err(OrderError::NotMissing(id));
+        }
+        self.belief.orders().recreate(id);
+        self.node_setback = false;
+        let began = self.settle_node();
+        let report = self.try_now(id);
+        self.belief.orders().leave(id);
+        match began {
+            Ok(()) => done(report, Ordered::MadeAnew, is_there),
+            Err(why) => Err(OrderError::NotDone { id, wanted: Ordered::MadeAnew, why }),
+        }
+    }
+
+    fn try_now(&mut self, id: VaultId) -> VaultReport {
+        self.slots.entry(id).or_default().afresh();
+        self.settle(id);
+        self.report(id)
+    }
+
+    fn known_here(&self, id: VaultId) -> Result<(), OrderError> {
+        let known = id.is_default()
+            || self.slots.contains_key(&id)
+            || self.belief.desired().vaults().any(|listed| listed == id);
+        known.then_some(()).ok_or(OrderError::Unknown(id))
+    }
+}
+
+fn done(report: VaultReport, wanted: Ordered, is: impl Fn(State) -> bool) -> Result<VaultReport, OrderError> {
+    if is(report.state) {
+        return Ok(report);
+    }
+    let error = report.last.and_then(|last| last.error);
+    let why = error.or(report.detail.into_iter().next()).unwrap_or_else(|| "see `eve vault list`".to_owned());
+    Err(OrderError::NotDone { id: report.id, wanted, why })
+}

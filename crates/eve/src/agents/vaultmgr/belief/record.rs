@@ -1,0 +1,122 @@
+//! What vaultmgr keeps in the Config Vault: the newest accepted section as it was signed, and what earlier ones listed.
+//! The one file is replaced whole. The section in it is verified anew at each start: encryption at rest is not authentication.
+
+use std::io;
+
+use serde::{Deserialize, Serialize};
+use vault::belief::{Kept, Signed};
+use vault::shares::RootPin;
+use vault::wanted::{Chain, Record};
+
+use crate::agents::vaultmgr::hands::durable;
+use crate::agents::vaultmgr::paths::Paths;
+
+/// A section of a thousand vaults with its certificates is far below this.
+const MAX_BYTES: usize = 4 << 20;
+
+/// The record and the signed section it came from, as they lie in the file. The chain follows after it: a file of before there was
+/// one ends here, and a reader of before does not look further.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Stored {
+    record: Record,
+    envelope: Vec<u8>,
+    certs: Vec<u8>,
+    root: [u8; 32],
+}
+
+/// Why the record was not read. Nothing is deleted meanwhile.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RecordError {
+    /// The file.
+    #[error("reading the record of accepted sections")]
+    Read(#[source] io::Error),
+    /// Its bytes.
+    #[error("the record of accepted sections is damaged")]
+    Damaged(#[source] postcard::Error),
+}
+
+/// Reads it; nothing when no section was ever accepted. The Config Vault must be open.
+pub(crate) fn load(paths: &Paths) -> Result<Option<Kept>, RecordError> {
+    let Some(bytes) = durable::read(&paths.record(), MAX_BYTES).map_err(RecordError::Read)? else {
+        return Ok(None);
+    };
+    decode(&bytes).map(Some).map_err(RecordError::Damaged)
+}
+
+fn decode(bytes: &[u8]) -> Result<Kept, postcard::Error> {
+    let (stored, rest): (Stored, _) = postcard::take_from_bytes(bytes)?;
+    let chain = if rest.is_empty() { Chain::default() } else { postcard::from_bytes(rest)? };
+    let Stored { record, envelope, certs, root } = stored;
+    Ok(Kept { record, chain, root: RootPin(root), signed: Signed { envelope, certs } })
+}
+
+fn encode(kept: &Kept) -> Result<Vec<u8>, postcard::Error> {
+    let Kept { record, chain, root, signed } = kept.clone();
+    let stored = Stored { record, envelope: signed.envelope, certs: signed.certs, root: root.0 };
+    Ok([postcard::to_allocvec(&stored)?, postcard::to_allocvec(&chain)?].concat())
+}
+
+/// Writes it, durably. The Config Vault must be open.
+pub(crate) fn save(paths: &Paths, kept: &Kept) -> io::Result<()> {
+    let bytes = encode(kept).map_err(io::Error::other)?;
+    if bytes.len() > MAX_BYTES {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    Ok(paths.disk().write(&paths.record(), &bytes, 0o600)?)
+}
+
+/// Puts it aside, for people to look at: it is damaged, or another controller's. What was aside before is replaced.
+pub(crate) fn set_aside(paths: &Paths) -> io::Result<()> {
+    match paths.disk().rename(&paths.record(), &paths.record_aside()).map_err(io::Error::from) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+    use vault::ids::{DeviceId, Epoch, Incarnation, SectionDigest, SectionVersion, VaultId};
+    use vault::wanted::Accepted;
+
+    fn kept() -> Kept {
+        let listed = BTreeMap::from([(VaultId(uuid::Uuid::nil()), "berlin".parse().expect("a name"))]);
+        let version = SectionVersion { incarnation: Incarnation([1; 16]), version: 7 };
+        let accepted = Accepted { device: DeviceId(uuid::Uuid::nil()), version, superseded: Vec::new() };
+        let record = Record { accepted, listed, removed: BTreeMap::new() };
+        let epochs = BTreeMap::from([(VaultId(uuid::Uuid::nil()), Epoch(3))]);
+        let chain = Chain { head: Some(SectionDigest([4; 32])), epochs };
+        let signed = Signed { envelope: vec![1], certs: vec![2] };
+        Kept { record, chain, root: RootPin([3; 32]), signed }
+    }
+
+    #[test]
+    fn what_is_saved_is_loaded_and_damage_is_told_from_absence() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let paths = Paths::new(dir.path());
+        assert_eq!(load(&paths).expect("absent"), None);
+        set_aside(&paths).expect("nothing to put aside");
+        std::fs::create_dir_all(paths.own_folder()).expect("makes");
+        save(&paths, &kept()).expect("saves");
+        assert_eq!(load(&paths).expect("loads"), Some(kept()));
+        std::fs::write(paths.record(), [0xff; 9]).expect("writes");
+        assert!(matches!(load(&paths), Err(RecordError::Damaged(_))));
+        set_aside(&paths).expect("puts it aside");
+        assert_eq!(load(&paths).expect("absent"), None);
+        assert!(paths.record_aside().exists());
+    }
+
+    /// A record of before there was a chain is read, without one; and this one is read by programs of before.
+    #[test]
+    fn a_record_without_a_chain_is_read() {
+        let whole = encode(&kept()).expect("encodes");
+        let chain = postcard::to_allocvec(&kept().chain).expect("encodes");
+        let before = &whole[..whole.len() - chain.len()];
+        assert_eq!(decode(before), Ok(Kept { chain: Chain::default(), ..kept() }));
+        assert!(postcard::from_bytes::<Stored>(&whole).is_ok());
+        for cut in 0..before.len() {
+            assert!(decode(&whole[..cut]).is_err(), "cut at {cut}");
+        }
+    }
+}

@@ -1,0 +1,362 @@
+//! The share table, beside the keys that open it. It lies twice on the disk, as key files do: of two authentic files the newer counts,
+//! and what is damaged, absent or older is written anew from it. Each change is written whole and durable in both places before it
+//! counts here, and the bytes of the table before it are overwritten: a share that was dropped, or sealed less strictly, is not left
+//! in freed blocks.
+
+use std::io;
+
+use aws_lc_rs::rand;
+use disk::Folder;
+use fscrypt::scrub;
+use vault::condition::{Node, ShareKey, TableSeen, Tpm};
+use vault::ids::{Generation, VaultId};
+use vault::roots::{PcrsRoot, TpmRoot, Vsk};
+use vault::secret::{RootSecret, TableKey, TpmShare};
+use vault::section::{BySeal, Seal};
+use vault::shares::{AddError, MAX_TABLE_BYTES, Mark, Nonce, OpenError, RootPin, ShareEntry, Table};
+
+use crate::agents::vaultmgr::generation::roots::{
+    Lost, NoPcrs, RootKeys, Standing, Tpmmgr, TpmmgrError, judge,
+};
+use crate::agents::vaultmgr::hands::durable;
+use crate::agents::vaultmgr::paths::Paths;
+
+/// More generations than a node ever sees.
+const MAX_GENERATION: u32 = 1000;
+
+/// Why the table was not read or changed. What was there stands.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SharesError {
+    /// tpmmgr.
+    #[error("reading or defining the TPM's roots")]
+    Tpm(#[from] TpmmgrError),
+    /// The file.
+    #[error("writing the share table")]
+    File(#[from] disk::Error),
+    /// The disk.
+    #[error("writing the share table")]
+    Io(#[from] io::Error),
+    /// Adding.
+    #[error("adding a share")]
+    Add(#[from] AddError),
+    /// Opening.
+    #[error("opening a share")]
+    Open(#[from] OpenError),
+    /// The TPM's root is not at hand.
+    #[error("the TPM root that seals this share can't be read now")]
+    NoRoot,
+    /// Both places in the TPM are taken by what may not go.
+    #[error("the TPM has no place for another generation of roots: what is left in it may still open vaults")]
+    NoPlace,
+    /// The random number generator.
+    #[error("the random number generator failed")]
+    Random,
+}
+
+/// The table, when it is open, and the keys, when they could be read.
+#[derive(Debug, Default)]
+pub(crate) struct Shares {
+    keys: Option<RootKeys>,
+    table: Option<Table>,
+    /// Incomplete generations, while no table is open: those that may go, and those that stay.
+    undefine: Vec<Generation>,
+    keep: Vec<Generation>,
+}
+
+pub(crate) fn random<const N: usize>(out: &mut [u8; N]) -> Result<(), SharesError> {
+    rand::fill(out).map_err(|_| SharesError::Random)
+}
+
+fn nonce() -> Result<Nonce, SharesError> {
+    let mut bytes = [0; 12];
+    random(&mut bytes).map(|()| Nonce(bytes))
+}
+
+impl Shares {
+    /// Reads the roots and the table; on a first boot, or one cut short, makes both.
+    pub(crate) fn bring_up(
+        paths: &Paths,
+        tpmmgr: &mut dyn Tpmmgr,
+        has_vaults: bool,
+    ) -> Result<Self, SharesError> {
+        let sets = tpmmgr.read_roots()?;
+        // To open needs no write: a disk that takes none shuts nothing. Whoever writes a table sweeps again.
+        for folder in folders(paths)? {
+            if let Err(error) = scrub::sweep(&folder) {
+                tracing::warn!(
+                    "what a cut left beside the share table stays: {}",
+                    crate::agents::vaultmgr::chain(&error)
+                );
+            }
+        }
+        match judge(
+            sets,
+            |generation, key| newest(paths, generation, key).map(|(table, _)| table),
+            has_vaults,
+        ) {
+            Standing::InForce(keys, table) => {
+                heal(paths, &keys);
+                Ok(Self::open(keys, table))
+            }
+            Standing::Lost(Lost { keys, undefine, keep }) => Ok(Self { keys, table: None, undefine, keep }),
+            Standing::Begin(undefine) => {
+                undefine.into_iter().try_for_each(|generation| tpmmgr.undefine_roots(generation))?;
+                Self::begin(paths, tpmmgr, Table::new(Generation::FIRST))
+            }
+        }
+    }
+
+    fn open(keys: RootKeys, table: Table) -> Self {
+        Self { keys: Some(keys), table: Some(table), ..Self::default() }
+    }
+
+    /// The table first, then the roots: roots without a table would say that one was lost.
+    fn begin(paths: &Paths, tpmmgr: &mut dyn Tpmmgr, mut table: Table) -> Result<Self, SharesError> {
+        let (tpm, pcrs) = (TpmRoot(RootSecret::init(random)?), PcrsRoot(RootSecret::init(random)?));
+        let keys = RootKeys::of(table.generation(), &tpm, Ok(&pcrs));
+        write(paths, &mut table, &keys)?;
+        tpmmgr.define_roots(table.generation(), &tpm, &pcrs)?;
+        Ok(Self::open(keys, table))
+    }
+
+    /// Begins a new table in place of the lost one, with `lost` entered as lost. The file of the lost one is kept aside, and where no
+    /// root could be read a new generation is begun beside it, so that a drive put back where it came from still opens.
+    pub(crate) fn begin_anew(
+        &mut self,
+        paths: &Paths,
+        tpmmgr: &mut dyn Tpmmgr,
+        lost: &[VaultId],
+    ) -> Result<(), SharesError> {
+        let generation = self.keys.as_ref().map_or_else(|| self.unused(paths), |keys| Ok(keys.generation))?;
+        let mut table = Table::new(generation);
+        lost.iter().try_for_each(|id| table.add_lost(*id))?;
+        match &self.keys {
+            Some(keys) => {
+                table.follow(keep_aside(paths, generation)?);
+                write(paths, &mut table, keys)?;
+                self.table = Some(table);
+            }
+            None => {
+                self.undefine.iter().try_for_each(|generation| tpmmgr.undefine_roots(*generation))?;
+                *self = Self::begin(paths, tpmmgr, table)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A generation that no file is of, and whose place in the TPM, one for odd and one for even ones, is free.
+    fn unused(&self, paths: &Paths) -> Result<Generation, SharesError> {
+        let place = |generation: &Generation| generation.0 % 2;
+        let taken = |generation: &Generation| {
+            paths.table(*generation).iter().any(|path| path.exists())
+                || self.keep.iter().any(|kept| place(kept) == place(generation))
+        };
+        let mut generations = (Generation::FIRST.0..=MAX_GENERATION).map(Generation);
+        generations.find(|generation| !taken(generation)).ok_or(SharesError::NoPlace)
+    }
+
+    /// Whether the table is open.
+    pub(crate) fn is_open(&self) -> bool {
+        self.table.is_some()
+    }
+
+    /// The node's TPM, as plans see it.
+    pub(crate) fn tpm(&self) -> Tpm {
+        let table = if self.table.is_some() { TableSeen::Open } else { TableSeen::Lost };
+        Tpm::Present { table, pcrs: self.keys.as_ref().is_some_and(|keys| keys.pcrs.is_ok()) }
+    }
+
+    /// Why the root that is bound to PCRs is not at hand, while it is not.
+    pub(crate) fn without_pcrs(&self) -> Option<&NoPcrs> {
+        self.keys.as_ref()?.pcrs.as_ref().err()
+    }
+
+    /// Reads the root that is bound to PCRs once more. Says whether it is at hand now.
+    pub(crate) fn read_pcrs_again(&mut self, tpmmgr: &mut dyn Tpmmgr) -> Result<bool, TpmmgrError> {
+        let Some(keys) = &mut self.keys else { return Ok(false) };
+        Ok(keys.take_pcrs(&tpmmgr.read_roots()?))
+    }
+
+    /// The vault's lines in the table.
+    pub(crate) fn seen(&self, vault: VaultId) -> BySeal<Option<Mark>> {
+        let entry = |seal| self.table.as_ref()?.entry(vault, seal);
+        BySeal::each(|seal| entry(seal).map(ShareEntry::mark))
+    }
+
+    /// Whether the vault's shares can be used now.
+    pub(crate) fn keys(&self, vault: VaultId) -> BySeal<ShareKey> {
+        BySeal::each(|seal| match self.share(vault, seal) {
+            Ok(_) => ShareKey::Open,
+            Err(SharesError::NoRoot) => ShareKey::Closed,
+            Err(SharesError::Open(OpenError::Absent)) => ShareKey::Nothing,
+            Err(_) => ShareKey::Damaged,
+        })
+    }
+
+    /// Opens the vault's share under one TPM policy.
+    pub(crate) fn share(&self, vault: VaultId, seal: Seal) -> Result<TpmShare, SharesError> {
+        let there = self.seen(vault).of(seal).is_some_and(|mark| mark != Mark::Lost);
+        let table = self.table.as_ref().filter(|_| there).ok_or(OpenError::Absent)?;
+        Ok(table.open(vault, self.vsk(seal)?)?)
+    }
+
+    /// All vaults with a line; one with two comes twice.
+    pub(crate) fn vaults(&self) -> Vec<VaultId> {
+        self.table.iter().flat_map(Table::vaults).collect()
+    }
+
+    /// The controller's pinned root.
+    pub(crate) fn pin(&self) -> Option<RootPin> {
+        self.table.as_ref().and_then(Table::pin)
+    }
+
+    /// Pins the controller's root.
+    pub(crate) fn set_pin(&mut self, paths: &Paths, pin: RootPin) -> Result<(), SharesError> {
+        self.change(paths, |table, _| {
+            table.set_pin(pin);
+            Ok(())
+        })
+    }
+
+    /// Seals a fresh random share.
+    pub(crate) fn make(
+        &mut self,
+        paths: &Paths,
+        vault: VaultId,
+        seal: Seal,
+        mark: Mark,
+    ) -> Result<(), SharesError> {
+        let share = TpmShare::init(random)?;
+        let nonce = nonce()?;
+        self.change(paths, |table, keys| Ok(table.add(vault, mark, vsk(keys, seal)?, &share, nonce)?))
+    }
+
+    /// Marks the vault as made.
+    pub(crate) fn mark_made(&mut self, paths: &Paths, vault: VaultId) -> Result<(), SharesError> {
+        self.change(paths, |table, _| match table.mark_made(vault) {
+            true => Ok(()),
+            false => Err(OpenError::Absent.into()),
+        })
+    }
+
+    /// Drops the vault's share under one TPM policy.
+    pub(crate) fn remove(&mut self, paths: &Paths, vault: VaultId, seal: Seal) -> Result<(), SharesError> {
+        self.change(paths, |table, _| {
+            table.remove(vault, seal);
+            Ok(())
+        })
+    }
+
+    fn vsk(&self, seal: Seal) -> Result<&Vsk, SharesError> {
+        vsk(self.keys.as_ref().ok_or(SharesError::NoRoot)?, seal)
+    }
+
+    fn change(
+        &mut self,
+        paths: &Paths,
+        change: impl FnOnce(&mut Table, &RootKeys) -> Result<(), SharesError>,
+    ) -> Result<(), SharesError> {
+        let (Some(keys), Some(table)) = (&self.keys, &self.table) else { return Err(SharesError::NoRoot) };
+        let mut changed = table.clone();
+        change(&mut changed, keys)?;
+        let written = write(paths, &mut changed, keys);
+        match &written {
+            Ok(()) => self.table = Some(changed),
+            // Perhaps one place has it: what is written next must be newer than that.
+            Err(_) => self.table.iter_mut().for_each(|table| table.follow(changed.edition())),
+        }
+        written
+    }
+}
+
+/// The node, as plans see it; without a TPM there are no shares.
+pub(crate) fn node(shares: Option<&Shares>, absent: bool, measured: bool) -> Node {
+    let tpm = match (shares, absent) {
+        (Some(shares), _) => shares.tpm(),
+        (None, true) => Tpm::Absent,
+        (None, false) => Tpm::Unknown,
+    };
+    Node { tpm, measured }
+}
+
+fn vsk(keys: &RootKeys, seal: Seal) -> Result<&Vsk, SharesError> {
+    match seal {
+        Seal::Tpm => Ok(&keys.tpm),
+        Seal::Pcrs => keys.pcrs.as_ref().map_err(|_| SharesError::NoRoot),
+    }
+}
+
+/// How much higher the editions of a table that was begun anew are than those of any before it.
+const BEGUN_ANEW: u64 = 1 << 32;
+
+fn folders(paths: &Paths) -> Result<[Folder; 2], disk::Error> {
+    let open = |folder: &std::path::PathBuf| {
+        let folder = paths.disk().folder(folder)?;
+        folder.check_ours("the folder of the share table").map(|()| folder)
+    };
+    let [first, second] = paths.tables();
+    Ok([open(&first)?, open(&second)?])
+}
+
+/// What is authentic of one generation in each place, with its bytes.
+fn authentic(paths: &Paths, generation: Generation, key: &TableKey) -> [Option<(Table, Vec<u8>)>; 2] {
+    paths.table(generation).map(|path| {
+        let bytes = durable::read(&path, MAX_TABLE_BYTES).ok().flatten()?;
+        let table = Table::decode(&bytes, key).ok().filter(|table| table.generation() == generation)?;
+        Some((table, bytes))
+    })
+}
+
+/// The newer of both. A table that can't be read or authenticated is as good as none here; its file stays until it is healed.
+fn newest(paths: &Paths, generation: Generation, key: &TableKey) -> Option<(Table, Vec<u8>)> {
+    let [first, second] = authentic(paths, generation, key);
+    let newer =
+        |second: &(Table, _)| first.as_ref().is_none_or(|first| second.0.edition() > first.0.edition());
+    second.filter(newer).or(first)
+}
+
+/// Writes the newer table where it is not, as it is. A disk that takes no write shuts nothing.
+fn heal(paths: &Paths, keys: &RootKeys) {
+    let Some((_, bytes)) = newest(paths, keys.generation, &keys.table) else { return };
+    let name = Paths::table_name(keys.generation);
+    let healed = folders(paths).and_then(|folders| {
+        let lacks = |folder: &&Folder| folder.read(&name, MAX_TABLE_BYTES + 1).ok().as_ref() != Some(&bytes);
+        let lacking = folders.iter().filter(lacks).map(|folder| folder.replace(&name, &bytes));
+        scrub::scrub(lacking.collect::<Result<Vec<_>, _>>()?)
+    });
+    if let Err(error) = healed {
+        tracing::warn!(
+            "one copy of the share table is not healed: {}",
+            crate::agents::vaultmgr::chain(&error)
+        );
+    }
+}
+
+/// Writes it as a new edition. After an error the table before or this one is in force, whole, in each place.
+fn write(paths: &Paths, table: &mut Table, keys: &RootKeys) -> Result<(), SharesError> {
+    table.follow(table.edition());
+    let (name, bytes) = (Paths::table_name(table.generation()), table.encode(&keys.table));
+    let folders = folders(paths)?;
+    let replaced = folders.iter().map(|folder| folder.replace(&name, &bytes));
+    scrub::scrub(replaced.collect::<Result<Vec<_>, _>>()?)?;
+    Ok(())
+}
+
+/// Both files, under names that are free in each place: what was kept aside before stays too. Returns an edition that no table of
+/// before has reached.
+fn keep_aside(paths: &Paths, generation: Generation) -> Result<u64, SharesError> {
+    let mut kept = 0;
+    for path in paths.table(generation) {
+        let mut aside = (1..=MAX_GENERATION).map(|n| path.with_extension(format!("{generation}.lost.{n}")));
+        let (n, free) = (1..)
+            .zip(&mut aside)
+            .find(|(_, aside)| !aside.exists())
+            .ok_or_else(|| io::Error::from(io::ErrorKind::StorageFull))?;
+        kept = kept.max(n);
+        match paths.disk().rename_to_free(&path, &free).map_err(io::Error::from) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            renamed => renamed?,
+        }
+    }
+    Ok(kept * BEGUN_ANEW)
+}

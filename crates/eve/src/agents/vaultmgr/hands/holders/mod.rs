@@ -1,0 +1,116 @@
+//! Who holds files of a tree: of a vault that is to be locked, or of plain files that are to be wiped. Compared is what the kernel
+//! compares, filesystem, inode and encryption policy, and not the path that somebody sees: a container has paths of its own.
+//! Says process and kind of hold, never a file's name: names inside a vault are part of what it protects. Nothing here waits for
+//! another filesystem than the tree's own.
+
+mod process;
+mod subject;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::fd::RawFd;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use fscrypt::KeyIdentifier;
+
+use crate::agents::vaultmgr::hands::crypt::KeyId;
+use crate::agents::vaultmgr::hands::mounts::Table;
+use process::Process;
+use subject::{Subject, What};
+
+/// Most holders that are named; the rest are counted by the kernel alone.
+const MAX_NAMED: usize = 8;
+/// Longest search: whoever asked waits, and any user's processes and their files take time to look through.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How often plain files are looked at before it is believed that somebody holds them.
+const LOOKS: usize = 4;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(25);
+
+/// The holders of anything in the vault at `dir`, whose key is `key`, in words; at most eight, and whether there may be more that
+/// nobody looked for.
+pub(crate) fn of_vault(dir: &Path, key: Option<KeyId>) -> Vec<String> {
+    search(dir, What::Vault(key.map(|key| KeyIdentifier(key.0))), Instant::now() + PATIENCE)
+}
+
+/// Those who could still write to plain files at `dir`, or make new ones beside them, by what they hold and not by a name.
+/// `device` and `inodes`: what the files are; `own`: the descriptor that we hold the tree by ourselves.
+pub(crate) fn of_plain(dir: &Path, device: u64, inodes: &BTreeSet<u64>, own: Option<RawFd>) -> Vec<String> {
+    let look = || search(dir, What::Plain { device, inodes, own }, Instant::now() + PATIENCE);
+    // Who was only passing (a child before its exec has all that its parent has) is gone at one of the next looks; what he wrote is
+    // found by comparing.
+    for _ in 1..LOOKS {
+        if look().is_empty() {
+            return Vec::new();
+        }
+        std::thread::sleep(BETWEEN_LOOKS);
+    }
+    look()
+}
+
+fn search(dir: &Path, what: What<'_>, until: Instant) -> Vec<String> {
+    let Some(subject) = Subject::new(dir, what, until) else { return Vec::new() };
+    let mut search =
+        Search { subject, tables: BTreeMap::new(), sockets: BTreeMap::new(), found: subject::kernels(dir) };
+    for process in processes() {
+        if Instant::now() >= until || search.found.len() >= MAX_NAMED {
+            break;
+        }
+        search.look_at(&Process(process));
+    }
+    if Instant::now() >= until {
+        search.found.push("perhaps others: there are too many processes to look at them all".to_owned());
+    }
+    search.found
+}
+
+fn processes() -> impl Iterator<Item = PathBuf> {
+    let is_pid = |path: &PathBuf| {
+        path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.parse::<u32>().is_ok())
+    };
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).filter(is_pid)
+}
+
+/// A search, with what many processes have in common.
+struct Search<'a> {
+    subject: Subject<'a>,
+    /// By mount namespace. Nothing is kept of one whose table can't be read.
+    tables: BTreeMap<PathBuf, Option<Table>>,
+    /// By namespaces of mounts and network: the sockets of the second that are bound in the tree, as their paths read in the first.
+    sockets: BTreeMap<[PathBuf; 2], BTreeSet<String>>,
+    found: Vec<String>,
+}
+
+impl Search<'_> {
+    /// A process may end while it is looked at: then it holds nothing.
+    fn look_at(&mut self, process: &Process) {
+        let how = self.mapped_or_open(process).or_else(|| self.mounted(process));
+        if let Some(how) = how {
+            self.found.push(format!("{process} holds {how}"));
+        }
+    }
+
+    fn mapped_or_open(&mut self, process: &Process) -> Option<&'static str> {
+        let namespace = process.namespace("mnt")?;
+        let table = self.tables.entry(namespace.clone()).or_insert_with(|| process.mounts());
+        let both = [namespace, process.namespace("net").unwrap_or_default()];
+        let subject = &self.subject;
+        let bound = self.sockets.entry(both).or_insert_with(|| process.bound_in(table.as_ref(), subject));
+        process
+            .open_file(subject, bound)
+            .or_else(|| process.folder(subject))
+            .or_else(|| process.mapping(subject))
+    }
+
+    /// Each namespace is told once, by the first process that is found in it.
+    fn mounted(&mut self, process: &Process) -> Option<&'static str> {
+        let table = self.tables.get_mut(&process.namespace("mnt")?)?;
+        let how = table.as_ref()?.holds(self.subject.place.as_ref()?)?;
+        *table = None;
+        Some(how)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,122 @@
+//! One tree made like another: at first all of it, then again what was written since. Until it is done the copy is nobody's but ours.
+
+use std::ffi::CStr;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+
+use rustix::fs::{AtFlags, Gid, Mode, OFlags, Timespec, Timestamps, Uid};
+
+use super::stamps::Stamps;
+use crate::agents::vaultmgr::hands::tree::{Entry, Folder, Kind, Trouble, Work, copy_data};
+use crate::agents::vaultmgr::hands::xattrs;
+
+const NOT_COPIED: &str = "can't be copied into the vault";
+const ATTRIBUTE: &str = "has an extended attribute or owner that can't be given to its copy; remove it (getfattr -dm - shows it), or move the file away";
+
+/// Makes `to` like `from`. Sockets are left out: their owners make them anew. Names of one file become a file each.
+pub(super) fn tree(from: &Folder, to: &Folder, stamps: &mut Stamps, work: &Work) -> Result<(), Trouble> {
+    // It may have its owner and mode from the time before.
+    to.take().map_err(Trouble::of(&from.path, NOT_COPIED))?;
+    let names = from.names()?;
+    for gone in to.names()?.iter().filter(|name| !names.contains(*name)) {
+        clear(to, gone, work)?;
+    }
+    for name in &names {
+        if let Some(entry) = from.entry(name)? {
+            one(from, to, name, &entry, stamps, work)?;
+        }
+    }
+    keep_rights(&from.as_entry()?, &to.as_entry()?)
+}
+
+fn one(
+    from: &Folder,
+    to: &Folder,
+    name: &CStr,
+    entry: &Entry,
+    stamps: &mut Stamps,
+    work: &Work,
+) -> Result<(), Trouble> {
+    let there = to.entry(name)?;
+    let fits = |copy: &Entry| match entry.kind() {
+        Kind::Folder => copy.kind() == Kind::Folder,
+        _ => stamps.is_original(&entry.stat) && stamps.is_copy(&copy.stat),
+    };
+    let is_there = there.as_ref().is_some_and(fits);
+    if there.is_some() && !is_there {
+        clear(to, name, work)?;
+    }
+    match entry.kind() {
+        Kind::Folder => {
+            tree(&from.into(name, entry)?, &to.make(name)?, stamps, work)?;
+            Ok(())
+        }
+        Kind::Socket => Ok(()),
+        Kind::Special => Err(Trouble::new(&entry.path, super::SPECIAL)),
+        Kind::File | Kind::Link if is_there => Ok(()),
+        Kind::File | Kind::Link => {
+            let copy = if entry.kind() == Kind::File {
+                file(to, name, entry, work)?
+            } else {
+                link(to, name, entry)?
+            };
+            stamps.note(&entry.stat, &copy.stat);
+            Ok(())
+        }
+    }
+}
+
+/// Copies one file under a name that nothing has. The copy is durable only with its filesystem.
+pub(super) fn file(to: &Folder, name: &CStr, entry: &Entry, work: &Work) -> Result<Entry, Trouble> {
+    let copied = || -> io::Result<()> {
+        let source = entry.open(OFlags::RDONLY | OFlags::NONBLOCK)?;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let target = File::from(rustix::fs::openat(to, name, flags, Mode::RUSR | Mode::WUSR)?);
+        copy_data(&source, &target, work)?;
+        keep_time(&target, entry)
+    };
+    copied().map_err(Trouble::of(&entry.path, NOT_COPIED))?;
+    work.file();
+    finished(to, name, entry)
+}
+
+fn link(to: &Folder, name: &CStr, entry: &Entry) -> Result<Entry, Trouble> {
+    let made = entry.target().and_then(|target| Ok(rustix::fs::symlinkat(target, to, name)?));
+    made.map_err(Trouble::of(&entry.path, NOT_COPIED))?;
+    finished(to, name, entry)
+}
+
+/// With owner, mode and attributes, as it is then.
+fn finished(to: &Folder, name: &CStr, entry: &Entry) -> Result<Entry, Trouble> {
+    let gone = || Trouble::new(&entry.path, NOT_COPIED);
+    keep_rights(entry, &to.entry(name)?.ok_or_else(gone)?)?;
+    to.entry(name)?.ok_or_else(gone)
+}
+
+fn keep_time(target: &File, entry: &Entry) -> io::Result<()> {
+    let at = entry.stat.stx_mtime;
+    let time = Timespec { tv_sec: at.tv_sec, tv_nsec: at.tv_nsec.into() };
+    Ok(rustix::fs::futimens(target, &Timestamps { last_access: time, last_modification: time })?)
+}
+
+/// Attributes while the copy is still ours, for another's we could not write; then the owner, and last the mode: a change of owner
+/// takes set-id bits away.
+fn keep_rights(from: &Entry, to: &Entry) -> Result<(), Trouble> {
+    let kept = || -> io::Result<()> {
+        xattrs::copy(from, to)?;
+        let (uid, gid) = (Uid::from_raw(from.stat.stx_uid), Gid::from_raw(from.stat.stx_gid));
+        rustix::fs::chownat(to, c"", Some(uid), Some(gid), AtFlags::EMPTY_PATH)?;
+        if from.kind() == Kind::Link {
+            return Ok(());
+        }
+        let mode = u32::from(from.stat.stx_mode) & 0o7777;
+        std::fs::set_permissions(to.itself(), std::fs::Permissions::from_mode(mode))
+    };
+    kept().map_err(Trouble::of(&from.path, ATTRIBUTE))
+}
+
+/// Takes away what was copied under a name.
+fn clear(to: &Folder, name: &CStr, work: &Work) -> Result<(), Trouble> {
+    crate::agents::vaultmgr::hands::tree::remove_in(to, name, work)
+}

@@ -1,0 +1,170 @@
+//! After the exchange: what was written to an original since it was compared is carried over into the vault, where the copy was not
+//! written to meanwhile; the rest is kept for a person. An original that the vault has is put among the going, and those are wiped:
+//! one that stands in its old place was never overwritten, wherever the power was cut.
+
+use std::ffi::{CStr, CString};
+use std::io;
+
+use rustix::fs::RenameFlags;
+
+use super::compare::same_contents;
+use super::stamps::{Stamp, Stamps};
+use super::{MoveError, Places, Survey, copy};
+use crate::agents::vaultmgr::hands::tree::{self, Entry, Folder, Kind, Left, Trouble, Work, shown};
+
+/// While a file is carried over its copy has this name beside the one of before.
+const ARRIVING: &CStr = c".eve-vault-arriving";
+const PUT_AWAY: &str =
+    "can't be put away to be wiped: if it is marked immutable or append-only take that off (chattr -i -a)";
+const ELSEWHERE: &str =
+    "was moved in and has another name outside the vault, where its data stays in the clear; remove that too";
+const NOT_CARRIED: &str = "was written to while it was moved, and this can't be carried into the vault";
+
+/// Looks at the originals once more, and wipes those that the vault has. Nothing there is success. `open`: the vault can be read.
+/// Returns what is in the vault and stays outside of it too, in words.
+pub(crate) fn settle(places: &Places, open: bool, work: &Work) -> Result<Vec<String>, MoveError> {
+    let judged = judge(places, open, work);
+    let wiped = tree::wipe(&places.going, work)?;
+    judged?;
+    if !wiped.left.is_empty() {
+        return Err(MoveError::NotWiped(wiped.left));
+    }
+    clean(places, work)?;
+    Ok(wiped.elsewhere.iter().map(|path| format!("plain text left: {} {ELSEWHERE}", shown(path))).collect())
+}
+
+fn judge(places: &Places, open: bool, work: &Work) -> Result<(), MoveError> {
+    let originals = match Folder::top(&places.staging) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        top => top?,
+    };
+    let survey = Survey::of(&places.staging)?;
+    survey.in_use(&places.staging, Some(&originals))?;
+    work.begin(survey.bytes);
+    places.disk.make_folder(&places.going, 0o700).map_err(io::Error::from)?;
+    let going = Folder::top(&places.going)?;
+    let vault = if open { Some(Folder::top(&places.place)?) } else { None };
+    let stamps = Stamps::read(&places.stamps);
+    let mut judging = Judging { stamps, going: &going, left: Left::default(), work };
+    judging.folder(&originals, vault.as_ref())?;
+    // What was carried over, and the names of the going, before the first of them is overwritten.
+    rustix::fs::syncfs(&going).map_err(io::Error::from)?;
+    if judging.left.is_empty() { Ok(()) } else { Err(MoveError::Differs(judging.left)) }
+}
+
+/// Nothing of the originals is left but empty folders and links.
+fn clean(places: &Places, work: &Work) -> Result<(), Trouble> {
+    tree::remove(&places.staging, work)?;
+    tree::remove(&places.stamps, work)
+}
+
+struct Judging<'a> {
+    stamps: Stamps,
+    going: &'a Folder,
+    left: Left,
+    work: &'a Work,
+}
+
+impl Judging<'_> {
+    /// `to`: the folder of the vault that it was copied to, while that is there.
+    fn folder(&mut self, from: &Folder, to: Option<&Folder>) -> Result<(), Trouble> {
+        from.take().map_err(Trouble::of(&from.path, PUT_AWAY))?;
+        for name in from.names()? {
+            self.work.pace().map_err(Trouble::of(&from.path, super::NOT_COMPARED))?;
+            let Some(entry) = from.entry(&name)? else { continue };
+            match entry.kind() {
+                Kind::Folder => {
+                    let inner = to.and_then(|to| to.folder(&name).ok());
+                    self.folder(&from.into(&name, &entry)?, inner.as_ref())?;
+                }
+                Kind::File | Kind::Link => self.one(from, to, &name, &entry),
+                Kind::Socket | Kind::Special => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn one(&mut self, from: &Folder, to: Option<&Folder>, name: &CStr, entry: &Entry) {
+        let away = self.is_in(to, name, entry).and_then(|is_in| match is_in {
+            true => self.put_away(from, name, entry).map(|()| true),
+            false => Ok(false),
+        });
+        match away {
+            Ok(true) => {}
+            Ok(false) => self.left.add(shown(&entry.path)),
+            Err(trouble) => self.left.add(crate::agents::vaultmgr::chain(&trouble)),
+        }
+    }
+
+    /// Whether the vault has what is in this original, once it was carried over where it had to be and could.
+    fn is_in(&self, to: Option<&Folder>, name: &CStr, entry: &Entry) -> Result<bool, Trouble> {
+        let unwritten = self.stamps.is_original(&entry.stat);
+        let Some(to) = to else { return Ok(unwritten) };
+        let Some(copy) = to.entry(name)? else {
+            // Removed in the vault since, or new among the originals.
+            return if unwritten { Ok(true) } else { self.carry(to, name, entry, None) };
+        };
+        let untouched = self.stamps.is_copy(&copy.stat);
+        if (unwritten && !untouched) || same_contents(entry, &copy, self.work)? {
+            return Ok(true);
+        }
+        if untouched { self.carry(to, name, entry, Some(&copy)) } else { Ok(false) }
+    }
+
+    /// Puts what was written to the original into the vault: beside the copy, then in its place at once. Whoever wrote to the copy in
+    /// that very moment finds it as it was.
+    fn carry(
+        &self,
+        to: &Folder,
+        name: &CStr,
+        entry: &Entry,
+        before: Option<&Entry>,
+    ) -> Result<bool, Trouble> {
+        let failed = || Trouble::of(&entry.path, NOT_CARRIED);
+        if entry.kind() != Kind::File {
+            return Ok(false);
+        }
+        tree::remove_in(to, ARRIVING, self.work)?;
+        let arrived = copy::file(to, ARRIVING, entry, self.work)?;
+        let now = entry.now().map_err(failed())?;
+        let whole = same_contents(entry, &arrived, self.work)? && Stamp::of(&now) == Stamp::of(&entry.stat);
+        let Some(before) = before.filter(|_| whole) else {
+            return match whole {
+                // Nothing may have taken the name meanwhile.
+                true => {
+                    rename(to, ARRIVING, to, name, RenameFlags::NOREPLACE).map(|()| true).map_err(failed())
+                }
+                false => tree::remove_in(to, ARRIVING, self.work).map(|()| false),
+            };
+        };
+        rename(to, ARRIVING, to, name, RenameFlags::EXCHANGE).map_err(failed())?;
+        let displaced = to.entry(ARRIVING)?;
+        let same = |entry: &Entry| {
+            entry.stat.stx_ino == before.stat.stx_ino
+                && Stamp::of(&entry.stat).contents() == Stamp::of(&before.stat).contents()
+        };
+        if !displaced.as_ref().is_some_and(same) {
+            rename(to, ARRIVING, to, name, RenameFlags::EXCHANGE).map_err(failed())?;
+            return tree::remove_in(to, ARRIVING, self.work).map(|()| false);
+        }
+        tree::remove_in(to, ARRIVING, self.work).map(|()| true)
+    }
+
+    /// Under its number, so that two of one name meet nowhere. A second name of the same file just goes.
+    fn put_away(&self, from: &Folder, name: &CStr, entry: &Entry) -> Result<(), Trouble> {
+        let failed = || Trouble::of::<io::Error>(&entry.path, PUT_AWAY);
+        let unlink = |kind| from.unlink(name, kind).map_err(|errno| failed()(errno.into()));
+        if entry.kind() == Kind::Link {
+            return unlink(Kind::Link);
+        }
+        let number = CString::new(entry.stat.stx_ino.to_string()).expect("digits have no zero byte");
+        match rename(from, name, self.going, &number, RenameFlags::NOREPLACE) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => unlink(Kind::File),
+            renamed => renamed.map_err(failed()),
+        }
+    }
+}
+
+fn rename(from: &Folder, name: &CStr, to: &Folder, new: &CStr, flags: RenameFlags) -> io::Result<()> {
+    Ok(rustix::fs::renameat_with(from, name, to, new, flags)?)
+}

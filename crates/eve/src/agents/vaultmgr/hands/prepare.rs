@@ -1,0 +1,118 @@
+//! Folders of ours, and what the disk shows of vaults before any key is at hand.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use rustix::fs::StatVfsMountFlags;
+use vault::ids::{CONFIG_VAULT, IMAGE_VAULT, VaultId};
+
+use crate::agents::vaultmgr::hands::crypt::{Crypt, Found};
+use crate::agents::vaultmgr::hands::durable;
+use crate::agents::vaultmgr::manager::Owner;
+use crate::agents::vaultmgr::paths::Paths;
+
+/// Makes the folders of ours that are outside every vault. On a disk that can't be written what is there is enough.
+pub(crate) fn own_folders(paths: &Paths) -> io::Result<()> {
+    let (vaults, new, metas) = (paths.vaults(), paths.vaults().join(".new"), paths.metas());
+    let ours = [new, metas].into_iter().chain(paths.tables());
+    let all = std::iter::once((vaults, 0o711)).chain(ours.map(|path| (path, 0o700)));
+    match all.into_iter().try_for_each(|(path, mode)| own_folder(paths, &path, mode)) {
+        Err(_) if is_read_only(paths) => Ok(()),
+        made => made,
+    }
+}
+
+/// No link is followed, wherever it leads.
+fn own_folder(paths: &Paths, path: &Path, mode: u32) -> io::Result<()> {
+    let advice = |error: disk::Error| {
+        let words = match &error {
+            disk::Error::Unsafe { .. } => {
+                "a link or a file stands where vaultmgr's folder is to be; move it away, and eve goes on"
+                    .to_owned()
+            }
+            _ => format!("vaultmgr's folder can't be made: {}", crate::agents::vaultmgr::chain(&error)),
+        };
+        io::Error::new(
+            io::Error::from(error).kind(),
+            format!("{}: {words}", crate::agents::vaultmgr::hands::tree::shown(path)),
+        )
+    };
+    paths.disk().make_folder(path, mode).map(drop).map_err(advice)
+}
+
+/// Whether nothing can be written on the persist filesystem.
+pub(crate) fn is_read_only(paths: &Paths) -> bool {
+    let flags = rustix::fs::statvfs(paths.persist()).map(|found| found.f_flag);
+    flags.is_ok_and(|flags| flags.contains(StatVfsMountFlags::RDONLY))
+}
+
+/// Makes the folders inside the Config Vault: ours, and zedagent's for its checkpoint.
+pub(crate) fn config_folders(paths: &Paths, zedagent: Owner) -> Result<(), disk::Error> {
+    let disk = paths.disk();
+    // It may have been moved in from another user's. Others reach their own folder through it, and list nothing.
+    disk.folder(&paths.vault(CONFIG_VAULT))?.give(0, 0, 0o711)?;
+    disk.make_folder(&paths.own_folder(), 0o700)?.give(0, 0, 0o700)?;
+    disk.make_folder(&paths.zedagent_folder(), 0o700)?.give(zedagent.uid, zedagent.gid, 0o700)
+}
+
+/// Vaults with metadata or a directory of their own. What can't be listed is not there for this question.
+pub(crate) fn on_disk(paths: &Paths, crypt: &impl Crypt) -> Vec<VaultId> {
+    let named = |entry: fs::DirEntry| entry.file_name().to_str().and_then(|name| name.parse().ok());
+    let directories = durable::entries(&paths.vaults()).unwrap_or_default().into_iter().filter_map(named);
+    crypt.vaults().unwrap_or_default().into_iter().chain(directories).collect()
+}
+
+/// Whether anything of a vault is on the disk: metadata, a vault's directory, or a default one's with a policy.
+/// An error counts as yes: then nothing is begun anew.
+pub(crate) fn has_vaults(paths: &Paths, crypt: &impl Crypt) -> bool {
+    let encrypted = |id| !matches!(crypt.find(&paths.vault(id)), Ok(Found::Nothing | Found::Plain { .. }));
+    let metadata = crypt.vaults().map_or(true, |vaults| !vaults.is_empty());
+    let unlisted = durable::entries(&paths.vaults()).is_err();
+    metadata
+        || unlisted
+        || !on_disk(paths, crypt).is_empty()
+        || encrypted(CONFIG_VAULT)
+        || encrypted(IMAGE_VAULT)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::chown;
+
+    use super::*;
+
+    /// seen-by-users 0b.14: what stands in the way of our folders is named with its path and what to do.
+    #[test]
+    fn what_stands_in_our_folders_place_is_named() {
+        for name in ["vaults", "vaults/.new", "vaults/.meta", "vaults/.shares"] {
+            let dir = tempfile::tempdir().expect("a directory");
+            let (persist, outside) = (dir.path().join("persist"), dir.path().join("outside"));
+            let path = persist.join(name);
+            fs::create_dir_all(path.parent().expect("one")).expect("makes");
+            fs::create_dir(&outside).expect("makes");
+            std::os::unix::fs::symlink(&outside, &path).expect("links");
+            let told = own_folders(&Paths::new(dir.path())).expect_err("a link").to_string();
+            assert!(told.contains(&path.display().to_string()) && told.contains("move it away"), "{told}");
+            fs::remove_file(&path).expect("there");
+            own_folders(&Paths::new(dir.path())).expect("its twin");
+            assert_eq!(fs::read_dir(&outside).expect("lists").count(), 0);
+        }
+    }
+
+    /// A Config Vault that was moved in from another user's folder. vaultmgr may change owners, and not write past them.
+    #[test]
+    fn the_config_vault_becomes_roots_without_writing_past_its_owner() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let paths = Paths::new(dir.path());
+        let vault = paths.vault(CONFIG_VAULT);
+        fs::create_dir_all(&vault).expect("makes");
+        chown(&vault, Some(12345), Some(12345)).expect("as root");
+        // Capabilities are a thread's own.
+        let without = std::thread::spawn(move || {
+            caps::drop(None, caps::CapSet::Effective, caps::Capability::CAP_DAC_OVERRIDE).expect("drops");
+            config_folders(&paths, Owner { uid: 7303, gid: 7303 })
+        });
+        without.join().expect("runs").expect("the folders");
+    }
+}

@@ -1,0 +1,87 @@
+//! Where memory goes when there is little of it. Swap on a file of persist keeps that file in use, and what lies in swap that is not
+//! encrypted is outside what vaults protect: contents of open files, and the memory of whoever reads them.
+
+use std::fs;
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// Files and devices that are swap now (proc_swaps(5)).
+fn all() -> Vec<PathBuf> {
+    paths(&fs::read("/proc/swaps").unwrap_or_default())
+}
+
+/// The files among them.
+pub(crate) fn files() -> Vec<PathBuf> {
+    all().into_iter().filter(|path| fs::metadata(path).is_ok_and(|found| found.is_file())).collect()
+}
+
+/// What is to be said of the swap of a node whose vaults lie under `persist`; nothing where all of it is encrypted, or there is none.
+pub(crate) fn notes(persist: &Path) -> Vec<String> {
+    let device = fs::metadata(persist).map(|found| found.dev()).ok();
+    all().iter().filter_map(|swap| note(swap, device)).collect()
+}
+
+fn note(swap: &Path, persist: Option<u64>) -> Option<String> {
+    let found = fs::metadata(swap).ok();
+    let shown = crate::agents::vaultmgr::hands::tree::shown(swap);
+    match found {
+        Some(found) if found.is_file() && Some(found.dev()) == persist => Some(format!(
+            "swap lies in a file on the persist filesystem ({shown}): what apps have in memory is written there in the clear; swapoff it, and use swap on dm-crypt"
+        )),
+        Some(found) if is_safe(&found, swap) => None,
+        _ => Some(format!(
+            "swap on {shown} is not encrypted: what apps have in memory may be written there in the clear; use swap on dm-crypt, or none"
+        )),
+    }
+}
+
+/// A device of dm-crypt, or one in memory.
+fn is_safe(found: &fs::Metadata, swap: &Path) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    let (major, minor) = (rustix::fs::major(found.rdev()), rustix::fs::minor(found.rdev()));
+    let device = PathBuf::from(format!("/sys/dev/block/{major}:{minor}"));
+    let in_memory = swap.file_name().is_some_and(|name| name.to_string_lossy().starts_with("zram"));
+    found.file_type().is_block_device() && (is_crypt(&device) || in_memory && !writes_back(&device))
+}
+
+fn is_crypt(device: &Path) -> bool {
+    fs::read_to_string(device.join("dm/uuid")).is_ok_and(|uuid| uuid.starts_with("CRYPT-"))
+}
+
+/// zram may put what it holds on a disk.
+fn writes_back(device: &Path) -> bool {
+    fs::read_to_string(device.join("backing_dev")).is_ok_and(|backing| backing.trim() != "none")
+}
+
+fn paths(table: &[u8]) -> Vec<PathBuf> {
+    let lines = table.split(|byte| *byte == b'\n').skip(1);
+    let firsts =
+        lines.filter_map(|line| line.split(u8::is_ascii_whitespace).next().filter(|path| !path.is_empty()));
+    firsts
+        .map(|path| {
+            PathBuf::from(std::ffi::OsString::from_vec(crate::agents::vaultmgr::hands::mounts::unescaped(
+                path,
+            )))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Facts, fault 4: a swap file of persist is told, and swap that nothing encrypts.
+    #[test]
+    fn swap_that_is_not_encrypted_is_told() {
+        let table = b"Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n/a\\040file   file\t\t100\t0\t-2\n/dev/zram0 partition\t1\t0\t-1\n";
+        assert_eq!(paths(table), [Path::new("/a file"), Path::new("/dev/zram0")]);
+        let dir = tempfile::tempdir().expect("a directory");
+        let (file, device) = (dir.path().join("swap"), fs::metadata(dir.path()).expect("there").dev());
+        fs::write(&file, "x").expect("writes");
+        let told = |persist| note(&file, persist).expect("a note");
+        assert!(told(Some(device)).contains("on the persist filesystem"));
+        assert!(told(Some(device + 1)).contains("is not encrypted"));
+        assert!(note(Path::new("/dev/null"), None).is_some(), "no block device");
+    }
+}

@@ -1,0 +1,361 @@
+//! vaultmgr's one thread of decisions: what came from outside is taken in, then each vault is planned, stepped and observed until
+//! it rests. Decides nothing itself: `vault::plan` does. Generic over the kernel and tpmmgr, so tests run it without either.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::time::Instant;
+
+use attest::SessionKey;
+use vault::belief::{About, Belief, Heard};
+use vault::condition::{Keys, Node, State, TableSeen, Tpm};
+use vault::defaults;
+use vault::ids::{CONFIG_VAULT, SectionVersion, VaultId};
+use vault::plan::{Act, Known, Next, NodeStep, Step, View, one, plan};
+use vault::report::{VaultReport, report};
+use vault::section::Seal;
+use vault::wanted::{Head, Wish};
+use wire::release::SessionSecret;
+
+use crate::agents::vaultmgr::belief::ring::Ring;
+use crate::agents::vaultmgr::generation::roots::Tpmmgr;
+use crate::agents::vaultmgr::generation::shares::{self, Shares, SharesError};
+use crate::agents::vaultmgr::hands::crypt::Crypt;
+use crate::agents::vaultmgr::hands::prepare;
+use crate::agents::vaultmgr::notes::Notes;
+use crate::agents::vaultmgr::paths::Paths;
+use crate::agents::vaultmgr::vault::execute::Ran;
+use crate::agents::vaultmgr::vault::jobs::Jobs;
+use crate::agents::vaultmgr::vault::observe;
+use crate::agents::vaultmgr::vault::slot::Slot;
+
+/// More steps than any vault needs from any state: beyond it something outside undoes what is done, and the step counts as failed.
+const MAX_STEPS: usize = 64;
+const UNDONE: &str = "it is done and undone again: see what else writes to .fscrypt, or to the vault's directory, on the persist filesystem";
+
+/// Who owns the folder that zedagent keeps its checkpoint in.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Owner {
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+}
+
+/// All that vaultmgr knows.
+pub(crate) struct Manager<C: Crypt, T: Tpmmgr> {
+    pub(super) paths: Paths,
+    pub(super) crypt: C,
+    pub(super) tpmmgr: T,
+    pub(super) zedagent: Owner,
+    pub(super) session: SessionSecret,
+    pub(super) root_pem: Vec<u8>,
+    pub(super) shares: Option<Shares>,
+    pub(super) tpm_absent: bool,
+    pub(super) measured: bool,
+    /// What this node holds for true of its controller.
+    pub(super) belief: Belief,
+    /// Whether the Config Vault was open when it was looked at last.
+    record_open: bool,
+    /// A step of the node's own failed; it is tried again when something outside changes.
+    pub(super) node_setback: bool,
+    pub(super) ring: Ring,
+    pub(super) slots: BTreeMap<VaultId, Slot<C::Protector>>,
+    pub(super) notes: Notes,
+    pub(crate) jobs: Jobs,
+}
+
+impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
+    /// Starts a life: a session, and all vaults that are on the disk.
+    ///
+    /// # Errors
+    /// No randomness.
+    pub(crate) fn start(paths: Paths, crypt: C, tpmmgr: T, zedagent: Owner) -> Result<Self, SharesError> {
+        let session = SessionSecret::init(shares::random)?;
+        Ok(Self {
+            crypt,
+            tpmmgr,
+            zedagent,
+            belief: Belief::new(session.session_key()),
+            session,
+            root_pem: root_certificate(&paths),
+            paths,
+            shares: None,
+            tpm_absent: false,
+            measured: false,
+            record_open: false,
+            node_setback: false,
+            ring: Ring::default(),
+            slots: BTreeMap::new(),
+            notes: Notes::default(),
+            jobs: Jobs::default(),
+        })
+    }
+
+    /// Whom to believe may be written anew while the node runs. What was pinned at first contact stays.
+    pub(crate) fn read_root_certificate(&mut self) {
+        self.root_pem = root_certificate(&self.paths);
+    }
+
+    /// What is to be said of a disk that can't be written.
+    pub(crate) fn read_only(&self) -> Option<&'static str> {
+        prepare::is_read_only(&self.paths).then_some(crate::agents::vaultmgr::READ_ONLY)
+    }
+
+    /// The node's facts, as plans see them.
+    pub(crate) fn node(&self) -> Node {
+        shares::node(self.shares.as_ref(), self.tpm_absent, self.measured)
+    }
+
+    /// Takes every vault as far as it goes. The Config Vault first: the record in it decides about the rest.
+    pub(crate) fn settle_all(&mut self) {
+        self.settle_all_telling(|_| ());
+    }
+
+    /// The same, and tells whenever a default vault came to rest: others wait for these.
+    pub(crate) fn settle_all_telling(&mut self, tell: impl Fn(&Self)) {
+        // What fails is said in the node's notes, and in the status of each vault that waits for it.
+        let _ = self.settle_node();
+        for id in self.everything() {
+            self.settle(id);
+            if id.is_default() {
+                tell(self);
+            }
+        }
+    }
+
+    /// When something that failed is to be tried again.
+    pub(crate) fn again(&self) -> Option<Instant> {
+        self.slots.values().filter_map(Slot::again).chain(self.jobs.again()).min()
+    }
+
+    /// Takes the vaults whose pause is over, or whose long work is, as far as they go.
+    pub(crate) fn tick(&mut self, now: Instant) {
+        self.reap();
+        let due: Vec<VaultId> =
+            self.slots.iter_mut().filter_map(|(id, slot)| slot.due(now).then_some(*id)).collect();
+        due.into_iter().for_each(|id| self.settle(id));
+    }
+
+    /// Every vault that is listed, remembered, on the disk or a default one, in the order to take them.
+    pub(super) fn everything(&self) -> Vec<VaultId> {
+        let here = prepare::on_disk(&self.paths, &self.crypt);
+        let shares = self.shares.iter().flat_map(Shares::vaults);
+        let listed = self.belief.desired().vaults();
+        defaults::first(listed.chain(self.slots.keys().copied()).chain(here).chain(shares))
+    }
+
+    /// Takes the steps of the node's own. An error was told.
+    pub(super) fn settle_node(&mut self) -> Result<(), String> {
+        if !self.node().table_lost() || self.node_setback {
+            return Ok(());
+        }
+        let all = self.everything();
+        for id in &all {
+            self.look(*id);
+        }
+        let known: BTreeMap<VaultId, Known> = all.into_iter().map(|id| (id, self.known(id))).collect();
+        match plan(self.belief.desired(), &known, &self.node()).node {
+            Some(step) => self.act_for_node(&step),
+            None => Ok(()),
+        }
+    }
+
+    fn act_for_node(&mut self, step: &NodeStep) -> Result<(), String> {
+        match self.execute_for_node(step) {
+            Ok(()) => {
+                self.notes.settle(About::Roots);
+                self.hear(Heard::Tpm(self.roots(), None));
+                Ok(())
+            }
+            Err(error) => {
+                let words = crate::agents::vaultmgr::chain(&error);
+                self.node_setback = true;
+                self.notes.tell(About::Roots, words.clone());
+                Err(words)
+            }
+        }
+    }
+
+    /// Plans, steps and observes one vault until it rests.
+    pub(crate) fn settle(&mut self, id: VaultId) {
+        self.look(id);
+        let mut steps = 0;
+        loop {
+            match self.ask(id).1 {
+                Next::Do(act) if steps < MAX_STEPS => {
+                    steps += 1;
+                    self.act(id, act);
+                }
+                Next::Do(act) => {
+                    steps = 0;
+                    self.fail(id, &act, UNDONE.to_owned());
+                }
+                resting => return self.rest(id, &resting),
+            }
+        }
+    }
+
+    pub(super) fn fail(&mut self, id: VaultId, act: &Act, words: String) {
+        tracing::warn!(vault = %id, op = %act.op, step = %act.step.kind(), error = %words, "step failed");
+        self.slots.entry(id).or_default().failed(act, words, Instant::now());
+    }
+
+    /// What is known of one vault now.
+    pub(super) fn known(&self, id: VaultId) -> Known {
+        let (current, last) = self.ring.epochs(id);
+        let shares = self.shares.as_ref().map(|shares| shares.keys(id)).unwrap_or_default();
+        let seen = self.shares.as_ref().map(|shares| shares.seen(id)).unwrap_or_default();
+        let keys = Keys { shares, current, last, held: None, none_fits: false };
+        let mark = |epoch| self.ring.mark(id, epoch);
+        match self.slots.get(&id) {
+            Some(slot) => slot.known(keys, seen, mark),
+            None => Slot::<C::Protector>::default().known(keys, seen, mark),
+        }
+    }
+
+    /// The plan for one vault.
+    pub(super) fn ask(&self, id: VaultId) -> (Wish, Next) {
+        one(self.belief.desired(), id, &self.known(id), &self.node())
+    }
+
+    /// Observes: everything the first time, and after it failed; then what changes from outside.
+    fn look(&mut self, id: VaultId) {
+        let Some(slot) = self.slots.get(&id).filter(|slot| !slot.unseen) else { return self.look_again(id) };
+        let sight = observe::glance(&self.crypt, &self.paths, id, &slot.sight);
+        self.seen(id, sight);
+    }
+
+    /// Observes everything anew, metadata too.
+    fn look_again(&mut self, id: VaultId) {
+        let known = self.slots.get(&id).and_then(Slot::key);
+        let sight = observe::observe(&self.crypt, &self.paths, id, known);
+        self.seen(id, sight);
+    }
+
+    fn seen(
+        &mut self,
+        id: VaultId,
+        sight: Result<observe::Sight, crate::agents::vaultmgr::hands::crypt::CryptError>,
+    ) {
+        let slot = self.slots.entry(id).or_default();
+        slot.unseen = sight.is_err();
+        match sight {
+            Ok(sight) => slot.sight = sight,
+            Err(error) => {
+                slot.facts = vec![crate::agents::vaultmgr::chain(&error)];
+                tracing::warn!(vault = %id, error = %crate::agents::vaultmgr::chain(&error), "can't be observed");
+            }
+        }
+    }
+
+    /// A vault came to rest: what is open keeps its protector's key at hand, what is not forgets it.
+    fn rest(&mut self, id: VaultId, next: &Next) {
+        let slot = self.slots.entry(id).or_default();
+        if slot.unseen {
+            return;
+        }
+        slot.at_rest(next);
+        let state = slot.sight.seen.state();
+        if state != State::Unlocked {
+            slot.held = None;
+        }
+        if state != State::LockIncomplete {
+            slot.facts.clear();
+        }
+        if id == CONFIG_VAULT {
+            self.config_vault(state, next);
+        }
+    }
+
+    /// The record can be read while the Config Vault is open, and not otherwise.
+    fn config_vault(&mut self, state: State, next: &Next) {
+        let told = match next {
+            Next::Settled(settled) => settled.state,
+            Next::Wait(_) | Next::Do(_) => state,
+        };
+        let open = state == State::Unlocked && matches!(next, Next::Settled(_));
+        match (std::mem::replace(&mut self.record_open, open), told) {
+            (false, _) if open => self.open_record(),
+            (true, _) if open => self.hear(Heard::RecordOpen),
+            (_, State::Waiting | State::Creating | State::Missing) => self.hear(Heard::NoConfigVault),
+            _ => self.hear(Heard::RecordClosed),
+        }
+    }
+
+    /// Executes one step and observes what it changed.
+    fn act(&mut self, id: VaultId, act: Act) {
+        tracing::debug!(vault = %id, op = %act.op, step = %act.step.kind(), "step");
+        self.make_way(id, act.step);
+        match self.execute(id, act) {
+            Ok(Ran::UnderWay) => {}
+            // Unwrapping changes nothing outside: it is no operation that a user knows.
+            Ok(Ran::Done) if act.step == Step::Unwrap => {}
+            Ok(Ran::Done) => self.slots.entry(id).or_default().done(act.op),
+            Err(error) => self.fail(id, &act, crate::agents::vaultmgr::chain(&error)),
+        }
+        let light = matches!(act.step, Step::Unwrap | Step::AddKey | Step::Lock);
+        if light { self.look(id) } else { self.look_again(id) }
+    }
+
+    /// The newest section that was accepted, now or in an earlier life.
+    pub(crate) fn accepted(&self) -> Option<SectionVersion> {
+        self.belief.accepted()
+    }
+
+    /// The section that the next one is to follow.
+    pub(crate) fn head(&self) -> Option<Head> {
+        self.belief.head()
+    }
+
+    /// What holds for the whole node: why a configuration was refused, why the TPM is waited for.
+    pub(crate) fn notes(&self) -> Vec<String> {
+        self.notes.lines().into_iter().chain(self.crypt.residue().map(str::to_owned)).collect()
+    }
+
+    /// The public half of this life's session.
+    pub(crate) fn session_key(&self) -> SessionKey {
+        self.session.session_key()
+    }
+
+    /// The status of every vault.
+    pub(crate) fn reports(&self) -> Vec<VaultReport> {
+        self.everything().into_iter().map(|id| self.report(id)).collect()
+    }
+
+    /// What each made vault's share is sealed to, the looser while it has two; none where it has no share. While the share table is not read nothing is known.
+    pub(crate) fn seals(&self) -> BTreeMap<VaultId, Option<Seal>> {
+        let table_read = match self.node().tpm {
+            Tpm::Absent => true,
+            Tpm::Unknown => false,
+            Tpm::Present { table, .. } => table == TableSeen::Open,
+        };
+        let seal = |id| {
+            let seen = self.known(id).seen;
+            let made = seen.has_share() || seen.has_metadata();
+            (table_read && made).then(|| (id, seen.share()))
+        };
+        self.everything().into_iter().filter_map(seal).collect()
+    }
+
+    /// The status of one vault.
+    pub(crate) fn report(&self, id: VaultId) -> VaultReport {
+        let (wish, next) = self.ask(id);
+        let (node, known) = (self.node(), self.known(id));
+        let Known { seen, keys, setbacks, unseen } = &known;
+        let view = View { id, wish: &wish, seen, keys, node: &node, setbacks: *setbacks };
+        let slot = self.slots.get(&id);
+        let last = slot.and_then(|slot| slot.last.clone());
+        let no_pcrs = self.shares.as_ref().and_then(Shares::without_pcrs);
+        let no_pcrs = no_pcrs.map(|why| why as &dyn Display);
+        let mut report = report(&view, self.belief.desired().name(id), &next, last, no_pcrs);
+        let facts = slot.map(|slot| slot.facts.clone()).unwrap_or_default();
+        let left = slot.map(|slot| slot.left.clone()).unwrap_or_default();
+        match *unseen {
+            true => report.detail = facts,
+            false => report.detail.extend(facts.into_iter().chain(left)),
+        }
+        self.with_progress(report)
+    }
+}
+
+fn root_certificate(paths: &Paths) -> Vec<u8> {
+    std::fs::read(paths.root_certificate()).unwrap_or_default()
+}

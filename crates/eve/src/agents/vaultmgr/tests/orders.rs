@@ -1,0 +1,138 @@
+//! Orders of root on the node, and what the status calls done.
+
+use std::time::Duration;
+
+use vault::ids::{CONFIG_VAULT, IMAGE_VAULT};
+use vault::report::State;
+use vault::section::{Custody, Operation};
+
+use super::controller::{BERLIN, Controller, Line};
+use super::node::Node;
+use crate::agents::vaultmgr::belief::orders::Order;
+use crate::bus::messages::OrderError;
+
+fn made(custody: Custody) -> (Node, Controller) {
+    let (mut node, mut controller) = (Node::new(true), Controller::new());
+    node.hear(&mut controller, &[Line::of(custody)]);
+    node.put(BERLIN, "file", "kept");
+    (node, controller)
+}
+
+/// IF-2: an operation has succeeded when the vault is as it was to be, and not while half of it waits for a key.
+#[test]
+fn if2_half_a_creation_is_no_success() {
+    let (mut node, mut controller) = (Node::new(true), Controller::new());
+    let line = Line::of(Custody::TpmAndController);
+    node.hear(&mut controller, &[Line { withheld: true, ..line.clone() }]);
+    let status = node.status(BERLIN);
+    assert_ne!(status.state, State::Unlocked);
+    assert_eq!(status.last, None, "{status:?}");
+    node.hear(&mut controller, &[line]);
+    let last = node.status(BERLIN).last.expect("done");
+    assert_eq!((last.operation.as_str(), last.error), ("create", None));
+}
+
+/// Root may lock a vault of which no section in force speaks. To open it needs one, and the error says so.
+#[test]
+fn a_vault_that_no_section_speaks_of_is_locked_by_order() {
+    let (mut node, mut controller) = made(Custody::Tpm);
+    std::fs::write(node.paths.record(), [0xff; 40]).expect("writes");
+    node.restart();
+    assert_eq!(node.state(BERLIN), State::Unlocked, "left as it is");
+    assert_eq!(node.manager().order_lock(BERLIN).map(|report| report.state), Ok(State::Locked));
+    assert_eq!(node.get(BERLIN, "file"), None);
+    let error = node.manager().order_unlock(BERLIN).expect_err("no policy speaks of it").to_string();
+    assert!(error.contains("is not open") && error.contains("no section in force"), "{error}");
+    node.hear(&mut controller, &[Line::of(Custody::Tpm)]);
+    assert_eq!(node.get(BERLIN, "file").as_deref(), Some("kept"), "with one it is opened");
+}
+
+/// An order that can't be carried out is an error that says why, never a success without one.
+#[test]
+fn an_order_that_was_not_done_is_an_error() {
+    let (mut node, mut controller) = made(Custody::TpmAndController);
+    node.reboot();
+    let error = node.manager().order_unlock(BERLIN).expect_err("its key is not here").to_string();
+    assert!(error.contains("waits for the controller's key"), "{error}");
+    let name = || "berlin".parse().expect("a name");
+    assert_eq!(node.manager().order_recreate(BERLIN, &name()), Err(OrderError::NotMissing(BERLIN)));
+    let line = Line { created: true, ..Line::of(Custody::TpmAndController) };
+    node.hear(&mut controller, std::slice::from_ref(&line));
+    assert_eq!(node.manager().order_unlock(BERLIN).map(|report| report.state), Ok(State::Unlocked));
+    std::fs::remove_dir_all(node.paths.vault(BERLIN)).expect("removes");
+    node.hear(&mut controller, &[Line { withheld: true, ..line.clone() }]);
+    let error = node.manager().order_recreate(BERLIN, &name()).expect_err("its key is withheld").to_string();
+    assert!(error.contains("is not made anew: its key is withheld"), "{error}");
+    node.hear(&mut controller, std::slice::from_ref(&line));
+    let locked = Line { operation: Operation::Lock, ..line };
+    node.hear(&mut controller, &[locked]);
+    assert_eq!(node.manager().order_unlock(BERLIN), Err(OrderError::LockedByController(BERLIN)));
+}
+
+/// UC-D: an order that nobody waits for any more is not carried out: a vault is not given up behind somebody's back.
+#[test]
+fn ucd_an_order_out_of_date_is_not_carried_out() {
+    let (mut node, mut controller) = made(Custody::Tpm);
+    std::fs::remove_dir_all(node.paths.vault(BERLIN)).expect("removes");
+    node.restart();
+    node.hear(&mut controller, &[Line { created: true, ..Line::of(Custody::Tpm) }]);
+    assert_eq!(node.state(BERLIN), State::Missing);
+    let order = Order::Recreate(BERLIN, "berlin".parse().expect("a name"));
+    let late = node.manager().obey(&order, Duration::from_secs(110));
+    assert_eq!(late, Err(OrderError::OutOfDate));
+    assert_eq!(node.state(BERLIN), State::Missing);
+    let done = node.manager().obey(&order, Duration::from_secs(1));
+    assert_eq!(done.map(|report| report.state), Ok(State::Unlocked));
+}
+
+/// Seen-by-users 0b.7: what root locked stays locked when vaultmgr dies, until it is opened here or the node boots anew.
+#[test]
+fn a_lock_by_root_outlives_vaultmgr_and_no_boot() {
+    let (mut node, mut controller) = made(Custody::Tpm);
+    let lines = [Line { created: true, ..Line::of(Custody::Tpm) }];
+    node.manager().order_lock(BERLIN).expect("locks");
+    node.restart();
+    node.hear(&mut controller, &lines);
+    assert_eq!(node.state(BERLIN), State::Locked, "though the controller wants it open");
+    node.manager().order_unlock(BERLIN).expect("opens");
+    node.restart();
+    assert_eq!(node.state(BERLIN), State::Unlocked, "the order is taken back");
+    node.manager().order_lock(BERLIN).expect("locks");
+    // Another boot, whose `run` was kept.
+    let kept = std::fs::read_to_string(node.paths.locks()).expect("is kept");
+    let (_, orders) = kept.split_once('\n').expect("the boot first");
+    node.reboot();
+    std::fs::write(node.paths.locks(), format!("another-boot\n{orders}")).expect("writes");
+    node.restart();
+    node.hear(&mut controller, &lines);
+    assert_eq!(node.state(BERLIN), State::Unlocked);
+}
+
+/// The way to a release: of orders that can't be read nobody knows what must stay locked; of one that can't be kept root is told.
+#[test]
+fn a_lock_that_is_not_understood_or_not_kept_is_an_error() {
+    let (mut node, _controller) = made(Custody::Tpm);
+    node.manager().order_lock(BERLIN).expect("locks");
+    let kept = std::fs::read_to_string(node.paths.locks()).expect("is kept");
+    std::fs::write(node.paths.locks(), kept.replace(&BERLIN.to_string(), "berlin")).expect("writes");
+    node.manager().take_up_locks().expect_err("is not understood");
+    std::fs::remove_file(node.paths.locks()).expect("removes");
+    std::fs::create_dir(node.paths.locks()).expect("in its place");
+    let told = node.manager().order_lock(BERLIN).expect_err("is not kept");
+    assert!(matches!(told, OrderError::NotKept { .. }), "{told}");
+    assert_eq!(node.state(BERLIN), State::Locked, "carried out all the same");
+    std::fs::remove_dir(node.paths.locks()).expect("removes");
+}
+
+/// seen-by-users 1.13: the node's own agents hold the Config Vault, so an order to lock it could never be done: it is refused, and
+/// nothing of it remains.
+#[test]
+fn the_config_vault_is_not_locked_by_order() {
+    let (mut node, _) = made(Custody::Tpm);
+    let obeyed = node.manager().obey(&Order::Lock(CONFIG_VAULT), Duration::ZERO);
+    assert!(obeyed.expect_err("in use").to_string().contains("this node's own agents"));
+    node.manager().settle_all();
+    assert_eq!(node.state(CONFIG_VAULT), State::Unlocked);
+    let other = node.manager().obey(&Order::Lock(IMAGE_VAULT), Duration::ZERO);
+    assert_eq!(other.map(|report| report.state), Ok(State::Locked));
+}

@@ -1,0 +1,121 @@
+//! A kernel whose repairs do not last: something else writes where we do.
+
+use std::cell::Cell;
+use std::path::Path;
+use std::rc::Rc;
+
+use fscrypt::ProtectorKey;
+use vault::condition::Key;
+use vault::custody::Wrapping;
+use vault::ids::VaultId;
+use vault::report::State;
+use vault::secret::WrappingSecret;
+use vault::section::{Custody, Encryption};
+
+use super::controller::{BERLIN, Controller, Line, certs};
+use super::node::Node;
+use crate::agents::vaultmgr::belief::intake::TpmHeard;
+use crate::agents::vaultmgr::hands::crypt::{CopyRead, Crypt, CryptError, Found, KeyId, Place};
+use crate::agents::vaultmgr::hands::kernel::Kernel;
+use crate::agents::vaultmgr::manager::{Manager, Owner};
+
+/// The real one, but that the user's vault's first copy is damaged whatever is done.
+struct Undone {
+    kernel: Kernel,
+    repairs: Rc<Cell<usize>>,
+}
+
+impl Crypt for Undone {
+    type Protector = ProtectorKey;
+
+    fn read(&self, vault: VaultId, place: Place) -> Result<CopyRead, CryptError> {
+        match (vault, place) {
+            (BERLIN, Place::First) => Ok(CopyRead::Damaged),
+            _ => self.kernel.read(vault, place),
+        }
+    }
+    fn repair(&mut self, vault: VaultId, from: Place) -> Result<(), CryptError> {
+        self.repairs.set(self.repairs.get() + 1);
+        self.kernel.repair(vault, from)
+    }
+
+    fn vaults(&self) -> Result<Vec<VaultId>, CryptError> {
+        self.kernel.vaults()
+    }
+    fn create(
+        &mut self,
+        vault: VaultId,
+        encryption: Encryption,
+        wrapping: Wrapping,
+        secret: &WrappingSecret,
+    ) -> Result<ProtectorKey, CryptError> {
+        self.kernel.create(vault, encryption, wrapping, secret)
+    }
+    fn unwrap(
+        &mut self,
+        vault: VaultId,
+        place: Place,
+        secret: &WrappingSecret,
+    ) -> Result<Option<ProtectorKey>, CryptError> {
+        self.kernel.unwrap(vault, place, secret)
+    }
+    fn rewrap(
+        &mut self,
+        vault: VaultId,
+        protector: &ProtectorKey,
+        wrapping: Wrapping,
+        secret: &WrappingSecret,
+    ) -> Result<(), CryptError> {
+        self.kernel.rewrap(vault, protector, wrapping, secret)
+    }
+    fn forget(&mut self, vault: VaultId) -> Result<(), CryptError> {
+        self.kernel.forget(vault)
+    }
+    fn find(&self, path: &Path) -> Result<Found, CryptError> {
+        self.kernel.find(path)
+    }
+    fn key(&self, key: KeyId) -> Result<Key, CryptError> {
+        self.kernel.key(key)
+    }
+    fn add_key(&self, vault: VaultId, protector: &ProtectorKey) -> Result<(), CryptError> {
+        self.kernel.add_key(vault, protector)
+    }
+    fn remove_key(&self, key: KeyId) -> Result<Key, CryptError> {
+        self.kernel.remove_key(key)
+    }
+    fn set_policy(&self, path: &Path, key: KeyId, encryption: Encryption) -> Result<(), CryptError> {
+        self.kernel.set_policy(path, key, encryption)
+    }
+}
+
+/// A step that is undone each time counts as failed: the vault opens without it, the status says so, and it is not repeated at
+/// once.
+#[test]
+fn a_step_that_is_undone_each_time_is_told_and_stops_nothing() {
+    let (mut node, mut controller) = (Node::new(true), Controller::new());
+    node.hear(&mut controller, &[Line::of(Custody::Tpm)]);
+    node.put(BERLIN, "file", "kept");
+    node.stop();
+    node.disk.mount();
+    let repairs = Rc::new(Cell::new(0));
+    let kernel = Undone { kernel: Kernel::open(&node.paths).expect("opens"), repairs: Rc::clone(&repairs) };
+    let owner = Owner { uid: 12345, gid: 12345 };
+    let mut manager = Manager::start(node.paths.clone(), kernel, node.nv.clone(), owner).expect("starts");
+    manager.hear_tpm(TpmHeard::Ready { key: controller.key, measured: true });
+    manager.settle_all();
+    let section = controller.section(manager.session_key(), &[Line::of(Custody::Tpm)]);
+    manager.hear_config(vault::wanted::Authority::Live, &section, &certs());
+    manager.settle(BERLIN);
+    let status = manager.report(BERLIN);
+    assert_eq!(
+        (status.state, node.get(BERLIN, "file").as_deref()),
+        (State::Unlocked, Some("kept")),
+        "{status:?}"
+    );
+    assert!(status.detail.iter().any(|line| line.contains("repairing a copy")), "{status:?}");
+    let error = status.last.and_then(|last| last.error).expect("an error");
+    assert!(error.contains("done and undone"), "{error}");
+    let done = repairs.get();
+    manager.settle(BERLIN);
+    assert_eq!(repairs.get(), done, "it waits before the next try");
+}

@@ -1,0 +1,266 @@
+//! One step of a plan, done. Each is atomic on disk or safe to repeat; keys pass from share table and ring to the kernel, and are
+//! wiped on the way out.
+
+use std::io;
+
+use vault::belief::Heard;
+use vault::condition::{Key, OpenedBy, Place};
+use vault::custody::{Shares as CustodyShares, Wrapping, wrapping_secret};
+use vault::ids::VaultId;
+use vault::plan::{Act, NodeStep, Step};
+use vault::secret::WrappingSecret;
+use vault::section::Encryption;
+
+use crate::agents::vaultmgr::belief::record;
+use crate::agents::vaultmgr::generation::roots::Tpmmgr;
+use crate::agents::vaultmgr::generation::shares::{Shares, SharesError};
+use crate::agents::vaultmgr::hands::crypt::{Crypt, CryptError, KeyId};
+use crate::agents::vaultmgr::hands::holders;
+use crate::agents::vaultmgr::hands::movein::MoveError;
+use crate::agents::vaultmgr::hands::tree::Trouble;
+use crate::agents::vaultmgr::manager::Manager;
+
+/// Why a step was not done. What was there is as it was, or the step is repeated.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StepError {
+    /// The kernel, or metadata.
+    #[error(transparent)]
+    Crypt(#[from] CryptError),
+    /// The share table.
+    #[error(transparent)]
+    Shares(#[from] SharesError),
+    /// Moving plain files in.
+    #[error(transparent)]
+    Move(#[from] MoveError),
+    /// Removing a tree.
+    #[error(transparent)]
+    Tree(#[from] Trouble),
+    /// The disk.
+    #[error("{what}")]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A key that the plan counted on went meanwhile.
+    #[error("a key that this needs is not at hand any more")]
+    KeyGone,
+    /// Files are open.
+    #[error("files are still open: {}", named(.holders))]
+    Busy {
+        /// Who holds them.
+        holders: Vec<String>,
+    },
+    /// The record can't be written.
+    #[error("the record of accepted sections is not open")]
+    NoRecord,
+}
+
+/// How far a step came at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ran {
+    /// It is done.
+    Done,
+    /// A job goes on with it.
+    UnderWay,
+}
+
+fn named(holders: &[String]) -> String {
+    if !holders.is_empty() {
+        return holders.join("; ");
+    }
+    "the holder was not found: perhaps a descriptor is in flight between processes, in the queue of a socket; it is locked by itself when that is closed".to_owned()
+}
+
+pub(crate) fn io(what: &'static str) -> impl Fn(io::Error) -> StepError {
+    move |source| StepError::Io { what, source }
+}
+
+pub(crate) fn of_disk(what: &'static str) -> impl Fn(disk::Error) -> StepError {
+    move |source| StepError::Io { what, source: source.into() }
+}
+
+impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
+    /// Does one step, or begins it where it is long.
+    pub(crate) fn execute(&mut self, id: VaultId, act: Act) -> Result<Ran, StepError> {
+        match act.step {
+            Step::MoveIn(encryption) => return self.begin_move(id, act, encryption),
+            Step::DropStaged => return self.begin_settling(id, act),
+            Step::DeleteDir => return self.begin_deletion(id, act),
+            Step::MakeShare { seal, mark } => {
+                self.change_shares(|shares, paths| shares.make(paths, id, seal, mark))
+            }
+            Step::MakeMetadata { wrapping, encryption } => self.make_metadata(id, wrapping, encryption),
+            Step::RepairCopy { from } => self.repair(id, from),
+            Step::Unwrap => self.unwrap(id),
+            Step::Rewrap(wrapping) => self.rewrap(id, wrapping),
+            Step::AddKey => self.add_key(id),
+            Step::MakeDir => {
+                let made = self.paths.disk().make_folder(&self.paths.vault(id), 0o700);
+                made.map(drop).map_err(of_disk("making the directory"))
+            }
+            Step::SetPolicy(encryption) => self.set_policy(id, encryption),
+            Step::MarkMade => self.change_shares(|shares, paths| shares.mark_made(paths, id)),
+            Step::Lock => self.lock(id),
+            Step::ForgetMetadata => self.forget_metadata(id),
+            Step::DropShare(seal) => self.change_shares(|shares, paths| shares.remove(paths, id, seal)),
+            Step::RecordRemoved => self.record_removed(id),
+        }
+        .map(|()| Ran::Done)
+    }
+
+    fn change_shares(
+        &mut self,
+        change: impl FnOnce(&mut Shares, &crate::agents::vaultmgr::paths::Paths) -> Result<(), SharesError>,
+    ) -> Result<(), StepError> {
+        let shares = self.shares.as_mut().ok_or(StepError::KeyGone)?;
+        Ok(change(shares, &self.paths)?)
+    }
+
+    /// Does one step of the node's own.
+    pub(crate) fn execute_for_node(&mut self, step: &NodeStep) -> Result<(), StepError> {
+        let NodeStep::BeginTable { lost } = step;
+        let shares = self.shares.as_mut().ok_or(StepError::KeyGone)?;
+        Ok(shares.begin_anew(&self.paths, &mut self.tpmmgr, lost)?)
+    }
+
+    fn make_metadata(
+        &mut self,
+        id: VaultId,
+        wrapping: Wrapping,
+        encryption: Encryption,
+    ) -> Result<(), StepError> {
+        let secret = self.secret(id, wrapping)?;
+        let protector = self.crypt.create(id, encryption, wrapping, &secret)?;
+        self.hold(id, protector, OpenedBy { first: Some(wrapping), second: Some(wrapping) });
+        Ok(())
+    }
+
+    fn repair(&mut self, id: VaultId, from: Place) -> Result<(), StepError> {
+        self.crypt.repair(id, from)?;
+        let slot = self.slots.entry(id).or_default();
+        slot.none_fits = false;
+        slot.held.iter_mut().for_each(|(_, held)| {
+            let source = if from == Place::First { held.first } else { held.second };
+            *held = OpenedBy { first: source, second: source };
+        });
+        Ok(())
+    }
+
+    /// The copies that look whole are tried with each key at hand, the current epoch before the last. One that turns out to be
+    /// damaged counts only if its twin does not open either.
+    fn unwrap(&mut self, id: VaultId) -> Result<(), StepError> {
+        let known = self.known(id);
+        let (mut protector, mut held) = (None, OpenedBy { first: None, second: None });
+        let mut damaged = None;
+        for wrapping in known.keys.candidates() {
+            let secret = self.secret(id, wrapping)?;
+            for (place, copy, by) in [
+                (Place::First, known.seen.first, &mut held.first),
+                (Place::Second, known.seen.second, &mut held.second),
+            ] {
+                if copy.hint().is_none() || by.is_some() {
+                    continue;
+                }
+                match self.crypt.unwrap(id, place, &secret) {
+                    Ok(opened) => {
+                        *by = opened.is_some().then_some(wrapping);
+                        protector = protector.or(opened);
+                    }
+                    Err(error) => damaged = Some(error),
+                }
+            }
+        }
+        match (protector, damaged) {
+            (Some(protector), _) => self.hold(id, protector, held),
+            (None, Some(error)) => return Err(error.into()),
+            (None, None) => self.slots.entry(id).or_default().none_fits = true,
+        }
+        Ok(())
+    }
+
+    fn rewrap(&mut self, id: VaultId, wrapping: Wrapping) -> Result<(), StepError> {
+        let secret = self.secret(id, wrapping)?;
+        let slot = self.slots.get_mut(&id).ok_or(StepError::KeyGone)?;
+        let (protector, held) = slot.held.as_mut().ok_or(StepError::KeyGone)?;
+        // Until both copies are written and the old wraps scrubbed, neither is known to be under anything.
+        *held = OpenedBy { first: None, second: None };
+        self.crypt.rewrap(id, protector, wrapping, &secret)?;
+        *held = OpenedBy { first: Some(wrapping), second: Some(wrapping) };
+        self.remember_keys(id);
+        Ok(())
+    }
+
+    fn hold(&mut self, id: VaultId, protector: C::Protector, held: OpenedBy) {
+        let slot = self.slots.entry(id).or_default();
+        slot.held = Some((protector, held));
+        slot.none_fits = false;
+        self.remember_keys(id);
+    }
+
+    /// Which keys of the controller's opened it: under the same number another may come, from another copy of its database.
+    fn remember_keys(&mut self, id: VaultId) {
+        let (current, last) = self.ring.epochs(id);
+        let mark = |epoch| Some((epoch, self.ring.mark(id, epoch)?));
+        let marks = current.into_iter().chain(last).filter_map(mark).collect();
+        self.slots.entry(id).or_default().held_by = marks;
+    }
+
+    fn add_key(&mut self, id: VaultId) -> Result<(), StepError> {
+        let held = self.slots.get(&id).and_then(|slot| slot.held.as_ref());
+        let (protector, _) = held.ok_or(StepError::KeyGone)?;
+        Ok(self.crypt.add_key(id, protector)?)
+    }
+
+    pub(crate) fn key_of(&self, id: VaultId) -> Result<KeyId, StepError> {
+        self.slots
+            .get(&id)
+            .and_then(crate::agents::vaultmgr::vault::slot::Slot::key)
+            .ok_or(StepError::KeyGone)
+    }
+
+    fn set_policy(&mut self, id: VaultId, encryption: Encryption) -> Result<(), StepError> {
+        Ok(self.crypt.set_policy(&self.paths.vault(id), self.key_of(id)?, encryption)?)
+    }
+
+    /// Done only when the kernel says that the key is absent.
+    fn lock(&mut self, id: VaultId) -> Result<(), StepError> {
+        let key = self.key_of(id)?;
+        let after = self.crypt.remove_key(key)?;
+        let slot = self.slots.entry(id).or_default();
+        slot.forget();
+        if after == Key::Absent {
+            return Ok(());
+        }
+        let holders = holders::of_vault(&self.paths.vault(id), Some(key));
+        self.slots.entry(id).or_default().facts = holders.clone();
+        Err(StepError::Busy { holders })
+    }
+
+    fn forget_metadata(&mut self, id: VaultId) -> Result<(), StepError> {
+        self.slots.entry(id).or_default().forget();
+        Ok(self.crypt.forget(id)?)
+    }
+
+    fn record_removed(&mut self, id: VaultId) -> Result<(), StepError> {
+        let kept = self.belief.without(id).ok_or(StepError::NoRecord)?;
+        record::save(&self.paths, &kept).map_err(io("recording the removal"))?;
+        self.hear(Heard::Saved(kept));
+        Ok(())
+    }
+
+    /// `R` for a wrapping, from the keys at hand.
+    fn secret(&self, id: VaultId, wrapping: Wrapping) -> Result<WrappingSecret, StepError> {
+        let shares = self.shares.as_ref();
+        let share = |seal| Ok::<_, StepError>(shares.ok_or(StepError::KeyGone)?.share(id, seal)?);
+        let key = |epoch| self.ring.key(id, epoch).ok_or(StepError::KeyGone);
+        Ok(match wrapping {
+            Wrapping::Tpm(seal) => wrapping_secret(id, CustodyShares::Tpm(&share(seal)?)),
+            Wrapping::Controller(epoch) => wrapping_secret(id, CustodyShares::Controller(key(epoch)?)),
+            Wrapping::Both(seal, epoch) => {
+                wrapping_secret(id, CustodyShares::Both(&share(seal)?, key(epoch)?))
+            }
+        })
+    }
+}

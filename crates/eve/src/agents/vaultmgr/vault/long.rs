@@ -1,0 +1,129 @@
+//! The long steps of a plan: begun here, with all that needs the kernel's keys, done by a job, and taken note of when it is over.
+
+use vault::condition::Key;
+use vault::ids::VaultId;
+use vault::plan::{Act, Step, StepKind, Wait};
+use vault::report::VaultReport;
+use vault::section::Encryption;
+
+use crate::agents::vaultmgr::generation::roots::Tpmmgr;
+use crate::agents::vaultmgr::hands::crypt::{Crypt, Found};
+use crate::agents::vaultmgr::hands::mounts;
+use crate::agents::vaultmgr::hands::movein::Places;
+use crate::agents::vaultmgr::hands::tree::{self, Work};
+use crate::agents::vaultmgr::manager::Manager;
+use crate::agents::vaultmgr::vault::execute::{Ran, StepError, io, of_disk};
+use crate::agents::vaultmgr::vault::jobs::{Job, Over};
+
+impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
+    fn places(&self, id: VaultId) -> Places {
+        let (place, staging) = (self.paths.vault(id), self.paths.staging(id));
+        let (going, stamps) = (self.paths.going(id), self.paths.stamps(id));
+        Places { disk: self.paths.disk().clone(), place, staging, going, stamps }
+    }
+
+    /// The empty vault beside the plain files.
+    pub(crate) fn begin_move(
+        &mut self,
+        id: VaultId,
+        act: Act,
+        encryption: Encryption,
+    ) -> Result<Ran, StepError> {
+        let (places, key) = (self.places(id), self.key_of(id)?);
+        for path in [&places.place, &places.staging] {
+            mounts::none_at(path).map_err(io("moving plain files in"))?;
+        }
+        tree::remove(&places.staging, &Work::default())?;
+        let made = places.disk.make_folder(&places.staging, 0o700);
+        made.map_err(of_disk("making the staging directory"))?;
+        let encrypted = self.crypt.set_policy(&places.staging, key, encryption);
+        encrypted.inspect_err(|_| drop(tree::remove(&places.staging, &Work::default())))?;
+        self.begin(id, act, Job::MoveIn(places))
+    }
+
+    /// A copy that was cut short just goes; plain files are looked at once more.
+    pub(crate) fn begin_settling(&mut self, id: VaultId, act: Act) -> Result<Ran, StepError> {
+        let places = self.places(id);
+        mounts::none_at(&places.staging).map_err(io("removing what was moved in"))?;
+        if matches!(self.crypt.find(&places.staging)?, Found::Policy { .. } | Found::Plain { empty: true }) {
+            tree::remove(&places.staging, &Work::default())?;
+        }
+        let open = self.crypt.key(self.key_of(id)?)? == Key::Present;
+        self.begin(id, act, Job::Settle { places, open })
+    }
+
+    pub(crate) fn begin_deletion(&mut self, id: VaultId, act: Act) -> Result<Ran, StepError> {
+        let Places { place, staging, going, stamps, .. } = self.places(id);
+        let trees = vec![place, staging, going, stamps];
+        for path in &trees {
+            mounts::none_at(path).map_err(io("deleting the directory"))?;
+        }
+        self.begin(id, act, Job::Delete(trees))
+    }
+
+    fn begin(&mut self, id: VaultId, act: Act, job: Job) -> Result<Ran, StepError> {
+        match self.jobs.start(id, act, job) {
+            Some(over) => self.conclude(over).map(|()| Ran::Done),
+            None => {
+                self.slots.entry(id).or_default().job = Some(act.step.kind());
+                Ok(Ran::UnderWay)
+            }
+        }
+    }
+
+    fn conclude(&mut self, over: Over) -> Result<(), StepError> {
+        let slot = self.slots.entry(over.id).or_default();
+        slot.job = None;
+        if over.act.step == Step::DropStaged {
+            slot.left = match &over.outcome {
+                Ok(elsewhere) => elsewhere.clone(),
+                Err(error) => vec![format!("plain text left: {}", crate::agents::vaultmgr::chain(error))],
+            };
+        }
+        Ok(over.outcome.map(drop)?)
+    }
+
+    /// What is over is taken note of, and the vault goes on from there.
+    pub(crate) fn reap(&mut self) {
+        for over in self.jobs.over() {
+            let (id, act) = (over.id, over.act);
+            match self.conclude(over) {
+                Ok(()) => self.slots.entry(id).or_default().done(act.op),
+                Err(error) => self.fail(id, &act, crate::agents::vaultmgr::chain(&error)),
+            }
+            self.slots.entry(id).or_default().unseen = true;
+            self.settle(id);
+        }
+    }
+
+    /// Before a step that a job of the same vault would be in the way of: it ends at its next piece, and is resumed later.
+    pub(crate) fn make_way(&mut self, id: VaultId, step: Step) {
+        let disturbs = matches!(
+            step.kind(),
+            StepKind::Lock
+                | StepKind::ForgetMetadata
+                | StepKind::MakeDir
+                | StepKind::SetPolicy
+                | StepKind::MoveIn
+                | StepKind::DropStaged
+                | StepKind::DeleteDir
+        );
+        if disturbs && let Some(over) = self.jobs.stop(id) {
+            // That it was stopped is no failure.
+            let _ = self.conclude(over);
+        }
+    }
+
+    /// How far a job is stands where the plan says that its step is under way.
+    pub(crate) fn with_progress(&self, mut report: VaultReport) -> VaultReport {
+        if let Some((act, progress)) = self.jobs.progress(report.id) {
+            let kind = act.step.kind();
+            let waits = Wait::UnderWay(kind).to_string();
+            report.detail.retain(|line| *line != waits);
+            report.detail.insert(0, format!("{kind}: {progress}"));
+            // It is being tried again: how it failed before is not how it is.
+            report.last.take_if(|last| last.operation == act.op.to_string() && last.error.is_some());
+        }
+        report
+    }
+}

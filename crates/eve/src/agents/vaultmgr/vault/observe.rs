@@ -1,0 +1,160 @@
+//! One vault read back from kernel and disk. That the thing at its path is this vault is proved here, each time: a directory, no
+//! link, on the persist filesystem, under the policy that the metadata names.
+
+use vault::condition::{Dir, Key, MetaCopy, Seen, Staged};
+use vault::ids::VaultId;
+use vault::section::{BySeal, Encryption};
+
+use crate::agents::vaultmgr::hands::crypt::{CopyRead, Crypt, CryptError, Found, KeyId, Place};
+use crate::agents::vaultmgr::paths::Paths;
+
+/// What was seen, and the content key's identifier as far as it is known.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Sight {
+    pub(crate) seen: Seen,
+    pub(crate) key: Option<KeyId>,
+    /// What the metadata names, while a copy of it is whole.
+    named: Option<Named>,
+}
+
+/// The policy that the metadata is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Named {
+    key: KeyId,
+    encryption: Option<Encryption>,
+}
+
+/// Reads everything of one vault; its shares are added by the caller. `known`: the key it had, for a vault whose metadata went.
+pub(crate) fn observe(
+    crypt: &impl Crypt,
+    paths: &Paths,
+    id: VaultId,
+    known: Option<KeyId>,
+) -> Result<Sight, CryptError> {
+    let found = crypt.find(&paths.vault(id))?;
+    let copies = read_both(crypt, id)?;
+    let named = named(&found, &copies);
+    let [first, second] = copies.map(|copy| meta(&copy, named));
+    let key = named.map(|named| named.key).or(policy(&found)).or(known);
+    let seen = Seen {
+        dir: dir(&found, named),
+        staged: staged(crypt, paths, id)?,
+        key: key.map_or(Ok(Key::Absent), |key| crypt.key(key))?,
+        first,
+        second,
+        shares: BySeal::default(),
+    };
+    Ok(Sight { seen, key, named })
+}
+
+/// Reads again what changes from outside: path and kernel. Metadata is as it was.
+pub(crate) fn glance(
+    crypt: &impl Crypt,
+    paths: &Paths,
+    id: VaultId,
+    before: &Sight,
+) -> Result<Sight, CryptError> {
+    let found = crypt.find(&paths.vault(id))?;
+    let named = before.named;
+    let key = named.map(|named| named.key).or(policy(&found)).or(before.key);
+    let status = key.map_or(Ok(Key::Absent), |key| crypt.key(key))?;
+    Ok(Sight { seen: Seen { dir: dir(&found, named), key: status, ..before.seen }, key, named })
+}
+
+/// A copy that the disk does not give is as good as damaged while its twin is whole; else nothing is concluded.
+fn read_both(crypt: &impl Crypt, id: VaultId) -> Result<[CopyRead; 2], CryptError> {
+    let reads = [Place::First, Place::Second].map(|place| crypt.read(id, place));
+    if !reads.iter().any(|read| matches!(read, Ok(CopyRead::Whole { .. }))) {
+        let [first, second] = reads;
+        return Ok([first?, second?]);
+    }
+    Ok(reads.map(|read| {
+        read.unwrap_or_else(|error| {
+            tracing::warn!(vault = %id, error = %crate::agents::vaultmgr::chain(&error), "one copy of its metadata");
+            CopyRead::Damaged
+        })
+    }))
+}
+
+fn policy(found: &Found) -> Option<KeyId> {
+    match found {
+        Found::Policy { key, .. } => Some(*key),
+        Found::Nothing | Found::Stranger | Found::Plain { .. } => None,
+    }
+}
+
+/// What the metadata is of: when the copies differ, the one that the directory is under decides.
+fn named(found: &Found, copies: &[CopyRead; 2]) -> Option<Named> {
+    let whole = |copy: &CopyRead| match *copy {
+        CopyRead::Whole { key, encryption, .. } => Some(Named { key, encryption }),
+        CopyRead::Absent | CopyRead::Damaged => None,
+    };
+    let mut all = copies.iter().filter_map(whole);
+    all.clone().find(|named| Some(named.key) == policy(found)).or_else(|| all.next())
+}
+
+fn meta(copy: &CopyRead, named: Option<Named>) -> MetaCopy {
+    match *copy {
+        CopyRead::Absent => MetaCopy::Absent,
+        CopyRead::Whole { hint, key, encryption } if Some(Named { key, encryption }) == named => {
+            MetaCopy::Good(hint)
+        }
+        CopyRead::Whole { .. } | CopyRead::Damaged => MetaCopy::Damaged,
+    }
+}
+
+/// Key and modes must be those that the metadata names: the directory's own word can be changed on the raw disk.
+fn dir(found: &Found, named: Option<Named>) -> Dir {
+    match *found {
+        Found::Nothing => Dir::Absent,
+        Found::Stranger => Dir::Stranger,
+        Found::Plain { empty: true } => Dir::Empty,
+        Found::Plain { empty: false } => Dir::Plain,
+        Found::Policy { key, encryption } => match (named, encryption) {
+            (None, Some(encryption)) => Dir::Vault(encryption),
+            (Some(named), Some(is)) if named == (Named { key, encryption }) => Dir::Vault(is),
+            _ => Dir::OtherVault,
+        },
+    }
+}
+
+/// An empty directory without a policy is a copy that was cut short before it got one.
+fn staged(crypt: &impl Crypt, paths: &Paths, id: VaultId) -> Result<Staged, CryptError> {
+    if !id.is_default() {
+        return Ok(Staged::Nothing);
+    }
+    Ok(match crypt.find(&paths.staging(id))? {
+        // Files that only wait to be wiped are not the only copy of anything.
+        Found::Nothing if paths.going(id).exists() || paths.stamps(id).exists() => Staged::Copy,
+        Found::Nothing => Staged::Nothing,
+        Found::Policy { .. } | Found::Plain { empty: true } => Staged::Copy,
+        Found::Plain { empty: false } | Found::Stranger => Staged::Plain,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vault::condition::Hint;
+
+    const KEY: KeyId = KeyId([1; 16]);
+    const AES: Option<Encryption> = Some(Encryption::Aes256Xts);
+
+    fn looks(directory: (KeyId, Option<Encryption>), copies: [CopyRead; 2]) -> Dir {
+        let found = Found::Policy { key: directory.0, encryption: directory.1 };
+        dir(&found, named(&found, &copies))
+    }
+
+    /// Before anything is written there, key and modes are held against the metadata.
+    #[test]
+    fn another_key_or_other_modes_are_another_vault() {
+        let whole = || CopyRead::Whole { hint: Hint::NoEpoch, key: KEY, encryption: AES };
+        let both = || [whole(), whole()];
+        assert_eq!(looks((KEY, AES), both()), Dir::Vault(Encryption::Aes256Xts));
+        assert_eq!(looks((KeyId([2; 16]), AES), both()), Dir::OtherVault);
+        assert_eq!(looks((KEY, Some(Encryption::Adiantum)), both()), Dir::OtherVault);
+        assert_eq!(looks((KEY, None), both()), Dir::OtherVault);
+        let none = [CopyRead::Absent, CopyRead::Damaged];
+        assert_eq!(looks((KEY, AES), none), Dir::Vault(Encryption::Aes256Xts), "nothing to hold it against");
+    }
+}

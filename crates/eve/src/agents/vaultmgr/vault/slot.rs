@@ -1,0 +1,161 @@
+//! What vaultmgr remembers of one vault in this life: what was seen, the protector's own key while the vault is open, the last
+//! operation, and when to try again what failed.
+
+use std::time::{Duration, Instant};
+
+use vault::condition::{Keys, OpenedBy, Seen, State};
+use vault::ids::Epoch;
+use vault::plan::{Act, Known, Next, Op, Setbacks, StepKind};
+use vault::report::Outcome;
+use vault::section::BySeal;
+use vault::shares::Mark;
+
+use crate::agents::vaultmgr::belief::ring::KeyMark;
+use crate::agents::vaultmgr::hands::crypt::KeyId;
+use crate::agents::vaultmgr::vault::observe::Sight;
+
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// One vault.
+#[derive(Debug)]
+pub(crate) struct Slot<P> {
+    pub(crate) sight: Sight,
+    /// It was not observed yet, or could not be when that was tried last: nothing is planned by what was seen before.
+    pub(crate) unseen: bool,
+    pub(crate) held: Option<(P, OpenedBy)>,
+    /// Which keys of the controller's, by epoch, opened it or were put around it.
+    pub(crate) held_by: Vec<(Epoch, KeyMark)>,
+    pub(crate) none_fits: bool,
+    pub(crate) last: Option<Outcome>,
+    /// The operation whose steps were done since the vault last came to rest.
+    under_way: Option<Op>,
+    /// Facts for the status: who holds files, what could not be observed.
+    pub(crate) facts: Vec<String>,
+    /// What of it is on the disk in the clear though it is in the vault.
+    pub(crate) left: Vec<String>,
+    /// The long step that a job is at work on.
+    pub(crate) job: Option<StepKind>,
+    pub(crate) setbacks: Setbacks,
+    again: Option<Instant>,
+    pause: Duration,
+}
+
+impl<P> Default for Slot<P> {
+    fn default() -> Self {
+        Self {
+            sight: Sight::default(),
+            unseen: true,
+            held: None,
+            held_by: Vec::new(),
+            none_fits: false,
+            last: None,
+            under_way: None,
+            facts: Vec::new(),
+            left: Vec::new(),
+            job: None,
+            setbacks: Setbacks::default(),
+            again: None,
+            pause: FIRST_PAUSE,
+        }
+    }
+}
+
+impl<P> Slot<P> {
+    /// The content key's identifier, as far as it is known.
+    pub(crate) fn key(&self) -> Option<KeyId> {
+        self.sight.key
+    }
+
+    /// Forgets the protector's own key; what was tried on the metadata is open again.
+    pub(crate) fn forget(&mut self) {
+        self.held = None;
+        self.none_fits = false;
+    }
+
+    /// A step of an operation was done.
+    pub(crate) fn done(&mut self, op: Op) {
+        self.under_way = Some(op);
+    }
+
+    /// A step failed: it is tried again after a pause that doubles, 1 s to 60 s.
+    pub(crate) fn failed(&mut self, act: &Act, error: String, now: Instant) {
+        self.last = Some(Outcome { operation: act.op.to_string(), error: Some(error) });
+        self.under_way = None;
+        self.setbacks.insert(act.step.kind());
+        self.again = Some(now + self.pause);
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+    }
+
+    /// Everything may be tried anew: something outside changed.
+    pub(crate) fn afresh(&mut self) {
+        self.setbacks = Setbacks::default();
+        self.again = None;
+        self.pause = FIRST_PAUSE;
+    }
+
+    /// Lets what failed be tried again when its pause is over. Says whether it is.
+    pub(crate) fn due(&mut self, now: Instant) -> bool {
+        let due = self.again.is_some_and(|again| again <= now);
+        if due {
+            self.setbacks = Setbacks::default();
+            self.again = None;
+        }
+        due
+    }
+
+    /// When something is to be tried again.
+    pub(crate) fn again(&self) -> Option<Instant> {
+        self.again
+    }
+
+    /// Nothing failed since: the next pause is a short one again. What was under way has succeeded only then, and where the vault is
+    /// as it was to be: one that waits for a key in the middle of its making is not made.
+    pub(crate) fn at_rest(&mut self, next: &Next) {
+        if !self.setbacks.is_empty() || self.job.is_some() {
+            return;
+        }
+        self.pause = FIRST_PAUSE;
+        let missed = |state| matches!(state, State::Failed | State::Missing);
+        let reached = matches!(next, Next::Settled(settled) if !missed(settled.state));
+        if let Some(op) = self.under_way.take_if(|_| reached) {
+            self.last = Some(Outcome { operation: op.to_string(), error: None });
+        }
+    }
+
+    /// `mark` tells the controller's key of an epoch that is at hand now.
+    pub(crate) fn known(
+        &self,
+        keys: Keys,
+        shares: BySeal<Option<Mark>>,
+        mark: impl Fn(Epoch) -> Option<KeyMark>,
+    ) -> Known {
+        let same = |epoch| mark(epoch).map(|now| self.held_by.contains(&(epoch, now)));
+        let held = self.held.as_ref().map(|(_, held)| held.proved(same));
+        let keys = Keys { held, none_fits: self.none_fits, ..keys };
+        let seen = Seen { shares, ..self.sight.seen };
+        // One that was not looked at yet is looked at before anything is done.
+        let unseen = self.unseen && !self.facts.is_empty();
+        Known { seen, keys, setbacks: self.setbacks.with_under_way(self.job), unseen }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vault::plan::Step;
+
+    #[test]
+    fn a_failure_pauses_longer_each_time_up_to_a_minute() {
+        let mut slot = Slot::<()>::default();
+        let act = Act { op: Op::Unlock, step: Step::AddKey };
+        let mut now = Instant::now();
+        for seconds in [1, 2, 4, 8, 16, 32, 60, 60] {
+            slot.failed(&act, "no".to_owned(), now);
+            assert!(slot.setbacks.contains(StepKind::AddKey));
+            assert!(!slot.due(now));
+            now += Duration::from_secs(seconds);
+            assert!(slot.due(now), "after {seconds} s");
+        }
+    }
+}
