@@ -281,4 +281,9 @@ fn what_is_not_there_has_an_exit_code_of_its_own() {
     }
     let help = text(&evc(dir.path(), &["--help"]).stdout);
     assert!(help.contains("4 what was named"), "{help}");
+    let refused = evc(dir.path(), &["apply", "-f", file, "-o", "json"]);
+    let told: evc::api::Problem = serde_json::from_slice(&refused.stderr).expect("JSON, and nothing else");
+    assert_eq!((refused.status.code(), told.code), (Some(4), evc::api::Code::DeviceUnknown));
+    assert_eq!(told.place, Some(evc::api::Place { line: 2, column: 7 }));
+    assert!(refused.stdout.is_empty());
 }

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use vault::text::plain;
 
+use super::args::Output;
 use crate::api::{Code, Problem};
 
 /// Why a command was not done.
@@ -42,8 +43,17 @@ impl Failed {
         })
     }
 
-    /// For people.
-    pub(super) fn words(&self) -> String {
+    /// What is printed: for programs a refusal as the controller told it, all else in words.
+    pub(super) fn told(&self, output: Output) -> String {
+        match (self, output) {
+            (Self::Refused { problem, .. }, Output::Json) => {
+                serde_json::to_string_pretty(problem).expect("words, numbers and a code")
+            }
+            _ => format!("evc: {}", self.words()),
+        }
+    }
+
+    fn words(&self) -> String {
         match self {
             Self::Refused { doing, problem } => {
                 let doing = doing.as_ref().map(|doing| format!("{doing}: ")).unwrap_or_default();

@@ -32,10 +32,12 @@ use crate::api::Done;
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
-    match run(Args::parse()) {
+    let args = Args::parse();
+    let output = args.output;
+    match run(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failed) => {
-            eprintln!("evc: {}", plain_lines(&failed.words()));
+            eprintln!("{}", plain_lines(&failed.told(output)));
             failed.exit()
         }
     }
