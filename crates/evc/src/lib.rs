@@ -13,3 +13,4 @@ pub mod jobs;
 pub mod operator;
 pub mod service;
 pub mod store;
+mod words;

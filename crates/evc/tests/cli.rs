@@ -244,3 +244,46 @@ fn a_token_is_rotated() {
     let (_serving, _) = serve(dir.path());
     assert!(with(&file).status.success() && !with(&copy).status.success(), "after a restart too");
 }
+
+/// Scripts tell by the exit code what is not there from what may not be done; people read which.
+#[test]
+fn what_is_not_there_has_an_exit_code_of_its_own() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (_serving, _) = serve(dir.path());
+    let file = dir.path().join("v.yaml");
+    std::fs::write(&file, "kind: Vault\nname: v\ndevice: edge-1\npolicy: p\n").expect("written");
+    let file = file.to_str().expect("text");
+    let rows: [(&[&str], i32, &str); 7] = [
+        (
+            &["describe", "device", "edge-1"],
+            4,
+            "device `edge-1` is not known\n  what to do: `evc get devices`",
+        ),
+        (&["describe", "vault", "v", "--device", "edge-1"], 4, "device `edge-1` is not known"),
+        (&["delete", "policy", "p"], 4, "policy `p` is not known"),
+        (&["reference", "approve", "7"], 4, "reference 7 is not known"),
+        (&["apply", "-f", file], 4, "v.yaml was not applied: line 2, column 7: device `edge-1` is not known"),
+        (&["delete", "policy", "-"], 1, "not a name"),
+        (
+            &["recreate", "vault", "v", "--device", "edge-1", "--confirm", "w"],
+            1,
+            "give its name twice: --confirm v",
+        ),
+    ];
+    for (args, code, says) in rows {
+        let refused = evc(dir.path(), args);
+        let said = text(&refused.stderr);
+        assert!(
+            refused.status.code() == Some(code) && said.contains(says),
+            "{args:?}: {:?} {said}",
+            refused.status
+        );
+    }
+    let help = text(&evc(dir.path(), &["--help"]).stdout);
+    assert!(help.contains("4 what was named"), "{help}");
+    let refused = evc(dir.path(), &["apply", "-f", file, "-o", "json"]);
+    let told: evc::api::Problem = serde_json::from_slice(&refused.stderr).expect("JSON, and nothing else");
+    assert_eq!((refused.status.code(), told.code), (Some(4), evc::api::Code::DeviceUnknown));
+    assert_eq!(told.place, Some(evc::api::Place { line: 2, column: 7 }));
+    assert!(refused.stdout.is_empty());
+}

@@ -84,8 +84,9 @@ fn device_acts(evc: &Evc) -> Vec<Act> {
     let id = device.id;
     let pending = ReferenceRow {
         id: 0,
+        project: vault::ids::Project::default(),
         device: id,
-        pcrs: format!(r#"{{"0":"{0}","4":"{0}"}}"#, "a5".repeat(32)),
+        pcrs: evc::store::Pcrs([(0, [0xa5; 32]), (4, [0xa5; 32])].into()),
         state: ReferenceState::Pending,
         learned_at: now(),
         decided_at: None,
@@ -334,7 +335,7 @@ fn first_start(fault: Option<Fault>) -> (bool, usize) {
     let token = std::fs::read_to_string(dir.path().join("operator.token")).expect("a token");
     let hash = token_hash(&token);
     let owner = runtime.block_on(second.store.read(|tx| tx.token(&hash))).expect("read");
-    assert_eq!(owner.as_deref(), Some("first operator"), "{fault:?}");
+    assert_eq!(owner.expect("let in").name, "first operator", "{fault:?}");
     if let Ok(first) = &first {
         assert_eq!(first.authority.root_pem, second.authority.root_pem, "{fault:?}");
     }

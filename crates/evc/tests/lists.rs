@@ -171,3 +171,59 @@ fn no_vault_is_made_anew_on_a_disk_that_is_not_there() {
     missing(&["payments"]);
     assert!(recreate(&[]).contains("will be made anew"));
 }
+
+/// DF-4, invariant 4: what a node says of a vault changes its row as `vault::life` says, whatever the row was: made once it stays made, and
+/// an order to make it anew stands until it is carried out.
+#[test]
+fn a_vault_stays_made_and_an_order_stands_until_it_is_carried_out() {
+    let evc = Evc::start();
+    let (device, section) = device_with_vault(&evc);
+    let tell = |state: State, created: bool| {
+        let mut info = device.info(&section, 1);
+        for report in info.vaults.iter_mut().filter_map(|line| line.report.as_mut()) {
+            if report.name.as_str() == "payments" {
+                (report.state, report.created) = (state, created);
+            }
+        }
+        device.tell(&evc, &info);
+        let rows = evc.stored(|tx| tx.vaults(device.id));
+        let row = rows.into_iter().find(|row| row.name.as_str() == "payments").expect("there");
+        (row.created, row.recreate)
+    };
+    assert_eq!(tell(State::Missing, true), (true, false));
+    evc.act("POST", "/devices/edge-1/vaults/payments/recreate", "");
+    for (state, created) in
+        [(State::Missing, true), (State::Waiting, false), (State::Creating, false), (State::Failed, true)]
+    {
+        assert_eq!(tell(state, created), (true, true), "{state:?}: not yet");
+    }
+    assert_eq!(tell(State::Unlocked, true), (true, false), "carried out");
+    assert_eq!(tell(State::Waiting, false), (true, false), "made once");
+}
+
+/// Invariant 4: a vault that its node only began lost nothing, so there is nothing to make anew; what to do is said.
+#[test]
+fn a_vault_that_was_never_finished_is_not_made_anew_from_here() {
+    let evc = Evc::start();
+    let (mut device, _) = device_with_vault(&evc);
+    evc.apply("kind: VaultPolicy\nname: q\ncustody: controller\n---\nkind: Vault\nname: new\ndevice: edge-1\npolicy: q\n");
+    let section = device.section(&evc);
+    let mut info = device.info(&section, 1);
+    for report in info.vaults.iter_mut().filter_map(|line| line.report.as_mut()) {
+        if report.name.as_str() == "new" {
+            (report.state, report.created) = (State::Waiting, false);
+        }
+    }
+    device.tell(&evc, &info);
+    let recreate = |name: &str| {
+        let args = ["recreate", "vault", name, "--device", "edge-1", "--confirm", name];
+        shown(&evc, &args)
+    };
+    let never = recreate("new");
+    assert!(
+        never.contains("has not finished vault `new`") && never.contains("`eve vault recreate`"),
+        "{never}"
+    );
+    let there = recreate("payments");
+    assert!(there.contains("does not report vault `payments` as missing"), "{there}");
+}

@@ -6,6 +6,7 @@ use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 
 use common::{Device, Evc, Key};
+use evc::api::{Code, calls};
 use wire::envelope::seal_from_device;
 
 #[test]
@@ -76,40 +77,39 @@ fn operators_without_the_token_are_refused_and_errors_help() {
         {
             let answer = evc.operator(method, path, "", token);
             assert_eq!(answer.status, 401, "{method} {path} with {token:?}");
+            assert_eq!(answer.problem().code, Code::TokenBad);
         }
     }
     let token = evc.token.clone();
-    let told = |method: &str, path: &str, body: &str| {
-        let answer = evc.operator(method, path, body, Some(&token));
-        (answer.status, String::from_utf8_lossy(&answer.body).into_owned())
-    };
-    for (method, path, body, code, says) in [
+    for (method, path, body, expected, says) in [
         (
             "POST",
             "/apply",
             "kind: VaultPolicy\nname: p\ncustody: cloud\n",
-            400,
+            (400, Code::FileInvalid, Some((3, 10))),
             "line 3, column 10: `cloud` is not a custody",
         ),
         (
             "POST",
             "/apply",
             "kind: Vault\nname: v\ndevice: none\npolicy: p\n",
-            400,
+            (400, Code::DeviceUnknown, Some((2, 7))),
             "line 2, column 7: device `none` is not known",
         ),
-        ("POST", "/apply", ": [", 400, "mend the YAML"),
-        ("GET", "/devices/none", "", 404, "evc get devices"),
-        ("POST", "/devices/none/vaults/v/rotate", "", 404, "device `none`"),
-        ("POST", "/references/7/approve", "", 404, "evc reference list"),
-        ("DELETE", "/policies/none", "", 404, "evc get policies"),
-        ("POST", "/onboarding", "{}", 400, "cert_pem"),
-        ("GET", "/nothing", "", 404, "this path"),
+        ("POST", "/apply", ": [", (400, Code::FileInvalid, Some((1, 1))), "mend the YAML"),
+        ("GET", "/devices/none", "", (404, Code::DeviceUnknown, None), "evc get devices"),
+        ("POST", "/devices/none/vaults/v/rotate", "", (404, Code::DeviceUnknown, None), "device `none`"),
+        ("POST", "/references/7/approve", "", (404, Code::ReferenceUnknown, None), "evc reference list"),
+        ("DELETE", "/policies/none", "", (404, Code::PolicyUnknown, None), "evc get policies"),
+        ("POST", "/onboarding", "{}", (400, Code::RequestUnreadable, None), "cert_pem"),
+        ("GET", "/nothing", "", (404, Code::PathUnknown, None), "this path"),
     ] {
-        let (status, text) = told(method, path, body);
-        assert_eq!(status, code, "{method} {path}: {text}");
-        assert!(text.contains(says), "{method} {path}: {text}");
-        assert!(text.contains("\"advice\""), "{method} {path}: {text}");
+        let answer = evc.operator(method, path, body, Some(&token));
+        let told = answer.problem();
+        let place = told.place.map(|place| (place.line, place.column));
+        assert_eq!((answer.status, told.code, place), expected, "{method} {path}: {told:?}");
+        let words = format!("{}; {}", told.error, told.advice);
+        assert!(words.contains(says) && !told.advice.is_empty(), "{method} {path}: {told:?}");
     }
 }
 
@@ -133,18 +133,30 @@ fn every_refusal_has_the_promised_form() {
         ("POST", device("/register"), "x", 400),
     ] {
         let answer = evc.call(method, &path, body, Some(&evc.token));
-        let text = String::from_utf8_lossy(&answer.body).into_owned();
-        assert_eq!(answer.status, code, "{method} {path}: {text}");
-        let told: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
-        for part in ["error", "advice"] {
-            assert!(told[part].as_str().is_some_and(|words| !words.is_empty()), "{method} {path}: {text}");
-        }
+        let told = answer.problem();
+        assert_eq!(answer.status, code, "{method} {path}: {told:?}");
+        assert_eq!(told.code.status(), code, "the code has the same one: {method} {path}: {told:?}");
+        assert!(!told.error.is_empty() && !told.advice.is_empty(), "{method} {path}: {told:?}");
     }
     let mut text = String::new();
     let _ = evc.begin("/api/v1/apply", 2 << 20).read_to_string(&mut text);
     assert!(text.starts_with("HTTP/1.1 413"), "{text}");
     assert!(text.contains("1052672 bytes") && text.contains(r#""advice":"split it"#), "{text}");
     assert_eq!(evc.act("GET", "/references?after=7&limit=5", ""), serde_json::json!([]));
+}
+
+/// What the command line may call is there: the server routes all that the table has.
+#[test]
+fn every_call_of_the_table_is_answered() {
+    let evc = Evc::start();
+    for (method, path) in calls::ALL {
+        let path = path.replace(['{', '}'], "");
+        let method = format!("{method:?}").to_uppercase();
+        let answer = evc.operator(&method, &path, "", Some(&evc.token));
+        let missing = answer.status != 200
+            && [Code::PathUnknown, Code::MethodNotAllowed].contains(&answer.problem().code);
+        assert!(!missing, "{method} {path}: {}", String::from_utf8_lossy(&answer.body));
+    }
 }
 
 /// `onboard list` goes on where a page ends, whatever the serials are like.
@@ -278,10 +290,11 @@ fn what_is_withdrawn_ends_and_nothing_else() {
     assert_eq!(status("another"), 401);
     evc.act("POST", "/tokens", &serde_json::json!({ "sha256": hash }).to_string());
     assert_eq!((status(&evc.token), status("another")), (200, 200), "cut short here, both are good");
+    let let_in = evc.as_operator();
     assert_eq!(evc.operator("DELETE", "/tokens/others", "", Some("another")).status, 200);
     assert_eq!((status(&evc.token), status("another")), (401, 200));
     // Two at once: who was let in by a token that was ended meanwhile ends no other.
-    let ended = evc.wait(evc.app.end_other_tokens(&evc::service::token_hash(&evc.token)));
+    let ended = evc.wait(let_in.end_other_tokens(&evc::service::token_hash(&evc.token)));
     assert!(ended.is_err_and(|e| e.to_string().contains("ended by another one")));
     assert_eq!(status("another"), 200, "somebody stays in");
 }

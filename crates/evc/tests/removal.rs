@@ -76,7 +76,7 @@ fn a_vault_is_listed_until_it_is_ended_and_not_brought_back_after() {
     let ask = ConfigRequest::decode(&device.ask()).expect("a question");
     let answer = evc.config_at(device.id, &ask, late).expect("answered").expect("changed");
     assert_eq!(id(&common::section(&answer).expect("a section")), old, "listed: its row was not ended yet");
-    evc.wait(evc.app.apply(VAULT, false, late)).expect("applied");
+    evc.wait(evc.as_operator().apply(VAULT, false, late)).expect("applied");
     assert_eq!(id(&device.section(&evc)), old, "kept");
     evc.act("DELETE", "/devices/edge-1/vaults/payments", "");
     assert_eq!(end_graces(&evc, now() + 601), 1);

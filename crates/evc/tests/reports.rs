@@ -4,7 +4,7 @@ mod common;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use common::{Device, Evc};
+use common::{Device, Evc, sql};
 use vault::ids::{CONFIG_VAULT, VaultId};
 use vault::report::{State, VaultReport};
 use vault::section::Operation;
@@ -74,4 +74,87 @@ fn one_devices_report_does_not_make_the_lists_long() {
     let listed = evc.act("GET", "/devices", "");
     assert_eq!(listed[0]["default_vaults"][0]["state"], "lock-incomplete", "what the lists show is there");
     assert_eq!(own_of(&evc.act("GET", "/vaults", ""))["state"], "lock-incomplete");
+}
+
+/// Issue 7, A3: what a node said in words of another version is as if it was not said, and the next report is taken; lists stay whole.
+#[test]
+fn words_of_another_version_hide_nothing_and_the_next_report_is_taken() {
+    let evc = Evc::start();
+    let mut device = Device::onboarded(&evc, "edge-1");
+    evc.apply("kind: VaultPolicy\nname: p\ncustody: controller\n---\nkind: Vault\nname: own\ndevice: edge-1\npolicy: p\n");
+    let section = device.attested(&evc);
+    device.report(&evc, &section, 1);
+    let data = evc.stop();
+    let other = "SET report = '{\"state\":\"of another version\"}'";
+    let words = [format!("UPDATE devices {other}, verdict = '[]'"), format!("UPDATE vaults {other}")];
+    sql(data.path(), &words.each_ref().map(String::as_str));
+    let evc = Evc::over(data);
+    let own = |evc: &Evc| {
+        let told = evc.act("GET", "/devices/edge-1", "");
+        let vaults = told["vaults"].as_array().expect("a list").clone();
+        vaults.into_iter().find(|vault| vault["name"] == "own").expect("listed")
+    };
+    assert_eq!(evc.act("GET", "/devices", "").as_array().expect("a list").len(), 1);
+    assert!(own(&evc)["state"].is_null() && own(&evc)["reported_epoch"] == 1, "{}", own(&evc));
+    device.report(&evc, &section, 1);
+    assert_eq!(own(&evc)["state"], "unlocked");
+}
+
+/// IF-2: a vault that a node told of in words of another version hides none of the others.
+#[test]
+fn a_vault_in_words_of_another_version_is_left_out_alone() {
+    let evc = Evc::start();
+    let _device = Device::onboarded(&evc, "edge-1");
+    let data = evc.stop();
+    let one = r#"{"id":"00000000-0000-0000-0000-000000000005","name":"v","state":"locked","created":true,"epoch":null,"wanted":"lock","last":null,"detail":[]}"#;
+    let other = one.replace("\"locked\"", "\"melted\"");
+    let kept = format!(
+        r#"{{"received":"2026-11-01T00:00:00Z","tpm":"notfound","attestation":"Complete","vaults":[{other},7,{one}]}}"#
+    );
+    sql(data.path(), &[&format!("UPDATE devices SET report = '{kept}'")]);
+    let evc = Evc::over(data);
+    let report = evc.act("GET", "/devices/edge-1", "")["device"]["report"].clone();
+    let states: Vec<_> = report["vaults"].as_array().expect("a list").iter().map(|of| &of["state"]).collect();
+    assert_eq!(states, ["locked"], "{report}");
+    assert_eq!((&report["received"], &report["tpm"]), (&"2026-11-01T00:00:00Z".into(), &"notfound".into()));
+}
+
+/// Invariant 6: what decides about a release and does not read back is no default: nothing is released, until it is mended.
+#[test]
+fn what_decides_about_a_release_must_read_back() {
+    let evc = Evc::start();
+    let mut device = Device::onboarded(&evc, "edge-1");
+    evc.apply("kind: VaultPolicy\nname: p\ncustody: controller\n---\nkind: Vault\nname: own\ndevice: edge-1\npolicy: p\n");
+    device.attested(&evc);
+    let mut data = evc.stop();
+    for (damage, mend) in [
+        (
+            "UPDATE policies SET canonical = '{}'",
+            "UPDATE policies SET canonical = (SELECT canonical FROM aside)",
+        ),
+        (
+            "UPDATE policies SET canonical = json_set(canonical, '$.name', 'q')",
+            "UPDATE policies SET canonical = (SELECT canonical FROM aside)",
+        ),
+        ("UPDATE standings SET record = '{}'", "UPDATE standings SET record = (SELECT record FROM aside)"),
+        (
+            "INSERT INTO refs (project, device, pcrs, state, learned_at) SELECT project, id, '{\"0\":\"00\"}', 'approved', 1 FROM devices",
+            "DELETE FROM refs",
+        ),
+    ] {
+        let aside = "CREATE TABLE aside AS SELECT canonical, record FROM policies, standings";
+        sql(data.path(), &["DROP TABLE IF EXISTS aside", aside, damage]);
+        let evc = Evc::over(data);
+        device.hash = String::new();
+        let asked = device.seal(&device.ask());
+        assert_eq!(evc.post(&device.own("config"), &asked).status, 500, "{damage}");
+        let policies = evc.operator("GET", "/policies", "", Some(&evc.token)).status;
+        assert_eq!(policies == 500, damage.contains("policies"), "{damage}: {policies}");
+        data = evc.stop();
+        sql(data.path(), &[mend]);
+        let evc = Evc::over(data);
+        let section = device.section(&evc);
+        assert!(device.keys(&section, "own").is_some(), "{mend}");
+        data = evc.stop();
+    }
 }

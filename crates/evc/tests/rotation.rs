@@ -106,6 +106,7 @@ fn releases_of_an_epoch_that_is_over_are_forgotten() {
     let vault = section.vaults.iter().find(|entry| entry.name.as_str() == "payments").expect("listed").id;
     let kept = |device: &Device, epoch| {
         let like = ReleaseRow {
+            project: vault::ids::Project::default(),
             device: device.id,
             vault,
             epoch: Epoch(epoch),

@@ -2,6 +2,7 @@
 //! good, and a copy of database and key is all of a controller (seen-by-users 0.3, 1.7).
 
 mod common;
+mod kept;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -119,4 +120,21 @@ fn who_does_not_hold_the_kek_gets_no_token() {
     refused("put evc.db back");
     assert!(!data.join("evc.db").exists(), "and none is made");
     assert!(!data.join("operator.token").exists());
+}
+
+/// Issue 7, A6: a database of another build is carried over by `serve` alone, which has the folder to itself. Until then no token is written
+/// into tables that are not understood, and it is said what to do.
+#[test]
+fn a_database_of_before_is_given_a_token_once_it_is_carried_over() {
+    let dir = tempfile::tempdir().expect("a folder");
+    kept::unpack("de4fa5e", dir.path());
+    fs::remove_file(dir.path().join("operator.token")).expect("lost");
+    let refused = evc(dir.path(), &["token", "new"]);
+    assert!(!refused.status.success());
+    assert!(said(&refused).contains("start `evc serve` of this version over it once"), "{}", said(&refused));
+    assert!(!dir.path().join("operator.token").exists());
+    let _serving = serve(dir.path());
+    makes_one(dir.path());
+    let told = evc(dir.path(), &["get", "policies"]);
+    assert!(said(&told).contains("till-policy"), "{}", said(&told));
 }

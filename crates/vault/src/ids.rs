@@ -1,4 +1,4 @@
-//! Names of things: vaults, devices, epochs, generations, versions of the section.
+//! Names of things: vaults, devices, projects, epochs, generations, versions of the section.
 //! A newtype each, so that none is taken for another. Never holds a secret.
 
 use std::fmt;
@@ -206,6 +206,49 @@ impl fmt::Display for Name {
     }
 }
 
+/// A tenant of a controller. Names of devices and policies are unique within one, an operator's token is of one, and a vault's keys are
+/// sealed for one: what is of one project is not there for another. As [`Name`]s are, so without a slash: it is a part of what keys are bound to.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Project(Name);
+
+impl Project {
+    /// The one that everything is of where no other was named.
+    pub const DEFAULT: &'static str = "default";
+
+    /// Its name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+impl Default for Project {
+    fn default() -> Self {
+        Self(Name(Self::DEFAULT.to_owned()))
+    }
+}
+
+impl TryFrom<String> for Project {
+    type Error = BadName;
+    fn try_from(text: String) -> Result<Self, BadName> {
+        Name::try_from(text).map(Self)
+    }
+}
+
+impl FromStr for Project {
+    type Err = BadName;
+    fn from_str(text: &str) -> Result<Self, BadName> {
+        text.parse().map(Self)
+    }
+}
+
+impl fmt::Display for Project {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 impl fmt::Display for Epoch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
@@ -233,6 +276,19 @@ mod tests {
         }
         for text in ["\"abab\"", "[171]", "\"zz\"", "7", "null"] {
             assert!(serde_json::from_str::<SectionDigest>(text).is_err(), "{text}");
+        }
+    }
+
+    /// Issue 7, A6: a project is a checked name. None has the slash that parts it from what stands after it where keys are bound to it.
+    #[test]
+    fn a_project_is_a_name_and_the_default_one_is_too() {
+        assert_eq!(Project::DEFAULT.parse(), Ok(Project::default()));
+        for good in ["default", "berlin", "Shop 7", "a.b_c-d"] {
+            assert_eq!(good.parse::<Project>().map(|project| project.to_string()), Ok(good.to_owned()));
+        }
+        for bad in ["", "a/b", "/", " a", "a ", "../a", "a\n", "ä", &"a".repeat(65)] {
+            assert_eq!(bad.parse::<Project>(), Err(BadName), "{bad:?}");
+            assert!(serde_json::from_value::<Project>(bad.into()).is_err(), "{bad:?}");
         }
     }
 }

@@ -1,10 +1,12 @@
 //! What a node reports of its vaults (IF-2). Holds no secret; goes to the bus, to `eve status` and to the controller.
 
+use std::fmt::Display;
+
 use serde::{Deserialize, Serialize};
 
 use crate::condition::{Hint, OpenedBy, Tpm};
 use crate::ids::{Epoch, Name, VaultId};
-use crate::plan::{Next, Note, Op, View, Wait};
+use crate::plan::{Finished, Next, Note, Op, View, Wait};
 use crate::section::Operation;
 use crate::shares::Mark;
 use crate::wanted::Wish;
@@ -41,9 +43,16 @@ pub struct VaultReport {
     pub detail: Vec<String>,
 }
 
-/// The status of one vault, from what the plan was made of and what it says.
+/// The status of one vault, from what the plan was made of and what it says. `no_pcrs`: why the TPM does not give the root that is bound to
+/// a measured boot, where it does not and that is known.
 #[must_use]
-pub fn report(view: &View<'_>, name: Name, next: &Next, last: Option<Outcome>) -> VaultReport {
+pub fn report(
+    view: &View<'_>,
+    name: Name,
+    next: &Next,
+    last: Option<Outcome>,
+    no_pcrs: Option<&dyn Display>,
+) -> VaultReport {
     VaultReport {
         id: view.id,
         name,
@@ -52,7 +61,15 @@ pub fn report(view: &View<'_>, name: Name, next: &Next, last: Option<Outcome>) -
         epoch: epoch(view),
         wanted: wanted(view),
         last: outcome(view, next, last),
-        detail: notes(view, next).iter().map(ToString::to_string).collect(),
+        detail: notes(view, next).iter().map(|note| line(note, no_pcrs)).collect(),
+    }
+}
+
+/// One that waits for a measured boot says what is known of this one.
+fn line(note: &Note, no_pcrs: Option<&dyn Display>) -> String {
+    match (note, no_pcrs) {
+        (Note::Waits(Wait::Pcrs) | Note::ChangeDue(Wait::Pcrs), Some(why)) => format!("{note}: {why}"),
+        _ => note.to_string(),
     }
 }
 
@@ -72,7 +89,10 @@ fn outcome(view: &View<'_>, next: &Next, last: Option<Outcome>) -> Option<Outcom
     let fault = |note: &&Note| matches!(note, Note::Missing(_) | Note::NoTpm(_) | Note::PathTaken);
     match next {
         _ if last.as_ref().is_some_and(|last| last.error.is_some()) => last,
-        Next::Wait(wait @ Wait::OtherEpoch { .. }) => failed(Op::Unlock, wait.to_string()),
+        Next::Wait(wait @ Wait::OtherEpoch { finished: Finished::Yes, .. }) => {
+            failed(Op::Unlock, wait.to_string())
+        }
+        Next::Wait(wait @ Wait::OtherEpoch { .. }) => failed(Op::Create, wait.to_string()),
         Next::Settled(settled) => match settled.notes.iter().find(fault) {
             Some(note) => failed(impossible(view, note), note.to_string()),
             None => last,

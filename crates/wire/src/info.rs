@@ -7,6 +7,7 @@ use std::collections::HashSet;
 
 use ::attest::SessionKey;
 use prost::Message as _;
+use serde::{Deserialize, Serialize};
 use vault::ids::{DeviceId, SectionVersion};
 
 use crate::config::timestamp;
@@ -69,7 +70,8 @@ pub struct NodeReport {
 }
 
 /// `HwSecurityModuleStatus`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum TpmPresence {
     /// Not known.
     Unknown,
@@ -82,7 +84,7 @@ pub enum TpmPresence {
 }
 
 /// `AttestationState`: of EVE's state machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs)] // EVE's words, explained in its documentation.
 pub enum AttestationState {
     None,

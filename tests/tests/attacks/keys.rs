@@ -89,7 +89,8 @@ impl Controller {
         let period = kek.open(Identity::Period(&row.period), &period).unwrap();
         self.secrets.push((format!("period key {}", row.period), period.to_vec()));
         let period = as_kek(&period);
-        let key = period.open(Identity::Epoch(device, vault.id, epoch), &row.sealed).unwrap();
+        let project = row.project.as_ref().unwrap();
+        let key = period.open(Identity::Epoch(project, device, vault.id, epoch), &row.sealed).unwrap();
         self.secrets.push((format!("{} epoch {epoch}", vault.name), key.to_vec()));
         let Ok(key) = ControllerKey::init(copy_of(&key));
         self.epochs.push((vault.id, epoch, key));

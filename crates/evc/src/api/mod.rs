@@ -1,5 +1,8 @@
 //! What the operator's API takes and tells, as types: the server writes and the command line reads the same ones. Nothing in here decides.
 
+pub mod calls;
+mod node;
+mod problem;
 mod requests;
 mod views;
 
@@ -8,17 +11,14 @@ use serde::{Deserialize, Serialize};
 use vault::ids::Name;
 use vault::policy::VaultPolicy;
 
-pub use requests::{Adoption, Allow, NewToken, Rehoming, Rotation};
-pub use views::{Allowance, DeviceView, Reference, VaultView};
+pub use node::{Accepted, Attestation, NodeReport, StateNow};
+pub use problem::{Code, Place, Problem};
+pub use requests::{
+    Adoption, Allow, Applying, Deletion, List, NewToken, Recreation, Rehoming, Rotation, Yaml,
+};
 
-/// Why a request was refused.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Problem {
-    /// What to do.
-    pub advice: String,
-    /// What is.
-    pub error: String,
-}
+use calls::Call;
+pub use views::{Allowance, DeviceView, Reference, VaultView};
 
 /// What was done, in words.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -76,43 +76,43 @@ pub struct Described {
 
 /// A row of a list that is told in pages.
 pub trait Paged: DeserializeOwned {
-    /// Where the list lies.
-    const PATH: &'static str;
+    /// How the list is called for.
+    const CALL: Call<List, (), Vec<Self>>;
 
     /// The fields that it is ordered by: the next page is asked for by those of the last row.
     fn place(&self) -> Vec<String>;
 }
 
 impl Paged for DeviceView {
-    const PATH: &'static str = "/devices";
+    const CALL: Call<List, (), Vec<Self>> = calls::DEVICES;
     fn place(&self) -> Vec<String> {
-        vec![self.name.clone()]
+        vec![self.name.to_string()]
     }
 }
 
 impl Paged for VaultView {
-    const PATH: &'static str = "/vaults";
+    const CALL: Call<List, (), Vec<Self>> = calls::VAULTS;
     fn place(&self) -> Vec<String> {
-        vec![self.device.clone(), self.id.clone()]
+        vec![self.device.to_string(), self.id.to_string()]
     }
 }
 
 impl Paged for PolicyView {
-    const PATH: &'static str = "/policies";
+    const CALL: Call<List, (), Vec<Self>> = calls::POLICIES;
     fn place(&self) -> Vec<String> {
         vec![self.name.to_string()]
     }
 }
 
 impl Paged for Reference {
-    const PATH: &'static str = "/references";
+    const CALL: Call<List, (), Vec<Self>> = calls::REFERENCES;
     fn place(&self) -> Vec<String> {
         vec![self.id.to_string()]
     }
 }
 
 impl Paged for Allowance {
-    const PATH: &'static str = "/onboarding";
+    const CALL: Call<List, (), Vec<Self>> = calls::ALLOWANCES;
     fn place(&self) -> Vec<String> {
         vec![self.certificate.clone(), self.serial.clone()]
     }

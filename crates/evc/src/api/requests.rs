@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use vault::ids::Name;
 
+use super::calls::Query;
+
 pub use vault::life::Rotation;
 
 /// Which certificate and serial may onboard.
@@ -39,4 +41,105 @@ pub struct Adoption {
 pub struct Rehoming {
     /// The device that gets it.
     pub to: String,
+}
+
+/// The text of a file with policies and vaults: what `vault::policy::read` takes.
+pub struct Yaml;
+
+/// How a file is applied.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+pub struct Applying {
+    /// Everything is checked, and nothing kept.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// How a device is deleted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+pub struct Deletion {
+    /// Also one that has vaults: their keys go with it.
+    #[serde(default)]
+    pub force: bool,
+}
+
+/// How a vault is ordered anew.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+pub struct Recreation {
+    /// The node's disk was replaced.
+    #[serde(default)]
+    pub new_disk: bool,
+}
+
+/// Which part of a list.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct List {
+    /// What comes after this place; empty for the first.
+    #[serde(default)]
+    pub after: String,
+    /// At most so many.
+    pub limit: Option<u32>,
+    /// Of this device only, where the list is of devices' things.
+    pub device: Option<String>,
+}
+
+impl Query for () {
+    fn pairs(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+}
+
+impl Query for Applying {
+    fn pairs(&self) -> Vec<(&'static str, String)> {
+        vec![("dry_run", self.dry_run.to_string())]
+    }
+}
+
+impl Query for Deletion {
+    fn pairs(&self) -> Vec<(&'static str, String)> {
+        vec![("force", self.force.to_string())]
+    }
+}
+
+impl Query for Recreation {
+    fn pairs(&self) -> Vec<(&'static str, String)> {
+        vec![("new_disk", self.new_disk.to_string())]
+    }
+}
+
+impl Query for List {
+    fn pairs(&self) -> Vec<(&'static str, String)> {
+        let after = (!self.after.is_empty()).then(|| self.after.clone());
+        let limit = self.limit.map(|limit| limit.to_string());
+        let all = [("after", after), ("limit", limit), ("device", self.device.clone())];
+        all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Debug;
+
+    use axum::extract::Query as Asked;
+    use axum::http::Uri;
+    use serde::de::DeserializeOwned;
+
+    use super::*;
+
+    fn reads_back<Q: Query + DeserializeOwned + PartialEq + Debug>(query: Q) {
+        let uri: Uri = format!("/x{}", query.text()).parse().expect("a URI");
+        assert_eq!(Asked::<Q>::try_from_uri(&uri).expect("read").0, query);
+    }
+
+    /// What the command line asks for is what the server reads: a force, a dry run or a new disk that got lost would do other than was said.
+    #[test]
+    fn a_query_reads_back_as_what_was_asked() {
+        for said in [false, true] {
+            reads_back(Applying { dry_run: said });
+            reads_back(Deletion { force: said });
+            reads_back(Recreation { new_disk: said });
+        }
+        reads_back(List::default());
+        let odd = "a/b&c=d e%20+\u{e9}";
+        reads_back(List { after: odd.into(), limit: Some(7), device: Some(odd.into()) });
+    }
 }

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use vault::ids::Name;
+use vault::ids::{DeviceId, Epoch, Name, VaultId};
+use vault::report::VaultReport;
+
+use super::node::{Attestation, NodeReport, StateNow};
 
 use crate::store::{ReferenceState, Tpm, VaultStanding};
 
@@ -12,9 +14,9 @@ use crate::store::{ReferenceState, Tpm, VaultStanding};
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct DeviceView {
     /// Its identity.
-    pub id: String,
+    pub id: DeviceId,
     /// Its name.
-    pub name: String,
+    pub name: Name,
     /// Its serial.
     pub serial: String,
     /// `unknown`, `present` or `absent`.
@@ -32,10 +34,10 @@ pub struct DeviceView {
     /// The version of its vault section.
     pub section_version: u64,
     /// How its last evidence fared.
-    pub attestation: Value,
+    pub attestation: Option<Attestation>,
     /// What it last reported of itself. Only when described.
-    #[serde(default, skip_serializing_if = "Value::is_null")]
-    pub report: Value,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<NodeReport>,
     /// Its default vaults as it reported them: those that no operator gave a policy have no row of their own.
     pub default_vaults: Vec<VaultView>,
 }
@@ -44,13 +46,13 @@ pub struct DeviceView {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct VaultView {
     /// Its device's identity.
-    pub device: String,
+    pub device: DeviceId,
     /// Its identity.
-    pub id: String,
+    pub id: VaultId,
     /// Its name.
-    pub name: String,
+    pub name: Name,
     /// Its policy; none: the default.
-    pub policy: Option<String>,
+    pub policy: Option<Name>,
     /// `active`, `removing` or `gone`.
     pub standing: VaultStanding,
     /// When its grace ends.
@@ -60,13 +62,13 @@ pub struct VaultView {
     /// It is ordered to be made anew.
     pub recreate: bool,
     /// The newest epoch.
-    pub current_epoch: u64,
+    pub current_epoch: Epoch,
     /// The one before it.
-    pub last_epoch: u64,
+    pub last_epoch: Epoch,
     /// The one that the node reported.
-    pub reported_epoch: Option<u64>,
-    /// The node's word on its state; `unknown` when it has reported since without one.
-    pub state: Option<String>,
+    pub reported_epoch: Option<Epoch>,
+    /// The node's word on its state.
+    pub state: Option<StateNow>,
     /// The same for people, with how old it is.
     pub state_now: Option<String>,
     /// What an operator should see: an epoch that differs.
@@ -74,8 +76,8 @@ pub struct VaultView {
     /// What the controller does about its key: `released`, `not needed`, or why it is withheld. Only when described.
     pub key: Option<String>,
     /// The node's last report. Only when described.
-    #[serde(default, skip_serializing_if = "Value::is_null")]
-    pub report: Value,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<VaultReport>,
     /// When that came.
     pub reported: Option<String>,
 }
@@ -86,7 +88,7 @@ pub struct Reference {
     /// Its number.
     pub id: i64,
     /// The device's identity.
-    pub device: String,
+    pub device: DeviceId,
     /// `pending`, `approved` or `rejected`.
     pub state: ReferenceState,
     /// When it was learned.
@@ -111,5 +113,5 @@ pub struct Allowance {
     /// When it was allowed.
     pub added: String,
     /// The device that used it.
-    pub device: Option<String>,
+    pub device: Option<DeviceId>,
 }

@@ -12,18 +12,20 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, Body, http::Response};
-use vault::text::plain;
 use zeroize::Zeroizing;
 
 use super::args::Reach;
-use crate::api::{Paged, Problem};
+use super::failed::Failed;
+use crate::api::calls::{Call, Method, Query};
+use crate::api::{List, Paged, Problem};
 
 /// For one request, connection included.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Rows asked for at once.
-const PAGE: usize = 1000;
+const PAGE: u32 = 1000;
 /// Longest answer that is read.
 const LONGEST: u64 = 64 << 20;
+const OTHER_VERSION: &str = "the controller did as it was told, and its answer is of another version\n  what to do: use the `evc` that runs there\n  cause";
 
 /// A controller that can be asked.
 pub(super) struct Client {
@@ -70,32 +72,60 @@ impl Client {
         self.bearer = bearer(token);
     }
 
-    pub(super) fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
-        let request = self.agent.get(self.url(path)).header("authorization", self.bearer.as_str());
-        self.told(request.call())
+    /// A call that takes nothing but its path.
+    pub(super) fn call<A: DeserializeOwned>(
+        &self,
+        call: &Call<(), (), A>,
+        parts: &[&str],
+    ) -> Result<A, Failed> {
+        self.send(call, parts, &(), "")
     }
 
-    pub(super) fn delete<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
-        let request = self.agent.delete(self.url(path)).header("authorization", self.bearer.as_str());
-        self.told(request.call())
+    /// A call that takes a query.
+    pub(super) fn ask<P: Query, A: DeserializeOwned>(
+        &self,
+        call: &Call<P, (), A>,
+        parts: &[&str],
+        query: &P,
+    ) -> Result<A, Failed> {
+        self.send(call, parts, query, "")
     }
 
-    pub(super) fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> anyhow::Result<T> {
-        self.post_text(path, &serde_json::to_string(body).context("the request can't be written")?)
+    /// A call that takes a body.
+    pub(super) fn tell<B: Serialize, A: DeserializeOwned>(
+        &self,
+        call: &Call<(), B, A>,
+        parts: &[&str],
+        body: &B,
+    ) -> Result<A, Failed> {
+        self.send(call, parts, &(), &serde_json::to_string(body).context("the request can't be written")?)
     }
 
-    pub(super) fn post_text<T: DeserializeOwned>(&self, path: &str, body: &str) -> anyhow::Result<T> {
-        let request = self.agent.post(self.url(path)).header("authorization", self.bearer.as_str());
-        self.told(request.send(body))
+    /// A call with a body as it is written.
+    pub(super) fn send<P: Query, B, A: DeserializeOwned>(
+        &self,
+        call: &Call<P, B, A>,
+        parts: &[&str],
+        query: &P,
+        body: &str,
+    ) -> Result<A, Failed> {
+        let url = format!("{}{}{}", self.base, call.path_of(parts), query.text());
+        let bearer = self.bearer.as_str();
+        self.told(match call.method {
+            Method::Get => self.agent.get(url).header("authorization", bearer).call(),
+            Method::Delete => self.agent.delete(url).header("authorization", bearer).call(),
+            Method::Post => self.agent.post(url).header("authorization", bearer).send(body),
+        })
     }
 
     /// All rows of a list, page by page.
-    pub(super) fn list<T: Paged>(&self) -> anyhow::Result<Vec<T>> {
+    pub(super) fn list<T: Paged>(&self) -> Result<Vec<T>, Failed> {
         let mut all = Vec::new();
         let mut after = String::new();
         loop {
-            let page: Vec<T> = self.get(&format!("{}?limit={PAGE}&after={after}", T::PATH))?;
-            let full = page.len() == PAGE;
+            let query = List { after, limit: Some(PAGE), device: None };
+            let page: Vec<T> = self.ask(&T::CALL, &[], &query)?;
+            let full = page.len() == PAGE as usize;
             after = page.last().map(cursor).unwrap_or_default();
             all.extend(page);
             if !full {
@@ -104,27 +134,17 @@ impl Client {
         }
     }
 
-    fn url(&self, path: &str) -> String {
-        format!("{}{path}", self.base)
-    }
-
-    fn told<T: DeserializeOwned>(&self, answer: Result<Response<Body>, ureq::Error>) -> anyhow::Result<T> {
+    fn told<A: DeserializeOwned>(&self, answer: Result<Response<Body>, ureq::Error>) -> Result<A, Failed> {
         let mut answer = answer.map_err(|error| self.unanswered(error))?;
         let status = answer.status();
-        let text = answer
-            .body_mut()
-            .with_config()
-            .limit(LONGEST)
-            .read_to_string()
-            .context("the answer does not read")?;
+        let text = answer.body_mut().with_config().limit(LONGEST).read_to_string();
+        let text = text.context("the answer does not read")?;
         if status.is_success() {
-            return serde_json::from_str(&text).context(
-                "the controller did as it was told, and its answer is of another version\n  what to do: use the `evc` that runs there\n  cause",
-            );
+            return Ok(serde_json::from_str(&text).context(OTHER_VERSION)?);
         }
-        match serde_json::from_str(&text) {
-            Ok(Problem { error, advice }) => bail!("{}\n  what to do: {}", plain(&error), plain(&advice)),
-            Err(_) => Err(anyhow!("the controller answered {status}; see its log")),
+        match serde_json::from_str::<Problem>(&text) {
+            Ok(problem) => Err(problem.into()),
+            Err(_) => Err(anyhow!("the controller answered {status}; see its log").into()),
         }
     }
 }
@@ -166,14 +186,7 @@ fn read(path: &Path, advice: &str) -> anyhow::Result<String> {
 
 /// The place of the last row, by which the next page is asked for.
 fn cursor(row: &impl Paged) -> String {
-    row.place().iter().map(|part| encoded(part)).collect::<Vec<_>>().join("/")
-}
-
-/// As a part of a URL: what is not plain is written as %XX.
-pub(super) fn encoded(part: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    let write = |byte: u8| if plain(byte) { (byte as char).to_string() } else { format!("%{byte:02X}") };
-    part.bytes().map(write).collect()
+    row.place().join("/")
 }
 
 fn agent(ca_pem: &str) -> anyhow::Result<Agent> {

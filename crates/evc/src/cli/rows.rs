@@ -13,7 +13,7 @@ impl Row for DeviceView {
             json!(self.name),
             json!(self.id),
             json!(self.tpm),
-            self.attestation["outcome"].clone(),
+            json!(self.attestation.as_ref().map(|fared| fared.outcome)),
             json!(self.seen),
             json!(self.condition),
             json!(self.section_version),

@@ -12,6 +12,8 @@ use nix::unistd::geteuid;
 
 use super::args::Reach;
 use super::client::{Client, token_file};
+use super::failed::Failed;
+use crate::api::calls::{ADD_TOKEN, END_OTHER_TOKENS};
 use crate::api::{Done, NewToken};
 use crate::clock::now;
 use crate::custody::protect;
@@ -56,24 +58,25 @@ pub(super) fn new(reach: &Reach) -> anyhow::Result<Done> {
 }
 
 /// Puts a new token in the place of the one in use.
-pub(super) fn rotate(client: &mut Client) -> anyhow::Result<Done> {
+pub(super) fn rotate(client: &mut Client) -> Result<Done, Failed> {
     let file = client.token_file().canonicalize().context("the token's file")?;
     let folder = File::open(file.parent().unwrap_or(Path::new("/"))).context("the token's folder")?;
     // Two at once would end each other's.
     folder.try_lock().context("another rotation is under way, or the folder can't be locked")?;
-    let token = new_token()?;
+    let token = new_token().map_err(anyhow::Error::from)?;
     let new = file.with_added_extension("new");
     let disk = Disk::linux();
     disk.write(&new, token.as_bytes(), 0o600)
         .with_context(|| format!("can't write {}; nothing was changed", new.display()))?;
     let hash = NewToken { sha256: hex::encode(token_hash(&token)) };
-    if let Err(error) = client.post::<Done>("/tokens", &hash) {
+    if let Err(failed) = client.tell(&ADD_TOKEN, &[], &hash) {
         let _ = disk.unlink(&new);
-        return Err(error);
+        return Err(failed);
     }
     disk.rename(&new, &file).with_context(|| {
         format!("can't put the new token into {}; the old one is still good", file.display())
     })?;
     client.carry(&token);
-    client.delete("/tokens/others").context("the old token is still good; run `evc token rotate` again")
+    let ended = client.call(&END_OTHER_TOKENS, &[]);
+    ended.map_err(|failed| failed.doing("the old token is still good; run `evc token rotate` again"))
 }

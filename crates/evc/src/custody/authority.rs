@@ -68,8 +68,8 @@ pub async fn load(
     let tls =
         leaf(tx, kek, &root, Leaf { name: "tls", common_name: "EVE Vault controller", names }, now).await?;
     let list = wire::certs::encode_list(signing.cert_pem.as_bytes(), &[], &[ecdh.cert_pem.as_bytes()]);
-    let signer =
-        FileSigner::from_der(&signing.key).map_err(|_| CustodyError::Unsealed("key/signing".into()))?;
+    let signer = FileSigner::from_der(&signing.key)
+        .map_err(|_| CustodyError::Unsealed(Identity::Key("signing").into()))?;
     Ok(Authority {
         root_pem: root.cert_pem,
         list_hash: hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &list)),
@@ -174,15 +174,13 @@ fn date(at: UnixSeconds) -> (i32, u8, u8) {
 }
 
 fn der(pem: &str) -> Result<CertificateDer<'static>, CustodyError> {
-    CertificateDer::from_pem_slice(pem.as_bytes())
-        .map_err(|_| CustodyError::Making("an own certificate does not read"))
+    CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|_| CustodyError::Unreadable)
 }
 
 /// The clock must be within the root's time.
 fn within(root_pem: &str, now: UnixSeconds) -> Result<(), CustodyError> {
     let der = der(root_pem)?;
-    let (_, root) = X509Certificate::from_der(&der)
-        .map_err(|_| CustodyError::Making("the root certificate does not read"))?;
+    let (_, root) = X509Certificate::from_der(&der).map_err(|_| CustodyError::Unreadable)?;
     let validity = root.validity();
     let good = (validity.not_before.timestamp()..=validity.not_after.timestamp()).contains(&seconds(now));
     let [begins, ends] = [validity.not_before, validity.not_after].map(|time| time.to_string());

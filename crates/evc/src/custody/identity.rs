@@ -1,18 +1,20 @@
-//! What a sealed row is: bound to its ciphertext as associated data, so that no row opens in another's place.
+//! What a sealed row is: bound to its ciphertext as associated data, so that no row opens in another's place, or in another project.
 
 use std::fmt;
 
-use vault::ids::{DeviceId, Epoch, VaultId};
+use vault::ids::{DeviceId, Epoch, Project, VaultId};
 
 /// A sealed row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Identity<'a> {
-    /// One of the controller's own keys.
+    /// One of the controller's own keys: of no project.
     Key(&'a str),
-    /// A period's key.
+    /// A period's key: the controller's own too. It seals epochs of all projects.
     Period(&'a str),
-    /// A vault's key of one epoch.
-    Epoch(DeviceId, VaultId, Epoch),
+    /// A vault's key of one epoch, of the project that the vault's device is of.
+    Epoch(&'a Project, DeviceId, VaultId, Epoch),
+    /// The same as it was sealed before there were projects. Nothing is sealed so any more.
+    EpochBeforeProjects(DeviceId, VaultId, Epoch),
 }
 
 impl fmt::Display for Identity<'_> {
@@ -20,14 +22,63 @@ impl fmt::Display for Identity<'_> {
         match self {
             Self::Key(name) => write!(f, "key/{name}"),
             Self::Period(period) => write!(f, "period/{period}"),
-            Self::Epoch(device, vault, epoch) => write!(f, "epoch/{device}/{vault}/{epoch}"),
+            Self::Epoch(project, device, vault, epoch) => {
+                write!(f, "epoch/{project}/{device}/{vault}/{epoch}")
+            }
+            Self::EpochBeforeProjects(device, vault, epoch) => write!(f, "epoch/{device}/{vault}/{epoch}"),
         }
     }
 }
 
+/// Which sealed row an error is of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SealedRow {
+    /// One of the controller's own keys.
+    Key(String),
+    /// A period's key.
+    Period(String),
+    /// A vault's key of one epoch.
+    Epoch(Project, DeviceId, VaultId, Epoch),
+    /// The same as it was sealed before there were projects.
+    EpochBeforeProjects(DeviceId, VaultId, Epoch),
+}
+
+impl From<Identity<'_>> for SealedRow {
+    fn from(row: Identity<'_>) -> Self {
+        match row {
+            Identity::Key(name) => Self::Key(name.to_owned()),
+            Identity::Period(period) => Self::Period(period.to_owned()),
+            Identity::Epoch(project, device, vault, epoch) => {
+                Self::Epoch(project.clone(), device, vault, epoch)
+            }
+            Identity::EpochBeforeProjects(device, vault, epoch) => {
+                Self::EpochBeforeProjects(device, vault, epoch)
+            }
+        }
+    }
+}
+
+impl fmt::Display for SealedRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Key(name) => Identity::Key(name),
+            Self::Period(period) => Identity::Period(period),
+            Self::Epoch(project, device, vault, epoch) => Identity::Epoch(project, *device, *vault, *epoch),
+            Self::EpochBeforeProjects(device, vault, epoch) => {
+                Identity::EpochBeforeProjects(*device, *vault, *epoch)
+            }
+        }
+        .fmt(f)
+    }
+}
+
 impl Identity<'_> {
-    /// The associated data: "eve-vault controller row v1 " and the row's name.
+    /// The associated data: "eve-vault controller row v1 " and the row's name; of an epoch, since it names a project, "v2".
     pub(super) fn aad(&self) -> Vec<u8> {
-        format!("eve-vault controller row v1 {self}").into_bytes()
+        let version = match self {
+            Self::Key(_) | Self::Period(_) | Self::EpochBeforeProjects(..) => 1,
+            Self::Epoch(..) => 2,
+        };
+        format!("eve-vault controller row v{version} {self}").into_bytes()
     }
 }

@@ -11,7 +11,7 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKe
 use disk::Disk;
 use zeroize::{Zeroize as _, Zeroizing};
 
-use super::{CustodyError, Identity};
+use super::{CustodyError, Identity, KekFault, Unmade};
 
 /// A key that seals other keys. Boxed, wiped on drop, never printed.
 pub struct Kek(Box<Zeroizing<[u8; 32]>>);
@@ -27,7 +27,11 @@ impl fmt::Debug for Kek {
 /// # Errors
 /// [`CustodyError::Making`] when it gives none.
 pub fn random(buffer: &mut [u8]) -> Result<(), CustodyError> {
-    aws_lc_rs::rand::fill(buffer).map_err(|_| CustodyError::Making("no randomness"))
+    fill(buffer).map_err(CustodyError::Making)
+}
+
+fn fill(buffer: &mut [u8]) -> Result<(), Unmade> {
+    aws_lc_rs::rand::fill(buffer).map_err(|_| Unmade::Randomness)
 }
 
 impl Kek {
@@ -50,38 +54,34 @@ impl Kek {
     }
 
     pub(crate) fn from_file_on(disk: &Disk, file: &Path, first_start: bool) -> Result<Self, CustodyError> {
-        let told = |why: String| CustodyError::KekFile { file: file.display().to_string(), why };
+        let told = |source: KekFault| CustodyError::KekFile { file: file.to_owned(), source };
         match File::open(file) {
             Ok(open) => Self::read(open).map_err(told),
             Err(e) if e.kind() == io::ErrorKind::NotFound && first_start => {
                 Self::make(disk, file).map_err(told)
             }
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Err(told(
-                "it is gone, and the database is sealed under it; put it back from your backup".into(),
-            )),
-            Err(e) => Err(told(e.to_string())),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Err(told(KekFault::Gone)),
+            Err(e) => Err(told(e.into())),
         }
     }
 
-    fn read(mut file: File) -> Result<Self, String> {
-        let meta = file.metadata().map_err(|e| e.to_string())?;
+    fn read(mut file: File) -> Result<Self, KekFault> {
+        let meta = file.metadata()?;
         if meta.mode() & 0o077 != 0 {
-            return Err(format!(
-                "others may read it (mode {:o}); run `chmod 600` on it",
-                meta.mode() & 0o777
-            ));
+            return Err(KekFault::OpenToOthers { mode: meta.mode() & 0o777 });
         }
         if meta.len() != 32 {
-            return Err(format!("it has {} bytes instead of 32; put it back from your backup", meta.len()));
+            return Err(KekFault::Length { bytes: meta.len() });
         }
         let mut kek = Self(Box::new(Zeroizing::new([0; 32])));
-        file.read_exact(kek.0.as_mut_slice()).map_err(|e| e.to_string())?;
+        file.read_exact(kek.0.as_mut_slice())?;
         Ok(kek)
     }
 
-    fn make(disk: &Disk, file: &Path) -> Result<Self, String> {
-        let kek = Self::generate().map_err(|e| e.to_string())?;
-        write_private(disk, file, kek.expose_kek()).map_err(|e| e.to_string())?;
+    fn make(disk: &Disk, file: &Path) -> Result<Self, KekFault> {
+        let mut kek = Self(Box::new(Zeroizing::new([0; 32])));
+        fill(kek.0.as_mut_slice())?;
+        write_private(disk, file, kek.expose_kek())?;
         Ok(kek)
     }
 
@@ -111,7 +111,7 @@ impl Kek {
             self.cipher().seal_in_place_append_tag(Nonce::from(&nonce), Aad::from(row.aad()), &mut sealed);
         if done.is_err() {
             sealed.zeroize();
-            return Err(CustodyError::Making("sealing failed"));
+            return Err(CustodyError::Making(Unmade::Sealing));
         }
         sealed.splice(0..0, nonce);
         Ok(sealed)
@@ -122,7 +122,7 @@ impl Kek {
     /// # Errors
     /// [`CustodyError::Unsealed`].
     pub fn open(&self, row: Identity<'_>, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, CustodyError> {
-        let unsealed = || CustodyError::Unsealed(row.to_string());
+        let unsealed = || CustodyError::Unsealed(row.into());
         let (nonce, rest) = sealed.split_at_checked(NONCE_LEN).ok_or_else(unsealed)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| unsealed())?;
         let mut plain = Zeroizing::new(rest.to_vec());
@@ -150,7 +150,10 @@ pub(crate) fn write_private(disk: &Disk, file: &Path, bytes: &[u8]) -> io::Resul
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
+    use vault::ids::{DeviceId, Epoch, Project, VaultId};
+
     use super::*;
+    use crate::service::chain;
 
     #[test]
     fn a_row_opens_only_as_itself_and_only_whole() {
@@ -173,6 +176,41 @@ mod tests {
         }
     }
 
+    /// Issue 7, A6: a vault's key is its project's. What was sealed before there were any is told from all of them.
+    #[test]
+    fn an_epoch_opens_in_its_own_project_only() {
+        let (device, vault) = (DeviceId(uuid::Uuid::from_u128(1)), VaultId(uuid::Uuid::from_u128(2)));
+        let [here, elsewhere] = [Project::default(), "elsewhere".parse().expect("a name")];
+        let of = |project| Identity::Epoch(project, device, vault, Epoch(3));
+        let before = Identity::EpochBeforeProjects(device, vault, Epoch(3));
+        let kek = Kek::generate().expect("randomness");
+        for own in [of(&here), of(&elsewhere), before] {
+            let sealed = kek.seal(own, b"secret").expect("sealed");
+            for other in [of(&here), of(&elsewhere), before] {
+                assert_eq!(kek.open(other, &sealed).is_ok(), other == own, "{own} as {other}");
+            }
+        }
+    }
+
+    /// As rows of builds before say it: what is not sealed anew opens by these bytes for ever.
+    #[test]
+    fn what_rows_are_bound_to_stays_as_it_is() {
+        let (device, vault) = (DeviceId(uuid::Uuid::from_u128(1)), VaultId(uuid::Uuid::from_u128(2)));
+        let ids = "00000000-0000-0000-0000-000000000001/00000000-0000-0000-0000-000000000002/3";
+        for (row, expected) in [
+            (Identity::Key("ca"), "v1 key/ca".to_owned()),
+            (Identity::Period("2026-11"), "v1 period/2026-11".to_owned()),
+            (Identity::EpochBeforeProjects(device, vault, Epoch(3)), format!("v1 epoch/{ids}")),
+            (
+                Identity::Epoch(&Project::default(), device, vault, Epoch(3)),
+                format!("v2 epoch/default/{ids}"),
+            ),
+        ] {
+            let told = String::from_utf8(row.aad()).expect("text");
+            assert_eq!(told, format!("eve-vault controller row {expected}"));
+        }
+    }
+
     #[test]
     fn the_file_is_made_private_once_and_never_again_silently() {
         let dir = tempfile::tempdir().expect("a folder");
@@ -181,14 +219,15 @@ mod tests {
         assert_eq!(std::fs::metadata(&file).expect("there").permissions().mode() & 0o777, 0o600);
         assert_eq!(Kek::from_file(&file, false).expect("read").expose_kek(), made.expose_kek());
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).expect("chmod");
-        assert!(Kek::from_file(&file, false).expect_err("open to others").to_string().contains("chmod 600"));
+        let told = |first_start| chain(&Kek::from_file(&file, first_start).expect_err("refused"));
+        assert!(told(false).contains("chmod 600"), "open to others");
         std::fs::write(&file, []).expect("emptied");
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).expect("chmod");
-        assert!(Kek::from_file(&file, false).expect_err("empty").to_string().contains("0 bytes"));
+        assert!(told(false).contains("0 bytes"), "empty");
         std::fs::write(&file, [0; 7]).expect("written");
         assert!(Kek::from_file(&file, true).is_err(), "what is not ours is not thrown away");
         std::fs::remove_file(&file).expect("removed");
-        assert!(Kek::from_file(&file, false).expect_err("gone").to_string().contains("put it back"));
+        assert!(told(false).contains("put it back"), "gone");
     }
 
     #[test]

@@ -3,18 +3,23 @@
 //! An epoch's key is opened for release only against a witness of `vault::decide`. No key is printed, logged or written in the clear.
 
 pub mod authority;
+mod carry_over;
 mod epochs;
 mod identity;
 mod kek;
 mod memory;
 mod tls;
 
+pub(crate) use carry_over::{CarriedOver, carry_over};
 pub use epochs::{add_epoch, period_of, rehome, release};
-pub use identity::Identity;
+pub use identity::{Identity, SealedRow};
 pub(crate) use kek::write_private;
 pub use kek::{Kek, random};
 pub use memory::{Protection, protect};
 pub use tls::server_config;
+
+use std::io;
+use std::path::PathBuf;
 
 use crate::store::StoreError;
 
@@ -22,19 +27,19 @@ use crate::store::StoreError;
 #[derive(Debug, thiserror::Error)]
 pub enum CustodyError {
     /// The key file.
-    #[error("the key-encryption key {file} can't be used: {why}")]
+    #[error("the key-encryption key {} can't be used", .file.display())]
     KekFile {
         /// Its path.
-        file: String,
+        file: PathBuf,
         /// What is wrong with it.
-        why: String,
+        source: KekFault,
     },
     /// A sealed row does not open: another key-encryption key, or a damaged or swapped row.
     #[error(
         "the sealed row {0} does not open under this key-encryption key: `kek` is of another database, or one of the two is damaged; put \
          back the two that belong together"
     )]
-    Unsealed(String),
+    Unsealed(SealedRow),
     /// The clock is outside the time of the controller's root.
     #[error(
         "this machine's clock is at {now}, and the controller's root certificate is good from {begins} to {ends}: set the clock right"
@@ -49,10 +54,13 @@ pub enum CustodyError {
     },
     /// A row that must be there is not.
     #[error("the sealed row {0} is absent")]
-    Absent(String),
-    /// The operating system gave no randomness, or a key could not be made.
+    Absent(SealedRow),
+    /// A key could not be made.
     #[error("a key could not be made: {0}")]
-    Making(&'static str),
+    Making(Unmade),
+    /// One of the controller's own certificates does not read.
+    #[error("the controller's own certificate, as stored, does not read")]
+    Unreadable,
     /// The session's key can't be sealed to.
     #[error("the session's key can't be sealed to")]
     Session(#[from] wire::release::SealError),
@@ -65,4 +73,41 @@ pub enum CustodyError {
     /// The store.
     #[error("the store")]
     Store(#[from] StoreError),
+}
+
+/// What failed in making a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unmade {
+    /// The operating system gave no randomness.
+    #[error("no randomness")]
+    Randomness,
+    /// It could not be sealed.
+    #[error("sealing failed")]
+    Sealing,
+}
+
+/// What is wrong with the file of the key-encryption key.
+#[derive(Debug, thiserror::Error)]
+pub enum KekFault {
+    /// It is not there, and rows are sealed under it.
+    #[error("it is gone, and the database is sealed under it; put it back from your backup")]
+    Gone,
+    /// Others may read it.
+    #[error("others may read it (mode {mode:o}); run `chmod 600` on it")]
+    OpenToOthers {
+        /// The file's mode.
+        mode: u32,
+    },
+    /// It has not 32 bytes.
+    #[error("it has {bytes} bytes instead of 32; put it back from your backup")]
+    Length {
+        /// How many it has.
+        bytes: u64,
+    },
+    /// There was no randomness to make it of.
+    #[error("it could not be made: {0}")]
+    Making(#[from] Unmade),
+    /// The system refused.
+    #[error(transparent)]
+    System(#[from] io::Error),
 }

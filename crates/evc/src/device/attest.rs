@@ -9,11 +9,13 @@ use wire::attest::{
 
 use super::doubled::{Alarm, alarm, follow};
 use crate::fleet::defaults::add_default_vaults;
-use crate::fleet::evidence::{ATTESTATION_CERT, Came, Record, Refused, Shown, judge, reference_of};
-use crate::service::{Controller, Refusal};
+use crate::fleet::evidence::{ATTESTATION_CERT, Came, Refused, Shown, judge, reference_of};
+use crate::service::{Barred, Controller, Fault, Message, Refusal};
 use crate::store::{
-    CertRow, DeviceRow, ReferenceRow, ReferenceState, Scope, StandingRow, Tpm, Tx, UnixSeconds,
+    CertRow, DeviceRow, Fared, Pcrs, Record, ReferenceRow, ReferenceState, Scope, StandingRow, Tpm, Tx,
+    UnixSeconds,
 };
+use crate::words::evidence::{coarse, in_full};
 
 impl Controller {
     /// Answers a post to `/attest`.
@@ -62,10 +64,7 @@ impl Controller {
         let Some((nonce, session)) = quote.binding.as_ref().map(|binding| (binding.nonce, binding.session))
         else {
             // Stock EVE wipes a locked vault when it is told of success without a key: so it is never told.
-            return Ok(refused(
-                QuoteCode::QuoteFailed,
-                "this controller appraises only evidence that is bound to a session",
-            ));
+            return Ok(refused(&Refused::Unbound));
         };
         let id = device.id;
         let judge = self
@@ -101,9 +100,9 @@ impl Controller {
             }
             Err(why) => {
                 note(tx, device.id, Err(&why), session, came).await?;
-                let alarm = match why.went_back {
-                    true => alarm(tx, &device, &why.full, now).await?,
-                    false => None,
+                let alarm = match why {
+                    Refused::WentBack(_) => alarm(tx, &device, &in_full(&why), now).await?,
+                    _ => None,
                 };
                 Ok((Judged::Bad(why), alarm))
             }
@@ -124,15 +123,15 @@ impl Controller {
             session,
             at: now,
             renew: false,
-            record: record.to_json(),
+            record: record.clone(),
         })
         .await?;
         if matches!(shown, Shown::DeviceSigned(_)) && device.tpm == Tpm::Unknown {
             tx.pin_tpm(device.id, Tpm::Absent).await?;
-            add_default_vaults(tx, &self.kek, device.id, now).await?;
+            add_default_vaults(tx, &self.kek, device, now).await?;
         }
         let learned = match reference_of(record, shown).filter(|_| device.learn) {
-            Some(pcrs) => Some(learn(tx, device.id, pcrs, now).await?),
+            Some(pcrs) => Some(learn(tx, device, pcrs, now).await?),
             None => None,
         };
         note(tx, device.id, Ok(shown), record.session(), came).await?;
@@ -153,13 +152,10 @@ enum Judged {
 /// What is told, and logged, once it is kept.
 fn answered(device: DeviceId, judged: Judged) -> QuoteAnswer {
     match judged {
-        Judged::Stale => refused(
-            QuoteCode::NonceMismatch,
-            "the nonce is not one of this device's, was used, or is out of date",
-        ),
+        Judged::Stale => refused(&Refused::Nonce),
         Judged::Bad(why) => {
-            tracing::warn!(%device, reason = %why.full, "evidence refused");
-            refused(why.code, why.coarse)
+            tracing::warn!(%device, reason = in_full(&why), "evidence refused");
+            refused(&why)
         }
         Judged::Good { learned } => {
             if let Some(reference) = learned {
@@ -172,7 +168,7 @@ fn answered(device: DeviceId, judged: Judged) -> QuoteAnswer {
 }
 
 async fn there(tx: &mut dyn Tx, device: DeviceId) -> Result<DeviceRow, Refusal> {
-    tx.device(device).await?.ok_or(Refusal::Internal("a device vanished"))
+    Ok(tx.device(device).await?.ok_or(Fault::NoDevice)?)
 }
 
 /// Judges what came in against what stood until now.
@@ -184,9 +180,8 @@ async fn fresh(
 ) -> Result<Result<(Record, Shown), Refused>, Refusal> {
     let certs = tx.certs(device.id).await?;
     let references = tx.references_of(device.id).await?;
-    let before = stood.map(|row| Record::from_json(&row.record)).transpose();
-    let before = before.map_err(|_| Refusal::Internal("a stored standing does not read"))?;
-    let judged = Record::of(quote, before.as_ref());
+    let before = stood.map(|row| &row.record);
+    let judged = Record::of(quote, before);
     Ok(judged.and_then(|record| judge(&record, device, &certs, &references).map(|shown| (record, shown))))
 }
 
@@ -221,9 +216,9 @@ async fn pin_all(
 async fn pin_one(tx: &mut dyn Tx, row: &CertRow) -> Result<(), Refusal> {
     let pinned = tx.certs(row.device).await?.into_iter().find(|pinned| pinned.kind == row.kind);
     match pinned {
-        Some(pinned) if !same_key(&pinned, row) => Err(changed(row.kind)),
+        Some(pinned) if !same_key(&pinned, row) => Err(Barred::Pinned { kind: row.kind }.into()),
         Some(pinned) if pinned.public == row.public => Ok(()),
-        Some(pinned) if pinned.public.is_some() => Err(changed(row.kind)),
+        Some(pinned) if pinned.public.is_some() => Err(Barred::Pinned { kind: row.kind }.into()),
         Some(_) | None => Ok(tx.put_cert(row).await?),
     }
 }
@@ -232,16 +227,10 @@ async fn pin_one(tx: &mut dyn Tx, row: &CertRow) -> Result<(), Refusal> {
 /// a device that was believed to have no TPM does not get one by its own word: its vaults are made without.
 fn with_tpm(device: &DeviceRow, row: &CertRow) -> Result<Tpm, Refusal> {
     if device.tpm == Tpm::Absent {
-        return Err(Refusal::Forbidden {
-            problem: format!("device `{}` gave evidence without a TPM before, and shows one now", device.name),
-            advice: "if it got a TPM, or its TPM did not work when it was first started, register it as a new device"
-                .into(),
-        });
+        return Err(Barred::LateTpm { device: device.name.clone() }.into());
     }
     let read = AkPublic::from_tpm2b(row.public.as_deref().unwrap_or_default());
-    let unfit = |e| format!("the attestation key's public area: {}", crate::service::chain(&e));
-    read.map(|_| Tpm::Present)
-        .map_err(|e| Refusal::bad(unfit(e), "the device's software must be mended or brought up to date"))
+    Ok(read.map(|_| Tpm::Present).map_err(Message::AttestationKey)?)
 }
 
 /// The key is pinned, not the certificate: a device signs its certificates anew after each boot.
@@ -258,34 +247,41 @@ fn spki(pem: &[u8]) -> Option<Vec<u8>> {
     Some(certificate.public_key().raw.to_vec())
 }
 
-fn changed(kind: i32) -> Refusal {
-    Refusal::Forbidden {
-        problem: format!("another certificate of type {kind} is pinned for this device"),
-        advice: "if its TPM or board was changed, register it as a new device".into(),
+fn refused(why: &Refused) -> QuoteAnswer {
+    QuoteAnswer {
+        code: code(why),
+        integrity_token: Vec::new(),
+        keys: Vec::new(),
+        verdict: Some(Verdict::Refused(coarse(why).to_owned())),
     }
 }
 
-fn refused(code: QuoteCode, why: &str) -> QuoteAnswer {
-    QuoteAnswer {
-        code,
-        integrity_token: Vec::new(),
-        keys: Vec::new(),
-        verdict: Some(Verdict::Refused(why.to_owned())),
+/// In EVE's words.
+fn code(why: &Refused) -> QuoteCode {
+    match why {
+        Refused::Nonce => QuoteCode::NonceMismatch,
+        Refused::NoAttestationKey => QuoteCode::NoCertFound,
+        Refused::Unbound
+        | Refused::Unquoted
+        | Refused::Signature(_)
+        | Refused::Quote(_)
+        | Refused::WentBack(_) => QuoteCode::QuoteFailed,
     }
 }
 
 /// A first good quote is learned as a reference value that an operator has yet to approve.
-async fn learn(tx: &mut dyn Tx, device: DeviceId, pcrs: String, now: UnixSeconds) -> Result<i64, Refusal> {
+async fn learn(tx: &mut dyn Tx, device: &DeviceRow, pcrs: Pcrs, now: UnixSeconds) -> Result<i64, Refusal> {
     let row = ReferenceRow {
         id: 0,
-        device,
+        project: device.project.clone(),
+        device: device.id,
         pcrs,
         state: ReferenceState::Pending,
         learned_at: now,
         decided_at: None,
     };
     let id = tx.add_reference(&row).await?;
-    tx.set_learning(device, false).await?;
+    tx.set_learning(device.id, false).await?;
     Ok(id)
 }
 
@@ -297,6 +293,6 @@ async fn note(
     session: SessionKey,
     came: Came,
 ) -> Result<(), Refusal> {
-    let verdict = crate::fleet::evidence::Fared::of(fared, session, came);
-    Ok(tx.put_verdict(device, &verdict.to_json(), came.at).await?)
+    let verdict = Fared::of(fared, session, came);
+    Ok(tx.put_verdict(device, &verdict, came.at).await?)
 }

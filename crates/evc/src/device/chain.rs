@@ -10,10 +10,10 @@ use wire::config::VaultAsk;
 
 use super::config::known;
 use crate::custody::random;
-use crate::fleet::OLDER;
 use crate::service::start::{INCARNATION, StartError};
 use crate::service::{Controller, Refusal};
 use crate::store::{DeviceRow, Scope, Store, StoreError, Tx, UnixSeconds};
+use crate::words::OLDER;
 
 /// In the store: incarnations that were, 16 bytes each.
 const PAST: &str = "past incarnations";

@@ -25,7 +25,7 @@ use super::chain;
 use crate::custody::{random, release};
 use crate::fleet::section::{Draft, Line, draft};
 use crate::fleet::view::View;
-use crate::service::{APPRAISED_PCRS, Controller, NONCE_TTL_S, Refusal};
+use crate::service::{APPRAISED_PCRS, Controller, Fault, NONCE_TTL_S, Refusal, Unproved};
 use crate::store::{DeviceRow, Ends, Scope, Tx, UnixSeconds};
 
 /// A challenge is given again while it is good for at least this long, in seconds.
@@ -161,7 +161,7 @@ impl Controller {
         let mut vaults = Vec::with_capacity(draft.lines.len());
         for Line { mut entry, decision } in draft.lines {
             if let Ruling::Release(granted) = &decision.ruling {
-                entry.release = release(tx, &self.kek, granted).await?;
+                entry.release = release(tx, &self.kek, &device.project, granted).await?;
             }
             vaults.push(entry);
         }
@@ -196,7 +196,7 @@ impl Controller {
         let made = made.and_then(|config| config.section().err().cloned().map_or(Ok(config), Err));
         made.map_err(|error| {
             tracing::error!(device = %device.id, %error, "the configuration does not read back");
-            Refusal::Internal("the configuration is out of its own bounds")
+            Fault::Configuration.into()
         })
     }
 
@@ -217,7 +217,7 @@ impl Controller {
 }
 
 pub(crate) async fn known(tx: &mut dyn Tx, device: DeviceId) -> Result<DeviceRow, Refusal> {
-    tx.device(device).await?.ok_or(Refusal::Unauthorized("this device is not registered here"))
+    Ok(tx.device(device).await?.ok_or(Unproved::NotRegistered)?)
 }
 
 /// What is said beside a configuration while there is nothing to say: for whom it is.
@@ -234,8 +234,7 @@ fn said_beside(device: &DeviceRow, session: SessionKey) -> Result<Control, Refus
 }
 
 fn key_of(device: &DeviceRow) -> Result<DeviceKey, Refusal> {
-    let certificate = Certificate::from_der(&device.cert_der);
-    let certificate = certificate.map_err(|_| Refusal::Internal("a device's certificate does not read"))?;
+    let certificate = Certificate::from_der(&device.cert_der).map_err(|_| Fault::Certificate)?;
     Ok(certificate.public_key().name())
 }
 

@@ -7,7 +7,7 @@ use vault::report::VaultReport;
 use wire::info::{DeviceInfo, Info};
 
 use crate::fleet::life::life;
-use crate::service::{Controller, Refusal};
+use crate::service::{Barred, Controller, Fault, Refusal, Stale};
 use crate::store::{DeviceRow, Scope, Tx, UnixSeconds, VaultRow, VaultSaid};
 
 /// Most bytes of the human words that are kept of one vault, and of the node.
@@ -21,10 +21,7 @@ impl Controller {
     pub async fn info(&self, device: DeviceRow, info: Info, now: UnixSeconds) -> Result<(), Refusal> {
         let Info::Device(info) = info else { return Ok(()) };
         if info.device != device.id {
-            return Err(Refusal::Forbidden {
-                problem: "the report is of another device than the one that signed it".into(),
-                advice: "report for this device only".into(),
-            });
+            return Err(Barred::OthersReport.into());
         }
         let (id, info) = (device.id, kept(*info));
         self.store.write(Scope::Device(id), |tx| Box::pin(self.keep_report(tx, id, &info, now))).await
@@ -37,11 +34,11 @@ impl Controller {
         info: &DeviceInfo,
         now: UnixSeconds,
     ) -> Result<(), Refusal> {
-        let row = tx.device(device).await?.ok_or(Refusal::Internal("a device vanished"))?;
+        let row = tx.device(device).await?.ok_or(Fault::NoDevice)?;
         let standing = tx.standing(device).await?.map(|row| row.session);
         let place = place(info, &row, standing)?;
         let rows = tx.vaults(device).await?;
-        let report = crate::fleet::reported::node_json(info, &rows, row.report.as_deref(), now);
+        let report = crate::fleet::reported::node_report(info, &rows, row.report, now);
         tx.put_report(device, &report, now).await?;
         let Some((session, counter)) = place else { return Ok(()) };
         tx.put_report_place(device, &session, counter).await?;
@@ -87,17 +84,14 @@ fn place(
     info: &DeviceInfo,
     device: &DeviceRow,
     standing: Option<[u8; 32]>,
-) -> Result<Option<([u8; 32], u64)>, Refusal> {
+) -> Result<Option<([u8; 32], u64)>, Stale> {
     let Some((session, counter)) = info.node.as_ref().and_then(|node| Some((node.session?.0, node.counter)))
     else {
         return Ok(None);
     };
-    let old = |problem: &str| Err(Refusal::conflict(problem, "send a new report, of the present session"));
     match device.reported {
-        _ if device.past_sessions.contains(&session) => old("the report is of an earlier session"),
-        Some((last, taken)) if last == session && counter <= taken => {
-            old("the report is not newer than one that was taken")
-        }
+        _ if device.past_sessions.contains(&session) => Err(Stale::Session),
+        Some((last, taken)) if last == session && counter <= taken => Err(Stale::Report),
         _ => Ok(Some((session, counter)).filter(|_| standing == Some(session))),
     }
 }
@@ -125,9 +119,9 @@ fn shorten(lines: &mut Vec<String>) {
 fn said(vault: &Listed, report: &VaultReport, now: UnixSeconds) -> VaultSaid {
     VaultSaid {
         created: vault.made,
-        made_anew: !vault.recreate,
+        recreate: vault.recreate,
         epoch: vault.taken,
-        report: serde_json::to_string(report).ok(),
+        report: report.clone(),
         at: now,
     }
 }

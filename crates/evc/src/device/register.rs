@@ -1,13 +1,13 @@
 //! Onboarding of a device: an allowed certificate and serial, once; who the device is.
 
 use uuid::Uuid;
-use vault::ids::{DeviceId, Name};
+use vault::ids::{DeviceId, Name, Project};
 use wire::Certificate;
-use wire::envelope::DeviceEnvelope;
+use wire::envelope::{DeviceEnvelope, EnvelopeError};
 use wire::register::Register;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-use crate::service::{Controller, Refusal};
+use crate::service::{Controller, Message, NotAdmitted, Refusal, Unproved, Which};
 use crate::store::{DeviceRow, OnboardRow, Scope, StoreError, Tpm, Tx, UnixSeconds};
 
 /// Any serial, in an allowance.
@@ -28,10 +28,10 @@ impl Controller {
     /// # Errors
     /// [`Refusal`]: malformed, not allowed, expired, a key that is not its holder's, or the serial is another device's.
     pub async fn register(&self, envelope: DeviceEnvelope, now: UnixSeconds) -> Result<Registered, Refusal> {
-        let (onboard, payload) = envelope.verify_registration().map_err(|e| unverified(&e))?;
-        let register = Register::decode(&payload).map_err(|e| Refusal::message(&e))?;
-        valid(&onboard, now, "onboarding")?;
-        valid(register.certificate(), now, "device")?;
+        let (onboard, payload) = envelope.verify_registration().map_err(unverified)?;
+        let register = Register::decode(&payload)?;
+        valid(&onboard, now, Which::Onboarding)?;
+        valid(register.certificate(), now, Which::Device)?;
         proves_its_key(register.certificate())?;
         // Anybody can sign with an onboarding certificate of his own: only what is allowed waits for the writer.
         self.store.read(|tx| Box::pin(allowance(tx, &onboard, &register))).await?;
@@ -71,10 +71,7 @@ async fn take_in(
     }
     not_removed(tx, &allowed, register).await?;
     if allowed.device.is_some() && allowed.serial != ANY_SERIAL {
-        return Err(Refusal::conflict(
-            "this onboarding certificate and serial were used by a device with another key",
-            "give that device its key back (its TPM, or config/device.key.pem); if it is gone, this is another device: allow another serial with `evc onboard add`",
-        ));
+        return Err(NotAdmitted::OthersSerial.into());
     }
     let device = add(tx, &allowed, register, now).await?;
     tx.use_onboarding(&allowed.cert_digest, &allowed.serial, device).await?;
@@ -87,46 +84,36 @@ async fn not_removed(tx: &mut dyn Tx, allowed: &OnboardRow, register: &Register)
     let certificate = register.certificate();
     let key = certificate.public_key().name().0;
     match tx.removed_device(&certificate.digest().0, &key).await? {
-        Some(removed) if allowed.serial == ANY_SERIAL => Err(Refusal::Forbidden {
-            problem: format!("this device, `{}` then, was removed at this controller", removed.name),
-            advice: format!(
-                "if it is to come back, allow it by its own serial: `evc onboard add --cert FILE --serial {}`",
-                serial(register)
-            ),
-        }),
+        Some(removed) if allowed.serial == ANY_SERIAL => {
+            Err(NotAdmitted::Removed { name: removed.name, serial: serial(register).to_owned() }.into())
+        }
         _ => Ok(()),
     }
 }
 
-fn unverified(error: &wire::envelope::EnvelopeError) -> Refusal {
+fn unverified(error: EnvelopeError) -> Refusal {
     match error {
-        wire::envelope::EnvelopeError::BadSignature => Refusal::Unauthorized("the signature does not verify"),
-        wire::envelope::EnvelopeError::UnknownSender => {
-            Refusal::Unauthorized("the certificate is not the one that is named")
-        }
-        other => Refusal::message(other),
+        EnvelopeError::BadSignature => Unproved::Signature.into(),
+        EnvelopeError::UnknownSender => Unproved::OtherCertificate.into(),
+        other => other.into(),
     }
 }
 
 /// A certificate is good only in its own time.
-fn valid(certificate: &Certificate, now: UnixSeconds, which: &str) -> Result<(), Refusal> {
-    let unreadable = || Refusal::bad(format!("the {which} certificate does not read"), "make a new one");
-    let (_, x509) = X509Certificate::from_der(certificate.der()).map_err(|_| unreadable())?;
+fn valid(certificate: &Certificate, now: UnixSeconds, which: Which) -> Result<(), Refusal> {
+    let read = X509Certificate::from_der(certificate.der());
+    let (_, x509) = read.map_err(|_| Message::Certificate(which))?;
     let now = i64::try_from(now).unwrap_or(i64::MAX);
     let validity = x509.validity();
     if now < validity.not_before.timestamp() || now > validity.not_after.timestamp() {
-        return Err(Refusal::Forbidden {
-            problem: format!("the {which} certificate is not valid at this time"),
-            advice: "make a new one, and see that the clocks are right".into(),
-        });
+        return Err(NotAdmitted::OutOfTime(which).into());
     }
     Ok(())
 }
 
 /// A device's certificate is signed by its own key, as EVE makes it: so whoever names a key here has it.
-fn proves_its_key(certificate: &Certificate) -> Result<(), Refusal> {
-    let unproved = Refusal::Unauthorized("the device certificate is not signed by its own key");
-    if certificate.signs_itself() { Ok(()) } else { Err(unproved) }
+fn proves_its_key(certificate: &Certificate) -> Result<(), Unproved> {
+    if certificate.signs_itself() { Ok(()) } else { Err(Unproved::KeyNotShown) }
 }
 
 async fn allowance(
@@ -139,10 +126,7 @@ async fn allowance(
             return Ok(allowed);
         }
     }
-    Err(Refusal::Forbidden {
-        problem: format!("serial `{}` may not onboard with this certificate", register.serial()),
-        advice: "allow it with `evc onboard add --cert FILE --serial SERIAL`".into(),
-    })
+    Err(NotAdmitted::Serial { serial: register.serial().to_owned() }.into())
 }
 
 /// One key with one serial is one device, whichever certificate it makes of it. A known certificate is its device's with any serial.
@@ -166,15 +150,14 @@ async fn come_again(
     register: &Register,
 ) -> Result<(), Refusal> {
     match allowed.device {
+        // A device stays in its project.
+        _ if allowed.project != known.project => Err(NotAdmitted::RegisteredOtherwise.into()),
         _ if allowed.serial == ANY_SERIAL => Ok(()),
         Some(device) if device == known.id => Ok(()),
         None if known.serial == serial(register) => {
             Ok(tx.use_onboarding(&allowed.cert_digest, &allowed.serial, known.id).await?)
         }
-        _ => Err(Refusal::conflict(
-            "this device is registered with another onboarding certificate or serial",
-            "register it with those that were used first",
-        )),
+        _ => Err(NotAdmitted::RegisteredOtherwise.into()),
     }
 }
 
@@ -203,6 +186,7 @@ async fn add(
     let certificate = register.certificate();
     let row = DeviceRow {
         id: DeviceId(id),
+        project: allowed.project.clone(),
         name: name(tx, allowed, register, id).await?,
         cert_digest: certificate.digest().0,
         cert_der: certificate.der().to_vec(),
@@ -229,32 +213,27 @@ async fn add(
     }
 }
 
-/// The operator's word first. A device's own serial is a name only where no other device has it, and none is to get it.
+/// The operator's word first: one that was to have the name of another is not silently called otherwise. A device's own serial is a name only where no other device has it, and none is to get it.
 async fn name(tx: &mut dyn Tx, allowed: &OnboardRow, register: &Register, id: Uuid) -> Result<Name, Refusal> {
+    let project = &allowed.project;
     match &allowed.name {
-        Some(given) if tx.device_by_name(given.as_str()).await?.is_none() => return Ok(given.clone()),
-        Some(given) if allowed.serial != ANY_SERIAL => return Err(has_name(given)),
+        Some(given) if tx.device_by_name(project, given.as_str()).await?.is_none() => {
+            return Ok(given.clone());
+        }
+        Some(given) if allowed.serial != ANY_SERIAL => {
+            return Err(NotAdmitted::OthersName { name: given.clone() }.into());
+        }
         _ => {}
     }
     match serial(register).parse::<Name>() {
-        Ok(own) if !is_taken(tx, &own).await? => Ok(own),
+        Ok(own) if !is_taken(tx, project, &own).await? => Ok(own),
         _ => Ok(fallback(id)),
     }
 }
 
-/// One that was to have the name of another is not silently called otherwise.
-fn has_name(given: &Name) -> Refusal {
-    Refusal::conflict(
-        format!("the name `{given}` that this device is to have is another device's"),
-        format!(
-            "if that one is gone, delete it (`evc delete device {given}`); else withdraw this allowance, and give it anew with another name"
-        ),
-    )
-}
-
-/// Whether a device has this name, or is to get it when it registers.
-async fn is_taken(tx: &mut dyn Tx, name: &Name) -> Result<bool, Refusal> {
-    Ok(tx.device_by_name(name.as_str()).await?.is_some() || tx.name_is_kept(name).await?)
+/// Whether a device of the project has this name, or is to get it when it registers.
+async fn is_taken(tx: &mut dyn Tx, project: &Project, name: &Name) -> Result<bool, Refusal> {
+    Ok(tx.device_by_name(project, name.as_str()).await?.is_some() || tx.name_is_kept(project, name).await?)
 }
 
 fn fallback(id: Uuid) -> Name {

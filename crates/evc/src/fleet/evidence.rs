@@ -1,36 +1,16 @@
 //! Evidence as it is kept, and its judgement by `attest`: the only place where this crate speaks to it.
 //! Kept is what the device showed, never a verdict: each decision judges it anew, so a written-down "passed" is worth nothing.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use ::attest::{Appraisal, DeviceSession, PcrValues, SessionKey, Verdict};
-use serde::{Deserialize, Serialize};
+use ::attest::{Appraisal, BadDeviceSignature, DeviceSession, Finding, PcrValues, SessionKey, Verdict};
 use vault::decide::Standing;
-use wire::attest::{PcrAlgorithm, Quote, QuoteCode};
+use wire::attest::{PcrAlgorithm, PcrValue, Quote};
 
-use crate::store::{CertRow, DeviceRow, ReferenceRow, ReferenceState, Tpm, UnixSeconds};
+use crate::store::{CertRow, DeviceRow, Pcrs, Record, ReferenceRow, ReferenceState, Tpm, UnixSeconds};
 
 /// `ZCertType` of the attestation key's certificate.
 pub(crate) const ATTESTATION_CERT: i32 = 11;
-
-/// What a device showed, as kept.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Record {
-    session: [u8; 32],
-    nonce: [u8; 32],
-    #[serde(with = "hex_text")]
-    claims: Vec<u8>,
-    #[serde(with = "hex_text")]
-    attest_data: Vec<u8>,
-    #[serde(with = "hex_text")]
-    signature: Vec<u8>,
-    device_signature: Option<String>,
-    /// PCR of the SHA-256 bank to its value, in hexadecimal.
-    pcrs: BTreeMap<u8, String>,
-    /// The quote before this one, for continuity.
-    before: Option<String>,
-}
 
 /// What a piece of evidence is worth.
 pub enum Shown {
@@ -40,43 +20,54 @@ pub enum Shown {
     DeviceSigned(DeviceSession),
 }
 
-/// Why evidence was refused.
-#[derive(Debug)]
-pub struct Refused {
-    /// In EVE's words.
-    pub code: QuoteCode,
-    /// For the operator.
-    pub full: String,
-    /// For the node.
-    pub coarse: &'static str,
+/// Why evidence is worth nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refused {
+    /// It is bound to no session.
+    Unbound,
+    /// Its nonce is not one of this device's, was used, or is out of date.
+    Nonce,
+    /// The node has a TPM, and sent no quote of it.
+    Unquoted,
+    /// No attestation key is pinned that could have made the quote.
+    NoAttestationKey,
+    /// The device's signature is not good.
+    Signature(BadSignature),
+    /// The quote is not good.
+    Quote(BadQuote),
     /// The TPM's counters or clock are behind what they were: this is a copy of it, or it was put back.
-    pub went_back: bool,
+    WentBack(Finding),
 }
 
-impl Refused {
-    fn new(code: QuoteCode, full: impl Into<String>, coarse: &'static str) -> Self {
-        Self { code, full: full.into(), coarse, went_back: false }
-    }
+/// How a device's signature is not good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BadSignature {
+    /// It has not 64 bytes.
+    Length,
+    /// The device's certificate, as stored, does not read.
+    Certificate,
+    /// It does not verify.
+    Unverified(BadDeviceSignature),
 }
 
-/// What to do about a TPM that went back.
-const WENT_BACK: &str = "no power cut does that: an older state of the TPM is at work (a virtual machine set back, or a copy of it), or the TPM was cleared; bring back the newest state, or register the node as a new device";
+/// How a quote is not good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BadQuote {
+    /// A PCR's value has not 32 bytes.
+    PcrValue,
+    /// The quote before it, as kept, does not read.
+    Before,
+    /// It is not the one that was asked for.
+    Appraised(::attest::Refused),
+}
 
 impl Record {
     /// Takes what came in; `before` is the evidence that stood until now.
     ///
     /// # Errors
-    /// [`Refused`]: it is bound to no session.
+    /// [`Refused`]: it is bound to no session, or has a PCR value that is none.
     pub fn of(quote: Quote, before: Option<&Self>) -> Result<Self, Refused> {
-        let unbound = || {
-            Refused::new(
-                QuoteCode::Invalid,
-                "the evidence is bound to no session",
-                "evidence not bound to a session",
-            )
-        };
-        let binding = quote.binding.ok_or_else(unbound)?;
-        let sha256 = quote.pcr_values.into_iter().filter(|pcr| pcr.algorithm == PcrAlgorithm::Sha256);
+        let binding = quote.binding.ok_or(Refused::Unbound)?;
         Ok(Self {
             session: binding.session.0,
             nonce: binding.nonce,
@@ -84,10 +75,7 @@ impl Record {
             attest_data: quote.attest_data,
             signature: quote.signature,
             device_signature: binding.device_signature.map(|signature| hex::encode(signature.0)),
-            pcrs: sha256
-                .filter(|pcr| crate::service::APPRAISED_PCRS.0 & (1 << pcr.index) != 0)
-                .map(|pcr| (pcr.index, hex::encode(pcr.value)))
-                .collect(),
+            pcrs: appraised(quote.pcr_values)?,
             before: before.map(|record| hex::encode(&record.attest_data)).filter(|quote| !quote.is_empty()),
         })
     }
@@ -96,20 +84,6 @@ impl Record {
     #[must_use]
     pub fn session(&self) -> SessionKey {
         SessionKey(self.session)
-    }
-
-    /// As it is kept.
-    #[must_use]
-    pub fn to_json(&self) -> String {
-        serde_json::to_string(self).expect("a record's map has numbers for keys, which are written as text")
-    }
-
-    /// As it was kept.
-    ///
-    /// # Errors
-    /// When it is not what [`Self::to_json`] writes.
-    pub fn from_json(text: &str) -> Result<Self, serde_json::Error> {
-        serde_json::from_str(text)
     }
 }
 
@@ -136,71 +110,61 @@ pub fn judge(
 ) -> Result<Shown, Refused> {
     match (&record.device_signature, device.tpm) {
         (None, _) => quoted(record, certs, references),
-        (Some(_), Tpm::Present) => {
-            let full = "the node has a TPM, and sent evidence without a quote of it";
-            Err(Refused::new(QuoteCode::QuoteFailed, full, "this node has to quote"))
+        (Some(_), Tpm::Present) => Err(Refused::Unquoted),
+        (Some(signature), Tpm::Unknown | Tpm::Absent) => {
+            device_signed(record, device, signature).map(Shown::DeviceSigned).map_err(Refused::Signature)
         }
-        (Some(signature), Tpm::Unknown | Tpm::Absent) => device_signed(record, device, signature),
     }
 }
 
 /// The PCR values to learn from good evidence of a TPM: none of a boot that nothing measured.
 #[must_use]
-pub fn reference_of(record: &Record, shown: &Shown) -> Option<String> {
-    let measured = values(&record.pcrs).is_some_and(|pcrs| ::attest::unmeasured(&pcrs).is_none());
-    let learned = matches!(shown, Shown::Quoted(_)) && measured;
-    learned.then(|| serde_json::to_string(&record.pcrs).expect("numbers and text"))
+pub fn reference_of(record: &Record, shown: &Shown) -> Option<Pcrs> {
+    let measured = unmeasured(&record.pcrs).is_none();
+    (matches!(shown, Shown::Quoted(_)) && measured).then(|| record.pcrs.clone())
 }
 
-/// What shows, in a reference value as it is kept, that it is of no measured boot. One that does not read shows nothing, and
-/// is met by nothing.
-pub(crate) fn unmeasured(pcrs: &str) -> Option<::attest::Unmeasured> {
-    let kept: Option<BTreeMap<u8, String>> = serde_json::from_str(pcrs).ok();
-    kept.as_ref().and_then(values).and_then(|pcrs| ::attest::unmeasured(&pcrs))
+/// What shows that PCR values are of no measured boot.
+pub(crate) fn unmeasured(pcrs: &Pcrs) -> Option<::attest::Unmeasured> {
+    ::attest::unmeasured(&pcrs.0)
+}
+
+/// Those of the SHA-256 bank that are appraised.
+fn appraised(values: Vec<PcrValue>) -> Result<Pcrs, Refused> {
+    let sha256 = values.into_iter().filter(|pcr| pcr.algorithm == PcrAlgorithm::Sha256);
+    let wanted = sha256.filter(|pcr| crate::service::APPRAISED_PCRS.0 & (1 << pcr.index) != 0);
+    let values = wanted.map(|pcr| Some((pcr.index, pcr.value.try_into().ok()?))).collect::<Option<_>>();
+    values.map(Pcrs).ok_or(Refused::Quote(BadQuote::PcrValue))
 }
 
 /// The values of those that an operator approved.
 fn approved(references: &[ReferenceRow]) -> Vec<PcrValues> {
     let good = references.iter().filter(|row| row.state == ReferenceState::Approved);
-    good.filter_map(|row| serde_json::from_str(&row.pcrs).ok()).filter_map(|texts| values(&texts)).collect()
+    good.map(|row| row.pcrs.0.clone()).collect()
 }
 
-fn values(texts: &BTreeMap<u8, String>) -> Option<PcrValues> {
-    let value = |text: &String| hex::decode(text).ok()?.try_into().ok();
-    texts.iter().map(|(pcr, text)| Some((*pcr, value(text)?))).collect()
-}
-
-fn device_signed(record: &Record, device: &DeviceRow, signature: &str) -> Result<Shown, Refused> {
-    let bad = |full: &str| Refused::new(QuoteCode::QuoteFailed, full, "the device's signature is not good");
-    let signature: [u8; 64] = hex::decode(signature)
-        .ok()
-        .and_then(|s| s.try_into().ok())
-        .ok_or_else(|| bad("the signature has not 64 bytes"))?;
-    let certificate = wire::Certificate::from_der(&device.cert_der)
-        .map_err(|_| bad("the device's certificate does not read"))?;
+fn device_signed(
+    record: &Record,
+    device: &DeviceRow,
+    signature: &str,
+) -> Result<DeviceSession, BadSignature> {
+    let signature = hex::decode(signature).ok().and_then(|bytes| bytes.try_into().ok());
+    let signature: [u8; 64] = signature.ok_or(BadSignature::Length)?;
+    let certificate = wire::Certificate::from_der(&device.cert_der).map_err(|_| BadSignature::Certificate)?;
     let point = certificate.public_key().point();
     DeviceSession::verify(point, &record.nonce, &record.session(), &record.claims, &signature)
-        .map(Shown::DeviceSigned)
-        .map_err(|e| bad(&crate::service::chain(&e)))
+        .map_err(BadSignature::Unverified)
 }
 
 fn quoted(record: &Record, certs: &[CertRow], references: &[ReferenceRow]) -> Result<Shown, Refused> {
     let ak = certs.iter().find(|cert| cert.kind == ATTESTATION_CERT).and_then(|cert| cert.public.as_ref());
-    let no_ak = || {
-        Refused::new(
-            QuoteCode::NoCertFound,
-            "the device's attestation key is not known",
-            "attestation key not known",
-        )
-    };
-    let bad = |full: String| Refused::new(QuoteCode::QuoteFailed, full, "the quote is not good");
-    let pcrs = values(&record.pcrs).ok_or_else(|| bad("a PCR value has not 32 bytes".into()))?;
-    let before = record.before.as_ref().map(hex::decode).transpose().map_err(|e| bad(e.to_string()))?;
+    let before = record.before.as_ref().map(hex::decode).transpose();
+    let before = before.map_err(|_| Refused::Quote(BadQuote::Before))?;
     let input = ::attest::Input {
-        ak: ak.ok_or_else(no_ak)?,
+        ak: ak.ok_or(Refused::NoAttestationKey)?,
         attest_data: &record.attest_data,
         signature: &record.signature,
-        pcrs: &pcrs,
+        pcrs: &record.pcrs.0,
         nonce: &record.nonce,
         session: &record.session(),
         claims: &record.claims,
@@ -208,10 +172,10 @@ fn quoted(record: &Record, certs: &[CertRow], references: &[ReferenceRow]) -> Re
         before: before.as_deref(),
         approved: &approved(references),
     };
-    let appraisal = ::attest::appraise(&input).map_err(|e| bad(crate::service::chain(&e)))?;
+    let appraisal = ::attest::appraise(&input).map_err(|error| Refused::Quote(BadQuote::Appraised(error)))?;
     match appraisal.continuity() {
         // Not taken in place of the quote before it: the next one would then be held against this one.
-        Verdict::Failed(why) => Err(Refused { went_back: true, ..bad(format!("{why}; {WENT_BACK}")) }),
+        Verdict::Failed(why) => Err(Refused::WentBack(why.clone())),
         Verdict::Passed | Verdict::NotChecked(_) => Ok(Shown::Quoted(Box::new(appraisal))),
     }
 }
@@ -228,87 +192,5 @@ pub struct Came {
 impl From<UnixSeconds> for Came {
     fn from(at: UnixSeconds) -> Self {
         Self { at, from: None }
-    }
-}
-
-/// How a device's last evidence fared, for the operator.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Fared {
-    /// When.
-    pub at: UnixSeconds,
-    /// From which address it came; of IPv6 its /64.
-    #[serde(default)]
-    pub from: Option<IpAddr>,
-    /// The session that it names: the first digits of its key.
-    #[serde(default)]
-    pub session: Option<String>,
-    /// The PCRs that were to be quoted, of the SHA-256 bank.
-    #[serde(default)]
-    pub pcrs: Option<String>,
-    /// `quoted`, `device-signed` or `refused`.
-    pub outcome: String,
-    /// What was not checked, or why it was refused; and what to do.
-    pub words: Vec<String>,
-}
-
-impl Fared {
-    pub(crate) fn of(fared: Result<&Shown, &Refused>, session: SessionKey, came: Came) -> Self {
-        let (outcome, words) = match fared {
-            Ok(Shown::Quoted(appraisal)) => ("quoted", quote_words(appraisal)),
-            Ok(Shown::DeviceSigned(_)) => ("device-signed", vec!["no TPM: nothing is measured".to_owned()]),
-            Err(why) => ("refused", vec![why.full.clone()]),
-        };
-        let pcrs = (outcome == "quoted").then(|| listed(crate::service::APPRAISED_PCRS.0));
-        let session = Some(hex::encode(&session.0[..4]));
-        Self { at: came.at, from: came.from, session, pcrs, outcome: outcome.into(), words }
-    }
-
-    pub(crate) fn to_json(&self) -> String {
-        serde_json::to_string(self).expect("plain fields")
-    }
-}
-
-/// The bits of a selection, as numbers.
-fn listed(selection: u32) -> String {
-    let chosen = (0..24_u8).filter(|pcr| selection & (1 << pcr) != 0);
-    chosen.map(|pcr| pcr.to_string()).collect::<Vec<_>>().join(", ")
-}
-
-/// What is not checked is shown as not checked.
-fn quote_words(appraisal: &Appraisal) -> Vec<String> {
-    let references = match appraisal.references() {
-        Verdict::Passed => "reference values: passed".to_owned(),
-        Verdict::Failed(why) => format!("reference values: failed: {why}"),
-        Verdict::NotChecked(why) => format!("reference values: not checked, {why}"),
-    };
-    let firmware = match appraisal.firmware() {
-        Verdict::Passed => "TPM firmware: as before".to_owned(),
-        Verdict::Failed(why) => format!("TPM firmware: changed: {why}"),
-        Verdict::NotChecked(why) => format!("TPM firmware: not checked, {why}"),
-    };
-    let clock = match appraisal.clock() {
-        Verdict::Passed => "TPM clock: runs on".to_owned(),
-        Verdict::Failed(why) => format!("TPM clock: {why}"),
-        Verdict::NotChecked(why) => format!("TPM clock: not checked, {why}"),
-    };
-    let later = [
-        "AK not proved to its EK: not checked",
-        "event log: not checked",
-        "geofence: not checked",
-        "IP fence: not checked",
-    ];
-    [references, firmware, clock].into_iter().chain(later.map(str::to_owned)).collect()
-}
-
-/// Bytes as hexadecimal text.
-mod hex_text {
-    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
-
-    pub(crate) fn serialize<S: Serializer>(bytes: &[u8], out: S) -> Result<S::Ok, S::Error> {
-        out.serialize_str(&hex::encode(bytes))
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
-        hex::decode(String::deserialize(from)?).map_err(D::Error::custom)
     }
 }

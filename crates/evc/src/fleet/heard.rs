@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use vault::ids::DeviceId;
 
 use crate::service::{Controller, Refusal};
-use crate::store::{DeviceRow, Scope, Tx, UnixSeconds};
+use crate::store::{DeviceRow, Moment, Scope, Tx, UnixSeconds};
 
 /// Silent for longer than this, in seconds, a device is not said to be there. Nodes poll every minute, and stock EVE too.
 const SILENT_AFTER_S: u64 = 5 * 60;
@@ -113,12 +113,7 @@ pub(crate) enum Word {
 
 /// Of a word that came at a time.
 pub(crate) fn word(device: &DeviceRow, said_at: UnixSeconds, now: UnixSeconds) -> Word {
-    let reported = device.report.as_deref().and_then(|text| serde_json::from_str(text).ok());
-    let reported: Option<serde_json::Value> = reported;
-    let newer = reported.is_some_and(|report| {
-        // Times of one form and zone: as texts they are in their order.
-        report["received"].as_str().is_some_and(|at| at > crate::clock::text(said_at).as_str())
-    });
+    let newer = device.report.as_ref().is_some_and(|report| report.received > Moment(said_at));
     match newer {
         true => Word::Superseded,
         false if is_silent(device, now) => Word::Silent,

@@ -5,7 +5,7 @@ use vault::life::{Gone, Life, Listed, Phase, Said};
 use vault::rotation::Epochs;
 
 use crate::service::Refusal;
-use crate::store::{StoreError, Stored, Tx, UnixSeconds, VaultRow, VaultStanding};
+use crate::store::{DeviceRow, StoreError, Stored, Tx, UnixSeconds, VaultRow, VaultStanding};
 
 /// A row as a life.
 ///
@@ -45,14 +45,14 @@ pub(crate) fn listed(row: &VaultRow) -> Stored<Listed> {
     }
 }
 
-/// What its node said last; nothing, too, where that is of a software that this one does not understand.
+/// What its node said last.
 fn said(row: &VaultRow) -> Option<Said> {
-    serde_json::from_str(row.report.as_deref()?).ok()
+    row.report.as_ref().map(Said::from)
 }
 
 /// The row of a vault that comes to a device, whose node has said nothing of it.
 pub(crate) fn new_row(
-    device: DeviceId,
+    device: &DeviceRow,
     (id, name): (VaultId, Name),
     vault: Listed,
     added_at: UnixSeconds,
@@ -62,7 +62,8 @@ pub(crate) fn new_row(
         Phase::Grace { until } => (VaultStanding::Removing, Some(until)),
     };
     VaultRow {
-        device,
+        project: device.project.clone(),
+        device: device.id,
         id,
         name,
         policy: vault.policy,

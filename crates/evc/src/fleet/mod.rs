@@ -3,11 +3,9 @@
 
 pub(crate) mod defaults;
 pub mod evidence;
+mod fared;
 pub mod heard;
 pub(crate) mod life;
 pub(crate) mod reported;
 pub(crate) mod section;
 pub(crate) mod view;
-
-/// What to do about a database that is older than its nodes.
-pub(crate) const OLDER: &str = "bring back the newest copy of the database; or, if this is the newest there is, stop evc and begin a new life of it with `evc begin-anew`";

@@ -1,69 +1,69 @@
-//! What a device reported of itself, as it is kept in its row: JSON for people, bounded, and read back field by field.
+//! What a device reported of itself, as it is kept in its row: bounded, and read as it was written.
 
-use serde_json::{Value, json};
 use vault::report::{State, VaultReport};
 use wire::info::DeviceInfo;
 
-use crate::store::{DeviceRow, UnixSeconds, VaultRow};
+use crate::store::{DeviceReport, DeviceRow, Moment, UnixSeconds, VaultRow};
 
-/// Kept JSON; nothing where there is none.
-pub(crate) fn value(text: Option<&str>) -> Value {
-    text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or(Value::Null)
+/// Default vaults, as the node told of them last.
+pub(crate) fn default_vaults(row: &DeviceRow) -> impl Iterator<Item = &VaultReport> {
+    let reported = row.report.iter().flat_map(|report| &report.vaults);
+    reported.filter(|vault| vault.id.is_default())
 }
 
 /// The states of the default vaults that have no row, as the node told them last.
-pub(crate) fn default_states(row: &DeviceRow) -> impl Iterator<Item = State> + use<> {
-    let report = value(row.report.as_deref());
-    let reported = report["vaults"].as_array().cloned().unwrap_or_default().into_iter();
-    let parsed = reported.filter_map(|vault| serde_json::from_value::<VaultReport>(vault).ok());
-    let defaults = parsed.filter(|vault| vault.id.is_default());
-    defaults.map(|vault| vault.state)
+pub(crate) fn default_states(row: &DeviceRow) -> impl Iterator<Item = State> {
+    default_vaults(row).map(|vault| vault.state)
 }
 
-/// Longest part of a report that speaks of vaults without a row here.
+/// Most bytes of the part of a report that speaks of vaults without a row here, as text.
 const MAX_STRAYS: usize = 64 << 10;
 
 /// What a device reported of itself, as kept. What it says of a vault is kept in that vault's row; here are its default vaults and
 /// those that no row is kept of.
 /// While its vaultmgr does not report, what it said last stays, with its time.
-pub(crate) fn node_json(
+pub(crate) fn node_report(
     info: &DeviceInfo,
     rows: &[VaultRow],
-    before: Option<&str>,
+    before: Option<DeviceReport>,
     now: UnixSeconds,
-) -> String {
-    let has_row = |report: &&VaultReport| rows.iter().any(|row| row.id == report.id);
-    let reports = info.vaults.iter().filter_map(|line| line.report.as_ref());
-    let (defaults, others): (Vec<_>, Vec<_>) = reports.partition(|report| report.id.is_default());
-    let strays = others.into_iter().filter(|report| !has_row(report));
-    let mut room = MAX_STRAYS;
-    let vaults = defaults.into_iter().chain(strays).map(|report| json!(report)).take_while(|report| {
-        let length = report.to_string().len();
-        room = room.saturating_sub(length);
-        room > 0
-    });
-    let vaults: Vec<Value> = vaults.collect();
-    let (vaults, vaults_received) = match (info.vaults.is_empty(), value(before)) {
-        (true, before) if before["vaults"].is_array() => {
-            let at = before.get("vaults_received").unwrap_or(&before["received"]).clone();
-            (before["vaults"].clone(), at)
+) -> DeviceReport {
+    let now = Moment(now);
+    let (vaults, at) = match before.filter(|_| info.vaults.is_empty()) {
+        Some(before) => {
+            let at = before.vaults_received();
+            (before.vaults, at)
         }
-        _ => (json!(vaults), crate::clock::text(now).into()),
+        None => (strays(info, rows), now),
     };
     let node = info.node.as_ref();
-    let accepted = node
-        .and_then(|node| node.accepted)
-        .map(|at| json!({ "incarnation": hex::encode(at.incarnation.0), "version": at.version }));
-    json!({
-        "received": crate::clock::text(now),
-        "tpm": format!("{:?}", info.tpm).to_lowercase(),
-        "tpm_info": info.tpm_info,
-        "attestation": format!("{:?}", info.attestation),
-        "attestation_error": info.attestation_error,
-        "accepted": accepted,
-        "notes": node.map(|node| node.notes.clone()).unwrap_or_default(),
-        "vaults": vaults,
-        "vaults_received": vaults_received,
-    })
-    .to_string()
+    DeviceReport {
+        received: now,
+        tpm: info.tpm,
+        tpm_info: info.tpm_info.clone(),
+        attestation: info.attestation,
+        attestation_error: info.attestation_error.clone(),
+        accepted: node.and_then(|node| node.accepted).map(Into::into),
+        notes: node.map(|node| node.notes.clone()).unwrap_or_default(),
+        vaults,
+        vaults_received: Some(at),
+    }
+}
+
+/// Default vaults, then others without a row, as far as there is room.
+fn strays(info: &DeviceInfo, rows: &[VaultRow]) -> Vec<VaultReport> {
+    let reports = info.vaults.iter().filter_map(|line| line.report.as_ref());
+    let (defaults, others): (Vec<_>, Vec<_>) = reports.partition(|report| report.id.is_default());
+    let strays = others.into_iter().filter(|report| rows.iter().all(|row| row.id != report.id));
+    let mut room = MAX_STRAYS;
+    let fits = |report: &&VaultReport| {
+        room = room.saturating_sub(length(report));
+        room > 0
+    };
+    defaults.into_iter().chain(strays).take_while(fits).cloned().collect()
+}
+
+/// As text.
+fn length(report: &VaultReport) -> usize {
+    serde_json::to_string(report).map_or(usize::MAX, |text| text.len())
 }

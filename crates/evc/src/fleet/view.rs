@@ -1,7 +1,5 @@
 //! One device as it stands at one moment: rows of one transaction, policies read, evidence judged anew.
 
-use std::collections::HashMap;
-
 use ::attest::SessionKey;
 use vault::decide::{Asking, Bar, Evidence, Standing, Tpm as Pinned};
 use vault::ids::{Name, VaultId};
@@ -9,7 +7,7 @@ use vault::policy::VaultPolicy;
 use vault::rotation::Epochs;
 use vault::section::MAX_VAULTS;
 
-use super::evidence::{Record, Shown, judge};
+use super::evidence::{Shown, judge};
 use crate::service::{Controller, Refusal};
 use crate::store::{Around, DeviceRow, PolicyRow, StandingRow, StoreError, Tpm, Tx, VaultRow, VaultStanding};
 
@@ -44,11 +42,10 @@ impl View {
         let (gone, listed): (Vec<_>, Vec<_>) =
             around.vaults.into_iter().partition(|row| row.standing == VaultStanding::Gone);
         let removed = gone.into_iter().map(|row| row.id).take(MAX_VAULTS).collect();
-        let mut policies = HashMap::new();
         let mut vaults = Vec::new();
         for row in listed {
             let policy = match &row.policy {
-                Some(name) => among(&around.policies, name, &mut policies)?,
+                Some(name) => named(name, around.policies.iter().find(|row| row.policy.name == *name))?,
                 None => default_of(&device),
             };
             let epochs = Epochs::stored(row.current_epoch, row.last_epoch)
@@ -70,12 +67,17 @@ impl View {
 
     /// Who asks.
     pub(crate) fn asking(&self, session: SessionKey) -> Asking {
-        let tpm = match self.device.tpm {
-            Tpm::Unknown => Pinned::Unknown,
-            Tpm::Present => Pinned::Present,
-            Tpm::Absent => Pinned::Absent,
-        };
-        Asking { device: self.device.id, session, tpm, barred: barred(&self.device) }
+        Asking { device: self.device.id, session, tpm: self.device.tpm.into(), barred: barred(&self.device) }
+    }
+}
+
+impl From<Tpm> for Pinned {
+    fn from(tpm: Tpm) -> Self {
+        match tpm {
+            Tpm::Unknown => Self::Unknown,
+            Tpm::Present => Self::Present,
+            Tpm::Absent => Self::Absent,
+        }
     }
 }
 
@@ -94,7 +96,7 @@ pub(crate) async fn policy_of(
     row: &VaultRow,
 ) -> Result<VaultPolicy, Refusal> {
     match &row.policy {
-        Some(name) => read_policy(name, tx.policy(name.as_str()).await?.as_ref()),
+        Some(name) => named(name, tx.policy(&row.project, name.as_str()).await?.as_ref()),
         None => Ok(default_of(device)),
     }
 }
@@ -103,33 +105,18 @@ fn default_of(device: &DeviceRow) -> VaultPolicy {
     VaultPolicy::of_default_vault(device.tpm != Tpm::Absent)
 }
 
-fn read_policy(name: &Name, stored: Option<&PolicyRow>) -> Result<VaultPolicy, Refusal> {
-    let damaged = |why: String| StoreError::Damaged(format!("policy {name}: {why}"));
-    let stored = stored.ok_or_else(|| damaged("absent".into()))?;
-    Ok(VaultPolicy::from_canonical(&stored.canonical).map_err(|e| damaged(e.to_string()))?)
-}
-
-/// One of the policies at hand, read once for all the vaults that name it.
-fn among(
-    policies: &[PolicyRow],
-    name: &Name,
-    seen: &mut HashMap<Name, VaultPolicy>,
-) -> Result<VaultPolicy, Refusal> {
-    if let Some(policy) = seen.get(name) {
-        return Ok(policy.clone());
-    }
-    let policy = read_policy(name, policies.iter().find(|row| row.name == *name))?;
-    seen.insert(name.clone(), policy.clone());
-    Ok(policy)
+/// The policy that a vault names is there.
+fn named(name: &Name, stored: Option<&PolicyRow>) -> Result<VaultPolicy, Refusal> {
+    let stored = stored.ok_or_else(|| StoreError::Damaged(format!("policy {name}: absent")))?;
+    Ok(stored.policy.clone())
 }
 
 /// The stored evidence is judged anew each time: no verdict is believed because it was written down, and an operator's
 /// word on a reference value takes effect at once.
 fn stands(around: &Around, device: &DeviceRow) -> Result<Option<Stands>, Refusal> {
     let Some(row) = &around.standing else { return Ok(None) };
-    let record = Record::from_json(&row.record).map_err(|e| StoreError::Damaged(format!("standing: {e}")))?;
     // Evidence that no longer holds is no evidence: the session is challenged.
-    let shown = judge(&record, device, &around.certs, &around.references).ok();
+    let shown = judge(&row.record, device, &around.certs, &around.references).ok();
     Ok(shown.map(|shown| Stands { shown, row: row.clone() }))
 }
 

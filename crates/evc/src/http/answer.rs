@@ -1,5 +1,5 @@
-//! A refusal as a status code and `{error, advice}`: one mapping for devices and operators, from who must act to what is sent;
-//! and the same for what the framework refuses by itself.
+//! A refusal as it is answered: one mapping for devices and operators, from who must act to what is sent; and the same for what the
+//! framework refuses by itself. What a refusal is called, [`code`] says.
 
 use axum::Json;
 use axum::body::to_bytes;
@@ -7,29 +7,15 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use vault::text::plain;
 
-use crate::api::Problem;
-use crate::service::{Advice as _, LifeRefusal, NotAdopted, Refusal, Refused};
-
-/// The code for a refusal.
-pub(super) fn code(refusal: &Refusal) -> StatusCode {
-    match refusal {
-        Refusal::Bad { .. } => StatusCode::BAD_REQUEST,
-        Refusal::Unauthorized(_) | Refusal::NoToken(_) => StatusCode::UNAUTHORIZED,
-        Refusal::Forbidden { .. } => StatusCode::FORBIDDEN,
-        Refusal::NotFound { .. }
-        | Refusal::Life(LifeRefusal { cause: Refused::Adopted(NotAdopted::Unknown), .. }) => {
-            StatusCode::NOT_FOUND
-        }
-        Refusal::Conflict { .. } | Refusal::Life(_) => StatusCode::CONFLICT,
-        Refusal::Busy => StatusCode::SERVICE_UNAVAILABLE,
-        Refusal::Custody(_) | Refusal::Store(_) | Refusal::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
-    }
-}
+use super::code::code;
+use crate::api::{Code, Place, Problem};
+use crate::service::Refusal;
+use crate::words::Words;
 
 /// Logs what is ours to mend, with its causes; a caller's own mistakes are not errors of ours.
 fn log(refusal: &Refusal) {
     match refusal {
-        Refusal::Custody(_) | Refusal::Store(_) | Refusal::Internal(_) => {
+        Refusal::Custody(_) | Refusal::Store(_) | Refusal::Fault(_) => {
             tracing::error!(error = %crate::service::chain(refusal), "refused");
         }
         // Whoever sends more than his share would fill the log.
@@ -41,30 +27,43 @@ fn log(refusal: &Refusal) {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         log(&self);
-        error_response(code(&self), &self.to_string(), &self.advice())
+        error_response(status(&self), problem(&self))
     }
+}
+
+/// A document that can't be met makes its file a bad one, whatever it is that stands in its way.
+fn status(refusal: &Refusal) -> StatusCode {
+    let code = match refusal {
+        Refusal::Document { .. } => Code::FileInvalid,
+        other => code(other),
+    };
+    StatusCode::from_u16(code.status()).expect("a code has a status of HTTP's")
+}
+
+fn problem(refusal: &Refusal) -> Problem {
+    let Words { problem, advice } = refusal.into();
+    Problem { advice, code: code(refusal), error: problem, place: place(refusal) }
+}
+
+fn place(refusal: &Refusal) -> Option<Place> {
+    let (line, column) = match refusal {
+        Refusal::Document { line, column, .. } => (*line, *column),
+        Refusal::File(file) => (file.line, file.column),
+        _ => return None,
+    };
+    (line > 0).then_some(Place { line, column })
 }
 
 /// Busy, for what is not worth a line of the log each.
 pub(super) fn busy() -> Response {
-    error_response(StatusCode::SERVICE_UNAVAILABLE, &Refusal::Busy.to_string(), &Refusal::Busy.advice())
+    error_response(status(&Refusal::Busy), problem(&Refusal::Busy))
 }
 
-/// A body that is longer than so many bytes.
-pub(super) struct TooLong(pub(super) usize);
-
-impl IntoResponse for TooLong {
-    fn into_response(self) -> Response {
-        let error = format!("the body is longer than the {} bytes that are taken here", self.0);
-        error_response(StatusCode::PAYLOAD_TOO_LARGE, &error, "split it, and send the parts one by one")
-    }
-}
-
-fn error_response(code: StatusCode, error: &str, advice: &str) -> Response {
+fn error_response(status: StatusCode, Problem { advice, code, error, place }: Problem) -> Response {
     // Both may quote what was sent, and not every reader is our own command line.
-    let (error, advice) = (plain(error), plain(advice));
-    let mut response = (code, Json(Problem { advice: advice.into(), error: error.into() })).into_response();
-    if code == StatusCode::SERVICE_UNAVAILABLE {
+    let problem = Problem { advice: plain(&advice).into(), code, error: plain(&error).into(), place };
+    let mut response = (status, Json(problem)).into_response();
+    if status == StatusCode::SERVICE_UNAVAILABLE {
         response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("5"));
     }
     response
@@ -76,56 +75,66 @@ const LONGEST: usize = 4096;
 /// A refusal of the framework's own (path, query, method, time, panic) is plain text or nothing: the text becomes the error, and
 /// the headers stay.
 pub(super) async fn in_words(response: Response) -> Response {
-    let code = response.status();
+    let status = response.status();
     let is_json = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
-    if is_json || !(code.is_client_error() || code.is_server_error()) {
+    if is_json || !(status.is_client_error() || status.is_server_error()) {
         return response;
     }
     let (head, body) = response.into_parts();
     let text = to_bytes(body, LONGEST).await.unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
-    let (error, advice) = framework(code, &text);
-    let mut answer = error_response(code, error, advice);
+    let mut answer = error_response(status, framework(status, &text));
     if let Some(allowed) = head.headers.get(header::ALLOW) {
         answer.headers_mut().insert(header::ALLOW, allowed.clone());
     }
     answer
 }
 
-fn framework(code: StatusCode, text: &str) -> (&str, &'static str) {
-    match code {
-        StatusCode::NOT_FOUND => ("this path is not known", "see `evc --help`, or EVE's device API v2"),
-        StatusCode::METHOD_NOT_ALLOWED => {
-            ("this path is not called by that method", "use a method that `Allow` names")
+fn framework(status: StatusCode, text: &str) -> Problem {
+    let (code, error, advice) = match status {
+        StatusCode::NOT_FOUND => {
+            (Code::PathUnknown, "this path is not known", "see `evc --help`, or EVE's device API v2")
         }
-        StatusCode::SERVICE_UNAVAILABLE => ("the request took too long", "try again in 5 s"),
-        code if code.is_server_error() => ("the controller failed", "see the controller's log"),
+        StatusCode::METHOD_NOT_ALLOWED => (
+            Code::MethodNotAllowed,
+            "this path is not called by that method",
+            "use a method that `Allow` names",
+        ),
+        StatusCode::SERVICE_UNAVAILABLE => {
+            (Code::TookTooLong, "the request took too long", "try again in 5 s")
+        }
+        status if status.is_server_error() => {
+            (Code::Failed, "the controller failed", "see the controller's log")
+        }
         _ if text.is_empty() => {
-            ("the request is not what it should be", "correct the request, and send it again")
+            (Code::RequestUnreadable, "the request is not what it should be", "mend the request")
         }
-        _ => (text, "correct the request, and send it again"),
-    }
+        _ => (Code::RequestUnreadable, text, "mend the request"),
+    };
+    Problem { advice: advice.into(), code, error: error.into(), place: None }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::service::Unknown;
 
     #[tokio::test]
     async fn a_request_that_took_too_long_is_told_when_to_come_back() {
         let answer = in_words(StatusCode::SERVICE_UNAVAILABLE.into_response()).await;
         assert_eq!(answer.headers()[header::RETRY_AFTER], "5");
         let body = to_bytes(answer.into_body(), LONGEST).await.expect("short");
-        let told: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
-        assert_eq!(told["error"], "the request took too long");
-        assert_eq!(told["advice"], "try again in 5 s");
+        let told: Problem = serde_json::from_slice(&body).expect("a problem");
+        assert_eq!((told.code, &*told.error), (Code::TookTooLong, "the request took too long"));
+        assert_eq!(told.advice, "try again in 5 s");
     }
 
     #[tokio::test]
     async fn what_is_said_already_stays_as_it_is() {
-        let refusal = Refusal::NotFound { what: "device `x`".into(), advice: "look".into() };
+        let refusal = Refusal::from(Unknown::Device { which: "x".into() });
         let body = to_bytes(in_words(refusal.into_response()).await.into_body(), LONGEST).await;
-        assert_eq!(body.expect("short"), r#"{"advice":"look","error":"device `x` is not known"}"#);
+        let told = r#"{"advice":"`evc get devices` lists those that have registered","code":"device-unknown","error":"device `x` is not known"}"#;
+        assert_eq!(body.expect("short"), told);
         let good = in_words((StatusCode::OK, "text").into_response()).await;
         assert_eq!(to_bytes(good.into_body(), LONGEST).await.expect("short"), "text");
     }

@@ -52,7 +52,7 @@ async fn certs(State(app): State<App>) -> Answer {
 }
 
 async fn register(State(app): State<App>, message: Message) -> Answer {
-    let envelope = DeviceEnvelope::parse(&message.body).map_err(|e| Refusal::message(&e))?;
+    let envelope = DeviceEnvelope::parse(&message.body)?;
     Ok(match app.register(envelope, now()).await? {
         Registered::New => StatusCode::CREATED.into_response(),
         Registered::Again => StatusCode::OK.into_response(),
@@ -61,7 +61,7 @@ async fn register(State(app): State<App>, message: Message) -> Answer {
 
 async fn uuid(State(app): State<App>, message: Message) -> Answer {
     let Sender { device, payload, _turn } = open(&app, &message).await?;
-    decode_uuid_request(&payload).map_err(|e| Refusal::message(&e))?;
+    decode_uuid_request(&payload)?;
     let answer = UuidResponse { device: device.id, manufacturer: String::new(), product_name: String::new() };
     sealed(&app, StatusCode::OK, &answer.encode())
 }
@@ -103,14 +103,14 @@ async fn look(
     let payload = verified(envelope.clone(), &device)?;
     app.heard.from(device.id, now);
     path.map_or(Ok(()), |path| is_own(path, &device))?;
-    let ask = ConfigRequest::decode(&payload).map_err(|e| Refusal::message(&e))?;
+    let ask = ConfigRequest::decode(&payload)?;
     let (id, look) = (device.id, app.look(tx, device, &ask, now).await?);
     Ok((id, ask.config_hash, look))
 }
 
 async fn attest(State(app): State<App>, Path(uuid): Path<String>, message: Message) -> Answer {
     let Sender { device, payload, _turn } = open_own(&app, &uuid, &message).await?;
-    let request = AttestRequest::decode(&payload).map_err(|e| Refusal::message(&e))?;
+    let request = AttestRequest::decode(&payload)?;
     let came = Came { at: now(), from: Some(message.source.address()) };
     let answer = app.attest(device, request, came).await?;
     sealed(&app, StatusCode::CREATED, &answer.encode())
@@ -118,7 +118,7 @@ async fn attest(State(app): State<App>, Path(uuid): Path<String>, message: Messa
 
 async fn info(State(app): State<App>, Path(uuid): Path<String>, message: Message) -> Answer {
     let Sender { device, payload, _turn } = open_own(&app, &uuid, &message).await?;
-    let info = Info::decode(&payload).map_err(|e| Refusal::message(&e))?;
+    let info = Info::decode(&payload)?;
     app.info(device, info, now()).await?;
     Ok(StatusCode::CREATED.into_response())
 }

@@ -12,8 +12,8 @@ use wire::envelope::{DeviceEnvelope, EnvelopeError, seal_from_controller};
 use super::App;
 use super::shares::{Share, Source};
 use crate::clock::now;
-use crate::service::{Controller, Refusal};
-use crate::store::{DeviceRow, Tx};
+use crate::service::{Barred, Body, Controller, Fault, Refusal, Unproved};
+use crate::store::{DeviceRow, Stored, Tx};
 
 /// EVE's content type.
 const PROTO: &str = "application/x-proto-binary";
@@ -28,10 +28,9 @@ impl<S: Send + Sync> FromRequest<S> for Message {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
-        let source =
-            request.extensions().get().copied().ok_or(Refusal::Internal("a request from nowhere"))?;
-        let body = Bytes::from_request(request, state).await;
-        Ok(Self { source, body: body.map_err(|_| Refusal::bad("the body does not read", "send it again"))? })
+        let source = request.extensions().get().copied().ok_or(Fault::Source)?;
+        let body = Bytes::from_request(request, state).await.map_err(|_| Body::Unread)?;
+        Ok(Self { source, body })
     }
 }
 
@@ -56,7 +55,7 @@ pub(super) async fn open(app: &App, message: &Message) -> Result<Sender, Refusal
 
 /// A message that counts among its sender's, and is not verified yet.
 pub(super) fn parsed(app: &App, message: &Message) -> Result<(DeviceEnvelope, Turn), Refusal> {
-    let envelope = DeviceEnvelope::parse(&message.body).map_err(|e| Refusal::message(&e))?;
+    let envelope = DeviceEnvelope::parse(&message.body)?;
     let turn = app.turns.take((message.source, envelope.sender().0)).ok_or(Refusal::Busy)?;
     Ok((envelope, turn))
 }
@@ -66,28 +65,22 @@ pub(super) async fn sender_of(tx: &mut dyn Tx, envelope: &DeviceEnvelope) -> Res
     let known = tx.device_by_cert(&envelope.sender().0).await?;
     match known {
         Some(known) => Ok(known),
-        None => Err(stranger(tx, &envelope.sender().0).await?),
+        None => Err(stranger(tx, &envelope.sender().0).await?.into()),
     }
 }
 
 /// Nobody is known by the certificate; one that was removed is told so.
-async fn stranger(tx: &mut dyn Tx, cert_digest: &[u8; 32]) -> Result<Refusal, Refusal> {
+async fn stranger(tx: &mut dyn Tx, cert_digest: &[u8; 32]) -> Stored<Unproved> {
     let removed = tx.removed_device(cert_digest, &[0; 32]).await?;
-    Ok(Refusal::Unauthorized(match removed {
-        Some(_) => {
-            "this device was removed at this controller; `evc onboard add` for its serial lets it register again"
-        }
-        None => "no device is registered with this certificate",
-    }))
+    Ok(removed.map_or(Unproved::NoSuchCertificate, |_| Unproved::Removed))
 }
 
 /// What the device signed.
 pub(super) fn verified(envelope: DeviceEnvelope, device: &DeviceRow) -> Result<Vec<u8>, Refusal> {
-    let certificate = Certificate::from_der(&device.cert_der)
-        .map_err(|_| Refusal::Internal("a stored certificate does not read"))?;
+    let certificate = Certificate::from_der(&device.cert_der).map_err(|_| Fault::Certificate)?;
     envelope.verify(&certificate).map_err(|e| match e {
-        EnvelopeError::BadSignature => Refusal::Unauthorized("the signature does not verify"),
-        other => Refusal::message(&other),
+        EnvelopeError::BadSignature => Unproved::Signature.into(),
+        other => other.into(),
     })
 }
 
@@ -99,25 +92,23 @@ pub(super) async fn open_own(app: &App, path: &str, message: &Message) -> Result
 impl Sender {
     /// Refuses a path that names another device than the one that signed.
     fn own(self, path: &str) -> Result<Self, Refusal> {
-        is_own(path, &self.device).map(|()| self)
+        is_own(path, &self.device)?;
+        Ok(self)
     }
 }
 
 /// Refuses a path that names another device than this one.
-pub(super) fn is_own(path: &str, device: &DeviceRow) -> Result<(), Refusal> {
+pub(super) fn is_own(path: &str, device: &DeviceRow) -> Result<(), Barred> {
     if path.parse::<DeviceId>().ok() == Some(device.id) {
         return Ok(());
     }
-    Err(Refusal::Forbidden {
-        problem: "the UUID in the path is not this device's".into(),
-        advice: "ask `/uuid` who you are".into(),
-    })
+    Err(Barred::OthersPath)
 }
 
 /// Signs an answer.
 pub(super) fn sealed(controller: &Controller, code: StatusCode, payload: &[u8]) -> Result<Response, Refusal> {
     let authority = &controller.authority;
     let envelope = seal_from_controller(payload, authority.signing_pem.as_bytes(), &authority.signer)
-        .map_err(|_| Refusal::Internal("the answer could not be signed"))?;
+        .map_err(|_| Fault::Signing)?;
     Ok((code, [(header::CONTENT_TYPE, PROTO)], envelope).into_response())
 }

@@ -11,9 +11,9 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use http_body_util::BodyExt as _;
 
-use super::answer::{TooLong, busy};
+use super::answer::busy;
 use super::shares::{Share, Shares, Source};
-use crate::service::Refusal;
+use crate::service::{Body as Ill, Refusal};
 
 /// The bounds for all requests of a kind.
 pub(super) struct Intake {
@@ -42,13 +42,13 @@ pub(super) struct WayIn {
 
 impl WayIn {
     async fn body(&self, mut body: Body, memory: &mut Share<Source>) -> Result<Vec<u8>, Response> {
-        let too_long = || TooLong(self.longest).into_response();
+        let too_long = || Refusal::from(Ill::TooLong { most: self.longest }).into_response();
         if body.size_hint().lower() > self.longest as u64 {
             return Err(too_long());
         }
         let mut bytes = Vec::new();
         while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|_| broken_off().into_response())?;
+            let frame = frame.map_err(|_| Refusal::from(Ill::Cut).into_response())?;
             let Ok(data) = frame.into_data() else { continue };
             if bytes.len() + data.len() > self.longest {
                 return Err(too_long());
@@ -60,10 +60,6 @@ impl WayIn {
         }
         Ok(bytes)
     }
-}
-
-fn broken_off() -> Refusal {
-    Refusal::bad("the body ended before its end", "send it again")
 }
 
 /// Passes a request on with its body whole, or answers why not.

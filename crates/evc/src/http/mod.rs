@@ -18,6 +18,7 @@
 //! source that has its share is closed at once; when all connections are taken, further ones wait in the kernel.
 
 mod answer;
+mod code;
 mod device;
 mod envelope;
 mod intake;

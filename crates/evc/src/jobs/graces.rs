@@ -4,7 +4,7 @@ use vault::ids::{DeviceId, VaultId};
 use vault::life::Life;
 
 use crate::fleet::life::{life, write_gone};
-use crate::service::{Controller, Refusal};
+use crate::service::{Controller, Fault, Refusal};
 use crate::store::{Scope, Tx, UnixSeconds, VaultRow};
 
 /// Most graces that are ended in one round.
@@ -37,7 +37,7 @@ async fn end_if_over(
 ) -> Result<bool, Refusal> {
     let Some(row) = tx.vault(device, vault).await? else { return Ok(false) };
     let Life::Listed(listed) = life(&row)? else { return Ok(false) };
-    let of = tx.device(device).await?.ok_or(Refusal::Internal("a vault without a device"))?;
+    let of = tx.device(device).await?.ok_or(Fault::VaultWithoutDevice)?;
     // The grace may have been undone in the newer copy.
     if of.older.is_some() {
         return Ok(false);

@@ -5,15 +5,15 @@ use vault::ids::Name;
 use vault::life::{NotAdopted, adopted, orphan};
 use vault::report::VaultReport;
 
-use super::apply::{fits, named_policy};
-use super::words::refused;
+use super::Operator;
+use super::apply::{held_against, named_policy};
 use crate::api::{Adoption, Done};
 use crate::fleet::defaults::add_vault;
 use crate::fleet::life::{beside_defaults, life, new_row};
-use crate::service::{Controller, Refusal, find_device};
-use crate::store::{DeviceRow, StoreError, Tx, UnixSeconds};
+use crate::service::{InTheWay, Refusal, find_device, in_life};
+use crate::store::{DeviceRow, Tx, UnixSeconds};
 
-impl Controller {
+impl Operator {
     /// Takes in a vault that its node reports as an orphan.
     ///
     /// # Errors
@@ -47,10 +47,10 @@ impl Controller {
         policy: &Name,
         now: UnixSeconds,
     ) -> Result<(), Refusal> {
-        let device = find_device(tx, device).await?;
-        let refused = |cause| refused(&device, vault, cause);
-        let orphan = orphan(reports(&device)?, vault).map_err(refused)?;
-        fits(&device, &named_policy(tx, policy).await?)?;
+        let device = find_device(tx, &self.project, device).await?;
+        let refused = |cause: NotAdopted| in_life(&device, vault, cause);
+        let orphan = orphan(reports(&device), vault).map_err(refused)?;
+        held_against(&device, &named_policy(tx, &self.project, policy).await?, None)?;
         let rows = tx.vaults(device.id).await?;
         let there = rows.iter().find(|row| row.id == orphan.id).map(life).transpose()?;
         let adopted = adopted(&orphan, policy, there.as_ref(), beside_defaults(&rows)).map_err(refused)?;
@@ -59,18 +59,15 @@ impl Controller {
             tx.drop_vault(device.id, orphan.id).await?;
         }
         let name = orphan.name;
-        let row = new_row(device.id, (orphan.id, name.clone()), adopted, now);
+        let row = new_row(&device, (orphan.id, name.clone()), adopted, now);
         add_vault(tx, &self.kek, row).await.map_err(|refusal| match refusal {
-            Refusal::Conflict { .. } => refused(NotAdopted::NameTaken { name }),
+            Refusal::InTheWay(InTheWay::Taken) => refused(NotAdopted::NameTaken { name }),
             other => other,
         })
     }
 }
 
 /// What the node said last of vaults that no row is kept of.
-fn reports(device: &DeviceRow) -> Result<Vec<VaultReport>, Refusal> {
-    let report = device.report.as_deref().map(serde_json::from_str::<serde_json::Value>).transpose();
-    let report = report.map_err(|e| StoreError::Damaged(format!("a report: {e}")))?.unwrap_or_default();
-    let told = report["vaults"].as_array().cloned().unwrap_or_default().into_iter();
-    Ok(told.filter_map(|told| serde_json::from_value(told).ok()).collect())
+fn reports(device: &DeviceRow) -> Vec<VaultReport> {
+    device.report.as_ref().map(|report| report.vaults.clone()).unwrap_or_default()
 }

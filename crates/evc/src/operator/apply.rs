@@ -1,28 +1,26 @@
 //! `evc apply`: policies and vaults from the operator's file become so, all of them or none. Repeating changes nothing.
 
 use uuid::Uuid;
-use vault::ids::{Name, VaultId};
-use vault::life::{self, Wish, applied};
-use vault::policy::{Check, Document, Located, VaultPolicy, VaultSpec, read};
+use vault::ids::{Name, Project, VaultId};
+use vault::life::{self, Fit, Wish, applied, fits};
+use vault::policy::{Document, Located, VaultPolicy, VaultSpec, read};
 
-use super::words::refused;
+use super::Operator;
 use crate::api::{Applied, Outcome};
 use crate::fleet::defaults::add_vault;
 use crate::fleet::life::{beside_defaults, listed, new_row};
 use crate::fleet::view::policy_of;
-use crate::service::{Controller, Refusal, find_device};
+use crate::service::{Fault, InTheWay, Refusal, Unknown, find_device, in_life};
 use crate::store::{DeviceRow, PolicyRow, Scope, Tpm, Tx, UnixSeconds, VaultRow};
+use crate::words::notes;
 
-impl Controller {
+impl Operator {
     /// Applies a file. With `dry_run` everything is checked and nothing kept.
     ///
     /// # Errors
     /// [`Refusal`]: the first thing wrong, with its place; nothing of the file was applied.
     pub async fn apply(&self, text: &str, dry_run: bool, now: UnixSeconds) -> Result<Vec<Applied>, Refusal> {
-        let documents = read(text).map_err(|e| {
-            let place = format!("line {}, column {}: {}", e.line, e.column, e.problem);
-            Refusal::bad(if e.line == 0 { e.problem } else { place }, e.advice)
-        })?;
+        let documents = read(text)?;
         if dry_run {
             self.store.rehearse(Scope::Fleet, |tx| Box::pin(self.apply_all(tx, &documents, now))).await
         } else {
@@ -40,18 +38,20 @@ impl Controller {
         // Policies first, wherever they stand in the file: vaults name them.
         for located in documents {
             if let Document::Policy(policy) = &located.document {
-                applied.push(put_policy(tx, policy, now).await?);
+                applied.push(put_policy(tx, &self.project, policy, now).await?);
             }
         }
         for located in documents {
             if let Document::Vault(spec) = &located.document {
-                applied.push(self.put_vault(tx, spec, located, now).await?);
+                let put = self.put_vault(tx, spec, now).await;
+                applied.push(put.map_err(|e| e.of_document(place(located)))?);
             }
         }
         // Last, for the file may have given a changed policy's vaults another one.
         for located in documents {
             if let Document::Policy(policy) = &located.document {
-                fits_its_vaults(tx, policy).await.map_err(|e| placed(e, located))?;
+                let fits = fits_its_vaults(tx, &self.project, policy).await;
+                fits.map_err(|e| e.of_document(place(located)))?;
             }
         }
         Ok(applied)
@@ -61,21 +61,20 @@ impl Controller {
         &self,
         tx: &mut dyn Tx,
         spec: &VaultSpec,
-        at: &Located,
         now: UnixSeconds,
     ) -> Result<Applied, Refusal> {
-        let device = find_device(tx, &spec.device).await.map_err(|e| placed(e, at))?;
-        let policy = named_policy(tx, &spec.policy).await.map_err(|e| placed(e, at))?;
-        let notes = fits(&device, &policy).map_err(|e| placed(e, at))?;
+        let device = find_device(tx, &self.project, &spec.device).await?;
+        let policy = named_policy(tx, &self.project, &spec.policy).await?;
+        let fit = held_against(&device, &policy, None)?;
         let there = existing(tx, &device, spec).await?;
         let present = made_under(tx, &device, spec, there.as_ref()).await?.map(|under| under.node.encryption);
         let wish = Wish { policy: &spec.policy, encryption: policy.node.encryption, present };
-        let outcome = self.bring(tx, &device, (spec, there), wish, now).await.map_err(|e| placed(e, at))?;
+        let outcome = self.bring(tx, &device, (spec, there), wish, now).await?;
         Ok(Applied {
             kind: "vault".into(),
             name: format!("{} on {}", spec.name, device.name),
             outcome,
-            notes,
+            notes: notes::of_fit(fit).into_iter().collect(),
         })
     }
 
@@ -95,10 +94,10 @@ impl Controller {
         let id = there.as_ref().map(|row| row.id).or(spec.default_vault());
         let id = id.unwrap_or_else(|| VaultId(Uuid::new_v4()));
         let there = there.as_ref().map(listed).transpose()?;
-        let became = applied(id, there, wish, others).map_err(|cause| refused(device, &spec.name, cause))?;
+        let became = applied(id, there, wish, others).map_err(|cause| in_life(device, &spec.name, cause))?;
         match became {
             life::Applied::Created(vault) => {
-                add_vault(tx, &self.kek, new_row(device.id, (id, spec.name.clone()), vault, now)).await?;
+                add_vault(tx, &self.kek, new_row(device, (id, spec.name.clone()), vault, now)).await?;
                 Ok(Outcome::Created)
             }
             life::Applied::Unchanged => Ok(Outcome::Unchanged),
@@ -110,102 +109,77 @@ impl Controller {
     }
 }
 
-/// Puts the document's place before what is wrong with it.
-fn placed(refusal: Refusal, at: &Located) -> Refusal {
-    match refusal {
-        Refusal::Bad { .. } | Refusal::NotFound { .. } | Refusal::Conflict { .. } | Refusal::Life(_) => {
-            let advice = crate::service::Advice::advice(&refusal);
-            Refusal::bad(format!("line {}, column {}: {refusal}", at.line, at.column), advice)
-        }
-        other => other,
-    }
+fn place(at: &Located) -> (u64, u64) {
+    (at.line, at.column)
 }
 
-async fn put_policy(tx: &mut dyn Tx, policy: &VaultPolicy, now: UnixSeconds) -> Result<Applied, Refusal> {
-    let canonical = policy.to_canonical();
-    let there = tx.policy(policy.name.as_str()).await?;
+async fn put_policy(
+    tx: &mut dyn Tx,
+    project: &Project,
+    policy: &VaultPolicy,
+    now: UnixSeconds,
+) -> Result<Applied, Refusal> {
+    let there = tx.policy(project, policy.name.as_str()).await?;
     let outcome = match &there {
         None => Outcome::Created,
-        Some(row) if row.canonical == canonical => Outcome::Unchanged,
+        Some(row) if row.policy == *policy => Outcome::Unchanged,
         Some(row) => {
             encryption_stays(tx, row, policy).await?;
             Outcome::Changed
         }
     };
     if outcome != Outcome::Unchanged {
-        tx.put_policy(&PolicyRow { name: policy.name.clone(), canonical, changed_at: now }).await?;
+        let (project, policy) = (project.clone(), policy.clone());
+        tx.put_policy(&PolicyRow { project, policy, changed_at: now }).await?;
     }
-    Ok(Applied { kind: "policy".into(), name: policy.name.to_string(), outcome, notes: notes_on(policy) })
+    let notes = policy.cautions().into_iter().map(notes::of_caution).collect();
+    Ok(Applied { kind: "policy".into(), name: policy.name.to_string(), outcome, notes })
 }
 
 /// The kernel fixes a vault's modes when it is made.
 async fn encryption_stays(tx: &mut dyn Tx, row: &PolicyRow, policy: &VaultPolicy) -> Result<(), Refusal> {
-    let before = VaultPolicy::from_canonical(&row.canonical)
-        .map_err(|_| Refusal::Internal("a stored policy does not read"))?;
-    if before.node.encryption == policy.node.encryption
-        || tx.vault_with_policy(policy.name.as_str()).await?.is_none()
+    if row.policy.node.encryption == policy.node.encryption
+        || tx.vault_with_policy(&row.project, policy.name.as_str()).await?.is_none()
     {
         return Ok(());
     }
-    Err(Refusal::conflict(
-        format!("policy `{}` has vaults, and the encryption of a vault can't be changed", policy.name),
-        "write a new policy and make new vaults under it",
-    ))
+    Err(InTheWay::EncryptionOfVaults { policy: policy.name.clone() }.into())
 }
 
-pub(crate) async fn named_policy(tx: &mut dyn Tx, name: &Name) -> Result<VaultPolicy, Refusal> {
-    let unknown = || Refusal::NotFound {
-        what: format!("policy `{}`", name),
-        advice: "put a `kind: VaultPolicy` document of that name into the file".into(),
-    };
-    let row = tx.policy(name.as_str()).await?.ok_or_else(unknown)?;
-    VaultPolicy::from_canonical(&row.canonical)
-        .map_err(|_| Refusal::Internal("a stored policy does not read"))
+pub(crate) async fn named_policy(
+    tx: &mut dyn Tx,
+    project: &Project,
+    name: &Name,
+) -> Result<VaultPolicy, Refusal> {
+    let row = tx.policy(project, name.as_str()).await?;
+    Ok(row.ok_or_else(|| Unknown::Policy { policy: name.clone() })?.policy)
 }
 
 /// Whether it can be met wherever it is named. That turns on nothing of a device but its TPM, so one of each kind stands for all.
 /// A vault that is being removed does not count: whoever keeps it again has it held against its policy then.
-async fn fits_its_vaults(tx: &mut dyn Tx, policy: &VaultPolicy) -> Result<(), Refusal> {
+async fn fits_its_vaults(tx: &mut dyn Tx, project: &Project, policy: &VaultPolicy) -> Result<(), Refusal> {
     for tpm in [Tpm::Absent, Tpm::Present, Tpm::Unknown] {
-        let Some(row) = tx.vault_with_policy_and_tpm(policy.name.as_str(), tpm).await? else { continue };
-        let device = tx.device(row.device).await?.ok_or(Refusal::Internal("a vault without a device"))?;
-        fits(&device, policy).map_err(|refusal| match refusal {
-            Refusal::Conflict { problem, advice } => {
-                Refusal::conflict(format!("{problem}, where vault `{}` names it", row.name), advice)
-            }
-            other => other,
-        })?;
+        let Some(row) = tx.vault_with_policy_and_tpm(project, policy.name.as_str(), tpm).await? else {
+            continue;
+        };
+        let device = tx.device(row.device).await?.ok_or(Fault::VaultWithoutDevice)?;
+        held_against(&device, policy, Some(&row.name))?;
     }
     Ok(())
 }
 
-/// Whether the policy can ever be met on this device.
-pub(crate) fn fits(device: &DeviceRow, policy: &VaultPolicy) -> Result<Vec<String>, Refusal> {
-    let impossible = |what: &str| {
-        Refusal::conflict(
-            format!("policy `{}` {what}, and device `{}` has no TPM", policy.name, device.name),
-            "use a policy with `custody: controller` and no `require: [pcrs]` for this device",
-        )
-    };
-    match device.tpm {
-        Tpm::Absent if policy.node.custody.needs_tpm() => Err(impossible("asks for a TPM")),
-        Tpm::Absent if policy.attest.require.contains(&Check::Pcrs) => {
-            Err(impossible("requires measured PCRs"))
-        }
-        Tpm::Unknown => Ok(vec!["it is not known yet whether this device has a TPM".into()]),
-        Tpm::Absent | Tpm::Present => Ok(Vec::new()),
-    }
-}
-
-fn notes_on(policy: &VaultPolicy) -> Vec<String> {
-    let mut notes = Vec::new();
-    if policy.node.seal == vault::section::Seal::Pcrs {
-        notes.push("not escrowed: after an update of firmware or system the vault will not open".into());
-    }
-    if policy.node.custody.needs_controller() && policy.attest.require.is_empty() {
-        notes.push("any boot of the device gets the key: `attest.require` is empty".into());
-    }
-    notes
+/// Holds a policy against a device. `vault`: the one that names it, where it is the policy that is applied.
+pub(crate) fn held_against(
+    device: &DeviceRow,
+    policy: &VaultPolicy,
+    vault: Option<&Name>,
+) -> Result<Fit, InTheWay> {
+    fits(policy, device.tpm.into()).map_err(|why| InTheWay::Unfit {
+        policy: policy.name.clone(),
+        device: device.name.clone(),
+        vault: vault.cloned(),
+        why,
+    })
 }
 
 async fn existing(

@@ -1,30 +1,27 @@
 //! The operator's acts on a device: it is lost, or found; its alarm is settled; it goes for good; its vaults go over to the device that it
 //! became. Each is one transaction with what is decided for the device, so after its commit no key goes out that was not to.
 
-use vault::ids::{DeviceId, Name};
+use vault::ids::{DeviceId, Name, Project};
 use vault::life::{Move, NotRehomed, Rehomed};
 use wire::Certificate;
 
+use super::Operator;
 use super::operate::{Found, find_vault};
-use super::words::refused;
 use crate::api::{Done, Rehoming};
-use crate::custody::{Kek, rehome};
+use crate::custody::rehome;
 use crate::fleet::life::{life, new_row};
 use crate::fleet::view::policy_of;
-use crate::service::{Controller, Refusal, find_device};
+use crate::service::{Fault, InTheWay, Refusal, find_device, in_life};
 use crate::store::{RemovedRow, Scope, StoreError, Tx, UnixSeconds, VaultStanding};
 
-/// What is said to whoever takes a device away that has vaults.
-const KEEP: &str = "delete them first and wait for their end, or move them (`evc rehome vault`); `--force` throws away their keys with the device";
-
-impl Controller {
+impl Operator {
     /// From this commit on nothing is released to the device, and it is told to lock what it holds. Safe to repeat.
     ///
     /// # Errors
     /// [`Refusal`].
     pub async fn lose(&self, device: &str, now: UnixSeconds) -> Result<Done, Refusal> {
         let scope = self.scope_of(device).await?;
-        let name = self.store.write(scope, |tx| Box::pin(mark(tx, device, Some(now)))).await?;
+        let name = self.store.write(scope, |tx| Box::pin(mark(tx, &self.project, device, Some(now)))).await?;
         Ok(Done {
             done: format!("device `{name}` is lost: no key goes out to it from now on"),
             notes: vec![
@@ -41,13 +38,8 @@ impl Controller {
     /// [`Refusal`].
     pub async fn find(&self, device: &str) -> Result<Done, Refusal> {
         let scope = self.scope_of(device).await?;
-        let name = self.store.write(scope, |tx| Box::pin(mark(tx, device, None))).await?;
-        Ok(Done {
-            done: format!(
-                "device `{name}` is not lost any more: keys are released to it as its policies say"
-            ),
-            notes: vec![],
-        })
+        let name = self.store.write(scope, |tx| Box::pin(mark(tx, &self.project, device, None))).await?;
+        Ok(Done { done: format!("device `{name}` is not lost: its policies decide again"), notes: vec![] })
     }
 
     /// An operator looked, and there is one device. Safe to repeat.
@@ -56,8 +48,8 @@ impl Controller {
     /// [`Refusal`].
     pub async fn settle(&self, device: &str) -> Result<Done, Refusal> {
         let scope = self.scope_of(device).await?;
-        let (name, alarm) = self.store.write(scope, |tx| Box::pin(settle(tx, device))).await?;
-        let done = format!("device `{name}` is one: keys are released to it as its policies say");
+        let (name, alarm) = self.store.write(scope, |tx| Box::pin(settle(tx, &self.project, device))).await?;
+        let done = format!("device `{name}` is one: its policies decide again");
         Ok(Done { done, notes: alarm.map(|alarm| format!("it was: {alarm}")).into_iter().collect() })
     }
 
@@ -67,7 +59,10 @@ impl Controller {
     /// # Errors
     /// [`Refusal`].
     pub async fn delete_device(&self, device: &str, force: bool, now: UnixSeconds) -> Result<Done, Refusal> {
-        let gone = self.store.write(Scope::Fleet, |tx| Box::pin(delete(tx, device, force, now))).await?;
+        let gone = self
+            .store
+            .write(Scope::Fleet, |tx| Box::pin(delete(tx, &self.project, device, force, now)))
+            .await?;
         tracing::info!(device = %gone.id, name = %gone.name, "device deleted");
         let mut notes = vec![format!(
             "its certificate is refused; it may register again after `evc onboard add` for its serial `{}`",
@@ -83,23 +78,54 @@ impl Controller {
     /// [`Refusal`].
     pub async fn rehome(&self, from: &str, vault: &Name, how: &Rehoming) -> Result<Done, Refusal> {
         let to = how.to.as_str();
-        self.store.write(Scope::Fleet, |tx| Box::pin(moved(tx, &self.kek, from, vault, to))).await?;
+        self.store.write(Scope::Fleet, |tx| Box::pin(self.moved(tx, from, vault, to))).await?;
         Ok(Done {
             done: format!("vault `{vault}` of device `{from}` is device `{to}`'s, with its keys"),
             notes: vec!["it opens there if its directory is on that device's disk".into()],
         })
     }
+
+    async fn moved(&self, tx: &mut dyn Tx, from: &str, name: &Name, to: &str) -> Result<(), Refusal> {
+        let Found { device: old, row, vault } = find_vault(tx, &self.project, from, name).await?;
+        let new = find_device(tx, &self.project, to).await?;
+        let there = tx.vault(new.id, row.id).await?;
+        let how = Move {
+            same_device: old.id == new.id,
+            lost: old.lost_at.is_some(),
+            custody: policy_of(tx, &old, &row).await?.node.custody,
+            target: there.as_ref().map(life).transpose()?.as_ref().into(),
+        };
+        let Rehomed { vault, replaces } = vault.rehome(how).map_err(|cause| match cause {
+            NotRehomed::MadeThere => in_life(&new, there.as_ref().map_or(&row.name, |own| &own.name), cause),
+            _ => in_life(&old, &row.name, cause),
+        })?;
+        if replaces {
+            tx.drop_vault(new.id, row.id).await?;
+        }
+        rehome(tx, &self.kek, &row, &new).await?;
+        tx.drop_vault(old.id, row.id).await?;
+        let row = new_row(&new, (row.id, row.name), vault, row.added_at);
+        tx.add_vault(&row).await.map_err(|error| match error {
+            StoreError::Taken => in_life(&new, &row.name, NotRehomed::NameTaken),
+            other => other.into(),
+        })
+    }
 }
 
-async fn mark(tx: &mut dyn Tx, device: &str, lost_at: Option<UnixSeconds>) -> Result<Name, Refusal> {
-    let row = find_device(tx, device).await?;
+async fn mark(
+    tx: &mut dyn Tx,
+    project: &Project,
+    device: &str,
+    lost_at: Option<UnixSeconds>,
+) -> Result<Name, Refusal> {
+    let row = find_device(tx, project, device).await?;
     // The first word counts.
     tx.set_lost(row.id, lost_at.map(|now| row.lost_at.unwrap_or(now))).await?;
     Ok(row.name)
 }
 
-async fn settle(tx: &mut dyn Tx, device: &str) -> Result<(Name, Option<String>), Refusal> {
-    let row = find_device(tx, device).await?;
+async fn settle(tx: &mut dyn Tx, project: &Project, device: &str) -> Result<(Name, Option<String>), Refusal> {
+    let row = find_device(tx, project, device).await?;
     tx.set_alarm(row.id, None).await?;
     // Which of the two spoke last is nobody's proof: whichever speaks now begins anew, and the other one is heard.
     tx.put_past_sessions(row.id, &[]).await?;
@@ -115,47 +141,24 @@ struct Gone {
     vaults: Vec<Name>,
 }
 
-async fn delete(tx: &mut dyn Tx, device: &str, force: bool, now: UnixSeconds) -> Result<Gone, Refusal> {
-    let row = find_device(tx, device).await?;
+async fn delete(
+    tx: &mut dyn Tx,
+    project: &Project,
+    device: &str,
+    force: bool,
+    now: UnixSeconds,
+) -> Result<Gone, Refusal> {
+    let row = find_device(tx, project, device).await?;
     let rows = tx.vaults(row.id).await?;
     // A default vault is every node's: it keeps no device here.
     let kept = rows.iter().filter(|vault| !vault.id.is_default() && vault.standing != VaultStanding::Gone);
     let vaults: Vec<Name> = kept.map(|vault| vault.name.clone()).collect();
     if !vaults.is_empty() && !force {
-        let names: Vec<String> = vaults.iter().map(|name| format!("`{name}`")).collect();
-        let problem = format!("device `{}` has vaults: {}", row.name, names.join(", "));
-        return Err(Refusal::conflict(problem, KEEP));
+        return Err(InTheWay::HasVaults { device: row.name, vaults }.into());
     }
-    let certificate = Certificate::from_der(&row.cert_der);
-    let certificate = certificate.map_err(|_| Refusal::Internal("a device's certificate does not read"))?;
+    let certificate = Certificate::from_der(&row.cert_der).map_err(|_| Fault::Certificate)?;
     let key = certificate.public_key().name().0;
     let removed = RemovedRow { cert_digest: row.cert_digest, key, name: row.name.clone(), removed_at: now };
     tx.drop_device(row.id, &removed).await?;
     Ok(Gone { id: row.id, name: row.name, serial: row.serial, vaults })
-}
-
-async fn moved(tx: &mut dyn Tx, kek: &Kek, from: &str, name: &Name, to: &str) -> Result<(), Refusal> {
-    let Found { device: old, row, vault } = find_vault(tx, from, name).await?;
-    let new = find_device(tx, to).await?;
-    let there = tx.vault(new.id, row.id).await?;
-    let how = Move {
-        same_device: old.id == new.id,
-        lost: old.lost_at.is_some(),
-        custody: policy_of(tx, &old, &row).await?.node.custody,
-        target: there.as_ref().map(life).transpose()?.as_ref().into(),
-    };
-    let Rehomed { vault, replaces } = vault.rehome(how).map_err(|cause| match cause {
-        NotRehomed::MadeThere => refused(&new, there.as_ref().map_or(&row.name, |own| &own.name), cause),
-        _ => refused(&old, &row.name, cause),
-    })?;
-    if replaces {
-        tx.drop_vault(new.id, row.id).await?;
-    }
-    rehome(tx, kek, &row, new.id).await?;
-    tx.drop_vault(old.id, row.id).await?;
-    let row = new_row(new.id, (row.id, row.name), vault, row.added_at);
-    tx.add_vault(&row).await.map_err(|error| match error {
-        StoreError::Taken => refused(&new, &row.name, NotRehomed::NameTaken),
-        other => other.into(),
-    })
 }

@@ -1,11 +1,8 @@
 //! What a reference value says beside the one that an operator approved before: so that he sees what he approves. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use crate::store::{ReferenceRow, ReferenceState};
-
-/// PCR to its value, in hexadecimal.
-type Pcrs = BTreeMap<u8, String>;
+use crate::store::{Pcrs, ReferenceRow, ReferenceState};
 
 /// What a reference value is to be held against: the device's newest approved one beside it.
 pub(crate) fn approved_before<'a>(
@@ -20,7 +17,7 @@ pub(crate) fn approved_before<'a>(
 /// In a few words, for a list.
 pub(crate) fn in_short(row: &ReferenceRow, of_device: &[ReferenceRow]) -> String {
     let Some(before) = approved_before(row, of_device) else { return "nothing was approved before".into() };
-    let moved: Vec<String> = moved(&pcrs(before), &pcrs(row)).iter().map(u8::to_string).collect();
+    let moved: Vec<String> = moved(&before.pcrs, &row.pcrs).iter().map(u8::to_string).collect();
     match moved.as_slice() {
         [] => format!("as approved with {}", before.id),
         moved => format!("PCR {} differ from {}", moved.join(", "), before.id),
@@ -29,20 +26,16 @@ pub(crate) fn in_short(row: &ReferenceRow, of_device: &[ReferenceRow]) -> String
 
 /// In full, for who approves: each value that was not approved before, with what it was.
 pub(crate) fn in_full(row: &ReferenceRow, of_device: &[ReferenceRow]) -> Vec<String> {
-    let is = pcrs(row);
-    let was = approved_before(row, of_device).map(pcrs).unwrap_or_default();
-    let value = |pcrs: &Pcrs, pcr: u8| pcrs.get(&pcr).cloned().unwrap_or_else(|| "not there".into());
-    let line = |pcr: u8| match was.is_empty() {
-        true => format!("PCR {pcr}: {}", value(&is, pcr)),
-        false => format!("PCR {pcr}: {}, was {}", value(&is, pcr), value(&was, pcr)),
+    let is = &row.pcrs;
+    let was = approved_before(row, of_device).map(|row| row.pcrs.clone()).unwrap_or_default();
+    let value = |pcrs: &Pcrs, pcr: u8| pcrs.0.get(&pcr).map_or_else(|| "not there".into(), hex::encode);
+    let line = |pcr: u8| match was.0.is_empty() {
+        true => format!("PCR {pcr}: {}", value(is, pcr)),
+        false => format!("PCR {pcr}: {}, was {}", value(is, pcr), value(&was, pcr)),
     };
-    moved(&was, &is).into_iter().map(line).collect()
+    moved(&was, is).into_iter().map(line).collect()
 }
 
 fn moved(was: &Pcrs, is: &Pcrs) -> BTreeSet<u8> {
-    was.keys().chain(is.keys()).copied().filter(|pcr| was.get(pcr) != is.get(pcr)).collect()
-}
-
-fn pcrs(row: &ReferenceRow) -> Pcrs {
-    serde_json::from_str(&row.pcrs).unwrap_or_default()
+    was.0.keys().chain(is.0.keys()).copied().filter(|pcr| was.0.get(pcr) != is.0.get(pcr)).collect()
 }

@@ -1,5 +1,5 @@
-//! What operators ask, one module for each thing. Acts that change a vault's life ask [`vault::life`] whether they may, and write what it says;
-//! `words` says it to people.
+//! What operators ask, one module for each thing. Acts that change a vault's life ask [`vault::life`] whether they may, and write what it says.
+//! Each asks as an [`Operator`], in the project of his token.
 
 pub mod adopt;
 pub mod apply;
@@ -11,4 +11,44 @@ pub mod references;
 pub mod rotate;
 pub mod show;
 pub(crate) mod tokens;
-pub(crate) mod words;
+mod views;
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use vault::ids::Project;
+
+use crate::service::{Controller, NoToken, Refusal, find_device};
+use crate::store::Scope;
+
+/// The controller, as who has a token meets it: within the token's project, and as if there were no other. Made by [`Operator::by_token`] alone.
+#[derive(Clone)]
+pub struct Operator {
+    controller: Arc<Controller>,
+    project: Project,
+}
+
+impl Deref for Operator {
+    type Target = Controller;
+    fn deref(&self) -> &Controller {
+        &self.controller
+    }
+}
+
+impl Operator {
+    /// Who has the token of this hash. It is looked up by that: nothing of it is compared byte by byte.
+    ///
+    /// # Errors
+    /// [`NoToken::Unknown`]: it is not known. Else the store's.
+    pub async fn by_token(controller: Arc<Controller>, hash: &[u8; 32]) -> Result<Self, Refusal> {
+        let token = controller.store.read(|tx| tx.token(hash)).await?;
+        let project = token.ok_or(NoToken::Unknown)?.project;
+        Ok(Self { controller, project })
+    }
+
+    /// What a body that writes to a device's rows has to itself.
+    async fn scope_of(&self, device: &str) -> Result<Scope, Refusal> {
+        let found = self.store.read(|tx| Box::pin(find_device(tx, &self.project, device))).await?;
+        Ok(Scope::Device(found.id))
+    }
+}

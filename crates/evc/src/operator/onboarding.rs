@@ -1,10 +1,11 @@
 //! Which certificates and serials may onboard: the operator's side.
 
-use vault::ids::{DeviceId, Name};
+use vault::ids::{DeviceId, Name, Project};
 use wire::Certificate;
 
+use super::Operator;
 use crate::api::{Allowance, Done};
-use crate::service::{Controller, Refusal};
+use crate::service::{BadRequest, InTheWay, Refusal};
 use crate::store::{OnboardRow, Scope, Stored, Tx, UnixSeconds};
 
 impl From<OnboardRow> for Allowance {
@@ -14,12 +15,12 @@ impl From<OnboardRow> for Allowance {
             serial: row.serial,
             name: row.name,
             added: crate::clock::text(row.added_at),
-            device: row.device.map(|device| device.to_string()),
+            device: row.device,
         }
     }
 }
 
-impl Controller {
+impl Operator {
     /// Allows a certificate and serial.
     ///
     /// # Errors
@@ -31,16 +32,13 @@ impl Controller {
         name: Option<Name>,
         now: UnixSeconds,
     ) -> Result<Allowance, Refusal> {
-        let certificate = Certificate::from_pem(cert_pem.as_bytes()).map_err(|e| {
-            Refusal::bad(e.to_string(), "give the onboarding certificate's PEM file, with a P-256 key")
-        })?;
+        let certificate = Certificate::from_pem(cert_pem.as_bytes());
+        let certificate = certificate.map_err(BadRequest::OnboardingCertificate)?;
         if serial.is_empty() || serial.len() > 256 || serial.chars().any(char::is_control) {
-            return Err(Refusal::bad(
-                "a serial has 1 to 256 printable characters",
-                "give the device's serial, or `*` for any",
-            ));
+            return Err(BadRequest::Serial.into());
         }
         let row = OnboardRow {
+            project: self.project.clone(),
             cert_digest: certificate.digest().0,
             serial: serial.to_owned(),
             cert_der: certificate.der().to_vec(),
@@ -57,7 +55,8 @@ impl Controller {
     /// [`Refusal`] of the store's.
     pub async fn disallow(&self, cert_digest: &[u8; 32], serial: &str) -> Result<Done, Refusal> {
         let scope = Scope::Onboarding;
-        let used = self.store.write(scope, |tx| Box::pin(withdraw(tx, cert_digest, serial))).await?;
+        let used =
+            self.store.write(scope, |tx| Box::pin(withdraw(tx, &self.project, cert_digest, serial))).await?;
         let stays = used.map(|device| format!("device {device}, which used it, stays registered"));
         Ok(Done {
             done: format!("serial `{serial}` may not onboard with this certificate"),
@@ -74,7 +73,7 @@ impl Controller {
         after: Option<([u8; 32], &str)>,
         limit: u32,
     ) -> Result<Vec<Allowance>, Refusal> {
-        let rows = self.store.read(|tx| tx.onboardings(after, limit)).await?;
+        let rows = self.store.read(|tx| tx.onboardings(&self.project, after, limit)).await?;
         Ok(rows.into_iter().map(Into::into).collect())
     }
 }
@@ -84,36 +83,40 @@ async fn add(tx: &mut dyn Tx, row: &OnboardRow) -> Result<Allowance, Refusal> {
         return allowed_before(there, row);
     }
     if let Some(name) = &row.name
-        && is_anothers(tx, name, &row.serial).await?
+        && is_anothers(tx, row, name).await?
     {
-        return Err(Refusal::conflict(
-            format!("the name `{name}` is another device's, or kept for one"),
-            "give another name; see `evc get devices` and `evc onboard list`",
-        ));
+        return Err(InTheWay::OthersName { name: name.clone() }.into());
     }
     tx.add_onboarding(row).await?;
     Ok(row.clone().into())
 }
 
 /// The device that used it.
-async fn withdraw(tx: &mut dyn Tx, cert_digest: &[u8; 32], serial: &str) -> Stored<Option<DeviceId>> {
-    let used = tx.onboarding(cert_digest, serial).await?.and_then(|row| row.device);
+async fn withdraw(
+    tx: &mut dyn Tx,
+    project: &Project,
+    cert_digest: &[u8; 32],
+    serial: &str,
+) -> Stored<Option<DeviceId>> {
+    let allowed = tx.onboarding(cert_digest, serial).await?.filter(|row| row.project == *project);
+    let Some(allowed) = allowed else { return Ok(None) };
     tx.drop_onboarding(cert_digest, serial).await?;
-    Ok(used)
+    Ok(allowed.device)
 }
 
 fn allowed_before(there: OnboardRow, row: &OnboardRow) -> Result<Allowance, Refusal> {
+    if there.project != row.project {
+        return Err(InTheWay::AllowedElsewhere.into());
+    }
     if there.name == row.name {
         return Ok(there.into());
     }
-    Err(Refusal::conflict(
-        "this certificate and serial were allowed before, with another name",
-        "see `evc onboard list`",
-    ))
+    Err(InTheWay::AllowedOtherwise.into())
 }
 
-/// Whether this name is kept, or a device has it that did not register with this serial. One that did may have to come again.
-async fn is_anothers(tx: &mut dyn Tx, name: &Name, serial: &str) -> Result<bool, Refusal> {
-    let holder = tx.device_by_name(name.as_str()).await?;
-    Ok(holder.is_some_and(|device| device.serial != serial) || tx.name_is_kept(name).await?)
+/// Whether this name is kept in the project, or a device has it that did not register with this serial. One that did may have to come again.
+async fn is_anothers(tx: &mut dyn Tx, row: &OnboardRow, name: &Name) -> Result<bool, Refusal> {
+    let holder = tx.device_by_name(&row.project, name.as_str()).await?;
+    let has = holder.is_some_and(|device| device.serial != row.serial);
+    Ok(has || tx.name_is_kept(&row.project, name).await?)
 }

@@ -1,25 +1,26 @@
 //! The operator's acts on one vault: delete (with its grace), recreate; and the end of a grace.
 
-use vault::ids::{Name, VaultId};
+use vault::ids::{Name, Project, VaultId};
 use vault::life::{Deleted, Deletion, Disk, Life, Listed};
 use vault::report::State;
 
-use super::words::refused;
+use super::Operator;
 use crate::api::Done;
 use crate::fleet::life::{life, listed, write_gone};
 use crate::fleet::reported::default_states;
 use crate::fleet::view::policy_of;
-use crate::service::{Controller, Refusal, find_device};
+use crate::service::{InTheWay, Refusal, Unknown, find_device, in_life};
 use crate::store::{DeviceRow, Scope, Tx, UnixSeconds, VaultRow, VaultStanding};
+use crate::words::notes;
 
-impl Controller {
+impl Operator {
     /// Removes a vault: locked and listed until its grace ends; a default vault returns to its default policy.
     ///
     /// # Errors
     /// [`Refusal`].
     pub async fn delete_vault(&self, device: &str, name: &Name, now: UnixSeconds) -> Result<Done, Refusal> {
         let scope = self.scope_of(device).await?;
-        self.store.write(scope, |tx| Box::pin(delete(tx, device, name, now))).await
+        self.store.write(scope, |tx| Box::pin(delete(tx, &self.project, device, name, now))).await
     }
 
     /// Orders a missing vault to be made anew, empty.
@@ -29,7 +30,9 @@ impl Controller {
     /// says that it is a new one.
     pub async fn recreate(&self, device: &str, name: &Name, new_disk: bool) -> Result<Done, Refusal> {
         let scope = self.scope_of(device).await?;
-        self.store.write(scope, |tx| Box::pin(order_recreate(tx, device, name, new_disk))).await?;
+        let order =
+            self.store.write(scope, |tx| Box::pin(order_recreate(tx, &self.project, device, name, new_disk)));
+        order.await?;
         Ok(Done {
             done: format!("vault `{name}` will be made anew, empty"),
             notes: vec!["what was in it is lost".into()],
@@ -41,13 +44,19 @@ impl Controller {
     /// # Errors
     /// [`Refusal`].
     pub async fn delete_policy(&self, name: &Name) -> Result<Done, Refusal> {
-        self.store.write(Scope::Fleet, |tx| Box::pin(drop_policy(tx, name))).await?;
+        self.store.write(Scope::Fleet, |tx| Box::pin(drop_policy(tx, &self.project, name))).await?;
         Ok(Done { done: format!("policy `{name}` is deleted"), notes: vec![] })
     }
 }
 
-async fn delete(tx: &mut dyn Tx, device: &str, name: &Name, now: UnixSeconds) -> Result<Done, Refusal> {
-    let Found { device, row, vault } = find_vault(tx, device, name).await?;
+async fn delete(
+    tx: &mut dyn Tx,
+    project: &Project,
+    device: &str,
+    name: &Name,
+    now: UnixSeconds,
+) -> Result<Done, Refusal> {
+    let Found { device, row, vault } = find_vault(tx, project, device, name).await?;
     let grace_s = policy_of(tx, &device, &row).await?.delete_after.as_secs();
     let next_version = device.section_version + 1;
     let became = vault.delete(row.id, Deletion { now, grace_s, next_version });
@@ -60,36 +69,19 @@ async fn delete(tx: &mut dyn Tx, device: &str, name: &Name, now: UnixSeconds) ->
             write_gone(tx, device.id, row.id, *vault).await?;
         }
     }
-    Ok(deleted(&row.name, &became))
+    Ok(notes::of_deleted(&row.name, &became))
 }
 
-fn deleted(name: &Name, became: &Deleted) -> Done {
-    let (done, note) = match became {
-        Deleted::Default(_) => (
-            format!("vault `{name}` returns to its default policy"),
-            Some("a default vault is never deleted"),
-        ),
-        Deleted::Already { until } => {
-            (format!("vault `{name}` is being removed already, until {}", crate::clock::text(*until)), None)
-        }
-        Deleted::Grace { until, .. } => (
-            format!("vault `{name}` is locked and kept until {}", crate::clock::text(*until)),
-            Some("`evc apply` of its document keeps it"),
-        ),
-        Deleted::AtOnce { .. } => (
-            format!(
-                "vault `{name}` is removed; the node erases it as soon as it gets the next list, which takes evidence that is accepted"
-            ),
-            Some("removed, not crypto-erased on the node; its controller keys are deleted here"),
-        ),
-    };
-    Done { done, notes: note.map(Into::into).into_iter().collect() }
-}
-
-async fn order_recreate(tx: &mut dyn Tx, device: &str, name: &Name, new_disk: bool) -> Result<(), Refusal> {
-    let Found { device, row, vault } = find_vault(tx, device, name).await?;
+async fn order_recreate(
+    tx: &mut dyn Tx,
+    project: &Project,
+    device: &str,
+    name: &Name,
+    new_disk: bool,
+) -> Result<(), Refusal> {
+    let Found { device, row, vault } = find_vault(tx, project, device, name).await?;
     let disk = if new_disk { Disk::New } else { disk(&device, &tx.vaults(device.id).await?)? };
-    vault.order_anew(disk).map_err(|cause| refused(&device, &row.name, cause))?;
+    vault.order_anew(disk).map_err(|cause| in_life(&device, &row.name, cause))?;
     Ok(tx.order_recreate(device.id, row.id).await?)
 }
 
@@ -104,18 +96,15 @@ fn disk(device: &DeviceRow, rows: &[VaultRow]) -> Result<Disk, Refusal> {
     Ok(Disk::by(states))
 }
 
-async fn drop_policy(tx: &mut dyn Tx, name: &Name) -> Result<(), Refusal> {
-    if tx.policy(name.as_str()).await?.is_none() {
-        return Err(Refusal::NotFound {
-            what: format!("policy `{name}`"),
-            advice: "see `evc get policies`".into(),
-        });
+async fn drop_policy(tx: &mut dyn Tx, project: &Project, name: &Name) -> Result<(), Refusal> {
+    if tx.policy(project, name.as_str()).await?.is_none() {
+        return Err(Unknown::Policy { policy: name.clone() }.into());
     }
-    if let Some(vault) = tx.vault_with_policy(name.as_str()).await? {
-        let problem = format!("vault `{}` of device {} names policy `{name}`", vault.name, vault.device);
-        return Err(Refusal::conflict(problem, "delete its vaults or give them another policy first"));
+    if let Some(vault) = tx.vault_with_policy(project, name.as_str()).await? {
+        let in_use = InTheWay::PolicyInUse { policy: name.clone(), vault: vault.name, device: vault.device };
+        return Err(in_use.into());
     }
-    Ok(tx.drop_policy(name.as_str()).await?)
+    Ok(tx.drop_policy(project, name.as_str()).await?)
 }
 
 /// A vault that is listed, with its device.
@@ -125,17 +114,22 @@ pub(crate) struct Found {
     pub(crate) vault: Listed,
 }
 
-/// A device and one of its vaults that is not gone, by name or UUID.
-pub(crate) async fn find_vault(tx: &mut dyn Tx, device: &str, name: &Name) -> Result<Found, Refusal> {
-    let device = find_device(tx, device).await?;
+/// A device of the project and one of its vaults that is not gone, by name or UUID.
+pub(crate) async fn find_vault(
+    tx: &mut dyn Tx,
+    project: &Project,
+    device: &str,
+    name: &Name,
+) -> Result<Found, Refusal> {
+    let device = find_device(tx, project, device).await?;
     let by_name = tx.vault_by_name(device.id, name).await?;
     let found = match (by_name, name.as_str().parse::<VaultId>()) {
         (Some(row), _) => Some(row),
         (None, Ok(id)) => tx.vault(device.id, id).await?.filter(|row| row.standing != VaultStanding::Gone),
         (None, Err(_)) => None,
     };
-    let what = format!("vault `{name}` of device `{}`", device.name);
-    let row = found.ok_or_else(|| Refusal::NotFound { what, advice: "see `evc get vaults`".into() })?;
+    let unknown = || Unknown::Vault { vault: name.clone(), device: device.name.clone() };
+    let row = found.ok_or_else(unknown)?;
     let vault = listed(&row)?;
     Ok(Found { device, row, vault })
 }

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use vault::ids::{DeviceId, Name};
+use vault::ids::{DeviceId, Name, Project};
 
-use super::differences;
+use super::{Operator, differences};
 use crate::api::{Done, Reference};
 use crate::fleet::evidence::unmeasured;
-use crate::service::{Controller, Refusal, find_device};
+use crate::service::{InTheWay, Refusal, Unknown, find_device};
 use crate::store::{ReferenceRow, ReferenceState, Scope, Tx, UnixSeconds};
 
 impl Reference {
@@ -16,28 +16,24 @@ impl Reference {
         Self {
             differs: differences::in_short(row, of_device),
             id: row.id,
-            device: row.device.to_string(),
+            device: row.device,
             state: row.state,
             learned: crate::clock::text(row.learned_at),
             decided: row.decided_at.map(crate::clock::text),
-            pcrs: serde_json::from_str(&row.pcrs).unwrap_or_default(),
+            pcrs: row.pcrs.clone().into(),
         }
     }
 }
 
 /// An approval of PCRs that nothing was measured into would approve of any software.
-fn measured(row: &ReferenceRow) -> Result<(), Refusal> {
-    let Some(why) = unmeasured(&row.pcrs) else { return Ok(()) };
-    let problem =
-        format!("reference {} is of a boot that nothing measured: {why}, as under any software", row.id);
-    let advice = format!(
-        "see that the node's firmware measures its boot into the TPM's SHA-256 bank, then `evc reference learn {}`; or do without `require: [pcrs]`",
-        row.device
-    );
-    Err(Refusal::Conflict { problem, advice })
+fn measured(row: &ReferenceRow) -> Result<(), InTheWay> {
+    match unmeasured(&row.pcrs) {
+        None => Ok(()),
+        Some(why) => Err(InTheWay::Unmeasured { reference: row.id, device: row.device, why }),
+    }
 }
 
-impl Controller {
+impl Operator {
     /// Those of one device, or of all after a number.
     ///
     /// # Errors
@@ -48,7 +44,7 @@ impl Controller {
         after: i64,
         limit: u32,
     ) -> Result<Vec<Reference>, Refusal> {
-        self.store.read(|tx| Box::pin(listed(tx, device, after, limit))).await
+        self.store.read(|tx| Box::pin(listed(tx, &self.project, device, after, limit))).await
     }
 
     /// An operator's word on one. The device is challenged anew at its next contact.
@@ -61,9 +57,9 @@ impl Controller {
         state: ReferenceState,
         now: UnixSeconds,
     ) -> Result<Done, Refusal> {
-        let device = self.store.read(|tx| Box::pin(known(tx, id))).await?.device;
-        let notes =
-            self.store.write(Scope::Device(device), |tx| Box::pin(judged(tx, id, state, now))).await?;
+        let device = self.store.read(|tx| Box::pin(known(tx, &self.project, id))).await?.device;
+        let scope = Scope::Device(device);
+        let notes = self.store.write(scope, |tx| Box::pin(judged(tx, &self.project, id, state, now))).await?;
         let word = if state == ReferenceState::Approved { "approved" } else { "rejected" };
         Ok(Done { done: format!("reference {id} of device {device} is {word}"), notes })
     }
@@ -74,7 +70,7 @@ impl Controller {
     /// [`Refusal`].
     pub async fn learn_again(&self, device: &str) -> Result<Done, Refusal> {
         let scope = self.scope_of(device).await?;
-        let name = self.store.write(scope, |tx| Box::pin(learns_again(tx, device))).await?;
+        let name = self.store.write(scope, |tx| Box::pin(learns_again(tx, &self.project, device))).await?;
         Ok(Done {
             done: format!("the next good quote of device `{name}` is learned, to be approved"),
             notes: vec![],
@@ -84,16 +80,17 @@ impl Controller {
 
 async fn listed(
     tx: &mut dyn Tx,
+    project: &Project,
     device: Option<&str>,
     after: i64,
     limit: u32,
 ) -> Result<Vec<Reference>, Refusal> {
     let rows = match device {
         Some(which) => {
-            let device = find_device(tx, which).await?;
+            let device = find_device(tx, project, which).await?;
             tx.references_of(device.id).await?
         }
-        None => tx.references(after, limit).await?,
+        None => tx.references(project, after, limit).await?,
     };
     let mut of_devices: HashMap<DeviceId, Vec<ReferenceRow>> = HashMap::new();
     for row in &rows {
@@ -107,11 +104,12 @@ async fn listed(
 /// What it says beside what was approved before, where it is approved.
 async fn judged(
     tx: &mut dyn Tx,
+    project: &Project,
     id: i64,
     state: ReferenceState,
     now: UnixSeconds,
 ) -> Result<Vec<String>, Refusal> {
-    let row = known(tx, id).await?;
+    let row = known(tx, project, id).await?;
     if state == ReferenceState::Approved {
         measured(&row)?;
     }
@@ -122,30 +120,30 @@ async fn judged(
     Ok(if approved { differences::in_full(&row, &of_device) } else { Vec::new() })
 }
 
-async fn learns_again(tx: &mut dyn Tx, device: &str) -> Result<Name, Refusal> {
-    let row = find_device(tx, device).await?;
+async fn learns_again(tx: &mut dyn Tx, project: &Project, device: &str) -> Result<Name, Refusal> {
+    let row = find_device(tx, project, device).await?;
     tx.set_learning(row.id, true).await?;
     tx.renew_standing(row.id).await?;
     Ok(row.name)
 }
 
-async fn known(tx: &mut dyn Tx, id: i64) -> Result<ReferenceRow, Refusal> {
-    tx.reference(id).await?.ok_or_else(|| Refusal::NotFound {
-        what: format!("reference {id}"),
-        advice: "see `evc reference list`".into(),
-    })
+async fn known(tx: &mut dyn Tx, project: &Project, id: i64) -> Result<ReferenceRow, Refusal> {
+    Ok(tx.reference(project, id).await?.ok_or(Unknown::Reference { id })?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::Pcrs;
+    use crate::words::Words;
 
-    fn row(zero: &str) -> ReferenceRow {
-        let (zero, some) = (zero.repeat(32), "a5".repeat(32));
+    fn row(zero: u8) -> ReferenceRow {
+        let values = [(0, [0xa5; 32]), (4, [zero; 32]), (8, [0; 32])];
         ReferenceRow {
             id: 7,
+            project: Project::default(),
             device: vault::ids::DeviceId(uuid::Uuid::from_u128(1)),
-            pcrs: format!(r#"{{"0":"{some}","4":"{zero}","8":"{}"}}"#, "00".repeat(32)),
+            pcrs: Pcrs(values.into()),
             state: ReferenceState::Pending,
             learned_at: 0,
             decided_at: None,
@@ -155,8 +153,8 @@ mod tests {
     /// Seen-by-users 1.6: zeros that an older version learned are not approved, with words.
     #[test]
     fn an_unmeasured_reference_is_not_approved() {
-        assert!(measured(&row("a5")).is_ok(), "PCR 8 is untouched on many machines");
-        let Err(Refusal::Conflict { problem, advice }) = measured(&row("00")) else { panic!("approved") };
+        assert!(measured(&row(0xa5)).is_ok(), "PCR 8 is untouched on many machines");
+        let Words { problem, advice } = (&Refusal::from(measured(&row(0)).expect_err("approved"))).into();
         assert!(problem.contains("nothing measured: PCR 4 at the reset value"), "{problem}");
         assert!(advice.contains("evc reference learn"), "{advice}");
     }

@@ -1,17 +1,18 @@
 //! A new key for one vault (VC-3, VC-4): whether one is made is [`Listed::rotate`]'s to say.
 
 use vault::ids::Name;
-use vault::life::{Listed, NodeAt, Rotated};
+use vault::life::{Listed, Rotated};
 
+use super::Operator;
 use super::operate::{Found, find_vault};
-use super::words::{refused, stands_at};
 use crate::api::{Done, Rotation};
 use crate::custody::add_epoch;
 use crate::fleet::view::policy_of;
-use crate::service::{Controller, Refusal};
+use crate::service::{InTheWay, Refusal, in_life};
 use crate::store::{Tx, UnixSeconds, VaultRow};
+use crate::words::notes::at_stake;
 
-impl Controller {
+impl Operator {
     /// Makes a new key current.
     ///
     /// # Errors
@@ -35,13 +36,13 @@ impl Controller {
         how: Rotation,
         now: UnixSeconds,
     ) -> Result<Done, Refusal> {
-        let Found { device, row, vault } = find_vault(tx, device, name).await?;
+        let Found { device, row, vault } = find_vault(tx, &self.project, device, name).await?;
         if let Some(older) = device.older {
-            return Err(Refusal::conflict(older.to_string(), crate::fleet::OLDER));
+            return Err(InTheWay::Older(older).into());
         }
         let needs_controller = policy_of(tx, &device, &row).await?.node.custody.needs_controller();
         let became =
-            vault.rotate(needs_controller, how).map_err(|cause| refused(&device, &row.name, cause))?;
+            vault.rotate(needs_controller, how).map_err(|cause| in_life(&device, &row.name, cause))?;
         match became {
             Rotated::Before => {
                 let done = format!("vault `{}` was rotated to epoch {} already", row.name, row.current_epoch);
@@ -65,12 +66,8 @@ impl Controller {
         now: UnixSeconds,
     ) -> Result<(), Refusal> {
         let epochs = vault.epochs;
-        add_epoch(tx, &self.kek, (row.device, row.id, epochs.current()), now).await?;
+        add_epoch(tx, &self.kek, row, epochs.current(), now).await?;
         tx.drop_releases_before(row.device, row.id, epochs.last()).await?;
         Ok(tx.put_epochs(row.device, row.id, epochs.current(), epochs.last()).await?)
     }
-}
-
-fn at_stake(node: NodeAt) -> String {
-    format!("{}: if it restarts before it takes a newer key, this vault stays locked", stands_at(node))
 }

@@ -1,163 +1,26 @@
 //! Devices, vaults and policies as the operator sees them. Explains every refusal in full. Holds no secret.
 
-use std::cmp::Ordering;
 use std::collections::HashMap;
-use std::time::UNIX_EPOCH;
 
-use serde_json::{Value, json};
 use vault::decide::{Ruling, decide};
-use vault::ids::{DeviceId, Epoch, VaultId};
-use vault::policy::VaultPolicy;
-use vault::report::VaultReport;
+use vault::ids::{DeviceId, Project, VaultId};
 
 use ::attest::SessionKey;
 
+use super::Operator;
 use crate::api::{DeviceView, PolicyView, VaultView};
-use crate::fleet::evidence::Fared;
-use crate::fleet::heard::{Word, ago, condition, word};
-use crate::fleet::life::listed;
-use crate::fleet::reported::value;
 use crate::fleet::section::subject;
 use crate::fleet::view::{ListedVault, View};
-use crate::service::{Controller, Refusal, find_device};
-use crate::store::{DeviceRow, Page, Tx, UnixSeconds, VaultRow, VaultStanding};
+use crate::service::{Refusal, find_device};
+use crate::store::{Appraised, DeviceRow, Page, Tx, UnixSeconds, VaultRow, VaultStanding};
 
-impl DeviceView {
-    fn of(row: DeviceRow, now: UnixSeconds) -> Self {
-        let mut attestation = value(row.verdict.as_deref());
-        if let Some(at) = attestation.get("at").and_then(Value::as_u64) {
-            attestation["at"] = crate::clock::text(at).into();
-        }
-        let report = value(row.report.as_deref());
-        Self {
-            default_vaults: default_vaults(&row, &report, now),
-            condition: condition(&row, now),
-            id: row.id.to_string(),
-            name: row.name.to_string(),
-            serial: row.serial,
-            tpm: row.tpm,
-            registered: crate::clock::text(row.registered_at),
-            seen: row.last_seen.map(|at| ago(at, now)),
-            last_seen: row.last_seen.map(crate::clock::text),
-            alarm: row.older.map(|older| format!("{older}; {}", crate::fleet::OLDER)).or(row.alarm),
-            section_version: row.section_version,
-            attestation,
-            report,
-        }
-    }
-}
-
-fn default_vaults(row: &DeviceRow, report: &Value, now: UnixSeconds) -> Vec<VaultView> {
-    let reported = report["vaults"].as_array().into_iter().flatten();
-    let parsed = reported.filter_map(|vault| serde_json::from_value::<VaultReport>(vault.clone()).ok());
-    parsed
-        .filter(|vault| vault.id.is_default())
-        .map(|vault| as_reported(row, vault, report).aged(row, now))
-        .collect()
-}
-
-/// A default vault under its default policy, by the node's word alone.
-fn as_reported(row: &DeviceRow, vault: VaultReport, report: &Value) -> VaultView {
-    VaultView {
-        device: row.id.to_string(),
-        id: vault.id.to_string(),
-        name: vault.name.to_string(),
-        policy: None,
-        standing: VaultStanding::Active,
-        delete_at: None,
-        created: vault.created,
-        recreate: false,
-        current_epoch: 0,
-        last_epoch: 0,
-        reported_epoch: vault.epoch.map(|epoch| epoch.0),
-        state: json!(vault.state).as_str().map(str::to_owned),
-        state_now: None,
-        notes: Vec::new(),
-        key: Some("not needed: its default policy".into()),
-        report: json!(vault),
-        reported: report["vaults_received"].as_str().or(report["received"].as_str()).map(str::to_owned),
-    }
-}
-
-impl From<&VaultRow> for VaultView {
-    fn from(row: &VaultRow) -> Self {
-        let report = value(row.report.as_deref());
-        Self {
-            device: row.device.to_string(),
-            id: row.id.to_string(),
-            name: row.name.to_string(),
-            policy: row.policy.as_ref().map(ToString::to_string),
-            standing: row.standing,
-            delete_at: row.delete_at.map(crate::clock::text),
-            created: row.created,
-            recreate: row.recreate,
-            current_epoch: row.current_epoch.0,
-            last_epoch: row.last_epoch.0,
-            reported_epoch: row.reported_epoch.map(|epoch| epoch.0),
-            state: report.get("state").and_then(Value::as_str).map(str::to_owned),
-            state_now: None,
-            notes: epoch_note(row).into_iter().collect(),
-            key: None,
-            report,
-            reported: row.reported_at.map(crate::clock::text),
-        }
-    }
-}
-
-impl DeviceView {
-    fn in_a_list(mut self) -> Self {
-        self.report = Value::Null;
-        self.default_vaults = self.default_vaults.into_iter().map(VaultView::in_a_list).collect();
-        self
-    }
-}
-
-/// The epoch that a node reported, when it was never made here.
-fn unknown_epoch(row: &VaultRow) -> Option<Epoch> {
-    listed(row).ok()?.never_made()
-}
-
-/// Epochs that differ are said: the number alone does not say who waits for whom.
-fn epoch_note(row: &VaultRow) -> Option<String> {
-    let (ours, theirs) = (row.current_epoch, unknown_epoch(row).or(row.reported_epoch)?);
-    match theirs.cmp(&ours) {
-        Ordering::Equal => None,
-        Ordering::Less => Some(format!("the node has not taken epoch {ours} yet, and is at {theirs}")),
-        Ordering::Greater => {
-            Some(format!("the node is at epoch {theirs}, above {ours}: this database is older than its node"))
-        }
-    }
-}
-
-impl VaultView {
-    /// With what its state is worth now.
-    fn aged(mut self, device: &DeviceRow, now: UnixSeconds) -> Self {
-        let said = self.reported.as_deref().and_then(|at| humantime::parse_rfc3339(at).ok());
-        let said = said.and_then(|at| at.duration_since(UNIX_EPOCH).ok()).map(|since| since.as_secs());
-        let (Some(at), Some(state)) = (said, self.state.take()) else { return self };
-        (self.state, self.state_now) = match word(device, at, now) {
-            Word::Fresh => (Some(state.clone()), Some(state)),
-            Word::Silent => (Some(state.clone()), Some(format!("{state}, {}", ago(at, now)))),
-            Word::Superseded => {
-                let since = format!("unknown since {} (was {state})", crate::clock::text(at));
-                (Some("unknown".into()), Some(since))
-            }
-        };
-        self
-    }
-
-    fn in_a_list(self) -> Self {
-        Self { report: Value::Null, ..self }
-    }
-}
-
-impl Controller {
+impl Operator {
     /// Devices by name.
     ///
     /// # Errors
     /// [`Refusal`] of the store's.
     pub async fn show_devices(&self, page: &Page, now: UnixSeconds) -> Result<Vec<DeviceView>, Refusal> {
-        let rows = self.store.read(|tx| tx.devices(page)).await?;
+        let rows = self.store.read(|tx| tx.devices(&self.project, page)).await?;
         let newest = rows.into_iter().map(|row| self.heard.newest(row));
         Ok(newest.map(|row| DeviceView::of(row, now).in_a_list()).collect())
     }
@@ -171,14 +34,15 @@ impl Controller {
         which: &str,
         now: UnixSeconds,
     ) -> Result<(DeviceView, Vec<VaultView>), Refusal> {
-        let (device, mut rows, view) = self.store.read(|tx| Box::pin(stored(tx, which))).await?;
+        let (device, mut rows, view) =
+            self.store.read(|tx| Box::pin(stored(tx, &self.project, which))).await?;
         // Of one name, the one that is there comes before those that were.
         rows.sort_by_key(|row| row.standing == VaultStanding::Gone);
         let device = self.heard.newest(device);
-        let vaults: Vec<_> = rows.iter().map(|row| explained(&view, row, now).aged(&device, now)).collect();
+        let vaults: Vec<_> =
+            rows.iter().map(|row| explained(&view, row, now).aged(&device, row.reported_at, now)).collect();
         let shown = DeviceView::of(device, now);
-        let unlisted =
-            shown.default_vaults.iter().filter(|vault| rows.iter().all(|row| row.id.to_string() != vault.id));
+        let unlisted = shown.default_vaults.iter().filter(|vault| rows.iter().all(|row| row.id != vault.id));
         let vaults = unlisted.cloned().chain(vaults).collect();
         Ok((shown, vaults))
     }
@@ -193,11 +57,12 @@ impl Controller {
         limit: u32,
         now: UnixSeconds,
     ) -> Result<Vec<VaultView>, Refusal> {
-        let (rows, devices) = self.store.read(|tx| Box::pin(vaults_and_devices(tx, after, limit))).await?;
+        let page = self.store.read(|tx| Box::pin(vaults_and_devices(tx, &self.project, after, limit)));
+        let (rows, devices) = page.await?;
         let devices: HashMap<_, _> =
             devices.into_iter().map(|row| (row.id, self.heard.newest(row))).collect();
         let aged = |row: &VaultRow| match devices.get(&row.device) {
-            Some(device) => VaultView::from(row).aged(device, now),
+            Some(device) => VaultView::from(row).aged(device, row.reported_at, now),
             None => row.into(),
         };
         Ok(rows.iter().map(|row| aged(row).in_a_list()).collect())
@@ -208,10 +73,10 @@ impl Controller {
     /// # Errors
     /// [`Refusal`] of the store's.
     pub async fn show_policies(&self, page: &Page) -> Result<Vec<PolicyView>, Refusal> {
-        let rows = self.store.read(|tx| tx.policies(page)).await?;
+        let rows = self.store.read(|tx| tx.policies(&self.project, page)).await?;
         let shown = rows.into_iter().map(|row| PolicyView {
-            policy: VaultPolicy::from_canonical(&row.canonical).ok(),
-            name: row.name,
+            name: row.policy.name.clone(),
+            policy: Some(row.policy),
             changed: crate::clock::text(row.changed_at),
         });
         Ok(shown.collect())
@@ -221,10 +86,11 @@ impl Controller {
 /// A page of vaults, and the devices that they are of.
 async fn vaults_and_devices(
     tx: &mut dyn Tx,
+    project: &Project,
     after: Option<(DeviceId, VaultId)>,
     limit: u32,
 ) -> Result<(Vec<VaultRow>, Vec<DeviceRow>), Refusal> {
-    let rows = tx.all_vaults(after, limit).await?;
+    let rows = tx.all_vaults(project, after, limit).await?;
     let mut devices: Vec<DeviceRow> = Vec::new();
     // In the order of their devices.
     for of in rows.chunk_by(|one, next| one.device == next.device).filter_map(<[_]>::first) {
@@ -233,8 +99,12 @@ async fn vaults_and_devices(
     Ok((rows, devices))
 }
 
-async fn stored(tx: &mut dyn Tx, which: &str) -> Result<(DeviceRow, Vec<VaultRow>, View), Refusal> {
-    let device = find_device(tx, which).await?;
+async fn stored(
+    tx: &mut dyn Tx,
+    project: &Project,
+    which: &str,
+) -> Result<(DeviceRow, Vec<VaultRow>, View), Refusal> {
+    let device = find_device(tx, project, which).await?;
     let rows = tx.vaults(device.id).await?;
     let view = View::load(tx, device.clone()).await?;
     Ok((device, rows, view))
@@ -263,7 +133,7 @@ fn key_words(view: &View, held: &ListedVault, now: UnixSeconds) -> String {
 
 /// Why the last evidence was refused, when none was good since.
 fn refused_since(view: &View) -> Option<String> {
-    let fared: Fared = serde_json::from_str(view.device.verdict.as_deref()?).ok()?;
+    let fared = view.device.verdict.as_ref()?;
     let since = view.stands.as_ref().is_none_or(|stands| stands.row.at <= fared.at);
-    (since && fared.outcome == "refused").then(|| fared.words.join("; "))
+    (since && fared.outcome == Appraised::Refused).then(|| fared.words.join("; "))
 }

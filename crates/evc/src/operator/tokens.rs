@@ -6,13 +6,15 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use vault::ids::Project;
 use zeroize::Zeroizing;
 
+use super::Operator;
 use crate::api::Done;
 use crate::custody::{CustodyError, Identity, Kek, random};
 use crate::service::start::{DATABASE, KEK, StartError};
-use crate::service::{Controller, Refusal, first, token_hash};
-use crate::store::{Place, Scope, Stored, Tx, UnixSeconds};
+use crate::service::{NoToken, Refusal, first, token_hash};
+use crate::store::{Place, Scope, Stored, TokenRow, Tx, UnixSeconds};
 
 /// Makes a token: 256 random bits as text.
 ///
@@ -24,39 +26,42 @@ pub fn new_token() -> Result<Zeroizing<String>, CustodyError> {
     Ok(Zeroizing::new(URL_SAFE_NO_PAD.encode(*bytes)))
 }
 
-impl Controller {
-    /// Lets a token in, by its hash. Safe to repeat.
+impl Operator {
+    /// Lets a token into this project, by its hash. Safe to repeat.
     ///
     /// # Errors
     /// [`Refusal`] of the store's.
     pub async fn add_token(&self, hash: &[u8; 32], now: UnixSeconds) -> Result<Done, Refusal> {
-        self.store.write(Scope::Operators, |tx| Box::pin(add_once(tx, hash, now))).await?;
+        let (hash, project) = (*hash, self.project.clone());
+        let row = TokenRow { hash, project, name: "operator".into(), added_at: now };
+        self.store.write(Scope::Operators, |tx| Box::pin(add_once(tx, &row))).await?;
         Ok(Done { done: "the token is good".into(), notes: vec!["so are those before it".into()] })
     }
 
-    /// Ends all tokens but one, which must still be good: of two that ask at once one is refused, and the other's token stays.
+    /// Ends all tokens of this project but one, which must still be good: of two that ask at once one is refused, and the other's token stays.
     ///
     /// # Errors
-    /// [`Refusal::NoToken`]: it was ended meanwhile. Else the store's.
+    /// [`NoToken::Ended`]: it was ended meanwhile. Else the store's.
     pub async fn end_other_tokens(&self, than: &[u8; 32]) -> Result<Done, Refusal> {
-        let ended = self.store.write(Scope::Operators, |tx| Box::pin(end_others(tx, than))).await?;
+        let ended =
+            self.store.write(Scope::Operators, |tx| Box::pin(end_others(tx, &self.project, than))).await?;
         tracing::info!(ended, "tokens ended");
         Ok(Done { done: "the token is new, and the one before it has ended".into(), notes: vec![] })
     }
 }
 
-async fn add_once(tx: &mut dyn Tx, hash: &[u8; 32], now: UnixSeconds) -> Stored<()> {
-    match tx.token(hash).await? {
+async fn add_once(tx: &mut dyn Tx, row: &TokenRow) -> Stored<()> {
+    match tx.token(&row.hash).await? {
         Some(_) => Ok(()),
-        None => tx.add_token(hash, "operator", now).await,
+        None => tx.add_token(row).await,
     }
 }
 
-async fn end_others(tx: &mut dyn Tx, than: &[u8; 32]) -> Result<u64, Refusal> {
-    if tx.token(than).await?.is_none() {
-        return Err(Refusal::NoToken("this token was ended by another one"));
+async fn end_others(tx: &mut dyn Tx, project: &Project, than: &[u8; 32]) -> Result<u64, Refusal> {
+    if tx.token(than).await?.is_none_or(|token| token.project != *project) {
+        return Err(NoToken::Ended.into());
     }
-    Ok(tx.drop_other_tokens(than).await?)
+    Ok(tx.drop_other_tokens(project, than).await?)
 }
 
 /// Lets a token into the database of a data folder, whose key-encryption key lies beside it. Tokens before it stay good.
@@ -82,7 +87,9 @@ async fn add_where_it_belongs(
     token: &str,
     now: UnixSeconds,
 ) -> Result<(), StartError> {
-    let ca = tx.key("ca").await?.ok_or_else(|| CustodyError::Absent("key/ca".into()))?;
+    let ca = tx.key("ca").await?.ok_or_else(|| CustodyError::Absent(Identity::Key("ca").into()))?;
     kek.open(Identity::Key("ca"), &ca.sealed)?;
-    Ok(tx.add_token(&token_hash(token), "operator, on the controller's machine", now).await?)
+    let (hash, project) = (token_hash(token), Project::default());
+    let name = "operator, on the controller's machine".into();
+    Ok(tx.add_token(&TokenRow { hash, project, name, added_at: now }).await?)
 }

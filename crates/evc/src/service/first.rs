@@ -8,7 +8,8 @@ use std::path::Path;
 
 use disk::Disk;
 
-use super::start::{DATABASE, KEK, ROOT, StartError, TOKEN, at};
+use super::folder::at;
+use super::start::{DATABASE, KEK, ROOT, StartError, TOKEN};
 use crate::custody::write_private;
 
 /// There from before the first file is made until the first commit.

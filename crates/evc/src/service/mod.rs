@@ -3,25 +3,27 @@
 //! device through [`crate::fleet`].
 //! Every function takes the time; every error on the way to a release is a refusal.
 
-mod error;
 pub(crate) mod first;
+mod folder;
+mod refusal;
 pub(crate) mod start;
 
-use vault::ids::{DeviceId, Incarnation};
+use vault::ids::{DeviceId, Incarnation, Project};
 use wire::control::PcrMask;
 
 use crate::custody::Kek;
 use crate::custody::authority::Authority;
-use crate::store::{DeviceRow, Scope, Store, Tx};
+use crate::store::{DeviceRow, Store, Tx};
 
 pub use crate::fleet::heard::Heard;
 pub use crate::jobs::steady::Steady;
 pub use crate::operator::tokens::{let_in, new_token};
-pub use crate::operator::words::LifeRefusal;
-pub(crate) use error::chain;
-pub use error::{Advice, Refusal};
+pub use refusal::{
+    BadRequest, Barred, Body, Fault, Form, InTheWay, LifeRefusal, Message, NoToken, NotAdmitted, Refusal,
+    Stale, Unknown, Unproved, Which,
+};
+pub(crate) use refusal::{chain, in_life};
 pub use start::{Settings, StartError, begin_anew, start, start_on, start_over, token_hash};
-pub use vault::life::{NotAdopted, Refused};
 
 /// How long a challenge is good for, in seconds.
 pub const NONCE_TTL_S: u32 = 60;
@@ -46,26 +48,19 @@ pub struct Controller {
     pub heard: Heard,
 }
 
-impl Controller {
-    /// What a body that writes to a device's rows has to itself.
-    pub(crate) async fn scope_of(&self, device: &str) -> Result<Scope, Refusal> {
-        let found = self.store.read(|tx| Box::pin(find_device(tx, device))).await?;
-        Ok(Scope::Device(found.id))
-    }
-}
-
-/// Finds a device by UUID or name.
-pub(crate) async fn find_device(tx: &mut dyn Tx, which: &str) -> Result<DeviceRow, Refusal> {
+/// Finds a device of a project by UUID or name. Another project's is not known.
+pub(crate) async fn find_device(
+    tx: &mut dyn Tx,
+    project: &Project,
+    which: &str,
+) -> Result<DeviceRow, Refusal> {
     let by_id = match which.parse::<DeviceId>() {
-        Ok(id) => tx.device(id).await?,
+        Ok(id) => tx.device(id).await?.filter(|found| found.project == *project),
         Err(_) => None,
     };
     let found = match by_id {
         Some(found) => Some(found),
-        None => tx.device_by_name(which).await?,
+        None => tx.device_by_name(project, which).await?,
     };
-    found.ok_or_else(|| Refusal::NotFound {
-        what: format!("device `{which}`"),
-        advice: "`evc get devices` lists those that have registered".into(),
-    })
+    found.ok_or_else(|| Unknown::Device { which: which.to_owned() }.into())
 }

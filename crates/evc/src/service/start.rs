@@ -4,23 +4,20 @@
 //! each, made at the first start), `evc.db` (SQLite, 0600, with `-wal` and `-shm`), `root-certificate.pem` (written anew where it is
 //! absent), `url` (written at each start), `lock`, and `first-start` until the first start is committed (`first`).
 
-use std::fs;
-use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use disk::Disk;
-use nix::unistd::geteuid;
-use vault::ids::Incarnation;
+use vault::ids::{Incarnation, Project};
 use zeroize::Zeroizing;
 
+use super::folder::{at, make_folder, publish_root};
 use super::{Controller, Heard, first, new_token};
 use crate::clock;
 use crate::custody::authority::Authority;
-use crate::custody::{CustodyError, Kek, authority, random, write_private};
+use crate::custody::{CarriedOver, CustodyError, Kek, authority, carry_over, random, write_private};
 use crate::device::chain;
 use crate::jobs::steady;
-use crate::store::{Failure, Place, Scope, Store, StoreError, Tx, UnixSeconds};
+use crate::store::{Failure, Place, Scope, Store, StoreError, TokenRow, Tx, UnixSeconds};
 
 /// Names in the data folder.
 pub(crate) const DATABASE: &str = "evc.db";
@@ -197,8 +194,9 @@ pub async fn start_over(
     let token = first_token(disk, &store, &settings.data).await?;
     let token = token.as_ref().map(|token| token.as_str());
     let made = store.write(Scope::Fleet, |tx| Box::pin(make(tx, &kek, token, settings, now)));
-    let (incarnation, past, authority) = made.await?;
-    publish_root(disk, &settings.data, &authority.root_pem)?;
+    let Made { incarnation, past, authority, carried } = made.await?;
+    tell(&carried);
+    publish_root(disk, &settings.data.join(ROOT), &authority.root_pem)?;
     first::ended(disk, &settings.data)?;
     let poll_every_s = settings.poll_every_s;
     Ok(Controller { store, kek, authority, incarnation, past, poll_every_s, heard: Heard::default() })
@@ -226,45 +224,48 @@ async fn is_new(tx: &mut dyn Tx, settings: &Settings, now: UnixSeconds) -> Resul
     Ok(is_new)
 }
 
-/// Loads what the controller works with, making what is not there.
+/// What a controller works with.
+struct Made {
+    incarnation: Incarnation,
+    past: Vec<Incarnation>,
+    authority: Authority,
+    carried: CarriedOver,
+}
+
+/// Loads it, making what is not there, and carrying over what is of a build of before.
 async fn make(
     tx: &mut dyn Tx,
     kek: &Kek,
     token: Option<&str>,
     settings: &Settings,
     now: UnixSeconds,
-) -> Result<(Incarnation, Vec<Incarnation>, Authority), StartError> {
+) -> Result<Made, StartError> {
     if steady::far_behind(tx, now).await?.is_some() {
         steady::remember(tx, now).await?;
     }
     if let Some(token) = token {
-        tx.add_token(&token_hash(token), "first operator", now).await?;
+        let (hash, project) = (token_hash(token), Project::default());
+        tx.add_token(&TokenRow { hash, project, name: "first operator".into(), added_at: now }).await?;
         tx.put_meta(FIRST_TOKEN, b"made").await?;
     }
     let authority = authority::load(tx, kek, &settings.names, now).await?;
-    Ok((incarnation(tx).await?, chain::past(tx).await?, authority))
+    let carried = carry_over(tx, kek).await?;
+    Ok(Made { incarnation: incarnation(tx).await?, past: chain::past(tx).await?, authority, carried })
 }
 
-pub(crate) fn at(path: &Path, source: std::io::Error) -> StartError {
-    StartError::File { path: path.display().to_string(), source }
-}
-
-/// What lies in the folder is private file by file; a folder that is there already keeps its mode. One that others may write into
-/// is no place for keys: they could put files of their own in the place of ours.
-fn make_folder(disk: &Disk, path: &Path) -> Result<(), StartError> {
-    if !path.is_dir() {
-        return make_folders(disk, path).map_err(|error| at(path, error.into()));
+fn tell(carried: &CarriedOver) {
+    if carried.done > 0 {
+        tracing::info!(
+            epochs = carried.done,
+            "keys of before there were projects are sealed for the default one"
+        );
     }
-    let meta = fs::metadata(path).map_err(|source| at(path, source))?;
-    let safe = meta.mode() & 0o022 == 0 && [0, geteuid().as_raw()].contains(&meta.uid());
-    if safe { Ok(()) } else { Err(StartError::Shared { path: path.display().to_string() }) }
-}
-
-fn make_folders(disk: &Disk, path: &Path) -> Result<(), disk::Error> {
-    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty() && !parent.is_dir()) {
-        make_folders(disk, parent)?;
+    for row in &carried.left {
+        tracing::error!(
+            %row,
+            "this sealed row of before does not open: it is left as it is, and releases nothing; mend it from a backup"
+        );
     }
-    disk.make_folder(path, 0o700).map(drop)
 }
 
 async fn incarnation(tx: &mut dyn Tx) -> Result<Incarnation, StartError> {
@@ -299,17 +300,4 @@ pub fn token_hash(token: &str) -> [u8; 32] {
     let mut hash = [0; 32];
     hash.copy_from_slice(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, token.as_bytes()).as_ref());
     hash
-}
-
-/// For the nodes' installer. What is there already is this root, or somebody must look.
-fn publish_root(disk: &Disk, data: &Path, pem: &str) -> Result<(), StartError> {
-    let file = data.join(ROOT);
-    match fs::read(&file) {
-        Ok(there) if there == pem.as_bytes() => Ok(()),
-        Ok(_) => Err(StartError::OtherRoot { path: file.display().to_string() }),
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            disk.write(&file, pem.as_bytes(), 0o644).map_err(|error| at(&file, error.into()))
-        }
-        Err(source) => Err(at(&file, source)),
-    }
 }

@@ -1,21 +1,27 @@
 //! What the controller keeps: transactions of small operations, every look-up by an indexed key.
 //! Engines: SQLite now. A second one is a driver, that is an [`Engine`], and a migration; it takes the same contract suite
 //! (`tests/store/contract.rs`), and [`Place`] is the one that names it.
+//! What has a name is found within a project. What a device or a vault is, by its identity, is of whichever project its row says.
 //! Never draws randomness or opens a seal, and writes no time of its own: times, identities and sealed bytes come from the caller.
 
+mod kept;
+mod key_rows;
 mod place;
 mod rows;
 pub mod sqlite;
 mod transact;
 
 use async_trait::async_trait;
-use vault::ids::{DeviceId, Epoch, Name, VaultId};
+use vault::ids::{DeviceId, Epoch, Name, Project, VaultId};
 use vault::ledger::{Ledger, Older};
 
+pub(crate) use kept::understood;
+pub use kept::{Accepted, Appraised, DeviceReport, Fared, Moment, Pcrs, Record};
+pub use key_rows::{EpochRow, KeyRow, ReleaseRow, TokenRow};
 pub use place::{Claim, Place};
 pub use rows::{
-    Around, CertRow, DeviceRow, EpochRow, KeyRow, OnboardRow, Page, PolicyRow, ReferenceRow, ReferenceState,
-    ReleaseRow, RemovedRow, StandingRow, Tpm, VaultRow, VaultSaid, VaultStanding,
+    Around, CertRow, DeviceRow, OnboardRow, Page, PolicyRow, ReferenceRow, ReferenceState, RemovedRow,
+    StandingRow, Tpm, VaultRow, VaultSaid, VaultStanding,
 };
 
 pub use transact::{Engine, Failure, Open, Running, Scope, Store};
@@ -41,6 +47,9 @@ pub enum StoreError {
     /// Another controller works on it.
     #[error("another controller works on it")]
     InUse,
+    /// Its tables are another build's.
+    #[error("its tables are of another version of evc: start `evc serve` of this version over it once")]
+    OtherVersion,
     /// A row does not read back as what was written.
     #[error("the database is damaged: {0}")]
     Damaged(String),
@@ -68,42 +77,47 @@ pub trait Tx: Devices + Evidence + Vaults + Keys + Send {
 /// Devices, their onboarding, and what is known of each.
 #[async_trait]
 pub trait Devices {
-    /// Allows a certificate and serial to register once; [`StoreError::Taken`] when allowed before.
+    /// Allows a certificate and serial to register once; [`StoreError::Taken`] when allowed before, in whichever project.
     async fn add_onboarding(&mut self, row: &OnboardRow) -> Stored<()>;
-    /// What was allowed for a certificate (SHA-256 of DER) and serial.
+    /// What was allowed for a certificate (SHA-256 of DER) and serial: these say into which project a device comes.
     async fn onboarding(&mut self, cert_digest: &[u8; 32], serial: &str) -> Stored<Option<OnboardRow>>;
-    /// Whether an allowance that no device used yet keeps this name.
-    async fn name_is_kept(&mut self, name: &Name) -> Stored<bool>;
-    /// In the order of certificate and serial, after `after`, at most `limit`.
-    async fn onboardings(&mut self, after: Option<([u8; 32], &str)>, limit: u32) -> Stored<Vec<OnboardRow>>;
+    /// Whether an allowance of the project that no device used yet keeps this name.
+    async fn name_is_kept(&mut self, project: &Project, name: &Name) -> Stored<bool>;
+    /// Those of a project in the order of certificate and serial, after `after`, at most `limit`.
+    async fn onboardings(
+        &mut self,
+        project: &Project,
+        after: Option<([u8; 32], &str)>,
+        limit: u32,
+    ) -> Stored<Vec<OnboardRow>>;
     /// Forgets one; false when it is not there.
     async fn drop_onboarding(&mut self, cert_digest: &[u8; 32], serial: &str) -> Stored<bool>;
     /// Binds an allowance to the device that used it.
     async fn use_onboarding(&mut self, cert_digest: &[u8; 32], serial: &str, device: DeviceId) -> Stored<()>;
-    /// Adds a device; [`StoreError::Taken`] when name or certificate is.
+    /// Adds a device; [`StoreError::Taken`] when its name is, in its project, or its certificate.
     async fn add_device(&mut self, row: &DeviceRow) -> Stored<()>;
     /// By identity.
     async fn device(&mut self, id: DeviceId) -> Stored<Option<DeviceRow>>;
     /// By SHA-256 of the certificate's DER.
     async fn device_by_cert(&mut self, cert_digest: &[u8; 32]) -> Stored<Option<DeviceRow>>;
-    /// By name.
-    async fn device_by_name(&mut self, name: &str) -> Stored<Option<DeviceRow>>;
+    /// By name, in a project.
+    async fn device_by_name(&mut self, project: &Project, name: &str) -> Stored<Option<DeviceRow>>;
     /// Those that registered with a serial.
     async fn devices_of_serial(&mut self, serial: &str) -> Stored<Vec<DeviceRow>>;
     /// Gives a device another certificate; [`StoreError::Taken`] when it is another's.
     async fn certify_device(&mut self, id: DeviceId, cert_digest: &[u8; 32], cert_der: &[u8]) -> Stored<()>;
-    /// By name, after `page.after`, at most `page.limit`.
-    async fn devices(&mut self, page: &Page) -> Stored<Vec<DeviceRow>>;
+    /// Those of a project by name, after `page.after`, at most `page.limit`.
+    async fn devices(&mut self, project: &Project, page: &Page) -> Stored<Vec<DeviceRow>>;
     /// It was heard at a time.
     async fn saw_device(&mut self, id: DeviceId, at: UnixSeconds) -> Stored<()>;
     /// Whether it has a TPM is known now.
     async fn pin_tpm(&mut self, id: DeviceId, tpm: Tpm) -> Stored<()>;
     /// Its next good quote is learned, or not.
     async fn set_learning(&mut self, id: DeviceId, learn: bool) -> Stored<()>;
-    /// What it reported of itself, as JSON; heard then.
-    async fn put_report(&mut self, id: DeviceId, report: &str, at: UnixSeconds) -> Stored<()>;
-    /// How its evidence fared, as JSON; heard then.
-    async fn put_verdict(&mut self, id: DeviceId, verdict: &str, at: UnixSeconds) -> Stored<()>;
+    /// What it reported of itself; heard then.
+    async fn put_report(&mut self, id: DeviceId, report: &DeviceReport, at: UnixSeconds) -> Stored<()>;
+    /// How its evidence fared; heard then.
+    async fn put_verdict(&mut self, id: DeviceId, verdict: &Fared, at: UnixSeconds) -> Stored<()>;
     /// The version of its section, and what that says, hashed.
     async fn put_section(&mut self, id: DeviceId, version: u64, digest: &[u8; 32]) -> Stored<()>;
     /// What was sent to it and accepted by it.
@@ -155,12 +169,12 @@ pub trait Evidence {
     async fn renew_standing(&mut self, device: DeviceId) -> Stored<()>;
     /// Adds a reference value; its number.
     async fn add_reference(&mut self, row: &ReferenceRow) -> Stored<i64>;
-    /// By number.
-    async fn reference(&mut self, id: i64) -> Stored<Option<ReferenceRow>>;
+    /// By number, in a project.
+    async fn reference(&mut self, project: &Project, id: i64) -> Stored<Option<ReferenceRow>>;
     /// Those of a device.
     async fn references_of(&mut self, device: DeviceId) -> Stored<Vec<ReferenceRow>>;
-    /// After number `after`, at most `limit`.
-    async fn references(&mut self, after: i64, limit: u32) -> Stored<Vec<ReferenceRow>>;
+    /// Those of a project after number `after`, at most `limit`.
+    async fn references(&mut self, project: &Project, after: i64, limit: u32) -> Stored<Vec<ReferenceRow>>;
     /// Writes an operator's word on one.
     async fn judge_reference(&mut self, id: i64, state: ReferenceState, at: UnixSeconds) -> Stored<()>;
 }
@@ -168,27 +182,37 @@ pub trait Evidence {
 /// Policies and vaults.
 #[async_trait]
 pub trait Vaults {
-    /// By name.
-    async fn policy(&mut self, name: &str) -> Stored<Option<PolicyRow>>;
-    /// By name, after `page.after`, at most `page.limit`.
-    async fn policies(&mut self, page: &Page) -> Stored<Vec<PolicyRow>>;
+    /// By name, in a project.
+    async fn policy(&mut self, project: &Project, name: &str) -> Stored<Option<PolicyRow>>;
+    /// Those of a project by name, after `page.after`, at most `page.limit`.
+    async fn policies(&mut self, project: &Project, page: &Page) -> Stored<Vec<PolicyRow>>;
     /// Adds or replaces one.
     async fn put_policy(&mut self, row: &PolicyRow) -> Stored<()>;
     /// Removes one that no vault names.
-    async fn drop_policy(&mut self, name: &str) -> Stored<()>;
+    async fn drop_policy(&mut self, project: &Project, name: &str) -> Stored<()>;
     /// A vault that names this policy, if any.
-    async fn vault_with_policy(&mut self, policy: &str) -> Stored<Option<VaultRow>>;
+    async fn vault_with_policy(&mut self, project: &Project, policy: &str) -> Stored<Option<VaultRow>>;
     /// One that names this policy and is not being removed, on a device with, without, or with an unknown TPM.
-    async fn vault_with_policy_and_tpm(&mut self, policy: &str, tpm: Tpm) -> Stored<Option<VaultRow>>;
+    async fn vault_with_policy_and_tpm(
+        &mut self,
+        project: &Project,
+        policy: &str,
+        tpm: Tpm,
+    ) -> Stored<Option<VaultRow>>;
     /// Those of a device, in the order of their identity.
     async fn vaults(&mut self, device: DeviceId) -> Stored<Vec<VaultRow>>;
     /// By identity.
     async fn vault(&mut self, device: DeviceId, id: VaultId) -> Stored<Option<VaultRow>>;
     /// By name, of those not gone.
     async fn vault_by_name(&mut self, device: DeviceId, name: &Name) -> Stored<Option<VaultRow>>;
-    /// Of all devices, after (device, vault), at most `limit`.
-    async fn all_vaults(&mut self, after: Option<(DeviceId, VaultId)>, limit: u32) -> Stored<Vec<VaultRow>>;
-    /// Adds one; [`StoreError::Taken`] when it is there, or its name is another's on that device.
+    /// Of all devices of a project, after (device, vault), at most `limit`.
+    async fn all_vaults(
+        &mut self,
+        project: &Project,
+        after: Option<(DeviceId, VaultId)>,
+        limit: u32,
+    ) -> Stored<Vec<VaultRow>>;
+    /// Adds one, of its device's project; [`StoreError::Taken`] when it is there, or its name is another's on that device.
     async fn add_vault(&mut self, row: &VaultRow) -> Stored<()>;
     /// It is wanted, under this policy: a grace that ran is over.
     async fn want_vault(&mut self, device: DeviceId, id: VaultId, policy: Option<&Name>) -> Stored<()>;
@@ -200,7 +224,7 @@ pub trait Vaults {
     async fn order_recreate(&mut self, device: DeviceId, id: VaultId) -> Stored<()>;
     /// Its newest epoch, and the one published before it.
     async fn put_epochs(&mut self, device: DeviceId, id: VaultId, current: Epoch, last: Epoch) -> Stored<()>;
-    /// What its node reported of it. Nothing that an operator says of a vault is changed by it, but an order that is carried out.
+    /// What its node reported of it. Of what an operator says of a vault it writes the order to make it anew alone.
     async fn report_vault(&mut self, device: DeviceId, id: VaultId, said: &VaultSaid) -> Stored<()>;
     /// Forgets one, its epochs and its releases.
     async fn drop_vault(&mut self, device: DeviceId, id: VaultId) -> Stored<()>;
@@ -211,7 +235,7 @@ pub trait Vaults {
 /// The controller's own keys, sealed; epochs; releases; tokens.
 #[async_trait]
 pub trait Keys {
-    /// A value by name: incarnation and the like.
+    /// A value by name: incarnation and the like. These, keys and periods are the controller's own, and of no project.
     async fn meta(&mut self, name: &str) -> Stored<Option<Vec<u8>>>;
     /// Writes one.
     async fn put_meta(&mut self, name: &str, value: &[u8]) -> Stored<()>;
@@ -219,18 +243,26 @@ pub trait Keys {
     async fn key(&mut self, name: &str) -> Stored<Option<KeyRow>>;
     /// Writes one.
     async fn put_key(&mut self, row: &KeyRow) -> Stored<()>;
-    /// Whose token has this SHA-256.
-    async fn token(&mut self, hash: &[u8; 32]) -> Stored<Option<String>>;
-    /// Adds one.
-    async fn add_token(&mut self, hash: &[u8; 32], name: &str, at: UnixSeconds) -> Stored<()>;
-    /// Forgets all others; how many those were.
-    async fn drop_other_tokens(&mut self, than: &[u8; 32]) -> Stored<u64>;
+    /// The token with this SHA-256: it says of which project whoever has it is.
+    async fn token(&mut self, hash: &[u8; 32]) -> Stored<Option<TokenRow>>;
+    /// Adds one; [`StoreError::Taken`] when it is there.
+    async fn add_token(&mut self, row: &TokenRow) -> Stored<()>;
+    /// Forgets all others of its project; how many those were.
+    async fn drop_other_tokens(&mut self, project: &Project, than: &[u8; 32]) -> Stored<u64>;
     /// A period's sealed key.
     async fn period(&mut self, period: &str) -> Stored<Option<Vec<u8>>>;
     /// Adds one; [`StoreError::Taken`] when another transaction did meanwhile.
     async fn add_period(&mut self, period: &str, sealed: &[u8]) -> Stored<()>;
     /// A vault's sealed key of one epoch.
     async fn epoch(&mut self, device: DeviceId, vault: VaultId, epoch: Epoch) -> Stored<Option<EpochRow>>;
+    /// Those that were sealed before there were projects, in the order of their identity, after one of them, at most `limit`.
+    async fn epochs_before_projects(
+        &mut self,
+        after: Option<(DeviceId, VaultId, Epoch)>,
+        limit: u32,
+    ) -> Stored<Vec<EpochRow>>;
+    /// One of those is sealed for a project.
+    async fn bind_epoch(&mut self, row: &EpochRow) -> Stored<()>;
     /// Adds one.
     async fn add_epoch(&mut self, row: &EpochRow) -> Stored<()>;
     /// Forgets all epochs and releases of a vault.

@@ -28,7 +28,7 @@ impl Place {
     /// Opens what is there as it is, also beside a controller that works on it: that one is not disturbed.
     ///
     /// # Errors
-    /// The engine's: it is not there, or can't be read.
+    /// The engine's: it is not there, is another version's, or can't be read.
     pub async fn join(&self) -> Stored<Store> {
         let Self::Folder(folder) = self;
         SqliteStore::join(folder).await.map(Store::over)

@@ -1,10 +1,13 @@
-//! Rows of the store as checked types. Sealed bytes are opaque here.
+//! Rows of the store as checked types.
 
 use serde::{Deserialize, Serialize};
-use vault::ids::{DeviceId, Epoch, Name, VaultId};
+use vault::ids::{DeviceId, Epoch, Name, Project, VaultId};
 use vault::ledger::{Ledger, Older};
+use vault::policy::VaultPolicy;
+use vault::report::VaultReport;
 
 use super::UnixSeconds;
+use super::kept::{DeviceReport, Fared, Pcrs, Record};
 
 /// Which part of a list: at most `limit` after the name `after`.
 #[derive(Debug, Clone)]
@@ -30,6 +33,8 @@ pub enum Tpm {
 /// A certificate and serial that may register.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OnboardRow {
+    /// The project that the device comes into.
+    pub project: Project,
     /// SHA-256 of the certificate's DER.
     pub cert_digest: [u8; 32],
     /// The serial, or `*` for any.
@@ -49,6 +54,8 @@ pub struct OnboardRow {
 pub struct DeviceRow {
     /// Its identity.
     pub id: DeviceId,
+    /// Its project; it stays.
+    pub project: Project,
     /// Its name.
     pub name: Name,
     /// SHA-256 of its certificate's DER.
@@ -73,10 +80,10 @@ pub struct DeviceRow {
     pub ledger: Ledger,
     /// How it showed that this database is older than it.
     pub older: Option<Older>,
-    /// What it last reported of itself, as JSON.
-    pub report: Option<String>,
-    /// How its last evidence fared, as JSON.
-    pub verdict: Option<String>,
+    /// What it last reported of itself.
+    pub report: Option<DeviceReport>,
+    /// How its last evidence fared.
+    pub verdict: Option<Fared>,
     /// An operator said that it is lost: nothing is released to it.
     pub lost_at: Option<UnixSeconds>,
     /// What was seen of it that one device does not do, until an operator settles it.
@@ -126,8 +133,8 @@ pub struct StandingRow {
     pub at: UnixSeconds,
     /// New evidence is wanted before its time.
     pub renew: bool,
-    /// The appraisal's record, as JSON.
-    pub record: String,
+    /// What the device showed.
+    pub record: Record,
 }
 
 /// All that an answer to a device depends on, beside its own row.
@@ -145,13 +152,13 @@ pub struct Around {
     pub references: Vec<ReferenceRow>,
 }
 
-/// A policy in its canonical form.
+/// A policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicyRow {
-    /// Its name.
-    pub name: Name,
-    /// `VaultPolicy::to_canonical`.
-    pub canonical: String,
+    /// Its project.
+    pub project: Project,
+    /// Itself, with its name.
+    pub policy: VaultPolicy,
     /// When it last changed.
     pub changed_at: UnixSeconds,
 }
@@ -171,13 +178,15 @@ pub enum VaultStanding {
 /// A vault.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VaultRow {
+    /// Its device's project.
+    pub project: Project,
     /// Its device.
     pub device: DeviceId,
     /// Its identity.
     pub id: VaultId,
     /// Its name.
     pub name: Name,
-    /// Its policy; none for a default vault that no operator changed.
+    /// Its policy, of the same project; none for a default vault that no operator changed.
     pub policy: Option<Name>,
     /// Whether it is wanted.
     pub standing: VaultStanding,
@@ -195,74 +204,28 @@ pub struct VaultRow {
     pub last_epoch: Epoch,
     /// The epoch that the node's protector is wrapped under, as it reported.
     pub reported_epoch: Option<Epoch>,
-    /// The node's last report of it, as JSON.
-    pub report: Option<String>,
+    /// The node's last report of it.
+    pub report: Option<VaultReport>,
     /// When that came.
     pub reported_at: Option<UnixSeconds>,
     /// When it was added.
     pub added_at: UnixSeconds,
 }
 
-/// What a node reported of a vault.
+/// What a node reported of a vault, and what follows from it by `vault::life`: read, decided and written in one transaction of its device's
+/// scope, so that no act of an operator's comes between.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VaultSaid {
-    /// It was made, then or before. Once reported this stays.
+    /// It was made, then or before.
     pub created: bool,
-    /// The order to make it anew is carried out.
-    pub made_anew: bool,
+    /// It is ordered to be made anew, and was not since.
+    pub recreate: bool,
     /// The epoch that the node's protector is wrapped under.
     pub epoch: Option<Epoch>,
-    /// The report, as JSON.
-    pub report: Option<String>,
+    /// The report.
+    pub report: VaultReport,
     /// When it came.
     pub at: UnixSeconds,
-}
-
-/// A vault's key of one epoch, sealed under its period's key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EpochRow {
-    /// The vault's device.
-    pub device: DeviceId,
-    /// The vault.
-    pub vault: VaultId,
-    /// The epoch.
-    pub epoch: Epoch,
-    /// The period, like `2026-11`.
-    pub period: String,
-    /// The sealed key.
-    pub sealed: Vec<u8>,
-    /// When it was made.
-    pub made_at: UnixSeconds,
-}
-
-/// A key of the controller's own.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeyRow {
-    /// `ca`, `signing`, `ecdh` or `tls`.
-    pub name: String,
-    /// The private key, sealed.
-    pub sealed: Vec<u8>,
-    /// Its certificate.
-    pub cert_pem: String,
-}
-
-/// A key as it went out to a session.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReleaseRow {
-    /// To which device.
-    pub device: DeviceId,
-    /// Of which vault.
-    pub vault: VaultId,
-    /// Of which epoch.
-    pub epoch: Epoch,
-    /// Under which custody, as its name.
-    pub custody: String,
-    /// To which session.
-    pub session: [u8; 32],
-    /// HPKE encapsulated key.
-    pub enc: Vec<u8>,
-    /// HPKE ciphertext.
-    pub ciphertext: Vec<u8>,
 }
 
 /// What an operator said of a reference value.
@@ -282,10 +245,12 @@ pub enum ReferenceState {
 pub struct ReferenceRow {
     /// Its number; ignored when it is added.
     pub id: i64,
+    /// Its device's project.
+    pub project: Project,
     /// Whose.
     pub device: DeviceId,
-    /// The values, as JSON.
-    pub pcrs: String,
+    /// The values.
+    pub pcrs: Pcrs,
     /// What an operator said.
     pub state: ReferenceState,
     /// When it was learned.

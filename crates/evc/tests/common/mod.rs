@@ -11,10 +11,12 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use evc::api::Problem;
 use evc::clock::now;
 use evc::device::config::Look;
 use evc::http::Listener;
-use evc::service::{Controller, Refusal, Settings, StartError, start, start_over};
+use evc::operator::Operator;
+use evc::service::{Controller, Refusal, Settings, StartError, start, start_over, token_hash};
 use evc::store::{Engine, Running, Scope, Store, StoreError, Tx};
 use tokio::sync::{mpsc, watch};
 use ureq::Agent;
@@ -130,6 +132,11 @@ impl Evc {
     /// Ends the controller and starts another over the same data.
     pub(crate) fn restart(self) -> Self {
         Self::over(self.stop())
+    }
+
+    /// Who has the token, past the network.
+    pub(crate) fn as_operator(&self) -> Operator {
+        self.wait(Operator::by_token(self.app.clone(), &token_hash(&self.token))).expect("its token is good")
     }
 
     pub(crate) fn wait<F: Future>(&self, future: F) -> F::Output {
@@ -284,7 +291,14 @@ impl Evc {
     }
 }
 
-/// The status of the answer on a connection.
+impl Answer {
+    /// A refusal, as the API tells it.
+    pub(crate) fn problem(&self) -> Problem {
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&self.body)))
+    }
+}
+
 /// A round of housekeeping now: graces that are over end.
 pub(crate) fn settle_graces(evc: &Evc) {
     let now = evc::clock::now();
@@ -292,10 +306,25 @@ pub(crate) fn settle_graces(evc: &Evc) {
     evc.wait(evc.app.keep_house(&mut steady, now, std::time::Duration::ZERO)).expect("kept");
 }
 
+/// The status of the answer on a connection.
 pub(crate) fn status(stream: Begun) -> Option<u16> {
     let mut line = String::new();
     BufReader::new(stream).read_line(&mut line).ok()?;
     line.split(' ').nth(1)?.parse().ok()
+}
+
+/// Whoever can write the file, past the controller and its rules.
+pub(crate) fn sql(data: &Path, statements: &[&str]) {
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(data.join("evc.db")).foreign_keys(false);
+    use sqlx::Connection as _;
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        let mut open = sqlx::SqliteConnection::connect_with(&options).await.expect("opened");
+        for statement in statements {
+            sqlx::query(sqlx::AssertSqlSafe(*statement)).execute(&mut open).await.expect(statement);
+        }
+        open.close().await.expect("closed");
+    });
 }
 
 /// A controller as a process; killed when dropped.

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use evc::store::*;
-use vault::ids::{DeviceId, Epoch, Name, VaultId};
+use vault::ids::{DeviceId, Epoch, Name, Project, VaultId};
 use vault::ledger::{Ledger, Older};
 
 /// What goes wrong.
@@ -146,22 +146,22 @@ macro_rules! steps {
 steps! { Devices {
     add_onboarding(row: &OnboardRow) -> ();
     onboarding(cert_digest: &[u8; 32], serial: &str) -> Option<OnboardRow>;
-    name_is_kept(name: &Name) -> bool;
-    onboardings(after: Option<([u8; 32], &str)>, limit: u32) -> Vec<OnboardRow>;
+    name_is_kept(project: &Project, name: &Name) -> bool;
+    onboardings(project: &Project, after: Option<([u8; 32], &str)>, limit: u32) -> Vec<OnboardRow>;
     drop_onboarding(cert_digest: &[u8; 32], serial: &str) -> bool;
     use_onboarding(cert_digest: &[u8; 32], serial: &str, device: DeviceId) -> ();
     add_device(row: &DeviceRow) -> ();
     device(id: DeviceId) -> Option<DeviceRow>;
     device_by_cert(cert_digest: &[u8; 32]) -> Option<DeviceRow>;
-    device_by_name(name: &str) -> Option<DeviceRow>;
+    device_by_name(project: &Project, name: &str) -> Option<DeviceRow>;
     devices_of_serial(serial: &str) -> Vec<DeviceRow>;
     certify_device(id: DeviceId, cert_digest: &[u8; 32], cert_der: &[u8]) -> ();
-    devices(page: &Page) -> Vec<DeviceRow>;
+    devices(project: &Project, page: &Page) -> Vec<DeviceRow>;
     saw_device(id: DeviceId, at: UnixSeconds) -> ();
     pin_tpm(id: DeviceId, tpm: Tpm) -> ();
     set_learning(id: DeviceId, learn: bool) -> ();
-    put_report(id: DeviceId, report: &str, at: UnixSeconds) -> ();
-    put_verdict(id: DeviceId, verdict: &str, at: UnixSeconds) -> ();
+    put_report(id: DeviceId, report: &DeviceReport, at: UnixSeconds) -> ();
+    put_verdict(id: DeviceId, verdict: &Fared, at: UnixSeconds) -> ();
     put_section(id: DeviceId, version: u64, digest: &[u8; 32]) -> ();
     put_ledger(id: DeviceId, ledger: &Ledger) -> ();
     set_older(id: DeviceId, older: Option<Older>) -> ();
@@ -186,22 +186,22 @@ steps! { Evidence {
     put_standing(row: &StandingRow) -> ();
     renew_standing(device: DeviceId) -> ();
     add_reference(row: &ReferenceRow) -> i64;
-    reference(id: i64) -> Option<ReferenceRow>;
+    reference(project: &Project, id: i64) -> Option<ReferenceRow>;
     references_of(device: DeviceId) -> Vec<ReferenceRow>;
-    references(after: i64, limit: u32) -> Vec<ReferenceRow>;
+    references(project: &Project, after: i64, limit: u32) -> Vec<ReferenceRow>;
     judge_reference(id: i64, state: ReferenceState, at: UnixSeconds) -> ();
 } }
 steps! { Vaults {
-    policy(name: &str) -> Option<PolicyRow>;
-    policies(page: &Page) -> Vec<PolicyRow>;
+    policy(project: &Project, name: &str) -> Option<PolicyRow>;
+    policies(project: &Project, page: &Page) -> Vec<PolicyRow>;
     put_policy(row: &PolicyRow) -> ();
-    drop_policy(name: &str) -> ();
-    vault_with_policy(policy: &str) -> Option<VaultRow>;
-    vault_with_policy_and_tpm(policy: &str, tpm: Tpm) -> Option<VaultRow>;
+    drop_policy(project: &Project, name: &str) -> ();
+    vault_with_policy(project: &Project, policy: &str) -> Option<VaultRow>;
+    vault_with_policy_and_tpm(project: &Project, policy: &str, tpm: Tpm) -> Option<VaultRow>;
     vaults(device: DeviceId) -> Vec<VaultRow>;
     vault(device: DeviceId, id: VaultId) -> Option<VaultRow>;
     vault_by_name(device: DeviceId, name: &Name) -> Option<VaultRow>;
-    all_vaults(after: Option<(DeviceId, VaultId)>, limit: u32) -> Vec<VaultRow>;
+    all_vaults(project: &Project, after: Option<(DeviceId, VaultId)>, limit: u32) -> Vec<VaultRow>;
     add_vault(row: &VaultRow) -> ();
     want_vault(device: DeviceId, id: VaultId, policy: Option<&Name>) -> ();
     begin_grace(device: DeviceId, id: VaultId, until: UnixSeconds) -> ();
@@ -217,12 +217,14 @@ steps! { Keys {
     put_meta(name: &str, value: &[u8]) -> ();
     key(name: &str) -> Option<KeyRow>;
     put_key(row: &KeyRow) -> ();
-    token(hash: &[u8; 32]) -> Option<String>;
-    add_token(hash: &[u8; 32], name: &str, at: UnixSeconds) -> ();
-    drop_other_tokens(than: &[u8; 32]) -> u64;
+    token(hash: &[u8; 32]) -> Option<TokenRow>;
+    add_token(row: &TokenRow) -> ();
+    drop_other_tokens(project: &Project, than: &[u8; 32]) -> u64;
     period(period: &str) -> Option<Vec<u8>>;
     add_period(period: &str, sealed: &[u8]) -> ();
     epoch(device: DeviceId, vault: VaultId, epoch: Epoch) -> Option<EpochRow>;
+    epochs_before_projects(after: Option<(DeviceId, VaultId, Epoch)>, limit: u32) -> Vec<EpochRow>;
+    bind_epoch(row: &EpochRow) -> ();
     add_epoch(row: &EpochRow) -> ();
     drop_epochs(device: DeviceId, vault: VaultId) -> ();
     drop_releases_before(device: DeviceId, vault: VaultId, epoch: Epoch) -> ();

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use evc::store::*;
-use vault::ids::{DeviceId, Epoch, Name, VaultId};
+use vault::ids::{DeviceId, Epoch, Name, Project, VaultId};
 use vault::ledger::{Ledger, Older};
 
 /// All rows.
@@ -15,7 +15,7 @@ use vault::ledger::{Ledger, Older};
 pub(crate) struct World {
     meta: BTreeMap<String, Vec<u8>>,
     keys: BTreeMap<String, KeyRow>,
-    tokens: BTreeMap<[u8; 32], String>,
+    tokens: BTreeMap<[u8; 32], TokenRow>,
     periods: BTreeMap<String, Vec<u8>>,
     onboarding: BTreeMap<([u8; 32], String), OnboardRow>,
     devices: BTreeMap<DeviceId, DeviceRow>,
@@ -24,7 +24,7 @@ pub(crate) struct World {
     nonces: BTreeMap<[u8; 32], (DeviceId, UnixSeconds)>,
     standings: BTreeMap<DeviceId, StandingRow>,
     references: BTreeMap<i64, ReferenceRow>,
-    policies: BTreeMap<Name, PolicyRow>,
+    policies: BTreeMap<(Project, Name), PolicyRow>,
     vaults: BTreeMap<(DeviceId, VaultId), VaultRow>,
     epochs: BTreeMap<(DeviceId, VaultId, Epoch), EpochRow>,
     releases: BTreeMap<(DeviceId, VaultId, Epoch, String), ReleaseRow>,
@@ -158,6 +158,12 @@ impl MemoryTx {
         there(self.w().vaults.get_mut(&(device, id))).map(change)
     }
 
+    /// What hangs on a device is of its project.
+    fn is_of_its_devices_project(&self, device: DeviceId, project: &Project) -> Stored<()> {
+        let own = self.world.devices.get(&device).is_some_and(|row| row.project == *project);
+        if own { Ok(()) } else { Err(StoreError::Failed("a row of another project than its device".into())) }
+    }
+
     fn find_device(&self, is: impl Fn(&DeviceRow) -> bool) -> Option<DeviceRow> {
         self.world.devices.values().find(|row| is(row)).cloned()
     }
@@ -172,11 +178,18 @@ fn some<'a, V: Clone + 'a>(
     rows.filter(|row| wanted(row)).take(limit as usize).cloned().collect()
 }
 
+fn names(row: &VaultRow, project: &Project, policy: &str) -> bool {
+    row.project == *project && row.policy.as_ref().is_some_and(|name| name.as_str() == policy)
+}
+
 #[async_trait]
 impl Tx for MemoryTx {
     async fn around(&mut self, device: DeviceId) -> Stored<Around> {
         let vaults = self.vaults(device).await?;
-        let named = |row: &PolicyRow| vaults.iter().any(|vault| vault.policy.as_ref() == Some(&row.name));
+        let names = |vault: &VaultRow, row: &PolicyRow| {
+            vault.project == row.project && vault.policy.as_ref() == Some(&row.policy.name)
+        };
+        let named = |row: &PolicyRow| vaults.iter().any(|vault| names(vault, row));
         Ok(Around {
             policies: some(self.world.policies.values(), u32::MAX, named),
             vaults,
@@ -195,13 +208,23 @@ impl Devices for MemoryTx {
     async fn onboarding(&mut self, cert_digest: &[u8; 32], serial: &str) -> Stored<Option<OnboardRow>> {
         Ok(self.world.onboarding.get(&(*cert_digest, serial.to_owned())).cloned())
     }
-    async fn name_is_kept(&mut self, name: &Name) -> Stored<bool> {
-        Ok(self.world.onboarding.values().any(|row| row.name.as_ref() == Some(name) && row.device.is_none()))
+    async fn name_is_kept(&mut self, project: &Project, name: &Name) -> Stored<bool> {
+        let keeps = |row: &OnboardRow| {
+            row.project == *project && row.name.as_ref() == Some(name) && row.device.is_none()
+        };
+        Ok(self.world.onboarding.values().any(keeps))
     }
-    async fn onboardings(&mut self, after: Option<([u8; 32], &str)>, limit: u32) -> Stored<Vec<OnboardRow>> {
+    async fn onboardings(
+        &mut self,
+        project: &Project,
+        after: Option<([u8; 32], &str)>,
+        limit: u32,
+    ) -> Stored<Vec<OnboardRow>> {
         let after = after.map(|(digest, serial)| (digest, serial.to_owned()));
-        let wanted =
-            |row: &OnboardRow| after.as_ref().is_none_or(|a| (row.cert_digest, row.serial.clone()) > *a);
+        let wanted = |row: &OnboardRow| {
+            row.project == *project
+                && after.as_ref().is_none_or(|a| (row.cert_digest, row.serial.clone()) > *a)
+        };
         Ok(some(self.world.onboarding.values(), limit, wanted))
     }
     async fn drop_onboarding(&mut self, cert_digest: &[u8; 32], serial: &str) -> Stored<bool> {
@@ -212,7 +235,9 @@ impl Devices for MemoryTx {
         there(self.w().onboarding.get_mut(&key)).map(|row| row.device = Some(device))
     }
     async fn add_device(&mut self, row: &DeviceRow) -> Stored<()> {
-        let like = |other: &DeviceRow| other.name == row.name || other.cert_digest == row.cert_digest;
+        let like = |other: &DeviceRow| {
+            (&other.project, &other.name) == (&row.project, &row.name) || other.cert_digest == row.cert_digest
+        };
         if self.find_device(like).is_some() {
             return Err(StoreError::Taken);
         }
@@ -226,8 +251,8 @@ impl Devices for MemoryTx {
     async fn device_by_cert(&mut self, cert_digest: &[u8; 32]) -> Stored<Option<DeviceRow>> {
         Ok(self.find_device(|row| row.cert_digest == *cert_digest))
     }
-    async fn device_by_name(&mut self, name: &str) -> Stored<Option<DeviceRow>> {
-        Ok(self.find_device(|row| row.name.as_str() == name))
+    async fn device_by_name(&mut self, project: &Project, name: &str) -> Stored<Option<DeviceRow>> {
+        Ok(self.find_device(|row| row.project == *project && row.name.as_str() == name))
     }
     async fn devices_of_serial(&mut self, serial: &str) -> Stored<Vec<DeviceRow>> {
         Ok(some(self.world.devices.values(), u32::MAX, |row| row.serial == serial))
@@ -239,9 +264,9 @@ impl Devices for MemoryTx {
         let (digest, der) = (*cert_digest, cert_der.to_vec());
         self.change_device(id, |row| (row.cert_digest, row.cert_der) = (digest, der))
     }
-    async fn devices(&mut self, page: &Page) -> Stored<Vec<DeviceRow>> {
-        let by_name: BTreeMap<_, _> =
-            self.world.devices.values().map(|row| (row.name.to_string(), row)).collect();
+    async fn devices(&mut self, project: &Project, page: &Page) -> Stored<Vec<DeviceRow>> {
+        let own = self.world.devices.values().filter(|row| row.project == *project);
+        let by_name: BTreeMap<_, _> = own.map(|row| (row.name.to_string(), row)).collect();
         Ok(some(by_name.into_values(), page.limit, |row| row.name.as_str() > page.after.as_str()))
     }
     async fn saw_device(&mut self, id: DeviceId, at: UnixSeconds) -> Stored<()> {
@@ -253,11 +278,11 @@ impl Devices for MemoryTx {
     async fn set_learning(&mut self, id: DeviceId, learn: bool) -> Stored<()> {
         self.change_device(id, |row| row.learn = learn)
     }
-    async fn put_report(&mut self, id: DeviceId, report: &str, at: UnixSeconds) -> Stored<()> {
-        self.change_device(id, |row| (row.report, row.last_seen) = (Some(report.to_owned()), Some(at)))
+    async fn put_report(&mut self, id: DeviceId, report: &DeviceReport, at: UnixSeconds) -> Stored<()> {
+        self.change_device(id, |row| (row.report, row.last_seen) = (Some(report.clone()), Some(at)))
     }
-    async fn put_verdict(&mut self, id: DeviceId, verdict: &str, at: UnixSeconds) -> Stored<()> {
-        self.change_device(id, |row| (row.verdict, row.last_seen) = (Some(verdict.to_owned()), Some(at)))
+    async fn put_verdict(&mut self, id: DeviceId, verdict: &Fared, at: UnixSeconds) -> Stored<()> {
+        self.change_device(id, |row| (row.verdict, row.last_seen) = (Some(verdict.clone()), Some(at)))
     }
     async fn put_section(&mut self, id: DeviceId, version: u64, digest: &[u8; 32]) -> Stored<()> {
         self.change_device(id, |row| (row.section_version, row.section_digest) = (version, Some(*digest)))
@@ -367,18 +392,20 @@ impl Evidence for MemoryTx {
         Ok(())
     }
     async fn add_reference(&mut self, row: &ReferenceRow) -> Stored<i64> {
+        self.is_of_its_devices_project(row.device, &row.project)?;
         let id = self.world.references.keys().next_back().map_or(1, |last| last + 1);
         self.w().references.insert(id, ReferenceRow { id, ..row.clone() });
         Ok(id)
     }
-    async fn reference(&mut self, id: i64) -> Stored<Option<ReferenceRow>> {
-        Ok(self.world.references.get(&id).cloned())
+    async fn reference(&mut self, project: &Project, id: i64) -> Stored<Option<ReferenceRow>> {
+        Ok(self.world.references.get(&id).filter(|row| row.project == *project).cloned())
     }
     async fn references_of(&mut self, device: DeviceId) -> Stored<Vec<ReferenceRow>> {
         Ok(some(self.world.references.values(), u32::MAX, |row| row.device == device))
     }
-    async fn references(&mut self, after: i64, limit: u32) -> Stored<Vec<ReferenceRow>> {
-        Ok(some(self.world.references.values(), limit, |row| row.id > after))
+    async fn references(&mut self, project: &Project, after: i64, limit: u32) -> Stored<Vec<ReferenceRow>> {
+        let wanted = |row: &ReferenceRow| row.project == *project && row.id > after;
+        Ok(some(self.world.references.values(), limit, wanted))
     }
     async fn judge_reference(&mut self, id: i64, state: ReferenceState, at: UnixSeconds) -> Stored<()> {
         let judge = |row: &mut ReferenceRow| (row.state, row.decided_at) = (state, Some(at));
@@ -388,28 +415,34 @@ impl Evidence for MemoryTx {
 
 #[async_trait]
 impl Vaults for MemoryTx {
-    async fn policy(&mut self, name: &str) -> Stored<Option<PolicyRow>> {
-        Ok(self.world.policies.values().find(|row| row.name.as_str() == name).cloned())
+    async fn policy(&mut self, project: &Project, name: &str) -> Stored<Option<PolicyRow>> {
+        let is = |row: &&PolicyRow| row.project == *project && row.policy.name.as_str() == name;
+        Ok(self.world.policies.values().find(is).cloned())
     }
-    async fn policies(&mut self, page: &Page) -> Stored<Vec<PolicyRow>> {
-        let wanted = |row: &PolicyRow| row.name.as_str() > page.after.as_str();
+    async fn policies(&mut self, project: &Project, page: &Page) -> Stored<Vec<PolicyRow>> {
+        let wanted =
+            |row: &PolicyRow| row.project == *project && row.policy.name.as_str() > page.after.as_str();
         Ok(some(self.world.policies.values(), page.limit, wanted))
     }
     async fn put_policy(&mut self, row: &PolicyRow) -> Stored<()> {
-        self.w().policies.insert(row.name.clone(), row.clone());
+        self.w().policies.insert((row.project.clone(), row.policy.name.clone()), row.clone());
         Ok(())
     }
-    async fn drop_policy(&mut self, name: &str) -> Stored<()> {
-        self.w().policies.retain(|_, row| row.name.as_str() != name);
+    async fn drop_policy(&mut self, project: &Project, name: &str) -> Stored<()> {
+        self.w().policies.retain(|_, row| row.project != *project || row.policy.name.as_str() != name);
         Ok(())
     }
-    async fn vault_with_policy(&mut self, policy: &str) -> Stored<Option<VaultRow>> {
-        let names = |row: &VaultRow| row.policy.as_ref().is_some_and(|name| name.as_str() == policy);
-        Ok(some(self.world.vaults.values(), 1, names).pop())
+    async fn vault_with_policy(&mut self, project: &Project, policy: &str) -> Stored<Option<VaultRow>> {
+        Ok(some(self.world.vaults.values(), 1, |row| names(row, project, policy)).pop())
     }
-    async fn vault_with_policy_and_tpm(&mut self, policy: &str, tpm: Tpm) -> Stored<Option<VaultRow>> {
+    async fn vault_with_policy_and_tpm(
+        &mut self,
+        project: &Project,
+        policy: &str,
+        tpm: Tpm,
+    ) -> Stored<Option<VaultRow>> {
         let wanted = |row: &VaultRow| {
-            row.policy.as_ref().is_some_and(|name| name.as_str() == policy)
+            names(row, project, policy)
                 && row.standing == VaultStanding::Active
                 && self.world.devices.get(&row.device).is_some_and(|device| device.tpm == tpm)
         };
@@ -426,14 +459,21 @@ impl Vaults for MemoryTx {
             |row: &VaultRow| row.device == device && row.name == *name && row.standing != VaultStanding::Gone;
         Ok(some(self.world.vaults.values(), 1, wanted).pop())
     }
-    async fn all_vaults(&mut self, after: Option<(DeviceId, VaultId)>, limit: u32) -> Stored<Vec<VaultRow>> {
-        let wanted = |row: &VaultRow| after.is_none_or(|after| (row.device, row.id) > after);
+    async fn all_vaults(
+        &mut self,
+        project: &Project,
+        after: Option<(DeviceId, VaultId)>,
+        limit: u32,
+    ) -> Stored<Vec<VaultRow>> {
+        let own = |row: &VaultRow| row.project == *project;
+        let wanted = |row: &VaultRow| own(row) && after.is_none_or(|after| (row.device, row.id) > after);
         Ok(some(self.world.vaults.values(), limit, wanted))
     }
     async fn add_vault(&mut self, row: &VaultRow) -> Stored<()> {
         if self.vault_by_name(row.device, &row.name).await?.is_some() {
             return Err(StoreError::Taken);
         }
+        self.is_of_its_devices_project(row.device, &row.project)?;
         add(&mut self.w().vaults, (row.device, row.id), row.clone())
     }
     async fn want_vault(&mut self, device: DeviceId, id: VaultId, policy: Option<&Name>) -> Stored<()> {
@@ -456,10 +496,9 @@ impl Vaults for MemoryTx {
     }
     async fn report_vault(&mut self, device: DeviceId, id: VaultId, said: &VaultSaid) -> Stored<()> {
         self.change_vault(device, id, |row| {
-            row.created |= said.created;
-            row.recreate &= !said.made_anew;
+            (row.created, row.recreate) = (said.created, said.recreate);
             (row.reported_epoch, row.report, row.reported_at) =
-                (said.epoch, said.report.clone(), Some(said.at));
+                (said.epoch, Some(said.report.clone()), Some(said.at));
         })
     }
     async fn drop_vault(&mut self, device: DeviceId, id: VaultId) -> Stored<()> {
@@ -492,15 +531,15 @@ impl Keys for MemoryTx {
         self.w().keys.insert(row.name.clone(), row.clone());
         Ok(())
     }
-    async fn token(&mut self, hash: &[u8; 32]) -> Stored<Option<String>> {
+    async fn token(&mut self, hash: &[u8; 32]) -> Stored<Option<TokenRow>> {
         Ok(self.world.tokens.get(hash).cloned())
     }
-    async fn add_token(&mut self, hash: &[u8; 32], name: &str, _: UnixSeconds) -> Stored<()> {
-        add(&mut self.w().tokens, *hash, name.to_owned())
+    async fn add_token(&mut self, row: &TokenRow) -> Stored<()> {
+        add(&mut self.w().tokens, row.hash, row.clone())
     }
-    async fn drop_other_tokens(&mut self, than: &[u8; 32]) -> Stored<u64> {
+    async fn drop_other_tokens(&mut self, project: &Project, than: &[u8; 32]) -> Stored<u64> {
         let before = self.world.tokens.len();
-        self.w().tokens.retain(|hash, _| hash == than);
+        self.w().tokens.retain(|hash, row| hash == than || row.project != *project);
         Ok((before - self.world.tokens.len()) as u64)
     }
     async fn period(&mut self, period: &str) -> Stored<Option<Vec<u8>>> {
@@ -511,6 +550,21 @@ impl Keys for MemoryTx {
     }
     async fn epoch(&mut self, device: DeviceId, vault: VaultId, epoch: Epoch) -> Stored<Option<EpochRow>> {
         Ok(self.world.epochs.get(&(device, vault, epoch)).cloned())
+    }
+    async fn epochs_before_projects(
+        &mut self,
+        after: Option<(DeviceId, VaultId, Epoch)>,
+        limit: u32,
+    ) -> Stored<Vec<EpochRow>> {
+        let at = |row: &EpochRow| (row.device, row.vault, row.epoch);
+        let wanted = |row: &EpochRow| row.project.is_none() && after.is_none_or(|after| at(row) > after);
+        Ok(some(self.world.epochs.values(), limit, wanted))
+    }
+    async fn bind_epoch(&mut self, row: &EpochRow) -> Stored<()> {
+        let before = self.w().epochs.get_mut(&(row.device, row.vault, row.epoch));
+        let before = there(before.filter(|before| before.project.is_none()))?;
+        (before.project, before.sealed) = (row.project.clone(), row.sealed.clone());
+        Ok(())
     }
     async fn add_epoch(&mut self, row: &EpochRow) -> Stored<()> {
         add(&mut self.w().epochs, (row.device, row.vault, row.epoch), row.clone())
@@ -526,7 +580,12 @@ impl Keys for MemoryTx {
     }
     async fn release(&mut self, like: &ReleaseRow) -> Stored<Option<ReleaseRow>> {
         let key = (like.device, like.vault, like.epoch, like.custody.clone());
-        Ok(self.world.releases.get(&key).filter(|row| row.session == like.session).cloned())
+        Ok(self
+            .world
+            .releases
+            .get(&key)
+            .filter(|row| (&row.project, row.session) == (&like.project, like.session))
+            .cloned())
     }
     async fn put_release(&mut self, row: &ReleaseRow) -> Stored<()> {
         self.w().releases.insert((row.device, row.vault, row.epoch, row.custody.clone()), row.clone());

@@ -1,16 +1,23 @@
 //! The contract of every engine: what callers rely on, shown by use. A new engine runs [`all`] against an empty store of its own.
 //! What an engine fails to do is said again until it is done: so one that fails now and then keeps it too.
 
+use std::time::Duration;
+
 use evc::store::*;
 use uuid::Uuid;
-use vault::ids::{DeviceId, Epoch, Name, SectionDigest, VaultId};
+use vault::ids::{DeviceId, Epoch, Name, Project, SectionDigest, VaultId};
 use vault::ledger::{Ledger, Older, Sent};
+use vault::policy::VaultPolicy;
+use vault::report::{Outcome, State, VaultReport};
+use vault::section::Operation;
+use wire::info::{AttestationState, TpmPresence};
 
 const NOW: UnixSeconds = 1_800_000_000;
 
 fn device(number: u8) -> DeviceRow {
     DeviceRow {
         id: DeviceId(Uuid::from_bytes([number; 16])),
+        project: Project::default(),
         name: name(&format!("edge-{number}")),
         cert_digest: [number; 32],
         cert_der: vec![number; 3],
@@ -36,8 +43,71 @@ fn name(text: &str) -> Name {
     text.parse().expect("a name")
 }
 
+fn of_vault(number: u64) -> VaultReport {
+    VaultReport {
+        id: VaultId(Uuid::from_bytes([1; 16])),
+        name: name("payments"),
+        state: State::LockIncomplete,
+        created: true,
+        epoch: Some(Epoch(number)),
+        wanted: Operation::Lock,
+        last: Some(Outcome { operation: "lock".into(), error: Some("it is \"open\"".into()) }),
+        detail: vec!["ä".into()],
+    }
+}
+
+fn report() -> DeviceReport {
+    DeviceReport {
+        received: Moment(NOW),
+        tpm: TpmPresence::NotFound,
+        tpm_info: "ready".into(),
+        attestation: AttestationState::RestartWait,
+        attestation_error: Some("none".into()),
+        accepted: Some(Accepted { incarnation: [9; 16], version: 7 }),
+        notes: vec!["not escrowed".into()],
+        vaults: vec![of_vault(1)],
+        vaults_received: Some(Moment(NOW - 1)),
+    }
+}
+
+fn fared() -> Fared {
+    Fared {
+        at: NOW,
+        from: Some([192, 0, 2, 1].into()),
+        session: Some("aabb".into()),
+        pcrs: Some("0, 1".into()),
+        outcome: Appraised::Refused,
+        words: vec!["a".into()],
+    }
+}
+
+/// What a device showed can't be made outside of where it is taken in: it is read.
+fn record() -> Record {
+    let (session, pcrs) = ([3_u8; 32], serde_json::json!({ "0": "a5".repeat(32) }));
+    serde_json::from_value(serde_json::json!({
+        "session": session, "nonce": session, "claims": "00ff", "attest_data": "", "signature": "01",
+        "device_signature": null, "pcrs": pcrs, "before": "02",
+    }))
+    .expect("a record")
+}
+
+fn policy(project: Project, called: &str, grace_s: u64) -> PolicyRow {
+    let policy = VaultPolicy::of_default_vault(true);
+    let policy = VaultPolicy { name: name(called), delete_after: Duration::from_secs(grace_s), ..policy };
+    PolicyRow { project, policy, changed_at: NOW }
+}
+
+fn here() -> Project {
+    Project::default()
+}
+
+fn elsewhere() -> Project {
+    "elsewhere".parse().expect("a name")
+}
+
 fn vault(device: &DeviceRow, number: u8, called: &str) -> VaultRow {
     VaultRow {
+        project: device.project.clone(),
         device: device.id,
         id: VaultId(Uuid::from_bytes([number; 16])),
         name: name(called),
@@ -110,12 +180,18 @@ pub(crate) async fn all(store: &Store) {
     holds!(store: an_operators_word_stays_whatever_a_node_reports, a_nodes_word_stays_whatever_an_operator_says,);
     holds!(store: an_epoch,);
     taken!(store: an_epoch_twice, a_period_twice,);
+    holds!(store: epochs_of_before_projects_are_found_and_bound_once,);
+    bound_twice_is_an_error(store).await;
     holds!(store: forgetting_a_vault_forgets_its_keys, one_release_stands_for_each_key,);
     holds!(store: references_and_standings_are_kept, tokens,);
     taken!(store: a_token_twice,);
     holds!(store: one_token_stays_where_all_others_end, all_around_a_device,);
     holds!(store: a_device_that_is_forgotten_leaves_the_row_of_its_removal_alone, what_is_marked_on_a_device_stays,);
     all_around_a_device_is_its_own(store).await;
+    holds!(store: names_of_one_project_are_free_in_another,);
+    taken!(store: a_name_twice_in_another_project, a_certificate_and_serial_of_another_project,);
+    holds!(store: what_is_of_one_project_is_not_found_in_another,);
+    no_row_is_of_another_project_than_its_device(store).await;
     let absent = write(store, |tx| tx.saw_device(device(9).id, NOW)).await;
     assert!(matches!(absent, Err(StoreError::Damaged(_))), "a change of nothing is an error: {absent:?}");
 }
@@ -153,8 +229,8 @@ async fn devices_are_found(tx: &mut dyn Tx) -> Stored<()> {
     let (one, two) = (device(1), device(2));
     assert_eq!(tx.device(one.id).await?, Some(one.clone()));
     assert_eq!(tx.device_by_cert(&two.cert_digest).await?, Some(two.clone()));
-    assert_eq!(tx.device_by_name("edge-1").await?, Some(one));
-    assert_eq!(tx.devices(&Page { after: "edge-1".into(), limit: 1 }).await?, vec![two]);
+    assert_eq!(tx.device_by_name(&here(), "edge-1").await?, Some(one));
+    assert_eq!(tx.devices(&here(), &Page { after: "edge-1".into(), limit: 1 }).await?, vec![two]);
     Ok(())
 }
 
@@ -167,11 +243,11 @@ async fn a_device_changes_where_it_is_told(tx: &mut dyn Tx) -> Stored<()> {
     tx.set_learning(row.id, false).await?;
     row.learn = false;
     assert_eq!(tx.device(row.id).await?.as_ref(), Some(&row));
-    tx.put_report(row.id, "{1}", NOW + 1).await?;
-    (row.report, row.last_seen) = (Some("{1}".into()), Some(NOW + 1));
+    tx.put_report(row.id, &report(), NOW + 1).await?;
+    (row.report, row.last_seen) = (Some(report()), Some(NOW + 1));
     assert_eq!(tx.device(row.id).await?.as_ref(), Some(&row));
-    tx.put_verdict(row.id, "{2}", NOW + 2).await?;
-    (row.verdict, row.last_seen) = (Some("{2}".into()), Some(NOW + 2));
+    tx.put_verdict(row.id, &fared(), NOW + 2).await?;
+    (row.verdict, row.last_seen) = (Some(fared()), Some(NOW + 2));
     assert_eq!(tx.device(row.id).await?.as_ref(), Some(&row));
     tx.put_section(row.id, 7, &[9; 32]).await?;
     (row.section_version, row.section_digest) = (7, Some([9; 32]));
@@ -226,6 +302,7 @@ async fn one_certificate_of_each_kind_is_pinned(tx: &mut dyn Tx) -> Stored<()> {
 
 fn allowance() -> OnboardRow {
     OnboardRow {
+        project: here(),
         cert_digest: [5; 32],
         serial: "S".into(),
         cert_der: vec![1],
@@ -237,8 +314,8 @@ fn allowance() -> OnboardRow {
 
 async fn onboarding(tx: &mut dyn Tx) -> Stored<()> {
     tx.add_onboarding(&allowance()).await?;
-    assert!(tx.name_is_kept(&name("edge-9")).await?);
-    assert!(!tx.name_is_kept(&name("edge-8")).await?);
+    assert!(tx.name_is_kept(&here(), &name("edge-9")).await?);
+    assert!(!tx.name_is_kept(&here(), &name("edge-8")).await?);
     Ok(())
 }
 
@@ -250,15 +327,15 @@ async fn onboarding_is_listed_and_withdrawn(tx: &mut dyn Tx) -> Stored<()> {
     tx.use_onboarding(&[5; 32], "S", device(1).id).await?;
     let used = tx.onboarding(&[5; 32], "S").await?.expect("there");
     assert_eq!(used.device, Some(device(1).id));
-    assert!(!tx.name_is_kept(&name("edge-9")).await?, "a device has it now");
+    assert!(!tx.name_is_kept(&here(), &name("edge-9")).await?, "a device has it now");
     assert_eq!(tx.onboarding(&[5; 32], "T").await?, None);
     tx.add_onboarding(&OnboardRow { serial: "T".into(), ..allowance() }).await?;
-    assert_eq!(tx.onboardings(None, 1).await?, vec![used]);
-    let rest = tx.onboardings(Some(([5; 32], "S")), 9).await?;
+    assert_eq!(tx.onboardings(&here(), None, 1).await?, vec![used]);
+    let rest = tx.onboardings(&here(), Some(([5; 32], "S")), 9).await?;
     assert_eq!(rest.iter().map(|row| row.serial.as_str()).collect::<Vec<_>>(), ["T"]);
     assert!(tx.drop_onboarding(&[5; 32], "T").await?);
     assert!(!tx.drop_onboarding(&[5; 32], "T").await?, "once");
-    assert_eq!(tx.onboardings(None, 9).await?.len(), 1);
+    assert_eq!(tx.onboardings(&here(), None, 9).await?.len(), 1);
     Ok(())
 }
 
@@ -313,32 +390,31 @@ async fn a_vault_leaves_and_frees_its_name(tx: &mut dyn Tx) -> Stored<()> {
     tx.add_vault(&second).await?;
     assert_eq!(tx.vault_by_name(first.device, &first.name).await?, Some(second), "the name is free again");
     assert_eq!(tx.vaults(first.device).await?.len(), 2);
-    assert_eq!(tx.all_vaults(Some((first.device, first.id)), 9).await?.len(), 1);
+    assert_eq!(tx.all_vaults(&here(), Some((first.device, first.id)), 9).await?.len(), 1);
     Ok(())
 }
 
 async fn a_policy_is_found_by_its_vaults(tx: &mut dyn Tx) -> Stored<()> {
-    tx.put_policy(&PolicyRow { name: name("p"), canonical: "{}".into(), changed_at: NOW }).await?;
+    tx.put_policy(&policy(here(), "p", 0)).await?;
     let row = vault(&device(1), 2, "payments");
     tx.want_vault(row.device, row.id, Some(&name("p"))).await?;
-    let found = tx.vault_with_policy("p").await?;
+    let found = tx.vault_with_policy(&here(), "p").await?;
     assert_eq!(found, Some(VaultRow { policy: Some(name("p")), ..row }));
     tx.pin_tpm(device(1).id, Tpm::Present).await?;
     for (policy, tpm, expected) in
         [("p", Tpm::Present, Some("payments")), ("p", Tpm::Absent, None), ("q", Tpm::Present, None)]
     {
-        let found = tx.vault_with_policy_and_tpm(policy, tpm).await?;
+        let found = tx.vault_with_policy_and_tpm(&here(), policy, tpm).await?;
         assert_eq!(found.as_ref().map(|row| row.name.as_str()), expected, "{policy} {tpm:?}");
     }
     Ok(())
 }
 
-fn said(epoch: u64, created: bool, made_anew: bool) -> VaultSaid {
-    let report = Some(format!("{{{epoch}}}"));
-    VaultSaid { created, made_anew, epoch: Some(Epoch(epoch)), report, at: NOW + epoch }
+fn said(epoch: u64, created: bool, recreate: bool) -> VaultSaid {
+    VaultSaid { created, recreate, epoch: Some(Epoch(epoch)), report: of_vault(epoch), at: NOW + epoch }
 }
 
-/// A report that was read before an operator acted, and is kept after, undoes nothing of the act.
+/// A report writes what it is told to, and undoes nothing else of an operator's acts. What of it may change, `vault::life` says.
 async fn an_operators_word_stays_whatever_a_node_reports(tx: &mut dyn Tx) -> Stored<()> {
     let row = vault(&device(1), 5, "acted-on");
     let (of, id) = (row.device, row.id);
@@ -346,7 +422,7 @@ async fn an_operators_word_stays_whatever_a_node_reports(tx: &mut dyn Tx) -> Sto
     tx.order_recreate(of, id).await?;
     tx.begin_grace(of, id, NOW + 5).await?;
     tx.put_epochs(of, id, Epoch(3), Epoch(2)).await?;
-    tx.report_vault(of, id, &said(1, true, false)).await?;
+    tx.report_vault(of, id, &said(1, true, true)).await?;
     let row = VaultRow {
         standing: VaultStanding::Removing,
         delete_at: Some(NOW + 5),
@@ -355,22 +431,18 @@ async fn an_operators_word_stays_whatever_a_node_reports(tx: &mut dyn Tx) -> Sto
         last_epoch: Epoch(2),
         created: true,
         reported_epoch: Some(Epoch(1)),
-        report: Some("{1}".into()),
+        report: Some(of_vault(1)),
         reported_at: Some(NOW + 1),
         ..row
     };
     assert_eq!(tx.vault(of, id).await?, Some(row.clone()));
     tx.want_vault(of, id, Some(&name("p"))).await?;
-    tx.report_vault(of, id, &said(2, false, true)).await?;
+    tx.report_vault(of, id, &said(2, true, false)).await?;
     let wanted =
         VaultRow { standing: VaultStanding::Active, delete_at: None, policy: Some(name("p")), ..row };
-    let told = VaultRow { reported_epoch: Some(Epoch(2)), report: Some("{2}".into()), ..wanted };
+    let told = VaultRow { reported_epoch: Some(Epoch(2)), report: Some(of_vault(2)), ..wanted };
     let expected = VaultRow { recreate: false, reported_at: Some(NOW + 2), ..told };
-    assert_eq!(
-        tx.vault(of, id).await?,
-        Some(expected),
-        "made once, it stays so; and the order is carried out"
-    );
+    assert_eq!(tx.vault(of, id).await?, Some(expected), "the order is carried out");
     Ok(())
 }
 
@@ -390,7 +462,8 @@ async fn a_nodes_word_stays_whatever_an_operator_says(tx: &mut dyn Tx) -> Stored
 fn first_epoch() -> EpochRow {
     let row = vault(&device(2), 4, "short-lived");
     let period = "2026-11".into();
-    EpochRow { device: row.device, vault: row.id, epoch: Epoch(1), period, sealed: vec![1], made_at: NOW }
+    let (project, sealed) = (Some(here()), vec![1]);
+    EpochRow { project, device: row.device, vault: row.id, epoch: Epoch(1), period, sealed, made_at: NOW }
 }
 
 async fn an_epoch(tx: &mut dyn Tx) -> Stored<()> {
@@ -401,6 +474,31 @@ async fn an_epoch(tx: &mut dyn Tx) -> Stored<()> {
 
 async fn an_epoch_twice(tx: &mut dyn Tx) -> Stored<()> {
     tx.add_epoch(&first_epoch()).await
+}
+
+fn old_epoch(number: u64) -> EpochRow {
+    EpochRow { project: None, epoch: Epoch(number), sealed: vec![7], ..first_epoch() }
+}
+
+async fn epochs_of_before_projects_are_found_and_bound_once(tx: &mut dyn Tx) -> Stored<()> {
+    for number in [7, 8, 9] {
+        tx.add_epoch(&old_epoch(number)).await?;
+    }
+    let found = tx.epochs_before_projects(None, 2).await?;
+    assert_eq!(found, [old_epoch(7), old_epoch(8)], "those alone, and at most so many");
+    let after = Some((found[1].device, found[1].vault, found[1].epoch));
+    assert_eq!(tx.epochs_before_projects(after, 9).await?, [old_epoch(9)]);
+    let bound = EpochRow { project: Some(elsewhere()), sealed: vec![8], ..old_epoch(7) };
+    tx.bind_epoch(&bound).await?;
+    assert_eq!(tx.epoch(bound.device, bound.vault, bound.epoch).await?, Some(bound));
+    assert_eq!(tx.epochs_before_projects(None, 9).await?, [old_epoch(8), old_epoch(9)]);
+    Ok(())
+}
+
+async fn bound_twice_is_an_error(store: &Store) {
+    let bound = EpochRow { project: Some(here()), ..old_epoch(7) };
+    let told = write(store, |tx| tx.bind_epoch(&bound)).await;
+    assert!(matches!(told, Err(StoreError::Damaged(_))), "{told:?}");
 }
 
 async fn a_period_twice(tx: &mut dyn Tx) -> Stored<()> {
@@ -418,6 +516,7 @@ async fn forgetting_a_vault_forgets_its_keys(tx: &mut dyn Tx) -> Stored<()> {
 
 async fn one_release_stands_for_each_key(tx: &mut dyn Tx) -> Stored<()> {
     let row = ReleaseRow {
+        project: here(),
         device: device(1).id,
         vault: VaultId(Uuid::from_bytes([1; 16])),
         epoch: Epoch(1),
@@ -430,6 +529,8 @@ async fn one_release_stands_for_each_key(tx: &mut dyn Tx) -> Stored<()> {
     assert_eq!(tx.release(&row).await?, Some(row.clone()));
     let later = ReleaseRow { session: [2; 32], ..row.clone() };
     assert_eq!(tx.release(&later).await?, None, "another session's");
+    let theirs = ReleaseRow { project: elsewhere(), ..row.clone() };
+    assert_eq!(tx.release(&theirs).await?, None, "another project's");
     tx.put_release(&later).await?;
     assert_eq!(tx.release(&row).await?, None, "the earlier session's is replaced");
     let next = ReleaseRow { epoch: Epoch(2), ..later.clone() };
@@ -444,18 +545,19 @@ async fn references_and_standings_are_kept(tx: &mut dyn Tx) -> Stored<()> {
     let one = device(1).id;
     let mut row = ReferenceRow {
         id: 0,
+        project: here(),
         device: one,
-        pcrs: "{}".into(),
+        pcrs: Pcrs([(0, [7; 32]), (14, [0; 32])].into()),
         state: ReferenceState::Pending,
         learned_at: NOW,
         decided_at: None,
     };
     row.id = tx.add_reference(&row).await?;
     tx.judge_reference(row.id, ReferenceState::Approved, NOW + 1).await?;
-    let judged = tx.reference(row.id).await?.expect("there");
-    assert_eq!((judged.state, judged.decided_at), (ReferenceState::Approved, Some(NOW + 1)));
-    assert_eq!(tx.references_of(one).await?, tx.references(0, 9).await?);
-    let standing = StandingRow { device: one, session: [3; 32], at: NOW, renew: false, record: "{}".into() };
+    let judged = ReferenceRow { state: ReferenceState::Approved, decided_at: Some(NOW + 1), ..row };
+    assert_eq!(tx.reference(&here(), judged.id).await?, Some(judged));
+    assert_eq!(tx.references_of(one).await?, tx.references(&here(), 0, 9).await?);
+    let standing = StandingRow { device: one, session: [3; 32], at: NOW, renew: false, record: record() };
     tx.put_standing(&standing).await?;
     tx.renew_standing(one).await?;
     assert_eq!(tx.standing(one).await?, Some(StandingRow { renew: true, ..standing }));
@@ -464,32 +566,36 @@ async fn references_and_standings_are_kept(tx: &mut dyn Tx) -> Stored<()> {
     Ok(())
 }
 
+fn token(number: u8, project: Project) -> TokenRow {
+    TokenRow { hash: [number; 32], project, name: "operator".into(), added_at: NOW }
+}
+
 async fn tokens(tx: &mut dyn Tx) -> Stored<()> {
-    for hash in [[1; 32], [2; 32], [3; 32]] {
-        tx.add_token(&hash, "operator", NOW).await?;
+    for number in [1, 2, 3] {
+        tx.add_token(&token(number, here())).await?;
     }
-    Ok(())
+    tx.add_token(&token(4, elsewhere())).await
 }
 
 async fn a_token_twice(tx: &mut dyn Tx) -> Stored<()> {
-    tx.add_token(&[2; 32], "operator", NOW).await
+    tx.add_token(&token(2, elsewhere())).await
 }
 
 async fn one_token_stays_where_all_others_end(tx: &mut dyn Tx) -> Stored<()> {
-    assert_eq!(tx.drop_other_tokens(&[2; 32]).await?, 2);
+    assert_eq!(tx.drop_other_tokens(&here(), &[2; 32]).await?, 2);
     assert_eq!(tx.token(&[1; 32]).await?, None);
-    assert_eq!(tx.token(&[2; 32]).await?.as_deref(), Some("operator"));
+    assert_eq!(tx.token(&[2; 32]).await?, Some(token(2, here())));
+    assert_eq!(tx.token(&[4; 32]).await?, Some(token(4, elsewhere())), "another project's");
     Ok(())
 }
 
 async fn all_around_a_device(tx: &mut dyn Tx) -> Stored<()> {
     for called in ["p", "q", "unused"] {
-        let row = PolicyRow { name: name(called), canonical: called.into(), changed_at: NOW };
-        tx.put_policy(&row).await?;
+        tx.put_policy(&policy(here(), called, 1)).await?;
     }
-    for (of, number, policy) in [(1, 21, "p"), (1, 22, "p"), (1, 20, "q"), (2, 20, "unused")] {
+    for (of, number, under) in [(1, 21, "p"), (1, 22, "p"), (1, 20, "q"), (2, 20, "unused")] {
         let row = vault(&device(of), number, &format!("around-{number}"));
-        tx.add_vault(&VaultRow { policy: Some(name(policy)), ..row }).await?;
+        tx.add_vault(&VaultRow { policy: Some(name(under)), ..row }).await?;
     }
     Ok(())
 }
@@ -508,8 +614,8 @@ async fn around_is_what_is_read_one_by_one(tx: &mut dyn Tx) -> Stored<()> {
         assert_eq!(around.references, tx.references_of(id).await?);
     }
     let mut named = tx.around(device(1).id).await?.policies;
-    named.sort_by_key(|row| row.canonical.clone());
-    assert_eq!(named, [tx.policy("p").await?, tx.policy("q").await?].map(Option::unwrap));
+    named.sort_by_key(|row| row.policy.name.clone());
+    assert_eq!(named, [tx.policy(&here(), "p").await?, tx.policy(&here(), "q").await?].map(Option::unwrap));
     assert!(!tx.around(device(1).id).await?.certs.is_empty(), "each kind is there");
     assert_eq!(tx.around(device(9).id).await?, Around::default());
     Ok(())
@@ -522,6 +628,7 @@ async fn a_device_that_is_forgotten_leaves_the_row_of_its_removal_alone(tx: &mut
         tx.add_vault(&vault(row, 7, "a")).await?;
         tx.add_nonce(&[row.cert_digest[0]; 32], row.id, NOW + 60).await?;
         let mut allowed = OnboardRow {
+            project: here(),
             cert_digest: [80; 32],
             serial: row.serial.clone(),
             cert_der: vec![1],
@@ -579,4 +686,68 @@ async fn what_is_marked_on_a_device_stays(tx: &mut dyn Tx) -> Stored<()> {
     tx.set_alarm(row.id, None).await?;
     assert_eq!(tx.device(row.id).await?, Some(DeviceRow { lost_at: None, alarm: None, ..marked }));
     Ok(())
+}
+
+/// One of another project, called as one of here.
+fn namesake() -> DeviceRow {
+    DeviceRow { project: elsewhere(), name: device(1).name, ..device(90) }
+}
+
+/// Issue 7, A6: a name is its project's.
+async fn names_of_one_project_are_free_in_another(tx: &mut dyn Tx) -> Stored<()> {
+    let (one, other) = (device(1), namesake());
+    tx.add_device(&other).await?;
+    tx.put_policy(&policy(elsewhere(), "p", 2)).await?;
+    let row = VaultRow { policy: Some(name("p")), ..vault(&other, 91, "payments") };
+    tx.add_vault(&row).await?;
+    tx.add_onboarding(&OnboardRow { project: elsewhere(), serial: "E".into(), ..allowance() }).await?;
+    assert_eq!(tx.device_by_name(&here(), "edge-1").await?.map(|row| row.id), Some(one.id));
+    assert_eq!(tx.device_by_name(&elsewhere(), "edge-1").await?, Some(other.clone()));
+    assert_eq!(tx.policy(&elsewhere(), "p").await?, Some(policy(elsewhere(), "p", 2)));
+    assert_eq!(tx.policy(&here(), "p").await?, Some(policy(here(), "p", 1)), "as it was");
+    assert_eq!(tx.around(other.id).await?.policies, [policy(elsewhere(), "p", 2)], "its own project's");
+    assert_eq!(tx.vault_with_policy(&elsewhere(), "p").await?, Some(row.clone()));
+    assert_eq!(tx.vault_with_policy_and_tpm(&elsewhere(), "p", Tpm::Unknown).await?, Some(row));
+    Ok(())
+}
+
+async fn a_name_twice_in_another_project(tx: &mut dyn Tx) -> Stored<()> {
+    tx.add_device(&DeviceRow { cert_digest: [99; 32], id: device(99).id, ..namesake() }).await
+}
+
+/// They alone say into which project a device comes.
+async fn a_certificate_and_serial_of_another_project(tx: &mut dyn Tx) -> Stored<()> {
+    tx.add_onboarding(&OnboardRow { serial: "E".into(), ..allowance() }).await
+}
+
+async fn what_is_of_one_project_is_not_found_in_another(tx: &mut dyn Tx) -> Stored<()> {
+    let (all, third) = (Page { after: String::new(), limit: 99 }, "third".parse().expect("a name"));
+    assert_eq!(tx.devices(&elsewhere(), &all).await?, [namesake()]);
+    assert!(tx.devices(&here(), &all).await?.iter().all(|row| row.project == here()));
+    assert_eq!(tx.policies(&elsewhere(), &all).await?, [policy(elsewhere(), "p", 2)]);
+    assert!(tx.policies(&here(), &all).await?.iter().all(|row| row.project == here()));
+    assert_eq!(tx.all_vaults(&elsewhere(), None, 99).await?, tx.vaults(namesake().id).await?);
+    assert!(tx.all_vaults(&here(), None, 99).await?.iter().all(|row| row.project == here()));
+    let serials = |rows: Vec<OnboardRow>| rows.into_iter().map(|row| row.serial).collect::<Vec<_>>();
+    assert_eq!(serials(tx.onboardings(&elsewhere(), None, 99).await?), ["E"]);
+    assert!(!serials(tx.onboardings(&here(), None, 99).await?).contains(&"E".to_owned()));
+    assert!(tx.name_is_kept(&elsewhere(), &name("edge-9")).await?);
+    assert!(!tx.name_is_kept(&here(), &name("edge-9")).await?);
+    let ours = tx.references(&here(), 0, 9).await?.pop().expect("there");
+    assert_eq!(tx.reference(&here(), ours.id).await?, Some(ours.clone()));
+    assert_eq!(tx.reference(&elsewhere(), ours.id).await?, None);
+    assert_eq!(tx.references(&elsewhere(), 0, 9).await?, []);
+    assert_eq!(tx.device_by_name(&third, "edge-1").await?, None);
+    assert_eq!(tx.vault_with_policy(&third, "p").await?, None);
+    assert_eq!(tx.vault_with_policy_and_tpm(&third, "p", Tpm::Unknown).await?, None);
+    tx.drop_policy(&third, "p").await?;
+    assert!(tx.policy(&here(), "p").await?.is_some(), "another's is not dropped");
+    Ok(())
+}
+
+async fn no_row_is_of_another_project_than_its_device(store: &Store) {
+    let lost = VaultRow { project: elsewhere(), ..vault(&device(1), 95, "lost") };
+    let put = || store.write(Scope::Fleet, |tx| tx.add_vault(&lost));
+    assert!(put().await.is_err());
+    assert_eq!(read(store, |tx| tx.vault(lost.device, lost.id)).await, None);
 }

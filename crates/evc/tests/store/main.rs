@@ -3,6 +3,8 @@
 mod contract;
 #[path = "../engines/mod.rs"]
 mod engines;
+#[path = "../kept/mod.rs"]
+mod kept;
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -11,6 +13,7 @@ use std::sync::Arc;
 use engines::{Fault, Faults, Faulty, Memory};
 use evc::store::sqlite::{Lock, SqliteStore};
 use evc::store::{Scope, Store, StoreError};
+use vault::ids::Project;
 use vault::ledger::Ledger;
 
 async fn sqlite(folder: &Path) -> SqliteStore {
@@ -114,13 +117,10 @@ async fn sqlite_files_are_private() {
 #[tokio::test]
 async fn a_device_of_before_the_chain_may_have_accepted_what_it_was_sent_then() {
     let dir = tempfile::tempdir().expect("a folder");
-    let packed = concat!(env!("CARGO_MANIFEST_DIR"), "/../../vectors/de4fa5e/kept.tar.gz");
-    let mut tar = std::process::Command::new("tar");
-    let tar = tar.args(["--extract", "--gzip", "--file", packed, "--strip-components=2", "--directory"]);
-    let unpacked = tar.arg(dir.path()).arg("evc/data").status().expect("tar is there");
-    assert!(unpacked.success());
+    kept::unpack("de4fa5e", dir.path());
     let store = Store::over(sqlite(dir.path()).await);
-    let row = store.read(|tx| tx.device_by_name("edge-1")).await.expect("read").expect("known");
+    let here = Project::default();
+    let row = store.read(|tx| tx.device_by_name(&here, "edge-1")).await.expect("read").expect("known");
     assert_eq!(row.section_version, 5);
     assert_eq!(row.ledger, Ledger { before_chain: Some(5), ..Ledger::default() });
 }

@@ -26,7 +26,7 @@ fn line(vault: &VaultReport) -> String {
     format!(
         "{:<20} {:<15} {epoch:>5}  {}",
         vault.name.as_str(),
-        state(vault.state),
+        vault.state.to_string(),
         plain(&detail.join("; "))
     )
 }
@@ -36,9 +36,4 @@ fn failure(vault: &VaultReport) -> Option<String> {
     let last = vault.last.as_ref()?;
     let error = last.error.as_ref().filter(|error| !vault.detail.contains(error))?;
     Some(format!("{}: {error}", last.operation))
-}
-
-/// A state as JSON spells it.
-pub(super) fn state(state: State) -> String {
-    serde_json::to_value(state).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }

@@ -34,13 +34,13 @@ pub(super) fn act(command: VaultCmd) -> anyhow::Result<()> {
 
 /// An order is done when the vault is as it was ordered to be: a script reads that from the exit status.
 fn reached(wanted: State, after: &VaultReport) -> anyhow::Result<()> {
-    let (name, is) = (&after.name, table::state(after.state));
+    let (name, is) = (&after.name, after.state);
     match after.state {
         state if state == wanted => Ok(()),
         State::LockIncomplete => bail!(
             "vault {name} is {is}: what is open in it can still be read; end those who hold it, then lock it again"
         ),
-        _ => bail!("vault {name} is {is}, not {}; the line above says why", table::state(wanted)),
+        _ => bail!("vault {name} is {is}, not {wanted}; the line above says why"),
     }
 }
 

@@ -46,6 +46,23 @@ pub enum State {
     Failed,
 }
 
+impl fmt::Display for State {
+    /// As it is written everywhere.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Waiting => "waiting",
+            Self::Creating => "creating",
+            Self::Locked => "locked",
+            Self::LockIncomplete => "lock-incomplete",
+            Self::Unlocked => "unlocked",
+            Self::Missing => "missing",
+            Self::Removed => "removed",
+            Self::Orphan => "orphan",
+            Self::Failed => "failed",
+        })
+    }
+}
+
 /// A part of a made vault that is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {

@@ -1,16 +1,15 @@
 //! A vault's life at its controller: applied, deleted, its grace over, rotated, ordered anew, reported, adopted, moved to another device,
-//! forgotten. Each is a function from one state to a typed outcome, or to a typed refusal.
+//! forgotten; and whether a policy can be met where it is to live. Each is a function from one state to a typed outcome, or to a typed refusal.
 //! Pure: rows are read before and written after; times, versions and what other rows say are arguments; words are made where people read.
 //! Invariant: only [`Gone`] has no keys, it is reached through a grace that is over, and nothing leads back from it.
 
+mod fit;
 mod keys;
 mod moves;
 mod node;
 #[cfg(test)]
 mod tests;
 mod wanted;
-
-use serde::Deserialize;
 
 use crate::condition::State;
 use crate::defaults::DEFAULT_VAULTS;
@@ -19,6 +18,7 @@ use crate::report::VaultReport;
 use crate::rotation::Epochs;
 use crate::section::MAX_VAULTS;
 
+pub use fit::{Fit, Unfit, fits};
 pub use keys::{NodeAt, NotRotated, Rotated, Rotation};
 pub use moves::{Move, NotAdopted, NotRehomed, Orphan, Rehomed, Target, adopted, orphan};
 pub use node::{Contact, Disk, NotForgotten, NotRecreated};
@@ -67,8 +67,8 @@ pub enum Phase {
     },
 }
 
-/// What of a node's word on a vault decides about it. A stored [`VaultReport`] reads as one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+/// What of a node's word on a vault decides about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Said {
     /// Where it stands there.
     pub state: State,

@@ -12,6 +12,9 @@ pub enum NotRecreated {
     /// Its node does not say that it lost a part.
     #[error("it is not reported missing")]
     NotMissing,
+    /// Its node never said that it finished it: there is nothing to make anew.
+    #[error("it was never made")]
+    NeverMade,
     /// Its node misses all that it ever had: it is the disk that is not there.
     #[error("the disk is not there")]
     NoDisk,
@@ -47,6 +50,7 @@ impl Listed {
         match (self.said.map(|said| said.state), disk) {
             (Some(State::Missing), Disk::NotThere) => Err(NotRecreated::NoDisk),
             (Some(State::Missing), Disk::There | Disk::New) => Ok(Self { recreate: true, ..self }),
+            _ if !self.made => Err(NotRecreated::NeverMade),
             _ => Err(NotRecreated::NotMissing),
         }
     }

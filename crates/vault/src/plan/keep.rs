@@ -1,7 +1,7 @@
 //! A vault that is to be there: from its condition and what is wanted of it to the next step.
 
 use super::note::Note;
-use super::step::{Act, Op, Step, StepKind, Wait};
+use super::step::{Act, Finished, Op, Step, StepKind, Wait};
 use super::{Next, Settled, View, make, refit};
 use crate::condition::{
     Condition, Dir, Hint, Key, Keys, MetaCopy, Part, Place, Seen, ShareKey, Stage, Staged, State, Tpm,
@@ -182,8 +182,19 @@ pub(super) fn why_closed(view: &View<'_>, want: &Want) -> Wait {
         Tpm::Unknown if by_share => Wait::Tpm,
         _ if by_share && closed => Wait::Pcrs,
         _ if by_share && view.node.table_lost() => Wait::Table,
-        _ if view.keys.current.is_some() || under.is_none() => Wait::OtherEpoch { under },
+        _ if view.keys.current.is_some() || under.is_none() => {
+            Wait::OtherEpoch { under, finished: finished(view) }
+        }
         _ => no_key(want),
+    }
+}
+
+fn finished(view: &View<'_>) -> Finished {
+    match view.seen.mark() {
+        _ if view.seen.is_vault() => Finished::Yes,
+        Some(Mark::Begun) => Finished::Never,
+        Some(_) => Finished::Yes,
+        None => Finished::NotKnown,
     }
 }
 

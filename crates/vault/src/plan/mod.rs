@@ -20,7 +20,7 @@ use crate::wanted::{Desired, Wish};
 
 pub use node::NodeStep;
 pub use note::Note;
-pub use step::{Act, Op, Setbacks, Step, StepKind, Wait};
+pub use step::{Act, Finished, Op, Setbacks, Step, StepKind, Wait};
 
 /// What to do next for one vault.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -212,10 +212,12 @@ pub enum Wait {
     )]
     Table,
     /// The controller's keys are not those it is wrapped under.
-    #[error("it is wrapped under epoch {} and the keys at hand do not open it: the controller keeps two epochs, and this is an older one. If it was never finished, `eve vault recreate` makes it anew", shown(.under))]
+    #[error("{}", other_epoch(*.under, *.finished))]
     OtherEpoch {
         /// As its metadata says.
         under: Option<Epoch>,
+        /// Whether there may be data in it.
+        finished: Finished,
     },
     /// The controller's newest key is older than the one it is wrapped under.
     #[error(
@@ -241,6 +243,31 @@ pub enum Wait {
     Unseen,
 }
 
-fn shown(epoch: &Option<Epoch>) -> String {
-    epoch.map_or_else(|| "unknown".to_owned(), |epoch| epoch.to_string())
+/// What tells whether a vault was ever finished: only then is there data in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finished {
+    /// It is there, or its share says so.
+    Yes,
+    /// Its share says that it was only begun.
+    Never,
+    /// Nothing tells: its directory is not there, and no share of it.
+    NotKnown,
+}
+
+fn other_epoch(under: Option<Epoch>, finished: Finished) -> String {
+    let under = under.map_or_else(|| "unknown".to_owned(), |epoch| epoch.to_string());
+    let shut = format!(
+        "it is wrapped under epoch {under} and the keys at hand do not open it: the controller keeps two epochs, and this is an older one"
+    );
+    match finished {
+        Finished::Yes => format!(
+            "{shut}. What is in it is kept, and opens only if the controller gives that epoch's key again"
+        ),
+        Finished::Never => {
+            format!("{shut}. It was never finished and nothing is in it: `eve vault recreate` makes it anew")
+        }
+        Finished::NotKnown => format!(
+            "{shut}. Whether it was ever finished is not known here, for its directory and its share are not there; if it was not, or what was in it may be lost, `eve vault recreate` makes it anew, empty"
+        ),
+    }
 }

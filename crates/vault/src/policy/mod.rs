@@ -2,6 +2,7 @@
 //! Words are those of the operator's YAML; `read` turns a file into these types, and nothing else does.
 //! The canonical form is JSON with a fixed order of fields: it is what the controller stores and compares.
 
+mod caution;
 mod check;
 mod raw;
 mod read;
@@ -15,6 +16,7 @@ use crate::defaults;
 use crate::ids::{Name, VaultId};
 use crate::section::{NodePolicy, Operation};
 
+pub use caution::Caution;
 pub use read::{BadFile, Located, MAX_FILE_BYTES, read};
 
 /// How often evidence is renewed when the policy does not say.

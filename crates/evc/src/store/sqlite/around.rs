@@ -11,7 +11,7 @@ use crate::store::{Around, StoreError, Stored};
 /// Each row says what it is of. One transaction: a view of one moment.
 const AROUND: &str = "
     SELECT 'vault' AS of, * FROM vaults WHERE device = ?1 ORDER BY id;
-    SELECT 'policy' AS of, * FROM policies WHERE name IN (SELECT policy FROM vaults WHERE device = ?1);
+    SELECT 'policy' AS of, * FROM policies WHERE (project, name) IN (SELECT project, policy FROM vaults WHERE device = ?1);
     SELECT 'standing' AS of, * FROM standings WHERE device = ?1;
     SELECT 'cert' AS of, * FROM device_certs WHERE device = ?1 ORDER BY kind;
     SELECT 'ref' AS of, * FROM refs WHERE device = ?1 ORDER BY id;";

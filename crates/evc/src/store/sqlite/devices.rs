@@ -2,98 +2,22 @@
 
 use async_trait::async_trait;
 use sqlx::query;
-use sqlx::sqlite::SqliteRow;
-use vault::ids::{DeviceId, Name};
+use vault::ids::{DeviceId, Name, Project};
 use vault::ledger::{Ledger, Older};
 
 use super::SqliteTx;
-use super::read::{
-    FromRow, Word as _, blob, bytes32, damaged, device, from_json, get, int, json, name, number, some_name,
-    some_number, uuid, word,
+use super::read::{Word as _, blob, int, json};
+use crate::store::{
+    CertRow, DeviceReport, DeviceRow, Devices, Fared, OnboardRow, Page, RemovedRow, Stored, Tpm, UnixSeconds,
 };
-use crate::store::{CertRow, DeviceRow, Devices, OnboardRow, Page, RemovedRow, Stored, Tpm, UnixSeconds};
-
-impl FromRow for OnboardRow {
-    fn from_row(row: &SqliteRow) -> Stored<Self> {
-        let used: Option<Vec<u8>> = get(row, "device")?;
-        Ok(Self {
-            cert_digest: bytes32(row, "cert_digest")?,
-            serial: get(row, "serial")?,
-            cert_der: get(row, "cert_der")?,
-            name: some_name(row, "name")?,
-            added_at: number(row, "added_at")?,
-            device: if used.is_some() { Some(device(row)?) } else { None },
-        })
-    }
-}
-
-impl FromRow for DeviceRow {
-    fn from_row(row: &SqliteRow) -> Stored<Self> {
-        let digest: Option<Vec<u8>> = get(row, "section_digest")?;
-        Ok(Self {
-            id: DeviceId(uuid(row, "id")?),
-            name: name(row, "name")?,
-            cert_digest: bytes32(row, "cert_digest")?,
-            cert_der: get(row, "cert_der")?,
-            serial: get(row, "serial")?,
-            tpm: word(row, "tpm")?,
-            learn: get(row, "learn")?,
-            registered_at: number(row, "registered_at")?,
-            last_seen: some_number(row, "last_seen")?,
-            section_version: number(row, "section_version")?,
-            section_digest: if digest.is_some() { Some(bytes32(row, "section_digest")?) } else { None },
-            ledger: from_json(row, "ledger")?.ok_or_else(|| damaged("ledger"))?,
-            older: from_json(row, "older")?,
-            report: get(row, "report")?,
-            verdict: get(row, "verdict")?,
-            lost_at: some_number(row, "lost_at")?,
-            alarm: get(row, "alarm")?,
-            past_sessions: sessions(row)?,
-            reported: reported(row)?,
-        })
-    }
-}
-
-fn sessions(row: &SqliteRow) -> Stored<Vec<[u8; 32]>> {
-    let (whole, rest) = get::<&[u8]>(row, "past_sessions")?.as_chunks();
-    if rest.is_empty() { Ok(whole.to_vec()) } else { Err(damaged("past_sessions")) }
-}
-
-fn reported(row: &SqliteRow) -> Stored<Option<([u8; 32], u64)>> {
-    let session: Option<&[u8]> = get(row, "report_session")?;
-    let counter = number(row, "report_counter")?;
-    session.map(|_| Ok((bytes32(row, "report_session")?, counter))).transpose()
-}
-
-impl FromRow for RemovedRow {
-    fn from_row(row: &SqliteRow) -> Stored<Self> {
-        Ok(Self {
-            cert_digest: bytes32(row, "cert_digest")?,
-            key: bytes32(row, "key")?,
-            name: name(row, "name")?,
-            removed_at: number(row, "removed_at")?,
-        })
-    }
-}
-
-impl FromRow for CertRow {
-    fn from_row(row: &SqliteRow) -> Stored<Self> {
-        Ok(Self {
-            device: device(row)?,
-            kind: get(row, "kind")?,
-            pem: get(row, "pem")?,
-            public: get(row, "public")?,
-            added_at: number(row, "added_at")?,
-        })
-    }
-}
 
 #[async_trait]
 impl Devices for SqliteTx {
     async fn add_onboarding(&mut self, row: &OnboardRow) -> Stored<()> {
-        let add = "INSERT INTO onboarding (cert_digest, serial, cert_der, name, added_at, device) VALUES (?, ?, ?, ?, ?, NULL)";
-        let add =
-            query(add).bind(row.cert_digest.to_vec()).bind(row.serial.clone()).bind(row.cert_der.clone());
+        let add = "INSERT INTO onboarding (project, cert_digest, serial, cert_der, name, added_at, device)
+                   VALUES (?, ?, ?, ?, ?, ?, NULL)";
+        let add = query(add).bind(row.project.to_string()).bind(row.cert_digest.to_vec());
+        let add = add.bind(row.serial.clone()).bind(row.cert_der.clone());
         self.run(add.bind(row.name.as_ref().map(ToString::to_string)).bind(int(row.added_at))).await.map(drop)
     }
 
@@ -102,16 +26,24 @@ impl Devices for SqliteTx {
         self.one(find.bind(cert_digest.to_vec()).bind(serial.to_owned())).await
     }
 
-    async fn onboardings(&mut self, after: Option<([u8; 32], &str)>, limit: u32) -> Stored<Vec<OnboardRow>> {
+    async fn onboardings(
+        &mut self,
+        project: &Project,
+        after: Option<([u8; 32], &str)>,
+        limit: u32,
+    ) -> Stored<Vec<OnboardRow>> {
         let (digest, serial) =
             after.map_or_else(Default::default, |(digest, serial)| (digest.to_vec(), serial.to_owned()));
-        let list = "SELECT * FROM onboarding WHERE (cert_digest, serial) > (?, ?) ORDER BY cert_digest, serial LIMIT ?";
-        self.all(query(list).bind(digest).bind(serial).bind(limit)).await
+        let list = "SELECT * FROM onboarding WHERE project = ? AND (cert_digest, serial) > (?, ?)
+                    ORDER BY cert_digest, serial LIMIT ?";
+        self.all(query(list).bind(project.to_string()).bind(digest).bind(serial).bind(limit)).await
     }
 
-    async fn name_is_kept(&mut self, name: &Name) -> Stored<bool> {
-        let find = query("SELECT * FROM onboarding WHERE name = ? AND device IS NULL LIMIT 1");
-        Ok(self.one::<OnboardRow>(find.bind(name.to_string())).await?.is_some())
+    async fn name_is_kept(&mut self, project: &Project, name: &Name) -> Stored<bool> {
+        let find =
+            query("SELECT * FROM onboarding WHERE project = ? AND name = ? AND device IS NULL LIMIT 1");
+        let find = find.bind(project.to_string()).bind(name.to_string());
+        Ok(self.one::<OnboardRow>(find).await?.is_some())
     }
 
     async fn drop_onboarding(&mut self, cert_digest: &[u8; 32], serial: &str) -> Stored<bool> {
@@ -125,9 +57,10 @@ impl Devices for SqliteTx {
     }
 
     async fn add_device(&mut self, row: &DeviceRow) -> Stored<()> {
-        let add = "INSERT INTO devices (id, name, cert_digest, cert_der, serial, tpm, learn, registered_at, section_version)
-                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
-        let add = query(add).bind(blob(row.id.0)).bind(row.name.to_string()).bind(row.cert_digest.to_vec());
+        let add = "INSERT INTO devices (id, project, name, cert_digest, cert_der, serial, tpm, learn, registered_at, section_version)
+                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+        let add = query(add).bind(blob(row.id.0)).bind(row.project.to_string());
+        let add = add.bind(row.name.to_string()).bind(row.cert_digest.to_vec());
         let add =
             add.bind(row.cert_der.clone()).bind(row.serial.clone()).bind(row.tpm.word()).bind(row.learn);
         self.run(add.bind(int(row.registered_at)).bind(int(row.section_version))).await.map(drop)
@@ -141,8 +74,9 @@ impl Devices for SqliteTx {
         self.one(query("SELECT * FROM devices WHERE cert_digest = ?").bind(cert_digest.to_vec())).await
     }
 
-    async fn device_by_name(&mut self, name: &str) -> Stored<Option<DeviceRow>> {
-        self.one(query("SELECT * FROM devices WHERE name = ?").bind(name.to_owned())).await
+    async fn device_by_name(&mut self, project: &Project, name: &str) -> Stored<Option<DeviceRow>> {
+        let find = query("SELECT * FROM devices WHERE project = ? AND name = ?");
+        self.one(find.bind(project.to_string()).bind(name.to_owned())).await
     }
 
     async fn devices_of_serial(&mut self, serial: &str) -> Stored<Vec<DeviceRow>> {
@@ -154,9 +88,9 @@ impl Devices for SqliteTx {
         self.change(write.bind(cert_digest.to_vec()).bind(cert_der.to_vec()).bind(blob(id.0))).await
     }
 
-    async fn devices(&mut self, page: &Page) -> Stored<Vec<DeviceRow>> {
-        let list = query("SELECT * FROM devices WHERE name > ? ORDER BY name LIMIT ?");
-        self.all(list.bind(page.after.clone()).bind(page.limit)).await
+    async fn devices(&mut self, project: &Project, page: &Page) -> Stored<Vec<DeviceRow>> {
+        let list = query("SELECT * FROM devices WHERE project = ? AND name > ? ORDER BY name LIMIT ?");
+        self.all(list.bind(project.to_string()).bind(page.after.clone()).bind(page.limit)).await
     }
 
     async fn saw_device(&mut self, id: DeviceId, at: UnixSeconds) -> Stored<()> {
@@ -173,14 +107,14 @@ impl Devices for SqliteTx {
         self.change(query("UPDATE devices SET learn = ? WHERE id = ?").bind(learn).bind(blob(id.0))).await
     }
 
-    async fn put_report(&mut self, id: DeviceId, report: &str, at: UnixSeconds) -> Stored<()> {
+    async fn put_report(&mut self, id: DeviceId, report: &DeviceReport, at: UnixSeconds) -> Stored<()> {
         let write = query("UPDATE devices SET report = ?, last_seen = ? WHERE id = ?");
-        self.change(write.bind(report.to_owned()).bind(int(at)).bind(blob(id.0))).await
+        self.change(write.bind(json(report)).bind(int(at)).bind(blob(id.0))).await
     }
 
-    async fn put_verdict(&mut self, id: DeviceId, verdict: &str, at: UnixSeconds) -> Stored<()> {
+    async fn put_verdict(&mut self, id: DeviceId, verdict: &Fared, at: UnixSeconds) -> Stored<()> {
         let write = query("UPDATE devices SET verdict = ?, last_seen = ? WHERE id = ?");
-        self.change(write.bind(verdict.to_owned()).bind(int(at)).bind(blob(id.0))).await
+        self.change(write.bind(json(verdict)).bind(int(at)).bind(blob(id.0))).await
     }
 
     async fn put_section(&mut self, id: DeviceId, version: u64, digest: &[u8; 32]) -> Stored<()> {

@@ -3,10 +3,12 @@
 use async_trait::async_trait;
 use sqlx::query;
 use sqlx::sqlite::SqliteRow;
-use vault::ids::DeviceId;
+use vault::ids::{DeviceId, Project};
 
 use super::SqliteTx;
-use super::read::{FromRow, Word as _, blob, bytes32, device, get, int, number, some_number, word};
+use super::read::{
+    FromRow, Word as _, blob, bytes32, device, get, int, json, kept, number, project, some_number, word,
+};
 use crate::store::{Ends, Evidence, ReferenceRow, ReferenceState, StandingRow, Stored, UnixSeconds};
 
 impl FromRow for StandingRow {
@@ -16,7 +18,7 @@ impl FromRow for StandingRow {
             session: bytes32(row, "session")?,
             at: number(row, "at")?,
             renew: get(row, "renew")?,
-            record: get(row, "record")?,
+            record: kept(row, "record")?,
         })
     }
 }
@@ -25,8 +27,9 @@ impl FromRow for ReferenceRow {
     fn from_row(row: &SqliteRow) -> Stored<Self> {
         Ok(Self {
             id: get(row, "id")?,
+            project: project(row)?,
             device: device(row)?,
-            pcrs: get(row, "pcrs")?,
+            pcrs: kept(row, "pcrs")?,
             state: word(row, "state")?,
             learned_at: number(row, "learned_at")?,
             decided_at: some_number(row, "decided_at")?,
@@ -88,7 +91,7 @@ impl Evidence for SqliteTx {
             "INSERT OR REPLACE INTO standings (device, session, at, renew, record) VALUES (?, ?, ?, ?, ?)",
         );
         let put = put.bind(blob(row.device.0)).bind(row.session.to_vec()).bind(int(row.at)).bind(row.renew);
-        self.run(put.bind(row.record.clone())).await.map(drop)
+        self.run(put.bind(json(&row.record))).await.map(drop)
     }
 
     async fn renew_standing(&mut self, device: DeviceId) -> Stored<()> {
@@ -99,11 +102,12 @@ impl Evidence for SqliteTx {
 
     async fn add_reference(&mut self, row: &ReferenceRow) -> Stored<i64> {
         let add = query(
-            "INSERT INTO refs (device, pcrs, state, learned_at, decided_at) VALUES (?, ?, ?, ?, ?) RETURNING id",
+            "INSERT INTO refs (project, device, pcrs, state, learned_at, decided_at) VALUES (?, ?, ?, ?, ?, ?) RETURNING id",
         );
         let add = add
+            .bind(row.project.to_string())
             .bind(blob(row.device.0))
-            .bind(row.pcrs.clone())
+            .bind(json(&row.pcrs))
             .bind(row.state.word())
             .bind(int(row.learned_at));
         let id = self.one::<Id>(add.bind(row.decided_at.map(int))).await?;
@@ -111,16 +115,18 @@ impl Evidence for SqliteTx {
             .ok_or_else(|| crate::store::StoreError::Damaged("an added row has no number".into()))
     }
 
-    async fn reference(&mut self, id: i64) -> Stored<Option<ReferenceRow>> {
-        self.one(query("SELECT * FROM refs WHERE id = ?").bind(id)).await
+    async fn reference(&mut self, project: &Project, id: i64) -> Stored<Option<ReferenceRow>> {
+        let find = query("SELECT * FROM refs WHERE id = ? AND project = ?");
+        self.one(find.bind(id).bind(project.to_string())).await
     }
 
     async fn references_of(&mut self, device: DeviceId) -> Stored<Vec<ReferenceRow>> {
         self.all(query("SELECT * FROM refs WHERE device = ? ORDER BY id").bind(blob(device.0))).await
     }
 
-    async fn references(&mut self, after: i64, limit: u32) -> Stored<Vec<ReferenceRow>> {
-        self.all(query("SELECT * FROM refs WHERE id > ? ORDER BY id LIMIT ?").bind(after).bind(limit)).await
+    async fn references(&mut self, project: &Project, after: i64, limit: u32) -> Stored<Vec<ReferenceRow>> {
+        let list = query("SELECT * FROM refs WHERE project = ? AND id > ? ORDER BY id LIMIT ?");
+        self.all(list.bind(project.to_string()).bind(after).bind(limit)).await
     }
 
     async fn judge_reference(&mut self, id: i64, state: ReferenceState, at: UnixSeconds) -> Stored<()> {

@@ -3,11 +3,11 @@
 use async_trait::async_trait;
 use sqlx::query;
 use sqlx::sqlite::SqliteRow;
-use vault::ids::{DeviceId, Epoch, VaultId};
+use vault::ids::{DeviceId, Epoch, Project, VaultId};
 
 use super::SqliteTx;
-use super::read::{FromRow, blob, bytes32, device, epoch, get, int, number, vault};
-use crate::store::{EpochRow, KeyRow, Keys, ReleaseRow, Stored, UnixSeconds};
+use super::read::{FromRow, blob, bytes32, device, epoch, get, int, number, project, some_project, vault};
+use crate::store::{EpochRow, KeyRow, Keys, ReleaseRow, Stored, TokenRow};
 
 /// One column called `value`.
 struct Value(Vec<u8>);
@@ -18,12 +18,14 @@ impl FromRow for Value {
     }
 }
 
-/// One column called `name`.
-struct Owner(String);
-
-impl FromRow for Owner {
+impl FromRow for TokenRow {
     fn from_row(row: &SqliteRow) -> Stored<Self> {
-        get(row, "name").map(Self)
+        Ok(Self {
+            hash: bytes32(row, "hash")?,
+            project: project(row)?,
+            name: get(row, "name")?,
+            added_at: number(row, "added_at")?,
+        })
     }
 }
 
@@ -36,6 +38,7 @@ impl FromRow for KeyRow {
 impl FromRow for EpochRow {
     fn from_row(row: &SqliteRow) -> Stored<Self> {
         Ok(Self {
+            project: some_project(row)?,
             device: device(row)?,
             vault: vault(row, "vault")?,
             epoch: epoch(row, "epoch")?,
@@ -49,6 +52,7 @@ impl FromRow for EpochRow {
 impl FromRow for ReleaseRow {
     fn from_row(row: &SqliteRow) -> Stored<Self> {
         Ok(Self {
+            project: project(row)?,
             device: device(row)?,
             vault: vault(row, "vault")?,
             epoch: epoch(row, "epoch")?,
@@ -83,18 +87,19 @@ impl Keys for SqliteTx {
             .map(drop)
     }
 
-    async fn token(&mut self, hash: &[u8; 32]) -> Stored<Option<String>> {
-        let find = query("SELECT name FROM tokens WHERE hash = ?").bind(hash.to_vec());
-        Ok(self.one::<Owner>(find).await?.map(|owner| owner.0))
+    async fn token(&mut self, hash: &[u8; 32]) -> Stored<Option<TokenRow>> {
+        self.one(query("SELECT * FROM tokens WHERE hash = ?").bind(hash.to_vec())).await
     }
 
-    async fn add_token(&mut self, hash: &[u8; 32], name: &str, at: UnixSeconds) -> Stored<()> {
-        let add = query("INSERT INTO tokens (hash, name, added_at) VALUES (?, ?, ?)");
-        self.run(add.bind(hash.to_vec()).bind(name.to_owned()).bind(int(at))).await.map(drop)
+    async fn add_token(&mut self, row: &TokenRow) -> Stored<()> {
+        let add = query("INSERT INTO tokens (hash, project, name, added_at) VALUES (?, ?, ?, ?)");
+        let add = add.bind(row.hash.to_vec()).bind(row.project.to_string());
+        self.run(add.bind(row.name.clone()).bind(int(row.added_at))).await.map(drop)
     }
 
-    async fn drop_other_tokens(&mut self, than: &[u8; 32]) -> Stored<u64> {
-        self.run(query("DELETE FROM tokens WHERE hash <> ?").bind(than.to_vec())).await
+    async fn drop_other_tokens(&mut self, project: &Project, than: &[u8; 32]) -> Stored<u64> {
+        let others = query("DELETE FROM tokens WHERE project = ? AND hash <> ?");
+        self.run(others.bind(project.to_string()).bind(than.to_vec())).await
     }
 
     async fn period(&mut self, period: &str) -> Stored<Option<Vec<u8>>> {
@@ -112,11 +117,30 @@ impl Keys for SqliteTx {
         self.one(find.bind(blob(device.0)).bind(blob(vault.0)).bind(int(epoch.0))).await
     }
 
+    async fn epochs_before_projects(
+        &mut self,
+        after: Option<(DeviceId, VaultId, Epoch)>,
+        limit: u32,
+    ) -> Stored<Vec<EpochRow>> {
+        let (device, id, epoch) =
+            after.map_or((vec![], vec![], 0), |(device, id, epoch)| (blob(device.0), blob(id.0), epoch.0));
+        let list = "SELECT * FROM epochs WHERE project IS NULL AND (device, vault, epoch) > (?, ?, ?)
+                    ORDER BY device, vault, epoch LIMIT ?";
+        self.all(query(list).bind(device).bind(id).bind(int(epoch)).bind(limit)).await
+    }
+
+    async fn bind_epoch(&mut self, row: &EpochRow) -> Stored<()> {
+        let bind = "UPDATE epochs SET project = ?, sealed = ? WHERE device = ? AND vault = ? AND epoch = ? AND project IS NULL";
+        let bind = query(bind).bind(row.project.as_ref().map(ToString::to_string)).bind(row.sealed.clone());
+        self.change(bind.bind(blob(row.device.0)).bind(blob(row.vault.0)).bind(int(row.epoch.0))).await
+    }
+
     async fn add_epoch(&mut self, row: &EpochRow) -> Stored<()> {
         let add = query(
-            "INSERT INTO epochs (device, vault, epoch, period, sealed, made_at) VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO epochs (project, device, vault, epoch, period, sealed, made_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
         );
         let add = add
+            .bind(row.project.as_ref().map(ToString::to_string))
             .bind(blob(row.device.0))
             .bind(blob(row.vault.0))
             .bind(int(row.epoch.0))
@@ -146,15 +170,17 @@ impl Keys for SqliteTx {
     }
 
     async fn release(&mut self, like: &ReleaseRow) -> Stored<Option<ReleaseRow>> {
-        let find = "SELECT * FROM releases WHERE device = ? AND vault = ? AND epoch = ? AND custody = ? AND session = ?";
-        let find = query(find).bind(blob(like.device.0)).bind(blob(like.vault.0)).bind(int(like.epoch.0));
+        let find = "SELECT * FROM releases WHERE project = ? AND device = ? AND vault = ? AND epoch = ? AND custody = ? AND session = ?";
+        let find = query(find).bind(like.project.to_string()).bind(blob(like.device.0));
+        let find = find.bind(blob(like.vault.0)).bind(int(like.epoch.0));
         self.one(find.bind(like.custody.clone()).bind(like.session.to_vec())).await
     }
 
     async fn put_release(&mut self, row: &ReleaseRow) -> Stored<()> {
-        let put = "INSERT OR REPLACE INTO releases (device, vault, epoch, custody, session, enc, ciphertext)
-                   VALUES (?, ?, ?, ?, ?, ?, ?)";
+        let put = "INSERT OR REPLACE INTO releases (project, device, vault, epoch, custody, session, enc, ciphertext)
+                   VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
         let put = query(put)
+            .bind(row.project.to_string())
             .bind(blob(row.device.0))
             .bind(blob(row.vault.0))
             .bind(int(row.epoch.0))

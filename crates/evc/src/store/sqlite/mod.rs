@@ -2,6 +2,7 @@
 //! One connection writes, several read; a writer that waits longer than `PATIENCE` is told that the store is busy.
 
 mod around;
+mod device_rows;
 mod devices;
 mod evidence;
 mod keys;
@@ -16,11 +17,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use sqlx::migrate::Migrator;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteQueryResult,
     SqliteSynchronous,
 };
-use sqlx::{Connection as _, Sqlite, Transaction};
+use sqlx::{Connection as _, Sqlite, Transaction, query_scalar};
 use vault::ids::DeviceId;
 
 use super::{Around, Engine, Open, Scope, StoreError, Stored, Tx};
@@ -28,6 +30,8 @@ use super::{Around, Engine, Open, Scope, StoreError, Stored, Tx};
 /// Names in the folder.
 const DATABASE: &str = "evc.db";
 const LOCK: &str = "lock";
+/// The tables of this version.
+static TABLES: Migrator = sqlx::migrate!("migrations/sqlite");
 /// How long a transaction waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Connections that read at the same time.
@@ -71,7 +75,7 @@ impl SqliteStore {
         make_private(&lock.folder.join(DATABASE)).map_err(|e| StoreError::Failed(e.into()))?;
         let (options, writer) = (options(&lock.folder), Arc::default());
         let writing = writing(&options, &writer).await?;
-        sqlx::migrate!("migrations/sqlite").run(&writing).await.map_err(|e| failed(e.into()))?;
+        TABLES.run(&writing).await.map_err(|e| failed(e.into()))?;
         // Not before: a connection that knew the tables of before answers its first question by them, and may find nothing.
         let reading = reading(options).await?;
         Ok(Self { reading, writing, writer, _lock: Some(lock) })
@@ -81,10 +85,16 @@ impl SqliteStore {
     /// stay.
     ///
     /// # Errors
-    /// [`StoreError::Failed`]: it is not there, or can't be read.
+    /// [`StoreError::OtherVersion`]: it was made by another version, and not opened by this one yet. [`StoreError::Failed`]: it is not
+    /// there, or can't be read.
     pub async fn join(folder: &Path) -> Stored<Self> {
         let (options, writer) = (options(folder), Arc::default());
         let writing = writing(&options, &writer).await?;
+        let there = query_scalar("SELECT max(version) FROM _sqlx_migrations").fetch_one(&writing).await;
+        let there: Option<i64> = there.map_err(failed)?;
+        if there != TABLES.iter().map(|migration| migration.version).max() {
+            return Err(StoreError::OtherVersion);
+        }
         Ok(Self { reading: reading(options).await?, writing, writer, _lock: None })
     }
 }

@@ -1,11 +1,12 @@
-//! Reads rows back into checked types; anything that does not read back is a damaged database, never a default.
+//! Reads rows back into checked types; anything that does not read back is a damaged database, never a default. But what a node said of
+//! itself in words, which decides nothing that releases or deletes, may be of a version with other words: then it is as if it was not said.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Decode, Row as _, Sqlite, Type};
 use uuid::Uuid;
-use vault::ids::{DeviceId, Epoch, Name, VaultId};
+use vault::ids::{DeviceId, Epoch, Name, Project, VaultId};
 
 use crate::store::{ReferenceState, StoreError, Stored, Tpm, VaultStanding};
 
@@ -30,6 +31,17 @@ pub(super) fn json(value: &impl Serialize) -> String {
 pub(super) fn from_json<T: DeserializeOwned>(row: &SqliteRow, column: &'static str) -> Stored<Option<T>> {
     let text: Option<&str> = get(row, column)?;
     text.map(serde_json::from_str).transpose().map_err(|_| damaged(column))
+}
+
+/// What is always there.
+pub(super) fn kept<T: DeserializeOwned>(row: &SqliteRow, column: &'static str) -> Stored<T> {
+    from_json(row, column)?.ok_or_else(|| damaged(column))
+}
+
+/// What a node said, as far as this version understands it.
+pub(super) fn said<T: DeserializeOwned>(row: &SqliteRow, column: &'static str) -> Stored<Option<T>> {
+    let text: Option<&str> = get(row, column)?;
+    Ok(text.and_then(|text| serde_json::from_str(text).ok()))
 }
 
 pub(super) fn damaged(column: &str) -> StoreError {
@@ -68,6 +80,15 @@ pub(super) fn bytes32(row: &SqliteRow, column: &'static str) -> Stored<[u8; 32]>
 
 pub(super) fn name(row: &SqliteRow, column: &'static str) -> Stored<Name> {
     Name::try_from(get::<String>(row, column)?).map_err(|_| damaged(column))
+}
+
+pub(super) fn project(row: &SqliteRow) -> Stored<Project> {
+    Project::try_from(get::<String>(row, "project")?).map_err(|_| damaged("project"))
+}
+
+pub(super) fn some_project(row: &SqliteRow) -> Stored<Option<Project>> {
+    let told: Option<String> = get(row, "project")?;
+    told.map(|text| Project::try_from(text).map_err(|_| damaged("project"))).transpose()
 }
 
 pub(super) fn some_name(row: &SqliteRow, column: &'static str) -> Stored<Option<Name>> {

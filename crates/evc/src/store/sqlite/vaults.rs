@@ -3,27 +3,30 @@
 use async_trait::async_trait;
 use sqlx::query;
 use sqlx::sqlite::SqliteRow;
-use vault::ids::{DeviceId, Epoch, Name, VaultId};
+use vault::ids::{DeviceId, Epoch, Name, Project, VaultId};
+use vault::policy::VaultPolicy;
 
 use super::SqliteTx;
 use super::read::{
-    FromRow, Word as _, blob, device, epoch, get, int, name, number, some_name, some_number, vault, word,
+    FromRow, Word as _, blob, damaged, device, epoch, get, int, json, name, number, project, said, some_name,
+    some_number, vault, word,
 };
 use crate::store::{Keys as _, Page, PolicyRow, Stored, Tpm, UnixSeconds, VaultRow, VaultSaid, Vaults};
 
 impl FromRow for PolicyRow {
     fn from_row(row: &SqliteRow) -> Stored<Self> {
-        Ok(Self {
-            name: name(row, "name")?,
-            canonical: get(row, "canonical")?,
-            changed_at: number(row, "changed_at")?,
-        })
+        let policy = VaultPolicy::from_canonical(get(row, "canonical")?).map_err(|_| damaged("canonical"))?;
+        if policy.name != name(row, "name")? {
+            return Err(damaged("canonical"));
+        }
+        Ok(Self { project: project(row)?, policy, changed_at: number(row, "changed_at")? })
     }
 }
 
 impl FromRow for VaultRow {
     fn from_row(row: &SqliteRow) -> Stored<Self> {
         Ok(Self {
+            project: project(row)?,
             device: device(row)?,
             id: vault(row, "id")?,
             name: name(row, "name")?,
@@ -36,7 +39,7 @@ impl FromRow for VaultRow {
             current_epoch: epoch(row, "current_epoch")?,
             last_epoch: epoch(row, "last_epoch")?,
             reported_epoch: some_number(row, "reported_epoch")?.map(Epoch),
-            report: get(row, "report")?,
+            report: said(row, "report")?,
             reported_at: some_number(row, "reported_at")?,
             added_at: number(row, "added_at")?,
         })
@@ -45,35 +48,42 @@ impl FromRow for VaultRow {
 
 #[async_trait]
 impl Vaults for SqliteTx {
-    async fn policy(&mut self, name: &str) -> Stored<Option<PolicyRow>> {
-        self.one(query("SELECT * FROM policies WHERE name = ?").bind(name.to_owned())).await
+    async fn policy(&mut self, project: &Project, name: &str) -> Stored<Option<PolicyRow>> {
+        let find = query("SELECT * FROM policies WHERE project = ? AND name = ?");
+        self.one(find.bind(project.to_string()).bind(name.to_owned())).await
     }
 
-    async fn policies(&mut self, page: &Page) -> Stored<Vec<PolicyRow>> {
-        let list = query("SELECT * FROM policies WHERE name > ? ORDER BY name LIMIT ?");
-        self.all(list.bind(page.after.clone()).bind(page.limit)).await
+    async fn policies(&mut self, project: &Project, page: &Page) -> Stored<Vec<PolicyRow>> {
+        let list = query("SELECT * FROM policies WHERE project = ? AND name > ? ORDER BY name LIMIT ?");
+        self.all(list.bind(project.to_string()).bind(page.after.clone()).bind(page.limit)).await
     }
 
     async fn put_policy(&mut self, row: &PolicyRow) -> Stored<()> {
-        let put = "INSERT INTO policies (name, canonical, changed_at) VALUES (?, ?, ?)
-                   ON CONFLICT (name) DO UPDATE SET canonical = excluded.canonical, changed_at = excluded.changed_at";
-        self.run(query(put).bind(row.name.to_string()).bind(row.canonical.clone()).bind(int(row.changed_at)))
-            .await
-            .map(drop)
+        let put = "INSERT INTO policies (project, name, canonical, changed_at) VALUES (?, ?, ?, ?)
+                   ON CONFLICT (project, name) DO UPDATE SET canonical = excluded.canonical, changed_at = excluded.changed_at";
+        let put = query(put).bind(row.project.to_string()).bind(row.policy.name.to_string());
+        self.run(put.bind(row.policy.to_canonical()).bind(int(row.changed_at))).await.map(drop)
     }
 
-    async fn drop_policy(&mut self, name: &str) -> Stored<()> {
-        self.run(query("DELETE FROM policies WHERE name = ?").bind(name.to_owned())).await.map(drop)
+    async fn drop_policy(&mut self, project: &Project, name: &str) -> Stored<()> {
+        let forget = query("DELETE FROM policies WHERE project = ? AND name = ?");
+        self.run(forget.bind(project.to_string()).bind(name.to_owned())).await.map(drop)
     }
 
-    async fn vault_with_policy(&mut self, policy: &str) -> Stored<Option<VaultRow>> {
-        self.one(query("SELECT * FROM vaults WHERE policy = ? LIMIT 1").bind(policy.to_owned())).await
+    async fn vault_with_policy(&mut self, project: &Project, policy: &str) -> Stored<Option<VaultRow>> {
+        let find = query("SELECT * FROM vaults WHERE project = ? AND policy = ? LIMIT 1");
+        self.one(find.bind(project.to_string()).bind(policy.to_owned())).await
     }
 
-    async fn vault_with_policy_and_tpm(&mut self, policy: &str, tpm: Tpm) -> Stored<Option<VaultRow>> {
+    async fn vault_with_policy_and_tpm(
+        &mut self,
+        project: &Project,
+        policy: &str,
+        tpm: Tpm,
+    ) -> Stored<Option<VaultRow>> {
         let find = "SELECT vaults.* FROM vaults JOIN devices ON devices.id = vaults.device
-                    WHERE vaults.policy = ? AND vaults.standing = 'active' AND devices.tpm = ? LIMIT 1";
-        self.one(query(find).bind(policy.to_owned()).bind(tpm.word())).await
+                    WHERE vaults.project = ? AND vaults.policy = ? AND vaults.standing = 'active' AND devices.tpm = ? LIMIT 1";
+        self.one(query(find).bind(project.to_string()).bind(policy.to_owned()).bind(tpm.word())).await
     }
 
     async fn vaults(&mut self, device: DeviceId) -> Stored<Vec<VaultRow>> {
@@ -92,23 +102,33 @@ impl Vaults for SqliteTx {
         self.one(find.bind(blob(device.0)).bind(name.to_string())).await
     }
 
-    async fn all_vaults(&mut self, after: Option<(DeviceId, VaultId)>, limit: u32) -> Stored<Vec<VaultRow>> {
+    async fn all_vaults(
+        &mut self,
+        project: &Project,
+        after: Option<(DeviceId, VaultId)>,
+        limit: u32,
+    ) -> Stored<Vec<VaultRow>> {
         let (device, id) =
             after.map_or((vec![], vec![]), |(d, v)| (d.0.as_bytes().to_vec(), v.0.as_bytes().to_vec()));
-        let list = query("SELECT * FROM vaults WHERE (device, id) > (?, ?) ORDER BY device, id LIMIT ?");
-        self.all(list.bind(device).bind(id).bind(limit)).await
+        let list =
+            "SELECT * FROM vaults WHERE project = ? AND (device, id) > (?, ?) ORDER BY device, id LIMIT ?";
+        self.all(query(list).bind(project.to_string()).bind(device).bind(id).bind(limit)).await
     }
 
     async fn add_vault(&mut self, row: &VaultRow) -> Stored<()> {
-        let add = "INSERT INTO vaults (device, id, name, policy, standing, delete_at, left_version, created, recreate,
+        let add = "INSERT INTO vaults (project, device, id, name, policy, standing, delete_at, left_version, created, recreate,
                      current_epoch, last_epoch, reported_epoch, report, reported_at, added_at)
-                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
-        let add = query(add).bind(blob(row.device.0)).bind(blob(row.id.0)).bind(row.name.to_string());
+                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+        let add = query(add)
+            .bind(row.project.to_string())
+            .bind(blob(row.device.0))
+            .bind(blob(row.id.0))
+            .bind(row.name.to_string());
         let add = add.bind(row.policy.as_ref().map(ToString::to_string)).bind(row.standing.word());
         let add = add.bind(row.delete_at.map(int)).bind(row.left_version.map(int));
         let add = add.bind(row.created).bind(row.recreate);
         let add = add.bind(int(row.current_epoch.0)).bind(int(row.last_epoch.0));
-        let add = add.bind(row.reported_epoch.map(|e| int(e.0))).bind(row.report.clone());
+        let add = add.bind(row.reported_epoch.map(|e| int(e.0))).bind(row.report.as_ref().map(json));
         self.run(add.bind(row.reported_at.map(int)).bind(int(row.added_at))).await.map(drop)
     }
 
@@ -141,10 +161,11 @@ impl Vaults for SqliteTx {
     }
 
     async fn report_vault(&mut self, device: DeviceId, id: VaultId, said: &VaultSaid) -> Stored<()> {
-        let write = "UPDATE vaults SET created = created OR ?, recreate = recreate AND NOT ?, reported_epoch = ?, report = ?,
-                     reported_at = ? WHERE device = ? AND id = ?";
-        let write = query(write).bind(said.created).bind(said.made_anew);
-        let write = write.bind(said.epoch.map(|epoch| int(epoch.0))).bind(said.report.clone());
+        let write =
+            "UPDATE vaults SET created = ?, recreate = ?, reported_epoch = ?, report = ?, reported_at = ?
+                     WHERE device = ? AND id = ?";
+        let write = query(write).bind(said.created).bind(said.recreate);
+        let write = write.bind(said.epoch.map(|epoch| int(epoch.0))).bind(json(&said.report));
         self.change(write.bind(int(said.at)).bind(blob(device.0)).bind(blob(id.0))).await
     }
 

@@ -2,6 +2,7 @@
 //! it rests. Decides nothing itself: `vault::plan` does. Generic over the kernel and tpmmgr, so tests run it without either.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::time::Instant;
 
 use attest::SessionKey;
@@ -9,7 +10,7 @@ use vault::belief::{About, Belief, Heard};
 use vault::condition::{Hint, Keys, Node, State, TableSeen, Tpm};
 use vault::defaults;
 use vault::ids::{CONFIG_VAULT, SectionVersion, VaultId};
-use vault::plan::{Act, Known, Next, NodeStep, Step, View, Wait, one, plan};
+use vault::plan::{Act, Known, Next, NodeStep, Step, View, one, plan};
 use vault::report::{VaultReport, report};
 use vault::section::Seal;
 use vault::wanted::{Head, Wish};
@@ -343,15 +344,6 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         self.everything().into_iter().filter_map(seal).collect()
     }
 
-    /// A vault that waits for a measured boot says what is known of this one.
-    fn say_which_pcrs(&self, report: &mut VaultReport) {
-        let waits = Wait::Pcrs.to_string();
-        let why = self.shares.as_ref().and_then(Shares::without_pcrs);
-        for (detail, why) in report.detail.iter_mut().filter(|detail| detail.contains(&waits)).zip(why) {
-            detail.push_str(&format!(": {why}"));
-        }
-    }
-
     /// The status of one vault.
     pub(crate) fn report(&self, id: VaultId) -> VaultReport {
         let (wish, next) = self.ask(id);
@@ -360,8 +352,9 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         let view = View { id, wish: &wish, seen, keys, node: &node, setbacks: *setbacks };
         let slot = self.slots.get(&id);
         let last = slot.and_then(|slot| slot.last.clone());
-        let mut report = report(&view, self.belief.desired().name(id), &next, last);
-        self.say_which_pcrs(&mut report);
+        let no_pcrs = self.shares.as_ref().and_then(Shares::without_pcrs);
+        let no_pcrs = no_pcrs.map(|why| why as &dyn Display);
+        let mut report = report(&view, self.belief.desired().name(id), &next, last, no_pcrs);
         let facts = slot.map(|slot| slot.facts.clone()).unwrap_or_default();
         let left = slot.map(|slot| slot.left.clone()).unwrap_or_default();
         match *unseen {

@@ -2,12 +2,14 @@
 
 use super::{NOW, in_grace, made, missing, name, report, user};
 use crate::condition::State;
+use crate::decide::Tpm;
 use crate::ids::{CONFIG_VAULT, Epoch, Incarnation, SectionVersion};
 use crate::life::{
-    Applied, Contact, Deleted, Deletion, Disk, Gone, Life, Listed, MOST_BESIDE_DEFAULTS, Move, NodeAt,
+    Applied, Contact, Deleted, Deletion, Disk, Fit, Gone, Life, Listed, MOST_BESIDE_DEFAULTS, Move, NodeAt,
     NotAdopted, NotApplied, NotForgotten, NotOver, NotRecreated, NotRehomed, NotRotated, Orphan, Phase,
-    Rehomed, Rotated, Rotation, Said, Target, Wish, adopted, applied, orphan,
+    Rehomed, Rotated, Rotation, Said, Target, Unfit, Wish, adopted, applied, fits, orphan,
 };
+use crate::policy::{Check, VaultPolicy};
 use crate::section::{Custody, Encryption};
 
 const XTS: Encryption = Encryption::Aes256Xts;
@@ -148,6 +150,9 @@ fn only_a_missing_vault_is_made_anew_and_only_where_its_disk_is() {
     }
     let unheard = Listed { said: None, ..made() };
     assert_eq!(unheard.order_anew(Disk::New), Err(NotRecreated::NotMissing));
+    let begun = Listed { made: false, said: Some(Said { state: State::Waiting, epoch: None }), ..made() };
+    assert_eq!(begun.order_anew(Disk::There), Err(NotRecreated::NeverMade), "nothing was lost");
+    assert_eq!(Listed { made: false, ..missing() }.order_anew(Disk::There).err(), None, "its node says it");
     let ordered = Listed { recreate: true, ..missing() };
     assert_eq!(missing().order_anew(Disk::There), Ok(ordered.clone()));
     assert_eq!(missing().order_anew(Disk::New), Ok(ordered));
@@ -266,5 +271,29 @@ fn what_a_device_has_gives_way_only_where_no_vault_was_made_of_it() {
     assert_eq!(target(&Life::Listed(Listed { made: false, ..made() })), Target::Used);
     for (used, expected) in [(false, Target::Unused), (true, Target::Used)] {
         assert_eq!(target(&Life::Gone(Gone { left: 1, used })), expected);
+    }
+}
+
+/// AC-5, DF-4: what needs a TPM is refused where there is none, and where that is not known it is said.
+#[test]
+fn a_policy_is_held_against_the_tpm_of_its_device() {
+    let policy = |custody, require: &[Check]| {
+        let mut policy = VaultPolicy::of_default_vault(true);
+        policy.node.custody = custody;
+        policy.attest.require = require.iter().copied().collect();
+        policy
+    };
+    let (plain, pcrs) = (policy(Custody::Controller, &[]), policy(Custody::Controller, &[Check::Pcrs]));
+    for (what, policy, without) in [
+        ("the controller's key alone", plain, None),
+        ("measured, by the controller's key alone", pcrs, Some(Unfit::Pcrs)),
+        ("the TPM's share alone", policy(Custody::Tpm, &[]), Some(Unfit::Custody)),
+        ("both", policy(Custody::TpmAndController, &[]), Some(Unfit::Custody)),
+        ("both, measured", policy(Custody::TpmAndController, &[Check::Pcrs]), Some(Unfit::Custody)),
+    ] {
+        let unknown = if without.is_some() { Fit::NotKnownYet } else { Fit::Yes };
+        assert_eq!(fits(&policy, Tpm::Present), Ok(Fit::Yes), "{what}");
+        assert_eq!(fits(&policy, Tpm::Unknown), Ok(unknown), "{what}");
+        assert_eq!(fits(&policy, Tpm::Absent), without.map_or(Ok(Fit::Yes), Err), "{what}");
     }
 }

@@ -24,7 +24,7 @@ fn vc6_an_open_vault_takes_the_newest_epoch() {
     }
     let old = Keys { none_fits: true, ..keys() };
     let two_behind = keep(want(Custody::TpmAndController), made(Custody::TpmAndController, 1), old);
-    assert_eq!(two_behind, Next::Wait(Wait::OtherEpoch { under: Some(Epoch(1)) }));
+    assert_eq!(two_behind, Next::Wait(Wait::OtherEpoch { under: Some(Epoch(1)), finished: Finished::Yes }));
 }
 
 /// KO-1: with the share's root unreadable nothing is wrapped or tried under it, and the status says why.

@@ -181,7 +181,7 @@ fn key_files_that_no_share_speaks_of_go_by_an_order_alone() {
     }
 }
 
-const OTHER_EPOCH: Wait = Wait::OtherEpoch { under: Some(Epoch(1)) };
+const OTHER_EPOCH: Wait = Wait::OtherEpoch { under: Some(Epoch(1)), finished: Finished::Never };
 
 /// Half-made metadata goes when it is of no use for certain, and not while a key that may open it is out of reach.
 #[test]
@@ -295,7 +295,7 @@ fn a_long_step_under_way_is_no_failure() {
         let keys = held(TPM);
         let view = View { id: CONFIG_VAULT, wish: &wish, seen, keys: &keys, node: &NODE, setbacks };
         let next = next(&view);
-        let report = vault::report::report(&view, "config".parse().expect("a name"), &next, None);
+        let report = vault::report::report(&view, "config".parse().expect("a name"), &next, None, None);
         (next, report.state)
     };
     let plain =

@@ -19,7 +19,9 @@ use vault::custody::Wrapping;
 use vault::ids::{
     CONFIG_VAULT, DeviceId, DeviceKey, Epoch, IMAGE_VAULT, Incarnation, Name, SectionVersion, VaultId,
 };
-use vault::plan::{Known, Next, NodeStep, Note, Setbacks, Step, StepKind, View, Wait, next, one, plan};
+use vault::plan::{
+    Finished, Known, Next, NodeStep, Note, Setbacks, Step, StepKind, View, Wait, next, one, plan,
+};
 use vault::report::{VaultReport, report};
 use vault::section::{
     BySeal, Custody, Encryption, Entry, NodePolicy, Operation, Presence, Release, Seal, Section,

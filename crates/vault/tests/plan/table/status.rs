@@ -4,7 +4,7 @@ use super::*;
 
 fn reported(wish: &Wish, seen: &Seen, keys: &Keys, node: &Node) -> VaultReport {
     let view = View { id: USER, wish, seen, keys, node, setbacks: Setbacks::default() };
-    report(&view, name(), &next(&view), None)
+    report(&view, name(), &next(&view), None, None)
 }
 
 /// IF-2: what a status says, in the words that users see.
@@ -50,9 +50,37 @@ fn if2_what_can_not_be_done_is_an_outcome() {
     let old = Keys { none_fits: true, ..keys() };
     let (operation, error) = failed(&both, &made(Custody::TpmAndController, 1), &old, &NODE);
     assert!(operation == "unlock" && error.contains("wrapped under epoch 1"), "{operation}: {error}");
+    assert!(error.contains("What is in it is kept") && !error.contains("recreate"), "{error}");
+    let begun = Seen { dir: Dir::Absent, shares: share(Mark::Begun), ..made(Custody::TpmAndController, 1) };
+    let (operation, error) = failed(&both, &begun, &old, &NODE);
+    assert!(
+        operation == "create" && error.contains("nothing is in it: `eve vault recreate`"),
+        "{operation}: {error}"
+    );
+    let new = Wish::Keep(Want { created: false, ..want(Custody::Controller) });
+    let away = Seen { dir: Dir::Absent, shares: BySeal::default(), ..made(Custody::Controller, 1) };
+    let shareless = Keys { shares: BySeal::default(), ..old };
+    let (operation, error) = failed(&new, &away, &shareless, &NODE);
+    assert!(operation == "create" && error.contains("is not known here"), "{operation}: {error}");
     let (operation, error) = failed(&both, &Seen::default(), &keys(), &NO_TPM);
     assert!(operation == "create" && error.contains("needs a TPM"), "{operation}: {error}");
     let no_dir = Seen { dir: Dir::Absent, ..made(Custody::TpmAndController, 3) };
     let (operation, error) = failed(&both, &no_dir, &keys(), &NODE);
     assert!(operation == "unlock" && error.contains("missing: its directory"), "{operation}: {error}");
+}
+
+/// KO-1: a vault whose share waits for a measured boot says what differs in this one; no other line does.
+#[test]
+fn ko1_what_waits_for_a_measured_boot_says_what_is_known_of_this_one() {
+    let wish = Wish::Keep(want(Custody::Tpm));
+    let told = |seen: &Seen, keys: &Keys| {
+        let view = View { id: USER, wish: &wish, seen, keys, node: &NODE, setbacks: Setbacks::default() };
+        report(&view, name(), &next(&view), None, Some(&"PCR 4 differs")).detail
+    };
+    let closed = Keys { none_fits: true, current: None, last: None, shares: key(ShareKey::Closed), ..keys() };
+    let lines = told(&made(Custody::Tpm, 0), &closed);
+    let waits = format!("{}: PCR 4 differs", Wait::Pcrs);
+    assert_eq!(lines.iter().filter(|line| line.contains("PCR 4 differs")).collect::<Vec<_>>(), [&waits]);
+    let open = Seen { key: Key::Present, ..made(Custody::Tpm, 0) };
+    assert!(told(&open, &held(TPM)).iter().all(|line| !line.contains("PCR 4 differs")));
 }

@@ -1,74 +1,44 @@
-//! The words for what [`vault::life`] refuses: what is, and what to do. Here alone causes become text.
+//! The words for what [`vault::life`] refuses: what is, and what to do.
 
 use vault::ids::{Epoch, Name};
 use vault::life::{
     MOST_BESIDE_DEFAULTS, NodeAt, NotAdopted, NotApplied, NotRecreated, NotRehomed, NotRotated, Refused,
 };
 
-use crate::service::Refusal;
-use crate::store::DeviceRow;
+use super::notes::stands_at;
+use super::{OLDER, Words};
+use crate::service::LifeRefusal;
 
-/// What stands in the way of something in a vault's life.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LifeRefusal {
-    /// The vault, as it is called in words.
-    pub vault: Name,
-    /// The device that it is on; of a vault that is to be moved, and can't be because of the other device, that one.
-    pub device: Name,
-    /// What it is.
-    pub cause: Refused,
-}
-
-/// A cause as a refusal.
-pub(crate) fn refused(device: &DeviceRow, vault: &Name, cause: impl Into<Refused>) -> Refusal {
-    Refusal::Life(LifeRefusal { vault: vault.clone(), device: device.name.clone(), cause: cause.into() })
-}
-
-impl LifeRefusal {
-    /// What is.
-    #[must_use]
-    pub fn problem(&self) -> String {
-        self.words().0
-    }
-
-    /// What to do.
-    #[must_use]
-    pub fn advice(&self) -> String {
-        self.words().1
-    }
-
-    fn words(&self) -> (String, String) {
-        let (problem, advice) = match &self.cause {
-            Refused::Applied(cause) => applied(*cause),
-            Refused::Rotated(cause) => return rotated(&self.vault, *cause),
-            Refused::Recreated(cause) => recreated(&self.vault, &self.device, *cause),
-            Refused::Adopted(cause) => adopted(&self.vault, &self.device, cause),
-            Refused::Rehomed(cause) => rehomed(&self.vault, &self.device, *cause),
-        };
-        (problem, advice.into())
+/// What is, and what to do.
+pub(super) fn words(LifeRefusal { vault, device, cause }: &LifeRefusal) -> Words {
+    match cause {
+        Refused::Applied(cause) => applied(*cause),
+        Refused::Rotated(cause) => rotated(vault, *cause),
+        Refused::Recreated(cause) => recreated(vault, device, *cause),
+        Refused::Adopted(cause) => adopted(vault, device, cause),
+        Refused::Rehomed(cause) => rehomed(vault, device, *cause),
     }
 }
-
-type Words = (String, &'static str);
 
 fn applied(cause: NotApplied) -> Words {
-    match cause {
+    let (problem, advice) = match cause {
         NotApplied::OtherEncryption => (
             "the encryption of a vault can't be changed".into(),
             "make a new vault and copy the data; the default vaults keep `aes-256-xts`",
         ),
         NotApplied::Full => full(),
-    }
+    };
+    Words::new(problem, advice)
 }
 
-fn full() -> Words {
+fn full() -> (String, &'static str) {
     (
         format!("a device has at most {MOST_BESIDE_DEFAULTS} vaults beside its default ones"),
         "delete one first",
     )
 }
 
-fn rotated(vault: &Name, cause: NotRotated) -> (String, String) {
+fn rotated(vault: &Name, cause: NotRotated) -> Words {
     let (problem, advice) = match cause {
         NotRotated::NoKeyHere => (
             format!("vault `{vault}` has custody `tpm`: the controller holds no key of it"),
@@ -83,35 +53,31 @@ fn rotated(vault: &Name, cause: NotRotated) -> (String, String) {
         ),
         NotRotated::NeverMade { node, newest } => (
             format!("the node reports vault `{vault}` at epoch {node}, and {newest} is the newest here"),
-            crate::fleet::OLDER,
+            OLDER,
         ),
         NotRotated::NotTaken { node, newest } => return not_taken(vault, node, newest),
     };
-    (problem, advice.into())
+    Words::new(problem, advice)
 }
 
-fn not_taken(vault: &Name, node: NodeAt, newest: Epoch) -> (String, String) {
-    (
-        format!("{}: after its next restart it could not open vault `{vault}`", stands_at(node)),
+fn not_taken(vault: &Name, node: NodeAt, newest: Epoch) -> Words {
+    Words::new(
+        format!("{}, and would not open vault `{vault}` again once it restarts", stands_at(node)),
         format!(
-            "wait until it has taken epoch {newest} (`evc describe vault` says why it has not), or rotate all the same with `--force`: then the key that the node has opens the vault no more"
+            "wait until it has taken epoch {newest} (`evc describe vault` says why it has not), or shut out what it holds with `--force`"
         ),
     )
 }
 
-/// Where a node stands.
-pub(crate) fn stands_at(node: NodeAt) -> String {
-    match node {
-        NodeAt::Epoch(epoch) => format!("the node is still at epoch {epoch}"),
-        NodeAt::Silent { newest } => format!("the node has not reported that it took epoch {newest}"),
-    }
-}
-
 fn recreated(vault: &Name, device: &Name, cause: NotRecreated) -> Words {
-    match cause {
+    let (problem, advice) = match cause {
         NotRecreated::NotMissing => (
             format!("the node does not report vault `{vault}` as missing"),
             "only a vault that lost a part is made anew; see `evc describe vault`",
+        ),
+        NotRecreated::NeverMade => (
+            format!("the node has not finished vault `{vault}`: there is nothing to make anew"),
+            "it is made as soon as its node can: `evc describe vault` says what it waits for; where that is the key of an epoch that is over, `eve vault recreate` on the node makes it anew",
         ),
         NotRecreated::NoDisk => (
             format!(
@@ -119,11 +85,12 @@ fn recreated(vault: &Name, device: &Name, cause: NotRecreated) -> Words {
             ),
             "mount the disk on persist there, and start it again; only if the disk was replaced, and what was on it is gone, add `--new-disk`",
         ),
-    }
+    };
+    Words::new(problem, advice)
 }
 
 fn adopted(vault: &Name, device: &Name, cause: &NotAdopted) -> Words {
-    match cause {
+    let (problem, advice) = match cause {
         NotAdopted::Unknown => (
             format!("orphan `{vault}` of device `{device}` is not known"),
             "`evc describe device` shows what its node reports",
@@ -151,11 +118,12 @@ fn adopted(vault: &Name, device: &Name, cause: &NotAdopted) -> Words {
             format!("device `{device}` has another vault of the name `{name}`"),
             "delete that one first, and wait for its end",
         ),
-    }
+    };
+    Words::new(problem, advice)
 }
 
 fn rehomed(vault: &Name, device: &Name, cause: NotRehomed) -> Words {
-    match cause {
+    let (problem, advice) = match cause {
         NotRehomed::SameDevice => {
             (format!("vault `{vault}` is on device `{device}` already"), "name two devices")
         }
@@ -176,5 +144,6 @@ fn rehomed(vault: &Name, device: &Name, cause: NotRehomed) -> Words {
             format!("device `{device}` has a vault `{vault}` of its own"),
             "delete that one first, and wait for its end",
         ),
-    }
+    };
+    Words::new(problem, advice)
 }

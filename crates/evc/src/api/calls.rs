@@ -1,0 +1,149 @@
+//! The calls of the operator's API, one line each: how it is called, what is asked, and what is answered. The server routes by this table and
+//! the command line calls by it, so neither has a path or a type that the other has not.
+
+use std::marker::PhantomData;
+
+use super::requests::{
+    Adoption, Allow, Applying, Deletion, List, NewToken, Recreation, Rehoming, Rotation, Yaml,
+};
+use super::{Allowance, Applied, Described, DeviceView, Done, PolicyView, Reference, VaultView};
+
+/// A call: `P` is what stands in its query, `B` its body, `A` its answer.
+pub struct Call<P, B, A> {
+    /// How it is called.
+    pub method: Method,
+    /// Under `/api/v1`; with `{name}` for each part that is named by who calls.
+    pub path: &'static str,
+    types: PhantomData<fn(P, B) -> A>,
+}
+
+/// How a call is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// Changes nothing.
+    Get,
+    /// Makes or changes something.
+    Post,
+    /// Takes something away.
+    Delete,
+}
+
+impl<P, B, A> Call<P, B, A> {
+    const fn get(path: &'static str) -> Self {
+        Self { method: Method::Get, path, types: PhantomData }
+    }
+
+    const fn post(path: &'static str) -> Self {
+        Self { method: Method::Post, path, types: PhantomData }
+    }
+
+    const fn delete(path: &'static str) -> Self {
+        Self { method: Method::Delete, path, types: PhantomData }
+    }
+
+    /// The path with its parts, in their order.
+    #[must_use]
+    pub fn path_of(&self, parts: &[&str]) -> String {
+        let mut parts = parts.iter();
+        let part = |piece: &str| match piece.starts_with('{') {
+            true => encoded(parts.next().copied().unwrap_or_default()),
+            false => piece.to_owned(),
+        };
+        self.path.split('/').map(part).collect::<Vec<_>>().join("/")
+    }
+}
+
+/// As a part of a URL: what is not plain is written as %XX.
+#[must_use]
+pub fn encoded(part: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    let write = |byte: u8| if plain(byte) { (byte as char).to_string() } else { format!("%{byte:02X}") };
+    part.bytes().map(write).collect()
+}
+
+/// What stands in a query.
+pub trait Query {
+    /// Names and values, those that are said.
+    fn pairs(&self) -> Vec<(&'static str, String)>;
+
+    /// The query of a URL, with its question mark; nothing where nothing is said.
+    fn text(&self) -> String {
+        let pairs: Vec<String> =
+            self.pairs().iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
+        if pairs.is_empty() { String::new() } else { format!("?{}", pairs.join("&")) }
+    }
+}
+
+/// Writes a constant for each call, and the list of all.
+macro_rules! calls {
+    ($($(#[$doc:meta])+ $name:ident: $make:ident $path:literal $query:ty, $body:ty => $answer:ty;)+) => {
+        $($(#[$doc])+ pub const $name: Call<$query, $body, $answer> = Call::$make($path);)+
+
+        /// How each is called.
+        pub const ALL: &[(Method, &str)] = &[$(($name.method, $name.path)),+];
+    };
+}
+
+calls! {
+    /// Allows a certificate and serial to onboard.
+    ALLOW: post "/onboarding" (), Allow => Allowance;
+    /// Lists what is allowed, after `CERTIFICATE/SERIAL`.
+    ALLOWANCES: get "/onboarding" List, () => Vec<Allowance>;
+    /// Withdraws it.
+    DISALLOW: delete "/onboarding/{certificate}/{serial}" (), () => Done;
+    /// Lets a token in, beside the one that asks.
+    ADD_TOKEN: post "/tokens" (), NewToken => Done;
+    /// Ends all tokens but the one that asks.
+    END_OTHER_TOKENS: delete "/tokens/others" (), () => Done;
+    /// Makes policies and vaults as a file says.
+    APPLY: post "/apply" Applying, Yaml => Vec<Applied>;
+    /// Lists devices, after a name.
+    DEVICES: get "/devices" List, () => Vec<DeviceView>;
+    /// Shows one with its vaults.
+    DEVICE: get "/devices/{device}" (), () => Described;
+    /// Forgets one.
+    DELETE_DEVICE: delete "/devices/{device}" Deletion, () => Done;
+    /// Marks one as lost.
+    LOSE: post "/devices/{device}/lost" (), () => Done;
+    /// Takes the mark off.
+    FIND: delete "/devices/{device}/lost" (), () => Done;
+    /// Settles its alarm.
+    SETTLE: delete "/devices/{device}/alarm" (), () => Done;
+    /// Learns its next good quote.
+    LEARN: post "/devices/{device}/learn" (), () => Done;
+    /// Deletes a vault.
+    DELETE_VAULT: delete "/devices/{device}/vaults/{vault}" (), () => Done;
+    /// Makes a new key current.
+    ROTATE: post "/devices/{device}/vaults/{vault}/rotate" (), Rotation => Done;
+    /// Orders a missing vault to be made anew.
+    RECREATE: post "/devices/{device}/vaults/{vault}/recreate" Recreation, () => Done;
+    /// Moves a vault to another device.
+    REHOME: post "/devices/{device}/vaults/{vault}/rehome" (), Rehoming => Done;
+    /// Takes in an orphan.
+    ADOPT: post "/devices/{device}/vaults/{vault}/adopt" (), Adoption => Done;
+    /// Lists vaults, of one device or of all, after `DEVICE/VAULT`.
+    VAULTS: get "/vaults" List, () => Vec<VaultView>;
+    /// Lists policies, after a name.
+    POLICIES: get "/policies" List, () => Vec<PolicyView>;
+    /// Deletes one.
+    DELETE_POLICY: delete "/policies/{policy}" (), () => Done;
+    /// Lists reference values, of one device or of all, after a number.
+    REFERENCES: get "/references" List, () => Vec<Reference>;
+    /// Says that one is good.
+    APPROVE: post "/references/{id}/approve" (), () => Done;
+    /// Says that one is not.
+    REJECT: post "/references/{id}/reject" (), () => Done;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A name with a slash, a space or a sign of a URL's names nothing else than it says.
+    #[test]
+    fn a_part_of_a_path_stays_one() {
+        assert_eq!(DISALLOW.path_of(&["ab", "a/b c%3f?"]), "/onboarding/ab/a%2Fb%20c%253f%3F");
+        assert_eq!(DEVICES.path_of(&[]), "/devices");
+        assert_eq!(ROTATE.path_of(&["d", "../v"]), "/devices/d/vaults/..%2Fv/rotate");
+    }
+}

@@ -1,0 +1,28 @@
+//! How a device's last evidence fared, as it is kept for the operator.
+
+use ::attest::SessionKey;
+
+use super::evidence::{Came, Refused, Shown};
+use crate::store::{Appraised, Fared};
+use crate::words::evidence::{in_full, not_checked};
+
+impl Fared {
+    pub(crate) fn of(fared: Result<&Shown, &Refused>, session: SessionKey, came: Came) -> Self {
+        let (outcome, words) = match fared {
+            Ok(Shown::Quoted(appraisal)) => (Appraised::Quoted, not_checked(appraisal)),
+            Ok(Shown::DeviceSigned(_)) => {
+                (Appraised::DeviceSigned, vec!["no TPM: nothing is measured".to_owned()])
+            }
+            Err(why) => (Appraised::Refused, vec![in_full(why)]),
+        };
+        let pcrs = (outcome == Appraised::Quoted).then(|| listed(crate::service::APPRAISED_PCRS.0));
+        let session = Some(hex::encode(&session.0[..4]));
+        Self { at: came.at, from: came.from, session, pcrs, outcome, words }
+    }
+}
+
+/// The bits of a selection, as numbers.
+fn listed(selection: u32) -> String {
+    let chosen = (0..24_u8).filter(|pcr| selection & (1 << pcr) != 0);
+    chosen.map(|pcr| pcr.to_string()).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,131 @@
+//! What each refusal is called, for programs. Its status follows from that: [`Code::status`].
+
+use vault::life::{NotAdopted, NotApplied, NotRecreated, NotRehomed, NotRotated, Refused};
+
+use crate::api::Code;
+use crate::service::{Barred, Body, InTheWay, NotAdmitted, Refusal, Unknown, Unproved};
+use crate::store::StoreError;
+
+/// The code of a refusal; of a document's, that of what is wrong with it.
+pub(super) fn code(refusal: &Refusal) -> Code {
+    match refusal {
+        Refusal::Body(Body::Cut | Body::Unread) => Code::BodyUnreadable,
+        Refusal::Body(Body::TooLong { .. }) => Code::BodyTooLong,
+        Refusal::Message(_) => Code::MessageUnreadable,
+        Refusal::Unproved(unproved) => unproved_code(*unproved),
+        Refusal::NotAdmitted(cause) => not_admitted(cause),
+        Refusal::Barred(barred) => barred_code(barred),
+        Refusal::Stale(_) => Code::ReportStale,
+        Refusal::Request(_) => Code::RequestUnreadable,
+        Refusal::File(_) => Code::FileInvalid,
+        Refusal::Document { cause, .. } => code(cause),
+        Refusal::NoToken(_) => Code::TokenBad,
+        Refusal::Unknown(unknown) => unknown_code(unknown),
+        Refusal::InTheWay(cause) => in_the_way(cause),
+        Refusal::Life(refusal) => in_life(&refusal.cause),
+        Refusal::Busy => Code::Busy,
+        Refusal::Custody(_) => Code::KeysUnusable,
+        Refusal::Store(StoreError::Disk(_)) => Code::DiskFailed,
+        Refusal::Store(_) => Code::DatabaseFailed,
+        Refusal::Fault(_) => Code::Failed,
+    }
+}
+
+fn unproved_code(unproved: Unproved) -> Code {
+    match unproved {
+        Unproved::Signature | Unproved::OtherCertificate => Code::SignatureBad,
+        Unproved::NoSuchCertificate | Unproved::NotRegistered => Code::DeviceUnregistered,
+        Unproved::Removed => Code::DeviceRemoved,
+        Unproved::KeyNotShown => Code::KeyNotShown,
+    }
+}
+
+fn not_admitted(cause: &NotAdmitted) -> Code {
+    match cause {
+        NotAdmitted::Serial { .. } => Code::SerialNotAllowed,
+        NotAdmitted::OutOfTime(_) => Code::CertificateOutOfTime,
+        NotAdmitted::Removed { .. } => Code::ReturnNotAllowed,
+        NotAdmitted::OthersSerial => Code::SerialTaken,
+        NotAdmitted::RegisteredOtherwise => Code::RegisteredOtherwise,
+        NotAdmitted::OthersName { .. } => Code::DeviceNameTaken,
+    }
+}
+
+fn barred_code(barred: &Barred) -> Code {
+    match barred {
+        Barred::OthersPath | Barred::OthersReport => Code::OtherDevice,
+        Barred::Pinned { .. } => Code::CertificatePinned,
+        Barred::LateTpm { .. } => Code::TpmCameLate,
+    }
+}
+
+fn unknown_code(unknown: &Unknown) -> Code {
+    match unknown {
+        Unknown::Device { .. } => Code::DeviceUnknown,
+        Unknown::Vault { .. } => Code::VaultUnknown,
+        Unknown::Policy { .. } => Code::PolicyUnknown,
+        Unknown::Reference { .. } => Code::ReferenceUnknown,
+        Unknown::Path => Code::PathUnknown,
+    }
+}
+
+fn in_the_way(cause: &InTheWay) -> Code {
+    match cause {
+        InTheWay::Taken => Code::AlreadyThere,
+        InTheWay::OthersName { .. } => Code::DeviceNameTaken,
+        InTheWay::AllowedOtherwise => Code::AllowedOtherwise,
+        InTheWay::AllowedElsewhere => Code::AllowedElsewhere,
+        InTheWay::EncryptionOfVaults { .. } => Code::EncryptionFixed,
+        InTheWay::Unfit { .. } => Code::PolicyUnfit,
+        InTheWay::PolicyInUse { .. } => Code::PolicyInUse,
+        InTheWay::HasVaults { .. } => Code::DeviceHasVaults,
+        InTheWay::Unmeasured { .. } => Code::BootNotMeasured,
+        InTheWay::Older(_) => Code::DatabaseOlder,
+    }
+}
+
+fn in_life(cause: &Refused) -> Code {
+    match cause {
+        Refused::Applied(NotApplied::OtherEncryption) => Code::EncryptionFixed,
+        Refused::Applied(NotApplied::Full) => Code::DeviceFull,
+        Refused::Rotated(cause) => not_rotated(*cause),
+        Refused::Recreated(NotRecreated::NotMissing) => Code::VaultNotMissing,
+        Refused::Recreated(NotRecreated::NeverMade) => Code::VaultNotMade,
+        Refused::Recreated(NotRecreated::NoDisk) => Code::DiskNotThere,
+        Refused::Adopted(cause) => not_adopted(cause),
+        Refused::Rehomed(cause) => not_rehomed(*cause),
+    }
+}
+
+fn not_rotated(cause: NotRotated) -> Code {
+    match cause {
+        NotRotated::NoKeyHere => Code::NoControllerKey,
+        NotRotated::Removing => Code::VaultRemoving,
+        NotRotated::Elsewhere { .. } => Code::EpochOtherwise,
+        NotRotated::NeverMade { .. } => Code::DatabaseOlder,
+        NotRotated::NotTaken { .. } => Code::EpochNotTaken,
+    }
+}
+
+fn not_adopted(cause: &NotAdopted) -> Code {
+    match cause {
+        NotAdopted::Unknown => Code::OrphanUnknown,
+        NotAdopted::Several => Code::OrphanAmbiguous,
+        NotAdopted::ForeignKey { .. } => Code::KeyForeign,
+        NotAdopted::Listed { .. } => Code::VaultListed,
+        NotAdopted::Gone { .. } => Code::VaultGone,
+        NotAdopted::Full => Code::DeviceFull,
+        NotAdopted::NameTaken { .. } => Code::VaultNameTaken,
+    }
+}
+
+fn not_rehomed(cause: NotRehomed) -> Code {
+    match cause {
+        NotRehomed::SameDevice => Code::SameDevice,
+        NotRehomed::MayBeThere => Code::DeviceNotLost,
+        NotRehomed::Removing => Code::VaultRemoving,
+        NotRehomed::KeyInTpm => Code::KeyInTpm,
+        NotRehomed::MadeThere => Code::VaultMadeThere,
+        NotRehomed::NameTaken => Code::VaultNameTaken,
+    }
+}

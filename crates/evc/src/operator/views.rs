@@ -1,0 +1,157 @@
+//! Rows as operators see them.
+
+use std::cmp::Ordering;
+
+use vault::ids::Epoch;
+use vault::report::VaultReport;
+
+use crate::api::{self, Attestation, DeviceView, NodeReport, StateNow, VaultView};
+use crate::fleet::heard::{Word, ago, condition, word};
+use crate::fleet::life::listed;
+use crate::fleet::reported;
+use crate::store::{Accepted, DeviceReport, DeviceRow, Fared, Moment, UnixSeconds, VaultRow, VaultStanding};
+
+impl DeviceView {
+    pub(super) fn of(row: DeviceRow, now: UnixSeconds) -> Self {
+        Self {
+            default_vaults: default_vaults(&row, now),
+            condition: condition(&row, now),
+            attestation: row.verdict.map(Into::into),
+            id: row.id,
+            name: row.name,
+            serial: row.serial,
+            tpm: row.tpm,
+            registered: crate::clock::text(row.registered_at),
+            seen: row.last_seen.map(|at| ago(at, now)),
+            last_seen: row.last_seen.map(crate::clock::text),
+            alarm: row.older.map(|older| format!("{older}; {}", crate::words::OLDER)).or(row.alarm),
+            section_version: row.section_version,
+            report: row.report.map(Into::into),
+        }
+    }
+}
+
+impl From<Fared> for Attestation {
+    fn from(Fared { at, from, session, pcrs, outcome, words }: Fared) -> Self {
+        Self { at: crate::clock::text(at), from, session, pcrs, outcome, words }
+    }
+}
+
+impl From<DeviceReport> for NodeReport {
+    fn from(report: DeviceReport) -> Self {
+        Self {
+            received: report.received.into(),
+            tpm: report.tpm,
+            tpm_info: report.tpm_info,
+            attestation: report.attestation,
+            attestation_error: report.attestation_error,
+            accepted: report.accepted.map(Into::into),
+            notes: report.notes,
+            vaults: report.vaults,
+            vaults_received: report.vaults_received.map(Into::into),
+        }
+    }
+}
+
+impl From<Accepted> for api::Accepted {
+    fn from(Accepted { incarnation, version }: Accepted) -> Self {
+        Self { incarnation: hex::encode(incarnation), version }
+    }
+}
+
+fn default_vaults(row: &DeviceRow, now: UnixSeconds) -> Vec<VaultView> {
+    let Some(Moment(at)) = row.report.as_ref().map(DeviceReport::vaults_received) else { return Vec::new() };
+    let defaults = reported::default_vaults(row);
+    defaults.map(|vault| as_reported(row, vault.clone(), at).aged(row, Some(at), now)).collect()
+}
+
+/// A default vault under its default policy, by the node's word alone.
+fn as_reported(row: &DeviceRow, vault: VaultReport, at: UnixSeconds) -> VaultView {
+    VaultView {
+        device: row.id,
+        id: vault.id,
+        name: vault.name.clone(),
+        policy: None,
+        standing: VaultStanding::Active,
+        delete_at: None,
+        created: vault.created,
+        recreate: false,
+        current_epoch: Epoch(0),
+        last_epoch: Epoch(0),
+        reported_epoch: vault.epoch,
+        state: Some(StateNow::Said(vault.state)),
+        state_now: None,
+        notes: Vec::new(),
+        key: Some("not needed: its default policy".into()),
+        report: Some(vault),
+        reported: Some(crate::clock::text(at)),
+    }
+}
+
+impl From<&VaultRow> for VaultView {
+    fn from(row: &VaultRow) -> Self {
+        Self {
+            device: row.device,
+            id: row.id,
+            name: row.name.clone(),
+            policy: row.policy.clone(),
+            standing: row.standing,
+            delete_at: row.delete_at.map(crate::clock::text),
+            created: row.created,
+            recreate: row.recreate,
+            current_epoch: row.current_epoch,
+            last_epoch: row.last_epoch,
+            reported_epoch: row.reported_epoch,
+            state: row.report.as_ref().map(|report| StateNow::Said(report.state)),
+            state_now: None,
+            notes: epoch_note(row).into_iter().collect(),
+            key: None,
+            report: row.report.clone(),
+            reported: row.reported_at.map(crate::clock::text),
+        }
+    }
+}
+
+impl DeviceView {
+    pub(super) fn in_a_list(mut self) -> Self {
+        self.report = None;
+        self.default_vaults = self.default_vaults.into_iter().map(VaultView::in_a_list).collect();
+        self
+    }
+}
+
+/// The epoch that a node reported, when it was never made here.
+fn unknown_epoch(row: &VaultRow) -> Option<Epoch> {
+    listed(row).ok()?.never_made()
+}
+
+/// Epochs that differ are said: the number alone does not say who waits for whom.
+fn epoch_note(row: &VaultRow) -> Option<String> {
+    let (ours, theirs) = (row.current_epoch, unknown_epoch(row).or(row.reported_epoch)?);
+    match theirs.cmp(&ours) {
+        Ordering::Equal => None,
+        Ordering::Less => Some(format!("the node has not taken epoch {ours} yet, and is at {theirs}")),
+        Ordering::Greater => {
+            Some(format!("the node is at epoch {theirs}, above {ours}: this database is older than its node"))
+        }
+    }
+}
+
+impl VaultView {
+    /// With what its state, that was said then, is worth now.
+    pub(super) fn aged(self, device: &DeviceRow, said: Option<UnixSeconds>, now: UnixSeconds) -> Self {
+        let (Some(at), Some(StateNow::Said(state))) = (said, self.state) else { return self };
+        let (is, words) = match word(device, at, now) {
+            Word::Fresh => (StateNow::Said(state), state.to_string()),
+            Word::Silent => (StateNow::Said(state), format!("{state}, {}", ago(at, now))),
+            Word::Superseded => {
+                (StateNow::Unknown, format!("unknown since {} (was {state})", crate::clock::text(at)))
+            }
+        };
+        Self { state: Some(is), state_now: Some(words), ..self }
+    }
+
+    pub(super) fn in_a_list(self) -> Self {
+        Self { report: None, ..self }
+    }
+}

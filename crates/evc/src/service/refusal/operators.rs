@@ -1,0 +1,167 @@
+//! Why an operator was refused.
+
+use ::attest::Unmeasured;
+use vault::ids::{BadName, DeviceId, Name};
+use vault::ledger::Older;
+use vault::life::{Refused, Unfit};
+use wire::cert::CertificateError;
+
+use crate::store::DeviceRow;
+
+use super::Refusal;
+
+/// A request that is not what it should be.
+#[derive(Debug)]
+pub enum BadRequest {
+    /// Its body is not JSON of its form.
+    Json {
+        /// The form.
+        form: Form,
+        /// What is wrong.
+        why: serde_json::Error,
+    },
+    /// A name is none.
+    Name(BadName),
+    /// No onboarding certificate.
+    OnboardingCertificate(CertificateError),
+    /// No serial.
+    Serial,
+    /// No certificate's SHA-256.
+    CertificateDigest,
+    /// No token's SHA-256.
+    TokenHash,
+    /// The place to go on from in a list of vaults is no device and vault.
+    AfterVault,
+    /// The place to go on from in a list of reference values is no number.
+    AfterReference,
+}
+
+/// What a body is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// [`crate::api::Allow`].
+    Allow,
+    /// [`crate::api::NewToken`].
+    NewToken,
+    /// [`crate::api::Rotation`].
+    Rotation,
+    /// [`crate::api::Rehoming`].
+    Rehoming,
+    /// [`crate::api::Adoption`].
+    Adoption,
+}
+
+/// Why a token lets nobody in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoToken {
+    /// None came.
+    Absent,
+    /// Nobody has it.
+    Unknown,
+    /// Another one ended it meanwhile.
+    Ended,
+}
+
+/// What is not there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unknown {
+    /// A device.
+    Device {
+        /// As it was named.
+        which: String,
+    },
+    /// A vault.
+    Vault {
+        /// As it was named.
+        vault: Name,
+        /// Its device.
+        device: Name,
+    },
+    /// A policy.
+    Policy {
+        /// Its name.
+        policy: Name,
+    },
+    /// A reference value.
+    Reference {
+        /// Its number.
+        id: i64,
+    },
+    /// A path of the API.
+    Path,
+}
+
+/// What stands in an operator's way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InTheWay {
+    /// It is there already.
+    Taken,
+    /// A name is another device's, or kept for one.
+    OthersName {
+        /// The name.
+        name: Name,
+    },
+    /// The same was allowed with another name.
+    AllowedOtherwise,
+    /// Another project allowed the same.
+    AllowedElsewhere,
+    /// The kernel fixed the encryption of a policy's vaults when they were made.
+    EncryptionOfVaults {
+        /// The policy.
+        policy: Name,
+    },
+    /// A policy can't be met on a device.
+    Unfit {
+        /// The policy.
+        policy: Name,
+        /// The device.
+        device: Name,
+        /// Its vault that names the policy, where it is the policy that is applied.
+        vault: Option<Name>,
+        /// Why.
+        why: Unfit,
+    },
+    /// A vault names the policy.
+    PolicyInUse {
+        /// The policy.
+        policy: Name,
+        /// The vault.
+        vault: Name,
+        /// Its device.
+        device: DeviceId,
+    },
+    /// A device has vaults, whose keys would go with it.
+    HasVaults {
+        /// The device.
+        device: Name,
+        /// Its vaults.
+        vaults: Vec<Name>,
+    },
+    /// A reference value is of a boot that nothing measured: its approval would approve of any software.
+    Unmeasured {
+        /// Its number.
+        reference: i64,
+        /// Its device.
+        device: DeviceId,
+        /// What shows it.
+        why: Unmeasured,
+    },
+    /// The database is older than a device.
+    Older(Older),
+}
+
+/// What stands in the way of something in a vault's life.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LifeRefusal {
+    /// The vault, as it is called in words.
+    pub vault: Name,
+    /// The device that it is on; of a vault that is to be moved, and can't be because of the other device, that one.
+    pub device: Name,
+    /// What it is.
+    pub cause: Refused,
+}
+
+/// A cause in a vault's life, as a refusal.
+pub(crate) fn in_life(device: &DeviceRow, vault: &Name, cause: impl Into<Refused>) -> Refusal {
+    LifeRefusal { vault: vault.clone(), device: device.name.clone(), cause: cause.into() }.into()
+}

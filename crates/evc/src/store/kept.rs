@@ -1,0 +1,190 @@
+//! What columns hold as JSON, as types. An engine writes and reads them at the row's edge, and nobody picks them apart.
+//! What a record is worth is for `fleet` to say, which makes and judges them.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::UNIX_EPOCH;
+
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer, Serialize};
+use vault::ids::{Incarnation, SectionVersion};
+use vault::report::VaultReport;
+use wire::info::{AttestationState, TpmPresence};
+
+use super::UnixSeconds;
+
+/// What a device showed as evidence. It is no verdict: each decision judges it anew.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    pub(crate) session: [u8; 32],
+    pub(crate) nonce: [u8; 32],
+    #[serde(with = "hex_text")]
+    pub(crate) claims: Vec<u8>,
+    #[serde(with = "hex_text")]
+    pub(crate) attest_data: Vec<u8>,
+    #[serde(with = "hex_text")]
+    pub(crate) signature: Vec<u8>,
+    /// In hexadecimal.
+    pub(crate) device_signature: Option<String>,
+    pub(crate) pcrs: Pcrs,
+    /// The quote before this one, for continuity; in hexadecimal.
+    pub(crate) before: Option<String>,
+}
+
+/// PCRs of the SHA-256 bank and their values; as text in hexadecimal.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "BTreeMap<u8, String>", into = "BTreeMap<u8, String>")]
+pub struct Pcrs(pub BTreeMap<u8, [u8; 32]>);
+
+impl TryFrom<BTreeMap<u8, String>> for Pcrs {
+    type Error = &'static str;
+    fn try_from(texts: BTreeMap<u8, String>) -> Result<Self, Self::Error> {
+        let value = |text: &String| hex::decode(text).ok()?.try_into().ok();
+        let values = texts.iter().map(|(pcr, text)| Some((*pcr, value(text)?))).collect::<Option<_>>();
+        values.map(Self).ok_or("a PCR value has not 32 bytes")
+    }
+}
+
+impl From<Pcrs> for BTreeMap<u8, String> {
+    fn from(pcrs: Pcrs) -> Self {
+        pcrs.0.into_iter().map(|(pcr, value)| (pcr, hex::encode(value))).collect()
+    }
+}
+
+/// How a device's last evidence fared, for the operator.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fared {
+    /// When.
+    pub at: UnixSeconds,
+    /// From which address it came; of IPv6 its /64.
+    #[serde(default)]
+    pub from: Option<IpAddr>,
+    /// The session that it names: the first digits of its key.
+    #[serde(default)]
+    pub session: Option<String>,
+    /// The PCRs that were to be quoted, of the SHA-256 bank.
+    #[serde(default)]
+    pub pcrs: Option<String>,
+    /// What came of it.
+    pub outcome: Appraised,
+    /// What was not checked, or why it was refused; and what to do.
+    pub words: Vec<String>,
+}
+
+/// What came of evidence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Appraised {
+    /// A TPM quoted.
+    Quoted,
+    /// The device key signed, for there is no TPM.
+    DeviceSigned,
+    /// It is worth nothing.
+    Refused,
+}
+
+/// What a device reported of itself. Of vaults it holds the default ones, and those that no row is kept of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceReport {
+    /// When it came.
+    pub received: Moment,
+    /// Its TPM.
+    pub tpm: TpmPresence,
+    /// Maker and version of its TPM, for people.
+    #[serde(default)]
+    pub tpm_info: String,
+    /// Where its attestation stands, as EVE says it.
+    pub attestation: AttestationState,
+    /// What went wrong with it.
+    #[serde(default)]
+    pub attestation_error: Option<String>,
+    /// The newest section that it accepted.
+    #[serde(default)]
+    pub accepted: Option<Accepted>,
+    /// What is not checked or needs care, in human words.
+    #[serde(default)]
+    pub notes: Vec<String>,
+    /// Vaults, as far as this version understands what was said of them.
+    #[serde(default, deserialize_with = "understood")]
+    pub vaults: Vec<VaultReport>,
+    /// When it last spoke of those; none: with the rest.
+    #[serde(default)]
+    pub vaults_received: Option<Moment>,
+}
+
+impl DeviceReport {
+    /// When it last spoke of its vaults.
+    #[must_use]
+    pub fn vaults_received(&self) -> Moment {
+        self.vaults_received.unwrap_or(self.received)
+    }
+}
+
+/// What was said of a vault in words of another version is left out alone.
+pub(crate) fn understood<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<VaultReport>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Line {
+        Understood(Box<VaultReport>),
+        Other(IgnoredAny),
+    }
+    let lines = Vec::<Line>::deserialize(from)?.into_iter();
+    Ok(lines
+        .filter_map(|line| match line {
+            Line::Understood(report) => Some(*report),
+            Line::Other(_) => None,
+        })
+        .collect())
+}
+
+/// A section's place in its device's history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Accepted {
+    /// The life of the controller's database.
+    #[serde(with = "hex_text")]
+    pub incarnation: [u8; 16],
+    /// Counts up within it.
+    pub version: u64,
+}
+
+impl From<SectionVersion> for Accepted {
+    fn from(at: SectionVersion) -> Self {
+        let Incarnation(incarnation) = at.incarnation;
+        Self { incarnation, version: at.version }
+    }
+}
+
+/// A time that is kept as text: RFC 3339, in UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Moment(pub UnixSeconds);
+
+impl TryFrom<String> for Moment {
+    type Error = &'static str;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let at = humantime::parse_rfc3339(&text).ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+        at.map(|since| Self(since.as_secs())).ok_or("no time since 1970 in RFC 3339")
+    }
+}
+
+impl From<Moment> for String {
+    fn from(at: Moment) -> Self {
+        crate::clock::text(at.0)
+    }
+}
+
+/// Bytes as hexadecimal text.
+mod hex_text {
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    pub(crate) fn serialize<S: Serializer>(bytes: &impl AsRef<[u8]>, out: S) -> Result<S::Ok, S::Error> {
+        out.serialize_str(&hex::encode(bytes))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>, B: TryFrom<Vec<u8>>>(
+        from: D,
+    ) -> Result<B, D::Error> {
+        let bytes = hex::decode(String::deserialize(from)?).map_err(D::Error::custom)?;
+        B::try_from(bytes).map_err(|_| D::Error::custom("not so many bytes"))
+    }
+}

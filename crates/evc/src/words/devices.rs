@@ -1,0 +1,107 @@
+//! What devices are told.
+
+use super::Words;
+use crate::service::{Barred, Message, NotAdmitted, Stale, Unproved, Which, chain};
+
+const MEND_SOFTWARE: &str = "the device's software must be mended or brought up to date";
+const SIGN: &str = "sign with the key of the certificate that is sent or was registered; a device that is not known here registers first";
+const OTHER_TPM: &str =
+    "if it got a TPM, or its TPM did not work when it was first started, register it as a new device";
+const OTHER_KEY: &str = "give that device its key back (its TPM, or config/device.key.pem); if it is gone, this is another device: allow another serial with `evc onboard add`";
+
+pub(super) fn message(message: &Message) -> Words {
+    match message {
+        Message::Envelope(error) => Words::new(chain(error), MEND_SOFTWARE),
+        Message::Payload(error) => Words::new(chain(error), MEND_SOFTWARE),
+        Message::Registration(error) => Words::new(chain(error), MEND_SOFTWARE),
+        Message::Session(error) => Words::new(chain(error), MEND_SOFTWARE),
+        Message::AttestationKey(error) => {
+            Words::new(format!("the attestation key's public area: {}", chain(error)), MEND_SOFTWARE)
+        }
+        Message::Certificate(which) => {
+            Words::new(format!("the {} certificate does not read", kind(*which)), "make a new one")
+        }
+    }
+}
+
+fn kind(which: Which) -> &'static str {
+    match which {
+        Which::Onboarding => "onboarding",
+        Which::Device => "device",
+    }
+}
+
+pub(super) fn unproved(unproved: Unproved) -> Words {
+    let problem = match unproved {
+        Unproved::Signature => "the signature does not verify",
+        Unproved::OtherCertificate => "the certificate is not the one that is named",
+        Unproved::NoSuchCertificate => "no device is registered with this certificate",
+        Unproved::Removed => {
+            "this device was removed at this controller; `evc onboard add` for its serial lets it register again"
+        }
+        Unproved::NotRegistered => "this device is not registered here",
+        Unproved::KeyNotShown => "the device certificate is not signed by its own key",
+    };
+    Words::new(problem, SIGN)
+}
+
+pub(super) fn barred(barred: &Barred) -> Words {
+    match barred {
+        Barred::OthersPath => {
+            Words::new("the UUID in the path is not this device's", "ask `/uuid` who you are")
+        }
+        Barred::OthersReport => Words::new(
+            "the report is of another device than the one that signed it",
+            "report for this device only",
+        ),
+        Barred::Pinned { kind } => Words::new(
+            format!("another certificate of type {kind} is pinned for this device"),
+            "if its TPM or board was changed, register it as a new device",
+        ),
+        Barred::LateTpm { device } => Words::new(
+            format!("device `{device}` gave evidence without a TPM before, and shows one now"),
+            OTHER_TPM,
+        ),
+    }
+}
+
+pub(super) fn not_admitted(cause: &NotAdmitted) -> Words {
+    match cause {
+        NotAdmitted::Serial { serial } => Words::new(
+            format!("serial `{serial}` may not onboard with this certificate"),
+            "allow it with `evc onboard add --cert FILE --serial SERIAL`",
+        ),
+        NotAdmitted::OutOfTime(which) => Words::new(
+            format!("the {} certificate is not valid at this time", kind(*which)),
+            "make a new one, and see that the clocks are right",
+        ),
+        NotAdmitted::Removed { name, serial } => Words::new(
+            format!("this device, `{name}` then, was removed at this controller"),
+            format!(
+                "if it is to come back, allow it by its own serial: `evc onboard add --cert FILE --serial {serial}`"
+            ),
+        ),
+        NotAdmitted::OthersSerial => Words::new(
+            "this onboarding certificate and serial were used by a device with another key",
+            OTHER_KEY,
+        ),
+        NotAdmitted::RegisteredOtherwise => Words::new(
+            "this device is registered with another onboarding certificate or serial",
+            "register it with those that were used first",
+        ),
+        NotAdmitted::OthersName { name } => Words::new(
+            format!("the name `{name}` that this device is to have is another device's"),
+            format!(
+                "if that one is gone, delete it (`evc delete device {name}`); else withdraw this allowance, and give it anew with another name"
+            ),
+        ),
+    }
+}
+
+pub(super) fn stale(stale: Stale) -> Words {
+    let problem = match stale {
+        Stale::Session => "the report is of an earlier session",
+        Stale::Report => "the report is not newer than one that was taken",
+    };
+    Words::new(problem, "send a new report, of the present session")
+}

@@ -1,0 +1,76 @@
+//! What is said of evidence that is worth nothing: in full to the operator, coarsely to the node, which may be anybody's.
+
+use ::attest::{Appraisal, Verdict};
+
+use crate::fleet::evidence::{BadQuote, BadSignature, Refused};
+use crate::service::chain;
+
+/// What to do about a TPM that went back.
+const WENT_BACK: &str = "no power cut does that: an older state of the TPM is at work (a virtual machine set back, or a copy of it), or the TPM was cleared; bring back the newest state, or register the node as a new device";
+
+/// For the operator.
+pub(crate) fn in_full(refused: &Refused) -> String {
+    match refused {
+        Refused::Unbound => "the evidence is bound to no session".into(),
+        Refused::Nonce => "its nonce is not one of this device's, was used, or is out of date".into(),
+        Refused::Unquoted => "the node has a TPM, and sent evidence without a quote of it".into(),
+        Refused::NoAttestationKey => "the device's attestation key is not known".into(),
+        Refused::Signature(why) => of_signature(why),
+        Refused::Quote(why) => of_quote(why),
+        Refused::WentBack(finding) => format!("{finding}; {WENT_BACK}"),
+    }
+}
+
+fn of_signature(why: &BadSignature) -> String {
+    match why {
+        BadSignature::Length => "the signature has not 64 bytes".into(),
+        BadSignature::Certificate => "the device's certificate does not read".into(),
+        BadSignature::Unverified(error) => chain(error),
+    }
+}
+
+fn of_quote(why: &BadQuote) -> String {
+    match why {
+        BadQuote::PcrValue => "a PCR value has not 32 bytes".into(),
+        BadQuote::Before => "the last quote of this device, as kept, does not read".into(),
+        BadQuote::Appraised(error) => chain(error),
+    }
+}
+
+/// For the node.
+pub(crate) fn coarse(refused: &Refused) -> &'static str {
+    match refused {
+        Refused::Unbound => "this controller appraises only evidence that is bound to a session",
+        Refused::Nonce => "the nonce is not one of this device's, was used, or is out of date",
+        Refused::Unquoted => "this node has to quote",
+        Refused::NoAttestationKey => "attestation key not known",
+        Refused::Signature(_) => "the device's signature is not good",
+        Refused::Quote(_) | Refused::WentBack(_) => "the quote is not good",
+    }
+}
+
+/// Of a good quote, for the operator: what is not checked is shown as not checked.
+pub(crate) fn not_checked(appraisal: &Appraisal) -> Vec<String> {
+    let references = match appraisal.references() {
+        Verdict::Passed => "reference values: passed".to_owned(),
+        Verdict::Failed(why) => format!("reference values: failed: {why}"),
+        Verdict::NotChecked(why) => format!("reference values: not checked, {why}"),
+    };
+    let firmware = match appraisal.firmware() {
+        Verdict::Passed => "TPM firmware: as before".to_owned(),
+        Verdict::Failed(why) => format!("TPM firmware: changed: {why}"),
+        Verdict::NotChecked(why) => format!("TPM firmware: not checked, {why}"),
+    };
+    let clock = match appraisal.clock() {
+        Verdict::Passed => "TPM clock: runs on".to_owned(),
+        Verdict::Failed(why) => format!("TPM clock: {why}"),
+        Verdict::NotChecked(why) => format!("TPM clock: not checked, {why}"),
+    };
+    let later = [
+        "AK not proved to its EK: not checked",
+        "event log: not checked",
+        "geofence: not checked",
+        "IP fence: not checked",
+    ];
+    [references, firmware, clock].into_iter().chain(later.map(str::to_owned)).collect()
+}

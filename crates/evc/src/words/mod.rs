@@ -1,0 +1,109 @@
+//! What people are told: of a refusal, what is and what to do; of what was done, what they should know. Here alone causes become text.
+//! Quoted names and serials are made harmless where they leave: [`crate::http`], and the log.
+
+mod devices;
+pub(crate) mod evidence;
+mod life;
+pub(crate) mod notes;
+mod operators;
+
+use std::fmt;
+
+use vault::policy::BadFile;
+
+use crate::service::{Body, Fault, Refusal};
+use crate::store::StoreError;
+
+/// What to do about a database that is older than its nodes.
+pub(crate) const OLDER: &str = "bring back the newest copy of the database; or, if this is the newest there is, stop evc and begin a new life of it with `evc begin-anew`";
+const SEE_THE_LOG: &str = "see the controller's log; nothing was released";
+
+/// What is said of a refusal.
+pub(crate) struct Words {
+    /// What is.
+    pub(crate) problem: String,
+    /// What to do.
+    pub(crate) advice: String,
+}
+
+impl Words {
+    fn new(problem: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { problem: problem.into(), advice: advice.into() }
+    }
+}
+
+impl From<&Refusal> for Words {
+    fn from(refusal: &Refusal) -> Self {
+        match refusal {
+            Refusal::Body(body) => of_body(*body),
+            Refusal::Message(message) => devices::message(message),
+            Refusal::Unproved(unproved) => devices::unproved(*unproved),
+            Refusal::NotAdmitted(cause) => devices::not_admitted(cause),
+            Refusal::Barred(barred) => devices::barred(barred),
+            Refusal::Stale(stale) => devices::stale(*stale),
+            Refusal::Request(request) => operators::request(request),
+            Refusal::File(file) => of_file(file),
+            Refusal::Document { line, column, cause } => of_document(*line, *column, cause),
+            Refusal::NoToken(token) => operators::no_token(*token),
+            Refusal::Unknown(unknown) => operators::unknown(unknown),
+            Refusal::InTheWay(cause) => operators::in_the_way(cause),
+            Refusal::Life(refusal) => life::words(refusal),
+            Refusal::Busy => Self::new("the controller is busy", "try again in 5 s"),
+            Refusal::Custody(_) => Self::new("the controller's keys can't be used", SEE_THE_LOG),
+            Refusal::Store(error) => of_store(error),
+            Refusal::Fault(fault) => {
+                Self::new(format!("the controller failed: {}", of_fault(*fault)), SEE_THE_LOG)
+            }
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&Words::from(self).problem)
+    }
+}
+
+fn of_body(body: Body) -> Words {
+    match body {
+        Body::Cut => Words::new("the body ended before its end", "send it again"),
+        Body::Unread => Words::new("the body does not read", "send it again"),
+        Body::TooLong { most } => Words::new(
+            format!("the body is longer than the {most} bytes that are taken here"),
+            "split it, and send the parts one by one",
+        ),
+    }
+}
+
+fn of_file(BadFile { line, column, problem, advice }: &BadFile) -> Words {
+    match line {
+        0 => Words::new(problem, advice),
+        line => Words::new(format!("line {line}, column {column}: {problem}"), advice),
+    }
+}
+
+fn of_document(line: u64, column: u64, cause: &Refusal) -> Words {
+    let Words { problem, advice } = Words::from(cause);
+    Words { problem: format!("line {line}, column {column}: {problem}"), advice }
+}
+
+fn of_store(error: &StoreError) -> Words {
+    let advice = match error {
+        StoreError::Disk(_) => {
+            "the disk of the controller's data folder is full, can't be written, or fails: make room, or mend it; nothing was changed or released"
+        }
+        _ => SEE_THE_LOG,
+    };
+    Words::new("the controller's database failed", advice)
+}
+
+fn of_fault(fault: Fault) -> &'static str {
+    match fault {
+        Fault::NoDevice => "a device vanished",
+        Fault::VaultWithoutDevice => "a vault without a device",
+        Fault::Certificate => "a stored certificate does not read",
+        Fault::Signing => "the answer could not be signed",
+        Fault::Configuration => "the configuration is out of its own bounds",
+        Fault::Source => "a request from nowhere",
+    }
+}

@@ -1,0 +1,59 @@
+//! What people should know of what was done.
+
+use vault::ids::Name;
+use vault::life::{Deleted, Fit, NodeAt};
+use vault::policy::Caution;
+
+use crate::api::Done;
+
+/// Of a policy on a device.
+pub(crate) fn of_fit(fit: Fit) -> Option<String> {
+    match fit {
+        Fit::Yes => None,
+        Fit::NotKnownYet => Some("it is not known yet whether this device has a TPM".into()),
+    }
+}
+
+/// Of a policy.
+pub(crate) fn of_caution(caution: Caution) -> String {
+    match caution {
+        Caution::NotEscrowed => "not escrowed: after an update of firmware or system the vault will not open",
+        Caution::NothingRequired => "nothing is required of the evidence but its identity and session",
+    }
+    .into()
+}
+
+/// Of a vault that was deleted.
+pub(crate) fn of_deleted(name: &Name, became: &Deleted) -> Done {
+    let (done, note) = match became {
+        Deleted::Default(_) => (
+            format!("vault `{name}` returns to its default policy"),
+            Some("a default vault is never deleted"),
+        ),
+        Deleted::Already { until } => {
+            (format!("vault `{name}` is being removed already, until {}", crate::clock::text(*until)), None)
+        }
+        Deleted::Grace { until, .. } => (
+            format!("vault `{name}` is locked and kept until {}", crate::clock::text(*until)),
+            Some("`evc apply` of its document keeps it"),
+        ),
+        Deleted::AtOnce { .. } => (
+            format!("vault `{name}` left the list; the node erases it at its next contact"),
+            Some("removed, not crypto-erased on the node; its controller keys are deleted here"),
+        ),
+    };
+    Done { done, notes: note.map(Into::into).into_iter().collect() }
+}
+
+/// Of a rotation that was forced: what the node holds opens the vault no more once it restarts.
+pub(crate) fn at_stake(node: NodeAt) -> String {
+    format!("{}: if it restarts before it takes a newer key, this vault stays locked", stands_at(node))
+}
+
+/// Where a node stands.
+pub(crate) fn stands_at(node: NodeAt) -> String {
+    match node {
+        NodeAt::Epoch(epoch) => format!("the node is still at epoch {epoch}"),
+        NodeAt::Silent { newest } => format!("the node has not reported that it took epoch {newest}"),
+    }
+}

@@ -1,0 +1,126 @@
+//! What operators are told, but of a vault's life.
+
+use vault::ids::{DeviceId, Name};
+use vault::life::Unfit;
+
+use super::{OLDER, Words};
+use crate::service::{BadRequest, Form, InTheWay, NoToken, Unknown};
+
+/// What is said to whoever takes a device away that has vaults.
+const KEEP: &str = "delete them first and wait for their end, or move them (`evc rehome vault`); `--force` throws away their keys with the device";
+
+pub(super) fn request(request: &BadRequest) -> Words {
+    match request {
+        BadRequest::Json { form, why } => Words::new(why.to_string(), of_form(*form)),
+        BadRequest::Name(why) => Words::new("not a name", why.to_string()),
+        BadRequest::OnboardingCertificate(why) => {
+            Words::new(why.to_string(), "give the onboarding certificate's PEM file, with a P-256 key")
+        }
+        BadRequest::Serial => Words::new(
+            "a serial has 1 to 256 printable characters",
+            "give the device's serial, or `*` for any",
+        ),
+        BadRequest::CertificateDigest => Words::new(
+            "not a certificate's SHA-256",
+            "give its 64 hexadecimal digits, as `evc onboard list` shows them",
+        ),
+        BadRequest::TokenHash => Words::new("not a token's hash", of_form(Form::NewToken)),
+        BadRequest::AfterVault => Words::new("`after` is not DEVICE/VAULT", "give two UUIDs"),
+        BadRequest::AfterReference => {
+            Words::new("`after` is not a number", "give the last one's `id`, or nothing")
+        }
+    }
+}
+
+fn of_form(form: Form) -> &'static str {
+    match form {
+        Form::Allow => "send {cert_pem, serial, name?}",
+        Form::NewToken => "send {sha256}: 64 hexadecimal digits",
+        Form::Rotation => "send {force?, expect_epoch?}",
+        Form::Rehoming => "send {to}: the name or UUID of the other device",
+        Form::Adoption => "send {policy}: its name",
+    }
+}
+
+pub(super) fn no_token(token: NoToken) -> Words {
+    let problem = match token {
+        NoToken::Absent => "no token",
+        NoToken::Unknown => "this token is not known",
+        NoToken::Ended => "this token was ended by another one",
+    };
+    Words::new(problem, "give the operator's token: --token-file, or EVC_TOKEN_FILE")
+}
+
+pub(super) fn unknown(unknown: &Unknown) -> Words {
+    let (what, advice) = match unknown {
+        Unknown::Device { which } => {
+            (format!("device `{which}`"), "`evc get devices` lists those that have registered")
+        }
+        Unknown::Vault { vault, device } => {
+            (format!("vault `{vault}` of device `{device}`"), "see `evc get vaults`")
+        }
+        Unknown::Policy { policy } => (
+            format!("policy `{policy}`"),
+            "see `evc get policies`; a `kind: VaultPolicy` document of that name, applied, makes it",
+        ),
+        Unknown::Reference { id } => (format!("reference {id}"), "see `evc reference list`"),
+        Unknown::Path => ("this path".into(), "the command line knows every path: see `evc --help`"),
+    };
+    Words::new(format!("{what} is not known"), advice)
+}
+
+pub(super) fn in_the_way(cause: &InTheWay) -> Words {
+    match cause {
+        InTheWay::Taken => Words::new("it is there already", "read what is there before you change it"),
+        InTheWay::OthersName { name } => Words::new(
+            format!("the name `{name}` is another device's, or kept for one"),
+            "give another name; see `evc get devices` and `evc onboard list`",
+        ),
+        InTheWay::AllowedOtherwise => Words::new(
+            "this certificate and serial were allowed before, with another name",
+            "see `evc onboard list`",
+        ),
+        InTheWay::AllowedElsewhere => Words::new(
+            "this certificate and serial are allowed already, elsewhere at this controller",
+            "allow another serial, or make another onboarding certificate",
+        ),
+        InTheWay::EncryptionOfVaults { policy } => Words::new(
+            format!("policy `{policy}` has vaults, and the encryption of a vault can't be changed"),
+            "write a new policy and make new vaults under it",
+        ),
+        InTheWay::Unfit { policy, device, vault, why } => unfit(policy, device, vault.as_ref(), *why),
+        InTheWay::PolicyInUse { policy, vault, device } => Words::new(
+            format!("vault `{vault}` of device {device} names policy `{policy}`"),
+            "delete its vaults or give them another policy first",
+        ),
+        InTheWay::HasVaults { device, vaults } => has_vaults(device, vaults),
+        InTheWay::Unmeasured { reference, device, why } => unmeasured(*reference, *device, why),
+        InTheWay::Older(older) => Words::new(older.to_string(), OLDER),
+    }
+}
+
+fn unfit(policy: &Name, device: &Name, vault: Option<&Name>, why: Unfit) -> Words {
+    let asks = match why {
+        Unfit::Custody => "asks for a TPM",
+        Unfit::Pcrs => "requires measured PCRs",
+    };
+    let named = vault.map(|vault| format!(", where vault `{vault}` names it")).unwrap_or_default();
+    Words::new(
+        format!("policy `{policy}` {asks}, and device `{device}` has no TPM{named}"),
+        "use a policy with `custody: controller` and no `require: [pcrs]` for this device",
+    )
+}
+
+fn has_vaults(device: &Name, vaults: &[Name]) -> Words {
+    let names: Vec<String> = vaults.iter().map(|name| format!("`{name}`")).collect();
+    Words::new(format!("device `{device}` has vaults: {}", names.join(", ")), KEEP)
+}
+
+fn unmeasured(reference: i64, device: DeviceId, why: &::attest::Unmeasured) -> Words {
+    Words::new(
+        format!("reference {reference} is of a boot that nothing measured: {why}, as under any software"),
+        format!(
+            "see that the node's firmware measures its boot into the TPM's SHA-256 bank, then `evc reference learn {device}`; or do without `require: [pcrs]`"
+        ),
+    )
+}

@@ -1,0 +1,43 @@
+//! Whether a policy can ever be met on a device. That turns on nothing of a device but its TPM.
+
+use crate::decide::Tpm;
+use crate::policy::{Check, VaultPolicy};
+
+/// That a policy can be met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fit {
+    /// It can.
+    Yes,
+    /// It asks for a TPM, and the device has not told yet whether it has one.
+    NotKnownYet,
+}
+
+/// Why a policy can never be met on a device without a TPM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unfit {
+    /// A part of the key is a TPM's.
+    #[error("its custody needs a TPM")]
+    Custody,
+    /// A device without a TPM quotes no PCRs.
+    #[error("it requires measured PCRs")]
+    Pcrs,
+}
+
+/// Holds a policy against a device's TPM.
+///
+/// # Errors
+/// [`Unfit`]: its vault would never open there.
+pub fn fits(policy: &VaultPolicy, tpm: Tpm) -> Result<Fit, Unfit> {
+    match (unmet_without_tpm(policy), tpm) {
+        (None, _) | (Some(_), Tpm::Present) => Ok(Fit::Yes),
+        (Some(_), Tpm::Unknown) => Ok(Fit::NotKnownYet),
+        (Some(unfit), Tpm::Absent) => Err(unfit),
+    }
+}
+
+fn unmet_without_tpm(policy: &VaultPolicy) -> Option<Unfit> {
+    if policy.node.custody.needs_tpm() {
+        return Some(Unfit::Custody);
+    }
+    policy.attest.require.contains(&Check::Pcrs).then_some(Unfit::Pcrs)
+}

@@ -1,0 +1,23 @@
+//! What an operator should know of a policy that is good as it is.
+
+use super::VaultPolicy;
+use crate::section::Seal;
+
+/// One thing that he should know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Caution {
+    /// The share is sealed to a measured boot and nobody holds a copy: after an update the vault does not open.
+    NotEscrowed,
+    /// Of the evidence nothing is required but whose it is, and of which session.
+    NothingRequired,
+}
+
+impl VaultPolicy {
+    /// All that he should know.
+    #[must_use]
+    pub fn cautions(&self) -> Vec<Caution> {
+        let unasked = self.node.custody.needs_controller() && self.attest.require.is_empty();
+        let all = [(self.node.seal == Seal::Pcrs, Caution::NotEscrowed), (unasked, Caution::NothingRequired)];
+        all.into_iter().filter_map(|(holds, caution)| holds.then_some(caution)).collect()
+    }
+}
