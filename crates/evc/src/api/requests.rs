@@ -57,7 +57,7 @@ pub struct Applying {
 /// How a device is deleted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 pub struct Deletion {
-    /// Also one that has vaults: their keys go with it.
+    /// Delete it although it has vaults. Their keys are deleted too.
     #[serde(default)]
     pub force: bool,
 }

@@ -106,10 +106,12 @@ fn framework(status: StatusCode, text: &str) -> Problem {
         status if status.is_server_error() => {
             (Code::Failed, "the controller failed", "see the controller's log")
         }
-        _ if text.is_empty() => {
-            (Code::RequestUnreadable, "the request is not what it should be", "mend the request")
-        }
-        _ => (Code::RequestUnreadable, text, "mend the request"),
+        _ if text.is_empty() => (
+            Code::RequestUnreadable,
+            "the request is not what it should be",
+            "correct the request, and send it again",
+        ),
+        _ => (Code::RequestUnreadable, text, "correct the request, and send it again"),
     };
     Problem { advice: advice.into(), code, error: error.into(), place: None }
 }

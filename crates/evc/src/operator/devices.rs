@@ -39,7 +39,12 @@ impl Operator {
     pub async fn find(&self, device: &str) -> Result<Done, Refusal> {
         let scope = self.scope_of(device).await?;
         let name = self.store.write(scope, |tx| Box::pin(mark(tx, &self.project, device, None))).await?;
-        Ok(Done { done: format!("device `{name}` is not lost: its policies decide again"), notes: vec![] })
+        Ok(Done {
+            done: format!(
+                "device `{name}` is not lost any more: keys are released to it as its policies say"
+            ),
+            notes: vec![],
+        })
     }
 
     /// An operator looked, and there is one device. Safe to repeat.
@@ -49,7 +54,7 @@ impl Operator {
     pub async fn settle(&self, device: &str) -> Result<Done, Refusal> {
         let scope = self.scope_of(device).await?;
         let (name, alarm) = self.store.write(scope, |tx| Box::pin(settle(tx, &self.project, device))).await?;
-        let done = format!("device `{name}` is one: its policies decide again");
+        let done = format!("device `{name}` is one: keys are released to it as its policies say");
         Ok(Done { done, notes: alarm.map(|alarm| format!("it was: {alarm}")).into_iter().collect() })
     }
 

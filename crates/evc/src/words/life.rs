@@ -62,9 +62,9 @@ fn rotated(vault: &Name, cause: NotRotated) -> Words {
 
 fn not_taken(vault: &Name, node: NodeAt, newest: Epoch) -> Words {
     Words::new(
-        format!("{}, and would not open vault `{vault}` again once it restarts", stands_at(node)),
+        format!("{}: after its next restart it could not open vault `{vault}`", stands_at(node)),
         format!(
-            "wait until it has taken epoch {newest} (`evc describe vault` says why it has not), or shut out what it holds with `--force`"
+            "wait until it has taken epoch {newest} (`evc describe vault` says why it has not), or rotate all the same with `--force`: then the key that the node has opens the vault no more"
         ),
     )
 }

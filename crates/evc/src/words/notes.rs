@@ -18,7 +18,7 @@ pub(crate) fn of_fit(fit: Fit) -> Option<String> {
 pub(crate) fn of_caution(caution: Caution) -> String {
     match caution {
         Caution::NotEscrowed => "not escrowed: after an update of firmware or system the vault will not open",
-        Caution::NothingRequired => "nothing is required of the evidence but its identity and session",
+        Caution::NothingRequired => "any boot of the device gets the key: `attest.require` is empty",
     }
     .into()
 }
@@ -38,7 +38,9 @@ pub(crate) fn of_deleted(name: &Name, became: &Deleted) -> Done {
             Some("`evc apply` of its document keeps it"),
         ),
         Deleted::AtOnce { .. } => (
-            format!("vault `{name}` left the list; the node erases it at its next contact"),
+            format!(
+                "vault `{name}` is removed; the node erases it as soon as it gets the next list, which takes evidence that is accepted"
+            ),
             Some("removed, not crypto-erased on the node; its controller keys are deleted here"),
         ),
     };

@@ -20,7 +20,7 @@ pub(in crate::cli) enum Onboard {
     },
     /// List what is allowed.
     List,
-    /// Withdraw it; a device that used it stays registered.
+    /// Withdraw an allowance. A device that used it stays registered.
     #[command(after_help = REMOVE, group = ArgGroup::new("certificate").required(true).args(["cert", "digest"]))]
     Remove {
         /// The onboarding certificate, PEM.
@@ -42,16 +42,16 @@ Examples:
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum TokenAct {
-    /// Put a new token into the token's file, and end the one before it and every copy of it.
+    /// Put a new token into the token's file, and end all other tokens.
     #[command(after_help = ROTATE)]
     Rotate,
-    /// Make another token, on the controller's machine alone: where the token was lost, or the controller was restored from a copy.
+    /// Make another token, on the controller's own machine: when the token was lost, or the controller was restored from a copy.
     #[command(after_help = NEW)]
     New,
 }
 
 const NEW: &str = "\
-Needs no token, but the controller's data folder with its `kek`; the controller may run or not. Tokens before it stay good:
+It needs no token. It needs the controller's data folder with its `kek`. The controller may run or not. Earlier tokens stay good:
 `evc token rotate` ends them.
 
 Examples:
@@ -65,17 +65,17 @@ Examples:
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum DeviceAct {
-    /// Nothing is released to it any more; at its next contact it is told to lock its vaults.
+    /// The device is lost: no key is released to it any more, and at its next contact it is ordered to lock its vaults.
     Lost {
         /// Name or UUID.
         name: String,
     },
-    /// It is in good hands again.
+    /// The device is in good hands again: keys are released to it as its policies say.
     Found {
         /// Name or UUID.
         name: String,
     },
-    /// It gave an alarm (it may be two), and is one: its policies decide again.
+    /// The device may be two, and you found that it is one: end its alarm, and release keys as its policies say.
     Settle {
         /// Name or UUID.
         name: String,
@@ -90,17 +90,17 @@ pub(in crate::cli) enum ReferenceAct {
         #[arg(long)]
         device: Option<String>,
     },
-    /// Say that one is good.
+    /// Approve one: a boot that shows these values is good.
     Approve {
         /// Its number.
         id: i64,
     },
-    /// Say that one is not.
+    /// Reject one: a boot that shows these values is not good.
     Reject {
         /// Its number.
         id: i64,
     },
-    /// Learn the device's next good quote once more, to be approved.
+    /// Learn the PCRs of the device's next good quote as a new value, to be approved.
     Learn {
         /// Name or UUID.
         device: String,

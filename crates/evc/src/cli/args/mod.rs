@@ -85,10 +85,10 @@ pub(in crate::cli) enum Command {
     /// The operator's token.
     #[command(subcommand)]
     Token(TokenAct),
-    /// Begin a new life of a database that was put back from a copy. Run it on the stopped controller's machine, with `--data`.
+    /// Say that a database which was put back from a copy is the one that counts. Run it on the stopped controller's machine, with `--data`.
     ///
-    /// Nodes that are further on than the copy take it for a new life of this controller: they delete nothing that it does not list,
-    /// lock what it does not list, and take the keys that it has while their vaults are open.
+    /// Nodes that took a newer list of vaults than the copy has then obey this controller again. They delete nothing that it does not
+    /// list, lock what it does not list, and take its keys while their vaults are open.
     BeginAnew,
     #[command(flatten)]
     Asked(Asked),
@@ -108,10 +108,10 @@ pub(in crate::cli) enum Command {
 // What a running controller is asked. (A doc comment would be shown as the program's own description.)
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum Asked {
-    /// Which devices may onboard.
+    /// Allow devices to onboard, and list or withdraw what is allowed.
     #[command(subcommand)]
     Onboard(Onboard),
-    /// Make policies and vaults as a YAML file says; repeating changes nothing.
+    /// Make policies and vaults as a YAML file says. To repeat it changes nothing.
     Apply {
         /// The file; `-` for standard input.
         #[arg(long, short)]
@@ -129,22 +129,22 @@ pub(in crate::cli) enum Asked {
     /// Say that a device is lost or found, or settle its alarm.
     #[command(subcommand)]
     Device(DeviceAct),
-    /// Take in a vault that a node has and this controller never listed.
+    /// Take over a vault that a node has and this controller never listed (an orphan).
     #[command(subcommand)]
     Adopt(AdoptWhat),
-    /// Move a vault to the device that its own became.
+    /// Move a vault to another device, with its keys, when its node had to register anew as that device.
     #[command(subcommand)]
     Rehome(RehomeWhat),
     /// Remove a vault (after its grace), a policy or a device.
     #[command(subcommand)]
     Delete(DeleteWhat),
-    /// Make a new key current.
+    /// Make a new key for a vault.
     #[command(subcommand)]
     Rotate(RotateWhat),
     /// Order a missing vault to be made anew, empty.
     #[command(subcommand)]
     Recreate(RecreateWhat),
-    /// Reference values: what a device's PCRs should be.
+    /// Reference values: the PCRs that a device shows after a good boot.
     #[command(subcommand)]
     Reference(ReferenceAct),
 }
@@ -157,10 +157,10 @@ pub(in crate::cli) struct Serve {
     /// Host name or address that devices reach the controller by, beside 127.0.0.1 and localhost; may be repeated.
     #[arg(long = "name")]
     pub(in crate::cli) names: Vec<String>,
-    /// How often devices are to poll, in seconds; theirs when not given.
+    /// How often stock EVE devices poll, in seconds. Our `eve` does not read it: see `eve run --poll-interval`. [default: the device's own]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=86_400))]
     pub(in crate::cli) poll_seconds: Option<u32>,
-    /// This machine's clock is right, though it is behind what it showed before: it was ahead then. For one start.
+    /// Start although the clock is behind the time that it showed before. Give it once, when the clock was ahead then and is right now.
     #[arg(long)]
     pub(in crate::cli) clock_is_right: bool,
     /// Log as JSON lines.

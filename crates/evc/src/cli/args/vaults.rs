@@ -4,11 +4,11 @@ use clap::Subcommand;
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum GetWhat {
-    /// Devices.
+    /// Devices, when each was heard, and whether it is online, silent, lost or may be two.
     Devices,
-    /// Vaults.
+    /// Vaults, their state on the node and their epochs.
     Vaults {
-        /// Of this device only, with what is done about each key.
+        /// Of this device only, and whether each key is released.
         #[arg(long)]
         device: Option<String>,
     },
@@ -37,7 +37,7 @@ pub(in crate::cli) enum DescribeWhat {
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum DeleteWhat {
-    /// A vault; `config` and `image` return to their default policy.
+    /// A vault. `config` and `image` are not removed: they return to their default policy.
     Vault {
         /// Name or UUID.
         name: String,
@@ -83,7 +83,7 @@ Examples:
 
 const REHOME: &str = "\
 A node whose device key or TPM is gone registers as another device. A vault with custody `controller` opens there with the keys of
-before. Mark the old device as lost first, and delete it afterwards.
+before. Mark the old device as lost first. Delete it afterwards.
 
 Example:
   evc device lost edge-1
@@ -118,10 +118,10 @@ pub(in crate::cli) enum RotateWhat {
         /// Its device, by name or UUID.
         #[arg(long)]
         device: String,
-        /// Also when the node has not taken the key before: what it holds then opens the vault no more.
+        /// Rotate although the node has not taken the present key. The key that it has does not open the vault after its next restart.
         #[arg(long)]
         force: bool,
-        /// Only from this epoch on, so that a command that is run twice rotates once. [default: the present one]
+        /// Rotate only if the vault is at this epoch, so that a command that is run twice rotates once. [default: the present one]
         #[arg(long, value_name = "EPOCH")]
         expect_epoch: Option<u64>,
     },
@@ -139,7 +139,7 @@ pub(in crate::cli) enum RecreateWhat {
         /// The name again.
         #[arg(long)]
         confirm: String,
-        /// The node's disk was replaced: all of its vaults are missing, and none of them comes back.
+        /// Recreate although all vaults of the node are missing: its disk was replaced, and what was on it is lost.
         #[arg(long)]
         new_disk: bool,
     },
