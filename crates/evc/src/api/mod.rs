@@ -61,8 +61,8 @@ pub struct PolicyView {
     pub name: Name,
     /// When it was changed.
     pub changed: String,
-    /// Itself; none where what is stored does not read.
-    pub policy: Option<VaultPolicy>,
+    /// Itself.
+    pub policy: VaultPolicy,
 }
 
 /// A device with its vaults.

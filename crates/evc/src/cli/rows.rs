@@ -43,13 +43,13 @@ impl Row for VaultView {
 impl Row for PolicyView {
     const COLUMNS: &'static [&'static str] = &["NAME", "CUSTODY", "SEAL", "REQUIRE", "OPERATION", "CHANGED"];
     fn cells(&self) -> Vec<Value> {
-        let policy = self.policy.as_ref();
+        let policy = &self.policy;
         vec![
             json!(self.name),
-            json!(policy.map(|policy| policy.node.custody)),
-            json!(policy.map(|policy| policy.node.seal)),
-            json!(policy.map(|policy| &policy.attest.require)),
-            json!(policy.map(|policy| policy.operation)),
+            json!(policy.node.custody),
+            json!(policy.node.seal),
+            json!(policy.attest.require),
+            json!(policy.operation),
             json!(self.changed),
         ]
     }

@@ -76,7 +76,7 @@ impl Operator {
         let rows = self.store.read(|tx| tx.policies(&self.project, page)).await?;
         let shown = rows.into_iter().map(|row| PolicyView {
             name: row.policy.name.clone(),
-            policy: Some(row.policy),
+            policy: row.policy,
             changed: crate::clock::text(row.changed_at),
         });
         Ok(shown.collect())
