@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use eve::bus::messages::VaultStatus;
 use eve::bus::{Agent, Bus, Subscription};
-use fscrypt::{KeyStatus, Standing};
+use fscrypt::{KeyStatus, PathKind};
 use testkit::node::Parts;
 use testkit::{Evc, Node};
 use vault::ids::{CONFIG_VAULT, IMAGE_VAULT, VaultId};
@@ -105,7 +105,7 @@ impl House {
         let folder = if id == CONFIG_VAULT { "config" } else { "img" };
         let device = std::os::unix::fs::MetadataExt::dev(&persist.metadata().unwrap());
         match fscrypt::look(&self.node.root().join("persist").join(folder), device).unwrap() {
-            Standing::Encrypted(_, policy) => {
+            PathKind::Encrypted(_, policy) => {
                 matches!(fscrypt::key_status(&persist, policy.identifier), Ok(KeyStatus::Present { .. }))
             }
             _ => false,

@@ -94,7 +94,8 @@ pub(super) struct Expected {
 /// Another node's record names another device: it is not taken for damage, since on a node without a TPM it says whom the node belongs to.
 const OTHER_DEVICE: &[&str] = &["remove persist/config/vaultmgr/record"];
 /// Another certificate, or what is none.
-const NOT_BELIEVED: &[&str] = &["another root certificate than at first contact", "configuration was refused"];
+const NOT_BELIEVED: &[&str] =
+    &["another root certificate than at first contact", "configuration was refused"];
 
 pub(super) fn expected(damaged: &Damaged) -> Expected {
     let is = |subject| damaged.iter().find(|(of, _)| *of == subject).map_or(Damage::None, |(_, what)| *what);
