@@ -69,7 +69,7 @@ impl Controller {
         now: UnixSeconds,
     ) -> Result<Look, Refusal> {
         let session = ask.session;
-        let ledger = match self.chain(&row, ask.accepted) {
+        let ledger = match self.chain(tx, &row, ask.accepted).await? {
             Ok(ledger) => ledger,
             Err(older) => {
                 let known = row.older == Some(older) && hash == self.hash(&row, None, Some(session));
@@ -115,7 +115,7 @@ impl Controller {
         now: UnixSeconds,
     ) -> Result<ConfigResponse, Refusal> {
         let (row, session) = (known(tx, device).await?, ask.session);
-        let mut ledger = match self.chain(&row, ask.accepted) {
+        let mut ledger = match self.chain(tx, &row, ask.accepted).await? {
             Ok(ledger) => ledger,
             Err(older) => {
                 chain::note_older(tx, &row, older, now).await?;
@@ -132,7 +132,7 @@ impl Controller {
         } else {
             Some(self.config_of(tx, &view.device, draft, session, &mut ledger).await?)
         };
-        chain::keep(tx, device, &view.device, &ledger).await?;
+        chain::keep(tx, device, &view.device, ledger).await?;
         let control = Control { device, session, challenge, orders: Vec::new(), held_bundle: None };
         Ok(ConfigResponse { config_hash, config, control: Some(control) })
     }
