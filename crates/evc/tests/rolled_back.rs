@@ -8,6 +8,7 @@ use std::time::Duration;
 use common::{Device, Evc, section};
 use evc::service::Steady;
 use vault::ids::{DeviceId, VaultId};
+use vault::report::State;
 use vault::section::Section;
 use vault::wanted::Head;
 
@@ -280,11 +281,11 @@ fn a_new_life_has_no_orders_of_the_one_before() {
     let mut device = Device::onboarded(&evc, "edge-1");
     evc.apply(VAULT);
     let section = device.attested(&evc);
-    let missing = device.reported(&section, 1, |name| match name {
-        "day" => vault::report::State::Missing,
-        _ => vault::report::State::Unlocked,
-    });
-    assert_eq!(evc.post(&device.own("info"), &missing).status, 201);
+    let lost = |device: &Device, section: &Section| {
+        let state = |name: &str| if name == "day" { State::Missing } else { State::Unlocked };
+        device.reported(section, 1, state)
+    };
+    assert_eq!(evc.post(&device.own("info"), &lost(&device, &section)).status, 201);
     evc.act("POST", "/devices/edge-1/vaults/day/recreate", "");
     let (right, copy) = copied(evc);
     assert!(device.section(&right).vaults.iter().any(|entry| entry.recreate), "ordered");
@@ -292,8 +293,13 @@ fn a_new_life_has_no_orders_of_the_one_before() {
     drop(right.stop());
     begin_anew(&copy);
     let evc = Evc::over(copy);
+    let order = || evc.operator("POST", "/devices/edge-1/vaults/day/recreate", "", Some(&evc.token)).status;
+    assert_eq!(order(), 409, "nor is one given by what the node said then");
     device.hash.clear();
-    assert!(device.section(&evc).vaults.iter().all(|entry| !entry.recreate), "an order of another life");
+    let section = device.section(&evc);
+    assert!(section.vaults.iter().all(|entry| !entry.recreate), "an order of another life");
+    assert_eq!(evc.post(&device.own("info"), &lost(&device, &section)).status, 201);
+    assert_eq!(order(), 200, "but by what it says now");
 }
 
 /// Nothing is released to a device that is ahead, and no list says otherwise.

@@ -133,7 +133,7 @@ pub trait Devices {
     async fn set_older(&mut self, id: DeviceId, older: Option<Older>) -> Stored<()>;
     /// How devices, of all projects, showed that it is: each way once.
     async fn all_older(&mut self) -> Stored<Vec<Older>>;
-    /// Begins a new incarnation for all devices: sections are numbered and chained anew, what nodes told of epochs is forgotten, and
+    /// Begins a new incarnation for all devices: sections are numbered and chained anew, what nodes told of vaults is forgotten, and
     /// graces that ran and orders to make a vault anew are undone.
     async fn number_anew(&mut self) -> Stored<()>;
     /// Whatever its section says next, it is another version.

@@ -317,7 +317,8 @@ impl Devices for MemoryTx {
         }
         for row in self.world.vaults.values_mut() {
             let gone = row.standing == VaultStanding::Gone;
-            (row.reported_epoch, row.recreate, row.left_version) = (None, false, gone.then_some(1));
+            (row.reported_epoch, row.report, row.reported_at) = (None, None, None);
+            (row.recreate, row.left_version) = (false, gone.then_some(1));
             if row.standing == VaultStanding::Removing {
                 (row.standing, row.delete_at) = (VaultStanding::Active, None);
             }

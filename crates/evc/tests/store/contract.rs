@@ -277,6 +277,7 @@ async fn a_new_life_begins_with_nothing_of_the_one_before(tx: &mut dyn Tx) -> St
     let (of, row) = (device(1).id, vault(&device(1), 40, "ordered"));
     tx.add_vault(&row).await?;
     tx.order_recreate(of, row.id).await?;
+    tx.report_vault(of, row.id, &said(1, false, true)).await?;
     tx.begin_grace(of, row.id, NOW + 5).await?;
     tx.add_sent_before(of, &[SectionDigest([41; 32])]).await?;
     let life = Older::LaterLife(Incarnation([42; 16]));
@@ -286,7 +287,7 @@ async fn a_new_life_begins_with_nothing_of_the_one_before(tx: &mut dyn Tx) -> St
     }
     assert_eq!(tx.all_older().await?, [life], "each once");
     tx.number_anew().await?;
-    assert_eq!(tx.vault(of, row.id).await?, Some(row.clone()), "wanted, and not ordered anew");
+    assert_eq!(tx.vault(of, row.id).await?, Some(row.clone()), "wanted, not ordered anew, and nothing said");
     assert!(!tx.was_sent_before(of, &SectionDigest([41; 32])).await?);
     assert_eq!(tx.all_older().await?, []);
     tx.drop_vault(of, row.id).await

@@ -161,7 +161,9 @@ impl Devices for SqliteTx {
             "UPDATE devices SET section_version = 0, section_digest = NULL, ledger = ?, older = NULL";
         self.run(query(devices).bind(empty)).await?;
         self.run(query("DELETE FROM sent_before")).await?;
-        let vaults = "UPDATE vaults SET reported_epoch = NULL, recreate = 0, left_version = iif(standing = 'gone', 1, NULL)";
+        let vaults =
+            "UPDATE vaults SET reported_epoch = NULL, report = NULL, reported_at = NULL, recreate = 0,
+                        left_version = iif(standing = 'gone', 1, NULL)";
         self.run(query(vaults)).await?;
         let graces = "UPDATE vaults SET standing = 'active', delete_at = NULL WHERE standing = 'removing'";
         self.run(query(graces)).await.map(drop)
