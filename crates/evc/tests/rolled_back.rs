@@ -3,21 +3,38 @@
 
 mod common;
 
+use std::time::Duration;
+
 use common::{Device, Evc, section};
+use evc::service::Steady;
+use vault::ids::{DeviceId, VaultId};
+use vault::report::State;
 use vault::section::Section;
+use vault::wanted::Head;
 
 const VAULT: &str = "kind: VaultPolicy\nname: p\ncustody: controller\non_removal: { delete_after: 0s }\n---\n\
                      kind: Vault\nname: day\ndevice: edge-1\npolicy: p\n";
 
-/// A stopped controller's folder, and a copy of it.
-fn copied(evc: Evc) -> (Evc, tempfile::TempDir) {
-    let dir = evc.stop();
+/// A copy of a stopped controller's folder.
+fn copy_of(dir: &tempfile::TempDir) -> tempfile::TempDir {
     let copy = tempfile::tempdir().expect("a folder");
     // Not by a program: a child that is being started holds the locks of other tests' folders for a moment.
     for entry in std::fs::read_dir(dir.path()).expect("lists").map(|entry| entry.expect("an entry")) {
         std::fs::copy(entry.path(), copy.path().join(entry.file_name())).expect("copies");
     }
+    copy
+}
+
+/// A controller over its folder, and a copy of that.
+fn copied(evc: Evc) -> (Evc, tempfile::TempDir) {
+    let dir = evc.stop();
+    let copy = copy_of(&dir);
     (Evc::over(dir), copy)
+}
+
+fn begin_anew(folder: &tempfile::TempDir) {
+    let run = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    run.block_on(evc::service::begin_anew(folder.path())).expect("begins");
 }
 
 /// A device that accepted sections, and told so, after the copy was taken.
@@ -88,11 +105,7 @@ fn a_new_incarnation_goes_on() {
     let evc = Evc::over(copy);
     withholds(&evc, &mut device);
     let folder = evc.stop();
-    let begin = || {
-        let run = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        run.block_on(evc::service::begin_anew(folder.path()))
-    };
-    begin().expect("begins");
+    begin_anew(&folder);
     let evc = Evc::over(folder);
     device.hash.clear();
     let section = device.section(&evc);
@@ -121,4 +134,182 @@ fn what_is_removed_is_named() {
     assert!(removed.vaults.iter().all(|entry| entry.id != id));
     device.report(&evc, &removed, 1);
     assert_eq!(device.section(&evc).removed, [], "told as gone: forgotten");
+}
+
+/// What a copy does whose device is ahead of it, and shows nothing of that for once.
+fn is_held(evc: &Evc, device: &Device, id: VaultId) {
+    let rotated = evc.operator("POST", "/devices/edge-1/vaults/config/rotate", "{}", Some(&evc.token));
+    assert_eq!(rotated.status, 409, "no rotation");
+    let over = evc::clock::now() + 100 * 86_400;
+    let ended = evc.wait(evc.app.keep_house(&mut Steady::since(over), over, Duration::ZERO)).expect("kept");
+    assert_eq!(ended, 0, "no grace ends");
+    let (of, first) = (device.id, vault::ids::Epoch(1));
+    assert!(evc.stored(|tx| tx.epoch(of, id, first)).is_some(), "and its key is kept");
+}
+
+/// A node that has not looked into its record yet, and a poll that was taken on the way and is sent again, tell no head: that takes no
+/// mark off.
+#[test]
+fn a_poll_that_tells_nothing_shows_nothing() {
+    let evc = Evc::start();
+    let mut device = Device::onboarded(&evc, "edge-1");
+    evc.apply(&VAULT.replace("0s", "10m"));
+    let section = device.attested(&evc);
+    let id = section.vaults.iter().find(|entry| entry.name.as_str() == "day").expect("listed").id;
+    evc.act("DELETE", "/devices/edge-1/vaults/day", "");
+    device.section(&evc);
+    device.poll(&evc);
+    let (right, copy) = copied(evc);
+    right.apply(&VAULT.replace("0s", "10m"));
+    device.section(&right);
+    device.poll(&right);
+    drop(right.stop());
+    let evc = Evc::over(copy);
+    withholds(&evc, &mut device);
+    is_held(&evc, &device, id);
+    let head = device.head.take();
+    withholds(&evc, &mut device);
+    is_held(&evc, &device, id);
+    device.head = head.map(|head| Head { device: DeviceId(uuid::Uuid::from_u128(1)), ..head });
+    withholds(&evc, &mut device);
+    is_held(&evc, &device, id);
+}
+
+/// Deleted without a grace in a copy that is known to be older: the vault may be in use under the newer one.
+#[test]
+fn a_copy_deletes_no_keys_of_a_device_that_is_ahead_of_it() {
+    let evc = Evc::start();
+    let mut device = Device::onboarded(&evc, "edge-1");
+    evc.apply(VAULT);
+    let section = device.attested(&evc);
+    let id = section.vaults.iter().find(|entry| entry.name.as_str() == "day").expect("listed").id;
+    device.poll(&evc);
+    let (right, copy) = copied(evc);
+    right.apply(&VAULT.replace("name: day", "name: more"));
+    device.section(&right);
+    device.poll(&right);
+    drop(right.stop());
+    let evc = Evc::over(copy);
+    withholds(&evc, &mut device);
+    let told = evc.act("DELETE", "/devices/edge-1/vaults/day", "").to_string();
+    assert!(told.contains("begin-anew"), "{told}");
+    is_held(&evc, &device, id);
+    let again = evc.act("DELETE", "/devices/edge-1/vaults/day", "").to_string();
+    assert!(again.contains("begin-anew"), "{again}");
+    is_held(&evc, &device, id);
+}
+
+/// The same backup, put back a second time: the device has been in a life of it that the backup knows nothing of.
+#[test]
+fn the_same_copy_can_be_put_back_twice() {
+    let evc = Evc::start();
+    let mut device = Device::onboarded(&evc, "edge-1");
+    device.attested(&evc);
+    device.poll(&evc);
+    let backup = evc.stop();
+    let (first, second) = (copy_of(&backup), copy_of(&backup));
+    begin_anew(&first);
+    let evc = Evc::over(first);
+    device.hash.clear();
+    device.section(&evc);
+    device.poll(&evc);
+    drop(evc.stop());
+    begin_anew(&second);
+    let evc = Evc::over(second);
+    withholds(&evc, &mut device);
+    let second = evc.stop();
+    begin_anew(&second);
+    let evc = Evc::over(second);
+    device.hash.clear();
+    device.section(&evc);
+    assert!(!conditions(&evc).contains("ahead"), "{}", conditions(&evc));
+}
+
+/// A device that accepted many sections; what it had long before, and what it asked then.
+fn long_served() -> (Evc, Device, Option<Head>, Vec<Vec<u8>>) {
+    let evc = Evc::start();
+    let mut device = Device::onboarded(&evc, "edge-1");
+    device.attested(&evc);
+    device.poll(&evc);
+    let (old, mut asked) = (device.head, Vec::new());
+    for n in 0..60 {
+        asked.push(device.seal(&device.ask()));
+        let operation = if n % 2 == 0 { "lock" } else { "unlock" };
+        evc.apply(&VAULT.replace("controller\n", &format!("controller\noperation: {operation}\n")));
+        device.hash.clear();
+        device.section(&evc);
+    }
+    device.poll(&evc);
+    (evc, device, old, asked)
+}
+
+/// Also a node whose disk is much older than the database is followed, and so after a restart of the controller.
+#[test]
+fn a_node_whose_disk_went_back_far_is_no_sign_of_an_older_database() {
+    let (evc, mut device, old, _) = long_served();
+    let evc = evc.restart();
+    let newest = device.head.expect("accepted").version.version;
+    device.head = old;
+    device.hash.clear();
+    let section = device.section(&evc);
+    assert_eq!(section.follows, old.map(|head| head.digest), "it follows what the node has");
+    assert!(section.version.version > newest);
+    assert!(!conditions(&evc).contains("ahead"), "{}", conditions(&evc));
+    device.poll(&evc);
+    device.hash.clear();
+    assert_eq!(device.section(&evc).version.version, section.version.version, "and once");
+}
+
+/// Polls that were taken on the way long ago, sent again and again, make no database an older one.
+#[test]
+fn old_polls_that_are_sent_again_make_no_database_older() {
+    let (evc, mut device, _, asked) = long_served();
+    for old in [&asked[0], &asked[20]].repeat(40) {
+        assert_eq!(evc.post(&device.own("config"), old).status, 200);
+        assert!(!conditions(&evc).contains("ahead"), "{}", conditions(&evc));
+    }
+    evc.act("POST", "/devices/edge-1/vaults/day/rotate", r#"{"force":true}"#);
+    device.hash.clear();
+    device.section(&evc);
+    assert!(!conditions(&evc).contains("ahead"), "{}", conditions(&evc));
+}
+
+/// What was ordered before the copy was made may have been carried out since, and the vault be full again.
+#[test]
+fn a_new_life_has_no_orders_of_the_one_before() {
+    let evc = Evc::start();
+    let mut device = Device::onboarded(&evc, "edge-1");
+    evc.apply(VAULT);
+    let section = device.attested(&evc);
+    let lost = |device: &Device, section: &Section| {
+        let state = |name: &str| if name == "day" { State::Missing } else { State::Unlocked };
+        device.reported(section, 1, state)
+    };
+    assert_eq!(evc.post(&device.own("info"), &lost(&device, &section)).status, 201);
+    evc.act("POST", "/devices/edge-1/vaults/day/recreate", "");
+    let (right, copy) = copied(evc);
+    assert!(device.section(&right).vaults.iter().any(|entry| entry.recreate), "ordered");
+    device.poll(&right);
+    drop(right.stop());
+    begin_anew(&copy);
+    let evc = Evc::over(copy);
+    let order = || evc.operator("POST", "/devices/edge-1/vaults/day/recreate", "", Some(&evc.token)).status;
+    assert_eq!(order(), 409, "nor is one given by what the node said then");
+    device.hash.clear();
+    let section = device.section(&evc);
+    assert!(section.vaults.iter().all(|entry| !entry.recreate), "an order of another life");
+    assert_eq!(evc.post(&device.own("info"), &lost(&device, &section)).status, 201);
+    assert_eq!(order(), 200, "but by what it says now");
+}
+
+/// Nothing is released to a device that is ahead, and no list says otherwise.
+#[test]
+fn no_list_says_that_a_key_would_go_to_a_device_that_is_ahead() {
+    let (_right, mut device, copy, _) = ahead_of_its_copy();
+    let evc = Evc::over(copy);
+    let keys = |evc: &Evc| evc.act("GET", "/devices/edge-1", "")["vaults"].to_string();
+    assert!(keys(&evc).contains("would be released"), "{}", keys(&evc));
+    withholds(&evc, &mut device);
+    assert!(!keys(&evc).contains("would be released"), "{}", keys(&evc));
+    assert!(keys(&evc).contains("withheld: the device accepted version"), "{}", keys(&evc));
 }

@@ -6,9 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{Incarnation, SectionDigest, SectionVersion};
 
-/// Most sections that are remembered as sent. Each is made in answer to a request that tells which one was accepted last, so more
+/// Most sections that are remembered here as sent. Each is made in answer to a request that tells which one was accepted last, so more
 /// than a few are never under way.
 const MAX_SENT: usize = 32;
+/// So many stay when there are more: those before them go to where all are kept, many at once, so that few answers write there.
+const STAY: usize = MAX_SENT / 2;
 
 /// A section that was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,9 +52,14 @@ pub enum Older {
         "the device accepted a section that this database never sent: another copy of it is, or was, at work"
     )]
     Forked,
-    /// The device accepted a section of an incarnation that this database knows nothing of.
+    /// The device accepted a section of an incarnation that this database knows nothing of: a new life of it takes it for one that was.
     #[error("the device accepted a section of a later life of the database than this copy knows")]
-    LaterLife,
+    #[serde(rename = "LaterLifeOf")]
+    LaterLife(Incarnation),
+    /// The same, as it was kept before it was kept of which one. Told again, it is.
+    #[error("the device accepted a section of a later life of the database than this copy knows")]
+    #[serde(rename = "LaterLife")]
+    SomeLaterLife,
 }
 
 impl Ledger {
@@ -60,7 +67,8 @@ impl Ledger {
     /// it, `past` those incarnations that it had before.
     ///
     /// # Errors
-    /// [`Older`]: nothing may be numbered on, or released, to this device.
+    /// [`Older`]: nothing may be numbered on, or released, to this device. [`Older::Forked`] is so only if this section is none of those
+    /// that went out of here by [`Self::take_old`]; else [`Self::went_back`] takes it in.
     pub fn hear(
         &mut self,
         own: SectionVersion,
@@ -69,7 +77,7 @@ impl Ledger {
     ) -> Result<(), Older> {
         let (at, digest) = told;
         if at.incarnation != own.incarnation {
-            return past.contains(&at.incarnation).then_some(()).ok_or(Older::LaterLife);
+            return past.contains(&at.incarnation).then_some(()).ok_or(Older::LaterLife(at.incarnation));
         }
         if at.version > own.version {
             return Err(Older::Behind { reported: at.version, own: own.version });
@@ -90,6 +98,12 @@ impl Ledger {
         Ok(())
     }
 
+    /// The device accepted a section that was sent before those that are remembered here: its disk went back, or its word is an old one
+    /// that somebody sends again. Either way the next section follows that.
+    pub fn went_back(&mut self, to: SectionDigest) {
+        self.head = Some(to);
+    }
+
     /// Whether the device has to be told the same anew: it did not take what was sent last for the next one of its history.
     #[must_use]
     pub fn is_astray(&self) -> bool {
@@ -105,7 +119,14 @@ impl Ledger {
         if self.sent.last() != Some(&sent) {
             self.sent.push(sent);
         }
-        self.sent.drain(..self.sent.len().saturating_sub(MAX_SENT));
+    }
+
+    /// Takes out the oldest of those sent, once there are too many: to be kept elsewhere, so that they are known when a device tells them.
+    pub fn take_old(&mut self) -> Vec<SectionDigest> {
+        if self.sent.len() <= MAX_SENT {
+            return Vec::new();
+        }
+        self.sent.drain(..self.sent.len() - STAY).map(|sent| sent.digest).collect()
     }
 }
 
@@ -135,7 +156,7 @@ mod tests {
         for (what, own, told, expected) in [
             ("further on", at(1, 2), at(1, 3), Older::Behind { reported: 3, own: 2 }),
             ("numbered past it", at(1, 9), at(1, 3), Older::Forked),
-            ("a later life", at(1, 9), at(2, 1), Older::LaterLife),
+            ("a later life", at(1, 9), at(2, 1), Older::LaterLife(at(2, 1).incarnation)),
         ] {
             assert_eq!(copy.clone().hear(own, &[], (told, digest(3))), Err(expected), "{what}");
         }
@@ -156,6 +177,41 @@ mod tests {
         assert!(ledger.is_astray(), "and has to be told anew");
         ledger.send(digest(4));
         assert_eq!(ledger.sent.last(), Some(&Sent { digest: digest(4), follows: Some(digest(1)) }));
+    }
+
+    /// Those that it has no room for are given out, none is lost, and a device that has one of them is followed.
+    #[test]
+    fn what_a_ledger_has_no_room_for_is_given_out_and_taken_in_again() {
+        let mut ledger = Ledger::default();
+        let mut kept = Vec::new();
+        for number in 0..100 {
+            ledger.send(digest(number));
+            kept.extend(ledger.take_old());
+            assert!(ledger.sent.len() <= MAX_SENT, "{number}");
+        }
+        kept.extend(ledger.sent.iter().map(|sent| sent.digest));
+        assert_eq!(kept, (0..100).map(digest).collect::<Vec<_>>(), "in their order");
+        assert_eq!(ledger.hear(at(1, 100), &[], (at(1, 4), digest(3))), Err(Older::Forked), "not known here");
+        ledger.went_back(digest(3));
+        assert!(ledger.is_astray(), "and has to be told anew");
+        ledger.send(digest(200));
+        assert_eq!(ledger.sent.last(), Some(&Sent { digest: digest(200), follows: Some(digest(3)) }));
+        assert_eq!(ledger.hear(at(1, 101), &[], (at(1, 4), digest(3))), Ok(()), "it is known now");
+    }
+
+    /// A mark of before, which does not say of which life, reads.
+    #[test]
+    fn a_mark_is_kept_with_the_life_that_was_told() {
+        let marks = [
+            (r#"{"Behind":{"reported":9,"own":7}}"#, Older::Behind { reported: 9, own: 7 }),
+            (r#""Forked""#, Older::Forked),
+            (r#""LaterLife""#, Older::SomeLaterLife),
+            (r#"{"LaterLifeOf":[2,2,2,2,2,2,2,2,2,2,2,2,2,2,2,2]}"#, Older::LaterLife(at(2, 1).incarnation)),
+        ];
+        for (text, mark) in marks {
+            assert_eq!(serde_json::from_str::<Older>(text).expect(text), mark);
+            assert_eq!(serde_json::to_string(&mark).expect(text), text);
+        }
     }
 
     #[test]

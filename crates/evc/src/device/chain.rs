@@ -10,23 +10,35 @@ use wire::config::VaultAsk;
 
 use super::config::known;
 use crate::custody::random;
-use crate::service::start::{INCARNATION, StartError};
+use crate::service::start::{INCARNATION, StartError, incarnation};
 use crate::service::{Controller, Refusal};
-use crate::store::{DeviceRow, Scope, Store, StoreError, Tx, UnixSeconds};
+use crate::store::{DeviceRow, Scope, Store, StoreError, Stored, Tx, UnixSeconds};
 use crate::words::OLDER;
 
 /// In the store: incarnations that were, 16 bytes each.
 const PAST: &str = "past incarnations";
 
 impl Controller {
-    /// The chain once this was told; or how it shows that this database is older. A node that tells nothing, since it can't read its record
-    /// yet, sees for itself whether a section follows what it accepted.
-    pub(crate) fn chain(&self, row: &DeviceRow, told: Option<Head>) -> Result<Ledger, Older> {
-        let mut ledger = row.ledger.clone();
+    /// The chain once this was told; or how it shows, or showed before, that this database is older. A node that tells nothing, since it
+    /// can't read its record yet, sees for itself whether a section follows what it accepted; and it takes no mark off.
+    pub(crate) async fn chain(
+        &self,
+        tx: &mut dyn Tx,
+        row: &DeviceRow,
+        told: Option<Head>,
+    ) -> Stored<Result<Ledger, Older>> {
         // What another device accepted (this one, before it was registered anew) is for the node to judge.
-        let Some(head) = told.filter(|head| head.device == row.id) else { return Ok(ledger) };
-        let own = self.place(row.section_version);
-        ledger.hear(own, &self.past, (head.version, head.digest)).map(|()| ledger)
+        let Some(head) = told.filter(|head| head.device == row.id) else {
+            return Ok(row.older.map_or_else(|| Ok(row.ledger.clone()), Err));
+        };
+        let (mut ledger, own) = (row.ledger.clone(), self.place(row.section_version));
+        match ledger.hear(own, &self.past, (head.version, head.digest)) {
+            Err(Older::Forked) if tx.was_sent_before(row.id, &head.digest).await? => {
+                ledger.went_back(head.digest);
+                Ok(Ok(ledger))
+            }
+            heard => Ok(heard.map(|()| ledger)),
+        }
     }
 
     /// The device accepted what was sent last: the next section follows that.
@@ -46,8 +58,8 @@ impl Controller {
     ) -> Result<(), Refusal> {
         let row = known(tx, device).await?;
         // Whatever it shows since is noted by a poll that is answered.
-        match self.chain(&row, told) {
-            Ok(ledger) => keep(tx, device, &row, &ledger).await,
+        match self.chain(tx, &row, told).await? {
+            Ok(ledger) => keep(tx, device, &row, ledger).await,
             Err(_) => Ok(()),
         }
     }
@@ -67,18 +79,22 @@ pub(crate) async fn note_older(
     Ok(tx.saw_device(row.id, now).await?)
 }
 
-/// The chain after an answer, and that the database is not older.
+/// The chain after an answer, and that the database is not older: a device that showed it has told now what was sent from here.
 pub(crate) async fn keep(
     tx: &mut dyn Tx,
     device: DeviceId,
     before: &DeviceRow,
-    after: &Ledger,
+    mut after: Ledger,
 ) -> Result<(), Refusal> {
     if before.older.is_some() {
         tx.set_older(device, None).await?;
     }
-    if before.ledger != *after {
-        tx.put_ledger(device, after).await?;
+    let old = after.take_old();
+    if !old.is_empty() {
+        tx.add_sent_before(device, &old).await?;
+    }
+    if before.ledger != after {
+        tx.put_ledger(device, &after).await?;
     }
     Ok(())
 }
@@ -93,6 +109,22 @@ pub(crate) async fn past(tx: &mut dyn Tx) -> Result<Vec<Incarnation>, StoreError
     Ok(whole.iter().copied().map(Incarnation).collect())
 }
 
+/// Those, the one that ends now, and those that devices told of: lives that another copy of this database had. A device that was in one
+/// of them goes on in the new one.
+async fn past_from_now(tx: &mut dyn Tx, ends: Incarnation) -> Result<Vec<u8>, StoreError> {
+    let mut all = past(tx).await?;
+    let told = tx.all_older().await?.into_iter().filter_map(|older| match older {
+        Older::LaterLife(told) => Some(told),
+        Older::Behind { .. } | Older::Forked | Older::SomeLaterLife => None,
+    });
+    for one in [ends].into_iter().chain(told) {
+        if !all.contains(&one) {
+            all.push(one);
+        }
+    }
+    Ok(all.iter().flat_map(|Incarnation(bytes)| *bytes).collect())
+}
+
 /// Begins a new incarnation: sections are numbered and chained anew. Nodes take it for a new life of this controller: they delete
 /// nothing that it does not list, and take the keys that it has.
 ///
@@ -105,9 +137,9 @@ pub(crate) async fn begin_anew(store: &Store) -> Result<(), StartError> {
 }
 
 async fn anew(tx: &mut dyn Tx, fresh: [u8; 16]) -> Result<(), StartError> {
-    let Some(old) = tx.meta(INCARNATION).await? else { return Err(StartError::NotStarted) };
-    let past = tx.meta(PAST).await?.unwrap_or_default();
-    tx.put_meta(PAST, &[past, old].concat()).await?;
+    let ends = incarnation(tx).await?.ok_or(StartError::NotStarted)?;
+    let past = past_from_now(tx, ends).await?;
+    tx.put_meta(PAST, &past).await?;
     tx.put_meta(INCARNATION, &fresh).await?;
     Ok(tx.number_anew().await?)
 }

@@ -79,7 +79,7 @@ impl Controller {
         now: UnixSeconds,
     ) -> Result<Look, Refusal> {
         let session = ask.session;
-        let ledger = match self.chain(&row, ask.accepted) {
+        let ledger = match self.chain(tx, &row, ask.accepted).await? {
             Ok(ledger) => ledger,
             Err(older) => {
                 let known = row.older == Some(older) && hash == self.hash(&row, None, Some(session));
@@ -125,7 +125,7 @@ impl Controller {
         now: UnixSeconds,
     ) -> Result<ConfigResponse, Refusal> {
         let (row, session) = (known(tx, device).await?, ask.session);
-        let mut ledger = match self.chain(&row, ask.accepted) {
+        let mut ledger = match self.chain(tx, &row, ask.accepted).await? {
             Ok(ledger) => ledger,
             Err(older) => {
                 chain::note_older(tx, &row, older, now).await?;
@@ -142,7 +142,7 @@ impl Controller {
         } else {
             Some(self.config_of(tx, &view.device, draft, session, &mut ledger).await?)
         };
-        chain::keep(tx, device, &view.device, &ledger).await?;
+        chain::keep(tx, device, &view.device, ledger).await?;
         let control = Control { challenge, ..said_beside(&view.device, session)? };
         Ok(ConfigResponse { config_hash, config, control: Some(control) })
     }

@@ -8,4 +8,5 @@ pub mod heard;
 pub(crate) mod life;
 pub(crate) mod reported;
 pub(crate) mod section;
+pub(crate) mod times;
 pub(crate) mod view;

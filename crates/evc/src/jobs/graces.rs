@@ -4,28 +4,62 @@ use vault::ids::{DeviceId, VaultId};
 use vault::life::Life;
 
 use crate::fleet::life::{life, write_gone};
-use crate::service::{Controller, Fault, Refusal};
-use crate::store::{Scope, Tx, UnixSeconds, VaultRow};
+use crate::service::{Controller, Fault, Refusal, chain};
+use crate::store::{Failure as _, Grace, Scope, Tx, UnixSeconds};
 
 /// Most graces that are ended in one round.
 const BATCH: u32 = 200;
 
 impl Controller {
     /// Ends the graces that are over: the keys go, the node erases at its next contact. Each for itself, so that no device waits for
-    /// another's. Safe to repeat. How many it were.
+    /// another's, nor for one that can't end. Safe to repeat. How many it were.
+    ///
+    /// # Errors
+    /// The first one that was met. What could end has ended, unless the store is busy for all of them.
     pub(crate) async fn end_graces(&self, now: UnixSeconds) -> Result<usize, Refusal> {
-        let due = self.store.read(|tx| tx.vaults_to_end(now, BATCH)).await?;
-        let mut ended = 0;
-        for VaultRow { device, id: vault, .. } in due {
-            let end =
-                self.store.write(Scope::Device(device), |tx| Box::pin(end_if_over(tx, device, vault, now)));
-            if end.await? {
-                tracing::info!(%device, %vault, "grace over, keys deleted");
-                ended += 1;
+        let mut round = Round::default();
+        loop {
+            let due = self.store.read(|tx| tx.graces_over(now, round.last, BATCH)).await?;
+            for grace in &due {
+                self.end_one(*grace, now, &mut round).await?;
+            }
+            // One batch a round; more only past those of which none can end.
+            if round.ended > 0 || due.len() < BATCH as usize {
+                return round.failed.map_or(Ok(round.ended), Err);
             }
         }
-        Ok(ended)
     }
+
+    /// Ends one, or takes note that it can't.
+    ///
+    /// # Errors
+    /// Nobody's turn comes now.
+    async fn end_one(&self, grace: Grace, now: UnixSeconds, round: &mut Round) -> Result<(), Refusal> {
+        let Grace { device, vault, .. } = grace;
+        round.last = Some(grace);
+        let end = self.store.write(Scope::Device(device), |tx| Box::pin(end_if_over(tx, device, vault, now)));
+        match end.await {
+            Ok(true) => {
+                tracing::info!(%device, %vault, "grace over, keys deleted");
+                round.ended += 1;
+            }
+            Ok(false) => {}
+            Err(error) if error.may_pass() => return Err(error),
+            Err(error) => {
+                tracing::error!(%device, %vault, error = chain(&error), "this grace can't end: its keys are kept");
+                round.failed.get_or_insert(error);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How far a round has come.
+#[derive(Default)]
+struct Round {
+    ended: usize,
+    last: Option<Grace>,
+    failed: Option<Refusal>,
 }
 
 /// Whether it still had to end: an operator may have kept the vault since the list was read.

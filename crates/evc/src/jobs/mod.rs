@@ -23,10 +23,7 @@ pub(crate) async fn housekeeping(
 ) {
     let mut looked = Instant::now();
     loop {
-        tokio::select! {
-            () = tokio::time::sleep(HOUSEKEEPING) => {}
-            _ = stop.wait_for(|stop| *stop) => return,
-        }
+        // At once: what begins by the clock of now is not to be moved with a jump of before.
         let passed = looked.elapsed();
         looked += passed;
         if let Err(error) = controller.keep_house(&mut clock, now(), passed).await {
@@ -34,6 +31,10 @@ pub(crate) async fn housekeeping(
         }
         if let Err(error) = controller.write_heard(now()).await {
             tracing::warn!(%error, "when devices were heard is not written");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(HOUSEKEEPING) => {}
+            _ = stop.wait_for(|stop| *stop) => return,
         }
     }
 }

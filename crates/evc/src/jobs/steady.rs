@@ -1,35 +1,49 @@
 //! Whether this machine's clock is to be believed, where keys are deleted by it. One jump ends no grace: a clock that jumped has to run
-//! on without another for a while first. What it showed while it ran steadily is remembered over restarts.
+//! on without another for a while first, and the graces that ran are moved along with it, so that each lasts as long as it was given,
+//! by whichever clock it began. What the clock showed is remembered over restarts.
 //! Pure: the time, and what passed by a clock that nobody sets, are told.
 
 use std::time::Duration;
 
+use crate::fleet::times::Times;
 use crate::service::{Controller, Refusal};
-use crate::store::{Scope, StoreError, Stored, Tx, UnixSeconds};
+use crate::store::{Scope, Stored, Tx, UnixSeconds};
 
 /// Further ahead than what passed, in seconds, is a jump: more than a slow round and a clock that is being slewed.
 const JUMP_S: u64 = 5 * 60;
 /// Until a clock that jumped is believed: time for its owner, or a time server, to set it right.
 const SETTLES_IN: Duration = Duration::from_secs(60 * 60);
-/// The remembered time is written when it is older than this, in seconds: not at each round.
+/// The remembered times are written when they are older than this, in seconds: not at each round.
 const REMEMBER_EVERY_S: u64 = 60;
-/// A clock that is further behind the remembered time, in seconds, was not set yet; within it are clocks of machines that just booted.
-const BEHIND_S: u64 = 60 * 60;
-/// Its name in the store.
-const SEEN: &str = "time seen";
 
 /// A clock as it was watched.
 #[derive(Debug)]
 pub struct Steady {
     seen: UnixSeconds,
     settles_in: Duration,
+    jumped: Option<Jump>,
+}
+
+/// A jump that the graces were not moved with yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Jump {
+    by_s: u64,
+    /// The time after it. By this it is known again where the answer of the commit that moved the graces was lost.
+    to: UnixSeconds,
 }
 
 impl Steady {
     /// Watched from a time on that was believed.
     #[must_use]
     pub fn since(seen: UnixSeconds) -> Self {
-        Self { seen, settles_in: Duration::ZERO }
+        Self { seen, settles_in: Duration::ZERO, jumped: None }
+    }
+
+    /// Watched from what it showed last. Where that is a jump ahead of what was believed, it is not to be believed yet.
+    fn since_remembered(Times { seen, shown }: Times, now: UnixSeconds) -> Self {
+        let jumped = shown.is_some_and(|shown| seen.is_none_or(|seen| shown.saturating_sub(seen) > JUMP_S));
+        let settles_in = if jumped { SETTLES_IN } else { Duration::ZERO };
+        Self { settles_in, ..Self::since(shown.or(seen).unwrap_or(now)) }
     }
 
     /// Looks at the clock again; `passed` since the last time, by a clock that nobody sets. Whether it is to be believed.
@@ -39,9 +53,12 @@ impl Steady {
         if ahead_s > JUMP_S {
             tracing::warn!(
                 ahead_s,
-                "the clock jumped, or the controller was off: no grace ends in the next hour"
+                "the clock jumped, or the controller was off: graces are moved with it, and none ends in the next hour"
             );
             self.settles_in = SETTLES_IN;
+            // Of two, the first may be in the store already: then it counts twice, and what is kept is kept for longer.
+            let by_s = self.jumped.map_or(0, |before| before.by_s).saturating_add(ahead_s);
+            self.jumped = Some(Jump { by_s, to: now });
         } else {
             self.settles_in = self.settles_in.saturating_sub(passed);
         }
@@ -55,52 +72,60 @@ impl Controller {
     /// # Errors
     /// [`Refusal`] of the store's.
     pub async fn clock(&self, now: UnixSeconds) -> Result<Steady, Refusal> {
-        let seen = self.store.read(|tx| Box::pin(seen(tx))).await?;
-        Ok(Steady::since(seen.unwrap_or(now)))
+        let times = self.store.read(|tx| Box::pin(Times::load(tx))).await?;
+        Ok(Steady::since_remembered(times, now))
     }
 
-    /// What is done now and then: ends the graces that are over, if the clock is to be believed, and remembers the time. How many ended.
+    /// What is done now and then: moves graces with a clock that jumped, ends those that are over, if the clock is to be believed, and
+    /// remembers the time. How many ended.
     ///
     /// # Errors
-    /// [`Refusal`] of the store's: what was not done is done at the next round.
+    /// [`Refusal`] of the store's: what was not done is done at the next round. One grace that can't end keeps nothing else waiting.
     pub async fn keep_house(
         &self,
         clock: &mut Steady,
         now: UnixSeconds,
         passed: Duration,
     ) -> Result<usize, Refusal> {
-        if !clock.runs(now, passed) {
-            return Ok(0);
+        let believed = clock.runs(now, passed);
+        self.move_graces(clock).await?;
+        let ended = if believed { self.end_graces(now).await } else { Ok(0) };
+        self.remember(now, believed).await?;
+        ended
+    }
+
+    /// Moves what runs with the clock, before anything ends by it.
+    async fn move_graces(&self, clock: &mut Steady) -> Result<(), Refusal> {
+        if let Some(jump) = clock.jumped {
+            self.store.write(Scope::Fleet, |tx| Box::pin(move_graces(tx, jump))).await?;
+            clock.jumped = None;
         }
-        let ended = self.end_graces(now).await?;
-        self.remember(now).await?;
-        Ok(ended)
+        Ok(())
     }
 
     /// Remembers the time when what is remembered is older than it may be.
-    async fn remember(&self, now: UnixSeconds) -> Result<(), Refusal> {
-        let seen = self.store.read(|tx| Box::pin(seen(tx))).await?;
-        if seen.is_none_or(|seen| seen + REMEMBER_EVERY_S <= now) {
-            self.store.write(Scope::Clock, |tx| Box::pin(remember(tx, now))).await?;
+    async fn remember(&self, now: UnixSeconds, believed: bool) -> Result<(), Refusal> {
+        let Times { seen, shown } = self.store.read(|tx| Box::pin(Times::load(tx))).await?;
+        let news = Times {
+            seen: believed
+                .then_some(now)
+                .filter(|_| seen.is_none_or(|seen| seen.saturating_add(REMEMBER_EVERY_S) <= now)),
+            shown: Some(now).filter(|_| shown.is_none_or(|shown| shown.abs_diff(now) >= REMEMBER_EVERY_S)),
+        };
+        if news != (Times { seen: None, shown: None }) {
+            self.store.write(Scope::Clock, |tx| Box::pin(news.remember(tx))).await?;
         }
         Ok(())
     }
 }
 
-/// The remembered time, when the clock is well behind it.
-pub(crate) async fn far_behind(tx: &mut dyn Tx, now: UnixSeconds) -> Stored<Option<UnixSeconds>> {
-    Ok(seen(tx).await?.filter(|seen| now.saturating_add(BEHIND_S) < *seen))
-}
-
-/// The newest time that was believed.
-async fn seen(tx: &mut dyn Tx) -> Stored<Option<UnixSeconds>> {
-    let Some(bytes) = tx.meta(SEEN).await? else { return Ok(None) };
-    let bytes = bytes.try_into().map_err(|_| StoreError::Damaged("the time seen has not 8 bytes".into()))?;
-    Ok(Some(UnixSeconds::from_be_bytes(bytes)))
-}
-
-pub(crate) async fn remember(tx: &mut dyn Tx, now: UnixSeconds) -> Stored<()> {
-    tx.put_meta(SEEN, &now.to_be_bytes()).await
+/// Once: with the time that the clock jumped to, which is remembered in the same transaction.
+async fn move_graces(tx: &mut dyn Tx, Jump { by_s, to }: Jump) -> Stored<()> {
+    if Times::load(tx).await?.shown == Some(to) {
+        return Ok(());
+    }
+    tx.delay_graces(by_s).await?;
+    Times { seen: None, shown: Some(to) }.remember(tx).await
 }
 
 #[cfg(test)]
@@ -124,6 +149,36 @@ mod tests {
         assert!(clock.runs(jumped + 15 * 240, ROUND));
         assert!(clock.runs(NOW, ROUND), "set back: graces end later, and that destroys nothing");
         assert!(!clock.runs(jumped, ROUND), "and forth again is a jump");
+    }
+
+    /// A jump is told with what it was ahead by, until the graces are moved; a second one meanwhile is added to it.
+    #[test]
+    fn a_jump_waits_until_the_graces_are_moved_with_it() {
+        let mut clock = Steady::since(NOW);
+        assert!(clock.runs(NOW + 15, ROUND) && clock.jumped.is_none());
+        clock.runs(NOW + 30 + 1000, ROUND);
+        assert_eq!(clock.jumped, Some(Jump { by_s: 1000, to: NOW + 1030 }));
+        clock.runs(NOW + 1045, ROUND);
+        clock.runs(NOW + 1060 + 2000, ROUND);
+        assert_eq!(clock.jumped, Some(Jump { by_s: 3000, to: NOW + 3060 }));
+        clock.jumped = None;
+        clock.runs(NOW, ROUND);
+        assert_eq!(clock.jumped, None, "set back: nothing is moved");
+    }
+
+    /// Over a restart a clock is believed by what was believed before, and a jump is told by what it showed last.
+    #[test]
+    fn what_is_remembered_tells_a_clock_that_has_not_settled() {
+        let since = |seen, shown| Steady::since_remembered(Times { seen, shown }, NOW);
+        assert!(since(None, None).runs(NOW, ROUND), "the first start");
+        assert!(since(Some(NOW), None).runs(NOW + 15, ROUND), "of a version that remembered less");
+        assert!(since(Some(NOW), Some(NOW + 30)).runs(NOW + 45, ROUND));
+        assert!(since(Some(NOW + 9999), Some(NOW)).runs(NOW + 15, ROUND), "set back");
+        for (seen, shown) in [(Some(NOW), NOW + 1000), (None, NOW + 1000)] {
+            let mut clock = since(seen, Some(shown));
+            assert!(!clock.runs(NOW + 1015, ROUND), "{seen:?}");
+            assert_eq!(clock.jumped, None, "{seen:?}: moved already");
+        }
     }
 
     /// A machine that slept or was off for long is no other case.

@@ -8,6 +8,7 @@ use super::Operator;
 use crate::api::Done;
 use crate::fleet::life::{life, listed, write_gone};
 use crate::fleet::reported::default_states;
+use crate::fleet::times::no_earlier_than_seen;
 use crate::fleet::view::policy_of;
 use crate::service::{InTheWay, Refusal, Unknown, find_device, in_life};
 use crate::store::{DeviceRow, Scope, Tx, UnixSeconds, VaultRow, VaultStanding};
@@ -58,18 +59,25 @@ async fn delete(
 ) -> Result<Done, Refusal> {
     let Found { device, row, vault } = find_vault(tx, project, device, name).await?;
     let grace_s = policy_of(tx, &device, &row).await?.delete_after.as_secs();
-    let next_version = device.section_version + 1;
-    let became = vault.delete(row.id, Deletion { now, grace_s, next_version });
+    let how = Deletion {
+        now: no_earlier_than_seen(tx, now).await?,
+        grace_s,
+        next_version: device.section_version + 1,
+        older: device.older.is_some(),
+    };
+    let became = vault.delete(row.id, how);
     match &became {
         Deleted::Default(vault) => tx.want_vault(device.id, row.id, vault.policy.as_ref()).await?,
         Deleted::Already { .. } => {}
-        Deleted::Grace { until, .. } => tx.begin_grace(device.id, row.id, *until).await?,
+        Deleted::Grace { until, .. } | Deleted::Held { until, .. } => {
+            tx.begin_grace(device.id, row.id, *until).await?
+        }
         Deleted::AtOnce { vault, until } => {
             tx.begin_grace(device.id, row.id, *until).await?;
             write_gone(tx, device.id, row.id, *vault).await?;
         }
     }
-    Ok(notes::of_deleted(&row.name, &became))
+    Ok(notes::of_deleted(&row.name, &became, device.older))
 }
 
 async fn order_recreate(

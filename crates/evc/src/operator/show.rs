@@ -13,6 +13,7 @@ use crate::fleet::section::subject;
 use crate::fleet::view::{ListedVault, View};
 use crate::service::{Refusal, find_device};
 use crate::store::{Appraised, DeviceRow, Page, Tx, UnixSeconds, VaultRow, VaultStanding};
+use crate::words::notes::withheld_from_who_is_ahead;
 
 impl Operator {
     /// Devices by name.
@@ -119,6 +120,7 @@ fn key_words(view: &View, held: &ListedVault, now: UnixSeconds) -> String {
     let session = view.stands.as_ref().map_or(SessionKey([0; 32]), |stands| SessionKey(stands.row.session));
     match decide(&subject(held), &view.evidence(), &view.asking(session), now).ruling {
         Ruling::NotNeeded => "not needed: the TPM alone holds the key".into(),
+        _ if let Some(older) = view.device.older => withheld_from_who_is_ahead(older),
         Ruling::Release(_) => match refused_since(view) {
             // What is good is of an earlier session; the present one has shown nothing that is.
             Some(why) => format!("withheld: evidence refused: {why}"),

@@ -16,8 +16,8 @@ use crate::clock;
 use crate::custody::authority::Authority;
 use crate::custody::{CarriedOver, CustodyError, Kek, authority, carry_over, random, write_private};
 use crate::device::chain;
-use crate::jobs::steady;
-use crate::store::{Failure, Place, Scope, Store, StoreError, TokenRow, Tx, UnixSeconds};
+use crate::fleet::times;
+use crate::store::{Failure, Place, Scope, Store, StoreError, Stored, TokenRow, Tx, UnixSeconds};
 
 /// Names in the data folder.
 pub(crate) const DATABASE: &str = "evc.db";
@@ -209,7 +209,7 @@ async fn is_new(tx: &mut dyn Tx, settings: &Settings, now: UnixSeconds) -> Resul
     if is_new && now < EARLIEST {
         return Err(StartError::Clock);
     }
-    match steady::far_behind(tx, now).await? {
+    match times::far_behind(tx, now).await? {
         Some(seen) if settings.clock_is_right => {
             tracing::warn!(
                 seen = clock::text(seen),
@@ -240,8 +240,8 @@ async fn make(
     settings: &Settings,
     now: UnixSeconds,
 ) -> Result<Made, StartError> {
-    if steady::far_behind(tx, now).await?.is_some() {
-        steady::remember(tx, now).await?;
+    if times::far_behind(tx, now).await?.is_some() {
+        times::Times { seen: Some(now), shown: Some(now) }.remember(tx).await?;
     }
     if let Some(token) = token {
         let (hash, project) = (token_hash(token), Project::default());
@@ -250,7 +250,7 @@ async fn make(
     }
     let authority = authority::load(tx, kek, &settings.names, now).await?;
     let carried = carry_over(tx, kek).await?;
-    Ok(Made { incarnation: incarnation(tx).await?, past: chain::past(tx).await?, authority, carried })
+    Ok(Made { incarnation: this_life(tx).await?, past: chain::past(tx).await?, authority, carried })
 }
 
 fn tell(carried: &CarriedOver) {
@@ -268,11 +268,17 @@ fn tell(carried: &CarriedOver) {
     }
 }
 
-async fn incarnation(tx: &mut dyn Tx) -> Result<Incarnation, StartError> {
-    if let Some(known) = tx.meta(INCARNATION).await? {
-        let bytes =
-            known.try_into().map_err(|_| StoreError::Damaged("the incarnation has not 16 bytes".into()))?;
-        return Ok(Incarnation(bytes));
+/// The database's incarnation, once it has one.
+pub(crate) async fn incarnation(tx: &mut dyn Tx) -> Stored<Option<Incarnation>> {
+    let Some(known) = tx.meta(INCARNATION).await? else { return Ok(None) };
+    let bytes = known.try_into();
+    let bytes = bytes.map_err(|_| StoreError::Damaged("the incarnation has not 16 bytes".into()))?;
+    Ok(Some(Incarnation(bytes)))
+}
+
+async fn this_life(tx: &mut dyn Tx) -> Result<Incarnation, StartError> {
+    if let Some(known) = incarnation(tx).await? {
+        return Ok(known);
     }
     let mut bytes = [0; 16];
     random(&mut bytes)?;

@@ -12,7 +12,7 @@ pub mod sqlite;
 mod transact;
 
 use async_trait::async_trait;
-use vault::ids::{DeviceId, Epoch, Name, Project, VaultId};
+use vault::ids::{DeviceId, Epoch, Name, Project, SectionDigest, VaultId};
 use vault::ledger::{Ledger, Older};
 
 pub(crate) use kept::understood;
@@ -20,7 +20,7 @@ pub use kept::{Accepted, Appraised, DeviceReport, Fared, Moment, Pcrs, Record};
 pub use key_rows::{EpochRow, KeyRow, ReleaseRow, TokenRow};
 pub use place::{Claim, Place};
 pub use rows::{
-    Around, CertRow, DeviceRow, OnboardRow, Page, PolicyRow, ReferenceRow, ReferenceState, RemovedRow,
+    Around, CertRow, DeviceRow, Grace, OnboardRow, Page, PolicyRow, ReferenceRow, ReferenceState, RemovedRow,
     StandingRow, Tpm, VaultRow, VaultSaid, VaultStanding,
 };
 
@@ -31,6 +31,9 @@ pub type UnixSeconds = u64;
 
 /// When nonces may end. An end that is too far off is of a clock that was set back since.
 pub type Ends = std::ops::RangeInclusive<UnixSeconds>;
+
+/// Most sections of a device that are remembered beside its ledger; those that were sent last.
+pub const SENT_BEFORE: u32 = 4096;
 
 /// Why the store did not do what was asked. Every one is a refusal on the way to a release.
 #[derive(Debug, thiserror::Error)]
@@ -122,10 +125,16 @@ pub trait Devices {
     async fn put_section(&mut self, id: DeviceId, version: u64, digest: &[u8; 32]) -> Stored<()>;
     /// What was sent to it and accepted by it.
     async fn put_ledger(&mut self, id: DeviceId, ledger: &Ledger) -> Stored<()>;
+    /// Remembers sections that its ledger no longer does, and forgets the oldest beyond [`SENT_BEFORE`].
+    async fn add_sent_before(&mut self, id: DeviceId, digests: &[SectionDigest]) -> Stored<()>;
+    /// Whether a section is among those.
+    async fn was_sent_before(&mut self, id: DeviceId, digest: &SectionDigest) -> Stored<bool>;
     /// How it showed that this database is older than it; or that it is not.
     async fn set_older(&mut self, id: DeviceId, older: Option<Older>) -> Stored<()>;
-    /// Begins a new incarnation for all devices: sections are numbered and chained anew, and what nodes told of epochs is
-    /// forgotten, and graces that ran are undone.
+    /// How devices, of all projects, showed that it is: each way once.
+    async fn all_older(&mut self) -> Stored<Vec<Older>>;
+    /// Begins a new incarnation for all devices: sections are numbered and chained anew, what nodes told of vaults is forgotten, and
+    /// graces that ran and orders to make a vault anew are undone.
     async fn number_anew(&mut self) -> Stored<()>;
     /// Whatever its section says next, it is another version.
     async fn end_section(&mut self, id: DeviceId) -> Stored<()>;
@@ -228,8 +237,11 @@ pub trait Vaults {
     async fn report_vault(&mut self, device: DeviceId, id: VaultId, said: &VaultSaid) -> Stored<()>;
     /// Forgets one, its epochs and its releases.
     async fn drop_vault(&mut self, device: DeviceId, id: VaultId) -> Stored<()>;
-    /// Those whose grace is over.
-    async fn vaults_to_end(&mut self, now: UnixSeconds, limit: u32) -> Stored<Vec<VaultRow>>;
+    /// All graces that run end so much later.
+    async fn delay_graces(&mut self, by_s: u64) -> Stored<()>;
+    /// Those that are over, by their end, after one of them; none of a device that this database is older than.
+    async fn graces_over(&mut self, now: UnixSeconds, after: Option<Grace>, limit: u32)
+    -> Stored<Vec<Grace>>;
 }
 
 /// The controller's own keys, sealed; epochs; releases; tokens.

@@ -212,6 +212,17 @@ pub struct VaultRow {
     pub added_at: UnixSeconds,
 }
 
+/// A vault's grace, in the order of its end. No more of the row: whatever else is wrong in it is its own matter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Grace {
+    /// When it ends.
+    pub until: UnixSeconds,
+    /// The vault's device.
+    pub device: DeviceId,
+    /// The vault.
+    pub vault: VaultId,
+}
+
 /// What a node reported of a vault, and what follows from it by `vault::life`: read, decided and written in one transaction of its device's
 /// scope, so that no act of an operator's comes between.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,9 +1,11 @@
 //! What people should know of what was done.
 
 use vault::ids::Name;
+use vault::ledger::Older;
 use vault::life::{Deleted, Fit, NodeAt};
 use vault::policy::Caution;
 
+use super::OLDER;
 use crate::api::Done;
 
 /// Of a policy on a device.
@@ -23,8 +25,8 @@ pub(crate) fn of_caution(caution: Caution) -> String {
     .into()
 }
 
-/// Of a vault that was deleted.
-pub(crate) fn of_deleted(name: &Name, became: &Deleted) -> Done {
+/// Of a vault that was deleted; and that its end waits, where the database is older than its device.
+pub(crate) fn of_deleted(name: &Name, became: &Deleted, older: Option<Older>) -> Done {
     let (done, note) = match became {
         Deleted::Default(_) => (
             format!("vault `{name}` returns to its default policy"),
@@ -37,6 +39,10 @@ pub(crate) fn of_deleted(name: &Name, became: &Deleted) -> Done {
             format!("vault `{name}` is locked and kept until {}", crate::clock::text(*until)),
             Some("`evc apply` of its document keeps it"),
         ),
+        Deleted::Held { until, .. } => (
+            format!("vault `{name}` is locked, and kept until {} at least", crate::clock::text(*until)),
+            Some("`evc apply` of its document keeps it"),
+        ),
         Deleted::AtOnce { .. } => (
             format!(
                 "vault `{name}` is removed; the node erases it as soon as it gets the next list, which takes evidence that is accepted"
@@ -44,7 +50,15 @@ pub(crate) fn of_deleted(name: &Name, became: &Deleted) -> Done {
             Some("removed, not crypto-erased on the node; its controller keys are deleted here"),
         ),
     };
-    Done { done, notes: note.map(Into::into).into_iter().collect() }
+    let waits = older.filter(|_| !matches!(became, Deleted::Default(_)));
+    let waits = waits
+        .map(|older| format!("nothing of it ends while this database is an older copy: {older}; {OLDER}"));
+    Done { done, notes: note.map(Into::into).into_iter().chain(waits).collect() }
+}
+
+/// What becomes of a key whose device is ahead of this database.
+pub(crate) fn withheld_from_who_is_ahead(older: Older) -> String {
+    format!("withheld: {older}; {OLDER}")
 }
 
 /// Of a rotation that was forced: what the node holds opens the vault no more once it restarts.

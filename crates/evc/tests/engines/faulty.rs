@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use evc::store::*;
-use vault::ids::{DeviceId, Epoch, Name, Project, VaultId};
+use vault::ids::{DeviceId, Epoch, Name, Project, SectionDigest, VaultId};
 use vault::ledger::{Ledger, Older};
 
 /// What goes wrong.
@@ -164,7 +164,10 @@ steps! { Devices {
     put_verdict(id: DeviceId, verdict: &Fared, at: UnixSeconds) -> ();
     put_section(id: DeviceId, version: u64, digest: &[u8; 32]) -> ();
     put_ledger(id: DeviceId, ledger: &Ledger) -> ();
+    add_sent_before(id: DeviceId, digests: &[SectionDigest]) -> ();
+    was_sent_before(id: DeviceId, digest: &SectionDigest) -> bool;
     set_older(id: DeviceId, older: Option<Older>) -> ();
+    all_older() -> Vec<Older>;
     number_anew() -> ();
     end_section(id: DeviceId) -> ();
     set_lost(id: DeviceId, at: Option<UnixSeconds>) -> ();
@@ -210,7 +213,8 @@ steps! { Vaults {
     put_epochs(device: DeviceId, id: VaultId, current: Epoch, last: Epoch) -> ();
     report_vault(device: DeviceId, id: VaultId, said: &VaultSaid) -> ();
     drop_vault(device: DeviceId, id: VaultId) -> ();
-    vaults_to_end(now: UnixSeconds, limit: u32) -> Vec<VaultRow>;
+    delay_graces(by_s: u64) -> ();
+    graces_over(now: UnixSeconds, after: Option<Grace>, limit: u32) -> Vec<Grace>;
 } }
 steps! { Keys {
     meta(name: &str) -> Option<Vec<u8>>;

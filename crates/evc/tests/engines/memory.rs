@@ -2,12 +2,12 @@
 //! run again, as databases with several writers do. What is written beside a transaction's scope is refused: another engine locks no more
 //! than that.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use evc::store::*;
-use vault::ids::{DeviceId, Epoch, Name, Project, VaultId};
+use vault::ids::{DeviceId, Epoch, Name, Project, SectionDigest, VaultId};
 use vault::ledger::{Ledger, Older};
 
 /// All rows.
@@ -20,6 +20,7 @@ pub(crate) struct World {
     onboarding: BTreeMap<([u8; 32], String), OnboardRow>,
     devices: BTreeMap<DeviceId, DeviceRow>,
     removed: BTreeMap<[u8; 32], RemovedRow>,
+    sent_before: BTreeMap<DeviceId, Vec<SectionDigest>>,
     certs: BTreeMap<(DeviceId, i32), CertRow>,
     nonces: BTreeMap<[u8; 32], (DeviceId, UnixSeconds)>,
     standings: BTreeMap<DeviceId, StandingRow>,
@@ -47,6 +48,7 @@ impl World {
         match scope {
             Scope::Device(id) => {
                 self.devices.remove(&id);
+                self.sent_before.remove(&id);
                 self.standings.remove(&id);
                 self.certs.retain(|(of, _), _| *of != id);
                 self.nonces.retain(|_, (of, _)| *of != id);
@@ -290,17 +292,33 @@ impl Devices for MemoryTx {
     async fn put_ledger(&mut self, id: DeviceId, ledger: &Ledger) -> Stored<()> {
         self.change_device(id, |row| row.ledger = ledger.clone())
     }
+    async fn add_sent_before(&mut self, id: DeviceId, digests: &[SectionDigest]) -> Stored<()> {
+        let sent = self.w().sent_before.entry(id).or_default();
+        sent.retain(|digest| !digests.contains(digest));
+        sent.extend(digests);
+        sent.drain(..sent.len().saturating_sub(SENT_BEFORE as usize));
+        Ok(())
+    }
+    async fn was_sent_before(&mut self, id: DeviceId, digest: &SectionDigest) -> Stored<bool> {
+        Ok(self.world.sent_before.get(&id).is_some_and(|sent| sent.contains(digest)))
+    }
     async fn set_older(&mut self, id: DeviceId, older: Option<Older>) -> Stored<()> {
         self.change_device(id, |row| row.older = older)
     }
+    async fn all_older(&mut self) -> Stored<Vec<Older>> {
+        let marks: HashSet<_> = self.world.devices.values().filter_map(|row| row.older).collect();
+        Ok(marks.into_iter().collect())
+    }
     async fn number_anew(&mut self) -> Stored<()> {
+        self.w().sent_before.clear();
         for row in self.world.devices.values_mut() {
             (row.section_version, row.section_digest, row.older) = (0, None, None);
             row.ledger = Ledger::default();
         }
         for row in self.world.vaults.values_mut() {
             let gone = row.standing == VaultStanding::Gone;
-            (row.reported_epoch, row.left_version) = (None, gone.then_some(1));
+            (row.reported_epoch, row.report, row.reported_at) = (None, None, None);
+            (row.recreate, row.left_version) = (false, gone.then_some(1));
             if row.standing == VaultStanding::Removing {
                 (row.standing, row.delete_at) = (VaultStanding::Active, None);
             }
@@ -338,6 +356,7 @@ impl Devices for MemoryTx {
         world.vaults.retain(|(device, _), _| *device != id);
         world.epochs.retain(|(device, ..), _| *device != id);
         world.releases.retain(|(device, ..), _| *device != id);
+        world.sent_before.remove(&id);
         world.devices.remove(&id);
         Ok(())
     }
@@ -507,11 +526,25 @@ impl Vaults for MemoryTx {
         self.w().vaults.remove(&(device, id));
         Ok(())
     }
-    async fn vaults_to_end(&mut self, now: UnixSeconds, limit: u32) -> Stored<Vec<VaultRow>> {
-        let over = |row: &VaultRow| {
-            row.standing == VaultStanding::Removing && row.delete_at.is_some_and(|end| end <= now)
-        };
-        Ok(some(self.world.vaults.values(), limit, over))
+    async fn delay_graces(&mut self, by_s: u64) -> Stored<()> {
+        for row in self.w().vaults.values_mut().filter(|row| row.standing == VaultStanding::Removing) {
+            row.delete_at = row.delete_at.map(|until| until.saturating_add(by_s).min(i64::MAX as u64));
+        }
+        Ok(())
+    }
+    async fn graces_over(
+        &mut self,
+        now: UnixSeconds,
+        after: Option<Grace>,
+        limit: u32,
+    ) -> Stored<Vec<Grace>> {
+        let removing = self.world.vaults.values().filter(|row| row.standing == VaultStanding::Removing);
+        let graces = removing
+            .filter_map(|row| Some(Grace { until: row.delete_at?, device: row.device, vault: row.id }));
+        let older = |grace: &Grace| self.world.devices.get(&grace.device).is_some_and(|d| d.older.is_some());
+        let all: BTreeSet<Grace> = graces.filter(|grace| !older(grace)).collect();
+        let due = |grace: &Grace| grace.until <= now && after.is_none_or(|after| *grace > after);
+        Ok(some(all.iter(), limit, due))
     }
 }
 

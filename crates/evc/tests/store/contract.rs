@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use evc::store::*;
 use uuid::Uuid;
-use vault::ids::{DeviceId, Epoch, Name, Project, SectionDigest, VaultId};
+use vault::ids::{DeviceId, Epoch, Incarnation, Name, Project, SectionDigest, VaultId};
 use vault::ledger::{Ledger, Older, Sent};
 use vault::policy::VaultPolicy;
 use vault::report::{Outcome, State, VaultReport};
@@ -176,7 +176,9 @@ pub(crate) async fn all(store: &Store) {
     holds!(store: onboarding_is_listed_and_withdrawn, a_nonce_is_taken_once_by_its_device_in_time,);
     holds!(store: old_nonces_are_forgotten, a_vault,);
     taken!(store: a_vaults_name_twice,);
-    holds!(store: a_vault_leaves_and_frees_its_name, a_policy_is_found_by_its_vaults,);
+    holds!(store: a_vault_leaves_and_frees_its_name, graces_are_over_one_after_the_other,);
+    holds!(store: sections_that_were_sent_before_are_remembered, a_new_life_begins_with_nothing_of_the_one_before,);
+    holds!(store: a_policy_is_found_by_its_vaults,);
     holds!(store: an_operators_word_stays_whatever_a_node_reports, a_nodes_word_stays_whatever_an_operator_says,);
     holds!(store: an_epoch,);
     taken!(store: an_epoch_twice, a_period_twice,);
@@ -269,6 +271,26 @@ async fn a_device_changes_where_it_is_told(tx: &mut dyn Tx) -> Stored<()> {
     assert_eq!(tx.device(row.id).await?, Some(row));
     assert_eq!(tx.device(device(2).id).await?, Some(device(2)), "another one's is as it was");
     Ok(())
+}
+
+async fn a_new_life_begins_with_nothing_of_the_one_before(tx: &mut dyn Tx) -> Stored<()> {
+    let (of, row) = (device(1).id, vault(&device(1), 40, "ordered"));
+    tx.add_vault(&row).await?;
+    tx.order_recreate(of, row.id).await?;
+    tx.report_vault(of, row.id, &said(1, false, true)).await?;
+    tx.begin_grace(of, row.id, NOW + 5).await?;
+    tx.add_sent_before(of, &[SectionDigest([41; 32])]).await?;
+    let life = Older::LaterLife(Incarnation([42; 16]));
+    assert_eq!(tx.all_older().await?, []);
+    for (device, mark) in [(of, life), (device(2).id, life)] {
+        tx.set_older(device, Some(mark)).await?;
+    }
+    assert_eq!(tx.all_older().await?, [life], "each once");
+    tx.number_anew().await?;
+    assert_eq!(tx.vault(of, row.id).await?, Some(row.clone()), "wanted, not ordered anew, and nothing said");
+    assert!(!tx.was_sent_before(of, &SectionDigest([41; 32])).await?);
+    assert_eq!(tx.all_older().await?, []);
+    tx.drop_vault(of, row.id).await
 }
 
 async fn a_serial_finds_its_device(tx: &mut dyn Tx) -> Stored<()> {
@@ -381,16 +403,71 @@ async fn a_vault_leaves_and_frees_its_name(tx: &mut dyn Tx) -> Stored<()> {
     let first = vault(&device(1), 1, "payments");
     tx.begin_grace(first.device, first.id, NOW + 5).await?;
     let removing = VaultRow { standing: VaultStanding::Removing, delete_at: Some(NOW + 5), ..first.clone() };
-    assert_eq!(tx.vaults_to_end(NOW + 4, 9).await?, vec![]);
-    assert_eq!(tx.vaults_to_end(NOW + 5, 9).await?, vec![removing.clone()]);
+    assert_eq!(tx.vault(first.device, first.id).await?, Some(removing.clone()));
     tx.end_grace(first.device, first.id, 3).await?;
     let gone = VaultRow { standing: VaultStanding::Gone, left_version: Some(3), ..removing };
     assert_eq!(tx.vault(first.device, first.id).await?, Some(gone));
     let second = vault(&device(1), 2, "payments");
     tx.add_vault(&second).await?;
+    assert_eq!(tx.graces_over(NOW + 5, None, 9).await?, [], "it is over once");
     assert_eq!(tx.vault_by_name(first.device, &first.name).await?, Some(second), "the name is free again");
     assert_eq!(tx.vaults(first.device).await?.len(), 2);
     assert_eq!(tx.all_vaults(&here(), Some((first.device, first.id)), 9).await?.len(), 1);
+    Ok(())
+}
+
+/// By their end, part after part; a delay moves those that run.
+async fn graces_are_over_one_after_the_other(tx: &mut dyn Tx) -> Stored<()> {
+    let rows = [(1, 31, 6), (2, 32, 5), (1, 33, 5)]
+        .map(|(of, number, until)| (vault(&device(of), number, &format!("grace-{number}")), NOW + until));
+    for (row, until) in &rows {
+        tx.add_vault(row).await?;
+        tx.begin_grace(row.device, row.id, *until).await?;
+    }
+    let grace = |of: usize| Grace { until: rows[of].1, device: rows[of].0.device, vault: rows[of].0.id };
+    assert_eq!(tx.graces_over(NOW + 4, None, 9).await?, []);
+    assert_eq!(tx.graces_over(NOW + 5, None, 9).await?, [grace(2), grace(1)]);
+    assert_eq!(tx.graces_over(NOW + 9, None, 2).await?, [grace(2), grace(1)]);
+    assert_eq!(tx.graces_over(NOW + 9, Some(grace(1)), 2).await?, [grace(0)]);
+    tx.set_older(device(1).id, Some(Older::Forked)).await?;
+    assert_eq!(tx.graces_over(NOW + 9, None, 9).await?, [grace(1)], "none of one that is ahead");
+    tx.set_older(device(1).id, None).await?;
+    tx.delay_graces(100).await?;
+    assert_eq!(tx.graces_over(NOW + 9, None, 9).await?, []);
+    let later = Grace { until: NOW + 106, ..grace(0) };
+    assert_eq!(tx.graces_over(NOW + 106, Some(grace(0)), 9).await?.last(), Some(&later));
+    let wanted = tx.vault(device(1).id, vault(&device(1), 2, "payments").id).await?.expect("there");
+    assert_eq!(wanted.delete_at, None, "one that is wanted has no end");
+    tx.delay_graces(u64::MAX).await?;
+    let endless = tx.vault(later.device, later.vault).await?.expect("there");
+    assert_eq!(endless.delete_at, Some(i64::MAX as u64), "and reads back");
+    for (row, _) in rows {
+        tx.drop_vault(row.device, row.id).await?;
+    }
+    Ok(())
+}
+
+/// Of each device its own, so many, the last ones.
+async fn sections_that_were_sent_before_are_remembered(tx: &mut dyn Tx) -> Stored<()> {
+    let (one, two) = (device(1).id, device(2).id);
+    let digest = |number: u32| {
+        let mut bytes = [7; 32];
+        bytes[..4].copy_from_slice(&number.to_be_bytes());
+        SectionDigest(bytes)
+    };
+    tx.add_sent_before(one, &[digest(0), digest(1)]).await?;
+    assert!(tx.was_sent_before(one, &digest(1)).await?);
+    assert!(!tx.was_sent_before(one, &digest(2)).await?);
+    assert!(!tx.was_sent_before(two, &digest(1)).await?, "another device's");
+    // The first one once more, so that the second is the oldest.
+    let more: Vec<_> = [0].into_iter().chain(2..=SENT_BEFORE).map(digest).collect();
+    for some in more.chunks(1024) {
+        tx.add_sent_before(one, some).await?;
+    }
+    assert!(!tx.was_sent_before(one, &digest(1)).await?, "there is no room for more");
+    assert!(tx.was_sent_before(one, &digest(0)).await? && tx.was_sent_before(one, &digest(2)).await?);
+    tx.add_sent_before(two, &[digest(1)]).await?;
+    assert!(tx.was_sent_before(one, &digest(0)).await?, "another device takes no room of it");
     Ok(())
 }
 
@@ -627,6 +704,7 @@ async fn a_device_that_is_forgotten_leaves_the_row_of_its_removal_alone(tx: &mut
         tx.add_device(row).await?;
         tx.add_vault(&vault(row, 7, "a")).await?;
         tx.add_nonce(&[row.cert_digest[0]; 32], row.id, NOW + 60).await?;
+        tx.add_sent_before(row.id, &[SectionDigest([6; 32])]).await?;
         let mut allowed = OnboardRow {
             project: here(),
             cert_digest: [80; 32],
@@ -651,6 +729,8 @@ async fn a_device_that_is_forgotten_leaves_the_row_of_its_removal_alone(tx: &mut
     assert_eq!(tx.device(gone.id).await?, None);
     assert_eq!(tx.around(gone.id).await?, Around::default());
     assert!(!tx.take_nonce(&[81; 32], gone.id, 0..=NOW + 60).await?);
+    assert!(!tx.was_sent_before(gone.id, &SectionDigest([6; 32])).await?);
+    assert!(tx.was_sent_before(stays.id, &SectionDigest([6; 32])).await?);
     for digest in [[80; 32], [79; 32]] {
         assert_eq!(tx.onboarding(&digest, &gone.serial).await?, None);
         assert!(tx.onboarding(&digest, &stays.serial).await?.is_some());

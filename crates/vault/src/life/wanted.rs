@@ -69,6 +69,8 @@ pub struct Deletion {
     pub grace_s: u64,
     /// The version of the device's next section.
     pub next_version: u64,
+    /// The device showed that this database is an older copy: in the newer one the vault may be wanted.
+    pub older: bool,
 }
 
 /// What becomes of a vault that is deleted.
@@ -87,6 +89,13 @@ pub enum Deleted {
         /// The vault.
         vault: Listed,
         /// When it ends.
+        until: u64,
+    },
+    /// The same, and nothing ends as long as the database is older than the device.
+    Held {
+        /// The vault.
+        vault: Listed,
+        /// When it would end.
         until: u64,
     },
     /// Its policy gives it none: its keys go now.
@@ -124,6 +133,9 @@ impl Listed {
         }
         let until = how.now.saturating_add(how.grace_s);
         let vault = Self { phase: Phase::Grace { until }, ..self };
+        if how.older {
+            return Deleted::Held { vault, until };
+        }
         match vault.end_grace(how.now, how.next_version) {
             Ok(vault) => Deleted::AtOnce { vault, until },
             Err(_) => Deleted::Grace { vault, until },

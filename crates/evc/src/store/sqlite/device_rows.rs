@@ -2,6 +2,7 @@
 
 use sqlx::sqlite::SqliteRow;
 use vault::ids::DeviceId;
+use vault::ledger::Older;
 
 use super::read::{
     FromRow, bytes32, damaged, device, from_json, get, kept, name, number, project, said, some_name,
@@ -61,6 +62,21 @@ fn reported(row: &SqliteRow) -> Stored<Option<([u8; 32], u64)>> {
     let session: Option<&[u8]> = get(row, "report_session")?;
     let counter = number(row, "report_counter")?;
     session.map(|_| Ok((bytes32(row, "report_session")?, counter))).transpose()
+}
+
+impl FromRow for Older {
+    fn from_row(row: &SqliteRow) -> Stored<Self> {
+        kept(row, "older")
+    }
+}
+
+/// That there is such a row.
+pub(super) struct SentBefore;
+
+impl FromRow for SentBefore {
+    fn from_row(row: &SqliteRow) -> Stored<Self> {
+        bytes32(row, "digest").map(|_| Self)
+    }
 }
 
 impl FromRow for RemovedRow {

@@ -2,13 +2,15 @@
 
 use async_trait::async_trait;
 use sqlx::query;
-use vault::ids::{DeviceId, Name, Project};
+use vault::ids::{DeviceId, Name, Project, SectionDigest};
 use vault::ledger::{Ledger, Older};
 
 use super::SqliteTx;
+use super::device_rows::SentBefore;
 use super::read::{Word as _, blob, int, json};
 use crate::store::{
-    CertRow, DeviceReport, DeviceRow, Devices, Fared, OnboardRow, Page, RemovedRow, Stored, Tpm, UnixSeconds,
+    CertRow, DeviceReport, DeviceRow, Devices, Fared, OnboardRow, Page, RemovedRow, SENT_BEFORE, Stored, Tpm,
+    UnixSeconds,
 };
 
 #[async_trait]
@@ -127,9 +129,30 @@ impl Devices for SqliteTx {
         self.change(write.bind(blob(id.0))).await
     }
 
+    async fn add_sent_before(&mut self, id: DeviceId, digests: &[SectionDigest]) -> Stored<()> {
+        let add = "INSERT OR REPLACE INTO sent_before (device, number, digest)
+                   SELECT ?1, coalesce(max(number), 0) + 1, ?2 FROM sent_before WHERE device = ?1";
+        for SectionDigest(digest) in digests {
+            self.run(query(add).bind(blob(id.0)).bind(digest.to_vec())).await?;
+        }
+        let forget = "DELETE FROM sent_before
+                      WHERE device = ?1 AND number <= (SELECT max(number) FROM sent_before WHERE device = ?1) - ?2";
+        self.run(query(forget).bind(blob(id.0)).bind(SENT_BEFORE)).await.map(drop)
+    }
+
+    async fn was_sent_before(&mut self, id: DeviceId, digest: &SectionDigest) -> Stored<bool> {
+        let find = query("SELECT digest FROM sent_before WHERE device = ? AND digest = ?");
+        let SectionDigest(digest) = digest;
+        Ok(self.one::<SentBefore>(find.bind(blob(id.0)).bind(digest.to_vec())).await?.is_some())
+    }
+
     async fn set_older(&mut self, id: DeviceId, older: Option<Older>) -> Stored<()> {
         let write = query("UPDATE devices SET older = ? WHERE id = ?").bind(older.as_ref().map(json));
         self.change(write.bind(blob(id.0))).await
+    }
+
+    async fn all_older(&mut self) -> Stored<Vec<Older>> {
+        self.all(query("SELECT DISTINCT older FROM devices WHERE older IS NOT NULL")).await
     }
 
     async fn number_anew(&mut self) -> Stored<()> {
@@ -137,8 +160,10 @@ impl Devices for SqliteTx {
         let devices =
             "UPDATE devices SET section_version = 0, section_digest = NULL, ledger = ?, older = NULL";
         self.run(query(devices).bind(empty)).await?;
+        self.run(query("DELETE FROM sent_before")).await?;
         let vaults =
-            "UPDATE vaults SET reported_epoch = NULL, left_version = iif(standing = 'gone', 1, NULL)";
+            "UPDATE vaults SET reported_epoch = NULL, report = NULL, reported_at = NULL, recreate = 0,
+                        left_version = iif(standing = 'gone', 1, NULL)";
         self.run(query(vaults)).await?;
         let graces = "UPDATE vaults SET standing = 'active', delete_at = NULL WHERE standing = 'removing'";
         self.run(query(graces)).await.map(drop)
@@ -187,6 +212,7 @@ impl Devices for SqliteTx {
             "DELETE FROM standings WHERE device = ?",
             "DELETE FROM nonces WHERE device = ?",
             "DELETE FROM device_certs WHERE device = ?",
+            "DELETE FROM sent_before WHERE device = ?",
             "DELETE FROM devices WHERE id = ?",
         ] {
             self.run(query(forget).bind(blob(id.0))).await?;

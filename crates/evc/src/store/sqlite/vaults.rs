@@ -11,7 +11,9 @@ use super::read::{
     FromRow, Word as _, blob, damaged, device, epoch, get, int, json, name, number, project, said, some_name,
     some_number, vault, word,
 };
-use crate::store::{Keys as _, Page, PolicyRow, Stored, Tpm, UnixSeconds, VaultRow, VaultSaid, Vaults};
+use crate::store::{
+    Grace, Keys as _, Page, PolicyRow, Stored, Tpm, UnixSeconds, VaultRow, VaultSaid, Vaults,
+};
 
 impl FromRow for PolicyRow {
     fn from_row(row: &SqliteRow) -> Stored<Self> {
@@ -43,6 +45,12 @@ impl FromRow for VaultRow {
             reported_at: some_number(row, "reported_at")?,
             added_at: number(row, "added_at")?,
         })
+    }
+}
+
+impl FromRow for Grace {
+    fn from_row(row: &SqliteRow) -> Stored<Self> {
+        Ok(Self { until: number(row, "delete_at")?, device: device(row)?, vault: vault(row, "id")? })
     }
 }
 
@@ -175,10 +183,26 @@ impl Vaults for SqliteTx {
         self.change(forget.bind(blob(device.0)).bind(blob(id.0))).await
     }
 
-    async fn vaults_to_end(&mut self, now: UnixSeconds, limit: u32) -> Stored<Vec<VaultRow>> {
-        let list = query(
-            "SELECT * FROM vaults WHERE standing = 'removing' AND delete_at <= ? ORDER BY delete_at LIMIT ?",
-        );
-        self.all(list.bind(int(now)).bind(limit)).await
+    async fn delay_graces(&mut self, by_s: u64) -> Stored<()> {
+        // An end beyond the last number would be a fraction.
+        let write = "UPDATE vaults SET delete_at = iif(delete_at > 9223372036854775807 - ?1, 9223372036854775807, delete_at + ?1)
+                     WHERE standing = 'removing'";
+        self.run(query(write).bind(int(by_s))).await.map(drop)
+    }
+
+    async fn graces_over(
+        &mut self,
+        now: UnixSeconds,
+        after: Option<Grace>,
+        limit: u32,
+    ) -> Stored<Vec<Grace>> {
+        let list = "SELECT delete_at, device, id FROM vaults
+                    WHERE standing = 'removing' AND delete_at <= ? AND (delete_at, device, id) > (?, ?, ?)
+                      AND NOT EXISTS (SELECT 1 FROM devices WHERE devices.id = vaults.device AND older IS NOT NULL)
+                    ORDER BY delete_at, device, id LIMIT ?";
+        let (until, device, id) = after.map_or((-1, vec![], vec![]), |after| {
+            (int(after.until), blob(after.device.0), blob(after.vault.0))
+        });
+        self.all(query(list).bind(int(now)).bind(until).bind(device).bind(id).bind(limit)).await
     }
 }

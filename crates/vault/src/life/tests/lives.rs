@@ -144,12 +144,13 @@ impl World {
 
     fn delete(&mut self, vault: Listed, grace_s: u64) {
         let end = self.now + grace_s;
-        match vault.delete(self.id, Deletion { now: self.now, grace_s, next_version: self.version + 1 }) {
+        let how = Deletion { now: self.now, grace_s, next_version: self.version + 1, older: false };
+        match vault.delete(self.id, how) {
             Deleted::Default(vault) => self.life = Some(Life::Listed(vault)),
             Deleted::Already { until } => {
                 assert_eq!(Some(until), self.promised, "a second word moves no end")
             }
-            Deleted::Grace { vault, .. } => {
+            Deleted::Grace { vault, .. } | Deleted::Held { vault, .. } => {
                 self.promised = Some(end);
                 self.life = Some(Life::Listed(vault));
             }

@@ -64,7 +64,7 @@ fn an_applied_vault_is_created_changed_or_kept_again() {
 
 #[test]
 fn a_deleted_vault_has_its_grace_and_a_default_one_none_of_it() {
-    let order = |grace_s| Deletion { now: NOW, grace_s, next_version: 8 };
+    let order = |grace_s| Deletion { now: NOW, grace_s, next_version: 8, older: false };
     let until = NOW + 60;
     let restored = Listed { policy: None, ..made() };
     let gone = Gone { left: 8, used: true };
@@ -77,6 +77,14 @@ fn a_deleted_vault_has_its_grace_and_a_default_one_none_of_it() {
     for (what, id, vault, grace_s, expected) in rows {
         assert_eq!(vault.delete(id, order(grace_s)), expected, "{what}");
     }
+    for (vault, grace_s, expected) in [
+        (made(), 60, Deleted::Held { vault: in_grace(), until }),
+        (in_grace(), 0, Deleted::Already { until }),
+    ] {
+        assert_eq!(vault.delete(user(), Deletion { older: true, ..order(grace_s) }), expected);
+    }
+    let at_once = made().delete(user(), Deletion { older: true, ..order(0) });
+    assert!(matches!(at_once, Deleted::Held { until: NOW, .. }), "no key goes: {at_once:?}");
     let endless = made().delete(user(), order(u64::MAX));
     assert!(matches!(endless, Deleted::Grace { until: u64::MAX, .. }), "{endless:?}");
 }

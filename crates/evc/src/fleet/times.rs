@@ -1,0 +1,49 @@
+//! The times that are remembered over restarts. The clock that shows them is judged in [`crate::jobs`].
+
+use crate::store::{StoreError, Stored, Tx, UnixSeconds};
+
+/// Their names in the store.
+const SEEN: &str = "time seen";
+const SHOWN: &str = "time shown";
+/// A clock that is further behind the time seen, in seconds, was not set yet; within it are clocks of machines that just booted.
+const BEHIND_S: u64 = 60 * 60;
+
+/// What is remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Times {
+    /// The newest time that was believed.
+    pub(crate) seen: Option<UnixSeconds>,
+    /// What the clock showed last, believed or not: the graces that run were moved with it.
+    pub(crate) shown: Option<UnixSeconds>,
+}
+
+impl Times {
+    pub(crate) async fn load(tx: &mut dyn Tx) -> Stored<Self> {
+        Ok(Self { seen: time(tx, SEEN).await?, shown: time(tx, SHOWN).await? })
+    }
+
+    pub(crate) async fn remember(self, tx: &mut dyn Tx) -> Stored<()> {
+        for (name, time) in [(SEEN, self.seen), (SHOWN, self.shown)] {
+            if let Some(time) = time {
+                tx.put_meta(name, &time.to_be_bytes()).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn time(tx: &mut dyn Tx, name: &str) -> Stored<Option<UnixSeconds>> {
+    let Some(bytes) = tx.meta(name).await? else { return Ok(None) };
+    let bytes = bytes.try_into().map_err(|_| StoreError::Damaged(format!("the {name} has not 8 bytes")))?;
+    Ok(Some(UnixSeconds::from_be_bytes(bytes)))
+}
+
+/// The time seen, when the clock is well behind it.
+pub(crate) async fn far_behind(tx: &mut dyn Tx, now: UnixSeconds) -> Stored<Option<UnixSeconds>> {
+    Ok(time(tx, SEEN).await?.filter(|seen| now.saturating_add(BEHIND_S) < *seen))
+}
+
+/// Now, or the time seen where the clock is behind it: what begins now ends by a clock that is set right later.
+pub(crate) async fn no_earlier_than_seen(tx: &mut dyn Tx, now: UnixSeconds) -> Stored<UnixSeconds> {
+    Ok(time(tx, SEEN).await?.map_or(now, |seen| seen.max(now)))
+}
