@@ -79,11 +79,18 @@ fn settings(data: &Path) -> Settings {
     Settings { data: data.to_owned(), names, poll_every_s: None, clock_is_right: false }
 }
 
+/// The folder's lock, which a child that another test starts holds for the moment before it is a program of its own.
+fn lock(data: &Path) -> Lock {
+    let pause = || std::thread::sleep(std::time::Duration::from_millis(20));
+    let tried = (0..100).find_map(|_| Lock::of(data).map_err(|_| pause()).ok());
+    tried.expect("nobody else's")
+}
+
 /// Opens the database, which brings its tables up to date, and tries to start with a fault in it. How that went, its steps, and what it left.
 fn tried(data: &Path, fault: Option<Fault>) -> (bool, usize, (bool, Vec<Vec<u8>>)) {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let (faults, kek) = (Faults::default(), Kek::from_file(&data.join("kek"), false).expect("a key"));
-    let open = || async { SqliteStore::open(Lock::of(data).expect("nobody else's")).await.expect("opened") };
+    let open = || async { SqliteStore::open(lock(data)).await.expect("opened") };
     let (started, steps) = runtime.block_on(async {
         let store = Store::over(Faulty(open().await, faults.clone()));
         faults.set(fault);
