@@ -395,3 +395,52 @@ fn a_stock_device_is_configured_and_never_misled() {
         "not kept, not acknowledged"
     );
 }
+
+fn alarm(evc: &Evc) -> String {
+    evc.act("GET", "/devices", "")[0]["alarm"].as_str().unwrap_or_default().to_owned()
+}
+
+/// A quote that was held back on the way is behind the next one by its TPM's clock: it is out of date, and no copy of the TPM.
+#[test]
+fn a_quote_that_comes_late_is_no_alarm() {
+    let evc = Evc::start();
+    let (device, mut tpm) = with_tpm(&evc);
+    let (began, id) = (evc::clock::now(), device.id);
+    let row = || evc.stored(|tx| Box::pin(async move { Ok(tx.device(id).await?.expect("there")) }));
+    let nonce_at = |at: u64| -> [u8; 32] {
+        let asked = evc.wait(evc.app.attest(row(), AttestRequest::Nonce, at));
+        let Ok(AttestResponse::Nonce(nonce)) = asked else { panic!("no nonce") };
+        nonce.try_into().expect("32 bytes")
+    };
+    let give = |quote: Quote, at: u64| {
+        let told = evc.wait(evc.app.attest(row(), AttestRequest::Quote(Box::new(quote)), at));
+        let Ok(AttestResponse::Quote(answer)) = told else { panic!("no answer") };
+        answer.code
+    };
+    tpm.clock_ms = 1_000_000;
+    let held = quote(&device, &tpm, nonce_at(began), &pcrs(1));
+    tpm.clock_ms += 32_000;
+    let next = quote(&device, &tpm, nonce_at(began + 31), &pcrs(1));
+    assert_eq!(give(next, began + 32), QuoteCode::Success);
+    assert_eq!(give(held, began + 55), QuoteCode::NonceMismatch);
+    assert_eq!(alarm(&evc), "");
+}
+
+/// A copy of a running machine with its TPM speaks in turn with it, and between its turns makes the controller forget: that is the alarm.
+#[test]
+fn a_copy_with_the_tpm_hides_behind_no_flood_of_sessions() {
+    let evc = Evc::start();
+    let (mut device, mut tpm) = with_tpm(&evc);
+    let mut speak = |device: &mut Device| {
+        tpm.clock_ms += 10;
+        let AttestResponse::Nonce(nonce) = device.attest(&evc, &AttestRequest::Nonce) else { panic!("none") };
+        let quote = quote(device, &tpm, nonce.try_into().expect("32 bytes"), &pcrs(1));
+        device.attest(&evc, &AttestRequest::Quote(Box::new(quote)));
+    };
+    speak(&mut device);
+    for _ in 0..65 {
+        device.session = new_session();
+        speak(&mut device);
+    }
+    assert!(alarm(&evc).contains("17 sessions gave way to new ones within an hour"), "{}", alarm(&evc));
+}

@@ -279,3 +279,25 @@ fn what_was_said_to_a_build_of_before_is_shown() {
     assert!(reference["pcrs"]["0"].as_str().expect("text").starts_with("28e4e7c9"), "{reference}");
     assert_eq!(evc.act("GET", "/policies", "")[1]["policy"]["node"]["custody"], "tpm+controller");
 }
+
+/// What a build of before knew of a device goes on to count: its key, by which it is found; and its sessions that are over, in their order.
+#[test]
+fn keys_and_sessions_of_before_are_carried_over() {
+    let dir = folder(WITH_A_DEVICE);
+    let two = format!("UPDATE devices SET past_sessions = x'{}{}'", "03".repeat(32), "04".repeat(32));
+    sql(dir.path(), &[&two]);
+    let evc = Evc::over(dir);
+    let page = evc::store::Page { after: String::new(), limit: 9 };
+    let row = evc.stored(|tx| {
+        let page = page.clone();
+        Box::pin(async move { Ok(tx.devices(&Project::default(), &page).await?.pop().expect("there")) })
+    });
+    let key = wire::Certificate::from_der(&row.cert_der).expect("a certificate").public_key().name().0;
+    assert_eq!(row.key, Some(key));
+    assert_eq!(evc.stored(|tx| Box::pin(async move { tx.device_by_key(&key).await })), Some(row.clone()));
+    let ended = |number: u8| {
+        let past = evc.stored(|tx| Box::pin(async move { tx.past_session(row.id, &[number; 32]).await }));
+        past.map(|past| past.ended_at)
+    };
+    assert_eq!([ended(3), ended(4), ended(5)], [Some(0), Some(1), None]);
+}

@@ -60,14 +60,15 @@ fn a_lost_device_gets_nothing_and_is_told_to_lock_until_it_is_found() {
     assert!(device.keys(&section, "payments").is_some());
 }
 
-/// seen-by-users 1.2: a device that has vaults stays; one that has none but its default ones goes with all that was kept for it.
+/// seen-by-users 1.2: a device that has vaults stays, and one that may have put something under a key of its default ones; else it goes with all
+/// that was kept for it.
 #[test]
 fn a_device_is_deleted_when_it_has_no_vaults_and_comes_back_by_a_new_allowance_alone() {
     let controller = Evc::start();
     let mut device = Device::onboarded(&controller, "edge-1");
     controller.apply(&vault("payments", "edge-1"));
     device.attested(&controller);
-    let refused = ["has vaults: `payments`", "--force", "evc rehome vault"];
+    let refused = ["has vaults: `config`, `image`, `payments`", "--force", "evc rehome vault"];
     says(&controller, false, &["delete", "device", "edge-1"], &refused);
     assert_eq!(device.uuid(&controller), Some(device.id), "still there");
     let done = ["is deleted", "keys of its vault `payments` are gone", "evc onboard add"];
@@ -123,10 +124,82 @@ fn a_vault_of_the_controllers_custody_goes_over_to_the_device_that_its_own_becam
     assert!(entry.created, "it is opened, not made");
     assert_eq!(new.keys(&section, "payments"), Some(keys), "current and last");
     assert!(old.section(&controller).vaults.iter().all(|entry| entry.name.as_str() != "payments"));
-    says(&controller, true, &["delete", "device", "edge-1"], &["is deleted"]);
+    says(
+        &controller,
+        false,
+        &["delete", "device", "edge-1"],
+        &["has vaults: `config`, `image`\n", "move them"],
+    );
+    says(&controller, true, &["delete", "device", "edge-1", "--force"], &["is deleted"]);
     new.hash.clear();
     let section = new.section(&controller);
     assert_eq!(new.keys(&section, "payments"), Some(keys), "and stay, when the old device is gone");
+}
+
+/// A key that went out may be in use, also where its node has not told yet what it made with it: it does not give way to another.
+#[test]
+fn a_default_vault_whose_key_went_out_does_not_give_way() {
+    let controller = Evc::start();
+    let mut old = Device::onboarded(&controller, "edge-1");
+    let section = old.attested(&controller);
+    old.report(&controller, &section, 1);
+    let mut new = Device::onboarded(&controller, "edge-1b");
+    let section = new.attested(&controller);
+    let before = new.keys(&section, "image").expect("its key went out");
+    says(&controller, true, &["device", "lost", "edge-1"], &[]);
+    let args = ["rehome", "vault", "image", "--device", "edge-1", "--to", "edge-1b", "--confirm", "image"];
+    says(&controller, false, &args, &["made a vault `image` of its own, or got the key for one"]);
+    new.session = common::new_session();
+    new.hash.clear();
+    let section = new.attested(&controller);
+    assert_eq!(new.keys(&section, "image"), Some(before));
+    says(&controller, false, &["delete", "device", "edge-1b"], &["has vaults: `config`, `image`"]);
+}
+
+/// A new life of the database forgets which lists a node had: what was deleted before it, and is there yet, is an orphan, and no row stands
+/// in its way.
+#[test]
+fn what_was_deleted_before_a_new_life_is_adopted_where_its_node_has_it_yet() {
+    let controller = Evc::start();
+    let mut device = Device::onboarded(&controller, "edge-1");
+    let tpm = "kind: VaultPolicy\nname: tpm\ncustody: controller\non_removal: { delete_after: 10m }\n---\n";
+    controller.apply(&format!("{tpm}kind: Vault\nname: payments\ndevice: edge-1\npolicy: tpm\n"));
+    let section = device.attested(&controller);
+    device.report(&controller, &section, 1);
+    let is_it = |name: &vault::ids::Name| name.as_str() == "payments";
+    let payments = section.vaults.iter().find(|entry| is_it(&entry.name)).expect("listed").clone();
+    controller.act("DELETE", "/devices/edge-1/vaults/payments", "");
+    let over = evc::clock::now() + 601;
+    let mut clock = evc::service::Steady::since(over);
+    let ended = controller.wait(controller.app.keep_house(&mut clock, over, std::time::Duration::ZERO));
+    assert_eq!(ended.expect("kept"), 1);
+    let told_orphan = |device: &mut Device, controller: &Evc, section: &vault::section::Section| {
+        let mut with = section.clone();
+        if with.vaults.iter().all(|entry| entry.id != payments.id) {
+            with.vaults.push(payments.clone());
+        }
+        let mut info = device.info(&with, 1);
+        for report in info.vaults.iter_mut().filter_map(|line| line.report.as_mut()) {
+            if is_it(&report.name) {
+                (report.state, report.epoch) = (vault::report::State::Orphan, None);
+            }
+        }
+        device.tell(controller, &info);
+    };
+    let adopt = ["adopt", "vault", "payments", "--device", "edge-1", "--policy", "tpm"];
+    told_orphan(&mut device, &controller, &section);
+    says(&controller, false, &adopt, &["its node is told to erase it"]);
+    let folder = controller.stop();
+    let run = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    run.block_on(evc::service::begin_anew(folder.path())).expect("begins");
+    let controller = Evc::over(folder);
+    device.hash.clear();
+    let section = device.section(&controller);
+    told_orphan(&mut device, &controller, &section);
+    says(&controller, true, &["describe", "device", "edge-1"], &["orphan"]);
+    says(&controller, true, &adopt, &["is under policy `tpm`"]);
+    let section = device.section(&controller);
+    assert!(section.vaults.iter().any(|entry| entry.id == payments.id) && section.removed.is_empty());
 }
 
 /// A share in a TPM does not move, and a vault that is there is not overwritten.

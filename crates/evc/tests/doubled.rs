@@ -3,9 +3,10 @@
 mod common;
 
 use common::{Device, Evc, new_session, section};
+use evc::clock::now;
 use vault::report::State;
 use vault::section::Section;
-use wire::attest::{AttestRequest, AttestResponse};
+use wire::attest::{AttestRequest, AttestResponse, Quote, QuoteCode};
 use wire::release::SessionSecret;
 
 const VAULT: &str = "kind: VaultPolicy\nname: p\ncustody: controller\n---\nkind: Vault\nname: payments\ndevice: edge-1\npolicy: p\n";
@@ -80,17 +81,103 @@ fn sessions_that_take_turns_are_an_alarm_and_nothing_is_released_until_it_is_set
     assert!(!has_key(&mut device, &mut one, section.as_ref()), "the copy is still there");
 }
 
-/// A device that restarts as often as it likes is one.
+/// A device that restarts is one; but not more often than a node can, for who floods the controller with sessions makes it forget.
 #[test]
-fn sessions_that_follow_one_another_are_no_alarm() {
+fn sessions_that_follow_one_another_are_no_alarm_until_they_are_a_flood() {
     let evc = Evc::start();
     let mut device = device_with_vault(&evc);
-    for _ in 0..70 {
-        let mut own = new_session();
-        let section = as_one(&evc, &mut device, &mut own);
-        assert!(has_key(&mut device, &mut own, section.as_ref()));
-    }
-    assert_eq!(of_device(&evc, "alarm"), "");
+    let restarts = |count: u64, device: &mut Device| {
+        for _ in 0..count {
+            let mut own = new_session();
+            let section = as_one(&evc, device, &mut own);
+            assert!(has_key(device, &mut own, section.as_ref()));
+        }
+    };
+    restarts(17, &mut device);
+    assert_eq!(of_device(&evc, "alarm"), "", "the first one, and sixteen after it");
+    let mut one_more = new_session();
+    let section = as_one(&evc, &mut device, &mut one_more);
+    assert!(!has_key(&mut device, &mut one_more, section.as_ref()));
+    let alarm = of_device(&evc, "alarm");
+    assert!(alarm.contains("17 sessions gave way to new ones within an hour"), "{alarm}");
+    evc.act("DELETE", "/devices/edge-1/alarm", "");
+    restarts(16, &mut device);
+    assert_eq!(of_device(&evc, "alarm"), "", "settled: they are counted anew");
+}
+
+/// Evidence of two lives of one device, the first of which was held back on the way: it is out of date, and no alarm. A copy, which asks for
+/// itself, is told all the same.
+#[test]
+fn evidence_that_comes_late_is_out_of_date_and_a_copys_is_an_alarm() {
+    let evc = Evc::start();
+    let mut device = device_with_vault(&evc);
+    let began = now();
+    let nonce_at = |device: &Device, at: u64| -> [u8; 32] {
+        let asked = evc.wait(evc.app.attest(row(&evc, device), AttestRequest::Nonce, at));
+        let Ok(AttestResponse::Nonce(nonce)) = asked else { panic!("no nonce") };
+        nonce.try_into().expect("32 bytes")
+    };
+    let give = |device: &Device, quote: &Quote, at: u64| {
+        let given = AttestRequest::Quote(Box::new(quote.clone()));
+        let told = evc.wait(evc.app.attest(row(&evc, device), given, at));
+        let Ok(AttestResponse::Quote(answer)) = told else { panic!("no answer") };
+        answer.code
+    };
+    let held = device.evidence(nonce_at(&device, began), device.session.session_key());
+    device.session = new_session();
+    let second = device.evidence(nonce_at(&device, began + 31), device.session.session_key());
+    assert_eq!(give(&device, &second, began + 32), QuoteCode::Success);
+    assert_eq!(give(&device, &held, began + 50), QuoteCode::NonceMismatch);
+    let third = device.evidence(nonce_at(&device, began + 60), device.session.session_key());
+    assert_eq!(give(&device, &third, began + 61), QuoteCode::Success);
+    assert_eq!(of_device(&evc, "alarm"), "", "one device, and one message that came late");
+    let mut copy = new_session();
+    as_one(&evc, &mut device, &mut copy);
+    let mut own = std::mem::replace(&mut device.session, new_session());
+    as_one(&evc, &mut device, &mut own);
+    assert!(of_device(&evc, "alarm").contains("gave evidence again"), "{}", of_device(&evc, "alarm"));
+}
+
+fn row(evc: &Evc, device: &Device) -> evc::store::DeviceRow {
+    let id = device.id;
+    evc.stored(|tx| Box::pin(async move { Ok(tx.device(id).await?.expect("there")) }))
+}
+
+/// An alarm that is settled makes no report of before good again.
+#[test]
+fn reports_of_earlier_sessions_stay_over_when_an_alarm_is_settled() {
+    let evc = Evc::start();
+    let mut device = device_with_vault(&evc);
+    let section = device.attested(&evc);
+    let old = device.reported(&section, 1, |_| State::Missing);
+    assert_eq!(evc.post(&device.own("info"), &old).status, 201);
+    device.session = new_session();
+    device.hash.clear();
+    let section = device.attested(&evc);
+    device.report(&evc, &section, 1);
+    evc.act("DELETE", "/devices/edge-1/alarm", "");
+    assert_eq!(evc.post(&device.own("info"), &old).status, 409);
+    assert_eq!(state(&evc), ("unlocked".into(), Some(1)));
+}
+
+/// What anybody on the way can send again makes nobody present.
+#[test]
+fn a_dead_device_is_not_kept_online_by_what_is_sent_again() {
+    let evc = Evc::start();
+    let mut device = device_with_vault(&evc);
+    let section = device.attested(&evc);
+    device.report(&evc, &section, 1);
+    let polls = device.seal(&device.ask());
+    let (id, long_ago) = (device.id, now() - 3600);
+    evc.meddle(|tx| Box::pin(async move { tx.saw_device(id, long_ago).await }));
+    evc.meddle(|tx| Box::pin(async move { tx.proved_device(id, long_ago).await }));
+    evc.app.heard.from(id, 0);
+    assert!(of_device(&evc, "condition").starts_with("silent since"));
+    assert!([200, 304].contains(&evc.post(&device.own("config"), &polls).status));
+    let condition = of_device(&evc, "condition");
+    assert!(condition.ends_with("but for what may be replays"), "{condition}");
+    device.report(&evc, &section, 1);
+    assert_eq!(of_device(&evc, "condition"), "online");
 }
 
 fn state(evc: &Evc) -> (String, Option<u64>) {

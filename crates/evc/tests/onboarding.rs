@@ -139,3 +139,141 @@ fn the_operators_names_are_kept_for_the_devices_they_are_for() {
     }
     assert_eq!(allow(&evc, &next, "S3", Some("edge-3")).0, 200, "the same again");
 }
+
+/// A device that was removed comes back by the serial that it had, and by no other's allowance; what is said of it is said to whoever has its key.
+#[test]
+fn a_removed_device_comes_back_under_no_other_serial() {
+    let evc = Evc::start();
+    let mut stolen = Device::onboarded(&evc, "edge-1");
+    let own = std::mem::replace(&mut stolen.serial, "SN-2".into());
+    for serial in ["SN-2", "*"] {
+        assert_eq!(allow(&evc, &stolen, serial, None).0, 200);
+    }
+    evc.act("DELETE", "/devices/edge-1", "");
+    assert_eq!(stolen.register(&evc), 403, "another's serial");
+    stolen.serial = own;
+    assert_eq!(stolen.register(&evc), 403, "everybody's");
+    assert_eq!(allow(&evc, &stolen, &stolen.serial, None).0, 200);
+    assert_eq!(stolen.register(&evc), 201, "its own");
+}
+
+/// A key is one device, whatever serial it says it has: a mark on that device is on its key. Of rows of before too.
+#[test]
+fn one_key_is_one_device_with_any_serial() {
+    for of_before in [false, true] {
+        let evc = Evc::start();
+        let [first, second] = Key::twice("EVE");
+        let mut device = Device { key: first, ..Device::new("edge-1") };
+        assert_eq!(allow(&evc, &device, &device.serial, Some("edge-1")).0, 200);
+        assert_eq!(device.register(&evc), 201);
+        let id = device.uuid(&evc);
+        assert_eq!(allow(&evc, &device, "*", None).0, 200);
+        evc.act("POST", "/devices/edge-1/lost", "");
+        let folder = evc.stop();
+        if of_before {
+            common::sql(folder.path(), &["UPDATE devices SET key = NULL"]);
+        }
+        let evc = Evc::over(folder);
+        (device.serial, device.key) = ("other".into(), second);
+        assert_eq!(device.register(&evc), 200, "the same device");
+        assert_eq!((device.uuid(&evc), devices(&evc).len()), (id, 1));
+        assert!(evc.act("GET", "/devices", "")[0]["condition"].as_str().expect("words").starts_with("lost"));
+    }
+}
+
+/// Two of one key, of before that was refused, stay as they are.
+#[test]
+fn devices_of_before_that_share_a_key_go_on() {
+    let evc = Evc::start();
+    let [first, second] = Key::twice("EVE");
+    let device = Device { key: first, ..Device::new("edge-1") };
+    assert_eq!(allow(&evc, &device, "*", None).0, 200);
+    assert_eq!(device.register(&evc), 201);
+    let twin = second.cert.clone();
+    evc.meddle(|tx| {
+        let twin = twin.clone();
+        Box::pin(async move {
+            let all = evc::store::Page { after: String::new(), limit: 1 };
+            let mut row = tx.devices(&vault::ids::Project::default(), &all).await?.pop().expect("there");
+            row.id = vault::ids::DeviceId(uuid::Uuid::from_u128(7));
+            row.name = "twin".parse().expect("a name");
+            (row.cert_digest, row.cert_der, row.key) = (twin.digest().0, twin.der().to_vec(), None);
+            tx.add_device(&row).await
+        })
+    });
+    let evc = evc.restart();
+    let twin = Device { key: second, ..Device::new("twin") };
+    assert_eq!(
+        (devices(&evc).len(), twin.uuid(&evc).is_some(), device.uuid(&evc).is_some()),
+        (2, true, true)
+    );
+}
+
+/// Who has the key of an allowance for any serial does not fill the controller with devices.
+#[test]
+fn an_allowance_for_any_serial_lets_in_so_many_and_no_more() {
+    let evc = Evc::start();
+    let device = Device::new("edge-1");
+    assert_eq!(allow(&evc, &device, "*", None).0, 200);
+    assert_eq!(device.register(&evc), 201);
+    let fill = |from: u128, to: u128| {
+        evc.meddle(|tx| {
+            Box::pin(async move {
+                let all = evc::store::Page { after: String::new(), limit: 1 };
+                let like = tx.devices(&vault::ids::Project::default(), &all).await?.pop().expect("there");
+                for number in from..to {
+                    let id = uuid::Uuid::from_u128(number);
+                    let mut cert_digest = [0; 32];
+                    cert_digest[..16].copy_from_slice(id.as_bytes());
+                    let name = format!("one-{number}").parse().expect("a name");
+                    let row = like.clone();
+                    let id = vault::ids::DeviceId(id);
+                    tx.add_device(&evc::store::DeviceRow { id, name, cert_digest, key: None, ..row }).await?;
+                }
+                Ok(())
+            })
+        });
+    };
+    fill(1, 4095);
+    let last = Device { onboard: device.onboard, ..Device::new("edge-2") };
+    assert_eq!(last.register(&evc), 201);
+    let more = Device { onboard: last.onboard, ..Device::new("edge-3") };
+    assert_eq!(more.register(&evc), 403);
+    assert_eq!(allow(&evc, &more, &more.serial, None).0, 200);
+    assert_eq!(more.register(&evc), 201, "by its own serial");
+}
+
+/// Where a command takes a name or a UUID, a device that calls itself as another's UUID is not taken for that one.
+#[test]
+fn a_serial_that_reads_as_a_uuid_is_no_name() {
+    let evc = Evc::start();
+    let victim = Device::onboarded(&evc, "edge-1");
+    for serial in [victim.id.to_string(), victim.id.0.simple().to_string()] {
+        let other = Device { serial: serial.clone(), ..Device::new("x") };
+        assert_eq!(allow(&evc, &other, "*", None).0, 200);
+        assert_eq!(other.register(&evc), 201);
+        assert!(devices(&evc).iter().all(|(name, _)| *name != serial), "{:?}", devices(&evc));
+    }
+}
+
+/// Who approves a reference value by its number approves no other one, whatever became of the first.
+#[test]
+fn numbers_of_reference_values_are_given_once() {
+    let evc = Evc::start();
+    let row = |device| evc::store::ReferenceRow {
+        id: 0,
+        project: vault::ids::Project::default(),
+        device,
+        pcrs: evc::store::Pcrs(Default::default()),
+        state: evc::store::ReferenceState::Pending,
+        learned_at: 1,
+        decided_at: None,
+    };
+    let learned = |name: &str| {
+        let id = Device::onboarded(&evc, name).id;
+        evc.meddle(|tx| Box::pin(async move { tx.add_reference(&row(id)).await }))
+    };
+    let first = learned("edge-1");
+    evc.act("DELETE", "/devices/edge-1", "");
+    assert!(learned("edge-2") > first);
+}

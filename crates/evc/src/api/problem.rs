@@ -89,6 +89,8 @@ codes! {
         CertificateOutOfTime,
         /// The device was removed by an operator, and comes again only by its own serial.
         ReturnNotAllowed,
+        /// The allowance for any serial let in as many devices as one may.
+        AllowanceFull,
         /// Another certificate of this kind is pinned.
         CertificatePinned,
         /// The device had no TPM, and shows one.

@@ -95,6 +95,9 @@ impl Controller {
             Ok((record, shown)) => {
                 let before = stood.map(|row| row.session);
                 let alarm = follow(tx, &device, before, record.session().0, now).await?;
+                // What was held back on the way until now comes too late; of a device that is two, the other asks anew.
+                tx.drop_nonces(device.id).await?;
+                tx.proved_device(device.id, now).await?;
                 let learned = self.take(tx, &device, &record, &shown, came).await?;
                 Ok((Judged::Good { learned }, alarm))
             }

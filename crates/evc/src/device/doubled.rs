@@ -3,15 +3,23 @@
 //! Either is an alarm, kept until an operator settles it, and nothing is released meanwhile (`vault::decide::Bar::Doubled`).
 
 use crate::service::Refusal;
-use crate::store::{DeviceRow, Tx, UnixSeconds};
+use crate::store::{DeviceRow, PastSession, Tx, UnixSeconds};
+use crate::words::evidence::{flood, turns};
 
-/// Sessions that are remembered as over. Two that live take turns at the next poll.
-const REMEMBERED: usize = 64;
+/// Sessions of a device that are remembered as over, the newest. Two that live take turns at the next poll, which is within a day; and by
+/// then not so many can have come without being an alarm of their own.
+const REMEMBERED: u32 = 512;
+/// So many new sessions within [`FLOOD_WITHIN_S`] are lives of one node, restarted again and again. More are somebody's who makes the
+/// controller forget.
+const FLOOD_FROM: u64 = 16;
+/// In seconds.
+const FLOOD_WITHIN_S: u64 = 3600;
 
 /// An alarm that was given, in words; none where one stands already: the first is nearest to what happened.
 pub(crate) type Alarm = Option<String>;
 
-/// Good evidence came of a session: one that is over gives an alarm, and the one that stood until now, `before`, is over.
+/// Good evidence came of a session: one that is over gives an alarm, and so do too many new ones; the one that stood until now, `before`, is
+/// over.
 pub(crate) async fn follow(
     tx: &mut dyn Tx,
     device: &DeviceRow,
@@ -20,15 +28,17 @@ pub(crate) async fn follow(
     now: UnixSeconds,
 ) -> Result<Alarm, Refusal> {
     let Some(before) = before.filter(|before| *before != session) else { return Ok(None) };
-    let others = device.past_sessions.iter().filter(|past| **past != session && **past != before);
-    let mut past: Vec<_> = others.copied().chain([before]).collect();
-    past.drain(..past.len().saturating_sub(REMEMBERED));
-    tx.put_past_sessions(device.id, &past).await?;
-    if !device.past_sessions.contains(&session) {
-        return Ok(None);
+    let again = tx.past_session(device.id, &session).await?.is_some_and(|past| !past.settled);
+    tx.resume_session(device.id, &session).await?;
+    let over = PastSession { device: device.id, session: before, ended_at: now, settled: false };
+    tx.end_session(&over, REMEMBERED).await?;
+    if again {
+        return alarm(tx, device, &turns(&session, &before), now).await;
     }
-    let [again, other] = [session, before].map(|session| hex::encode(&session[..4]));
-    alarm(tx, device, &format!("session {again} gave evidence again after session {other} had"), now).await
+    match tx.sessions_since(device.id, now.saturating_sub(FLOOD_WITHIN_S)).await? {
+        ..=FLOOD_FROM => Ok(None),
+        count => alarm(tx, device, &flood(count), now).await,
+    }
 }
 
 /// Gives the alarm.

@@ -36,12 +36,13 @@ impl Controller {
     ) -> Result<(), Refusal> {
         let row = tx.device(device).await?.ok_or(Fault::NoDevice)?;
         let standing = tx.standing(device).await?.map(|row| row.session);
-        let place = place(info, &row, standing)?;
+        let place = place(tx, info, &row, standing).await?;
         let rows = tx.vaults(device).await?;
         let report = crate::fleet::reported::node_report(info, &rows, row.report, now);
         tx.put_report(device, &report, now).await?;
         let Some((session, counter)) = place else { return Ok(()) };
         tx.put_report_place(device, &session, counter).await?;
+        tx.proved_device(device, now).await?;
         let accepted = info.node.as_ref().and_then(|node| node.accepted);
         for row in rows {
             self.fold(tx, row, info, accepted, now).await?;
@@ -80,18 +81,21 @@ impl Controller {
 ///
 /// # Errors
 /// It is of a session that another one followed, or not newer than one that was taken: somebody sends it again.
-fn place(
+async fn place(
+    tx: &mut dyn Tx,
     info: &DeviceInfo,
     device: &DeviceRow,
     standing: Option<[u8; 32]>,
-) -> Result<Option<([u8; 32], u64)>, Stale> {
+) -> Result<Option<([u8; 32], u64)>, Refusal> {
     let Some((session, counter)) = info.node.as_ref().and_then(|node| Some((node.session?.0, node.counter)))
     else {
         return Ok(None);
     };
+    if tx.past_session(device.id, &session).await?.is_some() {
+        return Err(Stale::Session.into());
+    }
     match device.reported {
-        _ if device.past_sessions.contains(&session) => Err(Stale::Session),
-        Some((last, taken)) if last == session && counter <= taken => Err(Stale::Report),
+        Some((last, taken)) if last == session && counter <= taken => Err(Stale::Report.into()),
         _ => Ok(Some((session, counter)).filter(|_| standing == Some(session))),
     }
 }

@@ -8,10 +8,13 @@ use wire::register::Register;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::service::{Controller, Message, NotAdmitted, Refusal, Unproved, Which};
-use crate::store::{DeviceRow, OnboardRow, Scope, StoreError, Tpm, Tx, UnixSeconds};
+use crate::store::{DeviceRow, OnboardRow, RemovedRow, Scope, StoreError, Tpm, Tx, UnixSeconds};
 
 /// Any serial, in an allowance.
 pub const ANY_SERIAL: &str = "*";
+
+/// Devices that one allowance for any serial lets in: who has its key makes no more rows than that.
+const MOST_BY_ONE: u64 = 4096;
 
 /// How a registration went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,22 +76,35 @@ async fn take_in(
     if allowed.device.is_some() && allowed.serial != ANY_SERIAL {
         return Err(NotAdmitted::OthersSerial.into());
     }
+    has_room(tx, &allowed).await?;
     let device = add(tx, &allowed, register, now).await?;
     tx.use_onboarding(&allowed.cert_digest, &allowed.serial, device).await?;
-    tx.forget_removal(&register.certificate().public_key().name().0).await?;
+    tx.forget_removal(&key(register.certificate())).await?;
     Ok(TakenIn::New(device))
 }
 
-/// A device that an operator removed comes again only by an allowance of its own serial. Those of before went with it.
+/// A device that an operator removed comes again only by an allowance of the serial that it had. Those of before went with it.
 async fn not_removed(tx: &mut dyn Tx, allowed: &OnboardRow, register: &Register) -> Result<(), Refusal> {
     let certificate = register.certificate();
-    let key = certificate.public_key().name().0;
-    match tx.removed_device(&certificate.digest().0, &key).await? {
-        Some(removed) if allowed.serial == ANY_SERIAL => {
-            Err(NotAdmitted::Removed { name: removed.name, serial: serial(register).to_owned() }.into())
-        }
-        _ => Ok(()),
+    let removed = tx.removed_device(&certificate.digest().0, &key(certificate)).await?;
+    let Some(RemovedRow { name, serial: had, .. }) = removed else { return Ok(()) };
+    let is_own = had.as_ref().is_none_or(|had| *had == allowed.serial);
+    if is_own && allowed.serial != ANY_SERIAL {
+        return Ok(());
     }
+    Err(NotAdmitted::Removed { name, serial: had.unwrap_or_else(|| serial(register).to_owned()) }.into())
+}
+
+async fn has_room(tx: &mut dyn Tx, allowed: &OnboardRow) -> Result<(), Refusal> {
+    if allowed.serial == ANY_SERIAL && tx.let_in_by(&allowed.cert_digest).await? >= MOST_BY_ONE {
+        return Err(NotAdmitted::Full { most: MOST_BY_ONE }.into());
+    }
+    Ok(())
+}
+
+/// SHA-256 of its SubjectPublicKeyInfo.
+fn key(certificate: &Certificate) -> [u8; 32] {
+    certificate.public_key().name().0
 }
 
 fn unverified(error: EnvelopeError) -> Refusal {
@@ -129,17 +145,14 @@ async fn allowance(
     Err(NotAdmitted::Serial { serial: register.serial().to_owned() }.into())
 }
 
-/// One key with one serial is one device, whichever certificate it makes of it. A known certificate is its device's with any serial.
+/// One key is one device, whichever certificate it makes of it, and with any serial: so what an operator says of the device, that it is lost,
+/// holds for whoever has its key.
 async fn of_key(tx: &mut dyn Tx, register: &Register) -> Result<Option<DeviceRow>, Refusal> {
+    // Of before keys were kept there may be two of one key, each with a certificate.
     if let Some(known) = tx.device_by_cert(&register.certificate().digest().0).await? {
         return Ok(Some(known));
     }
-    let of_serial = tx.devices_of_serial(serial(register)).await?;
-    Ok(of_serial.into_iter().find(|row| has_key_of(row, register.certificate())))
-}
-
-fn has_key_of(row: &DeviceRow, certificate: &Certificate) -> bool {
-    Certificate::from_der(&row.cert_der).is_ok_and(|known| known.public_key() == certificate.public_key())
+    Ok(tx.device_by_key(&key(register.certificate())).await?)
 }
 
 /// The same device under the same allowance is the same registration, said twice. One that its serial was given anew it uses.
@@ -190,11 +203,14 @@ async fn add(
         name: name(tx, allowed, register, id).await?,
         cert_digest: certificate.digest().0,
         cert_der: certificate.der().to_vec(),
+        key: Some(key(certificate)),
         serial: serial(register).to_owned(),
+        let_in_by: (allowed.serial == ANY_SERIAL).then_some(allowed.cert_digest),
         tpm: Tpm::Unknown,
         learn: true,
         registered_at: now,
         last_seen: Some(now),
+        proved_at: None,
         section_version: 0,
         section_digest: None,
         report: None,
@@ -203,7 +219,6 @@ async fn add(
         older: None,
         lost_at: None,
         alarm: None,
-        past_sessions: Vec::new(),
         reported: None,
     };
     match tx.add_device(&row).await {
@@ -225,10 +240,16 @@ async fn name(tx: &mut dyn Tx, allowed: &OnboardRow, register: &Register, id: Uu
         }
         _ => {}
     }
-    match serial(register).parse::<Name>() {
-        Ok(own) if !is_taken(tx, project, &own).await? => Ok(own),
+    match own_name(register) {
+        Some(own) if !is_taken(tx, project, &own).await? => Ok(own),
         _ => Ok(fallback(id)),
     }
+}
+
+/// The serial, where it is a name. One that reads as a UUID would be taken for another device's identity.
+fn own_name(register: &Register) -> Option<Name> {
+    let serial = serial(register);
+    serial.parse().ok().filter(|_| serial.parse::<Uuid>().is_err())
 }
 
 /// Whether a device of the project has this name, or is to get it when it registers.

@@ -1,5 +1,7 @@
 //! When devices were heard, and how old what they said is: a node that is silent, or whose vaultmgr is, does not look like one that lives.
 //! Every verified request counts. It is counted in memory and written now and then: of no worth but to who looks.
+//! Whoever is on the way can send a request again, and be it for a device that is dead. So one that ever gave what can't be sent again (evidence,
+//! a numbered report) is there only as long as it goes on to.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -11,6 +13,8 @@ use crate::store::{DeviceRow, Moment, Scope, Tx, UnixSeconds};
 
 /// Silent for longer than this, in seconds, a device is not said to be there. Nodes poll every minute, and stock EVE too.
 const SILENT_AFTER_S: u64 = 5 * 60;
+/// A node reports at least every ten minutes: one that missed two reports, in seconds, is not said to be there by what may be replays.
+const UNPROVED_AFTER_S: u64 = 25 * 60;
 /// What was counted is written when so many seconds passed since it was last.
 const WRITTEN_EVERY_S: u64 = 60;
 
@@ -78,15 +82,26 @@ pub(crate) fn condition(row: &DeviceRow, now: UnixSeconds) -> String {
         DeviceRow { lost_at: Some(at), .. } => format!("lost since {}", crate::clock::text(*at)),
         DeviceRow { older: Some(_), .. } => "ahead of this database: see `evc describe device`".into(),
         DeviceRow { alarm: Some(_), .. } => "may be two: see `evc describe device`".into(),
-        row if is_silent(row, now) => {
+        row if is_unheard(row, now) => {
             format!("silent since {}", crate::clock::text(row.last_seen.unwrap_or(row.registered_at)))
+        }
+        DeviceRow { proved_at: Some(at), .. } if is_over(*at, UNPROVED_AFTER_S, now) => {
+            format!("silent since {}, but for what may be replays", crate::clock::text(*at))
         }
         _ => "online".into(),
     }
 }
 
 pub(crate) fn is_silent(row: &DeviceRow, now: UnixSeconds) -> bool {
-    row.last_seen.is_none_or(|at| at.saturating_add(SILENT_AFTER_S) < now)
+    is_unheard(row, now) || row.proved_at.is_some_and(|at| is_over(at, UNPROVED_AFTER_S, now))
+}
+
+fn is_unheard(row: &DeviceRow, now: UnixSeconds) -> bool {
+    row.last_seen.is_none_or(|at| is_over(at, SILENT_AFTER_S, now))
+}
+
+fn is_over(at: UnixSeconds, after_s: u64, now: UnixSeconds) -> bool {
+    at.saturating_add(after_s) < now
 }
 
 /// How long before now, in its greatest unit.

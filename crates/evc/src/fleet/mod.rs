@@ -5,6 +5,7 @@ pub(crate) mod defaults;
 pub mod evidence;
 mod fared;
 pub mod heard;
+pub(crate) mod keys;
 pub(crate) mod life;
 pub(crate) mod reported;
 pub(crate) mod section;

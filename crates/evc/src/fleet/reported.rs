@@ -3,7 +3,7 @@
 use vault::report::{State, VaultReport};
 use wire::info::DeviceInfo;
 
-use crate::store::{DeviceReport, DeviceRow, Moment, UnixSeconds, VaultRow};
+use crate::store::{DeviceReport, DeviceRow, Moment, UnixSeconds, VaultRow, VaultStanding};
 
 /// Default vaults, as the node told of them last.
 pub(crate) fn default_vaults(row: &DeviceRow) -> impl Iterator<Item = &VaultReport> {
@@ -54,13 +54,19 @@ pub(crate) fn node_report(
 fn strays(info: &DeviceInfo, rows: &[VaultRow]) -> Vec<VaultReport> {
     let reports = info.vaults.iter().filter_map(|line| line.report.as_ref());
     let (defaults, others): (Vec<_>, Vec<_>) = reports.partition(|report| report.id.is_default());
-    let strays = others.into_iter().filter(|report| rows.iter().all(|row| row.id != report.id));
+    let strays = others.into_iter().filter(|report| rows.iter().all(|row| !is_told_by(row, report)));
     let mut room = MAX_STRAYS;
     let fits = |report: &&VaultReport| {
         room = room.saturating_sub(length(report));
         room > 0
     };
     defaults.into_iter().chain(strays).take_while(fits).cloned().collect()
+}
+
+/// Whether what is said of a vault is its row's. A row that is gone has nothing of an orphan: its node knows of no list that it was on.
+fn is_told_by(row: &VaultRow, report: &VaultReport) -> bool {
+    let is_orphan = row.standing == VaultStanding::Gone && report.state == State::Orphan;
+    row.id == report.id && !is_orphan
 }
 
 /// As text.

@@ -45,6 +45,7 @@ fn not_admitted(cause: &NotAdmitted) -> Code {
         NotAdmitted::Serial { .. } => Code::SerialNotAllowed,
         NotAdmitted::OutOfTime(_) => Code::CertificateOutOfTime,
         NotAdmitted::Removed { .. } => Code::ReturnNotAllowed,
+        NotAdmitted::Full { .. } => Code::AllowanceFull,
         NotAdmitted::OthersSerial => Code::SerialTaken,
         NotAdmitted::RegisteredOtherwise => Code::RegisteredOtherwise,
         NotAdmitted::OthersName { .. } => Code::DeviceNameTaken,

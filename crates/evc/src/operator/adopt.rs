@@ -1,7 +1,7 @@
 //! Orphans: vaults that a node has and that no section of this controller ever listed, of an earlier controller or an older database. The node
 //! keeps them locked. An operator takes one in, under a policy; what he does not want he takes in and deletes, with the grace of its policy.
 
-use vault::ids::Name;
+use vault::ids::{Incarnation, Name, SectionVersion};
 use vault::life::{NotAdopted, adopted, orphan};
 use vault::report::VaultReport;
 
@@ -11,7 +11,7 @@ use crate::api::{Adoption, Done};
 use crate::fleet::defaults::add_vault;
 use crate::fleet::life::{beside_defaults, life, new_row};
 use crate::service::{InTheWay, Refusal, find_device, in_life};
-use crate::store::{DeviceRow, Tx, UnixSeconds};
+use crate::store::{Accepted, DeviceRow, Tx, UnixSeconds};
 
 impl Operator {
     /// Takes in a vault that its node reports as an orphan.
@@ -53,8 +53,10 @@ impl Operator {
         held_against(&device, &named_policy(tx, &self.project, policy).await?, None)?;
         let rows = tx.vaults(device.id).await?;
         let there = rows.iter().find(|row| row.id == orphan.id).map(life).transpose()?;
-        let adopted = adopted(&orphan, policy, there.as_ref(), beside_defaults(&rows)).map_err(refused)?;
-        // What is left of its removal, before this database began a new life, is over.
+        let at = (self.incarnation, accepted(&device));
+        let adopted =
+            adopted(&orphan, policy, there.as_ref(), beside_defaults(&rows), at).map_err(refused)?;
+        // Of its removal, which its node knows nothing of.
         if there.is_some() {
             tx.drop_vault(device.id, orphan.id).await?;
         }
@@ -65,6 +67,12 @@ impl Operator {
             other => other,
         })
     }
+}
+
+/// The section that the node accepted last, as it said.
+fn accepted(device: &DeviceRow) -> Option<SectionVersion> {
+    let Accepted { incarnation, version } = device.report.as_ref()?.accepted?;
+    Some(SectionVersion { incarnation: Incarnation(incarnation), version })
 }
 
 /// What the node said last of vaults that no row is kept of.

@@ -2,7 +2,8 @@
 //! became. Each is one transaction with what is decided for the device, so after its commit no key goes out that was not to.
 
 use vault::ids::{DeviceId, Name, Project};
-use vault::life::{Move, NotRehomed, Rehomed};
+use vault::life::{Move, NotRehomed, Rehomed, Target};
+use vault::section::Custody;
 use wire::Certificate;
 
 use super::Operator;
@@ -12,7 +13,7 @@ use crate::custody::rehome;
 use crate::fleet::life::{life, new_row};
 use crate::fleet::view::policy_of;
 use crate::service::{Fault, InTheWay, Refusal, find_device, in_life};
-use crate::store::{RemovedRow, Scope, StoreError, Tx, UnixSeconds, VaultStanding};
+use crate::store::{DeviceRow, RemovedRow, Scope, StoreError, Tx, UnixSeconds, VaultRow, VaultStanding};
 
 impl Operator {
     /// From this commit on nothing is released to the device, and it is told to lock what it holds. Safe to repeat.
@@ -98,7 +99,7 @@ impl Operator {
             same_device: old.id == new.id,
             lost: old.lost_at.is_some(),
             custody: policy_of(tx, &old, &row).await?.node.custody,
-            target: there.as_ref().map(life).transpose()?.as_ref().into(),
+            target: target(tx, there.as_ref()).await?,
         };
         let Rehomed { vault, replaces } = vault.rehome(how).map_err(|cause| match cause {
             NotRehomed::MadeThere => in_life(&new, there.as_ref().map_or(&row.name, |own| &own.name), cause),
@@ -132,8 +133,8 @@ async fn mark(
 async fn settle(tx: &mut dyn Tx, project: &Project, device: &str) -> Result<(Name, Option<String>), Refusal> {
     let row = find_device(tx, project, device).await?;
     tx.set_alarm(row.id, None).await?;
-    // Which of the two spoke last is nobody's proof: whichever speaks now begins anew, and the other one is heard.
-    tx.put_past_sessions(row.id, &[]).await?;
+    // Which of the two spoke last is nobody's proof: whichever speaks now begins anew, and the other one is heard. Reports of before stay over.
+    tx.settle_sessions(row.id).await?;
     tx.renew_standing(row.id).await?;
     Ok((row.name, row.alarm))
 }
@@ -155,15 +156,46 @@ async fn delete(
 ) -> Result<Gone, Refusal> {
     let row = find_device(tx, project, device).await?;
     let rows = tx.vaults(row.id).await?;
-    // A default vault is every node's: it keeps no device here.
-    let kept = rows.iter().filter(|vault| !vault.id.is_default() && vault.standing != VaultStanding::Gone);
-    let vaults: Vec<Name> = kept.map(|vault| vault.name.clone()).collect();
+    let vaults = with_keys_here(tx, &row, &rows).await?;
     if !vaults.is_empty() && !force {
         return Err(InTheWay::HasVaults { device: row.name, vaults }.into());
     }
     let certificate = Certificate::from_der(&row.cert_der).map_err(|_| Fault::Certificate)?;
     let key = certificate.public_key().name().0;
-    let removed = RemovedRow { cert_digest: row.cert_digest, key, name: row.name.clone(), removed_at: now };
+    let serial = Some(row.serial.clone());
+    let removed =
+        RemovedRow { cert_digest: row.cert_digest, key, name: row.name.clone(), serial, removed_at: now };
     tx.drop_device(row.id, &removed).await?;
     Ok(Gone { id: row.id, name: row.name, serial: row.serial, vaults })
+}
+
+/// Vaults that would lose a key with the device.
+async fn with_keys_here(
+    tx: &mut dyn Tx,
+    device: &DeviceRow,
+    rows: &[VaultRow],
+) -> Result<Vec<Name>, Refusal> {
+    let mut names = Vec::new();
+    for row in rows {
+        if has_key_here(tx, device, row).await? {
+            names.push(row.name.clone());
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// A default vault is every node's: it keeps no device here until the node may have put something under a key of ours.
+async fn has_key_here(tx: &mut dyn Tx, device: &DeviceRow, row: &VaultRow) -> Result<bool, Refusal> {
+    if row.standing == VaultStanding::Gone || !row.id.is_default() {
+        return Ok(row.standing != VaultStanding::Gone);
+    }
+    let used = target(tx, Some(row)).await? == Target::Used;
+    Ok(used && policy_of(tx, device, row).await?.node.custody != Custody::Tpm)
+}
+
+/// What a device has there. A key that went out counts, also when the node has not told yet what it made with it.
+async fn target(tx: &mut dyn Tx, there: Option<&VaultRow>) -> Result<Target, Refusal> {
+    let Some(row) = there else { return Ok(Target::Free) };
+    Ok(Target::of(Some(&life(row)?), tx.was_released(row.device, row.id).await?))
 }

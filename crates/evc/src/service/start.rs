@@ -16,6 +16,7 @@ use crate::clock;
 use crate::custody::authority::Authority;
 use crate::custody::{CarriedOver, CustodyError, Kek, authority, carry_over, random, write_private};
 use crate::device::chain;
+use crate::fleet::keys::{self, Keyless, keep_keys};
 use crate::fleet::times;
 use crate::store::{Failure, Place, Scope, Store, StoreError, Stored, TokenRow, Tx, UnixSeconds};
 
@@ -194,8 +195,9 @@ pub async fn start_over(
     let token = first_token(disk, &store, &settings.data).await?;
     let token = token.as_ref().map(|token| token.as_str());
     let made = store.write(Scope::Fleet, |tx| Box::pin(make(tx, &kek, token, settings, now)));
-    let Made { incarnation, past, authority, carried } = made.await?;
+    let Made { incarnation, past, authority, carried, keyless } = made.await?;
     tell(&carried);
+    keys::tell(&keyless);
     publish_root(disk, &settings.data.join(ROOT), &authority.root_pem)?;
     first::ended(disk, &settings.data)?;
     let poll_every_s = settings.poll_every_s;
@@ -230,6 +232,7 @@ struct Made {
     past: Vec<Incarnation>,
     authority: Authority,
     carried: CarriedOver,
+    keyless: Vec<Keyless>,
 }
 
 /// Loads it, making what is not there, and carrying over what is of a build of before.
@@ -250,7 +253,9 @@ async fn make(
     }
     let authority = authority::load(tx, kek, &settings.names, now).await?;
     let carried = carry_over(tx, kek).await?;
-    Ok(Made { incarnation: this_life(tx).await?, past: chain::past(tx).await?, authority, carried })
+    let keyless = keep_keys(tx).await?;
+    let (incarnation, past) = (this_life(tx).await?, chain::past(tx).await?);
+    Ok(Made { incarnation, past, authority, carried, keyless })
 }
 
 fn tell(carried: &CarriedOver) {

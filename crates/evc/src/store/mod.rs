@@ -20,8 +20,8 @@ pub use kept::{Accepted, Appraised, DeviceReport, Fared, Moment, Pcrs, Record};
 pub use key_rows::{EpochRow, KeyRow, ReleaseRow, TokenRow};
 pub use place::{Claim, Place};
 pub use rows::{
-    Around, CertRow, DeviceRow, Grace, OnboardRow, Page, PolicyRow, ReferenceRow, ReferenceState, RemovedRow,
-    StandingRow, Tpm, VaultRow, VaultSaid, VaultStanding,
+    Around, CertRow, DeviceRow, Grace, OnboardRow, Page, PastSession, PolicyRow, ReferenceRow,
+    ReferenceState, RemovedRow, StandingRow, Tpm, VaultRow, VaultSaid, VaultStanding,
 };
 
 pub use transact::{Engine, Failure, Open, Running, Scope, Store};
@@ -97,7 +97,7 @@ pub trait Devices {
     async fn drop_onboarding(&mut self, cert_digest: &[u8; 32], serial: &str) -> Stored<bool>;
     /// Binds an allowance to the device that used it.
     async fn use_onboarding(&mut self, cert_digest: &[u8; 32], serial: &str, device: DeviceId) -> Stored<()>;
-    /// Adds a device; [`StoreError::Taken`] when its name is, in its project, or its certificate.
+    /// Adds a device; [`StoreError::Taken`] when its name is, in its project, or its certificate or key.
     async fn add_device(&mut self, row: &DeviceRow) -> Stored<()>;
     /// By identity.
     async fn device(&mut self, id: DeviceId) -> Stored<Option<DeviceRow>>;
@@ -105,14 +105,22 @@ pub trait Devices {
     async fn device_by_cert(&mut self, cert_digest: &[u8; 32]) -> Stored<Option<DeviceRow>>;
     /// By name, in a project.
     async fn device_by_name(&mut self, project: &Project, name: &str) -> Stored<Option<DeviceRow>>;
-    /// Those that registered with a serial.
-    async fn devices_of_serial(&mut self, serial: &str) -> Stored<Vec<DeviceRow>>;
+    /// By SHA-256 of its key's SubjectPublicKeyInfo.
+    async fn device_by_key(&mut self, key: &[u8; 32]) -> Stored<Option<DeviceRow>>;
+    /// How many came in under this certificate's allowance for any serial.
+    async fn let_in_by(&mut self, cert_digest: &[u8; 32]) -> Stored<u64>;
+    /// Those of which no key is kept yet, after one of them, at most `limit`.
+    async fn devices_before_keys(&mut self, after: Option<DeviceId>, limit: u32) -> Stored<Vec<DeviceRow>>;
+    /// The key of one of those; [`StoreError::Taken`] when it is another's.
+    async fn put_device_key(&mut self, id: DeviceId, key: &[u8; 32]) -> Stored<()>;
     /// Gives a device another certificate; [`StoreError::Taken`] when it is another's.
     async fn certify_device(&mut self, id: DeviceId, cert_digest: &[u8; 32], cert_der: &[u8]) -> Stored<()>;
     /// Those of a project by name, after `page.after`, at most `page.limit`.
     async fn devices(&mut self, project: &Project, page: &Page) -> Stored<Vec<DeviceRow>>;
     /// It was heard at a time.
     async fn saw_device(&mut self, id: DeviceId, at: UnixSeconds) -> Stored<()>;
+    /// It gave what nobody can send again.
+    async fn proved_device(&mut self, id: DeviceId, at: UnixSeconds) -> Stored<()>;
     /// Whether it has a TPM is known now.
     async fn pin_tpm(&mut self, id: DeviceId, tpm: Tpm) -> Stored<()>;
     /// Its next good quote is learned, or not.
@@ -142,8 +150,6 @@ pub trait Devices {
     async fn set_lost(&mut self, id: DeviceId, at: Option<UnixSeconds>) -> Stored<()>;
     /// What was seen of it that one device does not do; or nothing.
     async fn set_alarm(&mut self, id: DeviceId, alarm: Option<&str>) -> Stored<()>;
-    /// Its sessions that a later one followed, newest last.
-    async fn put_past_sessions(&mut self, id: DeviceId, sessions: &[[u8; 32]]) -> Stored<()>;
     /// The place of its newest report: the session, and the number in it.
     async fn put_report_place(&mut self, id: DeviceId, session: &[u8; 32], number: u64) -> Stored<()>;
     /// Forgets a device and all that is kept for it: allowances that it used, and open ones of its serial; vaults, keys, evidence.
@@ -159,7 +165,7 @@ pub trait Devices {
     async fn put_cert(&mut self, row: &CertRow) -> Stored<()>;
 }
 
-/// Nonces, standings and reference values.
+/// Nonces, sessions, standings and reference values.
 #[async_trait]
 pub trait Evidence {
     /// Remembers a nonce for a device.
@@ -170,13 +176,25 @@ pub trait Evidence {
     async fn take_nonce(&mut self, nonce: &[u8; 32], device: DeviceId, ends: Ends) -> Stored<bool>;
     /// Forgets those of the device's whose end is not among `ends`.
     async fn keep_nonces(&mut self, device: DeviceId, ends: Ends) -> Stored<()>;
+    /// Forgets all of the device's.
+    async fn drop_nonces(&mut self, device: DeviceId) -> Stored<()>;
+    /// A session of the device's that a later one followed.
+    async fn past_session(&mut self, device: DeviceId, session: &[u8; 32]) -> Stored<Option<PastSession>>;
+    /// A later one followed it; of all that are kept for the device, the newest so many stay.
+    async fn end_session(&mut self, row: &PastSession, keep: u32) -> Stored<()>;
+    /// It speaks again.
+    async fn resume_session(&mut self, device: DeviceId, session: &[u8; 32]) -> Stored<()>;
+    /// How many ended after a time, and since an operator settled the last alarm.
+    async fn sessions_since(&mut self, device: DeviceId, after: UnixSeconds) -> Stored<u64>;
+    /// An operator settled the alarm.
+    async fn settle_sessions(&mut self, device: DeviceId) -> Stored<()>;
     /// What stands of a device.
     async fn standing(&mut self, device: DeviceId) -> Stored<Option<StandingRow>>;
     /// Replaces it.
     async fn put_standing(&mut self, row: &StandingRow) -> Stored<()>;
     /// Asks for new evidence at the next contact.
     async fn renew_standing(&mut self, device: DeviceId) -> Stored<()>;
-    /// Adds a reference value; its number.
+    /// Adds a reference value; its number, which no other had.
     async fn add_reference(&mut self, row: &ReferenceRow) -> Stored<i64>;
     /// By number, in a project.
     async fn reference(&mut self, project: &Project, id: i64) -> Stored<Option<ReferenceRow>>;
@@ -283,6 +301,8 @@ pub trait Keys {
     async fn drop_releases_before(&mut self, device: DeviceId, vault: VaultId, epoch: Epoch) -> Stored<()>;
     /// What went out to a session.
     async fn release(&mut self, like: &ReleaseRow) -> Stored<Option<ReleaseRow>>;
+    /// Whether any of a vault's keys went out to its device, of the epochs that are not over.
+    async fn was_released(&mut self, device: DeviceId, vault: VaultId) -> Stored<bool>;
     /// Keeps what goes out, in place of what went to an earlier session.
     async fn put_release(&mut self, row: &ReleaseRow) -> Stored<()>;
 }

@@ -62,8 +62,12 @@ pub struct DeviceRow {
     pub cert_digest: [u8; 32],
     /// Its certificate.
     pub cert_der: Vec<u8>,
+    /// SHA-256 of its key's SubjectPublicKeyInfo; none: a device of before has the same key, or its certificate does not read.
+    pub key: Option<[u8; 32]>,
     /// The serial it registered with.
     pub serial: String,
+    /// SHA-256 of the certificate under whose allowance for any serial it came in.
+    pub let_in_by: Option<[u8; 32]>,
     /// Whether it has a TPM.
     pub tpm: Tpm,
     /// Its next good quote is learned as a reference value.
@@ -72,6 +76,8 @@ pub struct DeviceRow {
     pub registered_at: UnixSeconds,
     /// When it was last heard: any verified request, written at most once a minute.
     pub last_seen: Option<UnixSeconds>,
+    /// When it last gave what nobody can send again: good evidence, or a report of the session whose evidence stands.
+    pub proved_at: Option<UnixSeconds>,
     /// The version of its vault section.
     pub section_version: u64,
     /// What that version says, hashed.
@@ -88,8 +94,6 @@ pub struct DeviceRow {
     pub lost_at: Option<UnixSeconds>,
     /// What was seen of it that one device does not do, until an operator settles it.
     pub alarm: Option<String>,
-    /// Sessions that a later one followed, newest last.
-    pub past_sessions: Vec<[u8; 32]>,
     /// The newest report: its session, and its number in it.
     pub reported: Option<([u8; 32], u64)>,
 }
@@ -103,6 +107,8 @@ pub struct RemovedRow {
     pub key: [u8; 32],
     /// Its name.
     pub name: Name,
+    /// Its serial, by which it may come back; none: removed before that was kept.
+    pub serial: Option<String>,
     /// When.
     pub removed_at: UnixSeconds,
 }
@@ -120,6 +126,19 @@ pub struct CertRow {
     pub public: Option<Vec<u8>>,
     /// When it was pinned.
     pub added_at: UnixSeconds,
+}
+
+/// A session that a later one followed: one life of vaultmgr that is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PastSession {
+    /// Whose.
+    pub device: DeviceId,
+    /// The session's public key.
+    pub session: [u8; 32],
+    /// When the later one gave evidence.
+    pub ended_at: UnixSeconds,
+    /// An operator settled an alarm since.
+    pub settled: bool,
 }
 
 /// What stands of a device's session.

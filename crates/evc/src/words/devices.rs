@@ -81,6 +81,10 @@ pub(super) fn not_admitted(cause: &NotAdmitted) -> Words {
                 "if it is to come back, allow it by its own serial: `evc onboard add --cert FILE --serial {serial}`"
             ),
         ),
+        NotAdmitted::Full { most } => Words::new(
+            format!("{most} devices came in by this onboarding certificate's allowance for any serial"),
+            "delete those that are none (`evc get devices`); or allow this one by its serial, or make another onboarding certificate",
+        ),
         NotAdmitted::OthersSerial => Words::new(
             "this onboarding certificate and serial were used by a device with another key",
             OTHER_KEY,

@@ -37,6 +37,17 @@ fn of_quote(why: &BadQuote) -> String {
     }
 }
 
+/// Of a device whose sessions took turns.
+pub(crate) fn turns(again: &[u8; 32], other: &[u8; 32]) -> String {
+    let [again, other] = [again, other].map(|session| hex::encode(&session[..4]));
+    format!("session {again} gave evidence again after session {other} had")
+}
+
+/// Of a device with more new sessions than a node has that restarts.
+pub(crate) fn flood(count: u64) -> String {
+    format!("{count} sessions gave way to new ones within an hour: a node that restarts makes fewer")
+}
+
 /// For the node.
 pub(crate) fn coarse(refused: &Refused) -> &'static str {
     match refused {

@@ -137,7 +137,7 @@ fn rehomed(vault: &Name, device: &Name, cause: NotRehomed) -> Words {
             "only a vault with custody `controller` opens on another device",
         ),
         NotRehomed::MadeThere => (
-            format!("device `{device}` made a vault `{vault}` of its own"),
+            format!("device `{device}` made a vault `{vault}` of its own, or got the key for one"),
             "both can't be in one place: this one stays where it is",
         ),
         NotRehomed::NameTaken => (

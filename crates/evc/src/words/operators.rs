@@ -7,7 +7,7 @@ use super::{OLDER, Words};
 use crate::service::{BadRequest, Form, InTheWay, NoToken, Unknown};
 
 /// What is said to whoever takes a device away that has vaults.
-const KEEP: &str = "delete them first and wait for their end, or move them (`evc rehome vault`); `--force` throws away their keys with the device";
+const KEEP: &str = "move them to the device that it became (`evc rehome vault`), or delete them first and wait for their end, but for `config` and `image`; `--force` throws away their keys with the device, and what is under those opens nowhere";
 
 pub(super) fn request(request: &BadRequest) -> Words {
     match request {

@@ -154,7 +154,11 @@ steps! { Devices {
     device(id: DeviceId) -> Option<DeviceRow>;
     device_by_cert(cert_digest: &[u8; 32]) -> Option<DeviceRow>;
     device_by_name(project: &Project, name: &str) -> Option<DeviceRow>;
-    devices_of_serial(serial: &str) -> Vec<DeviceRow>;
+    device_by_key(key: &[u8; 32]) -> Option<DeviceRow>;
+    let_in_by(cert_digest: &[u8; 32]) -> u64;
+    devices_before_keys(after: Option<DeviceId>, limit: u32) -> Vec<DeviceRow>;
+    put_device_key(id: DeviceId, key: &[u8; 32]) -> ();
+    proved_device(id: DeviceId, at: UnixSeconds) -> ();
     certify_device(id: DeviceId, cert_digest: &[u8; 32], cert_der: &[u8]) -> ();
     devices(project: &Project, page: &Page) -> Vec<DeviceRow>;
     saw_device(id: DeviceId, at: UnixSeconds) -> ();
@@ -172,7 +176,6 @@ steps! { Devices {
     end_section(id: DeviceId) -> ();
     set_lost(id: DeviceId, at: Option<UnixSeconds>) -> ();
     set_alarm(id: DeviceId, alarm: Option<&str>) -> ();
-    put_past_sessions(id: DeviceId, sessions: &[[u8; 32]]) -> ();
     put_report_place(id: DeviceId, session: &[u8; 32], number: u64) -> ();
     drop_device(id: DeviceId, removed: &RemovedRow) -> ();
     removed_device(cert_digest: &[u8; 32], key: &[u8; 32]) -> Option<RemovedRow>;
@@ -181,6 +184,12 @@ steps! { Devices {
     put_cert(row: &CertRow) -> ();
 } }
 steps! { Evidence {
+    drop_nonces(device: DeviceId) -> ();
+    past_session(device: DeviceId, session: &[u8; 32]) -> Option<PastSession>;
+    end_session(row: &PastSession, keep: u32) -> ();
+    resume_session(device: DeviceId, session: &[u8; 32]) -> ();
+    sessions_since(device: DeviceId, after: UnixSeconds) -> u64;
+    settle_sessions(device: DeviceId) -> ();
     add_nonce(nonce: &[u8; 32], device: DeviceId, expires_at: UnixSeconds) -> ();
     open_nonce(device: DeviceId, ends: Ends) -> Option<[u8; 32]>;
     take_nonce(nonce: &[u8; 32], device: DeviceId, ends: Ends) -> bool;
@@ -217,6 +226,7 @@ steps! { Vaults {
     graces_over(now: UnixSeconds, after: Option<Grace>, limit: u32) -> Vec<Grace>;
 } }
 steps! { Keys {
+    was_released(device: DeviceId, vault: VaultId) -> bool;
     meta(name: &str) -> Option<Vec<u8>>;
     put_meta(name: &str, value: &[u8]) -> ();
     key(name: &str) -> Option<KeyRow>;

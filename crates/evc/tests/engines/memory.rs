@@ -23,7 +23,9 @@ pub(crate) struct World {
     sent_before: BTreeMap<DeviceId, Vec<SectionDigest>>,
     certs: BTreeMap<(DeviceId, i32), CertRow>,
     nonces: BTreeMap<[u8; 32], (DeviceId, UnixSeconds)>,
+    sessions: BTreeMap<(DeviceId, [u8; 32]), PastSession>,
     standings: BTreeMap<DeviceId, StandingRow>,
+    numbered: i64,
     references: BTreeMap<i64, ReferenceRow>,
     policies: BTreeMap<(Project, Name), PolicyRow>,
     vaults: BTreeMap<(DeviceId, VaultId), VaultRow>,
@@ -50,6 +52,8 @@ impl World {
                 self.devices.remove(&id);
                 self.sent_before.remove(&id);
                 self.standings.remove(&id);
+                self.sessions.retain(|(of, _), _| *of != id);
+                self.numbered = 0;
                 self.certs.retain(|(of, _), _| *of != id);
                 self.nonces.retain(|_, (of, _)| *of != id);
                 self.references.retain(|_, row| row.device != id);
@@ -238,7 +242,9 @@ impl Devices for MemoryTx {
     }
     async fn add_device(&mut self, row: &DeviceRow) -> Stored<()> {
         let like = |other: &DeviceRow| {
-            (&other.project, &other.name) == (&row.project, &row.name) || other.cert_digest == row.cert_digest
+            (&other.project, &other.name) == (&row.project, &row.name)
+                || other.cert_digest == row.cert_digest
+                || row.key.is_some() && other.key == row.key
         };
         if self.find_device(like).is_some() {
             return Err(StoreError::Taken);
@@ -256,8 +262,22 @@ impl Devices for MemoryTx {
     async fn device_by_name(&mut self, project: &Project, name: &str) -> Stored<Option<DeviceRow>> {
         Ok(self.find_device(|row| row.project == *project && row.name.as_str() == name))
     }
-    async fn devices_of_serial(&mut self, serial: &str) -> Stored<Vec<DeviceRow>> {
-        Ok(some(self.world.devices.values(), u32::MAX, |row| row.serial == serial))
+    async fn device_by_key(&mut self, key: &[u8; 32]) -> Stored<Option<DeviceRow>> {
+        Ok(self.find_device(|row| row.key.as_ref() == Some(key)))
+    }
+    async fn let_in_by(&mut self, cert_digest: &[u8; 32]) -> Stored<u64> {
+        let by = |row: &&DeviceRow| row.let_in_by.as_ref() == Some(cert_digest);
+        Ok(self.world.devices.values().filter(by).count() as u64)
+    }
+    async fn devices_before_keys(&mut self, after: Option<DeviceId>, limit: u32) -> Stored<Vec<DeviceRow>> {
+        let wanted = |row: &DeviceRow| row.key.is_none() && Some(row.id) > after;
+        Ok(some(self.world.devices.values(), limit, wanted))
+    }
+    async fn put_device_key(&mut self, id: DeviceId, key: &[u8; 32]) -> Stored<()> {
+        if self.find_device(|row| row.key.as_ref() == Some(key)).is_some() {
+            return Err(StoreError::Taken);
+        }
+        self.change_device(id, |row| row.key = Some(*key))
     }
     async fn certify_device(&mut self, id: DeviceId, cert_digest: &[u8; 32], cert_der: &[u8]) -> Stored<()> {
         if self.find_device(|row| row.id != id && row.cert_digest == *cert_digest).is_some() {
@@ -273,6 +293,9 @@ impl Devices for MemoryTx {
     }
     async fn saw_device(&mut self, id: DeviceId, at: UnixSeconds) -> Stored<()> {
         self.change_device(id, |row| row.last_seen = Some(at))
+    }
+    async fn proved_device(&mut self, id: DeviceId, at: UnixSeconds) -> Stored<()> {
+        self.change_device(id, |row| row.proved_at = Some(at))
     }
     async fn pin_tpm(&mut self, id: DeviceId, tpm: Tpm) -> Stored<()> {
         self.change_device(id, |row| row.tpm = tpm)
@@ -334,9 +357,6 @@ impl Devices for MemoryTx {
     async fn set_alarm(&mut self, id: DeviceId, alarm: Option<&str>) -> Stored<()> {
         self.change_device(id, |row| row.alarm = alarm.map(str::to_owned))
     }
-    async fn put_past_sessions(&mut self, id: DeviceId, sessions: &[[u8; 32]]) -> Stored<()> {
-        self.change_device(id, |row| row.past_sessions = sessions.to_vec())
-    }
     async fn put_report_place(&mut self, id: DeviceId, session: &[u8; 32], number: u64) -> Stored<()> {
         self.change_device(id, |row| row.reported = Some((*session, number)))
     }
@@ -352,6 +372,7 @@ impl Devices for MemoryTx {
         world.certs.retain(|(device, _), _| *device != id);
         world.nonces.retain(|_, (device, _)| *device != id);
         world.standings.remove(&id);
+        world.sessions.retain(|(device, _), _| *device != id);
         world.references.retain(|_, row| row.device != id);
         world.vaults.retain(|(device, _), _| *device != id);
         world.epochs.retain(|(device, ..), _| *device != id);
@@ -397,6 +418,37 @@ impl Evidence for MemoryTx {
         self.w().nonces.retain(|_, (of, end)| *of != device || ends.contains(end));
         Ok(())
     }
+    async fn drop_nonces(&mut self, device: DeviceId) -> Stored<()> {
+        self.w().nonces.retain(|_, (of, _)| *of != device);
+        Ok(())
+    }
+    async fn past_session(&mut self, device: DeviceId, session: &[u8; 32]) -> Stored<Option<PastSession>> {
+        Ok(self.world.sessions.get(&(device, *session)).cloned())
+    }
+    async fn end_session(&mut self, row: &PastSession, keep: u32) -> Stored<()> {
+        let sessions = &mut self.w().sessions;
+        sessions.insert((row.device, row.session), row.clone());
+        let own = sessions.values().filter(|past| past.device == row.device);
+        let mut newest: Vec<_> = own.map(|past| (std::cmp::Reverse(past.ended_at), past.session)).collect();
+        newest.sort_unstable();
+        for (_, session) in newest.into_iter().skip(keep as usize) {
+            sessions.remove(&(row.device, session));
+        }
+        Ok(())
+    }
+    async fn resume_session(&mut self, device: DeviceId, session: &[u8; 32]) -> Stored<()> {
+        self.w().sessions.remove(&(device, *session));
+        Ok(())
+    }
+    async fn sessions_since(&mut self, device: DeviceId, after: UnixSeconds) -> Stored<u64> {
+        let counts = |past: &&PastSession| past.device == device && past.ended_at > after && !past.settled;
+        Ok(self.world.sessions.values().filter(counts).count() as u64)
+    }
+    async fn settle_sessions(&mut self, device: DeviceId) -> Stored<()> {
+        let own = self.w().sessions.values_mut().filter(|past| past.device == device);
+        own.for_each(|past| past.settled = true);
+        Ok(())
+    }
     async fn standing(&mut self, device: DeviceId) -> Stored<Option<StandingRow>> {
         Ok(self.world.standings.get(&device).cloned())
     }
@@ -412,7 +464,8 @@ impl Evidence for MemoryTx {
     }
     async fn add_reference(&mut self, row: &ReferenceRow) -> Stored<i64> {
         self.is_of_its_devices_project(row.device, &row.project)?;
-        let id = self.world.references.keys().next_back().map_or(1, |last| last + 1);
+        let id = self.world.numbered + 1;
+        self.w().numbered = id;
         self.w().references.insert(id, ReferenceRow { id, ..row.clone() });
         Ok(id)
     }
@@ -619,6 +672,9 @@ impl Keys for MemoryTx {
             .get(&key)
             .filter(|row| (&row.project, row.session) == (&like.project, like.session))
             .cloned())
+    }
+    async fn was_released(&mut self, device: DeviceId, vault: VaultId) -> Stored<bool> {
+        Ok(self.world.releases.keys().any(|(of, id, ..)| (*of, *id) == (device, vault)))
     }
     async fn put_release(&mut self, row: &ReleaseRow) -> Stored<()> {
         self.w().releases.insert((row.device, row.vault, row.epoch, row.custody.clone()), row.clone());

@@ -21,11 +21,14 @@ fn device(number: u8) -> DeviceRow {
         name: name(&format!("edge-{number}")),
         cert_digest: [number; 32],
         cert_der: vec![number; 3],
+        key: Some([number; 32]),
+        let_in_by: None,
         serial: format!("S{number}"),
         tpm: Tpm::Unknown,
         learn: true,
         registered_at: NOW,
         last_seen: None,
+        proved_at: None,
         section_version: 0,
         section_digest: None,
         ledger: Ledger::default(),
@@ -34,7 +37,6 @@ fn device(number: u8) -> DeviceRow {
         verdict: None,
         lost_at: None,
         alarm: None,
-        past_sessions: Vec::new(),
         reported: None,
     }
 }
@@ -169,8 +171,9 @@ pub(crate) async fn all(store: &Store) {
     unseen_until_committed(store).await;
     holds!(store: two_devices,);
     taken!(store: a_name_twice, a_certificate_twice,);
-    holds!(store: devices_are_found, a_device_changes_where_it_is_told, a_serial_finds_its_device,);
-    taken!(store: anothers_certificate,);
+    holds!(store: devices_are_found, a_device_changes_where_it_is_told, a_key_finds_its_device,);
+    taken!(store: anothers_certificate, anothers_key,);
+    holds!(store: sessions_that_are_over_are_remembered,);
     holds!(store: a_device_takes_another_certificate, one_certificate_of_each_kind_is_pinned, onboarding,);
     taken!(store: onboarding_twice,);
     holds!(store: onboarding_is_listed_and_withdrawn, a_nonce_is_taken_once_by_its_device_in_time,);
@@ -293,10 +296,63 @@ async fn a_new_life_begins_with_nothing_of_the_one_before(tx: &mut dyn Tx) -> St
     tx.drop_vault(of, row.id).await
 }
 
-async fn a_serial_finds_its_device(tx: &mut dyn Tx) -> Stored<()> {
-    let ids = |rows: Vec<DeviceRow>| rows.into_iter().map(|row| row.id).collect::<Vec<_>>();
-    assert_eq!(ids(tx.devices_of_serial("S1").await?), [device(1).id]);
-    assert_eq!(ids(tx.devices_of_serial("S3").await?), []);
+async fn a_key_finds_its_device(tx: &mut dyn Tx) -> Stored<()> {
+    assert_eq!(tx.device_by_key(&[1; 32]).await?.map(|row| row.id), Some(device(1).id));
+    assert_eq!(tx.device_by_key(&[3; 32]).await?, None);
+    assert_eq!(tx.let_in_by(&[7; 32]).await?, 0);
+    for number in [71, 72] {
+        tx.add_device(&DeviceRow { key: None, let_in_by: Some([7; 32]), ..device(number) }).await?;
+    }
+    assert_eq!(tx.let_in_by(&[7; 32]).await?, 2);
+    let before_keys = |rows: Vec<DeviceRow>| rows.into_iter().map(|row| row.id).collect::<Vec<_>>();
+    let both = [device(71).id, device(72).id];
+    assert_eq!(before_keys(tx.devices_before_keys(None, 9).await?), both);
+    assert_eq!(before_keys(tx.devices_before_keys(Some(both[0]), 9).await?), both[1..]);
+    assert_eq!(before_keys(tx.devices_before_keys(None, 1).await?), both[..1]);
+    tx.put_device_key(both[0], &[71; 32]).await?;
+    assert_eq!(before_keys(tx.devices_before_keys(None, 9).await?), both[1..]);
+    assert_eq!(tx.device_by_key(&[71; 32]).await?.map(|row| row.id), Some(both[0]));
+    let removed = |row: DeviceRow| RemovedRow {
+        cert_digest: row.cert_digest,
+        key: [0; 32],
+        name: row.name,
+        serial: None,
+        removed_at: NOW,
+    };
+    for number in [71, 72] {
+        tx.drop_device(device(number).id, &removed(device(number))).await?;
+    }
+    tx.forget_removal(&[0; 32]).await
+}
+
+async fn anothers_key(tx: &mut dyn Tx) -> Stored<()> {
+    tx.add_device(&DeviceRow { key: Some([1; 32]), ..device(73) }).await
+}
+
+async fn sessions_that_are_over_are_remembered(tx: &mut dyn Tx) -> Stored<()> {
+    let past = |of: u8, number: u8, ended_at| PastSession {
+        device: device(of).id,
+        session: [number; 32],
+        ended_at,
+        settled: false,
+    };
+    let (one, other) = (device(1).id, device(2).id);
+    for row in [past(1, 1, NOW), past(1, 2, NOW + 1), past(2, 1, NOW), past(1, 3, NOW + 2)] {
+        tx.end_session(&row, 3).await?;
+    }
+    assert_eq!(tx.past_session(one, &[1; 32]).await?, Some(past(1, 1, NOW)));
+    assert_eq!((tx.sessions_since(one, NOW).await?, tx.sessions_since(other, NOW - 1).await?), (2, 1));
+    tx.end_session(&past(1, 4, NOW + 3), 3).await?;
+    assert_eq!(tx.past_session(one, &[1; 32]).await?, None, "the oldest goes");
+    assert!(tx.past_session(other, &[1; 32]).await?.is_some(), "and none of another device's");
+    tx.resume_session(one, &[2; 32]).await?;
+    assert_eq!(tx.past_session(one, &[2; 32]).await?, None);
+    tx.settle_sessions(one).await?;
+    assert_eq!(
+        tx.past_session(one, &[3; 32]).await?,
+        Some(PastSession { settled: true, ..past(1, 3, NOW + 2) })
+    );
+    assert_eq!((tx.sessions_since(one, 0).await?, tx.sessions_since(other, 0).await?), (0, 1));
     Ok(())
 }
 
@@ -387,6 +443,9 @@ async fn old_nonces_are_forgotten(tx: &mut dyn Tx) -> Stored<()> {
         tx.keep_nonces(one, good(now)).await?;
         assert_eq!(tx.open_nonce(one, 0..=NOW + 99).await?, None, "over, or of a clock set back");
     }
+    tx.add_nonce(&[2; 32], one, NOW + 60).await?;
+    tx.drop_nonces(one).await?;
+    assert_eq!(tx.open_nonce(one, 0..=NOW + 99).await?, None);
     assert_eq!(tx.open_nonce(two, 0..=NOW + 99).await?, Some([3; 32]), "another device's is its own matter");
     Ok(())
 }
@@ -614,7 +673,9 @@ async fn one_release_stands_for_each_key(tx: &mut dyn Tx) -> Stored<()> {
     tx.put_release(&next).await?;
     tx.drop_releases_before(row.device, row.vault, Epoch(2)).await?;
     assert_eq!(tx.release(&later).await?, None, "of an epoch that is over");
-    assert_eq!(tx.release(&next).await?, Some(next), "of one that is not");
+    assert_eq!(tx.release(&next).await?, Some(next.clone()), "of one that is not");
+    assert!(tx.was_released(next.device, next.vault).await?);
+    assert!(!tx.was_released(device(9).id, next.vault).await?, "another device's");
     Ok(())
 }
 
@@ -723,8 +784,13 @@ async fn a_device_that_is_forgotten_leaves_the_row_of_its_removal_alone(tx: &mut
         OnboardRow { serial: "*".into(), ..tx.onboarding(&[80; 32], &stays.serial).await?.expect("there") };
     tx.add_onboarding(&any).await?;
     tx.use_onboarding(&[80; 32], "*", gone.id).await?;
-    let removed =
-        RemovedRow { cert_digest: gone.cert_digest, key: [9; 32], name: gone.name.clone(), removed_at: NOW };
+    let removed = RemovedRow {
+        cert_digest: gone.cert_digest,
+        key: [9; 32],
+        name: gone.name.clone(),
+        serial: Some("S".into()),
+        removed_at: NOW,
+    };
     tx.drop_device(gone.id, &removed).await?;
     assert_eq!(tx.device(gone.id).await?, None);
     assert_eq!(tx.around(gone.id).await?, Around::default());
@@ -752,12 +818,12 @@ async fn what_is_marked_on_a_device_stays(tx: &mut dyn Tx) -> Stored<()> {
     tx.add_device(&row).await?;
     tx.set_lost(row.id, Some(NOW)).await?;
     tx.set_alarm(row.id, Some("two")).await?;
-    tx.put_past_sessions(row.id, &[[3; 32], [4; 32]]).await?;
+    tx.proved_device(row.id, NOW + 1).await?;
     tx.put_report_place(row.id, &[5; 32], 6).await?;
     let marked = DeviceRow {
         lost_at: Some(NOW),
         alarm: Some("two".into()),
-        past_sessions: vec![[3; 32], [4; 32]],
+        proved_at: Some(NOW + 1),
         reported: Some(([5; 32], 6)),
         ..row.clone()
     };

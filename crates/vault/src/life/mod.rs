@@ -106,10 +106,10 @@ impl Listed {
         }
     }
 
-    /// Whether a node made it, or took a key of it.
+    /// Whether a node made it, or took a key of it; or may have, for what was rotated went out, or was to.
     #[must_use]
     pub fn is_used(&self) -> bool {
-        self.made || self.taken.is_some()
+        self.made || self.taken.is_some() || self.epochs != Epochs::first()
     }
 }
 

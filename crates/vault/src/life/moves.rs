@@ -2,7 +2,7 @@
 
 use super::{Life, Listed, MOST_BESIDE_DEFAULTS, Phase};
 use crate::condition::State;
-use crate::ids::{Epoch, Name, VaultId};
+use crate::ids::{Epoch, Incarnation, Name, SectionVersion, VaultId};
 use crate::report::VaultReport;
 use crate::section::Custody;
 
@@ -74,7 +74,8 @@ pub fn orphan(reports: impl IntoIterator<Item = VaultReport>, which: &Name) -> R
 }
 
 /// Takes an orphan in under a policy, as a vault that was made. `others` is how many are listed beside the default ones; `there` is what
-/// is kept under its identity.
+/// is kept under its identity: one that is gone makes way once the node has accepted, `accepted` in this life `here` of the database, a list
+/// that names it as removed, and tells of an orphan all the same; for it knows of no list that the vault was on, and never erases it.
 ///
 /// # Errors
 /// [`NotAdopted`].
@@ -83,12 +84,15 @@ pub fn adopted(
     policy: &Name,
     there: Option<&Life>,
     others: usize,
+    (here, accepted): (Incarnation, Option<SectionVersion>),
 ) -> Result<Listed, NotAdopted> {
     match there {
         _ if others >= MOST_BESIDE_DEFAULTS => Err(NotAdopted::Full),
         Some(Life::Listed(_)) => Err(NotAdopted::Listed { name: orphan.name.clone() }),
-        Some(Life::Gone(_)) => Err(NotAdopted::Gone { name: orphan.name.clone() }),
-        None => Ok(Listed { made: true, ..Listed::new(Some(policy.clone())) }),
+        Some(Life::Gone(gone)) if !gone.is_told(here, accepted) => {
+            Err(NotAdopted::Gone { name: orphan.name.clone() })
+        }
+        Some(Life::Gone(_)) | None => Ok(Listed { made: true, ..Listed::new(Some(policy.clone())) }),
     }
 }
 
@@ -110,15 +114,17 @@ pub struct Move {
 pub enum Target {
     /// Nothing.
     Free,
-    /// What every node without a TPM is given for its default vaults, and no vault was made under it: it gives way.
+    /// What every node without a TPM is given for its default vaults, and no key of it ever went out: it gives way.
     Unused,
     /// A vault of its own.
     Used,
 }
 
-impl From<Option<&Life>> for Target {
-    fn from(there: Option<&Life>) -> Self {
-        there.map_or(Self::Free, |life| if life.is_used() { Self::Used } else { Self::Unused })
+impl Target {
+    /// By what is kept of it, and by whether a key of it went out: a node may have made a vault with it, and not told yet.
+    #[must_use]
+    pub fn of(there: Option<&Life>, went_out: bool) -> Self {
+        there.map_or(Self::Free, |life| if went_out || life.is_used() { Self::Used } else { Self::Unused })
     }
 }
 

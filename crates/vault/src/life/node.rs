@@ -96,11 +96,16 @@ impl Gone {
     /// # Errors
     /// [`NotForgotten`]: the node has to be told to erase it.
     pub fn forget(self, here: Incarnation, said: Contact) -> Result<(), NotForgotten> {
-        let told = said.accepted.is_some_and(|at| at.incarnation == here && at.version >= self.left);
         match said.state {
-            _ if !told => Err(NotForgotten::NotTold),
+            _ if !self.is_told(here, said.accepted) => Err(NotForgotten::NotTold),
             None | Some(State::Removed) => Ok(()),
             Some(_) => Err(NotForgotten::Held),
         }
+    }
+
+    /// Whether the node accepted a list without it.
+    #[must_use]
+    pub fn is_told(self, here: Incarnation, accepted: Option<SectionVersion>) -> bool {
+        accepted.is_some_and(|at| at.incarnation == here && at.version >= self.left)
     }
 }

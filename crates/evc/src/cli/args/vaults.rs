@@ -50,11 +50,12 @@ pub(in crate::cli) enum DeleteWhat {
         /// Name.
         name: String,
     },
-    /// A device that has no vaults but its default ones. It may register again when its serial is allowed anew.
+    /// A device that has no vaults, but for default ones under no key of the controller's. It may register again when its serial is allowed
+    /// anew.
     Device {
         /// Name or UUID.
         name: String,
-        /// Also one that has vaults: their keys go with it.
+        /// Also one that has vaults, or made `config` or `image` with a key of the controller's: their keys go with it.
         #[arg(long)]
         force: bool,
     },
@@ -88,7 +89,7 @@ before. Mark the old device as lost first. Delete it afterwards.
 Example:
   evc device lost edge-1
   evc rehome vault payments --device edge-1 --to edge-1b --confirm payments
-  evc delete device edge-1";
+  evc delete device edge-1 --force";
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum RehomeWhat {

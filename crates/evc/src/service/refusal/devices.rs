@@ -85,8 +85,13 @@ pub enum NotAdmitted {
     Removed {
         /// Its name then.
         name: Name,
-        /// Its serial now.
+        /// The serial that it comes again by.
         serial: String,
+    },
+    /// The allowance for any serial let in as many devices as one may.
+    Full {
+        /// So many.
+        most: u64,
     },
     /// A device with another key used the serial.
     OthersSerial,

@@ -5,7 +5,7 @@ use vault::ids::DeviceId;
 use vault::ledger::Older;
 
 use super::read::{
-    FromRow, bytes32, damaged, device, from_json, get, kept, name, number, project, said, some_name,
+    FromRow, bytes32, device, from_json, get, kept, name, number, project, said, some_bytes32, some_name,
     some_number, uuid, word,
 };
 use crate::store::{CertRow, DeviceRow, OnboardRow, RemovedRow, Stored};
@@ -27,41 +27,36 @@ impl FromRow for OnboardRow {
 
 impl FromRow for DeviceRow {
     fn from_row(row: &SqliteRow) -> Stored<Self> {
-        let digest: Option<Vec<u8>> = get(row, "section_digest")?;
         Ok(Self {
             id: DeviceId(uuid(row, "id")?),
             project: project(row)?,
             name: name(row, "name")?,
             cert_digest: bytes32(row, "cert_digest")?,
             cert_der: get(row, "cert_der")?,
+            key: some_bytes32(row, "key")?,
             serial: get(row, "serial")?,
+            let_in_by: some_bytes32(row, "let_in_by")?,
             tpm: word(row, "tpm")?,
             learn: get(row, "learn")?,
             registered_at: number(row, "registered_at")?,
             last_seen: some_number(row, "last_seen")?,
+            proved_at: some_number(row, "proved_at")?,
             section_version: number(row, "section_version")?,
-            section_digest: if digest.is_some() { Some(bytes32(row, "section_digest")?) } else { None },
+            section_digest: some_bytes32(row, "section_digest")?,
             ledger: kept(row, "ledger")?,
             older: from_json(row, "older")?,
             report: said(row, "report")?,
             verdict: said(row, "verdict")?,
             lost_at: some_number(row, "lost_at")?,
             alarm: get(row, "alarm")?,
-            past_sessions: sessions(row)?,
             reported: reported(row)?,
         })
     }
 }
 
-fn sessions(row: &SqliteRow) -> Stored<Vec<[u8; 32]>> {
-    let (whole, rest) = get::<&[u8]>(row, "past_sessions")?.as_chunks();
-    if rest.is_empty() { Ok(whole.to_vec()) } else { Err(damaged("past_sessions")) }
-}
-
 fn reported(row: &SqliteRow) -> Stored<Option<([u8; 32], u64)>> {
-    let session: Option<&[u8]> = get(row, "report_session")?;
     let counter = number(row, "report_counter")?;
-    session.map(|_| Ok((bytes32(row, "report_session")?, counter))).transpose()
+    Ok(some_bytes32(row, "report_session")?.map(|session| (session, counter)))
 }
 
 impl FromRow for Older {
@@ -85,6 +80,7 @@ impl FromRow for RemovedRow {
             cert_digest: bytes32(row, "cert_digest")?,
             key: bytes32(row, "key")?,
             name: name(row, "name")?,
+            serial: get(row, "serial")?,
             removed_at: number(row, "removed_at")?,
         })
     }

@@ -59,12 +59,14 @@ impl Devices for SqliteTx {
     }
 
     async fn add_device(&mut self, row: &DeviceRow) -> Stored<()> {
-        let add = "INSERT INTO devices (id, project, name, cert_digest, cert_der, serial, tpm, learn, registered_at, section_version)
-                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+        let add = "INSERT INTO devices (id, project, name, cert_digest, cert_der, key, let_in_by, serial, tpm, learn, registered_at,
+                     section_version)
+                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
         let add = query(add).bind(blob(row.id.0)).bind(row.project.to_string());
         let add = add.bind(row.name.to_string()).bind(row.cert_digest.to_vec());
         let add =
-            add.bind(row.cert_der.clone()).bind(row.serial.clone()).bind(row.tpm.word()).bind(row.learn);
+            add.bind(row.cert_der.clone()).bind(row.key.map(Vec::from)).bind(row.let_in_by.map(Vec::from));
+        let add = add.bind(row.serial.clone()).bind(row.tpm.word()).bind(row.learn);
         self.run(add.bind(int(row.registered_at)).bind(int(row.section_version))).await.map(drop)
     }
 
@@ -81,8 +83,23 @@ impl Devices for SqliteTx {
         self.one(find.bind(project.to_string()).bind(name.to_owned())).await
     }
 
-    async fn devices_of_serial(&mut self, serial: &str) -> Stored<Vec<DeviceRow>> {
-        self.all(query("SELECT * FROM devices WHERE serial = ?").bind(serial.to_owned())).await
+    async fn device_by_key(&mut self, key: &[u8; 32]) -> Stored<Option<DeviceRow>> {
+        self.one(query("SELECT * FROM devices WHERE key = ?").bind(key.to_vec())).await
+    }
+
+    async fn let_in_by(&mut self, cert_digest: &[u8; 32]) -> Stored<u64> {
+        let count = query("SELECT count(*) AS count FROM devices WHERE let_in_by = ?");
+        self.count(count.bind(cert_digest.to_vec())).await
+    }
+
+    async fn devices_before_keys(&mut self, after: Option<DeviceId>, limit: u32) -> Stored<Vec<DeviceRow>> {
+        let list = query("SELECT * FROM devices WHERE key IS NULL AND id > ? ORDER BY id LIMIT ?");
+        self.all(list.bind(after.map_or(vec![], |id| blob(id.0))).bind(limit)).await
+    }
+
+    async fn put_device_key(&mut self, id: DeviceId, key: &[u8; 32]) -> Stored<()> {
+        let write = query("UPDATE devices SET key = ? WHERE id = ?").bind(key.to_vec());
+        self.change(write.bind(blob(id.0))).await
     }
 
     async fn certify_device(&mut self, id: DeviceId, cert_digest: &[u8; 32], cert_der: &[u8]) -> Stored<()> {
@@ -97,6 +114,11 @@ impl Devices for SqliteTx {
 
     async fn saw_device(&mut self, id: DeviceId, at: UnixSeconds) -> Stored<()> {
         let write = query("UPDATE devices SET last_seen = ? WHERE id = ?").bind(int(at));
+        self.change(write.bind(blob(id.0))).await
+    }
+
+    async fn proved_device(&mut self, id: DeviceId, at: UnixSeconds) -> Stored<()> {
+        let write = query("UPDATE devices SET proved_at = ? WHERE id = ?").bind(int(at));
         self.change(write.bind(blob(id.0))).await
     }
 
@@ -183,21 +205,16 @@ impl Devices for SqliteTx {
         self.change(write.bind(blob(id.0))).await
     }
 
-    async fn put_past_sessions(&mut self, id: DeviceId, sessions: &[[u8; 32]]) -> Stored<()> {
-        let write = query("UPDATE devices SET past_sessions = ? WHERE id = ?").bind(sessions.concat());
-        self.change(write.bind(blob(id.0))).await
-    }
-
     async fn put_report_place(&mut self, id: DeviceId, session: &[u8; 32], number: u64) -> Stored<()> {
         let write = query("UPDATE devices SET report_session = ?, report_counter = ? WHERE id = ?");
         self.change(write.bind(session.to_vec()).bind(int(number)).bind(blob(id.0))).await
     }
 
     async fn drop_device(&mut self, id: DeviceId, removed: &RemovedRow) -> Stored<()> {
-        let put =
-            "INSERT OR REPLACE INTO removed_devices (cert_digest, key, name, removed_at) VALUES (?, ?, ?, ?)";
+        let put = "INSERT OR REPLACE INTO removed_devices (cert_digest, key, name, serial, removed_at) VALUES (?, ?, ?, ?, ?)";
         let put = query(put).bind(removed.cert_digest.to_vec()).bind(removed.key.to_vec());
-        self.run(put.bind(removed.name.to_string()).bind(int(removed.removed_at))).await?;
+        let put = put.bind(removed.name.to_string()).bind(removed.serial.clone());
+        self.run(put.bind(int(removed.removed_at))).await?;
         let of_its_serial = "DELETE FROM onboarding WHERE serial <> '*'
              AND (device = ?1 OR (device IS NULL AND serial = (SELECT serial FROM devices WHERE id = ?1)))";
         self.run(query(of_its_serial).bind(blob(id.0))).await?;
@@ -210,6 +227,7 @@ impl Devices for SqliteTx {
             "DELETE FROM vaults WHERE device = ?",
             "DELETE FROM refs WHERE device = ?",
             "DELETE FROM standings WHERE device = ?",
+            "DELETE FROM past_sessions WHERE device = ?",
             "DELETE FROM nonces WHERE device = ?",
             "DELETE FROM device_certs WHERE device = ?",
             "DELETE FROM sent_before WHERE device = ?",

@@ -9,7 +9,9 @@ use super::SqliteTx;
 use super::read::{
     FromRow, Word as _, blob, bytes32, device, get, int, json, kept, number, project, some_number, word,
 };
-use crate::store::{Ends, Evidence, ReferenceRow, ReferenceState, StandingRow, Stored, UnixSeconds};
+use crate::store::{
+    Ends, Evidence, PastSession, ReferenceRow, ReferenceState, StandingRow, Stored, UnixSeconds,
+};
 
 impl FromRow for StandingRow {
     fn from_row(row: &SqliteRow) -> Stored<Self> {
@@ -19,6 +21,17 @@ impl FromRow for StandingRow {
             at: number(row, "at")?,
             renew: get(row, "renew")?,
             record: kept(row, "record")?,
+        })
+    }
+}
+
+impl FromRow for PastSession {
+    fn from_row(row: &SqliteRow) -> Stored<Self> {
+        Ok(Self {
+            device: device(row)?,
+            session: bytes32(row, "session")?,
+            ended_at: number(row, "ended_at")?,
+            settled: get(row, "settled")?,
         })
     }
 }
@@ -80,6 +93,42 @@ impl Evidence for SqliteTx {
         let drop_others = query("DELETE FROM nonces WHERE device = ? AND expires_at NOT BETWEEN ? AND ?")
             .bind(blob(device.0));
         self.run(drop_others.bind(int(*ends.start())).bind(int(*ends.end()))).await.map(drop)
+    }
+
+    async fn drop_nonces(&mut self, device: DeviceId) -> Stored<()> {
+        self.run(query("DELETE FROM nonces WHERE device = ?").bind(blob(device.0))).await.map(drop)
+    }
+
+    async fn past_session(&mut self, device: DeviceId, session: &[u8; 32]) -> Stored<Option<PastSession>> {
+        let find = query("SELECT * FROM past_sessions WHERE device = ? AND session = ?");
+        self.one(find.bind(blob(device.0)).bind(session.to_vec())).await
+    }
+
+    async fn end_session(&mut self, row: &PastSession, keep: u32) -> Stored<()> {
+        let put = query(
+            "INSERT OR REPLACE INTO past_sessions (device, session, ended_at, settled) VALUES (?, ?, ?, ?)",
+        );
+        let put = put.bind(blob(row.device.0)).bind(row.session.to_vec());
+        self.run(put.bind(int(row.ended_at)).bind(row.settled)).await?;
+        let older = "DELETE FROM past_sessions WHERE device = ?1 AND session IN
+             (SELECT session FROM past_sessions WHERE device = ?1 ORDER BY ended_at DESC, session LIMIT -1 OFFSET ?2)";
+        self.run(query(older).bind(blob(row.device.0)).bind(keep)).await.map(drop)
+    }
+
+    async fn resume_session(&mut self, device: DeviceId, session: &[u8; 32]) -> Stored<()> {
+        let forget = query("DELETE FROM past_sessions WHERE device = ? AND session = ?");
+        self.run(forget.bind(blob(device.0)).bind(session.to_vec())).await.map(drop)
+    }
+
+    async fn sessions_since(&mut self, device: DeviceId, after: UnixSeconds) -> Stored<u64> {
+        let count =
+            "SELECT count(*) AS count FROM past_sessions WHERE device = ? AND ended_at > ? AND settled = 0";
+        self.count(query(count).bind(blob(device.0)).bind(int(after))).await
+    }
+
+    async fn settle_sessions(&mut self, device: DeviceId) -> Stored<()> {
+        let settle = query("UPDATE past_sessions SET settled = 1 WHERE device = ?");
+        self.run(settle.bind(blob(device.0))).await.map(drop)
     }
 
     async fn standing(&mut self, device: DeviceId) -> Stored<Option<StandingRow>> {

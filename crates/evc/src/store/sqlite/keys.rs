@@ -176,6 +176,11 @@ impl Keys for SqliteTx {
         self.one(find.bind(like.custody.clone()).bind(like.session.to_vec())).await
     }
 
+    async fn was_released(&mut self, device: DeviceId, vault: VaultId) -> Stored<bool> {
+        let count = query("SELECT count(*) AS count FROM releases WHERE device = ? AND vault = ?");
+        Ok(self.count(count.bind(blob(device.0)).bind(blob(vault.0))).await? > 0)
+    }
+
     async fn put_release(&mut self, row: &ReleaseRow) -> Stored<()> {
         let put = "INSERT OR REPLACE INTO releases (project, device, vault, epoch, custody, session, enc, ciphertext)
                    VALUES (?, ?, ?, ?, ?, ?, ?, ?)";

@@ -233,6 +233,12 @@ impl SqliteTx {
         row.map(|row| T::from_row(&row)).transpose()
     }
 
+    /// Of a question whose one column is `count`.
+    async fn count(&mut self, query: Query) -> Stored<u64> {
+        let count = self.one::<read::Count>(query).await?;
+        count.map(|count| count.0).ok_or_else(|| StoreError::Damaged("a count has no row".into()))
+    }
+
     async fn all<T: read::FromRow>(&mut self, query: Query) -> Stored<Vec<T>> {
         let rows = query.fetch_all(&mut *self.tx).await.map_err(|e| self.health.failed(e))?;
         rows.iter().map(T::from_row).collect()

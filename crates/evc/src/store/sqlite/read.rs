@@ -15,6 +15,15 @@ pub(super) trait FromRow: Sized {
     fn from_row(row: &SqliteRow) -> Stored<Self>;
 }
 
+/// A count alone.
+pub(super) struct Count(pub(super) u64);
+
+impl FromRow for Count {
+    fn from_row(row: &SqliteRow) -> Stored<Self> {
+        number(row, "count").map(Self)
+    }
+}
+
 /// A plain column.
 pub(super) fn get<'r, T: Decode<'r, Sqlite> + Type<Sqlite>>(
     row: &'r SqliteRow,
@@ -76,6 +85,11 @@ pub(super) fn epoch(row: &SqliteRow, column: &'static str) -> Stored<Epoch> {
 
 pub(super) fn bytes32(row: &SqliteRow, column: &'static str) -> Stored<[u8; 32]> {
     get::<&[u8]>(row, column)?.try_into().map_err(|_| damaged(column))
+}
+
+/// Such bytes, or none.
+pub(super) fn some_bytes32(row: &SqliteRow, column: &'static str) -> Stored<Option<[u8; 32]>> {
+    get::<Option<&[u8]>>(row, column)?.map(|bytes| bytes.try_into().map_err(|_| damaged(column))).transpose()
 }
 
 pub(super) fn name(row: &SqliteRow, column: &'static str) -> Stored<Name> {

@@ -245,7 +245,15 @@ fn an_orphan_is_adopted_as_made_where_there_is_room_and_nothing_of_it() {
         ("gone", Some(gone), 1, Err(NotAdopted::Gone { name: v })),
     ];
     for (what, there, others, expected) in rows {
-        assert_eq!(adopted(&it, &name("p"), there.as_ref(), others), expected, "{what}");
+        let untold = (Incarnation([1; 16]), None);
+        assert_eq!(adopted(&it, &name("p"), there.as_ref(), others, untold), expected, "{what}");
+    }
+    // Told that it was removed, its node knows it as an orphan: then what is gone makes way.
+    let gone = Life::Gone(Gone { left: 2, used: true });
+    for (incarnation, version, makes_way) in [(1, 2, true), (1, 1, false), (2, 9, false)] {
+        let accepted = SectionVersion { incarnation: Incarnation([incarnation; 16]), version };
+        let told = adopted(&it, &name("p"), Some(&gone), 1, (Incarnation([1; 16]), Some(accepted)));
+        assert_eq!(told.is_ok(), makes_way, "{accepted:?}");
     }
 }
 
@@ -272,8 +280,9 @@ fn a_vault_is_moved_from_a_lost_device_with_its_keys_and_over_nothing_that_was_m
 
 #[test]
 fn what_a_device_has_gives_way_only_where_no_vault_was_made_of_it() {
-    let target = |life: &Life| Target::from(Some(life));
-    assert_eq!(Target::from(None), Target::Free);
+    let target = |life: &Life| Target::of(Some(life), false);
+    assert_eq!(Target::of(None, true), Target::Free);
+    assert_eq!(Target::of(Some(&Life::Listed(Listed::new(None))), true), Target::Used, "its key went out");
     assert_eq!(target(&Life::Listed(Listed::new(None))), Target::Unused);
     assert_eq!(target(&Life::Listed(Listed { taken: None, ..made() })), Target::Used);
     assert_eq!(target(&Life::Listed(Listed { made: false, ..made() })), Target::Used);
