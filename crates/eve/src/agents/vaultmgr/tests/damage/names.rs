@@ -38,3 +38,37 @@ fn a_share_is_not_missed_by_the_epoch_in_a_name() {
         assert_eq!(node.get(BERLIN, "file").as_deref(), Some("kept"), "{has_tpm} {id}: the order");
     }
 }
+
+/// Boots with one bit of a file changed, for each of these bytes: all else is put back before.
+fn each_flipped(of: usize, bytes: impl Fn(&[u8]) -> Vec<usize>) {
+    let lines = [Line::of(Custody::Controller)];
+    let (mut node, mut controller) = (Node::new(true), Controller::new());
+    node.hear(&mut controller, &lines);
+    node.put(BERLIN, "file", "kept");
+    let files = key_files(&node, BERLIN).map(|path| (path.clone(), std::fs::read(&path).expect("reads")));
+    let (path, good) = &files[of];
+    for at in bytes(good) {
+        node.stop();
+        node.disk.mount();
+        let mut bad = good.clone();
+        bad[at] ^= 1;
+        std::fs::write(path, bad).expect("flips");
+        node.start();
+        node.hear(&mut controller, &lines);
+        node.hear(&mut controller, &lines);
+        let status = node.status(BERLIN);
+        assert_eq!(node.get(BERLIN, "file").as_deref(), Some("kept"), "file {of} byte {at}: {status:?}");
+        assert_eq!(status.state, State::Unlocked, "file {of} byte {at}");
+        for (path, bytes) in &files {
+            std::fs::write(path, bytes).expect("puts back");
+        }
+    }
+}
+
+/// IF-2: the modes in a policy are proved by no key. The copy whose modes are the directory's counts, and mends the other.
+#[test]
+fn no_changed_byte_of_a_policy_closes_a_vault() {
+    let head = |bytes: &[u8]| (0..bytes.len()).filter(|at| *at < 56 || at % 16 == 0).collect();
+    each_flipped(1, head);
+    each_flipped(3, head);
+}
