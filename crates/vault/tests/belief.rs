@@ -106,7 +106,7 @@ fn a_section_of_another_history_opens_and_locks_only() {
     }
 }
 
-/// A node whose record can't be read yet: what comes meanwhile makes and opens, one after the other, and is held against the record
+/// A node whose record can't be read yet: what comes meanwhile opens and locks, one after the other, and is held against the record
 /// once that is read.
 #[test]
 fn what_came_before_the_record_was_read_is_held_against_it() {
@@ -114,13 +114,60 @@ fn what_came_before_the_record_was_read_is_held_against_it() {
         let mut belief = started(Roots::Open(Some(ROOT)));
         for number in [8, 9] {
             let effects = hear(&mut belief, answer(section(number, follows), ROOT));
-            assert!(!tells(&effects, "does not follow"), "nothing tells yet");
+            assert!(tells(&effects, "was not read yet"), "nothing tells yet: {effects:?}");
+            assert!(effects.iter().any(|effect| matches!(effect, Effect::TakeKeys(_))), "it opens");
+            assert_eq!(authority(&belief), Some(Authority::Checkpoint), "and goes no further");
         }
         assert_eq!(belief.head(), None, "nothing is told as accepted");
         assert_eq!(belief.desired().record, RecordSeen::Unreadable, "so nothing is deleted");
         hear(&mut belief, Heard::RecordOpened(Opened::Read(kept())));
         assert_eq!(authority(&belief), Some(expected), "{follows:?}");
     }
+}
+
+/// A copy of an older section of this life does not undo a newer one while the record is not read.
+#[test]
+fn an_older_section_does_not_count_before_the_record_is_read() {
+    let mut belief = started(Roots::Open(Some(ROOT)));
+    hear(&mut belief, answer(section(9, Some(7)), ROOT));
+    let effects = hear(&mut belief, answer(section(8, Some(7)), ROOT));
+    assert!(tells(&effects, "is older than 9"), "{effects:?}");
+    hear(&mut belief, Heard::RecordOpened(Opened::Read(kept())));
+    assert_eq!(belief.head().map(|head| head.digest), Some(digest(9)));
+}
+
+/// DF-1: a first boot has no Config Vault yet and no record: its first section counts, and what came before is judged then.
+#[test]
+fn a_first_section_counts_where_there_is_no_config_vault_yet() {
+    for early in [false, true] {
+        let mut belief = started(Roots::NoTpm);
+        if early {
+            hear(&mut belief, answer(section(1, None), ROOT));
+            assert_eq!(authority(&belief), Some(Authority::Checkpoint));
+        }
+        hear(&mut belief, Heard::NoConfigVault);
+        if !early {
+            hear(&mut belief, answer(section(1, None), ROOT));
+        }
+        assert_eq!(authority(&belief), Some(Authority::Live), "{early}");
+        hear(&mut belief, Heard::RecordOpened(Opened::Nothing));
+        assert_eq!(belief.head().map(|head| head.digest), Some(digest(1)), "{early}");
+    }
+}
+
+/// 0.9 on a node without a TPM: root accepts another controller while the record of the first can't be read.
+#[test]
+fn another_controller_is_accepted_before_the_record_is_read() {
+    let other = RootPin([9; 32]);
+    let mut belief = started(Roots::NoTpm);
+    hear(&mut belief, Heard::RecordClosed);
+    hear(&mut belief, Heard::RootAccepted(other));
+    hear(&mut belief, answer(section(1, None), other));
+    assert_eq!(authority(&belief), Some(Authority::Live));
+    let effects = hear(&mut belief, Heard::RecordOpened(Opened::Read(kept())));
+    assert!(effects.contains(&Effect::DropRecord), "{effects:?}");
+    assert_eq!(authority(&belief), Some(Authority::Live));
+    assert_eq!(belief.head().map(|head| head.digest), Some(digest(1)));
 }
 
 /// 0b.5: while the share table is lost nobody counts.

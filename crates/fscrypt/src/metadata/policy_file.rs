@@ -101,8 +101,14 @@ impl PolicyFile {
 
     /// Whether this file and `other` say the same of `ours`: the same policy, and the same wrap. Wraps of others may differ.
     pub fn agrees(&self, other: &Self, ours: ProtectorDescriptor) -> bool {
+        self.policy == other.policy && self.wraps_alike(other, ours)
+    }
+
+    /// Whether both have the same wrap under `ours`, whatever else they say of modes.
+    #[must_use]
+    pub fn wraps_alike(&self, other: &Self, ours: ProtectorDescriptor) -> bool {
         let (Some(here), Some(there)) = (self.place(ours), other.place(ours)) else { return false };
-        self.policy == other.policy && self.wraps[here] == other.wraps[there]
+        self.wraps[here] == other.wraps[there]
     }
 
     /// This file with policy and wrap of `ours` as `good` has them, and all other wraps as they are here, byte for byte.

@@ -1,6 +1,6 @@
 //! One thing heard, and what follows from it.
 
-use super::words::{DAMAGED, Doubt, EARLY, NOT_NEXT};
+use super::words::{DAMAGED, Doubt, EARLY, NOT_NEXT, UNREAD};
 use super::{About, Answer, Belief, Effect, Heard, Kept, Memory, Opened, Roots, Said, Signed};
 use crate::ids::SectionDigest;
 use crate::section::Section;
@@ -13,6 +13,12 @@ struct Given {
     digest: SectionDigest,
     root: RootPin,
     signed: Signed,
+}
+
+impl Given {
+    fn into_answer(self) -> Answer {
+        Answer { root: self.root, said: Said::Section(self.section, self.digest), signed: self.signed }
+    }
 }
 
 impl Belief {
@@ -64,10 +70,6 @@ impl Belief {
                 self.early = Some(Box::new(answer));
                 vec![Effect::Tell(About::Configuration, EARLY.to_owned())]
             }
-            Said::Section(..) if self.memory == Memory::Unread => {
-                self.early = Some(Box::new(answer.clone()));
-                self.live_section(answer)
-            }
             Said::Section(..) => self.live_section(answer),
         }
     }
@@ -83,10 +85,7 @@ impl Belief {
             // What zedagent still has of the life before this one: the next poll brings ours.
             Some(doubt @ Doubt::OtherSession) => vec![Effect::Log(doubt.to_string())],
             Some(doubt) => self.withhold(doubt.to_string()),
-            // An older copy of the table may have been put back, with no pin: the record tells whom the node belongs to.
-            None if self.roots == Roots::Open(None) && self.memory == Memory::Unread => {
-                self.take_unproved(&given.section)
-            }
+            None if self.memory == Memory::Unread => self.take_unread(given),
             None => self.take(given),
         }
     }
@@ -109,14 +108,13 @@ impl Belief {
             Err(error @ Refused::OtherDevice { .. }) => return self.withhold(error.to_string()),
             Err(error) => return vec![refused(&error.to_string())],
         };
-        let known = self.memory != Memory::Unread;
         let anew = self.is_anew(&accepted);
         let next = |chain: &Chain| chain.continues(given.section.follows) || chain.head == Some(given.digest);
-        if known && !anew && !self.chain().is_none_or(next) {
-            return self.take_unproved(&given.section);
+        if !anew && !self.chain().is_none_or(next) {
+            return self.take_unproved(&given.section, NOT_NEXT);
         }
         let chain = Chain::after(self.chain(), anew, given.digest, &listing);
-        self.desired.listing = Some(if known { listing.above(&chain) } else { listing });
+        self.desired.listing = Some(listing.above(&chain));
         let record = Record { accepted, listed: [].into(), removed: [].into() };
         self.unsaved = Some(Box::new(Kept { record, chain, root: given.root, signed: given.signed }));
         let mut effects = vec![Effect::Settle(About::Configuration), Effect::TakeKeys(given.section)];
@@ -126,10 +124,28 @@ impl Belief {
         effects
     }
 
-    /// Not the next one of this node's history: it opens and locks, and goes no further.
-    fn take_unproved(&mut self, section: &Section) -> Vec<Effect> {
+    /// Only the record tells whom the node belongs to, and which section follows the last one. It lies in the Config Vault, and that may
+    /// open by the keys of this very section: so it opens and locks, and is judged to the end once the record was read.
+    fn take_unread(&mut self, given: Given) -> Vec<Effect> {
+        let listing = Listing::of(&given.section, Authority::Checkpoint);
+        if let Err(error) = Accepted::after(self.heard_early().iter(), &listing) {
+            return vec![refused(&error.to_string())];
+        }
+        let effects = self.take_unproved(&given.section, UNREAD);
+        self.early = Some(Box::new(given.into_answer()));
+        effects
+    }
+
+    /// What would be accepted by the answer that waits to be judged.
+    fn heard_early(&self) -> Option<Accepted> {
+        let Said::Section(section, _) = &self.early.as_ref()?.said else { return None };
+        Some(Accepted { device: section.device, version: section.version, superseded: Vec::new() })
+    }
+
+    /// Not known to be the next one of this node's history: it opens and locks, and goes no further.
+    fn take_unproved(&mut self, section: &Section, why: &str) -> Vec<Effect> {
         self.desired.listing = Some(Listing::of(section, Authority::Checkpoint));
-        let tell = Effect::Tell(About::Configuration, NOT_NEXT.to_owned());
+        let tell = Effect::Tell(About::Configuration, why.to_owned());
         vec![tell, Effect::TakeKeys(Box::new(section.clone())), Effect::StartAfresh]
     }
 
@@ -197,8 +213,10 @@ impl Belief {
     }
 
     fn record_opened(&mut self, opened: Opened) -> Vec<Effect> {
-        let mut effects = Vec::new();
-        let anothers = |kept: &Kept| matches!(self.roots, Roots::Open(Some(pin)) if pin != kept.root);
+        let damaged = opened == Opened::Damaged;
+        let mut effects: Vec<_> = (!damaged).then_some(Effect::Settle(About::Record)).into_iter().collect();
+        let pinned = if let Roots::Open(Some(pin)) = self.roots { Some(pin) } else { self.accepted_root };
+        let anothers = |kept: &Kept| pinned.is_some_and(|pin| pin != kept.root);
         match opened {
             // Root accepted another controller while the record could not be read.
             Opened::Read(kept) if anothers(&kept) => {
@@ -249,11 +267,12 @@ impl Belief {
     }
 
     fn no_config_vault(&mut self) -> Vec<Effect> {
-        if self.memory == Memory::Unread {
-            self.memory = Memory::Nothing;
-        }
         self.desired.record = RecordSeen::Unreadable;
-        Vec::new()
+        if self.memory != Memory::Unread {
+            return Vec::new();
+        }
+        self.memory = Memory::Nothing;
+        self.judge_again()
     }
 
     /// What was accepted last, verified anew, until a live section comes.
@@ -302,11 +321,13 @@ impl Belief {
     }
 
     /// Everything that another controller said is over: the next section is a first contact, and vaults that it does not list
-    /// are locked and kept.
+    /// are locked and kept. A record that was not read yet may be another controller's.
     fn root_accepted(&mut self, pin: RootPin) -> Vec<Effect> {
-        if !self.is_of_another_root(pin) {
+        let unpinned = self.pin().is_none() && self.memory != Memory::Unread;
+        if unpinned || self.pin() == Some(pin) {
             return Vec::new();
         }
+        self.accepted_root = Some(pin);
         let mut effects = self.withhold("waits for the controller that was accepted".to_owned());
         (self.memory, self.unsaved, self.desired.listing) = (Memory::Nothing, None, None);
         effects.extend(matches!(self.roots, Roots::Open(_)).then_some(Effect::Pin(pin)));

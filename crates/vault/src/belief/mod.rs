@@ -2,8 +2,9 @@
 //! heard here, one thing at a time, and answered with what is to be done about it; nothing is done here.
 //!
 //! Invariants: nothing counts before it is known for whom it is and from whom (the device's key, the pinned root, the session); an
-//! older section never takes the place of a newer one; a section that does not follow what this node accepted last opens and locks,
-//! and neither deletes, makes nor re-keys; what this life accepted is not forgotten for an older record.
+//! older section never takes the place of a newer one; a section that is not known to follow what this node accepted last opens and
+//! locks, and neither deletes, makes nor re-keys; none is known to before the record was read, or known never to have been; what this life
+//! accepted is not forgotten for an older record.
 
 mod answer;
 mod hear;
@@ -84,7 +85,7 @@ pub enum Heard {
     RecordOpen,
     /// The Config Vault is closed: what the record said is remembered, and nothing is concluded by it.
     RecordClosed,
-    /// There is no Config Vault yet, or it is lost: there is no record.
+    /// There is no Config Vault yet, and so no record. One that is missing may come back, with the record in it.
     NoConfigVault,
     /// A record was written.
     Saved(Box<Kept>),
@@ -149,6 +150,8 @@ pub struct Belief {
     unsaved: Option<Box<Kept>>,
     /// A live answer that came before it could be judged to the end: before the roots, or before the record, were read.
     early: Option<Box<Answer>>,
+    /// The root that root on the node accepted in this life: another one's record, if it is read later, does not count.
+    accepted_root: Option<RootPin>,
     desired: Desired,
 }
 
@@ -163,6 +166,7 @@ impl Belief {
             memory: Memory::Unread,
             unsaved: None,
             early: None,
+            accepted_root: None,
             desired: Desired::default(),
         }
     }
@@ -202,6 +206,12 @@ impl Belief {
         let mut kept = Box::new(self.memory.kept().filter(|_| self.is_readable())?.clone());
         kept.record.removed(removed);
         Some(kept)
+    }
+
+    /// Whether the record is still to be read.
+    #[must_use]
+    pub fn waits_for_record(&self) -> bool {
+        self.memory == Memory::Unread
     }
 
     /// Whether the TPM's roots are still to be read.

@@ -39,4 +39,5 @@ pub(super) enum Doubt {
 pub(super) const EARLY: &str =
     "a configuration waits until the TPM's roots are read: they tell whom this node belongs to";
 pub(super) const NOT_NEXT: &str = "the controller's section does not follow the one that this node accepted last: by it vaults are opened and locked, and none is deleted, made or re-keyed. The controller's database is an older copy, or another controller took its place: see `evc get devices`";
+pub(super) const UNREAD: &str = "the record of what this node accepted was not read yet, for the Config Vault is not open: until it was, vaults are opened and locked by the controller's section, and none is deleted, made or re-keyed. If the Config Vault is missing for good, begin another with `eve vault recreate config` on the node";
 pub(super) const DAMAGED: &str = "the record of accepted sections was damaged: the next section that counts begins a new one, and vaults that it does not list are locked and kept";

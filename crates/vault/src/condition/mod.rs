@@ -232,7 +232,7 @@ fn missing(facts: &Facts<'_>, want: &Want) -> Vec<Part> {
     checks.into_iter().filter_map(|(part, gone)| gone.then_some(part)).collect()
 }
 
-/// What keys have shown of the metadata so far: whether a share of the TPM's is part of what it is wrapped under.
+/// What keys have shown of the metadata so far, and its names hint at where nothing shows: whether a share of the TPM's is part of what it is wrapped under.
 enum ShareEvidence {
     /// It is: by its hint, or because the controller's key of the very epoch does not open it alone.
     Part,
@@ -243,11 +243,16 @@ enum ShareEvidence {
 }
 
 fn share_evidence(facts: &Facts<'_>, want: &Want) -> ShareEvidence {
-    let known = facts.seen.hints().filter_map(Hint::epoch).any(|epoch| has_epoch(facts.keys, epoch));
-    match (known, facts.keys.none_fits) {
-        _ if facts.seen.hints().any(|hint| hint == Hint::NoEpoch) => ShareEvidence::Part,
-        (true, false) => ShareEvidence::PerhapsNot,
-        (true, true) if want.policy.custody.needs_tpm() => ShareEvidence::Part,
+    let at_hand = |epoch| has_epoch(facts.keys, epoch);
+    let epochs = || facts.seen.hints().filter_map(Hint::epoch);
+    let (known, away) = (epochs().any(at_hand), !epochs().all(at_hand));
+    let without_epoch = facts.seen.hints().any(|hint| hint == Hint::NoEpoch);
+    let tried = facts.keys.none_fits || !facts.keys.any();
+    // Nothing authenticates a name: it is believed once no key at hand opens, and where the twin's name says nothing else.
+    match (known, without_epoch) {
+        (true, _) | (_, true) if !tried => ShareEvidence::PerhapsNot,
+        (_, true) if !away => ShareEvidence::Part,
+        (true, _) if want.policy.custody.needs_tpm() => ShareEvidence::Part,
         _ => ShareEvidence::Nothing,
     }
 }

@@ -16,6 +16,7 @@ pub(super) fn next(view: &View<'_>, want: &Want) -> Next {
         return impossible(view, want);
     }
     match Condition::of(&view.facts(), want) {
+        Condition::Broken(parts) if keys_may_tell(view, &parts) => try_keys(view, want, parts),
         Condition::Broken(_) if want.recreate => discard(view, want),
         Condition::Broken(parts) if want.locked() && locks(view.seen, &parts) => lock(view, want),
         Condition::Broken(parts) => missing(parts),
@@ -23,6 +24,21 @@ pub(super) fn next(view: &View<'_>, want: &Want) -> Next {
         Condition::Whole => whole(view, want),
         Condition::Foreign => make::foreign(want),
         Condition::Unmade(stage) => make::next(view, want, stage),
+    }
+}
+
+/// What is gone is concluded from keys and names alone, and a key at hand was not tried: it may open all.
+fn keys_may_tell(view: &View<'_>, parts: &[Part]) -> bool {
+    let by_keys = parts.iter().all(|part| matches!(part, Part::Share | Part::KeyFiles));
+    by_keys && view.seen.has_metadata() && untried(view)
+}
+
+/// Until they are, nothing is discarded.
+fn try_keys(view: &View<'_>, want: &Want, parts: Vec<Part>) -> Next {
+    match unwrap(view) {
+        Some(act) => Next::Do(act),
+        None if want.recreate => Next::Wait(view.setbacks.wait(StepKind::Unwrap)),
+        None => missing(parts),
     }
 }
 
@@ -165,9 +181,13 @@ fn marked(view: &View<'_>) -> Option<Act> {
 
 /// Keeps the protector's own key at hand, also while the vault is open: so it can take whatever epoch comes next.
 pub(super) fn unwrap(view: &View<'_>) -> Option<Act> {
-    let Keys { held, none_fits, .. } = view.keys;
-    let due = held.is_none() && !none_fits && view.keys.any() && !view.setbacks.contains(StepKind::Unwrap);
+    let due = untried(view) && !view.setbacks.contains(StepKind::Unwrap);
     due.then_some(Act { op: Op::Unlock, step: Step::Unwrap })
+}
+
+fn untried(view: &View<'_>) -> bool {
+    let Keys { held, none_fits, .. } = view.keys;
+    held.is_none() && !none_fits && view.keys.any()
 }
 
 /// Why a vault that should open can't: what its metadata hints at decides what is said.

@@ -67,6 +67,8 @@ fn event() -> impl Strategy<Value = Event> {
         1 => any::<bool>().prop_map(Event::Held),
         1 => Just(Event::Recreate),
         1 => Just(Event::RecordUnreadable),
+        2 => Just(Event::StartedUnread),
+        2 => Just(Event::RecordOpened),
         1 => any::<bool>().prop_map(Event::Busy),
         1 => any::<bool>().prop_map(Event::DiskFull),
     ]

@@ -52,7 +52,7 @@ pub(crate) struct Manager<C: Crypt, T: Tpmmgr> {
     pub(super) measured: bool,
     /// What this node holds for true of its controller.
     pub(super) belief: Belief,
-    /// Whether the Config Vault was open when it was looked at last.
+    /// Whether the Config Vault was open when it was looked at last, and the record was read then.
     record_open: bool,
     /// A step of the node's own failed; it is tried again when something outside changes.
     pub(super) node_setback: bool,
@@ -131,7 +131,12 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         self.reap();
         let due: Vec<VaultId> =
             self.slots.iter_mut().filter_map(|(id, slot)| slot.due(now).then_some(*id)).collect();
+        let waited = self.belief.waits_for_record();
         due.into_iter().for_each(|id| self.settle(id));
+        if waited && !self.belief.waits_for_record() {
+            // A section that waited for the record counts now, and speaks of all.
+            self.settle_all();
+        }
     }
 
     /// Every vault that is listed, remembered, on the disk or a default one, in the order to take them.
@@ -188,7 +193,9 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
                     steps = 0;
                     self.fail(id, &act, UNDONE.to_owned());
                 }
-                resting => return self.rest(id, &resting),
+                // What the section wants of the Config Vault is done once the record has told that it may.
+                resting if self.rest(id, &resting) => steps = 0,
+                _ => return,
             }
         }
     }
@@ -254,11 +261,12 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         }
     }
 
-    /// A vault came to rest: what is open keeps its protector's key at hand, what is not forgets it.
-    fn rest(&mut self, id: VaultId, next: &Next) {
+    /// A vault came to rest: what is open keeps its protector's key at hand, what is not forgets it. Returns whether the record was
+    /// read by that, or is known never to have been: then more may be wanted of the vault.
+    fn rest(&mut self, id: VaultId, next: &Next) -> bool {
         let slot = self.slots.entry(id).or_default();
         if slot.unseen {
-            return;
+            return false;
         }
         slot.at_rest(next);
         let state = slot.sight.seen.state();
@@ -268,22 +276,27 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         if state != State::LockIncomplete {
             slot.facts.clear();
         }
+        let before = (self.record_open, self.belief.waits_for_record());
         if id == CONFIG_VAULT {
             self.config_vault(state, next);
         }
+        (before.1 && !self.belief.waits_for_record()) || (!before.0 && self.record_open)
     }
 
-    /// The record can be read while the Config Vault is open, and not otherwise.
+    /// The record can be read while the Config Vault is open, and not otherwise. One that was not is tried again.
     fn config_vault(&mut self, state: State, next: &Next) {
         let told = match next {
             Next::Settled(settled) => settled.state,
             Next::Wait(_) | Next::Do(_) => state,
         };
         let open = state == State::Unlocked && matches!(next, Next::Settled(_));
-        match (std::mem::replace(&mut self.record_open, open), told) {
-            (false, _) if open => self.open_record(),
-            (true, _) if open => self.hear(Heard::RecordOpen),
-            (_, State::Waiting | State::Creating | State::Missing) => self.hear(Heard::NoConfigVault),
+        // While the share table was not read nobody knows whether it was ever made.
+        let known = !self.waits_for_roots();
+        let was_open = std::mem::replace(&mut self.record_open, open);
+        match told {
+            _ if open && was_open => self.hear(Heard::RecordOpen),
+            _ if open => self.record_open = self.open_record(),
+            State::Waiting | State::Creating if known => self.hear(Heard::NoConfigVault),
             _ => self.hear(Heard::RecordClosed),
         }
     }

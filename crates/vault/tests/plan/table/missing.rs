@@ -30,6 +30,7 @@ fn a_made_vault_that_lacks_a_part_is_missing() {
             Step::ForgetMetadata,
         ),
     ] {
+        let keys = Keys { none_fits: parts == [Part::Share], ..keys };
         assert_eq!(missing(&keep(want(Custody::Tpm), seen, keys)), parts, "{seen:?}");
         let ordered = keep(Want { recreate: true, ..want(Custody::Tpm) }, seen, keys);
         assert_eq!(step(&ordered), Some(first_step), "{seen:?}");
@@ -42,6 +43,38 @@ fn a_made_vault_that_lacks_a_part_is_missing() {
         step(&ordered),
         Some(Step::MakeMetadata { wrapping: Wrapping::Controller(Epoch(3)), encryption: AES })
     );
+}
+
+/// A name is a hint, and one flipped bit makes `e0` of `e1`: no share is missed by it, and nothing discarded, before the keys at hand were
+/// tried; nor where the twin names an epoch whose key is yet to come.
+#[test]
+fn a_share_is_not_missed_by_a_name_before_keys_were_tried() {
+    let whole = made(Custody::Controller, 3);
+    let at_hand = Keys { shares: key(ShareKey::Nothing), ..keys() };
+    let tried = Keys { none_fits: true, ..at_hand };
+    let none = Keys { current: None, last: None, ..at_hand };
+    let e0 = MetaCopy::Good(Hint::NoEpoch);
+    let e1 = MetaCopy::Good(Hint::Epoch(Epoch(1)));
+    for recreate in [false, true] {
+        let order = Want { recreate, created: true, ..want(Custody::Controller) };
+        for seen in [
+            Seen { first: e0, ..whole },
+            Seen { second: e0, ..whole },
+            Seen { first: e0, second: e0, ..whole },
+        ] {
+            assert_eq!(step(&keep(order.clone(), seen, at_hand)), Some(Step::Unwrap), "{seen:?}");
+            let failed = Wish::Keep(order.clone());
+            let mut setbacks = Setbacks::default();
+            setbacks.insert(StepKind::Unwrap);
+            let view = View { id: USER, wish: &failed, seen: &seen, keys: &at_hand, node: &NODE, setbacks };
+            assert_eq!(step(&next(&view)), None, "a failure to try discards nothing: {seen:?}");
+        }
+        let mixed = Seen { first: e0, second: e1, ..whole };
+        for keys in [none, tried] {
+            let next = keep(order.clone(), mixed, keys);
+            assert_eq!((missing(&next), step(&next)), (vec![], None), "its key is not here: {keys:?}");
+        }
+    }
 }
 
 /// A `recreate` for a vault that is whole does nothing to it.

@@ -112,6 +112,10 @@ pub(crate) enum Event {
     /// Root on the node: make it anew if it is missing.
     Recreate,
     RecordUnreadable,
+    /// A start of vaultmgr that finds the Config Vault closed.
+    StartedUnread,
+    /// It opens.
+    RecordOpened,
     Busy(bool),
     DiskFull(bool),
 }
@@ -326,6 +330,8 @@ impl World {
             Event::Held(false) => self.memory.belief.orders().release(self.id),
             Event::Recreate => self.order_recreate(),
             Event::RecordUnreadable => self.close_record(),
+            Event::StartedUnread => self.start_unread(),
+            Event::RecordOpened => self.record_opened(),
             Event::Busy(busy) => self.busy = busy,
             Event::DiskFull(full) => self.full = full,
         }

@@ -1,6 +1,7 @@
 //! What comes to the node from outside: sections, withholding, boots, damage.
 
 use super::*;
+use vault::belief::Heard;
 
 impl World {
     pub(super) fn boot(&mut self, pcrs: bool) {
@@ -14,6 +15,21 @@ impl World {
         self.memory = Memory::new();
         self.hear_tpm();
         self.open_record();
+    }
+
+    /// Only a boot closes the Config Vault, and the vault's own key goes with it.
+    pub(super) fn start_unread(&mut self) {
+        self.kernel.clear();
+        self.memory = Memory::new();
+        self.record_readable = false;
+        self.hear_tpm();
+        self.hear(Heard::RecordClosed);
+    }
+
+    pub(super) fn record_opened(&mut self) {
+        if !std::mem::replace(&mut self.record_readable, true) {
+            self.open_record();
+        }
     }
 
     pub(super) fn power_cut(&mut self, steps: usize, half: usize) {

@@ -102,6 +102,7 @@ impl World {
 
     pub(super) fn rewrap(&mut self, part: usize, wrapping: Wrapping) {
         let (content, _) = self.memory.held.expect("re-wraps what it holds");
+        assert!(!self.memory.belief.waits_for_record(), "re-keyed by a section that nothing proves yet");
         self.wraps(wrapping, false);
         assert!(self.keys().reach(wrapping), "wrapped under a key that is not at hand");
         let (share, key) = (self.share_of(wrapping), self.key_of(wrapping));

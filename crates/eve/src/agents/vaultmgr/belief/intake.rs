@@ -240,13 +240,14 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     }
 
     /// The Config Vault has opened: its folders, and the record in it. One that the disk does not give stays unread; one that is not
-    /// what we write is put aside.
-    pub(crate) fn open_record(&mut self) {
+    /// what we write is put aside. Returns whether that is known now.
+    pub(crate) fn open_record(&mut self) -> bool {
         if let Err(error) = prepare::config_folders(&self.paths, self.zedagent) {
-            return self.notes.tell(
+            self.notes.tell(
                 About::Record,
                 format!("making the folders of the Config Vault: {}", crate::agents::vaultmgr::chain(&error)),
             );
+            return false;
         }
         let opened = match record::load(&self.paths).and_then(|kept| self.unless_contradicted(kept)) {
             Ok(Some(kept)) => Opened::Read(Box::new(kept)),
@@ -256,9 +257,13 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             {
                 Opened::Damaged
             }
-            Err(error) => return self.notes.tell(About::Record, crate::agents::vaultmgr::chain(&error)),
+            Err(error) => {
+                self.notes.tell(About::Record, crate::agents::vaultmgr::chain(&error));
+                return false;
+            }
         };
         self.hear(Heard::RecordOpened(opened));
+        true
     }
 
     /// A section that the installed root does not speak for says nothing against it.

@@ -25,3 +25,4 @@ mod told;
 mod truth;
 mod unable;
 mod undone;
+mod unread;

@@ -98,14 +98,17 @@ fn policy(found: &Found) -> Option<KeyId> {
     }
 }
 
-/// What the metadata is of: when the copies differ, the one that the directory is under decides.
+/// What the metadata is of: when the copies differ, the one that the directory is under decides, by its key and, of two that name that, by
+/// its modes, which no key proves.
 fn named(found: &Found, copies: &[CopyRead; 2]) -> Option<Named> {
     let whole = |copy: &CopyRead| match *copy {
         CopyRead::Whole { key, encryption, .. } => Some(Named { key, encryption }),
         CopyRead::Absent | CopyRead::Damaged => None,
     };
     let mut all = copies.iter().filter_map(whole);
-    all.clone().find(|named| Some(named.key) == policy(found)).or_else(|| all.next())
+    let same_key = |named: &Named| Some(named.key) == policy(found);
+    let same = |named: &Named| matches!(*found, Found::Policy { key, encryption } if *named == Named { key, encryption });
+    all.clone().find(same).or_else(|| all.clone().find(same_key)).or_else(|| all.next())
 }
 
 fn meta(copy: &CopyRead, named: Option<Named>) -> MetaCopy {
@@ -170,6 +173,11 @@ mod tests {
         assert_eq!(looks((KeyId([2; 16]), AES), both()), Dir::OtherVault);
         assert_eq!(looks((KEY, Some(Encryption::Adiantum)), both()), Dir::OtherVault);
         assert_eq!(looks((KEY, None), both()), Dir::OtherVault);
+        let flipped = || CopyRead::Whole { hint: Hint::NoEpoch, key: KEY, encryption: None, others };
+        for copies in [[flipped(), whole()], [whole(), flipped()]] {
+            assert_eq!(looks((KEY, AES), copies), Dir::Vault(Encryption::Aes256Xts), "one of them is right");
+        }
+        assert_eq!(looks((KEY, AES), [flipped(), flipped()]), Dir::OtherVault);
         let none = [CopyRead::Absent, CopyRead::Damaged];
         assert_eq!(looks((KEY, AES), none), Dir::Vault(Encryption::Aes256Xts), "nothing to hold it against");
     }

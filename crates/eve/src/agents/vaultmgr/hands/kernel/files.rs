@@ -95,6 +95,10 @@ impl Kernel {
             match folder.read_policy(files.policy.policy().identifier).ok() {
                 None => folder.write_policy(&files.policy),
                 Some(there) if there.agrees(&files.policy, ours) => Ok(()),
+                // Where the modes alone differ no key is lost with them: the directory has told which are right.
+                Some(there) if there.wraps_alike(&files.policy, ours) => {
+                    folder.write_policy(&mended(&there, files)?)
+                }
                 Some(there) if !proved && there.protectors().any(|by| by == ours) => Ok(()),
                 Some(there) => folder.write_policy(&mended(&there, files)?),
             }

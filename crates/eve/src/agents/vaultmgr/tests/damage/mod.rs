@@ -12,6 +12,7 @@ use vault::section::Custody;
 use vault::shares::Table;
 
 mod master;
+mod names;
 mod pairs;
 mod table;
 

@@ -1,0 +1,74 @@
+//! One changed bit in the name of a protector, which nothing authenticates.
+
+use super::*;
+
+/// Changes the last byte but `back` of the name that the protector of one vault bears in the first place.
+fn flip(node: &Node, id: VaultId, name: &str, back: usize) {
+    let second = node.paths.metas().join(id.to_string()).join("protectors");
+    let file = std::fs::read_dir(second).expect("lists").flatten().next().expect("one").file_name();
+    let path = node.disk.persist().join(".fscrypt/protectors").join(file);
+    let mut bytes = std::fs::read(&path).expect("reads");
+    let at = bytes.windows(name.len()).position(|window| window == name.as_bytes()).expect("its name");
+    bytes[at + name.len() - back] ^= 1;
+    std::fs::write(path, bytes).expect("flips");
+}
+
+/// `e1` becomes `e0`: a TPM's share is not missed by that, and the order that a status might advise erases nothing.
+#[test]
+fn a_share_is_not_missed_by_the_epoch_in_a_name() {
+    let config = |custody| Line { id: CONFIG_VAULT, ..Line::of(custody) };
+    for (has_tpm, id) in [(true, BERLIN), (false, BERLIN), (false, CONFIG_VAULT)] {
+        let (mut node, mut controller) = (Node::new(has_tpm), Controller::new());
+        let custody = if has_tpm { Custody::Tpm } else { Custody::Controller };
+        let lines = [config(custody), Line::of(Custody::Controller)];
+        node.hear(&mut controller, &lines);
+        node.put(BERLIN, "file", "kept");
+        node.tell_head(&mut controller);
+        node.stop();
+        node.disk.mount();
+        flip(&node, id, &format!("eve-vault {id} e1"), 1);
+        node.start();
+        assert_ne!(node.state(id), State::Missing, "its key is not here: {:?}", node.status(id));
+        node.hear(&mut controller, &lines);
+        assert_eq!(node.state(id), State::Unlocked, "{has_tpm} {id}: {:?}", node.status(id));
+        node.reboot();
+        let recreate = |line: &Line| Line { created: true, recreate: line.id == BERLIN, ..line.clone() };
+        let order: Vec<Line> = lines.iter().map(recreate).collect();
+        node.hear(&mut controller, &order);
+        assert_eq!(node.get(BERLIN, "file").as_deref(), Some("kept"), "{has_tpm} {id}: the order");
+    }
+}
+
+/// Boots with one bit of a file changed, for each of these bytes: all else is put back before.
+fn each_flipped(of: usize, bytes: impl Fn(&[u8]) -> Vec<usize>) {
+    let lines = [Line::of(Custody::Controller)];
+    let (mut node, mut controller) = (Node::new(true), Controller::new());
+    node.hear(&mut controller, &lines);
+    node.put(BERLIN, "file", "kept");
+    let files = key_files(&node, BERLIN).map(|path| (path.clone(), std::fs::read(&path).expect("reads")));
+    let (path, good) = &files[of];
+    for at in bytes(good) {
+        node.stop();
+        node.disk.mount();
+        let mut bad = good.clone();
+        bad[at] ^= 1;
+        std::fs::write(path, bad).expect("flips");
+        node.start();
+        node.hear(&mut controller, &lines);
+        node.hear(&mut controller, &lines);
+        let status = node.status(BERLIN);
+        assert_eq!(node.get(BERLIN, "file").as_deref(), Some("kept"), "file {of} byte {at}: {status:?}");
+        assert_eq!(status.state, State::Unlocked, "file {of} byte {at}");
+        for (path, bytes) in &files {
+            std::fs::write(path, bytes).expect("puts back");
+        }
+    }
+}
+
+/// IF-2: the modes in a policy are proved by no key. The copy whose modes are the directory's counts, and mends the other.
+#[test]
+fn no_changed_byte_of_a_policy_closes_a_vault() {
+    let head = |bytes: &[u8]| (0..bytes.len()).filter(|at| *at < 56 || at % 16 == 0).collect();
+    each_flipped(1, head);
+    each_flipped(3, head);
+}
