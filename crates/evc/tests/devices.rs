@@ -279,7 +279,7 @@ fn an_orphan_is_adopted_under_a_policy_and_may_then_be_deleted() {
         let args = ["adopt", "vault", name, "--device", "edge-1", "--policy", "tpm"];
         says(&controller, good, &args, words);
     };
-    adopt("foreign", false, &["needs a controller's key, of epoch 3", "evc rehome vault"]);
+    adopt("foreign", false, &["needs a controller's key, of epoch 3", "evc rehome vault", "--remove"]);
     adopt("payments", false, &["has another vault of the name `payments`"]);
     adopt("nothing", false, &["orphan `nothing` of device `edge-1` is not known"]);
     adopt("ledger", true, &["is under policy `tpm`"]);
@@ -289,4 +289,41 @@ fn an_orphan_is_adopted_under_a_policy_and_may_then_be_deleted() {
     assert!(entry.created && entry.id.0.as_u128() == 7, "opened as it is, not made");
     says(&controller, true, &["delete", "vault", "ledger", "--device", "edge-1"], &["is removed"]);
     assert!(device.section(&controller).vaults.iter().all(|entry| entry.name.as_str() != "ledger"));
+}
+
+/// An orphan whose key is another controller's can't be opened, but erased: its node lists it, locked, and is then told to remove it. Another
+/// vault has its name: that is not touched.
+#[test]
+fn an_orphan_under_another_key_is_removed_by_a_command() {
+    let controller = Evc::start();
+    let mut device = Device::onboarded(&controller, "edge-1");
+    controller.apply(&vault("payments", "edge-1"));
+    let mut section = device.attested(&controller);
+    let mut other = section.vaults[0].clone();
+    other.id = vault::ids::VaultId(uuid::Uuid::from_u128(8));
+    other.name = "payments".parse().expect("a name");
+    let foreign = other.id;
+    section.vaults.push(other);
+    let mut info = device.info(&section, 1);
+    for report in info.vaults.iter_mut().filter_map(|line| line.report.as_mut()) {
+        if report.id == foreign {
+            (report.state, report.epoch) = (vault::report::State::Orphan, Some(vault::ids::Epoch(3)));
+        }
+    }
+    device.tell(&controller, &info);
+    let adopt = ["adopt", "vault", "payments", "--device", "edge-1", "--policy", "p"];
+    says(&controller, false, &adopt, &["needs a controller's key, of epoch 3"]);
+    says(&controller, true, &[&adopt[..], &["--remove"]].concat(), &["stays locked", "its node has to call"]);
+    let section = device.section(&controller);
+    let entry = section.vaults.iter().find(|entry| entry.id == foreign).expect("listed");
+    assert_eq!((entry.standing, entry.operation), (vault::section::Standing::Removing, Operation::Lock));
+    assert!(matches!(entry.release, Release::Withheld { .. }));
+    device.poll(&controller);
+    let over = evc::clock::now() + 40 * 86_400;
+    let mut clock = evc::service::Steady::since(over);
+    let ended = controller.wait(controller.app.keep_house(&mut clock, over, std::time::Duration::ZERO));
+    assert_eq!(ended.expect("kept"), 1);
+    let section = device.section(&controller);
+    assert_eq!(section.removed, [foreign]);
+    assert!(section.vaults.iter().any(|entry| entry.name.as_str() == "payments"), "the other one stays");
 }

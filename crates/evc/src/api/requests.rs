@@ -27,12 +27,15 @@ pub struct NewToken {
     pub sha256: String,
 }
 
-/// Under which policy.
+/// Under which policy, and whether only to be removed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Adoption {
     /// Its name.
     pub policy: Name,
+    /// It is not opened, and erased by its node after the grace of the policy; also one whose key is another controller's.
+    #[serde(default)]
+    pub remove: bool,
 }
 
 /// From which device, and which one of its vaults, to which.

@@ -144,9 +144,9 @@ fn device(client: &Client, act: &DeviceAct) -> Answer<Done> {
     }
 }
 
-fn adopt(client: &Client, AdoptWhat::Vault { name, device, policy }: &AdoptWhat) -> Answer<Done> {
+fn adopt(client: &Client, AdoptWhat::Vault { name, device, policy, remove }: &AdoptWhat) -> Answer<Done> {
     let policy = policy.parse().with_context(|| format!("`{}` is no policy", plain(policy)))?;
-    client.tell(&ADOPT, &[device, name], &Adoption { policy })
+    client.tell(&ADOPT, &[device, name], &Adoption { policy, remove: *remove })
 }
 
 fn rehome(client: &Client, RehomeWhat::Vault { name, device, to, confirm }: RehomeWhat) -> Answer<Done> {

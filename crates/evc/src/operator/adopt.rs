@@ -1,8 +1,8 @@
 //! Orphans: vaults that a node has and that no section of this controller ever listed, of an earlier controller or an older database. The node
-//! keeps them locked. An operator takes one in, under a policy; what he does not want he takes in and deletes, with the grace of its policy.
+//! keeps them locked. An operator takes one in, under a policy; what he does not want he takes in to be removed, after the grace of the policy.
 
 use vault::ids::{Incarnation, Name, SectionVersion};
-use vault::life::{NotAdopted, adopted, orphan};
+use vault::life::{NotAdopted, Orphan, adopted, orphan};
 use vault::report::VaultReport;
 
 use super::Operator;
@@ -11,7 +11,8 @@ use crate::api::{Adoption, Done};
 use crate::fleet::defaults::add_vault;
 use crate::fleet::life::{beside_defaults, life, new_row};
 use crate::service::{InTheWay, Refusal, find_device, in_life};
-use crate::store::{Accepted, DeviceRow, Tx, UnixSeconds};
+use crate::store::{Accepted, DeviceRow, Tx, UnixSeconds, VaultRow, VaultStanding};
+use crate::words::notes::of_adopted;
 
 impl Operator {
     /// Takes in a vault that its node reports as an orphan.
@@ -26,17 +27,8 @@ impl Operator {
         now: UnixSeconds,
     ) -> Result<Done, Refusal> {
         let scope = self.scope_of(device).await?;
-        self.store.write(scope, |tx| Box::pin(self.taken_in(tx, device, vault, &how.policy, now))).await?;
-        Ok(Done {
-            done: format!(
-                "vault `{vault}` is under policy `{}`; its node opens it at its next contact",
-                how.policy
-            ),
-            notes: vec![
-                "if it is not wanted, `evc delete vault` removes it there, after the grace of its policy"
-                    .into(),
-            ],
-        })
+        self.store.write(scope, |tx| Box::pin(self.taken_in(tx, device, vault, how, now))).await?;
+        Ok(of_adopted(vault, how))
     }
 
     async fn taken_in(
@@ -44,28 +36,41 @@ impl Operator {
         tx: &mut dyn Tx,
         device: &str,
         vault: &Name,
-        policy: &Name,
+        how: &Adoption,
         now: UnixSeconds,
     ) -> Result<(), Refusal> {
         let device = find_device(tx, &self.project, device).await?;
         let refused = |cause: NotAdopted| in_life(&device, vault, cause);
-        let orphan = orphan(reports(&device), vault).map_err(refused)?;
-        held_against(&device, &named_policy(tx, &self.project, policy).await?, None)?;
+        let found = orphan(reports(&device), vault);
+        let orphan = if how.remove { found } else { found.and_then(Orphan::to_open) }.map_err(refused)?;
+        let policy = named_policy(tx, &self.project, &how.policy).await?;
+        held_against(&device, &policy, None)?;
         let rows = tx.vaults(device.id).await?;
         let there = rows.iter().find(|row| row.id == orphan.id).map(life).transpose()?;
         let at = (self.incarnation, accepted(&device));
         let adopted =
-            adopted(&orphan, policy, there.as_ref(), beside_defaults(&rows), at).map_err(refused)?;
+            adopted(&orphan, &how.policy, there.as_ref(), beside_defaults(&rows), at).map_err(refused)?;
         // Of its removal, which its node knows nothing of.
         if there.is_some() {
             tx.drop_vault(device.id, orphan.id).await?;
         }
-        let name = orphan.name;
+        let name = if how.remove { free_name(&rows, &orphan) } else { orphan.name };
+        let adopted =
+            if how.remove { adopted.to_remove(now, policy.delete_after.as_secs()) } else { adopted };
         let row = new_row(&device, (orphan.id, name.clone()), adopted, now);
         add_vault(tx, &self.kek, row).await.map_err(|refusal| match refusal {
             Refusal::InTheWay(InTheWay::Taken) => refused(NotAdopted::NameTaken { name }),
             other => other,
         })
+    }
+}
+
+/// For one that is only to be removed: another vault of its name is no reason to keep it.
+fn free_name(rows: &[VaultRow], orphan: &Orphan) -> Name {
+    let has = |row: &VaultRow| row.name == orphan.name && row.standing != VaultStanding::Gone;
+    match rows.iter().any(has) {
+        true => orphan.id.to_string().parse().expect("36 letters, digits and hyphens"),
+        false => orphan.name.clone(),
     }
 }
 

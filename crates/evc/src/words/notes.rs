@@ -6,7 +6,7 @@ use vault::life::{Deleted, Fit, NodeAt};
 use vault::policy::Caution;
 
 use super::OLDER;
-use crate::api::Done;
+use crate::api::{Adoption, Done};
 
 /// Of a policy on a device.
 pub(crate) fn of_fit(fit: Fit) -> Option<String> {
@@ -59,6 +59,24 @@ pub(crate) fn of_deleted(name: &Name, became: &Deleted, older: Option<Older>) ->
 /// What becomes of a key whose device is ahead of this database.
 pub(crate) fn withheld_from_who_is_ahead(older: Older) -> String {
     format!("withheld: {older}; {OLDER}")
+}
+
+/// Of an orphan that was taken in.
+pub(crate) fn of_adopted(vault: &Name, how: &Adoption) -> Done {
+    let policy = &how.policy;
+    let (done, note) = match how.remove {
+        true => (
+            format!(
+                "vault `{vault}` stays locked, and its node erases it after the grace of policy `{policy}`"
+            ),
+            "its node has to call before that is over; else it is an orphan again, and this is to be said again",
+        ),
+        false => (
+            format!("vault `{vault}` is under policy `{policy}`; its node opens it at its next contact"),
+            "if it is not wanted, `evc delete vault` removes it there, after the grace of its policy",
+        ),
+    };
+    Done { done, notes: vec![note.into()] }
 }
 
 /// Of a rotation that was forced: what the node holds opens the vault no more once it restarts.

@@ -38,7 +38,7 @@ fn of_form(form: Form) -> &'static str {
         Form::NewToken => "send {sha256}: 64 hexadecimal digits",
         Form::Rotation => "send {force?, expect_epoch?}",
         Form::Rehoming => "send {to}: the name or UUID of the other device",
-        Form::Adoption => "send {policy}: its name",
+        Form::Adoption => "send {policy, remove?}: its name, and whether it is only to be removed",
     }
 }
 

@@ -6,13 +6,15 @@ use crate::ids::{Epoch, Incarnation, Name, SectionVersion, VaultId};
 use crate::report::VaultReport;
 use crate::section::Custody;
 
-/// A vault that a node has, that no section listed, and that opens without any controller's key.
+/// A vault that a node has, and that no section listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Orphan {
     /// Its identity.
     pub id: VaultId,
     /// Its name there.
     pub name: Name,
+    /// The epoch of the controller's key that it is under, which is not here; none: it opens without.
+    pub key: Option<Epoch>,
 }
 
 /// Why an orphan is not taken in.
@@ -66,9 +68,19 @@ pub fn orphan(reports: impl IntoIterator<Item = VaultReport>, which: &Name) -> R
     match (named.next(), named.next()) {
         (None, _) => Err(NotAdopted::Unknown),
         (Some(_), Some(_)) => Err(NotAdopted::Several),
-        (Some(VaultReport { id, name, epoch: None, .. }), None) => Ok(Orphan { id, name }),
-        (Some(VaultReport { name, epoch: Some(epoch), .. }), None) => {
-            Err(NotAdopted::ForeignKey { name, epoch })
+        (Some(VaultReport { id, name, epoch: key, .. }), None) => Ok(Orphan { id, name, key }),
+    }
+}
+
+impl Orphan {
+    /// One that is to be opened.
+    ///
+    /// # Errors
+    /// [`NotAdopted::ForeignKey`].
+    pub fn to_open(self) -> Result<Self, NotAdopted> {
+        match self.key {
+            None => Ok(self),
+            Some(epoch) => Err(NotAdopted::ForeignKey { name: self.name, epoch }),
         }
     }
 }

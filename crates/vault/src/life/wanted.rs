@@ -142,6 +142,12 @@ impl Listed {
         }
     }
 
+    /// One that is taken in only to be removed: its node lists it from now on, locked, and erases it when its grace is over.
+    #[must_use]
+    pub fn to_remove(self, now: u64, grace_s: u64) -> Self {
+        Self { phase: Phase::Grace { until: now.saturating_add(grace_s) }, ..self }
+    }
+
     /// Ends its grace: from here on it has no keys.
     ///
     /// # Errors

@@ -63,7 +63,7 @@ pub(in crate::cli) enum DeleteWhat {
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum AdoptWhat {
-    /// A vault that its node reports as `orphan`, and that the node's TPM alone opens.
+    /// A vault that its node reports as `orphan`, and that the node's TPM alone opens; or, with `--remove`, one under another key too.
     #[command(after_help = ADOPT)]
     Vault {
         /// Name or UUID, as `evc describe device` shows it.
@@ -74,13 +74,17 @@ pub(in crate::cli) enum AdoptWhat {
         /// The policy that it is under from now on.
         #[arg(long)]
         policy: String,
+        /// It stays locked, and its node erases it after the grace of the policy.
+        #[arg(long)]
+        remove: bool,
     },
 }
 
 const ADOPT: &str = "\
 Examples:
   evc adopt vault payments --device edge-1 --policy berlin-lines
-  evc delete vault payments --device edge-1     # where it is not wanted: removed there after its grace";
+  evc delete vault payments --device edge-1     # where it is not wanted: removed there after its grace
+  evc adopt vault ledger --device edge-1 --policy berlin-lines --remove     # whose key is another controller's";
 
 const REHOME: &str = "\
 A node whose device key or TPM is gone registers as another device. A vault with custody `controller` opens there with the keys of

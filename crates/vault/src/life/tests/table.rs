@@ -215,7 +215,7 @@ fn a_vault_that_is_gone_is_forgotten_when_its_node_knows_and_has_it_no_more() {
 #[test]
 fn an_orphan_is_found_by_name_or_identity_and_opens_without_a_key_of_others() {
     let one = report(State::Orphan, None);
-    let found = Ok(Orphan { id: user(), name: name("v") });
+    let found = Ok(Orphan { id: user(), name: name("v"), key: None });
     let twin = crate::report::VaultReport { id: CONFIG_VAULT, ..one.clone() };
     let foreign = Err(NotAdopted::ForeignKey { name: name("v"), epoch: Epoch(3) });
     let uuid = name(&user().to_string());
@@ -228,13 +228,13 @@ fn an_orphan_is_found_by_name_or_identity_and_opens_without_a_key_of_others() {
         ("another's key", vec![report(State::Orphan, Some(3))], name("v"), foreign),
     ];
     for (what, reports, which, expected) in rows {
-        assert_eq!(orphan(reports, &which), expected, "{what}");
+        assert_eq!(orphan(reports, &which).and_then(Orphan::to_open), expected, "{what}");
     }
 }
 
 #[test]
 fn an_orphan_is_adopted_as_made_where_there_is_room_and_nothing_of_it() {
-    let it = Orphan { id: user(), name: name("v") };
+    let it = Orphan { id: user(), name: name("v"), key: None };
     let gone = Life::Gone(Gone { left: 1, used: true });
     let as_made = Listed { made: true, ..Listed::new(Some(name("p"))) };
     let (v, full) = (name("v"), MOST_BESIDE_DEFAULTS);
