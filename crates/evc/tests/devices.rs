@@ -316,7 +316,7 @@ fn an_orphan_under_another_key_is_removed_by_a_command() {
     says(&controller, true, &[&adopt[..], &["--remove"]].concat(), &["stays locked", "its node has to call"]);
     let section = device.section(&controller);
     let entry = section.vaults.iter().find(|entry| entry.id == foreign).expect("listed");
-    assert_eq!((entry.standing, entry.operation), (vault::section::Standing::Removing, Operation::Lock));
+    assert_eq!((entry.standing, entry.operation), (vault::section::Presence::Removing, Operation::Lock));
     assert!(matches!(entry.release, Release::Withheld { .. }));
     device.poll(&controller);
     let over = evc::clock::now() + 40 * 86_400;
