@@ -100,9 +100,21 @@ fn owner_auth(root: &Path) -> anyhow::Result<Option<Arc<OwnerAuth>>> {
     Ok(Some(Arc::new(OwnerAuth::new(password).context("config/tpm-owner-auth")?)))
 }
 
+/// Whether there is a file with something in it. What can't be looked at, as where a link leads nowhere now, is not absent.
+fn has_key(path: &Path) -> anyhow::Result<bool> {
+    match std::fs::symlink_metadata(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error).context("config/device.key.pem"),
+        Ok(_) => Ok(std::fs::metadata(path)
+            .context("config/device.key.pem can't be looked at; no other key is made in its place")?
+            .len()
+            > 0),
+    }
+}
+
 /// The device key of a node without a TPM, made at first. An empty file holds no key that could be lost.
 fn device_key(path: &Path) -> anyhow::Result<FileSigner> {
-    if std::fs::metadata(path).map_or(true, |file| file.len() == 0) {
+    if !has_key(path)? {
         let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new())
             .ok()
             .context("making a key")?;
@@ -281,5 +293,20 @@ mod tests {
         let words = format!("{:#}", device_key(&path).expect_err("is refused"));
         assert!(words.contains("restore it"), "{words}");
         assert_eq!(std::fs::read(&path).expect("reads"), whole[..40], "left as it is");
+    }
+
+    /// Invariant 6: a key that can't be looked at just now is not one that is absent.
+    #[test]
+    fn a_key_behind_a_link_that_leads_nowhere_is_not_replaced() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (path, elsewhere) = (dir.path().join("device.key.pem"), dir.path().join("medium/device.key.pem"));
+        std::fs::create_dir(dir.path().join("medium")).expect("makes");
+        let first = device_key(&elsewhere).expect("made").public_key().point().to_vec();
+        std::os::unix::fs::symlink(&elsewhere, &path).expect("links");
+        std::fs::rename(dir.path().join("medium"), dir.path().join("away")).expect("not mounted now");
+        let words = format!("{:#}", device_key(&path).expect_err("is refused"));
+        assert!(words.contains("no other key is made"), "{words}");
+        std::fs::rename(dir.path().join("away"), dir.path().join("medium")).expect("mounted again");
+        assert_eq!(device_key(&path).expect("reads").public_key().point().to_vec(), first, "the same");
     }
 }

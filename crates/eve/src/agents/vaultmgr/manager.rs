@@ -20,6 +20,7 @@ use crate::agents::vaultmgr::belief::ring::Ring;
 use crate::agents::vaultmgr::generation::roots::Tpmmgr;
 use crate::agents::vaultmgr::generation::shares::{self, Shares, SharesError};
 use crate::agents::vaultmgr::hands::crypt::Crypt;
+use crate::agents::vaultmgr::hands::durable;
 use crate::agents::vaultmgr::hands::prepare;
 use crate::agents::vaultmgr::notes::Notes;
 use crate::agents::vaultmgr::paths::Paths;
@@ -378,6 +379,9 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     }
 }
 
+/// Longest root certificate that is read, in bytes.
+const MAX_ROOT: usize = 64 << 10;
+
 fn root_certificate(paths: &Paths) -> Vec<u8> {
-    std::fs::read(paths.root_certificate()).unwrap_or_default()
+    durable::read(&paths.root_certificate(), MAX_ROOT).ok().flatten().unwrap_or_default()
 }

@@ -35,10 +35,17 @@ impl Process {
     }
 
     pub(super) fn open_file(&self, subject: &Subject<'_>, bound: &BTreeSet<String>) -> Option<&'static str> {
-        let descriptors = fs::read_dir(self.0.join("fd")).into_iter().flatten().flatten();
+        let tables = self.tasks().map(|task| task.join("fd"));
+        let descriptors = tables.filter_map(|table| fs::read_dir(table).ok()).flatten().flatten();
         descriptors
             .take_while(|_| !subject.late())
             .find_map(|entry| self.descriptor(&entry.path(), subject, bound))
+    }
+
+    /// Its threads: each may have descriptors and a working directory of its own (unshare(2): CLONE_FILES, CLONE_FS), and go on when
+    /// the first of them ended.
+    fn tasks(&self) -> impl Iterator<Item = PathBuf> + use<> {
+        fs::read_dir(self.0.join("task")).into_iter().flatten().flatten().map(|entry| entry.path())
     }
 
     fn descriptor(
@@ -49,7 +56,8 @@ impl Process {
     ) -> Option<&'static str> {
         let target = fs::read_link(link).unwrap_or_default();
         let target = target.to_string_lossy();
-        let about = || self.0.join("fdinfo").join(link.file_name().unwrap_or_default());
+        let of_task = link.parent().and_then(Path::parent).unwrap_or(&self.0);
+        let about = || of_task.join("fdinfo").join(link.file_name().unwrap_or_default());
         match &*target {
             "anon_inode:inotify" if matches!(subject.what, What::Vault(_)) => {
                 any_line(&about(), |line| line.starts_with("inotify") && subject.watches(line))
@@ -67,9 +75,9 @@ impl Process {
 
     /// Where it stands, and what it calls the root.
     pub(super) fn folder(&self, subject: &Subject<'_>) -> Option<&'static str> {
-        ["cwd", "root"]
-            .into_iter()
-            .any(|link| subject.has(&self.0.join(link)))
+        self.tasks()
+            .flat_map(|task| ["cwd", "root"].map(|link| task.join(link)))
+            .any(|link| subject.has(&link))
             .then_some("its working directory")
     }
 

@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt};
 
 use rustix::fs::{AtFlags, Gid, Mode, OFlags, Timespec, Timestamps, Uid};
 
@@ -69,29 +69,37 @@ fn one(
 
 /// Copies one file under a name that nothing has. The copy is durable only with its filesystem.
 pub(super) fn file(to: &Folder, name: &CStr, entry: &Entry, work: &Work) -> Result<Entry, Trouble> {
-    let copied = || -> io::Result<()> {
+    let copied = || -> io::Result<u64> {
         let source = entry.open(OFlags::RDONLY | OFlags::NONBLOCK)?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let target = File::from(rustix::fs::openat(to, name, flags, Mode::RUSR | Mode::WUSR)?);
         copy_data(&source, &target, work)?;
-        keep_time(&target, entry)
+        keep_time(&target, entry)?;
+        Ok(target.metadata()?.ino())
     };
-    copied().map_err(Trouble::of(&entry.path, NOT_COPIED))?;
+    let made = copied().map_err(Trouble::of(&entry.path, NOT_COPIED))?;
     work.file();
-    finished(to, name, entry)
+    finished(to, name, entry, |copy| copy.stat.stx_ino == made)
 }
 
 fn link(to: &Folder, name: &CStr, entry: &Entry) -> Result<Entry, Trouble> {
     let made = entry.target().and_then(|target| Ok(rustix::fs::symlinkat(target, to, name)?));
     made.map_err(Trouble::of(&entry.path, NOT_COPIED))?;
-    finished(to, name, entry)
+    finished(to, name, entry, |copy| copy.kind() == Kind::Link)
 }
 
-/// With owner, mode and attributes, as it is then.
-fn finished(to: &Folder, name: &CStr, entry: &Entry) -> Result<Entry, Trouble> {
+/// With owner, mode and attributes, as it is then. `is_made`: whoever may write in the folder may have put something else of his, or of
+/// another's, under the name meanwhile, and that gets nothing.
+fn finished(
+    to: &Folder,
+    name: &CStr,
+    entry: &Entry,
+    is_made: impl Fn(&Entry) -> bool,
+) -> Result<Entry, Trouble> {
     let gone = || Trouble::new(&entry.path, NOT_COPIED);
-    keep_rights(entry, &to.entry(name)?.ok_or_else(gone)?)?;
-    to.entry(name)?.ok_or_else(gone)
+    let ours = || to.entry(name)?.filter(&is_made).ok_or_else(gone);
+    keep_rights(entry, &ours()?)?;
+    ours()
 }
 
 fn keep_time(target: &File, entry: &Entry) -> io::Result<()> {

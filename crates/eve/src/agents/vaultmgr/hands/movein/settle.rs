@@ -24,6 +24,7 @@ const NOT_CARRIED: &str = "was written to while it was moved, and this can't be 
 /// Returns what is in the vault and stays outside of it too, in words.
 pub(crate) fn settle(places: &Places, open: bool, work: &Work) -> Result<Vec<String>, MoveError> {
     let judged = judge(places, open, work);
+    sync(places)?;
     let wiped = tree::wipe(&places.going, work)?;
     judged?;
     if !wiped.left.is_empty() {
@@ -47,9 +48,16 @@ fn judge(places: &Places, open: bool, work: &Work) -> Result<(), MoveError> {
     let stamps = Stamps::read(&places.stamps);
     let mut judging = Judging { stamps, going: &going, left: Left::default(), work };
     judging.folder(&originals, vault.as_ref())?;
-    // What was carried over, and the names of the going, before the first of them is overwritten.
-    rustix::fs::syncfs(&going).map_err(io::Error::from)?;
     if judging.left.is_empty() { Ok(()) } else { Err(MoveError::Differs(judging.left)) }
+}
+
+/// What was carried over, now or in a life before, and the names of the going, before the first of them is overwritten: whatever the
+/// judging came to.
+fn sync(places: &Places) -> Result<(), MoveError> {
+    match Folder::top(&places.going) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        going => Ok(rustix::fs::syncfs(&going?).map_err(io::Error::from)?),
+    }
 }
 
 /// Nothing of the originals is left but empty folders and links.
