@@ -42,7 +42,7 @@ fn a_vault_that_no_section_speaks_of_is_locked_by_order() {
     assert_eq!(node.manager().order_lock(BERLIN).map(|report| report.state), Ok(State::Locked));
     assert_eq!(node.get(BERLIN, "file"), None);
     let error = node.manager().order_unlock(BERLIN).expect_err("no policy speaks of it").to_string();
-    assert!(error.contains("is not open") && error.contains("no section in force"), "{error}");
+    assert!(error.contains("is not open") && error.contains("no list of vaults from the controller is in force"), "{error}");
     node.hear(&mut controller, &[Line::of(Custody::Tpm)]);
     assert_eq!(node.get(BERLIN, "file").as_deref(), Some("kept"), "with one it is opened");
 }
