@@ -83,8 +83,8 @@ pub fn next(view: &View<'_>) -> Next {
         Wish::Keep(want) => keep::next(view, want),
         Wish::Delete => remove::delete(view),
         Wish::Gone => Next::noted(State::Removed, Note::NotCryptoErased),
-        Wish::Orphan => remove::lock(view, Next::noted(State::Orphan, Note::Orphan)),
-        Wish::Unlisted => remove::lock(view, Next::noted(view.seen.state(), Note::Unlisted)),
+        Wish::Orphan => remove::lock_own(view, Next::noted(State::Orphan, Note::Orphan)),
+        Wish::Unlisted => remove::lock_own(view, Next::noted(view.seen.state(), Note::Unlisted)),
         Wish::Lock => remove::lock(view, Next::noted(view.seen.state(), Note::LeftAsItIs)),
         Wish::Leave => Next::noted(view.seen.state(), Note::LeftAsItIs),
     };

@@ -36,6 +36,12 @@ pub(super) fn delete(view: &View<'_>) -> Next {
     Next::Do(Act { op: Op::Delete, step })
 }
 
+/// Of a vault that nobody vouches for: key files alone, planted or with a changed name, may name another vault's key, and lock nothing.
+pub(super) fn lock_own(view: &View<'_>, locked: Next) -> Next {
+    let own = view.seen.is_vault() || view.seen.has_share() || view.keys.held.is_some();
+    if own { lock(view, locked) } else { locked }
+}
+
 /// Takes the key out of the kernel, whatever else is there, and comes to rest as told.
 pub(super) fn lock(view: &View<'_>, locked: Next) -> Next {
     match view.seen.key {

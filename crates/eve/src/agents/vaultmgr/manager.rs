@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use attest::SessionKey;
 use vault::belief::{About, Belief, Heard};
-use vault::condition::{Hint, Keys, Node, State, TableSeen, Tpm};
+use vault::condition::{Hint, Key, Keys, Node, Seen, State, TableSeen, Tpm};
 use vault::defaults;
 use vault::ids::{CONFIG_VAULT, SectionVersion, VaultId};
 use vault::plan::{Act, Known, Next, NodeStep, Step, View, one, plan};
@@ -213,10 +213,40 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         let seen = self.shares.as_ref().map(|shares| shares.seen(id)).unwrap_or_default();
         let keys = Keys { shares, current, last, held: None, none_fits: false };
         let mark = |epoch| self.ring.mark(id, epoch);
-        match self.slots.get(&id) {
+        let mut known = match self.slots.get(&id) {
             Some(slot) => slot.known(keys, seen, mark),
             None => VaultMemory::<C::Protector>::default().known(keys, seen, mark),
+        };
+        if known.seen.key != Key::Absent && self.is_anothers_key(id) {
+            known.seen.key = Key::Absent;
         }
+        known
+    }
+
+    /// A key counts for one vault alone: key files that name it may have been copied, and their names changed.
+    fn is_anothers_key(&self, id: VaultId) -> bool {
+        let own = self.claim(id);
+        self.sharing_key(id).any(|other| self.claim(other) > own)
+    }
+
+    /// How sure it is that the key which its key files or its directory name is a vault's: that it was proved, or that it has a share,
+    /// which is authentic; its directory; that it is listed.
+    fn claim(&self, id: VaultId) -> (bool, bool, bool) {
+        let share = self
+            .shares
+            .as_ref()
+            .is_some_and(|shares| Seen { shares: shares.seen(id), ..Seen::default() }.has_share());
+        let slot = self.slots.get(&id);
+        let proved = slot.is_some_and(|slot| slot.held.is_some());
+        let listed = self.belief.desired().vaults().any(|listed| listed == id);
+        (share || proved, slot.is_some_and(|slot| slot.sight.seen.is_vault()), listed)
+    }
+
+    /// Other vaults whose key files or directory name the same key.
+    fn sharing_key(&self, id: VaultId) -> impl Iterator<Item = VaultId> + '_ {
+        let key = self.slots.get(&id).and_then(VaultMemory::key);
+        let same = move |slot: &VaultMemory<C::Protector>| key.is_some() && slot.key() == key;
+        self.slots.iter().filter(move |(other, slot)| **other != id && same(slot)).map(|(other, _)| *other)
     }
 
     /// The plan for one vault.
@@ -315,7 +345,16 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         }
         let known = !self.known(id).seen.hints().any(|hint| hint == Hint::Unknown);
         let light = matches!(act.step, Step::AddKey | Step::Lock) || act.step == Step::Unwrap && known;
-        if light { self.look(id) } else { self.look_again(id) }
+        if light {
+            self.look(id)
+        } else {
+            self.look_again(id)
+        }
+        if act.step == Step::Lock {
+            // What is told of others that name the same key is told from a fresh look.
+            let others: Vec<VaultId> = self.sharing_key(id).collect();
+            others.into_iter().for_each(|other| self.look(other));
+        }
     }
 
     /// The newest section that was accepted, now or in an earlier life.

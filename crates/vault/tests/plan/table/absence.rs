@@ -197,3 +197,23 @@ fn df4_a_kept_section_re_keys_no_default_vault() {
         assert_eq!(want.authority, expected);
     }
 }
+
+/// Key files alone may be a copy of another vault's, under a name that nobody lists: what they name is not locked. By a directory, a share or a
+/// key that opened it, it is the vault's own.
+#[test]
+fn a_key_that_is_not_shown_to_be_its_own_is_not_locked() {
+    let ghost =
+        Seen { dir: Dir::Absent, shares: BySeal::default(), key: Key::Present, ..made(Custody::Tpm, 0) };
+    let opened = held(Wrapping::Tpm(Seal::Tpm));
+    for wish in [Wish::Orphan, Wish::Unlisted] {
+        for (what, seen, keys, locks) in [
+            ("key files alone", ghost, keys(), false),
+            ("its directory", Seen { dir: Dir::Vault(AES), ..ghost }, keys(), true),
+            ("its share", Seen { shares: share(Mark::Made), ..ghost }, keys(), true),
+            ("a key that opened it", ghost, opened, true),
+        ] {
+            let next = ask(USER, &wish, &seen, &keys, &NODE);
+            assert_eq!(step(&next), locks.then_some(Step::Lock), "{wish:?}: {what}");
+        }
+    }
+}

@@ -136,3 +136,17 @@ fn a_failing_tpm_is_waited_for() {
     node.hear_tpm();
     assert_eq!(node.state(CONFIG_VAULT), State::Unlocked);
 }
+
+/// A pipe in the place of the controller's root certificate is no certificate, and nobody waits for who might write into it.
+#[test]
+fn a_pipe_for_a_root_certificate_keeps_nothing_waiting() {
+    let mut node = Node::new(true);
+    node.stop();
+    node.disk.mount();
+    let root = node.paths.root_certificate();
+    std::fs::remove_file(&root).expect("removes");
+    nix::unistd::mkfifo(&root, nix::sys::stat::Mode::from_bits_truncate(0o644)).expect("makes");
+    node.start();
+    node.hear_tpm();
+    assert_eq!(node.state(IMAGE_VAULT), State::Unlocked);
+}

@@ -9,6 +9,8 @@ use vault::ids::{CONFIG_VAULT, IMAGE_VAULT};
 use vault::report::State;
 
 use super::node::Node;
+use crate::agents::vaultmgr::hands::movein::{Places, move_in, settle};
+use crate::agents::vaultmgr::hands::tree::Work;
 
 /// DF-5: moved in with its attributes, and wiped only where nobody else names the data.
 #[test]
@@ -115,4 +117,51 @@ fn what_keeps_plain_text_on_the_disk_is_told() {
     node.hear_tpm();
     let status = node.status(IMAGE_VAULT);
     assert!(!left.exists() && !status.detail.concat().contains("plain text left"), "{status:?}");
+}
+
+/// A move whose settling was stopped after a file was carried over, and the places of it.
+fn settling_stopped(node: &Node) -> Places {
+    let at = |name: &str| node.disk.persist().join(name);
+    let places = Places {
+        disk: ::disk::Disk::linux(),
+        place: at("place"),
+        staging: at("new"),
+        going: at("new.going"),
+        stamps: at("new.stamps"),
+    };
+    [&places.place, &places.staging]
+        .into_iter()
+        .for_each(|path| std::fs::create_dir_all(path).expect("makes"));
+    std::fs::write(places.place.join("a"), vec![1; 300_000]).expect("writes");
+    for number in 0..1500 {
+        std::fs::write(places.place.join(format!("b{number:04}")), "b").expect("writes");
+    }
+    node.disk.sync();
+    move_in(&places, &Work::default()).expect("moves");
+    std::fs::write(places.staging.join("a"), vec![9; 300_000]).expect("the last moment");
+    let work = Work::default();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !std::fs::read_dir(&places.going).is_ok_and(|mut names| names.next().is_some()) {
+                std::hint::spin_loop();
+            }
+            work.stop();
+        });
+        // It may be over before it is stopped: then there is nothing to resume.
+        let _ = settle(&places, true, &work);
+    });
+    places
+}
+
+/// Invariant 5: settling that is resumed while somebody holds another file wipes nothing whose copy a power cut could take.
+#[test]
+fn what_was_carried_over_outlasts_a_power_cut_after_its_original_is_wiped() {
+    let mut node = Node::fresh(true);
+    let places = settling_stopped(&node);
+    assert_eq!(std::fs::read(places.place.join("a")).expect("reads"), vec![9; 300_000], "carried over");
+    let held = std::fs::OpenOptions::new().append(true).open(places.staging.join("b1499"));
+    let _ = settle(&places, true, &Work::default());
+    drop(held);
+    node.power_cut();
+    assert!(std::fs::read(places.place.join("a")).expect("reads") == vec![9; 300_000], "lost");
 }

@@ -49,10 +49,11 @@ impl<'a> Subject<'a> {
         Some(Self { dir, what, device, place, until, asked, inside })
     }
 
-    /// Whether it is the descriptor by which we walk the tree.
+    /// Whether it is the descriptor by which we walk the tree: all of our threads have it.
     pub(super) fn is_own(&self, link: &Path) -> bool {
         let What::Plain { own: Some(own), .. } = self.what else { return false };
-        link == Path::new("/proc").join(std::process::id().to_string()).join("fd").join(own.to_string())
+        let tasks = Path::new("/proc").join(std::process::id().to_string()).join("task");
+        link.starts_with(tasks) && link.ends_with(Path::new("fd").join(own.to_string()))
     }
 
     pub(super) fn late(&self) -> bool {

@@ -72,3 +72,95 @@ fn no_changed_byte_of_a_policy_closes_a_vault() {
     each_flipped(1, head);
     each_flipped(3, head);
 }
+
+/// A bit of the identity in a name makes a vault that nobody lists. Its key is the real one's, and is not taken from that; and what the status
+/// says is so.
+#[test]
+fn a_vault_that_a_changed_name_makes_closes_no_other() {
+    let lines = [Line::of(Custody::Tpm)];
+    let (mut node, mut controller) = (Node::new(true), Controller::new());
+    node.hear(&mut controller, &lines);
+    node.put(BERLIN, "file", "kept");
+    node.stop();
+    node.disk.mount();
+    flip(&node, BERLIN, &format!("eve-vault {BERLIN} e0"), 5);
+    node.start();
+    for when in ["first", "again", "and again"] {
+        node.hear(&mut controller, &lines);
+        assert_eq!(
+            node.get(BERLIN, "file").as_deref(),
+            Some("kept"),
+            "{when}: {:?}",
+            node.manager().reports()
+        );
+        assert_eq!(node.state(BERLIN), State::Unlocked, "{when}");
+    }
+    node.restart();
+    node.hear(&mut controller, &lines);
+    assert_eq!(node.get(BERLIN, "file").as_deref(), Some("kept"), "the next life");
+}
+
+/// The same where somebody puts a vault's key files beside it, under an identity that nobody lists.
+#[test]
+fn planted_key_files_close_no_other_vault() {
+    let before = VaultId(uuid::Uuid::from_u128(0x01));
+    for custody in [Custody::Tpm, Custody::Controller] {
+        for planted in [before, OTHER] {
+            plants(custody, planted);
+        }
+    }
+}
+
+fn plants(custody: Custody, planted: VaultId) {
+    let lines = [Line::of(custody)];
+    let (mut node, mut controller) = (Node::new(true), Controller::new());
+    node.hear(&mut controller, &lines);
+    node.put(BERLIN, "file", "kept");
+    node.stop();
+    node.disk.mount();
+    let [of, to] = [BERLIN, planted].map(|id| node.paths.metas().join(id.to_string()));
+    let names = [BERLIN, planted].map(|id| id.to_string().into_bytes());
+    for kind in ["protectors", "policies"] {
+        std::fs::create_dir_all(to.join(kind)).expect("makes");
+        for entry in std::fs::read_dir(of.join(kind)).expect("lists").flatten() {
+            let mut bytes = std::fs::read(entry.path()).expect("reads");
+            if let Some(at) = bytes.windows(36).position(|window| window == names[0]) {
+                bytes[at..at + 36].copy_from_slice(&names[1]);
+            }
+            std::fs::write(to.join(kind).join(entry.file_name()), bytes).expect("plants");
+        }
+    }
+    node.start();
+    node.tell_head(&mut controller);
+    for when in ["first", "again", "restarted"] {
+        node.hear(&mut controller, &lines);
+        let reports = node.manager().reports();
+        assert_eq!(
+            node.get(BERLIN, "file").as_deref(),
+            Some("kept"),
+            "{custody:?} {planted} {when}: {reports:?}"
+        );
+        assert_eq!(node.state(BERLIN), State::Unlocked, "{custody:?} {planted} {when}");
+        if when == "again" {
+            node.restart();
+        }
+    }
+    // Its twin: what is an orphan by its own directory is locked.
+    node.hear(&mut Controller { incarnation: 7, ..controller }, &[]);
+    assert_eq!(
+        (node.state(BERLIN), node.get(BERLIN, "file")),
+        (State::Orphan, None),
+        "{custody:?} {planted}"
+    );
+}
+
+/// IF-2: no bit of a protector's name, its own or the identity's, closes the vault.
+#[test]
+fn no_changed_byte_of_a_name_closes_a_vault() {
+    let name = format!("eve-vault {BERLIN} e1").into_bytes();
+    let length = name.len();
+    each_flipped(0, move |bytes| {
+        let at = bytes.windows(length).position(|window| window == name).expect("its name");
+        (at..at + length).collect()
+    });
+}
