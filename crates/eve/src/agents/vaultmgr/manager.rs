@@ -2,18 +2,14 @@
 //! it rests. Decides nothing itself: `vault::plan` does. Generic over the kernel and tpmmgr, so tests run it without either.
 
 use std::collections::BTreeMap;
-use std::fmt::Display;
 use std::time::Instant;
 
-use attest::SessionKey;
 use vault::belief::{About, Belief, Heard};
-use vault::condition::{Hint, Key, Keys, Node, Seen, State, TableSeen, Tpm};
+use vault::condition::{Hint, Key, Keys, Node, Seen, State};
 use vault::defaults;
-use vault::ids::{CONFIG_VAULT, SectionVersion, VaultId};
-use vault::plan::{Act, Known, Next, NodeStep, Step, View, one, plan};
-use vault::report::{VaultReport, report};
-use vault::section::Seal;
-use vault::wanted::{Head, Wish};
+use vault::ids::{CONFIG_VAULT, VaultId};
+use vault::plan::{Act, Known, Next, NodeStep, Step, one, plan};
+use vault::wanted::Wish;
 use wire::release::SessionSecret;
 
 use crate::agents::vaultmgr::belief::ring::Ring;
@@ -355,66 +351,6 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             let others: Vec<VaultId> = self.sharing_key(id).collect();
             others.into_iter().for_each(|other| self.look(other));
         }
-    }
-
-    /// The newest section that was accepted, now or in an earlier life.
-    pub(crate) fn accepted(&self) -> Option<SectionVersion> {
-        self.belief.accepted()
-    }
-
-    /// The section that the next one is to follow.
-    pub(crate) fn head(&self) -> Option<Head> {
-        self.belief.head()
-    }
-
-    /// What holds for the whole node: why a configuration was refused, why the TPM is waited for.
-    pub(crate) fn notes(&self) -> Vec<String> {
-        self.notes.lines().into_iter().chain(self.crypt.residue().map(str::to_owned)).collect()
-    }
-
-    /// The public half of this life's session.
-    pub(crate) fn session_key(&self) -> SessionKey {
-        self.session.session_key()
-    }
-
-    /// The status of every vault.
-    pub(crate) fn reports(&self) -> Vec<VaultReport> {
-        self.everything().into_iter().map(|id| self.report(id)).collect()
-    }
-
-    /// What each made vault's share is sealed to, the looser while it has two; none where it has no share. While the share table is not read nothing is known.
-    pub(crate) fn seals(&self) -> BTreeMap<VaultId, Option<Seal>> {
-        let table_read = match self.node().tpm {
-            Tpm::Absent => true,
-            Tpm::Unknown => false,
-            Tpm::Present { table, .. } => table == TableSeen::Open,
-        };
-        let seal = |id| {
-            let seen = self.known(id).seen;
-            let made = seen.has_share() || seen.has_metadata();
-            (table_read && made).then(|| (id, seen.share()))
-        };
-        self.everything().into_iter().filter_map(seal).collect()
-    }
-
-    /// The status of one vault.
-    pub(crate) fn report(&self, id: VaultId) -> VaultReport {
-        let (wish, next) = self.ask(id);
-        let (node, known) = (self.node(), self.known(id));
-        let Known { seen, keys, setbacks, unseen } = &known;
-        let view = View { id, wish: &wish, seen, keys, node: &node, setbacks: *setbacks };
-        let slot = self.slots.get(&id);
-        let last = slot.and_then(|slot| slot.last.clone());
-        let no_pcrs = self.shares.as_ref().and_then(Shares::without_pcrs);
-        let no_pcrs = no_pcrs.map(|why| why as &dyn Display);
-        let mut report = report(&view, self.belief.desired().name(id), &next, last, no_pcrs);
-        let facts = slot.map(|slot| slot.facts.clone()).unwrap_or_default();
-        let left = slot.map(|slot| slot.left.clone()).unwrap_or_default();
-        match *unseen {
-            true => report.detail = facts,
-            false => report.detail.extend(facts.into_iter().chain(left)),
-        }
-        self.with_progress(report)
     }
 }
 

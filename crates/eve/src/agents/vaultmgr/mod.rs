@@ -14,6 +14,7 @@ pub(crate) mod hands;
 mod manager;
 mod notes;
 mod paths;
+mod status;
 #[cfg(test)]
 mod tests;
 mod vault;

@@ -358,3 +358,55 @@ fn an_attribute_that_cannot_be_given_keeps_the_file_where_it_is() {
     );
     assert!(tree.file().exists());
 }
+
+/// 0b.3: a thread with a table of descriptors of its own has a file open for writing: no table but its own shows that.
+#[test]
+fn a_thread_with_descriptors_of_its_own_is_a_holder() {
+    let (tree, (opened, is_open), (done, is_done)) =
+        (Tree::new(), std::sync::mpsc::channel(), std::sync::mpsc::channel::<()>());
+    let path = tree.file();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            nix::sched::unshare(nix::sched::CloneFlags::CLONE_FILES).expect("a table of its own");
+            let held = OpenOptions::new().append(true).open(path).expect("opens");
+            opened.send(()).expect("is heard");
+            let _ = is_done.recv();
+            drop(held);
+        });
+        is_open.recv().expect("is open");
+        let told = tree.move_in().map_err(|error| words(&error)).expect_err("is held");
+        assert!(told.contains("open for writing"), "{told}");
+        done.send(()).expect("ends");
+    });
+    tree.move_in().expect("nobody holds it any more");
+}
+
+/// 0b.2: who may write in the vault's folder puts root's file in the place of the copy that arrives. It gets neither his owner nor mode.
+#[test]
+fn what_is_put_in_the_place_of_a_copy_gets_none_of_its_rights() {
+    let tree = Tree::new();
+    for path in [tree.places.place.join("a/b"), tree.file()] {
+        std::os::unix::fs::chown(path, Some(1000), Some(1000)).expect("as root");
+    }
+    tree.move_in().expect("moves");
+    let (arriving, secret) =
+        (tree.file().with_file_name(".eve-vault-arriving"), tree.file().with_file_name("secret"));
+    fs::write(&secret, "root's alone").expect("writes");
+    let held = File::open(&secret).expect("opens");
+    // Written in the last moment before the exchange, and so long that it takes a while to carry it over.
+    fs::write(tree.original(), vec![7; 100 << 20]).expect("writes");
+    let over = AtomicBool::new(false);
+    let exchanged = std::thread::scope(|scope| {
+        let user = scope.spawn(|| {
+            while !arriving.exists() && !over.load(Ordering::Relaxed) {
+                std::thread::yield_now();
+            }
+            fs::rename(&secret, &arriving).is_ok()
+        });
+        let _ = tree.settle();
+        over.store(true, Ordering::Relaxed);
+        user.join().expect("runs")
+    });
+    assert!(exchanged, "it was put there");
+    assert_eq!(held.metadata().expect("there").uid(), 0, "it is root's still");
+}

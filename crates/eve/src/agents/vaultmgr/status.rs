@@ -1,0 +1,79 @@
+//! What vaultmgr tells: the status of each vault, and what holds for the whole node. Nothing is changed by it.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+
+use attest::SessionKey;
+use vault::condition::{TableSeen, Tpm};
+use vault::ids::{SectionVersion, VaultId};
+use vault::plan::{Known, View};
+use vault::report::{VaultReport, report};
+use vault::section::Seal;
+use vault::wanted::Head;
+
+use crate::agents::vaultmgr::generation::roots::Tpmmgr;
+use crate::agents::vaultmgr::generation::shares::Shares;
+use crate::agents::vaultmgr::hands::crypt::Crypt;
+use crate::agents::vaultmgr::manager::Manager;
+
+impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
+    /// The newest section that was accepted, now or in an earlier life.
+    pub(crate) fn accepted(&self) -> Option<SectionVersion> {
+        self.belief.accepted()
+    }
+
+    /// The section that the next one is to follow.
+    pub(crate) fn head(&self) -> Option<Head> {
+        self.belief.head()
+    }
+
+    /// What holds for the whole node: why a configuration was refused, why the TPM is waited for.
+    pub(crate) fn notes(&self) -> Vec<String> {
+        self.notes.lines().into_iter().chain(self.crypt.residue().map(str::to_owned)).collect()
+    }
+
+    /// The public half of this life's session.
+    pub(crate) fn session_key(&self) -> SessionKey {
+        self.session.session_key()
+    }
+
+    /// The status of every vault.
+    pub(crate) fn reports(&self) -> Vec<VaultReport> {
+        self.everything().into_iter().map(|id| self.report(id)).collect()
+    }
+
+    /// What each made vault's share is sealed to, the looser while it has two; none where it has no share. While the share table is not read nothing is known.
+    pub(crate) fn seals(&self) -> BTreeMap<VaultId, Option<Seal>> {
+        let table_read = match self.node().tpm {
+            Tpm::Absent => true,
+            Tpm::Unknown => false,
+            Tpm::Present { table, .. } => table == TableSeen::Open,
+        };
+        let seal = |id| {
+            let seen = self.known(id).seen;
+            let made = seen.has_share() || seen.has_metadata();
+            (table_read && made).then(|| (id, seen.share()))
+        };
+        self.everything().into_iter().filter_map(seal).collect()
+    }
+
+    /// The status of one vault.
+    pub(crate) fn report(&self, id: VaultId) -> VaultReport {
+        let (wish, next) = self.ask(id);
+        let (node, known) = (self.node(), self.known(id));
+        let Known { seen, keys, setbacks, unseen } = &known;
+        let view = View { id, wish: &wish, seen, keys, node: &node, setbacks: *setbacks };
+        let slot = self.slots.get(&id);
+        let last = slot.and_then(|slot| slot.last.clone());
+        let no_pcrs = self.shares.as_ref().and_then(Shares::without_pcrs);
+        let no_pcrs = no_pcrs.map(|why| why as &dyn Display);
+        let mut report = report(&view, self.belief.desired().name(id), &next, last, no_pcrs);
+        let facts = slot.map(|slot| slot.facts.clone()).unwrap_or_default();
+        let left = slot.map(|slot| slot.left.clone()).unwrap_or_default();
+        match *unseen {
+            true => report.detail = facts,
+            false => report.detail.extend(facts.into_iter().chain(left)),
+        }
+        self.with_progress(report)
+    }
+}
