@@ -365,19 +365,25 @@ fn a_thread_with_descriptors_of_its_own_is_a_holder() {
     let (tree, (opened, is_open), (done, is_done)) =
         (Tree::new(), std::sync::mpsc::channel(), std::sync::mpsc::channel::<()>());
     let path = tree.file();
-    std::thread::scope(|scope| {
+    let moved = std::thread::scope(|scope| {
         scope.spawn(move || {
             nix::sched::unshare(nix::sched::CloneFlags::CLONE_FILES).expect("a table of its own");
+            // What other tests have open now would be held here too.
+            let others = fs::read_dir("/proc/thread-self/fd").expect("lists").flatten();
+            let others: Vec<i32> = others.filter_map(|fd| fd.file_name().to_str()?.parse().ok()).collect();
+            others.into_iter().filter(|fd| *fd > 2).for_each(|fd| drop(nix::unistd::close(fd)));
             let held = OpenOptions::new().append(true).open(path).expect("opens");
             opened.send(()).expect("is heard");
             let _ = is_done.recv();
             drop(held);
         });
         is_open.recv().expect("is open");
-        let told = tree.move_in().map_err(|error| words(&error)).expect_err("is held");
-        assert!(told.contains("open for writing"), "{told}");
+        let moved = tree.move_in().map_err(|error| words(&error));
         done.send(()).expect("ends");
+        moved
     });
+    let told = moved.expect_err("is held");
+    assert!(told.contains("open for writing"), "{told}");
     tree.move_in().expect("nobody holds it any more");
 }
 
