@@ -371,7 +371,9 @@ fn a_thread_with_descriptors_of_its_own_is_a_holder() {
             // What other tests have open now would be held here too.
             let others = fs::read_dir("/proc/thread-self/fd").expect("lists").flatten();
             let others: Vec<i32> = others.filter_map(|fd| fd.file_name().to_str()?.parse().ok()).collect();
-            others.into_iter().filter(|fd| *fd > 2).for_each(|fd| drop(nix::unistd::close(fd)));
+            for other in others.into_iter().filter(|fd| *fd > 2) {
+                let _ = nix::unistd::close(other);
+            }
             let held = OpenOptions::new().append(true).open(path).expect("opens");
             opened.send(()).expect("is heard");
             let _ = is_done.recv();
