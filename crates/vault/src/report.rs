@@ -74,13 +74,17 @@ fn line(note: &Note, no_pcrs: Option<&dyn Display>) -> String {
 }
 
 /// The epoch that the change has ended at: of both copies, or the older one. While a change is under way in this life, or the
-/// copies differ on the way to a custody with the controller, none.
+/// copies differ on the way to a custody with the controller, none. No change is under way in a vault that is not listed.
 fn epoch(view: &View<'_>) -> Option<Epoch> {
+    let Wish::Keep(want) = view.wish else { return lowest_epoch(view) };
     let cut_short = view.keys.held == Some(OpenedBy { first: None, second: None });
-    let widens = matches!(view.wish, Wish::Keep(want) if want.policy.custody.needs_controller());
+    let widens = want.policy.custody.needs_controller();
     let without = view.seen.hints().any(|hint| hint == Hint::NoEpoch);
-    let epoch = view.seen.hints().filter_map(Hint::epoch).min();
-    epoch.filter(|_| !(cut_short || widens && without))
+    lowest_epoch(view).filter(|_| !(cut_short || widens && without))
+}
+
+fn lowest_epoch(view: &View<'_>) -> Option<Epoch> {
+    view.seen.hints().filter_map(Hint::epoch).min()
 }
 
 /// The last operation; or the one that can't be done at all, though no step of it failed.

@@ -48,7 +48,7 @@ fn answer(section: Section, root: RootPin) -> Heard {
 fn kept() -> Box<Kept> {
     let accepted = Accepted { device: DEVICE, version: version(7), superseded: vec![] };
     let listed = BTreeMap::from([(VAULT, "berlin".parse().expect("a name"))]);
-    let record = Record { accepted, listed, removed: BTreeMap::new() };
+    let record = Record { accepted, listed, removed: BTreeMap::new(), former: BTreeMap::new() };
     let chain = Chain { head: Some(digest(7)), epochs: BTreeMap::new() };
     Box::new(Kept { record, chain, root: ROOT, signed: Signed { envelope: vec![7], certs: vec![] } })
 }

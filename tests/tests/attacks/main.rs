@@ -3,6 +3,7 @@
 
 mod copies;
 mod keys;
+mod orphans;
 mod search;
 mod secrets;
 mod theft;

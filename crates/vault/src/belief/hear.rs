@@ -115,7 +115,7 @@ impl Belief {
         }
         let chain = Chain::after(self.chain(), anew, given.digest, &listing);
         self.desired.listing = Some(listing.above(&chain));
-        let record = Record { accepted, listed: [].into(), removed: [].into() };
+        let record = Record { accepted, listed: [].into(), removed: [].into(), former: [].into() };
         self.unsaved = Some(Box::new(Kept { record, chain, root: given.root, signed: given.signed }));
         let mut effects = vec![Effect::Settle(About::Configuration), Effect::TakeKeys(given.section)];
         effects.extend(matches!(self.roots, Roots::Open(None)).then_some(Effect::Pin(given.root)));

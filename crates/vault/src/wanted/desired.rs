@@ -98,7 +98,7 @@ impl Desired {
     pub fn name(&self, id: VaultId) -> Name {
         let listed = self.listing.as_ref().and_then(|l| l.vaults.get(&id)).map(|want| want.name.clone());
         let recorded = match &self.record {
-            RecordSeen::Read(record) => record.listed.get(&id).or_else(|| record.removed.get(&id)).cloned(),
+            RecordSeen::Read(record) => record.name(id).cloned(),
             RecordSeen::Unreadable | RecordSeen::Nothing => None,
         };
         listed.or(recorded).or_else(|| defaults::name(id)).unwrap_or_else(|| nameless(id))

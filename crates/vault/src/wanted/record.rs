@@ -28,6 +28,10 @@ pub struct Record {
     pub listed: BTreeMap<VaultId, Name>,
     /// Vaults deleted here; kept so that the controller hears of it even if the report was lost.
     pub removed: BTreeMap<VaultId, Name>,
+    /// Names by which earlier incarnations, or another controller, listed vaults that this one did not: so that people know an orphan
+    /// when they see it. They decide nothing. Written apart: records of before there were any end without them.
+    #[serde(skip)]
+    pub former: BTreeMap<VaultId, Name>,
 }
 
 /// The chain that node and controller both keep: each section names the one before it that the node had accepted. So a section of a
@@ -82,6 +86,8 @@ const ANEW: &str = "if it is to stay so, remove persist/config/vaultmgr/record o
 
 /// Most deleted vaults that are remembered.
 const MAX_REMOVED: usize = 256;
+/// Most names that are remembered of earlier incarnations: as many as a node has vaults.
+const MAX_FORMER: usize = 1024;
 /// Most superseded incarnations that are remembered: an operator restores a database a few times.
 const MAX_SUPERSEDED: usize = 64;
 
@@ -130,7 +136,21 @@ impl Record {
         listed.extend(listing.vaults.iter().map(|(id, want)| (*id, want.name.clone())));
         let mut removed = before.map(|record| record.removed.clone()).unwrap_or_default();
         removed.retain(|id, _| !listing.vaults.contains_key(id));
-        Self { accepted, listed, removed }
+        let former = before.map(|record| record.former_names(&listed)).unwrap_or_default();
+        Self { accepted, listed, removed, former }
+    }
+
+    /// What was once listed, and is not among `listed`.
+    fn former_names(&self, listed: &BTreeMap<VaultId, Name>) -> BTreeMap<VaultId, Name> {
+        let all = self.listed.iter().chain(&self.former);
+        let once = all.filter(|(id, _)| !listed.contains_key(*id)).map(|(id, name)| (*id, name.clone()));
+        once.take(MAX_FORMER).collect()
+    }
+
+    /// The name that a vault was last listed by.
+    #[must_use]
+    pub fn name(&self, id: VaultId) -> Option<&Name> {
+        self.listed.get(&id).or_else(|| self.removed.get(&id)).or_else(|| self.former.get(&id))
     }
 
     /// Notes that a vault was deleted here.

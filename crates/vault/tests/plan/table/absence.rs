@@ -29,7 +29,12 @@ fn after(before: Option<&Record>, listing: &Listing) -> Result<Record, Refused> 
 fn if5_absence_alone_never_deletes() {
     let record = |version, listed: bool| {
         let listed = listed.then(|| (USER, name())).into_iter().collect();
-        RecordSeen::Read(Record { accepted: accepted(version), listed, removed: BTreeMap::new() })
+        RecordSeen::Read(Record {
+            accepted: accepted(version),
+            listed,
+            removed: BTreeMap::new(),
+            former: BTreeMap::new(),
+        })
     };
     let live = |version| Some(removing(Authority::Live, version));
     let kept = Some(removing(Authority::Checkpoint, version(1, 8)));
@@ -69,8 +74,12 @@ fn if5_an_unlisted_vault_is_locked_though_the_record_is_unreadable() {
 fn df4_unlisted_a_default_vault_returns_to_its_default_policy() {
     let listing = Some(listing(Authority::Live, version(1, 8), false));
     let listed = BTreeMap::from([(CONFIG_VAULT, "config".parse().unwrap())]);
-    let record =
-        RecordSeen::Read(Record { accepted: accepted(version(1, 7)), listed, removed: BTreeMap::new() });
+    let record = RecordSeen::Read(Record {
+        accepted: accepted(version(1, 7)),
+        listed,
+        removed: BTreeMap::new(),
+        former: BTreeMap::new(),
+    });
     let desired = Desired { listing, record, ..Desired::default() };
     let Wish::Keep(want) = desired.wish(CONFIG_VAULT, &NODE, false) else { panic!("not kept") };
     assert_eq!((want.policy.custody, want.authority), (Custody::Tpm, Authority::Live));
@@ -216,4 +225,18 @@ fn a_key_that_is_not_shown_to_be_its_own_is_not_locked() {
             assert_eq!(step(&next), locks.then_some(Step::Lock), "{wish:?}: {what}");
         }
     }
+}
+
+/// seen-by-users 0.11: begun anew, a controller lists less. Each vault that it does not list keeps the name that people know it by, also
+/// after later sections and further lives; and none of these names lets anybody delete one.
+#[test]
+fn a_vault_that_a_new_incarnation_does_not_list_keeps_its_name() {
+    let first = after(None, &listing(Authority::Live, version(1, 7), true)).unwrap();
+    let absent = |incarnation, number| listing(Authority::Live, version(incarnation, number), false);
+    let later = [absent(2, 1), absent(2, 2), absent(3, 1)];
+    let record = later.iter().fold(first, |record, said| after(Some(&record), said).unwrap());
+    let live = Some(removing(Authority::Live, version(3, 2)));
+    let desired = Desired { listing: live, record: RecordSeen::Read(record), ..Desired::default() };
+    assert_eq!(desired.name(USER), name());
+    assert_eq!(desired.wish(USER, &NODE, false), Wish::Orphan);
 }

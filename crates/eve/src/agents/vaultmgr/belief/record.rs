@@ -14,8 +14,8 @@ use crate::agents::vaultmgr::paths::Paths;
 /// A section of a thousand vaults with its certificates is far below this.
 const MAX_BYTES: usize = 4 << 20;
 
-/// The record and the signed section it came from, as they lie in the file. The chain follows after it: a file of before there was
-/// one ends here, and a reader of before does not look further.
+/// The record and the signed section it came from, as they lie in the file. The chain follows after it, and then the former names: a
+/// file of before there was one, or the other, ends there, and a reader of before does not look further.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Stored {
     record: Record,
@@ -48,15 +48,23 @@ pub(crate) fn load(paths: &Paths) -> Result<Option<Kept>, RecordError> {
 
 fn decode(bytes: &[u8]) -> Result<Kept, postcard::Error> {
     let (stored, rest): (Stored, _) = postcard::take_from_bytes(bytes)?;
-    let chain = if rest.is_empty() { Chain::default() } else { postcard::from_bytes(rest)? };
+    let (chain, rest) = later::<Chain>(rest)?;
+    let (former, _) = later(rest)?;
     let Stored { record, envelope, certs, root } = stored;
+    let record = Record { former, ..record };
     Ok(Kept { record, chain, root: RootPin(root), signed: Signed { envelope, certs } })
+}
+
+/// A part that files of before end without.
+fn later<'b, T: Default + Deserialize<'b>>(bytes: &'b [u8]) -> Result<(T, &'b [u8]), postcard::Error> {
+    if bytes.is_empty() { Ok((T::default(), bytes)) } else { postcard::take_from_bytes(bytes) }
 }
 
 fn encode(kept: &Kept) -> Result<Vec<u8>, postcard::Error> {
     let Kept { record, chain, root, signed } = kept.clone();
+    let former = postcard::to_allocvec(&record.former)?;
     let stored = Stored { record, envelope: signed.envelope, certs: signed.certs, root: root.0 };
-    Ok([postcard::to_allocvec(&stored)?, postcard::to_allocvec(&chain)?].concat())
+    Ok([postcard::to_allocvec(&stored)?, postcard::to_allocvec(&chain)?, former].concat())
 }
 
 /// Writes it, durably. The Config Vault must be open.
@@ -87,7 +95,8 @@ mod tests {
         let listed = BTreeMap::from([(VaultId(uuid::Uuid::nil()), "berlin".parse().expect("a name"))]);
         let version = SectionVersion { incarnation: Incarnation([1; 16]), version: 7 };
         let accepted = Accepted { device: DeviceId(uuid::Uuid::nil()), version, superseded: Vec::new() };
-        let record = Record { accepted, listed, removed: BTreeMap::new() };
+        let former = BTreeMap::from([(VaultId(uuid::Uuid::max()), "rome".parse().expect("a name"))]);
+        let record = Record { accepted, listed, removed: BTreeMap::new(), former };
         let epochs = BTreeMap::from([(VaultId(uuid::Uuid::nil()), Epoch(3))]);
         let chain = Chain { head: Some(SectionDigest([4; 32])), epochs };
         let signed = Signed { envelope: vec![1], certs: vec![2] };
@@ -110,14 +119,19 @@ mod tests {
         assert!(paths.record_aside().exists());
     }
 
-    /// A record of before there was a chain is read, without one; and this one is read by programs of before.
+    /// A record of before there was a chain, or were former names, is read without; and this one is read by programs of before.
     #[test]
-    fn a_record_without_a_chain_is_read() {
-        let whole = encode(&kept()).expect("encodes");
-        let chain = postcard::to_allocvec(&kept().chain).expect("encodes");
-        let before = &whole[..whole.len() - chain.len()];
-        assert_eq!(decode(before), Ok(Kept { chain: Chain::default(), ..kept() }));
-        assert!(postcard::from_bytes::<Stored>(&whole).is_ok());
+    fn a_record_without_a_chain_or_former_names_is_read() {
+        let (whole, kept) = (encode(&kept()).expect("encodes"), kept());
+        let (chain, former) = (&kept.chain, &kept.record.former);
+        let len = |part: postcard::Result<Vec<u8>>| part.expect("encodes").len();
+        let chained = &whole[..whole.len() - len(postcard::to_allocvec(former))];
+        let before = &chained[..chained.len() - len(postcard::to_allocvec(chain))];
+        let nameless = Record { former: BTreeMap::new(), ..kept.record.clone() };
+        let nameless = Kept { record: nameless, ..kept.clone() };
+        assert_eq!(decode(chained).as_ref(), Ok(&nameless));
+        assert_eq!(decode(before), Ok(Kept { chain: Chain::default(), ..nameless }));
+        assert!(postcard::take_from_bytes::<(Stored, Chain)>(&whole).is_ok());
         for cut in 0..before.len() {
             assert!(decode(&whole[..cut]).is_err(), "cut at {cut}");
         }
