@@ -1,5 +1,7 @@
 //! The release decision, row by row: what is released, and everything that is not.
 
+#![allow(clippy::disallowed_types, reason = "a software TPM makes keys")]
+
 use std::collections::BTreeSet;
 
 use attest::{Appraisal, DeviceSession};
