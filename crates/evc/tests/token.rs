@@ -75,17 +75,9 @@ fn a_copy_of_database_and_kek_is_all_of_a_controller() {
     evc.apply(POLICY);
     let copy = tempfile::tempdir().expect("a folder");
     let (from, to) = (evc.dir.path().join("evc.db"), copy.path().join("evc.db"));
-    evc.wait(async {
-        // What `.backup` does, too: a copy of one moment.
-        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&from);
-        let mut live =
-            <sqlx::SqliteConnection as sqlx::Connection>::connect_with(&options).await.expect("open");
-        sqlx::query("VACUUM INTO ?")
-            .bind(to.to_str().expect("text"))
-            .execute(&mut live)
-            .await
-            .expect("copied");
-    });
+    // What `.backup` does, too: a copy of one moment.
+    let live = rusqlite::Connection::open(&from).expect("open");
+    live.execute("VACUUM INTO ?", [to.to_str().expect("text")]).expect("copied");
     fs::copy(evc.dir.path().join("kek"), copy.path().join("kek")).expect("copied");
     let (_serving, _) = serve(copy.path());
     assert!(!works(copy.path()), "there is no token yet");

@@ -14,7 +14,7 @@ use crate::process::{Running, mortal, output, program};
 use crate::wait;
 
 /// Ours at debug; libraries tell each query and record.
-const LOG: &str = "debug,sqlx=info,hyper=info,hyper_util=info,rustls=info,tower_http=info";
+const LOG: &str = "debug,hyper=info,hyper_util=info,rustls=info,tower_http=info";
 
 /// A controller.
 pub struct Evc {

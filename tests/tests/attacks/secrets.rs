@@ -125,7 +125,7 @@ fn has_line(text: &str, parts: &[&str]) -> bool {
 /// Lines that are there only when the level is on, each by its parts.
 const NODE_TRACES: [&[&str]; 3] =
     [&["DEBUG", "eve::agents::vaultmgr", "step"], &["TRACE", "eve::bus"], &["TRACE", "ureq"]];
-const EVC_TRACES: [&[&str]; 2] = [&["TRACE", "rustls"], &["DEBUG", "sqlx"]];
+const EVC_TRACES: [&[&str]; 1] = [&["TRACE", "rustls"]];
 const NOTHING: [&str; 0] = [];
 
 #[test]

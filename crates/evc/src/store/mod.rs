@@ -50,9 +50,19 @@ pub enum StoreError {
     /// Another controller works on it.
     #[error("another controller works on it")]
     InUse,
-    /// Its tables are another build's.
+    /// Its tables are an earlier build's.
     #[error("its tables are of another version of evc: start `evc serve` of this version over it once")]
     OtherVersion,
+    /// Its tables are a later build's.
+    #[error(
+        "a newer version of evc made its tables (number {there}; this one knows {known}): start that version, or a later one"
+    )]
+    Newer {
+        /// The newest migration that it saw.
+        there: i64,
+        /// The newest of this build.
+        known: i64,
+    },
     /// A row does not read back as what was written.
     #[error("the database is damaged: {0}")]
     Damaged(String),

@@ -326,16 +326,11 @@ pub(crate) fn status(stream: Begun) -> Option<u16> {
 
 /// Whoever can write the file, past the controller and its rules.
 pub(crate) fn sql(data: &Path, statements: &[&str]) {
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(data.join("evc.db")).foreign_keys(false);
-    use sqlx::Connection as _;
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    runtime.block_on(async {
-        let mut open = sqlx::SqliteConnection::connect_with(&options).await.expect("opened");
-        for statement in statements {
-            sqlx::query(sqlx::AssertSqlSafe(*statement)).execute(&mut open).await.expect(statement);
-        }
-        open.close().await.expect("closed");
-    });
+    let file = rusqlite::Connection::open(data.join("evc.db")).expect("opened");
+    file.pragma_update(None, "foreign_keys", false).expect("set");
+    for statement in statements {
+        file.execute_batch(statement).expect(statement);
+    }
 }
 
 /// A controller as a process; killed when dropped.

@@ -1,99 +1,94 @@
 //! Rows of devices, of their onboarding and of their certificates, from SQLite.
 
-use sqlx::sqlite::SqliteRow;
 use vault::ids::DeviceId;
 use vault::ledger::Older;
 
-use super::read::{
-    FromRow, bytes32, device, from_json, get, kept, name, number, project, said, some_bytes32, some_name,
-    some_number, uuid, word,
-};
+use super::read::{Columns, FromRow, bytes32, device, from_json, name, number, plain, project, uuid, word};
 use crate::store::{CertRow, DeviceRow, OnboardRow, RemovedRow, Stored};
 
 impl FromRow for OnboardRow {
-    fn from_row(row: &SqliteRow) -> Stored<Self> {
-        let used: Option<Vec<u8>> = get(row, "device")?;
+    const COLUMNS: &'static str = "project, cert_digest, serial, cert_der, name, added_at, device";
+    fn from_row(row: &mut Columns<'_>) -> Stored<Self> {
         Ok(Self {
-            project: project(row)?,
-            cert_digest: bytes32(row, "cert_digest")?,
-            serial: get(row, "serial")?,
-            cert_der: get(row, "cert_der")?,
-            name: some_name(row, "name")?,
-            added_at: number(row, "added_at")?,
-            device: if used.is_some() { Some(device(row)?) } else { None },
+            project: row.read(project)?,
+            cert_digest: row.read(bytes32)?,
+            serial: row.read(plain)?,
+            cert_der: row.read(plain)?,
+            name: row.read_some(name)?,
+            added_at: row.read(number)?,
+            device: row.read_some(device)?,
         })
     }
 }
 
 impl FromRow for DeviceRow {
-    fn from_row(row: &SqliteRow) -> Stored<Self> {
+    const COLUMNS: &'static str =
+        "id, project, name, cert_digest, cert_der, key, serial, let_in_by, tpm, learn,
+        registered_at, last_seen, proved_at, section_version, section_digest, ledger, older, report, verdict,
+        lost_at, alarm, report_session, report_counter";
+    fn from_row(row: &mut Columns<'_>) -> Stored<Self> {
         Ok(Self {
-            id: DeviceId(uuid(row, "id")?),
-            project: project(row)?,
-            name: name(row, "name")?,
-            cert_digest: bytes32(row, "cert_digest")?,
-            cert_der: get(row, "cert_der")?,
-            key: some_bytes32(row, "key")?,
-            serial: get(row, "serial")?,
-            let_in_by: some_bytes32(row, "let_in_by")?,
-            tpm: word(row, "tpm")?,
-            learn: get(row, "learn")?,
-            registered_at: number(row, "registered_at")?,
-            last_seen: some_number(row, "last_seen")?,
-            proved_at: some_number(row, "proved_at")?,
-            section_version: number(row, "section_version")?,
-            section_digest: some_bytes32(row, "section_digest")?,
-            ledger: kept(row, "ledger")?,
-            older: from_json(row, "older")?,
-            report: said(row, "report")?,
-            verdict: said(row, "verdict")?,
-            lost_at: some_number(row, "lost_at")?,
-            alarm: get(row, "alarm")?,
+            id: DeviceId(row.read(uuid)?),
+            project: row.read(project)?,
+            name: row.read(name)?,
+            cert_digest: row.read(bytes32)?,
+            cert_der: row.read(plain)?,
+            key: row.read_some(bytes32)?,
+            serial: row.read(plain)?,
+            let_in_by: row.read_some(bytes32)?,
+            tpm: row.read(word)?,
+            learn: row.read(plain)?,
+            registered_at: row.read(number)?,
+            last_seen: row.read_some(number)?,
+            proved_at: row.read_some(number)?,
+            section_version: row.read(number)?,
+            section_digest: row.read_some(bytes32)?,
+            ledger: row.read(from_json)?,
+            older: row.read_some(from_json)?,
+            report: row.said()?,
+            verdict: row.said()?,
+            lost_at: row.read_some(number)?,
+            alarm: row.read_some(plain)?,
             reported: reported(row)?,
         })
     }
 }
 
-fn reported(row: &SqliteRow) -> Stored<Option<([u8; 32], u64)>> {
-    let counter = number(row, "report_counter")?;
-    Ok(some_bytes32(row, "report_session")?.map(|session| (session, counter)))
+fn reported(row: &mut Columns<'_>) -> Stored<Option<([u8; 32], u64)>> {
+    let session = row.read_some(bytes32)?;
+    let counter = row.read(number)?;
+    Ok(session.map(|session| (session, counter)))
 }
 
 impl FromRow for Older {
-    fn from_row(row: &SqliteRow) -> Stored<Self> {
-        kept(row, "older")
-    }
-}
-
-/// That there is such a row.
-pub(super) struct SentBefore;
-
-impl FromRow for SentBefore {
-    fn from_row(row: &SqliteRow) -> Stored<Self> {
-        bytes32(row, "digest").map(|_| Self)
+    const COLUMNS: &'static str = "DISTINCT older";
+    fn from_row(row: &mut Columns<'_>) -> Stored<Self> {
+        row.read(from_json)
     }
 }
 
 impl FromRow for RemovedRow {
-    fn from_row(row: &SqliteRow) -> Stored<Self> {
+    const COLUMNS: &'static str = "cert_digest, key, name, serial, removed_at";
+    fn from_row(row: &mut Columns<'_>) -> Stored<Self> {
         Ok(Self {
-            cert_digest: bytes32(row, "cert_digest")?,
-            key: bytes32(row, "key")?,
-            name: name(row, "name")?,
-            serial: get(row, "serial")?,
-            removed_at: number(row, "removed_at")?,
+            cert_digest: row.read(bytes32)?,
+            key: row.read(bytes32)?,
+            name: row.read(name)?,
+            serial: row.read_some(plain)?,
+            removed_at: row.read(number)?,
         })
     }
 }
 
 impl FromRow for CertRow {
-    fn from_row(row: &SqliteRow) -> Stored<Self> {
+    const COLUMNS: &'static str = "device, kind, pem, public, added_at";
+    fn from_row(row: &mut Columns<'_>) -> Stored<Self> {
         Ok(Self {
-            device: device(row)?,
-            kind: get(row, "kind")?,
-            pem: get(row, "pem")?,
-            public: get(row, "public")?,
-            added_at: number(row, "added_at")?,
+            device: row.read(device)?,
+            kind: row.read(plain)?,
+            pem: row.read(plain)?,
+            public: row.read_some(plain)?,
+            added_at: row.read(number)?,
         })
     }
 }

@@ -1,51 +1,52 @@
 //! Nonces, standings and reference values in SQLite.
 
 use async_trait::async_trait;
-use sqlx::query;
-use sqlx::sqlite::SqliteRow;
 use vault::ids::{DeviceId, Project};
 
-use super::SqliteTx;
 use super::read::{
-    FromRow, Word as _, blob, bytes32, device, get, int, json, kept, number, project, some_number, word,
+    Columns, FromRow, Word as _, blob, bytes32, device, from_json, int, json, number, plain, project, word,
 };
+use super::transaction::SqliteTx;
 use crate::store::{
     Ends, Evidence, PastSession, ReferenceRow, ReferenceState, StandingRow, Stored, UnixSeconds,
 };
 
 impl FromRow for StandingRow {
-    fn from_row(row: &SqliteRow) -> Stored<Self> {
+    const COLUMNS: &'static str = "device, session, at, renew, record";
+    fn from_row(row: &mut Columns<'_>) -> Stored<Self> {
         Ok(Self {
-            device: device(row)?,
-            session: bytes32(row, "session")?,
-            at: number(row, "at")?,
-            renew: get(row, "renew")?,
-            record: kept(row, "record")?,
+            device: row.read(device)?,
+            session: row.read(bytes32)?,
+            at: row.read(number)?,
+            renew: row.read(plain)?,
+            record: row.read(from_json)?,
         })
     }
 }
 
 impl FromRow for PastSession {
-    fn from_row(row: &SqliteRow) -> Stored<Self> {
+    const COLUMNS: &'static str = "device, session, ended_at, settled";
+    fn from_row(row: &mut Columns<'_>) -> Stored<Self> {
         Ok(Self {
-            device: device(row)?,
-            session: bytes32(row, "session")?,
-            ended_at: number(row, "ended_at")?,
-            settled: get(row, "settled")?,
+            device: row.read(device)?,
+            session: row.read(bytes32)?,
+            ended_at: row.read(number)?,
+            settled: row.read(plain)?,
         })
     }
 }
 
 impl FromRow for ReferenceRow {
-    fn from_row(row: &SqliteRow) -> Stored<Self> {
+    const COLUMNS: &'static str = "id, project, device, pcrs, state, learned_at, decided_at";
+    fn from_row(row: &mut Columns<'_>) -> Stored<Self> {
         Ok(Self {
-            id: get(row, "id")?,
-            project: project(row)?,
-            device: device(row)?,
-            pcrs: kept(row, "pcrs")?,
-            state: word(row, "state")?,
-            learned_at: number(row, "learned_at")?,
-            decided_at: some_number(row, "decided_at")?,
+            id: row.read(plain)?,
+            project: row.read(project)?,
+            device: row.read(device)?,
+            pcrs: row.read(from_json)?,
+            state: row.read(word)?,
+            learned_at: row.read(number)?,
+            decided_at: row.read_some(number)?,
         })
     }
 }
@@ -54,132 +55,112 @@ impl FromRow for ReferenceRow {
 struct Nonce([u8; 32]);
 
 impl FromRow for Nonce {
-    fn from_row(row: &SqliteRow) -> Stored<Self> {
-        bytes32(row, "nonce").map(Self)
+    const COLUMNS: &'static str = "nonce";
+    fn from_row(row: &mut Columns<'_>) -> Stored<Self> {
+        row.read(bytes32).map(Self)
     }
 }
 
-/// A number alone.
-struct Id(i64);
-
-impl FromRow for Id {
-    fn from_row(row: &SqliteRow) -> Stored<Self> {
-        get(row, "id").map(Self)
-    }
+/// For binding: the first and the last.
+fn bounds(ends: &Ends) -> (i64, i64) {
+    (int(*ends.start()), int(*ends.end()))
 }
 
 #[async_trait]
 impl Evidence for SqliteTx {
     async fn add_nonce(&mut self, nonce: &[u8; 32], device: DeviceId, expires_at: UnixSeconds) -> Stored<()> {
-        let add = query("INSERT INTO nonces (nonce, device, expires_at) VALUES (?, ?, ?)");
-        self.run(add.bind(nonce.to_vec()).bind(blob(device.0)).bind(int(expires_at))).await.map(drop)
+        let add = "INSERT INTO nonces (nonce, device, expires_at) VALUES (?, ?, ?)";
+        self.run(add, (nonce, blob(device.0), int(expires_at))).await.map(drop)
     }
 
     async fn open_nonce(&mut self, device: DeviceId, ends: Ends) -> Stored<Option<[u8; 32]>> {
-        let find = query(
-            "SELECT nonce FROM nonces WHERE device = ? AND expires_at BETWEEN ? AND ? ORDER BY expires_at DESC LIMIT 1",
-        );
-        let find = find.bind(blob(device.0)).bind(int(*ends.start())).bind(int(*ends.end()));
-        Ok(self.one::<Nonce>(find).await?.map(|nonce| nonce.0))
+        let find =
+            "FROM nonces WHERE device = ? AND expires_at BETWEEN ? AND ? ORDER BY expires_at DESC LIMIT 1";
+        let (first, last) = bounds(&ends);
+        Ok(self.one(find, (blob(device.0), first, last)).await?.map(|Nonce(nonce)| nonce))
     }
 
     async fn take_nonce(&mut self, nonce: &[u8; 32], device: DeviceId, ends: Ends) -> Stored<bool> {
-        let take = query("DELETE FROM nonces WHERE nonce = ? AND device = ? AND expires_at BETWEEN ? AND ?");
-        let take = take.bind(nonce.to_vec()).bind(blob(device.0));
-        Ok(self.run(take.bind(int(*ends.start())).bind(int(*ends.end()))).await? == 1)
+        let take = "DELETE FROM nonces WHERE nonce = ? AND device = ? AND expires_at BETWEEN ? AND ?";
+        let (first, last) = bounds(&ends);
+        Ok(self.run(take, (nonce, blob(device.0), first, last)).await? == 1)
     }
 
     async fn keep_nonces(&mut self, device: DeviceId, ends: Ends) -> Stored<()> {
-        let drop_others = query("DELETE FROM nonces WHERE device = ? AND expires_at NOT BETWEEN ? AND ?")
-            .bind(blob(device.0));
-        self.run(drop_others.bind(int(*ends.start())).bind(int(*ends.end()))).await.map(drop)
+        let drop_others = "DELETE FROM nonces WHERE device = ? AND expires_at NOT BETWEEN ? AND ?";
+        let (first, last) = bounds(&ends);
+        self.run(drop_others, (blob(device.0), first, last)).await.map(drop)
     }
 
     async fn drop_nonces(&mut self, device: DeviceId) -> Stored<()> {
-        self.run(query("DELETE FROM nonces WHERE device = ?").bind(blob(device.0))).await.map(drop)
+        self.run("DELETE FROM nonces WHERE device = ?", (blob(device.0),)).await.map(drop)
     }
 
     async fn past_session(&mut self, device: DeviceId, session: &[u8; 32]) -> Stored<Option<PastSession>> {
-        let find = query("SELECT * FROM past_sessions WHERE device = ? AND session = ?");
-        self.one(find.bind(blob(device.0)).bind(session.to_vec())).await
+        self.one("FROM past_sessions WHERE device = ? AND session = ?", (blob(device.0), session)).await
     }
 
     async fn end_session(&mut self, row: &PastSession, keep: u32) -> Stored<()> {
-        let put = query(
-            "INSERT OR REPLACE INTO past_sessions (device, session, ended_at, settled) VALUES (?, ?, ?, ?)",
-        );
-        let put = put.bind(blob(row.device.0)).bind(row.session.to_vec());
-        self.run(put.bind(int(row.ended_at)).bind(row.settled)).await?;
+        let put =
+            "INSERT OR REPLACE INTO past_sessions (device, session, ended_at, settled) VALUES (?, ?, ?, ?)";
+        self.run(put, (blob(row.device.0), row.session, int(row.ended_at), row.settled)).await?;
         let older = "DELETE FROM past_sessions WHERE device = ?1 AND session IN
              (SELECT session FROM past_sessions WHERE device = ?1 ORDER BY ended_at DESC, session LIMIT -1 OFFSET ?2)";
-        self.run(query(older).bind(blob(row.device.0)).bind(keep)).await.map(drop)
+        self.run(older, (blob(row.device.0), keep)).await.map(drop)
     }
 
     async fn resume_session(&mut self, device: DeviceId, session: &[u8; 32]) -> Stored<()> {
-        let forget = query("DELETE FROM past_sessions WHERE device = ? AND session = ?");
-        self.run(forget.bind(blob(device.0)).bind(session.to_vec())).await.map(drop)
+        let forget = "DELETE FROM past_sessions WHERE device = ? AND session = ?";
+        self.run(forget, (blob(device.0), session)).await.map(drop)
     }
 
     async fn sessions_since(&mut self, device: DeviceId, after: UnixSeconds) -> Stored<u64> {
-        let count =
-            "SELECT count(*) AS count FROM past_sessions WHERE device = ? AND ended_at > ? AND settled = 0";
-        self.count(query(count).bind(blob(device.0)).bind(int(after))).await
+        let since = "FROM past_sessions WHERE device = ? AND ended_at > ? AND settled = 0";
+        self.count(since, (blob(device.0), int(after))).await
     }
 
     async fn settle_sessions(&mut self, device: DeviceId) -> Stored<()> {
-        let settle = query("UPDATE past_sessions SET settled = 1 WHERE device = ?");
-        self.run(settle.bind(blob(device.0))).await.map(drop)
+        let settle = "UPDATE past_sessions SET settled = 1 WHERE device = ?";
+        self.run(settle, (blob(device.0),)).await.map(drop)
     }
 
     async fn standing(&mut self, device: DeviceId) -> Stored<Option<StandingRow>> {
-        self.one(query("SELECT * FROM standings WHERE device = ?").bind(blob(device.0))).await
+        self.one("FROM standings WHERE device = ?", (blob(device.0),)).await
     }
 
     async fn put_standing(&mut self, row: &StandingRow) -> Stored<()> {
-        let put = query(
-            "INSERT OR REPLACE INTO standings (device, session, at, renew, record) VALUES (?, ?, ?, ?, ?)",
-        );
-        let put = put.bind(blob(row.device.0)).bind(row.session.to_vec()).bind(int(row.at)).bind(row.renew);
-        self.run(put.bind(json(&row.record))).await.map(drop)
+        let put =
+            "INSERT OR REPLACE INTO standings (device, session, at, renew, record) VALUES (?, ?, ?, ?, ?)";
+        let values = (blob(row.device.0), row.session, int(row.at), row.renew, json(&row.record));
+        self.run(put, values).await.map(drop)
     }
 
     async fn renew_standing(&mut self, device: DeviceId) -> Stored<()> {
-        self.run(query("UPDATE standings SET renew = 1 WHERE device = ?").bind(blob(device.0)))
-            .await
-            .map(drop)
+        self.run("UPDATE standings SET renew = 1 WHERE device = ?", (blob(device.0),)).await.map(drop)
     }
 
     async fn add_reference(&mut self, row: &ReferenceRow) -> Stored<i64> {
-        let add = query(
-            "INSERT INTO refs (project, device, pcrs, state, learned_at, decided_at) VALUES (?, ?, ?, ?, ?, ?) RETURNING id",
-        );
-        let add = add
-            .bind(row.project.to_string())
-            .bind(blob(row.device.0))
-            .bind(json(&row.pcrs))
-            .bind(row.state.word())
-            .bind(int(row.learned_at));
-        let id = self.one::<Id>(add.bind(row.decided_at.map(int))).await?;
-        id.map(|id| id.0)
-            .ok_or_else(|| crate::store::StoreError::Damaged("an added row has no number".into()))
+        let add = "INSERT INTO refs (project, device, pcrs, state, learned_at, decided_at) VALUES (?, ?, ?, ?, ?, ?)";
+        let (project, device) = (row.project.as_str(), blob(row.device.0));
+        let (learned, decided) = (int(row.learned_at), row.decided_at.map(int));
+        self.add(add, (project, device, json(&row.pcrs), row.state.word(), learned, decided)).await
     }
 
     async fn reference(&mut self, project: &Project, id: i64) -> Stored<Option<ReferenceRow>> {
-        let find = query("SELECT * FROM refs WHERE id = ? AND project = ?");
-        self.one(find.bind(id).bind(project.to_string())).await
+        self.one("FROM refs WHERE id = ? AND project = ?", (id, project.as_str())).await
     }
 
     async fn references_of(&mut self, device: DeviceId) -> Stored<Vec<ReferenceRow>> {
-        self.all(query("SELECT * FROM refs WHERE device = ? ORDER BY id").bind(blob(device.0))).await
+        self.all("FROM refs WHERE device = ? ORDER BY id", (blob(device.0),)).await
     }
 
     async fn references(&mut self, project: &Project, after: i64, limit: u32) -> Stored<Vec<ReferenceRow>> {
-        let list = query("SELECT * FROM refs WHERE project = ? AND id > ? ORDER BY id LIMIT ?");
-        self.all(list.bind(project.to_string()).bind(after).bind(limit)).await
+        let list = "FROM refs WHERE project = ? AND id > ? ORDER BY id LIMIT ?";
+        self.all(list, (project.as_str(), after, limit)).await
     }
 
     async fn judge_reference(&mut self, id: i64, state: ReferenceState, at: UnixSeconds) -> Stored<()> {
-        let judge = query("UPDATE refs SET state = ?, decided_at = ? WHERE id = ?");
-        self.change(judge.bind(state.word()).bind(int(at)).bind(id)).await
+        self.change("UPDATE refs SET state = ?, decided_at = ? WHERE id = ?", (state.word(), int(at), id))
+            .await
     }
 }

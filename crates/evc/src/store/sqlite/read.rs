@@ -1,114 +1,140 @@
 //! Reads rows back into checked types; anything that does not read back is a damaged database, never a default. But what a node said of
 //! itself in words, which decides nothing that releases or deletes, may be of a version with other words: then it is as if it was not said.
 
+use rusqlite::Row;
+use rusqlite::types::{FromSql, ValueRef};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Decode, Row as _, Sqlite, Type};
 use uuid::Uuid;
 use vault::ids::{DeviceId, Epoch, Name, Project, VaultId};
 
+use super::connections::failed;
 use crate::store::{ReferenceState, StoreError, Stored, Tpm, VaultStanding};
 
 /// A type that a row reads back as.
 pub(super) trait FromRow: Sized {
-    fn from_row(row: &SqliteRow) -> Stored<Self>;
+    /// Its columns, in the order in which [`Self::from_row`] reads them.
+    const COLUMNS: &'static str;
+    /// # Errors
+    /// [`StoreError::Damaged`].
+    fn from_row(row: &mut Columns<'_>) -> Stored<Self>;
 }
 
-/// A count alone.
-pub(super) struct Count(pub(super) u64);
+/// A row, read column by column from its first.
+pub(super) struct Columns<'r> {
+    row: &'r Row<'r>,
+    next: usize,
+}
 
-impl FromRow for Count {
-    fn from_row(row: &SqliteRow) -> Stored<Self> {
-        number(row, "count").map(Self)
+impl<'r> Columns<'r> {
+    pub(super) fn of(row: &'r Row<'r>) -> Self {
+        Self { row, next: 0 }
     }
-}
 
-/// A plain column.
-pub(super) fn get<'r, T: Decode<'r, Sqlite> + Type<Sqlite>>(
-    row: &'r SqliteRow,
-    column: &'static str,
-) -> Stored<T> {
-    row.try_get(column).map_err(|e| StoreError::Damaged(format!("column {column}: {e}")))
-}
+    /// The next column, which always has a value.
+    pub(super) fn read<T>(&mut self, read: impl FnOnce(ValueRef<'r>) -> Option<T>) -> Stored<T> {
+        let column = self.next;
+        self.next += 1;
+        let value = self.row.get_ref(column).map_err(failed)?;
+        read(value).ok_or_else(|| self.damaged(column))
+    }
 
-/// A value kept as JSON: no map with keys that are not text.
-pub(super) fn json(value: &impl Serialize) -> String {
-    serde_json::to_string(value).expect("no map with keys that are not text")
-}
+    /// The next column, which may have none.
+    pub(super) fn read_some<T>(&mut self, read: impl FnOnce(ValueRef<'r>) -> Option<T>) -> Stored<Option<T>> {
+        self.read(|value| match value {
+            ValueRef::Null => Some(None),
+            value => read(value).map(Some),
+        })
+    }
 
-pub(super) fn from_json<T: DeserializeOwned>(row: &SqliteRow, column: &'static str) -> Stored<Option<T>> {
-    let text: Option<&str> = get(row, column)?;
-    text.map(serde_json::from_str).transpose().map_err(|_| damaged(column))
-}
+    /// What a node said, as far as this version understands it.
+    pub(super) fn said<T: DeserializeOwned>(&mut self) -> Stored<Option<T>> {
+        Ok(self.read_some(text)?.and_then(|text| serde_json::from_str(text).ok()))
+    }
 
-/// What is always there.
-pub(super) fn kept<T: DeserializeOwned>(row: &SqliteRow, column: &'static str) -> Stored<T> {
-    from_json(row, column)?.ok_or_else(|| damaged(column))
-}
-
-/// What a node said, as far as this version understands it.
-pub(super) fn said<T: DeserializeOwned>(row: &SqliteRow, column: &'static str) -> Stored<Option<T>> {
-    let text: Option<&str> = get(row, column)?;
-    Ok(text.and_then(|text| serde_json::from_str(text).ok()))
+    fn damaged(&self, column: usize) -> StoreError {
+        damaged(self.row.as_ref().column_name(column).unwrap_or("?"))
+    }
 }
 
 pub(super) fn damaged(column: &str) -> StoreError {
     StoreError::Damaged(format!("column {column} has an impossible value"))
 }
 
+/// A value as it is.
+pub(super) fn plain<T: FromSql>(value: ValueRef<'_>) -> Option<T> {
+    T::column_result(value).ok()
+}
+
+pub(super) fn text(value: ValueRef<'_>) -> Option<&str> {
+    value.as_str().ok()
+}
+
 /// A number that is never negative.
-pub(super) fn number(row: &SqliteRow, column: &'static str) -> Stored<u64> {
-    get::<i64>(row, column)?.try_into().map_err(|_| damaged(column))
+pub(super) fn number(value: ValueRef<'_>) -> Option<u64> {
+    value.as_i64().ok()?.try_into().ok()
 }
 
-/// Such a number, or none.
-pub(super) fn some_number(row: &SqliteRow, column: &'static str) -> Stored<Option<u64>> {
-    get::<Option<i64>>(row, column)?.map(|n| n.try_into().map_err(|_| damaged(column))).transpose()
+pub(super) fn uuid(value: ValueRef<'_>) -> Option<Uuid> {
+    Uuid::from_slice(value.as_blob().ok()?).ok()
 }
 
-pub(super) fn uuid(row: &SqliteRow, column: &'static str) -> Stored<Uuid> {
-    Uuid::from_slice(get(row, column)?).map_err(|_| damaged(column))
+pub(super) fn device(value: ValueRef<'_>) -> Option<DeviceId> {
+    uuid(value).map(DeviceId)
 }
 
-pub(super) fn device(row: &SqliteRow) -> Stored<DeviceId> {
-    uuid(row, "device").map(DeviceId)
+pub(super) fn vault(value: ValueRef<'_>) -> Option<VaultId> {
+    uuid(value).map(VaultId)
 }
 
-pub(super) fn vault(row: &SqliteRow, column: &'static str) -> Stored<VaultId> {
-    uuid(row, column).map(VaultId)
+pub(super) fn epoch(value: ValueRef<'_>) -> Option<Epoch> {
+    number(value).map(Epoch)
 }
 
-pub(super) fn epoch(row: &SqliteRow, column: &'static str) -> Stored<Epoch> {
-    number(row, column).map(Epoch)
+pub(super) fn bytes32(value: ValueRef<'_>) -> Option<[u8; 32]> {
+    value.as_blob().ok()?.try_into().ok()
 }
 
-pub(super) fn bytes32(row: &SqliteRow, column: &'static str) -> Stored<[u8; 32]> {
-    get::<&[u8]>(row, column)?.try_into().map_err(|_| damaged(column))
+pub(super) fn name(value: ValueRef<'_>) -> Option<Name> {
+    text(value)?.parse().ok()
 }
 
-/// Such bytes, or none.
-pub(super) fn some_bytes32(row: &SqliteRow, column: &'static str) -> Stored<Option<[u8; 32]>> {
-    get::<Option<&[u8]>>(row, column)?.map(|bytes| bytes.try_into().map_err(|_| damaged(column))).transpose()
+pub(super) fn project(value: ValueRef<'_>) -> Option<Project> {
+    text(value)?.parse().ok()
 }
 
-pub(super) fn name(row: &SqliteRow, column: &'static str) -> Stored<Name> {
-    Name::try_from(get::<String>(row, column)?).map_err(|_| damaged(column))
+/// What is kept as JSON.
+pub(super) fn from_json<T: DeserializeOwned>(value: ValueRef<'_>) -> Option<T> {
+    serde_json::from_str(text(value)?).ok()
 }
 
-pub(super) fn project(row: &SqliteRow) -> Stored<Project> {
-    Project::try_from(get::<String>(row, "project")?).map_err(|_| damaged("project"))
+pub(super) fn word<T: Word>(value: ValueRef<'_>) -> Option<T> {
+    T::from_word(text(value)?)
 }
 
-pub(super) fn some_project(row: &SqliteRow) -> Stored<Option<Project>> {
-    let told: Option<String> = get(row, "project")?;
-    told.map(|text| Project::try_from(text).map_err(|_| damaged("project"))).transpose()
+/// How many rows there are.
+pub(super) struct Count(pub(super) u64);
+
+impl FromRow for Count {
+    const COLUMNS: &'static str = "count(*)";
+    fn from_row(row: &mut Columns<'_>) -> Stored<Self> {
+        row.read(number).map(Self)
+    }
 }
 
-pub(super) fn some_name(row: &SqliteRow, column: &'static str) -> Stored<Option<Name>> {
-    get::<Option<String>>(row, column)?
-        .map(|text| Name::try_from(text).map_err(|_| damaged(column)))
-        .transpose()
+/// That there is a row.
+pub(super) struct There;
+
+impl FromRow for There {
+    const COLUMNS: &'static str = "1";
+    fn from_row(_: &mut Columns<'_>) -> Stored<Self> {
+        Ok(Self)
+    }
+}
+
+/// A value kept as JSON: no map with keys that are not text.
+pub(super) fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("no map with keys that are not text")
 }
 
 /// For binding: SQLite's integers are signed. Times, epochs and versions stay far below the bound.
@@ -117,8 +143,8 @@ pub(super) fn int(number: u64) -> i64 {
 }
 
 /// For binding: the 16 bytes of an identity.
-pub(super) fn blob(id: Uuid) -> Vec<u8> {
-    id.as_bytes().to_vec()
+pub(super) fn blob(id: Uuid) -> [u8; 16] {
+    id.into_bytes()
 }
 
 macro_rules! words {
@@ -152,7 +178,3 @@ words!(
     "approved" = ReferenceState::Approved,
     "rejected" = ReferenceState::Rejected
 );
-
-pub(super) fn word<T: Word>(row: &SqliteRow, column: &'static str) -> Stored<T> {
-    T::from_word(get(row, column)?).ok_or_else(|| damaged(column))
-}

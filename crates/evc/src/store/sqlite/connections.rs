@@ -1,0 +1,162 @@
+//! Connections to one file. Each is lent to one transaction at a time, and comes back at rest or not at all.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, Params, ffi};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+
+use super::{PATIENCE, apart};
+use crate::store::{StoreError, Stored};
+
+/// More than there are kinds of statements here: each is parsed once for a connection.
+const STATEMENTS: usize = 160;
+
+/// What a connection is for.
+#[derive(Clone, Copy)]
+pub(super) enum Access {
+    Reading,
+    Writing,
+}
+
+impl Access {
+    /// Opens a file that is there.
+    pub(super) fn open(self, file: &Path) -> Stored<Connection> {
+        self.opened(file).map_err(failed)
+    }
+
+    fn opened(self, file: &Path) -> rusqlite::Result<Connection> {
+        let how = match self {
+            Self::Reading => OpenFlags::SQLITE_OPEN_READ_ONLY,
+            Self::Writing => OpenFlags::SQLITE_OPEN_READ_WRITE,
+        };
+        // A connection is one thread's at a time; SQLite need not see to that.
+        let connection = Connection::open_with_flags(file, how | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        // Another process that opens or closes it now is waited for.
+        connection.busy_timeout(PATIENCE)?;
+        // Sealed rows that are deleted are overwritten. (Epochs that are over are not deleted; their releases are.)
+        connection.execute_batch(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON;",
+        )?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        Ok(connection)
+    }
+}
+
+/// Those of one kind, opened as they are needed.
+pub(super) struct Connections {
+    file: PathBuf,
+    access: Access,
+    idle: Mutex<Vec<Connection>>,
+    most: u32,
+    places: Arc<Semaphore>,
+}
+
+impl Connections {
+    /// At most so many at the same time.
+    pub(super) fn to(file: &Path, access: Access, most: u32) -> Self {
+        let places = Arc::new(Semaphore::new(most as usize));
+        Self { file: file.to_owned(), access, idle: Mutex::default(), most, places }
+    }
+
+    /// Lends one, in the order in which they were asked for.
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`]: none came back in time.
+    pub(super) async fn lend(self: &Arc<Self>) -> Stored<Lent> {
+        let place = timeout(PATIENCE, self.places.clone().acquire_owned());
+        let place = place.await.map_err(|e| StoreError::Busy(e.into()))?;
+        let place = place.map_err(|_| StoreError::Failed("it was closed".into()))?;
+        let idle = self.idle().pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => self.one_more()?,
+        };
+        Ok(Lent { connection: Some(connection), sound: true, of: self.clone(), _place: place })
+    }
+
+    fn one_more(&self) -> Stored<Connection> {
+        apart(|| {
+            let connection = self.access.open(&self.file)?;
+            // From now on nobody's thread waits: who is busy is asked again.
+            connection.busy_timeout(Duration::ZERO).map_err(failed)?;
+            Ok(connection)
+        })
+    }
+
+    /// Whoever has one ends first; nobody is given one any more.
+    pub(super) async fn close(&self) {
+        let all = self.places.acquire_many(self.most).await;
+        self.places.close();
+        apart(|| self.idle().clear());
+        drop(all);
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection for one transaction. However that ends, what it did not commit never was when the next one has it.
+pub(super) struct Lent {
+    connection: Option<Connection>,
+    /// The disk did not fail it. A connection that the disk failed is closed: SQLite opens a file that can't be written just then for
+    /// reading alone, and such a connection stays so when the file can be written again.
+    sound: bool,
+    of: Arc<Connections>,
+    /// Given back last.
+    _place: OwnedSemaphorePermit,
+}
+
+impl Lent {
+    pub(super) fn connection(&self) -> &Connection {
+        self.connection.as_ref().expect("it is taken by `drop` alone")
+    }
+
+    /// Runs one statement: how many rows it changed.
+    pub(super) fn run(&mut self, statement: &str, values: impl Params) -> Stored<usize> {
+        let prepared = self.connection().prepare_cached(statement);
+        let done = prepared.and_then(|mut statement| statement.execute(values));
+        self.note(done.map_err(failed))
+    }
+
+    /// Takes note of what an error says of the connection.
+    pub(super) fn note<T>(&mut self, done: Stored<T>) -> Stored<T> {
+        self.sound &= !matches!(done, Err(StoreError::Disk(_)));
+        done
+    }
+
+    /// Whether nothing is open on it any more. A disk that is full may have ended the transaction already.
+    fn comes_to_rest(&mut self) -> bool {
+        let in_transaction = |lent: &Self| !lent.connection().is_autocommit();
+        if in_transaction(self) {
+            let _ = self.run("ROLLBACK", ());
+        }
+        self.sound && !in_transaction(self)
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        let comes_back = self.comes_to_rest();
+        if let Some(connection) = self.connection.take().filter(|_| comes_back) {
+            self.of.idle().push(connection);
+        }
+    }
+}
+
+/// Sorts the library's errors by who must act.
+pub(super) fn failed(error: rusqlite::Error) -> StoreError {
+    use ErrorCode::{DatabaseBusy, DiskFull, ReadOnly, SystemIoFailure};
+    const TAKEN: [i32; 2] = [ffi::SQLITE_CONSTRAINT_UNIQUE, ffi::SQLITE_CONSTRAINT_PRIMARYKEY];
+    match error.sqlite_error_code() {
+        _ if error.sqlite_extended_error_code().is_some_and(|code| TAKEN.contains(&code)) => {
+            StoreError::Taken
+        }
+        Some(DatabaseBusy) => StoreError::Busy(error.into()),
+        Some(ReadOnly | DiskFull | SystemIoFailure) => StoreError::Disk(error.into()),
+        _ => StoreError::Failed(error.into()),
+    }
+}

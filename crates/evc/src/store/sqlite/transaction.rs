@@ -1,0 +1,135 @@
+//! One transaction on one connection; rolled back when dropped.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rusqlite::{Params, Rows};
+use tokio::task::coop::consume_budget;
+use tokio::time::{sleep, timeout};
+use vault::ids::DeviceId;
+
+use super::connections::{Connections, Lent, failed};
+use super::read::{Columns, Count, FromRow, There};
+use super::{PATIENCE, apart};
+use crate::store::{Around, Open, StoreError, Stored, Tx};
+
+/// Between two questions whether another process has written to its end.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// A transaction, on the thread of whoever asks.
+pub(super) struct SqliteTx(Lent);
+
+#[async_trait]
+impl Open for SqliteTx {
+    async fn commit(self: Box<Self>) -> Stored<()> {
+        let Self(mut lent) = *self;
+        apart(|| lent.run("COMMIT", ())).map(drop)
+    }
+}
+
+#[async_trait]
+impl Tx for SqliteTx {
+    async fn around(&mut self, device: DeviceId) -> Stored<Around> {
+        self.all_around(device).await
+    }
+}
+
+impl SqliteTx {
+    /// A view of one moment.
+    pub(super) async fn reading(connections: &Arc<Connections>) -> Stored<Self> {
+        let mut lent = connections.lend().await?;
+        lent.run("BEGIN", ())?;
+        Ok(Self(lent))
+    }
+
+    /// Takes the write lock at once: what is read next can't change before the commit.
+    pub(super) async fn writing(connections: &Arc<Connections>) -> Stored<Self> {
+        let begun = timeout(PATIENCE, async {
+            let lent = connections.lend().await?;
+            begin_alone(lent).await
+        });
+        begun.await.unwrap_or_else(|waited| Err(StoreError::Busy(waited.into())))
+    }
+
+    pub(super) async fn run(&mut self, statement: &str, values: impl Params + Send) -> Stored<usize> {
+        give_way().await;
+        self.0.run(statement, values)
+    }
+
+    /// Changes a row that was read in this transaction.
+    pub(super) async fn change(&mut self, statement: &str, values: impl Params + Send) -> Stored<()> {
+        match self.run(statement, values).await? {
+            1 => Ok(()),
+            _ => Err(StoreError::Damaged("a row that was read is not there".into())),
+        }
+    }
+
+    /// Adds a row: its number.
+    pub(super) async fn add(&mut self, statement: &str, values: impl Params + Send) -> Stored<i64> {
+        self.run(statement, values).await?;
+        Ok(self.0.connection().last_insert_rowid())
+    }
+
+    /// The first row `from` somewhere.
+    pub(super) async fn one<T: FromRow>(
+        &mut self,
+        from: &str,
+        values: impl Params + Send,
+    ) -> Stored<Option<T>> {
+        give_way().await;
+        self.look_up::<T, _>(from, values, next)
+    }
+
+    /// Every row `from` somewhere.
+    pub(super) async fn all<T: FromRow>(&mut self, from: &str, values: impl Params + Send) -> Stored<Vec<T>> {
+        give_way().await;
+        self.look_up::<T, _>(from, values, |rows| std::iter::from_fn(|| next(rows).transpose()).collect())
+    }
+
+    /// How many rows are there.
+    pub(super) async fn count(&mut self, from: &str, values: impl Params + Send) -> Stored<u64> {
+        let count = self.one(from, values).await?;
+        count.map(|Count(count)| count).ok_or_else(|| StoreError::Damaged("a count has no row".into()))
+    }
+
+    /// Whether any row is there.
+    pub(super) async fn any(&mut self, from: &str, values: impl Params + Send) -> Stored<bool> {
+        Ok(self.one::<There>(from, values).await?.is_some())
+    }
+
+    fn look_up<T: FromRow, R>(
+        &mut self,
+        from: &str,
+        values: impl Params,
+        read: impl FnOnce(&mut Rows<'_>) -> Stored<R>,
+    ) -> Stored<R> {
+        let question = format!("SELECT {} {from}", T::COLUMNS);
+        let prepared = self.0.connection().prepare_cached(&question);
+        let found = prepared.map_err(failed).and_then(|mut statement| {
+            let mut rows = statement.query(values).map_err(failed)?;
+            read(&mut rows)
+        });
+        self.0.note(found)
+    }
+}
+
+/// Another process may be writing: it's asked for until it ended, and no thread waits for it.
+async fn begin_alone(mut lent: Lent) -> Stored<SqliteTx> {
+    loop {
+        match lent.run("BEGIN IMMEDIATE", ()) {
+            Err(StoreError::Busy(_)) => sleep(PAUSE).await,
+            begun => return begun.map(|_| SqliteTx(lent)),
+        }
+    }
+}
+
+/// A body of many steps leaves its thread to others now and then, as everything does that really waits.
+async fn give_way() {
+    consume_budget().await;
+}
+
+fn next<T: FromRow>(rows: &mut Rows<'_>) -> Stored<Option<T>> {
+    let row = rows.next().map_err(failed)?;
+    row.map(|row| T::from_row(&mut Columns::of(row))).transpose()
+}
