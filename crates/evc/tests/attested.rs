@@ -406,14 +406,13 @@ fn a_quote_that_comes_late_is_no_alarm() {
     let evc = Evc::start();
     let (device, mut tpm) = with_tpm(&evc);
     let (began, id) = (evc::clock::now(), device.id);
-    let row = || evc.stored(|tx| Box::pin(async move { Ok(tx.device(id).await?.expect("there")) }));
     let nonce_at = |at: u64| -> [u8; 32] {
-        let asked = evc.wait(evc.app.attest(row(), AttestRequest::Nonce, at));
+        let asked = evc.wait(evc.app.attest(id, AttestRequest::Nonce, at));
         let Ok(AttestResponse::Nonce(nonce)) = asked else { panic!("no nonce") };
         nonce.try_into().expect("32 bytes")
     };
     let give = |quote: Quote, at: u64| {
-        let told = evc.wait(evc.app.attest(row(), AttestRequest::Quote(Box::new(quote)), at));
+        let told = evc.wait(evc.app.attest(id, AttestRequest::Quote(Box::new(quote)), at));
         let Ok(AttestResponse::Quote(answer)) = told else { panic!("no answer") };
         answer.code
     };

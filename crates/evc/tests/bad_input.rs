@@ -186,8 +186,7 @@ fn evidence_is_refused_in_words() {
     let id = one.id;
     let told = |quote: Quote, at: u64| {
         let request = AttestRequest::Quote(Box::new(quote));
-        let device = evc.stored(|tx| tx.device(id)).expect("there");
-        match evc.wait(evc.app.attest(device, request, at)).expect("answered") {
+        match evc.wait(evc.app.attest(id, request, at)).expect("answered") {
             AttestResponse::Quote(answer) => (answer.code, answer.verdict),
             other => panic!("{other:?}"),
         }

@@ -113,13 +113,13 @@ fn evidence_that_comes_late_is_out_of_date_and_a_copys_is_an_alarm() {
     let mut device = device_with_vault(&evc);
     let began = now();
     let nonce_at = |device: &Device, at: u64| -> [u8; 32] {
-        let asked = evc.wait(evc.app.attest(row(&evc, device), AttestRequest::Nonce, at));
+        let asked = evc.wait(evc.app.attest(device.id, AttestRequest::Nonce, at));
         let Ok(AttestResponse::Nonce(nonce)) = asked else { panic!("no nonce") };
         nonce.try_into().expect("32 bytes")
     };
     let give = |device: &Device, quote: &Quote, at: u64| {
         let given = AttestRequest::Quote(Box::new(quote.clone()));
-        let told = evc.wait(evc.app.attest(row(&evc, device), given, at));
+        let told = evc.wait(evc.app.attest(device.id, given, at));
         let Ok(AttestResponse::Quote(answer)) = told else { panic!("no answer") };
         answer.code
     };
@@ -136,11 +136,6 @@ fn evidence_that_comes_late_is_out_of_date_and_a_copys_is_an_alarm() {
     let mut own = std::mem::replace(&mut device.session, new_session());
     as_one(&evc, &mut device, &mut own);
     assert!(of_device(&evc, "alarm").contains("gave evidence again"), "{}", of_device(&evc, "alarm"));
-}
-
-fn row(evc: &Evc, device: &Device) -> evc::store::DeviceRow {
-    let id = device.id;
-    evc.stored(|tx| Box::pin(async move { Ok(tx.device(id).await?.expect("there")) }))
 }
 
 /// An alarm that is settled makes no report of before good again.

@@ -46,11 +46,7 @@ fn last_heard(evc: &Evc, device: DeviceId, at: u64) {
 
 /// A report that came at another time.
 fn reported_at(evc: &Evc, info: &DeviceInfo, at: u64) {
-    evc.wait(async {
-        let row = evc.app.store.read(|tx| tx.device(info.device)).await?.expect("registered");
-        evc.app.info(row, Info::Device(Box::new(info.clone())), at).await
-    })
-    .expect("taken");
+    evc.wait(evc.app.info(info.device, Info::Device(Box::new(info.clone())), at)).expect("taken");
 }
 
 /// seen-by-users 1.3: a poll that is answered 304 counts, and is kept over a restart.

@@ -13,8 +13,10 @@ use crate::rotation::Epochs;
 use crate::section::{self, Custody};
 
 mod evidence;
+mod span;
 
 pub use evidence::{Asking, Bar, Evidence, Standing, Tpm};
+pub use span::changes_at;
 
 /// How long evidence that is due for renewal is still good: time for a slow node to answer the challenge beside its section.
 pub const RENEWAL_GRACE: Duration = Duration::from_secs(5 * 60);

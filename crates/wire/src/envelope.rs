@@ -13,7 +13,7 @@ use crate::error::DecodeError;
 use crate::limits::{MAX_PEM, at_most, decode, exactly};
 use crate::pb::auth::{AuthBody, AuthContainer};
 use crate::pb::common::HashAlgorithm;
-use crate::sign::{SignError, Signature, Signer};
+use crate::sign::{P256PublicKey, SignError, Signature, Signer};
 
 /// Why an envelope was not opened. Nothing of its payload is used then.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -156,9 +156,18 @@ impl DeviceEnvelope {
         if sender.digest() != self.sender {
             return Err(EnvelopeError::UnknownSender);
         }
-        let verified = sender.public_key().verify(&self.payload, &self.signature);
-        verified.map_err(|_| EnvelopeError::BadSignature)?;
+        self.verify_by(sender.public_key())?;
         Ok(self.payload)
+    }
+
+    /// As [`Self::verify`], by the key of the certificate that [`Self::sender`] names. A digest names one certificate, so it names one key: who
+    /// remembers the one by the other needs no certificate.
+    ///
+    /// # Errors
+    /// [`EnvelopeError::BadSignature`].
+    pub fn verify_by(&self, key: &P256PublicKey) -> Result<&[u8], EnvelopeError> {
+        key.verify(&self.payload, &self.signature).map_err(|_| EnvelopeError::BadSignature)?;
+        Ok(&self.payload)
     }
 
     /// Verifies a registration by the onboarding certificate that came along, and returns both.

@@ -1,5 +1,7 @@
 //! What a device posts to `/attest`: its certificates, pinned at first sight; a wish for a nonce; evidence; keys for escrow.
 
+use std::sync::Arc;
+
 use ::attest::{AkPublic, SessionKey};
 use vault::ids::DeviceId;
 use wire::attest::{
@@ -9,7 +11,7 @@ use wire::attest::{
 
 use super::doubled::{Alarm, alarm, follow};
 use crate::fleet::defaults::add_default_vaults;
-use crate::fleet::evidence::{ATTESTATION_CERT, Came, Refused, Shown, judge, reference_of};
+use crate::fleet::evidence::{ATTESTATION_CERT, Came, Refused, Shown, reference_of};
 use crate::service::{Barred, Controller, Fault, Message, Refusal};
 use crate::store::{
     CertRow, DeviceRow, Fared, Pcrs, Record, ReferenceRow, ReferenceState, Scope, StandingRow, Tpm, Tx,
@@ -24,7 +26,7 @@ impl Controller {
     /// [`Refusal`]: a pinned certificate was to be changed, an attestation key is none, or the controller failed.
     pub async fn attest(
         &self,
-        device: DeviceRow,
+        device: DeviceId,
         request: AttestRequest,
         came: impl Into<Came>,
     ) -> Result<AttestResponse, Refusal> {
@@ -43,30 +45,27 @@ impl Controller {
 
     async fn pin(
         &self,
-        device: DeviceRow,
+        id: DeviceId,
         certs: Vec<DeviceCert>,
         now: UnixSeconds,
     ) -> Result<AttestResponse, Refusal> {
-        let id = device.id;
         self.store.write(Scope::Device(id), |tx| Box::pin(pin_all(tx, id, &certs, now))).await?;
         Ok(AttestResponse::Certs)
     }
 
-    async fn nonce(&self, device: DeviceRow, now: UnixSeconds) -> Result<AttestResponse, Refusal> {
-        let id = device.id;
+    async fn nonce(&self, id: DeviceId, now: UnixSeconds) -> Result<AttestResponse, Refusal> {
         let nonce =
             self.store.write(Scope::Device(id), |tx| Box::pin(super::config::nonce(tx, id, now))).await?;
         Ok(AttestResponse::Nonce(nonce.to_vec()))
     }
 
     /// Takes evidence. Its nonce is spent whatever becomes of it.
-    async fn evidence(&self, device: DeviceRow, quote: Quote, came: Came) -> Result<QuoteAnswer, Refusal> {
+    async fn evidence(&self, id: DeviceId, quote: Quote, came: Came) -> Result<QuoteAnswer, Refusal> {
         let Some((nonce, session)) = quote.binding.as_ref().map(|binding| (binding.nonce, binding.session))
         else {
             // Stock EVE wipes a locked vault when it is told of success without a key: so it is never told.
             return Ok(refused(&Refused::Unbound));
         };
-        let id = device.id;
         let judge = self
             .store
             .write(Scope::Device(id), |tx| Box::pin(self.judged(tx, id, (&nonce, session), &quote, came)));
@@ -91,7 +90,7 @@ impl Controller {
         }
         let device = there(tx, device).await?;
         let stood = tx.standing(device.id).await?;
-        match fresh(tx, &device, stood.as_ref(), quote.clone()).await? {
+        match self.fresh(tx, &device, stood.as_ref(), quote.clone()).await? {
             Ok((record, shown)) => {
                 let before = stood.map(|row| row.session);
                 let alarm = follow(tx, &device, before, record.session().0, now).await?;
@@ -140,6 +139,23 @@ impl Controller {
         note(tx, device.id, Ok(shown), record.session(), came).await?;
         Ok(learned)
     }
+
+    /// Judges what came in against what stood until now.
+    async fn fresh(
+        &self,
+        tx: &mut dyn Tx,
+        device: &DeviceRow,
+        stood: Option<&StandingRow>,
+        quote: Quote,
+    ) -> Result<Result<(Record, Arc<Shown>), Refused>, Refusal> {
+        let certs = tx.certs(device.id).await?;
+        let references = tx.references_of(device.id).await?;
+        let before = stood.map(|row| &row.record);
+        let judged = Record::of(quote, before);
+        Ok(judged.and_then(|record| {
+            self.verdicts.judge(&record, device, &certs, &references).map(|shown| (record, shown))
+        }))
+    }
 }
 
 /// What became of evidence.
@@ -172,20 +188,6 @@ fn answered(device: DeviceId, judged: Judged) -> QuoteAnswer {
 
 async fn there(tx: &mut dyn Tx, device: DeviceId) -> Result<DeviceRow, Refusal> {
     Ok(tx.device(device).await?.ok_or(Fault::NoDevice)?)
-}
-
-/// Judges what came in against what stood until now.
-async fn fresh(
-    tx: &mut dyn Tx,
-    device: &DeviceRow,
-    stood: Option<&StandingRow>,
-    quote: Quote,
-) -> Result<Result<(Record, Shown), Refused>, Refusal> {
-    let certs = tx.certs(device.id).await?;
-    let references = tx.references_of(device.id).await?;
-    let before = stood.map(|row| &row.record);
-    let judged = Record::of(quote, before);
-    Ok(judged.and_then(|record| judge(&record, device, &certs, &references).map(|shown| (record, shown))))
 }
 
 fn cert_row(device: &DeviceRow, cert: &DeviceCert, now: UnixSeconds) -> CertRow {

@@ -34,9 +34,12 @@ const NONCE_REUSE_S: u64 = 30;
 /// What is to be said to a poll.
 pub enum Look {
     /// Nothing.
-    Unchanged,
-    /// This, to a stock device.
-    Stock(Box<ConfigResponse>),
+    Unchanged {
+        /// From when on it may be something, though nothing was written.
+        until: UnixSeconds,
+    },
+    /// This, and nothing is to be written.
+    Said(Box<ConfigResponse>),
     /// Nothing but that the device accepted what was sent last, for [`Controller::accepted`].
     Accepted(VaultAsk),
     /// What [`Controller::answer`] says: it writes.
@@ -63,10 +66,10 @@ impl Controller {
     fn stock(&self, row: &DeviceRow, ask: &ConfigRequest) -> Result<Look, Refusal> {
         let config_hash = self.hash(row, None, None);
         if config_hash == ask.config_hash {
-            return Ok(Look::Unchanged);
+            return Ok(Look::Unchanged { until: UnixSeconds::MAX });
         }
         let config = self.parts(row, None)?;
-        Ok(Look::Stock(Box::new(ConfigResponse { config_hash, config: Some(config), control: None })))
+        Ok(Look::Said(Box::new(ConfigResponse { config_hash, config: Some(config), control: None })))
     }
 
     /// The cheap half of polling: one view, no write.
@@ -83,11 +86,12 @@ impl Controller {
             Ok(ledger) => ledger,
             Err(older) => {
                 let known = row.older == Some(older) && hash == self.hash(&row, None, Some(session));
-                return Ok(if known { Look::Unchanged } else { Look::Changed(ask.clone()) });
+                let until = UnixSeconds::MAX;
+                return Ok(if known { Look::Unchanged { until } } else { Look::Changed(ask.clone()) });
             }
         };
         let (accepts, follows) = (ledger != row.ledger, row.older.is_none() && !ledger.is_astray());
-        let view = View::load(tx, row).await?;
+        let view = View::load(&self.verdicts, tx, row).await?;
         let draft = draft(&view, session, now);
         let same = draft.digest.is_some() && draft.digest == view.device.section_digest;
         let same = same
@@ -96,7 +100,7 @@ impl Controller {
             && hash == self.hash(&view.device, Some(&draft), Some(session));
         Ok(match same {
             true if accepts => Look::Accepted(ask.clone()),
-            true => Look::Unchanged,
+            true => Look::Unchanged { until: draft.until },
             false => Look::Changed(ask.clone()),
         })
     }
@@ -132,7 +136,7 @@ impl Controller {
                 return self.nothing_to(&row, session);
             }
         };
-        let mut view = View::load(tx, row).await?;
+        let mut view = View::load(&self.verdicts, tx, row).await?;
         let draft = draft(&view, session, now);
         bump(tx, &mut view.device, &draft, &ledger).await?;
         let config_hash = self.hash(&view.device, Some(&draft), Some(session));

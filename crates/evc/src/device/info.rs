@@ -18,12 +18,12 @@ impl Controller {
     ///
     /// # Errors
     /// [`Refusal`]: it speaks for another device.
-    pub async fn info(&self, device: DeviceRow, info: Info, now: UnixSeconds) -> Result<(), Refusal> {
+    pub async fn info(&self, id: DeviceId, info: Info, now: UnixSeconds) -> Result<(), Refusal> {
         let Info::Device(info) = info else { return Ok(()) };
-        if info.device != device.id {
+        if info.device != id {
             return Err(Barred::OthersReport.into());
         }
-        let (id, info) = (device.id, kept(*info));
+        let info = kept(*info);
         self.store.write(Scope::Device(id), |tx| Box::pin(self.keep_report(tx, id, &info, now))).await
     }
 

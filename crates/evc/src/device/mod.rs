@@ -1,9 +1,11 @@
-//! What devices ask, one module for each thing: to register, their configuration, to show evidence, to report. The sender's signature was
-//! checked before ([`crate::http`]). Nothing in here is called by an operator's room.
+//! What devices ask, one module for each thing: to register, their configuration, to show evidence, to report. Each begins with who signed
+//! it ([`sender`]). Nothing in here is called by an operator's room.
 
 pub mod attest;
 pub(crate) mod chain;
 pub mod config;
 mod doubled;
 pub mod info;
+pub mod poll;
 pub mod register;
+pub mod sender;

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use vault::ids::DeviceId;
 
 use crate::service::{Controller, Refusal};
-use crate::store::{DeviceRow, Moment, Scope, Tx, UnixSeconds};
+use crate::store::{DeviceRow, Moment, Noted, Notes, UnixSeconds};
 
 /// Silent for longer than this, in seconds, a device is not said to be there. Nodes poll every minute, and stock EVE too.
 const SILENT_AFTER_S: u64 = 5 * 60;
@@ -61,11 +61,11 @@ impl Controller {
         if heard.is_empty() {
             return Ok(());
         }
-        self.store.write(Scope::Fleet, |tx| Box::pin(write(tx, &heard))).await
+        self.store.note(Noted::Heard, |tx| Box::pin(write(tx, &heard))).await
     }
 }
 
-async fn write(tx: &mut dyn Tx, heard: &HashMap<DeviceId, UnixSeconds>) -> Result<(), Refusal> {
+async fn write(mut tx: Notes<'_, '_>, heard: &HashMap<DeviceId, UnixSeconds>) -> Result<(), Refusal> {
     for (device, at) in heard {
         // It may have been deleted, or heard otherwise, since.
         let row = tx.device(*device).await?;

@@ -9,5 +9,7 @@ pub(crate) mod keys;
 pub(crate) mod life;
 pub(crate) mod reported;
 pub(crate) mod section;
+pub mod settled;
 pub(crate) mod times;
+pub mod verdicts;
 pub(crate) mod view;

@@ -3,7 +3,7 @@
 
 use ::attest::SessionKey;
 use aws_lc_rs::digest::{Context, SHA256};
-use vault::decide::{Challenge, Decision, Ruling, Subject, Withheld, challenge, decide};
+use vault::decide::{Challenge, Decision, Ruling, Subject, Withheld, challenge, changes_at, decide};
 use vault::ids::VaultId;
 use vault::section::{Entry, Operation, Presence, Release};
 
@@ -25,6 +25,8 @@ pub(crate) struct Draft {
     pub(crate) removed: Vec<VaultId>,
     /// Of the entries, the decisions and what is removed; none when the section is withheld.
     pub(crate) digest: Option<[u8; 32]>,
+    /// The first time at which it may be another while nothing else changes.
+    pub(crate) until: UnixSeconds,
 }
 
 /// Decides for every listed vault of a device.
@@ -36,7 +38,8 @@ pub(crate) fn draft(view: &View, session: SessionKey, now: UnixSeconds) -> Draft
     let lines: Vec<Line> =
         view.vaults.iter().zip(decisions).map(|(held, decision)| line(held, decision)).collect();
     let digest = (challenge != Challenge::InPlace).then(|| digest(&lines, &view.removed));
-    Draft { lines, challenge, removed: view.removed.clone(), digest }
+    let until = changes_at(view.vaults.iter().map(|held| held.policy.attest.every), &evidence, now);
+    Draft { lines, challenge, removed: view.removed.clone(), digest, until }
 }
 
 /// A vault as decisions take it.

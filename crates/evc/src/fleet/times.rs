@@ -1,10 +1,7 @@
 //! The times that are remembered over restarts. The clock that shows them is judged in [`crate::jobs`].
 
-use crate::store::{StoreError, Stored, Tx, UnixSeconds};
+use crate::store::{Notes, StoreError, Stored, Time, Tx, UnixSeconds};
 
-/// Their names in the store.
-const SEEN: &str = "time seen";
-const SHOWN: &str = "time shown";
 /// A clock that is further behind the time seen, in seconds, was not set yet; within it are clocks of machines that just booted.
 const BEHIND_S: u64 = 60 * 60;
 
@@ -19,20 +16,25 @@ pub(crate) struct Times {
 
 impl Times {
     pub(crate) async fn load(tx: &mut dyn Tx) -> Stored<Self> {
-        Ok(Self { seen: time(tx, SEEN).await?, shown: time(tx, SHOWN).await? })
+        Ok(Self { seen: time(tx, Time::Seen).await?, shown: time(tx, Time::Shown).await? })
     }
 
     pub(crate) async fn remember(self, tx: &mut dyn Tx) -> Stored<()> {
-        for (name, time) in [(SEEN, self.seen), (SHOWN, self.shown)] {
+        self.note(Notes::of(tx)).await
+    }
+
+    pub(crate) async fn note(self, mut tx: Notes<'_, '_>) -> Stored<()> {
+        for (which, time) in [(Time::Seen, self.seen), (Time::Shown, self.shown)] {
             if let Some(time) = time {
-                tx.put_meta(name, &time.to_be_bytes()).await?;
+                tx.put_time(which, time).await?;
             }
         }
         Ok(())
     }
 }
 
-async fn time(tx: &mut dyn Tx, name: &str) -> Stored<Option<UnixSeconds>> {
+async fn time(tx: &mut dyn Tx, which: Time) -> Stored<Option<UnixSeconds>> {
+    let name = which.name();
     let Some(bytes) = tx.meta(name).await? else { return Ok(None) };
     let bytes = bytes.try_into().map_err(|_| StoreError::Damaged(format!("the {name} has not 8 bytes")))?;
     Ok(Some(UnixSeconds::from_be_bytes(bytes)))
@@ -40,10 +42,10 @@ async fn time(tx: &mut dyn Tx, name: &str) -> Stored<Option<UnixSeconds>> {
 
 /// The time seen, when the clock is well behind it.
 pub(crate) async fn far_behind(tx: &mut dyn Tx, now: UnixSeconds) -> Stored<Option<UnixSeconds>> {
-    Ok(time(tx, SEEN).await?.filter(|seen| now.saturating_add(BEHIND_S) < *seen))
+    Ok(time(tx, Time::Seen).await?.filter(|seen| now.saturating_add(BEHIND_S) < *seen))
 }
 
 /// Now, or the time seen where the clock is behind it: what begins now ends by a clock that is set right later.
 pub(crate) async fn no_earlier_than_seen(tx: &mut dyn Tx, now: UnixSeconds) -> Stored<UnixSeconds> {
-    Ok(time(tx, SEEN).await?.map_or(now, |seen| seen.max(now)))
+    Ok(time(tx, Time::Seen).await?.map_or(now, |seen| seen.max(now)))
 }

@@ -1,5 +1,7 @@
 //! One device as it stands at one moment: rows of one transaction, policies read, evidence judged anew.
 
+use std::sync::Arc;
+
 use ::attest::SessionKey;
 use vault::decide::{Asking, Bar, Evidence, Standing, Tpm as Pinned};
 use vault::ids::{Name, VaultId};
@@ -7,7 +9,8 @@ use vault::policy::VaultPolicy;
 use vault::rotation::Epochs;
 use vault::section::MAX_VAULTS;
 
-use super::evidence::{Shown, judge};
+use super::evidence::Shown;
+use super::verdicts::Verdicts;
 use crate::service::{Controller, Refusal};
 use crate::store::{Around, DeviceRow, PolicyRow, StandingRow, StoreError, Tpm, Tx, VaultRow, VaultStanding};
 
@@ -20,7 +23,7 @@ pub(crate) struct ListedVault {
 
 /// A device's evidence, judged.
 pub(crate) struct Stands {
-    pub(crate) shown: Shown,
+    pub(crate) shown: Arc<Shown>,
     pub(crate) row: StandingRow,
 }
 
@@ -35,9 +38,13 @@ pub(crate) struct View {
 
 impl View {
     /// Reads it all in one transaction.
-    pub(crate) async fn load(tx: &mut dyn Tx, device: DeviceRow) -> Result<Self, Refusal> {
+    pub(crate) async fn load(
+        verdicts: &Verdicts,
+        tx: &mut dyn Tx,
+        device: DeviceRow,
+    ) -> Result<Self, Refusal> {
         let around = tx.around(device.id).await?;
-        let stands = stands(&around, &device)?;
+        let stands = stands(verdicts, &around, &device);
         // Not by the time: a vault leaves the list in the transaction that ends its grace.
         let (gone, listed): (Vec<_>, Vec<_>) =
             around.vaults.into_iter().partition(|row| row.standing == VaultStanding::Gone);
@@ -111,13 +118,13 @@ fn named(name: &Name, stored: Option<&PolicyRow>) -> Result<VaultPolicy, Refusal
     Ok(stored.policy.clone())
 }
 
-/// The stored evidence is judged anew each time: no verdict is believed because it was written down, and an operator's
+/// The stored evidence is judged by what it is held against now: no verdict is believed because it was written down, and an operator's
 /// word on a reference value takes effect at once.
-fn stands(around: &Around, device: &DeviceRow) -> Result<Option<Stands>, Refusal> {
-    let Some(row) = &around.standing else { return Ok(None) };
+fn stands(verdicts: &Verdicts, around: &Around, device: &DeviceRow) -> Option<Stands> {
+    let row = around.standing.as_ref()?;
     // Evidence that no longer holds is no evidence: the session is challenged.
-    let shown = judge(&row.record, device, &around.certs, &around.references).ok();
-    Ok(shown.map(|shown| Stands { shown, row: row.clone() }))
+    let shown = verdicts.judge(&row.record, device, &around.certs, &around.references).ok()?;
+    Some(Stands { shown, row: row.clone() })
 }
 
 impl Controller {

@@ -5,21 +5,19 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
-use vault::ids::DeviceId;
 use wire::attest::AttestRequest;
-use wire::config::ConfigRequest;
 use wire::envelope::DeviceEnvelope;
 use wire::info::Info;
 use wire::register::{UuidResponse, decode_uuid_request};
 
 use super::App;
-use super::envelope::{Message, Sender, is_own, open, open_own, parsed, sealed, sender_of, verified};
+use super::envelope::{Message, Opened, open, parsed, sealed};
 use crate::clock::now;
-use crate::device::config::Look;
+use crate::device::poll::Polled;
 use crate::device::register::Registered;
+use crate::device::sender::Sender;
 use crate::fleet::evidence::Came;
 use crate::service::Refusal;
-use crate::store::{Tx, UnixSeconds};
 
 type Answer = Result<Response, Refusal>;
 
@@ -60,9 +58,9 @@ async fn register(State(app): State<App>, message: Message) -> Answer {
 }
 
 async fn uuid(State(app): State<App>, message: Message) -> Answer {
-    let Sender { device, payload, _turn } = open(&app, &message).await?;
+    let Opened { sender: Sender { device, payload }, _turn } = open(&app, None, &message).await?;
     decode_uuid_request(&payload)?;
-    let answer = UuidResponse { device: device.id, manufacturer: String::new(), product_name: String::new() };
+    let answer = UuidResponse { device, manufacturer: String::new(), product_name: String::new() };
     sealed(&app, StatusCode::OK, &answer.encode())
 }
 
@@ -76,40 +74,14 @@ async fn config_by_signature(State(app): State<App>, message: Message) -> Answer
 
 async fn poll(app: &App, message: &Message, path: Option<&str>) -> Answer {
     let (envelope, _turn) = parsed(app, message)?;
-    let now = now();
-    let (device, hash, look) = app.store.read(|tx| Box::pin(look(app, tx, &envelope, path, now))).await?;
-    let answer = match look {
-        Look::Unchanged => return Ok(StatusCode::NOT_MODIFIED.into_response()),
-        Look::Accepted(ask) => {
-            app.accepted(device, &ask).await?;
-            return Ok(StatusCode::NOT_MODIFIED.into_response());
-        }
-        Look::Stock(answer) => *answer,
-        // Others read while this waits to write.
-        Look::Changed(ask) => app.answer(device, &hash, &ask, now).await?,
-    };
-    sealed(app, StatusCode::OK, &answer.encode())
-}
-
-/// In the one view in which its sender is found: an unchanged poll is one transaction.
-async fn look(
-    app: &App,
-    tx: &mut dyn Tx,
-    envelope: &DeviceEnvelope,
-    path: Option<&str>,
-    now: UnixSeconds,
-) -> Result<(DeviceId, String, Look), Refusal> {
-    let device = sender_of(tx, envelope).await?;
-    let payload = verified(envelope.clone(), &device)?;
-    app.heard.from(device.id, now);
-    path.map_or(Ok(()), |path| is_own(path, &device))?;
-    let ask = ConfigRequest::decode(&payload)?;
-    let (id, look) = (device.id, app.look(tx, device, &ask, now).await?);
-    Ok((id, ask.config_hash, look))
+    match app.poll(&envelope, path, now()).await? {
+        Polled::Unchanged => Ok(StatusCode::NOT_MODIFIED.into_response()),
+        Polled::Changed(answer) => sealed(app, StatusCode::OK, &answer.encode()),
+    }
 }
 
 async fn attest(State(app): State<App>, Path(uuid): Path<String>, message: Message) -> Answer {
-    let Sender { device, payload, _turn } = open_own(&app, &uuid, &message).await?;
+    let Opened { sender: Sender { device, payload }, _turn } = open(&app, Some(&uuid), &message).await?;
     let request = AttestRequest::decode(&payload)?;
     let came = Came { at: now(), from: Some(message.source.address()) };
     let answer = app.attest(device, request, came).await?;
@@ -117,7 +89,7 @@ async fn attest(State(app): State<App>, Path(uuid): Path<String>, message: Messa
 }
 
 async fn info(State(app): State<App>, Path(uuid): Path<String>, message: Message) -> Answer {
-    let Sender { device, payload, _turn } = open_own(&app, &uuid, &message).await?;
+    let Opened { sender: Sender { device, payload }, _turn } = open(&app, Some(&uuid), &message).await?;
     let info = Info::decode(&payload)?;
     app.info(device, info, now()).await?;
     Ok(StatusCode::CREATED.into_response())
@@ -125,7 +97,7 @@ async fn info(State(app): State<App>, Path(uuid): Path<String>, message: Message
 
 /// Metrics and logs are taken, so that the device does not keep them for ever, and not kept.
 async fn dropped(State(app): State<App>, Path(uuid): Path<String>, message: Message) -> Answer {
-    open_own(&app, &uuid, &message).await?;
+    open(&app, Some(&uuid), &message).await?;
     Ok(StatusCode::CREATED.into_response())
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::fleet::times::Times;
 use crate::service::{Controller, Refusal};
-use crate::store::{Scope, Stored, Tx, UnixSeconds};
+use crate::store::{Noted, Scope, Stored, Tx, UnixSeconds};
 
 /// Further ahead than what passed, in seconds, is a jump: more than a slow round and a clock that is being slewed.
 const JUMP_S: u64 = 5 * 60;
@@ -113,7 +113,7 @@ impl Controller {
             shown: Some(now).filter(|_| shown.is_none_or(|shown| shown.abs_diff(now) >= REMEMBER_EVERY_S)),
         };
         if news != (Times { seen: None, shown: None }) {
-            self.store.write(Scope::Clock, |tx| Box::pin(news.remember(tx))).await?;
+            self.store.note(Noted::Clock, |tx| Box::pin(news.note(tx))).await?;
         }
         Ok(())
     }

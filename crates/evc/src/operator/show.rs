@@ -11,7 +11,7 @@ use super::Operator;
 use crate::api::{DeviceView, PolicyView, VaultView};
 use crate::fleet::section::subject;
 use crate::fleet::view::{ListedVault, View};
-use crate::service::{Refusal, find_device};
+use crate::service::{Refusal, Verdicts, find_device};
 use crate::store::{Appraised, DeviceRow, Page, Tx, UnixSeconds, VaultRow, VaultStanding};
 use crate::words::notes::withheld_from_who_is_ahead;
 
@@ -36,7 +36,7 @@ impl Operator {
         now: UnixSeconds,
     ) -> Result<(DeviceView, Vec<VaultView>), Refusal> {
         let (device, mut rows, view) =
-            self.store.read(|tx| Box::pin(stored(tx, &self.project, which))).await?;
+            self.store.read(|tx| Box::pin(stored(&self.verdicts, tx, &self.project, which))).await?;
         // Of one name, the one that is there comes before those that were.
         rows.sort_by_key(|row| row.standing == VaultStanding::Gone);
         let device = self.heard.newest(device);
@@ -101,13 +101,14 @@ async fn vaults_and_devices(
 }
 
 async fn stored(
+    verdicts: &Verdicts,
     tx: &mut dyn Tx,
     project: &Project,
     which: &str,
 ) -> Result<(DeviceRow, Vec<VaultRow>, View), Refusal> {
     let device = find_device(tx, project, which).await?;
     let rows = tx.vaults(device.id).await?;
-    let view = View::load(tx, device.clone()).await?;
+    let view = View::load(verdicts, tx, device.clone()).await?;
     Ok((device, rows, view))
 }
 

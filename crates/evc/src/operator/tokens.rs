@@ -14,7 +14,7 @@ use crate::api::Done;
 use crate::custody::{CustodyError, Identity, Kek, random};
 use crate::service::start::{DATABASE, KEK, StartError};
 use crate::service::{NoToken, Refusal, first, token_hash};
-use crate::store::{Place, Scope, Stored, TokenRow, Tx, UnixSeconds};
+use crate::store::{Noted, Notes, Place, Stored, TokenRow, UnixSeconds};
 
 /// Makes a token: 256 random bits as text.
 ///
@@ -34,7 +34,7 @@ impl Operator {
     pub async fn add_token(&self, hash: &[u8; 32], now: UnixSeconds) -> Result<Done, Refusal> {
         let (hash, project) = (*hash, self.project.clone());
         let row = TokenRow { hash, project, name: "operator".into(), added_at: now };
-        self.store.write(Scope::Operators, |tx| Box::pin(add_once(tx, &row))).await?;
+        self.store.note(Noted::Operators, |tx| Box::pin(add_once(tx, &row))).await?;
         Ok(Done { done: "the token is good".into(), notes: vec!["so are those before it".into()] })
     }
 
@@ -44,20 +44,20 @@ impl Operator {
     /// [`NoToken::Ended`]: it was ended meanwhile. Else the store's.
     pub async fn end_other_tokens(&self, than: &[u8; 32]) -> Result<Done, Refusal> {
         let ended =
-            self.store.write(Scope::Operators, |tx| Box::pin(end_others(tx, &self.project, than))).await?;
+            self.store.note(Noted::Operators, |tx| Box::pin(end_others(tx, &self.project, than))).await?;
         tracing::info!(ended, "tokens ended");
         Ok(Done { done: "the token is new, and the one before it has ended".into(), notes: vec![] })
     }
 }
 
-async fn add_once(tx: &mut dyn Tx, row: &TokenRow) -> Stored<()> {
+async fn add_once(mut tx: Notes<'_, '_>, row: &TokenRow) -> Stored<()> {
     match tx.token(&row.hash).await? {
         Some(_) => Ok(()),
         None => tx.add_token(row).await,
     }
 }
 
-async fn end_others(tx: &mut dyn Tx, project: &Project, than: &[u8; 32]) -> Result<u64, Refusal> {
+async fn end_others(mut tx: Notes<'_, '_>, project: &Project, than: &[u8; 32]) -> Result<u64, Refusal> {
     if tx.token(than).await?.is_none_or(|token| token.project != *project) {
         return Err(NoToken::Ended.into());
     }
@@ -74,15 +74,14 @@ pub async fn let_in(data: &Path, token: &str, now: UnixSeconds) -> Result<(), St
     let opened = Place::Folder(data.to_owned()).join().await;
     let path = data.join(DATABASE).display().to_string();
     let store = opened.map_err(|source| StartError::Store { path, source })?;
-    let added =
-        store.write(Scope::Operators, |tx| Box::pin(add_where_it_belongs(tx, &kek, token, now))).await;
+    let added = store.note(Noted::Operators, |tx| Box::pin(add_where_it_belongs(tx, &kek, token, now))).await;
     store.close().await;
     added
 }
 
 /// The key-encryption key must be this database's: the CA's key opens under it.
 async fn add_where_it_belongs(
-    tx: &mut dyn Tx,
+    mut tx: Notes<'_, '_>,
     kek: &Kek,
     token: &str,
     now: UnixSeconds,

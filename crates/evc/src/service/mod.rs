@@ -16,6 +16,8 @@ use crate::custody::authority::Authority;
 use crate::store::{DeviceRow, Store, Tx};
 
 pub use crate::fleet::heard::Heard;
+pub use crate::fleet::settled::Settled;
+pub use crate::fleet::verdicts::Verdicts;
 pub use crate::jobs::steady::Steady;
 pub use crate::operator::tokens::{let_in, new_token};
 pub use refusal::{
@@ -30,7 +32,8 @@ pub const NONCE_TTL_S: u32 = 60;
 /// PCRs that are quoted and appraised: EVE's sealing set, 0 to 4 and 6 to 14, of the SHA-256 bank.
 pub const APPRAISED_PCRS: PcrMask = PcrMask(0b0111_1111_1101_1111);
 
-/// The controller: what every request needs. Cheap to share, and holds nothing of any device but when it was heard.
+/// The controller: what every request needs. Cheap to share, and holds nothing of worth of any device: when it was
+/// heard, and what can be read again.
 pub struct Controller {
     /// Where everything is kept.
     pub store: Store,
@@ -46,6 +49,10 @@ pub struct Controller {
     pub poll_every_s: Option<u32>,
     /// When devices were heard.
     pub heard: Heard,
+    /// What was read of them, for as long as it is so.
+    pub settled: Settled,
+    /// What evidence was found to show.
+    pub verdicts: Verdicts,
 }
 
 /// Finds a device of a project by UUID or name. Another project's is not known.

@@ -11,7 +11,7 @@ use vault::ids::{Incarnation, Project};
 use zeroize::Zeroizing;
 
 use super::folder::{at, make_folder, publish_root};
-use super::{Controller, Heard, first, new_token};
+use super::{Controller, Heard, Settled, Verdicts, first, new_token};
 use crate::clock;
 use crate::custody::authority::Authority;
 use crate::custody::{CarriedOver, CustodyError, Kek, authority, carry_over, random, write_private};
@@ -201,7 +201,8 @@ pub async fn start_over(
     publish_root(disk, &settings.data.join(ROOT), &authority.root_pem)?;
     first::ended(disk, &settings.data)?;
     let poll_every_s = settings.poll_every_s;
-    Ok(Controller { store, kek, authority, incarnation, past, poll_every_s, heard: Heard::default() })
+    let (heard, settled, verdicts) = (Heard::default(), Settled::default(), Verdicts::default());
+    Ok(Controller { store, kek, authority, incarnation, past, poll_every_s, heard, settled, verdicts })
 }
 
 /// Whether this is the first start. Refuses a clock that was never set then; later, one that is well behind what it showed before, unless

@@ -4,8 +4,10 @@
 //! What has a name is found within a project. What a device or a vault is, by its identity, is of whichever project its row says.
 //! Never draws randomness or opens a seal, and writes no time of its own: times, identities and sealed bytes come from the caller.
 
+mod changes;
 mod kept;
 mod key_rows;
+mod notes;
 mod place;
 mod rows;
 pub mod sqlite;
@@ -15,10 +17,12 @@ use async_trait::async_trait;
 use vault::ids::{DeviceId, Epoch, Name, Project, SectionDigest, VaultId};
 use vault::ledger::{Ledger, Older};
 
+pub use changes::AsOf;
 pub(crate) use kept::understood;
 pub use kept::{Accepted, Appraised, DeviceReport, Fared, Moment, Pcrs, Record};
 pub use key_rows::{EpochRow, KeyRow, ReleaseRow, TokenRow};
-pub use place::{Claim, Place};
+pub use notes::{Noted, Notes, Time};
+pub use place::{Beside, Claim, Place};
 pub use rows::{
     Around, CertRow, DeviceRow, Grace, OnboardRow, Page, PastSession, PolicyRow, ReferenceRow,
     ReferenceState, RemovedRow, StandingRow, Tpm, VaultRow, VaultSaid, VaultStanding,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::sqlite::{Lock, SqliteStore};
-use super::{Store, Stored};
+use super::{Failure, Noted, Notes, Running, Store, Stored};
 
 /// Where a store lies.
 #[derive(Debug, Clone)]
@@ -29,9 +29,32 @@ impl Place {
     ///
     /// # Errors
     /// The engine's: it is not there, is another version's, or can't be read.
-    pub async fn join(&self) -> Stored<Store> {
+    pub async fn join(&self) -> Stored<Beside> {
         let Self::Folder(folder) = self;
-        SqliteStore::join(folder).await.map(Store::over)
+        SqliteStore::join(folder).await.map(Store::over).map(Beside)
+    }
+}
+
+/// A store beside a controller that works on it, which keeps in memory what it read, and is not told of what is written here. So notes are
+/// all that can be: no answer of that controller depends on them.
+pub struct Beside(Store);
+
+impl Beside {
+    /// As [`Store::note`].
+    ///
+    /// # Errors
+    /// The body's, and the engine's.
+    pub async fn note<'e, T, E: Failure>(
+        &self,
+        noted: Noted,
+        body: impl for<'t> Fn(Notes<'t, 'e>) -> Running<'t, T, E>,
+    ) -> Result<T, E> {
+        self.0.note(noted, body).await
+    }
+
+    /// As [`Store::close`].
+    pub async fn close(&self) {
+        self.0.close().await;
     }
 }
 

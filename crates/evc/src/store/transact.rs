@@ -2,13 +2,16 @@
 //! Nobody here opens one, commits one or keeps one: [`Store`] has its engine to itself, and a [`Tx`] can't commit.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::time::{Instant, sleep};
 use vault::ids::DeviceId;
 
-use super::{StoreError, Stored, Tx};
+use super::changes::{Changes, Commit};
+use super::notes::{Noted, Notes};
+use super::{AsOf, StoreError, Stored, Tx};
 
 /// Before each time that a body is run again. Short: who was in the way has committed.
 const PAUSES: [Duration; 4] = [
@@ -32,6 +35,8 @@ pub enum Scope {
     Operators,
     /// The time that the controller has seen.
     Clock,
+    /// When devices were heard.
+    Heard,
     /// All of it: policies, that many devices' vaults name, and the controller's own keys.
     Fleet,
 }
@@ -50,7 +55,7 @@ pub trait Engine: Send + Sync {
 /// A transaction as its engine holds it. After an error it is good for nothing but to be dropped.
 #[async_trait]
 pub trait Open: Tx {
-    /// Makes what was written last. Durable when this returns.
+    /// Makes what was written last. Durable when this returns. An error may come of one that was done all the same.
     async fn commit(self: Box<Self>) -> Stored<()>;
 }
 
@@ -78,12 +83,26 @@ pub type Running<'t, T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send + 
 /// 2026 a future that waits for such a closure is not `Send` when the closure borrows anything.)
 pub struct Store {
     engine: Box<dyn Engine>,
+    changes: Arc<Changes>,
 }
 
 impl Store {
     /// Over an engine.
     pub fn over(engine: impl Engine + 'static) -> Self {
-        Self { engine: Box::new(engine) }
+        Self { engine: Box::new(engine), changes: Changes::none_yet() }
+    }
+
+    /// Now, between commits: to be taken before a view, of whatever of it is kept in memory.
+    #[must_use]
+    pub fn as_of(&self) -> AsOf {
+        self.changes.now()
+    }
+
+    /// Whether what a view of then, or of later, said of a device and all that an answer to it depends on is what a view of now says.
+    /// Of two answers the careful one: no commit of this process's that was told to anybody is missed, and some are feared in vain.
+    #[must_use]
+    pub fn unchanged_since(&self, then: AsOf, device: DeviceId) -> bool {
+        self.changes.none_since(then, device)
     }
 
     /// Runs a body over a view of one moment.
@@ -117,6 +136,18 @@ impl Store {
         body: impl for<'t> Fn(&'t mut (dyn Tx + 'e)) -> Running<'t, T, E>,
     ) -> Result<T, E> {
         self.run(scope, End::Commit, body).await
+    }
+
+    /// As [`Self::write`], of what no answer to a device depends on: what is kept of devices in memory stays good.
+    ///
+    /// # Errors
+    /// The body's, and the engine's.
+    pub async fn note<'e, T, E: Failure>(
+        &self,
+        noted: Noted,
+        body: impl for<'t> Fn(Notes<'t, 'e>) -> Running<'t, T, E>,
+    ) -> Result<T, E> {
+        self.run(noted.into(), End::Note, |tx: &mut (dyn Tx + 'e)| body(Notes::of(tx))).await
     }
 
     /// As [`Self::write`], and keeps nothing.
@@ -155,7 +186,8 @@ impl Store {
         let mut open = self.engine.write(scope).await?;
         let done = body(&mut *open).await?;
         match end {
-            End::Commit => open.commit().await?,
+            End::Commit => Commit::of(open, scope, &self.changes).ended().await?,
+            End::Note => open.commit().await?,
             End::Drop => drop(open),
         }
         Ok(done)
@@ -171,6 +203,7 @@ impl Store {
 #[derive(Clone, Copy)]
 enum End {
     Commit,
+    Note,
     Drop,
 }
 

@@ -254,8 +254,8 @@ impl Evc {
             })
         });
         Ok(match self.wait(look)? {
-            Look::Unchanged => None,
-            Look::Stock(answer) => Some(*answer),
+            Look::Unchanged { .. } => None,
+            Look::Said(answer) => Some(*answer),
             Look::Accepted(of) => {
                 self.wait(app.accepted(device, &of))?;
                 None

@@ -67,6 +67,7 @@ impl World {
             }
             Scope::Operators => self.tokens.clear(),
             Scope::Clock => self.meta.clear(),
+            Scope::Heard => self.devices.values_mut().for_each(|row| row.last_seen = None),
             Scope::Fleet => self = Self::default(),
         }
         self

@@ -1,0 +1,88 @@
+//! A device's poll, from the envelope on. One that says what it said when it was told that nothing is new is told so again, for as long as
+//! nothing that the answer depends on was written, and within the times for which the same was decided: that costs one verification.
+//! Every other poll is looked at in a view of the store (`super::config`), and nothing of what is remembered goes into its answer.
+
+use vault::ids::DeviceId;
+use wire::P256PublicKey;
+use wire::config::{ConfigRequest, ConfigResponse};
+use wire::envelope::DeviceEnvelope;
+
+use super::config::Look;
+use super::sender::{Found, find};
+use crate::fleet::settled::{Known, Unchanged};
+use crate::service::{Controller, Refusal};
+use crate::store::{Tx, UnixSeconds};
+
+/// What a poll is told.
+pub enum Polled {
+    /// Nothing is new.
+    Unchanged,
+    /// This.
+    Changed(Box<ConfigResponse>),
+}
+
+/// A poll as it was looked at.
+struct Looked {
+    device: DeviceId,
+    key: P256PublicKey,
+    hash: String,
+    look: Look,
+    unchanged: Option<Unchanged>,
+}
+
+impl Controller {
+    /// Answers a poll; `path` is the UUID under which it came, where it came under one.
+    ///
+    /// # Errors
+    /// [`Refusal`]: nothing was released.
+    pub async fn poll(
+        &self,
+        envelope: &DeviceEnvelope,
+        path: Option<&str>,
+        now: UnixSeconds,
+    ) -> Result<Polled, Refusal> {
+        let as_of = self.store.as_of();
+        let known = self.verified(envelope)?;
+        if let Some((known, payload)) = known
+            && known.unchanged.is_some_and(|before| before.is_said_again(payload, now))
+            && self.is_still(&known)
+        {
+            self.heard_from(known.device, path, now)?;
+            return Ok(Polled::Unchanged);
+        }
+        let known = known.map(|(known, payload)| (known.key, payload));
+        let looked = self.store.read(|tx| Box::pin(self.look_at(tx, envelope, known, path, now))).await?;
+        let Looked { device, key, hash, look, unchanged } = looked;
+        self.settled.keep(envelope.sender(), Known { key, device, as_of, unchanged });
+        Ok(match look {
+            Look::Unchanged { .. } => Polled::Unchanged,
+            Look::Accepted(ask) => {
+                self.accepted(device, &ask).await?;
+                Polled::Unchanged
+            }
+            Look::Said(answer) => Polled::Changed(answer),
+            // Others read while this waits to write.
+            Look::Changed(ask) => Polled::Changed(Box::new(self.answer(device, &hash, &ask, now).await?)),
+        })
+    }
+
+    /// In the one view in which its sender is found.
+    async fn look_at(
+        &self,
+        tx: &mut dyn Tx,
+        envelope: &DeviceEnvelope,
+        known: Option<(P256PublicKey, &[u8])>,
+        path: Option<&str>,
+        now: UnixSeconds,
+    ) -> Result<Looked, Refusal> {
+        let Found { row, key, payload } = find(tx, envelope, known).await?;
+        self.heard_from(row.id, path, now)?;
+        let ask = ConfigRequest::decode(payload)?;
+        let (device, look) = (row.id, self.look(tx, row, &ask, now).await?);
+        let unchanged = match look {
+            Look::Unchanged { until } => Some(Unchanged::of(payload, now..until)),
+            _ => None,
+        };
+        Ok(Looked { device, key, hash: ask.config_hash, look, unchanged })
+    }
+}

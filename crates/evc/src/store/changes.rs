@@ -1,0 +1,115 @@
+//! What may have changed, counted: whoever keeps something of a device in memory learns by this whether it is still so.
+//! A count says that a transaction may have been kept, never what it wrote. It is raised when a commit has ended, well or not, and before
+//! whoever waits for it hears of it. So what was read under a count that is still good is what a view of now would read, but for commits
+//! that nobody was told of yet.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+
+use tokio::runtime::Handle;
+use vault::ids::DeviceId;
+
+use super::{Open, Scope, Stored};
+
+/// Devices share so many counts: two of one count forget together, and nothing else comes of it.
+const SLOTS: usize = 1 << 14;
+/// More than any commit is numbered: nothing that was ever read is good.
+const NEVER_AGAIN: u64 = u64::MAX;
+
+/// A moment between commits. What is read after it was taken is at least as new.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AsOf(u64);
+
+/// Numbers commits, and knows the last one that may have changed a device.
+pub(super) struct Changes {
+    last: AtomicU64,
+    of_all: AtomicU64,
+    of_devices: Box<[AtomicU64]>,
+}
+
+impl Changes {
+    pub(super) fn none_yet() -> Arc<Self> {
+        let of_devices = (0..SLOTS).map(|_| AtomicU64::new(0)).collect();
+        Arc::new(Self { last: AtomicU64::new(0), of_all: AtomicU64::new(0), of_devices })
+    }
+
+    pub(super) fn now(&self) -> AsOf {
+        AsOf(self.last.load(SeqCst))
+    }
+
+    pub(super) fn none_since(&self, AsOf(then): AsOf, device: DeviceId) -> bool {
+        self.of_all.load(SeqCst) <= then && self.of_device(device).load(SeqCst) <= then
+    }
+
+    fn of_device(&self, DeviceId(id): DeviceId) -> &AtomicU64 {
+        let slot = id.as_u128() % SLOTS as u128;
+        &self.of_devices[usize::try_from(slot).expect("less than SLOTS")]
+    }
+
+    fn of_scope(&self, scope: Scope) -> &AtomicU64 {
+        match scope {
+            Scope::Device(device) => self.of_device(device),
+            // Whatever is not of one device may be of any.
+            Scope::Onboarding | Scope::Operators | Scope::Clock | Scope::Heard | Scope::Fleet => &self.of_all,
+        }
+    }
+
+    fn count(&self, scope: Scope) {
+        let number = self.last.fetch_add(1, SeqCst) + 1;
+        self.of_scope(scope).fetch_max(number, SeqCst);
+    }
+}
+
+/// Counts a commit when it has ended. One whose end nobody saw may still come: then nothing is good any more, for this process's life.
+struct Counted {
+    changes: Arc<Changes>,
+    scope: Scope,
+    ended: bool,
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        match self.ended {
+            true => self.changes.count(self.scope),
+            false => self.changes.of_all.store(NEVER_AGAIN, SeqCst),
+        }
+    }
+}
+
+/// A commit under way. Whoever waits for it may go: it runs to its end all the same, and is counted then.
+pub(super) struct Commit {
+    running: Option<Pin<Box<dyn Future<Output = Stored<()>> + Send>>>,
+    counted: Option<Counted>,
+}
+
+impl Commit {
+    pub(super) fn of(open: Box<dyn Open>, scope: Scope, changes: &Arc<Changes>) -> Self {
+        let counted = Counted { changes: changes.clone(), scope, ended: false };
+        Self { running: Some(open.commit()), counted: Some(counted) }
+    }
+
+    pub(super) async fn ended(mut self) -> Stored<()> {
+        let Some(running) = self.running.as_mut() else { return Ok(()) };
+        let done = poll_fn(|cx| running.as_mut().poll(cx)).await;
+        self.running = None;
+        if let Some(mut counted) = self.counted.take() {
+            counted.ended = true;
+        }
+        done
+    }
+}
+
+impl Drop for Commit {
+    fn drop(&mut self) {
+        let (Some(running), Some(counted)) = (self.running.take(), self.counted.take()) else { return };
+        if std::thread::panicking() {
+            return;
+        }
+        if let Ok(runtime) = Handle::try_current() {
+            let rest = Self { running: Some(running), counted: Some(counted) };
+            runtime.spawn(rest.ended());
+        }
+    }
+}
