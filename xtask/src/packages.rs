@@ -23,14 +23,18 @@ const PACKAGES: [&str; 14] = [
     "procps",              // kill, for tests that take agents down
 ];
 
-/// Installs what is missing.
+/// How many they are.
+pub(crate) const COUNT: usize = PACKAGES.len();
+
+/// Installs what is missing; says how many that were.
 ///
 /// # Errors
 /// When packages are missing and can't be installed; the text says with which command they can.
-pub(crate) fn install() -> Result<()> {
+pub(crate) fn install() -> Result<usize> {
     let missing: Vec<&str> = PACKAGES.into_iter().filter(|name| !installed(name)).collect();
-    if missing.is_empty() {
-        return Ok(());
+    let count = missing.len();
+    if count == 0 {
+        return Ok(0);
     }
     if !is_root()? {
         bail!(
@@ -41,7 +45,8 @@ pub(crate) fn install() -> Result<()> {
     retried(&["update"])?;
     let mut install = vec!["install", "--yes", "--no-install-recommends"];
     install.extend(missing);
-    retried(&install)
+    retried(&install)?;
+    Ok(count)
 }
 
 fn installed(name: &str) -> bool {

@@ -1,5 +1,6 @@
 //! Runs programs, says what it runs, and fails when they fail.
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -27,6 +28,21 @@ pub(crate) fn path() -> String {
     std::env::var("CARGO").unwrap_or_else(|_| "cargo".into())
 }
 
+/// A program of testkit in the form that it was built in with the rest. `cargo run` would choose features for it alone, and so build a
+/// third of all crates anew.
+///
+/// # Errors
+/// It is not known where we lie ourselves.
+pub(crate) fn built(profile: &str, name: &str) -> Result<Command> {
+    let own = std::env::current_exe().context("where this program lies")?;
+    Ok(Command::new(beside(&own, profile).join(name)))
+}
+
+/// Where cargo puts what it builds in a profile: wherever the target folder is, we lie in its `debug`.
+fn beside(own: &Path, profile: &str) -> PathBuf {
+    own.ancestors().nth(2).unwrap_or(Path::new("target")).join(profile)
+}
+
 /// Runs a program.
 ///
 /// # Errors
@@ -46,4 +62,25 @@ fn words(command: &Command) -> String {
         .chain(args)
         .collect::<Vec<_>>()
         .join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_are_found_in_the_target_folder_that_is_in_use() {
+        for (own, profile, found) in [
+            ("/src/target/debug/xtask", "debug", "/src/target/debug"),
+            ("/src/target/debug/xtask", "release", "/src/target/release"),
+            ("/elsewhere/debug/xtask", "debug", "/elsewhere/debug"),
+            (
+                "/src/target/x86_64-unknown-linux-gnu/debug/xtask",
+                "release",
+                "/src/target/x86_64-unknown-linux-gnu/release",
+            ),
+        ] {
+            assert_eq!(beside(Path::new(own), profile), Path::new(found), "{own}");
+        }
+    }
 }

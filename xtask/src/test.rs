@@ -25,15 +25,10 @@ pub(crate) fn all() -> Result<()> {
     // Tests start our programs, which lie beside them.
     run::cargo(["build", "--workspace", "--locked"])?;
     // What the README tells to run first, and what nobody else would see rot.
-    run::program(&mut built("demo"))?;
-    run::program(built("bench").arg("--quick"))?;
+    run::program(&mut run::built("debug", "demo")?)?;
+    run::program(run::built("debug", "bench")?.arg("--quick"))?;
     // Tests use loop devices and software TPMs: more at once than this only makes them wait for each other.
     run::cargo_with_mounts(["test", "--workspace", "--locked", "--no-fail-fast", "--", "--test-threads=4"])
-}
-
-/// A program of testkit, as it was built with the rest: `cargo run` would choose features for it alone, and build anew.
-fn built(name: &str) -> Command {
-    Command::new(Path::new("target/debug").join(name))
 }
 
 /// Warnings are errors by the compiler that the lints were chosen with. Another one knows lints that nobody here has seen yet: by

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use crate::node::Onboarding;
-use crate::process::{Running, mortal, output, program};
+use crate::process::{Programs, Running, mortal, output};
 use crate::wait;
 
 /// Ours at debug; libraries tell each query and record.
@@ -22,6 +22,7 @@ pub struct Evc {
     port: u16,
     server: Option<Running>,
     log_level: &'static str,
+    programs: Programs,
 }
 
 impl Evc {
@@ -33,12 +34,12 @@ impl Evc {
         Self::logging(dir, LOG)
     }
 
-    /// The same with the log that operators have, for measuring.
+    /// The same with the log that operators have, for measuring, and by these programs.
     ///
     /// # Errors
     /// As [`Evc::new`].
-    pub fn quiet(dir: &Path) -> Result<Self> {
-        Self::logging(dir, "info")
+    pub fn quiet(dir: &Path, programs: &Programs) -> Result<Self> {
+        Self::made(dir, "info", programs.clone())
     }
 
     /// The same with a log of this level, as EVC_LOG says it.
@@ -46,8 +47,12 @@ impl Evc {
     /// # Errors
     /// As [`Evc::new`].
     pub fn logging(dir: &Path, log_level: &'static str) -> Result<Self> {
+        Self::made(dir, log_level, Programs::default())
+    }
+
+    fn made(dir: &Path, log_level: &'static str, programs: Programs) -> Result<Self> {
         fs::create_dir_all(dir)?;
-        let mut evc = Self { dir: dir.canonicalize()?, port: 0, server: None, log_level };
+        let mut evc = Self { dir: dir.canonicalize()?, port: 0, server: None, log_level, programs };
         evc.start()?;
         Ok(evc)
     }
@@ -57,7 +62,7 @@ impl Evc {
     /// # Errors
     /// As [`Evc::new`].
     pub fn start(&mut self) -> Result<()> {
-        let mut command = mortal(program("evc")?);
+        let mut command = mortal(self.programs.path("evc")?);
         command.args(["serve", "--listen", &format!("127.0.0.1:{}", self.port), "--poll-seconds", "1"]);
         command.arg("--data").arg(self.data()).env("EVC_LOG", self.log_level);
         let _ = fs::remove_file(self.data().join("url"));
@@ -126,7 +131,7 @@ impl Evc {
     /// # Errors
     /// It fails; its words are in the error.
     pub fn run(&self, args: &[&str]) -> Result<String> {
-        output(Command::new(program("evc")?).args(args).env("EVC_DATA", self.data()))
+        output(Command::new(self.programs.path("evc")?).args(args).env("EVC_DATA", self.data()))
     }
 
     /// The same with `--output json`.

@@ -14,4 +14,4 @@ pub mod wait;
 
 pub use evc::Evc;
 pub use node::{Node, Power};
-pub use process::{Running, program};
+pub use process::{Programs, Running, program};

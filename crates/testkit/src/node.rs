@@ -16,7 +16,7 @@ pub use onboarding::Onboarding;
 
 use crate::evc::Evc;
 use crate::loopfs::LoopFs;
-use crate::process::{Running, mortal, output, program};
+use crate::process::{Programs, Running, mortal, output};
 use crate::swtpm::{BootState, Swtpm};
 use crate::wait;
 
@@ -45,6 +45,8 @@ pub struct Parts {
     pub boot: BootState,
     /// What it logs, as RUST_LOG says it.
     pub log: &'static str,
+    /// By which programs it runs.
+    pub programs: Programs,
 }
 
 /// Ours at debug; libraries tell each record.
@@ -52,7 +54,8 @@ const LOG: &str = "debug,tss_esapi=off,ureq=info,ureq_proto=info,rustls=info";
 
 impl Default for Parts {
     fn default() -> Self {
-        Self { tpm: true, disk: DISK, poll: "200ms".to_owned(), boot: BootState::named("good"), log: LOG }
+        let (poll, boot) = ("200ms".to_owned(), BootState::named("good"));
+        Self { tpm: true, disk: DISK, poll, boot, log: LOG, programs: Programs::default() }
     }
 }
 
@@ -133,10 +136,12 @@ impl Node {
     /// # Errors
     /// It can't be started.
     pub fn start(&mut self) -> Result<()> {
-        let mut command = mortal(program("eve")?);
+        let mut command = mortal(self.parts.programs.path("eve")?);
         command.arg("run").arg("--root").arg(self.root()).args(["--poll-interval", &self.parts.poll]);
-        // A call that an agent's list lacks is found here.
-        command.args(["--unlisted-calls", "ends"]);
+        // A call that an agent's list lacks is found here. Older builds have no such word.
+        if self.parts.programs.are_ours() {
+            command.args(["--unlisted-calls", "ends"]);
+        }
         command.env("RUST_LOG", self.parts.log);
         self.eve = Some(Running::start(command, &self.log())?);
         Ok(())
@@ -284,7 +289,7 @@ impl Node {
     /// # Errors
     /// It fails; its words are in the error.
     pub fn run(&self, args: &[&str]) -> Result<String> {
-        output(Command::new(program("eve")?).args(args).arg("--root").arg(self.root()))
+        output(Command::new(self.parts.programs.path("eve")?).args(args).arg("--root").arg(self.root()))
     }
 
     /// Writes what `eve bus tail` prints into a file, through every life of the agents, until the value is dropped.
@@ -292,7 +297,7 @@ impl Node {
     /// # Errors
     /// It can't be started.
     pub fn bus_tail(&self, file: &Path) -> Result<Running> {
-        let mut command = mortal(program("eve")?);
+        let mut command = mortal(self.parts.programs.path("eve")?);
         command.args(["bus", "tail", "--root"]).arg(self.root());
         Running::start(command, file)
     }

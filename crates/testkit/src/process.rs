@@ -99,6 +99,36 @@ pub(crate) fn own_path() -> &'static Path {
     OWN.get_or_init(|| std::env::current_exe().unwrap_or_default())
 }
 
+/// Where `eve` and `evc` are taken from.
+#[derive(Debug, Clone, Default)]
+pub struct Programs(Option<PathBuf>);
+
+impl Programs {
+    /// Those of another build, which lie in this folder.
+    ///
+    /// # Errors
+    /// One is not there.
+    pub fn of(folder: &Path) -> Result<Self> {
+        let folder = folder.canonicalize().with_context(|| folder.display().to_string())?;
+        let missing = ["eve", "evc"].into_iter().find(|name| !folder.join(name).is_file());
+        missing.map_or(Ok(Self(Some(folder.clone()))), |name| bail!("no {name} in {}", folder.display()))
+    }
+
+    /// Whether they are of the build that runs now, and so take all that it knows.
+    #[must_use]
+    pub fn are_ours(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// One of them.
+    ///
+    /// # Errors
+    /// As [`program`].
+    pub fn path(&self, name: &str) -> Result<PathBuf> {
+        self.0.as_ref().map_or_else(|| program(name), |folder| Ok(folder.join(name)))
+    }
+}
+
 /// A program of this workspace, as it was built beside the one that runs now.
 ///
 /// # Errors

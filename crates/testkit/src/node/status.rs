@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use super::Node;
-use crate::{program, wait};
+use crate::wait;
 
 impl Node {
     /// `eve status --output json`. Printed, too, while an agent does not answer, which is a failure to a shell.
@@ -15,7 +15,7 @@ impl Node {
     /// # Errors
     /// The node is off.
     pub fn status(&self) -> Result<Value> {
-        let mut command = Command::new(program("eve")?);
+        let mut command = Command::new(self.parts.programs.path("eve")?);
         let told = command.args(["status", "--output", "json", "--root"]).arg(self.root()).output()?;
         serde_json::from_slice(&told.stdout)
             .with_context(|| String::from_utf8_lossy(&told.stderr).into_owned())

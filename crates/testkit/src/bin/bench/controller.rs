@@ -1,146 +1,167 @@
-//! Processor time of `evc serve` for an unchanged poll and for an attestation, beside the cryptography that neither can do without.
+//! Processor time of `evc serve` for an unchanged poll and for an attestation, with few and many devices and vaults, beside the
+//! cryptography that neither can do without.
 
-use std::convert::Infallible;
 use std::path::Path;
-use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
-use attest::SessionKey;
-use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair, UnparsedPublicKey,
-};
-use testkit::Evc;
-use vault::ids::{DeviceId, Epoch, VaultId};
-use vault::secret::ControllerKey;
-use vault::section::Custody;
-use wire::release::{Purpose, SessionSecret, seal};
+use anyhow::Result;
 
-use super::device::Device;
-use super::machine::cpu_time;
-use super::report::Report;
-use super::stats::{Samples, words};
+use super::builds::{Builds, in_turn};
+use super::contest::{Contest, Unit};
+use super::fleet::Fleet;
+use super::floor::Floor;
+use super::report::{Aims, Report};
 
-const YAML: &str = "kind: VaultPolicy\nname: p\ncustody: tpm+controller\n---\nkind: Vault\nname: till\ndevice: bench\npolicy: p\n";
-/// Other devices of the fleet, so that a look-up has something to look through.
-const FLEET: usize = 20;
+/// How much is measured.
+struct Size {
+    fleet: usize,
+    vaults: usize,
+    rounds: usize,
+    polls: usize,
+}
 
-pub(crate) fn measure(folder: &Path, quick: bool, report: &mut Report) -> Result<()> {
-    std::fs::create_dir_all(folder)?;
-    let evc = Evc::quiet(&folder.join("evc"))?;
-    for n in 0..FLEET {
-        Device::onboarded(&evc, folder, &format!("other-{n}"))?;
+impl Size {
+    fn of(quick: bool) -> Self {
+        if quick {
+            Self { fleet: 12, vaults: 16, rounds: 3, polls: 50 }
+        } else {
+            Self { fleet: 2000, vaults: 300, rounds: 15, polls: 500 }
+        }
     }
-    let mut device = Device::onboarded(&evc, folder, "bench")?;
-    evc.apply(YAML)?;
-    ensure!(device.attest()? == 1, "the vault's key was not released");
-    let (rounds, polls) = if quick { (3, 50) } else { (20, 500) };
-    let (mut poll, mut attestation) = (Samples::default(), Samples::default());
+}
+
+/// One kind of fleet, of each build.
+struct Case {
+    devices: usize,
+    vaults: usize,
+    fleets: Vec<Fleet>,
+    /// In one round; with many vaults one costs as much as dozens with one.
+    polls: usize,
+    attestations: usize,
+    poll: Contest,
+    attestation: Contest,
+}
+
+pub(crate) fn measure(folder: &Path, builds: &Builds, quick: bool, report: &mut Report) -> Result<()> {
+    let size = Size::of(quick);
+    let (polls, attestations) = (size.polls, size.polls / 10);
+    let few = size.polls / 100 + 1;
+    let mut cases = [
+        Case::new(folder, builds, (1, 1), (polls, attestations))?,
+        Case::new(folder, builds, (size.fleet, 1), (polls, attestations))?,
+        Case::new(folder, builds, (1, 4), (polls, attestations))?,
+        Case::new(folder, builds, (1, size.vaults), (attestations, few))?,
+    ];
     let mut floor = Floor::new()?;
-    for _ in 0..rounds {
-        poll.push(per_poll(&evc, &device, polls)?);
-        attestation.push(per_attestation(&evc, &mut device, polls / 10)?);
+    for round in 0..size.rounds {
+        cases.iter_mut().try_for_each(|case| case.round(round))?;
         floor.measure()?;
     }
-    tell(report, &poll, &attestation, &floor);
-    Ok(())
+    tell(report, &cases, &floor);
+    let [_, fleet, ..] = &mut cases;
+    memory(report, fleet, None)
 }
 
-fn tell(report: &mut Report, poll: &Samples, attestation: &Samples, floor: &Floor) {
-    report.section(
-        "Controller",
-        "Processor time of all threads of `evc serve` (SQLite, TLS 1.3, one kept-alive connection) per request. The floor is \
-         what must be computed whatever the program: for a poll one verification of the device's signature; for an \
-         attestation (challenge, evidence, section with one vault whose two epochs are the same) three of those, one of the \
-         quote, three signatures and one seal.",
+/// A fleet so large that its set-up takes long: what grows with it.
+pub(crate) fn measure_large(
+    folder: &Path,
+    builds: &Builds,
+    devices: usize,
+    quick: bool,
+    report: &mut Report,
+) -> Result<()> {
+    let Size { rounds, polls, .. } = Size::of(quick);
+    let mut one = Case::new(folder, builds, (1, 1), (polls, polls / 10))?;
+    let mut large = Case::new(folder, builds, (devices, 1), (polls, polls / 10))?;
+    large.fleets.iter_mut().try_for_each(Fleet::all_poll)?;
+    let mut floor = Floor::new()?;
+    for round in 0..rounds {
+        one.round(round)?;
+        large.round(round)?;
+        floor.measure()?;
+    }
+    report.contest_section(
+        &format!("A fleet of {devices}"),
+        "As above. All devices registered, attested and polled once before; the polls go to all of them in turn.",
     );
-    let (poll_floor, attestation_floor) = (floor.poll(), floor.attestation());
-    report.row("unchanged poll", &poll.words());
-    report.row("unchanged poll: floor", &words(poll_floor));
-    report.row("unchanged poll: times the floor", &ratio(poll, poll_floor));
-    report.row("attestation", &attestation.words());
-    report.row("attestation: floor", &words(attestation_floor));
-    report.row("attestation: times the floor", &ratio(attestation, attestation_floor));
-    report.row("one P-256 verification", &floor.verify.words());
-    report.row("one P-256 signature", &floor.sign.words());
-    report.row("one HPKE seal", &floor.seal.words());
+    report.contest("poll, 1 device", &one.poll, Some(floor.poll()), Aims::default());
+    large.tell(report, &floor, (Aims::of(0.2, 1.5), Aims::of(0.4, 2.2)));
+    let growth = large.poll.times(&one.poll);
+    report.speed_row(
+        &format!("poll, 1 to {devices} devices: growth under 1.1"),
+        &growth.to_string(),
+        growth.median < 1.1,
+    );
+    memory(report, &mut large, Some(110.0))
 }
 
-fn ratio(of: &Samples, floor: Duration) -> String {
-    format!("{:.1}", of.median().as_secs_f64() / floor.as_secs_f64())
-}
-
-fn per_poll(evc: &Evc, device: &Device, polls: u32) -> Result<Duration> {
-    let body = device.poll_body()?;
-    spent(evc, polls, || {
-        ensure!(device.unchanged(&body)?, "a poll that should have brought nothing");
-        Ok(())
-    })
-}
-
-fn per_attestation(evc: &Evc, device: &mut Device, rounds: u32) -> Result<Duration> {
-    spent(evc, rounds, || {
-        ensure!(device.attest()? == 1, "the vault's key was not released");
-        Ok(())
-    })
-}
-
-/// The controller's processor time per call.
-fn spent(evc: &Evc, calls: u32, mut call: impl FnMut() -> Result<()>) -> Result<Duration> {
-    let pid = evc.pid().context("evc is down")?;
-    let before = cpu_time(pid)?;
-    for _ in 0..calls {
-        call()?;
-    }
-    Ok((cpu_time(pid)? - before) / calls)
-}
-
-/// The unavoidable operations, by the same libraries.
-struct Floor {
-    key: EcdsaKeyPair,
-    session: SessionKey,
-    controller_key: ControllerKey,
-    verify: Samples,
-    sign: Samples,
-    seal: Samples,
-}
-
-impl Floor {
-    fn new() -> Result<Self> {
-        let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).context("a key")?;
-        let session =
-            SessionSecret::init(|bytes| aws_lc_rs::rand::fill(bytes)).context("randomness")?.session_key();
-        let controller_key = ControllerKey::init(|key| {
-            key.fill(7);
-            Ok::<_, Infallible>(())
-        })?;
-        let (verify, sign, seal) = Default::default();
-        Ok(Self { key, session, controller_key, verify, sign, seal })
+impl Case {
+    fn new(folder: &Path, builds: &Builds, size: (usize, usize), each: (usize, usize)) -> Result<Self> {
+        let (devices, vaults) = size;
+        let folder = folder.join(format!("{devices}-{vaults}"));
+        let fleets = builds.each(|build| Fleet::new(build, &folder, devices, vaults))?;
+        let time = Contest::new(Unit::Time, builds.count());
+        let (poll, attestation) = (time.clone(), time);
+        Ok(Self { devices, vaults, fleets, polls: each.0, attestations: each.1, poll, attestation })
     }
 
-    fn measure(&mut self) -> Result<()> {
-        let purpose = Purpose {
-            device: DeviceId(uuid::Uuid::nil()),
-            vault: VaultId(uuid::Uuid::nil()),
-            custody: Custody::TpmAndController,
-        };
-        let message = [7; 400];
-        let public =
-            UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, self.key.public_key().as_ref().to_vec());
-        for _ in 0..50 {
-            let signature =
-                self.sign.time(|| self.key.sign(&SystemRandom::new(), &message)).context("signing")?;
-            self.verify.time(|| public.verify(&message, signature.as_ref())).context("verifying")?;
-            self.seal.time(|| seal(&self.session, &purpose, Epoch(1), &self.controller_key))?;
-        }
-        Ok(())
+    fn round(&mut self, round: usize) -> Result<()> {
+        let Self { polls, attestations, poll, attestation, .. } = self;
+        in_turn(round, &mut self.fleets, |side, fleet| {
+            poll.took(side, fleet.poll(*polls)?);
+            attestation.took(side, fleet.attest(*attestations)?);
+            Ok(())
+        })
     }
 
-    fn poll(&self) -> Duration {
-        self.verify.median()
+    fn words(&self) -> String {
+        let many = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+        format!("{}, {} each", many(self.devices, "device"), many(self.vaults, "vault"))
     }
 
-    fn attestation(&self) -> Duration {
-        self.verify.median() * 4 + self.sign.median() * 3 + self.seal.median()
+    fn tell(&self, report: &mut Report, floor: &Floor, aims: (Aims, Aims)) {
+        let vaults = u32::try_from(self.vaults).unwrap_or(u32::MAX);
+        report.contest(&format!("poll, {}", self.words()), &self.poll, Some(floor.poll()), aims.0);
+        let (attestation, least) = (&self.attestation, floor.attestation(vaults));
+        report.contest(&format!("attestation, {}", self.words()), attestation, Some(least), aims.1);
     }
+}
+
+fn tell(report: &mut Report, cases: &[Case; 4], floor: &Floor) {
+    report.contest_section(
+        "Controller",
+        "Processor time of `evc serve`, all threads, per request over one kept connection (TLS 1.3); every poll was answered \
+         *unchanged*, every attestation released all keys. The floor is what must be computed whatever the program: for a poll one \
+         verification of the device's signature; for an attestation (challenge, evidence, section) three of those, one of the quote, \
+         three signatures, and one seal for each vault.",
+    );
+    let attests = Aims::of(0.4, 2.2);
+    let aims = [
+        (Aims::of(0.2, 1.5), attests),
+        (Aims::of(0.2, 1.5), attests),
+        (Aims::default(), attests),
+        (Aims::ratio(0.1), Aims::ratio(0.25)),
+    ];
+    for (case, aims) in cases.iter().zip(aims) {
+        case.tell(report, floor, aims);
+    }
+    let growth = cases[1].poll.times(&cases[0].poll);
+    let what = format!("poll, 1 to {} devices: growth under 1.1", cases[1].devices);
+    report.speed_row(&what, &growth.to_string(), growth.median < 1.1);
+    report.contest_row("one P-256 verification", &floor.verify.words());
+    report.contest_row("one P-256 signature", &floor.sign.words());
+    report.contest_row("one HPKE seal", &floor.seal.words());
+}
+
+/// With all that is kept of each device: under so many MiB, where that is promised.
+fn memory(report: &mut Report, case: &mut Case, most_mib: Option<f64>) -> Result<()> {
+    let mut resident = Contest::new(Unit::Memory, case.fleets.len());
+    for (side, fleet) in case.fleets.iter_mut().enumerate() {
+        resident.push(side, fleet.resident()?);
+    }
+    report.contest(&format!("resident memory, {}", case.words()), &resident, None, Aims::default());
+    if let Some(most) = most_mib {
+        let mib = resident.ours() / f64::from(1 << 20);
+        report.speed_row(&format!("resident memory under {most} MiB"), &format!("{mib:.1} MiB"), mib < most);
+    }
+    Ok(())
 }

@@ -1,5 +1,5 @@
-//! A device in software, by `wire`, that a controller can't tell from one with a TPM: to ask it many things quickly over
-//! one kept-alive connection.
+//! A device in software, by `wire`, that a controller can't tell from one with a TPM: to ask it many things quickly over kept
+//! connections. What it says is understood by every build since de4fa5e: what those do not know they leave aside.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -46,11 +46,46 @@ impl Key {
     }
 }
 
-/// The device.
-pub(crate) struct Device {
+/// The way to one controller, over connections that are kept; and whom to believe there.
+#[derive(Clone)]
+pub(crate) struct Line {
     url: String,
     agent: Agent,
-    trusted: TrustedCerts,
+    trusted: Arc<TrustedCerts>,
+}
+
+impl Line {
+    pub(crate) fn new(evc: &Evc) -> Result<Self> {
+        let url = format!("https://{}/api/v2/edgedevice", evc.server());
+        let root = std::fs::read(evc.data().join("root-certificate.pem"))?;
+        let agent = agent(&root)?;
+        let list = agent.get(format!("{url}/certs")).call()?.body_mut().read_to_vec()?;
+        let trusted = Arc::new(certs::open_answer(&list, &root, Validity::Ignored)?);
+        Ok(Self { url, agent, trusted })
+    }
+
+    fn send(&self, path: &str, body: &[u8]) -> Result<(u16, Vec<u8>)> {
+        let request = self.agent.post(format!("{}/{path}", self.url)).header("content-type", MEDIA);
+        let mut answer = request.send(body)?;
+        Ok((answer.status().as_u16(), answer.body_mut().read_to_vec()?))
+    }
+}
+
+/// What lets devices in: an onboarding certificate that is good for any serial.
+pub(crate) struct Onboarding(Key);
+
+impl Onboarding {
+    /// Makes one, and allows it.
+    pub(crate) fn allowed(evc: &Evc, folder: &Path, name: &str) -> Result<Self> {
+        let (key, file) = (Key::new()?, folder.join(name));
+        std::fs::write(&file, &key.pem)?;
+        evc.run(&["onboard", "add", "--cert", &file.to_string_lossy(), "--serial", "*"])?;
+        Ok(Self(key))
+    }
+}
+
+/// The device.
+pub(crate) struct Device {
     key: Key,
     tpm: FakeTpm,
     id: DeviceId,
@@ -61,59 +96,44 @@ pub(crate) struct Device {
 }
 
 impl Device {
-    /// Allowed, registered, its attestation key pinned.
-    pub(crate) fn onboarded(evc: &Evc, folder: &Path, name: &str) -> Result<Self> {
-        let (url, onboarding) = (format!("https://{}/api/v2/edgedevice", evc.server()), Key::new()?);
-        let file = folder.join(name);
-        std::fs::write(&file, &onboarding.pem)?;
-        evc.run(&["onboard", "add", "--cert", &file.to_string_lossy(), "--serial", name, "--name", name])?;
-        let root = std::fs::read(evc.data().join("root-certificate.pem"))?;
-        let agent = agent(&root)?;
-        let list = agent.get(format!("{url}/certs")).call()?.body_mut().read_to_vec()?;
-        let trusted = certs::open_answer(&list, &root, Validity::Ignored)?;
-        let (key, id) = (Key::new()?, DeviceId(uuid::Uuid::nil()));
+    /// Registered under its serial as its name, its attestation key pinned.
+    pub(crate) fn registered(line: &Line, onboarding: &Onboarding, serial: &str) -> Result<Self> {
         let mut device = Self {
-            url,
-            agent,
-            trusted,
-            key,
+            key: Key::new()?,
             tpm: FakeTpm::new(),
-            id,
+            id: DeviceId(uuid::Uuid::nil()),
             session: session()?,
             hash: String::new(),
             head: None,
         };
-        device.register(&onboarding, name)?;
+        device.register(line, &onboarding.0, serial)?;
         Ok(device)
     }
 
-    fn register(&mut self, onboarding: &Key, serial: &str) -> Result<()> {
+    fn register(&mut self, line: &Line, onboarding: &Key, serial: &str) -> Result<()> {
         let register = Register::new(self.key.pem.as_bytes(), serial, "")?.encode();
-        self.send("register", &seal_registration(&register, onboarding.pem.as_bytes(), &onboarding.signer)?)?;
-        self.id = UuidResponse::decode(&self.ask("uuid", &uuid_request())?)?.device;
-        let ak =
-            DeviceCert::new(DeviceCertKind::Attestation, Key::new()?.pem.into_bytes(), Some(self.tpm.ak()));
-        self.ask(&self.own("attest"), &AttestRequest::Certs(vec![ak]).encode()).map(drop)
+        let sealed = seal_registration(&register, onboarding.pem.as_bytes(), &onboarding.signer)?;
+        let (status, words) = line.send("register", &sealed)?;
+        ensure!((200..300).contains(&status), "register: {status} {}", String::from_utf8_lossy(&words));
+        self.id = UuidResponse::decode(&self.ask(line, "uuid", &uuid_request())?)?.device;
+        // Whose key the certificate is of says nothing: it is the TPM's public area that is pinned.
+        let pem = onboarding.pem.clone().into_bytes();
+        let ak = DeviceCert::new(DeviceCertKind::Attestation, pem, Some(self.tpm.ak()));
+        self.ask(line, &self.own("attest"), &AttestRequest::Certs(vec![ak]).encode()).map(drop)
     }
 
     fn own(&self, path: &str) -> String {
         format!("id/{}/{path}", self.id)
     }
 
-    fn send(&self, path: &str, body: &[u8]) -> Result<(u16, Vec<u8>)> {
-        let request = self.agent.post(format!("{}/{path}", self.url)).header("content-type", MEDIA);
-        let mut answer = request.send(body)?;
-        Ok((answer.status().as_u16(), answer.body_mut().read_to_vec()?))
-    }
-
     fn sealed(&self, payload: &[u8]) -> Result<Vec<u8>> {
         Ok(seal_from_device(payload, &self.key.cert, &self.key.signer)?)
     }
 
-    fn ask(&self, path: &str, payload: &[u8]) -> Result<Vec<u8>> {
-        let (status, body) = self.send(path, &self.sealed(payload)?)?;
+    fn ask(&self, line: &Line, path: &str, payload: &[u8]) -> Result<Vec<u8>> {
+        let (status, body) = line.send(path, &self.sealed(payload)?)?;
         ensure!((200..300).contains(&status), "{path}: {status} {}", String::from_utf8_lossy(&body));
-        Ok(open_from_controller(&body, &self.trusted)?)
+        Ok(open_from_controller(&body, &line.trusted)?)
     }
 
     /// The next poll's request, signed: ready to be sent again and again.
@@ -124,14 +144,14 @@ impl Device {
     }
 
     /// Sends a poll; true when nothing has changed (304).
-    pub(crate) fn unchanged(&self, body: &[u8]) -> Result<bool> {
-        Ok(self.send(&self.own("config"), body)?.0 == 304)
+    pub(crate) fn unchanged(&self, line: &Line, body: &[u8]) -> Result<bool> {
+        Ok(line.send(&self.own("config"), body)?.0 == 304)
     }
 
-    fn poll(&mut self) -> Result<ConfigResponse> {
-        let (status, body) = self.send(&self.own("config"), &self.poll_body()?)?;
+    fn poll(&mut self, line: &Line) -> Result<ConfigResponse> {
+        let (status, body) = line.send(&self.own("config"), &self.poll_body()?)?;
         ensure!(status == 200, "a poll that should bring something: {status}");
-        let response = SignedConfig::verify(&body, &self.trusted)?.response().clone();
+        let response = SignedConfig::verify(&body, &line.trusted)?.response().clone();
         self.hash.clone_from(&response.config_hash);
         if let Some(config) = &response.config
             && let (Ok(Some(section)), Some(digest)) = (config.section(), config.section_digest())
@@ -142,18 +162,18 @@ impl Device {
     }
 
     /// A new life: challenge, evidence, section. Returns how many vaults were released.
-    pub(crate) fn attest(&mut self) -> Result<usize> {
+    pub(crate) fn attest(&mut self, line: &Line) -> Result<usize> {
         self.session = session()?;
-        let control = self.poll()?.control.context("control")?;
+        let control = self.poll(line)?.control.context("control")?;
         let nonce = control.challenge.context("a challenge")?.nonce;
         let request = AttestRequest::Quote(Box::new(self.quote(nonce))).encode();
         let AttestResponse::Quote(answer) =
-            AttestResponse::decode(&self.ask(&self.own("attest"), &request)?)?
+            AttestResponse::decode(&self.ask(line, &self.own("attest"), &request)?)?
         else {
             anyhow::bail!("an answer on something else")
         };
         ensure!(answer.code == QuoteCode::Success, "the quote was refused: {answer:?}");
-        let config = self.poll()?.config.context("a configuration")?;
+        let config = self.poll(line)?.config.context("a configuration")?;
         let section = config.section().map_err(|error| anyhow::anyhow!("{error}"))?;
         let Some(section) = section else { return Ok(0) };
         let released =
@@ -190,5 +210,6 @@ fn agent(root: &[u8]) -> Result<Agent> {
     let tls = TlsConfig::builder().provider(TlsProvider::Rustls).root_certs(roots);
     let tls = tls.unversioned_rustls_crypto_provider(provider).build();
     let config = Agent::config_builder().tls_config(tls).http_status_as_error(false).proxy(None);
+    let config = config.max_idle_connections_per_host(32).max_idle_connections(32);
     Ok(config.timeout_global(Some(std::time::Duration::from_secs(30))).build().into())
 }

@@ -1,9 +1,11 @@
-//! What this machine is, and how much processor time a process has had.
+//! What this machine is, and what a process has had of it.
 
 use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use nix::time::ClockId;
+use nix::unistd::Pid;
 
 /// Processor, cores, kernel: in one line.
 pub(crate) fn words() -> String {
@@ -15,11 +17,17 @@ pub(crate) fn words() -> String {
     format!("{model}, {cores} cores, Linux {}", read("/proc/sys/kernel/osrelease").trim())
 }
 
-/// Processor time of all threads of a process that live, by /proc/PID/task/TID/schedstat (nanoseconds).
+/// Processor time of a process: all its threads, those too that have ended.
 pub(crate) fn cpu_time(pid: u32) -> Result<Duration> {
-    let threads = fs::read_dir(format!("/proc/{pid}/task")).context("the process has ended")?;
-    let of = |path: std::path::PathBuf| -> Option<u64> {
-        fs::read_to_string(path.join("schedstat")).ok()?.split(' ').next()?.parse().ok()
-    };
-    Ok(Duration::from_nanos(threads.flatten().filter_map(|thread| of(thread.path())).sum()))
+    let clock =
+        ClockId::pid_cpu_clock_id(Pid::from_raw(i32::try_from(pid)?)).context("the process has ended")?;
+    Ok(clock.now()?.into())
+}
+
+/// Resident memory of a process, bytes.
+pub(crate) fn resident(pid: u32) -> Result<f64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).context("the process has ended")?;
+    let kib =
+        status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse().ok());
+    kib.map(|kib: f64| kib * 1024.0).context("no VmRSS")
 }

@@ -1,0 +1,159 @@
+//! A controller of one build with many devices in software: registered, each with its vaults, all attested.
+
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use testkit::Evc;
+
+use super::builds::Build;
+use super::device::{Device, Line, Onboarding};
+use super::machine::{cpu_time, resident};
+
+/// One certificate lets in at most 4096 with any serial.
+const BY_ONE: usize = 4000;
+/// Documents of one file; a file has at most 1024.
+const OF_A_FILE: usize = 1000;
+/// How many set a fleet up at the same time.
+const HANDS: usize = 4;
+/// Good for a day: what is attested now is not asked again while it is measured.
+const POLICY: &str = "kind: VaultPolicy\nname: p\ncustody: tpm+controller\nattest: { every: 24h }\n";
+/// So far from one to the next that is asked; a prime, so that all have their turn.
+const STRIDE: usize = 7919;
+
+/// The controller and its devices.
+pub(crate) struct Fleet {
+    pub(crate) evc: Evc,
+    pub(crate) line: Line,
+    devices: Vec<Device>,
+    vaults: usize,
+    next: usize,
+}
+
+impl Fleet {
+    /// So many devices with so many vaults each.
+    pub(crate) fn new(build: &Build, folder: &Path, devices: usize, vaults: usize) -> Result<Self> {
+        let folder = folder.join(&build.name);
+        std::fs::create_dir_all(&folder)?;
+        let evc = Evc::quiet(&folder.join("evc"), &build.programs)?;
+        let line = Line::new(&evc)?;
+        let registered = registered(&evc, &line, &folder, devices)?;
+        evc.apply(POLICY)?;
+        let each = |n: usize| (0..vaults).map(move |v| document(n, v));
+        let documents: Vec<String> = (0..devices).flat_map(each).collect();
+        for file in documents.chunks(OF_A_FILE) {
+            evc.apply(&file.join("---\n"))?;
+        }
+        let mut fleet = Self { evc, line, devices: registered, vaults, next: 0 };
+        fleet.all_attest()?;
+        Ok(fleet)
+    }
+
+    fn all_attest(&mut self) -> Result<()> {
+        let (line, vaults) = (&self.line, self.vaults);
+        let each = |devices: &mut [Device]| devices.iter_mut().try_for_each(|one| attest(one, line, vaults));
+        by_hands(&mut self.devices, each)
+    }
+
+    /// Every device polls once: what the controller keeps of each, it keeps then.
+    pub(crate) fn all_poll(&mut self) -> Result<()> {
+        let line = &self.line;
+        let poll = |one: &mut Device| nothing_new(one, line, &one.poll_body()?);
+        by_hands(&mut self.devices, |devices| devices.iter_mut().try_for_each(poll))
+    }
+
+    /// The next so many of all, far from each other.
+    fn turn(&mut self, count: usize) -> Vec<usize> {
+        let from = self.next;
+        self.next += count;
+        (from..self.next).map(|n| n * STRIDE % self.devices.len()).collect()
+    }
+
+    /// The controller's processor time for one unchanged poll, of so many.
+    pub(crate) fn poll(&mut self, polls: usize) -> Result<Duration> {
+        let turn = self.turn(polls);
+        let bodies = turn.iter().map(|n| self.devices[*n].poll_body()).collect::<Result<Vec<_>>>()?;
+        let before = self.cpu_time()?;
+        for (n, body) in turn.iter().zip(&bodies) {
+            nothing_new(&self.devices[*n], &self.line, body)?;
+        }
+        Ok((self.cpu_time()? - before) / u32::try_from(polls)?)
+    }
+
+    /// The same for one attestation: challenge, evidence, section with the keys of all vaults.
+    pub(crate) fn attest(&mut self, rounds: usize) -> Result<Duration> {
+        let turn = self.turn(rounds);
+        let before = self.cpu_time()?;
+        for n in turn {
+            attest(&mut self.devices[n], &self.line, self.vaults)?;
+        }
+        Ok((self.cpu_time()? - before) / u32::try_from(rounds)?)
+    }
+
+    /// Devices in equal parts, to be asked by as many at the same time.
+    pub(crate) fn parts(&mut self, parts: usize) -> impl Iterator<Item = &mut [Device]> {
+        let each = self.devices.len().div_ceil(parts).max(1);
+        self.devices.chunks_mut(each)
+    }
+
+    pub(crate) fn cpu_time(&self) -> Result<Duration> {
+        cpu_time(self.pid()?)
+    }
+
+    /// Resident memory of the controller, bytes.
+    pub(crate) fn resident(&self) -> Result<f64> {
+        resident(self.pid()?)
+    }
+
+    fn pid(&self) -> Result<u32> {
+        self.evc.pid().context("evc is down")
+    }
+}
+
+/// Polls; it is to bring nothing.
+pub(crate) fn nothing_new(device: &Device, line: &Line, body: &[u8]) -> Result<()> {
+    ensure!(device.unchanged(line, body)?, "a poll that should have brought nothing");
+    Ok(())
+}
+
+/// Attests; every vault's key is to be released.
+pub(crate) fn attest(device: &mut Device, line: &Line, vaults: usize) -> Result<()> {
+    let released = device.attest(line)?;
+    ensure!(released == vaults, "{released} of {vaults} keys were released");
+    Ok(())
+}
+
+fn registered(evc: &Evc, line: &Line, folder: &Path, devices: usize) -> Result<Vec<Device>> {
+    let numbers: Vec<usize> = (0..devices).collect();
+    let mut all = Vec::with_capacity(devices);
+    for (certificate, numbers) in numbers.chunks(BY_ONE).enumerate() {
+        let onboarding = Onboarding::allowed(evc, folder, &format!("onboarding-{certificate}"))?;
+        let mut places: Vec<(usize, Option<Device>)> = numbers.iter().map(|n| (*n, None)).collect();
+        let register = |(n, place): &mut (usize, Option<Device>)| {
+            *place = Some(Device::registered(line, &onboarding, &name(*n))?);
+            Ok(())
+        };
+        by_hands(&mut places, |places| places.iter_mut().try_for_each(register))?;
+        all.extend(places.into_iter().filter_map(|(_, device)| device));
+    }
+    Ok(all)
+}
+
+fn name(device: usize) -> String {
+    format!("bench-{device}")
+}
+
+fn document(device: usize, vault: usize) -> String {
+    format!("kind: Vault\nname: till-{vault}\ndevice: {}\npolicy: p\n", name(device))
+}
+
+/// Does it to all, some at the same time.
+fn by_hands<T: Send>(all: &mut [T], act: impl Fn(&mut [T]) -> Result<()> + Sync) -> Result<()> {
+    let each = all.len().div_ceil(HANDS).max(1);
+    let act = &act;
+    thread::scope(|scope| {
+        let hands: Vec<_> = all.chunks_mut(each).map(|part| scope.spawn(move || act(part))).collect();
+        hands.into_iter().try_for_each(|hand| hand.join().expect("it does not panic"))
+    })
+}
