@@ -9,6 +9,7 @@ mod key_rows;
 mod place;
 mod rows;
 pub mod sqlite;
+mod told;
 mod transact;
 
 use async_trait::async_trait;
@@ -23,7 +24,7 @@ pub use rows::{
     Around, CertRow, DeviceRow, Grace, OnboardRow, Page, PastSession, PolicyRow, ReferenceRow,
     ReferenceState, RemovedRow, StandingRow, Tpm, VaultRow, VaultSaid, VaultStanding,
 };
-
+pub use told::Told;
 pub use transact::{Engine, Failure, Open, Running, Scope, Store};
 
 /// Seconds since 1970-01-01 UTC by the controller's clock.
