@@ -1,6 +1,7 @@
 //! Who waits for SQLite's one writer, and who does not: nobody's thread does.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use evc::store::{Scope, Store, StoreError};
@@ -68,6 +69,29 @@ async fn a_writer_of_another_process_keeps_no_thread_waiting() {
     other.execute_batch("COMMIT").expect("committed");
     waiting.await.expect("ended").expect("written");
     assert!(kept(&store, "held").await);
+}
+
+/// A long body, as that of an `apply` of many documents, lets others run between its steps; on a runtime of one thread, too.
+#[tokio::test]
+async fn a_body_of_many_steps_gives_way_to_others() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = Store::over(sqlite(dir.path()).await);
+    let ran = Arc::new(AtomicBool::new(false));
+    let other = tokio::spawn({
+        let ran = ran.clone();
+        async move { ran.store(true, Ordering::Relaxed) }
+    });
+    let many = store.read(|tx| {
+        Box::pin(async move {
+            for _ in 0..1000 {
+                tx.meta("x").await?;
+            }
+            Ok::<_, StoreError>(())
+        })
+    });
+    many.await.expect("read");
+    assert!(ran.load(Ordering::Relaxed), "before the body ended");
+    other.await.expect("ended");
 }
 
 /// A request that is given up in the middle of its body wrote nothing, and holds nobody up.
