@@ -38,7 +38,7 @@ impl Controller {
         let standing = tx.standing(device).await?.map(|row| row.session);
         let place = place(tx, info, &row, standing).await?;
         let rows = tx.vaults(device).await?;
-        let report = crate::fleet::reported::node_report(info, &rows, row.report, now);
+        let report = crate::fleet::reported::node_report(info, &rows, row.report.take(), now);
         tx.put_report(device, &report, now).await?;
         let Some((session, counter)) = place else { return Ok(()) };
         tx.put_report_place(device, &session, counter).await?;

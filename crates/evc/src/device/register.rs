@@ -8,7 +8,7 @@ use wire::register::Register;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::service::{Controller, Message, NotAdmitted, Refusal, Unproved, Which};
-use crate::store::{DeviceRow, OnboardRow, RemovedRow, Scope, StoreError, Tpm, Tx, UnixSeconds};
+use crate::store::{DeviceRow, OnboardRow, RemovedRow, Scope, StoreError, Told, Tpm, Tx, UnixSeconds};
 
 /// Any serial, in an allowance.
 pub const ANY_SERIAL: &str = "*";
@@ -213,8 +213,8 @@ async fn add(
         proved_at: None,
         section_version: 0,
         section_digest: None,
-        report: None,
-        verdict: None,
+        report: Told::nothing(),
+        verdict: Told::nothing(),
         ledger: vault::ledger::Ledger::default(),
         older: None,
         lost_at: None,

@@ -128,7 +128,7 @@ pub(crate) enum Word {
 
 /// Of a word that came at a time.
 pub(crate) fn word(device: &DeviceRow, said_at: UnixSeconds, now: UnixSeconds) -> Word {
-    let newer = device.report.as_ref().is_some_and(|report| report.received > Moment(said_at));
+    let newer = device.report.get().is_some_and(|report| report.received > Moment(said_at));
     match newer {
         true => Word::Superseded,
         false if is_silent(device, now) => Word::Silent,

@@ -5,7 +5,7 @@ use vault::life::{Gone, Life, Listed, Phase, Said};
 use vault::rotation::Epochs;
 
 use crate::service::Refusal;
-use crate::store::{DeviceRow, StoreError, Stored, Tx, UnixSeconds, VaultRow, VaultStanding};
+use crate::store::{DeviceRow, StoreError, Stored, Told, Tx, UnixSeconds, VaultRow, VaultStanding};
 
 /// A row as a life.
 ///
@@ -47,7 +47,7 @@ pub(crate) fn listed(row: &VaultRow) -> Stored<Listed> {
 
 /// What its node said last.
 fn said(row: &VaultRow) -> Option<Said> {
-    row.report.as_ref().map(Said::from)
+    row.report.get().map(Said::from)
 }
 
 /// The row of a vault that comes to a device, whose node has said nothing of it.
@@ -75,7 +75,7 @@ pub(crate) fn new_row(
         current_epoch: vault.epochs.current(),
         last_epoch: vault.epochs.last(),
         reported_epoch: vault.taken,
-        report: None,
+        report: Told::nothing(),
         reported_at: None,
         added_at,
     }

@@ -7,7 +7,7 @@ use crate::store::{DeviceReport, DeviceRow, Moment, UnixSeconds, VaultRow, Vault
 
 /// Default vaults, as the node told of them last.
 pub(crate) fn default_vaults(row: &DeviceRow) -> impl Iterator<Item = &VaultReport> {
-    let reported = row.report.iter().flat_map(|report| &report.vaults);
+    let reported = row.report.get().into_iter().flat_map(|report| &report.vaults);
     reported.filter(|vault| vault.id.is_default())
 }
 

@@ -76,11 +76,11 @@ fn free_name(rows: &[VaultRow], orphan: &Orphan) -> Name {
 
 /// The section that the node accepted last, as it said.
 fn accepted(device: &DeviceRow) -> Option<SectionVersion> {
-    let Accepted { incarnation, version } = device.report.as_ref()?.accepted?;
+    let Accepted { incarnation, version } = device.report.get()?.accepted?;
     Some(SectionVersion { incarnation: Incarnation(incarnation), version })
 }
 
 /// What the node said last of vaults that no row is kept of.
 fn reports(device: &DeviceRow) -> Vec<VaultReport> {
-    device.report.as_ref().map(|report| report.vaults.clone()).unwrap_or_default()
+    device.report.get().map(|report| report.vaults.clone()).unwrap_or_default()
 }

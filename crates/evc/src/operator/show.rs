@@ -136,7 +136,7 @@ fn key_words(view: &View, held: &ListedVault, now: UnixSeconds) -> String {
 
 /// Why the last evidence was refused, when none was good since.
 fn refused_since(view: &View) -> Option<String> {
-    let fared = view.device.verdict.as_ref()?;
+    let fared = view.device.verdict.get()?;
     let since = view.stands.as_ref().is_none_or(|stands| stands.row.at <= fared.at);
     (since && fared.outcome == Appraised::Refused).then(|| fared.words.join("; "))
 }

@@ -16,7 +16,7 @@ impl DeviceView {
         Self {
             default_vaults: default_vaults(&row, now),
             condition: condition(&row, now),
-            attestation: row.verdict.map(Into::into),
+            attestation: row.verdict.take().map(Into::into),
             id: row.id,
             name: row.name,
             serial: row.serial,
@@ -26,7 +26,7 @@ impl DeviceView {
             last_seen: row.last_seen.map(crate::clock::text),
             alarm: row.older.map(|older| format!("{older}; {}", crate::words::OLDER)).or(row.alarm),
             section_version: row.section_version,
-            report: row.report.map(Into::into),
+            report: row.report.take().map(Into::into),
         }
     }
 }
@@ -60,7 +60,7 @@ impl From<Accepted> for api::Accepted {
 }
 
 fn default_vaults(row: &DeviceRow, now: UnixSeconds) -> Vec<VaultView> {
-    let Some(Moment(at)) = row.report.as_ref().map(DeviceReport::vaults_received) else { return Vec::new() };
+    let Some(Moment(at)) = row.report.get().map(DeviceReport::vaults_received) else { return Vec::new() };
     let defaults = reported::default_vaults(row);
     defaults.map(|vault| as_reported(row, vault.clone(), at).aged(row, Some(at), now)).collect()
 }
@@ -102,11 +102,11 @@ impl From<&VaultRow> for VaultView {
             current_epoch: row.current_epoch,
             last_epoch: row.last_epoch,
             reported_epoch: row.reported_epoch,
-            state: row.report.as_ref().map(|report| StateNow::Said(report.state)),
+            state: row.report.get().map(|report| StateNow::Said(report.state)),
             state_now: None,
             notes: epoch_note(row).into_iter().collect(),
             key: None,
-            report: row.report.clone(),
+            report: row.report.get().cloned(),
             reported: row.reported_at.map(crate::clock::text),
         }
     }

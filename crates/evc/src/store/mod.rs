@@ -11,6 +11,7 @@ mod notes;
 mod place;
 mod rows;
 pub mod sqlite;
+mod told;
 mod transact;
 
 use async_trait::async_trait;
@@ -27,7 +28,7 @@ pub use rows::{
     Around, CertRow, DeviceRow, Grace, OnboardRow, Page, PastSession, PolicyRow, ReferenceRow,
     ReferenceState, RemovedRow, StandingRow, Tpm, VaultRow, VaultSaid, VaultStanding,
 };
-
+pub use told::Told;
 pub use transact::{Engine, Failure, Open, Running, Scope, Store};
 
 /// Seconds since 1970-01-01 UTC by the controller's clock.

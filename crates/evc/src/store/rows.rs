@@ -8,6 +8,7 @@ use vault::report::VaultReport;
 
 use super::UnixSeconds;
 use super::kept::{DeviceReport, Fared, Pcrs, Record};
+use super::told::Told;
 
 /// Which part of a list: at most `limit` after the name `after`.
 #[derive(Debug, Clone)]
@@ -87,9 +88,9 @@ pub struct DeviceRow {
     /// How it showed that this database is older than it.
     pub older: Option<Older>,
     /// What it last reported of itself.
-    pub report: Option<DeviceReport>,
+    pub report: Told<DeviceReport>,
     /// How its last evidence fared.
-    pub verdict: Option<Fared>,
+    pub verdict: Told<Fared>,
     /// An operator said that it is lost: nothing is released to it.
     pub lost_at: Option<UnixSeconds>,
     /// What was seen of it that one device does not do, until an operator settles it.
@@ -224,7 +225,7 @@ pub struct VaultRow {
     /// The epoch that the node's protector is wrapped under, as it reported.
     pub reported_epoch: Option<Epoch>,
     /// The node's last report of it.
-    pub report: Option<VaultReport>,
+    pub report: Told<VaultReport>,
     /// When that came.
     pub reported_at: Option<UnixSeconds>,
     /// When it was added.

@@ -250,8 +250,13 @@ impl Devices for MemoryTx {
         if self.find_device(like).is_some() {
             return Err(StoreError::Taken);
         }
-        let fresh =
-            DeviceRow { last_seen: None, section_digest: None, report: None, verdict: None, ..row.clone() };
+        let fresh = DeviceRow {
+            last_seen: None,
+            section_digest: None,
+            report: Told::nothing(),
+            verdict: Told::nothing(),
+            ..row.clone()
+        };
         add(&mut self.w().devices, row.id, fresh)
     }
     async fn device(&mut self, id: DeviceId) -> Stored<Option<DeviceRow>> {
@@ -305,10 +310,10 @@ impl Devices for MemoryTx {
         self.change_device(id, |row| row.learn = learn)
     }
     async fn put_report(&mut self, id: DeviceId, report: &DeviceReport, at: UnixSeconds) -> Stored<()> {
-        self.change_device(id, |row| (row.report, row.last_seen) = (Some(report.clone()), Some(at)))
+        self.change_device(id, |row| (row.report, row.last_seen) = (report.clone().into(), Some(at)))
     }
     async fn put_verdict(&mut self, id: DeviceId, verdict: &Fared, at: UnixSeconds) -> Stored<()> {
-        self.change_device(id, |row| (row.verdict, row.last_seen) = (Some(verdict.clone()), Some(at)))
+        self.change_device(id, |row| (row.verdict, row.last_seen) = (verdict.clone().into(), Some(at)))
     }
     async fn put_section(&mut self, id: DeviceId, version: u64, digest: &[u8; 32]) -> Stored<()> {
         self.change_device(id, |row| (row.section_version, row.section_digest) = (version, Some(*digest)))
@@ -341,7 +346,7 @@ impl Devices for MemoryTx {
         }
         for row in self.world.vaults.values_mut() {
             let gone = row.standing == VaultStanding::Gone;
-            (row.reported_epoch, row.report, row.reported_at) = (None, None, None);
+            (row.reported_epoch, row.report, row.reported_at) = (None, Told::nothing(), None);
             (row.recreate, row.left_version) = (false, gone.then_some(1));
             if row.standing == VaultStanding::Removing {
                 (row.standing, row.delete_at) = (VaultStanding::Active, None);
@@ -571,7 +576,7 @@ impl Vaults for MemoryTx {
         self.change_vault(device, id, |row| {
             (row.created, row.recreate) = (said.created, said.recreate);
             (row.reported_epoch, row.report, row.reported_at) =
-                (said.epoch, Some(said.report.clone()), Some(said.at));
+                (said.epoch, said.report.clone().into(), Some(said.at));
         })
     }
     async fn drop_vault(&mut self, device: DeviceId, id: VaultId) -> Stored<()> {

@@ -33,8 +33,8 @@ fn device(number: u8) -> DeviceRow {
         section_digest: None,
         ledger: Ledger::default(),
         older: None,
-        report: None,
-        verdict: None,
+        report: Told::nothing(),
+        verdict: Told::nothing(),
         lost_at: None,
         alarm: None,
         reported: None,
@@ -122,7 +122,7 @@ fn vault(device: &DeviceRow, number: u8, called: &str) -> VaultRow {
         current_epoch: Epoch(2),
         last_epoch: Epoch(1),
         reported_epoch: None,
-        report: None,
+        report: Told::nothing(),
         reported_at: None,
         added_at: NOW,
     }
@@ -249,10 +249,10 @@ async fn a_device_changes_where_it_is_told(tx: &mut dyn Tx) -> Stored<()> {
     row.learn = false;
     assert_eq!(tx.device(row.id).await?.as_ref(), Some(&row));
     tx.put_report(row.id, &report(), NOW + 1).await?;
-    (row.report, row.last_seen) = (Some(report()), Some(NOW + 1));
+    (row.report, row.last_seen) = (report().into(), Some(NOW + 1));
     assert_eq!(tx.device(row.id).await?.as_ref(), Some(&row));
     tx.put_verdict(row.id, &fared(), NOW + 2).await?;
-    (row.verdict, row.last_seen) = (Some(fared()), Some(NOW + 2));
+    (row.verdict, row.last_seen) = (fared().into(), Some(NOW + 2));
     assert_eq!(tx.device(row.id).await?.as_ref(), Some(&row));
     tx.put_section(row.id, 7, &[9; 32]).await?;
     (row.section_version, row.section_digest) = (7, Some([9; 32]));
@@ -567,7 +567,7 @@ async fn an_operators_word_stays_whatever_a_node_reports(tx: &mut dyn Tx) -> Sto
         last_epoch: Epoch(2),
         created: true,
         reported_epoch: Some(Epoch(1)),
-        report: Some(of_vault(1)),
+        report: of_vault(1).into(),
         reported_at: Some(NOW + 1),
         ..row
     };
@@ -576,7 +576,7 @@ async fn an_operators_word_stays_whatever_a_node_reports(tx: &mut dyn Tx) -> Sto
     tx.report_vault(of, id, &said(2, true, false)).await?;
     let wanted =
         VaultRow { standing: VaultStanding::Active, delete_at: None, policy: Some(name("p")), ..row };
-    let told = VaultRow { reported_epoch: Some(Epoch(2)), report: Some(of_vault(2)), ..wanted };
+    let told = VaultRow { reported_epoch: Some(Epoch(2)), report: of_vault(2).into(), ..wanted };
     let expected = VaultRow { recreate: false, reported_at: Some(NOW + 2), ..told };
     assert_eq!(tx.vault(of, id).await?, Some(expected), "the order is carried out");
     Ok(())

@@ -5,6 +5,7 @@ mod contract;
 mod engines;
 #[path = "../kept/mod.rs"]
 mod kept;
+mod turns;
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -123,4 +124,26 @@ async fn a_device_of_before_the_chain_may_have_accepted_what_it_was_sent_then() 
     let row = store.read(|tx| tx.device_by_name(&here, "edge-1")).await.expect("read").expect("known");
     assert_eq!(row.section_version, 5);
     assert_eq!(row.ledger, Ledger { before_chain: Some(5), ..Ledger::default() });
+}
+
+/// A migration that was applied is never edited: builds of before noted the SHA-384 of each in the databases that they left.
+#[test]
+fn migrations_are_what_they_were_when_they_were_applied() {
+    for commit in ["de4fa5e", "b641c2c"] {
+        let dir = tempfile::tempdir().expect("a folder");
+        kept::unpack(commit, dir.path());
+        let file = rusqlite::Connection::open(dir.path().join("evc.db")).expect("opened");
+        let mut list =
+            file.prepare("SELECT version, description, checksum FROM _sqlx_migrations").expect("asked");
+        let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+        let noted: Vec<(i64, String, Vec<u8>)> =
+            list.query_map((), row).expect("listed").collect::<Result<_, _>>().expect("rows");
+        assert!(noted.len() >= 2, "{commit}: {noted:?}");
+        for (number, what, then) in noted {
+            let name = format!("migrations/sqlite/{number:04}_{}.sql", what.replace(' ', "_"));
+            let now = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join(&name)).expect(&name);
+            let now = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA384, &now);
+            assert_eq!(now.as_ref(), then, "{commit}: {name}");
+        }
+    }
 }

@@ -160,3 +160,79 @@ pub(super) fn failed(error: rusqlite::Error) -> StoreError {
         _ => StoreError::Failed(error.into()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+    use std::sync::Arc;
+
+    use super::{Access, Connections};
+    use crate::store::StoreError;
+
+    const MANY_BYTES: &str = "INSERT INTO one VALUES (zeroblob(1000000))";
+
+    /// The one writing connection of a file with a table, and the file.
+    fn one(folder: &Path) -> (Arc<Connections>, PathBuf) {
+        let file = folder.join("file");
+        std::fs::write(&file, "").expect("made");
+        Access::Writing.open(&file).expect("opened").execute_batch("CREATE TABLE one (x)").expect("made");
+        (Arc::new(Connections::to(&file, Access::Writing, 1)), file)
+    }
+
+    /// seen-by-users 0b.10: a file that had no room, or could not be written, is written as soon as it can be: by another connection.
+    #[tokio::test]
+    async fn a_connection_that_the_disk_failed_is_lent_to_nobody_else() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (connections, _) = one(dir.path());
+        for fault in ["PRAGMA max_page_count = 3", "PRAGMA query_only = ON"] {
+            let mut lent = connections.lend().await.expect("lent");
+            lent.connection().execute_batch(fault).expect("set");
+            lent.connection().execute_batch("BEGIN").expect("begun");
+            assert!(matches!(lent.run(MANY_BYTES, ()), Err(StoreError::Disk(_))), "{fault}");
+            drop(lent);
+            let mut next = connections.lend().await.expect("lent");
+            assert!(next.connection().is_autocommit(), "{fault}: nothing is open on it");
+            next.run(MANY_BYTES, ()).expect("written");
+        }
+    }
+
+    /// A body's future that is dropped leaves no transaction behind, and its connection goes on with the statements that it knows.
+    #[tokio::test]
+    async fn what_was_not_committed_never_was_for_the_next_one() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (connections, _) = one(dir.path());
+        let mut lent = connections.lend().await.expect("lent");
+        lent.run("BEGIN IMMEDIATE", ()).expect("begun");
+        lent.run(MANY_BYTES, ()).expect("written");
+        lent.connection().execute_batch("PRAGMA cache_size = 7").expect("set");
+        drop(lent);
+        let next = connections.lend().await.expect("lent");
+        let ask =
+            |question| next.connection().query_row(question, (), |row| row.get::<_, i64>(0)).expect("told");
+        assert_eq!(
+            (ask("SELECT count(*) FROM one"), ask("PRAGMA cache_size")),
+            (0, 7),
+            "the same connection"
+        );
+    }
+
+    /// Sealed rows that are deleted leave nothing in the file, and what was committed is on the disk (threats: a stolen disk, a power cut).
+    #[tokio::test]
+    async fn every_connection_is_set_up_as_the_file_wants_it() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (writing, file) = one(dir.path());
+        let reading = Arc::new(Connections::to(&file, Access::Reading, 2));
+        for connections in [writing, reading] {
+            let lent = connections.lend().await.expect("lent");
+            let told = |pragma: &str| {
+                let number = |row: &rusqlite::Row<'_>| row.get::<_, i64>(0);
+                lent.connection().pragma_query_value(None, pragma, number).expect(pragma)
+            };
+            let kept = ["synchronous", "foreign_keys", "secure_delete", "busy_timeout"].map(told);
+            assert_eq!(kept, [2, 1, 1, 0]);
+            let journal: String =
+                lent.connection().pragma_query_value(None, "journal_mode", |row| row.get(0)).expect("told");
+            assert_eq!(journal, "wal");
+        }
+    }
+}

@@ -151,7 +151,11 @@ impl Evidence for SqliteTx {
     }
 
     async fn references_of(&mut self, device: DeviceId) -> Stored<Vec<ReferenceRow>> {
-        self.all("FROM refs WHERE device = ? ORDER BY id", (blob(device.0),)).await
+        // Sorted here: SQLite would open a table of its own for it.
+        let mut references: Vec<ReferenceRow> =
+            self.all("FROM refs WHERE device = ?", (blob(device.0),)).await?;
+        references.sort_by_key(|reference| reference.id);
+        Ok(references)
     }
 
     async fn references(&mut self, project: &Project, after: i64, limit: u32) -> Stored<Vec<ReferenceRow>> {

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use vault::ids::{DeviceId, Epoch, Name, Project, VaultId};
 
 use super::connections::failed;
-use crate::store::{ReferenceState, StoreError, Stored, Tpm, VaultStanding};
+use crate::store::{ReferenceState, StoreError, Stored, Told, Tpm, VaultStanding};
 
 /// A type that a row reads back as.
 pub(super) trait FromRow: Sized {
@@ -47,9 +47,9 @@ impl<'r> Columns<'r> {
         })
     }
 
-    /// What a node said, as far as this version understands it.
-    pub(super) fn said<T: DeserializeOwned>(&mut self) -> Stored<Option<T>> {
-        Ok(self.read_some(text)?.and_then(|text| serde_json::from_str(text).ok()))
+    /// What a node said.
+    pub(super) fn told<T: DeserializeOwned>(&mut self) -> Stored<Told<T>> {
+        self.read_some(plain).map(Told::kept)
     }
 
     fn damaged(&self, column: usize) -> StoreError {

@@ -118,3 +118,113 @@ impl Tables {
         Ok(Self { number, listed: true })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::{LIST_OF_BEFORE, MIGRATIONS, Migration, bring_to, bring_up_to_date, newest, refuse_others};
+    use crate::store::StoreError;
+
+    fn empty() -> Connection {
+        Connection::open_in_memory().expect("opened")
+    }
+
+    fn number(file: &Connection) -> i64 {
+        file.pragma_query_value(None, "user_version", |row| row.get(0)).expect("a number")
+    }
+
+    fn tables(file: &Connection) -> Vec<String> {
+        let mut list =
+            file.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name").expect("asked");
+        list.query_map((), |row| row.get(0)).expect("listed").collect::<Result<_, _>>().expect("names")
+    }
+
+    /// As a build of before left a file that saw the migrations up to this one.
+    fn of_before(last: i64) -> Connection {
+        let mut file = empty();
+        let seen: Vec<_> = MIGRATIONS.iter().copied().filter(|(number, _)| *number <= last).collect();
+        bring_to(&mut file, &seen).expect("made");
+        let list =
+            format!("CREATE TABLE {LIST_OF_BEFORE} (version BIGINT PRIMARY KEY, success BOOLEAN NOT NULL)");
+        file.execute_batch(&list).expect("made");
+        for (number, _) in seen {
+            file.execute(&format!("INSERT INTO {LIST_OF_BEFORE} VALUES (?, TRUE)"), [number])
+                .expect("listed");
+        }
+        file.pragma_update(None, "user_version", 0).expect("set");
+        file
+    }
+
+    #[test]
+    fn every_file_of_the_folder_is_applied_in_the_order_of_their_numbers() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/sqlite");
+        let files = std::fs::read_dir(folder).expect("listed").map(|file| {
+            let file = file.expect("one").path();
+            let name = file.file_name().expect("a name").to_string_lossy().into_owned();
+            let number: i64 = name.split('_').next().expect("a number").parse().expect("a number");
+            (number, std::fs::read_to_string(file).expect("text"))
+        });
+        let mut files: Vec<_> = files.collect();
+        files.sort();
+        assert_eq!(files, MIGRATIONS.iter().map(|(n, what)| (*n, (*what).to_owned())).collect::<Vec<_>>());
+    }
+
+    /// Issue 7, A6: whichever tables a build of before left, they are brought on from there, and what it kept its list in is gone.
+    #[test]
+    fn a_file_of_any_build_of_before_is_brought_up_to_date_once() {
+        let mut new = empty();
+        bring_up_to_date(&mut new).expect("made");
+        for (last, _) in MIGRATIONS {
+            let mut file = of_before(*last);
+            assert!(
+                matches!(refuse_others(&file), Err(StoreError::OtherVersion)),
+                "{last}: not by who joins"
+            );
+            bring_up_to_date(&mut file).expect("carried over");
+            assert_eq!((number(&file), tables(&file)), (newest(MIGRATIONS), tables(&new)), "{last}");
+            refuse_others(&file).expect("it is of this version");
+            bring_up_to_date(&mut file).expect("once");
+        }
+    }
+
+    #[test]
+    fn a_file_of_a_later_build_is_refused_and_left_as_it_is() {
+        let later = newest(MIGRATIONS) + 1;
+        let listed = of_before(newest(MIGRATIONS));
+        listed.execute(&format!("INSERT INTO {LIST_OF_BEFORE} VALUES (?, TRUE)"), [later]).expect("listed");
+        let numbered = empty();
+        numbered.pragma_update(None, "user_version", later).expect("set");
+        for mut file in [listed, numbered] {
+            let (numbered, there_before) = (number(&file), tables(&file));
+            for refused in [bring_up_to_date(&mut file), refuse_others(&file)] {
+                let refused = refused.expect_err("of a later build");
+                assert!(matches!(refused, StoreError::Newer { there, .. } if there == later), "{refused:?}");
+                assert!(refused.to_string().contains("start that version"), "{refused}");
+            }
+            assert_eq!((number(&file), tables(&file)), (numbered, there_before));
+        }
+    }
+
+    #[test]
+    fn a_list_of_before_with_gaps_is_damage() {
+        let mut file = of_before(30);
+        file.execute(&format!("DELETE FROM {LIST_OF_BEFORE} WHERE version = 20"), ()).expect("taken out");
+        assert!(matches!(bring_up_to_date(&mut file), Err(StoreError::Damaged(_))));
+        assert_eq!(number(&file), 0);
+    }
+
+    /// Invariant 6: a migration that fails in its middle leaves the tables of the one before it, and is applied whole the next time.
+    #[test]
+    fn a_migration_is_applied_whole_or_not_at_all() {
+        const FIRST: Migration = (1, "CREATE TABLE one (x)");
+        let mut file = empty();
+        let failing =
+            [FIRST, (2, "CREATE TABLE two (x); INSERT INTO one VALUES (1); INSERT INTO nowhere VALUES (1)")];
+        bring_to(&mut file, &failing).expect_err("it fails");
+        assert_eq!((number(&file), tables(&file)), (1, vec!["one".into()]));
+        let mended = [FIRST, (2, "CREATE TABLE two (x)")];
+        bring_to(&mut file, &mended).expect("it goes on");
+        assert_eq!((number(&file), tables(&file)), (2, vec!["one".into(), "two".into()]));
+    }
+}

@@ -44,7 +44,7 @@ impl FromRow for VaultRow {
             current_epoch: row.read(epoch)?,
             last_epoch: row.read(epoch)?,
             reported_epoch: row.read_some(epoch)?,
-            report: row.said()?,
+            report: row.told()?,
             reported_at: row.read_some(number)?,
             added_at: row.read(number)?,
         })
@@ -138,7 +138,7 @@ impl Vaults for SqliteTx {
             int(row.current_epoch.0),
             int(row.last_epoch.0),
             row.reported_epoch.map(|epoch| int(epoch.0)),
-            row.report.as_ref().map(json),
+            row.report.get().map(json),
             row.reported_at.map(int),
             int(row.added_at),
         );
