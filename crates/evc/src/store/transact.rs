@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// other. Of two devices none waits for the other, where the engine has more than one writer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// One device: its row, certificates, nonces, evidence, reference values, sections, vaults, epochs and releases.
+    /// One device: its row, certificates, evidence, reference values, sections, vaults, epochs and releases.
     Device(DeviceId),
     /// Which certificates and serials may register, and the names and certificates of devices.
     Onboarding,

@@ -158,6 +158,7 @@ steps! { Devices {
     let_in_by(cert_digest: &[u8; 32]) -> u64;
     devices_before_keys(after: Option<DeviceId>, limit: u32) -> Vec<DeviceRow>;
     put_device_key(id: DeviceId, key: &[u8; 32]) -> ();
+    answered(id: DeviceId) -> ();
     proved_device(id: DeviceId, at: UnixSeconds) -> ();
     certify_device(id: DeviceId, cert_digest: &[u8; 32], cert_der: &[u8]) -> ();
     devices(project: &Project, page: &Page) -> Vec<DeviceRow>;
@@ -184,16 +185,11 @@ steps! { Devices {
     put_cert(row: &CertRow) -> ();
 } }
 steps! { Evidence {
-    drop_nonces(device: DeviceId) -> ();
     past_session(device: DeviceId, session: &[u8; 32]) -> Option<PastSession>;
     end_session(row: &PastSession, keep: u32) -> ();
     resume_session(device: DeviceId, session: &[u8; 32]) -> ();
     sessions_since(device: DeviceId, after: UnixSeconds) -> u64;
     settle_sessions(device: DeviceId) -> ();
-    add_nonce(nonce: &[u8; 32], device: DeviceId, expires_at: UnixSeconds) -> ();
-    open_nonce(device: DeviceId, ends: Ends) -> Option<[u8; 32]>;
-    take_nonce(nonce: &[u8; 32], device: DeviceId, ends: Ends) -> bool;
-    keep_nonces(device: DeviceId, ends: Ends) -> ();
     standing(device: DeviceId) -> Option<StandingRow>;
     put_standing(row: &StandingRow) -> ();
     renew_standing(device: DeviceId) -> ();

@@ -41,6 +41,7 @@ impl FromRow for DeviceRow {
             registered_at: number(row, "registered_at")?,
             last_seen: some_number(row, "last_seen")?,
             proved_at: some_number(row, "proved_at")?,
+            answered: number(row, "answered")?,
             section_version: number(row, "section_version")?,
             section_digest: some_bytes32(row, "section_digest")?,
             ledger: kept(row, "ledger")?,

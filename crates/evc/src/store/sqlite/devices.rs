@@ -117,6 +117,11 @@ impl Devices for SqliteTx {
         self.change(write.bind(blob(id.0))).await
     }
 
+    async fn answered(&mut self, id: DeviceId) -> Stored<()> {
+        let write = query("UPDATE devices SET answered = answered + 1 WHERE id = ?").bind(blob(id.0));
+        self.change(write).await
+    }
+
     async fn proved_device(&mut self, id: DeviceId, at: UnixSeconds) -> Stored<()> {
         let write = query("UPDATE devices SET proved_at = ? WHERE id = ?").bind(int(at));
         self.change(write.bind(blob(id.0))).await
@@ -228,7 +233,6 @@ impl Devices for SqliteTx {
             "DELETE FROM refs WHERE device = ?",
             "DELETE FROM standings WHERE device = ?",
             "DELETE FROM past_sessions WHERE device = ?",
-            "DELETE FROM nonces WHERE device = ?",
             "DELETE FROM device_certs WHERE device = ?",
             "DELETE FROM sent_before WHERE device = ?",
             "DELETE FROM devices WHERE id = ?",

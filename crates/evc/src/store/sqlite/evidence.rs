@@ -1,4 +1,4 @@
-//! Nonces, standings and reference values in SQLite.
+//! Sessions, standings and reference values in SQLite.
 
 use async_trait::async_trait;
 use sqlx::query;
@@ -9,9 +9,7 @@ use super::SqliteTx;
 use super::read::{
     FromRow, Word as _, blob, bytes32, device, get, int, json, kept, number, project, some_number, word,
 };
-use crate::store::{
-    Ends, Evidence, PastSession, ReferenceRow, ReferenceState, StandingRow, Stored, UnixSeconds,
-};
+use crate::store::{Evidence, PastSession, ReferenceRow, ReferenceState, StandingRow, Stored, UnixSeconds};
 
 impl FromRow for StandingRow {
     fn from_row(row: &SqliteRow) -> Stored<Self> {
@@ -50,15 +48,6 @@ impl FromRow for ReferenceRow {
     }
 }
 
-/// A nonce alone.
-struct Nonce([u8; 32]);
-
-impl FromRow for Nonce {
-    fn from_row(row: &SqliteRow) -> Stored<Self> {
-        bytes32(row, "nonce").map(Self)
-    }
-}
-
 /// A number alone.
 struct Id(i64);
 
@@ -70,35 +59,6 @@ impl FromRow for Id {
 
 #[async_trait]
 impl Evidence for SqliteTx {
-    async fn add_nonce(&mut self, nonce: &[u8; 32], device: DeviceId, expires_at: UnixSeconds) -> Stored<()> {
-        let add = query("INSERT INTO nonces (nonce, device, expires_at) VALUES (?, ?, ?)");
-        self.run(add.bind(nonce.to_vec()).bind(blob(device.0)).bind(int(expires_at))).await.map(drop)
-    }
-
-    async fn open_nonce(&mut self, device: DeviceId, ends: Ends) -> Stored<Option<[u8; 32]>> {
-        let find = query(
-            "SELECT nonce FROM nonces WHERE device = ? AND expires_at BETWEEN ? AND ? ORDER BY expires_at DESC LIMIT 1",
-        );
-        let find = find.bind(blob(device.0)).bind(int(*ends.start())).bind(int(*ends.end()));
-        Ok(self.one::<Nonce>(find).await?.map(|nonce| nonce.0))
-    }
-
-    async fn take_nonce(&mut self, nonce: &[u8; 32], device: DeviceId, ends: Ends) -> Stored<bool> {
-        let take = query("DELETE FROM nonces WHERE nonce = ? AND device = ? AND expires_at BETWEEN ? AND ?");
-        let take = take.bind(nonce.to_vec()).bind(blob(device.0));
-        Ok(self.run(take.bind(int(*ends.start())).bind(int(*ends.end()))).await? == 1)
-    }
-
-    async fn keep_nonces(&mut self, device: DeviceId, ends: Ends) -> Stored<()> {
-        let drop_others = query("DELETE FROM nonces WHERE device = ? AND expires_at NOT BETWEEN ? AND ?")
-            .bind(blob(device.0));
-        self.run(drop_others.bind(int(*ends.start())).bind(int(*ends.end()))).await.map(drop)
-    }
-
-    async fn drop_nonces(&mut self, device: DeviceId) -> Stored<()> {
-        self.run(query("DELETE FROM nonces WHERE device = ?").bind(blob(device.0))).await.map(drop)
-    }
-
     async fn past_session(&mut self, device: DeviceId, session: &[u8; 32]) -> Stored<Option<PastSession>> {
         let find = query("SELECT * FROM past_sessions WHERE device = ? AND session = ?");
         self.one(find.bind(blob(device.0)).bind(session.to_vec())).await
