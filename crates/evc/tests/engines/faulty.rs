@@ -18,6 +18,10 @@ pub(crate) enum Fault {
     Again(usize),
     /// The n-th step, if it is a commit, is done, and says that it failed.
     Lost(usize),
+    /// The n-th step, if it is a commit, waits until something else is to go wrong, or nothing; then it is done.
+    Waits(usize),
+    /// The n-th step panics.
+    Panics(usize),
     /// One step in so many asks for another run, or fails, by chance.
     Chance { one_in: u64, seed: u64 },
 }
@@ -38,6 +42,7 @@ enum Said {
     Go,
     Fail(StoreError),
     DoAndFail,
+    Wait,
 }
 
 impl Faults {
@@ -63,6 +68,11 @@ impl Faults {
             Some(Fault::Gone(from)) if *from <= step => Said::Fail(StoreError::Failed("gone".into())),
             Some(Fault::Again(at)) if *at == step => Said::Fail(StoreError::Again),
             Some(Fault::Lost(at)) if *at == step => Said::DoAndFail,
+            Some(Fault::Waits(at)) if *at == step => Said::Wait,
+            Some(Fault::Panics(at)) if *at == step => {
+                drop(now);
+                panic!("a step that panics");
+            }
             Some(Fault::Chance { one_in, seed }) => match chance(seed) % *one_in {
                 0 => Said::Fail(StoreError::Disk("full".into())),
                 1 => Said::Fail(StoreError::Again),
@@ -75,7 +85,7 @@ impl Faults {
     fn step(&self) -> Stored<()> {
         match self.next() {
             Said::Fail(error) => Err(error),
-            Said::Go | Said::DoAndFail => Ok(()),
+            Said::Go | Said::DoAndFail | Said::Wait => Ok(()),
         }
     }
 }
@@ -114,6 +124,12 @@ impl Open for FaultyTx {
         match self.1.next() {
             Said::Go => self.0.commit().await,
             Said::Fail(error) => Err(error),
+            Said::Wait => {
+                while matches!(self.1.0.lock().expect("never poisoned").0, Some(Fault::Waits(_))) {
+                    tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+                }
+                self.0.commit().await
+            }
             Said::DoAndFail => {
                 self.0.commit().await?;
                 Err(StoreError::Failed("the answer was lost".into()))

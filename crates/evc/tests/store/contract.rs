@@ -14,7 +14,7 @@ use wire::info::{AttestationState, TpmPresence};
 
 const NOW: UnixSeconds = 1_800_000_000;
 
-fn device(number: u8) -> DeviceRow {
+pub(crate) fn device(number: u8) -> DeviceRow {
     DeviceRow {
         id: DeviceId(Uuid::from_bytes([number; 16])),
         project: Project::default(),
