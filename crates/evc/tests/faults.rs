@@ -346,7 +346,11 @@ fn an_unchanged_poll_asks_nothing_and_others_are_one_write() {
     assert_eq!(reported, Asked { steps: 3, reads: 1, writes: 0 }, "it may have changed what is said");
     device.hash.clear();
     assert_eq!(transactions(count(&mut || drop(device.poll(&evc)))), (1, 1), "a poll in full");
-    assert_eq!(transactions(count(&mut || assert!(nonce(&evc, &device) != [0; 32]))), (2, 0), "a nonce: who asks, and what it answered");
+    assert_eq!(
+        transactions(count(&mut || assert!(nonce(&evc, &device) != [0; 32]))),
+        (2, 0),
+        "a nonce: who asks, and what it answered"
+    );
 }
 
 /// Polls until it is told that nothing is new, twice: the first time it tells what it accepted.

@@ -101,7 +101,8 @@ fn another_certificate_and_a_removal_hold_for_the_very_next_poll() {
     let evc = Evc::start();
     let [first, second] = Key::twice("EVE");
     let mut device = Device { key: first, ..Device::new("edge-1") };
-    let allow = serde_json::json!({ "cert_pem": device.onboard.pem, "serial": device.serial, "name": "edge-1" });
+    let allow =
+        serde_json::json!({ "cert_pem": device.onboard.pem, "serial": device.serial, "name": "edge-1" });
     evc.act("POST", "/onboarding", &allow.to_string());
     assert_eq!(device.register(&evc), 201);
     device.id = device.uuid(&evc).expect("known");
@@ -172,7 +173,8 @@ fn a_second_process_writes_a_token_and_nothing_that_is_told_to_devices() {
     let token = std::fs::read_to_string(&file).expect("a token");
     assert!(device.poll(&evc).is_none());
     assert_eq!(evc.operator("GET", "/devices", "", Some(token.trim())).status, 200, "it is good");
-    let lose = || assert_eq!(evc.operator("POST", "/devices/edge-1/lost", "", Some(token.trim())).status, 200);
+    let lose =
+        || assert_eq!(evc.operator("POST", "/devices/edge-1/lost", "", Some(token.trim())).status, 200);
     assert_eq!(raced(&evc, &mut device, lose), 200, "and what is said by it holds");
 }
 
@@ -240,7 +242,8 @@ impl Chance {
     /// Evidence of its session, by the clock of now.
     fn prove(&mut self) {
         let (app, id, at) = (&self.evc.app, self.device.id, self.at);
-        let Ok(wire::attest::AttestResponse::Nonce(nonce)) = self.evc.wait(app.attest(id, AttestRequest::Nonce, at))
+        let Ok(wire::attest::AttestResponse::Nonce(nonce)) =
+            self.evc.wait(app.attest(id, AttestRequest::Nonce, at))
         else {
             return;
         };

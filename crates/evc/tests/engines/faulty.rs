@@ -114,6 +114,9 @@ impl<E: Engine> Engine for Faulty<E> {
     async fn close(&self) {
         self.0.close().await;
     }
+    fn is_alone(&self) -> bool {
+        self.0.is_alone()
+    }
 }
 
 struct FaultyTx(Box<dyn Open>, Faults);

@@ -101,6 +101,9 @@ impl Engine for Memory {
         Ok(self.begin(scope))
     }
     async fn close(&self) {}
+    fn is_alone(&self) -> bool {
+        true
+    }
 }
 
 struct MemoryTx {

@@ -43,7 +43,7 @@ pub struct SqliteStore {
     writing: SqlitePool,
     writer: Arc<Health>,
     /// None where others may write.
-    _lock: Option<Lock>,
+    lock: Option<Lock>,
 }
 
 /// A folder that no other controller works on. Held for its store's life; the kernel lets go of it however that ends.
@@ -78,7 +78,7 @@ impl SqliteStore {
         TABLES.run(&writing).await.map_err(|e| failed(e.into()))?;
         // Not before: a connection that knew the tables of before answers its first question by them, and may find nothing.
         let reading = reading(options).await?;
-        Ok(Self { reading, writing, writer, _lock: Some(lock) })
+        Ok(Self { reading, writing, writer, lock: Some(lock) })
     }
 
     /// Opens a folder's file that is there as it is, also one that a running controller has open: that one is not disturbed, its tables
@@ -95,7 +95,7 @@ impl SqliteStore {
         if there != TABLES.iter().map(|migration| migration.version).max() {
             return Err(StoreError::OtherVersion);
         }
-        Ok(Self { reading: reading(options).await?, writing, writer, _lock: None })
+        Ok(Self { reading: reading(options).await?, writing, writer, lock: None })
     }
 }
 
@@ -187,6 +187,11 @@ impl Engine for SqliteStore {
     async fn close(&self) {
         self.reading.close().await;
         self.writing.close().await;
+    }
+
+    /// Who has the lock has no other controller beside it.
+    fn is_alone(&self) -> bool {
+        self.lock.is_some()
     }
 }
 
