@@ -6,7 +6,7 @@ mod common;
 mod fake_tpm;
 
 use attest::PcrValues;
-use common::{Device, Evc, Key, new_session, section};
+use common::{Device, Evc, Key, new_session, raced, section};
 use evc::service::APPRAISED_PCRS;
 use fake_tpm::FakeTpm;
 use vault::section::{Custody, Release, Section};
@@ -102,6 +102,23 @@ fn measured_state_is_held_against_approved_values() {
     assert!(device.keys(&again, "payments").is_some());
     evc.act("POST", "/references/1/reject", "");
     assert_eq!(section(&device.poll(&evc).expect("an answer")), None, "rejected: withheld at once");
+}
+
+/// Issue 8, A: whatever is remembered of a device that polls without end, an operator's word on a reference value holds for its next poll.
+#[test]
+fn a_rejected_reference_value_holds_for_the_very_next_poll() {
+    let evc = Evc::start();
+    let (mut device, tpm) = with_tpm(&evc);
+    evc.apply(STRICT);
+    assert_eq!(round(&evc, &mut device, &tpm, &pcrs(1)), None);
+    for _ in 0..5 {
+        evc.act("POST", "/references/1/approve", "");
+        device.session = new_session();
+        assert!(round(&evc, &mut device, &tpm, &pcrs(1)).is_some(), "good");
+        let rejected = raced(&evc, &mut device, || drop(evc.act("POST", "/references/1/reject", "")));
+        assert_eq!(rejected, 200, "withheld");
+        assert_eq!(section(&device.poll(&evc).expect("an answer")), None);
+    }
 }
 
 /// seen-by-users 0.5, 1.6: what is learned after an update is shown beside what was approved before it, in the list and by the approval.

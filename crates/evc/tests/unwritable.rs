@@ -6,7 +6,8 @@ mod common;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{Device, Evc};
+use common::{Device, Evc, section};
+use wire::attest::AttestRequest;
 
 /// The database's files, immutable while this is there.
 struct Immutable(Vec<PathBuf>);
@@ -35,6 +36,9 @@ fn a_database_that_can_be_written_again_is_written_at_once() {
     let mut device = Device::onboarded(&evc, "edge-1");
     let policy = |n: usize| format!("kind: VaultPolicy\nname: p-{n}\ncustody: controller\n");
     evc.apply(&policy(0));
+    let nonce = device.challenged(&evc);
+    let quote = device.evidence(nonce, device.session.session_key());
+    let shown = device.seal(&AttestRequest::Quote(Box::new(quote)).encode());
     let immutable = Immutable::database(evc.dir.path());
     // The first one closes the connection, the next ones are SQLite's that opened it for reading.
     for n in 1..4 {
@@ -43,12 +47,15 @@ fn a_database_that_can_be_written_again_is_written_at_once() {
         assert_eq!(answer.status, 500, "{told}");
         assert!(told.contains("can't be written") && told.contains("nothing was changed"), "{told}");
         let poll = evc.post(&device.own("config"), &device.seal(&device.ask()));
-        assert_eq!(poll.status, 500, "a challenge that was not kept is not given");
+        assert_eq!(poll.status, 200, "a challenge needs no writing");
+        let evidence = evc.post(&device.own("attest"), &shown);
+        assert_eq!(evidence.status, 500, "evidence that was not kept is not taken");
         assert_eq!(evc.act("GET", "/policies", "").as_array().map(Vec::len), Some(1), "it can be read");
     }
     drop(immutable);
     evc.apply(&policy(4));
-    assert!(device.poll(&evc).is_some(), "devices too");
+    assert_eq!(evc.post(&device.own("attest"), &shown).status, 201, "devices too");
+    assert!(section(&device.poll(&evc).expect("changed")).is_some(), "and the same evidence is good");
     assert_eq!(
         evc.act("GET", "/policies", "").as_array().map(Vec::len),
         Some(2),

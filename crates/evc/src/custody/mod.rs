@@ -1,5 +1,6 @@
 //! The controller's keys: the key-encryption key in a 0600 file, everything else sealed under it in the store.
-//! key-encryption key -> period keys (one a month) -> epochs of vaults; and -> CA, signing, ECDH and TLS keys.
+//! key-encryption key -> period keys (one a month) -> epochs of vaults; and -> CA, signing, ECDH and TLS keys; and, derived, the
+//! key of nonces.
 //! An epoch's key is opened for release only against a witness of `vault::decide`. No key is printed, logged or written in the clear.
 
 pub mod authority;
@@ -8,6 +9,7 @@ mod epochs;
 mod identity;
 mod kek;
 mod memory;
+mod nonces;
 mod tls;
 
 pub(crate) use carry_over::{CarriedOver, carry_over};
@@ -16,6 +18,7 @@ pub use identity::{Identity, SealedRow};
 pub(crate) use kek::write_private;
 pub use kek::{Kek, random};
 pub use memory::{Protection, protect};
+pub use nonces::{For, Nonces};
 pub use tls::server_config;
 
 use std::io;

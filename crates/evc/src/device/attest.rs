@@ -54,9 +54,8 @@ impl Controller {
     }
 
     async fn nonce(&self, id: DeviceId, now: UnixSeconds) -> Result<AttestResponse, Refusal> {
-        let nonce =
-            self.store.write(Scope::Device(id), |tx| Box::pin(super::config::nonce(tx, id, now))).await?;
-        Ok(AttestResponse::Nonce(nonce.to_vec()))
+        let device = self.store.read(|tx| Box::pin(there(tx, id))).await?;
+        Ok(AttestResponse::Nonce(self.nonce_for(&device, now).to_vec()))
     }
 
     /// Takes evidence. Its nonce is spent whatever becomes of it.
@@ -85,17 +84,16 @@ impl Controller {
         came: Came,
     ) -> Result<(Judged, Alarm), Refusal> {
         let now = came.at;
-        if !tx.take_nonce(nonce, device, super::config::good_nonces(now)).await? {
+        let device = there(tx, device).await?;
+        if !self.is_good(nonce, &device, now) {
             return Ok((Judged::Stale, None));
         }
-        let device = there(tx, device).await?;
+        tx.answered(device.id).await?;
         let stood = tx.standing(device.id).await?;
         match self.fresh(tx, &device, stood.as_ref(), quote.clone()).await? {
             Ok((record, shown)) => {
                 let before = stood.map(|row| row.session);
                 let alarm = follow(tx, &device, before, record.session().0, now).await?;
-                // What was held back on the way until now comes too late; of a device that is two, the other asks anew.
-                tx.drop_nonces(device.id).await?;
                 tx.proved_device(device.id, now).await?;
                 let learned = self.take(tx, &device, &record, &shown, came).await?;
                 Ok((Judged::Good { learned }, alarm))

@@ -1,15 +1,14 @@
 //! A device's poll: its configuration, with the vault section when its session has given good evidence, else a challenge in
-//! its place (AC-1, AC-2). Decision, version, nonce and released keys are one transaction: an error in its middle releases nothing.
+//! its place (AC-1, AC-2). Decision, version and released keys are one transaction: an error in its middle releases nothing.
 //!
 //! One read comes first, of the sender and all that the answer depends on (`Tx::around`). Same content, same session, evidence in
-//! force, nothing due: 304. Otherwise one write transaction loads the device and its vaults (`fleet::view`), judges the stored
+//! force, nothing due: 304. A challenge and nothing else that is new: that is said. Otherwise one write transaction loads the device and its vaults (`fleet::view`), judges the stored
 //! evidence anew, decides on each vault (`fleet::section`), numbers the section if it says something new, seals its keys or
 //! takes up those that were sealed for this session, and commits. Then the answer is signed. Whether a challenge goes out, and in
 //! whose place, is said by [`vault::decide::challenge`]. A device that names no session (stock EVE) gets its configuration with
 //! neither section nor challenge.
 //!
-//! A nonce is 32 random bytes, of one device, good for [`NONCE_TTL_S`] seconds and for one use. A device that ever uploaded an
-//! attestation key must quote for ever: it is never taken for one without a TPM.
+//! A device that ever uploaded an attestation key must quote for ever: it is never taken for one without a TPM.
 
 use ::attest::SessionKey;
 use aws_lc_rs::digest::{SHA256, digest};
@@ -19,17 +18,14 @@ use vault::ledger::Ledger;
 use vault::section::Section;
 use wire::Certificate;
 use wire::config::{ConfigParts, ConfigRequest, ConfigResponse, DeviceConfig, VaultAsk};
-use wire::control::{Challenge, Control};
+use wire::control::Control;
 
 use super::chain;
-use crate::custody::{random, release};
+use crate::custody::release;
 use crate::fleet::section::{Draft, Line, draft};
 use crate::fleet::view::View;
-use crate::service::{APPRAISED_PCRS, Controller, Fault, NONCE_TTL_S, Refusal, Unproved};
-use crate::store::{DeviceRow, Ends, Scope, Tx, UnixSeconds};
-
-/// A challenge is given again while it is good for at least this long, in seconds.
-const NONCE_REUSE_S: u64 = 30;
+use crate::service::{Controller, Fault, Refusal, Unproved};
+use crate::store::{DeviceRow, Scope, Tx, UnixSeconds};
 
 /// What is to be said to a poll.
 pub enum Look {
@@ -90,19 +86,38 @@ impl Controller {
                 return Ok(if known { Look::Unchanged { until } } else { Look::Changed(ask.clone()) });
             }
         };
-        let (accepts, follows) = (ledger != row.ledger, row.older.is_none() && !ledger.is_astray());
+        let (accepts, was_older) = (ledger != row.ledger, row.older.is_some());
         let view = View::load(&self.verdicts, tx, row).await?;
         let draft = draft(&view, session, now);
-        let same = draft.digest.is_some() && draft.digest == view.device.section_digest;
-        let same = same
-            && follows
-            && draft.challenge == Needed::None
-            && hash == self.hash(&view.device, Some(&draft), Some(session));
-        Ok(match same {
-            true if accepts => Look::Accepted(ask.clone()),
-            true => Look::Unchanged { until: draft.until },
-            false => Look::Changed(ask.clone()),
+        let config_hash = self.hash(&view.device, Some(&draft), Some(session));
+        let (is_new, same) = (says_more(&view.device, &draft, &ledger).is_some(), hash == config_hash);
+        Ok(match draft.challenge {
+            _ if is_new || was_older => Look::Changed(ask.clone()),
+            Needed::None if same && accepts => Look::Accepted(ask.clone()),
+            Needed::None if same => Look::Unchanged { until: draft.until },
+            // A challenge, and nothing to write.
+            Needed::Beside if same && !accepts => {
+                self.said(&view.device, &draft, config_hash, None, (session, now))?
+            }
+            Needed::InPlace if !accepts => {
+                let config = (!same).then(|| self.parts(&view.device, None)).transpose()?;
+                self.said(&view.device, &draft, config_hash, config, (session, now))?
+            }
+            Needed::None | Needed::Beside | Needed::InPlace => Look::Changed(ask.clone()),
         })
+    }
+
+    fn said(
+        &self,
+        device: &DeviceRow,
+        draft: &Draft,
+        config_hash: String,
+        config: Option<DeviceConfig>,
+        (session, now): (SessionKey, UnixSeconds),
+    ) -> Result<Look, Refusal> {
+        let challenge = self.challenge(device, draft.challenge, now);
+        let control = Some(Control { challenge, ..said_beside(device, session)? });
+        Ok(Look::Said(Box::new(ConfigResponse { config_hash, config, control })))
     }
 
     /// Answers a poll that changed, by the rows as they are now.
@@ -140,7 +155,7 @@ impl Controller {
         let draft = draft(&view, session, now);
         bump(tx, &mut view.device, &draft, &ledger).await?;
         let config_hash = self.hash(&view.device, Some(&draft), Some(session));
-        let challenge = challenge(tx, device, draft.challenge, now).await?;
+        let challenge = self.challenge(&view.device, draft.challenge, now);
         let config = if config_hash == hash {
             None
         } else {
@@ -242,52 +257,21 @@ fn key_of(device: &DeviceRow) -> Result<DeviceKey, Refusal> {
     Ok(certificate.public_key().name())
 }
 
-/// A section that says something new gets the next version, in the transaction that first sends it; and so does one for a device that
+/// What a section says that is new: then it gets the next version, in the transaction that first sends it; and so does one for a device that
 /// did not take the last one for the next of its history.
+fn says_more(device: &DeviceRow, draft: &Draft, ledger: &Ledger) -> Option<[u8; 32]> {
+    draft.digest.filter(|digest| Some(*digest) != device.section_digest || ledger.is_astray())
+}
+
 async fn bump(
     tx: &mut dyn Tx,
     device: &mut DeviceRow,
     draft: &Draft,
     ledger: &Ledger,
 ) -> Result<(), Refusal> {
-    let says_more = |digest: &[u8; 32]| Some(*digest) != device.section_digest || ledger.is_astray();
-    if let Some(digest) = draft.digest.filter(says_more) {
+    if let Some(digest) = says_more(device, draft, ledger) {
         (device.section_version, device.section_digest) = (device.section_version + 1, Some(digest));
         tx.put_section(device.id, device.section_version, &digest).await?;
     }
     Ok(())
-}
-
-async fn challenge(
-    tx: &mut dyn Tx,
-    device: DeviceId,
-    needed: Needed,
-    now: UnixSeconds,
-) -> Result<Option<Challenge>, Refusal> {
-    if needed == Needed::None {
-        return Ok(None);
-    }
-    let nonce = nonce(tx, device, now).await?;
-    // A nonce may be one that was given before: it is good for at least this long.
-    let ttl_s = u32::try_from(NONCE_REUSE_S).expect("30");
-    Ok(Some(Challenge { nonce, ttl_s, pcrs: APPRAISED_PCRS, wants_quote: true, wants_location: false }))
-}
-
-/// A nonce of this device's that is still good for a while, else a new one: 32 random bytes, for one use within [`NONCE_TTL_S`].
-/// So a device that keeps asking does not fill the store.
-pub(crate) async fn nonce(tx: &mut dyn Tx, device: DeviceId, now: UnixSeconds) -> Result<[u8; 32], Refusal> {
-    let good = good_nonces(now);
-    if let Some(open) = tx.open_nonce(device, now + NONCE_REUSE_S + 1..=*good.end()).await? {
-        return Ok(open);
-    }
-    let mut nonce = [0; 32];
-    random(&mut nonce)?;
-    tx.keep_nonces(device, good.clone()).await?;
-    tx.add_nonce(&nonce, device, *good.end()).await?;
-    Ok(nonce)
-}
-
-/// When nonces end that are good at a time.
-pub(crate) fn good_nonces(now: UnixSeconds) -> Ends {
-    now + 1..=now + u64::from(NONCE_TTL_S)
 }

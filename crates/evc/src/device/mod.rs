@@ -3,6 +3,7 @@
 
 pub mod attest;
 pub(crate) mod chain;
+mod challenge;
 pub mod config;
 mod doubled;
 pub mod info;

@@ -211,6 +211,7 @@ async fn add(
         registered_at: now,
         last_seen: Some(now),
         proved_at: None,
+        answered: 0,
         section_version: 0,
         section_digest: None,
         report: Told::nothing(),

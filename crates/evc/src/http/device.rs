@@ -19,7 +19,7 @@ use crate::device::sender::Sender;
 use crate::fleet::evidence::Came;
 use crate::service::Refusal;
 
-type Answer = Result<Response, Refusal>;
+pub(super) type Answer = Result<Response, Refusal>;
 
 /// The routes whose bodies are short.
 pub(super) fn short() -> Router<App> {
@@ -72,7 +72,7 @@ async fn config_by_signature(State(app): State<App>, message: Message) -> Answer
     poll(&app, &message, None).await
 }
 
-async fn poll(app: &App, message: &Message, path: Option<&str>) -> Answer {
+pub(super) async fn poll(app: &App, message: &Message, path: Option<&str>) -> Answer {
     let (envelope, _turn) = parsed(app, message)?;
     match app.poll(&envelope, path, now()).await? {
         Polled::Unchanged => Ok(StatusCode::NOT_MODIFIED.into_response()),
@@ -81,11 +81,15 @@ async fn poll(app: &App, message: &Message, path: Option<&str>) -> Answer {
 }
 
 async fn attest(State(app): State<App>, Path(uuid): Path<String>, message: Message) -> Answer {
-    let Opened { sender: Sender { device, payload }, _turn } = open(&app, Some(&uuid), &message).await?;
+    evidence(&app, &message, &uuid).await
+}
+
+pub(super) async fn evidence(app: &App, message: &Message, path: &str) -> Answer {
+    let Opened { sender: Sender { device, payload }, _turn } = open(app, Some(path), message).await?;
     let request = AttestRequest::decode(&payload)?;
     let came = Came { at: now(), from: Some(message.source.address()) };
     let answer = app.attest(device, request, came).await?;
-    sealed(&app, StatusCode::CREATED, &answer.encode())
+    sealed(app, StatusCode::CREATED, &answer.encode())
 }
 
 async fn info(State(app): State<App>, Path(uuid): Path<String>, message: Message) -> Answer {

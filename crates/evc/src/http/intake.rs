@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::body::{Body, HttpBody as _};
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
@@ -27,6 +27,11 @@ impl Intake {
         Arc::new(Self { places: Shares::of(places), memory: Shares::of(memory) })
     }
 
+    /// Memory for a body, none of it taken yet.
+    pub(super) fn memory(&self, source: Source) -> Share<Source> {
+        self.memory.share(source)
+    }
+
     /// A place among those at work, or busy: nothing queues without bound.
     pub(super) fn place(&self, source: Source) -> Option<Share<Source>> {
         self.places.take(source)
@@ -41,7 +46,11 @@ pub(super) struct WayIn {
 }
 
 impl WayIn {
-    async fn body(&self, mut body: Body, memory: &mut Share<Source>) -> Result<Vec<u8>, Response> {
+    pub(super) async fn body(
+        &self,
+        mut body: impl HttpBody<Data = Bytes> + Unpin,
+        memory: &mut Share<Source>,
+    ) -> Result<Vec<u8>, Response> {
         let too_long = || Refusal::from(Ill::TooLong { most: self.longest }).into_response();
         if body.size_hint().lower() > self.longest as u64 {
             return Err(too_long());
@@ -70,7 +79,7 @@ pub(super) async fn pass(
     next: Next,
 ) -> Response {
     let (head, body) = request.into_parts();
-    let mut memory = way.intake.memory.share(source);
+    let mut memory = way.intake.memory(source);
     let bytes = match way.body(body, &mut memory).await {
         Ok(bytes) => bytes,
         Err(refused) => return refused,

@@ -1,21 +1,21 @@
 //! The accept loop: TLS, at most so many connections, and a time for everything a peer can be slow at.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::service::{Service as _, service_fn};
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
+use super::front::Front;
 use super::shares::{Share, Shares, Source};
 use crate::custody::{CustodyError, server_config};
 use crate::service::Controller;
@@ -54,7 +54,7 @@ pub struct Listener {
     tcp: TcpListener,
     address: SocketAddr,
     tls: TlsAcceptor,
-    router: Router,
+    front: Front,
 }
 
 impl Listener {
@@ -67,7 +67,7 @@ impl Listener {
         let tls = TlsAcceptor::from(server_config(&controller.authority)?);
         let tcp = TcpListener::bind(address).await.map_err(failed)?;
         let address = tcp.local_addr().map_err(failed)?;
-        Ok(Self { tcp, address, tls, router: super::router(controller) })
+        Ok(Self { tcp, address, tls, front: super::front(controller) })
     }
 
     /// Where it listens.
@@ -108,10 +108,10 @@ impl Listener {
         room: (OwnedSemaphorePermit, Share<Source>),
         stop: watch::Receiver<bool>,
     ) {
-        let (tls, router) = (self.tls.clone(), self.router.clone());
+        let (tls, front) = (self.tls.clone(), self.front.clone());
         tokio::spawn(async move {
             let _ = stream.set_nodelay(true);
-            connection(stream, tls, (router, source), idle, stop).await;
+            connection(stream, tls, (front, source), idle, stop).await;
             drop(room);
         });
     }
@@ -131,17 +131,16 @@ fn idle(left: usize, held: usize) -> Duration {
 async fn connection(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     tls: TlsAcceptor,
-    (router, source): (Router, Source),
+    (front, source): (Front, Source),
     idle: Duration,
     mut stop: watch::Receiver<bool>,
 ) {
     let Ok(Ok(stream)) = tokio::time::timeout(SLOW, tls.accept(stream)).await else { return };
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(idle).max_buf_size(64 << 10);
-    let router = TowerToHyperService::new(router);
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(source);
-        router.call(request)
+    let front = &front;
+    let service = service_fn(|request: Request<Incoming>| async {
+        Ok::<_, Infallible>(front.answer(source, request).await)
     });
     let serving = http.serve_connection(TokioIo::new(stream), service);
     tokio::pin!(serving);
@@ -154,6 +153,7 @@ async fn connection(
 
 #[cfg(test)]
 mod tests {
+    use axum::Router;
     use axum::routing::get;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
     use tokio::time::error::Elapsed;
@@ -184,7 +184,7 @@ mod tests {
         let source = Source::of("192.0.2.1".parse().expect("an address"));
         let (stop, stopped) = watch::channel(false);
         let acceptor = TlsAcceptor::from(Arc::new(server));
-        tokio::spawn(connection(theirs, acceptor, (router, source), idle, stopped));
+        tokio::spawn(connection(theirs, acceptor, (Front::alone(router), source), idle, stopped));
         let name = "x".try_into().expect("a name");
         (TlsConnector::from(Arc::new(config)).connect(name, ours).await.expect("connected"), stop)
     }

@@ -21,6 +21,7 @@ mod answer;
 mod code;
 mod device;
 mod envelope;
+mod front;
 mod intake;
 mod listen;
 mod operator;
@@ -37,6 +38,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use crate::service::Controller;
+use front::{Front, Hot};
 use intake::{Intake, WayIn, pass};
 use shares::{Shares, Source};
 
@@ -74,22 +76,24 @@ impl Deref for App {
     }
 }
 
-/// All routes. Each request carries its [`Source`].
-fn router(controller: Arc<Controller>) -> Router {
+/// What answers, over all routes. Each request carries its [`Source`].
+fn front(controller: Arc<Controller>) -> Front {
     let app = App { controller, turns: Shares::for_each(OF_SENDER) };
     let devices = Intake::new(DEVICES.0, DEVICES.1);
     let operators = Intake::new(OPERATORS.0, OPERATORS.1);
+    let hot = Hot { app: app.clone(), way: WayIn { intake: devices.clone(), longest: SHORT_BODY } };
     let device_api = bounded(device::short(), &devices, SHORT_BODY);
     let device_api = device_api.merge(bounded(device::long(), &devices, LONG_BODY));
     let operator_api = bounded(operator::routes(), &operators, OPERATOR_BODY);
-    Router::new()
+    let routes = Router::new()
         .nest("/api/v2/edgedevice", device_api)
         .nest("/api/v1", operator::authorized(operator_api, app.clone(), operators))
         .layer(axum::extract::DefaultBodyLimit::disable())
         .layer(CatchPanicLayer::new())
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, PATIENCE))
         .layer(map_response(answer::in_words))
-        .with_state(app)
+        .with_state(app);
+    Front::of(hot, routes)
 }
 
 fn bounded(routes: Router<App>, intake: &Arc<Intake>, longest: usize) -> Router<App> {

@@ -11,8 +11,8 @@ pub(crate) mod start;
 use vault::ids::{DeviceId, Incarnation, Project};
 use wire::control::PcrMask;
 
-use crate::custody::Kek;
 use crate::custody::authority::Authority;
+use crate::custody::{Kek, Nonces};
 use crate::store::{DeviceRow, Store, Tx};
 
 pub use crate::fleet::heard::Heard;
@@ -39,6 +39,8 @@ pub struct Controller {
     pub store: Store,
     /// Opens what is sealed in the store.
     pub kek: Kek,
+    /// Makes nonces, and knows them again.
+    pub nonces: Nonces,
     /// Certificates and working keys.
     pub authority: Authority,
     /// This life of the database.

@@ -14,7 +14,7 @@ use super::folder::{at, make_folder, publish_root};
 use super::{Controller, Heard, Settled, Verdicts, first, new_token};
 use crate::clock;
 use crate::custody::authority::Authority;
-use crate::custody::{CarriedOver, CustodyError, Kek, authority, carry_over, random, write_private};
+use crate::custody::{CarriedOver, CustodyError, Kek, Nonces, authority, carry_over, random, write_private};
 use crate::device::chain;
 use crate::fleet::keys::{self, Keyless, keep_keys};
 use crate::fleet::times;
@@ -202,7 +202,19 @@ pub async fn start_over(
     first::ended(disk, &settings.data)?;
     let poll_every_s = settings.poll_every_s;
     let (heard, settled, verdicts) = (Heard::default(), Settled::default(), Verdicts::default());
-    Ok(Controller { store, kek, authority, incarnation, past, poll_every_s, heard, settled, verdicts })
+    let nonces = Nonces::of(&kek);
+    Ok(Controller {
+        store,
+        kek,
+        nonces,
+        authority,
+        incarnation,
+        past,
+        poll_every_s,
+        heard,
+        settled,
+        verdicts,
+    })
 }
 
 /// Whether this is the first start. Refuses a clock that was never set then; later, one that is well behind what it showed before, unless

@@ -34,9 +34,6 @@ pub use transact::{Engine, Failure, Open, Running, Scope, Store};
 /// Seconds since 1970-01-01 UTC by the controller's clock.
 pub type UnixSeconds = u64;
 
-/// When nonces may end. An end that is too far off is of a clock that was set back since.
-pub type Ends = std::ops::RangeInclusive<UnixSeconds>;
-
 /// Most sections of a device that are remembered beside its ledger; those that were sent last.
 pub const SENT_BEFORE: u32 = 4096;
 
@@ -134,6 +131,8 @@ pub trait Devices {
     async fn devices(&mut self, project: &Project, page: &Page) -> Stored<Vec<DeviceRow>>;
     /// It was heard at a time.
     async fn saw_device(&mut self, id: DeviceId, at: UnixSeconds) -> Stored<()>;
+    /// It answered a challenge, well or not.
+    async fn answered(&mut self, id: DeviceId) -> Stored<()>;
     /// It gave what nobody can send again.
     async fn proved_device(&mut self, id: DeviceId, at: UnixSeconds) -> Stored<()>;
     /// Whether it has a TPM is known now.
@@ -180,19 +179,9 @@ pub trait Devices {
     async fn put_cert(&mut self, row: &CertRow) -> Stored<()>;
 }
 
-/// Nonces, sessions, standings and reference values.
+/// Sessions, standings and reference values.
 #[async_trait]
 pub trait Evidence {
-    /// Remembers a nonce for a device.
-    async fn add_nonce(&mut self, nonce: &[u8; 32], device: DeviceId, expires_at: UnixSeconds) -> Stored<()>;
-    /// One of the device's whose end is among `ends`.
-    async fn open_nonce(&mut self, device: DeviceId, ends: Ends) -> Stored<Option<[u8; 32]>>;
-    /// Takes a nonce: true once, for its device, if its end is among `ends`.
-    async fn take_nonce(&mut self, nonce: &[u8; 32], device: DeviceId, ends: Ends) -> Stored<bool>;
-    /// Forgets those of the device's whose end is not among `ends`.
-    async fn keep_nonces(&mut self, device: DeviceId, ends: Ends) -> Stored<()>;
-    /// Forgets all of the device's.
-    async fn drop_nonces(&mut self, device: DeviceId) -> Stored<()>;
     /// A session of the device's that a later one followed.
     async fn past_session(&mut self, device: DeviceId, session: &[u8; 32]) -> Stored<Option<PastSession>>;
     /// A later one followed it; of all that are kept for the device, the newest so many stay.

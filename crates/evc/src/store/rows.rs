@@ -79,6 +79,8 @@ pub struct DeviceRow {
     pub last_seen: Option<UnixSeconds>,
     /// When it last gave what nobody can send again: good evidence, or a report of the session whose evidence stands.
     pub proved_at: Option<UnixSeconds>,
+    /// How many challenges it has answered: nonces that were given to it before the last of those are void.
+    pub answered: u64,
     /// The version of its vault section.
     pub section_version: u64,
     /// What that version says, hashed.

@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// other. Of two devices none waits for the other, where the engine has more than one writer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// One device: its row, certificates, nonces, evidence, reference values, sections, vaults, epochs and releases.
+    /// One device: its row, certificates, evidence, reference values, sections, vaults, epochs and releases.
     Device(DeviceId),
     /// Which certificates and serials may register, and the names and certificates of devices.
     Onboarding,
@@ -50,6 +50,10 @@ pub trait Engine: Send + Sync {
     async fn write(&self, scope: Scope) -> Stored<Box<dyn Open>>;
     /// Lets what runs end, and leaves the database at rest.
     async fn close(&self);
+    /// Whether nobody else writes, but notes ([`Notes`]), while this is open: then what was read is still so until this process writes.
+    fn is_alone(&self) -> bool {
+        false
+    }
 }
 
 /// A transaction as its engine holds it. After an error it is good for nothing but to be dropped.
@@ -99,10 +103,11 @@ impl Store {
     }
 
     /// Whether what a view of then, or of later, said of a device and all that an answer to it depends on is what a view of now says.
-    /// Of two answers the careful one: no commit of this process's that was told to anybody is missed, and some are feared in vain.
+    /// Of two answers the careful one: no commit that was told to anybody is missed, and some are feared in vain. Where others write too it
+    /// is always no.
     #[must_use]
     pub fn unchanged_since(&self, then: AsOf, device: DeviceId) -> bool {
-        self.changes.none_since(then, device)
+        self.engine.is_alone() && self.changes.none_since(then, device)
     }
 
     /// Runs a body over a view of one moment.

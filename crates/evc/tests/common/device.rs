@@ -153,11 +153,16 @@ impl Device {
         }
         assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
         let response = SignedConfig::verify(&answer.body, &evc.trusted()).expect("signed").response().clone();
+        self.take(&response);
+        Some(response)
+    }
+
+    /// Takes an answer for its own.
+    pub(crate) fn take(&mut self, response: &ConfigResponse) {
         self.hash = response.config_hash.clone();
         if let Some(config) = &response.config {
             self.accept(config);
         }
-        Some(response)
     }
 
     /// As a node does: a section is accepted as the next one of its history, or not at all.

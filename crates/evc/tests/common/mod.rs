@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use evc::api::Problem;
@@ -308,6 +309,49 @@ impl Answer {
         serde_json::from_slice(&self.body)
             .unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&self.body)))
     }
+}
+
+/// Ends the loops of others, whatever becomes of who has it.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+/// Something is done while the device's poll, which is answered that nothing is new, is sent without end; then the status of the very
+/// next one.
+pub(crate) fn raced(evc: &Evc, device: &mut Device, act: impl FnOnce()) -> u16 {
+    until_unchanged(evc, device);
+    let (over, polls) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let body = device.seal(&device.ask());
+    let path = device.own("config");
+    let poll = || evc.post(&path, &body).status;
+    std::thread::scope(|scope| {
+        let _over = Over(&over);
+        for _ in 0..2 {
+            scope.spawn(|| {
+                for _ in (0..100_000).take_while(|_| !over.load(Ordering::SeqCst)) {
+                    poll();
+                    polls.fetch_add(1, Ordering::SeqCst);
+                }
+            });
+        }
+        let begun = (0..1000).any(|_| {
+            std::thread::sleep(Duration::from_millis(1));
+            polls.load(Ordering::SeqCst) > 4
+        });
+        assert!(begun, "it is polled");
+        act();
+        poll()
+    })
+}
+
+/// Polls until it is told twice that nothing is new.
+pub(crate) fn until_unchanged(evc: &Evc, device: &mut Device) {
+    let told: Vec<_> = (0..8).map(|_| device.poll(evc)).collect();
+    assert!(told[6..].iter().all(Option::is_none), "{told:?}");
 }
 
 /// A round of housekeeping now: graces that are over end.

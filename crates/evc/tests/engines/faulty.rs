@@ -18,6 +18,10 @@ pub(crate) enum Fault {
     Again(usize),
     /// The n-th step, if it is a commit, is done, and says that it failed.
     Lost(usize),
+    /// The n-th step, if it is a commit, waits until something else is to go wrong, or nothing; then it is done.
+    Waits(usize),
+    /// The n-th step panics.
+    Panics(usize),
     /// One step in so many asks for another run, or fails, by chance.
     Chance { one_in: u64, seed: u64 },
 }
@@ -38,6 +42,7 @@ enum Said {
     Go,
     Fail(StoreError),
     DoAndFail,
+    Wait,
 }
 
 impl Faults {
@@ -63,6 +68,11 @@ impl Faults {
             Some(Fault::Gone(from)) if *from <= step => Said::Fail(StoreError::Failed("gone".into())),
             Some(Fault::Again(at)) if *at == step => Said::Fail(StoreError::Again),
             Some(Fault::Lost(at)) if *at == step => Said::DoAndFail,
+            Some(Fault::Waits(at)) if *at == step => Said::Wait,
+            Some(Fault::Panics(at)) if *at == step => {
+                drop(now);
+                panic!("a step that panics");
+            }
             Some(Fault::Chance { one_in, seed }) => match chance(seed) % *one_in {
                 0 => Said::Fail(StoreError::Disk("full".into())),
                 1 => Said::Fail(StoreError::Again),
@@ -75,7 +85,7 @@ impl Faults {
     fn step(&self) -> Stored<()> {
         match self.next() {
             Said::Fail(error) => Err(error),
-            Said::Go | Said::DoAndFail => Ok(()),
+            Said::Go | Said::DoAndFail | Said::Wait => Ok(()),
         }
     }
 }
@@ -104,6 +114,9 @@ impl<E: Engine> Engine for Faulty<E> {
     async fn close(&self) {
         self.0.close().await;
     }
+    fn is_alone(&self) -> bool {
+        self.0.is_alone()
+    }
 }
 
 struct FaultyTx(Box<dyn Open>, Faults);
@@ -114,6 +127,12 @@ impl Open for FaultyTx {
         match self.1.next() {
             Said::Go => self.0.commit().await,
             Said::Fail(error) => Err(error),
+            Said::Wait => {
+                while matches!(self.1.0.lock().expect("never poisoned").0, Some(Fault::Waits(_))) {
+                    tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+                }
+                self.0.commit().await
+            }
             Said::DoAndFail => {
                 self.0.commit().await?;
                 Err(StoreError::Failed("the answer was lost".into()))
@@ -158,6 +177,7 @@ steps! { Devices {
     let_in_by(cert_digest: &[u8; 32]) -> u64;
     devices_before_keys(after: Option<DeviceId>, limit: u32) -> Vec<DeviceRow>;
     put_device_key(id: DeviceId, key: &[u8; 32]) -> ();
+    answered(id: DeviceId) -> ();
     proved_device(id: DeviceId, at: UnixSeconds) -> ();
     certify_device(id: DeviceId, cert_digest: &[u8; 32], cert_der: &[u8]) -> ();
     devices(project: &Project, page: &Page) -> Vec<DeviceRow>;
@@ -184,16 +204,11 @@ steps! { Devices {
     put_cert(row: &CertRow) -> ();
 } }
 steps! { Evidence {
-    drop_nonces(device: DeviceId) -> ();
     past_session(device: DeviceId, session: &[u8; 32]) -> Option<PastSession>;
     end_session(row: &PastSession, keep: u32) -> ();
     resume_session(device: DeviceId, session: &[u8; 32]) -> ();
     sessions_since(device: DeviceId, after: UnixSeconds) -> u64;
     settle_sessions(device: DeviceId) -> ();
-    add_nonce(nonce: &[u8; 32], device: DeviceId, expires_at: UnixSeconds) -> ();
-    open_nonce(device: DeviceId, ends: Ends) -> Option<[u8; 32]>;
-    take_nonce(nonce: &[u8; 32], device: DeviceId, ends: Ends) -> bool;
-    keep_nonces(device: DeviceId, ends: Ends) -> ();
     standing(device: DeviceId) -> Option<StandingRow>;
     put_standing(row: &StandingRow) -> ();
     renew_standing(device: DeviceId) -> ();

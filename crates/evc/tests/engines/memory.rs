@@ -22,7 +22,6 @@ pub(crate) struct World {
     removed: BTreeMap<[u8; 32], RemovedRow>,
     sent_before: BTreeMap<DeviceId, Vec<SectionDigest>>,
     certs: BTreeMap<(DeviceId, i32), CertRow>,
-    nonces: BTreeMap<[u8; 32], (DeviceId, UnixSeconds)>,
     sessions: BTreeMap<(DeviceId, [u8; 32]), PastSession>,
     standings: BTreeMap<DeviceId, StandingRow>,
     numbered: i64,
@@ -55,7 +54,6 @@ impl World {
                 self.sessions.retain(|(of, _), _| *of != id);
                 self.numbered = 0;
                 self.certs.retain(|(of, _), _| *of != id);
-                self.nonces.retain(|_, (of, _)| *of != id);
                 self.references.retain(|_, row| row.device != id);
                 self.vaults.retain(|(of, _), _| *of != id);
                 self.epochs.retain(|(of, ..), _| *of != id);
@@ -103,6 +101,9 @@ impl Engine for Memory {
         Ok(self.begin(scope))
     }
     async fn close(&self) {}
+    fn is_alone(&self) -> bool {
+        true
+    }
 }
 
 struct MemoryTx {
@@ -300,6 +301,9 @@ impl Devices for MemoryTx {
     async fn saw_device(&mut self, id: DeviceId, at: UnixSeconds) -> Stored<()> {
         self.change_device(id, |row| row.last_seen = Some(at))
     }
+    async fn answered(&mut self, id: DeviceId) -> Stored<()> {
+        self.change_device(id, |row| row.answered += 1)
+    }
     async fn proved_device(&mut self, id: DeviceId, at: UnixSeconds) -> Stored<()> {
         self.change_device(id, |row| row.proved_at = Some(at))
     }
@@ -376,7 +380,6 @@ impl Devices for MemoryTx {
         world.onboarding.retain(|_, row| stays(row));
         world.onboarding.values_mut().for_each(|row| row.device = row.device.filter(|device| *device != id));
         world.certs.retain(|(device, _), _| *device != id);
-        world.nonces.retain(|_, (device, _)| *device != id);
         world.standings.remove(&id);
         world.sessions.retain(|(device, _), _| *device != id);
         world.references.retain(|_, row| row.device != id);
@@ -406,28 +409,6 @@ impl Devices for MemoryTx {
 
 #[async_trait]
 impl Evidence for MemoryTx {
-    async fn add_nonce(&mut self, nonce: &[u8; 32], device: DeviceId, expires_at: UnixSeconds) -> Stored<()> {
-        add(&mut self.w().nonces, *nonce, (device, expires_at))
-    }
-    async fn open_nonce(&mut self, device: DeviceId, ends: Ends) -> Stored<Option<[u8; 32]>> {
-        let good = self.world.nonces.iter().filter(|(_, (of, end))| *of == device && ends.contains(end));
-        Ok(good.max_by_key(|(_, (_, end))| *end).map(|(nonce, _)| *nonce))
-    }
-    async fn take_nonce(&mut self, nonce: &[u8; 32], device: DeviceId, ends: Ends) -> Stored<bool> {
-        let good = self.world.nonces.get(nonce).is_some_and(|(of, end)| *of == device && ends.contains(end));
-        if good {
-            self.w().nonces.remove(nonce);
-        }
-        Ok(good)
-    }
-    async fn keep_nonces(&mut self, device: DeviceId, ends: Ends) -> Stored<()> {
-        self.w().nonces.retain(|_, (of, end)| *of != device || ends.contains(end));
-        Ok(())
-    }
-    async fn drop_nonces(&mut self, device: DeviceId) -> Stored<()> {
-        self.w().nonces.retain(|_, (of, _)| *of != device);
-        Ok(())
-    }
     async fn past_session(&mut self, device: DeviceId, session: &[u8; 32]) -> Stored<Option<PastSession>> {
         Ok(self.world.sessions.get(&(device, *session)).cloned())
     }

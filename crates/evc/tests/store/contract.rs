@@ -14,7 +14,7 @@ use wire::info::{AttestationState, TpmPresence};
 
 const NOW: UnixSeconds = 1_800_000_000;
 
-fn device(number: u8) -> DeviceRow {
+pub(crate) fn device(number: u8) -> DeviceRow {
     DeviceRow {
         id: DeviceId(Uuid::from_bytes([number; 16])),
         project: Project::default(),
@@ -29,6 +29,7 @@ fn device(number: u8) -> DeviceRow {
         registered_at: NOW,
         last_seen: None,
         proved_at: None,
+        answered: 0,
         section_version: 0,
         section_digest: None,
         ledger: Ledger::default(),
@@ -176,8 +177,7 @@ pub(crate) async fn all(store: &Store) {
     holds!(store: sessions_that_are_over_are_remembered,);
     holds!(store: a_device_takes_another_certificate, one_certificate_of_each_kind_is_pinned, onboarding,);
     taken!(store: onboarding_twice,);
-    holds!(store: onboarding_is_listed_and_withdrawn, a_nonce_is_taken_once_by_its_device_in_time,);
-    holds!(store: old_nonces_are_forgotten, a_vault,);
+    holds!(store: onboarding_is_listed_and_withdrawn, a_vault,);
     taken!(store: a_vaults_name_twice,);
     holds!(store: a_vault_leaves_and_frees_its_name, graces_are_over_one_after_the_other,);
     holds!(store: sections_that_were_sent_before_are_remembered, a_new_life_begins_with_nothing_of_the_one_before,);
@@ -256,6 +256,10 @@ async fn a_device_changes_where_it_is_told(tx: &mut dyn Tx) -> Stored<()> {
     assert_eq!(tx.device(row.id).await?.as_ref(), Some(&row));
     tx.put_section(row.id, 7, &[9; 32]).await?;
     (row.section_version, row.section_digest) = (7, Some([9; 32]));
+    assert_eq!(tx.device(row.id).await?.as_ref(), Some(&row));
+    tx.answered(row.id).await?;
+    tx.answered(row.id).await?;
+    row.answered = 2;
     assert_eq!(tx.device(row.id).await?.as_ref(), Some(&row));
     tx.saw_device(row.id, NOW + 3).await?;
     row.last_seen = Some(NOW + 3);
@@ -414,39 +418,6 @@ async fn onboarding_is_listed_and_withdrawn(tx: &mut dyn Tx) -> Stored<()> {
     assert!(tx.drop_onboarding(&[5; 32], "T").await?);
     assert!(!tx.drop_onboarding(&[5; 32], "T").await?, "once");
     assert_eq!(tx.onboardings(&here(), None, 9).await?.len(), 1);
-    Ok(())
-}
-
-async fn a_nonce_is_taken_once_by_its_device_in_time(tx: &mut dyn Tx) -> Stored<()> {
-    let (one, two) = (device(1).id, device(2).id);
-    tx.add_nonce(&[1; 32], one, NOW + 60).await?;
-    let good = |now: UnixSeconds| now + 1..=now + 60;
-    assert_eq!(tx.open_nonce(one, NOW + 31..=NOW + 60).await?, Some([1; 32]));
-    assert_eq!(tx.open_nonce(one, NOW + 61..=NOW + 90).await?, None, "not good for that long");
-    assert_eq!(tx.open_nonce(one, good(NOW - 1)).await?, None, "of a clock that was set back");
-    assert_eq!(tx.open_nonce(two, good(NOW)).await?, None, "another device's");
-    assert!(!tx.take_nonce(&[1; 32], two, good(NOW)).await?, "another device's");
-    assert!(!tx.take_nonce(&[1; 32], one, good(NOW + 60)).await?, "too late");
-    assert!(!tx.take_nonce(&[1; 32], one, good(NOW - 1)).await?, "of a clock that was set back");
-    tx.keep_nonces(one, good(NOW)).await?;
-    assert!(tx.take_nonce(&[1; 32], one, good(NOW)).await?);
-    assert!(!tx.take_nonce(&[1; 32], one, good(NOW)).await?, "twice");
-    Ok(())
-}
-
-async fn old_nonces_are_forgotten(tx: &mut dyn Tx) -> Stored<()> {
-    let (one, two) = (device(1).id, device(2).id);
-    let good = |now: UnixSeconds| now + 1..=now + 60;
-    tx.add_nonce(&[3; 32], two, NOW + 60).await?;
-    for (ends, now) in [(NOW + 60, NOW + 60), (NOW + 62, NOW + 1)] {
-        tx.add_nonce(&[2; 32], one, ends).await?;
-        tx.keep_nonces(one, good(now)).await?;
-        assert_eq!(tx.open_nonce(one, 0..=NOW + 99).await?, None, "over, or of a clock set back");
-    }
-    tx.add_nonce(&[2; 32], one, NOW + 60).await?;
-    tx.drop_nonces(one).await?;
-    assert_eq!(tx.open_nonce(one, 0..=NOW + 99).await?, None);
-    assert_eq!(tx.open_nonce(two, 0..=NOW + 99).await?, Some([3; 32]), "another device's is its own matter");
     Ok(())
 }
 
@@ -764,7 +735,6 @@ async fn a_device_that_is_forgotten_leaves_the_row_of_its_removal_alone(tx: &mut
     for row in [&gone, &stays] {
         tx.add_device(row).await?;
         tx.add_vault(&vault(row, 7, "a")).await?;
-        tx.add_nonce(&[row.cert_digest[0]; 32], row.id, NOW + 60).await?;
         tx.add_sent_before(row.id, &[SectionDigest([6; 32])]).await?;
         let mut allowed = OnboardRow {
             project: here(),
@@ -794,7 +764,6 @@ async fn a_device_that_is_forgotten_leaves_the_row_of_its_removal_alone(tx: &mut
     tx.drop_device(gone.id, &removed).await?;
     assert_eq!(tx.device(gone.id).await?, None);
     assert_eq!(tx.around(gone.id).await?, Around::default());
-    assert!(!tx.take_nonce(&[81; 32], gone.id, 0..=NOW + 60).await?);
     assert!(!tx.was_sent_before(gone.id, &SectionDigest([6; 32])).await?);
     assert!(tx.was_sent_before(stays.id, &SectionDigest([6; 32])).await?);
     for digest in [[80; 32], [79; 32]] {

@@ -10,10 +10,12 @@ mod turns;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use engines::{Fault, Faults, Faulty, Memory};
 use evc::store::sqlite::{Lock, SqliteStore};
 use evc::store::{Scope, Store, StoreError};
+use vault::ids::DeviceId;
 use vault::ids::Project;
 use vault::ledger::Ledger;
 
@@ -96,6 +98,85 @@ async fn bodies_at_the_same_time_lose_nothing_of_each_other() {
     let dir = tempfile::tempdir().expect("a folder");
     none_is_lost_of_many_at_the_same_time(Arc::new(Store::over(sqlite(dir.path()).await))).await;
     none_is_lost_of_many_at_the_same_time(Arc::new(Store::over(Memory::default()))).await;
+}
+
+/// A device of this number.
+async fn added(store: &Store, number: u8) -> DeviceId {
+    let row = contract::device(number);
+    store.write(Scope::Onboarding, |tx| tx.add_device(&row)).await.expect("added");
+    row.id
+}
+
+/// Issue 8, A: whatever becomes of a commit, and of who waits for it: what was read before it is not good after it. Of others it is.
+#[tokio::test]
+async fn what_was_read_before_a_commit_is_not_good_after_it() {
+    let faults = Faults::default();
+    let store = Store::over(Faulty(Memory::default(), faults.clone()));
+    let (one, other) = (added(&store, 1).await, added(&store, 2).await);
+    let lose = |scope| store.write(scope, move |tx| tx.set_lost(one, Some(7)));
+    for (fault, kept) in [(None, true), (Some(Fault::Lost(3)), false), (Some(Fault::Full(3)), false)] {
+        let then = store.as_of();
+        assert!(store.unchanged_since(then, one));
+        faults.set(fault);
+        assert_eq!(lose(Scope::Device(one)).await.is_ok(), kept, "{fault:?}");
+        assert!(!store.unchanged_since(then, one), "{fault:?}: who knows");
+        assert!(store.unchanged_since(then, other), "{fault:?}: not its own");
+        assert!(store.unchanged_since(store.as_of(), one), "{fault:?}: what is read from now on");
+    }
+    let then = store.as_of();
+    faults.set(Some(Fault::Full(2)));
+    lose(Scope::Device(one)).await.expect_err("full");
+    faults.set(None);
+    store.rehearse(Scope::Fleet, |tx| tx.set_lost(one, None)).await.expect("rehearsed");
+    assert!(store.unchanged_since(then, one), "nothing came to its commit");
+    lose(Scope::Onboarding).await.expect("kept");
+    assert!(!store.unchanged_since(then, other), "what is not of one device is of all");
+}
+
+/// Whoever waited for a commit may be gone: a view that does not have it yet is not good once it has ended.
+#[tokio::test]
+async fn a_commit_that_nobody_waits_for_any_more_is_counted_when_it_ends() {
+    let faults = Faults::default();
+    let store = Arc::new(Store::over(Faulty(Memory::default(), faults.clone())));
+    let id = added(&store, 1).await;
+    faults.set(Some(Fault::Waits(3)));
+    let writes = store.clone();
+    let write =
+        tokio::spawn(async move { writes.write(Scope::Device(id), |tx| tx.set_lost(id, Some(7))).await });
+    for _ in (0..5000).take_while(|_| faults.asked().steps < 3) {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    write.abort();
+    assert!(write.await.is_err(), "gone");
+    let then = store.as_of();
+    let lost = || async { store.read(|tx| tx.device(id)).await.expect("read").expect("there").lost_at };
+    assert_eq!(lost().await, None, "not kept yet");
+    assert!(store.unchanged_since(then, id));
+    faults.set(None);
+    for _ in (0..5000).take_while(|_| store.unchanged_since(then, id)) {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(lost().await, Some(7), "it was kept all the same");
+    assert!(!store.unchanged_since(then, id), "and what was read before is not good");
+}
+
+/// A commit whose end nobody can see: nothing that was read is good again.
+#[tokio::test]
+async fn a_commit_that_panics_leaves_nothing_to_be_believed() {
+    let faults = Faults::default();
+    let store = Arc::new(Store::over(Faulty(Memory::default(), faults.clone())));
+    let id = added(&store, 1).await;
+    let write = |fault| {
+        faults.set(Some(fault));
+        let writes = store.clone();
+        tokio::spawn(async move { writes.write(Scope::Device(id), |tx| tx.set_lost(id, Some(7))).await })
+    };
+    let then = store.as_of();
+    assert!(write(Fault::Panics(2)).await.is_err(), "in the body");
+    assert!(store.unchanged_since(then, id), "which is rolled back");
+    assert!(write(Fault::Panics(3)).await.is_err(), "in the commit");
+    faults.set(None);
+    assert!(!store.unchanged_since(then, id) && !store.unchanged_since(store.as_of(), id));
 }
 
 /// Every file of the database is for its owner only, the log beside it too.

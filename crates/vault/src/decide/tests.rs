@@ -257,4 +257,40 @@ proptest! {
             prop_assert_eq!(kind == 1, tpm == Tpm::Present);
         }
     }
+
+    /// Issue 8, A: until the time that is told, the same is decided of the same; nothing is told of times before now.
+    #[test]
+    fn a_decision_holds_until_it_is_told_to_change(
+        every in proptest::collection::vec(1_u64..900, 0..4), at in 0_u64..1300, after in 0_u64..1500, renew: bool, shown in 1_u8..3,
+        pcrs: bool, kind in 0..3,
+    ) {
+        let (quoted, signed) = (appraisal(SessionKey([shown; 32]), References::Failed), device_session(SessionKey([shown; 32])));
+        let standing = [Standing::None, Standing::Quoted(&quoted), Standing::DeviceSigned(&signed)][kind as usize];
+        let evidence = Evidence { standing, at: NOW + at, renew };
+        let asking = asking(if kind == 2 { Tpm::Absent } else { Tpm::Present });
+        let require: &[Check] = if pcrs { &[Check::Pcrs] } else { &[] };
+        let policies: Vec<VaultPolicy> = every.iter().map(|every| VaultPolicy {
+            attest: Attest { every: Duration::from_secs(*every), require: require.iter().copied().collect() },
+            ..policy(Custody::Controller, require, Door::Unlock)
+        }).collect();
+        let said = |now: u64| {
+            let decided: Vec<_> = policies.iter().map(|policy| decide(&subject(policy), &evidence, &asking, now)).collect();
+            let challenge = challenge(&decided, &evidence, &asking, now);
+            let coarse = |ruling: &Ruling| match ruling {
+                Ruling::Withhold(why) => why.coarse(),
+                Ruling::Release(_) => "release",
+                Ruling::NotNeeded => "not needed",
+            };
+            let each: Vec<_> = decided.iter().map(|one| (coarse(&one.ruling), one.met, one.renewal_due)).collect();
+            (each, challenge)
+        };
+        let now = NOW + after;
+        let until = changes_at(policies.iter().map(|policy| policy.attest.every), &evidence, now);
+        prop_assert!(until > now);
+        for then in [now, now + 1, (until - 1).min(now + 5000), now.midpoint((until - 1).min(now + 5000))] {
+            if then < until {
+                prop_assert_eq!(said(then), said(now), "{} s on", then - now);
+            }
+        }
+    }
 }

@@ -24,7 +24,7 @@ impl FromRow for OnboardRow {
 impl FromRow for DeviceRow {
     const COLUMNS: &'static str =
         "id, project, name, cert_digest, cert_der, key, serial, let_in_by, tpm, learn,
-        registered_at, last_seen, proved_at, section_version, section_digest, ledger, older, report, verdict,
+        registered_at, last_seen, proved_at, answered, section_version, section_digest, ledger, older, report, verdict,
         lost_at, alarm, report_session, report_counter";
     fn from_row(row: &mut Columns<'_>) -> Stored<Self> {
         Ok(Self {
@@ -41,6 +41,7 @@ impl FromRow for DeviceRow {
             registered_at: row.read(number)?,
             last_seen: row.read_some(number)?,
             proved_at: row.read_some(number)?,
+            answered: row.read(number)?,
             section_version: row.read(number)?,
             section_digest: row.read_some(bytes32)?,
             ledger: row.read(from_json)?,

@@ -119,6 +119,10 @@ impl Devices for SqliteTx {
         self.change("UPDATE devices SET last_seen = ? WHERE id = ?", (int(at), blob(id.0))).await
     }
 
+    async fn answered(&mut self, id: DeviceId) -> Stored<()> {
+        self.change("UPDATE devices SET answered = answered + 1 WHERE id = ?", (blob(id.0),)).await
+    }
+
     async fn proved_device(&mut self, id: DeviceId, at: UnixSeconds) -> Stored<()> {
         self.change("UPDATE devices SET proved_at = ? WHERE id = ?", (int(at), blob(id.0))).await
     }
@@ -223,7 +227,6 @@ impl Devices for SqliteTx {
             "DELETE FROM refs WHERE device = ?",
             "DELETE FROM standings WHERE device = ?",
             "DELETE FROM past_sessions WHERE device = ?",
-            "DELETE FROM nonces WHERE device = ?",
             "DELETE FROM device_certs WHERE device = ?",
             "DELETE FROM sent_before WHERE device = ?",
             "DELETE FROM devices WHERE id = ?",

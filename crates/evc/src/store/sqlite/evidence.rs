@@ -1,4 +1,4 @@
-//! Nonces, standings and reference values in SQLite.
+//! Sessions, standings and reference values in SQLite.
 
 use async_trait::async_trait;
 use vault::ids::{DeviceId, Project};
@@ -7,9 +7,7 @@ use super::read::{
     Columns, FromRow, Word as _, blob, bytes32, device, from_json, int, json, number, plain, project, word,
 };
 use super::transaction::SqliteTx;
-use crate::store::{
-    Ends, Evidence, PastSession, ReferenceRow, ReferenceState, StandingRow, Stored, UnixSeconds,
-};
+use crate::store::{Evidence, PastSession, ReferenceRow, ReferenceState, StandingRow, Stored, UnixSeconds};
 
 impl FromRow for StandingRow {
     const COLUMNS: &'static str = "device, session, at, renew, record";
@@ -51,51 +49,8 @@ impl FromRow for ReferenceRow {
     }
 }
 
-/// A nonce alone.
-struct Nonce([u8; 32]);
-
-impl FromRow for Nonce {
-    const COLUMNS: &'static str = "nonce";
-    fn from_row(row: &mut Columns<'_>) -> Stored<Self> {
-        row.read(bytes32).map(Self)
-    }
-}
-
-/// For binding: the first and the last.
-fn bounds(ends: &Ends) -> (i64, i64) {
-    (int(*ends.start()), int(*ends.end()))
-}
-
 #[async_trait]
 impl Evidence for SqliteTx {
-    async fn add_nonce(&mut self, nonce: &[u8; 32], device: DeviceId, expires_at: UnixSeconds) -> Stored<()> {
-        let add = "INSERT INTO nonces (nonce, device, expires_at) VALUES (?, ?, ?)";
-        self.run(add, (nonce, blob(device.0), int(expires_at))).await.map(drop)
-    }
-
-    async fn open_nonce(&mut self, device: DeviceId, ends: Ends) -> Stored<Option<[u8; 32]>> {
-        let find =
-            "FROM nonces WHERE device = ? AND expires_at BETWEEN ? AND ? ORDER BY expires_at DESC LIMIT 1";
-        let (first, last) = bounds(&ends);
-        Ok(self.one(find, (blob(device.0), first, last)).await?.map(|Nonce(nonce)| nonce))
-    }
-
-    async fn take_nonce(&mut self, nonce: &[u8; 32], device: DeviceId, ends: Ends) -> Stored<bool> {
-        let take = "DELETE FROM nonces WHERE nonce = ? AND device = ? AND expires_at BETWEEN ? AND ?";
-        let (first, last) = bounds(&ends);
-        Ok(self.run(take, (nonce, blob(device.0), first, last)).await? == 1)
-    }
-
-    async fn keep_nonces(&mut self, device: DeviceId, ends: Ends) -> Stored<()> {
-        let drop_others = "DELETE FROM nonces WHERE device = ? AND expires_at NOT BETWEEN ? AND ?";
-        let (first, last) = bounds(&ends);
-        self.run(drop_others, (blob(device.0), first, last)).await.map(drop)
-    }
-
-    async fn drop_nonces(&mut self, device: DeviceId) -> Stored<()> {
-        self.run("DELETE FROM nonces WHERE device = ?", (blob(device.0),)).await.map(drop)
-    }
-
     async fn past_session(&mut self, device: DeviceId, session: &[u8; 32]) -> Stored<Option<PastSession>> {
         self.one("FROM past_sessions WHERE device = ? AND session = ?", (blob(device.0), session)).await
     }

@@ -42,7 +42,7 @@ pub struct SqliteStore {
     /// After the readers: the last connection of a file folds its log into it, and must be able to.
     writing: Arc<Connections>,
     /// None where others may write.
-    _lock: Option<Lock>,
+    lock: Option<Lock>,
 }
 
 /// A folder that no other controller works on. Held for its store's life; the kernel lets go of it however that ends.
@@ -99,7 +99,7 @@ impl SqliteStore {
         Self {
             reading: connections(Access::Reading, READERS),
             writing: connections(Access::Writing, 1),
-            _lock: lock,
+            lock,
         }
     }
 }
@@ -138,5 +138,10 @@ impl Engine for SqliteStore {
     async fn close(&self) {
         self.reading.close().await;
         self.writing.close().await;
+    }
+
+    /// Who has the lock has no other controller beside it.
+    fn is_alone(&self) -> bool {
+        self.lock.is_some()
     }
 }

@@ -32,6 +32,7 @@ const MIGRATIONS: &[Migration] = &migrations![
     42 = "0042_numbers_once",
     43 = "0043_proved",
     44 = "0044_sections_sent_before",
+    45 = "0045_challenges",
 ];
 
 /// Where builds of before kept their list.

@@ -1,0 +1,304 @@
+//! What is remembered of devices never outlives a change (issue 8, A): each act of an operator's is raced against a device that polls
+//! without end, and holds for its very next poll; and whatever happens, in whatever order, by whichever clock and with a database that
+//! fails, a poll is told what it would be told if nothing were remembered.
+
+mod common;
+mod engines;
+
+use common::{Device, Evc, Key, new_session, raced, section, settle_graces, until_unchanged};
+use engines::{Asked, Fault, Faults, Faulty, Memory};
+use evc::clock::now;
+use evc::device::config::Look;
+use evc::device::poll::Polled;
+use evc::store::Noted;
+use vault::report::State;
+use wire::attest::AttestRequest;
+use wire::config::ConfigRequest;
+use wire::envelope::DeviceEnvelope;
+
+const POLICY: &str = "kind: VaultPolicy\nname: p\ncustody: controller\n";
+const LOCKED: &str = "kind: VaultPolicy\nname: p\ncustody: controller\noperation: lock\n";
+
+fn vault(name: &str) -> String {
+    format!("---\nkind: Vault\nname: {name}\ndevice: edge-1\npolicy: p\n")
+}
+
+fn with_vault(evc: &Evc) -> Device {
+    let mut device = Device::onboarded(evc, "edge-1");
+    evc.apply(&(POLICY.to_owned() + &vault("payments")));
+    let section = device.attested(evc);
+    device.report(evc, &section, 1);
+    device
+}
+
+/// Each pair is done and undone, by turns.
+#[test]
+fn an_operators_word_holds_for_the_very_next_poll() {
+    let evc = Evc::start();
+    let mut device = with_vault(&evc);
+    let lost = ("POST", "/devices/edge-1/lost", "");
+    let pairs = [
+        [("POST", "/apply", LOCKED), ("POST", "/apply", POLICY)],
+        [lost, ("DELETE", "/devices/edge-1/lost", "")],
+        [("DELETE", "/devices/edge-1/vaults/payments", ""), ("POST", "/apply", &vault("payments")[4..])],
+    ];
+    for (method, path, body) in pairs.iter().flat_map(|pair| [pair, pair, pair]).flatten() {
+        let next = raced(&evc, &mut device, || drop(evc.act(method, path, body)));
+        assert_eq!(next, 200, "{method} {path} {body}");
+    }
+    for epoch in 2..6 {
+        let rotate = || drop(evc.act("POST", "/devices/edge-1/vaults/payments/rotate", ""));
+        assert_eq!(raced(&evc, &mut device, rotate), 200, "rotation {epoch}");
+        let told = device.poll(&evc).expect("changed");
+        device.report(&evc, &section(&told).expect("a section"), epoch);
+    }
+}
+
+/// An alarm is set by who calls, and settled by an operator.
+#[test]
+fn an_alarm_holds_for_the_very_next_poll() {
+    let evc = Evc::start();
+    let mut device = with_vault(&evc);
+    let id = device.id;
+    for _ in 0..3 {
+        let alarm = || evc.meddle(|tx| tx.set_alarm(id, Some("two")));
+        assert_eq!(raced(&evc, &mut device, alarm), 200, "set");
+        let settle = || drop(evc.act("DELETE", "/devices/edge-1/alarm", ""));
+        assert_eq!(raced(&evc, &mut device, settle), 200, "settled, and new evidence is wanted");
+        device.session = new_session();
+        device.attested(&evc);
+    }
+}
+
+/// Orders of an operator's that a report must come before, the end of a grace, an orphan that is taken in.
+#[test]
+fn orders_and_ends_hold_for_the_very_next_poll() {
+    let evc = Evc::start();
+    let mut device = with_vault(&evc);
+    device.hash.clear();
+    let listed = device.section(&evc);
+    let state = |name: &str| if name == "payments" { State::Missing } else { State::Unlocked };
+    assert_eq!(evc.post(&device.own("info"), &device.reported(&listed, 1, state)).status, 201);
+    let recreate = || drop(evc.act("POST", "/devices/edge-1/vaults/payments/recreate", ""));
+    assert_eq!(raced(&evc, &mut device, recreate), 200, "recreate");
+    let mut orphan = device.info(&listed, 1);
+    let line = orphan.vaults.iter_mut().find_map(|line| line.report.as_mut()).expect("a report");
+    (line.id, line.name) = (vault::ids::VaultId(uuid::Uuid::from_u128(9)), "ledger".parse().expect("a name"));
+    (line.state, line.epoch) = (State::Orphan, None);
+    device.tell(&evc, &orphan);
+    evc.apply("kind: VaultPolicy\nname: now\ncustody: controller\non_removal: { delete_after: 0s }\n");
+    let adopt = || {
+        let how = r#"{"policy":"now","remove":true}"#;
+        drop(evc.act("POST", "/devices/edge-1/vaults/ledger/adopt", how));
+    };
+    assert_eq!(raced(&evc, &mut device, adopt), 200, "adopt");
+    assert_eq!(raced(&evc, &mut device, || settle_graces(&evc)), 200, "the end of a grace");
+}
+
+/// One key, another certificate: by the one before nobody is known any more. A device that was removed is not known at all.
+#[test]
+fn another_certificate_and_a_removal_hold_for_the_very_next_poll() {
+    let evc = Evc::start();
+    let [first, second] = Key::twice("EVE");
+    let mut device = Device { key: first, ..Device::new("edge-1") };
+    let allow =
+        serde_json::json!({ "cert_pem": device.onboard.pem, "serial": device.serial, "name": "edge-1" });
+    evc.act("POST", "/onboarding", &allow.to_string());
+    assert_eq!(device.register(&evc), 201);
+    device.id = device.uuid(&evc).expect("known");
+    device.attested(&evc);
+    let mut renewed = Device { key: second, onboard: Key::new("onboard"), ..Device::new("edge-1") };
+    std::mem::swap(&mut renewed.onboard, &mut device.onboard);
+    assert_eq!(raced(&evc, &mut device, || assert_eq!(renewed.register(&evc), 200)), 401, "certified anew");
+    (renewed.id, renewed.session) = (device.id, device.session);
+    (renewed.hash, renewed.head) = (device.hash, device.head);
+    let delete = || drop(evc.act("DELETE", "/devices/edge-1?force=true", ""));
+    assert_eq!(raced(&evc, &mut renewed, delete), 401, "removed");
+}
+
+/// Another life of the database, on the same machine: nothing is remembered of the one before.
+#[test]
+fn a_new_life_remembers_nothing() {
+    let evc = Evc::start();
+    let mut device = with_vault(&evc);
+    until_unchanged(&evc, &mut device);
+    let dir = evc.stop();
+    tokio::runtime::Runtime::new()
+        .expect("a runtime")
+        .block_on(evc::service::begin_anew(dir.path()))
+        .expect("begun");
+    let evc = Evc::over(dir);
+    assert!(device.poll(&evc).is_some(), "numbered anew");
+}
+
+/// When devices were heard, tokens and the clock are noted, by this process or by another one, and nobody is asked anything anew for it.
+/// What another process may write is what a `Notes` can: nothing else compiles.
+#[test]
+fn notes_end_nothing_that_is_remembered() {
+    let faults = Faults::default();
+    let evc = Evc::over_engine(Faulty(Memory::default(), faults.clone()));
+    let mut device = with_vault(&evc);
+    until_unchanged(&evc, &mut device);
+    evc.wait(evc.app.write_heard(now() + 61)).expect("written");
+    evc.wait(evc.app.store.note(Noted::Clock, |mut tx| {
+        Box::pin(async move { tx.put_time(evc::store::Time::Seen, now()).await })
+    }))
+    .map_err(|e: evc::store::StoreError| e)
+    .expect("noted");
+    evc.act("POST", "/tokens", &serde_json::json!({ "sha256": "07".repeat(32) }).to_string());
+    faults.set(None);
+    assert!(device.poll(&evc).is_none());
+    assert_eq!(faults.asked(), Asked::default());
+    evc.meddle(|tx| tx.put_meta("anything", b"else"));
+    faults.set(None);
+    assert!(device.poll(&evc).is_none());
+    assert_eq!(faults.asked().reads, 1, "of all else it is feared that it changes what is said");
+}
+
+/// `evc token new` beside a controller that runs: the token is good, and what is remembered is as it was.
+#[test]
+fn a_second_process_writes_a_token_and_nothing_that_is_told_to_devices() {
+    let evc = Evc::start();
+    let mut device = with_vault(&evc);
+    until_unchanged(&evc, &mut device);
+    let file = evc.dir.path().join("another.token");
+    let made = std::process::Command::new(env!("CARGO_BIN_EXE_evc"))
+        .args(["token", "new", "--data"])
+        .arg(evc.dir.path())
+        .arg("--token-file")
+        .arg(&file)
+        .output()
+        .expect("run");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let token = std::fs::read_to_string(&file).expect("a token");
+    assert!(device.poll(&evc).is_none());
+    assert_eq!(evc.operator("GET", "/devices", "", Some(token.trim())).status, 200, "it is good");
+    let lose =
+        || assert_eq!(evc.operator("POST", "/devices/edge-1/lost", "", Some(token.trim())).status, 200);
+    assert_eq!(raced(&evc, &mut device, lose), 200, "and what is said by it holds");
+}
+
+/// A world that is driven by chance: acts of operators and of the device, steps of the clock to and fro, a database that fails.
+struct Chance {
+    evc: Evc,
+    faults: Faults,
+    device: Device,
+    seed: u64,
+    at: u64,
+    epoch: u64,
+}
+
+const STEPS_S: [i64; 16] = [0, 0, 0, 1, 1, 5, 29, 31, 59, 60, 61, 119, 300, -1, -45, -700];
+
+impl Chance {
+    fn new(seed: u64) -> Self {
+        let faults = Faults::default();
+        let evc = Evc::over_engine(Faulty(Memory::default(), faults.clone()));
+        let device = with_vault(&evc);
+        Self { evc, faults, device, seed: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1, at: now(), epoch: 1 }
+    }
+
+    /// One of so many.
+    fn of(&mut self, count: usize) -> usize {
+        for shift in [13, -7, 17_i32] {
+            self.seed ^= if shift > 0 { self.seed << shift } else { self.seed >> -shift };
+        }
+        usize::try_from(self.seed >> 33).expect("31 bits") % count
+    }
+
+    /// Something happens, or fails to.
+    fn act(&mut self) {
+        let what = self.of(16);
+        if self.of(3) == 0 {
+            let chance = Fault::Chance { one_in: 6, seed: self.seed };
+            let lost = Fault::Lost(3 + self.of(8));
+            // What is asked past the network panics in the test itself.
+            let panics = if what < 12 { Fault::Panics(1 + self.of(6)) } else { lost };
+            let fault = [lost, chance, panics][self.of(3)];
+            self.faults.set(Some(fault));
+        }
+        let path = |what: &str| format!("/devices/edge-1/{what}");
+        let say = |method: &str, path: &str, body: &str| {
+            drop(self.evc.operator(method, path, body, Some(&self.evc.token)));
+        };
+        let every = |every: &str| format!("{POLICY}attest: {{ every: {every} }}\n");
+        match what {
+            0 => say("POST", "/apply", LOCKED),
+            1 | 2 => say("POST", "/apply", &every("2m")),
+            3 => say("POST", "/apply", &every("1h")),
+            4 => say("POST", &path("vaults/payments/rotate"), ""),
+            5 => say("POST", &path("lost"), ""),
+            6 | 7 => say("DELETE", &path("lost"), ""),
+            8 => say("DELETE", &path("vaults/payments"), ""),
+            9 | 10 => say("POST", "/apply", &(vault("payments")[4..].to_owned() + &vault("other"))),
+            11 => say("DELETE", &path("alarm"), ""),
+            12 => self.device.session = new_session(),
+            13 => self.device.hash.clear(),
+            _ => self.prove(),
+        }
+        self.faults.set(None);
+    }
+
+    /// Evidence of its session, by the clock of now.
+    fn prove(&mut self) {
+        let (app, id, at) = (&self.evc.app, self.device.id, self.at);
+        let Ok(wire::attest::AttestResponse::Nonce(nonce)) =
+            self.evc.wait(app.attest(id, AttestRequest::Nonce, at))
+        else {
+            return;
+        };
+        let nonce = nonce.try_into().expect("32 bytes");
+        let quote = self.device.evidence(nonce, self.device.session.session_key());
+        drop(self.evc.wait(app.attest(id, AttestRequest::Quote(Box::new(quote)), at)));
+    }
+
+    /// What a poll is told, and what it would be if nothing were remembered.
+    fn poll(&mut self) -> bool {
+        let (app, id, at) = (&self.evc.app, self.device.id, self.at);
+        let payload = self.device.ask();
+        let ask = &ConfigRequest::decode(&payload).expect("ours");
+        let without = app.store.read(|tx| {
+            Box::pin(async move {
+                let row = tx.device(id).await?.expect("registered");
+                app.look(tx, row, ask, at).await
+            })
+        });
+        let without = self.evc.wait(without).expect("read");
+        let sealed = self.device.seal(&payload);
+        let envelope = DeviceEnvelope::parse(&sealed).expect("ours");
+        let with = self.evc.wait(app.poll(&envelope, None, at)).expect("answered");
+        match (without, with) {
+            (Look::Unchanged { .. } | Look::Accepted(_), Polled::Unchanged) => return true,
+            (Look::Said(without), Polled::Changed(with)) => {
+                assert_eq!(without, with);
+                self.device.take(&with);
+            }
+            (Look::Changed(_), Polled::Changed(with)) => self.device.take(&with),
+            (Look::Unchanged { .. } | Look::Accepted(_), Polled::Changed(_)) => panic!("told too much"),
+            (Look::Said(_) | Look::Changed(_), Polled::Unchanged) => panic!("told too little, at {at}"),
+        }
+        false
+    }
+}
+
+#[test]
+fn a_poll_is_told_what_it_would_be_if_nothing_were_remembered() {
+    let (mut unchanged, mut remembered) = (0, 0);
+    for seed in 1..=6 {
+        let mut chance = Chance::new(seed);
+        for _ in 0..150 {
+            if chance.of(3) == 0 {
+                chance.act();
+            }
+            let step = STEPS_S[chance.of(STEPS_S.len())];
+            chance.at = chance.at.saturating_add_signed(step);
+            for _ in 0..1 + chance.of(3) {
+                chance.faults.set(None);
+                unchanged += usize::from(chance.poll());
+                // One read is the twin's.
+                remembered += usize::from(chance.faults.asked().reads == 1);
+            }
+        }
+    }
+    assert!(unchanged > 200 && remembered > 100, "{unchanged}, {remembered}: else nothing was tried");
+}
