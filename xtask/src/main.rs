@@ -32,8 +32,14 @@ fn main() -> Result<()> {
     }
 }
 
-/// All that the demo and the benchmark start.
-const PROGRAMS: [&str; 7] = ["--locked", "--package", "eve", "--package", "evc", "--package", "testkit"];
+/// Builds a program of testkit and what it starts, and nothing else of testkit. All three packages are named: so features are chosen for
+/// all of them at once.
+fn build(profile: &str, program: &str) -> Result<()> {
+    let what =
+        ["--package", "eve", "--package", "evc", "--package", "testkit", "--bin", "eve", "--bin", "evc"];
+    let build = ["build", "--locked", "--profile", profile, "--bin", program];
+    run::cargo(build.into_iter().chain(what))
+}
 
 /// How long the first build takes where nobody has built anything, on two cores.
 const FIRST: &str = "compiling what the demo runs: about ten minutes on two cores the first time, then seconds; the demo itself takes less than one";
@@ -41,13 +47,13 @@ const FIRST: &str = "compiling what the demo runs: about ten minutes on two core
 fn demo(args: &[String]) -> Result<()> {
     packages::install()?;
     eprintln!("{FIRST}");
-    run::cargo(["build"].into_iter().chain(PROGRAMS))?;
+    build("dev", "demo")?;
     run::program(run::built("debug", "demo")?.args(args))
 }
 
 fn bench(args: &[String]) -> Result<()> {
     packages::install()?;
-    run::cargo(["build", "--release"].into_iter().chain(PROGRAMS))?;
+    build("release", "bench")?;
     run::program(run::built("release", "bench")?.args(args))
 }
 

@@ -3,6 +3,8 @@
 
 mod place;
 mod refusal;
+#[cfg(test)]
+mod tests;
 
 use std::io::Read;
 use std::path::Path;

@@ -10,6 +10,7 @@ pub mod config;
 pub mod control;
 pub mod envelope;
 mod error;
+mod hpke;
 pub mod info;
 mod limits;
 mod pb;

@@ -9,24 +9,18 @@
 use std::fmt;
 
 use ::attest::SessionKey;
-use hpke::aead::{AeadTag, AesGcm256};
-use hpke::inout::InOutBuf;
-use hpke::kdf::HkdfSha256;
-use hpke::kem::X25519HkdfSha256;
-use hpke::{Deserializable as _, HpkeError, Kem, OpModeR, OpModeS, Serializable as _};
 use vault::ids::{DeviceId, Epoch, VaultId};
 use vault::secret::ControllerKey;
 use vault::section::{Custody, SealedKey};
 use zeroize::Zeroizing;
 
+use crate::hpke::{self, KEY_LEN, Refused, TAG_LEN};
 use crate::section::custody_to;
 
-type X25519 = X25519HkdfSha256;
-
 /// Length of the encapsulated key in bytes.
-pub const ENC_LEN: usize = 32;
-/// Length of the ciphertext in bytes: 32 of key, 16 of tag.
-pub const CIPHERTEXT_LEN: usize = 48;
+pub const ENC_LEN: usize = KEY_LEN;
+/// Length of the ciphertext in bytes: the key's 32, and the tag.
+pub const CIPHERTEXT_LEN: usize = 32 + TAG_LEN;
 
 const LABEL: &[u8; 20] = b"eve-vault release v1";
 
@@ -47,12 +41,11 @@ impl SessionSecret {
     /// The public half: names the session, and keys are sealed to it.
     #[must_use]
     pub fn session_key(&self) -> SessionKey {
-        SessionKey(X25519::sk_to_pk(&self.expose_session_secret()).to_bytes().into())
+        SessionKey(hpke::public_of(self.expose_session_secret()))
     }
 
-    /// The key in the form that HPKE takes; wiped on drop too.
-    fn expose_session_secret(&self) -> <X25519 as Kem>::PrivateKey {
-        <X25519 as Kem>::PrivateKey::from_bytes(self.0.as_slice()).expect("any 32 bytes are an X25519 key")
+    fn expose_session_secret(&self) -> &[u8; 32] {
+        &self.0
     }
 }
 
@@ -118,7 +111,7 @@ pub fn seal(
     key: &ControllerKey,
 ) -> Result<SealedKey, SealError> {
     let mut ciphertext = key.expose_controller_key().to_vec();
-    let sealed = seal_in_place(&session.0, &info(session), &purpose.aad(epoch), &mut ciphertext);
+    let sealed = hpke::seal_in_place(&session.0, &info(session), &purpose.aad(epoch), &mut ciphertext);
     let Ok((enc, tag)) = sealed else {
         zeroize::Zeroize::zeroize(&mut ciphertext);
         return Err(SealError);
@@ -136,51 +129,11 @@ pub fn open(
     purpose: &Purpose,
     sealed: &SealedKey,
 ) -> Result<ControllerKey, OpenError> {
-    let aad = purpose.aad(sealed.epoch);
+    let (info, aad) = (info(&session.session_key()), purpose.aad(sealed.epoch));
     let refused = |_| OpenError { epoch: sealed.epoch };
     ControllerKey::init(|key| {
-        let (ciphertext, tag) = sealed.ciphertext.split_at_checked(32).ok_or(HpkeError::OpenError)?;
-        key.copy_from_slice(ciphertext);
-        let secret = session.expose_session_secret();
-        open_in_place(&secret, &sealed.enc, &info(&session.session_key()), &aad, key, tag)
+        let sealed_key = sealed.ciphertext.split_at_checked(key.len()).ok_or(Refused)?;
+        hpke::open_into(session.expose_session_secret(), &sealed.enc, &info, &aad, sealed_key, key)
     })
     .map_err(refused)
-}
-
-fn seal_in_place(
-    recipient: &[u8],
-    info: &[u8],
-    aad: &[u8],
-    buffer: &mut [u8],
-) -> Result<([u8; ENC_LEN], [u8; 16]), HpkeError> {
-    let recipient = <X25519 as Kem>::PublicKey::from_bytes(recipient)?;
-    let (enc, tag) = hpke::single_shot_seal_inout_detached::<AesGcm256, HkdfSha256, X25519>(
-        &OpModeS::Base,
-        &recipient,
-        info,
-        InOutBuf::from(buffer),
-        aad,
-    )?;
-    Ok((enc.to_bytes().into(), tag.to_bytes().into()))
-}
-
-fn open_in_place(
-    secret: &<X25519 as Kem>::PrivateKey,
-    enc: &[u8],
-    info: &[u8],
-    aad: &[u8],
-    buffer: &mut [u8],
-    tag: &[u8],
-) -> Result<(), HpkeError> {
-    let enc = <X25519 as Kem>::EncappedKey::from_bytes(enc)?;
-    let tag = AeadTag::<AesGcm256>::from_bytes(tag)?;
-    hpke::single_shot_open_inout_detached::<AesGcm256, HkdfSha256, X25519>(
-        &OpModeR::Base,
-        secret,
-        &enc,
-        info,
-        InOutBuf::from(buffer),
-        aad,
-        &tag,
-    )
 }

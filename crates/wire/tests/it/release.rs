@@ -1,11 +1,13 @@
 //! Keys sealed to a session (UC-K, KO-3, TH-1): held against a second implementation of RFC 9180, itself held against the RFC's
-//! own vector; and every way in which a sealed key must not open.
+//! own vector, against rustls', and against what earlier builds sealed; and every way in which a sealed key must not open.
 
-use crate::common::{device, vault_id};
+use crate::common::{device, vault_id, vector_json};
 use aws_lc_rs::aead::{AES_128_GCM, AES_256_GCM, Aad, Algorithm, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::agreement::{self, PrivateKey, UnparsedPublicKey, X25519};
 use aws_lc_rs::hmac;
-use vault::ids::{DeviceId, Epoch};
+use rustls::crypto::aws_lc_rs::hpke::DH_KEM_X25519_HKDF_SHA256_AES_256 as RUSTLS;
+use rustls::crypto::hpke::{EncapsulatedSecret, Hpke as _, HpkePublicKey};
+use vault::ids::{DeviceId, Epoch, VaultId};
 use vault::secret::ControllerKey;
 use vault::section::{Custody, SealedKey};
 use wire::release::{CIPHERTEXT_LEN, ENC_LEN, Purpose, SessionSecret, open, seal};
@@ -103,22 +105,56 @@ fn the_second_implementation_meets_the_rfc() {
     assert_eq!(clear.as_deref(), Some(b"Beauty is truth, truth beauty".as_slice()));
 }
 
-/// The bytes of `info` and `aad` are those that `release` documents, written out here once more.
 #[test]
 fn what_we_seal_opens_by_the_second_implementation() {
-    let (sealed, session) = (sealed(), secret(SECRET).session_key());
-    let info = [b"eve-vault release v1".as_slice(), &session.0].concat();
-    let custody_tpm_and_controller = 3;
-    let aad = [
-        device().0.as_bytes().as_slice(),
-        vault_id(1).0.as_bytes(),
-        &5u64.to_be_bytes(),
-        &[custody_tpm_and_controller],
-    ]
-    .concat();
+    let (sealed, (info, aad)) = (sealed(), info_and_aad());
     let clear = rfc9180::open((&AES_256_GCM, 2), &SECRET, &sealed.enc, &info, &aad, &sealed.ciphertext);
     assert_eq!(clear.as_deref(), Some(KEY.as_slice()));
     assert_eq!((sealed.enc.len(), sealed.ciphertext.len()), (ENC_LEN, CIPHERTEXT_LEN));
+}
+
+/// The bytes that `release` documents, written out here once more; 3 is `tpm+controller`.
+fn info_and_aad() -> (Vec<u8>, Vec<u8>) {
+    let info = [b"eve-vault release v1".as_slice(), &secret(SECRET).session_key().0].concat();
+    let (device, vault) = (device(), vault_id(1));
+    (info, [device.0.as_bytes().as_slice(), vault.0.as_bytes(), &5u64.to_be_bytes(), &[3]].concat())
+}
+
+/// A third implementation, others' altogether: it opens what we seal, and we open what it seals.
+#[test]
+fn rustls_and_we_open_each_others() {
+    let (info, aad) = info_and_aad();
+    let ours = sealed();
+    let clear =
+        RUSTLS.open(&EncapsulatedSecret(ours.enc), &info, &aad, &ours.ciphertext, &SECRET.to_vec().into());
+    assert_eq!(clear.unwrap(), KEY);
+    let session = HpkePublicKey(secret(SECRET).session_key().0.to_vec());
+    let (enc, ciphertext) = RUSTLS.seal(&info, &aad, &KEY, &session).unwrap();
+    let theirs = SealedKey { epoch: EPOCH, enc: enc.0, ciphertext };
+    assert_eq!(open(&secret(SECRET), &purpose(), &theirs).unwrap().expose_controller_key(), &KEY);
+}
+
+/// A controller is newer than its nodes for a while, or older.
+#[test]
+fn what_earlier_builds_sealed_opens() {
+    let stored = vector_json("release/sealed.json");
+    let rows = stored["sealed"].as_array().unwrap();
+    assert_eq!(rows.len(), 4);
+    for row in rows {
+        let bytes = |name: &str| hex::decode(row[name].as_str().unwrap()).unwrap();
+        let id = |name: &str| row[name].as_str().unwrap().parse().unwrap();
+        let custody = match row["custody"].as_str().unwrap() {
+            "controller" => Custody::Controller,
+            _ => Custody::TpmAndController,
+        };
+        let session = secret(bytes("session_secret").try_into().unwrap());
+        let purpose = Purpose { device: DeviceId(id("device")), vault: VaultId(id("vault")), custody };
+        let epoch = Epoch(row["epoch"].as_u64().unwrap());
+        let sealed = SealedKey { epoch, enc: bytes("enc"), ciphertext: bytes("ciphertext") };
+        assert_eq!(session.session_key().0.as_slice(), bytes("session_key"), "{row}");
+        let key = open(&session, &purpose, &sealed).unwrap();
+        assert_eq!(key.expose_controller_key().as_slice(), bytes("key"), "{row}");
+    }
 }
 
 #[test]
