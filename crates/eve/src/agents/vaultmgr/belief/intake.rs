@@ -62,6 +62,13 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         }
     }
 
+    /// What stands beside the vaults that wait for the TPM: why it can't be used, and what to do.
+    pub(crate) fn note_failing(&mut self, words: &str) {
+        if self.waits_for_roots() {
+            self.notes.tell(About::Roots, format!("vaults wait for the TPM, which is {words}"));
+        }
+    }
+
     /// What the belief is told of roots and pin.
     pub(crate) fn roots(&self) -> Roots {
         match (&self.shares, self.tpm_absent) {
