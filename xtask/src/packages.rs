@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::run;
 
-const PACKAGES: [&str; 14] = [
+const PACKAGES: [&str; 15] = [
     "gcc",                 // linking, and the C parts of the cryptography
     "libc6-dev",           // their headers
     "pkg-config",          // finds libtss2
@@ -20,6 +20,7 @@ const PACKAGES: [&str; 14] = [
     "e2fsprogs",           // mkfs.ext4
     "mount",               // mount, losetup
     "util-linux",          // setpriv
+    "runc",                // containers that hold files of a vault
     "procps",              // kill, for tests that take agents down
 ];
 

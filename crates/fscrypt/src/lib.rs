@@ -21,6 +21,7 @@ pub mod metadata;
 mod policy;
 pub mod scrub;
 mod secret;
+pub mod sharing;
 mod sys;
 
 pub use directory::{PathKind, look, probe_modes};

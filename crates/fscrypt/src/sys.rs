@@ -1,7 +1,7 @@
-//! The ioctls of <linux/fscrypt.h>, two beside them that scrubbing needs, and all `unsafe` of this workspace. Layouts and numbers are the kernel's; meaning is
+//! The ioctls of <linux/fscrypt.h>, two beside them that scrubbing needs, what tells who shares a file, and all `unsafe` of this workspace. Layouts and numbers are the kernel's; meaning is
 //! given to an errno by the caller, who alone knows what it asked. Nothing here keeps a key.
 
-#![allow(unsafe_code)] // The ioctls have no safe face in any library we use.
+#![allow(unsafe_code)] // These calls have no safe face in any library we use.
 
 use std::os::fd::{AsRawFd, BorrowedFd};
 
@@ -211,4 +211,27 @@ pub(crate) fn flags(file: BorrowedFd<'_>) -> Result<u32, Errno> {
 pub(crate) fn checkpoint(fs: BorrowedFd<'_>, flags: u32) -> Result<(), Errno> {
     // SAFETY: the descriptor is open for the borrow; the kernel reads the four bytes of `flags`, and keeps no pointer.
     Errno::result(unsafe { libc::ioctl(fs.as_raw_fd(), EXT4_CHECKPOINT.into(), &raw const flags) }).map(drop)
+}
+
+/// `F_SETSIG` of <fcntl.h>.
+const F_SETSIG: libc::c_int = 10;
+
+/// Whether two threads have one table of descriptors.
+pub(crate) fn same_descriptors(one: libc::pid_t, other: libc::pid_t) -> Result<bool, Errno> {
+    let what = crate::sharing::KCMP_FILES;
+    // SAFETY: numbers alone are passed; the call reads no memory of ours and changes nothing.
+    let order = unsafe { libc::syscall(libc::SYS_kcmp, one, other, what, 0, 0) };
+    Errno::result(order).map(|order| order == 0)
+}
+
+/// Takes a lease on a file (`F_RDLCK`), or gives it back (`F_UNLCK`).
+pub(crate) fn lease(file: BorrowedFd<'_>, kind: libc::c_int) -> Result<(), Errno> {
+    // SAFETY: the descriptor is open for the borrow; the argument is a number, and no memory of ours is read or written.
+    Errno::result(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, kind) }).map(drop)
+}
+
+/// What is sent to us when a lease is to be given back, instead of SIGIO, which ends a process.
+pub(crate) fn signal_of_leases(file: BorrowedFd<'_>, signal: libc::c_int) -> Result<(), Errno> {
+    // SAFETY: as for a lease.
+    Errno::result(unsafe { libc::fcntl(file.as_raw_fd(), F_SETSIG, signal) }).map(drop)
 }

@@ -37,7 +37,12 @@ type Row = (&'static str, &'static [Damage], Opens, &'static [&'static str]);
 
 const REACHABLE: &[&str] = &["\"reachable\":true"];
 const OTHER_KEY: &[&str] = &["config/device.cert.pem is of another key than this device's"];
-const OTHER_TPM: &str = "NOT the one this node was installed with";
+/// What names the TPM says nothing, or names none that is there, or is away.
+const TCTI: &[&str] = &[
+    "vaults wait for the TPM, which is failing: config/tcti",
+    "config/tcti names it",
+    "vaults wait for the TPM, which is failing: this node was installed with a TPM, and there is none now",
+];
 
 /// By which the controller is reached and believed, and the node registered.
 const CONTROLLERS: &[Row] = &[
@@ -52,11 +57,9 @@ const CONTROLLERS: &[Row] = &[
 const OWN: &[Row] = &[
     ("device.cert.pem", &[Flipped, Emptied, Removed], Opens::All, REACHABLE),
     ("device.cert.pem", &[Foreign], Opens::All, OTHER_KEY),
-    ("ek.pub", &[Emptied, Removed], Opens::All, REACHABLE),
-    ("ek.pub", &[Flipped], Opens::Nothing, &["config/ek.pub is damaged; restore it", OTHER_TPM]),
-    ("ek.pub", &[Foreign], Opens::Nothing, &[OTHER_TPM]),
+    ("ek.pub", ALL, Opens::All, REACHABLE),
     ("boot-pcrs", &[Flipped, Removed], Opens::All, REACHABLE),
-    ("tcti", &[Flipped, Removed], Opens::Nothing, &["\"tpm\":\"starting\""]),
+    ("tcti", &[Flipped, Emptied, Removed], Opens::Nothing, TCTI),
     ("serial", &[Emptied, Foreign], Opens::All, REACHABLE),
 ];
 

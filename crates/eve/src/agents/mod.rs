@@ -58,10 +58,10 @@ pub fn live(agent: Agent, root: &Path, supervisor: i32, options: Options) -> Res
             zedagent::run(&walls(None, None)?, root, options, known)
         }
         Agent::Tpmmgr => {
-            let taken = tpmmgr::Taken::take(root)?;
+            let taken = tpmmgr::Taken::take(root);
             let (device, port) = taken.walls();
             let bus = walls(device.as_deref(), port)?;
-            Ok(tpmmgr::run(&bus, root, taken)?)
+            tpmmgr::run(&bus, root, taken)
         }
         Agent::Vaultmgr => Ok(vaultmgr::run(root, &walls(None, None)?)?),
         Agent::Supervisor | Agent::Operator => Err(anyhow!("{agent} is no process of its own").into()),

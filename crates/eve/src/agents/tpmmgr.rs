@@ -11,12 +11,12 @@ mod pending;
 mod place;
 
 use std::fs::File;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context;
 use aws_lc_rs::rand::SystemRandom;
@@ -30,6 +30,7 @@ use zeroize::Zeroizing;
 use self::hardware::Hardware;
 use self::pending::Pending;
 use self::place::Place;
+use super::ended::{Ended, Known, StartsAnew};
 use super::{forward, keep};
 use crate::bus::Bus;
 use crate::bus::messages::{
@@ -43,12 +44,26 @@ const AGAIN: Duration = Duration::from_secs(2);
 
 /// What only root can read or write, taken before rights are given up.
 pub(super) enum Taken {
-    Tpm { place: Place, pin: File },
+    Tpm {
+        place: Place,
+        pin: File,
+    },
     Soft(FileSigner),
+    /// One of the files says nothing that can be used: why, and how all of them were then.
+    Unusable {
+        why: String,
+        files: Files,
+    },
 }
 
 impl Taken {
-    pub(super) fn take(root: &Path) -> anyhow::Result<Self> {
+    /// What can't be used is told and not died of: nobody reads an agent's end in a log who looks at `eve status`.
+    pub(super) fn take(root: &Path) -> Self {
+        let files = Files::look(root);
+        Self::try_take(root).unwrap_or_else(|error| Self::Unusable { why: place::unusable(&error), files })
+    }
+
+    fn try_take(root: &Path) -> anyhow::Result<Self> {
         let configured = match std::fs::read_to_string(paths::tcti(root)) {
             Ok(text) => Some(text),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
@@ -76,8 +91,33 @@ impl Taken {
         match self {
             Self::Tpm { place: Place { tcti: Tcti::Device(path), .. }, .. } => (Some(path.clone()), None),
             Self::Tpm { place: Place { tcti: Tcti::Swtpm { port, .. }, .. }, .. } => (None, Some(*port)),
-            Self::Soft(_) => (None, None),
+            Self::Soft(_) | Self::Unusable { .. } => (None, None),
         }
+    }
+}
+
+/// The files that say which TPM this node has, and the device that it has if none does, as they are now.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Files([(Known, Option<SystemTime>); 5]);
+
+impl Files {
+    fn look(root: &Path) -> Self {
+        let files = [
+            paths::tcti(root),
+            paths::ek_pin(root),
+            paths::device_key(root),
+            paths::tpm_owner_auth(root),
+            PathBuf::from(tpm::DEFAULT_DEVICE),
+        ];
+        // A change of mode is one too.
+        let changed = |path: &Path| {
+            let at = std::fs::metadata(path).ok()?;
+            SystemTime::UNIX_EPOCH.checked_add(Duration::new(
+                at.ctime().unsigned_abs(),
+                u32::try_from(at.ctime_nsec()).unwrap_or_default(),
+            ))
+        };
+        Self(files.map(|path| (Known::look(&path), changed(&path))))
     }
 }
 
@@ -131,8 +171,13 @@ fn device_key(path: &Path) -> anyhow::Result<FileSigner> {
 
 /// What signs and quotes here.
 pub(super) enum Keys {
-    Tpm { hardware: Box<Mutex<Hardware>>, tell: Tell },
+    Tpm {
+        hardware: Box<Mutex<Hardware>>,
+        tell: Tell,
+    },
     Soft(FileSigner),
+    /// Neither can be used, and why.
+    None(Causes),
 }
 
 /// Told when the TPM begins to fail, and when it is back.
@@ -140,7 +185,11 @@ type Tell = Box<dyn Fn(&TpmStatus) + Send + Sync>;
 
 impl Keys {
     fn hardware<T>(&self, work: impl FnOnce(&mut Hardware) -> anyhow::Result<T>) -> Result<T, TpmRefusal> {
-        let Self::Tpm { hardware, tell } = self else { return Err(TpmRefusal::NoTpm) };
+        let (hardware, tell) = match self {
+            Self::Tpm { hardware, tell } => (hardware, tell),
+            Self::Soft(_) => return Err(TpmRefusal::NoTpm),
+            Self::None(why) => return Err(TpmRefusal::Failed(why.clone())),
+        };
         let mut hardware = hardware.lock().unwrap_or_else(PoisonError::into_inner);
         let before = hardware.status();
         let done = hardware.attempt(work);
@@ -165,7 +214,7 @@ impl Keys {
                 let signature = key.sign(payload).map_err(|error| TpmRefusal::Failed(Causes::of(&error)))?;
                 Ok(signature.0.to_vec())
             }
-            Self::Tpm { .. } => self.hardware(|tpm| tpm.sign(&Digest32::of(payload))),
+            Self::Tpm { .. } | Self::None(_) => self.hardware(|tpm| tpm.sign(&Digest32::of(payload))),
         }
     }
 }
@@ -176,8 +225,9 @@ enum Event {
     Challenge(Challenge),
 }
 
-pub(super) fn run(bus: &Bus, root: &Path, taken: Taken) -> anyhow::Result<()> {
+pub(super) fn run(bus: &Bus, root: &Path, taken: Taken) -> Result<(), Ended> {
     let (keys, status) = match taken {
+        Taken::Unusable { why, files } => return Err(until_mended(bus, root, why, &files).into()),
         Taken::Soft(key) => {
             let device_key = key.public_key().point().to_vec();
             (Keys::Soft(key), TpmStatus::Absent { device_key })
@@ -195,6 +245,18 @@ pub(super) fn run(bus: &Bus, root: &Path, taken: Taken) -> anyhow::Result<()> {
     bus.publish(&status);
     answer_challenges(bus, &keys);
     Ok(())
+}
+
+/// Tells it until one of the files is another: they are taken before the walls stand, in the next life.
+fn until_mended(bus: &Bus, root: &Path, why: String, files: &Files) -> StartsAnew {
+    tracing::error!("{why}");
+    let causes = Causes::of(anyhow::Error::msg(why.clone()).as_ref());
+    serve(bus, &Arc::new(Keys::None(causes)));
+    bus.publish(&TpmStatus::Failing { why });
+    while Files::look(root) == *files {
+        thread::sleep(AGAIN);
+    }
+    StartsAnew::Config("what config/ says of the TPM")
 }
 
 fn open(bus: &Bus, place: &Place, pin: &File) -> Hardware {
@@ -293,6 +355,31 @@ mod tests {
         let words = format!("{:#}", device_key(&path).expect_err("is refused"));
         assert!(words.contains("restore it"), "{words}");
         assert_eq!(std::fs::read(&path).expect("reads"), whole[..40], "left as it is");
+    }
+
+    /// Issue 7, B: what the files say wrong is told by name, with what to do, and taken once one of them is another.
+    #[test]
+    fn files_that_lead_to_no_tpm_are_told_and_watched() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let config = dir.path().join("config");
+        std::fs::create_dir(&config).expect("makes");
+        let words = || match Taken::take(dir.path()) {
+            Taken::Unusable { why, files } => (why, files),
+            _ => panic!("it is used"),
+        };
+        std::fs::write(config.join("tcti"), "swtqm:host=127.0.0.1,port=2321").expect("writes");
+        let (why, files) = words();
+        assert!(why.starts_with("config/tcti: a TCTI starts with") && why.contains("mended"), "{why}");
+        assert_eq!(Files::look(dir.path()), files);
+        std::fs::write(config.join("tcti"), "none").expect("writes");
+        std::fs::write(config.join("ek.pub"), "00").expect("writes");
+        assert_ne!(Files::look(dir.path()), files, "it is looked at again");
+        assert!(words().0.contains("name it in config/tcti"), "{}", words().0);
+        std::fs::remove_file(config.join("ek.pub")).expect("there");
+        std::fs::write(config.join("device.key.pem"), "no key").expect("writes");
+        assert!(words().0.contains("config/device.key.pem is damaged"), "{}", words().0);
+        std::fs::remove_file(config.join("device.key.pem")).expect("there");
+        assert!(matches!(Taken::take(dir.path()), Taken::Soft(_)));
     }
 
     /// Invariant 6: a key that can't be looked at just now is not one that is absent.

@@ -117,6 +117,8 @@ pub(super) const VAULTMGR: Row = Row {
         Capability::CAP_DAC_READ_SEARCH,
         Capability::CAP_CHOWN,
         Capability::CAP_FOWNER,
+        // Whether anybody could still write to another user's plain file, before that is wiped.
+        Capability::CAP_LEASE,
     ],
     network: Network::None,
     lock_memory: true,

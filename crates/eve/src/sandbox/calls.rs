@@ -49,6 +49,8 @@ pub(super) enum Only {
     ReadEncryption,
     /// Keys are added and removed, policies set.
     ChangeEncryption,
+    /// Whether two threads have one table of descriptors, and nothing else of them.
+    Descriptors,
     /// A file's flags are read, and ext4's journal is taken to its end.
     Scrub,
 }
@@ -131,6 +133,7 @@ pub(super) const ROWS: &[Row] = rows! {
     VAULTS [SYS_getxattr SYS_lgetxattr SYS_fgetxattr SYS_setxattr SYS_lsetxattr SYS_fsetxattr SYS_listxattr
             SYS_llistxattr SYS_flistxattr]
         "the same for extended attributes";
+    VAULTS [SYS_kcmp] only Descriptors "which threads share their open files: each table is looked through once, however many threads there are";
     VAULTS [SYS_flock] "fscrypt's own tool writes there, too";
 };
 
@@ -182,6 +185,7 @@ impl Only {
             Self::Waiting => "FIONBIO, FIONREAD only",
             Self::ReadEncryption => "fscrypt's questions only",
             Self::ChangeEncryption => "fscrypt's changes of keys and policies only",
+            Self::Descriptors => "KCMP_FILES only",
             Self::Scrub => "a file's flags and ext4's journal only",
         }
     }

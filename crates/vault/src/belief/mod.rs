@@ -10,13 +10,13 @@ mod answer;
 mod hear;
 mod words;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use attest::SessionKey;
 
 use crate::ids::{DeviceKey, SectionVersion, VaultId};
 use crate::shares::RootPin;
-use crate::wanted::{Accepted, Authority, Chain, Desired, Head, Listing, Record, RecordSeen};
+use crate::wanted::{Accepted, Authority, Chain, Desired, Head, Listing, Record, RecordSeen, Want};
 
 pub use answer::{Answer, Said, Signed};
 pub use words::About;
@@ -175,6 +175,17 @@ impl Belief {
     #[must_use]
     pub fn desired(&self) -> &Desired {
         &self.desired
+    }
+
+    /// What the share table says of the controller's orders to lock; taken up when it was read.
+    pub fn remember_locked(&mut self, locked: BTreeSet<VaultId>) {
+        self.desired.locked = locked;
+    }
+
+    /// What a live section says of a default vault's lock; nothing while there is none. One that it does not list is as at first.
+    #[must_use]
+    pub fn orders_locked(&self, id: VaultId) -> Option<bool> {
+        self.live().map(|live| live.vaults.get(&id).is_some_and(Want::locked))
     }
 
     /// Orders of root on the node: they only take away from what the controller wants, or mend what is missing.

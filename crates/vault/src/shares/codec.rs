@@ -1,7 +1,7 @@
 //! The share table's bytes. All integers big endian:
 //! magic "EVESHR2\n" (8) || generation (4) || edition (8) || pinned (1: 0 or 1) || root pin (32) || count (2) || entries || HMAC-SHA-256 (32);
 //! an entry: vault (16) || seal (1) || mark (1) || nonce (12) || sealed share (48), in rising order of vault and seal.
-//! "EVESHR1\n" had no edition; such a table is read as edition 0, and never written.
+//! a mark's highest bit: the controller ordered the vault locked. "EVESHR1\n" had no edition; such a table is read as edition 0, and never written.
 //! The MAC is checked before anything is read; every table has exactly one encoding.
 
 use std::collections::BTreeMap;
@@ -19,6 +19,8 @@ const EDITION_LEN: usize = 8;
 const HEAD_LEN: usize = 8 + 4 + EDITION_LEN + 1 + 32 + 2;
 const ENTRY_LEN: usize = 16 + 1 + 1 + 12 + SEALED_LEN;
 const MAC_LEN: usize = 32;
+/// Of a mark's byte.
+const LOCKED: u8 = 0x80;
 
 /// No table is longer; read no more than one byte beyond it.
 pub const MAX_TABLE_BYTES: usize = HEAD_LEN + MAX_SHARES * ENTRY_LEN + MAC_LEN;
@@ -91,7 +93,7 @@ fn mac_key(key: &TableKey) -> hmac::Key {
 fn put(out: &mut Vec<u8>, vault: VaultId, seal: Seal, entry: &ShareEntry) {
     out.extend_from_slice(vault.0.as_bytes());
     out.push(seal_number(seal));
-    out.push(mark_number(entry.mark));
+    out.push(mark_number(entry.mark) | if entry.locked { LOCKED } else { 0 });
     out.extend_from_slice(&entry.nonce);
     out.extend_from_slice(&entry.sealed);
 }
@@ -131,14 +133,15 @@ fn read_entry(chunk: &[u8]) -> Result<((VaultId, Seal), ShareEntry), TableError>
         2 => Seal::Pcrs,
         _ => return Err(TableError::NotUnderstood { what: "seal" }),
     };
-    let mark = match chunk[17] {
+    let locked = chunk[17] & LOCKED != 0;
+    let mark = match chunk[17] & !LOCKED {
         1 => Mark::Begun,
         2 => Mark::Made,
         3 => Mark::Lost,
         _ => return Err(TableError::NotUnderstood { what: "mark" }),
     };
     let vault = VaultId(uuid::Uuid::from_bytes(fixed(chunk, 0)));
-    Ok(((vault, seal), ShareEntry { mark, nonce: fixed(chunk, 18), sealed: fixed(chunk, 30) }))
+    Ok(((vault, seal), ShareEntry { mark, locked, nonce: fixed(chunk, 18), sealed: fixed(chunk, 30) }))
 }
 
 /// `N` bytes at `at`. Callers read inside lengths checked before.

@@ -45,6 +45,7 @@ pub enum Mark {
 #[derive(Clone, PartialEq, Eq)]
 pub struct ShareEntry {
     mark: Mark,
+    locked: bool,
     nonce: [u8; 12],
     sealed: [u8; SEALED_LEN],
 }
@@ -156,7 +157,8 @@ impl Table {
         nonce: Nonce,
     ) -> Result<(), AddError> {
         self.room(vault, vsk.seal())?;
-        let entry = self.sealed(vault, mark, vsk, share, nonce);
+        let locked = self.is_locked(vault);
+        let entry = ShareEntry { locked, ..self.sealed(vault, mark, vsk, share, nonce) };
         self.entries.insert((vault, vsk.seal()), entry);
         Ok(())
     }
@@ -167,7 +169,7 @@ impl Table {
     /// [`AddError`]: the table is unchanged.
     pub fn add_lost(&mut self, vault: VaultId) -> Result<(), AddError> {
         self.room(vault, Seal::Tpm)?;
-        let lost = ShareEntry { mark: Mark::Lost, nonce: [0; 12], sealed: [0; SEALED_LEN] };
+        let lost = ShareEntry { mark: Mark::Lost, locked: false, nonce: [0; 12], sealed: [0; SEALED_LEN] };
         self.entries.insert((vault, Seal::Tpm), lost);
         Ok(())
     }
@@ -207,6 +209,21 @@ impl Table {
         })
     }
 
+    /// Whether the controller ordered it locked, when it last ordered anything of it.
+    #[must_use]
+    pub fn is_locked(&self, vault: VaultId) -> bool {
+        Seal::ALL.into_iter().any(|seal| self.entry(vault, seal).is_some_and(|entry| entry.locked))
+    }
+
+    /// Writes down what the controller ordered of a vault that has a share. Says whether that is new.
+    pub fn set_locked(&mut self, vault: VaultId, locked: bool) -> bool {
+        let places = Seal::ALL.map(|seal| (vault, seal));
+        places.into_iter().fold(false, |new, place| match self.entries.get_mut(&place) {
+            Some(entry) => std::mem::replace(&mut entry.locked, locked) != locked || new,
+            None => new,
+        })
+    }
+
     /// Drops a vault's entry under one TPM policy. Says whether there was one.
     pub fn remove(&mut self, vault: VaultId, seal: Seal) -> bool {
         self.entries.remove(&(vault, seal)).is_some()
@@ -221,7 +238,7 @@ impl Table {
             .seal_in_place_separate_tag(iv, self.aad(vault, vsk.seal()), text)
             .expect("32 bytes are far under AES-GCM's bound");
         tag_place.copy_from_slice(tag.as_ref());
-        ShareEntry { mark, nonce: nonce.0, sealed }
+        ShareEntry { mark, locked: false, nonce: nonce.0, sealed }
     }
 
     /// "eve-vault share v1" || generation (4, big endian) || vault (16) || seal (1).

@@ -207,9 +207,28 @@ fn any_table() -> impl Strategy<Value = Table> {
                 mark => table.add(vault, mark, &vsk, &share, Nonce(nonce)),
             };
             added.expect("there is room");
+            if nonce[0] & 1 == 1 {
+                table.set_locked(vault, true);
+            }
         }
         table
     })
+}
+
+/// The controller's order to lock stays with the vault whichever share it has, until another comes.
+#[test]
+fn an_order_to_lock_outlasts_a_change_of_seal() {
+    let (mut table, vault) = (Table::new(Generation::FIRST), VaultId(uuid::Uuid::from_u128(1)));
+    let share = TpmShare::copied_from(&[5; 32]);
+    assert!(!table.set_locked(vault, true), "there is none");
+    table.add(vault, Mark::Made, &root(7).vsk(), &share, Nonce([1; 12])).expect("there is room");
+    assert!(!table.is_locked(vault) && table.set_locked(vault, true) && !table.set_locked(vault, true));
+    table.add(vault, Mark::Made, &pcrs().vsk(), &share, Nonce([2; 12])).expect("there is room");
+    table.mark_made(vault);
+    table.remove(vault, Seal::Tpm);
+    let key = root(7).table_key();
+    let mut table = Table::decode(&table.encode(&key), &key).expect("authentic");
+    assert!(table.is_locked(vault) && table.set_locked(vault, false) && !table.is_locked(vault));
 }
 
 proptest! {

@@ -34,6 +34,9 @@ pub struct Desired {
     pub record: RecordSeen,
     /// Orders of root on the node: lock or unlock.
     pub held: BTreeMap<VaultId, Operation>,
+    /// Default vaults that the controller ordered locked when it last ordered anything of them, by the share table: it lies twice, and is
+    /// authentic where the record of sections was taken away.
+    pub locked: BTreeSet<VaultId>,
     /// Orders of root on the node: make this missing vault anew.
     pub recreate: BTreeSet<VaultId>,
 }
@@ -63,7 +66,12 @@ impl Desired {
         let listed = self.listing.as_ref().and_then(|listing| listing.vaults.get(&id));
         let live = self.listing.as_ref().is_some_and(|listing| listing.authority == Authority::Live);
         let authority = if live { Authority::Live } else { Authority::Builtin };
-        listed.cloned().or_else(|| id.is_default().then(|| Want::of_default(id, node, authority)))
+        let by_default = || {
+            let want = Want::of_default(id, node, authority);
+            let operation = if !live && self.locked.contains(&id) { Operation::Lock } else { want.operation };
+            Want { operation, ..want }
+        };
+        listed.cloned().or_else(|| id.is_default().then(by_default))
     }
 
     fn with_orders(&self, id: VaultId, mut want: Want) -> Want {

@@ -18,6 +18,9 @@ use crate::bus::messages::{
     Bytes, DefineRoots, Proof, RootSet, RootSlot, Roots, TpmHealth, TpmIdentity, TpmRefusal, TpmStatus,
 };
 
+/// Said only where no certificate tells whose the TPM is.
+const DAMAGED: &str = "config/ek.pub is damaged, and no config/device.cert.pem says whose this TPM is: restore it, or empty it if this is the TPM that the node was installed with";
+
 pub(crate) struct Hardware {
     place: Place,
     tpm: Tpm,
@@ -35,22 +38,20 @@ impl Hardware {
         let mut tpm = place.open()?;
         let identity = tpm.provision()?;
         let pinned_before = !keep::read(pin).context("config/ek.pub")?.is_empty();
-        let expected = pin_of(pin, &identity.ek.name)?;
-        let own = expected == identity.ek.name;
+        let certified = place.certified.is_some_and(|point| point == identity.device.sec1);
+        let own = is_own(pin, &identity.ek.name, certified)?;
         if own {
-            tpm.pin_ek(&expected)?;
+            tpm.pin_ek(&identity.ek.name)?;
         } else {
             tracing::error!("{}", TpmRefusal::OtherTpm);
         }
         let measured = measured(&mut tpm)?;
         // The endorsement seed outlives TPM2_Clear, the owner's, which the device key is of, does not. Where the pin is new, nothing
         // tells a cleared TPM from another one. And where a root is left it is the certificate that is another's.
-        let cleared = own
-            && pinned_before
-            && place.certified.is_some_and(|point| point != identity.device.sec1)
-            && !has_roots(&mut tpm);
+        let cleared = own && pinned_before && place.certified.is_some() && !certified && !has_roots(&mut tpm);
+        let name = identity.ek.name;
         let identity = TpmIdentity { cleared, ..public(&identity, !own) };
-        let (place, pinned) = (place.clone(), own.then_some(expected));
+        let (place, pinned) = (place.clone(), own.then_some(name));
         Ok(Self { place, tpm, pinned, identity, measured, failing: None, boot_of: None })
     }
 
@@ -252,10 +253,28 @@ fn root(root: &BusRoot) -> anyhow::Result<Root> {
     })
 }
 
+/// Whether this TPM is the one that the node was installed with. A name of it that says otherwise, or nothing, is written anew where the
+/// node's certificate is of a key that this TPM alone has (`certified`): then it is the file that is wrong.
+fn is_own(file: &File, now: &EkName, certified: bool) -> anyhow::Result<bool> {
+    let expected = pin_of(file, now);
+    if !certified || expected.as_ref().is_ok_and(|expected| expected == now) {
+        return Ok(expected? == *now);
+    }
+    tracing::warn!(
+        "config/ek.pub names another TPM, and config/device.cert.pem this one: it is written anew"
+    );
+    keep::write(file, line(now).as_bytes()).context("config/ek.pub")?;
+    Ok(true)
+}
+
+fn line(name: &EkName) -> String {
+    format!("{}\n", hex::encode(name.as_bytes()))
+}
+
 /// The name that was written at first boot; written now if there is none, or if a power cut left only the beginning of it.
 fn pin_of(file: &File, now: &EkName) -> anyhow::Result<EkName> {
     let written = keep::read(file).context("config/ek.pub")?;
-    let line = format!("{}\n", hex::encode(now.as_bytes()));
+    let line = line(now);
     // Zeros are what some filesystems show of bytes that did not reach the disk.
     let text = written.trim_ascii_end();
     let text = &text[..text.iter().position(|byte| *byte == 0).unwrap_or(text.len())];
@@ -265,8 +284,8 @@ fn pin_of(file: &File, now: &EkName) -> anyhow::Result<EkName> {
         }
         return Ok(*now);
     }
-    let bytes = hex::decode(text).context("config/ek.pub is damaged; restore it")?;
-    EkName::from_bytes(&bytes).context("config/ek.pub is damaged; restore it")
+    let bytes = hex::decode(text).context(DAMAGED)?;
+    EkName::from_bytes(&bytes).context(DAMAGED)
 }
 
 fn public(identity: &Identity, other_tpm: bool) -> TpmIdentity {

@@ -23,6 +23,13 @@ impl Place {
     }
 }
 
+/// Why the files of `config/` lead to no TPM, and what to do. Each names itself.
+pub(super) fn unusable(error: &anyhow::Error) -> String {
+    format!(
+        "{error:#}; no vault that needs the TPM or the device key opens until that is mended, and then it goes on by itself"
+    )
+}
+
 /// Why a TPM can't be used, and what to do.
 pub(super) fn failing(error: &anyhow::Error) -> String {
     format!("{error:#}; {}", advice(error))

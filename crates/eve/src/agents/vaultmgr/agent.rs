@@ -168,6 +168,9 @@ impl Loop {
         if self.tpm.replace(heard) != Some(heard) {
             self.tell_of_tpm(heard);
         }
+        if heard == TpmHeard::Failing {
+            self.manager.note_failing(&status.words());
+        }
     }
 
     fn obey(&mut self, order: &Order, asked: Instant, reply: Reply<VaultReport>) {

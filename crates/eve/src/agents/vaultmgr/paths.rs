@@ -57,6 +57,10 @@ impl Paths {
     pub(crate) fn going(&self, id: VaultId) -> PathBuf {
         self.vaults().join(".new").join(format!("{id}.going"))
     }
+    /// What was written while they were moved, on its way into the vault.
+    pub(crate) fn arriving(&self, id: VaultId) -> PathBuf {
+        self.vaults().join(".new").join(format!("{id}.arriving"))
+    }
     /// What the plain files were when they were compared with their copies; no names and no contents.
     pub(crate) fn stamps(&self, id: VaultId) -> PathBuf {
         self.vaults().join(".new").join(format!("{id}.stamps"))

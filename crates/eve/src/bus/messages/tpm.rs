@@ -15,7 +15,7 @@ pub enum TpmRefusal {
     NoTpm,
     /// No root is read or written with a strange one.
     #[error(
-        "this is not the TPM that this node was installed with (config/ek.pub): no root is read or written; bring the node's own TPM back, or reinstall"
+        "this is not the TPM that this node was installed with (config/ek.pub): no root is read or written, and no vault of its custody opens; bring the node's own TPM back; if this is its own, config/ek.pub and config/device.cert.pem are both another's: bring these back"
     )]
     OtherTpm,
     /// A payload that would pass for evidence.

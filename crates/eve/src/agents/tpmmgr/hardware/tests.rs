@@ -171,3 +171,34 @@ fn a_pin_that_was_cut_short_is_written_anew_and_no_other_is_replaced() {
         assert!(words.contains("restore it"), "{words}");
     }
 }
+
+/// Issue 7, B: no single file turns a node away from its own TPM. A name of it that is damaged or another's is written anew where the
+/// node's certificate is of this TPM's key; where it is not, both would have to be wrong, and nothing is written.
+#[test]
+fn a_name_of_another_tpm_beside_this_ones_certificate_is_written_anew() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let make = |name: &str| testkit::swtpm::Swtpm::new(&dir.path().join(name), name).expect("a TPM");
+    let (own, other) = (make("own"), make("other"));
+    let key = opened(&own, dir.path()).expect("opens").identity.device_key;
+    let certified = Some(key.try_into().expect("a point"));
+    let pin = keep::open(&dir.path().join("ek.pub")).expect("opens");
+    let whole = keep::read(&pin).expect("reads").to_vec();
+    let another = format!("{}\n", hex::encode(name(1).as_bytes()));
+    for damaged in [another.as_bytes(), &another.as_bytes()[..60], b"nonsense"] {
+        keep::write(&pin, damaged).expect("damages");
+        let told = |tpm, certified| {
+            let place = Place { certified, ..place(tpm, dir.path()) };
+            Hardware::open(&place, &pin).map_or_else(|error| format!("{error:#}"), |tpm| tpm.status().words())
+        };
+        for (tpm, certified) in [(&other, certified), (&own, None)] {
+            let words = told(tpm, certified);
+            assert!(
+                words.contains("config/ek.pub") && words.contains("bring") || words.contains("restore it"),
+                "{words}"
+            );
+            assert_eq!(*keep::read(&pin).expect("reads"), *damaged, "left as it is");
+        }
+        assert!(told(&own, certified).starts_with("ready"));
+        assert_eq!(*keep::read(&pin).expect("reads"), whole);
+    }
+}

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use vault::belief::{About, Effect, Heard, Kept, Opened, Roots, Signed};
-use vault::ids::DeviceKey;
+use vault::ids::{CONFIG_VAULT, DeviceKey, IMAGE_VAULT};
 use vault::shares::RootPin;
 use vault::wanted::Authority;
 
@@ -59,6 +59,13 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         if !self.waits_for_roots() {
             // What waited for the roots is judged by the record too.
             self.settle(vault::ids::CONFIG_VAULT);
+        }
+    }
+
+    /// What stands beside the vaults that wait for the TPM: why it can't be used, and what to do.
+    pub(crate) fn note_failing(&mut self, words: &str) {
+        if self.waits_for_roots() {
+            self.notes.tell(About::Roots, format!("vaults wait for the TPM, which is {words}"));
         }
     }
 
@@ -166,6 +173,20 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
                 due.extend(self.carry_out(effect));
             }
         }
+        self.keep_controllers_locks();
+    }
+
+    /// A live section's order to lock a default vault is kept where no single file, taken away, undoes it: without the record a boot opens
+    /// those by themselves. Where it can't be written it is tried again whenever something is heard.
+    fn keep_controllers_locks(&mut self) {
+        let Some(shares) = self.shares.as_mut().filter(|shares| shares.is_open()) else { return };
+        for id in [CONFIG_VAULT, IMAGE_VAULT] {
+            let kept = self.belief.orders_locked(id).map(|locked| shares.set_locked(&self.paths, id, locked));
+            if let Some(Err(error)) = kept {
+                tracing::warn!(vault = %id, error = %crate::agents::vaultmgr::chain(&error), "keeping an order to lock");
+            }
+        }
+        self.belief.remember_locked(shares.locked());
     }
 
     /// Does one thing. What it leads to is heard after all that was due before.

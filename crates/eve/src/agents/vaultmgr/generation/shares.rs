@@ -3,6 +3,7 @@
 //! counts here, and the bytes of the table before it are overwritten: a share that was dropped, or sealed less strictly, is not left
 //! in freed blocks.
 
+use std::collections::BTreeSet;
 use std::io;
 
 use aws_lc_rs::rand;
@@ -225,6 +226,27 @@ impl Shares {
             table.set_pin(pin);
             Ok(())
         })
+    }
+
+    /// The vaults that the controller ordered locked.
+    pub(crate) fn locked(&self) -> BTreeSet<VaultId> {
+        let table = self.table.iter();
+        table.flat_map(|table| table.vaults().filter(|id| table.is_locked(*id))).collect()
+    }
+
+    /// Writes down what it ordered, where that is new.
+    pub(crate) fn set_locked(
+        &mut self,
+        paths: &Paths,
+        vault: VaultId,
+        locked: bool,
+    ) -> Result<(), SharesError> {
+        let is_new = self.table.clone().is_some_and(|mut table| table.set_locked(vault, locked));
+        let set = |table: &mut Table, _: &RootKeys| {
+            table.set_locked(vault, locked);
+            Ok(())
+        };
+        if is_new { self.change(paths, set) } else { Ok(()) }
     }
 
     /// Seals a fresh random share.

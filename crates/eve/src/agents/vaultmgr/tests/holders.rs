@@ -168,6 +168,68 @@ fn vc2_whoever_holds_a_file_is_named() {
     });
 }
 
+/// A container of runc itself, which has a folder of the vault as its volume; ended and removed on drop.
+struct Container {
+    state: String,
+    name: String,
+    run: Child,
+}
+
+impl Container {
+    /// In `folder`, running a script that ends by `echo ready && exec sleep 600`. Its programs are this machine's.
+    fn start(folder: &Path, volume: &Path, script: &str) -> Self {
+        let bundle = folder.join("bundle");
+        fs::create_dir_all(bundle.join("rootfs")).expect("makes");
+        let _ = fs::remove_file(bundle.join("config.json"));
+        assert!(run(&["runc", "spec", "--bundle", &bundle.display().to_string()]));
+        let text = fs::read(bundle.join("config.json")).expect("reads");
+        let mut config: serde_json::Value = serde_json::from_slice(&text).expect("JSON");
+        config["process"]["terminal"] = false.into();
+        config["process"]["args"] = serde_json::json!(["/bin/sh", "-ec", script]);
+        let bound = |at: &str, from: &Path, way: &str| serde_json::json!({ "destination": at, "type": "bind", "source": from, "options": ["rbind", way] });
+        let mounts = config["mounts"].as_array_mut().expect("a list");
+        let programs = ["/bin", "/lib", "/lib64", "/usr"].into_iter().filter(|dir| Path::new(dir).is_dir());
+        mounts.extend(programs.map(|dir| bound(dir, Path::new(dir), "ro")));
+        mounts.push(bound("/data", volume, "rw"));
+        fs::write(bundle.join("config.json"), config.to_string()).expect("writes");
+        let (state, name) =
+            (folder.join("state").display().to_string(), format!("eve-vault-{}", std::process::id()));
+        let mut runc = Command::new("runc");
+        runc.args(["--root", &state, "run", "--bundle"]).arg(&bundle).arg(&name);
+        let run = runc.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("starts runc");
+        let mut container = Self { state, name, run };
+        let mut line = String::new();
+        let told = container.run.stdout.take().expect("piped");
+        BufReader::new(told).read_line(&mut line).expect("reads");
+        assert_eq!(line, "ready\n", "{script}");
+        container
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        run(&["runc", "--root", &self.state, "delete", "--force", &self.name]);
+        let _ = self.run.kill().and_then(|()| self.run.wait());
+    }
+}
+
+/// Seen-by-users 0.13: a container that has a subfolder of the vault as its volume is named, by what it has open there and by its mount
+/// alone.
+#[test]
+fn a_container_of_runc_is_named() {
+    let (mut node, mut controller) = (Node::new(true), Controller::new());
+    node.hear(&mut controller, &[Line::of(Custody::Tpm)]);
+    let folder = node.disk.root().join("container");
+    fs::create_dir_all(&folder).expect("makes");
+    let container = |script: &'static str| {
+        let folder = folder.clone();
+        move |vault: &Path| boxed(Container::start(&folder, &vault.join("sub"), script))
+    };
+    let open = container("exec 3</data/private-name; echo ready; exec sleep 600");
+    told(&mut node, ") holds an open file", open);
+    told(&mut node, ") holds a mount of a part of it", container("echo ready; exec sleep 600"));
+}
+
 /// What nobody can see from outside is said to be so.
 #[test]
 fn a_descriptor_in_flight_is_told_as_what_it_may_be() {

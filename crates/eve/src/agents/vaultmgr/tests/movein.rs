@@ -127,6 +127,7 @@ fn settling_stopped(node: &Node) -> Places {
         place: at("place"),
         staging: at("new"),
         going: at("new.going"),
+        arriving: at("new.arriving"),
         stamps: at("new.stamps"),
     };
     [&places.place, &places.staging]

@@ -69,6 +69,41 @@ fn an_order_that_was_not_done_is_an_error() {
     assert_eq!(node.manager().order_unlock(BERLIN), Err(OrderError::LockedByController(BERLIN)));
 }
 
+/// Issue 7, B: no single file undoes the controller's order to lock a default vault: taken away offline, the record of what was ordered
+/// is not what keeps it closed at the next boot. It opens when the controller says so, and then without the record too.
+#[test]
+fn a_default_vault_that_the_controller_locked_stays_so_without_the_record() {
+    let (mut node, mut controller) = (Node::new(true), Controller::new());
+    let image = |operation| Line { id: IMAGE_VAULT, operation, created: true, ..Line::of(Custody::Tpm) };
+    node.put(IMAGE_VAULT, "file", "kept");
+    let reboot_without_record = |node: &mut Node| {
+        std::fs::remove_file(node.paths.record()).expect("there");
+        node.reboot();
+        assert_eq!(node.state(CONFIG_VAULT), State::Unlocked);
+    };
+    node.hear(&mut controller, &[image(Operation::Lock)]);
+    assert_eq!(node.state(IMAGE_VAULT), State::Locked);
+    reboot_without_record(&mut node);
+    assert_eq!(node.state(IMAGE_VAULT), State::Locked);
+    assert_eq!(node.manager().order_unlock(IMAGE_VAULT), Err(OrderError::LockedByController(IMAGE_VAULT)));
+    for (place, other) in [(0, 1), (1, 0)] {
+        let tables = node.paths.table(vault::ids::Generation::FIRST);
+        node.manager = None;
+        std::fs::remove_file(&tables[place]).expect("there");
+        node.reboot();
+        assert_eq!(node.state(IMAGE_VAULT), State::Locked, "the table in {other} says so");
+    }
+    node.hear(&mut controller, &[image(Operation::Unlock)]);
+    assert_eq!(node.get(IMAGE_VAULT, "file").as_deref(), Some("kept"));
+    reboot_without_record(&mut node);
+    assert_eq!(node.get(IMAGE_VAULT, "file").as_deref(), Some("kept"));
+    node.hear(&mut controller, &[image(Operation::Lock)]);
+    // One that the controller has nothing to say of any more is as at first.
+    node.hear(&mut controller, &[]);
+    reboot_without_record(&mut node);
+    assert_eq!(node.state(IMAGE_VAULT), State::Unlocked);
+}
+
 /// UC-D: an order that nobody waits for any more is not carried out: a vault is not given up behind somebody's back.
 #[test]
 fn ucd_an_order_out_of_date_is_not_carried_out() {

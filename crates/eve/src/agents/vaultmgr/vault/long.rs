@@ -20,8 +20,9 @@ use crate::agents::vaultmgr::vault::jobs::{Job, Over};
 impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     fn places(&self, id: VaultId) -> Places {
         let (place, staging) = (self.paths.vault(id), self.paths.staging(id));
-        let (going, stamps) = (self.paths.going(id), self.paths.stamps(id));
-        Places { disk: self.paths.disk().clone(), place, staging, going, stamps }
+        let (going, arriving, stamps) =
+            (self.paths.going(id), self.paths.arriving(id), self.paths.stamps(id));
+        Places { disk: self.paths.disk().clone(), place, staging, going, arriving, stamps }
     }
 
     /// The empty vault beside the plain files.
@@ -66,8 +67,8 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     }
 
     pub(crate) fn begin_deletion(&mut self, id: VaultId, act: Act) -> Result<Ran, StepError> {
-        let Places { place, staging, going, stamps, .. } = self.places(id);
-        let trees = vec![place, staging, going, stamps];
+        let Places { place, staging, going, arriving, stamps, .. } = self.places(id);
+        let trees = vec![place, staging, going, arriving, stamps];
         for path in &trees {
             mounts::none_at(path).map_err(io("deleting the directory"))?;
         }

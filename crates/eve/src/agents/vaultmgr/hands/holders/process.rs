@@ -6,11 +6,15 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
+use fscrypt::sharing::same_descriptors;
+
 use super::subject::{Subject, What};
 use crate::agents::vaultmgr::hands::mounts::Table;
 
 /// Longest text of one process that is read, in bytes.
 const MAX_TEXT: u64 = 4 << 20;
+/// With so many tables of a process a thread's is compared; a process that makes more has each looked through.
+const MAX_COMPARED: usize = 4;
 
 /// Its folder in /proc.
 pub(super) struct Process(pub(super) PathBuf);
@@ -35,7 +39,7 @@ impl Process {
     }
 
     pub(super) fn open_file(&self, subject: &Subject<'_>, bound: &BTreeSet<String>) -> Option<&'static str> {
-        let tables = self.tasks().map(|task| task.join("fd"));
+        let tables = self.tables(subject).into_iter().map(|task| task.join("fd"));
         let descriptors = tables.filter_map(|table| fs::read_dir(table).ok()).flatten().flatten();
         descriptors
             .take_while(|_| !subject.late())
@@ -46,6 +50,21 @@ impl Process {
     /// the first of them ended.
     fn tasks(&self) -> impl Iterator<Item = PathBuf> + use<> {
         fs::read_dir(self.0.join("task")).into_iter().flatten().flatten().map(|entry| entry.path())
+    }
+
+    /// Of its threads one for each table of descriptors. Nearly always that is one, however many threads there are.
+    pub(super) fn tables(&self, subject: &Subject<'_>) -> Vec<PathBuf> {
+        let mut tables: Vec<PathBuf> = Vec::new();
+        for task in self.tasks().take_while(|_| !subject.late()) {
+            let number = |task: &Path| task.file_name()?.to_str()?.parse().ok();
+            let same = |table: &PathBuf| {
+                number(table).zip(number(&task)).is_some_and(|(one, other)| same_descriptors(one, other))
+            };
+            if !tables.iter().take(MAX_COMPARED).any(same) {
+                tables.push(task);
+            }
+        }
+        tables
     }
 
     fn descriptor(

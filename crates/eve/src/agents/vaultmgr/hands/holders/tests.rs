@@ -44,3 +44,21 @@ fn a_name_with_control_characters_is_told_escaped() {
     fs::write("/proc/self/comm", before.trim_ascii_end()).expect("names itself");
     assert!(found.contains(r"(a\u{1b}[2Jb)") && !found.contains('\x1b'), "{found}");
 }
+
+/// Issue 7, B: threads share their open files, and are looked through once: a machine of thousands of threads takes no longer.
+#[test]
+fn a_table_that_threads_share_is_looked_through_once() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let subject = Subject::new(dir.path(), What::Vault(None), unhurried()).expect("is there");
+    let wait = std::sync::Barrier::new(101);
+    let tables = std::thread::scope(|scope| {
+        for _ in 0..100 {
+            scope.spawn(|| wait.wait());
+        }
+        let tables = Process(PathBuf::from(format!("/proc/{}", std::process::id()))).tables(&subject).len();
+        wait.wait();
+        tables
+    });
+    // Other tests have threads with tables of their own.
+    assert!((1..20).contains(&tables), "{tables}");
+}

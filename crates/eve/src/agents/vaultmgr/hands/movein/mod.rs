@@ -3,6 +3,7 @@
 //! name or through what they hold open. Invariants: until the exchange the originals are untouched; an original is wiped only when
 //! what is in it is in the vault, or was and gave way to something newer there; nothing but these files is ever read.
 
+mod arriving;
 mod compare;
 mod copy;
 mod settle;
@@ -70,6 +71,8 @@ pub(crate) struct Places {
     pub(crate) staging: PathBuf,
     /// Originals that only wait to be wiped.
     pub(crate) going: PathBuf,
+    /// What is carried into the vault, until it is there.
+    pub(crate) arriving: PathBuf,
     /// What both were when they were the same.
     pub(crate) stamps: PathBuf,
 }

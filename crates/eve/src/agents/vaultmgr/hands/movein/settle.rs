@@ -7,18 +7,18 @@ use std::io;
 
 use rustix::fs::RenameFlags;
 
+use super::arriving::{Arriving, NOT_CARRIED, rename};
 use super::compare::same_contents;
-use super::stamps::{Stamp, Stamps};
-use super::{MoveError, Places, Survey, copy};
+use super::stamps::Stamps;
+use super::{MoveError, Places, Survey};
 use crate::agents::vaultmgr::hands::tree::{self, Entry, Folder, Kind, Left, Trouble, Work, shown};
 
-/// While a file is carried over its copy has this name beside the one of before.
-const ARRIVING: &CStr = c".eve-vault-arriving";
 const PUT_AWAY: &str =
     "can't be put away to be wiped: if it is marked immutable or append-only take that off (chattr -i -a)";
 const ELSEWHERE: &str =
     "was moved in and has another name outside the vault, where its data stays in the clear; remove that too";
-const NOT_CARRIED: &str = "was written to while it was moved, and this can't be carried into the vault";
+const HELD: &str = "was moved in, and somebody whom /proc does not show can still write to it (a descriptor in flight between processes, io_uring); it is not wiped yet: end what used it, or restart this machine";
+const HELD_UNKNOWN: &str = "was moved in, and whether anybody could still write to it is not to be had from the kernel, so it is not wiped; see that nothing uses it, compare it with what is in the vault, and remove it";
 
 /// Looks at the originals once more, and wipes those that the vault has. Nothing there is success. `open`: the vault can be read.
 /// Returns what is in the vault and stays outside of it too, in words.
@@ -46,8 +46,15 @@ fn judge(places: &Places, open: bool, work: &Work) -> Result<(), MoveError> {
     let going = Folder::top(&places.going)?;
     let vault = if open { Some(Folder::top(&places.place)?) } else { None };
     let stamps = Stamps::read(&places.stamps);
-    let mut judging = Judging { stamps, going: &going, left: Left::default(), work };
-    judging.folder(&originals, vault.as_ref())?;
+    let arriving = match &vault {
+        Some(vault) => Some(Arriving::of(places, vault, &stamps, work)?),
+        None => Arriving::none(places).map(|()| None)?,
+    };
+    let mut judging = Judging { stamps, going: &going, arriving, left: Left::default(), work };
+    let judged = judging.folder(&originals, vault.as_ref());
+    let ended = judging.arriving.take().map_or(Ok(()), |arriving| arriving.end(places));
+    judged?;
+    ended?;
     if judging.left.is_empty() { Ok(()) } else { Err(MoveError::Differs(judging.left)) }
 }
 
@@ -69,6 +76,8 @@ fn clean(places: &Places, work: &Work) -> Result<(), Trouble> {
 struct Judging<'a> {
     stamps: Stamps,
     going: &'a Folder,
+    /// Only while the vault is open.
+    arriving: Option<Arriving>,
     left: Left,
     work: &'a Work,
 }
@@ -93,10 +102,11 @@ impl Judging<'_> {
     }
 
     fn one(&mut self, from: &Folder, to: Option<&Folder>, name: &CStr, entry: &Entry) {
-        let away = self.is_in(to, name, entry).and_then(|is_in| match is_in {
-            true => self.put_away(from, name, entry).map(|()| true),
-            false => Ok(false),
-        });
+        let away =
+            is_settled(entry).and_then(|()| self.is_in(to, name, entry)).and_then(|is_in| match is_in {
+                true => self.put_away(from, name, entry).map(|()| true),
+                false => Ok(false),
+            });
         match away {
             Ok(true) => {}
             Ok(false) => self.left.add(shown(&entry.path)),
@@ -119,8 +129,7 @@ impl Judging<'_> {
         if untouched { self.carry(to, name, entry, Some(&copy)) } else { Ok(false) }
     }
 
-    /// Puts what was written to the original into the vault: beside the copy, then in its place at once. Whoever wrote to the copy in
-    /// that very moment finds it as it was.
+    /// Puts what was written to the original into the vault, at once and whole.
     fn carry(
         &self,
         to: &Folder,
@@ -128,34 +137,22 @@ impl Judging<'_> {
         entry: &Entry,
         before: Option<&Entry>,
     ) -> Result<bool, Trouble> {
-        let failed = || Trouble::of(&entry.path, NOT_CARRIED);
-        if entry.kind() != Kind::File {
+        let Some(arriving) = self.arriving.as_ref().filter(|_| entry.kind() == Kind::File) else {
             return Ok(false);
-        }
-        tree::remove_in(to, ARRIVING, self.work)?;
-        let arrived = copy::file(to, ARRIVING, entry, self.work)?;
-        let now = entry.now().map_err(failed())?;
-        let whole = same_contents(entry, &arrived, self.work)? && Stamp::of(&now) == Stamp::of(&entry.stat);
-        let Some(before) = before.filter(|_| whole) else {
-            return match whole {
-                // Nothing may have taken the name meanwhile.
-                true => {
-                    rename(to, ARRIVING, to, name, RenameFlags::NOREPLACE).map(|()| true).map_err(failed())
-                }
-                false => tree::remove_in(to, ARRIVING, self.work).map(|()| false),
-            };
         };
-        rename(to, ARRIVING, to, name, RenameFlags::EXCHANGE).map_err(failed())?;
-        let displaced = to.entry(ARRIVING)?;
-        let same = |entry: &Entry| {
-            entry.stat.stx_ino == before.stat.stx_ino
-                && Stamp::of(&entry.stat).contents() == Stamp::of(&before.stat).contents()
+        let Some(arrived) = arriving.take_in(entry, self.work)? else { return Ok(false) };
+        let placed = match before {
+            // Nothing may have taken the name meanwhile.
+            None => {
+                let put = arriving.put(&arrived, to, name).map(|()| true);
+                put.map_err(Trouble::of(&entry.path, NOT_CARRIED))
+            }
+            Some(before) => arriving.exchange(&arrived, to, name, before, self.work),
         };
-        if !displaced.as_ref().is_some_and(same) {
-            rename(to, ARRIVING, to, name, RenameFlags::EXCHANGE).map_err(failed())?;
-            return tree::remove_in(to, ARRIVING, self.work).map(|()| false);
+        if !matches!(placed, Ok(true)) {
+            arriving.give_up(&arrived, to, name, self.work)?;
         }
-        tree::remove_in(to, ARRIVING, self.work).map(|()| true)
+        placed
     }
 
     /// Under its number, so that two of one name meet nowhere. A second name of the same file just goes.
@@ -173,6 +170,13 @@ impl Judging<'_> {
     }
 }
 
-fn rename(from: &Folder, name: &CStr, to: &Folder, new: &CStr, flags: RenameFlags) -> io::Result<()> {
-    Ok(rustix::fs::renameat_with(from, name, to, new, flags)?)
+/// Refuses what somebody could write to after it is judged. Nobody opens it anew: its folder is root's alone by now.
+fn is_settled(entry: &Entry) -> Result<(), Trouble> {
+    if entry.kind() != Kind::File {
+        return Ok(());
+    }
+    match entry.has_writers().map_err(Trouble::of(&entry.path, HELD_UNKNOWN))? {
+        true => Err(Trouble::new(&entry.path, HELD)),
+        false => Ok(()),
+    }
 }

@@ -58,6 +58,10 @@ impl Stamps {
     pub(super) fn is_original(&self, now: &Statx) -> bool {
         self.originals.get(&now.stx_ino) == Some(&Stamp::of(now))
     }
+    /// It is a copy, and nothing was written to it, whatever names it was given since.
+    pub(super) fn is_contents_of_copy(&self, now: &Statx) -> bool {
+        self.copies.get(&now.stx_ino).is_some_and(|copy| copy.contents() == Stamp::of(now).contents())
+    }
     /// Nothing was written to the copy since.
     pub(super) fn is_copy(&self, now: &Statx) -> bool {
         self.copies.get(&now.stx_ino) == Some(&Stamp::of(now))

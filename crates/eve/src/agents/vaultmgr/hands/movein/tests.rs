@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{XattrFlags, lgetxattr, lsetxattr};
 
+use super::arriving::Arriving;
 use super::*;
 use crate::agents::vaultmgr::hands::tree::tests::while_exchanged;
 use crate::bus::Agent;
@@ -27,6 +28,7 @@ impl Tree {
             place: at("place"),
             staging: at("new"),
             going: at("new.going"),
+            arriving: at("new.arriving"),
             stamps: at("new.stamps"),
         };
         fs::create_dir_all(places.place.join("a/b")).expect("makes");
@@ -53,8 +55,8 @@ impl Tree {
     }
     /// Nothing of the originals, nor of what was written down about them.
     fn is_clean(&self) -> bool {
-        let Places { staging, going, stamps, .. } = &self.places;
-        [staging, going, stamps].into_iter().all(|path| !path.exists())
+        let Places { staging, going, arriving, stamps, .. } = &self.places;
+        [staging, going, arriving, stamps].into_iter().all(|path| !path.exists())
     }
 }
 
@@ -389,32 +391,123 @@ fn a_thread_with_descriptors_of_its_own_is_a_holder() {
     tree.move_in().expect("nobody holds it any more");
 }
 
-/// 0b.2: who may write in the vault's folder puts root's file in the place of the copy that arrives. It gets neither his owner nor mode.
-#[test]
-fn what_is_put_in_the_place_of_a_copy_gets_none_of_its_rights() {
+/// A file moved in whose original was written to in the last moment, in a folder that is a user's; and root's file beside it.
+fn written_at_last(length: usize) -> (Tree, PathBuf, File) {
     let tree = Tree::new();
     for path in [tree.places.place.join("a/b"), tree.file()] {
         std::os::unix::fs::chown(path, Some(1000), Some(1000)).expect("as root");
     }
     tree.move_in().expect("moves");
-    let (arriving, secret) =
-        (tree.file().with_file_name(".eve-vault-arriving"), tree.file().with_file_name("secret"));
+    let secret = tree.file().with_file_name("secret");
     fs::write(&secret, "root's alone").expect("writes");
     let held = File::open(&secret).expect("opens");
-    // Written in the last moment before the exchange, and so long that it takes a while to carry it over.
-    fs::write(tree.original(), vec![7; 100 << 20]).expect("writes");
+    fs::write(tree.original(), vec![7; length]).expect("writes");
+    (tree, secret, held)
+}
+
+/// Settles while somebody does something over and over in the folder of the file that is carried over.
+fn settle_while(tree: &Tree, act: impl Fn() + Sync) {
     let over = AtomicBool::new(false);
-    let exchanged = std::thread::scope(|scope| {
-        let user = scope.spawn(|| {
-            while !arriving.exists() && !over.load(Ordering::Relaxed) {
-                std::thread::yield_now();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                act();
             }
-            fs::rename(&secret, &arriving).is_ok()
         });
         let _ = tree.settle();
         over.store(true, Ordering::Relaxed);
-        user.join().expect("runs")
     });
-    assert!(exchanged, "it was put there");
-    assert_eq!(held.metadata().expect("there").uid(), 0, "it is root's still");
+}
+
+fn exchange_names(one: &Path, other: &Path) -> bool {
+    use rustix::fs::{CWD, RenameFlags};
+    rustix::fs::renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE).is_ok()
+}
+
+/// 0b.2: who may write in the vault's folder puts root's file in the place of whatever arrives there. It gets neither his owner nor
+/// mode, and is never removed.
+#[test]
+fn what_is_put_in_the_place_of_what_arrives_is_neither_given_away_nor_removed() {
+    let (tree, secret, held) = written_at_last(64 << 20);
+    let ours = ["file", "link", "secret"];
+    settle_while(&tree, || {
+        for name in fs::read_dir(tree.places.place.join("a/b")).expect("lists").flatten() {
+            if !ours.iter().any(|known| name.file_name() == *known) {
+                exchange_names(&secret, &name.path());
+            }
+        }
+    });
+    let held = held.metadata().expect("there");
+    assert_eq!((held.uid(), held.nlink()), (0, 1), "root's, and it has its name");
+    assert_eq!(fs::metadata(tree.file()).expect("there").len(), 64 << 20, "what was written is in the vault");
+}
+
+/// Somebody exchanges the name in the vault between our two exchanges: what is with us then is his, and he gets it back, beside.
+#[test]
+fn what_came_out_of_the_vault_by_an_exchange_is_given_back() {
+    let (tree, secret, held) = written_at_last(4096);
+    let work = Work::default();
+    let (vault, originals) = (
+        Folder::top(&tree.places.place.join("a/b")).expect("opens"),
+        Folder::top(&tree.places.staging.join("a/b")).expect("opens"),
+    );
+    let arriving = Arriving::of(&tree.places, &vault, &Stamps::default(), &work).expect("makes");
+    let original = originals.entry(c"file").expect("looks").expect("there");
+    let arrived = arriving.take_in(&original, &work).expect("copies").expect("whole");
+    let number = arrived.stat.stx_ino.to_string();
+    assert!(exchange_names(&secret, &tree.places.arriving.join(&number)));
+    arriving.give_up(&arrived, &vault, c"file", &work).expect("gives back");
+    assert_eq!((held.metadata().expect("there").nlink(), held.metadata().expect("there").uid()), (1, 0));
+    let back = fs::read_to_string(tree.file().with_file_name(format!("file.{number}")));
+    assert_eq!(back.expect("it is where its owner finds it"), "root's alone");
+    arriving.end(&tree.places).expect("ends");
+    assert!(!tree.places.arriving.exists());
+}
+
+/// What a power cut left on its way into the vault goes; what had come out of it by an exchange is another's, stays and is named.
+#[test]
+fn what_a_life_before_left_on_its_way_is_cleared_and_anothers_is_named() {
+    let (tree, ..) = written_at_last(4096);
+    let arriving = &tree.places.arriving;
+    fs::create_dir(arriving).expect("makes");
+    fs::write(arriving.join("new"), "half").expect("writes");
+    fs::write(arriving.join("1"), "another's").expect("writes");
+    let told = words(&tree.settle().expect_err("another's"));
+    assert!(told.contains("new.arriving/1") && told.contains("move it"), "{told}");
+    assert!(tree.original().exists() && !arriving.join("new").exists());
+    fs::rename(arriving.join("1"), tree.dir.path().join("back")).expect("moves");
+    tree.settle().expect("settles");
+    assert!(tree.is_clean());
+    assert_eq!(fs::metadata(tree.file()).expect("there").len(), 4096);
+}
+
+/// Issue 7, B: a descriptor in a socket's queue is nowhere in /proc. What can be written to by it is not wiped, and what was written
+/// by it comes into the vault.
+#[test]
+fn what_a_descriptor_in_flight_can_write_to_is_not_wiped() {
+    use nix::sys::socket::{
+        AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, sendmsg, socketpair,
+    };
+    use std::os::fd::AsRawFd;
+
+    let tree = Tree::new();
+    let mut writer = OpenOptions::new().append(true).open(tree.file()).expect("opens");
+    let (one, other) =
+        socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC).expect("a pair");
+    let (bytes, rights) = ([std::io::IoSlice::new(b"x")], [writer.as_raw_fd()]);
+    let flags = MsgFlags::empty();
+    sendmsg::<()>(one.as_raw_fd(), &bytes, &[ControlMessage::ScmRights(&rights)], flags, None)
+        .expect("sends");
+    // A writer that /proc shows keeps it from being moved; the one in the queue is found before it is wiped.
+    let told = words(&tree.move_in().expect_err("it is shown"));
+    assert!(told.contains("open for writing"), "{told}");
+    writer.write_all(b"a line").expect("writes");
+    drop(writer);
+    tree.move_in().expect("nobody is seen");
+    let told = words(&tree.settle().expect_err("it is held"));
+    assert!(told.contains("new/a/b/file: was moved in") && told.contains("can still write to it"), "{told}");
+    assert!(tree.original().exists() && !tree.places.arriving.exists());
+    drop((one, other));
+    tree.settle().expect("nobody has it any more");
+    assert!(tree.is_clean() && fs::read(tree.file()).expect("reads").ends_with(b"a line"));
 }

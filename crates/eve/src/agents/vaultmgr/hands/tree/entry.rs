@@ -59,6 +59,11 @@ impl Entry {
         self.stat.stx_attributes.intersects(StatxAttributes::IMMUTABLE | StatxAttributes::APPEND)
     }
 
+    /// Whether anybody could write to this regular file by what he holds, shown in /proc or not.
+    pub(crate) fn has_writers(&self) -> io::Result<bool> {
+        fscrypt::sharing::has_writers(&self.open(OFlags::RDONLY | OFlags::NONBLOCK)?)
+    }
+
     /// What it is now.
     pub(crate) fn now(&self) -> io::Result<Statx> {
         stat_of(self.fd.as_fd())
