@@ -34,6 +34,10 @@ fn main() -> Result<()> {
 
 fn demo(args: &[String]) -> Result<()> {
     packages::install()?;
+    println!(
+        "demo: first the programs eve, evc and the demo itself are compiled, about 370 crates: ten minutes or more on two cores the \
+         first time, seconds later. Then it takes about a minute."
+    );
     run::cargo(["build", "--locked", "--package", "eve", "--package", "evc", "--package", "testkit"])?;
     let run = ["run", "--quiet", "--locked", "--package", "testkit", "--bin", "demo", "--"];
     run::cargo(run.into_iter().chain(args.iter().map(String::as_str)))

@@ -18,7 +18,7 @@ use crate::clock::now;
 use crate::custody::protect;
 use crate::http::{CONNECTIONS, Listener};
 use crate::jobs::housekeeping;
-use crate::service::{Settings, start};
+use crate::service::{Controller, Settings, start};
 
 /// Runs until it is told to stop.
 pub(super) fn serve(data: &Path, args: &Serve) -> anyhow::Result<()> {
@@ -62,6 +62,7 @@ async fn run(data: &Path, args: &Serve) -> anyhow::Result<()> {
     let clock = controller.clock(now()).await?;
     let listener = Listener::bind(args.listen, controller.clone()).await?;
     announce(data, &listener)?;
+    introduce(data, &listener, &controller);
     let (stop, stopped) = watch::channel(false);
     let serving = tokio::spawn(listener.serve(stopped.clone()));
     let keeping = tokio::spawn(housekeeping(controller.clone(), clock, stopped));
@@ -102,6 +103,20 @@ fn announce(data: &Path, listener: &Listener) -> anyhow::Result<()> {
         .with_context(|| format!("can't write {}", file.display()))?;
     println!("listening on {url}");
     std::io::stdout().flush().context("can't say where it listens")
+}
+
+/// For who reads the log: who serves, and what an operator and a node's installer need.
+fn introduce(data: &Path, listener: &Listener, controller: &Controller) {
+    let root = controller.status(now()).map(|status| status.root_fingerprint).unwrap_or_default();
+    let (token, certificate) = (data.join("operator.token"), data.join("root-certificate.pem"));
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        url = %format!("https://{}", reached_at(listener.address())),
+        root_sha256 = root,
+        token = %token.display(),
+        root_certificate = %certificate.display(),
+        "serving"
+    );
 }
 
 /// Every address is no address to call.

@@ -16,7 +16,9 @@ use crate::custody::authority::Authority;
 use crate::store::{DeviceRow, Store, Tx};
 
 pub use crate::fleet::heard::Heard;
+use crate::http::log::Repeats;
 pub use crate::jobs::steady::Steady;
+pub use crate::operator::knocks::Knocks;
 pub use crate::operator::tokens::{let_in, new_token};
 pub use refusal::{
     BadRequest, Barred, Body, Fault, Form, InTheWay, LifeRefusal, Message, NoToken, NotAdmitted, Refusal,
@@ -46,6 +48,10 @@ pub struct Controller {
     pub poll_every_s: Option<u32>,
     /// When devices were heard.
     pub heard: Heard,
+    /// Who wanted to register and may not.
+    pub knocks: Knocks,
+    /// Devices whose evidence was refused, as far as the log was told.
+    pub refused: Repeats<DeviceId>,
 }
 
 /// Finds a device of a project by UUID or name. Another project's is not known.

@@ -11,7 +11,7 @@ use vault::ids::{Incarnation, Project};
 use zeroize::Zeroizing;
 
 use super::folder::{at, make_folder, publish_root};
-use super::{Controller, Heard, first, new_token};
+use super::{Controller, Heard, Knocks, first, new_token};
 use crate::clock;
 use crate::custody::authority::Authority;
 use crate::custody::{CarriedOver, CustodyError, Kek, authority, carry_over, random, write_private};
@@ -48,7 +48,9 @@ pub struct Settings {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The data folder or a file in it.
-    #[error("{path} can't be made or written")]
+    #[error(
+        "{path} can't be made or written: see that the folder is there, has room, and belongs to who runs evc"
+    )]
     File {
         /// Which.
         path: String,
@@ -201,7 +203,17 @@ pub async fn start_over(
     publish_root(disk, &settings.data.join(ROOT), &authority.root_pem)?;
     first::ended(disk, &settings.data)?;
     let poll_every_s = settings.poll_every_s;
-    Ok(Controller { store, kek, authority, incarnation, past, poll_every_s, heard: Heard::default() })
+    Ok(Controller {
+        store,
+        kek,
+        authority,
+        incarnation,
+        past,
+        poll_every_s,
+        heard: Heard::default(),
+        knocks: Knocks::default(),
+        refused: crate::http::log::Repeats::default(),
+    })
 }
 
 /// Whether this is the first start. Refuses a clock that was never set then; later, one that is well behind what it showed before, unless
