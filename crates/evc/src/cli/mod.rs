@@ -22,7 +22,7 @@ mod yaml;
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use clap::{CommandFactory as _, Parser as _};
 use clap_complete::CompleteEnv;
 use clap_complete::env::Shells;
@@ -60,7 +60,7 @@ pub fn main() -> ExitCode {
 
 fn run(Args { command, reach, output }: Args) -> Result<(), Failed> {
     let told = match command {
-        Command::Serve(serve) => return Ok(serve::serve(&reach.data(), &serve)?),
+        Command::Serve(serve) => return Ok(run_controller(&reach, &serve)?),
         Command::Completions { shell } => return Ok(completions(shell)?),
         Command::Man { dir } => return Ok(man(dir.as_deref())?),
         Command::Version => version(&reach),
@@ -71,6 +71,15 @@ fn run(Args { command, reach, output }: Args) -> Result<(), Failed> {
         Command::Asked(what) => ask::ask(&Client::new(&reach)?, what, output),
     };
     Ok(told?.print(output)?)
+}
+
+fn run_controller(reach: &Reach, serve: &args::Serve) -> anyhow::Result<()> {
+    match reach.of_clients() {
+        Some(option) => {
+            Err(anyhow!("`evc serve` takes no {option}: it makes its own; see `evc serve --help`"))
+        }
+        None => serve::serve(&reach.data(), serve),
+    }
 }
 
 /// A script by which the shell asks this program.

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 use vault::text::OneLine;
 
-use super::args::Serve;
+use super::args::{LogFormat, Serve};
 use crate::clock::now;
 use crate::custody::protect;
 use crate::http::{CONNECTIONS, Listener};
@@ -22,7 +22,7 @@ use crate::service::{Controller, Settings, start};
 
 /// Runs until it is told to stop.
 pub(super) fn serve(data: &Path, args: &Serve) -> anyhow::Result<()> {
-    log_to_stderr(args.log_json);
+    log_to_stderr(args.log_json || args.log_format == LogFormat::Json);
     // Before any key is read.
     for line in protect().missing {
         tracing::warn!("{line}");

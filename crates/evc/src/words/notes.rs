@@ -61,7 +61,8 @@ pub(crate) fn of_judged(vaults: &[Name], approved: bool) -> String {
     let names: Vec<String> = vaults.iter().map(|name| format!("`{name}`")).collect();
     match (names.as_slice(), approved) {
         ([], _) => {
-            "no vault of this device requires measured PCRs: no key is released or withheld by this".into()
+            "no vault of this device requires measured PCRs yet: until one does, no key depends on this"
+                .into()
         }
         (names, true) => {
             format!(

@@ -40,7 +40,9 @@ fn line(topic: &str, text: &str, at: SystemTime, json: bool) -> String {
         true => {
             format!("{}\n", plain(&json!({ "at": at.to_string(), "topic": topic, "text": text }).to_string()))
         }
-        false => format!("{at} {}\n", plain(&text)),
+        // Of most the value begins with the topic's name.
+        false if text.starts_with(topic) => format!("{at} {}\n", plain(&text)),
+        false => format!("{at} {topic} {}\n", plain(&text)),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use serde_json::Value;
 use vault::ids::{Name, VaultId};
 use vault::report::{State, VaultReport};
@@ -51,7 +51,9 @@ fn reached(wanted: State, after: &VaultReport) -> anyhow::Result<()> {
 
 fn ask<C: Call>(root: &Root, call: &C, patience: Duration) -> anyhow::Result<C::Answer> {
     root.bus().call(call, patience).map_err(|error| match error {
-        refused @ CallError::Bus(BusError::Refused) => anyhow::Error::new(refused).context("are you root?"),
+        CallError::Bus(BusError::Refused) => anyhow!("this is for root alone: are you root?"),
+        // What the system says of the socket tells nobody more.
+        CallError::Bus(away @ BusError::Unreachable { .. }) => anyhow!("{away}"),
         other => other.into(),
     })
 }

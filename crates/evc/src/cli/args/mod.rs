@@ -99,6 +99,16 @@ impl Reach {
         path(self.data.as_ref(), "EVC_DATA").unwrap_or_else(|| "evc-data".into())
     }
 
+    /// Options of who asks a controller, which mean nothing to who runs one.
+    pub(in crate::cli) fn of_clients(&self) -> Option<&'static str> {
+        let said = [
+            (self.url.is_some(), "--url"),
+            (self.token_file.is_some(), "--token-file"),
+            (self.ca.is_some(), "--ca"),
+        ];
+        said.into_iter().find_map(|(said, name)| said.then_some(name))
+    }
+
     /// The URL, where it is said.
     pub(in crate::cli) fn url(&self) -> Option<String> {
         self.url.clone().or_else(|| set("EVC_URL")?.into_string().ok())
@@ -263,9 +273,19 @@ pub(in crate::cli) struct Serve {
     /// Start although the clock is behind the time that it showed before. Give it once, when the clock was ahead then and is right now.
     #[arg(long)]
     pub(in crate::cli) clock_is_right: bool,
-    /// Log as JSON lines.
-    #[arg(long)]
+    /// How log lines look. What is logged, `EVC_LOG` says (like `info` or `debug`).
+    #[arg(long, value_enum, default_value = "text")]
+    pub(in crate::cli) log_format: LogFormat,
+    /// As `--log-format json`, which it was called before.
+    #[arg(long, hide = true)]
     pub(in crate::cli) log_json: bool,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum LogFormat {
+    Text,
+    Json,
 }
 
 const SERVE: &str = "\
