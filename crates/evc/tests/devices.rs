@@ -287,7 +287,12 @@ fn an_orphan_is_adopted_under_a_policy_and_may_then_be_deleted() {
     let section = device.section(&controller);
     let entry = section.vaults.iter().find(|entry| entry.name.as_str() == "ledger").expect("listed");
     assert!(entry.created && entry.id.0.as_u128() == 7, "opened as it is, not made");
-    says(&controller, true, &["delete", "vault", "ledger", "--device", "edge-1"], &["is removed"]);
+    says(
+        &controller,
+        true,
+        &["delete", "vault", "ledger", "--device", "edge-1", "--confirm", "ledger"],
+        &["is removed"],
+    );
     assert!(device.section(&controller).vaults.iter().all(|entry| entry.name.as_str() != "ledger"));
 }
 

@@ -10,6 +10,7 @@ use super::table::{self, cell};
 use crate::api::{
     Accepted, Attestation, Described, DeviceView, NodeReport, PolicyView, ServerStatus, VaultView,
 };
+use crate::store::VaultStanding;
 
 /// Fields and lists, line by line.
 #[derive(Default)]
@@ -92,7 +93,8 @@ fn node(page: &mut Page, report: &NodeReport, sent: u64) {
 
 fn strays(device: &DeviceView, listed: &[VaultView]) -> Vec<String> {
     let reports = device.report.iter().flat_map(|report| &report.vaults);
-    let strays = reports.filter(|vault| listed.iter().all(|row| row.id != vault.id));
+    let strays = reports
+        .filter(|vault| listed.iter().all(|row| row.id != vault.id || row.standing == VaultStanding::Gone));
     strays
         .map(|vault| format!("{} ({}): {}; {}", vault.name, vault.id, vault.state, vault.detail.join("; ")))
         .collect()

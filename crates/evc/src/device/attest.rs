@@ -84,7 +84,7 @@ impl Controller {
             Judged::Bad(why) => {
                 let Some(repeated) = self.refused.told(device, came.at) else { return };
                 let (source, session) = (came.from.map(|it| it.to_string()), hex::encode(&session.0[..4]));
-                tracing::warn!(%device, source, session, repeated, reason = in_full(why), "evidence refused");
+                tracing::warn!(%device, source, session, repeated, reason = %in_full(why), "evidence refused");
             }
             Judged::Good { learned: Some(reference) } => {
                 tracing::info!(%device, reference, "reference value learned, waits for approval");

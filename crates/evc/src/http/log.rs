@@ -114,7 +114,7 @@ pub(super) async fn told(State(app): State<App>, request: Request, next: Next) -
     }
     if let Some(Acted(done)) = response.extensions().get::<Acted>() {
         let source = source.map(|source| source.address().to_string());
-        tracing::info!(done, source, path = path(&uri), "operator");
+        tracing::info!(%done, source, path = path(&uri), "operator");
     }
     response
 }
@@ -126,9 +126,9 @@ fn refused(app: &App, (method, uri): (&Method, &Uri), source: Option<Source>, re
     let (why, path) = (&reason.words, path(uri));
     // The level of an event is fixed where it is written.
     match reason.level {
-        Level::ERROR => tracing::error!(error = why, device, source, %method, path, repeated, "refused"),
-        Level::DEBUG => tracing::debug!(reason = why, device, source, %method, path, repeated, "refused"),
-        _ => tracing::info!(reason = why, device, source, %method, path, repeated, "refused"),
+        Level::ERROR => tracing::error!(error = %why, device, source, %method, path, repeated, "refused"),
+        Level::DEBUG => tracing::debug!(reason = %why, device, source, %method, path, repeated, "refused"),
+        _ => tracing::info!(reason = %why, device, source, %method, path, repeated, "refused"),
     }
 }
 
