@@ -213,7 +213,7 @@ impl Scene {
     /// # Errors
     /// The controller's refusal.
     pub fn delete(&self, vault: &str) -> Result<()> {
-        self.evc.run(&["delete", "vault", vault, "--device", DEVICE]).map(drop)
+        self.evc.run(&["delete", "vault", vault, "--device", DEVICE, "--confirm", vault]).map(drop)
     }
 }
 

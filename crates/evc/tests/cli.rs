@@ -184,7 +184,7 @@ fn an_untrusted_controller_is_told_from_an_absent_one() {
     assert!(said.contains("is the controller running there?") && !said.contains("--ca"), "{said}");
 }
 
-/// What was allowed by mistake is withdrawn, by the certificate or by its digest, as often as one says so.
+/// What was allowed by mistake is withdrawn, by the certificate or by its digest as lists show it; what was never allowed is not there.
 #[test]
 fn an_allowance_is_withdrawn() {
     let dir = tempfile::tempdir().expect("a folder");
@@ -192,18 +192,21 @@ fn an_allowance_is_withdrawn() {
     let (cert, key) = (dir.path().join("onboard.pem"), Key::new("onboard"));
     std::fs::write(&cert, &key.pem).expect("written");
     let (cert, digest) = (cert.to_str().expect("text"), hex::encode(key.cert.digest().0));
-    for which in [["--cert", cert], ["--digest", &digest]] {
+    for which in [["--cert", cert], ["--digest", &digest], ["--digest", &digest[..12]]] {
         for serial in ["*", "a/b"] {
             let act = |what: &str, which: [&str; 2]| {
                 let done = evc(dir.path(), &["onboard", what, which[0], which[1], "--serial", serial]);
                 assert!(done.status.success(), "{}", text(&done.stderr));
             };
             act("add", ["--cert", cert]);
-            let listed = || text(&evc(dir.path(), &["onboard", "list"]).stdout);
-            assert!(listed().contains(&digest), "{}", listed());
+            let listed = |how: &str| evc(dir.path(), &["onboard", "list", "-o", how]);
+            let shown = text(&listed("table").stdout);
+            assert!(shown.contains(&digest[..12]) && !shown.contains(&digest), "{shown}");
+            assert!(text(&listed("wide").stdout).contains(&digest));
             act("remove", which);
-            assert_eq!(listed(), "nothing there\n");
-            act("remove", which);
+            assert_eq!(text(&listed("table").stdout), "", "no row, where a script counts them");
+            let again = evc(dir.path(), &["onboard", "remove", which[0], which[1], "--serial", serial]);
+            assert_eq!(again.status.code(), Some(4), "{}", text(&again.stderr));
         }
     }
     let wrong = evc(dir.path(), &["onboard", "remove", "--digest", "12", "--serial", "S"]);
@@ -286,4 +289,169 @@ fn what_is_not_there_has_an_exit_code_of_its_own() {
     assert_eq!((refused.status.code(), told.code), (Some(4), evc::api::Code::DeviceUnknown));
     assert_eq!(told.place, Some(evc::api::Place { line: 2, column: 7 }));
     assert!(refused.stdout.is_empty());
+}
+
+/// Seen-by-users 1.11, 2: what is shown is applied again and changes nothing; several files are one; what would change is told by its fields.
+#[test]
+fn policies_are_shown_edited_compared_and_applied_again() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (_serving, _) = serve(dir.path());
+    let files = dir.path().join("files");
+    std::fs::create_dir(&files).expect("made");
+    for name in ["a", "b"] {
+        let policy = format!("kind: VaultPolicy\nname: {name}\ncustody: tpm+controller\n");
+        std::fs::write(files.join(format!("{name}.yaml")), policy).expect("written");
+    }
+    let files = files.to_str().expect("text");
+    let differs = evc(dir.path(), &["diff", "-f", files]);
+    assert_eq!(differs.status.code(), Some(6), "{}", text(&differs.stderr));
+    assert!(text(&evc(dir.path(), &["apply", "-f", files]).stdout).contains("created"));
+    assert_eq!(evc(dir.path(), &["diff", "-f", files]).status.code(), Some(0));
+    let shown = text(&evc(dir.path(), &["get", "policy", "a", "b", "-o", "yaml"]).stdout);
+    let edited = dir.path().join("edited");
+    std::fs::write(&edited, &shown).expect("written");
+    let edited_path = edited.to_str().expect("text");
+    assert_eq!(evc(dir.path(), &["diff", "-f", edited_path]).status.code(), Some(0), "{shown}");
+    std::fs::write(&edited, shown.replacen("72h", "24h", 1)).expect("written");
+    let differs = evc(dir.path(), &["diff", "-f", edited_path]);
+    let said = text(&differs.stdout);
+    let line = "policy a\n- on_removal.delete_after: 72h\n+ on_removal.delete_after: 24h\n";
+    assert_eq!((differs.status.code(), &*said), (Some(6), line));
+    let dry = text(&evc(dir.path(), &["apply", "-f", edited_path, "--dry-run"]).stdout);
+    assert!(dry.contains("on_removal.delete_after: 72h -> 24h"), "{dry}");
+    assert_eq!(text(&evc(dir.path(), &["get", "pol", "-o", "name"]).stdout), "policy/a\npolicy/b\n");
+    let described = text(&evc(dir.path(), &["describe", "policy", "a"]).stdout);
+    assert!(
+        described.contains("custody:") && described.contains("72h"),
+        "a dry run changes nothing: {described}"
+    );
+    let unknown = evc(dir.path(), &["get", "policies", "c"]);
+    assert_eq!(unknown.status.code(), Some(4), "{}", text(&unknown.stderr));
+}
+
+/// Seen-by-users 1.10: what is waited for ends the wait; what does not come ends it by the time, with a code of its own and how it was.
+#[test]
+fn a_wait_ends_by_itself() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let wait = |args: &[&str]| {
+        let told = evc(dir.path(), &[&["wait"], args, &["--timeout", "300ms"]].concat());
+        (told.status.code(), text(&told.stdout) + &text(&told.stderr))
+    };
+    let (code, said) = wait(&["controller"]);
+    assert!(code == Some(5) && said.contains("is `evc serve` running?"), "{said}");
+    let (_serving, _) = serve(dir.path());
+    let (code, said) = wait(&["controller"]);
+    assert!(code == Some(0) && said.contains("the controller answers"), "{said}");
+    let (code, said) = wait(&["device", "edge-1", "--for", "online"]);
+    assert!(code == Some(5) && said.contains("is not registered"), "{said}");
+    assert_eq!(wait(&["vault", "v", "--device", "edge-1", "--for", "gone"]).0, Some(0));
+    assert_eq!(wait(&["vault", "v", "--device", "edge-1", "--for", "epoch=x"]).0, Some(2), "used wrongly");
+    assert_eq!(evc(dir.path(), &["get", "everything"]).status.code(), Some(2));
+    let status = evc(dir.path(), &["status"]);
+    assert!(status.status.success() && text(&status.stdout).contains("nothing needs anybody"));
+    let version = evc(dir.path(), &["version"]);
+    assert!(text(&version.stdout).contains(&format!("controller  {}", env!("CARGO_PKG_VERSION"))));
+}
+
+/// Seen-by-users 2: Tab offers names, and says nothing where no controller answers.
+#[test]
+fn names_are_completed_and_no_error_is_shown() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let complete = |words: &[&str]| {
+        let told = Command::new(env!("CARGO_BIN_EXE_evc"))
+            .env("COMPLETE", "bash")
+            .env("_CLAP_COMPLETE_INDEX", (words.len() - 1).to_string())
+            .env("EVC_DATA", dir.path())
+            .arg("--")
+            .args(words)
+            .output()
+            .expect("ran");
+        (text(&told.stdout), text(&told.stderr))
+    };
+    let (offered, said) = complete(&["evc", "describe", "policy", ""]);
+    assert!(!offered.contains("shop") && said.is_empty(), "{offered} {said}");
+    let (_serving, _) = serve(dir.path());
+    let file = dir.path().join("p.yaml");
+    std::fs::write(&file, "kind: VaultPolicy\nname: shop\ncustody: tpm\n").expect("written");
+    assert!(evc(dir.path(), &["apply", "-f", file.to_str().expect("text")]).status.success());
+    let (offered, said) = complete(&["evc", "describe", "policy", ""]);
+    assert!(offered.contains("shop") && said.is_empty(), "{offered} {said}");
+}
+
+/// Seen-by-users 2: whoever asks for help sees first how it is used, and what every command takes apart from what this one does.
+#[test]
+fn every_help_begins_with_an_example_and_keeps_what_is_global_apart() {
+    let dir = tempfile::tempdir().expect("a folder");
+    for args in [
+        &["get", "devices"][..],
+        &["get", "vaults"],
+        &["get", "policies"],
+        &["get", "references"],
+        &["get", "pending"],
+        &["describe", "device"],
+        &["describe", "vault"],
+        &["describe", "policy"],
+        &["apply"],
+        &["diff"],
+        &["rotate", "vault"],
+        &["delete", "vault"],
+        &["delete", "device"],
+        &["delete", "policy"],
+        &["recreate", "vault"],
+        &["rehome", "vault"],
+        &["device", "lost"],
+        &["device", "found"],
+        &["device", "settle"],
+        &["adopt", "vault"],
+        &["wait", "device"],
+        &["wait", "vault"],
+        &["wait", "controller"],
+        &["reference", "list"],
+        &["reference", "approve"],
+        &["reference", "reject"],
+        &["reference", "learn"],
+        &["onboard", "add"],
+        &["onboard", "remove"],
+        &["serve"],
+        &["token", "new"],
+        &["token", "rotate"],
+        &[],
+    ] {
+        let help = text(&evc(dir.path(), &[args, &["-h"]].concat()).stdout);
+        assert!(help.starts_with("Examples:\n  evc "), "{args:?}: {help}");
+        let (own, global) = help.split_once("Global options:").unwrap_or_else(|| panic!("{args:?}: {help}"));
+        let own = own.split("Usage:").nth(1).unwrap_or_default();
+        assert!(!own.contains("--token-file") && global.contains("--output"), "{args:?}: {help}");
+        assert!(!global.contains("--ca"), "only in the long help: {help}");
+    }
+}
+
+/// Seen-by-users 1.15: the log says who did what, and who was refused what from where, each once.
+#[test]
+fn the_log_says_who_did_what_and_who_was_refused() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (serving, _) = serve(dir.path());
+    let file = dir.path().join("p.yaml");
+    std::fs::write(&file, "kind: VaultPolicy\nname: shop\ncustody: tpm\n").expect("written");
+    assert!(evc(dir.path(), &["apply", "-f", file.to_str().expect("text")]).status.success());
+    for _ in 0..3 {
+        assert_eq!(evc(dir.path(), &["describe", "device", "edge-7"]).status.code(), Some(4));
+    }
+    assert!(evc(dir.path(), &["delete", "policy", "shop"]).status.success());
+    let (_, log) = terminate(serving);
+    let has =
+        |words: &[&str]| log.lines().filter(|line| words.iter().all(|word| line.contains(word))).count();
+    assert_eq!(
+        has(&["INFO", "operator", "policy shop created", "source=\"127.0.0.1\"", "/api/v1/apply"]),
+        1,
+        "{log}"
+    );
+    assert_eq!(has(&["INFO", "operator", "policy `shop` is deleted"]), 1, "{log}");
+    assert_eq!(
+        has(&["refused", "`edge-7` is not known", "source=", "path=\"/api/v1/devices/edge-7\""]),
+        1,
+        "{log}"
+    );
+    assert_eq!(has(&["INFO", "serving", "version=", "root_sha256=", "operator.token"]), 1, "{log}");
+    assert!(!log.contains('\u{1b}'), "no colours in a file: {log}");
 }

@@ -223,3 +223,42 @@ fn a_vault_that_was_never_finished_is_not_made_anew_from_here() {
     let there = recreate("payments");
     assert!(there.contains("does not report vault `payments` as missing"), "{there}");
 }
+
+/// Seen-by-users 1.10, 2: a vault goes by its device's name, is a document that changes nothing when it is applied, and is waited for by its node's
+/// word and not by what was ordered.
+#[test]
+fn a_vault_is_shown_by_names_is_a_document_and_is_waited_for() {
+    let evc = Evc::start();
+    let (device, section) = device_with_vault(&evc);
+    let wait = |until: &str| {
+        let which = ["wait", "vault", "payments", "--device", "edge-1", "--timeout", "100ms", "--for", until];
+        shown(&evc, &which)
+    };
+    assert!(wait("unlocked").contains("has not spoken of it"), "{}", wait("unlocked"));
+    device.report(&evc, &section, 1);
+    for (until, says) in [
+        ("unlocked", "vault `payments`: unlocked, node at epoch 1"),
+        ("epoch=1", "vault `payments`: unlocked"),
+        ("epoch=2", "the 100ms are over"),
+        ("locked", "the 100ms are over"),
+        ("gone", "the 100ms are over"),
+    ] {
+        assert!(wait(until).contains(says), "{until}: {}", wait(until));
+    }
+    let id = device.id.to_string();
+    let listed = shown(&evc, &["get", "vault", "payments"]);
+    assert!(listed.contains("edge-1") && !listed.contains(&id), "{listed}");
+    assert!(shown(&evc, &["get", "device", "edge-1", "-o", "wide"]).contains(&id));
+    assert_eq!(shown(&evc, &["get", "vaults", "payments", "-o", "name"]), "vault/edge-1/payments\n");
+    let document = shown(&evc, &["get", "vaults", "payments", "-o", "yaml"]);
+    let applied = evc.act("POST", "/apply?dry_run=true", &document);
+    assert_eq!(
+        (&applied[0]["kind"], &applied[0]["outcome"]),
+        (&"vault".into(), &"unchanged".into()),
+        "{document}"
+    );
+    let described = shown(&evc, &["describe", "device", "edge-1"]);
+    assert!(described.starts_with("Name:         edge-1\nCondition:"), "{described}");
+    let unknown = shown(&evc, &["get", "vault", "none", "--device", "edge-1"]);
+    assert!(unknown.contains("device `edge-1` has no vault `none`"), "{unknown}");
+}

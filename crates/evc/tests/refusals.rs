@@ -277,7 +277,8 @@ fn what_is_withdrawn_ends_and_nothing_else() {
     let allow = serde_json::json!({ "cert_pem": next.onboard.pem, "serial": next.serial });
     evc.act("POST", "/onboarding", &allow.to_string());
     let digest = hex::encode(next.onboard.cert.digest().0);
-    evc.act("DELETE", &format!("/onboarding/{digest}/another"), "");
+    let gone = evc.operator("DELETE", &format!("/onboarding/{digest}/another"), "", Some(&evc.token));
+    assert_eq!((gone.status, gone.problem().code), (404, Code::AllowanceUnknown), "never allowed");
     evc.act("DELETE", &format!("/onboarding/{digest}/{}", next.serial), "");
     assert_eq!(next.register(&evc), 403);
     let used = hex::encode(device.onboard.cert.digest().0);
@@ -365,4 +366,22 @@ fn nodes_take_no_other_leaf_of_ours_for_the_signing_one() {
 fn pem(der: &[u8]) -> String {
     let text = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, der);
     format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n")
+}
+
+/// Seen-by-users 2: a device that knocks and may not come in is seen, until it may; what it says of itself moves no terminal.
+#[test]
+fn who_knocks_and_may_not_come_in_is_listed_until_he_may() {
+    let evc = Evc::start();
+    let mut device = Device::new("edge-9");
+    device.serial = "SN-9".into();
+    assert_eq!(device.register(&evc), 403);
+    assert_eq!(device.register(&evc), 403);
+    let listed = evc.act("GET", "/knocks", "");
+    assert_eq!((&listed[0]["serial"], &listed[0]["times"]), (&"SN-9".into(), &2.into()), "{listed}");
+    assert_eq!(listed[0]["from"], "127.0.0.1");
+    assert_eq!(listed[0]["certificate"], hex::encode(device.onboard.cert.digest().0));
+    let allow = serde_json::json!({ "cert_pem": device.onboard.pem, "serial": device.serial });
+    evc.act("POST", "/onboarding", &allow.to_string());
+    assert_eq!(evc.act("GET", "/knocks", ""), serde_json::json!([]));
+    assert_eq!(evc.operator("GET", "/knocks", "", None).status, 401, "for operators alone");
 }

@@ -52,7 +52,9 @@ pub(crate) enum LineError {
     )]
     NotBelieved(#[source] ureq::Error),
     /// The proxy lets nobody through.
-    #[error("the proxy that config/proxy names does not let this node through to the controller")]
+    #[error(
+        "the proxy that config/proxy names does not let this node through to the controller: allow it there, or write another one"
+    )]
     Proxy(#[source] ureq::Error),
     /// Nobody answers.
     #[error(
@@ -63,10 +65,14 @@ pub(crate) enum LineError {
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// It broke off, or is too long.
-    #[error("the controller's answer")]
+    #[error(
+        "the controller's answer broke off, or is too long: it is asked again; see that the line is good"
+    )]
     Answer(#[source] ureq::Error),
     /// Not what a controller says.
-    #[error("the controller's answer is not {PROTO}")]
+    #[error(
+        "what answers at config/server is no controller: its answer is not {PROTO}; see that the address is right"
+    )]
     OtherMedia,
 }
 

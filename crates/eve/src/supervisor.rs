@@ -2,7 +2,7 @@
 //! It never touches a vault: an open vault stays open whatever dies. Killed, it takes its agents along (their parent-death signal).
 //!
 //! An agent that dies is started again after a pause: 0.2 s at first, doubled each time up to 10 s, and back to 0.2 s after it
-//! lived for 30 s. Of the environment an agent gets `RUST_LOG` and `RUST_BACKTRACE`, and nothing else of root's shell.
+//! lived for 30 s. Of the environment an agent gets `EVE_LOG`, `RUST_LOG` and `RUST_BACKTRACE`, and nothing else of root's shell.
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
@@ -34,7 +34,7 @@ const LOOK: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What agents inherit of the environment: how much they log.
-const KEPT: [&str; 2] = ["RUST_LOG", "RUST_BACKTRACE"];
+const KEPT: [&str; 3] = ["EVE_LOG", "RUST_LOG", "RUST_BACKTRACE"];
 
 struct Charge {
     agent: Agent,

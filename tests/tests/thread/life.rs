@@ -85,7 +85,7 @@ fn the_operator_reads_what_is_not_escrowed_not_checked_and_not_erased() {
     for words in ["AK not proved to its EK: not checked", "event log: not checked", "geofence: not checked"] {
         assert!(device.contains(words), "{words}: {device}");
     }
-    let said = scene.evc.run(&["delete", "vault", "till", "--device", DEVICE]).unwrap();
+    let said = scene.evc.run(&["delete", "vault", "till", "--device", DEVICE, "--confirm", "till"]).unwrap();
     assert!(said.contains("removed, not crypto-erased"), "{said}");
 }
 

@@ -6,7 +6,9 @@ use std::marker::PhantomData;
 use super::requests::{
     Adoption, Allow, Applying, Deletion, List, NewToken, Recreation, Rehoming, Rotation, Yaml,
 };
-use super::{Allowance, Applied, Described, DeviceView, Done, PolicyView, Reference, VaultView};
+use super::{
+    Allowance, Applied, Described, DeviceView, Done, Knock, PolicyView, Reference, ServerStatus, VaultView,
+};
 
 /// A call: `P` is what stands in its query, `B` its body, `A` its answer.
 pub struct Call<P, B, A> {
@@ -85,6 +87,10 @@ macro_rules! calls {
 }
 
 calls! {
+    /// Shows the controller at a glance.
+    STATUS: get "/status" (), () => ServerStatus;
+    /// Lists who wanted to register and may not.
+    KNOCKS: get "/knocks" (), () => Vec<Knock>;
     /// Allows a certificate and serial to onboard.
     ALLOW: post "/onboarding" (), Allow => Allowance;
     /// Lists what is allowed, after `CERTIFICATE/SERIAL`.

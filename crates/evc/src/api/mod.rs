@@ -18,7 +18,7 @@ pub use requests::{
 };
 
 use calls::Call;
-pub use views::{Allowance, DeviceView, Reference, VaultView};
+pub use views::{Allowance, DeviceView, Knock, Reference, ServerStatus, VaultView};
 
 /// What was done, in words.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -41,6 +41,17 @@ pub enum Outcome {
     Changed,
 }
 
+/// A field that a document changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// The field, as it is written in a document.
+    pub field: String,
+    /// What stood in it; none where it was not there.
+    pub old: Option<String>,
+    /// What stands in it; none where it is not there any more.
+    pub new: Option<String>,
+}
+
 /// One document and what became of it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Applied {
@@ -50,6 +61,9 @@ pub struct Applied {
     pub name: String,
     /// What became of it.
     pub outcome: Outcome,
+    /// Each field that differs from what was there.
+    #[serde(default)]
+    pub changes: Vec<Change>,
     /// What the operator should know.
     pub notes: Vec<String>,
 }

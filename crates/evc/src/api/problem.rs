@@ -107,6 +107,8 @@ codes! {
         ReferenceUnknown,
         /// The device's node reports no such orphan.
         OrphanUnknown,
+        /// No such allowance to onboard.
+        AllowanceUnknown,
         /// No such path.
         PathUnknown,
     }

@@ -1,6 +1,7 @@
 //! Devices, vaults, reference values and allowances, as operators see them.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 use vault::ids::{DeviceId, Epoch, Name, VaultId};
@@ -47,6 +48,9 @@ pub struct DeviceView {
 pub struct VaultView {
     /// Its device's identity.
     pub device: DeviceId,
+    /// Its device's name.
+    #[serde(default)]
+    pub device_name: Option<Name>,
     /// Its identity.
     pub id: VaultId,
     /// Its name.
@@ -89,6 +93,9 @@ pub struct Reference {
     pub id: i64,
     /// The device's identity.
     pub device: DeviceId,
+    /// The device's name.
+    #[serde(default)]
+    pub device_name: Option<Name>,
     /// `pending`, `approved` or `rejected`.
     pub state: ReferenceState,
     /// When it was learned.
@@ -114,4 +121,39 @@ pub struct Allowance {
     pub added: String,
     /// The device that used it.
     pub device: Option<DeviceId>,
+    /// That device's name.
+    #[serde(default)]
+    pub device_name: Option<Name>,
+}
+
+/// Somebody who wanted to register and may not, as shown. What it says of itself is proved by nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Knock {
+    /// The serial that it gave.
+    pub serial: String,
+    /// SHA-256 of the onboarding certificate that it came with, in hexadecimal.
+    pub certificate: String,
+    /// The address that it came from; of IPv6 its /64.
+    pub from: IpAddr,
+    /// How often it came.
+    pub times: u64,
+    /// When it came first.
+    pub first: String,
+    /// When it came last.
+    pub last: String,
+    /// The same, counted from now.
+    pub seen: String,
+}
+
+/// The controller at a glance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerStatus {
+    /// Its version.
+    pub version: String,
+    /// SHA-256 of its root certificate, in hexadecimal: what `eve controller accept --fingerprint` takes.
+    pub root_fingerprint: String,
+    /// The present life of its database, in hexadecimal.
+    pub incarnation: String,
+    /// Its clock.
+    pub now: String,
 }

@@ -1,46 +1,48 @@
 //! What a running controller is asked: a function for each kind of command, over the table of calls.
 
-use std::collections::HashSet;
 use std::fs;
-use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use vault::ids::Epoch;
-use vault::policy::MAX_FILE_BYTES;
-use vault::text::plain;
+use vault::text::{plain, plain_lines};
 
-use super::Told;
 use super::args::{
-    AdoptWhat, Asked, DeleteWhat, DescribeWhat, DeviceAct, GetWhat, Onboard, RecreateWhat, ReferenceAct,
-    RehomeWhat, RotateWhat,
+    AdoptWhat, Asked, DeleteWhat, DeviceAct, Files, Onboard, Output, RecreateWhat, ReferenceAct, RehomeWhat,
+    RotateWhat,
 };
 use super::client::Client;
 use super::failed::Failed;
+use super::files::Joined;
+use super::look::{self, vault};
+use super::told::Told;
 use crate::api::calls::{
-    ADOPT, ALLOW, APPLY, APPROVE, DELETE_DEVICE, DELETE_POLICY, DELETE_VAULT, DEVICE, DISALLOW, FIND, LEARN,
-    LOSE, RECREATE, REFERENCES, REHOME, REJECT, ROTATE, SETTLE, VAULTS,
+    ADOPT, ALLOW, APPLY, APPROVE, DELETE_DEVICE, DELETE_POLICY, DELETE_VAULT, DISALLOW, FIND, LEARN, LOSE,
+    RECREATE, REHOME, REJECT, ROTATE, SETTLE,
 };
 use crate::api::{
-    Adoption, Allow, Allowance, Applied, Applying, Code, Deletion, Described, DeviceView, Done, List, Paged,
-    PolicyView, Problem, Recreation, Reference, Rehoming, Rotation, VaultView,
+    Adoption, Allow, Allowance, Applied, Applying, Code, Deletion, Done, Outcome, Problem, Recreation,
+    Rehoming, Rotation, VaultView,
 };
 
 type Answer<T> = Result<T, Failed>;
 
 /// Asks, and tells what was answered.
-pub(super) fn ask(client: &Client, what: Asked) -> Answer<Told> {
+pub(super) fn ask(client: &Client, what: Asked, output: Output) -> Answer<Told> {
     match what {
         Asked::Onboard(what) => onboard(client, what),
-        Asked::Apply { file, dry_run } => apply(client, &file, dry_run),
-        Asked::Get(what) => get(client, what),
-        Asked::Describe(what) => describe(client, &what),
-        Asked::Device(act) => Told::done(device(client, &act)?),
-        Asked::Adopt(what) => Told::done(adopt(client, &what)?),
-        Asked::Rehome(what) => Told::done(rehome(client, what)?),
-        Asked::Delete(what) => Told::done(delete(client, &what)?),
-        Asked::Rotate(what) => Told::done(rotate(client, &what)?),
-        Asked::Recreate(what) => Told::done(recreate(client, &what)?),
+        Asked::Apply { files, dry_run } => apply(client, &files, dry_run),
+        Asked::Diff { files } => diff(client, &files, output),
+        Asked::Get(what) => look::get(client, &what, output),
+        Asked::Describe(what) => look::describe(client, &what),
+        Asked::Status => look::status(client),
+        Asked::Device(act) => Told::done(&device(client, &act)?),
+        Asked::Adopt(what) => Told::done(&adopt(client, &what)?),
+        Asked::Rehome(what) => Told::done(&rehome(client, what)?),
+        Asked::Delete(what) => Told::done(&delete(client, &what)?),
+        Asked::Rotate(what) => Told::done(&rotate(client, &what)?),
+        Asked::Recreate(what) => Told::done(&recreate(client, &what)?),
         Asked::Reference(act) => reference(client, act),
     }
 }
@@ -55,10 +57,35 @@ fn onboard(client: &Client, what: Onboard) -> Answer<Told> {
         Onboard::Remove { cert, digest, serial } => {
             let digest = match cert {
                 Some(cert) => digest_of(&cert)?,
-                None => digest.unwrap_or_default(),
+                None => whole_digest(client, digest.unwrap_or_default())?,
             };
-            Told::done(client.call(&DISALLOW, &[&digest, &serial])?)
+            Told::done(&client.call(&DISALLOW, &[&digest, &serial])?)
         }
+    }
+}
+
+/// Digits of a digest that it may be called by, as lists show it.
+const SHORTEST: usize = 12;
+const WHOLE: usize = 64;
+
+/// The digest that begins so.
+fn whole_digest(client: &Client, digits: String) -> Answer<String> {
+    if !(SHORTEST..WHOLE).contains(&digits.len()) {
+        return Ok(digits);
+    }
+    let mut found: Vec<String> =
+        client.list::<Allowance>()?.into_iter().map(|allowed| allowed.certificate).collect();
+    found.retain(|digest| digest.starts_with(&digits.to_ascii_lowercase()));
+    found.dedup();
+    match found.as_slice() {
+        [one] => Ok(one.clone()),
+        [] => Err(Failed::from(Problem {
+            advice: "see `evc onboard list`".into(),
+            code: Code::AllowanceUnknown,
+            error: format!("no certificate that is allowed has a digest that begins with `{digits}`"),
+            place: None,
+        })),
+        _ => Err(anyhow!("several digests begin with `{}`: give all {WHOLE} digits", plain(&digits)).into()),
     }
 }
 
@@ -74,66 +101,44 @@ fn unreadable(cert: &Path) -> String {
     format!("can't read the certificate {}", cert.display())
 }
 
-fn apply(client: &Client, file: &str, dry_run: bool) -> Answer<Told> {
-    let text = if file == "-" { io::read_to_string(io::stdin()) } else { fs::read_to_string(file) };
-    let text = text.with_context(|| format!("can't read {file}"))?;
-    if text.len() > MAX_FILE_BYTES {
-        return Err(anyhow!(
-            "{file} has {} bytes, and at most {MAX_FILE_BYTES} are taken at once\n  what to do: split it",
-            text.len()
-        )
-        .into());
-    }
-    let applied = client.send(&APPLY, &[], &Applying { dry_run }, &text);
-    let applied: Vec<Applied> = applied.map_err(|failed| failed.doing(&format!("{file} was not applied")))?;
+fn apply(client: &Client, files: &Files, dry_run: bool) -> Answer<Told> {
+    let applied = sent(client, files, dry_run)?;
     if dry_run {
         eprintln!("dry run: nothing was changed");
     }
     Told::list(&applied)
 }
 
-fn get(client: &Client, what: GetWhat) -> Answer<Told> {
-    match what {
-        GetWhat::Devices => Told::list(&client.list::<DeviceView>()?),
-        GetWhat::Vaults { device: None } => Told::list(&all_vaults(client)?),
-        GetWhat::Vaults { device } => {
-            Told::list(&client.ask(&VAULTS, &[], &List { device, ..List::default() })?)
-        }
-        GetWhat::Policies => Told::list(&client.list::<PolicyView>()?),
-        GetWhat::References => Told::list(&client.list::<Reference>()?),
+fn sent(client: &Client, files: &Files, dry_run: bool) -> Answer<Vec<Applied>> {
+    let files = Joined::read(&files.files)?;
+    let applied = client.send(&APPLY, &[], &Applying { dry_run }, &files.text);
+    applied.map_err(|failed| files.refused(failed, "was not applied"))
+}
+
+/// Says each field that would change.
+///
+/// # Errors
+/// [`Failed::Differs`], once it is printed.
+fn diff(client: &Client, files: &Files, output: Output) -> Answer<Told> {
+    let mut applied = sent(client, files, true)?;
+    applied.retain(|it| it.outcome != Outcome::Unchanged);
+    let text = applied.iter().map(differs).collect();
+    let told = Told::whole(&applied, text, String::new())?;
+    if applied.is_empty() {
+        return Ok(told);
     }
+    told.print(output)?;
+    Err(Failed::Differs)
 }
 
-/// Those that the controller keeps a row of, and the default ones that only their nodes speak of.
-fn all_vaults(client: &Client) -> Answer<Vec<VaultView>> {
-    let (mut all, devices) = (client.list::<VaultView>()?, client.list::<DeviceView>()?);
-    let rows: HashSet<_> = all.iter().map(Paged::place).collect();
-    let reported = devices.into_iter().flat_map(|device| device.default_vaults);
-    all.extend(reported.filter(|vault| !rows.contains(&vault.place())));
-    all.sort_by_cached_key(Paged::place);
-    Ok(all)
-}
-
-fn describe(client: &Client, what: &DescribeWhat) -> Answer<Told> {
-    match what {
-        DescribeWhat::Device { name } => Told::whole(&client.call(&DEVICE, &[name])?),
-        DescribeWhat::Vault { name, device } => Told::whole(&vault(client, device, name)?),
-    }
-}
-
-fn vault(client: &Client, device: &str, name: &str) -> Answer<VaultView> {
-    let all: Described = client.call(&DEVICE, &[device])?;
-    let is_it = |vault: &VaultView| vault.name.as_str() == name || vault.id.to_string() == name;
-    all.vaults.into_iter().find(is_it).ok_or_else(|| no_vault(device, name).into())
-}
-
-fn no_vault(device: &str, name: &str) -> Problem {
-    Problem {
-        advice: "see `evc get vaults`".into(),
-        code: Code::VaultUnknown,
-        error: format!("device `{device}` has no vault `{name}`"),
-        place: None,
-    }
+fn differs(Applied { kind, name, changes, .. }: &Applied) -> String {
+    let line = |sign: &str, field: &str, value: &Option<String>| {
+        let value = value.as_ref().map(|value| format!("{sign} {field}: {value}\n"));
+        plain_lines(&value.unwrap_or_default())
+    };
+    let changes = changes.iter();
+    let lines = changes.map(|it| line("-", &it.field, &it.old) + &line("+", &it.field, &it.new));
+    format!("{kind} {}\n{}", plain(name), lines.collect::<String>())
 }
 
 fn device(client: &Client, act: &DeviceAct) -> Answer<Done> {
@@ -158,12 +163,33 @@ fn rehome(client: &Client, RehomeWhat::Vault { name, device, to, confirm }: Reho
 
 fn delete(client: &Client, what: &DeleteWhat) -> Answer<Done> {
     match what {
-        DeleteWhat::Vault { name, device } => client.call(&DELETE_VAULT, &[device, name]),
+        DeleteWhat::Vault { name, device, confirm } => {
+            erased_at_once(client, device, name, confirm.as_deref())?;
+            client.call(&DELETE_VAULT, &[device, name])
+        }
         DeleteWhat::Policy { name } => client.call(&DELETE_POLICY, &[name]),
         DeleteWhat::Device { name, force } => {
             client.ask(&DELETE_DEVICE, &[name], &Deletion { force: *force })
         }
     }
+}
+
+/// What has no grace can't be kept again: it is said twice.
+fn erased_at_once(client: &Client, device: &str, name: &str, confirm: Option<&str>) -> Answer<()> {
+    let found = vault(client, device, name)?;
+    let policy = match &found.policy {
+        Some(policy) if !found.id.is_default() => look::policy(client, policy.as_str())?,
+        _ => return Ok(()),
+    };
+    if policy.policy.delete_after > Duration::ZERO {
+        return Ok(());
+    }
+    Ok(said_twice(name, confirm.unwrap_or_default(), || {
+        format!(
+            "policy `{}` has no grace: the vault is erased at once, and can't be kept again; give its name twice",
+            policy.name
+        )
+    })?)
 }
 
 fn rotate(
@@ -205,12 +231,9 @@ fn said_twice(name: &str, confirm: &str, why: impl FnOnce() -> String) -> anyhow
 
 fn reference(client: &Client, act: ReferenceAct) -> Answer<Told> {
     match act {
-        ReferenceAct::List { device: None } => get(client, GetWhat::References),
-        ReferenceAct::List { device } => {
-            Told::list(&client.ask(&REFERENCES, &[], &List { device, ..List::default() })?)
-        }
-        ReferenceAct::Approve { id } => Told::done(client.call(&APPROVE, &[&id.to_string()])?),
-        ReferenceAct::Reject { id } => Told::done(client.call(&REJECT, &[&id.to_string()])?),
-        ReferenceAct::Learn { device } => Told::done(client.call(&LEARN, &[&device])?),
+        ReferenceAct::List { device } => look::references(client, device.as_ref()),
+        ReferenceAct::Approve { id } => Told::done(&client.call(&APPROVE, &[&id.to_string()])?),
+        ReferenceAct::Reject { id } => Told::done(&client.call(&REJECT, &[&id.to_string()])?),
+        ReferenceAct::Learn { device } => Told::done(&client.call(&LEARN, &[&device])?),
     }
 }

@@ -38,9 +38,14 @@ pub(super) struct Client {
 impl Client {
     /// Finds URL, token and root: by flag or variable, else in the data folder.
     pub(super) fn new(reach: &Reach) -> anyhow::Result<Self> {
+        Self::patient(reach, PATIENCE)
+    }
+
+    /// The same, with another time limit for each request.
+    pub(super) fn patient(reach: &Reach, patience: Duration) -> anyhow::Result<Self> {
         let data = reach.data();
-        let url = match &reach.url {
-            Some(url) => url.clone(),
+        let url = match reach.url() {
+            Some(url) => url,
             None => read(
                 &data.join("url"),
                 "is `evc serve` running? else give --url and --token-file, or --data",
@@ -53,9 +58,9 @@ impl Client {
         }
         let token_file = token_file(reach);
         let token = Zeroizing::new(read(&token_file, "give --token-file")?);
-        let ca = read(&or(&reach.ca, &data, "root-certificate.pem"), "give --ca")?;
+        let ca = read(&or(reach.ca(), &data, "root-certificate.pem"), "give --ca")?;
         Ok(Self {
-            agent: agent(&ca)?,
+            agent: agent(&ca, patience)?,
             base: format!("{}/api/v1", url.trim_end_matches('/')),
             bearer: bearer(&token),
             token_file,
@@ -167,15 +172,15 @@ impl Client {
 
 /// Where the token lies, or is to lie.
 pub(super) fn token_file(reach: &Reach) -> PathBuf {
-    or(&reach.token_file, &reach.data(), "operator.token")
+    or(reach.token_file(), &reach.data(), "operator.token")
 }
 
 fn bearer(token: &str) -> Zeroizing<String> {
     Zeroizing::new(format!("Bearer {token}"))
 }
 
-fn or(given: &Option<PathBuf>, data: &Path, name: &str) -> PathBuf {
-    given.clone().unwrap_or_else(|| data.join(name))
+fn or(given: Option<PathBuf>, data: &Path, name: &str) -> PathBuf {
+    given.unwrap_or_else(|| data.join(name))
 }
 
 fn read(path: &Path, advice: &str) -> anyhow::Result<String> {
@@ -189,7 +194,7 @@ fn cursor(row: &impl Paged) -> String {
     row.place().join("/")
 }
 
-fn agent(ca_pem: &str) -> anyhow::Result<Agent> {
+fn agent(ca_pem: &str, patience: Duration) -> anyhow::Result<Agent> {
     // Fails only when one was chosen before, which is the same.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let roots: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(ca_pem.as_bytes()).collect();
@@ -201,7 +206,7 @@ fn agent(ca_pem: &str) -> anyhow::Result<Agent> {
     let tls = TlsConfig::builder().root_certs(RootCerts::Specific(Arc::new(roots))).build();
     Ok(Agent::config_builder()
         .tls_config(tls)
-        .timeout_global(Some(PATIENCE))
+        .timeout_global(Some(patience))
         .https_only(true)
         .max_redirects(0)
         .http_status_as_error(false)

@@ -1,6 +1,7 @@
 //! Why a command was not done, and the exit code that follows: from what it is, never from its words.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use vault::text::plain;
 
@@ -17,6 +18,15 @@ pub(super) enum Failed {
         /// What it said.
         problem: Problem,
     },
+    /// What was waited for has not come true in time.
+    TimeUp {
+        /// How long it was waited for.
+        after: Duration,
+        /// How it was at the last look.
+        how: String,
+    },
+    /// `evc diff` found that files and controller differ. It is printed already.
+    Differs,
     /// On this side, or on the way.
     Here(anyhow::Error),
 }
@@ -25,6 +35,8 @@ pub(super) enum Failed {
 const REFUSED: u8 = 1;
 const COME_BACK: u8 = 3;
 const NOT_THERE: u8 = 4;
+const TIME_UP: u8 = 5;
+const DIFFERS: u8 = 6;
 
 impl Failed {
     /// What was not done.
@@ -32,6 +44,7 @@ impl Failed {
         match self {
             Self::Refused { problem, .. } => Self::Refused { doing: Some(what.to_owned()), problem },
             Self::Here(error) => Self::Here(error.context(what.to_owned())),
+            other => other,
         }
     }
 
@@ -39,6 +52,8 @@ impl Failed {
     pub(super) fn exit(&self) -> ExitCode {
         ExitCode::from(match self {
             Self::Refused { problem, .. } => exit_of(problem.code),
+            Self::TimeUp { .. } => TIME_UP,
+            Self::Differs => DIFFERS,
             Self::Here(_) => REFUSED,
         })
     }
@@ -59,6 +74,12 @@ impl Failed {
                 let doing = doing.as_ref().map(|doing| format!("{doing}: ")).unwrap_or_default();
                 format!("{doing}{}\n  what to do: {}", plain(&problem.error), plain(&problem.advice))
             }
+            Self::TimeUp { after, how } => format!(
+                "the {} are over; last seen: {}\n  what to do: wait for longer with --timeout, or see `evc describe`",
+                humantime::format_duration(*after),
+                plain(how)
+            ),
+            Self::Differs => "something differs".into(),
             Self::Here(error) => format!("{error:#}"),
         }
     }
@@ -71,6 +92,7 @@ fn exit_of(code: Code) -> u8 {
         | Code::VaultUnknown
         | Code::PolicyUnknown
         | Code::ReferenceUnknown
+        | Code::AllowanceUnknown
         | Code::OrphanUnknown => NOT_THERE,
         _ => REFUSED,
     }

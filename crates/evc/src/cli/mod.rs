@@ -1,37 +1,52 @@
 //! The operator's command line: `evc serve`, and commands that speak to a running one over its API.
 //! Exit codes: 0 done, 1 refused or failed, 2 used wrongly, 3 the controller is busy and the same may succeed soon, 4 what was named is not
-//! there.
+//! there, 5 a wait's time is up, 6 files differ from what is there.
 
 mod anew;
 mod args;
 mod ask;
 mod client;
+mod complete;
+mod describe;
 mod failed;
+mod files;
+mod look;
 mod rows;
 mod serve;
 mod table;
 mod token;
+mod told;
+mod wait;
+mod yaml;
 
-use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use clap::{CommandFactory as _, Parser as _};
-use serde::Serialize;
-use serde_json::Value;
+use clap_complete::CompleteEnv;
+use clap_complete::env::Shells;
+use serde_json::json;
 use vault::text::plain_lines;
 
-use args::{Args, Command, Output, TokenAct};
+use args::{Args, Command, Reach, TokenAct};
 use client::Client;
 use failed::Failed;
-use table::Row;
+use told::{Told, say};
 
-use crate::api::Done;
+use crate::api::calls::STATUS;
+
+/// The command line as it is, for what names its commands.
+#[cfg(test)]
+pub(crate) fn command() -> clap::Command {
+    Args::command()
+}
 
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
+    // A shell asks what may stand next: that is answered here, and nothing else is done.
+    CompleteEnv::with_factory(Args::command).complete();
     let args = Args::parse();
     let output = args.output;
     match run(args) {
@@ -45,71 +60,51 @@ pub fn main() -> ExitCode {
 
 fn run(Args { command, reach, output }: Args) -> Result<(), Failed> {
     let told = match command {
-        Command::Serve(serve) => return Ok(serve::serve(&reach.data(), &serve)?),
+        Command::Serve(serve) => return Ok(run_controller(&reach, &serve)?),
         Command::Completions { shell } => return Ok(completions(shell)?),
         Command::Man { dir } => return Ok(man(dir.as_deref())?),
-        Command::BeginAnew => Told::done(anew::begin(&reach)?),
-        Command::Token(TokenAct::New) => Told::done(token::new(&reach)?),
-        Command::Token(TokenAct::Rotate) => Told::done(token::rotate(&mut Client::new(&reach)?)?),
-        Command::Asked(what) => ask::ask(&Client::new(&reach)?, what),
+        Command::Version => version(&reach),
+        Command::BeginAnew => Told::done(&anew::begin(&reach)?),
+        Command::Token(TokenAct::New) => Told::done(&token::new(&reach)?),
+        Command::Token(TokenAct::Rotate) => Told::done(&token::rotate(&mut Client::new(&reach)?)?),
+        Command::Wait(what) => Told::done(&wait::wait(&reach, &what)?),
+        Command::Asked(what) => ask::ask(&Client::new(&reach)?, what, output),
     };
-    Ok(print(&told?, output)?)
+    Ok(told?.print(output)?)
 }
 
+fn run_controller(reach: &Reach, serve: &args::Serve) -> anyhow::Result<()> {
+    match reach.of_clients() {
+        Some(option) => {
+            Err(anyhow!("`evc serve` takes no {option}: it makes its own; see `evc serve --help`"))
+        }
+        None => serve::serve(&reach.data(), serve),
+    }
+}
+
+/// A script by which the shell asks this program.
 fn completions(shell: clap_complete::Shell) -> anyhow::Result<()> {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Args::command(), "evc", &mut script);
+    let (mut script, shells) = (Vec::new(), Shells::builtins());
+    let completer =
+        shells.completer(&shell.to_string()).with_context(|| format!("no completions for {shell}"))?;
+    completer.write_registration("COMPLETE", "evc", "evc", "evc", &mut script)?;
     say(&script)
 }
 
-/// What a command asked for, in both forms.
-struct Told {
-    value: Value,
-    text: String,
-}
-
-impl Told {
-    fn list<T: Row>(rows: &[T]) -> Result<Self, Failed> {
-        Ok(Self { value: value(&rows)?, text: table::table(rows) })
-    }
-
-    fn one<T: Row>(it: &T) -> Result<Self, Failed> {
-        Ok(Self { value: value(it)?, text: table::table(std::slice::from_ref(it)) })
-    }
-
-    fn done(done: Done) -> Result<Self, Failed> {
-        Self::one(&done)
-    }
-
-    fn whole(it: &impl Serialize) -> Result<Self, Failed> {
-        let value = value(it)?;
-        Ok(Self { text: table::whole(&value), value })
-    }
-}
-
-fn value(it: &impl Serialize) -> anyhow::Result<Value> {
-    serde_json::to_value(it).context("the answer can't be shown")
-}
-
-fn print(told: &Told, output: Output) -> anyhow::Result<()> {
-    match output {
-        Output::Json => say(plain_lines(&format!("{:#}\n", told.value)).as_bytes()),
-        Output::Table => say(told.text.as_bytes()),
-    }
-}
-
-fn say(text: &[u8]) -> anyhow::Result<()> {
-    let mut out = io::stdout().lock();
-    match out.write_all(text).and_then(|()| out.flush()) {
-        // A pager that was left is no failure of ours.
-        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        other => other.context("can't write the answer"),
-    }
+/// Of this program, and of the controller where one answers.
+fn version(reach: &Reach) -> Result<Told, Failed> {
+    let own = env!("CARGO_PKG_VERSION");
+    let asked = Client::new(reach).map_err(Failed::from).and_then(|client| client.call(&STATUS, &[]));
+    let server = asked.map(|status| status.version).ok();
+    let there = server.as_deref().unwrap_or("no answer");
+    let text = format!("evc         {own}\ncontroller  {}\n", vault::text::plain(there));
+    Told::whole(&json!({ "client": own, "server": server }), text, String::new())
 }
 
 fn man(dir: Option<&Path>) -> anyhow::Result<()> {
     match dir {
-        Some(dir) => clap_mangen::generate_to(Args::command(), dir)
+        Some(dir) => std::fs::create_dir_all(dir)
+            .and_then(|()| clap_mangen::generate_to(Args::command(), dir))
             .with_context(|| format!("can't write into {}", dir.display())),
         None => {
             let mut page = Vec::new();

@@ -1,97 +1,256 @@
-//! What the tables of answers show of each row.
+//! What the tables of answers show of each row. A device goes by its name, a certificate by the first digits of its digest, a time by how long
+//! ago it is; a wide table has all of it.
 
 use serde_json::{Value, json};
+use vault::ids::{DeviceId, Epoch, Name};
+use vault::policy::VaultSpec;
+use vault::report::State;
 
 use super::table::Row;
-use crate::api::{Allowance, Applied, DeviceView, Done, PolicyView, Reference, VaultView};
+use crate::api::{
+    Allowance, Applied, DeviceView, Knock, Outcome, PolicyView, Reference, StateNow, VaultView,
+};
+use crate::fleet::heard::ago;
+use crate::store::{ReferenceState, VaultStanding};
+
+/// Digits of a digest that tell it from others.
+const SHORT: usize = 12;
 
 impl Row for DeviceView {
-    const COLUMNS: &'static [&'static str] =
-        &["NAME", "ID", "TPM", "ATTESTATION", "LAST SEEN", "CONDITION", "SECTION"];
+    const COLUMNS: &'static [&'static str] = &["NAME", "CONDITION", "TPM", "ATTESTATION", "LAST SEEN"];
+    const WIDE: &'static [&'static str] = &["SERIAL", "REGISTERED", "LIST", "ID"];
+
     fn cells(&self) -> Vec<Value> {
         vec![
             json!(self.name),
-            json!(self.id),
+            json!(self.condition),
             json!(self.tpm),
             json!(self.attestation.as_ref().map(|fared| fared.outcome)),
             json!(self.seen),
-            json!(self.condition),
-            json!(self.section_version),
         ]
+    }
+
+    fn wide(&self) -> Vec<Value> {
+        vec![json!(self.serial), json!(self.registered), json!(self.section_version), json!(self.id)]
+    }
+
+    fn name(&self) -> String {
+        format!("device/{}", self.name)
+    }
+
+    fn calls(&self) -> bool {
+        self.condition != "online"
     }
 }
 
 impl Row for VaultView {
     const COLUMNS: &'static [&'static str] =
-        &["DEVICE", "NAME", "POLICY", "STANDING", "STATE", "EPOCH", "NODE AT", "UNTIL", "KEY", "NOTES"];
+        &["DEVICE", "NAME", "POLICY", "STATE", "EPOCH", "REMOVAL", "KEY", "NOTES"];
+    const OPTIONAL: &'static [&'static str] = &["REMOVAL", "KEY", "NOTES"];
+    const WIDE: &'static [&'static str] = &["NODE'S EPOCH", "REPORTED", "ID"];
+
     fn cells(&self) -> Vec<Value> {
         vec![
-            json!(self.device),
+            json!(named(self.device_name.as_ref(), self.device)),
             json!(self.name),
-            json!(self.policy),
-            json!(self.standing),
+            json!(self.policy.as_ref().map_or_else(|| "(default)".into(), ToString::to_string)),
             json!(self.state_now),
-            json!(self.current_epoch),
-            json!(self.reported_epoch),
-            json!(self.delete_at),
+            json!(Some(self.current_epoch).filter(|epoch| *epoch != Epoch(0))),
+            json!(removal(self)),
             json!(self.key),
             json!(self.notes),
         ]
     }
+
+    fn wide(&self) -> Vec<Value> {
+        vec![json!(self.reported_epoch), json!(self.reported), json!(self.id)]
+    }
+
+    fn name(&self) -> String {
+        format!("vault/{}/{}", named(self.device_name.as_ref(), self.device), self.name)
+    }
+
+    fn calls(&self) -> bool {
+        let good = [State::Unlocked, State::Locked, State::Removed].map(StateNow::Said);
+        let listed = self.standing != VaultStanding::Gone;
+        listed && (!self.notes.is_empty() || self.state.is_none_or(|state| !good.contains(&state)))
+    }
+
+    /// A default vault under its default policy is in no document, and what is being removed would be kept by one.
+    fn documents(rows: &[Self]) -> Option<String> {
+        let documents = rows.iter().filter(|row| row.standing == VaultStanding::Active).map(|row| {
+            let device = named(row.device_name.as_ref(), row.device);
+            match &row.policy {
+                Some(policy) => {
+                    VaultSpec { name: row.name.clone(), device, policy: policy.clone() }.to_document()
+                }
+                None => format!("# vault {} of {device} is under its default policy\n", row.name),
+            }
+        });
+        Some(joined(documents))
+    }
+}
+
+pub(super) fn named(name: Option<&Name>, id: DeviceId) -> String {
+    name.map_or_else(|| id.to_string(), ToString::to_string)
+}
+
+/// Whether and when it goes.
+pub(super) fn removal(vault: &VaultView) -> Option<String> {
+    match (vault.standing, &vault.delete_at) {
+        (VaultStanding::Active, _) => None,
+        (VaultStanding::Removing, Some(at)) => Some(format!("locked, erased after {at}")),
+        (VaultStanding::Removing, None) => Some("locked, to be erased".into()),
+        (VaultStanding::Gone, _) => Some("its node is to erase it".into()),
+    }
+}
+
+/// Documents as a file.
+pub(super) fn joined(documents: impl Iterator<Item = String>) -> String {
+    documents.collect::<Vec<_>>().join("---\n")
 }
 
 impl Row for PolicyView {
     const COLUMNS: &'static [&'static str] = &["NAME", "CUSTODY", "SEAL", "REQUIRE", "OPERATION", "CHANGED"];
+    const WIDE: &'static [&'static str] = &["ENCRYPTION", "ATTEST EVERY", "DELETE AFTER", "CHANGED AT"];
+
     fn cells(&self) -> Vec<Value> {
         let policy = &self.policy;
         vec![
             json!(self.name),
             json!(policy.node.custody),
-            json!(policy.node.seal),
+            json!(policy.node.custody.needs_tpm().then_some(policy.node.seal)),
             json!(policy.attest.require),
             json!(policy.operation),
-            json!(self.changed),
+            json!(passed(&self.changed)),
         ]
+    }
+
+    fn wide(&self) -> Vec<Value> {
+        let of = |name: &str| {
+            let fields = self.policy.fields();
+            fields.into_iter().find(|(field, _)| *field == name).map(|(_, value)| value)
+        };
+        let fields = ["encryption", "attest.every", "on_removal.delete_after"].map(|name| json!(of(name)));
+        fields.into_iter().chain([json!(self.changed)]).collect()
+    }
+
+    fn name(&self) -> String {
+        format!("policy/{}", self.name)
+    }
+
+    fn documents(rows: &[Self]) -> Option<String> {
+        Some(joined(rows.iter().map(|row| row.policy.to_document())))
     }
 }
 
 impl Row for Reference {
     const COLUMNS: &'static [&'static str] = &["ID", "DEVICE", "STATE", "DIFFERS", "LEARNED", "DECIDED"];
+    const WIDE: &'static [&'static str] = &["LEARNED AT", "DECIDED AT", "DEVICE ID"];
+
     fn cells(&self) -> Vec<Value> {
         vec![
             json!(self.id),
-            json!(self.device),
+            json!(named(self.device_name.as_ref(), self.device)),
             json!(self.state),
             json!(self.differs),
-            json!(self.learned),
-            json!(self.decided),
+            json!(passed(&self.learned)),
+            json!(self.decided.as_deref().map(passed)),
         ]
+    }
+
+    fn wide(&self) -> Vec<Value> {
+        vec![json!(self.learned), json!(self.decided), json!(self.device)]
+    }
+
+    fn name(&self) -> String {
+        format!("reference/{}", self.id)
+    }
+
+    fn calls(&self) -> bool {
+        self.state == ReferenceState::Pending
     }
 }
 
 impl Row for Allowance {
-    const COLUMNS: &'static [&'static str] = &["CERTIFICATE", "SERIAL", "NAME", "ADDED", "DEVICE"];
+    const COLUMNS: &'static [&'static str] = &["SERIAL", "NAME", "DEVICE", "ADDED", "CERTIFICATE"];
+    const WIDE: &'static [&'static str] = &["ADDED AT", "SHA-256"];
+
     fn cells(&self) -> Vec<Value> {
+        let device = self.device.map(|id| named(self.device_name.as_ref(), id));
         vec![
-            json!(self.certificate),
             json!(self.serial),
             json!(self.name),
-            json!(self.added),
-            json!(self.device),
+            json!(device),
+            json!(passed(&self.added)),
+            json!(short(&self.certificate)),
         ]
+    }
+
+    fn wide(&self) -> Vec<Value> {
+        vec![json!(self.added), json!(self.certificate)]
+    }
+
+    fn name(&self) -> String {
+        format!("onboarding/{}/{}", short(&self.certificate), self.serial)
+    }
+}
+
+impl Row for Knock {
+    const COLUMNS: &'static [&'static str] = &["SERIAL", "FROM", "LAST SEEN", "TIMES", "CERTIFICATE"];
+    const WIDE: &'static [&'static str] = &["FIRST", "LAST", "SHA-256"];
+
+    fn cells(&self) -> Vec<Value> {
+        let certificate = short(&self.certificate);
+        vec![json!(self.serial), json!(self.from), json!(self.seen), json!(self.times), json!(certificate)]
+    }
+
+    fn wide(&self) -> Vec<Value> {
+        vec![json!(self.first), json!(self.last), json!(self.certificate)]
+    }
+
+    fn name(&self) -> String {
+        format!("pending/{}/{}", short(&self.certificate), self.serial)
     }
 }
 
 impl Row for Applied {
-    const COLUMNS: &'static [&'static str] = &["KIND", "NAME", "OUTCOME", "NOTES"];
+    const COLUMNS: &'static [&'static str] = &["KIND", "NAME", "OUTCOME", "CHANGES", "NOTES"];
+    const OPTIONAL: &'static [&'static str] = &["CHANGES", "NOTES"];
+
     fn cells(&self) -> Vec<Value> {
-        vec![json!(self.kind), json!(self.name), json!(self.outcome), json!(self.notes)]
+        let changes: Vec<String> = match self.outcome {
+            // All of it is new.
+            Outcome::Created | Outcome::Unchanged => Vec::new(),
+            Outcome::Changed => self.changes.iter().map(change).collect(),
+        };
+        vec![json!(self.kind), json!(self.name), json!(self.outcome), json!(changes), json!(self.notes)]
+    }
+
+    fn name(&self) -> String {
+        format!("{}/{}", self.kind, self.name)
     }
 }
 
-impl Row for Done {
-    const COLUMNS: &'static [&'static str] = &["DONE", "NOTES"];
-    fn cells(&self) -> Vec<Value> {
-        vec![json!(self.done), json!(self.notes)]
+fn change(change: &crate::api::Change) -> String {
+    let word = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".into());
+    format!("{}: {} -> {}", change.field, word(&change.old), word(&change.new))
+}
+
+/// The first digits of a digest.
+pub(super) fn short(digest: &str) -> String {
+    if digest.len() > SHORT { digest.chars().take(SHORT).collect() } else { digest.to_owned() }
+}
+
+/// How long ago a time is, that a controller wrote; itself where it does not read.
+pub(super) fn passed(time: &str) -> String {
+    match at(time) {
+        Some(at) => ago(at, crate::clock::now()),
+        None => time.to_owned(),
     }
+}
+
+fn at(time: &str) -> Option<u64> {
+    let time = humantime::parse_rfc3339(time).ok()?;
+    Some(time.duration_since(std::time::UNIX_EPOCH).ok()?.as_secs())
 }

@@ -13,16 +13,16 @@ use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 use vault::text::OneLine;
 
-use super::args::Serve;
+use super::args::{LogFormat, Serve};
 use crate::clock::now;
 use crate::custody::protect;
 use crate::http::{CONNECTIONS, Listener};
 use crate::jobs::housekeeping;
-use crate::service::{Settings, start};
+use crate::service::{Controller, Settings, start};
 
 /// Runs until it is told to stop.
 pub(super) fn serve(data: &Path, args: &Serve) -> anyhow::Result<()> {
-    log_to_stderr(args.log_json);
+    log_to_stderr(args.log_json || args.log_format == LogFormat::Json);
     // Before any key is read.
     for line in protect().missing {
         tracing::warn!("{line}");
@@ -62,6 +62,7 @@ async fn run(data: &Path, args: &Serve) -> anyhow::Result<()> {
     let clock = controller.clock(now()).await?;
     let listener = Listener::bind(args.listen, controller.clone()).await?;
     announce(data, &listener)?;
+    introduce(data, &listener, &controller);
     let (stop, stopped) = watch::channel(false);
     let serving = tokio::spawn(listener.serve(stopped.clone()));
     let keeping = tokio::spawn(housekeeping(controller.clone(), clock, stopped));
@@ -102,6 +103,20 @@ fn announce(data: &Path, listener: &Listener) -> anyhow::Result<()> {
         .with_context(|| format!("can't write {}", file.display()))?;
     println!("listening on {url}");
     std::io::stdout().flush().context("can't say where it listens")
+}
+
+/// For who reads the log: who serves, and what an operator and a node's installer need.
+fn introduce(data: &Path, listener: &Listener, controller: &Controller) {
+    let root = controller.status(now()).map(|status| status.root_fingerprint).unwrap_or_default();
+    let (token, certificate) = (data.join("operator.token"), data.join("root-certificate.pem"));
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        url = %format!("https://{}", reached_at(listener.address())),
+        root_sha256 = root,
+        token = %token.display(),
+        root_certificate = %certificate.display(),
+        "serving"
+    );
 }
 
 /// Every address is no address to call.

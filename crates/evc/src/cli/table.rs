@@ -1,4 +1,4 @@
-//! Answers for people: a table for lists, indented fields for one thing.
+//! Answers for people: a table for lists.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -6,29 +6,70 @@ use vault::text::plain;
 
 /// What stands in the row of a table.
 pub(super) trait Row: Serialize {
-    /// The headings.
+    /// The headings, and those that a wide table has beside them.
     const COLUMNS: &'static [&'static str];
+    /// Of those, which are left out where no row has anything in them.
+    const OPTIONAL: &'static [&'static str] = &[];
+    /// The headings of a wide table, after the others.
+    const WIDE: &'static [&'static str] = &[];
 
     /// A cell for each.
     fn cells(&self) -> Vec<Value>;
-}
 
-/// A list as a table.
-pub(super) fn table<T: Row>(rows: &[T]) -> String {
-    if rows.is_empty() {
-        return "nothing there\n".into();
+    /// A cell for each of the wide ones.
+    fn wide(&self) -> Vec<Value> {
+        Vec::new()
     }
-    let mut cells = vec![T::COLUMNS.iter().map(|&heading| heading.to_owned()).collect::<Vec<_>>()];
-    cells.extend(rows.iter().map(|row| row.cells().iter().map(cell).collect()));
-    let widths: Vec<usize> = (0..T::COLUMNS.len())
-        .map(|i| cells.iter().map(|row| row[i].chars().count()).max().unwrap_or(0))
-        .collect();
-    cells.iter().map(|row| line(row, &widths)).collect()
+
+    /// `KIND/NAME`.
+    fn name(&self) -> String;
+
+    /// Whether somebody should look at it: then it comes first.
+    fn calls(&self) -> bool {
+        false
+    }
+
+    /// Rows as documents for `evc apply -f`, where there are such.
+    fn documents(_rows: &[Self]) -> Option<String>
+    where
+        Self: Sized,
+    {
+        None
+    }
 }
 
-/// One thing, whole, by indented fields.
-pub(super) fn whole(value: &Value) -> String {
-    fields(value, 0)
+/// A list as a table; nothing where there is nothing.
+pub(super) fn table<T: Row>(rows: &[T], wide: bool) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
+    let more: &[&str] = if wide { T::WIDE } else { &[] };
+    let headings = T::COLUMNS.iter().chain(more);
+    let cells: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| {
+            let more = if wide { row.wide() } else { Vec::new() };
+            row.cells().iter().chain(&more).map(cell).collect()
+        })
+        .collect();
+    let is_shown = |at: usize, heading: &str| {
+        wide || !T::OPTIONAL.contains(&heading) || cells.iter().any(|row| row[at] != NOTHING)
+    };
+    let columns: Vec<(usize, &str)> =
+        headings.copied().enumerate().filter(|(at, heading)| is_shown(*at, heading)).collect();
+    let heading = columns.iter().map(|(_, heading)| (*heading).to_owned()).collect();
+    let rows = cells.iter().map(|row| columns.iter().map(|(at, _)| row[*at].clone()).collect());
+    aligned(&[heading].into_iter().chain(rows).collect::<Vec<_>>())
+}
+
+/// What stands where there is nothing.
+const NOTHING: &str = "-";
+
+fn aligned(rows: &[Vec<String>]) -> String {
+    let columns = rows.first().map_or(0, Vec::len);
+    let width = |at: usize| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    rows.iter().map(|row| line(row, &widths)).collect()
 }
 
 fn line(row: &[String], widths: &[usize]) -> String {
@@ -36,32 +77,13 @@ fn line(row: &[String], widths: &[usize]) -> String {
     format!("{}\n", padded.join("  ").trim_end())
 }
 
-fn cell(value: &Value) -> String {
+pub(super) fn cell(value: &Value) -> String {
     match value {
-        Value::Null => "-".into(),
+        Value::Null => NOTHING.into(),
         Value::String(text) => plain(text).into_owned(),
-        Value::Array(items) if items.is_empty() => "-".into(),
+        Value::Array(items) if items.is_empty() => NOTHING.into(),
         Value::Array(items) => items.iter().map(cell).collect::<Vec<_>>().join("; "),
         other => plain(&other.to_string()).into_owned(),
-    }
-}
-
-fn fields(value: &Value, depth: usize) -> String {
-    let indent = "  ".repeat(depth);
-    match value {
-        Value::Object(map) => {
-            map.iter().map(|(key, value)| field(&format!("{indent}{}:", plain(key)), value, depth)).collect()
-        }
-        Value::Array(items) => items.iter().map(|item| field(&format!("{indent}-"), item, depth)).collect(),
-        other => format!("{indent}{}\n", cell(other)),
-    }
-}
-
-fn field(head: &str, value: &Value, depth: usize) -> String {
-    match value {
-        Value::Object(map) if !map.is_empty() => format!("{head}\n{}", fields(value, depth + 1)),
-        Value::Array(items) if !items.is_empty() => format!("{head}\n{}", fields(value, depth + 1)),
-        other => format!("{head} {}\n", cell(other)),
     }
 }
 
@@ -79,17 +101,38 @@ mod tests {
         fn cells(&self) -> Vec<Value> {
             vec![json!(self.0), json!(self.1)]
         }
+        fn name(&self) -> String {
+            self.0.into()
+        }
     }
 
     #[test]
     fn a_list_is_aligned_and_shows_nothing_that_moves_the_cursor() {
         let rows = [Two("a\u{1b}[2J", Some(1)), Two("longer", None)];
-        assert_eq!(table(&rows), "NAME        N\na\\u001b[2J  1\nlonger      -\n");
+        assert_eq!(table(&rows, false), "NAME        N\na\\u001b[2J  1\nlonger      -\n");
     }
 
     #[test]
-    fn one_thing_is_shown_whole() {
-        let value = json!({ "a": { "b": [1, { "c": "d" }] }, "e": [] });
-        assert_eq!(whole(&value), "a:\n  b:\n    - 1\n    -\n      c: d\ne: -\n");
+    fn a_column_that_may_be_left_out_is_where_no_row_has_anything() {
+        #[derive(Serialize)]
+        struct Noted(Option<u8>);
+        impl Row for Noted {
+            const COLUMNS: &'static [&'static str] = &["NAME", "NOTE"];
+            const OPTIONAL: &'static [&'static str] = &["NOTE"];
+            const WIDE: &'static [&'static str] = &["ID"];
+            fn cells(&self) -> Vec<Value> {
+                vec![json!("a"), json!(self.0)]
+            }
+            fn wide(&self) -> Vec<Value> {
+                vec![json!(7)]
+            }
+            fn name(&self) -> String {
+                "noted/a".into()
+            }
+        }
+        assert_eq!(table(&[Noted(None)], false), "NAME\na\n");
+        assert_eq!(table(&[Noted(None)], true), "NAME  NOTE  ID\na     -     7\n");
+        assert_eq!(table(&[Noted(None), Noted(Some(1))], false), "NAME  NOTE\na     -\na     1\n");
+        assert_eq!(table::<Noted>(&[], false), "");
     }
 }

@@ -72,7 +72,23 @@ impl Controller {
         if let Some(alarm) = alarm {
             tracing::warn!(device = %id, alarm, "nothing is released to this device until an operator settles it");
         }
-        Ok(answered(id, judged))
+        self.told(id, session, came, &judged);
+        Ok(answered(judged))
+    }
+
+    /// In the log. What is refused over and over is told now and then, with how often it was.
+    fn told(&self, device: DeviceId, session: SessionKey, came: Came, judged: &Judged) {
+        match judged {
+            Judged::Bad(why) => {
+                let Some(repeated) = self.refused.told(device, came.at) else { return };
+                let (source, session) = (came.from.map(|it| it.to_string()), hex::encode(&session.0[..4]));
+                tracing::warn!(%device, source, session, repeated, reason = %in_full(why), "evidence refused");
+            }
+            Judged::Good { learned: Some(reference) } => {
+                tracing::info!(%device, reference, "reference value learned, waits for approval");
+            }
+            Judged::Stale | Judged::Good { learned: None } => {}
+        }
     }
 
     async fn judged(
@@ -166,18 +182,12 @@ enum Judged {
     Good { learned: Option<i64> },
 }
 
-/// What is told, and logged, once it is kept.
-fn answered(device: DeviceId, judged: Judged) -> QuoteAnswer {
+/// What the device is told, once it is kept.
+fn answered(judged: Judged) -> QuoteAnswer {
     match judged {
         Judged::Stale => refused(&Refused::Nonce),
-        Judged::Bad(why) => {
-            tracing::warn!(%device, reason = in_full(&why), "evidence refused");
-            refused(&why)
-        }
-        Judged::Good { learned } => {
-            if let Some(reference) = learned {
-                tracing::info!(%device, reference, "reference value learned, waits for approval");
-            }
+        Judged::Bad(why) => refused(&why),
+        Judged::Good { .. } => {
             let verdict = Some(Verdict::Accepted);
             QuoteAnswer { code: QuoteCode::Success, integrity_token: vec![], keys: vec![], verdict }
         }

@@ -5,29 +5,33 @@ use axum::Json;
 use axum::body::to_bytes;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use tracing::Level;
 use vault::text::plain;
 
 use super::code::code;
+use super::log::Reason;
 use crate::api::{Code, Place, Problem};
 use crate::service::Refusal;
 use crate::words::Words;
 
-/// Logs what is ours to mend, with its causes; a caller's own mistakes are not errors of ours.
-fn log(refusal: &Refusal) {
-    match refusal {
+/// What is logged of it: what is ours to mend with its causes; a caller's own mistakes are not errors of ours.
+fn reason(refusal: &Refusal) -> Reason {
+    let (level, words) = match refusal {
         Refusal::Custody(_) | Refusal::Store(_) | Refusal::Fault(_) => {
-            tracing::error!(error = %crate::service::chain(refusal), "refused");
+            (Level::ERROR, crate::service::chain(refusal))
         }
         // Whoever sends more than his share would fill the log.
-        Refusal::Busy => tracing::debug!("refused: busy"),
-        other => tracing::info!(reason = %other, "refused"),
-    }
+        Refusal::Busy => (Level::DEBUG, refusal.to_string()),
+        other => (Level::INFO, other.to_string()),
+    };
+    Reason { level, code: code(refusal), words }
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        log(&self);
-        error_response(status(&self), problem(&self))
+        let mut response = error_response(status(&self), problem(&self));
+        response.extensions_mut().insert(reason(&self));
+        response
     }
 }
 

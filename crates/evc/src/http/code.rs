@@ -66,6 +66,7 @@ fn unknown_code(unknown: &Unknown) -> Code {
         Unknown::Vault { .. } => Code::VaultUnknown,
         Unknown::Policy { .. } => Code::PolicyUnknown,
         Unknown::Reference { .. } => Code::ReferenceUnknown,
+        Unknown::Allowance { .. } => Code::AllowanceUnknown,
         Unknown::Path => Code::PathUnknown,
     }
 }

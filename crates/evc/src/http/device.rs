@@ -51,7 +51,9 @@ async fn certs(State(app): State<App>) -> Answer {
 
 async fn register(State(app): State<App>, message: Message) -> Answer {
     let envelope = DeviceEnvelope::parse(&message.body)?;
-    Ok(match app.register(envelope, now()).await? {
+    let (certificate, from, at) = (envelope.sender().0, message.source.address(), now());
+    let registered = app.register(envelope, at).await;
+    Ok(match registered.inspect_err(|refused| app.knocks.heard(certificate, from, refused, at))? {
         Registered::New => StatusCode::CREATED.into_response(),
         Registered::Again => StatusCode::OK.into_response(),
     })

@@ -20,7 +20,7 @@ use super::answer::{busy, in_words};
 use super::envelope::Message;
 use super::intake::WayIn;
 use super::shares::Source;
-use super::{App, PATIENCE, device};
+use super::{App, PATIENCE, device, log};
 
 /// Answers requests.
 #[derive(Clone)]
@@ -58,7 +58,10 @@ impl Front {
             && request.method() == Method::POST
             && asked(request.uri().path()).is_some()
         {
-            return hot.answer(source, request).await;
+            let uri = request.uri().clone();
+            let response = hot.answer(source, request).await;
+            log::tell(&hot.app, (&Method::POST, &uri), Some(source), &response);
+            return response;
         }
         request.extensions_mut().insert(source);
         match self.rest.call(request).await {

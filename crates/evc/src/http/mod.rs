@@ -24,6 +24,7 @@ mod envelope;
 mod front;
 mod intake;
 mod listen;
+pub(crate) mod log;
 mod operator;
 mod shares;
 
@@ -33,13 +34,14 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::http::StatusCode;
-use axum::middleware::{from_fn_with_state, map_response};
+use axum::middleware::from_fn_with_state;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use crate::service::Controller;
 use front::{Front, Hot};
 use intake::{Intake, WayIn, pass};
+use log::{Refused, Repeats};
 use shares::{Shares, Source};
 
 pub use listen::{CONNECTIONS, ListenError, Listener};
@@ -66,6 +68,8 @@ pub(super) struct App {
     /// By source and certificate (SHA-256 of its DER). Counted before anything is looked up or verified, so that it bounds that work
     /// too; and by source, so that nobody elsewhere takes a device's by naming it.
     turns: Arc<Shares<(Source, [u8; 32])>>,
+    /// What was told in the log.
+    refused: Arc<Repeats<Refused>>,
 }
 
 impl Deref for App {
@@ -78,7 +82,7 @@ impl Deref for App {
 
 /// What answers, over all routes. Each request carries its [`Source`].
 fn front(controller: Arc<Controller>) -> Front {
-    let app = App { controller, turns: Shares::for_each(OF_SENDER) };
+    let app = App { controller, turns: Shares::for_each(OF_SENDER), refused: Arc::default() };
     let devices = Intake::new(DEVICES.0, DEVICES.1);
     let operators = Intake::new(OPERATORS.0, OPERATORS.1);
     let hot = Hot { app: app.clone(), way: WayIn { intake: devices.clone(), longest: SHORT_BODY } };
@@ -91,7 +95,7 @@ fn front(controller: Arc<Controller>) -> Front {
         .layer(axum::extract::DefaultBodyLimit::disable())
         .layer(CatchPanicLayer::new())
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, PATIENCE))
-        .layer(map_response(answer::in_words))
+        .layer(from_fn_with_state(app.clone(), log::told))
         .with_state(app);
     Front::of(hot, routes)
 }

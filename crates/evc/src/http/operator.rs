@@ -16,15 +16,16 @@ use vault::ids::{DeviceId, Name, VaultId};
 use super::App;
 use super::answer::busy;
 use super::intake::Intake;
+use super::log::Act;
 use super::shares::Source;
 use crate::api::calls::{
     ADD_TOKEN, ADOPT, ALLOW, ALLOWANCES, APPLY, APPROVE, Call, DELETE_DEVICE, DELETE_POLICY, DELETE_VAULT,
-    DEVICE, DEVICES, DISALLOW, END_OTHER_TOKENS, FIND, LEARN, LOSE, Method, POLICIES, RECREATE, REFERENCES,
-    REHOME, REJECT, ROTATE, SETTLE, VAULTS,
+    DEVICE, DEVICES, DISALLOW, END_OTHER_TOKENS, FIND, KNOCKS, LEARN, LOSE, Method, POLICIES, RECREATE,
+    REFERENCES, REHOME, REJECT, ROTATE, SETTLE, STATUS, VAULTS,
 };
 use crate::api::{
-    Adoption, Allow, Allowance, Applied, Applying, Deletion, Described, DeviceView, Done, List, NewToken,
-    PolicyView, Recreation, Reference, Rehoming, Rotation, VaultView,
+    Adoption, Allow, Allowance, Applied, Applying, Deletion, Described, DeviceView, Done, Knock, List,
+    NewToken, Outcome, PolicyView, Recreation, Reference, Rehoming, Rotation, ServerStatus, VaultView,
 };
 use crate::clock::now;
 use crate::operator::Operator;
@@ -32,6 +33,8 @@ use crate::service::{BadRequest, Form, NoToken, Refusal, Unknown, token_hash};
 use crate::store::{Page, ReferenceState};
 
 type Told<T> = Result<Json<T>, Refusal>;
+/// Of a request that changed something.
+type Acted<T = Done> = Result<Act<T>, Refusal>;
 /// Who asks: put there by [`with_token`].
 type Asks = Extension<Operator>;
 
@@ -40,7 +43,7 @@ const MOST: u32 = 1000;
 
 /// The routes, by the table of calls.
 pub(super) fn routes() -> Router<App> {
-    let on = Routes(Router::new());
+    let on = Routes(Router::new()).call(&STATUS, status).call(&KNOCKS, knocks);
     let on = on.call(&ALLOWANCES, allowances).call(&ALLOW, allow).call(&DISALLOW, disallow);
     let on = on.call(&ADD_TOKEN, add_token).call(&END_OTHER_TOKENS, end_other_tokens);
     let on = on.call(&APPLY, apply);
@@ -92,10 +95,20 @@ fn bearer(headers: &HeaderMap) -> Result<&str, NoToken> {
     token.filter(|token| token.len() <= 256).ok_or(NoToken::Absent)
 }
 
-async fn allow(Extension(app): Asks, body: axum::body::Bytes) -> Told<Allowance> {
+async fn allow(Extension(app): Asks, body: axum::body::Bytes) -> Acted<Allowance> {
     let ask: Allow = read(&body, Form::Allow)?;
     let name = ask.name.map(named).transpose()?;
-    app.allow(&ask.cert_pem, &ask.serial, name, now()).await.map(Json)
+    let allowed = app.allow(&ask.cert_pem, &ask.serial, name, now()).await?;
+    let words = format!("serial `{}` may onboard with certificate {}", allowed.serial, allowed.certificate);
+    Ok(Act::of(allowed, words))
+}
+
+async fn status(Extension(app): Asks) -> Told<ServerStatus> {
+    app.status(now()).map(Json)
+}
+
+async fn knocks(Extension(app): Asks) -> Told<Vec<Knock>> {
+    app.knocks(now()).await.map(Json)
 }
 
 /// `after` is `CERTIFICATE/SERIAL`.
@@ -121,23 +134,37 @@ fn read<T: DeserializeOwned>(body: &[u8], form: Form) -> Result<T, BadRequest> {
     serde_json::from_slice(body).map_err(|why| BadRequest::Json { form, why })
 }
 
-async fn disallow(Extension(app): Asks, Path((digest, serial)): Path<(String, String)>) -> Told<Done> {
-    app.disallow(&certificate(&digest)?, &serial).await.map(Json)
+async fn disallow(Extension(app): Asks, Path((digest, serial)): Path<(String, String)>) -> Acted {
+    app.disallow(&certificate(&digest)?, &serial).await.map(Act::done)
 }
 
-async fn add_token(Extension(app): Asks, body: axum::body::Bytes) -> Told<Done> {
+async fn add_token(Extension(app): Asks, body: axum::body::Bytes) -> Acted {
     let new: NewToken = read(&body, Form::NewToken)?;
     let hash = hash(&new.sha256).ok_or(BadRequest::TokenHash)?;
-    app.add_token(&hash, now()).await.map(Json)
+    app.add_token(&hash, now()).await.map(Act::done)
 }
 
 /// All but the one that this request carries.
-async fn end_other_tokens(Extension(app): Asks, headers: HeaderMap) -> Told<Done> {
-    app.end_other_tokens(&token_hash(bearer(&headers)?)).await.map(Json)
+async fn end_other_tokens(Extension(app): Asks, headers: HeaderMap) -> Acted {
+    app.end_other_tokens(&token_hash(bearer(&headers)?)).await.map(Act::done)
 }
 
-async fn apply(Extension(app): Asks, Query(how): Query<Applying>, text: String) -> Told<Vec<Applied>> {
-    app.apply(&text, how.dry_run, now()).await.map(Json)
+async fn apply(Extension(app): Asks, Query(how): Query<Applying>, text: String) -> Acted<Vec<Applied>> {
+    let applied = app.apply(&text, how.dry_run, now()).await?;
+    let words = match how.dry_run {
+        true => format!("dry run of {} documents: nothing changed", applied.len()),
+        false => applied.iter().map(words_of).collect::<Vec<_>>().join("; "),
+    };
+    Ok(Act::of(applied, words))
+}
+
+fn words_of(Applied { kind, name, outcome, .. }: &Applied) -> String {
+    let outcome = match outcome {
+        Outcome::Created => "created",
+        Outcome::Unchanged => "unchanged",
+        Outcome::Changed => "changed",
+    };
+    format!("{kind} {name} {outcome}")
 }
 
 fn limit(list: &List) -> u32 {
@@ -186,81 +213,81 @@ async fn references(Extension(app): Asks, Query(list): Query<List>) -> Told<Vec<
     app.references(list.device.as_deref(), after, limit(&list)).await.map(Json)
 }
 
-async fn approve(Extension(app): Asks, Path(id): Path<i64>) -> Told<Done> {
-    app.judge_reference(id, ReferenceState::Approved, now()).await.map(Json)
+async fn approve(Extension(app): Asks, Path(id): Path<i64>) -> Acted {
+    app.judge_reference(id, ReferenceState::Approved, now()).await.map(Act::done)
 }
 
-async fn reject(Extension(app): Asks, Path(id): Path<i64>) -> Told<Done> {
-    app.judge_reference(id, ReferenceState::Rejected, now()).await.map(Json)
+async fn reject(Extension(app): Asks, Path(id): Path<i64>) -> Acted {
+    app.judge_reference(id, ReferenceState::Rejected, now()).await.map(Act::done)
 }
 
-async fn learn(Extension(app): Asks, Path(device): Path<String>) -> Told<Done> {
-    app.learn_again(&device).await.map(Json)
+async fn learn(Extension(app): Asks, Path(device): Path<String>) -> Acted {
+    app.learn_again(&device).await.map(Act::done)
 }
 
 fn named(text: String) -> Result<Name, BadRequest> {
     Name::try_from(text).map_err(BadRequest::Name)
 }
 
-async fn delete_vault(Extension(app): Asks, Path((device, vault)): Path<(String, String)>) -> Told<Done> {
-    app.delete_vault(&device, &named(vault)?, now()).await.map(Json)
+async fn delete_vault(Extension(app): Asks, Path((device, vault)): Path<(String, String)>) -> Acted {
+    app.delete_vault(&device, &named(vault)?, now()).await.map(Act::done)
 }
 
 async fn rotate(
     Extension(app): Asks,
     Path((device, vault)): Path<(String, String)>,
     body: axum::body::Bytes,
-) -> Told<Done> {
+) -> Acted {
     let how = if body.is_empty() { Rotation::default() } else { read(&body, Form::Rotation)? };
-    app.rotate(&device, &named(vault)?, how, now()).await.map(Json)
+    app.rotate(&device, &named(vault)?, how, now()).await.map(Act::done)
 }
 
 async fn recreate(
     Extension(app): Asks,
     Path((device, vault)): Path<(String, String)>,
     Query(Recreation { new_disk }): Query<Recreation>,
-) -> Told<Done> {
-    app.recreate(&device, &named(vault)?, new_disk).await.map(Json)
+) -> Acted {
+    app.recreate(&device, &named(vault)?, new_disk).await.map(Act::done)
 }
 
 async fn delete_device(
     Extension(app): Asks,
     Path(device): Path<String>,
     Query(Deletion { force }): Query<Deletion>,
-) -> Told<Done> {
-    app.delete_device(&device, force, now()).await.map(Json)
+) -> Acted {
+    app.delete_device(&device, force, now()).await.map(Act::done)
 }
 
-async fn lose(Extension(app): Asks, Path(device): Path<String>) -> Told<Done> {
-    app.lose(&device, now()).await.map(Json)
+async fn lose(Extension(app): Asks, Path(device): Path<String>) -> Acted {
+    app.lose(&device, now()).await.map(Act::done)
 }
 
-async fn find(Extension(app): Asks, Path(device): Path<String>) -> Told<Done> {
-    app.find(&device).await.map(Json)
+async fn find(Extension(app): Asks, Path(device): Path<String>) -> Acted {
+    app.find(&device).await.map(Act::done)
 }
 
-async fn settle(Extension(app): Asks, Path(device): Path<String>) -> Told<Done> {
-    app.settle(&device).await.map(Json)
+async fn settle(Extension(app): Asks, Path(device): Path<String>) -> Acted {
+    app.settle(&device).await.map(Act::done)
 }
 
 async fn rehome(
     Extension(app): Asks,
     Path((device, vault)): Path<(String, String)>,
     body: axum::body::Bytes,
-) -> Told<Done> {
+) -> Acted {
     let how: Rehoming = read(&body, Form::Rehoming)?;
-    app.rehome(&device, &named(vault)?, &how).await.map(Json)
+    app.rehome(&device, &named(vault)?, &how).await.map(Act::done)
 }
 
 async fn adopt(
     Extension(app): Asks,
     Path((device, vault)): Path<(String, String)>,
     body: axum::body::Bytes,
-) -> Told<Done> {
+) -> Acted {
     let how: Adoption = read(&body, Form::Adoption)?;
-    app.adopt(&device, &named(vault)?, &how, now()).await.map(Json)
+    app.adopt(&device, &named(vault)?, &how, now()).await.map(Act::done)
 }
 
-async fn delete_policy(Extension(app): Asks, Path(policy): Path<String>) -> Told<Done> {
-    app.delete_policy(&named(policy)?).await.map(Json)
+async fn delete_policy(Extension(app): Asks, Path(policy): Path<String>) -> Acted {
+    app.delete_policy(&named(policy)?).await.map(Act::done)
 }

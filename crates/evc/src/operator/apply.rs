@@ -6,6 +6,7 @@ use vault::life::{self, Fit, Wish, applied, fits};
 use vault::policy::{Document, Located, VaultPolicy, VaultSpec, read};
 
 use super::Operator;
+use super::differences::{of_policies, of_vault};
 use crate::api::{Applied, Outcome};
 use crate::fleet::defaults::add_vault;
 use crate::fleet::life::{beside_defaults, listed, new_row};
@@ -68,11 +69,13 @@ impl Operator {
         let fit = held_against(&device, &policy, None)?;
         let there = existing(tx, &device, spec).await?;
         let present = made_under(tx, &device, spec, there.as_ref()).await?.map(|under| under.node.encryption);
+        let changes = of_vault(there.as_ref(), spec);
         let wish = Wish { policy: &spec.policy, encryption: policy.node.encryption, present };
         let outcome = self.bring(tx, &device, (spec, there), wish, now).await?;
         Ok(Applied {
             kind: "vault".into(),
             name: format!("{} on {}", spec.name, device.name),
+            changes: if outcome == Outcome::Unchanged { Vec::new() } else { changes },
             outcome,
             notes: notes::of_fit(fit).into_iter().collect(),
         })
@@ -132,8 +135,15 @@ async fn put_policy(
         let (project, policy) = (project.clone(), policy.clone());
         tx.put_policy(&PolicyRow { project, policy, changed_at: now }).await?;
     }
-    let notes = policy.cautions().into_iter().map(notes::of_caution).collect();
-    Ok(Applied { kind: "policy".into(), name: policy.name.to_string(), outcome, notes })
+    let cautions = policy.cautions().into_iter().map(notes::of_caution);
+    let changed = (outcome == Outcome::Changed).then(|| notes::of_changed(&policy.name));
+    Ok(Applied {
+        kind: "policy".into(),
+        name: policy.name.to_string(),
+        outcome,
+        changes: of_policies(there.as_ref().map(|row| &row.policy), policy),
+        notes: cautions.chain(changed).collect(),
+    })
 }
 
 /// The kernel fixes a vault's modes when it is made.

@@ -1,8 +1,12 @@
-//! What a reference value says beside the one that an operator approved before: so that he sees what he approves. Pure.
+//! What differs: a reference value from the one that an operator approved before, a document from what is there. So that he sees what he
+//! approves and what he applies. Pure.
 
 use std::collections::BTreeSet;
 
-use crate::store::{Pcrs, ReferenceRow, ReferenceState};
+use vault::policy::{VaultPolicy, VaultSpec};
+
+use crate::api::Change;
+use crate::store::{Pcrs, ReferenceRow, ReferenceState, VaultRow, VaultStanding};
 
 /// What a reference value is to be held against: the device's newest approved one beside it.
 pub(crate) fn approved_before<'a>(
@@ -38,4 +42,57 @@ pub(crate) fn in_full(row: &ReferenceRow, of_device: &[ReferenceRow]) -> Vec<Str
 
 fn moved(was: &Pcrs, is: &Pcrs) -> BTreeSet<u8> {
     was.0.keys().chain(is.0.keys()).copied().filter(|pcr| was.0.get(pcr) != is.0.get(pcr)).collect()
+}
+
+/// Each field of a policy that is not as it was.
+pub(crate) fn of_policies(was: Option<&VaultPolicy>, is: &VaultPolicy) -> Vec<Change> {
+    let (was, is) = (was.map(VaultPolicy::fields).unwrap_or_default(), is.fields());
+    let of = |fields: &[(&'static str, String)], name: &str| {
+        fields.iter().find(|(field, _)| *field == name).map(|(_, value)| value.clone())
+    };
+    let gone = was.iter().filter(|(field, _)| is.iter().all(|(there, _)| there != field));
+    let names: Vec<&str> = is.iter().chain(gone).map(|(field, _)| *field).collect();
+    let changes = names.into_iter().map(|field| (field, of(&was, field), of(&is, field)));
+    let changes = changes.filter(|(_, old, new)| old != new);
+    changes.map(|(field, old, new)| Change { field: field.into(), old, new }).collect()
+}
+
+/// The same of a vault: its policy, and that it is not removed any more.
+pub(crate) fn of_vault(there: Option<&VaultRow>, spec: &VaultSpec) -> Vec<Change> {
+    let is = Some(spec.policy.to_string());
+    let was = there.map(|row| row.policy.as_ref().map_or_else(|| "(default)".into(), ToString::to_string));
+    let policy = (was != is).then(|| Change { field: "policy".into(), old: was, new: is });
+    let removing = there.is_some_and(|row| row.standing == VaultStanding::Removing);
+    let kept = Change { field: "standing".into(), old: Some("removing".into()), new: Some("active".into()) };
+    policy.into_iter().chain(removing.then_some(kept)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn each_field_of_a_policy_is_told_with_what_it_was_and_is() {
+        let was = VaultPolicy::of_default_vault(true);
+        let mut is = was.clone();
+        is.node.custody = vault::section::Custody::Controller;
+        is.delete_after = Duration::from_secs(60);
+        let told: Vec<_> = of_policies(Some(&was), &is)
+            .into_iter()
+            .map(|change| (change.field, change.old.unwrap_or_default(), change.new.unwrap_or_default()))
+            .collect();
+        let text = |a: &str, b: &str, c: &str| (a.to_owned(), b.to_owned(), c.to_owned());
+        assert_eq!(
+            told,
+            [
+                text("custody", "tpm", "controller"),
+                text("on_removal.delete_after", "72h", "1m"),
+                text("seal", "tpm", ""),
+            ]
+        );
+        assert!(of_policies(Some(&was), &was).is_empty());
+        assert_eq!(of_policies(None, &was).len(), was.fields().len(), "all of a new one");
+    }
 }

@@ -5,7 +5,7 @@ use wire::Certificate;
 
 use super::Operator;
 use crate::api::{Allowance, Done};
-use crate::service::{BadRequest, InTheWay, Refusal};
+use crate::service::{BadRequest, InTheWay, Refusal, Unknown};
 use crate::store::{OnboardRow, Scope, Stored, Tx, UnixSeconds};
 
 impl From<OnboardRow> for Allowance {
@@ -16,6 +16,7 @@ impl From<OnboardRow> for Allowance {
             name: row.name,
             added: crate::clock::text(row.added_at),
             device: row.device,
+            device_name: None,
         }
     }
 }
@@ -49,15 +50,15 @@ impl Operator {
         self.store.write(Scope::Onboarding, |tx| Box::pin(add(tx, &row))).await
     }
 
-    /// Withdraws what was allowed. A device that used it stays what it is. Safe to repeat.
+    /// Withdraws what was allowed. A device that used it stays what it is.
     ///
     /// # Errors
-    /// [`Refusal`] of the store's.
+    /// [`Unknown::Allowance`]: it was not allowed. Else the store's.
     pub async fn disallow(&self, cert_digest: &[u8; 32], serial: &str) -> Result<Done, Refusal> {
         let scope = Scope::Onboarding;
         let used =
             self.store.write(scope, |tx| Box::pin(withdraw(tx, &self.project, cert_digest, serial))).await?;
-        let stays = used.map(|device| format!("device {device}, which used it, stays registered"));
+        let stays = used.map(|device| format!("device `{device}`, which used it, stays registered"));
         Ok(Done {
             done: format!("serial `{serial}` may not onboard with this certificate"),
             notes: stays.into_iter().collect(),
@@ -73,8 +74,7 @@ impl Operator {
         after: Option<([u8; 32], &str)>,
         limit: u32,
     ) -> Result<Vec<Allowance>, Refusal> {
-        let rows = self.store.read(|tx| tx.onboardings(&self.project, after, limit)).await?;
-        Ok(rows.into_iter().map(Into::into).collect())
+        self.store.read(|tx| Box::pin(listed(tx, &self.project, after, limit))).await
     }
 }
 
@@ -91,17 +91,39 @@ async fn add(tx: &mut dyn Tx, row: &OnboardRow) -> Result<Allowance, Refusal> {
     Ok(row.clone().into())
 }
 
+async fn listed(
+    tx: &mut dyn Tx,
+    project: &Project,
+    after: Option<([u8; 32], &str)>,
+    limit: u32,
+) -> Result<Vec<Allowance>, Refusal> {
+    let mut all = Vec::new();
+    for row in tx.onboardings(project, after, limit).await? {
+        let device_name = match row.device {
+            Some(device) => name_of(tx, device).await?,
+            None => None,
+        };
+        all.push(Allowance { device_name, ..row.into() });
+    }
+    Ok(all)
+}
+
 /// The device that used it.
 async fn withdraw(
     tx: &mut dyn Tx,
     project: &Project,
     cert_digest: &[u8; 32],
     serial: &str,
-) -> Stored<Option<DeviceId>> {
+) -> Result<Option<String>, Refusal> {
     let allowed = tx.onboarding(cert_digest, serial).await?.filter(|row| row.project == *project);
-    let Some(allowed) = allowed else { return Ok(None) };
+    let allowed = allowed.ok_or_else(|| Unknown::Allowance { serial: serial.to_owned() })?;
     tx.drop_onboarding(cert_digest, serial).await?;
-    Ok(allowed.device)
+    let Some(device) = allowed.device else { return Ok(None) };
+    Ok(Some(name_of(tx, device).await?.map_or_else(|| device.to_string(), |name| name.to_string())))
+}
+
+async fn name_of(tx: &mut dyn Tx, device: DeviceId) -> Stored<Option<Name>> {
+    Ok(tx.device(device).await?.map(|row| row.name))
 }
 
 fn allowed_before(there: OnboardRow, row: &OnboardRow) -> Result<Allowance, Refusal> {

@@ -10,7 +10,7 @@ use crate::fleet::life::{life, listed, write_gone};
 use crate::fleet::reported::default_states;
 use crate::fleet::times::no_earlier_than_seen;
 use crate::fleet::view::policy_of;
-use crate::service::{InTheWay, Refusal, Unknown, find_device, in_life};
+use crate::service::{Fault, InTheWay, Refusal, Unknown, find_device, in_life};
 use crate::store::{DeviceRow, Scope, Tx, UnixSeconds, VaultRow, VaultStanding};
 use crate::words::notes;
 
@@ -109,7 +109,8 @@ async fn drop_policy(tx: &mut dyn Tx, project: &Project, name: &Name) -> Result<
         return Err(Unknown::Policy { policy: name.clone() }.into());
     }
     if let Some(vault) = tx.vault_with_policy(project, name.as_str()).await? {
-        let in_use = InTheWay::PolicyInUse { policy: name.clone(), vault: vault.name, device: vault.device };
+        let device = tx.device(vault.device).await?.ok_or(Fault::VaultWithoutDevice)?.name;
+        let in_use = InTheWay::PolicyInUse { policy: name.clone(), vault: vault.name, device };
         return Err(in_use.into());
     }
     Ok(tx.drop_policy(project, name.as_str()).await?)

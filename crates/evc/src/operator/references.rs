@@ -4,12 +4,15 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use vault::ids::{DeviceId, Name, Project};
+use vault::policy::Check;
 
 use super::{Operator, differences};
 use crate::api::{Done, Reference};
 use crate::fleet::evidence::unmeasured;
-use crate::service::{InTheWay, Refusal, Unknown, find_device};
-use crate::store::{ReferenceRow, ReferenceState, Scope, Tx, UnixSeconds};
+use crate::fleet::view::policy_of;
+use crate::service::{Fault, InTheWay, Refusal, Unknown, find_device};
+use crate::store::{DeviceRow, ReferenceRow, ReferenceState, Scope, Tx, UnixSeconds, VaultStanding};
+use crate::words::notes;
 
 impl Reference {
     fn of(row: &ReferenceRow, of_device: &[ReferenceRow]) -> Self {
@@ -17,6 +20,7 @@ impl Reference {
             differs: differences::in_short(row, of_device),
             id: row.id,
             device: row.device,
+            device_name: None,
             state: row.state,
             learned: crate::clock::text(row.learned_at),
             decided: row.decided_at.map(crate::clock::text),
@@ -26,10 +30,10 @@ impl Reference {
 }
 
 /// An approval of PCRs that nothing was measured into would approve of any software.
-fn measured(row: &ReferenceRow) -> Result<(), InTheWay> {
+fn measured(row: &ReferenceRow, device: &Name) -> Result<(), InTheWay> {
     match unmeasured(&row.pcrs) {
         None => Ok(()),
-        Some(why) => Err(InTheWay::Unmeasured { reference: row.id, device: row.device, why }),
+        Some(why) => Err(InTheWay::Unmeasured { reference: row.id, device: device.clone(), why }),
     }
 }
 
@@ -59,9 +63,10 @@ impl Operator {
     ) -> Result<Done, Refusal> {
         let device = self.store.read(|tx| Box::pin(known(tx, &self.project, id))).await?.device;
         let scope = Scope::Device(device);
-        let notes = self.store.write(scope, |tx| Box::pin(judged(tx, &self.project, id, state, now))).await?;
+        let (device, notes) =
+            self.store.write(scope, |tx| Box::pin(judged(tx, &self.project, id, state, now))).await?;
         let word = if state == ReferenceState::Approved { "approved" } else { "rejected" };
-        Ok(Done { done: format!("reference {id} of device {device} is {word}"), notes })
+        Ok(Done { done: format!("reference {id} of device `{device}` is {word}"), notes })
     }
 
     /// The device's next good quote is learned, once more.
@@ -98,26 +103,49 @@ async fn listed(
             new.insert(tx.references_of(row.device).await?);
         }
     }
-    Ok(rows.iter().map(|row| Reference::of(row, &of_devices[&row.device])).collect())
+    let mut names = HashMap::new();
+    for device in of_devices.keys() {
+        names.extend(tx.device(*device).await?.map(|row| (*device, row.name)));
+    }
+    let shown = rows.iter().map(|row| Reference {
+        device_name: names.get(&row.device).cloned(),
+        ..Reference::of(row, &of_devices[&row.device])
+    });
+    Ok(shown.collect())
 }
 
-/// What it says beside what was approved before, where it is approved.
+/// Of which device, what it says beside what was approved before, where it is approved, and which vaults that opens or keeps closed.
 async fn judged(
     tx: &mut dyn Tx,
     project: &Project,
     id: i64,
     state: ReferenceState,
     now: UnixSeconds,
-) -> Result<Vec<String>, Refusal> {
+) -> Result<(Name, Vec<String>), Refusal> {
     let row = known(tx, project, id).await?;
+    let device = tx.device(row.device).await?.ok_or(Fault::NoDevice)?;
     if state == ReferenceState::Approved {
-        measured(&row)?;
+        measured(&row, &device.name)?;
     }
     let of_device = tx.references_of(row.device).await?;
     tx.judge_reference(id, state, now).await?;
     tx.renew_standing(row.device).await?;
     let approved = state == ReferenceState::Approved;
-    Ok(if approved { differences::in_full(&row, &of_device) } else { Vec::new() })
+    let differs = if approved { differences::in_full(&row, &of_device) } else { Vec::new() };
+    let concerned = concerned(tx, &device).await?;
+    Ok((device.name, differs.into_iter().chain([notes::of_judged(&concerned, approved)]).collect()))
+}
+
+/// The device's vaults whose key is released only to a boot that was approved.
+async fn concerned(tx: &mut dyn Tx, device: &DeviceRow) -> Result<Vec<Name>, Refusal> {
+    let mut concerned = Vec::new();
+    for row in tx.vaults(device.id).await? {
+        let listed = row.standing != VaultStanding::Gone;
+        if listed && policy_of(tx, device, &row).await?.attest.require.contains(&Check::Pcrs) {
+            concerned.push(row.name);
+        }
+    }
+    Ok(concerned)
 }
 
 async fn learns_again(tx: &mut dyn Tx, project: &Project, device: &str) -> Result<Name, Refusal> {
@@ -153,9 +181,11 @@ mod tests {
     /// Seen-by-users 1.6: zeros that an older version learned are not approved, with words.
     #[test]
     fn an_unmeasured_reference_is_not_approved() {
-        assert!(measured(&row(0xa5)).is_ok(), "PCR 8 is untouched on many machines");
-        let Words { problem, advice } = (&Refusal::from(measured(&row(0)).expect_err("approved"))).into();
+        let device: Name = "edge-1".parse().expect("a name");
+        assert!(measured(&row(0xa5), &device).is_ok(), "PCR 8 is untouched on many machines");
+        let refusal = Refusal::from(measured(&row(0), &device).expect_err("approved"));
+        let Words { problem, advice } = (&refusal).into();
         assert!(problem.contains("nothing measured: PCR 4 at the reset value"), "{problem}");
-        assert!(advice.contains("evc reference learn"), "{advice}");
+        assert!(advice.contains("`evc reference learn edge-1`"), "{advice}");
     }
 }

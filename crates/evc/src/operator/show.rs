@@ -4,16 +4,34 @@ use std::collections::HashMap;
 
 use vault::decide::{Ruling, decide};
 use vault::ids::{DeviceId, Project, VaultId};
+use wire::Certificate;
 
 use ::attest::SessionKey;
 
 use super::Operator;
-use crate::api::{DeviceView, PolicyView, VaultView};
+use crate::api::{DeviceView, PolicyView, ServerStatus, VaultView};
 use crate::fleet::section::subject;
 use crate::fleet::view::{ListedVault, View};
-use crate::service::{Refusal, Verdicts, find_device};
+use crate::service::{Controller, Fault, Refusal, Verdicts, find_device};
 use crate::store::{Appraised, DeviceRow, Page, Tx, UnixSeconds, VaultRow, VaultStanding};
 use crate::words::notes::withheld_from_who_is_ahead;
+
+impl Controller {
+    /// Itself, at a glance. Nothing of it is secret.
+    ///
+    /// # Errors
+    /// [`Fault::Certificate`]: its own root certificate does not read.
+    pub fn status(&self, now: UnixSeconds) -> Result<ServerStatus, Refusal> {
+        let root =
+            Certificate::from_pem(self.authority.root_pem.as_bytes()).map_err(|_| Fault::Certificate)?;
+        Ok(ServerStatus {
+            version: env!("CARGO_PKG_VERSION").into(),
+            root_fingerprint: hex::encode(root.digest().0),
+            incarnation: hex::encode(self.incarnation.0),
+            now: crate::clock::text(now),
+        })
+    }
+}
 
 impl Operator {
     /// Devices by name.

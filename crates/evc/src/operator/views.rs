@@ -69,6 +69,7 @@ fn default_vaults(row: &DeviceRow, now: UnixSeconds) -> Vec<VaultView> {
 fn as_reported(row: &DeviceRow, vault: VaultReport, at: UnixSeconds) -> VaultView {
     VaultView {
         device: row.id,
+        device_name: Some(row.name.clone()),
         id: vault.id,
         name: vault.name.clone(),
         policy: None,
@@ -92,6 +93,7 @@ impl From<&VaultRow> for VaultView {
     fn from(row: &VaultRow) -> Self {
         Self {
             device: row.device,
+            device_name: None,
             id: row.id,
             name: row.name.clone(),
             policy: row.policy.clone(),
@@ -140,7 +142,8 @@ fn epoch_note(row: &VaultRow) -> Option<String> {
 impl VaultView {
     /// With what its state, that was said then, is worth now.
     pub(super) fn aged(self, device: &DeviceRow, said: Option<UnixSeconds>, now: UnixSeconds) -> Self {
-        let (Some(at), Some(StateNow::Said(state))) = (said, self.state) else { return self };
+        let named = Self { device_name: Some(device.name.clone()), ..self };
+        let (Some(at), Some(StateNow::Said(state))) = (said, named.state) else { return named };
         let (is, words) = match word(device, at, now) {
             Word::Fresh => (StateNow::Said(state), state.to_string()),
             Word::Silent => (StateNow::Said(state), format!("{state}, {}", ago(at, now))),
@@ -148,7 +151,7 @@ impl VaultView {
                 (StateNow::Unknown, format!("unknown since {} (was {state})", crate::clock::text(at)))
             }
         };
-        Self { state: Some(is), state_now: Some(words), ..self }
+        Self { state: Some(is), state_now: Some(words), ..named }
     }
 
     pub(super) fn in_a_list(self) -> Self {

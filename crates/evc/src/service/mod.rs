@@ -18,7 +18,9 @@ use crate::store::{DeviceRow, Store, Tx};
 pub use crate::fleet::heard::Heard;
 pub use crate::fleet::settled::Settled;
 pub use crate::fleet::verdicts::Verdicts;
+use crate::http::log::Repeats;
 pub use crate::jobs::steady::Steady;
+pub use crate::operator::knocks::Knocks;
 pub use crate::operator::tokens::{let_in, new_token};
 pub use refusal::{
     BadRequest, Barred, Body, Fault, Form, InTheWay, LifeRefusal, Message, NoToken, NotAdmitted, Refusal,
@@ -55,6 +57,10 @@ pub struct Controller {
     pub settled: Settled,
     /// What evidence was found to show.
     pub verdicts: Verdicts,
+    /// Who wanted to register and may not.
+    pub knocks: Knocks,
+    /// Devices whose evidence was refused, as far as the log was told.
+    pub refused: Repeats<DeviceId>,
 }
 
 /// Finds a device of a project by UUID or name. Another project's is not known.

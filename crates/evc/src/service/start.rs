@@ -11,7 +11,7 @@ use vault::ids::{Incarnation, Project};
 use zeroize::Zeroizing;
 
 use super::folder::{at, make_folder, publish_root};
-use super::{Controller, Heard, Settled, Verdicts, first, new_token};
+use super::{Controller, Heard, Knocks, Settled, Verdicts, first, new_token};
 use crate::clock;
 use crate::custody::authority::Authority;
 use crate::custody::{CarriedOver, CustodyError, Kek, Nonces, authority, carry_over, random, write_private};
@@ -48,7 +48,9 @@ pub struct Settings {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The data folder or a file in it.
-    #[error("{path} can't be made or written")]
+    #[error(
+        "{path} can't be made or written: see that the folder is there, has room, and belongs to who runs evc"
+    )]
     File {
         /// Which.
         path: String,
@@ -214,6 +216,8 @@ pub async fn start_over(
         heard,
         settled,
         verdicts,
+        knocks: Knocks::default(),
+        refused: crate::http::log::Repeats::default(),
     })
 }
 

@@ -50,7 +50,7 @@ pub enum StoreError {
     #[error("the database is busy")]
     Busy(#[source] Cause),
     /// Another controller works on it.
-    #[error("another controller works on it")]
+    #[error("another evc works on the database: stop it first")]
     InUse,
     /// Its tables are an earlier build's.
     #[error("its tables are of another version of evc: start `evc serve` of this version over it once")]
@@ -66,10 +66,10 @@ pub enum StoreError {
         known: i64,
     },
     /// A row does not read back as what was written.
-    #[error("the database is damaged: {0}")]
+    #[error("the database is damaged ({0}): put back the newest good copy")]
     Damaged(String),
     /// The disk is full, can't be written, or fails.
-    #[error("the database's disk is full, can't be written, or fails")]
+    #[error("the database's disk is full, can't be written, or fails: make room, or mend it")]
     Disk(#[source] Cause),
     /// Anything else of the database's.
     #[error("the database failed")]

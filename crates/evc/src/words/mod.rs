@@ -3,6 +3,8 @@
 
 mod devices;
 pub(crate) mod evidence;
+#[cfg(test)]
+mod form;
 mod life;
 pub(crate) mod notes;
 mod operators;
@@ -99,11 +101,11 @@ fn of_store(error: &StoreError) -> Words {
 
 fn of_fault(fault: Fault) -> &'static str {
     match fault {
-        Fault::NoDevice => "a device vanished",
-        Fault::VaultWithoutDevice => "a vault without a device",
-        Fault::Certificate => "a stored certificate does not read",
+        Fault::NoDevice => "the device was deleted meanwhile",
+        Fault::VaultWithoutDevice => "the database has a vault of no device",
+        Fault::Certificate => "a certificate in the database does not read",
         Fault::Signing => "the answer could not be signed",
-        Fault::Configuration => "the configuration is out of its own bounds",
-        Fault::Source => "a request from nowhere",
+        Fault::Configuration => "the device's configuration is longer than may be sent",
+        Fault::Source => "the address that a request came from is not known",
     }
 }

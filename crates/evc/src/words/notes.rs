@@ -56,6 +56,32 @@ pub(crate) fn of_deleted(name: &Name, became: &Deleted, older: Option<Older>) ->
     Done { done, notes: note.map(Into::into).into_iter().chain(waits).collect() }
 }
 
+/// Of a reference value that an operator approved or rejected: which vaults that is for.
+pub(crate) fn of_judged(vaults: &[Name], approved: bool) -> String {
+    let names: Vec<String> = vaults.iter().map(|name| format!("`{name}`")).collect();
+    match (names.as_slice(), approved) {
+        ([], _) => {
+            "no vault of this device requires measured PCRs yet: until one does, no key depends on this"
+                .into()
+        }
+        (names, true) => {
+            format!(
+                "a boot with these values gets the keys of {}, from its next contact on",
+                names.join(", ")
+            )
+        }
+        (names, false) => format!(
+            "a boot with these values gets no key of {}; what is open there stays open until it is locked or restarts",
+            names.join(", ")
+        ),
+    }
+}
+
+/// Of a policy that was changed and may have vaults.
+pub(crate) fn of_changed(policy: &Name) -> String {
+    format!("its vaults follow at their nodes' next contact: `evc describe policy {policy}` lists them")
+}
+
 /// What becomes of a key whose device is ahead of this database.
 pub(crate) fn withheld_from_who_is_ahead(older: Older) -> String {
     format!("withheld: {older}; {OLDER}")

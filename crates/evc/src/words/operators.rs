@@ -1,6 +1,6 @@
 //! What operators are told, but of a vault's life.
 
-use vault::ids::{DeviceId, Name};
+use vault::ids::Name;
 use vault::life::Unfit;
 
 use super::{OLDER, Words};
@@ -12,7 +12,7 @@ const KEEP: &str = "move them to the device that it became (`evc rehome vault`),
 pub(super) fn request(request: &BadRequest) -> Words {
     match request {
         BadRequest::Json { form, why } => Words::new(why.to_string(), of_form(*form)),
-        BadRequest::Name(why) => Words::new("not a name", why.to_string()),
+        BadRequest::Name(why) => Words::new("this is not a name", why.to_string()),
         BadRequest::OnboardingCertificate(why) => {
             Words::new(why.to_string(), "give the onboarding certificate's PEM file, with a P-256 key")
         }
@@ -21,10 +21,10 @@ pub(super) fn request(request: &BadRequest) -> Words {
             "give the device's serial, or `*` for any",
         ),
         BadRequest::CertificateDigest => Words::new(
-            "not a certificate's SHA-256",
+            "the digest is not a certificate's SHA-256",
             "give its 64 hexadecimal digits, as `evc onboard list` shows them",
         ),
-        BadRequest::TokenHash => Words::new("not a token's hash", of_form(Form::NewToken)),
+        BadRequest::TokenHash => Words::new("the hash is not a token's", of_form(Form::NewToken)),
         BadRequest::AfterVault => Words::new("`after` is not DEVICE/VAULT", "give two UUIDs"),
         BadRequest::AfterReference => {
             Words::new("`after` is not a number", "give the last one's `id`, or nothing")
@@ -44,11 +44,14 @@ fn of_form(form: Form) -> &'static str {
 
 pub(super) fn no_token(token: NoToken) -> Words {
     let problem = match token {
-        NoToken::Absent => "no token",
+        NoToken::Absent => "the request has no operator's token",
         NoToken::Unknown => "this token is not known",
         NoToken::Ended => "this token was ended by another one",
     };
-    Words::new(problem, "give the operator's token: --token-file, or EVC_TOKEN_FILE")
+    Words::new(
+        problem,
+        "give the file with the operator's token: --token-file, or EVC_TOKEN_FILE; `evc token new`, on the controller's machine, makes one",
+    )
 }
 
 pub(super) fn unknown(unknown: &Unknown) -> Words {
@@ -64,6 +67,9 @@ pub(super) fn unknown(unknown: &Unknown) -> Words {
             "see `evc get policies`; a `kind: VaultPolicy` document of that name, applied, makes it",
         ),
         Unknown::Reference { id } => (format!("reference {id}"), "see `evc reference list`"),
+        Unknown::Allowance { serial } => {
+            (format!("an allowance for serial `{serial}` with this certificate"), "see `evc onboard list`")
+        }
         Unknown::Path => ("this path".into(), "the command line knows every path: see `evc --help`"),
     };
     Words::new(format!("{what} is not known"), advice)
@@ -71,7 +77,10 @@ pub(super) fn unknown(unknown: &Unknown) -> Words {
 
 pub(super) fn in_the_way(cause: &InTheWay) -> Words {
     match cause {
-        InTheWay::Taken => Words::new("it is there already", "read what is there before you change it"),
+        InTheWay::Taken => Words::new(
+            "a device, vault or allowance of that name is there already",
+            "see `evc get devices`, `evc get vaults` and `evc onboard list`; then give another name, or the same again",
+        ),
         InTheWay::OthersName { name } => Words::new(
             format!("the name `{name}` is another device's, or kept for one"),
             "give another name; see `evc get devices` and `evc onboard list`",
@@ -90,11 +99,11 @@ pub(super) fn in_the_way(cause: &InTheWay) -> Words {
         ),
         InTheWay::Unfit { policy, device, vault, why } => unfit(policy, device, vault.as_ref(), *why),
         InTheWay::PolicyInUse { policy, vault, device } => Words::new(
-            format!("vault `{vault}` of device {device} names policy `{policy}`"),
+            format!("vault `{vault}` of device `{device}` names policy `{policy}`"),
             "delete its vaults or give them another policy first",
         ),
         InTheWay::HasVaults { device, vaults } => has_vaults(device, vaults),
-        InTheWay::Unmeasured { reference, device, why } => unmeasured(*reference, *device, why),
+        InTheWay::Unmeasured { reference, device, why } => unmeasured(*reference, device, why),
         InTheWay::Older(older) => Words::new(older.to_string(), OLDER),
     }
 }
@@ -116,7 +125,7 @@ fn has_vaults(device: &Name, vaults: &[Name]) -> Words {
     Words::new(format!("device `{device}` has vaults: {}", names.join(", ")), KEEP)
 }
 
-fn unmeasured(reference: i64, device: DeviceId, why: &::attest::Unmeasured) -> Words {
+fn unmeasured(reference: i64, device: &Name, why: &::attest::Unmeasured) -> Words {
     Words::new(
         format!("reference {reference} is of a boot that nothing measured: {why}, as under any software"),
         format!(

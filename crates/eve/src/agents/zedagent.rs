@@ -207,6 +207,10 @@ impl<'a> Zedagent<'a> {
         let now = Instant::now();
         match done {
             Ok(()) => {
+                // Of one that was not reached: the last word was a warning.
+                if !self.status.reachable && !matches!(self.status.words.as_str(), "" | "ok") {
+                    tracing::info!(server = self.status.server, "the controller answers again");
+                }
                 self.status.reachable = true;
                 self.status.words = "ok".to_owned();
                 self.status.not_asked = false;

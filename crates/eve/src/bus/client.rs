@@ -36,19 +36,23 @@ pub enum BusError {
     #[error("{0} does not answer on the bus; see its lines in the log of `eve run`")]
     Late(Agent),
     /// Somebody else listens there.
-    #[error("the socket of {0} is not held by {0}")]
+    #[error(
+        "the socket of {0} under run/eve is held by another program: end that one, then restart `eve run`"
+    )]
     Impostor(Agent),
     /// The contract forbids it.
-    #[error("not allowed on the bus")]
+    #[error("the bus does not allow this: are you root, and is `eve` of the version that runs there?")]
     Refused,
     /// The agent is not ready to answer this yet. Try again.
-    #[error("the agent is not ready yet")]
+    #[error("the agent is starting and does not answer this yet: try again in a moment, or see `eve status`")]
     NotReady,
     /// The question was not understood, or there is no room for its answer: a fault of ours.
-    #[error("the question or its answer is none of the contract's")]
+    #[error(
+        "the agent does not know this question, or has no room for its answer: use the `eve` that runs there"
+    )]
     NotInContract,
     /// The exchange broke off.
-    #[error("the exchange on the bus broke off")]
+    #[error("the exchange on the bus broke off: try again; the log of `eve run` says whether the agent died")]
     Frame(#[from] FrameError),
 }
 

@@ -8,12 +8,29 @@ use clap::{Parser, Subcommand, ValueEnum};
 use crate::bus::{Agent, Bus};
 use crate::sandbox::Unlisted;
 
+const FIRST: &str = "\
+Examples:
+  eve run                                # the node, on this machine
+  eve status --wait                      # once it is attested and its vaults are as they should be
+  eve vault list
+  cd $(eve vault path payments)";
+
+const CODES: &str = "\
+Exit codes: 0 done; 1 refused or failed; 2 used wrongly; 5 `eve wait`: its time is up.";
+
 /// The edge node of EVE Vault.
 #[derive(Debug, Parser)]
-#[command(name = "eve", version)]
+#[command(name = "eve", version, before_help = FIRST, after_help = CODES)]
 pub(super) struct Cli {
-    /// How log lines look.
-    #[arg(long, global = true, value_enum, default_value = "text")]
+    /// How log lines look. What is logged, `EVE_LOG` says (like `info` or `debug`).
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value = "text",
+        help_heading = "Global options",
+        hide_short_help = true
+    )]
     pub(super) log_format: LogFormat,
     #[command(subcommand)]
     pub(super) command: Cmd,
@@ -34,8 +51,16 @@ pub(super) enum Output {
 #[derive(Debug, clap::Args)]
 pub(super) struct Root {
     /// The node's root: config/, persist/ and run/ lie in it.
-    #[arg(long, default_value = "/")]
+    #[arg(long, default_value = "/", env = "EVE_ROOT")]
     pub(super) root: PathBuf,
+}
+
+/// How long to wait.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(super) struct Time {
+    /// How long to wait at most, like 30s or 5m.
+    #[arg(long, default_value = "60s", value_parser = duration)]
+    pub(super) timeout: Duration,
 }
 
 impl Root {
@@ -74,11 +99,28 @@ pub(super) enum Cmd {
         unlisted_calls: Unlisted,
     },
     /// The node at a glance.
+    #[command(
+        before_help = "Examples:\n  eve status\n  eve status --wait --timeout 2m\n  eve status -o json"
+    )]
     Status {
         #[command(flatten)]
         root: Root,
-        #[arg(long, value_enum, default_value = "table")]
+        /// How to print.
+        #[arg(long, short, value_enum, default_value = "table")]
         output: Output,
+        /// First wait as `eve wait` does.
+        #[arg(long)]
+        wait: bool,
+        #[command(flatten)]
+        time: Time,
+    },
+    /// Wait until the node is onboarded and attested, and each vault is as it is asked to be.
+    #[command(before_help = "Examples:\n  eve run & eve wait --timeout 2m")]
+    Wait {
+        #[command(flatten)]
+        root: Root,
+        #[command(flatten)]
+        time: Time,
     },
     /// The bus between the agents.
     #[command(subcommand)]
@@ -93,8 +135,12 @@ pub(super) enum Cmd {
     Walls,
     /// Print completions for a shell.
     Completions { shell: clap_complete::Shell },
-    /// Write the manual pages into a folder, which must be there.
-    Man { dir: PathBuf },
+    /// Print the manual page, or write all of them into a folder.
+    Man {
+        /// The folder. It is made where it is not there.
+        #[arg(long)]
+        dir: Option<PathBuf>,
+    },
     #[command(hide = true)]
     Agent {
         name: Agent,
@@ -113,10 +159,13 @@ pub(super) enum Cmd {
 pub(super) enum BusCmd {
     /// Print who may say, hear and ask what, as this program has it.
     Table,
-    /// Show what is published, secrets redacted, and who asks whom what.
+    /// Show what is published, secrets redacted, and who asks whom what, each with its time (UTC), until Ctrl-C.
     Tail {
         #[command(flatten)]
         root: Root,
+        /// As JSON lines: `at`, `topic` and `text`.
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -126,11 +175,20 @@ pub(super) enum VaultCmd {
     List {
         #[command(flatten)]
         root: Root,
-        #[arg(long, value_enum, default_value = "table")]
+        /// How to print.
+        #[arg(long, short, value_enum, default_value = "table")]
         output: Output,
         /// Show removed vaults too.
         #[arg(long)]
         all: bool,
+    },
+    /// Print the directory of a vault.
+    #[command(before_help = "Examples:\n  ls $(eve vault path payments)")]
+    Path {
+        /// Its name or UUID.
+        vault: String,
+        #[command(flatten)]
+        root: Root,
     },
     /// Lock a vault, until `eve vault unlock` or the next boot.
     Lock {

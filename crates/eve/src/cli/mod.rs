@@ -5,13 +5,17 @@
 mod args;
 mod bus_table;
 mod controller;
+#[cfg(test)]
+mod form;
 mod out;
 mod status;
 mod table;
 mod tail;
 mod vaults;
+mod wait;
 mod walls;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
@@ -22,6 +26,9 @@ use crate::agents::{self, Ended, Options, STARTS_ANEW};
 use crate::bus::Agent;
 use crate::supervisor;
 use args::{BusCmd, Cli, Cmd, ControllerCmd, LogFormat, Root};
+
+/// What was waited for has not come true in time. 2 is of commands that are used wrongly.
+const TIME_UP: u8 = 5;
 
 /// Runs the command line, and says by which exit code.
 #[must_use]
@@ -36,7 +43,7 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("eve: {}", vault::text::plain_lines(&format!("{error:#}")));
-            ExitCode::FAILURE
+            if error.is::<wait::TimeUp>() { ExitCode::from(TIME_UP) } else { ExitCode::FAILURE }
         }
     }
 }
@@ -47,8 +54,14 @@ fn act(cli: Cli) -> anyhow::Result<()> {
             run(&root, Options { poll, unlisted }, cli.log_format)
         }
         Cmd::Agent { .. } => bail!("an agent is started by `eve run` alone"),
-        Cmd::Status { root, output } => status::show(&root.root, &root.bus(), output),
-        Cmd::Bus(BusCmd::Tail { root }) => tail::follow(&root.bus()),
+        Cmd::Status { root, output, wait, time } => {
+            if wait {
+                wait::until_ready(&root.bus(), time.timeout)?;
+            }
+            status::show(&root.root, &root.bus(), output)
+        }
+        Cmd::Wait { root, time } => wait::until_ready(&root.bus(), time.timeout),
+        Cmd::Bus(BusCmd::Tail { root, json }) => tail::follow(&root.bus(), json),
         Cmd::Controller(ControllerCmd::Accept { root, fingerprint }) => {
             controller::accept(&root, fingerprint.as_deref())
         }
@@ -60,8 +73,19 @@ fn act(cli: Cli) -> anyhow::Result<()> {
             clap_complete::generate(shell, &mut Cli::command(), "eve", &mut script);
             out::write(&script).map(drop)
         }
-        Cmd::Man { dir } => Ok(clap_mangen::generate_to(Cli::command(), dir)?),
+        Cmd::Man { dir } => man(dir.as_deref()),
     }
+}
+
+fn man(dir: Option<&Path>) -> anyhow::Result<()> {
+    let Some(dir) = dir else {
+        let mut page = Vec::new();
+        clap_mangen::Man::new(Cli::command()).render(&mut page).context("can't make the page")?;
+        return out::write(&page).map(drop);
+    };
+    std::fs::create_dir_all(dir)
+        .and_then(|()| clap_mangen::generate_to(Cli::command(), dir))
+        .with_context(|| format!("can't write into {}", dir.display()))
 }
 
 fn run(root: &Root, options: Options, format: LogFormat) -> anyhow::Result<()> {
@@ -87,8 +111,10 @@ fn live(name: Agent, root: &Root, supervisor: i32, options: Options) -> ExitCode
 }
 
 fn log(format: LogFormat) {
-    let filter =
-        tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info,tss_esapi=off".into());
+    // `RUST_LOG` is what it was called before.
+    let filter = tracing_subscriber::EnvFilter::try_from_env("EVE_LOG")
+        .or_else(|_| tracing_subscriber::EnvFilter::try_from_default_env())
+        .unwrap_or_else(|_| "info,tss_esapi=off".into());
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false);
     let builder = builder.with_writer(|| OneLine(std::io::stderr()));
     match format {

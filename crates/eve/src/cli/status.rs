@@ -10,6 +10,7 @@ use vault::report::VaultReport;
 use vault::text::{plain, plain_lines};
 
 use super::args::Output;
+use super::wait::{Readiness, under_way};
 use super::{out, table};
 use crate::agents::vaultmgr::hands::swaps;
 use crate::bus::messages::{
@@ -21,6 +22,8 @@ use crate::sandbox;
 
 /// How long a topic is waited for: one that nobody has published yet stays silent.
 const GLANCE: Duration = Duration::from_millis(700);
+const NOT_ROOT: &str = "a node's status is for root alone: are you root?";
+const NOT_RUNNING: &str = "no answer; is `eve run` running with this --root?";
 /// How long the TPM may take to say how it is.
 const HEALTH: Duration = Duration::from_secs(5);
 
@@ -68,6 +71,31 @@ pub(super) fn show(root: &Path, bus: &Bus, output: Output) -> anyhow::Result<()>
     }
 }
 
+/// How far the node is, for who waits for it.
+pub(super) fn readiness(bus: &Bus) -> Readiness {
+    let (agents, onboarding) = (glance::<Agents>(bus), glance::<Onboarding>(bus));
+    let (controller, vaults) = (glance::<ControllerStatus>(bus), glance::<VaultStatus>(bus));
+    match heard(agents) {
+        Ok(_) => {}
+        Err(Silence::Refused) => return Readiness::Never(NOT_ROOT),
+        Err(Silence::Yet) => return Readiness::NotYet(NOT_RUNNING.to_owned()),
+    }
+    let (onboarding, controller, vaults) = (seen(onboarding), seen(controller), seen(vaults));
+    let not_yet = match (onboarding, controller, vaults) {
+        (Some(Onboarding { words, .. }), _, _) if !words.is_empty() => format!("not onboarded yet: {words}"),
+        (_, Some(controller), _) if !controller.attested => {
+            let asked = controller_words(Some(&controller), false);
+            format!("controller {asked}; attestation {}", attestation_words(Some(&controller)))
+        }
+        (Some(_), Some(_), Some(vaults)) => match under_way(&vaults.vaults) {
+            None => return Readiness::Ready,
+            Some(words) => words,
+        },
+        _ => "the agents are starting".to_owned(),
+    };
+    Readiness::NotYet(not_yet)
+}
+
 /// Who publishes as soon as it lives, and did not; and the TPM.
 fn silent(status: &Status) -> Vec<&'static str> {
     let zedagent = status.controller.is_none().then_some(Agent::Zedagent);
@@ -84,8 +112,8 @@ fn look(bus: &Bus) -> anyhow::Result<Status> {
     let (controller, vaults) = (glance::<ControllerStatus>(bus), glance::<VaultStatus>(bus));
     let agents = match heard(agents) {
         Ok(agents) => agents,
-        Err(Silence::Refused) => bail!("a node's status is for root alone: are you root?"),
-        Err(Silence::Yet) => bail!("no answer; is `eve run` running with this --root?"),
+        Err(Silence::Refused) => bail!(NOT_ROOT),
+        Err(Silence::Yet) => bail!(NOT_RUNNING),
     };
     let (controller, vaults) = (seen(controller), seen(vaults));
     let tpm = seen(tpm);
@@ -190,12 +218,73 @@ fn landlock_note() -> Option<String> {
 fn walls(text: &str) -> String {
     let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map_or("?", str::trim);
     let uid = field("Uid:").split_whitespace().next().unwrap_or("?");
-    let (caps, locked) = (field("CapEff:"), field("VmLck:"));
+    // VmLck is address space: a figure of gigabytes, of which little is in memory.
+    let locked = field("VmLck:").split_whitespace().next().is_some_and(|kib| kib != "0");
     format!(
-        "uid {uid} caps {caps} no-new-privs {} seccomp {} locked {locked}",
+        "uid {uid}, {}, no-new-privs {}, seccomp {}, memory {}",
+        capabilities(field("CapEff:")),
         field("NoNewPrivs:"),
-        field("Seccomp:")
+        field("Seccomp:"),
+        if locked { "locked" } else { "not locked" }
     )
+}
+
+/// Their names in the order of the kernel's numbers: capabilities(7).
+const CAPABILITIES: [&str; 41] = [
+    "chown",
+    "dac_override",
+    "dac_read_search",
+    "fowner",
+    "fsetid",
+    "kill",
+    "setgid",
+    "setuid",
+    "setpcap",
+    "linux_immutable",
+    "net_bind_service",
+    "net_broadcast",
+    "net_admin",
+    "net_raw",
+    "ipc_lock",
+    "ipc_owner",
+    "sys_module",
+    "sys_rawio",
+    "sys_chroot",
+    "sys_ptrace",
+    "sys_pacct",
+    "sys_admin",
+    "sys_boot",
+    "sys_nice",
+    "sys_resource",
+    "sys_time",
+    "sys_tty_config",
+    "mknod",
+    "lease",
+    "audit_write",
+    "audit_control",
+    "setfcap",
+    "mac_override",
+    "mac_admin",
+    "syslog",
+    "wake_alarm",
+    "block_suspend",
+    "audit_read",
+    "perfmon",
+    "bpf",
+    "checkpoint_restore",
+];
+
+/// By their names; the kernel's digits where they do not read.
+fn capabilities(digits: &str) -> String {
+    let Ok(bits) = u64::from_str_radix(digits, 16) else { return format!("capabilities {digits}") };
+    let held = |at: usize| bits >> at & 1 == 1;
+    let names: Vec<_> =
+        CAPABILITIES.iter().enumerate().filter(|(at, _)| held(*at)).map(|(_, name)| *name).collect();
+    match names.as_slice() {
+        [] => "no capabilities".to_owned(),
+        names if names.len() == CAPABILITIES.len() => "all capabilities".to_owned(),
+        names => format!("capabilities {}", names.join(" ")),
+    }
 }
 
 fn text(status: &Status) -> String {
@@ -214,7 +303,7 @@ fn text(status: &Status) -> String {
     text.extend(status.notes.iter().map(|note| line("note", note)));
     text.push('\n');
     match &status.vaults {
-        Some(vaults) => text + &table::vaults(vaults),
+        Some(vaults) => text + &table::vaults(vaults, None),
         None => text + "vaults unknown: vaultmgr does not answer\n",
     }
 }
@@ -266,6 +355,14 @@ mod tests {
             assert_eq!(told.is_some(), agent.row().lock_memory, "{agent}");
             assert!(told.is_none_or(|words| words.contains(agent.name()) && words.contains("swap")));
         }
+    }
+
+    #[test]
+    fn capabilities_have_names() {
+        assert_eq!(capabilities("0000000000000000"), "no capabilities");
+        assert_eq!(capabilities("0000000000204000"), "capabilities ipc_lock sys_admin");
+        assert_eq!(capabilities("000001ffffffffff"), "all capabilities");
+        assert_eq!(capabilities("?"), "capabilities ?");
     }
 
     fn status(controller: Option<ControllerStatus>, vaults: Option<Vec<VaultReport>>) -> Status {

@@ -1,18 +1,46 @@
 //! Vaults as a table for people.
 
 use std::fmt::Write;
+use std::path::Path;
 
 use vault::report::{State, VaultReport};
 use vault::text::plain;
 
-/// The table, with a heading; says so when there are none.
-pub(super) fn vaults(vaults: &[VaultReport]) -> String {
+use crate::agents::vaultmgr::paths::Paths;
+
+/// The table, with a heading; says so when there are none. What is so of each vault stands above it once: what differs is not lost in it.
+/// With the directory of each, where a node's root is given.
+pub(super) fn vaults(vaults: &[VaultReport], root: Option<&Path>) -> String {
     if vaults.is_empty() {
         return "no vaults\n".to_owned();
     }
-    let mut text = format!("{:<20} {:<15} {:>5}  DETAIL\n", "VAULT", "STATE", "EPOCH");
-    vaults.iter().for_each(|vault| _ = writeln!(text, "{}", line(vault)));
+    let common = of_all(vaults);
+    let mut text = String::new();
+    if !common.is_empty() {
+        _ = writeln!(text, "each vault   {}\n", plain(&common.join("; ")));
+    }
+    let paths: Vec<String> =
+        vaults.iter().map(|vault| root.map_or_else(String::new, |root| path(root, vault))).collect();
+    let width = paths.iter().map(String::len).max().unwrap_or(0) + 2 * usize::from(root.is_some());
+    let heading = if root.is_some() { "PATH" } else { "" };
+    _ = writeln!(text, "{:<20} {:<15} {:>5}  {heading:<width$}DETAIL", "VAULT", "STATE", "EPOCH");
+    for (vault, path) in vaults.iter().zip(paths) {
+        _ = writeln!(text, "{}", line(vault, &format!("{path:<width$}"), &common).trim_end());
+    }
     text
+}
+
+/// The directory of a vault.
+pub(super) fn path(root: &Path, vault: &VaultReport) -> String {
+    Paths::new(root).vault(vault.id).display().to_string()
+}
+
+/// What each of several vaults says.
+fn of_all(vaults: &[VaultReport]) -> Vec<String> {
+    let [first, others @ ..] = vaults else { return Vec::new() };
+    let all_say =
+        |said: &&String| !others.is_empty() && others.iter().all(|vault| vault.detail.contains(said));
+    first.detail.iter().filter(all_say).cloned().collect()
 }
 
 /// Those that are there, or should be. A vault that was removed has only its name left, which a new one may bear.
@@ -20,13 +48,15 @@ pub(super) fn present(vaults: Vec<VaultReport>) -> Vec<VaultReport> {
     vaults.into_iter().filter(|vault| vault.state != State::Removed).collect()
 }
 
-fn line(vault: &VaultReport) -> String {
+fn line(vault: &VaultReport, path: &str, common: &[String]) -> String {
     let epoch = vault.epoch.map_or("-".to_owned(), |epoch| epoch.0.to_string());
-    let detail: Vec<_> = failure(vault).into_iter().chain(vault.detail.iter().cloned()).collect();
+    let own = vault.detail.iter().filter(|said| !common.contains(said)).cloned();
+    let detail: Vec<_> = failure(vault).into_iter().chain(own).collect();
     format!(
-        "{:<20} {:<15} {epoch:>5}  {}",
+        "{:<20} {:<15} {epoch:>5}  {}{}",
         vault.name.as_str(),
         vault.state.to_string(),
+        plain(path),
         plain(&detail.join("; "))
     )
 }
@@ -36,4 +66,34 @@ fn failure(vault: &VaultReport) -> Option<String> {
     let last = vault.last.as_ref()?;
     let error = last.error.as_ref().filter(|error| !vault.detail.contains(error))?;
     Some(format!("{}: {error}", last.operation))
+}
+
+#[cfg(test)]
+mod tests {
+    use vault::ids::{CONFIG_VAULT, IMAGE_VAULT};
+    use vault::section::Operation;
+
+    use super::*;
+
+    /// Seen-by-users 2: what is so of all stands once, so that what is not is seen; and where each vault lies.
+    #[test]
+    fn what_differs_is_not_lost_in_what_all_say() {
+        let vault = |id, name: &str, own: &[&str]| VaultReport {
+            id,
+            name: name.parse().expect("a name"),
+            state: State::Unlocked,
+            created: true,
+            epoch: None,
+            wanted: Operation::Unlock,
+            last: None,
+            detail: ["not escrowed"].iter().chain(own).map(ToString::to_string).collect(),
+        };
+        let (config, image) =
+            (vault(CONFIG_VAULT, "config", &[]), vault(IMAGE_VAULT, "image", &["withheld"]));
+        let text = vaults(&[config.clone(), image], Some(Path::new("/n")));
+        assert_eq!(text.matches("not escrowed").count(), 1, "{text}");
+        let line = text.lines().find(|line| line.starts_with("image")).expect("its line");
+        assert!(line.contains("/n/persist/img") && line.ends_with("withheld"), "{text}");
+        assert!(vaults(&[config], None).lines().any(|line| line.ends_with("not escrowed")), "one alone");
+    }
 }

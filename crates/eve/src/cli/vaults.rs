@@ -1,8 +1,10 @@
 //! `eve vault …`: root on the node looks at its vaults, opens and closes them.
 
+use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
+use serde_json::Value;
 use vault::ids::{Name, VaultId};
 use vault::report::{State, VaultReport};
 use vault::text::plain_lines;
@@ -20,6 +22,9 @@ const QUESTION: Duration = Duration::from_secs(10);
 pub(super) fn act(command: VaultCmd) -> anyhow::Result<()> {
     let (wanted, after) = match command {
         VaultCmd::List { root, output, all } => return list(&root, output, all),
+        VaultCmd::Path { vault, root } => {
+            return out::say(&(plain_lines(&table::path(&root.root, &find(&root, &vault)?)) + "\n"));
+        }
         VaultCmd::Lock { vault, root } => {
             (State::Locked, ask(&root, &LockVault { id: find(&root, &vault)?.id }, PATIENCE)?)
         }
@@ -28,7 +33,7 @@ pub(super) fn act(command: VaultCmd) -> anyhow::Result<()> {
         }
         VaultCmd::Recreate { vault, confirm, root } => (State::Unlocked, recreate(&root, &vault, &confirm)?),
     };
-    out::say(&table::vaults(std::slice::from_ref(&after)))?;
+    out::say(&table::vaults(std::slice::from_ref(&after), None))?;
     reached(wanted, &after)
 }
 
@@ -46,7 +51,9 @@ fn reached(wanted: State, after: &VaultReport) -> anyhow::Result<()> {
 
 fn ask<C: Call>(root: &Root, call: &C, patience: Duration) -> anyhow::Result<C::Answer> {
     root.bus().call(call, patience).map_err(|error| match error {
-        refused @ CallError::Bus(BusError::Refused) => anyhow::Error::new(refused).context("are you root?"),
+        CallError::Bus(BusError::Refused) => anyhow!("this is for root alone: are you root?"),
+        // What the system says of the socket tells nobody more.
+        CallError::Bus(away @ BusError::Unreachable { .. }) => anyhow!("{away}"),
         other => other.into(),
     })
 }
@@ -57,9 +64,18 @@ fn list(root: &Root, output: Output, all: bool) -> anyhow::Result<()> {
         status.vaults = table::present(status.vaults);
     }
     out::say(&match output {
-        Output::Json => plain_lines(&serde_json::to_string_pretty(&status)?) + "\n",
-        Output::Table => table::vaults(&status.vaults),
+        Output::Json => plain_lines(&serde_json::to_string_pretty(&with_paths(&status, &root.root)?)?) + "\n",
+        Output::Table => table::vaults(&status.vaults, Some(&root.root)),
     })
+}
+
+/// Each vault with its directory.
+fn with_paths(status: &VaultStatus, root: &Path) -> anyhow::Result<Value> {
+    let mut told = serde_json::to_value(status)?;
+    for (vault, report) in told["vaults"].as_array_mut().into_iter().flatten().zip(&status.vaults) {
+        vault["path"] = table::path(root, report).into();
+    }
+    Ok(told)
 }
 
 fn recreate(root: &Root, vault: &str, confirm: &[String]) -> anyhow::Result<VaultReport> {

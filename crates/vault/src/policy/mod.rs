@@ -6,6 +6,7 @@ mod caution;
 mod check;
 mod raw;
 mod read;
+mod write;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -18,6 +19,7 @@ use crate::section::{NodePolicy, Operation};
 
 pub use caution::Caution;
 pub use read::{BadFile, Located, MAX_FILE_BYTES, read};
+pub use write::Field;
 
 /// How often evidence is renewed when the policy does not say.
 pub const DEFAULT_ATTEST_EVERY: Duration = Duration::from_secs(15 * 60);

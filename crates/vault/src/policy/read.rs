@@ -106,12 +106,18 @@ fn syntax(error: &serde_saphyr::Error) -> BadFile {
     }
 }
 
+/// Fields that a document of Kubernetes has.
+const KUBERNETES: [&str; 3] = ["apiVersion", "metadata", "spec"];
+
 fn advice(error: &serde_saphyr::Error) -> &'static str {
     match error {
         serde_saphyr::Error::Budget { breach: BudgetBreach::Documents { .. }, .. } => {
             "split the file: at most 1024 documents are taken at once"
         }
-        _ => "mend the YAML there; `evc man` shows a whole example",
+        _ if KUBERNETES.iter().any(|field| error.to_string().contains(&format!("`{field}`"))) => {
+            "this is no Kubernetes: leave `apiVersion`, `metadata` and `spec` out, and write their fields beside `kind`"
+        }
+        _ => "mend the YAML there; `evc --help` shows a whole example",
     }
 }
 

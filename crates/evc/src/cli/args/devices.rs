@@ -2,14 +2,18 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgGroup, Subcommand};
+use clap::{ArgGroup, Subcommand, ValueHint};
+use clap_complete::engine::ArgValueCandidates;
+
+use crate::cli::complete::devices;
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum Onboard {
     /// Allow a certificate and serial to register.
+    #[command(before_help = ADD)]
     Add {
         /// The onboarding certificate, PEM.
-        #[arg(long)]
+        #[arg(long, value_hint = ValueHint::FilePath)]
         cert: PathBuf,
         /// The device's serial; `*` for any.
         #[arg(long)]
@@ -21,7 +25,7 @@ pub(in crate::cli) enum Onboard {
     /// List what is allowed.
     List,
     /// Withdraw an allowance. A device that used it stays registered.
-    #[command(after_help = REMOVE, group = ArgGroup::new("certificate").required(true).args(["cert", "digest"]))]
+    #[command(before_help = REMOVE, group = ArgGroup::new("certificate").required(true).args(["cert", "digest"]))]
     Remove {
         /// The onboarding certificate, PEM.
         #[arg(long)]
@@ -35,6 +39,11 @@ pub(in crate::cli) enum Onboard {
     },
 }
 
+const ADD: &str = "\
+Examples:
+  evc onboard add --cert onboard.cert.pem --serial SN-1 --name edge-1
+  evc get pending                               # who knocks with a serial that is not allowed";
+
 const REMOVE: &str = "\
 Examples:
   evc onboard remove --cert onboard.cert.pem --serial SN-1
@@ -43,20 +52,20 @@ Examples:
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum TokenAct {
     /// Put a new token into the token's file, and end all other tokens.
-    #[command(after_help = ROTATE)]
+    #[command(before_help = ROTATE)]
     Rotate,
     /// Make another token, on the controller's own machine: when the token was lost, or the controller was restored from a copy.
-    #[command(after_help = NEW)]
+    #[command(before_help = NEW)]
     New,
 }
 
 const NEW: &str = "\
-It needs no token. It needs the controller's data folder with its `kek`. The controller may run or not. Earlier tokens stay good:
-`evc token rotate` ends them.
-
 Examples:
   evc token new --data /var/lib/evc             # into /var/lib/evc/operator.token, which must not be there
-  evc token new --data /var/lib/evc --token-file ~/.evc-token";
+  evc token new --data /var/lib/evc --token-file ~/.evc-token
+
+It needs no token. It needs the controller's data folder with its `kek`. The controller may run or not. Earlier tokens stay good:
+`evc token rotate` ends them.";
 
 const ROTATE: &str = "\
 Examples:
@@ -66,18 +75,24 @@ Examples:
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum DeviceAct {
     /// The device is lost: no key is released to it any more, and at its next contact it is ordered to lock its vaults.
+    #[command(before_help = "Examples:\n  evc device lost edge-1")]
     Lost {
         /// Name or UUID.
+        #[arg(add = ArgValueCandidates::new(devices))]
         name: String,
     },
     /// The device is in good hands again: keys are released to it as its policies say.
+    #[command(before_help = "Examples:\n  evc device found edge-1")]
     Found {
         /// Name or UUID.
+        #[arg(add = ArgValueCandidates::new(devices))]
         name: String,
     },
     /// The device may be two, and you found that it is one: end its alarm, and release keys as its policies say.
+    #[command(before_help = "Examples:\n  evc device settle edge-1")]
     Settle {
         /// Name or UUID.
+        #[arg(add = ArgValueCandidates::new(devices))]
         name: String,
     },
 }
@@ -85,24 +100,31 @@ pub(in crate::cli) enum DeviceAct {
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum ReferenceAct {
     /// List them.
+    #[command(before_help = "Examples:\n  evc reference list --device edge-1")]
     List {
         /// Of this device only.
-        #[arg(long)]
+        #[arg(long, add = ArgValueCandidates::new(devices))]
         device: Option<String>,
     },
-    /// Approve one: a boot that shows these values is good.
+    /// Approve one: a boot that shows these values is good. Each value that was not approved before is shown.
+    #[command(before_help = "Examples:\n  evc reference list\n  evc reference approve 1")]
     Approve {
         /// Its number.
         id: i64,
     },
     /// Reject one: a boot that shows these values is not good.
+    #[command(before_help = "Examples:\n  evc reference reject 1")]
     Reject {
         /// Its number.
         id: i64,
     },
     /// Learn the PCRs of the device's next good quote as a new value, to be approved.
+    #[command(
+        before_help = "Examples:\n  evc reference learn edge-1    # after an update of its firmware or system"
+    )]
     Learn {
         /// Name or UUID.
+        #[arg(add = ArgValueCandidates::new(devices))]
         device: String,
     },
 }

@@ -1,15 +1,32 @@
 //! What can be said on the command line. The token itself never is: only where it lies.
 
 mod devices;
+mod look;
 mod vaults;
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum, ValueHint};
 
 pub(super) use devices::{DeviceAct, Onboard, ReferenceAct, TokenAct};
-pub(super) use vaults::{AdoptWhat, DeleteWhat, DescribeWhat, GetWhat, RecreateWhat, RehomeWhat, RotateWhat};
+pub(super) use look::{DescribeWhat, GetWhat, Until, VaultUntil, WaitFor};
+pub(super) use vaults::{AdoptWhat, DeleteWhat, RecreateWhat, RehomeWhat, RotateWhat};
+
+const FIRST: &str = "\
+Examples:
+  evc serve --data /var/lib/evc
+  export EVC_DATA=/var/lib/evc
+  evc onboard add --cert onboard.cert.pem --serial SN-1 --name edge-1
+  evc apply -f shop.yaml
+  evc wait vault payments --device edge-1 --for unlocked
+  evc get vaults";
+
+/// What each exit code means, where a script's author looks.
+const CODES: &str = "\
+Exit codes: 0 done; 1 refused or failed; 2 used wrongly; 3 the controller is busy, and the same may succeed soon; 4 what was named
+is not there; 5 `evc wait`: its time is up; 6 `evc diff`: something differs.";
 
 const EXAMPLE: &str = "\
 A file for `evc apply -f`:
@@ -29,53 +46,106 @@ A file for `evc apply -f`:
   policy: berlin-lines
 
 Exit codes: 0 done; 1 refused or failed; 2 used wrongly; 3 the controller is busy, and the same may succeed soon; 4 what was named
-is not there.
+is not there; 5 `evc wait`: its time is up; 6 `evc diff`: something differs.
 ";
 
 /// The EVE Vault controller and its operator's command line.
 #[derive(Debug, Parser)]
-#[command(name = "evc", version, after_long_help = EXAMPLE)]
+#[command(name = "evc", version, before_help = FIRST, after_help = CODES, after_long_help = EXAMPLE)]
 pub(in crate::cli) struct Args {
     #[command(subcommand)]
     pub(in crate::cli) command: Command,
     #[command(flatten)]
     pub(in crate::cli) reach: Reach,
-    /// How to print.
-    #[arg(long, short, global = true, value_enum, default_value = "table")]
+    /// How to print: `table` and `wide` for people, `json` for programs, `name` for loops of a shell. `yaml` of policies and vaults
+    /// is what `evc apply -f` takes.
+    #[arg(
+        long,
+        short,
+        global = true,
+        value_enum,
+        default_value = "table",
+        hide_possible_values = true,
+        value_name = "table|wide|name|json|yaml",
+        help_heading = GLOBALS
+    )]
     pub(in crate::cli) output: Output,
 }
 
+/// Over the options that every command takes.
+const GLOBALS: &str = "Global options";
+
 /// Where the controller is.
-#[derive(Debug, ClapArgs)]
+// The variables are read here and not by clap: it would demand in its usage line what is set in the environment.
+#[derive(Debug, Default, ClapArgs)]
 pub(in crate::cli) struct Reach {
-    /// Data folder of a controller on this machine; names its URL, token and root certificate. [default: ./evc-data]
-    #[arg(long, global = true, env = "EVC_DATA")]
-    pub(in crate::cli) data: Option<PathBuf>,
-    /// URL of the controller, like https://evc.example:8443.
-    #[arg(long, global = true, env = "EVC_URL")]
-    pub(in crate::cli) url: Option<String>,
-    /// File with the operator's token.
-    #[arg(long, global = true, env = "EVC_TOKEN_FILE")]
-    pub(in crate::cli) token_file: Option<PathBuf>,
-    /// File with the controller's root certificate.
-    #[arg(long, global = true, env = "EVC_CA")]
-    pub(in crate::cli) ca: Option<PathBuf>,
+    /// Data folder of a controller on this machine; names its URL, token and root certificate. [env: EVC_DATA] [default: ./evc-data]
+    #[arg(long, global = true, help_heading = GLOBALS, hide_short_help = true, value_hint = ValueHint::DirPath)]
+    data: Option<PathBuf>,
+    /// URL of the controller, like https://evc.example:8443. [env: EVC_URL]
+    #[arg(long, global = true, help_heading = GLOBALS, hide_short_help = true)]
+    url: Option<String>,
+    /// File with the operator's token. [env: EVC_TOKEN_FILE]
+    #[arg(long, global = true, help_heading = GLOBALS, hide_short_help = true, value_hint = ValueHint::FilePath)]
+    token_file: Option<PathBuf>,
+    /// File with the controller's root certificate. [env: EVC_CA]
+    #[arg(long, global = true, help_heading = GLOBALS, hide_short_help = true, value_hint = ValueHint::FilePath)]
+    ca: Option<PathBuf>,
 }
 
 impl Reach {
     /// The data folder.
     pub(in crate::cli) fn data(&self) -> PathBuf {
-        self.data.clone().unwrap_or_else(|| "evc-data".into())
+        path(self.data.as_ref(), "EVC_DATA").unwrap_or_else(|| "evc-data".into())
+    }
+
+    /// Options of who asks a controller, which mean nothing to who runs one.
+    pub(in crate::cli) fn of_clients(&self) -> Option<&'static str> {
+        let said = [
+            (self.url.is_some(), "--url"),
+            (self.token_file.is_some(), "--token-file"),
+            (self.ca.is_some(), "--ca"),
+        ];
+        said.into_iter().find_map(|(said, name)| said.then_some(name))
+    }
+
+    /// The URL, where it is said.
+    pub(in crate::cli) fn url(&self) -> Option<String> {
+        self.url.clone().or_else(|| set("EVC_URL")?.into_string().ok())
+    }
+
+    /// Where the token lies, where that is said.
+    pub(in crate::cli) fn token_file(&self) -> Option<PathBuf> {
+        path(self.token_file.as_ref(), "EVC_TOKEN_FILE")
+    }
+
+    /// Where the root certificate lies, where that is said.
+    pub(in crate::cli) fn ca(&self) -> Option<PathBuf> {
+        path(self.ca.as_ref(), "EVC_CA")
     }
 }
 
+fn path(said: Option<&PathBuf>, variable: &str) -> Option<PathBuf> {
+    said.cloned().or_else(|| set(variable).map(PathBuf::from))
+}
+
+fn set(variable: &str) -> Option<OsString> {
+    std::env::var_os(variable).filter(|value| !value.is_empty())
+}
+
 /// How to print.
-#[derive(Debug, Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(in crate::cli) enum Output {
     /// For people.
     Table,
+    /// For people, with all that a row has.
+    Wide,
+    /// `KIND/NAME` of each row.
+    Name,
     /// For programs.
     Json,
+    /// What `evc apply -f` takes, of policies and vaults; of all else the same as `json`, as YAML.
+    Yaml,
 }
 
 #[derive(Debug, Subcommand)]
@@ -92,18 +162,30 @@ pub(in crate::cli) enum Command {
     BeginAnew,
     #[command(flatten)]
     Asked(Asked),
-    /// Print completions for a shell.
+    /// Wait until something has come true.
+    #[command(subcommand)]
+    Wait(WaitFor),
+    /// Print the version of this program, and of the controller where one answers.
+    Version,
+    /// Print completions for a shell. They ask the controller for the names of devices, vaults and policies.
+    #[command(before_help = COMPLETIONS)]
     Completions {
         /// Which shell.
         shell: clap_complete::Shell,
     },
     /// Print the manual page, or write all of them into a folder.
+    #[command(before_help = "Examples:\n  evc man | man -l -\n  evc man --dir /usr/local/share/man/man1")]
     Man {
-        /// The folder.
+        /// The folder. It is made where it is not there.
         #[arg(long)]
         dir: Option<PathBuf>,
     },
 }
+
+const COMPLETIONS: &str = "\
+Examples:
+  source <(evc completions bash)
+  evc completions fish > ~/.config/fish/completions/evc.fish";
 
 // What a running controller is asked. (A doc comment would be shown as the program's own description.)
 #[derive(Debug, Subcommand)]
@@ -111,14 +193,20 @@ pub(in crate::cli) enum Asked {
     /// Allow devices to onboard, and list or withdraw what is allowed.
     #[command(subcommand)]
     Onboard(Onboard),
-    /// Make policies and vaults as a YAML file says. To repeat it changes nothing.
+    /// Make policies and vaults as YAML files say: all of them or none. To repeat it changes nothing.
+    #[command(before_help = APPLY)]
     Apply {
-        /// The file; `-` for standard input.
-        #[arg(long, short)]
-        file: String,
-        /// Check everything and change nothing.
+        #[command(flatten)]
+        files: Files,
+        /// Check everything, say what would change, and change nothing.
         #[arg(long)]
         dry_run: bool,
+    },
+    /// Say what `evc apply` of these files would change: each field, with what it is and would be.
+    #[command(before_help = DIFF)]
+    Diff {
+        #[command(flatten)]
+        files: Files,
     },
     /// List things.
     #[command(subcommand)]
@@ -126,6 +214,8 @@ pub(in crate::cli) enum Asked {
     /// Show one thing in full, with reasons.
     #[command(subcommand)]
     Describe(DescribeWhat),
+    /// The controller at a glance, and what needs somebody.
+    Status,
     /// Say that a device is lost or found, or settle its alarm.
     #[command(subcommand)]
     Device(DeviceAct),
@@ -149,10 +239,30 @@ pub(in crate::cli) enum Asked {
     Reference(ReferenceAct),
 }
 
+const APPLY: &str = "\
+Examples:
+  evc apply -f shop.yaml
+  evc apply -f policies.yaml -f vaults/        # every .yaml and .yml of the folder
+  evc get policies -o yaml | sed s/72h/24h/ | evc apply -f -";
+
+const DIFF: &str = "\
+Examples:
+  evc diff -f shop.yaml
+  evc diff -f vaults/ || echo 'something differs'";
+
+/// Files with documents.
 #[derive(Debug, ClapArgs)]
+pub(in crate::cli) struct Files {
+    /// A file, a folder of files (.yaml, .yml), or `-` for standard input. May be repeated.
+    #[arg(long = "file", short, required = true, value_name = "FILE|DIR|-", value_hint = ValueHint::AnyPath)]
+    pub(in crate::cli) files: Vec<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(before_help = SERVE)]
 pub(in crate::cli) struct Serve {
-    /// Address and port; with port 0 the system chooses one.
-    #[arg(long, default_value = "127.0.0.1:8443")]
+    /// Address and port, as `IP:PORT`; with port 0 the system chooses one.
+    #[arg(long, default_value = "127.0.0.1:8443", value_name = "IP:PORT", value_parser = listening)]
     pub(in crate::cli) listen: SocketAddr,
     /// Host name or address that devices reach the controller by, beside 127.0.0.1 and localhost; may be repeated.
     #[arg(long = "name")]
@@ -163,7 +273,28 @@ pub(in crate::cli) struct Serve {
     /// Start although the clock is behind the time that it showed before. Give it once, when the clock was ahead then and is right now.
     #[arg(long)]
     pub(in crate::cli) clock_is_right: bool,
-    /// Log as JSON lines.
-    #[arg(long)]
+    /// How log lines look. What is logged, `EVC_LOG` says (like `info` or `debug`).
+    #[arg(long, value_enum, default_value = "text")]
+    pub(in crate::cli) log_format: LogFormat,
+    /// As `--log-format json`, which it was called before.
+    #[arg(long, hide = true)]
     pub(in crate::cli) log_json: bool,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum LogFormat {
+    Text,
+    Json,
+}
+
+const SERVE: &str = "\
+Examples:
+  evc serve --data /var/lib/evc
+  evc serve --data /var/lib/evc --listen 0.0.0.0:8443 --name evc.example
+
+The operator's token, the root certificate for the nodes and all keys lie in the data folder.";
+
+fn listening(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "give IP:PORT, like 127.0.0.1:8443, 0.0.0.0:8443 or [::]:8443".to_owned())
 }

@@ -1,59 +1,38 @@
-//! What is said of vaults, policies and devices: to look at them, to delete them, and acts on one vault.
+//! What is said of vaults, policies and devices: to delete them, and acts on one vault.
 
 use clap::Subcommand;
+use clap_complete::engine::ArgValueCandidates;
 
-#[derive(Debug, Subcommand)]
-pub(in crate::cli) enum GetWhat {
-    /// Devices, when each was heard, and whether it is online, silent, lost or may be two.
-    Devices,
-    /// Vaults, their state on the node and their epochs.
-    Vaults {
-        /// Of this device only, and whether each key is released.
-        #[arg(long)]
-        device: Option<String>,
-    },
-    /// Policies.
-    Policies,
-    /// Reference values.
-    References,
-}
-
-#[derive(Debug, Subcommand)]
-pub(in crate::cli) enum DescribeWhat {
-    /// A device and its vaults.
-    Device {
-        /// Name or UUID.
-        name: String,
-    },
-    /// A vault.
-    Vault {
-        /// Name or UUID.
-        name: String,
-        /// Its device, by name or UUID.
-        #[arg(long)]
-        device: String,
-    },
-}
+use crate::cli::complete::{devices, policies, vaults};
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum DeleteWhat {
     /// A vault. `config` and `image` are not removed: they return to their default policy.
+    #[command(visible_alias = "vaults", before_help = DELETE_VAULT)]
     Vault {
         /// Name or UUID.
+        #[arg(add = ArgValueCandidates::new(vaults))]
         name: String,
         /// Its device, by name or UUID.
-        #[arg(long)]
+        #[arg(long, add = ArgValueCandidates::new(devices))]
         device: String,
+        /// The vault's name again: asked for where its policy has no grace (`delete_after: 0s`), for then it is erased at once.
+        #[arg(long)]
+        confirm: Option<String>,
     },
     /// A policy that no vault names.
+    #[command(visible_alias = "policies", before_help = "Examples:\n  evc delete policy shop")]
     Policy {
         /// Name.
+        #[arg(add = ArgValueCandidates::new(policies))]
         name: String,
     },
     /// A device that has no vaults, but for default ones under no key of the controller's. It may register again when its serial is allowed
     /// anew.
+    #[command(visible_alias = "devices", before_help = DELETE_DEVICE)]
     Device {
         /// Name or UUID.
+        #[arg(add = ArgValueCandidates::new(devices))]
         name: String,
         /// Also one that has vaults, or made `config` or `image` with a key of the controller's: their keys go with it.
         #[arg(long)]
@@ -64,15 +43,16 @@ pub(in crate::cli) enum DeleteWhat {
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum AdoptWhat {
     /// A vault that its node reports as `orphan`, and that the node's TPM alone opens; or, with `--remove`, one under another key too.
-    #[command(after_help = ADOPT)]
+    #[command(before_help = ADOPT)]
     Vault {
         /// Name or UUID, as `evc describe device` shows it.
+        #[arg(add = ArgValueCandidates::new(vaults))]
         name: String,
         /// The device that has it, by name or UUID.
-        #[arg(long)]
+        #[arg(long, add = ArgValueCandidates::new(devices))]
         device: String,
         /// The policy that it is under from now on.
-        #[arg(long)]
+        #[arg(long, add = ArgValueCandidates::new(policies))]
         policy: String,
         /// It stays locked, and its node erases it after the grace of the policy.
         #[arg(long)]
@@ -87,26 +67,27 @@ Examples:
   evc adopt vault ledger --device edge-1 --policy berlin-lines --remove     # whose key is another controller's";
 
 const REHOME: &str = "\
-A node whose device key or TPM is gone registers as another device. A vault with custody `controller` opens there with the keys of
-before. Mark the old device as lost first. Delete it afterwards.
-
-Example:
+Examples:
   evc device lost edge-1
   evc rehome vault payments --device edge-1 --to edge-1b --confirm payments
-  evc delete device edge-1 --force";
+  evc delete device edge-1 --force
+
+A node whose device key or TPM is gone registers as another device. A vault with custody `controller` opens there with the keys of
+before. Mark the old device as lost first. Delete it afterwards.";
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum RehomeWhat {
     /// A vault with custody `controller`, with all of its keys.
-    #[command(after_help = REHOME)]
+    #[command(before_help = REHOME)]
     Vault {
         /// Name.
+        #[arg(add = ArgValueCandidates::new(vaults))]
         name: String,
         /// The device that it was on, by name or UUID.
-        #[arg(long)]
+        #[arg(long, add = ArgValueCandidates::new(devices))]
         device: String,
         /// The device whose disk it is on now, by name or UUID.
-        #[arg(long)]
+        #[arg(long, add = ArgValueCandidates::new(devices))]
         to: String,
         /// The vault's name again.
         #[arg(long)]
@@ -117,11 +98,13 @@ pub(in crate::cli) enum RehomeWhat {
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum RotateWhat {
     /// A vault's key.
+    #[command(visible_alias = "vaults", before_help = ROTATE)]
     Vault {
         /// Name or UUID.
+        #[arg(add = ArgValueCandidates::new(vaults))]
         name: String,
         /// Its device, by name or UUID.
-        #[arg(long)]
+        #[arg(long, add = ArgValueCandidates::new(devices))]
         device: String,
         /// Rotate although the node has not taken the present key. The key that it has does not open the vault after its next restart.
         #[arg(long)]
@@ -135,11 +118,16 @@ pub(in crate::cli) enum RotateWhat {
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum RecreateWhat {
     /// A vault that its node reports as missing. What was in it is lost.
+    #[command(
+        visible_alias = "vaults",
+        before_help = "Examples:\n  evc recreate vault payments --device edge-1 --confirm payments"
+    )]
     Vault {
         /// Name.
+        #[arg(add = ArgValueCandidates::new(vaults))]
         name: String,
         /// Its device, by name or UUID.
-        #[arg(long)]
+        #[arg(long, add = ArgValueCandidates::new(devices))]
         device: String,
         /// The name again.
         #[arg(long)]
@@ -149,3 +137,20 @@ pub(in crate::cli) enum RecreateWhat {
         new_disk: bool,
     },
 }
+
+const DELETE_VAULT: &str = "\
+Examples:
+  evc delete vault payments --device edge-1
+  evc delete vault cache --device edge-1 --confirm cache    # of a policy with `delete_after: 0s`
+  evc wait vault payments --device edge-1 --for gone --timeout 80h";
+
+const DELETE_DEVICE: &str = "\
+Examples:
+  evc delete device edge-1
+  evc device lost edge-1 && evc delete device edge-1 --force    # stolen: its vaults' keys go with it";
+
+const ROTATE: &str = "\
+Examples:
+  evc rotate vault payments --device edge-1
+  evc rotate vault payments --device edge-1 --expect-epoch 1    # said twice, it rotates once
+  evc wait vault payments --device edge-1 --for epoch=2";

@@ -1,7 +1,7 @@
 //! Why an operator was refused.
 
 use ::attest::Unmeasured;
-use vault::ids::{BadName, DeviceId, Name};
+use vault::ids::{BadName, Name};
 use vault::ledger::Older;
 use vault::life::{Refused, Unfit};
 use wire::cert::CertificateError;
@@ -87,6 +87,11 @@ pub enum Unknown {
         /// Its number.
         id: i64,
     },
+    /// An allowance to onboard.
+    Allowance {
+        /// Its serial.
+        serial: String,
+    },
     /// A path of the API.
     Path,
 }
@@ -128,7 +133,7 @@ pub enum InTheWay {
         /// The vault.
         vault: Name,
         /// Its device.
-        device: DeviceId,
+        device: Name,
     },
     /// A device has vaults, whose keys would go with it.
     HasVaults {
@@ -142,7 +147,7 @@ pub enum InTheWay {
         /// Its number.
         reference: i64,
         /// Its device.
-        device: DeviceId,
+        device: Name,
         /// What shows it.
         why: Unmeasured,
     },

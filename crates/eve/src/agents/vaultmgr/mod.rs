@@ -13,7 +13,7 @@ mod generation;
 pub(crate) mod hands;
 mod manager;
 mod notes;
-mod paths;
+pub(crate) mod paths;
 mod status;
 #[cfg(test)]
 mod tests;

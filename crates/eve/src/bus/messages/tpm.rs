@@ -11,7 +11,7 @@ use crate::bus::BusRoot;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum TpmRefusal {
     /// There is none, by the installer's word.
-    #[error("this node has no TPM")]
+    #[error("this node has no TPM: config/tcti says so; custody `controller` needs none")]
     NoTpm,
     /// No root is read or written with a strange one.
     #[error(
@@ -19,10 +19,10 @@ pub enum TpmRefusal {
     )]
     OtherTpm,
     /// A payload that would pass for evidence.
-    #[error("evidence is signed for nobody")]
+    #[error("evidence is signed by tpmmgr alone, and not at an agent's request")]
     Evidence,
     /// The TPM, or the key in a file, did not do it.
-    #[error("it was not done")]
+    #[error("the TPM, or the key in config/, did not do it: see `eve status`")]
     Failed(#[source] Causes),
 }
 

@@ -17,7 +17,7 @@ use testkit::mounts::OwnMounts;
 pub(crate) struct Args {
     /// A file or folder of yours to keep in the vault; one is made if none is given.
     pub(crate) path: Option<PathBuf>,
-    /// Leave everything running at the end, and say how to look around; Enter ends it.
+    /// Leave everything running at the end, the vault too, and say how to look around; Enter ends it.
     #[arg(long)]
     pub(crate) keep: bool,
 }
@@ -41,7 +41,7 @@ fn run(args: &Args) -> Result<()> {
     let _mounts = if args.keep { None } else { Some(OwnMounts::enter()?) };
     let folder =
         tempfile::Builder::new().prefix("eve-vault-demo-").tempdir().context("a folder for the demo")?;
-    // Agents run as users of their own and must get through.
+    // Each agent is a user of its own and needs to enter this folder.
     std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
     clean_up_when_interrupted(folder.path().to_owned())?;
     story::tell(folder.path(), args)

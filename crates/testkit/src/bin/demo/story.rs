@@ -34,7 +34,9 @@ pub(crate) fn tell(folder: &Path, args: &Args) -> Result<()> {
     rotated(&mut teller, &mut stage)?;
     locked_and_unlocked(&mut teller, &mut stage)?;
     stolen(&mut teller, &mut stage, folder)?;
-    removed(&mut teller, &mut stage)?;
+    if !args.keep {
+        removed(&mut teller, &mut stage)?;
+    }
     teller.summary(&[
         "the vault's key came from the node's TPM and the controller together, after the TPM had vouched for the boot",
         "a reboot, a new key and a lock left every byte of the data where it was",
@@ -208,7 +210,7 @@ fn removed(teller: &mut Teller, Stage { evc, node, .. }: &mut Stage) -> Result<(
     teller.chapter("7. Removed");
     let dir = node.vault_dir(VAULT)?;
     teller.step("evc delete vault (its grace is 0 s here)", || {
-        evc.run(&["delete", "vault", VAULT, "--device", DEVICE])?;
+        evc.run(&["delete", "vault", VAULT, "--device", DEVICE, "--confirm", VAULT])?;
         node.until_gone(VAULT)?;
         ensure!(!dir.exists(), "{} is still there", dir.display());
         Ok("directory and keys are gone".to_owned())
@@ -219,8 +221,11 @@ fn keep(Stage { evc, node, .. }: &Stage) -> Result<()> {
     let bins = std::env::current_exe()?.parent().context("a folder of binaries")?.to_owned();
     println!("\nAll of it runs on. In another terminal, as root:\n");
     println!("  export PATH={}:$PATH EVC_DATA={}", bins.display(), evc.data().display());
-    println!("  evc get devices; evc get vaults; evc describe device {DEVICE}; evc apply --help");
-    println!("  eve status --root {0}; eve bus tail --root {0}", node.root().display());
+    println!("  export EVE_ROOT={}", node.root().display());
+    println!("  evc status; evc get devices; evc get vaults; evc describe vault {VAULT} --device {DEVICE}");
+    println!("  eve status; eve vault list; ls $(eve vault path {VAULT}); eve bus tail");
+    println!("  eve vault lock {VAULT}; ls $(eve vault path {VAULT}); eve vault unlock {VAULT}");
+    println!("  evc delete vault {VAULT} --device {DEVICE} --confirm {VAULT}    # chapter 7, left to you");
     println!("  logs: {} {}", evc.log().display(), node.log().display());
     println!("\nEnter, or an interrupt, ends it and removes everything.");
     if std::io::stdin().read_line(&mut String::new())? == 0 {

@@ -1,0 +1,221 @@
+//! What is said to look at things: lists, one thing in full, and to wait for one.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand, ValueEnum};
+use clap_complete::engine::ArgValueCandidates;
+use vault::ids::Epoch;
+
+use crate::cli::complete::{devices, policies, vaults};
+
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum GetWhat {
+    /// Devices, when each was heard, and whether it is online, silent, lost or may be two. Those that need somebody come first.
+    #[command(visible_aliases = ["device", "dev"], before_help = GET_DEVICES)]
+    Devices {
+        /// Names or UUIDs. [default: all]
+        #[arg(add = ArgValueCandidates::new(devices))]
+        names: Vec<String>,
+        #[command(flatten)]
+        watch: Watch,
+    },
+    /// Vaults, their state on the node and their epochs. Those that need somebody come first.
+    #[command(visible_aliases = ["vault", "vt"], before_help = GET_VAULTS)]
+    Vaults {
+        /// Names or UUIDs. [default: all]
+        #[arg(add = ArgValueCandidates::new(vaults))]
+        names: Vec<String>,
+        /// Of this device only, and whether each key is released.
+        #[arg(long, add = ArgValueCandidates::new(devices))]
+        device: Option<String>,
+        #[command(flatten)]
+        watch: Watch,
+    },
+    /// Policies.
+    #[command(visible_aliases = ["policy", "pol"], before_help = GET_POLICIES)]
+    Policies {
+        /// Names. [default: all]
+        #[arg(add = ArgValueCandidates::new(policies))]
+        names: Vec<String>,
+        #[command(flatten)]
+        watch: Watch,
+    },
+    /// Reference values: the PCRs that devices showed, and what an operator said of them.
+    #[command(visible_aliases = ["reference", "ref"], before_help = "Examples:\n  evc get references --device edge-1")]
+    References {
+        /// Of this device only.
+        #[arg(long, add = ArgValueCandidates::new(devices))]
+        device: Option<String>,
+        #[command(flatten)]
+        watch: Watch,
+    },
+    /// Which certificates and serials may onboard.
+    #[command(visible_aliases = ["allowances", "allowance"], before_help = "Examples:\n  evc get onboarding")]
+    Onboarding {
+        #[command(flatten)]
+        watch: Watch,
+    },
+    /// Devices that wanted to register and may not: of which serial, and from where. Kept in the controller's memory alone.
+    #[command(visible_aliases = ["knocks"], before_help = PENDING)]
+    Pending {
+        #[command(flatten)]
+        watch: Watch,
+    },
+}
+
+const GET_DEVICES: &str = "\
+Examples:
+  evc get devices
+  evc get device edge-1 -o wide
+  evc get devices -o name
+  evc get devices --watch";
+
+const GET_VAULTS: &str = "\
+Examples:
+  evc get vaults
+  evc get vaults --device edge-1               # and whether each key is released
+  evc get vault payments -o yaml               # as a document for `evc apply -f`
+  evc get vaults --watch";
+
+const GET_POLICIES: &str = "\
+Examples:
+  evc get policies
+  evc get policy shop -o yaml > shop.yaml      # to edit, and `evc apply -f shop.yaml`";
+
+const PENDING: &str = "\
+Examples:
+  evc get pending
+  evc onboard add --cert onboard.cert.pem --serial SN-2 --name edge-2    # lets one in";
+
+/// Whether to look on.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Watch {
+    /// Look on, and print each row again when it changes, until Ctrl-C.
+    #[arg(long, short)]
+    pub(in crate::cli) watch: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum DescribeWhat {
+    /// A device and its vaults.
+    #[command(visible_aliases = ["devices", "dev"], before_help = "Examples:\n  evc describe device edge-1")]
+    Device {
+        /// Name or UUID.
+        #[arg(add = ArgValueCandidates::new(devices))]
+        name: String,
+    },
+    /// A vault.
+    #[command(
+        visible_aliases = ["vaults", "vt"],
+        before_help = "Examples:\n  evc describe vault payments --device edge-1"
+    )]
+    Vault {
+        /// Name or UUID.
+        #[arg(add = ArgValueCandidates::new(vaults))]
+        name: String,
+        /// Its device, by name or UUID.
+        #[arg(long, add = ArgValueCandidates::new(devices))]
+        device: String,
+    },
+    /// A policy, and the vaults that name it.
+    #[command(visible_aliases = ["policies", "pol"], before_help = "Examples:\n  evc describe policy shop")]
+    Policy {
+        /// Its name.
+        #[arg(add = ArgValueCandidates::new(policies))]
+        name: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum WaitFor {
+    /// Until the controller answers.
+    #[command(before_help = "Examples:\n  evc serve & evc wait controller")]
+    Controller {
+        #[command(flatten)]
+        time: Time,
+    },
+    /// Until a device has come so far.
+    #[command(visible_alias = "devices", before_help = WAIT_DEVICE)]
+    Device {
+        /// Name or UUID. It need not be registered yet.
+        #[arg(add = ArgValueCandidates::new(devices))]
+        name: String,
+        /// Until what.
+        #[arg(long = "for", value_enum)]
+        until: Until,
+        #[command(flatten)]
+        time: Time,
+    },
+    /// Until a vault is as it should be, by its node's word.
+    #[command(visible_alias = "vaults", before_help = WAIT_VAULT)]
+    Vault {
+        /// Name or UUID.
+        #[arg(add = ArgValueCandidates::new(vaults))]
+        name: String,
+        /// Its device, by name or UUID.
+        #[arg(long, add = ArgValueCandidates::new(devices))]
+        device: String,
+        /// Until what: `unlocked`, `locked`, `epoch=N` (the node is at that epoch or a later one) or `gone`.
+        #[arg(long = "for", value_parser = vault_until, value_name = "unlocked|locked|epoch=N|gone")]
+        until: VaultUntil,
+        #[command(flatten)]
+        time: Time,
+    },
+}
+
+const WAIT_DEVICE: &str = "\
+Examples:
+  evc wait device edge-1 --for online
+  evc wait device edge-1 --for attested --timeout 5m
+  evc wait device edge-1 --for learned         # its first quote waits for `evc reference approve`
+
+Exit codes: 0 it came true; 5 the time is up; what else `evc --help` says.";
+
+const WAIT_VAULT: &str = "\
+Examples:
+  evc wait vault payments --device edge-1 --for unlocked
+  evc wait vault payments --device edge-1 --for epoch=2 --timeout 30s
+  evc wait vault payments --device edge-1 --for gone
+
+Exit codes: 0 it came true; 5 the time is up; what else `evc --help` says.";
+
+/// How long to wait.
+#[derive(Debug, Clone, Copy, Args)]
+pub(in crate::cli) struct Time {
+    /// How long to wait at most, like 30s, 5m or 2h.
+    #[arg(long, default_value = "60s", value_parser = humantime::parse_duration)]
+    pub(in crate::cli) timeout: Duration,
+}
+
+/// What a device is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum Until {
+    /// It is registered, was heard of late, and nothing stands against it.
+    Online,
+    /// Its last evidence was accepted.
+    Attested,
+    /// A reference value of its boot was learned, and waits to be approved, or was approved.
+    Learned,
+}
+
+/// What a vault is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::cli) enum VaultUntil {
+    Unlocked,
+    Locked,
+    Epoch(Epoch),
+    Gone,
+}
+
+fn vault_until(text: &str) -> Result<VaultUntil, String> {
+    match (text, text.strip_prefix("epoch=")) {
+        ("unlocked", _) => Ok(VaultUntil::Unlocked),
+        ("locked", _) => Ok(VaultUntil::Locked),
+        ("gone", _) => Ok(VaultUntil::Gone),
+        (_, Some(number)) => {
+            let epoch = number.parse().map_err(|_| "an epoch is a number: `epoch=2`".to_owned())?;
+            Ok(VaultUntil::Epoch(Epoch(epoch)))
+        }
+        _ => Err("write `unlocked`, `locked`, `epoch=N` or `gone`".to_owned()),
+    }
+}

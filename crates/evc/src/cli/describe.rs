@@ -1,0 +1,169 @@
+//! One thing for people: name first, then how it is, then what was said of it.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+use vault::text::plain;
+
+use super::rows::{named, passed, removal};
+use super::table::{self, cell};
+use crate::api::{
+    Accepted, Attestation, Described, DeviceView, NodeReport, PolicyView, ServerStatus, VaultView,
+};
+use crate::store::VaultStanding;
+
+/// Fields and lists, line by line.
+#[derive(Default)]
+struct Page(String);
+
+impl Page {
+    fn field(&mut self, name: &str, value: impl Into<String>) {
+        self.0 += &format!("{:<14}{}\n", format!("{name}:"), plain(&value.into()));
+    }
+
+    fn maybe(&mut self, name: &str, value: Option<impl Into<String>>) {
+        if let Some(value) = value {
+            self.field(name, value);
+        }
+    }
+
+    fn list(&mut self, name: &str, lines: &[String]) {
+        if !lines.is_empty() {
+            self.0 += &format!("{name}:\n");
+            lines.iter().for_each(|line| self.0 += &format!("  {}\n", plain(line)));
+        }
+    }
+}
+
+fn time(at: &str) -> String {
+    format!("{at} ({})", passed(at))
+}
+
+/// A device and its vaults.
+pub(super) fn device(Described { device, vaults }: &Described) -> String {
+    let mut page = Page::default();
+    page.field("Name", device.name.to_string());
+    page.field("Condition", &device.condition);
+    page.maybe("Alarm", device.alarm.clone());
+    identity(&mut page, device);
+    if let Some(fared) = &device.attestation {
+        attestation(&mut page, fared);
+    }
+    if let Some(report) = &device.report {
+        node(&mut page, report, device.section_version);
+    }
+    page.0 += "\nVaults:\n";
+    let table = table::table(vaults, false);
+    page.0 += if table.is_empty() { "none\n" } else { &table };
+    for vault in vaults {
+        page.0 += "\n";
+        page.list(&format!("Vault {}", vault.name), &said(vault));
+    }
+    page.list("Orphans, and vaults of no list here", &strays(device, vaults));
+    page.0
+}
+
+fn identity(page: &mut Page, device: &DeviceView) {
+    page.field("TPM", cell(&json!(device.tpm)));
+    page.field("Serial", &device.serial);
+    page.field("ID", device.id.to_string());
+    page.field("Registered", time(&device.registered));
+    page.maybe("Last seen", device.last_seen.as_deref().map(time));
+}
+
+fn attestation(page: &mut Page, fared: &Attestation) {
+    page.0 += "\n";
+    page.field("Attestation", cell(&json!(fared.outcome)));
+    page.field("  At", time(&fared.at));
+    page.maybe("  From", fared.from.map(|from| from.to_string()));
+    page.maybe("  Session", fared.session.clone());
+    page.maybe("  PCRs", fared.pcrs.clone());
+    fared.words.iter().for_each(|words| page.0 += &format!("  {}\n", plain(words)));
+}
+
+fn node(page: &mut Page, report: &NodeReport, sent: u64) {
+    page.0 += "\n";
+    page.field("Node's report", time(&report.received));
+    page.maybe("  TPM", Some(report.tpm_info.clone()).filter(|words| !words.is_empty()));
+    page.maybe("  Attestation", report.attestation_error.clone());
+    let list = report.accepted.as_ref().map(|Accepted { version, .. }| format!("at {version}, sent {sent}"));
+    page.maybe("  Vault list", list);
+    report.notes.iter().for_each(|note| page.0 += &format!("  {}\n", plain(note)));
+}
+
+fn strays(device: &DeviceView, listed: &[VaultView]) -> Vec<String> {
+    let reports = device.report.iter().flat_map(|report| &report.vaults);
+    let strays = reports
+        .filter(|vault| listed.iter().all(|row| row.id != vault.id || row.standing == VaultStanding::Gone));
+    strays
+        .map(|vault| format!("{} ({}): {}; {}", vault.name, vault.id, vault.state, vault.detail.join("; ")))
+        .collect()
+}
+
+/// What the node says of one vault.
+fn said(vault: &VaultView) -> Vec<String> {
+    let Some(report) = &vault.report else { return Vec::new() };
+    let last = report.last.as_ref().map(|last| match &last.error {
+        None => format!("last operation: {}, done", last.operation),
+        Some(error) => format!("last operation: {}, failed: {error}", last.operation),
+    });
+    last.into_iter().chain(report.detail.iter().cloned()).collect()
+}
+
+/// A vault.
+pub(super) fn vault(vault: &VaultView) -> String {
+    let mut page = Page::default();
+    page.field("Name", vault.name.to_string());
+    page.field("Device", named(vault.device_name.as_ref(), vault.device));
+    page.field("State", vault.state_now.clone().unwrap_or_else(|| "its node has not spoken of it".into()));
+    page.field("Policy", vault.policy.as_ref().map_or_else(|| "(default)".into(), ToString::to_string));
+    page.maybe("Removal", removal(vault));
+    page.maybe("Key", vault.key.clone());
+    if vault.current_epoch.0 > 0 {
+        let node =
+            vault.reported_epoch.map_or_else(|| "none reported".into(), |epoch| format!("epoch {epoch}"));
+        page.field("Epoch", format!("{} is the newest; the node is at: {node}", vault.current_epoch));
+    }
+    page.maybe("Ordered", vault.recreate.then_some("to be made anew, empty"));
+    page.maybe("Made", (!vault.created).then_some("not yet"));
+    page.maybe("Reported", vault.reported.as_deref().map(time));
+    page.field("ID", vault.id.to_string());
+    page.list("Notes", &vault.notes);
+    page.list("The node says", &said(vault));
+    page.0
+}
+
+/// A policy and the vaults that name it.
+pub(super) fn policy(policy: &PolicyView, vaults: &[VaultView]) -> String {
+    let mut page = Page::default();
+    page.field("Name", policy.name.to_string());
+    page.field("Changed", time(&policy.changed));
+    page.0 += "\n";
+    for (field, value) in policy.policy.fields() {
+        page.0 += &format!("{:<26}{value}\n", format!("{field}:"));
+    }
+    let cautions: Vec<String> =
+        policy.policy.cautions().into_iter().map(crate::words::notes::of_caution).collect();
+    page.list("Notes", &cautions);
+    page.0 += "\nVaults:\n";
+    let table = table::table(vaults, false);
+    page.0 += if table.is_empty() { "none\n" } else { &table };
+    page.0
+}
+
+/// The controller at a glance.
+pub(super) fn status(server: &ServerStatus, counts: &BTreeMap<&str, usize>, calls: &[String]) -> String {
+    let mut page = Page::default();
+    page.field("Controller", format!("answers, version {}", server.version));
+    page.field("Root SHA-256", &server.root_fingerprint);
+    page.field("Its clock", &server.now);
+    for (what, count) in counts {
+        page.field(what, count.to_string());
+    }
+    page.0 += "\n";
+    match calls {
+        [] => page.0 += "nothing needs anybody\n",
+        calls => page.list("Somebody should look at", calls),
+    }
+    page.0
+}

@@ -1,0 +1,272 @@
+//! `evc get`: lists, named rows, and looking on; `evc describe`, and the controller at a glance.
+
+use std::collections::{BTreeMap, HashSet};
+use std::io::{self, IsTerminal as _};
+use std::thread::sleep;
+use std::time::Duration;
+
+use vault::text::plain;
+
+use super::args::{DescribeWhat, GetWhat, Output};
+use super::client::Client;
+use super::describe;
+use super::failed::Failed;
+use super::table::Row;
+use super::told::{Told, say};
+use crate::api::calls::{DEVICE, KNOCKS, REFERENCES, STATUS, VAULTS};
+use crate::api::{
+    Allowance, Code, Described, DeviceView, Knock, List, Paged, PolicyView, Problem, Reference, VaultView,
+};
+use crate::store::ReferenceState;
+
+type Answer<T> = Result<T, Failed>;
+
+/// Between two looks.
+const EVERY: Duration = Duration::from_secs(2);
+
+/// Lists, once or on and on.
+pub(super) fn get(client: &Client, what: &GetWhat, output: Output) -> Answer<Told> {
+    let told = listed(client, what)?;
+    if is_watched(what) {
+        return watch(client, what, told, output);
+    }
+    Ok(told)
+}
+
+fn is_watched(what: &GetWhat) -> bool {
+    match what {
+        GetWhat::Devices { watch, .. }
+        | GetWhat::Vaults { watch, .. }
+        | GetWhat::Policies { watch, .. }
+        | GetWhat::References { watch, .. }
+        | GetWhat::Onboarding { watch }
+        | GetWhat::Pending { watch } => watch.watch,
+    }
+}
+
+fn listed(client: &Client, what: &GetWhat) -> Answer<Told> {
+    match what {
+        GetWhat::Devices { names, .. } if names.is_empty() => rows(client.list::<DeviceView>()?),
+        GetWhat::Devices { names, .. } => {
+            let described: Answer<Vec<_>> = names.iter().map(|name| device(client, name)).collect();
+            rows(described?)
+        }
+        GetWhat::Vaults { names, device, .. } => vaults(client, names, device.as_ref()),
+        GetWhat::Policies { names, .. } => {
+            let name = |policy: &PolicyView| vec![policy.name.to_string()];
+            rows(named(client.list::<PolicyView>()?, names, name, no_policy)?)
+        }
+        GetWhat::References { device, .. } => references(client, device.as_ref()),
+        GetWhat::Onboarding { .. } => rows(client.list::<Allowance>()?),
+        GetWhat::Pending { .. } => rows::<Knock>(client.call(&KNOCKS, &[])?),
+    }
+}
+
+/// What needs somebody comes first.
+fn rows<T: Row>(mut rows: Vec<T>) -> Answer<Told> {
+    rows.sort_by_key(|row| !row.calls());
+    Told::list(&rows)
+}
+
+fn device(client: &Client, name: &str) -> Answer<DeviceView> {
+    let Described { device, .. } = client.call(&DEVICE, &[name])?;
+    Ok(DeviceView { report: None, ..device })
+}
+
+fn vaults(client: &Client, names: &[String], device: Option<&String>) -> Answer<Told> {
+    let all = match device {
+        None => all_vaults(client)?,
+        Some(_) => client.ask(&VAULTS, &[], &List { device: device.cloned(), ..List::default() })?,
+    };
+    let name = |vault: &VaultView| vec![vault.name.to_string(), vault.id.to_string()];
+    rows(named(all, names, name, |name| no_vault(device.map(String::as_str), name))?)
+}
+
+/// Those that the controller keeps a row of, and the default ones that only their nodes speak of.
+fn all_vaults(client: &Client) -> Answer<Vec<VaultView>> {
+    let (mut all, devices) = (client.list::<VaultView>()?, client.list::<DeviceView>()?);
+    let kept: HashSet<_> = all.iter().map(Paged::place).collect();
+    let reported = devices.into_iter().flat_map(|device| device.default_vaults);
+    // Of all devices no key is judged: what is known of some would look like what is known of all.
+    let reported = reported.map(|vault| VaultView { key: None, ..vault });
+    all.extend(reported.filter(|vault| !kept.contains(&vault.place())));
+    all.sort_by_cached_key(|vault| (vault.device_name.clone(), vault.place(), vault.name.clone()));
+    Ok(all)
+}
+
+/// Reference values, of one device or of all.
+pub(super) fn references(client: &Client, device: Option<&String>) -> Answer<Told> {
+    rows::<Reference>(match device {
+        None => client.list()?,
+        Some(_) => client.ask(&REFERENCES, &[], &List { device: device.cloned(), ..List::default() })?,
+    })
+}
+
+/// Those of these names, or all where none is named. Each that is named is there.
+fn named<T>(
+    all: Vec<T>,
+    names: &[String],
+    of: impl Fn(&T) -> Vec<String>,
+    unknown: impl Fn(&str) -> Problem,
+) -> Answer<Vec<T>> {
+    if names.is_empty() {
+        return Ok(all);
+    }
+    for name in names {
+        if !all.iter().any(|row| of(row).contains(name)) {
+            return Err(unknown(name).into());
+        }
+    }
+    Ok(all.into_iter().filter(|row| of(row).iter().any(|name| names.contains(name))).collect())
+}
+
+/// Prints rows, and each again when it changes. Ends when its reader does, or a question fails.
+fn watch(client: &Client, what: &GetWhat, first: Told, output: Output) -> Answer<Told> {
+    let (mut before, mut told, mut headed) = (Vec::new(), first, false);
+    loop {
+        let lines = told.lines(output);
+        let people = matches!(output, Output::Table | Output::Wide);
+        let new = told.news(&mut before);
+        if people && !headed && !lines.is_empty() {
+            print(&lines[0])?;
+            headed = true;
+        }
+        for at in new {
+            let line =
+                if people { lines.get(at + 1).cloned().unwrap_or_default() } else { told.row(at, output) };
+            print(&line)?;
+        }
+        if is_left() {
+            return Told::whole(&(), String::new(), String::new());
+        }
+        sleep(EVERY);
+        told = listed(client, what)?;
+    }
+}
+
+fn print(line: &str) -> anyhow::Result<()> {
+    say(format!("{line}\n").as_bytes())
+}
+
+/// Whether nobody reads any more: a pipe whose other end is closed.
+fn is_left() -> bool {
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    use std::os::fd::AsFd as _;
+    let out = io::stdout();
+    if out.is_terminal() {
+        return false;
+    }
+    let mut fds = [PollFd::new(out.as_fd(), PollFlags::empty())];
+    poll(&mut fds, PollTimeout::ZERO).is_ok()
+        && fds[0].revents().is_some_and(|told| told.contains(PollFlags::POLLERR))
+}
+
+/// Shows one thing.
+pub(super) fn describe(client: &Client, what: &DescribeWhat) -> Answer<Told> {
+    match what {
+        DescribeWhat::Device { name } => {
+            let all = client.call(&DEVICE, &[name])?;
+            Told::whole(&all, describe::device(&all), all.device.name())
+        }
+        DescribeWhat::Vault { name, device } => {
+            let vault = vault(client, device, name)?;
+            let document = VaultView::documents(std::slice::from_ref(&vault)).unwrap_or_default();
+            Ok(Told::whole(&vault, describe::vault(&vault), vault.name())?.with_document(document))
+        }
+        DescribeWhat::Policy { name } => {
+            let policy = policy(client, name)?;
+            let mut vaults = client.list::<VaultView>()?;
+            vaults.retain(|vault| vault.policy.as_ref() == Some(&policy.name));
+            let told = Told::whole(&policy, describe::policy(&policy, &vaults), policy.name())?;
+            Ok(told.with_document(policy.policy.to_document()))
+        }
+    }
+}
+
+/// A vault of a device, by name or UUID.
+pub(super) fn vault(client: &Client, device: &str, name: &str) -> Answer<VaultView> {
+    let all: Described = client.call(&DEVICE, &[device])?;
+    let is_it = |vault: &VaultView| vault.name.as_str() == name || vault.id.to_string() == name;
+    all.vaults.into_iter().find(is_it).ok_or_else(|| no_vault(Some(device), name).into())
+}
+
+/// A policy by its name.
+pub(super) fn policy(client: &Client, name: &str) -> Answer<PolicyView> {
+    let all = client.list::<PolicyView>()?;
+    all.into_iter().find(|policy| policy.name.as_str() == name).ok_or_else(|| no_policy(name).into())
+}
+
+fn no_policy(name: &str) -> Problem {
+    let error = format!("policy `{name}` is not known");
+    Problem { advice: "see `evc get policies`".into(), code: Code::PolicyUnknown, error, place: None }
+}
+
+fn no_vault(device: Option<&str>, name: &str) -> Problem {
+    let device = device.map_or_else(|| "no device".into(), |device| format!("device `{device}`"));
+    let verb = if device == "no device" { "has a vault" } else { "has no vault" };
+    Problem {
+        advice: "see `evc get vaults`".into(),
+        code: Code::VaultUnknown,
+        error: format!("{device} {verb} `{name}`"),
+        place: None,
+    }
+}
+
+/// The controller at a glance: itself, how many of each there are, and what needs somebody.
+pub(super) fn status(client: &Client) -> Answer<Told> {
+    let server = client.call(&STATUS, &[])?;
+    let (devices, vaults) = (client.list::<DeviceView>()?, all_vaults(client)?);
+    let pending = client.list::<Reference>()?.into_iter().filter(|row| row.state == ReferenceState::Pending);
+    let pending: Vec<Reference> = pending.collect();
+    let knocks: Vec<Knock> = client.call(&KNOCKS, &[])?;
+    let counts = BTreeMap::from([
+        ("devices", devices.len()),
+        ("vaults", vaults.len()),
+        ("policies", client.list::<PolicyView>()?.len()),
+    ]);
+    let calls = calls(&devices, &vaults, &pending, &knocks);
+    let text = describe::status(&server, &counts, &calls);
+    Told::whole(
+        &serde_json::json!({ "server": server, "counts": counts, "needs_somebody": calls }),
+        text,
+        String::new(),
+    )
+}
+
+/// Most lines of one kind.
+const MOST: usize = 20;
+
+fn calls(
+    devices: &[DeviceView],
+    vaults: &[VaultView],
+    pending: &[Reference],
+    knocks: &[Knock],
+) -> Vec<String> {
+    let devices = devices.iter().filter(|row| row.calls());
+    let devices = devices.map(|row| format!("device {}: {}", row.name, row.condition));
+    let vaults = vaults.iter().filter(|row| row.calls()).map(|row| {
+        let words = row.notes.iter().cloned().chain(row.state_now.clone()).collect::<Vec<_>>().join("; ");
+        let device = super::rows::named(row.device_name.as_ref(), row.device);
+        format!(
+            "vault {} of {device}: {}",
+            row.name,
+            if words.is_empty() { "not reported yet" } else { &words }
+        )
+    });
+    let pending = pending.iter().map(|row| {
+        let device = super::rows::named(row.device_name.as_ref(), row.device);
+        format!("reference {} of {device} waits: `evc reference approve {}`", row.id, row.id)
+    });
+    let knocks = knocks.iter().map(|row| {
+        format!("serial {} at {} may not onboard: `evc get pending`", plain(&row.serial), row.from)
+    });
+    let kinds: [Vec<String>; 4] = [devices.collect(), vaults.collect(), pending.collect(), knocks.collect()];
+    kinds.into_iter().flat_map(some).collect()
+}
+
+fn some(mut lines: Vec<String>) -> Vec<String> {
+    let more = lines.len().saturating_sub(MOST);
+    lines.truncate(MOST);
+    lines.extend((more > 0).then(|| format!("and {more} more like the last")));
+    lines
+}

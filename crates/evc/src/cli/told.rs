@@ -1,0 +1,138 @@
+//! What a command asked for, in every form that it may be printed in.
+
+use std::io::{self, IsTerminal as _, Write as _};
+
+use anyhow::Context as _;
+use serde::Serialize;
+use serde_json::Value;
+use vault::text::{plain, plain_lines};
+
+use super::args::Output;
+use super::failed::Failed;
+use super::table::{self, Row};
+use super::yaml::yaml;
+use crate::api::Done;
+
+/// What a command asked for.
+pub(super) struct Told {
+    value: Value,
+    text: String,
+    wide: String,
+    names: Vec<String>,
+    /// As documents for `evc apply -f`, where it has such.
+    documents: Option<String>,
+}
+
+impl Told {
+    pub(super) fn list<T: Row>(rows: &[T]) -> Result<Self, Failed> {
+        Self::rows(value(&rows)?, rows)
+    }
+
+    pub(super) fn one<T: Row>(it: &T) -> Result<Self, Failed> {
+        Self::rows(value(it)?, std::slice::from_ref(it))
+    }
+
+    fn rows<T: Row>(value: Value, rows: &[T]) -> Result<Self, Failed> {
+        Ok(Self {
+            value,
+            text: table::table(rows, false),
+            wide: table::table(rows, true),
+            names: rows.iter().map(Row::name).collect(),
+            documents: T::documents(rows),
+        })
+    }
+
+    /// A sentence, and what else should be known: no table.
+    pub(super) fn done(done: &Done) -> Result<Self, Failed> {
+        let notes = done.notes.iter().map(|note| format!("  note: {}\n", plain(note)));
+        let text: String = [format!("{}\n", plain(&done.done))].into_iter().chain(notes).collect();
+        Self::whole(done, text, String::new())
+    }
+
+    /// One thing, whole, with its text for people.
+    pub(super) fn whole(it: &impl Serialize, text: String, name: String) -> Result<Self, Failed> {
+        let names = if name.is_empty() { Vec::new() } else { vec![name] };
+        Ok(Self { value: value(it)?, wide: text.clone(), text, names, documents: None })
+    }
+
+    /// The same, of what can be applied again.
+    pub(super) fn with_document(self, document: String) -> Self {
+        Self { documents: Some(document), ..self }
+    }
+
+    /// Prints it.
+    ///
+    /// # Errors
+    /// It can't be written; a reader that went away is none.
+    pub(super) fn print(&self, output: Output) -> anyhow::Result<()> {
+        if output == Output::Table
+            && self.value.as_array().is_some_and(Vec::is_empty)
+            && io::stdout().is_terminal()
+        {
+            // For who looks; a script counts rows, and this is none.
+            eprintln!("nothing there");
+        }
+        match output {
+            Output::Json => say(plain_lines(&format!("{:#}\n", self.value)).as_bytes()),
+            Output::Table => say(self.text.as_bytes()),
+            Output::Wide => say(self.wide.as_bytes()),
+            Output::Name => {
+                say(self.names.iter().map(|name| format!("{}\n", plain(name))).collect::<String>().as_bytes())
+            }
+            Output::Yaml => say(self.documents.clone().unwrap_or_else(|| yaml(&self.value)).as_bytes()),
+        }
+    }
+
+    /// The rows that are not among those printed before, but for ages, which change by themselves. Headings only where there is something
+    /// to print for the first time.
+    pub(super) fn news(&self, before: &mut Vec<Value>) -> Vec<usize> {
+        let rows: Vec<Value> =
+            self.value.as_array().into_iter().flatten().cloned().map(without_ages).collect();
+        let new = (0..rows.len()).filter(|&at| !before.contains(&rows[at])).collect();
+        *before = rows;
+        new
+    }
+
+    /// Lines of the table, its heading first.
+    pub(super) fn lines(&self, output: Output) -> Vec<String> {
+        let text = if output == Output::Wide { &self.wide } else { &self.text };
+        text.lines().map(ToOwned::to_owned).collect()
+    }
+
+    /// A row as JSON, and by its name.
+    pub(super) fn row(&self, at: usize, output: Output) -> String {
+        match output {
+            Output::Name => self.names.get(at).cloned().unwrap_or_default(),
+            Output::Yaml => format!("---\n{}", yaml(&self.value[at]).trim_end()),
+            _ => plain(&self.value[at].to_string()).into_owned(),
+        }
+    }
+}
+
+/// What changes by the mere passing of time.
+const AGES: [&str; 6] = ["seen", "last_seen", "last", "state_now", "reported", "condition_since"];
+
+fn without_ages(mut row: Value) -> Value {
+    if let Value::Object(fields) = &mut row {
+        fields.retain(|name, _| !AGES.contains(&name.as_str()));
+        fields.values_mut().for_each(|value| *value = without_ages(value.take()));
+    }
+    if let Value::Array(items) = &mut row {
+        items.iter_mut().for_each(|value| *value = without_ages(value.take()));
+    }
+    row
+}
+
+fn value(it: &impl Serialize) -> anyhow::Result<Value> {
+    serde_json::to_value(it).context("the answer can't be shown")
+}
+
+/// Prints.
+pub(super) fn say(text: &[u8]) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text).and_then(|()| out.flush()) {
+        // A pager that was left is no failure of ours.
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other.context("can't write the answer"),
+    }
+}
