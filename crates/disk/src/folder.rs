@@ -191,7 +191,32 @@ impl Folder {
     /// # Errors
     /// [`Error::Io`]: the old file or the new is in force, whole; call again.
     pub fn write_for_this_boot(&self, name: &str, bytes: &[u8], mode: u32) -> Result<(), Error> {
-        self.put_by(name, mode, |file| self.pour(file, bytes), |from, to| Op::Rename { from, to })
+        let temporary = format!(".{name}.tmp");
+        self.unlink_for_this_boot(&temporary)?;
+        self.pour(&self.make_file(&temporary, mode)?, bytes)?;
+        self.rename_for_this_boot(&temporary, name).map_err(io("renaming a file"))
+    }
+
+    fn unlink_for_this_boot(&self, name: &str) -> Result<(), Error> {
+        match self.disk.run(Op::Unlink { at: self.at(name) }) {
+            Err(error) if error.kind() != stdio::ErrorKind::NotFound => {
+                Err(error).map_err(io("unlinking a file"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// By an exchange where there is something to exchange it with: over a file that a rename replaces ext4 begins to write out the new
+    /// one at once.
+    fn rename_for_this_boot(&self, temporary: &str, name: &str) -> stdio::Result<()> {
+        let exchange = Op::Exchange { one: self.at(temporary), other: self.at(name) };
+        // Only with a file: anything else that stands there stays where it is.
+        if self.open_file(name, OFlag::O_RDONLY).is_ok() && self.disk.run(exchange).is_ok() {
+            // What is left of it goes with the next write at the latest.
+            let _ = self.unlink_for_this_boot(temporary);
+            return Ok(());
+        }
+        self.disk.run(Op::Rename { from: self.at(temporary), to: self.at(name) })
     }
 
     fn put(
@@ -201,26 +226,16 @@ impl Folder {
         mode: u32,
         rename: impl for<'a> FnOnce(At<'a>, At<'a>) -> Op<'a>,
     ) -> Result<(), Error> {
-        self.put_by(name, mode, |file| self.fill(file, bytes), rename)?;
-        self.sync()
-    }
-
-    fn put_by(
-        &self,
-        name: &str,
-        mode: u32,
-        fill: impl FnOnce(&File) -> Result<(), Error>,
-        rename: impl for<'a> FnOnce(At<'a>, At<'a>) -> Op<'a>,
-    ) -> Result<(), Error> {
         // One fixed name, so that what a cut leaves is taken away next time and never piles up.
         let temporary = format!(".{name}.tmp");
         self.unlink(&temporary)?;
         let put = || {
-            fill(&self.make_file(&temporary, mode)?)?;
+            self.fill(&self.make_file(&temporary, mode)?, bytes)?;
             let renamed = self.disk.run(rename(self.at(&temporary), self.at(name)));
             renamed.map_err(io("renaming a file"))
         };
-        put().inspect_err(|_| drop(self.unlink(&temporary)))
+        put().inspect_err(|_| drop(self.unlink(&temporary)))?;
+        self.sync()
     }
 
     /// Takes a name away, durably. Nothing there is success.

@@ -9,6 +9,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -28,8 +29,8 @@ use crate::{folders, paths};
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 const STABLE: Duration = Duration::from_secs(30);
-/// How often the agents are looked at.
-const LOOK: Duration = Duration::from_millis(100);
+/// How often the agents are looked at though the kernel said nothing of them.
+const LOOK: Duration = Duration::from_secs(600);
 /// How long an agent may take to end before it is killed.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -60,8 +61,8 @@ pub fn run(root: &Path, options: Options, pass_on: &[String]) -> anyhow::Result<
         charges.push(Charge { agent, child, since: Instant::now(), pause: FIRST_PAUSE, restarts: 0 });
     }
     publish(&bus, &charges);
-    let stop = on_signal(signals)?;
-    while stop.recv_timeout(LOOK).is_err() {
+    let heard = hear_signals(signals)?;
+    while goes_on(&heard, next_start(&charges, Instant::now())) {
         let mut changed = false;
         for charge in &mut charges {
             changed |= look(charge, &root, options, pass_on);
@@ -90,22 +91,31 @@ fn prepare(root: &Path) -> anyhow::Result<Flock<File>> {
         .map_err(|(_, errno)| anyhow::anyhow!("another `eve run` works on {} ({errno})", root.display()))
 }
 
-/// Blocked in every thread, so that one thread can wait for them. Agents get an empty mask again.
+/// Blocked in every thread, so that one thread can wait for them: an end that comes before it waits is not lost. Agents get an empty
+/// mask again.
 fn signals() -> nix::Result<SigSet> {
     let mut set = SigSet::empty();
-    set.add(Signal::SIGTERM);
-    set.add(Signal::SIGINT);
+    [Signal::SIGTERM, Signal::SIGINT, Signal::SIGCHLD].into_iter().for_each(|signal| set.add(signal));
     set.thread_block()?;
     Ok(set)
 }
 
-fn on_signal(set: SigSet) -> std::io::Result<std::sync::mpsc::Receiver<()>> {
-    let (sender, receiver) = std::sync::mpsc::channel();
-    thread::Builder::new().name("signals".to_owned()).spawn(move || {
-        let _ = set.wait();
-        let _ = sender.send(());
-    })?;
+fn hear_signals(set: SigSet) -> std::io::Result<Receiver<Signal>> {
+    let (sender, receiver) = channel();
+    let hear = move || while set.wait().is_ok_and(|signal| sender.send(signal).is_ok()) {};
+    thread::Builder::new().name("signals".to_owned()).spawn(hear)?;
     Ok(receiver)
+}
+
+/// Waits until an agent has ended, or so long. Says no when the node is to stop.
+fn goes_on(heard: &Receiver<Signal>, patience: Duration) -> bool {
+    matches!(heard.recv_timeout(patience), Ok(Signal::SIGCHLD) | Err(RecvTimeoutError::Timeout))
+}
+
+/// How long until an agent that died is to be started anew.
+fn next_start(charges: &[Charge], now: Instant) -> Duration {
+    let due = |charge: &Charge| (charge.since + charge.pause).saturating_duration_since(now);
+    charges.iter().filter(|charge| charge.child.is_none()).map(due).fold(LOOK, Duration::min)
 }
 
 /// The agent's first act: the signals that the supervisor blocked work again.

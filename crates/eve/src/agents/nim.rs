@@ -16,7 +16,7 @@ use crate::bus::messages::{Location, NetworkStatus, Port};
 use crate::paths;
 
 /// How often the interfaces are looked at.
-const EVERY: Duration = Duration::from_secs(5);
+const EVERY: Duration = Duration::from_secs(15);
 
 #[derive(serde::Deserialize)]
 struct FixedLocation {

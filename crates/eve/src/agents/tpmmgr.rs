@@ -13,7 +13,7 @@ mod place;
 use std::fs::File;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -41,6 +41,8 @@ use crate::paths;
 
 /// How often a TPM that can't be used is tried again.
 const AGAIN: Duration = Duration::from_secs(2);
+/// How long nothing is looked at while the TPM answers and nothing waits for it: whoever asks finds out that it does not.
+const AT_REST: Duration = Duration::from_secs(600);
 
 /// What only root can read or write, taken before rights are given up.
 pub(super) enum Taken {
@@ -174,6 +176,7 @@ pub(super) enum Keys {
     Tpm {
         hardware: Box<Mutex<Hardware>>,
         tell: Tell,
+        wake: SyncSender<Event>,
     },
     Soft(FileSigner),
     /// Neither can be used, and why.
@@ -185,8 +188,8 @@ type Tell = Box<dyn Fn(&TpmStatus) + Send + Sync>;
 
 impl Keys {
     fn hardware<T>(&self, work: impl FnOnce(&mut Hardware) -> anyhow::Result<T>) -> Result<T, TpmRefusal> {
-        let (hardware, tell) = match self {
-            Self::Tpm { hardware, tell } => (hardware, tell),
+        let (hardware, tell, wake) = match self {
+            Self::Tpm { hardware, tell, wake } => (hardware, tell, wake),
             Self::Soft(_) => return Err(TpmRefusal::NoTpm),
             Self::None(why) => return Err(TpmRefusal::Failed(why.clone())),
         };
@@ -197,6 +200,10 @@ impl Keys {
         if now != before {
             tell(&now);
         }
+        if hardware.has_to_do() {
+            // A full queue wakes it as well.
+            let _ = wake.try_send(Event::HasToDo);
+        }
         done.map_err(|error| match error.downcast() {
             Ok(refusal) => refusal,
             Err(other) => TpmRefusal::Failed(Causes::of(other.as_ref())),
@@ -206,6 +213,14 @@ impl Keys {
     /// Tries a TPM that failed again, and does with one that answers what can wait.
     fn idle(&self) {
         let _ = self.hardware(Hardware::idle);
+    }
+
+    /// Whether the TPM is to be looked after soon. While somebody is at work with it nobody knows.
+    fn has_to_do(&self) -> bool {
+        match self {
+            Self::Soft(_) | Self::None(_) => false,
+            Self::Tpm { hardware, .. } => hardware.try_lock().map_or(true, |hardware| hardware.has_to_do()),
+        }
     }
 
     fn sign(&self, payload: &[u8]) -> Result<Vec<u8>, TpmRefusal> {
@@ -219,13 +234,17 @@ impl Keys {
     }
 }
 
-enum Event {
+pub(super) enum Event {
+    /// The TPM is to be looked after.
+    HasToDo,
     Network(NetworkStatus),
     Session(Session),
     Challenge(Challenge),
 }
 
 pub(super) fn run(bus: &Bus, root: &Path, taken: Taken) -> Result<(), Ended> {
+    // Room for one: whoever finds none knows that it is about to be looked.
+    let (sender, events) = sync_channel(1);
     let (keys, status) = match taken {
         Taken::Unusable { why, files } => return Err(until_mended(bus, root, why, &files).into()),
         Taken::Soft(key) => {
@@ -237,13 +256,17 @@ pub(super) fn run(bus: &Bus, root: &Path, taken: Taken) -> Result<(), Ended> {
             let _ = Disk::linux().write(&paths::tpm_in_use(root), b"1\n", 0o644);
             let (status, bus) = (hardware.status(), bus.clone());
             let tell: Tell = Box::new(move |status| bus.publish(status));
-            (Keys::Tpm { hardware: Box::new(Mutex::new(hardware)), tell }, status)
+            let wake = sender.clone();
+            (Keys::Tpm { hardware: Box::new(Mutex::new(hardware)), tell, wake }, status)
         }
     };
     let keys = Arc::new(keys);
     serve(bus, &keys);
     bus.publish(&status);
-    answer_challenges(bus, &keys);
+    forward(bus.subscribe(), &sender, Event::Network);
+    forward(bus.subscribe(), &sender, Event::Session);
+    forward(bus.subscribe(), &sender, Event::Challenge);
+    answer_challenges(bus, &keys, &events);
     Ok(())
 }
 
@@ -291,14 +314,13 @@ fn serve(bus: &Bus, keys: &Arc<Keys>) {
     bus.serve::<Health>(move |_, _| with.hardware(Hardware::health));
 }
 
-fn answer_challenges(bus: &Bus, keys: &Keys) {
-    let (sender, events) = sync_channel(0);
-    forward(bus.subscribe(), &sender, Event::Network);
-    forward(bus.subscribe(), &sender, Event::Session);
-    forward(bus.subscribe(), &sender, Event::Challenge);
+fn answer_challenges(bus: &Bus, keys: &Keys, events: &Receiver<Event>) {
     let (mut network, mut pending) = (NetworkStatus::default(), Pending::default());
     loop {
-        match events.recv_timeout(AGAIN) {
+        let soon = pending.waits() || keys.has_to_do();
+        match events.recv_timeout(if soon { AGAIN } else { AT_REST }) {
+            // What failed a moment ago is not tried at once.
+            Ok(Event::HasToDo) => continue,
             Ok(Event::Network(new)) => network = new,
             Ok(Event::Session(new)) => pending.session(new),
             Ok(Event::Challenge(new)) => pending.challenge(new, Instant::now()),

@@ -37,6 +37,8 @@ pub(super) use checkpoint::Known;
 const ACCEPTED: &str = "accepted";
 /// The status is posted at least this often.
 const INFO_EVERY: Duration = Duration::from_secs(600);
+/// And no more often than this, however often it changes: the first change is told at once, and what changes soon after it together.
+const INFO_PAUSE: Duration = Duration::from_secs(1);
 
 enum Event {
     Onboarded(Onboarded),
@@ -89,7 +91,7 @@ pub(super) fn run(bus: &Bus, root: &Path, options: Options, known: Known) -> Res
     let mut zedagent = Zedagent::new(bus, root, options, known);
     bus.publish(&zedagent.status);
     loop {
-        match events.recv_timeout(zedagent.pace.wait(Instant::now())) {
+        match events.recv_timeout(zedagent.wait()) {
             Ok(event) => zedagent.hear(event),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return Err(anyhow!("the bus is gone").into()),
@@ -187,7 +189,15 @@ impl<'a> Zedagent<'a> {
     }
 
     fn info_due(&self) -> bool {
-        self.vaults_due || self.info_at.is_none_or(|at| at.elapsed() >= INFO_EVERY)
+        info_wait(self.info_at.map(|at| at.elapsed()), self.vaults_due).is_zero()
+    }
+
+    /// How long nothing is due, unless something is heard.
+    fn wait(&self) -> Duration {
+        let info = info_wait(self.info_at.map(|at| at.elapsed()), self.vaults_due);
+        let poll = self.pace.wait(Instant::now());
+        // What fails is tried again at the pace of polls.
+        if self.vaults_due && self.status.reachable && !info.is_zero() { poll.min(info) } else { poll }
     }
 
     /// What the controller refuses of certificates and evidence is noted, and keeps nothing else from going on (AC-2).
@@ -304,6 +314,12 @@ impl<'a> Zedagent<'a> {
         self.identity.iter_mut().for_each(|identity| identity.certs = certs.clone());
         Ok(verified)
     }
+}
+
+/// How long the status waits that was posted so long ago.
+fn info_wait(ago: Option<Duration>, changed: bool) -> Duration {
+    let every = if changed { INFO_PAUSE } else { INFO_EVERY };
+    ago.map_or(Duration::ZERO, |ago| every.saturating_sub(ago))
 }
 
 /// 0.7 to 1.0.

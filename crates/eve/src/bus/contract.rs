@@ -11,9 +11,10 @@ use vault::report::VaultReport;
 use super::messages::{
     AcceptController, Agents, Challenge, ControllerStatus, DefineRoots, Evidence, Health, LockVault,
     NetworkStatus, Onboarded, Onboarding, OrderError, ReadRoots, Recreate, Roots, Session, Sign, Signed,
-    SignedConfig, TpmHealth, TpmRefusal, TpmStatus, UndefineRoots, UnlockVault, VaultStatus, Vaults,
+    SignedConfig, TpmHealth, TpmRefusal, TpmStatus, UndefineRoots, UnlockVault, VaultChange, VaultStatus,
+    Vaults,
 };
-use super::{Agent, Call, MAX_FRAME, Topic};
+use super::{Agent, Call, MAX_FRAME, Topic, Whole};
 
 const KIB: usize = 1 << 10;
 /// Lists of certificates, and of as many vaults or interfaces as there may be.
@@ -44,7 +45,7 @@ contract! {
         /// The answer to the question.
         Evidence: Tpmmgr to [Zedagent], at most LISTS;
         /// The vaults.
-        VaultStatus: Vaultmgr to [Zedagent], at most LISTS;
+        VaultStatus(VaultChange): Vaultmgr to [Zedagent], at most LISTS;
     }
     calls {
         /// Sign with the device key; never evidence.

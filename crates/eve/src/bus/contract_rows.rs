@@ -1,12 +1,19 @@
 //! What follows from the rows of the contract.
 
-/// Reads the rows. A topic: `Name: Publisher to [hearers], at most BYTES;`. A call: `Name: [askers] of Answerer -> Result<ANSWER,
+/// Reads the rows. A topic: `Name: Publisher to [hearers], at most BYTES;`, and in parentheses behind its name what tells a change of a
+/// part of it, where the whole is long. A call: `Name: [askers] of Answerer -> Result<ANSWER,
 /// ERROR>, at most (QUESTION, ANSWER) bytes;`, and in parentheses behind its name the field with the vault that it is about.
 macro_rules! contract {
+    (@change) => {
+        type Change = Whole;
+    };
+    (@change $change:ty) => {
+        type Change = $change;
+    };
     (
         topics {$(
             #[doc = $topic_doc:literal]
-            $topic:ident: $publisher:ident to [$($hearer:ident),*], at most $most:expr;
+            $topic:ident $(($change:ty))?: $publisher:ident to [$($hearer:ident),*], at most $most:expr;
         )*}
         calls {$(
             #[doc = $call_doc:literal]
@@ -63,6 +70,7 @@ macro_rules! contract {
 
         $(impl Topic for $topic {
             const ID: TopicId = TopicId::$topic;
+            contract!(@change $($change)?);
         })*
 
         /// A call: a question that one agent answers.

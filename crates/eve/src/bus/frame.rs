@@ -24,6 +24,9 @@ pub enum FrameError {
     /// Not the message that belongs there.
     #[error("not a message of this kind")]
     Malformed(#[from] postcard::Error),
+    /// A change of what was never said.
+    #[error("a change of a value that was not told")]
+    NothingBefore,
     /// Something follows it.
     #[error("{0} bytes follow the message")]
     Trailing(usize),

@@ -7,12 +7,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
 
-use serde::de::DeserializeOwned;
-
 use super::client::{BusError, connect, granted};
 use super::frame::{self, FrameError};
 use super::server::Request;
-use super::{Agent, Exchange, Topic, traffic};
+use super::{Agent, Change, Exchange, Told, Topic, traffic};
 
 /// Pauses between attempts to reach a publisher; and how long one may take.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -85,17 +83,34 @@ impl<T> Iterator for Subscription<T> {
 
 pub(super) fn subscribe<T: Topic>(root: &Path, by: Agent) -> Subscription<T> {
     let (of, request) = (T::ID.publisher(), Request::Hear(T::ID));
-    Hearer { root: root.to_owned(), by, of, request, longest: T::ID.most(), most: 1 }.start()
+    Hearer { root: root.to_owned(), by, of, request, longest: T::ID.most(), most: 1, take: told::<T> }.start()
+}
+
+/// A topic's new value by what is said of it. `before`: what was heard on this connection, while there are changes to be made to it.
+fn told<T: Topic>(frame: &[u8], before: &mut Option<T>) -> Result<T, FrameError> {
+    let value = match frame::decode::<Told<T, T::Change>>(frame)? {
+        Told::Whole(value) => value,
+        Told::Part(change) => {
+            let mut value = before.take().ok_or(FrameError::NothingBefore)?;
+            change.change(&mut value);
+            value
+        }
+    };
+    if <T::Change as Change<T>>::ANY {
+        *before = Some(value.clone());
+    }
+    Ok(value)
 }
 
 /// Calls are no state: whoever is slow may be some behind.
 pub(super) fn watch(root: &Path, by: Agent, of: Agent) -> Subscription<Exchange> {
     let (longest, most) = (traffic::LONGEST, traffic::BEHIND);
-    Hearer { root: root.to_owned(), by, of, request: Request::Watch, longest, most }.start()
+    let take = |frame: &[u8], _: &mut Option<Exchange>| frame::decode(frame);
+    Hearer { root: root.to_owned(), by, of, request: Request::Watch, longest, most, take }.start()
 }
 
 /// Who hears what of whom.
-struct Hearer {
+struct Hearer<T> {
     root: PathBuf,
     by: Agent,
     of: Agent,
@@ -104,10 +119,14 @@ struct Hearer {
     longest: usize,
     /// Most values that wait to be taken; the oldest goes for one more.
     most: usize,
+    /// A value by what is said, and by the one before.
+    take: Take<T>,
 }
 
-impl Hearer {
-    fn start<T: DeserializeOwned + Send + 'static>(self) -> Subscription<T> {
+type Take<T> = fn(&[u8], &mut Option<T>) -> Result<T, FrameError>;
+
+impl<T: Send + 'static> Hearer<T> {
+    fn start(self) -> Subscription<T> {
         let state = Mutex::new(State { waiting: VecDeque::new(), refused: false });
         let slot = Arc::new(Slot { state, changed: Condvar::new() });
         let (of, hearing) = (self.of, thread::Builder::new().name(format!("{:?}", self.request)));
@@ -119,7 +138,7 @@ impl Hearer {
     }
 
     /// Until nobody wants to know any more.
-    fn hear<T: DeserializeOwned>(&self, into: &Weak<Slot<T>>) {
+    fn hear(&self, into: &Weak<Slot<T>>) {
         let (of, request) = (self.of, self.request);
         let mut pause = FIRST_PAUSE;
         while into.strong_count() > 0 {
@@ -139,19 +158,16 @@ impl Hearer {
         }
     }
 
-    fn hear_once<T: DeserializeOwned>(
-        &self,
-        into: &Weak<Slot<T>>,
-        pause: &mut Duration,
-    ) -> Result<(), BusError> {
+    fn hear_once(&self, into: &Weak<Slot<T>>, pause: &mut Duration) -> Result<(), BusError> {
         let mut stream = connect(&self.root, self.of, LONGEST_PAUSE)?;
         frame::write(&mut stream, &frame::encode(&self.request)?)?;
         granted(&frame::decode(&frame::read(&mut stream)?)?)?;
         *pause = FIRST_PAUSE;
         // The next change may be far away.
         let mut stream = stream.for_ever().map_err(FrameError::from)?;
+        let mut before = None;
         loop {
-            let value = frame::decode(&frame::read_at_most(&mut stream, self.longest)?)?;
+            let value = (self.take)(&frame::read_at_most(&mut stream, self.longest)?, &mut before)?;
             let Some(slot) = into.upgrade() else { return Ok(()) };
             slot.change(|state| {
                 if state.waiting.len() >= self.most {
@@ -194,8 +210,8 @@ mod tests {
     }
 
     /// One agent, nim, that was started anew so often.
-    fn agents(restarts: u8) -> [u8; 4] {
-        [1, 1, 0, restarts]
+    fn agents(restarts: u8) -> [u8; 5] {
+        [0, 1, 1, 0, restarts]
     }
 
     /// Threats, bus: a publisher fills nobody's memory, and nobody works off what is no longer so.
@@ -221,7 +237,7 @@ mod tests {
         }
         let many = TopicId::Agents.most() / 3 - 1;
         let [low, high] = [many & 0x7f | 0x80, many >> 7].map(|byte| u8::try_from(byte).expect("seven bits"));
-        say(&mut stream, &[vec![low, high], [1, 0, 0].repeat(many)].concat());
+        say(&mut stream, &[vec![0, low, high], [1, 0, 0].repeat(many)].concat());
         assert_eq!(topic.next_within(PATIENCE).expect("comes").0.len(), many);
     }
 }

@@ -6,7 +6,8 @@
 //! vaultmgr is `0:7305`, and any other process of root is the operator ([`table`]).
 //!
 //! A topic is a state, not a queue. At both ends one value is kept, no longer than its row says. A slow subscriber may miss a value
-//! that was replaced, and never the newest. A call is one question with one answer; one deadline bounds connecting and talking.
+//! that was replaced, and never the newest. Of a long one a change of a part is told alone, to those who have heard all before it;
+//! whoever comes later, or was too slow, is told the whole. A call is one question with one answer; one deadline bounds connecting and talking.
 //! Each peer has so many connections to a socket and no more, and all strangers together have four.
 //!
 //! Frames are wiped after use. Nothing is ever logged but what a message's `Debug` shows, and that redacts secrets.
@@ -29,7 +30,7 @@ mod timed;
 mod traffic;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -47,9 +48,41 @@ pub use server::Bound;
 pub use traffic::{End, Exchange};
 
 /// A state that one agent publishes.
-pub trait Topic: Serialize + DeserializeOwned + std::fmt::Debug + Send + 'static {
+pub trait Topic: Serialize + DeserializeOwned + Clone + std::fmt::Debug + Send + 'static {
     /// Its row in the table.
     const ID: TopicId;
+    /// What tells a change of a part of it.
+    type Change: Change<Self>;
+}
+
+/// A change of a part of a topic's value. Made twice, or on a value that has it already, it is as if made once.
+pub trait Change<T>: Serialize + DeserializeOwned {
+    /// Whether there are any: then whoever hears keeps the value that they change.
+    const ANY: bool = true;
+
+    /// Makes it.
+    fn change(self, value: &mut T);
+}
+
+/// Of a topic that is told whole each time, there are no changes.
+#[derive(Debug, Clone, Copy, Serialize, serde::Deserialize)]
+pub enum Whole {}
+
+impl<T> Change<T> for Whole {
+    const ANY: bool = false;
+
+    fn change(self, _: &mut T) {
+        match self {}
+    }
+}
+
+/// What is said of a topic: `T` is its value, `C` a change.
+#[derive(Serialize, serde::Deserialize)]
+enum Told<T, C> {
+    /// The whole value.
+    Whole(T),
+    /// What changed since what was said last on this connection.
+    Part(C),
 }
 
 /// A question that one agent answers.
@@ -102,8 +135,27 @@ impl Bus {
     pub fn publish<T: Topic>(&self, value: &T) {
         assert_eq!(T::ID.publisher(), self.agent, "topics have one publisher");
         let server = self.server.as_ref().expect("whoever publishes has joined");
-        match frame::encode_at_most(value, T::ID.most()) {
-            Ok(frame) => server.publish(T::ID, frame),
+        match frame::encode_at_most(&Told::<&T, &T::Change>::Whole(value), T::ID.most()) {
+            Ok(frame) => server.publish(T::ID, server::Value::Known(Arc::new(frame)), None),
+            Err(error) => tracing::error!(topic = ?T::ID, %error, "not published"),
+        }
+    }
+
+    /// Publishes that a part of a topic of this agent's changed, to those who have heard all before. For others `whole` has the new value;
+    /// it is encoded when one of them comes.
+    ///
+    /// # Panics
+    /// The topic is another agent's: a fault of ours.
+    pub fn publish_change<T: Topic + Sync>(&self, change: &T::Change, whole: &Arc<RwLock<T>>) {
+        assert_eq!(T::ID.publisher(), self.agent, "topics have one publisher");
+        let server = self.server.as_ref().expect("whoever publishes has joined");
+        let whole = Arc::clone(whole);
+        let encode = move || {
+            let whole = whole.read().unwrap_or_else(PoisonError::into_inner);
+            frame::encode_at_most(&Told::<&T, &T::Change>::Whole(&whole), T::ID.most())
+        };
+        match frame::encode_at_most(&Told::<&T, &T::Change>::Part(change), T::ID.most()) {
+            Ok(frame) => server.publish(T::ID, server::Value::Later(Arc::new(encode)), Some(Arc::new(frame))),
             Err(error) => tracing::error!(topic = ?T::ID, %error, "not published"),
         }
     }

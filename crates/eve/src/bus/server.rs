@@ -28,8 +28,11 @@ use super::{Agent, Bus, Call, CallId, TopicId, peer, socket_path};
 const REQUEST: usize = 16;
 /// How long a peer may take to say all that he wants, or to take all that we say.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How often an idle subscriber is looked after.
+/// How often a watcher of calls is looked after.
 const LOOK: Duration = Duration::from_secs(2);
+/// The same of a subscriber to whom nothing is told. One that is gone is found out sooner: when something is published, when another
+/// one comes, or when there is no place left.
+const IDLE: Duration = Duration::from_secs(600);
 
 /// The first frame of a connection.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -61,9 +64,25 @@ pub(super) enum Verdict {
 type Answered = (Option<VaultId>, Result<Result<Frame, Frame>, FrameError>);
 type Answerer = Arc<dyn Fn(Agent, &[u8]) -> Answered + Send + Sync>;
 
+/// A topic's value, as it is told.
+#[derive(Clone)]
+pub(super) enum Value {
+    /// It is encoded.
+    Known(Arc<Frame>),
+    /// It is encoded once somebody is to be told the whole.
+    Later(Arc<dyn Fn() -> Result<Frame, FrameError> + Send + Sync>),
+}
+
+struct Published {
+    version: u64,
+    value: Value,
+    /// What made it of the version before, where that was a part.
+    change: Option<Arc<Frame>>,
+}
+
 #[derive(Default)]
 struct State {
-    topics: BTreeMap<TopicId, (u64, Arc<Frame>)>,
+    topics: BTreeMap<TopicId, Published>,
     answerers: BTreeMap<CallId, Answerer>,
 }
 
@@ -71,7 +90,8 @@ struct State {
 pub(super) struct Server {
     agent: Agent,
     state: Mutex<State>,
-    changed: Condvar,
+    /// One for each topic: nobody wakes for what he does not hear.
+    changed: [Condvar; TopicId::ALL.len()],
     places: Arc<Places>,
     watchers: Watchers,
 }
@@ -120,7 +140,7 @@ impl Server {
         Self {
             agent,
             state: Mutex::default(),
-            changed: Condvar::new(),
+            changed: Default::default(),
             places: Arc::default(),
             watchers: Watchers::default(),
         }
@@ -130,12 +150,19 @@ impl Server {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn publish(&self, topic: TopicId, frame: Frame) {
+    pub(super) fn publish(&self, topic: TopicId, value: Value, change: Option<Arc<Frame>>) {
         let mut state = self.state();
-        let version = state.topics.get(&topic).map_or(1, |(version, _)| version + 1);
-        state.topics.insert(topic, (version, Arc::new(frame)));
+        let version = state.topics.get(&topic).map_or(1, |before| before.version + 1);
+        state.topics.insert(topic, Published { version, value, change });
         drop(state);
-        self.changed.notify_all();
+        self.changed[topic as usize].notify_all();
+    }
+
+    /// Threads of subscribers that are gone end.
+    fn look_after_all(&self) {
+        // Between its look and its wait a thread holds it, and would miss this.
+        drop(self.state());
+        self.changed.iter().for_each(Condvar::notify_all);
     }
 
     pub(super) fn serve<C: Call>(
@@ -171,6 +198,7 @@ impl Server {
     fn take(self: &Arc<Self>, stream: UnixStream) {
         let Ok(who) = peer::peer(&stream) else { return };
         let Some(place) = self.places.take(who) else {
+            self.look_after_all();
             // Not louder: a stranger could fill the log with it.
             return tracing::debug!(?who, "too many connections on the bus");
         };
@@ -191,6 +219,7 @@ impl Server {
         let request: Request = frame::decode(&frame::read_at_most(&mut stream, REQUEST)?)?;
         match (who, request) {
             (Some(who), Request::Hear(topic)) if topic.publisher() == self.agent && topic.may_hear(who) => {
+                self.look_after_all();
                 frame::write(&mut stream, &frame::encode(&Verdict::Granted)?)?;
                 self.tell(topic, stream)
             }
@@ -255,7 +284,8 @@ impl Server {
     fn tell(&self, topic: TopicId, mut stream: Timed) -> Result<(), FrameError> {
         let mut told = 0;
         while !gone(stream.stream()) {
-            if let Some((version, value)) = self.newer(topic, told) {
+            if let Some((version, value)) = self.newer(topic, told, stream.stream()) {
+                let value = value.encoded()?;
                 stream.renew(PATIENCE);
                 frame::write(&mut stream, &value)?;
                 told = version;
@@ -264,14 +294,34 @@ impl Server {
         Ok(())
     }
 
-    fn newer(&self, topic: TopicId, told: u64) -> Option<(u64, Arc<Frame>)> {
-        let newer = |state: &State| state.topics.get(&topic).filter(|(version, _)| *version > told).cloned();
+    /// A value that `hearer` was not told, waited for; none when he may be gone.
+    fn newer(&self, topic: TopicId, told: u64, hearer: &UnixStream) -> Option<(u64, Value)> {
+        let newer = |state: &State| state.topics.get(&topic)?.after(told);
         let state = self.state();
-        if let Some(found) = newer(&state) {
-            return Some(found);
+        let found = newer(&state);
+        if found.is_some() || gone(hearer) {
+            return found;
         }
-        let (state, _) = self.changed.wait_timeout(state, LOOK).unwrap_or_else(PoisonError::into_inner);
+        let (state, _) =
+            self.changed[topic as usize].wait_timeout(state, IDLE).unwrap_or_else(PoisonError::into_inner);
         newer(&state)
+    }
+}
+
+impl Value {
+    fn encoded(self) -> Result<Arc<Frame>, FrameError> {
+        match self {
+            Self::Known(frame) => Ok(frame),
+            Self::Later(encode) => encode().map(Arc::new),
+        }
+    }
+}
+
+impl Published {
+    /// What is to be said to whoever was told a version, and which one he is told by that; none: he knows it.
+    fn after(&self, told: u64) -> Option<(u64, Value)> {
+        let change = self.change.clone().filter(|_| told > 0 && told + 1 == self.version).map(Value::Known);
+        (self.version > told).then(|| (self.version, change.unwrap_or_else(|| self.value.clone())))
     }
 }
 

@@ -97,6 +97,11 @@ impl Hardware {
         Ok(())
     }
 
+    /// Whether [`Hardware::idle`] has something to do.
+    pub(super) fn has_to_do(&self) -> bool {
+        self.failing.is_some() || self.boot_of.is_some()
+    }
+
     fn open_anew(&mut self) -> anyhow::Result<()> {
         let mut tpm = self.place.open()?;
         if let Some(pinned) = self.pinned {

@@ -29,6 +29,11 @@ impl Pending {
         self.session.filter(|session| session.key == challenge.session).and(Some(challenge.clone()))
     }
 
+    /// Whether a challenge waits.
+    pub(super) fn waits(&self) -> bool {
+        self.asked.is_some()
+    }
+
     /// It was.
     pub(super) fn answered(&mut self) {
         self.asked = None;

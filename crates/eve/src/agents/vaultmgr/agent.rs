@@ -1,5 +1,6 @@
 //! vaultmgr on the bus: one thread decides, the others only carry what they hear to it. Here alone bus types meet ours.
 
+use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::thread;
@@ -17,10 +18,12 @@ use wire::P256PublicKey;
 use crate::agents::vaultmgr::belief::intake::TpmHeard;
 use crate::agents::vaultmgr::belief::orders::{GIVEN_UP, Order};
 use crate::agents::vaultmgr::generation::roots::{SlotContent, Slots, Tpmmgr, TpmmgrError};
+use crate::agents::vaultmgr::hands::crypt::Crypt;
 use crate::agents::vaultmgr::hands::kernel::Kernel;
 use crate::agents::vaultmgr::hands::prepare;
 use crate::agents::vaultmgr::manager::{Manager, Owner};
 use crate::agents::vaultmgr::paths::Paths;
+use crate::agents::vaultmgr::telling::{Telling, Touched};
 use crate::bus::messages::{
     AcceptController, DefineRoots, LockVault, OrderError, ReadRoots, Recreate, RootSlot, Session,
     SignedConfig, Source, TpmStatus, UndefineRoots, UnlockVault, VaultStatus, Vaults,
@@ -36,6 +39,9 @@ const LOOK: Duration = Duration::from_secs(10);
 const ROOTS_PATIENCE: Duration = Duration::from_secs(15);
 /// How soon roots that could not be read are asked for again.
 const ROOTS_AGAIN: Duration = Duration::from_secs(2);
+
+/// While many vaults are taken, how often it is told how far that is.
+const MEANWHILE: Duration = Duration::from_secs(1);
 
 type Reply<A> = Sender<Result<A, OrderError>>;
 
@@ -66,8 +72,9 @@ pub(crate) fn run(root: &Path, bus: &Bus) -> anyhow::Result<()> {
     manager.jobs.leave_to_threads();
     bus.publish(&Session { key: manager.session_key() });
     let inputs = listen(bus)?;
-    let (bus, roots_at) = (bus.clone(), Instant::now());
-    Loop { manager, bus, tpm: None, roots_at, told: None, waiting: Vec::new() }.run(&inputs);
+    let (telling, roots_at) = (Telling::new(bus.clone()), Instant::now());
+    let (later, waiting) = (Later::default(), Vec::new());
+    Loop { manager, inputs, later, telling, tpm: None, roots_at, waiting }.run();
     Ok(())
 }
 
@@ -109,34 +116,64 @@ fn answer<C: Call<Error = OrderError>>(
 
 struct Loop {
     manager: Manager<Kernel, OverBus>,
-    bus: Bus,
+    inputs: Receiver<Input>,
+    /// What came between two vaults and has to wait for all of them: of each topic the newest.
+    later: Later,
+    telling: Telling,
     tpm: Option<TpmHeard>,
     /// When roots that could not be read are asked for again.
     roots_at: Instant,
-    told: Option<VaultStatus>,
     /// Who waits until a vault is made anew, and since when.
     waiting: Vec<(VaultId, Instant, Reply<VaultReport>)>,
 }
 
+#[derive(Default)]
+struct Later {
+    tpm: Option<TpmStatus>,
+    config: Option<SignedConfig>,
+    accept: VecDeque<(RootPin, Reply<VaultStatus>)>,
+}
+
+impl Later {
+    fn take(&mut self) -> Option<Input> {
+        let accept = |(root, reply)| Input::Accept(root, reply);
+        let tpm = self.tpm.take().map(Input::Tpm);
+        tpm.or_else(|| self.accept.pop_front().map(accept)).or_else(|| self.config.take().map(Input::Config))
+    }
+}
+
 impl Loop {
-    fn run(mut self, inputs: &Receiver<Input>) {
+    fn run(mut self) {
         self.settle_all();
         let mut look = Instant::now() + LOOK;
         loop {
-            match inputs.recv_timeout(self.pause(look)) {
+            let mut touched = match self.next(self.pause(look)) {
                 Ok(input) => self.take(input),
-                Err(RecvTimeoutError::Timeout) => self.manager.tick(Instant::now()),
+                Err(RecvTimeoutError::Timeout) => {
+                    self.manager.tick(Instant::now());
+                    Touched::All
+                }
                 Err(RecvTimeoutError::Disconnected) => return,
+            };
+            if self.read_roots_again() {
+                touched = Touched::All;
             }
-            self.read_roots_again();
             self.answer_waiting();
             if Instant::now() >= look {
                 self.manager.read_unsteady_root();
                 self.manager.look_for_others();
-                self.manager.settle_all();
+                self.settle_all();
                 look = Instant::now() + LOOK;
+                touched = Touched::All;
             }
-            self.tell();
+            self.telling.tell(&self.manager, &touched);
+        }
+    }
+
+    fn next(&mut self, patience: Duration) -> Result<Input, RecvTimeoutError> {
+        match self.later.take() {
+            Some(input) => Ok(input),
+            None => self.inputs.recv_timeout(patience),
         }
     }
 
@@ -146,14 +183,55 @@ impl Loop {
         next.saturating_duration_since(Instant::now())
     }
 
-    fn take(&mut self, input: Input) {
+    fn take(&mut self, input: Input) -> Touched {
         match input {
             Input::Tpm(status) => self.hear_tpm(&status),
             Input::Config(config) => self.hear_config(&config),
-            Input::Order(order, asked, reply) => self.obey(&order, asked, reply),
             Input::Accept(root, reply) => drop(reply.send(self.accept(root))),
-            Input::Vaults(reply) => drop(reply.send(Ok(status(&self.manager)))),
+            Input::Order(order, asked, reply) => {
+                return obey(&mut self.manager, &mut self.waiting, &order, asked, reply);
+            }
+            Input::Vaults(reply) => {
+                drop(reply.send(Ok(self.manager.vault_status())));
+                return Touched::Nothing;
+            }
         }
+        Touched::All
+    }
+
+    /// Takes every vault as far as it goes. Between two of them orders are carried out and questions answered, and it is told how far it
+    /// is: others wait for the default ones, and people for the rest.
+    fn settle_all(&mut self) {
+        let Self { manager, inputs, later, telling, waiting, .. } = self;
+        let mut told = Instant::now();
+        manager.settle_all_pausing(|manager, id| {
+            while let Ok(input) = inputs.try_recv() {
+                let touched = match input {
+                    Input::Order(order, asked, reply) => obey(manager, waiting, &order, asked, reply),
+                    Input::Vaults(reply) => {
+                        drop(reply.send(Ok(manager.vault_status())));
+                        Touched::Nothing
+                    }
+                    Input::Tpm(status) => {
+                        later.tpm = Some(status);
+                        Touched::Nothing
+                    }
+                    Input::Config(config) => {
+                        later.config = Some(config);
+                        Touched::Nothing
+                    }
+                    Input::Accept(root, reply) => {
+                        later.accept.push_back((root, reply));
+                        Touched::Nothing
+                    }
+                };
+                telling.tell(manager, &touched);
+            }
+            if id.is_default() || told.elapsed() >= MEANWHILE {
+                telling.tell(manager, &Touched::All);
+                told = Instant::now();
+            }
+        });
     }
 
     fn hear_tpm(&mut self, status: &TpmStatus) {
@@ -173,16 +251,6 @@ impl Loop {
         }
     }
 
-    fn obey(&mut self, order: &Order, asked: Instant, reply: Reply<VaultReport>) {
-        match (self.manager.obey(order, asked.elapsed()), order) {
-            (Err(OrderError::UnderWay { .. }), Order::Recreate(id, _)) => {
-                self.waiting.push((*id, asked, reply))
-            }
-            // Whoever asked may have given up.
-            (answer, _) => drop(reply.send(answer)),
-        }
-    }
-
     /// Answers those whose vault came to rest, and those who have waited for long.
     fn answer_waiting(&mut self) {
         let manager = &self.manager;
@@ -198,7 +266,7 @@ impl Loop {
     fn accept(&mut self, root: RootPin) -> Result<VaultStatus, OrderError> {
         self.manager.accept_root(root)?;
         self.settle_all();
-        Ok(status(&self.manager))
+        Ok(self.manager.vault_status())
     }
 
     fn hear_config(&mut self, config: &SignedConfig) {
@@ -215,11 +283,12 @@ impl Loop {
         matches!(self.tpm, Some(TpmHeard::Ready { .. })) && self.manager.waits_for_roots()
     }
 
-    fn read_roots_again(&mut self) {
+    /// Says whether it did.
+    fn read_roots_again(&mut self) -> bool {
         let due = self.wants_roots() && Instant::now() >= self.roots_at;
-        if let Some(heard) = self.tpm.filter(|_| due) {
-            self.tell_of_tpm(heard);
-        }
+        let heard = self.tpm.filter(|_| due);
+        heard.into_iter().for_each(|heard| self.tell_of_tpm(heard));
+        heard.is_some()
     }
 
     fn tell_of_tpm(&mut self, heard: TpmHeard) {
@@ -227,29 +296,26 @@ impl Loop {
         self.roots_at = Instant::now() + ROOTS_AGAIN;
         self.settle_all();
     }
-
-    fn settle_all(&mut self) {
-        let bus = &self.bus;
-        self.manager.settle_all_telling(|manager| bus.publish(&status(manager)));
-    }
-
-    /// Publishes what changed since it was last told here.
-    fn tell(&mut self) {
-        let status = status(&self.manager);
-        if self.told.as_ref() != Some(&status) {
-            self.bus.publish(&status);
-            self.told = Some(status);
-        }
-    }
 }
 
-fn status(manager: &Manager<Kernel, OverBus>) -> VaultStatus {
-    VaultStatus {
-        vaults: manager.reports(),
-        accepted: manager.accepted(),
-        head: manager.head(),
-        seals: manager.seals(),
-        notes: manager.notes().into_iter().chain(manager.read_only().map(str::to_owned)).collect(),
+/// Carries an order out, and says of which vaults something may be new by that.
+fn obey<C: Crypt, T: Tpmmgr>(
+    manager: &mut Manager<C, T>,
+    waiting: &mut Vec<(VaultId, Instant, Reply<VaultReport>)>,
+    order: &Order,
+    asked: Instant,
+    reply: Reply<VaultReport>,
+) -> Touched {
+    match (manager.obey_telling(order, asked.elapsed()), order) {
+        ((Err(OrderError::UnderWay { .. }), touched), Order::Recreate(id, _)) => {
+            waiting.push((*id, asked, reply));
+            touched
+        }
+        // Whoever asked may have given up.
+        ((answer, touched), _) => {
+            drop(reply.send(answer));
+            touched
+        }
     }
 }
 

@@ -57,6 +57,8 @@ pub(crate) struct Manager<C: Crypt, T: Tpmmgr> {
     pub(super) slots: BTreeMap<VaultId, VaultMemory<C::Protector>>,
     pub(super) notes: Notes,
     pub(crate) jobs: Jobs,
+    /// How often something was learned that more than one vault may depend on.
+    pub(super) learned: u64,
 }
 
 impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
@@ -83,6 +85,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             slots: BTreeMap::new(),
             notes: Notes::default(),
             jobs: Jobs::default(),
+            learned: 0,
         })
     }
 
@@ -103,18 +106,16 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
 
     /// Takes every vault as far as it goes. The Config Vault first: the record in it decides about the rest.
     pub(crate) fn settle_all(&mut self) {
-        self.settle_all_telling(|_| ());
+        self.settle_all_pausing(|_, _| ());
     }
 
-    /// The same, and tells whenever a default vault came to rest: others wait for these.
-    pub(crate) fn settle_all_telling(&mut self, tell: impl Fn(&Self)) {
+    /// The same, with a pause after each vault, in which orders may be carried out.
+    pub(crate) fn settle_all_pausing(&mut self, mut pause: impl FnMut(&mut Self, VaultId)) {
         // What fails is said in the node's notes, and in the status of each vault that waits for it.
         let _ = self.settle_node();
         for id in self.everything() {
             self.settle(id);
-            if id.is_default() {
-                tell(self);
-            }
+            pause(self, id);
         }
     }
 
@@ -239,7 +240,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     }
 
     /// Other vaults whose key files or directory name the same key.
-    fn sharing_key(&self, id: VaultId) -> impl Iterator<Item = VaultId> + '_ {
+    pub(super) fn sharing_key(&self, id: VaultId) -> impl Iterator<Item = VaultId> + '_ {
         let key = self.slots.get(&id).and_then(VaultMemory::key);
         let same = move |slot: &VaultMemory<C::Protector>| key.is_some() && slot.key() == key;
         self.slots.iter().filter(move |(other, slot)| **other != id && same(slot)).map(|(other, _)| *other)

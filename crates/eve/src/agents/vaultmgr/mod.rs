@@ -15,6 +15,7 @@ mod manager;
 mod notes;
 pub(crate) mod paths;
 mod status;
+mod telling;
 #[cfg(test)]
 mod tests;
 mod vault;

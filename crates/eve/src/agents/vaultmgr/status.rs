@@ -15,6 +15,7 @@ use crate::agents::vaultmgr::generation::roots::Tpmmgr;
 use crate::agents::vaultmgr::generation::shares::Shares;
 use crate::agents::vaultmgr::hands::crypt::Crypt;
 use crate::agents::vaultmgr::manager::Manager;
+use crate::bus::messages::VaultStatus;
 
 impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     /// The newest section that was accepted, now or in an earlier life.
@@ -44,17 +45,26 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
 
     /// What each made vault's share is sealed to, the looser while it has two; none where it has no share. While the share table is not read nothing is known.
     pub(crate) fn seals(&self) -> BTreeMap<VaultId, Option<Seal>> {
+        self.everything().into_iter().filter_map(|id| Some((id, self.seal(id)?))).collect()
+    }
+
+    /// The same of one vault, where it is known.
+    pub(crate) fn seal(&self, id: VaultId) -> Option<Option<Seal>> {
         let table_read = match self.node().tpm {
             Tpm::Absent => true,
             Tpm::Unknown => false,
             Tpm::Present { table, .. } => table == TableSeen::Open,
         };
-        let seal = |id| {
-            let seen = self.known(id).seen;
-            let made = seen.has_share() || seen.has_metadata();
-            (table_read && made).then(|| (id, seen.share()))
-        };
-        self.everything().into_iter().filter_map(seal).collect()
+        let seen = self.known(id).seen;
+        let made = seen.has_share() || seen.has_metadata();
+        (table_read && made).then(|| seen.share())
+    }
+
+    /// All that is told.
+    pub(crate) fn vault_status(&self) -> VaultStatus {
+        let notes = self.notes().into_iter().chain(self.read_only().map(str::to_owned)).collect();
+        let (vaults, seals) = (self.reports(), self.seals());
+        VaultStatus { vaults, accepted: self.accepted(), head: self.head(), seals, notes }
     }
 
     /// The status of one vault.

@@ -21,7 +21,7 @@ pub use tpm::{
     DefineRoots, Health, ReadRoots, RootSet, RootSlot, Roots, Sign, Signed, TpmHealth, TpmRefusal,
     UndefineRoots,
 };
-pub use vaults::{AcceptController, LockVault, Recreate, UnlockVault, VaultStatus, Vaults};
+pub use vaults::{AcceptController, LockVault, Recreate, UnlockVault, VaultChange, VaultStatus, Vaults};
 
 /// Signed or public bytes, printed as their length.
 #[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -8,6 +8,8 @@ use vault::report::VaultReport;
 use vault::section::Seal;
 use vault::wanted::Head;
 
+use crate::bus::Change;
+
 /// The vaults (vaultmgr).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VaultStatus {
@@ -21,6 +23,44 @@ pub struct VaultStatus {
     pub seals: BTreeMap<VaultId, Option<Seal>>,
     /// What holds for all of them.
     pub notes: Vec<String>,
+}
+
+/// What is new of some vaults. All else that is told of the node's vaults is as it was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VaultChange {
+    /// Those, each as it is now. None of them is new.
+    pub vaults: Vec<VaultReport>,
+    /// What the TPM's share of each is sealed to; none: that is not known.
+    pub seals: BTreeMap<VaultId, Option<Option<Seal>>>,
+}
+
+impl VaultChange {
+    /// Whether it would change this.
+    #[must_use]
+    pub fn is_new_to(&self, status: &VaultStatus) -> bool {
+        let known = |report| status.vaults.contains(report);
+        let same = |(id, seal): (&VaultId, &Option<Option<Seal>>)| status.seals.get(id) == seal.as_ref();
+        !(self.vaults.iter().all(known) && self.seals.iter().all(same))
+    }
+}
+
+impl Change<VaultStatus> for VaultChange {
+    fn change(self, status: &mut VaultStatus) {
+        for report in self.vaults {
+            status
+                .vaults
+                .iter_mut()
+                .find(|before| before.id == report.id)
+                .into_iter()
+                .for_each(|before| *before = report.clone());
+        }
+        for (id, seal) in self.seals {
+            match seal {
+                Some(seal) => drop(status.seals.insert(id, seal)),
+                None => drop(status.seals.remove(&id)),
+            }
+        }
+    }
 }
 
 /// vaultmgr: open a vault.

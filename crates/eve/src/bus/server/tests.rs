@@ -1,10 +1,17 @@
 //! Calls as an operator watches them.
 
 use serde::de::DeserializeOwned;
+use std::sync::RwLock;
+
 use vault::ids::CONFIG_VAULT;
 
 use super::*;
-use crate::bus::messages::{LockVault, OrderError, ReadRoots, Roots};
+use crate::bus::Topic;
+use vault::report::{State as VaultState, VaultReport};
+use vault::section::Operation;
+
+use crate::bus::Told;
+use crate::bus::messages::{LockVault, OrderError, ReadRoots, Roots, VaultChange, VaultStatus};
 
 /// One connection of this peer's.
 fn connected(server: &Arc<Server>, who: Agent, request: Request) -> UnixStream {
@@ -68,4 +75,52 @@ fn a_watcher_that_does_not_read_keeps_nobody_waiting() {
         || Exchange { by: None, of: Agent::Tpmmgr, call: CallId::Sign, vault: None, end: End::Refused };
     (0..10_000).for_each(|_| watchers.tell(exchange));
     assert!((1..10_000).contains(&slow.try_iter().count()));
+}
+
+fn named(name: &str) -> VaultReport {
+    VaultReport {
+        id: VaultId(uuid::Uuid::from_u128(name.bytes().map(u128::from).sum())),
+        name: name.parse().expect("a name"),
+        state: VaultState::Unlocked,
+        created: true,
+        epoch: None,
+        wanted: Operation::Unlock,
+        last: None,
+        detail: Vec::new(),
+    }
+}
+
+/// Issue 8, A: whoever heard all before is told what changed, and whoever comes late, or was too slow, all of it.
+#[test]
+fn a_change_is_told_alone_and_a_late_subscriber_is_told_the_whole() {
+    let server = Arc::new(Server::new(Agent::Vaultmgr));
+    let bus = Bus { root: PathBuf::new(), agent: Agent::Vaultmgr, server: Some(Arc::clone(&server)) };
+    let mut status = VaultStatus { vaults: vec![named("till"), named("door")], ..VaultStatus::default() };
+    let hear = || {
+        let stream = connected(&server, Agent::Zedagent, Request::Hear(VaultStatus::ID));
+        assert!(matches!(told(&stream), Verdict::Granted));
+        stream
+    };
+    let whole = |stream: &UnixStream| match told::<Told<VaultStatus, VaultChange>>(stream) {
+        Told::Whole(status) => status,
+        Told::Part(change) => panic!("a part: {change:?}"),
+    };
+    bus.publish(&status);
+    let early = hear();
+    assert_eq!(whole(&early), status);
+    status.vaults[1].state = VaultState::Locked;
+    let change = VaultChange { vaults: vec![status.vaults[1].clone()], seals: BTreeMap::new() };
+    let now = Arc::new(RwLock::new(status.clone()));
+    bus.publish_change(&change, &now);
+    match told::<Told<VaultStatus, VaultChange>>(&early) {
+        Told::Part(heard) => assert_eq!(heard, change),
+        Told::Whole(status) => panic!("the whole: {status:?}"),
+    }
+    assert_eq!(whole(&hear()), status, "as it is now");
+    let versions: Vec<_> = {
+        let state = server.state();
+        let published = &state.topics[&VaultStatus::ID];
+        (0..=2).map(|told| published.after(told).map(|(_, value)| matches!(value, Value::Known(_)))).collect()
+    };
+    assert_eq!(versions, [Some(false), Some(true), None], "the change only to who heard the one before");
 }

@@ -123,6 +123,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
 
     /// Everything that failed may be tried anew, and keys on what did not open: others are at hand than before.
     fn start_afresh(&mut self) {
+        self.learned += 1;
         self.node_setback = false;
         self.slots.values_mut().for_each(slot::VaultMemory::afresh);
         self.slots.values_mut().filter(|slot| slot.held.is_none()).for_each(|slot| slot.none_fits = false);
@@ -167,6 +168,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
 
     /// One thing is heard, and what follows is done.
     pub(crate) fn hear(&mut self, heard: Heard) {
+        self.learned += 1;
         let mut due = VecDeque::from([heard]);
         while let Some(heard) = due.pop_front() {
             for effect in self.belief.hear(heard) {

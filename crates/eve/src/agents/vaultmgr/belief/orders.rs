@@ -1,5 +1,6 @@
 //! Orders of root on the node: open, lock, make anew. They only take away from what the controller wants, or mend what is missing.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use vault::ids::{CONFIG_VAULT, Name, VaultId};
@@ -10,6 +11,7 @@ use crate::agents::vaultmgr::belief::locks;
 use crate::agents::vaultmgr::generation::roots::Tpmmgr;
 use crate::agents::vaultmgr::hands::crypt::Crypt;
 use crate::agents::vaultmgr::manager::Manager;
+use crate::agents::vaultmgr::telling::Touched;
 use crate::bus::messages::{OrderError, Ordered};
 
 /// The longest that an order may have waited: then whoever gave it has given up, or is about to (after 120 s).
@@ -38,6 +40,26 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             Order::Lock(id) => self.order_lock(*id),
             Order::Recreate(id, name) => self.order_recreate(*id, name),
         }
+    }
+
+    /// The same, and of which vaults something may be new by it.
+    pub(crate) fn obey_telling(
+        &mut self,
+        order: &Order,
+        ago: Duration,
+    ) -> (Result<VaultReport, OrderError>, Touched) {
+        let (Order::Unlock(id) | Order::Lock(id) | Order::Recreate(id, _)) = *order;
+        let (learned, mut ids) = (self.learned, self.with_same_key(id));
+        let done = self.obey(order, ago);
+        ids.extend(self.with_same_key(id));
+        let more = id.is_default() || self.learned != learned || matches!(order, Order::Recreate(..));
+        let touched = if more { Touched::All } else { Touched::Some(ids.into_iter().collect()) };
+        (done, touched)
+    }
+
+    /// A vault, and those whose key files or directory name its key.
+    fn with_same_key(&self, id: VaultId) -> BTreeSet<VaultId> {
+        self.sharing_key(id).chain([id]).collect()
     }
 
     pub(crate) fn order_unlock(&mut self, id: VaultId) -> Result<VaultReport, OrderError> {

@@ -1,10 +1,15 @@
 //! What is told of the seals, for controllers that show it.
 
-use vault::ids::CONFIG_VAULT;
+use std::time::Duration;
+
+use vault::ids::{CONFIG_VAULT, VaultId};
 use vault::section::{Custody, Seal};
 
 use super::controller::{BERLIN, Controller, Line};
 use super::node::Node;
+use crate::agents::vaultmgr::belief::orders::Order;
+use crate::agents::vaultmgr::telling::{Touched, change};
+use crate::bus::Change;
 
 /// IF-2: what guards each made vault's share, as it lies there, and not as it is wished; of what can't be read nothing is said.
 #[test]
@@ -26,4 +31,37 @@ fn if2_the_seal_of_each_vault_is_told() {
     let mut without = Node::new(false);
     without.hear(&mut Controller::new(), &[Line::of(Custody::Controller)]);
     assert_eq!(told(&mut without), Some(None));
+}
+
+/// Issue 8, A: what an order is told to have changed is all that it changed, and of the vaults that it is not about nothing is asked.
+#[test]
+fn an_order_changes_what_is_told_of_its_vault_and_nothing_else() {
+    let (mut node, mut controller) = (Node::new(true), Controller::new());
+    let other = VaultId(uuid::Uuid::from_u128(0x1001));
+    let lines = [Line::of(Custody::Tpm), Line { id: other, ..Line::of(Custody::TpmAndController) }];
+    node.hear(&mut controller, &lines);
+    let mut told = node.manager().vault_status();
+    let held = node.paths.vault(other).join("held");
+    node.put(other, "held", "open");
+    let mut file = Some(std::fs::File::open(held).expect("opens"));
+    let orders = [
+        Order::Lock(BERLIN),
+        Order::Lock(other),
+        Order::Unlock(BERLIN),
+        Order::Unlock(other),
+        Order::Lock(other),
+        Order::Unlock(VaultId(uuid::Uuid::nil())),
+    ];
+    for (number, order) in orders.iter().enumerate() {
+        file.take_if(|_| number == 4);
+        let (_, touched) = node.manager().obey_telling(order, Duration::ZERO);
+        let Touched::Some(ids) = touched else { panic!("{order:?}: {touched:?}") };
+        assert_eq!(ids.len(), 1, "{order:?}");
+        if told.vaults.iter().any(|report| report.id == ids[0]) {
+            change(node.manager(), &ids).change(&mut told);
+        }
+        assert_eq!(told, node.manager().vault_status(), "{order:?}");
+    }
+    let (_, touched) = node.manager().obey_telling(&Order::Unlock(CONFIG_VAULT), Duration::ZERO);
+    assert_eq!(touched, Touched::All, "by its record all may change");
 }

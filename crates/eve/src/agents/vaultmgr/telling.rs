@@ -1,0 +1,78 @@
+//! What is told of the vaults on the bus: all of them, or those alone that an order was about. So an order costs as much with three
+//! vaults as with three hundred.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use vault::ids::VaultId;
+
+use crate::agents::vaultmgr::generation::roots::Tpmmgr;
+use crate::agents::vaultmgr::hands::crypt::Crypt;
+use crate::agents::vaultmgr::manager::Manager;
+use crate::bus::messages::{VaultChange, VaultStatus};
+use crate::bus::{Bus, Change};
+
+/// Of which vaults something may be new.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Touched {
+    /// Of none.
+    Nothing,
+    /// Of these.
+    Some(Vec<VaultId>),
+    /// Of all, and of the node.
+    All,
+}
+
+/// What was told last.
+pub(super) struct Telling {
+    bus: Bus,
+    /// Read by the bus when it tells somebody the whole.
+    told: Arc<RwLock<VaultStatus>>,
+    /// Something was told in this life.
+    ever: bool,
+}
+
+impl Telling {
+    pub(super) fn new(bus: Bus) -> Self {
+        Self { bus, told: Arc::default(), ever: false }
+    }
+
+    /// Publishes what is new.
+    pub(super) fn tell<C: Crypt, T: Tpmmgr>(&mut self, manager: &Manager<C, T>, touched: &Touched) {
+        match touched {
+            Touched::Nothing => {}
+            Touched::Some(ids) if self.ever && self.knows(ids) => self.tell_change(change(manager, ids)),
+            Touched::Some(_) | Touched::All => self.tell_all(manager.vault_status()),
+        }
+    }
+
+    fn knows(&self, ids: &[VaultId]) -> bool {
+        let told = self.told.read().unwrap_or_else(PoisonError::into_inner);
+        ids.iter().all(|id| told.vaults.iter().any(|report| report.id == *id))
+    }
+
+    fn tell_all(&mut self, status: VaultStatus) {
+        let mut told = self.told.write().unwrap_or_else(PoisonError::into_inner);
+        if self.ever && *told == status {
+            return;
+        }
+        self.bus.publish(&status);
+        *told = status;
+        self.ever = true;
+    }
+
+    fn tell_change(&self, change: VaultChange) {
+        let mut told = self.told.write().unwrap_or_else(PoisonError::into_inner);
+        if change.is_new_to(&told) {
+            change.clone().change(&mut told);
+            drop(told);
+            self.bus.publish_change(&change, &self.told);
+        }
+    }
+}
+
+/// How these are now.
+pub(super) fn change<C: Crypt, T: Tpmmgr>(manager: &Manager<C, T>, ids: &[VaultId]) -> VaultChange {
+    let seals: BTreeMap<_, _> = ids.iter().map(|id| (*id, manager.seal(*id))).collect();
+    VaultChange { vaults: ids.iter().map(|id| manager.report(*id)).collect(), seals }
+}
