@@ -185,7 +185,6 @@ struct Chance {
     device: Device,
     seed: u64,
     at: u64,
-    epoch: u64,
 }
 
 const STEPS_S: [i64; 16] = [0, 0, 0, 1, 1, 5, 29, 31, 59, 60, 61, 119, 300, -1, -45, -700];
@@ -195,7 +194,7 @@ impl Chance {
         let faults = Faults::default();
         let evc = Evc::over_engine(Faulty(Memory::default(), faults.clone()));
         let device = with_vault(&evc);
-        Self { evc, faults, device, seed: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1, at: now(), epoch: 1 }
+        Self { evc, faults, device, seed: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1, at: now() }
     }
 
     /// One of so many.
