@@ -73,9 +73,12 @@ fn elsewhere(fs: BorrowedFd<'_>) -> Option<Residue> {
     (!ext4).then_some(Residue::Elsewhere)
 }
 
-/// Writes all that the journal holds to its place, and zeros over the journal: tens of milliseconds on a small disk.
-fn wipe_journal(fs: BorrowedFd<'_>) -> Result<Option<Residue>, Error> {
-    match sys::checkpoint(fs, ZERO_OUT) {
+/// Writes all that the journal holds to its place, and zeros over the journal: tens of milliseconds on a small disk. Says what stays.
+///
+/// # Errors
+/// [`Error`]: the disk.
+pub fn wipe_journal(fs: impl AsFd) -> Result<Option<Residue>, Error> {
+    match sys::checkpoint(fs.as_fd(), ZERO_OUT) {
         // No journal at all.
         Ok(()) | Err(Errno::ENODEV) => Ok(None),
         // No ext4, a kernel before 5.14, or a device that can't.

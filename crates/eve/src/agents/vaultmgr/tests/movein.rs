@@ -166,3 +166,27 @@ fn what_was_carried_over_outlasts_a_power_cut_after_its_original_is_wiped() {
     node.power_cut();
     assert!(std::fs::read(places.place.join("a")).expect("reads") == vec![9; 300_000], "lost");
 }
+
+/// Issue 7, B: what plain files were called is nowhere on the disk after they were moved in, neither in freed folders nor in the journal.
+#[test]
+fn names_of_plain_files_are_nowhere_on_the_disk_afterwards() {
+    let mut node = Node::fresh(true);
+    let folder = node.paths.vault(IMAGE_VAULT).join("secretly-outer/secretly-inner");
+    fs::create_dir_all(&folder).expect("makes");
+    // So many that the folder has more blocks than one.
+    for number in 0..300 {
+        fs::write(folder.join(format!("secretly-named-{number:04}")), "text").expect("writes");
+    }
+    std::os::unix::fs::symlink("secretly-linked", folder.join("secretly-link")).expect("links");
+    node.disk.sync();
+    node.disk.unmount();
+    assert!(node.disk.contains(b"secretly-named-"), "the search finds them");
+    node.disk.mount();
+    node.start();
+    assert_eq!(node.state(IMAGE_VAULT), State::Unlocked, "{:?}", node.status(IMAGE_VAULT));
+    assert!(node.paths.vault(IMAGE_VAULT).join("secretly-outer/secretly-inner/secretly-named-0007").exists());
+    node.stop();
+    for name in ["secretly-named-", "secretly-inner", "secretly-outer", "secretly-link"] {
+        assert!(!node.disk.contains(name.as_bytes()), "{name}");
+    }
+}

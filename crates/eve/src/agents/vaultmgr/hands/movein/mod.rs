@@ -6,6 +6,7 @@
 mod arriving;
 mod compare;
 mod copy;
+mod names;
 mod settle;
 mod stamps;
 mod survey;

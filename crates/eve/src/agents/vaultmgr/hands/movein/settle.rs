@@ -10,7 +10,7 @@ use rustix::fs::RenameFlags;
 use super::arriving::{Arriving, NOT_CARRIED, rename};
 use super::compare::same_contents;
 use super::stamps::Stamps;
-use super::{MoveError, Places, Survey};
+use super::{MoveError, Places, Survey, names};
 use crate::agents::vaultmgr::hands::tree::{self, Entry, Folder, Kind, Left, Trouble, Work, shown};
 
 const PUT_AWAY: &str =
@@ -30,8 +30,9 @@ pub(crate) fn settle(places: &Places, open: bool, work: &Work) -> Result<Vec<Str
     if !wiped.left.is_empty() {
         return Err(MoveError::NotWiped(wiped.left));
     }
-    clean(places, work)?;
-    Ok(wiped.elsewhere.iter().map(|path| format!("plain text left: {} {ELSEWHERE}", shown(path))).collect())
+    let names = clean(places, work)?;
+    let elsewhere = wiped.elsewhere.iter().map(|path| format!("{} {ELSEWHERE}", shown(path)));
+    Ok(elsewhere.chain(names).map(|words| format!("plain text left: {words}")).collect())
 }
 
 fn judge(places: &Places, open: bool, work: &Work) -> Result<(), MoveError> {
@@ -67,10 +68,22 @@ fn sync(places: &Places) -> Result<(), MoveError> {
     }
 }
 
-/// Nothing of the originals is left but empty folders and links.
-fn clean(places: &Places, work: &Work) -> Result<(), Trouble> {
+/// Nothing of the originals is left but empty folders and links, and the names of all. Says what of these may stay.
+fn clean(places: &Places, work: &Work) -> Result<Option<String>, MoveError> {
+    let left = match Folder::top(&places.staging) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        // Where nothing is encrypted a name is no secret.
+        originals if !is_encrypted(places)? => originals.map(|_| None)?,
+        originals => names::forget(&originals?, work)?,
+    };
     tree::remove(&places.staging, work)?;
-    tree::remove(&places.stamps, work)
+    tree::remove(&places.stamps, work)?;
+    Ok(left)
+}
+
+fn is_encrypted(places: &Places) -> io::Result<bool> {
+    let vault = Folder::top(&places.place)?;
+    Ok(fscrypt::get_policy(&vault).map_err(io::Error::other)?.is_some())
 }
 
 struct Judging<'a> {
