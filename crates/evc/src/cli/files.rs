@@ -45,7 +45,9 @@ impl Joined {
     fn add(&mut self, file: &Path) -> anyhow::Result<()> {
         let name = file.display().to_string();
         let text = if name == "-" { io::read_to_string(io::stdin()) } else { fs::read_to_string(file) };
-        let text = text.with_context(|| format!("can't read {name}"))?;
+        let name = if name == "-" { "standard input".to_owned() } else { name };
+        let text =
+            text.with_context(|| format!("can't read {name}: give a file, a folder of .yaml files, or `-`"))?;
         let begins = text.lines().find(|line| !line.trim().is_empty() && !line.starts_with('#'));
         match (self.text.is_empty(), begins.is_some_and(|line| line.starts_with("---"))) {
             (true, _) => {}
