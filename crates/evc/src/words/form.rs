@@ -151,6 +151,7 @@ every! {
         StoreError::Busy(_) => StoreError::Busy("x".into()),
         StoreError::InUse => StoreError::InUse,
         StoreError::OtherVersion => StoreError::OtherVersion,
+        StoreError::Newer { .. } => StoreError::Newer { there: 9, known: 7 },
         StoreError::Damaged(_) => StoreError::Damaged("x".into()),
         StoreError::Disk(_) => StoreError::Disk("x".into()),
         StoreError::Failed(_) => StoreError::Failed("x".into()),
