@@ -6,8 +6,10 @@ mod controller;
 mod device;
 mod local;
 mod machine;
+mod many;
 mod rekey;
 mod report;
+mod rest;
 mod stats;
 
 use std::path::PathBuf;
@@ -52,6 +54,8 @@ fn run(args: &Args) -> Result<bool> {
     local::measure(&folder.path().join("local"), &mounts, args.quick, &mut report)?;
     rekey::measure(&folder.path().join("rekey"), args.quick, &mut report)?;
     boot::measure(&folder.path().join("boot"), args.quick, &mut report)?;
+    rest::measure(&folder.path().join("rest"), args.quick, &mut report)?;
+    many::measure(&folder.path().join("many"), args.quick, &mut report)?;
     controller::measure(&folder.path().join("evc"), args.quick, &mut report)?;
     report.finish(&args.reports)
 }
