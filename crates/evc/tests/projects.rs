@@ -149,7 +149,8 @@ fn a_device_comes_into_the_project_of_its_allowance_and_stays() {
     let (status, told) = said(&evc, &evc.token, "POST", "/onboarding", &allow(&device.onboard.pem));
     assert_eq!((status, &told["code"]), (409, &"allowed-elsewhere".into()), "{told}");
     let digest = hex::encode(device.onboard.cert.digest().0);
-    evc.act("DELETE", &format!("/onboarding/{digest}/{}", device.serial), "");
+    let allowance = format!("/onboarding/{digest}/{}", device.serial);
+    assert_eq!(said(&evc, &evc.token, "DELETE", &allowance, "").0, 404, "of no allowance of ours");
     assert_eq!(listed(&evc, ELSEWHERE, "/onboarding", "serial"), [device.serial.as_str()], "not ours to end");
     assert_eq!(device.register(&evc), 200, "so it may still come again");
 

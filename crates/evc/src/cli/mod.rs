@@ -10,6 +10,8 @@ mod complete;
 mod describe;
 mod failed;
 mod files;
+#[cfg(test)]
+mod form;
 mod look;
 mod rows;
 mod serve;

@@ -3,8 +3,6 @@
 
 mod devices;
 pub(crate) mod evidence;
-#[cfg(test)]
-mod form;
 mod life;
 pub(crate) mod notes;
 mod operators;

@@ -13,9 +13,11 @@ mod floor;
 mod handshake;
 mod local;
 mod machine;
+mod many;
 mod nodes;
 mod rekey;
 mod report;
+mod rest;
 mod stats;
 
 use std::path::PathBuf;
@@ -60,6 +62,10 @@ pub(crate) enum Section {
     Rekey,
     /// Boot with one vault and with many.
     Boot,
+    /// What a node costs while nothing happens.
+    Rest,
+    /// A node with very many vaults.
+    Many,
     /// The node of each build.
     Nodes,
     /// Polls and attestations at the controller of each build.
@@ -96,6 +102,8 @@ fn run(args: &Args) -> Result<bool> {
             Section::Local => local::measure(&folder, &mounts, quick, &mut report)?,
             Section::Rekey => rekey::measure(&folder, quick, &mut report)?,
             Section::Boot => boot::measure(&folder, quick, &mut report)?,
+            Section::Rest => rest::measure(&folder, quick, &mut report)?,
+            Section::Many => many::measure(&folder, quick, &mut report)?,
             Section::Nodes => nodes::measure(&folder, &builds, quick, &mut report)?,
             Section::Controller => controller::measure(&folder, &builds, quick, &mut report)?,
             Section::Crowd => crowd::measure(&folder, &builds, quick, &mut report)?,

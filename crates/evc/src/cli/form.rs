@@ -8,13 +8,13 @@ use vault::ledger::Older;
 use vault::life::{NodeAt, NotAdopted, NotApplied, NotRecreated, NotRehomed, NotRotated, Refused, Unfit};
 use vault::policy::BadFile;
 
-use super::Words;
 use crate::custody::{CustodyError, KekFault, Unmade};
 use crate::service::{
     BadRequest, Barred, Body, Fault, Form, InTheWay, LifeRefusal, Message, NoToken, NotAdmitted, Refusal,
     Stale, StartError, Unknown, Unproved, Which, chain,
 };
 use crate::store::StoreError;
+use crate::words::Words;
 
 /// Makes a function that gives a value of each variant. A variant that has no row here does not compile.
 macro_rules! every {
