@@ -44,6 +44,9 @@ const AGAIN: Duration = Duration::from_secs(2);
 /// How long nothing is looked at while the TPM answers and nothing waits for it: whoever asks finds out that it does not.
 const AT_REST: Duration = Duration::from_secs(600);
 
+/// Longest time until files that could not be used are taken again, though no change of them was seen.
+const UNSEEN: Duration = Duration::from_secs(30);
+
 /// What only root can read or write, taken before rights are given up.
 pub(super) enum Taken {
     Tpm {
@@ -51,18 +54,16 @@ pub(super) enum Taken {
         pin: File,
     },
     Soft(FileSigner),
-    /// One of the files says nothing that can be used: why, and how all of them were then.
+    /// One of the files says nothing that can be used, and why.
     Unusable {
         why: String,
-        files: Files,
     },
 }
 
 impl Taken {
     /// What can't be used is told and not died of: nobody reads an agent's end in a log who looks at `eve status`.
     pub(super) fn take(root: &Path) -> Self {
-        let files = Files::look(root);
-        Self::try_take(root).unwrap_or_else(|error| Self::Unusable { why: place::unusable(&error), files })
+        Self::try_take(root).unwrap_or_else(|error| Self::Unusable { why: place::unusable(&error) })
     }
 
     fn try_take(root: &Path) -> anyhow::Result<Self> {
@@ -100,7 +101,7 @@ impl Taken {
 
 /// The files that say which TPM this node has, and the device that it has if none does, as they are now.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Files([(Known, Option<SystemTime>); 5]);
+struct Files([(Known, Option<SystemTime>); 5]);
 
 impl Files {
     fn look(root: &Path) -> Self {
@@ -246,7 +247,7 @@ pub(super) fn run(bus: &Bus, root: &Path, taken: Taken) -> Result<(), Ended> {
     // Room for one: whoever finds none knows that it is about to be looked.
     let (sender, events) = sync_channel(1);
     let (keys, status) = match taken {
-        Taken::Unusable { why, files } => return Err(until_mended(bus, root, why, &files).into()),
+        Taken::Unusable { why } => return Err(until_mended(bus, root, why).into()),
         Taken::Soft(key) => {
             let device_key = key.public_key().point().to_vec();
             (Keys::Soft(key), TpmStatus::Absent { device_key })
@@ -270,13 +271,15 @@ pub(super) fn run(bus: &Bus, root: &Path, taken: Taken) -> Result<(), Ended> {
     Ok(())
 }
 
-/// Tells it until one of the files is another: they are taken before the walls stand, in the next life.
-fn until_mended(bus: &Bus, root: &Path, why: String, files: &Files) -> StartsAnew {
+/// Tells it until one of the files is another, or may be, for not every folder lets an agent look: they are taken before the walls stand,
+/// in the next life.
+fn until_mended(bus: &Bus, root: &Path, why: String) -> StartsAnew {
+    let (files, late) = (Files::look(root), Instant::now() + UNSEEN);
     tracing::error!("{why}");
     let causes = Causes::of(anyhow::Error::msg(why.clone()).as_ref());
     serve(bus, &Arc::new(Keys::None(causes)));
     bus.publish(&TpmStatus::Failing { why });
-    while Files::look(root) == *files {
+    while Files::look(root) == files && Instant::now() < late {
         thread::sleep(AGAIN);
     }
     StartsAnew::Config("what config/ says of the TPM")
@@ -386,7 +389,7 @@ mod tests {
         let config = dir.path().join("config");
         std::fs::create_dir(&config).expect("makes");
         let words = || match Taken::take(dir.path()) {
-            Taken::Unusable { why, files } => (why, files),
+            Taken::Unusable { why } => (why, Files::look(dir.path())),
             _ => panic!("it is used"),
         };
         std::fs::write(config.join("tcti"), "swtqm:host=127.0.0.1,port=2321").expect("writes");
