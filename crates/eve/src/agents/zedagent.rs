@@ -38,7 +38,7 @@ const ACCEPTED: &str = "accepted";
 /// The status is posted at least this often.
 const INFO_EVERY: Duration = Duration::from_secs(600);
 /// And no more often than this, however often it changes: the first change is told at once, and what changes soon after it together.
-const INFO_PAUSE: Duration = Duration::from_secs(1);
+const INFO_PAUSE: Duration = Duration::from_millis(200);
 
 enum Event {
     Onboarded(Onboarded),
