@@ -1,6 +1,5 @@
 //! Speaks to a controller's API: TLS with its own root alone, the token from a file, a time limit, errors with their advice.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,13 +15,17 @@ use zeroize::Zeroizing;
 
 use super::args::Reach;
 use super::failed::Failed;
+use super::read;
 use crate::api::calls::{Call, Method, Query};
 use crate::api::{List, Paged, Problem};
+use crate::service::is_nobody_elses;
 
 /// For one request, connection included.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Rows asked for at once.
 const PAGE: u32 = 1000;
+/// Longest file of those that say whom to ask.
+const LONGEST_FILE: u64 = 1 << 20;
 /// Longest answer that is read.
 const LONGEST: u64 = 64 << 20;
 const OTHER_VERSION: &str = "the controller did as it was told, and its answer is of another version\n  what to do: use the `evc` that runs there\n  cause";
@@ -44,21 +47,20 @@ impl Client {
     /// The same, with another time limit for each request.
     pub(super) fn patient(reach: &Reach, patience: Duration) -> anyhow::Result<Self> {
         let data = reach.data();
-        let url = match reach.url() {
-            Some(url) => url,
-            None => read(
-                &data.join("url"),
-                "is `evc serve` running? else give --url and --token-file, or --data",
-            )?,
-        };
+        if reach.url().is_none() || reach.ca().is_none() || reach.token_file().is_none() {
+            may_be_believed(reach, &data)?;
+        }
+        let url =
+            file(reach.url().map(Said::Text), &data.join("url"), "is `evc serve` running? else give --url")?;
         if !url.starts_with("https://") {
             bail!(
                 "{url} is not encrypted, and the token would be read on the way\n  what to do: use https://"
             );
         }
         let token_file = token_file(reach);
-        let token = Zeroizing::new(read(&token_file, "give --token-file")?);
-        let ca = read(&or(reach.ca(), &data, "root-certificate.pem"), "give --ca")?;
+        let token =
+            Zeroizing::new(file(reach.token_file().map(Said::File), &token_file, "give --token-file")?);
+        let ca = file(reach.ca().map(Said::File), &data.join("root-certificate.pem"), "give --ca")?;
         Ok(Self {
             agent: agent(&ca, patience)?,
             base: format!("{}/api/v1", url.trim_end_matches('/')),
@@ -172,21 +174,46 @@ impl Client {
 
 /// Where the token lies, or is to lie.
 pub(super) fn token_file(reach: &Reach) -> PathBuf {
-    or(reach.token_file(), &reach.data(), "operator.token")
+    reach.token_file().unwrap_or_else(|| reach.data().join("operator.token"))
 }
 
 fn bearer(token: &str) -> Zeroizing<String> {
     Zeroizing::new(format!("Bearer {token}"))
 }
 
-fn or(given: Option<PathBuf>, data: &Path, name: &str) -> PathBuf {
-    given.unwrap_or_else(|| data.join(name))
+/// What somebody said by an option or a variable.
+enum Said {
+    Text(String),
+    File(PathBuf),
 }
 
-fn read(path: &Path, advice: &str) -> anyhow::Result<String> {
-    let text =
-        fs::read_to_string(path).with_context(|| format!("can't read {}; {advice}", path.display()))?;
+/// What was said, else what is found in the data folder.
+fn file(said: Option<Said>, found: &Path, advice: &str) -> anyhow::Result<String> {
+    let (text, path) = match said {
+        Some(Said::Text(text)) => return Ok(text),
+        Some(Said::File(path)) => (read::named(&path, LONGEST_FILE), path),
+        None => (read::found(found, LONGEST_FILE), found.to_owned()),
+    };
+    let text = text.with_context(|| format!("can't read {}; {advice}", path.display()))?;
     Ok(text.trim().to_owned())
+}
+
+/// A data folder that others may have filled does not say to whom a token is sent; nor does one that nobody named, where the token is
+/// said: it may have come with a download.
+fn may_be_believed(reach: &Reach, data: &Path) -> anyhow::Result<()> {
+    if data.is_dir() && !is_nobody_elses(data).unwrap_or(false) {
+        bail!(
+            "others may write into {}, which says where the controller is\n  what to do: name another folder with --data, or give --url, --ca and --token-file",
+            data.display()
+        );
+    }
+    if reach.token_file().is_some() && !reach.names_data() {
+        bail!(
+            "the token is said, and {} would say to whom it is sent\n  what to do: give --url and --ca too, or --data",
+            data.display()
+        );
+    }
+    Ok(())
 }
 
 /// The place of the last row, by which the next page is asked for.

@@ -9,7 +9,10 @@ use anyhow::{Context as _, anyhow, bail};
 use vault::policy::MAX_FILE_BYTES;
 
 use super::failed::Failed;
+use super::read;
 
+/// Longest file that is read.
+const LONGEST: u64 = MAX_FILE_BYTES as u64;
 /// Between two files.
 const BETWEEN: &str = "\n---\n";
 
@@ -29,8 +32,9 @@ impl Joined {
     pub(super) fn read(said: &[PathBuf]) -> anyhow::Result<Self> {
         let mut joined = Self { text: String::new(), parts: Vec::new() };
         for path in said {
+            let found = path.is_dir();
             for file in files_of(path)? {
-                joined.add(&file)?;
+                joined.add(&file, found)?;
             }
         }
         match joined.text.len() {
@@ -42,9 +46,14 @@ impl Joined {
         }
     }
 
-    fn add(&mut self, file: &Path) -> anyhow::Result<()> {
+    /// `found`: in a folder, by its ending.
+    fn add(&mut self, file: &Path, found: bool) -> anyhow::Result<()> {
         let name = file.display().to_string();
-        let text = if name == "-" { io::read_to_string(io::stdin()) } else { fs::read_to_string(file) };
+        let text = match (name.as_str(), found) {
+            ("-", _) => read::text(io::stdin(), LONGEST),
+            (_, true) => read::found(file, LONGEST),
+            (_, false) => read::named(file, LONGEST),
+        };
         let name = if name == "-" { "standard input".to_owned() } else { name };
         let text =
             text.with_context(|| format!("can't read {name}: give a file, a folder of .yaml files, or `-`"))?;

@@ -13,6 +13,7 @@ mod files;
 #[cfg(test)]
 mod form;
 mod look;
+mod read;
 mod rows;
 mod serve;
 mod table;

@@ -102,7 +102,7 @@ impl Told {
     /// A row as JSON, and by its name.
     pub(super) fn row(&self, at: usize, output: Output) -> String {
         match output {
-            Output::Name => self.names.get(at).cloned().unwrap_or_default(),
+            Output::Name => self.names.get(at).map(|name| plain(name).into_owned()).unwrap_or_default(),
             Output::Yaml => format!("---\n{}", yaml(&self.value[at]).trim_end()),
             _ => plain(&self.value[at].to_string()).into_owned(),
         }

@@ -20,9 +20,17 @@ pub(super) fn make_folder(disk: &Disk, path: &Path) -> Result<(), StartError> {
     if !path.is_dir() {
         return make_folders(disk, path).map_err(|error| at(path, error.into()));
     }
-    let meta = fs::metadata(path).map_err(|source| at(path, source))?;
-    let safe = meta.mode() & 0o022 == 0 && [0, geteuid().as_raw()].contains(&meta.uid());
+    let safe = is_nobody_elses(path).map_err(|source| at(path, source))?;
     if safe { Ok(()) } else { Err(StartError::Shared { path: path.display().to_string() }) }
+}
+
+/// Whether a folder is this user's or root's, and nobody else may write into it.
+///
+/// # Errors
+/// It can't be looked at.
+pub(crate) fn is_nobody_elses(path: &Path) -> std::io::Result<bool> {
+    let meta = fs::metadata(path)?;
+    Ok(meta.mode() & 0o022 == 0 && [0, geteuid().as_raw()].contains(&meta.uid()))
 }
 
 fn make_folders(disk: &Disk, path: &Path) -> Result<(), disk::Error> {

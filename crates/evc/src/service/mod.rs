@@ -22,6 +22,7 @@ use crate::http::log::Repeats;
 pub use crate::jobs::steady::Steady;
 pub use crate::operator::knocks::Knocks;
 pub use crate::operator::tokens::{let_in, new_token};
+pub(crate) use folder::is_nobody_elses;
 pub use refusal::{
     BadRequest, Barred, Body, Fault, Form, InTheWay, LifeRefusal, Message, NoToken, NotAdmitted, Refusal,
     Stale, Unknown, Unproved, Which,

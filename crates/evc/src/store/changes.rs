@@ -82,12 +82,14 @@ impl Drop for Counted {
 pub(super) struct Commit {
     running: Option<Pin<Box<dyn Future<Output = Stored<()>> + Send>>>,
     counted: Option<Counted>,
+    /// Whoever waited for it went.
+    handed_on: bool,
 }
 
 impl Commit {
     pub(super) fn of(open: Box<dyn Open>, scope: Scope, changes: &Arc<Changes>) -> Self {
         let counted = Counted { changes: changes.clone(), scope, ended: false };
-        Self { running: Some(open.commit()), counted: Some(counted) }
+        Self { running: Some(open.commit()), counted: Some(counted), handed_on: false }
     }
 
     pub(super) async fn ended(mut self) -> Stored<()> {
@@ -104,11 +106,12 @@ impl Commit {
 impl Drop for Commit {
     fn drop(&mut self) {
         let (Some(running), Some(counted)) = (self.running.take(), self.counted.take()) else { return };
-        if std::thread::panicking() {
+        // A runtime that ends drops what is given to it at once.
+        if self.handed_on || std::thread::panicking() {
             return;
         }
         if let Ok(runtime) = Handle::try_current() {
-            let rest = Self { running: Some(running), counted: Some(counted) };
+            let rest = Self { running: Some(running), counted: Some(counted), handed_on: true };
             runtime.spawn(rest.ended());
         }
     }

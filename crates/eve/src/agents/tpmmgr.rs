@@ -80,7 +80,7 @@ impl Taken {
                 let (owner, certified) = (owner_auth(root)?, certified(root));
                 Ok(Self::Tpm { place: Place { tcti, owner, certified, boot: Arc::new(boot) }, pin })
             }
-            None if std::fs::metadata(&pin).is_ok_and(|pin| pin.len() > 0) => {
+            None if holds_something(&pin, "config/ek.pub")? => {
                 anyhow::bail!(
                     "this node was installed with a TPM, and there is none now; bring it back, or name it in config/tcti"
                 )
@@ -144,12 +144,12 @@ fn owner_auth(root: &Path) -> anyhow::Result<Option<Arc<OwnerAuth>>> {
 }
 
 /// Whether there is a file with something in it. What can't be looked at, as where a link leads nowhere now, is not absent.
-fn has_key(path: &Path) -> anyhow::Result<bool> {
+fn holds_something(path: &Path, name: &'static str) -> anyhow::Result<bool> {
     match std::fs::symlink_metadata(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error).context("config/device.key.pem"),
+        Err(error) => Err(error).context(name),
         Ok(_) => Ok(std::fs::metadata(path)
-            .context("config/device.key.pem can't be looked at; no other key is made in its place")?
+            .with_context(|| format!("{name} can't be looked at; no other is made in its place"))?
             .len()
             > 0),
     }
@@ -157,7 +157,7 @@ fn has_key(path: &Path) -> anyhow::Result<bool> {
 
 /// The device key of a node without a TPM, made at first. An empty file holds no key that could be lost.
 fn device_key(path: &Path) -> anyhow::Result<FileSigner> {
-    if !has_key(path)? {
+    if !holds_something(path, "config/device.key.pem")? {
         let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new())
             .ok()
             .context("making a key")?;

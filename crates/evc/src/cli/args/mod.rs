@@ -99,6 +99,11 @@ impl Reach {
         path(self.data.as_ref(), "EVC_DATA").unwrap_or_else(|| "evc-data".into())
     }
 
+    /// Whether somebody said which that is.
+    pub(in crate::cli) fn names_data(&self) -> bool {
+        path(self.data.as_ref(), "EVC_DATA").is_some()
+    }
+
     /// Options of who asks a controller, which mean nothing to who runs one.
     pub(in crate::cli) fn of_clients(&self) -> Option<&'static str> {
         let said = [
