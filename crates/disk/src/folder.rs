@@ -106,7 +106,8 @@ impl Folder {
         Ok(Self { disk: self.disk.clone(), fd })
     }
 
-    /// Makes a folder in it if there is none, durably; one that is there keeps its mode.
+    /// Makes a folder in it if there is none, durably, if need be with what is made [together](Disk::together) with it; one that is
+    /// there keeps its mode.
     ///
     /// # Errors
     /// As [`Disk::folder`].
@@ -119,7 +120,7 @@ impl Folder {
             there => there?,
         };
         // One that is there may have been made by a life that was cut before this.
-        self.sync()?;
+        self.sync_together()?;
         Ok(made)
     }
 
@@ -192,12 +193,12 @@ impl Folder {
     /// [`Error::Io`]: the old file or the new is in force, whole; call again.
     pub fn write_for_this_boot(&self, name: &str, bytes: &[u8], mode: u32) -> Result<(), Error> {
         let temporary = format!(".{name}.tmp");
-        self.unlink_for_this_boot(&temporary)?;
+        self.unlink_unsynced(&temporary)?;
         self.pour(&self.make_file(&temporary, mode)?, bytes)?;
         self.rename_for_this_boot(&temporary, name).map_err(io("renaming a file"))
     }
 
-    fn unlink_for_this_boot(&self, name: &str) -> Result<(), Error> {
+    pub(crate) fn unlink_unsynced(&self, name: &str) -> Result<(), Error> {
         match self.disk.run(Op::Unlink { at: self.at(name) }) {
             Err(error) if error.kind() != stdio::ErrorKind::NotFound => {
                 Err(error).map_err(io("unlinking a file"))
@@ -213,7 +214,7 @@ impl Folder {
         // Only with a file: anything else that stands there stays where it is.
         if self.open_file(name, OFlag::O_RDONLY).is_ok() && self.disk.run(exchange).is_ok() {
             // What is left of it goes with the next write at the latest.
-            let _ = self.unlink_for_this_boot(temporary);
+            let _ = self.unlink_unsynced(temporary);
             return Ok(());
         }
         self.disk.run(Op::Rename { from: self.at(temporary), to: self.at(name) })

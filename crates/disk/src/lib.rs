@@ -13,6 +13,7 @@ pub mod faulty;
 mod folder;
 mod op;
 mod scrub;
+mod together;
 
 use std::io;
 use std::path::Path;
@@ -21,10 +22,14 @@ use std::sync::Arc;
 pub use folder::{Error, Folder};
 pub use op::{At, Linux, Op, Operations};
 pub use scrub::Replaced;
+use together::Together;
 
 /// The disk, as whoever writes to it holds it. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Disk(Arc<dyn Operations>);
+pub struct Disk {
+    operations: Arc<dyn Operations>,
+    together: Arc<Together>,
+}
 
 impl Disk {
     /// The machine's own.
@@ -36,7 +41,7 @@ impl Disk {
     /// One whose operations are carried out by `operations`.
     #[must_use]
     pub fn through(operations: impl Operations + 'static) -> Self {
-        Self(Arc::new(operations))
+        Self { operations: Arc::new(operations), together: Arc::default() }
     }
 
     /// Does one operation.
@@ -44,7 +49,7 @@ impl Disk {
     /// # Errors
     /// The kernel's answer: nothing was done, or, of a write, a part.
     pub fn run(&self, op: Op<'_>) -> io::Result<()> {
-        self.0.run(op)
+        self.operations.run(op)
     }
 
     /// Opens a folder, which no link leads to at the last part of the path.

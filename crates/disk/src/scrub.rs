@@ -1,8 +1,8 @@
 //! Files whose old bytes are not left behind: what replaces or removes one overwrites it.
 //!
-//! A replaced or removed file keeps the name `.tmp-eve-old-NAME` until its bytes are overwritten. So after a power cut at
-//! any instant the old bytes are still under a name, and [`Folder::sweep`] finds and overwrites them. (Unlinked, they
-//! would lie in freed blocks, out of reach.) A file is given blocks of its own before its first byte, since one that lies in its
+//! A replaced file changes names with the new one, `.tmp-eve-new-NAME`, at once, and a removed one gets the name
+//! `.tmp-eve-old-NAME`; both until their bytes are overwritten. So after a power cut at any instant the old bytes are still under a
+//! name, and [`Folder::sweep`] finds and overwrites them. (Unlinked, they would lie in freed blocks, out of reach.) A file is given blocks of its own before its first byte, since one that lies in its
 //! inode (ext4's `inline_data`) is copied into the journal with every touch. What lies in a journal all the same is not reached
 //! here: [`Replaced::files`] are for whoever can look and wipe it.
 
@@ -15,9 +15,9 @@ use nix::fcntl::OFlag;
 use crate::folder::{io, is_own};
 use crate::{Error, Folder, Op};
 
-/// Names of files being written; the `fscrypt` tool leaves names in `.tmp` alone.
+/// Names of files being written, and of those that they have replaced; the `fscrypt` tool leaves names in `.tmp` alone.
 const NEW: &str = ".tmp-eve-new-";
-/// Names of files being overwritten.
+/// Names of files being overwritten that nothing replaced, or where a filesystem can't exchange names.
 const OLD: &str = ".tmp-eve-old-";
 /// Only its owner reads such a file.
 const MODE: u32 = 0o600;
@@ -29,24 +29,30 @@ const BLOCK: u16 = 4096;
 #[must_use = "its old bytes are on the disk"]
 pub struct Replaced<'a> {
     folder: &'a Folder,
-    name: String,
-    old: Option<File>,
+    /// What is not in force any more, and its name.
+    old: Option<(File, String)>,
     /// Left by a cut, and overwritten on the way.
     swept: Vec<File>,
 }
 
 impl Folder {
-    /// Puts `bytes` in force under `name`, durably. What was there is still to be overwritten.
+    /// Puts `bytes` in force under `name`, durably; where nothing was there, if need be with what is made
+    /// [together](crate::Disk::together) with it. What was there is still to be overwritten.
     ///
     /// # Errors
     /// [`Error::Io`]: the old file or the new is in force, whole; call again.
     pub fn replace(&self, name: &str, bytes: &[u8]) -> Result<Replaced<'_>, Error> {
         let swept = self.sweep_name(name)?;
         self.write_new(name, bytes)?;
-        let old = self.keep_old(name)?;
-        self.renamed(&new_name(name), name)?;
-        self.sync()?;
-        Ok(Replaced { folder: self, name: name.into(), old, swept })
+        let old = match self.open_file(name, OFlag::O_WRONLY) {
+            Err(Error::Absent { .. }) => {
+                self.renamed(&new_name(name), name)?;
+                self.sync_together()?;
+                None
+            }
+            old => Some((old?, self.change_places(name)?)),
+        };
+        Ok(Replaced { folder: self, old, swept })
     }
 
     /// Takes a file out of force, durably; nothing there is success. It first loses its name, so that a power cut leaves no zeros
@@ -60,7 +66,7 @@ impl Folder {
             Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => None,
             renamed => renamed.and_then(|()| self.sync()).and_then(|()| self.open_old(name))?,
         };
-        Ok(Replaced { folder: self, name: name.into(), old, swept })
+        Ok(Replaced { folder: self, old: old.map(|old| (old, old_name(name))), swept })
     }
 
     /// Overwrites and unlinks what a replacement or removal that was cut short has left, and says what that was. Other programs'
@@ -118,16 +124,21 @@ impl Folder {
         self.fill(&file, bytes)
     }
 
-    /// Gives the file in force its second name, durably, and opens it.
-    fn keep_old(&self, name: &str) -> Result<Option<File>, Error> {
-        let old = match self.open_file(name, OFlag::O_WRONLY) {
-            Err(Error::Absent { .. }) => return Ok(None),
-            other => other?,
-        };
-        let linked = self.disk.run(Op::Link { from: self.at(name), to: self.at(&old_name(name)) });
-        linked.map_err(io("linking a file"))?;
-        self.sync()?;
-        Ok(Some(old))
+    /// Puts the new file in force, durably, and says under which name the old one is kept.
+    fn change_places(&self, name: &str) -> Result<String, Error> {
+        let (new, old) = (new_name(name), old_name(name));
+        match self.disk.run(Op::Exchange { one: self.at(&new), other: self.at(name) }) {
+            Ok(()) => self.sync().map(|()| new),
+            // A filesystem that can't: a second name for the old one, and then the new one over the first.
+            Err(error) if error.raw_os_error() == Some(Errno::EINVAL as i32) => {
+                let linked = self.disk.run(Op::Link { from: self.at(name), to: self.at(&old) });
+                linked.map_err(io("linking a file"))?;
+                self.sync()?;
+                self.renamed(&new, name)?;
+                self.sync().map(|()| old)
+            }
+            Err(error) => Err(io("exchanging a file")(error)),
+        }
     }
 
     /// A link or the like in a file's place is no file of ours, and only loses its name.
@@ -166,7 +177,7 @@ impl Folder {
 impl<'a> Replaced<'a> {
     /// All files whose bytes are, or were on the way here, to be overwritten.
     pub fn files(&self) -> impl Iterator<Item = &File> {
-        self.old.iter().chain(&self.swept)
+        self.old.iter().map(|(old, _)| old).chain(&self.swept)
     }
 
     /// The folder that they are, or were, in.
@@ -175,14 +186,15 @@ impl<'a> Replaced<'a> {
         self.folder
     }
 
-    /// Overwrites the old file in place through the descriptor kept open, then unlinks its second name.
+    /// Overwrites the old file in place through the descriptor kept open, then unlinks its name; that it is gone need not be durable,
+    /// for what would be swept holds zeros.
     ///
     /// # Errors
     /// [`Error::Io`]: the new file is in force; its next replacement, or [`Folder::sweep`], overwrites what is left.
     pub fn scrub(self) -> Result<(), Error> {
-        let Some(old) = &self.old else { return Ok(()) };
-        self.folder.overwrite_own(old, &old_name(&self.name))?;
-        self.folder.unlink(&old_name(&self.name))
+        let Some((old, name)) = &self.old else { return Ok(()) };
+        self.folder.overwrite_own(old, name)?;
+        self.folder.unlink_unsynced(name)
     }
 }
 

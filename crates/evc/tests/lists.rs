@@ -99,6 +99,42 @@ fn a_state_is_told_with_its_age_and_unknown_where_nobody_tells_it() {
     assert!(kept.contains("config") && kept.contains("image") && kept.contains("unknown since "), "{kept}");
 }
 
+/// Issue 8, A: what a node repeats is written once, and is as young as its last report all the same; a vault that it does not speak of any
+/// more ages from when it last did.
+#[test]
+fn what_is_repeated_is_not_written_and_stays_young() {
+    let evc = Evc::start();
+    let mut device = Device::onboarded(&evc, "edge-1");
+    evc.apply(&format!("{VAULT}---\nkind: Vault\nname: wages\ndevice: edge-1\npolicy: p\n"));
+    let section = device.attested(&evc);
+    let told = |counter: u64, at: u64, names: &[&str]| {
+        let mut info = device.info(&section, 1);
+        info.vaults.retain(|line| line.report.as_ref().is_none_or(|it| names.contains(&it.name.as_str())));
+        info.node.as_mut().expect("ours").counter = 1000 + counter;
+        reported_at(&evc, &info, at);
+    };
+    let written = || {
+        let rows = evc.wait(evc.app.store.read(|tx| tx.vaults(device.id))).expect("read");
+        rows.into_iter().map(|row| (row.name.to_string(), row.reported_at)).collect::<Vec<_>>()
+    };
+    let shown = |name: &str| {
+        let told = evc.act("GET", "/vaults", "");
+        let row = told.as_array().expect("a list").iter().find(|row| row["name"] == name).expect("there");
+        row["reported"].clone()
+    };
+    let (first, both) = (now(), ["payments", "wages"]);
+    told(1, first, &both);
+    let once = written();
+    told(2, first + 60, &both);
+    assert_eq!(written(), once, "nothing of it changed");
+    told(3, first + 120, &["payments"]);
+    told(4, first + 180, &["payments"]);
+    assert_eq!(shown("payments"), evc::clock::text(first + 180));
+    assert_eq!(shown("wages"), evc::clock::text(first + 60));
+    told(5, first + 240, &both);
+    assert_eq!(both.map(shown), [first + 240; 2].map(evc::clock::text));
+}
+
 /// seen-by-users 1.4: what was refused since counts more than what stood before it, and nothing is said to have gone out.
 #[test]
 fn a_key_is_not_said_to_be_released_when_the_evidence_was_refused_since() {

@@ -7,8 +7,9 @@ use vault::report::VaultReport;
 use wire::info::{DeviceInfo, Info};
 
 use crate::fleet::life::life;
+use crate::fleet::reported;
 use crate::service::{Barred, Controller, Fault, Refusal, Stale};
-use crate::store::{DeviceRow, Scope, Tx, UnixSeconds, VaultRow, VaultSaid};
+use crate::store::{DeviceReport, DeviceRow, Scope, Tx, UnixSeconds, VaultRow, VaultSaid};
 
 /// Most bytes of the human words that are kept of one vault, and of the node.
 const MAX_WORDS: usize = 4096;
@@ -38,9 +39,15 @@ impl Controller {
         let standing = tx.standing(device).await?.map(|row| row.session);
         let place = place(tx, info, &row, standing).await?;
         let rows = tx.vaults(device).await?;
-        let report = crate::fleet::reported::node_report(info, &rows, row.report.take(), now);
+        let before = row.report.take();
+        let repeated = match place {
+            Some(_) => Some(reported::repeated(info, &rows, now)),
+            None => before.as_ref().and_then(|before| before.repeated.clone()),
+        };
+        let report = reported::node_report(info, &rows, before.clone(), repeated, now);
         tx.put_report(device, &report, now).await?;
         let Some((session, counter)) = place else { return Ok(()) };
+        keep_ages(tx, &rows, before.as_ref(), &report).await?;
         tx.put_report_place(device, &session, counter).await?;
         tx.proved_device(device, now).await?;
         let accepted = info.node.as_ref().and_then(|node| node.accepted);
@@ -68,12 +75,31 @@ impl Controller {
                 }
             }
             (Life::Listed(vault), Some(report)) => {
-                tx.report_vault(row.device, row.id, &said(&vault.hear(report), report, now)).await?;
+                let said = said(&vault.hear(report), report, now);
+                if !is_kept(&row, &said) {
+                    tx.report_vault(row.device, row.id, &said).await?;
+                }
             }
             (Life::Listed(_), None) => {}
         }
         Ok(())
     }
+}
+
+/// A vault that this report is the first to say nothing of gets the time of when it was spoken of last into its row.
+async fn keep_ages(
+    tx: &mut dyn Tx,
+    rows: &[VaultRow],
+    before: Option<&DeviceReport>,
+    report: &DeviceReport,
+) -> Result<(), Refusal> {
+    for row in rows.iter().filter(|row| report.repeated(row.id).is_none()) {
+        let at = reported::said_at(row, before);
+        if let (Some(at), Some(said)) = (at.filter(|_| at != row.reported_at), row.report.get()) {
+            tx.report_vault(row.device, row.id, &said_before(row, said, at)).await?;
+        }
+    }
+    Ok(())
 }
 
 /// A report's session and its number in it, where that is the session whose evidence stands: then its facts count. What a session says that
@@ -118,6 +144,22 @@ fn shorten(lines: &mut Vec<String>) {
         room = if fits { room - line.len() } else { 0 };
         fits
     });
+}
+
+/// Whether the row says so already, at whatever time.
+fn is_kept(row: &VaultRow, said: &VaultSaid) -> bool {
+    let marks = (row.created, row.recreate, row.reported_epoch) == (said.created, said.recreate, said.epoch);
+    marks && row.reported_at.is_some() && row.report.get() == Some(&said.report)
+}
+
+fn said_before(row: &VaultRow, report: &VaultReport, at: UnixSeconds) -> VaultSaid {
+    VaultSaid {
+        created: row.created,
+        recreate: row.recreate,
+        epoch: row.reported_epoch,
+        report: report.clone(),
+        at,
+    }
 }
 
 fn said(vault: &Listed, report: &VaultReport, now: UnixSeconds) -> VaultSaid {

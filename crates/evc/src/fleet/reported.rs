@@ -1,9 +1,12 @@
 //! What a device reported of itself, as it is kept in its row: bounded, and read as it was written.
 
+use std::collections::HashSet;
+
+use vault::ids::VaultId;
 use vault::report::{State, VaultReport};
 use wire::info::DeviceInfo;
 
-use crate::store::{DeviceReport, DeviceRow, Moment, UnixSeconds, VaultRow, VaultStanding};
+use crate::store::{DeviceReport, DeviceRow, Moment, Repeated, UnixSeconds, VaultRow, VaultStanding};
 
 /// Default vaults, as the node told of them last.
 pub(crate) fn default_vaults(row: &DeviceRow) -> impl Iterator<Item = &VaultReport> {
@@ -26,6 +29,7 @@ pub(crate) fn node_report(
     info: &DeviceInfo,
     rows: &[VaultRow],
     before: Option<DeviceReport>,
+    repeated: Option<Repeated>,
     now: UnixSeconds,
 ) -> DeviceReport {
     let now = Moment(now);
@@ -47,7 +51,24 @@ pub(crate) fn node_report(
         notes: node.map(|node| node.notes.clone()).unwrap_or_default(),
         vaults,
         vaults_received: Some(at),
+        repeated,
     }
+}
+
+/// Of which rows a report says nothing, and so confirms nothing.
+pub(crate) fn repeated(info: &DeviceInfo, rows: &[VaultRow], now: UnixSeconds) -> Repeated {
+    let told: HashSet<VaultId> =
+        info.vaults.iter().filter_map(|line| Some(line.report.as_ref()?.id)).collect();
+    let silent = |row: &&VaultRow| {
+        row.reported_at.is_some() && (row.standing == VaultStanding::Gone || !told.contains(&row.id))
+    };
+    Repeated { at: Moment(now), but: rows.iter().filter(silent).map(|row| row.id).collect() }
+}
+
+/// When a device last said of a vault what its row says.
+pub(crate) fn said_at(row: &VaultRow, report: Option<&DeviceReport>) -> Option<UnixSeconds> {
+    let repeated = report.and_then(|report| report.repeated(row.id));
+    row.reported_at.map(|first| repeated.map_or(first, |at| at.max(first)))
 }
 
 /// Default vaults, then others without a row, as far as there is room.

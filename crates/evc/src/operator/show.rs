@@ -10,6 +10,7 @@ use ::attest::SessionKey;
 
 use super::Operator;
 use crate::api::{DeviceView, PolicyView, ServerStatus, VaultView};
+use crate::fleet::reported::said_at;
 use crate::fleet::section::subject;
 use crate::fleet::view::{ListedVault, View};
 use crate::service::{Controller, Fault, Refusal, Verdicts, find_device};
@@ -58,8 +59,10 @@ impl Operator {
         // Of one name, the one that is there comes before those that were.
         rows.sort_by_key(|row| row.standing == VaultStanding::Gone);
         let device = self.heard.newest(device);
-        let vaults: Vec<_> =
-            rows.iter().map(|row| explained(&view, row, now).aged(&device, row.reported_at, now)).collect();
+        let vaults: Vec<_> = rows
+            .iter()
+            .map(|row| explained(&view, row, now).aged(&device, said_at(row, device.report.get()), now))
+            .collect();
         let shown = DeviceView::of(device, now);
         let unlisted = shown.default_vaults.iter().filter(|vault| rows.iter().all(|row| row.id != vault.id));
         let vaults = unlisted.cloned().chain(vaults).collect();
@@ -81,7 +84,7 @@ impl Operator {
         let devices: HashMap<_, _> =
             devices.into_iter().map(|row| (row.id, self.heard.newest(row))).collect();
         let aged = |row: &VaultRow| match devices.get(&row.device) {
-            Some(device) => VaultView::from(row).aged(device, row.reported_at, now),
+            Some(device) => VaultView::from(row).aged(device, said_at(row, device.report.get()), now),
             None => row.into(),
         };
         Ok(rows.iter().map(|row| aged(row).in_a_list()).collect())

@@ -142,7 +142,8 @@ fn epoch_note(row: &VaultRow) -> Option<String> {
 impl VaultView {
     /// With what its state, that was said then, is worth now.
     pub(super) fn aged(self, device: &DeviceRow, said: Option<UnixSeconds>, now: UnixSeconds) -> Self {
-        let named = Self { device_name: Some(device.name.clone()), ..self };
+        let reported = said.map(crate::clock::text);
+        let named = Self { device_name: Some(device.name.clone()), reported, ..self };
         let (Some(at), Some(StateNow::Said(state))) = (said, named.state) else { return named };
         let (is, words) = match word(device, at, now) {
             Word::Fresh => (StateNow::Said(state), state.to_string()),

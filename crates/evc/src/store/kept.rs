@@ -1,13 +1,13 @@
 //! What columns hold as JSON, as types. An engine writes and reads them at the row's edge, and nobody picks them apart.
 //! What a record is worth is for `fleet` to say, which makes and judges them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::UNIX_EPOCH;
 
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize};
-use vault::ids::{Incarnation, SectionVersion};
+use vault::ids::{Incarnation, SectionVersion, VaultId};
 use vault::report::VaultReport;
 use wire::info::{AttestationState, TpmPresence};
 
@@ -110,9 +110,28 @@ pub struct DeviceReport {
     /// When it last spoke of those; none: with the rest.
     #[serde(default)]
     pub vaults_received: Option<Moment>,
+    /// When it last said of the vaults that have rows what these say. A row is written when what is said of it changes.
+    #[serde(default)]
+    pub repeated: Option<Repeated>,
+}
+
+/// A time for the rows of many vaults.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Repeated {
+    /// The time.
+    pub at: Moment,
+    /// Vaults that it did not speak of then: of these the row's own time holds.
+    #[serde(default)]
+    pub but: BTreeSet<VaultId>,
 }
 
 impl DeviceReport {
+    /// When it last said what a vault's row says, where that is not the time of the row.
+    #[must_use]
+    pub fn repeated(&self, vault: VaultId) -> Option<UnixSeconds> {
+        self.repeated.as_ref().filter(|repeated| !repeated.but.contains(&vault)).map(|repeated| repeated.at.0)
+    }
+
     /// When it last spoke of its vaults.
     #[must_use]
     pub fn vaults_received(&self) -> Moment {

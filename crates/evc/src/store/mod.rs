@@ -20,7 +20,7 @@ use vault::ledger::{Ledger, Older};
 
 pub use changes::AsOf;
 pub(crate) use kept::understood;
-pub use kept::{Accepted, Appraised, DeviceReport, Fared, Moment, Pcrs, Record};
+pub use kept::{Accepted, Appraised, DeviceReport, Fared, Moment, Pcrs, Record, Repeated};
 pub use key_rows::{EpochRow, KeyRow, ReleaseRow, TokenRow};
 pub use notes::{Noted, Notes, Time};
 pub use place::{Beside, Claim, Place};

@@ -228,7 +228,7 @@ pub struct VaultRow {
     pub reported_epoch: Option<Epoch>,
     /// The node's last report of it.
     pub report: Told<VaultReport>,
-    /// When that came.
+    /// When that came first; the device's report says since when it was repeated.
     pub reported_at: Option<UnixSeconds>,
     /// When it was added.
     pub added_at: UnixSeconds,

@@ -70,6 +70,7 @@ fn report() -> DeviceReport {
         notes: vec!["not escrowed".into()],
         vaults: vec![of_vault(1)],
         vaults_received: Some(Moment(NOW - 1)),
+        repeated: Some(Repeated { at: Moment(NOW), but: [VaultId(uuid::Uuid::from_u128(3))].into() }),
     }
 }
 

@@ -21,6 +21,7 @@ use crate::agents::vaultmgr::hands::prepare;
 use crate::agents::vaultmgr::notes::Notes;
 use crate::agents::vaultmgr::paths::Paths;
 use crate::agents::vaultmgr::vault::execute::Ran;
+use crate::agents::vaultmgr::vault::in_step::IN_STEP;
 use crate::agents::vaultmgr::vault::jobs::Jobs;
 use crate::agents::vaultmgr::vault::observe;
 use crate::agents::vaultmgr::vault::slot::VaultMemory;
@@ -113,9 +114,12 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     pub(crate) fn settle_all_pausing(&mut self, mut pause: impl FnMut(&mut Self, VaultId)) {
         // What fails is said in the node's notes, and in the status of each vault that waits for it.
         let _ = self.settle_node();
-        for id in self.everything() {
-            self.settle(id);
-            pause(self, id);
+        for group in self.everything().chunks(IN_STEP) {
+            self.make_in_step(group);
+            for id in group {
+                self.settle(*id);
+                pause(self, *id);
+            }
         }
     }
 
@@ -252,7 +256,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     }
 
     /// Observes: everything the first time, and after it failed; then what changes from outside.
-    fn look(&mut self, id: VaultId) {
+    pub(super) fn look(&mut self, id: VaultId) {
         let Some(slot) = self.slots.get(&id).filter(|slot| !slot.unseen) else { return self.look_again(id) };
         let sight = observe::glance(&self.crypt, &self.paths, id, &slot.sight);
         self.seen(id, sight);
@@ -330,7 +334,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     }
 
     /// Executes one step and observes what it changed.
-    fn act(&mut self, id: VaultId, act: Act) {
+    pub(super) fn act(&mut self, id: VaultId, act: Act) {
         tracing::debug!(vault = %id, op = %act.op, step = %act.step.kind(), "step");
         self.make_way(id, act.step);
         match self.execute(id, act) {

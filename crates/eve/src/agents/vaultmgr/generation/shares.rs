@@ -249,22 +249,14 @@ impl Shares {
         if is_new { self.change(paths, set) } else { Ok(()) }
     }
 
-    /// Seals a fresh random share.
-    pub(crate) fn make(
-        &mut self,
-        paths: &Paths,
-        vault: VaultId,
-        seal: Seal,
-        mark: Mark,
-    ) -> Result<(), SharesError> {
-        let share = TpmShare::init(random)?;
-        let nonce = nonce()?;
-        self.change(paths, |table, keys| Ok(table.add(vault, mark, vsk(keys, seal)?, &share, nonce)?))
+    /// Seals a fresh random share for each, all in one writing of the table, or none.
+    pub(crate) fn make(&mut self, paths: &Paths, each: &[(VaultId, Seal, Mark)]) -> Result<(), SharesError> {
+        self.change(paths, |table, keys| each.iter().try_for_each(|one| add_fresh(table, keys, *one)))
     }
 
-    /// Marks the vault as made.
-    pub(crate) fn mark_made(&mut self, paths: &Paths, vault: VaultId) -> Result<(), SharesError> {
-        self.change(paths, |table, _| match table.mark_made(vault) {
+    /// Marks vaults as made, all in one writing of the table, or none.
+    pub(crate) fn mark_made(&mut self, paths: &Paths, vaults: &[VaultId]) -> Result<(), SharesError> {
+        self.change(paths, |table, _| match vaults.iter().all(|vault| table.mark_made(*vault)) {
             true => Ok(()),
             false => Err(OpenError::Absent.into()),
         })
@@ -308,6 +300,15 @@ pub(crate) fn node(shares: Option<&Shares>, absent: bool, measured: bool) -> Nod
         (None, false) => Tpm::Unknown,
     };
     Node { tpm, measured }
+}
+
+fn add_fresh(
+    table: &mut Table,
+    keys: &RootKeys,
+    (vault, seal, mark): (VaultId, Seal, Mark),
+) -> Result<(), SharesError> {
+    let share = TpmShare::init(random)?;
+    Ok(table.add(vault, mark, vsk(keys, seal)?, &share, nonce()?)?)
 }
 
 fn vsk(keys: &RootKeys, seal: Seal) -> Result<&Vsk, SharesError> {

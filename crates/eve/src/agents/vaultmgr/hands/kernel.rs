@@ -278,7 +278,7 @@ impl Crypt for Kernel {
         let parent = self.disk.folder(parent).map_err(failed("opening the directory's folder"))?;
         let synced = self.disk.run(Op::SyncFile { file: &directory });
         synced.map_err(failed("syncing the directory"))?;
-        parent.sync().map_err(failed("syncing the directory"))
+        parent.sync_together().map_err(failed("syncing the directory"))
     }
 
     fn residue(&self) -> Option<&'static str> {

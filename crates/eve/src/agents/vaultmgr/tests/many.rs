@@ -1,4 +1,4 @@
-//! Many vaults at once: as many reads of the TPM's roots as for one.
+//! Many vaults at once: as many reads of the TPM's roots as for one, and few waits for the disk.
 
 use vault::ids::VaultId;
 use vault::report::State;
@@ -10,12 +10,13 @@ use super::node::Node;
 const MANY: u128 = 300;
 
 fn lines() -> Vec<Line> {
-    let custodies = [Custody::Tpm, Custody::Controller, Custody::TpmAndController];
-    let line = |n: u128| Line {
-        id: VaultId(uuid::Uuid::from_u128(0x1000 + n)),
-        ..Line::of(custodies[usize::try_from(n % 3).expect("small")])
-    };
     (0..MANY).map(line).collect()
+}
+
+fn line(n: u128) -> Line {
+    let custodies = [Custody::Tpm, Custody::Controller, Custody::TpmAndController];
+    let id = VaultId(uuid::Uuid::from_u128(0x1000 + n));
+    Line { id, ..Line::of(custodies[usize::try_from(n % 3).expect("small")]) }
 }
 
 /// UC-D: three hundred vaults of all custodies are made, open at once, and open again after a reboot, on one read of the roots
@@ -37,4 +38,20 @@ fn ucd_three_hundred_vaults_cost_one_read_of_the_roots() {
     for line in lines() {
         assert_eq!(node.get(line.id, "file").as_deref(), Some("kept"));
     }
+}
+
+/// Of ten vaults that are made at once each waits for the disk at most ten times, the record and the share table counted in.
+#[test]
+fn ten_made_at_once_wait_for_the_disk_ten_times_each() {
+    let (mut node, mut controller) = (Node::new(true), Controller::new());
+    let ten: Vec<Line> =
+        (0..10).map(|n| Line { id: line(n).id, ..Line::of(Custody::TpmAndController) }).collect();
+    node.hear(&mut controller, &[]);
+    let faults = node.faults.clone();
+    let trace = faults.trace(|| node.hear(&mut controller, &ten));
+    for line in ten {
+        assert_eq!(node.state(line.id), State::Unlocked, "{:?}", node.status(line.id));
+    }
+    let waits = trace.iter().filter(|op| op.starts_with("sync")).count();
+    assert!(waits <= 100, "{waits}: {trace:?}");
 }

@@ -89,7 +89,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             Step::DropStaged => return self.begin_settling(id, act),
             Step::DeleteDir => return self.begin_deletion(id, act),
             Step::MakeShare { seal, mark } => {
-                self.change_shares(|shares, paths| shares.make(paths, id, seal, mark))
+                self.change_shares(|shares, paths| shares.make(paths, &[(id, seal, mark)]))
             }
             Step::MakeMetadata { wrapping, encryption } => self.make_metadata(id, wrapping, encryption),
             Step::RepairCopy { from } => self.repair(id, from),
@@ -101,7 +101,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
                 made.map(drop).map_err(of_disk("making the directory"))
             }
             Step::SetPolicy(encryption) => self.set_policy(id, encryption),
-            Step::MarkMade => self.change_shares(|shares, paths| shares.mark_made(paths, id)),
+            Step::MarkMade => self.change_shares(|shares, paths| shares.mark_made(paths, &[id])),
             Step::Lock => self.lock(id),
             Step::ForgetMetadata => self.forget_metadata(id),
             Step::DropShare(seal) => self.change_shares(|shares, paths| shares.remove(paths, id, seal)),
@@ -110,7 +110,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         .map(|()| Ran::Done)
     }
 
-    fn change_shares(
+    pub(super) fn change_shares(
         &mut self,
         change: impl FnOnce(&mut Shares, &crate::agents::vaultmgr::paths::Paths) -> Result<(), SharesError>,
     ) -> Result<(), StepError> {

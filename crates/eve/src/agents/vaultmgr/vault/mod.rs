@@ -1,6 +1,7 @@
 //! One vault: read back from kernel and disk, a step of its plan done, and what this life remembers of it.
 
 pub(crate) mod execute;
+pub(crate) mod in_step;
 pub(crate) mod jobs;
 pub(crate) mod long;
 pub(crate) mod observe;

@@ -1,6 +1,6 @@
 //! Stopped by a kill or a power cut.
 
-use vault::ids::{CONFIG_VAULT, IMAGE_VAULT};
+use vault::ids::{CONFIG_VAULT, IMAGE_VAULT, VaultId};
 use vault::report::State;
 use vault::section::{Operation, Seal};
 
@@ -41,6 +41,32 @@ fn the_making_of_a_vault_is_mended() {
         );
         assert!(steps > 6, "{custody:?}: {steps}");
     }
+}
+
+/// Invariant 5, IF-5: several vaults that are made in step, of all custodies.
+#[test]
+fn the_making_of_several_is_mended() {
+    let custodies = [Custody::Tpm, Custody::Controller, Custody::TpmAndController];
+    let lines: Vec<Line> = (0x2000..)
+        .zip(custodies)
+        .map(|(n, custody)| Line { id: VaultId(uuid::Uuid::from_u128(n)), ..Line::of(custody) })
+        .collect();
+    stopped_everywhere(
+        || (Node::new(true), Controller::new()),
+        |node, controller| node.hear(controller, &lines),
+        |node, controller, when| {
+            node.hear(controller, &lines);
+            for line in &lines {
+                let status = node.status(line.id);
+                assert_eq!((status.state, status.created), (State::Unlocked, true), "{when}: {status:?}");
+                node.put(line.id, "file", "kept");
+            }
+            node.reboot();
+            let created = lines.iter().map(|line| Line { created: true, ..line.clone() }).collect::<Vec<_>>();
+            node.hear(controller, &created);
+            assert!(lines.iter().all(|line| kept(node, line)), "{when}");
+        },
+    );
 }
 
 /// DF-3: the default vaults of a node without a TPM, at first contact.
