@@ -104,13 +104,11 @@ impl Controller {
         if !self.is_good(nonce, &device, now) {
             return Ok((Judged::Stale, None));
         }
-        tx.answered(device.id).await?;
         let stood = tx.standing(device.id).await?;
         match self.fresh(tx, &device, stood.as_ref(), quote.clone()).await? {
             Ok((record, shown)) => {
                 let before = stood.map(|row| row.session);
                 let alarm = follow(tx, &device, before, record.session().0, now).await?;
-                tx.proved_device(device.id, now).await?;
                 let learned = self.take(tx, &device, &record, &shown, came).await?;
                 Ok((Judged::Good { learned }, alarm))
             }
@@ -298,7 +296,7 @@ async fn learn(tx: &mut dyn Tx, device: &DeviceRow, pcrs: Pcrs, now: UnixSeconds
     Ok(id)
 }
 
-/// Keeps how the last evidence fared, for the operator.
+/// The device gave its answer to a challenge. How that fared is kept for the operator.
 async fn note(
     tx: &mut dyn Tx,
     device: DeviceId,
@@ -307,5 +305,5 @@ async fn note(
     came: Came,
 ) -> Result<(), Refusal> {
     let verdict = Fared::of(fared, session, came);
-    Ok(tx.put_verdict(device, &verdict, came.at).await?)
+    Ok(tx.answered(device, &verdict, came.at).await?)
 }

@@ -110,6 +110,12 @@ impl Store {
         self.engine.is_alone() && self.changes.none_since(then, device)
     }
 
+    /// The same for a body that has the device to itself, and builds on what it writes: no commit at all is missed, told to anybody or not.
+    #[must_use]
+    pub(crate) fn untouched_since(&self, then: AsOf, device: DeviceId) -> bool {
+        self.engine.is_alone() && self.changes.none_at_all_since(then, device)
+    }
+
     /// Runs a body over a view of one moment.
     ///
     /// # Errors
