@@ -58,19 +58,21 @@ impl Controller {
         Ok(AttestResponse::Nonce(self.nonce_for(&device, now).to_vec()))
     }
 
-    /// Takes evidence. Its nonce is spent whatever becomes of it.
+    /// Takes evidence. Its nonce is spent whatever becomes of it. That is durable with the section that is built on it, if not before: of a
+    /// power cut in between, the device is challenged anew, and nothing went out. An alarm is durable at once.
     async fn evidence(&self, id: DeviceId, quote: Quote, came: Came) -> Result<QuoteAnswer, Refusal> {
         let Some((nonce, session)) = quote.binding.as_ref().map(|binding| (binding.nonce, binding.session))
         else {
             // Stock EVE wipes a locked vault when it is told of success without a key: so it is never told.
             return Ok(refused(&Refused::Unbound));
         };
-        let judge = self
-            .store
-            .write(Scope::Device(id), |tx| Box::pin(self.judged(tx, id, (&nonce, session), &quote, came)));
+        let judge = self.store.write_ahead(Scope::Device(id), |tx| {
+            Box::pin(self.judged(tx, id, (&nonce, session), &quote, came))
+        });
         let (judged, alarm) = judge.await?;
         if let Some(alarm) = alarm {
             tracing::warn!(device = %id, alarm, "nothing is released to this device until an operator settles it");
+            self.store.write(Scope::Device(id), |tx| tx.saw_device(id, came.at)).await?;
         }
         self.told(id, session, came, &judged);
         Ok(answered(judged))
