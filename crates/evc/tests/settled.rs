@@ -130,7 +130,6 @@ fn an_attestation_is_two_transactions_that_write() {
         faults.set(None);
         (reads, writes)
     };
-    device.attested(&evc);
     for round in 0..3 {
         device.session = new_session();
         faults.set(None);
