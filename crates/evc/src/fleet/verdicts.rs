@@ -201,7 +201,7 @@ mod tests {
             ("an empty one", &|it| it.record.device_signature = Some(String::new())),
             ("the quote before", &|it| it.record.before = Some("09".into())),
             ("a PCR's value", &|it| it.record.pcrs = pcrs(9)),
-            ("a PCR's number", &|it| drop(it.record.pcrs.0.remove(&7))),
+            ("a PCR's number", &|it| it.record.pcrs.0.retain(|pcr, _| *pcr != 7)),
             ("no TPM", &|it| it.device.tpm = Tpm::Absent),
             ("unknown TPM", &|it| it.device.tpm = Tpm::Unknown),
             ("the device's certificate", &|it| it.device.cert_der = vec![9]),
