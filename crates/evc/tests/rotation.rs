@@ -3,7 +3,6 @@
 mod common;
 
 use common::{Answer, Device, Evc};
-use evc::store::ReleaseRow;
 use vault::ids::Epoch;
 use vault::section::Section;
 
@@ -105,17 +104,9 @@ fn releases_of_an_epoch_that_is_over_are_forgotten() {
     let (evc, mut device, section) = made();
     let vault = section.vaults.iter().find(|entry| entry.name.as_str() == "payments").expect("listed").id;
     let kept = |device: &Device, epoch| {
-        let like = ReleaseRow {
-            project: vault::ids::Project::default(),
-            device: device.id,
-            vault,
-            epoch: Epoch(epoch),
-            custody: "controller".into(),
-            session: device.session.session_key().0,
-            enc: vec![],
-            ciphertext: vec![],
-        };
-        evc.stored(|tx| tx.release(&like)).is_some()
+        let (project, session) = (vault::ids::Project::default(), device.session.session_key().0);
+        let all = evc.stored(|tx| tx.releases(&project, device.id, &session));
+        all.iter().any(|row| (row.vault, row.epoch) == (vault, Epoch(epoch)))
     };
     for epoch in [2, 3] {
         assert_eq!(rotate(&evc, "").0, 200);

@@ -12,6 +12,7 @@ use evc::device::config::Look;
 use evc::device::poll::Polled;
 use evc::store::Noted;
 use vault::report::State;
+use vault::section::{Operation, Presence};
 use wire::attest::AttestRequest;
 use wire::config::ConfigRequest;
 use wire::envelope::DeviceEnvelope;
@@ -116,6 +117,64 @@ fn another_certificate_and_a_removal_hold_for_the_very_next_poll() {
     assert_eq!(raced(&evc, &mut renewed, delete), 401, "removed");
 }
 
+/// Issue 8, A: a challenge writes nothing, and is what the evidence needs to be believed without another look; what the last poll looked at
+/// is not read again to be answered. Counted, for the machine's time says nothing.
+#[test]
+fn an_attestation_is_two_transactions_that_write() {
+    let faults = Faults::default();
+    let evc = Evc::over_engine(Faulty(Memory::default(), faults.clone()));
+    let mut device = with_vault(&evc);
+    until_unchanged(&evc, &mut device);
+    let asked = || {
+        let Asked { reads, writes, .. } = faults.asked();
+        faults.set(None);
+        (reads, writes)
+    };
+    for round in 0..3 {
+        device.session = new_session();
+        faults.set(None);
+        let nonce = device.challenged(&evc);
+        assert_eq!(asked(), (1, 0), "{round}: a challenge");
+        let quote = device.evidence(nonce, device.session.session_key());
+        device.attest(&evc, &AttestRequest::Quote(Box::new(quote)));
+        assert_eq!(asked(), (0, 1), "{round}: evidence");
+        device.section(&evc);
+        let steps = faults.asked().steps;
+        assert_eq!(asked(), (1, 1), "{round}: a section");
+        assert!(steps < 20, "{round}: {steps} steps for three vaults");
+    }
+}
+
+/// A poll is looked at, and something is written before it is answered: it is answered by what is there then.
+#[test]
+fn what_was_looked_at_is_not_answered_once_something_was_written() {
+    for act in [("POST", "/devices/edge-1/lost"), ("DELETE", "/devices/edge-1/vaults/payments")] {
+        let evc = Evc::start();
+        let mut device = with_vault(&evc);
+        device.hash.clear();
+        let ask = ConfigRequest::decode(&device.ask()).expect("ours");
+        let (app, id) = (&evc.app, device.id);
+        let as_of = app.store.as_of();
+        let look = app.store.read(|tx| {
+            let ask = &ask;
+            Box::pin(async move {
+                let row = tx.device(id).await?.expect("registered");
+                app.look(tx, row, ask, now()).await
+            })
+        });
+        let Look::Changed(changed) = evc.wait(look).expect("read") else { panic!("it has the keys to get") };
+        evc.act(act.0, act.1, "");
+        let answer = app.answer(id, &ask.config_hash, changed, as_of, now());
+        let told = section(&evc.wait(answer).expect("answered")).expect("a section");
+        let entry = told.vaults.iter().find(|entry| entry.name.as_str() == "payments").expect("listed");
+        let fresh = matches!(
+            (entry.operation, entry.standing, act.0),
+            (Operation::Lock, _, "POST") | (_, Presence::Removing, "DELETE")
+        );
+        assert!(fresh, "{act:?}: {entry:?}");
+    }
+}
+
 /// Another life of the database, on the same machine: nothing is remembered of the one before.
 #[test]
 fn a_new_life_remembers_nothing() {
@@ -153,6 +212,21 @@ fn notes_end_nothing_that_is_remembered() {
     faults.set(None);
     assert!(device.poll(&evc).is_none());
     assert_eq!(faults.asked().reads, 1, "of all else it is feared that it changes what is said");
+}
+
+/// A node registers at each start: that changes nothing, and nobody is asked anything anew for it.
+#[test]
+fn a_registration_that_changes_nothing_ends_nothing_that_is_remembered() {
+    let faults = Faults::default();
+    let evc = Evc::over_engine(Faulty(Memory::default(), faults.clone()));
+    let mut device = with_vault(&evc);
+    until_unchanged(&evc, &mut device);
+    faults.set(None);
+    assert_eq!(device.register(&evc), 200, "as before");
+    assert_eq!(faults.asked().writes, 0);
+    faults.set(None);
+    assert!(device.poll(&evc).is_none());
+    assert_eq!(faults.asked(), Asked::default(), "its poll is told by heart");
 }
 
 /// `evc token new` beside a controller that runs: the token is good, and what is remembered is as it was.

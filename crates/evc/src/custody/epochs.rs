@@ -1,7 +1,10 @@
 //! Controller keys of vaults: made at random, sealed under their period's key, opened only to be sealed to a session.
 
+use std::collections::HashMap;
+
+use ::attest::SessionKey;
 use vault::decide::Granted;
-use vault::ids::{Epoch, Project};
+use vault::ids::{DeviceId, Epoch, Project, VaultId};
 use vault::secret::ControllerKey;
 use vault::section::{Custody, Release, SealedKey};
 use wire::release::{Purpose, seal};
@@ -63,84 +66,122 @@ async fn period_key(tx: &mut dyn Tx, kek: &Kek, period: &str) -> Result<Kek, Cus
     }
 }
 
-/// The keys that a decision granted to a device of this project, sealed to its session: kept once made, so that an unchanged answer seals nothing.
-///
-/// # Errors
-/// [`CustodyError`]: nothing is released.
-pub async fn release(
-    tx: &mut dyn Tx,
-    kek: &Kek,
-    project: &Project,
-    granted: &Granted,
-) -> Result<Release, CustodyError> {
-    let epochs = granted.epochs();
-    let current = sealed(tx, kek, project, granted, epochs.current()).await?;
-    let last = if epochs.last() == epochs.current() {
-        current.clone()
-    } else {
-        sealed(tx, kek, project, granted, epochs.last()).await?
-    };
-    Ok(Release::Keys { current, last })
+/// Seals granted keys to one session of one device, in one transaction. Kept once made, so that an unchanged answer seals nothing. What
+/// is needed of all vaults alike is read and opened once; an epoch's key is opened by itself, and only for what was granted.
+pub struct Releases<'k> {
+    kek: &'k Kek,
+    project: Project,
+    device: DeviceId,
+    session: SessionKey,
+    kept: HashMap<(VaultId, Epoch, String), SealedKey>,
+    /// Read when the first key is to be opened.
+    epochs: Option<HashMap<(VaultId, Epoch), EpochRow>>,
+    periods: HashMap<String, Kek>,
 }
 
-async fn sealed(
-    tx: &mut dyn Tx,
-    kek: &Kek,
-    project: &Project,
-    granted: &Granted,
-    epoch: Epoch,
-) -> Result<SealedKey, CustodyError> {
-    let mut row = row(project, granted, epoch);
-    if let Some(kept) = tx.release(&row).await? {
-        return Ok(SealedKey { epoch, enc: kept.enc, ciphertext: kept.ciphertext });
+impl<'k> Releases<'k> {
+    /// With those that were sealed for this session before.
+    ///
+    /// # Errors
+    /// [`CustodyError`]: nothing is released.
+    pub async fn to(
+        tx: &mut dyn Tx,
+        kek: &'k Kek,
+        device: &DeviceRow,
+        session: SessionKey,
+    ) -> Result<Self, CustodyError> {
+        let kept = tx.releases(&device.project, device.id, &session.0).await?.into_iter().map(|row| {
+            let ReleaseRow { vault, epoch, custody, enc, ciphertext, .. } = row;
+            ((vault, epoch, custody), SealedKey { epoch, enc, ciphertext })
+        });
+        let (project, kept) = (device.project.clone(), kept.collect());
+        Ok(Self { kek, project, device: device.id, session, kept, epochs: None, periods: HashMap::new() })
     }
-    let key = open(tx, kek, project, granted, epoch).await?;
-    let purpose = Purpose { device: granted.device(), vault: granted.vault(), custody: granted.custody() };
-    let sealed = seal(&granted.session(), &purpose, epoch, &key)?;
-    (row.enc, row.ciphertext) = (sealed.enc.clone(), sealed.ciphertext.clone());
-    tx.put_release(&row).await?;
-    Ok(sealed)
-}
 
-fn row(project: &Project, granted: &Granted, epoch: Epoch) -> ReleaseRow {
-    let custody = match granted.custody() {
-        Custody::Tpm => "tpm",
-        Custody::Controller => "controller",
-        Custody::TpmAndController => "tpm+controller",
-    };
-    ReleaseRow {
-        project: project.clone(),
-        device: granted.device(),
-        vault: granted.vault(),
-        epoch,
-        custody: custody.into(),
-        session: granted.session().0,
-        enc: Vec::new(),
-        ciphertext: Vec::new(),
+    /// The keys that a decision granted.
+    ///
+    /// # Errors
+    /// [`CustodyError`]: nothing is released.
+    pub async fn of(&mut self, tx: &mut dyn Tx, granted: &Granted) -> Result<Release, CustodyError> {
+        let epochs = granted.epochs();
+        let current = self.sealed(tx, granted, epochs.current()).await?;
+        let last = if epochs.last() == epochs.current() {
+            current.clone()
+        } else {
+            self.sealed(tx, granted, epochs.last()).await?
+        };
+        Ok(Release::Keys { current, last })
     }
-}
 
-/// Opens an epoch's key for release. The only place, and only for what was granted.
-async fn open(
-    tx: &mut dyn Tx,
-    kek: &Kek,
-    project: &Project,
-    granted: &Granted,
-    epoch: Epoch,
-) -> Result<ControllerKey, CustodyError> {
-    let identity = Identity::Epoch(project, granted.device(), granted.vault(), epoch);
-    let absent = || CustodyError::Absent(identity.into());
-    if !granted.epochs().may_release(epoch) {
-        return Err(absent());
+    async fn sealed(
+        &mut self,
+        tx: &mut dyn Tx,
+        granted: &Granted,
+        epoch: Epoch,
+    ) -> Result<SealedKey, CustodyError> {
+        let mut row = self.row(granted, epoch)?;
+        if let Some(kept) = self.kept.remove(&(row.vault, epoch, row.custody.clone())) {
+            return Ok(kept);
+        }
+        let key = self.open(tx, granted, epoch).await?;
+        let purpose =
+            Purpose { device: granted.device(), vault: granted.vault(), custody: granted.custody() };
+        let sealed = seal(&granted.session(), &purpose, epoch, &key)?;
+        (row.enc, row.ciphertext) = (sealed.enc.clone(), sealed.ciphertext.clone());
+        tx.put_release(&row).await?;
+        Ok(sealed)
     }
-    let row = tx.epoch(granted.device(), granted.vault(), epoch).await?.ok_or_else(absent)?;
-    let plain = unsealed(tx, kek, project, &row).await?;
-    let unsealed = || CustodyError::Unsealed(identity.into());
-    ControllerKey::init(|key| {
-        let plain: &[u8; 32] = plain.as_slice().try_into().map_err(|_| unsealed())?;
-        key.copy_from_slice(plain);
-        Ok(())
-    })
+
+    /// What was granted to another device or session is not released here.
+    fn row(&self, granted: &Granted, epoch: Epoch) -> Result<ReleaseRow, CustodyError> {
+        let identity = Identity::Epoch(&self.project, granted.device(), granted.vault(), epoch);
+        let is_own = (granted.device(), granted.session()) == (self.device, self.session);
+        if !is_own || !granted.epochs().may_release(epoch) {
+            return Err(CustodyError::Absent(identity.into()));
+        }
+        let custody = match granted.custody() {
+            Custody::Tpm => "tpm",
+            Custody::Controller => "controller",
+            Custody::TpmAndController => "tpm+controller",
+        };
+        Ok(ReleaseRow {
+            project: self.project.clone(),
+            device: self.device,
+            vault: granted.vault(),
+            epoch,
+            custody: custody.into(),
+            session: self.session.0,
+            enc: Vec::new(),
+            ciphertext: Vec::new(),
+        })
+    }
+
+    /// Opens an epoch's key for release. The only place, and only for what was granted.
+    async fn open(
+        &mut self,
+        tx: &mut dyn Tx,
+        granted: &Granted,
+        epoch: Epoch,
+    ) -> Result<ControllerKey, CustodyError> {
+        let identity = Identity::Epoch(&self.project, granted.device(), granted.vault(), epoch);
+        if self.epochs.is_none() {
+            let rows = tx.epochs_in_use(self.device).await?.into_iter();
+            self.epochs = Some(rows.map(|row| ((row.vault, row.epoch), row)).collect());
+        }
+        let row = self.epochs.as_ref().and_then(|rows| rows.get(&(granted.vault(), epoch)));
+        let row = row.ok_or_else(|| CustodyError::Absent(identity.into()))?;
+        if !self.periods.contains_key(&row.period) {
+            let opened = period_key_of(tx, self.kek, &row.period).await?;
+            self.periods.insert(row.period.clone(), opened);
+        }
+        let plain = self.periods[&row.period].open(identity, &row.sealed)?;
+        let unsealed = || CustodyError::Unsealed(identity.into());
+        ControllerKey::init(|key| {
+            let plain: &[u8; 32] = plain.as_slice().try_into().map_err(|_| unsealed())?;
+            key.copy_from_slice(plain);
+            Ok(())
+        })
+    }
 }
 
 /// Seals the keys of all of a vault's epochs anew, as another device's: they go with the vault, and nowhere else.

@@ -58,19 +58,21 @@ impl Controller {
         Ok(AttestResponse::Nonce(self.nonce_for(&device, now).to_vec()))
     }
 
-    /// Takes evidence. Its nonce is spent whatever becomes of it.
+    /// Takes evidence. Its nonce is spent whatever becomes of it. That is durable with the section that is built on it, if not before: of a
+    /// power cut in between, the device is challenged anew, and nothing went out. An alarm is durable at once.
     async fn evidence(&self, id: DeviceId, quote: Quote, came: Came) -> Result<QuoteAnswer, Refusal> {
         let Some((nonce, session)) = quote.binding.as_ref().map(|binding| (binding.nonce, binding.session))
         else {
             // Stock EVE wipes a locked vault when it is told of success without a key: so it is never told.
             return Ok(refused(&Refused::Unbound));
         };
-        let judge = self
-            .store
-            .write(Scope::Device(id), |tx| Box::pin(self.judged(tx, id, (&nonce, session), &quote, came)));
+        let judge = self.store.write_ahead(Scope::Device(id), |tx| {
+            Box::pin(self.judged(tx, id, (&nonce, session), &quote, came))
+        });
         let (judged, alarm) = judge.await?;
         if let Some(alarm) = alarm {
             tracing::warn!(device = %id, alarm, "nothing is released to this device until an operator settles it");
+            self.store.write(Scope::Device(id), |tx| tx.saw_device(id, came.at)).await?;
         }
         self.told(id, session, came, &judged);
         Ok(answered(judged))
@@ -104,13 +106,11 @@ impl Controller {
         if !self.is_good(nonce, &device, now) {
             return Ok((Judged::Stale, None));
         }
-        tx.answered(device.id).await?;
         let stood = tx.standing(device.id).await?;
         match self.fresh(tx, &device, stood.as_ref(), quote.clone()).await? {
             Ok((record, shown)) => {
                 let before = stood.map(|row| row.session);
                 let alarm = follow(tx, &device, before, record.session().0, now).await?;
-                tx.proved_device(device.id, now).await?;
                 let learned = self.take(tx, &device, &record, &shown, came).await?;
                 Ok((Judged::Good { learned }, alarm))
             }
@@ -298,7 +298,7 @@ async fn learn(tx: &mut dyn Tx, device: &DeviceRow, pcrs: Pcrs, now: UnixSeconds
     Ok(id)
 }
 
-/// Keeps how the last evidence fared, for the operator.
+/// The device gave its answer to a challenge. How that fared is kept for the operator.
 async fn note(
     tx: &mut dyn Tx,
     device: DeviceId,
@@ -307,5 +307,5 @@ async fn note(
     came: Came,
 ) -> Result<(), Refusal> {
     let verdict = Fared::of(fared, session, came);
-    Ok(tx.put_verdict(device, &verdict, came.at).await?)
+    Ok(tx.answered(device, &verdict, came.at).await?)
 }

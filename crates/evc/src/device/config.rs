@@ -10,22 +10,24 @@
 //!
 //! A device that ever uploaded an attestation key must quote for ever: it is never taken for one without a TPM.
 
+use std::sync::{Mutex, PoisonError};
+
 use ::attest::SessionKey;
 use aws_lc_rs::digest::{SHA256, digest};
 use vault::decide::{Challenge as Needed, Ruling};
 use vault::ids::{DeviceId, DeviceKey};
-use vault::ledger::Ledger;
+use vault::ledger::{Ledger, Older};
 use vault::section::Section;
 use wire::Certificate;
 use wire::config::{ConfigParts, ConfigRequest, ConfigResponse, DeviceConfig, VaultAsk};
 use wire::control::Control;
 
 use super::chain;
-use crate::custody::release;
+use crate::custody::Releases;
 use crate::fleet::section::{Draft, Line, draft};
 use crate::fleet::view::View;
 use crate::service::{Controller, Fault, Refusal, Unproved};
-use crate::store::{DeviceRow, Scope, Tx, UnixSeconds};
+use crate::store::{AsOf, DeviceRow, Scope, Store, Tx, UnixSeconds};
 
 /// What is to be said to a poll.
 pub enum Look {
@@ -39,7 +41,27 @@ pub enum Look {
     /// Nothing but that the device accepted what was sent last, for [`Controller::accepted`].
     Accepted(VaultAsk),
     /// What [`Controller::answer`] says: it writes.
-    Changed(VaultAsk),
+    Changed(Changed),
+}
+
+/// A poll whose answer is to be written down first.
+pub struct Changed {
+    ask: VaultAsk,
+    /// What was seen in the look, where an answer came of it.
+    drawn: Option<Box<Drawn>>,
+}
+
+/// A device as it was read, and what its section would say.
+struct Drawn {
+    view: View,
+    ledger: Ledger,
+    draft: Draft,
+}
+
+/// The same from before the transaction that writes: good in it while nothing was written in between. Taken once.
+struct Ahead {
+    as_of: AsOf,
+    drawn: Mutex<Option<Box<Drawn>>>,
 }
 
 impl Controller {
@@ -78,33 +100,50 @@ impl Controller {
         now: UnixSeconds,
     ) -> Result<Look, Refusal> {
         let session = ask.session;
-        let ledger = match self.chain(tx, &row, ask.accepted).await? {
-            Ok(ledger) => ledger,
-            Err(older) => {
+        let changed = |drawn| Look::Changed(Changed { ask: ask.clone(), drawn });
+        let drawn = match self.drawn(tx, row, ask, now).await? {
+            Ok(drawn) => drawn,
+            Err((row, older)) => {
                 let known = row.older == Some(older) && hash == self.hash(&row, None, Some(session));
-                let until = UnixSeconds::MAX;
-                return Ok(if known { Look::Unchanged { until } } else { Look::Changed(ask.clone()) });
+                return Ok(if known { Look::Unchanged { until: UnixSeconds::MAX } } else { changed(None) });
             }
         };
-        let (accepts, was_older) = (ledger != row.ledger, row.older.is_some());
-        let view = View::load(&self.verdicts, tx, row).await?;
-        let draft = draft(&view, session, now);
-        let config_hash = self.hash(&view.device, Some(&draft), Some(session));
-        let (is_new, same) = (says_more(&view.device, &draft, &ledger).is_some(), hash == config_hash);
+        let Drawn { view, ledger, draft } = &*drawn;
+        let (accepts, was_older) = (*ledger != view.device.ledger, view.device.older.is_some());
+        let config_hash = self.hash(&view.device, Some(draft), Some(session));
+        let (is_new, same) = (says_more(&view.device, draft, ledger).is_some(), hash == config_hash);
         Ok(match draft.challenge {
-            _ if is_new || was_older => Look::Changed(ask.clone()),
+            _ if is_new || was_older => changed(Some(drawn)),
             Needed::None if same && accepts => Look::Accepted(ask.clone()),
             Needed::None if same => Look::Unchanged { until: draft.until },
             // A challenge, and nothing to write.
             Needed::Beside if same && !accepts => {
-                self.said(&view.device, &draft, config_hash, None, (session, now))?
+                self.said(&view.device, draft, config_hash, None, (session, now))?
             }
-            Needed::InPlace if !accepts => {
+            // What it accepted it tells again with its next poll, which its section follows.
+            Needed::InPlace => {
                 let config = (!same).then(|| self.parts(&view.device, None)).transpose()?;
-                self.said(&view.device, &draft, config_hash, config, (session, now))?
+                self.said(&view.device, draft, config_hash, config, (session, now))?
             }
-            Needed::None | Needed::Beside | Needed::InPlace => Look::Changed(ask.clone()),
+            Needed::None | Needed::Beside => changed(Some(drawn)),
         })
+    }
+
+    /// Reads a device and drafts its section; or how it shows that this database is older.
+    async fn drawn(
+        &self,
+        tx: &mut dyn Tx,
+        row: DeviceRow,
+        ask: &VaultAsk,
+        now: UnixSeconds,
+    ) -> Result<Result<Box<Drawn>, (DeviceRow, Older)>, Refusal> {
+        let ledger = match self.chain(tx, &row, ask.accepted).await? {
+            Ok(ledger) => ledger,
+            Err(older) => return Ok(Err((row, older))),
+        };
+        let view = View::load(&self.verdicts, tx, row).await?;
+        let draft = draft(&view, ask.session, now);
+        Ok(Ok(Box::new(Drawn { view, ledger, draft })))
     }
 
     fn said(
@@ -120,7 +159,7 @@ impl Controller {
         Ok(Look::Said(Box::new(ConfigResponse { config_hash, config, control })))
     }
 
-    /// Answers a poll that changed, by the rows as they are now.
+    /// Answers a poll that changed, by the rows as they are now: those of the look, where nothing was written since `as_of`, before it.
     ///
     /// # Errors
     /// [`Refusal`]: nothing was released.
@@ -128,31 +167,39 @@ impl Controller {
         &self,
         device: DeviceId,
         hash: &str,
-        ask: &VaultAsk,
+        Changed { ask, drawn }: Changed,
+        as_of: AsOf,
         now: UnixSeconds,
     ) -> Result<ConfigResponse, Refusal> {
-        let scope = Scope::Device(device);
-        self.store.write(scope, |tx| Box::pin(self.answered(tx, device, hash, ask, now))).await
+        let (scope, ahead) = (Scope::Device(device), Ahead { as_of, drawn: Mutex::new(drawn) });
+        let answer =
+            self.store.write(scope, |tx| Box::pin(self.answered(tx, device, (hash, &ask), &ahead, now)));
+        answer.await
     }
 
     async fn answered(
         &self,
         tx: &mut dyn Tx,
         device: DeviceId,
-        hash: &str,
-        ask: &VaultAsk,
+        (hash, ask): (&str, &VaultAsk),
+        ahead: &Ahead,
         now: UnixSeconds,
     ) -> Result<ConfigResponse, Refusal> {
-        let (row, session) = (known(tx, device).await?, ask.session);
-        let mut ledger = match self.chain(tx, &row, ask.accepted).await? {
-            Ok(ledger) => ledger,
-            Err(older) => {
+        let session = ask.session;
+        let drawn = match ahead.take(&self.store, device) {
+            Some(drawn) => Ok(drawn),
+            None => {
+                let row = known(tx, device).await?;
+                self.drawn(tx, row, ask, now).await?
+            }
+        };
+        let Drawn { mut view, mut ledger, draft } = match drawn {
+            Ok(drawn) => *drawn,
+            Err((row, older)) => {
                 chain::note_older(tx, &row, older, now).await?;
                 return self.nothing_to(&row, session);
             }
         };
-        let mut view = View::load(&self.verdicts, tx, row).await?;
-        let draft = draft(&view, session, now);
         bump(tx, &mut view.device, &draft, &ledger).await?;
         let config_hash = self.hash(&view.device, Some(&draft), Some(session));
         let challenge = self.challenge(&view.device, draft.challenge, now);
@@ -178,9 +225,10 @@ impl Controller {
             return self.parts(device, None);
         }
         let mut vaults = Vec::with_capacity(draft.lines.len());
+        let mut releases = Releases::to(tx, &self.kek, device, session).await?;
         for Line { mut entry, decision } in draft.lines {
             if let Ruling::Release(granted) = &decision.ruling {
-                entry.release = release(tx, &self.kek, &device.project, granted).await?;
+                entry.release = releases.of(tx, granted).await?;
             }
             vaults.push(entry);
         }
@@ -232,6 +280,14 @@ impl Controller {
             device.name,
         );
         hex::encode(digest(&SHA256, text.as_bytes()))
+    }
+}
+
+impl Ahead {
+    /// Asked in the transaction that writes.
+    fn take(&self, store: &Store, device: DeviceId) -> Option<Box<Drawn>> {
+        let drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drawn.filter(|_| store.untouched_since(self.as_of, device))
     }
 }
 

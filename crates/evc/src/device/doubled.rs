@@ -28,8 +28,11 @@ pub(crate) async fn follow(
     now: UnixSeconds,
 ) -> Result<Alarm, Refusal> {
     let Some(before) = before.filter(|before| *before != session) else { return Ok(None) };
-    let again = tx.past_session(device.id, &session).await?.is_some_and(|past| !past.settled);
-    tx.resume_session(device.id, &session).await?;
+    let past = tx.past_session(device.id, &session).await?;
+    if past.is_some() {
+        tx.resume_session(device.id, &session).await?;
+    }
+    let again = past.is_some_and(|past| !past.settled);
     let over = PastSession { device: device.id, session: before, ended_at: now, settled: false };
     tx.end_session(&over, REMEMBERED).await?;
     if again {

@@ -62,7 +62,9 @@ impl Controller {
             }
             Look::Said(answer) => Polled::Changed(answer),
             // Others read while this waits to write.
-            Look::Changed(ask) => Polled::Changed(Box::new(self.answer(device, &hash, &ask, now).await?)),
+            Look::Changed(changed) => {
+                Polled::Changed(Box::new(self.answer(device, &hash, changed, as_of, now).await?))
+            }
         })
     }
 

@@ -37,7 +37,10 @@ impl Controller {
         valid(register.certificate(), now, Which::Device)?;
         proves_its_key(register.certificate())?;
         // Anybody can sign with an onboarding certificate of his own: only what is allowed waits for the writer.
-        self.store.read(|tx| Box::pin(allowance(tx, &onboard, &register))).await?;
+        // And who comes again as before changes nothing, so that nothing that is remembered of others is read anew for it.
+        if self.store.read(|tx| Box::pin(is_as_before(tx, &onboard, &register))).await? {
+            return Ok(Registered::Again);
+        }
         let scope = Scope::Onboarding;
         let taken_in = self.store.write(scope, |tx| Box::pin(take_in(tx, &onboard, &register, now)));
         Ok(match taken_in.await? {
@@ -52,6 +55,19 @@ impl Controller {
             TakenIn::AsBefore => Registered::Again,
         })
     }
+}
+
+/// Whether it would change nothing; refused as it would be in the end where no allowance is found.
+async fn is_as_before(tx: &mut dyn Tx, onboard: &Certificate, register: &Register) -> Result<bool, Refusal> {
+    let allowed = allowance(tx, onboard, register).await?;
+    let Some(known) = of_key(tx, register).await? else { return Ok(false) };
+    let same = known.cert_digest == register.certificate().digest().0;
+    Ok(same && is_used(&allowed, &known))
+}
+
+/// Whether a device came in by an allowance, or by one for any serial.
+fn is_used(allowed: &OnboardRow, known: &DeviceRow) -> bool {
+    allowed.project == known.project && (allowed.serial == ANY_SERIAL || allowed.device == Some(known.id))
 }
 
 /// What a registration changed.
@@ -163,11 +179,9 @@ async fn come_again(
     register: &Register,
 ) -> Result<(), Refusal> {
     match allowed.device {
+        _ if is_used(allowed, known) => Ok(()),
         // A device stays in its project.
-        _ if allowed.project != known.project => Err(NotAdmitted::RegisteredOtherwise.into()),
-        _ if allowed.serial == ANY_SERIAL => Ok(()),
-        Some(device) if device == known.id => Ok(()),
-        None if known.serial == serial(register) => {
+        None if allowed.project == known.project && known.serial == serial(register) => {
             Ok(tx.use_onboarding(&allowed.cert_digest, &allowed.serial, known.id).await?)
         }
         _ => Err(NotAdmitted::RegisteredOtherwise.into()),

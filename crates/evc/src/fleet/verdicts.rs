@@ -96,3 +96,140 @@ fn inputs(record: &Record, device: &DeviceRow, certs: &[CertRow], references: &[
     digest.copy_from_slice(inputs.0.finish().as_ref());
     digest
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use vault::ids::{DeviceId, Project};
+
+    use super::*;
+    use crate::store::{Told, Tpm};
+
+    struct Judged {
+        record: Record,
+        device: DeviceRow,
+        certs: Vec<CertRow>,
+        references: Vec<ReferenceRow>,
+    }
+
+    fn pcrs(value: u8) -> Pcrs {
+        Pcrs(BTreeMap::from([(0, [value; 32]), (7, [7; 32])]))
+    }
+
+    fn device() -> DeviceRow {
+        DeviceRow {
+            id: DeviceId(uuid::Uuid::from_u128(1)),
+            project: Project::default(),
+            name: "edge-1".parse().expect("a name"),
+            cert_digest: [1; 32],
+            cert_der: vec![1],
+            key: None,
+            serial: "1".into(),
+            let_in_by: None,
+            tpm: Tpm::Present,
+            learn: false,
+            registered_at: 1,
+            last_seen: None,
+            proved_at: None,
+            answered: 0,
+            section_version: 0,
+            section_digest: None,
+            ledger: vault::ledger::Ledger::default(),
+            older: None,
+            report: Told::nothing(),
+            verdict: Told::nothing(),
+            lost_at: None,
+            alarm: None,
+            reported: None,
+        }
+    }
+
+    fn reference(id: i64, state: ReferenceState) -> ReferenceRow {
+        let device = device();
+        let pcrs = pcrs(u8::try_from(id).expect("small"));
+        let project = Project::default();
+        ReferenceRow { id, project, device: device.id, pcrs, state, learned_at: 1, decided_at: None }
+    }
+
+    fn some() -> Judged {
+        let device = device();
+        let record = Record {
+            session: [1; 32],
+            nonce: [2; 32],
+            claims: vec![3],
+            attest_data: vec![4],
+            signature: vec![5],
+            device_signature: None,
+            pcrs: pcrs(6),
+            before: None,
+        };
+        let cert = CertRow {
+            device: device.id,
+            kind: ATTESTATION_CERT,
+            pem: vec![1],
+            public: Some(vec![8]),
+            added_at: 1,
+        };
+        let references = vec![reference(1, ReferenceState::Approved), reference(2, ReferenceState::Pending)];
+        Judged { record, device, certs: vec![cert], references }
+    }
+
+    fn digest(change: &dyn Fn(&mut Judged)) -> [u8; 32] {
+        let mut judged = some();
+        change(&mut judged);
+        inputs(&judged.record, &judged.device, &judged.certs, &judged.references)
+    }
+
+    type Change = (&'static str, &'static dyn Fn(&mut Judged));
+
+    /// Issue 8, A: whatever a verdict depends on counts, each by itself, and bytes that move from one part to the next do too. Two inputs of
+    /// one digest would lend one device's verdict to another.
+    #[test]
+    fn every_input_of_a_verdict_counts() {
+        let changes: &[Change] = &[
+            ("nothing", &|_| {}),
+            ("session", &|it| it.record.session = [9; 32]),
+            ("nonce", &|it| it.record.nonce = [9; 32]),
+            ("claims", &|it| it.record.claims = vec![9]),
+            ("quote", &|it| it.record.attest_data = vec![9]),
+            ("its signature", &|it| it.record.signature = vec![9]),
+            ("from claims to quote", &|it| {
+                (it.record.claims, it.record.attest_data) = (vec![3, 4], vec![]);
+            }),
+            ("the device's signature", &|it| it.record.device_signature = Some("09".into())),
+            ("an empty one", &|it| it.record.device_signature = Some(String::new())),
+            ("the quote before", &|it| it.record.before = Some("09".into())),
+            ("a PCR's value", &|it| it.record.pcrs = pcrs(9)),
+            ("a PCR's number", &|it| it.record.pcrs.0.retain(|pcr, _| *pcr != 7)),
+            ("no TPM", &|it| it.device.tpm = Tpm::Absent),
+            ("unknown TPM", &|it| it.device.tpm = Tpm::Unknown),
+            ("the device's certificate", &|it| it.device.cert_der = vec![9]),
+            ("the attestation key", &|it| it.certs[0].public = Some(vec![9])),
+            ("no public area", &|it| it.certs[0].public = None),
+            ("no attestation key", &|it| it.certs.clear()),
+            ("a reference that is rejected", &|it| it.references[0].state = ReferenceState::Rejected),
+            ("one more that is approved", &|it| it.references[1].state = ReferenceState::Approved),
+            ("another's values", &|it| it.references[0].pcrs = pcrs(9)),
+        ];
+        let mut seen = HashMap::new();
+        for (what, change) in changes {
+            if let Some(other) = seen.insert(digest(change), what) {
+                panic!("{what} counts no more than {other}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_no_verdict_looks_at_does_not_count() {
+        let changes: &[Change] = &[
+            ("its name", &|it| it.device.name = "edge-2".parse().expect("a name")),
+            ("an alarm", &|it| it.device.alarm = Some("two".into())),
+            ("a reference that waits", &|it| drop(it.references.pop())),
+            ("a certificate signed anew", &|it| it.certs[0].pem = vec![9]),
+        ];
+        for (what, change) in changes {
+            assert_eq!(digest(change), digest(&|_| {}), "{what}");
+        }
+    }
+}

@@ -25,6 +25,8 @@ pub struct AsOf(u64);
 /// Numbers commits, and knows the last one that may have changed a device.
 pub(super) struct Changes {
     last: AtomicU64,
+    /// Commits that began and are not counted yet.
+    under_way: AtomicU64,
     of_all: AtomicU64,
     of_devices: Box<[AtomicU64]>,
 }
@@ -32,7 +34,12 @@ pub(super) struct Changes {
 impl Changes {
     pub(super) fn none_yet() -> Arc<Self> {
         let of_devices = (0..SLOTS).map(|_| AtomicU64::new(0)).collect();
-        Arc::new(Self { last: AtomicU64::new(0), of_all: AtomicU64::new(0), of_devices })
+        Arc::new(Self {
+            last: AtomicU64::new(0),
+            under_way: AtomicU64::new(0),
+            of_all: AtomicU64::new(0),
+            of_devices,
+        })
     }
 
     pub(super) fn now(&self) -> AsOf {
@@ -41,6 +48,12 @@ impl Changes {
 
     pub(super) fn none_since(&self, AsOf(then): AsOf, device: DeviceId) -> bool {
         self.of_all.load(SeqCst) <= then && self.of_device(device).load(SeqCst) <= then
+    }
+
+    /// For who has a device to itself: none that it does not know of either.
+    pub(super) fn none_at_all_since(&self, then: AsOf, device: DeviceId) -> bool {
+        // In this order: one that ended between the two was counted before.
+        self.under_way.load(SeqCst) == 0 && self.none_since(then, device)
     }
 
     fn of_device(&self, DeviceId(id): DeviceId) -> &AtomicU64 {
@@ -75,6 +88,7 @@ impl Drop for Counted {
             true => self.changes.count(self.scope),
             false => self.changes.of_all.store(NEVER_AGAIN, SeqCst),
         }
+        self.changes.under_way.fetch_sub(1, SeqCst);
     }
 }
 
@@ -88,6 +102,7 @@ pub(super) struct Commit {
 
 impl Commit {
     pub(super) fn of(open: Box<dyn Open>, scope: Scope, changes: &Arc<Changes>) -> Self {
+        changes.under_way.fetch_add(1, SeqCst);
         let counted = Counted { changes: changes.clone(), scope, ended: false };
         Self { running: Some(open.commit()), counted: Some(counted), handed_on: false }
     }

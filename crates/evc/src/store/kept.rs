@@ -71,6 +71,14 @@ pub struct Fared {
     pub words: Vec<String>,
 }
 
+impl Fared {
+    /// Whether it stands.
+    #[must_use]
+    pub fn is_good(&self) -> bool {
+        self.outcome != Appraised::Refused
+    }
+}
+
 /// What came of evidence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -131,8 +131,8 @@ pub trait Devices {
     async fn devices(&mut self, project: &Project, page: &Page) -> Stored<Vec<DeviceRow>>;
     /// It was heard at a time.
     async fn saw_device(&mut self, id: DeviceId, at: UnixSeconds) -> Stored<()>;
-    /// It answered a challenge, well or not.
-    async fn answered(&mut self, id: DeviceId) -> Stored<()>;
+    /// It answered a challenge, and how that fared; heard then. A good answer nobody can send again.
+    async fn answered(&mut self, id: DeviceId, fared: &Fared, at: UnixSeconds) -> Stored<()>;
     /// It gave what nobody can send again.
     async fn proved_device(&mut self, id: DeviceId, at: UnixSeconds) -> Stored<()>;
     /// Whether it has a TPM is known now.
@@ -141,8 +141,6 @@ pub trait Devices {
     async fn set_learning(&mut self, id: DeviceId, learn: bool) -> Stored<()>;
     /// What it reported of itself; heard then.
     async fn put_report(&mut self, id: DeviceId, report: &DeviceReport, at: UnixSeconds) -> Stored<()>;
-    /// How its evidence fared; heard then.
-    async fn put_verdict(&mut self, id: DeviceId, verdict: &Fared, at: UnixSeconds) -> Stored<()>;
     /// The version of its section, and what that says, hashed.
     async fn put_section(&mut self, id: DeviceId, version: u64, digest: &[u8; 32]) -> Stored<()>;
     /// What was sent to it and accepted by it.
@@ -289,6 +287,8 @@ pub trait Keys {
     async fn add_period(&mut self, period: &str, sealed: &[u8]) -> Stored<()>;
     /// A vault's sealed key of one epoch.
     async fn epoch(&mut self, device: DeviceId, vault: VaultId, epoch: Epoch) -> Stored<Option<EpochRow>>;
+    /// The sealed keys of the newest epochs of a device's vaults, and of those that were published before them.
+    async fn epochs_in_use(&mut self, device: DeviceId) -> Stored<Vec<EpochRow>>;
     /// Those that were sealed before there were projects, in the order of their identity, after one of them, at most `limit`.
     async fn epochs_before_projects(
         &mut self,
@@ -303,8 +303,13 @@ pub trait Keys {
     async fn drop_epochs(&mut self, device: DeviceId, vault: VaultId) -> Stored<()>;
     /// Forgets what went out of a vault's epochs before this one.
     async fn drop_releases_before(&mut self, device: DeviceId, vault: VaultId, epoch: Epoch) -> Stored<()>;
-    /// What went out to a session.
-    async fn release(&mut self, like: &ReleaseRow) -> Stored<Option<ReleaseRow>>;
+    /// What went out to a session of a device's, under a project.
+    async fn releases(
+        &mut self,
+        project: &Project,
+        device: DeviceId,
+        session: &[u8; 32],
+    ) -> Stored<Vec<ReleaseRow>>;
     /// Whether any of a vault's keys went out to its device, of the epochs that are not over.
     async fn was_released(&mut self, device: DeviceId, vault: VaultId) -> Stored<bool>;
     /// Keeps what goes out, in place of what went to an earlier session.

@@ -48,6 +48,11 @@ pub trait Engine: Send + Sync {
     async fn read(&self) -> Stored<Box<dyn Open>>;
     /// A transaction that has `scope` to itself, or learns by its commit, or before, that it had not: [`StoreError::Again`].
     async fn write(&self, scope: Scope) -> Stored<Box<dyn Open>>;
+    /// The same, but that its commit may return before it is durable. It is durable no later than whatever is written after it: of a power
+    /// cut, what came last is lost, and nothing before that. A process that ends loses nothing.
+    async fn write_ahead(&self, scope: Scope) -> Stored<Box<dyn Open>> {
+        self.write(scope).await
+    }
     /// Lets what runs end, and leaves the database at rest.
     async fn close(&self);
     /// Whether nobody else writes, but notes ([`Notes`]), while this is open: then what was read is still so until this process writes.
@@ -110,6 +115,12 @@ impl Store {
         self.engine.is_alone() && self.changes.none_since(then, device)
     }
 
+    /// The same for a body that has the device to itself, and builds on what it writes: no commit at all is missed, told to anybody or not.
+    #[must_use]
+    pub(crate) fn untouched_since(&self, then: AsOf, device: DeviceId) -> bool {
+        self.engine.is_alone() && self.changes.none_at_all_since(then, device)
+    }
+
     /// Runs a body over a view of one moment.
     ///
     /// # Errors
@@ -141,6 +152,18 @@ impl Store {
         body: impl for<'t> Fn(&'t mut (dyn Tx + 'e)) -> Running<'t, T, E>,
     ) -> Result<T, E> {
         self.run(scope, End::Commit, body).await
+    }
+
+    /// As [`Self::write`], for what has to be durable when something is built on it and not before ([`Engine::write_ahead`]).
+    ///
+    /// # Errors
+    /// The body's, and the engine's.
+    pub async fn write_ahead<'e, T, E: Failure>(
+        &self,
+        scope: Scope,
+        body: impl for<'t> Fn(&'t mut (dyn Tx + 'e)) -> Running<'t, T, E>,
+    ) -> Result<T, E> {
+        self.run(scope, End::CommitAhead, body).await
     }
 
     /// As [`Self::write`], of what no answer to a device depends on: what is kept of devices in memory stays good.
@@ -188,10 +211,13 @@ impl Store {
         end: End,
         body: &impl for<'t> Fn(&'t mut (dyn Tx + 'e)) -> Running<'t, T, E>,
     ) -> Result<T, E> {
-        let mut open = self.engine.write(scope).await?;
+        let mut open = match end {
+            End::CommitAhead => self.engine.write_ahead(scope).await?,
+            End::Commit | End::Note | End::Drop => self.engine.write(scope).await?,
+        };
         let done = body(&mut *open).await?;
         match end {
-            End::Commit => Commit::of(open, scope, &self.changes).ended().await?,
+            End::Commit | End::CommitAhead => Commit::of(open, scope, &self.changes).ended().await?,
             End::Note => open.commit().await?,
             End::Drop => drop(open),
         }
@@ -208,6 +234,7 @@ impl Store {
 #[derive(Clone, Copy)]
 enum End {
     Commit,
+    CommitAhead,
     Note,
     Drop,
 }

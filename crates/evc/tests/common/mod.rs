@@ -248,6 +248,7 @@ impl Evc {
         at: u64,
     ) -> Result<Option<ConfigResponse>, Refusal> {
         let app = &self.app;
+        let as_of = app.store.as_of();
         let look = app.store.read(|tx| {
             Box::pin(async move {
                 let row = tx.device(device).await?.expect("registered");
@@ -261,7 +262,7 @@ impl Evc {
                 self.wait(app.accepted(device, &of))?;
                 None
             }
-            Look::Changed(of) => Some(self.wait(app.answer(device, &ask.config_hash, &of, at))?),
+            Look::Changed(of) => Some(self.wait(app.answer(device, &ask.config_hash, of, as_of, at))?),
         })
     }
 

@@ -177,7 +177,7 @@ steps! { Devices {
     let_in_by(cert_digest: &[u8; 32]) -> u64;
     devices_before_keys(after: Option<DeviceId>, limit: u32) -> Vec<DeviceRow>;
     put_device_key(id: DeviceId, key: &[u8; 32]) -> ();
-    answered(id: DeviceId) -> ();
+    answered(id: DeviceId, fared: &Fared, at: UnixSeconds) -> ();
     proved_device(id: DeviceId, at: UnixSeconds) -> ();
     certify_device(id: DeviceId, cert_digest: &[u8; 32], cert_der: &[u8]) -> ();
     devices(project: &Project, page: &Page) -> Vec<DeviceRow>;
@@ -185,7 +185,6 @@ steps! { Devices {
     pin_tpm(id: DeviceId, tpm: Tpm) -> ();
     set_learning(id: DeviceId, learn: bool) -> ();
     put_report(id: DeviceId, report: &DeviceReport, at: UnixSeconds) -> ();
-    put_verdict(id: DeviceId, verdict: &Fared, at: UnixSeconds) -> ();
     put_section(id: DeviceId, version: u64, digest: &[u8; 32]) -> ();
     put_ledger(id: DeviceId, ledger: &Ledger) -> ();
     add_sent_before(id: DeviceId, digests: &[SectionDigest]) -> ();
@@ -252,11 +251,12 @@ steps! { Keys {
     period(period: &str) -> Option<Vec<u8>>;
     add_period(period: &str, sealed: &[u8]) -> ();
     epoch(device: DeviceId, vault: VaultId, epoch: Epoch) -> Option<EpochRow>;
+    epochs_in_use(device: DeviceId) -> Vec<EpochRow>;
     epochs_before_projects(after: Option<(DeviceId, VaultId, Epoch)>, limit: u32) -> Vec<EpochRow>;
     bind_epoch(row: &EpochRow) -> ();
     add_epoch(row: &EpochRow) -> ();
     drop_epochs(device: DeviceId, vault: VaultId) -> ();
     drop_releases_before(device: DeviceId, vault: VaultId, epoch: Epoch) -> ();
-    release(like: &ReleaseRow) -> Option<ReleaseRow>;
+    releases(project: &Project, device: DeviceId, session: &[u8; 32]) -> Vec<ReleaseRow>;
     put_release(row: &ReleaseRow) -> ();
 } }

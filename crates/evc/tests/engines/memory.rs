@@ -301,8 +301,12 @@ impl Devices for MemoryTx {
     async fn saw_device(&mut self, id: DeviceId, at: UnixSeconds) -> Stored<()> {
         self.change_device(id, |row| row.last_seen = Some(at))
     }
-    async fn answered(&mut self, id: DeviceId) -> Stored<()> {
-        self.change_device(id, |row| row.answered += 1)
+    async fn answered(&mut self, id: DeviceId, fared: &Fared, at: UnixSeconds) -> Stored<()> {
+        self.change_device(id, |row| {
+            row.answered += 1;
+            (row.verdict, row.last_seen) = (fared.clone().into(), Some(at));
+            row.proved_at = if fared.is_good() { Some(at) } else { row.proved_at };
+        })
     }
     async fn proved_device(&mut self, id: DeviceId, at: UnixSeconds) -> Stored<()> {
         self.change_device(id, |row| row.proved_at = Some(at))
@@ -315,9 +319,6 @@ impl Devices for MemoryTx {
     }
     async fn put_report(&mut self, id: DeviceId, report: &DeviceReport, at: UnixSeconds) -> Stored<()> {
         self.change_device(id, |row| (row.report, row.last_seen) = (report.clone().into(), Some(at)))
-    }
-    async fn put_verdict(&mut self, id: DeviceId, verdict: &Fared, at: UnixSeconds) -> Stored<()> {
-        self.change_device(id, |row| (row.verdict, row.last_seen) = (verdict.clone().into(), Some(at)))
     }
     async fn put_section(&mut self, id: DeviceId, version: u64, digest: &[u8; 32]) -> Stored<()> {
         self.change_device(id, |row| (row.section_version, row.section_digest) = (version, Some(*digest)))
@@ -416,9 +417,9 @@ impl Evidence for MemoryTx {
         let sessions = &mut self.w().sessions;
         sessions.insert((row.device, row.session), row.clone());
         let own = sessions.values().filter(|past| past.device == row.device);
-        let mut newest: Vec<_> = own.map(|past| (std::cmp::Reverse(past.ended_at), past.session)).collect();
+        let mut newest: Vec<_> = own.map(|past| (past.ended_at, past.session)).collect();
         newest.sort_unstable();
-        for (_, session) in newest.into_iter().skip(keep as usize) {
+        for (_, session) in newest.into_iter().rev().skip(keep as usize) {
             sessions.remove(&(row.device, session));
         }
         Ok(())
@@ -624,6 +625,14 @@ impl Keys for MemoryTx {
     async fn epoch(&mut self, device: DeviceId, vault: VaultId, epoch: Epoch) -> Stored<Option<EpochRow>> {
         Ok(self.world.epochs.get(&(device, vault, epoch)).cloned())
     }
+    async fn epochs_in_use(&mut self, device: DeviceId) -> Stored<Vec<EpochRow>> {
+        let of = |row: &EpochRow| self.world.vaults.get(&(row.device, row.vault));
+        let is_used = |row: &&EpochRow| {
+            row.device == device
+                && of(row).is_some_and(|vault| [vault.current_epoch, vault.last_epoch].contains(&row.epoch))
+        };
+        Ok(self.world.epochs.values().filter(is_used).cloned().collect())
+    }
     async fn epochs_before_projects(
         &mut self,
         after: Option<(DeviceId, VaultId, Epoch)>,
@@ -651,14 +660,14 @@ impl Keys for MemoryTx {
         self.w().releases.retain(|(of, id, at, _), _| (*of, *id) != (device, vault) || *at >= epoch);
         Ok(())
     }
-    async fn release(&mut self, like: &ReleaseRow) -> Stored<Option<ReleaseRow>> {
-        let key = (like.device, like.vault, like.epoch, like.custody.clone());
-        Ok(self
-            .world
-            .releases
-            .get(&key)
-            .filter(|row| (&row.project, row.session) == (&like.project, like.session))
-            .cloned())
+    async fn releases(
+        &mut self,
+        project: &Project,
+        device: DeviceId,
+        session: &[u8; 32],
+    ) -> Stored<Vec<ReleaseRow>> {
+        let own = |row: &&ReleaseRow| (&row.project, row.device, &row.session) == (project, device, session);
+        Ok(self.world.releases.values().filter(own).cloned().collect())
     }
     async fn was_released(&mut self, device: DeviceId, vault: VaultId) -> Stored<bool> {
         Ok(self.world.releases.keys().any(|(of, id, ..)| (*of, *id) == (device, vault)))

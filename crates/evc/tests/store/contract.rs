@@ -252,15 +252,16 @@ async fn a_device_changes_where_it_is_told(tx: &mut dyn Tx) -> Stored<()> {
     tx.put_report(row.id, &report(), NOW + 1).await?;
     (row.report, row.last_seen) = (report().into(), Some(NOW + 1));
     assert_eq!(tx.device(row.id).await?.as_ref(), Some(&row));
-    tx.put_verdict(row.id, &fared(), NOW + 2).await?;
-    (row.verdict, row.last_seen) = (fared().into(), Some(NOW + 2));
+    let good = Fared { outcome: Appraised::Quoted, ..fared() };
+    tx.answered(row.id, &good, NOW + 2).await?;
+    (row.verdict, row.last_seen, row.answered) = (good.into(), Some(NOW + 2), 1);
+    row.proved_at = Some(NOW + 2);
     assert_eq!(tx.device(row.id).await?.as_ref(), Some(&row));
+    tx.answered(row.id, &fared(), NOW + 3).await?;
+    (row.verdict, row.last_seen, row.answered) = (fared().into(), Some(NOW + 3), 2);
+    assert_eq!(tx.device(row.id).await?.as_ref(), Some(&row), "what is worth nothing proves nothing");
     tx.put_section(row.id, 7, &[9; 32]).await?;
     (row.section_version, row.section_digest) = (7, Some([9; 32]));
-    assert_eq!(tx.device(row.id).await?.as_ref(), Some(&row));
-    tx.answered(row.id).await?;
-    tx.answered(row.id).await?;
-    row.answered = 2;
     assert_eq!(tx.device(row.id).await?.as_ref(), Some(&row));
     tx.saw_device(row.id, NOW + 3).await?;
     row.last_seen = Some(NOW + 3);
@@ -633,19 +634,24 @@ async fn one_release_stands_for_each_key(tx: &mut dyn Tx) -> Stored<()> {
         enc: vec![1],
         ciphertext: vec![2],
     };
+    let one = row.device;
     tx.put_release(&row).await?;
-    assert_eq!(tx.release(&row).await?, Some(row.clone()));
+    assert_eq!(tx.releases(&here(), one, &[1; 32]).await?, std::slice::from_ref(&row));
+    assert_eq!(tx.releases(&here(), one, &[2; 32]).await?, [], "another session's");
+    assert_eq!(tx.releases(&elsewhere(), one, &[1; 32]).await?, [], "another project's");
+    assert_eq!(tx.releases(&here(), device(9).id, &[1; 32]).await?, [], "another device's");
     let later = ReleaseRow { session: [2; 32], ..row.clone() };
-    assert_eq!(tx.release(&later).await?, None, "another session's");
-    let theirs = ReleaseRow { project: elsewhere(), ..row.clone() };
-    assert_eq!(tx.release(&theirs).await?, None, "another project's");
     tx.put_release(&later).await?;
-    assert_eq!(tx.release(&row).await?, None, "the earlier session's is replaced");
+    assert_eq!(tx.releases(&here(), one, &[1; 32]).await?, [], "the earlier session's is replaced");
     let next = ReleaseRow { epoch: Epoch(2), ..later.clone() };
     tx.put_release(&next).await?;
+    assert_eq!(tx.releases(&here(), one, &[2; 32]).await?, [later, next.clone()]);
     tx.drop_releases_before(row.device, row.vault, Epoch(2)).await?;
-    assert_eq!(tx.release(&later).await?, None, "of an epoch that is over");
-    assert_eq!(tx.release(&next).await?, Some(next.clone()), "of one that is not");
+    assert_eq!(
+        tx.releases(&here(), one, &[2; 32]).await?,
+        std::slice::from_ref(&next),
+        "of epochs that are not over"
+    );
     assert!(tx.was_released(next.device, next.vault).await?);
     assert!(!tx.was_released(device(9).id, next.vault).await?, "another device's");
     Ok(())

@@ -158,6 +158,7 @@ async fn a_commit_that_nobody_waits_for_any_more_is_counted_when_it_ends() {
     }
     assert_eq!(lost().await, Some(7), "it was kept all the same");
     assert!(!store.unchanged_since(then, id), "and what was read before is not good");
+    assert!(store.unchanged_since(store.as_of(), id), "what is read from now on is");
 }
 
 /// A commit whose end nobody can see: nothing that was read is good again.

@@ -45,6 +45,15 @@ impl Access {
     }
 }
 
+/// When a commit is on the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Durable {
+    /// Before it returns.
+    AtOnce,
+    /// With the next one that is, at the latest: they lie in one log.
+    WithTheNext,
+}
+
 /// Those of one kind, opened as they are needed.
 pub(super) struct Connections {
     file: PathBuf,
@@ -74,7 +83,8 @@ impl Connections {
             Some(connection) => connection,
             None => self.one_more()?,
         };
-        Ok(Lent { connection: Some(connection), sound: true, of: self.clone(), _place: place })
+        let durable = Durable::AtOnce;
+        Ok(Lent { connection: Some(connection), sound: true, durable, of: self.clone(), _place: place })
     }
 
     fn one_more(&self) -> Stored<Connection> {
@@ -105,6 +115,7 @@ pub(super) struct Lent {
     /// The disk did not fail it. A connection that the disk failed is closed: SQLite opens a file that can't be written just then for
     /// reading alone, and such a connection stays so when the file can be written again.
     sound: bool,
+    durable: Durable,
     of: Arc<Connections>,
     /// Given back last.
     _place: OwnedSemaphorePermit,
@@ -122,19 +133,32 @@ impl Lent {
         self.note(done.map_err(failed))
     }
 
+    /// Before a transaction begins. Not by a statement that is kept: SQLite carries this one out when it reads it.
+    pub(super) fn be(&mut self, durable: Durable) -> Stored<()> {
+        if durable != self.durable {
+            let say = match durable {
+                Durable::AtOnce => "PRAGMA synchronous = FULL",
+                Durable::WithTheNext => "PRAGMA synchronous = NORMAL",
+            };
+            self.connection().execute_batch(say).map_err(failed)?;
+            self.durable = durable;
+        }
+        Ok(())
+    }
+
     /// Takes note of what an error says of the connection.
     pub(super) fn note<T>(&mut self, done: Stored<T>) -> Stored<T> {
         self.sound &= !matches!(done, Err(StoreError::Disk(_)));
         done
     }
 
-    /// Whether nothing is open on it any more. A disk that is full may have ended the transaction already.
+    /// Whether nothing is open on it any more, and the next one's commits are durable at once. A disk that is full may have ended the transaction already.
     fn comes_to_rest(&mut self) -> bool {
         let in_transaction = |lent: &Self| !lent.connection().is_autocommit();
         if in_transaction(self) {
             let _ = self.run("ROLLBACK", ());
         }
-        self.sound && !in_transaction(self)
+        self.sound && !in_transaction(self) && self.be(Durable::AtOnce).is_ok()
     }
 }
 

@@ -119,8 +119,10 @@ impl Devices for SqliteTx {
         self.change("UPDATE devices SET last_seen = ? WHERE id = ?", (int(at), blob(id.0))).await
     }
 
-    async fn answered(&mut self, id: DeviceId) -> Stored<()> {
-        self.change("UPDATE devices SET answered = answered + 1 WHERE id = ?", (blob(id.0),)).await
+    async fn answered(&mut self, id: DeviceId, fared: &Fared, at: UnixSeconds) -> Stored<()> {
+        let write = "UPDATE devices SET answered = answered + 1, verdict = ?2, last_seen = ?3,
+                       proved_at = iif(?4, ?3, proved_at) WHERE id = ?1";
+        self.change(write, (blob(id.0), json(fared), int(at), fared.is_good())).await
     }
 
     async fn proved_device(&mut self, id: DeviceId, at: UnixSeconds) -> Stored<()> {
@@ -138,11 +140,6 @@ impl Devices for SqliteTx {
     async fn put_report(&mut self, id: DeviceId, report: &DeviceReport, at: UnixSeconds) -> Stored<()> {
         let write = "UPDATE devices SET report = ?, last_seen = ? WHERE id = ?";
         self.change(write, (json(report), int(at), blob(id.0))).await
-    }
-
-    async fn put_verdict(&mut self, id: DeviceId, verdict: &Fared, at: UnixSeconds) -> Stored<()> {
-        let write = "UPDATE devices SET verdict = ?, last_seen = ? WHERE id = ?";
-        self.change(write, (json(verdict), int(at), blob(id.0))).await
     }
 
     async fn put_section(&mut self, id: DeviceId, version: u64, digest: &[u8; 32]) -> Stored<()> {

@@ -60,7 +60,7 @@ impl Evidence for SqliteTx {
             "INSERT OR REPLACE INTO past_sessions (device, session, ended_at, settled) VALUES (?, ?, ?, ?)";
         self.run(put, (blob(row.device.0), row.session, int(row.ended_at), row.settled)).await?;
         let older = "DELETE FROM past_sessions WHERE device = ?1 AND session IN
-             (SELECT session FROM past_sessions WHERE device = ?1 ORDER BY ended_at DESC, session LIMIT -1 OFFSET ?2)";
+             (SELECT session FROM past_sessions WHERE device = ?1 ORDER BY ended_at DESC, session DESC LIMIT -1 OFFSET ?2)";
         self.run(older, (blob(row.device.0), keep)).await.map(drop)
     }
 

@@ -123,6 +123,13 @@ impl Keys for SqliteTx {
         self.one(find, (blob(device.0), blob(vault.0), int(epoch.0))).await
     }
 
+    async fn epochs_in_use(&mut self, device: DeviceId) -> Stored<Vec<EpochRow>> {
+        let list = "FROM epochs WHERE device = ? AND EXISTS
+             (SELECT 1 FROM vaults WHERE vaults.device = epochs.device AND vaults.id = epochs.vault
+                AND epochs.epoch IN (vaults.current_epoch, vaults.last_epoch))";
+        self.all(list, (blob(device.0),)).await
+    }
+
     async fn epochs_before_projects(
         &mut self,
         after: Option<(DeviceId, VaultId, Epoch)>,
@@ -167,10 +174,14 @@ impl Keys for SqliteTx {
         self.run(forget, (blob(device.0), blob(vault.0), int(epoch.0))).await.map(drop)
     }
 
-    async fn release(&mut self, like: &ReleaseRow) -> Stored<Option<ReleaseRow>> {
-        let find = "FROM releases WHERE project = ? AND device = ? AND vault = ? AND epoch = ? AND custody = ? AND session = ?";
-        let (device, vault, epoch) = (blob(like.device.0), blob(like.vault.0), int(like.epoch.0));
-        self.one(find, (like.project.as_str(), device, vault, epoch, &like.custody, like.session)).await
+    async fn releases(
+        &mut self,
+        project: &Project,
+        device: DeviceId,
+        session: &[u8; 32],
+    ) -> Stored<Vec<ReleaseRow>> {
+        let find = "FROM releases WHERE device = ? AND session = ? AND project = ?";
+        self.all(find, (blob(device.0), session, project.as_str())).await
     }
 
     async fn was_released(&mut self, device: DeviceId, vault: VaultId) -> Stored<bool> {

@@ -24,7 +24,7 @@ use async_trait::async_trait;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::task::block_in_place;
 
-use self::connections::{Access, Connections};
+use self::connections::{Access, Connections, Durable};
 use self::transaction::SqliteTx;
 use super::{Engine, Open, Scope, StoreError, Stored};
 
@@ -131,7 +131,11 @@ impl Engine for SqliteStore {
 
     /// The file has one writer, whatever it is for.
     async fn write(&self, _: Scope) -> Stored<Box<dyn Open>> {
-        Ok(Box::new(SqliteTx::writing(&self.writing).await?))
+        Ok(Box::new(SqliteTx::writing(&self.writing, Durable::AtOnce).await?))
+    }
+
+    async fn write_ahead(&self, _: Scope) -> Stored<Box<dyn Open>> {
+        Ok(Box::new(SqliteTx::writing(&self.writing, Durable::WithTheNext).await?))
     }
 
     /// Folds the log into the file.

@@ -9,7 +9,7 @@ use tokio::task::coop::consume_budget;
 use tokio::time::{sleep, timeout};
 use vault::ids::DeviceId;
 
-use super::connections::{Connections, Lent, failed};
+use super::connections::{Connections, Durable, Lent, failed};
 use super::read::{Columns, Count, FromRow, There};
 use super::{PATIENCE, apart};
 use crate::store::{Around, Open, StoreError, Stored, Tx};
@@ -44,9 +44,10 @@ impl SqliteTx {
     }
 
     /// Takes the write lock at once: what is read next can't change before the commit.
-    pub(super) async fn writing(connections: &Arc<Connections>) -> Stored<Self> {
+    pub(super) async fn writing(connections: &Arc<Connections>, durable: Durable) -> Stored<Self> {
         let begun = timeout(PATIENCE, async {
-            let lent = connections.lend().await?;
+            let mut lent = connections.lend().await?;
+            lent.be(durable)?;
             begin_alone(lent).await
         });
         begun.await.unwrap_or_else(|waited| Err(StoreError::Busy(waited.into())))

@@ -1,5 +1,6 @@
 //! A controller of one build with many devices in software: registered, each with its vaults, all attested.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
@@ -21,6 +22,8 @@ const HANDS: usize = 4;
 const POLICY: &str = "kind: VaultPolicy\nname: p\ncustody: tpm+controller\nattest: { every: 24h }\n";
 /// So far from one to the next that is asked; a prime, so that all have their turn.
 const STRIDE: usize = 7919;
+/// So many new sessions of one device within an hour are taken for lives of one node; more are an alarm, and bar its keys.
+const LIVES: usize = 8;
 
 /// The controller and its devices.
 pub(crate) struct Fleet {
@@ -29,6 +32,8 @@ pub(crate) struct Fleet {
     devices: Vec<Device>,
     vaults: usize,
     next: usize,
+    /// New sessions of each device since its alarm was last settled; none where the build has no such alarm.
+    lives: Option<HashMap<usize, usize>>,
 }
 
 impl Fleet {
@@ -45,7 +50,9 @@ impl Fleet {
         for file in documents.chunks(OF_A_FILE) {
             evc.apply(&file.join("---\n"))?;
         }
-        let mut fleet = Self { evc, line, devices: registered, vaults, next: 0 };
+        let has_alarm = evc.run(&["device", "settle", "--help"]).is_ok();
+        let lives = has_alarm.then(HashMap::new);
+        let mut fleet = Self { evc, line, devices: registered, vaults, next: 0, lives };
         fleet.all_attest()?;
         Ok(fleet)
     }
@@ -84,11 +91,28 @@ impl Fleet {
     /// The same for one attestation: challenge, evidence, section with the keys of all vaults.
     pub(crate) fn attest(&mut self, rounds: usize) -> Result<Duration> {
         let turn = self.turn(rounds);
+        self.settle(&turn)?;
         let before = self.cpu_time()?;
         for n in turn {
             attest(&mut self.devices[n], &self.line, self.vaults)?;
         }
         Ok((self.cpu_time()? - before) / u32::try_from(rounds)?)
+    }
+
+    /// Settles the alarm of those that would have too many sessions with these: what is measured is a node's life, and not a flood of them.
+    fn settle(&mut self, turn: &[usize]) -> Result<()> {
+        let Some(lives) = &mut self.lives else { return Ok(()) };
+        let mut next: HashMap<usize, usize> = HashMap::new();
+        turn.iter().for_each(|device| *next.entry(*device).or_default() += 1);
+        for (device, new) in next {
+            let since = lives.entry(device).or_default();
+            if *since + new > LIVES {
+                self.evc.run(&["device", "settle", &name(device)])?;
+                *since = 0;
+            }
+            *since += new;
+        }
+        Ok(())
     }
 
     /// Devices in equal parts, to be asked by as many at the same time.
