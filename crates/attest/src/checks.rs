@@ -6,12 +6,13 @@ use std::collections::BTreeMap;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
 use tpm2_protocol::data::TpmAlgId;
 
+use crate::bank::PcrDigest;
 use crate::binding::sha256;
 use crate::key::AkPublic;
 use crate::quote::Quote;
 
-/// PCR of the SHA-256 bank to its value.
-pub type PcrValues = BTreeMap<u8, [u8; 32]>;
+/// PCR to its value, all of one bank.
+pub type PcrValues = BTreeMap<u8, PcrDigest>;
 
 /// Why a quote is worth nothing here.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -22,8 +23,8 @@ pub enum CheckError {
     /// Another question, session or claims.
     #[error("the quote answers another nonce, session or claims")]
     QualifyingData,
-    /// Fewer, more or other PCRs than asked for, or another bank.
-    #[error("the quote is not over exactly the PCRs asked for in the SHA-256 bank")]
+    /// Fewer, more or other PCRs than asked for, or not of one bank that is appraised.
+    #[error("the quote is not over exactly the PCRs asked for in the SHA-256 or the SHA-384 bank")]
     Selection,
     /// The values sent are not those quoted.
     #[error("the PCR values sent are not those that were quoted")]
@@ -52,26 +53,28 @@ pub fn qualifying(quote: &Quote, expected: &[u8]) -> Result<(), CheckError> {
     if quote.qualifying_data == expected { Ok(()) } else { Err(CheckError::QualifyingData) }
 }
 
-/// The quote is over exactly the PCRs of `mask` (bit n is PCR n, 0 to 23), in the SHA-256 bank and no other.
+/// The quote is over exactly the PCRs of `mask` (bit n is PCR n, 0 to 23), in one bank that is appraised and no other.
 ///
-/// Does not establish their values.
+/// Does not establish their values, nor that they are of the bank in which a reference value was approved: values tell.
 ///
 /// # Errors
 /// [`CheckError::Selection`].
 pub fn selection(quote: &Quote, mask: u32) -> Result<(), CheckError> {
     let bitmap = &mask.to_le_bytes()[..3];
     match quote.selections.as_slice() {
-        [(TpmAlgId::Sha256, selected)] if selected == bitmap && mask < 1 << 24 && mask != 0 => Ok(()),
+        [(_, selected)] if selected == bitmap && mask < 1 << 24 && mask != 0 && quote.bank().is_some() => {
+            Ok(())
+        }
         _ => Err(CheckError::Selection),
     }
 }
 
-/// The quote is over no PCR at all of the SHA-256 bank: the TPM that made it has none allocated, whatever was asked for.
+/// The quote is over no PCR at all of the SHA-256 bank, which is asked for where no other was found: the TPM that made it has neither.
 pub(crate) fn no_bank(quote: &Quote) -> bool {
     matches!(quote.selections.as_slice(), [(TpmAlgId::Sha256, none)] if none.iter().all(|byte| *byte == 0))
 }
 
-/// The values are those that were quoted: exactly the PCRs of `mask`, hashing to the quote's composite.
+/// The values are those that were quoted: exactly the PCRs of `mask`, of the quote's bank, hashing to its composite.
 ///
 /// Does not establish that they are good: see [`mod@crate::references`].
 ///
@@ -79,7 +82,8 @@ pub(crate) fn no_bank(quote: &Quote) -> bool {
 /// [`CheckError::Composite`].
 pub fn composite(quote: &Quote, mask: u32, values: &PcrValues) -> Result<(), CheckError> {
     let wanted = (0..24u8).filter(|pcr| mask & (1 << pcr) != 0);
-    let all: Vec<u8> = values.values().flatten().copied().collect();
-    let good = wanted.eq(values.keys().copied()) && quote.composite == sha256(&all);
+    let all: Vec<u8> = values.values().flat_map(PcrDigest::as_bytes).copied().collect();
+    let of_it = values.values().all(|value| Some(value.bank()) == quote.bank());
+    let good = wanted.eq(values.keys().copied()) && of_it && quote.composite == sha256(&all);
     if good { Ok(()) } else { Err(CheckError::Composite) }
 }

@@ -3,6 +3,7 @@
 //! Invariant: no IO, no clock, no randomness. Only this crate can make an [`Appraisal`] or a [`DeviceSession`].
 
 mod appraisal;
+mod bank;
 mod binding;
 mod checks;
 mod continuity;
@@ -12,6 +13,7 @@ mod quote;
 mod references;
 
 pub use appraisal::{Appraisal, Finding, Input, Refused, Unchecked, Verdict, appraise};
+pub use bank::{PcrBank, PcrDigest};
 pub use binding::{
     BadDeviceSignature, DeviceSession, EVIDENCE_LABEL, SessionKey, evidence_message, qualifying_data,
 };

@@ -1,5 +1,6 @@
 //! Whether anything measured the boot: PCRs that stand where a reset puts them say nothing of what runs, on whichever machine.
 
+use crate::bank::PcrDigest;
 use crate::checks::PcrValues;
 use crate::references::list;
 
@@ -10,12 +11,13 @@ const DYNAMIC: std::ops::RangeInclusive<u8> = 17..=22;
 /// PCR 0 begins with the locality of TPM2_Startup, or 4 after an H-CRTM, in its last byte.
 const LAST_LOCALITY: u8 = 4;
 
-/// The PCR stands where a reset puts it: nothing was extended into it since.
+/// The PCR stands where a reset puts it, in whichever bank: nothing was extended into it since.
 #[must_use]
-pub fn at_reset(pcr: u8, value: &[u8; 32]) -> bool {
-    let (head, last) = (&value[..31], value[31]);
-    let begins = if pcr == 0 { last <= LAST_LOCALITY } else { last == 0 };
-    (begins && head == [0; 31]) || (DYNAMIC.contains(&pcr) && *value == [0xff; 32])
+pub fn at_reset(pcr: u8, value: &[u8]) -> bool {
+    let Some((last, head)) = value.split_last() else { return true };
+    let begins = if pcr == 0 { *last <= LAST_LOCALITY } else { *last == 0 };
+    let all = |bytes: &[u8], are: u8| bytes.iter().all(|byte| *byte == are);
+    (begins && all(head, 0)) || (DYNAMIC.contains(&pcr) && all(value, 0xff))
 }
 
 /// What shows that nothing measured a boot.
@@ -25,7 +27,7 @@ pub enum Unmeasured {
     #[error("PCR {} at the reset value", list(.0))]
     Untouched(Vec<u8>),
     /// No PCR was quoted.
-    #[error("the TPM has no SHA-256 bank of PCRs")]
+    #[error("the TPM has no SHA-256 or SHA-384 bank of PCRs")]
     NoBank,
 }
 
@@ -35,7 +37,7 @@ pub enum Unmeasured {
 /// Does not establish, of a boot that was measured, by whom: whoever runs before the firmware's measuring can feign it.
 #[must_use]
 pub fn unmeasured(pcrs: &PcrValues) -> Option<Unmeasured> {
-    let untouched = |(pcr, value): (&u8, &[u8; 32])| at_reset(*pcr, value).then_some(*pcr);
+    let untouched = |(pcr, value): (&u8, &PcrDigest)| at_reset(*pcr, value.as_bytes()).then_some(*pcr);
     let all: Vec<u8> = pcrs.iter().filter_map(untouched).collect();
     let boot: Vec<u8> = all.iter().copied().filter(|pcr| BOOT.contains(pcr)).collect();
     match (all, boot) {

@@ -3,6 +3,8 @@
 use tpm2_protocol::TpmUnmarshal as _;
 use tpm2_protocol::data::{TpmAlgId, TpmsAttest, TpmuAttest};
 
+use crate::bank::PcrBank;
+
 /// TPM_GENERATED_VALUE.
 const GENERATED: &[u8; 4] = b"\xffTCG";
 /// TPM_ST_ATTEST_QUOTE.
@@ -82,6 +84,15 @@ pub struct Boot {
 }
 
 impl Quote {
+    /// The bank that it is over, where it is over one alone that is appraised.
+    #[must_use]
+    pub fn bank(&self) -> Option<PcrBank> {
+        match self.selections.as_slice() {
+            [(algorithm, _)] => PcrBank::of(*algorithm),
+            _ => None,
+        }
+    }
+
     /// The TPM's boot that it was made in.
     #[must_use]
     pub fn boot(&self) -> Boot {

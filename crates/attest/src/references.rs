@@ -1,6 +1,7 @@
 //! Reference values: PCR values that an operator approved, against those that were quoted.
 
 use crate::appraisal::{Finding, Unchecked, Verdict};
+use crate::bank::PcrDigest;
 use crate::checks::PcrValues;
 use crate::measured::unmeasured;
 
@@ -10,13 +11,14 @@ pub struct Difference {
     /// Its number.
     pub pcr: u8,
     /// As approved; absent when the reference value does not have it.
-    pub was: Option<[u8; 32]>,
+    pub was: Option<PcrDigest>,
     /// As quoted; absent when it was not quoted.
-    pub is: Option<[u8; 32]>,
+    pub is: Option<PcrDigest>,
 }
 
 /// The PCRs are exactly those of one of the `approved` reference values. [`Verdict::NotChecked`] when there is none, and always of a
-/// boot that nothing measured ([`unmeasured`]): PCRs at their reset value are the same under any software.
+/// boot that nothing measured ([`unmeasured`]): PCRs at their reset value are the same under any software. A value of one bank meets
+/// none of another.
 ///
 /// Does not establish that these values were quoted ([`crate::composite`]), nor what software they stand for: an operator said
 /// that they are good.
@@ -50,9 +52,9 @@ pub(crate) fn list(numbers: &[u8]) -> String {
 }
 
 pub(crate) fn describe(differences: &[Difference]) -> String {
-    let short = |value: &Option<[u8; 32]>| match value {
+    let short = |value: &Option<PcrDigest>| match value {
         None => "absent".to_owned(),
-        Some(v) => v[..4].iter().map(|b| format!("{b:02x}")).collect(),
+        Some(v) => v.as_bytes()[..4].iter().map(|b| format!("{b:02x}")).collect(),
     };
     let one = |d: &Difference| format!("PCR {} was {} is {}", d.pcr, short(&d.was), short(&d.is));
     differences.iter().map(one).collect::<Vec<_>>().join("; ")

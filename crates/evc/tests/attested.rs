@@ -5,7 +5,7 @@ mod common;
 #[path = "../../vault/src/decide/tests/fake_tpm.rs"]
 mod fake_tpm;
 
-use attest::PcrValues;
+use attest::{PcrDigest, PcrValues};
 use common::{Device, Evc, Key, new_session, raced, section};
 use evc::service::APPRAISED_PCRS;
 use fake_tpm::FakeTpm;
@@ -20,7 +20,7 @@ const STRICT: &str = "kind: VaultPolicy\nname: strict\ncustody: tpm+controller\n
 
 fn pcrs(four: u8) -> PcrValues {
     let appraised = (0..24).filter(|pcr| APPRAISED_PCRS.0 & (1 << pcr) != 0);
-    appraised.map(|pcr| (pcr, [if pcr == 4 { four } else { 1 }; 32])).collect()
+    appraised.map(|pcr| (pcr, [if pcr == 4 { four } else { 1 }; 32].into())).collect()
 }
 
 fn with_tpm(evc: &Evc) -> (Device, FakeTpm) {
@@ -34,10 +34,10 @@ fn with_tpm(evc: &Evc) -> (Device, FakeTpm) {
 fn quote(device: &Device, tpm: &FakeTpm, nonce: [u8; 32], pcrs: &PcrValues) -> Quote {
     let session = device.session.session_key();
     let (attest_data, signature) = tpm.quote(&nonce, &session, b"claims", pcrs);
-    let value = |(index, value): (&u8, &[u8; 32])| PcrValue {
+    let value = |(index, value): (&u8, &PcrDigest)| PcrValue {
         index: *index,
-        algorithm: PcrAlgorithm::Sha256,
-        value: value.to_vec(),
+        algorithm: PcrAlgorithm::of(value.bank()),
+        value: value.as_bytes().to_vec(),
     };
     let binding = EvidenceBinding { session, nonce, claims: b"claims".to_vec(), device_signature: None };
     Quote {
@@ -77,7 +77,7 @@ fn measured_state_is_held_against_approved_values() {
     let told = evc.act("GET", "/devices/edge-1", "")["device"]["attestation"].clone();
     assert_eq!(told["from"], "127.0.0.1", "seen-by-users 0b.15: from where, of which session, over what");
     assert_eq!(told["session"], hex::encode(&device.session.session_key().0[..4]));
-    assert_eq!(told["pcrs"], "0, 1, 2, 3, 4, 6, 7, 8, 9, 10, 11, 12, 13, 14");
+    assert_eq!(told["pcrs"], "0, 1, 2, 3, 4, 6, 7, 8, 9, 10, 11, 12, 13, 14 (SHA-256)");
     let approved = evc.act("POST", "/references/1/approve", "");
     let one = format!("PCR 0: {}", "01".repeat(32));
     let notes = approved["notes"].as_array().expect("notes");
@@ -250,6 +250,36 @@ fn tpm_of(evc: &Evc) -> String {
     evc.act("GET", "/devices/edge-1", "")["device"]["tpm"].as_str().expect("text").to_owned()
 }
 
+/// Issue 7: evidence of the SHA-384 bank is learned and approved like any, told with its bank, and meets no value of the SHA-256 bank,
+/// though each byte of it is the same.
+#[test]
+fn evidence_of_the_sha384_bank_is_learned_and_approved_in_that_bank() {
+    let evc = Evc::start();
+    let (mut device, tpm) = with_tpm(&evc);
+    evc.apply(STRICT);
+    let longer: PcrValues = pcrs(1).into_keys().map(|pcr| (pcr, [1; 48].into())).collect();
+    round(&evc, &mut device, &tpm, &pcrs(1));
+    evc.act("POST", "/references/1/approve", "");
+    device.session = new_session();
+    assert!(round(&evc, &mut device, &tpm, &pcrs(1)).is_some(), "the twin");
+    evc.act("POST", "/devices/edge-1/learn", "");
+    device.session = new_session();
+    device.hash.clear();
+    assert_eq!(round(&evc, &mut device, &tpm, &longer), None, "another bank");
+    let key = evc.act("GET", "/devices/edge-1", "")["vaults"][0]["key"].to_string();
+    assert!(key.contains("withheld: pcrs: PCR 0, 1, 2"), "{key}");
+    let learned = evc.act("GET", "/references?device=edge-1", "");
+    let told =
+        |n: usize| ["bank", "differs"].map(|field| learned[n][field].as_str().expect("text").to_owned());
+    assert_eq!(told(0), ["SHA-256", "nothing was approved before"]);
+    assert_eq!(told(1), ["SHA-384", "another bank than 1"]);
+    evc.act("POST", "/references/2/approve", "");
+    device.session = new_session();
+    assert!(round(&evc, &mut device, &tpm, &longer).is_some(), "approved");
+    let told = evc.act("GET", "/devices/edge-1", "")["device"]["attestation"]["pcrs"].to_string();
+    assert!(told.contains("14 (SHA-384)"), "{told}");
+}
+
 /// TH-2: a node known to have a TPM never gets by without a quote, and its key is pinned; a certificate without the key's public area
 /// says nothing of a TPM, and the area may come later.
 #[test]
@@ -336,7 +366,7 @@ fn an_unmeasured_boot_is_not_learned_and_opens_nothing() {
     let (mut device, tpm) = with_tpm(&evc);
     evc.apply(STRICT);
     let mut zeros = pcrs(1);
-    zeros.extend([0, 4].map(|pcr| (pcr, [0; 32])));
+    zeros.extend([0, 4].map(|pcr| (pcr, [0; 32].into())));
     assert_eq!(round(&evc, &mut device, &tpm, &zeros), None);
     assert_eq!(evc.act("GET", "/references", "").as_array().map(Vec::len), Some(0), "nothing to approve");
     let told = evc.act("GET", "/devices/edge-1", "")["device"]["attestation"]["words"].to_string();
@@ -346,7 +376,7 @@ fn an_unmeasured_boot_is_not_learned_and_opens_nothing() {
     device.session = new_session();
     assert_eq!(round(&evc, &mut device, &tpm, &PcrValues::new()), None);
     let told = evc.act("GET", "/devices/edge-1", "")["device"]["attestation"]["words"].to_string();
-    assert!(told.contains("boot not measured: the TPM has no SHA-256 bank of PCRs"), "{told}");
+    assert!(told.contains("boot not measured: the TPM has no SHA-256 or SHA-384 bank of PCRs"), "{told}");
     device.session = new_session();
     assert_eq!(round(&evc, &mut device, &tpm, &pcrs(1)), None);
     assert_eq!(evc.act("GET", "/references", "").as_array().map(Vec::len), Some(1), "learned");

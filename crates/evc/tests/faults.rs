@@ -86,7 +86,7 @@ fn device_acts(evc: &Evc) -> Vec<Act> {
         id: 0,
         project: vault::ids::Project::default(),
         device: id,
-        pcrs: evc::store::Pcrs([(0, [0xa5; 32]), (4, [0xa5; 32])].into()),
+        pcrs: evc::store::Pcrs([(0, [0xa5; 32].into()), (4, [0xa5; 32].into())].into()),
         state: ReferenceState::Pending,
         learned_at: now(),
         decided_at: None,

@@ -93,7 +93,7 @@ fn what_is_another_projects_is_not_known_by_its_identity_either() {
             id: 0,
             project: vault::ids::Project::default(),
             device: device.id,
-            pcrs: evc::store::Pcrs([(0, [0xa5; 32]), (4, [0xa5; 32])].into()),
+            pcrs: evc::store::Pcrs([(0, [0xa5; 32].into()), (4, [0xa5; 32].into())].into()),
             state: evc::store::ReferenceState::Pending,
             learned_at: 1,
             decided_at: None,

@@ -37,6 +37,8 @@ pub enum Power {
 pub struct Parts {
     /// With a TPM.
     pub tpm: bool,
+    /// The banks of PCRs that its TPM is made with, as swtpm_setup names them.
+    pub banks: &'static str,
     /// Size of its disk in bytes.
     pub disk: u64,
     /// Between two polls, as `eve run --poll-interval` takes it.
@@ -55,7 +57,8 @@ const LOG: &str = "debug,tss_esapi=off,ureq=info,ureq_proto=info,rustls=info";
 impl Default for Parts {
     fn default() -> Self {
         let (poll, boot) = ("200ms".to_owned(), BootState::named("good"));
-        Self { tpm: true, disk: DISK, poll, boot, log: LOG, programs: Programs::default() }
+        let banks = crate::swtpm::SHA256;
+        Self { tpm: true, banks, disk: DISK, poll, boot, log: LOG, programs: Programs::default() }
     }
 }
 
@@ -88,7 +91,7 @@ impl Node {
     pub fn made(dir: &Path, name: &str, evc: &Evc, parts: Parts) -> Result<Self> {
         fs::create_dir_all(dir.join("node/config"))?;
         let dir = dir.canonicalize()?;
-        let tpm = parts.tpm.then(|| Swtpm::new(&dir.join("tpm"), name)).transpose()?;
+        let tpm = parts.tpm.then(|| Swtpm::with_banks(&dir.join("tpm"), name, parts.banks)).transpose()?;
         let disk = LoopFs::create(&dir.join("disk.img"), &dir.join("node/persist"), parts.disk)?;
         let node = Self { eve: None, tpm, disk, parts, dir, name: name.to_owned() };
         evc.allow(&Onboarding::write(&node.root().join("config"), name)?, name)?;

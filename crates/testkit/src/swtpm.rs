@@ -30,6 +30,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// TPM2_Shutdown, but for its one parameter: 0 for TPM_SU_CLEAR, 1 for TPM_SU_STATE.
 const SHUTDOWN: [u8; 11] = [0x80, 0x01, 0, 0, 0, 12, 0, 0, 0x01, 0x45, 0];
 
+/// The bank of PCRs that a TPM has where nothing else is said.
+pub const SHA256: &str = "sha256";
+
 /// One software TPM. It serves one client at a time: drop a `Tpm` before tools are run against it.
 pub struct Swtpm {
     state: PathBuf,
@@ -44,8 +47,16 @@ impl Swtpm {
     /// # Errors
     /// swtpm_setup or swtpm is missing or failed; its words are in the error.
     pub fn new(dir: &Path, vmid: &str) -> Result<Self> {
+        Self::with_banks(dir, vmid, SHA256)
+    }
+
+    /// The same with these banks of PCRs, as swtpm_setup names them: `sha384`, or `sha256,sha384`.
+    ///
+    /// # Errors
+    /// As [`Swtpm::new`].
+    pub fn with_banks(dir: &Path, vmid: &str, banks: &str) -> Result<Self> {
         let parent = dir.parent().context("the TPM's folder has no parent")?;
-        Self::with_ca(&TestTpmCa::in_dir(&parent.join("tpm-ca"))?, dir, vmid)
+        Self::manufactured(&TestTpmCa::in_dir(&parent.join("tpm-ca"))?, dir, vmid, banks)
     }
 
     /// The same with a given CA.
@@ -53,9 +64,13 @@ impl Swtpm {
     /// # Errors
     /// As [`Swtpm::new`].
     pub fn with_ca(ca: &TestTpmCa, dir: &Path, vmid: &str) -> Result<Self> {
+        Self::manufactured(ca, dir, vmid, SHA256)
+    }
+
+    fn manufactured(ca: &TestTpmCa, dir: &Path, vmid: &str, banks: &str) -> Result<Self> {
         fs::create_dir_all(dir)?;
         let state = dir.canonicalize()?;
-        ca.manufacture(&state, vmid)?;
+        ca.manufacture(&state, vmid, banks)?;
         Self::start_new(state)
     }
 

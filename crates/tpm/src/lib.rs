@@ -59,7 +59,7 @@ pub use health::Health;
 pub use identity::{Identity, KeyPublic};
 pub use keys::{AK_HANDLE, DEVICE_HANDLE, ECDH_HANDLE};
 pub use owner::{OwnerAuth, TooLong};
-pub use pcr::{BadSelection, PCR_COUNT, PcrSelection, PcrValues};
+pub use pcr::{BadSelection, PCR_COUNT, PcrBank, PcrSelection, PcrValues};
 pub use policy::{BadPolicy, MAX_BRANCHES, PcrPolicy, PolicyDigest, pcr_policy_digest, policy_or_digest};
 pub use presence::{Presence, probe};
 pub use quote::Quote;

@@ -127,9 +127,15 @@ fn extend_zero(command: u32, parts: &[&[u8]]) -> PolicyDigest {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::PcrBank;
 
     fn values(fill: u8) -> PcrValues {
-        PcrValues::new(PcrSelection::EVE.iter().map(|i| (i, [fill; 32])).collect()).unwrap()
+        in_bank(PcrBank::Sha256, fill)
+    }
+
+    fn in_bank(bank: PcrBank, fill: u8) -> PcrValues {
+        let values = PcrSelection::EVE.iter().map(|i| (i, vec![fill; bank.size()]));
+        PcrValues::new(bank, values.collect()).unwrap()
     }
 
     #[test]
@@ -138,8 +144,10 @@ mod tests {
         assert_eq!(PcrPolicy::of_states(&[]), Err(BadPolicy::Count(0)));
         assert_eq!(PcrPolicy::of_states(&states), Err(BadPolicy::Count(9)));
         assert!(PcrPolicy::of_states(&states[..8]).is_ok());
-        let other = PcrValues::new(vec![(0, [0; 32])]).unwrap();
-        assert_eq!(PcrPolicy::of_states(&[values(0), other]), Err(BadPolicy::Mixed));
+        let fewer = PcrValues::new(PcrBank::Sha256, vec![(0, vec![0; 32])]).unwrap();
+        for other in [fewer, in_bank(PcrBank::Sha384, 0)] {
+            assert_eq!(PcrPolicy::of_states(&[values(0), other]), Err(BadPolicy::Mixed));
+        }
     }
 
     #[test]

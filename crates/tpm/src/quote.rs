@@ -18,7 +18,7 @@ pub struct Quote {
     pub attest: Vec<u8>,
     /// The AK's signature over the SHA-256 of `attest`.
     pub signature: EcdsaSignature,
-    /// The values that the quote's digest is over; none where the TPM has no SHA-256 bank: then it is over no PCR.
+    /// The values that the quote's digest is over; none where the TPM has no such bank: then it is over no PCR.
     pub pcr_values: Option<PcrValues>,
 }
 

@@ -3,22 +3,32 @@
 //!
 //! ```text
 //! root      magic "EVEVROOT" | kind u8 | generation u32 | root 32 | SHA-256 of all that 32          77 bytes
-//! branches  magic "EVEVPCRS" | generation u32 | bitmap 3 | count u8 | 8 digests of 32 | SHA-256    304 bytes
+//! branches  magic of the bank | generation u32 | bitmap 3 | count u8 | 8 digests of 32 | SHA-256    304 bytes
 //! ```
-//! Numbers are big-endian; unused digests are zero.
+//! Numbers are big-endian; unused digests are zero. The magic of branches is "EVEVPCRS" of the SHA-256 bank, as builds of before there
+//! was another wrote it, and "EVEVP384" of the SHA-384 one, which those builds call damaged.
 
 use zeroize::Zeroizing;
 
-use crate::{Digest32, Generation, MAX_BRANCHES, PcrPolicy, PcrSelection, PolicyDigest, Root, RootKind};
+use crate::{
+    Digest32, Generation, MAX_BRANCHES, PcrBank, PcrPolicy, PcrSelection, PolicyDigest, Root, RootKind,
+};
 
 const ROOT_MAGIC: &[u8; 8] = b"EVEVROOT";
-const BRANCHES_MAGIC: &[u8; 8] = b"EVEVPCRS";
 const SUM: usize = 32;
+const OTHER_MAGIC: &str = "its magic is wrong";
 
 /// Size of a root's record.
 pub(crate) const ROOT_SIZE: usize = 8 + 1 + 4 + 32 + SUM;
 /// Size of a record of branches.
 pub(crate) const BRANCHES_SIZE: usize = 8 + 4 + 3 + 1 + 32 * MAX_BRANCHES + SUM;
+
+fn branches_magic(bank: PcrBank) -> &'static [u8; 8] {
+    match bank {
+        PcrBank::Sha256 => b"EVEVPCRS",
+        PcrBank::Sha384 => b"EVEVP384",
+    }
+}
 
 /// The record of a root.
 pub(crate) fn encode_root(kind: RootKind, generation: Generation, root: &Root) -> Zeroizing<Vec<u8>> {
@@ -34,7 +44,7 @@ pub(crate) fn encode_root(kind: RootKind, generation: Generation, root: &Root) -
 
 /// Reads a root's record, which must be of `kind`.
 pub(crate) fn decode_root(kind: RootKind, record: &[u8]) -> Result<(Generation, Root), &'static str> {
-    let body = unseal(record, ROOT_SIZE, ROOT_MAGIC)?;
+    let body = unseal(record, ROOT_SIZE)?.strip_prefix(ROOT_MAGIC).ok_or(OTHER_MAGIC)?;
     let ([code], body) = split(body);
     let (generation, body) = split(body);
     if *code != kind.code() {
@@ -50,7 +60,7 @@ pub(crate) fn decode_root(kind: RootKind, record: &[u8]) -> Result<(Generation, 
 /// The record of the PCR states that may read a root: public, but needed to read it.
 pub(crate) fn encode_branches(generation: Generation, policy: &PcrPolicy) -> Vec<u8> {
     let mut record = Vec::with_capacity(BRANCHES_SIZE);
-    record.extend_from_slice(BRANCHES_MAGIC);
+    record.extend_from_slice(branches_magic(policy.selection().bank()));
     record.extend_from_slice(&generation.0.to_be_bytes());
     record.extend_from_slice(&policy.selection().bitmap());
     record.push(policy.branches().len() as u8);
@@ -62,11 +72,14 @@ pub(crate) fn encode_branches(generation: Generation, policy: &PcrPolicy) -> Vec
 
 /// Reads a record of branches.
 pub(crate) fn decode_branches(record: &[u8]) -> Result<(Generation, PcrPolicy), &'static str> {
-    let body = unseal(record, BRANCHES_SIZE, BRANCHES_MAGIC)?;
+    let whole = unseal(record, BRANCHES_SIZE)?;
+    let of = |bank: PcrBank| Some((bank, whole.strip_prefix(branches_magic(bank))?));
+    let (bank, body) = PcrBank::ALL.into_iter().find_map(of).ok_or(OTHER_MAGIC)?;
     let (generation, body) = split(body);
     let (bitmap, body) = split(body);
     let ([count], digests) = split(body);
     let selection = PcrSelection::from_bitmap(*bitmap).map_err(|_| "no PCR is selected")?;
+    let selection = selection.in_bank(bank);
     let (all, _) = digests.as_chunks::<32>();
     let used = all.get(..usize::from(*count)).ok_or("too many PCR states")?;
     let branches = used.iter().map(|digest| PolicyDigest(*digest)).collect();
@@ -79,8 +92,8 @@ fn seal(record: &mut Vec<u8>) {
     record.extend_from_slice(&sum.0);
 }
 
-/// What lies between magic and checksum.
-fn unseal<'a>(record: &'a [u8], size: usize, magic: &[u8; 8]) -> Result<&'a [u8], &'static str> {
+/// What lies before the checksum, its magic too.
+fn unseal(record: &[u8], size: usize) -> Result<&[u8], &'static str> {
     if record.len() != size {
         return Err("its size is wrong");
     }
@@ -88,7 +101,7 @@ fn unseal<'a>(record: &'a [u8], size: usize, magic: &[u8; 8]) -> Result<&'a [u8]
     if Digest32::of(body).0 != sum {
         return Err("its checksum is wrong");
     }
-    body.strip_prefix(magic).ok_or("its magic is wrong")
+    Ok(body)
 }
 
 /// Splits a field off; the sizes were checked as a whole.
@@ -109,8 +122,8 @@ mod tests {
         .unwrap()
     }
 
-    fn policy(bitmap: [u8; 3], branches: Vec<[u8; 32]>) -> PcrPolicy {
-        let selection = PcrSelection::from_bitmap(bitmap).unwrap();
+    fn policy(bank: PcrBank, bitmap: [u8; 3], branches: Vec<[u8; 32]>) -> PcrPolicy {
+        let selection = PcrSelection::from_bitmap(bitmap).unwrap().in_bank(bank);
         PcrPolicy::of_branches(selection, branches.into_iter().map(PolicyDigest).collect()).unwrap()
     }
 
@@ -142,16 +155,18 @@ mod tests {
             branches in proptest::collection::vec(any::<[u8; 32]>(), 1..=8),
             generation: u32,
         ) {
-            let policy = policy(bitmap, branches);
-            let record = encode_branches(Generation(generation), &policy);
-            prop_assert_eq!(record.len(), BRANCHES_SIZE);
-            prop_assert_eq!(decode_branches(&record), Ok((Generation(generation), policy)));
+            for (bank, magic) in [(PcrBank::Sha256, b"EVEVPCRS"), (PcrBank::Sha384, b"EVEVP384")] {
+                let policy = policy(bank, bitmap, branches.clone());
+                let record = encode_branches(Generation(generation), &policy);
+                prop_assert_eq!((record.len(), &record[..8]), (BRANCHES_SIZE, &magic[..]));
+                prop_assert_eq!(decode_branches(&record), Ok((Generation(generation), policy)));
+            }
         }
 
         #[test]
         fn no_record_panics(mut bytes in proptest::collection::vec(any::<u8>(), BRANCHES_SIZE - SUM)) {
             let _ = decode_branches(&bytes);
-            bytes[..8].copy_from_slice(BRANCHES_MAGIC);
+            bytes[..8].copy_from_slice(branches_magic(PcrBank::Sha384));
             seal(&mut bytes);
             let _ = decode_branches(&bytes);
         }

@@ -94,7 +94,7 @@ impl Tpm {
         self.worker.run(PATIENCE, move |shell| shell.sign(&digest))
     }
 
-    /// Quotes `selection` of the SHA-256 bank with the AK over `qualifying_data`.
+    /// Quotes `selection` with the AK over `qualifying_data`.
     ///
     /// # Errors
     /// [`QuoteError::Unsteady`]: PCRs kept moving; retry later.
@@ -107,10 +107,10 @@ impl Tpm {
         self.worker.run(PATIENCE, move |shell| shell.quote(&qualifying_data, selection))
     }
 
-    /// Reads PCRs of the SHA-256 bank, all at one moment.
+    /// Reads PCRs, all at one moment.
     ///
     /// # Errors
-    /// [`TpmError`].
+    /// [`TpmError`]; with meaning `NoBank` where the TPM does not have this bank.
     pub fn read_pcrs(&mut self, selection: PcrSelection) -> Result<PcrValues, TpmError> {
         self.worker.run(PATIENCE, move |shell| shell.read_pcrs(selection))
     }

@@ -7,12 +7,12 @@ mod common;
 
 use std::sync::Arc;
 
-use common::{Bench, bench, good, root};
+use common::{Bench, bench, good, root, with_banks};
 use testkit::swtpm::{Recorder, Way};
 use tpm::{
     AK_HANDLE, AuthLack, DEVICE_HANDLE, Digest32, ECDH_HANDLE, Generation, Identity, Meaning, OPEN_PATIENCE,
-    OwnerAuth, PcrPolicy, PcrSelection, ProvisionError, ReadRootError, RootKind, RootPolicy, SlotSet, Tpm,
-    TpmError,
+    OwnerAuth, PcrBank, PcrPolicy, PcrSelection, ProvisionError, ReadRootError, RootKind, RootPolicy,
+    SlotSet, Tpm, TpmError,
 };
 use zeroize::Zeroizing;
 
@@ -90,6 +90,38 @@ fn the_best_ek_that_the_tpm_can_make_is_taken() {
         assert_eq!(again.provision().unwrap(), identity, "{without:?}");
         again.pin_ek(&identity.ek.name).unwrap();
         again.read_root(SlotSet::Odd, RootKind::Tpm).unwrap();
+    }
+}
+
+/// Issue 7: a TPM that has the SHA-384 bank alone quotes it, binds a root to it, and gives it in that state only. Its policy is the one
+/// that tpm2-tools make.
+#[test]
+fn a_sha384_bank_is_quoted_and_bound_to() {
+    let mut bench = with_banks("sha384");
+    bench.swtpm.extend_boot_state(&good()).unwrap();
+    let (mut tpm, identity) = bench.ready();
+    let selection = PcrSelection::EVE.in_bank(PcrBank::Sha384);
+    let values = tpm.read_pcrs(selection).unwrap();
+    assert!(values.as_slice().iter().all(|(_, value)| value.len() == 48), "{values:?}");
+    let quote = tpm.quote(&[7; 32], selection).unwrap();
+    assert_eq!(quote.pcr_values.as_ref(), Some(&values));
+    assert_eq!(attest::Quote::read(&quote.attest).unwrap().bank(), Some(attest::PcrBank::Sha384));
+    let states = PcrPolicy::of_states(&[values]).unwrap();
+    tpm.define_and_write(Generation(1), RootPolicy::Pcrs(&states), &root(2)).unwrap();
+    assert_eq!(tpm.read_pcr_policy(SlotSet::Odd).unwrap(), (Generation(1), states));
+    let eight = PcrSelection::new([0, 1, 2, 3, 4, 6, 8, 14]).unwrap().in_bank(PcrBank::Sha384);
+    let policy = tpm::pcr_policy_digest(&tpm.read_pcrs(eight).unwrap());
+    drop(tpm);
+    let file = bench.file("policy");
+    let list = ["--policy-pcr", "-l", "sha384:0,1,2,3,4,6,8,14", "-L", &file];
+    bench.swtpm.tool("tpm2_createpolicy", &list).unwrap();
+    assert_eq!(policy.0.to_vec(), std::fs::read(&file).unwrap());
+    for (boot, reads) in [(good().with_change(4, "implant"), false), (good(), true)] {
+        bench.reboot(&boot);
+        match bench.pinned(&identity.ek.name).read_root(SlotSet::Odd, RootKind::Pcrs) {
+            Ok((_, read)) => assert!(reads && read.expose_root() == root(2).expose_root(), "{boot:?}"),
+            Err(error) => assert!(!reads && matches!(error, ReadRootError::PcrsMoved), "{boot:?}: {error}"),
+        }
     }
 }
 

@@ -73,7 +73,7 @@ fn the_values_beside_a_quote_are_those_quoted_and_those_tpm2_pcrread_shows() {
     }
     let boot = Digest32::of(b"boot state good pcr 0").0;
     let extended = Digest32::of(&[[0; 32], boot].concat()).0;
-    assert_eq!(values.get(0), Some(&extended), "the boot state is what its name says");
+    assert_eq!(values.get(0), Some(&extended[..]), "the boot state is what its name says");
 }
 
 /// Clock that a TPM stands at which was never off for a hundred days, in milliseconds.

@@ -180,7 +180,8 @@ fn neighbouring_generations_do_not_touch() {
 fn a_root_that_could_not_be_read_back_is_not_kept() {
     let bench = booted();
     let (mut tpm, _) = bench.ready();
-    let nowhere = tpm::PcrValues::new(PcrSelection::EVE.iter().map(|i| (i, [7; 32])).collect()).unwrap();
+    let values = PcrSelection::EVE.iter().map(|i| (i, vec![7; 32])).collect();
+    let nowhere = tpm::PcrValues::new(tpm::PcrBank::Sha256, values).unwrap();
     let policy = PcrPolicy::of_states(&[nowhere]).unwrap();
     let refused = tpm.define_and_write(G1, RootPolicy::Pcrs(&policy), &root(1));
     let why = match refused {

@@ -33,7 +33,7 @@ pub struct Control {
     pub held_bundle: Option<BundleId>,
 }
 
-/// PCRs of the SHA-256 bank: bit n is PCR n, 0 to 23.
+/// PCRs, of the bank that the node measures its boot into: bit n is PCR n, 0 to 23.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PcrMask(pub u32);
 

@@ -1,6 +1,6 @@
 //! What must not be appraised: each forgery is a good piece of evidence with one thing wrong, signed again by its key.
 
-use attest::{CheckError, KeyError, QuoteError, Refused, SessionKey};
+use attest::{CheckError, KeyError, PcrBank, PcrDigest, QuoteError, Refused, SessionKey};
 use proptest::prelude::*;
 
 use crate::made::{Ak, Evidence, GOOD_ATTRIBUTES, SELECTION, composite};
@@ -69,12 +69,15 @@ fn an_answer_to_another_question_is_refused() {
 
 #[test]
 fn a_quote_over_other_pcrs_or_banks_is_refused() {
-    let cases: [(&str, Vec<(u16, u32)>); 6] = [
+    let cases: [(&str, Vec<(u16, u32)>); 9] = [
         ("fewer", vec![(0x000B, SELECTION & !1)]),
         ("more", vec![(0x000B, SELECTION | 1 << 15)]),
         ("none", vec![]),
         ("other bank", vec![(0x0004, SELECTION)]),
         ("two banks", vec![(0x000B, SELECTION), (0x0004, SELECTION)]),
+        ("both of ours", vec![(0x000B, SELECTION), (0x000C, SELECTION)]),
+        ("some of each", vec![(0x000B, SELECTION & 0xFF), (0x000C, SELECTION & !0xFF)]),
+        ("SHA-512", vec![(0x000D, SELECTION)]),
         ("split", vec![(0x000B, SELECTION & 0xFF), (0x000B, SELECTION & !0xFF)]),
     ];
     for (name, banks) in cases {
@@ -85,9 +88,9 @@ fn a_quote_over_other_pcrs_or_banks_is_refused() {
 #[test]
 fn values_that_were_not_quoted_are_refused() {
     let cases: [(&str, Change); 4] = [
-        ("changed", |e| _ = e.pcrs.insert(4, [0xEE; 32])),
+        ("changed", |e| _ = e.pcrs.insert(4, [0xEE; 32].into())),
         ("missing", |e| _ = e.pcrs.remove(&4)),
-        ("one more", |e| _ = e.pcrs.insert(15, [0; 32])),
+        ("one more", |e| _ = e.pcrs.insert(15, [0; 32].into())),
         ("swapped", |e| {
             let (zero, one) = (e.pcrs[&0], e.pcrs[&1]);
             e.pcrs.extend([(0, one), (1, zero)]);
@@ -103,6 +106,37 @@ fn values_that_were_not_quoted_are_refused() {
         e.statement.composite = composite(&e.pcrs);
     });
     assert_eq!(renamed, Refused::Check(CheckError::Composite));
+}
+
+/// Issue 7: a bank swapped for another, values of both, and values cut to the other's length, each with a composite made over them anew.
+#[test]
+fn values_of_another_bank_than_the_quoted_are_refused() {
+    let cut = |value: &PcrDigest| PcrDigest::in_bank(PcrBank::Sha256, &value.as_bytes()[..32]).unwrap();
+    let cases: [(&str, Evidence, Change); 3] = [
+        ("SHA-256 said, SHA-384 shown", Evidence::of_sha384(), |e| {
+            e.statement.banks = vec![(0x000B, SELECTION)]
+        }),
+        ("SHA-384 said, SHA-256 shown", Evidence::good(), |e| e.statement.banks = vec![(0x000C, SELECTION)]),
+        ("one of the other", Evidence::of_sha384(), |e| _ = e.pcrs.insert(4, [5; 32].into())),
+    ];
+    for (name, mut evidence, change) in cases {
+        evidence.appraise().expect("good evidence");
+        change(&mut evidence);
+        evidence.statement.composite = composite(&evidence.pcrs);
+        let refused = evidence.appraise().expect_err(name);
+        assert_eq!(refused, Refused::Check(CheckError::Composite), "{name}");
+    }
+    let mut truncated = Evidence::of_sha384();
+    truncated.pcrs.values_mut().for_each(|value| *value = cut(value));
+    assert_eq!(truncated.appraise().unwrap_err(), Refused::Check(CheckError::Composite), "as quoted");
+    truncated.statement.composite = composite(&truncated.pcrs);
+    assert_eq!(
+        truncated.appraise().unwrap_err(),
+        Refused::Check(CheckError::Composite),
+        "cut, and hashed so"
+    );
+    assert_eq!(PcrDigest::in_bank(PcrBank::Sha384, &[7; 32]), None);
+    assert_eq!(PcrDigest::in_bank(PcrBank::Sha256, &[7; 48]), None);
 }
 
 #[test]

@@ -20,7 +20,8 @@ fn facts() -> Value {
 fn pcrs(facts: &Value) -> PcrValues {
     let all = facts["pcr_values_sent"].as_object().unwrap().iter();
     let one = |(n, v): (&String, &Value)| {
-        (n.parse().unwrap(), hex::decode(v.as_str().unwrap()).unwrap().try_into().unwrap())
+        let value: [u8; 32] = hex::decode(v.as_str().unwrap()).unwrap().try_into().unwrap();
+        (n.parse().unwrap(), value.into())
     };
     all.map(one).filter(|(n, _)| *n < 16).collect()
 }

@@ -1,6 +1,6 @@
 //! Evidence made in software, field by field, so that each field can be wrong.
 
-use attest::{Input, PcrValues, SessionKey, qualifying_data};
+use attest::{Input, PcrDigest, PcrValues, SessionKey, qualifying_data};
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
@@ -103,7 +103,7 @@ impl Evidence {
     pub(crate) fn good() -> Self {
         let (nonce, session, claims) = ([7; 32], SessionKey([9; 32]), b"claims".to_vec());
         let pcrs: PcrValues =
-            (0..24u8).filter(|n| SELECTION & (1 << n) != 0).map(|n| (n, [n + 1; 32])).collect();
+            (0..24u8).filter(|n| SELECTION & (1 << n) != 0).map(|n| (n, [n + 1; 32].into())).collect();
         let statement = Statement {
             magic: 0xFF54_4347,
             kind: 0x8018,
@@ -118,6 +118,15 @@ impl Evidence {
             tail: Vec::new(),
         };
         Self { ak: Ak::new(), statement, pcrs, nonce, session, claims, before: None, approved: Vec::new() }
+    }
+
+    /// The same of a TPM that measures into its SHA-384 bank.
+    pub(crate) fn of_sha384() -> Self {
+        let mut evidence = Self::good();
+        evidence.pcrs.iter_mut().for_each(|(pcr, value)| *value = [pcr + 1; 48].into());
+        evidence.statement.banks = vec![(0x000C, SELECTION)];
+        evidence.statement.composite = composite(&evidence.pcrs);
+        evidence
     }
 
     pub(crate) fn appraise(&self) -> Result<attest::Appraisal, attest::Refused> {
@@ -146,6 +155,6 @@ impl Evidence {
 }
 
 pub(crate) fn composite(pcrs: &PcrValues) -> Vec<u8> {
-    let all: Vec<u8> = pcrs.values().flatten().copied().collect();
+    let all: Vec<u8> = pcrs.values().flat_map(PcrDigest::as_bytes).copied().collect();
     digest(&SHA256, &all).as_ref().to_vec()
 }

@@ -1,8 +1,8 @@
 //! What an appraisal says beside existing: continuity and reference values, and the device-signed witness.
 
 use attest::{
-    Appraisal, ClockFell, DeviceSession, Discontinuity, Finding, SessionKey, Unchecked, Unmeasured, Verdict,
-    at_reset, evidence_message, unmeasured,
+    Appraisal, ClockFell, DeviceSession, Discontinuity, Finding, PcrBank, SessionKey, Unchecked, Unmeasured,
+    Verdict, at_reset, evidence_message, unmeasured,
 };
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
@@ -96,8 +96,8 @@ fn changed_pcrs_fail_against_the_reference_values() {
     );
     evidence.approved = vec![evidence.pcrs.clone()];
     assert_eq!(evidence.appraise().unwrap().references(), &Verdict::Passed);
-    evidence.pcrs.insert(4, [0xEE; 32]);
-    evidence.pcrs.insert(9, [0xDD; 32]);
+    evidence.pcrs.insert(4, [0xEE; 32].into());
+    evidence.pcrs.insert(9, [0xDD; 32].into());
     evidence.statement.composite = composite(&evidence.pcrs);
     let appraisal = evidence.appraise().unwrap();
     let Verdict::Failed(finding) = appraisal.references() else { panic!("{appraisal:?}") };
@@ -113,7 +113,7 @@ fn changed_pcrs_fail_against_the_reference_values() {
 fn an_unmeasured_boot_never_passes() {
     let said = |untouched: &[u8]| {
         let mut evidence = Evidence::good();
-        evidence.pcrs.extend(untouched.iter().map(|pcr| (*pcr, [0; 32])));
+        evidence.pcrs.extend(untouched.iter().map(|pcr| (*pcr, [0; 32].into())));
         evidence.statement.composite = composite(&evidence.pcrs);
         evidence.approved = vec![evidence.pcrs.clone()];
         evidence.appraise().unwrap().references().clone()
@@ -155,9 +155,9 @@ fn reset_values_are_told_by_pcr() {
     ] {
         assert_eq!(at_reset(pcr, &value), reset, "PCR {pcr} {value:?}");
     }
-    let all = unmeasured(&[(17, [0xff; 32]), (18, [0xff; 32])].into());
+    let all = unmeasured(&[(17, [0xff; 32].into()), (18, [0xff; 32].into())].into());
     assert_eq!(all, Some(Unmeasured::Untouched(vec![17, 18])), "all that there are");
-    assert_eq!(unmeasured(&[(17, [0xff; 32]), (18, [7; 32])].into()), None);
+    assert_eq!(unmeasured(&[(17, [0xff; 32].into()), (18, [7; 32].into())].into()), None);
 }
 
 /// Seen-by-users 0.6: a TPM without the bank quotes no PCR; that is an appraisal, which passes nothing, whatever was approved. Values beside
@@ -175,6 +175,39 @@ fn a_quote_of_no_bank_is_not_measured() {
     assert_eq!(appraisal.references(), &said);
     evidence.statement.banks = vec![(0x0004, 0)];
     assert!(evidence.appraise().is_err(), "another bank");
+}
+
+/// Issue 7: a quote over the SHA-384 bank is appraised as one over the SHA-256 bank, resets and all.
+#[test]
+fn a_sha384_bank_is_appraised() {
+    let mut evidence = Evidence::of_sha384();
+    assert_eq!(evidence.appraise().unwrap().quote().bank(), Some(PcrBank::Sha384));
+    assert_eq!(evidence.appraise().unwrap().references(), &Verdict::NotChecked(Unchecked::NoneApproved));
+    evidence.approved = vec![evidence.pcrs.clone()];
+    assert_eq!(evidence.appraise().unwrap().references(), &Verdict::Passed);
+    evidence.pcrs.insert(4, [0xEE; 48].into());
+    evidence.statement.composite = composite(&evidence.pcrs);
+    let Verdict::Failed(why) = evidence.appraise().unwrap().references().clone() else { panic!("passed") };
+    assert!(why.to_string().ends_with("PCR 4 was 05050505 is eeeeeeee"), "{why}");
+    evidence.pcrs.insert(4, [0; 48].into());
+    evidence.statement.composite = composite(&evidence.pcrs);
+    let said = Verdict::NotChecked(Unchecked::NotMeasured(Unmeasured::Untouched(vec![4])));
+    assert_eq!(evidence.appraise().unwrap().references(), &said);
+}
+
+/// Issue 7: what was approved in one bank never meets what is measured in another, though each byte of it is the same.
+#[test]
+fn a_reference_value_of_another_bank_does_not_match() {
+    let (usual, other) = (Evidence::good(), Evidence::of_sha384());
+    for (mut shown, approved) in [(Evidence::good(), other.pcrs), (Evidence::of_sha384(), usual.pcrs)] {
+        shown.approved = vec![approved];
+        let Verdict::Failed(Finding::Pcrs { differences, .. }) =
+            shown.appraise().unwrap().references().clone()
+        else {
+            panic!("passed")
+        };
+        assert_eq!(differences.len(), shown.pcrs.len(), "every PCR");
+    }
 }
 
 /// A reference value over other PCRs than those quoted is no match.

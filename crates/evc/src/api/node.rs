@@ -17,7 +17,7 @@ pub struct Attestation {
     pub from: Option<IpAddr>,
     /// The session that it names: the first digits of its key.
     pub session: Option<String>,
-    /// The PCRs that were quoted, of the SHA-256 bank.
+    /// The PCRs that were quoted, and of which bank.
     pub pcrs: Option<String>,
     /// What came of it.
     pub outcome: Appraised,

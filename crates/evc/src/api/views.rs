@@ -104,7 +104,10 @@ pub struct Reference {
     pub decided: Option<String>,
     /// What it says beside the one that was approved before.
     pub differs: String,
-    /// PCR of the SHA-256 bank to its value, in hexadecimal.
+    /// The bank of its PCRs: `SHA-256` or `SHA-384`.
+    #[serde(default)]
+    pub bank: Option<String>,
+    /// PCR to its value, in hexadecimal.
     pub pcrs: BTreeMap<u8, String>,
 }
 

@@ -145,7 +145,8 @@ impl Row for PolicyView {
 }
 
 impl Row for Reference {
-    const COLUMNS: &'static [&'static str] = &["ID", "DEVICE", "STATE", "DIFFERS", "LEARNED", "DECIDED"];
+    const COLUMNS: &'static [&'static str] =
+        &["ID", "DEVICE", "STATE", "BANK", "DIFFERS", "LEARNED", "DECIDED"];
     const WIDE: &'static [&'static str] = &["LEARNED AT", "DECIDED AT", "DEVICE ID"];
 
     fn cells(&self) -> Vec<Value> {
@@ -153,6 +154,7 @@ impl Row for Reference {
             json!(self.id),
             json!(named(self.device_name.as_ref(), self.device)),
             json!(self.state),
+            json!(self.bank),
             json!(self.differs),
             json!(passed(&self.learned)),
             json!(self.decided.as_deref().map(passed)),

@@ -3,7 +3,9 @@
 
 use std::net::IpAddr;
 
-use ::attest::{Appraisal, BadDeviceSignature, DeviceSession, Finding, PcrValues, SessionKey, Verdict};
+use ::attest::{
+    Appraisal, BadDeviceSignature, DeviceSession, Finding, PcrBank, PcrDigest, PcrValues, SessionKey, Verdict,
+};
 use vault::decide::Standing;
 use wire::attest::{PcrAlgorithm, PcrValue, Quote};
 
@@ -53,7 +55,7 @@ pub enum BadSignature {
 /// How a quote is not good.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BadQuote {
-    /// A PCR's value has not 32 bytes.
+    /// A PCR's value is not as long as its bank's hash.
     PcrValue,
     /// The quote before it, as kept, does not read.
     Before,
@@ -75,7 +77,7 @@ impl Record {
             attest_data: quote.attest_data,
             signature: quote.signature,
             device_signature: binding.device_signature.map(|signature| hex::encode(signature.0)),
-            pcrs: appraised(quote.pcr_values)?,
+            pcrs: appraised(&quote.pcr_values)?,
             before: before.map(|record| hex::encode(&record.attest_data)).filter(|quote| !quote.is_empty()),
         })
     }
@@ -129,12 +131,14 @@ pub(crate) fn unmeasured(pcrs: &Pcrs) -> Option<::attest::Unmeasured> {
     ::attest::unmeasured(&pcrs.0)
 }
 
-/// Those of the SHA-256 bank that are appraised.
-fn appraised(values: Vec<PcrValue>) -> Result<Pcrs, Refused> {
-    let sha256 = values.into_iter().filter(|pcr| pcr.algorithm == PcrAlgorithm::Sha256);
-    let wanted = sha256.filter(|pcr| crate::service::APPRAISED_PCRS.0 & (1 << pcr.index) != 0);
-    let values = wanted.map(|pcr| Some((pcr.index, pcr.value.try_into().ok()?))).collect::<Option<_>>();
-    values.map(Pcrs).ok_or(Refused::Quote(BadQuote::PcrValue))
+/// Those that are appraised: of the SHA-256 bank where any of it came, else of the SHA-384 one. Whether the quote is over that one is
+/// appraised with the rest.
+fn appraised(values: &[PcrValue]) -> Result<Pcrs, Refused> {
+    let of = |bank| values.iter().filter(move |pcr| pcr.algorithm == PcrAlgorithm::of(bank));
+    let bank = if of(PcrBank::Sha256).next().is_some() { PcrBank::Sha256 } else { PcrBank::Sha384 };
+    let wanted = of(bank).filter(|pcr| crate::service::APPRAISED_PCRS.0 & (1 << pcr.index) != 0);
+    let values = wanted.map(|pcr| Some((pcr.index, PcrDigest::in_bank(bank, &pcr.value)?)));
+    values.collect::<Option<_>>().map(Pcrs).ok_or(Refused::Quote(BadQuote::PcrValue))
 }
 
 /// The values of those that an operator approved.

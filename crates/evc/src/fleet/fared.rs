@@ -15,10 +15,17 @@ impl Fared {
             }
             Err(why) => (Appraised::Refused, vec![in_full(why)]),
         };
-        let pcrs = (outcome == Appraised::Quoted).then(|| listed(crate::service::APPRAISED_PCRS.0));
+        let pcrs = fared.ok().and_then(quoted);
         let session = Some(hex::encode(&session.0[..4]));
         Self { at: came.at, from: came.from, session, pcrs, outcome, words }
     }
+}
+
+/// The PCRs of a quote and their bank. Of a TPM without one they are those that were asked for.
+fn quoted(shown: &Shown) -> Option<String> {
+    let Shown::Quoted(appraisal) = shown else { return None };
+    let bank = appraisal.quote().bank()?;
+    Some(format!("{} ({bank})", listed(crate::service::APPRAISED_PCRS.0)))
 }
 
 /// The bits of a selection, as numbers.

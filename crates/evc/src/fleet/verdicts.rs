@@ -65,8 +65,11 @@ impl Inputs {
     }
 
     fn pcrs(&mut self, Pcrs(values): &Pcrs) {
-        let bytes = values.iter().flat_map(|(pcr, value)| [&[*pcr][..], value].concat());
-        self.part(&bytes.collect::<Vec<_>>());
+        self.part(&[values.len() as u8]);
+        for (pcr, value) in values {
+            self.part(&[*pcr]);
+            self.part(value.as_bytes());
+        }
     }
 }
 

@@ -24,6 +24,7 @@ pub(crate) fn in_short(row: &ReferenceRow, of_device: &[ReferenceRow]) -> String
     let moved: Vec<String> = moved(&before.pcrs, &row.pcrs).iter().map(u8::to_string).collect();
     match moved.as_slice() {
         [] => format!("as approved with {}", before.id),
+        _ if before.pcrs.bank() != row.pcrs.bank() => format!("another bank than {}", before.id),
         moved => format!("PCR {} differ from {}", moved.join(", "), before.id),
     }
 }
@@ -32,7 +33,9 @@ pub(crate) fn in_short(row: &ReferenceRow, of_device: &[ReferenceRow]) -> String
 pub(crate) fn in_full(row: &ReferenceRow, of_device: &[ReferenceRow]) -> Vec<String> {
     let is = &row.pcrs;
     let was = approved_before(row, of_device).map(|row| row.pcrs.clone()).unwrap_or_default();
-    let value = |pcrs: &Pcrs, pcr: u8| pcrs.0.get(&pcr).map_or_else(|| "not there".into(), hex::encode);
+    let value = |pcrs: &Pcrs, pcr: u8| {
+        pcrs.0.get(&pcr).map_or_else(|| "not there".into(), |value| hex::encode(value.as_bytes()))
+    };
     let line = |pcr: u8| match was.0.is_empty() {
         true => format!("PCR {pcr}: {}", value(is, pcr)),
         false => format!("PCR {pcr}: {}, was {}", value(is, pcr), value(&was, pcr)),

@@ -24,6 +24,7 @@ impl Reference {
             state: row.state,
             learned: crate::clock::text(row.learned_at),
             decided: row.decided_at.map(crate::clock::text),
+            bank: row.pcrs.bank().map(|bank| bank.to_string()),
             pcrs: row.pcrs.clone().into(),
         }
     }
@@ -166,7 +167,7 @@ mod tests {
     use crate::words::Words;
 
     fn row(zero: u8) -> ReferenceRow {
-        let values = [(0, [0xa5; 32]), (4, [zero; 32]), (8, [0; 32])];
+        let values = [(0, [0xa5; 32]), (4, [zero; 32]), (8, [0; 32])].map(|(pcr, value)| (pcr, value.into()));
         ReferenceRow {
             id: 7,
             project: Project::default(),

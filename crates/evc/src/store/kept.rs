@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::UNIX_EPOCH;
 
+use ::attest::{PcrBank, PcrDigest, PcrValues};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize};
 use vault::ids::{Incarnation, SectionVersion, VaultId};
@@ -31,23 +32,34 @@ pub struct Record {
     pub(crate) before: Option<String>,
 }
 
-/// PCRs of the SHA-256 bank and their values; as text in hexadecimal.
+/// PCRs of one bank and their values; as text in hexadecimal: 64 digits in the SHA-256 bank, the only one that earlier builds knew, 96 in
+/// the SHA-384 one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "BTreeMap<u8, String>", into = "BTreeMap<u8, String>")]
-pub struct Pcrs(pub BTreeMap<u8, [u8; 32]>);
+pub struct Pcrs(pub PcrValues);
+
+impl Pcrs {
+    /// Their bank; none where there are none.
+    #[must_use]
+    pub fn bank(&self) -> Option<PcrBank> {
+        self.0.values().next().map(PcrDigest::bank)
+    }
+}
 
 impl TryFrom<BTreeMap<u8, String>> for Pcrs {
     type Error = &'static str;
     fn try_from(texts: BTreeMap<u8, String>) -> Result<Self, Self::Error> {
-        let value = |text: &String| hex::decode(text).ok()?.try_into().ok();
+        let bank =
+            if texts.values().all(|text| text.len() == 96) { PcrBank::Sha384 } else { PcrBank::Sha256 };
+        let value = |text: &String| PcrDigest::in_bank(bank, &hex::decode(text).ok()?);
         let values = texts.iter().map(|(pcr, text)| Some((*pcr, value(text)?))).collect::<Option<_>>();
-        values.map(Self).ok_or("a PCR value has not 32 bytes")
+        values.map(Self).ok_or("not all PCR values have 32 bytes, or all 48")
     }
 }
 
 impl From<Pcrs> for BTreeMap<u8, String> {
     fn from(pcrs: Pcrs) -> Self {
-        pcrs.0.into_iter().map(|(pcr, value)| (pcr, hex::encode(value))).collect()
+        pcrs.0.into_iter().map(|(pcr, value)| (pcr, hex::encode(value.as_bytes()))).collect()
     }
 }
 
@@ -62,7 +74,7 @@ pub struct Fared {
     /// The session that it names: the first digits of its key.
     #[serde(default)]
     pub session: Option<String>,
-    /// The PCRs that were to be quoted, of the SHA-256 bank.
+    /// The PCRs that were to be quoted, and of which bank they were.
     #[serde(default)]
     pub pcrs: Option<String>,
     /// What came of it.
@@ -213,5 +225,36 @@ mod hex_text {
     ) -> Result<B, D::Error> {
         let bytes = hex::decode(String::deserialize(from)?).map_err(D::Error::custom)?;
         B::try_from(bytes).map_err(|_| D::Error::custom("not so many bytes"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(values: &[(u8, String)]) -> Option<Pcrs> {
+        let texts: BTreeMap<u8, String> = values.iter().cloned().collect();
+        serde_json::from_value(serde_json::to_value(texts).expect("JSON")).ok()
+    }
+
+    /// Issue 7: what earlier builds kept, 64 digits each, is of the SHA-256 bank; both banks read back; no record is of two, or of a value
+    /// that was cut.
+    #[test]
+    fn the_bank_is_told_by_the_length_of_its_values() {
+        let all = |digits: usize| vec![(0, "a5".repeat(digits / 2)), (4, "07".repeat(digits / 2))];
+        for (digits, bank) in [(64, Some(PcrBank::Sha256)), (96, Some(PcrBank::Sha384))] {
+            let pcrs = read(&all(digits)).expect("reads");
+            assert_eq!(pcrs.bank(), bank);
+            let kept: Pcrs =
+                serde_json::from_str(&serde_json::to_string(&pcrs).expect("JSON")).expect("reads");
+            assert_eq!(kept, pcrs);
+        }
+        assert_eq!(read(&[]).expect("of a TPM without a bank").bank(), None);
+        let of_two = [all(64), all(96)].map(|values| values[0].clone());
+        assert_eq!(read(&[of_two[0].clone(), (1, of_two[1].1.clone())]), None, "two banks");
+        assert_eq!(read(&[of_two[1].clone(), (1, of_two[0].1.clone())]), None, "two banks");
+        for digits in [40, 62, 66, 94, 98, 128] {
+            assert_eq!(read(&all(digits)), None, "{digits}");
+        }
     }
 }

@@ -31,7 +31,7 @@ fn of_signature(why: &BadSignature) -> String {
 
 fn of_quote(why: &BadQuote) -> String {
     match why {
-        BadQuote::PcrValue => "a PCR value has not 32 bytes".into(),
+        BadQuote::PcrValue => "a PCR value is not as long as its bank's hash".into(),
         BadQuote::Before => "the last quote of this device, as kept, does not read".into(),
         BadQuote::Appraised(error) => chain(error),
     }

@@ -129,7 +129,7 @@ fn unmeasured(reference: i64, device: &Name, why: &::attest::Unmeasured) -> Word
     Words::new(
         format!("reference {reference} is of a boot that nothing measured: {why}, as under any software"),
         format!(
-            "see that the node's firmware measures its boot into the TPM's SHA-256 bank, then `evc reference learn {device}`; or do without `require: [pcrs]`"
+            "see that the node's firmware measures its boot into the TPM's SHA-256 or SHA-384 bank, then `evc reference learn {device}`; or do without `require: [pcrs]`"
         ),
     )
 }

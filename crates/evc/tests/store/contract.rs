@@ -663,7 +663,7 @@ async fn references_and_standings_are_kept(tx: &mut dyn Tx) -> Stored<()> {
         id: 0,
         project: here(),
         device: one,
-        pcrs: Pcrs([(0, [7; 32]), (14, [0; 32])].into()),
+        pcrs: Pcrs([(0, [7; 32].into()), (14, [0; 32].into())].into()),
         state: ReferenceState::Pending,
         learned_at: NOW,
         decided_at: None,

@@ -7,6 +7,7 @@
 mod boot;
 mod evidence;
 mod hardware;
+mod measured;
 mod pending;
 mod place;
 

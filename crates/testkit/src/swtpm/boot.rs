@@ -1,6 +1,6 @@
 //! What a test node's firmware and loader "measured": a named boot state, into PCRs 0 to 9.
 
-use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::digest::{Algorithm, SHA256, SHA384, digest};
 
 /// PCRs that a boot state is measured into.
 const PCRS: std::ops::RangeInclusive<u8> = 0..=9;
@@ -26,11 +26,14 @@ impl BootState {
         self
     }
 
-    /// `PCR:sha256=DIGEST`, as tpm2_pcrextend takes them, in the order of measuring.
+    /// `PCR:sha256=DIGEST,sha384=DIGEST`, as tpm2_pcrextend takes them, in the order of measuring. Firmware measures into each bank; a
+    /// TPM passes over those that it does not have.
     pub(super) fn pcrextend_arguments(&self) -> Vec<String> {
         let boot = PCRS.map(|pcr| (pcr, format!("boot state {} pcr {pcr}", self.name)));
         boot.chain(self.changes.iter().cloned())
-            .map(|(pcr, event)| format!("{pcr}:sha256={}", hex(&event)))
+            .map(|(pcr, event)| {
+                format!("{pcr}:sha256={},sha384={}", hex(&SHA256, &event), hex(&SHA384, &event))
+            })
             .collect()
     }
 }
@@ -46,6 +49,6 @@ pub fn extend_command(pcr: u8, event: &str) -> Vec<u8> {
     [&[0x80, 0x02][..], &size.to_be_bytes(), &0x182_u32.to_be_bytes(), &body].concat()
 }
 
-fn hex(event: &str) -> String {
-    digest(&SHA256, event.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+fn hex(hash: &'static Algorithm, event: &str) -> String {
+    digest(hash, event.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }

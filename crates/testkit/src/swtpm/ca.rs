@@ -37,15 +37,15 @@ impl TestTpmCa {
         self.dir.join("issuercert.pem")
     }
 
-    /// Makes a TPM's state in `state`: seeds, EKs and their certificates, the SHA-256 bank alone. One at a time,
+    /// Makes a TPM's state in `state`: seeds, EKs and their certificates, `banks` of PCRs as swtpm_setup names them. One at a time,
     /// since serial numbers (and at first the CA's keys) are files.
-    pub(super) fn manufacture(&self, state: &Path, vmid: &str) -> Result<()> {
+    pub(super) fn manufacture(&self, state: &Path, vmid: &str, banks: &str) -> Result<()> {
         let _lock = self.lock()?;
         // It starts an swtpm that would outlive it if it were killed: so in a process namespace that ends with it.
         let mut setup = mortal("unshare");
         setup.args(["--pid", "--fork", "--kill-child=KILL", "swtpm_setup"]);
         setup.args(["--tpm2", "--create-ek-cert", "--create-platform-cert", "--lock-nvram", "--overwrite"]);
-        setup.args(["--pcr-banks", "sha256", "--vmid", vmid]);
+        setup.args(["--pcr-banks", banks, "--vmid", vmid]);
         setup.arg("--tpmstate").arg(state).arg("--config").arg(self.dir.join("swtpm_setup.conf"));
         output(&mut setup).map(drop)
     }

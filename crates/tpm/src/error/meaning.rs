@@ -34,7 +34,7 @@ pub enum Meaning {
     BadValue,
     /// The TPM does not know this curve, key size, hash or scheme.
     Unsupported,
-    /// No PCR of the SHA-256 bank is allocated.
+    /// No PCR of this bank is allocated.
     NoBank,
     /// The authorisation was refused.
     AuthRefused,
@@ -145,7 +145,7 @@ impl fmt::Display for Meaning {
             Self::PcrsChanged => "a PCR was extended meanwhile",
             Self::BadValue => "a parameter does not fit",
             Self::Unsupported => "the TPM does not know this kind of key",
-            Self::NoBank => "the TPM has no SHA-256 bank of PCRs",
+            Self::NoBank => "the TPM has no such bank of PCRs",
             Self::AuthRefused => "the authorisation was refused",
             Self::Integrity => "the object was made by another TPM or changed",
             Self::NoRoom => "no room for another object or session",

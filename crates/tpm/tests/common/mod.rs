@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use tempfile::TempDir;
-use testkit::swtpm::{BootState, Swtpm};
+use testkit::swtpm::{BootState, SHA256, Swtpm};
 use tpm::{EkName, Identity, PcrPolicy, PcrSelection, Root, Tcti, Tpm};
 
 /// A TPM and its folder, both gone after the test.
@@ -15,8 +15,13 @@ pub(crate) struct Bench {
 
 /// A new TPM, PCRs all zero.
 pub(crate) fn bench() -> Bench {
+    with_banks(SHA256)
+}
+
+/// A new TPM with these banks of PCRs, all zero.
+pub(crate) fn with_banks(banks: &str) -> Bench {
     let dir = tempfile::tempdir().unwrap();
-    let swtpm = Swtpm::new(&dir.path().join("tpm"), "node-1").unwrap();
+    let swtpm = Swtpm::with_banks(&dir.path().join("tpm"), "node-1", banks).unwrap();
     Bench { swtpm, dir }
 }
 

@@ -133,7 +133,7 @@ fn verdict(verdict: &Verdict, check: Check) -> Result<(), Withheld> {
 fn lacking(why: &Unchecked) -> String {
     match why {
         Unchecked::NotMeasured(_) => format!(
-            "{why}, so any software would show the same; see that the node's firmware measures its boot into the TPM's SHA-256 bank, or do without `require: [pcrs]`"
+            "{why}, so any software would show the same; see that the node's firmware measures its boot into the TPM's SHA-256 or SHA-384 bank, or do without `require: [pcrs]`"
         ),
         Unchecked::First | Unchecked::NoneApproved => {
             "no reference value is approved for this device; see `evc reference list`".to_owned()

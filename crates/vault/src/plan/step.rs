@@ -203,7 +203,7 @@ pub enum Wait {
     Pcrs,
     /// Sealed to this boot it would open under any.
     #[error(
-        "boot not measured, and its policy says `seal: pcrs`: see that the firmware measures the boot into the TPM's SHA-256 bank, or choose `seal: tpm`"
+        "boot not measured, and its policy says `seal: pcrs`: see that the firmware measures the boot into the TPM's SHA-256 or SHA-384 bank, or choose `seal: tpm`"
     )]
     NotMeasured,
     /// No table to take a share from or put one into.

@@ -1,6 +1,6 @@
 //! A quote as EVE sends it, with the extension that binds it to a session (ZAttestQuote 50560).
 
-use ::attest::SessionKey;
+use ::attest::{PcrBank, SessionKey};
 
 use crate::error::DecodeError;
 use crate::limits::{MAX_TEXT, at_most, blob, cut, exactly, known, text};
@@ -70,8 +70,21 @@ pub enum PcrAlgorithm {
     Sha1,
     /// 32 bytes.
     Sha256,
+    /// 48 bytes. Not in EVE's API: under a number of ours.
+    Sha384,
     /// 64 bytes.
     Sha512,
+}
+
+impl PcrAlgorithm {
+    /// That of a bank that is appraised.
+    #[must_use]
+    pub fn of(bank: PcrBank) -> Self {
+        match bank {
+            PcrBank::Sha256 => Self::Sha256,
+            PcrBank::Sha384 => Self::Sha384,
+        }
+    }
 }
 
 /// A version as claimed by the device.
@@ -126,6 +139,7 @@ impl From<&PcrValue> for TpmPcrValue {
         let algorithm = match pcr.algorithm {
             PcrAlgorithm::Sha1 => TpmHashAlgo::Sha1,
             PcrAlgorithm::Sha256 => TpmHashAlgo::Sha256,
+            PcrAlgorithm::Sha384 => TpmHashAlgo::Sha384,
             PcrAlgorithm::Sha512 => TpmHashAlgo::Sha512,
         };
         Self { index: pcr.index.into(), hash_algo: algorithm.into(), value: pcr.value.clone() }
@@ -174,6 +188,7 @@ fn pcr_value(raw: TpmPcrValue) -> Result<PcrValue, DecodeError> {
     let (algorithm, length) = match known("hash_algo", raw.hash_algo)? {
         TpmHashAlgo::Sha1 => (PcrAlgorithm::Sha1, 20),
         TpmHashAlgo::Sha256 => (PcrAlgorithm::Sha256, 32),
+        TpmHashAlgo::Sha384 => (PcrAlgorithm::Sha384, 48),
         TpmHashAlgo::Sha512 => (PcrAlgorithm::Sha512, 64),
         TpmHashAlgo::Invalid => {
             return Err(DecodeError::NotUnderstood { field: "hash_algo", value: raw.hash_algo });

@@ -167,6 +167,7 @@ fn pcr(pcr: &PcrValue) -> Value {
     let bank = match pcr.algorithm {
         PcrAlgorithm::Sha1 => "TPM_HASH_ALGO_SHA1",
         PcrAlgorithm::Sha256 => "TPM_HASH_ALGO_SHA256",
+        PcrAlgorithm::Sha384 => "TPM_HASH_ALGO_SHA384",
         PcrAlgorithm::Sha512 => "TPM_HASH_ALGO_SHA512",
     };
     fields([("index", json!(pcr.index)), ("hash_algo", json!(bank)), ("value", base64(&pcr.value))])

@@ -57,6 +57,7 @@ fn pcr_value(index: u8) -> PcrValue {
     let (algorithm, length) = match index % 3 {
         0 => (PcrAlgorithm::Sha1, 20),
         1 => (PcrAlgorithm::Sha256, 32),
+        2 => (PcrAlgorithm::Sha384, 48),
         _ => (PcrAlgorithm::Sha512, 64),
     };
     PcrValue { index, algorithm, value: vec![index; length] }

@@ -4,7 +4,7 @@
 use std::fs::File;
 
 use anyhow::Context;
-use tpm::{PcrPolicy, PcrValues, pcr_policy_digest};
+use tpm::{PcrBank, PcrPolicy, PcrValues, pcr_policy_digest};
 
 use super::super::keep;
 
@@ -13,13 +13,14 @@ fn text(values: &PcrValues) -> String {
     values.as_slice().iter().map(|(pcr, value)| format!("{pcr} {}\n", hex::encode(value))).collect()
 }
 
-fn parse(text: &[u8]) -> Option<PcrValues> {
+/// The values in `bank`: whose they are is not written down, the TPM's digest says it.
+fn parse(text: &[u8], bank: PcrBank) -> Option<PcrValues> {
     let line = |line: &str| {
         let (pcr, value) = line.split_once(' ')?;
-        Some((pcr.parse().ok()?, hex::decode(value).ok()?.try_into().ok()?))
+        Some((pcr.parse().ok()?, hex::decode(value).ok()?))
     };
     let values: Option<Vec<_>> = std::str::from_utf8(text).ok()?.lines().map(line).collect();
-    PcrValues::new(values?).ok()
+    PcrValues::new(bank, values?).ok()
 }
 
 fn is_of(values: &PcrValues, policy: &PcrPolicy) -> bool {
@@ -39,9 +40,15 @@ pub(super) fn keep_values(file: &File, policy: &PcrPolicy, now: &PcrValues) -> a
 
 /// The PCRs that differ from the boot that P is bound to; none when nothing tells.
 pub(super) fn differing(file: &File, policy: &PcrPolicy, now: &PcrValues) -> Vec<u8> {
-    let written = keep::read(file).ok().and_then(|text| parse(&text)).filter(|values| is_of(values, policy));
+    let bank = policy.selection().bank();
+    let written =
+        keep::read(file).ok().and_then(|text| parse(&text, bank)).filter(|values| is_of(values, policy));
     let Some(then) = written else { return Vec::new() };
-    now.as_slice().iter().filter(|(pcr, value)| then.get(*pcr) != Some(value)).map(|(pcr, _)| *pcr).collect()
+    now.as_slice()
+        .iter()
+        .filter(|(pcr, value)| then.get(*pcr) != Some(value.as_slice()))
+        .map(|(pcr, _)| *pcr)
+        .collect()
 }
 
 #[cfg(test)]
@@ -51,7 +58,12 @@ mod tests {
     const NONE: [u8; 0] = [];
 
     fn values(four: u8) -> PcrValues {
-        PcrValues::new(vec![(0, [1; 32]), (4, [four; 32]), (9, [3; 32])]).expect("values")
+        in_bank(PcrBank::Sha256, four)
+    }
+
+    fn in_bank(bank: PcrBank, four: u8) -> PcrValues {
+        let value = |fill| vec![fill; bank.size()];
+        PcrValues::new(bank, vec![(0, value(1)), (4, value(four)), (9, value(3))]).expect("values")
     }
 
     /// Seen-by-users 0.18: names come from the file, and only of the boot that the TPM's digest is of.
@@ -73,5 +85,10 @@ mod tests {
         }
         keep_values(&file, &policy, &values(2)).expect("heals");
         assert_eq!(differing(&file, &policy, &values(7)), [4]);
+        let other = |four| in_bank(PcrBank::Sha384, four);
+        let policy = PcrPolicy::of_states(&[other(2)]).expect("a policy");
+        assert_eq!(differing(&file, &policy, &other(7)), NONE, "values of the other bank");
+        keep_values(&file, &policy, &other(2)).expect("writes");
+        assert_eq!(differing(&file, &policy, &other(7)), [4], "issue 7: in the SHA-384 bank as well");
     }
 }

@@ -12,6 +12,7 @@ use vault::secret::RootSecret;
 
 use super::super::keep;
 use super::boot;
+use super::measured::Measured;
 use super::place::{Place, failing};
 use crate::bus::BusRoot;
 use crate::bus::messages::{
@@ -26,7 +27,7 @@ pub(crate) struct Hardware {
     tpm: Tpm,
     pinned: Option<EkName>,
     identity: TpmIdentity,
-    measured: bool,
+    measured: Measured,
     /// Why the TPM can't be used, while it can't.
     failing: Option<String>,
     /// Whose P was read, and its boot not looked at yet.
@@ -45,7 +46,7 @@ impl Hardware {
         } else {
             tracing::error!("{}", TpmRefusal::OtherTpm);
         }
-        let measured = measured(&mut tpm)?;
+        let measured = Measured::by(&mut tpm)?;
         // The endorsement seed outlives TPM2_Clear, the owner's, which the device key is of, does not. Where the pin is new, nothing
         // tells a cleared TPM from another one. And where a root is left it is the certificate that is another's.
         let cleared = own && pinned_before && place.certified.is_some() && !certified && !has_roots(&mut tpm);
@@ -58,7 +59,9 @@ impl Hardware {
     pub(super) fn status(&self) -> TpmStatus {
         match &self.failing {
             Some(why) => TpmStatus::Failing { why: why.clone() },
-            None => TpmStatus::Ready { measured: self.measured, identity: Box::new(self.identity.clone()) },
+            None => {
+                TpmStatus::Ready { measured: self.measured.boot, identity: Box::new(self.identity.clone()) }
+            }
         }
     }
 
@@ -107,7 +110,7 @@ impl Hardware {
         if let Some(pinned) = self.pinned {
             tpm.pin_ek(&pinned)?;
         }
-        self.measured = measured(&mut tpm)?;
+        self.measured = Measured::by(&mut tpm)?;
         self.tpm = tpm;
         Ok(())
     }
@@ -125,9 +128,12 @@ impl Hardware {
     }
 
     pub(super) fn quote(&mut self, qualifying: &[u8; 32], selection: PcrSelection) -> anyhow::Result<Proof> {
-        let quote = self.tpm.quote(qualifying, selection)?;
-        let pcrs = quote.pcr_values.map(|values| values.as_slice().to_vec()).unwrap_or_default();
-        Ok(Proof::Quote { signature: Bytes(quote.signature.to_der()), attest: Bytes(quote.attest), pcrs })
+        let quote = self.tpm.quote(qualifying, selection.in_bank(self.measured.bank))?;
+        let values = quote.pcr_values.iter().flat_map(PcrValues::as_slice);
+        let pcrs = values.map(|(pcr, value)| (*pcr, Bytes(value.clone()))).collect();
+        let bank = self.measured.appraised_as();
+        let (attest, signature) = (Bytes(quote.attest), Bytes(quote.signature.to_der()));
+        Ok(Proof::Quote { attest, signature, bank, pcrs })
     }
 
     fn own(&self) -> anyhow::Result<()> {
@@ -202,6 +208,7 @@ impl Hardware {
                 PcrSelection::from_bitmap([a, b, c])?
             }
         };
+        let selection = selection.in_bank(self.measured.bank);
         let states = match self.tpm.read_pcrs(selection) {
             Ok(values) => PcrPolicy::of_states(&[values])?,
             Err(error) if error.meaning() == Some(Meaning::NoBank) => PcrPolicy::nobody(selection),
@@ -240,15 +247,6 @@ impl Hardware {
 fn has_roots(tpm: &mut Tpm) -> bool {
     let absent = |set| matches!(tpm.read_root(set, RootKind::Tpm), Err(ReadRootError::Absent));
     !SlotSet::ALL.into_iter().all(absent)
-}
-
-/// Firmware measured the boot: PCRs 0 and 4 do not stand at their reset value. A TPM without the bank can't show it.
-fn measured(tpm: &mut Tpm) -> anyhow::Result<bool> {
-    let pcrs = match tpm.read_pcrs(PcrSelection::new([0, 4])?) {
-        Err(error) if error.meaning() == Some(Meaning::NoBank) => return Ok(false),
-        pcrs => pcrs?,
-    };
-    Ok(!pcrs.as_slice().iter().any(|(pcr, value)| attest::at_reset(*pcr, value)))
 }
 
 fn root(root: &BusRoot) -> anyhow::Result<Root> {

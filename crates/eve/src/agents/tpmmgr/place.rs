@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::sync::Arc;
 
-use tpm::{AuthLack, OPEN_PATIENCE, OwnerAuth, ProvisionError, Tcti, Tpm, TpmError};
+use tpm::{AuthLack, Meaning, OPEN_PATIENCE, OpenError, OwnerAuth, ProvisionError, Tcti, Tpm, TpmError};
 
 /// How the TPM is reached, and what the node's files say of it.
 #[derive(Debug, Clone)]
@@ -50,11 +50,55 @@ fn advice(error: &anyhow::Error) -> &'static str {
             "endorsement keys can't be made under one: take it away (`tpm2_changeauth -c e -p PASSWORD`); it is looked at again all the time"
         }
         (None, Some(ProvisionError::Unexpected { .. })) => "it is looked at again all the time",
+        _ if in_lockout(error) => {
+            "too many wrong passwords were given to it, by whomever. Waiting heals that: leave it powered, for hours with some makes, and do not restart the node, which some TPMs count as one more. Who has the lockout password ends it at once: `tpm2_dictionarylockout --clear-lockout -p PASSWORD`; it is tried again all the time"
+        }
         (None, Some(ProvisionError::NoEk)) => {
             "this TPM can't be used: for a new node write `none` into config/tcti to do without"
         }
         _ => {
             "see that the TPM is there and config/tcti names it, or reset it by a reboot; it is tried again all the time"
+        }
+    }
+}
+
+/// The TPM refuses all that asks for a password that is guarded from guessing. It counts down by itself.
+fn in_lockout(error: &anyhow::Error) -> bool {
+    error.chain().any(|error| {
+        let opening = matches!(error.downcast_ref(), Some(OpenError::Failing { why: Meaning::Lockout, .. }));
+        opening || error.downcast_ref().and_then(TpmError::meaning) == Some(Meaning::Lockout)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use tpm::CommandError;
+
+    use super::*;
+
+    fn failed(meaning: Meaning) -> TpmError {
+        CommandError { command: "CreatePrimary", meaning, rc: 0x921 }.into()
+    }
+
+    /// Seen-by-users 0.6: each way of failing is told with what to do; a TPM in lockout is never to be reset, for that may prolong it.
+    #[test]
+    fn a_tpm_that_fails_is_told_with_what_to_do() {
+        const LOCKOUT: [&str; 2] = ["Waiting heals", "`tpm2_dictionarylockout --clear-lockout"];
+        const RESET: [&str; 2] = ["config/tcti names it", "reset it by a reboot"];
+        let tcti: Tcti = "device:/dev/tpmrm0".parse().expect("a TCTI");
+        let opening = |why| OpenError::Failing { tcti: tcti.clone(), why, rc: 0x921 };
+        let rows: [(anyhow::Error, [&str; 2]); 6] = [
+            (failed(Meaning::Lockout).into(), LOCKOUT),
+            (ProvisionError::from(failed(Meaning::Lockout)).into(), LOCKOUT),
+            (anyhow::Error::from(failed(Meaning::Lockout)).context("the root bound to PCRs"), LOCKOUT),
+            (opening(Meaning::Lockout).into(), LOCKOUT),
+            (opening(Meaning::FailureMode).into(), RESET),
+            (failed(Meaning::Disconnected).into(), RESET),
+        ];
+        for (error, words) in rows {
+            let told = failing(&error);
+            assert!(words.iter().all(|words| told.contains(words)), "{told}");
+            assert_eq!(told.contains("reset it"), words == RESET, "{told}");
         }
     }
 }

@@ -17,7 +17,7 @@ use super::{ACCEPTED, Zedagent};
 use crate::agents::certs::issued;
 use crate::agents::failed::Failed;
 use crate::agents::signer::BusSigner;
-use crate::bus::messages::{Evidence, Proof, TpmIdentity, TpmStatus};
+use crate::bus::messages::{Bytes, Evidence, Proof, TpmIdentity, TpmStatus};
 use crate::http::{Refusal, now_unix_s};
 
 /// Since the machine was started, in microseconds, asleep or not: what numbers this node's reports. It goes on over lives of zedagent,
@@ -188,14 +188,12 @@ fn quote(evidence: &Evidence) -> anyhow::Result<Quote> {
             binding.device_signature =
                 Some(Signature::try_from(signature.0.as_slice()).context("tpmmgr's signature")?);
         }
-        Proof::Quote { attest, signature, pcrs } => {
+        Proof::Quote { attest, signature, bank, pcrs } => {
             quote.attest_data.clone_from(&attest.0);
             quote.signature.clone_from(&signature.0);
-            let value = |(index, value): &(u8, [u8; 32])| PcrValue {
-                index: *index,
-                algorithm: PcrAlgorithm::Sha256,
-                value: value.to_vec(),
-            };
+            let algorithm = PcrAlgorithm::of(*bank);
+            let value =
+                |(index, value): &(u8, Bytes)| PcrValue { index: *index, algorithm, value: value.0.clone() };
             quote.pcr_values = pcrs.iter().map(value).collect();
         }
     }

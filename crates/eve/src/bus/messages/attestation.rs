@@ -1,6 +1,6 @@
 //! Challenge, session and evidence.
 
-use attest::SessionKey;
+use attest::{PcrBank, SessionKey};
 use serde::{Deserialize, Serialize};
 use wire::control::Challenge as Question;
 
@@ -44,8 +44,10 @@ pub enum Proof {
         attest: Bytes,
         /// DER.
         signature: Bytes,
-        /// Index and value, SHA-256 bank.
-        pcrs: Vec<(u8, [u8; 32])>,
+        /// The bank that it is over.
+        bank: PcrBank,
+        /// Index and value.
+        pcrs: Vec<(u8, Bytes)>,
     },
     /// `r || s` of the device key.
     DeviceKey(Bytes),

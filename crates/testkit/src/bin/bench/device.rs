@@ -184,10 +184,10 @@ impl Device {
     fn quote(&self, nonce: [u8; 32]) -> Quote {
         let (session, pcrs) = (self.session.session_key(), pcrs());
         let (attest_data, signature) = self.tpm.quote(&nonce, &session, b"claims", &pcrs);
-        let value = |(index, value): (&u8, &[u8; 32])| PcrValue {
+        let value = |(index, value): (&u8, &attest::PcrDigest)| PcrValue {
             index: *index,
             algorithm: PcrAlgorithm::Sha256,
-            value: value.to_vec(),
+            value: value.as_bytes().to_vec(),
         };
         let binding = EvidenceBinding { session, nonce, claims: b"claims".to_vec(), device_signature: None };
         let pcr_values = pcrs.iter().map(value).collect();
@@ -197,7 +197,7 @@ impl Device {
 
 /// EVE's default sealing set, which the controller asks for.
 fn pcrs() -> PcrValues {
-    (0..15).filter(|pcr| *pcr != 5).map(|pcr| (pcr, [pcr; 32])).collect()
+    (0..15).filter(|pcr| *pcr != 5).map(|pcr| (pcr, [pcr; 32].into())).collect()
 }
 
 fn session() -> Result<SessionSecret> {

@@ -1,7 +1,7 @@
 //! An attestation key in software that writes quotes as a TPM would: for tests, since only `attest` makes an appraisal, and only of a quote.
 //! Structures: TPM 2.0 Library, Part 2, TPM2B_PUBLIC and TPMS_ATTEST.
 
-use attest::{PcrValues, SessionKey, qualifying_data};
+use attest::{PcrBank, PcrDigest, PcrValues, SessionKey, qualifying_data};
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
@@ -43,7 +43,8 @@ impl FakeTpm {
         pcrs: &PcrValues,
     ) -> (Vec<u8>, Vec<u8>) {
         let mask = pcrs.keys().fold(0_u32, |mask, pcr| mask | 1 << pcr);
-        let values: Vec<u8> = pcrs.values().flatten().copied().collect();
+        let values: Vec<u8> = pcrs.values().flat_map(PcrDigest::as_bytes).copied().collect();
+        let of_sha384 = pcrs.values().any(|value| value.bank() == PcrBank::Sha384);
         let mut quote = vec![0xff, 0x54, 0x43, 0x47, 0x80, 0x18];
         quote.extend(sized(&[0; 34]));
         quote.extend(sized(&qualifying_data(nonce, session, claims)));
@@ -51,7 +52,7 @@ impl FakeTpm {
         quote.extend(self.reset_count.to_be_bytes());
         quote.extend([0, 0, 0, 0, 1]);
         quote.extend(self.firmware.to_be_bytes());
-        quote.extend([0, 0, 0, 1, 0x00, 0x0b, 3]);
+        quote.extend([0, 0, 0, 1, 0x00, if of_sha384 { 0x0c } else { 0x0b }, 3]);
         quote.extend(&mask.to_le_bytes()[..3]);
         quote.extend(sized(digest(&SHA256, &values).as_ref()));
         let signature = self.key.sign(&SystemRandom::new(), &quote).expect("signed").as_ref().to_vec();

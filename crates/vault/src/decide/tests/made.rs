@@ -64,7 +64,7 @@ fn made(tpm: &FakeTpm, session: SessionKey, references: References, before: Opti
 }
 
 fn pcrs(value: u8) -> PcrValues {
-    PcrValues::from([(0, [value; 32]), (1, [9; 32])])
+    PcrValues::from([(0, [value; 32].into()), (1, [9; 32].into())])
 }
 
 pub(super) fn device_session(session: SessionKey) -> DeviceSession {

@@ -54,7 +54,7 @@ fn a_tpm_with_an_owners_password_says_what_to_do() {
     opened(&swtpm, dir.path()).expect("what is there needs no owner");
 }
 
-/// Seen-by-users 0.6: without a SHA-256 bank roots are made and read, nothing is measured, and evidence is a quote all the same.
+/// Seen-by-users 0.6: without a bank of ours roots are made and read, nothing is measured, and evidence is a quote all the same.
 #[test]
 fn a_tpm_without_our_bank_is_ready_and_not_measured() {
     let dir = tempfile::tempdir().expect("a directory");
@@ -75,6 +75,46 @@ fn a_tpm_without_our_bank_is_ready_and_not_measured() {
         panic!("no quote")
     };
     assert!(pcrs.is_empty());
+}
+
+/// Issue 7: the SHA-256 bank where it is there and measures; else the SHA-384 one. Quoted and sealed to is the same.
+#[test]
+fn a_sha384_bank_stands_in_where_the_sha256_one_measures_nothing() {
+    let (good, none) = (Some("good"), None);
+    for (banks, boot, late, bank, measured) in [
+        ("sha384", good, false, attest::PcrBank::Sha384, true),
+        ("sha384", none, false, attest::PcrBank::Sha384, false),
+        ("sha256,sha384", good, false, attest::PcrBank::Sha256, true),
+        ("sha256,sha384", none, false, attest::PcrBank::Sha256, false),
+        ("sha256,sha384", none, true, attest::PcrBank::Sha384, true),
+    ] {
+        let dir = tempfile::tempdir().expect("a directory");
+        let at = dir.path().join("tpm");
+        let swtpm = testkit::swtpm::Swtpm::with_banks(&at, "test", banks).expect("a TPM");
+        let state = boot.map(testkit::swtpm::BootState::named);
+        state.iter().for_each(|state| swtpm.extend_boot_state(state).expect("measures"));
+        if late {
+            let events = [0, 4].map(|pcr| format!("{pcr}:sha384={}", "a5".repeat(48)));
+            swtpm.tool("tpm2_pcrextend", &[&events[0], &events[1]]).expect("measures");
+        }
+        let mut tpm = opened(&swtpm, dir.path()).expect("opens");
+        let case = format!("{banks}, {boot:?}, {late}");
+        assert_eq!(matches!(tpm.status(), TpmStatus::Ready { measured: true, .. }), measured, "{case}");
+        let quote = tpm.quote(&[1; 32], PcrSelection::EVE).expect("quotes");
+        let Proof::Quote { attest, bank: said, pcrs, .. } = quote else { panic!("no quote") };
+        assert_eq!(
+            (said, attest::Quote::read(&attest.0).expect("a quote").bank()),
+            (bank, Some(bank)),
+            "{case}"
+        );
+        assert_eq!(pcrs.len(), PcrSelection::EVE.iter().count(), "{case}");
+        let root = || BusRoot(RootSecret::copied_from(&[3; 32]));
+        let generation = vault::ids::Generation(1);
+        tpm.define_roots(&DefineRoots { generation, tpm: root(), pcrs: root(), selection: None })
+            .expect("defines");
+        let sealed = tpm.tpm.read_pcr_policy(SlotSet::Odd).expect("is there").1;
+        assert_eq!(format!("{:?}", sealed.selection().bank()), format!("{bank:?}"), "{case}");
+    }
 }
 
 /// Facts-node, fault 6: a TPM that was cleared is told as that, and not as another one; another one not as cleared.
