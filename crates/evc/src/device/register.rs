@@ -2,11 +2,14 @@
 
 use uuid::Uuid;
 use vault::ids::{DeviceId, Name, Project};
+use vault::labels::Labels;
 use wire::Certificate;
 use wire::envelope::{DeviceEnvelope, EnvelopeError};
 use wire::register::Register;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
+use crate::custody::Kek;
+use crate::fleet::placed::{follow, newly_named};
 use crate::service::{Controller, Message, NotAdmitted, Refusal, Unproved, Which};
 use crate::store::{DeviceRow, OnboardRow, RemovedRow, Scope, StoreError, Told, Tpm, Tx, UnixSeconds};
 
@@ -37,12 +40,17 @@ impl Controller {
         valid(register.certificate(), now, Which::Device)?;
         proves_its_key(register.certificate())?;
         // Anybody can sign with an onboarding certificate of his own: only what is allowed waits for the writer.
-        self.store.read(|tx| Box::pin(allowance(tx, &onboard, &register))).await?;
-        let scope = Scope::Onboarding;
-        let taken_in = self.store.write(scope, |tx| Box::pin(take_in(tx, &onboard, &register, now)));
+        let allowed = self.store.read(|tx| Box::pin(allowance(tx, &onboard, &register))).await?;
+        // Vaults that its labels give it are of the fleet.
+        let scope = if allowed.labels.is_empty() { Scope::Onboarding } else { Scope::Fleet };
+        let taken_in =
+            self.store.write(scope, |tx| Box::pin(take_in(tx, &self.kek, scope, (&onboard, &register), now)));
         Ok(match taken_in.await? {
-            TakenIn::New(device) => {
+            TakenIn::New(device, not_given) => {
                 tracing::info!(%device, serial = serial(&register), "device registered");
+                for (rule, why) in not_given {
+                    tracing::warn!(%device, %rule, %why, "a rule names it, and its vault can't be on it");
+                }
                 Registered::New
             }
             TakenIn::Certified(device) => {
@@ -56,18 +64,23 @@ impl Controller {
 
 /// What a registration changed.
 enum TakenIn {
-    New(DeviceId),
+    /// And the rules whose vaults it can't have, with the reason.
+    New(DeviceId, Vec<(Name, Refusal)>),
     Certified(DeviceId),
     AsBefore,
 }
 
 async fn take_in(
     tx: &mut dyn Tx,
-    onboard: &Certificate,
-    register: &Register,
+    kek: &Kek,
+    scope: Scope,
+    (onboard, register): (&Certificate, &Register),
     now: UnixSeconds,
 ) -> Result<TakenIn, Refusal> {
     let allowed = allowance(tx, onboard, register).await?;
+    if !allowed.labels.is_empty() && scope != Scope::Fleet {
+        return Err(Refusal::Busy); // It got them just now: the device comes again.
+    }
     if let Some(known) = of_key(tx, register).await? {
         come_again(tx, &allowed, &known, register).await?;
         return certify(tx, &known, register.certificate()).await;
@@ -80,7 +93,27 @@ async fn take_in(
     let device = add(tx, &allowed, register, now).await?;
     tx.use_onboarding(&allowed.cert_digest, &allowed.serial, device).await?;
     tx.forget_removal(&key(register.certificate())).await?;
-    Ok(TakenIn::New(device))
+    let not_given = follow_rules(tx, kek, device, now).await?;
+    Ok(TakenIn::New(device, not_given))
+}
+
+/// Gives a new device the vaults of the rules that name it. One that can't be there keeps nobody from registering.
+async fn follow_rules(
+    tx: &mut dyn Tx,
+    kek: &Kek,
+    device: DeviceId,
+    now: UnixSeconds,
+) -> Result<Vec<(Name, Refusal)>, Refusal> {
+    let device = tx.device(device).await?.ok_or(Refusal::Busy)?;
+    let mut not_given = Vec::new();
+    for rule in newly_named(tx, &device, &Labels::default()).await? {
+        match follow(tx, kek, &device, &rule, now).await {
+            Ok(_) => {}
+            Err(why @ (Refusal::InTheWay(_) | Refusal::Life(_))) => not_given.push((rule.name, why)),
+            Err(failed) => return Err(failed),
+        }
+    }
+    Ok(not_given)
 }
 
 /// A device that an operator removed comes again only by an allowance of the serial that it had. Those of before went with it.
@@ -201,6 +234,7 @@ async fn add(
         id: DeviceId(id),
         project: allowed.project.clone(),
         name: name(tx, allowed, register, id).await?,
+        labels: allowed.labels.clone(),
         cert_digest: certificate.digest().0,
         cert_der: certificate.der().to_vec(),
         key: Some(key(certificate)),
