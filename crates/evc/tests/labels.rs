@@ -38,7 +38,7 @@ fn each_device_with_the_labels_gets_the_vault_now_and_when_it_is_labelled() {
     labelled(&evc, "edge-1", "site", "berlin");
     labelled(&evc, "edge-2", "site", "paris");
     let told = evc.act("POST", "/apply", RULE).to_string();
-    assert!(told.contains("payments on edge-1") && told.contains("1 devices have these labels"), "{told}");
+    assert!(told.contains("payments on edge-1") && told.contains("1 device has these labels"), "{told}");
     assert_eq!(holders(&evc, "payments"), ["edge-1"]);
     let told = evc.act("POST", "/apply", RULE);
     assert!(told.as_array().expect("a list").iter().all(|it| it["outcome"] == "unchanged"), "{told}");

@@ -123,10 +123,15 @@ pub(super) fn named(name: Option<&Name>, id: DeviceId) -> String {
 pub(super) fn removal(vault: &VaultView) -> Option<String> {
     match (vault.standing, &vault.delete_at) {
         (VaultStanding::Active, _) => None,
-        (VaultStanding::Removing, Some(at)) => Some(format!("locked, erased after {at}")),
-        (VaultStanding::Removing, None) => Some("locked, to be erased".into()),
+        (VaultStanding::Removing, Some(at)) => Some(format!("{}, erased after {at}", locked(vault))),
+        (VaultStanding::Removing, None) => Some(format!("{}, to be erased", locked(vault))),
         (VaultStanding::Gone, _) => Some("its node is to erase it".into()),
     }
+}
+
+/// An order is not yet done: its node says when it is.
+fn locked(vault: &VaultView) -> &'static str {
+    if vault.state == Some(StateNow::Said(State::Locked)) { "locked" } else { "to be locked" }
 }
 
 /// Documents as a file.

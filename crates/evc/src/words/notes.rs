@@ -20,7 +20,8 @@ pub(crate) fn of_fit(fit: Fit) -> Option<String> {
 
 /// Of a rule that was applied: how many devices it names, and what became of those that it named before.
 pub(crate) fn of_rule(rule: &VaultRule, before: Option<&VaultRule>, named: usize) -> Vec<String> {
-    let now = format!("{named} devices have these labels; one that gets them later gets the vault then");
+    let have = if named == 1 { "1 device has".into() } else { format!("{named} devices have") };
+    let now = format!("{have} these labels; one that gets them later gets the vault then");
     let others = before.filter(|before| before.devices != rule.devices);
     let others = others.map(|_| "devices that the rule named before keep their vaults".into());
     [now].into_iter().chain(others).collect()

@@ -335,7 +335,7 @@ fn a_vault_names_one_device_or_those_with_labels() {
         ("devices: {}", "line 4, column 10", "`devices` has no label"),
         ("devices: { site: a b }", "line 4, column 18", "a label's key and value are 1 to 63 letters"),
         ("devices: { a b: c }", "line 4, column 17", "a label's key and value are 1 to 63 letters"),
-        ("devices: { site: }", "line 4, column 18", "a label's key and value are 1 to 63 letters"),
+        ("devices: { site: }", "line 4, column 16", "a label's key and value are 1 to 63 letters"),
         ("devices: edge-1", "line 4, column 10", "map"),
         ("device: d\ndevices: { site: berlin }", "line 5, column 10", "`device` or `devices`, not both"),
         ("devices: { site: berlin, site: paris }", "line 4, column 26", "duplicate"),
