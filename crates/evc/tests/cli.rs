@@ -63,6 +63,60 @@ fn the_first_hour_of_an_operator() {
     drop(again);
 }
 
+/// Rows are printed again when they change, and no others; who looks on ends when nobody reads any more.
+#[test]
+fn watch_prints_what_changes_until_nobody_reads() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let data = dir.path().join("data");
+    let (_serving, _) = serve(&data);
+    let apply = |name: &str, custody: &str| {
+        let file = dir.path().join("p.yaml");
+        std::fs::write(&file, format!("kind: VaultPolicy\nname: {name}\ncustody: {custody}\n"))
+            .expect("written");
+        assert!(evc(&data, &["apply", "-f", file.to_str().expect("text")]).status.success());
+    };
+    apply("first", "tpm");
+    let mut watching = Command::new(env!("CARGO_BIN_EXE_evc"))
+        .args(["get", "policies", "--watch", "-o", "name", "--data"])
+        .arg(&data)
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("started");
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(watching.stdout.take().expect("piped")));
+    let (told, heard) = std::sync::mpsc::channel();
+    let reading = std::thread::spawn(move || {
+        let three = lines.by_ref().take(3).map_while(Result::ok);
+        three.for_each(|line| told.send(line).expect("heard"));
+    });
+    let next = || heard.recv_timeout(std::time::Duration::from_secs(60));
+    assert_eq!(next().as_deref(), Ok("policy/first"));
+    apply("second", "tpm");
+    assert_eq!(next().as_deref(), Ok("policy/second"), "the new one, and the one before not again");
+    apply("first", "controller");
+    assert_eq!(next().as_deref(), Ok("policy/first"), "what changed");
+    reading.join().expect("it read, and closed its end");
+    let ended = (0..600).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        watching.try_wait().expect("asked").is_some()
+    });
+    if !ended {
+        watching.kill().expect("ended");
+        watching.wait().expect("ended");
+    }
+    assert!(ended, "nobody reads any more");
+}
+
+/// `serve` takes no option that means nothing to it.
+#[test]
+fn serve_refuses_options_of_who_asks() {
+    let dir = tempfile::tempdir().expect("a folder");
+    for (option, value) in [("-o", "json"), ("--url", "https://x"), ("--token-file", "t")] {
+        let refused = evc(dir.path(), &["serve", option, value]);
+        let words = text(&refused.stderr);
+        assert!(refused.status.code() == Some(1) && words.contains(option), "{option}: {words}");
+    }
+}
+
 /// Listening on a network's address, the controller is reached by its own command line, with no more said.
 #[test]
 fn whatever_it_listens_on_its_command_line_finds_it() {

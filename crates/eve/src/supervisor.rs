@@ -87,8 +87,20 @@ fn prepare(root: &Path) -> anyhow::Result<Flock<File>> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(false).mode(0o600).custom_flags(libc::O_NOFOLLOW);
     let file = options.open(&path).with_context(|| format!("opening {}", path.display()))?;
-    Flock::lock(file, FlockArg::LockExclusiveNonblock)
-        .map_err(|(_, errno)| anyhow::anyhow!("another `eve run` works on {} ({errno})", root.display()))
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| taken(root, errno))
+}
+
+/// Why the root can't be had for itself.
+fn taken(root: &Path, errno: nix::errno::Errno) -> anyhow::Error {
+    match errno {
+        nix::errno::Errno::EAGAIN => anyhow::anyhow!(
+            "another `eve run` works on {}: end that one first, or give another --root",
+            root.display()
+        ),
+        errno => {
+            anyhow::Error::new(errno).context(format!("locking {}", paths::run(root).join("lock").display()))
+        }
+    }
 }
 
 /// Blocked in every thread, so that one thread can wait for them: an end that comes before it waits is not lost. Agents get an empty

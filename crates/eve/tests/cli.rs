@@ -78,7 +78,7 @@ fn the_tables_show_each_vault_and_each_agent() {
     wait::until("all agents up", || {
         let status = scene.node.run(&["status"]).ok()?;
         let agents = ["nim", "client", "zedagent", "tpmmgr", "vaultmgr"];
-        let up = agents.iter().all(|agent| has(&status, &["agent", agent, "pid", "seccomp 2"]));
+        let up = agents.iter().all(|agent| has(&status, &["agent", agent, "pid", "seccomp filter"]));
         (up && has(&status, &["tpm", "none: the device key is in a file"])
             && has(&status, &["controller", &scene.evc.server(), "answers"])
             && has(&status, &["config", "unlocked"]))

@@ -39,7 +39,7 @@ pub struct Ledger {
 pub enum Older {
     /// The device is further on than this database ever was.
     #[error(
-        "the device accepted version {reported} of its section, and this database has sent no more than {own}"
+        "the device accepted version {reported} of its list of vaults, and this database has sent none after {own}"
     )]
     Behind {
         /// The device's.
@@ -49,15 +49,19 @@ pub enum Older {
     },
     /// The device accepted a section that this database never sent.
     #[error(
-        "the device accepted a section that this database never sent: another copy of it is, or was, at work"
+        "the device accepted a list of vaults that this database never sent: another copy of it is, or was, at work"
     )]
     Forked,
     /// The device accepted a section of an incarnation that this database knows nothing of: a new life of it takes it for one that was.
-    #[error("the device accepted a section of a later life of the database than this copy knows")]
+    #[error(
+        "the device accepted a list of vaults of the database after it was begun anew, and this copy is from before that"
+    )]
     #[serde(rename = "LaterLifeOf")]
     LaterLife(Incarnation),
     /// The same, as it was kept before it was kept of which one. Told again, it is.
-    #[error("the device accepted a section of a later life of the database than this copy knows")]
+    #[error(
+        "the device accepted a list of vaults of the database after it was begun anew, and this copy is from before that"
+    )]
     #[serde(rename = "LaterLife")]
     SomeLaterLife,
 }

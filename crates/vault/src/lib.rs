@@ -21,6 +21,7 @@ pub mod custody;
 pub mod decide;
 pub mod defaults;
 pub mod ids;
+pub mod labels;
 pub mod ledger;
 pub mod life;
 pub mod plan;

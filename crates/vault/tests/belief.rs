@@ -175,7 +175,7 @@ fn another_controller_is_accepted_before_the_record_is_read() {
 fn without_a_share_table_no_section_counts() {
     let mut belief = started(Roots::Lost);
     let effects = hear(&mut belief, answer(section(1, None), ROOT));
-    assert!(tells(&effects, "no section counts"), "{effects:?}");
+    assert!(tells(&effects, "no list of vaults counts"), "{effects:?}");
     assert_eq!(authority(&belief), None);
     hear(&mut belief, Heard::Tpm(Roots::Open(None), None));
     hear(&mut belief, Heard::RecordOpened(Opened::Nothing));

@@ -166,10 +166,15 @@ fn an_old_or_new_controller_deletes_nothing() {
 
 /// Waits until the controller has answered the node, as it is now.
 fn heard_again(scene: &Scene) {
-    let last = || scene.node.status().ok()?["controller"]["last_answer_unix_s"].as_u64();
-    let before = last();
-    wait::until("an answer of the controller", || last().filter(|at| Some(*at) > before.map(|at| at + 1)))
-        .unwrap();
+    let last = || Some(scene.node.status().ok()?["controller"]["last_answer"].as_str()?.to_owned());
+    // Whole seconds: the second later one was asked for after now.
+    let mut before = last();
+    for _ in 0..2 {
+        before = Some(
+            wait::until("an answer of the controller", || last().filter(|at| Some(at) > before.as_ref()))
+                .unwrap(),
+        );
+    }
 }
 
 /// Both copies of the metadata damaged, by time or by hand: missing, never made anew; put back, it opens.

@@ -4,10 +4,11 @@
 use std::marker::PhantomData;
 
 use super::requests::{
-    Adoption, Allow, Applying, Deletion, List, NewToken, Recreation, Rehoming, Rotation, Yaml,
+    Adoption, Allow, Applying, Deletion, Labelling, List, NewToken, Recreation, Rehoming, Rotation, Yaml,
 };
 use super::{
-    Allowance, Applied, Described, DeviceView, Done, Knock, PolicyView, Reference, ServerStatus, VaultView,
+    Allowance, Applied, Described, DeviceView, Done, Knock, PolicyView, Reference, RuleView, ServerStatus,
+    VaultView,
 };
 
 /// A call: `P` is what stands in its query, `B` its body, `A` its answer.
@@ -115,6 +116,8 @@ calls! {
     FIND: delete "/devices/{device}/lost" (), () => Done;
     /// Settles its alarm.
     SETTLE: delete "/devices/{device}/alarm" (), () => Done;
+    /// Sets its labels, and takes some away.
+    LABEL: post "/devices/{device}/labels" (), Labelling => Done;
     /// Learns its next good quote.
     LEARN: post "/devices/{device}/learn" (), () => Done;
     /// Deletes a vault.
@@ -133,6 +136,10 @@ calls! {
     POLICIES: get "/policies" List, () => Vec<PolicyView>;
     /// Deletes one.
     DELETE_POLICY: delete "/policies/{policy}" (), () => Done;
+    /// Lists rules, after a name.
+    RULES: get "/rules" List, () => Vec<RuleView>;
+    /// Deletes one.
+    DELETE_RULE: delete "/rules/{rule}" (), () => Done;
     /// Lists reference values, of one device or of all, after a number.
     REFERENCES: get "/references" List, () => Vec<Reference>;
     /// Says that one is good.

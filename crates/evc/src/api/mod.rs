@@ -14,11 +14,11 @@ use vault::policy::VaultPolicy;
 pub use node::{Accepted, Attestation, NodeReport, StateNow};
 pub use problem::{Code, Place, Problem};
 pub use requests::{
-    Adoption, Allow, Applying, Deletion, List, NewToken, Recreation, Rehoming, Rotation, Yaml,
+    Adoption, Allow, Applying, Deletion, Labelling, List, NewToken, Recreation, Rehoming, Rotation, Yaml,
 };
 
 use calls::Call;
-pub use views::{Allowance, DeviceView, Knock, Reference, ServerStatus, VaultView};
+pub use views::{Allowance, DeviceView, Knock, Reference, RuleView, ServerStatus, VaultView};
 
 /// What was done, in words.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -55,7 +55,7 @@ pub struct Change {
 /// One document and what became of it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Applied {
-    /// `policy` or `vault`.
+    /// `policy`, `rule` or `vault`.
     pub kind: String,
     /// Its name; a vault's with its device.
     pub name: String,
@@ -113,6 +113,13 @@ impl Paged for VaultView {
 
 impl Paged for PolicyView {
     const CALL: Call<List, (), Vec<Self>> = calls::POLICIES;
+    fn place(&self) -> Vec<String> {
+        vec![self.name.to_string()]
+    }
+}
+
+impl Paged for RuleView {
+    const CALL: Call<List, (), Vec<Self>> = calls::RULES;
     fn place(&self) -> Vec<String> {
         vec![self.name.to_string()]
     }

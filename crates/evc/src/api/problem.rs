@@ -107,6 +107,8 @@ codes! {
         ReferenceUnknown,
         /// The device's node reports no such orphan.
         OrphanUnknown,
+        /// No such rule.
+        RuleUnknown,
         /// No such allowance to onboard.
         AllowanceUnknown,
         /// No such path.
@@ -135,7 +137,7 @@ codes! {
         EncryptionFixed,
         /// The policy can't be met on the device.
         PolicyUnfit,
-        /// A vault names the policy.
+        /// A vault or a rule names the policy.
         PolicyInUse,
         /// The device has vaults, whose keys would go with it.
         DeviceHasVaults,

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use vault::ids::Name;
+use vault::labels::{Labels, Word};
 
 use super::calls::Query;
 
@@ -17,6 +18,21 @@ pub struct Allow {
     pub serial: String,
     /// The name that the device gets.
     pub name: Option<String>,
+    /// The labels that the device gets.
+    #[serde(default)]
+    pub labels: Labels,
+}
+
+/// Labels of a device: what becomes of them.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Labelling {
+    /// Those that it has from now on, beside what it has.
+    #[serde(default)]
+    pub set: Labels,
+    /// Keys that it has no more.
+    #[serde(default)]
+    pub take: Vec<Word>,
 }
 
 /// A token that is to be good from now on.
@@ -83,6 +99,8 @@ pub struct List {
     pub limit: Option<u32>,
     /// Of this device only, where the list is of devices' things.
     pub device: Option<String>,
+    /// With these labels only (`key=value,key=value`), where the list is of devices.
+    pub selector: Option<String>,
 }
 
 impl Query for () {
@@ -114,7 +132,8 @@ impl Query for List {
         let after = (!self.after.is_empty()).then(|| self.after.clone());
         let limit = self.limit.map(|limit| limit.to_string());
         let all = [("after", after), ("limit", limit), ("device", self.device.clone())];
-        all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+        let all = all.into_iter().chain([("selector", self.selector.clone())]);
+        all.filter_map(|(name, value)| Some((name, value?))).collect()
     }
 }
 
@@ -143,6 +162,11 @@ mod tests {
         }
         reads_back(List::default());
         let odd = "a/b&c=d e%20+\u{e9}";
-        reads_back(List { after: odd.into(), limit: Some(7), device: Some(odd.into()) });
+        reads_back(List {
+            after: odd.into(),
+            limit: Some(7),
+            device: Some(odd.into()),
+            selector: Some(odd.into()),
+        });
     }
 }

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 use vault::ids::{DeviceId, Epoch, Name, VaultId};
+use vault::labels::Labels;
 use vault::report::VaultReport;
 
 use super::node::{Attestation, NodeReport, StateNow};
@@ -18,6 +19,9 @@ pub struct DeviceView {
     pub id: DeviceId,
     /// Its name.
     pub name: Name,
+    /// What an operator sorts it by.
+    #[serde(default, skip_serializing_if = "Labels::is_empty")]
+    pub labels: Labels,
     /// Its serial.
     pub serial: String,
     /// `unknown`, `present` or `absent`.
@@ -86,6 +90,19 @@ pub struct VaultView {
     pub reported: Option<String>,
 }
 
+/// A rule, as shown: a vault of each device with some labels.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RuleView {
+    /// Its name, and its vaults'.
+    pub name: Name,
+    /// The labels.
+    pub devices: Labels,
+    /// The policy of its vaults.
+    pub policy: Name,
+    /// When it was changed.
+    pub changed: String,
+}
+
 /// A reference value, as shown.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Reference {
@@ -120,6 +137,9 @@ pub struct Allowance {
     pub serial: String,
     /// The name that the device gets.
     pub name: Option<Name>,
+    /// The labels that the device gets.
+    #[serde(default, skip_serializing_if = "Labels::is_empty")]
+    pub labels: Labels,
     /// When it was allowed.
     pub added: String,
     /// The device that used it.

@@ -12,7 +12,10 @@ pub(super) fn begin(reach: &Reach) -> anyhow::Result<Done> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("can't start")?;
     runtime.block_on(begin_anew(&data)).context("nothing was changed")?;
-    let done = format!("{} begins a new life: start it with `evc serve`", data.display());
+    let done = format!(
+        "{} is begun anew, and its database is the one that counts: start it with `evc serve`",
+        data.display()
+    );
     let notes = [
         "nodes take it at their next contact; a vault that they have and it does not list is locked there, and kept",
         "vaults whose grace was running are active again: delete anew those that are not wanted",

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use vault::ids::Epoch;
+use vault::labels::{Labels, Word};
 use vault::text::{plain, plain_lines};
 
 use super::args::{
-    AdoptWhat, Asked, DeleteWhat, DeviceAct, Files, Onboard, Output, RecreateWhat, ReferenceAct, RehomeWhat,
-    RotateWhat,
+    AdoptWhat, Asked, DeleteWhat, DeviceAct, Files, LabelWhat, Onboard, Output, RecreateWhat, ReferenceAct,
+    RehomeWhat, RotateWhat,
 };
 use super::client::Client;
 use super::failed::Failed;
@@ -18,12 +19,12 @@ use super::files::Joined;
 use super::look::{self, vault};
 use super::told::Told;
 use crate::api::calls::{
-    ADOPT, ALLOW, APPLY, APPROVE, DELETE_DEVICE, DELETE_POLICY, DELETE_VAULT, DISALLOW, FIND, LEARN, LOSE,
-    RECREATE, REHOME, REJECT, ROTATE, SETTLE,
+    ADOPT, ALLOW, APPLY, APPROVE, DELETE_DEVICE, DELETE_POLICY, DELETE_RULE, DELETE_VAULT, DISALLOW, FIND,
+    LABEL, LEARN, LOSE, RECREATE, REHOME, REJECT, ROTATE, SETTLE,
 };
 use crate::api::{
-    Adoption, Allow, Allowance, Applied, Applying, Code, Deletion, Done, Outcome, Problem, Recreation,
-    Rehoming, Rotation, VaultView,
+    Adoption, Allow, Allowance, Applied, Applying, Code, Deletion, Done, Labelling, Outcome, Problem,
+    Recreation, Rehoming, Rotation, VaultView,
 };
 
 type Answer<T> = Result<T, Failed>;
@@ -37,6 +38,7 @@ pub(super) fn ask(client: &Client, what: Asked, output: Output) -> Answer<Told> 
         Asked::Get(what) => look::get(client, &what, output),
         Asked::Describe(what) => look::describe(client, &what),
         Asked::Status => look::status(client),
+        Asked::Label(what) => Told::done(&label(client, &what)?),
         Asked::Device(act) => Told::done(&device(client, &act)?),
         Asked::Adopt(what) => Told::done(&adopt(client, &what)?),
         Asked::Rehome(what) => Told::done(&rehome(client, what)?),
@@ -49,9 +51,10 @@ pub(super) fn ask(client: &Client, what: Asked, output: Output) -> Answer<Told> 
 
 fn onboard(client: &Client, what: Onboard) -> Answer<Told> {
     match what {
-        Onboard::Add { cert, serial, name } => {
+        Onboard::Add { cert, serial, name, labels } => {
+            let labels = Labels::of(labels.iter().map(String::as_str)).context("--label")?;
             let cert_pem = fs::read_to_string(&cert).with_context(|| unreadable(&cert))?;
-            Told::one(&client.tell(&ALLOW, &[], &Allow { cert_pem, serial, name })?)
+            Told::one(&client.tell(&ALLOW, &[], &Allow { cert_pem, serial, name, labels })?)
         }
         Onboard::List => Told::list(&client.list::<Allowance>()?),
         Onboard::Remove { cert, digest, serial } => {
@@ -141,6 +144,20 @@ fn differs(Applied { kind, name, changes, .. }: &Applied) -> String {
     format!("{kind} {}\n{}", plain(name), lines.collect::<String>())
 }
 
+fn label(client: &Client, LabelWhat::Device { name, labels }: &LabelWhat) -> Answer<Done> {
+    let (set, taken): (Vec<&str>, Vec<&str>) =
+        labels.iter().map(String::as_str).partition(|label| label.contains('='));
+    let taken = taken.into_iter().map(|key| {
+        let key = key.strip_suffix('-').with_context(|| {
+            format!("`{}`: write `KEY=VALUE` to set a label, or `KEY-` to take it away", plain(key))
+        })?;
+        key.parse::<Word>().with_context(|| format!("`{}` is no label's key", plain(key)))
+    });
+    let set = Labels::of(set).context("these are no labels")?;
+    let how = Labelling { set, take: taken.collect::<anyhow::Result<_>>()? };
+    client.tell(&LABEL, &[name], &how)
+}
+
 fn device(client: &Client, act: &DeviceAct) -> Answer<Done> {
     match act {
         DeviceAct::Lost { name } => client.call(&LOSE, &[name]),
@@ -168,6 +185,7 @@ fn delete(client: &Client, what: &DeleteWhat) -> Answer<Done> {
             client.call(&DELETE_VAULT, &[device, name])
         }
         DeleteWhat::Policy { name } => client.call(&DELETE_POLICY, &[name]),
+        DeleteWhat::Rule { name } => client.call(&DELETE_RULE, &[name]),
         DeleteWhat::Device { name, force } => {
             client.ask(&DELETE_DEVICE, &[name], &Deletion { force: *force })
         }

@@ -127,10 +127,15 @@ impl Client {
 
     /// All rows of a list, page by page.
     pub(super) fn list<T: Paged>(&self) -> Result<Vec<T>, Failed> {
+        self.list_of(None)
+    }
+
+    /// Of devices, those with some labels.
+    pub(super) fn list_of<T: Paged>(&self, selector: Option<&str>) -> Result<Vec<T>, Failed> {
         let mut all = Vec::new();
         let mut after = String::new();
         loop {
-            let query = List { after, limit: Some(PAGE), device: None };
+            let query = List { after, limit: Some(PAGE), device: None, selector: selector.map(Into::into) };
             let page: Vec<T> = self.ask(&T::CALL, &[], &query)?;
             let full = page.len() == PAGE as usize;
             after = page.last().map(cursor).unwrap_or_default();

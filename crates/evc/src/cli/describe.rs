@@ -64,6 +64,7 @@ pub(super) fn device(Described { device, vaults }: &Described) -> String {
 }
 
 fn identity(page: &mut Page, device: &DeviceView) {
+    page.maybe("Labels", (!device.labels.is_empty()).then(|| device.labels.to_string()));
     page.field("TPM", cell(&json!(device.tpm)));
     page.field("Serial", &device.serial);
     page.field("ID", device.id.to_string());

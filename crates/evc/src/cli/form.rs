@@ -75,6 +75,7 @@ every! {
         BadRequest::Serial => BadRequest::Serial,
         BadRequest::CertificateDigest => BadRequest::CertificateDigest,
         BadRequest::TokenHash => BadRequest::TokenHash,
+        BadRequest::Labels(_) => BadRequest::Labels(vault::labels::BadLabels::Word),
         BadRequest::AfterVault => BadRequest::AfterVault,
         BadRequest::AfterReference => BadRequest::AfterReference,
     }
@@ -87,6 +88,7 @@ every! {
         Unknown::Device { .. } => Unknown::Device { which: "edge-1".into() },
         Unknown::Vault { .. } => Unknown::Vault { vault: name(), device: name() },
         Unknown::Policy { .. } => Unknown::Policy { policy: name() },
+        Unknown::Rule { .. } => Unknown::Rule { rule: name() },
         Unknown::Reference { .. } => Unknown::Reference { id: 7 },
         Unknown::Allowance { .. } => Unknown::Allowance { serial: SERIAL.into() },
         Unknown::Path => Unknown::Path,
@@ -101,6 +103,7 @@ every! {
             InTheWay::Unfit { policy: name(), device: name(), vault: Some(name()), why: Unfit::Custody }
         },
         InTheWay::PolicyInUse { .. } => InTheWay::PolicyInUse { policy: name(), vault: name(), device: name() },
+        InTheWay::PolicyOfRule { .. } => InTheWay::PolicyOfRule { policy: name(), rule: name() },
         InTheWay::HasVaults { .. } => InTheWay::HasVaults { device: name(), vaults: vec![name()] },
         InTheWay::Unmeasured { .. } => {
             InTheWay::Unmeasured { reference: 7, device: name(), why: ::attest::Unmeasured::NoBank }

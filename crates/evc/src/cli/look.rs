@@ -15,7 +15,8 @@ use super::table::Row;
 use super::told::{Told, say};
 use crate::api::calls::{DEVICE, KNOCKS, REFERENCES, STATUS, VAULTS};
 use crate::api::{
-    Allowance, Code, Described, DeviceView, Knock, List, Paged, PolicyView, Problem, Reference, VaultView,
+    Allowance, Code, Described, DeviceView, Knock, List, Paged, PolicyView, Problem, Reference, RuleView,
+    VaultView,
 };
 use crate::store::ReferenceState;
 
@@ -38,6 +39,7 @@ fn is_watched(what: &GetWhat) -> bool {
         GetWhat::Devices { watch, .. }
         | GetWhat::Vaults { watch, .. }
         | GetWhat::Policies { watch, .. }
+        | GetWhat::Rules { watch, .. }
         | GetWhat::References { watch, .. }
         | GetWhat::Onboarding { watch }
         | GetWhat::Pending { watch } => watch.watch,
@@ -46,7 +48,9 @@ fn is_watched(what: &GetWhat) -> bool {
 
 fn listed(client: &Client, what: &GetWhat) -> Answer<Told> {
     match what {
-        GetWhat::Devices { names, .. } if names.is_empty() => rows(client.list::<DeviceView>()?),
+        GetWhat::Devices { names, selector, .. } if names.is_empty() => {
+            rows(client.list_of::<DeviceView>(selector.as_deref())?)
+        }
         GetWhat::Devices { names, .. } => {
             let described: Answer<Vec<_>> = names.iter().map(|name| device(client, name)).collect();
             rows(described?)
@@ -55,6 +59,10 @@ fn listed(client: &Client, what: &GetWhat) -> Answer<Told> {
         GetWhat::Policies { names, .. } => {
             let name = |policy: &PolicyView| vec![policy.name.to_string()];
             rows(named(client.list::<PolicyView>()?, names, name, no_policy)?)
+        }
+        GetWhat::Rules { names, .. } => {
+            let name = |rule: &RuleView| vec![rule.name.to_string()];
+            rows(named(client.list::<RuleView>()?, names, name, no_rule)?)
         }
         GetWhat::References { device, .. } => references(client, device.as_ref()),
         GetWhat::Onboarding { .. } => rows(client.list::<Allowance>()?),
@@ -199,6 +207,11 @@ pub(super) fn policy(client: &Client, name: &str) -> Answer<PolicyView> {
 fn no_policy(name: &str) -> Problem {
     let error = format!("policy `{name}` is not known");
     Problem { advice: "see `evc get policies`".into(), code: Code::PolicyUnknown, error, place: None }
+}
+
+fn no_rule(name: &str) -> Problem {
+    let error = format!("rule `{name}` is not known");
+    Problem { advice: "see `evc get rules`".into(), code: Code::RuleUnknown, error, place: None }
 }
 
 fn no_vault(device: Option<&str>, name: &str) -> Problem {

@@ -32,7 +32,7 @@ use clap_complete::env::Shells;
 use serde_json::json;
 use vault::text::plain_lines;
 
-use args::{Args, Command, Reach, TokenAct};
+use args::{Args, Command, Output, Reach, TokenAct};
 use client::Client;
 use failed::Failed;
 use told::{Told, say};
@@ -63,7 +63,7 @@ pub fn main() -> ExitCode {
 
 fn run(Args { command, reach, output }: Args) -> Result<(), Failed> {
     let told = match command {
-        Command::Serve(serve) => return Ok(run_controller(&reach, &serve)?),
+        Command::Serve(serve) => return Ok(run_controller(&reach, &serve, output)?),
         Command::Completions { shell } => return Ok(completions(shell)?),
         Command::Man { dir } => return Ok(man(dir.as_deref())?),
         Command::Version => version(&reach),
@@ -76,8 +76,11 @@ fn run(Args { command, reach, output }: Args) -> Result<(), Failed> {
     Ok(told?.print(output)?)
 }
 
-fn run_controller(reach: &Reach, serve: &args::Serve) -> anyhow::Result<()> {
-    match reach.of_clients() {
+fn run_controller(reach: &Reach, serve: &args::Serve, output: Output) -> anyhow::Result<()> {
+    match reach.of_clients().or((output != Output::Table).then_some("-o")) {
+        Some("-o") => {
+            Err(anyhow!("`evc serve` prints no rows, and takes no -o: --log-format says how its log looks"))
+        }
         Some(option) => {
             Err(anyhow!("`evc serve` takes no {option}: it makes its own; see `evc serve --help`"))
         }

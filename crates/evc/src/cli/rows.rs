@@ -3,12 +3,12 @@
 
 use serde_json::{Value, json};
 use vault::ids::{DeviceId, Epoch, Name};
-use vault::policy::VaultSpec;
+use vault::policy::{VaultRule, VaultSpec};
 use vault::report::State;
 
 use super::table::Row;
 use crate::api::{
-    Allowance, Applied, DeviceView, Knock, Outcome, PolicyView, Reference, StateNow, VaultView,
+    Allowance, Applied, DeviceView, Knock, Outcome, PolicyView, Reference, RuleView, StateNow, VaultView,
 };
 use crate::fleet::heard::ago;
 use crate::store::{ReferenceState, VaultStanding};
@@ -18,7 +18,7 @@ const SHORT: usize = 12;
 
 impl Row for DeviceView {
     const COLUMNS: &'static [&'static str] = &["NAME", "CONDITION", "TPM", "ATTESTATION", "LAST SEEN"];
-    const WIDE: &'static [&'static str] = &["SERIAL", "REGISTERED", "LIST", "ID"];
+    const WIDE: &'static [&'static str] = &["LABELS", "SERIAL", "REGISTERED", "LIST", "ID"];
 
     fn cells(&self) -> Vec<Value> {
         vec![
@@ -31,7 +31,9 @@ impl Row for DeviceView {
     }
 
     fn wide(&self) -> Vec<Value> {
-        vec![json!(self.serial), json!(self.registered), json!(self.section_version), json!(self.id)]
+        let labels = (!self.labels.is_empty()).then(|| self.labels.to_string());
+        let list = json!(self.section_version);
+        vec![json!(labels), json!(self.serial), json!(self.registered), list, json!(self.id)]
     }
 
     fn name(&self) -> String {
@@ -40,6 +42,28 @@ impl Row for DeviceView {
 
     fn calls(&self) -> bool {
         self.condition != "online"
+    }
+}
+
+impl Row for RuleView {
+    const COLUMNS: &'static [&'static str] = &["NAME", "DEVICES", "POLICY", "CHANGED"];
+
+    fn cells(&self) -> Vec<Value> {
+        vec![
+            json!(self.name),
+            json!(self.devices.to_string()),
+            json!(self.policy),
+            json!(passed(&self.changed)),
+        ]
+    }
+
+    fn name(&self) -> String {
+        format!("rule/{}", self.name)
+    }
+
+    fn documents(rows: &[Self]) -> Option<String> {
+        let rule = |RuleView { name, devices, policy, .. }: RuleView| VaultRule { name, devices, policy };
+        Some(joined(rows.iter().cloned().map(|row| rule(row).to_document())))
     }
 }
 
@@ -99,10 +123,15 @@ pub(super) fn named(name: Option<&Name>, id: DeviceId) -> String {
 pub(super) fn removal(vault: &VaultView) -> Option<String> {
     match (vault.standing, &vault.delete_at) {
         (VaultStanding::Active, _) => None,
-        (VaultStanding::Removing, Some(at)) => Some(format!("locked, erased after {at}")),
-        (VaultStanding::Removing, None) => Some("locked, to be erased".into()),
+        (VaultStanding::Removing, Some(at)) => Some(format!("{}, erased after {at}", locked(vault))),
+        (VaultStanding::Removing, None) => Some(format!("{}, to be erased", locked(vault))),
         (VaultStanding::Gone, _) => Some("its node is to erase it".into()),
     }
+}
+
+/// An order is not yet done: its node says when it is.
+fn locked(vault: &VaultView) -> &'static str {
+    if vault.state == Some(StateNow::Said(State::Locked)) { "locked" } else { "to be locked" }
 }
 
 /// Documents as a file.
@@ -176,7 +205,7 @@ impl Row for Reference {
 
 impl Row for Allowance {
     const COLUMNS: &'static [&'static str] = &["SERIAL", "NAME", "DEVICE", "ADDED", "CERTIFICATE"];
-    const WIDE: &'static [&'static str] = &["ADDED AT", "SHA-256"];
+    const WIDE: &'static [&'static str] = &["LABELS", "ADDED AT", "SHA-256"];
 
     fn cells(&self) -> Vec<Value> {
         let device = self.device.map(|id| named(self.device_name.as_ref(), id));
@@ -190,7 +219,8 @@ impl Row for Allowance {
     }
 
     fn wide(&self) -> Vec<Value> {
-        vec![json!(self.added), json!(self.certificate)]
+        let labels = (!self.labels.is_empty()).then(|| self.labels.to_string());
+        vec![json!(labels), json!(self.added), json!(self.certificate)]
     }
 
     fn name(&self) -> String {

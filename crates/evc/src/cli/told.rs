@@ -65,7 +65,7 @@ impl Told {
     /// # Errors
     /// It can't be written; a reader that went away is none.
     pub(super) fn print(&self, output: Output) -> anyhow::Result<()> {
-        if output == Output::Table
+        if matches!(output, Output::Table | Output::Wide)
             && self.value.as_array().is_some_and(Vec::is_empty)
             && io::stdout().is_terminal()
         {

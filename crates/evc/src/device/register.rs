@@ -2,11 +2,14 @@
 
 use uuid::Uuid;
 use vault::ids::{DeviceId, Name, Project};
+use vault::labels::Labels;
 use wire::Certificate;
 use wire::envelope::{DeviceEnvelope, EnvelopeError};
 use wire::register::Register;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
+use crate::custody::Kek;
+use crate::fleet::placed::{follow, newly_named};
 use crate::service::{Controller, Message, NotAdmitted, Refusal, Unproved, Which};
 use crate::store::{DeviceRow, OnboardRow, RemovedRow, Scope, StoreError, Told, Tpm, Tx, UnixSeconds};
 
@@ -38,14 +41,17 @@ impl Controller {
         proves_its_key(register.certificate())?;
         // Anybody can sign with an onboarding certificate of his own: only what is allowed waits for the writer.
         // And who comes again as before changes nothing, so that nothing that is remembered of others is read anew for it.
-        if self.store.read(|tx| Box::pin(is_as_before(tx, &onboard, &register))).await? {
+        let Some(scope) = self.store.read(|tx| Box::pin(to_change(tx, &onboard, &register))).await? else {
             return Ok(Registered::Again);
-        }
-        let scope = Scope::Onboarding;
-        let taken_in = self.store.write(scope, |tx| Box::pin(take_in(tx, &onboard, &register, now)));
+        };
+        let taken_in =
+            self.store.write(scope, |tx| Box::pin(take_in(tx, &self.kek, scope, (&onboard, &register), now)));
         Ok(match taken_in.await? {
-            TakenIn::New(device) => {
+            TakenIn::New(device, not_given) => {
                 tracing::info!(%device, serial = serial(&register), "device registered");
+                for (rule, why) in not_given {
+                    tracing::warn!(%device, %rule, %why, "a rule names it, and its vault can't be on it");
+                }
                 Registered::New
             }
             TakenIn::Certified(device) => {
@@ -57,12 +63,21 @@ impl Controller {
     }
 }
 
-/// Whether it would change nothing; refused as it would be in the end where no allowance is found.
-async fn is_as_before(tx: &mut dyn Tx, onboard: &Certificate, register: &Register) -> Result<bool, Refusal> {
+/// What it would change, if anything; refused as it would be in the end where no allowance is found.
+async fn to_change(
+    tx: &mut dyn Tx,
+    onboard: &Certificate,
+    register: &Register,
+) -> Result<Option<Scope>, Refusal> {
     let allowed = allowance(tx, onboard, register).await?;
-    let Some(known) = of_key(tx, register).await? else { return Ok(false) };
-    let same = known.cert_digest == register.certificate().digest().0;
-    Ok(same && is_used(&allowed, &known))
+    let is_as_before = |known: DeviceRow| {
+        known.cert_digest == register.certificate().digest().0 && is_used(&allowed, &known)
+    };
+    if of_key(tx, register).await?.is_some_and(is_as_before) {
+        return Ok(None);
+    }
+    // Vaults that its labels give it are of the fleet.
+    Ok(Some(if allowed.labels.is_empty() { Scope::Onboarding } else { Scope::Fleet }))
 }
 
 /// Whether a device came in by an allowance, or by one for any serial.
@@ -72,18 +87,23 @@ fn is_used(allowed: &OnboardRow, known: &DeviceRow) -> bool {
 
 /// What a registration changed.
 enum TakenIn {
-    New(DeviceId),
+    /// And the rules whose vaults it can't have, with the reason.
+    New(DeviceId, Vec<(Name, Refusal)>),
     Certified(DeviceId),
     AsBefore,
 }
 
 async fn take_in(
     tx: &mut dyn Tx,
-    onboard: &Certificate,
-    register: &Register,
+    kek: &Kek,
+    scope: Scope,
+    (onboard, register): (&Certificate, &Register),
     now: UnixSeconds,
 ) -> Result<TakenIn, Refusal> {
     let allowed = allowance(tx, onboard, register).await?;
+    if !allowed.labels.is_empty() && scope != Scope::Fleet {
+        return Err(Refusal::Busy); // It got them just now: the device comes again.
+    }
     if let Some(known) = of_key(tx, register).await? {
         come_again(tx, &allowed, &known, register).await?;
         return certify(tx, &known, register.certificate()).await;
@@ -96,7 +116,27 @@ async fn take_in(
     let device = add(tx, &allowed, register, now).await?;
     tx.use_onboarding(&allowed.cert_digest, &allowed.serial, device).await?;
     tx.forget_removal(&key(register.certificate())).await?;
-    Ok(TakenIn::New(device))
+    let not_given = follow_rules(tx, kek, device, now).await?;
+    Ok(TakenIn::New(device, not_given))
+}
+
+/// Gives a new device the vaults of the rules that name it. One that can't be there keeps nobody from registering.
+async fn follow_rules(
+    tx: &mut dyn Tx,
+    kek: &Kek,
+    device: DeviceId,
+    now: UnixSeconds,
+) -> Result<Vec<(Name, Refusal)>, Refusal> {
+    let device = tx.device(device).await?.ok_or(Refusal::Busy)?;
+    let mut not_given = Vec::new();
+    for rule in newly_named(tx, &device, &Labels::default()).await? {
+        match follow(tx, kek, &device, &rule, now).await {
+            Ok(_) => {}
+            Err(why @ (Refusal::InTheWay(_) | Refusal::Life(_))) => not_given.push((rule.name, why)),
+            Err(failed) => return Err(failed),
+        }
+    }
+    Ok(not_given)
 }
 
 /// A device that an operator removed comes again only by an allowance of the serial that it had. Those of before went with it.
@@ -215,6 +255,7 @@ async fn add(
         id: DeviceId(id),
         project: allowed.project.clone(),
         name: name(tx, allowed, register, id).await?,
+        labels: allowed.labels.clone(),
         cert_digest: certificate.digest().0,
         cert_der: certificate.der().to_vec(),
         key: Some(key(certificate)),

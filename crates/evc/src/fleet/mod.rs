@@ -7,6 +7,7 @@ mod fared;
 pub mod heard;
 pub(crate) mod keys;
 pub(crate) mod life;
+pub(crate) mod placed;
 pub(crate) mod reported;
 pub(crate) mod section;
 pub mod settled;

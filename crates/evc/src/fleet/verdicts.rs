@@ -117,7 +117,8 @@ mod tests {
     }
 
     fn pcrs(value: u8) -> Pcrs {
-        Pcrs(BTreeMap::from([(0, [value; 32]), (7, [7; 32])]))
+        let of = |value| attest::PcrDigest::Sha256([value; 32]);
+        Pcrs(BTreeMap::from([(0, of(value)), (7, of(7))]))
     }
 
     fn device() -> DeviceRow {
@@ -125,6 +126,7 @@ mod tests {
             id: DeviceId(uuid::Uuid::from_u128(1)),
             project: Project::default(),
             name: "edge-1".parse().expect("a name"),
+            labels: vault::labels::Labels::default(),
             cert_digest: [1; 32],
             cert_der: vec![1],
             key: None,

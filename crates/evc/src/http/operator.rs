@@ -19,13 +19,14 @@ use super::intake::Intake;
 use super::log::Act;
 use super::shares::Source;
 use crate::api::calls::{
-    ADD_TOKEN, ADOPT, ALLOW, ALLOWANCES, APPLY, APPROVE, Call, DELETE_DEVICE, DELETE_POLICY, DELETE_VAULT,
-    DEVICE, DEVICES, DISALLOW, END_OTHER_TOKENS, FIND, KNOCKS, LEARN, LOSE, Method, POLICIES, RECREATE,
-    REFERENCES, REHOME, REJECT, ROTATE, SETTLE, STATUS, VAULTS,
+    ADD_TOKEN, ADOPT, ALLOW, ALLOWANCES, APPLY, APPROVE, Call, DELETE_DEVICE, DELETE_POLICY, DELETE_RULE,
+    DELETE_VAULT, DEVICE, DEVICES, DISALLOW, END_OTHER_TOKENS, FIND, KNOCKS, LABEL, LEARN, LOSE, Method,
+    POLICIES, RECREATE, REFERENCES, REHOME, REJECT, ROTATE, RULES, SETTLE, STATUS, VAULTS,
 };
 use crate::api::{
-    Adoption, Allow, Allowance, Applied, Applying, Deletion, Described, DeviceView, Done, Knock, List,
-    NewToken, Outcome, PolicyView, Recreation, Reference, Rehoming, Rotation, ServerStatus, VaultView,
+    Adoption, Allow, Allowance, Applied, Applying, Deletion, Described, DeviceView, Done, Knock, Labelling,
+    List, NewToken, Outcome, PolicyView, Recreation, Reference, Rehoming, Rotation, RuleView, ServerStatus,
+    VaultView,
 };
 use crate::clock::now;
 use crate::operator::Operator;
@@ -51,6 +52,7 @@ pub(super) fn routes() -> Router<App> {
     let on = on.call(&LOSE, lose).call(&FIND, find).call(&SETTLE, settle).call(&LEARN, learn);
     let on = on.call(&DELETE_VAULT, delete_vault).call(&ROTATE, rotate).call(&RECREATE, recreate);
     let on = on.call(&REHOME, rehome).call(&ADOPT, adopt).call(&VAULTS, vaults);
+    let on = on.call(&LABEL, label).call(&RULES, rules).call(&DELETE_RULE, delete_rule);
     let on = on.call(&POLICIES, policies).call(&DELETE_POLICY, delete_policy);
     let on = on.call(&REFERENCES, references).call(&APPROVE, approve).call(&REJECT, reject);
     on.0.fallback(|| async { Refusal::from(Unknown::Path) })
@@ -98,7 +100,7 @@ fn bearer(headers: &HeaderMap) -> Result<&str, NoToken> {
 async fn allow(Extension(app): Asks, body: axum::body::Bytes) -> Acted<Allowance> {
     let ask: Allow = read(&body, Form::Allow)?;
     let name = ask.name.map(named).transpose()?;
-    let allowed = app.allow(&ask.cert_pem, &ask.serial, name, now()).await?;
+    let allowed = app.allow(&ask.cert_pem, &ask.serial, name, ask.labels, now()).await?;
     let words = format!("serial `{}` may onboard with certificate {}", allowed.serial, allowed.certificate);
     Ok(Act::of(allowed, words))
 }
@@ -176,7 +178,21 @@ fn page(list: &List) -> Page {
 }
 
 async fn devices(Extension(app): Asks, Query(list): Query<List>) -> Told<Vec<DeviceView>> {
-    app.show_devices(&page(&list), now()).await.map(Json)
+    let selector = list.selector.as_deref().map(str::parse).transpose().map_err(BadRequest::Labels)?;
+    app.show_devices(selector.as_ref(), &page(&list), now()).await.map(Json)
+}
+
+async fn label(Extension(app): Asks, Path(device): Path<String>, body: axum::body::Bytes) -> Acted {
+    let how: Labelling = read(&body, Form::Labelling)?;
+    app.label(&device, &how, now()).await.map(Act::done)
+}
+
+async fn rules(Extension(app): Asks, Query(list): Query<List>) -> Told<Vec<RuleView>> {
+    app.show_rules(&page(&list)).await.map(Json)
+}
+
+async fn delete_rule(Extension(app): Asks, Path(rule): Path<String>) -> Acted {
+    app.delete_rule(&named(rule)?).await.map(Act::done)
 }
 
 async fn device(Extension(app): Asks, Path(which): Path<String>) -> Told<Described> {

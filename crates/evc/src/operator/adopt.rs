@@ -6,10 +6,10 @@ use vault::life::{NotAdopted, Orphan, adopted, orphan};
 use vault::report::VaultReport;
 
 use super::Operator;
-use super::apply::{held_against, named_policy};
 use crate::api::{Adoption, Done};
 use crate::fleet::defaults::add_vault;
 use crate::fleet::life::{beside_defaults, life, new_row};
+use crate::fleet::placed::{held_against, named_policy};
 use crate::service::{InTheWay, Refusal, find_device, in_life};
 use crate::store::{Accepted, DeviceRow, Tx, UnixSeconds, VaultRow, VaultStanding};
 use crate::words::notes::of_adopted;

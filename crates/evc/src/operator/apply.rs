@@ -1,18 +1,14 @@
 //! `evc apply`: policies and vaults from the operator's file become so, all of them or none. Repeating changes nothing.
 
-use uuid::Uuid;
-use vault::ids::{Name, Project, VaultId};
-use vault::life::{self, Fit, Wish, applied, fits};
+use vault::ids::Project;
 use vault::policy::{Document, Located, VaultPolicy, VaultSpec, read};
 
 use super::Operator;
 use super::differences::{of_policies, of_vault};
 use crate::api::{Applied, Outcome};
-use crate::fleet::defaults::add_vault;
-use crate::fleet::life::{beside_defaults, listed, new_row};
-use crate::fleet::view::policy_of;
-use crate::service::{Fault, InTheWay, Refusal, Unknown, find_device, in_life};
-use crate::store::{DeviceRow, PolicyRow, Scope, Tpm, Tx, UnixSeconds, VaultRow};
+use crate::fleet::placed::{self, Placed, held_against};
+use crate::service::{Fault, InTheWay, Refusal, find_device};
+use crate::store::{DeviceRow, PolicyRow, Scope, Tpm, Tx, UnixSeconds};
 use crate::words::notes;
 
 impl Operator {
@@ -43,10 +39,8 @@ impl Operator {
             }
         }
         for located in documents {
-            if let Document::Vault(spec) = &located.document {
-                let put = self.put_vault(tx, spec, now).await;
-                applied.push(put.map_err(|e| e.of_document(place(located)))?);
-            }
+            let put = self.put(tx, &located.document, now).await;
+            applied.extend(put.map_err(|e| e.of_document(place(located)))?);
         }
         // Last, for the file may have given a changed policy's vaults another one.
         for located in documents {
@@ -58,20 +52,15 @@ impl Operator {
         Ok(applied)
     }
 
-    async fn put_vault(
+    pub(super) async fn put_vault(
         &self,
         tx: &mut dyn Tx,
+        device: &DeviceRow,
         spec: &VaultSpec,
         now: UnixSeconds,
     ) -> Result<Applied, Refusal> {
-        let device = find_device(tx, &self.project, &spec.device).await?;
-        let policy = named_policy(tx, &self.project, &spec.policy).await?;
-        let fit = held_against(&device, &policy, None)?;
-        let there = existing(tx, &device, spec).await?;
-        let present = made_under(tx, &device, spec, there.as_ref()).await?.map(|under| under.node.encryption);
-        let changes = of_vault(there.as_ref(), spec);
-        let wish = Wish { policy: &spec.policy, encryption: policy.node.encryption, present };
-        let outcome = self.bring(tx, &device, (spec, there), wish, now).await?;
+        let Placed { outcome, fit, before } = placed::place(tx, &self.kek, device, spec, now).await?;
+        let changes = of_vault(before.as_ref(), spec);
         Ok(Applied {
             kind: "vault".into(),
             name: format!("{} on {}", spec.name, device.name),
@@ -81,33 +70,20 @@ impl Operator {
         })
     }
 
-    /// Brings a vault to what is written.
-    async fn bring(
+    async fn put(
         &self,
         tx: &mut dyn Tx,
-        device: &DeviceRow,
-        (spec, there): (&VaultSpec, Option<VaultRow>),
-        wish: Wish<'_>,
+        document: &Document,
         now: UnixSeconds,
-    ) -> Result<Outcome, Refusal> {
-        let others = match &there {
-            None => beside_defaults(&tx.vaults(device.id).await?),
-            Some(_) => 0,
-        };
-        let id = there.as_ref().map(|row| row.id).or(spec.default_vault());
-        let id = id.unwrap_or_else(|| VaultId(Uuid::new_v4()));
-        let there = there.as_ref().map(listed).transpose()?;
-        let became = applied(id, there, wish, others).map_err(|cause| in_life(device, &spec.name, cause))?;
-        match became {
-            life::Applied::Created(vault) => {
-                add_vault(tx, &self.kek, new_row(device, (id, spec.name.clone()), vault, now)).await?;
-                Ok(Outcome::Created)
+    ) -> Result<Vec<Applied>, Refusal> {
+        match document {
+            // They were put before.
+            Document::Policy(_) => Ok(Vec::new()),
+            Document::Vault(spec) => {
+                let device = find_device(tx, &self.project, &spec.device).await?;
+                Ok(vec![self.put_vault(tx, &device, spec, now).await?])
             }
-            life::Applied::Unchanged => Ok(Outcome::Unchanged),
-            life::Applied::Changed(vault) => {
-                tx.want_vault(device.id, id, vault.policy.as_ref()).await?;
-                Ok(Outcome::Changed)
-            }
+            Document::Rule(rule) => self.put_rule(tx, rule, now).await,
         }
     }
 }
@@ -156,15 +132,6 @@ async fn encryption_stays(tx: &mut dyn Tx, row: &PolicyRow, policy: &VaultPolicy
     Err(InTheWay::EncryptionOfVaults { policy: policy.name.clone() }.into())
 }
 
-pub(crate) async fn named_policy(
-    tx: &mut dyn Tx,
-    project: &Project,
-    name: &Name,
-) -> Result<VaultPolicy, Refusal> {
-    let row = tx.policy(project, name.as_str()).await?;
-    Ok(row.ok_or_else(|| Unknown::Policy { policy: name.clone() })?.policy)
-}
-
 /// Whether it can be met wherever it is named. That turns on nothing of a device but its TPM, so one of each kind stands for all.
 /// A vault that is being removed does not count: whoever keeps it again has it held against its policy then.
 async fn fits_its_vaults(tx: &mut dyn Tx, project: &Project, policy: &VaultPolicy) -> Result<(), Refusal> {
@@ -176,42 +143,4 @@ async fn fits_its_vaults(tx: &mut dyn Tx, project: &Project, policy: &VaultPolic
         held_against(&device, policy, Some(&row.name))?;
     }
     Ok(())
-}
-
-/// Holds a policy against a device. `vault`: the one that names it, where it is the policy that is applied.
-pub(crate) fn held_against(
-    device: &DeviceRow,
-    policy: &VaultPolicy,
-    vault: Option<&Name>,
-) -> Result<Fit, InTheWay> {
-    fits(policy, device.tpm.into()).map_err(|why| InTheWay::Unfit {
-        policy: policy.name.clone(),
-        device: device.name.clone(),
-        vault: vault.cloned(),
-        why,
-    })
-}
-
-async fn existing(
-    tx: &mut dyn Tx,
-    device: &DeviceRow,
-    spec: &VaultSpec,
-) -> Result<Option<VaultRow>, Refusal> {
-    match spec.default_vault() {
-        Some(id) => Ok(tx.vault(device.id, id).await?),
-        None => Ok(tx.vault_by_name(device.id, &spec.name).await?),
-    }
-}
-
-/// The policy that a vault is under already. A node makes its default vaults by itself, whether or not it spoke of them.
-async fn made_under(
-    tx: &mut dyn Tx,
-    device: &DeviceRow,
-    spec: &VaultSpec,
-    there: Option<&VaultRow>,
-) -> Result<Option<VaultPolicy>, Refusal> {
-    match there {
-        Some(row) => Ok(Some(policy_of(tx, device, row).await?)),
-        None => Ok(spec.default_vault().map(|_| VaultPolicy::of_default_vault(device.tpm != Tpm::Absent))),
-    }
 }

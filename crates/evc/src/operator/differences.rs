@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use vault::policy::{VaultPolicy, VaultSpec};
+use vault::policy::{VaultPolicy, VaultRule, VaultSpec};
 
 use crate::api::Change;
 use crate::store::{Pcrs, ReferenceRow, ReferenceState, VaultRow, VaultStanding};
@@ -58,6 +58,18 @@ pub(crate) fn of_policies(was: Option<&VaultPolicy>, is: &VaultPolicy) -> Vec<Ch
     let changes = names.into_iter().map(|field| (field, of(&was, field), of(&is, field)));
     let changes = changes.filter(|(_, old, new)| old != new);
     changes.map(|(field, old, new)| Change { field: field.into(), old, new }).collect()
+}
+
+/// The same of a rule.
+pub(crate) fn of_rules(was: Option<&VaultRule>, is: &VaultRule) -> Vec<Change> {
+    let fields =
+        |rule: &VaultRule| [("devices", rule.devices.to_string()), ("policy", rule.policy.to_string())];
+    let was = was.map(fields);
+    let changes = fields(is).into_iter().enumerate().map(|(at, (field, new))| {
+        let old = was.as_ref().map(|was| was[at].1.clone());
+        Change { field: field.into(), old, new: Some(new) }
+    });
+    changes.filter(|change| change.old != change.new).collect()
 }
 
 /// The same of a vault: its policy, and that it is not removed any more.

@@ -6,6 +6,7 @@ pub mod apply;
 pub mod devices;
 mod differences;
 pub(crate) mod knocks;
+pub mod labels;
 pub mod onboarding;
 pub mod operate;
 pub mod references;

@@ -1,6 +1,7 @@
 //! Which certificates and serials may onboard: the operator's side.
 
 use vault::ids::{DeviceId, Name, Project};
+use vault::labels::Labels;
 use wire::Certificate;
 
 use super::Operator;
@@ -14,6 +15,7 @@ impl From<OnboardRow> for Allowance {
             certificate: hex::encode(row.cert_digest),
             serial: row.serial,
             name: row.name,
+            labels: row.labels,
             added: crate::clock::text(row.added_at),
             device: row.device,
             device_name: None,
@@ -31,6 +33,7 @@ impl Operator {
         cert_pem: &str,
         serial: &str,
         name: Option<Name>,
+        labels: Labels,
         now: UnixSeconds,
     ) -> Result<Allowance, Refusal> {
         let certificate = Certificate::from_pem(cert_pem.as_bytes());
@@ -44,6 +47,7 @@ impl Operator {
             serial: serial.to_owned(),
             cert_der: certificate.der().to_vec(),
             name,
+            labels,
             added_at: now,
             device: None,
         };
@@ -130,7 +134,7 @@ fn allowed_before(there: OnboardRow, row: &OnboardRow) -> Result<Allowance, Refu
     if there.project != row.project {
         return Err(InTheWay::AllowedElsewhere.into());
     }
-    if there.name == row.name {
+    if (&there.name, &there.labels) == (&row.name, &row.labels) {
         return Ok(there.into());
     }
     Err(InTheWay::AllowedOtherwise.into())

@@ -108,6 +108,9 @@ async fn drop_policy(tx: &mut dyn Tx, project: &Project, name: &Name) -> Result<
     if tx.policy(project, name.as_str()).await?.is_none() {
         return Err(Unknown::Policy { policy: name.clone() }.into());
     }
+    if let Some(row) = tx.rule_with_policy(project, name).await? {
+        return Err(InTheWay::PolicyOfRule { policy: name.clone(), rule: row.rule.name }.into());
+    }
     if let Some(vault) = tx.vault_with_policy(project, name.as_str()).await? {
         let device = tx.device(vault.device).await?.ok_or(Fault::VaultWithoutDevice)?.name;
         let in_use = InTheWay::PolicyInUse { policy: name.clone(), vault: vault.name, device };

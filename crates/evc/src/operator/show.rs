@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use vault::decide::{Ruling, decide};
 use vault::ids::{DeviceId, Project, VaultId};
+use vault::labels::Labels;
 use wire::Certificate;
 
 use ::attest::SessionKey;
@@ -35,12 +36,20 @@ impl Controller {
 }
 
 impl Operator {
-    /// Devices by name.
+    /// Devices by name; with a selector, those with its labels.
     ///
     /// # Errors
     /// [`Refusal`] of the store's.
-    pub async fn show_devices(&self, page: &Page, now: UnixSeconds) -> Result<Vec<DeviceView>, Refusal> {
-        let rows = self.store.read(|tx| tx.devices(&self.project, page)).await?;
+    pub async fn show_devices(
+        &self,
+        selector: Option<&Labels>,
+        page: &Page,
+        now: UnixSeconds,
+    ) -> Result<Vec<DeviceView>, Refusal> {
+        let rows = match selector {
+            None => self.store.read(|tx| tx.devices(&self.project, page)).await?,
+            Some(labels) => self.store.read(|tx| tx.devices_named_by(&self.project, labels, page)).await?,
+        };
         let newest = rows.into_iter().map(|row| self.heard.newest(row));
         Ok(newest.map(|row| DeviceView::of(row, now).in_a_list()).collect())
     }

@@ -19,6 +19,7 @@ impl DeviceView {
             attestation: row.verdict.take().map(Into::into),
             id: row.id,
             name: row.name,
+            labels: row.labels,
             serial: row.serial,
             tpm: row.tpm,
             registered: crate::clock::text(row.registered_at),

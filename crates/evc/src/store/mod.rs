@@ -16,7 +16,9 @@ mod transact;
 
 use async_trait::async_trait;
 use vault::ids::{DeviceId, Epoch, Name, Project, SectionDigest, VaultId};
+use vault::labels::Labels;
 use vault::ledger::{Ledger, Older};
+use vault::policy::VaultRule;
 
 pub use changes::AsOf;
 pub(crate) use kept::understood;
@@ -26,7 +28,7 @@ pub use notes::{Noted, Notes, Time};
 pub use place::{Beside, Claim, Place};
 pub use rows::{
     Around, CertRow, DeviceRow, Grace, OnboardRow, Page, PastSession, PolicyRow, ReferenceRow,
-    ReferenceState, RemovedRow, StandingRow, Tpm, VaultRow, VaultSaid, VaultStanding,
+    ReferenceState, RemovedRow, RuleRow, StandingRow, Tpm, VaultRow, VaultSaid, VaultStanding,
 };
 pub use told::Told;
 pub use transact::{Engine, Failure, Open, Running, Scope, Store};
@@ -84,7 +86,7 @@ pub type Stored<T> = Result<T, StoreError>;
 
 /// What a body may do in its transaction.
 #[async_trait]
-pub trait Tx: Devices + Evidence + Vaults + Keys + Send {
+pub trait Tx: Devices + Rules + Evidence + Vaults + Keys + Send {
     /// All that an answer to a device depends on, beside its own row.
     async fn around(&mut self, device: DeviceId) -> Stored<Around>;
 }
@@ -175,6 +177,30 @@ pub trait Devices {
     async fn certs(&mut self, device: DeviceId) -> Stored<Vec<CertRow>>;
     /// Pins one, in place of what was pinned of that kind.
     async fn put_cert(&mut self, row: &CertRow) -> Stored<()>;
+}
+
+/// Labels of devices, and rules of vaults by them.
+#[async_trait]
+pub trait Rules {
+    /// A device has these labels, and no others.
+    async fn put_labels(&mut self, id: DeviceId, labels: &Labels) -> Stored<()>;
+    /// The devices of a project with all of these labels by name, after `page.after`, at most `page.limit`; no labels name none.
+    async fn devices_named_by(
+        &mut self,
+        project: &Project,
+        selector: &Labels,
+        page: &Page,
+    ) -> Stored<Vec<DeviceRow>>;
+    /// By name, in a project.
+    async fn rule(&mut self, project: &Project, name: &Name) -> Stored<Option<RuleRow>>;
+    /// Those of a project by name, after `page.after`, at most `page.limit`.
+    async fn rules(&mut self, project: &Project, page: &Page) -> Stored<Vec<RuleRow>>;
+    /// One that names this policy, if any.
+    async fn rule_with_policy(&mut self, project: &Project, policy: &Name) -> Stored<Option<RuleRow>>;
+    /// Adds or replaces one; its policy is there.
+    async fn put_rule(&mut self, project: &Project, rule: &VaultRule, at: UnixSeconds) -> Stored<()>;
+    /// Forgets one; false when it is not there.
+    async fn drop_rule(&mut self, project: &Project, name: &Name) -> Stored<bool>;
 }
 
 /// Sessions, standings and reference values.

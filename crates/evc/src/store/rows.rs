@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 use vault::ids::{DeviceId, Epoch, Name, Project, VaultId};
+use vault::labels::Labels;
 use vault::ledger::{Ledger, Older};
-use vault::policy::VaultPolicy;
+use vault::policy::{VaultPolicy, VaultRule};
 use vault::report::VaultReport;
 
 use super::UnixSeconds;
@@ -44,6 +45,8 @@ pub struct OnboardRow {
     pub cert_der: Vec<u8>,
     /// The name that the device will have.
     pub name: Option<Name>,
+    /// The labels that the device will have.
+    pub labels: Labels,
     /// When it was allowed.
     pub added_at: UnixSeconds,
     /// The device that used it.
@@ -59,6 +62,8 @@ pub struct DeviceRow {
     pub project: Project,
     /// Its name.
     pub name: Name,
+    /// What an operator sorts it by.
+    pub labels: Labels,
     /// SHA-256 of its certificate's DER.
     pub cert_digest: [u8; 32],
     /// Its certificate.
@@ -99,6 +104,17 @@ pub struct DeviceRow {
     pub alarm: Option<String>,
     /// The newest report: its session, and its number in it.
     pub reported: Option<([u8; 32], u64)>,
+}
+
+/// A vault of each device with some labels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuleRow {
+    /// Its project.
+    pub project: Project,
+    /// Itself.
+    pub rule: VaultRule,
+    /// When it was changed.
+    pub changed_at: UnixSeconds,
 }
 
 /// A device that an operator removed.

@@ -15,7 +15,7 @@ use crate::service::{Body, Fault, Refusal};
 use crate::store::StoreError;
 
 /// What to do about a database that is older than its nodes.
-pub(crate) const OLDER: &str = "bring back the newest copy of the database; or, if this is the newest there is, stop evc and begin a new life of it with `evc begin-anew`";
+pub(crate) const OLDER: &str = "bring back the newest copy of the database; or, if this is the newest there is, stop evc and run `evc begin-anew`, which makes it the one that counts";
 const SEE_THE_LOG: &str = "see the controller's log; nothing was released";
 
 /// What is said of a refusal.

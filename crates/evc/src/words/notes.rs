@@ -1,12 +1,14 @@
 //! What people should know of what was done.
 
 use vault::ids::Name;
+use vault::labels::Labels;
 use vault::ledger::Older;
 use vault::life::{Deleted, Fit, NodeAt};
-use vault::policy::Caution;
+use vault::policy::{Caution, VaultRule};
 
 use super::OLDER;
-use crate::api::{Adoption, Done};
+use crate::api::{Adoption, Done, Outcome};
+use crate::store::DeviceRow;
 
 /// Of a policy on a device.
 pub(crate) fn of_fit(fit: Fit) -> Option<String> {
@@ -14,6 +16,30 @@ pub(crate) fn of_fit(fit: Fit) -> Option<String> {
         Fit::Yes => None,
         Fit::NotKnownYet => Some("it is not known yet whether this device has a TPM".into()),
     }
+}
+
+/// Of a rule that was applied: how many devices it names, and what became of those that it named before.
+pub(crate) fn of_rule(rule: &VaultRule, before: Option<&VaultRule>, named: usize) -> Vec<String> {
+    let have = if named == 1 { "1 device has".into() } else { format!("{named} devices have") };
+    let now = format!("{have} these labels; one that gets them later gets the vault then");
+    let others = before.filter(|before| before.devices != rule.devices);
+    let others = others.map(|_| "devices that the rule named before keep their vaults".into());
+    [now].into_iter().chain(others).collect()
+}
+
+/// Of a device's labels, and of what rules gave it for them.
+pub(crate) fn of_labels(device: &DeviceRow, before: &Labels, given: &[(Name, Outcome)]) -> Done {
+    let labels = if device.labels.is_empty() { "none".into() } else { device.labels.to_string() };
+    let given = given.iter().map(|(name, outcome)| match outcome {
+        Outcome::Created => format!("it gets vault `{name}`, by the rule of that name"),
+        Outcome::Changed => format!("its vault `{name}` is as the rule of that name says"),
+        Outcome::Unchanged => format!("its vault `{name}` was there, and stays as it is"),
+    });
+    let lost = before.iter().any(|(key, value)| !device.labels.iter().any(|is| is == (key, value)));
+    let kept = lost.then(|| {
+        "vaults that it got for labels which it has no more stay: `evc delete vault` removes one".into()
+    });
+    Done { done: format!("labels of device `{}`: {labels}", device.name), notes: given.chain(kept).collect() }
 }
 
 /// Of a policy.
@@ -36,12 +62,22 @@ pub(crate) fn of_deleted(name: &Name, became: &Deleted, older: Option<Older>) ->
             (format!("vault `{name}` is being removed already, until {}", crate::clock::text(*until)), None)
         }
         Deleted::Grace { until, .. } => (
-            format!("vault `{name}` is locked and kept until {}", crate::clock::text(*until)),
-            Some("`evc apply` of its document keeps it"),
+            format!(
+                "vault `{name}` is to be locked by its node at its next contact, and kept until {}",
+                crate::clock::text(*until)
+            ),
+            Some(
+                "`evc wait vault … --for locked` waits for that; `evc apply` of its document keeps the vault",
+            ),
         ),
         Deleted::Held { until, .. } => (
-            format!("vault `{name}` is locked, and kept until {} at least", crate::clock::text(*until)),
-            Some("`evc apply` of its document keeps it"),
+            format!(
+                "vault `{name}` is to be locked by its node at its next contact, and kept until {} at least",
+                crate::clock::text(*until)
+            ),
+            Some(
+                "`evc wait vault … --for locked` waits for that; `evc apply` of its document keeps the vault",
+            ),
         ),
         Deleted::AtOnce { .. } => (
             format!(

@@ -25,6 +25,9 @@ pub(super) fn request(request: &BadRequest) -> Words {
             "give its 64 hexadecimal digits, as `evc onboard list` shows them",
         ),
         BadRequest::TokenHash => Words::new("the hash is not a token's", of_form(Form::NewToken)),
+        BadRequest::Labels(why) => {
+            Words::new("these are no labels", format!("{why}; give them like `site=berlin,tier=gold`"))
+        }
         BadRequest::AfterVault => Words::new("`after` is not DEVICE/VAULT", "give two UUIDs"),
         BadRequest::AfterReference => {
             Words::new("`after` is not a number", "give the last one's `id`, or nothing")
@@ -36,6 +39,7 @@ fn of_form(form: Form) -> &'static str {
     match form {
         Form::Allow => "send {cert_pem, serial, name?}",
         Form::NewToken => "send {sha256}: 64 hexadecimal digits",
+        Form::Labelling => "send {set?, take?}: labels with their values, and keys",
         Form::Rotation => "send {force?, expect_epoch?}",
         Form::Rehoming => "send {to}: the name or UUID of the other device",
         Form::Adoption => "send {policy, remove?}: its name, and whether it is only to be removed",
@@ -66,6 +70,7 @@ pub(super) fn unknown(unknown: &Unknown) -> Words {
             format!("policy `{policy}`"),
             "see `evc get policies`; a `kind: VaultPolicy` document of that name, applied, makes it",
         ),
+        Unknown::Rule { rule } => (format!("rule `{rule}`"), "see `evc get rules`"),
         Unknown::Reference { id } => (format!("reference {id}"), "see `evc reference list`"),
         Unknown::Allowance { serial } => {
             (format!("an allowance for serial `{serial}` with this certificate"), "see `evc onboard list`")
@@ -86,8 +91,8 @@ pub(super) fn in_the_way(cause: &InTheWay) -> Words {
             "give another name; see `evc get devices` and `evc onboard list`",
         ),
         InTheWay::AllowedOtherwise => Words::new(
-            "this certificate and serial were allowed before, with another name",
-            "see `evc onboard list`",
+            "this certificate and serial were allowed before, with another name or other labels",
+            "see `evc onboard list -o wide`; withdraw it with `evc onboard remove` first",
         ),
         InTheWay::AllowedElsewhere => Words::new(
             "this certificate and serial are allowed already, elsewhere at this controller",
@@ -101,6 +106,10 @@ pub(super) fn in_the_way(cause: &InTheWay) -> Words {
         InTheWay::PolicyInUse { policy, vault, device } => Words::new(
             format!("vault `{vault}` of device `{device}` names policy `{policy}`"),
             "delete its vaults or give them another policy first",
+        ),
+        InTheWay::PolicyOfRule { policy, rule } => Words::new(
+            format!("rule `{rule}` names policy `{policy}`"),
+            "delete the rule (`evc delete rule`), or apply it with another policy first",
         ),
         InTheWay::HasVaults { device, vaults } => has_vaults(device, vaults),
         InTheWay::Unmeasured { reference, device, why } => unmeasured(*reference, device, why),

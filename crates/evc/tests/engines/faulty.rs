@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use evc::store::*;
 use vault::ids::{DeviceId, Epoch, Name, Project, SectionDigest, VaultId};
+use vault::labels::Labels;
 use vault::ledger::{Ledger, Older};
+use vault::policy::VaultRule;
 
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -201,6 +203,15 @@ steps! { Devices {
     forget_removal(key: &[u8; 32]) -> ();
     certs(device: DeviceId) -> Vec<CertRow>;
     put_cert(row: &CertRow) -> ();
+} }
+steps! { Rules {
+    put_labels(id: DeviceId, labels: &Labels) -> ();
+    devices_named_by(project: &Project, selector: &Labels, page: &Page) -> Vec<DeviceRow>;
+    rule(project: &Project, name: &Name) -> Option<RuleRow>;
+    rules(project: &Project, page: &Page) -> Vec<RuleRow>;
+    rule_with_policy(project: &Project, policy: &Name) -> Option<RuleRow>;
+    put_rule(project: &Project, rule: &VaultRule, at: UnixSeconds) -> ();
+    drop_rule(project: &Project, name: &Name) -> bool;
 } }
 steps! { Evidence {
     past_session(device: DeviceId, session: &[u8; 32]) -> Option<PastSession>;

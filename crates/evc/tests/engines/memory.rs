@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use evc::store::*;
 use vault::ids::{DeviceId, Epoch, Name, Project, SectionDigest, VaultId};
+use vault::labels::Labels;
 use vault::ledger::{Ledger, Older};
+use vault::policy::VaultRule;
 
 /// All rows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -27,6 +29,7 @@ pub(crate) struct World {
     numbered: i64,
     references: BTreeMap<i64, ReferenceRow>,
     policies: BTreeMap<(Project, Name), PolicyRow>,
+    rules: BTreeMap<(Project, Name), RuleRow>,
     vaults: BTreeMap<(DeviceId, VaultId), VaultRow>,
     epochs: BTreeMap<(DeviceId, VaultId, Epoch), EpochRow>,
     releases: BTreeMap<(DeviceId, VaultId, Epoch, String), ReleaseRow>,
@@ -205,6 +208,46 @@ impl Tx for MemoryTx {
             certs: self.certs(device).await?,
             references: self.references_of(device).await?,
         })
+    }
+}
+
+#[async_trait]
+impl Rules for MemoryTx {
+    async fn put_labels(&mut self, id: DeviceId, labels: &Labels) -> Stored<()> {
+        self.change_device(id, |row| row.labels = labels.clone())
+    }
+    async fn devices_named_by(
+        &mut self,
+        project: &Project,
+        selector: &Labels,
+        page: &Page,
+    ) -> Stored<Vec<DeviceRow>> {
+        let mut rows = self.devices(project, &Page { limit: u32::MAX, ..page.clone() }).await?;
+        rows.retain(|row| row.labels.are_named_by(selector));
+        rows.truncate(page.limit as usize);
+        Ok(rows)
+    }
+    async fn rule(&mut self, project: &Project, name: &Name) -> Stored<Option<RuleRow>> {
+        Ok(self.world.rules.get(&(project.clone(), name.clone())).cloned())
+    }
+    async fn rules(&mut self, project: &Project, page: &Page) -> Stored<Vec<RuleRow>> {
+        let wanted = |row: &RuleRow| row.project == *project && row.rule.name.as_str() > page.after.as_str();
+        Ok(some(self.world.rules.values(), page.limit, wanted))
+    }
+    async fn rule_with_policy(&mut self, project: &Project, policy: &Name) -> Stored<Option<RuleRow>> {
+        let names = |row: &&RuleRow| row.project == *project && row.rule.policy == *policy;
+        Ok(self.world.rules.values().find(names).cloned())
+    }
+    async fn put_rule(&mut self, project: &Project, rule: &VaultRule, at: UnixSeconds) -> Stored<()> {
+        if !self.world.policies.contains_key(&(project.clone(), rule.policy.clone())) {
+            return Err(StoreError::Failed("a rule under no policy".into()));
+        }
+        let row = RuleRow { project: project.clone(), rule: rule.clone(), changed_at: at };
+        self.w().rules.insert((project.clone(), rule.name.clone()), row);
+        Ok(())
+    }
+    async fn drop_rule(&mut self, project: &Project, name: &Name) -> Stored<bool> {
+        Ok(self.w().rules.remove(&(project.clone(), name.clone())).is_some())
     }
 }
 

@@ -6,8 +6,10 @@ use std::time::Duration;
 use evc::store::*;
 use uuid::Uuid;
 use vault::ids::{DeviceId, Epoch, Incarnation, Name, Project, SectionDigest, VaultId};
+use vault::labels::Labels;
 use vault::ledger::{Ledger, Older, Sent};
 use vault::policy::VaultPolicy;
+use vault::policy::VaultRule;
 use vault::report::{Outcome, State, VaultReport};
 use vault::section::Operation;
 use wire::info::{AttestationState, TpmPresence};
@@ -19,6 +21,7 @@ pub(crate) fn device(number: u8) -> DeviceRow {
         id: DeviceId(Uuid::from_bytes([number; 16])),
         project: Project::default(),
         name: name(&format!("edge-{number}")),
+        labels: Labels::default(),
         cert_digest: [number; 32],
         cert_der: vec![number; 3],
         key: Some([number; 32]),
@@ -182,7 +185,7 @@ pub(crate) async fn all(store: &Store) {
     taken!(store: a_vaults_name_twice,);
     holds!(store: a_vault_leaves_and_frees_its_name, graces_are_over_one_after_the_other,);
     holds!(store: sections_that_were_sent_before_are_remembered, a_new_life_begins_with_nothing_of_the_one_before,);
-    holds!(store: a_policy_is_found_by_its_vaults,);
+    holds!(store: a_policy_is_found_by_its_vaults, labels_name_devices, rules_are_kept_by_name,);
     holds!(store: an_operators_word_stays_whatever_a_node_reports, a_nodes_word_stays_whatever_an_operator_says,);
     holds!(store: an_epoch,);
     taken!(store: an_epoch_twice, a_period_twice,);
@@ -391,6 +394,7 @@ fn allowance() -> OnboardRow {
         serial: "S".into(),
         cert_der: vec![1],
         name: Some(name("edge-9")),
+        labels: "site=berlin".parse().expect("labels"),
         added_at: NOW,
         device: None,
     }
@@ -516,6 +520,64 @@ async fn a_policy_is_found_by_its_vaults(tx: &mut dyn Tx) -> Stored<()> {
         let found = tx.vault_with_policy_and_tpm(&here(), policy, tpm).await?;
         assert_eq!(found.as_ref().map(|row| row.name.as_str()), expected, "{policy} {tpm:?}");
     }
+    Ok(())
+}
+
+async fn labels_name_devices(tx: &mut dyn Tx) -> Stored<()> {
+    for (number, labels) in [(1, "site=berlin,tier=gold"), (2, "site=berlin"), (2, "site=Berlin.2,tier=gold")]
+    {
+        tx.put_labels(device(number).id, &labels.parse().expect("labels")).await?;
+    }
+    for (selector, after, named) in [
+        ("tier=gold", "", &[1, 2][..]),
+        ("tier=gold", "edge-1", &[2]),
+        ("tier=gold,site=berlin", "", &[1]),
+        ("site=Berlin.2", "", &[2]),
+        ("site=berlin", "", &[1]),
+        ("berlin=site", "", &[]),
+        ("", "", &[]),
+    ] {
+        let page = Page { after: after.into(), limit: 9 };
+        let found = tx.devices_named_by(&here(), &selector.parse().expect("labels"), &page).await?;
+        let found: Vec<DeviceId> = found.iter().map(|row| row.id).collect();
+        let named: Vec<DeviceId> = named.iter().map(|number| device(*number).id).collect();
+        assert_eq!(found, named, "{selector} after {after:?}");
+        assert!(
+            tx.devices_named_by(&elsewhere(), &selector.parse().expect("labels"), &page).await?.is_empty()
+        );
+    }
+    let one = Page { after: String::new(), limit: 1 };
+    let found = tx.devices_named_by(&here(), &"tier=gold".parse().expect("labels"), &one).await?;
+    assert_eq!(found.len(), 1, "no more than are asked for");
+    tx.put_labels(device(2).id, &Labels::default()).await?;
+    assert_eq!(tx.device(device(2).id).await?.expect("there").labels, Labels::default());
+    tx.put_labels(device(1).id, &Labels::default()).await
+}
+
+async fn rules_are_kept_by_name(tx: &mut dyn Tx) -> Stored<()> {
+    let rule = |called: &str, devices: &str| VaultRule {
+        name: name(called),
+        devices: devices.parse().expect("labels"),
+        policy: name("p"),
+    };
+    for (called, devices) in [("r", "site=berlin"), ("s", "a=b"), ("r", "site=paris,tier=gold")] {
+        tx.put_rule(&here(), &rule(called, devices), NOW).await?;
+    }
+    let row = RuleRow { project: here(), rule: rule("r", "site=paris,tier=gold"), changed_at: NOW };
+    assert_eq!(tx.rule(&here(), &name("r")).await?, Some(row.clone()));
+    assert_eq!(tx.rule(&elsewhere(), &name("r")).await?, None);
+    let page = |after: &str, limit| Page { after: after.into(), limit };
+    assert_eq!(tx.rules(&here(), &page("", 1)).await?, [row]);
+    assert_eq!(tx.rules(&here(), &page("r", 9)).await?.len(), 1);
+    assert!(tx.rules(&elsewhere(), &page("", 9)).await?.is_empty());
+    assert!(tx.rule_with_policy(&here(), &name("p")).await?.is_some());
+    assert!(tx.rule_with_policy(&elsewhere(), &name("p")).await?.is_none());
+    assert!(tx.rule_with_policy(&here(), &name("q")).await?.is_none());
+    assert!(!tx.drop_rule(&elsewhere(), &name("r")).await?);
+    for called in ["r", "s"] {
+        assert!(tx.drop_rule(&here(), &name(called)).await?);
+    }
+    assert!(!tx.drop_rule(&here(), &name("r")).await?);
     Ok(())
 }
 
@@ -749,6 +811,7 @@ async fn a_device_that_is_forgotten_leaves_the_row_of_its_removal_alone(tx: &mut
             serial: row.serial.clone(),
             cert_der: vec![1],
             name: None,
+            labels: Labels::default(),
             added_at: NOW,
             device: None,
         };

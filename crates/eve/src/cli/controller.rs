@@ -28,5 +28,5 @@ pub(super) fn accept(root: &Root, fingerprint: Option<&str>) -> anyhow::Result<(
         );
     }
     root.bus().call(&AcceptController { root: digest }, PATIENCE)?;
-    out::say("accepted: its next section is the first contact\n")
+    out::say("accepted: its next list of vaults is taken as at a first contact\n")
 }

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::bail;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use vault::report::VaultReport;
 use vault::text::{plain, plain_lines};
 
@@ -40,6 +40,7 @@ struct Status {
     tpm_fails: bool,
     session: Option<String>,
     /// None: zedagent does not answer.
+    #[serde(serialize_with = "with_time")]
     controller: Option<ControllerStatus>,
     addresses: Vec<String>,
     agents: Vec<AgentStatus>,
@@ -53,9 +54,41 @@ struct AgentStatus {
     agent: Agent,
     pid: Option<u32>,
     restarts: u32,
-    walls: Option<String>,
+    walls: Option<Walls>,
     #[serde(skip)]
     note: Option<String>,
+}
+
+/// What the kernel says of a process's walls; none: it does not read.
+#[derive(Debug, Serialize)]
+struct Walls {
+    uid: Option<u32>,
+    /// Names of capabilities(7) in effect.
+    capabilities: Option<Vec<&'static str>>,
+    no_new_privs: Option<bool>,
+    seccomp: Option<Seccomp>,
+    memory_locked: bool,
+}
+
+/// seccomp(2), as /proc numbers it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Seccomp {
+    Off,
+    Strict,
+    Filter,
+}
+
+/// As on the bus, but for the time, which is text as everywhere: RFC 3339.
+fn with_time<S: Serializer>(controller: &Option<ControllerStatus>, out: S) -> Result<S::Ok, S::Error> {
+    let mut said = serde_json::to_value(controller).map_err(serde::ser::Error::custom)?;
+    if let (Some(fields), Some(controller)) = (said.as_object_mut(), controller) {
+        fields.remove("last_answer_unix_s");
+        let at = controller.last_answer_unix_s.map(|s| SystemTime::UNIX_EPOCH + Duration::from_secs(s));
+        let at = at.map(|at| humantime::format_rfc3339_seconds(at).to_string());
+        fields.insert("last_answer".to_owned(), at.into());
+    }
+    said.serialize(out)
 }
 
 pub(super) fn show(root: &Path, bus: &Bus, output: Output) -> anyhow::Result<()> {
@@ -214,19 +247,47 @@ fn landlock_note() -> Option<String> {
     ))
 }
 
-/// What the kernel says of a process's walls.
-fn walls(text: &str) -> String {
-    let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map_or("?", str::trim);
-    let uid = field("Uid:").split_whitespace().next().unwrap_or("?");
+/// From a process's status in /proc.
+fn walls(text: &str) -> Walls {
+    let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map_or("", str::trim);
     // VmLck is address space: a figure of gigabytes, of which little is in memory.
     let locked = field("VmLck:").split_whitespace().next().is_some_and(|kib| kib != "0");
-    format!(
-        "uid {uid}, {}, no-new-privs {}, seccomp {}, memory {}",
-        capabilities(field("CapEff:")),
-        field("NoNewPrivs:"),
-        field("Seccomp:"),
-        if locked { "locked" } else { "not locked" }
-    )
+    Walls {
+        uid: field("Uid:").split_whitespace().next().and_then(|uid| uid.parse().ok()),
+        capabilities: capabilities(field("CapEff:")),
+        no_new_privs: match field("NoNewPrivs:") {
+            "0" => Some(false),
+            "1" => Some(true),
+            _ => None,
+        },
+        seccomp: match field("Seccomp:") {
+            "0" => Some(Seccomp::Off),
+            "1" => Some(Seccomp::Strict),
+            "2" => Some(Seccomp::Filter),
+            _ => None,
+        },
+        memory_locked: locked,
+    }
+}
+
+impl Walls {
+    fn words(&self) -> String {
+        let or_unknown = |said: Option<String>| said.unwrap_or_else(|| "?".to_owned());
+        let seccomp = self.seccomp.map(|seccomp| format!("{seccomp:?}").to_lowercase());
+        let capabilities = match self.capabilities.as_deref() {
+            None => "capabilities ?".to_owned(),
+            Some([]) => "no capabilities".to_owned(),
+            Some(names) if names.len() == CAPABILITIES.len() => "all capabilities".to_owned(),
+            Some(names) => format!("capabilities {}", names.join(" ")),
+        };
+        format!(
+            "uid {}, {capabilities}, no-new-privs {}, seccomp {}, memory {}",
+            or_unknown(self.uid.map(|uid| uid.to_string())),
+            or_unknown(self.no_new_privs.map(|on| if on { "on" } else { "off" }.to_owned())),
+            or_unknown(seccomp),
+            if self.memory_locked { "locked" } else { "not locked" }
+        )
+    }
 }
 
 /// Their names in the order of the kernel's numbers: capabilities(7).
@@ -274,17 +335,11 @@ const CAPABILITIES: [&str; 41] = [
     "checkpoint_restore",
 ];
 
-/// By their names; the kernel's digits where they do not read.
-fn capabilities(digits: &str) -> String {
-    let Ok(bits) = u64::from_str_radix(digits, 16) else { return format!("capabilities {digits}") };
+/// By their names; none where the kernel's digits do not read.
+fn capabilities(digits: &str) -> Option<Vec<&'static str>> {
+    let bits = u64::from_str_radix(digits, 16).ok()?;
     let held = |at: usize| bits >> at & 1 == 1;
-    let names: Vec<_> =
-        CAPABILITIES.iter().enumerate().filter(|(at, _)| held(*at)).map(|(_, name)| *name).collect();
-    match names.as_slice() {
-        [] => "no capabilities".to_owned(),
-        names if names.len() == CAPABILITIES.len() => "all capabilities".to_owned(),
-        names => format!("capabilities {}", names.join(" ")),
-    }
+    Some(CAPABILITIES.iter().enumerate().filter(|(at, _)| held(*at)).map(|(_, name)| *name).collect())
 }
 
 fn text(status: &Status) -> String {
@@ -337,7 +392,7 @@ fn attestation_words(controller: Option<&ControllerStatus>) -> &str {
 
 fn agent_words(line: &AgentStatus) -> String {
     let pid = line.pid.map_or("down".to_owned(), |pid| format!("pid {pid}"));
-    let walls = line.walls.as_deref().unwrap_or_default();
+    let walls = line.walls.as_ref().map(Walls::words).unwrap_or_default();
     format!("{:<9} {pid:<11} restarts {:<3} {walls}", line.agent.name(), line.restarts)
 }
 
@@ -357,12 +412,41 @@ mod tests {
         }
     }
 
+    /// Seen-by-users 2: what a program reads are data, and what people read says the same.
     #[test]
-    fn capabilities_have_names() {
-        assert_eq!(capabilities("0000000000000000"), "no capabilities");
-        assert_eq!(capabilities("0000000000204000"), "capabilities ipc_lock sys_admin");
-        assert_eq!(capabilities("000001ffffffffff"), "all capabilities");
-        assert_eq!(capabilities("?"), "capabilities ?");
+    fn walls_are_data_for_programs_and_words_for_people() {
+        let of = |capabilities: &str| {
+            walls(&format!(
+                "Uid:\t7\t7\nCapEff:\t{capabilities}\nNoNewPrivs:\t1\nSeccomp:\t2\nVmLck:\t 4 kB\n"
+            ))
+        };
+        let told = of("0000000000204000");
+        assert_eq!(
+            serde_json::to_value(&told).expect("JSON"),
+            serde_json::json!({
+                "uid": 7, "capabilities": ["ipc_lock", "sys_admin"], "no_new_privs": true, "seccomp": "filter",
+                "memory_locked": true
+            })
+        );
+        let words = "uid 7, capabilities ipc_lock sys_admin, no-new-privs on, seccomp filter, memory locked";
+        assert_eq!(told.words(), words);
+        assert!(of("0000000000000000").words().contains("no capabilities"));
+        assert!(of("000001ffffffffff").words().contains("all capabilities"));
+        assert_eq!(walls("").words(), "uid ?, capabilities ?, no-new-privs ?, seccomp ?, memory not locked");
+    }
+
+    #[test]
+    fn a_time_is_text_in_json() {
+        let answered = ControllerStatus { last_answer_unix_s: Some(86_400), ..Default::default() };
+        for (controller, at) in [
+            (answered, serde_json::json!("1970-01-02T00:00:00Z")),
+            (ControllerStatus::default(), serde_json::Value::Null),
+        ] {
+            let told = serde_json::to_value(status(Some(controller), None)).expect("JSON");
+            assert_eq!(told["controller"]["last_answer"], at);
+            assert!(told["controller"].get("last_answer_unix_s").is_none(), "{told}");
+        }
+        assert!(serde_json::to_value(status(None, None)).expect("JSON")["controller"].is_null());
     }
 
     fn status(controller: Option<ControllerStatus>, vaults: Option<Vec<VaultReport>>) -> Status {

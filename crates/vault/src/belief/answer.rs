@@ -19,7 +19,9 @@ pub struct Signed {
 pub enum Said {
     /// It carries no configuration: what was said before stands.
     Unchanged,
-    /// It carries no section, or one that is not understood: withheld, and why.
+    /// It carries no section, as before this node's evidence was accepted.
+    NoSection,
+    /// It carries one that is not understood: withheld, and why.
     Withheld(String),
     /// A section, and the digest of its bytes.
     Section(Box<Section>, SectionDigest),

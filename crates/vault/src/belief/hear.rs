@@ -1,6 +1,6 @@
 //! One thing heard, and what follows from it.
 
-use super::words::{DAMAGED, Doubt, EARLY, NOT_NEXT, UNREAD};
+use super::words::{DAMAGED, Doubt, EARLY, NO_SECTION, NOT_NEXT, NOT_YET, UNREAD};
 use super::{About, Answer, Belief, Effect, Heard, Kept, Memory, Opened, Roots, Said, Signed};
 use crate::ids::SectionDigest;
 use crate::section::Section;
@@ -65,6 +65,7 @@ impl Belief {
         }
         match answer.said {
             Said::Unchanged => Vec::new(),
+            Said::NoSection => self.without_section(),
             Said::Withheld(why) => self.withhold(why),
             Said::Section(..) if self.is_early() => {
                 self.early = Some(Box::new(answer));
@@ -164,6 +165,16 @@ impl Belief {
     fn in_order(&self, listing: &Listing) -> Result<Accepted, Refused> {
         let before = self.memory.kept().into_iter().chain(self.unsaved.as_deref());
         Accepted::after(before.map(|kept| &kept.record.accepted), listing)
+    }
+
+    /// So it begins whenever the node starts: it is worth a warning only where this session had a section.
+    fn without_section(&mut self) -> Vec<Effect> {
+        let had = self.live().is_some() || self.early.is_some();
+        let mut effects = self.withhold(NO_SECTION.to_owned());
+        if !had {
+            effects[0] = Effect::Log(NOT_YET.to_owned());
+        }
+        effects
     }
 
     /// Nothing is created, changed or deleted, and no key of the controller's stays at hand. What was locked stays locked.

@@ -24,20 +24,23 @@ pub(super) enum Doubt {
     )]
     OtherRoot,
     /// For the key of another device.
-    #[error("the vault section is for device {0}, whose key is not this node's: nothing of it is used")]
+    #[error("the list of vaults is for device {0}, whose key is not this node's: nothing of it is used")]
     OtherDevice(DeviceId),
     /// For an earlier life of vaultmgr: recorded, or overtaken.
-    #[error("the section is for another session than this one")]
+    #[error("the list of vaults is for another session than this one")]
     OtherSession,
     /// The pin went with the table.
     #[error(
-        "no section counts: the node's share table does not open, and with it went what tells whom this node belongs to; bring back the TPM or disk that belongs here, or begin a new table with `eve vault recreate config` on the node"
+        "no list of vaults counts: the node's share table does not open, and with it went what says whom this node belongs to; bring back the TPM or disk that belongs here, or begin a new table with `eve vault recreate config` on the node"
     )]
     TableLost,
 }
 
+pub(super) const NOT_YET: &str =
+    "the controller sends no list of vaults until it has accepted this node's evidence";
+pub(super) const NO_SECTION: &str = "the controller sends no list of vaults any more, until it has accepted this node's evidence: nothing is made or deleted";
 pub(super) const EARLY: &str =
-    "a configuration waits until the TPM's roots are read: they tell whom this node belongs to";
-pub(super) const NOT_NEXT: &str = "the controller's section does not follow the one that this node accepted last: by it vaults are opened and locked, and none is deleted, made or re-keyed. The controller's database is an older copy, or another controller took its place: see `evc get devices`";
-pub(super) const UNREAD: &str = "the record of what this node accepted was not read yet, for the Config Vault is not open: until it was, vaults are opened and locked by the controller's section, and none is deleted, made or re-keyed. If the Config Vault is missing for good, begin another with `eve vault recreate config` on the node";
-pub(super) const DAMAGED: &str = "the record of accepted sections was damaged: the next section that counts begins a new one, and vaults that it does not list are locked and kept";
+    "a configuration waits until the TPM's roots are read: they show whom this node belongs to";
+pub(super) const NOT_NEXT: &str = "the controller's list of vaults does not follow the one that this node accepted last: by it vaults are opened and locked, and none is deleted, made or re-keyed. The controller's database is an older copy, or another controller took its place: see `evc get devices`";
+pub(super) const UNREAD: &str = "the record of what this node accepted was not read yet, for the Config Vault is not open: until it was, vaults are opened and locked by the controller's list, and none is deleted, made or re-keyed. If the Config Vault is missing for good, begin another with `eve vault recreate config` on the node";
+pub(super) const DAMAGED: &str = "the record of accepted lists of vaults was damaged: the next list that counts begins a new record, and vaults that are not in it are locked and kept";

@@ -24,7 +24,7 @@ pub enum Note {
     LeftAsItIs,
     /// A live section does not list it, and what was listed before can't be read.
     #[error(
-        "not listed by the controller: locked at once, and kept; whether it was removed is not known while the record of earlier sections can't be read"
+        "not listed by the controller: locked at once, and kept; whether it was removed is not known while the record of earlier lists can't be read"
     )]
     Unlisted,
     /// No section of this controller database ever listed it.

@@ -1,7 +1,7 @@
 //! Turns a raw document into a checked one: names, words, durations, combinations.
 //! What later work adds is refused by name, so that nobody believes in a protection that is not there.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_saphyr::{Location, Spanned};
@@ -9,9 +9,10 @@ use serde_saphyr::{Location, Spanned};
 use super::raw::{Place, Raw, RawAttest, RawRemoval, Text};
 use super::{
     Attest, BadFile, Check, DEFAULT_ATTEST_EVERY, DEFAULT_DELETE_AFTER, Document, Door, VaultPolicy,
-    VaultSpec,
+    VaultRule, VaultSpec,
 };
 use crate::ids::Name;
+use crate::labels::{BadLabels, Labels, Word};
 use crate::section::{Custody, Encryption, NodePolicy, Seal};
 
 /// Bounds of `attest.every`.
@@ -25,7 +26,7 @@ type Checked<T> = Result<T, BadFile>;
 pub(super) fn document(raw: Raw) -> Checked<Document> {
     match raw.kind.value.as_str() {
         "VaultPolicy" => policy(raw).map(Document::Policy),
-        "Vault" => vault(raw).map(Document::Vault),
+        "Vault" => vault(raw),
         other => Err(BadFile::at(
             raw.kind.referenced,
             format!("`{other}` is not a kind"),
@@ -34,7 +35,7 @@ pub(super) fn document(raw: Raw) -> Checked<Document> {
     }
 }
 
-fn vault(raw: Raw) -> Checked<VaultSpec> {
+fn vault(raw: Raw) -> Checked<Document> {
     let texts = [
         ("encryption", &raw.encryption),
         ("custody", &raw.custody),
@@ -57,15 +58,48 @@ fn vault(raw: Raw) -> Checked<VaultSpec> {
         "put it into the VaultPolicy that this vault names",
     )?;
     not_built(&raw)?;
-    let device = needed(
-        "device",
-        raw.device,
-        raw.name.referenced,
-        "name the device, or give its UUID: `device: edge-1`",
-    )?;
-    let policy =
-        needed("policy", raw.policy, raw.name.referenced, "name the policy: `policy: berlin-lines`")?;
-    Ok(VaultSpec { name: name(&raw.name)?, device: name(&device)?.to_string(), policy: name(&policy)? })
+    let policy = |raw: &Raw| {
+        let advice = "name the policy: `policy: berlin-lines`";
+        name(&needed("policy", raw.policy.clone(), raw.name.referenced, advice)?)
+    };
+    match (&raw.device, &raw.devices) {
+        (Some(_), Some(devices)) => Err(BadFile::at(
+            devices.referenced,
+            "a Vault has `device` or `devices`, not both",
+            "keep `device` for one device, or `devices` for each that has these labels",
+        )),
+        (None, Some(devices)) => {
+            let devices = selector(devices)?;
+            Ok(Document::Rule(VaultRule { name: name(&raw.name)?, devices, policy: policy(&raw)? }))
+        }
+        (device, None) => {
+            let advice = "name the device, or give its UUID: `device: edge-1`; or name devices by their labels: `devices: { site: berlin }`";
+            let device = needed("device", device.clone(), raw.name.referenced, advice)?;
+            let device = name(&device)?.to_string();
+            Ok(Document::Vault(VaultSpec { name: name(&raw.name)?, device, policy: policy(&raw)? }))
+        }
+    }
+}
+
+/// The labels of a Vault for many devices. One of none would be every device, and is no slip of the pen's to decide.
+fn selector(devices: &Spanned<BTreeMap<String, Spanned<Option<String>>>>) -> Checked<Labels> {
+    let refused = |place, why: BadLabels| {
+        BadFile::at(place, "`devices` does not name devices by their labels", why.to_string())
+    };
+    if devices.value.is_empty() {
+        let problem = "`devices` has no label, and would name no device";
+        return Err(BadFile::at(
+            devices.referenced,
+            problem,
+            "write at least one: `devices: { site: berlin }`",
+        ));
+    }
+    let mut all = BTreeMap::<Word, Word>::new();
+    for (key, value) in &devices.value {
+        let word = |text: &str| text.parse().map_err(|why| refused(value.referenced, why));
+        all.insert(word(key)?, word(value.value.as_deref().unwrap_or_default())?);
+    }
+    all.try_into().map_err(|why| refused(devices.referenced, why))
 }
 
 fn policy(raw: Raw) -> Checked<VaultPolicy> {
@@ -74,6 +108,12 @@ fn policy(raw: Raw) -> Checked<VaultPolicy> {
         place_of(&raw.device),
         "VaultPolicy",
         "a policy is for any device; name the device in a `kind: Vault` document",
+    )?;
+    foreign(
+        "devices",
+        raw.devices.as_ref().map(|d| d.referenced),
+        "VaultPolicy",
+        "a policy is for any device; name devices in a `kind: Vault` document",
     )?;
     foreign("policy", place_of(&raw.policy), "VaultPolicy", "name the policy in a `kind: Vault` document")?;
     not_built(&raw)?;

@@ -9,12 +9,14 @@ mod read;
 mod write;
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::defaults;
 use crate::ids::{Name, VaultId};
+use crate::labels::Labels;
 use crate::section::{NodePolicy, Operation};
 
 pub use caution::Caution;
@@ -33,6 +35,8 @@ pub enum Document {
     Policy(VaultPolicy),
     /// A vault of one device.
     Vault(VaultSpec),
+    /// A vault of each device with some labels.
+    Rule(VaultRule),
 }
 
 /// A check of the evidence that a policy may demand before a key is released (AC-5).
@@ -91,6 +95,26 @@ pub struct VaultSpec {
     pub device: String,
     /// The policy, by name.
     pub policy: Name,
+}
+
+/// A vault of each device that has all of some labels, now or later, as the operator writes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VaultRule {
+    /// The vault's name on each of them, and its own.
+    pub name: Name,
+    /// The labels, at least one.
+    pub devices: Labels,
+    /// The policy, by name.
+    pub policy: Name,
+}
+
+impl VaultRule {
+    /// The vault of one of them.
+    #[must_use]
+    pub fn of(&self, device: impl fmt::Display) -> VaultSpec {
+        VaultSpec { name: self.name.clone(), device: device.to_string(), policy: self.policy.clone() }
+    }
 }
 
 impl VaultSpec {

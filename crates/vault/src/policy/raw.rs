@@ -1,6 +1,8 @@
 //! A document as it lies in the file: every field of every kind, with its place. Not checked; `check` does that.
 //! One type for all kinds, since a tagged enum would lose the places. What is not built yet is accepted here only to be named in the refusal.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_saphyr::Spanned;
@@ -17,6 +19,8 @@ pub(super) struct Raw {
     pub(super) name: Spanned<String>,
     #[serde(default, deserialize_with = "written")]
     pub(super) device: Text,
+    #[serde(default, deserialize_with = "written")]
+    pub(super) devices: Option<Spanned<BTreeMap<String, Spanned<Option<String>>>>>,
     #[serde(default, deserialize_with = "written")]
     pub(super) policy: Text,
     #[serde(default, deserialize_with = "written")]

@@ -89,6 +89,7 @@ fn identity(document: &Document) -> String {
     match document {
         Document::Policy(policy) => format!("policy {}", policy.name),
         Document::Vault(VaultSpec { name, device, .. }) => format!("vault {name} of {device}"),
+        Document::Rule(rule) => format!("rule {}", rule.name),
     }
 }
 

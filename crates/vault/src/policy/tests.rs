@@ -324,3 +324,29 @@ proptest! {
         }
     }
 }
+
+/// Seen-by-users 1.11: a vault of many devices is named by their labels; what is no selector is refused with its place.
+#[test]
+fn a_vault_names_one_device_or_those_with_labels() {
+    let text = "kind: Vault\nname: v\npolicy: p\ndevices: { site: berlin, tier: \"1\" }\n";
+    let Document::Rule(rule) = &read(text).expect("it reads")[0].document else { panic!("a rule") };
+    assert_eq!((rule.devices.to_string(), rule.policy.as_str()), ("site=berlin,tier=1".to_owned(), "p"));
+    for (lines, place, says) in [
+        ("devices: {}", "line 4, column 10", "`devices` has no label"),
+        ("devices: { site: a b }", "line 4, column 18", "a label's key and value are 1 to 63 letters"),
+        ("devices: { a b: c }", "line 4, column 17", "a label's key and value are 1 to 63 letters"),
+        ("devices: { site: }", "line 4, column 16", "a label's key and value are 1 to 63 letters"),
+        ("devices: edge-1", "line 4, column 10", "map"),
+        ("device: d\ndevices: { site: berlin }", "line 5, column 10", "`device` or `devices`, not both"),
+        ("devices: { site: berlin, site: paris }", "line 4, column 26", "duplicate"),
+    ] {
+        let refused =
+            read(&format!("kind: Vault\nname: v\npolicy: p\n{lines}\n")).expect_err(lines).to_string();
+        assert!(refused.contains(place) && refused.contains(says), "{lines}: {refused}");
+    }
+    let policy = read("kind: VaultPolicy\nname: p\ncustody: tpm\ndevices: { site: berlin }\n");
+    let refused = policy.expect_err("a policy names no device").to_string();
+    assert!(refused.contains("line 4, column 10: `devices` does not belong in a VaultPolicy"), "{refused}");
+    let twice = read(&format!("{text}---\n{text}")).expect_err("twice").to_string();
+    assert!(twice.contains("used twice"), "{twice}");
+}

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{Door, VaultPolicy, VaultSpec};
+use super::{Door, VaultPolicy, VaultRule, VaultSpec};
 use crate::ids::Name;
 use crate::section::{Custody, Encryption, Seal};
 
@@ -50,6 +50,17 @@ impl VaultSpec {
         let (name, policy) = (scalar(&self.name), scalar(&self.policy));
         let device = self.device.parse::<Name>().map_or_else(|_| self.device.clone(), |name| scalar(&name));
         format!("kind: Vault\nname: {name}\ndevice: {device}\npolicy: {policy}\n")
+    }
+}
+
+impl VaultRule {
+    /// As a document.
+    #[must_use]
+    pub fn to_document(&self) -> String {
+        let (name, policy) = (scalar(&self.name), scalar(&self.policy));
+        let labels: Vec<String> =
+            self.devices.iter().map(|(key, value)| format!("\"{key}\": \"{value}\"")).collect();
+        format!("kind: Vault\nname: {name}\ndevices: {{ {} }}\npolicy: {policy}\n", labels.join(", "))
     }
 }
 
@@ -134,6 +145,10 @@ mod tests {
             let spec = VaultSpec { name: name.clone(), device: name.to_string(), policy: name.clone() };
             let again = read(&spec.to_document()).expect("what is written reads");
             assert_eq!(again[0].document, Document::Vault(spec));
+            let devices = "site=berlin,true=null,1=2.0".parse().expect("labels");
+            let rule = VaultRule { name: name.clone(), devices, policy: name.clone() };
+            let again = read(&rule.to_document()).expect("what is written reads");
+            assert_eq!(again[0].document, Document::Rule(rule));
             let policy = VaultPolicy { name, ..VaultPolicy::of_default_vault(true) };
             let again = read(&policy.to_document()).expect("what is written reads");
             assert_eq!(again[0].document, Document::Policy(policy));

@@ -21,6 +21,9 @@ pub(in crate::cli) enum Onboard {
         /// The name that the device gets.
         #[arg(long)]
         name: Option<String>,
+        /// A label that the device gets when it registers, like site=berlin; may be repeated. Rules give it their vaults then.
+        #[arg(long = "label", value_name = "KEY=VALUE")]
+        labels: Vec<String>,
     },
     /// List what is allowed.
     List,
@@ -42,6 +45,7 @@ pub(in crate::cli) enum Onboard {
 const ADD: &str = "\
 Examples:
   evc onboard add --cert onboard.cert.pem --serial SN-1 --name edge-1
+  evc onboard add --cert onboard.cert.pem --serial SN-2 --label site=berlin
   evc get pending                               # who knocks with a serial that is not allowed";
 
 const REMOVE: &str = "\
@@ -96,6 +100,29 @@ pub(in crate::cli) enum DeviceAct {
         name: String,
     },
 }
+
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum LabelWhat {
+    /// Set labels of a device, and take some away. Rules that name it then give it their vaults; it loses none.
+    #[command(visible_alias = "devices", before_help = LABEL)]
+    Device {
+        /// Name or UUID.
+        #[arg(add = ArgValueCandidates::new(devices))]
+        name: String,
+        /// `KEY=VALUE` sets a label, `KEY-` takes it away.
+        #[arg(required = true, value_name = "KEY=VALUE|KEY-")]
+        labels: Vec<String>,
+    },
+}
+
+const LABEL: &str = "\
+Examples:
+  evc label device edge-1 site=berlin tier=gold
+  evc label device edge-1 tier-
+  evc get devices -l site=berlin
+
+A `kind: Vault` document with `devices: { site: berlin }` in place of `device` is a rule: each device with that label gets the vault,
+now and later. A device that loses the label keeps its vault.";
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum ReferenceAct {

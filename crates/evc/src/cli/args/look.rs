@@ -16,6 +16,9 @@ pub(in crate::cli) enum GetWhat {
         /// Names or UUIDs. [default: all]
         #[arg(add = ArgValueCandidates::new(devices))]
         names: Vec<String>,
+        /// Those with all of these labels only.
+        #[arg(long, short = 'l', value_name = "KEY=VALUE,...", conflicts_with = "names")]
+        selector: Option<String>,
         #[command(flatten)]
         watch: Watch,
     },
@@ -36,6 +39,14 @@ pub(in crate::cli) enum GetWhat {
     Policies {
         /// Names. [default: all]
         #[arg(add = ArgValueCandidates::new(policies))]
+        names: Vec<String>,
+        #[command(flatten)]
+        watch: Watch,
+    },
+    /// Rules: vaults of each device with some labels.
+    #[command(visible_alias = "rule", before_help = GET_RULES)]
+    Rules {
+        /// Names. [default: all]
         names: Vec<String>,
         #[command(flatten)]
         watch: Watch,
@@ -67,7 +78,7 @@ const GET_DEVICES: &str = "\
 Examples:
   evc get devices
   evc get device edge-1 -o wide
-  evc get devices -o name
+  evc get devices -l site=berlin -o name
   evc get devices --watch";
 
 const GET_VAULTS: &str = "\
@@ -81,6 +92,11 @@ const GET_POLICIES: &str = "\
 Examples:
   evc get policies
   evc get policy shop -o yaml > shop.yaml      # to edit, and `evc apply -f shop.yaml`";
+
+const GET_RULES: &str = "\
+Examples:
+  evc get rules
+  evc get rule payments -o yaml                # as a document for `evc apply -f`";
 
 const PENDING: &str = "\
 Examples:

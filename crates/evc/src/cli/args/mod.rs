@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum, ValueHint};
 
-pub(super) use devices::{DeviceAct, Onboard, ReferenceAct, TokenAct};
+pub(super) use devices::{DeviceAct, LabelWhat, Onboard, ReferenceAct, TokenAct};
 pub(super) use look::{DescribeWhat, GetWhat, Until, VaultUntil, WaitFor};
 pub(super) use vaults::{AdoptWhat, DeleteWhat, RecreateWhat, RehomeWhat, RotateWhat};
 
@@ -42,7 +42,7 @@ A file for `evc apply -f`:
   ---
   kind: Vault
   name: payments                   # config and image are the default vaults
-  device: edge-1                   # name or UUID
+  device: edge-1                   # name or UUID; or devices: { site: berlin } for each with that label
   policy: berlin-lines
 
 Exit codes: 0 done; 1 refused or failed; 2 used wrongly; 3 the controller is busy, and the same may succeed soon; 4 what was named
@@ -221,6 +221,9 @@ pub(in crate::cli) enum Asked {
     Describe(DescribeWhat),
     /// The controller at a glance, and what needs somebody.
     Status,
+    /// Label devices, so that one rule gives each of them a vault.
+    #[command(subcommand)]
+    Label(LabelWhat),
     /// Say that a device is lost or found, or settle its alarm.
     #[command(subcommand)]
     Device(DeviceAct),
@@ -230,7 +233,7 @@ pub(in crate::cli) enum Asked {
     /// Move a vault to another device, with its keys, when its node had to register anew as that device.
     #[command(subcommand)]
     Rehome(RehomeWhat),
-    /// Remove a vault (after its grace), a policy or a device.
+    /// Remove a vault (after its grace), a policy, a rule or a device.
     #[command(subcommand)]
     Delete(DeleteWhat),
     /// Make a new key for a vault.

@@ -27,6 +27,12 @@ pub(in crate::cli) enum DeleteWhat {
         #[arg(add = ArgValueCandidates::new(policies))]
         name: String,
     },
+    /// A rule: no device gets its vault any more. The vaults that it gave stay.
+    #[command(visible_alias = "rules", before_help = "Examples:\n  evc delete rule payments")]
+    Rule {
+        /// Name.
+        name: String,
+    },
     /// A device that has no vaults, but for default ones under no key of the controller's. It may register again when its serial is allowed
     /// anew.
     #[command(visible_alias = "devices", before_help = DELETE_DEVICE)]

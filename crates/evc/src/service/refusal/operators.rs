@@ -2,6 +2,7 @@
 
 use ::attest::Unmeasured;
 use vault::ids::{BadName, Name};
+use vault::labels::BadLabels;
 use vault::ledger::Older;
 use vault::life::{Refused, Unfit};
 use wire::cert::CertificateError;
@@ -30,6 +31,8 @@ pub enum BadRequest {
     CertificateDigest,
     /// No token's SHA-256.
     TokenHash,
+    /// Labels are none.
+    Labels(BadLabels),
     /// The place to go on from in a list of vaults is no device and vault.
     AfterVault,
     /// The place to go on from in a list of reference values is no number.
@@ -43,6 +46,8 @@ pub enum Form {
     Allow,
     /// [`crate::api::NewToken`].
     NewToken,
+    /// [`crate::api::Labelling`].
+    Labelling,
     /// [`crate::api::Rotation`].
     Rotation,
     /// [`crate::api::Rehoming`].
@@ -81,6 +86,11 @@ pub enum Unknown {
     Policy {
         /// Its name.
         policy: Name,
+    },
+    /// A rule.
+    Rule {
+        /// Its name.
+        rule: Name,
     },
     /// A reference value.
     Reference {
@@ -134,6 +144,13 @@ pub enum InTheWay {
         vault: Name,
         /// Its device.
         device: Name,
+    },
+    /// A rule names the policy.
+    PolicyOfRule {
+        /// The policy.
+        policy: Name,
+        /// The rule.
+        rule: Name,
     },
     /// A device has vaults, whose keys would go with it.
     HasVaults {

@@ -7,7 +7,7 @@ use super::read::{Columns, FromRow, bytes32, device, from_json, name, number, pl
 use crate::store::{CertRow, DeviceRow, OnboardRow, RemovedRow, Stored};
 
 impl FromRow for OnboardRow {
-    const COLUMNS: &'static str = "project, cert_digest, serial, cert_der, name, added_at, device";
+    const COLUMNS: &'static str = "project, cert_digest, serial, cert_der, name, labels, added_at, device";
     fn from_row(row: &mut Columns<'_>) -> Stored<Self> {
         Ok(Self {
             project: row.read(project)?,
@@ -15,6 +15,7 @@ impl FromRow for OnboardRow {
             serial: row.read(plain)?,
             cert_der: row.read(plain)?,
             name: row.read_some(name)?,
+            labels: row.read(from_json)?,
             added_at: row.read(number)?,
             device: row.read_some(device)?,
         })
@@ -23,7 +24,7 @@ impl FromRow for OnboardRow {
 
 impl FromRow for DeviceRow {
     const COLUMNS: &'static str =
-        "id, project, name, cert_digest, cert_der, key, serial, let_in_by, tpm, learn,
+        "id, project, name, labels, cert_digest, cert_der, key, serial, let_in_by, tpm, learn,
         registered_at, last_seen, proved_at, answered, section_version, section_digest, ledger, older, report, verdict,
         lost_at, alarm, report_session, report_counter";
     fn from_row(row: &mut Columns<'_>) -> Stored<Self> {
@@ -31,6 +32,7 @@ impl FromRow for DeviceRow {
             id: DeviceId(row.read(uuid)?),
             project: row.read(project)?,
             name: row.read(name)?,
+            labels: row.read(from_json)?,
             cert_digest: row.read(bytes32)?,
             cert_der: row.read(plain)?,
             key: row.read_some(bytes32)?,

@@ -14,10 +14,12 @@ use crate::store::{
 #[async_trait]
 impl Devices for SqliteTx {
     async fn add_onboarding(&mut self, row: &OnboardRow) -> Stored<()> {
-        let add = "INSERT INTO onboarding (project, cert_digest, serial, cert_der, name, added_at, device)
-                   VALUES (?, ?, ?, ?, ?, ?, NULL)";
+        let add =
+            "INSERT INTO onboarding (project, cert_digest, serial, cert_der, name, labels, added_at, device)
+                   VALUES (?, ?, ?, ?, ?, ?, ?, NULL)";
         let (project, name) = (row.project.as_str(), row.name.as_ref().map(Name::as_str));
-        let values = (project, row.cert_digest, &row.serial, &row.cert_der, name, int(row.added_at));
+        let labels = json(&row.labels);
+        let values = (project, row.cert_digest, &row.serial, &row.cert_der, name, labels, int(row.added_at));
         self.run(add, values).await.map(drop)
     }
 
@@ -56,13 +58,14 @@ impl Devices for SqliteTx {
     }
 
     async fn add_device(&mut self, row: &DeviceRow) -> Stored<()> {
-        let add = "INSERT INTO devices (id, project, name, cert_digest, cert_der, key, let_in_by, serial, tpm, learn, registered_at,
+        let add = "INSERT INTO devices (id, project, name, labels, cert_digest, cert_der, key, let_in_by, serial, tpm, learn, registered_at,
                      section_version)
-                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
         let values = (
             blob(row.id.0),
             row.project.as_str(),
             row.name.as_str(),
+            json(&row.labels),
             row.cert_digest,
             &row.cert_der,
             row.key,

@@ -9,6 +9,7 @@ mod device_rows;
 mod devices;
 mod evidence;
 mod keys;
+mod labels;
 mod read;
 mod tables;
 mod transaction;

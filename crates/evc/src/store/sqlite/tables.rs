@@ -33,6 +33,7 @@ const MIGRATIONS: &[Migration] = &migrations![
     43 = "0043_proved",
     44 = "0044_sections_sent_before",
     45 = "0045_challenges",
+    50 = "0050_labels",
 ];
 
 /// Where builds of before kept their list.

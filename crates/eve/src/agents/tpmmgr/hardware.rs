@@ -16,7 +16,8 @@ use super::measured::Measured;
 use super::place::{Place, failing};
 use crate::bus::BusRoot;
 use crate::bus::messages::{
-    Bytes, DefineRoots, Proof, RootSet, RootSlot, Roots, TpmHealth, TpmIdentity, TpmRefusal, TpmStatus,
+    Bytes, DefineRoots, Proof, RootSet, RootSlot, Roots, TpmCommands, TpmHealth, TpmIdentity, TpmRefusal,
+    TpmStatus,
 };
 
 /// Said only where no certificate tells whose the TPM is.
@@ -233,12 +234,12 @@ impl Hardware {
     }
 
     pub(super) fn health(&mut self) -> anyhow::Result<TpmHealth> {
-        let health = self.tpm.health()?;
+        let (health, commands) = (self.tpm.health()?, self.tpm.commands());
         Ok(TpmHealth {
             in_lockout: health.in_lockout,
             lockout_counter: health.lockout_counter,
             sessions_free: health.sessions_free,
-            commands: format!("{:?}", self.tpm.commands()),
+            commands: TpmCommands { calls: commands.calls, root_reads: commands.root_reads },
         })
     }
 }

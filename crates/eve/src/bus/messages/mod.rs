@@ -18,8 +18,8 @@ pub use controller::{ControllerStatus, Onboarded, Onboarding, SignedConfig, Sour
 pub use node::{AgentLine, Agents, CLEARED, Location, NetworkStatus, Port, TpmIdentity, TpmStatus};
 pub use orders::{OrderError, Ordered};
 pub use tpm::{
-    DefineRoots, Health, ReadRoots, RootSet, RootSlot, Roots, Sign, Signed, TpmHealth, TpmRefusal,
-    UndefineRoots,
+    DefineRoots, Health, ReadRoots, RootSet, RootSlot, Roots, Sign, Signed, TpmCommands, TpmHealth,
+    TpmRefusal, UndefineRoots,
 };
 pub use vaults::{AcceptController, LockVault, Recreate, UnlockVault, VaultChange, VaultStatus, Vaults};
 

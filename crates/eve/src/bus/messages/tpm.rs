@@ -115,6 +115,15 @@ pub struct TpmHealth {
     pub lockout_counter: Option<u32>,
     /// Sessions that still fit.
     pub sessions_free: Option<u32>,
-    /// Commands that were sent for roots and all else since tpmmgr opened it, as name and count.
-    pub commands: String,
+    /// What was asked of it since tpmmgr opened it.
+    pub commands: TpmCommands,
+}
+
+/// How much was asked of the TPM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TpmCommands {
+    /// Calls that send a command.
+    pub calls: u64,
+    /// Reads of a root.
+    pub root_reads: u64,
 }

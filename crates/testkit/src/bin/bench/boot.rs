@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use eve::bus::messages::Health;
+use eve::bus::messages::{Health, TpmCommands};
 use eve::bus::{Agent, Bus};
 use testkit::node::{Parts, Power};
 use testkit::{Evc, Node, wait};
@@ -22,7 +22,7 @@ struct Booting {
     vaults: usize,
     took: Samples,
     /// What tpmmgr counted when all vaults were open; the same at each boot.
-    commands: Option<String>,
+    commands: Option<TpmCommands>,
 }
 
 pub(crate) fn measure(folder: &Path, quick: bool, report: &mut Report) -> Result<()> {
@@ -39,7 +39,10 @@ pub(crate) fn measure(folder: &Path, quick: bool, report: &mut Report) -> Result
         "Vaults of custody `tpm`, `seal: pcrs`, beside the two default ones, the controller out of reach. What tpmmgr \
          counted from its start until all were open: calls into the TSS, and reads of a root. Time: from `eve run` to all open.",
     );
-    let commands = |of: &Booting| of.commands.clone().unwrap_or_default();
+    let commands = |of: &Booting| {
+        let words = |TpmCommands { calls, root_reads }| format!("{calls} calls, {root_reads} reads of roots");
+        of.commands.map(words).unwrap_or_default()
+    };
     report.row("1 vault: TPM", &commands(&one));
     report.row(&format!("{MANY} vaults: TPM"), &commands(&many));
     report.row("1 vault: time", &one.took.words());

@@ -62,7 +62,7 @@ impl World {
     }
 
     pub(super) fn withhold(&mut self) {
-        let answer = self.answer(Said::Withheld("no section".to_owned()));
+        let answer = self.answer(Said::NoSection);
         self.hear(Heard::Answer(Authority::Live, Box::new(answer)));
     }
 

@@ -30,7 +30,7 @@ pub(crate) fn verify(root_pem: &[u8], signed: Signed) -> Result<Answer, Refused>
 fn said(config: &DeviceConfig) -> Said {
     match (config.section(), config.section_digest()) {
         (Ok(Some(section)), Some(digest)) => Said::Section(Box::new(section.clone()), digest),
-        (Ok(_), _) => Said::Withheld("the controller sent no vault section".to_owned()),
+        (Ok(_), _) => Said::NoSection,
         (Err(error), _) => Said::Withheld(not_understood(error)),
     }
 }

@@ -99,12 +99,12 @@ fn without_its_share_table_a_node_obeys_nobody() {
     node.start();
     let order = Line { id: IMAGE_VAULT, created: true, recreate: true, ..Line::of(Custody::Tpm) };
     node.hear(&mut controller, &[at(2, 1), order]);
-    assert!(node.says("no section counts"), "{:?}", node.manager().notes());
+    assert!(node.says("no list of vaults counts"), "{:?}", node.manager().notes());
     assert_eq!(node.state(IMAGE_VAULT), State::Missing);
     let name = "image".parse().expect("a name");
     node.manager().order_recreate(IMAGE_VAULT, &name).expect("root's own order");
     node.hear(&mut controller, &[at(2, 1)]);
-    assert!(!node.says("no section counts"), "{:?}", node.manager().notes());
+    assert!(!node.says("no list of vaults counts"), "{:?}", node.manager().notes());
     assert_eq!(node.state(IMAGE_VAULT), State::Unlocked);
 }
 

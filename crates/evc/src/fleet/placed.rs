@@ -1,0 +1,160 @@
+//! Vaults as they are put on devices: by a document of one device, and by a rule of those with some labels.
+
+use uuid::Uuid;
+use vault::ids::{Name, Project, VaultId};
+use vault::labels::Labels;
+use vault::life::{Applied, Fit, Wish, applied, fits};
+use vault::policy::{VaultPolicy, VaultRule, VaultSpec};
+
+use super::defaults::add_vault;
+use super::life::{beside_defaults, listed, new_row};
+use super::view::policy_of;
+use crate::api::Outcome;
+use crate::custody::Kek;
+use crate::service::{InTheWay, Refusal, Unknown, in_life};
+use crate::store::{DeviceRow, Page, Tpm, Tx, UnixSeconds, VaultRow};
+
+/// Rules that are read at once.
+const PAGE: u32 = 500;
+
+/// A vault that was brought to what is written.
+pub(crate) struct Placed {
+    pub(crate) outcome: Outcome,
+    pub(crate) fit: Fit,
+    /// As it was before.
+    pub(crate) before: Option<VaultRow>,
+}
+
+/// Brings a device's vault to what is written.
+///
+/// # Errors
+/// [`Refusal`]: before anything is written, but for the store's.
+pub(crate) async fn place(
+    tx: &mut dyn Tx,
+    kek: &Kek,
+    device: &DeviceRow,
+    spec: &VaultSpec,
+    now: UnixSeconds,
+) -> Result<Placed, Refusal> {
+    let policy = named_policy(tx, &device.project, &spec.policy).await?;
+    let fit = held_against(device, &policy, None)?;
+    let before = existing(tx, device, spec).await?;
+    let present = made_under(tx, device, spec, before.as_ref()).await?.map(|under| under.node.encryption);
+    let wish = Wish { policy: &spec.policy, encryption: policy.node.encryption, present };
+    let outcome = bring(tx, kek, device, (spec, before.as_ref()), wish, now).await?;
+    Ok(Placed { outcome, fit, before })
+}
+
+async fn bring(
+    tx: &mut dyn Tx,
+    kek: &Kek,
+    device: &DeviceRow,
+    (spec, there): (&VaultSpec, Option<&VaultRow>),
+    wish: Wish<'_>,
+    now: UnixSeconds,
+) -> Result<Outcome, Refusal> {
+    let others = match there {
+        None => beside_defaults(&tx.vaults(device.id).await?),
+        Some(_) => 0,
+    };
+    let id = there.map(|row| row.id).or(spec.default_vault());
+    let id = id.unwrap_or_else(|| VaultId(Uuid::new_v4()));
+    let there = there.map(listed).transpose()?;
+    let became = applied(id, there, wish, others).map_err(|cause| in_life(device, &spec.name, cause))?;
+    match became {
+        Applied::Created(vault) => {
+            add_vault(tx, kek, new_row(device, (id, spec.name.clone()), vault, now)).await?;
+            Ok(Outcome::Created)
+        }
+        Applied::Unchanged => Ok(Outcome::Unchanged),
+        Applied::Changed(vault) => {
+            tx.want_vault(device.id, id, vault.policy.as_ref()).await?;
+            Ok(Outcome::Changed)
+        }
+    }
+}
+
+/// The rules that name a device by its labels, and did not by those that it had before.
+pub(crate) async fn newly_named(
+    tx: &mut dyn Tx,
+    device: &DeviceRow,
+    before: &Labels,
+) -> Result<Vec<VaultRule>, Refusal> {
+    let (mut all, mut after) = (Vec::new(), String::new());
+    loop {
+        let rows = tx.rules(&device.project, &Page { after, limit: PAGE }).await?;
+        let Some(last) = rows.last() else { return Ok(all) };
+        after = last.rule.name.to_string();
+        let rules = rows.into_iter().map(|row| row.rule);
+        all.extend(
+            rules.filter(|rule| {
+                device.labels.are_named_by(&rule.devices) && !before.are_named_by(&rule.devices)
+            }),
+        );
+    }
+}
+
+/// The vault of a rule on a device that it names newly. One of that name that an operator wrote for this device, or removes, is left as it is.
+///
+/// # Errors
+/// As [`place`].
+pub(crate) async fn follow(
+    tx: &mut dyn Tx,
+    kek: &Kek,
+    device: &DeviceRow,
+    rule: &VaultRule,
+    now: UnixSeconds,
+) -> Result<Outcome, Refusal> {
+    let spec = rule.of(device.id);
+    match existing(tx, device, &spec).await? {
+        Some(VaultRow { policy: Some(_), .. }) => Ok(Outcome::Unchanged),
+        _ => Ok(place(tx, kek, device, &spec, now).await?.outcome),
+    }
+}
+
+pub(crate) async fn named_policy(
+    tx: &mut dyn Tx,
+    project: &Project,
+    name: &Name,
+) -> Result<VaultPolicy, Refusal> {
+    let row = tx.policy(project, name.as_str()).await?;
+    Ok(row.ok_or_else(|| Unknown::Policy { policy: name.clone() })?.policy)
+}
+
+/// Holds a policy against a device. `vault`: the one that names it, where it is the policy that is applied.
+pub(crate) fn held_against(
+    device: &DeviceRow,
+    policy: &VaultPolicy,
+    vault: Option<&Name>,
+) -> Result<Fit, InTheWay> {
+    fits(policy, device.tpm.into()).map_err(|why| InTheWay::Unfit {
+        policy: policy.name.clone(),
+        device: device.name.clone(),
+        vault: vault.cloned(),
+        why,
+    })
+}
+
+async fn existing(
+    tx: &mut dyn Tx,
+    device: &DeviceRow,
+    spec: &VaultSpec,
+) -> Result<Option<VaultRow>, Refusal> {
+    match spec.default_vault() {
+        Some(id) => Ok(tx.vault(device.id, id).await?),
+        None => Ok(tx.vault_by_name(device.id, &spec.name).await?),
+    }
+}
+
+/// The policy that a vault is under already. A node makes its default vaults by itself, whether or not it spoke of them.
+async fn made_under(
+    tx: &mut dyn Tx,
+    device: &DeviceRow,
+    spec: &VaultSpec,
+    there: Option<&VaultRow>,
+) -> Result<Option<VaultPolicy>, Refusal> {
+    match there {
+        Some(row) => Ok(Some(policy_of(tx, device, row).await?)),
+        None => Ok(spec.default_vault().map(|_| VaultPolicy::of_default_vault(device.tpm != Tpm::Absent))),
+    }
+}

@@ -1,0 +1,125 @@
+//! Labels of devices, and the rules that give a vault to each device with some labels.
+//! A rule gives; it takes nothing: a device that loses a label, or whose rule is deleted, keeps its vaults until somebody deletes them.
+
+use vault::ids::Name;
+use vault::policy::VaultRule;
+
+use super::Operator;
+use super::differences::of_rules;
+use crate::api::{Applied, Done, Labelling, Outcome, RuleView};
+use crate::fleet::placed::{follow, named_policy, newly_named};
+use crate::service::{BadRequest, Refusal, Unknown, find_device};
+use crate::store::{DeviceRow, Page, RuleRow, Scope, Tx, UnixSeconds};
+use crate::words::notes;
+
+/// Devices that are read at once.
+const PAGE: u32 = 500;
+
+impl From<RuleRow> for RuleView {
+    fn from(RuleRow { rule, changed_at, .. }: RuleRow) -> Self {
+        let VaultRule { name, devices, policy } = rule;
+        Self { name, devices, policy, changed: crate::clock::text(changed_at) }
+    }
+}
+
+impl Operator {
+    /// Sets labels of a device and takes others away; each rule that names it by them now, and did not before, gives it its vault.
+    ///
+    /// # Errors
+    /// [`Refusal`]: a rule's vault can't be on the device, or too many labels; then nothing of it is done.
+    pub async fn label(&self, device: &str, how: &Labelling, now: UnixSeconds) -> Result<Done, Refusal> {
+        let scope = self.scope_of(device).await?;
+        self.store.write(scope, |tx| Box::pin(self.relabel(tx, device, how, now))).await
+    }
+
+    async fn relabel(
+        &self,
+        tx: &mut dyn Tx,
+        device: &str,
+        how: &Labelling,
+        now: UnixSeconds,
+    ) -> Result<Done, Refusal> {
+        let was = find_device(tx, &self.project, device).await?;
+        let labels = was.labels.changed(&how.set, &how.take).map_err(BadRequest::Labels)?;
+        tx.put_labels(was.id, &labels).await?;
+        let is = DeviceRow { labels, ..was.clone() };
+        let mut given = Vec::new();
+        for rule in newly_named(tx, &is, &was.labels).await? {
+            let outcome = follow(tx, &self.kek, &is, &rule, now).await?;
+            given.push((rule.name, outcome));
+        }
+        Ok(notes::of_labels(&is, &was.labels, &given))
+    }
+
+    /// Rules by name.
+    ///
+    /// # Errors
+    /// [`Refusal`] of the store's.
+    pub async fn show_rules(&self, page: &Page) -> Result<Vec<RuleView>, Refusal> {
+        let rows = self.store.read(|tx| tx.rules(&self.project, page)).await?;
+        Ok(rows.into_iter().map(Into::into).collect())
+    }
+
+    /// Forgets a rule, and no vault.
+    ///
+    /// # Errors
+    /// [`Unknown::Rule`]. Else the store's.
+    pub async fn delete_rule(&self, name: &Name) -> Result<Done, Refusal> {
+        if !self.store.write(Scope::Fleet, |tx| tx.drop_rule(&self.project, name)).await? {
+            return Err(Unknown::Rule { rule: name.clone() }.into());
+        }
+        Ok(Done {
+            done: format!("rule `{name}` is deleted"),
+            notes: vec!["vaults that it gave stay: `evc delete vault` removes one".into()],
+        })
+    }
+
+    /// Keeps a rule, and gives each device that it names its vault as it is written.
+    pub(super) async fn put_rule(
+        &self,
+        tx: &mut dyn Tx,
+        rule: &VaultRule,
+        now: UnixSeconds,
+    ) -> Result<Vec<Applied>, Refusal> {
+        named_policy(tx, &self.project, &rule.policy).await?;
+        let there = tx.rule(&self.project, &rule.name).await?.map(|row| row.rule);
+        let outcome = match &there {
+            None => Outcome::Created,
+            Some(there) if there == rule => Outcome::Unchanged,
+            Some(_) => Outcome::Changed,
+        };
+        if outcome != Outcome::Unchanged {
+            tx.put_rule(&self.project, rule, now).await?;
+        }
+        let (named, vaults) = self.expanded(tx, rule, now).await?;
+        let applied = Applied {
+            kind: "rule".into(),
+            name: rule.name.to_string(),
+            changes: of_rules(there.as_ref(), rule),
+            outcome,
+            notes: notes::of_rule(rule, there.as_ref(), named),
+        };
+        Ok([vec![applied], vaults].concat())
+    }
+
+    /// How many devices it names, and those of their vaults that were not so.
+    async fn expanded(
+        &self,
+        tx: &mut dyn Tx,
+        rule: &VaultRule,
+        now: UnixSeconds,
+    ) -> Result<(usize, Vec<Applied>), Refusal> {
+        let (mut named, mut vaults, mut after) = (0, Vec::new(), String::new());
+        loop {
+            let page = Page { after, limit: PAGE };
+            let devices = tx.devices_named_by(&self.project, &rule.devices, &page).await?;
+            let Some(last) = devices.last() else { return Ok((named, vaults)) };
+            after = last.name.to_string();
+            named += devices.len();
+            for device in &devices {
+                let vault = self.put_vault(tx, device, &rule.of(&device.name), now).await?;
+                vaults.extend((vault.outcome != Outcome::Unchanged).then_some(vault));
+            }
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Labels of devices, and rules that give a vault to each device with some labels (seen-by-users 1.11): now, when it is labelled, and when it
+//! registers. A rule takes nothing away.
+
+mod common;
+
+use common::{Answer, Device, Evc, raced};
+
+const RULE: &str = "kind: VaultPolicy\nname: p\ncustody: controller\n---\nkind: Vault\nname: payments\ndevices: { site: berlin }\npolicy: p\n";
+
+fn label(evc: &Evc, device: &str, how: &str) -> (u16, String) {
+    let path = format!("/devices/{device}/labels");
+    let Answer { status, body } = evc.operator("POST", &path, how, Some(&evc.token));
+    (status, String::from_utf8_lossy(&body).into_owned())
+}
+
+fn labelled(evc: &Evc, device: &str, key: &str, value: &str) -> String {
+    let (status, text) = label(evc, device, &format!(r#"{{"set":{{"{key}":"{value}"}}}}"#));
+    assert_eq!(status, 200, "{text}");
+    text
+}
+
+/// The devices of each vault of this name that is not gone.
+fn holders(evc: &Evc, name: &str) -> Vec<String> {
+    let vaults = evc.act("GET", "/vaults", "");
+    let named = vaults.as_array().expect("a list").iter().filter(|vault| vault["name"] == name);
+    let mut holders: Vec<String> =
+        named.map(|vault| vault["device_name"].as_str().expect("a name").to_owned()).collect();
+    holders.sort();
+    holders
+}
+
+#[test]
+fn each_device_with_the_labels_gets_the_vault_now_and_when_it_is_labelled() {
+    let evc = Evc::start();
+    for name in ["edge-1", "edge-2", "edge-3"] {
+        Device::onboarded(&evc, name);
+    }
+    labelled(&evc, "edge-1", "site", "berlin");
+    labelled(&evc, "edge-2", "site", "paris");
+    let told = evc.act("POST", "/apply", RULE).to_string();
+    assert!(told.contains("payments on edge-1") && told.contains("1 device has these labels"), "{told}");
+    assert_eq!(holders(&evc, "payments"), ["edge-1"]);
+    let told = evc.act("POST", "/apply", RULE);
+    assert!(told.as_array().expect("a list").iter().all(|it| it["outcome"] == "unchanged"), "{told}");
+    let told = labelled(&evc, "edge-2", "site", "berlin");
+    assert!(told.contains("it gets vault `payments`"), "{told}");
+    assert_eq!(holders(&evc, "payments"), ["edge-1", "edge-2"]);
+    let selected = evc.act("GET", "/devices?selector=site%3Dberlin", "");
+    assert_eq!(selected.as_array().expect("a list").len(), 2, "{selected}");
+    assert_eq!(evc.act("GET", "/rules", "")[0]["devices"]["site"], "berlin");
+}
+
+/// Absence destroys nothing: neither that of a label nor that of a rule. What an operator removes is not put back by another label.
+#[test]
+fn a_lost_label_and_a_deleted_rule_leave_the_vault() {
+    let evc = Evc::start();
+    Device::onboarded(&evc, "edge-1");
+    labelled(&evc, "edge-1", "site", "berlin");
+    evc.apply(RULE);
+    let (status, told) = label(&evc, "edge-1", r#"{"take":["site"]}"#);
+    assert!(status == 200 && told.contains("stay: `evc delete vault` removes one"), "{told}");
+    assert_eq!(holders(&evc, "payments"), ["edge-1"]);
+    let in_use = evc.operator("DELETE", "/policies/p", "", Some(&evc.token));
+    let words = String::from_utf8_lossy(&in_use.body).into_owned();
+    assert!(in_use.status == 409 && words.contains("rule `payments` names policy `p`"), "{words}");
+    evc.act("DELETE", "/rules/payments", "");
+    assert_eq!(evc.operator("DELETE", "/rules/payments", "", Some(&evc.token)).status, 404);
+    assert_eq!(holders(&evc, "payments"), ["edge-1"]);
+    evc.apply(RULE);
+    evc.act("DELETE", "/devices/edge-1/vaults/payments", "");
+    let told = labelled(&evc, "edge-1", "site", "berlin");
+    assert!(told.contains("was there, and stays as it is"), "{told}");
+    let standing = evc.act("GET", "/devices/edge-1", "")["vaults"].to_string();
+    assert!(standing.contains("removing"), "{standing}");
+}
+
+/// An allowance carries labels: who registers by it has its vaults from the first section on. Another's are not touched.
+#[test]
+fn a_device_that_registers_with_labels_has_the_vaults_of_their_rules() {
+    let evc = Evc::start();
+    evc.apply(RULE);
+    let mut device = Device::new("edge-1");
+    let allow = serde_json::json!({
+        "cert_pem": device.onboard.pem, "serial": device.serial, "name": "edge-1", "labels": { "site": "berlin" }
+    });
+    evc.act("POST", "/onboarding", &allow.to_string());
+    assert_eq!(device.register(&evc), 201);
+    device.id = device.uuid(&evc).expect("known");
+    let section = device.attested(&evc);
+    assert!(device.keys(&section, "payments").is_some(), "made, and its key released");
+    assert_eq!(evc.act("GET", "/devices/edge-1", "")["device"]["labels"]["site"], "berlin");
+    Device::onboarded(&evc, "edge-2");
+    assert_eq!(holders(&evc, "payments"), ["edge-1"]);
+}
+
+/// A rule whose vault can't be on a device is refused where an operator asks, and nothing of the request is kept.
+#[test]
+fn what_does_not_fit_is_refused_whole() {
+    let evc = Evc::start();
+    let mut device = Device::onboarded(&evc, "edge-1");
+    device.attested(&evc);
+    evc.apply(&RULE.replace("custody: controller", "custody: tpm"));
+    let (status, told) = label(&evc, "edge-1", r#"{"set":{"site":"berlin"}}"#);
+    assert!(told.contains("device `edge-1` has no TPM"), "{status} {told}");
+    assert!(evc.act("GET", "/devices/edge-1", "")["device"]["labels"].is_null(), "no label is kept");
+    assert!(holders(&evc, "payments").is_empty());
+    for how in [r#"{"set":{"a b":"c"}}"#, r#"{"set":{"a":"b"},"take":["a"]}"#, "{"] {
+        assert_eq!(label(&evc, "edge-1", how).0, 400, "{how}");
+    }
+}
+
+/// Issue 8, A: a label and a rule hold for the very next poll.
+#[test]
+fn labels_and_rules_hold_for_the_very_next_poll() {
+    let evc = Evc::start();
+    let mut device = Device::onboarded(&evc, "edge-1");
+    device.attested(&evc);
+    evc.apply(RULE);
+    let set = || drop(labelled(&evc, "edge-1", "site", "berlin"));
+    assert_eq!(raced(&evc, &mut device, set), 200, "labelled");
+    let rule = RULE.replace("name: payments", "name: ledger");
+    assert_eq!(raced(&evc, &mut device, || drop(evc.act("POST", "/apply", &rule))), 200, "another rule");
+}
