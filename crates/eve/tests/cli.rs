@@ -41,6 +41,11 @@ impl Scene {
             .unwrap();
         scene.node.until_vault("till", "unlocked").unwrap();
         let dir = scene.node.vault_dir("till").unwrap();
+        // Without a TPM its controller alone remembers that it was made.
+        testkit::wait::until("the controller to hear of it", || {
+            (scene.evc.vault("edge-1", "till").ok()?["created"] == true).then_some(())
+        })
+        .unwrap();
         scene.node.stop(Power::Clean).unwrap();
         fs::remove_dir_all(dir).unwrap();
         scene.node.start().unwrap();

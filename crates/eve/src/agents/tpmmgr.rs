@@ -150,7 +150,7 @@ fn holds_something(path: &Path, name: &'static str) -> anyhow::Result<bool> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error).context(name),
         Ok(_) => Ok(std::fs::metadata(path)
-            .with_context(|| format!("{name} can't be looked at; no other is made in its place"))?
+            .with_context(|| format!("{name} can't be looked at; no other key is made in its place"))?
             .len()
             > 0),
     }
