@@ -118,7 +118,10 @@ fn a_vault_whose_plain_files_are_being_wiped_locks() {
     let detail = node.status(IMAGE_VAULT).detail;
     assert!(detail[0].starts_with("removing the plain files that were moved in: "), "{detail:?}");
     assert!(node.paths.staging(IMAGE_VAULT).exists());
-    assert_eq!(node.manager().order_lock(IMAGE_VAULT).map(|report| report.state), Ok(State::Locked));
+    let ordered = node.manager().order_lock(IMAGE_VAULT).map(|report| report.state);
+    // A child of another test's has this process's descriptors in the instant before it executes its program.
+    assert!(matches!(ordered, Ok(State::Locked | State::LockIncomplete)), "{ordered:?}");
+    ticks(&mut node, "locked while the work is held up", |node| node.state(IMAGE_VAULT) == State::Locked);
     hold(&mut node, &[]);
     ticks(&mut node, "wiped", |node| !node.paths.stamps(IMAGE_VAULT).exists());
     assert_eq!(node.state(IMAGE_VAULT), State::Locked);
