@@ -1,4 +1,4 @@
-//! Every refusal and error of the controller, held against one form: it says what is, in plain words, and what to do, by commands that are there.
+//! Refusals and errors of the controller, held against one form: each says what is, in plain words, and what to do, by commands that are there.
 
 use std::io;
 use std::path::PathBuf;

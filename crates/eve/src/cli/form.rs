@@ -1,5 +1,5 @@
-//! Every error of the node that a person reads, held against one form: it says what is, by its name or place, and what to do, by commands that are
-//! there.
+//! Errors of the bus, of orders and of the TPM, as a person reads them, held against one form: each says what is, by its name or place, and what to
+//! do, by commands that are there.
 
 use std::io;
 

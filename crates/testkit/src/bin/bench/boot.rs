@@ -7,8 +7,9 @@ use anyhow::{Result, ensure};
 use eve::bus::messages::{Health, TpmCommands};
 use eve::bus::{Agent, Bus};
 use testkit::node::{Parts, Power};
-use testkit::{Evc, Node, wait};
+use testkit::{Evc, Node};
 
+use super::many::all_open;
 use super::report::Report;
 use super::stats::Samples;
 
@@ -81,14 +82,4 @@ impl Booting {
         );
         Ok(())
     }
-}
-
-fn all_open(node: &Node, vaults: usize) -> Result<()> {
-    let open = || {
-        let listed: serde_json::Value =
-            serde_json::from_str(&node.run(&["vault", "list", "--output", "json"]).ok()?).ok()?;
-        let open = listed["vaults"].as_array()?.iter().filter(|vault| vault["state"] == "unlocked").count();
-        (open == vaults + 2).then_some(())
-    };
-    wait::until("all vaults open", open)
 }

@@ -110,7 +110,8 @@ impl Loaded {
     }
 }
 
-fn all_open(node: &Node, vaults: usize) -> Result<()> {
+/// Waits until all of them are open, and the two default ones.
+pub(crate) fn all_open(node: &Node, vaults: usize) -> Result<()> {
     let open = || {
         let listed: serde_json::Value =
             serde_json::from_str(&node.run(&["vault", "list", "--output", "json"]).ok()?).ok()?;
