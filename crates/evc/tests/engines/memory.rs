@@ -46,6 +46,25 @@ impl World {
         self.vaults.values().filter(half).map(|row| format!("{} {:?}", row.name, row.standing)).collect()
     }
 
+    /// The same, with the names of two devices exchanged.
+    pub(crate) fn with_names_exchanged(mut self, [one, other]: [DeviceId; 2]) -> Self {
+        let name = |world: &Self, id: DeviceId| world.devices[&id].name.clone();
+        let names = [(one, name(&self, other)), (other, name(&self, one))];
+        for (id, name) in names {
+            self.devices.get_mut(&id).expect("there").name = name;
+        }
+        self
+    }
+
+    /// All that is kept of a device, as text.
+    pub(crate) fn of(&self, id: DeviceId) -> String {
+        let Self { devices, standings, references, vaults, epochs, .. } = self;
+        let vaults: Vec<_> = vaults.iter().filter(|((of, _), _)| *of == id).collect();
+        let epochs: Vec<_> = epochs.iter().filter(|((of, ..), _)| *of == id).collect();
+        let references: Vec<_> = references.values().filter(|row| row.device == id).collect();
+        format!("{:?} {:?} {references:?} {vaults:?} {epochs:?}", devices.get(&id), standings.get(&id))
+    }
+
     /// All but what a scope has to itself, or may add. (A period's key is whoever's is the first.)
     fn outside(mut self, scope: Scope) -> Self {
         self.periods.clear();
