@@ -56,7 +56,7 @@ impl Controller {
 
     async fn nonce(&self, id: DeviceId, now: UnixSeconds) -> Result<AttestResponse, Refusal> {
         let device = self.store.read(|tx| Box::pin(there(tx, id))).await?;
-        Ok(AttestResponse::Nonce(self.nonce_for(&device, now).to_vec()))
+        Ok(AttestResponse::Nonce(self.nonce_for(&device, now)?.to_vec()))
     }
 
     /// Takes evidence. Its nonce is spent whatever becomes of it. That is durable with the section that is built on it, if not before: of a
