@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use attest::SessionKey;
 
-use crate::ids::{DeviceKey, SectionVersion, VaultId};
+use crate::ids::{DeviceKey, Name, SectionVersion, VaultId};
 use crate::shares::RootPin;
 use crate::wanted::{Accepted, Authority, Chain, Desired, Head, Listing, Record, RecordSeen, Want};
 
@@ -87,6 +87,8 @@ pub enum Heard {
     RecordClosed,
     /// There is no Config Vault yet, and so no record. One that is missing may come back, with the record in it.
     NoConfigVault,
+    /// Names of a record that was put aside: people know an orphan by them, and nothing is decided by it.
+    Former(BTreeMap<VaultId, Name>),
     /// A record was written.
     Saved(Box<Kept>),
     /// Root on the node accepts the controller of this root, in place of the one that was pinned.
