@@ -56,6 +56,11 @@ impl World {
         self
     }
 
+    /// The evidence that stands.
+    pub(crate) fn standing(&self, id: DeviceId) -> Option<StandingRow> {
+        self.standings.get(&id).cloned()
+    }
+
     /// All that is kept of a device, as text.
     pub(crate) fn of(&self, id: DeviceId) -> String {
         let Self { devices, standings, references, vaults, epochs, .. } = self;
@@ -94,33 +99,42 @@ impl World {
     }
 }
 
-/// What is committed, and how many commits made it.
+/// What is committed, and how many commits made it; and what of it a power cut would leave: a commit ahead is durable with the next that is.
 #[derive(Clone, Default)]
-pub(crate) struct Memory(Arc<Mutex<(u64, World)>>);
+pub(crate) struct Memory(Arc<Mutex<(u64, World)>>, Arc<Mutex<World>>);
 
 impl Memory {
     pub(crate) fn world(&self) -> World {
         self.0.lock().expect("never poisoned").1.clone()
     }
 
+    /// What a power cut would leave now.
+    pub(crate) fn durable(&self) -> World {
+        self.1.lock().expect("never poisoned").clone()
+    }
+
     pub(crate) fn restore(&self, world: &World) {
+        *self.1.lock().expect("never poisoned") = world.clone();
         let mut now = self.0.lock().expect("never poisoned");
         *now = (now.0 + 1, world.clone());
     }
 
-    fn begin(&self, scope: Scope) -> Box<dyn Open> {
+    fn begin(&self, scope: Scope, ahead: bool) -> Box<dyn Open> {
         let (version, world) = self.0.lock().expect("never poisoned").clone();
-        Box::new(MemoryTx { home: self.clone(), scope, version, world, wrote: false })
+        Box::new(MemoryTx { home: self.clone(), scope, ahead, version, world, wrote: false })
     }
 }
 
 #[async_trait]
 impl Engine for Memory {
     async fn read(&self) -> Stored<Box<dyn Open>> {
-        Ok(self.begin(Scope::Fleet))
+        Ok(self.begin(Scope::Fleet, false))
     }
     async fn write(&self, scope: Scope) -> Stored<Box<dyn Open>> {
-        Ok(self.begin(scope))
+        Ok(self.begin(scope, false))
+    }
+    async fn write_ahead(&self, scope: Scope) -> Stored<Box<dyn Open>> {
+        Ok(self.begin(scope, true))
     }
     async fn close(&self) {}
     fn is_alone(&self) -> bool {
@@ -131,6 +145,7 @@ impl Engine for Memory {
 struct MemoryTx {
     home: Memory,
     scope: Scope,
+    ahead: bool,
     version: u64,
     world: World,
     wrote: bool,
@@ -149,6 +164,10 @@ impl Open for MemoryTx {
         let [before, after] = [&now.1, &self.world].map(|world| world.clone().outside(self.scope));
         if before != after {
             return Err(StoreError::Damaged(format!("{:?} wrote what is not its own", self.scope)));
+        }
+        // What wrote nothing syncs nothing, and what did takes with it all that was before.
+        if !self.ahead {
+            *self.home.1.lock().expect("never poisoned") = self.world.clone();
         }
         *now = (self.version + 1, self.world);
         Ok(())
