@@ -242,6 +242,14 @@ impl Belief {
     }
 
     /// The root accepted at first contact: in the share table, else in the record.
+    /// Whether a section that was kept here is for a device key that this node's TPM does not have, while the table that is open under that
+    /// TPM's roots says that the node is still this one. Without a TPM the record alone tells whom the node belongs to.
+    #[must_use]
+    pub fn is_of_another_node(&self, kept: &Answer) -> bool {
+        let Said::Section(section, _) = &kept.said else { return false };
+        matches!(self.roots, Roots::Open(_)) && self.device_key.is_some_and(|key| key != section.device_key)
+    }
+
     fn pin(&self) -> Option<RootPin> {
         let in_table = match self.roots {
             Roots::Open(pin) => pin,

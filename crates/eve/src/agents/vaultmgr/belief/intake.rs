@@ -292,10 +292,12 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         true
     }
 
-    /// A section that the installed root does not speak for says nothing against it.
+    /// A section that the installed root does not speak for says nothing against it. One for another node's TPM is as good as none: it
+    /// closes no vault here.
     fn unless_contradicted(&self, kept: Option<Kept>) -> Result<Option<Kept>, RecordError> {
         let damaged = |kept: &Kept| {
-            verify(&self.root_pem, kept.signed.clone()).is_ok_and(|answer| !kept.agrees_with(&answer))
+            verify(&self.root_pem, kept.signed.clone())
+                .is_ok_and(|answer| !kept.agrees_with(&answer) || self.belief.is_of_another_node(&answer))
         };
         if kept.as_ref().is_some_and(damaged) { Err(RecordError::Contradicted) } else { Ok(kept) }
     }
