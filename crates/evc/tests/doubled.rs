@@ -171,8 +171,12 @@ fn a_dead_device_is_not_kept_online_by_what_is_sent_again() {
     assert!([200, 304].contains(&evc.post(&device.own("config"), &polls).status));
     let condition = of_device(&evc, "condition");
     assert!(condition.ends_with("but for what may be replays"), "{condition}");
+    let last_seen = of_device(&evc, "last_seen");
+    assert_eq!(last_seen, evc::clock::text(long_ago), "what may be a replay is not seen");
+    assert!(of_device(&evc, "heard") > last_seen, "it is shown as what it is");
     device.report(&evc, &section, 1);
     assert_eq!(of_device(&evc, "condition"), "online");
+    assert!(of_device(&evc, "last_seen") > last_seen);
 }
 
 fn state(evc: &Evc) -> (String, Option<u64>) {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use attest::SessionKey;
 use uuid::Uuid;
 use vault::belief::{About, Answer, Belief, Effect, Heard, Kept, Opened, Roots, Said, Signed};
-use vault::ids::{DeviceId, DeviceKey, Incarnation, SectionDigest, SectionVersion, VaultId};
+use vault::ids::{DeviceId, DeviceKey, Incarnation, Name, SectionDigest, SectionVersion, VaultId};
 use vault::section::Section;
 use vault::shares::RootPin;
 use vault::wanted::{Accepted, Authority, Chain, Record, RecordSeen};
@@ -217,8 +217,15 @@ fn another_controller_counts_once_it_is_accepted() {
     assert!(tells(&hear(&mut belief, answer(section(8, Some(7)), other)), "another root"));
     let effects = hear(&mut belief, Heard::RootAccepted(other));
     assert!(effects.contains(&Effect::Pin(other)) && effects.contains(&Effect::DropRecord), "{effects:?}");
+    let (mine, others) = (VaultId(uuid::Uuid::from_u128(0xa)), VaultId(uuid::Uuid::from_u128(0xb)));
+    let name: Name = "rome".parse().expect("a name");
+    hear(&mut belief, Heard::Former([(others, name.clone()), (mine, name.clone())].into()));
+    assert_eq!(belief.desired().name(others), name, "how another controller called it");
     hear(&mut belief, Heard::Tpm(Roots::Open(Some(other)), None));
     hear(&mut belief, answer(section(1, None), other));
+    let RecordSeen::Read(record) = &belief.desired().record else { panic!("no record") };
+    assert_eq!(record.name(others), Some(&name), "and it stays so");
+    assert!(!record.listed.contains_key(&others), "it counts as listed by nobody");
     assert_eq!(authority(&belief), Some(Authority::Live));
     assert!(hear(&mut belief, Heard::RootAccepted(other)).is_empty(), "said again it changes nothing");
 }

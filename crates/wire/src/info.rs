@@ -18,8 +18,8 @@ use crate::report;
 
 pub use self::line::VaultLine;
 
-/// Most vaults of one report: those of a section, the default two, and orphans.
-const MAX_VAULT_LINES: usize = 2 * vault::section::MAX_VAULTS;
+/// Most vaults of one report: those of a section, the default two, and as many orphans.
+const MAX_VAULT_LINES: usize = vault::shares::MAX_SHARES;
 
 /// What a device posts to `/info`.
 #[derive(Debug, Clone, PartialEq, Eq)]

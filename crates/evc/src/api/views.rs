@@ -28,10 +28,13 @@ pub struct DeviceView {
     pub tpm: Tpm,
     /// When it registered.
     pub registered: String,
-    /// When it was last heard.
+    /// When it last said what nobody can send again: evidence, or a numbered report. Of a device that never did, when it was last heard.
     pub last_seen: Option<String>,
     /// The same, counted from now.
     pub seen: Option<String>,
+    /// When something of its came since, which somebody on the way may have sent again: polls have no number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heard: Option<String>,
     /// `lost since`, `ahead of this database`, `may be two`, `online` or `silent`: what an operator looks at first.
     pub condition: String,
     /// Why, and what to do.

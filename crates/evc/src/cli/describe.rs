@@ -70,6 +70,10 @@ fn identity(page: &mut Page, device: &DeviceView) {
     page.field("ID", device.id.to_string());
     page.field("Registered", time(&device.registered));
     page.maybe("Last seen", device.last_seen.as_deref().map(time));
+    page.maybe(
+        "Heard since",
+        device.heard.as_deref().map(|at| format!("{}, by what may be replays", time(at))),
+    );
 }
 
 fn attestation(page: &mut Page, fared: &Attestation) {

@@ -110,7 +110,7 @@ impl Told {
 }
 
 /// What changes by the mere passing of time.
-const AGES: [&str; 6] = ["seen", "last_seen", "last", "state_now", "reported", "condition_since"];
+const AGES: [&str; 7] = ["seen", "last_seen", "heard", "last", "state_now", "reported", "condition_since"];
 
 fn without_ages(mut row: Value) -> Value {
     if let Value::Object(fields) = &mut row {

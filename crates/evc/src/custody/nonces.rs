@@ -1,21 +1,25 @@
-//! Nonces for challenges. Kept nowhere: a nonce says when it was given, and a MAC under a key of the controller's says that it was, to whom,
-//! and for which answer of its. So a challenge writes nothing, and is good over a restart and at every replica.
+//! Nonces for challenges. None is kept: a nonce says when it was given, and a MAC under a key of the controller's says that it was, to whom,
+//! for which answer of its, and by this process: each time of giving has random bytes that never leave its memory. So a challenge writes
+//! nothing; and a controller that is put back together with its clock, and counts as it did, makes other nonces and knows none of before.
 //!
 //! nonce (32 bytes) = when, seconds since 1970, big-endian (8) || the first 24 bytes of HMAC-SHA-256(key, text)
-//! text = "EVE Vault nonce v1" || incarnation (16) || device (16) || its certificate's digest (32) || answers that it gave before (8) || when (8)
+//! text = "EVE Vault nonce v2" || incarnation (16) || device (16) || its certificate's digest (32) || answers that it gave before (8) || when (8) ||
+//!        what was drawn for that time (32)
 //! key = HKDF-SHA-256(key-encryption key, info "EVE Vault nonces")
 //!
 //! One use is for who counts the answers to keep: each that is taken makes every nonce of before void, whatever it was worth.
 //! Nobody without the key tells a nonce before it is given, so no quote can be made for it ahead of time.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
 use aws_lc_rs::hmac;
 use vault::ids::{DeviceId, Incarnation};
 
-use super::Kek;
+use super::{CustodyError, Kek, random};
 
-const LABEL: &[u8] = b"EVE Vault nonce v1";
+const LABEL: &[u8] = b"EVE Vault nonce v2";
 const INFO: &[u8] = b"EVE Vault nonces";
 /// Of the nonce, when it was given.
 const WHEN: usize = 8;
@@ -33,8 +37,18 @@ pub struct For<'a> {
     pub answered: u64,
 }
 
+/// What was drawn for a time of giving.
+type Drawn = (u64, [u8; 32]);
+
+/// Of as many times of giving a nonce may be good: the one that runs, and the one before.
+const TIMES: usize = 2;
+
 /// Makes nonces and knows them again.
-pub struct Nonces(hmac::Key);
+pub struct Nonces {
+    key: hmac::Key,
+    /// The last one first.
+    drawn: Mutex<[Option<Drawn>; TIMES]>,
+}
 
 impl Nonces {
     /// Those of whoever has this key-encryption key.
@@ -42,35 +56,61 @@ impl Nonces {
     pub fn of(kek: &Kek) -> Self {
         let drawn = Salt::new(HKDF_SHA256, &[]).extract(kek.expose_kek());
         let key = drawn.expand(&[INFO], hmac::HMAC_SHA256).expect("32 bytes are not too many for HKDF");
-        Self(hmac::Key::from(key))
+        Self { key: hmac::Key::from(key), drawn: Mutex::default() }
     }
 
-    /// The one that is given at a time.
-    #[must_use]
-    pub fn given(&self, whom: For<'_>, when: u64) -> [u8; 32] {
-        let mut nonce = [0; 32];
-        let (time, mac) = nonce.split_at_mut(WHEN);
-        time.copy_from_slice(&when.to_be_bytes());
-        mac.copy_from_slice(&self.mac(whom, when)[..32 - WHEN]);
-        nonce
+    /// The one that is given at a time, a second since 1970 for as many as share it.
+    ///
+    /// # Errors
+    /// [`CustodyError::Making`]: there is no randomness.
+    pub fn given(&self, whom: For<'_>, when: u64) -> Result<[u8; 32], CustodyError> {
+        Ok(self.of_drawn(whom, (when, self.draw(when)?)))
     }
 
-    /// When it was given to this one, for its next answer; none: never.
+    /// When it was given to this one, for its next answer; none: never, or too long ago, or before this process.
     #[must_use]
     pub fn when(&self, nonce: &[u8; 32], whom: For<'_>) -> Option<u64> {
         let (time, _) = nonce.split_first_chunk::<WHEN>()?;
         let when = u64::from_be_bytes(*time);
-        verify_slices_are_equal(nonce, &self.given(whom, when)).is_ok().then_some(when)
+        let drawn = self.drawn().iter().flatten().copied().find(|(of, _)| *of == when)?;
+        verify_slices_are_equal(nonce, &self.of_drawn(whom, drawn)).is_ok().then_some(when)
     }
 
-    fn mac(&self, whom: For<'_>, when: u64) -> [u8; 32] {
+    /// What was drawn for a time, or is now.
+    fn draw(&self, when: u64) -> Result<[u8; 32], CustodyError> {
+        let mut all = self.drawn();
+        if let Some((_, drawn)) = all.iter().flatten().find(|(of, _)| *of == when) {
+            return Ok(*drawn);
+        }
+        let mut drawn = [0; 32];
+        random(&mut drawn)?;
+        all.rotate_right(1);
+        all[0] = Some((when, drawn));
+        Ok(drawn)
+    }
+
+    fn drawn(&self) -> MutexGuard<'_, [Option<Drawn>; TIMES]> {
+        // Whoever panicked had put a whole one in, or none.
+        self.drawn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn of_drawn(&self, whom: For<'_>, drawn: Drawn) -> [u8; 32] {
+        let mut nonce = [0; 32];
+        let (time, mac) = nonce.split_at_mut(WHEN);
+        time.copy_from_slice(&drawn.0.to_be_bytes());
+        mac.copy_from_slice(&self.mac(whom, drawn)[..32 - WHEN]);
+        nonce
+    }
+
+    fn mac(&self, whom: For<'_>, (when, drawn): Drawn) -> [u8; 32] {
         let Incarnation(incarnation) = whom.incarnation;
-        let mut text = hmac::Context::with_key(&self.0);
+        let mut text = hmac::Context::with_key(&self.key);
         for part in [LABEL, &incarnation, whom.device.0.as_bytes(), whom.cert_digest] {
             text.update(part);
         }
         text.update(&whom.answered.to_be_bytes());
         text.update(&when.to_be_bytes());
+        text.update(&drawn);
         let mut mac = [0; 32];
         mac.copy_from_slice(text.sign().as_ref());
         mac
@@ -88,7 +128,8 @@ mod tests {
         let (cert_digest, other_cert) = ([3; 32], [4; 32]);
         let device = DeviceId(uuid::Uuid::from_u128(1));
         let whom = For { incarnation: Incarnation([2; 16]), device, cert_digest: &cert_digest, answered: 5 };
-        let nonce = nonces.given(whom, 1_800_000_000);
+        let nonce = nonces.given(whom, 1_800_000_000).expect("randomness");
+        assert_eq!(nonces.given(whom, 1_800_000_000).expect("randomness"), nonce, "asked for again");
         assert_eq!(nonces.when(&nonce, whom), Some(1_800_000_000));
         for (what, other) in [
             ("life", For { incarnation: Incarnation([9; 16]), ..whom }),
@@ -108,13 +149,38 @@ mod tests {
         assert_eq!(others.when(&nonce, whom), None, "of another controller");
     }
 
+    /// Seen-by-users S1: a controller that is put back together with its clock, and counts as it did then, gives other nonces, and takes
+    /// none that was answered before.
+    #[test]
+    fn a_controller_that_is_put_back_with_its_clock_makes_other_nonces() {
+        let device = DeviceId(uuid::Uuid::from_u128(1));
+        let whom = For { incarnation: Incarnation([2; 16]), device, cert_digest: &[3; 32], answered: 5 };
+        let life = || Nonces::of(&Kek::from_bytes(&[7; 32]).expect("32 bytes"));
+        let (before, after) = (life(), life());
+        let recorded = before.given(whom, 1_800_000_000).expect("randomness");
+        assert_eq!(after.when(&recorded, whom), None, "before it gave one for this time");
+        assert_ne!(after.given(whom, 1_800_000_000).expect("randomness"), recorded);
+        assert_eq!(after.when(&recorded, whom), None, "and after it");
+    }
+
+    /// What was drawn is kept for the time that runs and for the one before, whatever the clock does.
+    #[test]
+    fn nonces_of_two_times_are_known_and_no_older_ones() {
+        let nonces = Nonces::of(&Kek::from_bytes(&[7; 32]).expect("32 bytes"));
+        let device = DeviceId(uuid::Uuid::from_u128(1));
+        let whom = For { incarnation: Incarnation([2; 16]), device, cert_digest: &[3; 32], answered: 5 };
+        let given = [30, 60, 90].map(|when| nonces.given(whom, when).expect("randomness"));
+        assert_eq!(given.map(|nonce| nonces.when(&nonce, whom)), [None, Some(60), Some(90)]);
+        assert_ne!(nonces.given(whom, 30).expect("randomness"), given[0], "a clock that was set back");
+    }
+
     /// A known answer, computed by an independent implementation (Python's `hmac`, RFC 5869 written out).
     #[test]
     fn a_nonce_is_what_the_formula_says() {
         let kek = Kek::from_bytes(&[7; 32]).expect("32 bytes");
         let device = DeviceId(uuid::Uuid::from_u128(1));
         let whom = For { incarnation: Incarnation([2; 16]), device, cert_digest: &[3; 32], answered: 5 };
-        let nonce = hex::encode(Nonces::of(&kek).given(whom, 1_800_000_000));
-        assert_eq!(nonce, "000000006b49d20099ca5a643e6ce223a32a83a274c2b9c0a87cb9a89e4c9cf2");
+        let nonce = hex::encode(Nonces::of(&kek).of_drawn(whom, (1_800_000_000, [9; 32])));
+        assert_eq!(nonce, "000000006b49d20083f45dd6977fddd96a7528e9b428f60e043276161c36f7f9");
     }
 }

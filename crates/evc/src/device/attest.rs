@@ -12,6 +12,7 @@ use wire::attest::{
 use super::doubled::{Alarm, alarm, follow};
 use crate::fleet::defaults::add_default_vaults;
 use crate::fleet::evidence::{ATTESTATION_CERT, Came, Refused, Shown, reference_of};
+use crate::http::log::KeptBack;
 use crate::service::{Barred, Controller, Fault, Message, Refusal};
 use crate::store::{
     CertRow, DeviceRow, Fared, Pcrs, Record, ReferenceRow, ReferenceState, Scope, StandingRow, Tpm, Tx,
@@ -55,7 +56,7 @@ impl Controller {
 
     async fn nonce(&self, id: DeviceId, now: UnixSeconds) -> Result<AttestResponse, Refusal> {
         let device = self.store.read(|tx| Box::pin(there(tx, id))).await?;
-        Ok(AttestResponse::Nonce(self.nonce_for(&device, now).to_vec()))
+        Ok(AttestResponse::Nonce(self.nonce_for(&device, now)?.to_vec()))
     }
 
     /// Takes evidence. Its nonce is spent whatever becomes of it. That is durable with the section that is built on it, if not before: of a
@@ -82,9 +83,10 @@ impl Controller {
     fn told(&self, device: DeviceId, session: SessionKey, came: Came, judged: &Judged) {
         match judged {
             Judged::Bad(why) => {
-                let Some(repeated) = self.refused.told(device, came.at) else { return };
+                let Some(kept_back) = self.refused.told(device, came.at) else { return };
+                let KeptBack { repeated, others } = kept_back;
                 let (source, session) = (came.from.map(|it| it.to_string()), hex::encode(&session.0[..4]));
-                tracing::warn!(%device, source, session, repeated, reason = %in_full(why), "evidence refused");
+                tracing::warn!(%device, source, session, repeated, others, reason = %in_full(why), "evidence refused");
             }
             Judged::Good { learned: Some(reference) } => {
                 tracing::info!(%device, reference, "reference value learned, waits for approval");

@@ -154,7 +154,7 @@ impl Controller {
         config: Option<DeviceConfig>,
         (session, now): (SessionKey, UnixSeconds),
     ) -> Result<Look, Refusal> {
-        let challenge = self.challenge(device, draft.challenge, now);
+        let challenge = self.challenge(device, draft.challenge, now)?;
         let control = Some(Control { challenge, ..said_beside(device, session)? });
         Ok(Look::Said(Box::new(ConfigResponse { config_hash, config, control })))
     }
@@ -202,7 +202,7 @@ impl Controller {
         };
         bump(tx, &mut view.device, &draft, &ledger).await?;
         let config_hash = self.hash(&view.device, Some(&draft), Some(session));
-        let challenge = self.challenge(&view.device, draft.challenge, now);
+        let challenge = self.challenge(&view.device, draft.challenge, now)?;
         let config = if config_hash == hash {
             None
         } else {

@@ -4,7 +4,7 @@
 //! digest that names them. It never holds a secret, a sealed key or evidence, and nothing is true because it is in here: lost at any
 //! time, all is read again.
 
-use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -12,11 +12,12 @@ use vault::ids::DeviceId;
 use wire::CertDigest;
 use wire::sign::P256PublicKey;
 
+use super::bounded::Bounded;
 use crate::store::{AsOf, UnixSeconds};
 
-/// Each part has a lock of its own, and grows by itself.
+/// Each part has a lock of its own, and grows by itself. Which one is a sender's, nobody outside of this process can tell.
 const PARTS: usize = 64;
-/// So many senders are remembered in a part: 262,144 in all. Beyond them it forgets what it has.
+/// So many senders are remembered in a part: 262,144 in all. Beyond them it forgets one for each that comes.
 const MOST: usize = 4096;
 
 /// Who signs with a certificate, and what was last said to it.
@@ -60,11 +61,15 @@ fn digest(payload: &[u8]) -> [u8; 32] {
 }
 
 /// Known senders, by their certificates.
-pub struct Settled([Mutex<HashMap<CertDigest, Known>>; PARTS]);
+pub struct Settled {
+    parts: [Mutex<Bounded<CertDigest, Known>>; PARTS],
+    of: RandomState,
+}
 
 impl Default for Settled {
     fn default() -> Self {
-        Self(std::array::from_fn(|_| Mutex::default()))
+        let parts = std::array::from_fn(|_| Mutex::new(Bounded::of(MOST)));
+        Self { parts, of: RandomState::new() }
     }
 }
 
@@ -75,22 +80,19 @@ impl Settled {
 
     /// Remembers whose signature was good.
     pub(crate) fn keep(&self, sender: CertDigest, known: Known) {
-        let mut part = self.part(&sender);
-        if part.len() >= MOST && !part.contains_key(&sender) {
-            part.clear();
-        }
-        part.insert(sender, known);
+        self.part(&sender).put(sender, known);
     }
 
     /// Forgets all: the next request of each reads again.
     pub fn forget(&self) {
-        for part in &self.0 {
+        for part in &self.parts {
             part.lock().unwrap_or_else(PoisonError::into_inner).clear();
         }
     }
 
-    fn part(&self, CertDigest(sender): &CertDigest) -> MutexGuard<'_, HashMap<CertDigest, Known>> {
+    fn part(&self, sender: &CertDigest) -> MutexGuard<'_, Bounded<CertDigest, Known>> {
+        let part = usize::try_from(self.of.hash_one(sender) % PARTS as u64).expect("less than the parts");
         // Whoever panicked had put a whole entry in, or none.
-        self.0[usize::from(sender[0]) % PARTS].lock().unwrap_or_else(PoisonError::into_inner)
+        self.parts[part].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

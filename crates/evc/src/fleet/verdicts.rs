@@ -3,20 +3,31 @@
 //! It holds what `attest` found good, under the SHA-256 of every byte that went in: no key, no secret, nothing of a policy. It never holds a
 //! decision: that depends on the time.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_lc_rs::digest::{Context, SHA256};
 
+use vault::ids::DeviceId;
+
+use super::bounded::Bounded;
 use super::evidence::{ATTESTATION_CERT, Refused, Shown, judge};
 use crate::store::{CertRow, DeviceRow, Pcrs, Record, ReferenceRow, ReferenceState};
 
-/// So many are remembered. Beyond them all are forgotten: each costs one verification to know again.
+/// Of so many devices, one each: what stands. A device that shows ever more takes its own place, and no other's. Beyond them each that comes
+/// costs another one its verdict, which is one verification to know again.
 const MOST: usize = 4096;
 
+/// What was judged, and found to show.
+type Verdict = ([u8; 32], Arc<Shown>);
+
 /// Of good evidence, what it showed.
-#[derive(Default)]
-pub struct Verdicts(Mutex<HashMap<[u8; 32], Arc<Shown>>>);
+pub struct Verdicts(Mutex<Bounded<DeviceId, Verdict>>);
+
+impl Default for Verdicts {
+    fn default() -> Self {
+        Self(Mutex::new(Bounded::of(MOST)))
+    }
+}
 
 impl Verdicts {
     /// As [`judge`].
@@ -31,20 +42,16 @@ impl Verdicts {
         references: &[ReferenceRow],
     ) -> Result<Arc<Shown>, Refused> {
         let judged = inputs(record, device, certs, references);
-        if let Some(known) = self.held(|all| all.get(&judged).cloned()) {
-            return Ok(known);
+        let known = self.held(|all| all.get(&device.id).filter(|(known, _)| *known == judged).cloned());
+        if let Some((_, shown)) = known {
+            return Ok(shown);
         }
         let shown = Arc::new(judge(record, device, certs, references)?);
-        self.held(|all| {
-            if all.len() >= MOST {
-                all.clear();
-            }
-            all.insert(judged, shown.clone());
-        });
+        self.held(|all| all.put(device.id, (judged, shown.clone())));
         Ok(shown)
     }
 
-    fn held<T>(&self, look: impl FnOnce(&mut HashMap<[u8; 32], Arc<Shown>>) -> T) -> T {
+    fn held<T>(&self, look: impl FnOnce(&mut Bounded<DeviceId, Verdict>) -> T) -> T {
         // Whoever panicked had put a whole verdict in, or none.
         look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -102,9 +109,9 @@ fn inputs(record: &Record, device: &DeviceRow, certs: &[CertRow], references: &[
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, HashMap};
 
-    use vault::ids::{DeviceId, Project};
+    use vault::ids::Project;
 
     use super::*;
     use crate::store::{Told, Tpm};
@@ -119,6 +126,15 @@ mod tests {
     fn pcrs(value: u8) -> Pcrs {
         let of = |value| attest::PcrDigest::Sha256([value; 32]);
         Pcrs(BTreeMap::from([(0, of(value)), (7, of(7))]))
+    }
+
+    fn pcrs_at(pcr: u8, value: u8) -> [(u8, attest::PcrDigest); 1] {
+        [(pcr, attest::PcrDigest::Sha256([value; 32]))]
+    }
+
+    fn moved(Pcrs(values): &mut Pcrs, from: u8, to: u8) {
+        let value = values.remove(&from).expect("there");
+        values.insert(to, value);
     }
 
     fn device() -> DeviceRow {
@@ -205,17 +221,26 @@ mod tests {
             ("the device's signature", &|it| it.record.device_signature = Some("09".into())),
             ("an empty one", &|it| it.record.device_signature = Some(String::new())),
             ("the quote before", &|it| it.record.before = Some("09".into())),
+            ("another quote before", &|it| it.record.before = Some("08".into())),
+            ("an empty quote before", &|it| it.record.before = Some(String::new())),
             ("a PCR's value", &|it| it.record.pcrs = pcrs(9)),
+            ("another PCR's value", &|it| it.record.pcrs.0.extend(pcrs_at(7, 9))),
+            ("a value at another PCR", &|it| moved(&mut it.record.pcrs, 7, 8)),
+            ("a value at another PCR, the first", &|it| moved(&mut it.record.pcrs, 0, 1)),
             ("a PCR's number", &|it| it.record.pcrs.0.retain(|pcr, _| *pcr != 7)),
             ("no TPM", &|it| it.device.tpm = Tpm::Absent),
             ("unknown TPM", &|it| it.device.tpm = Tpm::Unknown),
             ("the device's certificate", &|it| it.device.cert_der = vec![9]),
             ("the attestation key", &|it| it.certs[0].public = Some(vec![9])),
+            ("an empty public area", &|it| it.certs[0].public = Some(vec![])),
             ("no public area", &|it| it.certs[0].public = None),
             ("no attestation key", &|it| it.certs.clear()),
             ("a reference that is rejected", &|it| it.references[0].state = ReferenceState::Rejected),
             ("one more that is approved", &|it| it.references[1].state = ReferenceState::Approved),
             ("another's values", &|it| it.references[0].pcrs = pcrs(9)),
+            ("a reference's other value", &|it| it.references[0].pcrs.0.extend(pcrs_at(7, 9))),
+            ("a reference's value elsewhere", &|it| moved(&mut it.references[0].pcrs, 7, 8)),
+            ("the same, of the first", &|it| moved(&mut it.references[0].pcrs, 0, 1)),
         ];
         let mut seen = HashMap::new();
         for (what, change) in changes {

@@ -24,7 +24,7 @@ fn reason(refusal: &Refusal) -> Reason {
         Refusal::Busy => (Level::DEBUG, refusal.to_string()),
         other => (Level::INFO, other.to_string()),
     };
-    Reason { level, code: code(refusal), words }
+    Reason { level, code: code(refusal), words, proved: refusal.is_of_proved_sender() }
 }
 
 impl IntoResponse for Refusal {

@@ -1,5 +1,6 @@
 //! What of requests is told in the log: each refusal with who, from where and what for; and what operators did. What one source is refused over
-//! and over is one line a minute, with how often it was.
+//! and over is one line a minute, with how often it was. A device has lines of its own where it proved that it is that one; a UUID in a path
+//! is anybody's word, and has none.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -23,46 +24,98 @@ use crate::store::UnixSeconds;
 
 /// The same is not told again within so many seconds.
 const QUIET_S: u64 = 60;
-/// Most that are remembered as told.
+/// Most that are remembered as told, so most lines in [`QUIET_S`]; what comes beside them is counted.
 const MOST: usize = 1024;
 /// Longest path that is told, in characters.
 const LONGEST_PATH: usize = 200;
 
-/// How often the same was told and kept back.
+/// What was told, when, and how often it was kept back since.
 #[derive(Debug)]
-pub struct Repeats<K>(Mutex<HashMap<K, (UnixSeconds, u64)>>);
+pub struct Repeats<K>(Mutex<Lines<K>>);
+
+#[derive(Debug)]
+struct Lines<K> {
+    told: HashMap<K, (UnixSeconds, u64)>,
+    /// Kept back of what is not remembered by itself.
+    others: u64,
+}
+
+/// What was not told since it last was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeptBack {
+    /// Of the same.
+    pub repeated: u64,
+    /// Of all else for which there was no room.
+    pub others: u64,
+}
 
 impl<K> Default for Repeats<K> {
     fn default() -> Self {
-        Self(Mutex::default())
+        Self(Mutex::new(Lines { told: HashMap::new(), others: 0 }))
     }
 }
 
 impl<K: Hash + Eq> Repeats<K> {
-    /// Whether it is to be told now, and how often it was kept back since it was last.
-    pub fn told(&self, key: K, now: UnixSeconds) -> Option<u64> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((at, kept_back)) = all.get_mut(&key) {
+    /// Whether it is to be told now, and what was kept back since. What is told is a line; so it is never more than [`MOST`] in a minute,
+    /// whatever is asked, and nothing is forgotten uncounted.
+    pub fn told(&self, key: K, now: UnixSeconds) -> Option<KeptBack> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).line(key, now)
+    }
+}
+
+impl<K: Hash + Eq> Lines<K> {
+    fn line(&mut self, key: K, now: UnixSeconds) -> Option<KeptBack> {
+        if let Some((at, kept_back)) = self.told.get_mut(&key) {
             if now.abs_diff(*at) < QUIET_S {
                 *kept_back += 1;
                 return None;
             }
             *at = now;
-            return Some(std::mem::take(kept_back));
+            let repeated = std::mem::take(kept_back);
+            return Some(KeptBack { repeated, others: std::mem::take(&mut self.others) });
         }
-        if all.len() >= MOST {
-            all.retain(|_, (at, _)| now.abs_diff(*at) < QUIET_S);
+        if self.told.len() >= MOST && !self.has_room(now) {
+            self.others += 1;
+            return None;
         }
-        if all.len() >= MOST {
-            all.clear();
-        }
-        all.insert(key, (now, 0));
-        Some(0)
+        self.told.insert(key, (now, 0));
+        Some(KeptBack { repeated: 0, others: std::mem::take(&mut self.others) })
+    }
+
+    /// Forgets what may be told again, and counts what of it was kept back.
+    fn has_room(&mut self, now: UnixSeconds) -> bool {
+        let others = &mut self.others;
+        self.told.retain(|_, (at, kept_back)| {
+            let stays = now.abs_diff(*at) < QUIET_S;
+            *others += if stays { 0 } else { *kept_back };
+            stays
+        });
+        self.told.len() < MOST
     }
 }
 
-/// Who is refused what.
-pub(super) type Refused = (Option<Source>, Option<DeviceId>, Code);
+/// What was told of refusals.
+#[derive(Default)]
+pub(super) struct Refusals {
+    /// To a device that had proved that it is this one.
+    of_devices: Repeats<(DeviceId, Code)>,
+    /// To a source, whatever device it named: a line a minute for each code.
+    of_sources: Repeats<(Option<Source>, Code)>,
+}
+
+impl Refusals {
+    fn told(
+        &self,
+        who: (Option<Source>, Option<DeviceId>),
+        code: Code,
+        now: UnixSeconds,
+    ) -> Option<KeptBack> {
+        match who {
+            (_, Some(device)) => self.of_devices.told((device, code), now),
+            (source, None) => self.of_sources.told((source, code), now),
+        }
+    }
+}
 
 /// Why a request was refused: travels with its answer to here.
 #[derive(Clone)]
@@ -70,6 +123,8 @@ pub(super) struct Reason {
     pub(super) level: Level,
     pub(super) code: Code,
     pub(super) words: String,
+    /// The device that the path names had proved to be the sender.
+    pub(super) proved: bool,
 }
 
 /// What an operator's request did, in words: the same.
@@ -125,15 +180,20 @@ pub(super) fn tell(app: &App, (method, uri): (&Method, &Uri), source: Option<Sou
 }
 
 fn refused(app: &App, (method, uri): (&Method, &Uri), source: Option<Source>, reason: &Reason) {
-    let device = device(uri);
-    let Some(repeated) = app.refused.told((source, device, reason.code), now()) else { return };
+    let device = device(uri).filter(|_| reason.proved);
+    let Some(kept_back) = app.refused.told((source, device), reason.code, now()) else { return };
+    let KeptBack { repeated, others } = kept_back;
     let (source, device) = (source.map(|it| it.address().to_string()), device.map(|it| it.to_string()));
     let (why, path) = (&reason.words, path(uri));
     // The level of an event is fixed where it is written.
     match reason.level {
-        Level::ERROR => tracing::error!(error = %why, device, source, %method, path, repeated, "refused"),
-        Level::DEBUG => tracing::debug!(reason = %why, device, source, %method, path, repeated, "refused"),
-        _ => tracing::info!(reason = %why, device, source, %method, path, repeated, "refused"),
+        Level::ERROR => {
+            tracing::error!(error = %why, device, source, %method, path, repeated, others, "refused")
+        }
+        Level::DEBUG => {
+            tracing::debug!(reason = %why, device, source, %method, path, repeated, others, "refused")
+        }
+        _ => tracing::info!(reason = %why, device, source, %method, path, repeated, others, "refused"),
     }
 }
 
@@ -154,14 +214,44 @@ mod tests {
     #[test]
     fn the_same_is_told_once_a_minute_with_how_often_it_was() {
         let repeats = Repeats::default();
-        assert_eq!(repeats.told("a", 100), Some(0));
+        assert_eq!(repeats.told("a", 100), kept(0, 0));
         (101..160).for_each(|at| assert_eq!(repeats.told("a", at), None));
-        assert_eq!(repeats.told("b", 130), Some(0), "another one");
-        assert_eq!(repeats.told("a", 160), Some(59));
+        assert_eq!(repeats.told("b", 130), kept(0, 0), "another one");
+        assert_eq!(repeats.told("a", 160), kept(59, 0));
         assert_eq!(repeats.told("a", 161), None);
+    }
+
+    fn kept(repeated: u64, others: u64) -> Option<KeptBack> {
+        Some(KeptBack { repeated, others })
+    }
+
+    /// However many there are, they are bounded in lines and in memory; each is a line or is counted.
+    #[test]
+    fn many_are_few_lines_and_none_is_forgotten_uncounted() {
         let many = Repeats::default();
-        (0..10 * MOST).for_each(|n| assert_eq!(many.told(n, 100), Some(0)));
-        assert!(many.0.lock().expect("there").len() <= MOST);
+        let lines = (0..10 * MOST).filter(|n| many.told(*n, 100).is_some()).count();
+        assert_eq!((lines, many.0.lock().expect("there").told.len()), (MOST, MOST));
+        assert_eq!(many.told(0, 110), None, "what was told is remembered");
+        let others = 9 * MOST as u64 + 1;
+        assert_eq!(many.told(usize::MAX, 160), kept(0, others), "a minute later there is room");
+        assert_eq!(many.told(1, 160), kept(0, 0), "told once");
+    }
+
+    /// Who makes devices up, or names others', is one line a minute for what he is refused; a device that proved itself has its own.
+    #[test]
+    fn a_device_in_a_path_is_no_line_of_its_own_unless_it_proved_itself() {
+        let refusals = Refusals::default();
+        let source = |n: u8| Some(Source::of(std::net::IpAddr::from([192, 0, 2, n])));
+        let (unproved, stale) = (Code::SignatureBad, Code::ReportStale);
+        let device = |n| DeviceId(uuid::Uuid::from_u128(n));
+        let lines = (0..500).filter(|_| refusals.told((source(1), None), unproved, 100).is_some());
+        assert_eq!(lines.count(), 1);
+        assert!(refusals.told((source(2), None), unproved, 100).is_some(), "another source");
+        assert!(refusals.told((source(1), None), stale, 100).is_some(), "another refusal");
+        for n in 0..20 {
+            assert!(refusals.told((source(1), Some(device(n))), stale, 100).is_some(), "device {n}");
+            assert!(refusals.told((source(2), Some(device(n))), stale, 100).is_none(), "from elsewhere");
+        }
     }
 
     #[test]

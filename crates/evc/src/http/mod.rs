@@ -41,7 +41,7 @@ use tower_http::timeout::TimeoutLayer;
 use crate::service::Controller;
 use front::{Front, Hot};
 use intake::{Intake, WayIn, pass};
-use log::{Refused, Repeats};
+use log::Refusals;
 use shares::{Shares, Source};
 
 pub use listen::{CONNECTIONS, ListenError, Listener};
@@ -69,7 +69,7 @@ pub(super) struct App {
     /// too; and by source, so that nobody elsewhere takes a device's by naming it.
     turns: Arc<Shares<(Source, [u8; 32])>>,
     /// What was told in the log.
-    refused: Arc<Repeats<Refused>>,
+    refused: Arc<Refusals>,
 }
 
 impl Deref for App {

@@ -1,7 +1,7 @@
 //! Orphans: vaults that a node has and that no section of this controller ever listed, of an earlier controller or an older database. The node
 //! keeps them locked. An operator takes one in, under a policy; what he does not want he takes in to be removed, after the grace of the policy.
 
-use vault::ids::{Incarnation, Name, SectionVersion};
+use vault::ids::{DeviceId, Incarnation, Name, SectionVersion};
 use vault::life::{NotAdopted, Orphan, adopted, orphan};
 use vault::report::VaultReport;
 
@@ -10,8 +10,8 @@ use crate::api::{Adoption, Done};
 use crate::fleet::defaults::add_vault;
 use crate::fleet::life::{beside_defaults, life, new_row};
 use crate::fleet::placed::{held_against, named_policy};
-use crate::service::{InTheWay, Refusal, find_device, in_life};
-use crate::store::{Accepted, DeviceRow, Tx, UnixSeconds, VaultRow, VaultStanding};
+use crate::service::{InTheWay, Refusal, device_by_id, in_life};
+use crate::store::{Accepted, DeviceRow, Scope, Tx, UnixSeconds, VaultRow, VaultStanding};
 use crate::words::notes::of_adopted;
 
 impl Operator {
@@ -26,20 +26,21 @@ impl Operator {
         how: &Adoption,
         now: UnixSeconds,
     ) -> Result<Done, Refusal> {
-        let scope = self.scope_of(device).await?;
-        self.store.write(scope, |tx| Box::pin(self.taken_in(tx, device, vault, how, now))).await?;
+        let id = self.meant(device).await?;
+        let scope = Scope::Device(id);
+        self.store.write(scope, |tx| Box::pin(self.taken_in(tx, id, vault, how, now))).await?;
         Ok(of_adopted(vault, how))
     }
 
     async fn taken_in(
         &self,
         tx: &mut dyn Tx,
-        device: &str,
+        id: DeviceId,
         vault: &Name,
         how: &Adoption,
         now: UnixSeconds,
     ) -> Result<(), Refusal> {
-        let device = find_device(tx, &self.project, device).await?;
+        let device = device_by_id(tx, &self.project, id).await?;
         let refused = |cause: NotAdopted| in_life(&device, vault, cause);
         let found = orphan(reports(&device), vault);
         let orphan = if how.remove { found } else { found.and_then(Orphan::to_open) }.map_err(refused)?;

@@ -12,7 +12,7 @@ use crate::api::{Done, Rehoming};
 use crate::custody::rehome;
 use crate::fleet::life::{life, new_row};
 use crate::fleet::view::policy_of;
-use crate::service::{Fault, InTheWay, Refusal, find_device, in_life};
+use crate::service::{Fault, InTheWay, Refusal, device_by_id, find_device, in_life};
 use crate::store::{DeviceRow, RemovedRow, Scope, StoreError, Tx, UnixSeconds, VaultRow, VaultStanding};
 
 impl Operator {
@@ -21,8 +21,7 @@ impl Operator {
     /// # Errors
     /// [`Refusal`].
     pub async fn lose(&self, device: &str, now: UnixSeconds) -> Result<Done, Refusal> {
-        let scope = self.scope_of(device).await?;
-        let name = self.store.write(scope, |tx| Box::pin(mark(tx, &self.project, device, Some(now)))).await?;
+        let name = self.marked(device, Some(now)).await?;
         Ok(Done {
             done: format!("device `{name}` is lost: no key goes out to it from now on"),
             notes: vec![
@@ -38,8 +37,7 @@ impl Operator {
     /// # Errors
     /// [`Refusal`].
     pub async fn find(&self, device: &str) -> Result<Done, Refusal> {
-        let scope = self.scope_of(device).await?;
-        let name = self.store.write(scope, |tx| Box::pin(mark(tx, &self.project, device, None))).await?;
+        let name = self.marked(device, None).await?;
         Ok(Done {
             done: format!(
                 "device `{name}` is not lost any more: keys are released to it as its policies say"
@@ -48,13 +46,19 @@ impl Operator {
         })
     }
 
+    async fn marked(&self, device: &str, lost_at: Option<UnixSeconds>) -> Result<Name, Refusal> {
+        let id = self.meant(device).await?;
+        self.store.write(Scope::Device(id), |tx| Box::pin(mark(tx, &self.project, id, lost_at))).await
+    }
+
     /// An operator looked, and there is one device. Safe to repeat.
     ///
     /// # Errors
     /// [`Refusal`].
     pub async fn settle(&self, device: &str) -> Result<Done, Refusal> {
-        let scope = self.scope_of(device).await?;
-        let (name, alarm) = self.store.write(scope, |tx| Box::pin(settle(tx, &self.project, device))).await?;
+        let id = self.meant(device).await?;
+        let settled = self.store.write(Scope::Device(id), |tx| Box::pin(settle(tx, &self.project, id)));
+        let (name, alarm) = settled.await?;
         let done = format!("device `{name}` is one: keys are released to it as its policies say");
         Ok(Done { done, notes: alarm.map(|alarm| format!("it was: {alarm}")).into_iter().collect() })
     }
@@ -92,7 +96,8 @@ impl Operator {
     }
 
     async fn moved(&self, tx: &mut dyn Tx, from: &str, name: &Name, to: &str) -> Result<(), Refusal> {
-        let Found { device: old, row, vault } = find_vault(tx, &self.project, from, name).await?;
+        let from = find_device(tx, &self.project, from).await?;
+        let Found { device: old, row, vault } = find_vault(tx, from, name).await?;
         let new = find_device(tx, &self.project, to).await?;
         let there = tx.vault(new.id, row.id).await?;
         let how = Move {
@@ -121,17 +126,17 @@ impl Operator {
 async fn mark(
     tx: &mut dyn Tx,
     project: &Project,
-    device: &str,
+    id: DeviceId,
     lost_at: Option<UnixSeconds>,
 ) -> Result<Name, Refusal> {
-    let row = find_device(tx, project, device).await?;
+    let row = device_by_id(tx, project, id).await?;
     // The first word counts.
     tx.set_lost(row.id, lost_at.map(|now| row.lost_at.unwrap_or(now))).await?;
     Ok(row.name)
 }
 
-async fn settle(tx: &mut dyn Tx, project: &Project, device: &str) -> Result<(Name, Option<String>), Refusal> {
-    let row = find_device(tx, project, device).await?;
+async fn settle(tx: &mut dyn Tx, project: &Project, id: DeviceId) -> Result<(Name, Option<String>), Refusal> {
+    let row = device_by_id(tx, project, id).await?;
     tx.set_alarm(row.id, None).await?;
     // Which of the two spoke last is nobody's proof: whichever speaks now begins anew, and the other one is heard. Reports of before stay over.
     tx.settle_sessions(row.id).await?;

@@ -1,14 +1,14 @@
 //! Labels of devices, and the rules that give a vault to each device with some labels.
 //! A rule gives; it takes nothing: a device that loses a label, or whose rule is deleted, keeps its vaults until somebody deletes them.
 
-use vault::ids::Name;
+use vault::ids::{DeviceId, Name};
 use vault::policy::VaultRule;
 
 use super::Operator;
 use super::differences::of_rules;
 use crate::api::{Applied, Done, Labelling, Outcome, RuleView};
 use crate::fleet::placed::{follow, named_policy, newly_named};
-use crate::service::{BadRequest, Refusal, Unknown, find_device};
+use crate::service::{BadRequest, Refusal, Unknown, device_by_id};
 use crate::store::{DeviceRow, Page, RuleRow, Scope, Tx, UnixSeconds};
 use crate::words::notes;
 
@@ -28,18 +28,18 @@ impl Operator {
     /// # Errors
     /// [`Refusal`]: a rule's vault can't be on the device, or too many labels; then nothing of it is done.
     pub async fn label(&self, device: &str, how: &Labelling, now: UnixSeconds) -> Result<Done, Refusal> {
-        let scope = self.scope_of(device).await?;
-        self.store.write(scope, |tx| Box::pin(self.relabel(tx, device, how, now))).await
+        let id = self.meant(device).await?;
+        self.store.write(Scope::Device(id), |tx| Box::pin(self.relabel(tx, id, how, now))).await
     }
 
     async fn relabel(
         &self,
         tx: &mut dyn Tx,
-        device: &str,
+        id: DeviceId,
         how: &Labelling,
         now: UnixSeconds,
     ) -> Result<Done, Refusal> {
-        let was = find_device(tx, &self.project, device).await?;
+        let was = device_by_id(tx, &self.project, id).await?;
         let labels = was.labels.changed(&how.set, &how.take).map_err(BadRequest::Labels)?;
         tx.put_labels(was.id, &labels).await?;
         let is = DeviceRow { labels, ..was.clone() };

@@ -18,10 +18,9 @@ mod views;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use vault::ids::Project;
+use vault::ids::{DeviceId, Project};
 
 use crate::service::{Controller, NoToken, Refusal, find_device};
-use crate::store::Scope;
 
 /// The controller, as who has a token meets it: within the token's project, and as if there were no other. Made by [`Operator::by_token`] alone.
 #[derive(Clone)]
@@ -48,9 +47,9 @@ impl Operator {
         Ok(Self { controller, project })
     }
 
-    /// What a body that writes to a device's rows has to itself.
-    async fn scope_of(&self, device: &str) -> Result<Scope, Refusal> {
-        let found = self.store.read(|tx| Box::pin(find_device(tx, &self.project, device))).await?;
-        Ok(Scope::Device(found.id))
+    /// Which device an operator means, at this moment. Whoever writes to it has its scope, and finds it again by this id: once the body runs,
+    /// the name may be another's, which that scope does not cover.
+    async fn meant(&self, device: &str) -> Result<DeviceId, Refusal> {
+        Ok(self.store.read(|tx| Box::pin(find_device(tx, &self.project, device))).await?.id)
     }
 }

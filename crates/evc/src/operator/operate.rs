@@ -1,6 +1,6 @@
 //! The operator's acts on one vault: delete (with its grace), recreate; and the end of a grace.
 
-use vault::ids::{Name, Project, VaultId};
+use vault::ids::{DeviceId, Name, Project, VaultId};
 use vault::life::{Deleted, Deletion, Disk, Life, Listed};
 use vault::report::State;
 
@@ -10,7 +10,7 @@ use crate::fleet::life::{life, listed, write_gone};
 use crate::fleet::reported::default_states;
 use crate::fleet::times::no_earlier_than_seen;
 use crate::fleet::view::policy_of;
-use crate::service::{Fault, InTheWay, Refusal, Unknown, find_device, in_life};
+use crate::service::{Fault, InTheWay, Refusal, Unknown, device_by_id, in_life};
 use crate::store::{DeviceRow, Scope, Tx, UnixSeconds, VaultRow, VaultStanding};
 use crate::words::notes;
 
@@ -20,8 +20,10 @@ impl Operator {
     /// # Errors
     /// [`Refusal`].
     pub async fn delete_vault(&self, device: &str, name: &Name, now: UnixSeconds) -> Result<Done, Refusal> {
-        let scope = self.scope_of(device).await?;
-        self.store.write(scope, |tx| Box::pin(delete(tx, &self.project, device, name, now))).await
+        let id = self.meant(device).await?;
+        let delete =
+            self.store.write(Scope::Device(id), |tx| Box::pin(delete(tx, &self.project, id, name, now)));
+        delete.await
     }
 
     /// Orders a missing vault to be made anew, empty.
@@ -30,9 +32,10 @@ impl Operator {
     /// [`Refusal`]: the node did not report it missing; or all of its vaults, so that it is the disk that is not there, unless the operator
     /// says that it is a new one.
     pub async fn recreate(&self, device: &str, name: &Name, new_disk: bool) -> Result<Done, Refusal> {
-        let scope = self.scope_of(device).await?;
+        let id = self.meant(device).await?;
+        let scope = Scope::Device(id);
         let order =
-            self.store.write(scope, |tx| Box::pin(order_recreate(tx, &self.project, device, name, new_disk)));
+            self.store.write(scope, |tx| Box::pin(order_recreate(tx, &self.project, id, name, new_disk)));
         order.await?;
         Ok(Done {
             done: format!("vault `{name}` will be made anew, empty"),
@@ -53,11 +56,12 @@ impl Operator {
 async fn delete(
     tx: &mut dyn Tx,
     project: &Project,
-    device: &str,
+    id: DeviceId,
     name: &Name,
     now: UnixSeconds,
 ) -> Result<Done, Refusal> {
-    let Found { device, row, vault } = find_vault(tx, project, device, name).await?;
+    let device = device_by_id(tx, project, id).await?;
+    let Found { device, row, vault } = find_vault(tx, device, name).await?;
     let grace_s = policy_of(tx, &device, &row).await?.delete_after.as_secs();
     let how = Deletion {
         now: no_earlier_than_seen(tx, now).await?,
@@ -83,11 +87,12 @@ async fn delete(
 async fn order_recreate(
     tx: &mut dyn Tx,
     project: &Project,
-    device: &str,
+    id: DeviceId,
     name: &Name,
     new_disk: bool,
 ) -> Result<(), Refusal> {
-    let Found { device, row, vault } = find_vault(tx, project, device, name).await?;
+    let device = device_by_id(tx, project, id).await?;
+    let Found { device, row, vault } = find_vault(tx, device, name).await?;
     let disk = if new_disk { Disk::New } else { disk(&device, &tx.vaults(device.id).await?)? };
     vault.order_anew(disk).map_err(|cause| in_life(&device, &row.name, cause))?;
     Ok(tx.order_recreate(device.id, row.id).await?)
@@ -126,14 +131,8 @@ pub(crate) struct Found {
     pub(crate) vault: Listed,
 }
 
-/// A device of the project and one of its vaults that is not gone, by name or UUID.
-pub(crate) async fn find_vault(
-    tx: &mut dyn Tx,
-    project: &Project,
-    device: &str,
-    name: &Name,
-) -> Result<Found, Refusal> {
-    let device = find_device(tx, project, device).await?;
+/// One of a device's vaults that is not gone, by name or UUID.
+pub(crate) async fn find_vault(tx: &mut dyn Tx, device: DeviceRow, name: &Name) -> Result<Found, Refusal> {
     let by_name = tx.vault_by_name(device.id, name).await?;
     let found = match (by_name, name.as_str().parse::<VaultId>()) {
         (Some(row), _) => Some(row),

@@ -10,7 +10,7 @@ use super::{Operator, differences};
 use crate::api::{Done, Reference};
 use crate::fleet::evidence::unmeasured;
 use crate::fleet::view::policy_of;
-use crate::service::{Fault, InTheWay, Refusal, Unknown, find_device};
+use crate::service::{Fault, InTheWay, Refusal, Unknown, device_by_id, find_device};
 use crate::store::{DeviceRow, ReferenceRow, ReferenceState, Scope, Tx, UnixSeconds, VaultStanding};
 use crate::words::notes;
 
@@ -75,8 +75,9 @@ impl Operator {
     /// # Errors
     /// [`Refusal`].
     pub async fn learn_again(&self, device: &str) -> Result<Done, Refusal> {
-        let scope = self.scope_of(device).await?;
-        let name = self.store.write(scope, |tx| Box::pin(learns_again(tx, &self.project, device))).await?;
+        let id = self.meant(device).await?;
+        let scope = Scope::Device(id);
+        let name = self.store.write(scope, |tx| Box::pin(learns_again(tx, &self.project, id))).await?;
         Ok(Done {
             done: format!("the next good quote of device `{name}` is learned, to be approved"),
             notes: vec![],
@@ -149,8 +150,8 @@ async fn concerned(tx: &mut dyn Tx, device: &DeviceRow) -> Result<Vec<Name>, Ref
     Ok(concerned)
 }
 
-async fn learns_again(tx: &mut dyn Tx, project: &Project, device: &str) -> Result<Name, Refusal> {
-    let row = find_device(tx, project, device).await?;
+async fn learns_again(tx: &mut dyn Tx, project: &Project, id: DeviceId) -> Result<Name, Refusal> {
+    let row = device_by_id(tx, project, id).await?;
     tx.set_learning(row.id, true).await?;
     tx.renew_standing(row.id).await?;
     Ok(row.name)

@@ -1,6 +1,6 @@
 //! A new key for one vault (VC-3, VC-4): whether one is made is [`Listed::rotate`]'s to say.
 
-use vault::ids::Name;
+use vault::ids::{DeviceId, Name};
 use vault::life::{Listed, Rotated};
 
 use super::Operator;
@@ -8,8 +8,8 @@ use super::operate::{Found, find_vault};
 use crate::api::{Done, Rotation};
 use crate::custody::add_epoch;
 use crate::fleet::view::policy_of;
-use crate::service::{InTheWay, Refusal, in_life};
-use crate::store::{Tx, UnixSeconds, VaultRow};
+use crate::service::{InTheWay, Refusal, device_by_id, in_life};
+use crate::store::{Scope, Tx, UnixSeconds, VaultRow};
 use crate::words::notes::at_stake;
 
 impl Operator {
@@ -24,19 +24,20 @@ impl Operator {
         how: Rotation,
         now: UnixSeconds,
     ) -> Result<Done, Refusal> {
-        let scope = self.scope_of(device).await?;
-        self.store.write(scope, |tx| Box::pin(self.rotated(tx, device, name, how, now))).await
+        let id = self.meant(device).await?;
+        self.store.write(Scope::Device(id), |tx| Box::pin(self.rotated(tx, id, name, how, now))).await
     }
 
     async fn rotated(
         &self,
         tx: &mut dyn Tx,
-        device: &str,
+        id: DeviceId,
         name: &Name,
         how: Rotation,
         now: UnixSeconds,
     ) -> Result<Done, Refusal> {
-        let Found { device, row, vault } = find_vault(tx, &self.project, device, name).await?;
+        let device = device_by_id(tx, &self.project, id).await?;
+        let Found { device, row, vault } = find_vault(tx, device, name).await?;
         if let Some(older) = device.older {
             return Err(InTheWay::Older(older).into());
         }

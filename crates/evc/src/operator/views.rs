@@ -13,6 +13,7 @@ use crate::store::{Accepted, DeviceReport, DeviceRow, Fared, Moment, UnixSeconds
 
 impl DeviceView {
     pub(super) fn of(row: DeviceRow, now: UnixSeconds) -> Self {
+        let seen = row.proved_at.or(row.last_seen);
         Self {
             default_vaults: default_vaults(&row, now),
             condition: condition(&row, now),
@@ -23,8 +24,12 @@ impl DeviceView {
             serial: row.serial,
             tpm: row.tpm,
             registered: crate::clock::text(row.registered_at),
-            seen: row.last_seen.map(|at| ago(at, now)),
-            last_seen: row.last_seen.map(crate::clock::text),
+            seen: seen.map(|at| ago(at, now)),
+            last_seen: seen.map(crate::clock::text),
+            heard: row
+                .last_seen
+                .filter(|heard| seen.is_some_and(|seen| *heard > seen))
+                .map(crate::clock::text),
             alarm: row.older.map(|older| format!("{older}; {}", crate::words::OLDER)).or(row.alarm),
             section_version: row.section_version,
             report: row.report.take().map(Into::into),

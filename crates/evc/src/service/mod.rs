@@ -64,6 +64,16 @@ pub struct Controller {
     pub refused: Repeats<DeviceId>,
 }
 
+/// A device of the project, by its id alone: for a body whose scope is that device, whatever its name means by now.
+pub(crate) async fn device_by_id(
+    tx: &mut dyn Tx,
+    project: &Project,
+    id: DeviceId,
+) -> Result<DeviceRow, Refusal> {
+    let found = tx.device(id).await?.filter(|found| found.project == *project);
+    found.ok_or_else(|| Unknown::Device { which: id.to_string() }.into())
+}
+
 /// Finds a device of a project by UUID or name. Another project's is not known.
 pub(crate) async fn find_device(
     tx: &mut dyn Tx,

@@ -259,3 +259,76 @@ impl Reruns {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::sqlite::{Lock, SqliteStore};
+    use super::*;
+    use crate::store::Stored;
+
+    const COUNTER: &str = "counter";
+
+    async fn counter(tx: &mut dyn Tx) -> Stored<u64> {
+        let bytes = tx.meta(COUNTER).await?.unwrap_or_else(|| vec![0; 8]);
+        Ok(u64::from_be_bytes(bytes.try_into().expect("eight")))
+    }
+
+    async fn raise(tx: &mut dyn Tx) -> Stored<()> {
+        let next = counter(tx).await? + 1;
+        tx.put_meta(COUNTER, &next.to_be_bytes()).await
+    }
+
+    /// As operators and devices do: of one device or of all, durable at once or with what follows, and some whose caller goes meanwhile.
+    async fn writes(store: Arc<Store>, device: DeviceId) {
+        for n in 0..400 {
+            let scope = [Scope::Device(device), Scope::Fleet, Scope::Onboarding][n % 3];
+            let (one, ahead) = (store.clone(), n % 2 == 0);
+            let write = tokio::spawn(async move {
+                match ahead {
+                    true => one.write_ahead(scope, |tx| Box::pin(raise(tx))).await,
+                    false => one.write(scope, |tx| Box::pin(raise(tx))).await,
+                }
+            });
+            if n % 5 == 0 {
+                tokio::task::yield_now().await;
+                write.abort();
+            }
+            let _ = write.await;
+        }
+    }
+
+    /// A look, and a body that builds on it where it may: whether it might.
+    async fn looks(store: &Store, device: DeviceId) -> bool {
+        let as_of = store.as_of();
+        let seen = store.read(|tx| Box::pin(counter(tx))).await.expect("read");
+        let build = store.write(Scope::Device(device), |tx| {
+            Box::pin(async move {
+                Ok::<_, StoreError>((store.untouched_since(as_of, device), counter(tx).await?))
+            })
+        });
+        let (untouched, now) = build.await.expect("written");
+        assert!(!untouched || now == seen, "it built on {seen} where {now} was");
+        untouched
+    }
+
+    /// Decision 22: raced against everybody who writes, a body that is told that nothing was touched finds what it had looked at.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn what_is_untouched_is_as_it_was_looked_at() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let engine = SqliteStore::open(Lock::of(dir.path()).expect("free")).await.expect("opened");
+        let (store, device) = (Arc::new(Store::over(engine)), DeviceId(uuid::Uuid::from_u128(5)));
+        let writers = [0; 3].map(|_| tokio::spawn(writes(store.clone(), device)));
+        let (mut all, mut built) = (0, 0);
+        while writers.iter().any(|writer| !writer.is_finished()) {
+            all += 1;
+            built += usize::from(looks(&store, device).await);
+        }
+        for writer in writers {
+            writer.await.expect("wrote");
+        }
+        assert!(all > built, "{built} of {all}: nobody was in the way");
+        while !looks(&store, device).await {
+            tokio::task::yield_now().await;
+        }
+    }
+}

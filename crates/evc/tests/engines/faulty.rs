@@ -113,6 +113,10 @@ impl<E: Engine> Engine for Faulty<E> {
         self.1.begun(|asked| asked.writes += 1)?;
         Ok(Box::new(FaultyTx(self.0.write(scope).await?, self.1.clone())))
     }
+    async fn write_ahead(&self, scope: Scope) -> Stored<Box<dyn Open>> {
+        self.1.begun(|asked| asked.writes += 1)?;
+        Ok(Box::new(FaultyTx(self.0.write_ahead(scope).await?, self.1.clone())))
+    }
     async fn close(&self) {
         self.0.close().await;
     }

@@ -46,6 +46,30 @@ impl World {
         self.vaults.values().filter(half).map(|row| format!("{} {:?}", row.name, row.standing)).collect()
     }
 
+    /// The same, with the names of two devices exchanged.
+    pub(crate) fn with_names_exchanged(mut self, [one, other]: [DeviceId; 2]) -> Self {
+        let name = |world: &Self, id: DeviceId| world.devices[&id].name.clone();
+        let names = [(one, name(&self, other)), (other, name(&self, one))];
+        for (id, name) in names {
+            self.devices.get_mut(&id).expect("there").name = name;
+        }
+        self
+    }
+
+    /// The evidence that stands.
+    pub(crate) fn standing(&self, id: DeviceId) -> Option<StandingRow> {
+        self.standings.get(&id).cloned()
+    }
+
+    /// All that is kept of a device, as text.
+    pub(crate) fn of(&self, id: DeviceId) -> String {
+        let Self { devices, standings, references, vaults, epochs, .. } = self;
+        let vaults: Vec<_> = vaults.iter().filter(|((of, _), _)| *of == id).collect();
+        let epochs: Vec<_> = epochs.iter().filter(|((of, ..), _)| *of == id).collect();
+        let references: Vec<_> = references.values().filter(|row| row.device == id).collect();
+        format!("{:?} {:?} {references:?} {vaults:?} {epochs:?}", devices.get(&id), standings.get(&id))
+    }
+
     /// All but what a scope has to itself, or may add. (A period's key is whoever's is the first.)
     fn outside(mut self, scope: Scope) -> Self {
         self.periods.clear();
@@ -75,33 +99,42 @@ impl World {
     }
 }
 
-/// What is committed, and how many commits made it.
+/// What is committed, and how many commits made it; and what of it a power cut would leave: a commit ahead is durable with the next that is.
 #[derive(Clone, Default)]
-pub(crate) struct Memory(Arc<Mutex<(u64, World)>>);
+pub(crate) struct Memory(Arc<Mutex<(u64, World)>>, Arc<Mutex<World>>);
 
 impl Memory {
     pub(crate) fn world(&self) -> World {
         self.0.lock().expect("never poisoned").1.clone()
     }
 
+    /// What a power cut would leave now.
+    pub(crate) fn durable(&self) -> World {
+        self.1.lock().expect("never poisoned").clone()
+    }
+
     pub(crate) fn restore(&self, world: &World) {
+        *self.1.lock().expect("never poisoned") = world.clone();
         let mut now = self.0.lock().expect("never poisoned");
         *now = (now.0 + 1, world.clone());
     }
 
-    fn begin(&self, scope: Scope) -> Box<dyn Open> {
+    fn begin(&self, scope: Scope, ahead: bool) -> Box<dyn Open> {
         let (version, world) = self.0.lock().expect("never poisoned").clone();
-        Box::new(MemoryTx { home: self.clone(), scope, version, world, wrote: false })
+        Box::new(MemoryTx { home: self.clone(), scope, ahead, version, world, wrote: false })
     }
 }
 
 #[async_trait]
 impl Engine for Memory {
     async fn read(&self) -> Stored<Box<dyn Open>> {
-        Ok(self.begin(Scope::Fleet))
+        Ok(self.begin(Scope::Fleet, false))
     }
     async fn write(&self, scope: Scope) -> Stored<Box<dyn Open>> {
-        Ok(self.begin(scope))
+        Ok(self.begin(scope, false))
+    }
+    async fn write_ahead(&self, scope: Scope) -> Stored<Box<dyn Open>> {
+        Ok(self.begin(scope, true))
     }
     async fn close(&self) {}
     fn is_alone(&self) -> bool {
@@ -112,6 +145,7 @@ impl Engine for Memory {
 struct MemoryTx {
     home: Memory,
     scope: Scope,
+    ahead: bool,
     version: u64,
     world: World,
     wrote: bool,
@@ -130,6 +164,10 @@ impl Open for MemoryTx {
         let [before, after] = [&now.1, &self.world].map(|world| world.clone().outside(self.scope));
         if before != after {
             return Err(StoreError::Damaged(format!("{:?} wrote what is not its own", self.scope)));
+        }
+        // What wrote nothing syncs nothing, and what did takes with it all that was before.
+        if !self.ahead {
+            *self.home.1.lock().expect("never poisoned") = self.world.clone();
         }
         *now = (self.version + 1, self.world);
         Ok(())

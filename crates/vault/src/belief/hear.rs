@@ -36,6 +36,10 @@ impl Belief {
             }
             Heard::NoConfigVault => self.no_config_vault(),
             Heard::Saved(kept) => self.saved(kept),
+            Heard::Former(names) => {
+                self.desired.former = names;
+                Vec::new()
+            }
             Heard::RootAccepted(pin) => self.root_accepted(pin),
         }
     }
@@ -312,6 +316,7 @@ impl Belief {
         }
         let accepted = self.in_order(listing).map_err(|error| error.to_string())?;
         let record = Record::after(before.map(|kept| &kept.record), accepted, listing);
+        let record = record.beside(&self.desired.former);
         Ok(Kept { record, ..unsaved.clone() })
     }
 

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use attest::SessionKey;
 
-use crate::ids::{DeviceKey, SectionVersion, VaultId};
+use crate::ids::{DeviceKey, Name, SectionVersion, VaultId};
 use crate::shares::RootPin;
 use crate::wanted::{Accepted, Authority, Chain, Desired, Head, Listing, Record, RecordSeen, Want};
 
@@ -87,6 +87,8 @@ pub enum Heard {
     RecordClosed,
     /// There is no Config Vault yet, and so no record. One that is missing may come back, with the record in it.
     NoConfigVault,
+    /// Names of a record that was put aside: people know an orphan by them, and nothing is decided by it.
+    Former(BTreeMap<VaultId, Name>),
     /// A record was written.
     Saved(Box<Kept>),
     /// Root on the node accepts the controller of this root, in place of the one that was pinned.
@@ -240,6 +242,14 @@ impl Belief {
     }
 
     /// The root accepted at first contact: in the share table, else in the record.
+    /// Whether a section that was kept here is for a device key that this node's TPM does not have, while the table that is open under that
+    /// TPM's roots says that the node is still this one. Without a TPM the record alone tells whom the node belongs to.
+    #[must_use]
+    pub fn is_of_another_node(&self, kept: &Answer) -> bool {
+        let Said::Section(section, _) = &kept.said else { return false };
+        matches!(self.roots, Roots::Open(_)) && self.device_key.is_some_and(|key| key != section.device_key)
+    }
+
     fn pin(&self) -> Option<RootPin> {
         let in_table = match self.roots {
             Roots::Open(pin) => pin,

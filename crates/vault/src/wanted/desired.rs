@@ -32,6 +32,8 @@ pub struct Desired {
     pub listing: Option<Listing>,
     /// What earlier ones said.
     pub record: RecordSeen,
+    /// Names by which a record that was put aside, another controller's, had listed vaults. They decide nothing.
+    pub former: BTreeMap<VaultId, Name>,
     /// Orders of root on the node: lock or unlock.
     pub held: BTreeMap<VaultId, Operation>,
     /// Default vaults that the controller ordered locked when it last ordered anything of them, by the share table: it lies twice, and is
@@ -109,6 +111,7 @@ impl Desired {
             RecordSeen::Read(record) => record.name(id).cloned(),
             RecordSeen::Unreadable | RecordSeen::Nothing => None,
         };
-        listed.or(recorded).or_else(|| defaults::name(id)).unwrap_or_else(|| nameless(id))
+        let known = listed.or(recorded).or_else(|| defaults::name(id));
+        known.or_else(|| self.former.get(&id).cloned()).unwrap_or_else(|| nameless(id))
     }
 }

@@ -147,6 +147,23 @@ impl Record {
         once.take(MAX_FORMER).collect()
     }
 
+    /// With names of another controller's record beside its own, for vaults that it has none of.
+    #[must_use]
+    pub(crate) fn beside(mut self, others: &BTreeMap<VaultId, Name>) -> Self {
+        for (id, name) in others {
+            if self.former.len() < MAX_FORMER && self.name(*id).is_none() {
+                self.former.insert(*id, name.clone());
+            }
+        }
+        self
+    }
+
+    /// All that were listed and are not deleted here, by the names that they had.
+    #[must_use]
+    pub fn names(&self) -> BTreeMap<VaultId, Name> {
+        self.former_names(&BTreeMap::new())
+    }
+
     /// The name that a vault was last listed by.
     #[must_use]
     pub fn name(&self, id: VaultId) -> Option<&Name> {

@@ -93,6 +93,20 @@ pub enum Fault {
 }
 
 impl Refusal {
+    /// Of a request that a device sent under its own path: whether its signature had been verified, and the path found to be its own. What
+    /// may come of anybody who names a device is no.
+    #[must_use]
+    pub(crate) fn is_of_proved_sender(&self) -> bool {
+        match self {
+            Self::Barred(cause) => !matches!(cause, Barred::OthersPath),
+            Self::Message(cause) => {
+                matches!(cause, Message::Payload(_) | Message::Session(_) | Message::AttestationKey(_))
+            }
+            Self::Stale(_) => true,
+            _ => false,
+        }
+    }
+
     /// As one of a document whose name stands at that line and column, from 1: where it is the operator who must mend it.
     #[must_use]
     pub fn of_document(self, (line, column): (u64, u64)) -> Self {
@@ -192,4 +206,30 @@ causes! {
     InTheWay(InTheWay),
     Life(LifeRefusal),
     Fault(Fault),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// F4: a device has its own line of the log for what only it can be told.
+    #[test]
+    fn what_anybody_can_be_told_is_of_no_proved_sender() {
+        let proved = |refusal: Refusal| refusal.is_of_proved_sender();
+        let payload = wire::config::ConfigRequest::decode(b"\xff").expect_err("none");
+        assert!(
+            proved(Stale::Report.into()) && proved(Barred::OthersReport.into()) && proved(payload.into())
+        );
+        let envelope = wire::envelope::DeviceEnvelope::parse(b"x").expect_err("none");
+        for refusal in [
+            envelope.into(),
+            Barred::OthersPath.into(),
+            Unproved::Signature.into(),
+            Unproved::Removed.into(),
+            Refusal::Busy,
+            StoreError::Disk("full".into()).into(),
+        ] {
+            assert!(!proved(refusal));
+        }
+    }
 }

@@ -9,6 +9,7 @@
 
 mod agent;
 mod belief;
+mod fitting;
 mod generation;
 pub(crate) mod hands;
 mod manager;

@@ -11,6 +11,7 @@ use vault::report::{VaultReport, report};
 use vault::section::Seal;
 use vault::wanted::Head;
 
+use crate::agents::vaultmgr::fitting::{fitted, whole};
 use crate::agents::vaultmgr::generation::roots::Tpmmgr;
 use crate::agents::vaultmgr::generation::shares::Shares;
 use crate::agents::vaultmgr::hands::crypt::Crypt;
@@ -60,11 +61,11 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         (table_read && made).then(|| seen.share())
     }
 
-    /// All that is told.
+    /// All that is told, as it fits the bus.
     pub(crate) fn vault_status(&self) -> VaultStatus {
         let notes = self.notes().into_iter().chain(self.read_only().map(str::to_owned)).collect();
         let (vaults, seals) = (self.reports(), self.seals());
-        VaultStatus { vaults, accepted: self.accepted(), head: self.head(), seals, notes }
+        fitted(VaultStatus { vaults, accepted: self.accepted(), head: self.head(), seals, notes })
     }
 
     /// The status of one vault.
@@ -84,6 +85,6 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             true => report.detail = facts,
             false => report.detail.extend(facts.into_iter().chain(left)),
         }
-        self.with_progress(report)
+        whole(self.with_progress(report))
     }
 }

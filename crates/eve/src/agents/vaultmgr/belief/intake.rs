@@ -195,7 +195,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     fn carry_out(&mut self, effect: Effect) -> Option<Heard> {
         match effect {
             Effect::Save(kept) => return self.save(kept),
-            Effect::DropRecord => self.drop_record(),
+            Effect::DropRecord => return Some(self.drop_record()),
             Effect::Pin(root) => return self.pin(root),
             Effect::TakeKeys(section) => self.take_keys(&section),
             Effect::DropKeys => self.ring = Ring::default(),
@@ -222,7 +222,8 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         }
     }
 
-    fn drop_record(&mut self) {
+    /// Whose vaults they were goes, and how they were called stays known.
+    fn drop_record(&mut self) -> Heard {
         if let Err(error) = record::set_aside(&self.paths) {
             let words = format!(
                 "putting the other controller's record aside: {}",
@@ -230,6 +231,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             );
             self.notes.tell(About::Record, words);
         }
+        Heard::Former(record::names_aside(&self.paths))
     }
 
     /// Where this fails the pin in the record still holds, and the next contact tries again.
@@ -272,6 +274,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             );
             return false;
         }
+        self.hear(Heard::Former(record::names_aside(&self.paths)));
         let opened = match record::load(&self.paths).and_then(|kept| self.unless_contradicted(kept)) {
             Ok(Some(kept)) => Opened::Read(Box::new(kept)),
             Ok(None) => Opened::Nothing,
@@ -289,10 +292,12 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         true
     }
 
-    /// A section that the installed root does not speak for says nothing against it.
+    /// A section that the installed root does not speak for says nothing against it. One for another node's TPM is as good as none: it
+    /// closes no vault here.
     fn unless_contradicted(&self, kept: Option<Kept>) -> Result<Option<Kept>, RecordError> {
         let damaged = |kept: &Kept| {
-            verify(&self.root_pem, kept.signed.clone()).is_ok_and(|answer| !kept.agrees_with(&answer))
+            verify(&self.root_pem, kept.signed.clone())
+                .is_ok_and(|answer| !kept.agrees_with(&answer) || self.belief.is_of_another_node(&answer))
         };
         if kept.as_ref().is_some_and(damaged) { Err(RecordError::Contradicted) } else { Ok(kept) }
     }

@@ -1,10 +1,12 @@
 //! What vaultmgr keeps in the Config Vault: the newest accepted section as it was signed, and what earlier ones listed.
 //! The one file is replaced whole. The section in it is verified anew at each start: encryption at rest is not authentication.
 
+use std::collections::BTreeMap;
 use std::io;
 
 use serde::{Deserialize, Serialize};
 use vault::belief::{Kept, Signed};
+use vault::ids::{Name, VaultId};
 use vault::shares::RootPin;
 use vault::wanted::{Chain, Record};
 
@@ -44,6 +46,13 @@ pub(crate) fn load(paths: &Paths) -> Result<Option<Kept>, RecordError> {
         return Ok(None);
     };
     decode(&bytes).map(Some).map_err(RecordError::Damaged)
+}
+
+/// The names in the record that was put aside last; none where there is none, or it does not read.
+pub(crate) fn names_aside(paths: &Paths) -> BTreeMap<VaultId, Name> {
+    let bytes = durable::read(&paths.record_aside(), MAX_BYTES).ok().flatten();
+    let kept = bytes.and_then(|bytes| decode(&bytes).ok());
+    kept.map(|kept| kept.record.names()).unwrap_or_default()
 }
 
 fn decode(bytes: &[u8]) -> Result<Kept, postcard::Error> {
@@ -87,8 +96,7 @@ pub(crate) fn set_aside(paths: &Paths) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeMap;
-    use vault::ids::{DeviceId, Epoch, Incarnation, SectionDigest, SectionVersion, VaultId};
+    use vault::ids::{DeviceId, Epoch, Incarnation, SectionDigest, SectionVersion};
     use vault::wanted::Accepted;
 
     fn kept() -> Kept {

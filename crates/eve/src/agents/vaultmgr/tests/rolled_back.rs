@@ -123,7 +123,12 @@ fn another_controller_counts_once_root_accepts_it() {
         wire::Certificate::from_pem(&super::controller::golden("root-ca.cert.pem")).expect("reads");
     let wrong = node.manager().accept_root(RootPin([2; 32]));
     assert!(matches!(wrong, Err(OrderError::OtherRootInstalled)), "not by another name");
+    let (name, orphan) = (node.status(BERLIN).name, vault::wanted::Desired::default().name(BERLIN));
+    assert_ne!(name, orphan, "it had a name");
     node.manager().accept_root(RootPin(installed.digest().0)).expect("accepted");
+    assert_eq!(node.status(BERLIN).name, name, "by which people know it");
+    node.reboot();
+    assert_eq!(node.status(BERLIN).name, name, "before the new controller said anything");
     let mut other =
         Controller { device: vault::ids::DeviceId(uuid::Uuid::from_u128(0xd7)), ..Controller::new() };
     node.hear(&mut other, &[Line { id: IMAGE_VAULT, ..Line::of(Custody::Tpm) }]);
@@ -133,4 +138,9 @@ fn another_controller_counts_once_root_accepts_it() {
     node.reboot();
     node.hear(&mut other, &[]);
     assert_eq!(node.state(BERLIN), State::Orphan, "and not deleted by what never listed it");
+    assert_eq!(node.status(BERLIN).name, name);
+    // Its own record has the name now.
+    std::fs::remove_file(node.paths.record_aside()).expect("it was put aside");
+    node.reboot();
+    assert_eq!(node.status(BERLIN).name, name);
 }

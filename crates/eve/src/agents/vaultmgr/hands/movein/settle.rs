@@ -9,16 +9,17 @@ use rustix::fs::RenameFlags;
 
 use super::arriving::{Arriving, NOT_CARRIED, rename};
 use super::compare::same_contents;
-use super::stamps::Stamps;
+use super::stamps::{Stamp, Stamps};
 use super::{MoveError, Places, Survey, names};
-use crate::agents::vaultmgr::hands::tree::{self, Entry, Folder, Kind, Left, Trouble, Work, shown};
+use crate::agents::vaultmgr::hands::tree::{
+    self, Entry, Folder, HELD, HELD_UNKNOWN, Kind, Left, Trouble, Work, shown,
+};
 
 const PUT_AWAY: &str =
     "can't be put away to be wiped: if it is marked immutable or append-only take that off (chattr -i -a)";
 const ELSEWHERE: &str =
     "was moved in and has another name outside the vault, where its data stays in the clear; remove that too";
-const HELD: &str = "was moved in, and somebody whom /proc does not show can still write to it (a descriptor in flight between processes, io_uring); it is not wiped yet: end what used it, or restart this machine";
-const HELD_UNKNOWN: &str = "was moved in, and whether anybody could still write to it is not to be had from the kernel, so it is not wiped; see that nothing uses it, compare it with what is in the vault, and remove it";
+const WRITTEN: &str = "was written to while it was compared with what is in the vault: it is looked at again";
 
 /// Looks at the originals once more, and wipes those that the vault has. Nothing there is success. `open`: the vault can be read.
 /// Returns what is in the vault and stays outside of it too, in words.
@@ -117,7 +118,7 @@ impl Judging<'_> {
     fn one(&mut self, from: &Folder, to: Option<&Folder>, name: &CStr, entry: &Entry) {
         let away =
             is_settled(entry).and_then(|()| self.is_in(to, name, entry)).and_then(|is_in| match is_in {
-                true => self.put_away(from, name, entry).map(|()| true),
+                true => closed(entry).and_then(|()| self.put_away(from, name, entry)).map(|()| true),
                 false => Ok(false),
             });
         match away {
@@ -183,7 +184,30 @@ impl Judging<'_> {
     }
 }
 
-/// Refuses what somebody could write to after it is judged. Nobody opens it anew: its folder is root's alone by now.
+/// Makes what was compared root's alone, and refuses it where somebody could open it for writing since, by a descriptor that he reads it
+/// through, or did and wrote. (One with another name, perhaps somebody else's, stays as it is: what has that name later is not wiped.)
+pub(super) fn closed(entry: &Entry) -> Result<(), Trouble> {
+    if entry.kind() != Kind::File || entry.stat.stx_nlink > 1 || entry.is_fixed() {
+        return Ok(());
+    }
+    entry.take().map_err(Trouble::of(&entry.path, PUT_AWAY))?;
+    let closed = is_settled(entry).and_then(|()| is_as_compared(entry));
+    if closed.is_err() {
+        entry.give_back().map_err(Trouble::of(&entry.path, PUT_AWAY))?;
+    }
+    closed
+}
+
+fn is_as_compared(entry: &Entry) -> Result<(), Trouble> {
+    let now = entry.now().map_err(Trouble::of(&entry.path, PUT_AWAY))?;
+    if Stamp::of(&now).contents() == Stamp::of(&entry.stat).contents() {
+        Ok(())
+    } else {
+        Err(Trouble::new(&entry.path, WRITTEN))
+    }
+}
+
+/// Refuses what somebody could write to after it is judged. By its name nobody opens it anew: its folder is root's alone by now.
 fn is_settled(entry: &Entry) -> Result<(), Trouble> {
     if entry.kind() != Kind::File {
         return Ok(());

@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustix::fs::{XattrFlags, lgetxattr, lsetxattr};
 
 use super::arriving::Arriving;
+use super::settle::closed;
 use super::*;
+use crate::agents::vaultmgr::hands::tree::Folder;
 use crate::agents::vaultmgr::hands::tree::tests::while_exchanged;
 use crate::bus::Agent;
 
@@ -510,4 +512,71 @@ fn what_a_descriptor_in_flight_can_write_to_is_not_wiped() {
     drop((one, other));
     tree.settle().expect("nobody has it any more");
     assert!(tree.is_clean() && fs::read(tree.file()).expect("reads").ends_with(b"a line"));
+}
+
+/// Opens anew for writing, as a user, what is open for reading: by the descriptor, whatever became of the name.
+fn opened_anew(reader: &File) -> std::io::Result<File> {
+    use std::os::fd::AsRawFd;
+
+    let path = format!("/proc/self/fd/{}", reader.as_raw_fd());
+    let as_user = move || {
+        // Of this thread alone.
+        nix::unistd::setfsuid(nix::unistd::Uid::from_raw(1000));
+        OpenOptions::new().append(true).open(path)
+    };
+    std::thread::spawn(as_user).join().expect("opens or not")
+}
+
+/// Seen-by-users S3: who holds an original open for reading opens it for writing by that, until it is root's alone; and who did before is
+/// found, and keeps his file as it was.
+#[test]
+fn what_is_read_through_a_descriptor_is_not_written_to_once_it_was_compared() {
+    let tree = Tree::new();
+    lchown(tree.file(), Some(1000), Some(1000)).expect("as root");
+    let reader = File::open(tree.file()).expect("opens");
+    tree.move_in().expect("a reader is in nobody's way");
+    let entry = || {
+        let folder = Folder::top(&tree.places.staging.join("a/b")).expect("there");
+        folder.entry(c"file").expect("looks").expect("there")
+    };
+    let before = fs::metadata(tree.original()).expect("there");
+    let unchanged = || {
+        let now = fs::metadata(tree.original()).expect("there");
+        assert_eq!((now.uid(), now.gid(), now.mode()), (before.uid(), before.gid(), before.mode()));
+    };
+    let compared = entry();
+    let writer = opened_anew(&reader).expect("it is the user's");
+    assert!(closed(&compared).expect_err("held").to_string().contains("can still write to it"));
+    unchanged();
+    (&writer).write_all(b"late").expect("writes");
+    drop(writer);
+    assert!(closed(&compared).expect_err("written").to_string().contains("written to while"));
+    unchanged();
+    closed(&entry()).expect("nobody has it, and it is as it was compared");
+    let refused = opened_anew(&reader).expect_err("it is root's");
+    assert_eq!(refused.kind(), std::io::ErrorKind::PermissionDenied);
+    tree.settle().expect("settles");
+    assert!(tree.is_clean() && fs::read(tree.file()).expect("reads").ends_with(b"late"));
+    assert_eq!(opened_anew(&reader).expect_err("wiped").kind(), std::io::ErrorKind::PermissionDenied);
+}
+
+/// The same where it was put away already, and by somebody whom no mode keeps out.
+#[test]
+fn what_can_be_written_to_is_not_wiped_where_it_was_put_away() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let going = dir.path().join("going");
+    fs::create_dir(&going).expect("makes");
+    fs::write(going.join("7"), "of a user").expect("writes");
+    let writer = OpenOptions::new().append(true).open(going.join("7")).expect("opens");
+    let left = crate::agents::vaultmgr::hands::tree::wipe(&going, &Work::default()).expect("walks").left;
+    assert!(
+        left.to_string().contains("going/7") && left.to_string().contains("can still write to it"),
+        "{left}"
+    );
+    assert_eq!(fs::read_to_string(going.join("7")).expect("there"), "of a user");
+    drop(writer);
+    assert!(
+        crate::agents::vaultmgr::hands::tree::wipe(&going, &Work::default()).expect("walks").left.is_empty()
+    );
+    assert!(!going.exists());
 }

@@ -1,12 +1,13 @@
 //! One thing in a folder, taken hold of without opening it: no pipe is waited for, no device is started.
 
 use std::ffi::CString;
-use std::fs::File;
+use std::fs::{File, Permissions, set_permissions};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, FileType, OFlags, Statx, StatxAttributes, StatxFlags};
+use rustix::fs::{AtFlags, FileType, Gid, OFlags, Statx, StatxAttributes, StatxFlags, Uid};
 
 /// What kind of thing it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +63,20 @@ impl Entry {
     /// Whether anybody could write to this regular file by what he holds, shown in /proc or not.
     pub(crate) fn has_writers(&self) -> io::Result<bool> {
         fscrypt::sharing::has_writers(&self.open(OFlags::RDONLY | OFlags::NONBLOCK)?)
+    }
+
+    /// Makes this regular file root's alone: who has it open for reading could open it anew by that descriptor (`/proc/self/fd`), and for
+    /// writing too where its owner and mode let him. What is open for writing stays so.
+    pub(crate) fn take(&self) -> io::Result<()> {
+        rustix::fs::chownat(self, c"", Some(Uid::ROOT), Some(Gid::ROOT), AtFlags::EMPTY_PATH)?;
+        set_permissions(self.itself(), Permissions::from_mode(0o600))
+    }
+
+    /// Undoes [`Self::take`].
+    pub(crate) fn give_back(&self) -> io::Result<()> {
+        let (owner, group) = (Uid::from_raw(self.stat.stx_uid), Gid::from_raw(self.stat.stx_gid));
+        set_permissions(self.itself(), Permissions::from_mode(u32::from(self.stat.stx_mode) & 0o7777))?;
+        Ok(rustix::fs::chownat(self, c"", Some(owner), Some(group), AtFlags::EMPTY_PATH)?)
     }
 
     /// What it is now.

@@ -16,7 +16,7 @@ pub(crate) use data::{copy_data, same_data};
 pub(crate) use entry::{Entry, Kind};
 pub(crate) use folder::Folder;
 pub(crate) use remove::{remove, remove_in};
-pub(crate) use wipe::{Left, wipe};
+pub(crate) use wipe::{HELD, HELD_UNKNOWN, Left, wipe};
 #[cfg(test)]
 pub(crate) use work::Gate;
 pub(crate) use work::{Work, size};

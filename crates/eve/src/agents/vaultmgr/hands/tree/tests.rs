@@ -114,6 +114,7 @@ fn a_sparse_file_is_wiped_where_it_has_anything() {
     sparse.set_len(200 << 30).expect("sets");
     sparse.sync_all().expect("syncs");
     let (kept, before) = (File::open(&path).expect("opens"), fs::metadata(&path).expect("there").blocks());
+    drop(sparse);
     wiped(&dir.path().join("tree"));
     let mut bytes = [1; 6];
     kept.read_exact_at(&mut bytes, 100 << 30).expect("reads");

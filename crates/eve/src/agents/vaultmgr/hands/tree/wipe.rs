@@ -21,6 +21,9 @@ const MAX_NAMED: usize = 8;
 const NOT_WIPED: &str =
     "can't be wiped: if it is marked immutable or append-only take that off (chattr -i -a)";
 
+pub(crate) const HELD: &str = "was moved in, and somebody whom /proc does not show can still write to it (a descriptor in flight between processes, io_uring); it is not wiped yet: end what used it, or restart this machine";
+pub(crate) const HELD_UNKNOWN: &str = "was moved in, and whether anybody could still write to it is not to be had from the kernel, so it is not wiped; see that nothing uses it, compare it with what is in the vault, and remove it";
+
 /// What is left in the clear where everything was to be wiped, each with its path and what to do.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Left {
@@ -121,9 +124,22 @@ impl Wiping<'_> {
             return Ok(());
         }
         self.elsewhere.remove(&entry.stat.stx_ino);
+        closed_to_others(entry)?;
         open_to_wipe(entry)
             .and_then(|file| overwrite(&file, self.work))
             .map_err(Trouble::of(&entry.path, NOT_WIPED))
+    }
+}
+
+/// Refuses a file that somebody could write to while it is overwritten, or once it was: he would write into what is thrown away.
+/// First nobody may open it anew, then the kernel is asked who has it open.
+fn closed_to_others(entry: &Entry) -> Result<(), Trouble> {
+    if !entry.is_fixed() {
+        entry.take().map_err(Trouble::of(&entry.path, NOT_WIPED))?;
+    }
+    match entry.has_writers().map_err(Trouble::of(&entry.path, HELD_UNKNOWN))? {
+        true => Err(Trouble::new(&entry.path, HELD)),
+        false => Ok(()),
     }
 }
 

@@ -91,8 +91,6 @@ pub(super) struct Expected {
     pub(super) says: &'static [&'static str],
 }
 
-/// Another node's record names another device: it is not taken for damage, since on a node without a TPM it says whom the node belongs to.
-const OTHER_DEVICE: &[&str] = &["remove persist/config/vaultmgr/record"];
 /// Another certificate, or what is none.
 const NOT_BELIEVED: &[&str] =
     &["another root certificate than at first contact", "configuration was refused"];
@@ -107,13 +105,8 @@ pub(super) fn expected(damaged: &Damaged) -> Expected {
     // The vault that came later has its share in the newest table alone.
     let newest = is(Table(0)) == Damage::None || is(Table(1)) == Damage::None;
     let config = table && has_keys(CONFIG_VAULT);
-    let anothers = config && is(Record) == Damage::Foreign;
-    let heard = table && good(Root) && !anothers;
-    let says = match (good(Root), anothers) {
-        (false, _) => NOT_BELIEVED,
-        (true, true) => OTHER_DEVICE,
-        (true, false) => &[],
-    };
+    let heard = table && good(Root);
+    let says = if good(Root) { &[][..] } else { NOT_BELIEVED };
     Expected { defaults: [config, table], users: [heard && has_keys(BERLIN), heard && newest], says }
 }
 
@@ -157,7 +150,7 @@ fn the_table_says_what_a_person_would() {
         (
             "another node's record",
             &[(Record, Foreign)],
-            Expected { defaults: [true, true], users: [false, false], says: OTHER_DEVICE },
+            Expected { defaults: [true, true], users: [true, true], says: &[] },
         ),
         (
             "the root certificate",
