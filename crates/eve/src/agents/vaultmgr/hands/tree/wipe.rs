@@ -18,7 +18,7 @@ use crate::agents::vaultmgr::hands::durable;
 
 /// Most things that are named; the rest are counted.
 const MAX_NAMED: usize = 8;
-const NOT_WIPED: &str =
+pub(crate) const NOT_WIPED: &str =
     "can't be wiped: if it is marked immutable or append-only take that off (chattr -i -a)";
 
 /// What is left in the clear where everything was to be wiped, each with its path and what to do.
