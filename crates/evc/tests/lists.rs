@@ -139,7 +139,7 @@ fn what_is_repeated_is_not_written_and_stays_young() {
 #[test]
 fn a_key_is_not_said_to_be_released_when_the_evidence_was_refused_since() {
     let evc = Evc::start();
-    let (device, _) = device_with_vault(&evc);
+    let (device, section) = device_with_vault(&evc);
     let key = || line(&evc, &["get", "vaults", "--device", "edge-1"], "payments");
     let session = hex::encode(&device.session.session_key().0[..4]);
     assert!(key().contains(&format!("would be released to session {session}")), "{}", key());
@@ -159,6 +159,9 @@ fn a_key_is_not_said_to_be_released_when_the_evidence_was_refused_since() {
     assert!(key().contains("withheld: evidence refused: "), "{}", key());
     assert_eq!(evidence(&device), Verdict::Accepted);
     assert!(key().contains("would be released"), "{}", key());
+    device.report(&evc, &section, 1);
+    let released = format!("released: the vault is open at epoch 1; session {session} may have it again");
+    assert!(key().contains(&released), "an open vault has its key: {}", key());
 }
 
 /// seen-by-users 0b.12: epochs that differ are said in words, either way.
@@ -294,7 +297,7 @@ fn a_vault_is_shown_by_names_is_a_document_and_is_waited_for() {
         "{document}"
     );
     let described = shown(&evc, &["describe", "device", "edge-1"]);
-    assert!(described.starts_with("Name:         edge-1\nCondition:"), "{described}");
+    assert!(described.starts_with("Name:          edge-1\nCondition:"), "{described}");
     let unknown = shown(&evc, &["get", "vault", "none", "--device", "edge-1"]);
     assert!(unknown.contains("device `edge-1` has no vault `none`"), "{unknown}");
 }

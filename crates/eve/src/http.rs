@@ -48,7 +48,7 @@ pub(crate) enum LineError {
     Config(#[from] PlaceError),
     /// Somebody answers who is not believed.
     #[error(
-        "the controller's TLS certificate is not good under config/root-certificate.pem (is it this controller's, and is the clock right?)"
+        "the controller's TLS certificate is not good under config/root-certificate.pem (is it this controller's, and is the clock right?): put the controller's there, or set the clock"
     )]
     NotBelieved(#[source] ureq::Error),
     /// The proxy lets nobody through.

@@ -130,6 +130,10 @@ impl Shell {
     /// One that can't be read is as good as none here; only a TPM that fails is an error.
     pub(crate) fn ek_certificate(&mut self, index: u32) -> Result<Option<Vec<u8>>, TpmError> {
         match self.read_certificate(index) {
+            Err(TpmError::Command(error)) if error.meaning == Meaning::NoSuchHandle => {
+                tracing::info!("this TPM has no EK certificate at {index:#010x}, and is used without");
+                Ok(None)
+            }
             Err(TpmError::Command(error)) if !error.meaning.is_of_the_tpm() => {
                 tracing::warn!(%error, "the EK certificate at {index:#010x} can't be read: taken for none");
                 Ok(None)

@@ -10,7 +10,7 @@ pub use meaning::Meaning;
 
 /// One command failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{command} failed: {meaning} (response code {rc:#x})")]
+#[error("the TPM's command {command} failed: {meaning} (response code {rc:#x})")]
 pub struct CommandError {
     /// The command's name in TPM 2.0 Library Part 3, without its prefix.
     pub command: &'static str,

@@ -37,6 +37,8 @@ fn what_the_readme_tells_to_type_does_what_it_says() {
     assert!(has(after(&said, "+ timeout 2 eve bus tail"), &["VaultStatus"]), "{said}");
     let listed = said.rsplit("+ eve vault list").next().unwrap();
     assert!(!has(listed, &["payments", "unlocked"]) && has(listed, &["config", "unlocked"]), "gone: {said}");
+    let log = after(&said, "+ cat eve.log");
+    assert!(log.contains("no EK certificate") && !log.contains(" WARN "), "nothing is wrong: {log}");
     let folder = said.lines().find_map(|line| line.strip_prefix("+ rm -r ")).expect("it cleans up");
     assert!(folder.contains("/eve-vault.") && !Path::new(folder).exists(), "{folder} is left");
 }
@@ -80,6 +82,7 @@ fn script(readme: &str, place: &Path) -> String {
         ("CTRL-PORT", (tpm + 1).to_string()),
         ("$PWD/target/debug", bins),
         ("mktemp -d /tmp/", format!("mktemp -d {}/", place.display())),
+        ("umount node/persist", "cat eve.log\numount node/persist".to_owned()),
     ]
     .into_iter()
     .fold(script, |script, (there, ours)| {

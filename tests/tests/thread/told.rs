@@ -122,3 +122,14 @@ fn refused_certificates_keep_nothing_else_from_going_on() {
         || scene.evc.vault(eve_vault_tests::DEVICE, "till").ok().filter(|till| till["state"] == "unlocked");
     wait::until("the report at the controller", known).unwrap();
 }
+
+/// Of a first boot at which nothing is wrong the log warns of nothing, and says nothing of the controller's list twice.
+#[test]
+fn a_good_first_boot_warns_of_nothing() {
+    let scene = Scene::attested().unwrap();
+    let log = fs::read_to_string(scene.node.log()).unwrap();
+    let warnings: Vec<&str> = log.lines().filter(|line| line.contains(" WARN ")).collect();
+    assert!(warnings.is_empty(), "{warnings:#?}");
+    let awaited = log.lines().filter(|line| line.contains("sends no list of vaults")).count();
+    assert!(awaited <= 1, "{log}");
+}

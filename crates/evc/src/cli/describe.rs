@@ -18,7 +18,7 @@ struct Page(String);
 
 impl Page {
     fn field(&mut self, name: &str, value: impl Into<String>) {
-        self.0 += &format!("{:<14}{}\n", format!("{name}:"), plain(&value.into()));
+        self.0 += &format!("{:<15}{}\n", format!("{name}:"), plain(&value.into()));
     }
 
     fn maybe(&mut self, name: &str, value: Option<impl Into<String>>) {

@@ -56,25 +56,31 @@ pub enum CustodyError {
         ends: String,
     },
     /// A row that must be there is not.
-    #[error("the sealed row {0} is absent")]
+    #[error(
+        "the sealed row {0} is absent: put back the newest good copy of evc.db, with the `kek` that belongs to it"
+    )]
     Absent(SealedRow),
     /// A key could not be made.
     #[error("a key could not be made: {0}")]
     Making(Unmade),
     /// One of the controller's own certificates does not read.
-    #[error("the controller's own certificate, as stored, does not read")]
+    #[error("the controller's own certificate in evc.db does not read: put back the newest good copy of it")]
     Unreadable,
     /// The session's key can't be sealed to.
-    #[error("the session's key can't be sealed to")]
+    #[error(
+        "nothing can be sealed to the session's key: restart `eve run` on that node, which makes another session"
+    )]
     Session(#[from] wire::release::SealError),
     /// A certificate could not be made.
-    #[error("a certificate could not be made")]
+    #[error(
+        "the controller's certificate could not be made: see that each --name is the name or address of a host"
+    )]
     Certificate(#[from] rcgen::Error),
     /// TLS refused the key or certificate.
-    #[error("TLS refused the controller's own certificate")]
+    #[error("TLS refused the controller's own certificate in evc.db: put back the newest good copy of it")]
     Tls(#[from] rustls::Error),
     /// The store.
-    #[error("the store")]
+    #[error("evc.db can't be read or written")]
     Store(#[from] StoreError),
 }
 
@@ -82,10 +88,10 @@ pub enum CustodyError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unmade {
     /// The operating system gave no randomness.
-    #[error("no randomness")]
+    #[error("the system gives no randomness: allow getrandom(2) where evc runs")]
     Randomness,
     /// It could not be sealed.
-    #[error("sealing failed")]
+    #[error("sealing failed, which is a fault of this evc: start it again, and report it with this line")]
     Sealing,
 }
 
@@ -111,6 +117,6 @@ pub enum KekFault {
     #[error("it could not be made: {0}")]
     Making(#[from] Unmade),
     /// The system refused.
-    #[error(transparent)]
+    #[error("the system does not let it be read or made; run evc as its owner, and see that its disk works")]
     System(#[from] io::Error),
 }

@@ -1,6 +1,7 @@
 //! The accept loop: TLS, at most so many connections, and a time for everything a peer can be slow at.
 
 use std::convert::Infallible;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,7 +38,7 @@ const FAREWELL: Duration = Duration::from_secs(10);
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
     /// The address.
-    #[error("can't listen on {address}")]
+    #[error("can't listen on {address}: {}", instead(.source.kind()))]
     Bind {
         /// Which.
         address: SocketAddr,
@@ -47,6 +48,20 @@ pub enum ListenError {
     /// TLS.
     #[error("TLS can't be set up")]
     Tls(#[from] CustodyError),
+}
+
+/// What to do about an address that can't be listened on.
+fn instead(why: ErrorKind) -> &'static str {
+    match why {
+        ErrorKind::AddrInUse => "another program listens there; end it, or give another port to --listen",
+        ErrorKind::PermissionDenied => {
+            "ports below 1024 are root's; give another one to --listen, or allow it (CAP_NET_BIND_SERVICE)"
+        }
+        ErrorKind::AddrNotAvailable => {
+            "this machine has no such address; give one of its own to --listen, or 0.0.0.0"
+        }
+        _ => "give another address to --listen",
+    }
 }
 
 /// A bound listener, not serving yet.

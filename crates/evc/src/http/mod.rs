@@ -14,6 +14,8 @@
 //! it gets half. A site behind one address may have more devices than that, since idle connections end and the next poll makes
 //! another. An operator's body is taken in only after the token was checked.
 //!
+//! `/healthz` and `/readyz` ([`health`]) take no token, no body and no place.
+//!
 //! A body that is too long gets 413. A request that finds no place, no memory or no time gets 503 with Retry-After. A connection of a
 //! source that has its share is closed at once; when all connections are taken, further ones wait in the kernel.
 
@@ -22,6 +24,7 @@ mod code;
 mod device;
 mod envelope;
 mod front;
+mod health;
 mod intake;
 mod listen;
 pub(crate) mod log;
@@ -90,6 +93,7 @@ fn front(controller: Arc<Controller>) -> Front {
     let device_api = device_api.merge(bounded(device::long(), &devices, LONG_BODY));
     let operator_api = bounded(operator::routes(), &operators, OPERATOR_BODY);
     let routes = Router::new()
+        .merge(health::routes())
         .nest("/api/v2/edgedevice", device_api)
         .nest("/api/v1", operator::authorized(operator_api, app.clone(), operators))
         .layer(axum::extract::DefaultBodyLimit::disable())

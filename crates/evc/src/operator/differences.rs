@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use ::attest::at_reset;
 use vault::policy::{VaultPolicy, VaultRule, VaultSpec};
 
 use crate::api::Change;
@@ -29,18 +30,32 @@ pub(crate) fn in_short(row: &ReferenceRow, of_device: &[ReferenceRow]) -> String
     }
 }
 
-/// In full, for who approves: each value that was not approved before, with what it was.
+/// In full, for who approves: each value that was not approved before, with what it was. What nothing was measured into, then and now, is
+/// one line.
 pub(crate) fn in_full(row: &ReferenceRow, of_device: &[ReferenceRow]) -> Vec<String> {
     let is = &row.pcrs;
     let was = approved_before(row, of_device).map(|row| row.pcrs.clone()).unwrap_or_default();
     let value = |pcrs: &Pcrs, pcr: u8| {
         pcrs.0.get(&pcr).map_or_else(|| "not there".into(), |value| hex::encode(value.as_bytes()))
     };
-    let line = |pcr: u8| match was.0.is_empty() {
-        true => format!("PCR {pcr}: {}", value(is, pcr)),
-        false => format!("PCR {pcr}: {}, was {}", value(is, pcr), value(&was, pcr)),
+    let line = |pcr: &u8| match was.0.is_empty() {
+        true => format!("PCR {pcr}: {}", value(is, *pcr)),
+        false => format!("PCR {pcr}: {}, was {}", value(is, *pcr), value(&was, *pcr)),
     };
-    moved(&was, is).into_iter().map(line).collect()
+    let untouched = |pcr: &u8| is.0.get(pcr).is_some_and(|value| at_reset(*pcr, value.as_bytes()));
+    let (folded, told): (Vec<u8>, Vec<u8>) =
+        moved(&was, is).into_iter().partition(|pcr| !was.0.contains_key(pcr) && untouched(pcr));
+    let folded = (!folded.is_empty()).then(|| format!("PCR {}: at reset, nothing measured", runs(&folded)));
+    told.iter().map(line).chain(folded).collect()
+}
+
+/// Numbers that rise, with runs of them as one: `5, 10-14`.
+fn runs(of: &[u8]) -> String {
+    let run = |run: &[u8]| match run {
+        [first, .., last] => format!("{first}-{last}"),
+        _ => run.iter().map(u8::to_string).collect(),
+    };
+    of.chunk_by(|one, next| one + 1 == *next).map(run).collect::<Vec<_>>().join(", ")
 }
 
 fn moved(was: &Pcrs, is: &Pcrs) -> BTreeSet<u8> {
@@ -87,6 +102,44 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn pcrs_that_nothing_was_measured_into_are_one_line_for_who_approves() {
+        let row = |id: i64, ten: u8, state| ReferenceRow {
+            id,
+            project: vault::ids::Project::default(),
+            device: vault::ids::DeviceId(uuid::Uuid::from_u128(1)),
+            pcrs: Pcrs(
+                (0..15)
+                    .map(|pcr| {
+                        (
+                            pcr,
+                            [match pcr {
+                                10 => ten,
+                                5 | 11.. => 0,
+                                _ => 0xa5,
+                            }; 32]
+                                .into(),
+                        )
+                    })
+                    .collect(),
+            ),
+            state,
+            learned_at: 0,
+            decided_at: Some(0),
+        };
+        let (first, second) = (row(1, 0, ReferenceState::Approved), row(2, 7, ReferenceState::Pending));
+        let told = in_full(&first, &[]);
+        assert_eq!(told.len(), 10, "{told:?}");
+        assert_eq!(told[9], "PCR 5, 10-14: at reset, nothing measured");
+        let told = in_full(&second, std::slice::from_ref(&first));
+        assert_eq!(told, [format!("PCR 10: {}, was {}", "07".repeat(32), "00".repeat(32))]);
+        let (now, then) = (row(4, 0, ReferenceState::Pending), row(3, 7, ReferenceState::Approved));
+        assert!(
+            in_full(&now, &[then])[0].starts_with("PCR 10: 00"),
+            "what is measured no more is told in full"
+        );
+    }
 
     #[test]
     fn each_field_of_a_policy_is_told_with_what_it_was_and_is() {

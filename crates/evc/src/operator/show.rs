@@ -3,14 +3,16 @@
 use std::collections::HashMap;
 
 use vault::decide::{Ruling, decide};
-use vault::ids::{DeviceId, Project, VaultId};
+use vault::ids::{DeviceId, Epoch, Project, VaultId};
 use vault::labels::Labels;
+use vault::report::State;
 use wire::Certificate;
 
 use ::attest::SessionKey;
 
 use super::Operator;
-use crate::api::{DeviceView, PolicyView, ServerStatus, VaultView};
+use crate::api::{DeviceView, PolicyView, ServerStatus, StateNow, VaultView};
+use crate::fleet::heard::is_silent;
 use crate::fleet::reported::said_at;
 use crate::fleet::section::subject;
 use crate::fleet::view::{ListedVault, View};
@@ -68,10 +70,7 @@ impl Operator {
         // Of one name, the one that is there comes before those that were.
         rows.sort_by_key(|row| row.standing == VaultStanding::Gone);
         let device = self.heard.newest(device);
-        let vaults: Vec<_> = rows
-            .iter()
-            .map(|row| explained(&view, row, now).aged(&device, said_at(row, device.report.get()), now))
-            .collect();
+        let vaults: Vec<_> = rows.iter().map(|row| explained(&view, &device, row, now)).collect();
         let shown = DeviceView::of(device, now);
         let unlisted = shown.default_vaults.iter().filter(|vault| rows.iter().all(|row| row.id != vault.id));
         let vaults = unlisted.cloned().chain(vaults).collect();
@@ -142,12 +141,20 @@ async fn stored(
     Ok((device, rows, view))
 }
 
-fn explained(view: &View, row: &VaultRow, now: UnixSeconds) -> VaultView {
-    let key = view.vaults.iter().find(|held| held.row.id == row.id).map(|held| key_words(view, held, now));
-    VaultView { key, ..row.into() }
+fn explained(view: &View, device: &DeviceRow, row: &VaultRow, now: UnixSeconds) -> VaultView {
+    let shown = VaultView::from(row).aged(device, said_at(row, device.report.get()), now);
+    let held = view.vaults.iter().find(|held| held.row.id == row.id);
+    let opened_at = opened_at(&shown).filter(|_| !is_silent(device, now));
+    let key = held.map(|held| key_words(view, held, opened_at, now));
+    VaultView { key, ..shown }
 }
 
-fn key_words(view: &View, held: &ListedVault, now: UnixSeconds) -> String {
+/// The epoch at which the vault is open, by its node's word.
+fn opened_at(shown: &VaultView) -> Option<Epoch> {
+    shown.reported_epoch.filter(|_| matches!(shown.state, Some(StateNow::Said(State::Unlocked))))
+}
+
+fn key_words(view: &View, held: &ListedVault, opened_at: Option<Epoch>, now: UnixSeconds) -> String {
     let session = view.stands.as_ref().map_or(SessionKey([0; 32]), |stands| SessionKey(stands.row.session));
     match decide(&subject(held), &view.evidence(), &view.asking(session), now).ruling {
         Ruling::NotNeeded => "not needed: the TPM alone holds the key".into(),
@@ -155,12 +162,23 @@ fn key_words(view: &View, held: &ListedVault, now: UnixSeconds) -> String {
         Ruling::Release(_) => match refused_since(view) {
             // What is good is of an earlier session; the present one has shown nothing that is.
             Some(why) => format!("withheld: evidence refused: {why}"),
-            None => format!("would be released to session {}", hex::encode(&session.0[..4])),
+            None => released(&session, opened_at),
         },
         Ruling::Withhold(why) => match refused_since(view) {
             Some(refused) => format!("withheld: evidence refused: {refused}; before that: {}", why.explain()),
             None => format!("withheld: {}", why.explain()),
         },
+    }
+}
+
+/// Of a key that nothing keeps back: whether it is there already.
+fn released(session: &SessionKey, opened_at: Option<Epoch>) -> String {
+    let session = hex::encode(&session.0[..4]);
+    match opened_at {
+        Some(epoch) => {
+            format!("released: the vault is open at epoch {epoch}; session {session} may have it again")
+        }
+        None => format!("would be released to session {session}"),
     }
 }
 

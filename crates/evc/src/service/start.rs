@@ -116,13 +116,13 @@ pub enum StartError {
         seen: String,
     },
     /// A database of no controller.
-    #[error("the database knows of no controller yet: start it with `evc serve`")]
+    #[error("the database evc.db knows of no controller yet: start it with `evc serve`")]
     NotStarted,
     /// The keys.
     #[error("the controller's keys can't be loaded")]
     Custody(#[from] CustodyError),
     /// The store, later.
-    #[error("the database")]
+    #[error("the database evc.db can't be read or written")]
     Database(#[from] StoreError),
 }
 

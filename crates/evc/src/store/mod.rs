@@ -43,13 +43,13 @@ pub const SENT_BEFORE: u32 = 4096;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The name, certificate or number is taken.
-    #[error("it is there already")]
+    #[error("it is there already: give another name")]
     Taken,
     /// Another transaction came between: the same may succeed when it is run again.
-    #[error("another transaction came between")]
+    #[error("another transaction came between: try again")]
     Again,
     /// Busy for longer than callers wait: try again.
-    #[error("the database is busy")]
+    #[error("the database is busy: try again in a moment")]
     Busy(#[source] Cause),
     /// Another controller works on it.
     #[error("another evc works on the database: stop it first")]
@@ -74,7 +74,9 @@ pub enum StoreError {
     #[error("the database's disk is full, can't be written, or fails: make room, or mend it")]
     Disk(#[source] Cause),
     /// Anything else of the database's.
-    #[error("the database failed")]
+    #[error(
+        "the database failed: see that its disk works, and put back the newest good copy if it is damaged"
+    )]
     Failed(#[source] Cause),
 }
 

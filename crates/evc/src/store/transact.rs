@@ -59,6 +59,10 @@ pub trait Engine: Send + Sync {
     fn is_alone(&self) -> bool {
         false
     }
+    /// Whether the database still lies where it was opened: what is open may go on being read though nobody will find it again.
+    fn is_there(&self) -> bool {
+        true
+    }
 }
 
 /// A transaction as its engine holds it. After an error it is good for nothing but to be dropped.
@@ -105,6 +109,12 @@ impl Store {
     #[must_use]
     pub fn as_of(&self) -> AsOf {
         self.changes.now()
+    }
+
+    /// Whether the database still lies where it was opened.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        self.engine.is_there()
     }
 
     /// Whether what a view of then, or of later, said of a device and all that an answer to it depends on is what a view of now says.

@@ -1,27 +1,14 @@
-//! Errors of the bus, of orders and of the TPM, as a person reads them, held against one form: each says what is, by its name or place, and what to
+//! Errors of the bus, of orders, of the TPM and of the line to the controller, as a person reads them, held against one form: each says what is, by its name or place, and what to
 //! do, by commands that are there.
 
-use std::io;
+use std::io::{self, ErrorKind};
 
-use clap::CommandFactory as _;
+use form::{every, wrong_line};
 use vault::ids::IMAGE_VAULT;
 
-use super::args::Cli;
 use crate::bus::messages::{Causes, OrderError, Ordered, TpmRefusal};
 use crate::bus::{Agent, BusError, FrameError};
-
-/// Makes a function that gives a value of each variant. A variant that has no row here does not compile.
-macro_rules! every {
-    ($($name:ident: $of:ty { $($pattern:pat => $value:expr),+ $(,)? })+) => {
-        $(fn $name() -> Vec<$of> {
-            #[allow(dead_code)]
-            fn has_a_row(it: &$of) {
-                match it { $($pattern => {}),+ }
-            }
-            vec![$($value),+]
-        })+
-    };
-}
+use crate::http::{ConfigFile, LineError, PlaceError, Refusal};
 
 every! {
     bus: BusError {
@@ -58,38 +45,45 @@ every! {
         TpmRefusal::Evidence => TpmRefusal::Evidence,
         TpmRefusal::Failed(_) => TpmRefusal::Failed(Causes::of(&io::Error::other("x"))),
     }
+    places: PlaceError {
+        PlaceError::Unreadable { .. } => {
+            PlaceError::Unreadable { file: ConfigFile::Server, why: ErrorKind::NotFound }
+        },
+        PlaceError::NoCertificate => PlaceError::NoCertificate,
+        PlaceError::Proxy => PlaceError::Proxy,
+    }
+    lines: LineError {
+        LineError::Config(_) => LineError::Config(PlaceError::Proxy),
+        LineError::NotBelieved(_) => LineError::NotBelieved(ureq::Error::HostNotFound),
+        LineError::Proxy(_) => LineError::Proxy(ureq::Error::HostNotFound),
+        LineError::Unreachable(_) => LineError::Unreachable(ureq::Error::HostNotFound),
+        LineError::Refused(_) => LineError::Refused(Refusal::new("config", 403, b"", None)),
+        LineError::Answer(_) => LineError::Answer(ureq::Error::HostNotFound),
+        LineError::OtherMedia => LineError::OtherMedia,
+    }
 }
+
+/// Refusals of a controller that gives no words of its own: each call that a node makes, and each code that one answers.
+fn refusals() -> impl Iterator<Item = LineError> {
+    let calls = ["ping", "certs", "register", "uuid", "config", "attest", "info"];
+    let codes = [400, 401, 403, 404, 409, 418, 500, 503];
+    calls.into_iter().flat_map(move |call| codes.map(|code| Refusal::new(call, code, b"", None).into()))
+}
+
+/// Where the thing is that an error is of: a file, an agent, a program, a vault, or the way to a controller.
+const PLACES: [&str; 8] = ["config/", "run/eve", "bus", "agent", "vault", "TPM", "controller", "record"];
 
 /// Issue 8, errors: whoever reads one learns what is and what to do, and nothing of how it is programmed.
 #[test]
 fn every_error_of_the_node_says_what_is_and_what_to_do() {
-    let all = bus().into_iter().map(|error| error.to_string());
-    let all = all.chain(orders().into_iter().map(|error| error.to_string()));
-    for told in all.chain(tpm().into_iter().map(|error| error.to_string())) {
-        assert!(!told.ends_with('.') && told.starts_with(|c: char| c.is_lowercase()), "{told}");
-        for rust in ["::", "Some(", "Err(", " { "] {
-            assert!(!told.contains(rust), "{rust:?} in {told}");
-        }
-        // What is, and after it what to do, or why nothing is.
-        assert!(told.contains([':', ';', ',']) && told.len() > 30, "nothing to do: {told}");
-        commands_are_there(&told);
-    }
-}
-
-/// Each `eve …` in backticks is a command.
-fn commands_are_there(text: &str) {
-    for said in text.split('`').skip(1).step_by(2) {
-        let mut words = said.split_whitespace();
-        if words.next() != Some("eve") {
-            continue;
-        }
-        let mut command = Cli::command();
-        for word in words {
-            if word.starts_with('-') || !command.has_subcommands() {
-                break;
-            }
-            let found = command.find_subcommand(word).cloned();
-            command = found.unwrap_or_else(|| panic!("`{said}` is no command: {text}"));
-        }
-    }
+    let eve = super::command();
+    let orders = orders().into_iter().map(|error| error.to_string());
+    let all = bus().into_iter().map(|error| error.to_string()).chain(orders);
+    let all = all.chain(tpm().into_iter().map(|error| error.to_string()));
+    let files = ConfigFile::ALL.map(|file| PlaceError::Unreadable { file, why: ErrorKind::PermissionDenied });
+    let places = places().into_iter().chain(files).map(LineError::from);
+    let lines = lines().into_iter().chain(places).chain(refusals());
+    let all = all.chain(lines.map(|error| error.to_string()));
+    let wrong: Vec<String> = all.flat_map(|told| wrong_line(&eve, &PLACES, &told)).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }

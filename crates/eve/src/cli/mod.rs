@@ -30,6 +30,12 @@ use args::{BusCmd, Cli, Cmd, ControllerCmd, LogFormat, Root};
 /// What was waited for has not come true in time. 2 is of commands that are used wrongly.
 const TIME_UP: u8 = 5;
 
+/// The command line as it is, for what names its commands.
+#[cfg(test)]
+pub(crate) fn command() -> clap::Command {
+    Cli::command()
+}
+
 /// Runs the command line, and says by which exit code.
 #[must_use]
 pub fn main() -> ExitCode {

@@ -61,7 +61,7 @@ impl ConfigFile {
 
     fn advice(self) -> &'static str {
         match self {
-            Self::Server => "the installer writes host:port there",
+            Self::Server => "write host:port there",
             Self::RootCertificate => "take it from the controller",
             Self::Proxy => "let every user read it; or remove it, if no proxy is needed",
         }

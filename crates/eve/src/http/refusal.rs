@@ -16,7 +16,7 @@ pub(crate) struct Refusal {
 
 impl Refusal {
     /// Of an answer with this code. `body` is as it came.
-    pub(super) fn new(call: &str, status: u16, body: &[u8], retry_after_s: Option<u64>) -> Self {
+    pub(crate) fn new(call: &str, status: u16, body: &[u8], retry_after_s: Option<u64>) -> Self {
         Self { call: call.to_owned(), status, said: said(body), retry_after_s }
     }
 
@@ -70,11 +70,13 @@ fn usually(call: &str, status: u16) -> &'static str {
             "it does not allow this onboarding certificate with this serial; allow it there, and see that the certificate has not expired"
         }
         ("register", 409) => "this serial is another device's already; allow another one there",
-        ("config", 403) => "it wants evidence first",
-        (_, 400 | 401 | 404) => "it does not know this device; was it deleted there?",
-        (_, 403) => "it does not allow this",
-        (_, 503) => "it is overloaded",
-        (_, 500..) => "it failed; its log says why",
+        ("config", 403) => "it wants evidence first, which this node gives by itself; see `eve status`",
+        (_, 400 | 401 | 404) => {
+            "it does not know this device (was it deleted there?): allow its serial there anew"
+        }
+        (_, 403) => "it does not allow this; see its log",
+        (_, 503) => "it is overloaded; it is asked again by itself",
+        (_, 500..) => "it failed; see its log",
         _ => "see its log",
     }
 }
@@ -105,7 +107,11 @@ mod tests {
     fn what_is_no_word_of_a_controllers_is_not_printed() {
         for body in ["", "<html>proxy</html>", "[1]", r#"{"error":7}"#, r#"{"error":" "}"#] {
             let words = refused("config", 403, body).to_string();
-            assert_eq!(words, "the controller answered 403 on /config: it wants evidence first", "{body}");
+            assert_eq!(
+                words,
+                "the controller answered 403 on /config: it wants evidence first, which this node gives by itself; see `eve status`",
+                "{body}"
+            );
         }
         let painted = refused("config", 403, "{\"error\":\"a\\u001b[31mb\\nc\\u0085\"}").to_string();
         assert!(painted.ends_with(r"): a\u001b[31mb\nc\u0085"), "{painted}");

@@ -301,7 +301,9 @@ Examples:
   evc serve --data /var/lib/evc
   evc serve --data /var/lib/evc --listen 0.0.0.0:8443 --name evc.example
 
-The operator's token, the root certificate for the nodes and all keys lie in the data folder.";
+The operator's token, the root certificate for the nodes and all keys lie in the data folder.
+For a supervisor or a load balancer, without a token: GET /healthz says whether it lives, and GET /readyz
+whether it can serve (200, or 503 with a reason).";
 
 fn listening(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| "give IP:PORT, like 127.0.0.1:8443, 0.0.0.0:8443 or [::]:8443".to_owned())

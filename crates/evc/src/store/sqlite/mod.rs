@@ -16,7 +16,7 @@ mod transaction;
 mod vaults;
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,6 +44,9 @@ pub struct SqliteStore {
     writing: Arc<Connections>,
     /// None where others may write.
     lock: Option<Lock>,
+    file: PathBuf,
+    /// Device and inode of the file when it was opened.
+    identity: Option<(u64, u64)>,
 }
 
 /// A folder that no other controller works on. Held for its store's life; the kernel lets go of it however that ends.
@@ -101,8 +104,14 @@ impl SqliteStore {
             reading: connections(Access::Reading, READERS),
             writing: connections(Access::Writing, 1),
             lock,
+            file: file.to_owned(),
+            identity: identity(file),
         }
     }
+}
+
+fn identity(file: &Path) -> Option<(u64, u64)> {
+    std::fs::metadata(file).ok().map(|found| (found.dev(), found.ino()))
 }
 
 /// SQLite gives its log and index the mode of the main file.
@@ -148,5 +157,9 @@ impl Engine for SqliteStore {
     /// Who has the lock has no other controller beside it.
     fn is_alone(&self) -> bool {
         self.lock.is_some()
+    }
+
+    fn is_there(&self) -> bool {
+        self.identity.is_some() && identity(&self.file) == self.identity
     }
 }

@@ -72,7 +72,7 @@ fn in_lockout(error: &anyhow::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use tpm::CommandError;
+    use tpm::{BadTcti, CommandError};
 
     use super::*;
 
@@ -100,5 +100,64 @@ mod tests {
             assert!(words.iter().all(|words| told.contains(words)), "{told}");
             assert_eq!(told.contains("reset it"), words == RESET, "{told}");
         }
+    }
+
+    form::every! {
+        opens: OpenError {
+            OpenError::Unreachable { .. } => {
+                OpenError::Unreachable { tcti: tcti(), source: std::io::ErrorKind::NotFound.into() }
+            },
+            OpenError::Busy { .. } => OpenError::Busy { tcti: tcti(), waited: OPEN_PATIENCE },
+            OpenError::Failing { .. } => OpenError::Failing { tcti: tcti(), why: Meaning::FailureMode, rc: 0x101 },
+        }
+        provisions: ProvisionError {
+            ProvisionError::Unexpected { .. } => {
+                ProvisionError::Unexpected { handle: 0x8101_0001, spare: 0x8101_7700, last: 0x8101_7707 }
+            },
+            ProvisionError::NoEk => ProvisionError::NoEk,
+            ProvisionError::Tpm(_) => failed(Meaning::Other).into(),
+        }
+        commands: TpmError {
+            TpmError::Command(_) => failed(Meaning::Other),
+            TpmError::NoAnswer { .. } => TpmError::NoAnswer { waited: OPEN_PATIENCE },
+            TpmError::GivenUp => TpmError::GivenUp,
+            TpmError::HierarchyAuth { .. } => {
+                TpmError::HierarchyAuth { hierarchy: "owner", lack: AuthLack::NotGiven }
+            },
+            TpmError::NotPinned => TpmError::NotPinned,
+        }
+        lacks: AuthLack { AuthLack::NotGiven => AuthLack::NotGiven, AuthLack::Refused => AuthLack::Refused }
+        places: BadTcti {
+            BadTcti::Kind => BadTcti::Kind,
+            BadTcti::Device => BadTcti::Device,
+            BadTcti::Fields => BadTcti::Fields,
+            BadTcti::Host => BadTcti::Host,
+            BadTcti::Port => BadTcti::Port,
+            BadTcti::TooLong => BadTcti::TooLong,
+        }
+    }
+
+    fn tcti() -> Tcti {
+        "device:/dev/tpmrm0".parse().expect("a TCTI")
+    }
+
+    /// Whatever a TPM, or a file about it, does wrong is told by what it is, where, and what to do.
+    #[test]
+    fn every_error_of_the_tpm_says_what_is_and_what_to_do() {
+        let eve = crate::cli::command();
+        let auth = ["owner", "endorsement"].into_iter().flat_map(|hierarchy| {
+            lacks().into_iter().map(move |lack| TpmError::HierarchyAuth { hierarchy, lack })
+        });
+        let all: Vec<anyhow::Error> = opens()
+            .into_iter()
+            .map(anyhow::Error::from)
+            .chain(provisions().into_iter().map(Into::into))
+            .chain(commands().into_iter().chain(auth).map(Into::into))
+            .collect();
+        let files = places().into_iter().map(|error| anyhow::Error::from(error).context("config/tcti"));
+        let told = all.iter().map(failing).chain(files.map(|error| unusable(&error)));
+        let places = ["TPM", "config/", "handle"];
+        let wrong: Vec<String> = told.flat_map(|told| form::wrong_line(&eve, &places, &told)).collect();
+        assert!(wrong.is_empty(), "{wrong:#?}");
     }
 }

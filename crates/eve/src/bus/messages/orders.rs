@@ -21,7 +21,7 @@ pub enum OrderError {
     LockedByController(VaultId),
     /// It never could be: zedagent lives in it.
     #[error(
-        "the Config Vault is in use by this node's own agents as long as it runs; it is locked when the node is off"
+        "the Config Vault is in use by this node's own agents as long as it runs; stop `eve run` to lock it"
     )]
     ConfigInUse,
     /// Not the root that is installed.
@@ -36,7 +36,7 @@ pub enum OrderError {
     PinNotRead,
     /// It can't be kept.
     #[error(
-        "nothing was changed: the share table, which keeps whom this node belongs to, can't be written: {why}"
+        "nothing was changed: the share table in persist/vaults/.shares, which keeps whom this node belongs to, can't be written ({why}): make room, or mend the disk, and give the order again"
     )]
     NotPinned {
         /// As the disk says.
@@ -46,7 +46,7 @@ pub enum OrderError {
     #[error("this is not the name of vault {0}; type its name twice")]
     OtherName(VaultId),
     /// There is nothing to mend.
-    #[error("vault {0} is not missing: nothing was done; to have it empty, delete it at the controller")]
+    #[error("vault {0} is not missing: nothing was done; delete it at the controller to have it empty")]
     NotMissing(VaultId),
     /// It holds for this life of vaultmgr only.
     #[error(
@@ -63,7 +63,7 @@ pub enum OrderError {
         progress: String,
     },
     /// It was tried.
-    #[error("vault {id} is not {wanted}: {why}")]
+    #[error("vault {id} is not {wanted}: {why}; see `eve vault list`")]
     NotDone {
         /// Which.
         id: VaultId,

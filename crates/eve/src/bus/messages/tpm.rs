@@ -19,7 +19,7 @@ pub enum TpmRefusal {
     )]
     OtherTpm,
     /// A payload that would pass for evidence.
-    #[error("evidence is signed by tpmmgr alone, and not at an agent's request")]
+    #[error("evidence is signed by tpmmgr alone, and not at an agent's request: run the agents of one `eve`")]
     Evidence,
     /// The TPM, or the key in a file, did not do it.
     #[error("the TPM, or the key in config/, did not do it: see `eve status`")]

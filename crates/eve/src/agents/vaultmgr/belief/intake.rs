@@ -203,7 +203,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             Effect::StartAfresh => self.start_afresh(),
             Effect::Tell(about, words) => self.notes.tell(about, words),
             Effect::Settle(about) => self.notes.settle(about),
-            Effect::Log(words) => tracing::info!("{words}"),
+            Effect::Log(words) => self.notes.log(words),
         }
         None
     }

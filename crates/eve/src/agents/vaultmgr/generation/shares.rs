@@ -30,31 +30,39 @@ const MAX_GENERATION: u32 = 1000;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SharesError {
     /// tpmmgr.
-    #[error("reading or defining the TPM's roots")]
+    #[error("the TPM's roots can't be read or defined; see `eve status`")]
     Tpm(#[from] TpmmgrError),
     /// The file.
-    #[error("writing the share table")]
+    #[error("the share table in persist/vaults/.shares can't be written; it is tried again by itself")]
     File(#[from] disk::Error),
     /// The disk.
-    #[error("writing the share table")]
+    #[error("the share table in persist/vaults/.shares can't be written; it is tried again by itself")]
     Io(#[from] io::Error),
     /// Adding.
-    #[error("adding a share")]
+    #[error(
+        "no share can be added to the share table in persist/vaults/.shares; it is tried again by itself"
+    )]
     Add(#[from] AddError),
     /// Opening.
-    #[error("opening a share")]
+    #[error(
+        "the vault's share in the share table in persist/vaults/.shares does not open; it is tried again by itself"
+    )]
     Open(#[from] OpenError),
     /// Whether this is a first boot hangs on it.
-    #[error("looking for vaults on the disk")]
+    #[error("whether vaults are in persist/vaults can't be seen; it is tried again by itself")]
     Vaults(#[from] CryptError),
     /// The TPM's root is not at hand.
-    #[error("the TPM root that seals this share can't be read now")]
+    #[error(
+        "the TPM root that seals this share can't be read now; it is tried again by itself, and at once by `eve vault unlock`"
+    )]
     NoRoot,
     /// Both places in the TPM are taken by what may not go.
-    #[error("the TPM has no place for another generation of roots: what is left in it may still open vaults")]
+    #[error(
+        "the TPM has no place for another generation of roots: what is left in it may still open vaults; see `eve status`"
+    )]
     NoPlace,
     /// The random number generator.
-    #[error("the random number generator failed")]
+    #[error("the TPM or the kernel gave no random numbers; it is tried again by itself")]
     Random,
 }
 

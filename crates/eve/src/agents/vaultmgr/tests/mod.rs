@@ -9,6 +9,7 @@ mod disk;
 mod errors;
 mod faults;
 mod faulty;
+mod form;
 mod holders;
 mod identity;
 mod jobs;

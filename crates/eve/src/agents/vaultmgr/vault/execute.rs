@@ -36,7 +36,7 @@ pub(crate) enum StepError {
     #[error(transparent)]
     Tree(#[from] Trouble),
     /// The disk.
-    #[error("{what}")]
+    #[error("{what} failed; it is tried again by itself")]
     Io {
         /// What was tried.
         what: &'static str,
@@ -44,16 +44,18 @@ pub(crate) enum StepError {
         source: io::Error,
     },
     /// A key that the plan counted on went meanwhile.
-    #[error("a key that this needs is not at hand any more")]
+    #[error("a key of the vault that this needs is not at hand any more; it is asked for again by itself")]
     KeyGone,
     /// Files are open.
-    #[error("files are still open: {}", named(.holders))]
+    #[error("files of the vault are still open: {}", named(.holders))]
     Busy {
         /// Who holds them.
         holders: Vec<String>,
     },
     /// The record can't be written.
-    #[error("the record of accepted sections is not open")]
+    #[error(
+        "the record of accepted sections can't be written before the Config Vault is open; it is tried again by itself"
+    )]
     NoRecord,
 }
 
@@ -68,7 +70,7 @@ pub(crate) enum Ran {
 
 fn named(holders: &[String]) -> String {
     if !holders.is_empty() {
-        return holders.join("; ");
+        return format!("{}; end these, and it is locked by itself", holders.join("; "));
     }
     "the holder was not found: perhaps a descriptor is in flight between processes, in the queue of a socket; it is locked by itself when that is closed".to_owned()
 }

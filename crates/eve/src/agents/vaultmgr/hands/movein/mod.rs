@@ -36,7 +36,7 @@ pub(crate) enum MoveError {
     #[error(transparent)]
     One(#[from] Trouble),
     /// The whole of them.
-    #[error("moving plain files into the vault")]
+    #[error("plain files can't be moved into the vault; it is tried again by itself")]
     Whole(#[from] io::Error),
     /// Somebody could write to them after they were moved, and it would be lost.
     #[error("plain files are in use: {}; end these, and the files are moved by themselves", .0.join("; "))]

@@ -16,6 +16,8 @@ pub(crate) use data::{copy_data, same_data};
 pub(crate) use entry::{Entry, Kind};
 pub(crate) use folder::Folder;
 pub(crate) use remove::{remove, remove_in};
+#[cfg(test)]
+pub(crate) use wipe::NOT_WIPED;
 pub(crate) use wipe::{HELD, HELD_UNKNOWN, Left, wipe};
 #[cfg(test)]
 pub(crate) use work::Gate;

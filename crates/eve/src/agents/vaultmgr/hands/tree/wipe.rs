@@ -18,7 +18,7 @@ use crate::agents::vaultmgr::hands::durable;
 
 /// Most things that are named; the rest are counted.
 const MAX_NAMED: usize = 8;
-const NOT_WIPED: &str =
+pub(crate) const NOT_WIPED: &str =
     "can't be wiped: if it is marked immutable or append-only take that off (chattr -i -a)";
 
 pub(crate) const HELD: &str = "was moved in, and somebody whom /proc does not show can still write to it (a descriptor in flight between processes, io_uring); it is not wiped yet: end what used it, or restart this machine";

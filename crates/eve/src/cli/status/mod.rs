@@ -1,5 +1,8 @@
 //! `eve status`: the node at a glance.
 
+mod process;
+mod text;
+
 use std::path::Path;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime};
@@ -7,8 +10,10 @@ use std::time::{Duration, SystemTime};
 use anyhow::bail;
 use serde::{Serialize, Serializer};
 use vault::report::VaultReport;
-use vault::text::{plain, plain_lines};
+use vault::text::plain_lines;
 
+use self::process::{Walls, landlock_note, memory_note, walls};
+use self::text::{attestation_words, controller_words, text};
 use super::args::Output;
 use super::wait::{Readiness, under_way};
 use super::{out, table};
@@ -18,7 +23,6 @@ use crate::bus::messages::{
     TpmStatus, VaultStatus,
 };
 use crate::bus::{Agent, Bus, Silence, Topic};
-use crate::sandbox;
 
 /// How long a topic is waited for: one that nobody has published yet stays silent.
 const GLANCE: Duration = Duration::from_millis(700);
@@ -57,26 +61,6 @@ struct AgentStatus {
     walls: Option<Walls>,
     #[serde(skip)]
     note: Option<String>,
-}
-
-/// What the kernel says of a process's walls; none: it does not read.
-#[derive(Debug, Serialize)]
-struct Walls {
-    uid: Option<u32>,
-    /// Names of capabilities(7) in effect.
-    capabilities: Option<Vec<&'static str>>,
-    no_new_privs: Option<bool>,
-    seccomp: Option<Seccomp>,
-    memory_locked: bool,
-}
-
-/// seccomp(2), as /proc numbers it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-enum Seccomp {
-    Off,
-    Strict,
-    Filter,
 }
 
 /// As on the bus, but for the time, which is text as everywhere: RFC 3339.
@@ -198,16 +182,6 @@ fn fails(tpm: &TpmStatus, health: Option<&TpmHealth>) -> bool {
     }
 }
 
-fn health_words(health: &TpmHealth) -> String {
-    let figure = |figure: Option<u32>| figure.map_or("?".to_owned(), |figure| figure.to_string());
-    format!(
-        "{}, {} failed authorisations counted; room for {} sessions",
-        if health.in_lockout { "in LOCKOUT (our keys work in it)" } else { "no lockout" },
-        figure(health.lockout_counter),
-        figure(health.sessions_free),
-    )
-}
-
 fn addresses(network: &NetworkStatus) -> Vec<String> {
     network
         .ports
@@ -227,213 +201,10 @@ fn agent_status(line: &AgentLine) -> AgentStatus {
     }
 }
 
-/// An agent that could not lock its memory though secrets pass through it.
-fn memory_note(agent: Agent, told: &str) -> Option<String> {
-    let unlocked = told.lines().any(|line| {
-        line.strip_prefix("VmLck:").is_some_and(|locked| locked.split_whitespace().next() == Some("0"))
-    });
-    (agent.row().lock_memory && unlocked).then(|| {
-        format!(
-            "the memory of {agent} is not locked, and its secrets may reach swap: start `eve run` with CAP_IPC_LOCK, or turn swap off"
-        )
-    })
-}
-
-/// The agents' process and this one have one kernel.
-fn landlock_note() -> Option<String> {
-    let lacks = sandbox::landlock_lacks()?;
-    Some(format!(
-        "{lacks}: what an agent may reach of files and ports is held by its user and seccomp alone there"
-    ))
-}
-
-/// From a process's status in /proc.
-fn walls(text: &str) -> Walls {
-    let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map_or("", str::trim);
-    // VmLck is address space: a figure of gigabytes, of which little is in memory.
-    let locked = field("VmLck:").split_whitespace().next().is_some_and(|kib| kib != "0");
-    Walls {
-        uid: field("Uid:").split_whitespace().next().and_then(|uid| uid.parse().ok()),
-        capabilities: capabilities(field("CapEff:")),
-        no_new_privs: match field("NoNewPrivs:") {
-            "0" => Some(false),
-            "1" => Some(true),
-            _ => None,
-        },
-        seccomp: match field("Seccomp:") {
-            "0" => Some(Seccomp::Off),
-            "1" => Some(Seccomp::Strict),
-            "2" => Some(Seccomp::Filter),
-            _ => None,
-        },
-        memory_locked: locked,
-    }
-}
-
-impl Walls {
-    fn words(&self) -> String {
-        let or_unknown = |said: Option<String>| said.unwrap_or_else(|| "?".to_owned());
-        let seccomp = self.seccomp.map(|seccomp| format!("{seccomp:?}").to_lowercase());
-        let capabilities = match self.capabilities.as_deref() {
-            None => "capabilities ?".to_owned(),
-            Some([]) => "no capabilities".to_owned(),
-            Some(names) if names.len() == CAPABILITIES.len() => "all capabilities".to_owned(),
-            Some(names) => format!("capabilities {}", names.join(" ")),
-        };
-        format!(
-            "uid {}, {capabilities}, no-new-privs {}, seccomp {}, memory {}",
-            or_unknown(self.uid.map(|uid| uid.to_string())),
-            or_unknown(self.no_new_privs.map(|on| if on { "on" } else { "off" }.to_owned())),
-            or_unknown(seccomp),
-            if self.memory_locked { "locked" } else { "not locked" }
-        )
-    }
-}
-
-/// Their names in the order of the kernel's numbers: capabilities(7).
-const CAPABILITIES: [&str; 41] = [
-    "chown",
-    "dac_override",
-    "dac_read_search",
-    "fowner",
-    "fsetid",
-    "kill",
-    "setgid",
-    "setuid",
-    "setpcap",
-    "linux_immutable",
-    "net_bind_service",
-    "net_broadcast",
-    "net_admin",
-    "net_raw",
-    "ipc_lock",
-    "ipc_owner",
-    "sys_module",
-    "sys_rawio",
-    "sys_chroot",
-    "sys_ptrace",
-    "sys_pacct",
-    "sys_admin",
-    "sys_boot",
-    "sys_nice",
-    "sys_resource",
-    "sys_time",
-    "sys_tty_config",
-    "mknod",
-    "lease",
-    "audit_write",
-    "audit_control",
-    "setfcap",
-    "mac_override",
-    "mac_admin",
-    "syslog",
-    "wake_alarm",
-    "block_suspend",
-    "audit_read",
-    "perfmon",
-    "bpf",
-    "checkpoint_restore",
-];
-
-/// By their names; none where the kernel's digits do not read.
-fn capabilities(digits: &str) -> Option<Vec<&'static str>> {
-    let bits = u64::from_str_radix(digits, 16).ok()?;
-    let held = |at: usize| bits >> at & 1 == 1;
-    Some(CAPABILITIES.iter().enumerate().filter(|(at, _)| held(*at)).map(|(_, name)| *name).collect())
-}
-
-fn text(status: &Status) -> String {
-    let controller = status.controller.as_ref();
-    let line = |name: &str, words: &str| format!("{name:<12} {}\n", plain(words));
-    let mut text = line("device", &device_words(status)) + &line("tpm", &status.tpm);
-    match &status.tpm_health {
-        Some(health) => text += &line("tpm health", &health_words(health)),
-        None if status.tpm_fails => text += &line("tpm health", "does not answer"),
-        None => {}
-    }
-    text += &line("controller", &controller_words(controller, status.tpm_fails));
-    text += &line("attestation", attestation_words(controller));
-    text += &line("addresses", &status.addresses.join(", "));
-    text.extend(status.agents.iter().map(|agent| line("agent", &agent_words(agent))));
-    text.extend(status.notes.iter().map(|note| line("note", note)));
-    text.push('\n');
-    match &status.vaults {
-        Some(vaults) => text + &table::vaults(vaults, None),
-        None => text + "vaults unknown: vaultmgr does not answer\n",
-    }
-}
-
-fn device_words(status: &Status) -> String {
-    match (&status.device, status.onboarding.as_str()) {
-        (Some(device), "") => device.clone(),
-        (Some(device), words) => format!("{device}, to be registered anew: {words}"),
-        (None, words) => format!("not onboarded yet: {words}"),
-    }
-}
-
-fn controller_words(controller: Option<&ControllerStatus>, tpm_fails: bool) -> String {
-    let Some(ControllerStatus { server, proxy, reachable, not_asked, words, .. }) = controller else {
-        return "unknown: zedagent does not answer".to_owned();
-    };
-    let way = proxy.as_ref().map(|proxy| format!(" by the proxy {proxy}")).unwrap_or_default();
-    match words.as_str() {
-        _ if !*reachable && tpm_fails => format!("{server} is not asked: this node's TPM does not sign"),
-        _ if *reachable => format!("{server} answers{way}"),
-        "" => format!("{server} not contacted yet"),
-        words if *not_asked => format!("{server} not asked: {words}"),
-        words => format!("{server} does not answer{way}: {words}"),
-    }
-}
-
-fn attestation_words(controller: Option<&ControllerStatus>) -> &str {
-    let Some(controller) = controller else { return "unknown: zedagent does not answer" };
-    controller.attestation.as_deref().unwrap_or("none in this session")
-}
-
-fn agent_words(line: &AgentStatus) -> String {
-    let pid = line.pid.map_or("down".to_owned(), |pid| format!("pid {pid}"));
-    let walls = line.walls.as_ref().map(Walls::words).unwrap_or_default();
-    format!("{:<9} {pid:<11} restarts {:<3} {walls}", line.agent.name(), line.restarts)
-}
-
 #[cfg(test)]
 mod tests {
+    use super::text::controller_words;
     use super::*;
-
-    /// Invariant 8: memory that could not be locked is shown, where it should be locked.
-    #[test]
-    fn unlocked_memory_is_told_of_agents_that_hold_secrets() {
-        let (locked, not) = ("Name:\teve\nVmLck:\t  1200 kB\n", "Name:\teve\nVmLck:\t       0 kB\n");
-        for agent in Agent::STARTED {
-            assert_eq!(memory_note(agent, locked), None, "{agent}");
-            let told = memory_note(agent, not);
-            assert_eq!(told.is_some(), agent.row().lock_memory, "{agent}");
-            assert!(told.is_none_or(|words| words.contains(agent.name()) && words.contains("swap")));
-        }
-    }
-
-    /// Seen-by-users 2: what a program reads are data, and what people read says the same.
-    #[test]
-    fn walls_are_data_for_programs_and_words_for_people() {
-        let of = |capabilities: &str| {
-            walls(&format!(
-                "Uid:\t7\t7\nCapEff:\t{capabilities}\nNoNewPrivs:\t1\nSeccomp:\t2\nVmLck:\t 4 kB\n"
-            ))
-        };
-        let told = of("0000000000204000");
-        assert_eq!(
-            serde_json::to_value(&told).expect("JSON"),
-            serde_json::json!({
-                "uid": 7, "capabilities": ["ipc_lock", "sys_admin"], "no_new_privs": true, "seccomp": "filter",
-                "memory_locked": true
-            })
-        );
-        let words = "uid 7, capabilities ipc_lock sys_admin, no-new-privs on, seccomp filter, memory locked";
-        assert_eq!(told.words(), words);
-        assert!(of("0000000000000000").words().contains("no capabilities"));
-        assert!(of("000001ffffffffff").words().contains("all capabilities"));
-        assert_eq!(walls("").words(), "uid ?, capabilities ?, no-new-privs ?, seccomp ?, memory not locked");
-    }
 
     #[test]
     fn a_time_is_text_in_json() {

@@ -1,0 +1,72 @@
+//! What a supervisor or a load balancer that has no token sees of the controller.
+
+mod common;
+mod engines;
+
+use std::fs;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use common::Evc;
+use engines::{Fault, Faults, Faulty, Memory};
+
+fn seen(evc: &Evc, path: &str) -> (u16, String) {
+    let answer = evc.call("GET", path, "", None);
+    (answer.status, String::from_utf8_lossy(&answer.body).into_owned())
+}
+
+const ALIVE: (u16, &str) = (200, r#"{"status":"alive"}"#);
+const READY: (u16, &str) = (200, r#"{"status":"ready"}"#);
+
+/// Until it is so: a look at the database counts for a second.
+fn until(evc: &Evc, readyz: (u16, &str)) {
+    let end = Instant::now() + Duration::from_secs(20);
+    loop {
+        let (status, told) = seen(evc, "/readyz");
+        if (status, told.as_str()) == readyz {
+            break;
+        }
+        assert!(Instant::now() < end, "{status} {told}, and not {readyz:?}");
+        sleep(Duration::from_millis(100));
+    }
+    let (status, told) = seen(evc, "/healthz");
+    assert_eq!((status, told.as_str()), ALIVE, "it lives all the same");
+}
+
+#[test]
+fn a_controller_whose_store_is_gone_lives_and_is_not_ready() {
+    let evc = Evc::start();
+    until(&evc, READY);
+    let (file, away) = (evc.dir.path().join("evc.db"), evc.dir.path().join("away"));
+    fs::rename(&file, &away).expect("moved");
+    let gone = r#"{"reason":"the database's file is gone, or is another one","status":"unready"}"#;
+    until(&evc, (503, gone));
+    fs::write(&file, "another").expect("written");
+    until(&evc, (503, gone));
+    fs::rename(&away, &file).expect("moved back");
+    until(&evc, READY);
+}
+
+#[test]
+fn a_controller_whose_store_fails_lives_and_is_not_ready() {
+    let faults = Faults::default();
+    let evc = Evc::over_engine(Faulty(Memory::default(), faults.clone()));
+    until(&evc, READY);
+    faults.set(Some(Fault::Gone(1)));
+    until(&evc, (503, r#"{"reason":"the database can't be read","status":"unready"}"#));
+    faults.set(None);
+    until(&evc, READY);
+}
+
+/// Whoever asks without end costs no more than one look a second, and no place of a device's or an operator's.
+#[test]
+fn many_questions_are_few_looks() {
+    let faults = Faults::default();
+    let evc = Evc::over_engine(Faulty(Memory::default(), faults.clone()));
+    until(&evc, READY);
+    faults.set(None);
+    let begun = Instant::now();
+    (0..200).for_each(|_| assert_eq!(seen(&evc, "/readyz").0, 200));
+    let looks = faults.asked().reads;
+    assert!(looks <= 1 + usize::try_from(begun.elapsed().as_secs()).expect("few") + 1, "{looks} looks");
+}

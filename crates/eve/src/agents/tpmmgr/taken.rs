@@ -1,0 +1,229 @@
+//! What the files of `config/` say of this node's TPM or key, taken before rights are given up. A key that is there, or can't be looked at just
+//! then, is replaced by no other.
+
+use std::fs::File;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use anyhow::Context;
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+use base64::Engine as _;
+use disk::Disk;
+use tpm::{OwnerAuth, Tcti};
+use wire::FileSigner;
+use zeroize::Zeroizing;
+
+use super::place::{self, Place};
+use crate::agents::ended::Known;
+use crate::agents::keep;
+use crate::paths;
+
+/// What only root can read or write, taken before rights are given up.
+pub(in crate::agents) enum Taken {
+    Tpm {
+        place: Place,
+        pin: File,
+    },
+    Soft(FileSigner),
+    /// One of the files says nothing that can be used, and why.
+    Unusable {
+        why: String,
+    },
+}
+
+impl Taken {
+    /// What can't be used is told and not died of: nobody reads an agent's end in a log who looks at `eve status`.
+    pub(in crate::agents) fn take(root: &Path) -> Self {
+        Self::try_take(root).unwrap_or_else(|error| Self::Unusable { why: place::unusable(&error) })
+    }
+
+    fn try_take(root: &Path) -> anyhow::Result<Self> {
+        let configured = match std::fs::read_to_string(paths::tcti(root)) {
+            Ok(text) => Some(text),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error).context("config/tcti"),
+        };
+        let pin = paths::ek_pin(root);
+        match Tcti::find(configured.as_deref()).context("config/tcti")? {
+            Some(tcti) => {
+                let pin = keep::open(&pin).context("config/ek.pub")?;
+                let boot = keep::open(&paths::boot_pcrs(root)).context("config/boot-pcrs")?;
+                let (owner, certified) = (owner_auth(root)?, certified(root));
+                Ok(Self::Tpm { place: Place { tcti, owner, certified, boot: Arc::new(boot) }, pin })
+            }
+            None if holds_something(&pin, "config/ek.pub")? => {
+                anyhow::bail!(
+                    "this node was installed with a TPM, and there is none now; bring it back, or name it in config/tcti"
+                )
+            }
+            None => Ok(Self::Soft(device_key(&paths::device_key(root))?)),
+        }
+    }
+
+    /// The device and port that the walls must leave open.
+    pub(in crate::agents) fn walls(&self) -> (Option<PathBuf>, Option<u16>) {
+        match self {
+            Self::Tpm { place: Place { tcti: Tcti::Device(path), .. }, .. } => (Some(path.clone()), None),
+            Self::Tpm { place: Place { tcti: Tcti::Swtpm { port, .. }, .. }, .. } => (None, Some(*port)),
+            Self::Soft(_) | Self::Unusable { .. } => (None, None),
+        }
+    }
+}
+
+/// The files that say which TPM this node has, and the device that it has if none does, as they are now.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Files([(Known, Option<SystemTime>); 5]);
+
+impl Files {
+    pub(super) fn look(root: &Path) -> Self {
+        let files = [
+            paths::tcti(root),
+            paths::ek_pin(root),
+            paths::device_key(root),
+            paths::tpm_owner_auth(root),
+            PathBuf::from(tpm::DEFAULT_DEVICE),
+        ];
+        // A change of mode is one too.
+        let changed = |path: &Path| {
+            let at = std::fs::metadata(path).ok()?;
+            SystemTime::UNIX_EPOCH.checked_add(Duration::new(
+                at.ctime().unsigned_abs(),
+                u32::try_from(at.ctime_nsec()).unwrap_or_default(),
+            ))
+        };
+        Self(files.map(|path| (Known::look(&path), changed(&path))))
+    }
+}
+
+/// The key that this node's certificate is of. A certificate that does not read is client's to mend.
+fn certified(root: &Path) -> Option<[u8; 65]> {
+    let pem = std::fs::read(paths::device_cert(root)).ok()?;
+    Some(*wire::Certificate::from_pem(&pem).ok()?.public_key().point())
+}
+
+/// The password of the TPM's owner, in one line, where the installer wrote it. For root's eyes alone.
+fn owner_auth(root: &Path) -> anyhow::Result<Option<Arc<OwnerAuth>>> {
+    let file = match File::open(paths::tpm_owner_auth(root)) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        file => file.context("config/tpm-owner-auth")?,
+    };
+    let mode = file.metadata().context("config/tpm-owner-auth")?.permissions().mode();
+    anyhow::ensure!(mode & 0o077 == 0, "config/tpm-owner-auth can be read by others: `chmod 600` it");
+    let line = keep::read(&file).context("config/tpm-owner-auth")?;
+    let password = Zeroizing::new(line.strip_suffix(b"\n").unwrap_or(&line).to_vec());
+    Ok(Some(Arc::new(OwnerAuth::new(password).context("config/tpm-owner-auth")?)))
+}
+
+/// Whether there is a file with something in it. What can't be looked at, as where a link leads nowhere now, is not absent.
+fn holds_something(path: &Path, name: &'static str) -> anyhow::Result<bool> {
+    match std::fs::symlink_metadata(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error).context(name),
+        Ok(_) => Ok(std::fs::metadata(path)
+            .with_context(|| format!("{name} can't be looked at; no other key is made in its place"))?
+            .len()
+            > 0),
+    }
+}
+
+/// The device key of a node without a TPM, made at first. An empty file holds no key that could be lost.
+fn device_key(path: &Path) -> anyhow::Result<FileSigner> {
+    if !holds_something(path, "config/device.key.pem")? {
+        let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new())
+            .ok()
+            .context("making a key")?;
+        let body = Zeroizing::new(base64::engine::general_purpose::STANDARD.encode(pkcs8.as_ref()));
+        let pem = Zeroizing::new(format!(
+            "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
+            body.as_str()
+        ));
+        Disk::linux().write(path, pem.as_bytes(), 0o600).context("config/device.key.pem")?;
+    }
+    let pem = keep::read(&File::open(path).context("config/device.key.pem")?)?;
+    FileSigner::from_pem(&pem).context("config/device.key.pem is damaged; restore it, or remove it with config/device.cert.pem to make this a new device")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Seen-by-users 0.6: a password that others may read is refused with what to do; one line of it is taken.
+    #[test]
+    fn the_owners_password_is_for_root_alone() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = paths::tpm_owner_auth(dir.path());
+        assert!(owner_auth(dir.path()).expect("none is fine").is_none());
+        std::fs::create_dir_all(path.parent().expect("config")).expect("makes");
+        std::fs::write(&path, "owned\n").expect("writes");
+        let mode =
+            |mode| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).expect("sets");
+        mode(0o644);
+        let words = owner_auth(dir.path()).expect_err("is refused").to_string();
+        assert!(words.contains("chmod 600"), "{words}");
+        mode(0o600);
+        let taken = owner_auth(dir.path()).expect("reads").expect("there");
+        assert!(!format!("{taken:?}").contains("owned"), "never printed");
+        std::fs::write(&path, vec![b'x'; 65]).expect("writes");
+        assert!(owner_auth(dir.path()).is_err(), "longer than any");
+    }
+
+    /// A cut before the first key was whole needs no hand; a key that is damaged is never replaced by another.
+    #[test]
+    fn an_empty_device_key_is_made_and_a_damaged_one_is_told() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("device.key.pem");
+        std::fs::write(&path, "").expect("writes");
+        let made = device_key(&path).expect("makes one").public_key().point().to_vec();
+        assert_eq!(std::fs::metadata(&path).expect("is there").permissions().mode() & 0o777, 0o600);
+        assert_eq!(std::fs::read_dir(dir.path()).expect("lists").count(), 1, "nothing beside it");
+        assert_eq!(device_key(&path).expect("reads").public_key().point().to_vec(), made, "the same again");
+        let whole = std::fs::read(&path).expect("reads");
+        std::fs::write(&path, &whole[..40]).expect("writes");
+        let words = format!("{:#}", device_key(&path).expect_err("is refused"));
+        assert!(words.contains("restore it"), "{words}");
+        assert_eq!(std::fs::read(&path).expect("reads"), whole[..40], "left as it is");
+    }
+
+    /// Issue 7, B: what the files say wrong is told by name, with what to do, and taken once one of them is another.
+    #[test]
+    fn files_that_lead_to_no_tpm_are_told_and_watched() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let config = dir.path().join("config");
+        std::fs::create_dir(&config).expect("makes");
+        let words = || match Taken::take(dir.path()) {
+            Taken::Unusable { why } => (why, Files::look(dir.path())),
+            _ => panic!("it is used"),
+        };
+        std::fs::write(config.join("tcti"), "swtqm:host=127.0.0.1,port=2321").expect("writes");
+        let (why, files) = words();
+        assert!(why.starts_with("config/tcti: a TCTI starts with") && why.contains("mended"), "{why}");
+        assert_eq!(Files::look(dir.path()), files);
+        std::fs::write(config.join("tcti"), "none").expect("writes");
+        std::fs::write(config.join("ek.pub"), "00").expect("writes");
+        assert_ne!(Files::look(dir.path()), files, "it is looked at again");
+        assert!(words().0.contains("name it in config/tcti"), "{}", words().0);
+        std::fs::remove_file(config.join("ek.pub")).expect("there");
+        std::fs::write(config.join("device.key.pem"), "no key").expect("writes");
+        assert!(words().0.contains("config/device.key.pem is damaged"), "{}", words().0);
+        std::fs::remove_file(config.join("device.key.pem")).expect("there");
+        assert!(matches!(Taken::take(dir.path()), Taken::Soft(_)));
+    }
+
+    /// Invariant 6: a key that can't be looked at just now is not one that is absent.
+    #[test]
+    fn a_key_behind_a_link_that_leads_nowhere_is_not_replaced() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (path, elsewhere) = (dir.path().join("device.key.pem"), dir.path().join("medium/device.key.pem"));
+        std::fs::create_dir(dir.path().join("medium")).expect("makes");
+        let first = device_key(&elsewhere).expect("made").public_key().point().to_vec();
+        std::os::unix::fs::symlink(&elsewhere, &path).expect("links");
+        std::fs::rename(dir.path().join("medium"), dir.path().join("away")).expect("not mounted now");
+        let words = format!("{:#}", device_key(&path).expect_err("is refused"));
+        assert!(words.contains("no other key is made"), "{words}");
+        std::fs::rename(dir.path().join("away"), dir.path().join("medium")).expect("mounted again");
+        assert_eq!(device_key(&path).expect("reads").public_key().point().to_vec(), first, "the same");
+    }
+}

@@ -1,0 +1,75 @@
+//! Why a step was not done, as the status tells it, held against the form of all errors: what is, where, and what to do, or that it is done
+//! again by itself.
+
+use std::io::{self, ErrorKind};
+use std::path::Path;
+
+use form::{every, wrong_line};
+use vault::shares::{AddError, OpenError};
+
+use crate::agents::vaultmgr::chain;
+use crate::agents::vaultmgr::generation::roots::TpmmgrError;
+use crate::agents::vaultmgr::generation::shares::SharesError;
+use crate::agents::vaultmgr::hands::crypt::CryptError;
+use crate::agents::vaultmgr::hands::movein::MoveError;
+use crate::agents::vaultmgr::hands::tree::{Left, NOT_WIPED, Trouble};
+use crate::agents::vaultmgr::vault::execute::StepError;
+
+every! {
+    steps: StepError {
+        StepError::Crypt(_) => StepError::Crypt(CryptError::new("the persist filesystem can't encrypt: see `eve vault list`")),
+        StepError::Shares(_) => StepError::Shares(SharesError::NoRoot),
+        StepError::Move(_) => StepError::Move(MoveError::Held(vec!["sh (7)".into()])),
+        StepError::Tree(_) => StepError::Tree(trouble()),
+        StepError::Io { .. } => StepError::Io { what: "making the vault's directory", source: denied() },
+        StepError::KeyGone => StepError::KeyGone,
+        StepError::Busy { .. } => StepError::Busy { holders: Vec::new() },
+        StepError::NoRecord => StepError::NoRecord,
+    }
+    shares: SharesError {
+        SharesError::Tpm(_) => SharesError::Tpm(TpmmgrError("it does not answer".into())),
+        SharesError::File(_) => SharesError::File(disk::Error::Absent { name: "shares.1".into() }),
+        SharesError::Io(_) => SharesError::Io(denied()),
+        SharesError::Add(_) => SharesError::Add(AddError::Full),
+        SharesError::Open(_) => SharesError::Open(OpenError::Damaged),
+        SharesError::Vaults(_) => SharesError::Vaults(CryptError::new("persist/vaults is a link")),
+        SharesError::NoRoot => SharesError::NoRoot,
+        SharesError::NoPlace => SharesError::NoPlace,
+        SharesError::Random => SharesError::Random,
+    }
+    moves: MoveError {
+        MoveError::One(_) => MoveError::One(trouble()),
+        MoveError::Whole(_) => MoveError::Whole(denied()),
+        MoveError::Held(_) => MoveError::Held(vec!["sh (7)".into()]),
+        MoveError::NoRoom { .. } => MoveError::NoRoom { needs: "2 MB".into(), free: "1 MB".into() },
+        MoveError::Differs(_) => MoveError::Differs(left()),
+        MoveError::NotWiped(_) => MoveError::NotWiped(left()),
+    }
+}
+
+fn left() -> Left {
+    let mut left = Left::default();
+    left.add(trouble().to_string());
+    left
+}
+
+fn denied() -> io::Error {
+    ErrorKind::PermissionDenied.into()
+}
+
+fn trouble() -> Trouble {
+    Trouble::new(Path::new("/persist/img/a"), NOT_WIPED)
+}
+
+/// Where it is.
+const PLACES: [&str; 6] = ["persist", "TPM", "vault", "record", "plain files", "sh (7)"];
+
+#[test]
+fn every_step_that_fails_says_what_is_and_what_to_do() {
+    let eve = crate::cli::command();
+    let all = steps().into_iter().chain(shares().into_iter().map(StepError::Shares));
+    let all = all.chain(moves().into_iter().map(StepError::Move));
+    let all = all.chain([StepError::Busy { holders: vec!["sh (7)".into()] }]);
+    let wrong: Vec<String> = all.flat_map(|error| wrong_line(&eve, &PLACES, &chain(&error))).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}

@@ -1,0 +1,72 @@
+//! The status in words, a line for each thing.
+
+use vault::text::plain;
+
+use super::process::Walls;
+use super::{AgentStatus, Status};
+use crate::bus::messages::{ControllerStatus, TpmHealth};
+use crate::cli::table;
+
+pub(super) fn text(status: &Status) -> String {
+    let controller = status.controller.as_ref();
+    let line = |name: &str, words: &str| format!("{name:<12} {}\n", plain(words));
+    let mut text = line("device", &device_words(status)) + &line("tpm", &status.tpm);
+    match &status.tpm_health {
+        Some(health) => text += &line("tpm health", &health_words(health)),
+        None if status.tpm_fails => text += &line("tpm health", "does not answer"),
+        None => {}
+    }
+    text += &line("controller", &controller_words(controller, status.tpm_fails));
+    text += &line("attestation", attestation_words(controller));
+    text += &line("addresses", &status.addresses.join(", "));
+    text.extend(status.agents.iter().map(|agent| line("agent", &agent_words(agent))));
+    text.extend(status.notes.iter().map(|note| line("note", note)));
+    text.push('\n');
+    match &status.vaults {
+        Some(vaults) => text + &table::vaults(vaults, None),
+        None => text + "vaults unknown: vaultmgr does not answer\n",
+    }
+}
+
+fn device_words(status: &Status) -> String {
+    match (&status.device, status.onboarding.as_str()) {
+        (Some(device), "") => device.clone(),
+        (Some(device), words) => format!("{device}, to be registered anew: {words}"),
+        (None, words) => format!("not onboarded yet: {words}"),
+    }
+}
+
+pub(super) fn controller_words(controller: Option<&ControllerStatus>, tpm_fails: bool) -> String {
+    let Some(ControllerStatus { server, proxy, reachable, not_asked, words, .. }) = controller else {
+        return "unknown: zedagent does not answer".to_owned();
+    };
+    let way = proxy.as_ref().map(|proxy| format!(" by the proxy {proxy}")).unwrap_or_default();
+    match words.as_str() {
+        _ if !*reachable && tpm_fails => format!("{server} is not asked: this node's TPM does not sign"),
+        _ if *reachable => format!("{server} answers{way}"),
+        "" => format!("{server} not contacted yet"),
+        words if *not_asked => format!("{server} not asked: {words}"),
+        words => format!("{server} does not answer{way}: {words}"),
+    }
+}
+
+pub(super) fn attestation_words(controller: Option<&ControllerStatus>) -> &str {
+    let Some(controller) = controller else { return "unknown: zedagent does not answer" };
+    controller.attestation.as_deref().unwrap_or("none in this session")
+}
+
+fn agent_words(line: &AgentStatus) -> String {
+    let pid = line.pid.map_or("down".to_owned(), |pid| format!("pid {pid}"));
+    let walls = line.walls.as_ref().map(Walls::words).unwrap_or_default();
+    format!("{:<9} {pid:<11} restarts {:<3} {walls}", line.agent.name(), line.restarts)
+}
+
+fn health_words(health: &TpmHealth) -> String {
+    let figure = |figure: Option<u32>| figure.map_or("?".to_owned(), |figure| figure.to_string());
+    format!(
+        "{}, {} failed authorisations counted; room for {} sessions",
+        if health.in_lockout { "in LOCKOUT (our keys work in it)" } else { "no lockout" },
+        figure(health.lockout_counter),
+        figure(health.sessions_free),
+    )
+}
