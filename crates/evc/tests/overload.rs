@@ -136,7 +136,7 @@ fn messages_in_a_devices_name_take_none_of_its_places() {
     let own = device.seal(&device.ask());
     // Of one that is remembered a forged message is refused at once, and its own is answered.
     evc.app.settled.forget();
-    let slow = evc.occupy(Place::Readers);
+    let slow = evc.occupy(Place::All);
     std::thread::scope(|scope| {
         let forged: Vec<_> =
             (0..5).map(|_| scope.spawn(|| evc.post_from("127.0.0.2", &path, &forged))).collect();

@@ -252,6 +252,18 @@ fn a_second_process_writes_a_token_and_nothing_that_is_told_to_devices() {
     assert_eq!(raced(&evc, &mut device, lose), 200, "and what is said by it holds");
 }
 
+/// Whoever edits the file by other tools is no note, and none of ours: what it says holds for the very next poll all the same.
+#[test]
+fn what_another_process_writes_holds_for_the_very_next_poll() {
+    let evc = Evc::start();
+    let mut device = with_vault(&evc);
+    let file = rusqlite::Connection::open(evc.dir.path().join("evc.db")).expect("opened");
+    for (lost_at, told) in [(Some(1), 200), (None, 200)].repeat(3) {
+        let edit = || assert_eq!(file.execute("UPDATE devices SET lost_at = ?", (lost_at,)), Ok(1));
+        assert_eq!(raced(&evc, &mut device, edit), told, "lost: {lost_at:?}");
+    }
+}
+
 /// A world that is driven by chance: acts of operators and of the device, steps of the clock to and fro, a database that fails.
 struct Chance {
     evc: Evc,

@@ -308,7 +308,11 @@ fn said_beside(device: &DeviceRow, session: SessionKey) -> Result<Control, Refus
     })
 }
 
+/// Its name: as it is kept, or read from the certificate of who registered before names of keys were kept.
 fn key_of(device: &DeviceRow) -> Result<DeviceKey, Refusal> {
+    if let Some(key) = device.key {
+        return Ok(DeviceKey(key));
+    }
     let certificate = Certificate::from_der(&device.cert_der).map_err(|_| Fault::Certificate)?;
     Ok(certificate.public_key().name())
 }

@@ -51,7 +51,7 @@ impl Controller {
             return Ok(Polled::Unchanged);
         }
         let known = known.map(|(known, payload)| (known.key, payload));
-        let looked = self.store.read(|tx| Box::pin(self.look_at(tx, envelope, known, path, now))).await?;
+        let looked = self.store.glance(|tx| Box::pin(self.look_at(tx, envelope, known, path, now))).await?;
         let Looked { device, key, hash, look, unchanged } = looked;
         self.settled.keep(envelope.sender(), Known { key, device, as_of, unchanged });
         Ok(match look {

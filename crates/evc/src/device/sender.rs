@@ -43,7 +43,7 @@ impl Controller {
             return Ok(Sender { device: known.device, payload: payload.to_vec() });
         }
         let known = known.map(|(known, payload)| (known.key, payload));
-        let Found { row, key, payload } = self.store.read(|tx| Box::pin(find(tx, envelope, known))).await?;
+        let Found { row, key, payload } = self.store.glance(|tx| Box::pin(find(tx, envelope, known))).await?;
         self.heard_from(row.id, path, now)?;
         self.settled.keep(envelope.sender(), Known { key, device: row.id, as_of, unchanged: None });
         Ok(Sender { device: row.id, payload: payload.to_vec() })

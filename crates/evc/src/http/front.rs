@@ -14,13 +14,13 @@ use hyper::body::Incoming;
 use hyper::service::Service as _;
 use hyper::{Method, Request};
 use hyper_util::service::TowerToHyperService;
-use tokio::time::timeout;
 
 use super::answer::{busy, in_words};
 use super::envelope::Message;
 use super::intake::WayIn;
+use super::pace::Pace;
 use super::shares::Source;
-use super::{App, PATIENCE, device, log};
+use super::{App, device, log};
 
 /// Answers requests.
 #[derive(Clone)]
@@ -53,13 +53,18 @@ impl Front {
         Self { hot: None, rest: TowerToHyperService::new(rest) }
     }
 
-    pub(super) async fn answer(&self, source: Source, mut request: Request<Incoming>) -> Response {
+    pub(super) async fn answer(
+        &self,
+        source: Source,
+        mut request: Request<Incoming>,
+        pace: &Pace,
+    ) -> Response {
         if let Some(hot) = &self.hot
             && request.method() == Method::POST
             && asked(request.uri().path()).is_some()
         {
             let uri = request.uri().clone();
-            let response = hot.answer(source, request).await;
+            let response = hot.answer(source, request, pace).await;
             log::tell(&hot.app, (&Method::POST, &uri), Some(source), &response);
             return response;
         }
@@ -72,11 +77,11 @@ impl Front {
 }
 
 impl Hot {
-    async fn answer(&self, source: Source, request: Request<Incoming>) -> Response {
-        let code = match timeout(PATIENCE, caught(self.work(source, request))).await {
-            Ok(Some(response)) => return response,
-            Ok(None) => StatusCode::INTERNAL_SERVER_ERROR,
-            Err(_) => StatusCode::SERVICE_UNAVAILABLE,
+    async fn answer(&self, source: Source, request: Request<Incoming>, pace: &Pace) -> Response {
+        let code = match pace.patiently(caught(self.work(source, request))).await {
+            Some(Some(response)) => return response,
+            Some(None) => StatusCode::INTERNAL_SERVER_ERROR,
+            None => StatusCode::SERVICE_UNAVAILABLE,
         };
         in_words(code.into_response()).await
     }

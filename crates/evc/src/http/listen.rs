@@ -10,13 +10,15 @@ use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
+use super::at_once::at_once;
 use super::front::Front;
+use super::pace::{PATIENCE, Pace, Paced, TooLong};
 use super::shares::{Share, Shares, Source};
 use crate::custody::{CustodyError, server_config};
 use crate::service::Controller;
@@ -126,7 +128,7 @@ impl Listener {
         let (tls, front) = (self.tls.clone(), self.front.clone());
         tokio::spawn(async move {
             let _ = stream.set_nodelay(true);
-            connection(stream, tls, (front, source), idle, stop).await;
+            at_once(connection(stream, tls, (front, source), idle, stop)).await;
             drop(room);
         });
     }
@@ -151,19 +153,27 @@ async fn connection(
     mut stop: watch::Receiver<bool>,
 ) {
     let Ok(Ok(stream)) = tokio::time::timeout(SLOW, tls.accept(stream)).await else { return };
+    let (pace, front) = (Pace::of(idle), &front);
+    let (pace, mut is_last) = (&pace, false);
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(idle).max_buf_size(64 << 10);
-    let front = &front;
-    let service = service_fn(|request: Request<Incoming>| async {
-        Ok::<_, Infallible>(front.answer(source, request).await)
+    http.header_read_timeout(None).max_buf_size(64 << 10);
+    let service = service_fn(|request: Request<Incoming>| async move {
+        Ok::<_, Infallible>(pace.work(front.answer(source, request, pace)).await)
     });
-    let serving = http.serve_connection(TokioIo::new(stream), service);
-    tokio::pin!(serving);
-    tokio::select! {
-        _ = serving.as_mut() => return,
-        () = told(&mut stop) => serving.as_mut().graceful_shutdown(),
+    let serving = http.serve_connection(Paced { stream: TokioIo::new(stream), pace }, service);
+    let timer = tokio::time::sleep(idle.min(PATIENCE));
+    tokio::pin!(serving, timer);
+    loop {
+        tokio::select! {
+            _ = serving.as_mut() => return,
+            () = told(&mut stop), if !is_last => {
+                serving.as_mut().graceful_shutdown();
+                is_last = true;
+            }
+            // A request that took too long is told so when it is polled next, which is now.
+            over = pace.too_long(timer.as_mut()) => if over == TooLong::Idle { return },
+        }
     }
-    let _ = serving.await;
 }
 
 #[cfg(test)]

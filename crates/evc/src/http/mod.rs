@@ -8,7 +8,7 @@
 //! | requests at work of one certificate at one source | 4 |
 //! | a device's report; its other messages; an operator's file | 4 MiB; 256 KiB; 1 MiB |
 //! | time for one request | 30 s |
-//! | time that a connection idles | 120 s, or 15 s when half of all connections are taken or its source has more than 256 |
+//! | time that a connection idles, or its peer takes nothing of an answer | 120 s, or 15 s when half of all connections are taken or its source has more than 256 |
 //!
 //! A source is an IPv4 address or an IPv6 /64. Of connections, places and memory one source may hold as much as it leaves free: alone
 //! it gets half. A site behind one address may have more devices than that, since idle connections end and the next poll makes
@@ -20,6 +20,7 @@
 //! source that has its share is closed at once; when all connections are taken, further ones wait in the kernel.
 
 mod answer;
+mod at_once;
 mod code;
 mod device;
 mod envelope;
@@ -29,11 +30,11 @@ mod intake;
 mod listen;
 pub(crate) mod log;
 mod operator;
+mod pace;
 mod shares;
 
 use std::ops::Deref;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::http::StatusCode;
@@ -45,6 +46,7 @@ use crate::service::Controller;
 use front::{Front, Hot};
 use intake::{Intake, WayIn, pass};
 use log::Refusals;
+use pace::PATIENCE;
 use shares::{Shares, Source};
 
 pub use listen::{CONNECTIONS, ListenError, Listener};
@@ -61,8 +63,6 @@ const DEVICES: (usize, usize) = (128, 128 << 20);
 const OPERATORS: (usize, usize) = (32, 32 << 20);
 /// Requests of one sender at one source that are worked on at the same time: a device has no use for more.
 const OF_SENDER: usize = 4;
-/// How long one request may take.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What every handler has.
 #[derive(Clone)]

@@ -69,7 +69,7 @@ impl Changes {
         }
     }
 
-    fn count(&self, scope: Scope) {
+    pub(super) fn count(&self, scope: Scope) {
         let number = self.last.fetch_add(1, SeqCst) + 1;
         self.of_scope(scope).fetch_max(number, SeqCst);
     }

@@ -9,6 +9,7 @@ mod kept;
 mod key_rows;
 mod notes;
 mod place;
+mod reruns;
 mod rows;
 pub mod sqlite;
 mod told;

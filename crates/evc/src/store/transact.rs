@@ -3,25 +3,15 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 use async_trait::async_trait;
-use tokio::time::{Instant, sleep};
 use vault::ids::DeviceId;
 
 use super::changes::{Changes, Commit};
 use super::notes::{Noted, Notes};
+use super::reruns::Reruns;
 use super::{AsOf, StoreError, Stored, Tx};
-
-/// Before each time that a body is run again. Short: who was in the way has committed.
-const PAUSES: [Duration; 4] = [
-    Duration::from_millis(5),
-    Duration::from_millis(20),
-    Duration::from_millis(80),
-    Duration::from_millis(320),
-];
-/// A body that has taken so long is not run again: who waits for it is told to come back.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a writing body has to itself: what it read of that stays true until it commits. Two bodies of one scope run one after the
 /// other. Of two devices none waits for the other, where the engine has more than one writer.
@@ -46,6 +36,10 @@ pub enum Scope {
 pub trait Engine: Send + Sync {
     /// A view of one moment.
     async fn read(&self) -> Stored<Box<dyn Open>>;
+    /// The same, for a look at what there is of one device. Whoever writes may have to wait until it ends.
+    async fn glance(&self) -> Stored<Box<dyn Open>> {
+        self.read().await
+    }
     /// A transaction that has `scope` to itself, or learns by its commit, or before, that it had not: [`StoreError::Again`].
     async fn write(&self, scope: Scope) -> Stored<Box<dyn Open>>;
     /// The same, but that its commit may return before it is durable. It is durable no later than whatever is written after it: of a power
@@ -62,6 +56,10 @@ pub trait Engine: Send + Sync {
     /// Whether the database still lies where it was opened: what is open may go on being read though nobody will find it again.
     fn is_there(&self) -> bool {
         true
+    }
+    /// How often others wrote all the same, as a view of now would show it; none: that can't be told just now.
+    fn written_by_others(&self) -> Option<u64> {
+        Some(0)
     }
 }
 
@@ -97,12 +95,14 @@ pub type Running<'t, T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send + 
 pub struct Store {
     engine: Box<dyn Engine>,
     changes: Arc<Changes>,
+    /// How often others wrote, as far as it is counted among the changes.
+    others: AtomicU64,
 }
 
 impl Store {
     /// Over an engine.
     pub fn over(engine: impl Engine + 'static) -> Self {
-        Self { engine: Box::new(engine), changes: Changes::none_yet() }
+        Self { engine: Box::new(engine), changes: Changes::none_yet(), others: AtomicU64::new(0) }
     }
 
     /// Now, between commits: to be taken before a view, of whatever of it is kept in memory.
@@ -122,13 +122,24 @@ impl Store {
     /// is always no.
     #[must_use]
     pub fn unchanged_since(&self, then: AsOf, device: DeviceId) -> bool {
-        self.engine.is_alone() && self.changes.none_since(then, device)
+        self.heeds_others() && self.changes.none_since(then, device)
     }
 
     /// The same for a body that has the device to itself, and builds on what it writes: no commit at all is missed, told to anybody or not.
     #[must_use]
     pub(crate) fn untouched_since(&self, then: AsOf, device: DeviceId) -> bool {
-        self.engine.is_alone() && self.changes.none_at_all_since(then, device)
+        self.heeds_others() && self.changes.none_at_all_since(then, device)
+    }
+
+    /// Counts what others wrote until now. No: it can't be told.
+    fn heeds_others(&self) -> bool {
+        let Some(wrote) = self.engine.written_by_others() else { return false };
+        // Counted before it is said to be: of two who see it at once both count it.
+        if self.others.load(SeqCst) != wrote {
+            self.changes.count(Scope::Fleet);
+            self.others.store(wrote, SeqCst);
+        }
+        self.engine.is_alone()
     }
 
     /// Runs a body over a view of one moment.
@@ -139,9 +150,28 @@ impl Store {
         &self,
         body: impl for<'t> Fn(&'t mut (dyn Tx + 'e)) -> Running<'t, T, E>,
     ) -> Result<T, E> {
+        self.view(|| self.engine.read(), body).await
+    }
+
+    /// As [`Self::read`], for a body that looks at one device alone ([`Engine::glance`]).
+    ///
+    /// # Errors
+    /// The body's, and the engine's.
+    pub async fn glance<'e, T, E: Failure>(
+        &self,
+        body: impl for<'t> Fn(&'t mut (dyn Tx + 'e)) -> Running<'t, T, E>,
+    ) -> Result<T, E> {
+        self.view(|| self.engine.glance(), body).await
+    }
+
+    async fn view<'s, 'e, T, E: Failure>(
+        &'s self,
+        open: impl Fn() -> Pin<Box<dyn Future<Output = Stored<Box<dyn Open>>> + Send + 's>>,
+        body: impl for<'t> Fn(&'t mut (dyn Tx + 'e)) -> Running<'t, T, E>,
+    ) -> Result<T, E> {
         let mut reruns = Reruns::new();
         loop {
-            let tried = match self.engine.read().await {
+            let tried = match open().await {
                 Ok(mut open) => body(&mut *open).await,
                 Err(error) => Err(error.into()),
             };
@@ -247,27 +277,6 @@ enum End {
     CommitAhead,
     Note,
     Drop,
-}
-
-/// How often a body is run again.
-struct Reruns {
-    begun: Instant,
-    pauses: std::slice::Iter<'static, Duration>,
-}
-
-impl Reruns {
-    fn new() -> Self {
-        Self { begun: Instant::now(), pauses: PAUSES.iter() }
-    }
-
-    /// Whether it is to be run once more; if so, after a pause.
-    async fn one_more(&mut self) -> bool {
-        let Some(pause) = self.pauses.next().filter(|_| self.begun.elapsed() < PATIENCE) else {
-            return false;
-        };
-        sleep(*pause).await;
-        true
-    }
 }
 
 #[cfg(test)]

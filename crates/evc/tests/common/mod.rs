@@ -47,7 +47,7 @@ const READERS: usize = 4;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
     Writer,
-    Readers,
+    All,
 }
 
 /// A place that nobody else has.
@@ -64,7 +64,7 @@ async fn held(app: Arc<Controller>, place: Place, told: mpsc::Sender<()>, gone: 
     };
     let held: Result<(), StoreError> = match place {
         Place::Writer => app.store.write(Scope::Fleet, |_| Box::pin(hold())).await,
-        Place::Readers => app.store.read(|_| Box::pin(hold())).await,
+        Place::All => app.store.read(|_| Box::pin(hold())).await,
     };
     held.expect("held");
 }
@@ -282,12 +282,13 @@ impl Evc {
         self.wait(self.app.store.write(Scope::Fleet, act)).expect("written")
     }
 
-    /// Holds a writer's place, or all readers', until it is dropped.
+    /// Holds a writer's place, or all, until it is dropped. (A look at one device takes the writer's too.)
     pub(crate) fn occupy(&self, place: Place) -> Occupied {
         let (go, gone) = watch::channel(());
         let (told, mut here) = mpsc::channel(READERS);
-        let count = if place == Place::Writer { 1 } else { READERS };
-        for _ in 0..count {
+        let count = if place == Place::Writer { 1 } else { READERS + 1 };
+        for n in 0..count {
+            let place = if n == 0 { Place::Writer } else { place };
             self.runtime.spawn(held(self.app.clone(), place, told.clone(), gone.clone()));
         }
         for _ in 0..count {

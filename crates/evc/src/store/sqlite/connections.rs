@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Params, ffi};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
@@ -36,6 +37,9 @@ impl Access {
         let connection = Connection::open_with_flags(file, how | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
         // Another process that opens or closes it now is waited for.
         connection.busy_timeout(PATIENCE)?;
+        // A plan never depends on the values that are asked for. Else SQLite, where an index is of some rows alone, reads a statement anew
+        // each time that it is given other values.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         // Sealed rows that are deleted are overwritten. (Epochs that are over are not deleted; their releases are.)
         connection.execute_batch(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON;",
@@ -83,8 +87,19 @@ impl Connections {
             Some(connection) => connection,
             None => self.one_more()?,
         };
+        Ok(self.lent(connection, place))
+    }
+
+    /// Lends one that is open, if one is at rest and nobody waits for it.
+    pub(super) fn lend_idle(self: &Arc<Self>) -> Option<Lent> {
+        let place = self.places.clone().try_acquire_owned().ok()?;
+        let connection = self.idle().pop()?;
+        Some(self.lent(connection, place))
+    }
+
+    fn lent(self: &Arc<Self>, connection: Connection, place: OwnedSemaphorePermit) -> Lent {
         let durable = Durable::AtOnce;
-        Ok(Lent { connection: Some(connection), sound: true, durable, of: self.clone(), _place: place })
+        Lent { connection: Some(connection), sound: true, durable, of: self.clone(), _place: place }
     }
 
     fn one_more(&self) -> Stored<Connection> {
@@ -133,12 +148,17 @@ impl Lent {
         self.note(done.map_err(failed))
     }
 
-    /// Before a transaction begins. Not by a statement that is kept: SQLite carries this one out when it reads it.
+    /// When its commit will be on the disk.
+    pub(super) fn durable(&self) -> Durable {
+        self.durable
+    }
+
+    /// Before a transaction begins. What is not durable at once folds no log into the file either: nothing of it waits for the disk. Not by a statement that is kept: SQLite carries this one out when it reads it.
     pub(super) fn be(&mut self, durable: Durable) -> Stored<()> {
         if durable != self.durable {
             let say = match durable {
-                Durable::AtOnce => "PRAGMA synchronous = FULL",
-                Durable::WithTheNext => "PRAGMA synchronous = NORMAL",
+                Durable::AtOnce => "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 1000",
+                Durable::WithTheNext => "PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0",
             };
             self.connection().execute_batch(say).map_err(failed)?;
             self.durable = durable;
@@ -190,7 +210,7 @@ mod tests {
     use std::path::{Path, PathBuf};
     use std::sync::Arc;
 
-    use super::{Access, Connections};
+    use super::{Access, Connections, DbConfig};
     use crate::store::StoreError;
 
     const MANY_BYTES: &str = "INSERT INTO one VALUES (zeroblob(1000000))";
@@ -254,6 +274,8 @@ mod tests {
             };
             let kept = ["synchronous", "foreign_keys", "secure_delete", "busy_timeout"].map(told);
             assert_eq!(kept, [2, 1, 1, 0]);
+            let steady = lent.connection().db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG);
+            assert_eq!(steady, Ok(true), "no statement is read anew for other values");
             let journal: String =
                 lent.connection().pragma_query_value(None, "journal_mode", |row| row.get(0)).expect("told");
             assert_eq!(journal, "wal");

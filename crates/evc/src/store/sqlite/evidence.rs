@@ -84,8 +84,10 @@ impl Evidence for SqliteTx {
     }
 
     async fn put_standing(&mut self, row: &StandingRow) -> Stored<()> {
-        let put =
-            "INSERT OR REPLACE INTO standings (device, session, at, renew, record) VALUES (?, ?, ?, ?, ?)";
+        // The row stays where it is: one that is replaced is another, in another place.
+        let put = "INSERT INTO standings (device, session, at, renew, record) VALUES (?, ?, ?, ?, ?)
+                   ON CONFLICT (device) DO UPDATE SET (session, at, renew, record) =
+                     (excluded.session, excluded.at, excluded.renew, excluded.record)";
         let values = (blob(row.device.0), row.session, int(row.at), row.renew, json(&row.record));
         self.run(put, values).await.map(drop)
     }

@@ -10,6 +10,7 @@ mod devices;
 mod evidence;
 mod keys;
 mod labels;
+mod others;
 mod read;
 mod tables;
 mod transaction;
@@ -26,6 +27,7 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::task::block_in_place;
 
 use self::connections::{Access, Connections, Durable};
+use self::others::Others;
 use self::transaction::SqliteTx;
 use super::{Engine, Open, Scope, StoreError, Stored};
 
@@ -47,6 +49,7 @@ pub struct SqliteStore {
     file: PathBuf,
     /// Device and inode of the file when it was opened.
     identity: Option<(u64, u64)>,
+    others: Arc<Others>,
 }
 
 /// A folder that no other controller works on. Held for its store's life; the kernel lets go of it however that ends.
@@ -106,7 +109,12 @@ impl SqliteStore {
             lock,
             file: file.to_owned(),
             identity: identity(file),
+            others: Others::of(file),
         }
+    }
+
+    async fn writes(&self, durable: Durable) -> Stored<Box<dyn Open>> {
+        Ok(Box::new(SqliteTx::writing(&self.writing, durable, &self.others).await?))
     }
 }
 
@@ -136,16 +144,24 @@ fn apart<T>(work: impl FnOnce() -> T) -> T {
 #[async_trait]
 impl Engine for SqliteStore {
     async fn read(&self) -> Stored<Box<dyn Open>> {
-        Ok(Box::new(SqliteTx::reading(&self.reading).await?))
+        Ok(Box::new(SqliteTx::reading(self.reading.lend().await?)?))
+    }
+
+    /// After each commit a reading connection reads its pages anew. The one that wrote them knows them: where nobody has it, it is taken.
+    async fn glance(&self) -> Stored<Box<dyn Open>> {
+        match self.writing.lend_idle() {
+            Some(idle) => Ok(Box::new(SqliteTx::reading(idle)?)),
+            None => self.read().await,
+        }
     }
 
     /// The file has one writer, whatever it is for.
     async fn write(&self, _: Scope) -> Stored<Box<dyn Open>> {
-        Ok(Box::new(SqliteTx::writing(&self.writing, Durable::AtOnce).await?))
+        self.writes(Durable::AtOnce).await
     }
 
     async fn write_ahead(&self, _: Scope) -> Stored<Box<dyn Open>> {
-        Ok(Box::new(SqliteTx::writing(&self.writing, Durable::WithTheNext).await?))
+        self.writes(Durable::WithTheNext).await
     }
 
     /// Folds the log into the file.
@@ -161,5 +177,10 @@ impl Engine for SqliteStore {
 
     fn is_there(&self) -> bool {
         self.identity.is_some() && identity(&self.file) == self.identity
+    }
+
+    /// `evc token new` writes beside it, and so does who edits the file by other tools.
+    fn written_by_others(&self) -> Option<u64> {
+        self.others.wrote()
     }
 }

@@ -34,6 +34,7 @@ const MIGRATIONS: &[Migration] = &migrations![
     44 = "0044_sections_sent_before",
     45 = "0045_challenges",
     50 = "0050_labels",
+    60 = "0060_long_rows_by_number",
 ];
 
 /// Where builds of before kept their list.
@@ -188,6 +189,29 @@ mod tests {
             refuse_others(&file).expect("it is of this version");
             bring_up_to_date(&mut file).expect("once");
         }
+    }
+
+    /// What hangs on a device hangs on it in its new table; and no look-up of a long row compares whole rows.
+    #[test]
+    fn long_rows_are_found_by_their_numbers_and_keep_what_refers_to_them() {
+        let before: Vec<_> = MIGRATIONS.iter().copied().filter(|(number, _)| *number < 60).collect();
+        let mut file = empty();
+        bring_to(&mut file, &before).expect("made");
+        let rows = "INSERT INTO devices (id, project, name, cert_digest, cert_der, serial, tpm, learn, registered_at, section_version, answered)
+                      VALUES (x'01', 'default', 'edge-1', x'02', x'03', '1', 'present', 0, 1, 7, 8);
+                    INSERT INTO device_certs VALUES (x'01', 11, x'04', NULL, 1);
+                    INSERT INTO standings VALUES (x'01', x'05', 1, 0, '{}');
+                    INSERT INTO refs (project, device, pcrs, state, learned_at) VALUES ('default', x'01', '{}', 'pending', 1);";
+        file.execute_batch(rows).expect("written");
+        bring_up_to_date(&mut file).expect("carried over");
+        let count =
+            |from: &str| file.query_row(&format!("SELECT count(*) FROM {from}"), (), |row| row.get(0));
+        let whole = "devices WHERE rowid = 1 AND id = x'01' AND section_version = 7 AND answered = 8 AND labels = '{}'";
+        for from in [whole, "device_certs WHERE rowid = 1", "standings WHERE rowid = 1", "refs"] {
+            assert_eq!(count(from), Ok(1), "{from}");
+        }
+        assert_eq!(count("pragma_foreign_key_check"), Ok(0));
+        file.execute("DELETE FROM devices", ()).expect_err("others refer to it");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use tokio::time::{sleep, timeout};
 use vault::ids::DeviceId;
 
 use super::connections::{Connections, Durable, Lent, failed};
+use super::others::{KeptOut, Others};
 use super::read::{Columns, Count, FromRow, There};
 use super::{PATIENCE, apart};
 use crate::store::{Around, Open, StoreError, Stored, Tx};
@@ -18,13 +19,23 @@ use crate::store::{Around, Open, StoreError, Stored, Tx};
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// A transaction, on the thread of whoever asks.
-pub(super) struct SqliteTx(Lent);
+pub(super) struct SqliteTx {
+    /// Ends before the connection is another's.
+    writes: Option<KeptOut>,
+    lent: Lent,
+}
 
 #[async_trait]
 impl Open for SqliteTx {
     async fn commit(self: Box<Self>) -> Stored<()> {
-        let Self(mut lent) = *self;
-        apart(|| lent.run("COMMIT", ())).map(drop)
+        let Self { writes, mut lent } = *self;
+        let done = match lent.durable() {
+            Durable::AtOnce => apart(|| lent.run("COMMIT", ())).map(drop),
+            // It waits for no disk.
+            Durable::WithTheNext => lent.run("COMMIT", ()).map(drop),
+        };
+        drop(writes);
+        done
     }
 }
 
@@ -37,25 +48,29 @@ impl Tx for SqliteTx {
 
 impl SqliteTx {
     /// A view of one moment.
-    pub(super) async fn reading(connections: &Arc<Connections>) -> Stored<Self> {
-        let mut lent = connections.lend().await?;
+    pub(super) fn reading(mut lent: Lent) -> Stored<Self> {
         lent.run("BEGIN", ())?;
-        Ok(Self(lent))
+        Ok(Self { writes: None, lent })
     }
 
     /// Takes the write lock at once: what is read next can't change before the commit.
-    pub(super) async fn writing(connections: &Arc<Connections>, durable: Durable) -> Stored<Self> {
+    pub(super) async fn writing(
+        connections: &Arc<Connections>,
+        durable: Durable,
+        others: &Arc<Others>,
+    ) -> Stored<Self> {
         let begun = timeout(PATIENCE, async {
             let mut lent = connections.lend().await?;
             lent.be(durable)?;
             begin_alone(lent).await
         });
-        begun.await.unwrap_or_else(|waited| Err(StoreError::Busy(waited.into())))
+        let lent = begun.await.unwrap_or_else(|waited| Err(StoreError::Busy(waited.into())))?;
+        Ok(Self { writes: Some(others.kept_out()), lent })
     }
 
     pub(super) async fn run(&mut self, statement: &str, values: impl Params + Send) -> Stored<usize> {
         give_way().await;
-        self.0.run(statement, values)
+        self.lent.run(statement, values)
     }
 
     /// Changes a row that was read in this transaction.
@@ -69,7 +84,7 @@ impl SqliteTx {
     /// Adds a row: its number.
     pub(super) async fn add(&mut self, statement: &str, values: impl Params + Send) -> Stored<i64> {
         self.run(statement, values).await?;
-        Ok(self.0.connection().last_insert_rowid())
+        Ok(self.lent.connection().last_insert_rowid())
     }
 
     /// The first row `from` somewhere.
@@ -106,21 +121,21 @@ impl SqliteTx {
         read: impl FnOnce(&mut Rows<'_>) -> Stored<R>,
     ) -> Stored<R> {
         let question = format!("SELECT {} {from}", T::COLUMNS);
-        let prepared = self.0.connection().prepare_cached(&question);
+        let prepared = self.lent.connection().prepare_cached(&question);
         let found = prepared.map_err(failed).and_then(|mut statement| {
             let mut rows = statement.query(values).map_err(failed)?;
             read(&mut rows)
         });
-        self.0.note(found)
+        self.lent.note(found)
     }
 }
 
 /// Another process may be writing: it's asked for until it ended, and no thread waits for it.
-async fn begin_alone(mut lent: Lent) -> Stored<SqliteTx> {
+async fn begin_alone(mut lent: Lent) -> Stored<Lent> {
     loop {
         match lent.run("BEGIN IMMEDIATE", ()) {
             Err(StoreError::Busy(_)) => sleep(PAUSE).await,
-            begun => return begun.map(|_| SqliteTx(lent)),
+            begun => return begun.map(|_| lent),
         }
     }
 }
