@@ -45,10 +45,18 @@ pub struct Subject<'a> {
 pub struct Decision {
     /// Release, or why not.
     pub ruling: Ruling,
-    /// The policy's demands on the evidence hold. A vault that is locked by its operator counts by its evidence alone.
-    pub met: bool,
+    /// Which of the policy's demands on the evidence does not hold. A vault that is locked by its operator counts by its evidence alone.
+    pub lacks: Option<Withheld>,
     /// Its evidence is due to be renewed.
     pub renewal_due: bool,
+}
+
+impl Decision {
+    /// Whether all of the policy's demands on the evidence hold.
+    #[must_use]
+    pub fn met(&self) -> bool {
+        self.lacks.is_none()
+    }
 }
 
 /// Release, or why not.
@@ -200,10 +208,14 @@ impl Withheld {
             Self::NoEvidence | Self::OtherSession | Self::MustQuote => "attestation wanted",
             Self::TooOld { .. } | Self::FromTheFuture => "attestation out of date",
             Self::NoTpm => "the policy asks for a TPM",
-            Self::WentBack { .. } | Self::Failed { .. } => "attestation does not satisfy the policy",
+            Self::Failed { check: Check::Pcrs, .. } => "attestation does not satisfy the policy: PCRs",
+            Self::WentBack { .. } => "attestation does not satisfy the policy",
             Self::LockedByOperator => "locked by the operator",
             Self::BeingRemoved => "being removed",
-            Self::DeviceLost | Self::DeviceDoubled => "withheld from this device by the operator",
+            Self::DeviceLost => "withheld from this device by the operator",
+            Self::DeviceDoubled => {
+                "withheld by the controller itself: there may be two of this device, until its operator has looked"
+            }
         }
     }
 }
@@ -212,7 +224,7 @@ impl Withheld {
 #[must_use]
 pub fn decide(subject: &Subject<'_>, evidence: &Evidence<'_>, asking: &Asking, now: u64) -> Decision {
     let demands = demands(subject.policy, evidence, asking, now);
-    let met = demands.is_ok();
+    let lacks = demands.as_ref().err().cloned();
     let ruling = match demands {
         // Locked there too, as far as it still listens: also what the TPM alone opens.
         _ if asking.barred == Some(Bar::Lost) => Ruling::Withhold(Withheld::DeviceLost),
@@ -224,7 +236,7 @@ pub fn decide(subject: &Subject<'_>, evidence: &Evidence<'_>, asking: &Asking, n
         Err(why) => Ruling::Withhold(why),
         Ok(()) => wanted(subject, asking),
     };
-    Decision { ruling, met, renewal_due: evidence.renewal_due(subject.policy.attest.every, now) }
+    Decision { ruling, lacks, renewal_due: evidence.renewal_due(subject.policy.attest.every, now) }
 }
 
 /// A vault whose custody gave up the controller's key still needs it to get off the epoch it is wrapped under.
@@ -275,13 +287,13 @@ pub enum Challenge {
 pub fn challenge(decisions: &[Decision], evidence: &Evidence<'_>, asking: &Asking, now: u64) -> Challenge {
     let standing = match decisions {
         [] => evidence.in_force(asking, DEFAULT_ATTEST_EVERY, now).is_ok(),
-        listed => listed.iter().any(|decision| decision.met),
+        listed => listed.iter().any(Decision::met),
     };
     let due = match decisions {
         [] => evidence.renewal_due(DEFAULT_ATTEST_EVERY, now),
         listed => {
             let again = evidence.retry_due(now);
-            listed.iter().any(|decision| decision.renewal_due || (!decision.met && again))
+            listed.iter().any(|decision| decision.renewal_due || (!decision.met() && again))
         }
     };
     match (standing, due) {
@@ -289,6 +301,17 @@ pub fn challenge(decisions: &[Decision], evidence: &Evidence<'_>, asking: &Askin
         (true, true) => Challenge::Beside,
         (true, false) => Challenge::None,
     }
+}
+
+/// Which demand is told to a session whose evidence is taken and in force, and satisfies no listed vault's policy, coarsely. None where there
+/// is no such evidence: then the challenge says what is wanted.
+#[must_use]
+pub fn lacking(decisions: &[Decision]) -> Option<&'static str> {
+    let lacks: Option<Vec<_>> = decisions.iter().map(|decision| decision.lacks.as_ref()).collect();
+    lacks?.into_iter().find_map(|why| match why {
+        Withheld::Failed { check: Check::Pcrs, .. } => Some("PCRs"),
+        _ => None,
+    })
 }
 
 #[cfg(test)]

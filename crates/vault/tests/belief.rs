@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use attest::SessionKey;
 use uuid::Uuid;
-use vault::belief::{About, Answer, Belief, Effect, Heard, Kept, Opened, Roots, Said, Signed};
+use vault::belief::{
+    About, Answer, Belief, Beside, Effect, Heard, Kept, LockOrders, Opened, Roots, Said, Signed,
+};
 use vault::ids::{DeviceId, DeviceKey, Incarnation, Name, SectionDigest, SectionVersion, VaultId};
 use vault::section::Section;
 use vault::shares::RootPin;
@@ -41,7 +43,7 @@ fn answer(section: Section, root: RootPin) -> Heard {
     let number = u8::try_from(section.version.version).expect("small");
     let signed = Signed { envelope: vec![number], certs: vec![] };
     let said = Said::Section(Box::new(section), digest(number));
-    Heard::Answer(Authority::Live, Box::new(Answer { root, said, signed }))
+    Heard::Answer(Authority::Live, Box::new(Answer { root, said, beside: Beside::default(), signed }))
 }
 
 /// What an earlier life kept: section 7, which listed the vault.
@@ -50,7 +52,13 @@ fn kept() -> Box<Kept> {
     let listed = BTreeMap::from([(VAULT, "berlin".parse().expect("a name"))]);
     let record = Record { accepted, listed, removed: BTreeMap::new(), former: BTreeMap::new() };
     let chain = Chain { head: Some(digest(7)), epochs: BTreeMap::new() };
-    Box::new(Kept { record, chain, root: ROOT, signed: Signed { envelope: vec![7], certs: vec![] } })
+    Box::new(Kept {
+        record,
+        chain,
+        root: ROOT,
+        signed: Signed { envelope: vec![7], certs: vec![] },
+        ordered: [].into(),
+    })
 }
 
 /// Hears, and carries out what a working disk does.
@@ -228,4 +236,102 @@ fn another_controller_counts_once_it_is_accepted() {
     assert!(!record.listed.contains_key(&others), "it counts as listed by nobody");
     assert_eq!(authority(&belief), Some(Authority::Live));
     assert!(hear(&mut belief, Heard::RootAccepted(other)).is_empty(), "said again it changes nothing");
+}
+
+/// The order of a controller that withholds the section: to lock the vault, at a place of the device's history.
+fn order(at: SectionVersion) -> LockOrders {
+    LockOrders { device: DEVICE, device_key: KEY, session: SESSION, at, vaults: [VAULT].into() }
+}
+
+fn withheld(orders: Option<LockOrders>, root: RootPin) -> Heard {
+    let beside = Beside { orders, lacks: Some("PCRs".to_owned()) };
+    let signed = Signed { envelope: vec![0], certs: vec![] };
+    Heard::Answer(Authority::Live, Box::new(Answer { root, said: Said::NoSection, beside, signed }))
+}
+
+fn ordered(belief: &Belief) -> bool {
+    belief.desired().ordered.contains(&VAULT)
+}
+
+/// SECURITY TH-3: what withholds the section does not withhold the order. It is kept, and holds until a section that follows this node's own
+/// history says otherwise; then the same bytes, given again, say nothing.
+#[test]
+fn an_order_beside_a_challenge_locks_until_the_next_section() {
+    let mut belief = started(Roots::Open(Some(ROOT)));
+    hear(&mut belief, Heard::RecordOpened(Opened::Read(kept())));
+    let effects = hear(&mut belief, withheld(Some(order(version(8))), ROOT));
+    assert!(ordered(&belief));
+    assert!(tells(&effects, "satisfies no policy (PCRs)"), "{effects:?}");
+    let saved = effects.iter().find_map(|effect| match effect {
+        Effect::Save(kept) => Some(kept.clone()),
+        _ => None,
+    });
+    let saved = saved.expect("kept over boots");
+    assert_eq!(
+        (saved.ordered.contains(&VAULT), &saved.record),
+        (true, &kept().record),
+        "and nothing else is"
+    );
+    hear(&mut belief, withheld(None, ROOT));
+    assert!(ordered(&belief), "silence lifts nothing");
+    let other = Section { follows: Some(digest(6)), ..section(9, None) };
+    hear(&mut belief, answer(other, ROOT));
+    assert!(ordered(&belief), "nor does a section of another history");
+
+    let mut later = started(Roots::Open(Some(ROOT)));
+    hear(&mut later, Heard::RecordOpened(Opened::Read(saved)));
+    assert!(ordered(&later), "a later life, which heard nothing");
+
+    let effects = hear(&mut belief, answer(section(9, Some(7)), ROOT));
+    assert!(!ordered(&belief) && belief.desired().lacks.is_none());
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::Save(kept) if kept.ordered.is_empty())));
+    hear(&mut belief, withheld(Some(order(version(8))), ROOT));
+    assert!(!ordered(&belief), "the old order again");
+    hear(&mut belief, withheld(Some(order(version(10))), ROOT));
+    assert!(ordered(&belief), "a new one");
+}
+
+/// An order is for one session of one device, from its own controller.
+#[test]
+fn an_order_of_somebody_else_is_not_obeyed() {
+    let other = LockOrders { device_key: DeviceKey([9; 32]), ..order(version(8)) };
+    let session = LockOrders { session: SessionKey([9; 32]), ..order(version(8)) };
+    let device = LockOrders { device: DeviceId(Uuid::from_u128(1)), ..order(version(8)) };
+    for (what, orders, root, roots, obeyed) in [
+        ("its own", order(version(8)), ROOT, Roots::Open(Some(ROOT)), true),
+        ("of a node without a TPM", order(version(8)), ROOT, Roots::NoTpm, true),
+        ("another device's key", other, ROOT, Roots::Open(Some(ROOT)), false),
+        ("another device", device, ROOT, Roots::Open(Some(ROOT)), false),
+        ("another session", session, ROOT, Roots::Open(Some(ROOT)), false),
+        ("another controller", order(version(8)), RootPin([9; 32]), Roots::Open(Some(ROOT)), false),
+        ("older than what was accepted", order(version(6)), ROOT, Roots::Open(Some(ROOT)), false),
+        ("of a node that lost its table", order(version(8)), ROOT, Roots::Lost, false),
+    ] {
+        let mut belief = started(roots);
+        hear(&mut belief, Heard::RecordOpened(Opened::Read(kept())));
+        hear(&mut belief, withheld(Some(orders), root));
+        assert_eq!(ordered(&belief), obeyed, "{what}");
+    }
+}
+
+/// An order that comes before the device's key is known waits for it; one from before the record was read is held against it.
+#[test]
+fn an_order_that_comes_early_is_judged_when_it_can_be() {
+    let mut belief = Belief::new(SESSION);
+    hear(&mut belief, withheld(Some(order(version(8))), ROOT));
+    assert!(!ordered(&belief), "nobody knows whom it is for");
+    hear(&mut belief, Heard::Tpm(Roots::Open(Some(ROOT)), Some(KEY)));
+    assert!(ordered(&belief), "an order only locks, so it does not wait for the record");
+    hear(&mut belief, Heard::RecordOpened(Opened::Read(kept())));
+    assert!(ordered(&belief));
+    for (at, holds) in [(6, false), (8, true)] {
+        let mut belief = started(Roots::Open(Some(ROOT)));
+        hear(&mut belief, withheld(Some(order(version(at))), ROOT));
+        hear(&mut belief, Heard::RecordOpened(Opened::Read(kept())));
+        assert_eq!(ordered(&belief), holds, "{at}");
+    }
+    let mut for_another = Belief::new(SESSION);
+    hear(&mut for_another, withheld(Some(order(version(8))), ROOT));
+    hear(&mut for_another, Heard::Tpm(Roots::Open(Some(ROOT)), Some(DeviceKey([9; 32]))));
+    assert!(!ordered(&for_another));
 }

@@ -3,10 +3,10 @@
 
 use attest::SessionKey;
 use serde::{Deserialize, Serialize};
-use vault::ids::{DeviceId, DeviceKey, Generation, VaultId};
+use vault::ids::{DeviceId, DeviceKey, Generation, SectionVersion, VaultId};
 
 use crate::error::DecodeError;
-use crate::limits::{at_most, exactly, uuid};
+use crate::limits::{MAX_WORDS, at_most, exactly, text, uuid};
 use crate::pb::vault as pb;
 use crate::section;
 
@@ -29,6 +29,11 @@ pub struct Control {
     pub device_key: Option<DeviceKey>,
     /// Orders, to be obeyed although the vault section is withheld. At most [`MAX_ORDERS`].
     pub orders: Vec<Order>,
+    /// Their place among the sections of the device: a later section says what of them holds. There where there are orders; a controller of
+    /// before this field names none, and is not obeyed.
+    pub as_of: Option<SectionVersion>,
+    /// Which demand the session's evidence does not meet, coarsely, while it satisfies no policy; else empty. At most 1024 bytes.
+    pub lacks: String,
     /// The newest escrow bundle that the controller holds.
     pub held_bundle: Option<BundleId>,
 }
@@ -81,6 +86,8 @@ impl From<&Control> for pb::Control {
             device_key: control.device_key.map(|key| key.0.to_vec()).unwrap_or_default(),
             challenge: control.challenge.as_ref().map(Into::into),
             orders: control.orders.iter().map(Into::into).collect(),
+            as_of: control.as_of.as_ref().map(Into::into),
+            lacks: control.lacks.clone(),
             held: control.held_bundle.as_ref().map(Into::into),
         }
     }
@@ -129,6 +136,8 @@ pub(crate) fn control(raw: pb::Control) -> Result<Control, DecodeError> {
         device_key: device_key.transpose()?.map(DeviceKey),
         challenge: raw.challenge.map(challenge).transpose()?,
         orders: raw.orders.into_iter().map(order).collect::<Result<_, _>>()?,
+        as_of: raw.as_of.map(section::version).transpose()?,
+        lacks: text("lacks", raw.lacks, MAX_WORDS)?,
         held_bundle: raw.held.map(bundle).transpose()?,
     })
 }

@@ -10,6 +10,7 @@ mod faults;
 mod installed;
 mod life;
 mod many;
+mod orders;
 mod renewal;
 mod restarts;
 mod rotation;

@@ -35,7 +35,7 @@ pub struct DeviceView {
     /// When something of its came since, which somebody on the way may have sent again: polls have no number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heard: Option<String>,
-    /// `lost since`, `ahead of this database`, `may be two`, `online` or `silent`: what an operator looks at first.
+    /// `lost since`, `ahead of this database`, `may be two`, `boot not measured`, `PCRs differ`, `online` or `silent`: what an operator looks at first.
     pub condition: String,
     /// Why, and what to do.
     pub alarm: Option<String>,
@@ -84,8 +84,11 @@ pub struct VaultView {
     pub state_now: Option<String>,
     /// What an operator should see: an epoch that differs.
     pub notes: Vec<String>,
-    /// What the controller does about its key: `released`, `not needed`, or why it is withheld. Only when described.
+    /// What the controller does about its key: `released`, `not needed`, or why it is withheld. When described; in a list, while the node's evidence is why it is withheld.
     pub key: Option<String>,
+    /// It is withheld because of what its node's evidence shows: somebody has to look.
+    #[serde(default)]
+    pub withheld: bool,
     /// The node's last report. Only when described.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<VaultReport>,

@@ -77,6 +77,7 @@ every! {
     unknown: Unknown {
         Unknown::Device { .. } => Unknown::Device { which: "edge-1".into() },
         Unknown::Vault { .. } => Unknown::Vault { vault: name(), device: name() },
+        Unknown::DefaultVault { .. } => Unknown::DefaultVault { vault: name(), device: name() },
         Unknown::Policy { .. } => Unknown::Policy { policy: name() },
         Unknown::Rule { .. } => Unknown::Rule { rule: name() },
         Unknown::Reference { .. } => Unknown::Reference { id: 7 },

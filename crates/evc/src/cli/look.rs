@@ -258,7 +258,9 @@ fn calls(
     let devices = devices.iter().filter(|row| row.calls());
     let devices = devices.map(|row| format!("device {}: {}", row.name, row.condition));
     let vaults = vaults.iter().filter(|row| row.calls()).map(|row| {
-        let words = row.notes.iter().cloned().chain(row.state_now.clone()).collect::<Vec<_>>().join("; ");
+        let key = row.key.clone().filter(|_| row.withheld);
+        let words = row.notes.iter().cloned().chain(row.state_now.clone()).chain(key);
+        let words = words.collect::<Vec<_>>().join("; ");
         let device = super::rows::named(row.device_name.as_ref(), row.device);
         format!(
             "vault {} of {device}: {}",

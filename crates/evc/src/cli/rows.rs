@@ -97,7 +97,10 @@ impl Row for VaultView {
     fn calls(&self) -> bool {
         let good = [State::Unlocked, State::Locked, State::Removed].map(StateNow::Said);
         let listed = self.standing != VaultStanding::Gone;
-        listed && (!self.notes.is_empty() || self.state.is_none_or(|state| !good.contains(&state)))
+        listed
+            && (self.withheld
+                || !self.notes.is_empty()
+                || self.state.is_none_or(|state| !good.contains(&state)))
     }
 
     /// A default vault under its default policy is in no document, and what is being removed would be kept by one.

@@ -12,6 +12,8 @@ use wire::attest::{
 use super::doubled::{Alarm, alarm, follow};
 use crate::fleet::defaults::add_default_vaults;
 use crate::fleet::evidence::{ATTESTATION_CERT, Came, Refused, Shown, reference_of};
+use crate::fleet::section::draft;
+use crate::fleet::view::View;
 use crate::http::log::KeptBack;
 use crate::service::{Barred, Controller, Fault, Message, Refusal};
 use crate::store::{
@@ -88,10 +90,16 @@ impl Controller {
                 let (source, session) = (came.from.map(|it| it.to_string()), hex::encode(&session.0[..4]));
                 tracing::warn!(%device, source, session, repeated, others, reason = %in_full(why), "evidence refused");
             }
-            Judged::Good { learned: Some(reference) } => {
-                tracing::info!(%device, reference, "reference value learned, waits for approval");
+            Judged::Good { learned, unmet } => {
+                if let Some(reference) = learned {
+                    tracing::info!(%device, reference, "reference value learned, waits for approval");
+                }
+                if let Some(why) = unmet {
+                    let session = hex::encode(&session.0[..4]);
+                    tracing::warn!(%device, session, why, "evidence taken that satisfies no policy: its vaults' keys are withheld");
+                }
             }
-            Judged::Stale | Judged::Good { learned: None } => {}
+            Judged::Stale => {}
         }
     }
 
@@ -111,13 +119,14 @@ impl Controller {
         let stood = tx.standing(device.id).await?;
         match self.fresh(tx, &device, stood.as_ref(), quote.clone()).await? {
             Ok((record, shown)) => {
-                let before = stood.map(|row| row.session);
-                let alarm = follow(tx, &device, before, record.session().0, now).await?;
+                let session = record.session();
+                let alarm = follow(tx, &device, stood.as_ref(), (session.0, &shown), now).await?;
                 let learned = self.take(tx, &device, &record, &shown, came).await?;
-                Ok((Judged::Good { learned }, alarm))
+                let unmet = self.unmet(tx, &device, (session, &shown), came).await?;
+                Ok((Judged::Good { learned, unmet }, alarm))
             }
             Err(why) => {
-                note(tx, device.id, Err(&why), session, came).await?;
+                tx.answered(device.id, &Fared::of(Err(&why), session, came), came.at).await?;
                 let alarm = match why {
                     Refused::WentBack(_) => alarm(tx, &device, &in_full(&why), now).await?,
                     _ => None,
@@ -152,8 +161,30 @@ impl Controller {
             Some(pcrs) => Some(learn(tx, device, pcrs, now).await?),
             None => None,
         };
-        note(tx, device.id, Ok(shown), record.session(), came).await?;
         Ok(learned)
+    }
+
+    /// Notes how the evidence fared. Why it satisfies no policy is told once for each session, and when it changes.
+    async fn unmet(
+        &self,
+        tx: &mut dyn Tx,
+        device: &DeviceRow,
+        (session, shown): (SessionKey, &Shown),
+        came: Came,
+    ) -> Result<Option<String>, Refusal> {
+        let fared = Fared::of(Ok(shown), session, came);
+        let unmet = fared.strange.is_some() && {
+            let row = there(tx, device.id).await?;
+            draft(&View::load(&self.verdicts, tx, row).await?, session, came.at).lacks.is_some()
+        };
+        let fared = Fared { unmet, ..fared };
+        tx.answered(device.id, &fared, came.at).await?;
+        let told = |before: &Fared| {
+            (before.unmet, &before.session, before.strange, before.words.first())
+                == (true, &fared.session, fared.strange, fared.words.first())
+        };
+        let is_new = unmet && !device.verdict.get().is_some_and(told);
+        Ok(fared.words.first().filter(|_| is_new).cloned())
     }
 
     /// Judges what came in against what stood until now.
@@ -180,8 +211,8 @@ enum Judged {
     Stale,
     /// It is worth nothing.
     Bad(Refused),
-    /// It stands; the number of the reference value that was learned from it.
-    Good { learned: Option<i64> },
+    /// It stands; the number of the reference value that was learned from it, and why it satisfies no policy, where that is new.
+    Good { learned: Option<i64>, unmet: Option<String> },
 }
 
 /// What the device is told, once it is kept.
@@ -298,16 +329,4 @@ async fn learn(tx: &mut dyn Tx, device: &DeviceRow, pcrs: Pcrs, now: UnixSeconds
     let id = tx.add_reference(&row).await?;
     tx.set_learning(device.id, false).await?;
     Ok(id)
-}
-
-/// The device gave its answer to a challenge. How that fared is kept for the operator.
-async fn note(
-    tx: &mut dyn Tx,
-    device: DeviceId,
-    fared: Result<&Shown, &Refused>,
-    session: SessionKey,
-    came: Came,
-) -> Result<(), Refusal> {
-    let verdict = Fared::of(fared, session, came);
-    Ok(tx.answered(device, &verdict, came.at).await?)
 }

@@ -2,7 +2,8 @@
 //! its place (AC-1, AC-2). Decision, version and released keys are one transaction: an error in its middle releases nothing.
 //!
 //! One read comes first, of the sender and all that the answer depends on (`Tx::around`). Same content, same session, evidence in
-//! force, nothing due: 304. A challenge and nothing else that is new: that is said. Otherwise one write transaction loads the device and its vaults (`fleet::view`), judges the stored
+//! force, nothing due: 304. A challenge and nothing else that is new: that is said. Orders to lock stand beside a challenge in place of the
+//! section; new ones are numbered like a section, so that the section that lifts them comes after them. Otherwise one write transaction loads the device and its vaults (`fleet::view`), judges the stored
 //! evidence anew, decides on each vault (`fleet::section`), numbers the section if it says something new, seals its keys or
 //! takes up those that were sealed for this session, and commits. Then the answer is signed. Whether a challenge goes out, and in
 //! whose place, is said by [`vault::decide::challenge`]. A device that names no session (stock EVE) gets its configuration with
@@ -20,7 +21,7 @@ use vault::ledger::{Ledger, Older};
 use vault::section::Section;
 use wire::Certificate;
 use wire::config::{ConfigParts, ConfigRequest, ConfigResponse, DeviceConfig, VaultAsk};
-use wire::control::Control;
+use wire::control::{Control, Order};
 
 use super::chain;
 use crate::custody::Releases;
@@ -154,8 +155,7 @@ impl Controller {
         config: Option<DeviceConfig>,
         (session, now): (SessionKey, UnixSeconds),
     ) -> Result<Look, Refusal> {
-        let challenge = self.challenge(device, draft.challenge, now)?;
-        let control = Some(Control { challenge, ..said_beside(device, session)? });
+        let control = Some(self.beside(device, draft, (session, now))?);
         Ok(Look::Said(Box::new(ConfigResponse { config_hash, config, control })))
     }
 
@@ -202,15 +202,28 @@ impl Controller {
         };
         bump(tx, &mut view.device, &draft, &ledger).await?;
         let config_hash = self.hash(&view.device, Some(&draft), Some(session));
-        let challenge = self.challenge(&view.device, draft.challenge, now)?;
+        let control = self.beside(&view.device, &draft, (session, now))?;
         let config = if config_hash == hash {
             None
         } else {
             Some(self.config_of(tx, &view.device, draft, session, &mut ledger).await?)
         };
         chain::keep(tx, device, &view.device, ledger).await?;
-        let control = Control { challenge, ..said_beside(&view.device, session)? };
         Ok(ConfigResponse { config_hash, config, control: Some(control) })
+    }
+
+    /// The challenge, and what goes out in place of a section: orders to lock, and which demand is not met.
+    fn beside(
+        &self,
+        device: &DeviceRow,
+        draft: &Draft,
+        (session, now): (SessionKey, UnixSeconds),
+    ) -> Result<Control, Refusal> {
+        let challenge = self.challenge(device, draft.challenge, now)?;
+        let orders: Vec<Order> = draft.orders.iter().copied().map(Order::Lock).collect();
+        let as_of = (!orders.is_empty()).then(|| self.place(device.section_version));
+        let lacks = draft.lacks.unwrap_or_default().to_owned();
+        Ok(Control { challenge, orders, as_of, lacks, ..said_beside(device, session)? })
     }
 
     async fn config_of(
@@ -269,8 +282,9 @@ impl Controller {
 
     /// Covers what a device would act on, and the session: a new session is answered in full.
     fn hash(&self, device: &DeviceRow, draft: Option<&Draft>, session: Option<SessionKey>) -> String {
+        let lacks = draft.and_then(|draft| draft.lacks).map(|lacks| format!(" lacks {lacks}"));
         let text = format!(
-            "config v1 {} {:?} {} {:?} {:?} {:?} {:?}",
+            "config v1 {} {:?} {} {:?} {:?} {:?} {:?}{}",
             device.id,
             self.incarnation,
             self.authority.list_hash,
@@ -278,6 +292,7 @@ impl Controller {
             draft.map(|draft| draft.digest.map(|digest| (device.section_version, digest))),
             session,
             device.name,
+            lacks.unwrap_or_default(),
         );
         hex::encode(digest(&SHA256, text.as_bytes()))
     }
@@ -304,6 +319,8 @@ fn said_beside(device: &DeviceRow, session: SessionKey) -> Result<Control, Refus
         device_key,
         challenge: None,
         orders: Vec::new(),
+        as_of: None,
+        lacks: String::new(),
         held_bundle: None,
     })
 }
@@ -317,10 +334,11 @@ fn key_of(device: &DeviceRow) -> Result<DeviceKey, Refusal> {
     Ok(certificate.public_key().name())
 }
 
-/// What a section says that is new: then it gets the next version, in the transaction that first sends it; and so does one for a device that
-/// did not take the last one for the next of its history.
+/// What a section, or an order in its place, says that is new: then it gets the next version, in the transaction that first sends it; and so
+/// does a section for a device that did not take the last one for the next of its history.
 fn says_more(device: &DeviceRow, draft: &Draft, ledger: &Ledger) -> Option<[u8; 32]> {
-    draft.digest.filter(|digest| Some(*digest) != device.section_digest || ledger.is_astray())
+    let anew = draft.challenge != Needed::InPlace && ledger.is_astray();
+    draft.digest.filter(|digest| Some(*digest) != device.section_digest || anew)
 }
 
 async fn bump(

@@ -2,8 +2,11 @@
 //! What tells is time. A session is one life of vaultmgr, so one that another followed never speaks again; and a TPM's counters never fall.
 //! Either is an alarm, kept until an operator settles it, and nothing is released meanwhile (`vault::decide::Bar::Doubled`).
 
+use ::attest::Quote;
+
+use crate::fleet::evidence::Shown;
 use crate::service::Refusal;
-use crate::store::{DeviceRow, PastSession, Tx, UnixSeconds};
+use crate::store::{DeviceRow, PastSession, StandingRow, Tx, UnixSeconds};
 use crate::words::evidence::{flood, turns};
 
 /// Sessions of a device that are remembered as over, the newest. Two that live take turns at the next poll, which is within a day; and by
@@ -19,21 +22,22 @@ const FLOOD_WITHIN_S: u64 = 3600;
 pub(crate) type Alarm = Option<String>;
 
 /// Good evidence came of a session: one that is over gives an alarm, and so do too many new ones; the one that stood until now, `before`, is
-/// over.
+/// over. One that ended with a boot of its TPM is not counted: power that comes and goes shuts no node out. Without a TPM nothing shows that.
 pub(crate) async fn follow(
     tx: &mut dyn Tx,
     device: &DeviceRow,
-    before: Option<[u8; 32]>,
-    session: [u8; 32],
+    stood: Option<&StandingRow>,
+    (session, shown): ([u8; 32], &Shown),
     now: UnixSeconds,
 ) -> Result<Alarm, Refusal> {
-    let Some(before) = before.filter(|before| *before != session) else { return Ok(None) };
+    let Some(stood) = stood.filter(|stood| stood.session != session) else { return Ok(None) };
+    let (before, booted) = (stood.session, booted(stood, shown));
     let past = tx.past_session(device.id, &session).await?;
     if past.is_some() {
         tx.resume_session(device.id, &session).await?;
     }
     let again = past.is_some_and(|past| !past.settled);
-    let over = PastSession { device: device.id, session: before, ended_at: now, settled: false };
+    let over = PastSession { device: device.id, session: before, ended_at: now, settled: false, booted };
     tx.end_session(&over, REMEMBERED).await?;
     if again {
         return alarm(tx, device, &turns(&session, &before), now).await;
@@ -42,6 +46,14 @@ pub(crate) async fn follow(
         ..=FLOOD_FROM => Ok(None),
         count => alarm(tx, device, &flood(count), now).await,
     }
+}
+
+/// Whether the quote is of the same TPM, reset since the one that stood: this quote was found to come after that one, or it would not be good. A
+/// copy that lives beside it would show a lower count with its next quote, which is an alarm of its own.
+fn booted(stood: &StandingRow, shown: &Shown) -> bool {
+    let Shown::Quoted(appraisal) = shown else { return false };
+    let before = Quote::read(&stood.record.attest_data);
+    before.is_ok_and(|before| appraisal.quote().boot().resets > before.boot().resets)
 }
 
 /// Gives the alarm.

@@ -3,6 +3,7 @@
 
 use vault::ids::{DeviceId, SectionVersion};
 use vault::life::{Contact, Life, Listed};
+use vault::plan::Note;
 use vault::report::VaultReport;
 use wire::info::{DeviceInfo, Info};
 
@@ -40,6 +41,10 @@ impl Controller {
         let place = place(tx, info, &row, standing).await?;
         let rows = tx.vaults(device).await?;
         let before = row.report.take();
+        if place.is_some() && turned_unmeasured(info, &rows) {
+            // What was shown before that is of another state of the TPM.
+            tx.renew_standing(device).await?;
+        }
         let repeated = match place {
             Some(_) => Some(reported::repeated(info, &rows, now)),
             None => before.as_ref().and_then(|before| before.repeated.clone()),
@@ -84,6 +89,14 @@ impl Controller {
         }
         Ok(())
     }
+}
+
+/// Whether a report is the first to say that nothing measured the boot.
+fn turned_unmeasured(info: &DeviceInfo, rows: &[VaultRow]) -> bool {
+    let words = Note::NotMeasured.to_string();
+    let says = |report: &VaultReport| report.detail.contains(&words);
+    let is = info.vaults.iter().filter_map(|line| line.report.as_ref()).any(says);
+    is && rows.iter().any(|row| row.report.get().is_some_and(|before| !says(before)))
 }
 
 /// A vault that this report is the first to say nothing of gets the time of when it was spoken of last into its row.

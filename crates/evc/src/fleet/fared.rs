@@ -1,9 +1,9 @@
 //! How a device's last evidence fared, as it is kept for the operator.
 
-use ::attest::SessionKey;
+use ::attest::{SessionKey, Unchecked, Verdict};
 
 use super::evidence::{Came, Refused, Shown};
-use crate::store::{Appraised, Fared};
+use crate::store::{Appraised, Fared, Strange};
 use crate::words::evidence::{in_full, not_checked};
 
 impl Fared {
@@ -15,9 +15,19 @@ impl Fared {
             }
             Err(why) => (Appraised::Refused, vec![in_full(why)]),
         };
-        let pcrs = fared.ok().and_then(quoted);
+        let (pcrs, strange) = (fared.ok().and_then(quoted), fared.ok().and_then(strange));
         let session = Some(hex::encode(&session.0[..4]));
-        Self { at: came.at, from: came.from, session, pcrs, outcome, words }
+        Self { at: came.at, from: came.from, session, pcrs, outcome, words, strange, unmet: false }
+    }
+}
+
+/// How PCRs are of no reference value; none where they are of one, or no operator approved any.
+pub(crate) fn strange(shown: &Shown) -> Option<Strange> {
+    let Shown::Quoted(appraisal) = shown else { return None };
+    match appraisal.references() {
+        Verdict::Failed(_) => Some(Strange::Differ),
+        Verdict::NotChecked(Unchecked::NotMeasured(_)) => Some(Strange::Unmeasured),
+        Verdict::Passed | Verdict::NotChecked(_) => None,
     }
 }
 

@@ -76,6 +76,9 @@ async fn write(mut tx: Notes<'_, '_>, heard: &HashMap<DeviceId, UnixSeconds>) ->
     Ok(())
 }
 
+/// Of one that is there, and of which nothing is to be said.
+pub(crate) const ONLINE: &str = "online";
+
 /// What an operator looks at first: a mark, an alarm, or whether the device is there.
 pub(crate) fn condition(row: &DeviceRow, now: UnixSeconds) -> String {
     match row {
@@ -88,7 +91,7 @@ pub(crate) fn condition(row: &DeviceRow, now: UnixSeconds) -> String {
         DeviceRow { proved_at: Some(at), .. } if is_over(*at, UNPROVED_AFTER_S, now) => {
             format!("silent since {}, but for what may be replays", crate::clock::text(*at))
         }
-        _ => "online".into(),
+        _ => ONLINE.into(),
     }
 }
 

@@ -4,7 +4,7 @@
 mod bounded;
 pub(crate) mod defaults;
 pub mod evidence;
-mod fared;
+pub(crate) mod fared;
 pub mod heard;
 pub(crate) mod keys;
 pub(crate) mod life;

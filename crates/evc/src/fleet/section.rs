@@ -3,9 +3,13 @@
 
 use ::attest::SessionKey;
 use aws_lc_rs::digest::{Context, SHA256};
-use vault::decide::{Challenge, Decision, Ruling, Subject, Withheld, challenge, changes_at, decide};
-use vault::ids::VaultId;
-use vault::section::{Entry, Operation, Presence, Release};
+use vault::decide::{
+    Bar, Challenge, Decision, Ruling, Subject, Tpm, Withheld, challenge, changes_at, decide, lacking,
+};
+use vault::defaults;
+use vault::ids::{IMAGE_VAULT, VaultId};
+use vault::section::{Entry, MAX_VAULTS, Operation, Presence, Release};
+use wire::control::MAX_ORDERS;
 
 use super::view::{ListedVault, View};
 use crate::store::{UnixSeconds, VaultStanding};
@@ -23,7 +27,11 @@ pub(crate) struct Draft {
     pub(crate) challenge: Challenge,
     /// Vaults whose grace is over, until the node has told that they are gone.
     pub(crate) removed: Vec<VaultId>,
-    /// Of the entries, the decisions and what is removed; none when the section is withheld.
+    /// Vaults that are to be locked although the section is withheld.
+    pub(crate) orders: Vec<VaultId>,
+    /// Which demand the session's evidence does not meet, coarsely, while it satisfies no policy.
+    pub(crate) lacks: Option<&'static str>,
+    /// Of the entries, the decisions and what is removed, or of the orders: what takes a number. None when neither goes out.
     pub(crate) digest: Option<[u8; 32]>,
     /// The first time at which it may be another while nothing else changes.
     pub(crate) until: UnixSeconds,
@@ -35,11 +43,48 @@ pub(crate) fn draft(view: &View, session: SessionKey, now: UnixSeconds) -> Draft
     let decisions: Vec<Decision> =
         view.vaults.iter().map(|held| decide(&subject(held), &evidence, &asking, now)).collect();
     let challenge = challenge(&decisions, &evidence, &asking, now);
+    let lacks = lacking(&decisions).filter(|_| challenge == Challenge::InPlace);
     let lines: Vec<Line> =
         view.vaults.iter().zip(decisions).map(|(held, decision)| line(held, decision)).collect();
-    let digest = (challenge != Challenge::InPlace).then(|| digest(&lines, &view.removed));
+    let lines: Vec<Line> = lines.into_iter().chain(unlisted_image(view, asking.barred)).collect();
+    let orders = if challenge == Challenge::InPlace { orders(&lines) } else { Vec::new() };
+    let digest = match challenge {
+        Challenge::InPlace => (!orders.is_empty()).then(|| digest_of_orders(&orders)),
+        Challenge::None | Challenge::Beside => Some(digest(&lines, &view.removed)),
+    };
     let until = changes_at(view.vaults.iter().map(|held| held.policy.attest.every), &evidence, now);
-    Draft { lines, challenge, removed: view.removed.clone(), digest, until }
+    Draft { lines, challenge, removed: view.removed.clone(), orders, lacks, digest, until }
+}
+
+/// What is locked in the section that is withheld: by its operator, while it is removed, or because its device is lost.
+fn orders(lines: &[Line]) -> Vec<VaultId> {
+    let locked = lines.iter().filter(|line| line.entry.operation == Operation::Lock);
+    locked.map(|line| line.entry.id).take(MAX_ORDERS).collect()
+}
+
+/// The Image Vault holds what apps have, and stands in no list under its default policy: of a lost device it is locked like the others. The
+/// Config Vault holds the node's own record, without which the node does not know what it was told.
+fn unlisted_image(view: &View, barred: Option<Bar>) -> Option<Line> {
+    let is_listed = view.vaults.iter().any(|held| held.row.id == IMAGE_VAULT);
+    let has_tpm = Tpm::from(view.device.tpm) == Tpm::Present;
+    let wanted = barred == Some(Bar::Lost) && has_tpm && !is_listed && view.vaults.len() < MAX_VAULTS;
+    wanted.then(|| Line {
+        entry: Entry {
+            id: IMAGE_VAULT,
+            name: defaults::name(IMAGE_VAULT).expect("it is a default vault"),
+            policy: defaults::policy(true),
+            operation: Operation::Lock,
+            standing: Presence::Active,
+            created: false,
+            recreate: false,
+            release: Release::Withheld { reason: Withheld::DeviceLost.coarse().into() },
+        },
+        decision: Decision {
+            ruling: Ruling::Withhold(Withheld::DeviceLost),
+            lacks: None,
+            renewal_due: false,
+        },
+    })
 }
 
 /// A vault as decisions take it.
@@ -91,6 +136,16 @@ fn operation(held: &ListedVault) -> Operation {
             held.policy.operation(behind)
         }
     }
+}
+
+/// Unlike that of any section: so orders, and the section after them, each take a number.
+fn digest_of_orders(orders: &[VaultId]) -> [u8; 32] {
+    let mut context = Context::new(&SHA256);
+    context.update(b"orders to lock");
+    orders.iter().for_each(|id| context.update(id.0.as_bytes()));
+    let mut digest = [0; 32];
+    digest.copy_from_slice(context.finish().as_ref());
+    digest
 }
 
 /// Over what a node acts on: entries, and the epochs that go out. Not over sealed bytes, which differ from session to session.

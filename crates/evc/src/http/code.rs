@@ -63,7 +63,7 @@ fn barred_code(barred: &Barred) -> Code {
 fn unknown_code(unknown: &Unknown) -> Code {
     match unknown {
         Unknown::Device { .. } => Code::DeviceUnknown,
-        Unknown::Vault { .. } => Code::VaultUnknown,
+        Unknown::Vault { .. } | Unknown::DefaultVault { .. } => Code::VaultUnknown,
         Unknown::Policy { .. } => Code::PolicyUnknown,
         Unknown::Rule { .. } => Code::RuleUnknown,
         Unknown::Reference { .. } => Code::ReferenceUnknown,

@@ -25,7 +25,9 @@ impl Operator {
         Ok(Done {
             done: format!("device `{name}` is lost: no key goes out to it from now on"),
             notes: vec![
-                "at its next contact it is told to lock its vaults; until then, and if it never comes, what is open there stays open"
+                "at its next contact it is told to lock its vaults and `image`, whatever its evidence shows; until then, and if it never comes, what is open there stays open"
+                    .into(),
+                "`config` stays open unless it has a policy of its own, or the node has no TPM: it holds the node's record of this controller's lists, and no app's data"
                     .into(),
                 "a vault with custody `tpm` can be opened by who has the device, without this controller".into(),
             ],

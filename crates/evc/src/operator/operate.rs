@@ -139,7 +139,11 @@ pub(crate) async fn find_vault(tx: &mut dyn Tx, device: DeviceRow, name: &Name) 
         (None, Ok(id)) => tx.vault(device.id, id).await?.filter(|row| row.standing != VaultStanding::Gone),
         (None, Err(_)) => None,
     };
-    let unknown = || Unknown::Vault { vault: name.clone(), device: device.name.clone() };
+    let unknown = || {
+        let (vault, device) = (name.clone(), device.name.clone());
+        let is_default = vault::defaults::named(name).is_some();
+        if is_default { Unknown::DefaultVault { vault, device } } else { Unknown::Vault { vault, device } }
+    };
     let row = found.ok_or_else(unknown)?;
     let vault = listed(&row)?;
     Ok(Found { device, row, vault })

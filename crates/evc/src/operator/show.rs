@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use vault::decide::{Ruling, decide};
+use vault::decide::{Decision, Ruling, Withheld, decide};
 use vault::ids::{DeviceId, Epoch, Project, VaultId};
 use vault::labels::Labels;
 use vault::report::State;
@@ -12,12 +12,13 @@ use ::attest::SessionKey;
 
 use super::Operator;
 use crate::api::{DeviceView, PolicyView, ServerStatus, StateNow, VaultView};
+use crate::fleet::fared::strange;
 use crate::fleet::heard::is_silent;
 use crate::fleet::reported::said_at;
 use crate::fleet::section::subject;
 use crate::fleet::view::{ListedVault, View};
 use crate::service::{Controller, Fault, Refusal, Verdicts, find_device};
-use crate::store::{Appraised, DeviceRow, Page, Tx, UnixSeconds, VaultRow, VaultStanding};
+use crate::store::{Appraised, DeviceRow, Page, Strange, Tx, UnixSeconds, VaultRow, VaultStanding};
 use crate::words::notes::withheld_from_who_is_ahead;
 
 impl Controller {
@@ -48,12 +49,29 @@ impl Operator {
         page: &Page,
         now: UnixSeconds,
     ) -> Result<Vec<DeviceView>, Refusal> {
+        let read = self.store.read(|tx| Box::pin(self.devices_and_keys(tx, selector, page, now)));
+        let rows = read.await?.into_iter().map(|(row, why)| (self.heard.newest(row), why));
+        Ok(rows.map(|(row, why)| DeviceView::of(row, now).withheld_for(why).in_a_list()).collect())
+    }
+
+    /// A page of devices, and for what their keys are withheld.
+    async fn devices_and_keys(
+        &self,
+        tx: &mut dyn Tx,
+        selector: Option<&Labels>,
+        page: &Page,
+        now: UnixSeconds,
+    ) -> Result<Vec<(DeviceRow, Option<Strange>)>, Refusal> {
         let rows = match selector {
-            None => self.store.read(|tx| tx.devices(&self.project, page)).await?,
-            Some(labels) => self.store.read(|tx| tx.devices_named_by(&self.project, labels, page)).await?,
+            None => tx.devices(&self.project, page).await?,
+            Some(labels) => tx.devices_named_by(&self.project, labels, page).await?,
         };
-        let newest = rows.into_iter().map(|row| self.heard.newest(row));
-        Ok(newest.map(|row| DeviceView::of(row, now).in_a_list()).collect())
+        let mut judged = Vec::with_capacity(rows.len());
+        for row in rows {
+            let view = strange_view(&self.verdicts, tx, &row).await?;
+            judged.push((row, view.and_then(|view| withheld_for(&view, now))));
+        }
+        Ok(judged)
     }
 
     /// One device with its vaults, and what is done about each key.
@@ -71,7 +89,7 @@ impl Operator {
         rows.sort_by_key(|row| row.standing == VaultStanding::Gone);
         let device = self.heard.newest(device);
         let vaults: Vec<_> = rows.iter().map(|row| explained(&view, &device, row, now)).collect();
-        let shown = DeviceView::of(device, now);
+        let shown = DeviceView::of(device, now).withheld_for(withheld_for(&view, now));
         let unlisted = shown.default_vaults.iter().filter(|vault| rows.iter().all(|row| row.id != vault.id));
         let vaults = unlisted.cloned().chain(vaults).collect();
         Ok((shown, vaults))
@@ -87,15 +105,18 @@ impl Operator {
         limit: u32,
         now: UnixSeconds,
     ) -> Result<Vec<VaultView>, Refusal> {
-        let page = self.store.read(|tx| Box::pin(vaults_and_devices(tx, &self.project, after, limit)));
-        let (rows, devices) = page.await?;
+        let page = self
+            .store
+            .read(|tx| Box::pin(vaults_and_devices(&self.verdicts, tx, &self.project, after, limit)));
+        let (rows, devices, strange) = page.await?;
         let devices: HashMap<_, _> =
             devices.into_iter().map(|row| (row.id, self.heard.newest(row))).collect();
-        let aged = |row: &VaultRow| match devices.get(&row.device) {
-            Some(device) => VaultView::from(row).aged(device, said_at(row, device.report.get()), now),
-            None => row.into(),
+        let shown = |row: &VaultRow| match (devices.get(&row.device), strange.get(&row.device)) {
+            (Some(device), Some(view)) => explained(view, device, row, now).if_withheld(),
+            (Some(device), None) => VaultView::from(row).aged(device, said_at(row, device.report.get()), now),
+            (None, _) => row.into(),
         };
-        Ok(rows.iter().map(|row| aged(row).in_a_list()).collect())
+        Ok(rows.iter().map(|row| shown(row).in_a_list()).collect())
     }
 
     /// Policies by name, in their canonical form.
@@ -113,20 +134,24 @@ impl Operator {
     }
 }
 
-/// A page of vaults, and the devices that they are of.
+/// A page of vaults, the devices that they are of, and all of those whose evidence shows PCRs of no reference value.
 async fn vaults_and_devices(
+    verdicts: &Verdicts,
     tx: &mut dyn Tx,
     project: &Project,
     after: Option<(DeviceId, VaultId)>,
     limit: u32,
-) -> Result<(Vec<VaultRow>, Vec<DeviceRow>), Refusal> {
+) -> Result<(Vec<VaultRow>, Vec<DeviceRow>, HashMap<DeviceId, View>), Refusal> {
     let rows = tx.all_vaults(project, after, limit).await?;
-    let mut devices: Vec<DeviceRow> = Vec::new();
+    let (mut devices, mut strange) = (Vec::<DeviceRow>::new(), HashMap::new());
     // In the order of their devices.
     for of in rows.chunk_by(|one, next| one.device == next.device).filter_map(<[_]>::first) {
-        devices.extend(tx.device(of.device).await?);
+        let Some(device) = tx.device(of.device).await? else { continue };
+        let view = strange_view(verdicts, tx, &device).await?;
+        strange.extend(view.map(|view| (device.id, view)));
+        devices.push(device);
     }
-    Ok((rows, devices))
+    Ok((rows, devices, strange))
 }
 
 async fn stored(
@@ -142,11 +167,40 @@ async fn stored(
 }
 
 fn explained(view: &View, device: &DeviceRow, row: &VaultRow, now: UnixSeconds) -> VaultView {
-    let shown = VaultView::from(row).aged(device, said_at(row, device.report.get()), now);
     let held = view.vaults.iter().find(|held| held.row.id == row.id);
+    let withheld = held.is_some_and(|held| is_withheld(view, held, now));
+    let shown = VaultView { withheld, ..row.into() }.aged(device, said_at(row, device.report.get()), now);
     let opened_at = opened_at(&shown).filter(|_| !is_silent(device, now));
     let key = held.map(|held| key_words(view, held, opened_at, now));
     VaultView { key, ..shown }
+}
+
+/// All around a device whose last evidence shows PCRs of no reference value; of others a list judges nothing.
+async fn strange_view(
+    verdicts: &Verdicts,
+    tx: &mut dyn Tx,
+    device: &DeviceRow,
+) -> Result<Option<View>, Refusal> {
+    match device.verdict.get().and_then(|fared| fared.strange) {
+        Some(_) => View::load(verdicts, tx, device.clone()).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// What of the evidence that stands keeps a key back; none where it keeps none.
+fn withheld_for(view: &View, now: UnixSeconds) -> Option<Strange> {
+    let why = strange(&view.stands.as_ref()?.shown)?;
+    view.vaults.iter().any(|held| is_withheld(view, held, now)).then_some(why)
+}
+
+/// Whether a key that would be released is withheld for what the evidence shows.
+fn is_withheld(view: &View, held: &ListedVault, now: UnixSeconds) -> bool {
+    matches!(decided(view, held, now).ruling, Ruling::Withhold(Withheld::Failed { .. }))
+}
+
+fn decided(view: &View, held: &ListedVault, now: UnixSeconds) -> Decision {
+    let session = view.stands.as_ref().map_or(SessionKey([0; 32]), |stands| SessionKey(stands.row.session));
+    decide(&subject(held), &view.evidence(), &view.asking(session), now)
 }
 
 /// The epoch at which the vault is open, by its node's word.
@@ -156,7 +210,7 @@ fn opened_at(shown: &VaultView) -> Option<Epoch> {
 
 fn key_words(view: &View, held: &ListedVault, opened_at: Option<Epoch>, now: UnixSeconds) -> String {
     let session = view.stands.as_ref().map_or(SessionKey([0; 32]), |stands| SessionKey(stands.row.session));
-    match decide(&subject(held), &view.evidence(), &view.asking(session), now).ruling {
+    match decided(view, held, now).ruling {
         Ruling::NotNeeded => "not needed: the TPM alone holds the key".into(),
         _ if let Some(older) = view.device.older => withheld_from_who_is_ahead(older),
         Ruling::Release(_) => match refused_since(view) {

@@ -6,10 +6,12 @@ use vault::ids::Epoch;
 use vault::report::VaultReport;
 
 use crate::api::{self, Attestation, DeviceView, NodeReport, StateNow, VaultView};
-use crate::fleet::heard::{Word, ago, condition, word};
+use crate::fleet::heard::{ONLINE, Word, ago, condition, word};
 use crate::fleet::life::listed;
 use crate::fleet::reported;
-use crate::store::{Accepted, DeviceReport, DeviceRow, Fared, Moment, UnixSeconds, VaultRow, VaultStanding};
+use crate::store::{
+    Accepted, DeviceReport, DeviceRow, Fared, Moment, Strange, UnixSeconds, VaultRow, VaultStanding,
+};
 
 impl DeviceView {
     pub(super) fn of(row: DeviceRow, now: UnixSeconds) -> Self {
@@ -37,8 +39,20 @@ impl DeviceView {
     }
 }
 
+impl DeviceView {
+    /// One that is there, and whose keys are withheld for what its evidence shows, says so first.
+    pub(super) fn withheld_for(self, why: Option<Strange>) -> Self {
+        let words = match why.filter(|_| self.condition == ONLINE) {
+            None => return self,
+            Some(Strange::Unmeasured) => "boot not measured: keys are withheld, see `evc describe device`",
+            Some(Strange::Differ) => "PCRs differ: keys are withheld, see `evc describe device`",
+        };
+        Self { condition: words.into(), ..self }
+    }
+}
+
 impl From<Fared> for Attestation {
-    fn from(Fared { at, from, session, pcrs, outcome, words }: Fared) -> Self {
+    fn from(Fared { at, from, session, pcrs, outcome, words, .. }: Fared) -> Self {
         Self { at: crate::clock::text(at), from, session, pcrs, outcome, words }
     }
 }
@@ -90,6 +104,7 @@ fn as_reported(row: &DeviceRow, vault: VaultReport, at: UnixSeconds) -> VaultVie
         state_now: None,
         notes: Vec::new(),
         key: Some("not needed: its default policy".into()),
+        withheld: false,
         report: Some(vault),
         reported: Some(crate::clock::text(at)),
     }
@@ -114,6 +129,7 @@ impl From<&VaultRow> for VaultView {
             state_now: None,
             notes: epoch_note(row).into_iter().collect(),
             key: None,
+            withheld: false,
             report: row.report.get().cloned(),
             reported: row.reported_at.map(crate::clock::text),
         }
@@ -159,6 +175,12 @@ impl VaultView {
             }
         };
         Self { state: Some(is), state_now: Some(words), ..named }
+    }
+
+    /// Of a list: what is withheld is told, and of the rest no key is judged.
+    pub(super) fn if_withheld(self) -> Self {
+        let key = self.key.filter(|_| self.withheld);
+        Self { key, ..self }
     }
 
     pub(super) fn in_a_list(self) -> Self {

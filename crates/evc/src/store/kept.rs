@@ -81,6 +81,22 @@ pub struct Fared {
     pub outcome: Appraised,
     /// What was not checked, or why it was refused; and what to do.
     pub words: Vec<String>,
+    /// Of a quote whose PCRs are of no reference value: how.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strange: Option<Strange>,
+    /// It is good and satisfied none of its device's policies.
+    #[serde(default)]
+    pub unmet: bool,
+}
+
+/// PCRs that are of no reference value that an operator approved, where there is one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Strange {
+    /// Nothing measured the boot.
+    Unmeasured,
+    /// They differ.
+    Differ,
 }
 
 impl Fared {

@@ -23,7 +23,7 @@ use vault::policy::VaultRule;
 
 pub use changes::AsOf;
 pub(crate) use kept::understood;
-pub use kept::{Accepted, Appraised, DeviceReport, Fared, Moment, Pcrs, Record, Repeated};
+pub use kept::{Accepted, Appraised, DeviceReport, Fared, Moment, Pcrs, Record, Repeated, Strange};
 pub use key_rows::{EpochRow, KeyRow, ReleaseRow, TokenRow};
 pub use notes::{Noted, Notes, Time};
 pub use place::{Beside, Claim, Place};
@@ -215,7 +215,7 @@ pub trait Evidence {
     async fn end_session(&mut self, row: &PastSession, keep: u32) -> Stored<()>;
     /// It speaks again.
     async fn resume_session(&mut self, device: DeviceId, session: &[u8; 32]) -> Stored<()>;
-    /// How many ended after a time, and since an operator settled the last alarm.
+    /// How many ended after a time, and since an operator settled the last alarm; but for those that ended with a boot of their TPM.
     async fn sessions_since(&mut self, device: DeviceId, after: UnixSeconds) -> Stored<u64>;
     /// An operator settled the alarm.
     async fn settle_sessions(&mut self, device: DeviceId) -> Stored<()>;

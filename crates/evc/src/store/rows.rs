@@ -158,6 +158,8 @@ pub struct PastSession {
     pub ended_at: UnixSeconds,
     /// An operator settled an alarm since.
     pub settled: bool,
+    /// The later one quoted the same TPM after a boot: its reset count went up.
+    pub booted: bool,
 }
 
 /// What stands of a device's session.

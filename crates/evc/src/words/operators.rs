@@ -60,6 +60,7 @@ pub(super) fn no_token(token: NoToken) -> Words {
 
 pub(super) fn unknown(unknown: &Unknown) -> Words {
     let (what, advice) = match unknown {
+        Unknown::DefaultVault { vault, device } => return of_default(vault, device),
         Unknown::Device { which } => {
             (format!("device `{which}`"), "`evc get devices` lists those that have registered")
         }
@@ -78,6 +79,17 @@ pub(super) fn unknown(unknown: &Unknown) -> Words {
         Unknown::Path => ("this path".into(), "the command line knows every path: see `evc --help`"),
     };
     Words::new(format!("{what} is not known"), advice)
+}
+
+fn of_default(vault: &Name, device: &Name) -> Words {
+    Words::new(
+        format!(
+            "vault `{vault}` of device `{device}` is under its default policy: its node alone has its key and makes it, and takes no order for it from here"
+        ),
+        format!(
+            "if it is missing there, `eve vault recreate {vault}` on the node makes it anew, empty; or give it a policy with a `kind: Vault` document, and say this again"
+        ),
+    )
 }
 
 pub(super) fn in_the_way(cause: &InTheWay) -> Words {

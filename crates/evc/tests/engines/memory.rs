@@ -510,7 +510,9 @@ impl Evidence for MemoryTx {
         Ok(())
     }
     async fn sessions_since(&mut self, device: DeviceId, after: UnixSeconds) -> Stored<u64> {
-        let counts = |past: &&PastSession| past.device == device && past.ended_at > after && !past.settled;
+        let counts = |past: &&PastSession| {
+            past.device == device && past.ended_at > after && !past.settled && !past.booted
+        };
         Ok(self.world.sessions.values().filter(counts).count() as u64)
     }
     async fn settle_sessions(&mut self, device: DeviceId) -> Stored<()> {

@@ -85,6 +85,8 @@ fn fared() -> Fared {
         pcrs: Some("0, 1".into()),
         outcome: Appraised::Refused,
         words: vec!["a".into()],
+        strange: None,
+        unmet: false,
     }
 }
 
@@ -344,6 +346,7 @@ async fn sessions_that_are_over_are_remembered(tx: &mut dyn Tx) -> Stored<()> {
         session: [number; 32],
         ended_at,
         settled: false,
+        booted: false,
     };
     let (one, other) = (device(1).id, device(2).id);
     for row in [past(1, 1, NOW), past(1, 2, NOW + 1), past(2, 1, NOW), past(1, 3, NOW + 2)] {
@@ -351,6 +354,10 @@ async fn sessions_that_are_over_are_remembered(tx: &mut dyn Tx) -> Stored<()> {
     }
     assert_eq!(tx.past_session(one, &[1; 32]).await?, Some(past(1, 1, NOW)));
     assert_eq!((tx.sessions_since(one, NOW).await?, tx.sessions_since(other, NOW - 1).await?), (2, 1));
+    let booted = PastSession { booted: true, ..past(2, 5, NOW + 1) };
+    tx.end_session(&booted, 3).await?;
+    assert_eq!(tx.past_session(other, &[5; 32]).await?, Some(booted));
+    assert_eq!(tx.sessions_since(other, NOW - 1).await?, 1, "a boot is not counted");
     tx.end_session(&past(1, 4, NOW + 3), 3).await?;
     assert_eq!(tx.past_session(one, &[1; 32]).await?, None, "the oldest goes");
     assert!(tx.past_session(other, &[1; 32]).await?.is_some(), "and none of another device's");

@@ -16,6 +16,7 @@ use anyhow::{Context, anyhow};
 use attest::SessionKey;
 use vault::ids::DeviceId;
 use wire::config::{ConfigRequest, SignedConfig as Verified, VaultAsk};
+use wire::control::Order;
 use wire::{Certificate, TrustedCerts, envelope};
 
 use super::client::fetch_certs;
@@ -68,6 +69,8 @@ struct Zedagent<'a> {
     /// The nonce that tpmmgr was asked to answer, until it did: other evidence is of an earlier life, of ours or of tpmmgr's.
     asked: Option<[u8; 32]>,
     evidence: Option<Evidence>,
+    /// Which demand this session's evidence does not meet, while it satisfies no policy.
+    lacks: Option<String>,
     vaults: VaultStatus,
     vaults_due: bool,
     info_at: Option<Instant>,
@@ -115,6 +118,7 @@ impl<'a> Zedagent<'a> {
             tpm: None,
             asked: None,
             evidence: None,
+            lacks: None,
             vaults: VaultStatus::default(),
             vaults_due: false,
             info_at: None,
@@ -144,6 +148,7 @@ impl<'a> Zedagent<'a> {
                 self.config_hash.clear();
                 self.status.attested = false;
                 self.status.attestation = None;
+                self.lacks = None;
                 self.pace.at_once(Instant::now());
             }
             Event::Session(_) => {}
@@ -275,16 +280,24 @@ impl<'a> Zedagent<'a> {
         let control = response.control.as_ref();
         let session = self.session;
         let for_us = control.filter(|control| session.is_some_and(|session| session.key == control.session));
-        let orders = for_us.map_or(0, |control| control.orders.len());
-        if orders > 0 {
-            tracing::warn!(orders, "the controller gave orders, and this program carries none out yet");
+        let others = for_us.map_or(0, |control| {
+            control.orders.iter().filter(|order| !matches!(order, Order::Lock(_))).count()
+        });
+        if others > 0 {
+            tracing::warn!(
+                orders = others,
+                "the controller gave orders that this program does not carry out"
+            );
         }
+        let lacks = for_us.map(|control| control.lacks.clone());
         let asked = for_us.filter(|_| poll.takes_challenge());
         if let Some((session, question)) = asked.and_then(|by| Some((by.session, by.challenge.clone()?))) {
             self.asked = Some(question.nonce);
             self.bus.publish(&Challenge { session, question });
         }
-        let Some(config) = &response.config else { return Ok(None) };
+        let config = response.config.clone();
+        lacks.into_iter().for_each(|lacks| self.judged(lacks));
+        let Some(config) = config else { return Ok(None) };
         let certs = Bytes(self.known()?.certs.bytes().to_vec());
         let section = config.section().ok().flatten();
         let signed = SignedConfig { source: Source::Live, envelope: Bytes(body), certs };
@@ -295,12 +308,28 @@ impl<'a> Zedagent<'a> {
         Ok(Some(signed))
     }
 
+    /// What the evidence of this session was worth, beside that it was good: coarsely, as the controller says.
+    fn judged(&mut self, lacks: String) {
+        let before = std::mem::replace(&mut self.lacks, Some(lacks).filter(|lacks| !lacks.is_empty()));
+        if before != self.lacks {
+            self.accepted();
+        }
+    }
+
+    /// The evidence was good.
+    fn accepted(&mut self) {
+        self.status.attested = self.lacks.is_none();
+        self.status.attestation = Some(match &self.lacks {
+            None => ACCEPTED.to_owned(),
+            Some(lacks) => format!("{ACCEPTED}, but satisfies no policy: {lacks}"),
+        });
+    }
+
     /// A section for this session comes only to one whose evidence was good: that is known, too, after a life that posted it and
     /// heard the verdict.
     fn attested_by(&mut self, section: SessionKey) {
         if self.session.is_some_and(|session| session.key == section) && self.status.attestation.is_none() {
-            self.status.attested = true;
-            self.status.attestation = Some(ACCEPTED.to_owned());
+            self.accepted();
         }
     }
 

@@ -1,7 +1,11 @@
 //! A controller's answer, as it is judged: its signature was verified outside, against the chain up to a root; everything else about
 //! it is decided here.
 
-use crate::ids::SectionDigest;
+use std::collections::BTreeSet;
+
+use attest::SessionKey;
+
+use crate::ids::{DeviceId, DeviceKey, SectionDigest, SectionVersion, VaultId};
 use crate::section::Section;
 use crate::shares::RootPin;
 
@@ -27,6 +31,31 @@ pub enum Said {
     Section(Box<Section>, SectionDigest),
 }
 
+/// Orders to lock, which come though no section does. For one session of one device, and of one moment of its history: nothing but the
+/// place tells an order that holds from one that a later section took back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockOrders {
+    /// The device, as the controller knows it.
+    pub device: DeviceId,
+    /// That device's key.
+    pub device_key: DeviceKey,
+    /// The session.
+    pub session: SessionKey,
+    /// Their place among the sections of the device: a section that lifts them comes after it.
+    pub at: SectionVersion,
+    /// Which vaults.
+    pub vaults: BTreeSet<VaultId>,
+}
+
+/// What stands beside what an answer says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Beside {
+    /// Orders to lock.
+    pub orders: Option<LockOrders>,
+    /// Which demand of the policies this session's evidence does not meet, coarsely; none while there is no such evidence.
+    pub lacks: Option<String>,
+}
+
 /// An answer whose chain and signature hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
@@ -34,6 +63,8 @@ pub struct Answer {
     pub root: RootPin,
     /// What it says.
     pub said: Said,
+    /// What stands beside that.
+    pub beside: Beside,
     /// Its bytes.
     pub signed: Signed,
 }

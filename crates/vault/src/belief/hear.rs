@@ -1,7 +1,7 @@
 //! One thing heard, and what follows from it.
 
-use super::words::{DAMAGED, Doubt, EARLY, NO_SECTION, NOT_NEXT, NOT_YET, UNREAD};
-use super::{About, Answer, Belief, Effect, Heard, Kept, Memory, Opened, Roots, Said, Signed};
+use super::words::{DAMAGED, Doubt, EARLY, NO_SECTION, NOT_NEXT, NOT_YET, UNREAD, no_policy_met};
+use super::{About, Answer, Belief, Beside, Effect, Heard, Kept, Memory, Opened, Roots, Said, Signed};
 use crate::ids::SectionDigest;
 use crate::section::Section;
 use crate::shares::RootPin;
@@ -17,7 +17,8 @@ struct Given {
 
 impl Given {
     fn into_answer(self) -> Answer {
-        Answer { root: self.root, said: Said::Section(self.section, self.digest), signed: self.signed }
+        let said = Said::Section(self.section, self.digest);
+        Answer { root: self.root, said, beside: Beside::default(), signed: self.signed }
     }
 }
 
@@ -29,7 +30,7 @@ impl Belief {
             Heard::Answer(Authority::Live, answer) => self.live_answer(*answer),
             Heard::Answer(_, answer) => self.checkpoint(*answer),
             Heard::RecordOpened(opened) => self.record_opened(opened),
-            Heard::RecordOpen => self.save(),
+            Heard::RecordOpen => self.save().into_iter().chain(self.keep_ordered()).collect(),
             Heard::RecordClosed => {
                 self.desired.record = RecordSeen::Unreadable;
                 Vec::new()
@@ -50,15 +51,18 @@ impl Belief {
         if self.is_early() {
             return Vec::new();
         }
-        let Some(answer) = self.early.take() else { return Vec::new() };
-        let mut effects = vec![Effect::Settle(About::Configuration)];
-        effects.extend(self.live_answer(*answer));
+        let mut effects = Vec::new();
+        if let Some(answer) = self.early.take() {
+            effects.push(Effect::Settle(About::Configuration));
+            effects.extend(self.live_answer(*answer));
+        }
+        effects.extend(self.early_orders());
         effects
     }
 
     /// Before the device key is known, and the root that was pinned beside the shares, nothing tells for whom a section is,
     /// and from whom.
-    fn is_early(&self) -> bool {
+    pub(super) fn is_early(&self) -> bool {
         self.device_key.is_none() || self.roots == Roots::Unread
     }
 
@@ -67,9 +71,16 @@ impl Belief {
         {
             return self.withhold(Doubt::OtherRoot.to_string());
         }
+        let (root, Beside { orders, lacks }) = (answer.root, answer.beside.clone());
+        let mut effects = self.said(answer, lacks);
+        effects.extend(orders.into_iter().flat_map(|orders| self.ordered(root, orders)));
+        effects
+    }
+
+    fn said(&mut self, answer: Answer, lacks: Option<String>) -> Vec<Effect> {
         match answer.said {
             Said::Unchanged => Vec::new(),
-            Said::NoSection => self.without_section(),
+            Said::NoSection => self.without_section(lacks),
             Said::Withheld(why) => self.withhold(why),
             Said::Section(..) if self.is_early() => {
                 self.early = Some(Box::new(answer));
@@ -79,12 +90,14 @@ impl Belief {
         }
     }
 
-    fn is_of_another_root(&self, root: RootPin) -> bool {
+    pub(super) fn is_of_another_root(&self, root: RootPin) -> bool {
         self.pin().is_some_and(|pin| pin != root)
     }
 
     fn live_section(&mut self, answer: Answer) -> Vec<Effect> {
-        let Answer { root, said: Said::Section(section, digest), signed } = answer else { return Vec::new() };
+        let Answer { root, said: Said::Section(section, digest), signed, .. } = answer else {
+            return Vec::new();
+        };
         let given = Given { section, digest, root, signed };
         match self.doubt(&given.section) {
             // What zedagent still has of the life before this one: the next poll brings ours.
@@ -120,8 +133,16 @@ impl Belief {
         }
         let chain = Chain::after(self.chain(), anew, given.digest, &listing);
         self.desired.listing = Some(listing.above(&chain));
+        // It follows what was ordered before, and says what of it holds.
+        self.lift();
         let record = Record { accepted, listed: [].into(), removed: [].into(), former: [].into() };
-        self.unsaved = Some(Box::new(Kept { record, chain, root: given.root, signed: given.signed }));
+        self.unsaved = Some(Box::new(Kept {
+            record,
+            chain,
+            root: given.root,
+            signed: given.signed,
+            ordered: [].into(),
+        }));
         let mut effects = vec![Effect::Settle(About::Configuration), Effect::TakeKeys(given.section)];
         effects.extend(matches!(self.roots, Roots::Open(None)).then_some(Effect::Pin(given.root)));
         effects.extend(self.save());
@@ -150,6 +171,7 @@ impl Belief {
     /// Not known to be the next one of this node's history: it opens and locks, and goes no further.
     fn take_unproved(&mut self, section: &Section, why: &str) -> Vec<Effect> {
         self.desired.listing = Some(Listing::of(section, Authority::Checkpoint));
+        self.desired.lacks = None;
         let tell = Effect::Tell(About::Configuration, why.to_owned());
         vec![tell, Effect::TakeKeys(Box::new(section.clone())), Effect::StartAfresh]
     }
@@ -172,10 +194,12 @@ impl Belief {
     }
 
     /// So it begins whenever the node starts: it is worth a warning only where this session had a section.
-    fn without_section(&mut self) -> Vec<Effect> {
+    fn without_section(&mut self, lacks: Option<String>) -> Vec<Effect> {
         let had = self.live().is_some() || self.early.is_some();
-        let mut effects = self.withhold(NO_SECTION.to_owned());
-        if !had {
+        let why = lacks.as_deref().map_or_else(|| NO_SECTION.to_owned(), no_policy_met);
+        let mut effects = self.withhold(why);
+        self.desired.lacks = lacks;
+        if !had && self.desired.lacks.is_none() {
             effects[0] = Effect::Log(NOT_YET.to_owned());
         }
         effects
@@ -185,6 +209,7 @@ impl Belief {
     fn withhold(&mut self, why: String) -> Vec<Effect> {
         self.desired.listing = self.desired.listing.take().map(Listing::kept);
         self.early = None;
+        self.desired.lacks = None;
         vec![Effect::Tell(About::Configuration, why), Effect::DropKeys]
     }
 
@@ -238,7 +263,7 @@ impl Belief {
                 self.forget();
                 effects.push(Effect::DropRecord);
             }
-            Opened::Read(kept) => self.remember(kept),
+            Opened::Read(kept) => self.remember_all(kept),
             Opened::Nothing => self.forget(),
             Opened::Damaged => {
                 self.forget();
@@ -255,6 +280,7 @@ impl Belief {
         effects.extend(self.judge_again());
         effects.extend(self.resume());
         effects.extend(self.save());
+        effects.extend(self.keep_ordered());
         effects
     }
 
@@ -268,7 +294,7 @@ impl Belief {
         self.live_answer(*answer)
     }
 
-    fn remember(&mut self, kept: Box<Kept>) {
+    pub(super) fn remember(&mut self, kept: Box<Kept>) {
         self.desired.record = RecordSeen::Read(kept.record.clone());
         self.memory = Memory::Read(kept);
     }
@@ -346,6 +372,7 @@ impl Belief {
         self.accepted_root = Some(pin);
         let mut effects = self.withhold("waits for the controller that was accepted".to_owned());
         (self.memory, self.unsaved, self.desired.listing) = (Memory::Nothing, None, None);
+        self.lift();
         effects.extend(matches!(self.roots, Roots::Open(_)).then_some(Effect::Pin(pin)));
         if self.is_readable() {
             self.desired.record = RecordSeen::Nothing;

@@ -3,11 +3,12 @@
 //!
 //! Invariants: nothing counts before it is known for whom it is and from whom (the device's key, the pinned root, the session); an
 //! older section never takes the place of a newer one; a section that is not known to follow what this node accepted last opens and
-//! locks, and neither deletes, makes nor re-keys; none is known to before the record was read, or known never to have been; what this life
+//! locks, and neither deletes, makes nor re-keys; an order beside a challenge locks, and does nothing else; none is known to before the record was read, or known never to have been; what this life
 //! accepted is not forgotten for an older record.
 
 mod answer;
 mod hear;
+mod ordered;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +19,7 @@ use crate::ids::{DeviceKey, Name, SectionVersion, VaultId};
 use crate::shares::RootPin;
 use crate::wanted::{Accepted, Authority, Chain, Desired, Head, Listing, Record, RecordSeen, Want};
 
-pub use answer::{Answer, Said, Signed};
+pub use answer::{Answer, Beside, LockOrders, Said, Signed};
 pub use words::About;
 
 /// The node's TPM and what was pinned beside its shares, as far as they are known.
@@ -47,6 +48,8 @@ pub struct Kept {
     pub root: RootPin,
     /// Its bytes, verified anew whenever they are read.
     pub signed: Signed,
+    /// Vaults that the controller ordered locked since, beside a challenge.
+    pub ordered: BTreeSet<VaultId>,
 }
 
 impl Kept {
@@ -154,6 +157,10 @@ pub struct Belief {
     early: Option<Box<Answer>>,
     /// The root that root on the node accepted in this life: another one's record, if it is read later, does not count.
     accepted_root: Option<RootPin>,
+    /// Orders that came before it could be told for whom they are.
+    early_orders: Option<(RootPin, LockOrders)>,
+    /// The place of the newest orders of this life.
+    ordered_at: Option<SectionVersion>,
     desired: Desired,
 }
 
@@ -169,6 +176,8 @@ impl Belief {
             unsaved: None,
             early: None,
             accepted_root: None,
+            early_orders: None,
+            ordered_at: None,
             desired: Desired::default(),
         }
     }
@@ -184,9 +193,13 @@ impl Belief {
         self.desired.locked = locked;
     }
 
-    /// What a live section says of a default vault's lock; nothing while there is none. One that it does not list is as at first.
+    /// What a live section, or an order beside a challenge, says of a default vault's lock; nothing while there is none. One that a section
+    /// does not list is as at first.
     #[must_use]
     pub fn orders_locked(&self, id: VaultId) -> Option<bool> {
+        if self.desired.ordered.contains(&id) {
+            return Some(true);
+        }
         self.live().map(|live| live.vaults.get(&id).is_some_and(Want::locked))
     }
 

@@ -38,6 +38,12 @@ pub(super) enum Doubt {
 
 pub(super) const NOT_YET: &str =
     "the controller sends no list of vaults until it has accepted this node's evidence";
+/// Of a node whose evidence came, and is good, and is not what the policies ask for.
+pub(super) fn no_policy_met(lacks: &str) -> String {
+    format!(
+        "the controller sends no list of vaults: this node's evidence was accepted and satisfies no policy ({lacks}); nothing is made or deleted, and no key comes"
+    )
+}
 pub(super) const NO_SECTION: &str = "the controller sends no list of vaults any more, until it has accepted this node's evidence: nothing is made or deleted";
 pub(super) const EARLY: &str =
     "a configuration waits until the TPM's roots are read: they show whom this node belongs to";

@@ -73,7 +73,7 @@ fn good_evidence_releases_two_epochs_to_its_own_session() {
         let policy = policy(custody, &[], Door::Unlock);
         let decision = decide(&subject(&policy), &evidence(standing), &asking(tpm), NOW);
         let Ruling::Release(granted) = decision.ruling else { panic!("{custody:?}: {decision:?}") };
-        assert!(decision.met && !decision.renewal_due);
+        assert!(decision.lacks.is_none() && !decision.renewal_due);
         assert_eq!((granted.session(), granted.custody()), (OURS, custody));
         assert_eq!((granted.epochs().current(), granted.epochs().last()), (Epoch(2), Epoch(1)));
     }
@@ -130,7 +130,7 @@ fn evidence_that_is_not_plainly_good_withholds() {
         let decision = decide(&subject(&policy), &evidence(standing), &asking(tpm), NOW);
         let why = withheld(&decision).unwrap_or_else(|| panic!("{what}: {decision:?}"));
         assert!(format!("{why:?}").starts_with(expected), "{what}: {why:?}");
-        assert!(!decision.met, "{what}");
+        assert!(!decision.met(), "{what}");
         assert!(!why.explain().is_empty() && !why.coarse().is_empty());
     }
 }
@@ -168,10 +168,10 @@ fn a_key_goes_out_only_where_it_is_part_of_the_vault_and_wanted() {
     assert!(matches!(rule(leaving).ruling, Ruling::Release(_)));
     let locked = policy(Custody::TpmAndController, &[], Door::Lock);
     let decision = rule(subject(&locked));
-    assert_eq!((withheld(&decision), decision.met), (Some(Withheld::LockedByOperator), true));
+    assert_eq!((withheld(&decision), decision.met()), (Some(Withheld::LockedByOperator), true));
     let open = policy(Custody::TpmAndController, &[], Door::Unlock);
     let removing = rule(Subject { standing: section::Presence::Removing, ..subject(&open) });
-    assert_eq!((withheld(&removing), removing.met), (Some(Withheld::BeingRemoved), true));
+    assert_eq!((withheld(&removing), removing.met()), (Some(Withheld::BeingRemoved), true));
 }
 
 /// A custody with a TPM on a node without one is refused in words, whatever the evidence.
@@ -234,6 +234,29 @@ fn the_challenge_stands_in_place_or_beside() {
     }
 }
 
+/// What a node is told of good evidence that satisfies no policy: which demand, and nothing while its evidence is what is missing.
+#[test]
+fn a_node_is_told_which_demand_its_evidence_does_not_meet() {
+    let (quoted, failed) = (appraisal(OURS, References::Passed), appraisal(OURS, References::Failed));
+    let unmeasured = appraisal(OURS, References::NotMeasured);
+    let (plain, strict) =
+        (policy(Custody::Tpm, &[], Door::Unlock), policy(Custody::Tpm, &[Check::Pcrs], Door::Unlock));
+    for (what, policies, standing, now, expected) in [
+        ("no vault", &[][..], Standing::Quoted(&failed), NOW, None),
+        ("no evidence", &[&strict], Standing::None, NOW, None),
+        ("met", &[&strict], Standing::Quoted(&quoted), NOW, None),
+        ("differs", &[&strict], Standing::Quoted(&failed), NOW, Some("PCRs")),
+        ("not measured", &[&strict], Standing::Quoted(&unmeasured), NOW, Some("PCRs")),
+        ("too old", &[&strict], Standing::Quoted(&failed), NOW + 901, None),
+        ("one met", &[&strict, &plain], Standing::Quoted(&failed), NOW, None),
+    ] {
+        let (evidence, asking) = (evidence(standing), asking(Tpm::Present));
+        let decisions: Vec<_> =
+            policies.iter().map(|policy| decide(&subject(policy), &evidence, &asking, now)).collect();
+        assert_eq!(lacking(&decisions), expected, "{what}");
+    }
+}
+
 proptest! {
     /// Nothing is ever released to a session other than the evidence's own, at any age, under any policy.
     #[test]
@@ -281,7 +304,7 @@ proptest! {
                 Ruling::Release(_) => "release",
                 Ruling::NotNeeded => "not needed",
             };
-            let each: Vec<_> = decided.iter().map(|one| (coarse(&one.ruling), one.met, one.renewal_due)).collect();
+            let each: Vec<_> = decided.iter().map(|one| (coarse(&one.ruling), one.met(), one.renewal_due)).collect();
             (each, challenge)
         };
         let now = NOW + after;

@@ -221,6 +221,9 @@ fn finished(view: &View<'_>) -> Finished {
 /// Why the controller's key is not at hand.
 pub(super) fn no_key(want: &Want) -> Wait {
     match &want.released {
+        _ if let Some(lacks) = &want.lacks => {
+            Wait::Withheld(format!("this node's evidence satisfies no policy ({lacks})"))
+        }
         Released::Withheld(reason) if want.authority != Authority::Checkpoint => {
             Wait::Withheld(reason.clone())
         }

@@ -2,7 +2,7 @@
 //!
 //! A user vault is deleted only if a live section that follows the last one names it as removed, a section of the same incarnation
 //! listed it before, and the record of that can be read. A vault that is merely not listed, or was never listed under this
-//! incarnation, is locked and kept as an orphan. Without a section it is left as it is, but for a lock that root ordered. The two
+//! incarnation, is locked and kept as an orphan. Without a section it is left as it is, but for a lock that root or the controller ordered. The two
 //! default vaults return to their default policy, and are never deleted by absence.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,6 +39,10 @@ pub struct Desired {
     /// Default vaults that the controller ordered locked when it last ordered anything of them, by the share table: it lies twice, and is
     /// authentic where the record of sections was taken away.
     pub locked: BTreeSet<VaultId>,
+    /// Vaults that the controller ordered locked beside a challenge, until a live section says what is wanted of them.
+    pub ordered: BTreeSet<VaultId>,
+    /// Which demand of the policies this session's evidence does not meet, so that no section comes.
+    pub lacks: Option<String>,
     /// Orders of root on the node: make this missing vault anew.
     pub recreate: BTreeSet<VaultId>,
 }
@@ -78,15 +82,17 @@ impl Desired {
 
     fn with_orders(&self, id: VaultId, mut want: Want) -> Want {
         // The controller's lock can't be lifted here; its unlock can be held back.
-        if self.held_locked(id) {
+        if self.kept_locked(id) {
             want.operation = Operation::Lock;
         }
+        want.lacks.clone_from(&self.lacks);
         want.recreate |= self.recreate.contains(&id);
         want
     }
 
-    fn held_locked(&self, id: VaultId) -> bool {
-        self.held.get(&id) == Some(&Operation::Lock)
+    /// By root on the node, or by an order of the controller's beside a challenge.
+    fn kept_locked(&self, id: VaultId) -> bool {
+        self.held.get(&id) == Some(&Operation::Lock) || self.ordered.contains(&id)
     }
 
     /// Absence from the list locks. Only what a live section names as removed is deleted, and only if a section of the same
@@ -96,7 +102,7 @@ impl Desired {
         match (live, &self.record) {
             (Some(live), RecordSeen::Read(record)) if record.authorizes(live, id) => Wish::Delete,
             (_, RecordSeen::Read(record)) if nothing && record.removed.contains_key(&id) => Wish::Gone,
-            (None, _) if self.held_locked(id) => Wish::Lock,
+            (None, _) if self.kept_locked(id) => Wish::Lock,
             (None, _) => Wish::Leave,
             (Some(_), RecordSeen::Unreadable) => Wish::Unlisted,
             (Some(_), _) => Wish::Orphan,

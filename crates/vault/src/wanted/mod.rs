@@ -63,6 +63,8 @@ pub struct Want {
     pub recreate: bool,
     /// The controller's keys.
     pub released: Released,
+    /// Which demand of the policies the evidence does not meet, so that no section, and no key, comes.
+    pub lacks: Option<String>,
     /// What all this rests on.
     pub authority: Authority,
     /// The highest epoch that was accepted for it in this incarnation; none while the record of that was not read. Below what it is
@@ -91,6 +93,7 @@ impl Want {
             created: entry.created,
             recreate: entry.recreate && authority == Authority::Live,
             released,
+            lacks: None,
             authority,
             floor: None,
         }
@@ -108,6 +111,7 @@ impl Want {
             created: false,
             recreate: false,
             released,
+            lacks: None,
             authority,
             floor: None,
         }
@@ -135,7 +139,7 @@ pub enum Wish {
     Orphan,
     /// A live section does not list it, and what earlier ones said can't be read: lock it, conclude no more.
     Unlisted,
-    /// Nothing may be concluded, and root on the node wants it locked.
+    /// Nothing may be concluded, and root on the node, or an order of the controller's, wants it locked.
     Lock,
     /// Nothing may be concluded: leave it as it is.
     Leave,

@@ -100,7 +100,18 @@ impl Accepted {
         before: impl Iterator<Item = &'a Self> + Clone,
         listing: &Listing,
     ) -> Result<Self, Refused> {
-        let (device, given) = (listing.device, listing.version);
+        Self::next(before, listing.device, listing.version)
+    }
+
+    /// The same of whatever has a place in a device's history.
+    ///
+    /// # Errors
+    /// [`Refused`], as above.
+    pub fn next<'a>(
+        before: impl Iterator<Item = &'a Self> + Clone,
+        device: DeviceId,
+        given: SectionVersion,
+    ) -> Result<Self, Refused> {
         if let Some(known) = before.clone().map(|by| by.device).find(|known| *known != device) {
             return Err(Refused::OtherDevice { given: device, known });
         }

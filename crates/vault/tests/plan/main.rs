@@ -54,6 +54,7 @@ fn event() -> impl Strategy<Value = Event> {
         4 => (0..8usize, 0..3usize).prop_map(|(steps, half)| Event::PowerCut { steps, half }),
         2 => (0..8usize, 0..3usize).prop_map(|(steps, half)| Event::Killed { steps, half }),
         1 => Just(Event::Withheld),
+        1 => Just(Event::Ordered),
         2 => Just(Event::Copied),
         2 => Just(Event::PutBack),
         2 => Just(Event::Forked),

@@ -26,16 +26,18 @@ fn control() -> Control {
             wants_location: true,
         }),
         orders: vec![Order::Lock(vault_id(1)), Order::Erase(vault_id(2))],
+        as_of: None,
+        lacks: String::new(),
         held_bundle: Some(BundleId { generation: Generation(2), digest: [6; 32] }),
     }
 }
 
+fn place(version: u64) -> SectionVersion {
+    SectionVersion { incarnation: Incarnation([3; 16]), version }
+}
+
 fn ask() -> ConfigRequest {
-    let head = Head {
-        device: device(),
-        version: SectionVersion { incarnation: Incarnation([3; 16]), version: 9 },
-        digest: SectionDigest([6; 32]),
-    };
+    let head = Head { device: device(), version: place(9), digest: SectionDigest([6; 32]) };
     let vault = VaultAsk { session: session(), bundle: control().held_bundle, accepted: Some(head) };
     ConfigRequest { config_hash: "hash".to_owned(), integrity_token: Vec::new(), vault: Some(vault) }
 }
@@ -51,6 +53,9 @@ fn what_is_said_beside_a_config_is_read_as_it_was_written() {
         Control { challenge: None, device_key: None, orders: Vec::new(), held_bundle: None, ..control() };
     let bare = ConfigResponse { control: Some(bare), ..answer() };
     assert_eq!(ConfigResponse::decode(&bare.encode()), Ok(bare));
+    let placed = Control { as_of: Some(place(9)), lacks: "PCRs".to_owned(), ..control() };
+    let placed = ConfigResponse { control: Some(placed), ..answer() };
+    assert_eq!(ConfigResponse::decode(&placed.encode()), Ok(placed));
 }
 
 /// Orders are read although the section is withheld, also when it can't be read.
@@ -82,6 +87,8 @@ fn control_out_of_bounds_is_refused() {
         ("generation 0", Control { held_bundle: Some(bundle), ..control() }),
         ("orders to nobody's key", Control { device_key: None, ..control() }),
         ("too many orders", Control { orders: vec![Order::Lock(vault_id(1)); 1025], ..control() }),
+        ("orders of no place", Control { as_of: Some(place(0)), ..control() }),
+        ("too many words", Control { lacks: "x".repeat(1025), ..control() }),
         ("no device", Control { device: DeviceId(Uuid::nil()), ..control() }),
     ] {
         assert!(read(control).is_err(), "{what}");

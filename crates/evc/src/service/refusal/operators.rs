@@ -82,6 +82,13 @@ pub enum Unknown {
         /// Its device.
         device: Name,
     },
+    /// A default vault under its default policy: its node alone has its key.
+    DefaultVault {
+        /// Its name.
+        vault: Name,
+        /// Its device.
+        device: Name,
+    },
     /// A policy.
     Policy {
         /// Its name.

@@ -23,13 +23,14 @@ impl FromRow for StandingRow {
 }
 
 impl FromRow for PastSession {
-    const COLUMNS: &'static str = "device, session, ended_at, settled";
+    const COLUMNS: &'static str = "device, session, ended_at, settled, booted";
     fn from_row(row: &mut Columns<'_>) -> Stored<Self> {
         Ok(Self {
             device: row.read(device)?,
             session: row.read(bytes32)?,
             ended_at: row.read(number)?,
             settled: row.read(plain)?,
+            booted: row.read(plain)?,
         })
     }
 }
@@ -56,9 +57,9 @@ impl Evidence for SqliteTx {
     }
 
     async fn end_session(&mut self, row: &PastSession, keep: u32) -> Stored<()> {
-        let put =
-            "INSERT OR REPLACE INTO past_sessions (device, session, ended_at, settled) VALUES (?, ?, ?, ?)";
-        self.run(put, (blob(row.device.0), row.session, int(row.ended_at), row.settled)).await?;
+        let put = "INSERT OR REPLACE INTO past_sessions (device, session, ended_at, settled, booted) VALUES (?, ?, ?, ?, ?)";
+        let values = (blob(row.device.0), row.session, int(row.ended_at), row.settled, row.booted);
+        self.run(put, values).await?;
         let older = "DELETE FROM past_sessions WHERE device = ?1 AND session IN
              (SELECT session FROM past_sessions WHERE device = ?1 ORDER BY ended_at DESC, session DESC LIMIT -1 OFFSET ?2)";
         self.run(older, (blob(row.device.0), keep)).await.map(drop)
@@ -70,7 +71,7 @@ impl Evidence for SqliteTx {
     }
 
     async fn sessions_since(&mut self, device: DeviceId, after: UnixSeconds) -> Stored<u64> {
-        let since = "FROM past_sessions WHERE device = ? AND ended_at > ? AND settled = 0";
+        let since = "FROM past_sessions WHERE device = ? AND ended_at > ? AND settled = 0 AND booted = 0";
         self.count(since, (blob(device.0), int(after))).await
     }
 

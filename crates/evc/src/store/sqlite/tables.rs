@@ -35,6 +35,7 @@ const MIGRATIONS: &[Migration] = &migrations![
     45 = "0045_challenges",
     50 = "0050_labels",
     60 = "0060_long_rows_by_number",
+    61 = "0061_booted_sessions",
 ];
 
 /// Where builds of before kept their list.

@@ -13,7 +13,7 @@ use wire::attest::{
 use wire::info::{AttestationState, DeviceInfo, NodeReport, PcrStatus, TpmPresence, VaultLine};
 use wire::{Signature, TrustedCerts, envelope};
 
-use super::{ACCEPTED, Zedagent};
+use super::Zedagent;
 use crate::agents::certs::issued;
 use crate::agents::failed::Failed;
 use crate::agents::signer::BusSigner;
@@ -89,12 +89,15 @@ impl Zedagent<'_> {
             }
         };
         let verdict = verdict(&answer.body, &self.known()?.certs)?;
-        self.status.attested = verdict.code == QuoteCode::Success;
-        self.status.attestation = Some(match verdict.verdict {
+        let refused = match verdict.verdict {
             Some(Verdict::Refused(words)) => words,
-            _ if self.status.attested => ACCEPTED.to_owned(),
+            _ if verdict.code == QuoteCode::Success => {
+                self.accepted();
+                return Ok(true);
+            }
             _ => format!("refused: {:?}", verdict.code),
-        });
+        };
+        (self.status.attested, self.status.attestation) = (false, Some(refused));
         Ok(true)
     }
 

@@ -149,6 +149,30 @@ fn a_local_lock_needs_no_section() {
     assert_eq!(Desired::default().wish(USER, &NODE, false), Wish::Leave, "without the order");
 }
 
+/// The controller's order beside a challenge is over the kept list, over none, and over the defaults; and a vault that waits for a key says which
+/// demand is not met.
+#[test]
+fn an_order_of_the_controllers_needs_no_section() {
+    let ordered = BTreeSet::from([USER, IMAGE_VAULT]);
+    let lacks = Some("PCRs".to_owned());
+    for listing in [None, Some(listing(Authority::Checkpoint, version(1, 1), true))] {
+        let desired =
+            Desired { listing, ordered: ordered.clone(), lacks: lacks.clone(), ..Desired::default() };
+        for id in [USER, IMAGE_VAULT] {
+            let wish = desired.wish(id, &NODE, false);
+            let open = Seen { key: Key::Present, ..made(Custody::Tpm, 0) };
+            assert_eq!(step(&ask(id, &wish, &open, &keys(), &NODE)), Some(Step::Lock), "{wish:?}");
+        }
+        let Wish::Keep(config) = desired.wish(CONFIG_VAULT, &NODE, false) else { panic!("not kept") };
+        assert_eq!(config.operation, Operation::Unlock, "which nobody ordered");
+    }
+    let waits = Want { authority: Authority::Checkpoint, lacks, ..want(Custody::Controller) };
+    let none = Keys::default();
+    let next = ask(USER, &Wish::Keep(waits), &made(Custody::Controller, 3), &none, &NODE);
+    let Next::Wait(Wait::Withheld(why)) = next else { panic!("{next:?}") };
+    assert_eq!(why, "this node's evidence satisfies no policy (PCRs)");
+}
+
 /// Root on the node may hold a vault locked; it can't lift the controller's lock.
 #[test]
 fn local_orders_only_take_away() {

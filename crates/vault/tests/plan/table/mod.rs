@@ -53,6 +53,7 @@ fn want(custody: Custody) -> Want {
         created: false,
         recreate: false,
         released: if custody.needs_controller() { keys } else { Released::NotNeeded },
+        lacks: None,
         authority: Authority::Live,
         floor: None,
     }

@@ -2,6 +2,7 @@
 //! live twice from one copy.
 
 use super::*;
+use vault::belief::LockOrders;
 use vault::ledger::Ledger;
 use vault::section::{Entry, Release, SealedKey, Section as Signed};
 
@@ -61,6 +62,13 @@ impl Database {
     pub(super) fn hears(&mut self, head: Option<Head>) -> bool {
         let (own, past) = (self.place(), self.past.clone());
         head.is_none_or(|head| self.ledger.hear(own, &past, (head.version, head.digest)).is_ok())
+    }
+
+    /// An order, which takes a number like a section and is no part of the chain.
+    pub(super) fn order(&mut self, id: VaultId) -> LockOrders {
+        self.version += 1;
+        let (device, device_key, session) = (DEVICE, KEY, SESSION);
+        LockOrders { device, device_key, session, at: self.place(), vaults: BTreeSet::from([id]) }
     }
 
     /// The next section, as the operator wants the vault.

@@ -22,7 +22,7 @@ impl World {
             return self.hear_live(again);
         }
         if !self.database.hears(self.memory.belief.head()) && !wish.careless {
-            return self.withhold();
+            return self.withhold(Beside::default());
         }
         let digest = SectionDigest([self.answers.len() as u8; 32]);
         let section = self.database.section(self.id, wish, self.reported, digest);
@@ -33,7 +33,7 @@ impl World {
 
     fn answer(&self, said: Said) -> Answer {
         let envelope = self.answers.len().to_be_bytes().to_vec();
-        Answer { root: ROOT, said, signed: Signed { envelope, certs: vec![] } }
+        Answer { root: ROOT, said, beside: Beside::default(), signed: Signed { envelope, certs: vec![] } }
     }
 
     fn hear_live(&mut self, answer: Answer) {
@@ -61,8 +61,14 @@ impl World {
         }
     }
 
-    pub(super) fn withhold(&mut self) {
-        let answer = self.answer(Said::NoSection);
+    /// The section is withheld, and beside the challenge stands an order to lock the vault.
+    pub(super) fn order_locked(&mut self) {
+        let orders = Some(self.database.order(self.id));
+        self.withhold(Beside { orders, lacks: Some("PCRs".to_owned()) });
+    }
+
+    pub(super) fn withhold(&mut self, beside: Beside) {
+        let answer = Answer { beside, ..self.answer(Said::NoSection) };
         self.hear(Heard::Answer(Authority::Live, Box::new(answer)));
     }
 

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use attest::SessionKey;
 use controller::Database;
-use vault::belief::{Answer, Belief, Kept};
+use vault::belief::{Answer, Belief, Beside, Kept};
 use vault::condition::{
     Dir, Hint, Key, Keys, MetaCopy, Node, OpenedBy, Place as CopyPlace, Seen, ShareKey, Staged, State,
     TableSeen, Tpm,
@@ -74,6 +74,8 @@ impl Default for Section {
 pub(crate) enum Event {
     Live(Section),
     Withheld,
+    /// The same, with an order to lock the vault.
+    Ordered,
     /// The controller's database is copied.
     Copied,
     /// The copy is put back.
@@ -311,7 +313,8 @@ impl World {
     pub(crate) fn happen(&mut self, event: Event) {
         match event {
             Event::Live(section) => self.live(section),
-            Event::Withheld => self.withhold(),
+            Event::Withheld => self.withhold(Beside::default()),
+            Event::Ordered => self.order_locked(),
             Event::Copied => self.copy = Some(self.database.clone()),
             Event::PutBack => self.database = self.copy.clone().unwrap_or_else(|| self.database.clone()),
             Event::Forked => self.copy.iter_mut().for_each(|copy| std::mem::swap(copy, &mut self.database)),

@@ -2,9 +2,12 @@
 //! says of vaults. It trusts nothing of what zedagent or client found out. For whom a section is, and whether it counts, `vault::belief`
 //! decides. Dates are not looked at: newness comes from session and version.
 
-use vault::belief::{Answer, Said, Signed};
+use std::collections::BTreeSet;
+
+use vault::belief::{Answer, Beside, LockOrders, Said, Signed};
 use vault::shares::RootPin;
 use wire::config::{DeviceConfig, SignedConfig, SignedConfigError};
+use wire::control::{Control, Order};
 use wire::{ControllerCerts, DecodeError, Validity};
 
 /// Why a configuration was refused: nothing of it is used, and what was in force stays.
@@ -24,7 +27,8 @@ pub(crate) fn verify(root_pem: &[u8], signed: Signed) -> Result<Answer, Refused>
     let root = RootPin(trusted.root().0);
     let answer = SignedConfig::verify(&signed.envelope, &trusted)?;
     let said = answer.response().config.as_ref().map_or(Said::Unchanged, said);
-    Ok(Answer { root, said, signed })
+    let beside = answer.response().control.as_ref().map(beside).unwrap_or_default();
+    Ok(Answer { root, said, beside, signed })
 }
 
 fn said(config: &DeviceConfig) -> Said {
@@ -33,6 +37,23 @@ fn said(config: &DeviceConfig) -> Said {
         (Ok(_), _) => Said::NoSection,
         (Err(error), _) => Said::Withheld(not_understood(error)),
     }
+}
+
+/// Orders to lock that say for whose key they are and from when: of others nothing tells whether they hold.
+fn beside(control: &Control) -> Beside {
+    let lock = |order: &Order| match order {
+        Order::Lock(vault) => Some(*vault),
+        Order::Erase(_) | Order::NotUnderstood(_) => None,
+    };
+    let vaults: BTreeSet<_> = control.orders.iter().filter_map(lock).collect();
+    let (device, session) = (control.device, control.session);
+    let orders = match (control.device_key, control.as_of) {
+        (Some(device_key), Some(at)) if !vaults.is_empty() => {
+            Some(LockOrders { device, device_key, session, at, vaults })
+        }
+        _ => None,
+    };
+    Beside { orders, lacks: Some(control.lacks.clone()).filter(|lacks| !lacks.is_empty()) }
 }
 
 fn not_understood(error: &DecodeError) -> String {

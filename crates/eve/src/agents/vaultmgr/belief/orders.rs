@@ -66,7 +66,8 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         self.known_here(id)?;
         self.belief.orders().release(id);
         let kept = self.keep_locks();
-        if matches!(self.ask(id).0, Wish::Keep(want) if want.locked()) {
+        let ordered = self.belief.desired().ordered.contains(&id);
+        if ordered || matches!(self.ask(id).0, Wish::Keep(want) if want.locked()) {
             return Err(OrderError::LockedByController(id));
         }
         self.read_missing_root();

@@ -16,8 +16,8 @@ use crate::agents::vaultmgr::paths::Paths;
 /// A section of a thousand vaults with its certificates is far below this.
 const MAX_BYTES: usize = 4 << 20;
 
-/// The record and the signed section it came from, as they lie in the file. The chain follows after it, and then the former names: a
-/// file of before there was one, or the other, ends there, and a reader of before does not look further.
+/// The record and the signed section it came from, as they lie in the file. The chain follows after it, then the former names, then
+/// what was ordered locked: a file of before there was one of these ends there, and a reader of before does not look further.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Stored {
     record: Record,
@@ -58,10 +58,11 @@ pub(crate) fn names_aside(paths: &Paths) -> BTreeMap<VaultId, Name> {
 fn decode(bytes: &[u8]) -> Result<Kept, postcard::Error> {
     let (stored, rest): (Stored, _) = postcard::take_from_bytes(bytes)?;
     let (chain, rest) = later::<Chain>(rest)?;
-    let (former, _) = later(rest)?;
+    let (former, rest) = later(rest)?;
+    let (ordered, _) = later(rest)?;
     let Stored { record, envelope, certs, root } = stored;
     let record = Record { former, ..record };
-    Ok(Kept { record, chain, root: RootPin(root), signed: Signed { envelope, certs } })
+    Ok(Kept { record, chain, root: RootPin(root), signed: Signed { envelope, certs }, ordered })
 }
 
 /// A part that files of before end without.
@@ -70,10 +71,11 @@ fn later<'b, T: Default + Deserialize<'b>>(bytes: &'b [u8]) -> Result<(T, &'b [u
 }
 
 fn encode(kept: &Kept) -> Result<Vec<u8>, postcard::Error> {
-    let Kept { record, chain, root, signed } = kept.clone();
+    let Kept { record, chain, root, signed, ordered } = kept.clone();
     let former = postcard::to_allocvec(&record.former)?;
     let stored = Stored { record, envelope: signed.envelope, certs: signed.certs, root: root.0 };
-    Ok([postcard::to_allocvec(&stored)?, postcard::to_allocvec(&chain)?, former].concat())
+    let ordered = postcard::to_allocvec(&ordered)?;
+    Ok([postcard::to_allocvec(&stored)?, postcard::to_allocvec(&chain)?, former, ordered].concat())
 }
 
 /// Writes it, durably. The Config Vault must be open.
@@ -108,7 +110,8 @@ mod tests {
         let epochs = BTreeMap::from([(VaultId(uuid::Uuid::nil()), Epoch(3))]);
         let chain = Chain { head: Some(SectionDigest([4; 32])), epochs };
         let signed = Signed { envelope: vec![1], certs: vec![2] };
-        Kept { record, chain, root: RootPin([3; 32]), signed }
+        let ordered = [VaultId(uuid::Uuid::nil())].into();
+        Kept { record, chain, root: RootPin([3; 32]), signed, ordered }
     }
 
     #[test]
@@ -127,13 +130,16 @@ mod tests {
         assert!(paths.record_aside().exists());
     }
 
-    /// A record of before there was a chain, or were former names, is read without; and this one is read by programs of before.
+    /// A record of before there was a chain, or were former names, or orders, is read without; and this one is read by programs of before.
     #[test]
-    fn a_record_without_a_chain_or_former_names_is_read() {
+    fn a_record_without_a_chain_or_former_names_or_orders_is_read() {
         let (whole, kept) = (encode(&kept()).expect("encodes"), kept());
         let (chain, former) = (&kept.chain, &kept.record.former);
         let len = |part: postcard::Result<Vec<u8>>| part.expect("encodes").len();
-        let chained = &whole[..whole.len() - len(postcard::to_allocvec(former))];
+        let named = &whole[..whole.len() - len(postcard::to_allocvec(&kept.ordered))];
+        let kept = Kept { ordered: [].into(), ..kept.clone() };
+        assert_eq!(decode(named).as_ref(), Ok(&kept));
+        let chained = &named[..named.len() - len(postcard::to_allocvec(former))];
         let before = &chained[..chained.len() - len(postcard::to_allocvec(chain))];
         let nameless = Record { former: BTreeMap::new(), ..kept.record.clone() };
         let nameless = Kept { record: nameless, ..kept.clone() };

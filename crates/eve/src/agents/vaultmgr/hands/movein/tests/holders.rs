@@ -170,8 +170,6 @@ fn what_can_be_written_to_is_not_wiped_where_it_was_put_away() {
     );
     assert_eq!(fs::read_to_string(going.join("7")).expect("there"), "of a user");
     drop(writer);
-    assert!(
-        wipe(&going, &Work::default()).expect("walks").left.is_empty()
-    );
+    assert!(wipe(&going, &Work::default()).expect("walks").left.is_empty());
     assert!(!going.exists());
 }

@@ -1,0 +1,89 @@
+//! The controller's orders to lock, which come beside a challenge while the section is withheld: a node whose evidence satisfies no policy
+//! hears of no list, and yet is to lock what is open on it.
+//!
+//! An order only locks. It holds, over boots where the record could be written, until a live section of this node's own history says what
+//! is wanted of each vault. One that is older than the section that was accepted last is over: whoever recorded it can't give it again.
+
+use super::words::Doubt;
+use super::{Belief, Effect, Kept, LockOrders, Roots};
+use crate::shares::RootPin;
+use crate::wanted::Accepted;
+
+impl Belief {
+    /// Orders of a live answer.
+    pub(super) fn ordered(&mut self, root: RootPin, orders: LockOrders) -> Vec<Effect> {
+        if self.is_early() {
+            self.early_orders = Some((root, orders));
+            return Vec::new();
+        }
+        if let Some(why) = self.refuses(root, &orders) {
+            return vec![Effect::Log(format!("an order to lock is not obeyed: {why}"))];
+        }
+        self.obey(orders)
+    }
+
+    /// Those that came before the device key and the pin were known.
+    pub(super) fn early_orders(&mut self) -> Vec<Effect> {
+        let orders = self.early_orders.take();
+        orders.map(|(root, orders)| self.ordered(root, orders)).unwrap_or_default()
+    }
+
+    fn refuses(&self, root: RootPin, orders: &LockOrders) -> Option<String> {
+        if self.is_of_another_root(root) {
+            return Some(Doubt::OtherRoot.to_string());
+        }
+        if self.roots == Roots::Lost {
+            return Some(Doubt::TableLost.to_string());
+        }
+        if self.device_key != Some(orders.device_key) {
+            return Some(Doubt::OtherDevice(orders.device).to_string());
+        }
+        if orders.session != self.session {
+            return Some(Doubt::OtherSession.to_string());
+        }
+        let before = self.memory.kept().into_iter().chain(self.unsaved.as_deref());
+        let accepted = before.map(|kept| &kept.record.accepted);
+        Accepted::next(accepted, orders.device, orders.at).err().map(|refused| refused.to_string())
+    }
+
+    fn obey(&mut self, orders: LockOrders) -> Vec<Effect> {
+        self.ordered_at = Some(orders.at);
+        if orders.vaults.is_subset(&self.desired.ordered) {
+            return Vec::new();
+        }
+        let told = format!("the controller orders {} vaults locked", orders.vaults.len());
+        self.desired.ordered.extend(orders.vaults);
+        let mut effects = vec![Effect::Log(told)];
+        effects.extend(self.keep_ordered());
+        effects.push(Effect::StartAfresh);
+        effects
+    }
+
+    /// Writes the orders into the record, if that can be read. What waits to be written of a newer section came before them, and goes first.
+    pub(super) fn keep_ordered(&self) -> Option<Effect> {
+        let kept = self.memory.kept().filter(|_| self.is_readable() && self.unsaved.is_none())?;
+        let ordered = self.desired.ordered.clone();
+        (kept.ordered != ordered).then(|| Effect::Save(Box::new(Kept { ordered, ..kept.clone() })))
+    }
+
+    /// No order holds any longer.
+    pub(super) fn lift(&mut self) {
+        self.desired.ordered.clear();
+        (self.ordered_at, self.early_orders, self.desired.lacks) = (None, None, None);
+    }
+
+    /// A record was read: also what was ordered in an earlier life, unless this one accepted a later section; and what it shows of this life's.
+    pub(super) fn remember_all(&mut self, kept: Box<Kept>) {
+        let accepted = kept.record.accepted.version;
+        let is_over = |at: &crate::ids::SectionVersion| {
+            at.incarnation == accepted.incarnation && at.version < accepted.version
+        };
+        if self.ordered_at.take_if(|at| is_over(at)).is_some() {
+            self.desired.ordered.clear();
+        }
+        if self.unsaved.is_none() {
+            self.desired.ordered.extend(&kept.ordered);
+        }
+        self.remember(kept);
+    }
+}
