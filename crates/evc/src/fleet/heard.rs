@@ -68,10 +68,7 @@ impl Controller {
 async fn write(mut tx: Notes<'_, '_>, heard: &HashMap<DeviceId, UnixSeconds>) -> Result<(), Refusal> {
     for (device, at) in heard {
         // It may have been deleted, or heard otherwise, since.
-        let row = tx.device(*device).await?;
-        if row.is_some_and(|row| row.last_seen < Some(*at)) {
-            tx.saw_device(*device, *at).await?;
-        }
+        tx.heard_device(*device, *at).await?;
     }
     Ok(())
 }

@@ -136,6 +136,8 @@ pub trait Devices {
     async fn devices(&mut self, project: &Project, page: &Page) -> Stored<Vec<DeviceRow>>;
     /// It was heard at a time.
     async fn saw_device(&mut self, id: DeviceId, at: UnixSeconds) -> Stored<()>;
+    /// The same, where it is there and was not heard later: whoever says so has not read it.
+    async fn heard_device(&mut self, id: DeviceId, at: UnixSeconds) -> Stored<()>;
     /// It answered a challenge, and how that fared; heard then. A good answer nobody can send again.
     async fn answered(&mut self, id: DeviceId, fared: &Fared, at: UnixSeconds) -> Stored<()>;
     /// It gave what nobody can send again.

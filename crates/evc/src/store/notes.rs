@@ -3,7 +3,7 @@
 
 use vault::ids::{DeviceId, Project};
 
-use super::{DeviceRow, KeyRow, Scope, Stored, TokenRow, Tx, UnixSeconds};
+use super::{KeyRow, Scope, Stored, TokenRow, Tx, UnixSeconds};
 
 /// What a body of notes has to itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,20 +35,12 @@ impl<'t, 'e> Notes<'t, 'e> {
         Self(tx)
     }
 
-    /// A device, by identity.
+    /// A device was heard at a time, if it is there and was not heard later.
     ///
     /// # Errors
     /// The engine's, as of all that follow.
-    pub async fn device(&mut self, id: DeviceId) -> Stored<Option<DeviceRow>> {
-        self.0.device(id).await
-    }
-
-    /// It was heard at a time.
-    ///
-    /// # Errors
-    /// The engine's.
-    pub async fn saw_device(&mut self, id: DeviceId, at: UnixSeconds) -> Stored<()> {
-        self.0.saw_device(id, at).await
+    pub async fn heard_device(&mut self, id: DeviceId, at: UnixSeconds) -> Stored<()> {
+        self.0.heard_device(id, at).await
     }
 
     /// A key of the controller's.

@@ -188,6 +188,7 @@ steps! { Devices {
     certify_device(id: DeviceId, cert_digest: &[u8; 32], cert_der: &[u8]) -> ();
     devices(project: &Project, page: &Page) -> Vec<DeviceRow>;
     saw_device(id: DeviceId, at: UnixSeconds) -> ();
+    heard_device(id: DeviceId, at: UnixSeconds) -> ();
     pin_tpm(id: DeviceId, tpm: Tpm) -> ();
     set_learning(id: DeviceId, learn: bool) -> ();
     put_report(id: DeviceId, report: &DeviceReport, at: UnixSeconds) -> ();

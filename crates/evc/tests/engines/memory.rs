@@ -382,6 +382,12 @@ impl Devices for MemoryTx {
     async fn saw_device(&mut self, id: DeviceId, at: UnixSeconds) -> Stored<()> {
         self.change_device(id, |row| row.last_seen = Some(at))
     }
+    async fn heard_device(&mut self, id: DeviceId, at: UnixSeconds) -> Stored<()> {
+        match self.device(id).await? {
+            Some(row) if row.last_seen < Some(at) => self.saw_device(id, at).await,
+            _ => Ok(()),
+        }
+    }
     async fn answered(&mut self, id: DeviceId, fared: &Fared, at: UnixSeconds) -> Stored<()> {
         self.change_device(id, |row| {
             row.answered += 1;

@@ -270,6 +270,11 @@ async fn a_device_changes_where_it_is_told(tx: &mut dyn Tx) -> Stored<()> {
     assert_eq!(tx.device(row.id).await?.as_ref(), Some(&row));
     tx.saw_device(row.id, NOW + 3).await?;
     row.last_seen = Some(NOW + 3);
+    tx.heard_device(row.id, NOW + 2).await?;
+    assert_eq!(tx.device(row.id).await?.as_ref(), Some(&row), "it was heard later");
+    tx.heard_device(row.id, NOW + 4).await?;
+    tx.heard_device(device(9).id, NOW + 4).await?;
+    row.last_seen = Some(NOW + 4);
     assert_eq!(tx.device(row.id).await?.as_ref(), Some(&row));
     tx.end_section(row.id).await?;
     row.section_digest = None;

@@ -122,6 +122,12 @@ impl Devices for SqliteTx {
         self.change("UPDATE devices SET last_seen = ? WHERE id = ?", (int(at), blob(id.0))).await
     }
 
+    async fn heard_device(&mut self, id: DeviceId, at: UnixSeconds) -> Stored<()> {
+        let write =
+            "UPDATE devices SET last_seen = ?2 WHERE id = ?1 AND (last_seen IS NULL OR last_seen < ?2)";
+        self.run(write, (blob(id.0), int(at))).await.map(drop)
+    }
+
     async fn answered(&mut self, id: DeviceId, fared: &Fared, at: UnixSeconds) -> Stored<()> {
         let write = "UPDATE devices SET answered = answered + 1, verdict = ?2, last_seen = ?3,
                        proved_at = iif(?4, ?3, proved_at) WHERE id = ?1";
