@@ -12,7 +12,6 @@ use wire::attest::{
 use super::doubled::{Alarm, alarm, follow};
 use crate::fleet::defaults::add_default_vaults;
 use crate::fleet::evidence::{ATTESTATION_CERT, Came, Refused, Shown, reference_of};
-use crate::http::log::KeptBack;
 use crate::service::{Barred, Controller, Fault, Message, Refusal};
 use crate::store::{
     CertRow, DeviceRow, Fared, Pcrs, Record, ReferenceRow, ReferenceState, Scope, StandingRow, Tpm, Tx,
@@ -84,7 +83,7 @@ impl Controller {
         match judged {
             Judged::Bad(why) => {
                 let Some(kept_back) = self.refused.told(device, came.at) else { return };
-                let KeptBack { repeated, others } = kept_back;
+                let (repeated, others) = (kept_back.repeated, kept_back.others);
                 let (source, session) = (came.from.map(|it| it.to_string()), hex::encode(&session.0[..4]));
                 tracing::warn!(%device, source, session, repeated, others, reason = %in_full(why), "evidence refused");
             }
