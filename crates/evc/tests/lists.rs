@@ -56,10 +56,10 @@ fn every_verified_request_counts_as_heard() {
     let (mut device, _) = device_with_vault(&evc);
     last_heard(&evc, device.id, now() - 3 * 3600);
     let listed = line(&evc, &["get", "devices"], "edge-1");
-    assert!(listed.contains("3h ago") && listed.contains("silent since "), "{listed}");
+    assert!(listed.contains("silent since "), "{listed}");
     assert!(device.poll(&evc).is_none(), "unchanged");
     let listed = line(&evc, &["get", "devices"], "edge-1");
-    assert!(!listed.contains("3h ago") && listed.contains("s ago") && listed.contains("online"), "{listed}");
+    assert!(listed.contains("s ago") && listed.contains("online"), "{listed}");
     evc.wait(evc.app.write_heard(now() + 122)).expect("written");
     let evc = evc.restart();
     let listed = line(&evc, &["get", "devices"], "edge-1");
@@ -68,7 +68,7 @@ fn every_verified_request_counts_as_heard() {
     last_heard(&evc, device.id, now() - 3 * 3600);
     let forged = Device { key: common::Key::new("EVE"), ..device };
     assert_eq!(evc.post(&forged.own("config"), &forged.seal(&forged.ask())).status, 401);
-    assert!(line(&evc, &["get", "devices"], "edge-1").contains("3h ago"));
+    assert!(line(&evc, &["get", "devices"], "edge-1").contains("silent since "));
 }
 
 /// seen-by-users 0b.12: a vault of a node whose vaultmgr does not report is not open for ever, and default vaults do not vanish.

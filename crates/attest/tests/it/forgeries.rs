@@ -1,6 +1,6 @@
 //! What must not be appraised: each forgery is a good piece of evidence with one thing wrong, signed again by its key.
 
-use attest::{CheckError, KeyError, PcrBank, PcrDigest, QuoteError, Refused, SessionKey};
+use attest::{CheckError, KeyError, PcrBank, PcrDigest, Quote, QuoteError, Refused, SessionKey};
 use proptest::prelude::*;
 
 use crate::made::{Ak, Evidence, GOOD_ATTRIBUTES, SELECTION, composite};
@@ -81,6 +81,14 @@ fn a_quote_over_other_pcrs_or_banks_is_refused() {
         ("split", vec![(0x000B, SELECTION & 0xFF), (0x000B, SELECTION & !0xFF)]),
     ];
     for (name, banks) in cases {
+        let mut quoted = Evidence::good();
+        quoted.statement.banks.clone_from(&banks);
+        let bank = Quote::read(&quoted.statement.bytes()).unwrap().bank();
+        assert_eq!(
+            bank.is_some(),
+            ["fewer", "more"].contains(&name),
+            "{name}: of one bank that is appraised"
+        );
         assert_eq!(refusal(|e| e.statement.banks = banks), Refused::Check(CheckError::Selection), "{name}");
     }
 }
@@ -125,6 +133,14 @@ fn values_of_another_bank_than_the_quoted_are_refused() {
         evidence.statement.composite = composite(&evidence.pcrs);
         let refused = evidence.appraise().expect_err(name);
         assert_eq!(refused, Refused::Check(CheckError::Composite), "{name}");
+    }
+    // The last byte of a long value is hashed like the first.
+    for at in [0, 31, 32, 47] {
+        let mut changed = Evidence::of_sha384();
+        let mut value: [u8; 48] = changed.pcrs[&4].as_bytes().try_into().unwrap();
+        value[at] ^= 1;
+        changed.pcrs.insert(4, value.into());
+        assert_eq!(changed.appraise().unwrap_err(), Refused::Check(CheckError::Composite), "byte {at}");
     }
     let mut truncated = Evidence::of_sha384();
     truncated.pcrs.values_mut().for_each(|value| *value = cut(value));

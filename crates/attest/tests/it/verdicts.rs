@@ -189,6 +189,10 @@ fn a_sha384_bank_is_appraised() {
     evidence.statement.composite = composite(&evidence.pcrs);
     let Verdict::Failed(why) = evidence.appraise().unwrap().references().clone() else { panic!("passed") };
     assert!(why.to_string().ends_with("PCR 4 was 05050505 is eeeeeeee"), "{why}");
+    // Beyond the length of a SHA-256 value it is compared too.
+    evidence.pcrs.insert(4, std::array::from_fn::<u8, 48, _>(|at| if at < 47 { 5 } else { 6 }).into());
+    evidence.statement.composite = composite(&evidence.pcrs);
+    assert!(matches!(evidence.appraise().unwrap().references(), Verdict::Failed(_)));
     evidence.pcrs.insert(4, [0; 48].into());
     evidence.statement.composite = composite(&evidence.pcrs);
     let said = Verdict::NotChecked(Unchecked::NotMeasured(Unmeasured::Untouched(vec![4])));

@@ -14,7 +14,6 @@ use crate::fleet::defaults::add_default_vaults;
 use crate::fleet::evidence::{ATTESTATION_CERT, Came, Refused, Shown, reference_of};
 use crate::fleet::section::draft;
 use crate::fleet::view::View;
-use crate::http::log::KeptBack;
 use crate::service::{Barred, Controller, Fault, Message, Refusal};
 use crate::store::{
     CertRow, DeviceRow, Fared, Pcrs, Record, ReferenceRow, ReferenceState, Scope, StandingRow, Tpm, Tx,
@@ -86,7 +85,7 @@ impl Controller {
         match judged {
             Judged::Bad(why) => {
                 let Some(kept_back) = self.refused.told(device, came.at) else { return };
-                let KeptBack { repeated, others } = kept_back;
+                let (repeated, others) = (kept_back.repeated, kept_back.others);
                 let (source, session) = (came.from.map(|it| it.to_string()), hex::encode(&session.0[..4]));
                 tracing::warn!(%device, source, session, repeated, others, reason = %in_full(why), "evidence refused");
             }
