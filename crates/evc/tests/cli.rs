@@ -427,10 +427,14 @@ fn names_are_completed_and_no_error_is_shown() {
     assert!(!offered.contains("shop") && said.is_empty(), "{offered} {said}");
     let (_serving, _) = serve(dir.path());
     let file = dir.path().join("p.yaml");
-    std::fs::write(&file, "kind: VaultPolicy\nname: shop\ncustody: tpm\n").expect("written");
+    std::fs::write(&file, "kind: VaultPolicy\nname: shop\ncustody: tpm\n---\nkind: Vault\nname: till\ndevices: { a: b }\npolicy: shop\n").expect("written");
     assert!(evc(dir.path(), &["apply", "-f", file.to_str().expect("text")]).status.success());
-    let (offered, said) = complete(&["evc", "describe", "policy", ""]);
-    assert!(offered.contains("shop") && said.is_empty(), "{offered} {said}");
+    for (what, name) in [("policy", "shop"), ("rule", "till")] {
+        for act in ["describe", "get", "delete"] {
+            let (offered, said) = complete(&["evc", act, what, ""]);
+            assert!(offered.contains(name) && said.is_empty(), "{act} {what}: {offered} {said}");
+        }
+    }
 }
 
 /// Seen-by-users 2: whoever asks for help sees first how it is used, and what every command takes apart from what this one does.

@@ -301,3 +301,47 @@ fn a_vault_is_shown_by_names_is_a_document_and_is_waited_for() {
     let unknown = shown(&evc, &["get", "vault", "none", "--device", "edge-1"]);
     assert!(unknown.contains("device `edge-1` has no vault `none`"), "{unknown}");
 }
+
+/// However large the fleet, `evc status` gets one small answer: how many there are, and of what needs somebody the first of each kind.
+#[test]
+fn a_fleet_is_counted_by_the_controller() {
+    let evc = Evc::start();
+    let mut vaults = String::from("kind: VaultPolicy\nname: p\ncustody: controller\n");
+    for n in 0..25 {
+        Device::onboarded(&evc, &format!("edge-{n:02}"));
+        vaults += &format!("---\nkind: Vault\nname: payments\ndevice: edge-{n:02}\npolicy: p\n");
+    }
+    evc.apply(&vaults);
+    let told = evc.act("GET", "/glance", "");
+    assert_eq!(told["counts"], serde_json::json!({ "devices": 25, "policies": 1, "vaults": 25 }));
+    let lines = told["needs_somebody"].as_array().expect("lines");
+    assert_eq!(lines.len(), 21, "{told}");
+    assert_eq!(lines[0], "vault payments of edge-00: not reported yet");
+    assert_eq!(lines[20], "and 5 more like the last");
+    assert!(told.to_string().len() < 4096, "{told}");
+    let status = shown(&evc, &["status"]);
+    assert!(status.contains("devices:       25\npolicies:      1\nvaults:        25\n"), "{status}");
+    assert!(
+        status.contains("vault payments of edge-19: not reported yet\n  and 5 more like the last"),
+        "{status}"
+    );
+}
+
+/// A rule is shown with what it gave, and to whom it gave nothing.
+#[test]
+fn a_rule_is_described_with_its_devices_and_vaults() {
+    let evc = Evc::start();
+    for name in ["edge-1", "edge-2", "edge-3"] {
+        Device::onboarded(&evc, name);
+        evc.act("POST", &format!("/devices/{name}/labels"), r#"{"set":{"site":"berlin"}}"#);
+    }
+    evc.act("POST", "/devices/edge-3/labels", r#"{"set":{"site":"paris"}}"#);
+    evc.apply("kind: VaultPolicy\nname: p\ncustody: controller\n---\nkind: Vault\nname: payments\ndevices: { site: berlin }\npolicy: p\n");
+    let told = shown(&evc, &["describe", "rule", "payments"]);
+    assert!(told.contains("Devices:       site=berlin\nPolicy:        p\n"), "{told}");
+    assert!(told.contains("edge-1") && told.contains("edge-2") && !told.contains("edge-3"), "{told}");
+    let document = shown(&evc, &["describe", "rule", "payments", "-o", "yaml"]);
+    assert!(document.contains(r#"devices: { "site": "berlin" }"#), "{document}");
+    let unknown = shown(&evc, &["describe", "rule", "none"]);
+    assert!(unknown.contains("rule `none` is not known") && unknown.contains("`evc get rules`"), "{unknown}");
+}

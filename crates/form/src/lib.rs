@@ -142,9 +142,13 @@ mod tests {
 
     #[test]
     fn a_stand_in_is_found() {
+        enum Two {
+            One,
+            Other,
+        }
         every! {
-            whole: Option<u8> { Some(_) => Some(1), None => None }
-            stands_in: Option<u8> { Some(_) => None, None => None }
+            whole: Two { Two::One => Two::One, Two::Other => Two::Other }
+            stands_in: Two { Two::One => Two::Other, Two::Other => Two::Other }
         }
         assert_eq!(whole().len(), 2);
         assert!(std::panic::catch_unwind(stands_in).is_err());

@@ -7,8 +7,8 @@ use super::requests::{
     Adoption, Allow, Applying, Deletion, Labelling, List, NewToken, Recreation, Rehoming, Rotation, Yaml,
 };
 use super::{
-    Allowance, Applied, Described, DeviceView, Done, Knock, PolicyView, Reference, RuleView, ServerStatus,
-    VaultView,
+    Allowance, Applied, Described, DeviceView, Done, Glance, Knock, PolicyView, Reference, RuleView,
+    ServerStatus, VaultView,
 };
 
 /// A call: `P` is what stands in its query, `B` its body, `A` its answer.
@@ -90,6 +90,8 @@ macro_rules! calls {
 calls! {
     /// Shows the controller at a glance.
     STATUS: get "/status" (), () => ServerStatus;
+    /// Counts the fleet, and says what needs somebody.
+    GLANCE: get "/glance" (), () => Glance;
     /// Lists who wanted to register and may not.
     KNOCKS: get "/knocks" (), () => Vec<Knock>;
     /// Allows a certificate and serial to onboard.

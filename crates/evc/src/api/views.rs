@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 use vault::ids::{DeviceId, Epoch, Name, VaultId};
 use vault::labels::Labels;
-use vault::report::VaultReport;
+use vault::report::{State, VaultReport};
 
 use super::node::{Attestation, NodeReport, StateNow};
 
@@ -172,6 +172,45 @@ pub struct Knock {
     pub last: String,
     /// The same, counted from now.
     pub seen: String,
+}
+
+/// How many there are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Devices that registered.
+    pub devices: u64,
+    /// Policies.
+    pub policies: u64,
+    /// Vaults, with the default ones that their devices alone speak of.
+    pub vaults: u64,
+}
+
+/// The fleet at a glance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Glance {
+    /// How many there are.
+    pub counts: Counts,
+    /// What somebody should look at, a line each: of each kind the first, and how many more.
+    pub needs_somebody: Vec<String>,
+}
+
+impl DeviceView {
+    /// Whether somebody should look at it.
+    #[must_use]
+    pub fn needs_somebody(&self) -> bool {
+        self.condition != "online"
+    }
+}
+
+impl VaultView {
+    /// Whether somebody should look at it.
+    #[must_use]
+    pub fn needs_somebody(&self) -> bool {
+        let good = [State::Unlocked, State::Locked, State::Removed].map(StateNow::Said);
+        let listed = self.standing != VaultStanding::Gone;
+        let said = !self.notes.is_empty() || self.state.is_none_or(|state| !good.contains(&state));
+        listed && (self.withheld || said)
+    }
 }
 
 /// The controller at a glance.

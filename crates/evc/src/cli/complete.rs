@@ -7,8 +7,8 @@ use clap_complete::engine::CompletionCandidate;
 
 use super::args::Reach;
 use super::client::Client;
-use crate::api::calls::{DEVICES, POLICIES, VAULTS};
-use crate::api::{DeviceView, List, PolicyView, VaultView};
+use crate::api::calls::{DEVICES, POLICIES, RULES, VAULTS};
+use crate::api::{DeviceView, List, PolicyView, RuleView, VaultView};
 
 /// Longer than this nobody waits for a completion.
 const PATIENCE: Duration = Duration::from_millis(800);
@@ -32,6 +32,12 @@ pub(super) fn vaults() -> Vec<CompletionCandidate> {
 pub(super) fn policies() -> Vec<CompletionCandidate> {
     let all: Option<Vec<PolicyView>> = client().and_then(|client| client.ask(&POLICIES, &[], &first()).ok());
     offered(all.into_iter().flatten().map(|policy| policy.name.to_string()))
+}
+
+/// Names of rules.
+pub(super) fn rules() -> Vec<CompletionCandidate> {
+    let all: Option<Vec<RuleView>> = client().and_then(|client| client.ask(&RULES, &[], &first()).ok());
+    offered(all.into_iter().flatten().map(|rule| rule.name.to_string()))
 }
 
 /// The one that somebody named: whoever presses Tab in some folder asks nobody that the folder names.

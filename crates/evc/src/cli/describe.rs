@@ -1,14 +1,13 @@
 //! One thing for people: name first, then how it is, then what was said of it.
 
-use std::collections::BTreeMap;
-
 use serde_json::json;
 use vault::text::plain;
 
 use super::rows::{named, passed, removal};
 use super::table::{self, cell};
 use crate::api::{
-    Accepted, Attestation, Described, DeviceView, NodeReport, PolicyView, ServerStatus, VaultView,
+    Accepted, Attestation, Counts, Described, DeviceView, NodeReport, PolicyView, RuleView, ServerStatus,
+    VaultView,
 };
 use crate::store::VaultStanding;
 
@@ -156,13 +155,31 @@ pub(super) fn policy(policy: &PolicyView, vaults: &[VaultView]) -> String {
     page.0
 }
 
+/// A rule, the devices that have its labels, and the vaults of its name on them.
+pub(super) fn rule(rule: &RuleView, devices: &[DeviceView], vaults: &[VaultView]) -> String {
+    let mut page = Page::default();
+    page.field("Name", rule.name.to_string());
+    page.field("Devices", rule.devices.to_string());
+    page.field("Policy", rule.policy.to_string());
+    page.field("Changed", time(&rule.changed));
+    let without = devices.iter().filter(|device| vaults.iter().all(|vault| vault.device != device.id));
+    let without: Vec<String> = without.map(|device| device.name.to_string()).collect();
+    page.list("Have its labels, and no vault of its name", &without);
+    page.0 += "\nVaults:\n";
+    let table = table::table(vaults, false);
+    page.0 += if table.is_empty() { "none\n" } else { &table };
+    page.0
+}
+
 /// The controller at a glance.
-pub(super) fn status(server: &ServerStatus, counts: &BTreeMap<&str, usize>, calls: &[String]) -> String {
+pub(super) fn status(server: &ServerStatus, counts: Counts, calls: &[String]) -> String {
     let mut page = Page::default();
     page.field("Controller", format!("answers, version {}", server.version));
     page.field("Root SHA-256", &server.root_fingerprint);
     page.field("Its clock", &server.now);
-    for (what, count) in counts {
+    for (what, count) in
+        [("devices", counts.devices), ("policies", counts.policies), ("vaults", counts.vaults)]
+    {
         page.field(what, count.to_string());
     }
     page.0 += "\n";

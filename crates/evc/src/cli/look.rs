@@ -1,11 +1,9 @@
 //! `evc get`: lists, named rows, and looking on; `evc describe`, and the controller at a glance.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::io::{self, IsTerminal as _};
 use std::thread::sleep;
 use std::time::Duration;
-
-use vault::text::plain;
 
 use super::args::{DescribeWhat, GetWhat, Output};
 use super::client::Client;
@@ -13,12 +11,11 @@ use super::describe;
 use super::failed::Failed;
 use super::table::Row;
 use super::told::{Told, say};
-use crate::api::calls::{DEVICE, KNOCKS, REFERENCES, STATUS, VAULTS};
+use crate::api::calls::{DEVICE, GLANCE, KNOCKS, REFERENCES, STATUS, VAULTS};
 use crate::api::{
-    Allowance, Code, Described, DeviceView, Knock, List, Paged, PolicyView, Problem, Reference, RuleView,
-    VaultView,
+    Allowance, Code, Described, DeviceView, Glance, Knock, List, Paged, PolicyView, Problem, Reference,
+    RuleView, VaultView,
 };
-use crate::store::ReferenceState;
 
 type Answer<T> = Result<T, Failed>;
 
@@ -188,7 +185,19 @@ pub(super) fn describe(client: &Client, what: &DescribeWhat) -> Answer<Told> {
             let told = Told::whole(&policy, describe::policy(&policy, &vaults), policy.name())?;
             Ok(told.with_document(policy.policy.to_document()))
         }
+        DescribeWhat::Rule { name } => rule(client, name),
     }
+}
+
+/// A rule, the devices that have its labels, and the vaults of its name on them.
+fn rule(client: &Client, name: &str) -> Answer<Told> {
+    let all = client.list::<RuleView>()?;
+    let rule = all.into_iter().find(|rule| rule.name.as_str() == name).ok_or_else(|| no_rule(name))?;
+    let devices = client.list_of::<DeviceView>(Some(&rule.devices.to_string()))?;
+    let mut vaults = client.list::<VaultView>()?;
+    vaults.retain(|vault| vault.name == rule.name && devices.iter().any(|device| device.id == vault.device));
+    let document = RuleView::documents(std::slice::from_ref(&rule)).unwrap_or_default();
+    Ok(Told::whole(&rule, describe::rule(&rule, &devices, &vaults), rule.name())?.with_document(document))
 }
 
 /// A vault of a device, by name or UUID.
@@ -228,60 +237,8 @@ fn no_vault(device: Option<&str>, name: &str) -> Problem {
 /// The controller at a glance: itself, how many of each there are, and what needs somebody.
 pub(super) fn status(client: &Client) -> Answer<Told> {
     let server = client.call(&STATUS, &[])?;
-    let (devices, vaults) = (client.list::<DeviceView>()?, all_vaults(client)?);
-    let pending = client.list::<Reference>()?.into_iter().filter(|row| row.state == ReferenceState::Pending);
-    let pending: Vec<Reference> = pending.collect();
-    let knocks: Vec<Knock> = client.call(&KNOCKS, &[])?;
-    let counts = BTreeMap::from([
-        ("devices", devices.len()),
-        ("vaults", vaults.len()),
-        ("policies", client.list::<PolicyView>()?.len()),
-    ]);
-    let calls = calls(&devices, &vaults, &pending, &knocks);
-    let text = describe::status(&server, &counts, &calls);
-    Told::whole(
-        &serde_json::json!({ "server": server, "counts": counts, "needs_somebody": calls }),
-        text,
-        String::new(),
-    )
-}
-
-/// Most lines of one kind.
-const MOST: usize = 20;
-
-fn calls(
-    devices: &[DeviceView],
-    vaults: &[VaultView],
-    pending: &[Reference],
-    knocks: &[Knock],
-) -> Vec<String> {
-    let devices = devices.iter().filter(|row| row.calls());
-    let devices = devices.map(|row| format!("device {}: {}", row.name, row.condition));
-    let vaults = vaults.iter().filter(|row| row.calls()).map(|row| {
-        let key = row.key.clone().filter(|_| row.withheld);
-        let words = row.notes.iter().cloned().chain(row.state_now.clone()).chain(key);
-        let words = words.collect::<Vec<_>>().join("; ");
-        let device = super::rows::named(row.device_name.as_ref(), row.device);
-        format!(
-            "vault {} of {device}: {}",
-            row.name,
-            if words.is_empty() { "not reported yet" } else { &words }
-        )
-    });
-    let pending = pending.iter().map(|row| {
-        let device = super::rows::named(row.device_name.as_ref(), row.device);
-        format!("reference {} of {device} waits: `evc reference approve {}`", row.id, row.id)
-    });
-    let knocks = knocks.iter().map(|row| {
-        format!("serial {} at {} may not onboard: `evc get pending`", plain(&row.serial), row.from)
-    });
-    let kinds: [Vec<String>; 4] = [devices.collect(), vaults.collect(), pending.collect(), knocks.collect()];
-    kinds.into_iter().flat_map(some).collect()
-}
-
-fn some(mut lines: Vec<String>) -> Vec<String> {
-    let more = lines.len().saturating_sub(MOST);
-    lines.truncate(MOST);
-    lines.extend((more > 0).then(|| format!("and {more} more like the last")));
-    lines
+    let Glance { counts, needs_somebody } = client.call(&GLANCE, &[])?;
+    let text = describe::status(&server, counts, &needs_somebody);
+    let whole = serde_json::json!({ "server": server, "counts": counts, "needs_somebody": needs_somebody });
+    Told::whole(&whole, text, String::new())
 }

@@ -41,7 +41,7 @@ impl Row for DeviceView {
     }
 
     fn calls(&self) -> bool {
-        self.condition != "online"
+        self.needs_somebody()
     }
 }
 
@@ -95,12 +95,7 @@ impl Row for VaultView {
     }
 
     fn calls(&self) -> bool {
-        let good = [State::Unlocked, State::Locked, State::Removed].map(StateNow::Said);
-        let listed = self.standing != VaultStanding::Gone;
-        listed
-            && (self.withheld
-                || !self.notes.is_empty()
-                || self.state.is_none_or(|state| !good.contains(&state)))
+        self.needs_somebody()
     }
 
     /// A default vault under its default policy is in no document, and what is being removed would be kept by one.

@@ -20,13 +20,13 @@ use super::log::Act;
 use super::shares::Source;
 use crate::api::calls::{
     ADD_TOKEN, ADOPT, ALLOW, ALLOWANCES, APPLY, APPROVE, Call, DELETE_DEVICE, DELETE_POLICY, DELETE_RULE,
-    DELETE_VAULT, DEVICE, DEVICES, DISALLOW, END_OTHER_TOKENS, FIND, KNOCKS, LABEL, LEARN, LOSE, Method,
-    POLICIES, RECREATE, REFERENCES, REHOME, REJECT, ROTATE, RULES, SETTLE, STATUS, VAULTS,
+    DELETE_VAULT, DEVICE, DEVICES, DISALLOW, END_OTHER_TOKENS, FIND, GLANCE, KNOCKS, LABEL, LEARN, LOSE,
+    Method, POLICIES, RECREATE, REFERENCES, REHOME, REJECT, ROTATE, RULES, SETTLE, STATUS, VAULTS,
 };
 use crate::api::{
-    Adoption, Allow, Allowance, Applied, Applying, Deletion, Described, DeviceView, Done, Knock, Labelling,
-    List, NewToken, Outcome, PolicyView, Recreation, Reference, Rehoming, Rotation, RuleView, ServerStatus,
-    VaultView,
+    Adoption, Allow, Allowance, Applied, Applying, Deletion, Described, DeviceView, Done, Glance, Knock,
+    Labelling, List, NewToken, Outcome, PolicyView, Recreation, Reference, Rehoming, Rotation, RuleView,
+    ServerStatus, VaultView,
 };
 use crate::clock::now;
 use crate::operator::Operator;
@@ -44,7 +44,7 @@ const MOST: u32 = 1000;
 
 /// The routes, by the table of calls.
 pub(super) fn routes() -> Router<App> {
-    let on = Routes(Router::new()).call(&STATUS, status).call(&KNOCKS, knocks);
+    let on = Routes(Router::new()).call(&STATUS, status).call(&GLANCE, glance).call(&KNOCKS, knocks);
     let on = on.call(&ALLOWANCES, allowances).call(&ALLOW, allow).call(&DISALLOW, disallow);
     let on = on.call(&ADD_TOKEN, add_token).call(&END_OTHER_TOKENS, end_other_tokens);
     let on = on.call(&APPLY, apply);
@@ -107,6 +107,10 @@ async fn allow(Extension(app): Asks, body: axum::body::Bytes) -> Acted<Allowance
 
 async fn status(Extension(app): Asks) -> Told<ServerStatus> {
     app.status(now()).map(Json)
+}
+
+async fn glance(Extension(app): Asks) -> Told<Glance> {
+    app.glance(now()).await.map(Json)
 }
 
 async fn knocks(Extension(app): Asks) -> Told<Vec<Knock>> {

@@ -111,10 +111,9 @@ impl Operator {
         let (rows, devices, strange) = page.await?;
         let devices: HashMap<_, _> =
             devices.into_iter().map(|row| (row.id, self.heard.newest(row))).collect();
-        let shown = |row: &VaultRow| match (devices.get(&row.device), strange.get(&row.device)) {
-            (Some(device), Some(view)) => explained(view, device, row, now).if_withheld(),
-            (Some(device), None) => VaultView::from(row).aged(device, said_at(row, device.report.get()), now),
-            (None, _) => row.into(),
+        let shown = |row: &VaultRow| match devices.get(&row.device) {
+            Some(device) => in_a_list(strange.get(&row.device), device, row, now),
+            None => row.into(),
         };
         Ok(rows.iter().map(|row| shown(row).in_a_list()).collect())
     }
@@ -175,8 +174,21 @@ fn explained(view: &View, device: &DeviceRow, row: &VaultRow, now: UnixSeconds) 
     VaultView { key, ..shown }
 }
 
+/// What a list says of it: why a key is withheld where the evidence shows PCRs of no reference value, and else nothing of its key.
+pub(super) fn in_a_list(
+    strange: Option<&View>,
+    device: &DeviceRow,
+    row: &VaultRow,
+    now: UnixSeconds,
+) -> VaultView {
+    match strange {
+        Some(view) => explained(view, device, row, now).if_withheld(),
+        None => VaultView::from(row).aged(device, said_at(row, device.report.get()), now),
+    }
+}
+
 /// All around a device whose last evidence shows PCRs of no reference value; of others a list judges nothing.
-async fn strange_view(
+pub(super) async fn strange_view(
     verdicts: &Verdicts,
     tx: &mut dyn Tx,
     device: &DeviceRow,
@@ -188,7 +200,7 @@ async fn strange_view(
 }
 
 /// What of the evidence that stands keeps a key back; none where it keeps none.
-fn withheld_for(view: &View, now: UnixSeconds) -> Option<Strange> {
+pub(super) fn withheld_for(view: &View, now: UnixSeconds) -> Option<Strange> {
     let why = strange(&view.stands.as_ref()?.shown)?;
     view.vaults.iter().any(|held| is_withheld(view, held, now)).then_some(why)
 }

@@ -20,6 +20,7 @@ pub use crate::fleet::settled::Settled;
 pub use crate::fleet::verdicts::Verdicts;
 use crate::http::log::Repeats;
 pub use crate::jobs::steady::Steady;
+pub use crate::operator::glance::Glances;
 pub use crate::operator::knocks::Knocks;
 pub use crate::operator::tokens::{let_in, new_token};
 pub(crate) use folder::is_nobody_elses;
@@ -60,6 +61,8 @@ pub struct Controller {
     pub verdicts: Verdicts,
     /// Who wanted to register and may not.
     pub knocks: Knocks,
+    /// The fleet as it was counted last.
+    pub glances: Glances,
     /// Devices whose evidence was refused, as far as the log was told.
     pub refused: Repeats<DeviceId>,
 }

@@ -69,13 +69,26 @@ fn list(root: &Root, output: Output, all: bool) -> anyhow::Result<()> {
     })
 }
 
-/// Each vault with its directory.
+/// Each vault with its directory; and the lives of the controller's database in hexadecimal, as `evc` shows them.
 fn with_paths(status: &VaultStatus, root: &Path) -> anyhow::Result<Value> {
     let mut told = serde_json::to_value(status)?;
     for (vault, report) in told["vaults"].as_array_mut().into_iter().flatten().zip(&status.vaults) {
         vault["path"] = table::path(root, report).into();
     }
+    for place in ["/accepted/incarnation", "/head/version/incarnation"] {
+        if let Some(bytes) = told.pointer_mut(place) {
+            *bytes = in_hex(bytes);
+        }
+    }
     Ok(told)
+}
+
+/// Bytes that are told as numbers; what is none of that stays.
+fn in_hex(told: &Value) -> Value {
+    let bytes: Option<Vec<u8>> = told.as_array().and_then(|bytes| {
+        bytes.iter().map(|byte| byte.as_u64().and_then(|byte| u8::try_from(byte).ok())).collect()
+    });
+    bytes.map_or_else(|| told.clone(), |bytes| hex::encode(bytes).into())
 }
 
 fn recreate(root: &Root, vault: &str, confirm: &[String]) -> anyhow::Result<VaultReport> {
@@ -126,7 +139,7 @@ fn answer(question: &str) -> anyhow::Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use vault::ids::IMAGE_VAULT;
+    use vault::ids::{IMAGE_VAULT, Incarnation, SectionVersion};
     use vault::section::Operation;
 
     use super::*;
@@ -169,5 +182,16 @@ mod tests {
         assert!(busy.contains("lock-incomplete") && busy.contains("then lock it again"), "{busy}");
         let open = reached(State::Locked, &report(State::Unlocked)).expect_err("still open").to_string();
         assert!(open.contains("is unlocked, not locked"), "{open}");
+    }
+
+    /// Who reads it by a program finds the life of the controller's database as `evc` writes it.
+    #[test]
+    fn a_life_of_the_database_is_told_as_evc_tells_it() {
+        let version = SectionVersion { incarnation: Incarnation([0xa5; 16]), version: 4 };
+        let status = VaultStatus { accepted: Some(version), ..VaultStatus::default() };
+        let told = with_paths(&status, Path::new("/")).expect("JSON");
+        assert_eq!(told["accepted"], serde_json::json!({ "incarnation": "a5".repeat(16), "version": 4 }));
+        let none = with_paths(&VaultStatus::default(), Path::new("/")).expect("JSON");
+        assert!(none["accepted"].is_null() && none["head"].is_null());
     }
 }

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use clap_complete::engine::ArgValueCandidates;
 use vault::ids::Epoch;
 
-use crate::cli::complete::{devices, policies, vaults};
+use crate::cli::complete::{devices, policies, rules, vaults};
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum GetWhat {
@@ -47,6 +47,7 @@ pub(in crate::cli) enum GetWhat {
     #[command(visible_alias = "rule", before_help = GET_RULES)]
     Rules {
         /// Names. [default: all]
+        #[arg(add = ArgValueCandidates::new(rules))]
         names: Vec<String>,
         #[command(flatten)]
         watch: Watch,
@@ -138,6 +139,13 @@ pub(in crate::cli) enum DescribeWhat {
     Policy {
         /// Its name.
         #[arg(add = ArgValueCandidates::new(policies))]
+        name: String,
+    },
+    /// A rule, and the devices that have its labels, with the vault that it gives each.
+    #[command(visible_alias = "rules", before_help = "Examples:\n  evc describe rule payments")]
+    Rule {
+        /// Its name.
+        #[arg(add = ArgValueCandidates::new(rules))]
         name: String,
     },
 }

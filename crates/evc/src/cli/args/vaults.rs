@@ -3,7 +3,7 @@
 use clap::Subcommand;
 use clap_complete::engine::ArgValueCandidates;
 
-use crate::cli::complete::{devices, policies, vaults};
+use crate::cli::complete::{devices, policies, rules, vaults};
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum DeleteWhat {
@@ -31,6 +31,7 @@ pub(in crate::cli) enum DeleteWhat {
     #[command(visible_alias = "rules", before_help = "Examples:\n  evc delete rule payments")]
     Rule {
         /// Name.
+        #[arg(add = ArgValueCandidates::new(rules))]
         name: String,
     },
     /// A device that has no vaults, but for default ones under no key of the controller's. It may register again when its serial is allowed
