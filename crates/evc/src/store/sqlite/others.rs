@@ -6,7 +6,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -26,7 +26,7 @@ pub(super) struct Others {
 }
 
 struct Known {
-    /// Opened as it is needed, and with each transaction that writes: it is made anew when nobody had it open.
+    /// Opened as it is needed. It is made anew after nobody had it open; each transaction that writes looks for that.
     index: Option<File>,
     /// As it was after the last commit that is known.
     header: Header,
@@ -58,7 +58,7 @@ impl Others {
     /// This process has the file's lock for writing. While what it returns is there, what is written is its own.
     pub(super) fn kept_out(self: &Arc<Self>) -> KeptOut {
         let mut known = self.known();
-        known.index = None;
+        known.index.take_if(|index| is_gone(index));
         // One that can't be read is another's, as far as is known.
         let header = known.read(&self.index).unwrap_or([0; 48]);
         known.heed(header);
@@ -91,6 +91,11 @@ impl Known {
             self.count += 1;
         }
     }
+}
+
+/// Whether another file has its place, or none.
+fn is_gone(index: &File) -> bool {
+    !index.metadata().is_ok_and(|index| index.nlink() > 0)
 }
 
 /// While others can't write.
