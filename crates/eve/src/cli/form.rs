@@ -3,10 +3,11 @@
 
 use std::io;
 
-use clap::CommandFactory as _;
+use clap::{CommandFactory as _, Parser as _};
 use vault::ids::IMAGE_VAULT;
 
 use super::args::Cli;
+use super::vaults::NotConfirmed;
 use crate::bus::messages::{Causes, OrderError, Ordered, TpmRefusal};
 use crate::bus::{Agent, BusError, FrameError};
 
@@ -37,6 +38,9 @@ every! {
     }
     orders: OrderError {
         OrderError::OutOfDate => OrderError::OutOfDate,
+        OrderError::DiskAway { .. } => {
+            OrderError::DiskAway { words: "the disk of persist is not there; mount it".into() }
+        },
         OrderError::Unknown(_) => OrderError::Unknown(IMAGE_VAULT),
         OrderError::LockedByController(_) => OrderError::LockedByController(IMAGE_VAULT),
         OrderError::ConfigInUse => OrderError::ConfigInUse,
@@ -58,6 +62,11 @@ every! {
         TpmRefusal::Evidence => TpmRefusal::Evidence,
         TpmRefusal::Failed(_) => TpmRefusal::Failed(Causes::of(&io::Error::other("x"))),
     }
+    typed: NotConfirmed {
+        NotConfirmed { .. } => NotConfirmed {
+            vault: "payments".parse().expect("a name"), typed: "payment".into()
+        },
+    }
 }
 
 /// Issue 8, errors: whoever reads one learns what is and what to do, and nothing of how it is programmed.
@@ -65,8 +74,9 @@ every! {
 fn every_error_of_the_node_says_what_is_and_what_to_do() {
     let all = bus().into_iter().map(|error| error.to_string());
     let all = all.chain(orders().into_iter().map(|error| error.to_string()));
+    let all = all.chain(typed().into_iter().map(|error| error.to_string()));
     for told in all.chain(tpm().into_iter().map(|error| error.to_string())) {
-        assert!(!told.ends_with('.') && told.starts_with(|c: char| c.is_lowercase()), "{told}");
+        assert!(!told.ends_with('.') && told.starts_with(|c: char| c.is_lowercase() || c == '"'), "{told}");
         for rust in ["::", "Some(", "Err(", " { "] {
             assert!(!told.contains(rust), "{rust:?} in {told}");
         }
@@ -76,20 +86,36 @@ fn every_error_of_the_node_says_what_is_and_what_to_do() {
     }
 }
 
-/// Each `eve …` in backticks is a command.
+/// Each `eve …` in backticks is a command, and one with arguments is taken as it stands there.
 fn commands_are_there(text: &str) {
-    for said in text.split('`').skip(1).step_by(2) {
-        let mut words = said.split_whitespace();
-        if words.next() != Some("eve") {
-            continue;
-        }
-        let mut command = Cli::command();
-        for word in words {
-            if word.starts_with('-') || !command.has_subcommands() {
-                break;
-            }
-            let found = command.find_subcommand(word).cloned();
-            command = found.unwrap_or_else(|| panic!("`{said}` is no command: {text}"));
-        }
+    for said in text.split('`').skip(1).step_by(2).filter(|said| said.starts_with("eve ")) {
+        assert!(is_taken(said), "`{said}` is not taken: {text}");
+    }
+}
+
+/// By its parser, or, where it is named without its arguments, as a command that is there.
+fn is_taken(said: &str) -> bool {
+    use clap::error::ErrorKind::{DisplayHelp, DisplayVersion, MissingRequiredArgument};
+    match Cli::try_parse_from(said.split_whitespace()) {
+        Ok(_) => true,
+        Err(error) => matches!(error.kind(), MissingRequiredArgument | DisplayHelp | DisplayVersion),
+    }
+}
+
+/// Seen-by-users: what the help gives as an example can be typed.
+#[test]
+fn every_example_of_the_help_is_taken() {
+    fn of(command: &clap::Command, into: &mut Vec<String>) {
+        let help = command.get_before_help().map(ToString::to_string).unwrap_or_default();
+        let lines = help.lines().skip(1).flat_map(|line| line.split(['#', '&', '(', ')']));
+        into.extend(lines.map(|line| line.trim().to_owned()).filter(|line| line.starts_with("eve ")));
+        command.get_subcommands().for_each(|command| of(command, into));
+    }
+    let mut examples = Vec::new();
+    of(&Cli::command(), &mut examples);
+    assert!(examples.len() > 8, "{examples:?}");
+    for example in examples {
+        let taken = Cli::try_parse_from(example.split_whitespace());
+        assert!(taken.is_ok(), "{example}: {}", taken.err().map(|e| e.to_string()).unwrap_or_default());
     }
 }

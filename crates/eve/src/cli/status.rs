@@ -46,6 +46,7 @@ struct Status {
     agents: Vec<AgentStatus>,
     /// None: vaultmgr does not answer.
     vaults: Option<Vec<VaultReport>>,
+    disk_away: bool,
     notes: Vec<String>,
 }
 
@@ -99,6 +100,7 @@ pub(super) fn show(root: &Path, bus: &Bus, output: Output) -> anyhow::Result<()>
         Output::Table => out::say(&text(&status))?,
     }
     match silent(&status).as_slice() {
+        [] if status.disk_away => bail!("the disk of persist is not there; the note above says what to do"),
         [] => Ok(()),
         who => bail!("{} does not answer; see its lines in the log of `eve run`", who.join(", ")),
     }
@@ -152,6 +154,7 @@ fn look(bus: &Bus) -> anyhow::Result<Status> {
     let tpm = seen(tpm);
     let tpm_health = tpm.as_ref().and_then(|tpm| health(bus, tpm));
     let agents: Vec<AgentStatus> = agents.0.iter().map(agent_status).collect();
+    let disk_away = vaults.as_ref().is_some_and(|vaults| vaults.disk_away);
     let (vaults, told) = vaults.map(|vaults| (table::present(vaults.vaults), vaults.notes)).unzip();
     let told = told.into_iter().flatten();
     let walls = agents.iter().filter_map(|agent| agent.note.clone()).chain(landlock_note());
@@ -167,6 +170,7 @@ fn look(bus: &Bus) -> anyhow::Result<Status> {
         controller,
         addresses: addresses(&seen(network).unwrap_or_default()),
         vaults,
+        disk_away,
     })
 }
 
@@ -461,6 +465,7 @@ mod tests {
             addresses: Vec::new(),
             agents: Vec::new(),
             vaults,
+            disk_away: false,
             notes: Vec::new(),
         }
     }

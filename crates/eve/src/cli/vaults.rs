@@ -31,7 +31,7 @@ pub(super) fn act(command: VaultCmd) -> anyhow::Result<()> {
         VaultCmd::Unlock { vault, root } => {
             (State::Unlocked, ask(&root, &UnlockVault { id: find(&root, &vault)?.id }, PATIENCE)?)
         }
-        VaultCmd::Recreate { vault, confirm, root } => (State::Unlocked, recreate(&root, &vault, &confirm)?),
+        VaultCmd::Recreate { vault, confirm, root } => (State::Unlocked, recreate(&root, &vault, confirm)?),
     };
     out::say(&table::vaults(std::slice::from_ref(&after), None))?;
     reached(wanted, &after)
@@ -78,14 +78,19 @@ fn with_paths(status: &VaultStatus, root: &Path) -> anyhow::Result<Value> {
     Ok(told)
 }
 
-fn recreate(root: &Root, vault: &str, confirm: &[String]) -> anyhow::Result<VaultReport> {
+fn recreate(root: &Root, vault: &str, confirm: Option<String>) -> anyhow::Result<VaultReport> {
     let found = find(root, vault)?;
-    let name = confirmed(found.name.as_str(), confirm)?;
-    ask(root, &Recreate { id: found.id, name }, PATIENCE)
+    let typed = confirm.map_or_else(|| asked(&found.name), Ok)?;
+    confirmed(&found.name, &typed)?;
+    ask(root, &Recreate { id: found.id, name: found.name }, PATIENCE)
 }
 
 fn find(root: &Root, wanted: &str) -> anyhow::Result<VaultReport> {
-    named(ask(root, &Vaults, QUESTION)?.vaults, wanted)
+    let status = ask(root, &Vaults, QUESTION)?;
+    if status.disk_away {
+        bail!("{}", status.notes.join("; "));
+    }
+    named(status.vaults, wanted)
 }
 
 /// By name or UUID. A name is that of a vault which is there: one that was removed has left it to others.
@@ -104,21 +109,25 @@ fn named(vaults: Vec<VaultReport>, wanted: &str) -> anyhow::Result<VaultReport> 
     }
 }
 
-fn confirmed(name: &str, given: &[String]) -> anyhow::Result<Name> {
-    let answers = if given.is_empty() { asked(name)? } else { given.to_vec() };
-    if answers.len() != 2 || answers.iter().any(|answer| answer != name) {
-        bail!("the name was not given twice, the same as the vault's; nothing was done");
-    }
-    Ok(name.parse()?)
+/// What was typed is not the vault's name.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{typed:?} is not the name of vault {vault}: nothing was done; to have it anew, EMPTY, run `eve vault recreate {vault} --confirm {vault}`"
+)]
+pub(super) struct NotConfirmed {
+    pub(super) vault: Name,
+    pub(super) typed: String,
 }
 
-fn asked(name: &str) -> anyhow::Result<Vec<String>> {
-    out::say(&format!("Vault {name} will be made anew, EMPTY. What was in it can't come back.\n"))?;
-    ["Type its name:", "Type it again:"].into_iter().map(answer).collect()
+fn confirmed(vault: &Name, typed: &str) -> Result<(), NotConfirmed> {
+    let same = typed == vault.as_str();
+    same.then_some(()).ok_or_else(|| NotConfirmed { vault: vault.clone(), typed: typed.to_owned() })
 }
 
-fn answer(question: &str) -> anyhow::Result<String> {
-    out::say(&format!("{question}\n"))?;
+fn asked(name: &Name) -> anyhow::Result<String> {
+    out::say(&format!(
+        "Vault {name} will be made anew, EMPTY. What was in it can't come back.\nType its name:\n"
+    ))?;
     let mut line = String::new();
     std::io::stdin().read_line(&mut line).context("reading the answer")?;
     Ok(line.trim().to_owned())
@@ -157,6 +166,16 @@ mod tests {
         named(vec![removed], "image").expect_err("nothing of that name is there");
         let twice = named(vec![there.clone(), there], "image").expect_err("which one?").to_string();
         assert!(twice.contains("several vaults"), "{twice}");
+    }
+
+    /// Seen-by-users: the name is typed once, and another one makes nothing anew.
+    #[test]
+    fn a_vault_is_made_anew_by_its_name_typed_once() {
+        let name: Name = "payments".parse().expect("a name");
+        confirmed(&name, "payments").expect("its name");
+        for other in ["", "payment", "PAYMENTS", "payments "] {
+            confirmed(&name, other).expect_err(other);
+        }
     }
 
     /// VC-2: whoever orders a lock by a script learns that files are still open.

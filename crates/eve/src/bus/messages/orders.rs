@@ -13,6 +13,12 @@ pub enum OrderError {
         "vaultmgr was busy for so long that the order is out of date, and nothing was done; give it again"
     )]
     OutOfDate,
+    /// Nothing of any vault can be looked at.
+    #[error("nothing was done: {words}")]
+    DiskAway {
+        /// What is, and what to do.
+        words: String,
+    },
     /// No such vault.
     #[error("no vault {0} is known on this node; see `eve vault list`")]
     Unknown(VaultId),
@@ -43,7 +49,7 @@ pub enum OrderError {
         why: String,
     },
     /// The name does not match.
-    #[error("this is not the name of vault {0}; type its name twice")]
+    #[error("this is not the name of vault {0}; see `eve vault list`, and type its name")]
     OtherName(VaultId),
     /// There is nothing to mend.
     #[error("vault {0} is not missing: nothing was done; to have it empty, delete it at the controller")]
