@@ -17,7 +17,7 @@ use crate::bus::{BusError, Call, CallError};
 /// How long an order may take: a lock waits for those who hold files.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// How long a question may take: who does not answer it soon hangs.
-const QUESTION: Duration = Duration::from_secs(10);
+const QUESTION: Duration = Duration::from_secs(5);
 
 pub(super) fn act(command: VaultCmd) -> anyhow::Result<()> {
     let (wanted, after) = match command {
