@@ -11,7 +11,7 @@ use vault::text::{plain, plain_lines};
 
 use super::args::Output;
 use super::wait::{Readiness, under_way};
-use super::{out, table};
+use super::{freed, out, table};
 use crate::agents::vaultmgr::hands::swaps;
 use crate::bus::messages::{
     AgentLine, Agents, ControllerStatus, Health, NetworkStatus, Onboarded, Onboarding, Session, TpmHealth,
@@ -95,6 +95,7 @@ fn with_time<S: Serializer>(controller: &Option<ControllerStatus>, out: S) -> Re
 pub(super) fn show(root: &Path, bus: &Bus, output: Output) -> anyhow::Result<()> {
     let mut status = look(bus)?;
     status.notes.extend(swaps::notes(&root.join("persist")));
+    status.notes.extend(freed::note().map(str::to_owned));
     match output {
         Output::Json => out::say(&(plain_lines(&serde_json::to_string_pretty(&status)?) + "\n"))?,
         Output::Table => out::say(&text(&status))?,
@@ -162,8 +163,8 @@ fn look(bus: &Bus) -> anyhow::Result<Status> {
         device: seen(onboarded).map(|onboarded| onboarded.device.to_string()),
         onboarding: seen(onboarding).map_or("starting".to_owned(), |onboarding| onboarding.words),
         tpm_fails: tpm.as_ref().is_some_and(|tpm| fails(tpm, tpm_health.as_ref())),
+        tpm: tpm.map_or("starting".to_owned(), |tpm| tpm_words(&tpm, tpm_health.as_ref())),
         tpm_health,
-        tpm: tpm.map_or("starting".to_owned(), |tpm| tpm.words()),
         session: seen(session).map(|session| hex::encode(session.key.0)),
         notes: told.chain(controller.as_ref().and_then(ControllerStatus::note)).chain(walls).collect(),
         agents,
@@ -200,6 +201,14 @@ fn fails(tpm: &TpmStatus, health: Option<&TpmHealth>) -> bool {
         TpmStatus::Ready { .. } => health.is_none(),
         TpmStatus::Failing { .. } => true,
     }
+}
+
+/// Whoever is asked now knows better than what was published last.
+fn tpm_words(tpm: &TpmStatus, health: Option<&TpmHealth>) -> String {
+    if matches!(tpm, TpmStatus::Ready { .. }) && health.is_none() {
+        return "failing: it does not answer; see that it is there".to_owned();
+    }
+    tpm.words()
 }
 
 fn health_words(health: &TpmHealth) -> String {
@@ -381,7 +390,7 @@ fn controller_words(controller: Option<&ControllerStatus>, tpm_fails: bool) -> S
     };
     let way = proxy.as_ref().map(|proxy| format!(" by the proxy {proxy}")).unwrap_or_default();
     match words.as_str() {
-        _ if !*reachable && tpm_fails => format!("{server} is not asked: this node's TPM does not sign"),
+        _ if tpm_fails => format!("{server} is not asked: this node's TPM does not sign"),
         _ if *reachable => format!("{server} answers{way}"),
         "" => format!("{server} not contacted yet"),
         words if *not_asked => format!("{server} not asked: {words}"),
@@ -505,5 +514,8 @@ mod tests {
         let mut told = status(Some(refused), Some(Vec::new()));
         told.tpm_fails = true;
         assert_eq!(silent(&told), ["this node's TPM"]);
+        let before = ControllerStatus { server: "c:1".to_owned(), reachable: true, ..Default::default() };
+        let words = controller_words(Some(&before), true);
+        assert!(words.contains("is not asked"), "it answered before the TPM failed: {words}");
     }
 }
