@@ -4,12 +4,16 @@
 use std::io;
 
 use clap::{CommandFactory as _, Parser as _};
-use vault::ids::IMAGE_VAULT;
+use vault::ids::{IMAGE_VAULT, Name};
 
 use super::args::Cli;
 use super::vaults::NotConfirmed;
 use crate::bus::messages::{Causes, OrderError, Ordered, TpmRefusal};
 use crate::bus::{Agent, BusError, FrameError};
+
+fn named() -> Name {
+    "payments".parse().expect("a name")
+}
 
 /// Makes a function that gives a value of each variant. A variant that has no row here does not compile.
 macro_rules! every {
@@ -42,17 +46,17 @@ every! {
             OrderError::DiskAway { words: "the disk of persist is not there; mount it".into() }
         },
         OrderError::Unknown(_) => OrderError::Unknown(IMAGE_VAULT),
-        OrderError::LockedByController(_) => OrderError::LockedByController(IMAGE_VAULT),
+        OrderError::LockedByController(_) => OrderError::LockedByController(named()),
         OrderError::ConfigInUse => OrderError::ConfigInUse,
         OrderError::OtherRootInstalled => OrderError::OtherRootInstalled,
         OrderError::PinNotRead => OrderError::PinNotRead,
         OrderError::NotPinned { .. } => OrderError::NotPinned { why: "no space".into() },
-        OrderError::OtherName(_) => OrderError::OtherName(IMAGE_VAULT),
-        OrderError::NotMissing(_) => OrderError::NotMissing(IMAGE_VAULT),
+        OrderError::OtherName(_) => OrderError::OtherName(named()),
+        OrderError::NotMissing(_) => OrderError::NotMissing(named()),
         OrderError::NotKept { .. } => OrderError::NotKept { why: "no space".into() },
         OrderError::UnderWay { .. } => OrderError::UnderWay { progress: "3 of 9 files".into() },
         OrderError::NotDone { .. } => {
-            OrderError::NotDone { id: IMAGE_VAULT, wanted: Ordered::Open, why: "waits for a key".into() }
+            OrderError::NotDone { name: named(), wanted: Ordered::Open, why: "waits for a key".into() }
         },
         OrderError::Ending => OrderError::Ending,
     }
@@ -64,7 +68,7 @@ every! {
     }
     typed: NotConfirmed {
         NotConfirmed { .. } => NotConfirmed {
-            vault: "payments".parse().expect("a name"), typed: "payment".into()
+            vault: named(), typed: "payment".into()
         },
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use vault::ids::VaultId;
+use vault::ids::{Name, VaultId};
 
 /// Why an order of root on the node was refused, or not carried out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -24,7 +24,7 @@ pub enum OrderError {
     Unknown(VaultId),
     /// The controller's lock.
     #[error("the controller wants vault {0} locked; change its policy there")]
-    LockedByController(VaultId),
+    LockedByController(Name),
     /// It never could be: zedagent lives in it.
     #[error(
         "the Config Vault is in use by this node's own agents as long as it runs; it is locked when the node is off"
@@ -50,10 +50,10 @@ pub enum OrderError {
     },
     /// The name does not match.
     #[error("this is not the name of vault {0}; see `eve vault list`, and type its name")]
-    OtherName(VaultId),
+    OtherName(Name),
     /// There is nothing to mend.
     #[error("vault {0} is not missing: nothing was done; to have it empty, delete it at the controller")]
-    NotMissing(VaultId),
+    NotMissing(Name),
     /// It holds for this life of vaultmgr only.
     #[error(
         "done; but run/eve/locked can't be written ({why}), so that it is forgotten when vaultmgr restarts: make room there and give the order again"
@@ -69,10 +69,10 @@ pub enum OrderError {
         progress: String,
     },
     /// It was tried.
-    #[error("vault {id} is not {wanted}: {why}")]
+    #[error("vault {name} is not {wanted}: {why}")]
     NotDone {
-        /// Which.
-        id: VaultId,
+        /// Its name.
+        name: Name,
         /// What it was to be.
         wanted: Ordered,
         /// What its status says.
