@@ -206,7 +206,7 @@ fn fails(tpm: &TpmStatus, health: Option<&TpmHealth>) -> bool {
 /// Whoever is asked now knows better than what was published last.
 fn tpm_words(tpm: &TpmStatus, health: Option<&TpmHealth>) -> String {
     if matches!(tpm, TpmStatus::Ready { .. }) && health.is_none() {
-        return "failing: it does not answer; see that it is there".to_owned();
+        return "failing: it does not answer; see that the TPM is there and config/tcti names it, or reset it by a reboot; it is tried again all the time".to_owned();
     }
     tpm.words()
 }
