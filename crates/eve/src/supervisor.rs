@@ -19,6 +19,7 @@ use nix::sys::signal::SigmaskHow;
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::{Pid, geteuid};
 
+use crate::agents::vaultmgr::hands::away;
 use crate::agents::{Options, STARTS_ANEW};
 use crate::bus::messages::{AgentLine, Agents};
 use crate::bus::{Agent, Bus};
@@ -78,7 +79,9 @@ pub fn run(root: &Path, options: Options, pass_on: &[String]) -> anyhow::Result<
 
 /// Folders with their modes, and the lock of this root.
 fn prepare(root: &Path) -> anyhow::Result<Flock<File>> {
-    for folder in ["run", "run/eve", "persist", "persist/status"] {
+    // On a disk that may not be there nothing is made.
+    let persist: &[&str] = if away::is_suspected(root) { &[] } else { &["persist", "persist/status"] };
+    for folder in [&["run", "run/eve"], persist].concat() {
         let path = root.join(folder);
         folders::make_if_writable(&path, (0, 0), 0o755)
             .with_context(|| format!("making {}", path.display()))?;

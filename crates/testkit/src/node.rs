@@ -41,6 +41,8 @@ pub struct Parts {
     pub banks: &'static str,
     /// Size of its disk in bytes.
     pub disk: u64,
+    /// The disk is mounted on the node's whole root, and `persist` is a folder of it.
+    pub disk_around: bool,
     /// Between two polls, as `eve run --poll-interval` takes it.
     pub poll: String,
     /// What its firmware measures.
@@ -58,7 +60,8 @@ impl Default for Parts {
     fn default() -> Self {
         let (poll, boot) = ("200ms".to_owned(), BootState::named("good"));
         let banks = crate::swtpm::SHA256;
-        Self { tpm: true, banks, disk: DISK, poll, boot, log: LOG, programs: Programs::default() }
+        let programs = Programs::default();
+        Self { tpm: true, banks, disk: DISK, disk_around: false, poll, boot, log: LOG, programs }
     }
 }
 
@@ -89,10 +92,12 @@ impl Node {
     /// # Errors
     /// As [`Node::new`].
     pub fn made(dir: &Path, name: &str, evc: &Evc, parts: Parts) -> Result<Self> {
-        fs::create_dir_all(dir.join("node/config"))?;
+        fs::create_dir_all(dir)?;
         let dir = dir.canonicalize()?;
         let tpm = parts.tpm.then(|| Swtpm::with_banks(&dir.join("tpm"), name, parts.banks)).transpose()?;
-        let disk = LoopFs::create(&dir.join("disk.img"), &dir.join("node/persist"), parts.disk)?;
+        let at = if parts.disk_around { "node" } else { "node/persist" };
+        let disk = LoopFs::create(&dir.join("disk.img"), &dir.join(at), parts.disk)?;
+        fs::create_dir_all(dir.join("node/config"))?;
         let node = Self { eve: None, tpm, disk, parts, dir, name: name.to_owned() };
         evc.allow(&Onboarding::write(&node.root().join("config"), name)?, name)?;
         node.point_at(evc)?;
@@ -212,6 +217,16 @@ impl Node {
     pub fn on_read_only(&mut self, power: Power) -> Result<()> {
         self.boot(power)?;
         self.disk.make_read_only()?;
+        self.start()
+    }
+
+    /// The same with its disk not mounted: the folder that it is mounted on is a folder of the filesystem around it.
+    ///
+    /// # Errors
+    /// As [`Node::on`].
+    pub fn on_without_disk(&mut self, power: Power) -> Result<()> {
+        self.boot(power)?;
+        self.disk.unmount()?;
         self.start()
     }
 

@@ -6,6 +6,7 @@ mod carried_over;
 mod custody;
 mod damaged;
 mod defaults;
+mod disk_away;
 mod faults;
 mod installed;
 mod life;

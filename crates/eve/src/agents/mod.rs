@@ -8,6 +8,7 @@ mod failed;
 mod keep;
 mod nim;
 mod pause;
+mod repeats;
 mod signer;
 mod tpmmgr;
 pub(crate) mod vaultmgr;

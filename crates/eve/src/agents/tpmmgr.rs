@@ -30,6 +30,7 @@ use self::taken::Files;
 pub(super) use self::taken::Taken;
 use super::ended::{Ended, StartsAnew};
 use super::forward;
+use super::repeats::Repeats;
 use crate::bus::Bus;
 use crate::bus::messages::{
     Bytes, Causes, Challenge, DefineRoots, Health, NetworkStatus, ReadRoots, Session, Sign, Signed,
@@ -159,12 +160,15 @@ fn until_mended(bus: &Bus, root: &Path, why: String) -> StartsAnew {
 }
 
 fn open(bus: &Bus, place: &Place, pin: &File) -> Hardware {
+    let mut repeats = Repeats::default();
     loop {
         match Hardware::open(place, pin) {
             Ok(opened) => return opened,
             Err(error) => {
                 let why = place::failing(&error);
-                tracing::error!("{why}");
+                if let Some(times) = repeats.count(&why) {
+                    tracing::error!(times, "{why}");
+                }
                 bus.publish(&TpmStatus::Failing { why });
             }
         }
@@ -192,6 +196,7 @@ fn serve(bus: &Bus, keys: &Arc<Keys>) {
 
 fn answer_challenges(bus: &Bus, keys: &Keys, events: &Receiver<Event>) {
     let (mut network, mut pending) = (NetworkStatus::default(), Pending::default());
+    let mut repeats = Repeats::default();
     loop {
         let soon = pending.waits() || keys.has_to_do();
         match events.recv_timeout(if soon { AGAIN } else { AT_REST }) {
@@ -209,7 +214,12 @@ fn answer_challenges(bus: &Bus, keys: &Keys, events: &Receiver<Event>) {
                 bus.publish(&evidence);
                 pending.answered();
             }
-            Err(error) => tracing::error!(error = %format!("{error:#}"), "no evidence"),
+            Err(error) => {
+                let error = format!("{error:#}");
+                if let Some(times) = repeats.count(&error) {
+                    tracing::error!(times, %error, "no evidence");
+                }
+            }
         }
     }
 }

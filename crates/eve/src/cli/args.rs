@@ -205,12 +205,13 @@ pub(super) enum VaultCmd {
         root: Root,
     },
     /// Make a missing vault anew, EMPTY. What was in it is lost.
+    #[command(before_help = "Examples:\n  eve vault recreate payments --confirm payments")]
     Recreate {
         /// Its name.
         vault: String,
-        /// Its name again. Given twice, the command asks no question.
+        /// Its name again. Without it the command asks.
         #[arg(long)]
-        confirm: Vec<String>,
+        confirm: Option<String>,
         #[command(flatten)]
         root: Root,
     },

@@ -3,12 +3,19 @@
 
 use std::io::{self, ErrorKind};
 
+use clap::{CommandFactory as _, Parser as _};
 use form::{every, wrong_line};
-use vault::ids::IMAGE_VAULT;
+use vault::ids::{IMAGE_VAULT, Name};
 
+use super::args::Cli;
+use super::vaults::NotConfirmed;
 use crate::bus::messages::{Causes, OrderError, Ordered, TpmRefusal};
 use crate::bus::{Agent, BusError, FrameError};
 use crate::http::{ConfigFile, LineError, PlaceError, Refusal};
+
+fn named() -> Name {
+    "payments".parse().expect("a name")
+}
 
 every! {
     bus: BusError {
@@ -24,18 +31,21 @@ every! {
     }
     orders: OrderError {
         OrderError::OutOfDate => OrderError::OutOfDate,
+        OrderError::DiskAway { .. } => {
+            OrderError::DiskAway { words: "the disk of persist is not there; mount it".into() }
+        },
         OrderError::Unknown(_) => OrderError::Unknown(IMAGE_VAULT),
-        OrderError::LockedByController(_) => OrderError::LockedByController(IMAGE_VAULT),
+        OrderError::LockedByController(_) => OrderError::LockedByController(named()),
         OrderError::ConfigInUse => OrderError::ConfigInUse,
         OrderError::OtherRootInstalled => OrderError::OtherRootInstalled,
         OrderError::PinNotRead => OrderError::PinNotRead,
         OrderError::NotPinned { .. } => OrderError::NotPinned { why: "no space".into() },
-        OrderError::OtherName(_) => OrderError::OtherName(IMAGE_VAULT),
-        OrderError::NotMissing(_) => OrderError::NotMissing(IMAGE_VAULT),
+        OrderError::OtherName(_) => OrderError::OtherName(named()),
+        OrderError::NotMissing(_) => OrderError::NotMissing(named()),
         OrderError::NotKept { .. } => OrderError::NotKept { why: "no space".into() },
         OrderError::UnderWay { .. } => OrderError::UnderWay { progress: "3 of 9 files".into() },
         OrderError::NotDone { .. } => {
-            OrderError::NotDone { id: IMAGE_VAULT, wanted: Ordered::Open, why: "waits for a key".into() }
+            OrderError::NotDone { name: named(), wanted: Ordered::Open, why: "waits for a key".into() }
         },
         OrderError::Ending => OrderError::Ending,
     }
@@ -61,6 +71,11 @@ every! {
         LineError::Answer(_) => LineError::Answer(ureq::Error::HostNotFound),
         LineError::OtherMedia => LineError::OtherMedia,
     }
+    typed: NotConfirmed {
+        NotConfirmed { .. } => NotConfirmed {
+            vault: named(), typed: "payment".into()
+        },
+    }
 }
 
 /// Refusals of a controller that gives no words of its own: each call that a node makes, and each code that one answers.
@@ -83,7 +98,43 @@ fn every_error_of_the_node_says_what_is_and_what_to_do() {
     let files = ConfigFile::ALL.map(|file| PlaceError::Unreadable { file, why: ErrorKind::PermissionDenied });
     let places = places().into_iter().chain(files).map(LineError::from);
     let lines = lines().into_iter().chain(places).chain(refusals());
-    let all = all.chain(lines.map(|error| error.to_string()));
-    let wrong: Vec<String> = all.flat_map(|told| wrong_line(&eve, &PLACES, &told)).collect();
+    let typed = typed().into_iter().map(|error| error.to_string());
+    let all: Vec<_> = all.chain(lines.map(|error| error.to_string())).chain(typed).collect();
+    all.iter().for_each(|told| commands_are_taken(told));
+    let wrong: Vec<String> = all.iter().flat_map(|told| wrong_line(&eve, &PLACES, told)).collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Each `eve …` in backticks is a command, and one with arguments is taken as it stands there.
+fn commands_are_taken(text: &str) {
+    for said in text.split('`').skip(1).step_by(2).filter(|said| said.starts_with("eve ")) {
+        assert!(is_taken(said), "`{said}` is not taken: {text}");
+    }
+}
+
+/// By its parser, or, where it is named without its arguments, as a command that is there.
+fn is_taken(said: &str) -> bool {
+    use clap::error::ErrorKind::{DisplayHelp, DisplayVersion, MissingRequiredArgument};
+    match Cli::try_parse_from(said.split_whitespace()) {
+        Ok(_) => true,
+        Err(error) => matches!(error.kind(), MissingRequiredArgument | DisplayHelp | DisplayVersion),
+    }
+}
+
+/// Seen-by-users: what the help gives as an example can be typed.
+#[test]
+fn every_example_of_the_help_is_taken() {
+    fn of(command: &clap::Command, into: &mut Vec<String>) {
+        let help = command.get_before_help().map(ToString::to_string).unwrap_or_default();
+        let lines = help.lines().skip(1).flat_map(|line| line.split(['#', '&', '(', ')']));
+        into.extend(lines.map(|line| line.trim().to_owned()).filter(|line| line.starts_with("eve ")));
+        command.get_subcommands().for_each(|command| of(command, into));
+    }
+    let mut examples = Vec::new();
+    of(&Cli::command(), &mut examples);
+    assert!(examples.len() > 8, "{examples:?}");
+    for example in examples {
+        let taken = Cli::try_parse_from(example.split_whitespace());
+        assert!(taken.is_ok(), "{example}: {}", taken.err().map(|e| e.to_string()).unwrap_or_default());
+    }
 }

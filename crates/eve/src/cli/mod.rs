@@ -7,6 +7,7 @@ mod bus_table;
 mod controller;
 #[cfg(test)]
 mod form;
+mod freed;
 mod out;
 mod status;
 mod table;

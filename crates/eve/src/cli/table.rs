@@ -14,7 +14,15 @@ pub(super) fn vaults(vaults: &[VaultReport], root: Option<&Path>) -> String {
     if vaults.is_empty() {
         return "no vaults\n".to_owned();
     }
-    let common = of_all(vaults);
+    with_common(vaults, &of_all(vaults), root)
+}
+
+/// One of several: what all of them say stands above it too.
+pub(super) fn one(vault: &VaultReport, among: &[VaultReport]) -> String {
+    with_common(std::slice::from_ref(vault), &of_all(among), None)
+}
+
+fn with_common(vaults: &[VaultReport], common: &[String], root: Option<&Path>) -> String {
     let mut text = String::new();
     if !common.is_empty() {
         _ = writeln!(text, "each vault   {}\n", plain(&common.join("; ")));
@@ -25,7 +33,7 @@ pub(super) fn vaults(vaults: &[VaultReport], root: Option<&Path>) -> String {
     let heading = if root.is_some() { "PATH" } else { "" };
     _ = writeln!(text, "{:<20} {:<15} {:>5}  {heading:<width$}DETAIL", "VAULT", "STATE", "EPOCH");
     for (vault, path) in vaults.iter().zip(paths) {
-        _ = writeln!(text, "{}", line(vault, &format!("{path:<width$}"), &common).trim_end());
+        _ = writeln!(text, "{}", line(vault, &format!("{path:<width$}"), common).trim_end());
     }
     text
 }
@@ -94,6 +102,12 @@ mod tests {
         assert_eq!(text.matches("not escrowed").count(), 1, "{text}");
         let line = text.lines().find(|line| line.starts_with("image")).expect("its line");
         assert!(line.contains("/n/persist/img") && line.ends_with("withheld"), "{text}");
-        assert!(vaults(&[config], None).lines().any(|line| line.ends_with("not escrowed")), "one alone");
+        assert!(
+            vaults(std::slice::from_ref(&config), None).lines().any(|line| line.ends_with("not escrowed")),
+            "one alone"
+        );
+        let ordered = one(&config, &[config.clone(), vault(IMAGE_VAULT, "image", &["withheld"])]);
+        assert!(ordered.starts_with("each vault   not escrowed\n"), "{ordered}");
+        assert_eq!(ordered.matches("not escrowed").count(), 1, "{ordered}");
     }
 }

@@ -17,23 +17,37 @@ use crate::bus::{BusError, Call, CallError};
 /// How long an order may take: a lock waits for those who hold files.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// How long a question may take: who does not answer it soon hangs.
-const QUESTION: Duration = Duration::from_secs(10);
+const QUESTION: Duration = Duration::from_secs(5);
 
 pub(super) fn act(command: VaultCmd) -> anyhow::Result<()> {
-    let (wanted, after) = match command {
-        VaultCmd::List { root, output, all } => return list(&root, output, all),
+    match command {
+        VaultCmd::List { root, output, all } => list(&root, output, all),
         VaultCmd::Path { vault, root } => {
-            return out::say(&(plain_lines(&table::path(&root.root, &find(&root, &vault)?)) + "\n"));
+            let vault = named(&all(&root)?, &vault)?;
+            out::say(&(plain_lines(&table::path(&root.root, &vault)) + "\n"))
         }
         VaultCmd::Lock { vault, root } => {
-            (State::Locked, ask(&root, &LockVault { id: find(&root, &vault)?.id }, PATIENCE)?)
+            order(&root, &vault, State::Locked, |vault| ask(&root, &LockVault { id: vault.id }, PATIENCE))
         }
         VaultCmd::Unlock { vault, root } => {
-            (State::Unlocked, ask(&root, &UnlockVault { id: find(&root, &vault)?.id }, PATIENCE)?)
+            order(&root, &vault, State::Unlocked, |vault| ask(&root, &UnlockVault { id: vault.id }, PATIENCE))
         }
-        VaultCmd::Recreate { vault, confirm, root } => (State::Unlocked, recreate(&root, &vault, &confirm)?),
-    };
-    out::say(&table::vaults(std::slice::from_ref(&after), None))?;
+        VaultCmd::Recreate { vault, confirm, root } => {
+            order(&root, &vault, State::Unlocked, |vault| recreate(&root, vault, confirm))
+        }
+    }
+}
+
+/// Gives an order about one vault, and shows how it is after that.
+fn order(
+    root: &Root,
+    vault: &str,
+    wanted: State,
+    give: impl FnOnce(VaultReport) -> anyhow::Result<VaultReport>,
+) -> anyhow::Result<()> {
+    let all = all(root)?;
+    let after = give(named(&all, vault)?)?;
+    out::say(&table::one(&after, &table::present(all)))?;
     reached(wanted, &after)
 }
 
@@ -91,25 +105,30 @@ fn in_hex(told: &Value) -> Value {
     bytes.map_or_else(|| told.clone(), |bytes| hex::encode(bytes).into())
 }
 
-fn recreate(root: &Root, vault: &str, confirm: &[String]) -> anyhow::Result<VaultReport> {
-    let found = find(root, vault)?;
-    let name = confirmed(found.name.as_str(), confirm)?;
-    ask(root, &Recreate { id: found.id, name }, PATIENCE)
+fn recreate(root: &Root, found: VaultReport, confirm: Option<String>) -> anyhow::Result<VaultReport> {
+    let typed = confirm.map_or_else(|| asked(&found.name), Ok)?;
+    confirmed(&found.name, &typed)?;
+    ask(root, &Recreate { id: found.id, name: found.name }, PATIENCE)
 }
 
-fn find(root: &Root, wanted: &str) -> anyhow::Result<VaultReport> {
-    named(ask(root, &Vaults, QUESTION)?.vaults, wanted)
+/// Every vault of the node.
+fn all(root: &Root) -> anyhow::Result<Vec<VaultReport>> {
+    let status = ask(root, &Vaults, QUESTION)?;
+    if status.disk_away {
+        bail!("{}", status.notes.join("; "));
+    }
+    Ok(status.vaults)
 }
 
 /// By name or UUID. A name is that of a vault which is there: one that was removed has left it to others.
-fn named(vaults: Vec<VaultReport>, wanted: &str) -> anyhow::Result<VaultReport> {
+fn named(vaults: &[VaultReport], wanted: &str) -> anyhow::Result<VaultReport> {
     let id = wanted.parse::<VaultId>().ok();
     let is_meant = |vault: &VaultReport| {
         Some(vault.id) == id || (vault.name.as_str() == wanted && vault.state != State::Removed)
     };
-    let mut found = vaults.into_iter().filter(is_meant);
+    let mut found = vaults.iter().filter(|vault| is_meant(vault));
     match (found.next(), found.next()) {
-        (Some(vault), None) => Ok(vault),
+        (Some(vault), None) => Ok(vault.clone()),
         (None, _) => bail!("no vault {wanted:?} on this node; see `eve vault list`"),
         (Some(_), Some(_)) => bail!(
             "several vaults are named {wanted:?}; give the UUID that `eve vault list --output json` shows"
@@ -117,21 +136,25 @@ fn named(vaults: Vec<VaultReport>, wanted: &str) -> anyhow::Result<VaultReport> 
     }
 }
 
-fn confirmed(name: &str, given: &[String]) -> anyhow::Result<Name> {
-    let answers = if given.is_empty() { asked(name)? } else { given.to_vec() };
-    if answers.len() != 2 || answers.iter().any(|answer| answer != name) {
-        bail!("the name was not given twice, the same as the vault's; nothing was done");
-    }
-    Ok(name.parse()?)
+/// What was typed is not the vault's name.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{typed:?} is not the name of vault {vault}: nothing was done; to have it anew, EMPTY, run `eve vault recreate {vault} --confirm {vault}`"
+)]
+pub(super) struct NotConfirmed {
+    pub(super) vault: Name,
+    pub(super) typed: String,
 }
 
-fn asked(name: &str) -> anyhow::Result<Vec<String>> {
-    out::say(&format!("Vault {name} will be made anew, EMPTY. What was in it can't come back.\n"))?;
-    ["Type its name:", "Type it again:"].into_iter().map(answer).collect()
+fn confirmed(vault: &Name, typed: &str) -> Result<(), NotConfirmed> {
+    let same = typed == vault.as_str();
+    same.then_some(()).ok_or_else(|| NotConfirmed { vault: vault.clone(), typed: typed.to_owned() })
 }
 
-fn answer(question: &str) -> anyhow::Result<String> {
-    out::say(&format!("{question}\n"))?;
+fn asked(name: &Name) -> anyhow::Result<String> {
+    out::say(&format!(
+        "Vault {name} will be made anew, EMPTY. What was in it can't come back.\nType its name:\n"
+    ))?;
     let mut line = String::new();
     std::io::stdin().read_line(&mut line).context("reading the answer")?;
     Ok(line.trim().to_owned())
@@ -164,12 +187,22 @@ mod tests {
         let removed = VaultReport { id: old, ..report(State::Removed) };
         let there = VaultReport { id: new, ..report(State::Unlocked) };
         let both = vec![removed.clone(), there.clone()];
-        assert_eq!(named(both.clone(), "image").expect("one").id, new);
-        assert_eq!(named(both.clone(), &old.to_string()).expect("by its UUID").id, old);
+        assert_eq!(named(&both, "image").expect("one").id, new);
+        assert_eq!(named(&both, &old.to_string()).expect("by its UUID").id, old);
         assert_eq!(table::present(both), std::slice::from_ref(&there));
-        named(vec![removed], "image").expect_err("nothing of that name is there");
-        let twice = named(vec![there.clone(), there], "image").expect_err("which one?").to_string();
+        named(&[removed], "image").expect_err("nothing of that name is there");
+        let twice = named(&[there.clone(), there], "image").expect_err("which one?").to_string();
         assert!(twice.contains("several vaults"), "{twice}");
+    }
+
+    /// Seen-by-users: the name is typed once, and another one makes nothing anew.
+    #[test]
+    fn a_vault_is_made_anew_by_its_name_typed_once() {
+        let name: Name = "payments".parse().expect("a name");
+        confirmed(&name, "payments").expect("its name");
+        for other in ["", "payment", "PAYMENTS", "payments "] {
+            confirmed(&name, other).expect_err(other);
+        }
     }
 
     /// VC-2: whoever orders a lock by a script learns that files are still open.

@@ -39,6 +39,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::{Gid, Uid, getppid, setgroups, setresgid, setresuid};
 use seccompiler::apply_filter;
 
+use crate::agents::vaultmgr::hands::away;
 use crate::bus::Agent;
 use crate::bus::table::{Network, Row};
 use crate::folders;
@@ -187,11 +188,14 @@ fn filter(agent: Agent, tpm_port: bool, unlisted: Unlisted) -> anyhow::Result<()
     seccomp::programs(agent, tpm_port, unlisted)?.iter().try_for_each(|program| Ok(apply_filter(program)?))
 }
 
-/// Makes the folders that an agent writes into, as its own.
+/// Makes the folders that an agent writes into, as its own. On a disk that may not be there nothing is made.
 ///
 /// # Errors
 /// The system's.
 pub fn prepare_folders(agent: Agent, root: &Path) -> io::Result<()> {
+    if away::is_suspected(root) {
+        return Ok(());
+    }
     let row = agent.row();
     let own = row.writes.iter().filter(|path| path.ends_with(agent.name()));
     own.map(|path| root.join(path))

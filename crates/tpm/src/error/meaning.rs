@@ -60,6 +60,7 @@ impl Meaning {
             0 | RESMGR | RESMGR_TPM => of_tpm(rc & 0xffff),
             TCTI => Self::Disconnected,
             ESYS if rc & 0xffff == RSP_AUTH_FAILED => Self::NotAuthentic,
+            ESYS | SYS if rc & 0xffff == BAD_SEQUENCE => Self::Disconnected,
             ESYS | SYS | MU => Self::Malformed,
             _ => Self::Other,
         }
@@ -90,6 +91,8 @@ const RESMGR: u32 = 11;
 const RESMGR_TPM: u32 = 12;
 /// TSS2_BASE_RC_RSP_AUTH_FAILED.
 const RSP_AUTH_FAILED: u32 = 24;
+/// TSS2_BASE_RC_BAD_SEQUENCE: the answer to the command before this one never came, and the stack waits for it still.
+const BAD_SEQUENCE: u32 = 7;
 /// Bit 7: the code names a parameter, handle or session in bits 6 and 8 to 11.
 const FORMAT_ONE: u32 = 0x80;
 
@@ -193,6 +196,8 @@ mod tests {
             (0x0b_0902, Meaning::NoRoom),
             (0x0a_000a, Meaning::Disconnected),
             (0x07_0018, Meaning::NotAuthentic),
+            (0x07_0007, Meaning::Disconnected),
+            (0x07_0006, Meaning::Malformed),
         ] {
             assert_eq!(Meaning::of(rc), meaning, "{rc:#x}");
         }

@@ -11,6 +11,7 @@ use tpm::{
 use vault::secret::RootSecret;
 
 use super::super::keep;
+use super::super::repeats::Repeats;
 use super::boot;
 use super::measured::Measured;
 use super::place::{Place, failing};
@@ -31,6 +32,7 @@ pub(crate) struct Hardware {
     measured: Measured,
     /// Why the TPM can't be used, while it can't.
     failing: Option<String>,
+    told: Repeats,
     /// Whose P was read, and its boot not looked at yet.
     boot_of: Option<SlotSet>,
 }
@@ -54,7 +56,16 @@ impl Hardware {
         let name = identity.ek.name;
         let identity = TpmIdentity { cleared, ..public(&identity, !own) };
         let (place, pinned) = (place.clone(), own.then_some(name));
-        Ok(Self { place, tpm, pinned, identity, measured, failing: None, boot_of: None })
+        Ok(Self {
+            place,
+            tpm,
+            pinned,
+            identity,
+            measured,
+            failing: None,
+            told: Repeats::default(),
+            boot_of: None,
+        })
     }
 
     pub(super) fn status(&self) -> TpmStatus {
@@ -71,8 +82,13 @@ impl Hardware {
         &mut self,
         work: impl FnOnce(&mut Self) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
+        // To a connection that broke nothing more is said: what it answered would tell of the connection alone.
+        if self.failing.is_some() {
+            self.revive()?;
+        }
         let done = work(self);
         if let Err(error) = &done
+            && self.failing.is_none()
             && let Some(error) = error.chain().find_map(|error| error.downcast_ref::<TpmError>())
         {
             self.mend(error);
@@ -87,16 +103,31 @@ impl Hardware {
         }
         tracing::warn!(%error, "opening the TPM anew");
         self.failing = self.open_anew().err().map(|error| failing(&error));
-        self.failing.iter().for_each(|why| tracing::error!("{why}"));
+        self.tell();
     }
 
-    /// Does what nobody waits for: opens a TPM anew that failed, and could not be opened since; keeps the boot that P was read in.
-    pub(super) fn idle(&mut self) -> anyhow::Result<()> {
-        if self.failing.is_some() {
-            self.open_anew()?;
-            self.failing = None;
-            tracing::info!("the TPM answers again");
+    /// Tries a TPM again that failed.
+    fn revive(&mut self) -> anyhow::Result<()> {
+        if let Err(error) = self.open_anew() {
+            self.failing = Some(failing(&error));
+            self.tell();
+            return Err(error);
         }
+        let times = std::mem::take(&mut self.told).times();
+        tracing::info!(times, "the TPM answers again, after as many failures");
+        self.failing = None;
+        Ok(())
+    }
+
+    fn tell(&mut self) {
+        let Some(why) = &self.failing else { return };
+        if let Some(times) = self.told.count(why) {
+            tracing::error!(times, "{why}");
+        }
+    }
+
+    /// Does what nobody waits for, once the TPM answers: keeps the boot that P was read in.
+    pub(super) fn idle(&mut self) -> anyhow::Result<()> {
         self.boot_of.take().into_iter().for_each(|set| self.keep_boot(set));
         Ok(())
     }
@@ -121,6 +152,7 @@ impl Hardware {
         let signature = match first {
             Err(error) => {
                 self.mend(&error);
+                anyhow::ensure!(self.failing.is_none(), error);
                 self.tpm.sign(digest)?
             }
             Ok(signature) => signature,

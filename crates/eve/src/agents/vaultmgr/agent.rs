@@ -1,5 +1,7 @@
 //! vaultmgr on the bus: one thread decides, the others only carry what they hear to it. Here alone bus types meet ours.
 
+mod away;
+
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
@@ -60,6 +62,8 @@ enum Input {
 /// The persist filesystem or randomness can't be used.
 pub(crate) fn run(root: &Path, bus: &Bus) -> anyhow::Result<()> {
     let paths = Paths::new(root);
+    let inputs = listen(bus)?;
+    let later = away::until_there(bus, &paths, &inputs)?;
     prepare::own_folders(&paths)?;
     let kernel = Kernel::open(&paths)?;
     let row = Agent::Zedagent.row();
@@ -71,9 +75,7 @@ pub(crate) fn run(root: &Path, bus: &Bus) -> anyhow::Result<()> {
     )?;
     manager.jobs.leave_to_threads();
     bus.publish(&Session { key: manager.session_key() });
-    let inputs = listen(bus)?;
-    let (telling, roots_at) = (Telling::new(bus.clone()), Instant::now());
-    let (later, waiting) = (Later::default(), Vec::new());
+    let (telling, roots_at, waiting) = (Telling::new(bus.clone()), Instant::now(), Vec::new());
     Loop { manager, inputs, later, telling, tpm: None, roots_at, waiting }.run();
     Ok(())
 }

@@ -65,7 +65,14 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     pub(crate) fn vault_status(&self) -> VaultStatus {
         let notes = self.notes().into_iter().chain(self.read_only().map(str::to_owned)).collect();
         let (vaults, seals) = (self.reports(), self.seals());
-        fitted(VaultStatus { vaults, accepted: self.accepted(), head: self.head(), seals, notes })
+        fitted(VaultStatus {
+            vaults,
+            accepted: self.accepted(),
+            head: self.head(),
+            seals,
+            notes,
+            ..VaultStatus::default()
+        })
     }
 
     /// The status of one vault.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use vault::ids::VaultId;
+use vault::ids::{Name, VaultId};
 
 /// Why an order of root on the node was refused, or not carried out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -13,12 +13,18 @@ pub enum OrderError {
         "vaultmgr was busy for so long that the order is out of date, and nothing was done; give it again"
     )]
     OutOfDate,
+    /// Nothing of any vault can be looked at.
+    #[error("nothing was done: {words}")]
+    DiskAway {
+        /// What is, and what to do.
+        words: String,
+    },
     /// No such vault.
     #[error("no vault {0} is known on this node; see `eve vault list`")]
     Unknown(VaultId),
     /// The controller's lock.
     #[error("the controller wants vault {0} locked; change its policy there")]
-    LockedByController(VaultId),
+    LockedByController(Name),
     /// It never could be: zedagent lives in it.
     #[error(
         "the Config Vault is in use by this node's own agents as long as it runs; stop `eve run` to lock it"
@@ -43,11 +49,11 @@ pub enum OrderError {
         why: String,
     },
     /// The name does not match.
-    #[error("this is not the name of vault {0}; type its name twice")]
-    OtherName(VaultId),
+    #[error("this is not the name of vault {0}; see `eve vault list`, and type its name")]
+    OtherName(Name),
     /// There is nothing to mend.
     #[error("vault {0} is not missing: nothing was done; delete it at the controller to have it empty")]
-    NotMissing(VaultId),
+    NotMissing(Name),
     /// It holds for this life of vaultmgr only.
     #[error(
         "done; but run/eve/locked can't be written ({why}), so that it is forgotten when vaultmgr restarts: make room there and give the order again"
@@ -63,10 +69,10 @@ pub enum OrderError {
         progress: String,
     },
     /// It was tried.
-    #[error("vault {id} is not {wanted}: {why}; see `eve vault list`")]
+    #[error("vault {name} is not {wanted}: {why}; see `eve vault list`")]
     NotDone {
-        /// Which.
-        id: VaultId,
+        /// Its name.
+        name: Name,
         /// What it was to be.
         wanted: Ordered,
         /// What its status says.

@@ -23,6 +23,8 @@ pub struct VaultStatus {
     pub seals: BTreeMap<VaultId, Option<Seal>>,
     /// What holds for all of them.
     pub notes: Vec<String>,
+    /// The disk that they lie on is not there; the notes say what to do.
+    pub disk_away: bool,
 }
 
 /// What is new of some vaults. All else that is told of the node's vaults is as it was.
@@ -89,7 +91,7 @@ pub struct AcceptController {
 pub struct Recreate {
     /// Which.
     pub id: VaultId,
-    /// Its name, as root typed it twice.
+    /// Its name, as root typed it.
     pub name: Name,
 }
 

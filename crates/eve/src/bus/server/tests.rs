@@ -52,13 +52,17 @@ fn an_operator_sees_who_asked_what_and_how_it_ended() {
 #[test]
 fn of_a_call_about_a_vault_only_the_vault_is_shown() {
     let server = Arc::new(Server::new(Agent::Vaultmgr));
-    server.serve::<LockVault>(|_, LockVault { id }| Err(OrderError::LockedByController(id)));
+    server.serve::<LockVault>(|_, LockVault { .. }| Err(OrderError::LockedByController(named("till").name)));
     let watch = connected(&server, Agent::Operator, Request::Watch);
     assert!(matches!(told(&watch), Verdict::Granted));
     let asked = connected(&server, Agent::Operator, Request::Ask(LockVault::ID));
     say(&asked, &LockVault { id: CONFIG_VAULT });
     assert!(matches!(told(&asked), Verdict::Failed));
-    assert_eq!(told::<OrderError>(&asked), OrderError::LockedByController(CONFIG_VAULT), "as it was said");
+    assert_eq!(
+        told::<OrderError>(&asked),
+        OrderError::LockedByController(named("till").name),
+        "as it was said"
+    );
     let seen: Exchange = told(&watch);
     assert_eq!((seen.vault, seen.end), (Some(CONFIG_VAULT), End::Failed));
     assert!(!format!("{seen:?}").contains("LockedBy"), "the type and the vault alone");

@@ -16,7 +16,7 @@ use self::process::{Walls, landlock_note, memory_note, walls};
 use self::text::{attestation_words, controller_words, text};
 use super::args::Output;
 use super::wait::{Readiness, under_way};
-use super::{out, table};
+use super::{freed, out, table};
 use crate::agents::vaultmgr::hands::swaps;
 use crate::bus::messages::{
     AgentLine, Agents, ControllerStatus, Health, NetworkStatus, Onboarded, Onboarding, Session, TpmHealth,
@@ -50,6 +50,7 @@ struct Status {
     agents: Vec<AgentStatus>,
     /// None: vaultmgr does not answer.
     vaults: Option<Vec<VaultReport>>,
+    disk_away: bool,
     notes: Vec<String>,
 }
 
@@ -78,11 +79,13 @@ fn with_time<S: Serializer>(controller: &Option<ControllerStatus>, out: S) -> Re
 pub(super) fn show(root: &Path, bus: &Bus, output: Output) -> anyhow::Result<()> {
     let mut status = look(bus)?;
     status.notes.extend(swaps::notes(&root.join("persist")));
+    status.notes.extend(freed::note().map(str::to_owned));
     match output {
         Output::Json => out::say(&(plain_lines(&serde_json::to_string_pretty(&status)?) + "\n"))?,
         Output::Table => out::say(&text(&status))?,
     }
     match silent(&status).as_slice() {
+        [] if status.disk_away => bail!("the disk of persist is not there; the note above says what to do"),
         [] => Ok(()),
         who => bail!("{} does not answer; see its lines in the log of `eve run`", who.join(", ")),
     }
@@ -136,6 +139,7 @@ fn look(bus: &Bus) -> anyhow::Result<Status> {
     let tpm = seen(tpm);
     let tpm_health = tpm.as_ref().and_then(|tpm| health(bus, tpm));
     let agents: Vec<AgentStatus> = agents.0.iter().map(agent_status).collect();
+    let disk_away = vaults.as_ref().is_some_and(|vaults| vaults.disk_away);
     let (vaults, told) = vaults.map(|vaults| (table::present(vaults.vaults), vaults.notes)).unzip();
     let told = told.into_iter().flatten();
     let walls = agents.iter().filter_map(|agent| agent.note.clone()).chain(landlock_note());
@@ -143,14 +147,15 @@ fn look(bus: &Bus) -> anyhow::Result<Status> {
         device: seen(onboarded).map(|onboarded| onboarded.device.to_string()),
         onboarding: seen(onboarding).map_or("starting".to_owned(), |onboarding| onboarding.words),
         tpm_fails: tpm.as_ref().is_some_and(|tpm| fails(tpm, tpm_health.as_ref())),
+        tpm: tpm.map_or("starting".to_owned(), |tpm| tpm_words(&tpm, tpm_health.as_ref())),
         tpm_health,
-        tpm: tpm.map_or("starting".to_owned(), |tpm| tpm.words()),
         session: seen(session).map(|session| hex::encode(session.key.0)),
         notes: told.chain(controller.as_ref().and_then(ControllerStatus::note)).chain(walls).collect(),
         agents,
         controller,
         addresses: addresses(&seen(network).unwrap_or_default()),
         vaults,
+        disk_away,
     })
 }
 
@@ -180,6 +185,14 @@ fn fails(tpm: &TpmStatus, health: Option<&TpmHealth>) -> bool {
         TpmStatus::Ready { .. } => health.is_none(),
         TpmStatus::Failing { .. } => true,
     }
+}
+
+/// Whoever is asked now knows better than what was published last.
+fn tpm_words(tpm: &TpmStatus, health: Option<&TpmHealth>) -> String {
+    if matches!(tpm, TpmStatus::Ready { .. }) && health.is_none() {
+        return "failing: it does not answer; see that the TPM is there and config/tcti names it, or reset it by a reboot; it is tried again all the time".to_owned();
+    }
+    tpm.words()
 }
 
 fn addresses(network: &NetworkStatus) -> Vec<String> {
@@ -232,6 +245,7 @@ mod tests {
             addresses: Vec::new(),
             agents: Vec::new(),
             vaults,
+            disk_away: false,
             notes: Vec::new(),
         }
     }
@@ -271,5 +285,8 @@ mod tests {
         let mut told = status(Some(refused), Some(Vec::new()));
         told.tpm_fails = true;
         assert_eq!(silent(&told), ["this node's TPM"]);
+        let before = ControllerStatus { server: "c:1".to_owned(), reachable: true, ..Default::default() };
+        let words = controller_words(Some(&before), true);
+        assert!(words.contains("is not asked"), "it answered before the TPM failed: {words}");
     }
 }

@@ -68,7 +68,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         let kept = self.keep_locks();
         let ordered = self.belief.desired().ordered.contains(&id);
         if ordered || matches!(self.ask(id).0, Wish::Keep(want) if want.locked()) {
-            return Err(OrderError::LockedByController(id));
+            return Err(OrderError::LockedByController(self.belief.desired().name(id)));
         }
         self.read_missing_root();
         let report = done(self.try_now(id), Ordered::Open, |state| state == State::Unlocked)?;
@@ -101,10 +101,10 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     pub(crate) fn order_recreate(&mut self, id: VaultId, name: &Name) -> Result<VaultReport, OrderError> {
         self.known_here(id)?;
         if self.belief.desired().name(id) != *name {
-            return Err(OrderError::OtherName(id));
+            return Err(OrderError::OtherName(self.belief.desired().name(id)));
         }
         if is_there(self.report(id).state) {
-            return Err(OrderError::NotMissing(id));
+            return Err(OrderError::NotMissing(self.belief.desired().name(id)));
         }
         self.belief.orders().recreate(id);
         self.node_setback = false;
@@ -112,7 +112,10 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         self.try_now(id);
         let answer = match began {
             Ok(()) => self.made_anew(id),
-            Err(why) => Err(OrderError::NotDone { id, wanted: Ordered::MadeAnew, why }),
+            Err(why) => {
+                let name = self.belief.desired().name(id);
+                Err(OrderError::NotDone { name, wanted: Ordered::MadeAnew, why })
+            }
         };
         self.leave_order(id);
         answer
@@ -162,5 +165,5 @@ fn done(report: VaultReport, wanted: Ordered, is: impl Fn(State) -> bool) -> Res
     }
     let error = report.last.and_then(|last| last.error);
     let why = error.or(report.detail.into_iter().next()).unwrap_or_else(|| "see `eve vault list`".to_owned());
-    Err(OrderError::NotDone { id: report.id, wanted, why })
+    Err(OrderError::NotDone { name: report.name, wanted, why })
 }

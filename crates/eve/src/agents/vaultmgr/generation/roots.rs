@@ -29,6 +29,11 @@ impl SlotContent {
     }
 }
 
+/// Whether any generation is written whole: then its share table was durable before it.
+pub(crate) fn any_written(sets: &[Slots]) -> bool {
+    sets.iter().any(Slots::is_written)
+}
+
 /// The two slots of one generation.
 #[derive(Debug)]
 pub(crate) struct Slots {
@@ -38,6 +43,12 @@ pub(crate) struct Slots {
     pub(crate) tpm: SlotContent,
     /// `P_g`.
     pub(crate) pcrs: SlotContent,
+}
+
+impl Slots {
+    fn is_written(&self) -> bool {
+        self.tpm.is_written() && self.pcrs.is_written()
+    }
 }
 
 /// tpmmgr would not or could not.
@@ -162,7 +173,7 @@ pub(crate) fn judge<E>(
     has_vaults: impl FnOnce() -> Result<bool, E>,
 ) -> Result<Generations, E> {
     sets.sort_by_key(|set| std::cmp::Reverse(set.generation));
-    let complete = sets.iter().any(|set| set.tpm.is_written() && set.pcrs.is_written());
+    let complete = any_written(&sets);
     let generations = sets.iter().map(|set| set.generation).collect();
     if let Some((keys, table)) = sets.iter().find_map(|set| in_force(set, &open)) {
         return Ok(Generations::InForce(keys, table));

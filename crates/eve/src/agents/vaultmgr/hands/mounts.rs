@@ -28,6 +28,13 @@ pub(crate) fn none_at(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Whether something is mounted there, be it the same filesystem as around it. Where that can't be found out it counts as mounted.
+pub(crate) fn is_mount_point(path: &Path) -> bool {
+    let Ok(real) = fs::canonicalize(path) else { return false };
+    let table = Table::read(Path::new("/proc/self/mountinfo"));
+    table.map_or(true, |table| table.0.iter().any(|mount| mount.point == real))
+}
+
 /// What to do about a filesystem that can't encrypt, on which `persist` lies.
 pub(crate) fn to_encrypt(persist: &Path) -> String {
     let real = fs::canonicalize(persist).unwrap_or_else(|_| persist.to_owned());

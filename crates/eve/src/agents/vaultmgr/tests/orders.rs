@@ -55,7 +55,7 @@ fn an_order_that_was_not_done_is_an_error() {
     let error = node.manager().order_unlock(BERLIN).expect_err("its key is not here").to_string();
     assert!(error.contains("waits for the controller's key"), "{error}");
     let name = || "berlin".parse().expect("a name");
-    assert_eq!(node.manager().order_recreate(BERLIN, &name()), Err(OrderError::NotMissing(BERLIN)));
+    assert_eq!(node.manager().order_recreate(BERLIN, &name()), Err(OrderError::NotMissing(name())));
     let line = Line { created: true, ..Line::of(Custody::TpmAndController) };
     node.hear(&mut controller, std::slice::from_ref(&line));
     assert_eq!(node.manager().order_unlock(BERLIN).map(|report| report.state), Ok(State::Unlocked));
@@ -66,7 +66,7 @@ fn an_order_that_was_not_done_is_an_error() {
     node.hear(&mut controller, std::slice::from_ref(&line));
     let locked = Line { operation: Operation::Lock, ..line };
     node.hear(&mut controller, &[locked]);
-    assert_eq!(node.manager().order_unlock(BERLIN), Err(OrderError::LockedByController(BERLIN)));
+    assert_eq!(node.manager().order_unlock(BERLIN), Err(OrderError::LockedByController(name())));
 }
 
 /// Issue 7, B: no single file undoes the controller's order to lock a default vault: taken away offline, the record of what was ordered
@@ -85,7 +85,10 @@ fn a_default_vault_that_the_controller_locked_stays_so_without_the_record() {
     assert_eq!(node.state(IMAGE_VAULT), State::Locked);
     reboot_without_record(&mut node);
     assert_eq!(node.state(IMAGE_VAULT), State::Locked);
-    assert_eq!(node.manager().order_unlock(IMAGE_VAULT), Err(OrderError::LockedByController(IMAGE_VAULT)));
+    assert_eq!(
+        node.manager().order_unlock(IMAGE_VAULT),
+        Err(OrderError::LockedByController("image".parse().expect("a name")))
+    );
     for (place, other) in [(0, 1), (1, 0)] {
         let tables = node.paths.table(vault::ids::Generation::FIRST);
         node.manager = None;

@@ -1,0 +1,173 @@
+//! While the disk of persist is not there: that is told, orders are refused, and nothing is made. The next start looks anew.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+
+use anyhow::bail;
+use vault::defaults;
+use vault::report::{State, VaultReport};
+use vault::section::Operation;
+use wire::release::SessionSecret;
+
+use super::{Input, Later, OverBus, ROOTS_AGAIN, ROOTS_PATIENCE};
+use crate::agents::vaultmgr::generation::roots::{Tpmmgr, any_written};
+use crate::agents::vaultmgr::generation::shares;
+use crate::agents::vaultmgr::hands::away::{looks_away, words};
+use crate::agents::vaultmgr::paths::Paths;
+use crate::bus::Bus;
+use crate::bus::messages::{OrderError, Session, TpmStatus, VaultStatus};
+
+/// Whether a disk that looks away is there.
+enum Disk {
+    /// The TPM has no roots of vaults: this node is new.
+    There,
+    /// The TPM has not told yet, and why.
+    NotKnown(String),
+    Away,
+}
+
+/// Returns once the disk is known to be there, with what came meanwhile. While it is away it does not return.
+///
+/// # Errors
+/// No randomness; or the bus is gone.
+pub(super) fn until_there(bus: &Bus, paths: &Paths, inputs: &Receiver<Input>) -> anyhow::Result<Later> {
+    let (mut later, mut told) = (Later::default(), VaultStatus::default());
+    let mut tpmmgr = OverBus { bus: bus.clone(), patience: ROOTS_PATIENCE };
+    while looks_away(paths) {
+        match judge(later.tpm.as_ref(), &mut tpmmgr) {
+            Disk::There => break,
+            Disk::NotKnown(why) => {
+                let status = status(State::Waiting, why);
+                if told != status {
+                    bus.publish(&status);
+                    told = status;
+                }
+                take(inputs, &mut later, &told, &OrderError::PinNotRead)?;
+            }
+            Disk::Away => stay_away(bus, inputs, words(paths))?,
+        }
+    }
+    Ok(later)
+}
+
+fn judge(tpm: Option<&TpmStatus>, tpmmgr: &mut impl Tpmmgr) -> Disk {
+    match tpm {
+        Some(TpmStatus::Absent { .. }) => Disk::There,
+        Some(TpmStatus::Ready { identity, .. }) if !identity.other_tpm => match tpmmgr.read_roots() {
+            Ok(sets) if any_written(&sets) => Disk::Away,
+            Ok(_) => Disk::There,
+            Err(error) => Disk::NotKnown(crate::agents::vaultmgr::chain(&error)),
+        },
+        Some(status) => Disk::NotKnown(format!("vaults wait for the TPM, which is {}", status.words())),
+        None => Disk::NotKnown("vaults wait for the TPM".to_owned()),
+    }
+}
+
+/// Until the bus is gone. The controller is told too: so there is a session, whose key opens nothing.
+fn stay_away(bus: &Bus, inputs: &Receiver<Input>, words: String) -> anyhow::Result<()> {
+    tracing::error!("{words}");
+    let status =
+        VaultStatus { notes: vec![words.clone()], disk_away: true, ..status(State::Failed, words.clone()) };
+    bus.publish(&Session { key: SessionSecret::init(shares::random)?.session_key() });
+    bus.publish(&status);
+    let (mut later, refusal) = (Later::default(), OrderError::DiskAway { words });
+    loop {
+        take(inputs, &mut later, &status, &refusal)?;
+    }
+}
+
+/// The default vaults, of which every node has its own.
+fn status(state: State, why: String) -> VaultStatus {
+    let report = |id| VaultReport {
+        id,
+        name: defaults::name(id).expect("a default vault has a name"),
+        state,
+        created: false,
+        epoch: None,
+        wanted: Operation::Unlock,
+        last: None,
+        detail: vec![why.clone()],
+    };
+    let vaults = defaults::first(std::iter::empty()).into_iter().map(report).collect();
+    VaultStatus { vaults, ..VaultStatus::default() }
+}
+
+/// Hears one thing, or nothing for a while. Whoever asked may have given up.
+fn take(
+    inputs: &Receiver<Input>,
+    later: &mut Later,
+    status: &VaultStatus,
+    refusal: &OrderError,
+) -> anyhow::Result<()> {
+    match inputs.recv_timeout(ROOTS_AGAIN) {
+        Ok(Input::Tpm(tpm)) => later.tpm = Some(tpm),
+        Ok(Input::Config(config)) => later.config = Some(config),
+        Ok(Input::Order(_, _, reply)) => drop(reply.send(Err(refusal.clone()))),
+        Ok(Input::Accept(_, reply)) => drop(reply.send(Err(refusal.clone()))),
+        Ok(Input::Vaults(reply)) => drop(reply.send(Ok(status.clone()))),
+        Err(RecvTimeoutError::Timeout) => {}
+        Err(RecvTimeoutError::Disconnected) => bail!("the bus is gone"),
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agents::vaultmgr::generation::roots::{SlotContent, Slots, TpmmgrError};
+    use crate::bus::messages::{Bytes, TpmIdentity};
+    use vault::ids::Generation;
+    use vault::roots::{PcrsRoot, TpmRoot};
+
+    /// A TPM with these two slots.
+    struct Nv(fn() -> Result<[SlotContent; 2], TpmmgrError>);
+
+    impl Tpmmgr for Nv {
+        fn read_roots(&mut self) -> Result<Vec<Slots>, TpmmgrError> {
+            (self.0)().map(|[tpm, pcrs]| vec![Slots { generation: Generation(1), tpm, pcrs }])
+        }
+        fn define_roots(&mut self, _: Generation, _: &TpmRoot, _: &PcrsRoot) -> Result<(), TpmmgrError> {
+            unreachable!("nothing is made")
+        }
+        fn undefine_roots(&mut self, _: Generation) -> Result<(), TpmmgrError> {
+            unreachable!("nothing is taken away")
+        }
+    }
+
+    fn ready(other_tpm: bool) -> TpmStatus {
+        let (point, bytes) = (|| vec![4; 65], || Bytes(vec![1]));
+        let (device_key, ak, ecdh) = (point(), point(), point());
+        let (ak_public, ek_public) = (bytes(), bytes());
+        let identity = TpmIdentity {
+            device_key,
+            ak,
+            ak_public,
+            ecdh,
+            ek_public,
+            ek_cert: None,
+            other_tpm,
+            cleared: false,
+        };
+        TpmStatus::Ready { identity: Box::new(identity), measured: true }
+    }
+
+    /// Invariant 4: only roots that are written say that a disk is away, a cut first boot is none, and what is not told is waited for.
+    #[test]
+    fn the_tpm_tells_a_disk_that_is_away_from_a_new_one() {
+        use SlotContent::{Absent, Damaged, PcrsMoved, Unwritten};
+        let whole = || Ok([Damaged, PcrsMoved(vec![4])]);
+        let word = |tpm: Option<&TpmStatus>, slots| match judge(tpm, &mut Nv(slots)) {
+            Disk::There => "there",
+            Disk::NotKnown(_) => "not known",
+            Disk::Away => "away",
+        };
+        let own = ready(false);
+        assert_eq!(word(Some(&own), whole), "away");
+        assert_eq!(word(Some(&own), || Ok([Damaged, Unwritten])), "there");
+        assert_eq!(word(Some(&own), || Ok([Absent, Absent])), "there");
+        assert_eq!(word(Some(&own), || Err(TpmmgrError("no answer".to_owned()))), "not known");
+        assert_eq!(word(None, whole), "not known");
+        assert_eq!(word(Some(&ready(true)), whole), "not known", "another node's");
+        assert_eq!(word(Some(&TpmStatus::Failing { why: "gone".to_owned() }), whole), "not known");
+        assert_eq!(word(Some(&TpmStatus::Absent { device_key: Vec::new() }), whole), "there");
+    }
+}
