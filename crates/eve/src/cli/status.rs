@@ -44,6 +44,8 @@ struct Status {
     controller: Option<ControllerStatus>,
     addresses: Vec<String>,
     agents: Vec<AgentStatus>,
+    /// Of the TPM's roots and the share table, while that is open.
+    generation: Option<u32>,
     /// None: vaultmgr does not answer.
     vaults: Option<Vec<VaultReport>>,
     notes: Vec<String>,
@@ -152,6 +154,7 @@ fn look(bus: &Bus) -> anyhow::Result<Status> {
     let tpm = seen(tpm);
     let tpm_health = tpm.as_ref().and_then(|tpm| health(bus, tpm));
     let agents: Vec<AgentStatus> = agents.0.iter().map(agent_status).collect();
+    let generation = vaults.as_ref().and_then(|vaults| vaults.generation).map(|generation| generation.0);
     let (vaults, told) = vaults.map(|vaults| (table::present(vaults.vaults), vaults.notes)).unzip();
     let told = told.into_iter().flatten();
     let walls = agents.iter().filter_map(|agent| agent.note.clone()).chain(landlock_note());
@@ -166,6 +169,7 @@ fn look(bus: &Bus) -> anyhow::Result<Status> {
         agents,
         controller,
         addresses: addresses(&seen(network).unwrap_or_default()),
+        generation,
         vaults,
     })
 }
@@ -351,6 +355,7 @@ fn text(status: &Status) -> String {
         None if status.tpm_fails => text += &line("tpm health", "does not answer"),
         None => {}
     }
+    text.extend(status.generation.map(|generation| line("generation", &generation.to_string())));
     text += &line("controller", &controller_words(controller, status.tpm_fails));
     text += &line("attestation", attestation_words(controller));
     text += &line("addresses", &status.addresses.join(", "));
@@ -460,6 +465,7 @@ mod tests {
             controller,
             addresses: Vec::new(),
             agents: Vec::new(),
+            generation: None,
             vaults,
             notes: Vec::new(),
         }

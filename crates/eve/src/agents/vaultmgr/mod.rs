@@ -12,6 +12,7 @@ mod belief;
 mod generation;
 pub(crate) mod hands;
 mod manager;
+mod node;
 mod notes;
 pub(crate) mod paths;
 mod status;

@@ -106,7 +106,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             return Err(OrderError::NotMissing(id));
         }
         self.belief.orders().recreate(id);
-        self.node_setback = false;
+        self.node_setback = None;
         let began = self.settle_node();
         self.try_now(id);
         let answer = match began {
