@@ -84,6 +84,12 @@ pub struct Generation(pub u32);
 impl Generation {
     /// The generation a node starts with.
     pub const FIRST: Self = Self(1);
+
+    /// The one after it, while numbers last.
+    #[must_use]
+    pub fn after(self) -> Option<Self> {
+        self.0.checked_add(1).map(Self)
+    }
 }
 
 /// One life of a controller's database: random, new at first start and at every restore.

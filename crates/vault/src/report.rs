@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::condition::{Hint, OpenedBy, Tpm};
 use crate::ids::{Epoch, Name, VaultId};
-use crate::plan::{Finished, Next, Note, Op, View, Wait};
+use crate::plan::{Finished, Hold, Next, Note, Op, View, Wait};
 use crate::section::Operation;
-use crate::shares::Mark;
+use crate::shares::{Dropped, Mark};
 use crate::wanted::Wish;
 
 pub use crate::condition::State;
@@ -43,15 +43,23 @@ pub struct VaultReport {
     pub detail: Vec<String>,
 }
 
-/// The status of one vault, from what the plan was made of and what it says. `no_pcrs`: why the TPM does not give the root that is bound to
-/// a measured boot, where it does not and that is known.
+/// What is known of the node that a vault's own facts do not tell.
+#[derive(Clone, Copy, Default)]
+pub struct Reasons<'a> {
+    /// Why the TPM does not give the root that is bound to a measured boot, where it does not and that is known.
+    pub no_pcrs: Option<&'a dyn Display>,
+    /// Why shares that were dropped are not dead yet.
+    pub hold: Option<Hold>,
+}
+
+/// The status of one vault, from what the plan was made of and what it says.
 #[must_use]
 pub fn report(
     view: &View<'_>,
     name: Name,
     next: &Next,
     last: Option<Outcome>,
-    no_pcrs: Option<&dyn Display>,
+    reasons: Reasons<'_>,
 ) -> VaultReport {
     VaultReport {
         id: view.id,
@@ -61,14 +69,15 @@ pub fn report(
         epoch: epoch(view),
         wanted: wanted(view),
         last: outcome(view, next, last),
-        detail: notes(view, next).iter().map(|note| line(note, no_pcrs)).collect(),
+        detail: notes(view, next).iter().map(|note| line(note, reasons)).collect(),
     }
 }
 
-/// One that waits for a measured boot says what is known of this one.
-fn line(note: &Note, no_pcrs: Option<&dyn Display>) -> String {
-    match (note, no_pcrs) {
-        (Note::Waits(Wait::Pcrs) | Note::ChangeDue(Wait::Pcrs), Some(why)) => format!("{note}: {why}"),
+/// One that waits for a measured boot says what is known of this one, and what is not dead yet says why.
+fn line(note: &Note, reasons: Reasons<'_>) -> String {
+    match (note, reasons.no_pcrs, reasons.hold) {
+        (Note::Waits(Wait::Pcrs) | Note::ChangeDue(Wait::Pcrs), Some(why), _) => format!("{note}: {why}"),
+        (Note::Erasing | Note::OlderShare, _, Some(hold)) => format!("{note}: {hold}"),
         _ => note.to_string(),
     }
 }
@@ -156,6 +165,7 @@ fn notes(view: &View<'_>, next: &Next) -> Vec<Note> {
     let others = view.seen.others;
     let always = [
         (others.count() > 0, Note::OtherProtectors(others)),
+        (*view.wish != Wish::Gone && view.seen.dropped == Dropped::Yes, Note::OlderShare),
         (view.seen.has_share(), Note::NotEscrowed),
         (has_tpm && !view.node.measured, Note::NotMeasured),
         (has_tpm, Note::AkNotProved),

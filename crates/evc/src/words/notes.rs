@@ -83,7 +83,9 @@ pub(crate) fn of_deleted(name: &Name, became: &Deleted, older: Option<Older>) ->
             format!(
                 "vault `{name}` is removed; the node erases it as soon as it gets the next list, which takes evidence that is accepted"
             ),
-            Some("removed, not crypto-erased on the node; its controller keys are deleted here"),
+            Some(
+                "its controller keys are deleted here; `eve status` on the node says when its TPM share is dead too",
+            ),
         ),
     };
     let waits = older.filter(|_| !matches!(became, Deleted::Default(_)));

@@ -7,6 +7,8 @@ use crate::ids::DeviceId;
 pub enum About {
     /// The TPM's roots and the share table.
     Roots,
+    /// Shares that were dropped and are not dead yet.
+    Erasing,
     /// The configuration that came last.
     Configuration,
     /// Keys that came with it and do not open.

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use others::Others;
 pub use seen::{
-    Dir, Hint, Key, Keys, MetaCopy, Node, OpenedBy, Place, Seen, ShareKey, Staged, TableSeen, Tpm,
+    Dir, Hint, Key, Keys, MetaCopy, Node, OpenedBy, Past, Place, Seen, ShareKey, Staged, TableSeen, Tpm,
 };
 
 use crate::ids::{Epoch, VaultId};

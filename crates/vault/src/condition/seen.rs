@@ -4,7 +4,7 @@ use super::{Others, State};
 use crate::custody::Wrapping;
 use crate::ids::Epoch;
 use crate::section::{BySeal, Encryption, Seal};
-use crate::shares::Mark;
+use crate::shares::{Dropped, Mark};
 
 /// What stands at a vault's path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -136,6 +136,8 @@ pub struct Seen {
     pub shares: BySeal<Option<Mark>>,
     /// What opens it beside our own protector.
     pub others: Others,
+    /// Whether a share of it is out of the table and not dead yet.
+    pub dropped: Dropped,
     /// Of these the second copy does not have what the first has. There the fscrypt tool writes, so the first is right.
     pub lags: bool,
 }
@@ -322,6 +324,23 @@ pub enum Tpm {
     },
 }
 
+/// What is left of generations of roots and share tables that is to go. A share that was dropped from the table opens as long as the roots are
+/// there that it was sealed under.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Past {
+    /// Shares were dropped from the table in force, or may have been.
+    pub dropped: bool,
+    /// Roots or tables of a generation that ended, or that never came into force, are there.
+    pub others: bool,
+    /// The node's own step failed a short while ago.
+    pub setback: bool,
+}
+
+impl Past {
+    /// Nothing is to go.
+    pub const NOTHING: Self = Self { dropped: false, others: false, setback: false };
+}
+
 /// The node's own facts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Node {
@@ -329,6 +348,8 @@ pub struct Node {
     pub tpm: Tpm,
     /// Whether firmware measured the boot: PCRs 0 and 4 do not stand at their reset value.
     pub measured: bool,
+    /// What is to go of generations.
+    pub past: Past,
 }
 
 impl Node {

@@ -3,6 +3,7 @@
 //! Invariants: absence never destroys (only [`Wish::Delete`] or an ordered `recreate` leads to a step that removes); every step is
 //! atomic and safe to repeat, so that after a power cut anywhere the next plan mends what is there.
 
+mod erasing;
 mod keep;
 mod make;
 mod node;
@@ -18,6 +19,7 @@ use crate::defaults;
 use crate::ids::VaultId;
 use crate::wanted::{Desired, Wish};
 
+pub use erasing::Hold;
 pub use node::NodeStep;
 pub use note::Note;
 pub use step::{Act, Finished, Op, Setbacks, Step, StepKind, Wait};
@@ -82,7 +84,7 @@ pub fn next(view: &View<'_>) -> Next {
     let next = match view.wish {
         Wish::Keep(want) => keep::next(view, want),
         Wish::Delete => remove::delete(view),
-        Wish::Gone => Next::noted(State::Removed, Note::NotCryptoErased),
+        Wish::Gone => Next::noted(State::Removed, erasing::note(view.seen)),
         Wish::Orphan => remove::lock_own(view, Next::noted(State::Orphan, Note::Orphan)),
         Wish::Unlisted => remove::lock_own(view, Next::noted(view.seen.state(), Note::Unlisted)),
         Wish::Lock => remove::lock(view, Next::noted(view.seen.state(), Note::LeftAsItIs)),
@@ -114,6 +116,8 @@ pub struct Known {
 pub struct Plan {
     /// A step of the node's own. Vaults that need it wait for it.
     pub node: Option<NodeStep>,
+    /// Why shares that were dropped are not dead yet.
+    pub hold: Option<Hold>,
     /// Every vault that is listed, remembered, observed or a default one; in the order to take them: the Config Vault, for it holds
     /// the record of sections, the Image Vault, then the others by identity.
     pub vaults: Vec<(VaultId, Wish, Next)>,
@@ -128,7 +132,9 @@ pub fn plan(desired: &Desired, known: &BTreeMap<VaultId, Known>, node: &Node) ->
         let (wish, next) = one(desired, id, known.get(&id).unwrap_or(&unknown), node);
         (id, wish, next)
     };
-    Plan { node: node::step(desired, known, node), vaults: ids.into_iter().map(one).collect() }
+    let vaults: Vec<_> = ids.into_iter().map(one).collect();
+    let hold = erasing::hold(known, &vaults, node);
+    Plan { node: node::step(desired, known, node, hold), hold, vaults }
 }
 
 /// One vault's part of the plan: what is wanted of it, and what to do next.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Known;
+use super::{Hold, Known};
 use crate::condition::{Dir, Node};
 use crate::defaults::DEFAULT_VAULTS;
 use crate::ids::VaultId;
@@ -17,10 +17,28 @@ pub enum NodeStep {
         /// In the order of their identities.
         lost: Vec<VaultId>,
     },
+    /// Take away what is left of generations that are not in force: roots in the TPM first, then files. Until that is done the table in force is not changed.
+    DropGenerations,
+    /// Seal every share anew under fresh roots, and take those away that were in force: with them what was dropped from the table is dead.
+    NextGeneration,
+}
+
+/// What was left comes first: by it a change that was cut short is ended, or undone.
+pub(super) fn step(
+    desired: &Desired,
+    known: &BTreeMap<VaultId, Known>,
+    node: &Node,
+    hold: Option<Hold>,
+) -> Option<NodeStep> {
+    match hold {
+        Some(Hold::Leftovers) => Some(NodeStep::DropGenerations),
+        Some(Hold::Due) => Some(NodeStep::NextGeneration),
+        _ => begin_table(desired, known, node),
+    }
 }
 
 /// A lost table is begun anew only for a vault that an order wants made anew, and that can be.
-pub(super) fn step(desired: &Desired, known: &BTreeMap<VaultId, Known>, node: &Node) -> Option<NodeStep> {
+fn begin_table(desired: &Desired, known: &BTreeMap<VaultId, Known>, node: &Node) -> Option<NodeStep> {
     if !node.table_lost() {
         return None;
     }

@@ -16,9 +16,15 @@ pub enum Note {
     /// Something else is at the vault's path.
     #[error("something else stands at its path; move it away")]
     PathTaken,
-    /// Deleted, and copies taken earlier stay alive while the node's generation is in force.
-    #[error("removed, not crypto-erased")]
-    NotCryptoErased,
+    /// Deleted, and a copy of its share that was taken earlier opens as long as the roots are there that it was sealed under.
+    #[error("removed, and being erased: not yet dead")]
+    Erasing,
+    /// Deleted, and the roots that a share of it was sealed under are gone.
+    #[error("removed and erased: no older copy of this node's disk opens it by this TPM any more")]
+    Erased,
+    /// It has another share now, or none.
+    #[error("an older share of it is being erased: not yet dead")]
+    OlderShare,
     /// No section says anything about it.
     #[error("no list of vaults from the controller is in force: it is left as it is")]
     LeftAsItIs,

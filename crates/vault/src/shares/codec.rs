@@ -1,29 +1,38 @@
 //! The share table's bytes. All integers big endian:
-//! magic "EVESHR2\n" (8) || generation (4) || edition (8) || pinned (1: 0 or 1) || root pin (32) || count (2) || entries || HMAC-SHA-256 (32);
-//! an entry: vault (16) || seal (1) || mark (1) || nonce (12) || sealed share (48), in rising order of vault and seal.
-//! a mark's highest bit: the controller ordered the vault locked. "EVESHR1\n" had no edition; such a table is read as edition 0, and never written.
+//! magic "EVESHR3\n" (8) || generation (4) || edition (8) || flags (1) || root pin (32) || count (2) || entries || dropped || HMAC-SHA-256 (32);
+//! flags: 1 a root is pinned, 2 the table follows the one of the generation before, 4 shares of vaults that are not named may have been dropped;
+//! an entry: vault (16) || seal (1) || mark (1) || nonce (12) || sealed share (48), in rising order of vault and seal;
+//! a mark's highest bit: the controller ordered the vault locked;
+//! dropped: count (2) || the vaults (16 each) of which shares were dropped, rising.
+//! Read, and never written: "EVESHR2\n" had pinned (0 or 1) for flags, and nothing of what was dropped, so something may have been; "EVESHR1\n" had no
+//! edition either, and is read as edition 0.
 //! The MAC is checked before anything is read; every table has exactly one encoding.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_lc_rs::hmac;
 
-use super::{MAX_SHARES, Mark, RootPin, SEALED_LEN, ShareEntry, Table};
+use super::{Drops, MAX_DROPPED, MAX_SHARES, Mark, RootPin, SEALED_LEN, ShareEntry, Table};
 use crate::ids::{Generation, VaultId};
 use crate::secret::TableKey;
 use crate::section::Seal;
 
-const MAGIC: &[u8; 8] = b"EVESHR2\n";
+const MAGIC: &[u8; 8] = b"EVESHR3\n";
+const MAGIC_2: &[u8; 8] = b"EVESHR2\n";
 const MAGIC_1: &[u8; 8] = b"EVESHR1\n";
 const EDITION_LEN: usize = 8;
 const HEAD_LEN: usize = 8 + 4 + EDITION_LEN + 1 + 32 + 2;
 const ENTRY_LEN: usize = 16 + 1 + 1 + 12 + SEALED_LEN;
+const VAULT_LEN: usize = 16;
 const MAC_LEN: usize = 32;
+const PINNED: u8 = 1;
+const FOLLOWS: u8 = 2;
+const OTHERS_DROPPED: u8 = 4;
 /// Of a mark's byte.
 const LOCKED: u8 = 0x80;
 
 /// No table is longer; read no more than one byte beyond it.
-pub const MAX_TABLE_BYTES: usize = HEAD_LEN + MAX_SHARES * ENTRY_LEN + MAC_LEN;
+pub const MAX_TABLE_BYTES: usize = HEAD_LEN + MAX_SHARES * ENTRY_LEN + 2 + MAX_DROPPED * VAULT_LEN + MAC_LEN;
 
 /// Why bytes are no table of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -50,11 +59,12 @@ impl Table {
         out.extend_from_slice(MAGIC);
         out.extend_from_slice(&self.generation.0.to_be_bytes());
         out.extend_from_slice(&self.edition.to_be_bytes());
-        out.push(self.pin.is_some().into());
+        out.push(self.flags());
         out.extend_from_slice(&self.pin.map_or([0; 32], |pin| pin.0));
-        let count = u16::try_from(self.entries.len()).expect("at most MAX_SHARES entries");
-        out.extend_from_slice(&count.to_be_bytes());
+        out.extend_from_slice(&count(self.entries.len()));
         self.entries.iter().for_each(|((vault, seal), entry)| put(&mut out, *vault, *seal, entry));
+        out.extend_from_slice(&count(self.dropped.of.len()));
+        self.dropped.of.iter().for_each(|vault| out.extend_from_slice(vault.0.as_bytes()));
         let mac = hmac::sign(&mac_key(key), &out);
         out.extend_from_slice(mac.as_ref());
         out
@@ -65,24 +75,90 @@ impl Table {
     /// # Errors
     /// [`TableError`]: nothing of it is used.
     pub fn decode(bytes: &[u8], key: &TableKey) -> Result<Self, TableError> {
-        let edition_len = match bytes.first_chunk() {
-            Some(MAGIC) => EDITION_LEN,
-            Some(MAGIC_1) => 0,
-            _ => return Err(TableError::NotATable),
-        };
-        let head_len = HEAD_LEN - EDITION_LEN + edition_len;
-        if !(head_len + MAC_LEN..=MAX_TABLE_BYTES).contains(&bytes.len()) {
+        let form = Form::of(bytes).ok_or(TableError::NotATable)?;
+        if !(form.head_len() + MAC_LEN..=MAX_TABLE_BYTES).contains(&bytes.len()) {
             return Err(TableError::NotATable);
         }
         let (body, mac) = bytes.split_at(bytes.len() - MAC_LEN);
         hmac::verify(&mac_key(key), body, mac).map_err(|_| TableError::NotAuthentic)?;
-        let (head, entries) = body.split_at(head_len);
-        let (named, rest) = head[MAGIC.len()..].split_at(4 + edition_len);
-        let edition = if edition_len == 0 { 0 } else { u64::from_be_bytes(fixed(named, 4)) };
+        let (head, rest) = body.split_at(form.head_len());
+        let table = form.read_head(head)?;
+        let entries_len = usize::from(u16::from_be_bytes(fixed(head, head.len() - 2))) * ENTRY_LEN;
+        let (entries, drops) = rest.split_at_checked(entries_len).ok_or(NOT_COUNTED)?;
+        form.read_drops(drops, table.dropped.others)
+            .and_then(|dropped| Ok(Self { dropped, entries: read_entries(entries)?, ..table }))
+    }
+
+    fn flags(&self) -> u8 {
+        let flag = |set, flag| if set { flag } else { 0 };
+        flag(self.pin.is_some(), PINNED)
+            | flag(self.follows, FOLLOWS)
+            | flag(self.dropped.others, OTHERS_DROPPED)
+    }
+}
+
+const NOT_COUNTED: TableError = TableError::NotUnderstood { what: "count" };
+
+fn count(number: usize) -> [u8; 2] {
+    u16::try_from(number).expect("at most MAX_SHARES of each").to_be_bytes()
+}
+
+/// What a table of this or an earlier build looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    WithoutEdition,
+    WithoutDrops,
+    Whole,
+}
+
+impl Form {
+    fn of(bytes: &[u8]) -> Option<Self> {
+        match bytes.first_chunk()? {
+            MAGIC => Some(Self::Whole),
+            MAGIC_2 => Some(Self::WithoutDrops),
+            MAGIC_1 => Some(Self::WithoutEdition),
+            _ => None,
+        }
+    }
+
+    fn edition_len(self) -> usize {
+        if self == Self::WithoutEdition { 0 } else { EDITION_LEN }
+    }
+
+    fn head_len(self) -> usize {
+        HEAD_LEN - EDITION_LEN + self.edition_len()
+    }
+
+    /// All but the entries, and the vaults that shares were dropped of.
+    fn read_head(self, head: &[u8]) -> Result<Table, TableError> {
+        let (named, rest) = head[MAGIC.len()..].split_at(4 + self.edition_len());
+        let edition = if self == Self::WithoutEdition { 0 } else { u64::from_be_bytes(fixed(named, 4)) };
+        let known = if self == Self::Whole { PINNED | FOLLOWS | OTHERS_DROPPED } else { PINNED };
+        let flags = rest[0];
+        let pin = read_pin(flags & PINNED != 0, fixed(rest, 1)).filter(|_| flags & !known == 0);
+        let pin = pin.ok_or(TableError::NotUnderstood { what: "root pin" })?;
+        let others = self != Self::Whole || flags & OTHERS_DROPPED != 0;
+        let dropped = Drops { others, ..Drops::default() };
         let generation = Generation(u32::from_be_bytes(fixed(named, 0)));
-        let pin = read_pin(rest, entries.len())?;
-        let table = Self { generation, edition, pin, entries: BTreeMap::new() };
-        Ok(Self { entries: read_entries(entries)?, ..table })
+        let follows = flags & FOLLOWS != 0;
+        Ok(Table { generation, edition, pin, follows, dropped, entries: BTreeMap::new() })
+    }
+
+    fn read_drops(self, bytes: &[u8], others: bool) -> Result<Drops, TableError> {
+        if self != Self::Whole {
+            let none = Drops { others, of: BTreeSet::new() };
+            return bytes.is_empty().then_some(none).ok_or(NOT_COUNTED);
+        }
+        let (said, vaults) = bytes.split_first_chunk().ok_or(NOT_COUNTED)?;
+        if vaults.len() != usize::from(u16::from_be_bytes(*said)) * VAULT_LEN {
+            return Err(NOT_COUNTED);
+        }
+        let vaults = vaults.chunks_exact(VAULT_LEN).map(|vault| read_vault(vault, 0));
+        let vaults: Vec<VaultId> = vaults.collect();
+        match vaults.is_sorted_by(|one, next| one < next) {
+            true => Ok(Drops { others, of: vaults.into_iter().collect() }),
+            false => Err(TableError::NotUnderstood { what: "order of what was dropped" }),
+        }
     }
 }
 
@@ -98,19 +174,12 @@ fn put(out: &mut Vec<u8>, vault: VaultId, seal: Seal, entry: &ShareEntry) {
     out.extend_from_slice(&entry.sealed);
 }
 
-/// The end of the head: the pin, and the count that the entries must have.
-fn read_pin(head: &[u8], entries_len: usize) -> Result<Option<RootPin>, TableError> {
-    let pin: [u8; 32] = fixed(head, 1);
-    let pin = match (head[0], pin) {
-        (0, [0, ..]) if pin == [0; 32] => None,
-        (1, pin) => Some(RootPin(pin)),
-        _ => return Err(TableError::NotUnderstood { what: "root pin" }),
-    };
-    let count = usize::from(u16::from_be_bytes(fixed(head, 33)));
-    if entries_len != count * ENTRY_LEN {
-        return Err(TableError::NotUnderstood { what: "count" });
+/// Nothing: the bytes are none of either kind.
+fn read_pin(pinned: bool, pin: [u8; 32]) -> Option<Option<RootPin>> {
+    match pinned {
+        true => Some(Some(RootPin(pin))),
+        false => (pin == [0; 32]).then_some(None),
     }
-    Ok(pin)
 }
 
 type Entries = BTreeMap<(VaultId, Seal), ShareEntry>;
@@ -140,8 +209,12 @@ fn read_entry(chunk: &[u8]) -> Result<((VaultId, Seal), ShareEntry), TableError>
         3 => Mark::Lost,
         _ => return Err(TableError::NotUnderstood { what: "mark" }),
     };
-    let vault = VaultId(uuid::Uuid::from_bytes(fixed(chunk, 0)));
+    let vault = read_vault(chunk, 0);
     Ok(((vault, seal), ShareEntry { mark, locked, nonce: fixed(chunk, 18), sealed: fixed(chunk, 30) }))
+}
+
+fn read_vault(bytes: &[u8], at: usize) -> VaultId {
+    VaultId(uuid::Uuid::from_bytes(fixed(bytes, at)))
 }
 
 /// `N` bytes at `at`. Callers read inside lengths checked before.

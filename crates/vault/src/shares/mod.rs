@@ -5,10 +5,11 @@
 //! The table authenticates under `T_g` alone: entries whose `P_g` can't be read now are kept as they are, and can be marked.
 
 mod codec;
+mod next;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use aws_lc_rs::aead;
@@ -20,9 +21,12 @@ use crate::secret::TpmShare;
 use crate::section::{MAX_VAULTS, Seal};
 
 pub use codec::{MAX_TABLE_BYTES, TableError};
+pub use next::NextError;
 
 /// Most entries: two for each vault of a section and for the two default ones.
 pub const MAX_SHARES: usize = 2 * (MAX_VAULTS + 2);
+/// Most vaults that are named as having lost a share of this generation; of more it is only known that there are some.
+const MAX_DROPPED: usize = MAX_SHARES;
 const SEALED_LEN: usize = 48;
 const LABEL: &[u8; 18] = b"eve-vault share v1";
 
@@ -90,12 +94,35 @@ pub enum OpenError {
     Damaged,
 }
 
+/// Whether a share of a vault's was dropped from the table. As long as the generation's roots are there, it opens in a copy of the table of before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Dropped {
+    /// None was.
+    #[default]
+    None,
+    /// Some were, and of which vaults is not known.
+    Perhaps,
+    /// One was.
+    Yes,
+}
+
+/// What was dropped from a generation.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Drops {
+    of: BTreeSet<VaultId>,
+    /// Others too, perhaps: nobody wrote down which.
+    others: bool,
+}
+
 /// The table, authenticated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Table {
     generation: Generation,
     edition: u64,
     pin: Option<RootPin>,
+    /// It was made from the table of the generation before, with all that was in that.
+    follows: bool,
+    dropped: Drops,
     entries: BTreeMap<(VaultId, Seal), ShareEntry>,
 }
 
@@ -103,7 +130,32 @@ impl Table {
     /// An empty one.
     #[must_use]
     pub fn new(generation: Generation) -> Self {
-        Self { generation, edition: 0, pin: None, entries: BTreeMap::new() }
+        let dropped = Drops::default();
+        Self { generation, edition: 0, pin: None, follows: false, dropped, entries: BTreeMap::new() }
+    }
+    /// An empty one in place of a table of the same generation that was lost: what had been dropped from that, nobody knows.
+    #[must_use]
+    pub fn in_place_of_lost(generation: Generation) -> Self {
+        Self { dropped: Drops { others: true, ..Drops::default() }, ..Self::new(generation) }
+    }
+    /// Whether it has all that the table of the generation before had, which may go then.
+    #[must_use]
+    pub fn follows(&self) -> bool {
+        self.follows
+    }
+    /// Whether shares were dropped from it, or may have been.
+    #[must_use]
+    pub fn has_dropped(&self) -> bool {
+        self.dropped.others || !self.dropped.of.is_empty()
+    }
+    /// Whether one of this vault's was.
+    #[must_use]
+    pub fn dropped(&self, vault: VaultId) -> Dropped {
+        match (self.dropped.of.contains(&vault), self.dropped.others) {
+            (true, _) => Dropped::Yes,
+            (false, true) => Dropped::Perhaps,
+            (false, false) => Dropped::None,
+        }
     }
     /// Its generation.
     #[must_use]
@@ -224,9 +276,13 @@ impl Table {
         })
     }
 
-    /// Drops a vault's entry under one TPM policy. Says whether there was one.
+    /// Drops a vault's entry under one TPM policy, and remembers that where it had a share. Says whether there was one.
     pub fn remove(&mut self, vault: VaultId, seal: Seal) -> bool {
-        self.entries.remove(&(vault, seal)).is_some()
+        let removed = self.entries.remove(&(vault, seal));
+        if removed.as_ref().is_some_and(|entry| entry.mark != Mark::Lost) {
+            self.dropped.add(vault);
+        }
+        removed.is_some()
     }
 
     fn sealed(&self, vault: VaultId, mark: Mark, vsk: &Vsk, share: &TpmShare, nonce: Nonce) -> ShareEntry {
@@ -249,6 +305,15 @@ impl Table {
         aad[22..38].copy_from_slice(vault.0.as_bytes());
         aad[38] = codec::seal_number(seal);
         aead::Aad::from(aad)
+    }
+}
+
+impl Drops {
+    fn add(&mut self, vault: VaultId) {
+        match self.of.len() < MAX_DROPPED {
+            true => drop(self.of.insert(vault)),
+            false => self.others = true,
+        }
     }
 }
 

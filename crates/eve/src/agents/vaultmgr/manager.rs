@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use vault::belief::{About, Belief, Heard};
+use vault::belief::{Belief, Heard};
 use vault::condition::{Hint, Key, Keys, Node, Seen, State};
 use vault::defaults;
 use vault::ids::{CONFIG_VAULT, VaultId};
-use vault::plan::{Act, Known, Next, NodeStep, Step, one, plan};
+use vault::plan::{Act, Hold, Known, Next, Step, one};
 use vault::wanted::Wish;
 use wire::release::SessionSecret;
 
@@ -18,6 +18,7 @@ use crate::agents::vaultmgr::generation::shares::{self, Shares, SharesError};
 use crate::agents::vaultmgr::hands::crypt::Crypt;
 use crate::agents::vaultmgr::hands::durable;
 use crate::agents::vaultmgr::hands::prepare;
+use crate::agents::vaultmgr::node::Pause;
 use crate::agents::vaultmgr::notes::Notes;
 use crate::agents::vaultmgr::paths::Paths;
 use crate::agents::vaultmgr::vault::execute::Ran;
@@ -52,8 +53,10 @@ pub(crate) struct Manager<C: Crypt, T: Tpmmgr> {
     pub(super) belief: Belief,
     /// Whether the Config Vault was open when it was looked at last, and the record was read then.
     record_open: bool,
-    /// A step of the node's own failed; it is tried again when something outside changes.
-    pub(super) node_setback: bool,
+    /// A step of the node's own failed; it is tried again after a pause, or when something outside changes.
+    pub(super) node_setback: Option<Pause>,
+    /// Why shares that were dropped are not dead yet, by the last plan for the node.
+    pub(super) hold: Option<Hold>,
     pub(super) ring: Ring,
     pub(super) slots: BTreeMap<VaultId, VaultMemory<C::Protector>>,
     pub(super) notes: Notes,
@@ -81,7 +84,8 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             tpm_absent: false,
             measured: false,
             record_open: false,
-            node_setback: false,
+            node_setback: None,
+            hold: None,
             ring: Ring::default(),
             slots: BTreeMap::new(),
             notes: Notes::default(),
@@ -102,7 +106,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
 
     /// The node's facts, as plans see them.
     pub(crate) fn node(&self) -> Node {
-        shares::node(self.shares.as_ref(), self.tpm_absent, self.measured)
+        shares::node(self.shares.as_ref(), self.tpm_absent, self.measured, self.is_set_back())
     }
 
     /// Takes every vault as far as it goes. The Config Vault first: the record in it decides about the rest.
@@ -121,11 +125,18 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
                 pause(self, *id);
             }
         }
+        // By now it is known what was dropped.
+        let _ = self.settle_node();
     }
 
     /// When something that failed is to be tried again.
     pub(crate) fn again(&self) -> Option<Instant> {
-        self.slots.values().filter_map(VaultMemory::again).chain(self.jobs.again()).min()
+        self.slots
+            .values()
+            .filter_map(VaultMemory::again)
+            .chain(self.jobs.again())
+            .chain(self.node_again())
+            .min()
     }
 
     /// Takes the vaults whose pause is over, or whose long work is, as far as they go.
@@ -135,6 +146,8 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             self.slots.iter_mut().filter_map(|(id, slot)| slot.due(now).then_some(*id)).collect();
         let waited = self.belief.waits_for_record();
         due.into_iter().for_each(|id| self.settle(id));
+        self.node_due(now);
+        let _ = self.settle_node();
         if waited && !self.belief.waits_for_record() {
             // A section that waited for the record counts now, and speaks of all.
             self.settle_all();
@@ -147,38 +160,6 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         let shares = self.shares.iter().flat_map(Shares::vaults);
         let listed = self.belief.desired().vaults();
         defaults::first(listed.chain(self.slots.keys().copied()).chain(here).chain(shares))
-    }
-
-    /// Takes the steps of the node's own. An error was told.
-    pub(super) fn settle_node(&mut self) -> Result<(), String> {
-        if !self.node().table_lost() || self.node_setback {
-            return Ok(());
-        }
-        let all = self.everything();
-        for id in &all {
-            self.look(*id);
-        }
-        let known: BTreeMap<VaultId, Known> = all.into_iter().map(|id| (id, self.known(id))).collect();
-        match plan(self.belief.desired(), &known, &self.node()).node {
-            Some(step) => self.act_for_node(&step),
-            None => Ok(()),
-        }
-    }
-
-    fn act_for_node(&mut self, step: &NodeStep) -> Result<(), String> {
-        match self.execute_for_node(step) {
-            Ok(()) => {
-                self.notes.settle(About::Roots);
-                self.hear(Heard::Tpm(self.roots(), None));
-                Ok(())
-            }
-            Err(error) => {
-                let words = crate::agents::vaultmgr::chain(&error);
-                self.node_setback = true;
-                self.notes.tell(About::Roots, words.clone());
-                Err(words)
-            }
-        }
     }
 
     /// Plans, steps and observes one vault until it rests.
@@ -221,6 +202,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         if known.seen.key != Key::Absent && self.is_anothers_key(id) {
             known.seen.key = Key::Absent;
         }
+        known.seen.dropped = self.dropped(id);
         known
     }
 

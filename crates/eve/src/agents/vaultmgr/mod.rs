@@ -13,6 +13,7 @@ mod fitting;
 mod generation;
 pub(crate) mod hands;
 mod manager;
+mod node;
 mod notes;
 pub(crate) mod paths;
 mod status;

@@ -7,7 +7,7 @@ use attest::SessionKey;
 use vault::condition::{TableSeen, Tpm};
 use vault::ids::{SectionVersion, VaultId};
 use vault::plan::{Known, View};
-use vault::report::{VaultReport, report};
+use vault::report::{Reasons, VaultReport, report};
 use vault::section::Seal;
 use vault::wanted::Head;
 
@@ -65,11 +65,13 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     pub(crate) fn vault_status(&self) -> VaultStatus {
         let notes = self.notes().into_iter().chain(self.read_only().map(str::to_owned)).collect();
         let (vaults, seals) = (self.reports(), self.seals());
+        let generation = self.shares.as_ref().and_then(Shares::generation);
         fitted(VaultStatus {
             vaults,
             accepted: self.accepted(),
             head: self.head(),
             seals,
+            generation,
             notes,
             ..VaultStatus::default()
         })
@@ -85,7 +87,8 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         let last = slot.and_then(|slot| slot.last.clone());
         let no_pcrs = self.shares.as_ref().and_then(Shares::without_pcrs);
         let no_pcrs = no_pcrs.map(|why| why as &dyn Display);
-        let mut report = report(&view, self.belief.desired().name(id), &next, last, no_pcrs);
+        let reasons = Reasons { no_pcrs, hold: self.hold };
+        let mut report = report(&view, self.belief.desired().name(id), &next, last, reasons);
         let facts = slot.map(|slot| slot.facts.clone()).unwrap_or_default();
         let left = slot.map(|slot| slot.left.clone()).unwrap_or_default();
         match *unseen {

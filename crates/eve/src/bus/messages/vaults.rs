@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use vault::ids::{Name, SectionVersion, VaultId};
+use vault::ids::{Generation, Name, SectionVersion, VaultId};
 use vault::report::VaultReport;
 use vault::section::Seal;
 use vault::wanted::Head;
@@ -21,6 +21,9 @@ pub struct VaultStatus {
     pub head: Option<Head>,
     /// What the TPM's share of each is sealed to; none where no TPM has a part in the key. Vaults of which that is not known are left out.
     pub seals: BTreeMap<VaultId, Option<Seal>>,
+    /// The generation of the TPM's roots and of the share table that is in force, while that is open.
+    #[serde(default)]
+    pub generation: Option<Generation>,
     /// What holds for all of them.
     pub notes: Vec<String>,
     /// The disk that they lie on is not there; the notes say what to do.

@@ -48,6 +48,8 @@ struct Status {
     controller: Option<ControllerStatus>,
     addresses: Vec<String>,
     agents: Vec<AgentStatus>,
+    /// Of the TPM's roots and the share table, while that is open.
+    generation: Option<u32>,
     /// None: vaultmgr does not answer.
     vaults: Option<Vec<VaultReport>>,
     disk_away: bool,
@@ -140,6 +142,7 @@ fn look(bus: &Bus) -> anyhow::Result<Status> {
     let tpm_health = tpm.as_ref().and_then(|tpm| health(bus, tpm));
     let agents: Vec<AgentStatus> = agents.0.iter().map(agent_status).collect();
     let disk_away = vaults.as_ref().is_some_and(|vaults| vaults.disk_away);
+    let generation = vaults.as_ref().and_then(|vaults| vaults.generation).map(|generation| generation.0);
     let (vaults, told) = vaults.map(|vaults| (table::present(vaults.vaults), vaults.notes)).unzip();
     let told = told.into_iter().flatten();
     let walls = agents.iter().filter_map(|agent| agent.note.clone()).chain(landlock_note());
@@ -154,6 +157,7 @@ fn look(bus: &Bus) -> anyhow::Result<Status> {
         agents,
         controller,
         addresses: addresses(&seen(network).unwrap_or_default()),
+        generation,
         vaults,
         disk_away,
     })
@@ -244,6 +248,7 @@ mod tests {
             controller,
             addresses: Vec::new(),
             agents: Vec::new(),
+            generation: None,
             vaults,
             disk_away: false,
             notes: Vec::new(),

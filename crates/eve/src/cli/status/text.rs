@@ -16,6 +16,7 @@ pub(super) fn text(status: &Status) -> String {
         None if status.tpm_fails => text += &line("tpm health", "does not answer"),
         None => {}
     }
+    text.extend(status.generation.map(|generation| line("generation", &generation.to_string())));
     text += &line("controller", &controller_words(controller, status.tpm_fails));
     text += &line("attestation", attestation_words(controller));
     text += &line("addresses", &status.addresses.join(", "));

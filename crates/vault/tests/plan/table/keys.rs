@@ -123,7 +123,11 @@ fn df4_a_custody_changes_by_a_live_section_alone() {
 fn a_change_of_custody_and_seal_has_no_weaker_state_between() {
     let policy = |custody, seal| NodePolicy { encryption: AES, custody, seal };
     let (at_tpm, at_pcrs) = (share(Mark::Made), BySeal { tpm: None, pcrs: Some(Mark::Made) });
-    let moved = Node { tpm: Tpm::Present { table: TableSeen::Open, pcrs: false }, measured: true };
+    let moved = Node {
+        tpm: Tpm::Present { table: TableSeen::Open, pcrs: false },
+        measured: true,
+        past: Past::NOTHING,
+    };
     let both_shares = BySeal { tpm: Some(Mark::Made), pcrs: Some(Mark::Made) };
     let sealed = Wrapping::Tpm(Seal::Pcrs);
     let to_pcrs = Want { policy: policy(Custody::Tpm, Seal::Pcrs), ..want(Custody::Tpm) };
@@ -152,7 +156,11 @@ fn a_locked_vault_takes_another_seal() {
     let policy = NodePolicy { seal: Seal::Pcrs, ..want(Custody::TpmAndController).policy };
     let locked = Want { operation: Operation::Lock, policy, ..want(Custody::TpmAndController) };
     let seen = made(Custody::TpmAndController, 3);
-    let moved = Node { tpm: Tpm::Present { table: TableSeen::Open, pcrs: false }, measured: true };
+    let moved = Node {
+        tpm: Tpm::Present { table: TableSeen::Open, pcrs: false },
+        measured: true,
+        past: Past::NOTHING,
+    };
     let ask = |keys, node| step(&ask(USER, &Wish::Keep(locked.clone()), &seen, &keys, node));
     assert_eq!(ask(keys(), &NODE), Some(Step::Unwrap));
     assert_eq!(ask(held(both(3)), &NODE), Some(Step::MakeShare { seal: Seal::Pcrs, mark: Mark::Made }));

@@ -252,7 +252,11 @@ fn metadata_goes_only_when_no_key_can_open_it() {
 #[test]
 fn nothing_is_sealed_to_an_unmeasured_boot() {
     let unmeasured = Node { measured: false, ..NODE };
-    let moved = Node { tpm: Tpm::Present { table: TableSeen::Open, pcrs: false }, measured: false };
+    let moved = Node {
+        tpm: Tpm::Present { table: TableSeen::Open, pcrs: false },
+        measured: false,
+        past: Past::NOTHING,
+    };
     let policy = NodePolicy { seal: Seal::Pcrs, ..want(Custody::Tpm).policy };
     let wish = Wish::Keep(Want { policy, ..want(Custody::Tpm) });
     let made_at = |shares| Seen { key: Key::Present, shares, ..made(Custody::Tpm, 0) };
@@ -295,7 +299,8 @@ fn a_long_step_under_way_is_no_failure() {
         let keys = held(TPM);
         let view = View { id: CONFIG_VAULT, wish: &wish, seen, keys: &keys, node: &NODE, setbacks };
         let next = next(&view);
-        let report = vault::report::report(&view, "config".parse().expect("a name"), &next, None, None);
+        let report =
+            vault::report::report(&view, "config".parse().expect("a name"), &next, None, Reasons::default());
         (next, report.state)
     };
     let plain =

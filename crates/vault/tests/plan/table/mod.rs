@@ -2,6 +2,7 @@
 
 mod absence;
 mod deleting;
+mod erasing;
 mod keys;
 mod making;
 mod missing;
@@ -12,21 +13,21 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use attest::SessionKey;
 use vault::condition::{
-    Dir, Hint, Key, Keys, MetaCopy, Node, OpenedBy, Part, Place, Seen, ShareKey, Staged, State, TableSeen,
-    Tpm,
+    Dir, Hint, Key, Keys, MetaCopy, Node, OpenedBy, Part, Past, Place, Seen, ShareKey, Staged, State,
+    TableSeen, Tpm,
 };
 use vault::custody::Wrapping;
 use vault::ids::{
     CONFIG_VAULT, DeviceId, DeviceKey, Epoch, IMAGE_VAULT, Incarnation, Name, SectionVersion, VaultId,
 };
 use vault::plan::{
-    Finished, Known, Next, NodeStep, Note, Setbacks, Step, StepKind, View, Wait, next, one, plan,
+    Finished, Hold, Known, Next, NodeStep, Note, Setbacks, Step, StepKind, View, Wait, next, one, plan,
 };
-use vault::report::{VaultReport, report};
+use vault::report::{Reasons, VaultReport, report};
 use vault::section::{
     BySeal, Custody, Encryption, Entry, NodePolicy, Operation, Presence, Release, Seal, Section,
 };
-use vault::shares::Mark;
+use vault::shares::{Dropped, Mark};
 use vault::wanted::{
     Accepted, Authority, Desired, Listing, Record, RecordSeen, Refused, Released, Want, Wish,
 };
@@ -34,10 +35,12 @@ use vault::wanted::{
 const USER: VaultId = VaultId(uuid::Uuid::from_u128(5));
 const DEVICE: DeviceId = DeviceId(uuid::Uuid::from_u128(0xd));
 const AES: Encryption = Encryption::Aes256Xts;
-const NODE: Node = Node { tpm: Tpm::Present { table: TableSeen::Open, pcrs: true }, measured: true };
-const TABLE_LOST: Node = Node { tpm: Tpm::Present { table: TableSeen::Lost, pcrs: true }, measured: true };
-const NO_TPM: Node = Node { tpm: Tpm::Absent, measured: false };
-const TPM_NOT_HEARD: Node = Node { tpm: Tpm::Unknown, measured: false };
+const NODE: Node =
+    Node { tpm: Tpm::Present { table: TableSeen::Open, pcrs: true }, measured: true, past: Past::NOTHING };
+const TABLE_LOST: Node =
+    Node { tpm: Tpm::Present { table: TableSeen::Lost, pcrs: true }, measured: true, past: Past::NOTHING };
+const NO_TPM: Node = Node { tpm: Tpm::Absent, measured: false, past: Past::NOTHING };
+const TPM_NOT_HEARD: Node = Node { tpm: Tpm::Unknown, measured: false, past: Past::NOTHING };
 
 fn name() -> Name {
     "berlin".parse().expect("a name")

@@ -4,7 +4,7 @@ use super::*;
 
 fn reported(wish: &Wish, seen: &Seen, keys: &Keys, node: &Node) -> VaultReport {
     let view = View { id: USER, wish, seen, keys, node, setbacks: Setbacks::default() };
-    report(&view, name(), &next(&view), None, None)
+    report(&view, name(), &next(&view), None, Reasons::default())
 }
 
 /// IF-2: what a status says, in the words that users see.
@@ -18,7 +18,7 @@ fn if2_a_status_says_plainly_what_is_not_done() {
     assert_eq!(status.detail, ["not escrowed", "boot not measured", "AK not proved to its EK: not checked"]);
     let gone = reported(&Wish::Gone, &Seen::default(), &Keys::default(), &NODE);
     assert_eq!(gone.state, State::Removed);
-    assert_eq!(gone.detail[0], "removed, not crypto-erased");
+    assert_eq!(gone.detail[0], Note::Erased.to_string());
     let half = Seen { second: MetaCopy::Good(Hint::Epoch(Epoch(2))), ..open };
     assert_eq!(reported(&wish, &half, &keys(), &NODE).epoch, Some(Epoch(2)), "the change has not ended");
     let begun = Seen { dir: Dir::Absent, shares: share(Mark::Begun), ..open };
@@ -75,7 +75,8 @@ fn ko1_what_waits_for_a_measured_boot_says_what_is_known_of_this_one() {
     let wish = Wish::Keep(want(Custody::Tpm));
     let told = |seen: &Seen, keys: &Keys| {
         let view = View { id: USER, wish: &wish, seen, keys, node: &NODE, setbacks: Setbacks::default() };
-        report(&view, name(), &next(&view), None, Some(&"PCR 4 differs")).detail
+        let reasons = Reasons { no_pcrs: Some(&"PCR 4 differs"), hold: None };
+        report(&view, name(), &next(&view), None, reasons).detail
     };
     let closed = Keys { none_fits: true, current: None, last: None, shares: key(ShareKey::Closed), ..keys() };
     let lines = told(&made(Custody::Tpm, 0), &closed);

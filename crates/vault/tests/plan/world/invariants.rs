@@ -29,6 +29,15 @@ impl World {
         says_no && self.disk.shares.all().iter().flatten().next().is_none()
     }
 
+    /// TH-6: told as erased, none of its shares opens, in a copy of the disk of any time.
+    pub(super) fn dead_if_told(&self, notes: &[Note]) {
+        let alive = (0..=self.fresh).any(|share| self.disk.roots.open(share));
+        assert!(!notes.contains(&Note::Erased) || !alive, "told as erased: {:?}", self.disk);
+        let quiet = !self.has_tpm || self.disk.dropped || !notes.contains(&Note::Erasing);
+        let unknown = self.silent || self.table_lost || self.disk.roots.others.is_some();
+        assert!(quiet || unknown, "told as not dead, and it is");
+    }
+
     fn opens(&self, content: u32) -> bool {
         let opens = |meta: &Meta| meta.content == content && self.opens_somehow(meta);
         self.disk.copies.iter().flatten().any(opens)

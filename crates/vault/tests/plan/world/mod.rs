@@ -16,14 +16,14 @@ use attest::SessionKey;
 use controller::Database;
 use vault::belief::{Answer, Belief, Beside, Kept};
 use vault::condition::{
-    Dir, Hint, Key, Keys, MetaCopy, Node, OpenedBy, Place as CopyPlace, Seen, ShareKey, Staged, State,
+    Dir, Hint, Key, Keys, MetaCopy, Node, OpenedBy, Past, Place as CopyPlace, Seen, ShareKey, Staged, State,
     TableSeen, Tpm,
 };
 use vault::custody::Wrapping;
 use vault::ids::{DeviceId, DeviceKey, Epoch, Incarnation, Name, SectionDigest, SectionVersion, VaultId};
-use vault::plan::{Known, Next, NodeStep, Setbacks, Step, StepKind, one, plan};
+use vault::plan::{Known, Next, NodeStep, Note, Setbacks, Step, StepKind, one, plan};
 use vault::section::{BySeal, Custody, Encryption, NodePolicy, Operation, Presence, Seal};
-use vault::shares::{Mark, RootPin};
+use vault::shares::{Dropped, Mark, RootPin};
 use vault::wanted::{Authority, Head, Wish, default_policy};
 
 const SESSION: SessionKey = SessionKey([7; 32]);
@@ -176,8 +176,25 @@ struct Disk {
     away: Place,
     copies: [Option<Meta>; 2],
     shares: BySeal<Option<Share>>,
+    /// As the table remembers it.
+    dropped: bool,
+    roots: Roots,
     record: Option<Kept>,
     pin: Option<RootPin>,
+}
+
+/// The TPM's roots, and what opens under them: every share that was ever sealed, for a copy of the disk may be of any time.
+#[derive(Debug, Clone, Default)]
+struct Roots {
+    in_force: BTreeSet<u32>,
+    /// Of another generation that is there too.
+    others: Option<BTreeSet<u32>>,
+}
+
+impl Roots {
+    fn open(&self, share: u32) -> bool {
+        self.in_force.contains(&share) || self.others.as_ref().is_some_and(|others| others.contains(&share))
+    }
 }
 
 /// The controller's keys at hand.
@@ -276,6 +293,8 @@ impl World {
             away: nothing,
             copies: [None, None],
             shares,
+            dropped: false,
+            roots: Roots::default(),
             record: None,
             pin: None,
         };

@@ -104,6 +104,7 @@ impl World {
         self.unopenable |= self.disk.shares.all().iter().flatten().next().is_some();
         self.disk.shares = BySeal { tpm: lost, pcrs: None };
         self.disk.pin = None;
+        self.disk.dropped = true;
         self.table_lost = false;
         self.hear_tpm();
     }

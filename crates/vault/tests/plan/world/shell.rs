@@ -8,6 +8,7 @@ impl World {
         assert!(self.run(60) < 60, "the plan does not settle: {:?} at {:?}", self.ask(), self.seen());
         let (wish, next) = self.ask();
         let Next::Settled(settled) = next else { return self.seen().state() };
+        self.dead_if_told(&settled.notes);
         if settled.state == State::Locked {
             self.memory.held = None;
         }
@@ -46,12 +47,16 @@ impl World {
     }
 
     pub(super) fn run(&mut self, steps: usize) -> usize {
-        if let Some(step) = self.node_next() {
-            self.node_step(&step);
-            self.check();
+        if steps > 0 {
+            self.run_node(usize::MAX);
         }
         for done in 0..steps {
-            let (_, Next::Do(act)) = self.ask() else { return done };
+            let (_, Next::Do(act)) = self.ask() else {
+                if self.run_node(usize::MAX) {
+                    continue;
+                }
+                return done;
+            };
             if self.full && needs_room(act.step) {
                 self.memory.setbacks.insert(act.step.kind());
                 continue;
@@ -61,12 +66,25 @@ impl World {
         steps
     }
 
+    /// Does the first `halves` parts of the node's own step, if one is due. Says whether it was.
+    fn run_node(&mut self, halves: usize) -> bool {
+        let step = self.node_next();
+        for part in 0..3.min(halves) {
+            step.iter().for_each(|step| self.node_part(step, part));
+            self.check();
+        }
+        step.is_some()
+    }
+
     fn node_next(&self) -> Option<NodeStep> {
         let known = BTreeMap::from([(self.id, self.known())]);
         plan(self.memory.belief.desired(), &known, &self.node()).node
     }
 
     pub(super) fn half_step(&mut self, half: usize) {
+        if self.run_node(half) {
+            return;
+        }
         if let (_, Next::Do(act)) = self.ask() {
             self.apply(act.step, half);
         }

@@ -10,7 +10,9 @@ impl World {
             true => Tpm::Present { table: TableSeen::Open, pcrs: self.pcrs },
             false => Tpm::Absent,
         };
-        Node { tpm, measured: true }
+        let Disk { dropped, roots, .. } = &self.disk;
+        let past = Past { dropped: *dropped, others: roots.others.is_some(), setback: false };
+        Node { tpm, measured: true, past }
     }
 
     pub(super) fn seen(&self) -> Seen {
@@ -42,7 +44,12 @@ impl World {
         };
         let [first, second] = self.disk.copies.map(copy);
         let shares = BySeal::each(|seal| self.share(seal).map(|share| share.mark));
-        Seen { dir, staged, key, first, second, shares, ..Seen::default() }
+        let dropped = match self.has_tpm {
+            true if self.disk.dropped => Dropped::Yes,
+            true if self.silent || self.table_lost || self.disk.roots.others.is_some() => Dropped::Perhaps,
+            _ => Dropped::None,
+        };
+        Seen { dir, staged, key, first, second, shares, dropped, ..Seen::default() }
     }
 
     /// As far as the table can be read.

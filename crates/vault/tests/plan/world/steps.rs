@@ -25,7 +25,7 @@ impl World {
             (Step::Lock, 0) => self.lock(),
             (Step::ForgetMetadata, 0 | 1) => self.forget(part),
             (Step::DeleteDir, 0) => self.delete_dir(),
-            (Step::DropShare(seal), 0) => *self.place_of(seal) = None,
+            (Step::DropShare(seal), 0) => self.drop_share(seal),
             (Step::RecordRemoved, 0) => self.record_removed(),
             _ => {}
         }
@@ -49,6 +49,13 @@ impl World {
         let place = self.place_of(seal);
         assert!(place.is_none_or(|there| there.mark == Mark::Lost), "a share is overwritten");
         *place = Some(share);
+        assert!(self.disk.roots.others.is_none(), "the table is changed before the roots of before are gone");
+        self.disk.roots.in_force.insert(share.id);
+    }
+
+    fn drop_share(&mut self, seal: Seal) {
+        *self.place_of(seal) = None;
+        self.disk.dropped = true;
     }
 
     fn mark_made(&mut self) {
@@ -76,12 +83,32 @@ impl World {
         self.reported = false;
     }
 
-    /// The node's own step: this vault's line in the new table is as the plan says.
-    pub(super) fn node_step(&mut self, step: &NodeStep) {
+    /// A part of the node's own step. That the table of the next generation is on the disk changes nothing yet.
+    pub(super) fn node_part(&mut self, step: &NodeStep, part: usize) {
+        match (step, part) {
+            (NodeStep::BeginTable { lost }, 0) => self.begin_ordered(lost),
+            (NodeStep::NextGeneration, 1) => self.define_next(),
+            (NodeStep::NextGeneration, 2) | (NodeStep::DropGenerations, 0) => self.disk.roots.others = None,
+            _ => {}
+        }
+    }
+
+    /// This vault's line in the new table is as the plan says.
+    fn begin_ordered(&mut self, lost: &[VaultId]) {
         assert!(self.table_lost && self.order() == Order::Recreate, "a table is begun without an order");
-        let NodeStep::BeginTable { lost } = step;
         let lost = lost.contains(&self.id).then_some(Share { id: 0, mark: Mark::Lost });
         self.begin_table(lost);
+    }
+
+    /// Every share that is there opens under the new roots; one that can't be read is not in their table.
+    fn define_next(&mut self) {
+        assert!(self.disk.roots.others.is_none(), "there are two places in a TPM");
+        let there: BTreeSet<u32> = self.disk.shares.all().iter().flatten().map(|share| share.id).collect();
+        assert!(self.pcrs && !self.silent && !self.table_lost, "a share is left behind");
+        let lost = self.disk.shares.all().iter().flatten().any(|share| share.mark == Mark::Lost);
+        assert!(!lost, "a lost share is lost for ever");
+        let before = std::mem::replace(&mut self.disk.roots.in_force, there);
+        (self.disk.roots.others, self.disk.dropped) = (Some(before), false);
     }
 
     pub(super) fn write(&mut self, part: usize, content: u32, wrapping: Wrapping) {

@@ -107,7 +107,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             return Err(OrderError::NotMissing(self.belief.desired().name(id)));
         }
         self.belief.orders().recreate(id);
-        self.node_setback = false;
+        self.node_setback = None;
         let began = self.settle_node();
         self.try_now(id);
         let answer = match began {

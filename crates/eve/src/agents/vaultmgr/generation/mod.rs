@@ -1,4 +1,5 @@
 //! The node's roots in the TPM, and the share table that opens under them: one generation of both is in force.
 
+pub(crate) mod change;
 pub(crate) mod roots;
 pub(crate) mod shares;

@@ -127,8 +127,8 @@ impl RootKeys {
 /// What to make of NV and disk.
 #[derive(Debug)]
 pub(crate) enum Generations {
-    /// This generation is in force.
-    InForce(RootKeys, Table),
+    /// This generation is in force; the roots of these are left of a change that was cut short, and go.
+    InForce(RootKeys, Table, Vec<Generation>),
     /// Slots are written, or vaults are there, and no table opens.
     Lost(Lost),
     /// Nothing was ever made: undefine these, and begin.
@@ -176,7 +176,8 @@ pub(crate) fn judge<E>(
     let complete = any_written(&sets);
     let generations = sets.iter().map(|set| set.generation).collect();
     if let Some((keys, table)) = sets.iter().find_map(|set| in_force(set, &open)) {
-        return Ok(Generations::InForce(keys, table));
+        let left = sets.iter().filter(|set| is_left(set, &table)).map(|set| set.generation).collect();
+        return Ok(Generations::InForce(keys, table, left));
     }
     if !complete && !has_vaults()? {
         return Ok(Generations::Begin(generations));
@@ -190,6 +191,22 @@ fn in_force(set: &Slots, open: impl Fn(Generation, &TableKey) -> Option<Table>) 
     let keys = keys(set).filter(|_| set.pcrs.is_written())?;
     let table = open(keys.generation, &keys.table)?;
     Some((keys, table))
+}
+
+/// Whether roots beside those in force are of a change of generation that was cut short. A table that was made by a change has all that
+/// the one before had, and nothing but a next change puts roots beside its own. Beside a table that was begun others may be kept, which
+/// were there before and shares may hang on: there what goes was written later, as its number says, or holds nothing.
+fn is_left(set: &Slots, table: &Table) -> bool {
+    let later = set.generation > table.generation();
+    let beside = set.generation != table.generation();
+    beside
+        && match (&set.tpm, &set.pcrs) {
+            _ if table.follows() => true,
+            (SlotContent::Root(_), _) => later,
+            (SlotContent::Absent | SlotContent::Unwritten, SlotContent::Root(_)) => later,
+            (SlotContent::Absent | SlotContent::Unwritten, pcrs) => !pcrs.is_written(),
+            _ => false,
+        }
 }
 
 fn keys(set: &Slots) -> Option<RootKeys> {
@@ -233,7 +250,7 @@ mod tests {
 
     fn word(standing: &Generations) -> &'static str {
         match standing {
-            Generations::InForce(keys, _) if keys.pcrs.is_ok() => "in force",
+            Generations::InForce(keys, ..) if keys.pcrs.is_ok() => "in force",
             Generations::InForce(..) => "in force without P",
             Generations::Lost(Lost { keys: Some(_), .. }) => "lost",
             Generations::Lost(_) => "lost without roots",
@@ -290,13 +307,42 @@ mod tests {
     #[test]
     fn the_highest_complete_generation_is_in_force() {
         let older_and_half = vec![set(1, root(1), root(2)), set(2, root(3), SlotContent::Unwritten)];
-        let Generations::InForce(keys, _) = judged(older_and_half, opens, true) else {
+        let Generations::InForce(keys, ..) = judged(older_and_half, opens, true) else {
             panic!("not in force")
         };
         assert_eq!(keys.generation, ONE);
         let both = vec![set(1, root(1), root(2)), set(2, root(3), root(4))];
-        let Generations::InForce(keys, _) = judged(both, opens, true) else { panic!("not in force") };
+        let Generations::InForce(keys, ..) = judged(both, opens, true) else { panic!("not in force") };
         assert_eq!(keys.generation, Generation(2));
+    }
+
+    /// What a change that was cut short left beside the generation in force goes; what a table that was begun found there stays.
+    #[test]
+    fn beside_the_generation_in_force_only_a_changes_leftovers_go() {
+        fn changed(generation: Generation, _: &TableKey) -> Option<Table> {
+            let vsk = || TpmRoot(RootSecret::copied_from(&[1; 32])).vsk();
+            let (tpm, pcrs) = (vsk(), vsk());
+            let by = || vault::section::BySeal { tpm: &tpm, pcrs: &pcrs };
+            Table::new(Generation(generation.0 - 1)).next(by(), by(), []).ok()
+        }
+        use SlotContent::{Absent, Damaged, PcrsMoved, Unwritten};
+        for (what, beside, open, goes) in [
+            ("the one before, after a change", set(1, root(1), root(2)), changed as Open, true),
+            ("half of the one before", set(1, Absent, root(2)), changed, true),
+            ("damage after a change", set(1, Damaged, root(2)), changed, true),
+            ("the one before, of a table begun", set(1, root(1), root(2)), opens, false),
+            ("half of a next one", set(3, root(1), Unwritten), opens, true),
+            ("nothing written", set(1, Unwritten, Absent), opens, true),
+            ("half undefined", set(3, Absent, root(2)), opens, true),
+            ("what shares may hang on", set(1, Absent, root(2)), opens, false),
+            ("of which nothing is known", set(1, Absent, PcrsMoved(vec![])), opens, false),
+            ("damage", set(3, Damaged, root(2)), opens, false),
+        ] {
+            let generation = beside.generation;
+            let sets = vec![set(2, root(3), root(4)), beside];
+            let Generations::InForce(keys, _, left) = judged(sets, open, true) else { panic!("{what}") };
+            assert_eq!((keys.generation, left == [generation]), (Generation(2), goes), "{what}");
+        }
     }
 
     /// Invariant 4: a half-defined generation goes only while nothing hangs on it.

@@ -9,13 +9,16 @@ use std::io;
 use aws_lc_rs::rand;
 use disk::Folder;
 use fscrypt::scrub;
-use vault::condition::{Node, ShareKey, TableSeen, Tpm};
+use vault::condition::{Node, Past, ShareKey, TableSeen, Tpm};
 use vault::ids::{Generation, VaultId};
 use vault::roots::{PcrsRoot, TpmRoot, Vsk};
 use vault::secret::{RootSecret, TableKey, TpmShare};
 use vault::section::{BySeal, Seal};
-use vault::shares::{AddError, MAX_TABLE_BYTES, Mark, Nonce, OpenError, RootPin, ShareEntry, Table};
+use vault::shares::{
+    AddError, Dropped, MAX_TABLE_BYTES, Mark, NextError, Nonce, OpenError, RootPin, ShareEntry, Table,
+};
 
+use crate::agents::vaultmgr::generation::change::{self, Left};
 use crate::agents::vaultmgr::generation::roots::{
     Generations, Lost, NoPcrs, RootKeys, Tpmmgr, TpmmgrError, judge,
 };
@@ -23,8 +26,8 @@ use crate::agents::vaultmgr::hands::crypt::CryptError;
 use crate::agents::vaultmgr::hands::durable;
 use crate::agents::vaultmgr::paths::Paths;
 
-/// More generations than a node ever sees.
-const MAX_GENERATION: u32 = 1000;
+/// More tables than are ever lost.
+const MAX_LOST: u32 = 1000;
 
 /// Why the table was not read or changed. What was there stands.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +51,21 @@ pub(crate) enum SharesError {
         "the vault's share in the share table in persist/vaults/.shares does not open; it is tried again by itself"
     )]
     Open(#[from] OpenError),
+    /// Carrying all shares over into the next generation.
+    #[error(
+        "the share table of the next generation can't be made, and all stays as it is: see the vault that is named in `eve vault list`"
+    )]
+    Next(#[from] NextError),
+    /// The generation before is in force.
+    #[error(
+        "what was erased is not dead yet, since the TPM's secrets were not changed; it is tried again by itself"
+    )]
+    NotChanged(#[source] Box<SharesError>),
+    /// While roots of another generation are there, that could be taken for those in force.
+    #[error(
+        "what is left in the TPM of another generation of roots is taken away first; it is tried again by itself"
+    )]
+    Leftovers,
     /// Whether this is a first boot hangs on it.
     #[error("whether vaults are in persist/vaults can't be seen; it is tried again by itself")]
     Vaults(#[from] CryptError),
@@ -69,8 +87,10 @@ pub(crate) enum SharesError {
 /// The table, when it is open, and the keys, when they could be read.
 #[derive(Debug, Default)]
 pub(crate) struct Shares {
-    keys: Option<RootKeys>,
-    table: Option<Table>,
+    pub(super) keys: Option<RootKeys>,
+    pub(super) table: Option<Table>,
+    /// What is left beside the generation in force.
+    pub(super) left: Left,
     /// Incomplete generations, while no table is open: those that may go, and those that stay.
     undefine: Vec<Generation>,
     keep: Vec<Generation>,
@@ -80,7 +100,7 @@ pub(crate) fn random<const N: usize>(out: &mut [u8; N]) -> Result<(), SharesErro
     rand::fill(out).map_err(|_| SharesError::Random)
 }
 
-fn nonce() -> Result<Nonce, SharesError> {
+pub(super) fn nonce() -> Result<Nonce, SharesError> {
     let mut bytes = [0; 12];
     random(&mut bytes).map(|()| Nonce(bytes))
 }
@@ -110,12 +130,13 @@ impl Shares {
             |generation, key| newest(paths, generation, key).map(|(table, _)| table),
             has_vaults,
         )? {
-            Generations::InForce(keys, table) => {
+            Generations::InForce(keys, table, roots) => {
                 heal(paths, &keys);
-                Ok(Self::open(keys, table))
+                let files = change::files_left(paths, &table);
+                Ok(Self { left: Left { roots, files }, ..Self::open(keys, table) })
             }
             Generations::Lost(Lost { keys, undefine, keep }) => {
-                Ok(Self { keys, table: None, undefine, keep })
+                Ok(Self { keys, undefine, keep, ..Self::default() })
             }
             Generations::Begin(undefine) => {
                 undefine.into_iter().try_for_each(|generation| tpmmgr.undefine_roots(generation))?;
@@ -146,7 +167,8 @@ impl Shares {
         lost: &[VaultId],
     ) -> Result<(), SharesError> {
         let generation = self.keys.as_ref().map_or_else(|| self.unused(paths), |keys| Ok(keys.generation))?;
-        let mut table = Table::new(generation);
+        let begun = if self.keys.is_some() { Table::in_place_of_lost } else { Table::new };
+        let mut table = begun(generation);
         lost.iter().try_for_each(|id| table.add_lost(*id))?;
         match &self.keys {
             Some(keys) => {
@@ -162,15 +184,15 @@ impl Shares {
         Ok(())
     }
 
-    /// A generation that no file is of, and whose place in the TPM, one for odd and one for even ones, is free.
+    /// A generation above all that a file or a root is of, whose place in the TPM, one for odd and one for even ones, is free. So what is above
+    /// the one in force later is of a change that was cut short.
     fn unused(&self, paths: &Paths) -> Result<Generation, SharesError> {
         let place = |generation: &Generation| generation.0 % 2;
-        let taken = |generation: &Generation| {
-            paths.table(*generation).iter().any(|path| path.exists())
-                || self.keep.iter().any(|kept| place(kept) == place(generation))
-        };
-        let mut generations = (Generation::FIRST.0..=MAX_GENERATION).map(Generation);
-        generations.find(|generation| !taken(generation)).ok_or(SharesError::NoPlace)
+        let free = |generation: &Generation| !self.keep.iter().any(|kept| place(kept) == place(generation));
+        let there = change::on_disk(paths).into_iter().chain(self.keep.iter().copied()).max();
+        let first = there.map_or(Some(Generation::FIRST), Generation::after);
+        let both = [first, first.and_then(Generation::after)];
+        both.into_iter().flatten().find(free).ok_or(SharesError::NoPlace)
     }
 
     /// Whether the table is open.
@@ -216,6 +238,26 @@ impl Shares {
         let there = self.seen(vault).of(seal).is_some_and(|mark| mark != Mark::Lost);
         let table = self.table.as_ref().filter(|_| there).ok_or(OpenError::Absent)?;
         Ok(table.open(vault, self.vsk(seal)?)?)
+    }
+
+    /// Whether a share of the vault's was dropped and is not dead yet.
+    pub(crate) fn dropped(&self, vault: VaultId) -> Dropped {
+        match &self.table {
+            Some(table) if self.left.is_empty() => table.dropped(vault),
+            Some(table) => table.dropped(vault).max(Dropped::Perhaps),
+            None => Dropped::Perhaps,
+        }
+    }
+
+    /// What is to go of generations, as plans see it.
+    pub(crate) fn past(&self, setback: bool) -> Past {
+        let dropped = self.table.as_ref().is_some_and(Table::has_dropped);
+        Past { dropped, others: !self.left.is_empty(), setback }
+    }
+
+    /// The generation in force, while its table is open.
+    pub(crate) fn generation(&self) -> Option<Generation> {
+        self.table.as_ref().map(Table::generation)
     }
 
     /// All vaults with a line; one with two comes twice.
@@ -288,6 +330,9 @@ impl Shares {
         change: impl FnOnce(&mut Table, &RootKeys) -> Result<(), SharesError>,
     ) -> Result<(), SharesError> {
         let (Some(keys), Some(table)) = (&self.keys, &self.table) else { return Err(SharesError::NoRoot) };
+        if !self.left.roots.is_empty() {
+            return Err(SharesError::Leftovers);
+        }
         let mut changed = table.clone();
         change(&mut changed, keys)?;
         let written = write(paths, &mut changed, keys);
@@ -301,13 +346,14 @@ impl Shares {
 }
 
 /// The node, as plans see it; without a TPM there are no shares.
-pub(crate) fn node(shares: Option<&Shares>, absent: bool, measured: bool) -> Node {
+pub(crate) fn node(shares: Option<&Shares>, absent: bool, measured: bool, setback: bool) -> Node {
     let tpm = match (shares, absent) {
         (Some(shares), _) => shares.tpm(),
         (None, true) => Tpm::Absent,
         (None, false) => Tpm::Unknown,
     };
-    Node { tpm, measured }
+    let past = shares.map_or(Past::NOTHING, |shares| shares.past(setback));
+    Node { tpm, measured, past }
 }
 
 fn add_fresh(
@@ -329,7 +375,7 @@ fn vsk(keys: &RootKeys, seal: Seal) -> Result<&Vsk, SharesError> {
 /// How much higher the editions of a table that was begun anew are than those of any before it.
 const BEGUN_ANEW: u64 = 1 << 32;
 
-fn folders(paths: &Paths) -> Result<[Folder; 2], disk::Error> {
+pub(super) fn folders(paths: &Paths) -> Result<[Folder; 2], disk::Error> {
     let open = |folder: &std::path::PathBuf| {
         let folder = paths.disk().folder(folder)?;
         folder.check_ours("the folder of the share table").map(|()| folder)
@@ -373,7 +419,7 @@ fn heal(paths: &Paths, keys: &RootKeys) {
 }
 
 /// Writes it as a new edition. After an error the table before or this one is in force, whole, in each place.
-fn write(paths: &Paths, table: &mut Table, keys: &RootKeys) -> Result<(), SharesError> {
+pub(super) fn write(paths: &Paths, table: &mut Table, keys: &RootKeys) -> Result<(), SharesError> {
     table.follow(table.edition());
     let (name, bytes) = (Paths::table_name(table.generation()), table.encode(&keys.table));
     let folders = folders(paths)?;
@@ -387,7 +433,7 @@ fn write(paths: &Paths, table: &mut Table, keys: &RootKeys) -> Result<(), Shares
 fn keep_aside(paths: &Paths, generation: Generation) -> Result<u64, SharesError> {
     let mut kept = 0;
     for path in paths.table(generation) {
-        let mut aside = (1..=MAX_GENERATION).map(|n| path.with_extension(format!("{generation}.lost.{n}")));
+        let mut aside = (1..=MAX_LOST).map(|n| path.with_extension(format!("{generation}.lost.{n}")));
         let (n, free) = (1..)
             .zip(&mut aside)
             .find(|(_, aside)| !aside.exists())

@@ -45,6 +45,16 @@ impl Disk {
         std::fs::copy(&at_that_moment, self.fs.image()).expect("copies it back");
         self.mount();
     }
+    /// A copy of the device as it is now, to be put back.
+    pub(super) fn image(&self) -> Vec<u8> {
+        self.sync();
+        std::fs::read(self.fs.image()).expect("reads the device")
+    }
+    /// Puts a copy in the place of the device, and mounts it.
+    pub(super) fn put_back(&mut self, image: &[u8]) {
+        std::fs::write(self.fs.image(), image).expect("writes the device");
+        self.mount();
+    }
     /// Spoils the inode of a path on the unmounted disk: whoever looks at it then gets an error of the disk.
     pub(super) fn spoil(&self, path: &Path) {
         let inside = Path::new("/").join(path.strip_prefix(self.persist()).expect("on the disk"));

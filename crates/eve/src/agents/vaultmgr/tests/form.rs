@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use form::{every, wrong_line};
-use vault::shares::{AddError, OpenError};
+use vault::shares::{AddError, NextError, OpenError};
 
 use crate::agents::vaultmgr::chain;
 use crate::agents::vaultmgr::generation::roots::TpmmgrError;
@@ -32,6 +32,9 @@ every! {
         SharesError::Io(_) => SharesError::Io(denied()),
         SharesError::Add(_) => SharesError::Add(AddError::Full),
         SharesError::Open(_) => SharesError::Open(OpenError::Damaged),
+        SharesError::Next(_) => SharesError::Next(NextError::Last),
+        SharesError::NotChanged(_) => SharesError::NotChanged(Box::new(SharesError::NoRoot)),
+        SharesError::Leftovers => SharesError::Leftovers,
         SharesError::Vaults(_) => SharesError::Vaults(CryptError::new("persist/vaults is a link")),
         SharesError::NoRoot => SharesError::NoRoot,
         SharesError::NoPlace => SharesError::NoPlace,

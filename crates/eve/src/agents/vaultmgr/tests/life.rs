@@ -3,6 +3,7 @@
 use std::fs::File;
 
 use vault::ids::{CONFIG_VAULT, Epoch, IMAGE_VAULT};
+use vault::plan::Note;
 use vault::report::State;
 use vault::section::{Custody, Operation, Presence, Seal};
 use vault::wanted::Authority;
@@ -113,7 +114,7 @@ fn if5_unlisted_it_is_removed() {
     node.hear(&mut controller, &[]);
     let status = node.status(BERLIN);
     assert_eq!(status.state, State::Removed, "{status:?}");
-    assert_eq!(status.detail[0], "removed, not crypto-erased");
+    assert_eq!(status.detail[0], Note::Erased.to_string());
     assert!(!node.paths.vault(BERLIN).exists());
     assert!(!node.paths.metas().join(BERLIN.to_string()).exists());
     node.reboot();

@@ -6,6 +6,7 @@ mod boots;
 mod controller;
 mod damage;
 mod disk;
+mod erasing;
 mod errors;
 mod faults;
 mod faulty;

@@ -31,6 +31,10 @@ pub(super) struct NvState {
     /// PCRs are extended all the time while P is read.
     pub(super) unsteady: bool,
     pub(super) fail: bool,
+    /// It has room for one root more, and not for two.
+    pub(super) full: bool,
+    /// Nothing is undefined.
+    pub(super) keeps: bool,
     /// How often roots were read.
     pub(super) reads: usize,
 }
@@ -76,6 +80,9 @@ impl Tpmmgr for Nv {
         }
         let half = NvSlots { generation, tpm: *tpm.0.expose_root_secret(), pcrs: None };
         self.1.step(|| self.0.borrow_mut().slots.push(half));
+        if self.0.borrow().full {
+            return Err(TpmmgrError("NV is full".to_owned()));
+        }
         self.1.step(|| {
             let slots = &mut self.0.borrow_mut().slots;
             slots.iter_mut().rev().take(1).for_each(|last| last.pcrs = Some(*pcrs.0.expose_root_secret()));
@@ -83,6 +90,9 @@ impl Tpmmgr for Nv {
         Ok(())
     }
     fn undefine_roots(&mut self, generation: Generation) -> Result<(), TpmmgrError> {
+        if self.0.borrow().keeps {
+            return Err(TpmmgrError("no answer".to_owned()));
+        }
         self.1.step(|| self.0.borrow_mut().slots.retain(|slots| slots.generation != generation));
         Ok(())
     }

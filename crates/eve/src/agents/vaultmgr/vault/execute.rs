@@ -122,9 +122,12 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
 
     /// Does one step of the node's own.
     pub(crate) fn execute_for_node(&mut self, step: &NodeStep) -> Result<(), StepError> {
-        let NodeStep::BeginTable { lost } = step;
         let shares = self.shares.as_mut().ok_or(StepError::KeyGone)?;
-        Ok(shares.begin_anew(&self.paths, &mut self.tpmmgr, lost)?)
+        Ok(match step {
+            NodeStep::BeginTable { lost } => shares.begin_anew(&self.paths, &mut self.tpmmgr, lost),
+            NodeStep::DropGenerations => shares.drop_left(&self.paths, &mut self.tpmmgr),
+            NodeStep::NextGeneration => shares.next_generation(&self.paths, &mut self.tpmmgr),
+        }?)
     }
 
     fn make_metadata(

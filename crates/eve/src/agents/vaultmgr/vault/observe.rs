@@ -3,7 +3,7 @@
 
 use vault::condition::{Dir, Key, MetaCopy, Others, Seen, Staged};
 use vault::ids::VaultId;
-use vault::section::{BySeal, Encryption};
+use vault::section::Encryption;
 
 use crate::agents::vaultmgr::hands::crypt::{CopyRead, Crypt, CryptError, Found, KeyId, Place};
 use crate::agents::vaultmgr::paths::Paths;
@@ -42,9 +42,8 @@ pub(crate) fn observe(
         key: key.map_or(Ok(Key::Absent), |key| crypt.key(key))?,
         first,
         second,
-        shares: BySeal::default(),
         others,
-        lags: false,
+        ..Seen::default()
     };
     Ok(Sight { seen: Seen { lags: lags(crypt, id, &seen), ..seen }, key, named })
 }

@@ -2,6 +2,7 @@
 //! every kind of work (invariant 5): the next start, or the next try, mends what is there, and nothing that was kept is lost.
 
 mod cut;
+mod erasing;
 mod full;
 mod kernel;
 mod others;

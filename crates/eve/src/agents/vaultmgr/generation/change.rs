@@ -1,0 +1,122 @@
+//! The end of a generation, so that what was dropped from its table is dead in every copy of the disk, and what a change that was cut short leaves.
+//!
+//! The order: both copies of the next table, durable; the next roots in the TPM, written and read back; the roots of before undefined; their table
+//! overwritten and unlinked. Before the second of these the old generation is in force, and after it the new one, whole: until the old roots are gone
+//! the new table is not changed (`Shares::change` refuses). A TPM that does not take the next roots costs the attempt, and nothing else.
+
+use std::collections::BTreeSet;
+
+use fscrypt::scrub;
+use vault::ids::Generation;
+use vault::roots::{PcrsRoot, TpmRoot};
+use vault::secret::RootSecret;
+use vault::section::BySeal;
+use vault::shares::{Nonce, Table};
+
+use crate::agents::vaultmgr::generation::roots::{RootKeys, Tpmmgr};
+use crate::agents::vaultmgr::generation::shares::{Shares, SharesError, folders, nonce, random, write};
+use crate::agents::vaultmgr::paths::Paths;
+
+/// What is left of generations that ended, or that never came into force.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct Left {
+    /// Their roots are in the TPM.
+    pub(super) roots: Vec<Generation>,
+    /// Their tables lie on the disk.
+    pub(super) files: Vec<Generation>,
+}
+
+impl Left {
+    fn of(generation: Generation) -> Self {
+        Self { roots: vec![generation], files: vec![generation] }
+    }
+    pub(super) fn is_empty(&self) -> bool {
+        self.roots.is_empty() && self.files.is_empty()
+    }
+}
+
+impl Shares {
+    /// Ends the generation in force. After an error the old one or the new one is in force, whole, and what is left of the other is known.
+    pub(crate) fn next_generation(
+        &mut self,
+        paths: &Paths,
+        tpmmgr: &mut dyn Tpmmgr,
+    ) -> Result<(), SharesError> {
+        let (Some(keys), Some(table)) = (&self.keys, &self.table) else { return Err(SharesError::NoRoot) };
+        let (tpm, pcrs) = (TpmRoot(RootSecret::init(random)?), PcrsRoot(RootSecret::init(random)?));
+        let (old, of_new) = (both(keys)?, [tpm.vsk(), pcrs.vsk()]);
+        let nonces = (0..table.share_count()).map(|_| nonce()).collect::<Result<Vec<Nonce>, _>>()?;
+        let mut next = table.next(old, BySeal { tpm: &of_new[0], pcrs: &of_new[1] }, nonces)?;
+        let (before, generation) = (table.generation(), next.generation());
+        let new = RootKeys::of(generation, &tpm, Ok(&pcrs));
+        let ready =
+            write(paths, &mut next, &new).and_then(|()| Ok(tpmmgr.define_roots(generation, &tpm, &pcrs)?));
+        if let Err(error) = ready {
+            return Err(self.take_back(paths, tpmmgr, generation, error));
+        }
+        // Escrow, which is not built, goes here: the next generation's bundle is with the controller before the roots of this one go.
+        (self.keys, self.table, self.left) = (Some(new), Some(next), Left::of(before));
+        self.drop_left(paths, tpmmgr)
+    }
+
+    /// An attempt that failed. A TPM that did not answer may have defined all the same, so this may fail too, and is tried again.
+    fn take_back(
+        &mut self,
+        paths: &Paths,
+        tpmmgr: &mut dyn Tpmmgr,
+        generation: Generation,
+        error: SharesError,
+    ) -> SharesError {
+        self.left = Left::of(generation);
+        if let Err(error) = self.drop_left(paths, tpmmgr) {
+            tracing::warn!("{}", crate::agents::vaultmgr::chain(&error));
+        }
+        SharesError::NotChanged(Box::new(error))
+    }
+
+    /// Takes away what is left of other generations: roots first, for with them nothing opens that the files hold.
+    pub(crate) fn drop_left(&mut self, paths: &Paths, tpmmgr: &mut dyn Tpmmgr) -> Result<(), SharesError> {
+        for generation in self.left.roots.clone() {
+            tpmmgr.undefine_roots(generation)?;
+            self.left.roots.retain(|left| *left != generation);
+        }
+        for generation in self.left.files.clone() {
+            wipe(paths, generation)?;
+            self.left.files.retain(|left| *left != generation);
+        }
+        Ok(())
+    }
+}
+
+fn both(keys: &RootKeys) -> Result<BySeal<&vault::roots::Vsk>, SharesError> {
+    let pcrs = keys.pcrs.as_ref().map_err(|_| SharesError::NoRoot)?;
+    Ok(BySeal { tpm: &keys.tpm, pcrs })
+}
+
+/// Overwrites and unlinks a generation's table in both places.
+fn wipe(paths: &Paths, generation: Generation) -> Result<(), disk::Error> {
+    let (name, folders) = (Paths::table_name(generation), folders(paths)?);
+    let retired = folders.iter().map(|folder| folder.retire(&name));
+    scrub::scrub(retired.collect::<Result<Vec<_>, _>>()?).map(drop)
+}
+
+/// The generations that a table lies on the disk of, in either place.
+pub(super) fn on_disk(paths: &Paths) -> BTreeSet<Generation> {
+    let names = |folder: disk::Folder| folder.names().unwrap_or_default();
+    let names = folders(paths).into_iter().flatten().flat_map(names);
+    names.filter_map(|name| generation_of(&name)).collect()
+}
+
+/// Files kept aside have longer names.
+fn generation_of(name: &str) -> Option<Generation> {
+    let generation = Generation(name.strip_prefix("shares.")?.parse().ok()?);
+    (Paths::table_name(generation) == name).then_some(generation)
+}
+
+/// Tables that a change left beside the one in force: the one that it took all of, and one that never came into force. Others belong to
+/// another TPM, or to roots of before, and stay.
+pub(super) fn files_left(paths: &Paths, in_force: &Table) -> Vec<Generation> {
+    let generation = in_force.generation();
+    let before = |other: Generation| in_force.follows() && other.after() == Some(generation);
+    on_disk(paths).into_iter().filter(|other| *other > generation || before(*other)).collect()
+}

@@ -1,0 +1,120 @@
+//! TH-6: what is erased is dead: in the same node, with an older copy of its disk. What a TPM that does not take part costs.
+
+use vault::ids::{CONFIG_VAULT, Generation, IMAGE_VAULT};
+use vault::plan::Note;
+use vault::report::State;
+use vault::section::{Custody, Seal};
+
+use super::controller::{BERLIN, Controller, Line};
+use super::node::Node;
+
+fn node(line: &Line) -> (Node, Controller) {
+    let (mut node, mut controller) = (Node::new(true), Controller::new());
+    node.hear(&mut controller, std::slice::from_ref(line));
+    node.put(line.id, "file", "kept");
+    node.put(IMAGE_VAULT, "file", "kept");
+    (node, controller)
+}
+
+fn generations(node: &Node) -> Vec<u32> {
+    node.nv.0.borrow().slots.iter().map(|slots| slots.generation.0).collect()
+}
+
+fn lies(node: &Node, generation: u32) -> bool {
+    node.paths.table(Generation(generation)).iter().any(|path| path.exists())
+}
+
+fn told(node: &mut Node, words: &str) -> bool {
+    node.status(BERLIN).detail.iter().any(|line| line.contains(words))
+}
+
+/// TH-6: an image of the disk from before the erase opens nothing of the vault, in the node that it is from; the disk of now has all the rest.
+#[test]
+fn th6_an_older_image_opens_nothing_that_was_erased() {
+    let (mut node, mut controller) = node(&Line::of(Custody::Tpm));
+    let older = node.disk.image();
+    node.hear(&mut controller, &[]);
+    assert_eq!(node.status(BERLIN).detail[0], Note::Erased.to_string());
+    assert_eq!((generations(&node), lies(&node, 1)), (vec![2], false));
+    node.stop();
+    node.disk.mount();
+    let now = node.disk.image();
+    node.disk.unmount();
+    node.disk.put_back(&older);
+    node.start();
+    assert!(node.paths.vault(BERLIN).exists() && lies(&node, 1), "it is the older one");
+    assert_ne!(node.state(BERLIN), State::Unlocked, "{:?}", node.status(BERLIN));
+    assert_eq!(node.get(BERLIN, "file"), None);
+    node.stop();
+    node.disk.put_back(&now);
+    node.start();
+    assert_eq!(node.state(CONFIG_VAULT), State::Unlocked);
+    assert_eq!(node.get(IMAGE_VAULT, "file").as_deref(), Some("kept"));
+}
+
+/// VC-2, TH-6: the looser share of a vault whose seal was narrowed is dead too.
+#[test]
+fn th6_a_narrowed_seal_ends_the_looser_share() {
+    let (mut node, mut controller) = node(&Line::of(Custody::Tpm));
+    let narrow = Line { seal: Seal::Pcrs, ..Line::of(Custody::Tpm) };
+    node.hear(&mut controller, std::slice::from_ref(&narrow));
+    assert_eq!((generations(&node), told(&mut node, "older share")), (vec![2], false));
+    node.reboot();
+    assert_eq!(node.get(BERLIN, "file").as_deref(), Some("kept"), "{:?}", node.status(BERLIN));
+}
+
+/// A TPM without room leaves the generation in force, whole, and nothing of the attempt; it is told, and it is done when there is room. That
+/// something was dropped is remembered over a restart.
+#[test]
+fn a_full_tpm_costs_the_attempt_alone() {
+    let (mut node, mut controller) = node(&Line::of(Custody::Tpm));
+    node.nv.0.borrow_mut().full = true;
+    node.hear(&mut controller, &[]);
+    for when in ["now", "rebooted"] {
+        assert!(told(&mut node, "not yet dead"), "{when}: {:?}", node.status(BERLIN));
+        assert!(node.says("NV is full") && node.says("not yet dead"), "{when}");
+        assert_eq!((generations(&node), lies(&node, 1), lies(&node, 2)), (vec![1], true, false), "{when}");
+        assert_eq!(node.get(IMAGE_VAULT, "file").as_deref(), Some("kept"), "{when}");
+        node.reboot();
+    }
+    node.nv.0.borrow_mut().full = false;
+    node.reboot();
+    assert_eq!(node.status(BERLIN).detail[0], Note::Erased.to_string());
+    assert_eq!((generations(&node), lies(&node, 1)), (vec![2], false));
+}
+
+/// While the roots of before are there nothing is told as dead, and the new table is not changed; they go when the TPM lets them.
+#[test]
+fn roots_that_stay_are_told_and_go_later() {
+    let (mut node, mut controller) = node(&Line::of(Custody::Tpm));
+    node.nv.0.borrow_mut().keeps = true;
+    node.hear(&mut controller, &[]);
+    assert_eq!(generations(&node), [1, 2]);
+    node.reboot();
+    assert!(told(&mut node, "not yet dead"), "{:?}", node.status(BERLIN));
+    node.hear(
+        &mut controller,
+        &[Line { id: vault::ids::VaultId(uuid::Uuid::from_u128(9)), ..Line::of(Custody::Tpm) }],
+    );
+    node.nv.0.borrow_mut().keeps = false;
+    node.reboot();
+    assert_eq!((generations(&node), lies(&node, 1)), (vec![2], false));
+    assert_eq!(node.status(BERLIN).detail[0], Note::Erased.to_string());
+    assert_eq!(node.get(IMAGE_VAULT, "file").as_deref(), Some("kept"));
+}
+
+/// A generation does not end in a boot in which P can't be read; the status says that it waits for it.
+#[test]
+fn a_moved_boot_is_waited_for() {
+    let (mut node, mut controller) = node(&Line::of(Custody::Tpm));
+    node.nv.0.borrow_mut().pcrs_moved = true;
+    node.reboot();
+    node.hear(&mut controller, &[]);
+    assert!(told(&mut node, "measured state") && generations(&node) == [1], "{:?}", node.status(BERLIN));
+    node.nv.0.borrow_mut().pcrs_moved = false;
+    node.reboot();
+    assert_eq!(
+        (node.status(BERLIN).detail[0].clone(), generations(&node)),
+        (Note::Erased.to_string(), vec![2])
+    );
+}

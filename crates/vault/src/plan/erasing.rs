@@ -1,0 +1,86 @@
+//! Shares that were dropped from the table, and are dead only when their generation has ended: in a copy of the disk that was taken earlier they
+//! open as long as its roots lie in the TPM. A generation ends when each share can be taken into the next one, so that none is left behind; and
+//! when no vault is about to take a step of its own, so that several deletions share one end.
+
+use std::collections::BTreeMap;
+
+use super::{Known, Next, Note};
+use crate::condition::{Node, Seen, ShareKey, TableSeen, Tpm};
+use crate::ids::VaultId;
+use crate::shares::{Dropped, Mark};
+use crate::wanted::Wish;
+
+/// Why what was dropped is not dead yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Hold {
+    /// Nothing was heard of the TPM.
+    #[error("it waits for the TPM")]
+    Tpm,
+    /// There is no table to carry over.
+    #[error("it waits for the node's share table, which is lost")]
+    Table,
+    /// What it was sealed under is still there.
+    #[error("the TPM's secrets of before are being taken away")]
+    Leftovers,
+    /// The step is due.
+    #[error("the TPM's secrets are about to be changed")]
+    Due,
+    /// The step failed.
+    #[error("the change of the TPM's secrets failed, see the node's notes, and is tried again")]
+    Retry,
+    /// Others may drop more.
+    #[error("it waits for steps of other vaults")]
+    Steps,
+    /// The root that is bound to PCRs can't be read, so shares under it can't be carried over.
+    #[error("it waits for a boot in which the TPM gives the secret that is bound to the measured state")]
+    Pcrs,
+    /// One share can't be carried over.
+    #[error(
+        "the share of vault {0} is damaged and would be left behind: bring the share table back from a backup, or remove that vault or have it made anew"
+    )]
+    Damaged(VaultId),
+    /// A share that went with a table may be brought back as long as the roots are there.
+    #[error(
+        "the share of vault {0} is lost, and would be so for ever: bring it back, or remove that vault or have it made anew"
+    )]
+    Lost(VaultId),
+}
+
+/// Nothing: all that was dropped is dead, and nothing is left over.
+pub(super) fn hold(
+    known: &BTreeMap<VaultId, Known>,
+    vaults: &[(VaultId, Wish, Next)],
+    node: &Node,
+) -> Option<Hold> {
+    match node.tpm {
+        Tpm::Absent => return None,
+        Tpm::Unknown => return Some(Hold::Tpm),
+        Tpm::Present { table: TableSeen::Lost, .. } => return Some(Hold::Table),
+        Tpm::Present { table: TableSeen::Open, .. } => {}
+    }
+    let past = node.past;
+    let stepping = || vaults.iter().any(|(_, _, next)| matches!(next, Next::Do(_)));
+    match past.others || past.dropped {
+        false => None,
+        true if past.setback => Some(Hold::Retry),
+        true if past.others => Some(Hold::Leftovers),
+        true => left_behind(known, node).or_else(|| stepping().then_some(Hold::Steps)).or(Some(Hold::Due)),
+    }
+}
+
+fn left_behind(known: &BTreeMap<VaultId, Known>, node: &Node) -> Option<Hold> {
+    let of = |is: &dyn Fn(&Known) -> bool| known.iter().find(|(_, known)| is(known)).map(|(id, _)| *id);
+    let closed = matches!(node.tpm, Tpm::Present { pcrs: false, .. });
+    let damaged = || of(&|known| known.keys.has_share(ShareKey::Damaged));
+    let lost = || of(&|known| known.seen.shares.all().contains(&Some(Mark::Lost)));
+    let pcrs = closed.then_some(Hold::Pcrs);
+    pcrs.or_else(|| damaged().map(Hold::Damaged)).or_else(|| lost().map(Hold::Lost))
+}
+
+/// What is said of a vault that is gone.
+pub(super) fn note(seen: &Seen) -> Note {
+    match seen.dropped {
+        Dropped::None => Note::Erased,
+        Dropped::Perhaps | Dropped::Yes => Note::Erasing,
+    }
+}

@@ -1,0 +1,99 @@
+//! When a generation ends, what it waits for, and what is said meanwhile.
+
+use super::*;
+
+const DROPPED: Past = Past { dropped: true, ..Past::NOTHING };
+const OTHER: VaultId = VaultId(uuid::Uuid::from_u128(6));
+
+fn rest(id: VaultId, shares: ShareKey) -> (VaultId, Known) {
+    let keys = Keys { shares: key(shares), ..held(TPM) };
+    (id, Known { seen: Seen { key: Key::Present, ..made(Custody::Tpm, 0) }, keys, ..Known::default() })
+}
+
+fn all_open() -> BTreeMap<VaultId, Known> {
+    [CONFIG_VAULT, IMAGE_VAULT, USER].into_iter().map(|id| rest(id, ShareKey::Open)).collect()
+}
+
+fn planned(known: &BTreeMap<VaultId, Known>, node: Node) -> (Option<NodeStep>, Option<Hold>) {
+    let plan = plan(&Desired::default(), known, &node);
+    (plan.node, plan.hold)
+}
+
+fn held_by(known: &BTreeMap<VaultId, Known>, node: Node) -> Hold {
+    let (step, hold) = planned(known, node);
+    assert_eq!(step, None, "{hold:?}");
+    hold.expect("it is held")
+}
+
+/// TH-6: a generation from which a share was dropped ends once each share opens and every vault is at rest, and no other ends.
+#[test]
+fn th6_a_generation_ends_when_something_was_dropped_and_all_opens() {
+    let past = |past| Node { past, ..NODE };
+    assert_eq!(planned(&all_open(), NODE), (None, None), "nothing was dropped");
+    let due = (Some(NodeStep::NextGeneration), Some(Hold::Due));
+    assert_eq!(planned(&all_open(), past(DROPPED)), due);
+    let gone = BTreeMap::from_iter(all_open().into_iter().filter(|(id, _)| *id != USER));
+    assert_eq!(planned(&gone, past(DROPPED)), due);
+    for past in [Past { others: true, ..DROPPED }, Past { others: true, ..Past::NOTHING }] {
+        let first = (Some(NodeStep::DropGenerations), Some(Hold::Leftovers));
+        assert_eq!(planned(&all_open(), Node { past, ..NODE }), first, "what was left comes first");
+        assert_eq!(held_by(&all_open(), Node { past: Past { setback: true, ..past }, ..NODE }), Hold::Retry);
+    }
+    assert_eq!(held_by(&all_open(), past(Past { setback: true, ..DROPPED })), Hold::Retry);
+}
+
+/// Invariant 4: what does not open is not left behind, and neither is what may be brought back.
+#[test]
+fn a_generation_does_not_end_while_a_share_would_be_left_behind() {
+    let node = Node { past: DROPPED, ..NODE };
+    let moved = Node { tpm: Tpm::Present { table: TableSeen::Open, pcrs: false }, ..node };
+    assert_eq!(held_by(&all_open(), moved), Hold::Pcrs);
+    let with = |more: (VaultId, Known)| all_open().into_iter().chain([more]).collect::<BTreeMap<_, _>>();
+    assert_eq!(held_by(&with(rest(OTHER, ShareKey::Damaged)), node), Hold::Damaged(OTHER));
+    let (_, known) = rest(OTHER, ShareKey::Nothing);
+    let lost = Known { seen: Seen { shares: share(Mark::Lost), ..known.seen }, ..known };
+    assert_eq!(held_by(&with((OTHER, lost)), node), Hold::Lost(OTHER));
+    assert_eq!(held_by(&all_open(), Node { past: DROPPED, ..TABLE_LOST }), Hold::Table);
+    assert_eq!(held_by(&all_open(), TPM_NOT_HEARD), Hold::Tpm);
+    assert_eq!(planned(&all_open(), NO_TPM), (None, None));
+}
+
+/// Several deletions share one change: it waits for what vaults are about to do, and not for what failed.
+#[test]
+fn a_generation_ends_after_the_steps_of_vaults() {
+    let (id, known) = rest(USER, ShareKey::Open);
+    let locked = Known { seen: Seen { key: Key::Absent, ..known.seen }, ..known };
+    let mut all = all_open();
+    all.insert(id, locked.clone());
+    all.insert(CONFIG_VAULT, locked);
+    let node = Node { past: DROPPED, ..NODE };
+    assert_eq!(held_by(&all, node), Hold::Steps);
+    all.values_mut().for_each(|known| known.setbacks.insert(StepKind::AddKey));
+    assert_eq!(planned(&all, node).0, Some(NodeStep::NextGeneration));
+}
+
+/// IF-2: what is gone is told as dead only when it is, and until then why not; what has another share now says the same of the older.
+#[test]
+fn if2_what_is_not_dead_yet_says_why() {
+    let told = |wish: &Wish, dropped| {
+        let open = Seen { key: Key::Present, ..made(Custody::Tpm, 0) };
+        let seen = if *wish == Wish::Gone { Seen::default() } else { open };
+        let seen = Seen { dropped, ..seen };
+        let (keys, setbacks) = (held(TPM), Setbacks::default());
+        let view = View { id: USER, wish, seen: &seen, keys: &keys, node: &NODE, setbacks };
+        let reasons = Reasons { hold: Some(Hold::Pcrs), no_pcrs: None };
+        report(&view, name(), &next(&view), None, reasons).detail
+    };
+    let not_dead = format!("{}: {}", Note::Erasing, Hold::Pcrs);
+    assert!(not_dead.contains("not yet dead"), "{not_dead}");
+    for dropped in [Dropped::Yes, Dropped::Perhaps] {
+        assert_eq!(told(&Wish::Gone, dropped)[0], not_dead);
+    }
+    assert_eq!(told(&Wish::Gone, Dropped::None)[0], Note::Erased.to_string());
+    let kept = Wish::Keep(want(Custody::Tpm));
+    let older = format!("{}: {}", Note::OlderShare, Hold::Pcrs);
+    assert!(told(&kept, Dropped::Yes).contains(&older));
+    for dropped in [Dropped::Perhaps, Dropped::None] {
+        assert!(!told(&kept, dropped).iter().any(|line| line.contains("older share")));
+    }
+}
