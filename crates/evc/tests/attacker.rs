@@ -1,0 +1,83 @@
+//! What an attacker found open. Each test says what is right, and fails where it is not so.
+
+mod common;
+
+use std::io::Write as _;
+
+use common::{Answer, Device, Evc, Key, section, until_unchanged};
+use wire::envelope::seal_registration;
+use wire::register::Register;
+
+fn registration(device: &Device, key: &Key, serial: &str, soft: &str) -> Vec<u8> {
+    let register = Register::new(key.pem.as_bytes(), serial, soft).expect("a registration");
+    seal_registration(&register.encode(), device.onboard.pem.as_bytes(), &device.onboard.signer).expect("sealed")
+}
+
+fn allow(evc: &Evc, device: &Device, serial: &str) {
+    let body = serde_json::json!({ "cert_pem": device.onboard.pem, "serial": serial });
+    evc.act("POST", "/onboarding", &body.to_string());
+}
+
+/// A registration that was recorded on the way (a proxy that ends TLS), sent again without any key after the node made its certificate anew,
+/// must not take the node's present certificate from it.
+#[test]
+fn a_recorded_registration_sent_again_shuts_no_device_out() {
+    let evc = Evc::start();
+    let [first, second] = Key::twice("EVE");
+    let mut device = Device { key: first, ..Device::new("edge-1") };
+    allow(&evc, &device, "*");
+    let recorded = registration(&device, &device.key, &device.serial, "");
+    assert_eq!(evc.post("/register", &recorded).status, 201);
+    device.key = second;
+    assert_eq!(device.register(&evc), 200, "its certificate was lost, and made anew");
+    let id = device.uuid(&evc);
+    assert!(id.is_some());
+    let status = evc.post("/register", &recorded).status;
+    assert_eq!(device.uuid(&evc), id, "the recorded one was answered {status}; the device polls on with its own");
+}
+
+/// Who is allowed by the installer's serial alone names another's hardware serial: it is called by that.
+#[test]
+fn a_device_takes_no_name_that_its_allowance_does_not_give() {
+    let evc = Evc::start();
+    let device = Device::new("x");
+    allow(&evc, &device, "soft-x");
+    let status = evc.post("/register", &registration(&device, &device.key, "edge-9", "soft-x")).status;
+    let listed = evc.act("GET", "/devices", "");
+    assert_ne!(listed[0]["name"], "edge-9", "{status} {}", listed[0]);
+}
+
+fn label(evc: &Evc, device: &str) -> String {
+    let path = format!("/devices/{device}/labels");
+    let Answer { status, body } = evc.operator("POST", &path, r#"{"set":{"site":"berlin"}}"#, Some(&evc.token));
+    format!("{status} {}", String::from_utf8_lossy(&body))
+}
+
+/// Decision 50: a label only makes what is not there. The default vaults are there.
+#[test]
+fn a_label_locks_no_default_vault() {
+    for name in ["image", "config"] {
+        let evc = Evc::start();
+        let mut device = Device::onboarded(&evc, "edge-1");
+        let before = device.attested(&evc);
+        assert!(device.keys(&before, name).is_some());
+        device.report(&evc, &before, 1);
+        until_unchanged(&evc, &mut device);
+        evc.apply(&format!("kind: VaultPolicy\nname: p\ncustody: controller\noperation: lock\n---\nkind: Vault\nname: {name}\ndevices: {{ site: berlin }}\npolicy: p\n"));
+        let told = label(&evc, "edge-1");
+        let after = device.poll(&evc).as_ref().and_then(section);
+        let entry = after.as_ref().and_then(|all| all.vaults.iter().find(|it| it.name.as_str() == name));
+        let operation = entry.map(|it| it.operation);
+        assert_ne!(operation, Some(vault::section::Operation::Lock), "{name}: {told}");
+    }
+}
+
+/// The same at a registration: a label of an allowance puts the Config Vault away before it was made.
+#[test]
+fn a_rule_gives_config_no_policy_that_locks_it() {
+    let evc = Evc::start();
+    Device::onboarded(&evc, "edge-1");
+    let doc = "kind: VaultPolicy\nname: p\ncustody: controller\noperation: lock\n---\nkind: Vault\nname: config\ndevice: edge-1\npolicy: p\n";
+    let Answer { status, body } = evc.operator("POST", "/apply", doc, Some(&evc.token));
+    assert_ne!(status, 200, "{}", String::from_utf8_lossy(&body));
+}
