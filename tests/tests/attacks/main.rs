@@ -1,6 +1,7 @@
 //! What an attacker gets: by searching, with the disk, with another TPM, with an old controller.
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
+mod attacker;
 mod copies;
 mod keys;
 mod orphans;
