@@ -57,3 +57,28 @@ fn a_vault_with_a_deep_tree_is_deleted() {
     assert!(scene.has_data("other"));
     assert!(gone.is_ok(), "{:?}", scene.node.vault("deep").map(|it| details(&it)));
 }
+
+fn memory(pid: i32, what: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with(what)).unwrap_or("");
+    line.split_whitespace().nth(1).and_then(|kb| kb.parse().ok()).unwrap_or(0)
+}
+
+/// Who may write in a vault gives one file a million names: what vaultmgr takes of memory to delete the vault does not grow with them. It is
+/// locked memory; a vaultmgr that is killed for it again and again is the "too many sessions" that bars the whole node.
+#[test]
+fn a_vault_with_many_names_takes_no_memory_to_delete() {
+    let mut scene = Scene::attested().unwrap();
+    scene.apply("wide", "custody: tpm\non_removal: { delete_after: 1s }").unwrap();
+    scene.node.until_vault("wide", "unlocked").unwrap();
+    let dir = scene.node.vault_dir("wide").unwrap();
+    let made = Command::new("python3").arg("-c").arg("import os,sys\nos.chdir(sys.argv[1])\nn=0\nfor i in range(int(sys.argv[2])):\n if i%60000==0:\n  n+=1; base='b%d'%n; open(base,'w').close()\n os.link(base,'l%d'%i)").arg(&dir).arg("1000000").status().unwrap();
+    assert!(made.success());
+    let pid = scene.node.agent_pid("vaultmgr").unwrap();
+    let before = (memory(pid, "VmHWM"), memory(pid, "VmLck"));
+    scene.delete("wide").unwrap();
+    let gone = wait::until("gone", || scene.node.is_gone("wide").ok().filter(|gone| *gone));
+    let after = (memory(pid, "VmHWM"), memory(pid, "VmLck"));
+    eprintln!("kB VmHWM, VmLck before {before:?}, after {after:?}; gone {}", gone.is_ok());
+    assert!(after.0 < before.0 + 20_000, "{before:?} {after:?}");
+}
