@@ -82,3 +82,27 @@ fn a_vault_with_many_names_takes_no_memory_to_delete() {
     eprintln!("kB VmHWM, VmLck before {before:?}, after {after:?}; gone {}", gone.is_ok());
     assert!(after.0 < before.0 + 20_000, "{before:?} {after:?}");
 }
+
+/// TH-3: `evc device lost` says that the node is told to lock its vaults at its next contact: the image vault is one of them.
+#[test]
+fn a_lost_node_that_still_listens_locks_all_its_vaults() {
+    let mut scene = Scene::attested().unwrap();
+    scene.vault_with_data("alone", TPM).unwrap();
+    scene.node.until_vault("image", "unlocked").unwrap();
+    eprintln!("{}", scene.evc.run(&["device", "lost", DEVICE]).unwrap());
+    scene.node.until_vault("alone", "locked").unwrap();
+    std::thread::sleep(Duration::from_secs(5));
+    let image = scene.node.vault("image").unwrap();
+    assert_ne!(image["state"], "unlocked", "{image}");
+}
+
+/// The same of a node that has no vault of its own, and no evidence in force.
+#[test]
+fn a_lost_node_without_vaults_of_its_own_locks_the_image_vault() {
+    let mut scene = Scene::attested().unwrap();
+    scene.node.until_vault("image", "unlocked").unwrap();
+    scene.evc.run(&["device", "lost", DEVICE]).unwrap();
+    std::thread::sleep(Duration::from_secs(8));
+    let image = scene.node.vault("image").unwrap();
+    assert_ne!(image["state"], "unlocked", "{image}");
+}
