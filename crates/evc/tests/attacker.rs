@@ -81,3 +81,24 @@ fn a_rule_gives_config_no_policy_that_locks_it() {
     let Answer { status, body } = evc.operator("POST", "/apply", doc, Some(&evc.token));
     assert_ne!(status, 200, "{}", String::from_utf8_lossy(&body));
 }
+
+/// Two registrations of one key, sent again in turn (by the device, or by who recorded them), change nothing of anybody else: what is remembered
+/// of other devices (decision 22) stays, and the log does not grow with each.
+#[test]
+fn registrations_in_turn_end_nothing_that_is_remembered_of_others() {
+    let evc = Evc::start();
+    let other = Device::onboarded(&evc, "other");
+    let [first, second] = Key::twice("EVE");
+    let device = Device { key: first, ..Device::new("edge-1") };
+    allow(&evc, &device, "*");
+    let turns = [registration(&device, &device.key, &device.serial, ""), registration(&device, &second, &device.serial, "")];
+    assert_eq!(evc.post("/register", &turns[0]).status, 201);
+    let (began, mut ended) = (std::time::Instant::now(), 0);
+    for n in 0..400 {
+        let as_of = evc.app.store.as_of();
+        assert_eq!(evc.post("/register", &turns[(n + 1) % 2]).status, 200);
+        ended += u32::from(!evc.app.store.unchanged_since(as_of, other.id));
+    }
+    eprintln!("400 registrations in {:?}; {ended} of them ended what was remembered of another device", began.elapsed());
+    assert_eq!(ended, 0);
+}
