@@ -106,3 +106,20 @@ fn a_lost_node_without_vaults_of_its_own_locks_the_image_vault() {
     let image = scene.node.vault("image").unwrap();
     assert_ne!(image["state"], "unlocked", "{image}");
 }
+
+/// Decision 50: a label only makes what is not there, and a vault of that name stays as it is. The default vaults of a node are there.
+#[test]
+fn a_label_takes_no_default_vault_away() {
+    let mut scene = Scene::attested().unwrap();
+    scene.node.until_vault("image", "unlocked").unwrap();
+    scene.evc.apply("kind: VaultPolicy\nname: p\ncustody: controller\n---\nkind: Vault\nname: image\ndevices: { site: berlin }\npolicy: p\n").unwrap();
+    eprintln!("{}", scene.evc.run(&["label", "device", DEVICE, "site=berlin"]).unwrap());
+    std::thread::sleep(Duration::from_secs(6));
+    eprintln!("{:?}", scene.node.vault("image"));
+    scene.evc.stop().unwrap();
+    scene.node.off(Power::Clean).unwrap();
+    scene.node.on(Power::Clean).unwrap();
+    std::thread::sleep(Duration::from_secs(6));
+    let image = scene.node.vault("image").unwrap();
+    assert_eq!(image["state"], "unlocked", "without its controller, as before the label: {image}");
+}
