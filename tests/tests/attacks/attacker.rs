@@ -123,3 +123,23 @@ fn a_label_takes_no_default_vault_away() {
     let image = scene.node.vault("image").unwrap();
     assert_eq!(image["state"], "unlocked", "without its controller, as before the label: {image}");
 }
+
+/// A key that a vault on the node is still wrapped under goes with no device that is deleted without `--force`, whatever the policy says by now.
+#[test]
+fn a_device_is_not_deleted_with_the_key_of_its_image_vault() {
+    let mut scene = Scene::attested().unwrap();
+    scene.node.until_vault("image", "unlocked").unwrap();
+    scene.evc.apply(&format!("kind: VaultPolicy\nname: p\ncustody: controller\n---\nkind: Vault\nname: image\ndevice: {DEVICE}\npolicy: p\n")).unwrap();
+    scene.node.until_vault_is("image", "under the controller's key", |it| it["epoch"] == 1).unwrap();
+    scene.until_told("image", "its epoch", |report| report["epoch"] == 1).unwrap();
+    let file = scene.node.root().join("persist/img/app.qcow2");
+    std::fs::write(&file, "an app's disk").unwrap();
+    scene.node.off(Power::Clean).unwrap();
+    // The node is off, and its image vault is under the controller's key, of which the controller knows.
+    let refused = scene.evc.run(&["delete", "device", DEVICE]);
+    eprintln!("before: {refused:?}");
+    assert!(refused.is_err());
+    eprintln!("{}", scene.evc.run(&["delete", "vault", "image", "--device", DEVICE, "--confirm", "image"]).unwrap());
+    let deleted = scene.evc.run(&["delete", "device", DEVICE]);
+    assert!(deleted.is_err(), "without --force: {}", deleted.unwrap());
+}
