@@ -102,3 +102,29 @@ fn registrations_in_turn_end_nothing_that_is_remembered_of_others() {
     eprintln!("400 registrations in {:?}; {ended} of them ended what was remembered of another device", began.elapsed());
     assert_eq!(ended, 0);
 }
+
+/// One device that came in by the fleet's allowance and says that it has no TPM keeps no operator from applying his files for all others.
+#[test]
+fn a_device_that_says_it_has_no_tpm_stops_nobodys_file() {
+    const FILE: &str = "kind: VaultPolicy\nname: p\ncustody: tpm\n---\nkind: Vault\nname: payments\ndevices: { site: berlin }\npolicy: p\n";
+    let evc = Evc::start();
+    evc.apply(FILE);
+    let mut rogue = Device::new("rogue");
+    let body = serde_json::json!({ "cert_pem": rogue.onboard.pem, "serial": "*", "labels": { "site": "berlin" } });
+    evc.act("POST", "/onboarding", &body.to_string());
+    assert_eq!(rogue.register(&evc), 201);
+    rogue.id = rogue.uuid(&evc).expect("known");
+    evc.apply(FILE);
+    rogue.attested(&evc);
+    for (what, file) in [
+        ("the same file", FILE.to_owned()),
+        ("the policy alone", "kind: VaultPolicy\nname: p\ncustody: tpm\n".to_owned()),
+        ("another grace", FILE.replace("custody: tpm", "custody: tpm\non_removal: { delete_after: 1h }")),
+        ("locked in an emergency", FILE.replace("custody: tpm", "custody: tpm\noperation: lock")),
+    ] {
+        let Answer { status, body } = evc.operator("POST", "/apply", &file, Some(&evc.token));
+        eprintln!("{what}: {status} {}", String::from_utf8_lossy(&body));
+    }
+    let Answer { status, .. } = evc.operator("POST", "/apply", FILE, Some(&evc.token));
+    assert_eq!(status, 200);
+}
