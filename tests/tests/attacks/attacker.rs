@@ -139,7 +139,10 @@ fn a_device_is_not_deleted_with_the_key_of_its_image_vault() {
     let refused = scene.evc.run(&["delete", "device", DEVICE]);
     eprintln!("before: {refused:?}");
     assert!(refused.is_err());
-    eprintln!("{}", scene.evc.run(&["delete", "vault", "image", "--device", DEVICE, "--confirm", "image"]).unwrap());
+    eprintln!(
+        "{}",
+        scene.evc.run(&["delete", "vault", "image", "--device", DEVICE, "--confirm", "image"]).unwrap()
+    );
     let deleted = scene.evc.run(&["delete", "device", DEVICE]);
     assert!(deleted.is_err(), "without --force: {}", deleted.unwrap());
 }
