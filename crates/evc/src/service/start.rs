@@ -11,7 +11,7 @@ use vault::ids::{Incarnation, Project};
 use zeroize::Zeroizing;
 
 use super::folder::{at, make_folder, publish_root};
-use super::{Controller, Heard, Knocks, Settled, Verdicts, first, new_token};
+use super::{Certified, Controller, Heard, Knocks, Settled, Verdicts, first, new_token};
 use crate::clock;
 use crate::custody::authority::Authority;
 use crate::custody::{CarriedOver, CustodyError, Kek, Nonces, authority, carry_over, random, write_private};
@@ -217,6 +217,7 @@ pub async fn start_over(
         settled,
         verdicts,
         knocks: Knocks::default(),
+        certified: Certified::default(),
         refused: crate::http::log::Repeats::default(),
     })
 }

@@ -181,7 +181,7 @@ steps! { Devices {
     put_device_key(id: DeviceId, key: &[u8; 32]) -> ();
     answered(id: DeviceId, fared: &Fared, at: UnixSeconds) -> ();
     proved_device(id: DeviceId, at: UnixSeconds) -> ();
-    certify_device(id: DeviceId, cert_digest: &[u8; 32], cert_der: &[u8]) -> ();
+    certify_device(id: DeviceId, cert_digest: &[u8; 32], cert_der: &[u8], keep: u32) -> ();
     devices(project: &Project, page: &Page) -> Vec<DeviceRow>;
     saw_device(id: DeviceId, at: UnixSeconds) -> ();
     pin_tpm(id: DeviceId, tpm: Tpm) -> ();

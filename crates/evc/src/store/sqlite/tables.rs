@@ -34,6 +34,7 @@ const MIGRATIONS: &[Migration] = &migrations![
     44 = "0044_sections_sent_before",
     45 = "0045_challenges",
     50 = "0050_labels",
+    64 = "0064_certificates_before",
 ];
 
 /// Where builds of before kept their list.
