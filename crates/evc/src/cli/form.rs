@@ -101,7 +101,7 @@ every! {
         InTheWay::AllowedElsewhere => InTheWay::AllowedElsewhere,
         InTheWay::EncryptionOfVaults { .. } => InTheWay::EncryptionOfVaults { policy: name() },
         InTheWay::Unfit { .. } => {
-            InTheWay::Unfit { policy: name(), device: name(), vault: Some(name()), why: Unfit::Custody }
+            InTheWay::Unfit { policy: name(), device: name(), why: Unfit::Custody }
         },
         InTheWay::PolicyInUse { .. } => InTheWay::PolicyInUse { policy: name(), vault: name(), device: name() },
         InTheWay::PolicyOfRule { .. } => InTheWay::PolicyOfRule { policy: name(), rule: name() },

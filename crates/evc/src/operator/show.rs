@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 
 use vault::decide::{Ruling, decide};
-use vault::ids::{DeviceId, Project, VaultId};
+use vault::ids::{DeviceId, Name, Project, VaultId};
 use vault::labels::Labels;
+use vault::policy::VaultPolicy;
 use wire::Certificate;
 
 use ::attest::SessionKey;
@@ -89,11 +90,15 @@ impl Operator {
         now: UnixSeconds,
     ) -> Result<Vec<VaultView>, Refusal> {
         let page = self.store.read(|tx| Box::pin(vaults_and_devices(tx, &self.project, after, limit)));
-        let (rows, devices) = page.await?;
+        let (rows, devices, policies) = page.await?;
         let devices: HashMap<_, _> =
             devices.into_iter().map(|row| (row.id, self.heard.newest(row))).collect();
         let aged = |row: &VaultRow| match devices.get(&row.device) {
-            Some(device) => VaultView::from(row).aged(device, said_at(row, device.report.get()), now),
+            Some(device) => {
+                let policy = row.policy.as_ref().and_then(|name| policies.get(name));
+                let view = VaultView::from(row).fitted(policy, device);
+                view.aged(device, said_at(row, device.report.get()), now)
+            }
             None => row.into(),
         };
         Ok(rows.iter().map(|row| aged(row).in_a_list()).collect())
@@ -114,20 +119,28 @@ impl Operator {
     }
 }
 
-/// A page of vaults, and the devices that they are of.
+/// A page of vaults, the devices that they are of, and the policies that they name.
 async fn vaults_and_devices(
     tx: &mut dyn Tx,
     project: &Project,
     after: Option<(DeviceId, VaultId)>,
     limit: u32,
-) -> Result<(Vec<VaultRow>, Vec<DeviceRow>), Refusal> {
+) -> Result<(Vec<VaultRow>, Vec<DeviceRow>, HashMap<Name, VaultPolicy>), Refusal> {
     let rows = tx.all_vaults(project, after, limit).await?;
     let mut devices: Vec<DeviceRow> = Vec::new();
     // In the order of their devices.
     for of in rows.chunk_by(|one, next| one.device == next.device).filter_map(<[_]>::first) {
         devices.extend(tx.device(of.device).await?);
     }
-    Ok((rows, devices))
+    let mut policies = HashMap::new();
+    for name in rows.iter().filter_map(|row| row.policy.as_ref()) {
+        if !policies.contains_key(name)
+            && let Some(row) = tx.policy(project, name.as_str()).await?
+        {
+            policies.insert(name.clone(), row.policy);
+        }
+    }
+    Ok((rows, devices, policies))
 }
 
 async fn stored(
@@ -143,8 +156,9 @@ async fn stored(
 }
 
 fn explained(view: &View, row: &VaultRow, now: UnixSeconds) -> VaultView {
-    let key = view.vaults.iter().find(|held| held.row.id == row.id).map(|held| key_words(view, held, now));
-    VaultView { key, ..row.into() }
+    let held = view.vaults.iter().find(|held| held.row.id == row.id);
+    let key = held.map(|held| key_words(view, held, now));
+    VaultView { key, ..row.into() }.fitted(held.map(|held| &held.policy), &view.device)
 }
 
 fn key_words(view: &View, held: &ListedVault, now: UnixSeconds) -> String {

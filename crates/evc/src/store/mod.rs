@@ -344,8 +344,8 @@ pub trait Keys {
         device: DeviceId,
         session: &[u8; 32],
     ) -> Stored<Vec<ReleaseRow>>;
-    /// Whether any of a vault's keys went out to its device, of the epochs that are not over.
-    async fn was_released(&mut self, device: DeviceId, vault: VaultId) -> Stored<bool>;
+    /// What went out of a vault's keys to its device, of the epochs that are not over, under each custody to the session that got it last.
+    async fn releases_of(&mut self, device: DeviceId, vault: VaultId) -> Stored<Vec<ReleaseRow>>;
     /// Keeps what goes out, in place of what went to an earlier session.
     async fn put_release(&mut self, row: &ReleaseRow) -> Stored<()>;
 }

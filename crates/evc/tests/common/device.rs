@@ -72,10 +72,14 @@ impl Key {
         Self::of(params(common_name, year, year + 1).self_signed(&key).expect("signed").pem(), &key)
     }
 
-    fn of(pem: String, key: &KeyPair) -> Self {
+    /// A certificate that was written down, and its key as PKCS #8.
+    pub(crate) fn read(pem: String, der: Vec<u8>) -> Self {
         let cert = Certificate::from_pem(pem.as_bytes()).expect("a certificate");
-        let der = key.serialize_der();
         Self { pem, cert, signer: FileSigner::from_der(&der).expect("a signer"), der }
+    }
+
+    fn of(pem: String, key: &KeyPair) -> Self {
+        Self::read(pem, key.serialize_der())
     }
 }
 

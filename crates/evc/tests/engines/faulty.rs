@@ -251,7 +251,7 @@ steps! { Vaults {
     graces_over(now: UnixSeconds, after: Option<Grace>, limit: u32) -> Vec<Grace>;
 } }
 steps! { Keys {
-    was_released(device: DeviceId, vault: VaultId) -> bool;
+    releases_of(device: DeviceId, vault: VaultId) -> Vec<ReleaseRow>;
     meta(name: &str) -> Option<Vec<u8>>;
     put_meta(name: &str, value: &[u8]) -> ();
     key(name: &str) -> Option<KeyRow>;

@@ -735,8 +735,9 @@ impl Keys for MemoryTx {
         let own = |row: &&ReleaseRow| (&row.project, row.device, &row.session) == (project, device, session);
         Ok(self.world.releases.values().filter(own).cloned().collect())
     }
-    async fn was_released(&mut self, device: DeviceId, vault: VaultId) -> Stored<bool> {
-        Ok(self.world.releases.keys().any(|(of, id, ..)| (*of, *id) == (device, vault)))
+    async fn releases_of(&mut self, device: DeviceId, vault: VaultId) -> Stored<Vec<ReleaseRow>> {
+        let own = |row: &&ReleaseRow| (row.device, row.vault) == (device, vault);
+        Ok(self.world.releases.values().filter(own).cloned().collect())
     }
     async fn put_release(&mut self, row: &ReleaseRow) -> Stored<()> {
         self.w().releases.insert((row.device, row.vault, row.epoch, row.custody.clone()), row.clone());

@@ -723,8 +723,11 @@ async fn one_release_stands_for_each_key(tx: &mut dyn Tx) -> Stored<()> {
         std::slice::from_ref(&next),
         "of epochs that are not over"
     );
-    assert!(tx.was_released(next.device, next.vault).await?);
-    assert!(!tx.was_released(device(9).id, next.vault).await?, "another device's");
+    assert_eq!(tx.releases_of(next.device, next.vault).await?, [next.clone()]);
+    assert_eq!(tx.releases_of(device(9).id, next.vault).await?, [], "another device's");
+    let alone = ReleaseRow { custody: "controller".into(), ..next.clone() };
+    tx.put_release(&alone).await?;
+    assert_eq!(tx.releases_of(next.device, next.vault).await?, [alone, next], "under each custody");
     Ok(())
 }
 
