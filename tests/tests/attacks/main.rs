@@ -3,6 +3,7 @@
 
 mod attacker;
 mod copies;
+mod kept_keys;
 mod keys;
 mod orphans;
 mod search;
