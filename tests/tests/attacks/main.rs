@@ -1,7 +1,6 @@
 //! What an attacker gets: by searching, with the disk, with another TPM, with an old controller.
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
-mod attacker;
 mod copies;
 mod kept_keys;
 mod keys;
