@@ -60,7 +60,7 @@ impl Operator {
     }
 
     /// Forgets a device. Refused while it has vaults, unless their keys are to go too. Its certificate is refused from then on, and it
-    /// registers again only by an allowance for its own serial that is given after this.
+    /// registers again only by an allowance for its own serial; those by which it came in go with it.
     ///
     /// # Errors
     /// [`Refusal`].
