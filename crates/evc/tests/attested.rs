@@ -493,3 +493,66 @@ fn a_copy_with_the_tpm_hides_behind_no_flood_of_sessions() {
     }
     assert!(alarm(&evc).contains("17 sessions gave way to new ones within an hour"), "{}", alarm(&evc));
 }
+
+/// KO-1: what a policy says is not what a node has its vault under. While that may be a key of ours the device stays, whatever an operator wrote
+/// since; it goes once its node says that it is under none, by a list that asks for none.
+#[test]
+fn a_device_stays_while_its_image_vault_may_be_under_a_key_of_ours() {
+    const IMAGE: &str = "kind: VaultPolicy\nname: p\ncustody: controller\n---\nkind: Vault\nname: image\ndevice: edge-1\npolicy: p\n";
+    for undo in ["apply", "delete"] {
+        let evc = Evc::start();
+        let (mut device, tpm) = with_tpm(&evc);
+        let deleted = || evc.operator("DELETE", "/devices/edge-1", "", Some(&evc.token));
+        let stays = |when: &str| {
+            let common::Answer { status, body } = deleted();
+            let words = String::from_utf8_lossy(&body).into_owned();
+            assert!(
+                status == 409 && words.contains("has vaults: `image`"),
+                "{undo}, {when}: {status} {words}"
+            );
+        };
+        evc.apply(IMAGE);
+        let section = round(&evc, &mut device, &tpm, &pcrs(1)).expect("a section");
+        stays("its key went out");
+        device.report(&evc, &section, 1);
+        stays("it is under that");
+        let _ = match undo {
+            "apply" => evc.act("POST", "/apply", &IMAGE.replace("custody: controller", "custody: tpm")),
+            _ => evc.act("DELETE", "/devices/edge-1/vaults/image", ""),
+        };
+        stays("and still is");
+        let under_none = |device: &Device, section: &Section| {
+            let mut info = device.info(section, 1);
+            info.vaults.iter_mut().filter_map(|line| line.report.as_mut()).for_each(|it| it.epoch = None);
+            device.tell(&evc, &info);
+        };
+        let (before, section) = (section, device.section(&evc));
+        under_none(&device, &before);
+        stays("it says otherwise by the list of before");
+        under_none(&device, &section);
+        stays("this list had the key in it, to get off it");
+        let section = device.section(&evc);
+        under_none(&device, &section);
+        let common::Answer { status, body } = deleted();
+        assert_eq!(status, 200, "{undo}: {}", String::from_utf8_lossy(&body));
+    }
+}
+
+/// The same where the list that the node has is not the one that it would get now: an operator gave the key back to the controller meanwhile.
+#[test]
+fn a_word_by_a_list_that_is_over_lets_no_key_go() {
+    let policy = |custody: &str| format!("kind: VaultPolicy\nname: p\ncustody: {custody}\n");
+    let evc = Evc::start();
+    let (mut device, tpm) = with_tpm(&evc);
+    evc.apply(&(policy("controller") + "---\nkind: Vault\nname: image\ndevice: edge-1\npolicy: p\n"));
+    let section = round(&evc, &mut device, &tpm, &pcrs(1)).expect("a section");
+    evc.apply(&policy("tpm"));
+    let mut info = device.info(&section, 1);
+    info.vaults.iter_mut().filter_map(|line| line.report.as_mut()).for_each(|it| it.epoch = None);
+    device.tell(&evc, &info);
+    assert_eq!(
+        evc.operator("DELETE", "/devices/edge-1", "", Some(&evc.token)).status,
+        409,
+        "it is about to take it"
+    );
+}

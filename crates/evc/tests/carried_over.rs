@@ -146,11 +146,7 @@ fn device() -> (Device, serde_json::Value) {
     let text = |field: &str| told[field].as_str().expect("text").to_owned();
     let pem = text("certificate");
     let der = hex::decode(text("key_pkcs8")).expect("hexadecimal");
-    let key = Key {
-        cert: wire::Certificate::from_pem(pem.as_bytes()).expect("a certificate"),
-        signer: wire::sign::FileSigner::from_der(&der).expect("a key"),
-        pem,
-    };
+    let key = Key::read(pem, der);
     let id = text("device").parse().expect("a UUID");
     (Device { key, id, serial: text("serial"), ..Device::new("edge-1") }, told["keys"].clone())
 }

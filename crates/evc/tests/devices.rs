@@ -332,3 +332,23 @@ fn an_orphan_under_another_key_is_removed_by_a_command() {
     assert_eq!(section.removed, [foreign]);
     assert!(section.vaults.iter().any(|entry| entry.name.as_str() == "payments"), "the other one stays");
 }
+
+/// KO-2: what moves goes by what the vault is under, not by what its policy became since: a vault that was made under the TPM alone stays with its device,
+/// though an operator wrote `custody: controller` once that was lost.
+#[test]
+fn a_vault_under_a_tpm_is_not_moved_since_its_policy_says_otherwise_by_now() {
+    let evc = Evc::start();
+    let (old, _new) = (Device::onboarded(&evc, "old"), Device::onboarded(&evc, "new"));
+    let id = old.id;
+    evc.meddle(|tx| Box::pin(async move { tx.pin_tpm(id, evc::store::Tpm::Present).await }));
+    evc.apply("kind: VaultPolicy\nname: p\ncustody: tpm\n---\nkind: Vault\nname: payments\ndevice: old\npolicy: p\n");
+    common::sql(evc.dir.path(), &["UPDATE vaults SET created = 1 WHERE name = 'payments'"]);
+    evc.act("POST", "/devices/old/lost", "");
+    let move_it =
+        || evc.operator("POST", "/devices/old/vaults/payments/rehome", r#"{"to":"new"}"#, Some(&evc.token));
+    let common::Answer { status, body } = move_it();
+    assert_eq!(status, 409, "{}", String::from_utf8_lossy(&body));
+    evc.apply("kind: VaultPolicy\nname: p\ncustody: controller\n");
+    let common::Answer { status, body } = move_it();
+    assert_eq!(status, 409, "{}", String::from_utf8_lossy(&body));
+}

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Answer, Device, Evc, raced};
+use common::{Answer, Device, Evc, raced, until_unchanged};
 
 const RULE: &str = "kind: VaultPolicy\nname: p\ncustody: controller\n---\nkind: Vault\nname: payments\ndevices: { site: berlin }\npolicy: p\n";
 
@@ -120,4 +120,47 @@ fn labels_and_rules_hold_for_the_very_next_poll() {
     assert_eq!(raced(&evc, &mut device, set), 200, "labelled");
     let rule = RULE.replace("name: payments", "name: ledger");
     assert_eq!(raced(&evc, &mut device, || drop(evc.act("POST", "/apply", &rule))), 200, "another rule");
+}
+
+/// Decision 50: a label only makes what is not there, and the default vaults are there. A rule for one is refused at the door; one of before gives
+/// nothing, whether its device is labelled or registers with the label.
+#[test]
+fn labels_change_no_default_vault() {
+    for name in ["image", "config"] {
+        let evc = Evc::start();
+        evc.apply("kind: VaultPolicy\nname: p\ncustody: controller\noperation: lock\n");
+        let rule = RULE.replace("name: payments", &format!("name: {name}"));
+        let Answer { status, body } = evc.operator("POST", "/apply", &rule, Some(&evc.token));
+        let told = String::from_utf8_lossy(&body).into_owned();
+        assert!(status == 400 && told.contains("is a default vault, which no labels change"), "{told}");
+        let of_before = vault::policy::VaultRule {
+            name: name.parse().expect("a name"),
+            devices: serde_json::from_str(r#"{"site":"berlin"}"#).expect("labels"),
+            policy: "p".parse().expect("a name"),
+        };
+        evc.meddle(move |tx| {
+            let rule = of_before.clone();
+            Box::pin(async move { tx.put_rule(&vault::ids::Project::default(), &rule, 1).await })
+        });
+        let mut device = Device::onboarded(&evc, "edge-1");
+        let before = device.attested(&evc);
+        device.report(&evc, &before, 1);
+        until_unchanged(&evc, &mut device);
+        labelled(&evc, "edge-1", "site", "berlin");
+        until_unchanged(&evc, &mut device);
+        let mut new = Device::new("edge-2");
+        let allow = serde_json::json!({
+            "cert_pem": new.onboard.pem, "serial": new.serial, "name": "edge-2", "labels": { "site": "berlin" }
+        });
+        evc.act("POST", "/onboarding", &allow.to_string());
+        assert_eq!(new.register(&evc), 201);
+        new.id = new.uuid(&evc).expect("known");
+        let entries = new.attested(&evc).vaults;
+        assert!(
+            entries.iter().all(|entry| entry.operation != vault::section::Operation::Lock),
+            "{entries:?}"
+        );
+        let policies = [device.id, new.id].map(|id| evc.stored(move |tx| tx.vaults(id)));
+        assert!(policies.iter().flatten().all(|row| row.policy.is_none()), "{policies:?}");
+    }
 }

@@ -4,6 +4,8 @@ mod common;
 
 use common::{Answer, Device, Evc, Key};
 use serde_json::json;
+use wire::envelope::seal_registration;
+use wire::register::Register;
 
 fn allow(evc: &Evc, device: &Device, serial: &str, name: Option<&str>) -> (u16, String) {
     let body = json!({ "cert_pem": device.onboard.pem, "serial": serial, "name": name });
@@ -18,7 +20,8 @@ fn devices(evc: &Evc) -> Vec<(String, String)> {
     listed.as_array().expect("a list").iter().map(|d| (text(d, "name"), text(d, "serial"))).collect()
 }
 
-/// A device that lost its certificate and has its key is the same device: same UUID, same vaults, and the certificate before is over.
+/// A device that lost its certificate and has its key is the same device: same UUID, same vaults. By the certificate before it is known too, for
+/// that is of the same key.
 #[test]
 fn a_device_that_made_its_certificate_anew_is_the_same_device() {
     for serial in ["serial-edge-1", "*"] {
@@ -35,9 +38,84 @@ fn a_device_that_made_its_certificate_anew_is_the_same_device() {
         device.id = id;
         assert_eq!(device.attested(&evc).vaults.len(), 2, "and its evidence holds");
         let before = Device { key: first, ..device };
-        assert_eq!(before.uuid(&evc), None);
+        assert_eq!(before.uuid(&evc), Some(id));
         assert_eq!(devices(&evc).len(), 1);
     }
+}
+
+fn registration(device: &Device, serial: &str, soft: &str) -> Vec<u8> {
+    let register = Register::new(device.key.pem.as_bytes(), serial, soft).expect("a registration");
+    seal_registration(&register.encode(), device.onboard.pem.as_bytes(), &device.onboard.signer)
+        .expect("sealed")
+}
+
+/// TH-2: a registration that was recorded on the way (a proxy that ends TLS), sent again without any key after the node made its certificate anew,
+/// takes no certificate from it; and the node makes its certificate anew again.
+#[test]
+fn a_recorded_registration_sent_again_shuts_no_device_out() {
+    let evc = Evc::start();
+    let [first, second] = Key::twice("EVE");
+    let mut device = Device { key: first, ..Device::new("edge-1") };
+    assert_eq!(allow(&evc, &device, "*", None).0, 200);
+    let recorded = registration(&device, &device.serial, "");
+    assert_eq!(evc.post("/register", &recorded).status, 201);
+    let first = std::mem::replace(&mut device.key, second);
+    assert_eq!(device.register(&evc), 200, "its certificate was lost, and made anew");
+    let id = device.uuid(&evc);
+    assert!(id.is_some());
+    let present = |evc: &Evc| evc.stored(|tx| tx.device(id.expect("known"))).expect("there").cert_digest;
+    for _ in 0..3 {
+        assert_eq!(evc.post("/register", &recorded).status, 200);
+        assert_eq!(device.uuid(&evc), id, "the device polls on with its own");
+        assert_eq!(present(&evc), device.key.cert.digest().0);
+    }
+    let second = std::mem::replace(&mut device.key, first);
+    assert_eq!(device.uuid(&evc), id, "a disk of before, with its certificate");
+    device.key = second.certified_anew();
+    assert_eq!(device.register(&evc), 200);
+    assert_eq!((device.uuid(&evc), present(&evc)), (id, device.key.cert.digest().0));
+}
+
+/// TH-7: who has a device's key makes the controller write for it so often in an hour, and is told; the device is there all the while.
+#[test]
+fn a_device_makes_its_certificate_anew_so_often_and_no_more() {
+    let evc = Evc::start();
+    let mut device = Device::onboarded(&evc, "edge-1");
+    let mut keys = vec![std::mem::replace(&mut device.key, Key::new("EVE"))];
+    for n in 0..9 {
+        device.key = keys[0].certified_anew();
+        let Answer { status, body } = evc.post("/register", &registration(&device, &device.serial, ""));
+        assert_eq!(status, if n < 8 { 200 } else { 503 }, "{n}");
+        assert!(n < 8 || String::from_utf8_lossy(&body).contains("came too often within 60 minutes"));
+        keys.push(std::mem::replace(&mut device.key, Key::new("EVE")));
+    }
+    let known = keys.into_iter().map(|key| {
+        device.key = key;
+        device.uuid(&evc)
+    });
+    let known: Vec<_> = known.collect();
+    assert!(known[..9].iter().all(|id| *id == Some(device.id)) && known[9].is_none(), "{known:?}");
+}
+
+/// TH-2: a device has the serial that it is let in by, and the name of that. Whichever other one it says is another's.
+#[test]
+fn a_device_takes_no_name_and_serial_that_its_allowance_does_not_give() {
+    let evc = Evc::start();
+    let device = Device::new("x");
+    assert_eq!(allow(&evc, &device, "soft-x", None).0, 200);
+    let says = |serial: &str| evc.post("/register", &registration(&device, serial, "soft-x")).status;
+    assert_eq!(says("edge-9"), 201);
+    assert_eq!(devices(&evc), [("soft-x".into(), "soft-x".into())]);
+    assert_eq!(says(""), 200, "and it is the same device when it says no other");
+    // Whoever has that other serial is allowed by another certificate: that is not withdrawn with this one.
+    let other = Device::new("other");
+    assert_eq!(allow(&evc, &other, "edge-9", None).0, 200);
+    assert_eq!(allow(&evc, &other, "soft-x", None).0, 200);
+    evc.act("DELETE", "/devices/soft-x", "");
+    assert_eq!(says("edge-9"), 403, "its own went with it");
+    assert_eq!(evc.post("/register", &registration(&other, "edge-9", "")).status, 201);
+    let listed = evc.act("GET", "/onboarding", "").to_string();
+    assert!(listed.contains("soft-x"), "{listed}");
 }
 
 /// A device whose allowance was withdrawn and that lost its certificate is allowed anew, by its name or without one, and is the same device.

@@ -96,7 +96,7 @@ fn orders_and_ends_hold_for_the_very_next_poll() {
     assert_eq!(raced(&evc, &mut device, || settle_graces(&evc)), 200, "the end of a grace");
 }
 
-/// One key, another certificate: by the one before nobody is known any more. A device that was removed is not known at all.
+/// One key, another certificate: by each of them the same device is known. A device that was removed is not known at all.
 #[test]
 fn another_certificate_and_a_removal_hold_for_the_very_next_poll() {
     let evc = Evc::start();
@@ -110,7 +110,7 @@ fn another_certificate_and_a_removal_hold_for_the_very_next_poll() {
     device.attested(&evc);
     let mut renewed = Device { key: second, onboard: Key::new("onboard"), ..Device::new("edge-1") };
     std::mem::swap(&mut renewed.onboard, &mut device.onboard);
-    assert_eq!(raced(&evc, &mut device, || assert_eq!(renewed.register(&evc), 200)), 401, "certified anew");
+    assert_eq!(raced(&evc, &mut device, || assert_eq!(renewed.register(&evc), 200)), 304, "certified anew");
     (renewed.id, renewed.session) = (device.id, device.session);
     (renewed.hash, renewed.head) = (device.hash, device.head);
     let delete = || drop(evc.act("DELETE", "/devices/edge-1?force=true", ""));
@@ -386,4 +386,27 @@ fn a_poll_is_told_what_it_would_be_if_nothing_were_remembered() {
         }
     }
     assert!(unchanged > 200 && remembered > 100, "{unchanged}, {remembered}: else nothing was tried");
+}
+
+/// TH-7: certificates of one key, made anew or sent again in turn (by the device, or by who recorded them), end nothing that is remembered of
+/// another device.
+#[test]
+fn registrations_in_turn_end_nothing_that_is_remembered_of_others() {
+    let evc = Evc::start();
+    let other = Device::onboarded(&evc, "other");
+    let mut device = Device::onboarded(&evc, "edge-1");
+    let registered = |device: &Device| {
+        let as_of = evc.app.store.as_of();
+        (device.register(&evc), evc.app.store.unchanged_since(as_of, other.id))
+    };
+    let mut keys = vec![device.key.certified_anew()];
+    keys.extend((0..3).map(|_| keys[0].certified_anew()).collect::<Vec<_>>());
+    for turn in 0..100 {
+        std::mem::swap(&mut device.key, &mut keys[turn % 4]);
+        assert_eq!(registered(&device), (200, true), "{turn}");
+    }
+    let allow = serde_json::json!({ "cert_pem": device.onboard.pem, "serial": "new" });
+    evc.act("POST", "/onboarding", &allow.to_string());
+    let new = Device { onboard: device.onboard, serial: "new".into(), ..Device::new("new") };
+    assert_eq!(registered(&new), (201, false), "a new device may");
 }

@@ -199,6 +199,8 @@ codes! {
         Busy,
         /// It took too long: the same may succeed soon.
         TookTooLong,
+        /// Known devices made their certificates anew too often: the same may succeed later.
+        CertifiedTooOften,
     }
 }
 

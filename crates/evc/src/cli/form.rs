@@ -44,6 +44,7 @@ every! {
         NotAdmitted::Full { .. } => NotAdmitted::Full { most: 7 },
         NotAdmitted::OthersSerial => NotAdmitted::OthersSerial,
         NotAdmitted::RegisteredOtherwise => NotAdmitted::RegisteredOtherwise,
+        NotAdmitted::TooOften { .. } => NotAdmitted::TooOften { within_s: 3600 },
         NotAdmitted::OthersName { .. } => NotAdmitted::OthersName { name: name() },
     }
     barred: Barred {
@@ -91,7 +92,7 @@ every! {
         InTheWay::AllowedElsewhere => InTheWay::AllowedElsewhere,
         InTheWay::EncryptionOfVaults { .. } => InTheWay::EncryptionOfVaults { policy: name() },
         InTheWay::Unfit { .. } => {
-            InTheWay::Unfit { policy: name(), device: name(), vault: Some(name()), why: Unfit::Custody }
+            InTheWay::Unfit { policy: name(), device: name(), why: Unfit::Custody }
         },
         InTheWay::PolicyInUse { .. } => InTheWay::PolicyInUse { policy: name(), vault: name(), device: name() },
         InTheWay::PolicyOfRule { .. } => InTheWay::PolicyOfRule { policy: name(), rule: name() },

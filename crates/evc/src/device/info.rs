@@ -1,14 +1,18 @@
 //! What a device reports of itself: kept for the operator, and the source of three facts that decisions use:
 //! a vault was made, the epoch it is wrapped under, and that a removed one is gone.
 
+use ::attest::SessionKey;
 use vault::ids::{DeviceId, SectionVersion};
 use vault::life::{Contact, Life, Listed};
 use vault::plan::Note;
-use vault::report::VaultReport;
+use vault::report::{State, VaultReport};
+use vault::section::{Custody, Operation};
 use wire::info::{DeviceInfo, Info};
 
 use crate::fleet::life::life;
 use crate::fleet::reported;
+use crate::fleet::section::draft;
+use crate::fleet::view::{ListedVault, View};
 use crate::service::{Barred, Controller, Fault, Refusal, Stale};
 use crate::store::{DeviceReport, DeviceRow, Scope, Tx, UnixSeconds, VaultRow, VaultSaid};
 
@@ -59,6 +63,36 @@ impl Controller {
         for row in rows {
             self.fold(tx, row, info, accepted, now).await?;
         }
+        self.let_go(tx, device, SessionKey(session), accepted, now).await
+    }
+
+    /// Forgets that keys of default vaults went out, once the node is under none of them: it says so, it accepted the present list, that list asks
+    /// for no key of ours, and it would be the same now. Until then the keys stay, whatever becomes of the device ([`Listed::may_need_keys`]).
+    async fn let_go(
+        &self,
+        tx: &mut dyn Tx,
+        device: DeviceId,
+        session: SessionKey,
+        accepted: Option<SectionVersion>,
+        now: UnixSeconds,
+    ) -> Result<(), Refusal> {
+        let row = tx.device(device).await?.ok_or(Fault::NoDevice)?;
+        let mut free = Vec::new();
+        for vault in tx.vaults(device).await?.into_iter().filter(says_that_it_is_under_none) {
+            free.extend((!tx.releases_of(device, vault.id).await?.is_empty()).then_some(vault.id));
+        }
+        if free.is_empty() || accepted != Some(self.place(row.section_version)) {
+            return Ok(());
+        }
+        let digest = row.section_digest;
+        let view = View::load(&self.verdicts, tx, row).await?;
+        if digest.is_none() || draft(&view, session, now).digest != digest {
+            return Ok(());
+        }
+        let asks_for_none = |held: &&ListedVault| held.policy.node.custody == Custody::Tpm;
+        for held in view.vaults.iter().filter(|held| free.contains(&held.row.id)).filter(asks_for_none) {
+            tx.drop_releases_before(device, held.row.id, held.epochs.current().next()).await?;
+        }
         Ok(())
     }
 
@@ -97,6 +131,16 @@ fn turned_unmeasured(info: &DeviceInfo, rows: &[VaultRow]) -> bool {
     let says = |report: &VaultReport| report.detail.contains(&words);
     let is = info.vaults.iter().filter_map(|line| line.report.as_ref()).any(says);
     is && rows.iter().any(|row| row.report.get().is_some_and(|before| !says(before)))
+}
+
+/// A default vault that its node made, and has under no key of ours, with no change under way or failed.
+fn says_that_it_is_under_none(row: &VaultRow) -> bool {
+    let at_rest = |said: &VaultReport| {
+        let failed = said.last.as_ref().is_some_and(|last| last.error.is_some());
+        let is_made = said.created && matches!(said.state, State::Unlocked | State::Locked);
+        is_made && !failed && said.epoch.is_none() && said.wanted != Operation::ChangeKey
+    };
+    row.id.is_default() && row.reported_epoch.is_none() && row.report.get().is_some_and(at_rest)
 }
 
 /// A vault that this report is the first to say nothing of gets the time of when it was spoken of last into its row.

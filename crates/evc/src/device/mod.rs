@@ -2,6 +2,7 @@
 //! it ([`sender`]). Nothing in here is called by an operator's room.
 
 pub mod attest;
+pub(crate) mod certified;
 pub(crate) mod chain;
 mod challenge;
 pub mod config;

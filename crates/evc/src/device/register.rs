@@ -1,5 +1,7 @@
 //! Onboarding of a device: an allowed certificate and serial, once; who the device is.
 
+use std::net::IpAddr;
+
 use uuid::Uuid;
 use vault::ids::{DeviceId, Name, Project};
 use vault::labels::Labels;
@@ -19,6 +21,9 @@ pub const ANY_SERIAL: &str = "*";
 /// Devices that one allowance for any serial lets in: who has its key makes no more rows than that.
 const MOST_BY_ONE: u64 = 4096;
 
+/// Certificates that a device's key had before, by which it is known too: the newest so many.
+const CERTS_BEFORE: u32 = 64;
+
 /// How a registration went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Registered {
@@ -32,8 +37,14 @@ impl Controller {
     /// Registers a device.
     ///
     /// # Errors
-    /// [`Refusal`]: malformed, not allowed, expired, a key that is not its holder's, or the serial is another device's.
-    pub async fn register(&self, envelope: DeviceEnvelope, now: UnixSeconds) -> Result<Registered, Refusal> {
+    /// [`Refusal`]: malformed, not allowed, expired, a key that is not its holder's, the serial is another device's, or it makes its
+    /// certificate anew too often. `from` is where it came from.
+    pub async fn register(
+        &self,
+        envelope: DeviceEnvelope,
+        from: IpAddr,
+        now: UnixSeconds,
+    ) -> Result<Registered, Refusal> {
         let (onboard, payload) = envelope.verify_registration().map_err(unverified)?;
         let register = Register::decode(&payload)?;
         valid(&onboard, now, Which::Onboarding)?;
@@ -44,21 +55,25 @@ impl Controller {
         let Some(scope) = self.store.read(|tx| Box::pin(to_change(tx, &onboard, &register))).await? else {
             return Ok(Registered::Again);
         };
+        let told = match scope {
+            Scope::Device(device) => self.certified.may(device, from, now)?,
+            _ => true,
+        };
         let taken_in =
             self.store.write(scope, |tx| Box::pin(take_in(tx, &self.kek, scope, (&onboard, &register), now)));
         Ok(match taken_in.await? {
             TakenIn::New(device, not_given) => {
-                tracing::info!(%device, serial = serial(&register), "device registered");
+                tracing::info!(%device, serial = said(&register), "device registered");
                 for (rule, why) in not_given {
                     tracing::warn!(%device, %rule, %why, "a rule names it, and its vault can't be on it");
                 }
                 Registered::New
             }
-            TakenIn::Certified(device) => {
+            TakenIn::Certified(device) if told => {
                 tracing::info!(%device, "device registered again with a new certificate of its key");
                 Registered::Again
             }
-            TakenIn::AsBefore => Registered::Again,
+            TakenIn::Certified(_) | TakenIn::AsBefore => Registered::Again,
         })
     }
 }
@@ -70,14 +85,16 @@ async fn to_change(
     register: &Register,
 ) -> Result<Option<Scope>, Refusal> {
     let allowed = allowance(tx, onboard, register).await?;
-    let is_as_before = |known: DeviceRow| {
-        known.cert_digest == register.certificate().digest().0 && is_used(&allowed, &known)
-    };
-    if of_key(tx, register).await?.is_some_and(is_as_before) {
-        return Ok(None);
+    match of_key(tx, register).await? {
+        Some(known) if is_used(&allowed, &known) => {
+            let had = tx.device_by_cert(&register.certificate().digest().0).await?.is_some();
+            Ok((!had).then_some(Scope::Device(known.id)))
+        }
+        Some(_) => Ok(Some(Scope::Onboarding)),
+        // Vaults that its labels give it are of the fleet.
+        None if allowed.labels.is_empty() => Ok(Some(Scope::Onboarding)),
+        None => Ok(Some(Scope::Fleet)),
     }
-    // Vaults that its labels give it are of the fleet.
-    Ok(Some(if allowed.labels.is_empty() { Scope::Onboarding } else { Scope::Fleet }))
 }
 
 /// Whether a device came in by an allowance, or by one for any serial.
@@ -93,6 +110,7 @@ enum TakenIn {
     AsBefore,
 }
 
+/// In the transaction that has `scope` to itself. What was changed since that was chosen needs another: the device comes again.
 async fn take_in(
     tx: &mut dyn Tx,
     kek: &Kek,
@@ -101,12 +119,16 @@ async fn take_in(
     now: UnixSeconds,
 ) -> Result<TakenIn, Refusal> {
     let allowed = allowance(tx, onboard, register).await?;
-    if !allowed.labels.is_empty() && scope != Scope::Fleet {
-        return Err(Refusal::Busy); // It got them just now: the device comes again.
-    }
     if let Some(known) = of_key(tx, register).await? {
+        let alone = scope == Scope::Device(known.id);
+        if alone != is_used(&allowed, &known) {
+            return Err(Refusal::Busy);
+        }
         come_again(tx, &allowed, &known, register).await?;
         return certify(tx, &known, register.certificate()).await;
+    }
+    if scope != Scope::Fleet && (scope != Scope::Onboarding || !allowed.labels.is_empty()) {
+        return Err(Refusal::Busy);
     }
     not_removed(tx, &allowed, register).await?;
     if allowed.device.is_some() && allowed.serial != ANY_SERIAL {
@@ -148,7 +170,7 @@ async fn not_removed(tx: &mut dyn Tx, allowed: &OnboardRow, register: &Register)
     if is_own && allowed.serial != ANY_SERIAL {
         return Ok(());
     }
-    Err(NotAdmitted::Removed { name, serial: had.unwrap_or_else(|| serial(register).to_owned()) }.into())
+    Err(NotAdmitted::Removed { name, serial: had.unwrap_or_else(|| said(register).to_owned()) }.into())
 }
 
 async fn has_room(tx: &mut dyn Tx, allowed: &OnboardRow) -> Result<(), Refusal> {
@@ -221,25 +243,31 @@ async fn come_again(
     match allowed.device {
         _ if is_used(allowed, known) => Ok(()),
         // A device stays in its project.
-        None if allowed.project == known.project && known.serial == serial(register) => {
+        None if allowed.project == known.project && known.serial == serial(allowed, register) => {
             Ok(tx.use_onboarding(&allowed.cert_digest, &allowed.serial, known.id).await?)
         }
         _ => Err(NotAdmitted::RegisteredOtherwise.into()),
     }
 }
 
-/// A certificate that was lost and made anew takes the place of the one before.
+/// A certificate that was lost and made anew becomes the present one. Those that the key had before stay good: what was recorded of a
+/// registration, and is sent again by who has no key, changes nothing.
 async fn certify(tx: &mut dyn Tx, known: &DeviceRow, certificate: &Certificate) -> Result<TakenIn, Refusal> {
     let digest = certificate.digest().0;
-    if digest == known.cert_digest {
+    if tx.device_by_cert(&digest).await?.is_some() {
         return Ok(TakenIn::AsBefore);
     }
-    tx.certify_device(known.id, &digest, certificate.der()).await?;
+    tx.certify_device(known.id, &digest, certificate.der(), CERTS_BEFORE).await?;
     Ok(TakenIn::Certified(known.id))
 }
 
-/// The hardware's serial, or the installer's.
-fn serial(register: &Register) -> &str {
+/// The serial that it is let in by; by an allowance for any, the one that it says.
+fn serial<'a>(allowed: &'a OnboardRow, register: &'a Register) -> &'a str {
+    if allowed.serial == ANY_SERIAL { said(register) } else { &allowed.serial }
+}
+
+/// The hardware's serial, or the installer's, by its own word.
+fn said(register: &Register) -> &str {
     if register.serial().is_empty() { register.soft_serial() } else { register.serial() }
 }
 
@@ -259,7 +287,7 @@ async fn add(
         cert_digest: certificate.digest().0,
         cert_der: certificate.der().to_vec(),
         key: Some(key(certificate)),
-        serial: serial(register).to_owned(),
+        serial: serial(allowed, register).to_owned(),
         let_in_by: (allowed.serial == ANY_SERIAL).then_some(allowed.cert_digest),
         tpm: Tpm::Unknown,
         learn: true,
@@ -296,15 +324,14 @@ async fn name(tx: &mut dyn Tx, allowed: &OnboardRow, register: &Register, id: Uu
         }
         _ => {}
     }
-    match own_name(register) {
+    match own_name(serial(allowed, register)) {
         Some(own) if !is_taken(tx, project, &own).await? => Ok(own),
         _ => Ok(fallback(id)),
     }
 }
 
 /// The serial, where it is a name. One that reads as a UUID would be taken for another device's identity.
-fn own_name(register: &Register) -> Option<Name> {
-    let serial = serial(register);
+fn own_name(serial: &str) -> Option<Name> {
     serial.parse().ok().filter(|_| serial.parse::<Uuid>().is_err())
 }
 

@@ -1,9 +1,10 @@
 //! Vaults as they are put on devices: by a document of one device, and by a rule of those with some labels.
 
 use uuid::Uuid;
+use vault::defaults;
 use vault::ids::{Name, Project, VaultId};
 use vault::labels::Labels;
-use vault::life::{Applied, Fit, Wish, applied, fits};
+use vault::life::{Applied, Fit, Unfit, Wish, applied, fits};
 use vault::policy::{VaultPolicy, VaultRule, VaultSpec};
 
 use super::defaults::add_vault;
@@ -12,7 +13,7 @@ use super::view::policy_of;
 use crate::api::Outcome;
 use crate::custody::Kek;
 use crate::service::{InTheWay, Refusal, Unknown, in_life};
-use crate::store::{DeviceRow, Page, Tpm, Tx, UnixSeconds, VaultRow};
+use crate::store::{DeviceRow, Page, Tpm, Tx, UnixSeconds, VaultRow, VaultStanding};
 
 /// Rules that are read at once.
 const PAGE: u32 = 500;
@@ -20,7 +21,8 @@ const PAGE: u32 = 500;
 /// A vault that was brought to what is written.
 pub(crate) struct Placed {
     pub(crate) outcome: Outcome,
-    pub(crate) fit: Fit,
+    /// Or why it can't be opened on this device, where it was there before: nobody's word about himself undoes what is there.
+    pub(crate) fit: Result<Fit, Unfit>,
     /// As it was before.
     pub(crate) before: Option<VaultRow>,
 }
@@ -37,12 +39,21 @@ pub(crate) async fn place(
     now: UnixSeconds,
 ) -> Result<Placed, Refusal> {
     let policy = named_policy(tx, &device.project, &spec.policy).await?;
-    let fit = held_against(device, &policy, None)?;
     let before = existing(tx, device, spec).await?;
+    let is_new = before.as_ref().is_none_or(|row| !is_placed(row, spec));
+    if is_new {
+        held_against(device, &policy)?;
+    }
+    let fit = fits(&policy, device.tpm.into());
     let present = made_under(tx, device, spec, before.as_ref()).await?.map(|under| under.node.encryption);
     let wish = Wish { policy: &spec.policy, encryption: policy.node.encryption, present };
     let outcome = bring(tx, kek, device, (spec, before.as_ref()), wish, now).await?;
     Ok(Placed { outcome, fit, before })
+}
+
+/// Whether a document only says again what is so.
+fn is_placed(row: &VaultRow, spec: &VaultSpec) -> bool {
+    row.standing == VaultStanding::Active && row.policy.as_ref() == Some(&spec.policy)
 }
 
 async fn bring(
@@ -74,7 +85,8 @@ async fn bring(
     }
 }
 
-/// The rules that name a device by its labels, and did not by those that it had before.
+/// The rules that name a device by its labels, and did not by those that it had before. One for a default vault, of before such were
+/// refused, gives nothing: that vault is there.
 pub(crate) async fn newly_named(
     tx: &mut dyn Tx,
     device: &DeviceRow,
@@ -85,7 +97,7 @@ pub(crate) async fn newly_named(
         let rows = tx.rules(&device.project, &Page { after, limit: PAGE }).await?;
         let Some(last) = rows.last() else { return Ok(all) };
         after = last.rule.name.to_string();
-        let rules = rows.into_iter().map(|row| row.rule);
+        let rules = rows.into_iter().map(|row| row.rule).filter(|rule| defaults::named(&rule.name).is_none());
         all.extend(
             rules.filter(|rule| {
                 device.labels.are_named_by(&rule.devices) && !before.are_named_by(&rule.devices)
@@ -121,16 +133,11 @@ pub(crate) async fn named_policy(
     Ok(row.ok_or_else(|| Unknown::Policy { policy: name.clone() })?.policy)
 }
 
-/// Holds a policy against a device. `vault`: the one that names it, where it is the policy that is applied.
-pub(crate) fn held_against(
-    device: &DeviceRow,
-    policy: &VaultPolicy,
-    vault: Option<&Name>,
-) -> Result<Fit, InTheWay> {
+/// Holds a policy against a device that is newly to have a vault under it.
+pub(crate) fn held_against(device: &DeviceRow, policy: &VaultPolicy) -> Result<Fit, InTheWay> {
     fits(policy, device.tpm.into()).map_err(|why| InTheWay::Unfit {
         policy: policy.name.clone(),
         device: device.name.clone(),
-        vault: vault.cloned(),
         why,
     })
 }

@@ -48,6 +48,7 @@ fn not_admitted(cause: &NotAdmitted) -> Code {
         NotAdmitted::Full { .. } => Code::AllowanceFull,
         NotAdmitted::OthersSerial => Code::SerialTaken,
         NotAdmitted::RegisteredOtherwise => Code::RegisteredOtherwise,
+        NotAdmitted::TooOften { .. } => Code::CertifiedTooOften,
         NotAdmitted::OthersName { .. } => Code::DeviceNameTaken,
     }
 }

@@ -52,7 +52,7 @@ async fn certs(State(app): State<App>) -> Answer {
 async fn register(State(app): State<App>, message: Message) -> Answer {
     let envelope = DeviceEnvelope::parse(&message.body)?;
     let (certificate, from, at) = (envelope.sender().0, message.source.address(), now());
-    let registered = app.register(envelope, at).await;
+    let registered = app.register(envelope, from, at).await;
     Ok(match registered.inspect_err(|refused| app.knocks.heard(certificate, from, refused, at))? {
         Registered::New => StatusCode::CREATED.into_response(),
         Registered::Again => StatusCode::OK.into_response(),

@@ -45,7 +45,7 @@ impl Operator {
         let found = orphan(reports(&device), vault);
         let orphan = if how.remove { found } else { found.and_then(Orphan::to_open) }.map_err(refused)?;
         let policy = named_policy(tx, &self.project, &how.policy).await?;
-        held_against(&device, &policy, None)?;
+        held_against(&device, &policy)?;
         let rows = tx.vaults(device.id).await?;
         let there = rows.iter().find(|row| row.id == orphan.id).map(life).transpose()?;
         let at = (self.incarnation, accepted(&device));

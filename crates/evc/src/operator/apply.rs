@@ -1,12 +1,13 @@
 //! `evc apply`: policies and vaults from the operator's file become so, all of them or none. Repeating changes nothing.
 
 use vault::ids::Project;
+use vault::life::fits;
 use vault::policy::{Document, Located, VaultPolicy, VaultSpec, read};
 
 use super::Operator;
 use super::differences::{of_policies, of_vault};
 use crate::api::{Applied, Outcome};
-use crate::fleet::placed::{self, Placed, held_against};
+use crate::fleet::placed::{self, Placed};
 use crate::service::{Fault, InTheWay, Refusal, find_device};
 use crate::store::{DeviceRow, PolicyRow, Scope, Tpm, Tx, UnixSeconds};
 use crate::words::notes;
@@ -45,8 +46,9 @@ impl Operator {
         // Last, for the file may have given a changed policy's vaults another one.
         for located in documents {
             if let Document::Policy(policy) = &located.document {
-                let fits = fits_its_vaults(tx, &self.project, policy).await;
-                fits.map_err(|e| e.of_document(place(located)))?;
+                let impossible = impossible_where(tx, &self.project, policy).await?;
+                let is_it = |it: &&mut Applied| it.kind == "policy" && it.name == policy.name.as_str();
+                applied.iter_mut().filter(is_it).for_each(|it| it.notes.extend(impossible.clone()));
             }
         }
         Ok(applied)
@@ -132,15 +134,16 @@ async fn encryption_stays(tx: &mut dyn Tx, row: &PolicyRow, policy: &VaultPolicy
     Err(InTheWay::EncryptionOfVaults { policy: policy.name.clone() }.into())
 }
 
-/// Whether it can be met wherever it is named. That turns on nothing of a device but its TPM, so one of each kind stands for all.
+/// A vault that it can't be met for, if any. What a device says of its TPM refuses no policy: it would be one device's word against all others.
 /// A vault that is being removed does not count: whoever keeps it again has it held against its policy then.
-async fn fits_its_vaults(tx: &mut dyn Tx, project: &Project, policy: &VaultPolicy) -> Result<(), Refusal> {
-    for tpm in [Tpm::Absent, Tpm::Present, Tpm::Unknown] {
-        let Some(row) = tx.vault_with_policy_and_tpm(project, policy.name.as_str(), tpm).await? else {
-            continue;
-        };
-        let device = tx.device(row.device).await?.ok_or(Fault::VaultWithoutDevice)?;
-        held_against(&device, policy, Some(&row.name))?;
-    }
-    Ok(())
+async fn impossible_where(
+    tx: &mut dyn Tx,
+    project: &Project,
+    policy: &VaultPolicy,
+) -> Result<Option<String>, Refusal> {
+    let Err(why) = fits(policy, Tpm::Absent.into()) else { return Ok(None) };
+    let found = tx.vault_with_policy_and_tpm(project, policy.name.as_str(), Tpm::Absent).await?;
+    let Some(row) = found else { return Ok(None) };
+    let device = tx.device(row.device).await?.ok_or(Fault::VaultWithoutDevice)?;
+    Ok(Some(notes::of_impossible(&row.name, &device.name, why)))
 }

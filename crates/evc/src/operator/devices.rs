@@ -2,7 +2,7 @@
 //! became. Each is one transaction with what is decided for the device, so after its commit no key goes out that was not to.
 
 use vault::ids::{DeviceId, Name, Project};
-use vault::life::{Move, NotRehomed, Rehomed, Target};
+use vault::life::{Life, Move, NotRehomed, Rehomed, Target};
 use vault::section::Custody;
 use wire::Certificate;
 
@@ -13,7 +13,7 @@ use crate::custody::rehome;
 use crate::fleet::life::{life, new_row};
 use crate::fleet::view::policy_of;
 use crate::service::{Fault, InTheWay, Refusal, device_by_id, find_device, in_life};
-use crate::store::{DeviceRow, RemovedRow, Scope, StoreError, Tx, UnixSeconds, VaultRow, VaultStanding};
+use crate::store::{ReleaseRow, RemovedRow, Scope, StoreError, Tx, UnixSeconds, VaultRow};
 
 impl Operator {
     /// From this commit on nothing is released to the device, and it is told to lock what it holds. Safe to repeat.
@@ -66,7 +66,7 @@ impl Operator {
     }
 
     /// Forgets a device. Refused while it has vaults, unless their keys are to go too. Its certificate is refused from then on, and it
-    /// registers again only by an allowance for its own serial that is given after this.
+    /// registers again only by an allowance for its own serial; those by which it came in go with it.
     ///
     /// # Errors
     /// [`Refusal`].
@@ -106,6 +106,7 @@ impl Operator {
             same_device: old.id == new.id,
             lost: old.lost_at.is_some(),
             custody: policy_of(tx, &old, &row).await?.node.custody,
+            in_tpm: vault.is_in_tpm(&went_out(tx, &row).await?),
             target: target(tx, there.as_ref()).await?,
         };
         let Rehomed { vault, replaces } = vault.rehome(how).map_err(|cause| match cause {
@@ -163,7 +164,7 @@ async fn delete(
 ) -> Result<Gone, Refusal> {
     let row = find_device(tx, project, device).await?;
     let rows = tx.vaults(row.id).await?;
-    let vaults = with_keys_here(tx, &row, &rows).await?;
+    let vaults = with_keys_here(tx, &rows).await?;
     if !vaults.is_empty() && !force {
         return Err(InTheWay::HasVaults { device: row.name, vaults }.into());
     }
@@ -177,14 +178,10 @@ async fn delete(
 }
 
 /// Vaults that would lose a key with the device.
-async fn with_keys_here(
-    tx: &mut dyn Tx,
-    device: &DeviceRow,
-    rows: &[VaultRow],
-) -> Result<Vec<Name>, Refusal> {
+async fn with_keys_here(tx: &mut dyn Tx, rows: &[VaultRow]) -> Result<Vec<Name>, Refusal> {
     let mut names = Vec::new();
     for row in rows {
-        if has_key_here(tx, device, row).await? {
+        if has_key_here(tx, row).await? {
             names.push(row.name.clone());
         }
     }
@@ -192,17 +189,26 @@ async fn with_keys_here(
     Ok(names)
 }
 
-/// A default vault is every node's: it keeps no device here until the node may have put something under a key of ours.
-async fn has_key_here(tx: &mut dyn Tx, device: &DeviceRow, row: &VaultRow) -> Result<bool, Refusal> {
-    if row.standing == VaultStanding::Gone || !row.id.is_default() {
-        return Ok(row.standing != VaultStanding::Gone);
+/// A default vault is every node's: it keeps no device here but while the node may have it under a key of ours. What its policy says by now is
+/// only what the node is to do at its next contact.
+async fn has_key_here(tx: &mut dyn Tx, row: &VaultRow) -> Result<bool, Refusal> {
+    match life(row)? {
+        Life::Gone(_) => Ok(false),
+        Life::Listed(_) if !row.id.is_default() => Ok(true),
+        Life::Listed(vault) => Ok(vault.may_need_keys(!went_out(tx, row).await?.is_empty())),
     }
-    let used = target(tx, Some(row)).await? == Target::Used;
-    Ok(used && policy_of(tx, device, row).await?.node.custody != Custody::Tpm)
+}
+
+/// The custodies under which a vault's keys went out to its device.
+async fn went_out(tx: &mut dyn Tx, row: &VaultRow) -> Result<Vec<Custody>, Refusal> {
+    let rows = tx.releases_of(row.device, row.id).await?.into_iter();
+    let read = |row: ReleaseRow| serde_json::from_value(row.custody.into());
+    let all: Result<_, _> = rows.map(read).collect();
+    Ok(all.map_err(|e: serde_json::Error| StoreError::Damaged(format!("a release: {e}")))?)
 }
 
 /// What a device has there. A key that went out counts, also when the node has not told yet what it made with it.
 async fn target(tx: &mut dyn Tx, there: Option<&VaultRow>) -> Result<Target, Refusal> {
     let Some(row) = there else { return Ok(Target::Free) };
-    Ok(Target::of(Some(&life(row)?), tx.was_released(row.device, row.id).await?))
+    Ok(Target::of(Some(&life(row)?), !tx.releases_of(row.device, row.id).await?.is_empty()))
 }

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use vault::ids::Project;
 
 use super::Operator;
-use super::show::{in_a_list, strange_view, withheld_for};
+use super::show::{Policies, in_a_list, read_policies, strange_view, withheld_for};
 use crate::api::{Counts, DeviceView, Glance, Knock, Reference, VaultView};
 use crate::fleet::view::View;
 use crate::service::{Refusal, Verdicts};
@@ -77,10 +77,11 @@ impl Operator {
             let page = Page { after, limit: PAGE };
             let rows = self.store.read(|tx| Box::pin(devices(&self.verdicts, tx, &self.project, &page)));
             let rows = rows.await?;
+            let (rows, policies) = rows;
             let Some(last) = rows.last() else { break };
             after = last.device.name.to_string();
             for Seen { device, vaults, strange } in rows {
-                tally.add(self.heard.newest(device), &vaults, strange.as_ref(), now);
+                tally.add(self.heard.newest(device), &vaults, (strange.as_ref(), &policies), now);
             }
         }
         tally.counts.policies = self.policies().await?;
@@ -120,26 +121,34 @@ struct Seen {
     strange: Option<View>,
 }
 
-/// A page of devices.
+/// A page of devices, and the policies that their vaults name.
 async fn devices(
     verdicts: &Verdicts,
     tx: &mut dyn Tx,
     project: &Project,
     page: &Page,
-) -> Result<Vec<Seen>, Refusal> {
-    let mut all = Vec::new();
+) -> Result<(Vec<Seen>, Policies), Refusal> {
+    let (mut all, mut policies) = (Vec::new(), Policies::new());
     for device in tx.devices(project, page).await? {
         let vaults = tx.vaults(device.id).await?;
+        read_policies(tx, project, &vaults, &mut policies).await?;
         let strange = strange_view(verdicts, tx, &device).await?;
         all.push(Seen { device, vaults, strange });
     }
-    Ok(all)
+    Ok((all, policies))
 }
 
 impl Tally {
     /// A device and its vaults: those that have a row, and the default ones that the device alone speaks of.
-    fn add(&mut self, device: DeviceRow, rows: &[VaultRow], strange: Option<&View>, now: UnixSeconds) {
-        let listed: Vec<_> = rows.iter().map(|row| in_a_list(strange, &device, row, now)).collect();
+    fn add(
+        &mut self,
+        device: DeviceRow,
+        rows: &[VaultRow],
+        (strange, policies): (Option<&View>, &Policies),
+        now: UnixSeconds,
+    ) {
+        let listed: Vec<_> =
+            rows.iter().map(|row| in_a_list((strange, policies), &device, row, now)).collect();
         let shown =
             DeviceView::of(device, now).withheld_for(strange.and_then(|view| withheld_for(view, now)));
         let unlisted = shown.default_vaults.iter().filter(|vault| rows.iter().all(|row| row.id != vault.id));

@@ -8,7 +8,7 @@ use super::Operator;
 use super::differences::of_rules;
 use crate::api::{Applied, Done, Labelling, Outcome, RuleView};
 use crate::fleet::placed::{follow, named_policy, newly_named};
-use crate::service::{BadRequest, Refusal, Unknown, device_by_id};
+use crate::service::{BadRequest, InTheWay, Refusal, Unknown, device_by_id};
 use crate::store::{DeviceRow, Page, RuleRow, Scope, Tx, UnixSeconds};
 use crate::words::notes;
 
@@ -102,6 +102,26 @@ impl Operator {
         Ok([vec![applied], vaults].concat())
     }
 
+    /// The vault of one of the devices that a rule names. One that can't have it keeps it from no other: that it has no TPM is its own word.
+    async fn put_of_rule(
+        &self,
+        tx: &mut dyn Tx,
+        device: &DeviceRow,
+        rule: &VaultRule,
+        now: UnixSeconds,
+    ) -> Result<Applied, Refusal> {
+        match self.put_vault(tx, device, &rule.of(&device.name), now).await {
+            Err(Refusal::InTheWay(InTheWay::Unfit { policy, why, .. })) => Ok(Applied {
+                kind: "vault".into(),
+                name: format!("{} on {}", rule.name, device.name),
+                changes: Vec::new(),
+                outcome: Outcome::Unchanged,
+                notes: vec![notes::of_not_given(&policy, why)],
+            }),
+            put => put,
+        }
+    }
+
     /// How many devices it names, and those of their vaults that were not so.
     async fn expanded(
         &self,
@@ -117,8 +137,10 @@ impl Operator {
             after = last.name.to_string();
             named += devices.len();
             for device in &devices {
-                let vault = self.put_vault(tx, device, &rule.of(&device.name), now).await?;
-                vaults.extend((vault.outcome != Outcome::Unchanged).then_some(vault));
+                let vault = self.put_of_rule(tx, device, rule, now).await?;
+                vaults.extend(
+                    (vault.outcome != Outcome::Unchanged || !vault.notes.is_empty()).then_some(vault),
+                );
             }
         }
     }

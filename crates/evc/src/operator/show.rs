@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 
 use vault::decide::{Decision, Ruling, Withheld, decide};
-use vault::ids::{DeviceId, Epoch, Project, VaultId};
+use vault::ids::{DeviceId, Epoch, Name, Project, VaultId};
 use vault::labels::Labels;
+use vault::policy::VaultPolicy;
 use vault::report::State;
 use wire::Certificate;
 
@@ -108,11 +109,11 @@ impl Operator {
         let page = self
             .store
             .read(|tx| Box::pin(vaults_and_devices(&self.verdicts, tx, &self.project, after, limit)));
-        let (rows, devices, strange) = page.await?;
+        let Around { rows, devices, strange, policies } = page.await?;
         let devices: HashMap<_, _> =
             devices.into_iter().map(|row| (row.id, self.heard.newest(row))).collect();
         let shown = |row: &VaultRow| match devices.get(&row.device) {
-            Some(device) => in_a_list(strange.get(&row.device), device, row, now),
+            Some(device) => in_a_list((strange.get(&row.device), &policies), device, row, now),
             None => row.into(),
         };
         Ok(rows.iter().map(|row| shown(row).in_a_list()).collect())
@@ -133,14 +134,42 @@ impl Operator {
     }
 }
 
-/// A page of vaults, the devices that they are of, and all of those whose evidence shows PCRs of no reference value.
+/// A page of vaults, the devices that they are of, all around those whose evidence shows PCRs of no reference value, and the policies that
+/// they name.
+struct Around {
+    rows: Vec<VaultRow>,
+    devices: Vec<DeviceRow>,
+    strange: HashMap<DeviceId, View>,
+    policies: Policies,
+}
+
+/// By name.
+pub(super) type Policies = HashMap<Name, VaultPolicy>;
+
+/// Reads those that vaults name and that are not there yet.
+pub(super) async fn read_policies(
+    tx: &mut dyn Tx,
+    project: &Project,
+    rows: &[VaultRow],
+    policies: &mut Policies,
+) -> Result<(), Refusal> {
+    for name in rows.iter().filter_map(|row| row.policy.as_ref()) {
+        if !policies.contains_key(name)
+            && let Some(row) = tx.policy(project, name.as_str()).await?
+        {
+            policies.insert(name.clone(), row.policy);
+        }
+    }
+    Ok(())
+}
+
 async fn vaults_and_devices(
     verdicts: &Verdicts,
     tx: &mut dyn Tx,
     project: &Project,
     after: Option<(DeviceId, VaultId)>,
     limit: u32,
-) -> Result<(Vec<VaultRow>, Vec<DeviceRow>, HashMap<DeviceId, View>), Refusal> {
+) -> Result<Around, Refusal> {
     let rows = tx.all_vaults(project, after, limit).await?;
     let (mut devices, mut strange) = (Vec::<DeviceRow>::new(), HashMap::new());
     // In the order of their devices.
@@ -150,7 +179,9 @@ async fn vaults_and_devices(
         strange.extend(view.map(|view| (device.id, view)));
         devices.push(device);
     }
-    Ok((rows, devices, strange))
+    let mut policies = HashMap::new();
+    read_policies(tx, project, &rows, &mut policies).await?;
+    Ok(Around { rows, devices, strange, policies })
 }
 
 async fn stored(
@@ -168,7 +199,8 @@ async fn stored(
 fn explained(view: &View, device: &DeviceRow, row: &VaultRow, now: UnixSeconds) -> VaultView {
     let held = view.vaults.iter().find(|held| held.row.id == row.id);
     let withheld = held.is_some_and(|held| is_withheld(view, held, now));
-    let shown = VaultView { withheld, ..row.into() }.aged(device, said_at(row, device.report.get()), now);
+    let shown = VaultView { withheld, ..row.into() }.fitted(held.map(|held| &held.policy), &view.device);
+    let shown = shown.aged(device, said_at(row, device.report.get()), now);
     let opened_at = opened_at(&shown).filter(|_| !is_silent(device, now));
     let key = held.map(|held| key_words(view, held, opened_at, now));
     VaultView { key, ..shown }
@@ -176,14 +208,17 @@ fn explained(view: &View, device: &DeviceRow, row: &VaultRow, now: UnixSeconds) 
 
 /// What a list says of it: why a key is withheld where the evidence shows PCRs of no reference value, and else nothing of its key.
 pub(super) fn in_a_list(
-    strange: Option<&View>,
+    (strange, policies): (Option<&View>, &Policies),
     device: &DeviceRow,
     row: &VaultRow,
     now: UnixSeconds,
 ) -> VaultView {
+    let policy = row.policy.as_ref().and_then(|name| policies.get(name));
     match strange {
         Some(view) => explained(view, device, row, now).if_withheld(),
-        None => VaultView::from(row).aged(device, said_at(row, device.report.get()), now),
+        None => {
+            VaultView::from(row).fitted(policy, device).aged(device, said_at(row, device.report.get()), now)
+        }
     }
 }
 

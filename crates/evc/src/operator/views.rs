@@ -3,6 +3,8 @@
 use std::cmp::Ordering;
 
 use vault::ids::Epoch;
+use vault::life::fits;
+use vault::policy::VaultPolicy;
 use vault::report::VaultReport;
 
 use crate::api::{self, Attestation, DeviceView, NodeReport, StateNow, VaultView};
@@ -12,6 +14,7 @@ use crate::fleet::reported;
 use crate::store::{
     Accepted, DeviceReport, DeviceRow, Fared, Moment, Strange, UnixSeconds, VaultRow, VaultStanding,
 };
+use crate::words::notes::of_fit;
 
 impl DeviceView {
     pub(super) fn of(row: DeviceRow, now: UnixSeconds) -> Self {
@@ -162,6 +165,14 @@ fn epoch_note(row: &VaultRow) -> Option<String> {
 }
 
 impl VaultView {
+    /// With a note where its policy can never be met on its device.
+    pub(super) fn fitted(mut self, policy: Option<&VaultPolicy>, device: &DeviceRow) -> Self {
+        let fit = policy.filter(|_| self.standing == VaultStanding::Active);
+        let unfit = fit.and_then(|policy| fits(policy, device.tpm.into()).err());
+        self.notes.extend(unfit.and_then(|why| of_fit(Err(why))));
+        self
+    }
+
     /// With what its state, that was said then, is worth now.
     pub(super) fn aged(self, device: &DeviceRow, said: Option<UnixSeconds>, now: UnixSeconds) -> Self {
         let reported = said.map(crate::clock::text);

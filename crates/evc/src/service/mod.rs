@@ -15,6 +15,7 @@ use crate::custody::authority::Authority;
 use crate::custody::{Kek, Nonces};
 use crate::store::{DeviceRow, Store, Tx};
 
+pub use crate::device::certified::Certified;
 pub use crate::fleet::heard::Heard;
 pub use crate::fleet::settled::Settled;
 pub use crate::fleet::verdicts::Verdicts;
@@ -63,6 +64,8 @@ pub struct Controller {
     pub knocks: Knocks,
     /// The fleet as it was counted last.
     pub glances: Glances,
+    /// Devices that made their certificates anew.
+    pub certified: Certified,
     /// Devices whose evidence was refused, as far as the log was told.
     pub refused: Repeats<DeviceId>,
 }

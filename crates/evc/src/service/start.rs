@@ -11,7 +11,7 @@ use vault::ids::{Incarnation, Project};
 use zeroize::Zeroizing;
 
 use super::folder::{at, make_folder, publish_root};
-use super::{Controller, Glances, Heard, Knocks, Settled, Verdicts, first, new_token};
+use super::{Certified, Controller, Glances, Heard, Knocks, Settled, Verdicts, first, new_token};
 use crate::clock;
 use crate::custody::authority::Authority;
 use crate::custody::{CarriedOver, CustodyError, Kek, Nonces, authority, carry_over, random, write_private};
@@ -218,6 +218,7 @@ pub async fn start_over(
         verdicts,
         knocks: Knocks::default(),
         glances: Glances::default(),
+        certified: Certified::default(),
         refused: crate::http::log::Repeats::default(),
     })
 }

@@ -118,7 +118,7 @@ pub trait Devices {
     async fn add_device(&mut self, row: &DeviceRow) -> Stored<()>;
     /// By identity.
     async fn device(&mut self, id: DeviceId) -> Stored<Option<DeviceRow>>;
-    /// By SHA-256 of the certificate's DER.
+    /// By SHA-256 of the certificate's DER: of its present one, or of one that its key had before.
     async fn device_by_cert(&mut self, cert_digest: &[u8; 32]) -> Stored<Option<DeviceRow>>;
     /// By name, in a project.
     async fn device_by_name(&mut self, project: &Project, name: &str) -> Stored<Option<DeviceRow>>;
@@ -130,8 +130,15 @@ pub trait Devices {
     async fn devices_before_keys(&mut self, after: Option<DeviceId>, limit: u32) -> Stored<Vec<DeviceRow>>;
     /// The key of one of those; [`StoreError::Taken`] when it is another's.
     async fn put_device_key(&mut self, id: DeviceId, key: &[u8; 32]) -> Stored<()>;
-    /// Gives a device another certificate; [`StoreError::Taken`] when it is another's.
-    async fn certify_device(&mut self, id: DeviceId, cert_digest: &[u8; 32], cert_der: &[u8]) -> Stored<()>;
+    /// Gives a device another certificate; [`StoreError::Taken`] when it is another's. The one before is remembered; of those, the newest `keep`
+    /// stay.
+    async fn certify_device(
+        &mut self,
+        id: DeviceId,
+        cert_digest: &[u8; 32],
+        cert_der: &[u8],
+        keep: u32,
+    ) -> Stored<()>;
     /// Those of a project by name, after `page.after`, at most `page.limit`.
     async fn devices(&mut self, project: &Project, page: &Page) -> Stored<Vec<DeviceRow>>;
     /// It was heard at a time.
@@ -171,7 +178,8 @@ pub trait Devices {
     async fn set_alarm(&mut self, id: DeviceId, alarm: Option<&str>) -> Stored<()>;
     /// The place of its newest report: the session, and the number in it.
     async fn put_report_place(&mut self, id: DeviceId, session: &[u8; 32], number: u64) -> Stored<()>;
-    /// Forgets a device and all that is kept for it: allowances that it used, and open ones of its serial; vaults, keys, evidence.
+    /// Forgets a device and all that is kept for it: allowances that it used, and open ones of its serial in its project and with the
+    /// certificate by which it came in; vaults, keys, evidence.
     /// What is left is the row of its removal.
     async fn drop_device(&mut self, id: DeviceId, removed: &RemovedRow) -> Stored<()>;
     /// The removal of a device with this certificate, or with this key.
@@ -341,8 +349,8 @@ pub trait Keys {
         device: DeviceId,
         session: &[u8; 32],
     ) -> Stored<Vec<ReleaseRow>>;
-    /// Whether any of a vault's keys went out to its device, of the epochs that are not over.
-    async fn was_released(&mut self, device: DeviceId, vault: VaultId) -> Stored<bool>;
+    /// What went out of a vault's keys to its device, of the epochs that are not over, under each custody to the session that got it last.
+    async fn releases_of(&mut self, device: DeviceId, vault: VaultId) -> Stored<Vec<ReleaseRow>>;
     /// Keeps what goes out, in place of what went to an earlier session.
     async fn put_release(&mut self, row: &ReleaseRow) -> Stored<()>;
 }

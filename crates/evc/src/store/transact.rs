@@ -17,9 +17,9 @@ use super::{AsOf, StoreError, Stored, Tx};
 /// other. Of two devices none waits for the other, where the engine has more than one writer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// One device: its row, certificates, evidence, reference values, sections, vaults, epochs and releases.
+    /// One device: its row, certificates (also the one that it signs with), evidence, reference values, sections, vaults, epochs and releases.
     Device(DeviceId),
-    /// Which certificates and serials may register, and the names and certificates of devices.
+    /// Which certificates and serials may register, and the names and first certificates of devices.
     Onboarding,
     /// Operators' tokens.
     Operators,

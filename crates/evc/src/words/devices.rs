@@ -93,6 +93,10 @@ pub(super) fn not_admitted(cause: &NotAdmitted) -> Words {
             "this device is registered with another onboarding certificate or serial",
             "register it with those that were used first",
         ),
+        NotAdmitted::TooOften { within_s } => Words::new(
+            format!("new certificates of known devices came too often within {} minutes", within_s / 60),
+            "see why the device loses its certificate; it may come again later, and is known by those that it had before",
+        ),
         NotAdmitted::OthersName { name } => Words::new(
             format!("the name `{name}` that this device is to have is another device's"),
             format!(

@@ -3,18 +3,19 @@
 use vault::ids::Name;
 use vault::labels::Labels;
 use vault::ledger::Older;
-use vault::life::{Deleted, Fit, NodeAt};
+use vault::life::{Deleted, Fit, NodeAt, Unfit};
 use vault::policy::{Caution, VaultRule};
 
 use super::OLDER;
 use crate::api::{Adoption, Done, Outcome};
 use crate::store::DeviceRow;
 
-/// Of a policy on a device.
-pub(crate) fn of_fit(fit: Fit) -> Option<String> {
+/// Of a vault under a policy on a device.
+pub(crate) fn of_fit(fit: Result<Fit, Unfit>) -> Option<String> {
     match fit {
-        Fit::Yes => None,
-        Fit::NotKnownYet => Some("it is not known yet whether this device has a TPM".into()),
+        Ok(Fit::Yes) => None,
+        Err(why) => Some(format!("impossible on this device: {why}, and it has no TPM")),
+        Ok(Fit::NotKnownYet) => Some("it is not known yet whether this device has a TPM".into()),
     }
 }
 
@@ -40,6 +41,18 @@ pub(crate) fn of_labels(device: &DeviceRow, before: &Labels, given: &[(Name, Out
         "vaults that it got for labels which it has no more stay: `evc delete vault` removes one".into()
     });
     Done { done: format!("labels of device `{}`: {labels}", device.name), notes: given.chain(kept).collect() }
+}
+
+/// Of a vault that a rule does not give.
+pub(crate) fn of_not_given(policy: &Name, why: Unfit) -> String {
+    format!("not given: {why} under policy `{policy}`, and the device has no TPM")
+}
+
+/// Of a policy that can't be met on a device that has a vault under it.
+pub(crate) fn of_impossible(vault: &Name, device: &Name, why: Unfit) -> String {
+    format!(
+        "impossible where a device has no TPM: {why}; vault `{vault}` of device `{device}` is one of those (`evc get vaults` shows all)"
+    )
 }
 
 /// Of a policy.

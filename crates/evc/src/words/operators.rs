@@ -114,7 +114,7 @@ pub(super) fn in_the_way(cause: &InTheWay) -> Words {
             format!("policy `{policy}` has vaults, and the encryption of a vault can't be changed"),
             "write a new policy and make new vaults under it",
         ),
-        InTheWay::Unfit { policy, device, vault, why } => unfit(policy, device, vault.as_ref(), *why),
+        InTheWay::Unfit { policy, device, why } => unfit(policy, device, *why),
         InTheWay::PolicyInUse { policy, vault, device } => Words::new(
             format!("vault `{vault}` of device `{device}` names policy `{policy}`"),
             "delete its vaults or give them another policy first",
@@ -129,14 +129,13 @@ pub(super) fn in_the_way(cause: &InTheWay) -> Words {
     }
 }
 
-fn unfit(policy: &Name, device: &Name, vault: Option<&Name>, why: Unfit) -> Words {
+fn unfit(policy: &Name, device: &Name, why: Unfit) -> Words {
     let asks = match why {
         Unfit::Custody => "asks for a TPM",
         Unfit::Pcrs => "requires measured PCRs",
     };
-    let named = vault.map(|vault| format!(", where vault `{vault}` names it")).unwrap_or_default();
     Words::new(
-        format!("policy `{policy}` {asks}, and device `{device}` has no TPM{named}"),
+        format!("policy `{policy}` {asks}, and device `{device}` has no TPM"),
         "use a policy with `custody: controller` and no `require: [pcrs]` for this device",
     )
 }

@@ -1,6 +1,6 @@
 //! A device in software, without a TPM: onboards, polls, gives evidence, opens what is released to it.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
 use attest::SessionKey;
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
@@ -23,7 +23,11 @@ pub(crate) struct Key {
     pub(crate) pem: String,
     pub(crate) cert: Certificate,
     pub(crate) signer: FileSigner,
+    der: Vec<u8>,
 }
+
+/// The year in which the next certificate of a known key ends.
+static YEAR: AtomicI32 = AtomicI32::new(2062);
 
 impl Key {
     pub(crate) fn new(common_name: &str) -> Self {
@@ -45,6 +49,13 @@ impl Key {
         })
     }
 
+    /// The same key with another certificate.
+    pub(crate) fn certified_anew(&self) -> Self {
+        let key = KeyPair::try_from(self.der.as_slice()).expect("a key");
+        let year = YEAR.fetch_add(1, Ordering::Relaxed);
+        Self::of(params("EVE", 2000, year).self_signed(&key).expect("signed").pem(), &key)
+    }
+
     /// A certificate that names another's key, made without it.
     pub(crate) fn claiming(other: &Self) -> Self {
         use x509_parser::prelude::FromDer as _;
@@ -61,9 +72,14 @@ impl Key {
         Self::of(params(common_name, year, year + 1).self_signed(&key).expect("signed").pem(), &key)
     }
 
-    fn of(pem: String, key: &KeyPair) -> Self {
+    /// A certificate that was written down, and its key as PKCS #8.
+    pub(crate) fn read(pem: String, der: Vec<u8>) -> Self {
         let cert = Certificate::from_pem(pem.as_bytes()).expect("a certificate");
-        Self { pem, cert, signer: FileSigner::from_der(&key.serialize_der()).expect("a signer") }
+        Self { pem, cert, signer: FileSigner::from_der(&der).expect("a signer"), der }
+    }
+
+    fn of(pem: String, key: &KeyPair) -> Self {
+        Self::read(pem, key.serialize_der())
     }
 }
 

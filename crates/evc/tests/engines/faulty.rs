@@ -185,7 +185,7 @@ steps! { Devices {
     put_device_key(id: DeviceId, key: &[u8; 32]) -> ();
     answered(id: DeviceId, fared: &Fared, at: UnixSeconds) -> ();
     proved_device(id: DeviceId, at: UnixSeconds) -> ();
-    certify_device(id: DeviceId, cert_digest: &[u8; 32], cert_der: &[u8]) -> ();
+    certify_device(id: DeviceId, cert_digest: &[u8; 32], cert_der: &[u8], keep: u32) -> ();
     devices(project: &Project, page: &Page) -> Vec<DeviceRow>;
     saw_device(id: DeviceId, at: UnixSeconds) -> ();
     heard_device(id: DeviceId, at: UnixSeconds) -> ();
@@ -256,7 +256,7 @@ steps! { Vaults {
     graces_over(now: UnixSeconds, after: Option<Grace>, limit: u32) -> Vec<Grace>;
 } }
 steps! { Keys {
-    was_released(device: DeviceId, vault: VaultId) -> bool;
+    releases_of(device: DeviceId, vault: VaultId) -> Vec<ReleaseRow>;
     meta(name: &str) -> Option<Vec<u8>>;
     put_meta(name: &str, value: &[u8]) -> ();
     key(name: &str) -> Option<KeyRow>;

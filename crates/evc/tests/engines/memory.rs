@@ -23,6 +23,7 @@ pub(crate) struct World {
     devices: BTreeMap<DeviceId, DeviceRow>,
     removed: BTreeMap<[u8; 32], RemovedRow>,
     sent_before: BTreeMap<DeviceId, Vec<SectionDigest>>,
+    certs_before: BTreeMap<DeviceId, Vec<[u8; 32]>>,
     certs: BTreeMap<(DeviceId, i32), CertRow>,
     sessions: BTreeMap<(DeviceId, [u8; 32]), PastSession>,
     standings: BTreeMap<DeviceId, StandingRow>,
@@ -77,6 +78,7 @@ impl World {
             Scope::Device(id) => {
                 self.devices.remove(&id);
                 self.sent_before.remove(&id);
+                self.certs_before.remove(&id);
                 self.standings.remove(&id);
                 self.sessions.retain(|(of, _), _| *of != id);
                 self.numbered = 0;
@@ -345,7 +347,10 @@ impl Devices for MemoryTx {
         Ok(self.world.devices.get(&id).cloned())
     }
     async fn device_by_cert(&mut self, cert_digest: &[u8; 32]) -> Stored<Option<DeviceRow>> {
-        Ok(self.find_device(|row| row.cert_digest == *cert_digest))
+        let present = self.find_device(|row| row.cert_digest == *cert_digest);
+        let had = |(_, digests): &(&DeviceId, &Vec<[u8; 32]>)| digests.contains(cert_digest);
+        let before = || self.world.certs_before.iter().find(had).map(|(id, _)| *id);
+        Ok(present.or_else(|| self.world.devices.get(&before()?).cloned()))
     }
     async fn device_by_name(&mut self, project: &Project, name: &str) -> Stored<Option<DeviceRow>> {
         Ok(self.find_device(|row| row.project == *project && row.name.as_str() == name))
@@ -367,11 +372,23 @@ impl Devices for MemoryTx {
         }
         self.change_device(id, |row| row.key = Some(*key))
     }
-    async fn certify_device(&mut self, id: DeviceId, cert_digest: &[u8; 32], cert_der: &[u8]) -> Stored<()> {
+    async fn certify_device(
+        &mut self,
+        id: DeviceId,
+        cert_digest: &[u8; 32],
+        cert_der: &[u8],
+        keep: u32,
+    ) -> Stored<()> {
         if self.find_device(|row| row.id != id && row.cert_digest == *cert_digest).is_some() {
             return Err(StoreError::Taken);
         }
         let (digest, der) = (*cert_digest, cert_der.to_vec());
+        let present = there(self.w().devices.get_mut(&id))?.cert_digest;
+        let before = self.w().certs_before.entry(id).or_default();
+        before.retain(|had| *had != digest);
+        before.push(present);
+        let over = before.len().saturating_sub(keep as usize);
+        before.drain(..over);
         self.change_device(id, |row| (row.cert_digest, row.cert_der) = (digest, der))
     }
     async fn devices(&mut self, project: &Project, page: &Page) -> Stored<Vec<DeviceRow>> {
@@ -459,12 +476,17 @@ impl Devices for MemoryTx {
         self.change_device(id, |row| row.reported = Some((*session, number)))
     }
     async fn drop_device(&mut self, id: DeviceId, removed: &RemovedRow) -> Stored<()> {
-        let serial = there(self.w().devices.get_mut(&id))?.serial.clone();
+        let gone = there(self.w().devices.get_mut(&id))?.clone();
         let world = self.w();
         world.removed.insert(removed.cert_digest, removed.clone());
-        let stays = |row: &OnboardRow| {
-            row.serial == "*" || (row.device != Some(id) && (row.device.is_some() || row.serial != serial))
+        let used = world.onboarding.values().filter(|row| row.device == Some(id)).map(|row| row.cert_digest);
+        let came_by: HashSet<_> = used.chain(gone.let_in_by).collect();
+        let is_its_open_one = |row: &OnboardRow| {
+            row.device.is_none()
+                && (&row.project, &row.serial) == (&gone.project, &gone.serial)
+                && came_by.contains(&row.cert_digest)
         };
+        let stays = |row: &OnboardRow| row.serial == "*" || (row.device != Some(id) && !is_its_open_one(row));
         world.onboarding.retain(|_, row| stays(row));
         world.onboarding.values_mut().for_each(|row| row.device = row.device.filter(|device| *device != id));
         world.certs.retain(|(device, _), _| *device != id);
@@ -475,6 +497,7 @@ impl Devices for MemoryTx {
         world.epochs.retain(|(device, ..), _| *device != id);
         world.releases.retain(|(device, ..), _| *device != id);
         world.sent_before.remove(&id);
+        world.certs_before.remove(&id);
         world.devices.remove(&id);
         Ok(())
     }
@@ -758,8 +781,9 @@ impl Keys for MemoryTx {
         let own = |row: &&ReleaseRow| (&row.project, row.device, &row.session) == (project, device, session);
         Ok(self.world.releases.values().filter(own).cloned().collect())
     }
-    async fn was_released(&mut self, device: DeviceId, vault: VaultId) -> Stored<bool> {
-        Ok(self.world.releases.keys().any(|(of, id, ..)| (*of, *id) == (device, vault)))
+    async fn releases_of(&mut self, device: DeviceId, vault: VaultId) -> Stored<Vec<ReleaseRow>> {
+        let own = |row: &&ReleaseRow| (row.device, row.vault) == (device, vault);
+        Ok(self.world.releases.values().filter(own).cloned().collect())
     }
     async fn put_release(&mut self, row: &ReleaseRow) -> Stored<()> {
         self.w().releases.insert((row.device, row.vault, row.epoch, row.custody.clone()), row.clone());

@@ -378,15 +378,24 @@ async fn sessions_that_are_over_are_remembered(tx: &mut dyn Tx) -> Stored<()> {
 }
 
 async fn anothers_certificate(tx: &mut dyn Tx) -> Stored<()> {
-    tx.certify_device(device(1).id, &device(2).cert_digest, &device(2).cert_der).await
+    tx.certify_device(device(1).id, &device(2).cert_digest, &device(2).cert_der, 2).await
 }
 
 async fn a_device_takes_another_certificate(tx: &mut dyn Tx) -> Stored<()> {
-    tx.certify_device(device(1).id, &[11; 32], &[7]).await?;
+    tx.certify_device(device(1).id, &[11; 32], &[7], 2).await?;
     let found = tx.device_by_cert(&[11; 32]).await?.expect("there");
     assert_eq!((found.id, found.cert_der), (device(1).id, vec![7]));
-    assert_eq!(tx.device_by_cert(&device(1).cert_digest).await?, None, "the one before is over");
-    Ok(())
+    let by_the_one_before = tx.device_by_cert(&device(1).cert_digest).await?.expect("of the same key");
+    assert_eq!((by_the_one_before.id, by_the_one_before.cert_digest), (device(1).id, [11; 32]));
+    tx.certify_device(device(1).id, &device(1).cert_digest, &[7], 2).await?;
+    assert!(tx.device_by_cert(&[11; 32]).await?.is_some(), "and back again");
+    tx.certify_device(device(1).id, &[12; 32], &[7], 1).await?;
+    assert_eq!(tx.device_by_cert(&[11; 32]).await?, None, "the oldest is forgotten");
+    assert!(
+        tx.device_by_cert(&device(1).cert_digest).await?.is_some()
+            && tx.device_by_cert(&[12; 32]).await?.is_some()
+    );
+    tx.certify_device(device(1).id, &[11; 32], &[7], 2).await
 }
 
 async fn one_certificate_of_each_kind_is_pinned(tx: &mut dyn Tx) -> Stored<()> {
@@ -726,8 +735,11 @@ async fn one_release_stands_for_each_key(tx: &mut dyn Tx) -> Stored<()> {
         std::slice::from_ref(&next),
         "of epochs that are not over"
     );
-    assert!(tx.was_released(next.device, next.vault).await?);
-    assert!(!tx.was_released(device(9).id, next.vault).await?, "another device's");
+    assert_eq!(tx.releases_of(next.device, next.vault).await?, [next.clone()]);
+    assert_eq!(tx.releases_of(device(9).id, next.vault).await?, [], "another device's");
+    let alone = ReleaseRow { custody: "controller".into(), ..next.clone() };
+    tx.put_release(&alone).await?;
+    assert_eq!(tx.releases_of(next.device, next.vault).await?, [alone, next], "under each custody");
     Ok(())
 }
 
@@ -812,7 +824,7 @@ async fn around_is_what_is_read_one_by_one(tx: &mut dyn Tx) -> Stored<()> {
 }
 
 async fn a_device_that_is_forgotten_leaves_the_row_of_its_removal_alone(tx: &mut dyn Tx) -> Stored<()> {
-    let (gone, stays) = (device(81), device(82));
+    let (gone, stays) = (DeviceRow { let_in_by: Some([78; 32]), ..device(81) }, device(82));
     for row in [&gone, &stays] {
         tx.add_device(row).await?;
         tx.add_vault(&vault(row, 7, "a")).await?;
@@ -828,8 +840,11 @@ async fn a_device_that_is_forgotten_leaves_the_row_of_its_removal_alone(tx: &mut
             device: None,
         };
         tx.add_onboarding(&allowed).await?;
-        allowed.cert_digest = [79; 32];
-        tx.add_onboarding(&allowed).await?;
+        for digest in [[78; 32], [79; 32]] {
+            allowed.cert_digest = digest;
+            tx.add_onboarding(&allowed).await?;
+        }
+        tx.certify_device(row.id, &[row.cert_digest[0] + 20; 32], &[7], 2).await?;
         tx.use_onboarding(&[80; 32], &row.serial, row.id).await?;
     }
     let any =
@@ -848,10 +863,12 @@ async fn a_device_that_is_forgotten_leaves_the_row_of_its_removal_alone(tx: &mut
     assert_eq!(tx.around(gone.id).await?, Around::default());
     assert!(!tx.was_sent_before(gone.id, &SectionDigest([6; 32])).await?);
     assert!(tx.was_sent_before(stays.id, &SectionDigest([6; 32])).await?);
-    for digest in [[80; 32], [79; 32]] {
-        assert_eq!(tx.onboarding(&digest, &gone.serial).await?, None);
+    for (digest, is_left) in [([80; 32], false), ([78; 32], false), ([79; 32], true)] {
+        assert_eq!(tx.onboarding(&digest, &gone.serial).await?.is_some(), is_left, "of what it came in by");
         assert!(tx.onboarding(&digest, &stays.serial).await?.is_some());
     }
+    assert_eq!(tx.device_by_cert(&gone.cert_digest).await?, None);
+    assert_eq!(tx.device_by_cert(&stays.cert_digest).await?.expect("there").id, stays.id);
     assert_eq!(tx.onboarding(&[80; 32], "*").await?.expect("all serials'").device, None);
     for (cert, key, found) in
         [([81; 32], [0; 32], true), ([0; 32], [9; 32], true), ([82; 32], [8; 32], false)]

@@ -115,8 +115,10 @@ pub struct Move {
     pub same_device: bool,
     /// An operator marked the old device as lost.
     pub lost: bool,
-    /// The vault's.
+    /// What its policy asks for: by that the new device is to open it.
     pub custody: Custody,
+    /// What the old device's node has it under may be in part in its TPM ([`Listed::is_in_tpm`]), whatever the policy became since.
+    pub in_tpm: bool,
     /// What the new device has under its identity.
     pub target: Target,
 }
@@ -173,6 +175,25 @@ pub enum NotRehomed {
 }
 
 impl Listed {
+    /// Whether its node has it under a share in its TPM: made, and by the custodies under which keys of ours went out, under nothing else.
+    #[must_use]
+    pub fn is_in_tpm(&self, went_out: &[Custody]) -> bool {
+        let went_out = |custody| went_out.contains(&custody);
+        match (went_out(Custody::Controller), went_out(Custody::TpmAndController)) {
+            (true, _) => false,
+            (false, true) => true,
+            (false, false) => self.made && self.taken.is_none(),
+        }
+    }
+
+    /// Whether its node may have it under a key of ours: it said so; or one went out, and it has not said since that it is under none; or it has
+    /// said nothing in this life of the database.
+    #[must_use]
+    pub fn may_need_keys(&self, went_out: bool) -> bool {
+        let said = self.said.map_or(self.is_used(), |said| said.epoch.is_some());
+        went_out || said || self.taken.is_some()
+    }
+
     /// Moves it to the device that its own became.
     ///
     /// # Errors
@@ -187,7 +208,7 @@ impl Listed {
         if self.phase != Phase::Wanted {
             return Err(NotRehomed::Removing);
         }
-        if how.custody != Custody::Controller {
+        if how.custody != Custody::Controller || how.in_tpm {
             return Err(NotRehomed::KeyInTpm);
         }
         if how.target == Target::Used {

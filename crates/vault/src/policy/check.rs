@@ -11,6 +11,7 @@ use super::{
     Attest, BadFile, Check, DEFAULT_ATTEST_EVERY, DEFAULT_DELETE_AFTER, Document, Door, VaultPolicy,
     VaultRule, VaultSpec,
 };
+use crate::defaults;
 use crate::ids::Name;
 use crate::labels::{BadLabels, Labels, Word};
 use crate::section::{Custody, Encryption, NodePolicy, Seal};
@@ -70,7 +71,7 @@ fn vault(raw: Raw) -> Checked<Document> {
         )),
         (None, Some(devices)) => {
             let devices = selector(devices)?;
-            Ok(Document::Rule(VaultRule { name: name(&raw.name)?, devices, policy: policy(&raw)? }))
+            Ok(Document::Rule(VaultRule { name: rule_name(&raw.name)?, devices, policy: policy(&raw)? }))
         }
         (device, None) => {
             let advice = "name the device, or give its UUID: `device: edge-1`; or name devices by their labels: `devices: { site: berlin }`";
@@ -79,6 +80,19 @@ fn vault(raw: Raw) -> Checked<Document> {
             Ok(Document::Vault(VaultSpec { name: name(&raw.name)?, device, policy: policy(&raw)? }))
         }
     }
+}
+
+/// A rule makes what is not there, and every node has its default vaults already: a label would take one over, and give nothing back.
+fn rule_name(given: &Spanned<String>) -> Checked<Name> {
+    let checked = name(given)?;
+    if defaults::named(&checked).is_none() {
+        return Ok(checked);
+    }
+    Err(BadFile::at(
+        given.referenced,
+        format!("`{checked}` is a default vault, which no labels change"),
+        "name one device: `device: edge-1`, in a document of its own for each",
+    ))
 }
 
 /// The labels of a Vault for many devices. One of none would be every device, and is no slip of the pen's to decide.

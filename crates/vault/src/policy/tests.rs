@@ -350,3 +350,16 @@ fn a_vault_names_one_device_or_those_with_labels() {
     let twice = read(&format!("{text}---\n{text}")).expect_err("twice").to_string();
     assert!(twice.contains("used twice"), "{twice}");
 }
+
+/// DF-4, decision 50: a default vault is there on every node, and labels only make what is not there.
+#[test]
+fn df4_labels_name_no_default_vault() {
+    for name in ["config", "image"] {
+        let said = read(&format!("kind: Vault\nname: {name}\npolicy: p\ndevices: {{ site: berlin }}\n"));
+        let said = said.expect_err(name).to_string();
+        let says =
+            format!("line 2, column 7: `{name}` is a default vault, which no labels change; name one device");
+        assert!(said.starts_with(&says), "{said}");
+        read(&format!("kind: Vault\nname: {name}\npolicy: p\ndevice: edge-1\n")).expect("a document may");
+    }
+}

@@ -97,6 +97,11 @@ pub enum NotAdmitted {
     OthersSerial,
     /// It registered before, with another onboarding certificate or serial.
     RegisteredOtherwise,
+    /// It made its certificate anew too often, or others from where it came did.
+    TooOften {
+        /// Within so many seconds.
+        within_s: u64,
+    },
     /// Another device has the name that it was to have.
     OthersName {
         /// The name.

@@ -138,8 +138,6 @@ pub enum InTheWay {
         policy: Name,
         /// The device.
         device: Name,
-        /// Its vault that names the policy, where it is the policy that is applied.
-        vault: Option<Name>,
         /// Why.
         why: Unfit,
     },

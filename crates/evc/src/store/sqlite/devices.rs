@@ -84,7 +84,14 @@ impl Devices for SqliteTx {
     }
 
     async fn device_by_cert(&mut self, cert_digest: &[u8; 32]) -> Stored<Option<DeviceRow>> {
-        self.one("FROM devices WHERE cert_digest = ?", (cert_digest,)).await
+        match self.one("FROM devices WHERE cert_digest = ?", (cert_digest,)).await? {
+            Some(present) => Ok(Some(present)),
+            None => {
+                let before =
+                    "FROM devices WHERE id = (SELECT device FROM certs_before WHERE cert_digest = ?)";
+                self.one(before, (cert_digest,)).await
+            }
+        }
     }
 
     async fn device_by_name(&mut self, project: &Project, name: &str) -> Stored<Option<DeviceRow>> {
@@ -108,7 +115,22 @@ impl Devices for SqliteTx {
         self.change("UPDATE devices SET key = ? WHERE id = ?", (key, blob(id.0))).await
     }
 
-    async fn certify_device(&mut self, id: DeviceId, cert_digest: &[u8; 32], cert_der: &[u8]) -> Stored<()> {
+    async fn certify_device(
+        &mut self,
+        id: DeviceId,
+        cert_digest: &[u8; 32],
+        cert_der: &[u8],
+        keep: u32,
+    ) -> Stored<()> {
+        let again = "DELETE FROM certs_before WHERE device = ? AND cert_digest = ?";
+        self.run(again, (blob(id.0), cert_digest)).await?;
+        let remember = "INSERT INTO certs_before (cert_digest, device, number)
+                    SELECT cert_digest, id, 1 + (SELECT coalesce(max(number), 0) FROM certs_before WHERE device = ?1)
+                    FROM devices WHERE id = ?1";
+        self.run(remember, (blob(id.0),)).await?;
+        let forget = "DELETE FROM certs_before
+                      WHERE device = ?1 AND number <= (SELECT max(number) FROM certs_before WHERE device = ?1) - ?2";
+        self.run(forget, (blob(id.0), keep)).await?;
         let write = "UPDATE devices SET cert_digest = ?, cert_der = ? WHERE id = ?";
         self.change(write, (cert_digest, cert_der, blob(id.0))).await
     }
@@ -220,8 +242,11 @@ impl Devices for SqliteTx {
         let name = removed.name.as_str();
         let values = (removed.cert_digest, removed.key, name, &removed.serial, int(removed.removed_at));
         self.run(put, values).await?;
-        let of_its_serial = "DELETE FROM onboarding WHERE serial <> '*'
-             AND (device = ?1 OR (device IS NULL AND serial = (SELECT serial FROM devices WHERE id = ?1)))";
+        // Open ones: of its project, and of the onboarding certificate by which it came in. A device may say any serial, also another's.
+        let of_its_serial = "DELETE FROM onboarding WHERE serial <> '*' AND (device = ?1 OR (device IS NULL
+             AND (project, serial) = (SELECT project, serial FROM devices WHERE id = ?1)
+             AND cert_digest IN (SELECT let_in_by FROM devices WHERE id = ?1
+                                 UNION SELECT cert_digest FROM onboarding WHERE device = ?1)))";
         self.run(of_its_serial, (blob(id.0),)).await?;
         // One for all serials is not this device's alone.
         self.run("UPDATE onboarding SET device = NULL WHERE device = ?", (blob(id.0),)).await?;
@@ -235,6 +260,7 @@ impl Devices for SqliteTx {
             "DELETE FROM past_sessions WHERE device = ?",
             "DELETE FROM device_certs WHERE device = ?",
             "DELETE FROM sent_before WHERE device = ?",
+            "DELETE FROM certs_before WHERE device = ?",
             "DELETE FROM devices WHERE id = ?",
         ] {
             self.run(forget, (blob(id.0),)).await?;

@@ -184,9 +184,9 @@ impl Keys for SqliteTx {
         self.all(find, (blob(device.0), session, project.as_str())).await
     }
 
-    async fn was_released(&mut self, device: DeviceId, vault: VaultId) -> Stored<bool> {
-        let find = "FROM releases WHERE device = ? AND vault = ? LIMIT 1";
-        self.any(find, (blob(device.0), blob(vault.0))).await
+    async fn releases_of(&mut self, device: DeviceId, vault: VaultId) -> Stored<Vec<ReleaseRow>> {
+        let find = "FROM releases WHERE device = ? AND vault = ? ORDER BY epoch, custody";
+        self.all(find, (blob(device.0), blob(vault.0))).await
     }
 
     async fn put_release(&mut self, row: &ReleaseRow) -> Stored<()> {

@@ -36,6 +36,7 @@ const MIGRATIONS: &[Migration] = &migrations![
     50 = "0050_labels",
     60 = "0060_long_rows_by_number",
     61 = "0061_booted_sessions",
+    64 = "0064_certificates_before",
 ];
 
 /// Where builds of before kept their list.

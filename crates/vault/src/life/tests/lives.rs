@@ -178,7 +178,13 @@ impl World {
     }
 
     fn rehome(&mut self, vault: Listed, lost: bool) {
-        let how = Move { same_device: false, lost, custody: Custody::Controller, target: Target::Free };
+        let how = Move {
+            same_device: false,
+            lost,
+            custody: Custody::Controller,
+            in_tpm: false,
+            target: Target::Free,
+        };
         if let Ok(moved) = vault.rehome(how) {
             assert!(lost, "a device that may be there lost a vault");
             self.said = None;

@@ -259,7 +259,13 @@ fn an_orphan_is_adopted_as_made_where_there_is_room_and_nothing_of_it() {
 
 #[test]
 fn a_vault_is_moved_from_a_lost_device_with_its_keys_and_over_nothing_that_was_made() {
-    let fits = Move { same_device: false, lost: true, custody: Custody::Controller, target: Target::Free };
+    let fits = Move {
+        same_device: false,
+        lost: true,
+        custody: Custody::Controller,
+        in_tpm: false,
+        target: Target::Free,
+    };
     let vault = Listed { said: None, ..missing() };
     let moved = |replaces| Ok(Rehomed { vault: vault.clone(), replaces });
     let ordered = || Listed { recreate: true, ..missing() };
@@ -271,10 +277,51 @@ fn a_vault_is_moved_from_a_lost_device_with_its_keys_and_over_nothing_that_was_m
         (ordered(), Move { lost: false, ..fits }, Err(NotRehomed::MayBeThere)),
         (ordered(), Move { custody: Custody::Tpm, ..fits }, Err(NotRehomed::KeyInTpm)),
         (ordered(), Move { custody: Custody::TpmAndController, ..fits }, Err(NotRehomed::KeyInTpm)),
+        (ordered(), Move { in_tpm: true, ..fits }, Err(NotRehomed::KeyInTpm)),
         (in_grace(), fits, Err(NotRehomed::Removing)),
     ];
     for (vault, how, expected) in rows {
         assert_eq!(vault.rehome(how), expected, "{how:?}");
+    }
+}
+
+/// KO-1, KO-2: what a vault is under is judged by what its node made and was given, and not by what its policy says by now.
+#[test]
+fn a_vault_is_in_a_tpm_by_what_went_out_and_was_made() {
+    use Custody::{Controller, Tpm, TpmAndController as Both};
+    let in_tpm_alone = Listed { taken: None, ..made() };
+    for (what, vault, went_out, expected) in [
+        ("not made", Listed::new(None), &[][..], false),
+        ("made without a key of ours", in_tpm_alone.clone(), &[], true),
+        ("and given one since", in_tpm_alone, &[Controller], false),
+        ("under both", made(), &[Both], true),
+        ("under both, and on its way off", made(), &[Both, Controller], false),
+        ("on its way to the TPM", made(), &[Controller, Tpm], false),
+        ("of before, by its epoch", made(), &[], false),
+    ] {
+        assert_eq!(vault.is_in_tpm(went_out), expected, "{what}");
+    }
+}
+
+/// KO-1: a key is needed from when it goes out until the node says that it is under none.
+#[test]
+fn a_key_that_went_out_may_be_needed_until_the_node_says_otherwise() {
+    let under_none = || Listed::new(None).hear(&report(State::Unlocked, None));
+    for (what, vault, went_out, expected) in [
+        ("new", Listed::new(None), false, false),
+        ("new, and its key went out", Listed::new(None), true, true),
+        ("made without", under_none(), false, false),
+        ("made without, and a key went out since", under_none(), true, true),
+        ("under an epoch", under_none().hear(&report(State::Unlocked, Some(1))), false, true),
+        (
+            "under an epoch that was never made here",
+            under_none().hear(&report(State::Locked, Some(9))),
+            false,
+            true,
+        ),
+        ("of a life before", Listed { said: None, taken: None, ..made() }, false, true),
+    ] {
+        assert_eq!(vault.may_need_keys(went_out), expected, "{what}");
     }
 }
 
