@@ -4,6 +4,8 @@ mod common;
 // The same writer of quotes as the decision's own tests use.
 #[path = "../../vault/src/decide/tests/fake_tpm.rs"]
 mod fake_tpm;
+#[path = "attested/withheld.rs"]
+mod withheld;
 
 use attest::{PcrDigest, PcrValues};
 use common::{Device, Evc, Key, new_session, raced, section};
@@ -158,7 +160,7 @@ fn each_vault_has_its_own_policy() {
     let strict = section.vaults.iter().find(|entry| entry.name.as_str() == "payments").expect("listed");
     assert_eq!(
         strict.release,
-        Release::Withheld { reason: "attestation does not satisfy the policy".into() }
+        Release::Withheld { reason: "attestation does not satisfy the policy: PCRs".into() }
     );
     // AC-2: beside a section, what is not met asks for new evidence after a minute, and not at each poll: the node would quote without end.
     assert!(device.poll(&evc).is_none(), "unchanged, and nothing to be said");

@@ -13,9 +13,11 @@ use crate::rotation::Epochs;
 use crate::section::{self, Custody};
 
 mod evidence;
+mod lacking;
 mod span;
 
 pub use evidence::{Asking, Bar, Evidence, Standing, Tpm};
+pub use lacking::lacking;
 pub use span::changes_at;
 
 /// How long evidence that is due for renewal is still good: time for a slow node to answer the challenge beside its section.
@@ -301,17 +303,6 @@ pub fn challenge(decisions: &[Decision], evidence: &Evidence<'_>, asking: &Askin
         (true, true) => Challenge::Beside,
         (true, false) => Challenge::None,
     }
-}
-
-/// Which demand is told to a session whose evidence is taken and in force, and satisfies no listed vault's policy, coarsely. None where there
-/// is no such evidence: then the challenge says what is wanted.
-#[must_use]
-pub fn lacking(decisions: &[Decision]) -> Option<&'static str> {
-    let lacks: Option<Vec<_>> = decisions.iter().map(|decision| decision.lacks.as_ref()).collect();
-    lacks?.into_iter().find_map(|why| match why {
-        Withheld::Failed { check: Check::Pcrs, .. } => Some("PCRs"),
-        _ => None,
-    })
 }
 
 #[cfg(test)]

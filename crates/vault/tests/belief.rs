@@ -330,6 +330,10 @@ fn an_order_that_comes_early_is_judged_when_it_can_be() {
         hear(&mut belief, Heard::RecordOpened(Opened::Read(kept())));
         assert_eq!(ordered(&belief), holds, "{at}");
     }
+    let mut of_another = Belief::new(SESSION);
+    hear(&mut of_another, withheld(Some(order(version(8))), RootPin([9; 32])));
+    hear(&mut of_another, Heard::Tpm(Roots::Open(Some(ROOT)), Some(KEY)));
+    assert!(!ordered(&of_another), "another controller's, from before the pin was read");
     let mut for_another = Belief::new(SESSION);
     hear(&mut for_another, withheld(Some(order(version(8))), ROOT));
     hear(&mut for_another, Heard::Tpm(Roots::Open(Some(ROOT)), Some(DeviceKey([9; 32]))));

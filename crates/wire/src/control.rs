@@ -62,7 +62,7 @@ pub struct Challenge {
 pub enum Order {
     /// Lock it now.
     Lock(VaultId),
-    /// Erase its keys: it never opens again.
+    /// Erase its keys: it never opens again. Given and carried out by nobody yet.
     Erase(VaultId),
     /// Of a kind that came later, by its number: left alone, and told. Whoever gave it knows what this program speaks, and can withhold
     /// what must not go out meanwhile.

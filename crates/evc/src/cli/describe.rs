@@ -1,13 +1,14 @@
 //! One thing for people: name first, then how it is, then what was said of it.
 
 use serde_json::json;
+use vault::report::{State, VaultReport};
 use vault::text::plain;
 
 use super::rows::{named, passed, removal};
 use super::table::{self, cell};
 use crate::api::{
-    Accepted, Attestation, Counts, Described, DeviceView, NodeReport, PolicyView, RuleView, ServerStatus,
-    VaultView,
+    Accepted, Attestation, Counts, Described, DeviceView, NodeReport, PolicyView, Reference, RuleView,
+    ServerStatus, VaultView,
 };
 use crate::store::VaultStanding;
 
@@ -54,11 +55,16 @@ pub(super) fn device(Described { device, vaults }: &Described) -> String {
     page.0 += "\nVaults:\n";
     let table = table::table(vaults, false);
     page.0 += if table.is_empty() { "none\n" } else { &table };
+    let of_all = said_of_all(vaults);
     for vault in vaults {
         page.0 += "\n";
-        page.list(&format!("Vault {}", vault.name), &said(vault));
+        let own: Vec<String> = said(vault).into_iter().filter(|line| !of_all.contains(line)).collect();
+        page.list(&format!("Vault {}", vault.name), &own);
     }
-    page.list("Orphans, and vaults of no list here", &strays(device, vaults));
+    page.list("Each of these vaults", &of_all);
+    let (removed, others) = strays(device, vaults);
+    page.list("Removed, and remembered by the node", &removed);
+    page.list("Orphans, and vaults of no list here", &others);
     page.0
 }
 
@@ -95,13 +101,41 @@ fn node(page: &mut Page, report: &NodeReport, sent: u64) {
     report.notes.iter().for_each(|note| page.0 += &format!("  {}\n", plain(note)));
 }
 
-fn strays(device: &DeviceView, listed: &[VaultView]) -> Vec<String> {
+/// What the node says of vaults that are in no list here: of those that it erased, and of the others.
+fn strays(device: &DeviceView, listed: &[VaultView]) -> (Vec<String>, Vec<String>) {
     let reports = device.report.iter().flat_map(|report| &report.vaults);
     let strays = reports
         .filter(|vault| listed.iter().all(|row| row.id != vault.id || row.standing == VaultStanding::Gone));
-    strays
-        .map(|vault| format!("{} ({}): {}; {}", vault.name, vault.id, vault.state, vault.detail.join("; ")))
-        .collect()
+    let (removed, others): (Vec<_>, Vec<_>) = strays.partition(|vault| vault.state == State::Removed);
+    let line = |vault: &VaultReport| {
+        format!("{} ({}): {}; {}", vault.name, vault.id, vault.state, vault.detail.join("; "))
+    };
+    (removed.into_iter().map(line).collect(), others.into_iter().map(line).collect())
+}
+
+/// What the node says of each of several vaults in the same words: it is said once.
+fn said_of_all(vaults: &[VaultView]) -> Vec<String> {
+    let mut told = vaults.iter().filter_map(|vault| vault.report.as_ref());
+    let Some(first) = told.next() else { return Vec::new() };
+    let others: Vec<_> = told.collect();
+    let mut lines = first.detail.clone();
+    lines.retain(|line| !others.is_empty() && others.iter().all(|other| other.detail.contains(line)));
+    lines
+}
+
+/// A reference value, PCR by PCR.
+pub(super) fn reference(reference: &Reference) -> String {
+    let mut page = Page::default();
+    page.field("Reference", reference.id.to_string());
+    page.field("Device", named(reference.device_name.as_ref(), reference.device));
+    page.field("State", cell(&json!(reference.state)));
+    page.maybe("Bank", reference.bank.clone());
+    page.field("Differs", &reference.differs);
+    page.field("Learned", time(&reference.learned));
+    page.maybe("Decided", reference.decided.as_deref().map(time));
+    let pcrs: Vec<String> = reference.pcrs.iter().map(|(pcr, value)| format!("{pcr:>2}: {value}")).collect();
+    page.list("PCRs", &pcrs);
+    page.0
 }
 
 /// What the node says of one vault.

@@ -173,6 +173,10 @@ pub(super) fn describe(client: &Client, what: &DescribeWhat) -> Answer<Told> {
             let all = client.call(&DEVICE, &[name])?;
             Told::whole(&all, describe::device(&all), all.device.name())
         }
+        DescribeWhat::Reference { id } => {
+            let reference = reference(client, *id)?;
+            Told::whole(&reference, describe::reference(&reference), reference.name())
+        }
         DescribeWhat::Vault { name, device } => {
             let vault = vault(client, device, name)?;
             let document = VaultView::documents(std::slice::from_ref(&vault)).unwrap_or_default();
@@ -205,6 +209,15 @@ pub(super) fn vault(client: &Client, device: &str, name: &str) -> Answer<VaultVi
     let all: Described = client.call(&DEVICE, &[device])?;
     let is_it = |vault: &VaultView| vault.name.as_str() == name || vault.id.to_string() == name;
     all.vaults.into_iter().find(is_it).ok_or_else(|| no_vault(Some(device), name).into())
+}
+
+/// A reference value by its number.
+fn reference(client: &Client, id: i64) -> Answer<Reference> {
+    let found = client.list::<Reference>()?.into_iter().find(|row| row.id == id);
+    found.ok_or_else(|| {
+        let (error, advice) = (format!("reference {id} is not known"), "see `evc reference list`".into());
+        Problem { advice, code: Code::ReferenceUnknown, error, place: None }.into()
+    })
 }
 
 /// A policy by its name.

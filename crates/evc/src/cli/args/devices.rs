@@ -78,7 +78,8 @@ Examples:
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum DeviceAct {
-    /// The device is lost: no key is released to it any more, and at its next contact it is ordered to lock its vaults.
+    /// The device is lost: no key is released to it any more, and at its next contact it is ordered to lock its vaults and `image`; `config`
+    /// stays open under its default policy.
     #[command(before_help = "Examples:\n  evc device lost edge-1")]
     Lost {
         /// Name or UUID.

@@ -134,6 +134,12 @@ pub(in crate::cli) enum DescribeWhat {
         #[arg(long, add = ArgValueCandidates::new(devices))]
         device: String,
     },
+    /// A reference value, PCR by PCR.
+    #[command(visible_aliases = ["references", "ref"], before_help = "Examples:\n  evc describe reference 1")]
+    Reference {
+        /// Its number, as `evc reference list` shows it.
+        id: i64,
+    },
     /// A policy, and the vaults that name it.
     #[command(visible_aliases = ["policies", "pol"], before_help = "Examples:\n  evc describe policy shop")]
     Policy {

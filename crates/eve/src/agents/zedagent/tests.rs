@@ -98,6 +98,26 @@ fn a_new_session_has_no_verdict_yet() {
     assert_eq!(info.attestation_error, None);
 }
 
+/// Evidence that is good and satisfies no policy is not called accepted and no more; it is again when a section comes. What was refused since
+/// stays refused.
+#[test]
+fn good_evidence_that_satisfies_no_policy_is_told_so() {
+    let (dir, bus) = node();
+    let mut zedagent = zedagent(&bus, dir.path());
+    zedagent.accepted();
+    zedagent.judged("PCRs".to_owned());
+    let told = "accepted, but satisfies no policy: PCRs";
+    assert_eq!((zedagent.status.attestation.as_deref(), zedagent.status.attested), (Some(told), false));
+    assert_eq!(zedagent.info().expect("is known").attestation_error.as_deref(), Some(told));
+    zedagent.accepted();
+    assert_eq!(zedagent.status.attestation.as_deref(), Some(told), "evidence again, of the same");
+    zedagent.judged(String::new());
+    assert_eq!((zedagent.status.attestation.as_deref(), zedagent.status.attested), (Some("accepted"), true));
+    zedagent.status.attestation = Some("the quote is not good".to_owned());
+    zedagent.judged(String::new());
+    assert_eq!(zedagent.status.attestation.as_deref(), Some("the quote is not good"));
+}
+
 /// Seen-by-users 1.5: a section for this session says that its evidence was good, to a life that never heard the verdict; one for
 /// another session says nothing.
 #[test]
