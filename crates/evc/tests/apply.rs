@@ -60,6 +60,9 @@ fn a_changed_policy_tells_of_the_vaults_that_it_can_not_be_met_for() {
         }
         let section = device.section(&evc);
         assert_eq!(device.keys(&section, "payments"), None);
+        let (status, text) = apply(&evc, &(policy("p", fields) + VAULT));
+        assert_eq!(status, 200, "its document, said again: {text}");
+        assert!(notes(&text, "payments on edge-1").contains("impossible on this device"), "{text}");
     }
     let (status, text) = apply(&evc, &policy("p", "custody: controller\noperation: lock"));
     assert!(status == 200 && !text.contains("impossible"), "one that fits: {text}");

@@ -66,6 +66,25 @@ async fn period_key(tx: &mut dyn Tx, kek: &Kek, period: &str) -> Result<Kek, Cus
     }
 }
 
+/// A custody as it is called in a row of what went out.
+fn name_of(custody: Custody) -> &'static str {
+    match custody {
+        Custody::Tpm => "tpm",
+        Custody::Controller => "controller",
+        Custody::TpmAndController => "tpm+controller",
+    }
+}
+
+/// The custody under which a key went out.
+///
+/// # Errors
+/// The row names none.
+pub fn went_out_under(row: &ReleaseRow) -> Result<Custody, StoreError> {
+    let all = [Custody::Tpm, Custody::Controller, Custody::TpmAndController];
+    let found = all.into_iter().find(|custody| name_of(*custody) == row.custody);
+    found.ok_or_else(|| StoreError::Damaged(format!("a release of vault {}: no custody", row.vault)))
+}
+
 /// Seals granted keys to one session of one device, in one transaction. Kept once made, so that an unchanged answer seals nothing. What
 /// is needed of all vaults alike is read and opened once; an epoch's key is opened by itself, and only for what was granted.
 pub struct Releases<'k> {
@@ -139,11 +158,7 @@ impl<'k> Releases<'k> {
         if !is_own || !granted.epochs().may_release(epoch) {
             return Err(CustodyError::Absent(identity.into()));
         }
-        let custody = match granted.custody() {
-            Custody::Tpm => "tpm",
-            Custody::Controller => "controller",
-            Custody::TpmAndController => "tpm+controller",
-        };
+        let custody = name_of(granted.custody());
         Ok(ReleaseRow {
             project: self.project.clone(),
             device: self.device,

@@ -13,7 +13,7 @@ mod nonces;
 mod tls;
 
 pub(crate) use carry_over::{CarriedOver, carry_over};
-pub use epochs::{Releases, add_epoch, period_of, rehome};
+pub use epochs::{Releases, add_epoch, period_of, rehome, went_out_under};
 pub use identity::{Identity, SealedRow};
 pub(crate) use kek::write_private;
 pub use kek::{Kek, random};

@@ -9,11 +9,11 @@ use wire::Certificate;
 use super::Operator;
 use super::operate::{Found, find_vault};
 use crate::api::{Done, Rehoming};
-use crate::custody::rehome;
+use crate::custody::{rehome, went_out_under};
 use crate::fleet::life::{life, new_row};
 use crate::fleet::view::policy_of;
 use crate::service::{Fault, InTheWay, Refusal, device_by_id, find_device, in_life};
-use crate::store::{ReleaseRow, RemovedRow, Scope, StoreError, Tx, UnixSeconds, VaultRow};
+use crate::store::{RemovedRow, Scope, StoreError, Tx, UnixSeconds, VaultRow};
 
 impl Operator {
     /// From this commit on nothing is released to the device, and it is told to lock what it holds. Safe to repeat.
@@ -201,10 +201,8 @@ async fn has_key_here(tx: &mut dyn Tx, row: &VaultRow) -> Result<bool, Refusal> 
 
 /// The custodies under which a vault's keys went out to its device.
 async fn went_out(tx: &mut dyn Tx, row: &VaultRow) -> Result<Vec<Custody>, Refusal> {
-    let rows = tx.releases_of(row.device, row.id).await?.into_iter();
-    let read = |row: ReleaseRow| serde_json::from_value(row.custody.into());
-    let all: Result<_, _> = rows.map(read).collect();
-    Ok(all.map_err(|e: serde_json::Error| StoreError::Damaged(format!("a release: {e}")))?)
+    let rows = tx.releases_of(row.device, row.id).await?;
+    Ok(rows.iter().map(went_out_under).collect::<Result<_, _>>()?)
 }
 
 /// What a device has there. A key that went out counts, also when the node has not told yet what it made with it.

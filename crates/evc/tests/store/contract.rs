@@ -735,7 +735,7 @@ async fn one_release_stands_for_each_key(tx: &mut dyn Tx) -> Stored<()> {
         std::slice::from_ref(&next),
         "of epochs that are not over"
     );
-    assert_eq!(tx.releases_of(next.device, next.vault).await?, [next.clone()]);
+    assert_eq!(tx.releases_of(next.device, next.vault).await?, std::slice::from_ref(&next));
     assert_eq!(tx.releases_of(device(9).id, next.vault).await?, [], "another device's");
     let alone = ReleaseRow { custody: "controller".into(), ..next.clone() };
     tx.put_release(&alone).await?;
