@@ -166,11 +166,19 @@ impl Evc {
     }
 
     pub(crate) fn call(&self, method: &str, path: &str, body: &str, token: Option<&str>) -> Answer {
-        let mut request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.url));
-        if let Some(token) = token {
-            request = request.header("authorization", format!("Bearer {token}"));
-        }
-        told(self.agent.run(request.body(body.to_owned()).expect("a request")).expect("an answer"))
+        let send = || {
+            let request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.url));
+            let request = token
+                .into_iter()
+                .fold(request, |request, token| request.header("authorization", format!("Bearer {token}")));
+            self.agent.run(request.body(body.to_owned()).expect("a request"))
+        };
+        // Who was refused before its body had come finds the connection ended; what is sent into that was heard by nobody.
+        let answer = match send() {
+            Err(ureq::Error::Io(error)) if error.kind() == std::io::ErrorKind::UnexpectedEof => send(),
+            answer => answer,
+        };
+        told(answer.expect("an answer"))
     }
 
     /// An operator's act that must succeed.
