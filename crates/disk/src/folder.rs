@@ -124,12 +124,16 @@ impl Folder {
         Ok(made)
     }
 
-    /// Gives the folder an owner and a mode.
+    /// Gives the folder an owner and a mode, unless it has them: where nothing changes, nothing is to be written.
     ///
     /// # Errors
     /// [`Error::Io`]: the disk, or no right to.
     pub fn give(&self, uid: u32, gid: u32, mode: u32) -> Result<(), Error> {
-        let of = self.as_fd();
+        let (of, found) = (self.as_fd(), fstat(&self.fd).map_err(io("looking at a folder"))?);
+        let owned = (found.st_uid, found.st_gid) == (uid, gid);
+        if owned && found.st_mode & 0o7777 == mode {
+            return Ok(());
+        }
         let given = self.disk.run(Op::SetOwner { of, uid, gid });
         given.and_then(|()| self.disk.run(Op::SetMode { of, mode })).map_err(io("giving a folder its owner"))
     }
@@ -164,8 +168,9 @@ impl Folder {
     /// # Errors
     /// [`Error::Absent`], [`Error::Unsafe`]: a link or no file. [`Error::Io`]: the disk.
     pub fn read(&self, name: &str, most: usize) -> Result<Vec<u8>, Error> {
-        let mut bytes = Vec::new();
-        let file = self.open_file(name, OFlag::O_RDONLY)?;
+        let (file, length) = self.open_measured(name, OFlag::O_RDONLY)?;
+        // Room at once, and for the byte that is not there: then two reads tell all of it.
+        let mut bytes = Vec::with_capacity(most.min(usize::try_from(length).unwrap_or(most)) + 1);
         file.take(most as u64).read_to_end(&mut bytes).map_err(io("reading a file"))?;
         Ok(bytes)
     }
@@ -278,10 +283,15 @@ impl Folder {
 
     /// A regular file, never through a link, and never waiting for a pipe.
     pub(crate) fn open_file(&self, name: &str, access: OFlag) -> Result<File, Error> {
+        self.open_measured(name, access).map(|(file, _)| file)
+    }
+
+    /// The same, and how long it is, in bytes.
+    fn open_measured(&self, name: &str, access: OFlag) -> Result<(File, u64), Error> {
         let flags = access | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
         let file = File::from(openat(&self.fd, name, flags, Mode::empty()).map_err(of_open(name))?);
-        let regular = file.metadata().map_err(io("looking at a file"))?.is_file();
-        if regular { Ok(file) } else { Err(Error::Unsafe { name: name.into() }) }
+        let found = file.metadata().map_err(io("looking at a file"))?;
+        if found.is_file() { Ok((file, found.len())) } else { Err(Error::Unsafe { name: name.into() }) }
     }
 }
 

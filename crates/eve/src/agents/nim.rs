@@ -65,6 +65,9 @@ fn location(root: &Path) -> Option<Location> {
 fn keep(root: &Path, status: &NetworkStatus) {
     let path = paths::port_config(root);
     let text = serde_json::to_vec_pretty(status).expect("names and addresses are JSON");
+    if std::fs::read(&path).is_ok_and(|kept| kept == text) {
+        return;
+    }
     if let Err(error) = Disk::linux().write(&path, &text, 0o644) {
         tracing::warn!(%error, "the list of ports was not kept");
     }

@@ -117,6 +117,15 @@ pub(super) enum Event {
     Challenge(Challenge),
 }
 
+/// Says for the next boot that the TPM is in use. Where that is said already, no boot waits for the disk.
+fn keep_in_use(root: &Path) {
+    const IN_USE: &[u8] = b"1\n";
+    let path = paths::tpm_in_use(root);
+    if !std::fs::read(&path).is_ok_and(|said| said == IN_USE) {
+        let _ = Disk::linux().write(&path, IN_USE, 0o644);
+    }
+}
+
 pub(super) fn run(bus: &Bus, root: &Path, taken: Taken) -> Result<(), Ended> {
     // Room for one: whoever finds none knows that it is about to be looked.
     let (sender, events) = sync_channel(1);
@@ -128,7 +137,7 @@ pub(super) fn run(bus: &Bus, root: &Path, taken: Taken) -> Result<(), Ended> {
         }
         Taken::Tpm { place, pin } => {
             let hardware = open(bus, &place, &pin);
-            let _ = Disk::linux().write(&paths::tpm_in_use(root), b"1\n", 0o644);
+            keep_in_use(root);
             let (status, bus) = (hardware.status(), bus.clone());
             let tell: Tell = Box::new(move |status| bus.publish(status));
             let wake = sender.clone();

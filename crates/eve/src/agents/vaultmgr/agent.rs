@@ -64,8 +64,7 @@ pub(crate) fn run(root: &Path, bus: &Bus) -> anyhow::Result<()> {
     let paths = Paths::new(root);
     let inputs = listen(bus)?;
     let later = away::until_there(bus, &paths, &inputs)?;
-    prepare::own_folders(&paths)?;
-    let kernel = Kernel::open(&paths)?;
+    let kernel = open(&paths)?;
     let row = Agent::Zedagent.row();
     let owner = Owner { uid: row.uid, gid: row.gid };
     let mut manager =
@@ -78,6 +77,16 @@ pub(crate) fn run(root: &Path, bus: &Bus) -> anyhow::Result<()> {
     let (telling, roots_at, waiting) = (Telling::new(bus.clone()), Instant::now(), Vec::new());
     Loop { manager, inputs, later, telling, tpm: None, roots_at, waiting }.run();
     Ok(())
+}
+
+/// Makes the folders of ours, and opens the filesystem that they lie on. Folders that were there may have been made by a life that was
+/// cut: each that they lie in is synced, and once for all.
+///
+/// # Errors
+/// The persist filesystem can't be used.
+pub(crate) fn open(paths: &Paths) -> anyhow::Result<Kernel> {
+    let opened = paths.disk().together(|| prepare::own_folders(paths).map(|()| Kernel::open(paths)));
+    Ok(opened.context("syncing the folders on the persist filesystem")???)
 }
 
 fn listen(bus: &Bus) -> std::io::Result<Receiver<Input>> {
@@ -206,7 +215,7 @@ impl Loop {
     fn settle_all(&mut self) {
         let Self { manager, inputs, later, telling, waiting, .. } = self;
         let mut told = Instant::now();
-        manager.settle_all_pausing(|manager, id| {
+        manager.settle_all_pausing(|manager, taken| {
             while let Ok(input) = inputs.try_recv() {
                 let touched = match input {
                     Input::Order(order, asked, reply) => obey(manager, waiting, &order, asked, reply),
@@ -229,9 +238,11 @@ impl Loop {
                 };
                 telling.tell(manager, &touched);
             }
-            if id.is_default() || told.elapsed() >= MEANWHILE {
+            if told.elapsed() >= MEANWHILE {
                 telling.tell(manager, &Touched::All);
                 told = Instant::now();
+            } else if let Some(id) = taken.filter(|id| id.is_default()) {
+                telling.tell_default(manager, id);
             }
         });
     }

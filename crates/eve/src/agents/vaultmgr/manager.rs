@@ -114,15 +114,15 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         self.settle_all_pausing(|_, _| ());
     }
 
-    /// The same, with a pause after each vault, in which orders may be carried out.
-    pub(crate) fn settle_all_pausing(&mut self, mut pause: impl FnMut(&mut Self, VaultId)) {
+    /// The same, with a pause after each vault, and after each step of those that are made in step, in which orders may be carried out.
+    pub(crate) fn settle_all_pausing(&mut self, mut pause: impl FnMut(&mut Self, Option<VaultId>)) {
         // What fails is said in the node's notes, and in the status of each vault that waits for it.
         let _ = self.settle_node();
         for group in self.everything().chunks(IN_STEP) {
-            self.make_in_step(group);
+            self.make_in_step(group, |manager| pause(manager, None));
             for id in group {
                 self.settle(*id);
-                pause(self, *id);
+                pause(self, Some(*id));
             }
         }
         // By now it is known what was dropped.

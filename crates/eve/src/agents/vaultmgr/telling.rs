@@ -46,6 +46,23 @@ impl Telling {
         }
     }
 
+    /// Publishes what is new of a default vault before all are taken: others wait for it. That alone, so that whoever passes on what is
+    /// told need do so once; but all while no section was known, for zedagent waits for that.
+    pub(super) fn tell_default<C: Crypt, T: Tpmmgr>(&mut self, manager: &Manager<C, T>, id: VaultId) {
+        let touched = if self.knows_a_section() { Touched::Some(vec![id]) } else { Touched::All };
+        self.tell(manager, &touched);
+    }
+
+    /// What was told last.
+    #[cfg(test)]
+    pub(super) fn told(&self) -> VaultStatus {
+        self.told.read().expect("nobody panics").clone()
+    }
+
+    fn knows_a_section(&self) -> bool {
+        self.told.read().unwrap_or_else(PoisonError::into_inner).head.is_some()
+    }
+
     fn knows(&self, ids: &[VaultId]) -> bool {
         let told = self.told.read().unwrap_or_else(PoisonError::into_inner);
         ids.iter().all(|id| told.vaults.iter().any(|report| report.id == *id))

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use disk::Disk;
 use vault::ids::VaultId;
@@ -39,7 +40,12 @@ pub(crate) fn write(disk: &Disk, path: &Path, held: &BTreeMap<VaultId, Operation
     Ok(disk.write_for_this_boot(path, text.as_bytes(), 0o600)?)
 }
 
-/// The kernel's name for this boot: another one each time.
+/// The kernel's name for this boot: another one each time, and the same for as long as this process lives.
 fn boot() -> io::Result<String> {
-    Ok(std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
+    static BOOT: OnceLock<String> = OnceLock::new();
+    if let Some(boot) = BOOT.get() {
+        return Ok(boot.clone());
+    }
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned();
+    Ok(BOOT.get_or_init(|| boot).clone())
 }

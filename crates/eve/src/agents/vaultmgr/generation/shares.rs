@@ -6,7 +6,6 @@
 use std::collections::BTreeSet;
 use std::io;
 
-use aws_lc_rs::rand;
 use disk::Folder;
 use fscrypt::scrub;
 use vault::condition::{Node, Past, ShareKey, TableSeen, Tpm};
@@ -96,8 +95,10 @@ pub(crate) struct Shares {
     keep: Vec<Generation>,
 }
 
+/// The kernel's, which blocks until it is seeded. aws-lc's own generator first measures for 25 ms, in each process and so at each
+/// boot, how the processor's clock jitters, and takes the kernel's then.
 pub(crate) fn random<const N: usize>(out: &mut [u8; N]) -> Result<(), SharesError> {
-    rand::fill(out).map_err(|_| SharesError::Random)
+    getrandom::fill(out).map_err(|_| SharesError::Random)
 }
 
 pub(super) fn nonce() -> Result<Nonce, SharesError> {

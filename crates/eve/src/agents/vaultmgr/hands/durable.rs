@@ -11,10 +11,12 @@ pub(crate) fn read(path: &Path, max: usize) -> io::Result<Option<Vec<u8>>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         other => other?,
     };
-    if !file.metadata()?.is_file() {
+    let found = file.metadata()?;
+    if !found.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "not a regular file"));
     }
-    let mut bytes = Vec::new();
+    // Room at once, and for the byte that is not there: then two reads tell all of it.
+    let mut bytes = Vec::with_capacity(max.min(usize::try_from(found.len()).unwrap_or(max)) + 1);
     file.take(max as u64 + 1).read_to_end(&mut bytes)?;
     match bytes.len() > max {
         true => Err(io::Error::new(io::ErrorKind::InvalidData, "longer than such a file ever is")),

@@ -8,6 +8,7 @@ mod others;
 mod part;
 mod parts;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
@@ -16,7 +17,7 @@ use std::path::{Path, PathBuf};
 use disk::{Disk, Op};
 use fscrypt::meta_dir::Stamp;
 use fscrypt::{
-    Claims, ContentKey, KeyFiles, KeyIdentifier, KeyStatus, MetaDir, MetaError, PathKind, Policy,
+    Claims, ContentKey, KeyFiles, KeyIdentifier, KeyStatus, MetaDir, MetaError, PathKind, Policy, PolicyFile,
     ProtectorKey, Removal, Residue, key_files,
 };
 use vault::condition::{Hint, Key};
@@ -47,6 +48,8 @@ pub(crate) struct Kernel {
     names: BTreeMap<VaultId, Names>,
     /// Files that a key has opened: these may be written over others that read as well.
     proved: BTreeMap<VaultId, KeyFiles>,
+    /// The policy's file of the vault that was opened last, until its key is given to the kernel.
+    opened: RefCell<Option<(VaultId, PolicyFile)>>,
     /// When files were put into the first place or taken away last, as far as it was looked.
     stamp: Option<Stamp>,
     /// What the kernel was seen to encrypt with.
@@ -73,10 +76,23 @@ impl Kernel {
         }
         let (vaults, metas) = (paths.vaults(), paths.metas());
         let (names, proved, stamp, able) = (BTreeMap::new(), BTreeMap::new(), first.stamp(), Vec::new());
-        let residue = fscrypt::scrub::residue(&mount);
+        let (residue, opened) = (fscrypt::scrub::residue(&mount), RefCell::default());
         let persist = paths.persist();
-        let mut kernel =
-            Self { disk, persist, mount, device, vaults, metas, first, names, proved, stamp, able, residue };
+        let mut kernel = Self {
+            disk,
+            persist,
+            mount,
+            device,
+            vaults,
+            metas,
+            first,
+            names,
+            proved,
+            opened,
+            stamp,
+            able,
+            residue,
+        };
         kernel.read_names().map_err(failed("listing metadata"))?;
         Ok(kernel)
     }
@@ -180,8 +196,9 @@ impl Crypt for Kernel {
     ) -> Result<Option<ProtectorKey>, CryptError> {
         let wrapping = wrapping_key(secret);
         let mut damaged = None;
-        for files in self.whole(vault, place)? {
-            match self.open_one(vault, place, files, &wrapping) {
+        let (all, lie) = self.whole_or_borrowed(vault, place)?;
+        for files in all {
+            match self.open_one(vault, place, (files, lie), &wrapping) {
                 Ok(None) => {}
                 Ok(opened) => return Ok(opened),
                 Err(error) => damaged = Some(error),
@@ -209,6 +226,7 @@ impl Crypt for Kernel {
     fn forget(&mut self, vault: VaultId) -> Result<(), CryptError> {
         let Some(names) = self.names.get(&vault).cloned() else { return Ok(()) };
         self.proved.remove(&vault);
+        self.opened.take();
         let second = self.second(vault).ok();
         let doomed = self.doomed(vault, names, second.as_ref()).map_err(failed("listing metadata"))?;
         wipe(&self.first, &doomed).map_err(failed("wiping metadata"))?;
@@ -253,9 +271,9 @@ impl Crypt for Kernel {
     }
 
     fn add_key(&self, vault: VaultId, protector: &ProtectorKey) -> Result<(), CryptError> {
-        let content = self
-            .content(vault, Place::First, protector)
-            .or_else(|_| self.content(vault, Place::Second, protector))?;
+        let read = || self.content(vault, Place::First, protector);
+        let read = || read().or_else(|_| self.content(vault, Place::Second, protector));
+        let content = self.opened_content(vault, protector).map_or_else(read, Ok)?;
         fscrypt::add_key(&self.mount, &content).map(drop).map_err(failed("giving the key to the kernel"))
     }
 

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use rustix::fs::StatVfsMountFlags;
@@ -49,11 +50,28 @@ pub(crate) fn is_read_only(paths: &Paths) -> bool {
 
 /// Makes the folders inside the Config Vault: ours, and zedagent's for its checkpoint.
 pub(crate) fn config_folders(paths: &Paths, zedagent: Owner) -> Result<(), disk::Error> {
+    if were_given(paths, zedagent) {
+        return Ok(());
+    }
     let disk = paths.disk();
     // It may have been moved in from another user's. Others reach their own folder through it, and list nothing.
     disk.folder(&paths.vault(CONFIG_VAULT))?.give(0, 0, 0o711)?;
     disk.make_folder(&paths.own_folder(), 0o700)?.give(0, 0, 0o700)?;
     disk.make_folder(&paths.zedagent_folder(), 0o700)?.give(zedagent.uid, zedagent.gid, 0o700)
+}
+
+/// Whether an earlier life came to the end of that. What is another user's was given to him after its name was durable, and so was
+/// the name before it: then no boot waits for the disk.
+fn were_given(paths: &Paths, zedagent: Owner) -> bool {
+    let is = |path: &Path, uid, gid, mode| {
+        fs::symlink_metadata(path).is_ok_and(|found| {
+            found.is_dir() && (found.uid(), found.gid(), found.mode() & 0o7777) == (uid, gid, mode)
+        })
+    };
+    zedagent.uid != 0
+        && is(&paths.vault(CONFIG_VAULT), 0, 0, 0o711)
+        && is(&paths.own_folder(), 0, 0, 0o700)
+        && is(&paths.zedagent_folder(), zedagent.uid, zedagent.gid, 0o700)
 }
 
 /// Vaults with metadata or a directory of their own. What can't be listed is not there for this question.

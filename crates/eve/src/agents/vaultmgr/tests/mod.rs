@@ -4,6 +4,7 @@
 mod attacks;
 mod boots;
 mod controller;
+mod cost;
 mod damage;
 mod disk;
 mod erasing;

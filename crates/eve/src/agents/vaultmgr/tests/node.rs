@@ -12,10 +12,10 @@ use vault::wanted::Authority;
 use super::controller::{self, Controller, KEY, Line};
 use super::disk::{Disk, write};
 use super::faulty::{self, Calls};
+use crate::agents::vaultmgr::agent;
 use crate::agents::vaultmgr::belief::intake::TpmHeard;
 use crate::agents::vaultmgr::generation::roots::{SlotContent, Slots, Tpmmgr, TpmmgrError};
 use crate::agents::vaultmgr::hands::kernel::Kernel;
-use crate::agents::vaultmgr::hands::prepare;
 use crate::agents::vaultmgr::manager::{Manager, Owner};
 use crate::agents::vaultmgr::paths::Paths;
 use disk::faulty::{Faults, Faulty};
@@ -136,8 +136,7 @@ impl Node {
     pub(super) fn start(&mut self) {
         let owner = Owner { uid: 12345, gid: 12345 };
         self.nv.1 = self.faults.clone();
-        prepare::own_folders(&self.paths).expect("our folders");
-        let kernel = Kernel::open(&self.paths).expect("opens the filesystem");
+        let kernel = agent::open(&self.paths).expect("opens the filesystem");
         let kernel = faulty::Faulty::new(kernel, &self.calls);
         let manager = Manager::start(self.paths.clone(), kernel, self.nv.clone(), owner).expect("starts");
         self.manager = Some(manager);

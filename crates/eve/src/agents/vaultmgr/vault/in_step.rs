@@ -15,14 +15,15 @@ use crate::agents::vaultmgr::hands::crypt::Crypt;
 use crate::agents::vaultmgr::manager::Manager;
 use crate::agents::vaultmgr::vault::execute::StepError;
 
-/// How many go in step: more wait for the disk no less, and keep orders waiting longer.
+/// How many go in step: more wait for the disk no less, and an order waits for one step of so many.
 pub(crate) const IN_STEP: usize = 16;
 /// Share, key files, key, directory, policy, mark.
 const ROUNDS: usize = 6;
 
 impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
-    /// Takes those of a group that are to be made as far as they go in step. The default ones go alone: others wait for them.
-    pub(crate) fn make_in_step(&mut self, group: &[VaultId]) {
+    /// Takes those of a group that are to be made as far as they go in step. The default ones go alone: others wait for them. After each
+    /// step there is a pause: what an order changes in it, the next step is planned by.
+    pub(crate) fn make_in_step(&mut self, group: &[VaultId], mut pause: impl FnMut(&mut Self)) {
         let unmade = |id: &VaultId| !id.is_default() && !self.may_be_made(*id);
         let unmade: Vec<VaultId> = group.iter().copied().filter(unmade).collect();
         unmade.iter().for_each(|id| self.look(*id));
@@ -32,6 +33,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             if acts.is_empty() || !self.round(&acts) {
                 return;
             }
+            pause(self);
         }
     }
 

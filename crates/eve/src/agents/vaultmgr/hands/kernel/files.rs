@@ -3,18 +3,30 @@
 
 use std::collections::BTreeSet;
 
-use fscrypt::{KeyFiles, KeyIdentifier, MetaDir, MetaError, PolicyFile, ProtectorDescriptor};
+use fscrypt::{KeyFiles, KeyIdentifier, MetaDir, MetaError, PolicyFile, ProtectorDescriptor, ProtectorFile};
 use vault::ids::VaultId;
 
 use super::label;
 use super::part::{Part, identifier};
 use super::{CryptError, Kernel, Place, Work, durable, failed, tree};
 
+/// Protectors by name, as they were read, and the names of policies.
+type ReadIn = (Vec<(ProtectorDescriptor, Result<ProtectorFile, MetaError>)>, BTreeSet<KeyIdentifier>);
+
 /// Names of one vault's files: its policies, and the protectors that are ours.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Names {
     pub(super) protectors: BTreeSet<ProtectorDescriptor>,
     pub(super) policies: BTreeSet<KeyIdentifier>,
+}
+
+/// Where the two files of a pair lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lie {
+    /// Both in the place that was read, as they were read.
+    Here,
+    /// One in each place.
+    Apart,
 }
 
 impl Names {
@@ -72,9 +84,10 @@ impl Kernel {
     /// What is ours of a policy's file never changes: where one place lacks that of a protector it has, it gets the other place's (seen by users
     /// 0b.11). Where the disk takes no write the vault opens all the same, by [`Self::files`].
     fn share_policies(&self, vault: VaultId) {
-        for place in [Place::First, Place::Second] {
-            let lacking = self.part(vault, place).ok().zip(self.part(vault, place.other()).ok());
-            for files in lacking.map(|(part, twin)| part.borrowing(&twin)).unwrap_or_default() {
+        let both = [Place::First, Place::Second].map(|place| self.part(vault, place));
+        let [Ok(first), Ok(second)] = both else { return };
+        for (place, part, twin) in [(Place::First, &first, &second), (Place::Second, &second, &first)] {
+            for files in part.borrowing(twin) {
                 if let Err(error) = self.mend(vault, place, &files) {
                     tracing::warn!(%vault, error = %crate::agents::vaultmgr::chain(&error), "a policy's file");
                 }
@@ -145,18 +158,29 @@ impl Kernel {
     /// In the folder of a vault's second copy: all policies, and the protectors that are ours. Where none is known to be, its label is
     /// damaged, and a key tells.
     pub(super) fn names_in(&self, second: &MetaDir, vault: VaultId) -> Result<Names, MetaError> {
-        let mut names = Names::in_all_of(second)?;
-        let (ours, rest) = names.protectors.into_iter().partition(|of| self.is_ours(second, vault, *of));
-        names.protectors = if BTreeSet::is_empty(&ours) && !self.knows_ours(vault) { rest } else { ours };
-        Ok(names)
+        let (ours, policies) = self.read_in(second, vault)?;
+        Ok(Names { protectors: ours.into_iter().map(|(of, _)| of).collect(), policies })
     }
 
-    /// By its label in either place. One that reads in neither is taken for ours: it opens nothing as it is.
-    pub(super) fn is_ours(&self, second: &MetaDir, vault: VaultId, of: ProtectorDescriptor) -> bool {
-        match (is_labelled(second, vault, of), || is_labelled(&self.first, vault, of)) {
-            (Some(true), _) => true,
-            (there, here) => here().unwrap_or(there.is_none()),
-        }
+    /// The same, with the protectors' files, which tell whose they are.
+    fn read_in(&self, second: &MetaDir, vault: VaultId) -> Result<ReadIn, MetaError> {
+        let names = Names::in_all_of(second)?;
+        let read = names.protectors.into_iter().map(|of| (of, second.read_protector(of)));
+        let (ours, rest): (Vec<_>, Vec<_>) = read.partition(|(of, file)| self.is_ours(file, vault, *of));
+        let protectors = if ours.is_empty() && !self.knows_ours(vault) { rest } else { ours };
+        Ok((protectors, names.policies))
+    }
+
+    /// By its label in either place, in the second as it was read. One that reads in neither is taken for ours: it opens nothing as it
+    /// is.
+    fn is_ours(
+        &self,
+        there: &Result<ProtectorFile, MetaError>,
+        vault: VaultId,
+        of: ProtectorDescriptor,
+    ) -> bool {
+        let there = there.as_ref().ok().map(|file| label::kind(file.name(), vault).is_some());
+        there == Some(true) || is_labelled(&self.first, vault, of).unwrap_or(there.is_none())
     }
 
     fn knows_ours(&self, vault: VaultId) -> bool {
@@ -177,6 +201,11 @@ impl Kernel {
     /// no file is there, an error when it is not whole. While no place has a whole copy of its own, protectors of one are taken with the
     /// policy of the other.
     pub(super) fn files(&self, vault: VaultId, place: Place) -> Result<Vec<KeyFiles>, MetaError> {
+        self.files_or_borrowed(vault, place).map(|(pairs, _)| pairs)
+    }
+
+    /// The same, and whether they lie in this place as they are, rather than the half of them in the other.
+    fn files_or_borrowed(&self, vault: VaultId, place: Place) -> Result<(Vec<KeyFiles>, Lie), MetaError> {
         let part = self.part(vault, place)?;
         let mut pairs = part.pairs();
         if are_several(&pairs) {
@@ -189,6 +218,7 @@ impl Kernel {
                 });
             }
         }
+        let lie = if pairs.is_empty() { Lie::Apart } else { Lie::Here };
         if pairs.is_empty()
             && let Ok(twin) = self.part(vault, place.other())
             && twin.pairs().is_empty()
@@ -196,7 +226,7 @@ impl Kernel {
             pairs = part.borrowing(&twin);
         }
         pairs.sort_by_key(|pair| !self.is_proved(vault, pair));
-        if pairs.is_empty() { part.lack().map(|()| pairs) } else { Ok(pairs) }
+        if pairs.is_empty() { part.lack().map(|()| (pairs, lie)) } else { Ok((pairs, lie)) }
     }
 
     /// What is there in one place.
@@ -208,7 +238,10 @@ impl Kernel {
                 .map(|names| Part::of(&self.first, vault, names))
                 .unwrap_or_default()),
             Place::Second => match self.second(vault) {
-                Ok(second) => Ok(Part::of(&second, vault, &self.names_in(&second, vault)?)),
+                Ok(second) => {
+                    let (ours, policies) = self.read_in(&second, vault)?;
+                    Ok(Part::with_read(ours.into_iter().map(|(_, file)| file), &second, vault, &policies))
+                }
                 Err(MetaError::Absent { .. }) => Ok(Part::default()),
                 Err(error) => Err(error),
             },
@@ -217,9 +250,18 @@ impl Kernel {
 
     /// Those of a copy that is whole: at least one.
     pub(super) fn whole(&self, vault: VaultId, place: Place) -> Result<Vec<KeyFiles>, CryptError> {
-        match self.files(vault, place).map_err(failed("reading metadata"))? {
-            files if files.is_empty() => Err(CryptError::new("this copy of the metadata is absent")),
-            files => Ok(files),
+        self.whole_or_borrowed(vault, place).map(|(pairs, _)| pairs)
+    }
+
+    /// The same, and where they lie.
+    pub(super) fn whole_or_borrowed(
+        &self,
+        vault: VaultId,
+        place: Place,
+    ) -> Result<(Vec<KeyFiles>, Lie), CryptError> {
+        match self.files_or_borrowed(vault, place).map_err(failed("reading metadata"))? {
+            (files, _) if files.is_empty() => Err(CryptError::new("this copy of the metadata is absent")),
+            found => Ok(found),
         }
     }
 }

@@ -3,6 +3,7 @@
 use fscrypt::{ContentKey, KeyFiles, ProtectorKey, UnwrapError, WrappingKey, key_files};
 use vault::ids::VaultId;
 
+use super::files::Lie;
 use super::{CryptError, Kernel, Place, failed};
 
 impl Kernel {
@@ -17,26 +18,42 @@ impl Kernel {
         key_files::open_policy(&files[0].policy, protector).map_err(failed("unwrapping the content key"))
     }
 
-    /// The protector of one pair of files. The policy must open too: a copy of which only the half opens is no copy to go on with.
+    /// The protector of one pair of files. The policy must open too: a copy of which only the half opens is no copy to go on with. A pair
+    /// that lies here as it was read needs no mending.
     pub(super) fn open_one(
         &mut self,
         vault: VaultId,
         place: Place,
-        files: KeyFiles,
+        (files, lie): (KeyFiles, Lie),
         wrapping: &WrappingKey,
     ) -> Result<Option<ProtectorKey>, CryptError> {
-        let (files, protector) = match files.open(wrapping) {
-            Ok((_, protector)) => (files, protector),
+        let ((files, protector), lie) = match files.open(wrapping) {
+            Ok((_, protector)) => ((files, protector), lie),
             Err(UnwrapError::WrongKey) => return Ok(None),
-            Err(error) => self
-                .open_with_twin(vault, place, files, wrapping)
-                .ok_or_else(|| CryptError::because("unwrapping the protector", error))?,
+            Err(error) => {
+                let opened = self.open_with_twin(vault, place, files, wrapping);
+                (opened.ok_or_else(|| CryptError::because("unwrapping the protector", error))?, Lie::Apart)
+            }
         };
         self.proved.entry(vault).or_insert_with(|| files.clone());
-        if let Err(error) = self.mend(vault, place, &files) {
+        if lie == Lie::Apart {
+            self.mend_one(vault, place, &files);
+        }
+        // For the step that follows, which gives the content key to the kernel.
+        self.opened.replace(Some((vault, files.policy)));
+        Ok(Some(protector))
+    }
+
+    fn mend_one(&self, vault: VaultId, place: Place, files: &KeyFiles) {
+        if let Err(error) = self.mend(vault, place, files) {
             tracing::warn!(%vault, error = %crate::agents::vaultmgr::chain(&error), "one copy of its metadata");
         }
-        Ok(Some(protector))
+    }
+
+    /// The content key by the policy's file that was opened just now. It is good once: what lies there later is read anew.
+    pub(super) fn opened_content(&self, vault: VaultId, protector: &ProtectorKey) -> Option<ContentKey> {
+        let (_, policy) = self.opened.take().filter(|(of, _)| *of == vault)?;
+        key_files::open_policy(&policy, protector).ok()
     }
 
     /// What a key has opened with this protector, else what was read.

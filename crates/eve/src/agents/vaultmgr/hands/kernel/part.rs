@@ -23,11 +23,22 @@ pub(super) struct Part {
 }
 
 impl Part {
-    /// A protector of a kind that we have no key for is never tried.
+    /// Reads the files of these names.
     pub(super) fn of(folder: &MetaDir, vault: VaultId, names: &Names) -> Self {
-        let (mut protectors, wrong) = there(names.protectors.iter().map(|name| folder.read_protector(*name)));
+        let protectors = names.protectors.iter().map(|name| folder.read_protector(*name));
+        Self::with_read(protectors, folder, vault, &names.policies)
+    }
+
+    /// With protectors' files that were read already. One of a kind that we have no key for is never tried.
+    pub(super) fn with_read(
+        protectors: impl Iterator<Item = Result<ProtectorFile, MetaError>>,
+        folder: &MetaDir,
+        vault: VaultId,
+        policies: &BTreeSet<KeyIdentifier>,
+    ) -> Self {
+        let (mut protectors, wrong) = there(protectors);
         protectors.retain(|file| label::kind(file.name(), vault) != Some(Kind::Unknown));
-        let (policies, also) = there(names.policies.iter().map(|name| folder.read_policy(*name)));
+        let (policies, also) = there(policies.iter().map(|name| folder.read_policy(*name)));
         Self { protectors, policies, wrong: wrong.or(also) }
     }
 
