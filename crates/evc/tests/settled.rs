@@ -400,7 +400,7 @@ fn registrations_in_turn_end_nothing_that_is_remembered_of_others() {
         (device.register(&evc), evc.app.store.unchanged_since(as_of, other.id))
     };
     // The first look counts what was written before this process looked.
-    evc.app.store.unchanged_since(evc.app.store.as_of(), other.id);
+    let _ = evc.app.store.unchanged_since(evc.app.store.as_of(), other.id);
     let mut keys = vec![device.key.certified_anew()];
     keys.extend((0..3).map(|_| keys[0].certified_anew()).collect::<Vec<_>>());
     for turn in 0..100 {
