@@ -11,15 +11,17 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use nix::sys::socket::{setsockopt, sockopt::TcpUserTimeout};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
 use super::at_once::at_once;
 use super::front::Front;
 use super::pace::{PATIENCE, Pace, Paced, TooLong};
-use super::shares::{Share, Shares, Source};
+use super::shares::Source;
+use super::sources::{Place, Sources};
 use crate::custody::{CustodyError, server_config};
 use crate::service::Controller;
 
@@ -33,6 +35,10 @@ const IDLE: Duration = Duration::from_secs(120);
 /// So many connections of one source may be idle for long. The rest of its share is for who comes and goes: so a site behind one
 /// address may have more devices than its share has connections.
 const LONG_IDLE: usize = CONNECTIONS / 16;
+/// Bytes that the kernel keeps of what a peer does not take (it doubles this); by itself it would let each have megabytes.
+const SEND_BUFFER: u32 = 64 << 10;
+/// Connections that may wait in the kernel.
+const BACKLOG: u32 = 1024;
 /// For requests in flight when the controller stops.
 const FAREWELL: Duration = Duration::from_secs(10);
 
@@ -82,7 +88,7 @@ impl Listener {
     pub async fn bind(address: SocketAddr, controller: Arc<Controller>) -> Result<Self, ListenError> {
         let failed = |source| ListenError::Bind { address, source };
         let tls = TlsAcceptor::from(server_config(&controller.authority)?);
-        let tcp = TcpListener::bind(address).await.map_err(failed)?;
+        let tcp = bound(address).map_err(failed)?;
         let address = tcp.local_addr().map_err(failed)?;
         Ok(Self { tcp, address, tls, front: super::front(controller) })
     }
@@ -95,7 +101,7 @@ impl Listener {
 
     /// Serves until `stop` is true, then lets requests in flight end.
     pub async fn serve(self, mut stop: watch::Receiver<bool>) {
-        let (room, sources) = (Arc::new(Semaphore::new(CONNECTIONS)), Shares::of(CONNECTIONS));
+        let (room, sources) = (Arc::new(Semaphore::new(CONNECTIONS)), Sources::of(CONNECTIONS));
         loop {
             let permit = room.clone().acquire_owned().await.expect("the semaphore is never closed");
             let theirs = stop.clone();
@@ -103,7 +109,7 @@ impl Listener {
                 accepted = self.tcp.accept() => match accepted {
                     Ok((stream, peer)) => {
                         // Its source has its share: closed at once.
-                        let Some(share) = sources.take(Source::of(peer.ip())) else { continue };
+                        let Some(share) = sources.take(peer.ip()) else { continue };
                         let idle = idle(room.available_permits(), share.held());
                         self.spawn(stream, Source::of(peer.ip()), idle, (permit, share), theirs);
                     }
@@ -122,7 +128,7 @@ impl Listener {
         stream: TcpStream,
         source: Source,
         idle: Duration,
-        room: (OwnedSemaphorePermit, Share<Source>),
+        room: (OwnedSemaphorePermit, Place),
         stop: watch::Receiver<bool>,
     ) {
         let (tls, front) = (self.tls.clone(), self.front.clone());
@@ -132,6 +138,17 @@ impl Listener {
             drop(room);
         });
     }
+}
+
+/// A listener whose connections, which take this over from it, keep little of what nobody reads, and not for ever: neither while they
+/// are served nor when they were closed.
+fn bound(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.set_send_buffer_size(SEND_BUFFER)?;
+    setsockopt(&socket, TcpUserTimeout, &u32::try_from(IDLE.as_millis()).unwrap_or(u32::MAX))?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Waits until it is told to stop; a teller that is gone tells so too.
@@ -186,6 +203,7 @@ mod tests {
     use tokio_rustls::TlsConnector;
     use tokio_rustls::client::TlsStream;
 
+    use super::super::shares::{Share, Shares};
     use super::*;
 
     const POLL: Duration = Duration::from_secs(60);
@@ -251,6 +269,24 @@ mod tests {
         let (mut client, _stop) = client(idle(CONNECTIONS / 2 - 1, 1)).await;
         assert!(is_answered(&mut client).await);
         assert_eq!(told(&mut client, POLL).await.as_deref(), Ok(""));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_reads_no_answer_is_not_waited_for_for_ever() {
+        let (mut client, _stop) = client(IDLE).await;
+        let asks = async { while client.write_all(REQUEST).await.is_ok() {} };
+        assert!(timeout(IDLE * 3, asks).await.is_ok());
+    }
+
+    /// What the listener was told holds for its connections.
+    #[tokio::test]
+    async fn the_kernel_keeps_little_of_what_nobody_reads_and_not_for_ever() {
+        use nix::sys::socket::{getsockopt, sockopt::SndBuf};
+        let listener = bound("127.0.0.1:0".parse().expect("an address")).expect("listens");
+        let _peer = TcpStream::connect(listener.local_addr().expect("an address")).await.expect("connects");
+        let (stream, _) = listener.accept().await.expect("accepts");
+        assert_eq!(getsockopt(&stream, SndBuf).ok(), Some(2 * SEND_BUFFER as usize));
+        assert_eq!(getsockopt(&stream, TcpUserTimeout).map(u128::from), Ok(IDLE.as_millis()));
     }
 
     /// Connections from an address, the only one, until it gets no more; with how long each may be idle.

@@ -11,7 +11,7 @@
 //! | time that a connection idles, or its peer takes nothing of an answer | 120 s, or 15 s when half of all connections are taken or its source has more than 256 |
 //!
 //! A source is an IPv4 address or an IPv6 /64. Of connections, places and memory one source may hold as much as it leaves free: alone
-//! it gets half. A site behind one address may have more devices than that, since idle connections end and the next poll makes
+//! it gets half; of connections, so may the /56 and the /48 around an IPv6 source, and 64 are kept for this machine. A site behind one address may have more devices than that, since idle connections end and the next poll makes
 //! another. An operator's body is taken in only after the token was checked.
 //!
 //! `/healthz` and `/readyz` ([`health`]) take no token, no body and no place.
@@ -32,6 +32,7 @@ pub(crate) mod log;
 mod operator;
 mod pace;
 mod shares;
+mod sources;
 
 use std::ops::Deref;
 use std::sync::Arc;

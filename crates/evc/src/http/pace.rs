@@ -91,6 +91,10 @@ impl Pace {
                 (later, Some(TooLong::Request))
             }
             Doing::Work => (now.since + PATIENCE, None),
+            // It was to be told so, and its peer does not let it.
+            Doing::Late if at >= now.since + self.idle.max(PATIENCE) + PATIENCE => {
+                (later, Some(TooLong::Idle))
+            }
             Doing::Late => (later, None),
         }
     }

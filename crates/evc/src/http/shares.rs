@@ -11,9 +11,14 @@ pub(super) struct Source(IpAddr);
 
 impl Source {
     pub(super) fn of(peer: IpAddr) -> Self {
+        Self::within(peer, 64)
+    }
+
+    /// Its IPv6 network of so many bits (1 to 128) instead.
+    pub(super) fn within(peer: IpAddr, bits: u8) -> Self {
         Self(match peer.to_canonical() {
             IpAddr::V4(v4) => IpAddr::V4(v4),
-            IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
+            IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << (128 - bits)))),
         })
     }
 

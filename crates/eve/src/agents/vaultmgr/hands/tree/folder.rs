@@ -60,9 +60,33 @@ impl Folder {
         if self.depth >= DEEPEST {
             return Err(Trouble::new(&path, "its folders nest too deep; move the inner ones elsewhere"));
         }
+        self.below(name)
+    }
+
+    /// The same however deep it is; then its path, which is for words, ends where it got too deep.
+    pub(super) fn below(&self, name: &CStr) -> Result<Self, Trouble> {
+        let path = if self.depth < DEEPEST { self.path_of(name) } else { self.path.clone() };
         let opened = self.open(name, OFlags::RDONLY | OFlags::DIRECTORY);
         let fd = opened.map_err(|error| beyond(&path, error))?;
         Ok(Self { fd, path, depth: self.depth + 1 })
+    }
+
+    /// Back to the directory that it was reached from, by its inode: whatever else is above it now is not entered.
+    pub(super) fn up(self, ino: u64) -> Result<Self, Trouble> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let failed = Trouble::of(&self.path, UNREADABLE);
+        let fd = rustix::fs::openat(&self.fd, c"..", flags, Mode::empty()).map_err(failed)?;
+        let (here, depth) = (mount_of(self.fd.as_fd()), self.depth - 1);
+        let same =
+            mount_of(fd.as_fd()).ok() == here.ok() && stat_of(fd.as_fd()).is_ok_and(|s| s.stx_ino == ino);
+        if !same {
+            return Err(Trouble::new(&self.path, "was moved while it was removed; stop what writes there"));
+        }
+        let mut path = self.path;
+        if depth < DEEPEST {
+            path.pop();
+        }
+        Ok(Self { fd, path, depth })
     }
 
     /// Goes into the directory that was taken hold of, if that is still what its name says.

@@ -3,6 +3,7 @@
 //! so whatever is exchanged meanwhile, nothing outside the tree is read or written.
 
 mod data;
+mod empty;
 mod entry;
 mod folder;
 mod remove;

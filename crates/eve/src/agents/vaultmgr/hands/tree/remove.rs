@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use super::{Folder, Kind, Trouble, Work};
 use crate::agents::vaultmgr::hands::durable;
 
-const NOT_REMOVED: &str =
+pub(super) const NOT_REMOVED: &str =
     "can't be removed: if it is marked immutable or append-only take that off (chattr -i -a)";
 
 /// Removes whatever is at the path, a whole tree too; a link is removed, not followed. Nothing there is success. All that can be
@@ -62,24 +62,11 @@ pub(crate) fn remove_in(folder: &Folder, name: &CStr, work: &Work) -> Result<(),
         Err(Errno::ISDIR) => {}
         Err(errno) => return Err(Trouble::of(&folder.path_of(name), NOT_REMOVED)(errno)),
     }
-    let inner = folder.folder(name)?;
-    let emptied = remove_all_in(&inner, work);
-    drop(inner);
-    emptied?;
+    super::empty::empty(folder.below(name)?, work)?;
     match unlink_taking(folder, name, Kind::Folder) {
         Ok(()) | Err(Errno::NOENT) => Ok(()),
         Err(errno) => Err(Trouble::of(&folder.path_of(name), NOT_REMOVED)(errno)),
     }
-}
-
-/// Goes on past what can't be removed, and tells the first of it.
-fn remove_all_in(folder: &Folder, work: &Work) -> Result<(), Trouble> {
-    let mut first = Ok(());
-    for name in folder.names()? {
-        work.pace().map_err(Trouble::of(&folder.path, "removing it"))?;
-        first = first.and(remove_in(folder, &name, work));
-    }
-    first
 }
 
 pub(super) fn unlink_taking(folder: &Folder, name: &CStr, kind: Kind) -> Result<(), Errno> {

@@ -168,3 +168,20 @@ fn nothing_beyond_the_tree_goes_while_folders_are_exchanged() {
         }
     }
 }
+
+/// Deeper than any path, and than a stack.
+#[test]
+fn a_tree_is_removed_however_deep() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let tree = dir.path().join("tree");
+    fs::create_dir(&tree).expect("makes");
+    let mut folder = fs::File::open(&tree).expect("opens");
+    for _ in 0..6000 {
+        rustix::fs::mkdirat(&folder, c"d", rustix::fs::Mode::RWXU).expect("makes");
+        let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::DIRECTORY;
+        folder = rustix::fs::openat(&folder, c"d", flags, rustix::fs::Mode::empty()).expect("opens").into();
+    }
+    drop(folder);
+    remove(&tree, &Work::default()).expect("removed");
+    assert!(!tree.exists());
+}
