@@ -38,8 +38,9 @@ pub(super) use checkpoint::Known;
 const ACCEPTED: &str = "accepted";
 /// The status is posted at least this often.
 const INFO_EVERY: Duration = Duration::from_secs(600);
-/// And no more often than this, however often it changes: the first change is told at once, and what changes soon after it together.
-const INFO_PAUSE: Duration = Duration::from_millis(200);
+/// And no more often than twice in this, however often it changes: a change after quiet is told at once, and so is the one after it (an
+/// order, and what came of it); what changes soon after both is told together.
+const INFO_PAUSE: Duration = Duration::from_millis(400);
 
 enum Event {
     Onboarded(Onboarded),
@@ -73,7 +74,8 @@ struct Zedagent<'a> {
     lacks: Option<String>,
     vaults: VaultStatus,
     vaults_due: bool,
-    info_at: Option<Instant>,
+    /// When it was posted last, and the time before that.
+    info_at: [Option<Instant>; 2],
     config_hash: String,
     /// The last answer with a section, until it is in the checkpoint.
     unsaved: Option<SignedConfig>,
@@ -121,7 +123,7 @@ impl<'a> Zedagent<'a> {
             lacks: None,
             vaults: VaultStatus::default(),
             vaults_due: false,
-            info_at: None,
+            info_at: [None; 2],
             config_hash: String::new(),
             unsaved: None,
             checkpoint_read: false,
@@ -194,12 +196,12 @@ impl<'a> Zedagent<'a> {
     }
 
     fn info_due(&self) -> bool {
-        info_wait(self.info_at.map(|at| at.elapsed()), self.vaults_due).is_zero()
+        info_wait(self.info_at.map(|at| at.map(|at| at.elapsed())), self.vaults_due).is_zero()
     }
 
     /// How long nothing is due, unless something is heard.
     fn wait(&self) -> Duration {
-        let info = info_wait(self.info_at.map(|at| at.elapsed()), self.vaults_due);
+        let info = info_wait(self.info_at.map(|at| at.map(|at| at.elapsed())), self.vaults_due);
         let poll = self.pace.wait(Instant::now());
         // What fails is tried again at the pace of polls.
         if self.vaults_due && self.status.reachable && !info.is_zero() { poll.min(info) } else { poll }
@@ -345,9 +347,9 @@ impl<'a> Zedagent<'a> {
     }
 }
 
-/// How long the status waits that was posted so long ago.
-fn info_wait(ago: Option<Duration>, changed: bool) -> Duration {
-    let every = if changed { INFO_PAUSE } else { INFO_EVERY };
+/// How long the status waits that was posted so long ago, and so long the time before.
+fn info_wait([last, before]: [Option<Duration>; 2], changed: bool) -> Duration {
+    let (ago, every) = if changed { (before, INFO_PAUSE) } else { (last, INFO_EVERY) };
     ago.map_or(Duration::ZERO, |ago| every.saturating_sub(ago))
 }
 

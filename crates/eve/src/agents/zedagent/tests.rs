@@ -130,3 +130,14 @@ fn a_section_for_this_session_says_that_it_is_attested() {
     zedagent.take_config(answer(Some(Some(section()))), Poll::Regular).expect("is taken");
     assert_eq!((zedagent.status.attestation.as_deref(), zedagent.status.attested), (Some("accepted"), true));
 }
+
+/// Decision 24: a change after quiet is posted at once, and so is the one that follows it; of more, two in that time.
+#[test]
+fn two_changes_are_posted_at_once_and_more_are_held_back() {
+    let ago = |millis| Some(Duration::from_millis(millis));
+    assert_eq!(info_wait([None, None], true), Duration::ZERO);
+    assert_eq!(info_wait([ago(1), None], true), Duration::ZERO, "one went before it");
+    assert_eq!(info_wait([ago(1), ago(10_000)], true), Duration::ZERO, "the one before that is long ago");
+    assert_eq!(info_wait([ago(1), ago(100)], true), INFO_PAUSE - Duration::from_millis(100), "two did");
+    assert_eq!(info_wait([ago(1), ago(100)], false), INFO_EVERY - Duration::from_millis(1));
+}
