@@ -75,6 +75,7 @@ const WHAT_TO_DO: &[&str] = &[
     "let",
     "make",
     "mend",
+    "mount",
     "move",
     "name",
     "needs none",

@@ -2,6 +2,7 @@
 //! do, by commands that are there.
 
 use std::io::{self, ErrorKind};
+use std::path::Path;
 
 use clap::{CommandFactory as _, Parser as _};
 use form::{every, wrong_line};
@@ -9,6 +10,8 @@ use vault::ids::{IMAGE_VAULT, Name};
 
 use super::args::Cli;
 use super::vaults::NotConfirmed;
+use crate::agents::vaultmgr::hands::away;
+use crate::agents::vaultmgr::paths::Paths;
 use crate::bus::messages::{Causes, OrderError, Ordered, TpmRefusal};
 use crate::bus::{Agent, BusError, FrameError};
 use crate::http::{ConfigFile, LineError, PlaceError, Refusal};
@@ -32,7 +35,7 @@ every! {
     orders: OrderError {
         OrderError::OutOfDate => OrderError::OutOfDate,
         OrderError::DiskAway { .. } => {
-            OrderError::DiskAway { words: "the disk of persist is not there; mount it".into() }
+            OrderError::DiskAway { words: away::words(&Paths::new(Path::new("/"))) }
         },
         OrderError::Unknown(_) => OrderError::Unknown(IMAGE_VAULT),
         OrderError::LockedByController(_) => OrderError::LockedByController(named()),
@@ -86,7 +89,8 @@ fn refusals() -> impl Iterator<Item = LineError> {
 }
 
 /// Where the thing is that an error is of: a file, an agent, a program, a vault, or the way to a controller.
-const PLACES: [&str; 8] = ["config/", "run/eve", "bus", "agent", "vault", "TPM", "controller", "record"];
+const PLACES: [&str; 9] =
+    ["persist", "config/", "run/eve", "bus", "agent", "vault", "TPM", "controller", "record"];
 
 /// Issue 8, errors: whoever reads one learns what is and what to do, and nothing of how it is programmed.
 #[test]
