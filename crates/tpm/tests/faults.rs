@@ -242,7 +242,8 @@ fn a_tpm_with_damaged_state_is_failing() {
     let state = bench.swtpm.state_dir().join("tpm2-00.permall");
     let bytes = std::fs::read(&state).unwrap().len();
     std::fs::write(&state, vec![0; bytes]).unwrap();
-    bench.swtpm.start().unwrap_err();
+    // It listens for a moment before it has read its state, and ends.
+    let _ = bench.swtpm.start();
     assert!(matches!(probe(Some(&bench.tcti()), SHORT), Presence::Failing(_)));
 }
 
