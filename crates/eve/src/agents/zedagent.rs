@@ -38,9 +38,10 @@ pub(super) use checkpoint::Known;
 const ACCEPTED: &str = "accepted";
 /// The status is posted at least this often.
 const INFO_EVERY: Duration = Duration::from_secs(600);
-/// And no more often than twice in this, however often it changes: a change after quiet is told at once, and so is the one after it (an
-/// order, and what came of it); what changes soon after both is told together.
-const INFO_PAUSE: Duration = Duration::from_millis(400);
+/// And no more often than [`INFO_BURST`] times in this, however often it changes: what an operator does, a few acts one after the other, is
+/// told at once, each with what came of it; of a flood, as when hundreds of vaults are made, what changes meanwhile is told together.
+const INFO_WINDOW: Duration = Duration::from_millis(1600);
+const INFO_BURST: usize = 8;
 
 enum Event {
     Onboarded(Onboarded),
@@ -74,8 +75,8 @@ struct Zedagent<'a> {
     lacks: Option<String>,
     vaults: VaultStatus,
     vaults_due: bool,
-    /// When it was posted last, and the time before that.
-    info_at: [Option<Instant>; 2],
+    /// When it was posted, the newest first.
+    info_at: [Option<Instant>; INFO_BURST],
     config_hash: String,
     /// The last answer with a section, until it is in the checkpoint.
     unsaved: Option<SignedConfig>,
@@ -123,7 +124,7 @@ impl<'a> Zedagent<'a> {
             lacks: None,
             vaults: VaultStatus::default(),
             vaults_due: false,
-            info_at: [None; 2],
+            info_at: [None; INFO_BURST],
             config_hash: String::new(),
             unsaved: None,
             checkpoint_read: false,
@@ -347,9 +348,10 @@ impl<'a> Zedagent<'a> {
     }
 }
 
-/// How long the status waits that was posted so long ago, and so long the time before.
-fn info_wait([last, before]: [Option<Duration>; 2], changed: bool) -> Duration {
-    let (ago, every) = if changed { (before, INFO_PAUSE) } else { (last, INFO_EVERY) };
+/// How long the status waits that was posted so long ago, the newest first.
+fn info_wait(posted: [Option<Duration>; INFO_BURST], changed: bool) -> Duration {
+    let [newest, .., oldest] = posted;
+    let (ago, every) = if changed { (oldest, INFO_WINDOW) } else { (newest, INFO_EVERY) };
     ago.map_or(Duration::ZERO, |ago| every.saturating_sub(ago))
 }
 

@@ -104,7 +104,8 @@ impl Zedagent<'_> {
     pub(super) fn post_info(&mut self) -> Result<(), Failed> {
         self.post("info", &self.info()?.encode())?;
         self.vaults_due = false;
-        self.info_at = [Some(Instant::now()), self.info_at[0]];
+        self.info_at.rotate_right(1);
+        self.info_at[0] = Some(Instant::now());
         Ok(())
     }
 

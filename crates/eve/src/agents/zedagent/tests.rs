@@ -131,13 +131,22 @@ fn a_section_for_this_session_says_that_it_is_attested() {
     assert_eq!((zedagent.status.attestation.as_deref(), zedagent.status.attested), (Some("accepted"), true));
 }
 
-/// Decision 24: a change after quiet is posted at once, and so is the one that follows it; of more, two in that time.
+/// Decision 24: a few changes one after the other are posted at once; of a flood, so many in that time.
 #[test]
-fn two_changes_are_posted_at_once_and_more_are_held_back() {
-    let ago = |millis| Some(Duration::from_millis(millis));
-    assert_eq!(info_wait([None, None], true), Duration::ZERO);
-    assert_eq!(info_wait([ago(1), None], true), Duration::ZERO, "one went before it");
-    assert_eq!(info_wait([ago(1), ago(10_000)], true), Duration::ZERO, "the one before that is long ago");
-    assert_eq!(info_wait([ago(1), ago(100)], true), INFO_PAUSE - Duration::from_millis(100), "two did");
-    assert_eq!(info_wait([ago(1), ago(100)], false), INFO_EVERY - Duration::from_millis(1));
+fn a_few_changes_are_posted_at_once_and_a_flood_is_held_back() {
+    let posted = |times: usize, oldest: u64| {
+        let mut all = [None; INFO_BURST];
+        (0..times).for_each(|at| all[at] = Some(Duration::from_millis(1)));
+        if times == INFO_BURST {
+            all[INFO_BURST - 1] = Some(Duration::from_millis(oldest));
+        }
+        all
+    };
+    for times in 0..INFO_BURST {
+        assert_eq!(info_wait(posted(times, 0), true), Duration::ZERO, "{times} went before it");
+    }
+    let full = posted(INFO_BURST, 100);
+    assert_eq!(info_wait(full, true), INFO_WINDOW - Duration::from_millis(100), "so many did");
+    assert_eq!(info_wait(posted(INFO_BURST, 10_000), true), Duration::ZERO, "the first of them is long ago");
+    assert_eq!(info_wait(full, false), INFO_EVERY - Duration::from_millis(1));
 }
