@@ -2,6 +2,7 @@
 //! otherwise, so all goes by the command line, and vaultmgr's processor time is read beside.
 
 use std::path::Path;
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -16,6 +17,14 @@ use super::report::{Aims, Report};
 const MANY: usize = 32;
 const POLICY: &str = "kind: VaultPolicy\nname: p\ncustody: tpm\nseal: pcrs\n---\nkind: VaultPolicy\nname: q\n\
                       custody: tpm+controller\n---\nkind: Vault\nname: rotated\ndevice: edge-1\npolicy: q\n";
+
+/// How often the nodes of the tests poll.
+const POLL: Duration = Duration::from_millis(200);
+
+/// Some time between two polls, each round another, spread evenly: else rounds keep step with the polls, and of that each build has its own.
+fn between_polls(round: usize) -> Duration {
+    POLL.mul_f64((round as f64 * 0.618).fract())
+}
 
 /// A node and its controller.
 struct Side {
@@ -40,6 +49,7 @@ pub(crate) fn measure(folder: &Path, builds: &Builds, quick: bool, report: &mut 
         in_turn(round, &mut one, |side, it| {
             lock.push(side, it.ordered("lock")?);
             unlock.push(side, it.ordered("unlock")?);
+            sleep(between_polls(round));
             rotation.push(side, it.rotated()?);
             Ok(())
         })?;
