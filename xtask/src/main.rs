@@ -42,7 +42,7 @@ fn build(profile: &str, program: &str) -> Result<()> {
 }
 
 /// How long the first build takes where nobody has built anything, on two cores.
-const FIRST: &str = "compiling what the demo runs: about ten minutes on two cores the first time, then seconds; the demo itself takes less than one";
+const FIRST: &str = "compiling what the demo runs: some minutes on two cores the first time, then seconds; the demo itself takes less than one";
 
 fn demo(args: &[String]) -> Result<()> {
     packages::install()?;
