@@ -13,8 +13,9 @@ use vault::secret::RootSecret;
 use vault::section::BySeal;
 use vault::shares::{Nonce, Table};
 
+use crate::agents::vaultmgr::generation::files::{folders, write};
 use crate::agents::vaultmgr::generation::roots::{RootKeys, Tpmmgr};
-use crate::agents::vaultmgr::generation::shares::{Shares, SharesError, folders, nonce, random, write};
+use crate::agents::vaultmgr::generation::shares::{Shares, SharesError, nonce, random};
 use crate::agents::vaultmgr::paths::Paths;
 
 /// What is left of generations that ended, or that never came into force.
