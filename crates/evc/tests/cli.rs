@@ -380,6 +380,12 @@ fn policies_are_shown_edited_compared_and_applied_again() {
         described.contains("custody:") && described.contains("72h"),
         "a dry run changes nothing: {described}"
     );
+    // TH-1 to TH-6 are told of a policy, each with its reason.
+    let threats: Vec<&str> = described.lines().filter(|line| line.starts_with("  TH-")).collect();
+    assert_eq!(threats.len(), 6, "{described}");
+    let once = "  TH-4  the node is stolen, and nobody knows: closed once its key was rotated twice while the node was away";
+    assert!(threats[3].starts_with(once), "{described}");
+    assert!(threats[4].contains("opens: no measurement is asked for"), "{described}");
     let unknown = evc(dir.path(), &["get", "policies", "c"]);
     assert_eq!(unknown.status.code(), Some(4), "{}", text(&unknown.stderr));
 }

@@ -17,6 +17,7 @@
 
 pub mod belief;
 pub mod condition;
+pub mod coverage;
 pub mod custody;
 pub mod decide;
 pub mod defaults;

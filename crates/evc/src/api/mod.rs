@@ -77,6 +77,31 @@ pub struct PolicyView {
     pub changed: String,
     /// Itself.
     pub policy: VaultPolicy,
+    /// What it protects from, on a node with a TPM and on one without.
+    #[serde(default)]
+    pub threats: Vec<ThreatView>,
+}
+
+/// One of the proposal's threats, and how a vault under a policy fares.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ThreatView {
+    /// `TH-1` to `TH-6`.
+    pub id: String,
+    /// The threat.
+    pub threat: String,
+    /// On a node with a TPM.
+    pub with_tpm: CoverView,
+    /// On a node without one; none where the custody asks for a TPM.
+    pub without_tpm: Option<CoverView>,
+}
+
+/// How a vault fares under a threat.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CoverView {
+    /// `closed`: it stays closed; `once`: when somebody has done his part; `opens`.
+    pub vault: String,
+    /// Why, or whose part.
+    pub because: String,
 }
 
 /// A device with its vaults.

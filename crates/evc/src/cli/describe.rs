@@ -7,8 +7,8 @@ use vault::text::plain;
 use super::rows::{named, passed, removal};
 use super::table::{self, cell};
 use crate::api::{
-    Accepted, Attestation, Counts, Described, DeviceView, NodeReport, PolicyView, Reference, RuleView,
-    ServerStatus, VaultView,
+    Accepted, Attestation, Counts, CoverView, Described, DeviceView, NodeReport, PolicyView, Reference,
+    RuleView, ServerStatus, ThreatView, VaultView,
 };
 use crate::store::VaultStanding;
 
@@ -183,10 +183,23 @@ pub(super) fn policy(policy: &PolicyView, vaults: &[VaultView]) -> String {
     let cautions: Vec<String> =
         policy.policy.cautions().into_iter().map(crate::words::notes::of_caution).collect();
     page.list("Notes", &cautions);
+    page.list("Threats", &policy.threats.iter().flat_map(threat).collect::<Vec<_>>());
     page.0 += "\nVaults:\n";
     let table = table::table(vaults, false);
     page.0 += if table.is_empty() { "none\n" } else { &table };
     page.0
+}
+
+/// What becomes of a vault under a threat; where a node has no TPM, said apart only if it differs.
+fn threat(threat: &ThreatView) -> Vec<String> {
+    let says = |cover: &CoverView| match cover.vault.as_str() {
+        "once" => format!("closed {}", cover.because),
+        vault => format!("{vault}: {}", cover.because),
+    };
+    let of_all = format!("{}  {}: {}", threat.id, threat.threat, says(&threat.with_tpm));
+    let other = threat.without_tpm.as_ref().filter(|other| **other != threat.with_tpm);
+    let other = other.map(|other| format!("      without a TPM: {}", says(other)));
+    [of_all].into_iter().chain(other).collect()
 }
 
 /// A rule, the devices that have its labels, and the vaults of its name on them.

@@ -127,6 +127,7 @@ impl Operator {
         let rows = self.store.read(|tx| tx.policies(&self.project, page)).await?;
         let shown = rows.into_iter().map(|row| PolicyView {
             name: row.policy.name.clone(),
+            threats: crate::words::threats::of_policy(&row.policy),
             policy: row.policy,
             changed: crate::clock::text(row.changed_at),
         });

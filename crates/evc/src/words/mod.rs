@@ -6,6 +6,7 @@ pub(crate) mod evidence;
 mod life;
 pub(crate) mod notes;
 mod operators;
+pub(crate) mod threats;
 
 use std::fmt;
 
