@@ -1,5 +1,7 @@
 //! Whole-system tests: real `evc`, real `eve run`, real TPM, real kernel encryption. What they share.
 
+pub mod keys;
+
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};

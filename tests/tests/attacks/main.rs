@@ -3,7 +3,6 @@
 
 mod copies;
 mod kept_keys;
-mod keys;
 mod orphans;
 mod search;
 mod secrets;

@@ -5,11 +5,11 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use eve_vault_tests::keys::{self, Known, Secrets};
 use eve_vault_tests::{DEVICE, Scene};
 use testkit::node::{Parts, Power};
 use vault::section::Custody;
 
-use super::keys::{self, Known, Secrets};
 use super::search::{self, Search};
 use super::{BOTH, CONTROLLER, TPM};
 

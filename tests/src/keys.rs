@@ -1,5 +1,7 @@
 //! Every key that was in play on a node and its controller, dug up with all they have: the TPM in the right state, the
-//! key-encryption key, the database, the disk.
+//! key-encryption key, the database, the disk. It stops at what it did not expect.
+
+#![allow(clippy::unwrap_used, reason = "what it does not find stops the test")]
 
 use std::convert::Infallible;
 use std::path::Path;
@@ -7,7 +9,6 @@ use std::path::Path;
 use evc::custody::{Identity, Kek};
 use evc::store::sqlite::SqliteStore;
 use evc::store::{Engine as _, Tx};
-use eve_vault_tests::{DEVICE, Scene};
 use fscrypt::{KeyFiles, MetaDir, ProtectorDescriptor, WrappingKey};
 use serde_json::Value;
 use tpm::{RootKind, SlotSet, Tpm};
@@ -18,21 +19,31 @@ use vault::secret::{ControllerKey, RootSecret, TpmShare};
 use vault::section::Custody;
 use vault::shares::Table;
 
+use crate::{DEVICE, Scene};
+
 /// By name.
-pub(crate) type Secrets = Vec<(String, Vec<u8>)>;
+pub type Secrets = Vec<(String, Vec<u8>)>;
 
 /// A vault as the test knows it.
 #[derive(Debug, Clone)]
-pub(crate) struct Known {
-    pub(crate) name: String,
-    pub(crate) id: VaultId,
-    pub(crate) custody: Custody,
-    pub(crate) epochs: u64,
+pub struct Known {
+    /// Its name.
+    pub name: String,
+    /// Its identity.
+    pub id: VaultId,
+    /// Who holds its key.
+    pub custody: Custody,
+    /// How many epochs its controller's key has had; none of custody `tpm`.
+    pub epochs: u64,
 }
 
 impl Known {
     /// From `evc describe`, or of a default vault.
-    pub(crate) fn of(scene: &Scene, name: &str, custody: Custody) -> Self {
+    ///
+    /// # Panics
+    /// It is not known.
+    #[must_use]
+    pub fn of(scene: &Scene, name: &str, custody: Custody) -> Self {
         let id = scene.node.vault(name).unwrap()["id"].as_str().unwrap().parse().unwrap();
         let epochs = if custody == Custody::Tpm {
             0
@@ -44,13 +55,19 @@ impl Known {
 }
 
 /// Keys of the controller; it is stopped. Returns each vault's key of each epoch too.
-pub(crate) struct Controller {
-    pub(crate) secrets: Secrets,
+pub struct Controller {
+    /// All of them.
+    pub secrets: Secrets,
     epochs: Vec<(VaultId, Epoch, ControllerKey)>,
 }
 
 impl Controller {
-    pub(crate) fn open(data: &Path, device: &Value, vaults: &[Known]) -> Self {
+    /// Reads them out of its data.
+    ///
+    /// # Panics
+    /// They are not there.
+    #[must_use]
+    pub fn open(data: &Path, device: &Value, vaults: &[Known]) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(Self::read(data, DeviceId(device["id"].as_str().unwrap().parse().unwrap()), vaults))
     }
@@ -116,7 +133,11 @@ fn as_kek(key: &[u8]) -> Kek {
 }
 
 /// The private number in a PEM file.
-pub(crate) fn scalar_of(file: &Path) -> Vec<u8> {
+///
+/// # Panics
+/// It is none.
+#[must_use]
+pub fn scalar_of(file: &Path) -> Vec<u8> {
     let pem = std::fs::read_to_string(file).unwrap();
     let text: String = pem.lines().filter(|line| !line.starts_with("-----")).collect();
     scalar(&base64::Engine::decode(&base64::engine::general_purpose::STANDARD, text).unwrap())
@@ -135,7 +156,11 @@ struct Sealed {
 }
 
 /// Keys of the node, with its disk mounted, its TPM (if it has one) in the state that it booted in, and nobody else using either.
-pub(crate) fn of_node(scene: &Scene, vaults: &[Known], controller: &Controller) -> Secrets {
+///
+/// # Panics
+/// One is not there.
+#[must_use]
+pub fn of_node(scene: &Scene, vaults: &[Known], controller: &Controller) -> Secrets {
     let mut secrets = Secrets::new();
     let sealed = scene.node.tpm().map(|_| of_tpm(scene, &mut secrets));
     for vault in vaults {
