@@ -15,7 +15,7 @@ use ureq::ProxyProtocol;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider, parse_pem};
 
 use place::Place;
-pub(crate) use place::{ConfigFile, PlaceError};
+pub(crate) use place::{ConfigFile, PlaceError, check};
 pub(crate) use refusal::Refusal;
 
 /// The only media type that is read.

@@ -2,6 +2,7 @@
 
 pub mod agents;
 pub mod bus;
+mod check;
 pub mod cli;
 mod folders;
 mod http;

@@ -24,7 +24,7 @@ mod secret;
 pub mod sharing;
 mod sys;
 
-pub use directory::{PathKind, look, probe_modes};
+pub use directory::{PathKind, ProbeError, look, probe_modes};
 pub use ids::{KeyIdentifier, NotADescriptor, ProtectorDescriptor};
 pub use kernel::{Claims, KeyStatus, Removal, add_key, get_policy, key_status, remove_key, set_policy};
 pub use key_files::{KeyFiles, UnwrapError};

@@ -98,6 +98,14 @@ impl Shell {
         })
     }
 
+    /// Defines a slot, and writes nothing.
+    pub(crate) fn nv_define(&mut self, slot: NvSlot, policy: Option<&PcrPolicy>) -> Result<(), TpmError> {
+        let public = slot.public(policy).map_err(|error| CommandError::new("NV_DefineSpace", error))?;
+        let handle = self
+            .run_owner("NV_DefineSpace", |context| context.nv_define_space(Provision::Owner, None, public))?;
+        self.nv_close(handle)
+    }
+
     /// Reads a slot's record with the authority that `session` has over the index.
     pub(crate) fn nv_read(
         &mut self,

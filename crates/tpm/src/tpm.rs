@@ -7,7 +7,9 @@ use tss_esapi::Context;
 use tss_esapi::tcti_ldr::TctiNameConf;
 
 use crate::counts::Counts;
+use crate::keys::EK_KINDS;
 use crate::presence;
+use crate::room::NvRoom;
 use crate::shell::Shell;
 use crate::slots::NvSlot;
 use crate::worker::Worker;
@@ -179,6 +181,25 @@ impl Tpm {
     /// [`TpmError`].
     pub fn health(&mut self) -> Result<Health, TpmError> {
         self.worker.run(PATIENCE, Shell::health)
+    }
+
+    /// Whether the NV indices of two generations fit: those that are absent are defined for the moment. Nobody else may use the TPM meanwhile.
+    ///
+    /// # Errors
+    /// [`TpmError`]; what was defined for the moment is taken away, as far as the TPM let us, and counts as absent where it did not.
+    pub fn nv_room(&mut self) -> Result<NvRoom, TpmError> {
+        self.worker.run(PATIENCE, Shell::nv_room)
+    }
+
+    /// Whether a certificate of an endorsement key lies in NV and can be read by whoever has the TPM.
+    ///
+    /// # Errors
+    /// [`TpmError`] of a TPM that fails.
+    pub fn has_ek_certificate(&mut self) -> Result<bool, TpmError> {
+        self.worker.run(PATIENCE, |shell| {
+            let mut all = EK_KINDS.iter();
+            all.try_fold(false, |found, kind| Ok(found || shell.ek_certificate(kind.certificate)?.is_some()))
+        })
     }
 
     /// What was asked of the TPM since it was opened.

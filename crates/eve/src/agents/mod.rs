@@ -10,7 +10,7 @@ mod nim;
 mod pause;
 mod repeats;
 mod signer;
-mod tpmmgr;
+pub(crate) mod tpmmgr;
 pub(crate) mod vaultmgr;
 mod zedagent;
 

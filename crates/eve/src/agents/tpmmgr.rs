@@ -10,6 +10,7 @@ mod hardware;
 mod measured;
 mod pending;
 mod place;
+pub(crate) mod preflight;
 mod taken;
 
 use std::fs::File;
@@ -24,8 +25,10 @@ use tpm::Digest32;
 use wire::{FileSigner, Signer};
 
 use self::hardware::Hardware;
+pub(crate) use self::measured::Measured;
 use self::pending::Pending;
 use self::place::Place;
+pub(crate) use self::place::failing;
 use self::taken::Files;
 pub(super) use self::taken::Taken;
 use super::ended::{Ended, StartsAnew};

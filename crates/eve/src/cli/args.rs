@@ -10,6 +10,7 @@ use crate::sandbox::Unlisted;
 
 const FIRST: &str = "\
 Examples:
+  eve check                              # whether this machine can be a node
   eve run                                # the node, on this machine
   eve status --wait                      # once it is attested and its vaults are as they should be
   eve vault list
@@ -113,6 +114,20 @@ pub(super) enum Cmd {
         wait: bool,
         #[command(flatten)]
         time: Time,
+    },
+    /// Whether this machine can be a node: its config/, TPM, disk and kernel. Nothing is changed.
+    ///
+    /// What is tried (indices in the TPM, a file of each cipher) is taken away again. Exits with 1 when it finds a fault. What each code
+    /// means stands in docs/checks.md.
+    #[command(
+        before_help = "Examples:\n  eve check                      # before `eve run` for the first time\n  eve check -o json"
+    )]
+    Check {
+        #[command(flatten)]
+        root: Root,
+        /// How to print.
+        #[arg(long, short, value_enum, default_value = "table")]
+        output: Output,
     },
     /// Wait until the node is onboarded and attested, and each vault is as it is asked to be.
     #[command(before_help = "Examples:\n  eve run & eve wait --timeout 2m")]

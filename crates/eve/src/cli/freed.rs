@@ -12,7 +12,7 @@ enum Freed {
 }
 
 /// What is to be said of this kernel.
-pub(super) fn note() -> Option<&'static str> {
+pub(crate) fn note() -> Option<&'static str> {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     // /proc/config.gz would tell too. No unpacker is taken in for one bit.
     let config = fs::read_to_string(format!("/boot/config-{}", release.trim())).ok();

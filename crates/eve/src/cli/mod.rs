@@ -4,10 +4,11 @@
 
 mod args;
 mod bus_table;
+mod check;
 mod controller;
 #[cfg(test)]
 mod form;
-mod freed;
+pub(crate) mod freed;
 mod out;
 mod status;
 mod table;
@@ -67,6 +68,7 @@ fn act(cli: Cli) -> anyhow::Result<()> {
             }
             status::show(&root.root, &root.bus(), output)
         }
+        Cmd::Check { root, output } => check::show(&root, output),
         Cmd::Wait { root, time } => wait::until_ready(&root.bus(), time.timeout),
         Cmd::Bus(BusCmd::Tail { root, json }) => tail::follow(&root.bus(), json),
         Cmd::Controller(ControllerCmd::Accept { root, fingerprint }) => {

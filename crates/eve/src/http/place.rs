@@ -86,6 +86,14 @@ impl ConfigFile {
     }
 }
 
+/// Whether all of that can be read.
+///
+/// # Errors
+/// As it would be told.
+pub(crate) fn check(root: &Path) -> Result<(), PlaceError> {
+    Place::read(root).map(drop)
+}
+
 impl Place {
     pub(super) fn read(root: &Path) -> Result<Self, PlaceError> {
         let server = ConfigFile::Server.line(root)?;

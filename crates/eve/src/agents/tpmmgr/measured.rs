@@ -4,17 +4,17 @@ use tpm::{Meaning, PcrBank, PcrSelection, Tpm};
 
 /// What the PCRs show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Measured {
+pub(crate) struct Measured {
     /// The bank that is quoted and sealed to.
-    pub(super) bank: PcrBank,
+    pub(crate) bank: PcrBank,
     /// Firmware measured the boot into it.
-    pub(super) boot: bool,
+    pub(crate) boot: bool,
 }
 
 impl Measured {
     /// The SHA-256 bank where the TPM has it, else the SHA-384 one. A boot that only the latter shows is taken from there. Without either
     /// the SHA-256 bank is asked for, so that a quote says that it is not there.
-    pub(super) fn by(tpm: &mut Tpm) -> anyhow::Result<Self> {
+    pub(crate) fn by(tpm: &mut Tpm) -> anyhow::Result<Self> {
         let mut first = None;
         for bank in PcrBank::ALL {
             match shows_a_boot(tpm, bank)? {
@@ -27,7 +27,7 @@ impl Measured {
     }
 
     /// Its bank as appraisal calls it.
-    pub(super) fn appraised_as(self) -> attest::PcrBank {
+    pub(crate) fn appraised_as(self) -> attest::PcrBank {
         match self.bank {
             PcrBank::Sha256 => attest::PcrBank::Sha256,
             PcrBank::Sha384 => attest::PcrBank::Sha384,

@@ -31,7 +31,7 @@ pub(super) fn unusable(error: &anyhow::Error) -> String {
 }
 
 /// Why a TPM can't be used, and what to do.
-pub(super) fn failing(error: &anyhow::Error) -> String {
+pub(crate) fn failing(error: &anyhow::Error) -> String {
     format!("{error:#}; {}", advice(error))
 }
 

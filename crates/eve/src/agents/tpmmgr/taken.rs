@@ -105,7 +105,7 @@ fn certified(root: &Path) -> Option<[u8; 65]> {
 }
 
 /// The password of the TPM's owner, in one line, where the installer wrote it. For root's eyes alone.
-fn owner_auth(root: &Path) -> anyhow::Result<Option<Arc<OwnerAuth>>> {
+pub(super) fn owner_auth(root: &Path) -> anyhow::Result<Option<Arc<OwnerAuth>>> {
     let file = match File::open(paths::tpm_owner_auth(root)) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         file => file.context("config/tpm-owner-auth")?,

@@ -81,6 +81,7 @@ fn with_time<S: Serializer>(controller: &Option<ControllerStatus>, out: S) -> Re
 pub(super) fn show(root: &Path, bus: &Bus, output: Output) -> anyhow::Result<()> {
     let mut status = look(bus)?;
     status.notes.extend(swaps::notes(&root.join("persist")));
+    status.notes.extend(crate::check::notes(root));
     status.notes.extend(freed::note().map(str::to_owned));
     match output {
         Output::Json => out::say(&(plain_lines(&serde_json::to_string_pretty(&status)?) + "\n"))?,

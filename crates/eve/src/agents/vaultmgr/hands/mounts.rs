@@ -35,6 +35,22 @@ pub(crate) fn is_mount_point(path: &Path) -> bool {
     table.map_or(true, |table| table.0.iter().any(|mount| mount.point == real))
 }
 
+/// What a path lies on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Mounted {
+    /// As the kernel names it: `ext4`.
+    pub(crate) kind: String,
+    /// Of the filesystem, not of the mount point, by commas.
+    pub(crate) options: String,
+}
+
+/// None where that can't be found out.
+pub(crate) fn mounted(path: &Path) -> Option<Mounted> {
+    let table = Table::read(Path::new("/proc/self/mountinfo")).ok()?;
+    let mount = table.mount_of(&fs::canonicalize(path).ok()?)?;
+    Some(Mounted { kind: mount.kind.clone(), options: mount.options.to_string_lossy().into_owned() })
+}
+
 /// What to do about a filesystem that can't encrypt, on which `persist` lies.
 pub(crate) fn to_encrypt(persist: &Path) -> String {
     let real = fs::canonicalize(persist).unwrap_or_else(|_| persist.to_owned());
