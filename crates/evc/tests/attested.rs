@@ -439,7 +439,7 @@ fn a_stock_device_is_configured_and_never_misled() {
     let AttestResponse::Nonce(nonce) = device.attest(&evc, &AttestRequest::Nonce) else { panic!("no nonce") };
     assert_eq!(nonce.len(), 32);
     assert_eq!(send(&evc, &device, Quote::default()), QuoteCode::QuoteFailed);
-    let keys = wire::attest::StoreKeys { integrity_token: vec![], keys: vec![] };
+    let keys = wire::attest::StoreKeys { integrity_token: vec![], keys: vec![], bundle: None };
     let told = device.attest(&evc, &AttestRequest::StoreKeys(keys));
     assert_eq!(
         told,

@@ -12,10 +12,12 @@ use crate::policy::{Check, DEFAULT_ATTEST_EVERY, Door, VaultPolicy};
 use crate::rotation::Epochs;
 use crate::section::{self, Custody};
 
+mod escrow;
 mod evidence;
 mod lacking;
 mod span;
 
+pub use escrow::{EscrowGranted, escrow};
 pub use evidence::{Asking, Bar, Evidence, Standing, Tpm};
 pub use lacking::lacking;
 pub use span::changes_at;

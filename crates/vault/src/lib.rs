@@ -21,6 +21,7 @@ pub mod coverage;
 pub mod custody;
 pub mod decide;
 pub mod defaults;
+pub mod escrow;
 pub mod ids;
 pub mod labels;
 pub mod ledger;

@@ -4,7 +4,7 @@
 use std::convert::Infallible;
 
 use crate::custody::derive;
-use crate::secret::{RootSecret, TableKey, VolumeKey};
+use crate::secret::{EscrowKey, RootSecret, TableKey, VolumeKey};
 use crate::section::Seal;
 
 /// `T_g`: readable by this TPM in any state.
@@ -47,6 +47,13 @@ impl TpmRoot {
     #[must_use]
     pub fn table_key(&self) -> TableKey {
         let Ok(key) = TableKey::init(|out| self.fill(b"table", out));
+        key
+    }
+
+    /// W_g, the key of the generation's escrow: HKDF-SHA-256(no salt, `T_g`, "escrow").
+    #[must_use]
+    pub fn escrow_key(&self) -> EscrowKey {
+        let Ok(key) = EscrowKey::init(|out| self.fill(b"escrow", out));
         key
     }
 

@@ -68,3 +68,7 @@ secret! {
     /// Authenticates one generation's whole share table.
     TableKey, expose_table_key
 }
+secret! {
+    /// `W_g`: seals the root that is bound to PCRs into the escrow bundle of its generation, and nothing else.
+    EscrowKey, expose_escrow_key
+}

@@ -32,8 +32,10 @@ pub struct ConfigRequest {
 pub struct VaultAsk {
     /// The session that wants to be answered: one life of vaultmgr.
     pub session: SessionKey,
-    /// The node's newest escrow bundle.
-    pub bundle: Option<BundleId>,
+    /// The newest escrow bundle that the controller holds, as this session heard it; none before it did.
+    pub held: Option<BundleId>,
+    /// The bundle is asked back.
+    pub rescue: bool,
     /// The section that it accepted last; none while it has none, or could not read its record yet.
     pub accepted: Option<Head>,
 }
@@ -45,7 +47,8 @@ impl ConfigRequest {
         let vault_ask = self.vault.as_ref().map(|ask| pb::vault::ConfigAsk {
             session: ask.session.0.to_vec(),
             suite: suite::X25519,
-            held: ask.bundle.as_ref().map(Into::into),
+            held: ask.held.as_ref().map(Into::into),
+            rescue: ask.rescue,
             accepted: ask.accepted.map(|head| pb::vault::Accepted {
                 version: Some((&head.version).into()),
                 digest: head.digest.0.to_vec(),
@@ -76,9 +79,9 @@ impl ConfigRequest {
 
 fn vault_ask(ask: pb::vault::ConfigAsk) -> Result<VaultAsk, DecodeError> {
     suite::check(ask.suite)?;
-    let bundle = ask.held.map(control::bundle).transpose()?;
+    let held = ask.held.map(control::bundle).transpose()?;
     let accepted = ask.accepted.map(accepted).transpose()?;
-    Ok(VaultAsk { session: section::session("session", &ask.session)?, bundle, accepted })
+    Ok(VaultAsk { session: section::session("session", &ask.session)?, held, rescue: ask.rescue, accepted })
 }
 
 fn accepted(raw: pb::vault::Accepted) -> Result<Head, DecodeError> {

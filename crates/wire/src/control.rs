@@ -3,9 +3,11 @@
 
 use attest::SessionKey;
 use serde::{Deserialize, Serialize};
+pub use vault::escrow::BundleId;
 use vault::ids::{DeviceId, DeviceKey, Generation, SectionVersion, VaultId};
 
 use crate::error::DecodeError;
+use crate::escrow::{self, SealedBundle};
 use crate::limits::{MAX_WORDS, at_most, exactly, text, uuid};
 use crate::pb::vault as pb;
 use crate::section;
@@ -34,8 +36,12 @@ pub struct Control {
     pub as_of: Option<SectionVersion>,
     /// Which demand the session's evidence does not meet, coarsely, while it satisfies no policy; else empty. At most 1024 bytes.
     pub lacks: String,
-    /// The newest escrow bundle that the controller holds.
+    /// The newest escrow bundle that the controller holds; there where the node did not say that it knows.
     pub held_bundle: Option<BundleId>,
+    /// That bundle, sealed to the session, where it was asked for and may go out.
+    pub rescue: Option<SealedBundle>,
+    /// Why it does not go out, coarsely, where it was asked for; else empty. At most 1024 bytes.
+    pub no_rescue: String,
 }
 
 /// PCRs, of the bank that the node measures its boot into: bit n is PCR n, 0 to 23.
@@ -69,15 +75,6 @@ pub enum Order {
     NotUnderstood(i32),
 }
 
-/// Which escrow bundle: its generation, and SHA-256 of its bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct BundleId {
-    /// The generation of the TPM roots it belongs to.
-    pub generation: Generation,
-    /// SHA-256 of the bundle.
-    pub digest: [u8; 32],
-}
-
 impl From<&Control> for pb::Control {
     fn from(control: &Control) -> Self {
         Self {
@@ -89,6 +86,8 @@ impl From<&Control> for pb::Control {
             as_of: control.as_of.as_ref().map(Into::into),
             lacks: control.lacks.clone(),
             held: control.held_bundle.as_ref().map(Into::into),
+            rescue: control.rescue.as_ref().map(|bundle| escrow::raw(bundle, crate::suite::X25519)),
+            no_rescue: control.no_rescue.clone(),
         }
     }
 }
@@ -139,6 +138,8 @@ pub(crate) fn control(raw: pb::Control) -> Result<Control, DecodeError> {
         as_of: raw.as_of.map(section::version).transpose()?,
         lacks: text("lacks", raw.lacks, MAX_WORDS)?,
         held_bundle: raw.held.map(bundle).transpose()?,
+        rescue: raw.rescue.map(|raw| escrow::sealed(raw, crate::suite::X25519)).transpose()?,
+        no_rescue: text("no_rescue", raw.no_rescue, MAX_WORDS)?,
     })
 }
 

@@ -1,27 +1,51 @@
-//! RFC 9180 (HPKE), base mode, of one suite: DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM, the first message of a context.
-//! Its words are the RFC's, and so are the sections that are named. All arithmetic is aws-lc's; here is only what is hashed in which
+//! RFC 9180 (HPKE), base mode, of two suites: DHKEM(X25519 or P-256, HKDF-SHA256), HKDF-SHA256, AES-256-GCM, the first message of a
+//! context. X25519 is a session's, P-256 the controller's ECDH certificate's. Its words are the RFC's, and so are the sections that are named. All arithmetic is aws-lc's; here is only what is hashed in which
 //! order. Every secret on the way is wiped, and a key is opened in the place where it stays. A context seals one message and is gone,
 //! so no nonce is used twice.
 //!
 //! Held in tests against the RFC's own vector, another implementation, and what earlier builds sealed.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
-use aws_lc_rs::agreement::{self, PrivateKey, UnparsedPublicKey, X25519};
+use aws_lc_rs::agreement::{self, ECDH_P256, PrivateKey, UnparsedPublicKey, X25519};
 use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::hmac::{self, HMAC_SHA256};
 use zeroize::Zeroizing;
 
 /// Length of an X25519 key, private or public, in bytes.
 pub(crate) const KEY_LEN: usize = 32;
+/// Length of a point of P-256, uncompressed, in bytes.
+pub(crate) const POINT_LEN: usize = 65;
 /// Length of the tag in bytes.
 pub(crate) const TAG_LEN: usize = 16;
 
 const NONCE_LEN: usize = 12;
 const VERSION: &[u8] = b"HPKE-v1";
-/// Section 4.1: DHKEM(X25519, HKDF-SHA256) is 0x0020.
-const KEM: &[u8] = b"KEM\x00\x20";
-/// Section 5.1: the KEM, HKDF-SHA256 (0x0001), AES-256-GCM (0x0002).
-const SUITE: &[u8] = b"HPKE\x00\x20\x00\x01\x00\x02";
+
+/// A KEM of section 7.1, and the suite that it makes with HKDF-SHA256 (0x0001) and AES-256-GCM (0x0002).
+pub(crate) struct Kem {
+    algorithm: &'static agreement::Algorithm,
+    /// Section 4.1.
+    label: &'static [u8],
+    /// Section 5.1.
+    suite: &'static [u8],
+    /// Of a public key, and of what is encapsulated, in bytes.
+    public_len: usize,
+}
+
+/// DHKEM(X25519, HKDF-SHA256), 0x0020.
+const OF_X25519: Kem = Kem {
+    algorithm: &X25519,
+    label: b"KEM\x00\x20",
+    suite: b"HPKE\x00\x20\x00\x01\x00\x02",
+    public_len: KEY_LEN,
+};
+/// DHKEM(P-256, HKDF-SHA256), 0x0010; points are uncompressed.
+const OF_P256: Kem = Kem {
+    algorithm: &ECDH_P256,
+    label: b"KEM\x00\x10",
+    suite: b"HPKE\x00\x10\x00\x01\x00\x02",
+    public_len: POINT_LEN,
+};
 /// Section 5.1: neither a shared key nor a sender's.
 const MODE_BASE: u8 = 0;
 
@@ -40,10 +64,10 @@ impl From<Unspecified> for Refused {
 
 /// The public half of an X25519 key.
 pub(crate) fn public_of(secret: &[u8; KEY_LEN]) -> [u8; KEY_LEN] {
-    public(&private(secret))
+    public(&private(secret)).try_into().expect("of 32 bytes")
 }
 
-/// `SealBase` (section 6.1) to `recipient`, in place; returns what is encapsulated and the tag.
+/// `SealBase` (section 6.1) to an X25519 key, in place; returns what is encapsulated and the tag.
 ///
 /// # Panics
 /// When the operating system gives no randomness.
@@ -52,28 +76,74 @@ pub(crate) fn seal_in_place(
     info: &[u8],
     aad: &[u8],
     buffer: &mut [u8],
-) -> Result<([u8; KEY_LEN], [u8; TAG_LEN]), Refused> {
-    let ephemeral = PrivateKey::generate(&X25519).expect("the operating system gives randomness");
+) -> Result<(Vec<u8>, [u8; TAG_LEN]), Refused> {
+    seal(&OF_X25519, recipient, info, aad, buffer)
+}
+
+/// The same to a point of P-256.
+pub(crate) fn seal_to_point(
+    recipient: &[u8; POINT_LEN],
+    info: &[u8],
+    aad: &[u8],
+    buffer: &mut [u8],
+) -> Result<(Vec<u8>, [u8; TAG_LEN]), Refused> {
+    seal(&OF_P256, recipient, info, aad, buffer)
+}
+
+/// `OpenBase` (section 6.1) by an X25519 key, straight into `clear`.
+pub(crate) fn open_into(
+    secret: &[u8; KEY_LEN],
+    enc: &[u8],
+    info: &[u8],
+    aad: &[u8],
+    sealed: (&[u8], &[u8]),
+    clear: &mut [u8],
+) -> Result<(), Refused> {
+    open(&OF_X25519, &private(secret), enc, info, aad, sealed, clear)
+}
+
+/// The same by a key of P-256, PKCS #8.
+pub(crate) fn open_by_pkcs8(
+    pkcs8: &[u8],
+    enc: &[u8],
+    info: &[u8],
+    aad: &[u8],
+    sealed: (&[u8], &[u8]),
+    clear: &mut [u8],
+) -> Result<(), Refused> {
+    let secret = PrivateKey::from_private_key_der(&ECDH_P256, pkcs8).map_err(|_| Refused)?;
+    open(&OF_P256, &secret, enc, info, aad, sealed, clear)
+}
+
+fn seal(
+    kem: &Kem,
+    recipient: &[u8],
+    info: &[u8],
+    aad: &[u8],
+    buffer: &mut [u8],
+) -> Result<(Vec<u8>, [u8; TAG_LEN]), Refused> {
+    let ephemeral = PrivateKey::generate(kem.algorithm).expect("the operating system gives randomness");
     let enc = public(&ephemeral);
-    let shared = shared_secret(&ephemeral, recipient, &[enc, *recipient].concat())?;
-    let (key, nonce) = key_schedule(&shared, info)?;
+    let shared = shared_secret(kem, &ephemeral, recipient, &[&enc, recipient].concat())?;
+    let (key, nonce) = key_schedule(kem, &shared, info)?;
     let tag = key.seal_in_place_separate_tag(nonce, Aad::from(aad), buffer)?;
     Ok((enc, tag.as_ref().try_into().map_err(|_| Refused)?))
 }
 
-/// `OpenBase` (section 6.1) by `secret`, straight into `clear`.
-pub(crate) fn open_into(
-    secret: &[u8; KEY_LEN],
+fn open(
+    kem: &Kem,
+    secret: &PrivateKey,
     enc: &[u8],
     info: &[u8],
     aad: &[u8],
     (ciphertext, tag): (&[u8], &[u8]),
     clear: &mut [u8],
 ) -> Result<(), Refused> {
-    let enc: &[u8; KEY_LEN] = enc.try_into().map_err(|_| Refused)?;
-    let secret = private(secret);
-    let shared = shared_secret(&secret, enc, &[*enc, public(&secret)].concat())?;
-    let (key, nonce) = key_schedule(&shared, info)?;
+    if enc.len() != kem.public_len {
+        return Err(Refused);
+    }
+    let shared = shared_secret(kem, secret, enc, &[enc, &public(secret)].concat())?;
+    let (key, nonce) = key_schedule(kem, &shared, info)?;
     Ok(key.open_separate_gather(nonce, Aad::from(aad), ciphertext, tag, clear)?)
 }
 
@@ -81,28 +151,27 @@ fn private(secret: &[u8; KEY_LEN]) -> PrivateKey {
     PrivateKey::from_private_key(&X25519, secret).expect("any 32 bytes are an X25519 key")
 }
 
-fn public(secret: &PrivateKey) -> [u8; KEY_LEN] {
-    let public = secret.compute_public_key().expect("an X25519 key has a public half");
-    public.as_ref().try_into().expect("of 32 bytes")
+fn public(secret: &PrivateKey) -> Vec<u8> {
+    secret.compute_public_key().expect("a private key has a public half").as_ref().to_vec()
 }
 
-/// `ExtractAndExpand` over the Diffie-Hellman secret (section 4.1). A peer's key of low order is refused (section 7.1.4).
-fn shared_secret(own: &PrivateKey, peer: &[u8; KEY_LEN], kem_context: &[u8]) -> Result<Secret, Refused> {
-    let peer = UnparsedPublicKey::new(&X25519, peer);
+/// `ExtractAndExpand` over the Diffie-Hellman secret (section 4.1). A peer's key of low order, or off the curve, is refused (section 7.1.4).
+fn shared_secret(kem: &Kem, own: &PrivateKey, peer: &[u8], context: &[u8]) -> Result<Secret, Refused> {
+    let peer = UnparsedPublicKey::new(kem.algorithm, peer);
     agreement::agree(own, peer, Refused, |dh| {
-        let prk = labeled_extract(KEM, &[], b"eae_prk", dh)?;
-        labeled_expand(KEM, &prk, b"shared_secret", kem_context)
+        let prk = labeled_extract(kem.label, &[], b"eae_prk", dh)?;
+        labeled_expand(kem.label, &prk, b"shared_secret", context)
     })
 }
 
 /// `KeySchedule` (section 5.1): the key, and the nonce of the first message.
-fn key_schedule(shared: &Secret, info: &[u8]) -> Result<(LessSafeKey, Nonce), Refused> {
-    let psk_id_hash = labeled_extract(SUITE, &[], b"psk_id_hash", &[])?;
-    let info_hash = labeled_extract(SUITE, &[], b"info_hash", info)?;
+fn key_schedule(kem: &Kem, shared: &Secret, info: &[u8]) -> Result<(LessSafeKey, Nonce), Refused> {
+    let psk_id_hash = labeled_extract(kem.suite, &[], b"psk_id_hash", &[])?;
+    let info_hash = labeled_extract(kem.suite, &[], b"info_hash", info)?;
     let context = [&[MODE_BASE], psk_id_hash.as_slice(), info_hash.as_slice()].concat();
-    let secret = labeled_extract(SUITE, shared.as_slice(), b"secret", &[])?;
-    let key: Secret = labeled_expand(SUITE, &secret, b"key", &context)?;
-    let nonce: Zeroizing<[u8; NONCE_LEN]> = labeled_expand(SUITE, &secret, b"base_nonce", &context)?;
+    let secret = labeled_extract(kem.suite, shared.as_slice(), b"secret", &[])?;
+    let key: Secret = labeled_expand(kem.suite, &secret, b"key", &context)?;
+    let nonce: Zeroizing<[u8; NONCE_LEN]> = labeled_expand(kem.suite, &secret, b"base_nonce", &context)?;
     Ok((LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key.as_slice())?), Nonce::from(&*nonce)))
 }
 

@@ -10,6 +10,7 @@ pub mod config;
 pub mod control;
 pub mod envelope;
 mod error;
+pub mod escrow;
 mod hpke;
 pub mod info;
 mod limits;

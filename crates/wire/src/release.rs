@@ -44,7 +44,7 @@ impl SessionSecret {
         SessionKey(hpke::public_of(self.expose_session_secret()))
     }
 
-    fn expose_session_secret(&self) -> &[u8; 32] {
+    pub(crate) fn expose_session_secret(&self) -> &[u8; 32] {
         &self.0
     }
 }
@@ -117,7 +117,7 @@ pub fn seal(
         return Err(SealError);
     };
     ciphertext.extend_from_slice(&tag);
-    Ok(SealedKey { epoch, enc: enc.to_vec(), ciphertext })
+    Ok(SealedKey { epoch, enc, ciphertext })
 }
 
 /// Opens a key sealed to this session for this purpose.

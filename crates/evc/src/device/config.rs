@@ -322,6 +322,8 @@ fn said_beside(device: &DeviceRow, session: SessionKey) -> Result<Control, Refus
         as_of: None,
         lacks: String::new(),
         held_bundle: None,
+        rescue: None,
+        no_rescue: String::new(),
     })
 }
 

@@ -157,7 +157,12 @@ impl Device {
     }
 
     pub(crate) fn ask(&self) -> Vec<u8> {
-        let vault = Some(VaultAsk { session: self.session.session_key(), bundle: None, accepted: self.head });
+        let vault = Some(VaultAsk {
+            session: self.session.session_key(),
+            held: None,
+            rescue: false,
+            accepted: self.head,
+        });
         ConfigRequest { config_hash: self.hash.clone(), integrity_token: vec![], vault }.encode()
     }
 

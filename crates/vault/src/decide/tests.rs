@@ -317,3 +317,33 @@ proptest! {
         }
     }
 }
+
+/// Issue 9, 2: the bundle goes back to an approved boot alone, whatever policies ask; not to one that was not measured or differs, not to
+/// another session, nor to a device that is barred or has no TPM.
+#[test]
+fn the_bundle_goes_back_to_an_approved_boot_alone() {
+    let of = |references| appraisal(OURS, references);
+    let (good, failed) = (of(References::Passed), of(References::Failed));
+    let (unchecked, unmeasured) = (of(References::NotChecked), of(References::NotMeasured));
+    let (foreign, signed) = (appraisal(OTHER, References::Passed), device_session(OURS));
+    let asked = |standing, asking: &Asking, now| escrow(&evidence(standing), asking, now);
+    let granted = asked(Standing::Quoted(&good), &asking(Tpm::Present), NOW).expect("is granted");
+    assert_eq!((granted.device(), granted.session()), (asking(Tpm::Present).device, OURS));
+    for (what, standing, tpm) in [
+        ("no evidence", Standing::None, Tpm::Present),
+        ("PCRs that differ", Standing::Quoted(&failed), Tpm::Present),
+        ("nothing approved", Standing::Quoted(&unchecked), Tpm::Present),
+        ("not measured", Standing::Quoted(&unmeasured), Tpm::Present),
+        ("another session's", Standing::Quoted(&foreign), Tpm::Present),
+        ("no TPM", Standing::DeviceSigned(&signed), Tpm::Absent),
+        ("a TPM that does not quote", Standing::DeviceSigned(&signed), Tpm::Present),
+    ] {
+        assert!(asked(standing, &asking(tpm), NOW).is_err(), "{what}");
+    }
+    for (bar, why) in [(Bar::Lost, Withheld::DeviceLost), (Bar::Doubled, Withheld::DeviceDoubled)] {
+        let barred = Asking { barred: Some(bar), ..asking(Tpm::Present) };
+        assert_eq!(asked(Standing::Quoted(&good), &barred, NOW).expect_err("is barred"), why);
+    }
+    assert!(asked(Standing::Quoted(&good), &asking(Tpm::Present), NOW + 86_400).is_err(), "too old");
+    assert!(asked(Standing::Quoted(&good), &asking(Tpm::Present), NOW - 1).is_err(), "from the future");
+}

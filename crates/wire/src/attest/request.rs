@@ -5,12 +5,14 @@ use prost::Message as _;
 use super::quote::{Quote, quote};
 use crate::cert::short_hash;
 use crate::error::DecodeError;
+use crate::escrow::{self, SealedBundle};
 use crate::limits::{MAX_CERTS, MAX_PEM, MAX_TOKEN, at_most, blob, decode, known, present};
 use crate::pb::attest::{
     AttestPolicyPcrList, AttestStorageKeys, AttestVolumeKey, AttestVolumeKeyType, ZAttestReq, ZAttestReqType,
 };
 use crate::pb::certs::{ZCert, ZCertMetaData, ZCertMetaDataType, ZCertType};
 use crate::pb::common::HashAlgorithm;
+use crate::suite;
 
 /// Longest TPM public area.
 const MAX_TPM_PUBLIC: usize = 2048;
@@ -71,8 +73,10 @@ impl DeviceCert {
 pub struct StoreKeys {
     /// From the last attestation; at most 1 KiB.
     pub integrity_token: Vec<u8>,
-    /// The keys, at most 16.
+    /// The keys, at most 16: stock EVE's way.
     pub keys: Vec<EscrowKey>,
+    /// Our node's bundle, sealed to the controller's ECDH certificate.
+    pub bundle: Option<SealedBundle>,
 }
 
 /// One key in escrow, of EVE's kind VSK (volume storage key).
@@ -193,7 +197,8 @@ fn tpm_public(items: Vec<ZCertMetaData>) -> Result<Option<Vec<u8>>, DecodeError>
 impl From<&StoreKeys> for AttestStorageKeys {
     fn from(keys: &StoreKeys) -> Self {
         let integrity_token = keys.integrity_token.clone();
-        Self { integrity_token, keys: keys.keys.iter().map(Into::into).collect() }
+        let vault_bundle = keys.bundle.as_ref().map(|bundle| escrow::raw(bundle, suite::P256));
+        Self { integrity_token, keys: keys.keys.iter().map(Into::into).collect(), vault_bundle }
     }
 }
 
@@ -213,7 +218,8 @@ impl From<&EscrowKey> for AttestVolumeKey {
 
 fn store_keys(raw: AttestStorageKeys) -> Result<StoreKeys, DecodeError> {
     let integrity_token = blob("integrity_token", raw.integrity_token, MAX_TOKEN)?;
-    Ok(StoreKeys { integrity_token, keys: escrow_keys(raw.keys)? })
+    let bundle = raw.vault_bundle.map(|raw| escrow::sealed(raw, suite::P256)).transpose()?;
+    Ok(StoreKeys { integrity_token, keys: escrow_keys(raw.keys)?, bundle })
 }
 
 pub(super) fn escrow_keys(raw: Vec<AttestVolumeKey>) -> Result<Vec<EscrowKey>, DecodeError> {

@@ -29,6 +29,8 @@ fn control() -> Control {
         as_of: None,
         lacks: String::new(),
         held_bundle: Some(BundleId { generation: Generation(2), digest: [6; 32] }),
+        rescue: None,
+        no_rescue: String::new(),
     }
 }
 
@@ -38,7 +40,8 @@ fn place(version: u64) -> SectionVersion {
 
 fn ask() -> ConfigRequest {
     let head = Head { device: device(), version: place(9), digest: SectionDigest([6; 32]) };
-    let vault = VaultAsk { session: session(), bundle: control().held_bundle, accepted: Some(head) };
+    let vault =
+        VaultAsk { session: session(), held: control().held_bundle, rescue: false, accepted: Some(head) };
     ConfigRequest { config_hash: "hash".to_owned(), integrity_token: Vec::new(), vault: Some(vault) }
 }
 
@@ -129,7 +132,7 @@ fn golden(name: &str) -> Vec<u8> {
 #[test]
 fn if1_older_and_newer_peers_are_understood() {
     assert_eq!(ConfigRequest::decode(&golden("configrequest-newer")), Ok(ask()));
-    let bare = VaultAsk { session: session(), bundle: None, accepted: None };
+    let bare = VaultAsk { session: session(), held: None, rescue: false, accepted: None };
     let older = ConfigRequest::decode(&golden("configrequest-older")).unwrap();
     assert_eq!(older.vault, Some(bare));
     let newer = ConfigResponse::decode(&golden("configresponse-newer")).unwrap().control.unwrap();
@@ -246,7 +249,7 @@ proptest! {
         let answer = ConfigResponse { control: Some(control), ..answer() };
         prop_assert_eq!(ConfigResponse::decode(&answer.encode()), Ok(answer));
         let mut asked = ask();
-        asked.vault.as_mut().unwrap().bundle = held_bundle;
+        asked.vault.as_mut().unwrap().held = held_bundle;
         prop_assert_eq!(ConfigRequest::decode(&asked.encode()), Ok(asked));
     }
 

@@ -8,7 +8,8 @@ use prost_types::field_descriptor_proto::{Label, Type};
 use prost_types::{DescriptorProto, FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet};
 
 /// Where the extension sits, as `message number`. No other number of the range is used.
-const HOSTS: [&str; 7] = [
+const HOSTS: [&str; 8] = [
+    "org.lfedge.eve.attest.AttestStorageKeys 50580",
     "org.lfedge.eve.attest.ZAttestQuote 50560",
     "org.lfedge.eve.attest.ZAttestQuoteResp 50570",
     "org.lfedge.eve.config.ConfigRequest 50521",

@@ -9,6 +9,7 @@ mod common;
 mod decoders;
 mod described;
 mod envelope;
+mod escrow;
 mod evidence;
 mod extension;
 mod fields;

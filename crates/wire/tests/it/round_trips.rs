@@ -31,7 +31,11 @@ fn any_request() -> impl Strategy<Value = AttestRequest> {
         vec(any_cert(), 0..4).prop_map(AttestRequest::Certs),
         any_quote().prop_map(|quote| AttestRequest::Quote(Box::new(quote))),
         (bytes(40), vec(any_escrow_key(), 0..4)).prop_map(
-            |(integrity_token, keys)| AttestRequest::StoreKeys(StoreKeys { integrity_token, keys })
+            |(integrity_token, keys)| AttestRequest::StoreKeys(StoreKeys {
+                integrity_token,
+                keys,
+                bundle: None
+            })
         ),
     ]
 }
@@ -165,7 +169,7 @@ proptest! {
             let version = SectionVersion { incarnation: Incarnation(incarnation), version };
             Head { device: device(), version, digest: SectionDigest(digest) }
         });
-        let vault = session.map(|key| VaultAsk { session: SessionKey(key), bundle: None, accepted });
+        let vault = session.map(|key| VaultAsk { session: SessionKey(key), held: None, rescue: false, accepted });
         let request = ConfigRequest { config_hash, integrity_token, vault };
         prop_assert_eq!(ConfigRequest::decode(&request.encode()), Ok(request));
     }

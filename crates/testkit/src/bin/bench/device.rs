@@ -138,7 +138,12 @@ impl Device {
 
     /// The next poll's request, signed: ready to be sent again and again.
     pub(crate) fn poll_body(&self) -> Result<Vec<u8>> {
-        let vault = Some(VaultAsk { session: self.session.session_key(), bundle: None, accepted: self.head });
+        let vault = Some(VaultAsk {
+            session: self.session.session_key(),
+            held: None,
+            rescue: false,
+            accepted: self.head,
+        });
         let ask = ConfigRequest { config_hash: self.hash.clone(), integrity_token: Vec::new(), vault };
         self.sealed(&ask.encode())
     }
