@@ -2,6 +2,8 @@
 
 mod common;
 // The same writer of quotes as the decision's own tests use.
+#[path = "attested/escrow.rs"]
+mod escrow;
 #[path = "../../vault/src/decide/tests/fake_tpm.rs"]
 mod fake_tpm;
 #[path = "attested/withheld.rs"]

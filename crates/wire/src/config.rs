@@ -4,7 +4,7 @@
 
 use attest::SessionKey;
 use prost::Message as _;
-use vault::ids::{DeviceId, SectionDigest};
+use vault::ids::{DeviceId, Generation, SectionDigest};
 use vault::section::Section;
 use vault::wanted::Head;
 
@@ -34,8 +34,8 @@ pub struct VaultAsk {
     pub session: SessionKey,
     /// The newest escrow bundle that the controller holds, as this session heard it; none before it did.
     pub held: Option<BundleId>,
-    /// The bundle is asked back.
-    pub rescue: bool,
+    /// The newest bundle of this generation is asked back.
+    pub rescue: Option<Generation>,
     /// The section that it accepted last; none while it has none, or could not read its record yet.
     pub accepted: Option<Head>,
 }
@@ -48,7 +48,7 @@ impl ConfigRequest {
             session: ask.session.0.to_vec(),
             suite: suite::X25519,
             held: ask.held.as_ref().map(Into::into),
-            rescue: ask.rescue,
+            rescue: ask.rescue.map(|generation| generation.0).unwrap_or_default(),
             accepted: ask.accepted.map(|head| pb::vault::Accepted {
                 version: Some((&head.version).into()),
                 digest: head.digest.0.to_vec(),
@@ -81,7 +81,8 @@ fn vault_ask(ask: pb::vault::ConfigAsk) -> Result<VaultAsk, DecodeError> {
     suite::check(ask.suite)?;
     let held = ask.held.map(control::bundle).transpose()?;
     let accepted = ask.accepted.map(accepted).transpose()?;
-    Ok(VaultAsk { session: section::session("session", &ask.session)?, held, rescue: ask.rescue, accepted })
+    let rescue = (ask.rescue != 0).then_some(Generation(ask.rescue));
+    Ok(VaultAsk { session: section::session("session", &ask.session)?, held, rescue, accepted })
 }
 
 fn accepted(raw: pb::vault::Accepted) -> Result<Head, DecodeError> {

@@ -174,6 +174,7 @@ every! {
         CustodyError::Making(_) => CustodyError::Making(Unmade::Randomness),
         CustodyError::Unreadable => CustodyError::Unreadable,
         CustodyError::Session(_) => CustodyError::Session(wire::release::SealError),
+        CustodyError::NotSealed(_) => CustodyError::NotSealed(wire::escrow::NotSealed),
         CustodyError::Certificate(_) => CustodyError::Certificate(rcgen::Error::CouldNotParseCertificate),
         CustodyError::Tls(_) => CustodyError::Tls(rustls::Error::DecryptError),
         CustodyError::Store(_) => CustodyError::Store(StoreError::Failed("x".into())),

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use vault::escrow::BundleId;
 use vault::ids::{DeviceId, Epoch, Project, VaultId};
 
 /// A sealed row.
@@ -15,6 +16,8 @@ pub enum Identity<'a> {
     Epoch(&'a Project, DeviceId, VaultId, Epoch),
     /// The same as it was sealed before there were projects. Nothing is sealed so any more.
     EpochBeforeProjects(DeviceId, VaultId, Epoch),
+    /// A device's escrow bundle, of the project that the device is of.
+    Bundle(&'a Project, DeviceId, BundleId),
 }
 
 impl fmt::Display for Identity<'_> {
@@ -26,6 +29,9 @@ impl fmt::Display for Identity<'_> {
                 write!(f, "epoch/{project}/{device}/{vault}/{epoch}")
             }
             Self::EpochBeforeProjects(device, vault, epoch) => write!(f, "epoch/{device}/{vault}/{epoch}"),
+            Self::Bundle(project, device, BundleId { generation, digest }) => {
+                write!(f, "bundle/{project}/{device}/{}/{}", generation.0, hex::encode(digest))
+            }
         }
     }
 }
@@ -41,6 +47,8 @@ pub enum SealedRow {
     Epoch(Project, DeviceId, VaultId, Epoch),
     /// The same as it was sealed before there were projects.
     EpochBeforeProjects(DeviceId, VaultId, Epoch),
+    /// A device's escrow bundle.
+    Bundle(Project, DeviceId, BundleId),
 }
 
 impl From<Identity<'_>> for SealedRow {
@@ -54,6 +62,7 @@ impl From<Identity<'_>> for SealedRow {
             Identity::EpochBeforeProjects(device, vault, epoch) => {
                 Self::EpochBeforeProjects(device, vault, epoch)
             }
+            Identity::Bundle(project, device, bundle) => Self::Bundle(project.clone(), device, bundle),
         }
     }
 }
@@ -67,17 +76,18 @@ impl fmt::Display for SealedRow {
             Self::EpochBeforeProjects(device, vault, epoch) => {
                 Identity::EpochBeforeProjects(*device, *vault, *epoch)
             }
+            Self::Bundle(project, device, bundle) => Identity::Bundle(project, *device, *bundle),
         }
         .fmt(f)
     }
 }
 
 impl Identity<'_> {
-    /// The associated data: "eve-vault controller row v1 " and the row's name; of an epoch, since it names a project, "v2".
+    /// The associated data: "eve-vault controller row v1 " and the row's name; of what names a project "v2".
     pub(super) fn aad(&self) -> Vec<u8> {
         let version = match self {
             Self::Key(_) | Self::Period(_) | Self::EpochBeforeProjects(..) => 1,
-            Self::Epoch(..) => 2,
+            Self::Epoch(..) | Self::Bundle(..) => 2,
         };
         format!("eve-vault controller row v{version} {self}").into_bytes()
     }

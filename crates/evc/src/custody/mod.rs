@@ -4,6 +4,7 @@
 //! An epoch's key is opened for release only against a witness of `vault::decide`. No key is printed, logged or written in the clear.
 
 pub mod authority;
+mod bundles;
 mod carry_over;
 mod epochs;
 mod identity;
@@ -12,6 +13,7 @@ mod memory;
 mod nonces;
 mod tls;
 
+pub use bundles::{give_back, keep_bundle};
 pub(crate) use carry_over::{CarriedOver, carry_over};
 pub use epochs::{Releases, add_epoch, period_of, rehome, went_out_under};
 pub use identity::{Identity, SealedRow};
@@ -60,6 +62,9 @@ pub enum CustodyError {
         "the sealed row {0} is absent: put back the newest good copy of evc.db, with the `kek` that belongs to it"
     )]
     Absent(SealedRow),
+    /// A session's key that nothing can be sealed to.
+    #[error("the bundle can't be sealed to the session's key: see what the device runs")]
+    NotSealed(#[from] wire::escrow::NotSealed),
     /// A key could not be made.
     #[error("a key could not be made: {0}")]
     Making(Unmade),

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use ::attest::{AkPublic, SessionKey};
 use vault::ids::DeviceId;
 use wire::attest::{
-    AttestRequest, AttestResponse, DeviceCert, DeviceCertKind, Quote, QuoteAnswer, QuoteCode, StoreKeysCode,
-    Verdict,
+    AttestRequest, AttestResponse, DeviceCert, DeviceCertKind, Quote, QuoteAnswer, QuoteCode, Verdict,
 };
 
 use super::doubled::{Alarm, alarm, follow};
@@ -40,8 +39,7 @@ impl Controller {
             AttestRequest::Quote(quote) => {
                 self.evidence(device, *quote, came).await.map(AttestResponse::Quote)
             }
-            // Not kept, so never acknowledged: a device that believes its key is in escrow gives up other copies.
-            AttestRequest::StoreKeys(_) => Ok(AttestResponse::StoreKeys(StoreKeysCode::Invalid)),
+            AttestRequest::StoreKeys(keys) => self.store_keys(device, keys, now).await,
         }
     }
 

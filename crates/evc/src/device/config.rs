@@ -24,6 +24,7 @@ use wire::config::{ConfigParts, ConfigRequest, ConfigResponse, DeviceConfig, Vau
 use wire::control::{Control, Order};
 
 use super::chain;
+use super::escrow::Said;
 use crate::custody::Releases;
 use crate::fleet::section::{Draft, Line, draft};
 use crate::fleet::view::View;
@@ -113,18 +114,23 @@ impl Controller {
         let (accepts, was_older) = (*ledger != view.device.ledger, view.device.older.is_some());
         let config_hash = self.hash(&view.device, Some(draft), Some(session));
         let (is_new, same) = (says_more(&view.device, draft, ledger).is_some(), hash == config_hash);
+        // What is written first is asked again in the transaction that writes.
+        let bundle = match is_new || was_older {
+            true => Said::default(),
+            false => self.said_of_bundle(tx, view, ask, now).await?,
+        };
         Ok(match draft.challenge {
             _ if is_new || was_older => changed(Some(drawn)),
-            Needed::None if same && accepts => Look::Accepted(ask.clone()),
-            Needed::None if same => Look::Unchanged { until: draft.until },
-            // A challenge, and nothing to write.
-            Needed::Beside if same && !accepts => {
-                self.said(&view.device, draft, config_hash, None, (session, now))?
+            Needed::None if same && accepts && bundle.is_nothing() => Look::Accepted(ask.clone()),
+            Needed::None if same && bundle.is_nothing() => Look::Unchanged { until: draft.until },
+            // A challenge, or a word on the bundle, and nothing to write.
+            Needed::None | Needed::Beside if same && !accepts => {
+                self.said(&view.device, draft, bundle, config_hash, None, (session, now))?
             }
             // What it accepted it tells again with its next poll, which its section follows.
             Needed::InPlace => {
                 let config = (!same).then(|| self.parts(&view.device, None)).transpose()?;
-                self.said(&view.device, draft, config_hash, config, (session, now))?
+                self.said(&view.device, draft, bundle, config_hash, config, (session, now))?
             }
             Needed::None | Needed::Beside => changed(Some(drawn)),
         })
@@ -151,11 +157,12 @@ impl Controller {
         &self,
         device: &DeviceRow,
         draft: &Draft,
+        bundle: Said,
         config_hash: String,
         config: Option<DeviceConfig>,
         (session, now): (SessionKey, UnixSeconds),
     ) -> Result<Look, Refusal> {
-        let control = Some(self.beside(device, draft, (session, now))?);
+        let control = Some(self.beside(device, draft, bundle, (session, now))?);
         Ok(Look::Said(Box::new(ConfigResponse { config_hash, config, control })))
     }
 
@@ -202,7 +209,8 @@ impl Controller {
         };
         bump(tx, &mut view.device, &draft, &ledger).await?;
         let config_hash = self.hash(&view.device, Some(&draft), Some(session));
-        let control = self.beside(&view.device, &draft, (session, now))?;
+        let bundle = self.said_of_bundle(tx, &view, ask, now).await?;
+        let control = self.beside(&view.device, &draft, bundle, (session, now))?;
         let config = if config_hash == hash {
             None
         } else {
@@ -212,18 +220,21 @@ impl Controller {
         Ok(ConfigResponse { config_hash, config, control: Some(control) })
     }
 
-    /// The challenge, and what goes out in place of a section: orders to lock, and which demand is not met.
+    /// The challenge, what is said of the bundle, and what goes out in place of a section: orders to lock, and which demand is not met.
     fn beside(
         &self,
         device: &DeviceRow,
         draft: &Draft,
+        Said { held, rescue, no_rescue }: Said,
         (session, now): (SessionKey, UnixSeconds),
     ) -> Result<Control, Refusal> {
         let challenge = self.challenge(device, draft.challenge, now)?;
         let orders: Vec<Order> = draft.orders.iter().copied().map(Order::Lock).collect();
         let as_of = (!orders.is_empty()).then(|| self.place(device.section_version));
         let lacks = draft.lacks.unwrap_or_default().to_owned();
-        Ok(Control { challenge, orders, as_of, lacks, ..said_beside(device, session)? })
+        let held_bundle = held;
+        let plain = said_beside(device, session)?;
+        Ok(Control { challenge, orders, as_of, lacks, held_bundle, rescue, no_rescue, ..plain })
     }
 
     async fn config_of(

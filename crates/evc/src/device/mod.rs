@@ -7,6 +7,7 @@ pub(crate) mod chain;
 mod challenge;
 pub mod config;
 mod doubled;
+mod escrow;
 pub mod info;
 pub mod poll;
 pub mod register;

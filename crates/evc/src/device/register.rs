@@ -304,6 +304,7 @@ async fn add(
         lost_at: None,
         alarm: None,
         reported: None,
+        held: None,
     };
     match tx.add_device(&row).await {
         Ok(()) => Ok(row.id),

@@ -163,6 +163,7 @@ mod tests {
             lost_at: None,
             alarm: None,
             reported: None,
+            held: None,
         }
     }
 

@@ -4,6 +4,7 @@
 //! What has a name is found within a project. What a device or a vault is, by its identity, is of whichever project its row says.
 //! Never draws randomness or opens a seal, and writes no time of its own: times, identities and sealed bytes come from the caller.
 
+mod bundles;
 mod changes;
 mod kept;
 mod key_rows;
@@ -21,6 +22,7 @@ use vault::labels::Labels;
 use vault::ledger::{Ledger, Older};
 use vault::policy::VaultRule;
 
+pub use bundles::{BundleRow, Bundles, HeldBundle, Keep};
 pub use changes::AsOf;
 pub(crate) use kept::understood;
 pub use kept::{Accepted, Appraised, DeviceReport, Fared, Moment, Pcrs, Record, Repeated, Strange};
@@ -89,7 +91,7 @@ pub type Stored<T> = Result<T, StoreError>;
 
 /// What a body may do in its transaction.
 #[async_trait]
-pub trait Tx: Devices + Rules + Evidence + Vaults + Keys + Send {
+pub trait Tx: Devices + Rules + Evidence + Vaults + Keys + Bundles + Send {
     /// All that an answer to a device depends on, beside its own row.
     async fn around(&mut self, device: DeviceId) -> Stored<Around>;
 }

@@ -7,6 +7,7 @@ use vault::ledger::{Ledger, Older};
 use vault::policy::{VaultPolicy, VaultRule};
 use vault::report::VaultReport;
 
+use super::HeldBundle;
 use super::UnixSeconds;
 use super::kept::{DeviceReport, Fared, Pcrs, Record};
 use super::told::Told;
@@ -104,6 +105,8 @@ pub struct DeviceRow {
     pub alarm: Option<String>,
     /// The newest report: its session, and its number in it.
     pub reported: Option<([u8; 32], u64)>,
+    /// Its newest escrow bundle.
+    pub held: Option<HeldBundle>,
 }
 
 /// A vault of each device with some labels.

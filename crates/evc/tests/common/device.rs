@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
 use attest::SessionKey;
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
-use vault::ids::DeviceId;
+use vault::escrow::BundleId;
+use vault::ids::{DeviceId, Generation};
 use vault::section::Section;
 use vault::wanted::Head;
 use wire::Certificate;
@@ -100,6 +101,10 @@ pub(crate) struct Device {
     pub(crate) hash: String,
     /// The section that it accepted last.
     pub(crate) head: Option<Head>,
+    /// The bundle that it knows to be held.
+    pub(crate) held: Option<BundleId>,
+    /// The generation of which it asks the bundle back.
+    pub(crate) rescue: Option<Generation>,
 }
 
 /// Numbers the reports of all devices.
@@ -130,6 +135,8 @@ impl Device {
             session: new_session(),
             hash: String::new(),
             head: None,
+            held: None,
+            rescue: None,
         }
     }
 
@@ -159,8 +166,8 @@ impl Device {
     pub(crate) fn ask(&self) -> Vec<u8> {
         let vault = Some(VaultAsk {
             session: self.session.session_key(),
-            held: None,
-            rescue: false,
+            held: self.held,
+            rescue: self.rescue,
             accepted: self.head,
         });
         ConfigRequest { config_hash: self.hash.clone(), integrity_token: vec![], vault }.encode()

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use evc::store::*;
-use vault::ids::{DeviceId, Epoch, Name, Project, SectionDigest, VaultId};
+use vault::ids::{DeviceId, Epoch, Generation, Name, Project, SectionDigest, VaultId};
 use vault::labels::Labels;
 use vault::ledger::{Ledger, Older};
 use vault::policy::VaultRule;
@@ -254,6 +254,11 @@ steps! { Vaults {
     drop_vault(device: DeviceId, id: VaultId) -> ();
     delay_graces(by_s: u64) -> ();
     graces_over(now: UnixSeconds, after: Option<Grace>, limit: u32) -> Vec<Grace>;
+} }
+steps! { Bundles {
+    put_bundle(row: &BundleRow, keep: Keep) -> ();
+    bundles(device: DeviceId) -> Vec<HeldBundle>;
+    bundle_of(device: DeviceId, generation: Generation) -> Option<BundleRow>;
 } }
 steps! { Keys {
     releases_of(device: DeviceId, vault: VaultId) -> Vec<ReleaseRow>;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use evc::store::*;
-use vault::ids::{DeviceId, Epoch, Name, Project, SectionDigest, VaultId};
+use vault::ids::{DeviceId, Epoch, Generation, Name, Project, SectionDigest, VaultId};
 use vault::labels::Labels;
 use vault::ledger::{Ledger, Older};
 use vault::policy::VaultRule;
@@ -34,6 +34,8 @@ pub(crate) struct World {
     vaults: BTreeMap<(DeviceId, VaultId), VaultRow>,
     epochs: BTreeMap<(DeviceId, VaultId, Epoch), EpochRow>,
     releases: BTreeMap<(DeviceId, VaultId, Epoch, String), ReleaseRow>,
+    /// In the order in which they came.
+    bundles: Vec<BundleRow>,
 }
 
 impl World {
@@ -87,6 +89,7 @@ impl World {
                 self.vaults.retain(|(of, _), _| *of != id);
                 self.epochs.retain(|(of, ..), _| *of != id);
                 self.releases.retain(|(of, ..), _| *of != id);
+                self.bundles.retain(|row| row.device != id);
             }
             Scope::Onboarding => {
                 self.onboarding.clear();
@@ -496,6 +499,7 @@ impl Devices for MemoryTx {
         world.vaults.retain(|(device, _), _| *device != id);
         world.epochs.retain(|(device, ..), _| *device != id);
         world.releases.retain(|(device, ..), _| *device != id);
+        world.bundles.retain(|row| row.device != id);
         world.sent_before.remove(&id);
         world.certs_before.remove(&id);
         world.devices.remove(&id);
@@ -698,6 +702,32 @@ impl Vaults for MemoryTx {
         let all: BTreeSet<Grace> = graces.filter(|grace| !older(grace)).collect();
         let due = |grace: &Grace| grace.until <= now && after.is_none_or(|after| *grace > after);
         Ok(some(all.iter(), limit, due))
+    }
+}
+
+#[async_trait]
+impl Bundles for MemoryTx {
+    async fn put_bundle(&mut self, row: &BundleRow, keep: Keep) -> Stored<()> {
+        let world = self.w();
+        there(world.devices.get_mut(&row.device))?.held = Some(row.held);
+        world
+            .bundles
+            .retain(|other| (other.device, other.held.id.digest) != (row.device, row.held.id.digest));
+        world.bundles.push(row.clone());
+        let own: Vec<_> = world.bundles.iter().rev().filter(|it| it.device == row.device).collect();
+        let over = own.iter().enumerate().filter(|(at, it)| {
+            *at >= keep.newest as usize && (it.held.received_at < keep.since || *at >= keep.most as usize)
+        });
+        let over: HashSet<_> = over.map(|(_, it)| it.held.id.digest).collect();
+        world.bundles.retain(|it| it.device != row.device || !over.contains(&it.held.id.digest));
+        Ok(())
+    }
+    async fn bundles(&mut self, device: DeviceId) -> Stored<Vec<HeldBundle>> {
+        Ok(self.world.bundles.iter().rev().filter(|row| row.device == device).map(|row| row.held).collect())
+    }
+    async fn bundle_of(&mut self, device: DeviceId, generation: Generation) -> Stored<Option<BundleRow>> {
+        let is_it = |row: &&BundleRow| (row.device, row.held.id.generation) == (device, generation);
+        Ok(self.world.bundles.iter().rev().find(is_it).cloned())
     }
 }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use evc::store::*;
 use uuid::Uuid;
-use vault::ids::{DeviceId, Epoch, Incarnation, Name, Project, SectionDigest, VaultId};
+use vault::escrow::BundleId;
+use vault::ids::{DeviceId, Epoch, Generation, Incarnation, Name, Project, SectionDigest, VaultId};
 use vault::labels::Labels;
 use vault::ledger::{Ledger, Older, Sent};
 use vault::policy::VaultPolicy;
@@ -42,6 +43,7 @@ pub(crate) fn device(number: u8) -> DeviceRow {
         lost_at: None,
         alarm: None,
         reported: None,
+        held: None,
     }
 }
 
@@ -195,6 +197,7 @@ pub(crate) async fn all(store: &Store) {
     bound_twice_is_an_error(store).await;
     holds!(store: forgetting_a_vault_forgets_its_keys, one_release_stands_for_each_key,);
     holds!(store: references_and_standings_are_kept, tokens,);
+    holds!(store: bundles_are_kept_and_the_newest_stands_in_the_devices_row,);
     taken!(store: a_token_twice,);
     holds!(store: one_token_stays_where_all_others_end, all_around_a_device,);
     holds!(store: a_device_that_is_forgotten_leaves_the_row_of_its_removal_alone, what_is_marked_on_a_device_stays,);
@@ -765,6 +768,37 @@ async fn references_and_standings_are_kept(tx: &mut dyn Tx) -> Stored<()> {
     assert_eq!(tx.standing(one).await?, Some(StandingRow { renew: true, ..standing }));
     let cert = CertRow { device: one, kind: 11, pem: vec![1], public: None, added_at: NOW };
     tx.put_cert(&cert).await?;
+    Ok(())
+}
+
+/// Issue 9, 2: one upload more never takes the newest away; those of before stay for a time, and a few of them for longer.
+async fn bundles_are_kept_and_the_newest_stands_in_the_devices_row(tx: &mut dyn Tx) -> Stored<()> {
+    let (one, keep) = (device(1), Keep { newest: 2, since: NOW, most: 4 });
+    let row = |generation, digest, received_at| BundleRow {
+        project: here(),
+        device: one.id,
+        held: HeldBundle {
+            id: BundleId { generation: Generation(generation), digest: [digest; 32] },
+            received_at,
+        },
+        sealed: vec![digest],
+    };
+    assert_eq!((tx.bundles(one.id).await?, tx.bundle_of(one.id, Generation(1)).await?), (vec![], None));
+    let (first, second, third) = (row(1, 1, NOW - 9), row(1, 2, NOW - 8), row(2, 3, NOW - 7));
+    for row in [&first, &second, &third] {
+        tx.put_bundle(row, keep).await?;
+        assert_eq!(tx.device(one.id).await?.and_then(|row| row.held), Some(row.held));
+    }
+    assert_eq!(tx.bundles(one.id).await?, [third.held, second.held], "the oldest is over its time");
+    assert_eq!(tx.bundle_of(one.id, Generation(1)).await?, Some(second.clone()));
+    tx.put_bundle(&second, keep).await?;
+    assert_eq!(tx.bundles(one.id).await?, [second.held, third.held], "once, and the newest again");
+    for digest in 4..9 {
+        tx.put_bundle(&row(3, digest, NOW), keep).await?;
+    }
+    let kept: Vec<u8> = tx.bundles(one.id).await?.iter().map(|held| held.id.digest[0]).collect();
+    assert_eq!(kept, [8, 7, 6, 5], "within their time, and no more than so many");
+    assert_eq!(tx.bundles(device(2).id).await?, [], "another device's");
     Ok(())
 }
 

@@ -261,12 +261,8 @@ impl<'a> Zedagent<'a> {
 
     fn poll_config(&mut self, poll: Poll) -> Result<(), Failed> {
         let accepted = self.vaults.head;
-        let vault = self.session.map(|session| VaultAsk {
-            session: session.key,
-            held: None,
-            rescue: false,
-            accepted,
-        });
+        let vault =
+            self.session.map(|session| VaultAsk { session: session.key, held: None, rescue: None, accepted });
         let ask = ConfigRequest { config_hash: self.config_hash.clone(), integrity_token: Vec::new(), vault };
         let answer = self.post("config", &ask.encode())?;
         match answer.status {

@@ -1,10 +1,13 @@
 //! Rows of devices, of their onboarding and of their certificates, from SQLite.
 
+use vault::escrow::BundleId;
 use vault::ids::DeviceId;
 use vault::ledger::Older;
 
-use super::read::{Columns, FromRow, bytes32, device, from_json, name, number, plain, project, uuid, word};
-use crate::store::{CertRow, DeviceRow, OnboardRow, RemovedRow, Stored};
+use super::read::{
+    Columns, FromRow, bytes32, device, from_json, generation, name, number, plain, project, uuid, word,
+};
+use crate::store::{CertRow, DeviceRow, HeldBundle, OnboardRow, RemovedRow, Stored};
 
 impl FromRow for OnboardRow {
     const COLUMNS: &'static str = "project, cert_digest, serial, cert_der, name, labels, added_at, device";
@@ -26,7 +29,7 @@ impl FromRow for DeviceRow {
     const COLUMNS: &'static str =
         "id, project, name, labels, cert_digest, cert_der, key, serial, let_in_by, tpm, learn,
         registered_at, last_seen, proved_at, answered, section_version, section_digest, ledger, older, report, verdict,
-        lost_at, alarm, report_session, report_counter";
+        lost_at, alarm, report_session, report_counter, held_generation, held_digest, held_at";
     fn from_row(row: &mut Columns<'_>) -> Stored<Self> {
         Ok(Self {
             id: DeviceId(row.read(uuid)?),
@@ -53,6 +56,7 @@ impl FromRow for DeviceRow {
             lost_at: row.read_some(number)?,
             alarm: row.read_some(plain)?,
             reported: reported(row)?,
+            held: held(row)?,
         })
     }
 }
@@ -61,6 +65,17 @@ fn reported(row: &mut Columns<'_>) -> Stored<Option<([u8; 32], u64)>> {
     let session = row.read_some(bytes32)?;
     let counter = row.read(number)?;
     Ok(session.map(|session| (session, counter)))
+}
+
+/// Its newest bundle: all three columns, or none.
+fn held(row: &mut Columns<'_>) -> Stored<Option<HeldBundle>> {
+    let (generation, digest) = (row.read_some(generation)?, row.read_some(bytes32)?);
+    let received_at = row.read_some(number)?;
+    let whole = generation.zip(digest).zip(received_at);
+    Ok(whole.map(|((generation, digest), received_at)| HeldBundle {
+        id: BundleId { generation, digest },
+        received_at,
+    }))
 }
 
 impl FromRow for Older {

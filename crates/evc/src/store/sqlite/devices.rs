@@ -261,6 +261,7 @@ impl Devices for SqliteTx {
             "DELETE FROM device_certs WHERE device = ?",
             "DELETE FROM sent_before WHERE device = ?",
             "DELETE FROM certs_before WHERE device = ?",
+            "DELETE FROM bundles WHERE device = ?",
             "DELETE FROM devices WHERE id = ?",
         ] {
             self.run(forget, (blob(id.0),)).await?;

@@ -4,6 +4,7 @@
 //! Nobody's thread waits for a turn, and what waits for the disk leaves the runtime's other work to other threads.
 
 mod around;
+mod bundles;
 mod connections;
 mod device_rows;
 mod devices;

@@ -6,7 +6,7 @@ use rusqlite::types::{FromSql, ValueRef};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
-use vault::ids::{DeviceId, Epoch, Name, Project, VaultId};
+use vault::ids::{DeviceId, Epoch, Generation, Name, Project, VaultId};
 
 use super::connections::failed;
 use crate::store::{ReferenceState, StoreError, Stored, Told, Tpm, VaultStanding};
@@ -89,6 +89,10 @@ pub(super) fn vault(value: ValueRef<'_>) -> Option<VaultId> {
 
 pub(super) fn epoch(value: ValueRef<'_>) -> Option<Epoch> {
     number(value).map(Epoch)
+}
+
+pub(super) fn generation(value: ValueRef<'_>) -> Option<Generation> {
+    number(value)?.try_into().ok().map(Generation)
 }
 
 pub(super) fn bytes32(value: ValueRef<'_>) -> Option<[u8; 32]> {

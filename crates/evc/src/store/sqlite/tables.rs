@@ -37,6 +37,7 @@ const MIGRATIONS: &[Migration] = &migrations![
     60 = "0060_long_rows_by_number",
     61 = "0061_booted_sessions",
     64 = "0064_certificates_before",
+    70 = "0070_bundles",
 ];
 
 /// Where builds of before kept their list.

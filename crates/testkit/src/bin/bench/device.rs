@@ -141,7 +141,7 @@ impl Device {
         let vault = Some(VaultAsk {
             session: self.session.session_key(),
             held: None,
-            rescue: false,
+            rescue: None,
             accepted: self.head,
         });
         let ask = ConfigRequest { config_hash: self.hash.clone(), integrity_token: Vec::new(), vault };

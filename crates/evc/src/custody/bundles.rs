@@ -1,0 +1,56 @@
+//! Escrow bundles: what a device sent to the controller's ECDH certificate is opened, and kept sealed under the key-encryption key; what it
+//! asks back is opened only against a witness of `vault::decide`, and sealed to its session. A bundle is ciphertext of the node's by itself: the
+//! seal here is so that a copy of the database and a stolen node together open nothing.
+
+use vault::decide::EscrowGranted;
+use vault::ids::Generation;
+use wire::escrow::{SealedBundle, open_up, seal_down};
+
+use super::{CustodyError, Identity, Kek};
+use crate::store::{BundleRow, DeviceRow, HeldBundle, Keep, Tx, UnixSeconds};
+
+/// So many of a device's bundles stay, however old.
+const NEWEST: u32 = 3;
+/// For so long others stay too.
+const GRACE_S: u64 = 30 * 24 * 3600;
+/// Of all of them.
+const MOST: u32 = 16;
+/// The controller's ECDH key, by its name.
+const ECDH: &str = "ecdh";
+
+/// Keeps a bundle that a device sent. False: it does not open, and is not kept.
+///
+/// # Errors
+/// [`CustodyError`]: nothing is kept.
+pub async fn keep_bundle(
+    tx: &mut dyn Tx,
+    kek: &Kek,
+    device: &DeviceRow,
+    sent: &SealedBundle,
+    now: UnixSeconds,
+) -> Result<bool, CustodyError> {
+    let own = Identity::Key(ECDH);
+    let key = tx.key(ECDH).await?.ok_or_else(|| CustodyError::Absent(own.into()))?;
+    let Ok(plain) = open_up(&kek.open(own, &key.sealed)?, device.id, sent) else { return Ok(false) };
+    let held = HeldBundle { id: sent.id, received_at: now };
+    let sealed = kek.seal(Identity::Bundle(&device.project, device.id, held.id), &plain)?;
+    let row = BundleRow { project: device.project.clone(), device: device.id, held, sealed };
+    let keep = Keep { newest: NEWEST, since: now.saturating_sub(GRACE_S), most: MOST };
+    Ok(tx.put_bundle(&row, keep).await.map(|()| true)?)
+}
+
+/// The newest bundle of a generation, for whom it was granted to; none where none is held.
+///
+/// # Errors
+/// [`CustodyError`]: nothing goes out.
+pub async fn give_back(
+    tx: &mut dyn Tx,
+    kek: &Kek,
+    granted: &EscrowGranted,
+    generation: Generation,
+) -> Result<Option<SealedBundle>, CustodyError> {
+    let Some(row) = tx.bundle_of(granted.device(), generation).await? else { return Ok(None) };
+    let identity = Identity::Bundle(&row.project, row.device, row.held.id);
+    let plain = kek.open(identity, &row.sealed)?;
+    Ok(Some(seal_down(&granted.session(), row.device, row.held.id, &plain)?))
+}

@@ -1,0 +1,88 @@
+//! A device's escrow bundle: taken, named, and given back. What a node may believe to be in escrow is what a signed answer of its session
+//! names; so it is named whenever the node does not say that it knows.
+
+use vault::decide::escrow;
+use vault::escrow::BundleId;
+use vault::ids::DeviceId;
+use wire::attest::{AttestResponse, StoreKeys, StoreKeysCode};
+use wire::config::VaultAsk;
+use wire::escrow::SealedBundle;
+
+use crate::custody::{give_back, keep_bundle};
+use crate::fleet::view::View;
+use crate::service::{Controller, Fault, Refusal};
+use crate::store::{Scope, Tx, UnixSeconds};
+
+/// Said to a node whose bundle is not there.
+const NONE_HELD: &str = "the controller holds no bundle of this generation";
+
+/// What is to be said of a device's bundle.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Said {
+    pub(super) held: Option<BundleId>,
+    pub(super) rescue: Option<SealedBundle>,
+    pub(super) no_rescue: String,
+}
+
+impl Said {
+    /// Whether there is nothing.
+    pub(super) fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Controller {
+    /// Takes what a device wants kept. Stock EVE's keys are not kept yet, so never acknowledged: a device that believes its key to be in
+    /// escrow gives up other copies.
+    pub(super) async fn store_keys(
+        &self,
+        id: DeviceId,
+        keys: StoreKeys,
+        now: UnixSeconds,
+    ) -> Result<AttestResponse, Refusal> {
+        let invalid = AttestResponse::StoreKeys(StoreKeysCode::Invalid);
+        let Some(bundle) = keys.bundle.filter(|_| keys.keys.is_empty()) else { return Ok(invalid) };
+        let kept =
+            self.store.write(Scope::Device(id), |tx| Box::pin(self.kept(tx, id, &bundle, now))).await?;
+        if !kept {
+            tracing::warn!(device = %id, bundle = %bundle.id, "a bundle does not open by this controller's key, and is not kept");
+            return Ok(invalid);
+        }
+        tracing::info!(device = %id, bundle = %bundle.id, "a bundle is in escrow");
+        Ok(AttestResponse::StoreKeys(StoreKeysCode::Success))
+    }
+
+    async fn kept(
+        &self,
+        tx: &mut dyn Tx,
+        id: DeviceId,
+        bundle: &SealedBundle,
+        now: UnixSeconds,
+    ) -> Result<bool, Refusal> {
+        let device = tx.device(id).await?.ok_or(Fault::NoDevice)?;
+        Ok(keep_bundle(tx, &self.kek, &device, bundle, now).await?)
+    }
+
+    /// What is to be said to this question.
+    pub(super) async fn said_of_bundle(
+        &self,
+        tx: &mut dyn Tx,
+        view: &View,
+        ask: &VaultAsk,
+        now: UnixSeconds,
+    ) -> Result<Said, Refusal> {
+        let held = view.device.held.map(|held| held.id);
+        let said = Said { held: held.filter(|_| held != ask.held), ..Said::default() };
+        let Some(generation) = ask.rescue else { return Ok(said) };
+        let granted = match escrow(&view.evidence(), &view.asking(ask.session), now) {
+            Ok(granted) => granted,
+            Err(why) => return Ok(Said { no_rescue: why.coarse().to_owned(), ..said }),
+        };
+        let rescue = give_back(tx, &self.kek, &granted, generation).await?;
+        let no_rescue = if rescue.is_none() { NONE_HELD.to_owned() } else { String::new() };
+        if rescue.is_some() {
+            tracing::info!(device = %view.device.id, generation = generation.0, "the bundle in escrow goes back to an approved boot");
+        }
+        Ok(Said { rescue, no_rescue, ..said })
+    }
+}

@@ -1,0 +1,51 @@
+//! Escrow bundles of devices: ciphertext of theirs, sealed once more. A device's newest one stands in its own row too.
+
+use async_trait::async_trait;
+use vault::escrow::BundleId;
+use vault::ids::{DeviceId, Generation, Project};
+
+use super::{Stored, UnixSeconds};
+
+/// A bundle that is kept, without its bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeldBundle {
+    /// Which.
+    pub id: BundleId,
+    /// When it came.
+    pub received_at: UnixSeconds,
+}
+
+/// One with its bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BundleRow {
+    /// Its device's project.
+    pub project: Project,
+    /// Its device.
+    pub device: DeviceId,
+    /// Which, and when it came.
+    pub held: HeldBundle,
+    /// The bundle, sealed.
+    pub sealed: Vec<u8>,
+}
+
+/// Which of a device's bundles stay beside a new one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keep {
+    /// So many of the newest, however old.
+    pub newest: u32,
+    /// Of the others those that came since then.
+    pub since: UnixSeconds,
+    /// Of all of them, so many of the newest.
+    pub most: u32,
+}
+
+/// Bundles.
+#[async_trait]
+pub trait Bundles {
+    /// Adds one as its device's newest. One that was there already becomes the newest again.
+    async fn put_bundle(&mut self, row: &BundleRow, keep: Keep) -> Stored<()>;
+    /// Those of a device, the newest first.
+    async fn bundles(&mut self, device: DeviceId) -> Stored<Vec<HeldBundle>>;
+    /// The newest of one generation.
+    async fn bundle_of(&mut self, device: DeviceId, generation: Generation) -> Stored<Option<BundleRow>>;
+}

@@ -1,0 +1,122 @@
+//! Bundles in escrow (issue 9, 2): kept sealed, named to who does not know, and given back to an approved boot alone.
+
+use vault::escrow::{Bundle, BundleId};
+use vault::ids::Generation;
+use wire::attest::{AttestRequest, AttestResponse, StoreKeys, StoreKeysCode};
+use wire::control::Control;
+use wire::escrow::{SealedBundle, open_down, seal_up};
+
+use super::*;
+
+const BYTES: &[u8] = b"a bundle, which the controller can't read";
+
+fn id_of(generation: u32, bytes: &[u8]) -> BundleId {
+    Bundle::id_of(Generation(generation), bytes)
+}
+
+/// Sealed to the controller's certificate, as a node does.
+fn sealed(evc: &Evc, device: &Device, generation: u32, bytes: &[u8]) -> SealedBundle {
+    let trusted = evc.trusted();
+    let controller = trusted.ecdh()[0].certificate.public_key();
+    seal_up(controller, device.id, id_of(generation, bytes), bytes).expect("sealed")
+}
+
+fn upload(evc: &Evc, device: &Device, bundle: SealedBundle) -> StoreKeysCode {
+    let keys = StoreKeys { integrity_token: vec![], keys: vec![], bundle: Some(bundle) };
+    match device.attest(evc, &AttestRequest::StoreKeys(keys)) {
+        AttestResponse::StoreKeys(code) => code,
+        other => panic!("not on keys: {other:?}"),
+    }
+}
+
+/// What stands beside the answer to a poll; nothing for 304.
+fn told(evc: &Evc, device: &mut Device) -> Option<Control> {
+    device.poll(evc)?.control
+}
+
+/// What is in escrow is named once to a session, and an unchanged poll stays one; a restart of the controller has lost nothing; at rest it is
+/// sealed; an older one stays beside the newer.
+#[test]
+fn a_bundle_is_kept_sealed_and_named_until_the_node_knows() {
+    let evc = Evc::start();
+    let (mut device, tpm) = with_tpm(&evc);
+    evc.apply("kind: VaultPolicy\nname: p\ncustody: tpm+controller\n---\nkind: Vault\nname: logs\ndevice: edge-1\npolicy: p\n");
+    round(&evc, &mut device, &tpm, &pcrs(1)).expect("a section");
+    while device.poll(&evc).is_some() {}
+    assert_eq!(upload(&evc, &device, sealed(&evc, &device, 1, BYTES)), StoreKeysCode::Success);
+    for _ in 0..2 {
+        let control = told(&evc, &mut device).expect("it is named until the node says that it knows");
+        assert_eq!(control.held_bundle, Some(id_of(1, BYTES)));
+        assert_eq!((control.challenge, control.rescue), (None, None));
+    }
+    device.held = Some(id_of(1, BYTES));
+    assert!(told(&evc, &mut device).is_none(), "it knows");
+    assert!(told(&evc, &mut device).is_none(), "and nothing is asked of the store for that");
+    assert_eq!(upload(&evc, &device, sealed(&evc, &device, 2, b"the next")), StoreKeysCode::Success);
+    let evc = evc.restart();
+    let control = told(&evc, &mut device).expect("the very next poll is told of a newer one");
+    assert_eq!(control.held_bundle, Some(id_of(2, b"the next")));
+    let files =
+        ["evc.db", "evc.db-wal"].map(|name| std::fs::read(evc.dir.path().join(name)).unwrap_or_default());
+    assert!(!files.concat().windows(BYTES.len()).any(|part| part == BYTES), "sealed at rest");
+}
+
+/// Invariant 6: what does not open, or is another than it says, is not kept and not acknowledged; what was kept stays.
+#[test]
+fn a_bundle_that_does_not_open_is_not_kept() {
+    let evc = Evc::start();
+    let (mut device, tpm) = with_tpm(&evc);
+    let other = Device::onboarded(&evc, "edge-2");
+    assert_eq!(upload(&evc, &device, sealed(&evc, &device, 1, BYTES)), StoreKeysCode::Success);
+    let good = sealed(&evc, &device, 2, b"another");
+    let mut damaged = good.clone();
+    damaged.ciphertext[0] ^= 1;
+    let renamed = SealedBundle { id: id_of(3, b"another"), ..good.clone() };
+    for (what, bundle) in [
+        ("damaged", damaged),
+        ("under another name", renamed),
+        ("another device's", sealed(&evc, &other, 2, b"another")),
+    ] {
+        assert_eq!(upload(&evc, &device, bundle), StoreKeysCode::Invalid, "{what}");
+    }
+    round(&evc, &mut device, &tpm, &pcrs(1));
+    assert_eq!(told(&evc, &mut device).expect("named").held_bundle, Some(id_of(1, BYTES)));
+}
+
+/// TH-5 and the escrow: a boot that nobody approved, a session without evidence and a lost device get nothing back, with a reason; an approved
+/// boot gets the bundle of the generation that it asks for, sealed to its session.
+#[test]
+fn the_bundle_goes_back_to_an_approved_boot_alone() {
+    let evc = Evc::start();
+    let (mut device, tpm) = with_tpm(&evc);
+    assert_eq!(upload(&evc, &device, sealed(&evc, &device, 1, BYTES)), StoreKeysCode::Success);
+    assert_eq!(upload(&evc, &device, sealed(&evc, &device, 2, b"the next")), StoreKeysCode::Success);
+    device.rescue = Some(Generation(1));
+    let control = told(&evc, &mut device).expect("an answer");
+    assert_eq!((control.rescue, control.no_rescue.as_str()), (None, "attestation wanted"), "no evidence");
+    round(&evc, &mut device, &tpm, &pcrs(2));
+    let refused = told(&evc, &mut device).expect("an answer");
+    assert_eq!(refused.rescue, None, "evidence of a boot that nobody approved");
+    assert!(refused.no_rescue.contains("PCRs"), "{}", refused.no_rescue);
+    evc.act("POST", "/references/1/approve", "");
+    let granted = told(&evc, &mut device).expect("an answer").rescue.expect("approved");
+    let opened = open_down(&device.session, device.id, &granted).expect("for this session");
+    assert_eq!(
+        (opened.as_slice(), granted.id),
+        (BYTES, id_of(1, BYTES)),
+        "of the generation that was asked for"
+    );
+    assert!(open_down(&new_session(), device.id, &granted).is_err(), "and for no other");
+    device.rescue = Some(Generation(9));
+    assert!(told(&evc, &mut device).expect("an answer").no_rescue.contains("holds no bundle"));
+    device.rescue = Some(Generation(1));
+    evc.act("POST", "/devices/edge-1/lost", "");
+    let lost = told(&evc, &mut device).expect("an answer");
+    assert_eq!((lost.rescue, lost.no_rescue.as_str()), (None, "withheld from this device by the operator"));
+    evc.act("DELETE", "/devices/edge-1/lost", "");
+    assert!(told(&evc, &mut device).expect("an answer").rescue.is_some());
+    evc.act("POST", "/references/1/reject", "");
+    assert_eq!(told(&evc, &mut device).expect("an answer").rescue, None, "an operator's word holds at once");
+    device.session = new_session();
+    assert_eq!(told(&evc, &mut device).expect("an answer").rescue, None, "a session without evidence");
+}
