@@ -192,6 +192,10 @@ every! {
         SealedRow::Period(_) => SealedRow::Period("2026-11".into()),
         SealedRow::Epoch(..) => SealedRow::Epoch(Project::default(), device(), vault(), Epoch(1)),
         SealedRow::EpochBeforeProjects(..) => SealedRow::EpochBeforeProjects(device(), vault(), Epoch(1)),
+        SealedRow::Bundle(..) => {
+            let bundle = vault::escrow::Bundle::id_of(vault::ids::Generation(1), b"x");
+            SealedRow::Bundle(Project::default(), device(), bundle)
+        },
     }
     listens: ListenError {
         ListenError::Bind { .. } => bind(ErrorKind::AddrInUse),
