@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use serde::{Deserialize, Serialize};
 
-use crate::condition::{Hint, OpenedBy, Tpm};
+use crate::condition::{Escrow, Hint, OpenedBy, Tpm};
 use crate::ids::{Epoch, Name, VaultId};
 use crate::plan::{Finished, Hold, Next, Note, Op, View, Wait};
 use crate::section::Operation;
@@ -166,7 +166,8 @@ fn notes(view: &View<'_>, next: &Next) -> Vec<Note> {
     let always = [
         (others.count() > 0, Note::OtherProtectors(others)),
         (*view.wish != Wish::Gone && view.seen.dropped == Dropped::Yes, Note::OlderShare),
-        (view.seen.has_share(), Note::NotEscrowed),
+        (view.seen.has_share() && view.node.escrow == Escrow::Nothing, Note::NotEscrowed),
+        (view.seen.has_share() && view.node.escrow == Escrow::Older, Note::NotEscrowedSince),
         (has_tpm && !view.node.measured, Note::NotMeasured),
         (has_tpm, Note::AkNotProved),
     ];

@@ -101,6 +101,7 @@ fn take(
     match inputs.recv_timeout(ROOTS_AGAIN) {
         Ok(Input::Tpm(tpm)) => later.tpm = Some(tpm),
         Ok(Input::Config(config)) => later.config = Some(config),
+        Ok(Input::Word(word)) => later.word = Some(word),
         Ok(Input::Order(_, _, reply)) => drop(reply.send(Err(refusal.clone()))),
         Ok(Input::Accept(_, reply)) => drop(reply.send(Err(refusal.clone()))),
         Ok(Input::Vaults(reply)) => drop(reply.send(Ok(status.clone()))),

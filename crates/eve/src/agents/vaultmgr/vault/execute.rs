@@ -126,6 +126,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         Ok(match step {
             NodeStep::BeginTable { lost } => shares.begin_anew(&self.paths, &mut self.tpmmgr, lost),
             NodeStep::DropGenerations => shares.drop_left(&self.paths, &mut self.tpmmgr),
+            NodeStep::PrepareGeneration => shares.prepare(),
             NodeStep::NextGeneration => shares.next_generation(&self.paths, &mut self.tpmmgr),
         }?)
     }
