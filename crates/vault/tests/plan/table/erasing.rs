@@ -82,7 +82,7 @@ fn if2_what_is_not_dead_yet_says_why() {
         let (keys, setbacks) = (held(TPM), Setbacks::default());
         let view = View { id: USER, wish, seen: &seen, keys: &keys, node: &NODE, setbacks };
         let reasons = Reasons { hold: Some(Hold::Pcrs), no_pcrs: None };
-        report(&view, name(), &next(&view), None, reasons).detail
+        report(&view, name(), &next(&view), Remembered::default(), reasons).detail
     };
     let not_dead = format!("{}: {}", Note::Erasing, Hold::Pcrs);
     assert!(not_dead.contains("not yet dead"), "{not_dead}");

@@ -300,8 +300,13 @@ fn a_long_step_under_way_is_no_failure() {
         let keys = held(TPM);
         let view = View { id: CONFIG_VAULT, wish: &wish, seen, keys: &keys, node: &NODE, setbacks };
         let next = next(&view);
-        let report =
-            vault::report::report(&view, "config".parse().expect("a name"), &next, None, Reasons::default());
+        let report = vault::report::report(
+            &view,
+            "config".parse().expect("a name"),
+            &next,
+            vault::report::Remembered::default(),
+            Reasons::default(),
+        );
         (next, report.state)
     };
     let plain =

@@ -23,7 +23,7 @@ use vault::ids::{
 use vault::plan::{
     Finished, Hold, Known, Next, NodeStep, Note, Setbacks, Step, StepKind, View, Wait, next, one, plan,
 };
-use vault::report::{Reasons, VaultReport, report};
+use vault::report::{By, Opened, Reasons, Remembered, VaultReport, report};
 use vault::section::{
     BySeal, Custody, Encryption, Entry, NodePolicy, Operation, Presence, Release, Seal, Section,
 };

@@ -85,6 +85,7 @@ fn status(state: State, why: String) -> VaultStatus {
         epoch: None,
         wanted: Operation::Unlock,
         last: None,
+        opened: None,
         detail: vec![why.clone()],
     };
     let vaults = defaults::first(std::iter::empty()).into_iter().map(report).collect();
