@@ -5,7 +5,8 @@ use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use form::{every, wrong_line};
-use vault::shares::{AddError, NextError, OpenError};
+use vault::escrow::restore::OtherTable;
+use vault::shares::{AddError, NextError, OpenError, TableError};
 
 use crate::agents::vaultmgr::chain;
 use crate::agents::vaultmgr::generation::roots::TpmmgrError;
@@ -35,6 +36,7 @@ every! {
         SharesError::Next(_) => SharesError::Next(NextError::Last),
         SharesError::NotChanged(_) => SharesError::NotChanged(Box::new(SharesError::NoRoot)),
         SharesError::Leftovers => SharesError::Leftovers,
+        SharesError::OtherTable(_) => SharesError::OtherTable(OtherTable::Table(TableError::NotAuthentic)),
         SharesError::Vaults(_) => SharesError::Vaults(CryptError::new("persist/vaults is a link")),
         SharesError::NoRoot => SharesError::NoRoot,
         SharesError::NoPlace => SharesError::NoPlace,
