@@ -148,6 +148,11 @@ impl Table {
     pub fn in_place_of_lost(generation: Generation) -> Self {
         Self { dropped: Drops { others: true, ..Drops::default() }, ..Self::new(generation) }
     }
+    /// As it comes back from escrow, in place of one that was lost: what was dropped from that since, nobody knows.
+    #[must_use]
+    pub fn brought_back(self) -> Self {
+        Self { dropped: Drops { others: true, ..self.dropped }, ..self }
+    }
     /// Whether it has all that the table of the generation before had, which may go then.
     #[must_use]
     pub fn follows(&self) -> bool {

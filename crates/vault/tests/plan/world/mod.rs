@@ -20,7 +20,10 @@ use vault::condition::{
     State, TableSeen, Tpm,
 };
 use vault::custody::Wrapping;
-use vault::ids::{DeviceId, DeviceKey, Epoch, Incarnation, Name, SectionDigest, SectionVersion, VaultId};
+use vault::ids::{
+    CONFIG_VAULT, DeviceId, DeviceKey, Epoch, IMAGE_VAULT, Incarnation, Name, SectionDigest, SectionVersion,
+    VaultId,
+};
 use vault::plan::{Known, Next, NodeStep, Note, Setbacks, Step, StepKind, one, plan};
 use vault::section::{BySeal, Custody, Encryption, NodePolicy, Operation, Presence, Seal};
 use vault::shares::{Dropped, Mark, RootPin};
