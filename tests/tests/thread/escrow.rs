@@ -89,3 +89,30 @@ fn an_erase_is_done_when_the_next_generation_is_in_escrow() {
     until_escrowed(&mut scene, "stays");
     assert!(scene.has_data("stays"));
 }
+
+/// Both copies of a vault's key files gone, and then both of the share table: they come back from escrow, and what was in the vault is there.
+#[test]
+fn what_both_copies_lost_comes_back() {
+    let mut scene = Scene::attested().unwrap();
+    scene.vault_with_data("sealed", SEALED).unwrap();
+    until_escrowed(&mut scene, "sealed");
+    let id = scene.node.vault("sealed").unwrap()["id"].as_str().unwrap().to_owned();
+    let persist = scene.node.root().join("persist");
+    let second = persist.join("vaults/.meta").join(&id).join("protectors");
+    let name = std::fs::read_dir(&second).unwrap().next().unwrap().unwrap().file_name();
+    let protectors = [second.join(&name), persist.join(".fscrypt/protectors").join(&name)];
+    let tables = ["vaults/.shares/shares.1", "vaults/.meta/.shares/shares.1"].map(|path| persist.join(path));
+    for files in [protectors, tables] {
+        scene.node.stop(Power::Clean).unwrap();
+        for file in files {
+            std::fs::remove_file(file).unwrap();
+        }
+        scene.node.off(Power::Clean).unwrap();
+        scene.node.on(Power::Clean).unwrap();
+        for vault in ["config", "sealed"] {
+            scene.node.until_vault(vault, "unlocked").unwrap();
+        }
+        assert!(scene.has_data("sealed"));
+    }
+    until_escrowed(&mut scene, "sealed");
+}

@@ -42,23 +42,29 @@ pub(super) struct Said {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum RescueError {
     /// The seal around it.
-    #[error("the bundle that the controller gave back does not open in this session; it is asked for again")]
+    #[error(
+        "the bundle for this node's TPM that the controller gave back does not open in this session; it is tried again by itself"
+    )]
     NotOpened(#[from] NotOpened),
     /// Its bytes.
-    #[error("the bundle that the controller gave back is none: look at the controller's log")]
+    #[error(
+        "the bundle for this node's TPM that the controller gave back is none; see `eve status`, and what else writes to the controller's database"
+    )]
     Bad(#[from] BadBundle),
     /// Another's.
     #[error(
-        "the bundle that the controller gave back is of another device or generation than this node's: look at `evc describe device`"
+        "the bundle that the controller gave back is of another device or generation than this node's TPM is; it is tried again by itself"
     )]
     Another,
     /// It was made under another TPM, or is damaged.
     #[error(
-        "the root in the bundle does not open by this node's TPM: the vaults that hang on it stay closed"
+        "the root in the bundle does not open by this node's TPM, and the vaults that hang on it stay closed: see `eve vault list`"
     )]
     NotOurs(#[from] NotOurs),
     /// There is none in it.
-    #[error("the bundle has no root that is bound to PCRs: the vaults that hang on it stay closed")]
+    #[error(
+        "the bundle for this node's TPM has no root that is bound to PCRs, and the vaults that hang on it stay closed: see `eve vault list`"
+    )]
     NoRoot,
 }
 
