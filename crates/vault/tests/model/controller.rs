@@ -48,6 +48,7 @@ pub(crate) struct Controller {
     evidence: Option<(SessionKey, bool)>,
     /// How often an operator changed whether the vault is wanted: counted for the check alone.
     pub(crate) words: u8,
+    without: Option<Guard>,
 }
 
 /// An answer, and by what a node tells that it has it.
@@ -79,7 +80,12 @@ impl Controller {
             lost: false,
             evidence: None,
             words: 0,
+            without: None,
         }
+    }
+
+    pub(crate) fn without(self, without: Option<Guard>) -> Self {
+        Self { without, ..self }
     }
 
     pub(crate) fn listed(&self) -> Option<&Listed> {
@@ -329,6 +335,7 @@ impl Controller {
     /// What a node tells that it has. It covers the section that was sent last: one of the same words that followed another is none that it has.
     fn hash(&self, session: SessionKey, said: Option<u64>, lacks: Option<&str>) -> u64 {
         let last = self.ledger.sent.last().map(|sent| sent.digest);
+        let last = last.filter(|_| self.without != Some(Guard::LastSent));
         digest_of(&(self.place(), said, session, lacks, last))
     }
 

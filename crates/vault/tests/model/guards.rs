@@ -25,6 +25,8 @@ pub(crate) enum Guard {
     Remembered,
     /// A node that is elsewhere in the chain is told anew.
     Astray,
+    /// What a node tells that it has covers the section that was sent last.
+    LastSent,
     /// Locks are ordered beside a challenge.
     Orders,
     /// A section counts only if it follows the one accepted last.

@@ -206,7 +206,7 @@ impl Model for Scenario {
         let mut state = State {
             node,
             lives: 1,
-            controller: Controller::new(self.custody, self.seal),
+            controller: Controller::new(self.custody, self.seal).without(self.without),
             request: None,
             answers: Vec::new(),
             has: None,
