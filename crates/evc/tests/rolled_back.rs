@@ -313,3 +313,25 @@ fn no_list_says_that_a_key_would_go_to_a_device_that_is_ahead() {
     assert!(!keys(&evc).contains("would be released"), "{}", keys(&evc));
     assert!(keys(&evc).contains("withheld: the device accepted version"), "{}", keys(&evc));
 }
+
+/// 0b.1: a database that was put back comes to the number and the words of a section that went out before, and that its node did not take
+/// for the next one. What the node tells that it has is not this one, and it is answered in full, or it would wait for ever.
+#[test]
+fn a_copy_says_anew_what_its_node_did_not_take() {
+    let evc = Evc::start();
+    let mut device = Device::onboarded(&evc, "edge-1");
+    device.attested(&evc);
+    device.poll(&evc);
+    evc.apply(VAULT);
+    let (evc, copy) = copied(evc);
+    let head = device.head;
+    let not_taken = device.section(&evc);
+    device.head = head;
+    drop(evc);
+    let older = Evc::over(copy);
+    let answer = device.poll(&older).expect("an answer");
+    let anew = section(&answer).expect("not unchanged");
+    assert_eq!((anew.version, anew.follows), (not_taken.version, head.map(|head| head.digest)));
+    device.poll(&older);
+    assert!(device.poll(&older).is_none(), "and then it is unchanged");
+}

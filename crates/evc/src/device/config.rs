@@ -112,7 +112,7 @@ impl Controller {
         };
         let Drawn { view, ledger, draft } = &*drawn;
         let (accepts, was_older) = (*ledger != view.device.ledger, view.device.older.is_some());
-        let config_hash = self.hash(&view.device, Some(draft), Some(session));
+        let config_hash = self.hash(&view.device, Some((draft, ledger)), Some(session));
         let (is_new, same) = (says_more(&view.device, draft, ledger).is_some(), hash == config_hash);
         // What is written first is asked again in the transaction that writes.
         let bundle = match is_new || was_older {
@@ -208,16 +208,17 @@ impl Controller {
             }
         };
         bump(tx, &mut view.device, &draft, &ledger).await?;
-        let config_hash = self.hash(&view.device, Some(&draft), Some(session));
+        let has = self.hash(&view.device, Some((&draft, &ledger)), Some(session));
         let bundle = self.said_of_bundle(tx, &view, ask, now).await?;
         let control = self.beside(&view.device, &draft, bundle, (session, now))?;
-        let config = if config_hash == hash {
-            None
-        } else {
-            Some(self.config_of(tx, &view.device, draft, session, &mut ledger).await?)
-        };
+        if has == hash {
+            chain::keep(tx, device, &view.device, ledger).await?;
+            return Ok(ConfigResponse { config_hash: has, config: None, control: Some(control) });
+        }
+        let config = self.config_of(tx, &view.device, &draft, session, &mut ledger).await?;
+        let config_hash = self.hash(&view.device, Some((&draft, &ledger)), Some(session));
         chain::keep(tx, device, &view.device, ledger).await?;
-        Ok(ConfigResponse { config_hash, config, control: Some(control) })
+        Ok(ConfigResponse { config_hash, config: Some(config), control: Some(control) })
     }
 
     /// The challenge, what is said of the bundle, and what goes out in place of a section: orders to lock, and which demand is not met.
@@ -241,7 +242,7 @@ impl Controller {
         &self,
         tx: &mut dyn Tx,
         device: &DeviceRow,
-        draft: Draft,
+        draft: &Draft,
         session: SessionKey,
         ledger: &mut Ledger,
     ) -> Result<DeviceConfig, Refusal> {
@@ -250,14 +251,15 @@ impl Controller {
         }
         let mut vaults = Vec::with_capacity(draft.lines.len());
         let mut releases = Releases::to(tx, &self.kek, device, session).await?;
-        for Line { mut entry, decision } in draft.lines {
+        for Line { entry, decision } in &draft.lines {
+            let mut entry = entry.clone();
             if let Ruling::Release(granted) = &decision.ruling {
                 entry.release = releases.of(tx, granted).await?;
             }
             vaults.push(entry);
         }
         let (device_key, version) = (key_of(device)?, self.place(device.section_version));
-        let (follows, removed) = (ledger.head, draft.removed);
+        let (follows, removed) = (ledger.head, draft.removed.clone());
         let section = Section { device: device.id, device_key, session, version, follows, vaults, removed };
         let config = self.parts(device, Some(section))?;
         config.section_digest().into_iter().for_each(|digest| ledger.send(digest));
@@ -291,11 +293,20 @@ impl Controller {
         })
     }
 
-    /// Covers what a device would act on, and the session: a new session is answered in full.
-    fn hash(&self, device: &DeviceRow, draft: Option<&Draft>, session: Option<SessionKey>) -> String {
+    /// Covers what a device would act on, the session, and the section that was sent last: a new session is answered in full, and so is a
+    /// device that has a section of the same words which followed another one (it came late or again, or another copy of the database
+    /// sent it), for by that it makes and re-keys nothing.
+    fn hash(
+        &self,
+        device: &DeviceRow,
+        drawn: Option<(&Draft, &Ledger)>,
+        session: Option<SessionKey>,
+    ) -> String {
+        let (draft, ledger) = drawn.unzip();
+        let last = ledger.and_then(|ledger| ledger.sent.last()).map(|sent| sent.digest.0);
         let lacks = draft.and_then(|draft| draft.lacks).map(|lacks| format!(" lacks {lacks}"));
         let text = format!(
-            "config v1 {} {:?} {} {:?} {:?} {:?} {:?}{}",
+            "config v2 {} {:?} {} {:?} {:?} {:?} {:?} {last:?}{}",
             device.id,
             self.incarnation,
             self.authority.list_hash,

@@ -22,7 +22,7 @@ pub(super) struct Database {
     removed: bool,
 }
 
-pub(super) const DEVICE: DeviceId = DeviceId(uuid::Uuid::from_u128(0xd));
+pub(crate) const DEVICE: DeviceId = DeviceId(uuid::Uuid::from_u128(0xd));
 
 impl Database {
     pub(super) fn new(key: u32) -> Self {
@@ -43,6 +43,11 @@ impl Database {
         self.past.push(Incarnation([self.incarnation; 16]));
         (self.incarnation, self.version, self.ledger) = (fresh, 0, Ledger::default());
         self.listed = false;
+    }
+
+    #[allow(dead_code, reason = "for the seams")]
+    pub(super) fn put_keys(&mut self, keys: BTreeMap<u64, u32>) {
+        self.keys = keys;
     }
 
     pub(super) fn knows(&self, key: u32) -> bool {

@@ -36,7 +36,7 @@ impl World {
         Answer { root: ROOT, said, beside: Beside::default(), signed: Signed { envelope, certs: vec![] } }
     }
 
-    fn hear_live(&mut self, answer: Answer) {
+    pub(super) fn hear_live(&mut self, answer: Answer) {
         self.hear(Heard::Answer(Authority::Live, Box::new(answer)));
     }
 
@@ -114,7 +114,8 @@ impl World {
         let listed = listing.and_then(|listing| listing.vaults.get(&self.id)).map(|want| want.policy.clone());
         let policy = listed.or_else(|| self.id.is_default().then(|| default_policy(&self.node())));
         let current = self.memory.keys.map(|ring| ring.current.0);
-        self.allowed.extend(policy.and_then(|policy| Wrapping::of(&policy, current)));
+        let wrapping = policy.and_then(|policy| Wrapping::of(&policy, current));
+        self.allowed.extend(wrapping.filter(|wrapping| !self.allowed.contains(wrapping)));
     }
 
     fn carry_out(&mut self, effect: Effect) {

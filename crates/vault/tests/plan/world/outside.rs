@@ -12,7 +12,7 @@ impl World {
     }
 
     pub(super) fn restart(&mut self) {
-        self.memory = Memory::new();
+        self.memory = Memory::new(self.session);
         self.hear_tpm();
         self.open_record();
     }
@@ -20,7 +20,7 @@ impl World {
     /// Only a boot closes the Config Vault, and the vault's own key goes with it.
     pub(super) fn start_unread(&mut self) {
         self.kernel.clear();
-        self.memory = Memory::new();
+        self.memory = Memory::new(self.session);
         self.record_readable = false;
         self.hear_tpm();
         self.hear(Heard::RecordClosed);
@@ -105,6 +105,7 @@ impl World {
         self.disk.shares = BySeal { tpm: lost, pcrs: None };
         self.disk.pin = None;
         self.disk.dropped = true;
+        self.disk.generation = self.disk.roots.generation;
         self.table_lost = false;
         self.hear_tpm();
     }

@@ -67,7 +67,7 @@ impl World {
     }
 
     /// Does the first `halves` parts of the node's own step, if one is due. Says whether it was.
-    fn run_node(&mut self, halves: usize) -> bool {
+    pub(super) fn run_node(&mut self, halves: usize) -> bool {
         let step = self.node_next();
         for part in 0..3.min(halves) {
             step.iter().for_each(|step| self.node_part(step, part));
@@ -76,7 +76,7 @@ impl World {
         step.is_some()
     }
 
-    fn node_next(&self) -> Option<NodeStep> {
+    pub(super) fn node_next(&self) -> Option<NodeStep> {
         // The default vaults rest, and are nobody's here: while one is to be made no generation ends.
         let resting = Known { unseen: true, ..Known::default() };
         let defaults = [CONFIG_VAULT, IMAGE_VAULT].map(|id| (id, resting.clone()));
@@ -95,7 +95,7 @@ impl World {
 
     /// Does the first `halves` parts of a step, checking after each.
     pub(super) fn apply(&mut self, step: Step, halves: usize) {
-        self.fresh += 1;
+        self.fresh += u32::from(matches!(step.kind(), StepKind::MakeShare | StepKind::MakeMetadata));
         let fresh = self.fresh;
         for part in 0..3.min(halves) {
             self.part(step, part, fresh);

@@ -78,7 +78,10 @@ impl World {
     }
 
     pub(super) fn known(&self) -> Known {
-        Known { seen: self.seen(), keys: self.keys(), setbacks: self.memory.setbacks, unseen: false }
+        let setbacks = self.memory.setbacks;
+        let mut known = Known { seen: self.seen(), keys: self.keys(), setbacks, unseen: false };
+        (self.twist)(&mut known);
+        known
     }
 
     pub(super) fn ask(&self) -> (Wish, Next) {

@@ -109,6 +109,8 @@ impl World {
         assert!(!lost, "a lost share is lost for ever");
         let before = std::mem::replace(&mut self.disk.roots.in_force, there);
         (self.disk.roots.others, self.disk.dropped) = (Some(before), false);
+        self.disk.roots.generation += 1;
+        self.disk.generation = self.disk.roots.generation;
     }
 
     pub(super) fn write(&mut self, part: usize, content: u32, wrapping: Wrapping) {

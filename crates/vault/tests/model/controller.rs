@@ -1,0 +1,376 @@
+//! The controller's database and what it does with it: glue, over the shipped `life`, `decide`, `challenge` and `ledger`. What the real one keeps
+//! in rows is kept in a value here, which can be copied and put back.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use attest::SessionKey;
+use vault::belief::{Answer, Beside, LockOrders, Said, Signed};
+use vault::decide::{
+    Asking, Bar, Challenge, Decision, Evidence, Ruling, Standing, Subject, Tpm, Withheld, challenge, decide,
+    lacking,
+};
+use vault::ids::{Incarnation, SectionDigest, SectionVersion};
+use vault::ledger::{Ledger, Older};
+use vault::life::{
+    Applied, Contact, Deleted, Deletion, Life, Listed, Phase, Rotated, Rotation, Wish, applied,
+};
+use vault::policy::{Attest, Check, Door, VaultPolicy};
+use vault::rotation::Epochs;
+use vault::section::{
+    Custody, Encryption, Entry, NodePolicy, Operation, Presence, Release, Seal, SealedKey, Section,
+};
+
+use crate::evidence::Appraised;
+use crate::guards::Guard;
+use crate::state::{USER, digest_of};
+use crate::world::controller::DEVICE;
+use crate::world::seams::Word;
+use crate::world::{KEY, ROOT};
+
+const NOW: u64 = 1_800_000_000;
+const GRACE_S: u64 = 60;
+
+/// A database.
+#[derive(Debug, Clone)]
+pub(crate) struct Controller {
+    incarnation: u8,
+    past: Vec<Incarnation>,
+    version: u64,
+    digest: Option<u64>,
+    ledger: Ledger,
+    pub(crate) older: Option<Older>,
+    /// Nothing: it was removed, and forgotten.
+    pub(crate) life: Option<Life>,
+    pub(crate) keys: BTreeMap<u64, u32>,
+    pub(crate) policy: VaultPolicy,
+    pub(crate) lost: bool,
+    evidence: Option<(SessionKey, bool)>,
+    /// How often an operator changed whether the vault is wanted: counted for the check alone.
+    pub(crate) words: u8,
+    without: Option<Guard>,
+}
+
+/// An answer, and by what a node tells that it has it.
+#[derive(Debug, Clone)]
+pub(crate) struct Reply {
+    pub(crate) answer: Answer,
+    pub(crate) hash: u64,
+    pub(crate) words: u8,
+}
+
+impl Controller {
+    pub(crate) fn new(custody: Custody, seal: Seal) -> Self {
+        let name: vault::ids::Name = "berlin".parse().expect("a name");
+        let node = NodePolicy { encryption: Encryption::Aes256Xts, custody, seal };
+        let attest = Attest { every: Duration::from_secs(600), require: BTreeSet::from([Check::Pcrs]) };
+        let delete_after = Duration::from_secs(GRACE_S);
+        let policy = VaultPolicy { name, node, attest, delete_after, operation: Door::Unlock };
+        let Ok(Applied::Created(listed)) = apply(&policy, None) else { panic!("a new vault is created") };
+        Self {
+            incarnation: 1,
+            past: Vec::new(),
+            version: 0,
+            digest: None,
+            ledger: Ledger::default(),
+            older: None,
+            life: Some(Life::Listed(listed)),
+            keys: BTreeMap::from([(1, 1)]),
+            policy,
+            lost: false,
+            evidence: None,
+            words: 0,
+            without: None,
+        }
+    }
+
+    pub(crate) fn without(self, without: Option<Guard>) -> Self {
+        Self { without, ..self }
+    }
+
+    pub(crate) fn listed(&self) -> Option<&Listed> {
+        match &self.life {
+            Some(Life::Listed(listed)) => Some(listed),
+            Some(Life::Gone(_)) | None => None,
+        }
+    }
+
+    fn place(&self) -> SectionVersion {
+        SectionVersion { incarnation: Incarnation([self.incarnation; 16]), version: self.version }
+    }
+
+    /// A new key, unless its node could miss it. Says whether there is one.
+    pub(crate) fn rotate(&mut self, force: bool, key: u32) -> bool {
+        let Some(listed) = self.listed().filter(|_| self.older.is_none()).cloned() else { return false };
+        let how = Rotation { force, expect_epoch: None };
+        let Ok(Rotated::Now { vault, .. }) = listed.rotate(self.policy.node.custody.needs_controller(), how)
+        else {
+            return false;
+        };
+        self.keys.insert(vault.epochs.current().0, key);
+        self.life = Some(Life::Listed(vault));
+        true
+    }
+
+    pub(crate) fn delete(&mut self) -> bool {
+        let Some(listed) = self.listed().cloned() else { return false };
+        let older = self.older.is_some();
+        let how = Deletion { now: NOW, grace_s: GRACE_S, next_version: self.version + 1, older };
+        let (Deleted::Grace { vault, .. } | Deleted::Held { vault, .. }) = listed.delete(USER, how) else {
+            return false;
+        };
+        (self.life, self.words) = (Some(Life::Listed(vault)), self.words + 1);
+        true
+    }
+
+    /// The operator wants it again. Says whether it was being removed.
+    pub(crate) fn undo(&mut self) -> bool {
+        let Ok(Applied::Changed(listed)) = apply(&self.policy, self.listed().cloned()) else { return false };
+        (self.life, self.words) = (Some(Life::Listed(listed)), self.words + 1);
+        true
+    }
+
+    /// Time passes: a grace is over, but in a database that is known to be an older one.
+    pub(crate) fn end_grace(&mut self) -> bool {
+        let Some(listed) = self.listed().filter(|_| self.older.is_none()) else { return false };
+        let Ok(gone) = listed.end_grace(NOW + GRACE_S, self.version + 1) else { return false };
+        (self.life, self.digest) = (Some(Life::Gone(gone)), None);
+        self.keys.clear();
+        true
+    }
+
+    /// `evc begin-anew`.
+    pub(crate) fn begin_anew(&mut self, fresh: u8) {
+        self.past.push(Incarnation([self.incarnation; 16]));
+        if let Some(Older::LaterLife(told)) = self.older {
+            self.past.push(told);
+        }
+        (self.incarnation, self.version, self.digest) = (fresh, 0, None);
+        (self.ledger, self.older) = (Ledger::default(), None);
+        self.life = self.life.take().map(|life| match life {
+            Life::Listed(listed) => Life::Listed(Listed {
+                phase: Phase::Wanted,
+                recreate: false,
+                taken: None,
+                said: None,
+                ..listed
+            }),
+            Life::Gone(gone) => Life::Gone(vault::life::Gone { left: 1, ..gone }),
+        });
+    }
+
+    /// A report, and a request for configuration. `first`: it is no repetition of an earlier one.
+    pub(crate) fn hear(
+        &mut self,
+        word: &Word,
+        has: Option<u64>,
+        first: bool,
+        by: (&Appraised, Option<Guard>),
+    ) -> Option<Reply> {
+        if first {
+            // A nonce is good once, and a report is numbered: what is sent again shows nothing.
+            self.evidence = Some((word.session, word.measured));
+            self.fold(word, by.1);
+        }
+        let heard = match word.head {
+            None => self.older.map_or(Ok(()), Err),
+            Some(head) => self.ledger.hear(self.place(), &self.past, (head.version, head.digest)),
+        };
+        self.older = heard.err().filter(|_| by.1 != Some(Guard::Ledger));
+        if self.older.is_some() {
+            return self.reply(word.session, None, (Said::NoSection, Beside::default()), has);
+        }
+        self.answer(word, has, by)
+    }
+
+    fn fold(&mut self, word: &Word, guard: Option<Guard>) {
+        self.life = match self.life.take() {
+            Some(Life::Listed(listed)) => Some(Life::Listed(match &word.report {
+                Some(report) => listed.hear(report),
+                None => listed,
+            })),
+            Some(Life::Gone(gone)) => {
+                let said = Contact {
+                    accepted: word.accepted,
+                    state: word.report.as_ref().map(|report| report.state),
+                };
+                let forgets =
+                    gone.forget(self.place().incarnation, said).is_ok() || guard == Some(Guard::Remembered);
+                (!forgets).then_some(Life::Gone(gone))
+            }
+            None => None,
+        };
+    }
+
+    fn answer(
+        &mut self,
+        word: &Word,
+        has: Option<u64>,
+        (appraised, guard): (&Appraised, Option<Guard>),
+    ) -> Option<Reply> {
+        let shown = self.evidence.filter(|_| guard != Some(Guard::Appraisal)).unwrap_or((word.session, true));
+        let evidence =
+            Evidence { standing: Standing::Quoted(appraised.get(shown.0, shown.1)), at: NOW, renew: false };
+        let barred = (self.lost && guard != Some(Guard::Lost)).then_some(Bar::Lost);
+        let asking = Asking { device: DEVICE, session: word.session, tpm: Tpm::Present, barred };
+        let decisions: Vec<Decision> = self
+            .listed()
+            .map(|listed| decide(&self.subject(listed), &evidence, &asking, NOW))
+            .into_iter()
+            .collect();
+        let inplace = challenge(&decisions, &evidence, &asking, NOW) == Challenge::InPlace;
+        let lacks = lacking(&decisions).filter(|_| inplace);
+        let entries: Vec<Entry> =
+            self.listed().zip(decisions.first()).map(|(l, d)| self.entry(l, d, guard)).into_iter().collect();
+        let ended = |entry: &Entry| guard == Some(Guard::Grace) && entry.standing == Presence::Removing;
+        let entries: Vec<Entry> = entries.into_iter().filter(|entry| !ended(entry)).collect();
+        let locked =
+            entries.iter().any(|entry| entry.operation == Operation::Lock) && guard != Some(Guard::Orders);
+        let removed = self.removed(guard);
+        let said = match inplace {
+            true => locked.then(|| digest_of(&"orders")),
+            false => Some(digest_of(&(&entries, &removed))),
+        };
+        let astray = !inplace && self.ledger.is_astray() && guard != Some(Guard::Astray);
+        if said.is_some_and(|said| Some(said) != self.digest || astray) {
+            (self.version, self.digest) = (self.version + 1, said);
+        }
+        if inplace {
+            let orders = locked.then(|| self.orders(word.session));
+            let beside = Beside { orders, lacks: lacks.map(str::to_owned) };
+            return self.reply(word.session, said, (Said::NoSection, beside), has);
+        }
+        let section = Section {
+            device: DEVICE,
+            device_key: KEY,
+            session: word.session,
+            version: self.place(),
+            follows: self.ledger.head,
+            vaults: entries,
+            removed,
+        };
+        self.lets_out_what_it_may(&section);
+        if has == Some(self.hash(word.session, said, None)) {
+            return None;
+        }
+        let digest = section_digest(&section);
+        self.ledger.send(digest);
+        self.reply(word.session, said, (Said::Section(Box::new(section), digest), Beside::default()), has)
+    }
+
+    fn subject<'a>(&'a self, listed: &Listed) -> Subject<'a> {
+        Subject {
+            vault: USER,
+            policy: &self.policy,
+            epochs: listed.epochs,
+            reported: listed.taken,
+            standing: standing(listed),
+        }
+    }
+
+    fn entry(&self, listed: &Listed, decision: &Decision, guard: Option<Guard>) -> Entry {
+        let behind = listed.epochs.is_behind(listed.taken) && self.policy.node.custody.needs_controller();
+        let operation = match (&decision.ruling, standing(listed)) {
+            (Ruling::Withhold(Withheld::DeviceLost), _) | (_, Presence::Removing) => Operation::Lock,
+            _ => self.policy.operation(behind),
+        };
+        let release = match &decision.ruling {
+            Ruling::NotNeeded => Release::NotNeeded,
+            Ruling::Withhold(why) => Release::Withheld { reason: why.coarse().into() },
+            Ruling::Release(granted) => self.release(granted.epochs(), guard),
+        };
+        Entry {
+            id: USER,
+            name: "berlin".parse().expect("a name"),
+            policy: self.policy.node.clone(),
+            operation,
+            standing: standing(listed),
+            created: listed.made,
+            recreate: listed.recreate,
+            release,
+        }
+    }
+
+    /// Which key it is stands for the key.
+    fn release(&self, epochs: Epochs, guard: Option<Guard>) -> Release {
+        let sealed = |epoch: vault::ids::Epoch| SealedKey {
+            epoch,
+            enc: self.keys.get(&epoch.0).copied().unwrap_or_default().to_be_bytes().to_vec(),
+            ciphertext: vec![],
+        };
+        let last = if guard == Some(Guard::TwoEpochs) { vault::ids::Epoch::FIRST } else { epochs.last() };
+        Release::Keys { current: sealed(epochs.current()), last: sealed(last) }
+    }
+
+    fn removed(&self, guard: Option<Guard>) -> Vec<vault::ids::VaultId> {
+        let gone = matches!(self.life, Some(Life::Gone(_)));
+        let runs = self.listed().is_some_and(|listed| listed.phase != Phase::Wanted);
+        (gone || (guard == Some(Guard::Grace) && runs)).then_some(USER).into_iter().collect()
+    }
+
+    fn orders(&self, session: SessionKey) -> LockOrders {
+        LockOrders {
+            device: DEVICE,
+            device_key: KEY,
+            session,
+            at: self.place(),
+            vaults: BTreeSet::from([USER]),
+        }
+    }
+
+    /// None: it has that already.
+    fn reply(
+        &self,
+        session: SessionKey,
+        said: Option<u64>,
+        (what, beside): (Said, Beside),
+        has: Option<u64>,
+    ) -> Option<Reply> {
+        let hash = self.hash(session, said, beside.lacks.as_deref());
+        let envelope = digest_of(&(&what, &beside)).to_be_bytes().to_vec();
+        let answer = Answer { root: ROOT, said: what, beside, signed: Signed { envelope, certs: vec![] } };
+        (has != Some(hash)).then_some(Reply { answer, hash, words: self.words })
+    }
+
+    /// What a node tells that it has. It covers the section that was sent last: one of the same words that followed another is none that it has.
+    fn hash(&self, session: SessionKey, said: Option<u64>, lacks: Option<&str>) -> u64 {
+        let last = self.ledger.sent.last().map(|sent| sent.digest);
+        let last = last.filter(|_| self.without != Some(Guard::LastSent));
+        digest_of(&(self.place(), said, session, lacks, last))
+    }
+
+    /// KO-1, VC-3, TH-1: held against what the operator said and the session showed, apart from the decision.
+    fn lets_out_what_it_may(&self, section: &Section) {
+        for entry in &section.vaults {
+            let Release::Keys { current, last } = &entry.release else { continue };
+            let listed = self.listed().expect("it is listed");
+            assert!(!self.lost, "a key goes out to a lost device");
+            assert_eq!(self.evidence, Some((section.session, true)), "a key goes out without good evidence");
+            assert!(
+                listed.phase == Phase::Wanted && self.policy.operation == Door::Unlock,
+                "a key that nobody asked for"
+            );
+            let over = [current, last].into_iter().any(|key| key.epoch.0 + 1 < listed.epochs.current().0);
+            assert!(!over, "a key that is over goes out");
+        }
+    }
+}
+
+fn apply(policy: &VaultPolicy, there: Option<Listed>) -> Result<Applied, vault::life::NotApplied> {
+    let encryption = policy.node.encryption;
+    let present = there.as_ref().map(|_| encryption);
+    applied(USER, there, Wish { policy: &policy.name, encryption, present }, 0)
+}
+
+fn standing(listed: &Listed) -> Presence {
+    match listed.phase {
+        Phase::Wanted => Presence::Active,
+        Phase::Grace { .. } => Presence::Removing,
+    }
+}
+
+fn section_digest(section: &Section) -> SectionDigest {
+    let mut bytes = [0; 32];
+    bytes[..4].copy_from_slice(&(digest_of(section) as u32).to_be_bytes());
+    SectionDigest(bytes)
+}

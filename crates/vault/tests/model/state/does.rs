@@ -1,0 +1,184 @@
+//! What happens, on the way, at the node and at the controller.
+
+use vault::belief::Said;
+use vault::section::{Operation, Release};
+
+use super::{Action, MOST_ANSWERS, Request, Scenario, State, USER, session};
+use crate::controller::Reply;
+use crate::guards::Guard;
+use crate::world::seams::NewLife;
+
+impl State {
+    pub(super) fn happen(&mut self, action: Action, scenario: &Scenario) {
+        match action {
+            Action::Ask => {
+                self.request = Some(Request { word: self.node.word(), has: self.has, heard: false })
+            }
+            Action::Hear => self.hear(scenario, false),
+            Action::HearAgain => {
+                self.left.repeats -= 1;
+                self.hear(scenario, true);
+            }
+            Action::LoseRequest => (self.request, self.left.losses) = (None, self.left.losses - 1),
+            Action::Answer(nth) => {
+                self.left.reorders -= u8::from(nth > 0);
+                let reply = self.answers.remove(nth);
+                self.answered(reply, scenario.without);
+            }
+            Action::AnswerAgain(nth) => {
+                self.left.repeats -= 1;
+                self.answered(self.answers[nth].clone(), scenario.without);
+            }
+            Action::LoseAnswer(nth) => {
+                self.left.losses -= 1;
+                drop(self.answers.remove(nth));
+            }
+            at_the_node @ (Action::Step
+            | Action::Cut { .. }
+            | Action::Unread
+            | Action::RecordOpens
+            | Action::LoseRecord
+            | Action::Boot { .. }
+            | Action::TakeImage
+            | Action::PutImageBack) => self.happen_at_node(at_the_node),
+            at_the_controller => self.happen_at_controller(at_the_controller, scenario.without),
+        }
+    }
+
+    pub(super) fn hear(&mut self, scenario: &Scenario, again: bool) {
+        let Some(request) = self.request.take() else { return };
+        let by = (&scenario.appraised, scenario.without);
+        let reply = self.controller.hear(&request.word, request.has, !request.heard, by);
+        self.answers.extend(reply.filter(|_| self.answers.len() < MOST_ANSWERS));
+        self.request = again.then_some(Request { heard: true, ..request });
+    }
+
+    /// An answer to an earlier life of vaultmgr's is told by what is in it alone.
+    pub(super) fn answered(&mut self, mut reply: Reply, without: Option<Guard>) {
+        self.has = Some(reply.hash);
+        if without == Some(Guard::Follows)
+            && let Said::Section(section, _) = &mut reply.answer.said
+        {
+            section.follows = self.node.head_on_disk();
+        }
+        if without == Some(Guard::Absence)
+            && let Said::Section(section, _) = &mut reply.answer.said
+            && section
+                .vaults
+                .iter()
+                .all(|entry| entry.release == Release::NotNeeded || entry.operation == Operation::Lock)
+        {
+            section.vaults.clear();
+            section.removed = vec![USER];
+        }
+        self.node.answered(&reply.answer);
+        if let Said::Section(_, digest) = &reply.answer.said
+            && self.node.head_on_disk() == Some(*digest)
+        {
+            self.memory.words_heard = reply.words;
+        }
+    }
+
+    pub(super) fn live_again(&mut self, life: NewLife) {
+        self.lives += 1;
+        self.has = None;
+        self.node.live_again(session(self.lives), life);
+    }
+
+    pub(super) fn happen_at_node(&mut self, action: Action) {
+        match action {
+            Action::Step => drop(self.node.step_on(usize::MAX)),
+            Action::Cut { parts, booted } => {
+                self.left.cuts -= 1;
+                if parts > 0 {
+                    self.node.step_on(parts);
+                }
+                self.live_again(if booted {
+                    NewLife::Booted { measured: self.node.is_measured() }
+                } else {
+                    NewLife::Killed
+                });
+            }
+            Action::Unread => {
+                self.left.unread -= 1;
+                self.live_again(NewLife::Unread);
+            }
+            Action::RecordOpens => drop(self.node.opens_record()),
+            Action::LoseRecord => {
+                self.left.records -= 1;
+                self.lives += 1;
+                self.has = None;
+                self.node.lose_record(session(self.lives));
+            }
+            Action::Boot { measured } => {
+                self.left.unmeasured -= u8::from(!measured);
+                self.live_again(NewLife::Booted { measured });
+            }
+            Action::TakeImage => self.image = self.node.image().map(Box::new),
+            Action::PutImageBack => self.put_image_back(),
+            _ => {}
+        }
+    }
+
+    pub(super) fn put_image_back(&mut self) {
+        let Some(image) = self.image.take() else { return };
+        self.left.images -= 1;
+        self.lives += 1;
+        self.has = None;
+        self.node.put_back(*image, session(self.lives));
+        (self.memory.written, self.memory.older_disk) = (self.node.has_data(), true);
+    }
+
+    pub(super) fn happen_at_controller(&mut self, action: Action, without: Option<Guard>) {
+        let Self { controller, left, memory, .. } = self;
+        match action {
+            Action::ControllerRestarts => {
+                left.controller_restarts -= 1;
+                (self.request, self.answers) = (None, Vec::new());
+            }
+            Action::CopyDatabase => self.database = Some(Box::new((controller.clone(), memory.unwanted))),
+            Action::PutDatabaseBack => {
+                left.databases -= 1;
+                memory.older_database = true;
+                let (copy, unwanted) = *self.database.take().expect("it was copied");
+                // What no node heard of is as if it had never been said.
+                if memory.words_heard <= copy.words {
+                    memory.unwanted = unwanted;
+                }
+                *controller = copy;
+            }
+            Action::BeginAnew => {
+                self.incarnations += 1;
+                controller.begin_anew(self.incarnations);
+                memory.unwanted = false;
+            }
+            Action::Rotate { force } => {
+                if force {
+                    left.forced -= 1
+                } else {
+                    left.rotations -= 1
+                }
+                memory.forced |= force;
+                self.keys += u32::from(
+                    controller.rotate(force || without == Some(Guard::RotationWaits), self.keys + 1),
+                );
+            }
+            Action::Delete => {
+                left.deletions -= 1;
+                memory.unwanted |= controller.delete();
+            }
+            Action::Undo => {
+                left.undos -= 1;
+                memory.unwanted &= !controller.undo();
+            }
+            Action::GraceEnds => memory.ended |= controller.end_grace() && memory.unwanted,
+            Action::Turn(door) => (left.doors, controller.policy.operation) = (left.doors - 1, door),
+            Action::Lost => (left.losts, controller.lost) = (left.losts - 1, true),
+            Action::Apply(custody) => {
+                left.custodies -= 1;
+                controller.policy.node.custody = custody;
+            }
+            _ => {}
+        }
+    }
+}
