@@ -5,6 +5,7 @@
 use attest::SessionKey;
 use prost::Message as _;
 use vault::ids::{DeviceId, SectionDigest};
+use vault::lease::LeaseNonce;
 use vault::section::Section;
 use vault::wanted::Head;
 
@@ -38,6 +39,8 @@ pub struct VaultAsk {
     pub rescue: bool,
     /// The section that it accepted last; none while it has none, or could not read its record yet.
     pub accepted: Option<Head>,
+    /// What leases are to be renewed by.
+    pub lease: Option<LeaseNonce>,
 }
 
 impl ConfigRequest {
@@ -49,6 +52,7 @@ impl ConfigRequest {
             suite: suite::X25519,
             held: ask.held.as_ref().map(Into::into),
             rescue: ask.rescue,
+            lease_nonce: ask.lease.map(|nonce| nonce.0.to_vec()).unwrap_or_default(),
             accepted: ask.accepted.map(|head| pb::vault::Accepted {
                 version: Some((&head.version).into()),
                 digest: head.digest.0.to_vec(),
@@ -81,7 +85,9 @@ fn vault_ask(ask: pb::vault::ConfigAsk) -> Result<VaultAsk, DecodeError> {
     suite::check(ask.suite)?;
     let held = ask.held.map(control::bundle).transpose()?;
     let accepted = ask.accepted.map(accepted).transpose()?;
-    Ok(VaultAsk { session: section::session("session", &ask.session)?, held, rescue: ask.rescue, accepted })
+    let lease = section::lease_nonce(&ask.lease_nonce)?;
+    let session = section::session("session", &ask.session)?;
+    Ok(VaultAsk { session, held, rescue: ask.rescue, accepted, lease })
 }
 
 fn accepted(raw: pb::vault::Accepted) -> Result<Head, DecodeError> {

@@ -9,6 +9,7 @@ mod defaults;
 mod disk_away;
 mod faults;
 mod installed;
+mod leases;
 mod life;
 mod many;
 mod orders;

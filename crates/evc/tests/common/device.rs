@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use attest::SessionKey;
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use vault::ids::DeviceId;
+use vault::lease::LeaseNonce;
 use vault::section::Section;
 use vault::wanted::Head;
 use wire::Certificate;
@@ -100,6 +101,8 @@ pub(crate) struct Device {
     pub(crate) hash: String,
     /// The section that it accepted last.
     pub(crate) head: Option<Head>,
+    /// What it asks with that leases be renewed.
+    pub(crate) lease: Option<LeaseNonce>,
 }
 
 /// Numbers the reports of all devices.
@@ -130,6 +133,7 @@ impl Device {
             session: new_session(),
             hash: String::new(),
             head: None,
+            lease: None,
         }
     }
 
@@ -162,6 +166,7 @@ impl Device {
             held: None,
             rescue: false,
             accepted: self.head,
+            lease: self.lease,
         });
         ConfigRequest { config_hash: self.hash.clone(), integrity_token: vec![], vault }.encode()
     }

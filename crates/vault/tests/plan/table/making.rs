@@ -256,6 +256,7 @@ fn nothing_is_sealed_to_an_unmeasured_boot() {
         tpm: Tpm::Present { table: TableSeen::Open, pcrs: false },
         measured: false,
         past: Past::NOTHING,
+        since_boot: SinceBoot::default(),
     };
     let policy = NodePolicy { seal: Seal::Pcrs, ..want(Custody::Tpm).policy };
     let wish = Wish::Keep(Want { policy, ..want(Custody::Tpm) });

@@ -9,6 +9,7 @@ use std::io;
 use fscrypt::scrub;
 use vault::condition::{Node, Past, ShareKey, TableSeen, Tpm};
 use vault::ids::{Generation, VaultId};
+use vault::lease::SinceBoot;
 use vault::roots::{PcrsRoot, TpmRoot, Vsk};
 use vault::secret::{RootSecret, TpmShare};
 use vault::section::{BySeal, Seal};
@@ -340,7 +341,7 @@ impl Shares {
     }
 }
 
-/// The node, as plans see it; without a TPM there are no shares.
+/// The node, as plans see it, at no time in particular; without a TPM there are no shares.
 pub(crate) fn node(shares: Option<&Shares>, absent: bool, measured: bool, setback: bool) -> Node {
     let tpm = match (shares, absent) {
         (Some(shares), _) => shares.tpm(),
@@ -348,7 +349,7 @@ pub(crate) fn node(shares: Option<&Shares>, absent: bool, measured: bool, setbac
         (None, false) => Tpm::Unknown,
     };
     let past = shares.map_or(Past::NOTHING, |shares| shares.past(setback));
-    Node { tpm, measured, past }
+    Node { tpm, measured, past, since_boot: SinceBoot::default() }
 }
 
 fn add_fresh(

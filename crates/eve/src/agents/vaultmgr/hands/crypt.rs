@@ -2,11 +2,13 @@
 //! Paths are checked by the implementation: never a link, never another filesystem. Keys pass through, none is kept here.
 
 use std::path::Path;
+use std::time::Duration;
 
 pub(crate) use vault::condition::Place;
 use vault::condition::{Hint, Key, Others};
 use vault::custody::Wrapping;
 use vault::ids::VaultId;
+use vault::lease::SinceBoot;
 use vault::secret::WrappingSecret;
 use vault::section::Encryption;
 
@@ -127,8 +129,21 @@ pub(crate) trait Crypt {
     /// Sets the policy on an empty directory.
     fn set_policy(&self, path: &Path, key: KeyId, encryption: Encryption) -> Result<(), CryptError>;
 
+    /// The time since the boot, suspends counted.
+    fn since_boot(&self) -> SinceBoot {
+        since_boot()
+    }
+
     /// Where overwritten metadata may have left copies, in words for people.
     fn residue(&self) -> Option<&'static str> {
         None
     }
+}
+
+/// CLOCK_BOOTTIME: it counts suspends, and nobody can set it.
+pub(crate) fn since_boot() -> SinceBoot {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let (seconds, nanoseconds) = (u64::try_from(now.tv_sec), u32::try_from(now.tv_nsec));
+    let (Ok(seconds), Ok(nanoseconds)) = (seconds, nanoseconds) else { return SinceBoot(Duration::MAX) };
+    SinceBoot(Duration::new(seconds, nanoseconds))
 }

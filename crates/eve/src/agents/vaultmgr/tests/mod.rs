@@ -16,6 +16,7 @@ mod holders;
 mod identity;
 mod jobs;
 mod judging;
+mod leases;
 mod life;
 mod many;
 mod movein;
