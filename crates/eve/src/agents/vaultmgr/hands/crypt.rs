@@ -142,8 +142,7 @@ pub(crate) trait Crypt {
 
 /// CLOCK_BOOTTIME: it counts suspends, and nobody can set it.
 pub(crate) fn since_boot() -> SinceBoot {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    let (seconds, nanoseconds) = (u64::try_from(now.tv_sec), u32::try_from(now.tv_nsec));
-    let (Ok(seconds), Ok(nanoseconds)) = (seconds, nanoseconds) else { return SinceBoot(Duration::MAX) };
-    SinceBoot(Duration::new(seconds, nanoseconds))
+    let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME);
+    // By a clock that can't be read every lease is over.
+    SinceBoot(now.map_or(Duration::MAX, Duration::from))
 }
