@@ -79,7 +79,13 @@ fn evidence_is_renewed_beside_an_unchanged_section_and_lapses_without() {
     let mut device = Device::onboarded(&evc, "edge-1");
     device.attested(&evc);
     let session = device.session.session_key();
-    let vault = Some(wire::config::VaultAsk { session, held: None, rescue: None, accepted: device.head });
+    let vault = Some(wire::config::VaultAsk {
+        session,
+        held: None,
+        rescue: None,
+        accepted: device.head,
+        lease: None,
+    });
     let ask =
         wire::config::ConfigRequest { config_hash: device.hash.clone(), integrity_token: vec![], vault };
     let after = |s: u64| evc.config_at(device.id, &ask, now() + s).expect("an answer");

@@ -48,9 +48,21 @@ pub(crate) enum LineError {
     Config(#[from] PlaceError),
     /// Somebody answers who is not believed.
     #[error(
-        "the controller's TLS certificate is not good under config/root-certificate.pem (is it this controller's, and is the clock right?): put the controller's there, or set the clock"
+        "the controller's TLS certificate is not good under config/root-certificate.pem (is it this controller's?): put the controller's there"
     )]
     NotBelieved(#[source] ureq::Error),
+    /// By this node's clock, a certificate on the way to the controller's is not good yet, or not any more.
+    #[error(
+        "by this node's clock, which says {}, the controller's TLS certificate is {}: set the clock; if it is right, renew the certificate at the controller", day(*.clock_unix_s), .judged.words()
+    )]
+    Dates {
+        /// What the clock says, seconds since 1970.
+        clock_unix_s: u64,
+        /// On which side of the dates that is.
+        judged: Judged,
+        /// As rustls says it.
+        source: ureq::Error,
+    },
     /// The proxy lets nobody through.
     #[error(
         "the proxy that config/proxy names does not let this node through to the controller: allow it there, or write another one"
@@ -74,6 +86,33 @@ pub(crate) enum LineError {
         "what answers at config/server is no controller: its answer is not {PROTO}; see that the address is right"
     )]
     OtherMedia,
+}
+
+/// A clock outside the dates of a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Judged {
+    /// Before the first.
+    Early,
+    /// After the last.
+    Late,
+}
+
+impl Judged {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Early => "not valid yet",
+            Self::Late => "not valid any more",
+        }
+    }
+}
+
+/// A day, as a clock says it.
+fn day(unix_s: u64) -> String {
+    let at = std::time::UNIX_EPOCH.checked_add(Duration::from_secs(unix_s));
+    at.map_or_else(
+        || format!("{unix_s} s since 1970"),
+        |at| humantime::format_rfc3339_seconds(at).to_string(),
+    )
 }
 
 /// The line to the controller.
@@ -214,19 +253,35 @@ fn read(
 fn unreachable(error: ureq::Error) -> LineError {
     match &error {
         ureq::Error::ConnectProxyFailed(_) => LineError::Proxy(error),
-        other if is_of_certificates(other) => LineError::NotBelieved(error),
+        other if is_of_certificates(other) => match of_dates(other) {
+            Some(judged) => LineError::Dates { clock_unix_s: now_unix_s(), judged, source: error },
+            None => LineError::NotBelieved(error),
+        },
         _ => LineError::Unreachable(error),
     }
 }
 
 /// The handshake runs when first bytes are written: what rustls says of it comes as an error of input and output.
 fn is_of_certificates(error: &ureq::Error) -> bool {
-    let said = match error {
+    matches!(said(error), Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented))
+}
+
+/// On which side of a certificate's dates the clock is, where it is that.
+fn of_dates(error: &ureq::Error) -> Option<Judged> {
+    use rustls::CertificateError::{Expired, ExpiredContext, NotValidYet, NotValidYetContext};
+    match said(error)? {
+        rustls::Error::InvalidCertificate(NotValidYet | NotValidYetContext { .. }) => Some(Judged::Early),
+        rustls::Error::InvalidCertificate(Expired | ExpiredContext { .. }) => Some(Judged::Late),
+        _ => None,
+    }
+}
+
+fn said(error: &ureq::Error) -> Option<&rustls::Error> {
+    match error {
         ureq::Error::Rustls(said) => Some(said),
         ureq::Error::Io(error) => error.get_ref().and_then(|inner| inner.downcast_ref()),
         _ => None,
-    };
-    matches!(said, Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented))
+    }
 }
 
 /// The time, seconds since 1970.

@@ -13,7 +13,7 @@
 //! The controller's side: [`policy`] (what the operator writes), [`decide`](mod@decide) (may a key go out), [`life`] (what may become
 //! of a vault), [`rotation`] (its epochs), [`ledger`] (the chain of sections to one device).
 //!
-//! Both sides share [`ids`], [`secret`], [`section`], [`custody`], [`shares`], [`roots`], [`defaults`], [`report`], [`opened`], [`text`].
+//! Both sides share [`ids`], [`secret`], [`lease`], [`section`], [`custody`], [`shares`], [`roots`], [`defaults`], [`report`], [`opened`], [`text`].
 
 pub mod belief;
 pub mod condition;
@@ -24,6 +24,7 @@ pub mod defaults;
 pub mod escrow;
 pub mod ids;
 pub mod labels;
+pub mod lease;
 pub mod ledger;
 pub mod life;
 pub mod opened;

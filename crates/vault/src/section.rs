@@ -5,6 +5,7 @@ use attest::SessionKey;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{DeviceId, DeviceKey, Epoch, Name, SectionDigest, SectionVersion, VaultId};
+use crate::lease::{Lease, LeaseNonce};
 
 /// Who holds the key of a vault (UC-E).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -108,6 +109,9 @@ pub struct NodePolicy {
     pub custody: Custody,
     /// Under which TPM policy; without meaning for custody `controller`.
     pub seal: Seal,
+    /// How long it stays open without a new word of the controller's; none: for as long as nobody locks it. Not for default vaults.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<Lease>,
 }
 
 /// One controller key, sealed to the session (RFC 9180). Opaque here: `wire` seals and opens.
@@ -171,6 +175,14 @@ pub struct Entry {
     pub release: Release,
 }
 
+impl Entry {
+    /// Whether neither its operator nor its removal wants it locked.
+    #[must_use]
+    pub fn is_wanted_open(&self) -> bool {
+        self.operation != Operation::Lock && self.standing == Presence::Active
+    }
+}
+
 /// The whole section. Present, even empty, it is the authoritative list of user vaults (IF-5).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Section {
@@ -189,6 +201,9 @@ pub struct Section {
     /// Vaults that an operator had removed and whose grace is over: the node deletes these, and nothing else that is absent.
     /// At most [`MAX_VAULTS`], none of them listed.
     pub removed: Vec<VaultId>,
+    /// The node's question that this renews the leases by; none where no vault has one to be renewed.
+    #[serde(default)]
+    pub lease: Option<LeaseNonce>,
 }
 
 /// Most vaults of one node.

@@ -36,6 +36,7 @@ fn section(number: u8, follows: Option<u8>) -> Section {
         follows: follows.map(digest),
         vaults: vec![],
         removed: vec![VAULT],
+        lease: None,
     }
 }
 

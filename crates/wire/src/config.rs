@@ -5,6 +5,7 @@
 use attest::SessionKey;
 use prost::Message as _;
 use vault::ids::{DeviceId, Generation, SectionDigest};
+use vault::lease::LeaseNonce;
 use vault::section::Section;
 use vault::wanted::Head;
 
@@ -38,6 +39,8 @@ pub struct VaultAsk {
     pub rescue: Option<Generation>,
     /// The section that it accepted last; none while it has none, or could not read its record yet.
     pub accepted: Option<Head>,
+    /// What leases are to be renewed by.
+    pub lease: Option<LeaseNonce>,
 }
 
 impl ConfigRequest {
@@ -49,6 +52,7 @@ impl ConfigRequest {
             suite: suite::X25519,
             held: ask.held.as_ref().map(Into::into),
             rescue: ask.rescue.map(|generation| generation.0).unwrap_or_default(),
+            lease_nonce: ask.lease.map(|nonce| nonce.0.to_vec()).unwrap_or_default(),
             accepted: ask.accepted.map(|head| pb::vault::Accepted {
                 version: Some((&head.version).into()),
                 digest: head.digest.0.to_vec(),
@@ -82,7 +86,9 @@ fn vault_ask(ask: pb::vault::ConfigAsk) -> Result<VaultAsk, DecodeError> {
     let held = ask.held.map(control::bundle).transpose()?;
     let accepted = ask.accepted.map(accepted).transpose()?;
     let rescue = (ask.rescue != 0).then_some(Generation(ask.rescue));
-    Ok(VaultAsk { session: section::session("session", &ask.session)?, held, rescue, accepted })
+    let lease = section::lease_nonce(&ask.lease_nonce)?;
+    let session = section::session("session", &ask.session)?;
+    Ok(VaultAsk { session, held, rescue, accepted, lease })
 }
 
 fn accepted(raw: pb::vault::Accepted) -> Result<Head, DecodeError> {

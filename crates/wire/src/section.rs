@@ -5,6 +5,7 @@ use std::collections::HashSet;
 
 use attest::SessionKey;
 use vault::ids::{DeviceId, DeviceKey, Epoch, Incarnation, Name, SectionDigest, SectionVersion, VaultId};
+use vault::lease::{Lease, LeaseNonce};
 use vault::section::{
     Custody, Encryption, Entry, MAX_VAULTS, NodePolicy, Operation, Presence, Release, Seal, SealedKey,
     Section,
@@ -26,6 +27,7 @@ impl From<&Section> for pb::VaultSection {
             device_key: section.device_key.0.to_vec(),
             follows: section.follows.map(|digest| digest.0.to_vec()).unwrap_or_default(),
             removed: section.removed.iter().map(|id| id.0.as_bytes().to_vec()).collect(),
+            lease_nonce: section.lease.map(|nonce| nonce.0.to_vec()).unwrap_or_default(),
         }
     }
 }
@@ -49,6 +51,7 @@ impl From<&Entry> for pb::Vault {
             created: entry.created,
             recreate: entry.recreate,
             release: Some((&entry.release).into()),
+            lease_s: entry.policy.lease.map_or(0, Lease::seconds),
         }
     }
 }
@@ -95,6 +98,7 @@ pub(crate) fn section(raw: pb::VaultSection) -> Result<Section, DecodeError> {
         follows: follows(&raw.follows)?,
         vaults,
         removed,
+        lease: lease_nonce(&raw.lease_nonce)?,
     })
 }
 
@@ -142,6 +146,7 @@ fn entry(raw: pb::Vault) -> Result<Entry, DecodeError> {
         encryption: encryption(raw.encryption)?,
         custody: custody(raw.custody)?,
         seal: seal(raw.seal)?,
+        lease: lease(raw.lease_s)?,
     };
     Ok(Entry {
         id: VaultId(uuid("vault", &raw.id)?),
@@ -153,6 +158,16 @@ fn entry(raw: pb::Vault) -> Result<Entry, DecodeError> {
         recreate: raw.recreate,
         release: release(present("release", raw.release)?)?,
     })
+}
+
+/// One that is out of bounds is a lease nevertheless: it is refused, not left out.
+fn lease(seconds: u32) -> Result<Option<Lease>, DecodeError> {
+    let bad = DecodeError::Invalid { field: "lease", why: "is out of bounds" };
+    (seconds != 0).then(|| Lease::of_seconds(seconds).ok_or(bad)).transpose()
+}
+
+pub(crate) fn lease_nonce(bytes: &[u8]) -> Result<Option<LeaseNonce>, DecodeError> {
+    (!bytes.is_empty()).then(|| exactly("lease nonce", bytes).map(LeaseNonce)).transpose()
 }
 
 fn release(raw: pb::vault::Release) -> Result<Release, DecodeError> {

@@ -10,6 +10,7 @@ mod disk_away;
 mod escrow;
 mod faults;
 mod installed;
+mod leases;
 mod life;
 mod many;
 mod orders;

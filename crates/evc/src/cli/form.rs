@@ -91,6 +91,7 @@ every! {
         InTheWay::AllowedOtherwise => InTheWay::AllowedOtherwise,
         InTheWay::AllowedElsewhere => InTheWay::AllowedElsewhere,
         InTheWay::EncryptionOfVaults { .. } => InTheWay::EncryptionOfVaults { policy: name() },
+        InTheWay::LeaseOfDefault { .. } => InTheWay::LeaseOfDefault { policy: name(), vault: name() },
         InTheWay::Unfit { .. } => {
             InTheWay::Unfit { policy: name(), device: name(), why: Unfit::Custody }
         },

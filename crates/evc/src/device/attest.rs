@@ -172,7 +172,7 @@ impl Controller {
         let fared = Fared::of(Ok(shown), session, came);
         let unmet = fared.strange.is_some() && {
             let row = there(tx, device.id).await?;
-            draft(&View::load(&self.verdicts, tx, row).await?, session, came.at).lacks.is_some()
+            draft(&View::load(&self.verdicts, tx, row).await?, session, None, came.at).lacks.is_some()
         };
         let fared = Fared { unmet, ..fared };
         tx.answered(device.id, &fared, came.at).await?;

@@ -149,7 +149,7 @@ impl Controller {
             Err(older) => return Ok(Err((row, older))),
         };
         let view = View::load(&self.verdicts, tx, row).await?;
-        let draft = draft(&view, ask.session, now);
+        let draft = draft(&view, ask.session, ask.lease, now);
         Ok(Ok(Box::new(Drawn { view, ledger, draft })))
     }
 
@@ -259,8 +259,9 @@ impl Controller {
             vaults.push(entry);
         }
         let (device_key, version) = (key_of(device)?, self.place(device.section_version));
-        let (follows, removed) = (ledger.head, draft.removed.clone());
-        let section = Section { device: device.id, device_key, session, version, follows, vaults, removed };
+        let (follows, removed, lease) = (ledger.head, draft.removed.clone(), draft.lease);
+        let section =
+            Section { device: device.id, device_key, session, version, follows, vaults, removed, lease };
         let config = self.parts(device, Some(section))?;
         config.section_digest().into_iter().for_each(|digest| ledger.send(digest));
         Ok(config)

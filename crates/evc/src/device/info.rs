@@ -86,7 +86,7 @@ impl Controller {
         }
         let digest = row.section_digest;
         let view = View::load(&self.verdicts, tx, row).await?;
-        if digest.is_none() || draft(&view, session, now).digest != digest {
+        if digest.is_none() || draft(&view, session, None, now).digest != digest {
             return Ok(());
         }
         let asks_for_none = |held: &&ListedVault| held.policy.node.custody == Custody::Tpm;

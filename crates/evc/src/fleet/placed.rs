@@ -39,6 +39,9 @@ pub(crate) async fn place(
     now: UnixSeconds,
 ) -> Result<Placed, Refusal> {
     let policy = named_policy(tx, &device.project, &spec.policy).await?;
+    if spec.default_vault().is_some() {
+        no_lease(&policy, &spec.name)?;
+    }
     let before = existing(tx, device, spec).await?;
     let is_new = before.as_ref().is_none_or(|row| !is_placed(row, spec));
     if is_new {
@@ -49,6 +52,14 @@ pub(crate) async fn place(
     let wish = Wish { policy: &spec.policy, encryption: policy.node.encryption, present };
     let outcome = bring(tx, kek, device, (spec, before.as_ref()), wish, now).await?;
     Ok(Placed { outcome, fit, before })
+}
+
+/// A default vault has none.
+pub(crate) fn no_lease(policy: &VaultPolicy, vault: &Name) -> Result<(), Refusal> {
+    if policy.node.lease.is_none() {
+        return Ok(());
+    }
+    Err(InTheWay::LeaseOfDefault { policy: policy.name.clone(), vault: vault.clone() }.into())
 }
 
 /// Whether a document only says again what is so.

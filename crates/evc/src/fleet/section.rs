@@ -8,6 +8,7 @@ use vault::decide::{
 };
 use vault::defaults;
 use vault::ids::{IMAGE_VAULT, VaultId};
+use vault::lease::LeaseNonce;
 use vault::section::{Entry, MAX_VAULTS, Operation, Presence, Release};
 use wire::control::MAX_ORDERS;
 
@@ -33,12 +34,15 @@ pub(crate) struct Draft {
     pub(crate) lacks: Option<&'static str>,
     /// Of the entries, the decisions and what is removed, or of the orders: what takes a number. None when neither goes out.
     pub(crate) digest: Option<[u8; 32]>,
+    /// The node's question, where a lease is to be renewed by it.
+    pub(crate) lease: Option<LeaseNonce>,
     /// The first time at which it may be another while nothing else changes.
     pub(crate) until: UnixSeconds,
 }
 
-/// Decides for every listed vault of a device.
-pub(crate) fn draft(view: &View, session: SessionKey, now: UnixSeconds) -> Draft {
+/// Decides for every listed vault of a device. `asked`: what leases are to be renewed by. One that is not to be renewed, or a question with no
+/// lease to renew, changes nothing.
+pub(crate) fn draft(view: &View, session: SessionKey, asked: Option<LeaseNonce>, now: UnixSeconds) -> Draft {
     let (evidence, asking) = (view.evidence(), view.asking(session));
     let decisions: Vec<Decision> =
         view.vaults.iter().map(|held| decide(&subject(held), &evidence, &asking, now)).collect();
@@ -48,12 +52,19 @@ pub(crate) fn draft(view: &View, session: SessionKey, now: UnixSeconds) -> Draft
         view.vaults.iter().zip(decisions).map(|(held, decision)| line(held, decision)).collect();
     let lines: Vec<Line> = lines.into_iter().chain(unlisted_image(view, asking.barred)).collect();
     let orders = if challenge == Challenge::InPlace { orders(&lines) } else { Vec::new() };
+    let lease = asked.filter(|_| challenge != Challenge::InPlace && lines.iter().any(renews));
     let digest = match challenge {
         Challenge::InPlace => (!orders.is_empty()).then(|| digest_of_orders(&orders)),
-        Challenge::None | Challenge::Beside => Some(digest(&lines, &view.removed)),
+        Challenge::None | Challenge::Beside => Some(digest(&lines, &view.removed, lease)),
     };
     let until = changes_at(view.vaults.iter().map(|held| held.policy.attest.every), &evidence, now);
-    Draft { lines, challenge, removed: view.removed.clone(), orders, lacks, digest, until }
+    Draft { lines, challenge, removed: view.removed.clone(), orders, lacks, digest, lease, until }
+}
+
+/// Whether its section gives it a lease. What is decided counts: the entry holds no key yet.
+fn renews(Line { entry, decision }: &Line) -> bool {
+    let withheld = matches!(decision.ruling, Ruling::Withhold(_));
+    entry.policy.lease.is_some() && entry.is_wanted_open() && !withheld
 }
 
 /// What is locked in the section that is withheld: by its operator, while it is removed, or because its device is lost.
@@ -149,7 +160,7 @@ fn digest_of_orders(orders: &[VaultId]) -> [u8; 32] {
 }
 
 /// Over what a node acts on: entries, and the epochs that go out. Not over sealed bytes, which differ from session to session.
-fn digest(lines: &[Line], removed: &[VaultId]) -> [u8; 32] {
+fn digest(lines: &[Line], removed: &[VaultId], lease: Option<LeaseNonce>) -> [u8; 32] {
     let mut context = Context::new(&SHA256);
     for line in lines {
         let text = serde_json::to_vec(&line.entry).expect("an entry has no map with keys that are not text");
@@ -161,6 +172,7 @@ fn digest(lines: &[Line], removed: &[VaultId]) -> [u8; 32] {
         }
     }
     removed.iter().for_each(|id| context.update(id.0.as_bytes()));
+    lease.iter().for_each(|nonce| context.update(&nonce.0));
     let mut digest = [0; 32];
     digest.copy_from_slice(context.finish().as_ref());
     digest

@@ -9,7 +9,7 @@ use super::differences::{of_policies, of_vault};
 use crate::api::{Applied, Outcome};
 use crate::fleet::placed::{self, Placed};
 use crate::service::{Fault, InTheWay, Refusal, find_device};
-use crate::store::{DeviceRow, PolicyRow, Scope, Tpm, Tx, UnixSeconds};
+use crate::store::{DeviceRow, PolicyRow, Scope, Tpm, Tx, UnixSeconds, VaultRow};
 use crate::words::notes;
 
 impl Operator {
@@ -106,6 +106,7 @@ async fn put_policy(
         Some(row) if row.policy == *policy => Outcome::Unchanged,
         Some(row) => {
             encryption_stays(tx, row, policy).await?;
+            no_lease_of_default(tx, row, policy).await?;
             Outcome::Changed
         }
     };
@@ -132,6 +133,24 @@ async fn encryption_stays(tx: &mut dyn Tx, row: &PolicyRow, policy: &VaultPolicy
         return Ok(());
     }
     Err(InTheWay::EncryptionOfVaults { policy: policy.name.clone() }.into())
+}
+
+/// Most vaults that are read at once.
+const PAGE: u32 = 500;
+
+/// A policy that gets a lease: no default vault is under it. They are looked through, for that is seldom.
+async fn no_lease_of_default(tx: &mut dyn Tx, row: &PolicyRow, policy: &VaultPolicy) -> Result<(), Refusal> {
+    if row.policy.node.lease.is_some() || policy.node.lease.is_none() {
+        return Ok(());
+    }
+    let mut after = None;
+    loop {
+        let rows = tx.all_vaults(&row.project, after, PAGE).await?;
+        let under = |vault: &&VaultRow| vault.id.is_default() && vault.policy.as_ref() == Some(&policy.name);
+        rows.iter().filter(under).try_for_each(|vault| placed::no_lease(policy, &vault.name))?;
+        let Some(last) = rows.last() else { return Ok(()) };
+        after = Some((last.device, last.id));
+    }
 }
 
 /// A vault that it can't be met for, if any. What a device says of its TPM refuses no policy: it would be one device's word against all others.

@@ -114,6 +114,10 @@ pub(super) fn in_the_way(cause: &InTheWay) -> Words {
             format!("policy `{policy}` has vaults, and the encryption of a vault can't be changed"),
             "write a new policy and make new vaults under it",
         ),
+        InTheWay::LeaseOfDefault { policy, vault } => Words::new(
+            format!("policy `{policy}` has a lease, and `{vault}` is a default vault, which can't have one"),
+            "write another policy for it, without `lease`",
+        ),
         InTheWay::Unfit { policy, device, why } => unfit(policy, device, *why),
         InTheWay::PolicyInUse { policy, vault, device } => Words::new(
             format!("vault `{vault}` of device `{device}` names policy `{policy}`"),

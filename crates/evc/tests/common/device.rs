@@ -6,6 +6,7 @@ use attest::SessionKey;
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use vault::escrow::BundleId;
 use vault::ids::{DeviceId, Generation};
+use vault::lease::LeaseNonce;
 use vault::section::Section;
 use vault::wanted::Head;
 use wire::Certificate;
@@ -105,6 +106,8 @@ pub(crate) struct Device {
     pub(crate) held: Option<BundleId>,
     /// The generation of which it asks the bundle back.
     pub(crate) rescue: Option<Generation>,
+    /// What it asks with that leases be renewed.
+    pub(crate) lease: Option<LeaseNonce>,
 }
 
 /// Numbers the reports of all devices.
@@ -137,6 +140,7 @@ impl Device {
             head: None,
             held: None,
             rescue: None,
+            lease: None,
         }
     }
 
@@ -169,6 +173,7 @@ impl Device {
             held: self.held,
             rescue: self.rescue,
             accepted: self.head,
+            lease: self.lease,
         });
         ConfigRequest { config_hash: self.hash.clone(), integrity_token: vec![], vault }.encode()
     }

@@ -151,7 +151,14 @@ impl<'a> Zedagent<'a> {
                 self.config_hash.clear();
                 self.pace.at_once(Instant::now());
             }
-            Event::Session(session) if self.session != Some(session) => {
+            // The same life asks anew that leases be renewed.
+            Event::Session(session) if self.session.is_some_and(|of| of.key == session.key) => {
+                let asks = self.session.replace(session) != Some(session);
+                if asks {
+                    self.pace.at_once(Instant::now());
+                }
+            }
+            Event::Session(session) => {
                 self.session = Some(session);
                 self.config_hash.clear();
                 self.status.attested = false;
@@ -159,7 +166,6 @@ impl<'a> Zedagent<'a> {
                 self.lacks = None;
                 self.pace.at_once(Instant::now());
             }
-            Event::Session(_) => {}
             Event::Evidence(evidence) => {
                 if self.asked.take_if(|nonce| *nonce == evidence.nonce).is_some() {
                     self.evidence = Some(evidence);
@@ -277,7 +283,13 @@ impl<'a> Zedagent<'a> {
         let accepted = self.vaults.head;
         let session = self.session;
         let (held, rescue) = self.escrow.ask(Instant::now());
-        let vault = session.map(|session| VaultAsk { session: session.key, held, rescue, accepted });
+        let vault = session.map(|session| VaultAsk {
+            session: session.key,
+            held,
+            rescue,
+            accepted,
+            lease: session.lease,
+        });
         let ask = ConfigRequest { config_hash: self.config_hash.clone(), integrity_token: Vec::new(), vault };
         let answer = self.post("config", &ask.encode())?;
         match answer.status {

@@ -14,7 +14,7 @@ use crate::agents::vaultmgr::hands::away;
 use crate::agents::vaultmgr::paths::Paths;
 use crate::bus::messages::{Causes, OrderError, Ordered, TpmRefusal};
 use crate::bus::{Agent, BusError, FrameError};
-use crate::http::{ConfigFile, LineError, PlaceError, Refusal};
+use crate::http::{ConfigFile, Judged, LineError, PlaceError, Refusal};
 
 fn named() -> Name {
     "payments".parse().expect("a name")
@@ -68,6 +68,11 @@ every! {
     lines: LineError {
         LineError::Config(_) => LineError::Config(PlaceError::Proxy),
         LineError::NotBelieved(_) => LineError::NotBelieved(ureq::Error::HostNotFound),
+        LineError::Dates { .. } => LineError::Dates {
+            clock_unix_s: 0,
+            judged: Judged::Early,
+            source: ureq::Error::HostNotFound,
+        },
         LineError::Proxy(_) => LineError::Proxy(ureq::Error::HostNotFound),
         LineError::Unreachable(_) => LineError::Unreachable(ureq::Error::HostNotFound),
         LineError::Refused(_) => LineError::Refused(Refusal::new("config", 403, b"", None)),

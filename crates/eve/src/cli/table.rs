@@ -3,10 +3,12 @@
 use std::fmt::Write;
 use std::path::Path;
 
+use vault::lease::SinceBoot;
 use vault::report::{State, VaultReport};
 use vault::text::plain;
 
 use crate::agents::vaultmgr::paths::Paths;
+use crate::bus::messages::VaultStatus;
 
 /// The table, with a heading; says so when there are none. What is so of each vault stands above it once: what differs is not lost in it.
 /// With the directory of each, where a node's root is given.
@@ -51,6 +53,30 @@ fn of_all(vaults: &[VaultReport]) -> Vec<String> {
     first.detail.iter().filter(all_say).cloned().collect()
 }
 
+/// The same vaults, each that is open under a lease with what is left of it.
+pub(super) fn with_leases(status: &VaultStatus, now: SinceBoot) -> Vec<VaultReport> {
+    let mut vaults = status.vaults.clone();
+    for vault in vaults.iter_mut().filter(|vault| vault.state == State::Unlocked) {
+        let left = status.leases.get(&vault.id).map(|until| until.0.saturating_sub(now.0).as_secs());
+        let words = left.map(|left| format!("leased for another {}", in_words(left)));
+        vault.detail.splice(0..0, words);
+    }
+    vaults
+}
+
+/// In its two greatest units: whoever reads it does not count seconds of a day.
+fn in_words(seconds: u64) -> String {
+    let units = [(86_400, "d"), (3600, "h"), (60, "m"), (1, "s")];
+    let from = units.iter().position(|(unit, _)| seconds >= *unit).unwrap_or(units.len() - 1);
+    let mut left = seconds;
+    let part = |(unit, name): &(u64, &str)| {
+        let count = left / unit;
+        left %= unit;
+        format!("{count}{name}")
+    };
+    units[from..].iter().take(2).map(part).collect()
+}
+
 /// Those that are there, or should be. A vault that was removed has only its name left, which a new one may bear.
 pub(super) fn present(vaults: Vec<VaultReport>) -> Vec<VaultReport> {
     vaults.into_iter().filter(|vault| vault.state != State::Removed).collect()
@@ -79,15 +105,13 @@ fn failure(vault: &VaultReport) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use vault::ids::{CONFIG_VAULT, IMAGE_VAULT};
+    use vault::ids::{CONFIG_VAULT, IMAGE_VAULT, VaultId};
     use vault::section::Operation;
 
     use super::*;
 
-    /// Seen-by-users 2: what is so of all stands once, so that what is not is seen; and where each vault lies.
-    #[test]
-    fn what_differs_is_not_lost_in_what_all_say() {
-        let vault = |id, name: &str, own: &[&str]| VaultReport {
+    fn vault(id: VaultId, name: &str, own: &[&str]) -> VaultReport {
+        VaultReport {
             id,
             name: name.parse().expect("a name"),
             state: State::Unlocked,
@@ -97,7 +121,27 @@ mod tests {
             last: None,
             opened: None,
             detail: ["not escrowed"].iter().chain(own).map(ToString::to_string).collect(),
-        };
+        }
+    }
+
+    /// Design, section 4: an open vault with a lease says what is left of it, by the clock that it ends by.
+    #[test]
+    fn an_open_vault_says_what_is_left_of_its_lease() {
+        let at = |seconds| SinceBoot(std::time::Duration::from_secs(seconds));
+        for (left, words) in
+            [(18_720, "5h12m"), (90_061, "1d1h"), (61, "1m1s"), (60, "1m0s"), (9, "9s"), (0, "0s")]
+        {
+            let vault = vault(IMAGE_VAULT, "berlin", &[]);
+            let leases = [(vault.id, at(1000 + left))].into();
+            let status = VaultStatus { vaults: vec![vault], leases, ..VaultStatus::default() };
+            let said = with_leases(&status, at(1000)).remove(0).detail;
+            assert_eq!(said[0], format!("leased for another {words}"));
+        }
+    }
+
+    /// Seen-by-users 2: what is so of all stands once, so that what is not is seen; and where each vault lies.
+    #[test]
+    fn what_differs_is_not_lost_in_what_all_say() {
         let (config, image) =
             (vault(CONFIG_VAULT, "config", &[]), vault(IMAGE_VAULT, "image", &["withheld"]));
         let text = vaults(&[config.clone(), image], Some(Path::new("/n")));

@@ -11,6 +11,7 @@ use vault::text::plain_lines;
 
 use super::args::{Output, Root, VaultCmd};
 use super::{out, table};
+use crate::agents::vaultmgr::hands::crypt::since_boot;
 use crate::bus::messages::{LockVault, Recreate, UnlockVault, VaultStatus, Vaults};
 use crate::bus::{BusError, Call, CallError};
 
@@ -79,7 +80,7 @@ fn list(root: &Root, output: Output, all: bool) -> anyhow::Result<()> {
     }
     out::say(&match output {
         Output::Json => plain_lines(&serde_json::to_string_pretty(&with_paths(&status, &root.root)?)?) + "\n",
-        Output::Table => table::vaults(&status.vaults, Some(&root.root)),
+        Output::Table => table::vaults(&table::with_leases(&status, since_boot()), Some(&root.root)),
     })
 }
 

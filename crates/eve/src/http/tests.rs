@@ -63,11 +63,18 @@ impl Server {
 }
 
 fn certificates() -> (String, Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+    certificates_of(1975, 4096)
+}
+
+/// The leaf's dates are these years; the root is good at any time.
+fn certificates_of(from: i32, until: i32) -> (String, Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
     let (root_key, key) = (KeyPair::generate().expect("a key"), KeyPair::generate().expect("a key"));
     let mut root = CertificateParams::new(Vec::new()).expect("params");
     root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let root_pem = root.self_signed(&root_key).expect("signed").pem();
-    let leaf = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("params");
+    let mut leaf = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("params");
+    leaf.not_before = rcgen::date_time_ymd(from, 1, 1);
+    leaf.not_after = rcgen::date_time_ymd(until, 1, 1);
     let leaf = leaf.signed_by(&key, &Issuer::new(root, root_key)).expect("signed");
     (root_pem, vec![leaf.der().clone()], PrivateKeyDer::Pkcs8(key.serialize_der().into()))
 }
@@ -96,6 +103,38 @@ fn a_node_offers_the_post_quantum_hybrid_first() {
     let agreed = Server::knowing(default_provider().kx_groups).asked_by_a_node();
     let hybrid = NamedGroup::X25519MLKEM768;
     assert_eq!(agreed, Agreed { offered_first: hybrid, group: hybrid, kind: HandshakeKind::Full });
+}
+
+/// Issue 9, 10: a clock at 1970 or at 2100 keeps TLS from the controller, and the words name the clock and what it says: here the dates are
+/// on the other side of it.
+#[test]
+fn a_clock_outside_the_certificates_dates_is_named() {
+    for (from, until, words, judged) in
+        [(2099, 2100, "is not valid yet", Judged::Early), (1971, 1972, "is not valid any more", Judged::Late)]
+    {
+        let (root_pem, chain, key) = certificates_of(from, until);
+        let config = ServerConfig::builder_with_provider(Arc::new(default_provider()));
+        let config = config.with_safe_default_protocol_versions().expect("versions").with_no_client_auth();
+        let config = Arc::new(config.with_single_cert(chain, key).expect("a certificate"));
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address").to_string();
+        let refused = thread::spawn(move || {
+            let mut socket = listener.accept().expect("a node").0;
+            let mut tls = rustls::ServerConnection::new(config).expect("a server");
+            Stream::new(&mut tls, &mut socket).read(&mut [0; 1]).is_err()
+        });
+        let root = tempfile::tempdir().expect("a folder");
+        fs::create_dir(root.path().join("config")).expect("a folder");
+        fs::write(root.path().join("config/server"), &address).expect("written");
+        fs::write(root.path().join("config/root-certificate.pem"), root_pem).expect("written");
+        let Err(error) = Line::new(root.path()).get("ping") else { panic!("believed, {from} to {until}") };
+        assert!(refused.join().expect("it ends"), "the node went on");
+        assert!(matches!(&error, LineError::Dates { judged: of, .. } if *of == judged), "{error:?}");
+        let told = error.to_string();
+        assert!(told.contains(words) && told.contains("by this node's clock, which says 20"), "{told}");
+    }
+    let told = LineError::Dates { clock_unix_s: 0, judged: Judged::Early, source: ureq::Error::HostNotFound };
+    assert!(told.to_string().contains("which says 1970-01-01T00:00:00Z"), "{told}");
 }
 
 /// A proxy or a controller of before; the part for X25519 is in the first message too.

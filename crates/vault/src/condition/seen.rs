@@ -3,6 +3,7 @@
 use super::{Others, State};
 use crate::custody::Wrapping;
 use crate::ids::Epoch;
+use crate::lease::SinceBoot;
 use crate::section::{BySeal, Encryption, Seal};
 use crate::shares::{Dropped, Mark};
 
@@ -262,6 +263,8 @@ pub struct Keys {
     pub last: Option<Epoch>,
     /// The protector's own key.
     pub held: Option<OpenedBy>,
+    /// Until when its lease lasts; none: it has none of this boot.
+    pub leased_until: Option<SinceBoot>,
     /// Every key at hand was tried on the metadata as it is now, and none opens it.
     pub none_fits: bool,
 }
@@ -384,6 +387,8 @@ pub struct Node {
     pub past: Past,
     /// What is in escrow.
     pub escrow: Escrow,
+    /// The time, by which leases end.
+    pub since_boot: SinceBoot,
 }
 
 impl Node {

@@ -151,6 +151,7 @@ mod tests {
             measured: true,
             past: Past::NOTHING,
             escrow: Escrow::Nothing,
+            since_boot: crate::lease::SinceBoot::default(),
         }
     }
 

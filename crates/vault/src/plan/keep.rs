@@ -18,12 +18,30 @@ pub(super) fn next(view: &View<'_>, want: &Want) -> Next {
     match Condition::of(&view.facts(), want) {
         Condition::Broken(parts) if keys_may_tell(view, &parts) => try_keys(view, want, parts),
         Condition::Broken(_) if want.recreate => discard(view, want),
-        Condition::Broken(parts) if want.locked() && locks(view.seen, &parts) => lock(view, want),
+        Condition::Broken(parts) if shut(view, want) && locks(view.seen, &parts) => lock(view, want),
         Condition::Broken(parts) => missing(parts),
-        Condition::Whole if want.locked() => lock(view, want),
+        Condition::Whole if shut(view, want) => lock(view, want),
         Condition::Whole => whole(view, want),
         Condition::Foreign => make::foreign(want),
+        Condition::Unmade(_) if let Some(note) = lease_over(view, want) => {
+            Next::noted(view.seen.state(), note)
+        }
         Condition::Unmade(stage) => make::next(view, want, stage),
+    }
+}
+
+/// It is to be locked: so it is wanted, or its lease is over.
+fn shut(view: &View<'_>, want: &Want) -> bool {
+    want.locked() || lease_over(view, want).is_some()
+}
+
+/// Its policy asks for a lease, and none lasts. A default vault has none: in one of them lies what tells the node whom it belongs to.
+fn lease_over(view: &View<'_>, want: &Want) -> Option<Note> {
+    let leased = want.policy.lease.is_some() && !view.id.is_default();
+    match view.keys.leased_until {
+        _ if !leased => None,
+        None => Some(Note::NoLease),
+        Some(until) => (until <= view.node.since_boot).then_some(Note::LeaseEnded),
     }
 }
 
@@ -50,7 +68,7 @@ fn missing(parts: Vec<Part>) -> Next {
 /// An impossible custody fails, and takes nothing away from a vault that is open, unless that is to be locked.
 fn impossible(view: &View<'_>, want: &Want) -> Next {
     let state = match view.seen.state() {
-        State::Unlocked | State::LockIncomplete if want.locked() => return lock(view, want),
+        State::Unlocked | State::LockIncomplete if shut(view, want) => return lock(view, want),
         State::Unlocked => State::Unlocked,
         _ => State::Failed,
     };
@@ -128,6 +146,10 @@ fn lock(view: &View<'_>, want: &Want) -> Next {
 
 /// A locked vault still takes the newest epoch when it is given one, so that it does not fall behind by two.
 fn locked(view: &View<'_>, want: &Want) -> Next {
+    if let Some(note) = lease_over(view, want).filter(|_| !want.locked()) {
+        // No key is opened for it before the controller speaks.
+        return Next::noted(State::Locked, note);
+    }
     let due = refit::epoch_due(view, want);
     let step = leftover_step(view)
         .or_else(|| due.then(|| unwrap(view).or_else(|| refit::step(view, want))).flatten());

@@ -54,6 +54,12 @@ pub enum Note {
         /// The directory's.
         is: Encryption,
     },
+    /// The controller did not renew its lease.
+    #[error("locked: its lease ended; it opens once the controller has renewed it")]
+    LeaseEnded,
+    /// A boot ends every lease.
+    #[error("it is leased, and has no lease since this boot: it opens once the controller gives one")]
+    NoLease,
     /// It should move to other keys and these are not at hand.
     #[error("a change of key or custody is due: {0}")]
     ChangeDue(Wait),

@@ -14,6 +14,7 @@ use super::{
 use crate::defaults;
 use crate::ids::Name;
 use crate::labels::{BadLabels, Labels, Word};
+use crate::lease::Lease;
 use crate::section::{Custody, Encryption, NodePolicy, Seal};
 
 /// Bounds of `attest.every`.
@@ -42,6 +43,7 @@ fn vault(raw: Raw) -> Checked<Document> {
         ("custody", &raw.custody),
         ("seal", &raw.seal),
         ("operation", &raw.operation),
+        ("lease", &raw.lease),
     ];
     for (field, value) in texts {
         foreign(field, place_of(value), "Vault", "put it into the VaultPolicy that this vault names")?;
@@ -134,7 +136,12 @@ fn policy(raw: Raw) -> Checked<VaultPolicy> {
     let custody = custody(&raw)?;
     Ok(VaultPolicy {
         name: name(&raw.name)?,
-        node: NodePolicy { encryption: encryption(raw.encryption)?, custody, seal: seal(raw.seal, custody)? },
+        node: NodePolicy {
+            encryption: encryption(raw.encryption)?,
+            custody,
+            seal: seal(raw.seal, custody)?,
+            lease: lease(raw.lease)?,
+        },
         attest: attest(raw.attest, custody)?,
         delete_after: removal(raw.on_removal)?,
         operation: operation(raw.operation)?,
@@ -142,11 +149,10 @@ fn policy(raw: Raw) -> Checked<VaultPolicy> {
 }
 
 fn not_built(raw: &Raw) -> Checked<()> {
-    let fields: [(&str, &Place, &str); 5] = [
+    let fields: [(&str, &Place, &str); 4] = [
         ("rotate", &raw.rotate, "leave it out and rotate with `evc rotate vault NAME --device DEVICE`"),
         ("geofence", &raw.geofence, "leave it out; location is not checked"),
         ("ip", &raw.ip, "leave it out; the address is not checked"),
-        ("lease", &raw.lease, "leave it out; a vault stays open until it is locked or the node restarts"),
         ("storage_limit", &raw.storage_limit, "leave it out; the size of a vault is not limited"),
     ];
     for (field, place, advice) in fields {
@@ -224,6 +230,12 @@ fn seal(text: Text, custody: Custody) -> Checked<Seal> {
             "write `seal: tpm` or `seal: pcrs`",
         )),
     }
+}
+
+fn lease(text: Text) -> Checked<Option<Lease>> {
+    let Some(text) = text else { return Ok(None) };
+    let given = duration(&text, "lease", Lease::BOUNDS)?;
+    Ok(u32::try_from(given.as_secs()).ok().and_then(Lease::of_seconds))
 }
 
 fn attest(raw: Option<Spanned<RawAttest>>, custody: Custody) -> Checked<Attest> {

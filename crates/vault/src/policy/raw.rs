@@ -42,7 +42,7 @@ pub(super) struct Raw {
     #[serde(default, deserialize_with = "written")]
     pub(super) ip: Place,
     #[serde(default, deserialize_with = "written")]
-    pub(super) lease: Place,
+    pub(super) lease: Text,
     #[serde(default, deserialize_with = "written")]
     pub(super) storage_limit: Place,
 }

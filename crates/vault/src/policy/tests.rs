@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::ids::{CONFIG_VAULT, IMAGE_VAULT};
+use crate::lease::Lease;
 use crate::section::{Custody, Encryption, Seal};
 
 const WHOLE: &str = "\
@@ -83,7 +84,8 @@ fn every_refusal_tells_where_what_and_what_to_do() {
         ),
         ("geofence: { radius: 5km }", "line 4, column 11", "`geofence` is not built yet"),
         ("ip: [192.0.2.0/24]", "line 4, column 5", "`ip` is not built yet"),
-        ("lease: 6h", "line 4, column 8", "`lease` is not built yet"),
+        ("lease: 5s", "line 4, column 8", "`lease: 5s` is out of bounds"),
+        ("lease: forever", "line 4, column 8", "`forever` is not a duration"),
         ("storage_limit: 20GiB", "line 4, column 16", "`storage_limit` is not built yet"),
         ("on_removal: retain", "line 4, column 13", "`on_removal: retain` is not built yet"),
         ("on_removal: never", "line 4, column 13", "`never` is not a way of removal"),
@@ -258,14 +260,15 @@ fn policy() -> impl Strategy<Value = VaultPolicy> {
     let seal = prop_oneof![Just(Seal::Tpm), Just(Seal::Pcrs)];
     let encryption = prop_oneof![Just(Encryption::Aes256Xts), Just(Encryption::Adiantum)];
     let operation = prop_oneof![Just(Door::Unlock), Just(Door::Lock)];
-    let times = (1..=30 * 86_400u64, 0..=366 * 86_400u64);
+    let times = (1..=30 * 86_400u64, 0..=366 * 86_400u64, 0..=90 * 86_400u32);
     ("[a-z0-9][a-z0-9.-]{0,20}[a-z0-9]", encryption, custody, seal, any::<bool>(), times, operation).prop_map(
-        |(name, encryption, custody, seal, pcrs, (every, delete_after), operation)| VaultPolicy {
+        |(name, encryption, custody, seal, pcrs, (every, delete_after, lease), operation)| VaultPolicy {
             name: name.parse().expect("a name"),
             node: NodePolicy {
                 encryption,
                 custody,
                 seal: if custody.needs_tpm() { seal } else { Seal::Tpm },
+                lease: Lease::of_seconds(lease),
             },
             attest: Attest {
                 every: Duration::from_secs(every),
@@ -284,8 +287,9 @@ fn written(policy: &VaultPolicy) -> String {
     } else {
         String::new()
     };
+    let lease = policy.node.lease.map(|lease| format!("lease: {}s\n", lease.seconds())).unwrap_or_default();
     format!(
-        "kind: VaultPolicy\nname: \"{}\"\nencryption: {}\ncustody: {}\n{seal}operation: {}\nattest: {{ every: {}s, require: [{}] }}\non_removal: {{ delete_after: {}s }}\n",
+        "kind: VaultPolicy\nname: \"{}\"\nencryption: {}\ncustody: {}\n{seal}{lease}operation: {}\nattest: {{ every: {}s, require: [{}] }}\non_removal: {{ delete_after: {}s }}\n",
         policy.name,
         word(policy.node.encryption),
         word(policy.node.custody),

@@ -24,7 +24,8 @@ impl VaultPolicy {
             ("on_removal.delete_after", duration(self.delete_after)),
             ("operation", door(self.operation).to_owned()),
         ];
-        head.into_iter().chain(seal).chain(tail).collect()
+        let lease = self.node.lease.map(|lease| ("lease", duration(lease.duration())));
+        head.into_iter().chain(seal).chain(tail).chain(lease).collect()
     }
 
     /// As a document.

@@ -62,7 +62,7 @@ pub(crate) struct Reply {
 impl Controller {
     pub(crate) fn new(custody: Custody, seal: Seal) -> Self {
         let name: vault::ids::Name = "berlin".parse().expect("a name");
-        let node = NodePolicy { encryption: Encryption::Aes256Xts, custody, seal };
+        let node = NodePolicy { encryption: Encryption::Aes256Xts, custody, seal, lease: None };
         let attest = Attest { every: Duration::from_secs(600), require: BTreeSet::from([Check::Pcrs]) };
         let delete_after = Duration::from_secs(GRACE_S);
         let policy = VaultPolicy { name, node, attest, delete_after, operation: Door::Unlock };
@@ -241,6 +241,7 @@ impl Controller {
             return self.reply(word.session, said, (Said::NoSection, beside), has);
         }
         let section = Section {
+            lease: None,
             device: DEVICE,
             device_key: KEY,
             session: word.session,

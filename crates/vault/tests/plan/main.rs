@@ -18,7 +18,7 @@ fn section() -> impl Strategy<Value = Section> {
     let standing = prop_oneof![9 => Just(Presence::Active), 1 => Just(Presence::Removing)];
     let flags = (prop::bool::weighted(0.85), prop::bool::weighted(0.3), prop::bool::weighted(0.2));
     let rare = prop::bool::weighted(0.1);
-    let rare = (rare, rare, rare, rare, prop::bool::weighted(0.3));
+    let rare = (rare, rare, rare, rare, prop::bool::weighted(0.3), prop::bool::weighted(0.4));
     (custody, seal, operation, standing, flags, rare).prop_map(
         |(
             custody,
@@ -26,7 +26,7 @@ fn section() -> impl Strategy<Value = Section> {
             operation,
             standing,
             (listed, rotate, withheld),
-            (recreate, restored, replayed, forgot, careless),
+            (recreate, restored, replayed, forgot, careless, leased),
         )| {
             Section {
                 listed,
@@ -41,6 +41,7 @@ fn section() -> impl Strategy<Value = Section> {
                 replayed,
                 forgot,
                 careless,
+                leased,
             }
         },
     )
@@ -72,6 +73,8 @@ fn event() -> impl Strategy<Value = Event> {
         2 => Just(Event::RecordOpened),
         1 => any::<bool>().prop_map(Event::Busy),
         1 => any::<bool>().prop_map(Event::DiskFull),
+        3 => (0..90u64).prop_map(Event::Passed),
+        1 => Just(Event::Asked),
     ]
 }
 

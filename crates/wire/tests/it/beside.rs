@@ -41,8 +41,13 @@ fn place(version: u64) -> SectionVersion {
 
 fn ask() -> ConfigRequest {
     let head = Head { device: device(), version: place(9), digest: SectionDigest([6; 32]) };
-    let vault =
-        VaultAsk { session: session(), held: control().held_bundle, rescue: None, accepted: Some(head) };
+    let vault = VaultAsk {
+        session: session(),
+        held: control().held_bundle,
+        rescue: None,
+        accepted: Some(head),
+        lease: None,
+    };
     ConfigRequest { config_hash: "hash".to_owned(), integrity_token: Vec::new(), vault: Some(vault) }
 }
 
@@ -133,7 +138,7 @@ fn golden(name: &str) -> Vec<u8> {
 #[test]
 fn if1_older_and_newer_peers_are_understood() {
     assert_eq!(ConfigRequest::decode(&golden("configrequest-newer")), Ok(ask()));
-    let bare = VaultAsk { session: session(), held: None, rescue: None, accepted: None };
+    let bare = VaultAsk { session: session(), held: None, rescue: None, accepted: None, lease: None };
     let older = ConfigRequest::decode(&golden("configrequest-older")).unwrap();
     assert_eq!(older.vault, Some(bare));
     let newer = ConfigResponse::decode(&golden("configresponse-newer")).unwrap().control.unwrap();

@@ -124,6 +124,7 @@ pub(crate) fn entry(n: u128, release: Release) -> Entry {
             encryption: Encryption::Adiantum,
             custody: Custody::TpmAndController,
             seal: Seal::Pcrs,
+            lease: vault::lease::Lease::of_seconds(21_600),
         },
         operation: Operation::ChangeKey,
         standing: Presence::Removing,
@@ -146,5 +147,6 @@ pub(crate) fn section() -> Section {
             entry(3, Release::Withheld { reason: "boot not approved".to_owned() }),
         ],
         removed: vec![vault_id(4), vault_id(5)],
+        lease: Some(vault::lease::LeaseNonce([0x1e; 16])),
     }
 }

@@ -107,7 +107,13 @@ fn a_request_with_a_bundle_reads_back() {
 #[test]
 fn question_and_answer_read_back() {
     let ours = session(1).session_key();
-    let ask = VaultAsk { session: ours, held: Some(id()), rescue: Some(Generation(3)), accepted: None };
+    let ask = VaultAsk {
+        session: ours,
+        held: Some(id()),
+        rescue: Some(Generation(3)),
+        accepted: None,
+        lease: None,
+    };
     let request = ConfigRequest { vault: Some(ask), ..ConfigRequest::default() };
     assert_eq!(ConfigRequest::decode(&request.encode()), Ok(request));
     let sealed = seal_down(&ours, device(), id(), BYTES).unwrap();

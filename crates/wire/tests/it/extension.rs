@@ -180,9 +180,9 @@ fn a_suite_that_is_not_known_is_refused() {
 
 fn any_section() -> impl Strategy<Value = Section> {
     let head = (any::<u128>(), any::<[[u8; 32]; 2]>(), any::<[u8; 16]>(), 1..u64::MAX);
-    let chain = (prop::option::of(any::<[u8; 32]>()), 100..105_u128);
+    let chain = (prop::option::of(any::<[u8; 32]>()), 100..105_u128, prop::option::of(any::<[u8; 16]>()));
     (head, chain, prop::collection::vec(any_entry(), 0..5)).prop_map(
-        |((device, [device_key, session], incarnation, version), (follows, removed), vaults)| {
+        |((device, [device_key, session], incarnation, version), (follows, removed, lease), vaults)| {
             let vaults = vaults.into_iter().enumerate();
             Section {
                 device: DeviceId(Uuid::from_u128(device | 1)),
@@ -191,6 +191,7 @@ fn any_section() -> impl Strategy<Value = Section> {
                 version: SectionVersion { incarnation: Incarnation(incarnation), version },
                 follows: follows.map(SectionDigest),
                 removed: (100..removed).map(vault_id).collect(),
+                lease: lease.map(vault::lease::LeaseNonce),
                 vaults: vaults.map(|(n, vault)| Entry { id: vault_id(n as u128), ..vault }).collect(),
             }
         },
@@ -203,21 +204,29 @@ fn any_entry() -> impl Strategy<Value = Entry> {
         select(vec![Encryption::Aes256Xts, Encryption::Adiantum]),
         select(vec![Custody::Tpm, Custody::Controller, Custody::TpmAndController]),
         select(vec![Seal::Tpm, Seal::Pcrs]),
+        select(vec![0, 10, 21_600, 7_776_000]),
     );
     let wanted = (
         select(vec![Operation::Unlock, Operation::Lock, Operation::ChangeKey]),
         select(vec![Presence::Active, Presence::Removing]),
     );
     (policy, wanted, any::<[bool; 2]>(), "[a-z][a-z .]{0,20}[a-z]", any_release()).prop_map(
-        |((encryption, custody, seal), (operation, standing), [created, recreate], name, release)| Entry {
-            id: VaultId(Uuid::nil()),
-            name: name.parse().unwrap(),
-            policy: NodePolicy { encryption, custody, seal },
-            operation,
-            standing,
-            created,
-            recreate,
-            release,
+        |((encryption, custody, seal, lease), (operation, standing), [created, recreate], name, release)| {
+            Entry {
+                id: VaultId(Uuid::nil()),
+                name: name.parse().unwrap(),
+                policy: NodePolicy {
+                    encryption,
+                    custody,
+                    seal,
+                    lease: vault::lease::Lease::of_seconds(lease),
+                },
+                operation,
+                standing,
+                created,
+                recreate,
+                release,
+            }
         },
     )
 }

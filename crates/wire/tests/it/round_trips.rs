@@ -169,7 +169,7 @@ proptest! {
             let version = SectionVersion { incarnation: Incarnation(incarnation), version };
             Head { device: device(), version, digest: SectionDigest(digest) }
         });
-        let vault = session.map(|key| VaultAsk { session: SessionKey(key), held: None, rescue: None, accepted });
+        let vault = session.map(|key| VaultAsk { session: SessionKey(key), held: None, rescue: None, accepted, lease: None });
         let request = ConfigRequest { config_hash, integrity_token, vault };
         prop_assert_eq!(ConfigRequest::decode(&request.encode()), Ok(request));
     }

@@ -38,6 +38,7 @@ A file for `evc apply -f`:
   encryption: aes-256-xts          # adiantum
   attest: { every: 15m, require: [pcrs], on_failure: withhold }
   on_removal: { delete_after: 72h }
+  lease: 6h                        # without it, contact is not needed to stay open
   operation: unlock                # lock
   ---
   kind: Vault

@@ -132,6 +132,13 @@ pub enum InTheWay {
         /// The policy.
         policy: Name,
     },
+    /// Default vaults have no lease: in one of them the node keeps whom it belongs to.
+    LeaseOfDefault {
+        /// The policy.
+        policy: Name,
+        /// The default vault.
+        vault: Name,
+    },
     /// A policy can't be met on a device.
     Unfit {
         /// The policy.

@@ -61,9 +61,9 @@ mod tests {
         let at = |seconds| start + Duration::from_secs(seconds);
         pending.challenge(challenge(1), start);
         assert_eq!(pending.due(at(1)), None, "no session yet");
-        pending.session(Session { key: SessionKey([2; 32]) });
+        pending.session(Session { key: SessionKey([2; 32]), lease: None });
         assert_eq!(pending.due(at(2)), None, "another session");
-        pending.session(Session { key: SessionKey([1; 32]) });
+        pending.session(Session { key: SessionKey([1; 32]), lease: None });
         assert_eq!(pending.due(at(3)), Some(challenge(1)));
         assert_eq!(pending.due(at(29)), Some(challenge(1)), "not answered: again");
         pending.answered();

@@ -73,8 +73,9 @@ pub(crate) fn run(root: &Path, bus: &Bus) -> anyhow::Result<()> {
     manager.take_up_locks().context(
         "run/eve/locked, which says what root locked here; remove it, and lock again what is to be locked",
     )?;
+    manager.take_up_leases()?;
     manager.jobs.leave_to_threads();
-    bus.publish(&Session { key: manager.session_key() });
+    bus.publish(&session(&manager));
     let (telling, roots_at, waiting) = (Telling::new(bus.clone()), Instant::now(), Vec::new());
     let (bus, wish) = (bus.clone(), EscrowWish::default());
     Loop { manager, inputs, later, telling, bus, wish, tpm: None, roots_at, waiting }.run();
@@ -89,6 +90,11 @@ pub(crate) fn run(root: &Path, bus: &Bus) -> anyhow::Result<()> {
 pub(crate) fn open(paths: &Paths) -> anyhow::Result<Kernel> {
     let opened = paths.disk().together(|| prepare::own_folders(paths).map(|()| Kernel::open(paths)));
     Ok(opened.context("syncing the folders on the persist filesystem")???)
+}
+
+/// This life, and what it asks with.
+fn session<C: Crypt, T: Tpmmgr>(manager: &Manager<C, T>) -> Session {
+    Session { key: manager.session_key(), lease: manager.lease_nonce() }
 }
 
 fn listen(bus: &Bus) -> std::io::Result<Receiver<Input>> {
@@ -179,6 +185,9 @@ impl Loop {
                 touched = Touched::All;
             }
             self.answer_waiting();
+            if self.manager.tend_leases() {
+                self.bus.publish(&session(&self.manager));
+            }
             if Instant::now() >= look {
                 self.manager.read_unsteady_root();
                 self.manager.look_for_others();

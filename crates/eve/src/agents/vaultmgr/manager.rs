@@ -8,6 +8,7 @@ use vault::belief::{Belief, Heard};
 use vault::condition::{Hint, Key, Keys, Node, Past, Seen, State};
 use vault::defaults;
 use vault::ids::{CONFIG_VAULT, VaultId};
+use vault::lease::Leases;
 use vault::plan::{Act, Hold, Known, Next, Step, one};
 use vault::wanted::Wish;
 use wire::release::SessionSecret;
@@ -62,6 +63,7 @@ pub(crate) struct Manager<C: Crypt, T: Tpmmgr> {
     /// Why shares that were dropped are not dead yet, by the last plan for the node.
     pub(super) hold: Option<Hold>,
     pub(super) ring: Ring,
+    pub(super) leases: Leases,
     pub(super) slots: BTreeMap<VaultId, VaultMemory<C::Protector>>,
     pub(super) notes: Notes,
     /// What the escrow does not bring back.
@@ -94,6 +96,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             node_setback: None,
             hold: None,
             ring: Ring::default(),
+            leases: Leases::default(),
             slots: BTreeMap::new(),
             notes: Notes::default(),
             hopeless: Hopeless::default(),
@@ -116,7 +119,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     pub(crate) fn node(&self) -> Node {
         let node = shares::node(self.shares.as_ref(), self.tpm_absent, self.measured, self.is_set_back());
         let past = Past { next: self.upcoming(node.past.next), ..node.past };
-        Node { past, escrow: self.escrowed(), ..node }
+        Node { past, escrow: self.escrowed(), since_boot: self.crypt.since_boot(), ..node }
     }
 
     /// Takes every vault as far as it goes. The Config Vault first: the record in it decides about the rest.
@@ -146,6 +149,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             .filter_map(VaultMemory::again)
             .chain(self.jobs.again())
             .chain(self.node_again())
+            .chain(self.leases_again())
             .min()
     }
 
@@ -203,7 +207,8 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         let (current, last) = self.ring.epochs(id);
         let shares = self.shares.as_ref().map(|shares| shares.keys(id)).unwrap_or_default();
         let seen = self.shares.as_ref().map(|shares| shares.seen(id)).unwrap_or_default();
-        let keys = Keys { shares, current, last, held: None, none_fits: false };
+        let leased_until = self.leases.until().get(&id).copied();
+        let keys = Keys { shares, current, last, leased_until, ..Keys::default() };
         let mark = |epoch| self.ring.mark(id, epoch);
         let mut known = match self.slots.get(&id) {
             Some(slot) => slot.known(keys, seen, mark),

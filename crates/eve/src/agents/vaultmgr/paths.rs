@@ -37,6 +37,10 @@ impl Paths {
     pub(crate) fn locks(&self) -> PathBuf {
         self.root.join("run/eve/locked")
     }
+    /// Until when leases last, of this boot.
+    pub(crate) fn leases(&self) -> PathBuf {
+        self.root.join("run/eve/leases")
+    }
     /// The directory that is the vault (DF-5: the default ones are at their own places).
     pub(crate) fn vault(&self, id: VaultId) -> PathBuf {
         match id {

@@ -73,6 +73,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             head: self.head(),
             seals,
             generation,
+            leases: self.leases.until().clone(),
             notes,
             ..VaultStatus::default()
         })

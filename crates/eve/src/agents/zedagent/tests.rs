@@ -37,6 +37,7 @@ fn section() -> Section {
         follows: None,
         vaults: Vec::new(),
         removed: Vec::new(),
+        lease: None,
     }
 }
 
@@ -62,7 +63,7 @@ fn zedagent<'a>(bus: &'a Bus, root: &Path) -> Zedagent<'a> {
     let onboarded = Onboarded { device: DEVICE, device_cert, certs: Bytes(certs) };
     zedagent.hear(Event::Onboarded(onboarded));
     zedagent.identify().expect("is known");
-    zedagent.hear(Event::Session(Session { key: SESSION }));
+    zedagent.hear(Event::Session(Session { key: SESSION, lease: None }));
     zedagent
 }
 
@@ -90,9 +91,9 @@ fn a_new_session_has_no_verdict_yet() {
     let mut zedagent = zedagent(&bus, dir.path());
     zedagent.status.attested = true;
     zedagent.status.attestation = Some("accepted".to_owned());
-    zedagent.hear(Event::Session(Session { key: SESSION }));
+    zedagent.hear(Event::Session(Session { key: SESSION, lease: None }));
     assert_eq!(zedagent.status.attestation.as_deref(), Some("accepted"), "the same session");
-    zedagent.hear(Event::Session(Session { key: SessionKey([8; 32]) }));
+    zedagent.hear(Event::Session(Session { key: SessionKey([8; 32]), lease: None }));
     assert_eq!(zedagent.status.attestation, None);
     let info = zedagent.info().expect("is known");
     assert_eq!(info.attestation_error, None);

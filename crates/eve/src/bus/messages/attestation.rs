@@ -2,6 +2,7 @@
 
 use attest::{PcrBank, SessionKey};
 use serde::{Deserialize, Serialize};
+use vault::lease::LeaseNonce;
 use wire::control::Challenge as Question;
 
 use super::Bytes;
@@ -20,6 +21,8 @@ pub struct Challenge {
 pub struct Session {
     /// Its public key.
     pub key: SessionKey,
+    /// What it asks with that leases be renewed.
+    pub lease: Option<LeaseNonce>,
 }
 
 /// The answer to a challenge (tpmmgr).

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use vault::ids::{Generation, Name, SectionVersion, VaultId};
+use vault::lease::SinceBoot;
 use vault::report::VaultReport;
 use vault::section::Seal;
 use vault::wanted::Head;
@@ -24,6 +25,9 @@ pub struct VaultStatus {
     /// The generation of the TPM's roots and of the share table that is in force, while that is open.
     #[serde(default)]
     pub generation: Option<Generation>,
+    /// Until when the leases last that vaults have.
+    #[serde(default)]
+    pub leases: BTreeMap<VaultId, SinceBoot>,
     /// What holds for all of them.
     pub notes: Vec<String>,
     /// The disk that they lie on is not there; the notes say what to do.

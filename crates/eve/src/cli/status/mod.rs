@@ -17,6 +17,7 @@ use self::text::{attestation_words, controller_words, text};
 use super::args::Output;
 use super::wait::{Readiness, under_way};
 use super::{freed, out, table};
+use crate::agents::vaultmgr::hands::crypt::since_boot;
 use crate::agents::vaultmgr::hands::swaps;
 use crate::bus::messages::{
     AgentLine, Agents, ControllerStatus, Health, NetworkStatus, Onboarded, Onboarding, Session, TpmHealth,
@@ -144,7 +145,8 @@ fn look(bus: &Bus) -> anyhow::Result<Status> {
     let agents: Vec<AgentStatus> = agents.0.iter().map(agent_status).collect();
     let disk_away = vaults.as_ref().is_some_and(|vaults| vaults.disk_away);
     let generation = vaults.as_ref().and_then(|vaults| vaults.generation).map(|generation| generation.0);
-    let (vaults, told) = vaults.map(|vaults| (table::present(vaults.vaults), vaults.notes)).unzip();
+    let leased = |vaults: VaultStatus| (table::with_leases(&vaults, since_boot()), vaults.notes);
+    let (vaults, told) = vaults.map(leased).map(|(vaults, notes)| (table::present(vaults), notes)).unzip();
     let told = told.into_iter().flatten();
     let walls = agents.iter().filter_map(|agent| agent.note.clone()).chain(landlock_note());
     Ok(Status {

@@ -143,6 +143,7 @@ impl Device {
             held: None,
             rescue: None,
             accepted: self.head,
+            lease: None,
         });
         let ask = ConfigRequest { config_hash: self.hash.clone(), integrity_token: Vec::new(), vault };
         self.sealed(&ask.encode())

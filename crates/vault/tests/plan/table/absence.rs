@@ -211,6 +211,7 @@ fn only_a_live_section_orders_a_vault_made_anew() {
         follows: None,
         vaults: vec![entry],
         removed: vec![],
+        lease: None,
     };
     let orders = |listing: Listing| listing.vaults[&USER].recreate;
     assert!(orders(Listing::of(&section, Authority::Live)));

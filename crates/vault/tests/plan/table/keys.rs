@@ -121,13 +121,14 @@ fn df4_a_custody_changes_by_a_live_section_alone() {
 /// nothing less: not by the TPM in any state, not without the controller.
 #[test]
 fn a_change_of_custody_and_seal_has_no_weaker_state_between() {
-    let policy = |custody, seal| NodePolicy { encryption: AES, custody, seal };
+    let policy = |custody, seal| NodePolicy { encryption: AES, custody, seal, lease: None };
     let (at_tpm, at_pcrs) = (share(Mark::Made), BySeal { tpm: None, pcrs: Some(Mark::Made) });
     let moved = Node {
         tpm: Tpm::Present { table: TableSeen::Open, pcrs: false },
         measured: true,
         past: Past::NOTHING,
         escrow: Escrow::Nothing,
+        since_boot: SinceBoot::default(),
     };
     let both_shares = BySeal { tpm: Some(Mark::Made), pcrs: Some(Mark::Made) };
     let sealed = Wrapping::Tpm(Seal::Pcrs);
@@ -162,6 +163,7 @@ fn a_locked_vault_takes_another_seal() {
         measured: true,
         past: Past::NOTHING,
         escrow: Escrow::Nothing,
+        since_boot: SinceBoot::default(),
     };
     let ask = |keys, node| step(&ask(USER, &Wish::Keep(locked.clone()), &seen, &keys, node));
     assert_eq!(ask(keys(), &NODE), Some(Step::Unwrap));

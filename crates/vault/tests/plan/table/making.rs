@@ -257,6 +257,7 @@ fn nothing_is_sealed_to_an_unmeasured_boot() {
         measured: false,
         past: Past::NOTHING,
         escrow: Escrow::Nothing,
+        since_boot: SinceBoot::default(),
     };
     let policy = NodePolicy { seal: Seal::Pcrs, ..want(Custody::Tpm).policy };
     let wish = Wish::Keep(Want { policy, ..want(Custody::Tpm) });

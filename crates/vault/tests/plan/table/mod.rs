@@ -4,12 +4,14 @@ mod absence;
 mod deleting;
 mod erasing;
 mod keys;
+mod leases;
 mod making;
 mod missing;
 mod others;
 mod status;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use attest::SessionKey;
 use vault::condition::{
@@ -20,6 +22,7 @@ use vault::custody::Wrapping;
 use vault::ids::{
     CONFIG_VAULT, DeviceId, DeviceKey, Epoch, IMAGE_VAULT, Incarnation, Name, SectionVersion, VaultId,
 };
+use vault::lease::{Lease, SinceBoot};
 use vault::plan::{
     Finished, Hold, Known, Next, NodeStep, Note, Setbacks, Step, StepKind, View, Wait, next, one, plan,
 };
@@ -40,16 +43,29 @@ const NODE: Node = Node {
     measured: true,
     past: Past::NOTHING,
     escrow: Escrow::Nothing,
+    since_boot: SinceBoot(Duration::ZERO),
 };
 const TABLE_LOST: Node = Node {
     tpm: Tpm::Present { table: TableSeen::Lost, pcrs: true },
     measured: true,
     past: Past::NOTHING,
     escrow: Escrow::Nothing,
+    since_boot: SinceBoot(Duration::ZERO),
 };
-const NO_TPM: Node = Node { tpm: Tpm::Absent, measured: false, past: Past::NOTHING, escrow: Escrow::Nothing };
-const TPM_NOT_HEARD: Node =
-    Node { tpm: Tpm::Unknown, measured: false, past: Past::NOTHING, escrow: Escrow::Nothing };
+const NO_TPM: Node = Node {
+    tpm: Tpm::Absent,
+    measured: false,
+    past: Past::NOTHING,
+    escrow: Escrow::Nothing,
+    since_boot: SinceBoot(Duration::ZERO),
+};
+const TPM_NOT_HEARD: Node = Node {
+    tpm: Tpm::Unknown,
+    measured: false,
+    past: Past::NOTHING,
+    escrow: Escrow::Nothing,
+    since_boot: SinceBoot(Duration::ZERO),
+};
 
 fn name() -> Name {
     "berlin".parse().expect("a name")
@@ -59,7 +75,7 @@ fn want(custody: Custody) -> Want {
     let keys = Released::Keys { current: Epoch(3), last: Epoch(2) };
     Want {
         name: name(),
-        policy: NodePolicy { encryption: AES, custody, seal: Seal::Tpm },
+        policy: NodePolicy { encryption: AES, custody, seal: Seal::Tpm, lease: None },
         operation: Operation::Unlock,
         standing: Presence::Active,
         created: false,

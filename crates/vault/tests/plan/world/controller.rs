@@ -82,7 +82,7 @@ impl Database {
         id: VaultId,
         wish: Section,
         created: bool,
-        digest: SectionDigest,
+        (digest, lease): (SectionDigest, Option<LeaseNonce>),
     ) -> Signed {
         self.version += 1;
         (self.removed, self.listed) =
@@ -97,6 +97,7 @@ impl Database {
             follows,
             vaults: wish.listed.then(|| self.entry(id, wish, created)).into_iter().collect(),
             removed: (self.removed && !id.is_default()).then_some(id).into_iter().collect(),
+            lease,
         }
     }
 
@@ -116,7 +117,12 @@ impl Database {
         Entry {
             id,
             name: name(),
-            policy: NodePolicy { encryption: Encryption::Aes256Xts, custody: wish.custody, seal: wish.seal },
+            policy: NodePolicy {
+                encryption: Encryption::Aes256Xts,
+                custody: wish.custody,
+                seal: wish.seal,
+                lease: wish.leased.then_some(LEASE),
+            },
             operation: wish.operation,
             standing: wish.standing,
             created: created && !wish.forgot,

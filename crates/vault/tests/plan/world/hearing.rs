@@ -18,14 +18,18 @@ impl World {
             self.database.rotate(self.fresh);
         }
         if wish.replayed && self.answers.len() > 1 {
-            let again = self.answers[self.answers.len() - 2].clone();
+            let nth = self.answers.len() - 2;
+            self.truth.blurred |= nth < self.truth.life_from;
+            let again = self.answers[nth].clone();
             return self.hear_live(again);
         }
         if !self.database.hears(self.memory.belief.head()) && !wish.careless {
             return self.withhold(Beside::default());
         }
         let digest = SectionDigest([self.answers.len() as u8; 32]);
-        let section = self.database.section(self.id, wish, self.reported, digest);
+        let section =
+            self.database.section(self.id, wish, self.reported, (digest, self.memory.leases.nonce()));
+        self.released(wish);
         let answer = self.answer(Said::Section(Box::new(section), digest));
         self.answers.push(answer.clone());
         self.hear_live(answer);
@@ -128,6 +132,8 @@ impl World {
             }
             Effect::TakeKeys(section) => {
                 self.take_keys(&section);
+                self.memory.leases.hear(&section, self.now);
+                self.kept_leases = self.memory.leases.until().clone();
                 self.memory.taken = Some(section);
             }
             Effect::DropKeys => self.memory.keys = None,

@@ -5,6 +5,7 @@
 pub(crate) mod controller;
 mod hearing;
 mod invariants;
+mod leases;
 mod outside;
 #[allow(dead_code, reason = "the model check alone takes hold there")]
 pub(crate) mod seams;
@@ -13,9 +14,11 @@ mod shown;
 mod steps;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use attest::SessionKey;
 use controller::Database;
+use leases::{LEASE, Truth};
 use vault::belief::{Answer, Belief, Beside, Kept};
 use vault::condition::{
     Dir, Escrow, Hint, Key, Keys, MetaCopy, Node, OpenedBy, Past, Place as CopyPlace, Seen, ShareKey, Staged,
@@ -26,6 +29,7 @@ use vault::ids::{
     CONFIG_VAULT, DeviceId, DeviceKey, Epoch, IMAGE_VAULT, Incarnation, Name, SectionDigest, SectionVersion,
     VaultId,
 };
+use vault::lease::{LeaseNonce, Leases, SinceBoot};
 use vault::plan::{Known, Next, NodeStep, Note, Setbacks, Step, StepKind, one, plan};
 use vault::section::{BySeal, Custody, Encryption, NodePolicy, Operation, Presence, Seal};
 use vault::shares::{Dropped, Mark, RootPin};
@@ -54,6 +58,8 @@ pub(crate) struct Section {
     pub(crate) forgot: bool,
     /// The controller does not look whether its database is older than the node: the node has to see for itself.
     pub(crate) careless: bool,
+    /// The vault has a lease of a hundred seconds.
+    pub(crate) leased: bool,
 }
 
 impl Default for Section {
@@ -71,6 +77,7 @@ impl Default for Section {
             replayed: false,
             forgot: false,
             careless: false,
+            leased: false,
         }
     }
 }
@@ -125,6 +132,10 @@ pub(crate) enum Event {
     RecordOpened,
     Busy(bool),
     DiskFull(bool),
+    /// So many seconds go by.
+    Passed(u64),
+    /// The node asks anew that its lease be renewed.
+    Asked,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -229,6 +240,7 @@ struct Memory {
     keys: Option<Ring>,
     /// The section that they came with.
     taken: Option<Box<vault::section::Section>>,
+    leases: Leases,
 }
 
 impl Memory {
@@ -241,6 +253,7 @@ impl Memory {
             belief: Belief::new(session),
             keys: None,
             taken: None,
+            leases: Leases::default(),
         }
     }
 }
@@ -283,6 +296,10 @@ pub(crate) struct World {
     doomed: bool,
     /// Its keys went with a table, or with both copies of its metadata.
     unopenable: bool,
+    now: SinceBoot,
+    /// What an end of vaultmgr leaves of leases, and a boot does not.
+    kept_leases: BTreeMap<VaultId, SinceBoot>,
+    truth: Truth,
 }
 
 /// What the world itself knows to be ordered.
@@ -339,6 +356,9 @@ impl World {
             wrapped: None,
             doomed: false,
             unopenable: false,
+            now: SinceBoot::default(),
+            kept_leases: BTreeMap::new(),
+            truth: Truth::default(),
         };
         world.restart();
         world
@@ -371,6 +391,8 @@ impl World {
             Event::RecordOpened => self.record_opened(),
             Event::Busy(busy) => self.busy = busy,
             Event::DiskFull(full) => self.full = full,
+            Event::Passed(seconds) => self.now = SinceBoot(self.now.0 + Duration::from_secs(seconds)),
+            Event::Asked => self.ask_for_lease(),
         }
         self.check();
     }

@@ -6,6 +6,7 @@ use vault::belief::Heard;
 impl World {
     pub(super) fn boot(&mut self, pcrs: bool) {
         self.kernel.clear();
+        self.end_leases();
         self.pcrs = pcrs;
         self.record_readable = true;
         self.restart();
@@ -13,6 +14,7 @@ impl World {
 
     pub(super) fn restart(&mut self) {
         self.memory = Memory::new(self.session);
+        self.begin_leases();
         self.hear_tpm();
         self.open_record();
     }
@@ -20,7 +22,9 @@ impl World {
     /// Only a boot closes the Config Vault, and the vault's own key goes with it.
     pub(super) fn start_unread(&mut self) {
         self.kernel.clear();
+        self.end_leases();
         self.memory = Memory::new(self.session);
+        self.begin_leases();
         self.record_readable = false;
         self.hear_tpm();
         self.hear(Heard::RecordClosed);

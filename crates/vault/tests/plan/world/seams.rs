@@ -82,7 +82,8 @@ impl World {
         let (seen, keys, node) = (self.seen(), self.keys(), self.node());
         let setbacks = self.memory.setbacks;
         let view = View { id: self.id, wish: &wish, seen: &seen, keys: &keys, node: &node, setbacks };
-        let mut report = report(&view, name(), &next, None, Reasons::default());
+        let mut report =
+            report(&view, name(), &next, vault::report::Remembered::default(), Reasons::default());
         report.detail.clear();
         Word {
             session: self.session,

@@ -13,6 +13,7 @@ impl World {
             self.memory.held = None;
         }
         if settled.state == State::Unlocked {
+            self.open_as_leased(&wish);
             self.at_rest_open(&wish, settled.notes.is_empty());
         }
         settled.state

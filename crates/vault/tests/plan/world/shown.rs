@@ -12,7 +12,7 @@ impl World {
         };
         let Disk { dropped, roots, .. } = &self.disk;
         let past = Past { dropped: *dropped, others: roots.others.is_some(), ..Past::NOTHING };
-        Node { tpm, measured: true, past, escrow: Escrow::Nothing }
+        Node { tpm, measured: true, past, escrow: Escrow::Nothing, since_boot: self.now }
     }
 
     pub(super) fn seen(&self) -> Seen {
@@ -73,6 +73,7 @@ impl World {
             current: ring.map(|ring| ring.current.0),
             last: ring.map(|ring| ring.last.0),
             held: self.memory.held.map(|(_, held)| held.proved(same)),
+            leased_until: self.memory.leases.until().get(&self.id).copied(),
             none_fits: self.memory.none_fits,
         }
     }

@@ -67,7 +67,7 @@ fn stay_away(bus: &Bus, inputs: &Receiver<Input>, words: String) -> anyhow::Resu
     tracing::error!("{words}");
     let status =
         VaultStatus { notes: vec![words.clone()], disk_away: true, ..status(State::Failed, words.clone()) };
-    bus.publish(&Session { key: SessionSecret::init(shares::random)?.session_key() });
+    bus.publish(&Session { key: SessionSecret::init(shares::random)?.session_key(), lease: None });
     bus.publish(&status);
     let (mut later, refusal) = (Later::default(), OrderError::DiskAway { words });
     loop {

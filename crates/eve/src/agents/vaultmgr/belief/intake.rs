@@ -260,6 +260,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     fn take_keys(&mut self, section: &vault::section::Section) {
         let (ring, errors) = Ring::open(section, &self.session);
         self.ring = ring;
+        self.hear_leases(section);
         let lines: Vec<String> =
             errors.iter().map(|(vault, error)| format!("vault {vault}: {error}")).collect();
         match lines.is_empty() {

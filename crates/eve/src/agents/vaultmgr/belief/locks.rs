@@ -41,7 +41,7 @@ pub(crate) fn write(disk: &Disk, path: &Path, held: &BTreeMap<VaultId, Operation
 }
 
 /// The kernel's name for this boot: another one each time, and the same for as long as this process lives.
-fn boot() -> io::Result<String> {
+pub(super) fn boot() -> io::Result<String> {
     static BOOT: OnceLock<String> = OnceLock::new();
     if let Some(boot) = BOOT.get() {
         return Ok(boot.clone());

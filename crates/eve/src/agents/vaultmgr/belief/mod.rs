@@ -3,6 +3,7 @@
 
 pub(crate) mod config;
 pub(crate) mod intake;
+pub(crate) mod leases;
 pub(crate) mod locks;
 pub(crate) mod orders;
 pub(crate) mod record;

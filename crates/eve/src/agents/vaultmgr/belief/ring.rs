@@ -44,6 +44,11 @@ impl Ring {
         (ring, errors)
     }
 
+    /// Drops those of a vault; whether there were any.
+    pub(crate) fn forget(&mut self, vault: VaultId) -> bool {
+        self.keys.remove(&vault).is_some()
+    }
+
     /// The current epoch and the one before, as far as they are here.
     pub(crate) fn epochs(&self, vault: VaultId) -> (Option<Epoch>, Option<Epoch>) {
         let Some(keys) = self.keys.get(&vault) else { return (None, None) };

@@ -10,6 +10,7 @@ use fscrypt::scrub;
 use vault::condition::{Escrow, Node, Past, ShareKey, TableSeen, Tpm};
 use vault::escrow::restore::OtherTable;
 use vault::ids::{Generation, VaultId};
+use vault::lease::SinceBoot;
 use vault::roots::{PcrsRoot, TpmRoot, Vsk};
 use vault::secret::{RootSecret, TpmShare};
 use vault::section::{BySeal, Seal};
@@ -352,7 +353,7 @@ impl Shares {
     }
 }
 
-/// The node, as plans see it; without a TPM there are no shares.
+/// The node, as plans see it, at no time in particular; without a TPM there are no shares.
 pub(crate) fn node(shares: Option<&Shares>, absent: bool, measured: bool, setback: bool) -> Node {
     let tpm = match (shares, absent) {
         (Some(shares), _) => shares.tpm(),
@@ -360,7 +361,7 @@ pub(crate) fn node(shares: Option<&Shares>, absent: bool, measured: bool, setbac
         (None, false) => Tpm::Unknown,
     };
     let past = shares.map_or(Past::NOTHING, |shares| shares.past(setback));
-    Node { tpm, measured, past, escrow: Escrow::Nothing }
+    Node { tpm, measured, past, escrow: Escrow::Nothing, since_boot: SinceBoot::default() }
 }
 
 fn add_fresh(

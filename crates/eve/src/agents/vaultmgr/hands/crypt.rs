@@ -2,12 +2,14 @@
 //! Paths are checked by the implementation: never a link, never another filesystem. Keys pass through, none is kept here.
 
 use std::path::Path;
+use std::time::Duration;
 
 pub(crate) use vault::condition::Place;
 use vault::condition::{Hint, Key, Others};
 use vault::custody::Wrapping;
 use vault::escrow::VaultFiles;
 use vault::ids::VaultId;
+use vault::lease::SinceBoot;
 use vault::secret::WrappingSecret;
 use vault::section::Encryption;
 
@@ -136,8 +138,20 @@ pub(crate) trait Crypt {
         None
     }
 
+    /// The time since the boot, suspends counted.
+    fn since_boot(&self) -> SinceBoot {
+        since_boot()
+    }
+
     /// Where overwritten metadata may have left copies, in words for people.
     fn residue(&self) -> Option<&'static str> {
         None
     }
+}
+
+/// CLOCK_BOOTTIME: it counts suspends, and nobody can set it.
+pub(crate) fn since_boot() -> SinceBoot {
+    let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME);
+    // By a clock that can't be read every lease is over.
+    SinceBoot(now.map_or(Duration::MAX, Duration::from))
 }

@@ -9,6 +9,7 @@ use vault::ids::{
     CONFIG_VAULT, DeviceId, DeviceKey, Epoch, IMAGE_VAULT, Incarnation, SectionDigest, SectionVersion,
     VaultId,
 };
+use vault::lease::{Lease, LeaseNonce};
 use vault::secret::ControllerKey;
 use vault::section::{
     Custody, Encryption, Entry, NodePolicy, Operation, Presence, Release, Seal, SealedKey, Section,
@@ -47,6 +48,8 @@ pub(super) struct Line {
     pub(super) withheld: bool,
     /// Keys go out although the custody asks for none: while a vault leaves the controller's custody.
     pub(super) leaving: bool,
+    /// Of how many seconds.
+    pub(super) lease: Option<u32>,
 }
 
 impl Line {
@@ -62,6 +65,7 @@ impl Line {
             recreate: false,
             withheld: false,
             leaving: false,
+            lease: None,
         }
     }
 }
@@ -79,6 +83,8 @@ pub(super) struct Controller {
     pub(super) key: DeviceKey,
     pub(super) incarnation: u8,
     pub(super) version: u64,
+    /// By which question its next section renews leases.
+    pub(super) renews: Option<LeaseNonce>,
 }
 
 /// The key of a vault at an epoch: any 32 bytes that differ.
@@ -99,6 +105,7 @@ impl Controller {
             key: KEY,
             incarnation: 1,
             version: 0,
+            renews: None,
         }
     }
 
@@ -112,8 +119,8 @@ impl Controller {
         let now: BTreeSet<VaultId> = lines.iter().map(|line| line.id).collect();
         let removed = self.listed.difference(&now).copied().filter(|id| !id.is_default()).collect();
         self.listed.extend(now);
-        let follows = self.follows;
-        signed(Some(Section { device, device_key, session, version, follows, vaults, removed }))
+        let (follows, lease) = (self.follows, self.renews);
+        signed(Some(Section { device, device_key, session, version, follows, vaults, removed, lease }))
     }
 }
 
@@ -146,7 +153,12 @@ fn entry(line: &Line, lineage: u8, device: DeviceId, session: SessionKey) -> Ent
     Entry {
         id: line.id,
         name: name.parse().expect("a name"),
-        policy: NodePolicy { encryption: Encryption::Aes256Xts, custody: line.custody, seal: line.seal },
+        policy: NodePolicy {
+            encryption: Encryption::Aes256Xts,
+            custody: line.custody,
+            seal: line.seal,
+            lease: line.lease.and_then(Lease::of_seconds),
+        },
         operation: line.operation,
         standing: line.standing,
         created: line.created,

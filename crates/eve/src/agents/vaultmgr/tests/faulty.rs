@@ -1,16 +1,18 @@
 //! A kernel with faults: an n-th call that fails, lies, or is the first of many that fail, as `disk::faulty` is for a disk. A test
 //! loops: the fault at the call 0, 1, 2.. until the work goes through without meeting it, so every call that is ever added is met too.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::path::Path;
 use std::rc::Rc;
+use std::time::Duration;
 
 use nix::errno::Errno;
 use vault::condition::Key;
 use vault::custody::Wrapping;
 use vault::escrow::VaultFiles;
 use vault::ids::VaultId;
+use vault::lease::SinceBoot;
 use vault::secret::WrappingSecret;
 use vault::section::Encryption;
 
@@ -66,7 +68,7 @@ enum Kind {
 
 /// What is to go wrong, shared by a test and the kernel before which it was put.
 #[derive(Clone, Default)]
-pub(super) struct Calls(Rc<RefCell<State>>);
+pub(super) struct Calls(Rc<RefCell<State>>, Rc<Cell<Duration>>);
 
 #[derive(Default)]
 struct State {
@@ -79,6 +81,11 @@ impl Calls {
     /// From now on this goes wrong.
     pub(super) fn fail(&self, fault: Fault, nth: usize) {
         *self.0.borrow_mut() = State { plan: Some((fault, nth)), ..State::default() };
+    }
+
+    /// So much time passes.
+    pub(super) fn pass(&self, span: Duration) {
+        self.1.set(self.1.get() + span);
     }
 
     /// From now on nothing does. Says which call did.
@@ -209,6 +216,9 @@ impl<C: Crypt> Crypt for Faulty<C> {
     }
     fn stirred(&mut self) -> bool {
         self.inner.stirred()
+    }
+    fn since_boot(&self) -> SinceBoot {
+        SinceBoot(self.inner.since_boot().0 + self.calls.1.get())
     }
     fn residue(&self) -> Option<&'static str> {
         self.inner.residue()

@@ -17,6 +17,7 @@ mod holders;
 mod identity;
 mod jobs;
 mod judging;
+mod leases;
 mod life;
 mod many;
 mod movein;

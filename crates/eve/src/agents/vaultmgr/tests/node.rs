@@ -141,6 +141,7 @@ impl Node {
         let manager = Manager::start(self.paths.clone(), kernel, self.nv.clone(), owner).expect("starts");
         self.manager = Some(manager);
         self.manager().take_up_locks().expect("are read");
+        self.manager().take_up_leases().expect("randomness");
         self.hear_tpm();
     }
 
@@ -179,6 +180,7 @@ impl Node {
     /// What lies in `run` goes with each boot.
     fn forget_run(&self) {
         let _ = std::fs::remove_file(self.paths.locks());
+        let _ = std::fs::remove_file(self.paths.leases());
     }
 
     pub(super) fn stop(&mut self) {

@@ -1,0 +1,72 @@
+//! A vault with a lease: what the plan does with it as time goes by.
+
+use super::*;
+
+const UNTIL: SinceBoot = SinceBoot(Duration::from_secs(100));
+
+fn leased(custody: Custody) -> Want {
+    let policy = NodePolicy { lease: Lease::of_seconds(60), ..want(custody).policy };
+    Want { policy, ..want(custody) }
+}
+
+fn at(seconds: u64) -> Node {
+    Node { since_boot: SinceBoot(Duration::from_secs(seconds)), ..NODE }
+}
+
+fn asked(id: VaultId, want: Want, seen: Seen, keys: Keys, node: Node) -> Next {
+    let wish = Wish::Keep(want);
+    next(&View { id, wish: &wish, seen: &seen, keys: &keys, node: &node, setbacks: Setbacks::default() })
+}
+
+/// The key goes at the end of the lease, to the second, whatever keys are at hand; then it rests locked, and says why.
+#[test]
+fn an_open_vault_is_locked_when_its_lease_ended() {
+    let custody = Custody::TpmAndController;
+    let open = Seen { key: Key::Present, ..made(custody, 3) };
+    let keys = Keys { leased_until: Some(UNTIL), ..held(both(3)) };
+    let of = |node, seen| asked(USER, leased(custody), seen, keys, node);
+    assert!(matches!(of(at(99), open), Next::Settled(settled) if settled.state == State::Unlocked));
+    assert!(matches!(of(at(100), open), Next::Do(act) if act.step == Step::Lock));
+    let locked = Seen { key: Key::Absent, ..open };
+    let Next::Settled(rest) = of(at(100), locked) else { panic!("it rests") };
+    assert_eq!((rest.state, rest.notes), (State::Locked, vec![Note::LeaseEnded]));
+    let none = Keys { leased_until: None, ..keys };
+    let Next::Settled(rest) = asked(USER, leased(custody), locked, none, at(1)) else { panic!("it rests") };
+    assert_eq!((rest.state, rest.notes), (State::Locked, vec![Note::NoLease]));
+}
+
+/// By custody `tpm` all that opens it is on the node, and it stays closed for all that.
+#[test]
+fn a_boot_needs_contact_though_the_tpm_has_the_key() {
+    let closed = made(Custody::Tpm, 3);
+    let keys = Keys { leased_until: None, ..held(Wrapping::Tpm(Seal::Tpm)) };
+    let Next::Settled(rest) = asked(USER, leased(Custody::Tpm), closed, keys, at(5)) else {
+        panic!("it opens without a lease")
+    };
+    assert_eq!((rest.state, rest.notes), (State::Locked, vec![Note::NoLease]));
+    let given = Keys { leased_until: Some(UNTIL), ..keys };
+    let opens = asked(USER, leased(Custody::Tpm), closed, given, at(5));
+    assert!(matches!(opens, Next::Do(act) if act.step == Step::AddKey), "{opens:?}");
+}
+
+/// Design, section 6: default vaults have no lease, whatever a section says; in one lies what tells the node whom it belongs to.
+#[test]
+fn a_default_vault_has_no_lease() {
+    let open = Seen { key: Key::Present, ..made(Custody::Tpm, 3) };
+    let keys = held(Wrapping::Tpm(Seal::Tpm));
+    for id in [CONFIG_VAULT, IMAGE_VAULT] {
+        let rests = asked(id, leased(Custody::Tpm), open, keys, at(10_000));
+        assert!(matches!(&rests, Next::Settled(rest) if rest.state == State::Unlocked), "{rests:?}");
+    }
+}
+
+/// A vault that is not made yet is not made without a lease: it would be locked at once.
+#[test]
+fn it_is_not_made_without_a_lease() {
+    let made_of = |keys| {
+        let want = Want { created: false, ..leased(Custody::Controller) };
+        asked(USER, want, Seen::default(), keys, at(5))
+    };
+    assert!(matches!(made_of(keys()), Next::Settled(rest) if rest.notes == [Note::NoLease]));
+    assert!(matches!(made_of(Keys { leased_until: Some(UNTIL), ..keys() }), Next::Do(_)));
+}
