@@ -7,6 +7,8 @@ use crate::ids::{CONFIG_VAULT, IMAGE_VAULT};
 use crate::lease::Lease;
 use crate::section::{Custody, Encryption, Seal};
 
+mod kinds;
+
 const WHOLE: &str = "\
 kind: VaultPolicy
 name: berlin-lines
