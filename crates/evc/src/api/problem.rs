@@ -189,6 +189,8 @@ codes! {
         KeysUnusable,
         /// The database failed.
         DatabaseFailed,
+        /// A file of the database is gone, or another one, under the running controller.
+        DatabaseMoved,
         /// The disk of the database is full, can't be written, or fails.
         DiskFailed,
         /// The controller failed otherwise.

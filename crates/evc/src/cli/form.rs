@@ -149,6 +149,8 @@ every! {
         StoreError::OtherVersion => StoreError::OtherVersion,
         StoreError::Newer { .. } => StoreError::Newer { there: 9, known: 7 },
         StoreError::Damaged(_) => StoreError::Damaged("x".into()),
+        StoreError::Exchanged => StoreError::Exchanged,
+        StoreError::LogRemoved => StoreError::LogRemoved,
         StoreError::Disk(_) => StoreError::Disk("x".into()),
         StoreError::Failed(_) => StoreError::Failed("x".into()),
     }

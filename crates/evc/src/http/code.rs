@@ -26,6 +26,7 @@ pub(super) fn code(refusal: &Refusal) -> Code {
         Refusal::Busy => Code::Busy,
         Refusal::Custody(_) => Code::KeysUnusable,
         Refusal::Store(StoreError::Disk(_)) => Code::DiskFailed,
+        Refusal::Store(StoreError::Exchanged | StoreError::LogRemoved) => Code::DatabaseMoved,
         Refusal::Store(_) => Code::DatabaseFailed,
         Refusal::Fault(_) => Code::Failed,
     }

@@ -44,8 +44,12 @@ impl Looked {
 }
 
 async fn look(controller: &Controller) -> Lack {
-    if !controller.store.is_there() {
-        return Some("the database's file is gone, or is another one");
+    match controller.store.is_there() {
+        Ok(()) => {}
+        Err(StoreError::LogRemoved) => {
+            return Some("a file of the database (-wal, -shm) is gone, or is another one");
+        }
+        Err(_) => return Some("the database's file is gone, or is another one"),
     }
     let read: Stored<_> =
         controller.store.read(|tx| Box::pin(async move { tx.meta("incarnation").await })).await;

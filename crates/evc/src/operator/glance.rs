@@ -13,6 +13,7 @@ use crate::api::{Counts, DeviceView, Glance, Knock, Reference, VaultView};
 use crate::fleet::view::View;
 use crate::service::{Refusal, Verdicts};
 use crate::store::{DeviceRow, Page, ReferenceState, Tx, UnixSeconds, VaultRow};
+use crate::words::of_files;
 
 /// Devices of one view, or other rows.
 const PAGE: u32 = 200;
@@ -88,7 +89,13 @@ impl Operator {
         let (references, mut knocks) = (self.pending().await?, Lines::default());
         self.knocks(now).await?.iter().for_each(|knock| knocks.add(|| of_knock(knock)));
         let Tally { counts, devices, vaults } = tally;
-        let lines = devices.told().chain(vaults.told()).chain(references.told()).chain(knocks.told());
+        let files = self.store.is_there().err().map(|error| of_files(&error));
+        let lines = files
+            .into_iter()
+            .chain(devices.told())
+            .chain(vaults.told())
+            .chain(references.told())
+            .chain(knocks.told());
         Ok(Glance { counts, needs_somebody: lines.collect() })
     }
 

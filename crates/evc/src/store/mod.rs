@@ -73,6 +73,16 @@ pub enum StoreError {
     /// A row does not read back as what was written.
     #[error("the database is damaged ({0}): put back the newest good copy")]
     Damaged(String),
+    /// The name of the database's file leads to nothing, or to another file than the one that is open. Nothing is written until it is put back.
+    #[error(
+        "the file evc.db is gone, or another one, while evc has it open: put back the file that was there, or stop evc and start it over the one that is right"
+    )]
+    Exchanged,
+    /// The same of its log, or the log's index. What was not folded into the file yet would be lost with the process.
+    #[error(
+        "evc.db-wal or evc.db-shm is gone, or another one, while evc has it open: stop evc by SIGTERM, which writes all of it into evc.db, and start it again"
+    )]
+    LogRemoved,
     /// The disk is full, can't be written, or fails.
     #[error("the database's disk is full, can't be written, or fails: make room, or mend it")]
     Disk(#[source] Cause),

@@ -53,9 +53,13 @@ pub trait Engine: Send + Sync {
     fn is_alone(&self) -> bool {
         false
     }
-    /// Whether the database still lies where it was opened: what is open may go on being read though nobody will find it again.
-    fn is_there(&self) -> bool {
-        true
+    /// Whether the database still lies where it was opened: what is open may go on being read though nobody will find it again. An engine
+    /// commits nothing while it does not.
+    ///
+    /// # Errors
+    /// [`StoreError::Exchanged`], [`StoreError::LogRemoved`].
+    fn is_there(&self) -> Stored<()> {
+        Ok(())
     }
     /// How often others wrote all the same, as a view of now would show it; none: that can't be told just now.
     fn written_by_others(&self) -> Option<u64> {
@@ -112,8 +116,10 @@ impl Store {
     }
 
     /// Whether the database still lies where it was opened.
-    #[must_use]
-    pub fn is_there(&self) -> bool {
+    ///
+    /// # Errors
+    /// [`StoreError::Exchanged`], [`StoreError::LogRemoved`]: until it does again nothing is written.
+    pub fn is_there(&self) -> Stored<()> {
         self.engine.is_there()
     }
 

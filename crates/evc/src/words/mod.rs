@@ -17,7 +17,19 @@ use crate::store::StoreError;
 
 /// What to do about a database that is older than its nodes.
 pub(crate) const OLDER: &str = "bring back the newest copy of the database; or, if this is the newest there is, stop evc and run `evc begin-anew`, which makes it the one that counts";
+/// The database's file was exchanged or removed under a running evc.
+const GONE: &str = "the controller's file evc.db is gone, or another one, while evc has it open; nothing is written or released until it is back";
+const EXCHANGED: &str = "put back the file that was there; if it was deleted, stop no evc before you copied it from /proc/PID/fd; then stop evc and start it over the right one";
+/// The same of its log.
+const LOG_GONE: &str = "the controller's file evc.db-wal or evc.db-shm is gone, or another one, while evc has it open; nothing is written or released until it is restarted";
+const STOP_IT: &str = "stop evc by SIGTERM, as `systemctl stop` does, which writes all of it back into evc.db; then start it again; do not kill it";
 const SEE_THE_LOG: &str = "see the controller's log; nothing was released";
+
+/// What needs somebody at once: the files of the controller's database.
+pub(crate) fn of_files(error: &StoreError) -> String {
+    let Words { problem, advice } = of_store(error);
+    format!("{problem}: {advice}")
+}
 
 /// What is said of a refusal.
 pub(crate) struct Words {
@@ -89,13 +101,15 @@ fn of_document(line: u64, column: u64, cause: &Refusal) -> Words {
 }
 
 fn of_store(error: &StoreError) -> Words {
-    let advice = match error {
-        StoreError::Disk(_) => {
-            "the disk of the controller's data folder is full, can't be written, or fails: make room, or mend it; nothing was changed or released"
-        }
-        _ => SEE_THE_LOG,
-    };
-    Words::new("the controller's database failed", advice)
+    match error {
+        StoreError::Exchanged => Words::new(GONE, EXCHANGED),
+        StoreError::LogRemoved => Words::new(LOG_GONE, STOP_IT),
+        StoreError::Disk(_) => Words::new(
+            "the controller's database failed",
+            "the disk of the controller's data folder is full, can't be written, or fails: make room, or mend it; nothing was changed or released",
+        ),
+        _ => Words::new("the controller's database failed", SEE_THE_LOG),
+    }
 }
 
 fn of_fault(fault: Fault) -> &'static str {

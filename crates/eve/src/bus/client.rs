@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::contract::MOST_REFUSAL;
-use super::frame::{self, FrameError};
+use super::frame::{self, Frame, FrameError};
 use super::server::{Request, Verdict};
 use super::timed::{Timed, is_late};
 use super::{Agent, Call, peer, socket_path};
@@ -51,6 +51,11 @@ pub enum BusError {
         "the agent does not know this question, or has no room for its answer: use the `eve` that runs there"
     )]
     NotInContract,
+    /// There are as many connections to it as one user may have. Try again.
+    #[error(
+        "the agent takes no more connections of yours: end some `eve bus tail`, `eve wait` or others that still run, then try again"
+    )]
+    Full,
     /// The exchange broke off.
     #[error("the exchange on the bus broke off: try again; the log of `eve run` says whether the agent died")]
     Frame(#[from] FrameError),
@@ -87,13 +92,7 @@ pub(super) fn call<C: Call>(
 fn exchange<C: Call>(mut stream: Timed, call: &C) -> Result<Result<C::Answer, C::Error>, BusError> {
     let (most_asked, most_answered) = C::ID.most();
     let question = frame::encode_at_most(call, most_asked)?;
-    frame::write(&mut stream, &frame::encode(&Request::Ask(C::ID))?)?;
-    // Refused already, the answerer hangs up: what he said is still to be read.
-    let sent = frame::write(&mut stream, &question);
-    let verdict: Verdict = match frame::read(&mut stream) {
-        Ok(frame) => frame::decode(&frame)?,
-        Err(error) => return Err(sent.err().unwrap_or(error).into()),
-    };
+    let verdict = verdict(&mut stream, Request::Ask(C::ID), Some(&question))?;
     if matches!(verdict, Verdict::Failed) {
         return Ok(Err(frame::decode(&frame::read_at_most(&mut stream, MOST_REFUSAL)?)?));
     }
@@ -101,11 +100,27 @@ fn exchange<C: Call>(mut stream: Timed, call: &C) -> Result<Result<C::Answer, C:
     Ok(Ok(frame::decode(&frame::read_at_most(&mut stream, most_answered)?)?))
 }
 
+/// Says what is wanted, and hears whether it is granted.
+pub(super) fn verdict(
+    stream: &mut Timed,
+    request: Request,
+    question: Option<&Frame>,
+) -> Result<Verdict, BusError> {
+    let asked = frame::write(stream, &frame::encode(&request)?);
+    let sent = asked.and_then(|()| question.map_or(Ok(()), |question| frame::write(stream, question)));
+    // Refused already, the other one hangs up: what he said is still to be read.
+    match frame::read(stream) {
+        Ok(verdict) => Ok(frame::decode(&verdict)?),
+        Err(error) => Err(sent.err().unwrap_or(error).into()),
+    }
+}
+
 pub(super) fn granted(verdict: &Verdict) -> Result<(), BusError> {
     match verdict {
         Verdict::Granted => Ok(()),
         Verdict::Refused => Err(BusError::Refused),
         Verdict::NotReady => Err(BusError::NotReady),
+        Verdict::Full => Err(BusError::Full),
         Verdict::NotInContract | Verdict::Failed => Err(BusError::NotInContract),
     }
 }

@@ -2,12 +2,14 @@
 //! longer than its row of the table says. So a publisher that was taken over can't fill its hearers' memory.
 
 use std::collections::VecDeque;
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
 
-use super::client::{BusError, connect, granted};
+use super::client::{BusError, connect, granted, verdict};
 use super::frame::{self, FrameError};
 use super::server::Request;
 use super::{Agent, Change, Exchange, Told, Topic, traffic};
@@ -25,9 +27,12 @@ pub enum Silence {
     /// The table forbids hearing this topic: none ever comes.
     #[error("not allowed on the bus")]
     Refused,
+    /// There are as many connections as one user may have: it is tried again.
+    #[error("no more connections are taken")]
+    Full,
 }
 
-/// What is heard of an agent, as it comes: of a topic the newest value, in place of one that nobody took.
+/// What is heard of an agent, as it comes: of a topic the newest value, in place of one that nobody took. Its connection ends with it.
 pub struct Subscription<T>(Arc<Slot<T>>);
 
 struct Slot<T> {
@@ -38,12 +43,15 @@ struct Slot<T> {
 struct State<T> {
     /// Heard, and not taken yet.
     waiting: VecDeque<T>,
-    refused: bool,
+    /// Why there is none.
+    silence: Silence,
+    /// Where it is heard.
+    line: Option<UnixStream>,
 }
 
 impl<T> State<T> {
     fn is_silent(&mut self) -> bool {
-        self.waiting.is_empty() && !self.refused
+        self.waiting.is_empty() && self.silence != Silence::Refused
     }
 }
 
@@ -58,6 +66,16 @@ impl<T> Slot<T> {
     }
 }
 
+impl<T> Drop for Slot<T> {
+    /// Nobody wants to know any more: whoever still waits for what comes next hears the end of it.
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(line) = &state.line {
+            let _ = line.shutdown(Shutdown::Both);
+        }
+    }
+}
+
 impl<T> Subscription<T> {
     /// The next value, waited for so long at most.
     ///
@@ -66,7 +84,7 @@ impl<T> Subscription<T> {
     pub fn next_within(&self, patience: Duration) -> Result<T, Silence> {
         let waited = self.0.changed.wait_timeout_while(self.0.state(), patience, State::is_silent);
         let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        let silence = if state.refused { Silence::Refused } else { Silence::Yet };
+        let silence = state.silence;
         state.waiting.pop_front().ok_or(silence)
     }
 }
@@ -127,7 +145,7 @@ type Take<T> = fn(&[u8], &mut Option<T>) -> Result<T, FrameError>;
 
 impl<T: Send + 'static> Hearer<T> {
     fn start(self) -> Subscription<T> {
-        let state = Mutex::new(State { waiting: VecDeque::new(), refused: false });
+        let state = Mutex::new(State { waiting: VecDeque::new(), silence: Silence::Yet, line: None });
         let slot = Arc::new(Slot { state, changed: Condvar::new() });
         let (of, hearing) = (self.of, thread::Builder::new().name(format!("{:?}", self.request)));
         let into = Arc::downgrade(&slot);
@@ -142,16 +160,28 @@ impl<T: Send + 'static> Hearer<T> {
         let (of, request) = (self.of, self.request);
         let mut pause = FIRST_PAUSE;
         while into.strong_count() > 0 {
-            match self.hear_once(into, &mut pause) {
+            let heard = self.hear_once(into, &mut pause);
+            into.upgrade().iter().for_each(|slot| slot.state().line = None);
+            match heard {
                 Ok(()) => {}
                 Err(BusError::Refused) => {
                     // On the command line somebody may just not be root: whoever listens is told, and tells it.
                     if self.by != Agent::Operator {
                         tracing::error!(%of, ?request, "the table forbids hearing it");
                     }
-                    return into.upgrade().iter().for_each(|slot| slot.change(|state| state.refused = true));
+                    return into
+                        .upgrade()
+                        .iter()
+                        .for_each(|slot| slot.change(|state| state.silence = Silence::Refused));
                 }
-                Err(error) => tracing::trace!(%of, ?request, %error, "reconnecting"),
+                Err(error) => {
+                    let silence = if matches!(error, BusError::Full) { Silence::Full } else { Silence::Yet };
+                    into.upgrade().iter().for_each(|slot| slot.state().silence = silence);
+                    tracing::trace!(%of, ?request, %error, "reconnecting");
+                }
+            }
+            if into.strong_count() == 0 {
+                return;
             }
             thread::sleep(pause);
             pause = (pause * 2).min(LONGEST_PAUSE);
@@ -160,11 +190,12 @@ impl<T: Send + 'static> Hearer<T> {
 
     fn hear_once(&self, into: &Weak<Slot<T>>, pause: &mut Duration) -> Result<(), BusError> {
         let mut stream = connect(&self.root, self.of, LONGEST_PAUSE)?;
-        frame::write(&mut stream, &frame::encode(&self.request)?)?;
-        granted(&frame::decode(&frame::read(&mut stream)?)?)?;
+        granted(&verdict(&mut stream, self.request, None)?)?;
         *pause = FIRST_PAUSE;
         // The next change may be far away.
         let mut stream = stream.for_ever().map_err(FrameError::from)?;
+        let line = stream.try_clone().map_err(FrameError::from)?;
+        let Some(()) = into.upgrade().map(|slot| slot.state().line = Some(line)) else { return Ok(()) };
         let mut before = None;
         loop {
             let value = (self.take)(&frame::read_at_most(&mut stream, self.longest)?, &mut before)?;
@@ -182,7 +213,7 @@ impl<T: Send + 'static> Hearer<T> {
 #[cfg(test)]
 mod tests {
     use std::io::{Read, Write};
-    use std::os::unix::net::{UnixListener, UnixStream};
+    use std::os::unix::net::UnixListener;
 
     use super::*;
     use crate::bus::messages::Agents;
@@ -225,6 +256,16 @@ mod tests {
         assert_eq!(stream.read(&mut [0]).expect("his end"), 0);
         assert_eq!(topic.next_within(PATIENCE).expect("the newest").0[0].restarts, 100);
         assert_eq!(topic.next_within(Duration::ZERO).err(), Some(Silence::Yet));
+    }
+
+    /// Attack A3: who has looked and goes on living keeps no connection, though nothing more is ever published.
+    #[test]
+    fn the_connection_ends_when_nobody_wants_to_know_any_more() {
+        let (_dir, topic, mut stream) = publisher();
+        say(&mut stream, &agents(1));
+        assert!(topic.next_within(PATIENCE).is_ok());
+        drop(topic);
+        assert_eq!(stream.read(&mut [0]).expect("his end"), 0);
     }
 
     /// The twin: whoever takes them in time gets each, as long as it may be.

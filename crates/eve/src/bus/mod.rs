@@ -8,7 +8,7 @@
 //! A topic is a state, not a queue. At both ends one value is kept, no longer than its row says. A slow subscriber may miss a value
 //! that was replaced, and never the newest. Of a long one a change of a part is told alone, to those who have heard all before it;
 //! whoever comes later, or was too slow, is told the whole. A call is one question with one answer; one deadline bounds connecting and talking.
-//! Each peer has so many connections to a socket and no more, and all strangers together have four.
+//! Each peer has so many connections to a socket for hearing, and as many for asking, and no more; all strangers together have four.
 //!
 //! Frames are wiped after use. Nothing is ever logged but what a message's `Debug` shows, and that redacts secrets.
 //! `tests/bus_table.rs` makes every call and every subscription as every agent, and expects each refusal.

@@ -19,7 +19,7 @@ use vault::ids::VaultId;
 
 use super::contract::MOST_REFUSAL;
 use super::frame::{self, Frame, FrameError};
-use super::places::Places;
+use super::places::{Place, Places};
 use super::timed::Timed;
 use super::traffic::{End, Exchange, Watchers};
 use super::{Agent, Bus, Call, CallId, TopicId, peer, socket_path};
@@ -33,6 +33,8 @@ const LOOK: Duration = Duration::from_secs(2);
 /// The same of a subscriber to whom nothing is told. One that is gone is found out sooner: when something is published, when another
 /// one comes, or when there is no place left.
 const IDLE: Duration = Duration::from_secs(600);
+/// How long a subscriber waits for the place of one that is gone.
+const A_PLACE: Duration = Duration::from_millis(300);
 
 /// The first frame of a connection.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -58,6 +60,8 @@ pub(super) enum Verdict {
     Failed,
     /// The question is not understood, or its answer too long.
     NotInContract,
+    /// The peer has as many connections as he may have.
+    Full,
 }
 
 /// What the question is about, and what is answered: an answer, or why there is none.
@@ -198,14 +202,12 @@ impl Server {
     fn take(self: &Arc<Self>, stream: UnixStream) {
         let Ok(who) = peer::peer(&stream) else { return };
         let Some(place) = self.places.take(who) else {
-            self.look_after_all();
-            // Not louder: a stranger could fill the log with it.
-            return tracing::debug!(?who, "too many connections on the bus");
+            let _ = full(who, stream);
+            return;
         };
         let server = Arc::clone(self);
         let talk = move || {
-            let _place = place;
-            if let Err(error) = server.talk(who, stream) {
+            if let Err(error) = server.talk(who, place, stream) {
                 tracing::trace!(%error, "a connection on the bus ended");
             }
         };
@@ -214,19 +216,20 @@ impl Server {
         }
     }
 
-    fn talk(&self, who: Option<Agent>, stream: UnixStream) -> Result<(), FrameError> {
+    fn talk(&self, who: Option<Agent>, place: Place, stream: UnixStream) -> Result<(), FrameError> {
         let mut stream = Timed::new(stream, PATIENCE);
         let request: Request = frame::decode(&frame::read_at_most(&mut stream, REQUEST)?)?;
         match (who, request) {
             (Some(who), Request::Hear(topic)) if topic.publisher() == self.agent && topic.may_hear(who) => {
-                self.look_after_all();
+                let Some(_place) = self.to_hear(place) else { return full(Some(who), stream.into()) };
                 frame::write(&mut stream, &frame::encode(&Verdict::Granted)?)?;
                 self.tell(topic, stream)
             }
             (Some(who), Request::Ask(call)) if call.answerer() == self.agent && call.may_ask(who) => {
                 self.answer(who, call, stream)
             }
-            (Some(Agent::Operator), Request::Watch) => {
+            (Some(who @ Agent::Operator), Request::Watch) => {
+                let Some(_place) = self.to_hear(place) else { return full(Some(who), stream.into()) };
                 let exchanges = self.watchers.add();
                 frame::write(&mut stream, &frame::encode(&Verdict::Granted)?)?;
                 self.show(&exchanges, stream)
@@ -243,6 +246,12 @@ impl Server {
                 frame::write(&mut stream, &frame::encode(&Verdict::Refused)?)
             }
         }
+    }
+
+    /// A place for hearing; those of peers that are gone come free first.
+    fn to_hear(&self, place: Place) -> Option<Place> {
+        self.look_after_all();
+        place.for_hearing(A_PLACE)
     }
 
     fn answer(&self, who: Agent, call: CallId, mut stream: Timed) -> Result<(), FrameError> {
@@ -323,6 +332,14 @@ impl Published {
         let change = self.change.clone().filter(|_| told > 0 && told + 1 == self.version).map(Value::Known);
         (self.version > told).then(|| (self.version, change.unwrap_or_else(|| self.value.clone())))
     }
+}
+
+/// Tells a peer that he has as many connections as he may have, and waits for nothing.
+fn full(who: Option<Agent>, mut stream: UnixStream) -> Result<(), FrameError> {
+    // Not louder: a stranger could fill the log with it.
+    tracing::debug!(?who, "too many connections on the bus");
+    stream.set_nonblocking(true)?;
+    frame::write(&mut stream, &frame::encode(&Verdict::Full)?)
 }
 
 /// A subscriber says nothing; what can be read is his end.

@@ -54,6 +54,12 @@ impl Timed {
     }
 }
 
+impl From<Timed> for UnixStream {
+    fn from(timed: Timed) -> Self {
+        timed.stream
+    }
+}
+
 impl Read for Timed {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.stream.set_read_timeout(Some(self.left()?))?;

@@ -30,6 +30,7 @@ every! {
         BusError::Refused => BusError::Refused,
         BusError::NotReady => BusError::NotReady,
         BusError::NotInContract => BusError::NotInContract,
+        BusError::Full => BusError::Full,
         BusError::Frame(_) => BusError::Frame(FrameError::from(io::Error::other("x"))),
     }
     orders: OrderError {

@@ -19,6 +19,7 @@ const GLANCE: Duration = Duration::from_secs(1);
 pub(super) fn follow(bus: &Bus, json: bool) -> anyhow::Result<()> {
     match bus.subscribe::<Agents>().next_within(GLANCE) {
         Err(Silence::Refused) => bail!("the bus is heard by root alone: are you root?"),
+        Err(Silence::Full) => bail!(super::status::NO_PLACE),
         Err(Silence::Yet) => eprintln!("waiting for `eve run` with this --root"),
         Ok(_) => {}
     }

@@ -9,6 +9,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Params, ffi};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
+use super::moorings::Moorings;
 use super::{PATIENCE, apart};
 use crate::store::{StoreError, Stored};
 
@@ -61,6 +62,7 @@ pub(super) enum Durable {
 /// Those of one kind, opened as they are needed.
 pub(super) struct Connections {
     file: PathBuf,
+    moorings: Arc<Moorings>,
     access: Access,
     idle: Mutex<Vec<Connection>>,
     most: u32,
@@ -69,9 +71,9 @@ pub(super) struct Connections {
 
 impl Connections {
     /// At most so many at the same time.
-    pub(super) fn to(file: &Path, access: Access, most: u32) -> Self {
-        let places = Arc::new(Semaphore::new(most as usize));
-        Self { file: file.to_owned(), access, idle: Mutex::default(), most, places }
+    pub(super) fn to(file: &Path, moorings: &Arc<Moorings>, access: Access, most: u32) -> Self {
+        let (moorings, places) = (Arc::clone(moorings), Arc::new(Semaphore::new(most as usize)));
+        Self { file: file.to_owned(), moorings, access, idle: Mutex::default(), most, places }
     }
 
     /// Lends one, in the order in which they were asked for.
@@ -103,6 +105,8 @@ impl Connections {
     }
 
     fn one_more(&self) -> Stored<Connection> {
+        // It would be to another file than the others, or make the log anew that they have.
+        self.moorings.hold()?;
         apart(|| {
             let connection = self.access.open(&self.file)?;
             // From now on nobody's thread waits: who is busy is asked again.
@@ -141,16 +145,23 @@ impl Lent {
         self.connection.as_ref().expect("it is taken by `drop` alone")
     }
 
+    /// Makes what was written last, where it will be found.
+    pub(super) fn commit(&mut self) -> Stored<()> {
+        self.of.moorings.hold()?;
+        match self.durable {
+            Durable::AtOnce => apart(|| self.run("COMMIT", ()))?,
+            // It waits for no disk.
+            Durable::WithTheNext => self.run("COMMIT", ())?,
+        };
+        // Whoever took the names away meanwhile may have taken what was just written.
+        self.of.moorings.hold()
+    }
+
     /// Runs one statement: how many rows it changed.
     pub(super) fn run(&mut self, statement: &str, values: impl Params) -> Stored<usize> {
         let prepared = self.connection().prepare_cached(statement);
         let done = prepared.and_then(|mut statement| statement.execute(values));
         self.note(done.map_err(failed))
-    }
-
-    /// When its commit will be on the disk.
-    pub(super) fn durable(&self) -> Durable {
-        self.durable
     }
 
     /// Before a transaction begins. What is not durable at once folds no log into the file either: nothing of it waits for the disk. Not by a statement that is kept: SQLite carries this one out when it reads it.
@@ -210,7 +221,7 @@ mod tests {
     use std::path::{Path, PathBuf};
     use std::sync::Arc;
 
-    use super::{Access, Connections, DbConfig};
+    use super::{Access, Connections, DbConfig, Moorings};
     use crate::store::StoreError;
 
     const MANY_BYTES: &str = "INSERT INTO one VALUES (zeroblob(1000000))";
@@ -220,7 +231,8 @@ mod tests {
         let file = folder.join("file");
         std::fs::write(&file, "").expect("made");
         Access::Writing.open(&file).expect("opened").execute_batch("CREATE TABLE one (x)").expect("made");
-        (Arc::new(Connections::to(&file, Access::Writing, 1)), file)
+        let moorings = Moorings::of(&file).expect("open");
+        (Arc::new(Connections::to(&file, &moorings, Access::Writing, 1)), file)
     }
 
     /// seen-by-users 0b.10: a file that had no room, or could not be written, is written as soon as it can be: by another connection.
@@ -265,7 +277,7 @@ mod tests {
     async fn every_connection_is_set_up_as_the_file_wants_it() {
         let dir = tempfile::tempdir().expect("a folder");
         let (writing, file) = one(dir.path());
-        let reading = Arc::new(Connections::to(&file, Access::Reading, 2));
+        let reading = Arc::new(Connections::to(&file, &writing.moorings, Access::Reading, 2));
         for connections in [writing, reading] {
             let lent = connections.lend().await.expect("lent");
             let told = |pragma: &str| {

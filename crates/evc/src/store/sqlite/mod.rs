@@ -11,6 +11,7 @@ mod devices;
 mod evidence;
 mod keys;
 mod labels;
+mod moorings;
 mod others;
 mod read;
 mod tables;
@@ -18,7 +19,7 @@ mod transaction;
 mod vaults;
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +29,7 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::task::block_in_place;
 
 use self::connections::{Access, Connections, Durable};
+use self::moorings::Moorings;
 use self::others::Others;
 use self::transaction::SqliteTx;
 use super::{Engine, Open, Scope, StoreError, Stored};
@@ -47,9 +49,7 @@ pub struct SqliteStore {
     writing: Arc<Connections>,
     /// None where others may write.
     lock: Option<Lock>,
-    file: PathBuf,
-    /// Device and inode of the file when it was opened.
-    identity: Option<(u64, u64)>,
+    moorings: Arc<Moorings>,
     others: Arc<Others>,
 }
 
@@ -85,7 +85,7 @@ impl SqliteStore {
             make_private(&file).map_err(|e| StoreError::Failed(e.into()))?;
             tables::bring_up_to_date(&mut Access::Writing.open(&file)?)
         })?;
-        Ok(Self::over(&file, Some(lock)))
+        Self::over(&file, Some(lock))
     }
 
     /// Opens a folder's file that is there as it is, also one that a running controller has open: that one is not disturbed, its tables
@@ -97,30 +97,26 @@ impl SqliteStore {
     pub async fn join(folder: &Path) -> Stored<Self> {
         let file = folder.join(DATABASE);
         apart(|| tables::refuse_others(&Access::Writing.open(&file)?))?;
-        Ok(Self::over(&file, None))
+        Self::over(&file, None)
     }
 
     /// Over a file whose tables are of this version. Its connections are opened now and not before: one that knew the tables of before
     /// answers its first question by them, and may find nothing.
-    fn over(file: &Path, lock: Option<Lock>) -> Self {
-        let connections = |access, most| Arc::new(Connections::to(file, access, most));
-        Self {
+    fn over(file: &Path, lock: Option<Lock>) -> Stored<Self> {
+        let moorings = apart(|| Moorings::of(file))?;
+        let connections = |access, most| Arc::new(Connections::to(file, &moorings, access, most));
+        Ok(Self {
             reading: connections(Access::Reading, READERS),
             writing: connections(Access::Writing, 1),
             lock,
-            file: file.to_owned(),
-            identity: identity(file),
             others: Others::of(file),
-        }
+            moorings,
+        })
     }
 
     async fn writes(&self, durable: Durable) -> Stored<Box<dyn Open>> {
         Ok(Box::new(SqliteTx::writing(&self.writing, durable, &self.others).await?))
     }
-}
-
-fn identity(file: &Path) -> Option<(u64, u64)> {
-    std::fs::metadata(file).ok().map(|found| (found.dev(), found.ino()))
 }
 
 /// SQLite gives its log and index the mode of the main file.
@@ -167,6 +163,7 @@ impl Engine for SqliteStore {
 
     /// Folds the log into the file.
     async fn close(&self) {
+        self.moorings.let_go();
         self.reading.close().await;
         self.writing.close().await;
     }
@@ -176,8 +173,8 @@ impl Engine for SqliteStore {
         self.lock.is_some()
     }
 
-    fn is_there(&self) -> bool {
-        self.identity.is_some() && identity(&self.file) == self.identity
+    fn is_there(&self) -> Stored<()> {
+        self.moorings.hold()
     }
 
     /// `evc token new` writes beside it, and so does who edits the file by other tools.

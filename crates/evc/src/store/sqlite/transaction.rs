@@ -9,10 +9,10 @@ use tokio::task::coop::consume_budget;
 use tokio::time::{sleep, timeout};
 use vault::ids::DeviceId;
 
+use super::PATIENCE;
 use super::connections::{Connections, Durable, Lent, failed};
 use super::others::{KeptOut, Others};
 use super::read::{Columns, Count, FromRow, There};
-use super::{PATIENCE, apart};
 use crate::store::{Around, Open, StoreError, Stored, Tx};
 
 /// Between two questions whether another process has written to its end.
@@ -29,11 +29,7 @@ pub(super) struct SqliteTx {
 impl Open for SqliteTx {
     async fn commit(self: Box<Self>) -> Stored<()> {
         let Self { writes, mut lent } = *self;
-        let done = match lent.durable() {
-            Durable::AtOnce => apart(|| lent.run("COMMIT", ())).map(drop),
-            // It waits for no disk.
-            Durable::WithTheNext => lent.run("COMMIT", ()).map(drop),
-        };
+        let done = lent.commit();
         drop(writes);
         done
     }

@@ -17,7 +17,8 @@ use crate::bus::messages::{LockVault, OrderError, ReadRoots, Roots, VaultChange,
 fn connected(server: &Arc<Server>, who: Agent, request: Request) -> UnixStream {
     let (ours, theirs) = UnixStream::pair().expect("a pair");
     let server = Arc::clone(server);
-    thread::spawn(move || server.talk(Some(who), theirs));
+    let place = server.places.take(Some(who)).expect("a place");
+    thread::spawn(move || server.talk(Some(who), place, theirs));
     say(&ours, &request);
     ours
 }
@@ -39,7 +40,8 @@ fn an_operator_sees_who_asked_what_and_how_it_ended() {
     assert!(matches!(told(&watch), Verdict::Granted));
     for (who, verdict) in [(Agent::Vaultmgr, End::Answered), (Agent::Zedagent, End::Refused)] {
         let asked = connected(&server, who, Request::Ask(ReadRoots::ID));
-        say(&asked, &ReadRoots);
+        // Who is refused may be hung up on before.
+        let _ = frame::write(&mut &asked, &frame::encode(&ReadRoots).expect("encodes"));
         told::<Verdict>(&asked);
         let seen: Exchange = told(&watch);
         let (of, call) = (Agent::Tpmmgr, CallId::ReadRoots);
@@ -128,4 +130,26 @@ fn a_change_is_told_alone_and_a_late_subscriber_is_told_the_whole() {
         (0..=2).map(|told| published.after(told).map(|(_, value)| matches!(value, Value::Known(_)))).collect()
     };
     assert_eq!(versions, [Some(false), Some(true), None], "the change only to who heard the one before");
+}
+
+/// Attack A3: a terminal that hears without end is told that it is enough, and takes no order its place.
+#[test]
+fn who_hears_too_much_is_told_so_and_an_order_gets_through() {
+    let server = Arc::new(Server::new(Agent::Vaultmgr));
+    server.serve::<LockVault>(|_, LockVault { .. }| Ok(named("till")));
+    let hear = || connected(&server, Agent::Operator, Request::Hear(VaultStatus::ID));
+    let mut hearing = Vec::new();
+    let refused = loop {
+        let next = hear();
+        match told(&next) {
+            Verdict::Granted => hearing.push(next),
+            other => break other,
+        }
+    };
+    assert!(matches!(refused, Verdict::Full), "{refused:?} after {}", hearing.len());
+    let asked = connected(&server, Agent::Operator, Request::Ask(LockVault::ID));
+    say(&asked, &LockVault { id: CONFIG_VAULT });
+    assert!(matches!(told(&asked), Verdict::Granted));
+    drop(hearing);
+    assert!(matches!(told(&hear()), Verdict::Granted), "those that are gone give their places back");
 }

@@ -29,6 +29,7 @@ use crate::bus::{Agent, Bus, Silence, Topic};
 const GLANCE: Duration = Duration::from_millis(700);
 const NOT_ROOT: &str = "a node's status is for root alone: are you root?";
 const NOT_RUNNING: &str = "no answer; is `eve run` running with this --root?";
+pub(super) const NO_PLACE: &str = "this node's agents take no more connections of yours; end some `eve bus tail`, `eve wait` or others that still run, then try again";
 /// How long the TPM may take to say how it is.
 const HEALTH: Duration = Duration::from_secs(5);
 
@@ -103,6 +104,7 @@ pub(super) fn readiness(bus: &Bus) -> Readiness {
         Ok(_) => {}
         Err(Silence::Refused) => return Readiness::Never(NOT_ROOT),
         Err(Silence::Yet) => return Readiness::NotYet(NOT_RUNNING.to_owned()),
+        Err(Silence::Full) => return Readiness::NotYet(NO_PLACE.to_owned()),
     }
     let (onboarding, controller, vaults) = (seen(onboarding), seen(controller), seen(vaults));
     let not_yet = match (onboarding, controller, vaults) {
@@ -138,6 +140,7 @@ fn look(bus: &Bus) -> anyhow::Result<Status> {
         Ok(agents) => agents,
         Err(Silence::Refused) => bail!(NOT_ROOT),
         Err(Silence::Yet) => bail!(NOT_RUNNING),
+        Err(Silence::Full) => bail!(NO_PLACE),
     };
     let (controller, vaults) = (seen(controller), seen(vaults));
     let tpm = seen(tpm);
@@ -166,6 +169,7 @@ fn look(bus: &Bus) -> anyhow::Result<Status> {
     })
 }
 
+/// Its connection ends with the look.
 fn glance<T: Topic>(bus: &Bus) -> JoinHandle<Result<T, Silence>> {
     let topic = bus.subscribe::<T>();
     thread::spawn(move || topic.next_within(GLANCE))
@@ -256,6 +260,26 @@ mod tests {
             disk_away: false,
             notes: Vec::new(),
         }
+    }
+
+    /// Attack A3: who waits looks as often as he likes, and each look hears as the first one did.
+    #[test]
+    fn however_often_one_process_looks_it_is_answered() {
+        let dir = tempfile::tempdir().expect("a folder");
+        std::fs::create_dir_all(dir.path().join("run/eve")).expect("made");
+        let supervisor = Bus::join(dir.path(), Agent::Supervisor).expect("joined");
+        supervisor.publish(&Agents(Vec::new()));
+        let visitor = Bus::visit(dir.path(), Agent::Operator);
+        (1..=100).for_each(|n| assert!(heard(glance::<Agents>(&visitor)).is_ok(), "look {n}"));
+        let mut hearing = Vec::new();
+        let why = loop {
+            let one = visitor.subscribe::<Agents>();
+            match one.next_within(HEALTH) {
+                Ok(_) => hearing.push(one),
+                Err(why) => break why,
+            }
+        };
+        assert_eq!(why, Silence::Full, "after {}", hearing.len());
     }
 
     /// Invariant 8: what nobody answers for is unknown, and neither "no vaults" nor "not contacted".

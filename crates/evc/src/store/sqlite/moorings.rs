@@ -1,0 +1,102 @@
+//! Whether the names in the folder still lead to the files that are open. A file whose name was removed, or given to another one, is written
+//! and read as before, and nobody will find what is in it: so nothing is committed to it.
+//! Device and inode of the names now are held against those when they were opened. One connection, which asks nothing, is open for as long as
+//! the store is: so SQLite removes neither log nor index by itself, and what is gone was removed by others.
+//! No file is opened here by other means than SQLite: when a process closes one, it loses its locks on that file.
+
+use std::ffi::OsString;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::Connection;
+
+use super::connections::{Access, failed};
+use crate::store::{StoreError, Stored};
+
+/// A file: device and inode.
+type Identity = (u64, u64);
+
+/// The files of one database.
+pub(super) struct Moorings {
+    database: Name,
+    /// Its log, and the index of that.
+    beside: [Name; 2],
+    told: AtomicBool,
+    holds: Mutex<Option<Connection>>,
+}
+
+struct Name {
+    path: PathBuf,
+    /// None: there was none when it was looked at.
+    opened: Option<Identity>,
+}
+
+impl Moorings {
+    /// Of a database file that is there, from now on.
+    ///
+    /// # Errors
+    /// It can't be opened.
+    pub(super) fn of(database: &Path) -> Stored<Arc<Self>> {
+        let holds = Access::Writing.open(database)?;
+        // The log is opened with the first question, and not before.
+        holds.pragma_query_value(None, "schema_version", |_| Ok(())).map_err(failed)?;
+        let name = |suffix: &str| Name::of([database.as_os_str(), suffix.as_ref()].into_iter().collect());
+        Ok(Arc::new(Self {
+            database: name(""),
+            beside: ["-wal", "-shm"].map(name),
+            told: AtomicBool::new(false),
+            holds: Mutex::new(Some(holds)),
+        }))
+    }
+
+    /// Whether each name leads to its file.
+    ///
+    /// # Errors
+    /// [`StoreError::Exchanged`], [`StoreError::LogRemoved`]: until it does again.
+    pub(super) fn hold(&self) -> Stored<()> {
+        let held = self.look();
+        // Once: who is refused is told each time.
+        match &held {
+            Err(error) if !self.told.swap(true, SeqCst) => {
+                tracing::error!(%error, file = %self.database.path.display(), "nothing is written until then");
+            }
+            Ok(()) if self.told.swap(false, SeqCst) => {
+                tracing::info!(file = %self.database.path.display(), "the database's files are back");
+            }
+            _ => {}
+        }
+        held
+    }
+
+    fn look(&self) -> Stored<()> {
+        if !self.database.leads_there() {
+            return Err(StoreError::Exchanged);
+        }
+        if !self.beside.iter().all(Name::leads_there) {
+            return Err(StoreError::LogRemoved);
+        }
+        Ok(())
+    }
+
+    /// From now on the log goes with the last connection.
+    pub(super) fn let_go(&self) {
+        self.holds.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
+impl Name {
+    fn of(path: OsString) -> Self {
+        let path = PathBuf::from(path);
+        Self { opened: identity(&path), path }
+    }
+
+    fn leads_there(&self) -> bool {
+        self.opened.is_some() && identity(&self.path) == self.opened
+    }
+}
+
+fn identity(path: &Path) -> Option<Identity> {
+    std::fs::metadata(path).ok().map(|found| (found.dev(), found.ino()))
+}
