@@ -346,6 +346,48 @@ fn what_is_not_there_has_an_exit_code_of_its_own() {
     assert!(refused.stdout.is_empty());
 }
 
+/// Issue 8: what operators know from other tools, and what is left out, is answered with what to type, in the form of all errors.
+#[test]
+fn a_wrong_use_is_told_with_what_to_type() {
+    let dir = tempfile::tempdir().expect("a folder");
+    for (args, words) in [
+        (
+            &["apply", "-f", "x", "--dry-run=server"][..],
+            [
+                "`--dry-run` takes no value, and was given `server`",
+                "write `--dry-run` alone: check everything",
+            ],
+        ),
+        (
+            &["get", "devices", "-o", "jsonpath={.a}"],
+            [
+                "`-o jsonpath={.a}` is not a way to print",
+                "table, wide, name, json, yaml; a single field is taken from json",
+            ],
+        ),
+        (
+            &["describe", "devices"],
+            [
+                "<NAME> is missing in `evc describe device`",
+                "like `evc describe device edge-1`; `evc get devices` lists",
+            ],
+        ),
+        (
+            &["describe", "vaults", "payments"],
+            ["--device <DEVICE> is missing in `evc describe vault`", "`evc get vaults` lists what there is"],
+        ),
+    ] {
+        let told = evc(dir.path(), args);
+        let said = text(&told.stderr);
+        assert_eq!((told.status.code(), told.stdout.len()), (Some(2), 0), "{args:?}: {said}");
+        assert!(said.starts_with(&format!("evc: {}\n  what to do: ", words[0])), "{args:?}: {said}");
+        assert!(said.contains(words[1]) && said.lines().count() == 2, "{args:?}: {said}");
+    }
+    let clap = evc(dir.path(), &["get", "everything"]);
+    assert!(clap.status.code() == Some(2) && text(&clap.stderr).contains("'everything'"));
+    assert!(evc(dir.path(), &["--version"]).status.success());
+}
+
 /// Seen-by-users 1.11, 2: what is shown is applied again and changes nothing; several files are one; what would change is told by its fields.
 #[test]
 fn policies_are_shown_edited_compared_and_applied_again() {

@@ -20,6 +20,7 @@ mod table;
 mod token;
 mod told;
 mod wait;
+mod wrong;
 mod yaml;
 
 use std::path::Path;
@@ -50,7 +51,10 @@ pub(crate) fn command() -> clap::Command {
 pub fn main() -> ExitCode {
     // A shell asks what may stand next: that is answered here, and nothing else is done.
     CompleteEnv::with_factory(Args::command).complete();
-    let args = Args::parse();
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return wrong::tell(&error, std::env::args_os()),
+    };
     let output = args.output;
     match run(args) {
         Ok(()) => ExitCode::SUCCESS,
