@@ -1,4 +1,4 @@
-//! Turns a raw document into a checked one: names, words, durations, combinations.
+//! Turns the fields of a raw document into a checked one: names, words, durations, combinations.
 //! What later work adds is refused by name, so that nobody believes in a protection that is not there.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use serde_saphyr::{Location, Spanned};
 
-use super::raw::{Place, Raw, RawAttest, RawRemoval, Text};
+use super::kind::{later, needed};
+use super::raw::{RawAttest, RawLabels, RawPolicy, RawRemoval, RawVault, Text};
 use super::{
     Attest, BadFile, Check, DEFAULT_ATTEST_EVERY, DEFAULT_DELETE_AFTER, Document, Door, VaultPolicy,
     VaultRule, VaultSpec,
@@ -23,61 +24,28 @@ const DELETE_AFTER: (Duration, Duration) = (Duration::ZERO, Duration::from_secs(
 
 type Checked<T> = Result<T, BadFile>;
 
-/// Checks a document of either kind.
-pub(super) fn document(raw: Raw) -> Checked<Document> {
-    match raw.kind.value.as_str() {
-        "VaultPolicy" => policy(raw).map(Document::Policy),
-        "Vault" => vault(raw),
-        other => Err(BadFile::at(
-            raw.kind.referenced,
-            format!("`{other}` is not a kind"),
-            "write `kind: VaultPolicy` or `kind: Vault`",
-        )),
-    }
-}
-
-fn vault(raw: Raw) -> Checked<Document> {
-    let texts = [
-        ("encryption", &raw.encryption),
-        ("custody", &raw.custody),
-        ("seal", &raw.seal),
-        ("operation", &raw.operation),
-    ];
-    for (field, value) in texts {
-        foreign(field, place_of(value), "Vault", "put it into the VaultPolicy that this vault names")?;
-    }
-    foreign(
-        "attest",
-        raw.attest.as_ref().map(|a| a.referenced),
-        "Vault",
-        "put it into the VaultPolicy that this vault names",
-    )?;
-    foreign(
-        "on_removal",
-        raw.on_removal.as_ref().map(|a| a.referenced),
-        "Vault",
-        "put it into the VaultPolicy that this vault names",
-    )?;
-    not_built(&raw)?;
-    let policy = |raw: &Raw| {
+/// A Vault of one device, or of each with some labels.
+pub(super) fn vault(own: &Spanned<String>, raw: RawVault) -> Checked<Document> {
+    let policy = raw.policy;
+    let policy = || {
         let advice = "name the policy: `policy: berlin-lines`";
-        name(&needed("policy", raw.policy.clone(), raw.name.referenced, advice)?)
+        name(&needed("policy", policy, own.referenced, advice)?)
     };
-    match (&raw.device, &raw.devices) {
+    match (raw.device, raw.devices) {
         (Some(_), Some(devices)) => Err(BadFile::at(
             devices.referenced,
             "a Vault has `device` or `devices`, not both",
             "keep `device` for one device, or `devices` for each that has these labels",
         )),
         (None, Some(devices)) => {
-            let devices = selector(devices)?;
-            Ok(Document::Rule(VaultRule { name: rule_name(&raw.name)?, devices, policy: policy(&raw)? }))
+            let devices = selector(&devices)?;
+            Ok(Document::Rule(VaultRule { name: rule_name(own)?, devices, policy: policy()? }))
         }
         (device, None) => {
             let advice = "name the device, or give its UUID: `device: edge-1`; or name devices by their labels: `devices: { site: berlin }`";
-            let device = needed("device", device.clone(), raw.name.referenced, advice)?;
+            let device = needed("device", device, own.referenced, advice)?;
             let device = name(&device)?.to_string();
-            Ok(Document::Vault(VaultSpec { name: name(&raw.name)?, device, policy: policy(&raw)? }))
+            Ok(Document::Vault(VaultSpec { name: name(own)?, device, policy: policy()? }))
         }
     }
 }
@@ -96,7 +64,7 @@ fn rule_name(given: &Spanned<String>) -> Checked<Name> {
 }
 
 /// The labels of a Vault for many devices. One of none would be every device, and is no slip of the pen's to decide.
-fn selector(devices: &Spanned<BTreeMap<String, Spanned<Option<String>>>>) -> Checked<Labels> {
+fn selector(devices: &Spanned<RawLabels>) -> Checked<Labels> {
     let refused = |place, why: BadLabels| {
         BadFile::at(place, "`devices` does not name devices by their labels", why.to_string())
     };
@@ -116,64 +84,15 @@ fn selector(devices: &Spanned<BTreeMap<String, Spanned<Option<String>>>>) -> Che
     all.try_into().map_err(|why| refused(devices.referenced, why))
 }
 
-fn policy(raw: Raw) -> Checked<VaultPolicy> {
-    foreign(
-        "device",
-        place_of(&raw.device),
-        "VaultPolicy",
-        "a policy is for any device; name the device in a `kind: Vault` document",
-    )?;
-    foreign(
-        "devices",
-        raw.devices.as_ref().map(|d| d.referenced),
-        "VaultPolicy",
-        "a policy is for any device; name devices in a `kind: Vault` document",
-    )?;
-    foreign("policy", place_of(&raw.policy), "VaultPolicy", "name the policy in a `kind: Vault` document")?;
-    not_built(&raw)?;
-    let custody = custody(&raw)?;
+pub(super) fn policy(own: &Spanned<String>, raw: RawPolicy) -> Checked<VaultPolicy> {
+    let custody = custody(raw.custody, own.referenced)?;
     Ok(VaultPolicy {
-        name: name(&raw.name)?,
+        name: name(own)?,
         node: NodePolicy { encryption: encryption(raw.encryption)?, custody, seal: seal(raw.seal, custody)? },
         attest: attest(raw.attest, custody)?,
         delete_after: removal(raw.on_removal)?,
         operation: operation(raw.operation)?,
     })
-}
-
-fn not_built(raw: &Raw) -> Checked<()> {
-    let fields: [(&str, &Place, &str); 5] = [
-        ("rotate", &raw.rotate, "leave it out and rotate with `evc rotate vault NAME --device DEVICE`"),
-        ("geofence", &raw.geofence, "leave it out; location is not checked"),
-        ("ip", &raw.ip, "leave it out; the address is not checked"),
-        ("lease", &raw.lease, "leave it out; a vault stays open until it is locked or the node restarts"),
-        ("storage_limit", &raw.storage_limit, "leave it out; the size of a vault is not limited"),
-    ];
-    for (field, place, advice) in fields {
-        if let Some(at) = place {
-            return Err(later(at.referenced, field, advice));
-        }
-    }
-    Ok(())
-}
-
-fn later(place: Location, what: &str, advice: &str) -> BadFile {
-    BadFile::at(place, format!("`{what}` is not built yet"), advice)
-}
-
-fn foreign(field: &str, place: Option<Location>, kind: &str, advice: &str) -> Checked<()> {
-    match place {
-        Some(at) => Err(BadFile::at(at, format!("`{field}` does not belong in a {kind}"), advice)),
-        None => Ok(()),
-    }
-}
-
-fn place_of(text: &Text) -> Option<Location> {
-    text.as_ref().map(|t| t.referenced)
-}
-
-fn needed(field: &str, value: Text, place: Location, advice: &str) -> Checked<Spanned<String>> {
-    value.ok_or_else(|| BadFile::at(place, format!("`{field}` is missing"), advice))
 }
 
 fn name(text: &Spanned<String>) -> Checked<Name> {
@@ -182,9 +101,9 @@ fn name(text: &Spanned<String>) -> Checked<Name> {
     })
 }
 
-fn custody(raw: &Raw) -> Checked<Custody> {
+fn custody(text: Text, place: Location) -> Checked<Custody> {
     let advice = "write `custody: tpm+controller`, `tpm` or `controller`";
-    let text = needed("custody", raw.custody.clone(), raw.name.referenced, advice)?;
+    let text = needed("custody", text, place, advice)?;
     match text.value.as_str() {
         "tpm" => Ok(Custody::Tpm),
         "controller" => Ok(Custody::Controller),

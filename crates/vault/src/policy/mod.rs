@@ -4,6 +4,7 @@
 
 mod caution;
 mod check;
+mod kind;
 mod raw;
 mod read;
 mod write;

@@ -1,50 +1,126 @@
-//! A document as it lies in the file: every field of every kind, with its place. Not checked; `check` does that.
-//! One type for all kinds, since a tagged enum would lose the places. What is not built yet is accepted here only to be named in the refusal.
+//! A document as it lies in the file: the fields that are written, each in the group of the kind that has it, with its place. Not checked; `kind`
+//! and `check` do that. The kind may stand after the fields, so they are sorted by their names here, and judged once it is known. What is not
+//! built yet is accepted here only to be named in the refusal.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
-use serde_saphyr::Spanned;
+use serde_saphyr::{Location, Spanned};
 
 /// A text and where it stands.
 pub(super) type Text = Option<Spanned<String>>;
-/// Something of which only the place counts.
-pub(super) type Place = Option<Spanned<IgnoredAny>>;
+/// Devices by their labels.
+pub(super) type RawLabels = BTreeMap<String, Spanned<Option<String>>>;
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+/// Fields that belong together, none of which need be written.
+pub(super) trait Fields: Default {
+    /// Their names.
+    const NAMES: &[&str];
+
+    /// Takes in the value of a field, and says whether it is one of these.
+    fn take<'de, A: MapAccess<'de>>(&mut self, field: &str, map: &mut A) -> Result<bool, A::Error>;
+
+    /// The first that is written, and where.
+    fn first(&self) -> Option<(&'static str, Location)>;
+}
+
+macro_rules! fields {
+    ($(#[$doc:meta])* $group:ident { $($field:ident: $of:ty),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Default)]
+        pub(super) struct $group {
+            $(pub(super) $field: Option<Spanned<$of>>),+
+        }
+
+        impl Fields for $group {
+            const NAMES: &[&str] = &[$(stringify!($field)),+];
+
+            fn take<'de, A: MapAccess<'de>>(&mut self, field: &str, map: &mut A) -> Result<bool, A::Error> {
+                match field {
+                    $(stringify!($field) => self.$field = Some(map.next_value::<Written<$of>>()?.0),)+
+                    _ => return Ok(false),
+                }
+                Ok(true)
+            }
+
+            fn first(&self) -> Option<(&'static str, Location)> {
+                let all = [$(self.$field.as_ref().map(|field| (stringify!($field), field.referenced))),+];
+                all.into_iter().flatten().min_by_key(|(_, at)| (at.line(), at.column()))
+            }
+        }
+    };
+}
+
+fields! {
+    /// What a document of any kind has.
+    RawHead { kind: String, name: String }
+}
+fields! {
+    /// What a VaultPolicy has beside it.
+    RawPolicy {
+        custody: String,
+        seal: String,
+        encryption: String,
+        attest: RawAttest,
+        on_removal: RawRemoval,
+        operation: String,
+    }
+}
+fields! {
+    /// What a Vault has beside it.
+    RawVault { device: String, devices: RawLabels, policy: String }
+}
+fields! {
+    /// What no kind has yet.
+    NotBuilt { rotate: IgnoredAny, geofence: IgnoredAny, ip: IgnoredAny, lease: IgnoredAny, storage_limit: IgnoredAny }
+}
+
+/// A document of a kind that is not looked at yet.
+#[derive(Default)]
 pub(super) struct Raw {
-    pub(super) kind: Spanned<String>,
-    pub(super) name: Spanned<String>,
-    #[serde(default, deserialize_with = "written")]
-    pub(super) device: Text,
-    #[serde(default, deserialize_with = "written")]
-    pub(super) devices: Option<Spanned<BTreeMap<String, Spanned<Option<String>>>>>,
-    #[serde(default, deserialize_with = "written")]
-    pub(super) policy: Text,
-    #[serde(default, deserialize_with = "written")]
-    pub(super) encryption: Text,
-    #[serde(default, deserialize_with = "written")]
-    pub(super) custody: Text,
-    #[serde(default, deserialize_with = "written")]
-    pub(super) seal: Text,
-    #[serde(default, deserialize_with = "written")]
-    pub(super) attest: Option<Spanned<RawAttest>>,
-    #[serde(default, deserialize_with = "written")]
-    pub(super) on_removal: Option<Spanned<RawRemoval>>,
-    #[serde(default, deserialize_with = "written")]
-    pub(super) operation: Text,
-    #[serde(default, deserialize_with = "written")]
-    pub(super) rotate: Place,
-    #[serde(default, deserialize_with = "written")]
-    pub(super) geofence: Place,
-    #[serde(default, deserialize_with = "written")]
-    pub(super) ip: Place,
-    #[serde(default, deserialize_with = "written")]
-    pub(super) lease: Place,
-    #[serde(default, deserialize_with = "written")]
-    pub(super) storage_limit: Place,
+    pub(super) head: RawHead,
+    pub(super) policy: RawPolicy,
+    pub(super) vault: RawVault,
+    pub(super) not_built: NotBuilt,
+    /// Names that no field has.
+    pub(super) unknown: Vec<Spanned<String>>,
+}
+
+impl Raw {
+    fn take<'de, A: MapAccess<'de>>(&mut self, field: Spanned<String>, map: &mut A) -> Result<(), A::Error> {
+        let name = field.value.as_str();
+        let taken = self.head.take(name, map)?
+            || self.policy.take(name, map)?
+            || self.vault.take(name, map)?
+            || self.not_built.take(name, map)?;
+        if !taken {
+            map.next_value::<IgnoredAny>()?;
+            self.unknown.push(field);
+        }
+        Ok(())
+    }
+}
+
+// By hand, since a derived enum of kinds would read into a buffer, and lose the places.
+impl<'de> Deserialize<'de> for Raw {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Document;
+        impl<'de> Visitor<'de> for Document {
+            type Value = Raw;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a document with a `kind`")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Raw, A::Error> {
+                let mut raw = Raw::default();
+                while let Some(field) = map.next_key()? {
+                    raw.take(field, &mut map)?;
+                }
+                Ok(raw)
+            }
+        }
+        from.deserialize_map(Document)
+    }
 }
 
 #[derive(Deserialize)]
@@ -58,14 +134,22 @@ pub(super) struct RawAttest {
     pub(super) on_failure: Text,
 }
 
-/// A key that is written has a value: with none it would be taken for one that is left out, and so for its default, which may be the
-/// weaker choice.
-fn written<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Option<Spanned<T>>, D::Error> {
-    let Spanned { value, referenced, defined } = Spanned::<Option<T>>::deserialize(from)?;
-    match value {
-        Some(value) => Ok(Some(Spanned { value, referenced, defined })),
-        None => Err(D::Error::custom("this key has no value: write one, or leave the key out")),
+/// The value of a key that is written.
+struct Written<T>(Spanned<T>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Written<T> {
+    /// With none it would be taken for one that is left out, and so for its default, which may be the weaker choice.
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let Spanned { value, referenced, defined } = Spanned::<Option<T>>::deserialize(from)?;
+        match value {
+            Some(value) => Ok(Self(Spanned { value, referenced, defined })),
+            None => Err(D::Error::custom("this key has no value: write one, or leave the key out")),
+        }
     }
+}
+
+fn written<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Option<Spanned<T>>, D::Error> {
+    Written::deserialize(from).map(|Written(value)| Some(value))
 }
 
 /// `{ delete_after: 72h }`, or the word `retain`.

@@ -4,9 +4,9 @@
 use std::collections::HashSet;
 
 use serde_saphyr::budget::BudgetBreach;
-use serde_saphyr::{DuplicateKeyPolicy, Location};
+use serde_saphyr::{DuplicateKeyPolicy, Location, Spanned};
 
-use super::check::document;
+use super::kind::document;
 use super::raw::Raw;
 use super::{Document, VaultSpec};
 
@@ -50,7 +50,8 @@ impl BadFile {
 /// The first thing wrong with it, with its place and what to do.
 pub fn read(text: &str) -> Result<Vec<Located>, BadFile> {
     within_size(text)?;
-    let raws: Vec<Raw> = serde_saphyr::from_multiple_with_options(text, options()).map_err(|e| syntax(&e))?;
+    let raws: Vec<Spanned<Raw>> =
+        serde_saphyr::from_multiple_with_options(text, options()).map_err(|e| syntax(&e))?;
     if raws.is_empty() {
         return Err(nowhere(
             "the file holds no document",
@@ -72,9 +73,8 @@ fn options() -> serde_saphyr::Options {
     serde_saphyr::options! { duplicate_keys: DuplicateKeyPolicy::Error }
 }
 
-fn once(raw: Raw, seen: &mut HashSet<String>) -> Result<Located, BadFile> {
-    let place = raw.name.referenced;
-    let document = document(raw)?;
+fn once(raw: Spanned<Raw>, seen: &mut HashSet<String>) -> Result<Located, BadFile> {
+    let (document, place) = document(raw)?;
     if !seen.insert(identity(&document)) {
         return Err(BadFile::at(
             place,
@@ -107,16 +107,10 @@ fn syntax(error: &serde_saphyr::Error) -> BadFile {
     }
 }
 
-/// Fields that a document of Kubernetes has.
-const KUBERNETES: [&str; 3] = ["apiVersion", "metadata", "spec"];
-
 fn advice(error: &serde_saphyr::Error) -> &'static str {
     match error {
         serde_saphyr::Error::Budget { breach: BudgetBreach::Documents { .. }, .. } => {
             "split the file: at most 1024 documents are taken at once"
-        }
-        _ if KUBERNETES.iter().any(|field| error.to_string().contains(&format!("`{field}`"))) => {
-            "this is no Kubernetes: leave `apiVersion`, `metadata` and `spec` out, and write their fields beside `kind`"
         }
         _ => "mend the YAML there; `evc --help` shows a whole example",
     }

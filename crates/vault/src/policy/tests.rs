@@ -6,6 +6,8 @@ use super::*;
 use crate::ids::{CONFIG_VAULT, IMAGE_VAULT};
 use crate::section::{Custody, Encryption, Seal};
 
+mod kinds;
+
 const WHOLE: &str = "\
 kind: VaultPolicy
 name: berlin-lines

@@ -1,0 +1,118 @@
+//! Which kind a document is, read before anything else of it; and that it has the fields of that kind alone. What it has beside is refused by
+//! name: what belongs to another kind with where to put it, what no kind has with the fields of this one.
+
+use serde_saphyr::{Location, Spanned};
+
+use super::raw::{Fields as _, NotBuilt, Raw, RawHead, RawPolicy, RawVault, Text};
+use super::{BadFile, Document, check};
+
+type Checked<T> = Result<T, BadFile>;
+
+/// A kind of document.
+#[derive(Clone, Copy)]
+enum Kind {
+    Policy,
+    Vault,
+}
+
+const KINDS: &str = "write `kind: VaultPolicy` or `kind: Vault`";
+
+/// Fields that a document of Kubernetes has.
+const KUBERNETES: [&str; 3] = ["apiVersion", "metadata", "spec"];
+
+/// Checks a document of any kind. With it comes the place of its name.
+pub(super) fn document(raw: Spanned<Raw>) -> Checked<(Document, Location)> {
+    let place = raw.referenced;
+    let Raw { head: RawHead { kind, name }, policy, vault, not_built, unknown } = raw.value;
+    no_kubernetes(&unknown)?;
+    let kind = Kind::of(&needed("kind", kind, place, KINDS)?)?;
+    kind.knows(&unknown)?;
+    let name = needed("name", name, place, "name it: `name: berlin-lines`")?;
+    let document = match kind {
+        Kind::Policy => {
+            kind.has_no(vault.first())?;
+            built(&not_built)?;
+            check::policy(&name, policy).map(Document::Policy)
+        }
+        Kind::Vault => {
+            kind.has_no(policy.first())?;
+            built(&not_built)?;
+            check::vault(&name, vault)
+        }
+    };
+    Ok((document?, name.referenced))
+}
+
+impl Kind {
+    fn of(text: &Spanned<String>) -> Checked<Self> {
+        match text.value.as_str() {
+            "VaultPolicy" => Ok(Self::Policy),
+            "Vault" => Ok(Self::Vault),
+            other => Err(BadFile::at(text.referenced, format!("`{other}` is not a kind"), KINDS)),
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Policy => "VaultPolicy",
+            Self::Vault => "Vault",
+        }
+    }
+
+    fn fields(self) -> impl Iterator<Item = &'static str> {
+        let own = match self {
+            Self::Policy => RawPolicy::NAMES,
+            Self::Vault => RawVault::NAMES,
+        };
+        RawHead::NAMES.iter().chain(own).copied()
+    }
+
+    fn knows(self, unknown: &[Spanned<String>]) -> Checked<()> {
+        let Some(field) = unknown.first() else { return Ok(()) };
+        let all: Vec<String> = self.fields().map(|field| format!("`{field}`")).collect();
+        let problem = format!("`{}` is not a field of a {}", field.value, self.word());
+        Err(BadFile::at(field.referenced, problem, format!("write one of {}", all.join(", "))))
+    }
+
+    /// None of another kind's.
+    fn has_no(self, field: Option<(&str, Location)>) -> Checked<()> {
+        let Some((field, at)) = field else { return Ok(()) };
+        let advice = match (self, field) {
+            (Self::Vault, _) => "put it into the VaultPolicy that this vault names",
+            (Self::Policy, "policy") => "name the policy in a `kind: Vault` document",
+            (Self::Policy, _) => "a policy is for any device; name devices in a `kind: Vault` document",
+        };
+        Err(BadFile::at(at, format!("`{field}` does not belong in a {}", self.word()), advice))
+    }
+}
+
+fn no_kubernetes(unknown: &[Spanned<String>]) -> Checked<()> {
+    match unknown.iter().find(|field| KUBERNETES.contains(&field.value.as_str())) {
+        Some(field) => Err(BadFile::at(
+            field.referenced,
+            format!("`{}` is not a field of a document", field.value),
+            "this is no Kubernetes: leave `apiVersion`, `metadata` and `spec` out, and write their fields beside `kind`",
+        )),
+        None => Ok(()),
+    }
+}
+
+fn built(fields: &NotBuilt) -> Checked<()> {
+    let Some((field, at)) = fields.first() else { return Ok(()) };
+    let advice = match field {
+        "rotate" => "leave it out and rotate with `evc rotate vault NAME --device DEVICE`",
+        "geofence" => "leave it out; location is not checked",
+        "ip" => "leave it out; the address is not checked",
+        "lease" => "leave it out; a vault stays open until it is locked or the node restarts",
+        _ => "leave it out; the size of a vault is not limited",
+    };
+    Err(later(at, field, advice))
+}
+
+pub(super) fn later(place: Location, what: &str, advice: &str) -> BadFile {
+    BadFile::at(place, format!("`{what}` is not built yet"), advice)
+}
+
+pub(super) fn needed(field: &str, value: Text, place: Location, advice: &str) -> Checked<Spanned<String>> {
+    value.ok_or_else(|| BadFile::at(place, format!("`{field}` is missing"), advice))
+}
