@@ -6,6 +6,7 @@
 
 mod boot;
 mod evidence;
+mod failure;
 mod hardware;
 mod measured;
 mod pending;
@@ -24,6 +25,7 @@ use disk::Disk;
 use tpm::Digest32;
 use wire::{FileSigner, Signer};
 
+pub(crate) use self::failure::TpmFailure;
 use self::hardware::Hardware;
 pub(crate) use self::measured::Measured;
 use self::pending::Pending;
@@ -65,7 +67,10 @@ pub(super) enum Keys {
 type Tell = Box<dyn Fn(&TpmStatus) + Send + Sync>;
 
 impl Keys {
-    fn hardware<T>(&self, work: impl FnOnce(&mut Hardware) -> anyhow::Result<T>) -> Result<T, TpmRefusal> {
+    fn hardware<T>(
+        &self,
+        work: impl FnOnce(&mut Hardware) -> Result<T, TpmFailure>,
+    ) -> Result<T, TpmRefusal> {
         let (hardware, tell, wake) = match self {
             Self::Tpm { hardware, tell, wake } => (hardware, tell, wake),
             Self::Soft(_) => return Err(TpmRefusal::NoTpm),
@@ -82,10 +87,7 @@ impl Keys {
             // A full queue wakes it as well.
             let _ = wake.try_send(Event::HasToDo);
         }
-        done.map_err(|error| match error.downcast() {
-            Ok(refusal) => refusal,
-            Err(other) => TpmRefusal::Failed(Causes::of(other.as_ref())),
-        })
+        done.map_err(TpmRefusal::from)
     }
 
     /// Tries a TPM that failed again, and does with one that answers what can wait.

@@ -5,7 +5,7 @@ use std::path::Path;
 use tpm::{Health, NvRoom, Tpm};
 
 use super::finding::{Code, Finding};
-use crate::agents::tpmmgr::{Measured, failing, preflight};
+use crate::agents::tpmmgr::{Measured, TpmFailure, failing, preflight};
 
 pub(super) fn in_use() -> Vec<Finding> {
     vec![Finding::of(Code::TpmInUse, "a node runs here and has its TPM to itself")]
@@ -14,13 +14,13 @@ pub(super) fn in_use() -> Vec<Finding> {
 pub(super) fn look(root: &Path) -> Vec<Finding> {
     let unusable = |why: String| vec![Finding::of(Code::TpmUnusable, why)];
     match preflight::tpm(root) {
-        Err(why) => unusable(why),
+        Err(why) => unusable(why.words()),
         Ok(None) => vec![Finding::of(Code::TpmAbsent, "this machine has no TPM")],
-        Ok(Some(mut tpm)) => of(&mut tpm).unwrap_or_else(|error| unusable(failing(&error))),
+        Ok(Some(mut tpm)) => of(&mut tpm).unwrap_or_else(|failure| unusable(failing(&failure))),
     }
 }
 
-fn of(tpm: &mut Tpm) -> anyhow::Result<Vec<Finding>> {
+fn of(tpm: &mut Tpm) -> Result<Vec<Finding>, TpmFailure> {
     let (health, measured) = (tpm.health()?, Measured::by(tpm)?);
     let certificate = tpm.has_ek_certificate()?;
     let found = [

@@ -1,6 +1,8 @@
 //! One thing heard, and what follows from it.
 
-use super::words::{DAMAGED, Doubt, EARLY, NO_SECTION, NOT_NEXT, NOT_YET, UNREAD, no_policy_met};
+use super::words::{
+    Contradicted, DAMAGED, Doubt, EARLY, NO_SECTION, NOT_NEXT, NOT_YET, UNREAD, no_policy_met,
+};
 use super::{About, Answer, Belief, Beside, Effect, Heard, Kept, Memory, Opened, Roots, Said, Signed};
 use crate::ids::SectionDigest;
 use crate::section::Section;
@@ -330,17 +332,17 @@ impl Belief {
         let Some(listing) = self.live().cloned() else { return Vec::new() };
         match self.stands(&unsaved, &listing) {
             Ok(kept) => vec![Effect::Save(Box::new(kept))],
-            Err(why) => self.give_up(why),
+            Err(why) => self.give_up(&why),
         }
     }
 
     /// The record with the section in it, unless the record speaks against it.
-    fn stands(&self, unsaved: &Kept, listing: &Listing) -> Result<Kept, String> {
+    fn stands(&self, unsaved: &Kept, listing: &Listing) -> Result<Kept, Contradicted> {
         let before = self.memory.kept();
         if before.is_some_and(|kept| kept.root != unsaved.root) {
-            return Err(Doubt::OtherRoot.to_string());
+            return Err(Doubt::OtherRoot.into());
         }
-        let accepted = self.in_order(listing).map_err(|error| error.to_string())?;
+        let accepted = self.in_order(listing)?;
         let record = Record::after(before.map(|kept| &kept.record), accepted, listing);
         let record = record.beside(&self.desired.former);
         Ok(Kept { record, ..unsaved.clone() })
@@ -354,8 +356,8 @@ impl Belief {
 
     /// The record speaks against the section in force, which came before it could be read: what was accepted before that one
     /// is in force again.
-    fn give_up(&mut self, why: String) -> Vec<Effect> {
-        let mut effects = self.withhold(why);
+    fn give_up(&mut self, why: &Contradicted) -> Vec<Effect> {
+        let mut effects = self.withhold(why.to_string());
         self.unsaved = None;
         self.desired.listing = None;
         effects.extend(self.resume());

@@ -1,6 +1,7 @@
 //! What is said of the node as a whole, and why an answer does not count: in words, with what to do.
 
 use crate::ids::DeviceId;
+use crate::wanted::Refused;
 
 /// What a line about the node is about: one line each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,6 +39,17 @@ pub(super) enum Doubt {
         "no list of vaults counts: the node's share table does not open, and with it went what says whom this node belongs to; bring back the TPM or disk that belongs here, or begin a new table with `eve vault recreate config` on the node"
     )]
     TableLost,
+}
+
+/// Why the record speaks against a section that came before it was read.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Contradicted {
+    /// By whom it is.
+    #[error(transparent)]
+    Doubt(#[from] Doubt),
+    /// By what was accepted before.
+    #[error(transparent)]
+    Order(#[from] Refused),
 }
 
 pub(super) const NOT_YET: &str =

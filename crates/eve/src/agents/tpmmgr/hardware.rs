@@ -3,7 +3,6 @@
 
 use std::fs::File;
 
-use anyhow::Context;
 use tpm::{
     Digest32, EkName, Generation, Identity, Meaning, PcrPolicy, PcrSelection, PcrValues, ReadRootError, Root,
     RootKind, RootPolicy, SlotSet, Tpm, TpmError,
@@ -13,6 +12,7 @@ use vault::secret::RootSecret;
 use super::super::keep;
 use super::super::repeats::Repeats;
 use super::boot;
+use super::failure::TpmFailure;
 use super::measured::Measured;
 use super::place::{Place, failing};
 use crate::bus::BusRoot;
@@ -20,9 +20,6 @@ use crate::bus::messages::{
     Bytes, DefineRoots, Proof, RootSet, RootSlot, Roots, TpmCommands, TpmHealth, TpmIdentity, TpmRefusal,
     TpmStatus,
 };
-
-/// Said only where no certificate tells whose the TPM is.
-const DAMAGED: &str = "config/ek.pub is damaged, and no config/device.cert.pem says whose this TPM is: restore it, or empty it if this is the TPM that the node was installed with";
 
 pub(crate) struct Hardware {
     place: Place,
@@ -38,10 +35,10 @@ pub(crate) struct Hardware {
 }
 
 impl Hardware {
-    pub(super) fn open(place: &Place, pin: &File) -> anyhow::Result<Self> {
+    pub(super) fn open(place: &Place, pin: &File) -> Result<Self, TpmFailure> {
         let mut tpm = place.open()?;
         let identity = tpm.provision()?;
-        let pinned_before = !keep::read(pin).context("config/ek.pub")?.is_empty();
+        let pinned_before = !keep::read(pin).map_err(TpmFailure::PinFile)?.is_empty();
         let certified = place.certified.is_some_and(|point| point == identity.device.sec1);
         let own = is_own(pin, &identity.ek.name, certified)?;
         if own {
@@ -80,16 +77,16 @@ impl Hardware {
     /// Does something with the TPM. Where it failed to answer, it is opened anew for the next.
     pub(super) fn attempt<T>(
         &mut self,
-        work: impl FnOnce(&mut Self) -> anyhow::Result<T>,
-    ) -> anyhow::Result<T> {
+        work: impl FnOnce(&mut Self) -> Result<T, TpmFailure>,
+    ) -> Result<T, TpmFailure> {
         // To a connection that broke nothing more is said: what it answered would tell of the connection alone.
         if self.failing.is_some() {
             self.revive()?;
         }
         let done = work(self);
-        if let Err(error) = &done
+        if let Err(failure) = &done
             && self.failing.is_none()
-            && let Some(error) = error.chain().find_map(|error| error.downcast_ref::<TpmError>())
+            && let Some(error) = failure.command()
         {
             self.mend(error);
         }
@@ -107,7 +104,7 @@ impl Hardware {
     }
 
     /// Tries a TPM again that failed.
-    fn revive(&mut self) -> anyhow::Result<()> {
+    fn revive(&mut self) -> Result<(), TpmFailure> {
         if let Err(error) = self.open_anew() {
             self.failing = Some(failing(&error));
             self.tell();
@@ -127,7 +124,7 @@ impl Hardware {
     }
 
     /// Does what nobody waits for, once the TPM answers: keeps the boot that P was read in.
-    pub(super) fn idle(&mut self) -> anyhow::Result<()> {
+    pub(super) fn idle(&mut self) -> Result<(), TpmFailure> {
         self.boot_of.take().into_iter().for_each(|set| self.keep_boot(set));
         Ok(())
     }
@@ -137,7 +134,7 @@ impl Hardware {
         self.failing.is_some() || self.boot_of.is_some()
     }
 
-    fn open_anew(&mut self) -> anyhow::Result<()> {
+    fn open_anew(&mut self) -> Result<(), TpmFailure> {
         let mut tpm = self.place.open()?;
         if let Some(pinned) = self.pinned {
             tpm.pin_ek(&pinned)?;
@@ -147,12 +144,14 @@ impl Hardware {
         Ok(())
     }
 
-    pub(super) fn sign(&mut self, digest: &Digest32) -> anyhow::Result<Vec<u8>> {
+    pub(super) fn sign(&mut self, digest: &Digest32) -> Result<Vec<u8>, TpmFailure> {
         let first = self.tpm.sign(digest);
         let signature = match first {
             Err(error) => {
                 self.mend(&error);
-                anyhow::ensure!(self.failing.is_none(), error);
+                if self.failing.is_some() {
+                    return Err(error.into());
+                }
                 self.tpm.sign(digest)?
             }
             Ok(signature) => signature,
@@ -160,7 +159,11 @@ impl Hardware {
         Ok(signature.to_fixed().to_vec())
     }
 
-    pub(super) fn quote(&mut self, qualifying: &[u8; 32], selection: PcrSelection) -> anyhow::Result<Proof> {
+    pub(super) fn quote(
+        &mut self,
+        qualifying: &[u8; 32],
+        selection: PcrSelection,
+    ) -> Result<Proof, TpmFailure> {
         let quote = self.tpm.quote(qualifying, selection.in_bank(self.measured.bank))?;
         let values = quote.pcr_values.iter().flat_map(PcrValues::as_slice);
         let pcrs = values.map(|(pcr, value)| (*pcr, Bytes(value.clone()))).collect();
@@ -169,17 +172,18 @@ impl Hardware {
         Ok(Proof::Quote { attest, signature, bank, pcrs })
     }
 
-    fn own(&self) -> anyhow::Result<()> {
-        self.pinned.map(drop).ok_or_else(|| TpmRefusal::OtherTpm.into())
+    fn own(&self) -> Result<(), TpmFailure> {
+        self.pinned.map(drop).ok_or(TpmFailure::Refused(TpmRefusal::OtherTpm))
     }
 
-    pub(super) fn read_roots(&mut self) -> anyhow::Result<Roots> {
+    pub(super) fn read_roots(&mut self) -> Result<Roots, TpmFailure> {
         self.own()?;
-        let sets: anyhow::Result<Vec<_>> = SlotSet::ALL.into_iter().map(|set| self.read_set(set)).collect();
+        let sets: Result<Vec<_>, TpmFailure> =
+            SlotSet::ALL.into_iter().map(|set| self.read_set(set)).collect();
         Ok(Roots { sets: sets?.into_iter().flatten().collect() })
     }
 
-    fn read_set(&mut self, set: SlotSet) -> anyhow::Result<Option<RootSet>> {
+    fn read_set(&mut self, set: SlotSet) -> Result<Option<RootSet>, TpmFailure> {
         let (said_t, tpm) = self.read(set, RootKind::Tpm)?;
         let (said_p, pcrs) = self.read(set, RootKind::Pcrs)?;
         if matches!((&tpm, &pcrs), (RootSlot::Absent, RootSlot::Absent)) {
@@ -190,7 +194,7 @@ impl Hardware {
         Ok(Some(RootSet { generation: vault::ids::Generation(said.0), tpm, pcrs }))
     }
 
-    fn read(&mut self, set: SlotSet, kind: RootKind) -> anyhow::Result<(Option<Generation>, RootSlot)> {
+    fn read(&mut self, set: SlotSet, kind: RootKind) -> Result<(Option<Generation>, RootSlot), TpmFailure> {
         Ok(match self.tpm.read_root(set, kind) {
             Ok((generation, root)) => {
                 if kind == RootKind::Pcrs {
@@ -231,7 +235,7 @@ impl Hardware {
         }
     }
 
-    pub(super) fn define_roots(&mut self, ask: &DefineRoots) -> anyhow::Result<()> {
+    pub(super) fn define_roots(&mut self, ask: &DefineRoots) -> Result<(), TpmFailure> {
         self.own()?;
         let generation = Generation(ask.generation.0);
         let selection = match ask.selection {
@@ -250,12 +254,12 @@ impl Hardware {
         self.tpm.define_and_write(generation, RootPolicy::Tpm, &root(&ask.tpm)?)?;
         self.tpm
             .define_and_write(generation, RootPolicy::Pcrs(&states), &root(&ask.pcrs)?)
-            .context("the root bound to PCRs")?;
+            .map_err(TpmFailure::PcrsRoot)?;
         self.keep_boot(generation.slot_set());
         Ok(())
     }
 
-    pub(super) fn undefine_roots(&mut self, generation: vault::ids::Generation) -> anyhow::Result<()> {
+    pub(super) fn undefine_roots(&mut self, generation: vault::ids::Generation) -> Result<(), TpmFailure> {
         self.own()?;
         let set = Generation(generation.0).slot_set();
         // T first: without it nothing opens, whatever happens next.
@@ -265,7 +269,7 @@ impl Hardware {
         Ok(())
     }
 
-    pub(super) fn health(&mut self) -> anyhow::Result<TpmHealth> {
+    pub(super) fn health(&mut self) -> Result<TpmHealth, TpmFailure> {
         let (health, commands) = (self.tpm.health()?, self.tpm.commands());
         Ok(TpmHealth {
             in_lockout: health.in_lockout,
@@ -282,7 +286,7 @@ fn has_roots(tpm: &mut Tpm) -> bool {
     !SlotSet::ALL.into_iter().all(absent)
 }
 
-fn root(root: &BusRoot) -> anyhow::Result<Root> {
+fn root(root: &BusRoot) -> Result<Root, TpmFailure> {
     Root::init(|bytes| {
         bytes.copy_from_slice(root.0.expose_root_secret());
         Ok(())
@@ -291,7 +295,7 @@ fn root(root: &BusRoot) -> anyhow::Result<Root> {
 
 /// Whether this TPM is the one that the node was installed with. A name of it that says otherwise, or nothing, is written anew where the
 /// node's certificate is of a key that this TPM alone has (`certified`): then it is the file that is wrong.
-fn is_own(file: &File, now: &EkName, certified: bool) -> anyhow::Result<bool> {
+fn is_own(file: &File, now: &EkName, certified: bool) -> Result<bool, TpmFailure> {
     let expected = pin_of(file, now);
     if !certified || expected.as_ref().is_ok_and(|expected| expected == now) {
         return Ok(expected? == *now);
@@ -299,7 +303,7 @@ fn is_own(file: &File, now: &EkName, certified: bool) -> anyhow::Result<bool> {
     tracing::warn!(
         "config/ek.pub names another TPM, and config/device.cert.pem this one: it is written anew"
     );
-    keep::write(file, line(now).as_bytes()).context("config/ek.pub")?;
+    keep::write(file, line(now).as_bytes()).map_err(TpmFailure::PinFile)?;
     Ok(true)
 }
 
@@ -308,20 +312,20 @@ fn line(name: &EkName) -> String {
 }
 
 /// The name that was written at first boot; written now if there is none, or if a power cut left only the beginning of it.
-fn pin_of(file: &File, now: &EkName) -> anyhow::Result<EkName> {
-    let written = keep::read(file).context("config/ek.pub")?;
+fn pin_of(file: &File, now: &EkName) -> Result<EkName, TpmFailure> {
+    let written = keep::read(file).map_err(TpmFailure::PinFile)?;
     let line = line(now);
     // Zeros are what some filesystems show of bytes that did not reach the disk.
     let text = written.trim_ascii_end();
     let text = &text[..text.iter().position(|byte| *byte == 0).unwrap_or(text.len())];
     if line.as_bytes().starts_with(text) {
         if *written != line.as_bytes() {
-            keep::write(file, line.as_bytes()).context("config/ek.pub")?;
+            keep::write(file, line.as_bytes()).map_err(TpmFailure::PinFile)?;
         }
         return Ok(*now);
     }
-    let bytes = hex::decode(text).context(DAMAGED)?;
-    EkName::from_bytes(&bytes).context(DAMAGED)
+    let bytes = hex::decode(text).map_err(|_| TpmFailure::PinDamaged)?;
+    EkName::from_bytes(&bytes).ok_or(TpmFailure::PinDamaged)
 }
 
 fn public(identity: &Identity, other_tpm: bool) -> TpmIdentity {

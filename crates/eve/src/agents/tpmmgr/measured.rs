@@ -2,6 +2,8 @@
 
 use tpm::{Meaning, PcrBank, PcrSelection, Tpm};
 
+use super::failure::TpmFailure;
+
 /// What the PCRs show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Measured {
@@ -14,7 +16,7 @@ pub(crate) struct Measured {
 impl Measured {
     /// The SHA-256 bank where the TPM has it, else the SHA-384 one. A boot that only the latter shows is taken from there. Without either
     /// the SHA-256 bank is asked for, so that a quote says that it is not there.
-    pub(crate) fn by(tpm: &mut Tpm) -> anyhow::Result<Self> {
+    pub(crate) fn by(tpm: &mut Tpm) -> Result<Self, TpmFailure> {
         let mut first = None;
         for bank in PcrBank::ALL {
             match shows_a_boot(tpm, bank)? {
@@ -36,7 +38,7 @@ impl Measured {
 }
 
 /// Whether PCRs 0 and 4 of this bank do not stand at their reset value; none where the TPM has no such bank, or does not know its hash.
-fn shows_a_boot(tpm: &mut Tpm, bank: PcrBank) -> anyhow::Result<Option<bool>> {
+fn shows_a_boot(tpm: &mut Tpm, bank: PcrBank) -> Result<Option<bool>, TpmFailure> {
     let pcrs = match tpm.read_pcrs(PcrSelection::new([0, 4])?.in_bank(bank)) {
         Err(error) if matches!(error.meaning(), Some(Meaning::NoBank | Meaning::Unsupported)) => {
             return Ok(None);

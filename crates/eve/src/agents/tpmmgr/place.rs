@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use tpm::{AuthLack, Meaning, OPEN_PATIENCE, OpenError, OwnerAuth, ProvisionError, Tcti, Tpm, TpmError};
 
+use super::failure::TpmFailure;
+
 /// How the TPM is reached, and what the node's files say of it.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
@@ -31,29 +33,29 @@ pub(super) fn unusable(error: &anyhow::Error) -> String {
 }
 
 /// Why a TPM can't be used, and what to do.
-pub(crate) fn failing(error: &anyhow::Error) -> String {
-    format!("{error:#}; {}", advice(error))
+pub(crate) fn failing(failure: &TpmFailure) -> String {
+    format!("{}; {}", failure.words(), advice(failure))
 }
 
-fn advice(error: &anyhow::Error) -> &'static str {
-    let mut chain = error.chain();
-    let lack = chain.find_map(|error| match error.downcast_ref::<TpmError>() {
-        Some(TpmError::HierarchyAuth { hierarchy, lack }) => Some((*hierarchy, *lack)),
-        _ => None,
-    });
-    match (lack, error.downcast_ref::<ProvisionError>()) {
-        (Some(("owner", AuthLack::NotGiven)), _) => {
+fn advice(failure: &TpmFailure) -> &'static str {
+    match (failure.command(), failure) {
+        (Some(TpmError::HierarchyAuth { hierarchy: "owner", lack: AuthLack::NotGiven }), _) => {
             "write it into config/tpm-owner-auth (0600) and start eve again, or take it away (`tpm2_changeauth -c o -p PASSWORD`)"
         }
-        (Some(("owner", AuthLack::Refused)), _) => "mend config/tpm-owner-auth and start eve again",
-        (Some(_), _) => {
+        (Some(TpmError::HierarchyAuth { hierarchy: "owner", lack: AuthLack::Refused }), _) => {
+            "mend config/tpm-owner-auth and start eve again"
+        }
+        (Some(TpmError::HierarchyAuth { .. }), _) => {
             "endorsement keys can't be made under one: take it away (`tpm2_changeauth -c e -p PASSWORD`); it is looked at again all the time"
         }
-        (None, Some(ProvisionError::Unexpected { .. })) => "it is looked at again all the time",
-        _ if in_lockout(error) => {
+        (_, TpmFailure::Provision(ProvisionError::Unexpected { .. }) | TpmFailure::PinDamaged) => {
+            "it is looked at again all the time"
+        }
+        (_, TpmFailure::PinFile(_)) => "mend that file or its disk; it is looked at again all the time",
+        (command, failure) if in_lockout(command, failure) => {
             "too many wrong passwords were given to it, by whomever. Waiting heals that: leave it powered, for hours with some makes, and do not restart the node, which some TPMs count as one more. Who has the lockout password ends it at once: `tpm2_dictionarylockout --clear-lockout -p PASSWORD`; it is tried again all the time"
         }
-        (None, Some(ProvisionError::NoEk)) => {
+        (_, TpmFailure::Provision(ProvisionError::NoEk)) => {
             "this TPM can't be used: for a new node write `none` into config/tcti to do without"
         }
         _ => {
@@ -63,21 +65,31 @@ fn advice(error: &anyhow::Error) -> &'static str {
 }
 
 /// The TPM refuses all that asks for a password that is guarded from guessing. It counts down by itself.
-fn in_lockout(error: &anyhow::Error) -> bool {
-    error.chain().any(|error| {
-        let opening = matches!(error.downcast_ref(), Some(OpenError::Failing { why: Meaning::Lockout, .. }));
-        opening || error.downcast_ref().and_then(TpmError::meaning) == Some(Meaning::Lockout)
-    })
+fn in_lockout(command: Option<&TpmError>, failure: &TpmFailure) -> bool {
+    let opening = matches!(failure, TpmFailure::Open(OpenError::Failing { why: Meaning::Lockout, .. }));
+    opening || command.and_then(TpmError::meaning) == Some(Meaning::Lockout)
 }
 
 #[cfg(test)]
 mod tests {
-    use tpm::{BadTcti, CommandError};
+    use tpm::{
+        BadPolicy, BadSelection, BadTcti, CommandError, DefineRootError, Generation, PinError, QuoteError,
+        ReadRootError, SlotState,
+    };
 
     use super::*;
+    use crate::bus::messages::TpmRefusal;
+
+    fn command(meaning: Meaning) -> CommandError {
+        CommandError { command: "CreatePrimary", meaning, rc: 0x921 }
+    }
 
     fn failed(meaning: Meaning) -> TpmError {
-        CommandError { command: "CreatePrimary", meaning, rc: 0x921 }.into()
+        command(meaning).into()
+    }
+
+    fn read_back(error: ReadRootError) -> DefineRootError {
+        DefineRootError::ReadBack { generation: Generation(1), source: Some(Box::new(error)) }
     }
 
     /// Seen-by-users 0.6: each way of failing is told with what to do; a TPM in lockout is never to be reset, for that may prolong it.
@@ -87,10 +99,11 @@ mod tests {
         const RESET: [&str; 2] = ["config/tcti names it", "reset it by a reboot"];
         let tcti: Tcti = "device:/dev/tpmrm0".parse().expect("a TCTI");
         let opening = |why| OpenError::Failing { tcti: tcti.clone(), why, rc: 0x921 };
-        let rows: [(anyhow::Error, [&str; 2]); 6] = [
+        let rows: [(TpmFailure, [&str; 2]); 7] = [
             (failed(Meaning::Lockout).into(), LOCKOUT),
             (ProvisionError::from(failed(Meaning::Lockout)).into(), LOCKOUT),
-            (anyhow::Error::from(failed(Meaning::Lockout)).context("the root bound to PCRs"), LOCKOUT),
+            (TpmFailure::PcrsRoot(failed(Meaning::Lockout).into()), LOCKOUT),
+            (TpmFailure::Root(read_back(failed(Meaning::Lockout).into())), LOCKOUT),
             (opening(Meaning::Lockout).into(), LOCKOUT),
             (opening(Meaning::FailureMode).into(), RESET),
             (failed(Meaning::Disconnected).into(), RESET),
@@ -127,6 +140,44 @@ mod tests {
             TpmError::NotPinned => TpmError::NotPinned,
         }
         lacks: AuthLack { AuthLack::NotGiven => AuthLack::NotGiven, AuthLack::Refused => AuthLack::Refused }
+        pins: PinError { PinError::OtherEk => PinError::OtherEk, PinError::Tpm(_) => failed(Meaning::Other).into() }
+        quotes: QuoteError {
+            QuoteError::Unsteady { .. } => QuoteError::Unsteady { attempts: 3 },
+            QuoteError::Tpm(_) => failed(Meaning::Other).into(),
+        }
+        defines: DefineRootError {
+            DefineRootError::Occupied { .. } => {
+                DefineRootError::Occupied { generation: Generation(1), state: SlotState::Foreign }
+            },
+            DefineRootError::NvFull { .. } => {
+                DefineRootError::NvFull { generation: Generation(1), source: command(Meaning::Other) }
+            },
+            DefineRootError::ReadBack { .. } => read_back(ReadRootError::PcrsMoved),
+            DefineRootError::Tpm(_) => failed(Meaning::Other).into(),
+        }
+        reads: ReadRootError {
+            ReadRootError::Absent => ReadRootError::Absent,
+            ReadRootError::Unwritten => ReadRootError::Unwritten,
+            ReadRootError::PcrsMoved => ReadRootError::PcrsMoved,
+            ReadRootError::Unsteady { .. } => ReadRootError::Unsteady { attempts: 3 },
+            ReadRootError::Damaged { .. } => ReadRootError::Damaged { what: "its length" },
+            ReadRootError::Tpm(_) => failed(Meaning::Other).into(),
+        }
+        failures: TpmFailure {
+            TpmFailure::Refused(_) => TpmRefusal::OtherTpm.into(),
+            TpmFailure::Open(_) => OpenError::Busy { tcti: tcti(), waited: OPEN_PATIENCE }.into(),
+            TpmFailure::Provision(_) => ProvisionError::NoEk.into(),
+            TpmFailure::Pin(_) => PinError::OtherEk.into(),
+            TpmFailure::Command(_) => TpmError::GivenUp.into(),
+            TpmFailure::Quote(_) => QuoteError::Unsteady { attempts: 3 }.into(),
+            TpmFailure::Root(_) => read_back(ReadRootError::PcrsMoved).into(),
+            TpmFailure::PcrsRoot(_) => TpmFailure::PcrsRoot(read_back(ReadRootError::PcrsMoved)),
+            TpmFailure::Read(_) => ReadRootError::PcrsMoved.into(),
+            TpmFailure::Selection(_) => BadSelection::Empty.into(),
+            TpmFailure::Policy(_) => BadPolicy::Mixed.into(),
+            TpmFailure::PinFile(_) => TpmFailure::PinFile(std::io::ErrorKind::StorageFull.into()),
+            TpmFailure::PinDamaged => TpmFailure::PinDamaged,
+        }
         places: BadTcti {
             BadTcti::Kind => BadTcti::Kind,
             BadTcti::Device => BadTcti::Device,
@@ -148,11 +199,14 @@ mod tests {
         let auth = ["owner", "endorsement"].into_iter().flat_map(|hierarchy| {
             lacks().into_iter().map(move |lack| TpmError::HierarchyAuth { hierarchy, lack })
         });
-        let all: Vec<anyhow::Error> = opens()
-            .into_iter()
-            .map(anyhow::Error::from)
+        let all: Vec<TpmFailure> = (opens().into_iter().map(TpmFailure::from))
             .chain(provisions().into_iter().map(Into::into))
             .chain(commands().into_iter().chain(auth).map(Into::into))
+            .chain(pins().into_iter().map(Into::into))
+            .chain(quotes().into_iter().map(Into::into))
+            .chain(defines().into_iter().map(Into::into))
+            .chain(reads().into_iter().map(Into::into))
+            .chain(failures())
             .collect();
         let files = places().into_iter().map(|error| anyhow::Error::from(error).context("config/tcti"));
         let told = all.iter().map(failing).chain(files.map(|error| unusable(&error)));

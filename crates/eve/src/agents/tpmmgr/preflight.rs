@@ -5,21 +5,37 @@ use std::path::Path;
 use anyhow::Context;
 use tpm::{OPEN_PATIENCE, Tcti, Tpm};
 
+use super::failure::TpmFailure;
 use super::place::failing;
 use super::taken::owner_auth;
 use crate::paths;
 
+/// Why there is none to look at.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unopened {
+    /// A file of `config/` does not say which, or how.
+    #[error(transparent)]
+    Config(anyhow::Error),
+    /// The TPM can't be used.
+    #[error(transparent)]
+    Tpm(#[from] TpmFailure),
+}
+
+impl Unopened {
+    /// With its causes, and what to do.
+    pub(crate) fn words(&self) -> String {
+        match self {
+            Self::Config(error) => format!("{error:#}"),
+            Self::Tpm(failure) => failing(failure),
+        }
+    }
+}
+
 /// None: this node would have no TPM.
-///
-/// # Errors
-/// There is one that can't be used, or it can't be told which; in words, with what to do.
-pub(crate) fn tpm(root: &Path) -> Result<Option<Tpm>, String> {
-    let tcti = named(root).map_err(|error| format!("{error:#}"))?;
-    let opened = tcti.map(|tcti| {
-        let owner = owner_auth(root)?;
-        Ok(Tpm::open_as(&tcti, OPEN_PATIENCE, owner)?)
-    });
-    opened.transpose().map_err(|error: anyhow::Error| failing(&error))
+pub(crate) fn tpm(root: &Path) -> Result<Option<Tpm>, Unopened> {
+    let Some(tcti) = named(root).map_err(Unopened::Config)? else { return Ok(None) };
+    let owner = owner_auth(root).map_err(Unopened::Config)?;
+    Ok(Some(Tpm::open_as(&tcti, OPEN_PATIENCE, owner).map_err(TpmFailure::from)?))
 }
 
 fn named(root: &Path) -> anyhow::Result<Option<Tcti>> {

@@ -76,7 +76,7 @@ impl Zedagent<'_> {
         let answer = match of_this_alone(self.post("attest", &AttestRequest::StoreKeys(keys).encode()))? {
             Ok(answer) => answer,
             Err(refusal) => {
-                tracing::warn!(bundle = %id, refusal, "the controller takes no bundle");
+                tracing::warn!(bundle = %id, %refusal, "the controller takes no bundle");
                 return Ok(false);
             }
         };

@@ -18,7 +18,7 @@ use crate::agents::certs::issued;
 use crate::agents::failed::Failed;
 use crate::agents::signer::BusSigner;
 use crate::bus::messages::{Bytes, Evidence, Proof, TpmIdentity, TpmStatus};
-use crate::http::{Refusal, now_unix_s};
+use crate::http::{LineError, Refusal, now_unix_s};
 
 /// Since the machine was started, in microseconds, asleep or not: what numbers this node's reports. It goes on over lives of zedagent,
 /// and a session ends with the boot at the latest.
@@ -39,7 +39,7 @@ impl Zedagent<'_> {
             Some(TpmStatus::Absent { .. }) => Ok(()),
             Some(TpmStatus::Ready { identity, .. }) => self.tell_keys(identity),
         };
-        self.status.certificates_refused = of_this_alone(told)?.err();
+        self.status.certificates_refused = of_this_alone(told)?.err().map(|refusal| refusal.to_string());
         let uploaded = self.status.certificates_refused.is_none();
         self.identity.iter_mut().for_each(|identity| identity.uploaded = uploaded);
         Ok(())
@@ -80,7 +80,7 @@ impl Zedagent<'_> {
             Ok(Ok(answer)) => answer,
             Ok(Err(refusal)) => {
                 self.status.attested = false;
-                self.status.attestation = Some(refusal);
+                self.status.attestation = Some(refusal.to_string());
                 return Ok(true);
             }
             Err(error) => {
@@ -160,11 +160,11 @@ impl Zedagent<'_> {
     }
 }
 
-/// A refusal of one thing, in words, for the rest to go on. Any other error stays one.
-pub(super) fn of_this_alone<T>(done: Result<T, Failed>) -> Result<Result<T, String>, Failed> {
+/// A refusal of one thing, for the rest to go on. Any other error stays one.
+pub(super) fn of_this_alone<T>(done: Result<T, Failed>) -> Result<Result<T, Refusal>, Failed> {
     match done {
         Ok(done) => Ok(Ok(done)),
-        Err(error) if error.refusal().is_some_and(Refusal::of_this_alone) => Ok(Err(error.words())),
+        Err(Failed::Line(LineError::Refused(refusal))) if refusal.of_this_alone() => Ok(Err(refusal)),
         Err(error) => Err(error),
     }
 }

@@ -11,8 +11,8 @@ fn place(tpm: &testkit::swtpm::Swtpm, dir: &std::path::Path) -> Place {
     Place { tcti: tpm.tcti().parse().expect("a TCTI"), owner: None, certified: None, boot }
 }
 
-fn opened(tpm: &testkit::swtpm::Swtpm, dir: &std::path::Path) -> anyhow::Result<Hardware> {
-    Hardware::open(&place(tpm, dir), &keep::open(&dir.join("ek.pub"))?)
+fn opened(tpm: &testkit::swtpm::Swtpm, dir: &std::path::Path) -> Result<Hardware, TpmFailure> {
+    Hardware::open(&place(tpm, dir), &keep::open(&dir.join("ek.pub")).expect("opens"))
 }
 
 /// DF-5, invariant 8: a TPM that stops answering is not shown as ready, and is when it answers again.
@@ -25,7 +25,8 @@ fn a_tpm_that_fails_says_so_and_comes_back() {
     assert!(matches!(ready, TpmStatus::Ready { .. }));
     let sign = |tpm: &mut Hardware| tpm.attempt(|tpm| tpm.sign(&Digest32::of(b"x")));
     swtpm.stop();
-    sign(&mut tpm).expect_err("there is none");
+    let failed = sign(&mut tpm).expect_err("there is none");
+    assert!(failed.command().is_some(), "{failed:?}");
     let TpmStatus::Failing { why } = tpm.status() else { panic!("still ready") };
     assert!(why.contains("config/tcti"), "what to do: {why}");
     tpm.attempt(Hardware::idle).expect_err("there is none yet");
@@ -195,6 +196,19 @@ fn pinned(written: &[u8], now: &EkName) -> anyhow::Result<EkName> {
     Ok(pinned)
 }
 
+/// What the TPM itself did not fail of leaves its connection as it is, and is told as what it is: no root with a strange TPM.
+#[test]
+fn a_refusal_of_ours_is_no_failure_of_the_tpm() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let swtpm = testkit::swtpm::Swtpm::new(&dir.path().join("tpm"), "test").expect("a TPM");
+    keep::write(&keep::open(&dir.path().join("ek.pub")).expect("opens"), line(&name(1)).as_bytes())
+        .expect("written");
+    let mut tpm = opened(&swtpm, dir.path()).expect("opens");
+    let refused = tpm.attempt(Hardware::read_roots).expect_err("another TPM");
+    assert_eq!(TpmRefusal::from(refused), TpmRefusal::OtherTpm);
+    assert!(matches!(tpm.status(), TpmStatus::Ready { .. }));
+}
+
 /// Invariant 5, and the TPM's pin: whatever a power cut leaves of the first pin, the next boot needs no hand; and neither that nor
 /// damage ever pins another TPM.
 #[test]
@@ -228,7 +242,7 @@ fn a_name_of_another_tpm_beside_this_ones_certificate_is_written_anew() {
         keep::write(&pin, damaged).expect("damages");
         let told = |tpm, certified| {
             let place = Place { certified, ..place(tpm, dir.path()) };
-            Hardware::open(&place, &pin).map_or_else(|error| format!("{error:#}"), |tpm| tpm.status().words())
+            Hardware::open(&place, &pin).map_or_else(|error| failing(&error), |tpm| tpm.status().words())
         };
         for (tpm, certified) in [(&other, certified), (&own, None)] {
             let words = told(tpm, certified);
