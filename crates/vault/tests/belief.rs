@@ -179,6 +179,27 @@ fn another_controller_is_accepted_before_the_record_is_read() {
     assert_eq!(belief.head().map(|head| head.digest), Some(digest(1)));
 }
 
+/// Twin of the one above, where root accepted nobody: the record that opens after a section counted without it speaks against that one by whom it is, and by what was
+/// accepted before. It is given up, not written over the record, and what was accepted before is verified anew.
+#[test]
+fn a_record_that_opens_late_is_not_written_over_by_what_it_speaks_against() {
+    let other = RootPin([9; 32]);
+    for (number, root, says) in
+        [(1, other, "another root certificate"), (1, ROOT, "section version 1 is older than 7")]
+    {
+        let mut belief = started(Roots::NoTpm);
+        hear(&mut belief, Heard::NoConfigVault);
+        hear(&mut belief, answer(section(number, None), root));
+        assert_eq!(authority(&belief), Some(Authority::Live), "{says}");
+        let effects = hear(&mut belief, Heard::RecordOpened(Opened::Read(kept())));
+        assert!(tells(&effects, says), "{effects:?}");
+        assert!(!effects.iter().any(|effect| matches!(effect, Effect::Save(_))), "{effects:?}");
+        assert!(effects.contains(&Effect::Verify(kept().signed)), "{effects:?}");
+        assert_eq!(authority(&belief), None, "{says}");
+        assert_eq!(belief.head().map(|head| head.digest), Some(digest(7)), "{says}");
+    }
+}
+
 /// 0b.5: while the share table is lost nobody counts.
 #[test]
 fn without_a_share_table_no_section_counts() {
