@@ -187,8 +187,13 @@ mod tests {
     use super::*;
     use crate::policy::{Document, read};
 
-    const NODE: Node =
-        Node { tpm: Some(true), barred: None, values: Values::Approved, moved: true, escrow: Some(Generation(3)) };
+    const NODE: Node = Node {
+        tpm: Some(true),
+        barred: None,
+        values: Values::Approved,
+        moved: true,
+        escrow: Some(Generation(3)),
+    };
 
     fn policy(text: &str) -> VaultPolicy {
         let mut documents = read(&format!("kind: VaultPolicy\nname: p\n{text}\n")).expect("a good file");
