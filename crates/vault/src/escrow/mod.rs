@@ -4,6 +4,7 @@
 //! Pure: bytes in, bytes out. Who may have it back is decided in [`crate::decide::escrow`].
 
 mod codec;
+pub mod restore;
 #[cfg(test)]
 mod tests;
 

@@ -16,11 +16,14 @@ use attest::SessionKey;
 use controller::Database;
 use vault::belief::{Answer, Belief, Beside, Kept};
 use vault::condition::{
-    Dir, Hint, Key, Keys, MetaCopy, Node, OpenedBy, Past, Place as CopyPlace, Seen, ShareKey, Staged, State,
-    TableSeen, Tpm,
+    Dir, Escrow, Hint, Key, Keys, MetaCopy, Node, OpenedBy, Past, Place as CopyPlace, Seen, ShareKey, Staged,
+    State, TableSeen, Tpm,
 };
 use vault::custody::Wrapping;
-use vault::ids::{DeviceId, DeviceKey, Epoch, Incarnation, Name, SectionDigest, SectionVersion, VaultId};
+use vault::ids::{
+    CONFIG_VAULT, DeviceId, DeviceKey, Epoch, IMAGE_VAULT, Incarnation, Name, SectionDigest, SectionVersion,
+    VaultId,
+};
 use vault::plan::{Known, Next, NodeStep, Note, Setbacks, Step, StepKind, one, plan};
 use vault::section::{BySeal, Custody, Encryption, NodePolicy, Operation, Presence, Seal};
 use vault::shares::{Dropped, Mark, RootPin};

@@ -77,7 +77,10 @@ impl World {
     }
 
     fn node_next(&self) -> Option<NodeStep> {
-        let known = BTreeMap::from([(self.id, self.known())]);
+        // The default vaults rest, and are nobody's here: while one is to be made no generation ends.
+        let resting = Known { unseen: true, ..Known::default() };
+        let defaults = [CONFIG_VAULT, IMAGE_VAULT].map(|id| (id, resting.clone()));
+        let known = BTreeMap::from_iter(defaults.into_iter().chain([(self.id, self.known())]));
         plan(self.memory.belief.desired(), &known, &self.node()).node
     }
 

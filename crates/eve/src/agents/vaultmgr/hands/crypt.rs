@@ -6,6 +6,7 @@ use std::path::Path;
 pub(crate) use vault::condition::Place;
 use vault::condition::{Hint, Key, Others};
 use vault::custody::Wrapping;
+use vault::escrow::VaultFiles;
 use vault::ids::VaultId;
 use vault::secret::WrappingSecret;
 use vault::section::Encryption;
@@ -113,6 +114,9 @@ pub(crate) trait Crypt {
         wrapping: Wrapping,
         secret: &WrappingSecret,
     ) -> Result<(), CryptError>;
+    /// Writes key files that came back from escrow into both places, each where none reads there: what reads stays. A vault of which a copy is
+    /// whole is left alone.
+    fn bring_back(&mut self, vault: VaultId, files: &VaultFiles) -> Result<(), CryptError>;
     /// Overwrites and unlinks both copies, and with them what others added to this vault alone.
     fn forget(&mut self, vault: VaultId) -> Result<(), CryptError>;
 
@@ -126,6 +130,11 @@ pub(crate) trait Crypt {
     fn remove_key(&self, key: KeyId) -> Result<Key, CryptError>;
     /// Sets the policy on an empty directory.
     fn set_policy(&self, path: &Path, key: KeyId, encryption: Encryption) -> Result<(), CryptError>;
+
+    /// Its key files as they lie on the disk, for the escrow; none while no copy is whole, or it is not known which is in force.
+    fn key_files(&self, _vault: VaultId) -> Option<VaultFiles> {
+        None
+    }
 
     /// Where overwritten metadata may have left copies, in words for people.
     fn residue(&self) -> Option<&'static str> {

@@ -2,6 +2,7 @@
 //! Metadata lies twice: in `.fscrypt` of the mount point, where the fscrypt tool looks, and in a folder of ours per vault.
 //! Which files are which vault's is read once at start from the protectors' names, and kept in step with what is written here.
 
+mod brought_back;
 mod files;
 mod opening;
 mod others;
@@ -22,6 +23,7 @@ use fscrypt::{
 };
 use vault::condition::{Hint, Key};
 use vault::custody::Wrapping;
+use vault::escrow::{KeyFile, VaultFiles};
 use vault::ids::VaultId;
 use vault::secret::WrappingSecret;
 use vault::section::Encryption;
@@ -223,6 +225,16 @@ impl Crypt for Kernel {
         Ok(())
     }
 
+    fn bring_back(&mut self, vault: VaultId, files: &VaultFiles) -> Result<(), CryptError> {
+        let read =
+            brought_back::read(files).map_err(failed("reading the key files that came from escrow"))?;
+        if [Place::First, Place::Second].iter().any(|place| self.whole(vault, *place).is_ok()) {
+            return Ok(());
+        }
+        self.make_second(vault)?;
+        self.write_back(vault, &read).map_err(failed("writing metadata"))
+    }
+
     fn forget(&mut self, vault: VaultId) -> Result<(), CryptError> {
         let Some(names) = self.names.get(&vault).cloned() else { return Ok(()) };
         self.proved.remove(&vault);
@@ -297,6 +309,16 @@ impl Crypt for Kernel {
         let synced = self.disk.run(Op::SyncFile { file: &directory });
         synced.map_err(failed("syncing the directory"))?;
         parent.sync_together().map_err(failed("syncing the directory"))
+    }
+
+    fn key_files(&self, vault: VaultId) -> Option<VaultFiles> {
+        let whole = |place| self.files(vault, place).ok().filter(|all| all.len() == 1);
+        let files = whole(Place::First).or_else(|| whole(Place::Second))?.remove(0);
+        let protector =
+            KeyFile { name: files.protector.descriptor().to_string(), bytes: files.protector.to_bytes() };
+        let policy =
+            KeyFile { name: files.policy.policy().identifier.to_string(), bytes: files.policy.to_bytes() };
+        (protector.fits() && policy.fits()).then_some(VaultFiles { protector, policy })
     }
 
     fn residue(&self) -> Option<&'static str> {

@@ -3,6 +3,7 @@
 
 mod attacks;
 mod boots;
+mod brought_back;
 mod controller;
 mod cost;
 mod damage;
@@ -20,6 +21,7 @@ mod life;
 mod many;
 mod movein;
 mod node;
+mod opened;
 mod orders;
 mod others;
 mod rolled_back;

@@ -1,0 +1,202 @@
+//! What of a bundle is to be written back where both copies on the disk are gone: the share table, and the key files of vaults. What reads on the
+//! disk stays, whatever the bundle says: it is newer. Nothing is brought back of what is to be erased, and nothing that the TPM's own root, or the
+//! vault's directory, does not speak for.
+
+use std::collections::BTreeMap;
+
+use super::{Bundle, VaultFiles};
+use crate::condition::{Node, TableSeen, Tpm};
+use crate::ids::{Generation, VaultId};
+use crate::plan::Known;
+use crate::secret::TableKey;
+use crate::shares::{Mark, Table, TableError};
+use crate::wanted::{Desired, Wish};
+
+/// Why the bundle's share table is not taken in place of the lost one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum OtherTable {
+    /// Of other roots than the TPM has now: what was erased since is not brought back.
+    #[error(
+        "the share table in the bundle is of generation {bundle}, and the TPM has the roots of generation {tpm}"
+    )]
+    Generation {
+        /// The table's.
+        bundle: Generation,
+        /// The TPM's.
+        tpm: Generation,
+    },
+    /// Another TPM's, or damaged.
+    #[error("the share table in the bundle")]
+    Table(#[from] TableError),
+}
+
+impl Bundle {
+    /// The share table in it, for the generation whose roots the TPM gives, authenticated by their key. What was dropped from the lost one after
+    /// the bundle was made is not known, so others may have been.
+    ///
+    /// # Errors
+    /// [`OtherTable`]: the lost table stays lost.
+    pub fn table_for(&self, tpm: Generation, key: &TableKey) -> Result<Table, OtherTable> {
+        let table = Table::decode(self.table(), key)?;
+        match table.generation() {
+            same if same == tpm => Ok(table.brought_back()),
+            bundle => Err(OtherTable::Generation { bundle, tpm }),
+        }
+    }
+}
+
+/// The key of the policy that a vault's directory stands under; nothing where none stands there.
+pub type DirKey = [u8; 16];
+
+/// The vaults whose key files lie whole in neither place though they were made, and that nobody wants erased: those that a bundle can help.
+#[must_use]
+pub fn lacking(desired: &Desired, known: &BTreeMap<VaultId, Known>, node: &Node) -> Vec<VaultId> {
+    let lacks = |(id, known): &(&VaultId, &Known)| {
+        let seen = &known.seen;
+        let made = seen.is_vault() && seen.mark().is_none_or(|mark| mark == Mark::Made);
+        let erased = matches!(desired.wish(**id, node, false), Wish::Delete | Wish::Gone);
+        made && !known.unseen && !seen.has_metadata() && !erased
+    };
+    known.iter().filter(lacks).map(|(id, _)| *id).collect()
+}
+
+/// Whether the node is to ask its bundle back for files: the share table opens no more, or vaults lack their key files.
+#[must_use]
+pub fn asks_for_files(desired: &Desired, known: &BTreeMap<VaultId, Known>, node: &Node) -> bool {
+    match node.tpm {
+        Tpm::Unknown | Tpm::Absent => false,
+        Tpm::Present { table: TableSeen::Lost, .. } => true,
+        Tpm::Present { table: TableSeen::Open, .. } => !lacking(desired, known, node).is_empty(),
+    }
+}
+
+/// The key files to write back: of vaults that lack theirs, and whose directory stands under the very key that the bundle's policy is of.
+#[must_use]
+pub fn key_files<'b>(
+    bundle: &'b Bundle,
+    lacking: &[VaultId],
+    dir_key: impl Fn(VaultId) -> Option<DirKey>,
+) -> Vec<(VaultId, &'b VaultFiles)> {
+    let fits = |id: &VaultId| {
+        let files = bundle.vaults().get(id)?;
+        let key = dir_key(*id)?;
+        (hex::encode(key) == files.policy.name).then_some((*id, files))
+    };
+    lacking.iter().filter_map(fits).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::condition::{Dir, Escrow, Key, MetaCopy, Past, Seen};
+    use crate::escrow::KeyFile;
+    use crate::ids::{CONFIG_VAULT, DeviceKey, IMAGE_VAULT};
+    use crate::roots::TpmRoot;
+    use crate::secret::RootSecret;
+    use crate::section::{BySeal, Encryption};
+    use crate::shares::{Dropped, RootPin};
+
+    const G: Generation = Generation(4);
+    const USER: VaultId = VaultId(uuid::Uuid::from_u128(5));
+
+    fn root(byte: u8) -> TpmRoot {
+        TpmRoot(RootSecret::copied_from(&[byte; 32]))
+    }
+
+    fn file(name: &str) -> KeyFile {
+        KeyFile { name: name.to_owned(), bytes: vec![1, 2, 3] }
+    }
+
+    fn with(generation: Generation, table: Vec<u8>) -> Bundle {
+        let files = VaultFiles { protector: file("0123456789abcdef"), policy: file(&"ab".repeat(16)) };
+        let vaults = BTreeMap::from([(CONFIG_VAULT, files.clone()), (USER, files)]);
+        Bundle::new(&root(1).escrow_key(), None, (DeviceKey([3; 32]), generation), table, vaults)
+    }
+
+    /// TH-6: a table comes back under the roots that are in the TPM, and no other does: what was erased with roots of before is dead in a bundle
+    /// too. Which shares were dropped after it was made, nobody knows.
+    #[test]
+    fn th6_a_table_comes_back_under_the_roots_that_are_there_alone() {
+        let table = |generation| {
+            let mut table = Table::new(generation);
+            table.set_pin(RootPin([7; 32]));
+            table.encode(&root(1).table_key())
+        };
+        let given = |bundle: &Bundle, byte| bundle.table_for(G, &root(byte).table_key());
+        let back = given(&with(G, table(G)), 1).expect("its own");
+        assert_eq!((back.generation(), back.pin()), (G, Some(RootPin([7; 32]))));
+        assert_eq!(back.dropped(USER), Dropped::Perhaps);
+        let before = OtherTable::Generation { bundle: Generation(3), tpm: G };
+        assert_eq!(given(&with(G, table(Generation(3))), 1), Err(before), "whatever the bundle says");
+        let not_ours = Err(OtherTable::Table(TableError::NotAuthentic));
+        assert_eq!(given(&with(G, table(G)), 2), not_ours, "another TPM's");
+        assert_eq!(given(&with(G, vec![]), 1), Err(OtherTable::Table(TableError::NotATable)));
+    }
+
+    fn seen(dir: Dir, copies: [MetaCopy; 2], mark: Option<Mark>) -> Known {
+        let [first, second] = copies;
+        let shares = BySeal { tpm: mark, pcrs: None };
+        Known {
+            seen: Seen { dir, first, second, shares, key: Key::Absent, ..Seen::default() },
+            ..Known::default()
+        }
+    }
+
+    const STANDS: Dir = Dir::Vault(Encryption::Aes256Xts);
+    const GONE: [MetaCopy; 2] = [MetaCopy::Absent, MetaCopy::Damaged];
+
+    fn node(table: TableSeen) -> Node {
+        Node {
+            tpm: Tpm::Present { table, pcrs: true },
+            measured: true,
+            past: Past::NOTHING,
+            escrow: Escrow::Nothing,
+        }
+    }
+
+    /// What a made vault lacks is asked for; what was never made, or is not there, or is not seen, or reads in either place, is not.
+    #[test]
+    fn only_a_made_vault_without_a_whole_copy_lacks_its_key_files() {
+        let good = MetaCopy::Good(crate::condition::Hint::NoEpoch);
+        let unseen = Known { unseen: true, ..seen(STANDS, GONE, Some(Mark::Made)) };
+        for (what, known, lacks) in [
+            ("both copies are gone", seen(STANDS, GONE, Some(Mark::Made)), true),
+            ("no TPM has a part in it", seen(STANDS, GONE, None), true),
+            ("one copy is whole", seen(STANDS, [MetaCopy::Damaged, good], Some(Mark::Made)), false),
+            ("its directory is away", seen(Dir::Absent, GONE, Some(Mark::Made)), false),
+            ("another's directory", seen(Dir::OtherVault, GONE, Some(Mark::Made)), false),
+            ("it was never made", seen(STANDS, GONE, Some(Mark::Begun)), false),
+            ("its share is lost", seen(STANDS, GONE, Some(Mark::Lost)), false),
+            ("it could not be looked at", unseen, false),
+        ] {
+            let (desired, known) = (Desired::default(), BTreeMap::from([(IMAGE_VAULT, known)]));
+            let node = node(TableSeen::Open);
+            assert_eq!(lacking(&desired, &known, &node) == [IMAGE_VAULT], lacks, "{what}");
+            assert_eq!(asks_for_files(&desired, &known, &node), lacks, "{what}");
+        }
+        let (desired, none) = (Desired::default(), BTreeMap::new());
+        for (tpm, asks) in [
+            (node(TableSeen::Lost), true),
+            (node(TableSeen::Open), false),
+            (Node { tpm: Tpm::Absent, ..node(TableSeen::Open) }, false),
+            (Node { tpm: Tpm::Unknown, ..node(TableSeen::Open) }, false),
+        ] {
+            assert_eq!(asks_for_files(&desired, &none, &tpm), asks, "{tpm:?}");
+        }
+    }
+
+    /// Files of another making of the vault open nothing there, and are not written.
+    #[test]
+    fn key_files_go_back_to_the_directory_that_they_are_of() {
+        let bundle = with(G, vec![]);
+        let back = |lacking: &[VaultId], key: Option<DirKey>| {
+            key_files(&bundle, lacking, |_| key).iter().map(|(id, _)| *id).collect::<Vec<_>>()
+        };
+        let own = Some([0xab; 16]);
+        assert_eq!(back(&[CONFIG_VAULT, USER], own), [CONFIG_VAULT, USER]);
+        assert_eq!(back(&[IMAGE_VAULT, USER], own), [USER], "the bundle has none of the other");
+        assert_eq!(back(&[USER], Some([0xcd; 16])), [], "another making");
+        assert_eq!(back(&[USER], None), [], "no directory");
+        assert_eq!(back(&[], own), []);
+    }
+}
