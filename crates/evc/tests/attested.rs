@@ -6,6 +6,8 @@ mod common;
 mod escrow;
 #[path = "../../vault/src/decide/tests/fake_tpm.rs"]
 mod fake_tpm;
+#[path = "attested/planned.rs"]
+mod planned;
 #[path = "attested/withheld.rs"]
 mod withheld;
 

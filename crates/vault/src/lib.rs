@@ -11,7 +11,7 @@
 //! * [`plan`](mod@plan): the next step for each vault, and for the node.
 //!
 //! The controller's side: [`policy`] (what the operator writes), [`decide`](mod@decide) (may a key go out), [`life`] (what may become
-//! of a vault), [`rotation`] (its epochs), [`ledger`] (the chain of sections to one device).
+//! of a vault), [`rotation`] (its epochs), [`ledger`] (the chain of sections to one device), [`foresee`](mod@foresee) (what an update will do).
 //!
 //! Both sides share [`ids`], [`secret`], [`lease`], [`section`], [`custody`], [`shares`], [`roots`], [`defaults`], [`report`], [`opened`], [`text`].
 
@@ -22,6 +22,7 @@ pub mod custody;
 pub mod decide;
 pub mod defaults;
 pub mod escrow;
+pub mod foresee;
 pub mod ids;
 pub mod labels;
 pub mod lease;

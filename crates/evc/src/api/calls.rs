@@ -7,8 +7,8 @@ use super::requests::{
     Adoption, Allow, Applying, Deletion, Labelling, List, NewToken, Recreation, Rehoming, Rotation, Yaml,
 };
 use super::{
-    Allowance, Applied, Described, DeviceView, Done, Glance, Knock, PolicyView, Reference, RuleView,
-    ServerStatus, VaultView,
+    Allowance, Applied, Bundle, Described, DeviceView, Done, Foreseen, Glance, Knock, NewReference,
+    PolicyView, Reference, RuleView, ServerStatus, Update, VaultView,
 };
 
 /// A call: `P` is what stands in its query, `B` its body, `A` its answer.
@@ -144,6 +144,14 @@ calls! {
     DELETE_RULE: delete "/rules/{rule}" (), () => Done;
     /// Lists reference values, of one device or of all, after a number.
     REFERENCES: get "/references" List, () => Vec<Reference>;
+    /// Gives one before a boot shows it, to be approved.
+    ADD_REFERENCE: post "/devices/{device}/references" (), NewReference => Reference;
+    /// Lists a device's bundles in escrow, the newest first.
+    ESCROW: get "/devices/{device}/escrow" (), () => Vec<Bundle>;
+    /// Forgets those of a generation that is over.
+    DELETE_BUNDLES: delete "/devices/{device}/escrow/{generation}" (), () => Done;
+    /// Says of each vault of a device whether it opens after an update.
+    FORESEE: get "/devices/{device}/update" Update, () => Vec<Foreseen>;
     /// Says that one is good.
     APPROVE: post "/references/{id}/approve" (), () => Done;
     /// Says that one is not.

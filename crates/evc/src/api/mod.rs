@@ -1,6 +1,7 @@
 //! What the operator's API takes and tells, as types: the server writes and the command line reads the same ones. Nothing in here decides.
 
 pub mod calls;
+mod escrow;
 mod node;
 mod problem;
 mod requests;
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use vault::ids::Name;
 use vault::policy::VaultPolicy;
 
+pub use escrow::{Bundle, Forecast, Foreseen, InEscrow, NewReference, Update};
 pub use node::{Accepted, Attestation, NodeReport, StateNow};
 pub use problem::{Code, Place, Problem};
 pub use requests::{

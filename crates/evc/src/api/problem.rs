@@ -107,6 +107,8 @@ codes! {
         ReferenceUnknown,
         /// The device's node reports no such orphan.
         OrphanUnknown,
+        /// No bundle of that generation is in escrow.
+        BundleUnknown,
         /// No such rule.
         RuleUnknown,
         /// No such allowance to onboard.
@@ -145,6 +147,10 @@ codes! {
         BootNotMeasured,
         /// The database is older than its nodes.
         DatabaseOlder,
+        /// The bundle is the device's newest.
+        BundleInForce,
+        /// No reference value is approved that a new one could be like.
+        ReferenceUnlike,
         /// The device has as many vaults as it may have.
         DeviceFull,
         /// Another vault of the device has the name.

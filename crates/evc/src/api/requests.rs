@@ -146,6 +146,7 @@ mod tests {
     use serde::de::DeserializeOwned;
 
     use super::*;
+    use crate::api::Update;
 
     fn reads_back<Q: Query + DeserializeOwned + PartialEq + Debug>(query: Q) {
         let uri: Uri = format!("/x{}", query.text()).parse().expect("a URI");
@@ -160,6 +161,7 @@ mod tests {
             reads_back(Deletion { force: said });
             reads_back(Recreation { new_disk: said });
         }
+        reads_back(Update { reference: 7 });
         reads_back(List::default());
         let odd = "a/b&c=d e%20+\u{e9}";
         reads_back(List {

@@ -8,6 +8,7 @@ use vault::ids::{DeviceId, Epoch, Name, VaultId};
 use vault::labels::Labels;
 use vault::report::{Opened, State, VaultReport};
 
+use super::escrow::InEscrow;
 use super::node::{Attestation, NodeReport, StateNow};
 
 use crate::store::{ReferenceState, Tpm, VaultStanding};
@@ -43,6 +44,9 @@ pub struct DeviceView {
     pub section_version: u64,
     /// How its last evidence fared.
     pub attestation: Option<Attestation>,
+    /// Its newest bundle in escrow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub escrow: Option<InEscrow>,
     /// What it last reported of itself. Only when described.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<NodeReport>,

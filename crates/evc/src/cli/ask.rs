@@ -10,21 +10,23 @@ use vault::labels::{Labels, Word};
 use vault::text::{plain, plain_lines};
 
 use super::args::{
-    AdoptWhat, Asked, DeleteWhat, DeviceAct, Files, LabelWhat, Onboard, Output, RecreateWhat, ReferenceAct,
-    RehomeWhat, RotateWhat,
+    AdoptWhat, Asked, CheckWhat, DeleteWhat, DeviceAct, Files, LabelWhat, Onboard, Output, RecreateWhat,
+    ReferenceAct, RehomeWhat, RotateWhat,
 };
 use super::client::Client;
+use super::escrow;
 use super::failed::Failed;
 use super::files::Joined;
 use super::look::{self, vault};
+use super::pcrs;
 use super::told::Told;
 use crate::api::calls::{
-    ADOPT, ALLOW, APPLY, APPROVE, DELETE_DEVICE, DELETE_POLICY, DELETE_RULE, DELETE_VAULT, DISALLOW, FIND,
-    LABEL, LEARN, LOSE, RECREATE, REHOME, REJECT, ROTATE, SETTLE,
+    ADD_REFERENCE, ADOPT, ALLOW, APPLY, APPROVE, DELETE_DEVICE, DELETE_POLICY, DELETE_RULE, DELETE_VAULT,
+    DISALLOW, FIND, FORESEE, LABEL, LEARN, LOSE, RECREATE, REHOME, REJECT, ROTATE, SETTLE,
 };
 use crate::api::{
-    Adoption, Allow, Allowance, Applied, Applying, Code, Deletion, Done, Labelling, Outcome, Problem,
-    Recreation, Rehoming, Rotation, VaultView,
+    Adoption, Allow, Allowance, Applied, Applying, Code, Deletion, Done, Labelling, NewReference, Outcome,
+    Problem, Recreation, Rehoming, Rotation, Update, VaultView,
 };
 
 type Answer<T> = Result<T, Failed>;
@@ -46,6 +48,10 @@ pub(super) fn ask(client: &Client, what: Asked, output: Output) -> Answer<Told> 
         Asked::Rotate(what) => Told::done(&rotate(client, &what)?),
         Asked::Recreate(what) => Told::done(&recreate(client, &what)?),
         Asked::Reference(act) => reference(client, act),
+        Asked::Escrow(act) => escrow::escrow(client, act),
+        Asked::Check(CheckWhat::Update { device, reference }) => {
+            Told::list(&client.ask(&FORESEE, &[&device], &Update { reference })?)
+        }
     }
 }
 
@@ -243,13 +249,17 @@ fn recreate(
 }
 
 /// What can't be undone is said twice.
-fn said_twice(name: &str, confirm: &str, why: impl FnOnce() -> String) -> anyhow::Result<()> {
+pub(super) fn said_twice(name: &str, confirm: &str, why: impl FnOnce() -> String) -> anyhow::Result<()> {
     if name == confirm { Ok(()) } else { Err(anyhow!("{}: --confirm {name}", why())) }
 }
 
 fn reference(client: &Client, act: ReferenceAct) -> Answer<Told> {
     match act {
         ReferenceAct::List { device } => look::references(client, device.as_ref()),
+        ReferenceAct::Add { device, pcr, from, like } => {
+            let pcrs = pcrs::given(&pcr, from.as_deref())?;
+            Told::one(&client.tell(&ADD_REFERENCE, &[&device], &NewReference { pcrs, like })?)
+        }
         ReferenceAct::Approve { id } => Told::done(&client.call(&APPROVE, &[&id.to_string()])?),
         ReferenceAct::Reject { id } => Told::done(&client.call(&REJECT, &[&id.to_string()])?),
         ReferenceAct::Learn { device } => Told::done(&client.call(&LEARN, &[&device])?),

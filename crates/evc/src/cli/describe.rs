@@ -4,13 +4,13 @@ use serde_json::json;
 use vault::report::{State, VaultReport};
 use vault::text::plain;
 
-use super::rows::{named, passed, removal};
+use super::rows::{in_escrow, named, passed, removal};
 use super::table::{self, cell};
 use crate::api::{
     Accepted, Attestation, Counts, CoverView, Described, DeviceView, NodeReport, PolicyView, Reference,
     RuleView, ServerStatus, ThreatView, VaultView,
 };
-use crate::store::VaultStanding;
+use crate::store::{Tpm, VaultStanding};
 
 /// Fields and lists, line by line.
 #[derive(Default)]
@@ -49,6 +49,7 @@ pub(super) fn device(Described { device, vaults }: &Described) -> String {
     if let Some(fared) = &device.attestation {
         attestation(&mut page, fared);
     }
+    escrow(&mut page, device);
     if let Some(report) = &device.report {
         node(&mut page, report, device.section_version);
     }
@@ -89,6 +90,16 @@ fn attestation(page: &mut Page, fared: &Attestation) {
     page.maybe("  Session", fared.session.clone());
     page.maybe("  PCRs", fared.pcrs.clone());
     fared.words.iter().for_each(|words| page.0 += &format!("  {}\n", plain(words)));
+}
+
+/// Of a node without a TPM there is nothing to be in escrow.
+fn escrow(page: &mut Page, device: &DeviceView) {
+    if device.tpm != Tpm::Present {
+        return;
+    }
+    page.0 += "\n";
+    page.field("Escrow", device.escrow.as_ref().map_or_else(|| "nothing yet".into(), in_escrow));
+    page.maybe("  Given back", device.escrow.as_ref().and_then(|escrow| escrow.given_back.clone()));
 }
 
 fn node(page: &mut Page, report: &NodeReport, sent: u64) {

@@ -92,6 +92,7 @@ fn exit_of(code: Code) -> u8 {
         | Code::VaultUnknown
         | Code::PolicyUnknown
         | Code::ReferenceUnknown
+        | Code::BundleUnknown
         | Code::AllowanceUnknown
         | Code::OrphanUnknown => NOT_THERE,
         _ => REFUSED,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use form::{every, wrong_line, wrong_words};
 use uuid::Uuid;
-use vault::ids::{BadName, DeviceId, Epoch, Name, Project, VaultId};
+use vault::ids::{BadName, DeviceId, Epoch, Generation, Name, Project, VaultId};
 use vault::ledger::Older;
 use vault::life::{NodeAt, NotAdopted, NotApplied, NotRecreated, NotRehomed, NotRotated, Refused, Unfit};
 use vault::policy::BadFile;
@@ -69,6 +69,9 @@ every! {
         BadRequest::Labels(_) => BadRequest::Labels(vault::labels::BadLabels::Word),
         BadRequest::AfterVault => BadRequest::AfterVault,
         BadRequest::AfterReference => BadRequest::AfterReference,
+        BadRequest::PcrNotAppraised { .. } => BadRequest::PcrNotAppraised { pcr: 5 },
+        BadRequest::PcrValues => BadRequest::PcrValues,
+        BadRequest::NoPcrs => BadRequest::NoPcrs,
     }
     tokens: NoToken {
         NoToken::Absent => NoToken::Absent,
@@ -82,6 +85,7 @@ every! {
         Unknown::Policy { .. } => Unknown::Policy { policy: name() },
         Unknown::Rule { .. } => Unknown::Rule { rule: name() },
         Unknown::Reference { .. } => Unknown::Reference { id: 7 },
+        Unknown::Bundle { .. } => Unknown::Bundle { device: name(), generation: Generation(2) },
         Unknown::Allowance { .. } => Unknown::Allowance { serial: SERIAL.into() },
         Unknown::Path => Unknown::Path,
     }
@@ -101,6 +105,11 @@ every! {
         InTheWay::Unmeasured { .. } => {
             InTheWay::Unmeasured { reference: 7, device: name(), why: ::attest::Unmeasured::NoBank }
         },
+        InTheWay::BundleInForce { .. } => {
+            InTheWay::BundleInForce { device: name(), generation: Generation(2) }
+        },
+        InTheWay::NothingAlike { .. } => InTheWay::NothingAlike { device: name(), lacking: vec![0, 4] },
+        InTheWay::SameReference { .. } => InTheWay::SameReference { id: 7 },
         InTheWay::Older(_) => InTheWay::Older(Older::Forked),
     }
     applied: NotApplied { NotApplied::OtherEncryption => NotApplied::OtherEncryption, NotApplied::Full => NotApplied::Full }
@@ -196,7 +205,7 @@ every! {
         SealedRow::Epoch(..) => SealedRow::Epoch(Project::default(), device(), vault(), Epoch(1)),
         SealedRow::EpochBeforeProjects(..) => SealedRow::EpochBeforeProjects(device(), vault(), Epoch(1)),
         SealedRow::Bundle(..) => {
-            let bundle = vault::escrow::Bundle::id_of(vault::ids::Generation(1), b"x");
+            let bundle = vault::escrow::Bundle::id_of(Generation(1), b"x");
             SealedRow::Bundle(Project::default(), device(), bundle)
         },
     }

@@ -8,11 +8,13 @@ mod ask;
 mod client;
 mod complete;
 mod describe;
+mod escrow;
 mod failed;
 mod files;
 #[cfg(test)]
 mod form;
 mod look;
+mod pcrs;
 mod read;
 mod rows;
 mod serve;

@@ -8,7 +8,8 @@ use vault::report::State;
 
 use super::table::Row;
 use crate::api::{
-    Allowance, Applied, DeviceView, Knock, Outcome, PolicyView, Reference, RuleView, StateNow, VaultView,
+    Allowance, Applied, DeviceView, InEscrow, Knock, Outcome, PolicyView, Reference, RuleView, StateNow,
+    VaultView,
 };
 use crate::fleet::heard::ago;
 use crate::store::{ReferenceState, VaultStanding};
@@ -18,7 +19,7 @@ const SHORT: usize = 12;
 
 impl Row for DeviceView {
     const COLUMNS: &'static [&'static str] = &["NAME", "CONDITION", "TPM", "ATTESTATION", "LAST SEEN"];
-    const WIDE: &'static [&'static str] = &["LABELS", "SERIAL", "REGISTERED", "LIST", "ID"];
+    const WIDE: &'static [&'static str] = &["LABELS", "SERIAL", "REGISTERED", "LIST", "ESCROW", "ID"];
 
     fn cells(&self) -> Vec<Value> {
         vec![
@@ -33,7 +34,8 @@ impl Row for DeviceView {
     fn wide(&self) -> Vec<Value> {
         let labels = (!self.labels.is_empty()).then(|| self.labels.to_string());
         let list = json!(self.section_version);
-        vec![json!(labels), json!(self.serial), json!(self.registered), list, json!(self.id)]
+        let escrow = json!(self.escrow.as_ref().map(in_escrow));
+        vec![json!(labels), json!(self.serial), json!(self.registered), list, escrow, json!(self.id)]
     }
 
     fn name(&self) -> String {
@@ -266,6 +268,11 @@ impl Row for Applied {
 fn change(change: &crate::api::Change) -> String {
     let word = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".into());
     format!("{}: {} -> {}", change.field, word(&change.old), word(&change.new))
+}
+
+/// A bundle in a few words.
+pub(super) fn in_escrow(InEscrow { generation, digest, received, .. }: &InEscrow) -> String {
+    format!("generation {generation}, {}, {}", short(digest), passed(received))
 }
 
 /// The first digits of a digest.

@@ -39,7 +39,10 @@ fn quoted(shown: &Shown) -> Option<String> {
 }
 
 /// The bits of a selection, as numbers.
-fn listed(selection: u32) -> String {
-    let chosen = (0..24_u8).filter(|pcr| selection & (1 << pcr) != 0);
-    chosen.map(|pcr| pcr.to_string()).collect::<Vec<_>>().join(", ")
+pub(crate) fn listed(selection: u32) -> String {
+    numbers(&(0..24_u8).filter(|pcr| selection & (1 << pcr) != 0).collect::<Vec<_>>())
+}
+
+pub(crate) fn numbers(pcrs: &[u8]) -> String {
+    pcrs.iter().map(u8::to_string).collect::<Vec<_>>().join(", ")
 }

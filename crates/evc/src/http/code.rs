@@ -69,6 +69,7 @@ fn unknown_code(unknown: &Unknown) -> Code {
         Unknown::Policy { .. } => Code::PolicyUnknown,
         Unknown::Rule { .. } => Code::RuleUnknown,
         Unknown::Reference { .. } => Code::ReferenceUnknown,
+        Unknown::Bundle { .. } => Code::BundleUnknown,
         Unknown::Allowance { .. } => Code::AllowanceUnknown,
         Unknown::Path => Code::PathUnknown,
     }
@@ -85,6 +86,9 @@ fn in_the_way(cause: &InTheWay) -> Code {
         InTheWay::PolicyInUse { .. } | InTheWay::PolicyOfRule { .. } => Code::PolicyInUse,
         InTheWay::HasVaults { .. } => Code::DeviceHasVaults,
         InTheWay::Unmeasured { .. } => Code::BootNotMeasured,
+        InTheWay::BundleInForce { .. } => Code::BundleInForce,
+        InTheWay::NothingAlike { .. } => Code::ReferenceUnlike,
+        InTheWay::SameReference { .. } => Code::AlreadyThere,
         InTheWay::Older(_) => Code::DatabaseOlder,
     }
 }

@@ -30,7 +30,11 @@ pub(super) fn short() -> Router<App> {
         .route("/uuid", post(uuid))
         .route("/config", post(config_by_signature))
         .route("/id/{uuid}/config", post(config))
-        .route("/id/{uuid}/attest", post(attest))
+}
+
+/// The route for evidence, and for what is to be kept in escrow.
+pub(super) fn attested() -> Router<App> {
+    Router::new().route("/id/{uuid}/attest", post(attest))
 }
 
 /// The routes for what may be long.

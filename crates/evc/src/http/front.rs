@@ -32,7 +32,8 @@ pub(super) struct Front {
 /// What is at hand for what devices send all the time.
 pub(super) struct Hot {
     pub(super) app: App,
-    pub(super) way: WayIn,
+    pub(super) config: WayIn,
+    pub(super) attest: WayIn,
 }
 
 /// Such a request.
@@ -91,12 +92,16 @@ impl Hot {
         let Some((uuid, asked)) = asked(head.uri.path()) else {
             return in_words(StatusCode::NOT_FOUND.into_response()).await;
         };
-        let mut memory = self.way.intake.memory(source);
-        let body = match self.way.body(body, &mut memory).await {
+        let way = match asked {
+            Asked::Config => &self.config,
+            Asked::Attest => &self.attest,
+        };
+        let mut memory = way.intake.memory(source);
+        let body = match way.body(body, &mut memory).await {
             Ok(bytes) => bytes.into(),
             Err(refused) => return refused,
         };
-        let Some(_place) = self.way.intake.place(source) else { return busy() };
+        let Some(_place) = way.intake.place(source) else { return busy() };
         let message = Message { source, body };
         let answer = match asked {
             Asked::Config => device::poll(&self.app, &message, Some(uuid)).await,

@@ -6,7 +6,7 @@
 //! | requests of devices at work, and memory for their bodies | 128, and 128 MiB |
 //! | requests of operators at work, and memory for their bodies | 32, and 32 MiB, which devices can't take |
 //! | requests at work of one certificate at one source | 4 |
-//! | a device's report; its other messages; an operator's file | 4 MiB; 256 KiB; 1 MiB |
+//! | a device's report; its evidence, or a bundle for escrow; its other messages; an operator's file | 4 MiB; 2.25 MiB; 256 KiB; 1 MiB |
 //! | time for one request | 30 s |
 //! | time that a connection idles, or its peer takes nothing of an answer | 120 s, or 15 s when half of all connections are taken or its source has more than 256 |
 //!
@@ -24,6 +24,7 @@ mod at_once;
 mod code;
 mod device;
 mod envelope;
+mod escrow;
 mod front;
 mod health;
 mod intake;
@@ -54,8 +55,10 @@ pub use listen::{CONNECTIONS, ListenError, Listener};
 
 /// Longest body of a device's report, metrics or logs.
 const LONG_BODY: usize = wire::MAX_MESSAGE;
-/// Longest body of what is short by its nature: questions, registrations, evidence with its event log.
+/// Longest body of what is short by its nature: questions, registrations.
 const SHORT_BODY: usize = 256 << 10;
+/// Longest body of evidence with its event log, or of a bundle for escrow, in its envelope.
+const ATTEST_BODY: usize = vault::escrow::MAX_BUNDLE_BYTES + SHORT_BODY;
 /// Longest body of an operator: the longest file, and its wrapping.
 const OPERATOR_BODY: usize = vault::policy::MAX_FILE_BYTES + 4096;
 /// Devices' requests that are worked on at the same time, and bytes of their bodies; more are told to come back.
@@ -89,8 +92,11 @@ fn front(controller: Arc<Controller>) -> Front {
     let app = App { controller, turns: Shares::for_each(OF_SENDER), refused: Arc::default() };
     let devices = Intake::new(DEVICES.0, DEVICES.1);
     let operators = Intake::new(OPERATORS.0, OPERATORS.1);
-    let hot = Hot { app: app.clone(), way: WayIn { intake: devices.clone(), longest: SHORT_BODY } };
+    let [config, attest] =
+        [SHORT_BODY, ATTEST_BODY].map(|longest| WayIn { intake: devices.clone(), longest });
+    let hot = Hot { app: app.clone(), config, attest };
     let device_api = bounded(device::short(), &devices, SHORT_BODY);
+    let device_api = device_api.merge(bounded(device::attested(), &devices, ATTEST_BODY));
     let device_api = device_api.merge(bounded(device::long(), &devices, LONG_BODY));
     let operator_api = bounded(operator::routes(), &operators, OPERATOR_BODY);
     let routes = Router::new()

@@ -15,13 +15,15 @@ use vault::ids::{DeviceId, Name, VaultId};
 
 use super::App;
 use super::answer::busy;
+use super::escrow::{add_reference, bundles, delete_bundles, foresee};
 use super::intake::Intake;
 use super::log::Act;
 use super::shares::Source;
 use crate::api::calls::{
-    ADD_TOKEN, ADOPT, ALLOW, ALLOWANCES, APPLY, APPROVE, Call, DELETE_DEVICE, DELETE_POLICY, DELETE_RULE,
-    DELETE_VAULT, DEVICE, DEVICES, DISALLOW, END_OTHER_TOKENS, FIND, GLANCE, KNOCKS, LABEL, LEARN, LOSE,
-    Method, POLICIES, RECREATE, REFERENCES, REHOME, REJECT, ROTATE, RULES, SETTLE, STATUS, VAULTS,
+    ADD_REFERENCE, ADD_TOKEN, ADOPT, ALLOW, ALLOWANCES, APPLY, APPROVE, Call, DELETE_BUNDLES, DELETE_DEVICE,
+    DELETE_POLICY, DELETE_RULE, DELETE_VAULT, DEVICE, DEVICES, DISALLOW, END_OTHER_TOKENS, ESCROW, FIND,
+    FORESEE, GLANCE, KNOCKS, LABEL, LEARN, LOSE, Method, POLICIES, RECREATE, REFERENCES, REHOME, REJECT,
+    ROTATE, RULES, SETTLE, STATUS, VAULTS,
 };
 use crate::api::{
     Adoption, Allow, Allowance, Applied, Applying, Deletion, Described, DeviceView, Done, Glance, Knock,
@@ -33,11 +35,11 @@ use crate::operator::Operator;
 use crate::service::{BadRequest, Form, NoToken, Refusal, Unknown, token_hash};
 use crate::store::{Page, ReferenceState};
 
-type Told<T> = Result<Json<T>, Refusal>;
+pub(super) type Told<T> = Result<Json<T>, Refusal>;
 /// Of a request that changed something.
-type Acted<T = Done> = Result<Act<T>, Refusal>;
+pub(super) type Acted<T = Done> = Result<Act<T>, Refusal>;
 /// Who asks: put there by [`with_token`].
-type Asks = Extension<Operator>;
+pub(super) type Asks = Extension<Operator>;
 
 /// Most rows of one answer.
 const MOST: u32 = 1000;
@@ -55,6 +57,8 @@ pub(super) fn routes() -> Router<App> {
     let on = on.call(&LABEL, label).call(&RULES, rules).call(&DELETE_RULE, delete_rule);
     let on = on.call(&POLICIES, policies).call(&DELETE_POLICY, delete_policy);
     let on = on.call(&REFERENCES, references).call(&APPROVE, approve).call(&REJECT, reject);
+    let on = on.call(&ADD_REFERENCE, add_reference).call(&FORESEE, foresee);
+    let on = on.call(&ESCROW, bundles).call(&DELETE_BUNDLES, delete_bundles);
     on.0.fallback(|| async { Refusal::from(Unknown::Path) })
 }
 
@@ -136,7 +140,7 @@ fn hash(digits: &str) -> Option<[u8; 32]> {
 }
 
 /// A body of a form.
-fn read<T: DeserializeOwned>(body: &[u8], form: Form) -> Result<T, BadRequest> {
+pub(super) fn read<T: DeserializeOwned>(body: &[u8], form: Form) -> Result<T, BadRequest> {
     serde_json::from_slice(body).map_err(|why| BadRequest::Json { form, why })
 }
 

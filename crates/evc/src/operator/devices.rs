@@ -80,6 +80,7 @@ impl Operator {
             "its certificate is refused; it may register again after `evc onboard add` for its serial `{}`",
             gone.serial
         )];
+        notes.extend(gone.bundles.then(|| "its bundles in escrow are gone too".into()));
         notes.extend(gone.vaults.iter().map(|vault| format!("the keys of its vault `{vault}` are gone")));
         Ok(Done { done: format!("device `{}` is deleted", gone.name), notes })
     }
@@ -153,6 +154,7 @@ struct Gone {
     name: Name,
     serial: String,
     vaults: Vec<Name>,
+    bundles: bool,
 }
 
 async fn delete(
@@ -174,7 +176,7 @@ async fn delete(
     let removed =
         RemovedRow { cert_digest: row.cert_digest, key, name: row.name.clone(), serial, removed_at: now };
     tx.drop_device(row.id, &removed).await?;
-    Ok(Gone { id: row.id, name: row.name, serial: row.serial, vaults })
+    Ok(Gone { id: row.id, name: row.name, serial: row.serial, vaults, bundles: row.held.is_some() })
 }
 
 /// Vaults that would lose a key with the device.

@@ -14,8 +14,16 @@ pub(crate) fn approved_before<'a>(
     row: &ReferenceRow,
     of_device: &'a [ReferenceRow],
 ) -> Option<&'a ReferenceRow> {
-    let approved =
-        of_device.iter().filter(|other| other.state == ReferenceState::Approved && other.id != row.id);
+    newest(of_device.iter().filter(|other| other.id != row.id))
+}
+
+/// The one that was approved last.
+pub(crate) fn newest_approved(of_device: &[ReferenceRow]) -> Option<&ReferenceRow> {
+    newest(of_device.iter())
+}
+
+fn newest<'a>(rows: impl Iterator<Item = &'a ReferenceRow>) -> Option<&'a ReferenceRow> {
+    let approved = rows.filter(|other| other.state == ReferenceState::Approved);
     approved.max_by_key(|other| (other.decided_at, other.id))
 }
 

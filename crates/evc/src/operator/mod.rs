@@ -5,6 +5,7 @@ pub mod adopt;
 pub mod apply;
 pub mod devices;
 mod differences;
+pub mod escrow;
 pub(crate) mod glance;
 pub(crate) mod knocks;
 pub mod labels;

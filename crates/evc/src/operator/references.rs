@@ -1,17 +1,20 @@
-//! Reference values: learned from a device's first good quote, and worth nothing until an operator approves them.
+//! Reference values: learned from a device's first good quote, or given before the boot that shows them, and worth nothing until an operator
+//! approves them.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 
 use vault::ids::{DeviceId, Name, Project};
 use vault::policy::Check;
 
 use super::{Operator, differences};
-use crate::api::{Done, Reference};
+use crate::api::{Done, NewReference, Reference};
 use crate::fleet::evidence::unmeasured;
 use crate::fleet::view::policy_of;
-use crate::service::{Fault, InTheWay, Refusal, Unknown, device_by_id, find_device};
-use crate::store::{DeviceRow, ReferenceRow, ReferenceState, Scope, Tx, UnixSeconds, VaultStanding};
+use crate::service::{
+    APPRAISED_PCRS, BadRequest, Fault, InTheWay, Refusal, Unknown, device_by_id, find_device,
+};
+use crate::store::{DeviceRow, Pcrs, ReferenceRow, ReferenceState, Scope, Tx, UnixSeconds, VaultStanding};
 use crate::words::notes;
 
 impl Reference {
@@ -68,6 +71,21 @@ impl Operator {
             self.store.write(scope, |tx| Box::pin(judged(tx, &self.project, id, state, now))).await?;
         let word = if state == ReferenceState::Approved { "approved" } else { "rejected" };
         Ok(Done { done: format!("reference {id} of device `{device}` is {word}"), notes })
+    }
+
+    /// Adds the values that a boot to come will show, to be approved before it.
+    ///
+    /// # Errors
+    /// [`Refusal`]: they are none that such a boot can show, or are there already.
+    pub async fn add_reference(
+        &self,
+        device: &str,
+        new: NewReference,
+        now: UnixSeconds,
+    ) -> Result<Reference, Refusal> {
+        let id = self.meant(device).await?;
+        let scope = Scope::Device(id);
+        self.store.write(scope, |tx| Box::pin(added(tx, &self.project, id, &new, now))).await
     }
 
     /// The device's next good quote is learned, once more.
@@ -150,6 +168,57 @@ async fn concerned(tx: &mut dyn Tx, device: &DeviceRow) -> Result<Vec<Name>, Ref
     Ok(concerned)
 }
 
+async fn added(
+    tx: &mut dyn Tx,
+    project: &Project,
+    id: DeviceId,
+    new: &NewReference,
+    now: UnixSeconds,
+) -> Result<Reference, Refusal> {
+    let device = device_by_id(tx, project, id).await?;
+    let mut of_device = tx.references_of(id).await?;
+    let pcrs = expected(&device.name, new, &of_device)?;
+    if let Some(same) = of_device.iter().find(|row| row.pcrs == pcrs) {
+        return Err(InTheWay::SameReference { id: same.id }.into());
+    }
+    let mut row = ReferenceRow {
+        id: 0,
+        project: device.project,
+        device: id,
+        pcrs,
+        state: ReferenceState::Pending,
+        learned_at: now,
+        decided_at: None,
+    };
+    row.id = tx.add_reference(&row).await?;
+    of_device.push(row.clone());
+    Ok(Reference { device_name: Some(device.name), ..Reference::of(&row, &of_device) })
+}
+
+/// The values that are given, and all others as in another reference value: what a boot is held against has all of them.
+fn expected(device: &Name, new: &NewReference, of_device: &[ReferenceRow]) -> Result<Pcrs, Refusal> {
+    if new.pcrs.is_empty() {
+        return Err(BadRequest::NoPcrs.into());
+    }
+    let strange = new.pcrs.keys().find(|pcr| **pcr > 23 || APPRAISED_PCRS.0 & (1 << **pcr) == 0);
+    if let Some(pcr) = strange {
+        return Err(BadRequest::PcrNotAppraised { pcr: *pcr }.into());
+    }
+    let mut all = match new.like {
+        Some(id) => Some(of_device.iter().find(|row| row.id == id).ok_or(Unknown::Reference { id })?),
+        None => differences::newest_approved(of_device),
+    }
+    .map(|row| row.pcrs.clone().into())
+    .unwrap_or_default();
+    BTreeMap::extend(&mut all, new.pcrs.clone());
+    let lacking: Vec<u8> =
+        (0..24).filter(|pcr| APPRAISED_PCRS.0 & (1 << pcr) != 0 && !all.contains_key(pcr)).collect();
+    if !lacking.is_empty() {
+        return Err(InTheWay::NothingAlike { device: device.clone(), lacking }.into());
+    }
+    Ok(Pcrs::try_from(all).map_err(|_| BadRequest::PcrValues)?)
+}
+
 async fn learns_again(tx: &mut dyn Tx, project: &Project, id: DeviceId) -> Result<Name, Refusal> {
     let row = device_by_id(tx, project, id).await?;
     tx.set_learning(row.id, true).await?;
@@ -164,7 +233,6 @@ async fn known(tx: &mut dyn Tx, project: &Project, id: i64) -> Result<ReferenceR
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::Pcrs;
     use crate::words::Words;
 
     fn row(zero: u8) -> ReferenceRow {

@@ -12,6 +12,7 @@ use wire::Certificate;
 use ::attest::SessionKey;
 
 use super::Operator;
+use super::escrow::in_escrow;
 use crate::api::{DeviceView, PolicyView, ServerStatus, StateNow, VaultView};
 use crate::fleet::fared::strange;
 use crate::fleet::heard::is_silent;
@@ -91,6 +92,7 @@ impl Operator {
         let device = self.heard.newest(device);
         let vaults: Vec<_> = rows.iter().map(|row| explained(&view, &device, row, now)).collect();
         let shown = DeviceView::of(device, now).withheld_for(withheld_for(&view, now));
+        let shown = DeviceView { escrow: in_escrow(&view, now), ..shown };
         let unlisted = shown.default_vaults.iter().filter(|vault| rows.iter().all(|row| row.id != vault.id));
         let vaults = unlisted.cloned().chain(vaults).collect();
         Ok((shown, vaults))

@@ -6,14 +6,16 @@ use vault::ids::Epoch;
 use vault::life::fits;
 use vault::policy::VaultPolicy;
 use vault::report::VaultReport;
+use vault::section::Seal;
 
 use crate::api::{self, Attestation, DeviceView, NodeReport, StateNow, VaultView};
 use crate::fleet::heard::{ONLINE, Word, ago, condition, word};
 use crate::fleet::life::listed;
 use crate::fleet::reported;
 use crate::store::{
-    Accepted, DeviceReport, DeviceRow, Fared, Moment, Strange, UnixSeconds, VaultRow, VaultStanding,
+    Accepted, DeviceReport, DeviceRow, Fared, Moment, Strange, Tpm, UnixSeconds, VaultRow, VaultStanding,
 };
+use crate::words::escrow::NOT_ESCROWED;
 use crate::words::notes::of_fit;
 
 impl DeviceView {
@@ -37,6 +39,7 @@ impl DeviceView {
                 .map(crate::clock::text),
             alarm: row.older.map(|older| format!("{older}; {}", crate::words::OLDER)).or(row.alarm),
             section_version: row.section_version,
+            escrow: row.held.map(Into::into),
             report: row.report.take().map(Into::into),
         }
     }
@@ -149,6 +152,12 @@ impl DeviceView {
     }
 }
 
+/// Sealed to the boot of now, with no copy that goes back to another one.
+fn is_at_risk(policy: &VaultPolicy, device: &DeviceRow) -> bool {
+    let sealed = policy.node.custody.needs_tpm() && policy.node.seal == Seal::Pcrs;
+    sealed && device.tpm == Tpm::Present && device.held.is_none()
+}
+
 /// The epoch that a node reported, when it was never made here.
 fn unknown_epoch(row: &VaultRow) -> Option<Epoch> {
     listed(row).ok()?.never_made()
@@ -167,11 +176,14 @@ fn epoch_note(row: &VaultRow) -> Option<String> {
 }
 
 impl VaultView {
-    /// With a note where its policy can never be met on its device.
+    /// With a note where its policy can never be met on its device, and where the next update would close it.
     pub(super) fn fitted(mut self, policy: Option<&VaultPolicy>, device: &DeviceRow) -> Self {
         let fit = policy.filter(|_| self.standing == VaultStanding::Active);
         let unfit = fit.and_then(|policy| fits(policy, device.tpm.into()).err());
         self.notes.extend(unfit.and_then(|why| of_fit(Err(why))));
+        self.notes.extend(
+            fit.filter(|policy| self.created && is_at_risk(policy, device)).map(|_| NOT_ESCROWED.into()),
+        );
         self
     }
 

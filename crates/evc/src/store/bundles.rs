@@ -46,6 +46,8 @@ pub trait Bundles {
     async fn put_bundle(&mut self, row: &BundleRow, keep: Keep) -> Stored<()>;
     /// Those of a device, the newest first.
     async fn bundles(&mut self, device: DeviceId) -> Stored<Vec<HeldBundle>>;
+    /// Forgets those of one generation, never the device's newest; how many those were.
+    async fn drop_bundles(&mut self, device: DeviceId, generation: Generation) -> Stored<u64>;
     /// The newest of one generation.
     async fn bundle_of(&mut self, device: DeviceId, generation: Generation) -> Stored<Option<BundleRow>>;
 }

@@ -2,6 +2,7 @@
 //! Quoted names and serials are made harmless where they leave: [`crate::http`], and the log.
 
 mod devices;
+pub(crate) mod escrow;
 pub(crate) mod evidence;
 mod life;
 pub(crate) mod notes;

@@ -58,7 +58,9 @@ pub(crate) fn of_impossible(vault: &Name, device: &Name, why: Unfit) -> String {
 /// Of a policy.
 pub(crate) fn of_caution(caution: Caution) -> String {
     match caution {
-        Caution::NotEscrowed => "not escrowed: after an update of firmware or system the vault will not open",
+        Caution::SealedToBoot => {
+            "sealed to the measured boot: after an update of firmware or system the vault opens once the new measurements are approved (`evc check update` foresees it)"
+        }
         Caution::NothingRequired => "any boot of the device gets the key: `attest.require` is empty",
     }
     .into()

@@ -4,7 +4,8 @@ use vault::ids::Name;
 use vault::life::Unfit;
 
 use super::{OLDER, Words};
-use crate::service::{BadRequest, Form, InTheWay, NoToken, Unknown};
+use crate::fleet::fared::{listed, numbers};
+use crate::service::{APPRAISED_PCRS, BadRequest, Form, InTheWay, NoToken, Unknown};
 
 /// What is said to whoever takes a device away that has vaults.
 const KEEP: &str = "move them to the device that it became (`evc rehome vault`), or delete them first and wait for their end, but for `config` and `image`; `--force` throws away their keys with the device, and what is under those opens nowhere";
@@ -32,6 +33,17 @@ pub(super) fn request(request: &BadRequest) -> Words {
         BadRequest::AfterReference => {
             Words::new("`after` is not a number", "give the last one's `id`, or nothing")
         }
+        BadRequest::PcrNotAppraised { pcr } => Words::new(
+            format!("PCR {pcr} is not among those that are appraised"),
+            format!("leave it out; appraised are {}", listed(APPRAISED_PCRS.0)),
+        ),
+        BadRequest::PcrValues => Words::new(
+            "the PCR values are not all of one bank",
+            "give each in hexadecimal: 64 digits of the SHA-256 bank, or 96 of the SHA-384 bank, as the other values of the device are",
+        ),
+        BadRequest::NoPcrs => {
+            Words::new("no PCR value is given", "say `--pcr 9=HEX`, or `--from` with a file of such values")
+        }
     }
 }
 
@@ -42,6 +54,9 @@ fn of_form(form: Form) -> &'static str {
         Form::Labelling => "send {set?, take?}: labels with their values, and keys",
         Form::Rotation => "send {force?, expect_epoch?}",
         Form::Rehoming => "send {to}: the name or UUID of the other device",
+        Form::NewReference => {
+            "send {pcrs, like?}: PCR numbers with hexadecimal values, and the number of another reference value"
+        }
         Form::Adoption => "send {policy, remove?}: its name, and whether it is only to be removed",
     }
 }
@@ -73,6 +88,10 @@ pub(super) fn unknown(unknown: &Unknown) -> Words {
         ),
         Unknown::Rule { rule } => (format!("rule `{rule}`"), "see `evc get rules`"),
         Unknown::Reference { id } => (format!("reference {id}"), "see `evc reference list`"),
+        Unknown::Bundle { device, generation } => (
+            format!("a bundle of device `{device}` in escrow of generation {generation}"),
+            "see `evc escrow list`",
+        ),
         Unknown::Allowance { serial } => {
             (format!("an allowance for serial `{serial}` with this certificate"), "see `evc onboard list`")
         }
@@ -129,6 +148,23 @@ pub(super) fn in_the_way(cause: &InTheWay) -> Words {
         ),
         InTheWay::HasVaults { device, vaults } => has_vaults(device, vaults),
         InTheWay::Unmeasured { reference, device, why } => unmeasured(*reference, device, why),
+        InTheWay::BundleInForce { device, generation } => Words::new(
+            format!(
+                "the bundle of generation {generation} is the newest of device `{device}`: without it a vault that is sealed to a measured boot opens no more after an update"
+            ),
+            "leave it; `evc escrow list` shows older ones, and `evc delete device` forgets all of them with their device",
+        ),
+        InTheWay::NothingAlike { device, lacking } => Words::new(
+            format!(
+                "no reference value of device `{device}` is approved that these could be like, and they lack PCR {}",
+                numbers(lacking)
+            ),
+            "give all PCRs that are appraised, or say with `--like` which reference value the others are of",
+        ),
+        InTheWay::SameReference { id } => Words::new(
+            format!("these are the values of reference {id} already"),
+            "see `evc reference list`; `evc reference approve` says that they are good",
+        ),
         InTheWay::Older(older) => Words::new(older.to_string(), OLDER),
     }
 }

@@ -1,5 +1,6 @@
 //! Bundles in escrow (issue 9, 2): kept sealed, named to who does not know, and given back to an approved boot alone.
 
+use evc::api::Code;
 use vault::escrow::{Bundle, BundleId};
 use vault::ids::Generation;
 use wire::attest::{AttestRequest, AttestResponse, StoreKeys, StoreKeysCode};
@@ -119,4 +120,70 @@ fn the_bundle_goes_back_to_an_approved_boot_alone() {
     assert_eq!(told(&evc, &mut device).expect("an answer").rescue, None, "an operator's word holds at once");
     device.session = new_session();
     assert_eq!(told(&evc, &mut device).expect("an answer").rescue, None, "a session without evidence");
+}
+
+/// Issue 9, 2: a bundle as long as one may be is taken, whatever else of a device's is short.
+#[test]
+fn the_longest_bundle_is_taken() {
+    let evc = Evc::start();
+    let (device, _) = with_tpm(&evc);
+    let longest = vec![7; vault::escrow::MAX_BUNDLE_BYTES];
+    assert_eq!(upload(&evc, &device, sealed(&evc, &device, 1, &longest)), StoreKeysCode::Success);
+}
+
+/// Issue 9, 2: operators see what is in escrow, since when, and why it would not go back; by no command is the newest forgotten.
+#[test]
+fn what_is_in_escrow_is_shown_and_the_newest_stays() {
+    let evc = Evc::start();
+    let (mut device, tpm) = with_tpm(&evc);
+    let shown = || evc.act("GET", "/devices/edge-1", "")["device"]["escrow"].clone();
+    assert!(shown().is_null());
+    assert_eq!(evc.act("GET", "/devices/edge-1/escrow", ""), serde_json::json!([]));
+    for (generation, bytes) in [(1, BYTES), (2, b"the next".as_slice())] {
+        assert_eq!(upload(&evc, &device, sealed(&evc, &device, generation, bytes)), StoreKeysCode::Success);
+    }
+    assert_eq!(shown()["generation"], 2);
+    assert_eq!(shown()["digest"], hex::encode(id_of(2, b"the next").digest));
+    round(&evc, &mut device, &tpm, &pcrs(1));
+    let withheld = shown()["given_back"].as_str().expect("words").to_owned();
+    assert!(
+        withheld.contains("withheld: pcrs") && withheld.contains("evc reference learn edge-1"),
+        "{withheld}"
+    );
+    evc.act("POST", "/references/1/approve", "");
+    let granted = shown()["given_back"].as_str().expect("words").to_owned();
+    assert!(granted.contains(&hex::encode(&device.session.session_key().0[..4])), "{granted}");
+    let listed = evc.act("GET", "/devices/edge-1/escrow", "");
+    let told = |at: usize| (listed[at]["generation"].as_u64(), listed[at]["newest"].as_bool());
+    assert_eq!((told(0), told(1)), ((Some(2), Some(true)), (Some(1), Some(false))));
+    let code = |generation: u32| {
+        let path = format!("/devices/edge-1/escrow/{generation}");
+        evc.operator("DELETE", &path, "", Some(&evc.token)).problem().code
+    };
+    assert_eq!(code(2), Code::BundleInForce);
+    evc.act("DELETE", "/devices/edge-1/escrow/1", "");
+    assert_eq!(code(1), Code::BundleUnknown);
+    device.rescue = Some(Generation(2));
+    assert!(told_of_rescue(&evc, &mut device), "the newest is there as before");
+}
+
+fn told_of_rescue(evc: &Evc, device: &mut Device) -> bool {
+    told(evc, device).is_some_and(|control| control.rescue.is_some())
+}
+
+/// Seen-by-users 1.6: a made vault that the next update would close stands in the lists with that, until its node's bundle is there.
+#[test]
+fn a_sealed_vault_without_a_bundle_calls_for_somebody() {
+    let evc = Evc::start();
+    let (mut device, tpm) = with_tpm(&evc);
+    evc.apply(
+        "kind: VaultPolicy\nname: p\ncustody: tpm+controller\nseal: pcrs\n---\nkind: Vault\nname: logs\ndevice: edge-1\npolicy: p\n",
+    );
+    let section = round(&evc, &mut device, &tpm, &pcrs(1)).expect("a section");
+    let notes = || evc.act("GET", "/vaults", "")[0]["notes"].to_string();
+    assert_eq!(notes(), "[]", "nothing is lost with a vault that was not made");
+    device.report(&evc, &section, 1);
+    assert!(notes().contains("not in escrow"), "{}", notes());
+    assert_eq!(upload(&evc, &device, sealed(&evc, &device, 1, BYTES)), StoreKeysCode::Success);
+    assert_eq!(notes(), "[]");
 }

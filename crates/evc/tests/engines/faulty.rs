@@ -258,6 +258,7 @@ steps! { Vaults {
 steps! { Bundles {
     put_bundle(row: &BundleRow, keep: Keep) -> ();
     bundles(device: DeviceId) -> Vec<HeldBundle>;
+    drop_bundles(device: DeviceId, generation: Generation) -> u64;
     bundle_of(device: DeviceId, generation: Generation) -> Option<BundleRow>;
 } }
 steps! { Keys {

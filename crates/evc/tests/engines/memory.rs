@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use evc::store::*;
+use vault::escrow::BundleId;
 use vault::ids::{DeviceId, Epoch, Generation, Name, Project, SectionDigest, VaultId};
 use vault::labels::Labels;
 use vault::ledger::{Ledger, Older};
@@ -724,6 +725,14 @@ impl Bundles for MemoryTx {
     }
     async fn bundles(&mut self, device: DeviceId) -> Stored<Vec<HeldBundle>> {
         Ok(self.world.bundles.iter().rev().filter(|row| row.device == device).map(|row| row.held).collect())
+    }
+    async fn drop_bundles(&mut self, device: DeviceId, generation: Generation) -> Stored<u64> {
+        let world = self.w();
+        let newest = world.devices.get(&device).and_then(|row| row.held).map(|held| held.id.digest);
+        let before = world.bundles.len();
+        let goes = |id: BundleId| id.generation == generation && Some(id.digest) != newest;
+        world.bundles.retain(|row| row.device != device || !goes(row.held.id));
+        Ok((before - world.bundles.len()) as u64)
     }
     async fn bundle_of(&mut self, device: DeviceId, generation: Generation) -> Stored<Option<BundleRow>> {
         let is_it = |row: &&BundleRow| (row.device, row.held.id.generation) == (device, generation);

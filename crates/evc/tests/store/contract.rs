@@ -794,6 +794,9 @@ async fn bundles_are_kept_and_the_newest_stands_in_the_devices_row(tx: &mut dyn 
     assert_eq!(tx.bundle_of(one.id, Generation(1)).await?, Some(second.clone()));
     tx.put_bundle(&second, keep).await?;
     assert_eq!(tx.bundles(one.id).await?, [second.held, third.held], "once, and the newest again");
+    assert_eq!(tx.drop_bundles(one.id, Generation(1)).await?, 0, "the newest is dropped by nobody");
+    assert_eq!(tx.drop_bundles(one.id, Generation(2)).await?, 1);
+    assert_eq!(tx.bundles(one.id).await?, [second.held], "and no other goes with it");
     for digest in 4..9 {
         tx.put_bundle(&row(3, digest, NOW), keep).await?;
     }

@@ -6,8 +6,8 @@ use crate::section::Seal;
 /// One thing that he should know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Caution {
-    /// The share is sealed to a measured boot and nobody holds a copy: after an update the vault does not open.
-    NotEscrowed,
+    /// The share is sealed to a measured boot: after an update the vault opens by its node's bundle in escrow alone, once the boot is approved.
+    SealedToBoot,
     /// Of the evidence nothing is required but whose it is, and of which session.
     NothingRequired,
 }
@@ -17,7 +17,8 @@ impl VaultPolicy {
     #[must_use]
     pub fn cautions(&self) -> Vec<Caution> {
         let unasked = self.node.custody.needs_controller() && self.attest.require.is_empty();
-        let all = [(self.node.seal == Seal::Pcrs, Caution::NotEscrowed), (unasked, Caution::NothingRequired)];
+        let all =
+            [(self.node.seal == Seal::Pcrs, Caution::SealedToBoot), (unasked, Caution::NothingRequired)];
         all.into_iter().filter_map(|(holds, caution)| holds.then_some(caution)).collect()
     }
 }

@@ -125,6 +125,13 @@ Examples:
 A `kind: Vault` document with `devices: { site: berlin }` in place of `device` is a rule: each device with that label gets the vault,
 now and later. A device that loses the label keeps its vault.";
 
+const ADD_REFERENCE: &str = "\
+Examples:
+  evc reference add edge-1 --pcr 9=3f5a... --pcr 4=77c0...
+  evc reference add edge-1 --from pcrs.yaml --like 3
+  evc check update edge-1 --reference 7         # what the reboot will do to its vaults
+  evc reference approve 7";
+
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum ReferenceAct {
     /// List them.
@@ -133,6 +140,23 @@ pub(in crate::cli) enum ReferenceAct {
         /// Of this device only.
         #[arg(long, add = ArgValueCandidates::new(devices))]
         device: Option<String>,
+    },
+    /// Give the values that a boot to come will show, so that it can be approved before an update. The PCRs that you don't name are as in
+    /// the value that was approved last.
+    #[command(before_help = ADD_REFERENCE, group = ArgGroup::new("values").required(true).multiple(true).args(["pcr", "from"]))]
+    Add {
+        /// Name or UUID.
+        #[arg(add = ArgValueCandidates::new(devices))]
+        device: String,
+        /// A PCR and its value in hexadecimal; may be repeated.
+        #[arg(long, value_name = "PCR=HEX")]
+        pcr: Vec<String>,
+        /// A file of such values: a line `PCR: HEX` for each (YAML, or as `tpm2_pcrread` prints one bank), or JSON. `-` for standard input.
+        #[arg(long, value_name = "FILE|-", value_hint = ValueHint::FilePath)]
+        from: Option<PathBuf>,
+        /// The other PCRs are as in this reference value, by its number.
+        #[arg(long, value_name = "ID")]
+        like: Option<i64>,
     },
     /// Approve one: a boot that shows these values is good. Each value that was not approved before is shown.
     #[command(before_help = "Examples:\n  evc reference list\n  evc reference approve 1")]

@@ -1,6 +1,7 @@
 //! What can be said on the command line. The token itself never is: only where it lies.
 
 mod devices;
+mod escrow;
 mod look;
 mod vaults;
 
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum, ValueHint};
 
 pub(super) use devices::{DeviceAct, LabelWhat, Onboard, ReferenceAct, TokenAct};
+pub(super) use escrow::{CheckWhat, EscrowAct};
 pub(super) use look::{DescribeWhat, GetWhat, Until, VaultUntil, WaitFor};
 pub(super) use vaults::{AdoptWhat, DeleteWhat, RecreateWhat, RehomeWhat, RotateWhat};
 
@@ -246,6 +248,12 @@ pub(in crate::cli) enum Asked {
     /// Reference values: the PCRs that a device shows after a good boot.
     #[command(subcommand)]
     Reference(ReferenceAct),
+    /// Bundles in escrow: with them a node opens its vaults again after an update of firmware or system.
+    #[command(subcommand)]
+    Escrow(EscrowAct),
+    /// Say beforehand what will happen.
+    #[command(subcommand)]
+    Check(CheckWhat),
 }
 
 const APPLY: &str = "\

@@ -1,7 +1,7 @@
 //! Why an operator was refused.
 
 use ::attest::Unmeasured;
-use vault::ids::{BadName, Name};
+use vault::ids::{BadName, Generation, Name};
 use vault::labels::BadLabels;
 use vault::ledger::Older;
 use vault::life::{Refused, Unfit};
@@ -37,6 +37,15 @@ pub enum BadRequest {
     AfterVault,
     /// The place to go on from in a list of reference values is no number.
     AfterReference,
+    /// A PCR is not among those that are appraised.
+    PcrNotAppraised {
+        /// Its number.
+        pcr: u8,
+    },
+    /// PCR values are not all of one bank.
+    PcrValues,
+    /// No PCR value is given.
+    NoPcrs,
 }
 
 /// What a body is to be.
@@ -54,6 +63,8 @@ pub enum Form {
     Rehoming,
     /// [`crate::api::Adoption`].
     Adoption,
+    /// [`crate::api::NewReference`].
+    NewReference,
 }
 
 /// Why a token lets nobody in.
@@ -103,6 +114,13 @@ pub enum Unknown {
     Reference {
         /// Its number.
         id: i64,
+    },
+    /// A bundle in escrow.
+    Bundle {
+        /// Its device.
+        device: Name,
+        /// Its generation.
+        generation: Generation,
     },
     /// An allowance to onboard.
     Allowance {
@@ -179,6 +197,25 @@ pub enum InTheWay {
         device: Name,
         /// What shows it.
         why: Unmeasured,
+    },
+    /// A bundle is its device's newest.
+    BundleInForce {
+        /// Its device.
+        device: Name,
+        /// Its generation.
+        generation: Generation,
+    },
+    /// PCR values that are given have to be like others, and none are approved.
+    NothingAlike {
+        /// The device.
+        device: Name,
+        /// The PCRs that are lacking.
+        lacking: Vec<u8>,
+    },
+    /// The same values are a reference value already.
+    SameReference {
+        /// Its number.
+        id: i64,
     },
     /// The database is older than a device.
     Older(Older),

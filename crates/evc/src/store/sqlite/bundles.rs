@@ -52,6 +52,13 @@ impl Bundles for SqliteTx {
         self.all("FROM bundles WHERE device = ? ORDER BY number DESC", (blob(device.0),)).await
     }
 
+    async fn drop_bundles(&mut self, device: DeviceId, generation: Generation) -> Stored<u64> {
+        let drop = "DELETE FROM bundles WHERE device = ?1 AND generation = ?2
+                      AND digest IS NOT (SELECT held_digest FROM devices WHERE id = ?1)";
+        let gone = self.run(drop, (blob(device.0), int(generation.0.into()))).await?;
+        Ok(gone as u64)
+    }
+
     async fn bundle_of(&mut self, device: DeviceId, generation: Generation) -> Stored<Option<BundleRow>> {
         let find = "FROM bundles WHERE device = ? AND generation = ? ORDER BY number DESC LIMIT 1";
         self.one(find, (blob(device.0), int(generation.0.into()))).await

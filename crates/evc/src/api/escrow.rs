@@ -1,0 +1,95 @@
+//! Bundles in escrow, reference values given before a boot shows them, and what an update will do, as operators see and say them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use vault::ids::{DeviceId, Generation, Name, VaultId};
+
+use super::calls::Query;
+
+/// What is in escrow of a device, as shown with it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InEscrow {
+    /// The newest bundle's generation.
+    pub generation: Generation,
+    /// Its SHA-256, in hexadecimal.
+    pub digest: String,
+    /// When it came.
+    pub received: String,
+    /// Whether the device would have it back, or why not and what to do. Only when described.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given_back: Option<String>,
+}
+
+/// A bundle in escrow, as shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bundle {
+    /// Its device's identity.
+    pub device: DeviceId,
+    /// Its device's name.
+    pub device_name: Name,
+    /// Its generation.
+    pub generation: Generation,
+    /// Its SHA-256, in hexadecimal.
+    pub digest: String,
+    /// When it came.
+    pub received: String,
+    /// It is the device's newest.
+    pub newest: bool,
+}
+
+/// PCR values that a boot is to show.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewReference {
+    /// PCR to its value, in hexadecimal.
+    pub pcrs: BTreeMap<u8, String>,
+    /// The others are of this reference value; else of the one that was approved last.
+    #[serde(default)]
+    pub like: Option<i64>,
+}
+
+/// Which update is asked about.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+pub struct Update {
+    /// The number of the reference value that the boot after it shows.
+    pub reference: i64,
+}
+
+impl Query for Update {
+    fn pairs(&self) -> Vec<(&'static str, String)> {
+        vec![("reference", self.reference.to_string())]
+    }
+}
+
+/// Whether a vault opens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Forecast {
+    /// It does.
+    Yes,
+    /// It does not.
+    No,
+    /// That can't be told.
+    Unknown,
+}
+
+/// What an update will do to a vault, as shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Foreseen {
+    /// Its device's identity.
+    pub device: DeviceId,
+    /// Its device's name.
+    pub device_name: Name,
+    /// Its identity.
+    pub vault: VaultId,
+    /// Its name.
+    pub name: Name,
+    /// Whether it opens after it.
+    pub opens: Forecast,
+    /// Why.
+    pub because: String,
+    /// What to do; nothing where nothing is to be done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advice: Option<String>,
+}

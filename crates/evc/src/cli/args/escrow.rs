@@ -1,0 +1,62 @@
+//! What is said of bundles in escrow, and before an update.
+
+use clap::Subcommand;
+use clap_complete::engine::ArgValueCandidates;
+
+use crate::cli::complete::devices;
+
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum EscrowAct {
+    /// List the bundles of a device, the newest first; or the newest of each device.
+    #[command(before_help = LIST)]
+    List {
+        /// Name or UUID. [default: all, the newest of each]
+        #[arg(add = ArgValueCandidates::new(devices))]
+        device: Option<String>,
+    },
+    /// Forget the bundles of a generation that is over, before their time. The newest bundle of a device is never forgotten by this.
+    #[command(before_help = DELETE)]
+    Delete {
+        /// Name or UUID.
+        #[arg(add = ArgValueCandidates::new(devices))]
+        device: String,
+        /// The generation, as `evc escrow list` shows it.
+        #[arg(long)]
+        generation: u32,
+        /// The device, once more.
+        #[arg(long, value_name = "DEVICE")]
+        confirm: String,
+    },
+}
+
+const LIST: &str = "\
+Examples:
+  evc escrow list                              # of which devices there is a bundle, and since when
+  evc escrow list edge-1";
+
+const DELETE: &str = "\
+Examples:
+  evc escrow list edge-1
+  evc escrow delete edge-1 --generation 1 --confirm edge-1";
+
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum CheckWhat {
+    /// Of each vault of a device: whether it opens after an update of firmware or system, why, and what to do before the reboot.
+    #[command(before_help = UPDATE)]
+    Update {
+        /// Name or UUID.
+        #[arg(add = ArgValueCandidates::new(devices))]
+        device: String,
+        /// The reference value that the boot after the update will show, by its number.
+        #[arg(long, value_name = "ID")]
+        reference: i64,
+    },
+}
+
+const UPDATE: &str = "\
+Examples:
+  evc reference add edge-1 --pcr 9=3f5a...     # what the new kernel will measure; adds reference 7
+  evc check update edge-1 --reference 7
+  evc reference approve 7
+
+It foresees by what the controller knows now, and holds if the boot really shows these values.";

@@ -1,0 +1,41 @@
+//! The operator's API on bundles in escrow and on updates that are planned.
+
+use axum::extract::{Path, Query};
+use axum::{Extension, Json};
+use vault::ids::Generation;
+
+use super::log::Act;
+use super::operator::{Acted, Asks, Told, read};
+use crate::api::{Bundle, Foreseen, NewReference, Reference, Update};
+use crate::clock::now;
+use crate::service::Form;
+
+pub(super) async fn bundles(Extension(app): Asks, Path(device): Path<String>) -> Told<Vec<Bundle>> {
+    app.bundles(&device).await.map(Json)
+}
+
+pub(super) async fn delete_bundles(
+    Extension(app): Asks,
+    Path((device, generation)): Path<(String, u32)>,
+) -> Acted {
+    app.drop_bundles(&device, Generation(generation)).await.map(Act::done)
+}
+
+pub(super) async fn foresee(
+    Extension(app): Asks,
+    Path(device): Path<String>,
+    Query(Update { reference }): Query<Update>,
+) -> Told<Vec<Foreseen>> {
+    app.foresee(&device, reference, now()).await.map(Json)
+}
+
+pub(super) async fn add_reference(
+    Extension(app): Asks,
+    Path(device): Path<String>,
+    body: axum::body::Bytes,
+) -> Acted<Reference> {
+    let new: NewReference = read(&body, Form::NewReference)?;
+    let added = app.add_reference(&device, new, now()).await?;
+    let words = format!("reference {} of device `{device}` is given, to be approved", added.id);
+    Ok(Act::of(added, words))
+}

@@ -1,0 +1,78 @@
+//! What is said of bundles in escrow, and of an update that is planned.
+
+use vault::decide::{EscrowGranted, Withheld};
+use vault::foresee::{Bolt, Doubt, Forecast, Ground};
+use vault::ids::{Generation, Name};
+
+use crate::api::{self, Done};
+
+/// Of a vault whose share is sealed to a measured boot, and that has no copy.
+pub(crate) const NOT_ESCROWED: &str =
+    "not in escrow: sealed to the boot of now, it will not open after an update of firmware or system";
+
+/// Of bundles that an operator forgot.
+pub(crate) fn of_dropped(device: &Name, generation: Generation, gone: u64) -> Done {
+    let what = if gone == 1 { "1 bundle".into() } else { format!("{gone} bundles") };
+    Done {
+        done: format!("{what} of device `{device}` of generation {generation} forgotten"),
+        notes: vec!["the newest one is kept; copies of this database made before still have those".into()],
+    }
+}
+
+/// Of whether a device would have its bundle back.
+pub(crate) fn of_giving_back(granted: &Result<EscrowGranted, Withheld>, device: &Name) -> String {
+    match granted {
+        Ok(granted) => {
+            let session = hex::encode(&granted.session().0[..4]);
+            format!("if session {session} asks for it: its boot is approved")
+        }
+        Err(why @ Withheld::Failed { .. }) => format!(
+            "withheld: {}; if this boot is good, `evc reference learn {device}` and `evc reference approve`",
+            why.explain()
+        ),
+        Err(why) => format!("withheld: {}", why.explain()),
+    }
+}
+
+/// What is expected of a vault, why, and what to do.
+pub(crate) fn of_forecast(
+    forecast: Forecast,
+    device: &Name,
+    reference: i64,
+) -> (api::Forecast, String, Option<String>) {
+    match forecast {
+        Forecast::Opens(ground) => (api::Forecast::Yes, ground.to_string(), on(ground)),
+        Forecast::Stays(bolt) => (api::Forecast::No, bolt.to_string(), against(bolt, device, reference)),
+        Forecast::Unknown(doubt) => (api::Forecast::Unknown, doubt.to_string(), Some(about(doubt, device))),
+    }
+}
+
+/// What has to be so on its way.
+fn on(ground: Ground) -> Option<String> {
+    match ground {
+        Ground::Unbound | Ground::Unmoved | Ground::KeyGiven => None,
+        Ground::Escrow(_) => Some("the node has to reach this controller after the boot".into()),
+    }
+}
+
+fn against(bolt: Bolt, device: &Name, reference: i64) -> Option<String> {
+    Some(match bolt {
+        Bolt::NotApproved => format!("`evc reference approve {reference}`, if you expect these values"),
+        Bolt::Rejected => format!("`evc reference approve {reference}`, if they are good after all"),
+        Bolt::NoBundle => format!(
+            "let `{device}` run with the firmware and system of now until `evc escrow list {device}` shows a bundle"
+        ),
+        Bolt::Lost => format!("`evc device found {device}`, if it is in good hands again"),
+        Bolt::Doubled => format!("`evc device settle {device}`, once you know that it is one"),
+        Bolt::NoTpm => "give the vault another policy".into(),
+        Bolt::Locked | Bolt::Removing => return None,
+    })
+}
+
+fn about(doubt: Doubt, device: &Name) -> String {
+    match doubt {
+        Doubt::Tpm => format!("let `{device}` attest first: `evc wait device {device} --for attested`"),
+        Doubt::Silent => format!("see that `{device}` reports: `evc describe device {device}`"),
+        Doubt::NotWhole(_) => format!("mend it before the update: `evc describe device {device}`"),
+    }
+}

@@ -1,0 +1,111 @@
+//! Planned updates (issue 9, 2): values are given and approved before a boot shows them, and what the boot will do is said before it.
+
+use evc::api::Code;
+use serde_json::{Value, json};
+use vault::ids::Generation;
+use wire::attest::StoreKeys;
+use wire::escrow::seal_up;
+
+use super::*;
+
+/// A device whose boot is approved.
+fn approved(evc: &Evc) -> (Device, FakeTpm) {
+    let (mut device, tpm) = with_tpm(evc);
+    round(evc, &mut device, &tpm, &pcrs(1));
+    evc.act("POST", "/references/1/approve", "");
+    (device, tpm)
+}
+
+fn four(value: u8) -> Value {
+    json!({ "pcrs": { "4": hex::encode([value; 32]) } })
+}
+
+/// A boot that was approved before any node showed it gets its keys at once; a boot beside it does not.
+#[test]
+fn values_are_given_and_approved_before_the_boot_that_shows_them() {
+    let evc = Evc::start();
+    let (mut device, tpm) = approved(&evc);
+    evc.apply(STRICT);
+    let added = evc.act("POST", "/devices/edge-1/references", &four(2).to_string());
+    assert_eq!((added["id"].as_i64(), added["state"].as_str()), (Some(2), Some("pending")), "{added}");
+    assert_eq!(added["differs"], "PCR 4 differ from 1");
+    device.session = new_session();
+    assert_eq!(round(&evc, &mut device, &tpm, &pcrs(2)), None, "given is not approved");
+    evc.act("POST", "/references/2/approve", "");
+    for (boot, good) in [(2, true), (3, false)] {
+        device.session = new_session();
+        assert_eq!(round(&evc, &mut device, &tpm, &pcrs(boot)).is_some(), good, "{boot}");
+    }
+    let listed = evc.act("GET", "/references?device=edge-1", "");
+    assert_eq!(listed.as_array().map(Vec::len), Some(2));
+}
+
+/// Each value that no boot can show, or that is there already, is refused with its reason, and nothing is added.
+#[test]
+fn values_that_are_none_are_refused() {
+    let evc = Evc::start();
+    let (_device, _tpm) = approved(&evc);
+    let _other = Device::onboarded(&evc, "edge-2");
+    let long = hex::encode([2; 48]);
+    for (device, body, code) in [
+        ("edge-1", json!({ "pcrs": {} }), Code::RequestUnreadable),
+        ("edge-1", json!({ "pcrs": { "5": "02" } }), Code::RequestUnreadable),
+        ("edge-1", json!({ "pcrs": { "200": "02" } }), Code::RequestUnreadable),
+        ("edge-1", json!({ "pcrs": { "4": "02" } }), Code::RequestUnreadable),
+        ("edge-1", json!({ "pcrs": { "4": long } }), Code::RequestUnreadable),
+        ("edge-1", four(1), Code::AlreadyThere),
+        ("edge-1", json!({ "pcrs": { "4": hex::encode([2; 32]) }, "like": 9 }), Code::ReferenceUnknown),
+        ("edge-2", json!({ "pcrs": { "4": hex::encode([2; 32]) }, "like": 1 }), Code::ReferenceUnknown),
+        ("edge-2", four(2), Code::ReferenceUnlike),
+        ("edge-9", four(2), Code::DeviceUnknown),
+    ] {
+        let path = format!("/devices/{device}/references");
+        let answer = evc.operator("POST", &path, &body.to_string(), Some(&evc.token));
+        assert_eq!(answer.problem().code, code, "{device} {body}");
+    }
+    assert_eq!(evc.act("GET", "/references", "").as_array().map(Vec::len), Some(1));
+}
+
+/// Before the reboot each vault's fate is told, with why and what to do; what is done about it is seen at once.
+#[test]
+fn what_an_update_will_do_is_told_before_it() {
+    let evc = Evc::start();
+    let (mut device, tpm) = approved(&evc);
+    evc.apply(
+        "kind: VaultPolicy\nname: asked\ncustody: tpm+controller\nattest: { require: [pcrs] }\n---\n\
+         kind: VaultPolicy\nname: sealed\ncustody: tpm+controller\nseal: pcrs\n---\n\
+         kind: Vault\nname: a\ndevice: edge-1\npolicy: asked\n---\n\
+         kind: Vault\nname: s\ndevice: edge-1\npolicy: sealed\n",
+    );
+    let section = device.section(&evc);
+    evc.act("POST", "/devices/edge-1/references", &four(2).to_string());
+    let foreseen = |vault: &str| {
+        let all = evc.act("GET", "/devices/edge-1/update?reference=2", "");
+        let row = all.as_array().expect("a list").iter().find(|row| row["name"] == vault).cloned();
+        let row = row.expect("the vault");
+        (row["opens"].as_str().expect("text").to_owned(), row["advice"].to_string())
+    };
+    let is = |vault: &str, opens: &str, advice: &str| {
+        let (told, words) = foreseen(vault);
+        assert!(told == opens && words.contains(advice), "{vault}: {told}, {words}");
+    };
+    is("a", "no", "evc reference approve 2");
+    is("s", "no", "evc reference approve 2");
+    evc.act("POST", "/references/2/approve", "");
+    is("a", "unknown", "evc describe device edge-1");
+    is("s", "no", "evc escrow list edge-1");
+    device.report(&evc, &section, 1);
+    is("a", "yes", "null");
+    let id = vault::escrow::Bundle::id_of(Generation(1), b"x");
+    let trusted = evc.trusted();
+    let controller = trusted.ecdh()[0].certificate.public_key();
+    let bundle = Some(seal_up(controller, device.id, id, b"x").expect("sealed"));
+    device
+        .attest(&evc, &AttestRequest::StoreKeys(StoreKeys { integrity_token: vec![], keys: vec![], bundle }));
+    is("s", "yes", "reach this controller");
+    device.session = new_session();
+    let after = round(&evc, &mut device, &tpm, &pcrs(2)).expect("and so it is");
+    assert!(device.keys(&after, "a").is_some());
+    let unknown = evc.operator("GET", "/devices/edge-1/update?reference=9", "", Some(&evc.token));
+    assert_eq!(unknown.problem().code, Code::ReferenceUnknown);
+}

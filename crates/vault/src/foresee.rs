@@ -1,0 +1,256 @@
+//! Whether a vault opens after an update that brings its node to known PCR values: what an operator asks before the reboot. A pure reading of
+//! what the controller knows. It decides nothing: what is decided when the node is there again, [`decide`](mod@crate::decide) decides.
+
+use crate::condition::State;
+use crate::decide::Bar;
+use crate::ids::Generation;
+use crate::policy::{Check, Door, VaultPolicy};
+use crate::section::Seal;
+
+/// What an operator said of the values that the boot is to show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Values {
+    /// They are good.
+    Approved,
+    /// Nothing yet.
+    Pending,
+    /// They are not.
+    Rejected,
+}
+
+/// What is known of a node before the update.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Node {
+    /// It has a TPM; none: it has not told yet.
+    pub tpm: Option<bool>,
+    /// Why nothing goes out to it, whatever it shows.
+    pub barred: Option<Bar>,
+    /// What was said of the values.
+    pub values: Values,
+    /// They are not those that it showed last.
+    pub moved: bool,
+    /// The generation of its newest bundle in escrow.
+    pub escrow: Option<Generation>,
+}
+
+/// A vault on it, as it is now.
+#[derive(Debug, Clone, Copy)]
+pub struct Vault<'a> {
+    /// Its policy.
+    pub policy: &'a VaultPolicy,
+    /// What its node said of it last, where that still counts.
+    pub state: Option<State>,
+    /// It is being removed.
+    pub removing: bool,
+}
+
+/// What is to be expected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Forecast {
+    /// It opens.
+    Opens(Ground),
+    /// It stays closed.
+    Stays(Bolt),
+    /// That can't be told.
+    Unknown(Doubt),
+}
+
+/// By what it opens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Ground {
+    /// It has nothing to do with what is booted.
+    #[error("neither its share nor its key depends on what is booted")]
+    Unbound,
+    /// The values are those of now.
+    #[error("these are the values that its node showed last")]
+    Unmoved,
+    /// The key alone asks for them.
+    #[error("the controller gives its key to these values, and its share opens in any state of this TPM")]
+    KeyGiven,
+    /// The share goes with the escrow.
+    #[error("the bundle of generation {0} in escrow goes back to these values")]
+    Escrow(Generation),
+}
+
+/// By what it stays closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Bolt {
+    /// The device is lost.
+    #[error("the device is marked as lost")]
+    Lost,
+    /// It may be two.
+    #[error("the device may be two")]
+    Doubled,
+    /// By policy.
+    #[error("its policy says `operation: lock`")]
+    Locked,
+    /// It goes.
+    #[error("it is being removed")]
+    Removing,
+    /// There is no TPM.
+    #[error("its policy asks for a TPM, and the node has none")]
+    NoTpm,
+    /// Nobody approved the values.
+    #[error("these values are not approved")]
+    NotApproved,
+    /// Somebody said no.
+    #[error("these values were rejected")]
+    Rejected,
+    /// There is no bundle.
+    #[error("its share is sealed to the boot of now, and no bundle of its node is in escrow")]
+    NoBundle,
+}
+
+/// Why it can't be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Doubt {
+    /// Nothing is known of a TPM.
+    #[error("its node has not told yet whether it has a TPM")]
+    Tpm,
+    /// Nothing is known of the vault.
+    #[error("what its node said of it last counts no more, or it said nothing")]
+    Silent,
+    /// It is not whole now.
+    #[error("it is not whole now: its node says {0}")]
+    NotWhole(State),
+}
+
+/// What is to be expected of a vault. What surely keeps it closed is said before what is not known.
+#[must_use]
+pub fn foresee(vault: &Vault<'_>, node: &Node) -> Forecast {
+    if let Some(bolt) = shut(vault, node) {
+        return Forecast::Stays(bolt);
+    }
+    let Some(has_tpm) = node.tpm else { return Forecast::Unknown(Doubt::Tpm) };
+    let (key, share) = bound(vault.policy, has_tpm);
+    let way = match (key || share, node.moved) {
+        (false, _) => Ok(Ground::Unbound),
+        // What asks for approval asks for it of these values too.
+        (true, false) if !key => Ok(Ground::Unmoved),
+        (true, moved) => approved(node.values).and_then(|()| past(share, moved, node.escrow)),
+    };
+    match way {
+        Err(bolt) => Forecast::Stays(bolt),
+        Ok(ground) => doubt(vault.state).map_or(Forecast::Opens(ground), Forecast::Unknown),
+    }
+}
+
+/// What keeps it closed whatever is booted.
+fn shut(vault: &Vault<'_>, node: &Node) -> Option<Bolt> {
+    let barred = match node.barred {
+        Some(Bar::Lost) => Some(Bolt::Lost),
+        Some(Bar::Doubled) => Some(Bolt::Doubled),
+        None => None,
+    };
+    let removing = vault.removing.then_some(Bolt::Removing);
+    let locked = (vault.policy.operation == Door::Lock).then_some(Bolt::Locked);
+    let asks = vault.policy.node.custody.needs_tpm() || vault.policy.attest.require.contains(&Check::Pcrs);
+    let unfit = (asks && node.tpm == Some(false)).then_some(Bolt::NoTpm);
+    removing.or(locked).or(barred).or(unfit)
+}
+
+/// Whether its key, and whether its share, depends on what is booted.
+fn bound(policy: &VaultPolicy, has_tpm: bool) -> (bool, bool) {
+    let custody = policy.node.custody;
+    let key = custody.needs_controller() && policy.attest.require.contains(&Check::Pcrs);
+    (key && has_tpm, custody.needs_tpm() && policy.node.seal == Seal::Pcrs && has_tpm)
+}
+
+fn approved(values: Values) -> Result<(), Bolt> {
+    match values {
+        Values::Approved => Ok(()),
+        Values::Pending => Err(Bolt::NotApproved),
+        Values::Rejected => Err(Bolt::Rejected),
+    }
+}
+
+fn past(share: bool, moved: bool, escrow: Option<Generation>) -> Result<Ground, Bolt> {
+    match (share && moved, escrow) {
+        (true, Some(generation)) => Ok(Ground::Escrow(generation)),
+        (true, None) => Err(Bolt::NoBundle),
+        (false, _) if !moved => Ok(Ground::Unmoved),
+        (false, _) => Ok(Ground::KeyGiven),
+    }
+}
+
+/// Whether something else may keep it closed.
+fn doubt(state: Option<State>) -> Option<Doubt> {
+    match state {
+        None => Some(Doubt::Silent),
+        Some(State::Unlocked | State::Locked) => None,
+        Some(other) => Some(Doubt::NotWhole(other)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::{Document, read};
+
+    const NODE: Node = Node {
+        tpm: Some(true),
+        barred: None,
+        values: Values::Approved,
+        moved: true,
+        escrow: Some(Generation(3)),
+    };
+
+    fn policy(text: &str) -> VaultPolicy {
+        let mut documents = read(&format!("kind: VaultPolicy\nname: p\n{text}\n")).expect("a good file");
+        match documents.remove(0).document {
+            Document::Policy(policy) => policy,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn of(text: &str, node: Node) -> Forecast {
+        foresee(&Vault { policy: &policy(text), state: Some(State::Unlocked), removing: false }, &node)
+    }
+
+    /// Issue 9, 2: a planned update. Before the reboot an operator learns of each vault whether it opens after it.
+    #[test]
+    fn each_vault_is_foreseen_by_what_binds_it() {
+        let (pending, rejected) =
+            (Node { values: Values::Pending, ..NODE }, Node { values: Values::Rejected, ..NODE });
+        let (nothing_kept, unmoved) = (Node { escrow: None, ..NODE }, Node { moved: false, ..NODE });
+        let (opens, stays) = (Forecast::Opens, Forecast::Stays);
+        let loose = "custody: tpm";
+        let sealed = "custody: tpm\nseal: pcrs";
+        let asked = "custody: tpm+controller\nattest: { require: [pcrs] }";
+        let both = "custody: tpm+controller\nseal: pcrs\nattest: { require: [pcrs] }";
+        for (policy, node, expected) in [
+            (loose, Node { escrow: None, ..rejected }, opens(Ground::Unbound)),
+            (sealed, NODE, opens(Ground::Escrow(Generation(3)))),
+            (sealed, pending, stays(Bolt::NotApproved)),
+            (sealed, rejected, stays(Bolt::Rejected)),
+            (sealed, nothing_kept, stays(Bolt::NoBundle)),
+            (sealed, Node { moved: false, ..pending }, opens(Ground::Unmoved)),
+            (asked, nothing_kept, opens(Ground::KeyGiven)),
+            (asked, pending, stays(Bolt::NotApproved)),
+            (asked, Node { moved: false, ..rejected }, stays(Bolt::Rejected)),
+            (both, NODE, opens(Ground::Escrow(Generation(3)))),
+            (both, nothing_kept, stays(Bolt::NoBundle)),
+            (both, unmoved, opens(Ground::Unmoved)),
+            (both, pending, stays(Bolt::NotApproved)),
+            (both, Node { tpm: Some(false), ..NODE }, stays(Bolt::NoTpm)),
+            (both, Node { barred: Some(Bar::Lost), ..NODE }, stays(Bolt::Lost)),
+            (both, Node { barred: Some(Bar::Doubled), ..NODE }, stays(Bolt::Doubled)),
+            ("custody: tpm\noperation: lock", NODE, stays(Bolt::Locked)),
+            (both, Node { tpm: None, ..NODE }, Forecast::Unknown(Doubt::Tpm)),
+        ] {
+            assert_eq!(of(policy, node), expected, "{policy:?} {node:?}");
+        }
+    }
+
+    /// What is not known is said to be not known: nobody reboots a node on a word about a vault that is not whole.
+    #[test]
+    fn a_vault_that_is_not_whole_is_not_promised() {
+        let policy = policy("custody: tpm\nseal: pcrs");
+        let of = |state, removing| foresee(&Vault { policy: &policy, state, removing }, &NODE);
+        assert_eq!(of(None, false), Forecast::Unknown(Doubt::Silent));
+        let missing = of(Some(State::Missing), false);
+        assert_eq!(missing, Forecast::Unknown(Doubt::NotWhole(State::Missing)));
+        assert_eq!(of(Some(State::Locked), false), Forecast::Opens(Ground::Escrow(Generation(3))));
+        assert_eq!(of(Some(State::Unlocked), true), Forecast::Stays(Bolt::Removing));
+    }
+}
