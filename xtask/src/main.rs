@@ -1,5 +1,6 @@
 //! The project's own commands: `cargo xtask help` lists them. Needs nothing but Rust; installs what the rest needs.
 
+mod kernel;
 mod packages;
 mod run;
 mod test;
@@ -13,7 +14,7 @@ cargo xtask COMMAND
   demo [ARGS]   the main job, on real parts of this machine (needs root)
   test          everything that continuous integration runs (needs root)
   bench [ARGS]  what the project promises of its speed, measured (needs root)
-  setup         install the Debian packages that the project needs
+  setup         install the Debian packages that the project needs, unpack the kernel of nodes in VMs
   help          this text";
 
 fn main() -> Result<()> {
@@ -66,7 +67,8 @@ fn told(installed: usize) -> String {
 }
 
 fn setup() -> Result<()> {
-    let installed = packages::install()?;
+    let installed = packages::install_all()?;
+    kernel::unpacked()?;
     println!("{}", told(installed));
     Ok(())
 }

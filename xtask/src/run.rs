@@ -38,6 +38,15 @@ pub(crate) fn built(profile: &str, name: &str) -> Result<Command> {
     Ok(Command::new(beside(&own, profile).join(name)))
 }
 
+/// The target folder that is in use.
+///
+/// # Errors
+/// It is not known where we lie ourselves.
+pub(crate) fn target() -> Result<PathBuf> {
+    let own = std::env::current_exe().context("where this program lies")?;
+    Ok(beside(&own, ""))
+}
+
 /// Where cargo puts what it builds in a profile: wherever the target folder is, we lie in its `debug`.
 fn beside(own: &Path, profile: &str) -> PathBuf {
     own.ancestors().nth(2).unwrap_or(Path::new("target")).join(profile)

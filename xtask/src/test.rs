@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::{packages, run, toolchain};
+use crate::{kernel, packages, run, toolchain};
 
 /// The version that deny.toml is written for.
 const CARGO_DENY: &str = "0.20.2";
@@ -17,7 +17,8 @@ const TOOLS: &str = "target/tools";
 /// # Errors
 /// What failed.
 pub(crate) fn all() -> Result<()> {
-    packages::install()?;
+    packages::install_all()?;
+    kernel::unpacked()?;
     toolchain::components()?;
     run::cargo(["fmt", "--all", "--check"])?;
     run::cargo(clippy(toolchain::is_ours()?))?;

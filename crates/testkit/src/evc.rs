@@ -23,6 +23,7 @@ pub struct Evc {
     server: Option<Running>,
     log_level: &'static str,
     programs: Programs,
+    names: &'static [&'static str],
 }
 
 impl Evc {
@@ -39,7 +40,7 @@ impl Evc {
     /// # Errors
     /// As [`Evc::new`].
     pub fn quiet(dir: &Path, programs: &Programs) -> Result<Self> {
-        Self::made(dir, "info", programs.clone())
+        Self::made(dir, "info", programs.clone(), &[])
     }
 
     /// The same with a log of this level, as EVC_LOG says it.
@@ -47,12 +48,25 @@ impl Evc {
     /// # Errors
     /// As [`Evc::new`].
     pub fn logging(dir: &Path, log_level: &'static str) -> Result<Self> {
-        Self::made(dir, log_level, Programs::default())
+        Self::made(dir, log_level, Programs::default(), &[])
     }
 
-    fn made(dir: &Path, log_level: &'static str, programs: Programs) -> Result<Self> {
+    /// The same for nodes in VMs, which reach it by another address.
+    ///
+    /// # Errors
+    /// As [`Evc::new`].
+    pub fn for_vms(dir: &Path) -> Result<Self> {
+        Self::made(dir, LOG, Programs::default(), &["--name", crate::vm::HOST])
+    }
+
+    fn made(
+        dir: &Path,
+        log_level: &'static str,
+        programs: Programs,
+        names: &'static [&'static str],
+    ) -> Result<Self> {
         fs::create_dir_all(dir)?;
-        let mut evc = Self { dir: dir.canonicalize()?, port: 0, server: None, log_level, programs };
+        let mut evc = Self { dir: dir.canonicalize()?, port: 0, server: None, log_level, programs, names };
         evc.start()?;
         Ok(evc)
     }
@@ -64,7 +78,7 @@ impl Evc {
     pub fn start(&mut self) -> Result<()> {
         let mut command = mortal(self.programs.path("evc")?);
         command.args(["serve", "--listen", &format!("127.0.0.1:{}", self.port), "--poll-seconds", "1"]);
-        command.arg("--data").arg(self.data()).env("EVC_LOG", self.log_level);
+        command.args(self.names).arg("--data").arg(self.data()).env("EVC_LOG", self.log_level);
         let _ = fs::remove_file(self.data().join("url"));
         let mut server = Running::start(command, &self.log())?;
         wait::until("evc to listen, or end", || {

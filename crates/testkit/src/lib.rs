@@ -10,8 +10,10 @@ pub mod mounts;
 pub mod node;
 mod process;
 pub mod swtpm;
+pub mod vm;
 pub mod wait;
 
 pub use evc::Evc;
 pub use node::{Node, Power};
 pub use process::{Programs, Running, program};
+pub use vm::VmNode;

@@ -33,6 +33,13 @@ const SHUTDOWN: [u8; 11] = [0x80, 0x01, 0, 0, 0, 12, 0, 0, 0x01, 0x45, 0];
 /// The bank of PCRs that a TPM has where nothing else is said.
 pub const SHA256: &str = "sha256";
 
+/// Makes the state of a TPM in `dir`, with its CA beside it, for a machine that starts it itself.
+pub(crate) fn manufacture(dir: &Path, vmid: &str) -> Result<()> {
+    fs::create_dir_all(dir)?;
+    let parent = dir.parent().context("the TPM's folder has no parent")?;
+    TestTpmCa::in_dir(&parent.join("tpm-ca"))?.manufacture(dir, vmid, SHA256)
+}
+
 /// One software TPM. It serves one client at a time: drop a `Tpm` before tools are run against it.
 pub struct Swtpm {
     state: PathBuf,

@@ -13,13 +13,21 @@ const POLL: Duration = Duration::from_millis(20);
 ///
 /// # Errors
 /// After [`PATIENCE`], with `what` it was.
-pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> Result<T> {
-    let deadline = Instant::now() + PATIENCE;
+pub fn until<T>(what: &str, look: impl FnMut() -> Option<T>) -> Result<T> {
+    within(PATIENCE, what, look)
+}
+
+/// The same for what may take longer, or must not take as long.
+///
+/// # Errors
+/// After `patience`, with `what` it was.
+pub fn within<T>(patience: Duration, what: &str, mut look: impl FnMut() -> Option<T>) -> Result<T> {
+    let deadline = Instant::now() + patience;
     while Instant::now() < deadline {
         if let Some(found) = look() {
             return Ok(found);
         }
         std::thread::sleep(POLL);
     }
-    bail!("waited {} s in vain for: {what}", PATIENCE.as_secs())
+    bail!("waited {} s in vain for: {what}", patience.as_secs())
 }

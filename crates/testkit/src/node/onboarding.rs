@@ -18,7 +18,7 @@ pub struct Onboarding {
 
 impl Onboarding {
     /// Makes one and writes it into `config`.
-    pub(super) fn write(config: &Path, serial: &str) -> Result<Self> {
+    pub(crate) fn write(config: &Path, serial: &str) -> Result<Self> {
         let key = rcgen::KeyPair::generate()?;
         let certificate = rcgen::CertificateParams::new(Vec::new())?.self_signed(&key)?;
         let path = config.join("onboard.cert.pem");
