@@ -30,7 +30,7 @@ pub(crate) fn verify(root_pem: &[u8], signed: Signed) -> Result<(Answer, OfEscro
     let said = answer.response().config.as_ref().map_or(Said::Unchanged, said);
     let control = answer.response().control.clone();
     let beside = control.as_ref().map(beside).unwrap_or_default();
-    let key = trusted.ecdh().first().map(|ecdh| ecdh.certificate.public_key().clone());
+    let key = trusted.ecdh().first().map(|ecdh| *ecdh.certificate.public_key());
     Ok((Answer { root, said, beside, signed }, OfEscrow { root, key, control }))
 }
 
