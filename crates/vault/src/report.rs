@@ -40,8 +40,9 @@ pub struct VaultReport {
     pub wanted: Operation,
     /// The last operation and its outcome.
     pub last: Option<Outcome>,
-    /// By what it was opened, while it is open and that is known: an earlier life of vaultmgr may have opened it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// By what it was opened, while it is open and that is known: an earlier life of vaultmgr may have opened it. Always written: the bus
+    /// carries fields by their place.
+    #[serde(default)]
     pub opened: Option<Opened>,
     /// Human words: what it waits for, what is missing, "not escrowed", "boot not measured".
     pub detail: Vec<String>,

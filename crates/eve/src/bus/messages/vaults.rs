@@ -105,3 +105,32 @@ pub struct Recreate {
 /// vaultmgr: the status of every vault.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Vaults;
+
+#[cfg(test)]
+mod tests {
+    use vault::report::{By, Opened, State};
+    use vault::section::Operation;
+
+    use super::*;
+
+    /// The bus carries fields by their place: one that is left out takes the next one's.
+    #[test]
+    fn a_status_is_read_as_it_was_written_whatever_is_not_known_of_it() {
+        for opened in [None, Some(Opened { by: By::Both })] {
+            let report = VaultReport {
+                id: vault::ids::IMAGE_VAULT,
+                name: "image".parse().expect("a name"),
+                state: State::Locked,
+                created: true,
+                epoch: None,
+                wanted: Operation::Unlock,
+                last: None,
+                opened,
+                detail: vec!["locked".to_owned()],
+            };
+            let status = VaultStatus { vaults: vec![report], ..VaultStatus::default() };
+            let sent = postcard::to_allocvec(&status).expect("encodes");
+            assert_eq!(postcard::from_bytes::<VaultStatus>(&sent).expect("decodes"), status);
+        }
+    }
+}
