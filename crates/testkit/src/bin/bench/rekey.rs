@@ -59,7 +59,7 @@ fn fill(node: &mut Node, vault: &str, bytes: u64) -> Result<()> {
 
 enum Event {
     Config(Instant),
-    Vaults(Instant, VaultStatus),
+    Vaults(Instant, Box<VaultStatus>),
 }
 
 /// What goes over the node's bus, with the time at which it was heard.
@@ -72,7 +72,7 @@ impl Events {
         let live =
             |config: SignedConfig| (config.source == Source::Live).then(|| Event::Config(Instant::now()));
         hear(&bus, sender.clone(), live);
-        hear(&bus, sender, |status: VaultStatus| Some(Event::Vaults(Instant::now(), status)));
+        hear(&bus, sender, |status: VaultStatus| Some(Event::Vaults(Instant::now(), Box::new(status))));
         Self(events)
     }
 
