@@ -15,6 +15,7 @@ use super::{
 use crate::defaults;
 use crate::ids::Name;
 use crate::labels::{BadLabels, Labels, Word};
+use crate::lease::Lease;
 use crate::section::{Custody, Encryption, NodePolicy, Seal};
 
 /// Bounds of `attest.every`.
@@ -88,7 +89,12 @@ pub(super) fn policy(own: &Spanned<String>, raw: RawPolicy) -> Checked<VaultPoli
     let custody = custody(raw.custody, own.referenced)?;
     Ok(VaultPolicy {
         name: name(own)?,
-        node: NodePolicy { encryption: encryption(raw.encryption)?, custody, seal: seal(raw.seal, custody)? },
+        node: NodePolicy {
+            encryption: encryption(raw.encryption)?,
+            custody,
+            seal: seal(raw.seal, custody)?,
+            lease: lease(raw.lease)?,
+        },
         attest: attest(raw.attest, custody)?,
         delete_after: removal(raw.on_removal)?,
         operation: operation(raw.operation)?,
@@ -143,6 +149,12 @@ fn seal(text: Text, custody: Custody) -> Checked<Seal> {
             "write `seal: tpm` or `seal: pcrs`",
         )),
     }
+}
+
+fn lease(text: Text) -> Checked<Option<Lease>> {
+    let Some(text) = text else { return Ok(None) };
+    let given = duration(&text, "lease", Lease::BOUNDS)?;
+    Ok(u32::try_from(given.as_secs()).ok().and_then(Lease::of_seconds))
 }
 
 fn attest(raw: Option<Spanned<RawAttest>>, custody: Custody) -> Checked<Attest> {

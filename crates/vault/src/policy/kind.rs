@@ -103,7 +103,6 @@ fn built(fields: &NotBuilt) -> Checked<()> {
         "rotate" => "leave it out and rotate with `evc rotate vault NAME --device DEVICE`",
         "geofence" => "leave it out; location is not checked",
         "ip" => "leave it out; the address is not checked",
-        "lease" => "leave it out; a vault stays open until it is locked or the node restarts",
         _ => "leave it out; the size of a vault is not limited",
     };
     Err(later(at, field, advice))

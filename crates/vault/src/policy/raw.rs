@@ -65,6 +65,7 @@ fields! {
         attest: RawAttest,
         on_removal: RawRemoval,
         operation: String,
+        lease: String,
     }
 }
 fields! {
@@ -73,7 +74,7 @@ fields! {
 }
 fields! {
     /// What no kind has yet.
-    NotBuilt { rotate: IgnoredAny, geofence: IgnoredAny, ip: IgnoredAny, lease: IgnoredAny, storage_limit: IgnoredAny }
+    NotBuilt { rotate: IgnoredAny, geofence: IgnoredAny, ip: IgnoredAny, storage_limit: IgnoredAny }
 }
 
 /// A document of a kind that is not looked at yet.
