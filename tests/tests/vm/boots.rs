@@ -1,9 +1,10 @@
 //! Boots of a machine, and what a boot measures.
 
 use anyhow::Result;
+use testkit::wait;
 
 use super::BOTH;
-use super::scene::Scene;
+use super::scene::{PATIENCE, Scene};
 
 /// Sealed to the boot in two ways: by what the controller is shown, and by the TPM alone.
 const SEALED: [(&str, &str); 2] = [("till", BOTH), ("alone", "custody: tpm\nseal: pcrs")];
@@ -39,6 +40,25 @@ fn a_changed_command_line_closes_the_vaults_and_the_old_one_opens_them() {
     closed(&mut scene);
     scene.node.boot = known;
     again(&mut scene).unwrap();
+    open(&mut scene);
+}
+
+/// TH-1, TH-2: the disk and all that lies in config/, in a machine that boots the same, with another TPM.
+#[test]
+fn the_disk_in_another_machine_stays_closed() {
+    let mut scene = Scene::attested().unwrap();
+    SEALED.iter().for_each(|(vault, fields)| scene.vault_with_data(vault, fields).unwrap());
+    scene.node.off().unwrap();
+    scene.node.other_tpm().unwrap();
+    scene.node.on().unwrap();
+    // Without its Config Vault it does not know what vaults it has, so it names none of them.
+    let noticed = || scene.node.log().contains("NOT the one this node was installed with").then_some(());
+    wait::within(PATIENCE, "the node to notice the other TPM", noticed).unwrap();
+    scene.node.until_vault_is("config", "not open", |vault| vault["state"] != "unlocked").unwrap();
+    closed(&mut scene);
+    scene.node.cut();
+    scene.node.first_tpm().unwrap();
+    scene.node.on().unwrap();
     open(&mut scene);
 }
 
