@@ -311,7 +311,8 @@ fn what_is_not_there_has_an_exit_code_of_its_own() {
     let file = dir.path().join("v.yaml");
     std::fs::write(&file, "kind: Vault\nname: v\ndevice: edge-1\npolicy: p\n").expect("written");
     let file = file.to_str().expect("text");
-    let rows: [(&[&str], i32, &str); 7] = [
+    let pcr = format!("9={}", "3f".repeat(32));
+    let rows: [(&[&str], i32, &str); 13] = [
         (
             &["describe", "device", "edge-1"],
             4,
@@ -327,7 +328,14 @@ fn what_is_not_there_has_an_exit_code_of_its_own() {
             1,
             "give its name twice: --confirm v",
         ),
+        (&["escrow", "list", "edge-1"], 4, "device `edge-1` is not known"),
+        (&["escrow", "delete", "edge-1", "--generation", "1", "--confirm", "edge"], 1, "--confirm edge-1"),
+        (&["escrow", "delete", "edge-1", "--generation", "1", "--confirm", "edge-1"], 4, "is not known"),
+        (&["check", "update", "edge-1", "--reference", "1"], 4, "device `edge-1` is not known"),
+        (&["reference", "add", "edge-1", "--pcr", &pcr], 4, "device `edge-1` is not known"),
+        (&["reference", "add", "edge-1", "--pcr", "9=12"], 1, "PCR 9: give its value in hexadecimal"),
     ];
+    assert_eq!(evc(dir.path(), &["escrow", "list"]).status.code(), Some(0), "of no device");
     for (args, code, says) in rows {
         let refused = evc(dir.path(), args);
         let said = text(&refused.stderr);
