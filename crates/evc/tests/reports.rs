@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use common::{Device, Evc, sql};
 use vault::ids::{CONFIG_VAULT, VaultId};
-use vault::report::{State, VaultReport};
+use vault::report::{By, Opened, State, VaultReport};
 use vault::section::Operation;
 use wire::info::{AttestationState, DeviceInfo, NodeReport, PcrStatus, TpmPresence, VaultLine};
 
@@ -19,6 +19,7 @@ fn line(id: VaultId, detail: Vec<String>) -> VaultLine {
         epoch: None,
         wanted: Operation::Lock,
         last: None,
+        opened: None,
         detail,
     };
     VaultLine::of(report, PcrStatus::Unknown)
@@ -74,6 +75,26 @@ fn one_devices_report_does_not_make_the_lists_long() {
     let listed = evc.act("GET", "/devices", "");
     assert_eq!(listed[0]["default_vaults"][0]["state"], "lock-incomplete", "what the lists show is there");
     assert_eq!(own_of(&evc.act("GET", "/vaults", ""))["state"], "lock-incomplete");
+}
+
+/// IF-2: by what a node says that a vault was opened is told in the vault's view, in lists too.
+#[test]
+fn if2_what_a_vault_was_opened_by_is_shown() {
+    let evc = Evc::start();
+    let mut device = Device::onboarded(&evc, "edge-1");
+    evc.apply("kind: VaultPolicy\nname: p\ncustody: controller\n---\nkind: Vault\nname: own\ndevice: edge-1\npolicy: p\n");
+    let section = device.attested(&evc);
+    let shown = |evc: &Evc| evc.act("GET", "/vaults", "")[0]["opened"].clone();
+    assert!(shown(&evc).is_null(), "nothing was said of it");
+    let VaultLine { report, pcrs, .. } = line(section.vaults[0].id, Vec::new());
+    let report = report.map(|report| VaultReport {
+        state: State::Unlocked,
+        wanted: Operation::Unlock,
+        opened: Some(Opened { by: By::ControllerKey }),
+        ..report
+    });
+    assert_eq!(post(&evc, &device, vec![VaultLine::of(report.expect("ours"), pcrs)], Vec::new()), 201);
+    assert_eq!(shown(&evc)["by"], "controller-key");
 }
 
 /// Issue 7, A3: what a node said in words of another version is as if it was not said, and the next report is taken; lists stay whole.

@@ -13,7 +13,7 @@
 //! The controller's side: [`policy`] (what the operator writes), [`decide`](mod@decide) (may a key go out), [`life`] (what may become
 //! of a vault), [`rotation`] (its epochs), [`ledger`] (the chain of sections to one device).
 //!
-//! Both sides share [`ids`], [`secret`], [`section`], [`custody`], [`shares`], [`roots`], [`defaults`], [`report`], [`text`].
+//! Both sides share [`ids`], [`secret`], [`section`], [`custody`], [`shares`], [`roots`], [`defaults`], [`report`], [`opened`], [`text`].
 
 pub mod belief;
 pub mod condition;
@@ -26,6 +26,7 @@ pub mod ids;
 pub mod labels;
 pub mod ledger;
 pub mod life;
+pub mod opened;
 pub mod plan;
 pub mod policy;
 pub mod report;

@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use serde::{Deserialize, Serialize};
 
-use crate::condition::{Hint, OpenedBy, Tpm};
+use crate::condition::{Escrow, Hint, OpenedBy, Tpm};
 use crate::ids::{Epoch, Name, VaultId};
 use crate::plan::{Finished, Hold, Next, Note, Op, View, Wait};
 use crate::section::Operation;
@@ -12,6 +12,7 @@ use crate::shares::{Dropped, Mark};
 use crate::wanted::Wish;
 
 pub use crate::condition::State;
+pub use crate::opened::{By, Opened};
 
 /// The last operation on a vault and how it ended (IF-2).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,8 +40,20 @@ pub struct VaultReport {
     pub wanted: Operation,
     /// The last operation and its outcome.
     pub last: Option<Outcome>,
+    /// By what it was opened, while it is open and that is known: an earlier life of vaultmgr may have opened it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opened: Option<Opened>,
     /// Human words: what it waits for, what is missing, "not escrowed", "boot not measured".
     pub detail: Vec<String>,
+}
+
+/// What is remembered of a vault in this life.
+#[derive(Debug, Clone, Default)]
+pub struct Remembered {
+    /// The last operation.
+    pub last: Option<Outcome>,
+    /// By what it was opened last.
+    pub opened: Option<Opened>,
 }
 
 /// What is known of the node that a vault's own facts do not tell.
@@ -58,7 +71,7 @@ pub fn report(
     view: &View<'_>,
     name: Name,
     next: &Next,
-    last: Option<Outcome>,
+    past: Remembered,
     reasons: Reasons<'_>,
 ) -> VaultReport {
     VaultReport {
@@ -68,7 +81,8 @@ pub fn report(
         created: created(view),
         epoch: epoch(view),
         wanted: wanted(view),
-        last: outcome(view, next, last),
+        last: outcome(view, next, past.last),
+        opened: past.opened.filter(|_| is_open(view)),
         detail: notes(view, next).iter().map(|note| line(note, reasons)).collect(),
     }
 }
@@ -94,6 +108,11 @@ fn epoch(view: &View<'_>) -> Option<Epoch> {
 
 fn lowest_epoch(view: &View<'_>) -> Option<Epoch> {
     view.seen.hints().filter_map(Hint::epoch).min()
+}
+
+/// Its key, or what was opened by it, is still in the kernel.
+fn is_open(view: &View<'_>) -> bool {
+    matches!(view.seen.state(), State::Unlocked | State::LockIncomplete)
 }
 
 /// The last operation; or the one that can't be done at all, though no step of it failed.
@@ -166,7 +185,8 @@ fn notes(view: &View<'_>, next: &Next) -> Vec<Note> {
     let always = [
         (others.count() > 0, Note::OtherProtectors(others)),
         (*view.wish != Wish::Gone && view.seen.dropped == Dropped::Yes, Note::OlderShare),
-        (view.seen.has_share(), Note::NotEscrowed),
+        (view.seen.has_share() && view.node.escrow == Escrow::Nothing, Note::NotEscrowed),
+        (view.seen.has_share() && view.node.escrow == Escrow::Older, Note::NotEscrowedSince),
         (has_tpm && !view.node.measured, Note::NotMeasured),
         (has_tpm, Note::AkNotProved),
     ];

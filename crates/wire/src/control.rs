@@ -42,6 +42,8 @@ pub struct Control {
     pub rescue: Option<SealedBundle>,
     /// Why it does not go out, coarsely, where it was asked for; else empty. At most 1024 bytes.
     pub no_rescue: String,
+    /// A bundle that is sent is kept. A controller of before this field keeps none.
+    pub keeps_bundles: bool,
 }
 
 /// PCRs, of the bank that the node measures its boot into: bit n is PCR n, 0 to 23.
@@ -88,6 +90,7 @@ impl From<&Control> for pb::Control {
             held: control.held_bundle.as_ref().map(Into::into),
             rescue: control.rescue.as_ref().map(|bundle| escrow::raw(bundle, crate::suite::X25519)),
             no_rescue: control.no_rescue.clone(),
+            keeps_bundles: control.keeps_bundles,
         }
     }
 }
@@ -140,6 +143,7 @@ pub(crate) fn control(raw: pb::Control) -> Result<Control, DecodeError> {
         held_bundle: raw.held.map(bundle).transpose()?,
         rescue: raw.rescue.map(|raw| escrow::sealed(raw, crate::suite::X25519)).transpose()?,
         no_rescue: text("no_rescue", raw.no_rescue, MAX_WORDS)?,
+        keeps_bundles: raw.keeps_bundles,
     })
 }
 

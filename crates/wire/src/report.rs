@@ -1,7 +1,7 @@
 //! One vault's status (VaultInfo 50540) and the node's (ZInfoDevice 50530), into checked types and back.
 
 use vault::ids::{Epoch, VaultId};
-use vault::report::{Outcome, State, VaultReport};
+use vault::report::{By, Opened, Outcome, State, VaultReport};
 
 use crate::error::DecodeError;
 use crate::info::NodeReport;
@@ -19,6 +19,7 @@ impl From<&VaultReport> for pb::VaultReport {
             epoch: report.epoch.map_or(0, |epoch| epoch.0),
             wanted: section::operation_to(report.wanted).into(),
             last: report.last.as_ref().map(Into::into),
+            opened: report.opened.as_ref().map(Into::into),
             detail: cut_lines(&report.detail),
         }
     }
@@ -46,6 +47,7 @@ pub(crate) fn vault_report(raw: pb::VaultReport) -> Result<VaultReport, DecodeEr
         epoch: (raw.epoch != 0).then_some(Epoch(raw.epoch)),
         wanted: section::operation(raw.wanted)?,
         last: raw.last.map(outcome).transpose()?,
+        opened: raw.opened.and_then(opened),
         detail: lines("detail", raw.detail)?,
     })
 }
@@ -72,6 +74,30 @@ macro_rules! states {
     };
 }
 states!(Waiting, Creating, Locked, LockIncomplete, Unlocked, Missing, Removed, Orphan, Failed);
+
+impl From<&Opened> for pb::Opened {
+    fn from(opened: &Opened) -> Self {
+        let by = match opened.by {
+            By::LocalSeal => pb::OpenedBy::LocalSeal,
+            By::ControllerKey => pb::OpenedBy::ControllerKey,
+            By::Both => pb::OpenedBy::Both,
+            By::Recreated => pb::OpenedBy::Recreated,
+        };
+        Self { by: by.into() }
+    }
+}
+
+/// It is for people alone: a way that a newer node knows is not known here, and what else it says still counts.
+fn opened(raw: pb::Opened) -> Option<Opened> {
+    let by = match pb::OpenedBy::try_from(raw.by).ok()? {
+        pb::OpenedBy::LocalSeal => By::LocalSeal,
+        pb::OpenedBy::ControllerKey => By::ControllerKey,
+        pb::OpenedBy::Both => By::Both,
+        pb::OpenedBy::Recreated => By::Recreated,
+        pb::OpenedBy::Unspecified => return None,
+    };
+    Some(Opened { by })
+}
 
 impl From<&NodeReport> for pb::NodeReport {
     fn from(report: &NodeReport) -> Self {

@@ -7,6 +7,7 @@ mod custody;
 mod damaged;
 mod defaults;
 mod disk_away;
+mod escrow;
 mod faults;
 mod installed;
 mod life;

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 use vault::ids::{DeviceId, Epoch, Name, VaultId};
 use vault::labels::Labels;
-use vault::report::{State, VaultReport};
+use vault::report::{Opened, State, VaultReport};
 
 use super::node::{Attestation, NodeReport, StateNow};
 
@@ -80,6 +80,9 @@ pub struct VaultView {
     pub reported_epoch: Option<Epoch>,
     /// The node's word on its state.
     pub state: Option<StateNow>,
+    /// The node's word on what it was opened by, while it is open and that is known.
+    #[serde(default)]
+    pub opened: Option<Opened>,
     /// The same for people, with how old it is.
     pub state_now: Option<String>,
     /// What an operator should see: an epoch that differs.

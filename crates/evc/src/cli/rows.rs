@@ -71,7 +71,7 @@ impl Row for VaultView {
     const COLUMNS: &'static [&'static str] =
         &["DEVICE", "NAME", "POLICY", "STATE", "EPOCH", "REMOVAL", "KEY", "NOTES"];
     const OPTIONAL: &'static [&'static str] = &["REMOVAL", "KEY", "NOTES"];
-    const WIDE: &'static [&'static str] = &["NODE'S EPOCH", "REPORTED", "ID"];
+    const WIDE: &'static [&'static str] = &["NODE'S EPOCH", "OPENED BY", "REPORTED", "ID"];
 
     fn cells(&self) -> Vec<Value> {
         vec![
@@ -87,7 +87,8 @@ impl Row for VaultView {
     }
 
     fn wide(&self) -> Vec<Value> {
-        vec![json!(self.reported_epoch), json!(self.reported), json!(self.id)]
+        let opened = self.opened.as_ref().map(ToString::to_string);
+        vec![json!(self.reported_epoch), json!(opened), json!(self.reported), json!(self.id)]
     }
 
     fn name(&self) -> String {

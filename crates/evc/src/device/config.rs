@@ -335,6 +335,7 @@ fn said_beside(device: &DeviceRow, session: SessionKey) -> Result<Control, Refus
         held_bundle: None,
         rescue: None,
         no_rescue: String::new(),
+        keeps_bundles: true,
     })
 }
 

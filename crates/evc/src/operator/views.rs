@@ -108,6 +108,7 @@ fn as_reported(row: &DeviceRow, vault: VaultReport, at: UnixSeconds) -> VaultVie
         notes: Vec::new(),
         key: Some("not needed: its default policy".into()),
         withheld: false,
+        opened: vault.opened.clone(),
         report: Some(vault),
         reported: Some(crate::clock::text(at)),
     }
@@ -133,6 +134,7 @@ impl From<&VaultRow> for VaultView {
             notes: epoch_note(row).into_iter().collect(),
             key: None,
             withheld: false,
+            opened: row.report.get().and_then(|report| report.opened.clone()),
             report: row.report.get().cloned(),
             reported: row.reported_at.map(crate::clock::text),
         }

@@ -285,6 +285,7 @@ impl Device {
                 epoch: Some(vault::ids::Epoch(epoch)),
                 wanted: entry.operation,
                 last: None,
+                opened: None,
                 detail: vec![],
             };
             VaultLine::of(report, wire::info::PcrStatus::Unknown)

@@ -60,6 +60,7 @@ fn of_vault(number: u64) -> VaultReport {
         epoch: Some(Epoch(number)),
         wanted: Operation::Lock,
         last: Some(Outcome { operation: "lock".into(), error: Some("it is \"open\"".into()) }),
+        opened: None,
         detail: vec!["ä".into()],
     }
 }

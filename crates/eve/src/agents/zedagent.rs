@@ -2,6 +2,7 @@
 //! keeps the checkpoint in the Config Vault. It never holds a vault's key: what it relays is sealed to vaultmgr.
 
 mod checkpoint;
+mod escrow;
 mod pace;
 mod place;
 mod post;
@@ -26,8 +27,8 @@ use super::signer::BusSigner;
 use super::{Options, forward};
 use crate::bus::Bus;
 use crate::bus::messages::{
-    Bytes, Challenge, ControllerStatus, Evidence, Onboarded, Session, SignedConfig, Source, TpmStatus,
-    VaultStatus,
+    Bytes, Challenge, ControllerStatus, EscrowWish, Evidence, Onboarded, Session, SignedConfig, SignedWord,
+    Source, TpmStatus, VaultStatus,
 };
 use crate::http::{Line, Refusal, now_unix_s};
 use pace::{Pace, Poll};
@@ -49,6 +50,7 @@ enum Event {
     Evidence(Evidence),
     Tpm(TpmStatus),
     Vaults(VaultStatus),
+    Escrow(EscrowWish),
 }
 
 struct Identity {
@@ -75,6 +77,7 @@ struct Zedagent<'a> {
     lacks: Option<String>,
     vaults: VaultStatus,
     vaults_due: bool,
+    escrow: escrow::Errand,
     /// When it was posted, the newest first.
     info_at: [Option<Instant>; INFO_BURST],
     config_hash: String,
@@ -94,6 +97,7 @@ pub(super) fn run(bus: &Bus, root: &Path, options: Options, known: Known) -> Res
     forward(bus.subscribe(), &sender, Event::Evidence);
     forward(bus.subscribe(), &sender, Event::Tpm);
     forward(bus.subscribe(), &sender, Event::Vaults);
+    forward(bus.subscribe(), &sender, Event::Escrow);
     let mut zedagent = Zedagent::new(bus, root, options, known);
     bus.publish(&zedagent.status);
     loop {
@@ -124,6 +128,7 @@ impl<'a> Zedagent<'a> {
             lacks: None,
             vaults: VaultStatus::default(),
             vaults_due: false,
+            escrow: escrow::Errand::default(),
             info_at: [None; INFO_BURST],
             config_hash: String::new(),
             unsaved: None,
@@ -161,6 +166,11 @@ impl<'a> Zedagent<'a> {
                 }
             }
             Event::Tpm(tpm) => self.tpm = Some(tpm),
+            Event::Escrow(wish) => {
+                if self.escrow.take(wish) {
+                    self.pace.at_once(Instant::now());
+                }
+            }
             Event::Vaults(vaults) => {
                 // What was sent before this was known follows nothing: the next section does.
                 if self.vaults.head.is_none() && vaults.head.is_some() {
@@ -180,7 +190,8 @@ impl<'a> Zedagent<'a> {
             return Ok(());
         }
         let now = Instant::now();
-        if self.pace.is_due(now) || self.evidence_due() || (self.info_due() && self.status.reachable) {
+        let news = self.info_due() || self.escrow.is_due(now);
+        if self.pace.is_due(now) || self.evidence_due() || (news && self.status.reachable) {
             if !self.status.reachable {
                 self.look_again()?;
             }
@@ -203,7 +214,9 @@ impl<'a> Zedagent<'a> {
     /// How long nothing is due, unless something is heard.
     fn wait(&self) -> Duration {
         let info = info_wait(self.info_at.map(|at| at.map(|at| at.elapsed())), self.vaults_due);
-        let poll = self.pace.wait(Instant::now());
+        let now = Instant::now();
+        let upload = self.escrow.wait(now).filter(|_| self.status.reachable);
+        let poll = self.pace.wait(now).min(upload.unwrap_or(Duration::MAX));
         // What fails is tried again at the pace of polls.
         if self.vaults_due && self.status.reachable && !info.is_zero() { poll.min(info) } else { poll }
     }
@@ -212,6 +225,7 @@ impl<'a> Zedagent<'a> {
     fn exchange(&mut self, now: Instant) -> Result<(), Failed> {
         self.upload_certs(self.pace.is_due(now))?;
         let posted = self.evidence_due() && self.post_evidence()?;
+        let posted = (self.escrow.is_due(now) && self.post_bundle(now)?) || posted;
         if let Some(poll) = self.pace.poll(now, posted) {
             self.poll_config(poll)?;
         }
@@ -261,8 +275,9 @@ impl<'a> Zedagent<'a> {
 
     fn poll_config(&mut self, poll: Poll) -> Result<(), Failed> {
         let accepted = self.vaults.head;
-        let vault =
-            self.session.map(|session| VaultAsk { session: session.key, held: None, rescue: None, accepted });
+        let session = self.session;
+        let (held, rescue) = self.escrow.ask(Instant::now());
+        let vault = session.map(|session| VaultAsk { session: session.key, held, rescue, accepted });
         let ask = ConfigRequest { config_hash: self.config_hash.clone(), integrity_token: Vec::new(), vault };
         let answer = self.post("config", &ask.encode())?;
         match answer.status {
@@ -294,6 +309,9 @@ impl<'a> Zedagent<'a> {
             );
         }
         let lacks = for_us.map(|control| control.lacks.clone());
+        let word = for_us.is_some_and(|control| {
+            control.held_bundle.is_some() || control.rescue.is_some() || !control.no_rescue.is_empty()
+        });
         let asked = for_us.filter(|_| poll.takes_challenge());
         if let Some((session, question)) = asked.and_then(|by| Some((by.session, by.challenge.clone()?))) {
             self.asked = Some(question.nonce);
@@ -301,8 +319,13 @@ impl<'a> Zedagent<'a> {
         }
         let config = response.config.clone();
         lacks.into_iter().for_each(|lacks| self.judged(lacks));
-        let Some(config) = config else { return Ok(None) };
         let certs = Bytes(self.known()?.certs.bytes().to_vec());
+        let Some(config) = config else {
+            if word {
+                self.bus.publish(&SignedWord { envelope: Bytes(body), certs });
+            }
+            return Ok(None);
+        };
         let section = config.section().ok().flatten();
         let signed = SignedConfig { source: Source::Live, envelope: Bytes(body), certs };
         if let Some(section) = section {
@@ -322,6 +345,7 @@ impl<'a> Zedagent<'a> {
 
     /// The evidence was good.
     fn accepted(&mut self) {
+        self.escrow.attested();
         self.status.attested = self.lacks.is_none();
         self.status.attestation = Some(match &self.lacks {
             None => ACCEPTED.to_owned(),

@@ -9,10 +9,10 @@ use vault::ids::VaultId;
 use vault::report::VaultReport;
 
 use super::messages::{
-    AcceptController, Agents, Challenge, ControllerStatus, DefineRoots, Evidence, Health, LockVault,
-    NetworkStatus, Onboarded, Onboarding, OrderError, ReadRoots, Recreate, Roots, Session, Sign, Signed,
-    SignedConfig, TpmHealth, TpmRefusal, TpmStatus, UndefineRoots, UnlockVault, VaultChange, VaultStatus,
-    Vaults,
+    AcceptController, Agents, Challenge, ControllerStatus, DefineRoots, EscrowWish, Evidence, Health,
+    LockVault, NetworkStatus, Onboarded, Onboarding, OrderError, ReadRoots, Recreate, Roots, Session, Sign,
+    Signed, SignedConfig, SignedWord, TpmHealth, TpmRefusal, TpmStatus, UndefineRoots, UnlockVault,
+    VaultChange, VaultStatus, Vaults,
 };
 use super::{Agent, Call, MAX_FRAME, Topic, Whole};
 
@@ -36,6 +36,10 @@ contract! {
         Onboarded: Client to [Zedagent], at most LISTS;
         /// The controller's signed answer, as received.
         SignedConfig: Zedagent to [Vaultmgr], at most MAX_FRAME;
+        /// The controller's signed answer where it says something of the escrow alone, as received.
+        SignedWord: Zedagent to [Vaultmgr], at most MAX_FRAME;
+        /// What is to be put in escrow, and asked back.
+        EscrowWish: Vaultmgr to [Zedagent], at most MAX_FRAME;
         /// The controller's question.
         Challenge: Zedagent to [Tpmmgr], at most 4 * KIB;
         /// How it goes with the controller.

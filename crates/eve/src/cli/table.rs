@@ -59,7 +59,8 @@ pub(super) fn present(vaults: Vec<VaultReport>) -> Vec<VaultReport> {
 fn line(vault: &VaultReport, path: &str, common: &[String]) -> String {
     let epoch = vault.epoch.map_or("-".to_owned(), |epoch| epoch.0.to_string());
     let own = vault.detail.iter().filter(|said| !common.contains(said)).cloned();
-    let detail: Vec<_> = failure(vault).into_iter().chain(own).collect();
+    let opened = vault.opened.as_ref().map(|opened| format!("opened by {opened}"));
+    let detail: Vec<_> = failure(vault).into_iter().chain(opened).chain(own).collect();
     format!(
         "{:<20} {:<15} {epoch:>5}  {}{}",
         vault.name.as_str(),
@@ -94,6 +95,7 @@ mod tests {
             epoch: None,
             wanted: Operation::Unlock,
             last: None,
+            opened: None,
             detail: ["not escrowed"].iter().chain(own).map(ToString::to_string).collect(),
         };
         let (config, image) =

@@ -176,6 +176,7 @@ mod tests {
             epoch: None,
             wanted: Operation::Lock,
             last: None,
+            opened: None,
             detail: Vec::new(),
         }
     }

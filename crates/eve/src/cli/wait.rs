@@ -80,6 +80,7 @@ mod tests {
             epoch: None,
             wanted,
             last: None,
+            opened: None,
             detail: vec!["its key is withheld".to_owned()],
         };
         let open = report(State::Unlocked, Operation::Unlock);

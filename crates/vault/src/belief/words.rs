@@ -15,6 +15,8 @@ pub enum About {
     Keys,
     /// The record of what was accepted.
     Record,
+    /// What is in escrow, and what came back from it.
+    Escrow,
 }
 
 /// Why a section does not count, though it is authentic.

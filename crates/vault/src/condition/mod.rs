@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 
 pub use others::Others;
 pub use seen::{
-    Dir, Hint, Key, Keys, MetaCopy, Node, OpenedBy, Past, Place, Seen, ShareKey, Staged, TableSeen, Tpm,
+    Dir, Escrow, Hint, Key, Keys, MetaCopy, Node, OpenedBy, Past, Place, Seen, ShareKey, Staged, TableSeen,
+    Tpm, Upcoming,
 };
 
 use crate::ids::{Epoch, VaultId};

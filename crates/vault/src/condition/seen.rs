@@ -332,13 +332,45 @@ pub struct Past {
     pub dropped: bool,
     /// Roots or tables of a generation that ended, or that never came into force, are there.
     pub others: bool,
+    /// The root that is bound to PCRs came back from escrow, and is to be bound to this boot.
+    pub rescued: bool,
     /// The node's own step failed a short while ago.
     pub setback: bool,
+    /// How far the next generation is.
+    pub next: Upcoming,
 }
 
 impl Past {
     /// Nothing is to go.
-    pub const NOTHING: Self = Self { dropped: false, others: false, setback: false };
+    pub const NOTHING: Self =
+        Self { dropped: false, others: false, rescued: false, setback: false, next: Upcoming::Free };
+}
+
+/// The next generation, where a bundle of this node's may be in escrow: then the next one's is there before the roots of this one go. It is
+/// made in memory first, so nothing waits for the controller but the end of the generation in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Upcoming {
+    /// Nothing is in escrow: it can begin without.
+    #[default]
+    Free,
+    /// It is not made yet, or the table has changed since.
+    Unmade,
+    /// It is made, and the controller has not said that it holds its bundle.
+    Made,
+    /// The controller holds its bundle.
+    Held,
+}
+
+/// What the controller holds of this node in escrow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Escrow {
+    /// Nothing, as far as this session heard.
+    #[default]
+    Nothing,
+    /// A bundle of before the last change.
+    Older,
+    /// All that there is.
+    Newest,
 }
 
 /// The node's own facts.
@@ -350,6 +382,8 @@ pub struct Node {
     pub measured: bool,
     /// What is to go of generations.
     pub past: Past,
+    /// What is in escrow.
+    pub escrow: Escrow,
 }
 
 impl Node {

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::{Known, Next, Note};
-use crate::condition::{Node, Seen, ShareKey, TableSeen, Tpm};
+use crate::condition::{Node, Seen, ShareKey, TableSeen, Tpm, Upcoming};
 use crate::ids::VaultId;
 use crate::shares::{Dropped, Mark};
 use crate::wanted::Wish;
@@ -19,6 +19,12 @@ pub enum Hold {
     /// There is no table to carry over.
     #[error("it waits for the node's share table, which is lost")]
     Table,
+    /// The next generation's bundle goes to the controller first.
+    #[error("the TPM's next secrets are about to be prepared")]
+    Unmade,
+    /// The controller has not said that it holds it.
+    #[error("it waits until the controller holds the TPM's next secrets in escrow")]
+    Escrow,
     /// What it was sealed under is still there.
     #[error("the TPM's secrets of before are being taken away")]
     Leftovers,
@@ -60,11 +66,21 @@ pub(super) fn hold(
     }
     let past = node.past;
     let stepping = || vaults.iter().any(|(_, _, next)| matches!(next, Next::Do(_)));
-    match past.others || past.dropped {
+    match past.others || past.dropped || past.rescued {
         false => None,
         true if past.setback => Some(Hold::Retry),
         true if past.others => Some(Hold::Leftovers),
-        true => left_behind(known, node).or_else(|| stepping().then_some(Hold::Steps)).or(Some(Hold::Due)),
+        true => {
+            left_behind(known, node).or_else(|| stepping().then_some(Hold::Steps)).or(Some(due(past.next)))
+        }
+    }
+}
+
+fn due(next: Upcoming) -> Hold {
+    match next {
+        Upcoming::Free | Upcoming::Held => Hold::Due,
+        Upcoming::Unmade => Hold::Unmade,
+        Upcoming::Made => Hold::Escrow,
     }
 }
 

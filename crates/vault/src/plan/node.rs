@@ -19,6 +19,8 @@ pub enum NodeStep {
     },
     /// Take away what is left of generations that are not in force: roots in the TPM first, then files. Until that is done the table in force is not changed.
     DropGenerations,
+    /// Make the next generation in memory, so that its bundle can be put in escrow before it begins.
+    PrepareGeneration,
     /// Seal every share anew under fresh roots, and take those away that were in force: with them what was dropped from the table is dead.
     NextGeneration,
 }
@@ -32,6 +34,7 @@ pub(super) fn step(
 ) -> Option<NodeStep> {
     match hold {
         Some(Hold::Leftovers) => Some(NodeStep::DropGenerations),
+        Some(Hold::Unmade) => Some(NodeStep::PrepareGeneration),
         Some(Hold::Due) => Some(NodeStep::NextGeneration),
         _ => begin_table(desired, known, node),
     }

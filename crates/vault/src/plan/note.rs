@@ -63,6 +63,9 @@ pub enum Note {
     /// Nothing holds its escrow.
     #[error("not escrowed")]
     NotEscrowed,
+    /// What is in escrow is of before.
+    #[error("not escrowed since its last change")]
+    NotEscrowedSince,
     /// PCR 0 or 4 stands at its reset value.
     #[error("boot not measured")]
     NotMeasured,

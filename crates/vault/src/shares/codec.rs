@@ -1,6 +1,7 @@
 //! The share table's bytes. All integers big endian:
 //! magic "EVESHR3\n" (8) || generation (4) || edition (8) || flags (1) || root pin (32) || count (2) || entries || dropped || HMAC-SHA-256 (32);
-//! flags: 1 a root is pinned, 2 the table follows the one of the generation before, 4 shares of vaults that are not named may have been dropped;
+//! flags: 1 a root is pinned, 2 the table follows the one of the generation before, 4 shares of vaults that are not named may have been dropped,
+//! 8 a bundle may be in escrow;
 //! an entry: vault (16) || seal (1) || mark (1) || nonce (12) || sealed share (48), in rising order of vault and seal;
 //! a mark's highest bit: the controller ordered the vault locked;
 //! dropped: count (2) || the vaults (16 each) of which shares were dropped, rising.
@@ -28,6 +29,7 @@ const MAC_LEN: usize = 32;
 const PINNED: u8 = 1;
 const FOLLOWS: u8 = 2;
 const OTHERS_DROPPED: u8 = 4;
+const ESCROWED: u8 = 8;
 /// Of a mark's byte.
 const LOCKED: u8 = 0x80;
 
@@ -94,6 +96,7 @@ impl Table {
         flag(self.pin.is_some(), PINNED)
             | flag(self.follows, FOLLOWS)
             | flag(self.dropped.others, OTHERS_DROPPED)
+            | flag(self.escrowed, ESCROWED)
     }
 }
 
@@ -133,15 +136,15 @@ impl Form {
     fn read_head(self, head: &[u8]) -> Result<Table, TableError> {
         let (named, rest) = head[MAGIC.len()..].split_at(4 + self.edition_len());
         let edition = if self == Self::WithoutEdition { 0 } else { u64::from_be_bytes(fixed(named, 4)) };
-        let known = if self == Self::Whole { PINNED | FOLLOWS | OTHERS_DROPPED } else { PINNED };
+        let known = if self == Self::Whole { PINNED | FOLLOWS | OTHERS_DROPPED | ESCROWED } else { PINNED };
         let flags = rest[0];
         let pin = read_pin(flags & PINNED != 0, fixed(rest, 1)).filter(|_| flags & !known == 0);
         let pin = pin.ok_or(TableError::NotUnderstood { what: "root pin" })?;
         let others = self != Self::Whole || flags & OTHERS_DROPPED != 0;
         let dropped = Drops { others, ..Drops::default() };
         let generation = Generation(u32::from_be_bytes(fixed(named, 0)));
-        let follows = flags & FOLLOWS != 0;
-        Ok(Table { generation, edition, pin, follows, dropped, entries: BTreeMap::new() })
+        let (follows, escrowed) = (flags & FOLLOWS != 0, flags & ESCROWED != 0);
+        Ok(Table { generation, edition, pin, follows, escrowed, dropped, entries: BTreeMap::new() })
     }
 
     fn read_drops(self, bytes: &[u8], others: bool) -> Result<Drops, TableError> {

@@ -122,6 +122,8 @@ pub struct Table {
     pin: Option<RootPin>,
     /// It was made from the table of the generation before, with all that was in that.
     follows: bool,
+    /// A bundle of this node's may be in escrow: from before its first byte went out.
+    escrowed: bool,
     dropped: Drops,
     entries: BTreeMap<(VaultId, Seal), ShareEntry>,
 }
@@ -131,7 +133,15 @@ impl Table {
     #[must_use]
     pub fn new(generation: Generation) -> Self {
         let dropped = Drops::default();
-        Self { generation, edition: 0, pin: None, follows: false, dropped, entries: BTreeMap::new() }
+        Self {
+            generation,
+            edition: 0,
+            pin: None,
+            follows: false,
+            escrowed: false,
+            dropped,
+            entries: BTreeMap::new(),
+        }
     }
     /// An empty one in place of a table of the same generation that was lost: what had been dropped from that, nobody knows.
     #[must_use]
@@ -147,6 +157,15 @@ impl Table {
     #[must_use]
     pub fn follows(&self) -> bool {
         self.follows
+    }
+    /// Whether a bundle of this node's may be in escrow.
+    #[must_use]
+    pub fn is_escrowed(&self) -> bool {
+        self.escrowed
+    }
+    /// Says that one may be, before its first byte goes out. Says whether that is new.
+    pub fn set_escrowed(&mut self) -> bool {
+        !std::mem::replace(&mut self.escrowed, true)
     }
     /// Whether shares were dropped from it, or may have been.
     #[must_use]
@@ -193,6 +212,12 @@ impl Table {
     /// All vaults with an entry, in order; one with two comes twice.
     pub fn vaults(&self) -> impl Iterator<Item = VaultId> + '_ {
         self.entries.keys().map(|(vault, _)| *vault)
+    }
+
+    /// Whether a share lies in it under this TPM policy.
+    #[must_use]
+    pub fn has_any(&self, seal: Seal) -> bool {
+        self.entries.iter().any(|((_, under), entry)| *under == seal && entry.mark != Mark::Lost)
     }
 
     /// Whether no share lies in it: marks of lost ones at most.

@@ -50,6 +50,7 @@ impl Table {
             edition: 0,
             pin: self.pin,
             follows: true,
+            escrowed: self.escrowed,
             dropped: Drops::default(),
             entries: BTreeMap::new(),
         };

@@ -160,7 +160,7 @@ fn authentic_and_malformed_is_refused() {
     };
     for (what, change) in [
         ("root pin", &(|b: &mut Vec<u8>| b[20] = 16) as &dyn Fn(&mut Vec<u8>)),
-        ("root pin", &|b| b[20] = 8),
+        ("root pin", &|b| b[20] = 32),
         ("root pin", &|b| b[21] = 1),
         ("count", &|b| b[54] += 1),
         ("seal", &|b| b[55 + 16] = 9),

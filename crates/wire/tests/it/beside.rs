@@ -31,6 +31,7 @@ fn control() -> Control {
         held_bundle: Some(BundleId { generation: Generation(2), digest: [6; 32] }),
         rescue: None,
         no_rescue: String::new(),
+        keeps_bundles: false,
     }
 }
 

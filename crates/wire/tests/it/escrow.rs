@@ -123,6 +123,7 @@ fn question_and_answer_read_back() {
             held_bundle: Some(id()),
             rescue,
             no_rescue: no_rescue.into(),
+            keeps_bundles: true,
         };
         let answer = ConfigResponse { config_hash: "h".into(), config: None, control: Some(control) };
         assert_eq!(ConfigResponse::decode(&answer.encode()), Ok(answer));

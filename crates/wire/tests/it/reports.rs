@@ -1,7 +1,7 @@
 //! Statuses of vaults and nodes: in EVE's words for any EVE controller, and in ours (IF-2).
 
 use vault::ids::{Epoch, Incarnation, SectionVersion};
-use vault::report::{Outcome, State, VaultReport};
+use vault::report::{By, Opened, Outcome, State, VaultReport};
 use vault::section::Operation;
 use wire::info::{AtRest, AttestationState, DeviceInfo, Info, NodeReport, PcrStatus, TpmPresence, VaultLine};
 
@@ -17,6 +17,7 @@ fn vault_report(state: State, wanted: Operation, error: Option<&str>) -> VaultRe
         epoch: Some(Epoch(4)),
         wanted,
         last: Some(Outcome { operation: "unlock".to_owned(), error }),
+        opened: None,
         detail: vec!["not escrowed".to_owned()],
     }
 }
@@ -74,6 +75,35 @@ fn every_state_is_reported_in_eves_words_and_in_ours() {
     assert_eq!((locked.status, locked.error), (AtRest::Unknown, None));
 }
 
+/// IF-2: by what a vault was opened goes both ways; what a newer node says of it that is not known here costs nothing of the rest.
+#[test]
+fn what_a_vault_was_opened_by_is_read_as_it_was_written() {
+    for by in By::ALL {
+        let report = VaultReport {
+            opened: Some(Opened { by }),
+            ..vault_report(State::Unlocked, Operation::Unlock, None)
+        };
+        let sent = info(vec![VaultLine::of(report, PcrStatus::Enabled)]);
+        assert_eq!(read_info(&sent), sent, "{by:?}");
+    }
+    for by in [0, 99] {
+        let report = [
+            bytes_field(1, vault_id(1).0.as_bytes()),
+            bytes_field(2, b"lines"),
+            number_field(3, 5),
+            number_field(6, 1),
+            bytes_field(9, &number_field(1, by)),
+        ];
+        let line = [bytes_field(1, b"lines"), bytes_field(50540, &report.concat())].concat();
+        let told = bytes_field(3, &bytes_field(29, &bytes_field(3, &line)));
+        let device = bytes_field(2, device().to_string().as_bytes());
+        let read = Info::decode(&[number_field(1, 1), device, told].concat()).expect("reads");
+        let Info::Device(read) = read else { panic!("{read:?}") };
+        let report = read.vaults[0].report.as_ref().expect("ours");
+        assert_eq!((report.state, &report.opened), (State::Unlocked, &None), "{by}");
+    }
+}
+
 /// Whatever an operation's error says, its report is written so that it can be read.
 #[test]
 fn hostile_or_endless_words_are_cut_not_lost() {
@@ -98,6 +128,7 @@ fn items_are_counted_before_any_is_made() {
     let line = |n: u128| {
         let report = VaultReport {
             id: vault_id(n),
+            opened: None,
             detail: detail.clone(),
             ..vault_report(State::Locked, Operation::Lock, None)
         };

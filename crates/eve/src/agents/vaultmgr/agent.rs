@@ -27,8 +27,8 @@ use crate::agents::vaultmgr::manager::{Manager, Owner};
 use crate::agents::vaultmgr::paths::Paths;
 use crate::agents::vaultmgr::telling::{Telling, Touched};
 use crate::bus::messages::{
-    AcceptController, DefineRoots, LockVault, OrderError, ReadRoots, Recreate, RootSlot, Session,
-    SignedConfig, Source, TpmStatus, UndefineRoots, UnlockVault, VaultStatus, Vaults,
+    AcceptController, DefineRoots, EscrowWish, LockVault, OrderError, ReadRoots, Recreate, RootSlot, Session,
+    SignedConfig, SignedWord, Source, TpmStatus, UndefineRoots, UnlockVault, VaultStatus, Vaults,
 };
 use crate::bus::{Agent, Bus, BusError, BusRoot, Call, CallError, Topic};
 
@@ -51,6 +51,7 @@ type Reply<A> = Sender<Result<A, OrderError>>;
 enum Input {
     Tpm(TpmStatus),
     Config(SignedConfig),
+    Word(SignedWord),
     Order(Order, Instant, Reply<VaultReport>),
     Accept(RootPin, Reply<VaultStatus>),
     Vaults(Reply<VaultStatus>),
@@ -75,7 +76,8 @@ pub(crate) fn run(root: &Path, bus: &Bus) -> anyhow::Result<()> {
     manager.jobs.leave_to_threads();
     bus.publish(&Session { key: manager.session_key() });
     let (telling, roots_at, waiting) = (Telling::new(bus.clone()), Instant::now(), Vec::new());
-    Loop { manager, inputs, later, telling, tpm: None, roots_at, waiting }.run();
+    let (bus, wish) = (bus.clone(), EscrowWish::default());
+    Loop { manager, inputs, later, telling, bus, wish, tpm: None, roots_at, waiting }.run();
     Ok(())
 }
 
@@ -94,6 +96,7 @@ fn listen(bus: &Bus) -> std::io::Result<Receiver<Input>> {
     let (sender, receiver) = sync_channel(0);
     carry(bus, &sender, Input::Tpm)?;
     carry(bus, &sender, Input::Config)?;
+    carry(bus, &sender, Input::Word)?;
     answer(bus, &sender, |UnlockVault { id }, reply| now(Order::Unlock(id), reply));
     answer(bus, &sender, |LockVault { id }, reply| now(Order::Lock(id), reply));
     answer(bus, &sender, |Recreate { id, name }, reply| now(Order::Recreate(id, name), reply));
@@ -131,6 +134,9 @@ struct Loop {
     /// What came between two vaults and has to wait for all of them: of each topic the newest.
     later: Later,
     telling: Telling,
+    bus: Bus,
+    /// What was said last that is wanted for the escrow.
+    wish: EscrowWish,
     tpm: Option<TpmHeard>,
     /// When roots that could not be read are asked for again.
     roots_at: Instant,
@@ -142,6 +148,7 @@ struct Loop {
 struct Later {
     tpm: Option<TpmStatus>,
     config: Option<SignedConfig>,
+    word: Option<SignedWord>,
     accept: VecDeque<(RootPin, Reply<VaultStatus>)>,
 }
 
@@ -149,7 +156,9 @@ impl Later {
     fn take(&mut self) -> Option<Input> {
         let accept = |(root, reply)| Input::Accept(root, reply);
         let tpm = self.tpm.take().map(Input::Tpm);
-        tpm.or_else(|| self.accept.pop_front().map(accept)).or_else(|| self.config.take().map(Input::Config))
+        tpm.or_else(|| self.accept.pop_front().map(accept))
+            .or_else(|| self.config.take().map(Input::Config))
+            .or_else(|| self.word.take().map(Input::Word))
     }
 }
 
@@ -177,6 +186,7 @@ impl Loop {
                 look = Instant::now() + LOOK;
                 touched = Touched::All;
             }
+            self.tell_wish();
             self.telling.tell(&self.manager, &touched);
         }
     }
@@ -198,6 +208,7 @@ impl Loop {
         match input {
             Input::Tpm(status) => self.hear_tpm(&status),
             Input::Config(config) => self.hear_config(&config),
+            Input::Word(word) => self.hear_word(&word),
             Input::Accept(root, reply) => drop(reply.send(self.accept(root))),
             Input::Order(order, asked, reply) => {
                 return obey(&mut self.manager, &mut self.waiting, &order, asked, reply);
@@ -229,6 +240,10 @@ impl Loop {
                     }
                     Input::Config(config) => {
                         later.config = Some(config);
+                        Touched::Nothing
+                    }
+                    Input::Word(word) => {
+                        later.word = Some(word);
                         Touched::Nothing
                     }
                     Input::Accept(root, reply) => {
@@ -290,6 +305,21 @@ impl Loop {
         self.manager.read_root_certificate();
         self.manager.hear_config(authority, &config.envelope.0, &config.certs.0);
         self.settle_all();
+    }
+
+    fn hear_word(&mut self, word: &SignedWord) {
+        self.manager.read_root_certificate();
+        self.manager.hear_word(&word.envelope.0, &word.certs.0);
+        self.settle_all();
+    }
+
+    /// Says what is wanted of the controller for the escrow, where that is new.
+    fn tell_wish(&mut self) {
+        let wish = self.manager.escrow_wish();
+        if self.wish != wish {
+            self.bus.publish(&wish);
+            self.wish = wish;
+        }
     }
 
     fn wants_roots(&self) -> bool {

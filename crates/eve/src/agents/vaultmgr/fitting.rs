@@ -119,6 +119,7 @@ mod tests {
             epoch: Some(Epoch(u64::MAX)),
             wanted: Operation::Unlock,
             last: Some(Outcome { operation: "change-key".into(), error: Some("é".repeat(1000)) }),
+            opened: None,
             detail: lines.to_vec(),
         }
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use vault::belief::{Belief, Heard};
-use vault::condition::{Hint, Key, Keys, Node, Seen, State};
+use vault::condition::{Hint, Key, Keys, Node, Past, Seen, State};
 use vault::defaults;
 use vault::ids::{CONFIG_VAULT, VaultId};
 use vault::plan::{Act, Hold, Known, Next, Step, one};
@@ -13,6 +13,7 @@ use vault::wanted::Wish;
 use wire::release::SessionSecret;
 
 use crate::agents::vaultmgr::belief::ring::Ring;
+use crate::agents::vaultmgr::escrow;
 use crate::agents::vaultmgr::generation::roots::Tpmmgr;
 use crate::agents::vaultmgr::generation::shares::{self, Shares, SharesError};
 use crate::agents::vaultmgr::hands::crypt::Crypt;
@@ -51,6 +52,8 @@ pub(crate) struct Manager<C: Crypt, T: Tpmmgr> {
     pub(super) measured: bool,
     /// What this node holds for true of its controller.
     pub(super) belief: Belief,
+    /// What is known of this node's escrow.
+    pub(super) escrow: escrow::Known,
     /// Whether the Config Vault was open when it was looked at last, and the record was read then.
     record_open: bool,
     /// A step of the node's own failed; it is tried again after a pause, or when something outside changes.
@@ -77,6 +80,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             tpmmgr,
             zedagent,
             belief: Belief::new(session.session_key()),
+            escrow: escrow::Known::default(),
             session,
             root_pem: root_certificate(&paths),
             paths,
@@ -106,7 +110,9 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
 
     /// The node's facts, as plans see them.
     pub(crate) fn node(&self) -> Node {
-        shares::node(self.shares.as_ref(), self.tpm_absent, self.measured, self.is_set_back())
+        let node = shares::node(self.shares.as_ref(), self.tpm_absent, self.measured, self.is_set_back());
+        let past = Past { next: self.upcoming(node.past.next), ..node.past };
+        Node { past, escrow: self.escrowed(), ..node }
     }
 
     /// Takes every vault as far as it goes. The Config Vault first: the record in it decides about the rest.
@@ -246,6 +252,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
 
     /// Observes everything anew, metadata too.
     fn look_again(&mut self, id: VaultId) {
+        self.escrow.note_changed(id);
         let known = self.slots.get(&id).and_then(VaultMemory::key);
         let sight = observe::observe(&self.crypt, &self.paths, id, known);
         self.seen(id, sight);

@@ -9,6 +9,7 @@
 
 mod agent;
 mod belief;
+mod escrow;
 mod fitting;
 mod generation;
 pub(crate) mod hands;

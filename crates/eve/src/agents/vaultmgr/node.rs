@@ -78,7 +78,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     /// Costs a look at every vault, so only where there may be one.
     fn node_step(&mut self) -> Option<NodeStep> {
         let past = self.node().past;
-        let may_be = self.node().table_lost() || past.dropped || past.others;
+        let may_be = self.node().table_lost() || past.dropped || past.others || past.rescued;
         if !may_be || self.is_set_back() {
             self.hold = match self.node().tpm {
                 Tpm::Unknown => Some(Hold::Tpm),

@@ -16,6 +16,7 @@ use crate::agents::vaultmgr::generation::roots::Tpmmgr;
 use crate::agents::vaultmgr::generation::shares::Shares;
 use crate::agents::vaultmgr::hands::crypt::Crypt;
 use crate::agents::vaultmgr::manager::Manager;
+use crate::agents::vaultmgr::vault::slot::VaultMemory;
 use crate::bus::messages::VaultStatus;
 
 impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
@@ -84,11 +85,11 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         let Known { seen, keys, setbacks, unseen } = &known;
         let view = View { id, wish: &wish, seen, keys, node: &node, setbacks: *setbacks };
         let slot = self.slots.get(&id);
-        let last = slot.and_then(|slot| slot.last.clone());
+        let past = slot.map(VaultMemory::remembered).unwrap_or_default();
         let no_pcrs = self.shares.as_ref().and_then(Shares::without_pcrs);
         let no_pcrs = no_pcrs.map(|why| why as &dyn Display);
         let reasons = Reasons { no_pcrs, hold: self.hold };
-        let mut report = report(&view, self.belief.desired().name(id), &next, last, reasons);
+        let mut report = report(&view, self.belief.desired().name(id), &next, past, reasons);
         let facts = slot.map(|slot| slot.facts.clone()).unwrap_or_default();
         let left = slot.map(|slot| slot.left.clone()).unwrap_or_default();
         match *unseen {

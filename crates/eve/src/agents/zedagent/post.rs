@@ -161,7 +161,7 @@ impl Zedagent<'_> {
 }
 
 /// A refusal of one thing, in words, for the rest to go on. Any other error stays one.
-fn of_this_alone<T>(done: Result<T, Failed>) -> Result<Result<T, String>, Failed> {
+pub(super) fn of_this_alone<T>(done: Result<T, Failed>) -> Result<Result<T, String>, Failed> {
     match done {
         Ok(done) => Ok(Ok(done)),
         Err(error) if error.refusal().is_some_and(Refusal::of_this_alone) => Ok(Err(error.words())),

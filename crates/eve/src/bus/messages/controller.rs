@@ -1,7 +1,8 @@
 //! The line to the controller: who the device is there, and what the controller says.
 
 use serde::{Deserialize, Serialize};
-use vault::ids::DeviceId;
+use vault::escrow::BundleId;
+use vault::ids::{DeviceId, Generation};
 
 use super::Bytes;
 
@@ -41,6 +42,37 @@ pub struct SignedConfig {
     pub envelope: Bytes,
     /// The certificates to verify it with.
     pub certs: Bytes,
+}
+
+/// The same, of an answer without a configuration, which says something of the escrow (zedagent).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignedWord {
+    /// The envelope.
+    pub envelope: Bytes,
+    /// The certificates to verify it with.
+    pub certs: Bytes,
+}
+
+/// What vaultmgr wants of the controller for its escrow.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EscrowWish {
+    /// A bundle that the controller does not hold yet.
+    pub upload: Option<EscrowUpload>,
+    /// The newest that it does, as this session heard it.
+    pub held: Option<BundleId>,
+    /// The generation of which the bundle is wanted back.
+    pub rescue: Option<Generation>,
+}
+
+/// A bundle, sealed to the controller.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EscrowUpload {
+    /// Which.
+    pub id: BundleId,
+    /// HPKE encapsulated key.
+    pub enc: Bytes,
+    /// HPKE ciphertext.
+    pub ciphertext: Bytes,
 }
 
 /// How it goes with the controller (zedagent): for people.

@@ -14,7 +14,9 @@ use serde::{Deserialize, Serialize};
 
 pub use attestation::{Challenge, Evidence, Proof, Session};
 pub use causes::Causes;
-pub use controller::{ControllerStatus, Onboarded, Onboarding, SignedConfig, Source};
+pub use controller::{
+    ControllerStatus, EscrowUpload, EscrowWish, Onboarded, Onboarding, SignedConfig, SignedWord, Source,
+};
 pub use node::{AgentLine, Agents, CLEARED, Location, NetworkStatus, Port, TpmIdentity, TpmStatus};
 pub use orders::{OrderError, Ordered};
 pub use tpm::{

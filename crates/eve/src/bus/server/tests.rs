@@ -90,6 +90,7 @@ fn named(name: &str) -> VaultReport {
         epoch: None,
         wanted: Operation::Unlock,
         last: None,
+        opened: None,
         detail: Vec::new(),
     }
 }

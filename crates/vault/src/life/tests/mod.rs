@@ -45,6 +45,7 @@ fn report(state: State, epoch: Option<u64>) -> VaultReport {
         epoch: epoch.map(Epoch),
         wanted: Operation::Unlock,
         last: None,
+        opened: None,
         detail: vec![],
     }
 }

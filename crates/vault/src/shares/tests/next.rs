@@ -152,3 +152,16 @@ fn a_share_that_does_not_open_keeps_its_generation() {
     let last = Table { generation: Generation(u32::MAX), ..Table::new(G) };
     assert_eq!(last.next(vsks(&old), vsks(&new), nonces(0)).map(drop), Err(NextError::Last));
 }
+
+/// Issue 9, 2: that a bundle may be in escrow is written in the table, from before its first byte goes out, and in the next generation's too.
+#[test]
+fn that_a_bundle_may_be_in_escrow_is_remembered() {
+    let key = root(7).table_key();
+    let mut whole = table();
+    assert!(!whole.is_escrowed() && whole.set_escrowed() && !whole.set_escrowed());
+    let read = Table::decode(&whole.encode(&key), &key).expect("authentic");
+    assert!(read.is_escrowed());
+    let next =
+        read.next(vsks(&[root(7).vsk(), pcrs().vsk()]), vsks(&new_vsks()), nonces(2)).expect("is made");
+    assert!(next.is_escrowed());
+}

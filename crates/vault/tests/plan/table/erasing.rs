@@ -82,7 +82,7 @@ fn if2_what_is_not_dead_yet_says_why() {
         let (keys, setbacks) = (held(TPM), Setbacks::default());
         let view = View { id: USER, wish, seen: &seen, keys: &keys, node: &NODE, setbacks };
         let reasons = Reasons { hold: Some(Hold::Pcrs), no_pcrs: None };
-        report(&view, name(), &next(&view), None, reasons).detail
+        report(&view, name(), &next(&view), Remembered::default(), reasons).detail
     };
     let not_dead = format!("{}: {}", Note::Erasing, Hold::Pcrs);
     assert!(not_dead.contains("not yet dead"), "{not_dead}");
@@ -96,4 +96,40 @@ fn if2_what_is_not_dead_yet_says_why() {
     for dropped in [Dropped::Perhaps, Dropped::None] {
         assert!(!told(&kept, dropped).iter().any(|line| line.contains("older share")));
     }
+}
+
+/// Issue 9, 2: where a bundle may be in escrow the next generation's is there before this one ends, and only its end waits for that. What came back
+/// from escrow is bound to this boot in the same way.
+#[test]
+fn a_generation_ends_after_the_next_one_is_in_escrow() {
+    let rescued = Past { rescued: true, ..Past::NOTHING };
+    for past in [DROPPED, rescued] {
+        let with = |next| planned(&all_open(), Node { past: Past { next, ..past }, ..NODE });
+        assert_eq!(with(Upcoming::Free), (Some(NodeStep::NextGeneration), Some(Hold::Due)));
+        assert_eq!(with(Upcoming::Unmade), (Some(NodeStep::PrepareGeneration), Some(Hold::Unmade)));
+        assert_eq!(with(Upcoming::Made), (None, Some(Hold::Escrow)), "the controller is waited for");
+        assert_eq!(with(Upcoming::Held), (Some(NodeStep::NextGeneration), Some(Hold::Due)));
+    }
+    let idle = Node { past: Past { next: Upcoming::Unmade, ..Past::NOTHING }, ..NODE };
+    assert_eq!(planned(&all_open(), idle), (None, None), "nothing is to end");
+    let moved = Node { tpm: Tpm::Present { table: TableSeen::Open, pcrs: false }, ..idle };
+    let moved = Node { past: Past { next: Upcoming::Unmade, ..DROPPED }, ..moved };
+    assert_eq!(held_by(&all_open(), moved), Hold::Pcrs, "what can't be carried over is not prepared");
+}
+
+/// "Not escrowed" until the controller says that it holds all, and "since" when it holds what was before.
+#[test]
+fn what_is_not_in_escrow_is_told() {
+    let told = |escrow| {
+        let seen = Seen { key: Key::Present, ..made(Custody::Tpm, 0) };
+        let (keys, setbacks) = (held(TPM), Setbacks::default());
+        let (wish, node) = (Wish::Keep(want(Custody::Tpm)), Node { escrow, ..NODE });
+        let view = View { id: USER, wish: &wish, seen: &seen, keys: &keys, node: &node, setbacks };
+        let reasons = Reasons { hold: None, no_pcrs: None };
+        let lines = report(&view, name(), &next(&view), None, reasons).detail;
+        lines.into_iter().filter(|line| line.contains("escrow")).collect::<Vec<_>>()
+    };
+    assert_eq!(told(Escrow::Nothing), ["not escrowed"]);
+    assert_eq!(told(Escrow::Older), ["not escrowed since its last change"]);
+    assert!(told(Escrow::Newest).is_empty());
 }

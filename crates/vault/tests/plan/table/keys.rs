@@ -127,6 +127,7 @@ fn a_change_of_custody_and_seal_has_no_weaker_state_between() {
         tpm: Tpm::Present { table: TableSeen::Open, pcrs: false },
         measured: true,
         past: Past::NOTHING,
+        escrow: Escrow::Nothing,
     };
     let both_shares = BySeal { tpm: Some(Mark::Made), pcrs: Some(Mark::Made) };
     let sealed = Wrapping::Tpm(Seal::Pcrs);
@@ -160,6 +161,7 @@ fn a_locked_vault_takes_another_seal() {
         tpm: Tpm::Present { table: TableSeen::Open, pcrs: false },
         measured: true,
         past: Past::NOTHING,
+        escrow: Escrow::Nothing,
     };
     let ask = |keys, node| step(&ask(USER, &Wish::Keep(locked.clone()), &seen, &keys, node));
     assert_eq!(ask(keys(), &NODE), Some(Step::Unwrap));

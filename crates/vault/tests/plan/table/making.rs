@@ -256,6 +256,7 @@ fn nothing_is_sealed_to_an_unmeasured_boot() {
         tpm: Tpm::Present { table: TableSeen::Open, pcrs: false },
         measured: false,
         past: Past::NOTHING,
+        escrow: Escrow::Nothing,
     };
     let policy = NodePolicy { seal: Seal::Pcrs, ..want(Custody::Tpm).policy };
     let wish = Wish::Keep(Want { policy, ..want(Custody::Tpm) });
@@ -299,8 +300,13 @@ fn a_long_step_under_way_is_no_failure() {
         let keys = held(TPM);
         let view = View { id: CONFIG_VAULT, wish: &wish, seen, keys: &keys, node: &NODE, setbacks };
         let next = next(&view);
-        let report =
-            vault::report::report(&view, "config".parse().expect("a name"), &next, None, Reasons::default());
+        let report = vault::report::report(
+            &view,
+            "config".parse().expect("a name"),
+            &next,
+            vault::report::Remembered::default(),
+            Reasons::default(),
+        );
         (next, report.state)
     };
     let plain =

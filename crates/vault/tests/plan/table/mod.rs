@@ -13,8 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use attest::SessionKey;
 use vault::condition::{
-    Dir, Hint, Key, Keys, MetaCopy, Node, OpenedBy, Part, Past, Place, Seen, ShareKey, Staged, State,
-    TableSeen, Tpm,
+    Dir, Escrow, Hint, Key, Keys, MetaCopy, Node, OpenedBy, Part, Past, Place, Seen, ShareKey, Staged, State,
+    TableSeen, Tpm, Upcoming,
 };
 use vault::custody::Wrapping;
 use vault::ids::{
@@ -23,7 +23,7 @@ use vault::ids::{
 use vault::plan::{
     Finished, Hold, Known, Next, NodeStep, Note, Setbacks, Step, StepKind, View, Wait, next, one, plan,
 };
-use vault::report::{Reasons, VaultReport, report};
+use vault::report::{By, Opened, Reasons, Remembered, VaultReport, report};
 use vault::section::{
     BySeal, Custody, Encryption, Entry, NodePolicy, Operation, Presence, Release, Seal, Section,
 };
@@ -35,12 +35,21 @@ use vault::wanted::{
 const USER: VaultId = VaultId(uuid::Uuid::from_u128(5));
 const DEVICE: DeviceId = DeviceId(uuid::Uuid::from_u128(0xd));
 const AES: Encryption = Encryption::Aes256Xts;
-const NODE: Node =
-    Node { tpm: Tpm::Present { table: TableSeen::Open, pcrs: true }, measured: true, past: Past::NOTHING };
-const TABLE_LOST: Node =
-    Node { tpm: Tpm::Present { table: TableSeen::Lost, pcrs: true }, measured: true, past: Past::NOTHING };
-const NO_TPM: Node = Node { tpm: Tpm::Absent, measured: false, past: Past::NOTHING };
-const TPM_NOT_HEARD: Node = Node { tpm: Tpm::Unknown, measured: false, past: Past::NOTHING };
+const NODE: Node = Node {
+    tpm: Tpm::Present { table: TableSeen::Open, pcrs: true },
+    measured: true,
+    past: Past::NOTHING,
+    escrow: Escrow::Nothing,
+};
+const TABLE_LOST: Node = Node {
+    tpm: Tpm::Present { table: TableSeen::Lost, pcrs: true },
+    measured: true,
+    past: Past::NOTHING,
+    escrow: Escrow::Nothing,
+};
+const NO_TPM: Node = Node { tpm: Tpm::Absent, measured: false, past: Past::NOTHING, escrow: Escrow::Nothing };
+const TPM_NOT_HEARD: Node =
+    Node { tpm: Tpm::Unknown, measured: false, past: Past::NOTHING, escrow: Escrow::Nothing };
 
 fn name() -> Name {
     "berlin".parse().expect("a name")

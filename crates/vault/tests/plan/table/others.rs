@@ -29,7 +29,7 @@ fn detail(seen: Seen) -> Vec<String> {
     let (wish, keys) = (Wish::Keep(want(Custody::Tpm)), held(TPM));
     let view =
         View { id: USER, wish: &wish, seen: &seen, keys: &keys, node: &NODE, setbacks: Setbacks::default() };
-    report(&view, name(), &next(&view), None, Reasons::default()).detail
+    report(&view, name(), &next(&view), Remembered::default(), Reasons::default()).detail
 }
 
 /// Each copy opens the vault: one that was taken away from the first and is in the second still does.

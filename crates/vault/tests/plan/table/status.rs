@@ -4,7 +4,7 @@ use super::*;
 
 fn reported(wish: &Wish, seen: &Seen, keys: &Keys, node: &Node) -> VaultReport {
     let view = View { id: USER, wish, seen, keys, node, setbacks: Setbacks::default() };
-    report(&view, name(), &next(&view), None, Reasons::default())
+    report(&view, name(), &next(&view), Remembered::default(), Reasons::default())
 }
 
 /// IF-2: what a status says, in the words that users see.
@@ -24,6 +24,21 @@ fn if2_a_status_says_plainly_what_is_not_done() {
     let begun = Seen { dir: Dir::Absent, shares: share(Mark::Begun), ..open };
     let status = reported(&wish, &begun, &keys(), &NODE);
     assert_eq!((status.state, status.created), (State::Creating, false));
+}
+
+/// IF-2: what a vault was opened by is told while it is open, or still in part, and not of one that is locked.
+#[test]
+fn if2_what_it_was_opened_by_is_told_while_it_is_open() {
+    let wish = Wish::Keep(want(Custody::Tpm));
+    for (key, told) in [(Key::Present, true), (Key::Incomplete, true), (Key::Absent, false)] {
+        let seen = Seen { key, ..made(Custody::Tpm, 1) };
+        let (keys, setbacks) = (keys(), Setbacks::default());
+        let view = View { id: USER, wish: &wish, seen: &seen, keys: &keys, node: &NODE, setbacks };
+        let opened = Some(Opened { by: By::LocalSeal });
+        let past = Remembered { last: None, opened: opened.clone() };
+        let report = report(&view, name(), &next(&view), past, Reasons::default());
+        assert_eq!(report.opened, opened.filter(|_| told), "{key:?}");
+    }
 }
 
 /// VC-2, VC-6: the new epoch is reported when the change has ended, old wraps scrubbed, and not before.
@@ -76,7 +91,7 @@ fn ko1_what_waits_for_a_measured_boot_says_what_is_known_of_this_one() {
     let told = |seen: &Seen, keys: &Keys| {
         let view = View { id: USER, wish: &wish, seen, keys, node: &NODE, setbacks: Setbacks::default() };
         let reasons = Reasons { no_pcrs: Some(&"PCR 4 differs"), hold: None };
-        report(&view, name(), &next(&view), None, reasons).detail
+        report(&view, name(), &next(&view), Remembered::default(), reasons).detail
     };
     let closed = Keys { none_fits: true, current: None, last: None, shares: key(ShareKey::Closed), ..keys() };
     let lines = told(&made(Custody::Tpm, 0), &closed);

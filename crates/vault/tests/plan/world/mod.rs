@@ -16,8 +16,8 @@ use attest::SessionKey;
 use controller::Database;
 use vault::belief::{Answer, Belief, Beside, Kept};
 use vault::condition::{
-    Dir, Hint, Key, Keys, MetaCopy, Node, OpenedBy, Past, Place as CopyPlace, Seen, ShareKey, Staged, State,
-    TableSeen, Tpm,
+    Dir, Escrow, Hint, Key, Keys, MetaCopy, Node, OpenedBy, Past, Place as CopyPlace, Seen, ShareKey, Staged,
+    State, TableSeen, Tpm,
 };
 use vault::custody::Wrapping;
 use vault::ids::{

@@ -11,8 +11,8 @@ impl World {
             false => Tpm::Absent,
         };
         let Disk { dropped, roots, .. } = &self.disk;
-        let past = Past { dropped: *dropped, others: roots.others.is_some(), setback: false };
-        Node { tpm, measured: true, past }
+        let past = Past { dropped: *dropped, others: roots.others.is_some(), ..Past::NOTHING };
+        Node { tpm, measured: true, past, escrow: Escrow::Nothing }
     }
 
     pub(super) fn seen(&self) -> Seen {

@@ -85,6 +85,7 @@ fn status(state: State, why: String) -> VaultStatus {
         epoch: None,
         wanted: Operation::Unlock,
         last: None,
+        opened: None,
         detail: vec![why.clone()],
     };
     let vaults = defaults::first(std::iter::empty()).into_iter().map(report).collect();
@@ -101,6 +102,7 @@ fn take(
     match inputs.recv_timeout(ROOTS_AGAIN) {
         Ok(Input::Tpm(tpm)) => later.tpm = Some(tpm),
         Ok(Input::Config(config)) => later.config = Some(config),
+        Ok(Input::Word(word)) => later.word = Some(word),
         Ok(Input::Order(_, _, reply)) => drop(reply.send(Err(refusal.clone()))),
         Ok(Input::Accept(_, reply)) => drop(reply.send(Err(refusal.clone()))),
         Ok(Input::Vaults(reply)) => drop(reply.send(Ok(status.clone()))),

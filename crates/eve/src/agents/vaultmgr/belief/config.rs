@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::agents::vaultmgr::escrow::Said as OfEscrow;
 use vault::belief::{Answer, Beside, LockOrders, Said, Signed};
 use vault::shares::RootPin;
 use wire::config::{DeviceConfig, SignedConfig, SignedConfigError};
@@ -22,13 +23,15 @@ pub(crate) enum Refused {
 }
 
 /// Verifies a signed answer with the certificates that came with it, against the installed root certificate, PEM.
-pub(crate) fn verify(root_pem: &[u8], signed: Signed) -> Result<Answer, Refused> {
+pub(crate) fn verify(root_pem: &[u8], signed: Signed) -> Result<(Answer, OfEscrow), Refused> {
     let trusted = ControllerCerts::decode(&signed.certs)?.verify(root_pem, Validity::Ignored)?;
     let root = RootPin(trusted.root().0);
     let answer = SignedConfig::verify(&signed.envelope, &trusted)?;
     let said = answer.response().config.as_ref().map_or(Said::Unchanged, said);
-    let beside = answer.response().control.as_ref().map(beside).unwrap_or_default();
-    Ok(Answer { root, said, beside, signed })
+    let control = answer.response().control.clone();
+    let beside = control.as_ref().map(beside).unwrap_or_default();
+    let key = trusted.ecdh().first().map(|ecdh| ecdh.certificate.public_key().clone());
+    Ok((Answer { root, said, beside, signed }, OfEscrow { root, key, control }))
 }
 
 fn said(config: &DeviceConfig) -> Said {

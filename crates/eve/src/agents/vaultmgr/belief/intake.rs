@@ -55,6 +55,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             TpmHeard::Ready { key, .. } | TpmHeard::Absent { key } => Some(key),
             TpmHeard::Failing => None,
         };
+        self.escrow.set_device_key(key);
         self.hear(Heard::Tpm(self.roots(), key));
         if !self.waits_for_roots() {
             // What waited for the roots is judged by the record too.
@@ -122,7 +123,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     }
 
     /// Everything that failed may be tried anew, and keys on what did not open: others are at hand than before.
-    fn start_afresh(&mut self) {
+    pub(in crate::agents::vaultmgr) fn start_afresh(&mut self) {
         self.learned += 1;
         self.node_setback = None;
         self.slots.values_mut().for_each(slot::VaultMemory::afresh);
@@ -137,7 +138,10 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
 
     fn hear_signed(&mut self, authority: Authority, signed: Signed) {
         match verify(&self.root_pem, signed) {
-            Ok(answer) => self.hear(Heard::Answer(authority, Box::new(answer))),
+            Ok((answer, escrow)) => {
+                self.hear(Heard::Answer(authority, Box::new(answer)));
+                self.hear_escrow(escrow);
+            }
             Err(error) => {
                 let words =
                     format!("a configuration was refused: {}", crate::agents::vaultmgr::chain(&error));
@@ -243,7 +247,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
 
     fn verify_kept(&mut self, signed: Signed) -> Option<Heard> {
         match verify(&self.root_pem, signed) {
-            Ok(answer) => Some(Heard::Answer(Authority::Checkpoint, Box::new(answer))),
+            Ok((answer, _)) => Some(Heard::Answer(Authority::Checkpoint, Box::new(answer))),
             Err(error) => {
                 let words =
                     format!("the kept configuration was refused: {}", crate::agents::vaultmgr::chain(&error));
@@ -296,8 +300,9 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     /// closes no vault here.
     fn unless_contradicted(&self, kept: Option<Kept>) -> Result<Option<Kept>, RecordError> {
         let damaged = |kept: &Kept| {
-            verify(&self.root_pem, kept.signed.clone())
-                .is_ok_and(|answer| !kept.agrees_with(&answer) || self.belief.is_of_another_node(&answer))
+            verify(&self.root_pem, kept.signed.clone()).is_ok_and(|(answer, _)| {
+                !kept.agrees_with(&answer) || self.belief.is_of_another_node(&answer)
+            })
         };
         if kept.as_ref().is_some_and(damaged) { Err(RecordError::Contradicted) } else { Ok(kept) }
     }

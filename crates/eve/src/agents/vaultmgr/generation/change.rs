@@ -3,19 +3,19 @@
 //! The order: both copies of the next table, durable; the next roots in the TPM, written and read back; the roots of before undefined; their table
 //! overwritten and unlinked. Before the second of these the old generation is in force, and after it the new one, whole: until the old roots are gone
 //! the new table is not changed (`Shares::change` refuses). A TPM that does not take the next roots costs the attempt, and nothing else.
+//!
+//! Where a bundle may be in escrow the next generation is made in memory first, and begins when the controller holds its bundle
+//! (`generation/upcoming.rs`).
 
 use std::collections::BTreeSet;
 
 use fscrypt::scrub;
 use vault::ids::Generation;
-use vault::roots::{PcrsRoot, TpmRoot};
-use vault::secret::RootSecret;
-use vault::section::BySeal;
-use vault::shares::{Nonce, Table};
+use vault::shares::Table;
 
 use crate::agents::vaultmgr::generation::files::{folders, write};
-use crate::agents::vaultmgr::generation::roots::{RootKeys, Tpmmgr};
-use crate::agents::vaultmgr::generation::shares::{Shares, SharesError, nonce, random};
+use crate::agents::vaultmgr::generation::roots::Tpmmgr;
+use crate::agents::vaultmgr::generation::shares::{Shares, SharesError};
 use crate::agents::vaultmgr::paths::Paths;
 
 /// What is left of generations that ended, or that never came into force.
@@ -43,19 +43,20 @@ impl Shares {
         paths: &Paths,
         tpmmgr: &mut dyn Tpmmgr,
     ) -> Result<(), SharesError> {
-        let (Some(keys), Some(table)) = (&self.keys, &self.table) else { return Err(SharesError::NoRoot) };
-        let (tpm, pcrs) = (TpmRoot(RootSecret::init(random)?), PcrsRoot(RootSecret::init(random)?));
-        let (old, of_new) = (both(keys)?, [tpm.vsk(), pcrs.vsk()]);
-        let nonces = (0..table.share_count()).map(|_| nonce()).collect::<Result<Vec<Nonce>, _>>()?;
-        let mut next = table.next(old, BySeal { tpm: &of_new[0], pcrs: &of_new[1] }, nonces)?;
-        let (before, generation) = (table.generation(), next.generation());
-        let new = RootKeys::of(generation, &tpm, Ok(&pcrs));
-        let ready =
-            write(paths, &mut next, &new).and_then(|()| Ok(tpmmgr.define_roots(generation, &tpm, &pcrs)?));
+        let before = self.generation().ok_or(SharesError::NoRoot)?;
+        let made = match self.upcoming.take().filter(|made| self.is_next(made)) {
+            Some(made) => made,
+            None => Box::new(self.make_upcoming()?),
+        };
+        let (generation, mut next) = (made.keys.generation, made.table.clone());
+        let ready = write(paths, &mut next, &made.keys)
+            .and_then(|()| Ok(tpmmgr.define_roots(generation, &made.tpm, &made.pcrs)?));
         if let Err(error) = ready {
+            self.upcoming = Some(made);
             return Err(self.take_back(paths, tpmmgr, generation, error));
         }
-        // Escrow, which is not built, goes here: the next generation's bundle is with the controller before the roots of this one go.
+        let new = made.keys;
+        self.rescued = false;
         (self.keys, self.table, self.left) = (Some(new), Some(next), Left::of(before));
         self.drop_left(paths, tpmmgr)
     }
@@ -87,11 +88,6 @@ impl Shares {
         }
         Ok(())
     }
-}
-
-fn both(keys: &RootKeys) -> Result<BySeal<&vault::roots::Vsk>, SharesError> {
-    let pcrs = keys.pcrs.as_ref().map_err(|_| SharesError::NoRoot)?;
-    Ok(BySeal { tpm: &keys.tpm, pcrs })
 }
 
 /// Overwrites and unlinks a generation's table in both places.

@@ -4,3 +4,4 @@ pub(crate) mod change;
 mod files;
 pub(crate) mod roots;
 pub(crate) mod shares;
+pub(crate) mod upcoming;

@@ -3,7 +3,7 @@
 
 use vault::ids::Generation;
 use vault::roots::{PcrsRoot, TpmRoot, Vsk};
-use vault::secret::{RootSecret, TableKey};
+use vault::secret::{EscrowKey, RootSecret, TableKey};
 use vault::shares::Table;
 
 /// One NV slot, as tpmmgr read it.
@@ -82,6 +82,8 @@ pub(crate) struct RootKeys {
     pub(crate) tpm: Vsk,
     /// VSK(pcrs), when `P_g` could be read.
     pub(crate) pcrs: Result<Vsk, NoPcrs>,
+    /// `W_g`.
+    pub(crate) escrow: EscrowKey,
 }
 
 /// Why `P_g` is not at hand.
@@ -112,7 +114,8 @@ fn differ(pcrs: &[u8]) -> String {
 
 impl RootKeys {
     pub(crate) fn of(generation: Generation, tpm: &TpmRoot, pcrs: Result<&PcrsRoot, NoPcrs>) -> Self {
-        Self { generation, table: tpm.table_key(), tpm: tpm.vsk(), pcrs: pcrs.map(PcrsRoot::vsk) }
+        let (table, escrow) = (tpm.table_key(), tpm.escrow_key());
+        Self { generation, table, tpm: tpm.vsk(), pcrs: pcrs.map(PcrsRoot::vsk), escrow }
     }
 
     /// Takes `P_g` from a later reading of the same generation. Says whether it is at hand now.

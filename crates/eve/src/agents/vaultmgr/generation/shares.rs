@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::io;
 
 use fscrypt::scrub;
-use vault::condition::{Node, Past, ShareKey, TableSeen, Tpm};
+use vault::condition::{Escrow, Node, Past, ShareKey, TableSeen, Tpm};
 use vault::ids::{Generation, VaultId};
 use vault::roots::{PcrsRoot, TpmRoot, Vsk};
 use vault::secret::{RootSecret, TpmShare};
@@ -19,6 +19,7 @@ use crate::agents::vaultmgr::generation::files::{folders, heal, keep_aside, newe
 use crate::agents::vaultmgr::generation::roots::{
     Generations, Lost, NoPcrs, RootKeys, Tpmmgr, TpmmgrError, judge,
 };
+use crate::agents::vaultmgr::generation::upcoming::Made;
 use crate::agents::vaultmgr::hands::crypt::CryptError;
 use crate::agents::vaultmgr::paths::Paths;
 
@@ -87,6 +88,10 @@ pub(crate) struct Shares {
     /// Incomplete generations, while no table is open: those that may go, and those that stay.
     undefine: Vec<Generation>,
     keep: Vec<Generation>,
+    /// The next generation, while it is made and has not begun.
+    pub(super) upcoming: Option<Box<Made>>,
+    /// The root that is bound to PCRs came back from escrow.
+    pub(super) rescued: bool,
 }
 
 /// The kernel's, which blocks until it is seeded. aws-lc's own generator first measures for 25 ms, in each process and so at each
@@ -247,7 +252,8 @@ impl Shares {
     /// What is to go of generations, as plans see it.
     pub(crate) fn past(&self, setback: bool) -> Past {
         let dropped = self.table.as_ref().is_some_and(Table::has_dropped);
-        Past { dropped, others: !self.left.is_empty(), setback }
+        let (rescued, next) = (self.rescued, self.how_far());
+        Past { dropped, others: !self.left.is_empty(), rescued, setback, next }
     }
 
     /// The generation in force, while its table is open.
@@ -319,7 +325,7 @@ impl Shares {
         vsk(self.keys.as_ref().ok_or(SharesError::NoRoot)?, seal)
     }
 
-    fn change(
+    pub(super) fn change(
         &mut self,
         paths: &Paths,
         change: impl FnOnce(&mut Table, &RootKeys) -> Result<(), SharesError>,
@@ -348,7 +354,7 @@ pub(crate) fn node(shares: Option<&Shares>, absent: bool, measured: bool, setbac
         (None, false) => Tpm::Unknown,
     };
     let past = shares.map_or(Past::NOTHING, |shares| shares.past(setback));
-    Node { tpm, measured, past }
+    Node { tpm, measured, past, escrow: Escrow::Nothing }
 }
 
 fn add_fresh(

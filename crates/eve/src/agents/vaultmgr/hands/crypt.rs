@@ -6,6 +6,7 @@ use std::path::Path;
 pub(crate) use vault::condition::Place;
 use vault::condition::{Hint, Key, Others};
 use vault::custody::Wrapping;
+use vault::escrow::VaultFiles;
 use vault::ids::VaultId;
 use vault::secret::WrappingSecret;
 use vault::section::Encryption;
@@ -126,6 +127,11 @@ pub(crate) trait Crypt {
     fn remove_key(&self, key: KeyId) -> Result<Key, CryptError>;
     /// Sets the policy on an empty directory.
     fn set_policy(&self, path: &Path, key: KeyId, encryption: Encryption) -> Result<(), CryptError>;
+
+    /// Its key files as they lie on the disk, for the escrow; none while no copy is whole, or it is not known which is in force.
+    fn key_files(&self, _vault: VaultId) -> Option<VaultFiles> {
+        None
+    }
 
     /// Where overwritten metadata may have left copies, in words for people.
     fn residue(&self) -> Option<&'static str> {

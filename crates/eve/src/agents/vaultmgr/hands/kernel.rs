@@ -22,6 +22,7 @@ use fscrypt::{
 };
 use vault::condition::{Hint, Key};
 use vault::custody::Wrapping;
+use vault::escrow::{KeyFile, VaultFiles};
 use vault::ids::VaultId;
 use vault::secret::WrappingSecret;
 use vault::section::Encryption;
@@ -297,6 +298,16 @@ impl Crypt for Kernel {
         let synced = self.disk.run(Op::SyncFile { file: &directory });
         synced.map_err(failed("syncing the directory"))?;
         parent.sync_together().map_err(failed("syncing the directory"))
+    }
+
+    fn key_files(&self, vault: VaultId) -> Option<VaultFiles> {
+        let whole = |place| self.files(vault, place).ok().filter(|all| all.len() == 1);
+        let files = whole(Place::First).or_else(|| whole(Place::Second))?.remove(0);
+        let protector =
+            KeyFile { name: files.protector.descriptor().to_string(), bytes: files.protector.to_bytes() };
+        let policy =
+            KeyFile { name: files.policy.policy().identifier.to_string(), bytes: files.policy.to_bytes() };
+        (protector.fits() && policy.fits()).then_some(VaultFiles { protector, policy })
     }
 
     fn residue(&self) -> Option<&'static str> {

@@ -23,7 +23,7 @@ fn if6_what_is_not_signed_under_the_installed_root_is_refused() {
         verify(root_pem, Signed { envelope: envelope.to_vec(), certs: certs.to_vec() })
     };
     let answer = ask(&root_pem, &envelope(), &certs()).expect("right");
-    assert!(matches!(answer.said, Said::Section(..)));
+    assert!(matches!(answer.0.said, Said::Section(..)));
     assert!(matches!(ask(b"", &envelope(), &certs()), Err(Refused::Certs(_))));
     let mut flipped = envelope();
     let middle = flipped.len() / 2;

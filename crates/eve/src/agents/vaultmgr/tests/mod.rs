@@ -20,6 +20,7 @@ mod life;
 mod many;
 mod movein;
 mod node;
+mod opened;
 mod orders;
 mod others;
 mod rolled_back;

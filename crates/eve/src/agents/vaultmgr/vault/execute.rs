@@ -19,6 +19,7 @@ use crate::agents::vaultmgr::hands::holders;
 use crate::agents::vaultmgr::hands::movein::MoveError;
 use crate::agents::vaultmgr::hands::tree::Trouble;
 use crate::agents::vaultmgr::manager::Manager;
+use crate::agents::vaultmgr::vault::slot::VaultMemory;
 
 /// Why a step was not done. What was there is as it was, or the step is repeated.
 #[derive(Debug, thiserror::Error)]
@@ -126,6 +127,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         Ok(match step {
             NodeStep::BeginTable { lost } => shares.begin_anew(&self.paths, &mut self.tpmmgr, lost),
             NodeStep::DropGenerations => shares.drop_left(&self.paths, &mut self.tpmmgr),
+            NodeStep::PrepareGeneration => shares.prepare(),
             NodeStep::NextGeneration => shares.next_generation(&self.paths, &mut self.tpmmgr),
         }?)
     }
@@ -138,7 +140,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     ) -> Result<(), StepError> {
         let secret = self.secret(id, wrapping)?;
         let protector = self.crypt.create(id, encryption, wrapping, &secret)?;
-        self.hold(id, protector, OpenedBy { first: Some(wrapping), second: Some(wrapping) });
+        self.hold(id, protector, OpenedBy { first: Some(wrapping), second: Some(wrapping) }).made(wrapping);
         Ok(())
     }
 
@@ -178,7 +180,11 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             }
         }
         match (protector, damaged) {
-            (Some(protector), _) => self.hold(id, protector, held),
+            (Some(protector), _) => {
+                let by = held.first.or(held.second);
+                let slot = self.hold(id, protector, held);
+                by.into_iter().for_each(|wrapping| slot.opened(wrapping));
+            }
             (None, Some(error)) => return Err(error.into()),
             (None, None) => self.slots.entry(id).or_default().none_fits = true,
         }
@@ -197,11 +203,17 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         Ok(())
     }
 
-    fn hold(&mut self, id: VaultId, protector: C::Protector, held: OpenedBy) {
+    fn hold(
+        &mut self,
+        id: VaultId,
+        protector: C::Protector,
+        held: OpenedBy,
+    ) -> &mut VaultMemory<C::Protector> {
         let slot = self.slots.entry(id).or_default();
         slot.held = Some((protector, held));
         slot.none_fits = false;
         self.remember_keys(id);
+        self.slots.entry(id).or_default()
     }
 
     /// Which keys of the controller's opened it: under the same number another may come, from another copy of its database.

@@ -4,9 +4,10 @@
 use std::time::{Duration, Instant};
 
 use vault::condition::{Keys, OpenedBy, Seen, State};
+use vault::custody::Wrapping;
 use vault::ids::Epoch;
 use vault::plan::{Act, Known, Next, Op, Setbacks, StepKind};
-use vault::report::Outcome;
+use vault::report::{By, Opened, Outcome, Remembered};
 use vault::section::BySeal;
 use vault::shares::Mark;
 
@@ -28,6 +29,10 @@ pub(crate) struct VaultMemory<P> {
     pub(crate) held_by: Vec<(Epoch, KeyMark)>,
     pub(crate) none_fits: bool,
     pub(crate) last: Option<Outcome>,
+    /// By what its protector's key came to hand.
+    opened: Option<Opened>,
+    /// What was left of it was discarded by an order to make it anew, and it is not made yet.
+    anew: bool,
     /// The operation whose steps were done since the vault last came to rest.
     under_way: Option<Op>,
     /// Facts for the status: who holds files, what could not be observed.
@@ -50,6 +55,8 @@ impl<P> Default for VaultMemory<P> {
             held_by: Vec::new(),
             none_fits: false,
             last: None,
+            opened: None,
+            anew: false,
             under_way: None,
             facts: Vec::new(),
             left: Vec::new(),
@@ -73,8 +80,25 @@ impl<P> VaultMemory<P> {
         self.none_fits = false;
     }
 
+    /// Its metadata was made under `wrapping`: by an order to have it anew, or for the first time.
+    pub(crate) fn made(&mut self, wrapping: Wrapping) {
+        let by = if std::mem::take(&mut self.anew) { By::Recreated } else { By::of(wrapping) };
+        self.opened = Some(Opened { by });
+    }
+
+    /// Its metadata opened under `wrapping`.
+    pub(crate) fn opened(&mut self, wrapping: Wrapping) {
+        self.opened = Some(Opened { by: By::of(wrapping) });
+    }
+
+    /// What a report tells of this life.
+    pub(crate) fn remembered(&self) -> Remembered {
+        Remembered { last: self.last.clone(), opened: self.opened.clone() }
+    }
+
     /// A step of an operation was done.
     pub(crate) fn done(&mut self, op: Op) {
+        self.anew |= op == Op::Recreate;
         self.under_way = Some(op);
     }
 

@@ -1,0 +1,259 @@
+//! The node's side of the escrow: bundles put together and sealed to the controller, what its signed answers to this session say that it holds, and
+//! the root that is bound to PCRs taken back from it. zedagent carries bytes, and no more. Nothing goes out before the share table says that
+//! something may have; and nothing counts that is not from the controller whose root is pinned, to this session.
+
+use std::collections::BTreeSet;
+
+use vault::belief::{About, Signed};
+use vault::condition::{Escrow, Upcoming};
+use vault::escrow::{BadBundle, Bundle, BundleId, NotOurs};
+use vault::ids::{DeviceId, DeviceKey, VaultId};
+use vault::shares::RootPin;
+use wire::P256PublicKey;
+use wire::control::Control;
+use wire::escrow::{NotOpened, SealedBundle, open_down, seal_up};
+
+use crate::agents::vaultmgr::belief::config::{self, Refused};
+use crate::agents::vaultmgr::generation::roots::{NoPcrs, Tpmmgr};
+use crate::agents::vaultmgr::generation::shares::Shares;
+use crate::agents::vaultmgr::generation::upcoming::Files;
+use crate::agents::vaultmgr::hands::crypt::Crypt;
+use crate::agents::vaultmgr::manager::Manager;
+use crate::bus::messages::{Bytes, EscrowUpload, EscrowWish};
+
+/// Who keeps this node's bundles.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Keeper {
+    /// What it calls this device.
+    device: DeviceId,
+    /// The key of its ECDH certificate.
+    key: P256PublicKey,
+}
+
+/// What a signed answer says of the escrow.
+#[derive(Debug, Clone)]
+pub(super) struct Said {
+    pub(super) root: RootPin,
+    pub(super) key: Option<P256PublicKey>,
+    pub(super) control: Option<Control>,
+}
+
+/// Why the root does not come back. All stays as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum RescueError {
+    /// The seal around it.
+    #[error("the bundle that the controller gave back does not open in this session; it is asked for again")]
+    NotOpened(#[from] NotOpened),
+    /// Its bytes.
+    #[error("the bundle that the controller gave back is none: look at the controller's log")]
+    Bad(#[from] BadBundle),
+    /// Another's.
+    #[error(
+        "the bundle that the controller gave back is of another device or generation than this node's: look at `evc describe device`"
+    )]
+    Another,
+    /// It was made under another TPM, or is damaged.
+    #[error(
+        "the root in the bundle does not open by this node's TPM: the vaults that hang on it stay closed"
+    )]
+    NotOurs(#[from] NotOurs),
+    /// There is none in it.
+    #[error("the bundle has no root that is bound to PCRs: the vaults that hang on it stay closed")]
+    NoRoot,
+}
+
+/// What is known of it in this life.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    keeper: Option<Keeper>,
+    device_key: Option<DeviceKey>,
+    /// The newest that the controller says it holds.
+    held: Option<BundleId>,
+    /// Something was heard of that in this session.
+    heard: bool,
+    /// The newest of this generation's that it said.
+    acknowledged: Option<BundleId>,
+    files: Files,
+    changed: BTreeSet<VaultId>,
+    /// Of the parts as they were when it was put together.
+    own: Option<BundleId>,
+    of: Option<(vault::ids::Generation, u64)>,
+    upload: Option<EscrowUpload>,
+}
+
+impl Known {
+    /// A vault's key files may be others now.
+    pub(super) fn note_changed(&mut self, id: VaultId) {
+        self.changed.insert(id);
+    }
+
+    pub(super) fn set_device_key(&mut self, key: Option<DeviceKey>) {
+        self.device_key = key.or(self.device_key);
+    }
+
+    /// As it is told. Before this session heard anything, what the table remembers is not called in question.
+    fn standing(&self, remembered: bool) -> Escrow {
+        match self.acknowledged {
+            _ if self.own.is_some() && self.own == self.held => Escrow::Newest,
+            held @ Some(_) if held == self.own => Escrow::Newest,
+            Some(_) => Escrow::Older,
+            None if remembered && !self.heard => Escrow::Newest,
+            None => Escrow::Nothing,
+        }
+    }
+}
+
+impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
+    /// What is in escrow, for plans.
+    pub(super) fn escrowed(&self) -> Escrow {
+        self.escrow.standing(self.shares.as_ref().is_some_and(Shares::is_escrowed))
+    }
+
+    /// How far the next generation is, with what the controller holds.
+    pub(super) fn upcoming(&self, next: Upcoming) -> Upcoming {
+        let upload = self.escrow.upload.as_ref().map(|upload| upload.id);
+        let held = next == Upcoming::Made && upload.is_some() && upload == self.escrow.held;
+        let is_next = upload.map(|id| id.generation) == self.after();
+        if held && is_next { Upcoming::Held } else { next }
+    }
+
+    fn after(&self) -> Option<vault::ids::Generation> {
+        self.shares.as_ref().and_then(Shares::generation).and_then(vault::ids::Generation::after)
+    }
+
+    /// An answer that says nothing of vaults, and something of the escrow.
+    pub(crate) fn hear_word(&mut self, envelope: &[u8], certs: &[u8]) {
+        let signed = Signed { envelope: envelope.to_vec(), certs: certs.to_vec() };
+        match config::verify(&self.root_pem, signed) {
+            Ok((_, said)) => self.hear_escrow(said),
+            Err(error) => self.refused_word(&error),
+        }
+    }
+
+    fn refused_word(&mut self, error: &Refused) {
+        self.notes
+            .log(format!("a word on the escrow was refused: {}", crate::agents::vaultmgr::chain(error)));
+    }
+
+    /// What an answer says of the escrow, beside all else.
+    pub(super) fn hear_escrow(&mut self, said: Said) {
+        let Said { root, key, control: Some(control) } = said else { return };
+        let pinned = self.shares.as_ref().and_then(Shares::pin);
+        if pinned != Some(root) || control.session != self.session_key() {
+            return;
+        }
+        let keeper = key.map(|key| Keeper { device: control.device, key });
+        self.escrow.keeper = keeper.filter(|_| control.keeps_bundles);
+        self.escrow.heard |= self.escrow.keeper.is_some();
+        if let Some(held) = control.held_bundle {
+            self.escrow.held = Some(held);
+            if Some(held.generation) != self.after() {
+                self.escrow.acknowledged = Some(held);
+            }
+        }
+        if let Some(rescue) = &control.rescue {
+            self.rescue(control.device, rescue);
+        } else if !control.no_rescue.is_empty() && self.wants_rescue() {
+            let words = format!(
+                "the secret that is bound to the measured boot is not given back from escrow: {}; an operator looks at `evc describe device`, and if this boot is good takes `evc reference learn` and `evc reference approve`",
+                control.no_rescue
+            );
+            self.notes.tell(About::Escrow, words);
+        }
+    }
+
+    fn wants_rescue(&self) -> bool {
+        self.shares.as_ref().is_some_and(Shares::wants_rescue)
+    }
+
+    fn rescue(&mut self, device: DeviceId, sealed: &SealedBundle) {
+        if !self.wants_rescue() {
+            return;
+        }
+        let moved = self.shares.as_ref().and_then(Shares::without_pcrs).map(NoPcrs::to_string);
+        match self.rescued_root(device, sealed) {
+            Ok(()) => {
+                let words = format!(
+                    "the secret that is bound to the measured boot came back from escrow ({}); it is bound to this boot next",
+                    moved.unwrap_or_default()
+                );
+                tracing::warn!("{words}");
+                self.notes.tell(About::Escrow, words);
+                self.start_afresh();
+            }
+            Err(error) => self.notes.tell(About::Escrow, crate::agents::vaultmgr::chain(&error)),
+        }
+    }
+
+    fn rescued_root(&mut self, device: DeviceId, sealed: &SealedBundle) -> Result<(), RescueError> {
+        let bytes = open_down(&self.session, device, sealed)?;
+        let bundle = Bundle::decode(&bytes)?;
+        let shares = self.shares.as_mut().ok_or(RescueError::Another)?;
+        let keys = shares.keys_in_force().ok_or(RescueError::Another)?;
+        let of = (Some(bundle.device()), bundle.generation());
+        if of != (self.escrow.device_key, keys.generation) {
+            return Err(RescueError::Another);
+        }
+        let root = bundle.open_pcrs(&keys.escrow)?.ok_or(RescueError::NoRoot)?;
+        shares.rescue(&root);
+        Ok(())
+    }
+
+    /// What zedagent is to do about it: to post a bundle that the controller does not hold, and what to ask with.
+    pub(crate) fn escrow_wish(&mut self) -> EscrowWish {
+        if let Err(words) = self.refresh_upload() {
+            self.notes.log(words);
+        }
+        let shares = self.shares.as_ref();
+        let held = self.escrow.held;
+        EscrowWish {
+            upload: self.escrow.upload.clone().filter(|upload| Some(upload.id) != held),
+            held,
+            rescue: shares.filter(|_| self.wants_rescue()).and_then(Shares::generation),
+        }
+    }
+
+    /// Puts together what is to be in escrow now: the next generation's bundle while it is made, else that of the one in force.
+    fn refresh_upload(&mut self) -> Result<(), String> {
+        let (Some(keeper), Some(device)) = (self.escrow.keeper.clone(), self.escrow.device_key) else {
+            return Ok(());
+        };
+        let Some(shares) = self.shares.as_mut() else { return Ok(()) };
+        let failed = |error: &(dyn std::error::Error + 'static)| {
+            format!("nothing is put in escrow now: {}", crate::agents::vaultmgr::chain(error))
+        };
+        shares.begin_escrow(&self.paths).map_err(|error| failed(&error))?;
+        let of = shares.edition();
+        let upcoming = shares.how_far_is_made();
+        let is_same = self.escrow.of == of && self.escrow.changed.is_empty();
+        let next =
+            self.escrow.upload.as_ref().is_some_and(|upload| Some(upload.id.generation) == self.after());
+        if is_same && self.escrow.upload.is_some() && next == upcoming {
+            return Ok(());
+        }
+        self.read_key_files();
+        let Some(shares) = self.shares.as_ref() else { return Ok(()) };
+        let Some(own) = shares.bundle(device, self.escrow.files.clone()) else { return Ok(()) };
+        let own = (own.generation(), own.encode());
+        let next = shares.upcoming_bundle(device, self.escrow.files.clone());
+        let (generation, bytes) = next.map_or_else(|| own.clone(), |next| (next.generation(), next.encode()));
+        let id = Bundle::id_of(generation, &bytes);
+        (self.escrow.own, self.escrow.of) = (Some(Bundle::id_of(own.0, &own.1)), of);
+        if self.escrow.upload.as_ref().is_none_or(|upload| upload.id != id) {
+            let sealed = seal_up(&keeper.key, keeper.device, id, &bytes).map_err(|error| failed(&error))?;
+            let SealedBundle { enc, ciphertext, .. } = sealed;
+            self.escrow.upload = Some(EscrowUpload { id, enc: Bytes(enc), ciphertext: Bytes(ciphertext) });
+        }
+        Ok(())
+    }
+
+    /// Of vaults whose key files may be others than they were.
+    fn read_key_files(&mut self) {
+        for id in std::mem::take(&mut self.escrow.changed) {
+            match self.crypt.key_files(id) {
+                Some(files) => drop(self.escrow.files.insert(id, files)),
+                None => drop(self.escrow.files.remove(&id)),
+            }
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! The generation after the one in force, whole in memory: its roots, its keys, its table. So its bundle can be put in escrow before anything of it
+//! is on the disk or in the TPM, and a controller that can't be reached keeps nothing waiting but the end of the generation in force. A table that
+//! is changed meanwhile makes it stale, and a life that ends forgets it: both cost a bundle that nobody needs.
+
+use vault::condition;
+use vault::escrow::{Bundle, VaultFiles};
+use vault::ids::{DeviceKey, VaultId};
+use vault::roots::{PcrsRoot, TpmRoot, Vsk};
+use vault::secret::RootSecret;
+use vault::section::{BySeal, Seal};
+use vault::shares::{Nonce, Table};
+
+use crate::agents::vaultmgr::generation::roots::{NoPcrs, RootKeys};
+use crate::agents::vaultmgr::generation::shares::{Shares, SharesError, nonce, random};
+use crate::agents::vaultmgr::paths::Paths;
+
+/// Key files by vault.
+pub(crate) type Files = std::collections::BTreeMap<VaultId, VaultFiles>;
+
+/// All of it.
+#[derive(Debug)]
+pub(super) struct Made {
+    pub(super) tpm: TpmRoot,
+    pub(super) pcrs: PcrsRoot,
+    pub(super) keys: RootKeys,
+    /// As it is to be written, but for its edition.
+    pub(super) table: Table,
+    /// Of the table that it was made from.
+    from_edition: u64,
+}
+
+impl Shares {
+    /// Makes it, of the table as it is now.
+    pub(crate) fn prepare(&mut self) -> Result<(), SharesError> {
+        self.upcoming = Some(Box::new(self.make_upcoming()?));
+        Ok(())
+    }
+
+    pub(super) fn make_upcoming(&self) -> Result<Made, SharesError> {
+        let (Some(keys), Some(table)) = (&self.keys, &self.table) else { return Err(SharesError::NoRoot) };
+        let (tpm, pcrs) = (TpmRoot(RootSecret::init(random)?), PcrsRoot(RootSecret::init(random)?));
+        let (old, new) = (both(keys)?, [tpm.vsk(), pcrs.vsk()]);
+        let nonces = (0..table.share_count()).map(|_| nonce()).collect::<Result<Vec<Nonce>, _>>()?;
+        let next = table.next(old, BySeal { tpm: &new[0], pcrs: &new[1] }, nonces)?;
+        let keys = RootKeys::of(next.generation(), &tpm, Ok(&pcrs));
+        Ok(Made { tpm, pcrs, keys, table: next, from_edition: table.edition() })
+    }
+
+    /// Whether it is made of the table as it is.
+    pub(super) fn is_next(&self, made: &Made) -> bool {
+        let of = |table: &Table| (table.generation().after(), table.edition());
+        self.table.as_ref().map(of) == Some((Some(made.keys.generation), made.from_edition))
+    }
+
+    /// Whether it is made of the table as it is, and waits.
+    pub(crate) fn how_far_is_made(&self) -> bool {
+        self.how_far() == condition::Upcoming::Made
+    }
+
+    /// How far it is, but for what the controller holds.
+    pub(super) fn how_far(&self) -> condition::Upcoming {
+        match (&self.table, &self.upcoming) {
+            (Some(table), _) if !table.is_escrowed() => condition::Upcoming::Free,
+            (_, Some(made)) if self.is_next(made) => condition::Upcoming::Made,
+            _ => condition::Upcoming::Unmade,
+        }
+    }
+
+    /// The bundle of the generation in force; none while the root that is bound to PCRs is there and not at hand: without it the bundle would take
+    /// the place of a better one.
+    pub(crate) fn bundle(&self, device: DeviceKey, files: Files) -> Option<Bundle> {
+        let (keys, table) = (self.keys.as_ref()?, self.table.as_ref()?);
+        let pcrs = match &keys.pcrs {
+            Ok(pcrs) => Some(pcrs),
+            Err(NoPcrs::Unreadable) => None,
+            Err(NoPcrs::Moved(_) | NoPcrs::Unsteady) => return None,
+        };
+        let of = (device, keys.generation);
+        Some(Bundle::new(&keys.escrow, pcrs, of, table.encode(&keys.table), files))
+    }
+
+    /// That of the next one, while it is made.
+    pub(crate) fn upcoming_bundle(&self, device: DeviceKey, files: Files) -> Option<Bundle> {
+        let made = self.upcoming.as_ref().filter(|made| self.is_next(made))?;
+        let mut table = made.table.clone();
+        // As it is written: see `files::write`.
+        table.follow(table.edition());
+        let pcrs = made.keys.pcrs.as_ref().ok();
+        let of = (device, made.keys.generation);
+        Some(Bundle::new(&made.keys.escrow, pcrs, of, table.encode(&made.keys.table), files))
+    }
+
+    /// Says in the table that a bundle may be in escrow, before the first byte of one goes out.
+    pub(crate) fn begin_escrow(&mut self, paths: &Paths) -> Result<(), SharesError> {
+        if self.table.as_ref().is_some_and(Table::is_escrowed) {
+            return Ok(());
+        }
+        self.change(paths, |table, _| {
+            table.set_escrowed();
+            Ok(())
+        })
+    }
+
+    /// Whether one may be.
+    pub(crate) fn is_escrowed(&self) -> bool {
+        self.table.as_ref().is_some_and(Table::is_escrowed)
+    }
+
+    /// Whether the root that is bound to PCRs is wanted back from escrow: PCRs moved, and something hangs on it.
+    pub(crate) fn wants_rescue(&self) -> bool {
+        let moved = matches!(self.without_pcrs(), Some(NoPcrs::Moved(_)));
+        let hangs = |table: &Table| table.has_dropped() || table.has_any(Seal::Pcrs);
+        moved && self.table.as_ref().is_some_and(hangs)
+    }
+
+    /// Takes it back: what it sealed opens, and it is bound to this boot with the next generation.
+    pub(crate) fn rescue(&mut self, pcrs: &PcrsRoot) {
+        if let Some(keys) = &mut self.keys {
+            keys.pcrs = Ok(pcrs.vsk());
+            self.rescued = true;
+        }
+    }
+
+    /// The key of the bundle of the generation in force.
+    pub(crate) fn keys_in_force(&self) -> Option<&RootKeys> {
+        self.keys.as_ref().filter(|_| self.table.is_some())
+    }
+
+    /// Which table it is, by generation and edition.
+    pub(crate) fn edition(&self) -> Option<(vault::ids::Generation, u64)> {
+        self.table.as_ref().map(|table| (table.generation(), table.edition()))
+    }
+}
+
+fn both(keys: &RootKeys) -> Result<BySeal<&Vsk>, SharesError> {
+    let pcrs = keys.pcrs.as_ref().map_err(|_| SharesError::NoRoot)?;
+    Ok(BySeal { tpm: &keys.tpm, pcrs })
+}

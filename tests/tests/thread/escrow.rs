@@ -1,0 +1,91 @@
+//! Escrow on real parts (issue 9, 2): the bundle is at the controller and the node knows; a boot that measures otherwise keeps its vaults closed until
+//! an operator approves it, and then nothing is lost; what was erased is dead, and the next generation was in escrow before.
+
+use eve_vault_tests::{DEVICE, Scene, details};
+use serde_json::Value;
+use testkit::node::Power;
+use testkit::swtpm::BootState;
+use testkit::wait;
+
+use super::BOTH;
+
+const SEALED: &str = "custody: tpm\nseal: pcrs";
+
+fn generation(scene: &Scene) -> u64 {
+    scene.node.status().unwrap()["generation"].as_u64().unwrap()
+}
+
+fn is_escrowed(vault: &Value) -> bool {
+    !details(vault).contains("escrow")
+}
+
+fn until_escrowed(scene: &mut Scene, vault: &str) {
+    scene.node.until_vault_is(vault, "in escrow", is_escrowed).unwrap();
+}
+
+/// The number of the newest reference value, once it is learned.
+fn learned(scene: &Scene, after: i64) -> i64 {
+    wait::until("a reference value to be learned", || {
+        let all = scene.evc.json(&["reference", "list"]).ok()?;
+        let newest = all.as_array()?.iter().filter_map(|row| row["id"].as_i64()).max()?;
+        (newest > after).then_some(newest)
+    })
+    .unwrap()
+}
+
+/// TH-5 and the escrow: an update of the firmware. Closed until it is approved, whatever the vault's own policy asks; then open by itself, with all
+/// that was in it, bound to the new boot: the next boot of it needs nobody.
+#[test]
+fn after_an_update_vaults_open_once_the_new_boot_is_approved() {
+    let mut scene = Scene::attested().unwrap();
+    for (vault, policy) in [("sealed", SEALED), ("shared", BOTH)] {
+        scene.vault_with_data(vault, policy).unwrap();
+        until_escrowed(&mut scene, vault);
+    }
+    assert_eq!(generation(&scene), 1);
+    scene.node.off(Power::Clean).unwrap();
+    let updated = || BootState::named("good").with_change(0, "new firmware");
+    scene.node.next_boot(updated());
+    scene.node.on(Power::Clean).unwrap();
+    for vault in ["sealed", "shared"] {
+        scene.node.until_vault(vault, "locked").unwrap();
+        scene.assert_closed(vault);
+    }
+    let told =
+        scene.node.until_vault_is("sealed", "which PCR", |vault| details(vault).contains("PCR 0")).unwrap();
+    assert_eq!(told["state"], "locked");
+    wait::until("the refusal", || {
+        scene.node.run(&["status"]).ok().filter(|text| text.contains("is not given back from escrow"))
+    })
+    .unwrap();
+    scene.evc.run(&["reference", "learn", DEVICE]).unwrap();
+    let reference = learned(&scene, 1);
+    scene.assert_closed("sealed");
+    scene.evc.run(&["reference", "approve", &reference.to_string()]).unwrap();
+    for vault in ["sealed", "shared"] {
+        scene.node.until_vault(vault, "unlocked").unwrap();
+        assert!(scene.has_data(vault), "{vault}: nothing is lost");
+    }
+    wait::until("the next generation", || (generation(&scene) == 2).then_some(())).unwrap();
+    until_escrowed(&mut scene, "sealed");
+    scene.node.off(Power::Cut).unwrap();
+    scene.node.next_boot(updated());
+    scene.evc.stop().unwrap();
+    scene.node.on(Power::Clean).unwrap();
+    scene.node.until_vault("sealed", "unlocked").unwrap();
+    assert!(scene.has_data("sealed"), "bound to the new boot: its TPM alone opens it");
+}
+
+/// An erase waits until the next generation's bundle is with the controller, and no longer; a controller that is away holds up nothing but that.
+#[test]
+fn an_erase_is_done_when_the_next_generation_is_in_escrow() {
+    let mut scene = Scene::attested().unwrap();
+    scene.vault_with_data("gone", SEALED).unwrap();
+    scene.vault_with_data("stays", SEALED).unwrap();
+    until_escrowed(&mut scene, "stays");
+    scene.apply("gone", &format!("{SEALED}\non_removal: {{ delete_after: 0s }}")).unwrap();
+    scene.delete("gone").unwrap();
+    wait::until("the next generation", || (generation(&scene) == 2).then_some(())).unwrap();
+    until_escrowed(&mut scene, "stays");
+    assert!(scene.has_data("stays"));
+}
