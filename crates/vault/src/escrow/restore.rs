@@ -88,7 +88,7 @@ pub fn key_files<'b>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::condition::{Dir, Key, MetaCopy, Past, Seen};
+    use crate::condition::{Dir, Escrow, Key, MetaCopy, Past, Seen};
     use crate::escrow::KeyFile;
     use crate::ids::{CONFIG_VAULT, DeviceKey, IMAGE_VAULT};
     use crate::roots::TpmRoot;
@@ -146,7 +146,12 @@ mod tests {
     const GONE: [MetaCopy; 2] = [MetaCopy::Absent, MetaCopy::Damaged];
 
     fn node(table: TableSeen) -> Node {
-        Node { tpm: Tpm::Present { table, pcrs: true }, measured: true, past: Past::NOTHING }
+        Node {
+            tpm: Tpm::Present { table, pcrs: true },
+            measured: true,
+            past: Past::NOTHING,
+            escrow: Escrow::Nothing,
+        }
     }
 
     /// What a made vault lacks is asked for; what was never made, or is not there, or is not seen, or reads in either place, is not.

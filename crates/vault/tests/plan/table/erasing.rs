@@ -126,7 +126,7 @@ fn what_is_not_in_escrow_is_told() {
         let (wish, node) = (Wish::Keep(want(Custody::Tpm)), Node { escrow, ..NODE });
         let view = View { id: USER, wish: &wish, seen: &seen, keys: &keys, node: &node, setbacks };
         let reasons = Reasons { hold: None, no_pcrs: None };
-        let lines = report(&view, name(), &next(&view), None, reasons).detail;
+        let lines = report(&view, name(), &next(&view), Remembered::default(), reasons).detail;
         lines.into_iter().filter(|line| line.contains("escrow")).collect::<Vec<_>>()
     };
     assert_eq!(told(Escrow::Nothing), ["not escrowed"]);
