@@ -17,7 +17,7 @@ use controller::Database;
 use vault::belief::{Answer, Belief, Beside, Kept};
 use vault::condition::{
     Dir, Escrow, Hint, Key, Keys, MetaCopy, Node, OpenedBy, Past, Place as CopyPlace, Seen, ShareKey, Staged,
-    State, TableSeen, Tpm,
+    State, TableSeen, Tpm, Upcoming,
 };
 use vault::custody::Wrapping;
 use vault::ids::{
@@ -123,6 +123,10 @@ pub(crate) enum Event {
     RecordOpened,
     Busy(bool),
     DiskFull(bool),
+    /// The controller says that it holds all that there is: a bundle goes out first, the next generation's while that is made.
+    Escrowed,
+    /// The controller gives the bundle back, where the TPM does not give P.
+    Rescued,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -192,12 +196,27 @@ struct Roots {
     in_force: BTreeSet<u32>,
     /// Of another generation that is there too.
     others: Option<BTreeSet<u32>>,
+    /// Which generation is in force, and which pair of roots, of all that were ever drawn.
+    generation: u32,
+    drawn: u32,
+    /// How often its table was changed.
+    edition: u32,
+    /// A bundle may be in escrow: the table remembers.
+    escrowed: bool,
 }
 
 impl Roots {
     fn open(&self, share: u32) -> bool {
         self.in_force.contains(&share) || self.others.as_ref().is_some_and(|others| others.contains(&share))
     }
+}
+
+/// A generation in memory: the edition of the table that it was made of, its roots, and whether the controller holds its bundle.
+#[derive(Debug, Clone, Copy)]
+struct Made {
+    edition: u32,
+    drawn: u32,
+    held: bool,
 }
 
 /// The controller's keys at hand.
@@ -224,6 +243,10 @@ struct Memory {
     keys: Option<Ring>,
     /// The section that they came with.
     taken: Option<Box<vault::section::Section>>,
+    /// The next generation, while it is made.
+    upcoming: Option<Made>,
+    /// P came back from escrow.
+    rescued: bool,
 }
 
 impl Memory {
@@ -236,6 +259,8 @@ impl Memory {
             belief: Belief::new(SESSION),
             keys: None,
             taken: None,
+            upcoming: None,
+            rescued: false,
         }
     }
 }
@@ -256,6 +281,8 @@ pub(crate) struct World {
     incarnations: u8,
     database: Database,
     copy: Option<Database>,
+    /// The bundle that the controller holds of each generation, by the roots that it opens under.
+    held: BTreeMap<u32, u32>,
     /// All that were ever given, by the number in their bytes.
     answers: Vec<Answer>,
     /// The world's own memory of what was recorded: versions by incarnation, and in which one the vault was listed.
@@ -317,6 +344,7 @@ impl World {
             incarnations: 1,
             database: Database::new(1),
             copy: None,
+            held: BTreeMap::new(),
             answers: Vec::new(),
             recorded: BTreeMap::new(),
             ever_listed: BTreeSet::new(),
@@ -359,6 +387,8 @@ impl World {
             Event::RecordOpened => self.record_opened(),
             Event::Busy(busy) => self.busy = busy,
             Event::DiskFull(full) => self.full = full,
+            Event::Escrowed => self.escrowed(),
+            Event::Rescued => self.rescued(),
         }
         self.check();
     }
@@ -368,11 +398,17 @@ impl World {
         (self.busy, self.full) = (false, false);
         self.silence(false);
         self.lose_table(false);
+        self.settle();
+        self.escrowed();
         self.memory.setbacks = Setbacks::default();
     }
 
     pub(crate) fn epochs(&self) -> [Option<u64>; 2] {
         self.disk.copies.map(|copy| copy.and_then(|meta| meta.wrapping.epoch()).map(|epoch| epoch.0))
+    }
+
+    pub(crate) fn generation(&self) -> u32 {
+        self.disk.roots.generation
     }
 
     pub(crate) fn is_bare(&self) -> bool {
