@@ -138,8 +138,14 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     /// What an answer says of the escrow, beside all else.
     pub(super) fn hear_escrow(&mut self, said: Said) {
         let Said { root, key, control: Some(control) } = said else { return };
-        let pinned = self.shares.as_ref().and_then(Shares::pin);
-        if pinned != Some(root) || control.session != self.session_key() {
+        if control.session != self.session_key() {
+            return;
+        }
+        // What is in a bundle is believed by the TPM's own root, whoever sent it. With a lost table the pin is gone too.
+        if let Some(rescue) = &control.rescue {
+            self.rescue(control.device, rescue);
+        }
+        if self.shares.as_ref().and_then(Shares::pin) != Some(root) {
             return;
         }
         let keeper = key.map(|key| Keeper { device: control.device, key });
@@ -151,51 +157,60 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
                 self.escrow.acknowledged = Some(held);
             }
         }
-        if let Some(rescue) = &control.rescue {
-            self.rescue(control.device, rescue);
-        } else if !control.no_rescue.is_empty() && self.wants_rescue() {
+        if !control.no_rescue.is_empty() && self.asks_back() {
             let words = format!(
-                "the secret that is bound to the measured boot is not given back from escrow: {}; an operator looks at `evc describe device`, and if this boot is good takes `evc reference learn` and `evc reference approve`",
+                "what this node needs of its bundle is not given back from escrow: {}; an operator looks at `evc describe device`, and if this boot is good takes `evc reference learn` and `evc reference approve`",
                 control.no_rescue
             );
             self.notes.tell(About::Escrow, words);
         }
     }
 
+    /// The root that is bound to PCRs is wanted back, or files are.
+    fn asks_back(&self) -> bool {
+        self.wants_rescue() || self.asks_for_files()
+    }
+
     fn wants_rescue(&self) -> bool {
         self.shares.as_ref().is_some_and(Shares::wants_rescue)
     }
 
+    /// Files first: with the table it is known what hangs on the root.
     fn rescue(&mut self, device: DeviceId, sealed: &SealedBundle) {
-        if !self.wants_rescue() {
+        if !self.asks_back() {
             return;
         }
-        let moved = self.shares.as_ref().and_then(Shares::without_pcrs).map(NoPcrs::to_string);
-        match self.rescued_root(device, sealed) {
-            Ok(()) => {
-                let words = format!(
-                    "the secret that is bound to the measured boot came back from escrow ({}); it is bound to this boot next",
-                    moved.unwrap_or_default()
-                );
-                tracing::warn!("{words}");
-                self.notes.tell(About::Escrow, words);
-                self.start_afresh();
+        let back = self.opened_bundle(device, sealed).and_then(|bundle| {
+            if self.asks_for_files() {
+                self.bring_back(&bundle);
             }
-            Err(error) => self.notes.tell(About::Escrow, crate::agents::vaultmgr::chain(&error)),
+            if self.wants_rescue() { self.take_root(&bundle) } else { Ok(()) }
+        });
+        if let Err(error) = back {
+            self.notes.tell(About::Escrow, crate::agents::vaultmgr::chain(&error));
         }
     }
 
-    fn rescued_root(&mut self, device: DeviceId, sealed: &SealedBundle) -> Result<(), RescueError> {
-        let bytes = open_down(&self.session, device, sealed)?;
-        let bundle = Bundle::decode(&bytes)?;
-        let shares = self.shares.as_mut().ok_or(RescueError::Another)?;
-        let keys = shares.keys_in_force().ok_or(RescueError::Another)?;
-        let of = (Some(bundle.device()), bundle.generation());
-        if of != (self.escrow.device_key, keys.generation) {
-            return Err(RescueError::Another);
-        }
+    /// The bundle that the controller gave back, of this device and of the roots that its TPM has.
+    fn opened_bundle(&self, device: DeviceId, sealed: &SealedBundle) -> Result<Bundle, RescueError> {
+        let bundle = Bundle::decode(&open_down(&self.session, device, sealed)?)?;
+        let keys = self.shares.as_ref().and_then(Shares::root_keys).ok_or(RescueError::Another)?;
+        let is_ours =
+            (Some(bundle.device()), bundle.generation()) == (self.escrow.device_key, keys.generation);
+        if is_ours { Ok(bundle) } else { Err(RescueError::Another) }
+    }
+
+    fn take_root(&mut self, bundle: &Bundle) -> Result<(), RescueError> {
+        let Some(shares) = self.shares.as_mut() else { return Err(RescueError::Another) };
+        let moved = shares.without_pcrs().map(NoPcrs::to_string).unwrap_or_default();
+        let keys = shares.root_keys().ok_or(RescueError::Another)?;
         let root = bundle.open_pcrs(&keys.escrow)?.ok_or(RescueError::NoRoot)?;
         shares.rescue(&root);
+        let words = format!(
+            "the secret that is bound to the measured boot came back from escrow ({moved}); it is bound to this boot next"
+        );
+        self.notes.tell(About::Escrow, words);
+        self.start_afresh();
         Ok(())
     }
 
@@ -209,7 +224,10 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         EscrowWish {
             upload: self.escrow.upload.clone().filter(|upload| Some(upload.id) != held),
             held,
-            rescue: shares.filter(|_| self.wants_rescue()).and_then(Shares::generation),
+            rescue: shares
+                .filter(|_| self.asks_back())
+                .and_then(Shares::root_keys)
+                .map(|keys| keys.generation),
         }
     }
 

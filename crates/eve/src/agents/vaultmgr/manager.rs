@@ -14,6 +14,7 @@ use wire::release::SessionSecret;
 
 use crate::agents::vaultmgr::belief::ring::Ring;
 use crate::agents::vaultmgr::escrow;
+use crate::agents::vaultmgr::generation::brought_back::Hopeless;
 use crate::agents::vaultmgr::generation::roots::Tpmmgr;
 use crate::agents::vaultmgr::generation::shares::{self, Shares, SharesError};
 use crate::agents::vaultmgr::hands::crypt::Crypt;
@@ -63,6 +64,8 @@ pub(crate) struct Manager<C: Crypt, T: Tpmmgr> {
     pub(super) ring: Ring,
     pub(super) slots: BTreeMap<VaultId, VaultMemory<C::Protector>>,
     pub(super) notes: Notes,
+    /// What the escrow does not bring back.
+    pub(super) hopeless: Hopeless,
     pub(crate) jobs: Jobs,
     /// How often something was learned that more than one vault may depend on.
     pub(super) learned: u64,
@@ -93,6 +96,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             ring: Ring::default(),
             slots: BTreeMap::new(),
             notes: Notes::default(),
+            hopeless: Hopeless::default(),
             jobs: Jobs::default(),
             learned: 0,
         })
@@ -251,7 +255,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     }
 
     /// Observes everything anew, metadata too.
-    fn look_again(&mut self, id: VaultId) {
+    pub(super) fn look_again(&mut self, id: VaultId) {
         self.escrow.note_changed(id);
         let known = self.slots.get(&id).and_then(VaultMemory::key);
         let sight = observe::observe(&self.crypt, &self.paths, id, known);

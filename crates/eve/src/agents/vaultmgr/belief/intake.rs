@@ -123,7 +123,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     }
 
     /// Everything that failed may be tried anew, and keys on what did not open: others are at hand than before.
-    pub(in crate::agents::vaultmgr) fn start_afresh(&mut self) {
+    pub(crate) fn start_afresh(&mut self) {
         self.learned += 1;
         self.node_setback = None;
         self.slots.values_mut().for_each(slot::VaultMemory::afresh);

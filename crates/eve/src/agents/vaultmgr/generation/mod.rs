@@ -1,5 +1,6 @@
 //! The node's roots in the TPM, and the share table that opens under them: one generation of both is in force.
 
+pub(crate) mod brought_back;
 pub(crate) mod change;
 mod files;
 pub(crate) mod roots;

@@ -8,6 +8,7 @@ use std::io;
 
 use fscrypt::scrub;
 use vault::condition::{Escrow, Node, Past, ShareKey, TableSeen, Tpm};
+use vault::escrow::restore::OtherTable;
 use vault::ids::{Generation, VaultId};
 use vault::roots::{PcrsRoot, TpmRoot, Vsk};
 use vault::secret::{RootSecret, TpmShare};
@@ -55,6 +56,11 @@ pub(crate) enum SharesError {
         "what was erased is not dead yet, since the TPM's secrets were not changed; it is tried again by itself"
     )]
     NotChanged(#[source] Box<SharesError>),
+    /// What came back from escrow.
+    #[error(
+        "the share table in persist/vaults/.shares is lost, and the one in escrow is not of the roots that this TPM has now: bring the table back from a copy of the disk, or begin a new one with `eve vault recreate config`"
+    )]
+    OtherTable(#[from] OtherTable),
     /// While roots of another generation are there, that could be taken for those in force.
     #[error(
         "what is left in the TPM of another generation of roots is taken away first; it is tried again by itself"

@@ -121,9 +121,9 @@ impl Shares {
         }
     }
 
-    /// The key of the bundle of the generation in force.
-    pub(crate) fn keys_in_force(&self) -> Option<&RootKeys> {
-        self.keys.as_ref().filter(|_| self.table.is_some())
+    /// The keys of the TPM's roots, with the table open or lost.
+    pub(crate) fn root_keys(&self) -> Option<&RootKeys> {
+        self.keys.as_ref()
     }
 
     /// Which table it is, by generation and edition.

@@ -114,6 +114,9 @@ pub(crate) trait Crypt {
         wrapping: Wrapping,
         secret: &WrappingSecret,
     ) -> Result<(), CryptError>;
+    /// Writes key files that came back from escrow into both places, each where none reads there: what reads stays. A vault of which a copy is
+    /// whole is left alone.
+    fn bring_back(&mut self, vault: VaultId, files: &VaultFiles) -> Result<(), CryptError>;
     /// Overwrites and unlinks both copies, and with them what others added to this vault alone.
     fn forget(&mut self, vault: VaultId) -> Result<(), CryptError>;
 

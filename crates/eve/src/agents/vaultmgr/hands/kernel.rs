@@ -2,6 +2,7 @@
 //! Metadata lies twice: in `.fscrypt` of the mount point, where the fscrypt tool looks, and in a folder of ours per vault.
 //! Which files are which vault's is read once at start from the protectors' names, and kept in step with what is written here.
 
+mod brought_back;
 mod files;
 mod opening;
 mod others;
@@ -222,6 +223,16 @@ impl Crypt for Kernel {
         self.residue = rewrapped.map_err(failed("re-wrapping the protector"))?.or(self.residue);
         self.proved.entry(vault).and_modify(|files| files.protector = file);
         Ok(())
+    }
+
+    fn bring_back(&mut self, vault: VaultId, files: &VaultFiles) -> Result<(), CryptError> {
+        let read =
+            brought_back::read(files).map_err(failed("reading the key files that came from escrow"))?;
+        if [Place::First, Place::Second].iter().any(|place| self.whole(vault, *place).is_ok()) {
+            return Ok(());
+        }
+        self.make_second(vault)?;
+        self.write_back(vault, &read).map_err(failed("writing metadata"))
     }
 
     fn forget(&mut self, vault: VaultId) -> Result<(), CryptError> {

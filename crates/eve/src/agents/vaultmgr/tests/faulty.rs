@@ -9,6 +9,7 @@ use std::rc::Rc;
 use nix::errno::Errno;
 use vault::condition::Key;
 use vault::custody::Wrapping;
+use vault::escrow::VaultFiles;
 use vault::ids::VaultId;
 use vault::secret::WrappingSecret;
 use vault::section::Encryption;
@@ -186,6 +187,9 @@ impl<C: Crypt> Crypt for Faulty<C> {
         secret: &WrappingSecret,
     ) -> Told<()> {
         self.writes("rewrap", |inner| inner.rewrap(vault, protector, wrapping, secret))
+    }
+    fn bring_back(&mut self, vault: VaultId, files: &VaultFiles) -> Told<()> {
+        self.writes("bring_back", |inner| inner.bring_back(vault, files))
     }
     fn forget(&mut self, vault: VaultId) -> Told<()> {
         self.writes("forget", |inner| inner.forget(vault))

@@ -5,9 +5,11 @@ use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use form::{every, wrong_line};
-use vault::shares::{AddError, NextError, OpenError};
+use vault::escrow::restore::OtherTable;
+use vault::shares::{AddError, NextError, OpenError, TableError};
 
 use crate::agents::vaultmgr::chain;
+use crate::agents::vaultmgr::escrow::RescueError;
 use crate::agents::vaultmgr::generation::roots::TpmmgrError;
 use crate::agents::vaultmgr::generation::shares::SharesError;
 use crate::agents::vaultmgr::hands::crypt::CryptError;
@@ -35,10 +37,18 @@ every! {
         SharesError::Next(_) => SharesError::Next(NextError::Last),
         SharesError::NotChanged(_) => SharesError::NotChanged(Box::new(SharesError::NoRoot)),
         SharesError::Leftovers => SharesError::Leftovers,
+        SharesError::OtherTable(_) => SharesError::OtherTable(OtherTable::Table(TableError::NotAuthentic)),
         SharesError::Vaults(_) => SharesError::Vaults(CryptError::new("persist/vaults is a link")),
         SharesError::NoRoot => SharesError::NoRoot,
         SharesError::NoPlace => SharesError::NoPlace,
         SharesError::Random => SharesError::Random,
+    }
+    rescues: RescueError {
+        RescueError::NotOpened(_) => RescueError::NotOpened(wire::escrow::NotOpened(bundle())),
+        RescueError::Bad(_) => RescueError::Bad(vault::escrow::BadBundle { what: "its first bytes" }),
+        RescueError::Another => RescueError::Another,
+        RescueError::NotOurs(_) => RescueError::NotOurs(vault::escrow::NotOurs),
+        RescueError::NoRoot => RescueError::NoRoot,
     }
     moves: MoveError {
         MoveError::One(_) => MoveError::One(trouble()),
@@ -48,6 +58,10 @@ every! {
         MoveError::Differs(_) => MoveError::Differs(left()),
         MoveError::NotWiped(_) => MoveError::NotWiped(left()),
     }
+}
+
+fn bundle() -> vault::escrow::BundleId {
+    vault::escrow::Bundle::id_of(vault::ids::Generation(1), b"x")
 }
 
 fn left() -> Left {
@@ -73,6 +87,9 @@ fn every_step_that_fails_says_what_is_and_what_to_do() {
     let all = steps().into_iter().chain(shares().into_iter().map(StepError::Shares));
     let all = all.chain(moves().into_iter().map(StepError::Move));
     let all = all.chain([StepError::Busy { holders: vec!["sh (7)".into()] }]);
-    let wrong: Vec<String> = all.flat_map(|error| wrong_line(&eve, &PLACES, &chain(&error))).collect();
+    let rescues = rescues();
+    let rescues = rescues.iter().map(|error| chain(error));
+    let all = all.map(|error| chain(&error)).chain(rescues);
+    let wrong: Vec<String> = all.flat_map(|words| wrong_line(&eve, &PLACES, &words)).collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
 }

@@ -3,6 +3,7 @@
 
 mod attacks;
 mod boots;
+mod brought_back;
 mod controller;
 mod cost;
 mod damage;

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use fscrypt::ProtectorKey;
 use vault::condition::Key;
 use vault::custody::Wrapping;
+use vault::escrow::VaultFiles;
 use vault::ids::VaultId;
 use vault::report::State;
 use vault::secret::WrappingSecret;
@@ -37,6 +38,9 @@ impl Crypt for Undone {
     fn repair(&mut self, vault: VaultId, from: Place) -> Result<(), CryptError> {
         self.repairs.set(self.repairs.get() + 1);
         self.kernel.repair(vault, from)
+    }
+    fn bring_back(&mut self, vault: VaultId, files: &VaultFiles) -> Result<(), CryptError> {
+        self.kernel.bring_back(vault, files)
     }
 
     fn lags(&self, vault: VaultId) -> bool {

@@ -1,6 +1,7 @@
 //! vaultmgr cut at every operation on the disk and every step of the TPM in turn, and on a disk that is full from each of them on, at
 //! every kind of work (invariant 5): the next start, or the next try, mends what is there, and nothing that was kept is lost.
 
+mod brought_back;
 mod cut;
 mod erasing;
 mod full;

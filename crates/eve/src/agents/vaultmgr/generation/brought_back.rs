@@ -1,0 +1,118 @@
+//! Files that came back with the escrow bundle, written where both copies were gone: the share table, and key files of vaults. What is to be
+//! written back is judged in [`vault::escrow::restore`]; how the bundle was asked for and opened is not looked at here.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use vault::belief::Heard;
+use vault::escrow::Bundle;
+use vault::escrow::restore::{DirKey, asks_for_files, key_files, lacking};
+use vault::ids::VaultId;
+use vault::plan::Known;
+
+use crate::agents::vaultmgr::generation::files::{keep_aside, write};
+use crate::agents::vaultmgr::generation::roots::Tpmmgr;
+use crate::agents::vaultmgr::generation::shares::{Shares, SharesError};
+use crate::agents::vaultmgr::hands::crypt::{Crypt, Found};
+use crate::agents::vaultmgr::manager::Manager;
+use crate::agents::vaultmgr::paths::Paths;
+
+/// What a bundle was seen not to bring back, in this life: it is not asked for again, and nothing waits for it.
+#[derive(Debug, Default)]
+pub(crate) struct Hopeless {
+    vaults: BTreeSet<VaultId>,
+    table: bool,
+}
+
+impl Shares {
+    /// Puts the bundle's share table in place of the lost one, whose files are kept aside. After an error it is still lost.
+    pub(crate) fn bring_back(
+        &mut self,
+        paths: &Paths,
+        tpmmgr: &mut dyn Tpmmgr,
+        bundle: &Bundle,
+    ) -> Result<(), SharesError> {
+        let keys = self.keys.as_ref().filter(|_| self.table.is_none()).ok_or(SharesError::NoRoot)?;
+        let mut table = bundle.table_for(keys.generation, &keys.table)?;
+        let aside = keep_aside(paths, keys.generation)?;
+        table.follow(table.edition().max(aside));
+        write(paths, &mut table, keys)?;
+        *self = Self::bring_up(paths, tpmmgr, || Ok(true))?;
+        Ok(())
+    }
+}
+
+impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
+    /// Whether the bundle is to be asked back for files.
+    pub(crate) fn asks_for_files(&self) -> bool {
+        let node = self.node();
+        match node.table_lost() {
+            true => self.gives_root() && !self.hopeless.table,
+            false => asks_for_files(self.belief.desired(), &self.hoped_for(), &node),
+        }
+    }
+
+    /// Without the TPM's own root nothing of a bundle is believed.
+    fn gives_root(&self) -> bool {
+        self.shares.as_ref().is_some_and(|shares| shares.keys.is_some())
+    }
+
+    /// Vaults that a bundle may still help.
+    fn hoped_for(&self) -> BTreeMap<VaultId, Known> {
+        let all = self.slots.keys().filter(|id| !self.hopeless.vaults.contains(id));
+        all.map(|id| (*id, self.known(*id))).collect()
+    }
+
+    /// Vaults without key files that a bundle may still have: one that is made now would lack them.
+    pub(crate) fn lacking(&self) -> Vec<VaultId> {
+        lacking(self.belief.desired(), &self.hoped_for(), &self.node())
+    }
+
+    /// Writes back what the bundle has of files that are gone. What it does not bring back it is not asked for again.
+    pub(crate) fn bring_back(&mut self, bundle: &Bundle) {
+        if self.node().table_lost() {
+            self.bring_back_table(bundle);
+        }
+        for id in self.bring_back_key_files(bundle) {
+            self.look_again(id);
+        }
+        self.hopeless.vaults.extend(self.lacking());
+        self.start_afresh();
+    }
+
+    fn bring_back_table(&mut self, bundle: &Bundle) {
+        let Some(shares) = &mut self.shares else { return };
+        match shares.bring_back(&self.paths, &mut self.tpmmgr, bundle) {
+            Ok(()) => tracing::info!("the share table came back from escrow"),
+            Err(error) => {
+                self.hopeless.table = matches!(error, SharesError::OtherTable(_));
+                let words = crate::agents::vaultmgr::chain(&error);
+                self.notes.tell(vault::belief::About::Roots, words);
+            }
+        }
+        self.hear(Heard::Tpm(self.roots(), None));
+        self.everything().into_iter().for_each(|id| self.look(id));
+    }
+
+    /// Says of which vaults.
+    fn bring_back_key_files(&mut self, bundle: &Bundle) -> Vec<VaultId> {
+        let dir_key = |id| self.dir_key(id);
+        let due = key_files(bundle, &self.lacking(), dir_key);
+        for (id, files) in &due {
+            match self.crypt.bring_back(*id, files) {
+                Ok(()) => tracing::info!(vault = %id, "its key files came back from escrow"),
+                Err(error) => {
+                    let words = crate::agents::vaultmgr::chain(&error);
+                    tracing::warn!(vault = %id, error = %words, "its key files did not come back from escrow");
+                }
+            }
+        }
+        due.into_iter().map(|(id, _)| id).collect()
+    }
+
+    fn dir_key(&self, id: VaultId) -> Option<DirKey> {
+        match self.crypt.find(&self.paths.vault(id)) {
+            Ok(Found::Policy { key, .. }) => Some(key.0),
+            _ => None,
+        }
+    }
+}

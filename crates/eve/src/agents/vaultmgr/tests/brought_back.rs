@@ -1,0 +1,215 @@
+//! UC-E: files of which both copies are gone come back from escrow, and nothing does that was erased, that is newer on the disk, or that is
+//! another's. How the bundle comes is not looked at here.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use vault::escrow::{Bundle, KeyFile, VaultFiles};
+use vault::ids::{CONFIG_VAULT, Generation, IMAGE_VAULT, VaultId};
+use vault::plan::Note;
+use vault::report::State;
+use vault::roots::{PcrsRoot, TpmRoot};
+use vault::secret::RootSecret;
+use vault::section::{Custody, Seal};
+
+use super::controller::{BERLIN, Controller, KEY, Line};
+use super::node::Node;
+use crate::agents::vaultmgr::hands::crypt::{CopyRead, Crypt, Place};
+
+const ALL: [VaultId; 3] = [CONFIG_VAULT, IMAGE_VAULT, BERLIN];
+
+pub(super) fn both(epochs: (u64, u64)) -> Line {
+    Line { epochs, seal: Seal::Pcrs, ..Line::of(Custody::TpmAndController) }
+}
+
+pub(super) fn with_data(line: &Line) -> (Node, Controller) {
+    let (mut node, mut controller) = (Node::new(true), Controller::new());
+    node.hear(&mut controller, std::slice::from_ref(line));
+    [IMAGE_VAULT, BERLIN].into_iter().for_each(|id| node.put(id, "file", "kept"));
+    node.disk.sync();
+    (node, controller)
+}
+
+pub(super) fn kept(node: &Node, id: VaultId) -> bool {
+    node.get(id, "file").as_deref() == Some("kept")
+}
+
+fn only_file(folder: &Path) -> (PathBuf, KeyFile) {
+    let mut all = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("reads").path());
+    let (path, none) = (all.next().expect("a file"), all.next());
+    assert_eq!(none, None, "there is one");
+    let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+    let bytes = std::fs::read(&path).expect("reads");
+    (path, KeyFile { name, bytes })
+}
+
+/// The files of a vault's second copy, by where they lie.
+fn of_vault(node: &Node, id: VaultId) -> ([PathBuf; 2], VaultFiles) {
+    let own = node.paths.metas().join(id.to_string());
+    let (protector_at, protector) = only_file(&own.join("protectors"));
+    let (policy_at, policy) = only_file(&own.join("policies"));
+    ([protector_at, policy_at], VaultFiles { protector, policy })
+}
+
+/// What the node would put into escrow now, made from its disk and its TPM.
+pub(super) fn bundle(node: &Node) -> Bundle {
+    let slots = node.nv.0.borrow().slots.last().expect("a generation").clone();
+    let root = TpmRoot(RootSecret::copied_from(&slots.tpm));
+    let pcrs = PcrsRoot(RootSecret::copied_from(&slots.pcrs.expect("whole"))).vsk();
+    let table = std::fs::read(&node.paths.table(slots.generation)[0]).expect("the table");
+    let there = |id: &VaultId| node.paths.metas().join(id.to_string()).exists();
+    let vaults: BTreeMap<_, _> = ALL.into_iter().filter(there).map(|id| (id, of_vault(node, id).1)).collect();
+    Bundle::new(&root.escrow_key(), Some(&pcrs), (KEY, slots.generation), table, vaults)
+}
+
+/// All that is there of a vault's key files, in both places.
+pub(super) fn all_key_files(node: &Node, id: VaultId) -> [PathBuf; 4] {
+    let (second, files) = of_vault(node, id);
+    let first = node.paths.persist().join(".fscrypt");
+    let [protector, policy] = second;
+    [
+        first.join("protectors").join(files.protector.name),
+        first.join("policies").join(files.policy.name),
+        protector,
+        policy,
+    ]
+}
+
+pub(super) fn wipe(paths: &[PathBuf]) {
+    paths.iter().for_each(|path| std::fs::remove_file(path).expect("removes"));
+}
+
+pub(super) fn wipe_tables(node: &Node) {
+    wipe(&node.paths.table(Generation::FIRST));
+    node.disk.sync();
+}
+
+/// Both copies of a vault's key files are gone: it is missing, the bundle is asked for, and by it the vault opens with all that was in it.
+#[test]
+fn key_files_come_back_and_open_their_vault() {
+    for (what, damaged) in [("wiped", false), ("damaged", true)] {
+        let line = both((1, 1));
+        let (mut node, mut controller) = with_data(&line);
+        let (escrowed, paths) = (bundle(&node), all_key_files(&node, BERLIN));
+        node.manager = None;
+        match damaged {
+            true => paths.iter().for_each(|path| std::fs::write(path, b"damage").expect("writes")),
+            false => wipe(&paths),
+        }
+        node.disk.sync();
+        node.reboot();
+        node.hear(&mut controller, std::slice::from_ref(&line));
+        assert_eq!(node.state(BERLIN), State::Missing, "{what}: {:?}", node.status(BERLIN));
+        assert_eq!((node.manager().asks_for_files(), node.manager().lacking()), (true, vec![BERLIN]));
+        node.manager().bring_back(&escrowed);
+        node.manager().settle_all();
+        assert!(kept(&node, BERLIN), "{what}: {:?}", node.status(BERLIN));
+        assert!(!node.manager().asks_for_files(), "{what}");
+        node.reboot();
+        node.hear(&mut controller, std::slice::from_ref(&line));
+        assert!(kept(&node, BERLIN) && kept(&node, IMAGE_VAULT), "{what}: in a later life too");
+    }
+}
+
+/// What reads on the disk is newer than the bundle, and stays: here the key moved on after the bundle was made, and one copy is damaged.
+#[test]
+fn a_copy_that_is_whole_is_never_written_over() {
+    let (mut node, mut controller) = with_data(&both((1, 1)));
+    let escrowed = bundle(&node);
+    node.hear(&mut controller, &[both((2, 1))]);
+    node.hear(&mut controller, &[both((3, 2))]);
+    let paths = all_key_files(&node, BERLIN);
+    std::fs::write(&paths[0], b"damage").expect("writes");
+    assert_eq!(node.manager().lacking(), []);
+    let before = of_vault(&node, BERLIN).1;
+    node.manager().bring_back(&escrowed);
+    node.manager().crypt.bring_back(BERLIN, &escrowed.vaults()[&BERLIN]).expect("is no error");
+    assert_eq!(std::fs::read(&paths[0]).expect("reads"), b"damage", "its twin mends it, and not the bundle");
+    assert_eq!(of_vault(&node, BERLIN).1, before, "it is the newer one");
+    node.reboot();
+    node.hear(&mut controller, &[both((3, 2))]);
+    assert!(kept(&node, BERLIN), "{:?}", node.status(BERLIN));
+}
+
+/// A bundle of before the vault was made anew has nothing for it: that is seen by its directory, told once, and not asked again.
+#[test]
+fn key_files_of_another_making_do_not_come_back() {
+    let line = both((1, 1));
+    let (mut node, mut controller) = with_data(&line);
+    let mut other = with_data(&line).0;
+    let escrowed = bundle(&other);
+    other.stop();
+    let paths = all_key_files(&node, BERLIN);
+    wipe(&paths);
+    node.reboot();
+    node.hear(&mut controller, std::slice::from_ref(&line));
+    node.manager().bring_back(&escrowed);
+    node.manager().settle_all();
+    assert_eq!(node.state(BERLIN), State::Missing, "{:?}", node.status(BERLIN));
+    for place in [Place::First, Place::Second] {
+        let there = node.manager().crypt.read(BERLIN, place).expect("reads");
+        assert_eq!(there, CopyRead::Absent, "nothing was written");
+    }
+    assert_eq!((node.manager().asks_for_files(), node.manager().lacking()), (false, vec![]));
+}
+
+/// Both copies of the share table are gone while the TPM has its roots: the bundle's comes back, with all shares and with whom the node believes.
+#[test]
+fn the_share_table_comes_back_under_the_roots_that_are_there() {
+    let line = both((1, 1));
+    let (mut node, mut controller) = with_data(&line);
+    let escrowed = bundle(&node);
+    node.manager = None;
+    wipe_tables(&node);
+    node.reboot();
+    assert!(node.manager().asks_for_files());
+    assert!(!kept(&node, IMAGE_VAULT), "{:?}", node.status(IMAGE_VAULT));
+    node.manager().bring_back(&escrowed);
+    node.manager().settle_all();
+    node.hear(&mut controller, std::slice::from_ref(&line));
+    for when in ["now", "in a later life"] {
+        assert!(kept(&node, IMAGE_VAULT) && kept(&node, BERLIN), "{when}: {:?}", node.manager().notes());
+        assert!(!node.manager().asks_for_files(), "{when}");
+        node.reboot();
+        node.hear(&mut controller, std::slice::from_ref(&line));
+    }
+    let slots: Vec<_> = node.nv.0.borrow().slots.iter().map(|slots| slots.generation).collect();
+    assert_eq!(slots, [Generation(2)], "what was dropped since the bundle is not known, and is dead now");
+}
+
+/// TH-6: an older image of the disk, the bundle of then and the TPM of now give nothing of a vault that was erased; nor does the table come
+/// back from it.
+#[test]
+fn th6_an_older_image_and_bundle_give_nothing_that_was_erased() {
+    let line = Line::of(Custody::Tpm);
+    let (mut node, mut controller) = with_data(&line);
+    let (image, escrowed) = (node.disk.image(), bundle(&node));
+    node.hear(&mut controller, &[]);
+    assert_eq!(node.status(BERLIN).detail[0], Note::Erased.to_string());
+    node.stop();
+    node.disk.put_back(&image);
+    node.start();
+    assert!(node.paths.vault(BERLIN).exists() && node.manager().asks_for_files());
+    node.manager().bring_back(&escrowed);
+    node.manager().settle_all();
+    assert!(!kept(&node, BERLIN) && !kept(&node, IMAGE_VAULT), "{:?}", node.status(BERLIN));
+    assert!(node.says("not of the roots that this TPM has now"), "{:?}", node.manager().notes());
+    assert!(!node.manager().asks_for_files(), "it is asked once");
+}
+
+/// Another node's bundle gives nothing, and changes nothing.
+#[test]
+fn another_nodes_bundle_gives_no_table() {
+    let line = both((1, 1));
+    let (mut node, _) = with_data(&line);
+    let mut other = with_data(&line).0;
+    let escrowed = bundle(&other);
+    other.stop();
+    node.manager = None;
+    wipe_tables(&node);
+    node.reboot();
+    node.manager().bring_back(&escrowed);
+    node.manager().settle_all();
+    assert!(!kept(&node, IMAGE_VAULT) && node.says("not of the roots"), "{:?}", node.manager().notes());
+    assert!(node.paths.table(Generation::FIRST).iter().all(|path| !path.exists()), "nothing was written");
+}
