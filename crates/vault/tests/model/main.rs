@@ -104,7 +104,7 @@ fn needs() -> Vec<(Guard, Scenario, &'static str)> {
         (Guard::Follows, alone(Budget { databases: 1, unread: 1, ..removal }).made(), "data is lost"),
         (Guard::LastSent, alone(Budget { databases: 1, unread: 1, ..none }), "at rest as waiting"),
         (Guard::Proof, both(Budget { rotations: 1, cuts: 1, ..none }).made(), "told as changed"),
-        (Guard::Dropped, both(removal).made(), "told as erased"),
+        (Guard::Dropped, both(Budget { unmeasured: 1, ..removal }).made(), "told as erased"),
         (Guard::KernelKey, both(none), "does not come to rest"),
     ]
 }

@@ -75,6 +75,8 @@ fn event() -> impl Strategy<Value = Event> {
         1 => any::<bool>().prop_map(Event::DiskFull),
         3 => (0..90u64).prop_map(Event::Passed),
         1 => Just(Event::Asked),
+        3 => Just(Event::Escrowed),
+        1 => Just(Event::Rescued),
     ]
 }
 
@@ -139,4 +141,30 @@ fn the_world_makes_rotates_locks_and_deletes() {
     world.happen(Event::Live(section(false, false, Operation::Lock)));
     assert_eq!(world.settle(), vault::report::State::Removed);
     assert!(world.is_bare());
+}
+
+/// The simulation is not vacuous: a generation waits for the escrow of the next one, and a rescue opens what the TPM does not give.
+#[test]
+fn the_world_waits_for_the_escrow_and_rescues() {
+    let mut world = World::new(USER, true);
+    let sealed = Section { seal: vault::section::Seal::Pcrs, ..Section::default() };
+    world.happen(Event::Live(sealed.clone()));
+    assert_eq!(world.settle(), vault::report::State::Unlocked);
+    world.happen(Event::Escrowed);
+    world.happen(Event::Boot(false));
+    assert_eq!(world.settle(), vault::report::State::Locked);
+    world.happen(Event::Rescued);
+    world.happen(Event::Live(sealed));
+    assert_eq!(
+        (world.settle(), world.generation()),
+        (vault::report::State::Unlocked, 0),
+        "waits, and is open"
+    );
+    world.happen(Event::Escrowed);
+    assert_eq!((world.settle(), world.generation()), (vault::report::State::Unlocked, 1));
+    world.happen(Event::Live(Section { listed: false, ..Section::default() }));
+    world.settle();
+    assert_eq!(world.generation(), 1, "what was erased is not dead yet");
+    world.happen(Event::Escrowed);
+    assert_eq!((world.settle(), world.generation()), (vault::report::State::Removed, 2));
 }

@@ -22,7 +22,7 @@ use leases::{LEASE, Truth};
 use vault::belief::{Answer, Belief, Beside, Kept};
 use vault::condition::{
     Dir, Escrow, Hint, Key, Keys, MetaCopy, Node, OpenedBy, Past, Place as CopyPlace, Seen, ShareKey, Staged,
-    State, TableSeen, Tpm,
+    State, TableSeen, Tpm, Upcoming,
 };
 use vault::custody::Wrapping;
 use vault::ids::{
@@ -136,6 +136,10 @@ pub(crate) enum Event {
     Passed(u64),
     /// The node asks anew that its lease be renewed.
     Asked,
+    /// The controller says that it holds all that there is: a bundle goes out first, the next generation's while that is made.
+    Escrowed,
+    /// The controller gives the bundle back, where the TPM does not give P.
+    Rescued,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -204,16 +208,30 @@ struct Disk {
 /// The TPM's roots, and what opens under them: every share that was ever sealed, for a copy of the disk may be of any time.
 #[derive(Debug, Clone, Default)]
 struct Roots {
-    generation: u32,
     in_force: BTreeSet<u32>,
     /// Of another generation that is there too.
     others: Option<BTreeSet<u32>>,
+    /// Which generation is in force, and which pair of roots, of all that were ever drawn.
+    generation: u32,
+    drawn: u32,
+    /// How often its table was changed.
+    edition: u32,
+    /// A bundle may be in escrow: the table remembers.
+    escrowed: bool,
 }
 
 impl Roots {
     fn open(&self, share: u32) -> bool {
         self.in_force.contains(&share) || self.others.as_ref().is_some_and(|others| others.contains(&share))
     }
+}
+
+/// A generation in memory: the edition of the table that it was made of, its roots, and whether the controller holds its bundle.
+#[derive(Debug, Clone, Copy)]
+struct Made {
+    edition: u32,
+    drawn: u32,
+    held: bool,
 }
 
 /// The controller's keys at hand.
@@ -241,6 +259,10 @@ struct Memory {
     /// The section that they came with.
     taken: Option<Box<vault::section::Section>>,
     leases: Leases,
+    /// The next generation, while it is made.
+    upcoming: Option<Made>,
+    /// P came back from escrow.
+    rescued: bool,
 }
 
 impl Memory {
@@ -254,6 +276,8 @@ impl Memory {
             keys: None,
             taken: None,
             leases: Leases::default(),
+            upcoming: None,
+            rescued: false,
         }
     }
 }
@@ -278,6 +302,8 @@ pub(crate) struct World {
     incarnations: u8,
     database: Database,
     copy: Option<Database>,
+    /// The bundle that the controller holds of each generation, by the roots that it opens under.
+    held: BTreeMap<u32, u32>,
     /// All that were ever given, by the number in their bytes.
     answers: Vec<Answer>,
     /// The world's own memory of what was recorded: versions by incarnation, and in which one the vault was listed.
@@ -346,6 +372,7 @@ impl World {
             incarnations: 1,
             database: Database::new(1),
             copy: None,
+            held: BTreeMap::new(),
             answers: Vec::new(),
             recorded: BTreeMap::new(),
             ever_listed: BTreeSet::new(),
@@ -393,6 +420,8 @@ impl World {
             Event::DiskFull(full) => self.full = full,
             Event::Passed(seconds) => self.now = SinceBoot(self.now.0 + Duration::from_secs(seconds)),
             Event::Asked => self.ask_for_lease(),
+            Event::Escrowed => self.escrowed(),
+            Event::Rescued => self.rescued(),
         }
         self.check();
     }
@@ -402,11 +431,17 @@ impl World {
         (self.busy, self.full) = (false, false);
         self.silence(false);
         self.lose_table(false);
+        self.settle();
+        self.escrowed();
         self.memory.setbacks = Setbacks::default();
     }
 
     pub(crate) fn epochs(&self) -> [Option<u64>; 2] {
         self.disk.copies.map(|copy| copy.and_then(|meta| meta.wrapping.epoch()).map(|epoch| epoch.0))
+    }
+
+    pub(crate) fn generation(&self) -> u32 {
+        self.disk.roots.generation
     }
 
     pub(crate) fn is_bare(&self) -> bool {

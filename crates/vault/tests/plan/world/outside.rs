@@ -110,8 +110,32 @@ impl World {
         self.disk.pin = None;
         self.disk.dropped = true;
         self.disk.generation = self.disk.roots.generation;
+        (self.disk.roots.escrowed, self.memory.upcoming) = (false, None);
         self.table_lost = false;
         self.hear_tpm();
+    }
+
+    /// That one may be in escrow is written down before it goes out.
+    pub(super) fn escrowed(&mut self) {
+        if !self.has_tpm || self.silent || self.table_lost || !self.gives_pcrs() {
+            return;
+        }
+        let Roots { generation, drawn, edition, escrowed, .. } = &mut self.disk.roots;
+        *escrowed = true;
+        match &mut self.memory.upcoming {
+            Some(made) if made.edition == *edition => {
+                made.held = true;
+                self.held.insert(*generation + 1, made.drawn);
+            }
+            _ => drop(self.held.insert(*generation, *drawn)),
+        }
+    }
+
+    pub(super) fn rescued(&mut self) {
+        let there = self.has_tpm && !self.silent && !self.table_lost;
+        self.memory.rescued |=
+            there && !self.pcrs && self.held.get(&self.disk.roots.generation) == Some(&self.disk.roots.drawn);
+        self.memory.none_fits &= !self.memory.rescued;
     }
 
     pub(super) fn order_recreate(&mut self) {

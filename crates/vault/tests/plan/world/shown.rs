@@ -7,12 +7,28 @@ impl World {
         let tpm = match self.has_tpm {
             true if self.silent => Tpm::Unknown,
             true if self.table_lost => Tpm::Present { table: TableSeen::Lost, pcrs: self.pcrs },
-            true => Tpm::Present { table: TableSeen::Open, pcrs: self.pcrs },
+            true => Tpm::Present { table: TableSeen::Open, pcrs: self.gives_pcrs() },
             false => Tpm::Absent,
         };
         let Disk { dropped, roots, .. } = &self.disk;
-        let past = Past { dropped: *dropped, others: roots.others.is_some(), ..Past::NOTHING };
+        let (others, rescued) = (roots.others.is_some(), self.memory.rescued);
+        let past = Past { dropped: *dropped, others, rescued, next: self.upcoming(), ..Past::NOTHING };
         Node { tpm, measured: true, past, escrow: Escrow::Nothing, since_boot: self.now }
+    }
+
+    fn upcoming(&self) -> Upcoming {
+        match self.memory.upcoming {
+            _ if !self.disk.roots.escrowed => Upcoming::Free,
+            Some(made) if made.edition != self.disk.roots.edition => Upcoming::Unmade,
+            Some(made) if made.held => Upcoming::Held,
+            Some(_) => Upcoming::Made,
+            None => Upcoming::Unmade,
+        }
+    }
+
+    /// From the TPM, or from escrow.
+    pub(super) fn gives_pcrs(&self) -> bool {
+        self.pcrs || self.memory.rescued
     }
 
     pub(super) fn seen(&self) -> Seen {
@@ -60,7 +76,7 @@ impl World {
     pub(super) fn keys(&self) -> Keys {
         let key = |seal| match self.share(seal) {
             None | Some(Share { mark: Mark::Lost, .. }) => ShareKey::Nothing,
-            Some(_) if seal == Seal::Pcrs && !self.pcrs => ShareKey::Closed,
+            Some(_) if seal == Seal::Pcrs && !self.gives_pcrs() => ShareKey::Closed,
             Some(_) => ShareKey::Open,
         };
         let ring = self.memory.keys;

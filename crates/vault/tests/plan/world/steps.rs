@@ -51,14 +51,17 @@ impl World {
         *place = Some(share);
         assert!(self.disk.roots.others.is_none(), "the table is changed before the roots of before are gone");
         self.disk.roots.in_force.insert(share.id);
+        self.disk.roots.edition += 1;
     }
 
     fn drop_share(&mut self, seal: Seal) {
         *self.place_of(seal) = None;
         self.disk.dropped = true;
+        self.disk.roots.edition += 1;
     }
 
     fn mark_made(&mut self) {
+        self.disk.roots.edition += 1;
         let there = Seal::ALL.into_iter().filter(|seal| self.disk.shares.of(*seal).is_some());
         there.collect::<Vec<_>>().into_iter().for_each(|seal| {
             self.place_of(seal)
@@ -87,6 +90,7 @@ impl World {
     pub(super) fn node_part(&mut self, step: &NodeStep, part: usize) {
         match (step, part) {
             (NodeStep::BeginTable { lost }, 0) => self.begin_ordered(lost),
+            (NodeStep::PrepareGeneration, 0) => self.prepare_next(),
             (NodeStep::NextGeneration, 1) => self.define_next(),
             (NodeStep::NextGeneration, 2) | (NodeStep::DropGenerations, 0) => self.disk.roots.others = None,
             _ => {}
@@ -100,16 +104,37 @@ impl World {
         self.begin_table(lost);
     }
 
+    /// In memory alone: nothing on the disk or in the TPM changes.
+    fn prepare_next(&mut self) {
+        assert!(self.gives_pcrs() && !self.silent && !self.table_lost, "what can't be carried over is made");
+        self.fresh += 1;
+        let (edition, drawn) = (self.disk.roots.edition, self.fresh);
+        self.memory.upcoming = Some(Made { edition, drawn, held: false });
+    }
+
+    /// Where a bundle may be in escrow, the one of the roots that come into force is, at this instant: what the controller holds opens under roots
+    /// that are there, always.
+    fn begin_next(&mut self) {
+        self.fresh += 1;
+        let made = self.memory.upcoming.take().map_or(self.fresh, |made| made.drawn);
+        let roots = &mut self.disk.roots;
+        (roots.generation, roots.drawn) = (roots.generation + 1, made);
+        let held = self.held.get(&roots.generation) == Some(&made);
+        assert!(held || !roots.escrowed, "the roots go that the only bundle opens under");
+        // Sealed to the boot of now.
+        (self.pcrs, self.memory.rescued) = (true, false);
+    }
+
     /// Every share that is there opens under the new roots; one that can't be read is not in their table.
     fn define_next(&mut self) {
         assert!(self.disk.roots.others.is_none(), "there are two places in a TPM");
         let there: BTreeSet<u32> = self.disk.shares.all().iter().flatten().map(|share| share.id).collect();
-        assert!(self.pcrs && !self.silent && !self.table_lost, "a share is left behind");
+        assert!(self.gives_pcrs() && !self.silent && !self.table_lost, "a share is left behind");
         let lost = self.disk.shares.all().iter().flatten().any(|share| share.mark == Mark::Lost);
         assert!(!lost, "a lost share is lost for ever");
         let before = std::mem::replace(&mut self.disk.roots.in_force, there);
         (self.disk.roots.others, self.disk.dropped) = (Some(before), false);
-        self.disk.roots.generation += 1;
+        self.begin_next();
         self.disk.generation = self.disk.roots.generation;
     }
 
