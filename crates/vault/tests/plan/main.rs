@@ -148,7 +148,7 @@ fn the_world_makes_rotates_locks_and_deletes() {
 fn the_world_waits_for_the_escrow_and_rescues() {
     let mut world = World::new(USER, true);
     let sealed = Section { seal: vault::section::Seal::Pcrs, ..Section::default() };
-    world.happen(Event::Live(sealed.clone()));
+    world.happen(Event::Live(sealed));
     assert_eq!(world.settle(), vault::report::State::Unlocked);
     world.happen(Event::Escrowed);
     world.happen(Event::Boot(false));
