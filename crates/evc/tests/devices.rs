@@ -72,7 +72,12 @@ fn a_device_is_deleted_when_it_has_no_vaults_and_comes_back_by_a_new_allowance_a
     says(&controller, false, &["delete", "device", "edge-1"], &refused);
     assert_eq!(device.uuid(&controller), Some(device.id), "still there");
     let done = ["is deleted", "keys of its vault `payments` are gone", "evc onboard add"];
-    says(&controller, true, &["delete", "device", "edge-1", "--force"], &done);
+    let asked = ["`payments` (", "--confirm edge-1"];
+    for confirm in ["--confirm=", "--confirm=edge-2"] {
+        says(&controller, false, &["delete", "device", "edge-1", "--force", confirm], &asked);
+    }
+    says(&controller, false, &["delete", "device", "edge-1", "--force"], &asked);
+    says(&controller, true, &["delete", "device", "edge-1", "--force", "--confirm", "edge-1"], &done);
     assert_eq!(evc(&controller, &["get", "devices"]), (true, String::new()));
     assert_eq!(evc(&controller, &["get", "vaults"]), (true, String::new()));
     assert_eq!(evc(&controller, &["onboard", "list"]), (true, String::new()));
@@ -130,7 +135,12 @@ fn a_vault_of_the_controllers_custody_goes_over_to_the_device_that_its_own_becam
         &["delete", "device", "edge-1"],
         &["has vaults: `config`, `image`\n", "move them"],
     );
-    says(&controller, true, &["delete", "device", "edge-1", "--force"], &["is deleted"]);
+    says(
+        &controller,
+        true,
+        &["delete", "device", "edge-1", "--force", "--confirm", "edge-1"],
+        &["is deleted"],
+    );
     new.hash.clear();
     let section = new.section(&controller);
     assert_eq!(new.keys(&section, "payments"), Some(keys), "and stay, when the old device is gone");

@@ -19,14 +19,15 @@ use super::failed::Failed;
 use super::files::Joined;
 use super::look::{self, vault};
 use super::pcrs;
+use super::rows::removal;
 use super::told::Told;
 use crate::api::calls::{
     ADD_REFERENCE, ADOPT, ALLOW, APPLY, APPROVE, DELETE_DEVICE, DELETE_POLICY, DELETE_RULE, DELETE_VAULT,
-    DISALLOW, FIND, FORESEE, LABEL, LEARN, LOSE, RECREATE, REHOME, REJECT, ROTATE, SETTLE,
+    DEVICE, DISALLOW, FIND, FORESEE, LABEL, LEARN, LOSE, RECREATE, REHOME, REJECT, ROTATE, SETTLE,
 };
 use crate::api::{
-    Adoption, Allow, Allowance, Applied, Applying, Code, Deletion, Done, Labelling, NewReference, Outcome,
-    Problem, Recreation, Rehoming, Rotation, Update, VaultView,
+    Adoption, Allow, Allowance, Applied, Applying, Code, Deletion, Described, Done, Labelling, NewReference,
+    Outcome, Problem, Recreation, Rehoming, Rotation, Update, VaultView,
 };
 
 type Answer<T> = Result<T, Failed>;
@@ -192,10 +193,31 @@ fn delete(client: &Client, what: &DeleteWhat) -> Answer<Done> {
         }
         DeleteWhat::Policy { name } => client.call(&DELETE_POLICY, &[name]),
         DeleteWhat::Rule { name } => client.call(&DELETE_RULE, &[name]),
-        DeleteWhat::Device { name, force } => {
+        DeleteWhat::Device { name, force, confirm } => {
+            if *force {
+                keys_go(client, name, confirm.as_deref())?;
+            }
             client.ask(&DELETE_DEVICE, &[name], &Deletion { force: *force })
         }
     }
+}
+
+/// Keys that are gone open nothing again, whatever time a grace had left: it is said twice, and of which vaults.
+fn keys_go(client: &Client, name: &str, confirm: Option<&str>) -> Answer<()> {
+    let Described { vaults, .. } = client.call(&DEVICE, &[name])?;
+    let each = vaults.iter().map(|vault| {
+        let said = removal(vault).or_else(|| vault.state_now.clone());
+        format!("`{}` ({})", vault.name, said.unwrap_or_else(|| "not reported yet".into()))
+    });
+    let each: Vec<String> = each.collect();
+    Ok(said_twice(name, confirm.unwrap_or_default(), || {
+        plain(&format!(
+            "the controller's keys go with the device, for good and whatever their graces: {}; what is open there stays open until it is \
+             locked or boots, and opens nowhere after that; give the device's name twice",
+            each.join(", ")
+        ))
+        .to_string()
+    })?)
 }
 
 /// What has no grace can't be kept again: it is said twice.

@@ -253,6 +253,7 @@ impl<'a> Zedagent<'a> {
                 self.status.words = "ok".to_owned();
                 self.status.not_asked = false;
                 self.status.unknown_device = false;
+                self.status.removed = false;
                 self.status.last_answer_unix_s = Some(now_unix_s());
                 self.pace.went_well(began, now, jitter());
             }
@@ -260,6 +261,8 @@ impl<'a> Zedagent<'a> {
                 self.status.reachable = false;
                 self.status.not_asked = error.not_asked();
                 self.status.unknown_device = error.unknown_device();
+                // Who does not answer takes back nothing.
+                error.refusal().iter().for_each(|it| self.status.removed = it.removed_device());
                 let again = self.pace.failed(now, error.refusal().and_then(Refusal::retry_after_s));
                 self.status.words = format!("{}; tried again in {again:?}", error.words());
                 tracing::warn!("{}", self.status.words);

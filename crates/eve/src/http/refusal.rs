@@ -12,12 +12,14 @@ pub(crate) struct Refusal {
     /// What the controller says of it, and what to do.
     said: Option<String>,
     retry_after_s: Option<u64>,
+    /// An operator removed this device there, and its keys with it.
+    removed: bool,
 }
 
 impl Refusal {
     /// Of an answer with this code. `body` is as it came.
     pub(crate) fn new(call: &str, status: u16, body: &[u8], retry_after_s: Option<u64>) -> Self {
-        Self { call: call.to_owned(), status, said: said(body), retry_after_s }
+        Self { call: call.to_owned(), status, said: said(body), retry_after_s, removed: removed(body) }
     }
 
     /// The controller does not know this device, or not by the UUID that it used: it must ask who it is, and register if need be.
@@ -29,6 +31,11 @@ impl Refusal {
             403 => self.said.is_some() && matches!(self.call.as_str(), "config" | "info"),
             _ => false,
         }
+    }
+
+    /// The controller had this device, and an operator removed it.
+    pub(crate) fn removed_device(&self) -> bool {
+        self.removed
     }
 
     /// Something else may be taken though this was not.
@@ -47,6 +54,12 @@ fn words(call: &str, status: u16, said: Option<&str>) -> String {
         Some(said) => format!("the controller refused /{call} ({status}): {said}"),
         None => format!("the controller answered {status} on /{call}: {}", usually(call, status)),
     }
+}
+
+/// By the code, which means one thing for ever.
+fn removed(body: &[u8]) -> bool {
+    let told: Option<serde_json::Value> = serde_json::from_slice(body).ok();
+    told.is_some_and(|told| told["code"] == "device-removed")
 }
 
 /// `{error, advice}`, with nothing that moves a terminal's cursor.
@@ -101,6 +114,16 @@ mod tests {
         );
         let bare = refused("info", 500, r#"{"error":"the controller's database failed"}"#).to_string();
         assert_eq!(bare, "the controller refused /info (500): the controller's database failed");
+    }
+
+    /// Attack A4: a device that was removed is told apart from one that was never known, by the code alone.
+    #[test]
+    fn a_device_that_was_removed_is_told_so() {
+        let removed = r#"{"code":"device-removed","error":"x","advice":"y"}"#;
+        assert!(refused("config", 401, removed).removed_device());
+        for other in ["", r#"{"code":"device-unregistered","error":"device-removed","advice":"y"}"#] {
+            assert!(!refused("config", 401, other).removed_device(), "{other}");
+        }
     }
 
     #[test]

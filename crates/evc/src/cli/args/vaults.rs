@@ -44,6 +44,9 @@ pub(in crate::cli) enum DeleteWhat {
         /// Also one that has vaults, or made `config` or `image` with a key of the controller's: their keys go with it.
         #[arg(long)]
         force: bool,
+        /// The device's name again, as it was given: asked for with `--force`, for what is under those keys can't be opened again.
+        #[arg(long)]
+        confirm: Option<String>,
     },
 }
 
@@ -77,7 +80,7 @@ const REHOME: &str = "\
 Examples:
   evc device lost edge-1
   evc rehome vault payments --device edge-1 --to edge-1b --confirm payments
-  evc delete device edge-1 --force
+  evc delete device edge-1 --force --confirm edge-1
 
 A node whose device key or TPM is gone registers as another device. A vault with custody `controller` opens there with the keys of
 before. Mark the old device as lost first. Delete it afterwards.";
@@ -154,7 +157,7 @@ Examples:
 const DELETE_DEVICE: &str = "\
 Examples:
   evc delete device edge-1
-  evc device lost edge-1 && evc delete device edge-1 --force    # stolen: its vaults' keys go with it";
+  evc device lost edge-1 && evc delete device edge-1 --force --confirm edge-1    # stolen: its vaults' keys go with it";
 
 const ROTATE: &str = "\
 Examples:

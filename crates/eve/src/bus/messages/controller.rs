@@ -98,13 +98,38 @@ pub struct ControllerStatus {
     pub unknown_device: bool,
     /// How it refuses the certificates of this device's keys, while it does: tried again at each poll, and all else goes on.
     pub certificates_refused: Option<String>,
+    /// It said when it was last heard that an operator removed this device there.
+    pub removed: bool,
 }
+
+/// What an operator's removal means for what is here.
+const REMOVED: &str = "the controller removed this device, and its keys of this node's vaults are gone: copy what you need out of vaults that are open now, before `eve vault lock` or a boot; after that a vault that needs the controller's key opens nowhere";
 
 impl ControllerStatus {
     /// What needs care though the controller answers.
     #[must_use]
     pub fn note(&self) -> Option<String> {
+        if self.removed {
+            return Some(REMOVED.to_owned());
+        }
         let words = self.certificates_refused.as_ref()?;
         Some(format!("the certificates of this device's keys are not taken: {words}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Attack A4: what an operator did there is said here, before it is too late.
+    #[test]
+    fn who_was_removed_reads_what_to_do_before_the_last_key_goes() {
+        let told = |removed| ControllerStatus { removed, ..Default::default() }.note();
+        let note = told(true).expect("a note");
+        assert!(
+            note.contains("removed this device") && note.contains("before `eve vault lock` or a boot"),
+            "{note}"
+        );
+        assert_eq!(told(false), None);
     }
 }

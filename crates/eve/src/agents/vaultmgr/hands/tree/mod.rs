@@ -51,9 +51,17 @@ impl Trouble {
     }
 }
 
-/// A path as a terminal and a line of a log may have it: names are given by whoever made the file.
+/// Most characters of a path that are shown: what is said of it comes after it, and is to be read.
+const LONGEST: usize = 200;
+
+/// A path as a terminal and a line of a log may have it: names are given by whoever made the file. A long one without its middle.
 pub(crate) fn shown(path: &Path) -> String {
-    path.to_string_lossy().escape_debug().to_string()
+    let whole: Vec<char> = path.to_string_lossy().escape_debug().collect();
+    if whole.len() <= LONGEST {
+        return whole.into_iter().collect();
+    }
+    let (begins, ends) = (&whole[..LONGEST / 2], &whole[whole.len() - LONGEST / 2..]);
+    begins.iter().chain(&['…']).chain(ends).collect()
 }
 
 #[cfg(test)]
