@@ -5,6 +5,7 @@
 //! made. A made vault that lacks something is broken: its status is `missing`, with what is missing, until an order to recreate it.
 //! It is never made anew by itself.
 
+mod node;
 mod others;
 mod seen;
 
@@ -12,11 +13,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub use node::{Escrow, Node, Past, Upcoming};
 pub use others::Others;
-pub use seen::{
-    Dir, Escrow, Hint, Key, Keys, MetaCopy, Node, OpenedBy, Past, Place, Seen, ShareKey, Staged, TableSeen,
-    Tpm, Upcoming,
-};
+pub use seen::{Dir, Hint, Key, Keys, MetaCopy, OpenedBy, Place, Seen, ShareKey, Staged, TableSeen, Tpm};
 
 use crate::ids::{Epoch, VaultId};
 use crate::section::Seal;

@@ -41,7 +41,7 @@ pub(crate) fn tell(folder: &Path, args: &Args) -> Result<()> {
         "the vault's key came from the node's TPM and the controller together, after the TPM had vouched for the boot",
         "a reboot, a new key and a lock left every byte of the data where it was",
         "the disk beside another TPM, without the controller, showed nothing",
-        "not yet: no escrow of TPM shares (\"not escrowed\")",
+        "what the TPM sealed to this boot is in escrow with the controller: after an update it opens once the new boot is approved",
     ]);
     if args.keep {
         keep(&stage)?;
