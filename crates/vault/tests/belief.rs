@@ -361,3 +361,17 @@ fn an_order_that_comes_early_is_judged_when_it_can_be() {
     hear(&mut for_another, Heard::Tpm(Roots::Open(Some(ROOT)), Some(DeviceKey([9; 32]))));
     assert!(!ordered(&for_another));
 }
+
+/// UC-E: a section that came while the share table was lost counts once the table is back, and is held against the pin in it; until then nothing does.
+#[test]
+fn a_section_that_came_before_the_table_was_back_is_judged_then() {
+    for (pin, counts) in [(ROOT, true), (RootPin([9; 32]), false)] {
+        let mut belief = started(Roots::Lost);
+        assert!(tells(&hear(&mut belief, answer(section(8, Some(7)), ROOT)), "share table"));
+        hear(&mut belief, Heard::Tpm(Roots::Lost, None));
+        assert_eq!(authority(&belief), None, "still lost");
+        hear(&mut belief, Heard::Tpm(Roots::Open(Some(pin)), None));
+        hear(&mut belief, Heard::RecordOpened(Opened::Read(Box::new(Kept { root: pin, ..*kept() }))));
+        assert_eq!(authority(&belief) == Some(Authority::Live), counts, "{pin:?}");
+    }
+}

@@ -54,7 +54,7 @@ impl Belief {
             return Vec::new();
         }
         let mut effects = Vec::new();
-        if let Some(answer) = self.early.take() {
+        if let Some(answer) = self.early.take_if(|_| roots != Roots::Lost) {
             effects.push(Effect::Settle(About::Configuration));
             effects.extend(self.live_answer(*answer));
         }
@@ -104,10 +104,17 @@ impl Belief {
         match self.doubt(&given.section) {
             // What zedagent still has of the life before this one: the next poll brings ours.
             Some(doubt @ Doubt::OtherSession) => vec![Effect::Log(doubt.to_string())],
-            Some(doubt) => self.withhold(doubt.to_string()),
+            Some(doubt) => self.withhold_for(doubt, given),
             None if self.memory == Memory::Unread => self.take_unread(given),
             None => self.take(given),
         }
+    }
+
+    /// A table that was lost may come back while this session lasts: what it said whom to believe is heard again then.
+    fn withhold_for(&mut self, doubt: Doubt, given: Given) -> Vec<Effect> {
+        let effects = self.withhold(doubt.to_string());
+        self.early = (doubt == Doubt::TableLost).then(|| Box::new(given.into_answer()));
+        effects
     }
 
     fn doubt(&self, section: &Section) -> Option<Doubt> {

@@ -239,6 +239,10 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
 
     /// Puts together what is to be in escrow now: the next generation's bundle while it is made, else that of the one in force.
     fn refresh_upload(&mut self) -> Result<(), String> {
+        if !self.lacking().is_empty() {
+            // One that is made now would take the place of one that has what they lack.
+            return Ok(());
+        }
         let (Some(keeper), Some(device)) = (self.escrow.keeper.clone(), self.escrow.device_key) else {
             return Ok(());
         };

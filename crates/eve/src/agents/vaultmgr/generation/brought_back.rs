@@ -15,6 +15,7 @@ use crate::agents::vaultmgr::generation::shares::{Shares, SharesError};
 use crate::agents::vaultmgr::hands::crypt::{Crypt, Found};
 use crate::agents::vaultmgr::manager::Manager;
 use crate::agents::vaultmgr::paths::Paths;
+use crate::agents::vaultmgr::vault::slot::VaultMemory;
 
 /// What a bundle was seen not to bring back, in this life: it is not asked for again, and nothing waits for it.
 #[derive(Debug, Default)]
@@ -56,10 +57,13 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         self.shares.as_ref().is_some_and(|shares| shares.keys.is_some())
     }
 
-    /// Vaults that a bundle may still help.
+    /// Vaults that a bundle may still help. Asked at each word to the controller, so by what was seen last, and closely only where that shows no
+    /// key files.
     fn hoped_for(&self) -> BTreeMap<VaultId, Known> {
-        let all = self.slots.keys().filter(|id| !self.hopeless.vaults.contains(id));
-        all.map(|id| (*id, self.known(*id))).collect()
+        let bare = |(id, slot): &(&VaultId, &VaultMemory<C::Protector>)| {
+            !slot.sight.seen.has_metadata() && !self.hopeless.vaults.contains(id)
+        };
+        self.slots.iter().filter(bare).map(|(id, _)| (*id, self.known(*id))).collect()
     }
 
     /// Vaults without key files that a bundle may still have: one that is made now would lack them.

@@ -72,8 +72,8 @@ impl Shares {
         let (keys, table) = (self.keys.as_ref()?, self.table.as_ref()?);
         let pcrs = match &keys.pcrs {
             Ok(pcrs) => Some(pcrs),
-            Err(NoPcrs::Unreadable) => None,
-            Err(NoPcrs::Moved(_) | NoPcrs::Unsteady) => return None,
+            Err(NoPcrs::Unreadable) if !table.has_any(Seal::Pcrs) => None,
+            Err(_) => return None,
         };
         let of = (device, keys.generation);
         Some(Bundle::new(&keys.escrow, pcrs, of, table.encode(&keys.table), files))
@@ -106,11 +106,14 @@ impl Shares {
         self.table.as_ref().is_some_and(Table::is_escrowed)
     }
 
-    /// Whether the root that is bound to PCRs is wanted back from escrow: PCRs moved, and something hangs on it.
+    /// Whether the root that is bound to PCRs is wanted back from escrow: PCRs moved, or its place in the TPM is damaged, and something hangs on it.
     pub(crate) fn wants_rescue(&self) -> bool {
-        let moved = matches!(self.without_pcrs(), Some(NoPcrs::Moved(_)));
-        let hangs = |table: &Table| table.has_dropped() || table.has_any(Seal::Pcrs);
-        moved && self.table.as_ref().is_some_and(hangs)
+        let Some(table) = &self.table else { return false };
+        match self.without_pcrs() {
+            Some(NoPcrs::Moved(_)) => table.has_dropped() || table.has_any(Seal::Pcrs),
+            Some(NoPcrs::Unreadable) => table.has_any(Seal::Pcrs),
+            Some(NoPcrs::Unsteady) | None => false,
+        }
     }
 
     /// Takes it back: what it sealed opens, and it is bound to this boot with the next generation.

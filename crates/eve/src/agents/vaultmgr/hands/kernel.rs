@@ -312,7 +312,9 @@ impl Crypt for Kernel {
     }
 
     fn key_files(&self, vault: VaultId) -> Option<VaultFiles> {
-        let whole = |place| self.files(vault, place).ok().filter(|all| all.len() == 1);
+        let sure =
+            |all: &Vec<KeyFiles>| all.len() == 1 || all.first().is_some_and(|one| self.is_proved(vault, one));
+        let whole = |place| self.files(vault, place).ok().filter(sure);
         let files = whole(Place::First).or_else(|| whole(Place::Second))?.remove(0);
         let protector =
             KeyFile { name: files.protector.descriptor().to_string(), bytes: files.protector.to_bytes() };

@@ -1,0 +1,105 @@
+//! Files of the node's disk of which both copies are gone come back from escrow by themselves, to a boot that is approved; and nothing comes back
+//! that was erased (UC-E, TH-6).
+
+use std::fs;
+use std::path::PathBuf;
+
+use eve_vault_tests::{DEVICE, Scene, details};
+use testkit::node::Power;
+use testkit::wait;
+
+use super::{BOTH, TPM};
+
+const SEALED: &str = "custody: tpm\nseal: pcrs";
+
+/// Vaults with data in them, and the controller holds what opens them.
+fn escrowed(vaults: &[(&str, &str)]) -> Scene {
+    let mut scene = Scene::attested().unwrap();
+    vaults.iter().for_each(|(vault, fields)| scene.vault_with_data(vault, fields).unwrap());
+    until_escrowed(&mut scene, vaults[0].0);
+    scene
+}
+
+fn until_escrowed(scene: &mut Scene, vault: &str) {
+    let held = |report: &serde_json::Value| !details(report).contains("not escrowed");
+    scene.node.until_vault_is(vault, "the controller to hold its escrow", held).unwrap();
+}
+
+/// All files in both places of a vault's key files.
+fn key_files(scene: &Scene, vault: &str) -> Vec<PathBuf> {
+    let persist = scene.node.root().join("persist");
+    let id = scene.node.vault(vault).unwrap()["id"].as_str().unwrap().to_owned();
+    let (first, second) = (persist.join(".fscrypt"), persist.join("vaults/.meta").join(id));
+    let kinds = ["protectors", "policies"];
+    let names = |kind: &str| fs::read_dir(second.join(kind)).unwrap().map(|entry| entry.unwrap().file_name());
+    let all = kinds.into_iter().flat_map(|kind| names(kind).map(move |name| PathBuf::from(kind).join(name)));
+    all.flat_map(|file| [first.join(&file), second.join(&file)]).collect()
+}
+
+fn tables(scene: &Scene) -> Vec<PathBuf> {
+    let vaults = scene.node.root().join("persist/vaults");
+    let all = [".shares", ".meta/.shares"].map(|folder| fs::read_dir(vaults.join(folder)).unwrap());
+    all.into_iter().flatten().map(|entry| entry.unwrap().path()).collect()
+}
+
+/// The node is off when they go, and on again after it.
+fn loses(scene: &mut Scene, files: &[PathBuf]) {
+    scene.node.stop(Power::Clean).unwrap();
+    files.iter().for_each(|file| fs::remove_file(file).unwrap());
+    scene.node.reboot(Power::Clean).unwrap();
+}
+
+fn opens(scene: &mut Scene, vault: &str) {
+    let open = scene.node.until_vault(vault, "unlocked");
+    open.unwrap_or_else(|error| panic!("{error}: {}", scene.node.status().unwrap()));
+    assert!(scene.has_data(vault), "{vault}: {}", scene.node.vault(vault).unwrap());
+}
+
+/// UC-E: both copies of a vault's key files are gone, whatever its custody.
+#[test]
+fn key_files_of_which_both_copies_are_gone_come_back() {
+    let mut scene = escrowed(&[("till", BOTH), ("alone", SEALED)]);
+    let files: Vec<_> = ["till", "alone"].into_iter().flat_map(|vault| key_files(&scene, vault)).collect();
+    assert_eq!(files.len(), 8, "{files:?}");
+    loses(&mut scene, &files);
+    ["till", "alone"].into_iter().for_each(|vault| opens(&mut scene, vault));
+    assert!(files.iter().all(|file| file.exists()), "in both places");
+    scene.node.reboot(Power::Clean).unwrap();
+    ["till", "alone"].into_iter().for_each(|vault| opens(&mut scene, vault));
+}
+
+/// UC-E: both copies of the share table are gone while the TPM has its roots.
+#[test]
+fn a_share_table_of_which_both_copies_are_gone_comes_back() {
+    let mut scene = escrowed(&[("till", BOTH), ("alone", TPM)]);
+    let files = tables(&scene);
+    assert_eq!(files.len(), 2, "{files:?}");
+    loses(&mut scene, &files);
+    ["till", "alone"].into_iter().for_each(|vault| opens(&mut scene, vault));
+    scene.node.until_vault("config", "unlocked").unwrap();
+    scene.rotate("till").unwrap();
+}
+
+/// TH-6: an image of the disk from before an erase, in its own node, with all that the controller gives back of the escrow.
+#[test]
+fn th6_escrow_gives_nothing_of_a_vault_that_was_erased() {
+    let at_once = "custody: tpm\non_removal: { delete_after: 0s }";
+    let mut scene = escrowed(&[("till", at_once), ("alone", TPM)]);
+    scene.node.off(Power::Clean).unwrap();
+    let older = fs::read(scene.node.disk().image()).unwrap();
+    scene.node.on(Power::Clean).unwrap();
+    opens(&mut scene, "till");
+    scene.delete("till").unwrap();
+    scene.node.until_gone("till").unwrap();
+    let next = || scene.node.status().ok().filter(|status| status["generation"] == 2);
+    wait::until("the end of the generation, by which it is dead", next).unwrap();
+    scene.node.off(Power::Clean).unwrap();
+    fs::write(scene.node.disk().image(), older).unwrap();
+    scene.node.on(Power::Clean).unwrap();
+    opens(&mut scene, "alone");
+    assert!(scene.data("till").parent().unwrap().exists(), "it is the older disk");
+    scene.assert_closed("till");
+    let told = || scene.evc.json(&["describe", "device", DEVICE]).ok().map(|device| device.to_string());
+    wait::until("the controller to have heard of it", told).unwrap();
+    scene.assert_closed("till");
+}
