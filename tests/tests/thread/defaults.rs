@@ -89,13 +89,13 @@ fn the_operator_sees_them_though_nobody_gave_them_a_policy() {
         (vault["state"] == "unlocked" && vault["policy"].is_null()).then_some(())
     };
     ["config", "image"].into_iter().for_each(|name| testkit::wait::until(name, || seen(name)).unwrap());
-    // IF-2, invariant 8: their last operation, and what is not built, in the same words as on the node.
+    // IF-2, invariant 8: their last operation, and what is not so, in the same words as on the node.
     for name in ["config", "image"] {
         let told = |report: &serde_json::Value| {
             let (last, words) = (&report["last"], details(report));
             last["operation"] == "create"
                 && last["error"].is_null()
-                && words.contains("not escrowed")
+                && !words.contains("not escrowed")
                 && words.contains("AK not proved to its EK: not checked")
         };
         scene.until_told(name, "how it was made, and what is not so", told).unwrap();

@@ -52,6 +52,14 @@ pub enum Hold {
     Lost(VaultId),
 }
 
+impl Hold {
+    /// Nothing is wrong: the node's own next steps, or the controller's next word, end it.
+    #[must_use]
+    pub const fn ends_by_itself(self) -> bool {
+        matches!(self, Self::Unmade | Self::Escrow | Self::Leftovers | Self::Due | Self::Steps)
+    }
+}
+
 /// Nothing: all that was dropped is dead, and nothing is left over.
 pub(super) fn hold(
     known: &BTreeMap<VaultId, Known>,

@@ -115,8 +115,10 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     }
 
     fn tell_hold(&mut self) {
+        let words = |hold| format!("erasing, not yet dead: {hold}");
         match self.hold.filter(|hold| !matches!(hold, Hold::Tpm | Hold::Table)) {
-            Some(hold) => self.notes.tell(About::Erasing, format!("erasing, not yet dead: {hold}")),
+            Some(hold) if hold.ends_by_itself() => self.notes.mention(About::Erasing, words(hold)),
+            Some(hold) => self.notes.tell(About::Erasing, words(hold)),
             None => self.notes.settle(About::Erasing),
         }
     }

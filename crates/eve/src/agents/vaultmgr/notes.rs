@@ -13,12 +13,22 @@ pub(super) struct Notes {
 }
 
 impl Notes {
-    /// In place of an earlier line about the same. Only what is new is logged.
+    /// Something is wrong. In place of an earlier line about the same; only what is new is logged.
     pub(super) fn tell(&mut self, about: About, words: String) {
-        if self.lines.get(&about) != Some(&words) {
+        if self.is_new(about, &words) {
             tracing::warn!("{words}");
-            self.lines.insert(about, words);
         }
+    }
+
+    /// Something goes on, and ends by itself.
+    pub(super) fn mention(&mut self, about: About, words: String) {
+        if self.is_new(about, &words) {
+            tracing::info!("{words}");
+        }
+    }
+
+    fn is_new(&mut self, about: About, words: &str) -> bool {
+        self.lines.insert(about, words.to_owned()).is_none_or(|earlier| earlier != words)
     }
 
     /// Nothing is wrong, and it is no state of the node: into the log, once for as long as nothing else is.
@@ -57,19 +67,36 @@ mod tests {
         }
     }
 
-    /// What a reader of the log sees when the controller says the same at each poll.
-    #[test]
-    fn what_is_said_again_and_again_is_logged_once() {
-        let (log, mut notes) = (Log::default(), Notes::default());
+    /// What a reader of the log sees while `notes` are told things.
+    fn logged(notes: &mut Notes, tell: impl FnOnce(&mut Notes)) -> String {
+        let log = Log::default();
         let writer = log.clone();
         let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
-        tracing::subscriber::with_default(subscriber, || {
-            for words in ["no list yet", "no list yet", "a list", "no list yet"] {
-                notes.log(words.to_owned());
-            }
+        tracing::subscriber::with_default(subscriber, || tell(notes));
+        String::from_utf8(log.0.lock().expect("whole").clone()).expect("text")
+    }
+
+    /// The controller says the same at each poll.
+    #[test]
+    fn what_is_said_again_and_again_is_logged_once() {
+        let mut notes = Notes::default();
+        let told = logged(&mut notes, |notes| {
+            ["no list yet", "no list yet", "a list", "no list yet"].map(|words| notes.log(words.to_owned()));
         });
-        let told = String::from_utf8(log.0.lock().expect("whole").clone()).expect("text");
         assert_eq!((told.matches("no list yet").count(), told.matches("a list").count()), (2, 1), "{told}");
         assert!(notes.lines().is_empty(), "it is no state of the node");
+    }
+
+    /// IF-2: who looks for warnings finds what is wrong, and not what every erase goes through.
+    #[test]
+    fn what_ends_by_itself_is_no_warning() {
+        let mut notes = Notes::default();
+        let goes_on =
+            logged(&mut notes, |notes| (0..2).for_each(|_| notes.mention(About::Erasing, "waits".into())));
+        let is_wrong =
+            logged(&mut notes, |notes| (0..2).for_each(|_| notes.tell(About::Erasing, "damaged".into())));
+        assert_eq!((goes_on.matches("INFO").count(), is_wrong.matches("WARN").count()), (1, 1));
+        assert!(!goes_on.contains("WARN"), "{goes_on}");
+        assert_eq!(notes.lines(), ["damaged"]);
     }
 }

@@ -96,8 +96,8 @@ fn vc2_lock_is_done_when_the_kernel_says_so() {
     assert!(status.detail.iter().any(|line| line.contains(&own)), "{:?}", status.detail);
     assert!(!format!("{status:?}").contains("\"file\""), "no name of a file inside");
     drop(held);
-    node.hear(&mut controller, &[lock]);
-    assert_eq!((node.state(BERLIN), node.get(BERLIN, "file")), (State::Locked, None));
+    node.hear_until(&mut controller, &[lock], State::Locked);
+    assert_eq!(node.get(BERLIN, "file"), None);
     let names: Vec<_> = std::fs::read_dir(node.paths.vault(BERLIN)).expect("lists").flatten().collect();
     assert!(names.iter().all(|entry| entry.file_name() != "file"), "{names:?}");
     node.hear(&mut controller, &[Line::of(Custody::Tpm)]);
