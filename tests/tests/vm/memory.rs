@@ -32,6 +32,7 @@ fn a_kernel_that_leaves_text_in_freed_memory_is_told_of() {
     scene.node.boot.cmdline = "quiet panic=-1 init_on_free=0".into();
     scene.started().unwrap();
     scene.vault_with_data("till", BOTH).unwrap();
+    scene.more_data("till").unwrap();
     let key = controller_key(&mut scene);
     assert!(scene.has_data("till").unwrap());
     lock(&mut scene);

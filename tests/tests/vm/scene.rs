@@ -61,12 +61,17 @@ impl Scene {
     pub(crate) fn vault_with_data(&mut self, vault: &str, fields: &str) -> Result<()> {
         self.evc.apply(&vault_yaml(vault, fields))?;
         self.node.until_vault(vault, "unlocked")?;
-        self.node.shell(&format!("{} > {} && sync", contents(), file(vault))).map(drop)
+        self.node.shell(&format!("{} > {} && sync", contents(LINES), file(vault))).map(drop)
+    }
+
+    /// 16 MB more in another file: of that much freed memory some is still as it was when it is looked at.
+    pub(crate) fn more_data(&mut self, vault: &str) -> Result<()> {
+        self.node.shell(&format!("{} > {}.more && sync", contents(500_000), file(vault))).map(drop)
     }
 
     /// Whether all of that file is there.
     pub(crate) fn has_data(&mut self, vault: &str) -> Result<bool> {
-        Ok(self.node.ask(&format!("{} | cmp - {}", contents(), file(vault)))?.code == 0)
+        Ok(self.node.ask(&format!("{} | cmp - {}", contents(LINES), file(vault)))?.code == 0)
     }
 
     /// What the controller says of a vault's key, once it is this.
@@ -77,9 +82,12 @@ impl Scene {
     }
 }
 
-/// 64 kB.
-fn contents() -> String {
-    format!("yes $(echo {} | base64 -d) | head -n 2000", STANDARD.encode(PLANTED))
+/// 66 kB.
+const LINES: usize = 2000;
+
+/// That many lines of 33 bytes.
+fn contents(lines: usize) -> String {
+    format!("yes $(echo {} | base64 -d) | head -n {lines}", STANDARD.encode(PLANTED))
 }
 
 fn file(vault: &str) -> String {
