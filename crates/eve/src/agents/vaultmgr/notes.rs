@@ -81,7 +81,8 @@ mod tests {
     fn what_is_said_again_and_again_is_logged_once() {
         let mut notes = Notes::default();
         let told = logged(&mut notes, |notes| {
-            ["no list yet", "no list yet", "a list", "no list yet"].map(|words| notes.log(words.to_owned()));
+            let all = ["no list yet", "no list yet", "a list", "no list yet"];
+            all.into_iter().for_each(|words| notes.log(words.to_owned()));
         });
         assert_eq!((told.matches("no list yet").count(), told.matches("a list").count()), (2, 1), "{told}");
         assert!(notes.lines().is_empty(), "it is no state of the node");
