@@ -313,6 +313,28 @@ fn an_order_beside_a_challenge_locks_until_the_next_section() {
     assert!(ordered(&belief), "a new one");
 }
 
+/// VC-2: whoever recorded the section that was accepted before the order gives it again, in the same session. It lifts nothing, also not
+/// over a boot; nor does one of an incarnation that an order has gone past.
+#[test]
+fn a_section_from_before_an_order_that_is_sent_again_does_not_lift_it() {
+    let elsewhere = SectionVersion { incarnation: Incarnation([2; 16]), version: 1 };
+    for at in [version(9), elsewhere] {
+        let mut belief = started(Roots::Open(Some(ROOT)));
+        hear(&mut belief, Heard::RecordOpened(Opened::Read(kept())));
+        hear(&mut belief, answer(section(8, Some(7)), ROOT));
+        hear(&mut belief, withheld(Some(order(at)), ROOT));
+        let effects = hear(&mut belief, answer(section(8, Some(7)), ROOT));
+        assert!(ordered(&belief), "{at:?}");
+        let kept =
+            effects.iter().all(|effect| !matches!(effect, Effect::Save(kept) if kept.ordered.is_empty()));
+        assert!(kept, "{at:?}: {effects:?}");
+        let next =
+            Section { version: SectionVersion { version: at.version + 1, ..at }, ..section(10, Some(8)) };
+        hear(&mut belief, answer(next, ROOT));
+        assert!(!ordered(&belief), "the next one lifts it: {at:?}");
+    }
+}
+
 /// An order is for one session of one device, from its own controller.
 #[test]
 fn an_order_of_somebody_else_is_not_obeyed() {

@@ -142,15 +142,17 @@ impl Belief {
         }
         let chain = Chain::after(self.chain(), anew, given.digest, &listing);
         self.desired.listing = Some(listing.above(&chain));
-        // It follows what was ordered before, and says what of it holds.
-        self.lift();
+        self.desired.lacks = None;
+        if self.is_after_orders(accepted.version, anew) {
+            self.lift();
+        }
         let record = Record { accepted, listed: [].into(), removed: [].into(), former: [].into() };
         self.unsaved = Some(Box::new(Kept {
             record,
             chain,
             root: given.root,
             signed: given.signed,
-            ordered: [].into(),
+            ordered: self.desired.ordered.clone(),
         }));
         let mut effects = vec![Effect::Settle(About::Configuration), Effect::TakeKeys(given.section)];
         effects.extend(matches!(self.roots, Roots::Open(None)).then_some(Effect::Pin(given.root)));

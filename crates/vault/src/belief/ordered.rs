@@ -6,6 +6,7 @@
 
 use super::words::Doubt;
 use super::{Belief, Effect, Kept, LockOrders, Roots};
+use crate::ids::SectionVersion;
 use crate::shares::RootPin;
 use crate::wanted::Accepted;
 
@@ -66,6 +67,13 @@ impl Belief {
         (kept.ordered != ordered).then(|| Effect::Save(Box::new(Kept { ordered, ..kept.clone() })))
     }
 
+    /// Whether a section follows what was ordered, and so says what of it holds. One that was accepted before and is sent again does not.
+    pub(super) fn is_after_orders(&self, section: SectionVersion, anew: bool) -> bool {
+        self.ordered_at.is_none_or(|at| {
+            if at.incarnation == section.incarnation { section.version >= at.version } else { anew }
+        })
+    }
+
     /// No order holds any longer.
     pub(super) fn lift(&mut self) {
         self.desired.ordered.clear();
@@ -75,9 +83,8 @@ impl Belief {
     /// A record was read: also what was ordered in an earlier life, unless this one accepted a later section; and what it shows of this life's.
     pub(super) fn remember_all(&mut self, kept: Box<Kept>) {
         let accepted = kept.record.accepted.version;
-        let is_over = |at: &crate::ids::SectionVersion| {
-            at.incarnation == accepted.incarnation && at.version < accepted.version
-        };
+        let is_over =
+            |at: &SectionVersion| at.incarnation == accepted.incarnation && at.version < accepted.version;
         if self.ordered_at.take_if(|at| is_over(at)).is_some() {
             self.desired.ordered.clear();
         }
