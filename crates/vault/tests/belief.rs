@@ -384,7 +384,7 @@ fn an_order_that_comes_early_is_judged_when_it_can_be() {
     assert!(!ordered(&for_another));
 }
 
-/// UC-E: a section that came while the share table was lost counts once the table is back, and is held against the pin in it; until then nothing does.
+/// Invariant 5: a section that came while the share table was lost counts once the table is back, and is held against the pin in it; until then nothing does.
 #[test]
 fn a_section_that_came_before_the_table_was_back_is_judged_then() {
     for (pin, counts) in [(ROOT, true), (RootPin([9; 32]), false)] {

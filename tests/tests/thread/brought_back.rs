@@ -1,5 +1,5 @@
 //! Files of the node's disk of which both copies are gone come back from escrow by themselves, to a boot that is approved; and nothing comes back
-//! that was erased (UC-E, TH-6).
+//! that was erased (invariant 5, TH-6).
 
 use std::fs;
 use std::path::PathBuf;
@@ -55,7 +55,7 @@ fn opens(scene: &mut Scene, vault: &str) {
     assert!(scene.has_data(vault), "{vault}: {}", scene.node.vault(vault).unwrap());
 }
 
-/// UC-E: both copies of a vault's key files are gone, whatever its custody.
+/// Invariant 5: both copies of a vault's key files are gone, whatever its custody.
 #[test]
 fn key_files_of_which_both_copies_are_gone_come_back() {
     let mut scene = escrowed(&[("till", BOTH), ("alone", SEALED)]);
@@ -68,7 +68,7 @@ fn key_files_of_which_both_copies_are_gone_come_back() {
     ["till", "alone"].into_iter().for_each(|vault| opens(&mut scene, vault));
 }
 
-/// UC-E: both copies of the share table are gone while the TPM has its roots.
+/// Invariant 5: both copies of the share table are gone while the TPM has its roots.
 #[test]
 fn a_share_table_of_which_both_copies_are_gone_comes_back() {
     let mut scene = escrowed(&[("till", BOTH), ("alone", TPM)]);

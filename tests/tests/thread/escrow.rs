@@ -1,4 +1,4 @@
-//! Escrow on real parts (issue 9, 2): the bundle is at the controller and the node knows; a boot that measures otherwise keeps its vaults closed until
+//! Escrow on real parts (invariant 5, TH-6): the bundle is at the controller and the node knows; a boot that measures otherwise keeps its vaults closed until
 //! an operator approves it, and then nothing is lost; what was erased is dead, and the next generation was in escrow before.
 
 use eve_vault_tests::{DEVICE, Scene, details};

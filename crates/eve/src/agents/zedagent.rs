@@ -31,18 +31,12 @@ use crate::bus::messages::{
     Source, TpmStatus, VaultStatus,
 };
 use crate::http::{Line, Refusal, now_unix_s};
-use pace::{Pace, Poll};
+use pace::{INFO_BURST, Pace, Poll, info_wait};
 
 pub(super) use checkpoint::Known;
 
 /// The verdict on evidence that was good.
 const ACCEPTED: &str = "accepted";
-/// The status is posted at least this often.
-const INFO_EVERY: Duration = Duration::from_secs(600);
-/// And no more often than [`INFO_BURST`] times in this, however often it changes: what an operator does, a few acts one after the other, is
-/// told at once, each with what came of it; of a flood, as when hundreds of vaults are made, what changes meanwhile is told together.
-const INFO_WINDOW: Duration = Duration::from_millis(1600);
-const INFO_BURST: usize = 8;
 
 enum Event {
     Onboarded(Onboarded),
@@ -196,7 +190,7 @@ impl<'a> Zedagent<'a> {
             return Ok(());
         }
         let now = Instant::now();
-        let news = self.info_due() || self.escrow.is_due(now);
+        let news = self.info_wait().is_zero() || self.escrow.is_due(now);
         if self.pace.is_due(now) || self.evidence_due() || (news && self.status.reachable) {
             if !self.status.reachable {
                 self.look_again()?;
@@ -213,13 +207,14 @@ impl<'a> Zedagent<'a> {
             && matches!(self.tpm, Some(TpmStatus::Ready { .. } | TpmStatus::Absent { .. }))
     }
 
-    fn info_due(&self) -> bool {
-        info_wait(self.info_at.map(|at| at.map(|at| at.elapsed())), self.vaults_due).is_zero()
+    /// How long the status waits.
+    fn info_wait(&self) -> Duration {
+        info_wait(self.info_at.map(|at| at.map(|at| at.elapsed())), self.vaults_due)
     }
 
     /// How long nothing is due, unless something is heard.
     fn wait(&self) -> Duration {
-        let info = info_wait(self.info_at.map(|at| at.map(|at| at.elapsed())), self.vaults_due);
+        let info = self.info_wait();
         let now = Instant::now();
         let upload = self.escrow.wait(now).filter(|_| self.status.reachable);
         let poll = self.pace.wait(now).min(upload.unwrap_or(Duration::MAX));
@@ -235,7 +230,7 @@ impl<'a> Zedagent<'a> {
         if let Some(poll) = self.pace.poll(now, posted) {
             self.poll_config(poll)?;
         }
-        if self.info_due() {
+        if self.info_wait().is_zero() {
             self.post_info()?;
         }
         Ok(())
@@ -386,13 +381,6 @@ impl<'a> Zedagent<'a> {
         self.identity.iter_mut().for_each(|identity| identity.certs = certs.clone());
         Ok(verified)
     }
-}
-
-/// How long the status waits that was posted so long ago, the newest first.
-fn info_wait(posted: [Option<Duration>; INFO_BURST], changed: bool) -> Duration {
-    let [newest, .., oldest] = posted;
-    let (ago, every) = if changed { (oldest, INFO_WINDOW) } else { (newest, INFO_EVERY) };
-    ago.map_or(Duration::ZERO, |ago| every.saturating_sub(ago))
 }
 
 /// 0.7 to 1.0.

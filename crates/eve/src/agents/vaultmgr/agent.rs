@@ -1,6 +1,7 @@
 //! vaultmgr on the bus: one thread decides, the others only carry what they hear to it. Here alone bus types meet ours.
 
 mod away;
+mod over_bus;
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -9,17 +10,15 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use vault::ids::{DeviceKey, Generation, VaultId};
+use vault::ids::{DeviceKey, VaultId};
 use vault::report::VaultReport;
-use vault::roots::{PcrsRoot, TpmRoot};
-use vault::secret::RootSecret;
 use vault::shares::RootPin;
 use vault::wanted::Authority;
 use wire::P256PublicKey;
 
 use crate::agents::vaultmgr::belief::intake::TpmHeard;
 use crate::agents::vaultmgr::belief::orders::{GIVEN_UP, Order};
-use crate::agents::vaultmgr::generation::roots::{SlotContent, Slots, Tpmmgr, TpmmgrError};
+use crate::agents::vaultmgr::generation::roots::Tpmmgr;
 use crate::agents::vaultmgr::hands::crypt::Crypt;
 use crate::agents::vaultmgr::hands::kernel::Kernel;
 use crate::agents::vaultmgr::hands::prepare;
@@ -27,18 +26,14 @@ use crate::agents::vaultmgr::manager::{Manager, Owner};
 use crate::agents::vaultmgr::paths::Paths;
 use crate::agents::vaultmgr::telling::{Telling, Touched};
 use crate::bus::messages::{
-    AcceptController, DefineRoots, EscrowWish, LockVault, OrderError, ReadRoots, Recreate, RootSlot, Session,
-    SignedConfig, SignedWord, Source, TpmStatus, UndefineRoots, UnlockVault, VaultStatus, Vaults,
+    AcceptController, EscrowWish, LockVault, OrderError, Recreate, Session, SignedConfig, SignedWord, Source,
+    TpmStatus, UnlockVault, VaultStatus, Vaults,
 };
-use crate::bus::{Agent, Bus, BusError, BusRoot, Call, CallError, Topic};
+use crate::bus::{Agent, Bus, Call, Topic};
+use over_bus::OverBus;
 
-/// A TPM command may take seconds, defining roots a dozen of them.
-const TPM_PATIENCE: Duration = Duration::from_secs(60);
 /// How often kernel and disk are looked at though nothing was heard.
 const LOOK: Duration = Duration::from_secs(10);
-/// Roots are read by a few commands, and asked for again: until then the orders of root wait. Each time that it was too short it
-/// is doubled, up to [`TPM_PATIENCE`].
-const ROOTS_PATIENCE: Duration = Duration::from_secs(15);
 /// How soon roots that could not be read are asked for again.
 const ROOTS_AGAIN: Duration = Duration::from_secs(2);
 
@@ -68,8 +63,7 @@ pub(crate) fn run(root: &Path, bus: &Bus) -> anyhow::Result<()> {
     let kernel = open(&paths)?;
     let row = Agent::Zedagent.row();
     let owner = Owner { uid: row.uid, gid: row.gid };
-    let mut manager =
-        Manager::start(paths, kernel, OverBus { bus: bus.clone(), patience: ROOTS_PATIENCE }, owner)?;
+    let mut manager = Manager::start(paths, kernel, OverBus::new(bus.clone()), owner)?;
     manager.take_up_locks().context(
         "run/eve/locked, which says what root locked here; remove it, and lock again what is to be locked",
     )?;
@@ -371,65 +365,7 @@ fn obey<C: Crypt, T: Tpmmgr>(
     }
 }
 
-/// tpmmgr, over the bus.
-struct OverBus {
-    bus: Bus,
-    /// How long the reading of roots is waited for.
-    patience: Duration,
-}
-
-impl OverBus {
-    fn ask<C: Call>(&self, call: &C) -> Result<C::Answer, TpmmgrError> {
-        self.bus.call_patiently(call, TPM_PATIENCE).map_err(|error| failed(&error))
-    }
-}
-
-impl Tpmmgr for OverBus {
-    fn read_roots(&mut self) -> Result<Vec<Slots>, TpmmgrError> {
-        let read = self.bus.call(&ReadRoots, self.patience);
-        if matches!(read, Err(CallError::Bus(BusError::Late(_)))) {
-            self.patience = TPM_PATIENCE.min(self.patience * 2);
-        }
-        let sets = read.map_err(|error| failed(&error))?.sets.into_iter();
-        let slots = |set: crate::bus::messages::RootSet| Slots {
-            generation: set.generation,
-            tpm: slot(set.tpm),
-            pcrs: slot(set.pcrs),
-        };
-        Ok(sets.map(slots).collect())
-    }
-
-    fn define_roots(
-        &mut self,
-        generation: Generation,
-        tpm: &TpmRoot,
-        pcrs: &PcrsRoot,
-    ) -> Result<(), TpmmgrError> {
-        let copy = |root: &RootSecret| BusRoot(RootSecret::copied_from(root.expose_root_secret()));
-        self.ask(&DefineRoots { generation, tpm: copy(&tpm.0), pcrs: copy(&pcrs.0), selection: None })
-    }
-
-    fn undefine_roots(&mut self, generation: Generation) -> Result<(), TpmmgrError> {
-        self.ask(&UndefineRoots { generation })
-    }
-}
-
-fn failed(error: &(dyn std::error::Error + 'static)) -> TpmmgrError {
-    TpmmgrError(crate::agents::vaultmgr::chain(error))
-}
-
 /// The device key's name, if it is a P-256 key.
 fn key(point: &[u8]) -> Option<DeviceKey> {
     P256PublicKey::from_point(point).ok().map(|key| key.name())
-}
-
-fn slot(slot: RootSlot) -> SlotContent {
-    match slot {
-        RootSlot::Root(BusRoot(root)) => SlotContent::Root(root),
-        RootSlot::Absent => SlotContent::Absent,
-        RootSlot::Unwritten => SlotContent::Unwritten,
-        RootSlot::PcrsMoved { differ } => SlotContent::PcrsMoved(differ),
-        RootSlot::Unsteady => SlotContent::Unsteady,
-        RootSlot::Damaged => SlotContent::Damaged,
-    }
 }

@@ -1,4 +1,4 @@
-//! When the controller is polled, and which of its questions are answered. Pure: the time is an argument.
+//! When the controller is polled, which of its questions are answered, and when the status is posted. Pure: the time is an argument.
 //!
 //! A regular poll comes once in each interval, and at once when the device or vaultmgr's session is new. After evidence one poll
 //! more follows at once, to fetch what the evidence earned. A challenge in that one's answer says that it was not enough, say for
@@ -13,6 +13,12 @@ use crate::agents::pause::Pause;
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// What a controller that is overloaded may ask for.
 const RETRY_AFTER_S: std::ops::RangeInclusive<u64> = 1..=600;
+/// The status is posted at least this often.
+pub(super) const INFO_EVERY: Duration = Duration::from_secs(600);
+/// And no more often than [`INFO_BURST`] times in this, however often it changes: what an operator does, a few acts one after the other, is
+/// told at once, each with what came of it; of a flood, as when hundreds of vaults are made, what changes meanwhile is told together.
+pub(super) const INFO_WINDOW: Duration = Duration::from_millis(1600);
+pub(super) const INFO_BURST: usize = 8;
 
 /// Why there is a poll.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +93,13 @@ impl Pace {
         self.next = now + pause;
         pause
     }
+}
+
+/// How long the status waits that was posted so long ago, the newest first.
+pub(super) fn info_wait(posted: [Option<Duration>; INFO_BURST], changed: bool) -> Duration {
+    let [newest, .., oldest] = posted;
+    let (ago, every) = if changed { (oldest, INFO_WINDOW) } else { (newest, INFO_EVERY) };
+    ago.map_or(Duration::ZERO, |ago| every.saturating_sub(ago))
 }
 
 #[cfg(test)]

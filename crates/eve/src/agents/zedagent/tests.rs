@@ -1,5 +1,6 @@
 //! What zedagent keeps and passes on of the controller's answers, signed with the golden keys.
 
+use super::pace::{INFO_EVERY, INFO_WINDOW};
 use super::*;
 use crate::paths;
 use attest::SessionKey;

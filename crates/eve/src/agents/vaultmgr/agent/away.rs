@@ -8,7 +8,7 @@ use vault::report::{State, VaultReport};
 use vault::section::Operation;
 use wire::release::SessionSecret;
 
-use super::{Input, Later, OverBus, ROOTS_AGAIN, ROOTS_PATIENCE};
+use super::{Input, Later, OverBus, ROOTS_AGAIN};
 use crate::agents::vaultmgr::generation::roots::{Tpmmgr, any_written};
 use crate::agents::vaultmgr::generation::shares;
 use crate::agents::vaultmgr::hands::away::{looks_away, words};
@@ -31,7 +31,7 @@ enum Disk {
 /// No randomness; or the bus is gone.
 pub(super) fn until_there(bus: &Bus, paths: &Paths, inputs: &Receiver<Input>) -> anyhow::Result<Later> {
     let (mut later, mut told) = (Later::default(), VaultStatus::default());
-    let mut tpmmgr = OverBus { bus: bus.clone(), patience: ROOTS_PATIENCE };
+    let mut tpmmgr = OverBus::new(bus.clone());
     while looks_away(paths) {
         match judge(later.tpm.as_ref(), &mut tpmmgr) {
             Disk::There => break,

@@ -1,4 +1,4 @@
-//! UC-E: files of which both copies are gone come back from escrow, and nothing does that was erased, that is newer on the disk, or that is
+//! Invariant 5: files of which both copies are gone come back from escrow, and nothing does that was erased, that is newer on the disk, or that is
 //! another's. How the bundle comes is not looked at here.
 
 use std::collections::BTreeMap;

@@ -40,7 +40,7 @@ fn in_the_end_it_is_back(node: &mut Node, with: &mut With, when: &str) {
     }
 }
 
-/// Invariant 5, UC-E: the key files of a vault.
+/// Invariant 5: the key files of a vault.
 #[test]
 fn key_files_that_come_back_are_mended() {
     let wiped = |node: &Node| wipe(&all_key_files(node, BERLIN));
@@ -48,7 +48,7 @@ fn key_files_that_come_back_are_mended() {
     assert!(steps > 8, "{steps}");
 }
 
-/// Invariant 5, UC-E: the share table, and the end of the generation that follows.
+/// Invariant 5: the share table, and the end of the generation that follows.
 #[test]
 fn a_share_table_that_comes_back_is_mended() {
     let steps = stopped_everywhere(|| lost(wipe_tables), bring_back, in_the_end_it_is_back);
