@@ -34,7 +34,7 @@ pub struct Input<'a> {
 
 /// Why there is no appraisal.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
+pub enum NotAppraised {
     /// The pinned key can't make quotes.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -159,8 +159,8 @@ impl Appraisal {
 /// Appraises evidence.
 ///
 /// # Errors
-/// [`Refused`]: the evidence is worth nothing here.
-pub fn appraise(input: &Input<'_>) -> Result<Appraisal, Refused> {
+/// [`NotAppraised`]: the evidence is worth nothing here.
+pub fn appraise(input: &Input<'_>) -> Result<Appraisal, NotAppraised> {
     let ak = AkPublic::from_tpm2b(input.ak)?;
     checks::signature(&ak, input.attest_data, input.signature)?;
     let quote = Quote::read(input.attest_data)?;
@@ -171,7 +171,7 @@ pub fn appraise(input: &Input<'_>) -> Result<Appraisal, Refused> {
         checks::selection(&quote, quoted)?;
     }
     checks::composite(&quote, quoted, input.pcrs)?;
-    let before = input.before.map(Quote::read).transpose().map_err(Refused::Before)?;
+    let before = input.before.map(Quote::read).transpose().map_err(NotAppraised::Before)?;
     Ok(Appraisal {
         session: *input.session,
         continuity: after(before.as_ref(), |before| continuity(before, &quote)),

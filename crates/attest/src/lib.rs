@@ -12,7 +12,7 @@ mod measured;
 mod quote;
 mod references;
 
-pub use appraisal::{Appraisal, Finding, Input, Refused, Unchecked, Verdict, appraise};
+pub use appraisal::{Appraisal, Finding, Input, NotAppraised, Unchecked, Verdict, appraise};
 pub use bank::{PcrBank, PcrDigest};
 pub use binding::{
     BadDeviceSignature, DeviceSession, EVIDENCE_LABEL, SessionKey, evidence_message, qualifying_data,

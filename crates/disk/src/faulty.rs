@@ -32,10 +32,10 @@ pub enum Fault {
 
 /// What is to go wrong, and what was done: shared by a test and all that it put before disk and TPM.
 #[derive(Clone, Default)]
-pub struct Faults(Arc<Mutex<State>>);
+pub struct Faults(Arc<Mutex<Tally>>);
 
 #[derive(Default)]
-struct State {
+struct Tally {
     plan: Option<(Fault, usize)>,
     count: usize,
     met: bool,
@@ -56,7 +56,7 @@ impl Faults {
     /// Does `work` with `fault` at its `nth` operation, counted from 0. Says whether it came to that; if not, what is not durable by
     /// then is lost all the same under [`Fault::Lose`].
     pub fn during(&self, fault: Fault, nth: usize, work: impl FnOnce()) -> bool {
-        *self.state() = State { plan: Some((fault, nth)), ..State::default() };
+        *self.state() = Tally { plan: Some((fault, nth)), ..Tally::default() };
         let ended = catch_unwind(AssertUnwindSafe(work));
         let state = std::mem::take(&mut *self.state());
         lose(state.unsynced);
@@ -68,7 +68,7 @@ impl Faults {
 
     /// Does `work`, and says by name what was done to the disk.
     pub fn trace(&self, work: impl FnOnce()) -> Vec<&'static str> {
-        *self.state() = State::default();
+        *self.state() = Tally::default();
         work();
         std::mem::take(&mut *self.state()).trace
     }
@@ -85,7 +85,7 @@ impl Faults {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, Tally> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -176,7 +176,7 @@ impl<D: Operations> Faulty<D> {
     }
 }
 
-impl State {
+impl Tally {
     fn synced(&mut self, inode: Inode) {
         self.unsynced.retain(|change| change.of != inode);
     }

@@ -17,8 +17,8 @@ use evc::service::APPRAISED_PCRS;
 use fake_tpm::FakeTpm;
 use vault::section::{Custody, Release, Section};
 use wire::attest::{
-    AttestRequest, AttestResponse, DeviceCert, DeviceCertKind, EvidenceBinding, PcrAlgorithm, PcrValue,
-    Quote, QuoteCode, Verdict,
+    AttestRequest, AttestResponse, DeviceCert, DeviceCertKind, EvidenceAnswer, EvidenceBinding, PcrAlgorithm,
+    PcrValue, Quote, QuoteCode,
 };
 
 const STRICT: &str = "kind: VaultPolicy\nname: strict\ncustody: tpm+controller\nattest: { require: [pcrs] }\n---\n\
@@ -59,7 +59,7 @@ fn send(evc: &Evc, device: &Device, quote: Quote) -> QuoteCode {
     let AttestResponse::Quote(answer) = device.attest(evc, &AttestRequest::Quote(Box::new(quote))) else {
         panic!("not on evidence")
     };
-    assert_eq!(answer.code == QuoteCode::Success, answer.verdict == Some(Verdict::Accepted));
+    assert_eq!(answer.code == QuoteCode::Success, answer.verdict == Some(EvidenceAnswer::Accepted));
     answer.code
 }
 
@@ -304,7 +304,7 @@ fn a_node_with_a_tpm_cannot_pass_as_one_without() {
         panic!("not on evidence")
     };
     assert_eq!(told.code, QuoteCode::QuoteFailed);
-    assert_eq!(told.verdict, Some(Verdict::Refused("this node has to quote".into())));
+    assert_eq!(told.verdict, Some(EvidenceAnswer::Refused("this node has to quote".into())));
     assert_eq!(section(&device.poll(&evc).expect("an answer")), None);
     assert!(round(&evc, &mut device, &tpm, &pcrs(1)).is_some(), "the twin that quotes");
 }

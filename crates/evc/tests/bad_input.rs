@@ -4,7 +4,9 @@ mod common;
 
 use attest::SessionKey;
 use common::{Answer, Device, Evc, Key};
-use wire::attest::{AttestRequest, AttestResponse, DeviceCert, DeviceCertKind, Quote, QuoteCode, Verdict};
+use wire::attest::{
+    AttestRequest, AttestResponse, DeviceCert, DeviceCertKind, EvidenceAnswer, Quote, QuoteCode,
+};
 use wire::envelope::{seal_from_device, seal_registration};
 use wire::register::Register;
 
@@ -211,12 +213,15 @@ fn evidence_is_refused_in_words() {
     ] {
         let (given, verdict) = told(quote, at);
         assert_eq!(given, code, "{what}");
-        assert!(matches!(&verdict, Some(Verdict::Refused(why)) if why.contains(says)), "{what}: {verdict:?}");
+        assert!(
+            matches!(&verdict, Some(EvidenceAnswer::Refused(why)) if why.contains(says)),
+            "{what}: {verdict:?}"
+        );
     }
     let nonce = one.challenged(&evc);
     assert_eq!(
         told(one.evidence(nonce, session), now),
-        (QuoteCode::Success, Some(Verdict::Accepted)),
+        (QuoteCode::Success, Some(EvidenceAnswer::Accepted)),
         "the twin"
     );
 }

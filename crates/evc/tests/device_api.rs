@@ -6,7 +6,7 @@ use attest::SessionKey;
 use common::{Device, Evc, new_session, section};
 use evc::clock::now;
 use vault::section::{Operation, Presence, Release};
-use wire::attest::{AttestRequest, AttestResponse, QuoteCode, Verdict};
+use wire::attest::{AttestRequest, AttestResponse, EvidenceAnswer, QuoteCode};
 
 const POLICY: &str =
     "kind: VaultPolicy\nname: p\ncustody: controller\non_removal: { delete_after: 1h }\n---\n";
@@ -15,7 +15,7 @@ fn vault(device: &str, policy: &str) -> String {
     format!("{POLICY}kind: Vault\nname: payments\ndevice: {device}\npolicy: {policy}\n")
 }
 
-fn quoted(answer: AttestResponse) -> (QuoteCode, Option<Verdict>) {
+fn quoted(answer: AttestResponse) -> (QuoteCode, Option<EvidenceAnswer>) {
     let AttestResponse::Quote(answer) = answer else { panic!("not on evidence") };
     (answer.code, answer.verdict)
 }

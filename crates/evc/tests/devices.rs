@@ -350,7 +350,7 @@ fn a_vault_under_a_tpm_is_not_moved_since_its_policy_says_otherwise_by_now() {
     let evc = Evc::start();
     let (old, _new) = (Device::onboarded(&evc, "old"), Device::onboarded(&evc, "new"));
     let id = old.id;
-    evc.meddle(|tx| Box::pin(async move { tx.pin_tpm(id, evc::store::Tpm::Present).await }));
+    evc.meddle(|tx| Box::pin(async move { tx.pin_tpm(id, vault::decide::TpmPin::Present).await }));
     evc.apply("kind: VaultPolicy\nname: p\ncustody: tpm\n---\nkind: Vault\nname: payments\ndevice: old\npolicy: p\n");
     common::sql(evc.dir.path(), &["UPDATE vaults SET created = 1 WHERE name = 'payments'"]);
     evc.act("POST", "/devices/old/lost", "");

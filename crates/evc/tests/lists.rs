@@ -9,7 +9,7 @@ use evc::clock::now;
 use evc::store::Scope;
 use vault::ids::DeviceId;
 use vault::report::State;
-use wire::attest::{AttestRequest, AttestResponse, Verdict};
+use wire::attest::{AttestRequest, AttestResponse, EvidenceAnswer};
 use wire::info::{DeviceInfo, Info};
 
 const VAULT: &str = "kind: VaultPolicy\nname: p\ncustody: controller\n---\nkind: Vault\nname: payments\ndevice: edge-1\npolicy: p\n";
@@ -155,9 +155,9 @@ fn a_key_is_not_said_to_be_released_when_the_evidence_was_refused_since() {
         };
         answer.verdict.expect("a verdict")
     };
-    assert!(matches!(evidence(&Device::new("another")), Verdict::Refused(_)));
+    assert!(matches!(evidence(&Device::new("another")), EvidenceAnswer::Refused(_)));
     assert!(key().contains("withheld: evidence refused: "), "{}", key());
-    assert_eq!(evidence(&device), Verdict::Accepted);
+    assert_eq!(evidence(&device), EvidenceAnswer::Accepted);
     assert!(key().contains("would be released"), "{}", key());
     device.report(&evc, &section, 1);
     let released = format!("released: the vault is open at epoch 1; session {session} may have it again");

@@ -32,7 +32,7 @@ impl Scene {
         let wire::attest::AttestResponse::Quote(told) = self.device.attest(&self.evc, &request) else {
             panic!("not on evidence")
         };
-        assert_eq!(told.verdict, Some(wire::attest::Verdict::Accepted));
+        assert_eq!(told.verdict, Some(wire::attest::EvidenceAnswer::Accepted));
     }
 
     /// A poll that gives keys; at that moment the evidence for them is what a cut would leave.

@@ -122,7 +122,7 @@ fn try_everything(root: &Path, at: Agent, who: Option<Agent>) {
     }
 }
 
-/// What is asked in a connection's first frame, and what is said to it: places in `bus::server::{Request, Verdict}`.
+/// What is asked in a connection's first frame, and what is said to it: places in `bus::server::{Request, Preamble}`.
 const HEAR: u8 = 0;
 const ASK: u8 = 1;
 const GRANTED: u8 = 0;
@@ -217,10 +217,10 @@ fn the_rows_that_matter_most() {
         assert_eq!(CallId::ReadRoots.may_ask(who), who == Agent::Vaultmgr);
         assert_eq!(CallId::LockVault.may_ask(who), who == Agent::Operator);
         assert_eq!(TopicId::SignedConfig.may_hear(who), matches!(who, Agent::Vaultmgr | Agent::Operator));
-        assert_eq!(TopicId::Challenge.may_hear(who), matches!(who, Agent::Tpmmgr | Agent::Operator));
+        assert_eq!(TopicId::EvidenceWanted.may_hear(who), matches!(who, Agent::Tpmmgr | Agent::Operator));
         assert_eq!(TopicId::Evidence.may_hear(who), matches!(who, Agent::Zedagent | Agent::Operator));
     }
-    assert_eq!(TopicId::Challenge.publisher(), Agent::Zedagent);
+    assert_eq!(TopicId::EvidenceWanted.publisher(), Agent::Zedagent);
     assert_eq!(TopicId::Evidence.publisher(), Agent::Tpmmgr);
     assert_eq!(Agent::of_ids(7399, 7399), None, "a stranger");
     assert_eq!(Agent::of_ids(7304, 7305), None, "a mixture");

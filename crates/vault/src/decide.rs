@@ -18,7 +18,7 @@ mod lacking;
 mod span;
 
 pub use escrow::{EscrowGranted, escrow};
-pub use evidence::{Asking, Bar, Evidence, Standing, Tpm};
+pub use evidence::{Asking, Bar, Evidence, Standing, TpmPin};
 pub use lacking::lacking;
 pub use span::changes_at;
 
@@ -232,7 +232,7 @@ pub fn decide(subject: &Subject<'_>, evidence: &Evidence<'_>, asking: &Asking, n
     let ruling = match demands {
         // Locked there too, as far as it still listens: also what the TPM alone opens.
         _ if asking.barred == Some(Bar::Lost) => Ruling::Withhold(Withheld::DeviceLost),
-        _ if subject.policy.node.custody.needs_tpm() && asking.tpm == Tpm::Absent => {
+        _ if subject.policy.node.custody.needs_tpm() && asking.tpm == TpmPin::Absent => {
             Ruling::Withhold(Withheld::NoTpm)
         }
         _ if !needs_key(subject) => Ruling::NotNeeded,
@@ -270,7 +270,7 @@ fn wanted(subject: &Subject<'_>, asking: &Asking) -> Ruling {
 
 /// How the session is to be challenged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Challenge {
+pub enum ChallengeWay {
     /// Not now.
     None,
     /// Beside the section: the evidence is due to be renewed.
@@ -288,7 +288,7 @@ pub enum Challenge {
 /// | in force, older than `attest.every`, or new evidence is wanted | the section, and a challenge beside it ([`RENEWAL_GRACE`]) |
 /// | in force, a vault's policy not met | the section, and a challenge beside it, at most once in [`RETRY_AFTER`] |
 #[must_use]
-pub fn challenge(decisions: &[Decision], evidence: &Evidence<'_>, asking: &Asking, now: u64) -> Challenge {
+pub fn challenge(decisions: &[Decision], evidence: &Evidence<'_>, asking: &Asking, now: u64) -> ChallengeWay {
     let standing = match decisions {
         [] => evidence.in_force(asking, DEFAULT_ATTEST_EVERY, now).is_ok(),
         listed => listed.iter().any(Decision::met),
@@ -301,9 +301,9 @@ pub fn challenge(decisions: &[Decision], evidence: &Evidence<'_>, asking: &Askin
         }
     };
     match (standing, due) {
-        (false, _) => Challenge::InPlace,
-        (true, true) => Challenge::Beside,
-        (true, false) => Challenge::None,
+        (false, _) => ChallengeWay::InPlace,
+        (true, true) => ChallengeWay::Beside,
+        (true, false) => ChallengeWay::None,
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use serde::{Deserialize, Serialize};
 
-use crate::condition::{Escrow, Hint, OpenedBy, Tpm};
+use crate::condition::{Escrow, Hint, OpenedBy, TpmSeen};
 use crate::ids::{Epoch, Name, VaultId};
 use crate::plan::{Finished, Hold, Next, Note, Op, View, Wait};
 use crate::section::Operation;
@@ -181,7 +181,7 @@ fn notes(view: &View<'_>, next: &Next) -> Vec<Note> {
         Next::Wait(wait) => vec![Note::Waits(wait.clone())],
         Next::Do(_) => Vec::new(),
     };
-    let has_tpm = matches!(view.node.tpm, Tpm::Present { .. });
+    let has_tpm = matches!(view.node.tpm, TpmSeen::Present { .. });
     let others = view.seen.others;
     let always = [
         (others.count() > 0, Note::OtherProtectors(others)),

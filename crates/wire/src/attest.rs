@@ -5,6 +5,6 @@ mod answer;
 mod quote;
 mod request;
 
-pub use answer::{AttestResponse, QuoteAnswer, QuoteCode, StoreKeysCode, Verdict};
+pub use answer::{AttestResponse, EvidenceAnswer, QuoteAnswer, QuoteCode, StoreKeysCode};
 pub use quote::{EvidenceBinding, PcrAlgorithm, PcrValue, Quote, Version, VersionKind};
 pub use request::{AttestRequest, DeviceCert, DeviceCertKind, EscrowKey, PcrPolicy, StoreKeys};

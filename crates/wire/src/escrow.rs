@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::control;
 use crate::error::DecodeError;
-use crate::hpke::{self, KEY_LEN, POINT_LEN, Refused, TAG_LEN};
+use crate::hpke::{self, HpkeError, KEY_LEN, POINT_LEN, TAG_LEN};
 use crate::limits::{blob, present};
 use crate::pb::vault as pb;
 use crate::release::SessionSecret;
@@ -113,7 +113,7 @@ fn aad(device: DeviceId, id: BundleId) -> Vec<u8> {
 fn sealed_by(
     id: BundleId,
     bundle: &[u8],
-    seal: impl FnOnce(&mut [u8]) -> Result<(Vec<u8>, [u8; TAG_LEN]), Refused>,
+    seal: impl FnOnce(&mut [u8]) -> Result<(Vec<u8>, [u8; TAG_LEN]), HpkeError>,
 ) -> Result<SealedBundle, NotSealed> {
     let mut ciphertext = bundle.to_vec();
     let (enc, tag) = seal(&mut ciphertext).map_err(|_| NotSealed)?;
@@ -123,7 +123,7 @@ fn sealed_by(
 
 fn opened_by(
     sealed: &SealedBundle,
-    open: impl FnOnce((&[u8], &[u8]), &mut [u8]) -> Result<(), Refused>,
+    open: impl FnOnce((&[u8], &[u8]), &mut [u8]) -> Result<(), HpkeError>,
 ) -> Result<Zeroizing<Vec<u8>>, NotOpened> {
     let refused = NotOpened(sealed.id);
     let length = sealed.ciphertext.len().checked_sub(TAG_LEN).ok_or(refused)?;

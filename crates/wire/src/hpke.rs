@@ -54,9 +54,9 @@ type Secret = Zeroizing<[u8; KEY_LEN]>;
 
 /// Who can open nothing: a key of low order, or what is not sealed for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Refused;
+pub(crate) struct HpkeError;
 
-impl From<Unspecified> for Refused {
+impl From<Unspecified> for HpkeError {
     fn from(_: Unspecified) -> Self {
         Self
     }
@@ -76,7 +76,7 @@ pub(crate) fn seal_in_place(
     info: &[u8],
     aad: &[u8],
     buffer: &mut [u8],
-) -> Result<(Vec<u8>, [u8; TAG_LEN]), Refused> {
+) -> Result<(Vec<u8>, [u8; TAG_LEN]), HpkeError> {
     seal(&OF_X25519, recipient, info, aad, buffer)
 }
 
@@ -86,7 +86,7 @@ pub(crate) fn seal_to_point(
     info: &[u8],
     aad: &[u8],
     buffer: &mut [u8],
-) -> Result<(Vec<u8>, [u8; TAG_LEN]), Refused> {
+) -> Result<(Vec<u8>, [u8; TAG_LEN]), HpkeError> {
     seal(&OF_P256, recipient, info, aad, buffer)
 }
 
@@ -98,7 +98,7 @@ pub(crate) fn open_into(
     aad: &[u8],
     sealed: (&[u8], &[u8]),
     clear: &mut [u8],
-) -> Result<(), Refused> {
+) -> Result<(), HpkeError> {
     open(&OF_X25519, &private(secret), enc, info, aad, sealed, clear)
 }
 
@@ -110,8 +110,8 @@ pub(crate) fn open_by_pkcs8(
     aad: &[u8],
     sealed: (&[u8], &[u8]),
     clear: &mut [u8],
-) -> Result<(), Refused> {
-    let secret = PrivateKey::from_private_key_der(&ECDH_P256, pkcs8).map_err(|_| Refused)?;
+) -> Result<(), HpkeError> {
+    let secret = PrivateKey::from_private_key_der(&ECDH_P256, pkcs8).map_err(|_| HpkeError)?;
     open(&OF_P256, &secret, enc, info, aad, sealed, clear)
 }
 
@@ -121,13 +121,13 @@ fn seal(
     info: &[u8],
     aad: &[u8],
     buffer: &mut [u8],
-) -> Result<(Vec<u8>, [u8; TAG_LEN]), Refused> {
+) -> Result<(Vec<u8>, [u8; TAG_LEN]), HpkeError> {
     let ephemeral = PrivateKey::generate(kem.algorithm).expect("the operating system gives randomness");
     let enc = public(&ephemeral);
     let shared = shared_secret(kem, &ephemeral, recipient, &[&enc, recipient].concat())?;
     let (key, nonce) = key_schedule(kem, &shared, info)?;
     let tag = key.seal_in_place_separate_tag(nonce, Aad::from(aad), buffer)?;
-    Ok((enc, tag.as_ref().try_into().map_err(|_| Refused)?))
+    Ok((enc, tag.as_ref().try_into().map_err(|_| HpkeError)?))
 }
 
 fn open(
@@ -138,9 +138,9 @@ fn open(
     aad: &[u8],
     (ciphertext, tag): (&[u8], &[u8]),
     clear: &mut [u8],
-) -> Result<(), Refused> {
+) -> Result<(), HpkeError> {
     if enc.len() != kem.public_len {
-        return Err(Refused);
+        return Err(HpkeError);
     }
     let shared = shared_secret(kem, secret, enc, &[enc, &public(secret)].concat())?;
     let (key, nonce) = key_schedule(kem, &shared, info)?;
@@ -156,16 +156,16 @@ fn public(secret: &PrivateKey) -> Vec<u8> {
 }
 
 /// `ExtractAndExpand` over the Diffie-Hellman secret (section 4.1). A peer's key of low order, or off the curve, is refused (section 7.1.4).
-fn shared_secret(kem: &Kem, own: &PrivateKey, peer: &[u8], context: &[u8]) -> Result<Secret, Refused> {
+fn shared_secret(kem: &Kem, own: &PrivateKey, peer: &[u8], context: &[u8]) -> Result<Secret, HpkeError> {
     let peer = UnparsedPublicKey::new(kem.algorithm, peer);
-    agreement::agree(own, peer, Refused, |dh| {
+    agreement::agree(own, peer, HpkeError, |dh| {
         let prk = labeled_extract(kem.label, &[], b"eae_prk", dh)?;
         labeled_expand(kem.label, &prk, b"shared_secret", context)
     })
 }
 
 /// `KeySchedule` (section 5.1): the key, and the nonce of the first message.
-fn key_schedule(kem: &Kem, shared: &Secret, info: &[u8]) -> Result<(LessSafeKey, Nonce), Refused> {
+fn key_schedule(kem: &Kem, shared: &Secret, info: &[u8]) -> Result<(LessSafeKey, Nonce), HpkeError> {
     let psk_id_hash = labeled_extract(kem.suite, &[], b"psk_id_hash", &[])?;
     let info_hash = labeled_extract(kem.suite, &[], b"info_hash", info)?;
     let context = [&[MODE_BASE], psk_id_hash.as_slice(), info_hash.as_slice()].concat();
@@ -176,7 +176,7 @@ fn key_schedule(kem: &Kem, shared: &Secret, info: &[u8]) -> Result<(LessSafeKey,
 }
 
 /// `LabeledExtract` (section 4).
-fn labeled_extract(suite: &[u8], salt: &[u8], label: &[u8], ikm: &[u8]) -> Result<Secret, Refused> {
+fn labeled_extract(suite: &[u8], salt: &[u8], label: &[u8], ikm: &[u8]) -> Result<Secret, HpkeError> {
     hmac(salt, &[VERSION, suite, label, ikm])
 }
 
@@ -186,7 +186,7 @@ fn labeled_expand<const L: usize>(
     prk: &Secret,
     label: &[u8],
     info: &[u8],
-) -> Result<Zeroizing<[u8; L]>, Refused> {
+) -> Result<Zeroizing<[u8; L]>, HpkeError> {
     const { assert!(L <= KEY_LEN) };
     let length = (L as u16).to_be_bytes();
     let block = hmac(prk.as_slice(), &[&length, VERSION, suite, label, info, &[1]])?;
@@ -195,7 +195,7 @@ fn labeled_expand<const L: usize>(
     Ok(out)
 }
 
-fn hmac(key: &[u8], parts: &[&[u8]]) -> Result<Secret, Refused> {
+fn hmac(key: &[u8], parts: &[&[u8]]) -> Result<Secret, HpkeError> {
     let (message, mut out) = (Zeroizing::new(parts.concat()), Zeroizing::new([0; KEY_LEN]));
     hmac::sign_to_buffer(&hmac::Key::new(HMAC_SHA256, key), &message, out.as_mut_slice())?;
     Ok(out)

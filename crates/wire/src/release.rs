@@ -14,7 +14,7 @@ use vault::secret::ControllerKey;
 use vault::section::{Custody, SealedKey};
 use zeroize::Zeroizing;
 
-use crate::hpke::{self, KEY_LEN, Refused, TAG_LEN};
+use crate::hpke::{self, HpkeError, KEY_LEN, TAG_LEN};
 use crate::section::custody_to;
 
 /// Length of the encapsulated key in bytes.
@@ -132,7 +132,7 @@ pub fn open(
     let (info, aad) = (info(&session.session_key()), purpose.aad(sealed.epoch));
     let refused = |_| OpenError { epoch: sealed.epoch };
     ControllerKey::init(|key| {
-        let sealed_key = sealed.ciphertext.split_at_checked(key.len()).ok_or(Refused)?;
+        let sealed_key = sealed.ciphertext.split_at_checked(key.len()).ok_or(HpkeError)?;
         hpke::open_into(session.expose_session_secret(), &sealed.enc, &info, &aad, sealed_key, key)
     })
     .map_err(refused)

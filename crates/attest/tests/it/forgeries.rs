@@ -1,6 +1,6 @@
 //! What must not be appraised: each forgery is a good piece of evidence with one thing wrong, signed again by its key.
 
-use attest::{CheckError, KeyError, PcrBank, PcrDigest, Quote, QuoteError, Refused, SessionKey};
+use attest::{CheckError, KeyError, NotAppraised, PcrBank, PcrDigest, Quote, QuoteError, SessionKey};
 use proptest::prelude::*;
 
 use crate::made::{Ak, Evidence, GOOD_ATTRIBUTES, SELECTION, composite};
@@ -15,7 +15,7 @@ fn good_evidence_is_appraised() {
     assert_eq!(evidence.appraise().expect("good evidence").session(), evidence.session);
 }
 
-fn refusal(change: impl FnOnce(&mut Evidence)) -> Refused {
+fn refusal(change: impl FnOnce(&mut Evidence)) -> NotAppraised {
     let mut evidence = Evidence::good();
     change(&mut evidence);
     evidence.appraise().expect_err("forged evidence")
@@ -30,7 +30,7 @@ fn what_is_no_quote_is_refused() {
         ("composite too long", |e| e.statement.composite = vec![0; 200], QuoteError::Malformed),
     ];
     for (name, change, why) in cases {
-        assert_eq!(refusal(change), Refused::Quote(why), "{name}");
+        assert_eq!(refusal(change), NotAppraised::Quote(why), "{name}");
     }
 }
 
@@ -49,7 +49,7 @@ fn another_attestation_is_refused() {
     time.extend([0; 8]); // Firmware.
     assert_eq!(
         evidence.appraise_as(&time, &evidence.ak.sign(&time)).unwrap_err(),
-        Refused::Quote(QuoteError::Type)
+        NotAppraised::Quote(QuoteError::Type)
     );
 }
 
@@ -63,7 +63,7 @@ fn an_answer_to_another_question_is_refused() {
         ("nonce alone, as EVE does", |e| e.statement.qualifying = e.nonce.to_vec()),
     ];
     for (name, change) in cases {
-        assert_eq!(refusal(change), Refused::Check(CheckError::QualifyingData), "{name}");
+        assert_eq!(refusal(change), NotAppraised::Check(CheckError::QualifyingData), "{name}");
     }
 }
 
@@ -89,7 +89,11 @@ fn a_quote_over_other_pcrs_or_banks_is_refused() {
             ["fewer", "more"].contains(&name),
             "{name}: of one bank that is appraised"
         );
-        assert_eq!(refusal(|e| e.statement.banks = banks), Refused::Check(CheckError::Selection), "{name}");
+        assert_eq!(
+            refusal(|e| e.statement.banks = banks),
+            NotAppraised::Check(CheckError::Selection),
+            "{name}"
+        );
     }
 }
 
@@ -105,7 +109,7 @@ fn values_that_were_not_quoted_are_refused() {
         }),
     ];
     for (name, change) in cases {
-        assert_eq!(refusal(change), Refused::Check(CheckError::Composite), "{name}");
+        assert_eq!(refusal(change), NotAppraised::Check(CheckError::Composite), "{name}");
     }
     // Hashing to the composite is not enough: they have to be the PCRs asked for.
     let renamed = refusal(|e| {
@@ -113,7 +117,7 @@ fn values_that_were_not_quoted_are_refused() {
         e.pcrs.insert(15, value);
         e.statement.composite = composite(&e.pcrs);
     });
-    assert_eq!(renamed, Refused::Check(CheckError::Composite));
+    assert_eq!(renamed, NotAppraised::Check(CheckError::Composite));
 }
 
 /// Issue 7: a bank swapped for another, values of both, and values cut to the other's length, each with a composite made over them anew.
@@ -132,7 +136,7 @@ fn values_of_another_bank_than_the_quoted_are_refused() {
         change(&mut evidence);
         evidence.statement.composite = composite(&evidence.pcrs);
         let refused = evidence.appraise().expect_err(name);
-        assert_eq!(refused, Refused::Check(CheckError::Composite), "{name}");
+        assert_eq!(refused, NotAppraised::Check(CheckError::Composite), "{name}");
     }
     // The last byte of a long value is hashed like the first.
     for at in [0, 31, 32, 47] {
@@ -140,15 +144,15 @@ fn values_of_another_bank_than_the_quoted_are_refused() {
         let mut value: [u8; 48] = changed.pcrs[&4].as_bytes().try_into().unwrap();
         value[at] ^= 1;
         changed.pcrs.insert(4, value.into());
-        assert_eq!(changed.appraise().unwrap_err(), Refused::Check(CheckError::Composite), "byte {at}");
+        assert_eq!(changed.appraise().unwrap_err(), NotAppraised::Check(CheckError::Composite), "byte {at}");
     }
     let mut truncated = Evidence::of_sha384();
     truncated.pcrs.values_mut().for_each(|value| *value = cut(value));
-    assert_eq!(truncated.appraise().unwrap_err(), Refused::Check(CheckError::Composite), "as quoted");
+    assert_eq!(truncated.appraise().unwrap_err(), NotAppraised::Check(CheckError::Composite), "as quoted");
     truncated.statement.composite = composite(&truncated.pcrs);
     assert_eq!(
         truncated.appraise().unwrap_err(),
-        Refused::Check(CheckError::Composite),
+        NotAppraised::Check(CheckError::Composite),
         "cut, and hashed so"
     );
     assert_eq!(PcrDigest::in_bank(PcrBank::Sha384, &[7; 32]), None);
@@ -167,7 +171,7 @@ fn another_keys_signature_is_refused() {
     {
         assert_eq!(
             evidence.appraise_as(&bytes, &signature).unwrap_err(),
-            Refused::Check(CheckError::Signature),
+            NotAppraised::Check(CheckError::Signature),
             "{name}"
         );
     }
@@ -179,9 +183,9 @@ fn a_key_without_the_attributes_is_refused() {
     let without = [0x1_0000, 0x4_0000, 0x2, 0x10, 0x20].map(|bit| GOOD_ATTRIBUTES & !bit);
     for attributes in without.into_iter().chain([GOOD_ATTRIBUTES | 0x2_0000]) {
         let refused = refusal(|e| e.ak.attributes = attributes);
-        assert_eq!(refused, Refused::Key(KeyError::Attributes { attributes }), "{attributes:#x}");
+        assert_eq!(refused, NotAppraised::Key(KeyError::Attributes { attributes }), "{attributes:#x}");
     }
-    assert_eq!(refusal(|e| e.ak.scheme = 0x1C), Refused::Key(KeyError::Algorithm), "ECSCHNORR");
+    assert_eq!(refusal(|e| e.ak.scheme = 0x1C), NotAppraised::Key(KeyError::Algorithm), "ECSCHNORR");
 }
 
 proptest! {

@@ -129,7 +129,7 @@ impl Evidence {
         evidence
     }
 
-    pub(crate) fn appraise(&self) -> Result<attest::Appraisal, attest::Refused> {
+    pub(crate) fn appraise(&self) -> Result<attest::Appraisal, attest::NotAppraised> {
         let attest_data = self.statement.bytes();
         self.appraise_as(&attest_data, &self.ak.sign(&attest_data))
     }
@@ -138,7 +138,7 @@ impl Evidence {
         &self,
         attest_data: &[u8],
         signature: &[u8],
-    ) -> Result<attest::Appraisal, attest::Refused> {
+    ) -> Result<attest::Appraisal, attest::NotAppraised> {
         attest::appraise(&Input {
             ak: &self.ak.public(),
             attest_data,

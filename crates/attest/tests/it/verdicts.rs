@@ -82,7 +82,7 @@ fn other_firmware_of_the_tpm_is_found() {
 fn a_broken_record_of_the_last_quote_is_refused() {
     let mut evidence = Evidence::good();
     evidence.before = Some(vec![1, 2, 3]);
-    assert!(matches!(evidence.appraise(), Err(attest::Refused::Before(_))));
+    assert!(matches!(evidence.appraise(), Err(attest::NotAppraised::Before(_))));
 }
 
 /// TH-5: changed software shows as a changed PCR, and the operator is told which.

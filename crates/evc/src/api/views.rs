@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
+use vault::decide::TpmPin;
 use vault::ids::{DeviceId, Epoch, Name, VaultId};
 use vault::labels::Labels;
 use vault::report::{Opened, State, VaultReport};
@@ -11,7 +12,7 @@ use vault::report::{Opened, State, VaultReport};
 use super::escrow::InEscrow;
 use super::node::{Attestation, NodeReport, StateNow};
 
-use crate::store::{ReferenceState, Tpm, VaultStanding};
+use crate::store::{ReferenceState, VaultStanding};
 
 /// A device, as shown.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -26,7 +27,7 @@ pub struct DeviceView {
     /// Its serial.
     pub serial: String,
     /// `unknown`, `present` or `absent`.
-    pub tpm: Tpm,
+    pub tpm: TpmPin,
     /// When it registered.
     pub registered: String,
     /// When it last said what nobody can send again: evidence, or a numbered report. Of a device that never did, when it was last heard.

@@ -1,6 +1,7 @@
 //! One thing for people: name first, then how it is, then what was said of it.
 
 use serde_json::json;
+use vault::decide::TpmPin;
 use vault::report::{State, VaultReport};
 use vault::text::plain;
 
@@ -10,7 +11,7 @@ use crate::api::{
     Accepted, Attestation, Counts, CoverView, Described, DeviceView, NodeReport, PolicyView, Reference,
     RuleView, ServerStatus, ThreatView, VaultView,
 };
-use crate::store::{Tpm, VaultStanding};
+use crate::store::VaultStanding;
 
 /// Fields and lists, line by line.
 #[derive(Default)]
@@ -94,7 +95,7 @@ fn attestation(page: &mut Page, fared: &Attestation) {
 
 /// Of a node without a TPM there is nothing to be in escrow.
 fn escrow(page: &mut Page, device: &DeviceView) {
-    if device.tpm != Tpm::Present {
+    if device.tpm != TpmPin::Present {
         return;
     }
     page.0 += "\n";

@@ -7,7 +7,7 @@ use form::{every, wrong_line, wrong_words};
 use uuid::Uuid;
 use vault::ids::{BadName, DeviceId, Epoch, Generation, Name, Project, VaultId};
 use vault::ledger::Older;
-use vault::life::{NodeAt, NotAdopted, NotApplied, NotRecreated, NotRehomed, NotRotated, Refused, Unfit};
+use vault::life::{NodeAt, NotAdopted, NotApplied, NotDone, NotRecreated, NotRehomed, NotRotated, Unfit};
 use vault::policy::BadFile;
 
 use crate::custody::{CustodyError, KekFault, SealedRow, Unmade};
@@ -234,7 +234,7 @@ fn bind(why: ErrorKind) -> ListenError {
 }
 
 fn all() -> Vec<Refusal> {
-    let life = |cause: Refused| Refusal::from(LifeRefusal { vault: name(), device: name(), cause });
+    let life = |cause: NotDone| Refusal::from(LifeRefusal { vault: name(), device: name(), cause });
     let file =
         BadFile { line: 2, column: 7, problem: "`x` is no custody".into(), advice: "write `tpm`".into() };
     let mut all: Vec<Refusal> = bodies().into_iter().map(Into::into).collect();

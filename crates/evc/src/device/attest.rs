@@ -3,19 +3,20 @@
 use std::sync::Arc;
 
 use ::attest::{AkPublic, SessionKey};
+use vault::decide::TpmPin;
 use vault::ids::DeviceId;
 use wire::attest::{
-    AttestRequest, AttestResponse, DeviceCert, DeviceCertKind, Quote, QuoteAnswer, QuoteCode, Verdict,
+    AttestRequest, AttestResponse, DeviceCert, DeviceCertKind, EvidenceAnswer, Quote, QuoteAnswer, QuoteCode,
 };
 
 use super::doubled::{Alarm, alarm, follow};
 use crate::fleet::defaults::add_default_vaults;
-use crate::fleet::evidence::{ATTESTATION_CERT, Came, Refused, Shown, reference_of};
+use crate::fleet::evidence::{ATTESTATION_CERT, BadEvidence, Came, Shown, reference_of};
 use crate::fleet::section::draft;
 use crate::fleet::view::View;
 use crate::service::{Barred, Controller, Fault, Message, Refusal};
 use crate::store::{
-    CertRow, DeviceRow, Fared, Pcrs, Record, ReferenceRow, ReferenceState, Scope, StandingRow, Tpm, Tx,
+    CertRow, DeviceRow, Fared, Pcrs, Record, ReferenceRow, ReferenceState, Scope, StandingRow, Tx,
     UnixSeconds,
 };
 use crate::words::evidence::{coarse, in_full};
@@ -64,7 +65,7 @@ impl Controller {
         let Some((nonce, session)) = quote.binding.as_ref().map(|binding| (binding.nonce, binding.session))
         else {
             // Stock EVE wipes a locked vault when it is told of success without a key: so it is never told.
-            return Ok(refused(&Refused::Unbound));
+            return Ok(refused(&BadEvidence::Unbound));
         };
         let judge = self.store.write_ahead(Scope::Device(id), |tx| {
             Box::pin(self.judged(tx, id, (&nonce, session), &quote, came))
@@ -125,7 +126,7 @@ impl Controller {
             Err(why) => {
                 tx.answered(device.id, &Fared::of(Err(&why), session, came), came.at).await?;
                 let alarm = match why {
-                    Refused::WentBack(_) => alarm(tx, &device, &in_full(&why), now).await?,
+                    BadEvidence::WentBack(_) => alarm(tx, &device, &in_full(&why), now).await?,
                     _ => None,
                 };
                 Ok((Judged::Bad(why), alarm))
@@ -150,8 +151,8 @@ impl Controller {
             record: record.clone(),
         })
         .await?;
-        if matches!(shown, Shown::DeviceSigned(_)) && device.tpm == Tpm::Unknown {
-            tx.pin_tpm(device.id, Tpm::Absent).await?;
+        if matches!(shown, Shown::DeviceSigned(_)) && device.tpm == TpmPin::Unknown {
+            tx.pin_tpm(device.id, TpmPin::Absent).await?;
             add_default_vaults(tx, &self.kek, device, now).await?;
         }
         let learned = match reference_of(record, shown).filter(|_| device.learn) {
@@ -191,7 +192,7 @@ impl Controller {
         device: &DeviceRow,
         stood: Option<&StandingRow>,
         quote: Quote,
-    ) -> Result<Result<(Record, Arc<Shown>), Refused>, Refusal> {
+    ) -> Result<Result<(Record, Arc<Shown>), BadEvidence>, Refusal> {
         let certs = tx.certs(device.id).await?;
         let references = tx.references_of(device.id).await?;
         let before = stood.map(|row| &row.record);
@@ -207,7 +208,7 @@ enum Judged {
     /// Its nonce was not good.
     Stale,
     /// It is worth nothing.
-    Bad(Refused),
+    Bad(BadEvidence),
     /// It stands; the number of the reference value that was learned from it, and why it satisfies no policy, where that is new.
     Good { learned: Option<i64>, unmet: Option<String> },
 }
@@ -215,10 +216,10 @@ enum Judged {
 /// What the device is told, once it is kept.
 fn answered(judged: Judged) -> QuoteAnswer {
     match judged {
-        Judged::Stale => refused(&Refused::Nonce),
+        Judged::Stale => refused(&BadEvidence::Nonce),
         Judged::Bad(why) => refused(&why),
         Judged::Good { .. } => {
-            let verdict = Some(Verdict::Accepted);
+            let verdict = Some(EvidenceAnswer::Accepted);
             QuoteAnswer { code: QuoteCode::Success, integrity_token: vec![], keys: vec![], verdict }
         }
     }
@@ -268,12 +269,12 @@ async fn pin_one(tx: &mut dyn Tx, row: &CertRow) -> Result<(), Refusal> {
 
 /// An attestation key with its public area is a TPM's: from then on the device quotes, always. So it must be a key that can quote, and
 /// a device that was believed to have no TPM does not get one by its own word: its vaults are made without.
-fn with_tpm(device: &DeviceRow, row: &CertRow) -> Result<Tpm, Refusal> {
-    if device.tpm == Tpm::Absent {
+fn with_tpm(device: &DeviceRow, row: &CertRow) -> Result<TpmPin, Refusal> {
+    if device.tpm == TpmPin::Absent {
         return Err(Barred::LateTpm { device: device.name.clone() }.into());
     }
     let read = AkPublic::from_tpm2b(row.public.as_deref().unwrap_or_default());
-    Ok(read.map(|_| Tpm::Present).map_err(Message::AttestationKey)?)
+    Ok(read.map(|_| TpmPin::Present).map_err(Message::AttestationKey)?)
 }
 
 /// The key is pinned, not the certificate: a device signs its certificates anew after each boot.
@@ -290,25 +291,25 @@ fn spki(pem: &[u8]) -> Option<Vec<u8>> {
     Some(certificate.public_key().raw.to_vec())
 }
 
-fn refused(why: &Refused) -> QuoteAnswer {
+fn refused(why: &BadEvidence) -> QuoteAnswer {
     QuoteAnswer {
         code: code(why),
         integrity_token: Vec::new(),
         keys: Vec::new(),
-        verdict: Some(Verdict::Refused(coarse(why).to_owned())),
+        verdict: Some(EvidenceAnswer::Refused(coarse(why).to_owned())),
     }
 }
 
 /// In EVE's words.
-fn code(why: &Refused) -> QuoteCode {
+fn code(why: &BadEvidence) -> QuoteCode {
     match why {
-        Refused::Nonce => QuoteCode::NonceMismatch,
-        Refused::NoAttestationKey => QuoteCode::NoCertFound,
-        Refused::Unbound
-        | Refused::Unquoted
-        | Refused::Signature(_)
-        | Refused::Quote(_)
-        | Refused::WentBack(_) => QuoteCode::QuoteFailed,
+        BadEvidence::Nonce => QuoteCode::NonceMismatch,
+        BadEvidence::NoAttestationKey => QuoteCode::NoCertFound,
+        BadEvidence::Unbound
+        | BadEvidence::Unquoted
+        | BadEvidence::Signature(_)
+        | BadEvidence::Quote(_)
+        | BadEvidence::WentBack(_) => QuoteCode::QuoteFailed,
     }
 }
 

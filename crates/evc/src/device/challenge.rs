@@ -4,7 +4,7 @@
 //! the way comes too late. A clock that was set back makes nonces of the future, which are not good; and a controller that is started anew knows
 //! none of before, so who held one is challenged anew at its next poll.
 
-use vault::decide::Challenge as Needed;
+use vault::decide::ChallengeWay;
 use wire::control::Challenge;
 
 use crate::custody::{CustodyError, For};
@@ -22,10 +22,10 @@ impl Controller {
     pub(super) fn challenge(
         &self,
         device: &DeviceRow,
-        needed: Needed,
+        needed: ChallengeWay,
         now: UnixSeconds,
     ) -> Result<Option<Challenge>, CustodyError> {
-        if needed == Needed::None {
+        if needed == ChallengeWay::None {
             return Ok(None);
         }
         let nonce = self.nonce_for(device, now)?;

@@ -15,7 +15,7 @@ use std::sync::{Mutex, PoisonError};
 
 use ::attest::SessionKey;
 use aws_lc_rs::digest::{SHA256, digest};
-use vault::decide::{Challenge as Needed, Ruling};
+use vault::decide::{ChallengeWay, Ruling};
 use vault::ids::{DeviceId, DeviceKey};
 use vault::ledger::{Ledger, Older};
 use vault::section::Section;
@@ -121,18 +121,18 @@ impl Controller {
         };
         Ok(match draft.challenge {
             _ if is_new || was_older => changed(Some(drawn)),
-            Needed::None if same && accepts && bundle.is_nothing() => Look::Accepted(ask.clone()),
-            Needed::None if same && bundle.is_nothing() => Look::Unchanged { until: draft.until },
+            ChallengeWay::None if same && accepts && bundle.is_nothing() => Look::Accepted(ask.clone()),
+            ChallengeWay::None if same && bundle.is_nothing() => Look::Unchanged { until: draft.until },
             // A challenge, or a word on the bundle, and nothing to write.
-            Needed::None | Needed::Beside if same && !accepts => {
+            ChallengeWay::None | ChallengeWay::Beside if same && !accepts => {
                 self.said(&view.device, draft, bundle, config_hash, None, (session, now))?
             }
             // What it accepted it tells again with its next poll, which its section follows.
-            Needed::InPlace => {
+            ChallengeWay::InPlace => {
                 let config = (!same).then(|| self.parts(&view.device, None)).transpose()?;
                 self.said(&view.device, draft, bundle, config_hash, config, (session, now))?
             }
-            Needed::None | Needed::Beside => changed(Some(drawn)),
+            ChallengeWay::None | ChallengeWay::Beside => changed(Some(drawn)),
         })
     }
 
@@ -246,7 +246,7 @@ impl Controller {
         session: SessionKey,
         ledger: &mut Ledger,
     ) -> Result<DeviceConfig, Refusal> {
-        if draft.challenge == Needed::InPlace {
+        if draft.challenge == ChallengeWay::InPlace {
             return self.parts(device, None);
         }
         let mut vaults = Vec::with_capacity(draft.lines.len());
@@ -363,7 +363,7 @@ fn key_of(device: &DeviceRow) -> Result<DeviceKey, Refusal> {
 /// What a section, or an order in its place, says that is new: then it gets the next version, in the transaction that first sends it; and so
 /// does a section for a device that did not take the last one for the next of its history.
 fn says_more(device: &DeviceRow, draft: &Draft, ledger: &Ledger) -> Option<[u8; 32]> {
-    let anew = draft.challenge != Needed::InPlace && ledger.is_astray();
+    let anew = draft.challenge != ChallengeWay::InPlace && ledger.is_astray();
     draft.digest.filter(|digest| Some(*digest) != device.section_digest || anew)
 }
 

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use uuid::Uuid;
+use vault::decide::TpmPin;
 use vault::ids::{DeviceId, Name, Project};
 use vault::labels::Labels;
 use wire::Certificate;
@@ -13,7 +14,7 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 use crate::custody::Kek;
 use crate::fleet::placed::{follow, newly_named};
 use crate::service::{Controller, Message, NotAdmitted, Refusal, Unproved, Which};
-use crate::store::{DeviceRow, OnboardRow, RemovedRow, Scope, StoreError, Told, Tpm, Tx, UnixSeconds};
+use crate::store::{DeviceRow, OnboardRow, RemovedRow, Scope, StoreError, Told, Tx, UnixSeconds};
 
 /// Any serial, in an allowance.
 pub const ANY_SERIAL: &str = "*";
@@ -289,7 +290,7 @@ async fn add(
         key: Some(key(certificate)),
         serial: serial(allowed, register).to_owned(),
         let_in_by: (allowed.serial == ANY_SERIAL).then_some(allowed.cert_digest),
-        tpm: Tpm::Unknown,
+        tpm: TpmPin::Unknown,
         learn: true,
         registered_at: now,
         last_seen: Some(now),

@@ -7,9 +7,10 @@ use ::attest::{
     Appraisal, BadDeviceSignature, DeviceSession, Finding, PcrBank, PcrDigest, PcrValues, SessionKey, Verdict,
 };
 use vault::decide::Standing;
+use vault::decide::TpmPin;
 use wire::attest::{PcrAlgorithm, PcrValue, Quote};
 
-use crate::store::{CertRow, DeviceRow, Pcrs, Record, ReferenceRow, ReferenceState, Tpm, UnixSeconds};
+use crate::store::{CertRow, DeviceRow, Pcrs, Record, ReferenceRow, ReferenceState, UnixSeconds};
 
 /// `ZCertType` of the attestation key's certificate.
 pub(crate) const ATTESTATION_CERT: i32 = 11;
@@ -24,7 +25,7 @@ pub enum Shown {
 
 /// Why evidence is worth nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Refused {
+pub enum BadEvidence {
     /// It is bound to no session.
     Unbound,
     /// Its nonce is not one of this device's, was used, or is out of date.
@@ -60,16 +61,16 @@ pub enum BadQuote {
     /// The quote before it, as kept, does not read.
     Before,
     /// It is not the one that was asked for.
-    Appraised(::attest::Refused),
+    Appraised(::attest::NotAppraised),
 }
 
 impl Record {
     /// Takes what came in; `before` is the evidence that stood until now.
     ///
     /// # Errors
-    /// [`Refused`]: it is bound to no session, or has a PCR value that is none.
-    pub fn of(quote: Quote, before: Option<&Self>) -> Result<Self, Refused> {
-        let binding = quote.binding.ok_or(Refused::Unbound)?;
+    /// [`BadEvidence`]: it is bound to no session, or has a PCR value that is none.
+    pub fn of(quote: Quote, before: Option<&Self>) -> Result<Self, BadEvidence> {
+        let binding = quote.binding.ok_or(BadEvidence::Unbound)?;
         Ok(Self {
             session: binding.session.0,
             nonce: binding.nonce,
@@ -103,18 +104,18 @@ impl Shown {
 /// Judges evidence. Whether its nonce was good is said by who took it in.
 ///
 /// # Errors
-/// [`Refused`]: it is worth nothing.
+/// [`BadEvidence`]: it is worth nothing.
 pub fn judge(
     record: &Record,
     device: &DeviceRow,
     certs: &[CertRow],
     references: &[ReferenceRow],
-) -> Result<Shown, Refused> {
+) -> Result<Shown, BadEvidence> {
     match (&record.device_signature, device.tpm) {
         (None, _) => quoted(record, certs, references),
-        (Some(_), Tpm::Present) => Err(Refused::Unquoted),
-        (Some(signature), Tpm::Unknown | Tpm::Absent) => {
-            device_signed(record, device, signature).map(Shown::DeviceSigned).map_err(Refused::Signature)
+        (Some(_), TpmPin::Present) => Err(BadEvidence::Unquoted),
+        (Some(signature), TpmPin::Unknown | TpmPin::Absent) => {
+            device_signed(record, device, signature).map(Shown::DeviceSigned).map_err(BadEvidence::Signature)
         }
     }
 }
@@ -133,12 +134,12 @@ pub(crate) fn unmeasured(pcrs: &Pcrs) -> Option<::attest::Unmeasured> {
 
 /// Those that are appraised: of the SHA-256 bank where any of it came, else of the SHA-384 one. Whether the quote is over that one is
 /// appraised with the rest.
-fn appraised(values: &[PcrValue]) -> Result<Pcrs, Refused> {
+fn appraised(values: &[PcrValue]) -> Result<Pcrs, BadEvidence> {
     let of = |bank| values.iter().filter(move |pcr| pcr.algorithm == PcrAlgorithm::of(bank));
     let bank = if of(PcrBank::Sha256).next().is_some() { PcrBank::Sha256 } else { PcrBank::Sha384 };
     let wanted = of(bank).filter(|pcr| crate::service::APPRAISED_PCRS.0 & (1 << pcr.index) != 0);
     let values = wanted.map(|pcr| Some((pcr.index, PcrDigest::in_bank(bank, &pcr.value)?)));
-    values.collect::<Option<_>>().map(Pcrs).ok_or(Refused::Quote(BadQuote::PcrValue))
+    values.collect::<Option<_>>().map(Pcrs).ok_or(BadEvidence::Quote(BadQuote::PcrValue))
 }
 
 /// The values of those that an operator approved.
@@ -160,12 +161,12 @@ fn device_signed(
         .map_err(BadSignature::Unverified)
 }
 
-fn quoted(record: &Record, certs: &[CertRow], references: &[ReferenceRow]) -> Result<Shown, Refused> {
+fn quoted(record: &Record, certs: &[CertRow], references: &[ReferenceRow]) -> Result<Shown, BadEvidence> {
     let ak = certs.iter().find(|cert| cert.kind == ATTESTATION_CERT).and_then(|cert| cert.public.as_ref());
     let before = record.before.as_ref().map(hex::decode).transpose();
-    let before = before.map_err(|_| Refused::Quote(BadQuote::Before))?;
+    let before = before.map_err(|_| BadEvidence::Quote(BadQuote::Before))?;
     let input = ::attest::Input {
-        ak: ak.ok_or(Refused::NoAttestationKey)?,
+        ak: ak.ok_or(BadEvidence::NoAttestationKey)?,
         attest_data: &record.attest_data,
         signature: &record.signature,
         pcrs: &record.pcrs.0,
@@ -176,10 +177,11 @@ fn quoted(record: &Record, certs: &[CertRow], references: &[ReferenceRow]) -> Re
         before: before.as_deref(),
         approved: &approved(references),
     };
-    let appraisal = ::attest::appraise(&input).map_err(|error| Refused::Quote(BadQuote::Appraised(error)))?;
+    let appraisal =
+        ::attest::appraise(&input).map_err(|error| BadEvidence::Quote(BadQuote::Appraised(error)))?;
     match appraisal.continuity() {
         // Not taken in place of the quote before it: the next one would then be held against this one.
-        Verdict::Failed(why) => Err(Refused::WentBack(why.clone())),
+        Verdict::Failed(why) => Err(BadEvidence::WentBack(why.clone())),
         Verdict::Passed | Verdict::NotChecked(_) => Ok(Shown::Quoted(Box::new(appraisal))),
     }
 }

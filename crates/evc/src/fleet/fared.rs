@@ -2,12 +2,12 @@
 
 use ::attest::{SessionKey, Unchecked, Verdict};
 
-use super::evidence::{Came, Refused, Shown};
+use super::evidence::{BadEvidence, Came, Shown};
 use crate::store::{Appraised, Fared, Strange};
 use crate::words::evidence::{in_full, not_checked};
 
 impl Fared {
-    pub(crate) fn of(fared: Result<&Shown, &Refused>, session: SessionKey, came: Came) -> Self {
+    pub(crate) fn of(fared: Result<&Shown, &BadEvidence>, session: SessionKey, came: Came) -> Self {
         let (outcome, words) = match fared {
             Ok(Shown::Quoted(appraisal)) => (Appraised::Quoted, not_checked(appraisal)),
             Ok(Shown::DeviceSigned(_)) => {

@@ -1,6 +1,7 @@
 //! Vaults as they are put on devices: by a document of one device, and by a rule of those with some labels.
 
 use uuid::Uuid;
+use vault::decide::TpmPin;
 use vault::defaults;
 use vault::ids::{Name, Project, VaultId};
 use vault::labels::Labels;
@@ -13,7 +14,7 @@ use super::view::policy_of;
 use crate::api::Outcome;
 use crate::custody::Kek;
 use crate::service::{InTheWay, Refusal, Unknown, in_life};
-use crate::store::{DeviceRow, Page, Tpm, Tx, UnixSeconds, VaultRow, VaultStanding};
+use crate::store::{DeviceRow, Page, Tx, UnixSeconds, VaultRow, VaultStanding};
 
 /// Rules that are read at once.
 const PAGE: u32 = 500;
@@ -47,7 +48,7 @@ pub(crate) async fn place(
     if is_new {
         held_against(device, &policy)?;
     }
-    let fit = fits(&policy, device.tpm.into());
+    let fit = fits(&policy, device.tpm);
     let present = made_under(tx, device, spec, before.as_ref()).await?.map(|under| under.node.encryption);
     let wish = Wish { policy: &spec.policy, encryption: policy.node.encryption, present };
     let outcome = bring(tx, kek, device, (spec, before.as_ref()), wish, now).await?;
@@ -146,7 +147,7 @@ pub(crate) async fn named_policy(
 
 /// Holds a policy against a device that is newly to have a vault under it.
 pub(crate) fn held_against(device: &DeviceRow, policy: &VaultPolicy) -> Result<Fit, InTheWay> {
-    fits(policy, device.tpm.into()).map_err(|why| InTheWay::Unfit {
+    fits(policy, device.tpm).map_err(|why| InTheWay::Unfit {
         policy: policy.name.clone(),
         device: device.name.clone(),
         why,
@@ -173,6 +174,6 @@ async fn made_under(
 ) -> Result<Option<VaultPolicy>, Refusal> {
     match there {
         Some(row) => Ok(Some(policy_of(tx, device, row).await?)),
-        None => Ok(spec.default_vault().map(|_| VaultPolicy::of_default_vault(device.tpm != Tpm::Absent))),
+        None => Ok(spec.default_vault().map(|_| VaultPolicy::of_default_vault(device.tpm != TpmPin::Absent))),
     }
 }

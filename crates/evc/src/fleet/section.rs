@@ -4,7 +4,7 @@
 use ::attest::SessionKey;
 use aws_lc_rs::digest::{Context, SHA256};
 use vault::decide::{
-    Bar, Challenge, Decision, Ruling, Subject, Tpm, Withheld, challenge, changes_at, decide, lacking,
+    Bar, ChallengeWay, Decision, Ruling, Subject, TpmPin, Withheld, challenge, changes_at, decide, lacking,
 };
 use vault::defaults;
 use vault::ids::{IMAGE_VAULT, VaultId};
@@ -25,7 +25,7 @@ pub(crate) struct Line {
 /// The section of a moment, or the challenge in its place.
 pub(crate) struct Draft {
     pub(crate) lines: Vec<Line>,
-    pub(crate) challenge: Challenge,
+    pub(crate) challenge: ChallengeWay,
     /// Vaults whose grace is over, until the node has told that they are gone.
     pub(crate) removed: Vec<VaultId>,
     /// Vaults that are to be locked although the section is withheld.
@@ -47,15 +47,15 @@ pub(crate) fn draft(view: &View, session: SessionKey, asked: Option<LeaseNonce>,
     let decisions: Vec<Decision> =
         view.vaults.iter().map(|held| decide(&subject(held), &evidence, &asking, now)).collect();
     let challenge = challenge(&decisions, &evidence, &asking, now);
-    let lacks = lacking(&decisions).filter(|_| challenge == Challenge::InPlace);
+    let lacks = lacking(&decisions).filter(|_| challenge == ChallengeWay::InPlace);
     let lines: Vec<Line> =
         view.vaults.iter().zip(decisions).map(|(held, decision)| line(held, decision)).collect();
     let lines: Vec<Line> = lines.into_iter().chain(unlisted_image(view, asking.barred)).collect();
-    let orders = if challenge == Challenge::InPlace { orders(&lines) } else { Vec::new() };
-    let lease = asked.filter(|_| challenge != Challenge::InPlace && lines.iter().any(renews));
+    let orders = if challenge == ChallengeWay::InPlace { orders(&lines) } else { Vec::new() };
+    let lease = asked.filter(|_| challenge != ChallengeWay::InPlace && lines.iter().any(renews));
     let digest = match challenge {
-        Challenge::InPlace => (!orders.is_empty()).then(|| digest_of_orders(&orders)),
-        Challenge::None | Challenge::Beside => Some(digest(&lines, &view.removed, lease)),
+        ChallengeWay::InPlace => (!orders.is_empty()).then(|| digest_of_orders(&orders)),
+        ChallengeWay::None | ChallengeWay::Beside => Some(digest(&lines, &view.removed, lease)),
     };
     let until = changes_at(view.vaults.iter().map(|held| held.policy.attest.every), &evidence, now);
     Draft { lines, challenge, removed: view.removed.clone(), orders, lacks, digest, lease, until }
@@ -77,7 +77,7 @@ fn orders(lines: &[Line]) -> Vec<VaultId> {
 /// Config Vault holds the node's own record, without which the node does not know what it was told.
 fn unlisted_image(view: &View, barred: Option<Bar>) -> Option<Line> {
     let is_listed = view.vaults.iter().any(|held| held.row.id == IMAGE_VAULT);
-    let has_tpm = Tpm::from(view.device.tpm) == Tpm::Present;
+    let has_tpm = view.device.tpm == TpmPin::Present;
     let wanted = barred == Some(Bar::Lost) && has_tpm && !is_listed && view.vaults.len() < MAX_VAULTS;
     wanted.then(|| Line {
         entry: Entry {

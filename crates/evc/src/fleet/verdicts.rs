@@ -10,7 +10,7 @@ use aws_lc_rs::digest::{Context, SHA256};
 use vault::ids::DeviceId;
 
 use super::bounded::Bounded;
-use super::evidence::{ATTESTATION_CERT, Refused, Shown, judge};
+use super::evidence::{ATTESTATION_CERT, BadEvidence, Shown, judge};
 use crate::store::{CertRow, DeviceRow, Pcrs, Record, ReferenceRow, ReferenceState};
 
 /// Of so many devices, one each: what stands. A device that shows ever more takes its own place, and no other's. Beyond them each that comes
@@ -18,10 +18,10 @@ use crate::store::{CertRow, DeviceRow, Pcrs, Record, ReferenceRow, ReferenceStat
 const MOST: usize = 4096;
 
 /// What was judged, and found to show.
-type Verdict = ([u8; 32], Arc<Shown>);
+type Kept = ([u8; 32], Arc<Shown>);
 
 /// Of good evidence, what it showed.
-pub struct Verdicts(Mutex<Bounded<DeviceId, Verdict>>);
+pub struct Verdicts(Mutex<Bounded<DeviceId, Kept>>);
 
 impl Default for Verdicts {
     fn default() -> Self {
@@ -33,14 +33,14 @@ impl Verdicts {
     /// As [`judge`].
     ///
     /// # Errors
-    /// [`Refused`]: it is worth nothing. That is not remembered.
+    /// [`BadEvidence`]: it is worth nothing. That is not remembered.
     pub(crate) fn judge(
         &self,
         record: &Record,
         device: &DeviceRow,
         certs: &[CertRow],
         references: &[ReferenceRow],
-    ) -> Result<Arc<Shown>, Refused> {
+    ) -> Result<Arc<Shown>, BadEvidence> {
         let judged = inputs(record, device, certs, references);
         let known = self.held(|all| all.get(&device.id).filter(|(known, _)| *known == judged).cloned());
         if let Some((_, shown)) = known {
@@ -51,7 +51,7 @@ impl Verdicts {
         Ok(shown)
     }
 
-    fn held<T>(&self, look: impl FnOnce(&mut Bounded<DeviceId, Verdict>) -> T) -> T {
+    fn held<T>(&self, look: impl FnOnce(&mut Bounded<DeviceId, Kept>) -> T) -> T {
         // Whoever panicked had put a whole verdict in, or none.
         look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -114,7 +114,8 @@ mod tests {
     use vault::ids::Project;
 
     use super::*;
-    use crate::store::{Told, Tpm};
+    use crate::store::Told;
+    use vault::decide::TpmPin;
 
     struct Judged {
         record: Record,
@@ -148,7 +149,7 @@ mod tests {
             key: None,
             serial: "1".into(),
             let_in_by: None,
-            tpm: Tpm::Present,
+            tpm: TpmPin::Present,
             learn: false,
             registered_at: 1,
             last_seen: None,
@@ -229,8 +230,8 @@ mod tests {
             ("a value at another PCR", &|it| moved(&mut it.record.pcrs, 7, 8)),
             ("a value at another PCR, the first", &|it| moved(&mut it.record.pcrs, 0, 1)),
             ("a PCR's number", &|it| it.record.pcrs.0.retain(|pcr, _| *pcr != 7)),
-            ("no TPM", &|it| it.device.tpm = Tpm::Absent),
-            ("unknown TPM", &|it| it.device.tpm = Tpm::Unknown),
+            ("no TPM", &|it| it.device.tpm = TpmPin::Absent),
+            ("unknown TPM", &|it| it.device.tpm = TpmPin::Unknown),
             ("the device's certificate", &|it| it.device.cert_der = vec![9]),
             ("the attestation key", &|it| it.certs[0].public = Some(vec![9])),
             ("an empty public area", &|it| it.certs[0].public = Some(vec![])),

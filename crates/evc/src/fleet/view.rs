@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ::attest::SessionKey;
-use vault::decide::{Asking, Bar, Evidence, Standing, Tpm as Pinned};
+use vault::decide::{Asking, Bar, Evidence, Standing, TpmPin};
 use vault::ids::{Name, VaultId};
 use vault::policy::VaultPolicy;
 use vault::rotation::Epochs;
@@ -12,7 +12,7 @@ use vault::section::MAX_VAULTS;
 use super::evidence::Shown;
 use super::verdicts::Verdicts;
 use crate::service::{Controller, Refusal};
-use crate::store::{Around, DeviceRow, PolicyRow, StandingRow, StoreError, Tpm, Tx, VaultRow, VaultStanding};
+use crate::store::{Around, DeviceRow, PolicyRow, StandingRow, StoreError, Tx, VaultRow, VaultStanding};
 
 /// A vault with its policy and epochs.
 pub(crate) struct ListedVault {
@@ -74,17 +74,7 @@ impl View {
 
     /// Who asks.
     pub(crate) fn asking(&self, session: SessionKey) -> Asking {
-        Asking { device: self.device.id, session, tpm: self.device.tpm.into(), barred: barred(&self.device) }
-    }
-}
-
-impl From<Tpm> for Pinned {
-    fn from(tpm: Tpm) -> Self {
-        match tpm {
-            Tpm::Unknown => Self::Unknown,
-            Tpm::Present => Self::Present,
-            Tpm::Absent => Self::Absent,
-        }
+        Asking { device: self.device.id, session, tpm: self.device.tpm, barred: barred(&self.device) }
     }
 }
 
@@ -109,7 +99,7 @@ pub(crate) async fn policy_of(
 }
 
 fn default_of(device: &DeviceRow) -> VaultPolicy {
-    VaultPolicy::of_default_vault(device.tpm != Tpm::Absent)
+    VaultPolicy::of_default_vault(device.tpm != TpmPin::Absent)
 }
 
 /// The policy that a vault names is there.

@@ -1,6 +1,6 @@
 //! What each refusal is called, for programs. Its status follows from that: [`Code::status`].
 
-use vault::life::{NotAdopted, NotApplied, NotRecreated, NotRehomed, NotRotated, Refused};
+use vault::life::{NotAdopted, NotApplied, NotDone, NotRecreated, NotRehomed, NotRotated};
 
 use crate::api::Code;
 use crate::service::{Barred, Body, InTheWay, NotAdmitted, Refusal, Unknown, Unproved};
@@ -93,16 +93,16 @@ fn in_the_way(cause: &InTheWay) -> Code {
     }
 }
 
-fn in_life(cause: &Refused) -> Code {
+fn in_life(cause: &NotDone) -> Code {
     match cause {
-        Refused::Applied(NotApplied::OtherEncryption) => Code::EncryptionFixed,
-        Refused::Applied(NotApplied::Full) => Code::DeviceFull,
-        Refused::Rotated(cause) => not_rotated(*cause),
-        Refused::Recreated(NotRecreated::NotMissing) => Code::VaultNotMissing,
-        Refused::Recreated(NotRecreated::NeverMade) => Code::VaultNotMade,
-        Refused::Recreated(NotRecreated::NoDisk) => Code::DiskNotThere,
-        Refused::Adopted(cause) => not_adopted(cause),
-        Refused::Rehomed(cause) => not_rehomed(*cause),
+        NotDone::Applied(NotApplied::OtherEncryption) => Code::EncryptionFixed,
+        NotDone::Applied(NotApplied::Full) => Code::DeviceFull,
+        NotDone::Rotated(cause) => not_rotated(*cause),
+        NotDone::Recreated(NotRecreated::NotMissing) => Code::VaultNotMissing,
+        NotDone::Recreated(NotRecreated::NeverMade) => Code::VaultNotMade,
+        NotDone::Recreated(NotRecreated::NoDisk) => Code::DiskNotThere,
+        NotDone::Adopted(cause) => not_adopted(cause),
+        NotDone::Rehomed(cause) => not_rehomed(*cause),
     }
 }
 

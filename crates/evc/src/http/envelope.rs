@@ -7,7 +7,7 @@ use axum::response::{IntoResponse as _, Response};
 use wire::envelope::{DeviceEnvelope, seal_from_controller};
 
 use super::App;
-use super::shares::{Share, Source};
+use super::shares::{Allotment, Source};
 use crate::clock::now;
 use crate::device::sender::Sender;
 use crate::service::{Body, Controller, Fault, Refusal};
@@ -32,7 +32,7 @@ impl<S: Send + Sync> FromRequest<S> for Message {
 }
 
 /// While it is there, a request counts among those of its sender's at work.
-pub(super) type Turn = Share<(Source, [u8; 32])>;
+pub(super) type Turn = Allotment<(Source, [u8; 32])>;
 
 /// Who signed a body, and what.
 pub(super) struct Opened {

@@ -12,28 +12,28 @@ use axum::response::{IntoResponse as _, Response};
 use http_body_util::BodyExt as _;
 
 use super::answer::busy;
-use super::shares::{Share, Shares, Source};
+use super::shares::{Allotment, Allotments, Source};
 use crate::service::{Body as Ill, Refusal};
 
 /// The bounds for all requests of a kind.
 pub(super) struct Intake {
-    places: Arc<Shares<Source>>,
-    memory: Arc<Shares<Source>>,
+    places: Arc<Allotments<Source>>,
+    memory: Arc<Allotments<Source>>,
 }
 
 impl Intake {
     /// At most so many at work at the same time, and so many bytes of bodies that are coming in or worked on.
     pub(super) fn new(places: usize, memory: usize) -> Arc<Self> {
-        Arc::new(Self { places: Shares::of(places), memory: Shares::of(memory) })
+        Arc::new(Self { places: Allotments::of(places), memory: Allotments::of(memory) })
     }
 
     /// Memory for a body, none of it taken yet.
-    pub(super) fn memory(&self, source: Source) -> Share<Source> {
+    pub(super) fn memory(&self, source: Source) -> Allotment<Source> {
         self.memory.share(source)
     }
 
     /// A place among those at work, or busy: nothing queues without bound.
-    pub(super) fn place(&self, source: Source) -> Option<Share<Source>> {
+    pub(super) fn place(&self, source: Source) -> Option<Allotment<Source>> {
         self.places.take(source)
     }
 }
@@ -49,7 +49,7 @@ impl WayIn {
     pub(super) async fn body(
         &self,
         mut body: impl HttpBody<Data = Bytes> + Unpin,
-        memory: &mut Share<Source>,
+        memory: &mut Allotment<Source>,
     ) -> Result<Vec<u8>, Response> {
         let too_long = || Refusal::from(Ill::TooLong { most: self.longest }).into_response();
         if body.size_hint().lower() > self.longest as u64 {

@@ -203,7 +203,7 @@ mod tests {
     use tokio_rustls::TlsConnector;
     use tokio_rustls::client::TlsStream;
 
-    use super::super::shares::{Share, Shares};
+    use super::super::shares::{Allotment, Allotments};
     use super::*;
 
     const POLL: Duration = Duration::from_secs(60);
@@ -290,7 +290,7 @@ mod tests {
     }
 
     /// Connections from an address, the only one, until it gets no more; with how long each may be idle.
-    fn all_from(sources: &Arc<Shares<Source>>, address: &str) -> Vec<(Duration, Share<Source>)> {
+    fn all_from(sources: &Arc<Allotments<Source>>, address: &str) -> Vec<(Duration, Allotment<Source>)> {
         let source = Source::of(address.parse().expect("an address"));
         let shares = std::iter::from_fn(|| sources.take(source));
         shares.map(|share| (idle(CONNECTIONS - share.held(), share.held()), share)).collect()
@@ -298,7 +298,7 @@ mod tests {
 
     #[test]
     fn a_site_of_more_devices_than_its_share_has_them_all_in() {
-        let sources = Shares::of(CONNECTIONS);
+        let sources = Allotments::of(CONNECTIONS);
         let mut site = all_from(&sources, "192.0.2.1");
         assert_eq!(site.len(), CONNECTIONS / 2, "its share");
         site.retain(|(idle, _)| *idle > SLOW);

@@ -49,7 +49,7 @@ use front::{Front, Hot};
 use intake::{Intake, WayIn, pass};
 use log::Refusals;
 use pace::PATIENCE;
-use shares::{Shares, Source};
+use shares::{Allotments, Source};
 
 pub use listen::{CONNECTIONS, ListenError, Listener};
 
@@ -74,7 +74,7 @@ pub(super) struct App {
     controller: Arc<Controller>,
     /// By source and certificate (SHA-256 of its DER). Counted before anything is looked up or verified, so that it bounds that work
     /// too; and by source, so that nobody elsewhere takes a device's by naming it.
-    turns: Arc<Shares<(Source, [u8; 32])>>,
+    turns: Arc<Allotments<(Source, [u8; 32])>>,
     /// What was told in the log.
     refused: Arc<Refusals>,
 }
@@ -89,7 +89,7 @@ impl Deref for App {
 
 /// What answers, over all routes. Each request carries its [`Source`].
 fn front(controller: Arc<Controller>) -> Front {
-    let app = App { controller, turns: Shares::for_each(OF_SENDER), refused: Arc::default() };
+    let app = App { controller, turns: Allotments::for_each(OF_SENDER), refused: Arc::default() };
     let devices = Intake::new(DEVICES.0, DEVICES.1);
     let operators = Intake::new(OPERATORS.0, OPERATORS.1);
     let [config, attest] =

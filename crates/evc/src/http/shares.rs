@@ -31,7 +31,7 @@ impl Source {
 /// Units of one thing, counted by who holds them. What somebody takes must leave as much to others as it then holds: alone it gets
 /// half, and however many take all they can, whoever comes next finds as much left as each of them had left. So a whole site
 /// behind one address has room, and no number of sources has to be guessed.
-pub(super) struct Shares<K> {
+pub(super) struct Allotments<K> {
     /// Besides, at most so many for each.
     each: usize,
     counts: Mutex<Counts<K>>,
@@ -43,13 +43,13 @@ struct Counts<K> {
 }
 
 /// What one holder has of it; given back when dropped.
-pub(super) struct Share<K: Eq + Hash> {
-    shares: Arc<Shares<K>>,
+pub(super) struct Allotment<K: Eq + Hash> {
+    shares: Arc<Allotments<K>>,
     holder: K,
     count: usize,
 }
 
-impl<K: Eq + Hash + Copy> Shares<K> {
+impl<K: Eq + Hash + Copy> Allotments<K> {
     /// Of `all`, for everybody.
     pub(super) fn of(all: usize) -> Arc<Self> {
         Self::new(all, usize::MAX)
@@ -65,12 +65,12 @@ impl<K: Eq + Hash + Copy> Shares<K> {
     }
 
     /// A share with nothing in it yet.
-    pub(super) fn share(self: &Arc<Self>, holder: K) -> Share<K> {
-        Share { shares: Arc::clone(self), holder, count: 0 }
+    pub(super) fn share(self: &Arc<Self>, holder: K) -> Allotment<K> {
+        Allotment { shares: Arc::clone(self), holder, count: 0 }
     }
 
     /// One unit, if the holder may have it.
-    pub(super) fn take(self: &Arc<Self>, holder: K) -> Option<Share<K>> {
+    pub(super) fn take(self: &Arc<Self>, holder: K) -> Option<Allotment<K>> {
         let mut share = self.share(holder);
         share.more(1).then_some(share)
     }
@@ -82,13 +82,13 @@ impl<K: Eq + Hash> Counts<K> {
     }
 }
 
-impl<K> Shares<K> {
+impl<K> Allotments<K> {
     fn counts(&self) -> MutexGuard<'_, Counts<K>> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<K: Eq + Hash + Copy> Share<K> {
+impl<K: Eq + Hash + Copy> Allotment<K> {
     /// What its holder has in all, this included.
     pub(super) fn held(&self) -> usize {
         self.shares.counts().held_by(&self.holder)
@@ -109,7 +109,7 @@ impl<K: Eq + Hash + Copy> Share<K> {
     }
 }
 
-impl<K: Eq + Hash> Drop for Share<K> {
+impl<K: Eq + Hash> Drop for Allotment<K> {
     fn drop(&mut self) {
         let mut counts = self.shares.counts();
         counts.left += self.count;
@@ -129,13 +129,13 @@ mod tests {
         Source::of(text.parse().expect("an address"))
     }
 
-    fn all_of(shares: &Arc<Shares<Source>>, from: &str) -> Vec<Share<Source>> {
+    fn all_of(shares: &Arc<Allotments<Source>>, from: &str) -> Vec<Allotment<Source>> {
         std::iter::from_fn(|| shares.take(source(from))).collect()
     }
 
     #[test]
     fn whoever_takes_all_leaves_as_much_to_the_next_and_nothing_stays_behind() {
-        let shares = Shares::of(64);
+        let shares = Allotments::of(64);
         let one = all_of(&shares, "2001:db8::1");
         assert_eq!(one.len(), 32);
         let two = all_of(&shares, "192.0.2.1");
@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn where_each_has_a_bound_others_take_nothing_of_it() {
-        let shares = Shares::for_each(4);
+        let shares = Allotments::for_each(4);
         let one = all_of(&shares, "192.0.2.1");
         assert_eq!(one.len(), 4);
         assert!(shares.take(source("192.0.2.2")).is_some());
@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_share_grows_whole_or_not_at_all() {
-        let shares = Shares::of(100);
+        let shares = Allotments::of(100);
         let mut share = shares.share(source("192.0.2.1"));
         assert!(share.more(30) && !share.more(30) && share.more(20));
         assert!(!share.more(1), "half");

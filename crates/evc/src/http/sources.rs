@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::shares::{Share, Shares, Source};
+use super::shares::{Allotment, Allotments, Source};
 
 /// Connections that only this machine gets: its operator comes in whatever others take.
 const KEPT: usize = 64;
@@ -12,22 +12,22 @@ const NETWORKS: [u8; 3] = [64, 56, 48];
 
 /// Connections, counted by where they come from.
 pub(super) struct Sources {
-    networks: [Arc<Shares<Source>>; NETWORKS.len()],
-    kept: Arc<Shares<()>>,
+    networks: [Arc<Allotments<Source>>; NETWORKS.len()],
+    kept: Arc<Allotments<()>>,
 }
 
 /// One connection; given back when dropped.
 pub(super) enum Place {
-    Shared([Share<Source>; NETWORKS.len()]),
+    Shared([Allotment<Source>; NETWORKS.len()]),
     /// Held only to be given back.
-    Kept(#[expect(dead_code, reason = "dropped with its place")] Share<()>),
+    Kept(#[expect(dead_code, reason = "dropped with its place")] Allotment<()>),
 }
 
 impl Sources {
     /// Of `all` connections; of a network's share at each level at most as much as is left to others.
     pub(super) fn of(all: usize) -> Self {
-        let networks = std::array::from_fn(|_| Shares::of(all - KEPT));
-        Self { networks, kept: Shares::for_each(KEPT) }
+        let networks = std::array::from_fn(|_| Allotments::of(all - KEPT));
+        Self { networks, kept: Allotments::for_each(KEPT) }
     }
 
     /// One for this peer, if it may have it.

@@ -1,5 +1,6 @@
 //! `evc apply`: policies and vaults from the operator's file become so, all of them or none. Repeating changes nothing.
 
+use vault::decide::TpmPin;
 use vault::ids::Project;
 use vault::life::fits;
 use vault::policy::{Document, Located, VaultPolicy, VaultSpec, read};
@@ -9,7 +10,7 @@ use super::differences::{of_policies, of_vault};
 use crate::api::{Applied, Outcome};
 use crate::fleet::placed::{self, Placed};
 use crate::service::{Fault, InTheWay, Refusal, find_device};
-use crate::store::{DeviceRow, PolicyRow, Scope, Tpm, Tx, UnixSeconds, VaultRow};
+use crate::store::{DeviceRow, PolicyRow, Scope, Tx, UnixSeconds, VaultRow};
 use crate::words::notes;
 
 impl Operator {
@@ -160,8 +161,8 @@ async fn impossible_where(
     project: &Project,
     policy: &VaultPolicy,
 ) -> Result<Option<String>, Refusal> {
-    let Err(why) = fits(policy, Tpm::Absent.into()) else { return Ok(None) };
-    let found = tx.vault_with_policy_and_tpm(project, policy.name.as_str(), Tpm::Absent).await?;
+    let Err(why) = fits(policy, TpmPin::Absent) else { return Ok(None) };
+    let found = tx.vault_with_policy_and_tpm(project, policy.name.as_str(), TpmPin::Absent).await?;
     let Some(row) = found else { return Ok(None) };
     let device = tx.device(row.device).await?.ok_or(Fault::VaultWithoutDevice)?;
     Ok(Some(notes::of_impossible(&row.name, &device.name, why)))

@@ -1,6 +1,7 @@
 //! Bundles in escrow, as operators see them, and what an update that is planned will do to each vault. Nothing here gives a bundle back.
 
 use ::attest::SessionKey;
+use vault::decide::TpmPin;
 use vault::decide::escrow;
 use vault::foresee::{Node, Values, Vault, foresee};
 use vault::ids::{DeviceId, Generation, Project};
@@ -13,7 +14,7 @@ use crate::fleet::reported::said_at;
 use crate::fleet::view::{ListedVault, View};
 use crate::service::{InTheWay, Refusal, Unknown, Verdicts, device_by_id, find_device};
 use crate::store::{
-    DeviceRow, HeldBundle, ReferenceRow, ReferenceState, Scope, Tpm, Tx, UnixSeconds, VaultStanding,
+    DeviceRow, HeldBundle, ReferenceRow, ReferenceState, Scope, Tx, UnixSeconds, VaultStanding,
 };
 use crate::words::escrow as words;
 
@@ -132,9 +133,9 @@ async fn around(
 fn node(view: &View, values: &ReferenceRow) -> Node {
     Node {
         tpm: match view.device.tpm {
-            Tpm::Unknown => None,
-            Tpm::Present => Some(true),
-            Tpm::Absent => Some(false),
+            TpmPin::Unknown => None,
+            TpmPin::Present => Some(true),
+            TpmPin::Absent => Some(false),
         },
         barred: view.asking(SessionKey([0; 32])).barred,
         values: match values.state {

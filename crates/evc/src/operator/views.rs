@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 
+use vault::decide::TpmPin;
 use vault::ids::Epoch;
 use vault::life::fits;
 use vault::policy::VaultPolicy;
@@ -13,7 +14,7 @@ use crate::fleet::heard::{ONLINE, Word, ago, condition, word};
 use crate::fleet::life::listed;
 use crate::fleet::reported;
 use crate::store::{
-    Accepted, DeviceReport, DeviceRow, Fared, Moment, Strange, Tpm, UnixSeconds, VaultRow, VaultStanding,
+    Accepted, DeviceReport, DeviceRow, Fared, Moment, Strange, UnixSeconds, VaultRow, VaultStanding,
 };
 use crate::words::escrow::NOT_ESCROWED;
 use crate::words::notes::of_fit;
@@ -155,7 +156,7 @@ impl DeviceView {
 /// Sealed to the boot of now, with no copy that goes back to another one.
 fn is_at_risk(policy: &VaultPolicy, device: &DeviceRow) -> bool {
     let sealed = policy.node.custody.needs_tpm() && policy.node.seal == Seal::Pcrs;
-    sealed && device.tpm == Tpm::Present && device.held.is_none()
+    sealed && device.tpm == TpmPin::Present && device.held.is_none()
 }
 
 /// The epoch that a node reported, when it was never made here.
@@ -179,7 +180,7 @@ impl VaultView {
     /// With a note where its policy can never be met on its device, and where the next update would close it.
     pub(super) fn fitted(mut self, policy: Option<&VaultPolicy>, device: &DeviceRow) -> Self {
         let fit = policy.filter(|_| self.standing == VaultStanding::Active);
-        let unfit = fit.and_then(|policy| fits(policy, device.tpm.into()).err());
+        let unfit = fit.and_then(|policy| fits(policy, device.tpm).err());
         self.notes.extend(unfit.and_then(|why| of_fit(Err(why))));
         self.notes.extend(
             fit.filter(|policy| self.created && is_at_risk(policy, device)).map(|_| NOT_ESCROWED.into()),

@@ -17,6 +17,7 @@ mod told;
 mod transact;
 
 use async_trait::async_trait;
+use vault::decide::TpmPin;
 use vault::ids::{DeviceId, Epoch, Name, Project, SectionDigest, VaultId};
 use vault::labels::Labels;
 use vault::ledger::{Ledger, Older};
@@ -31,7 +32,7 @@ pub use notes::{Noted, Notes, Time};
 pub use place::{Beside, Claim, Place};
 pub use rows::{
     Around, CertRow, DeviceRow, Grace, OnboardRow, Page, PastSession, PolicyRow, ReferenceRow,
-    ReferenceState, RemovedRow, RuleRow, StandingRow, Tpm, VaultRow, VaultSaid, VaultStanding,
+    ReferenceState, RemovedRow, RuleRow, StandingRow, VaultRow, VaultSaid, VaultStanding,
 };
 pub use told::Told;
 pub use transact::{Engine, Failure, Open, Running, Scope, Store};
@@ -162,7 +163,7 @@ pub trait Devices {
     /// It gave what nobody can send again.
     async fn proved_device(&mut self, id: DeviceId, at: UnixSeconds) -> Stored<()>;
     /// Whether it has a TPM is known now.
-    async fn pin_tpm(&mut self, id: DeviceId, tpm: Tpm) -> Stored<()>;
+    async fn pin_tpm(&mut self, id: DeviceId, tpm: TpmPin) -> Stored<()>;
     /// Its next good quote is learned, or not.
     async fn set_learning(&mut self, id: DeviceId, learn: bool) -> Stored<()>;
     /// What it reported of itself; heard then.
@@ -277,7 +278,7 @@ pub trait Vaults {
         &mut self,
         project: &Project,
         policy: &str,
-        tpm: Tpm,
+        tpm: TpmPin,
     ) -> Stored<Option<VaultRow>>;
     /// Those of a device, in the order of their identity.
     async fn vaults(&mut self, device: DeviceId) -> Stored<Vec<VaultRow>>;

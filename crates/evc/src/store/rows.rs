@@ -1,6 +1,7 @@
 //! Rows of the store as checked types.
 
 use serde::{Deserialize, Serialize};
+use vault::decide::TpmPin;
 use vault::ids::{DeviceId, Epoch, Name, Project, VaultId};
 use vault::labels::Labels;
 use vault::ledger::{Ledger, Older};
@@ -19,18 +20,6 @@ pub struct Page {
     pub after: String,
     /// At most so many.
     pub limit: u32,
-}
-
-/// Whether a device has a TPM, pinned once known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Tpm {
-    /// It has not told yet.
-    Unknown,
-    /// Its attestation key is pinned: it must quote, always.
-    Present,
-    /// It told that it has none, and was believed.
-    Absent,
 }
 
 /// A certificate and serial that may register.
@@ -76,7 +65,7 @@ pub struct DeviceRow {
     /// SHA-256 of the certificate under whose allowance for any serial it came in.
     pub let_in_by: Option<[u8; 32]>,
     /// Whether it has a TPM.
-    pub tpm: Tpm,
+    pub tpm: TpmPin,
     /// Its next good quote is learned as a reference value.
     pub learn: bool,
     /// When it registered.

@@ -2,22 +2,22 @@
 
 use ::attest::{Appraisal, Verdict};
 
-use crate::fleet::evidence::{BadQuote, BadSignature, Refused};
+use crate::fleet::evidence::{BadEvidence, BadQuote, BadSignature};
 use crate::service::chain;
 
 /// What to do about a TPM that went back.
 const WENT_BACK: &str = "no power cut does that: an older state of the TPM is at work (a virtual machine set back, or a copy of it), or the TPM was cleared; bring back the newest state, or register the node as a new device";
 
 /// For the operator.
-pub(crate) fn in_full(refused: &Refused) -> String {
+pub(crate) fn in_full(refused: &BadEvidence) -> String {
     match refused {
-        Refused::Unbound => "the evidence is bound to no session".into(),
-        Refused::Nonce => "its nonce is not one of this device's, was used, or is out of date".into(),
-        Refused::Unquoted => "the node has a TPM, and sent evidence without a quote of it".into(),
-        Refused::NoAttestationKey => "the device's attestation key is not known".into(),
-        Refused::Signature(why) => of_signature(why),
-        Refused::Quote(why) => of_quote(why),
-        Refused::WentBack(finding) => format!("{finding}; {WENT_BACK}"),
+        BadEvidence::Unbound => "the evidence is bound to no session".into(),
+        BadEvidence::Nonce => "its nonce is not one of this device's, was used, or is out of date".into(),
+        BadEvidence::Unquoted => "the node has a TPM, and sent evidence without a quote of it".into(),
+        BadEvidence::NoAttestationKey => "the device's attestation key is not known".into(),
+        BadEvidence::Signature(why) => of_signature(why),
+        BadEvidence::Quote(why) => of_quote(why),
+        BadEvidence::WentBack(finding) => format!("{finding}; {WENT_BACK}"),
     }
 }
 
@@ -49,14 +49,14 @@ pub(crate) fn flood(count: u64) -> String {
 }
 
 /// For the node.
-pub(crate) fn coarse(refused: &Refused) -> &'static str {
+pub(crate) fn coarse(refused: &BadEvidence) -> &'static str {
     match refused {
-        Refused::Unbound => "this controller appraises only evidence that is bound to a session",
-        Refused::Nonce => "the nonce is not one of this device's, was used, or is out of date",
-        Refused::Unquoted => "this node has to quote",
-        Refused::NoAttestationKey => "attestation key not known",
-        Refused::Signature(_) => "the device's signature is not good",
-        Refused::Quote(_) | Refused::WentBack(_) => "the quote is not good",
+        BadEvidence::Unbound => "this controller appraises only evidence that is bound to a session",
+        BadEvidence::Nonce => "the nonce is not one of this device's, was used, or is out of date",
+        BadEvidence::Unquoted => "this node has to quote",
+        BadEvidence::NoAttestationKey => "attestation key not known",
+        BadEvidence::Signature(_) => "the device's signature is not good",
+        BadEvidence::Quote(_) | BadEvidence::WentBack(_) => "the quote is not good",
     }
 }
 

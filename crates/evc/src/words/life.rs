@@ -2,7 +2,7 @@
 
 use vault::ids::{Epoch, Name};
 use vault::life::{
-    MOST_BESIDE_DEFAULTS, NodeAt, NotAdopted, NotApplied, NotRecreated, NotRehomed, NotRotated, Refused,
+    MOST_BESIDE_DEFAULTS, NodeAt, NotAdopted, NotApplied, NotDone, NotRecreated, NotRehomed, NotRotated,
 };
 
 use super::notes::stands_at;
@@ -12,11 +12,11 @@ use crate::service::LifeRefusal;
 /// What is, and what to do.
 pub(super) fn words(LifeRefusal { vault, device, cause }: &LifeRefusal) -> Words {
     match cause {
-        Refused::Applied(cause) => applied(*cause),
-        Refused::Rotated(cause) => rotated(vault, *cause),
-        Refused::Recreated(cause) => recreated(vault, device, *cause),
-        Refused::Adopted(cause) => adopted(vault, device, cause),
-        Refused::Rehomed(cause) => rehomed(vault, device, *cause),
+        NotDone::Applied(cause) => applied(*cause),
+        NotDone::Rotated(cause) => rotated(vault, *cause),
+        NotDone::Recreated(cause) => recreated(vault, device, *cause),
+        NotDone::Adopted(cause) => adopted(vault, device, cause),
+        NotDone::Rehomed(cause) => rehomed(vault, device, *cause),
     }
 }
 

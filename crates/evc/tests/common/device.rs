@@ -236,7 +236,7 @@ impl Device {
         let quote = self.evidence(nonce, self.session.session_key());
         let told = self.attest(evc, &AttestRequest::Quote(Box::new(quote)));
         let AttestResponse::Quote(answer) = told else { panic!("not on evidence: {told:?}") };
-        assert_eq!(answer.verdict, Some(wire::attest::Verdict::Accepted));
+        assert_eq!(answer.verdict, Some(wire::attest::EvidenceAnswer::Accepted));
         self.section(evc)
     }
 

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use evc::store::*;
+use vault::decide::TpmPin;
 use vault::ids::{DeviceId, Epoch, Generation, Name, Project, SectionDigest, VaultId};
 use vault::labels::Labels;
 use vault::ledger::{Ledger, Older};
@@ -189,7 +190,7 @@ steps! { Devices {
     devices(project: &Project, page: &Page) -> Vec<DeviceRow>;
     saw_device(id: DeviceId, at: UnixSeconds) -> ();
     heard_device(id: DeviceId, at: UnixSeconds) -> ();
-    pin_tpm(id: DeviceId, tpm: Tpm) -> ();
+    pin_tpm(id: DeviceId, tpm: TpmPin) -> ();
     set_learning(id: DeviceId, learn: bool) -> ();
     put_report(id: DeviceId, report: &DeviceReport, at: UnixSeconds) -> ();
     put_section(id: DeviceId, version: u64, digest: &[u8; 32]) -> ();
@@ -239,7 +240,7 @@ steps! { Vaults {
     put_policy(row: &PolicyRow) -> ();
     drop_policy(project: &Project, name: &str) -> ();
     vault_with_policy(project: &Project, policy: &str) -> Option<VaultRow>;
-    vault_with_policy_and_tpm(project: &Project, policy: &str, tpm: Tpm) -> Option<VaultRow>;
+    vault_with_policy_and_tpm(project: &Project, policy: &str, tpm: TpmPin) -> Option<VaultRow>;
     vaults(device: DeviceId) -> Vec<VaultRow>;
     vault(device: DeviceId, id: VaultId) -> Option<VaultRow>;
     vault_by_name(device: DeviceId, name: &Name) -> Option<VaultRow>;

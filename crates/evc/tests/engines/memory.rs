@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use evc::store::*;
+use vault::decide::TpmPin;
 use vault::escrow::BundleId;
 use vault::ids::{DeviceId, Epoch, Generation, Name, Project, SectionDigest, VaultId};
 use vault::labels::Labels;
@@ -419,7 +420,7 @@ impl Devices for MemoryTx {
     async fn proved_device(&mut self, id: DeviceId, at: UnixSeconds) -> Stored<()> {
         self.change_device(id, |row| row.proved_at = Some(at))
     }
-    async fn pin_tpm(&mut self, id: DeviceId, tpm: Tpm) -> Stored<()> {
+    async fn pin_tpm(&mut self, id: DeviceId, tpm: TpmPin) -> Stored<()> {
         self.change_device(id, |row| row.tpm = tpm)
     }
     async fn set_learning(&mut self, id: DeviceId, learn: bool) -> Stored<()> {
@@ -616,7 +617,7 @@ impl Vaults for MemoryTx {
         &mut self,
         project: &Project,
         policy: &str,
-        tpm: Tpm,
+        tpm: TpmPin,
     ) -> Stored<Option<VaultRow>> {
         let wanted = |row: &VaultRow| {
             names(row, project, policy)

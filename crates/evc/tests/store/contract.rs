@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use evc::store::*;
 use uuid::Uuid;
+use vault::decide::TpmPin;
 use vault::escrow::BundleId;
 use vault::ids::{DeviceId, Epoch, Generation, Incarnation, Name, Project, SectionDigest, VaultId};
 use vault::labels::Labels;
@@ -28,7 +29,7 @@ pub(crate) fn device(number: u8) -> DeviceRow {
         key: Some([number; 32]),
         let_in_by: None,
         serial: format!("S{number}"),
-        tpm: Tpm::Unknown,
+        tpm: TpmPin::Unknown,
         learn: true,
         registered_at: NOW,
         last_seen: None,
@@ -252,8 +253,8 @@ async fn devices_are_found(tx: &mut dyn Tx) -> Stored<()> {
 /// Each method writes what it means, and nothing beside it.
 async fn a_device_changes_where_it_is_told(tx: &mut dyn Tx) -> Stored<()> {
     let mut row = device(1);
-    tx.pin_tpm(row.id, Tpm::Present).await?;
-    row.tpm = Tpm::Present;
+    tx.pin_tpm(row.id, TpmPin::Present).await?;
+    row.tpm = TpmPin::Present;
     assert_eq!(tx.device(row.id).await?.as_ref(), Some(&row));
     tx.set_learning(row.id, false).await?;
     row.learn = false;
@@ -538,9 +539,9 @@ async fn a_policy_is_found_by_its_vaults(tx: &mut dyn Tx) -> Stored<()> {
     tx.want_vault(row.device, row.id, Some(&name("p"))).await?;
     let found = tx.vault_with_policy(&here(), "p").await?;
     assert_eq!(found, Some(VaultRow { policy: Some(name("p")), ..row }));
-    tx.pin_tpm(device(1).id, Tpm::Present).await?;
+    tx.pin_tpm(device(1).id, TpmPin::Present).await?;
     for (policy, tpm, expected) in
-        [("p", Tpm::Present, Some("payments")), ("p", Tpm::Absent, None), ("q", Tpm::Present, None)]
+        [("p", TpmPin::Present, Some("payments")), ("p", TpmPin::Absent, None), ("q", TpmPin::Present, None)]
     {
         let found = tx.vault_with_policy_and_tpm(&here(), policy, tpm).await?;
         assert_eq!(found.as_ref().map(|row| row.name.as_str()), expected, "{policy} {tpm:?}");
@@ -959,7 +960,7 @@ async fn names_of_one_project_are_free_in_another(tx: &mut dyn Tx) -> Stored<()>
     assert_eq!(tx.policy(&here(), "p").await?, Some(policy(here(), "p", 1)), "as it was");
     assert_eq!(tx.around(other.id).await?.policies, [policy(elsewhere(), "p", 2)], "its own project's");
     assert_eq!(tx.vault_with_policy(&elsewhere(), "p").await?, Some(row.clone()));
-    assert_eq!(tx.vault_with_policy_and_tpm(&elsewhere(), "p", Tpm::Unknown).await?, Some(row));
+    assert_eq!(tx.vault_with_policy_and_tpm(&elsewhere(), "p", TpmPin::Unknown).await?, Some(row));
     Ok(())
 }
 
@@ -991,7 +992,7 @@ async fn what_is_of_one_project_is_not_found_in_another(tx: &mut dyn Tx) -> Stor
     assert_eq!(tx.references(&elsewhere(), 0, 9).await?, []);
     assert_eq!(tx.device_by_name(&third, "edge-1").await?, None);
     assert_eq!(tx.vault_with_policy(&third, "p").await?, None);
-    assert_eq!(tx.vault_with_policy_and_tpm(&third, "p", Tpm::Unknown).await?, None);
+    assert_eq!(tx.vault_with_policy_and_tpm(&third, "p", TpmPin::Unknown).await?, None);
     tx.drop_policy(&third, "p").await?;
     assert!(tx.policy(&here(), "p").await?.is_some(), "another's is not dropped");
     Ok(())

@@ -38,7 +38,7 @@ use super::forward;
 use super::repeats::Repeats;
 use crate::bus::Bus;
 use crate::bus::messages::{
-    Bytes, Causes, Challenge, DefineRoots, Health, NetworkStatus, ReadRoots, Session, Sign, Signed,
+    Bytes, Causes, DefineRoots, EvidenceWanted, Health, NetworkStatus, ReadRoots, Session, Sign, Signed,
     TpmRefusal, TpmStatus, UndefineRoots,
 };
 use crate::paths;
@@ -119,7 +119,7 @@ pub(super) enum Event {
     HasToDo,
     Network(NetworkStatus),
     Session(Session),
-    Challenge(Challenge),
+    EvidenceWanted(EvidenceWanted),
 }
 
 /// Says for the next boot that the TPM is in use. Where that is said already, no boot waits for the disk.
@@ -154,7 +154,7 @@ pub(super) fn run(bus: &Bus, root: &Path, taken: Taken) -> Result<(), Ended> {
     bus.publish(&status);
     forward(bus.subscribe(), &sender, Event::Network);
     forward(bus.subscribe(), &sender, Event::Session);
-    forward(bus.subscribe(), &sender, Event::Challenge);
+    forward(bus.subscribe(), &sender, Event::EvidenceWanted);
     answer_challenges(bus, &keys, &events);
     Ok(())
 }
@@ -218,7 +218,7 @@ fn answer_challenges(bus: &Bus, keys: &Keys, events: &Receiver<Event>) {
             Ok(Event::HasToDo) => continue,
             Ok(Event::Network(new)) => network = new,
             Ok(Event::Session(new)) => pending.session(new),
-            Ok(Event::Challenge(new)) => pending.challenge(new, Instant::now()),
+            Ok(Event::EvidenceWanted(new)) => pending.challenge(new, Instant::now()),
             Err(RecvTimeoutError::Timeout) => keys.idle(),
             Err(RecvTimeoutError::Disconnected) => return,
         }

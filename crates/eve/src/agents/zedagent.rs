@@ -27,8 +27,8 @@ use super::signer::BusSigner;
 use super::{Options, forward};
 use crate::bus::Bus;
 use crate::bus::messages::{
-    Bytes, Challenge, ControllerStatus, EscrowWish, Evidence, Onboarded, Session, SignedConfig, SignedWord,
-    Source, TpmStatus, VaultStatus,
+    Bytes, ControllerStatus, EscrowWish, Evidence, EvidenceWanted, Onboarded, Session, SignedConfig,
+    SignedWord, Source, TpmStatus, VaultStatus,
 };
 use crate::http::{Line, Refusal, now_unix_s};
 use pace::{INFO_BURST, Pace, Poll, info_wait};
@@ -325,7 +325,7 @@ impl<'a> Zedagent<'a> {
         let asked = for_us.filter(|_| poll.takes_challenge());
         if let Some((session, question)) = asked.and_then(|by| Some((by.session, by.challenge.clone()?))) {
             self.asked = Some(question.nonce);
-            self.bus.publish(&Challenge { session, question });
+            self.bus.publish(&EvidenceWanted { session, question });
         }
         let config = response.config.clone();
         lacks.into_iter().for_each(|lacks| self.judged(lacks));

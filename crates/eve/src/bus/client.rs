@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::contract::MOST_REFUSAL;
 use super::frame::{self, Frame, FrameError};
-use super::server::{Request, Verdict};
+use super::server::{Preamble, Request};
 use super::timed::{Timed, is_late};
 use super::{Agent, Call, peer, socket_path};
 
@@ -92,36 +92,36 @@ pub(super) fn call<C: Call>(
 fn exchange<C: Call>(mut stream: Timed, call: &C) -> Result<Result<C::Answer, C::Error>, BusError> {
     let (most_asked, most_answered) = C::ID.most();
     let question = frame::encode_at_most(call, most_asked)?;
-    let verdict = verdict(&mut stream, Request::Ask(C::ID), Some(&question))?;
-    if matches!(verdict, Verdict::Failed) {
+    let preamble = preamble(&mut stream, Request::Ask(C::ID), Some(&question))?;
+    if matches!(preamble, Preamble::Failed) {
         return Ok(Err(frame::decode(&frame::read_at_most(&mut stream, MOST_REFUSAL)?)?));
     }
-    granted(&verdict)?;
+    granted(&preamble)?;
     Ok(Ok(frame::decode(&frame::read_at_most(&mut stream, most_answered)?)?))
 }
 
 /// Says what is wanted, and hears whether it is granted.
-pub(super) fn verdict(
+pub(super) fn preamble(
     stream: &mut Timed,
     request: Request,
     question: Option<&Frame>,
-) -> Result<Verdict, BusError> {
+) -> Result<Preamble, BusError> {
     let asked = frame::write(stream, &frame::encode(&request)?);
     let sent = asked.and_then(|()| question.map_or(Ok(()), |question| frame::write(stream, question)));
     // Refused already, the other one hangs up: what he said is still to be read.
     match frame::read(stream) {
-        Ok(verdict) => Ok(frame::decode(&verdict)?),
+        Ok(preamble) => Ok(frame::decode(&preamble)?),
         Err(error) => Err(sent.err().unwrap_or(error).into()),
     }
 }
 
-pub(super) fn granted(verdict: &Verdict) -> Result<(), BusError> {
-    match verdict {
-        Verdict::Granted => Ok(()),
-        Verdict::Refused => Err(BusError::Refused),
-        Verdict::NotReady => Err(BusError::NotReady),
-        Verdict::Full => Err(BusError::Full),
-        Verdict::NotInContract | Verdict::Failed => Err(BusError::NotInContract),
+pub(super) fn granted(preamble: &Preamble) -> Result<(), BusError> {
+    match preamble {
+        Preamble::Granted => Ok(()),
+        Preamble::Refused => Err(BusError::Refused),
+        Preamble::NotReady => Err(BusError::NotReady),
+        Preamble::Full => Err(BusError::Full),
+        Preamble::NotInContract | Preamble::Failed => Err(BusError::NotInContract),
     }
 }
 

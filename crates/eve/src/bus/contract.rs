@@ -9,7 +9,7 @@ use vault::ids::VaultId;
 use vault::report::VaultReport;
 
 use super::messages::{
-    AcceptController, Agents, Challenge, ControllerStatus, DefineRoots, EscrowWish, Evidence, Health,
+    AcceptController, Agents, ControllerStatus, DefineRoots, EscrowWish, Evidence, EvidenceWanted, Health,
     LockVault, NetworkStatus, Onboarded, Onboarding, OrderError, ReadRoots, Recreate, Roots, Session, Sign,
     Signed, SignedConfig, SignedWord, TpmHealth, TpmRefusal, TpmStatus, UndefineRoots, UnlockVault,
     VaultChange, VaultStatus, Vaults,
@@ -41,7 +41,7 @@ contract! {
         /// What is to be put in escrow, and asked back.
         EscrowWish: Vaultmgr to [Zedagent], at most MAX_FRAME;
         /// The controller's question.
-        Challenge: Zedagent to [Tpmmgr], at most 4 * KIB;
+        EvidenceWanted: Zedagent to [Tpmmgr], at most 4 * KIB;
         /// How it goes with the controller.
         ControllerStatus: Zedagent to [Client], at most 64 * KIB;
         /// One process of vaultmgr, by its public key: evidence is bound to it.

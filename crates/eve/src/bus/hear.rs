@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
 
-use super::client::{BusError, connect, granted, verdict};
+use super::client::{BusError, connect, granted, preamble};
 use super::frame::{self, FrameError};
 use super::server::Request;
 use super::{Agent, Change, Exchange, Told, Topic, traffic};
@@ -36,11 +36,11 @@ pub enum Silence {
 pub struct Subscription<T>(Arc<Slot<T>>);
 
 struct Slot<T> {
-    state: Mutex<State<T>>,
+    state: Mutex<Inbox<T>>,
     changed: Condvar,
 }
 
-struct State<T> {
+struct Inbox<T> {
     /// Heard, and not taken yet.
     waiting: VecDeque<T>,
     /// Why there is none.
@@ -49,18 +49,18 @@ struct State<T> {
     line: Option<UnixStream>,
 }
 
-impl<T> State<T> {
+impl<T> Inbox<T> {
     fn is_silent(&mut self) -> bool {
         self.waiting.is_empty() && self.silence != Silence::Refused
     }
 }
 
 impl<T> Slot<T> {
-    fn state(&self) -> MutexGuard<'_, State<T>> {
+    fn state(&self) -> MutexGuard<'_, Inbox<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn change(&self, change: impl FnOnce(&mut State<T>)) {
+    fn change(&self, change: impl FnOnce(&mut Inbox<T>)) {
         change(&mut self.state());
         self.changed.notify_all();
     }
@@ -82,7 +82,7 @@ impl<T> Subscription<T> {
     /// # Errors
     /// [`Silence`].
     pub fn next_within(&self, patience: Duration) -> Result<T, Silence> {
-        let waited = self.0.changed.wait_timeout_while(self.0.state(), patience, State::is_silent);
+        let waited = self.0.changed.wait_timeout_while(self.0.state(), patience, Inbox::is_silent);
         let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         let silence = state.silence;
         state.waiting.pop_front().ok_or(silence)
@@ -94,7 +94,7 @@ impl<T> Iterator for Subscription<T> {
     type Item = T;
 
     fn next(&mut self) -> Option<T> {
-        let waited = self.0.changed.wait_while(self.0.state(), State::is_silent);
+        let waited = self.0.changed.wait_while(self.0.state(), Inbox::is_silent);
         waited.unwrap_or_else(PoisonError::into_inner).waiting.pop_front()
     }
 }
@@ -145,7 +145,7 @@ type Take<T> = fn(&[u8], &mut Option<T>) -> Result<T, FrameError>;
 
 impl<T: Send + 'static> Hearer<T> {
     fn start(self) -> Subscription<T> {
-        let state = Mutex::new(State { waiting: VecDeque::new(), silence: Silence::Yet, line: None });
+        let state = Mutex::new(Inbox { waiting: VecDeque::new(), silence: Silence::Yet, line: None });
         let slot = Arc::new(Slot { state, changed: Condvar::new() });
         let (of, hearing) = (self.of, thread::Builder::new().name(format!("{:?}", self.request)));
         let into = Arc::downgrade(&slot);
@@ -190,7 +190,7 @@ impl<T: Send + 'static> Hearer<T> {
 
     fn hear_once(&self, into: &Weak<Slot<T>>, pause: &mut Duration) -> Result<(), BusError> {
         let mut stream = connect(&self.root, self.of, LONGEST_PAUSE)?;
-        granted(&verdict(&mut stream, self.request, None)?)?;
+        granted(&preamble(&mut stream, self.request, None)?)?;
         *pause = FIRST_PAUSE;
         // The next change may be far away.
         let mut stream = stream.for_ever().map_err(FrameError::from)?;

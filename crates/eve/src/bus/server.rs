@@ -49,7 +49,7 @@ pub(super) enum Request {
 
 /// What comes before an answer.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) enum Verdict {
+pub(super) enum Preamble {
     /// The answer, or the values of the topic, follow.
     Granted,
     /// The table does not allow it.
@@ -85,7 +85,7 @@ struct Published {
 }
 
 #[derive(Default)]
-struct State {
+struct Offered {
     topics: BTreeMap<TopicId, Published>,
     answerers: BTreeMap<CallId, Answerer>,
 }
@@ -93,7 +93,7 @@ struct State {
 /// The topics and calls of one agent.
 pub(super) struct Server {
     agent: Agent,
-    state: Mutex<State>,
+    state: Mutex<Offered>,
     /// One for each topic: nobody wakes for what he does not hear.
     changed: [Condvar; TopicId::ALL.len()],
     places: Arc<Places>,
@@ -150,7 +150,7 @@ impl Server {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, Offered> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -222,7 +222,7 @@ impl Server {
         match (who, request) {
             (Some(who), Request::Hear(topic)) if topic.publisher() == self.agent && topic.may_hear(who) => {
                 let Some(_place) = self.to_hear(place) else { return full(Some(who), stream.into()) };
-                frame::write(&mut stream, &frame::encode(&Verdict::Granted)?)?;
+                frame::write(&mut stream, &frame::encode(&Preamble::Granted)?)?;
                 self.tell(topic, stream)
             }
             (Some(who), Request::Ask(call)) if call.answerer() == self.agent && call.may_ask(who) => {
@@ -231,7 +231,7 @@ impl Server {
             (Some(who @ Agent::Operator), Request::Watch) => {
                 let Some(_place) = self.to_hear(place) else { return full(Some(who), stream.into()) };
                 let exchanges = self.watchers.add();
-                frame::write(&mut stream, &frame::encode(&Verdict::Granted)?)?;
+                frame::write(&mut stream, &frame::encode(&Preamble::Granted)?)?;
                 self.show(&exchanges, stream)
             }
             _ => {
@@ -243,7 +243,7 @@ impl Server {
                 if let Request::Ask(call) = request {
                     self.watched(who, call, None, End::Refused);
                 }
-                frame::write(&mut stream, &frame::encode(&Verdict::Refused)?)
+                frame::write(&mut stream, &frame::encode(&Preamble::Refused)?)
             }
         }
     }
@@ -259,18 +259,18 @@ impl Server {
         let answerer = self.state().answerers.get(&call).cloned();
         let result = answerer.map(|answerer| answerer(who, &question));
         let about = result.as_ref().and_then(|(about, _)| *about);
-        let (verdict, end, answer) = match result.map(|(_, answer)| answer) {
-            None => (Verdict::NotReady, End::NotReady, None),
-            Some(Ok(Ok(answer))) => (Verdict::Granted, End::Answered, Some(answer)),
-            Some(Ok(Err(reason))) => (Verdict::Failed, End::Failed, Some(reason)),
+        let (preamble, end, answer) = match result.map(|(_, answer)| answer) {
+            None => (Preamble::NotReady, End::NotReady, None),
+            Some(Ok(Ok(answer))) => (Preamble::Granted, End::Answered, Some(answer)),
+            Some(Ok(Err(reason))) => (Preamble::Failed, End::Failed, Some(reason)),
             Some(Err(error)) => {
                 tracing::error!(?call, %error, "not in the contract");
-                (Verdict::NotInContract, End::Failed, None)
+                (Preamble::NotInContract, End::Failed, None)
             }
         };
         self.watched(Some(who), call, about, end);
         stream.renew(PATIENCE);
-        frame::write(&mut stream, &frame::encode(&verdict)?)?;
+        frame::write(&mut stream, &frame::encode(&preamble)?)?;
         answer.map_or(Ok(()), |answer| frame::write(&mut stream, &answer))
     }
 
@@ -305,7 +305,7 @@ impl Server {
 
     /// A value that `hearer` was not told, waited for; none when he may be gone.
     fn newer(&self, topic: TopicId, told: u64, hearer: &UnixStream) -> Option<(u64, Value)> {
-        let newer = |state: &State| state.topics.get(&topic)?.after(told);
+        let newer = |state: &Offered| state.topics.get(&topic)?.after(told);
         let state = self.state();
         let found = newer(&state);
         if found.is_some() || gone(hearer) {
@@ -339,7 +339,7 @@ fn full(who: Option<Agent>, mut stream: UnixStream) -> Result<(), FrameError> {
     // Not louder: a stranger could fill the log with it.
     tracing::debug!(?who, "too many connections on the bus");
     stream.set_nonblocking(true)?;
-    frame::write(&mut stream, &frame::encode(&Verdict::Full)?)
+    frame::write(&mut stream, &frame::encode(&Preamble::Full)?)
 }
 
 /// A subscriber says nothing; what can be read is his end.

@@ -7,7 +7,7 @@ use super::{About, Answer, Belief, Beside, Effect, Heard, Kept, Memory, Opened, 
 use crate::ids::SectionDigest;
 use crate::section::Section;
 use crate::shares::RootPin;
-use crate::wanted::{Accepted, Authority, Chain, Listing, Record, RecordSeen, Refused};
+use crate::wanted::{Accepted, Authority, Chain, Listing, NotTaken, Record, RecordSeen};
 
 /// A section that was judged, and what comes with it.
 struct Given {
@@ -132,7 +132,7 @@ impl Belief {
         let listing = Listing::of(&given.section, Authority::Live);
         let accepted = match self.in_order(&listing) {
             Ok(accepted) => accepted,
-            Err(error @ Refused::OtherDevice { .. }) => return self.withhold(error.to_string()),
+            Err(error @ NotTaken::OtherDevice { .. }) => return self.withhold(error.to_string()),
             Err(error) => return vec![refused(&error.to_string())],
         };
         let anew = self.is_anew(&accepted);
@@ -199,7 +199,7 @@ impl Belief {
     }
 
     /// What is accepted once this section is: held against the record, as it was last read, and against what this life accepted.
-    fn in_order(&self, listing: &Listing) -> Result<Accepted, Refused> {
+    fn in_order(&self, listing: &Listing) -> Result<Accepted, NotTaken> {
         let before = self.memory.kept().into_iter().chain(self.unsaved.as_deref());
         Accepted::after(before.map(|kept| &kept.record.accepted), listing)
     }

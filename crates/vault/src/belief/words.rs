@@ -1,7 +1,7 @@
 //! What is said of the node as a whole, and why an answer does not count: in words, with what to do.
 
 use crate::ids::DeviceId;
-use crate::wanted::Refused;
+use crate::wanted::NotTaken;
 
 /// What a line about the node is about: one line each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -49,7 +49,7 @@ pub(super) enum Contradicted {
     Doubt(#[from] Doubt),
     /// By what was accepted before.
     #[error(transparent)]
-    Order(#[from] Refused),
+    Order(#[from] NotTaken),
 }
 
 pub(super) const NOT_YET: &str =

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use node::{Escrow, Node, Past, Upcoming};
 pub use others::Others;
-pub use seen::{Dir, Hint, Key, Keys, MetaCopy, OpenedBy, Place, Seen, ShareKey, Staged, TableSeen, Tpm};
+pub use seen::{Dir, Hint, Key, Keys, MetaCopy, OpenedBy, Place, Seen, ShareKey, Staged, TableSeen, TpmSeen};
 
 use crate::ids::{Epoch, VaultId};
 use crate::section::Seal;
@@ -264,7 +264,7 @@ fn share_gone(facts: &Facts<'_>, want: &Want) -> bool {
         _ if opens || facts.keys.held.is_some_and(without_share) => false,
         (Some(Mark::Begun | Mark::Made), ..) => facts.keys.has_share(ShareKey::Damaged),
         (Some(Mark::Lost), _, ShareEvidence::Nothing) => want.policy.custody.needs_tpm(),
-        (None, Tpm::Unknown, _) => false,
+        (None, TpmSeen::Unknown, _) => false,
         (_, _, shown) => matches!(shown, ShareEvidence::Part),
     }
 }
@@ -294,6 +294,6 @@ fn damaged(facts: &Facts<'_>, want: &Want) -> bool {
 
 /// Whether no share of the TPM's is out of sight or out of reach for now.
 pub(crate) fn shares_are_readable(facts: &Facts<'_>) -> bool {
-    let out_of_sight = facts.node.tpm == Tpm::Unknown || facts.node.table_lost();
+    let out_of_sight = facts.node.tpm == TpmSeen::Unknown || facts.node.table_lost();
     !out_of_sight && !facts.keys.has_share(ShareKey::Closed)
 }

@@ -1,6 +1,6 @@
 //! The node's own facts, beside those of each vault: its TPM, what is to go of generations, what is in escrow, the time.
 
-use super::seen::{TableSeen, Tpm};
+use super::seen::{TableSeen, TpmSeen};
 use crate::lease::SinceBoot;
 use crate::section::Seal;
 
@@ -57,7 +57,7 @@ pub enum Escrow {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Node {
     /// Its TPM.
-    pub tpm: Tpm,
+    pub tpm: TpmSeen,
     /// Whether firmware measured the boot: PCRs 0 and 4 do not stand at their reset value.
     pub measured: bool,
     /// What is to go of generations.
@@ -73,7 +73,7 @@ impl Node {
     #[must_use]
     pub fn can_seal(&self, seal: Seal) -> bool {
         match self.tpm {
-            Tpm::Present { table: TableSeen::Open, pcrs } => seal == Seal::Tpm || (pcrs && self.measured),
+            TpmSeen::Present { table: TableSeen::Open, pcrs } => seal == Seal::Tpm || (pcrs && self.measured),
             _ => false,
         }
     }
@@ -81,6 +81,6 @@ impl Node {
     /// Whether the share table is lost.
     #[must_use]
     pub fn table_lost(&self) -> bool {
-        matches!(self.tpm, Tpm::Present { table: TableSeen::Lost, .. })
+        matches!(self.tpm, TpmSeen::Present { table: TableSeen::Lost, .. })
     }
 }

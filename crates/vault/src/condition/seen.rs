@@ -313,7 +313,7 @@ pub enum TableSeen {
 
 /// The node's TPM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tpm {
+pub enum TpmSeen {
     /// Not known yet, or configured and failing: never taken for absent.
     Unknown,
     /// The node has none.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use attest::{Appraisal, DeviceSession, SessionKey, Unchecked, Verdict};
+use serde::{Deserialize, Serialize};
 
 use super::{RENEWAL_GRACE, RETRY_AFTER, Withheld};
 use crate::ids::DeviceId;
@@ -31,13 +32,14 @@ pub struct Evidence<'a> {
 }
 
 /// Whether a node has a TPM, as the controller pinned it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tpm {
-    /// Not told yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TpmPin {
+    /// It has not told yet.
     Unknown,
-    /// It has one: it must quote, always.
+    /// Its attestation key is pinned: it must quote, always.
     Present,
-    /// It said that it has none.
+    /// It told that it has none, and was believed.
     Absent,
 }
 
@@ -49,7 +51,7 @@ pub struct Asking {
     /// The session it asks for.
     pub session: SessionKey,
     /// Whether it has a TPM.
-    pub tpm: Tpm,
+    pub tpm: TpmPin,
     /// Why nothing goes out to it, whatever it shows.
     pub barred: Option<Bar>,
 }
@@ -81,13 +83,13 @@ impl Evidence<'_> {
     }
 
     /// A node with a TPM, or of which it is not known, never gets by without a quote.
-    fn of_its_kind(&self, tpm: Tpm) -> Result<SessionKey, Withheld> {
+    fn of_its_kind(&self, tpm: TpmPin) -> Result<SessionKey, Withheld> {
         match (&self.standing, tpm) {
             (Standing::None, _) => Err(Withheld::NoEvidence),
-            (Standing::Quoted(appraisal), Tpm::Present) => {
+            (Standing::Quoted(appraisal), TpmPin::Present) => {
                 continuous(appraisal).map(|()| appraisal.session())
             }
-            (Standing::DeviceSigned(session), Tpm::Absent) => Ok(session.session()),
+            (Standing::DeviceSigned(session), TpmPin::Absent) => Ok(session.session()),
             (Standing::Quoted(_) | Standing::DeviceSigned(_), _) => Err(Withheld::MustQuote),
         }
     }

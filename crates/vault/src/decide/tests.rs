@@ -44,7 +44,7 @@ fn subject(policy: &VaultPolicy) -> Subject<'_> {
     }
 }
 
-fn asking(tpm: Tpm) -> Asking {
+fn asking(tpm: TpmPin) -> Asking {
     Asking { device: DeviceId(Uuid::from_u128(1)), session: OURS, tpm, barred: None }
 }
 
@@ -65,10 +65,10 @@ fn good_evidence_releases_two_epochs_to_its_own_session() {
     let (quoted, signed) = (appraisal(OURS, References::Passed), device_session(OURS));
     let cut = after_a_power_cut(OURS);
     for (custody, tpm, standing) in [
-        (Custody::TpmAndController, Tpm::Present, Standing::Quoted(&cut)),
-        (Custody::TpmAndController, Tpm::Present, Standing::Quoted(&quoted)),
-        (Custody::Controller, Tpm::Present, Standing::Quoted(&quoted)),
-        (Custody::Controller, Tpm::Absent, Standing::DeviceSigned(&signed)),
+        (Custody::TpmAndController, TpmPin::Present, Standing::Quoted(&cut)),
+        (Custody::TpmAndController, TpmPin::Present, Standing::Quoted(&quoted)),
+        (Custody::Controller, TpmPin::Present, Standing::Quoted(&quoted)),
+        (Custody::Controller, TpmPin::Absent, Standing::DeviceSigned(&signed)),
     ] {
         let policy = policy(custody, &[], Door::Unlock);
         let decision = decide(&subject(&policy), &evidence(standing), &asking(tpm), NOW);
@@ -92,11 +92,15 @@ fn nothing_goes_out_to_a_device_that_is_barred() {
         (Bar::Doubled, Custody::Tpm, None),
     ] {
         let (policy, evidence) = (policy(custody, &[], Door::Unlock), evidence(Standing::Quoted(&quoted)));
-        let asking = Asking { barred: Some(bar), ..asking(Tpm::Present) };
+        let asking = Asking { barred: Some(bar), ..asking(TpmPin::Present) };
         let decision = decide(&subject(&policy), &evidence, &asking, NOW);
         assert_eq!(withheld(&decision), why, "{bar:?} {custody:?}");
         assert!(!matches!(decision.ruling, Ruling::Release(_)), "{bar:?} {custody:?}");
-        assert_eq!(challenge(&[decision], &evidence, &asking, NOW), Challenge::None, "{bar:?} {custody:?}");
+        assert_eq!(
+            challenge(&[decision], &evidence, &asking, NOW),
+            ChallengeWay::None,
+            "{bar:?} {custody:?}"
+        );
     }
 }
 
@@ -113,18 +117,24 @@ fn evidence_that_is_not_plainly_good_withholds() {
     let backwards = rolled_back(OURS);
     let (pcrs, none): (&[Check], &[Check]) = (&[Check::Pcrs], &[]);
     for (what, require, standing, tpm, expected) in [
-        ("nothing", none, Standing::None, Tpm::Present, "NoEvidence"),
-        ("nothing, no TPM", none, Standing::None, Tpm::Absent, "NoEvidence"),
-        ("another session's quote", none, Standing::Quoted(&foreign), Tpm::Present, "OtherSession"),
-        ("a signature where a TPM is", none, Standing::DeviceSigned(&signed), Tpm::Present, "MustQuote"),
-        ("a signature where a TPM may be", none, Standing::DeviceSigned(&signed), Tpm::Unknown, "MustQuote"),
-        ("a quote of an unpinned TPM", none, Standing::Quoted(&quoted), Tpm::Unknown, "MustQuote"),
-        ("a quote where there is no TPM", none, Standing::Quoted(&quoted), Tpm::Absent, "MustQuote"),
-        ("a TPM that went back", none, Standing::Quoted(&backwards), Tpm::Present, "WentBack"),
-        ("changed PCRs", pcrs, Standing::Quoted(&failed), Tpm::Present, "Failed"),
-        ("PCRs that were not checked", pcrs, Standing::Quoted(&unchecked), Tpm::Present, "Failed"),
-        ("PCRs that nothing measured", pcrs, Standing::Quoted(&unmeasured), Tpm::Present, "Failed"),
-        ("PCRs of no TPM", pcrs, Standing::DeviceSigned(&signed), Tpm::Absent, "Failed"),
+        ("nothing", none, Standing::None, TpmPin::Present, "NoEvidence"),
+        ("nothing, no TPM", none, Standing::None, TpmPin::Absent, "NoEvidence"),
+        ("another session's quote", none, Standing::Quoted(&foreign), TpmPin::Present, "OtherSession"),
+        ("a signature where a TPM is", none, Standing::DeviceSigned(&signed), TpmPin::Present, "MustQuote"),
+        (
+            "a signature where a TPM may be",
+            none,
+            Standing::DeviceSigned(&signed),
+            TpmPin::Unknown,
+            "MustQuote",
+        ),
+        ("a quote of an unpinned TPM", none, Standing::Quoted(&quoted), TpmPin::Unknown, "MustQuote"),
+        ("a quote where there is no TPM", none, Standing::Quoted(&quoted), TpmPin::Absent, "MustQuote"),
+        ("a TPM that went back", none, Standing::Quoted(&backwards), TpmPin::Present, "WentBack"),
+        ("changed PCRs", pcrs, Standing::Quoted(&failed), TpmPin::Present, "Failed"),
+        ("PCRs that were not checked", pcrs, Standing::Quoted(&unchecked), TpmPin::Present, "Failed"),
+        ("PCRs that nothing measured", pcrs, Standing::Quoted(&unmeasured), TpmPin::Present, "Failed"),
+        ("PCRs of no TPM", pcrs, Standing::DeviceSigned(&signed), TpmPin::Absent, "Failed"),
     ] {
         let policy = policy(Custody::Controller, require, Door::Unlock);
         let decision = decide(&subject(&policy), &evidence(standing), &asking(tpm), NOW);
@@ -150,7 +160,7 @@ fn evidence_ages_by_the_controllers_clock() {
         (NOW - 1, false, false),
     ] {
         let decision =
-            decide(&subject(&policy), &evidence(Standing::Quoted(&quoted)), &asking(Tpm::Present), now);
+            decide(&subject(&policy), &evidence(Standing::Quoted(&quoted)), &asking(TpmPin::Present), now);
         assert_eq!(matches!(decision.ruling, Ruling::Release(_)), released, "{now}");
         assert_eq!(decision.renewal_due, due, "{now}");
     }
@@ -162,7 +172,7 @@ fn a_key_goes_out_only_where_it_is_part_of_the_vault_and_wanted() {
     let quoted = appraisal(OURS, References::Passed);
     let good = evidence(Standing::Quoted(&quoted));
     let tpm = policy(Custody::Tpm, &[], Door::Unlock);
-    let rule = |subject: Subject<'_>| decide(&subject, &good, &asking(Tpm::Present), NOW);
+    let rule = |subject: Subject<'_>| decide(&subject, &good, &asking(TpmPin::Present), NOW);
     assert!(matches!(rule(subject(&tpm)).ruling, Ruling::NotNeeded));
     let leaving = Subject { reported: Some(Epoch(2)), ..subject(&tpm) };
     assert!(matches!(rule(leaving).ruling, Ruling::Release(_)));
@@ -180,8 +190,12 @@ fn a_tpm_custody_without_a_tpm_is_refused_clearly() {
     let signed = device_session(OURS);
     for custody in [Custody::Tpm, Custody::TpmAndController] {
         let policy = policy(custody, &[], Door::Unlock);
-        let decision =
-            decide(&subject(&policy), &evidence(Standing::DeviceSigned(&signed)), &asking(Tpm::Absent), NOW);
+        let decision = decide(
+            &subject(&policy),
+            &evidence(Standing::DeviceSigned(&signed)),
+            &asking(TpmPin::Absent),
+            NOW,
+        );
         assert_eq!(withheld(&decision), Some(Withheld::NoTpm), "{custody:?}");
     }
 }
@@ -197,26 +211,33 @@ fn the_challenge_stands_in_place_or_beside() {
     );
     let asked = |policies: &[&VaultPolicy], standing: Standing<'_>, now: u64, renew: bool| {
         let evidence = Evidence { standing, at: NOW, renew };
-        let asking = asking(Tpm::Present);
+        let asking = asking(TpmPin::Present);
         let decisions: Vec<_> =
             policies.iter().map(|policy| decide(&subject(policy), &evidence, &asking, now)).collect();
         challenge(&decisions, &evidence, &asking, now)
     };
     for (what, policies, standing, now, renew, expected) in [
-        ("no vault, no evidence", &[][..], Standing::None, NOW, false, Challenge::InPlace),
-        ("no vault, evidence", &[], Standing::Quoted(&quoted), NOW, false, Challenge::None),
-        ("no vault, old evidence", &[], Standing::Quoted(&quoted), NOW + 901, false, Challenge::Beside),
-        ("met", &[&strict], Standing::Quoted(&quoted), NOW, false, Challenge::None),
-        ("none met", &[&strict], Standing::Quoted(&failed), NOW, false, Challenge::InPlace),
-        ("one met of two", &[&strict, &plain], Standing::Quoted(&failed), NOW, false, Challenge::None),
-        ("a minute later", &[&strict, &plain], Standing::Quoted(&failed), NOW + 60, false, Challenge::Beside),
+        ("no vault, no evidence", &[][..], Standing::None, NOW, false, ChallengeWay::InPlace),
+        ("no vault, evidence", &[], Standing::Quoted(&quoted), NOW, false, ChallengeWay::None),
+        ("no vault, old evidence", &[], Standing::Quoted(&quoted), NOW + 901, false, ChallengeWay::Beside),
+        ("met", &[&strict], Standing::Quoted(&quoted), NOW, false, ChallengeWay::None),
+        ("none met", &[&strict], Standing::Quoted(&failed), NOW, false, ChallengeWay::InPlace),
+        ("one met of two", &[&strict, &plain], Standing::Quoted(&failed), NOW, false, ChallengeWay::None),
+        (
+            "a minute later",
+            &[&strict, &plain],
+            Standing::Quoted(&failed),
+            NOW + 60,
+            false,
+            ChallengeWay::Beside,
+        ),
         (
             "none met, a minute later",
             &[&strict],
             Standing::Quoted(&failed),
             NOW + 60,
             false,
-            Challenge::InPlace,
+            ChallengeWay::InPlace,
         ),
         (
             "one met of two, wanted anew",
@@ -224,11 +245,11 @@ fn the_challenge_stands_in_place_or_beside() {
             Standing::Quoted(&failed),
             NOW,
             true,
-            Challenge::Beside,
+            ChallengeWay::Beside,
         ),
-        ("due", &[&plain], Standing::Quoted(&quoted), NOW + 600, false, Challenge::Beside),
-        ("wanted anew", &[&plain], Standing::Quoted(&quoted), NOW, true, Challenge::Beside),
-        ("too old", &[&plain], Standing::Quoted(&quoted), NOW + 901, false, Challenge::InPlace),
+        ("due", &[&plain], Standing::Quoted(&quoted), NOW + 600, false, ChallengeWay::Beside),
+        ("wanted anew", &[&plain], Standing::Quoted(&quoted), NOW, true, ChallengeWay::Beside),
+        ("too old", &[&plain], Standing::Quoted(&quoted), NOW + 901, false, ChallengeWay::InPlace),
     ] {
         assert_eq!(asked(policies, standing, now, renew), expected, "{what}");
     }
@@ -250,7 +271,7 @@ fn a_node_is_told_which_demand_its_evidence_does_not_meet() {
         ("too old", &[&strict], Standing::Quoted(&failed), NOW + 901, None),
         ("one met", &[&strict, &plain], Standing::Quoted(&failed), NOW, None),
     ] {
-        let (evidence, asking) = (evidence(standing), asking(Tpm::Present));
+        let (evidence, asking) = (evidence(standing), asking(TpmPin::Present));
         let decisions: Vec<_> =
             policies.iter().map(|policy| decide(&subject(policy), &evidence, &asking, now)).collect();
         assert_eq!(lacking(&decisions), expected, "{what}");
@@ -264,7 +285,7 @@ proptest! {
         asks in 1_u8..4, shown in 1_u8..4, age in 0_u64..4000, custody in 0..3, tpm in 0..3, kind in 0..3, pcrs: bool, lock: bool,
     ) {
         let custody = [Custody::Tpm, Custody::Controller, Custody::TpmAndController][custody as usize];
-        let tpm = [Tpm::Unknown, Tpm::Present, Tpm::Absent][tpm as usize];
+        let tpm = [TpmPin::Unknown, TpmPin::Present, TpmPin::Absent][tpm as usize];
         let require: &[Check] = if pcrs { &[Check::Pcrs] } else { &[] };
         let policy = policy(custody, require, if lock { Door::Lock } else { Door::Unlock });
         let shown_session = SessionKey([shown; 32]);
@@ -277,7 +298,7 @@ proptest! {
             prop_assert_eq!(asks, shown);
             prop_assert!(age <= 600 + RENEWAL_GRACE.as_secs());
             prop_assert!(!lock && custody.needs_controller());
-            prop_assert_eq!(kind == 1, tpm == Tpm::Present);
+            prop_assert_eq!(kind == 1, tpm == TpmPin::Present);
         }
     }
 
@@ -290,7 +311,7 @@ proptest! {
         let (quoted, signed) = (appraisal(SessionKey([shown; 32]), References::Failed), device_session(SessionKey([shown; 32])));
         let standing = [Standing::None, Standing::Quoted(&quoted), Standing::DeviceSigned(&signed)][kind as usize];
         let evidence = Evidence { standing, at: NOW + at, renew };
-        let asking = asking(if kind == 2 { Tpm::Absent } else { Tpm::Present });
+        let asking = asking(if kind == 2 { TpmPin::Absent } else { TpmPin::Present });
         let require: &[Check] = if pcrs { &[Check::Pcrs] } else { &[] };
         let policies: Vec<VaultPolicy> = every.iter().map(|every| VaultPolicy {
             attest: Attest { every: Duration::from_secs(*every), require: require.iter().copied().collect() },
@@ -327,23 +348,23 @@ fn the_bundle_goes_back_to_an_approved_boot_alone() {
     let (unchecked, unmeasured) = (of(References::NotChecked), of(References::NotMeasured));
     let (foreign, signed) = (appraisal(OTHER, References::Passed), device_session(OURS));
     let asked = |standing, asking: &Asking, now| escrow(&evidence(standing), asking, now);
-    let granted = asked(Standing::Quoted(&good), &asking(Tpm::Present), NOW).expect("is granted");
-    assert_eq!((granted.device(), granted.session()), (asking(Tpm::Present).device, OURS));
+    let granted = asked(Standing::Quoted(&good), &asking(TpmPin::Present), NOW).expect("is granted");
+    assert_eq!((granted.device(), granted.session()), (asking(TpmPin::Present).device, OURS));
     for (what, standing, tpm) in [
-        ("no evidence", Standing::None, Tpm::Present),
-        ("PCRs that differ", Standing::Quoted(&failed), Tpm::Present),
-        ("nothing approved", Standing::Quoted(&unchecked), Tpm::Present),
-        ("not measured", Standing::Quoted(&unmeasured), Tpm::Present),
-        ("another session's", Standing::Quoted(&foreign), Tpm::Present),
-        ("no TPM", Standing::DeviceSigned(&signed), Tpm::Absent),
-        ("a TPM that does not quote", Standing::DeviceSigned(&signed), Tpm::Present),
+        ("no evidence", Standing::None, TpmPin::Present),
+        ("PCRs that differ", Standing::Quoted(&failed), TpmPin::Present),
+        ("nothing approved", Standing::Quoted(&unchecked), TpmPin::Present),
+        ("not measured", Standing::Quoted(&unmeasured), TpmPin::Present),
+        ("another session's", Standing::Quoted(&foreign), TpmPin::Present),
+        ("no TPM", Standing::DeviceSigned(&signed), TpmPin::Absent),
+        ("a TPM that does not quote", Standing::DeviceSigned(&signed), TpmPin::Present),
     ] {
         assert!(asked(standing, &asking(tpm), NOW).is_err(), "{what}");
     }
     for (bar, why) in [(Bar::Lost, Withheld::DeviceLost), (Bar::Doubled, Withheld::DeviceDoubled)] {
-        let barred = Asking { barred: Some(bar), ..asking(Tpm::Present) };
+        let barred = Asking { barred: Some(bar), ..asking(TpmPin::Present) };
         assert_eq!(asked(Standing::Quoted(&good), &barred, NOW).expect_err("is barred"), why);
     }
-    assert!(asked(Standing::Quoted(&good), &asking(Tpm::Present), NOW + 86_400).is_err(), "too old");
-    assert!(asked(Standing::Quoted(&good), &asking(Tpm::Present), NOW - 1).is_err(), "from the future");
+    assert!(asked(Standing::Quoted(&good), &asking(TpmPin::Present), NOW + 86_400).is_err(), "too old");
+    assert!(asked(Standing::Quoted(&good), &asking(TpmPin::Present), NOW - 1).is_err(), "from the future");
 }

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::{Bundle, VaultFiles};
-use crate::condition::{Node, TableSeen, Tpm};
+use crate::condition::{Node, TableSeen, TpmSeen};
 use crate::ids::{Generation, VaultId};
 use crate::plan::Known;
 use crate::secret::TableKey;
@@ -64,9 +64,9 @@ pub fn lacking(desired: &Desired, known: &BTreeMap<VaultId, Known>, node: &Node)
 #[must_use]
 pub fn asks_for_files(desired: &Desired, known: &BTreeMap<VaultId, Known>, node: &Node) -> bool {
     match node.tpm {
-        Tpm::Unknown | Tpm::Absent => false,
-        Tpm::Present { table: TableSeen::Lost, .. } => true,
-        Tpm::Present { table: TableSeen::Open, .. } => !lacking(desired, known, node).is_empty(),
+        TpmSeen::Unknown | TpmSeen::Absent => false,
+        TpmSeen::Present { table: TableSeen::Lost, .. } => true,
+        TpmSeen::Present { table: TableSeen::Open, .. } => !lacking(desired, known, node).is_empty(),
     }
 }
 
@@ -147,7 +147,7 @@ mod tests {
 
     fn node(table: TableSeen) -> Node {
         Node {
-            tpm: Tpm::Present { table, pcrs: true },
+            tpm: TpmSeen::Present { table, pcrs: true },
             measured: true,
             past: Past::NOTHING,
             escrow: Escrow::Nothing,
@@ -179,8 +179,8 @@ mod tests {
         for (tpm, asks) in [
             (node(TableSeen::Lost), true),
             (node(TableSeen::Open), false),
-            (Node { tpm: Tpm::Absent, ..node(TableSeen::Open) }, false),
-            (Node { tpm: Tpm::Unknown, ..node(TableSeen::Open) }, false),
+            (Node { tpm: TpmSeen::Absent, ..node(TableSeen::Open) }, false),
+            (Node { tpm: TpmSeen::Unknown, ..node(TableSeen::Open) }, false),
         ] {
             assert_eq!(asks_for_files(&desired, &none, &tpm), asks, "{tpm:?}");
         }

@@ -1,6 +1,6 @@
 //! Whether a policy can ever be met on a device. That turns on nothing of a device but its TPM.
 
-use crate::decide::Tpm;
+use crate::decide::TpmPin;
 use crate::policy::{Check, VaultPolicy};
 
 /// That a policy can be met.
@@ -27,11 +27,11 @@ pub enum Unfit {
 ///
 /// # Errors
 /// [`Unfit`]: its vault would never open there.
-pub fn fits(policy: &VaultPolicy, tpm: Tpm) -> Result<Fit, Unfit> {
+pub fn fits(policy: &VaultPolicy, tpm: TpmPin) -> Result<Fit, Unfit> {
     match (unmet_without_tpm(policy), tpm) {
-        (None, _) | (Some(_), Tpm::Present) => Ok(Fit::Yes),
-        (Some(_), Tpm::Unknown) => Ok(Fit::NotKnownYet),
-        (Some(unfit), Tpm::Absent) => Err(unfit),
+        (None, _) | (Some(_), TpmPin::Present) => Ok(Fit::Yes),
+        (Some(_), TpmPin::Unknown) => Ok(Fit::NotKnownYet),
+        (Some(unfit), TpmPin::Absent) => Err(unfit),
     }
 }
 

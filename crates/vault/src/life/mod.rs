@@ -126,7 +126,7 @@ impl Life {
 
 /// Any refusal of this module, for who puts them into words.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
+pub enum NotDone {
     /// Of [`applied`].
     #[error("not applied")]
     Applied(#[from] NotApplied),

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::{Known, Next, Note};
-use crate::condition::{Node, Seen, ShareKey, TableSeen, Tpm, Upcoming};
+use crate::condition::{Node, Seen, ShareKey, TableSeen, TpmSeen, Upcoming};
 use crate::ids::VaultId;
 use crate::shares::{Dropped, Mark};
 use crate::wanted::Wish;
@@ -67,10 +67,10 @@ pub(super) fn hold(
     node: &Node,
 ) -> Option<Hold> {
     match node.tpm {
-        Tpm::Absent => return None,
-        Tpm::Unknown => return Some(Hold::Tpm),
-        Tpm::Present { table: TableSeen::Lost, .. } => return Some(Hold::Table),
-        Tpm::Present { table: TableSeen::Open, .. } => {}
+        TpmSeen::Absent => return None,
+        TpmSeen::Unknown => return Some(Hold::Tpm),
+        TpmSeen::Present { table: TableSeen::Lost, .. } => return Some(Hold::Table),
+        TpmSeen::Present { table: TableSeen::Open, .. } => {}
     }
     let past = node.past;
     let stepping = || vaults.iter().any(|(_, _, next)| matches!(next, Next::Do(_)));
@@ -94,7 +94,7 @@ fn due(next: Upcoming) -> Hold {
 
 fn left_behind(known: &BTreeMap<VaultId, Known>, node: &Node) -> Option<Hold> {
     let of = |is: &dyn Fn(&Known) -> bool| known.iter().find(|(_, known)| is(known)).map(|(id, _)| *id);
-    let closed = matches!(node.tpm, Tpm::Present { pcrs: false, .. });
+    let closed = matches!(node.tpm, TpmSeen::Present { pcrs: false, .. });
     let damaged = || of(&|known| known.keys.has_share(ShareKey::Damaged));
     let lost = || of(&|known| known.seen.shares.all().contains(&Some(Mark::Lost)));
     let pcrs = closed.then_some(Hold::Pcrs);

@@ -4,7 +4,7 @@ use super::note::Note;
 use super::step::{Act, Finished, Op, Step, StepKind, Wait};
 use super::{Next, Settled, View, make, refit};
 use crate::condition::{
-    Condition, Dir, Hint, Key, Keys, MetaCopy, Part, Place, Seen, ShareKey, Stage, Staged, State, Tpm,
+    Condition, Dir, Hint, Key, Keys, MetaCopy, Part, Place, Seen, ShareKey, Stage, Staged, State, TpmSeen,
 };
 use crate::custody::Wrapping;
 use crate::section::Presence;
@@ -12,7 +12,7 @@ use crate::shares::Mark;
 use crate::wanted::{Authority, Released, Want};
 
 pub(super) fn next(view: &View<'_>, want: &Want) -> Next {
-    if want.policy.custody.needs_tpm() && view.node.tpm == Tpm::Absent {
+    if want.policy.custody.needs_tpm() && view.node.tpm == TpmSeen::Absent {
         return impossible(view, want);
     }
     match Condition::of(&view.facts(), want) {
@@ -221,7 +221,7 @@ pub(super) fn why_closed(view: &View<'_>, want: &Want) -> Wait {
         return Wait::Retry(StepKind::Unwrap);
     }
     match view.node.tpm {
-        Tpm::Unknown if by_share => Wait::Tpm,
+        TpmSeen::Unknown if by_share => Wait::Tpm,
         _ if by_share && closed => Wait::Pcrs,
         _ if by_share && view.node.table_lost() => Wait::Table,
         _ if view.keys.current.is_some() || under.is_none() => {

@@ -10,7 +10,7 @@ use super::keep::{no_key, target, unwrap, why_closed};
 use super::note::Note;
 use super::step::{Act, Op, Step, Wait};
 use super::{Next, View};
-use crate::condition::{ShareKey, Site, Stage, State, Tpm, shares_are_readable};
+use crate::condition::{ShareKey, Site, Stage, State, TpmSeen, shares_are_readable};
 use crate::section::{Presence, Seal};
 use crate::shares::Mark;
 use crate::wanted::{Authority, Want};
@@ -64,10 +64,10 @@ fn step(view: &View<'_>, want: &Want, stage: Stage) -> Result<Step, Wait> {
 fn make_share(view: &View<'_>, seal: Seal) -> Result<Step, Wait> {
     match view.node.tpm {
         _ if view.node.can_seal(seal) => Ok(Step::MakeShare { seal, mark: Mark::Begun }),
-        Tpm::Present { .. } if view.node.table_lost() => Err(Wait::Table),
-        Tpm::Present { .. } if !view.node.measured => Err(Wait::NotMeasured),
-        Tpm::Present { .. } => Err(Wait::Pcrs),
-        Tpm::Unknown | Tpm::Absent => Err(Wait::Tpm),
+        TpmSeen::Present { .. } if view.node.table_lost() => Err(Wait::Table),
+        TpmSeen::Present { .. } if !view.node.measured => Err(Wait::NotMeasured),
+        TpmSeen::Present { .. } => Err(Wait::Pcrs),
+        TpmSeen::Unknown | TpmSeen::Absent => Err(Wait::Tpm),
     }
 }
 

@@ -9,7 +9,7 @@
 use super::note::Note;
 use super::step::{Act, Op, Step, StepKind, Wait};
 use super::{Next, View};
-use crate::condition::{Dir, Key, MetaCopy, Staged, State, Tpm};
+use crate::condition::{Dir, Key, MetaCopy, Staged, State, TpmSeen};
 
 pub(super) fn delete(view: &View<'_>) -> Next {
     let seen = view.seen;
@@ -28,7 +28,7 @@ pub(super) fn delete(view: &View<'_>) -> Next {
         return busy_or_lock(view, Op::Delete);
     } else if let Some(seal) = seen.share() {
         Step::DropShare(seal)
-    } else if view.node.tpm == Tpm::Unknown {
+    } else if view.node.tpm == TpmSeen::Unknown {
         return Next::Wait(Wait::Tpm);
     } else {
         Step::RecordRemoved

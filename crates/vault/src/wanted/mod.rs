@@ -10,14 +10,14 @@ mod desired;
 mod listing;
 mod record;
 
-use crate::condition::{Node, Tpm};
+use crate::condition::{Node, TpmSeen};
 use crate::defaults;
 use crate::ids::{Epoch, Name, VaultId};
 use crate::section::{Entry, NodePolicy, Operation, Presence, Release};
 
 pub use desired::{Desired, RecordSeen};
 pub use listing::Listing;
-pub use record::{Accepted, Chain, Head, Record, Refused};
+pub use record::{Accepted, Chain, Head, NotTaken, Record};
 
 /// What a wish rests on, and so how far it goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -123,7 +123,7 @@ const NO_CONTACT: &str = "the controller has released no key for it yet";
 /// The policy of default vaults that nobody changed (DF-3) on this node.
 #[must_use]
 pub fn default_policy(node: &Node) -> NodePolicy {
-    defaults::policy(node.tpm != Tpm::Absent)
+    defaults::policy(node.tpm != TpmSeen::Absent)
 }
 
 /// What is wanted of one vault.

@@ -57,7 +57,7 @@ pub struct Head {
 
 /// Why a section is not taken, though it is authentic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
+pub enum NotTaken {
     /// Older than the newest accepted one.
     #[error("section version {given} is older than {newest}, which was accepted before")]
     Older {
@@ -95,36 +95,36 @@ impl Accepted {
     /// What is accepted once `listing` is, after all that the record and this life of vaultmgr have accepted `before`.
     ///
     /// # Errors
-    /// [`Refused`]: it is for another device, of a superseded incarnation, or older within its own.
+    /// [`NotTaken`]: it is for another device, of a superseded incarnation, or older within its own.
     pub fn after<'a>(
         before: impl Iterator<Item = &'a Self> + Clone,
         listing: &Listing,
-    ) -> Result<Self, Refused> {
+    ) -> Result<Self, NotTaken> {
         Self::next(before, listing.device, listing.version)
     }
 
     /// The same of whatever has a place in a device's history.
     ///
     /// # Errors
-    /// [`Refused`], as above.
+    /// [`NotTaken`], as above.
     pub fn next<'a>(
         before: impl Iterator<Item = &'a Self> + Clone,
         device: DeviceId,
         given: SectionVersion,
-    ) -> Result<Self, Refused> {
+    ) -> Result<Self, NotTaken> {
         if let Some(known) = before.clone().map(|by| by.device).find(|known| *known != device) {
-            return Err(Refused::OtherDevice { given: device, known });
+            return Err(NotTaken::OtherDevice { given: device, known });
         }
         let mut superseded: Vec<Incarnation> = Vec::new();
         before.clone().flat_map(|by| &by.superseded).for_each(|one| push_new(&mut superseded, *one));
         if superseded.contains(&given.incarnation) {
-            return Err(Refused::Superseded);
+            return Err(NotTaken::Superseded);
         }
         let (same, others): (Vec<_>, Vec<_>) =
             before.map(|by| by.version).partition(|by| by.incarnation == given.incarnation);
         let newest = same.iter().map(|by| by.version).max().unwrap_or_default();
         if given.version < newest {
-            return Err(Refused::Older { given: given.version, newest });
+            return Err(NotTaken::Older { given: given.version, newest });
         }
         others.iter().for_each(|other| push_new(&mut superseded, other.incarnation));
         superseded.drain(..superseded.len().saturating_sub(MAX_SUPERSEDED));

@@ -7,8 +7,8 @@ use std::time::Duration;
 use attest::SessionKey;
 use vault::belief::{Answer, Beside, LockOrders, Said, Signed};
 use vault::decide::{
-    Asking, Bar, Challenge, Decision, Evidence, Ruling, Standing, Subject, Tpm, Withheld, challenge, decide,
-    lacking,
+    Asking, Bar, ChallengeWay, Decision, Evidence, Ruling, Standing, Subject, TpmPin, Withheld, challenge,
+    decide, lacking,
 };
 use vault::ids::{Incarnation, SectionDigest, SectionVersion};
 use vault::ledger::{Ledger, Older};
@@ -212,13 +212,13 @@ impl Controller {
         let evidence =
             Evidence { standing: Standing::Quoted(appraised.get(shown.0, shown.1)), at: NOW, renew: false };
         let barred = (self.lost && guard != Some(Guard::Lost)).then_some(Bar::Lost);
-        let asking = Asking { device: DEVICE, session: word.session, tpm: Tpm::Present, barred };
+        let asking = Asking { device: DEVICE, session: word.session, tpm: TpmPin::Present, barred };
         let decisions: Vec<Decision> = self
             .listed()
             .map(|listed| decide(&self.subject(listed), &evidence, &asking, NOW))
             .into_iter()
             .collect();
-        let inplace = challenge(&decisions, &evidence, &asking, NOW) == Challenge::InPlace;
+        let inplace = challenge(&decisions, &evidence, &asking, NOW) == ChallengeWay::InPlace;
         let lacks = lacking(&decisions).filter(|_| inplace);
         let entries: Vec<Entry> =
             self.listed().zip(decisions.first()).map(|(l, d)| self.entry(l, d, guard)).into_iter().collect();

@@ -34,7 +34,7 @@ pub struct QuoteAnswer {
     /// Keys back from escrow, at most 16.
     pub keys: Vec<EscrowKey>,
     /// The extension: why, coarsely.
-    pub verdict: Option<Verdict>,
+    pub verdict: Option<EvidenceAnswer>,
 }
 
 /// EVE's verdicts.
@@ -54,7 +54,7 @@ pub enum QuoteCode {
 
 /// Our verdict, coarse: the operator sees it in full.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub enum EvidenceAnswer {
     /// The evidence was taken.
     Accepted,
     /// It was not, and this is what to do or whom to ask.
@@ -139,11 +139,13 @@ impl From<&QuoteAnswer> for ZAttestQuoteResp {
     }
 }
 
-impl From<&Verdict> for pb::Verdict {
-    fn from(verdict: &Verdict) -> Self {
+impl From<&EvidenceAnswer> for pb::Verdict {
+    fn from(verdict: &EvidenceAnswer) -> Self {
         match verdict {
-            Verdict::Accepted => Self { kind: pb::VerdictKind::Accepted.into(), reason: String::new() },
-            Verdict::Refused(reason) => {
+            EvidenceAnswer::Accepted => {
+                Self { kind: pb::VerdictKind::Accepted.into(), reason: String::new() }
+            }
+            EvidenceAnswer::Refused(reason) => {
                 Self { kind: pb::VerdictKind::Refused.into(), reason: cut(reason, MAX_WORDS) }
             }
         }
@@ -157,17 +159,17 @@ fn quote_answer(raw: ZAttestQuoteResp) -> Result<QuoteAnswer, DecodeError> {
         keys: escrow_keys(raw.keys)?,
         verdict: raw.vault_verdict.map(verdict).transpose()?,
     };
-    let accepted = answer.verdict == Some(Verdict::Accepted);
+    let accepted = answer.verdict == Some(EvidenceAnswer::Accepted);
     if answer.verdict.is_some() && accepted != (answer.code == QuoteCode::Success) {
         return Err(DecodeError::Invalid { field: "verdict", why: "contradicts the response code" });
     }
     Ok(answer)
 }
 
-fn verdict(raw: pb::Verdict) -> Result<Verdict, DecodeError> {
+fn verdict(raw: pb::Verdict) -> Result<EvidenceAnswer, DecodeError> {
     match known("verdict", raw.kind)? {
-        pb::VerdictKind::Accepted => Ok(Verdict::Accepted),
-        pb::VerdictKind::Refused => Ok(Verdict::Refused(text("reason", raw.reason, MAX_WORDS)?)),
+        pb::VerdictKind::Accepted => Ok(EvidenceAnswer::Accepted),
+        pb::VerdictKind::Refused => Ok(EvidenceAnswer::Refused(text("reason", raw.reason, MAX_WORDS)?)),
         pb::VerdictKind::Unspecified => Err(DecodeError::NotUnderstood { field: "verdict", value: raw.kind }),
     }
 }

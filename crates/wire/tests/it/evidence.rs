@@ -2,7 +2,9 @@
 
 use vault::ids::{Generation, Incarnation, SectionDigest, SectionVersion};
 use vault::wanted::Head;
-use wire::attest::{AttestRequest, AttestResponse, EvidenceBinding, Quote, QuoteAnswer, QuoteCode, Verdict};
+use wire::attest::{
+    AttestRequest, AttestResponse, EvidenceAnswer, EvidenceBinding, Quote, QuoteAnswer, QuoteCode,
+};
 use wire::config::{ConfigRequest, VaultAsk};
 use wire::control::BundleId;
 
@@ -35,8 +37,8 @@ fn evidence_and_verdict_are_read_as_they_were_written() {
         assert_eq!(AttestRequest::decode(&request.encode()), Ok(request));
     }
     for (code, verdict) in [
-        (QuoteCode::Success, Verdict::Accepted),
-        (QuoteCode::QuoteFailed, Verdict::Refused("ask the operator".to_owned())),
+        (QuoteCode::Success, EvidenceAnswer::Accepted),
+        (QuoteCode::QuoteFailed, EvidenceAnswer::Refused("ask the operator".to_owned())),
     ] {
         let answer = QuoteAnswer { code, integrity_token: vec![1], keys: Vec::new(), verdict: Some(verdict) };
         let answer = AttestResponse::Quote(answer);
@@ -46,9 +48,10 @@ fn evidence_and_verdict_are_read_as_they_were_written() {
 
 #[test]
 fn a_verdict_that_contradicts_its_code_is_refused() {
-    for (code, verdict) in
-        [(QuoteCode::QuoteFailed, Verdict::Accepted), (QuoteCode::Success, Verdict::Refused(String::new()))]
-    {
+    for (code, verdict) in [
+        (QuoteCode::QuoteFailed, EvidenceAnswer::Accepted),
+        (QuoteCode::Success, EvidenceAnswer::Refused(String::new())),
+    ] {
         let answer =
             QuoteAnswer { code, integrity_token: Vec::new(), keys: Vec::new(), verdict: Some(verdict) };
         assert!(AttestResponse::decode(&AttestResponse::Quote(answer).encode()).is_err(), "{code:?}");

@@ -9,8 +9,8 @@ use proptest::prelude::*;
 use vault::ids::{Incarnation, SectionDigest, SectionVersion};
 use vault::wanted::Head;
 use wire::attest::{
-    AttestRequest, AttestResponse, DeviceCert, DeviceCertKind, EscrowKey, EvidenceBinding, PcrAlgorithm,
-    PcrPolicy, PcrValue, Quote, QuoteAnswer, QuoteCode, StoreKeys, StoreKeysCode, Verdict, Version,
+    AttestRequest, AttestResponse, DeviceCert, DeviceCertKind, EscrowKey, EvidenceAnswer, EvidenceBinding,
+    PcrAlgorithm, PcrPolicy, PcrValue, Quote, QuoteAnswer, QuoteCode, StoreKeys, StoreKeysCode, Version,
     VersionKind,
 };
 use wire::config::{ConfigRequest, VaultAsk};
@@ -114,7 +114,9 @@ fn any_answer() -> impl Strategy<Value = QuoteAnswer> {
         prop_oneof![Just(Invalid), Just(Success), Just(NonceMismatch), Just(NoCertFound), Just(QuoteFailed)];
     (code, bytes(40), vec(any_escrow_key(), 0..4), option::of("[ -~]{0,40}")).prop_map(
         |(code, integrity_token, keys, reason)| {
-            let verdict = |reason| if code == Success { Verdict::Accepted } else { Verdict::Refused(reason) };
+            let verdict = |reason| {
+                if code == Success { EvidenceAnswer::Accepted } else { EvidenceAnswer::Refused(reason) }
+            };
             QuoteAnswer { code, integrity_token, keys, verdict: reason.map(verdict) }
         },
     )

@@ -4,7 +4,7 @@ use ::attest::Unmeasured;
 use vault::ids::{BadName, Generation, Name};
 use vault::labels::BadLabels;
 use vault::ledger::Older;
-use vault::life::{Refused, Unfit};
+use vault::life::{NotDone, Unfit};
 use wire::cert::CertificateError;
 
 use crate::store::DeviceRow;
@@ -229,10 +229,10 @@ pub struct LifeRefusal {
     /// The device that it is on; of a vault that is to be moved, and can't be because of the other device, that one.
     pub device: Name,
     /// What it is.
-    pub cause: Refused,
+    pub cause: NotDone,
 }
 
 /// A cause in a vault's life, as a refusal.
-pub(crate) fn in_life(device: &DeviceRow, vault: &Name, cause: impl Into<Refused>) -> Refusal {
+pub(crate) fn in_life(device: &DeviceRow, vault: &Name, cause: impl Into<NotDone>) -> Refusal {
     LifeRefusal { vault: vault.clone(), device: device.name.clone(), cause: cause.into() }.into()
 }

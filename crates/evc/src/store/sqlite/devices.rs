@@ -1,13 +1,14 @@
 //! Devices, onboarding and device certificates in SQLite.
 
 use async_trait::async_trait;
+use vault::decide::TpmPin;
 use vault::ids::{DeviceId, Name, Project, SectionDigest};
 use vault::ledger::{Ledger, Older};
 
 use super::read::{Word as _, blob, int, json};
 use super::transaction::SqliteTx;
 use crate::store::{
-    CertRow, DeviceReport, DeviceRow, Devices, Fared, OnboardRow, Page, RemovedRow, SENT_BEFORE, Stored, Tpm,
+    CertRow, DeviceReport, DeviceRow, Devices, Fared, OnboardRow, Page, RemovedRow, SENT_BEFORE, Stored,
     UnixSeconds,
 };
 
@@ -160,7 +161,7 @@ impl Devices for SqliteTx {
         self.change("UPDATE devices SET proved_at = ? WHERE id = ?", (int(at), blob(id.0))).await
     }
 
-    async fn pin_tpm(&mut self, id: DeviceId, tpm: Tpm) -> Stored<()> {
+    async fn pin_tpm(&mut self, id: DeviceId, tpm: TpmPin) -> Stored<()> {
         self.change("UPDATE devices SET tpm = ? WHERE id = ?", (tpm.word(), blob(id.0))).await
     }
 

@@ -6,10 +6,11 @@ use rusqlite::types::{FromSql, ValueRef};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
+use vault::decide::TpmPin;
 use vault::ids::{DeviceId, Epoch, Generation, Name, Project, VaultId};
 
 use super::connections::failed;
-use crate::store::{ReferenceState, StoreError, Stored, Told, Tpm, VaultStanding};
+use crate::store::{ReferenceState, StoreError, Stored, Told, VaultStanding};
 
 /// A type that a row reads back as.
 pub(super) trait FromRow: Sized {
@@ -169,7 +170,7 @@ pub(super) trait Word: Sized {
     fn word(self) -> &'static str;
     fn from_word(word: &str) -> Option<Self>;
 }
-words!(Tpm, "unknown" = Tpm::Unknown, "present" = Tpm::Present, "absent" = Tpm::Absent);
+words!(TpmPin, "unknown" = TpmPin::Unknown, "present" = TpmPin::Present, "absent" = TpmPin::Absent);
 words!(
     VaultStanding,
     "active" = VaultStanding::Active,

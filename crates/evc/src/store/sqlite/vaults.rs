@@ -1,6 +1,7 @@
 //! Policies and vaults in SQLite.
 
 use async_trait::async_trait;
+use vault::decide::TpmPin;
 use vault::ids::{DeviceId, Epoch, Name, Project, VaultId};
 use vault::policy::VaultPolicy;
 
@@ -9,9 +10,7 @@ use super::read::{
     vault, word,
 };
 use super::transaction::SqliteTx;
-use crate::store::{
-    Grace, Keys as _, Page, PolicyRow, Stored, Tpm, UnixSeconds, VaultRow, VaultSaid, Vaults,
-};
+use crate::store::{Grace, Keys as _, Page, PolicyRow, Stored, UnixSeconds, VaultRow, VaultSaid, Vaults};
 
 impl FromRow for PolicyRow {
     const COLUMNS: &'static str = "project, name, canonical, changed_at";
@@ -89,7 +88,7 @@ impl Vaults for SqliteTx {
         &mut self,
         project: &Project,
         policy: &str,
-        tpm: Tpm,
+        tpm: TpmPin,
     ) -> Stored<Option<VaultRow>> {
         let find = "FROM vaults WHERE project = ? AND policy = ? AND standing = 'active'
                       AND EXISTS (SELECT 1 FROM devices WHERE devices.id = vaults.device AND tpm = ?) LIMIT 1";

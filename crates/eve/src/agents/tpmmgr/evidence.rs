@@ -5,7 +5,7 @@ use serde::Serialize;
 use tpm::PcrSelection;
 
 use super::Keys;
-use crate::bus::messages::{Bytes, Challenge, Evidence, Location, NetworkStatus, Port, Proof};
+use crate::bus::messages::{Bytes, Evidence, EvidenceWanted, Location, NetworkStatus, Port, Proof};
 
 #[derive(Serialize)]
 struct Claims<'a> {
@@ -14,7 +14,7 @@ struct Claims<'a> {
     eve: &'static str,
 }
 
-pub(super) fn make(keys: &Keys, asked: &Challenge, network: &NetworkStatus) -> anyhow::Result<Evidence> {
+pub(super) fn make(keys: &Keys, asked: &EvidenceWanted, network: &NetworkStatus) -> anyhow::Result<Evidence> {
     let location = network.location.as_ref().filter(|_| asked.question.wants_location);
     let claims = Claims { ports: &network.ports, location, eve: env!("CARGO_PKG_VERSION") };
     let claims = serde_json::to_vec(&claims)?;
@@ -22,7 +22,7 @@ pub(super) fn make(keys: &Keys, asked: &Challenge, network: &NetworkStatus) -> a
     Ok(Evidence { session: asked.session, nonce: asked.question.nonce, claims: Bytes(claims), proof })
 }
 
-fn prove(keys: &Keys, asked: &Challenge, claims: &[u8]) -> anyhow::Result<Proof> {
+fn prove(keys: &Keys, asked: &EvidenceWanted, claims: &[u8]) -> anyhow::Result<Proof> {
     let nonce = &asked.question.nonce;
     let Keys::Tpm { .. } = keys else {
         let signature = keys.sign(&evidence_message(nonce, &asked.session, claims))?;

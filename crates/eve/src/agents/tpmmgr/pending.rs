@@ -3,13 +3,13 @@
 
 use std::time::{Duration, Instant};
 
-use crate::bus::messages::{Challenge, Session};
+use crate::bus::messages::{EvidenceWanted, Session};
 
 /// The newest challenge and session.
 #[derive(Default)]
 pub(super) struct Pending {
     session: Option<Session>,
-    asked: Option<(Challenge, Instant)>,
+    asked: Option<(EvidenceWanted, Instant)>,
 }
 
 impl Pending {
@@ -17,13 +17,13 @@ impl Pending {
         self.session = Some(session);
     }
 
-    pub(super) fn challenge(&mut self, challenge: Challenge, now: Instant) {
+    pub(super) fn challenge(&mut self, challenge: EvidenceWanted, now: Instant) {
         let good_for = Duration::from_secs(challenge.question.ttl_s.into());
         self.asked = Some((challenge, now + good_for));
     }
 
     /// What is to be answered now.
-    pub(super) fn due(&mut self, now: Instant) -> Option<Challenge> {
+    pub(super) fn due(&mut self, now: Instant) -> Option<EvidenceWanted> {
         self.asked.take_if(|(_, end)| *end <= now);
         let (challenge, _) = self.asked.as_ref()?;
         self.session.filter(|session| session.key == challenge.session).and(Some(challenge.clone()))
@@ -43,15 +43,15 @@ impl Pending {
 #[cfg(test)]
 mod tests {
     use attest::SessionKey;
-    use wire::control::Challenge as Question;
+    use wire::control::Challenge;
 
     use super::*;
 
-    fn challenge(session: u8) -> Challenge {
+    fn challenge(session: u8) -> EvidenceWanted {
         let pcrs = wire::control::PcrMask(1);
         let question =
-            Question { nonce: [session; 32], ttl_s: 30, pcrs, wants_quote: true, wants_location: false };
-        Challenge { session: SessionKey([session; 32]), question }
+            Challenge { nonce: [session; 32], ttl_s: 30, pcrs, wants_quote: true, wants_location: false };
+        EvidenceWanted { session: SessionKey([session; 32]), question }
     }
 
     /// AC-4: a quote that failed is tried again while the controller would take it, for the session that asked, and once.

@@ -13,9 +13,9 @@ use wire::P256PublicKey;
 use wire::control::Control;
 use wire::escrow::{NotOpened, SealedBundle, open_down, seal_up};
 
-use crate::agents::vaultmgr::belief::config::{self, Refused};
+use crate::agents::vaultmgr::belief::config::{self, NotVerified};
 use crate::agents::vaultmgr::generation::roots::{NoPcrs, Tpmmgr};
-use crate::agents::vaultmgr::generation::shares::Shares;
+use crate::agents::vaultmgr::generation::shares::ShareStore;
 use crate::agents::vaultmgr::generation::upcoming::Files;
 use crate::agents::vaultmgr::hands::crypt::Crypt;
 use crate::agents::vaultmgr::manager::Manager;
@@ -112,7 +112,7 @@ impl Known {
 impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     /// What is in escrow, for plans.
     pub(super) fn escrowed(&self) -> Escrow {
-        self.escrow.standing(self.shares.as_ref().is_some_and(Shares::is_escrowed))
+        self.escrow.standing(self.shares.as_ref().is_some_and(ShareStore::is_escrowed))
     }
 
     /// How far the next generation is, with what the controller holds.
@@ -124,7 +124,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     }
 
     fn after(&self) -> Option<vault::ids::Generation> {
-        self.shares.as_ref().and_then(Shares::generation).and_then(vault::ids::Generation::after)
+        self.shares.as_ref().and_then(ShareStore::generation).and_then(vault::ids::Generation::after)
     }
 
     /// An answer that says nothing of vaults, and something of the escrow.
@@ -136,7 +136,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         }
     }
 
-    fn refused_word(&mut self, error: &Refused) {
+    fn refused_word(&mut self, error: &NotVerified) {
         self.notes
             .log(format!("a word on the escrow was refused: {}", crate::agents::vaultmgr::chain(error)));
     }
@@ -151,7 +151,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         if let Some(rescue) = &control.rescue {
             self.rescue(control.device, rescue);
         }
-        if self.shares.as_ref().and_then(Shares::pin) != Some(root) {
+        if self.shares.as_ref().and_then(ShareStore::pin) != Some(root) {
             return;
         }
         let keeper = key.map(|key| Keeper { device: control.device, key });
@@ -178,7 +178,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     }
 
     fn wants_rescue(&self) -> bool {
-        self.shares.as_ref().is_some_and(Shares::wants_rescue)
+        self.shares.as_ref().is_some_and(ShareStore::wants_rescue)
     }
 
     /// Files first: with the table it is known what hangs on the root.
@@ -200,7 +200,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     /// The bundle that the controller gave back, of this device and of the roots that its TPM has.
     fn opened_bundle(&self, device: DeviceId, sealed: &SealedBundle) -> Result<Bundle, RescueError> {
         let bundle = Bundle::decode(&open_down(&self.session, device, sealed)?)?;
-        let keys = self.shares.as_ref().and_then(Shares::root_keys).ok_or(RescueError::Another)?;
+        let keys = self.shares.as_ref().and_then(ShareStore::root_keys).ok_or(RescueError::Another)?;
         let is_ours =
             (Some(bundle.device()), bundle.generation()) == (self.escrow.device_key, keys.generation);
         if is_ours { Ok(bundle) } else { Err(RescueError::Another) }
@@ -232,7 +232,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             held,
             rescue: shares
                 .filter(|_| self.asks_back())
-                .and_then(Shares::root_keys)
+                .and_then(ShareStore::root_keys)
                 .map(|keys| keys.generation),
         }
     }

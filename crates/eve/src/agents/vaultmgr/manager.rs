@@ -17,7 +17,7 @@ use crate::agents::vaultmgr::belief::ring::Ring;
 use crate::agents::vaultmgr::escrow;
 use crate::agents::vaultmgr::generation::brought_back::Hopeless;
 use crate::agents::vaultmgr::generation::roots::Tpmmgr;
-use crate::agents::vaultmgr::generation::shares::{self, Shares, SharesError};
+use crate::agents::vaultmgr::generation::shares::{self, ShareStore, SharesError};
 use crate::agents::vaultmgr::hands::crypt::Crypt;
 use crate::agents::vaultmgr::hands::durable;
 use crate::agents::vaultmgr::hands::prepare;
@@ -49,7 +49,7 @@ pub(crate) struct Manager<C: Crypt, T: Tpmmgr> {
     pub(super) zedagent: Owner,
     pub(super) session: SessionSecret,
     pub(super) root_pem: Vec<u8>,
-    pub(super) shares: Option<Shares>,
+    pub(super) shares: Option<ShareStore>,
     pub(super) tpm_absent: bool,
     pub(super) measured: bool,
     /// What this node holds for true of its controller.
@@ -171,7 +171,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     /// Every vault that is listed, remembered, on the disk or a default one, in the order to take them.
     pub(super) fn everything(&self) -> Vec<VaultId> {
         let here = prepare::on_disk(&self.paths, &self.crypt);
-        let shares = self.shares.iter().flat_map(Shares::vaults);
+        let shares = self.shares.iter().flat_map(ShareStore::vaults);
         let listed = self.belief.desired().vaults();
         defaults::first(listed.chain(self.slots.keys().copied()).chain(here).chain(shares))
     }

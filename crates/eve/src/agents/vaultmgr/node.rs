@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use vault::belief::{About, Heard};
-use vault::condition::{TableSeen, Tpm};
+use vault::condition::{TableSeen, TpmSeen};
 use vault::ids::VaultId;
 use vault::plan::{Hold, Known, NodeStep, plan};
 use vault::shares::Dropped;
 
 use crate::agents::vaultmgr::generation::roots::Tpmmgr;
-use crate::agents::vaultmgr::generation::shares::Shares;
+use crate::agents::vaultmgr::generation::shares::ShareStore;
 use crate::agents::vaultmgr::hands::crypt::Crypt;
 use crate::agents::vaultmgr::manager::Manager;
 
@@ -81,8 +81,8 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         let may_be = self.node().table_lost() || past.dropped || past.others || past.rescued;
         if !may_be || self.is_set_back() {
             self.hold = match self.node().tpm {
-                Tpm::Unknown => Some(Hold::Tpm),
-                Tpm::Present { table: TableSeen::Lost, .. } => Some(Hold::Table),
+                TpmSeen::Unknown => Some(Hold::Tpm),
+                TpmSeen::Present { table: TableSeen::Lost, .. } => Some(Hold::Table),
                 _ => may_be.then_some(Hold::Retry),
             };
             return None;
@@ -96,7 +96,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     }
 
     fn act_for_node(&mut self, step: &NodeStep) -> Result<(), String> {
-        let generation = self.shares.as_ref().and_then(Shares::generation);
+        let generation = self.shares.as_ref().and_then(ShareStore::generation);
         tracing::info!(?step, ?generation, "step of the node's own");
         match self.execute_for_node(step) {
             Ok(()) => {

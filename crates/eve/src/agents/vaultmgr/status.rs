@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use attest::SessionKey;
-use vault::condition::{TableSeen, Tpm};
+use vault::condition::{TableSeen, TpmSeen};
 use vault::ids::{SectionVersion, VaultId};
 use vault::plan::{Known, View};
 use vault::report::{Reasons, VaultReport, report};
@@ -13,7 +13,7 @@ use vault::wanted::Head;
 
 use crate::agents::vaultmgr::fitting::{fitted, whole};
 use crate::agents::vaultmgr::generation::roots::Tpmmgr;
-use crate::agents::vaultmgr::generation::shares::Shares;
+use crate::agents::vaultmgr::generation::shares::ShareStore;
 use crate::agents::vaultmgr::hands::crypt::Crypt;
 use crate::agents::vaultmgr::manager::Manager;
 use crate::agents::vaultmgr::vault::slot::VaultMemory;
@@ -53,9 +53,9 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     /// The same of one vault, where it is known.
     pub(crate) fn seal(&self, id: VaultId) -> Option<Option<Seal>> {
         let table_read = match self.node().tpm {
-            Tpm::Absent => true,
-            Tpm::Unknown => false,
-            Tpm::Present { table, .. } => table == TableSeen::Open,
+            TpmSeen::Absent => true,
+            TpmSeen::Unknown => false,
+            TpmSeen::Present { table, .. } => table == TableSeen::Open,
         };
         let seen = self.known(id).seen;
         let made = seen.has_share() || seen.has_metadata();
@@ -66,7 +66,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     pub(crate) fn vault_status(&self) -> VaultStatus {
         let notes = self.notes().into_iter().chain(self.read_only().map(str::to_owned)).collect();
         let (vaults, seals) = (self.reports(), self.seals());
-        let generation = self.shares.as_ref().and_then(Shares::generation);
+        let generation = self.shares.as_ref().and_then(ShareStore::generation);
         fitted(VaultStatus {
             vaults,
             accepted: self.accepted(),

@@ -7,8 +7,8 @@ use nix::time::{ClockId, clock_gettime};
 use vault::ids::VaultId;
 use vault::section::Seal;
 use wire::attest::{
-    AttestRequest, AttestResponse, DeviceCert, DeviceCertKind, EvidenceBinding, PcrAlgorithm, PcrValue,
-    Quote, QuoteAnswer, QuoteCode, Verdict, Version, VersionKind,
+    AttestRequest, AttestResponse, DeviceCert, DeviceCertKind, EvidenceAnswer, EvidenceBinding, PcrAlgorithm,
+    PcrValue, Quote, QuoteAnswer, QuoteCode, Version, VersionKind,
 };
 use wire::info::{AttestationState, DeviceInfo, NodeReport, PcrStatus, TpmPresence, VaultLine};
 use wire::{Signature, TrustedCerts, envelope};
@@ -90,7 +90,7 @@ impl Zedagent<'_> {
         };
         let verdict = verdict(&answer.body, &self.known()?.certs)?;
         let refused = match verdict.verdict {
-            Some(Verdict::Refused(words)) => words,
+            Some(EvidenceAnswer::Refused(words)) => words,
             _ if verdict.code == QuoteCode::Success => {
                 self.accepted();
                 return Ok(true);

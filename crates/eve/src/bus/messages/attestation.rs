@@ -1,19 +1,19 @@
-//! Challenge, session and evidence.
+//! What is asked for, session and evidence.
 
 use attest::{PcrBank, SessionKey};
 use serde::{Deserialize, Serialize};
 use vault::lease::LeaseNonce;
-use wire::control::Challenge as Question;
+use wire::control::Challenge;
 
 use super::Bytes;
 
 /// The controller's question (zedagent).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Challenge {
+pub struct EvidenceWanted {
     /// The session that it is for.
     pub session: SessionKey,
     /// The question.
-    pub question: Question,
+    pub question: Challenge,
 }
 
 /// One life of vaultmgr (vaultmgr).

@@ -12,7 +12,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-pub use attestation::{Challenge, Evidence, Proof, Session};
+pub use attestation::{Evidence, EvidenceWanted, Proof, Session};
 pub use causes::Causes;
 pub use controller::{
     ControllerStatus, EscrowUpload, EscrowWish, Onboarded, Onboarding, SignedConfig, SignedWord, Source,

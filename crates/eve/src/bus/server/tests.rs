@@ -37,18 +37,18 @@ fn an_operator_sees_who_asked_what_and_how_it_ended() {
     let server = Arc::new(Server::new(Agent::Tpmmgr));
     server.serve::<ReadRoots>(|_, _| Ok(Roots { sets: Vec::new() }));
     let watch = connected(&server, Agent::Operator, Request::Watch);
-    assert!(matches!(told(&watch), Verdict::Granted));
-    for (who, verdict) in [(Agent::Vaultmgr, End::Answered), (Agent::Zedagent, End::Refused)] {
+    assert!(matches!(told(&watch), Preamble::Granted));
+    for (who, end) in [(Agent::Vaultmgr, End::Answered), (Agent::Zedagent, End::Refused)] {
         let asked = connected(&server, who, Request::Ask(ReadRoots::ID));
         // Who is refused may be hung up on before.
         let _ = frame::write(&mut &asked, &frame::encode(&ReadRoots).expect("encodes"));
-        told::<Verdict>(&asked);
+        told::<Preamble>(&asked);
         let seen: Exchange = told(&watch);
         let (of, call) = (Agent::Tpmmgr, CallId::ReadRoots);
-        assert_eq!(seen, Exchange { by: Some(who), of, call, vault: None, end: verdict });
+        assert_eq!(seen, Exchange { by: Some(who), of, call, vault: None, end });
     }
     let curious = connected(&server, Agent::Zedagent, Request::Watch);
-    assert!(matches!(told(&curious), Verdict::Refused));
+    assert!(matches!(told(&curious), Preamble::Refused));
 }
 
 #[test]
@@ -56,10 +56,10 @@ fn of_a_call_about_a_vault_only_the_vault_is_shown() {
     let server = Arc::new(Server::new(Agent::Vaultmgr));
     server.serve::<LockVault>(|_, LockVault { .. }| Err(OrderError::LockedByController(named("till").name)));
     let watch = connected(&server, Agent::Operator, Request::Watch);
-    assert!(matches!(told(&watch), Verdict::Granted));
+    assert!(matches!(told(&watch), Preamble::Granted));
     let asked = connected(&server, Agent::Operator, Request::Ask(LockVault::ID));
     say(&asked, &LockVault { id: CONFIG_VAULT });
-    assert!(matches!(told(&asked), Verdict::Failed));
+    assert!(matches!(told(&asked), Preamble::Failed));
     assert_eq!(
         told::<OrderError>(&asked),
         OrderError::LockedByController(named("till").name),
@@ -105,7 +105,7 @@ fn a_change_is_told_alone_and_a_late_subscriber_is_told_the_whole() {
     let mut status = VaultStatus { vaults: vec![named("till"), named("door")], ..VaultStatus::default() };
     let hear = || {
         let stream = connected(&server, Agent::Zedagent, Request::Hear(VaultStatus::ID));
-        assert!(matches!(told(&stream), Verdict::Granted));
+        assert!(matches!(told(&stream), Preamble::Granted));
         stream
     };
     let whole = |stream: &UnixStream| match told::<Told<VaultStatus, VaultChange>>(stream) {
@@ -142,14 +142,14 @@ fn who_hears_too_much_is_told_so_and_an_order_gets_through() {
     let refused = loop {
         let next = hear();
         match told(&next) {
-            Verdict::Granted => hearing.push(next),
+            Preamble::Granted => hearing.push(next),
             other => break other,
         }
     };
-    assert!(matches!(refused, Verdict::Full), "{refused:?} after {}", hearing.len());
+    assert!(matches!(refused, Preamble::Full), "{refused:?} after {}", hearing.len());
     let asked = connected(&server, Agent::Operator, Request::Ask(LockVault::ID));
     say(&asked, &LockVault { id: CONFIG_VAULT });
-    assert!(matches!(told(&asked), Verdict::Granted));
+    assert!(matches!(told(&asked), Preamble::Granted));
     drop(hearing);
-    assert!(matches!(told(&hear()), Verdict::Granted), "those that are gone give their places back");
+    assert!(matches!(told(&hear()), Preamble::Granted), "those that are gone give their places back");
 }

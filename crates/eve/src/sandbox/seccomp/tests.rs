@@ -61,12 +61,12 @@ const FORKS: &[i64] = &[];
 
 /// What the kernel does with a call.
 #[derive(Debug, PartialEq, Eq)]
-enum Verdict {
+enum Action {
     Allowed,
     Errno(i32),
 }
-use Verdict::{Allowed, Errno};
-const REFUSED: Verdict = Errno(libc::EPERM);
+use Action::{Allowed, Errno};
+const REFUSED: Action = Errno(libc::EPERM);
 
 /// `struct seccomp_data` as words: number, architecture, instruction pointer, six arguments.
 fn data(call: i64, arguments: &[u64]) -> Vec<u32> {
@@ -78,7 +78,7 @@ fn data(call: i64, arguments: &[u64]) -> Vec<u32> {
 }
 
 /// Classic BPF, as far as these programs use it; anything else is a failure.
-fn run(program: &[sock_filter], data: &[u32]) -> Verdict {
+fn run(program: &[sock_filter], data: &[u32]) -> Action {
     let (mut at, mut a) = (0, 0);
     loop {
         let op = &program[at];
@@ -101,11 +101,11 @@ fn run(program: &[sock_filter], data: &[u32]) -> Verdict {
     }
 }
 
-fn verdict(agent: Agent, call: i64, arguments: &[u64]) -> Verdict {
+fn verdict(agent: Agent, call: i64, arguments: &[u64]) -> Action {
     verdict_of(&programs(agent, true, Unlisted::Refused).unwrap(), call, arguments)
 }
 
-fn verdict_of(programs: &[BpfProgram; 2], call: i64, arguments: &[u64]) -> Verdict {
+fn verdict_of(programs: &[BpfProgram; 2], call: i64, arguments: &[u64]) -> Action {
     let data = data(call, arguments);
     programs.iter().map(|program| run(program, &data)).find(|one| *one != Allowed).unwrap_or(Allowed)
 }

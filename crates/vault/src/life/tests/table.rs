@@ -2,7 +2,7 @@
 
 use super::{NOW, in_grace, made, missing, name, report, user};
 use crate::condition::State;
-use crate::decide::Tpm;
+use crate::decide::TpmPin;
 use crate::ids::{CONFIG_VAULT, Epoch, Incarnation, SectionVersion};
 use crate::life::{
     Applied, Contact, Deleted, Deletion, Disk, Fit, Gone, Life, Listed, MOST_BESIDE_DEFAULTS, Move, NodeAt,
@@ -356,8 +356,8 @@ fn a_policy_is_held_against_the_tpm_of_its_device() {
         ("both, measured", policy(Custody::TpmAndController, &[Check::Pcrs]), Some(Unfit::Custody)),
     ] {
         let unknown = if without.is_some() { Fit::NotKnownYet } else { Fit::Yes };
-        assert_eq!(fits(&policy, Tpm::Present), Ok(Fit::Yes), "{what}");
-        assert_eq!(fits(&policy, Tpm::Unknown), Ok(unknown), "{what}");
-        assert_eq!(fits(&policy, Tpm::Absent), without.map_or(Ok(Fit::Yes), Err), "{what}");
+        assert_eq!(fits(&policy, TpmPin::Present), Ok(Fit::Yes), "{what}");
+        assert_eq!(fits(&policy, TpmPin::Unknown), Ok(unknown), "{what}");
+        assert_eq!(fits(&policy, TpmPin::Absent), without.map_or(Ok(Fit::Yes), Err), "{what}");
     }
 }

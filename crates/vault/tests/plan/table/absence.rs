@@ -19,7 +19,7 @@ fn accepted(version: SectionVersion) -> Accepted {
     Accepted { device: DEVICE, version, superseded: vec![] }
 }
 
-fn after(before: Option<&Record>, listing: &Listing) -> Result<Record, Refused> {
+fn after(before: Option<&Record>, listing: &Listing) -> Result<Record, NotTaken> {
     let accepted = Accepted::after(before.map(|record| &record.accepted).into_iter(), listing)?;
     Ok(Record::after(before, accepted, listing))
 }
@@ -107,17 +107,17 @@ fn if5_a_superseded_incarnation_and_another_device_are_refused() {
     let live = |version| listing(Authority::Live, version, true);
     let one = after(None, &live(version(1, 5))).unwrap();
     let two = after(Some(&one), &live(version(2, 1))).unwrap();
-    assert_eq!(after(Some(&two), &live(version(1, 9))), Err(Refused::Superseded));
+    assert_eq!(after(Some(&two), &live(version(1, 9))), Err(NotTaken::Superseded));
     let three = after(Some(&two), &live(version(3, 1))).unwrap();
-    assert_eq!(after(Some(&three), &live(version(1, 9))), Err(Refused::Superseded), "still");
+    assert_eq!(after(Some(&three), &live(version(1, 9))), Err(NotTaken::Superseded), "still");
     assert!(after(Some(&three), &live(version(3, 1))).is_ok(), "the one in force is none of them");
     let given = DeviceId(uuid::Uuid::from_u128(0xe));
     let other = Listing { device: given, ..live(version(3, 9)) };
-    assert_eq!(after(Some(&three), &other), Err(Refused::OtherDevice { given, known: DEVICE }));
+    assert_eq!(after(Some(&three), &other), Err(NotTaken::OtherDevice { given, known: DEVICE }));
     // What this life accepted before the record could be read counts beside it.
     let life = accepted(version(4, 1));
     let both = [&three.accepted, &life];
-    assert_eq!(Accepted::after(both.into_iter(), &live(version(2, 9))), Err(Refused::Superseded));
+    assert_eq!(Accepted::after(both.into_iter(), &live(version(2, 9))), Err(NotTaken::Superseded));
     let five = Accepted::after(both.into_iter(), &live(version(5, 1))).unwrap();
     assert_eq!(five.superseded.len(), 4, "{five:?}");
 }
@@ -131,7 +131,7 @@ fn superseded_incarnations_are_bounded() {
         record = after(Some(&record), &live(incarnation)).unwrap();
     }
     assert_eq!(record.accepted.superseded.len(), 64);
-    assert_eq!(after(Some(&record), &live(199)), Err(Refused::Superseded));
+    assert_eq!(after(Some(&record), &live(199)), Err(NotTaken::Superseded));
 }
 
 /// Root's lock counts where no section in force speaks of the vault, too: it is locked, and nothing more is done to it.

@@ -46,7 +46,7 @@ fn th6_a_generation_ends_when_something_was_dropped_and_all_opens() {
 #[test]
 fn a_generation_does_not_end_while_a_share_would_be_left_behind() {
     let node = Node { past: DROPPED, ..NODE };
-    let moved = Node { tpm: Tpm::Present { table: TableSeen::Open, pcrs: false }, ..node };
+    let moved = Node { tpm: TpmSeen::Present { table: TableSeen::Open, pcrs: false }, ..node };
     assert_eq!(held_by(&all_open(), moved), Hold::Pcrs);
     let with = |more: (VaultId, Known)| all_open().into_iter().chain([more]).collect::<BTreeMap<_, _>>();
     assert_eq!(held_by(&with(rest(OTHER, ShareKey::Damaged)), node), Hold::Damaged(OTHER));
@@ -112,7 +112,7 @@ fn a_generation_ends_after_the_next_one_is_in_escrow() {
     }
     let idle = Node { past: Past { next: Upcoming::Unmade, ..Past::NOTHING }, ..NODE };
     assert_eq!(planned(&all_open(), idle), (None, None), "nothing is to end");
-    let moved = Node { tpm: Tpm::Present { table: TableSeen::Open, pcrs: false }, ..idle };
+    let moved = Node { tpm: TpmSeen::Present { table: TableSeen::Open, pcrs: false }, ..idle };
     let moved = Node { past: Past { next: Upcoming::Unmade, ..DROPPED }, ..moved };
     assert_eq!(held_by(&all_open(), moved), Hold::Pcrs, "what can't be carried over is not prepared");
 }

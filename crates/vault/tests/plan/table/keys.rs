@@ -124,7 +124,7 @@ fn a_change_of_custody_and_seal_has_no_weaker_state_between() {
     let policy = |custody, seal| NodePolicy { encryption: AES, custody, seal, lease: None };
     let (at_tpm, at_pcrs) = (share(Mark::Made), BySeal { tpm: None, pcrs: Some(Mark::Made) });
     let moved = Node {
-        tpm: Tpm::Present { table: TableSeen::Open, pcrs: false },
+        tpm: TpmSeen::Present { table: TableSeen::Open, pcrs: false },
         measured: true,
         past: Past::NOTHING,
         escrow: Escrow::Nothing,
@@ -159,7 +159,7 @@ fn a_locked_vault_takes_another_seal() {
     let locked = Want { operation: Operation::Lock, policy, ..want(Custody::TpmAndController) };
     let seen = made(Custody::TpmAndController, 3);
     let moved = Node {
-        tpm: Tpm::Present { table: TableSeen::Open, pcrs: false },
+        tpm: TpmSeen::Present { table: TableSeen::Open, pcrs: false },
         measured: true,
         past: Past::NOTHING,
         escrow: Escrow::Nothing,

@@ -253,7 +253,7 @@ fn metadata_goes_only_when_no_key_can_open_it() {
 fn nothing_is_sealed_to_an_unmeasured_boot() {
     let unmeasured = Node { measured: false, ..NODE };
     let moved = Node {
-        tpm: Tpm::Present { table: TableSeen::Open, pcrs: false },
+        tpm: TpmSeen::Present { table: TableSeen::Open, pcrs: false },
         measured: false,
         past: Past::NOTHING,
         escrow: Escrow::Nothing,

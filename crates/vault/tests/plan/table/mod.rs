@@ -16,7 +16,7 @@ use std::time::Duration;
 use attest::SessionKey;
 use vault::condition::{
     Dir, Escrow, Hint, Key, Keys, MetaCopy, Node, OpenedBy, Part, Past, Place, Seen, ShareKey, Staged, State,
-    TableSeen, Tpm, Upcoming,
+    TableSeen, TpmSeen, Upcoming,
 };
 use vault::custody::Wrapping;
 use vault::ids::{
@@ -32,35 +32,35 @@ use vault::section::{
 };
 use vault::shares::{Dropped, Mark};
 use vault::wanted::{
-    Accepted, Authority, Desired, Listing, Record, RecordSeen, Refused, Released, Want, Wish,
+    Accepted, Authority, Desired, Listing, NotTaken, Record, RecordSeen, Released, Want, Wish,
 };
 
 const USER: VaultId = VaultId(uuid::Uuid::from_u128(5));
 const DEVICE: DeviceId = DeviceId(uuid::Uuid::from_u128(0xd));
 const AES: Encryption = Encryption::Aes256Xts;
 const NODE: Node = Node {
-    tpm: Tpm::Present { table: TableSeen::Open, pcrs: true },
+    tpm: TpmSeen::Present { table: TableSeen::Open, pcrs: true },
     measured: true,
     past: Past::NOTHING,
     escrow: Escrow::Nothing,
     since_boot: SinceBoot(Duration::ZERO),
 };
 const TABLE_LOST: Node = Node {
-    tpm: Tpm::Present { table: TableSeen::Lost, pcrs: true },
+    tpm: TpmSeen::Present { table: TableSeen::Lost, pcrs: true },
     measured: true,
     past: Past::NOTHING,
     escrow: Escrow::Nothing,
     since_boot: SinceBoot(Duration::ZERO),
 };
 const NO_TPM: Node = Node {
-    tpm: Tpm::Absent,
+    tpm: TpmSeen::Absent,
     measured: false,
     past: Past::NOTHING,
     escrow: Escrow::Nothing,
     since_boot: SinceBoot(Duration::ZERO),
 };
 const TPM_NOT_HEARD: Node = Node {
-    tpm: Tpm::Unknown,
+    tpm: TpmSeen::Unknown,
     measured: false,
     past: Past::NOTHING,
     escrow: Escrow::Nothing,

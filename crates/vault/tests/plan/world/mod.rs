@@ -22,7 +22,7 @@ use leases::{LEASE, Truth};
 use vault::belief::{Answer, Belief, Beside, Kept};
 use vault::condition::{
     Dir, Escrow, Hint, Key, Keys, MetaCopy, Node, OpenedBy, Past, Place as CopyPlace, Seen, ShareKey, Staged,
-    State, TableSeen, Tpm, Upcoming,
+    State, TableSeen, TpmSeen, Upcoming,
 };
 use vault::custody::Wrapping;
 use vault::ids::{

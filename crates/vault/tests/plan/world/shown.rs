@@ -5,10 +5,10 @@ use super::*;
 impl World {
     pub(super) fn node(&self) -> Node {
         let tpm = match self.has_tpm {
-            true if self.silent => Tpm::Unknown,
-            true if self.table_lost => Tpm::Present { table: TableSeen::Lost, pcrs: self.pcrs },
-            true => Tpm::Present { table: TableSeen::Open, pcrs: self.gives_pcrs() },
-            false => Tpm::Absent,
+            true if self.silent => TpmSeen::Unknown,
+            true if self.table_lost => TpmSeen::Present { table: TableSeen::Lost, pcrs: self.pcrs },
+            true => TpmSeen::Present { table: TableSeen::Open, pcrs: self.gives_pcrs() },
+            false => TpmSeen::Absent,
         };
         let Disk { dropped, roots, .. } = &self.disk;
         let (others, rescued) = (roots.others.is_some(), self.memory.rescued);

@@ -13,7 +13,7 @@ use wire::{ControllerCerts, DecodeError, Validity};
 
 /// Why a configuration was refused: nothing of it is used, and what was in force stays.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Refused {
+pub(crate) enum NotVerified {
     /// The certificates.
     #[error("the controller's certificates")]
     Certs(#[from] wire::certs::CertsError),
@@ -23,7 +23,7 @@ pub(crate) enum Refused {
 }
 
 /// Verifies a signed answer with the certificates that came with it, against the installed root certificate, PEM.
-pub(crate) fn verify(root_pem: &[u8], signed: Signed) -> Result<(Answer, OfEscrow), Refused> {
+pub(crate) fn verify(root_pem: &[u8], signed: Signed) -> Result<(Answer, OfEscrow), NotVerified> {
     let trusted = ControllerCerts::decode(&signed.certs)?.verify(root_pem, Validity::Ignored)?;
     let root = RootPin(trusted.root().0);
     let answer = SignedConfig::verify(&signed.envelope, &trusted)?;

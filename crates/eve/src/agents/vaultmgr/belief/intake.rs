@@ -12,7 +12,7 @@ use crate::agents::vaultmgr::belief::config::verify;
 use crate::agents::vaultmgr::belief::record::{self, RecordError};
 use crate::agents::vaultmgr::belief::ring::Ring;
 use crate::agents::vaultmgr::generation::roots::{NoPcrs, Tpmmgr};
-use crate::agents::vaultmgr::generation::shares::Shares;
+use crate::agents::vaultmgr::generation::shares::ShareStore;
 use crate::agents::vaultmgr::hands::crypt::Crypt;
 use crate::agents::vaultmgr::hands::prepare;
 use crate::agents::vaultmgr::manager::Manager;
@@ -85,7 +85,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             return;
         }
         let has_vaults = || prepare::has_vaults(&self.paths, &self.crypt);
-        match Shares::bring_up(&self.paths, &mut self.tpmmgr, has_vaults) {
+        match ShareStore::bring_up(&self.paths, &mut self.tpmmgr, has_vaults) {
             Ok(shares) => {
                 self.shares = Some(shares);
                 self.notes.settle(About::Roots);

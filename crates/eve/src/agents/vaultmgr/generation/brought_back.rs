@@ -11,7 +11,7 @@ use vault::plan::Known;
 
 use crate::agents::vaultmgr::generation::files::{keep_aside, write};
 use crate::agents::vaultmgr::generation::roots::Tpmmgr;
-use crate::agents::vaultmgr::generation::shares::{Shares, SharesError};
+use crate::agents::vaultmgr::generation::shares::{ShareStore, SharesError};
 use crate::agents::vaultmgr::hands::crypt::{Crypt, Found};
 use crate::agents::vaultmgr::manager::Manager;
 use crate::agents::vaultmgr::paths::Paths;
@@ -24,7 +24,7 @@ pub(crate) struct Hopeless {
     table: bool,
 }
 
-impl Shares {
+impl ShareStore {
     /// Puts the bundle's share table in place of the lost one, whose files are kept aside. After an error it is still lost.
     pub(crate) fn bring_back(
         &mut self,

@@ -2,7 +2,7 @@
 //!
 //! The order: both copies of the next table, durable; the next roots in the TPM, written and read back; the roots of before undefined; their table
 //! overwritten and unlinked. Before the second of these the old generation is in force, and after it the new one, whole: until the old roots are gone
-//! the new table is not changed (`Shares::change` refuses). A TPM that does not take the next roots costs the attempt, and nothing else.
+//! the new table is not changed (`ShareStore::change` refuses). A TPM that does not take the next roots costs the attempt, and nothing else.
 //!
 //! Where a bundle may be in escrow the next generation is made in memory first, and begins when the controller holds its bundle
 //! (`generation/upcoming.rs`).
@@ -15,7 +15,7 @@ use vault::shares::Table;
 
 use crate::agents::vaultmgr::generation::files::{folders, write};
 use crate::agents::vaultmgr::generation::roots::Tpmmgr;
-use crate::agents::vaultmgr::generation::shares::{Shares, SharesError};
+use crate::agents::vaultmgr::generation::shares::{ShareStore, SharesError};
 use crate::agents::vaultmgr::paths::Paths;
 
 /// What is left of generations that ended, or that never came into force.
@@ -36,7 +36,7 @@ impl Left {
     }
 }
 
-impl Shares {
+impl ShareStore {
     /// Ends the generation in force. After an error the old one or the new one is in force, whole, and what is left of the other is known.
     pub(crate) fn next_generation(
         &mut self,

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::io;
 
 use fscrypt::scrub;
-use vault::condition::{Escrow, Node, Past, ShareKey, TableSeen, Tpm};
+use vault::condition::{Escrow, Node, Past, ShareKey, TableSeen, TpmSeen};
 use vault::escrow::restore::OtherTable;
 use vault::ids::{Generation, VaultId};
 use vault::lease::SinceBoot;
@@ -87,7 +87,7 @@ pub(crate) enum SharesError {
 
 /// The table, when it is open, and the keys, when they could be read.
 #[derive(Debug, Default)]
-pub(crate) struct Shares {
+pub(crate) struct ShareStore {
     pub(super) keys: Option<RootKeys>,
     pub(super) table: Option<Table>,
     /// What is left beside the generation in force.
@@ -112,7 +112,7 @@ pub(super) fn nonce() -> Result<Nonce, SharesError> {
     random(&mut bytes).map(|()| Nonce(bytes))
 }
 
-impl Shares {
+impl ShareStore {
     /// Reads the roots and the table; on a first boot, or one cut short, makes both.
     ///
     /// # Errors
@@ -208,9 +208,9 @@ impl Shares {
     }
 
     /// The node's TPM, as plans see it.
-    pub(crate) fn tpm(&self) -> Tpm {
+    pub(crate) fn tpm(&self) -> TpmSeen {
         let table = if self.table.is_some() { TableSeen::Open } else { TableSeen::Lost };
-        Tpm::Present { table, pcrs: self.keys.as_ref().is_some_and(|keys| keys.pcrs.is_ok()) }
+        TpmSeen::Present { table, pcrs: self.keys.as_ref().is_some_and(|keys| keys.pcrs.is_ok()) }
     }
 
     /// Why the root that is bound to PCRs is not at hand, while it is not.
@@ -354,11 +354,11 @@ impl Shares {
 }
 
 /// The node, as plans see it, at no time in particular; without a TPM there are no shares.
-pub(crate) fn node(shares: Option<&Shares>, absent: bool, measured: bool, setback: bool) -> Node {
+pub(crate) fn node(shares: Option<&ShareStore>, absent: bool, measured: bool, setback: bool) -> Node {
     let tpm = match (shares, absent) {
         (Some(shares), _) => shares.tpm(),
-        (None, true) => Tpm::Absent,
-        (None, false) => Tpm::Unknown,
+        (None, true) => TpmSeen::Absent,
+        (None, false) => TpmSeen::Unknown,
     };
     let past = shares.map_or(Past::NOTHING, |shares| shares.past(setback));
     Node { tpm, measured, past, escrow: Escrow::Nothing, since_boot: SinceBoot::default() }

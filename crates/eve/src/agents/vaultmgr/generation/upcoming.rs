@@ -11,7 +11,7 @@ use vault::section::{BySeal, Seal};
 use vault::shares::{Nonce, Table};
 
 use crate::agents::vaultmgr::generation::roots::{NoPcrs, RootKeys};
-use crate::agents::vaultmgr::generation::shares::{Shares, SharesError, nonce, random};
+use crate::agents::vaultmgr::generation::shares::{ShareStore, SharesError, nonce, random};
 use crate::agents::vaultmgr::paths::Paths;
 
 /// Key files by vault.
@@ -29,7 +29,7 @@ pub(super) struct Made {
     from_edition: u64,
 }
 
-impl Shares {
+impl ShareStore {
     /// Makes it, of the table as it is now.
     pub(crate) fn prepare(&mut self) -> Result<(), SharesError> {
         self.upcoming = Some(Box::new(self.make_upcoming()?));

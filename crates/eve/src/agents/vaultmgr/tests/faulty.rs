@@ -68,10 +68,10 @@ enum Kind {
 
 /// What is to go wrong, shared by a test and the kernel before which it was put.
 #[derive(Clone, Default)]
-pub(super) struct Calls(Rc<RefCell<State>>, Rc<Cell<Duration>>);
+pub(super) struct Calls(Rc<RefCell<Tally>>, Rc<Cell<Duration>>);
 
 #[derive(Default)]
-struct State {
+struct Tally {
     plan: Option<(Fault, usize)>,
     count: usize,
     met: Option<&'static str>,
@@ -80,7 +80,7 @@ struct State {
 impl Calls {
     /// From now on this goes wrong.
     pub(super) fn fail(&self, fault: Fault, nth: usize) {
-        *self.0.borrow_mut() = State { plan: Some((fault, nth)), ..State::default() };
+        *self.0.borrow_mut() = Tally { plan: Some((fault, nth)), ..Tally::default() };
     }
 
     /// So much time passes.

@@ -9,7 +9,7 @@ use vault::wanted::Authority;
 
 use super::controller::{BERLIN, Controller, Line, certs, golden};
 use super::node::Node;
-use crate::agents::vaultmgr::belief::config::{Refused, verify};
+use crate::agents::vaultmgr::belief::config::{NotVerified, verify};
 
 fn envelope() -> Vec<u8> {
     Controller::new().section(SessionKey([9; 32]), &[])
@@ -24,7 +24,7 @@ fn if6_what_is_not_signed_under_the_installed_root_is_refused() {
     };
     let answer = ask(&root_pem, &envelope(), &certs()).expect("right");
     assert!(matches!(answer.0.said, Said::Section(..)));
-    assert!(matches!(ask(b"", &envelope(), &certs()), Err(Refused::Certs(_))));
+    assert!(matches!(ask(b"", &envelope(), &certs()), Err(NotVerified::Certs(_))));
     let mut flipped = envelope();
     let middle = flipped.len() / 2;
     flipped[middle] ^= 1;

@@ -5,7 +5,7 @@ use std::io;
 
 use vault::belief::Heard;
 use vault::condition::{Key, OpenedBy, Place};
-use vault::custody::{Shares as CustodyShares, Wrapping, wrapping_secret};
+use vault::custody::{Shares, Wrapping, wrapping_secret};
 use vault::ids::VaultId;
 use vault::plan::{Act, NodeStep, Step};
 use vault::secret::WrappingSecret;
@@ -13,7 +13,7 @@ use vault::section::Encryption;
 
 use crate::agents::vaultmgr::belief::record;
 use crate::agents::vaultmgr::generation::roots::Tpmmgr;
-use crate::agents::vaultmgr::generation::shares::{Shares, SharesError};
+use crate::agents::vaultmgr::generation::shares::{ShareStore, SharesError};
 use crate::agents::vaultmgr::hands::crypt::{Crypt, CryptError, KeyId};
 use crate::agents::vaultmgr::hands::holders;
 use crate::agents::vaultmgr::hands::movein::MoveError;
@@ -115,7 +115,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
 
     pub(super) fn change_shares(
         &mut self,
-        change: impl FnOnce(&mut Shares, &crate::agents::vaultmgr::paths::Paths) -> Result<(), SharesError>,
+        change: impl FnOnce(&mut ShareStore, &crate::agents::vaultmgr::paths::Paths) -> Result<(), SharesError>,
     ) -> Result<(), StepError> {
         let shares = self.shares.as_mut().ok_or(StepError::KeyGone)?;
         Ok(change(shares, &self.paths)?)
@@ -273,11 +273,9 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         let share = |seal| Ok::<_, StepError>(shares.ok_or(StepError::KeyGone)?.share(id, seal)?);
         let key = |epoch| self.ring.key(id, epoch).ok_or(StepError::KeyGone);
         Ok(match wrapping {
-            Wrapping::Tpm(seal) => wrapping_secret(id, CustodyShares::Tpm(&share(seal)?)),
-            Wrapping::Controller(epoch) => wrapping_secret(id, CustodyShares::Controller(key(epoch)?)),
-            Wrapping::Both(seal, epoch) => {
-                wrapping_secret(id, CustodyShares::Both(&share(seal)?, key(epoch)?))
-            }
+            Wrapping::Tpm(seal) => wrapping_secret(id, Shares::Tpm(&share(seal)?)),
+            Wrapping::Controller(epoch) => wrapping_secret(id, Shares::Controller(key(epoch)?)),
+            Wrapping::Both(seal, epoch) => wrapping_secret(id, Shares::Both(&share(seal)?, key(epoch)?)),
         })
     }
 }

@@ -39,7 +39,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
 
     /// Whether it need not be looked at for this: it was seen to be there, or its share says so.
     fn may_be_made(&self, id: VaultId) -> bool {
-        let seen = |shares: &crate::agents::vaultmgr::generation::shares::Shares| shares.seen(id);
+        let seen = |shares: &crate::agents::vaultmgr::generation::shares::ShareStore| shares.seen(id);
         let marks = self.shares.as_ref().map(seen).unwrap_or_default();
         let marked = [Seal::Tpm, Seal::Pcrs].into_iter().any(|seal| marks.of(seal) == Some(Mark::Made));
         marked || self.slots.get(&id).is_some_and(|slot| slot.sight.seen.is_vault() && !slot.unseen)
