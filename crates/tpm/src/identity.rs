@@ -139,9 +139,10 @@ impl Shell {
             return Ok(Place::Foreign);
         }
         let found = key_public(&public)?;
-        match qualified.value() == qualified_name(spec.hierarchy, &found.name) {
-            true => Ok(Place::Ours(key, found)),
-            false => Ok(Place::Foreign),
+        if qualified.value() == qualified_name(spec.hierarchy, &found.name) {
+            Ok(Place::Ours(key, found))
+        } else {
+            Ok(Place::Foreign)
         }
     }
 

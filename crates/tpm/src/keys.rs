@@ -99,9 +99,10 @@ impl KeySpec {
 
     /// What TPM2_CreatePrimary is given; deterministic, so the same TPM makes the same key again.
     pub(crate) fn template(&self) -> tss_esapi::Result<Public> {
-        let scheme = match self.signs {
-            true => EccScheme::EcDsa(HashScheme::new(HashingAlgorithm::Sha256)),
-            false => EccScheme::Null,
+        let scheme = if self.signs {
+            EccScheme::EcDsa(HashScheme::new(HashingAlgorithm::Sha256))
+        } else {
+            EccScheme::Null
         };
         let parameters = PublicEccParametersBuilder::new()
             .with_ecc_scheme(scheme)

@@ -70,11 +70,12 @@ impl Shell {
         let public = self.run("NV_ReadPublic", |context| context.nv_read_public(handle));
         self.nv_close(handle)?;
         let (public, _) = public?;
-        match slot.is_ours(&public).map_err(|error| CommandError::new("NV_ReadPublic", error))? {
-            false => Ok(SlotState::Foreign),
-            true if public.attributes().written() => Ok(SlotState::Written),
-            true => Ok(SlotState::Unwritten),
-        }
+        let ours = slot.is_ours(&public).map_err(|error| CommandError::new("NV_ReadPublic", error))?;
+        Ok(match (ours, public.attributes().written()) {
+            (false, _) => SlotState::Foreign,
+            (true, true) => SlotState::Written,
+            (true, false) => SlotState::Unwritten,
+        })
     }
 
     /// Defines a slot and writes its record, in one session and one write.

@@ -92,10 +92,7 @@ impl Shell {
         let (found, root) =
             self.read_root(generation.slot_set(), kind).map_err(|error| fail(Some(Box::new(error))))?;
         // Both records are ours: nobody learns from the time that this takes.
-        match *record::encode_root(kind, found, &root) == record {
-            true => Ok(()),
-            false => Err(fail(None)),
-        }
+        if *record::encode_root(kind, found, &root) == record { Ok(()) } else { Err(fail(None)) }
     }
 
     /// Reads one root, and the generation it is of.

@@ -70,12 +70,13 @@ impl Shell {
         command: &'static str,
         f: impl FnOnce(&mut Context) -> tss_esapi::Result<T>,
     ) -> Result<T, TpmError> {
-        match self.owner_password()? {
-            false => Ok(self.run_open(command, f)?),
-            true => self.in_session(Secret::Neither, |shell, session| {
+        if self.owner_password()? {
+            self.in_session(Secret::Neither, |shell, session| {
                 let done = shell.run_with(command, Some(session), f);
                 done.map_err(|error| shell.of_the_owner(error))
-            }),
+            })
+        } else {
+            Ok(self.run_open(command, f)?)
         }
     }
 

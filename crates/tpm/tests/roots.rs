@@ -39,9 +39,10 @@ fn assert_reads(tpm: &mut Tpm, kind: RootKind, fill: u8) {
 fn both_roots_survive_clean_and_unclean_resets() {
     let (mut bench, ek) = with_roots();
     for clean in [true, false, false, true] {
-        match clean {
-            true => bench.swtpm.reset_clean().unwrap(),
-            false => bench.swtpm.kill9_restart().unwrap(),
+        if clean {
+            bench.swtpm.reset_clean().unwrap()
+        } else {
+            bench.swtpm.kill9_restart().unwrap()
         }
         bench.swtpm.extend_boot_state(&good()).unwrap();
         let mut tpm = bench.pinned(&ek);

@@ -37,14 +37,15 @@ pub(super) fn follow(bus: &Bus, json: bool) -> anyhow::Result<()> {
 
 fn line(topic: &str, text: &str, at: SystemTime, json: bool) -> String {
     let (at, text) = (humantime::format_rfc3339_millis(at), without_bytes(text));
-    match json {
-        true => {
-            format!("{}\n", plain(&json!({ "at": at.to_string(), "topic": topic, "text": text }).to_string()))
-        }
-        // Of most the value begins with the topic's name.
-        false if text.starts_with(topic) => format!("{at} {}\n", plain(&text)),
-        false => format!("{at} {topic} {}\n", plain(&text)),
+    if json {
+        return format!(
+            "{}\n",
+            plain(&json!({ "at": at.to_string(), "topic": topic, "text": text }).to_string())
+        );
     }
+    // Of most the value begins with the topic's name.
+    let name = if text.starts_with(topic) { String::new() } else { format!("{topic} ") };
+    format!("{at} {name}{}\n", plain(&text))
 }
 
 /// Longest list of bytes that is shown as such.

@@ -12,9 +12,10 @@ pub(super) fn text() -> String {
 fn of(agent: Agent) -> String {
     let row = agent.row();
     let caps: Vec<_> = row.caps.iter().map(ToString::to_string).collect();
-    let files = match row.privileged {
-        true => "all that its capabilities let it reach (no landlock)".to_owned(),
-        false => format!("reads {}; writes {}", row.reads.join(" "), row.writes.join(" ")),
+    let files = if row.privileged {
+        "all that its capabilities let it reach (no landlock)".to_owned()
+    } else {
+        format!("reads {}; writes {}", row.reads.join(" "), row.writes.join(" "))
     };
     let memory = if row.lock_memory { "locked" } else { "not locked" };
     format!(

@@ -159,9 +159,10 @@ fn only_a_file_of_ours_that_has_no_other_name_is_overwritten() {
         fs::hard_link(&victim, &leftover).unwrap();
         let outcome = meta.sweep();
         assert_eq!(fs::read_to_string(&victim).unwrap(), "of worth", "of user {owner}");
-        match swept {
-            true => outcome.expect("its name is taken away"),
-            false => assert!(matches!(outcome, Err(MetaError::Unsafe { .. })), "{outcome:?}"),
+        if swept {
+            outcome.expect("its name is taken away")
+        } else {
+            assert!(matches!(outcome, Err(MetaError::Unsafe { .. })), "{outcome:?}")
         }
     }
     fs::remove_file(&victim).unwrap();

@@ -87,15 +87,16 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         let view = View { id, wish: &wish, seen, keys, node: &node, setbacks: *setbacks };
         let slot = self.slots.get(&id);
         let past = slot.map(VaultMemory::remembered).unwrap_or_default();
-        let no_pcrs = self.shares.as_ref().and_then(Shares::without_pcrs);
+        let no_pcrs = self.shares.as_ref().and_then(ShareStore::without_pcrs);
         let no_pcrs = no_pcrs.map(|why| why as &dyn Display);
         let reasons = Reasons { no_pcrs, hold: self.hold };
         let mut report = report(&view, self.belief.desired().name(id), &next, past, reasons);
         let facts = slot.map(|slot| slot.facts.clone()).unwrap_or_default();
         let left = slot.map(|slot| slot.left.clone()).unwrap_or_default();
-        match *unseen {
-            true => report.detail = facts,
-            false => report.detail.extend(facts.into_iter().chain(left)),
+        if *unseen {
+            report.detail = facts
+        } else {
+            report.detail.extend(facts.into_iter().chain(left))
         }
         whole(self.with_progress(report))
     }

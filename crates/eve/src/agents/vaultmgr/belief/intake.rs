@@ -263,9 +263,10 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         self.hear_leases(section);
         let lines: Vec<String> =
             errors.iter().map(|(vault, error)| format!("vault {vault}: {error}")).collect();
-        match lines.is_empty() {
-            true => self.notes.settle(About::Keys),
-            false => self.notes.tell(About::Keys, lines.join("; ")),
+        if lines.is_empty() {
+            self.notes.settle(About::Keys)
+        } else {
+            self.notes.tell(About::Keys, lines.join("; "))
         }
     }
 
@@ -305,6 +306,9 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
                 !kept.agrees_with(&answer) || self.belief.is_of_another_node(&answer)
             })
         };
-        if kept.as_ref().is_some_and(damaged) { Err(RecordError::Contradicted) } else { Ok(kept) }
+        if kept.as_ref().is_some_and(damaged) {
+            return Err(RecordError::Contradicted);
+        }
+        Ok(kept)
     }
 }

@@ -46,9 +46,10 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     /// Whether the bundle is to be asked back for files.
     pub(crate) fn asks_for_files(&self) -> bool {
         let node = self.node();
-        match node.table_lost() {
-            true => self.gives_root() && !self.hopeless.table,
-            false => asks_for_files(self.belief.desired(), &self.hoped_for(), &node),
+        if node.table_lost() {
+            self.gives_root() && !self.hopeless.table
+        } else {
+            asks_for_files(self.belief.desired(), &self.hoped_for(), &node)
         }
     }
 

@@ -314,9 +314,12 @@ impl ShareStore {
 
     /// Marks vaults as made, all in one writing of the table, or none.
     pub(crate) fn mark_made(&mut self, paths: &Paths, vaults: &[VaultId]) -> Result<(), SharesError> {
-        self.change(paths, |table, _| match vaults.iter().all(|vault| table.mark_made(*vault)) {
-            true => Ok(()),
-            false => Err(OpenError::Absent.into()),
+        self.change(paths, |table, _| {
+            if vaults.iter().all(|vault| table.mark_made(*vault)) {
+                Ok(())
+            } else {
+                Err(OpenError::Absent.into())
+            }
         })
     }
 

@@ -18,10 +18,10 @@ pub(crate) fn read(path: &Path, max: usize) -> io::Result<Option<Vec<u8>>> {
     // Room at once, and for the byte that is not there: then two reads tell all of it.
     let mut bytes = Vec::with_capacity(max.min(usize::try_from(found.len()).unwrap_or(max)) + 1);
     file.take(max as u64 + 1).read_to_end(&mut bytes)?;
-    match bytes.len() > max {
-        true => Err(io::Error::new(io::ErrorKind::InvalidData, "longer than such a file ever is")),
-        false => Ok(Some(bytes)),
+    if bytes.len() > max {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "longer than such a file ever is"));
     }
+    Ok(Some(bytes))
 }
 
 /// Opens for reading, never through a link, and never waiting for a pipe.

@@ -19,13 +19,13 @@ pub(crate) fn none_at(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         other => other?.join(path.file_name().ok_or(io::ErrorKind::InvalidInput)?),
     };
-    match Table::read(Path::new("/proc/self/mountinfo"))?.0.iter().any(|mount| mount.point.starts_with(&real))
-    {
-        true => {
-            Err(io::Error::new(io::ErrorKind::ResourceBusy, "something is mounted inside; unmount it first"))
-        }
-        false => Ok(()),
+    if Table::read(Path::new("/proc/self/mountinfo"))?.0.iter().any(|mount| mount.point.starts_with(&real)) {
+        return Err(io::Error::new(
+            io::ErrorKind::ResourceBusy,
+            "something is mounted inside; unmount it first",
+        ));
     }
+    Ok(())
 }
 
 /// Whether something is mounted there, be it the same filesystem as around it. Where that can't be found out it counts as mounted.

@@ -92,9 +92,10 @@ fn key_files_come_back_and_open_their_vault() {
         let (mut node, mut controller) = with_data(&line);
         let (escrowed, paths) = (bundle(&node), all_key_files(&node, BERLIN));
         node.manager = None;
-        match damaged {
-            true => paths.iter().for_each(|path| std::fs::write(path, b"damage").expect("writes")),
-            false => wipe(&paths),
+        if damaged {
+            paths.iter().for_each(|path| std::fs::write(path, b"damage").expect("writes"))
+        } else {
+            wipe(&paths)
         }
         node.disk.sync();
         node.reboot();

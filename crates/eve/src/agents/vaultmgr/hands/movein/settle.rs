@@ -116,11 +116,13 @@ impl Judging<'_> {
     }
 
     fn one(&mut self, from: &Folder, to: Option<&Folder>, name: &CStr, entry: &Entry) {
-        let away =
-            is_settled(entry).and_then(|()| self.is_in(to, name, entry)).and_then(|is_in| match is_in {
-                true => closed(entry).and_then(|()| self.put_away(from, name, entry)).map(|()| true),
-                false => Ok(false),
-            });
+        let away = is_settled(entry).and_then(|()| self.is_in(to, name, entry)).and_then(|is_in| {
+            if is_in {
+                closed(entry).and_then(|()| self.put_away(from, name, entry)).map(|()| true)
+            } else {
+                Ok(false)
+            }
+        });
         match away {
             Ok(true) => {}
             Ok(false) => self.left.add(shown(&entry.path)),
@@ -212,8 +214,8 @@ fn is_settled(entry: &Entry) -> Result<(), Trouble> {
     if entry.kind() != Kind::File {
         return Ok(());
     }
-    match entry.has_writers().map_err(Trouble::of(&entry.path, HELD_UNKNOWN))? {
-        true => Err(Trouble::new(&entry.path, HELD)),
-        false => Ok(()),
+    if entry.has_writers().map_err(Trouble::of(&entry.path, HELD_UNKNOWN))? {
+        return Err(Trouble::new(&entry.path, HELD));
     }
+    Ok(())
 }

@@ -63,10 +63,10 @@ impl Survey {
     pub(super) fn fits(&self, path: &Path) -> Result<(), MoveError> {
         let disk = rustix::fs::statvfs(path).map_err(std::io::Error::from)?;
         let free = disk.f_bavail * disk.f_frsize;
-        match self.bytes > free {
-            true => Err(MoveError::NoRoom { needs: size(self.bytes), free: size(free) }),
-            false => Ok(()),
+        if self.bytes > free {
+            return Err(MoveError::NoRoom { needs: size(self.bytes), free: size(free) });
         }
+        Ok(())
     }
 
     /// Refuses while somebody could write to one of them though its name leads elsewhere: through an open file, or from a folder

@@ -93,12 +93,10 @@ impl Folder {
     pub(crate) fn into(&self, name: &CStr, entry: &Entry) -> Result<Self, Trouble> {
         let folder = self.folder(name)?;
         let now = folder.stat()?;
-        match now.stx_ino == entry.stat.stx_ino {
-            true => Ok(folder),
-            false => Err(Trouble::new(
-                &folder.path,
-                "was exchanged while it was looked at; stop what writes there",
-            )),
+        if now.stx_ino == entry.stat.stx_ino {
+            Ok(folder)
+        } else {
+            Err(Trouble::new(&folder.path, "was exchanged while it was looked at; stop what writes there"))
         }
     }
 
@@ -145,10 +143,7 @@ impl Folder {
 
     fn open_by_steps(&self, name: &CStr, flags: OFlags) -> io::Result<OwnedFd> {
         let fd = rustix::fs::openat(&self.fd, name, flags, Mode::empty())?;
-        match mount_of(fd.as_fd())? == mount_of(self.fd.as_fd())? {
-            true => Ok(fd),
-            false => Err(Errno::XDEV.into()),
-        }
+        if mount_of(fd.as_fd())? == mount_of(self.fd.as_fd())? { Ok(fd) } else { Err(Errno::XDEV.into()) }
     }
 }
 

@@ -137,10 +137,10 @@ fn closed_to_others(entry: &Entry) -> Result<(), Trouble> {
     if !entry.is_fixed() {
         entry.take().map_err(Trouble::of(&entry.path, NOT_WIPED))?;
     }
-    match entry.has_writers().map_err(Trouble::of(&entry.path, HELD_UNKNOWN))? {
-        true => Err(Trouble::new(&entry.path, HELD)),
-        false => Ok(()),
+    if entry.has_writers().map_err(Trouble::of(&entry.path, HELD_UNKNOWN))? {
+        return Err(Trouble::new(&entry.path, HELD));
     }
+    Ok(())
 }
 
 /// Another user's file is made ours first: vaultmgr may change owners, and may not write past them.

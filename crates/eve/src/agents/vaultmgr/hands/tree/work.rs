@@ -41,10 +41,10 @@ impl Work {
         while self.gate.is_shut() && !self.stop.load(Relaxed) {
             std::thread::yield_now();
         }
-        match self.stop.load(Relaxed) {
-            true => Err(io::Error::other("stopped in the middle; it is resumed")),
-            false => Ok(()),
+        if self.stop.load(Relaxed) {
+            return Err(io::Error::other("stopped in the middle; it is resumed"));
         }
+        Ok(())
     }
     pub(super) fn moved(&self, bytes: u64) {
         self.bytes.fetch_add(bytes, Relaxed);

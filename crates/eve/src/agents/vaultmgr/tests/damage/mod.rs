@@ -72,9 +72,10 @@ fn files(node: &Node) -> Files {
     let mut found = Files::new();
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).expect("lists").map(|entry| entry.expect("one").path()) {
-            match entry.is_dir() {
-                true => folders.push(entry),
-                false => drop(found.insert(entry.clone(), std::fs::read(&entry).expect("reads"))),
+            if entry.is_dir() {
+                folders.push(entry)
+            } else {
+                drop(found.insert(entry.clone(), std::fs::read(&entry).expect("reads")))
             }
         }
     }
