@@ -154,10 +154,13 @@ impl Scene {
         assert_eq!(refused, Some(ENOKEY), "{vault}");
     }
 
-    /// The epoch that a vault is at, by the node.
+    /// The epoch that a vault is at, by the node; none where it has none (yet).
+    ///
+    /// # Panics
+    /// The node has no such vault, or does not answer.
     #[must_use]
     pub fn epoch(&self, vault: &str) -> Option<u64> {
-        self.node.vault(vault)?["epoch"].as_u64()
+        self.node.vault(vault).expect("the node tells of the vault")["epoch"].as_u64()
     }
 
     /// Waits until the controller has been told of a vault what holds here; returns the report, as `evc describe vault` shows it.

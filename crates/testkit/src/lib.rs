@@ -10,6 +10,7 @@ pub mod mounts;
 pub mod node;
 mod process;
 pub mod swtpm;
+mod vaults;
 pub mod vm;
 pub mod wait;
 

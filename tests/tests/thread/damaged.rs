@@ -148,7 +148,8 @@ impl Nodes {
                 node.until_vault(vault, "unlocked").unwrap_or_else(|error| panic!("{when}: {error}"));
             } else {
                 // One whose name stands in the Config Vault alone is not known by it.
-                let open = node.vault(vault).is_some_and(|vault| vault["state"] == "unlocked");
+                let open =
+                    node.vault_if_any(vault).unwrap().is_some_and(|vault| vault["state"] == "unlocked");
                 assert!(!open, "{when}: {vault}");
             }
         }

@@ -69,7 +69,7 @@ fn a_lock_by_root_holds_when_vaultmgr_or_all_of_eve_dies() {
     let before = scene.kill("vaultmgr").unwrap();
     wait::until("vaultmgr", || scene.node.agent_pid("vaultmgr").ok().filter(|pid| *pid != before)).unwrap();
     let settled =
-        |scene: &Scene| scene.node.vault("config").is_some_and(|config| config["state"] == "unlocked");
+        |scene: &Scene| scene.node.vault_seen("config").is_some_and(|config| config["state"] == "unlocked");
     wait::until("the vaults", || settled(&scene).then_some(())).unwrap();
     // The controller's word comes after that, and is not enough.
     scene.vault_with_data("safe", TPM).unwrap();

@@ -43,7 +43,7 @@ fn cut_once(scene: &mut Scene, round: u32) {
     scene.node.on().unwrap();
     whole(scene, &round);
     scene.node.until_vault_is("till", &round, |vault| vault["epoch"] == before + 1).unwrap();
-    wait::within(PATIENCE, &round, || removed(scene, &gone).then_some(())).unwrap();
+    wait::within(PATIENCE, &round, || scene.node.is_gone(&gone).ok()?.then_some(())).unwrap();
     taken(scene, &round);
 }
 
@@ -55,12 +55,6 @@ fn whole(scene: &mut Scene, round: &str) {
             .unwrap_or_else(|error| panic!("{vault}, {round}: {error:#}"));
         assert!(scene.has_data(vault).unwrap(), "{vault}, {round}");
     }
-}
-
-/// The node says so itself: its list is there, and has it no more.
-fn removed(scene: &mut Scene, vault: &str) -> bool {
-    scene.node.vault("alone").is_some()
-        && scene.node.vault(vault).is_none_or(|vault| vault["state"] == "removed")
 }
 
 /// The next rotation may be ordered.

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use serde_json::Value;
 
 use super::Node;
+use crate::vaults::{Asked, LIST};
 use crate::wait;
 
 impl Node {
@@ -21,27 +22,38 @@ impl Node {
             .with_context(|| String::from_utf8_lossy(&told.stderr).into_owned())
     }
 
-    /// A vault of `eve vault list --output json`; none, too, while the node does not answer.
+    /// A vault, as the node says it once it answers.
+    ///
+    /// # Errors
+    /// It says that it has none of this name, or does not answer in all the time that anything may take.
+    pub fn vault(&self, name: &str) -> Result<Value> {
+        self.vaults().vault(name)
+    }
+
+    /// The same of one that may be unknown to it.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub fn vault_if_any(&self, name: &str) -> Result<Option<Value>> {
+        self.vaults().answer(name)
+    }
+
+    /// A vault, asked for once; none, too, when the node does not answer. For waits only, and for a node that is off.
     #[must_use]
-    pub fn vault(&self, name: &str) -> Option<Value> {
-        self.vaults().ok()?.into_iter().find(|vault| vault["name"] == name)
+    pub fn vault_seen(&self, name: &str) -> Option<Value> {
+        self.vaults().seen(name)
     }
 
-    fn vaults(&self) -> Result<Vec<Value>> {
-        let mut listed: Value = serde_json::from_str(&self.run(&["vault", "list", "--output", "json"])?)?;
-        match listed["vaults"].take() {
-            Value::Array(vaults) => Ok(vaults),
-            other => bail!("no list of vaults: {other}"),
-        }
+    fn vaults(&self) -> Asked<impl FnMut() -> Result<String> + '_> {
+        Asked::by(wait::PATIENCE, || self.run(&LIST))
     }
 
-    /// Whether the node, asked, says that a vault is not there or was removed.
+    /// Whether the node, asked once, says that a vault is not there or was removed.
     ///
     /// # Errors
     /// It does not answer: then nobody knows.
     pub fn is_gone(&self, name: &str) -> Result<bool> {
-        let vaults = self.vaults()?;
-        Ok(vaults.iter().filter(|vault| vault["name"] == name).all(|vault| vault["state"] == "removed"))
+        self.vaults().is_gone(name)
     }
 
     /// Waits until a vault is in a state (`unlocked`, `locked`, ...); returns it.
@@ -62,9 +74,9 @@ impl Node {
         what: &str,
         holds: impl Fn(&Value) -> bool,
     ) -> Result<Value> {
-        let found = wait::until(&format!("vault {name}: {what}"), || self.vault(name).filter(&holds));
+        let found = self.vaults().until(name, what, holds);
         self.alive()?;
-        found.with_context(|| format!("vault {name} is {:?}", self.vault(name)))
+        found
     }
 
     /// Waits until the node says that a vault is not there any more.
@@ -88,7 +100,7 @@ impl Node {
             "config" => Ok(persist.join("config")),
             "image" => Ok(persist.join("img")),
             _ => {
-                let vault = self.vault(name).with_context(|| format!("no vault {name} on this node"))?;
+                let vault = self.vault(name)?;
                 let id = vault["id"].as_str().context("a vault without an id")?;
                 Ok(persist.join("vaults").join(id))
             }

@@ -1,22 +1,41 @@
-//! What the node in a VM says of itself, by `eve vault list`.
+//! What the node in a VM says of its vaults.
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde_json::Value;
 
 use super::VmNode;
-use crate::wait;
+use crate::vaults::{Asked, LIST};
 
 /// The longest that a vault may take to come about. Everything is emulated, and the machine around it may be loaded.
 const PATIENCE: Duration = Duration::from_secs(240);
 
 impl VmNode {
-    /// A vault of `eve vault list --output json`; none, too, while the node does not answer.
-    pub fn vault(&mut self, name: &str) -> Option<Value> {
-        let printed = self.shell("eve vault list --output json 2> /dev/null").ok()?;
-        let listed: Value = serde_json::from_str(&printed).ok()?;
-        listed["vaults"].as_array()?.iter().find(|vault| vault["name"] == name).cloned()
+    /// A vault, as the node says it once it answers.
+    ///
+    /// # Errors
+    /// It says that it has none of this name, or does not answer in all the time that a vault may take.
+    pub fn vault(&mut self, name: &str) -> Result<Value> {
+        self.vaults().vault(name)
+    }
+
+    /// A vault, asked for once; none, too, when the node does not answer. For waits only.
+    pub fn vault_seen(&mut self, name: &str) -> Option<Value> {
+        self.vaults().seen(name)
+    }
+
+    fn vaults(&mut self) -> Asked<impl FnMut() -> Result<String> + '_> {
+        let list = format!("eve {} 2> /dev/null", LIST.join(" "));
+        Asked::by(PATIENCE, move || self.shell(&list))
+    }
+
+    /// Whether the node, asked once, says that a vault is not there or was removed.
+    ///
+    /// # Errors
+    /// It does not answer: then nobody knows.
+    pub fn is_gone(&mut self, name: &str) -> Result<bool> {
+        self.vaults().is_gone(name)
     }
 
     /// Waits until a vault is in a state (`unlocked`, `locked`, ...); returns it.
@@ -37,8 +56,6 @@ impl VmNode {
         what: &str,
         holds: impl Fn(&Value) -> bool,
     ) -> Result<Value> {
-        let what = format!("vault {name} of a node in a VM: {what}");
-        let found = wait::within(PATIENCE, &what, || self.vault(name).filter(&holds));
-        found.with_context(|| format!("it is {:?}", self.vault(name)))
+        self.vaults().until(name, what, holds)
     }
 }

@@ -77,7 +77,7 @@ impl Bench {
     fn new(folder: &Path, mounts: &OwnMounts, evc: &testkit::Evc, mut node: Node) -> Result<Self> {
         evc.apply(VAULTS)?;
         let files = [in_vault(&mut node, "till")?, in_vault(&mut node, "counter")?];
-        let till = node.vault("till").context("a vault")?["id"].as_str().context("an id")?.parse()?;
+        let till = node.vault("till")?["id"].as_str().context("an id")?.parse()?;
         let bus = Bus::visit(&node.root(), Agent::Operator);
         let persist = node.root().join("persist");
         let (peer, bare) = (Peer::new(folder, mounts, &persist)?, Bare::new(&persist)?);

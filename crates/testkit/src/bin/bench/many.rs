@@ -78,7 +78,7 @@ impl Loaded {
         evc.apply(&format!("kind: VaultPolicy\nname: p\ncustody: tpm\n{yaml}"))?;
         all_open(&node, vaults)?;
         let made = began.elapsed();
-        let id = node.vault("till-0").context("a vault")?["id"].as_str().context("an id")?.parse()?;
+        let id = node.vault("till-0")?["id"].as_str().context("an id")?.parse()?;
         // Its controller is not asked again: what a poll costs is no part of this.
         drop(evc);
         let (boot, cpu, call) = (Samples::default(), Samples::default(), Samples::default());

@@ -121,7 +121,7 @@ fn rebooted(teller: &mut Teller, Stage { node, goods, .. }: &mut Stage) -> Resul
 fn rotated(teller: &mut Teller, Stage { evc, node, goods }: &mut Stage) -> Result<()> {
     teller.chapter("4. A new key, with no data rewritten");
     let before = on_disk(node, goods)?;
-    let epoch = node.vault(VAULT).and_then(|vault| vault["epoch"].as_u64()).unwrap_or_default();
+    let epoch = node.vault(VAULT)?["epoch"].as_u64().unwrap_or_default();
     teller.step("evc rotate; the node wraps its 32-byte protector key anew", || {
         evc.run(&["rotate", "vault", VAULT, "--device", DEVICE])?;
         let newer = |vault: &serde_json::Value| vault["epoch"].as_u64() > Some(epoch);
