@@ -6,6 +6,7 @@ mod brought_back;
 mod carried_over;
 mod custody;
 mod damaged;
+mod data_path;
 mod defaults;
 mod disk_away;
 mod escrow;

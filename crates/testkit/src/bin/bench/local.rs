@@ -175,14 +175,14 @@ impl Peer {
 }
 
 /// A directory by the ioctls alone.
-struct Bare {
+pub(super) struct Bare {
     fs: File,
-    dir: PathBuf,
+    pub(super) dir: PathBuf,
     key: fscrypt::ContentKey,
 }
 
 impl Bare {
-    fn new(persist: &Path) -> Result<Self> {
+    pub(super) fn new(persist: &Path) -> Result<Self> {
         let (fs, dir) = (File::open(persist)?, persist.join("bare"));
         fs::create_dir(&dir)?;
         let key = fscrypt::ContentKey::init(|key| {

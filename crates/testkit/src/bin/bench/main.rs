@@ -7,6 +7,7 @@ mod builds;
 mod contest;
 mod controller;
 mod crowd;
+mod data;
 mod device;
 mod fleet;
 mod floor;
@@ -58,6 +59,8 @@ pub(crate) struct Args {
 pub(crate) enum Section {
     /// Unlock and lock, beside the fscrypt command.
     Local,
+    /// Reading and writing in an open vault.
+    Data,
     /// Change Key of a full vault and of a small one.
     Rekey,
     /// Boot with one vault and with many.
@@ -100,6 +103,7 @@ fn run(args: &Args) -> Result<bool> {
         std::fs::create_dir_all(&folder)?;
         match section {
             Section::Local => local::measure(&folder, &mounts, quick, &mut report)?,
+            Section::Data => data::measure(&folder, quick, &mut report)?,
             Section::Rekey => rekey::measure(&folder, quick, &mut report)?,
             Section::Boot => boot::measure(&folder, quick, &mut report)?,
             Section::Rest => rest::measure(&folder, quick, &mut report)?,
