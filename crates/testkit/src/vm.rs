@@ -39,12 +39,15 @@ pub struct Boot {
     pub extra: Vec<(String, String)>,
     /// Memory in MiB, below 2048.
     pub memory: u32,
+    /// What its clock says when it is turned on, as `1970-01-02T00:00:00`, UTC; the host's time where there is none.
+    pub clock: Option<&'static str>,
 }
 
 impl Default for Boot {
     fn default() -> Self {
-        let cmdline = "quiet panic=-1 init_on_free=1".to_owned();
-        Self { cmdline, kernel_tail: b"", extra: Vec::new(), memory: 512 }
+        // On a loaded machine the kernel's look at its timer can miss every tick, which it takes for a broken machine, and stops.
+        let cmdline = "quiet panic=-1 init_on_free=1 no_timer_check".to_owned();
+        Self { cmdline, kernel_tail: b"", extra: Vec::new(), memory: 512, clock: None }
     }
 }
 

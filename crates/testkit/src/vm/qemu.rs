@@ -90,6 +90,7 @@ fn command(dir: &Path, boot: &Boot, kernel: &Path, initrd: &Path) -> Command {
         ("-drive", format!("if=virtio,format=raw,file={}", at("disk.img"))),
         ("-drive", format!("if=virtio,format=raw,file={}", at("config.img"))),
         ("-append", format!("console=ttyS0 {}", boot.cmdline)),
+        ("-rtc", format!("base={}", boot.clock.unwrap_or("utc"))),
     ] {
         qemu.args([kind, &rest]);
     }
