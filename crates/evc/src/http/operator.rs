@@ -163,9 +163,10 @@ async fn end_other_tokens(Extension(app): Asks, headers: HeaderMap) -> Acted {
 
 async fn apply(Extension(app): Asks, Query(how): Query<Applying>, text: String) -> Acted<Vec<Applied>> {
     let applied = app.apply(&text, how.dry_run, now()).await?;
-    let words = match how.dry_run {
-        true => format!("dry run of {} documents: nothing changed", applied.len()),
-        false => applied.iter().map(words_of).collect::<Vec<_>>().join("; "),
+    let words = if how.dry_run {
+        format!("dry run of {} documents: nothing changed", applied.len())
+    } else {
+        applied.iter().map(words_of).collect::<Vec<_>>().join("; ")
     };
     Ok(Act::of(applied, words))
 }
