@@ -100,7 +100,7 @@ fn in_life(cause: &Refused) -> Code {
         Refused::Rotated(cause) => not_rotated(*cause),
         Refused::Recreated(NotRecreated::NotMissing) => Code::VaultNotMissing,
         Refused::Recreated(NotRecreated::NeverMade) => Code::VaultNotMade,
-        Refused::Recreated(NotRecreated::NoDisk) => Code::DiskNotThere,
+        Refused::Recreated(NotRecreated::NoDisk | NotRecreated::NotMounted) => Code::DiskNotThere,
         Refused::Adopted(cause) => not_adopted(cause),
         Refused::Rehomed(cause) => not_rehomed(*cause),
     }
