@@ -112,7 +112,7 @@ fn measured_state_is_held_against_approved_values() {
     assert_eq!(section(&device.poll(&evc).expect("an answer")), None, "rejected: withheld at once");
 }
 
-/// Issue 8, A: whatever is remembered of a device that polls without end, an operator's word on a reference value holds for its next poll.
+/// AC-5: whatever is remembered of a device that polls without end, an operator's word on a reference value holds for its next poll.
 #[test]
 fn a_rejected_reference_value_holds_for_the_very_next_poll() {
     let evc = Evc::start();
@@ -256,7 +256,7 @@ fn tpm_of(evc: &Evc) -> String {
     evc.act("GET", "/devices/edge-1", "")["device"]["tpm"].as_str().expect("text").to_owned()
 }
 
-/// Issue 7: evidence of the SHA-384 bank is learned and approved like any, told with its bank, and meets no value of the SHA-256 bank,
+/// AC-3: evidence of the SHA-384 bank is learned and approved like any, told with its bank, and meets no value of the SHA-256 bank,
 /// though each byte of it is the same.
 #[test]
 fn evidence_of_the_sha384_bank_is_learned_and_approved_in_that_bank() {

@@ -1,5 +1,5 @@
 //! Databases of builds of before (`vectors/README.md`): what they sealed is sealed anew for the default project, once, whole or not at all, and
-//! opens for no other (issue 7, A6; threat: who writes the database hands a vault's keys to another project).
+//! opens for no other (threats, Controller: who writes the database hands a vault's keys to another project).
 
 mod common;
 mod engines;

@@ -354,7 +354,7 @@ fn what_is_not_there_has_an_exit_code_of_its_own() {
     assert!(refused.stdout.is_empty());
 }
 
-/// Issue 8: what operators know from other tools, and what is left out, is answered with what to type, in the form of all errors.
+/// IF-1: what operators know from other tools, and what is left out, is answered with what to type, in the form of all errors.
 #[test]
 fn a_wrong_use_is_told_with_what_to_type() {
     let dir = tempfile::tempdir().expect("a folder");

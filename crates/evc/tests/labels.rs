@@ -109,7 +109,7 @@ fn what_does_not_fit_is_refused_whole() {
     }
 }
 
-/// Issue 8, A: a label and a rule hold for the very next poll.
+/// IF-1: a label and a rule hold for the very next poll.
 #[test]
 fn labels_and_rules_hold_for_the_very_next_poll() {
     let evc = Evc::start();

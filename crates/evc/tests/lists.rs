@@ -10,7 +10,7 @@ use evc::store::Scope;
 use vault::ids::DeviceId;
 use vault::report::State;
 use wire::attest::{AttestRequest, AttestResponse, EvidenceAnswer};
-use wire::info::{DeviceInfo, Info};
+use wire::info::{DeviceInfo, Info, NodeReport};
 
 const VAULT: &str = "kind: VaultPolicy\nname: p\ncustody: controller\n---\nkind: Vault\nname: payments\ndevice: edge-1\npolicy: p\n";
 
@@ -99,7 +99,7 @@ fn a_state_is_told_with_its_age_and_unknown_where_nobody_tells_it() {
     assert!(kept.contains("config") && kept.contains("image") && kept.contains("unknown since "), "{kept}");
 }
 
-/// Issue 8, A: what a node repeats is written once, and is as young as its last report all the same; a vault that it does not speak of any
+/// IF-2: what a node repeats is written once, and is as young as its last report all the same; a vault that it does not speak of any
 /// more ages from when it last did.
 #[test]
 fn what_is_repeated_is_not_written_and_stays_young() {
@@ -344,4 +344,39 @@ fn a_rule_is_described_with_its_devices_and_vaults() {
     assert!(document.contains(r#"devices: { "site": "berlin" }"#), "{document}");
     let unknown = shown(&evc, &["describe", "rule", "none"]);
     assert!(unknown.contains("rule `none` is not known") && unknown.contains("`evc get rules`"), "{unknown}");
+}
+
+/// Requirement IF-2, invariant 4: a disk that is not mounted is told of every vault on it, and none is made anew meanwhile.
+#[test]
+fn a_disk_that_is_not_mounted_is_told_of_user_vaults_and_none_is_made_anew() {
+    let evc = Evc::start();
+    let (device, section) = device_with_vault(&evc);
+    device.report(&evc, &section, 1);
+    let whole = device.info(&section, 1);
+    let node = whole.node.clone().expect("told");
+    let away = DeviceInfo {
+        vaults: vec![],
+        node: Some(NodeReport { counter: node.counter + 1000, disk_away: true, ..node.clone() }),
+        ..whole.clone()
+    };
+    reported_at(&evc, &away, now());
+    for args in [&["get", "vaults"][..], &["get", "vaults", "--device", "edge-1"], &["status"]] {
+        let told = line(&evc, args, "payments");
+        assert!(told.contains("the disk of persist is not there (was unlocked, "), "{args:?}: {told}");
+    }
+    let described = shown(&evc, &["describe", "vault", "payments", "--device", "edge-1"]);
+    assert!(described.contains("the disk of persist is not there"), "{described}");
+    let device_line = line(&evc, &["get", "devices"], "edge-1");
+    assert!(device_line.contains("the disk of persist is not there"), "{device_line}");
+    for new_disk in [&[][..], &["--new-disk"]] {
+        let recreate = ["recreate", "vault", "payments", "--device", "edge-1", "--confirm", "payments"];
+        let refused = shown(&evc, &[&recreate, new_disk].concat());
+        assert!(
+            refused.contains("is not mounted") && refused.contains("mount the disk on persist"),
+            "{refused}"
+        );
+    }
+    let back = DeviceInfo { node: Some(NodeReport { counter: node.counter + 2000, ..node }), ..whole };
+    reported_at(&evc, &back, now());
+    assert!(!shown(&evc, &["get", "vaults"]).contains("not there"), "it is mounted again");
 }

@@ -190,3 +190,86 @@ fn who_was_here_before_needs_no_full_handshake() {
     }
     assert_eq!(kind(&first), HandshakeKind::Resumed);
 }
+
+/// Lets this process have as many sockets as it may.
+fn many_sockets() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("read");
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).expect("set");
+}
+
+/// TCP connections from this machine's own address on which nothing is said, more than there is room for.
+fn crowd(evc: &Evc) -> Vec<std::net::TcpStream> {
+    let host = evc.url.strip_prefix("https://").expect("a URL");
+    (0..600).map(|_| std::net::TcpStream::connect(host).expect("connected")).collect()
+}
+
+/// Whether an operator's request is answered on a connection, which stays.
+fn is_answered(evc: &Evc, begun: &mut common::Begun) -> bool {
+    let token = &evc.token;
+    let asked =
+        write!(begun, "GET /api/v1/status HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n\r\n");
+    let mut bytes = [0; 4096];
+    let told = asked.and_then(|()| begun.flush()).and_then(|()| begun.read(&mut bytes));
+    told.is_ok_and(|length| bytes[..length].starts_with(b"HTTP/1.1 200"))
+}
+
+/// Threats, Controller: a crowd behind a proxy on the controller's machine, or a process there, keeps neither its operator out nor devices.
+#[test]
+fn a_crowd_from_this_machine_leaves_room_for_operators_and_devices() {
+    many_sockets();
+    let evc = Evc::start();
+    let mut device = polling(&evc, "edge-1");
+    let mut operator = evc.connect_from("127.0.0.1");
+    assert!(is_answered(&evc, &mut operator));
+    let crowds = [crowd(&evc), crowd(&evc)];
+    assert!(is_answered(&evc, &mut operator), "who was there stays");
+    assert!(is_answered(&evc, &mut evc.connect_from("127.0.0.1")), "who comes is let in");
+    assert!(device.poll(&evc).is_none(), "so is a device");
+    drop(crowds);
+}
+
+/// Threats, Controller: clients that ask for more than the kernel keeps, and read nothing of it.
+#[test]
+fn who_reads_no_answer_takes_no_room_from_others() {
+    many_sockets();
+    let evc = Evc::start();
+    let mut device = polling(&evc, "edge-1");
+    let client = evc.tls_client();
+    let asks = "GET /api/v2/edgedevice/certs HTTP/1.1\r\nhost: x\r\n\r\n".repeat(400);
+    let deaf: Vec<_> = (0..300)
+        .map(|_| {
+            let mut begun = evc.connect_as(client.clone(), "127.0.0.1");
+            begun.sock.set_write_timeout(Some(Duration::from_millis(200))).expect("set");
+            let _ = begun.write_all(asks.as_bytes()).and_then(|()| begun.flush());
+            begun
+        })
+        .collect();
+    assert!(device.poll(&evc).is_none(), "a device is answered");
+    assert!(is_answered(&evc, &mut evc.connect_from("127.0.0.1")), "an operator who comes too");
+    drop(deaf);
+}
+
+/// Threats, Controller: strangers who ask with wrong tokens, from an operator's own address, take none of his places.
+#[test]
+fn wrong_tokens_take_no_place_of_an_operators() {
+    let evc = Evc::start();
+    assert!(evc.apply(POLICY).is_array(), "his token is known from then on");
+    let slow = evc.occupy(Place::All);
+    let status = |token: &str| {
+        let mut begun = evc.connect_from("127.0.0.1");
+        write!(begun, "GET /api/v1/status HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n\r\n")
+            .expect("sent");
+        common::status(begun)
+    };
+    std::thread::scope(|scope| {
+        let wrong: Vec<_> = (0..17).map(|_| scope.spawn(|| status("wrong"))).collect();
+        until("strangers have all that they may", || wrong.iter().any(|asks| asks.is_finished()));
+        let own = scope.spawn(|| status(&evc.token));
+        std::thread::sleep(Duration::from_millis(200));
+        drop(slow);
+        assert_eq!(own.join().expect("ended"), Some(200));
+        let told: Vec<_> = wrong.into_iter().map(|asks| asks.join().expect("ended")).collect();
+        assert!(told.contains(&Some(503)) && told.contains(&Some(401)), "{told:?}");
+    });
+}

@@ -1,4 +1,4 @@
-//! Projects are tenants of one controller: what is of one is not there for an operator of another, whatever it is called (issue 7, A6).
+//! Projects are tenants of one controller: what is of one is not there for an operator of another, whatever it is called (UC-C; threats, Controller: one who asks for another's).
 //! No command makes one yet: here the token of a second one is written past the controller.
 
 mod common;

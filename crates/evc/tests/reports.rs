@@ -36,7 +36,7 @@ fn post(evc: &Evc, device: &Device, vaults: Vec<VaultLine>, notes: Vec<String>) 
         attestation: AttestationState::None,
         attestation_error: None,
         vaults,
-        node: Some(NodeReport { session, accepted: None, notes, counter }),
+        node: Some(NodeReport { session, accepted: None, notes, counter, disk_away: false }),
     };
     evc.post(&device.own("info"), &device.seal(&info.encode())).status
 }
@@ -77,6 +77,27 @@ fn one_devices_report_does_not_make_the_lists_long() {
     assert_eq!(own_of(&evc.act("GET", "/vaults", ""))["state"], "lock-incomplete");
 }
 
+/// IF-2: however long the lines of a node are, each is there, and its end with it: what to do stands there.
+#[test]
+fn if2_long_lines_of_a_node_keep_what_to_do_and_push_no_other_out() {
+    let evc = Evc::start();
+    let mut device = Device::onboarded(&evc, "edge-1");
+    device.attested(&evc);
+    let long = |n: usize| format!("{n}: /persist/img/{}: move it away", "\u{10ffff}".repeat(1000 + n));
+    let lines: Vec<_> = (0..20).map(long).chain(["the disk is away".to_owned()]).collect();
+    assert_eq!(post(&evc, &device, vec![line(CONFIG_VAULT, lines.clone())], lines), 201);
+    let told = evc.act("GET", "/devices/edge-1", "");
+    let told = told["device"]["report"]["notes"].as_array().expect("lines");
+    assert_eq!(told.len(), 21);
+    for (n, note) in told[..20].iter().map(|note| note.as_str().expect("text")).enumerate() {
+        assert!(
+            note.starts_with(&format!("{n}: /persist/img/")) && note.ends_with(": move it away"),
+            "{note}"
+        );
+    }
+    assert_eq!(told[20], "the disk is away");
+}
+
 /// IF-2: by what a node says that a vault was opened is told in the vault's view, in lists too.
 #[test]
 fn if2_what_a_vault_was_opened_by_is_shown() {
@@ -97,7 +118,7 @@ fn if2_what_a_vault_was_opened_by_is_shown() {
     assert_eq!(shown(&evc)["by"], "controller-key");
 }
 
-/// Issue 7, A3: what a node said in words of another version is as if it was not said, and the next report is taken; lists stay whole.
+/// IF-2: what a node said in words of another version is as if it was not said, and the next report is taken; lists stay whole.
 #[test]
 fn words_of_another_version_hide_nothing_and_the_next_report_is_taken() {
     let evc = Evc::start();

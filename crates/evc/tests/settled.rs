@@ -1,4 +1,4 @@
-//! What is remembered of devices never outlives a change (issue 8, A): each act of an operator's is raced against a device that polls
+//! What is remembered of devices never outlives a change (AC-5, invariant 6): each act of an operator's is raced against a device that polls
 //! without end, and holds for its very next poll; and whatever happens, in whatever order, by whichever clock and with a database that
 //! fails, a poll is told what it would be told if nothing were remembered.
 
@@ -117,7 +117,7 @@ fn another_certificate_and_a_removal_hold_for_the_very_next_poll() {
     assert_eq!(raced(&evc, &mut renewed, delete), 401, "removed");
 }
 
-/// Issue 8, A: a challenge writes nothing, and is what the evidence needs to be believed without another look; what the last poll looked at
+/// AC-1: a challenge writes nothing, and is what the evidence needs to be believed without another look; what the last poll looked at
 /// is not read again to be answered. Counted, for the machine's time says nothing.
 #[test]
 fn an_attestation_is_two_transactions_that_write() {

@@ -114,7 +114,7 @@ fn who_does_not_hold_the_kek_gets_no_token() {
     assert!(!data.join("operator.token").exists());
 }
 
-/// Issue 7, A6: a database of another build is carried over by `serve` alone, which has the folder to itself. Until then no token is written
+/// Invariant 4: a database of another build is carried over by `serve` alone, which has the folder to itself. Until then no token is written
 /// into tables that are not understood, and it is said what to do.
 #[test]
 fn a_database_of_before_is_given_a_token_once_it_is_carried_over() {

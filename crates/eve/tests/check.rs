@@ -1,4 +1,4 @@
-//! `eve check` as an installer types it (issue 9, 11): before there is a node, on real disks and TPMs, and beside one that runs.
+//! `eve check` as an installer types it (DF-3): before there is a node, on real disks and TPMs, and beside one that runs.
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! Room for two generations, tried before anything is begun (issue 9, 1 and 11).
+//! Room for two generations, tried before anything is begun (invariant 5; threats, Guessing: NV exhausted).
 
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 

@@ -207,7 +207,7 @@ mod tests {
         foresee(&Vault { policy: &policy(text), state: Some(State::Unlocked), removing: false }, &node)
     }
 
-    /// Issue 9, 2: a planned update. Before the reboot an operator learns of each vault whether it opens after it.
+    /// AC-5: a planned update. Before the reboot an operator learns of each vault whether it opens after it.
     #[test]
     fn each_vault_is_foreseen_by_what_binds_it() {
         let (pending, rejected) =

@@ -285,7 +285,7 @@ mod tests {
         }
     }
 
-    /// Issue 7, A6: a project is a checked name. None has the slash that parts it from what stands after it where keys are bound to it.
+    /// UC-C; threats, Controller: a project is a checked name. None has the slash that parts it from what stands after it where keys are bound to it.
     #[test]
     fn a_project_is_a_name_and_the_default_one_is_too() {
         assert_eq!(Project::DEFAULT.parse(), Ok(Project::default()));

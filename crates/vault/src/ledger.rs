@@ -227,7 +227,7 @@ mod tests {
         assert_eq!(behind, Err(Older::Behind { reported: 7, own: 6 }), "and an older copy of it does not");
     }
 
-    /// Issue 7, A6: its device asks before it has looked into its record, is sent a section, and only then tells what it had.
+    /// Invariant 4: its device asks before it has looked into its record, is sent a section, and only then tells what it had.
     #[test]
     fn a_device_of_before_the_chain_may_tell_what_it_had_after_it_was_sent_more() {
         let carried_over = Ledger { before_chain: Some(5), ..Ledger::default() };

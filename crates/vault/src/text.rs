@@ -20,6 +20,58 @@ pub fn plain_lines(text: &str) -> String {
     text.split('\n').map(plain).collect::<Vec<_>>().join("\n")
 }
 
+/// Longest text from outside in a sentence of ours, in bytes.
+pub const QUOTED: usize = 240;
+
+/// A text from outside (a path, a name, what a peer says) as a sentence of ours quotes it: on one line, and so short that what is said
+/// after it, and what is to be done, is read. A long one is shown without its middle.
+#[must_use]
+pub fn quoted(text: &str) -> String {
+    without_middle(&plain(text), QUOTED).into_owned()
+}
+
+/// Several sentences of a peer's, or of ours with texts from outside in them, in at most so many bytes. Of a long one the middle goes:
+/// what is the matter stands at its beginning, and what to do at its end.
+#[must_use]
+pub fn without_middle(text: &str, most: usize) -> Cow<'_, str> {
+    let Some(kept) = most.checked_sub(CUT.len()).filter(|_| text.len() > most) else {
+        return Cow::Borrowed(&text[..text.floor_char_boundary(most)]);
+    };
+    let begins = &text[..text.floor_char_boundary(kept.div_ceil(2))];
+    let ends = &text[text.ceil_char_boundary(text.len() - kept / 2)..];
+    Cow::Owned(format!("{begins}{CUT}{ends}"))
+}
+
+/// Stands for what was cut out.
+const CUT: &str = "…";
+
+/// Lines of a peer's in at most so many bytes together, each without its middle where it must be: none pushes another one out. How many
+/// there may be is the reader's to bound.
+pub fn fit_together(lines: &mut [String], most: usize) {
+    if lines.iter().map(String::len).sum::<usize>() <= most {
+        return;
+    }
+    let each = even_share(lines, most);
+    for line in lines.iter_mut().filter(|line| line.len() > each) {
+        *line = without_middle(line, each).into_owned();
+    }
+}
+
+/// The most bytes of a line with which all fit: what short ones leave is for the longer ones.
+fn even_share(lines: &[String], most: usize) -> usize {
+    let mut lengths: Vec<_> = lines.iter().map(String::len).collect();
+    lengths.sort_unstable();
+    let mut left = most;
+    for (at, length) in lengths.iter().enumerate() {
+        let share = left / (lengths.len() - at);
+        if *length > share {
+            return share;
+        }
+        left -= length;
+    }
+    most
+}
+
 /// Passes events of a log on, a line each: whatever is quoted in one begins no other. Does no IO but what `W` does; gets each event whole.
 #[derive(Debug)]
 pub struct OneLine<W>(pub W);
@@ -66,7 +118,38 @@ fn escaped(text: &str) -> String {
 mod tests {
     use super::*;
 
-    /// seen-by-users 0b.13.
+    /// Requirement IF-2: the error that is told is read to its end, whatever it quotes.
+    #[test]
+    fn what_is_quoted_is_short_and_keeps_its_beginning_and_end() {
+        for hostile in ["x", "\u{1b}", "é", "\u{10ffff}", "日本"] {
+            let text = format!("/persist/img/{}/end", hostile.repeat(100_000));
+            let shown = quoted(&text);
+            assert!(shown.len() <= QUOTED && shown.len() > QUOTED - 12, "{hostile}: {}", shown.len());
+            assert!(shown.starts_with("/persist/img/") && shown.ends_with("/end"), "{shown}");
+        }
+        assert_eq!(quoted("/persist/img/a\nb"), "/persist/img/a\\nb");
+        for most in 0..12 {
+            assert!(without_middle("日本日本日本", most).len() <= most, "{most}");
+        }
+        assert_eq!(without_middle("日本", 6), "日本");
+    }
+
+    /// Requirement IF-2: no line that a node tells is lost for another one's length.
+    #[test]
+    fn lines_share_the_room() {
+        let long = |c: &str| format!("begins {} ends", c.repeat(9000));
+        let mut lines = vec![long("a"), "short".to_owned(), long("é"), String::new(), "last".to_owned()];
+        fit_together(&mut lines, 1000);
+        assert!(lines.iter().map(String::len).sum::<usize>() <= 1000);
+        assert!([0, 2].iter().all(|at| lines[*at].starts_with("begins ") && lines[*at].ends_with(" ends")));
+        assert!(lines[0].len() > 490, "as much as there is room for: {}", lines[0].len());
+        assert_eq!((&*lines[1], &*lines[3], &*lines[4]), ("short", "", "last"));
+        let mut few = vec!["a".to_owned(), "b".to_owned()];
+        fit_together(&mut few, 2);
+        assert_eq!(few, ["a", "b"]);
+    }
+
+    /// Threats, Added since: escapes and forged lines in what is printed.
     #[test]
     fn what_acts_on_a_terminal_is_written_out() {
         for (hostile, shown) in [

@@ -67,6 +67,8 @@ pub struct NodeReport {
     pub notes: Vec<String>,
     /// Greater than that of every earlier report of the session: so none of those is taken for news again.
     pub counter: u64,
+    /// The disk of persist is not there: what is said of the default vaults is all that is known of any.
+    pub disk_away: bool,
 }
 
 /// `HwSecurityModuleStatus`.

@@ -48,21 +48,19 @@ pub(crate) fn lines(field: &'static str, lines: Vec<String>) -> Result<Vec<Strin
     lines.into_iter().map(|line| text(field, line, MAX_WORDS)).collect()
 }
 
-/// Cuts human words to what a reader accepts: no control characters, at most `limit` bytes.
+/// Cuts human words to what a reader accepts: no control characters, at most `limit` bytes. What to do stands at their end, so a long
+/// text loses its middle.
 pub(crate) fn cut(text: &str, limit: usize) -> String {
-    let mut cut = String::new();
-    for c in text.chars().map(|c| if c.is_control() { ' ' } else { c }) {
-        if cut.len() + c.len_utf8() > limit {
-            break;
-        }
-        cut.push(c);
-    }
-    cut
+    let spaced: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    vault::text::without_middle(&spaced, limit).into_owned()
 }
 
-/// Cuts lines as [`cut`] does.
+/// Cuts lines as [`cut`] does; of too many the first ones stay, and the last says how many went.
 pub(crate) fn cut_lines(lines: &[String]) -> Vec<String> {
-    lines.iter().take(MAX_LINES).map(|line| cut(line, MAX_WORDS)).collect()
+    let kept = if lines.len() > MAX_LINES { MAX_LINES - 1 } else { lines.len() };
+    let more = lines.len() - kept;
+    let more = (more > 0).then(|| format!("and {more} lines more: see `eve status` on the node"));
+    lines[..kept].iter().map(|line| cut(line, MAX_WORDS)).chain(more).collect()
 }
 
 /// Passes bytes of at most `limit`.

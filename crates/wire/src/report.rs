@@ -106,6 +106,7 @@ impl From<&NodeReport> for pb::NodeReport {
             accepted: report.accepted.as_ref().map(Into::into),
             notes: cut_lines(&report.notes),
             counter: report.counter,
+            disk_away: report.disk_away,
         }
     }
 }
@@ -118,5 +119,6 @@ pub(crate) fn node_report(raw: pb::NodeReport) -> Result<NodeReport, DecodeError
         accepted: raw.accepted.map(section::version).transpose()?,
         notes: lines("notes", raw.notes)?,
         counter: raw.counter,
+        disk_away: raw.disk_away,
     })
 }

@@ -1,4 +1,4 @@
-//! Every agent under a bus that cuts (issue 7, A2): at the n-th frame of each link between two of them at once, for every n. Each then
+//! Every agent under a bus that cuts (invariant 6): at the n-th frame of each link between two of them at once, for every n. Each then
 //! goes on, or ends with an error that it told and comes back; nothing false is told; and the node gets to open vaults.
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 

@@ -1,4 +1,4 @@
-//! A TPM that has the SHA-384 bank of PCRs alone (issue 7): measured, approved and sealed to like any.
+//! A TPM that has the SHA-384 bank of PCRs alone (AC-3): measured, approved and sealed to like any.
 
 use eve_vault_tests::{DEVICE, Scene};
 use testkit::node::{Parts, Power};

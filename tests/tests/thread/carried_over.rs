@@ -1,5 +1,5 @@
 //! What a build of before left on its disks is opened by this one, and goes on: the database and folder of a controller; the disk, TPM
-//! and /config of a node (`vectors/README.md`). Issue 7, A6.
+//! and /config of a node (`vectors/README.md`). Invariant 4.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
 //! Files of /config that are damaged while the node is off, or another node's: what opens, what is said, and that all is there again
-//! with the file (issue 7, B). Files of ours on the disk: `vaultmgr/tests/damage`.
+//! with the file (invariant 4). Files of ours on the disk: `vaultmgr/tests/damage`.
 
 use std::fs;
 use std::path::Path;
@@ -157,13 +157,13 @@ impl Nodes {
     }
 }
 
-/// Issue 7, B; KO-2: what the TPM alone opens needs no controller; and nobody else is believed.
+/// Invariant 4, KO-2: what the TPM alone opens needs no controller; and nobody else is believed.
 #[test]
 fn ko2_damage_to_what_tells_of_the_controller_closes_no_default_vault() {
     Nodes::new(true).holds(CONTROLLERS);
 }
 
-/// Issue 7, B: what the node can make anew it does; what it can't it waits for, says so, and goes on with it.
+/// Invariant 4: what the node can make anew it does; what it can't it waits for, says so, and goes on with it.
 #[test]
 fn damage_to_what_tells_of_the_node_is_mended_or_waited_for() {
     Nodes::new(true).holds(OWN);

@@ -30,8 +30,14 @@ fn nothing_is_made_in_the_place_of_a_disk_that_is_not_mounted() {
         (vault["state"] == "failed" && vault.to_string().contains(AWAY)).then_some(())
     })
     .unwrap();
-    let anew = scene.evc.run(&["recreate", "vault", "config", "--device", DEVICE, "--confirm", "config"]);
-    anew.expect_err("nothing is known to be lost");
+    let till = scene.evc.vault(DEVICE, "till").unwrap();
+    assert!(till.to_string().contains("the disk of persist is not there (was unlocked, "), "{till}");
+    let anew = |vault| {
+        let anew = ["recreate", "vault", vault, "--device", DEVICE, "--confirm", vault, "--new-disk"];
+        scene.evc.run(&anew).expect_err("nothing is known to be lost").to_string()
+    };
+    assert!(anew("till").contains("is not mounted"), "{}", anew("till"));
+    anew("config");
     let made: Vec<_> = fs::read_dir(scene.node.root().join("persist")).unwrap().collect();
     assert!(made.is_empty(), "{made:?}");
     scene.node.stop(Power::Clean).unwrap();

@@ -48,9 +48,12 @@ impl<P, B, A> Call<P, B, A> {
     #[must_use]
     pub fn path_of(&self, parts: &[&str]) -> String {
         let mut parts = parts.iter();
-        let part = |piece: &str| match piece.starts_with('{') {
-            true => encoded(parts.next().copied().unwrap_or_default()),
-            false => piece.to_owned(),
+        let part = |piece: &str| {
+            if piece.starts_with('{') {
+                encoded(parts.next().copied().unwrap_or_default())
+            } else {
+                piece.to_owned()
+            }
         };
         self.path.split('/').map(part).collect::<Vec<_>>().join("/")
     }

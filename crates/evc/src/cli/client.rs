@@ -164,14 +164,15 @@ impl Client {
 impl Client {
     /// Tells apart a controller that is not there and one that is not believed.
     fn unanswered(&self, error: ureq::Error) -> anyhow::Error {
-        let words = match error.to_string().contains("certificate") {
-            true => format!(
+        let words = if error.to_string().contains("certificate") {
+            format!(
                 "the certificate of {} is not good under the root certificate at hand\n  what to do: give --ca the \
                  root-certificate.pem of that controller's data folder, reach it by a name that `evc serve --name` was given, \
                  and see that the clock is right\n  cause",
                 self.base
-            ),
-            false => format!("no answer from {}; is the controller running there?", self.base),
+            )
+        } else {
+            format!("no answer from {}; is the controller running there?", self.base)
         };
         anyhow::Error::new(error).context(words)
     }

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use vault::text::plain;
+use vault::text::{plain, without_middle};
 
 use super::args::Output;
 use crate::api::{Code, Problem};
@@ -72,7 +72,7 @@ impl Failed {
         match self {
             Self::Refused { doing, problem } => {
                 let doing = doing.as_ref().map(|doing| format!("{doing}: ")).unwrap_or_default();
-                format!("{doing}{}\n  what to do: {}", plain(&problem.error), plain(&problem.advice))
+                format!("{doing}{}\n  what to do: {}", sentence(&problem.error), sentence(&problem.advice))
             }
             Self::TimeUp { after, how } => format!(
                 "the {} are over; last seen: {}\n  what to do: wait for longer with --timeout, or see `evc describe`",
@@ -83,6 +83,11 @@ impl Failed {
             Self::Here(error) => format!("{error:#}"),
         }
     }
+}
+
+/// A sentence of whatever answered: neither it nor what is to be done goes on for pages.
+fn sentence(text: &str) -> String {
+    without_middle(&plain(text), 4096).into_owned()
 }
 
 fn exit_of(code: Code) -> u8 {

@@ -124,6 +124,7 @@ every! {
         NotRecreated::NotMissing => NotRecreated::NotMissing,
         NotRecreated::NeverMade => NotRecreated::NeverMade,
         NotRecreated::NoDisk => NotRecreated::NoDisk,
+        NotRecreated::NotMounted => NotRecreated::NotMounted,
     }
     adopted: NotAdopted {
         NotAdopted::Unknown => NotAdopted::Unknown,
@@ -261,7 +262,7 @@ fn all() -> Vec<Refusal> {
     all
 }
 
-/// Issue 8, errors: whoever reads one learns what is and what to do, and nothing of how it is programmed.
+/// IF-2: whoever reads one learns what is and what to do, and nothing of how it is programmed.
 #[test]
 fn every_refusal_says_what_is_and_what_to_do() {
     let evc = crate::cli::command();

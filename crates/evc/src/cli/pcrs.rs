@@ -31,9 +31,10 @@ pub(super) fn given(said: &[String], from: Option<&Path>) -> anyhow::Result<Pcrs
 }
 
 fn of_file(path: &Path) -> anyhow::Result<Pcrs> {
-    let text = match path.as_os_str() == "-" {
-        true => read::text(io::stdin().lock(), LONGEST),
-        false => read::named(path, LONGEST),
+    let text = if path.as_os_str() == "-" {
+        read::text(io::stdin().lock(), LONGEST)
+    } else {
+        read::named(path, LONGEST)
     };
     let text = text.with_context(|| format!("can't read the PCR values of {}", path.display()))?;
     read_text(&text).with_context(|| format!("the PCR values of {}", path.display()))

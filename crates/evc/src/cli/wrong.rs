@@ -150,7 +150,7 @@ mod tests {
         of.get_subcommands().flat_map(|under| ends(under, &path)).collect()
     }
 
-    /// Issue 8: whatever a command lacks, it says so in the one form, by an example that is itself right.
+    /// IF-1: whatever a command lacks, it says so in the one form, by an example that is itself right.
     #[test]
     fn what_is_left_out_is_shown_by_an_example_that_works() {
         let evc = Args::command();

@@ -176,7 +176,7 @@ mod tests {
         }
     }
 
-    /// Issue 7, A6: a vault's key is its project's. What was sealed before there were any is told from all of them.
+    /// Threats, Controller: a vault's key is its project's. What was sealed before there were any is told from all of them.
     #[test]
     fn an_epoch_opens_in_its_own_project_only() {
         let (device, vault) = (DeviceId(uuid::Uuid::from_u128(1)), VaultId(uuid::Uuid::from_u128(2)));

@@ -115,9 +115,10 @@ impl Controller {
         let config_hash = self.hash(&view.device, Some((draft, ledger)), Some(session));
         let (is_new, same) = (says_more(&view.device, draft, ledger).is_some(), hash == config_hash);
         // What is written first is asked again in the transaction that writes.
-        let bundle = match is_new || was_older {
-            true => Said::default(),
-            false => self.said_of_bundle(tx, view, ask, now).await?,
+        let bundle = if is_new || was_older {
+            Said::default()
+        } else {
+            self.said_of_bundle(tx, view, ask, now).await?
         };
         Ok(match draft.challenge {
             _ if is_new || was_older => changed(Some(drawn)),

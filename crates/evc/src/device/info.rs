@@ -7,6 +7,7 @@ use vault::life::{Contact, Life, Listed};
 use vault::plan::Note;
 use vault::report::{State, VaultReport};
 use vault::section::{Custody, Operation};
+use vault::text::fit_together;
 use wire::info::{DeviceInfo, Info};
 
 use crate::fleet::life::life;
@@ -186,21 +187,12 @@ async fn place(
 /// A report as it is kept: of human words no more than a reader looks at.
 fn kept(mut info: DeviceInfo) -> DeviceInfo {
     for report in info.vaults.iter_mut().filter_map(|line| line.report.as_mut()) {
-        shorten(&mut report.detail);
+        fit_together(&mut report.detail, MAX_WORDS);
     }
     if let Some(node) = &mut info.node {
-        shorten(&mut node.notes);
+        fit_together(&mut node.notes, MAX_WORDS);
     }
     info
-}
-
-fn shorten(lines: &mut Vec<String>) {
-    let mut room = MAX_WORDS;
-    lines.retain(|line| {
-        let fits = line.len() <= room;
-        room = if fits { room - line.len() } else { 0 };
-        fits
-    });
 }
 
 /// Whether the row says so already, at whatever time.

@@ -6,7 +6,7 @@ use std::hash::{BuildHasher as _, Hash, RandomState};
 
 /// At most so many values, by key.
 #[derive(Debug)]
-pub(super) struct Bounded<K, V> {
+pub(crate) struct Bounded<K, V> {
     most: usize,
     places: HashMap<K, usize>,
     all: Vec<(K, V)>,
@@ -14,16 +14,16 @@ pub(super) struct Bounded<K, V> {
 
 impl<K: Copy + Eq + Hash, V> Bounded<K, V> {
     /// Of `most`, at least one.
-    pub(super) fn of(most: usize) -> Self {
+    pub(crate) fn of(most: usize) -> Self {
         Self { most, places: HashMap::new(), all: Vec::new() }
     }
 
-    pub(super) fn get(&self, key: &K) -> Option<&V> {
+    pub(crate) fn get(&self, key: &K) -> Option<&V> {
         self.places.get(key).map(|place| &self.all[*place].1)
     }
 
     /// Puts a value in the place of the one that its key had; else, where it is full, in the place of any other.
-    pub(super) fn put(&mut self, key: K, value: V) {
+    pub(crate) fn put(&mut self, key: K, value: V) {
         let place = match self.places.get(&key) {
             Some(place) => *place,
             None if self.all.len() < self.most => {
@@ -37,7 +37,7 @@ impl<K: Copy + Eq + Hash, V> Bounded<K, V> {
         self.all[place] = (key, value);
     }
 
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.places.clear();
         self.all.clear();
     }

@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use vault::ids::DeviceId;
 
+use crate::fleet::reported;
 use crate::service::{Controller, Refusal};
 use crate::store::{DeviceRow, Moment, Noted, Notes, UnixSeconds};
 
@@ -88,9 +89,13 @@ pub(crate) fn condition(row: &DeviceRow, now: UnixSeconds) -> String {
         DeviceRow { proved_at: Some(at), .. } if is_over(*at, UNPROVED_AFTER_S, now) => {
             format!("silent since {}, but for what may be replays", crate::clock::text(*at))
         }
+        row if reported::disk_is_away(row) => format!("{DISK_AWAY}: see `evc describe device`"),
         _ => ONLINE.into(),
     }
 }
+
+/// What is said of a device whose disk is not mounted, and of its vaults.
+pub(crate) const DISK_AWAY: &str = "the disk of persist is not there";
 
 pub(crate) fn is_silent(row: &DeviceRow, now: UnixSeconds) -> bool {
     is_unheard(row, now) || row.proved_at.is_some_and(|at| is_over(at, UNPROVED_AFTER_S, now))
@@ -129,10 +134,12 @@ pub(crate) enum Word {
 /// Of a word that came at a time.
 pub(crate) fn word(device: &DeviceRow, said_at: UnixSeconds, now: UnixSeconds) -> Word {
     let newer = device.report.get().is_some_and(|report| report.received > Moment(said_at));
-    match newer {
-        true => Word::Superseded,
-        false if is_silent(device, now) => Word::Silent,
-        false => Word::Fresh,
+    if newer {
+        Word::Superseded
+    } else if is_silent(device, now) {
+        Word::Silent
+    } else {
+        Word::Fresh
     }
 }
 

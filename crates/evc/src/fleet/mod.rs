@@ -1,7 +1,7 @@
 //! A device as it stands: its rows read as what they mean, its evidence judged, its section drafted, how long ago it was heard. Devices' and
 //! operators' rooms both stand on this one, and it calls neither.
 
-mod bounded;
+pub(crate) mod bounded;
 pub(crate) mod defaults;
 pub mod evidence;
 pub(crate) mod fared;

@@ -51,8 +51,14 @@ pub(crate) fn node_report(
         notes: node.map(|node| node.notes.clone()).unwrap_or_default(),
         vaults,
         vaults_received: Some(at),
+        disk_away: node.is_some_and(|node| node.disk_away),
         repeated,
     }
+}
+
+/// Whether its node said last that the disk of its vaults is not there.
+pub(crate) fn disk_is_away(row: &DeviceRow) -> bool {
+    row.report.get().is_some_and(|report| report.disk_away)
 }
 
 /// Of which rows a report says nothing, and so confirms nothing.

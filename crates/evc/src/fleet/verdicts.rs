@@ -206,7 +206,7 @@ mod tests {
 
     type Change = (&'static str, &'static dyn Fn(&mut Judged));
 
-    /// Issue 8, A: whatever a verdict depends on counts, each by itself, and bytes that move from one part to the next do too. Two inputs of
+    /// Invariant 6: whatever a verdict depends on counts, each by itself, and bytes that move from one part to the next do too. Two inputs of
     /// one digest would lend one device's verdict to another.
     #[test]
     fn every_input_of_a_verdict_counts() {

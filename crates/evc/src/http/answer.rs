@@ -6,7 +6,7 @@ use axum::body::to_bytes;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use tracing::Level;
-use vault::text::plain;
+use vault::text::{plain, without_middle};
 
 use super::code::code;
 use super::log::Reason;
@@ -65,13 +65,17 @@ pub(super) fn busy() -> Response {
 
 fn error_response(status: StatusCode, Problem { advice, code, error, place }: Problem) -> Response {
     // Both may quote what was sent, and not every reader is our own command line.
-    let problem = Problem { advice: plain(&advice).into(), code, error: plain(&error).into(), place };
+    let sentence = |text: &str| without_middle(&plain(text), SENTENCE).into_owned();
+    let problem = Problem { advice: sentence(&advice), code, error: sentence(&error), place };
     let mut response = (status, Json(problem)).into_response();
     if status == StatusCode::SERVICE_UNAVAILABLE {
         response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("5"));
     }
     response
 }
+
+/// Longest error, and longest advice, in bytes.
+const SENTENCE: usize = 2048;
 
 /// The longest refusal of the framework's that is kept.
 const LONGEST: usize = 4096;

@@ -121,7 +121,7 @@ mod tests {
         assert_eq!(polled(usize::MAX), (false, MOST, 1), "the others' turn, and then its own again");
     }
 
-    /// Issue 8, A: no wake is lost, whenever it comes.
+    /// Threats, Controller: no wake is lost, whenever it comes.
     #[test]
     fn who_is_woken_by_others_is_polled_again() {
         let (task, waker) = (Arc::new(Task::default()), Mutex::new(None::<Waker>));

@@ -100,7 +100,7 @@ fn in_life(cause: &NotDone) -> Code {
         NotDone::Rotated(cause) => not_rotated(*cause),
         NotDone::Recreated(NotRecreated::NotMissing) => Code::VaultNotMissing,
         NotDone::Recreated(NotRecreated::NeverMade) => Code::VaultNotMade,
-        NotDone::Recreated(NotRecreated::NoDisk) => Code::DiskNotThere,
+        NotDone::Recreated(NotRecreated::NoDisk | NotRecreated::NotMounted) => Code::DiskNotThere,
         NotDone::Adopted(cause) => not_adopted(cause),
         NotDone::Rehomed(cause) => not_rehomed(*cause),
     }

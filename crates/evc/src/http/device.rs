@@ -80,7 +80,9 @@ async fn config_by_signature(State(app): State<App>, message: Message) -> Answer
 
 pub(super) async fn poll(app: &App, message: &Message, path: Option<&str>) -> Answer {
     let (envelope, _turn) = parsed(app, message)?;
-    match app.poll(&envelope, path, now()).await? {
+    let polled = app.poll(&envelope, path, now()).await?;
+    message.proved(&envelope);
+    match polled {
         Polled::Unchanged => Ok(StatusCode::NOT_MODIFIED.into_response()),
         Polled::Changed(answer) => sealed(app, StatusCode::OK, &answer.encode()),
     }

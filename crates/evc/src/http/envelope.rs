@@ -1,5 +1,7 @@
 //! The door for devices: a body is an envelope, and each sender has so many requests at work.
 
+use std::sync::Arc;
+
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::{StatusCode, header};
@@ -8,6 +10,7 @@ use wire::envelope::{DeviceEnvelope, seal_from_controller};
 
 use super::App;
 use super::shares::{Allotment, Source};
+use super::sources::{Place, Prover};
 use crate::clock::now;
 use crate::device::sender::Sender;
 use crate::service::{Body, Controller, Fault, Refusal};
@@ -18,7 +21,15 @@ const PROTO: &str = "application/x-proto-binary";
 /// A body as it came, and where from.
 pub(super) struct Message {
     pub(super) source: Source,
+    pub(super) place: Arc<Place>,
     pub(super) body: Bytes,
+}
+
+impl Message {
+    /// The device of this envelope signed it: its connection keeps its place.
+    pub(super) fn proved(&self, envelope: &DeviceEnvelope) {
+        self.place.proved(Prover::Device(envelope.sender().0));
+    }
 }
 
 impl<S: Send + Sync> FromRequest<S> for Message {
@@ -26,8 +37,9 @@ impl<S: Send + Sync> FromRequest<S> for Message {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
         let source = request.extensions().get().copied().ok_or(Fault::Source)?;
+        let place = request.extensions().get().cloned().ok_or(Fault::Source)?;
         let body = Bytes::from_request(request, state).await.map_err(|_| Body::Unread)?;
-        Ok(Self { source, body })
+        Ok(Self { source, place, body })
     }
 }
 
@@ -44,6 +56,7 @@ pub(super) struct Opened {
 pub(super) async fn open(app: &App, path: Option<&str>, message: &Message) -> Result<Opened, Refusal> {
     let (envelope, turn) = parsed(app, message)?;
     let sender = app.open(&envelope, path, now()).await?;
+    message.proved(&envelope);
     Ok(Opened { sender, _turn: turn })
 }
 

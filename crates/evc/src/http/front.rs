@@ -19,7 +19,7 @@ use super::answer::{busy, in_words};
 use super::envelope::Message;
 use super::intake::WayIn;
 use super::pace::Pace;
-use super::shares::Source;
+use super::sources::Place;
 use super::{App, device, log};
 
 /// Answers requests.
@@ -56,7 +56,7 @@ impl Front {
 
     pub(super) async fn answer(
         &self,
-        source: Source,
+        place: &Arc<Place>,
         mut request: Request<Incoming>,
         pace: &Pace,
     ) -> Response {
@@ -64,12 +64,13 @@ impl Front {
             && request.method() == Method::POST
             && asked(request.uri().path()).is_some()
         {
-            let uri = request.uri().clone();
-            let response = hot.answer(source, request, pace).await;
+            let (uri, source) = (request.uri().clone(), place.source());
+            let response = hot.answer(place, request, pace).await;
             log::tell(&hot.app, (&Method::POST, &uri), Some(source), &response);
             return response;
         }
-        request.extensions_mut().insert(source);
+        request.extensions_mut().insert(place.source());
+        request.extensions_mut().insert(place.clone());
         match self.rest.call(request).await {
             Ok(response) => response,
             Err(never) => match never {},
@@ -78,8 +79,8 @@ impl Front {
 }
 
 impl Hot {
-    async fn answer(&self, source: Source, request: Request<Incoming>, pace: &Pace) -> Response {
-        let code = match pace.patiently(caught(self.work(source, request))).await {
+    async fn answer(&self, place: &Arc<Place>, request: Request<Incoming>, pace: &Pace) -> Response {
+        let code = match pace.patiently(caught(self.work(place, request))).await {
             Some(Some(response)) => return response,
             Some(None) => StatusCode::INTERNAL_SERVER_ERROR,
             None => StatusCode::SERVICE_UNAVAILABLE,
@@ -87,7 +88,7 @@ impl Hot {
         in_words(code.into_response()).await
     }
 
-    async fn work(&self, source: Source, request: Request<Incoming>) -> Response {
+    async fn work(&self, place: &Arc<Place>, request: Request<Incoming>) -> Response {
         let (head, body) = request.into_parts();
         let Some((uuid, asked)) = asked(head.uri.path()) else {
             return in_words(StatusCode::NOT_FOUND.into_response()).await;
@@ -96,13 +97,14 @@ impl Hot {
             Asked::Config => &self.config,
             Asked::Attest => &self.attest,
         };
+        let source = place.source();
         let mut memory = way.intake.memory(source);
         let body = match way.body(body, &mut memory).await {
             Ok(bytes) => bytes.into(),
             Err(refused) => return refused,
         };
-        let Some(_place) = way.intake.place(source) else { return busy() };
-        let message = Message { source, body };
+        let Some(_at_work) = way.intake.place(source) else { return busy() };
+        let message = Message { source, place: place.clone(), body };
         let answer = match asked {
             Asked::Config => device::poll(&self.app, &message, Some(uuid)).await,
             Asked::Attest => device::evidence(&self.app, &message, uuid).await,

@@ -20,7 +20,6 @@ use tokio_rustls::TlsAcceptor;
 use super::at_once::at_once;
 use super::front::Front;
 use super::pace::{PATIENCE, Pace, Paced, TooLong};
-use super::shares::Source;
 use super::sources::{Place, Sources};
 use crate::custody::{CustodyError, server_config};
 use crate::service::Controller;
@@ -32,8 +31,8 @@ const SLOW: Duration = Duration::from_secs(15);
 /// The same where there are plenty, and of each source for so many ([`LONG_IDLE`]): longer than devices usually take from one poll to
 /// the next, so that a poll costs no handshake. Who is slow with a head gains nothing by it over who is idle.
 const IDLE: Duration = Duration::from_secs(120);
-/// So many connections of one source may be idle for long. The rest of its share is for who comes and goes: so a site behind one
-/// address may have more devices than its share has connections.
+/// A connection that comes while its source has more guests than these is not idle for long: the rest of its share is for who comes and
+/// goes.
 const LONG_IDLE: usize = CONNECTIONS / 16;
 /// Bytes that the kernel keeps of what a peer does not take (it doubles this); by itself it would let each have megabytes.
 const SEND_BUFFER: u32 = 64 << 10;
@@ -101,17 +100,17 @@ impl Listener {
 
     /// Serves until `stop` is true, then lets requests in flight end.
     pub async fn serve(self, mut stop: watch::Receiver<bool>) {
-        let (room, sources) = (Arc::new(Semaphore::new(CONNECTIONS)), Sources::of(CONNECTIONS));
+        let (room, sources) = (Arc::new(Semaphore::new(CONNECTIONS)), Sources::new());
         loop {
             let permit = room.clone().acquire_owned().await.expect("the semaphore is never closed");
             let theirs = stop.clone();
             tokio::select! {
                 accepted = self.tcp.accept() => match accepted {
                     Ok((stream, peer)) => {
-                        // Its source has its share: closed at once.
-                        let Some(share) = sources.take(peer.ip()) else { continue };
-                        let idle = idle(room.available_permits(), share.held());
-                        self.spawn(stream, Source::of(peer.ip()), idle, (permit, share), theirs);
+                        // Too many come at once: closed.
+                        let Some(place) = sources.take(peer.ip()).map(Arc::new) else { continue };
+                        let idle = idle(room.available_permits(), place.held());
+                        self.spawn(stream, (permit, place), idle, theirs);
                     }
                     // Out of descriptors, or a peer that went: neither is mended by spinning.
                     Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
@@ -126,16 +125,15 @@ impl Listener {
     fn spawn(
         &self,
         stream: TcpStream,
-        source: Source,
+        (permit, place): (OwnedSemaphorePermit, Arc<Place>),
         idle: Duration,
-        room: (OwnedSemaphorePermit, Place),
         stop: watch::Receiver<bool>,
     ) {
         let (tls, front) = (self.tls.clone(), self.front.clone());
         tokio::spawn(async move {
             let _ = stream.set_nodelay(true);
-            at_once(connection(stream, tls, (front, source), idle, stop)).await;
-            drop(room);
+            at_once(kept(connection(stream, tls, (front, &place), idle, stop), &place)).await;
+            drop(permit);
         });
     }
 }
@@ -156,16 +154,24 @@ async fn told(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
-/// How long a connection may be idle that leaves room for `left` more, and with which its source has `held`: half of all are for who
-/// comes and goes. Once for its life: those of a source that may be idle for long are then never more than [`LONG_IDLE`], and stay.
+/// How long a connection may be idle that leaves room for `left` more, and with which its source has `held` guests: half of all are for who
+/// comes and goes. Once for its life.
 fn idle(left: usize, held: usize) -> Duration {
     if left >= CONNECTIONS / 2 && held <= LONG_IDLE { IDLE } else { SLOW }
+}
+
+/// Serves a connection until it ends, or its place is another's.
+async fn kept(connection: impl Future<Output = ()>, place: &Place) {
+    tokio::select! {
+        () = connection => {}
+        () = place.pushed_out() => {}
+    }
 }
 
 async fn connection(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     tls: TlsAcceptor,
-    (front, source): (Front, Source),
+    (front, place): (Front, &Arc<Place>),
     idle: Duration,
     mut stop: watch::Receiver<bool>,
 ) {
@@ -175,7 +181,7 @@ async fn connection(
     let mut http = http1::Builder::new();
     http.header_read_timeout(None).max_buf_size(64 << 10);
     let service = service_fn(|request: Request<Incoming>| async move {
-        Ok::<_, Infallible>(pace.work(front.answer(source, request, pace)).await)
+        Ok::<_, Infallible>(pace.work(front.answer(place, request, pace)).await)
     });
     let serving = http.serve_connection(Paced { stream: TokioIo::new(stream), pace }, service);
     let timer = tokio::time::sleep(idle.min(PATIENCE));
@@ -198,19 +204,45 @@ mod tests {
     use axum::Router;
     use axum::routing::get;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
+    use tokio::task::JoinHandle;
     use tokio::time::error::Elapsed;
     use tokio::time::{sleep, timeout};
     use tokio_rustls::TlsConnector;
     use tokio_rustls::client::TlsStream;
 
-    use super::super::shares::{Allotment, Allotments};
     use super::*;
 
     const POLL: Duration = Duration::from_secs(60);
+    /// More than the kernel keeps of an answer.
+    const LARGE: usize = 8 << 20;
     const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
 
-    /// A client of a connection that may be idle for so long.
+    /// A client, over a pipe, of a connection that may be idle for so long.
     async fn client(idle: Duration) -> (TlsStream<DuplexStream>, watch::Sender<bool>) {
+        let (ours, theirs) = tokio::io::duplex(64 << 10);
+        let (client, _, stop) = client_over(ours, theirs, idle).await;
+        (client, stop)
+    }
+
+    /// The same over TCP, by what the listener sets; with the connection as it is served.
+    async fn client_by_tcp(idle: Duration) -> (TlsStream<TcpStream>, JoinHandle<()>, watch::Sender<bool>) {
+        let listener = bound("127.0.0.1:0".parse().expect("an address")).expect("listens");
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.set_recv_buffer_size(16 << 10).expect("set");
+        let ours = socket.connect(listener.local_addr().expect("an address")).await.expect("connects");
+        let (theirs, _) = listener.accept().await.expect("accepts");
+        client_over(ours, theirs, idle).await
+    }
+
+    async fn client_over<S, C>(
+        ours: C,
+        theirs: S,
+        idle: Duration,
+    ) -> (TlsStream<C>, JoinHandle<()>, watch::Sender<bool>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        C: AsyncRead + AsyncWrite + Unpin,
+    {
         let key = rcgen::generate_simple_self_signed(["x".to_owned()]).expect("a key");
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let server = rustls::ServerConfig::builder_with_provider(provider.clone());
@@ -222,14 +254,18 @@ mod tests {
         let config = rustls::ClientConfig::builder_with_provider(provider);
         let config = config.with_safe_default_protocol_versions().expect("versions");
         let config = config.with_root_certificates(roots).with_no_client_auth();
-        let (ours, theirs) = tokio::io::duplex(64 << 10);
         let router = Router::new().route("/", get(|| async { "here" }));
-        let source = Source::of("192.0.2.1".parse().expect("an address"));
+        let router = router.route("/large", get(|| async { vec![b'x'; LARGE] }));
         let (stop, stopped) = watch::channel(false);
         let acceptor = TlsAcceptor::from(Arc::new(server));
-        tokio::spawn(connection(theirs, acceptor, (Front::alone(router), source), idle, stopped));
+        let serving = tokio::spawn(async move {
+            let place = Sources::new().take("192.0.2.1".parse().expect("an address"));
+            let place = Arc::new(place.expect("let in"));
+            connection(theirs, acceptor, (Front::alone(router), &place), idle, stopped).await;
+        });
         let name = "x".try_into().expect("a name");
-        (TlsConnector::from(Arc::new(config)).connect(name, ours).await.expect("connected"), stop)
+        let client = TlsConnector::from(Arc::new(config)).connect(name, ours).await.expect("connected");
+        (client, serving, stop)
     }
 
     /// What comes within a time; nothing when the connection has ended, or an error when it goes on in silence.
@@ -271,11 +307,44 @@ mod tests {
         assert_eq!(told(&mut client, POLL).await.as_deref(), Ok(""));
     }
 
-    #[tokio::test(start_paused = true)]
+    /// A connection whose client asks for a large answer, over TCP, and takes none of it yet.
+    async fn unread() -> (TlsStream<TcpStream>, JoinHandle<()>, watch::Sender<bool>) {
+        let mut unread = client_by_tcp(IDLE).await;
+        unread.0.write_all(b"GET /large HTTP/1.1\r\nhost: x\r\n\r\n").await.expect("sent");
+        // The kernel's buffers are full when the client's has something and the server does not go on.
+        unread.0.get_ref().0.readable().await.expect("something came");
+        tokio::time::pause();
+        unread
+    }
+
+    /// Threats, Controller: whoever reads no answer holds a connection, and what the kernel keeps for it, only for a while.
+    #[tokio::test]
     async fn who_reads_no_answer_is_not_waited_for_for_ever() {
-        let (mut client, _stop) = client(IDLE).await;
+        let (_client, serving, _stop) = unread().await;
+        let began = tokio::time::Instant::now();
+        assert!(timeout(IDLE * 3, serving).await.is_ok(), "its connection ends");
+        assert!(began.elapsed() >= IDLE - SLOW, "and not at once: {:?}", began.elapsed());
+    }
+
+    #[tokio::test]
+    async fn who_asks_on_and_reads_nothing_is_not_waited_for_for_ever() {
+        let (mut client, serving, _stop) = client_by_tcp(IDLE).await;
+        tokio::time::pause();
         let asks = async { while client.write_all(REQUEST).await.is_ok() {} };
         assert!(timeout(IDLE * 3, asks).await.is_ok());
+        assert!(serving.is_finished());
+    }
+
+    /// A slow reader is no idle one.
+    #[tokio::test]
+    async fn who_reads_slowly_has_the_whole_answer() {
+        let (mut client, _serving, _stop) = unread().await;
+        let (mut came, mut part) = (0, vec![0; LARGE / 8]);
+        while came < LARGE {
+            sleep(IDLE / 2).await;
+            let length = client.read_exact(&mut part).await.expect("it goes on");
+            came += length;
+        }
     }
 
     /// What the listener was told holds for its connections.
@@ -287,23 +356,5 @@ mod tests {
         let (stream, _) = listener.accept().await.expect("accepts");
         assert_eq!(getsockopt(&stream, SndBuf).ok(), Some(2 * SEND_BUFFER as usize));
         assert_eq!(getsockopt(&stream, TcpUserTimeout).map(u128::from), Ok(IDLE.as_millis()));
-    }
-
-    /// Connections from an address, the only one, until it gets no more; with how long each may be idle.
-    fn all_from(sources: &Arc<Allotments<Source>>, address: &str) -> Vec<(Duration, Allotment<Source>)> {
-        let source = Source::of(address.parse().expect("an address"));
-        let shares = std::iter::from_fn(|| sources.take(source));
-        shares.map(|share| (idle(CONNECTIONS - share.held(), share.held()), share)).collect()
-    }
-
-    #[test]
-    fn a_site_of_more_devices_than_its_share_has_them_all_in() {
-        let sources = Allotments::of(CONNECTIONS);
-        let mut site = all_from(&sources, "192.0.2.1");
-        assert_eq!(site.len(), CONNECTIONS / 2, "its share");
-        site.retain(|(idle, _)| *idle > SLOW);
-        assert_eq!(site.len(), LONG_IDLE, "some need no handshake for a poll");
-        let next = all_from(&sources, "192.0.2.1");
-        assert_eq!(next.len(), CONNECTIONS / 2 - LONG_IDLE, "whoever was refused comes in");
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! | what | at most |
 //! | --- | --- |
-//! | connections | 4096 |
+//! | connections | 4096; of these on which nobody has proved anything: 512 from this machine, 768 from sources that did before, 768 from all others |
 //! | requests of devices at work, and memory for their bodies | 128, and 128 MiB |
 //! | requests of operators at work, and memory for their bodies | 32, and 32 MiB, which devices can't take |
 //! | requests at work of one certificate at one source | 4 |
@@ -10,14 +10,15 @@
 //! | time for one request | 30 s |
 //! | time that a connection idles, or its peer takes nothing of an answer | 120 s, or 15 s when half of all connections are taken or its source has more than 256 |
 //!
-//! A source is an IPv4 address or an IPv6 /64. Of connections, places and memory one source may hold as much as it leaves free: alone
-//! it gets half; of connections, so may the /56 and the /48 around an IPv6 source, and 64 are kept for this machine. A site behind one address may have more devices than that, since idle connections end and the next poll makes
-//! another. An operator's body is taken in only after the token was checked.
+//! A source is an IPv4 address or an IPv6 /64. Of places and memory one source may hold as much as it leaves free: alone it gets half.
+//! Of connections on which nobody has proved anything, so may the /56 and the /48 around an IPv6 source; the oldest makes room for who
+//! comes ([`sources`]). A device that signed, or an operator whose token was good, keeps its connection. An operator's body is taken in
+//! only after the token was checked, and strangers' wrong tokens take none of the operators' places ([`tokens`]).
 //!
 //! `/healthz` and `/readyz` ([`health`]) take no token, no body and no place.
 //!
-//! A body that is too long gets 413. A request that finds no place, no memory or no time gets 503 with Retry-After. A connection of a
-//! source that has its share is closed at once; when all connections are taken, further ones wait in the kernel.
+//! A body that is too long gets 413. A request that finds no place, no memory or no time gets 503 with Retry-After. A connection that
+//! finds no older one to push out is closed at once; when all connections are taken, further ones wait in the kernel.
 
 mod answer;
 mod at_once;
@@ -34,6 +35,7 @@ mod operator;
 mod pace;
 mod shares;
 mod sources;
+mod tokens;
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -50,6 +52,7 @@ use intake::{Intake, WayIn, pass};
 use log::Refusals;
 use pace::PATIENCE;
 use shares::{Allotments, Source};
+use tokens::Tokens;
 
 pub use listen::{CONNECTIONS, ListenError, Listener};
 
@@ -75,6 +78,7 @@ pub(super) struct App {
     /// By source and certificate (SHA-256 of its DER). Counted before anything is looked up or verified, so that it bounds that work
     /// too; and by source, so that nobody elsewhere takes a device's by naming it.
     turns: Arc<Allotments<(Source, [u8; 32])>>,
+    tokens: Arc<Tokens>,
     /// What was told in the log.
     refused: Arc<Refusals>,
 }
@@ -89,7 +93,12 @@ impl Deref for App {
 
 /// What answers, over all routes. Each request carries its [`Source`].
 fn front(controller: Arc<Controller>) -> Front {
-    let app = App { controller, turns: Allotments::for_each(OF_SENDER), refused: Arc::default() };
+    let app = App {
+        controller,
+        turns: Allotments::for_each(OF_SENDER),
+        tokens: Arc::default(),
+        refused: Arc::default(),
+    };
     let devices = Intake::new(DEVICES.0, DEVICES.1);
     let operators = Intake::new(OPERATORS.0, OPERATORS.1);
     let [config, attest] =

@@ -19,6 +19,7 @@ use super::escrow::{add_reference, bundles, delete_bundles, foresee};
 use super::intake::Intake;
 use super::log::Act;
 use super::shares::Source;
+use super::sources::{Place, Prover};
 use crate::api::calls::{
     ADD_REFERENCE, ADD_TOKEN, ADOPT, ALLOW, ALLOWANCES, APPLY, APPROVE, Call, DELETE_BUNDLES, DELETE_DEVICE,
     DELETE_POLICY, DELETE_RULE, DELETE_VAULT, DEVICE, DEVICES, DISALLOW, END_OTHER_TOKENS, ESCROW, FIND,
@@ -83,14 +84,15 @@ pub(super) fn authorized(routes: Router<App>, app: App, intake: Arc<Intake>) -> 
 async fn with_token(
     State((app, intake)): State<(App, Arc<Intake>)>,
     Extension(source): Extension<Source>,
+    Extension(connection): Extension<Arc<Place>>,
     mut request: Request,
     next: Next,
 ) -> Result<Response, Refusal> {
     let hash = token_hash(bearer(request.headers())?);
-    // Strangers ask too: the look-up takes a place, and gives it back before the body comes in.
-    let Some(place) = intake.place(source) else { return Ok(busy()) };
-    let operator = Operator::by_token(app.controller.clone(), &hash).await?;
-    drop(place);
+    let Some(operator) = app.tokens.looked_up(&app.controller, &hash, (&intake, source)).await? else {
+        return Ok(busy());
+    };
+    connection.proved(Prover::Operator(hash));
     request.extensions_mut().insert(operator);
     Ok(next.run(request).await)
 }
@@ -161,9 +163,10 @@ async fn end_other_tokens(Extension(app): Asks, headers: HeaderMap) -> Acted {
 
 async fn apply(Extension(app): Asks, Query(how): Query<Applying>, text: String) -> Acted<Vec<Applied>> {
     let applied = app.apply(&text, how.dry_run, now()).await?;
-    let words = match how.dry_run {
-        true => format!("dry run of {} documents: nothing changed", applied.len()),
-        false => applied.iter().map(words_of).collect::<Vec<_>>().join("; "),
+    let words = if how.dry_run {
+        format!("dry run of {} documents: nothing changed", applied.len())
+    } else {
+        applied.iter().map(words_of).collect::<Vec<_>>().join("; ")
     };
     Ok(Act::of(applied, words))
 }

@@ -60,9 +60,8 @@ impl Pace {
     /// What it comes to; nothing when the request takes too long. Whoever waits for [`Self::too_long`] polls it then.
     pub(super) async fn patiently<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let mut work = pin!(work);
-        poll_fn(|cx| match self.now().doing == Doing::Late {
-            true => Poll::Ready(None),
-            false => work.as_mut().poll(cx).map(Some),
+        poll_fn(|cx| {
+            if self.now().doing == Doing::Late { Poll::Ready(None) } else { work.as_mut().poll(cx).map(Some) }
         })
         .await
     }

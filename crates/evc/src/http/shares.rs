@@ -60,7 +60,8 @@ impl<K: Eq + Hash + Copy> Allotments<K> {
         Self::new(usize::MAX, each)
     }
 
-    fn new(all: usize, each: usize) -> Arc<Self> {
+    /// Of `all`, at most `each` for each.
+    pub(super) fn new(all: usize, each: usize) -> Arc<Self> {
         Arc::new(Self { each, counts: Mutex::new(Counts { left: all, held: HashMap::new() }) })
     }
 
@@ -89,11 +90,6 @@ impl<K> Allotments<K> {
 }
 
 impl<K: Eq + Hash + Copy> Allotment<K> {
-    /// What its holder has in all, this included.
-    pub(super) fn held(&self) -> usize {
-        self.shares.counts().held_by(&self.holder)
-    }
-
     /// Takes `more` units, or none.
     pub(super) fn more(&mut self, more: usize) -> bool {
         let mut counts = self.shares.counts();

@@ -69,9 +69,10 @@ impl Operator {
 /// For one that is only to be removed: another vault of its name is no reason to keep it.
 fn free_name(rows: &[VaultRow], orphan: &Orphan) -> Name {
     let has = |row: &VaultRow| row.name == orphan.name && row.standing != VaultStanding::Gone;
-    match rows.iter().any(has) {
-        true => orphan.id.to_string().parse().expect("36 letters, digits and hyphens"),
-        false => orphan.name.clone(),
+    if rows.iter().any(has) {
+        orphan.id.to_string().parse().expect("36 letters, digits and hyphens")
+    } else {
+        orphan.name.clone()
     }
 }
 

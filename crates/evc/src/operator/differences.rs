@@ -46,9 +46,12 @@ pub(crate) fn in_full(row: &ReferenceRow, of_device: &[ReferenceRow]) -> Vec<Str
     let value = |pcrs: &Pcrs, pcr: u8| {
         pcrs.0.get(&pcr).map_or_else(|| "not there".into(), |value| hex::encode(value.as_bytes()))
     };
-    let line = |pcr: &u8| match was.0.is_empty() {
-        true => format!("PCR {pcr}: {}", value(is, *pcr)),
-        false => format!("PCR {pcr}: {}, was {}", value(is, *pcr), value(&was, *pcr)),
+    let line = |pcr: &u8| {
+        if was.0.is_empty() {
+            format!("PCR {pcr}: {}", value(is, *pcr))
+        } else {
+            format!("PCR {pcr}: {}, was {}", value(is, *pcr), value(&was, *pcr))
+        }
     };
     let untouched = |pcr: &u8| is.0.get(pcr).is_some_and(|value| at_reset(*pcr, value.as_bytes()));
     let (folded, told): (Vec<u8>, Vec<u8>) =

@@ -185,6 +185,6 @@ fn of_reference(row: &Reference) -> String {
 }
 
 fn of_knock(row: &Knock) -> String {
-    let serial = vault::text::plain(&row.serial);
+    let serial = vault::text::quoted(&row.serial);
     format!("serial {serial} at {} may not onboard: `evc get pending`", row.from)
 }

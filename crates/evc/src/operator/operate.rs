@@ -7,7 +7,7 @@ use vault::report::State;
 use super::Operator;
 use crate::api::Done;
 use crate::fleet::life::{life, listed, write_gone};
-use crate::fleet::reported::default_states;
+use crate::fleet::reported::{default_states, disk_is_away};
 use crate::fleet::times::no_earlier_than_seen;
 use crate::fleet::view::policy_of;
 use crate::service::{Fault, InTheWay, Refusal, Unknown, device_by_id, in_life};
@@ -93,7 +93,13 @@ async fn order_recreate(
 ) -> Result<(), Refusal> {
     let device = device_by_id(tx, project, id).await?;
     let Found { device, row, vault } = find_vault(tx, device, name).await?;
-    let disk = if new_disk { Disk::New } else { disk(&device, &tx.vaults(device.id).await?)? };
+    let disk = if disk_is_away(&device) {
+        Disk::NotMounted
+    } else if new_disk {
+        Disk::New
+    } else {
+        disk(&device, &tx.vaults(device.id).await?)?
+    };
     vault.order_anew(disk).map_err(|cause| in_life(&device, &row.name, cause))?;
     Ok(tx.order_recreate(device.id, row.id).await?)
 }

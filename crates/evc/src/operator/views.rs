@@ -6,11 +6,11 @@ use vault::decide::TpmPin;
 use vault::ids::Epoch;
 use vault::life::fits;
 use vault::policy::VaultPolicy;
-use vault::report::VaultReport;
+use vault::report::{State, VaultReport};
 use vault::section::Seal;
 
 use crate::api::{self, Attestation, DeviceView, NodeReport, StateNow, VaultView};
-use crate::fleet::heard::{ONLINE, Word, ago, condition, word};
+use crate::fleet::heard::{DISK_AWAY, ONLINE, Word, ago, condition, word};
 use crate::fleet::life::listed;
 use crate::fleet::reported;
 use crate::store::{
@@ -194,6 +194,9 @@ impl VaultView {
         let named = Self { device_name: Some(device.name.clone()), reported, ..self };
         let (Some(at), Some(StateNow::Said(state))) = (said, named.state) else { return named };
         let (is, words) = match word(device, at, now) {
+            _ if reported::disk_is_away(device) && state != State::Failed => {
+                (StateNow::Unknown, format!("{DISK_AWAY} (was {state}, {})", ago(at, now)))
+            }
             Word::Fresh => (StateNow::Said(state), state.to_string()),
             Word::Silent => (StateNow::Said(state), format!("{state}, {}", ago(at, now))),
             Word::Superseded => {

@@ -84,9 +84,10 @@ struct Counted {
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        match self.ended {
-            true => self.changes.count(self.scope),
-            false => self.changes.of_all.store(NEVER_AGAIN, SeqCst),
+        if self.ended {
+            self.changes.count(self.scope)
+        } else {
+            self.changes.of_all.store(NEVER_AGAIN, SeqCst)
         }
         self.changes.under_way.fetch_sub(1, SeqCst);
     }

@@ -146,6 +146,9 @@ pub struct DeviceReport {
     /// When it last spoke of those; none: with the rest.
     #[serde(default)]
     pub vaults_received: Option<Moment>,
+    /// The disk of its persist is not there: nothing is known of the vaults on it.
+    #[serde(default)]
+    pub disk_away: bool,
     /// When it last said of the vaults that have rows what these say. A row is written when what is said of it changes.
     #[serde(default)]
     pub repeated: Option<Repeated>,
@@ -253,7 +256,7 @@ mod tests {
         Pcrs::try_from(texts).ok()
     }
 
-    /// Issue 7: what earlier builds kept, 64 digits each, is of the SHA-256 bank; both banks read back; no record is of two, or of a value
+    /// AC-3, invariant 4: what earlier builds kept, 64 digits each, is of the SHA-256 bank; both banks read back; no record is of two, or of a value
     /// that was cut.
     #[test]
     fn the_bank_is_told_by_the_length_of_its_values() {

@@ -309,9 +309,10 @@ mod tests {
             let scope = [Scope::Device(device), Scope::Fleet, Scope::Onboarding][n % 3];
             let (one, ahead) = (store.clone(), n % 2 == 0);
             let write = tokio::spawn(async move {
-                match ahead {
-                    true => one.write_ahead(scope, |tx| Box::pin(raise(tx))).await,
-                    false => one.write(scope, |tx| Box::pin(raise(tx))).await,
+                if ahead {
+                    one.write_ahead(scope, |tx| Box::pin(raise(tx))).await
+                } else {
+                    one.write(scope, |tx| Box::pin(raise(tx))).await
                 }
             });
             if n % 5 == 0 {

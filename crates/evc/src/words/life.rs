@@ -79,6 +79,12 @@ fn recreated(vault: &Name, device: &Name, cause: NotRecreated) -> Words {
             format!("the node has not finished vault `{vault}`: there is nothing to make anew"),
             "it is made as soon as its node can: `evc describe vault` says what it waits for; where that is the key of an epoch that is over, `eve vault recreate` on the node makes it anew",
         ),
+        NotRecreated::NotMounted => (
+            format!(
+                "device `{device}` says that the disk of its persist is not mounted: whether vault `{vault}` is whole can't be told"
+            ),
+            "mount the disk on persist there, and start eve again; if it is lost for good, mount a new one there first (`mkfs.ext4 -O encrypt`), then ask again with `--new-disk`",
+        ),
         NotRecreated::NoDisk => (
             format!(
                 "every vault of device `{device}` is missing, its default ones too: its disk is not there"

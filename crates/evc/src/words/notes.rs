@@ -143,17 +143,18 @@ pub(crate) fn withheld_from_who_is_ahead(older: Older) -> String {
 /// Of an orphan that was taken in.
 pub(crate) fn of_adopted(vault: &Name, how: &Adoption) -> Done {
     let policy = &how.policy;
-    let (done, note) = match how.remove {
-        true => (
+    let (done, note) = if how.remove {
+        (
             format!(
                 "vault `{vault}` stays locked, and its node erases it after the grace of policy `{policy}`"
             ),
             "its node has to call before that is over; else it is an orphan again, and this is to be said again",
-        ),
-        false => (
+        )
+    } else {
+        (
             format!("vault `{vault}` is under policy `{policy}`; its node opens it at its next contact"),
             "if it is not wanted, `evc delete vault` removes it there, after the grace of its policy",
-        ),
+        )
     };
     Done { done, notes: vec![note.into()] }
 }

@@ -1,4 +1,4 @@
-//! Bundles in escrow (issue 9, 2): kept sealed, named to who does not know, and given back to an approved boot alone.
+//! Bundles in escrow (KO-1, invariants 2 and 4): kept sealed, named to who does not know, and given back to an approved boot alone.
 
 use evc::api::Code;
 use vault::escrow::{Bundle, BundleId};
@@ -122,7 +122,7 @@ fn the_bundle_goes_back_to_an_approved_boot_alone() {
     assert_eq!(told(&evc, &mut device).expect("an answer").rescue, None, "a session without evidence");
 }
 
-/// Issue 9, 2: a bundle as long as one may be is taken, whatever else of a device's is short.
+/// Invariant 4: a bundle as long as one may be is taken, whatever else of a device's is short.
 #[test]
 fn the_longest_bundle_is_taken() {
     let evc = Evc::start();
@@ -131,7 +131,7 @@ fn the_longest_bundle_is_taken() {
     assert_eq!(upload(&evc, &device, sealed(&evc, &device, 1, &longest)), StoreKeysCode::Success);
 }
 
-/// Issue 9, 2: operators see what is in escrow, since when, and why it would not go back; by no command is the newest forgotten.
+/// Invariant 4: operators see what is in escrow, since when, and why it would not go back; by no command is the newest forgotten.
 #[test]
 fn what_is_in_escrow_is_shown_and_the_newest_stays() {
     let evc = Evc::start();

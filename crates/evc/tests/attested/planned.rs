@@ -1,4 +1,4 @@
-//! Planned updates (issue 9, 2): values are given and approved before a boot shows them, and what the boot will do is said before it.
+//! Planned updates (AC-5, TH-5): values are given and approved before a boot shows them, and what the boot will do is said before it.
 
 use evc::api::Code;
 use serde_json::{Value, json};

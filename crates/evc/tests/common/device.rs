@@ -308,6 +308,7 @@ impl Device {
                 accepted: Some(section.version),
                 notes: vec!["not escrowed".into()],
                 counter: COUNTER.fetch_add(1, Ordering::Relaxed),
+                disk_away: false,
             }),
         }
     }

@@ -77,6 +77,7 @@ fn report() -> DeviceReport {
         notes: vec!["not escrowed".into()],
         vaults: vec![of_vault(1)],
         vaults_received: Some(Moment(NOW - 1)),
+        disk_away: true,
         repeated: Some(Repeated { at: Moment(NOW), but: [VaultId(uuid::Uuid::from_u128(3))].into() }),
     }
 }
@@ -773,7 +774,7 @@ async fn references_and_standings_are_kept(tx: &mut dyn Tx) -> Stored<()> {
     Ok(())
 }
 
-/// Issue 9, 2: one upload more never takes the newest away; those of before stay for a time, and a few of them for longer.
+/// Invariant 4: one upload more never takes the newest away; those of before stay for a time, and a few of them for longer.
 async fn bundles_are_kept_and_the_newest_stands_in_the_devices_row(tx: &mut dyn Tx) -> Stored<()> {
     let (one, keep) = (device(1), Keep { newest: 2, since: NOW, most: 4 });
     let row = |generation, digest, received_at| BundleRow {
@@ -946,7 +947,7 @@ fn namesake() -> DeviceRow {
     DeviceRow { project: elsewhere(), name: device(1).name, ..device(90) }
 }
 
-/// Issue 7, A6: a name is its project's.
+/// UC-C: a name is its project's.
 async fn names_of_one_project_are_free_in_another(tx: &mut dyn Tx) -> Stored<()> {
     let (one, other) = (device(1), namesake());
     tx.add_device(&other).await?;

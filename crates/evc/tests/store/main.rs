@@ -107,7 +107,7 @@ async fn added(store: &Store, number: u8) -> DeviceId {
     row.id
 }
 
-/// Issue 8, A: whatever becomes of a commit, and of who waits for it: what was read before it is not good after it. Of others it is.
+/// Invariant 6: whatever becomes of a commit, and of who waits for it: what was read before it is not good after it. Of others it is.
 #[tokio::test]
 async fn what_was_read_before_a_commit_is_not_good_after_it() {
     let faults = Faults::default();
@@ -195,7 +195,7 @@ async fn sqlite_files_are_private() {
     }
 }
 
-/// Issue 7, A6: a database of commit de4fa5e, which knew no chain of sections (`vectors/README.md`). How it goes on with its node is in
+/// Invariant 4: a database of commit de4fa5e, which knew no chain of sections (`vectors/README.md`). How it goes on with its node is in
 /// `tests/tests/thread/carried_over.rs`.
 #[tokio::test]
 async fn a_device_of_before_the_chain_may_have_accepted_what_it_was_sent_then() {

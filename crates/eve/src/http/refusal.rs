@@ -1,6 +1,6 @@
 //! A controller's refusal in words: its own where it gives any, else what the code means among EVE's controllers.
 
-use vault::text::plain;
+use vault::text::{plain, without_middle};
 
 /// A refusal.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -62,7 +62,7 @@ fn removed(body: &[u8]) -> bool {
     told.is_some_and(|told| told["code"] == "device-removed")
 }
 
-/// `{error, advice}`, with nothing that moves a terminal's cursor.
+/// `{error, advice}`, each as a sentence of ours quotes it: whatever the first says, the second is read.
 fn said(body: &[u8]) -> Option<String> {
     let told: serde_json::Value = serde_json::from_slice(body).ok()?;
     let field = |name: &str| told[name].as_str().map(printable).filter(|text| !text.is_empty());
@@ -70,8 +70,11 @@ fn said(body: &[u8]) -> Option<String> {
     Some(advice.map_or(error.clone(), |advice| format!("{error}; {advice}")))
 }
 
+/// Longest sentence of a controller's, in bytes: both and what is said around them are within what a status carries.
+const SENTENCE: usize = 400;
+
 fn printable(text: &str) -> String {
-    plain(text).trim().to_owned()
+    without_middle(plain(text).trim(), SENTENCE).into_owned()
 }
 
 /// What EVE's controllers mean by a code that comes without words.
@@ -97,6 +100,18 @@ fn usually(call: &str, status: u16) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Requirement IF-2: however long a controller's words are, what to do is read, in `eve status` and at the controller.
+    #[test]
+    fn long_words_of_a_controller_keep_what_to_do() {
+        for filler in ["x", "\u{1b}", "é", "日"] {
+            let long = format!("begins {}", filler.repeat(100_000));
+            let body = serde_json::json!({ "error": long, "advice": format!("{long} ask your operator") });
+            let told = Refusal::new("config", 403, body.to_string().as_bytes(), None).to_string();
+            assert!(told.contains("(403): begins ") && told.ends_with(" ask your operator"), "{told}");
+            assert!(told.len() < 900, "{} bytes", told.len());
+        }
+    }
 
     fn refused(call: &str, status: u16, body: &str) -> Refusal {
         Refusal::new(call, status, body.as_bytes(), None)

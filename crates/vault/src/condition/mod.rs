@@ -157,11 +157,14 @@ impl Condition {
     #[must_use]
     pub fn of(facts: &Facts<'_>, want: &Want) -> Self {
         let missing = missing(facts, want);
-        match missing.is_empty() {
-            false => Self::Broken(missing),
-            true if facts.seen.is_vault() => Self::Whole,
-            true if path_taken(facts) => Self::Foreign,
-            true => Self::Unmade(Stage::of(facts, want)),
+        if !missing.is_empty() {
+            Self::Broken(missing)
+        } else if facts.seen.is_vault() {
+            Self::Whole
+        } else if path_taken(facts) {
+            Self::Foreign
+        } else {
+            Self::Unmade(Stage::of(facts, want))
         }
     }
 }

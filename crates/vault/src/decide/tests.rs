@@ -302,7 +302,7 @@ proptest! {
         }
     }
 
-    /// Issue 8, A: until the time that is told, the same is decided of the same; nothing is told of times before now.
+    /// AC-5: until the time that is told, the same is decided of the same; nothing is told of times before now.
     #[test]
     fn a_decision_holds_until_it_is_told_to_change(
         every in proptest::collection::vec(1_u64..900, 0..4), at in 0_u64..1300, after in 0_u64..1500, renew: bool, shown in 1_u8..3,
@@ -339,7 +339,7 @@ proptest! {
     }
 }
 
-/// Issue 9, 2: the bundle goes back to an approved boot alone, whatever policies ask; not to one that was not measured or differs, not to
+/// Invariant 2, TH-5: the bundle goes back to an approved boot alone, whatever policies ask; not to one that was not measured or differs, not to
 /// another session, nor to a device that is barred or has no TPM.
 #[test]
 fn the_bundle_goes_back_to_an_approved_boot_alone() {

@@ -1,4 +1,4 @@
-//! What a bundle gives, to whom, and from which bytes (issue 9, 2).
+//! What a bundle gives, to whom, and from which bytes (KO-1, invariant 4).
 
 use super::*;
 use crate::ids::{CONFIG_VAULT, IMAGE_VAULT};

@@ -18,6 +18,9 @@ pub enum NotRecreated {
     /// Its node misses all that it ever had: it is the disk that is not there.
     #[error("the disk is not there")]
     NoDisk,
+    /// Its node says that the disk is not mounted.
+    #[error("the disk is not mounted")]
+    NotMounted,
 }
 
 /// What is known of the disk that a vault lies on.
@@ -27,6 +30,8 @@ pub enum Disk {
     There,
     /// Every vault that its node ever had is missing.
     NotThere,
+    /// Its node says that it is not mounted: nothing is known of what is on it, and nobody's word makes it a new one.
+    NotMounted,
     /// An operator says that it is a new one, and the old one's vaults are lost.
     New,
 }
@@ -48,6 +53,7 @@ impl Listed {
     /// [`NotRecreated`]: what is in it may be there yet.
     pub fn order_anew(self, disk: Disk) -> Result<Self, NotRecreated> {
         match (self.said.map(|said| said.state), disk) {
+            (_, Disk::NotMounted) => Err(NotRecreated::NotMounted),
             (Some(State::Missing), Disk::NotThere) => Err(NotRecreated::NoDisk),
             (Some(State::Missing), Disk::There | Disk::New) => Ok(Self { recreate: true, ..self }),
             _ if !self.made => Err(NotRecreated::NeverMade),

@@ -74,13 +74,14 @@ pub(super) fn hold(
     }
     let past = node.past;
     let stepping = || vaults.iter().any(|(_, _, next)| matches!(next, Next::Do(_)));
-    match past.others || past.dropped || past.rescued {
-        false => None,
-        true if past.setback => Some(Hold::Retry),
-        true if past.others => Some(Hold::Leftovers),
-        true => {
-            left_behind(known, node).or_else(|| stepping().then_some(Hold::Steps)).or(Some(due(past.next)))
-        }
+    if !(past.others || past.dropped || past.rescued) {
+        None
+    } else if past.setback {
+        Some(Hold::Retry)
+    } else if past.others {
+        Some(Hold::Leftovers)
+    } else {
+        left_behind(known, node).or_else(|| stepping().then_some(Hold::Steps)).or(Some(due(past.next)))
     }
 }
 

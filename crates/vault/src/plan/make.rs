@@ -76,10 +76,12 @@ fn make_metadata(view: &View<'_>, want: &Want) -> Result<Step, Wait> {
         return Err(Wait::Contact);
     }
     let target = target(view, want).ok_or_else(|| no_key(want))?;
-    match view.keys.reach(target) {
-        true => Ok(Step::MakeMetadata { wrapping: target, encryption: want.policy.encryption }),
-        false if view.keys.has_share(ShareKey::Closed) => Err(Wait::Pcrs),
-        false => Err(Wait::Tpm),
+    if view.keys.reach(target) {
+        Ok(Step::MakeMetadata { wrapping: target, encryption: want.policy.encryption })
+    } else if view.keys.has_share(ShareKey::Closed) {
+        Err(Wait::Pcrs)
+    } else {
+        Err(Wait::Tpm)
     }
 }
 
@@ -89,9 +91,10 @@ fn open_metadata(view: &View<'_>, want: &Want) -> Result<Step, Wait> {
     }
     let whole_key_set = target(view, want).is_some_and(|target| view.keys.reach(target));
     let of_no_use = want.recreate || (may_begin(view, want) && only_begun(view));
-    match view.keys.none_fits && whole_key_set && of_no_use {
-        true => Ok(Step::ForgetMetadata),
-        false => Err(why_closed(view, want)),
+    if view.keys.none_fits && whole_key_set && of_no_use {
+        Ok(Step::ForgetMetadata)
+    } else {
+        Err(why_closed(view, want))
     }
 }
 

@@ -52,8 +52,9 @@ pub(super) fn lock(view: &View<'_>, locked: Next) -> Next {
 }
 
 fn busy_or_lock(view: &View<'_>, op: Op) -> Next {
-    match view.setbacks.contains(StepKind::Lock) {
-        true => Next::Wait(Wait::Busy),
-        false => Next::Do(Act { op, step: Step::Lock }),
+    if view.setbacks.contains(StepKind::Lock) {
+        Next::Wait(Wait::Busy)
+    } else {
+        Next::Do(Act { op, step: Step::Lock })
     }
 }

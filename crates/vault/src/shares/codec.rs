@@ -158,9 +158,10 @@ impl Form {
         }
         let vaults = vaults.chunks_exact(VAULT_LEN).map(|vault| read_vault(vault, 0));
         let vaults: Vec<VaultId> = vaults.collect();
-        match vaults.is_sorted_by(|one, next| one < next) {
-            true => Ok(Drops { others, of: vaults.into_iter().collect() }),
-            false => Err(TableError::NotUnderstood { what: "order of what was dropped" }),
+        if vaults.is_sorted_by(|one, next| one < next) {
+            Ok(Drops { others, of: vaults.into_iter().collect() })
+        } else {
+            Err(TableError::NotUnderstood { what: "order of what was dropped" })
         }
     }
 }
@@ -179,10 +180,7 @@ fn put(out: &mut Vec<u8>, vault: VaultId, seal: Seal, entry: &ShareEntry) {
 
 /// Nothing: the bytes are none of either kind.
 fn read_pin(pinned: bool, pin: [u8; 32]) -> Option<Option<RootPin>> {
-    match pinned {
-        true => Some(Some(RootPin(pin))),
-        false => (pin == [0; 32]).then_some(None),
-    }
+    if pinned { Some(Some(RootPin(pin))) } else { (pin == [0; 32]).then_some(None) }
 }
 
 type Entries = BTreeMap<(VaultId, Seal), ShareEntry>;

@@ -340,9 +340,10 @@ impl Table {
 
 impl Drops {
     fn add(&mut self, vault: VaultId) {
-        match self.of.len() < MAX_DROPPED {
-            true => drop(self.of.insert(vault)),
-            false => self.others = true,
+        if self.of.len() < MAX_DROPPED {
+            self.of.insert(vault);
+        } else {
+            self.others = true
         }
     }
 }

@@ -98,9 +98,10 @@ impl Root {
     /// Under our own root every leaf is good for server authentication, and one alone for signing: who holds TLS's key is no
     /// signer. A root of others says nothing of it: there EVE's rule alone holds.
     pub(super) fn require_signing(&self, leaf: &Leaf) -> Result<(), CertsError> {
-        match self.own && !is_named(leaf.certificate.der(), OWN_SIGNING) {
-            true => Err(CertsError::NotForSigning),
-            false => Ok(()),
+        if self.own && !is_named(leaf.certificate.der(), OWN_SIGNING) {
+            Err(CertsError::NotForSigning)
+        } else {
+            Ok(())
         }
     }
 

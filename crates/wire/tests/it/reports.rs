@@ -36,6 +36,7 @@ fn info(vaults: Vec<VaultLine>) -> DeviceInfo {
             accepted: Some(SectionVersion { incarnation: Incarnation([3; 16]), version: 9 }),
             notes: vec!["AK not proved to its EK: not checked".to_owned()],
             counter: u64::MAX,
+            disk_away: true,
         }),
     }
 }
@@ -108,12 +109,19 @@ fn what_a_vault_was_opened_by_is_read_as_it_was_written() {
 #[test]
 fn hostile_or_endless_words_are_cut_not_lost() {
     let mut report = vault_report(State::Failed, Operation::Unlock, Some("line\nline\u{1b}[2J"));
-    report.detail = vec!["ä".repeat(2000); 100];
+    let long = format!("/persist/img/{}: move it away", "ä".repeat(2000));
+    report.detail = vec![long; 100];
     let sent = info(vec![VaultLine::of(report, PcrStatus::Unknown)]);
     let read = read_info(&sent).vaults[0].report.clone().unwrap();
     assert_eq!(read.last.unwrap().error.as_deref(), Some("line line [2J"));
     assert_eq!(read.detail.len(), 64);
-    assert_eq!(read.detail[0], "ä".repeat(512));
+    assert!(
+        read.detail[..63].iter().all(|line| line.len() <= 1024 && line.len() > 1016),
+        "{:?}",
+        read.detail[0]
+    );
+    assert!(read.detail[0].starts_with("/persist/img/") && read.detail[0].ends_with(": move it away"));
+    assert_eq!(read.detail[63], "and 37 lines more: see `eve status` on the node");
     let silent = vault_report(State::Failed, Operation::Unlock, Some(""));
     let read = read_info(&info(vec![VaultLine::of(silent, PcrStatus::Unknown)]));
     let error = read.vaults[0].report.as_ref().unwrap().last.as_ref().unwrap().error.as_deref();

@@ -139,6 +139,7 @@ fn any_info() -> impl Strategy<Value = DeviceInfo> {
                 session,
                 accepted: None,
                 counter: notes.len() as u64,
+                disk_away: notes.len() % 2 == 1,
                 notes,
             }),
         },

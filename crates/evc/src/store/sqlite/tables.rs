@@ -176,7 +176,7 @@ mod tests {
         assert_eq!(files, MIGRATIONS.iter().map(|(n, what)| (*n, (*what).to_owned())).collect::<Vec<_>>());
     }
 
-    /// Issue 7, A6: whichever tables a build of before left, they are brought on from there, and what it kept its list in is gone.
+    /// Invariant 4: whichever tables a build of before left, they are brought on from there, and what it kept its list in is gone.
     #[test]
     fn a_file_of_any_build_of_before_is_brought_up_to_date_once() {
         let mut new = empty();

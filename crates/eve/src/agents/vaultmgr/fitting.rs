@@ -2,8 +2,11 @@
 //! name, state, epoch and what is wanted are always told. Words are shortened where all of them together would be too long, and it is
 //! said that they were. Nothing is left out in silence, and nothing that is told is too long to be published.
 
+use std::borrow::Cow;
+
 use vault::report::{Outcome, State, VaultReport};
 use vault::shares::MAX_SHARES;
+use vault::text::without_middle;
 
 use crate::bus::Topic;
 use crate::bus::messages::VaultStatus;
@@ -86,18 +89,17 @@ fn shorten(lines: &mut Vec<String>, most: usize) {
     if fit == all {
         return;
     }
-    // Of one that alone is too long its beginning is worth more than nothing.
+    // Of one that alone is too long its beginning and its end are worth more than nothing.
     let kept = fit.max(1);
     lines.truncate(kept);
     lines.iter_mut().for_each(|line| cut(line, most));
     lines.extend((kept < all).then(|| format!("and {} lines more", all - kept)));
 }
 
-/// The beginning of a text, where it is longer than that many bytes.
+/// A text in at most that many bytes.
 fn cut(text: &mut String, most: usize) {
-    if text.len() > most {
-        text.truncate(text.floor_char_boundary(most));
-        text.push('…');
+    if let Cow::Owned(shorter) = without_middle(text, most) {
+        *text = shorter;
     }
 }
 

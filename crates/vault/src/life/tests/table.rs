@@ -165,6 +165,9 @@ fn only_a_missing_vault_is_made_anew_and_only_where_its_disk_is() {
     assert_eq!(missing().order_anew(Disk::There), Ok(ordered.clone()));
     assert_eq!(missing().order_anew(Disk::New), Ok(ordered));
     assert_eq!(missing().order_anew(Disk::NotThere), Err(NotRecreated::NoDisk));
+    for vault in [missing(), made(), Listed { said: None, ..made() }] {
+        assert_eq!(vault.order_anew(Disk::NotMounted), Err(NotRecreated::NotMounted));
+    }
 }
 
 #[test]

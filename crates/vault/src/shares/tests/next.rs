@@ -153,7 +153,7 @@ fn a_share_that_does_not_open_keeps_its_generation() {
     assert_eq!(last.next(vsks(&old), vsks(&new), nonces(0)).map(drop), Err(NextError::Last));
 }
 
-/// Issue 9, 2: that a bundle may be in escrow is written in the table, from before its first byte goes out, and in the next generation's too.
+/// Invariant 5: that a bundle may be in escrow is written in the table, from before its first byte goes out, and in the next generation's too.
 #[test]
 fn that_a_bundle_may_be_in_escrow_is_remembered() {
     let key = root(7).table_key();

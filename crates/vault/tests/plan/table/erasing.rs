@@ -98,7 +98,7 @@ fn if2_what_is_not_dead_yet_says_why() {
     }
 }
 
-/// Issue 9, 2: where a bundle may be in escrow the next generation's is there before this one ends, and only its end waits for that. What came back
+/// Invariant 5: where a bundle may be in escrow the next generation's is there before this one ends, and only its end waits for that. What came back
 /// from escrow is bound to this boot in the same way.
 #[test]
 fn a_generation_ends_after_the_next_one_is_in_escrow() {

@@ -7,6 +7,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use fscrypt::sharing::same_descriptors;
+use vault::text::quoted;
 
 use super::subject::{Subject, What};
 use crate::agents::vaultmgr::hands::mounts::Table;
@@ -23,7 +24,7 @@ impl fmt::Display for Process {
     /// A process names itself as it likes, with what a terminal obeys.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = fs::read(self.0.join("comm")).unwrap_or_default();
-        let name = String::from_utf8_lossy(&name).trim().escape_debug().to_string();
+        let name = quoted(String::from_utf8_lossy(&name).trim());
         write!(f, "process {} ({name})", self.0.file_name().unwrap_or_default().display())
     }
 }

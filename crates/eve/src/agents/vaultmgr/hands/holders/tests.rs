@@ -42,7 +42,7 @@ fn a_name_with_control_characters_is_told_escaped() {
     fs::write("/proc/self/comm", "a\x1b[2Jb").expect("names itself");
     let found = search(dir.path(), What::Vault(None), unhurried()).concat();
     fs::write("/proc/self/comm", before.trim_ascii_end()).expect("names itself");
-    assert!(found.contains(r"(a\u{1b}[2Jb)") && !found.contains('\x1b'), "{found}");
+    assert!(found.contains(r"(a\u001b[2Jb)") && !found.contains('\x1b'), "{found}");
 }
 
 /// Issue 7, B: threads share their open files, and are looked through once: a machine of thousands of threads takes no longer.

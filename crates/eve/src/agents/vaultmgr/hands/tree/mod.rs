@@ -13,6 +13,8 @@ mod work;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use vault::text::quoted;
+
 pub(crate) use data::{copy_data, same_data};
 pub(crate) use entry::{Entry, Kind};
 pub(crate) use folder::Folder;
@@ -51,17 +53,9 @@ impl Trouble {
     }
 }
 
-/// Most characters of a path that are shown: what is said of it comes after it, and is to be read.
-const LONGEST: usize = 200;
-
-/// A path as a terminal and a line of a log may have it: names are given by whoever made the file. A long one without its middle.
+/// A path as a sentence quotes it: names are given by whoever made the file.
 pub(crate) fn shown(path: &Path) -> String {
-    let whole: Vec<char> = path.to_string_lossy().escape_debug().collect();
-    if whole.len() <= LONGEST {
-        return whole.into_iter().collect();
-    }
-    let (begins, ends) = (&whole[..LONGEST / 2], &whole[whole.len() - LONGEST / 2..]);
-    begins.iter().chain(&['…']).chain(ends).collect()
+    quoted(&path.to_string_lossy())
 }
 
 #[cfg(test)]
