@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::run;
 
-const PACKAGES: [&str; 15] = [
+const PACKAGES: [&str; 16] = [
     "gcc",                 // linking, and the C parts of the cryptography
     "libc6-dev",           // their headers
     "pkg-config",          // finds libtss2
@@ -17,6 +17,7 @@ const PACKAGES: [&str; 15] = [
     "tpm2-tools",          // the second opinion on all that we do with a TPM
     "openssl",             // the second opinion on certificates
     "fscrypt",             // the interop peer
+    "age",                 // another: opens recovery keys
     "e2fsprogs",           // mkfs.ext4
     "mount",               // mount, losetup
     "util-linux",          // setpriv

@@ -99,6 +99,14 @@ pub fn coverage(policy: &VaultPolicy, tpm: bool) -> [(Threat, Cover); 6] {
     THREATS.map(|threat| (threat, cover(policy, tpm, threat)))
 }
 
+/// What a recovery key costs under one threat: so many recipients, of whose identities any one opens the vault beside what covers it. Under the
+/// last threat it costs nothing: a rotation replaces it.
+#[must_use]
+pub fn price(policy: &VaultPolicy, threat: Threat) -> Option<usize> {
+    let recipients = policy.node.recovery.all().len();
+    (recipients > 0 && threat != Threat::KeyGuessed).then_some(recipients)
+}
+
 fn cover(policy: &VaultPolicy, tpm: bool, threat: Threat) -> Cover {
     let custody = policy.node.custody;
     match threat {
@@ -140,6 +148,20 @@ mod tests {
             Cover::Opens(_) => 'n',
         };
         coverage(&policy, tpm).map(letter).into_iter().collect()
+    }
+
+    /// TH-1 to TH-5: whoever has the drive, and an identity that is kept elsewhere, opens it; without recovery nobody pays for it.
+    #[test]
+    fn th1_to_th5_recovery_has_its_price() {
+        let one =
+            "recovery: { recipients: [age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p] }";
+        for (rest, paid) in [("", [None; 6]), (one, [Some(1), Some(1), Some(1), Some(1), Some(1), None])] {
+            let text = format!("kind: VaultPolicy\nname: p\ncustody: tpm+controller\n{rest}");
+            let Document::Policy(policy) = read(&text).expect("a policy").remove(0).document else {
+                panic!("a policy")
+            };
+            assert_eq!(THREATS.map(|threat| price(&policy, threat)), paid, "{rest}");
+        }
     }
 
     /// TH-1 to TH-6: the proposal's columns, from top to bottom, and ours beside them. `o` is `P` in the columns in which the operator has

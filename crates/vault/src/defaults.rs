@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 
 use crate::ids::{CONFIG_VAULT, IMAGE_VAULT, Name, VaultId};
+use crate::recovery::Recipients;
 use crate::section::{Custody, Encryption, NodePolicy, Seal};
 
 /// Both, with the names that operators know them by. The Config Vault first: the record of sections lies in it.
@@ -29,7 +30,13 @@ pub fn name(id: VaultId) -> Option<Name> {
 #[must_use]
 pub fn policy(has_tpm: bool) -> NodePolicy {
     let custody = if has_tpm { Custody::Tpm } else { Custody::Controller };
-    NodePolicy { encryption: Encryption::Aes256Xts, custody, seal: Seal::Tpm, lease: None }
+    NodePolicy {
+        encryption: Encryption::Aes256Xts,
+        custody,
+        seal: Seal::Tpm,
+        lease: None,
+        recovery: Recipients::NONE,
+    }
 }
 
 /// The order in which a node takes its vaults: the default ones, whether named or not, then the others by identity.

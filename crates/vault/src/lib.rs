@@ -13,7 +13,7 @@
 //! The controller's side: [`policy`] (what the operator writes), [`decide`](mod@decide) (may a key go out), [`life`] (what may become
 //! of a vault), [`rotation`] (its epochs), [`ledger`] (the chain of sections to one device), [`foresee`](mod@foresee) (what an update will do).
 //!
-//! Both sides share [`ids`], [`secret`], [`lease`], [`section`], [`custody`], [`shares`], [`roots`], [`defaults`], [`report`], [`opened`], [`text`].
+//! Both sides share [`ids`], [`secret`], [`lease`], [`section`], [`custody`], [`shares`], [`roots`], [`defaults`], [`report`], [`opened`], [`recovery`], [`text`].
 
 pub mod belief;
 pub mod condition;
@@ -31,6 +31,7 @@ pub mod life;
 pub mod opened;
 pub mod plan;
 pub mod policy;
+pub mod recovery;
 pub mod report;
 pub mod roots;
 pub mod rotation;

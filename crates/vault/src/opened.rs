@@ -27,13 +27,16 @@ pub enum By {
     ControllerKey,
     /// Both of them.
     Both,
+    /// The recovery key, which root gave.
+    RecoveryKey,
     /// An order to make it anew: what was in it before is lost.
     Recreated,
 }
 
 impl By {
     /// Every way.
-    pub const ALL: [Self; 4] = [Self::LocalSeal, Self::ControllerKey, Self::Both, Self::Recreated];
+    pub const ALL: [Self; 5] =
+        [Self::LocalSeal, Self::ControllerKey, Self::Both, Self::RecoveryKey, Self::Recreated];
 
     /// What a key of this wrapping is made of.
     #[must_use]
@@ -52,6 +55,7 @@ impl fmt::Display for By {
             Self::LocalSeal => "local seal",
             Self::ControllerKey => "controller's key",
             Self::Both => "local seal and controller's key",
+            Self::RecoveryKey => "recovery key",
             Self::Recreated => "recreated by order",
         })
     }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::condition::{Escrow, Hint, OpenedBy, TpmSeen};
 use crate::ids::{Epoch, Name, VaultId};
-use crate::plan::{Finished, Hold, Next, Note, Op, View, Wait};
+use crate::plan::{Finished, Hold, Next, Note, Op, View, Wait, recovery_note};
 use crate::section::Operation;
 use crate::shares::{Dropped, Mark};
 use crate::wanted::Wish;
@@ -191,5 +191,8 @@ fn notes(view: &View<'_>, next: &Next) -> Vec<Note> {
         (has_tpm && !view.node.measured, Note::NotMeasured),
         (has_tpm, Note::AkNotProved),
     ];
-    own.into_iter().chain(always.into_iter().filter_map(|(said, note)| said.then_some(note))).collect()
+    own.into_iter()
+        .chain(recovery_note(view))
+        .chain(always.into_iter().filter_map(|(said, note)| said.then_some(note)))
+        .collect()
 }

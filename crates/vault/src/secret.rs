@@ -69,6 +69,10 @@ secret! {
     TableKey, expose_table_key
 }
 secret! {
+    /// A vault's recovery key: opens its recovery protector, and lies on the disk encrypted to the operator's recipients alone.
+    RecoveryKey, expose_recovery_key
+}
+secret! {
     /// `W_g`: seals the root that is bound to PCRs into the escrow bundle of its generation, and nothing else.
     EscrowKey, expose_escrow_key
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{DeviceId, DeviceKey, Epoch, Name, SectionDigest, SectionVersion, VaultId};
 use crate::lease::{Lease, LeaseNonce};
+use crate::recovery::Recipients;
 
 /// Who holds the key of a vault (UC-E).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -112,6 +113,9 @@ pub struct NodePolicy {
     /// How long it stays open without a new word of the controller's; none: for as long as nobody locks it. Not for default vaults.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<Lease>,
+    /// To whom its recovery key is encrypted; none: it has no recovery key.
+    #[serde(default, skip_serializing_if = "Recipients::is_none")]
+    pub recovery: Recipients,
 }
 
 /// One controller key, sealed to the session (RFC 9180). Opaque here: `wire` seals and opens.

@@ -3,6 +3,7 @@
 //! Never hands raw protobuf to a caller, never trusts a byte whose signature it did not check, does no IO and reads no clock.
 //! Where EVE's code and its text differ we write what the code expects and read the stricter of the two.
 
+pub mod age;
 pub mod attest;
 pub mod cert;
 pub mod certs;

@@ -81,6 +81,7 @@ impl From<&Opened> for pb::Opened {
             By::LocalSeal => pb::OpenedBy::LocalSeal,
             By::ControllerKey => pb::OpenedBy::ControllerKey,
             By::Both => pb::OpenedBy::Both,
+            By::RecoveryKey => pb::OpenedBy::RecoveryKey,
             By::Recreated => pb::OpenedBy::Recreated,
         };
         Self { by: by.into() }
@@ -93,6 +94,7 @@ fn opened(raw: pb::Opened) -> Option<Opened> {
         pb::OpenedBy::LocalSeal => By::LocalSeal,
         pb::OpenedBy::ControllerKey => By::ControllerKey,
         pb::OpenedBy::Both => By::Both,
+        pb::OpenedBy::RecoveryKey => By::RecoveryKey,
         pb::OpenedBy::Recreated => By::Recreated,
         pb::OpenedBy::Unspecified => return None,
     };

@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use attest::SessionKey;
 use vault::ids::{DeviceId, DeviceKey, Epoch, Incarnation, Name, SectionDigest, SectionVersion, VaultId};
 use vault::lease::{Lease, LeaseNonce};
+use vault::recovery::{MAX_RECIPIENTS, Recipient, Recipients};
 use vault::section::{
     Custody, Encryption, Entry, MAX_VAULTS, NodePolicy, Operation, Presence, Release, Seal, SealedKey,
     Section,
@@ -52,6 +53,7 @@ impl From<&Entry> for pb::Vault {
             recreate: entry.recreate,
             release: Some((&entry.release).into()),
             lease_s: entry.policy.lease.map_or(0, Lease::seconds),
+            recovery: entry.policy.recovery.all().iter().map(|to| to.bytes().to_vec()).collect(),
         }
     }
 }
@@ -147,6 +149,7 @@ fn entry(raw: pb::Vault) -> Result<Entry, DecodeError> {
         custody: custody(raw.custody)?,
         seal: seal(raw.seal)?,
         lease: lease(raw.lease_s)?,
+        recovery: recovery(&raw.recovery)?,
     };
     Ok(Entry {
         id: VaultId(uuid("vault", &raw.id)?),
@@ -164,6 +167,18 @@ fn entry(raw: pb::Vault) -> Result<Entry, DecodeError> {
 fn lease(seconds: u32) -> Result<Option<Lease>, DecodeError> {
     let bad = DecodeError::Invalid { field: "lease", why: "is out of bounds" };
     (seconds != 0).then(|| Lease::of_seconds(seconds).ok_or(bad)).transpose()
+}
+
+/// One that nothing can be encrypted to, or too many, is refused, not left out: the operator counts on them.
+fn recovery(raw: &[Vec<u8>]) -> Result<Recipients, DecodeError> {
+    at_most("recovery recipients", raw.len(), MAX_RECIPIENTS)?;
+    let field = "recovery recipient";
+    let all = raw.iter().map(|bytes| {
+        Recipient::of(exactly(field, bytes)?)
+            .map_err(|_| DecodeError::Invalid { field, why: "is a key that nothing can be encrypted to" })
+    });
+    let all: Vec<Recipient> = all.collect::<Result<_, _>>()?;
+    Recipients::try_from(all).map_err(|_| DecodeError::Invalid { field, why: "is there twice" })
 }
 
 pub(crate) fn lease_nonce(bytes: &[u8]) -> Result<Option<LeaseNonce>, DecodeError> {

@@ -16,6 +16,7 @@ mod leases;
 mod life;
 mod many;
 mod orders;
+mod recovery;
 mod renewal;
 mod restarts;
 mod rotation;

@@ -62,6 +62,12 @@ pub(crate) fn of_caution(caution: Caution) -> String {
             "sealed to the measured boot: after an update of firmware or system the vault opens once the new measurements are approved (`evc check update` foresees it)"
         }
         Caution::NothingRequired => "any boot of the device gets the key: `attest.require` is empty",
+        Caution::Recovery(1) => {
+            "whoever has the identity of its recovery recipient, and the node's drive, opens the vault without TPM and controller"
+        }
+        Caution::Recovery(_) => {
+            "whoever has the identity of any one of its recovery recipients, and the node's drive, opens the vault without TPM and controller"
+        }
     }
     .into()
 }

@@ -1,19 +1,19 @@
 //! What a policy protects from, in words: the proposal's six threats.
 
-use vault::coverage::{Cover, Threat, coverage};
+use vault::coverage::{Cover, Threat, coverage, price};
 use vault::policy::VaultPolicy;
 
 use crate::api::{CoverView, ThreatView};
 
 /// All six, with and without a TPM.
 pub(crate) fn of_policy(policy: &VaultPolicy) -> Vec<ThreatView> {
-    let without =
-        coverage(policy, false).map(|(_, cover)| (!policy.node.custody.needs_tpm()).then(|| of(cover)));
+    let of = |(threat, cover): (Threat, Cover)| of(cover, price(policy, threat));
+    let without = coverage(policy, false).map(|row| (!policy.node.custody.needs_tpm()).then(|| of(row)));
     let both = coverage(policy, true).into_iter().zip(without).enumerate();
-    both.map(|(at, ((threat, cover), without_tpm))| ThreatView {
+    both.map(|(at, (row, without_tpm))| ThreatView {
         id: format!("TH-{}", at + 1),
-        threat: named(threat).into(),
-        with_tpm: of(cover),
+        threat: named(row.0).into(),
+        with_tpm: of(row),
         without_tpm,
     })
     .collect()
@@ -30,11 +30,19 @@ fn named(threat: Threat) -> &'static str {
     }
 }
 
-fn of(cover: Cover) -> CoverView {
+/// Beside what covers it, what a recovery key costs: nothing where it opens anyway.
+fn of(cover: Cover, price: Option<usize>) -> CoverView {
     let (vault, because) = match cover {
         Cover::Closed(ground) => ("closed", ground.to_string()),
         Cover::Once(act) => ("once", act.to_string()),
-        Cover::Opens(gap) => ("opens", gap.to_string()),
+        Cover::Opens(gap) => return CoverView { vault: "opens".into(), because: gap.to_string() },
+    };
+    let because = match price {
+        None => because,
+        Some(1) => format!("{because}; it opens for whoever has the recovery identity too"),
+        Some(count) => {
+            format!("{because}; it opens for whoever has one of the {count} recovery identities too")
+        }
     };
     CoverView { vault: vault.into(), because }
 }

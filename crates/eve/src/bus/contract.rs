@@ -10,9 +10,9 @@ use vault::report::VaultReport;
 
 use super::messages::{
     AcceptController, Agents, ControllerStatus, DefineRoots, EscrowWish, Evidence, EvidenceWanted, Health,
-    LockVault, NetworkStatus, Onboarded, Onboarding, OrderError, ReadRoots, Recreate, Roots, Session, Sign,
-    Signed, SignedConfig, SignedWord, TpmHealth, TpmRefusal, TpmStatus, UndefineRoots, UnlockVault,
-    VaultChange, VaultStatus, Vaults,
+    LockVault, NetworkStatus, Onboarded, Onboarding, OrderError, ReadRoots, Recover, Recreate, Roots,
+    Session, Sign, Signed, SignedConfig, SignedWord, TpmHealth, TpmRefusal, TpmStatus, UndefineRoots,
+    UnlockVault, VaultChange, VaultStatus, Vaults,
 };
 use super::{Agent, Call, MAX_FRAME, Topic, Whole};
 
@@ -66,6 +66,8 @@ contract! {
         UnlockVault(id): [Operator] of Vaultmgr -> Result<VaultReport, OrderError>, at most (KIB, 64 * KIB);
         /// Close a vault.
         LockVault(id): [Operator] of Vaultmgr -> Result<VaultReport, OrderError>, at most (KIB, 64 * KIB);
+        /// Open a vault by its recovery key.
+        Recover(id): [Operator] of Vaultmgr -> Result<VaultReport, OrderError>, at most (KIB, 64 * KIB);
         /// Make a missing vault anew, empty.
         Recreate(id): [Operator] of Vaultmgr -> Result<VaultReport, OrderError>, at most (KIB, 64 * KIB);
         /// Accept another controller.

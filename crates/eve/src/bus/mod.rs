@@ -43,7 +43,7 @@ pub(crate) use contract::EachTopic;
 pub use contract::{CallId, TopicId};
 pub use frame::{FrameError, MAX_FRAME};
 pub use hear::{Silence, Subscription};
-pub use secret::BusRoot;
+pub use secret::{BusRecoveryKey, BusRoot};
 pub use server::Bound;
 pub use traffic::{End, Exchange};
 

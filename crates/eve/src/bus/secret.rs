@@ -1,38 +1,51 @@
-//! A root on its way between tpmmgr and vaultmgr: bytes in a frame that is wiped, printed redacted.
+//! A secret on its way between two processes: bytes in a frame that is wiped, printed redacted.
 
 use std::fmt;
 
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use vault::secret::RootSecret;
+use vault::secret::{RecoveryKey, RootSecret};
 
-/// A root of the TPM's.
-#[derive(Debug)]
-pub struct BusRoot(pub RootSecret);
+macro_rules! on_the_bus {
+    ($(#[$doc:meta])* $name:ident of $secret:ident, $expose:ident) => {
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub struct $name(pub $secret);
 
-impl Serialize for BusRoot {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(self.0.expose_root_secret())
-    }
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_bytes(self.0.$expose())
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct Bytes;
+
+                impl Visitor<'_> for Bytes {
+                    type Value = $name;
+
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str("32 bytes")
+                    }
+
+                    fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<$name, E> {
+                        let bytes = bytes.try_into().map_err(|_| E::invalid_length(bytes.len(), &self))?;
+                        Ok($name($secret::copied_from(bytes)))
+                    }
+                }
+
+                deserializer.deserialize_bytes(Bytes)
+            }
+        }
+    };
 }
 
-impl<'de> Deserialize<'de> for BusRoot {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_bytes(RootVisitor)
-    }
+on_the_bus! {
+    /// A root of the TPM's, between tpmmgr and vaultmgr.
+    BusRoot of RootSecret, expose_root_secret
 }
-
-struct RootVisitor;
-
-impl Visitor<'_> for RootVisitor {
-    type Value = BusRoot;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("32 bytes")
-    }
-
-    fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<BusRoot, E> {
-        let bytes = bytes.try_into().map_err(|_| E::invalid_length(bytes.len(), &self))?;
-        Ok(BusRoot(RootSecret::copied_from(bytes)))
-    }
+on_the_bus! {
+    /// A vault's recovery key, from root to vaultmgr.
+    BusRecoveryKey of RecoveryKey, expose_recovery_key
 }

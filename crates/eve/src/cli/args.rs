@@ -219,6 +219,26 @@ pub(super) enum VaultCmd {
         #[command(flatten)]
         root: Root,
     },
+    /// Open a vault by its recovery key, without TPM and controller.
+    ///
+    /// The key lies on the node's disk, encrypted with age to the recipients of the vault's policy. Either give an identity of one of them,
+    /// and it is decrypted here; or decrypt it elsewhere with `age -d`, and give the key. A vault that was opened so gets another
+    /// recovery key as soon as its controller is heard.
+    #[command(
+        before_help = "Examples:\n  eve vault recover payments --identity /media/stick/identity.txt\n  ssh safe 'age -d -i identity.txt' < FILE.age | eve vault recover payments --key -"
+    )]
+    Recover {
+        /// Its name or UUID.
+        vault: String,
+        /// A file of age identities, as `age-keygen` writes it; `-`: standard input. It is read here, and kept nowhere.
+        #[arg(long, value_name = "FILE", required_unless_present = "key", conflicts_with = "key")]
+        identity: Option<PathBuf>,
+        /// A file with the 32 bytes that came out of the age file; `-`: standard input.
+        #[arg(long, value_name = "FILE")]
+        key: Option<PathBuf>,
+        #[command(flatten)]
+        root: Root,
+    },
     /// Make a missing vault anew, EMPTY. What was in it is lost.
     #[command(before_help = "Examples:\n  eve vault recreate payments --confirm payments")]
     Recreate {

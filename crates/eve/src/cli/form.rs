@@ -44,6 +44,10 @@ every! {
         OrderError::OtherRootInstalled => OrderError::OtherRootInstalled,
         OrderError::PinNotRead => OrderError::PinNotRead,
         OrderError::NotPinned { .. } => OrderError::NotPinned { why: "no space".into() },
+        OrderError::NotItsRecoveryKey(_) => OrderError::NotItsRecoveryKey(named()),
+        OrderError::NotRecovered { .. } => {
+            OrderError::NotRecovered { name: named(), why: "no copy of the policy's file opens".into() }
+        },
         OrderError::OtherName(_) => OrderError::OtherName(named()),
         OrderError::NotMissing(_) => OrderError::NotMissing(named()),
         OrderError::NotKept { .. } => OrderError::NotKept { why: "no space".into() },

@@ -10,6 +10,7 @@ mod controller;
 mod form;
 pub(crate) mod freed;
 mod out;
+mod recovery;
 mod status;
 mod table;
 mod tail;

@@ -10,10 +10,10 @@ use vault::report::{State, VaultReport};
 use vault::text::plain_lines;
 
 use super::args::{Output, Root, VaultCmd};
-use super::{out, table};
+use super::{out, recovery, table};
 use crate::agents::vaultmgr::hands::crypt::since_boot;
-use crate::bus::messages::{LockVault, Recreate, UnlockVault, VaultStatus, Vaults};
-use crate::bus::{BusError, Call, CallError};
+use crate::bus::messages::{LockVault, Recover, Recreate, UnlockVault, VaultStatus, Vaults};
+use crate::bus::{BusError, BusRecoveryKey, Call, CallError};
 
 /// How long an order may take: a lock waits for those who hold files.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -33,6 +33,11 @@ pub(super) fn act(command: VaultCmd) -> anyhow::Result<()> {
         VaultCmd::Unlock { vault, root } => {
             order(&root, &vault, State::Unlocked, |vault| ask(&root, &UnlockVault { id: vault.id }, PATIENCE))
         }
+        VaultCmd::Recover { vault, identity, key, root } => order(&root, &vault, State::Unlocked, |vault| {
+            let key =
+                BusRecoveryKey(recovery::key(&root.root, vault.id, identity.as_deref(), key.as_deref())?);
+            ask(&root, &Recover { id: vault.id, key }, PATIENCE)
+        }),
         VaultCmd::Recreate { vault, confirm, root } => {
             order(&root, &vault, State::Unlocked, |vault| recreate(&root, vault, confirm))
         }

@@ -129,6 +129,31 @@ impl PolicyFile {
         }
     }
 
+    /// This file without the wraps under `gone`, and with one of `content` under `added` at its beginning; all other wraps as they are here, byte
+    /// for byte.
+    ///
+    /// # Errors
+    /// [`ParseError::TooLong`]: there is no room for it. [`ParseError::Field`]: no wrap would be left.
+    pub fn rewrapped(
+        &self,
+        gone: &dyn Fn(ProtectorDescriptor) -> bool,
+        added: Option<(&ContentKey, &ProtectorKey, Iv)>,
+    ) -> Result<Self, ParseError> {
+        let added =
+            added.map(|(content, protector, iv)| Self::seal(content, protector, self.policy.modes, iv).wraps);
+        let stays = |wrap: &&Wrap| !wrap.by.is_some_and(gone);
+        let wraps: Vec<Wrap> =
+            added.into_iter().flatten().chain(self.wraps.iter().filter(stays).cloned()).collect();
+        if !wraps.iter().any(|wrap| wrap.key.is_some()) {
+            return Err(wrong("wrapped_policy_keys"));
+        }
+        let rewrapped = Self::of(self.policy, wraps);
+        match rewrapped.bytes.len() {
+            len if len > MAX_FILE_LEN => Err(ParseError::TooLong { len }),
+            _ => Ok(rewrapped),
+        }
+    }
+
     /// Unwraps the content key; `None` when `protector` wraps it not.
     pub(crate) fn unwrap_key(&self, protector: &ProtectorKey) -> Option<Result<ContentKey, NotAuthentic>> {
         let wrapped = self.wraps[self.place(ProtectorDescriptor::of(protector))?].key.as_ref()?;

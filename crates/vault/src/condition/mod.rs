@@ -7,6 +7,7 @@
 
 mod node;
 mod others;
+mod recovery;
 mod seen;
 
 use std::fmt;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub use node::{Escrow, Node, Past, Upcoming};
 pub use others::Others;
+pub use recovery::{Recovery, RecoveryHint};
 pub use seen::{Dir, Hint, Key, Keys, MetaCopy, OpenedBy, Place, Seen, ShareKey, Staged, TableSeen, TpmSeen};
 
 use crate::ids::{Epoch, VaultId};
@@ -224,13 +226,18 @@ fn missing(facts: &Facts<'_>, want: &Want) -> Vec<Part> {
     let there = made || seen.is_vault() || seen.dir == Dir::OtherVault;
     // A share is made before its metadata: metadata that needs one and is there without it has lost it.
     let shareless = seen.has_metadata() && !seen.has_share();
+    // Opened by its recovery key, for which neither share, nor table, nor our own protector is needed.
+    let by_custody = !facts.keys.by_recovery_alone();
     let checks = [
-        (Part::Table, made && facts.id.is_default() && facts.node.table_lost()),
+        (Part::Table, made && facts.id.is_default() && facts.node.table_lost() && by_custody),
         (Part::Directory, made && matches!(seen.dir, Dir::Absent | Dir::Empty | Dir::Plain)),
         (Part::Path, made && seen.dir == Dir::Stranger || seen.dir == Dir::OtherVault),
-        (Part::Metadata, there && !seen.has_metadata()),
-        (Part::KeyFiles, there && damaged(facts, want)),
-        (Part::Share, (there || shareless) && share_gone(facts, want) && !facts.node.table_lost()),
+        (Part::Metadata, there && !seen.has_metadata() && by_custody),
+        (Part::KeyFiles, there && damaged(facts, want) && by_custody),
+        (
+            Part::Share,
+            (there || shareless) && share_gone(facts, want) && !facts.node.table_lost() && by_custody,
+        ),
     ];
     checks.into_iter().filter_map(|(part, gone)| gone.then_some(part)).collect()
 }

@@ -1,6 +1,6 @@
 //! What is there: read back from kernel, TPM and disk, never from a state file of ours. Facts only, no judgement and no key.
 
-use super::{Others, State};
+use super::{Others, Recovery, State};
 use crate::custody::Wrapping;
 use crate::ids::Epoch;
 use crate::lease::SinceBoot;
@@ -141,6 +141,8 @@ pub struct Seen {
     pub dropped: Dropped,
     /// Of these the second copy does not have what the first has. There the fscrypt tool writes, so the first is right.
     pub lags: bool,
+    /// What is there of its recovery key.
+    pub recovery: Recovery,
 }
 
 impl Seen {
@@ -267,6 +269,22 @@ pub struct Keys {
     pub leased_until: Option<SinceBoot>,
     /// Every key at hand was tried on the metadata as it is now, and none opens it.
     pub none_fits: bool,
+    /// Root gave its recovery key in this life, and by that the content key is at hand that the vault's place is encrypted with.
+    pub recovered: bool,
+}
+
+impl Keys {
+    /// Whether the content key is at hand, by our own protector or by the recovery one.
+    #[must_use]
+    pub fn opens(&self) -> bool {
+        self.held.is_some() || self.recovered
+    }
+
+    /// Whether it is at hand by the recovery protector alone.
+    #[must_use]
+    pub fn by_recovery_alone(&self) -> bool {
+        self.held.is_none() && self.recovered
+    }
 }
 
 impl Keys {

@@ -2,7 +2,7 @@
 
 use super::note::Note;
 use super::step::{Act, Finished, Op, Step, StepKind, Wait};
-use super::{Next, Settled, View, make, refit};
+use super::{Next, Settled, View, make, recovery, refit};
 use crate::condition::{
     Condition, Dir, Hint, Key, Keys, MetaCopy, Part, Place, Seen, ShareKey, Stage, Staged, State, TpmSeen,
 };
@@ -12,7 +12,7 @@ use crate::shares::Mark;
 use crate::wanted::{Authority, Released, Want};
 
 pub(super) fn next(view: &View<'_>, want: &Want) -> Next {
-    if want.policy.custody.needs_tpm() && view.node.tpm == TpmSeen::Absent {
+    if want.policy.custody.needs_tpm() && view.node.tpm == TpmSeen::Absent && !view.keys.recovered {
         return impossible(view, want);
     }
     match Condition::of(&view.facts(), want) {
@@ -35,9 +35,15 @@ fn shut(view: &View<'_>, want: &Want) -> bool {
     want.locked() || lease_over(view, want).is_some()
 }
 
-/// Its policy asks for a lease, and none lasts. A default vault has none: in one of them lies what tells the node whom it belongs to.
+/// Nothing is known of what is wanted of it, and root gave its recovery key: no list is needed to give that to the kernel.
+pub(super) fn opens_unasked(view: &View<'_>) -> bool {
+    view.keys.recovered && view.seen.is_vault() && view.seen.key != Key::Present
+}
+
+/// Its policy asks for a lease, and none lasts. A default vault has none: in one of them lies what tells the node whom it belongs to. Nor
+/// has one that was opened by its recovery key, which is there for a node without its controller, until it is locked.
 fn lease_over(view: &View<'_>, want: &Want) -> Option<Note> {
-    let leased = want.policy.lease.is_some() && !view.id.is_default();
+    let leased = want.policy.lease.is_some() && !view.id.is_default() && !view.keys.recovered;
     match view.keys.leased_until {
         _ if !leased => None,
         None => Some(Note::NoLease),
@@ -110,23 +116,28 @@ fn discard(view: &View<'_>, want: &Want) -> Next {
 /// A vault with its directory, policy and at least one copy of its metadata.
 fn whole(view: &View<'_>, want: &Want) -> Next {
     // Marked before it changes: a vault that is marked as begun has no wrapping but the one that it was begun under.
-    let proved = view.keys.held.is_some() || view.seen.key == Key::Present;
+    let proved = view.keys.opens() || view.seen.key == Key::Present;
     let mark = || marked(view).filter(|_| proved);
-    let refit = || refit::step(view, want).filter(|_| view.seen.mark() != Some(Mark::Begun));
-    let step = unwrap(view).or_else(|| leftover_step(view)).or_else(mark).or_else(refit);
+    let change = || changed(view, want).filter(|_| view.seen.mark() != Some(Mark::Begun));
+    let step = unwrap(view).or_else(|| leftover_step(view)).or_else(mark).or_else(change);
     if let Some(act) = step {
         return Next::Do(act);
     }
     match view.seen.key {
         Key::Present => unlocked(view, want),
-        _ if view.keys.held.is_some() => Next::Do(Act { op: Op::Unlock, step: Step::AddKey }),
+        _ if view.keys.opens() => Next::Do(Act { op: Op::Unlock, step: Step::AddKey }),
         _ => Next::Wait(why_closed(view, want)),
     }
 }
 
+/// To its policy: first what wraps its own protector, then its recovery key.
+fn changed(view: &View<'_>, want: &Want) -> Option<Act> {
+    refit::step(view, want).or_else(|| recovery::anew(view, want)).or_else(|| recovery::step(view, want))
+}
+
 fn unlocked(view: &View<'_>, want: &Want) -> Next {
-    let tidying = [StepKind::RepairCopy, StepKind::DropStaged, StepKind::MarkMade];
-    let failed = tidying.into_iter().filter(|kind| view.setbacks.contains(*kind));
+    let rest = [StepKind::RepairCopy, StepKind::DropStaged, StepKind::MarkMade];
+    let failed = rest.into_iter().chain(recovery::KINDS).filter(|kind| view.setbacks.contains(*kind));
     let notes =
         failed.map(|kind| Note::Waits(view.setbacks.wait(kind))).chain(refit::notes(view, want)).collect();
     Next::Settled(Settled { state: State::Unlocked, notes })
@@ -144,15 +155,16 @@ fn lock(view: &View<'_>, want: &Want) -> Next {
     }
 }
 
-/// A locked vault still takes the newest epoch when it is given one, so that it does not fall behind by two.
+/// A locked vault still takes the newest epoch when it is given one, so that it does not fall behind by two; and its recovery key follows
+/// its policy, so that a recipient who was taken out is out.
 fn locked(view: &View<'_>, want: &Want) -> Next {
     if let Some(note) = lease_over(view, want).filter(|_| !want.locked()) {
         // No key is opened for it before the controller speaks.
         return Next::noted(State::Locked, note);
     }
-    let due = refit::epoch_due(view, want);
-    let step = leftover_step(view)
-        .or_else(|| due.then(|| unwrap(view).or_else(|| refit::step(view, want))).flatten());
+    let due = refit::epoch_due(view, want) || recovery::due(view, want).is_some();
+    let change = || refit::step(view, want).or_else(|| recovery::step(view, want));
+    let step = leftover_step(view).or_else(|| due.then(|| unwrap(view).or_else(change)).flatten());
     match (step, want.standing) {
         (Some(act), _) => Next::Do(act),
         (None, Presence::Removing) => Next::noted(State::Locked, Note::Removing),
@@ -166,7 +178,7 @@ fn leftover_step(view: &View<'_>) -> Option<Act> {
     let steps = [
         (staged, Act { op: Op::Create, step: Step::DropStaged }),
         (
-            !view.seen.has_both_copies() || one_is_lame(view) || second_lags(view),
+            one_is_gone(view) || one_is_lame(view) || second_lags(view),
             Act { op: Op::Unlock, step: repair(view) },
         ),
     ];
@@ -181,6 +193,11 @@ fn repair(view: &View<'_>) -> Step {
         (whole, _) => whole.unwrap_or(Place::First),
     };
     Step::RepairCopy { from }
+}
+
+/// Of a vault that its recovery key alone opens both may be: then there is nothing to repair from.
+fn one_is_gone(view: &View<'_>) -> bool {
+    view.seen.has_metadata() && !view.seen.has_both_copies()
 }
 
 /// Both copies look whole and name the same epoch, and one of them alone opened: its twin's wrap is damaged.
@@ -207,7 +224,7 @@ pub(super) fn unwrap(view: &View<'_>) -> Option<Act> {
     due.then_some(Act { op: Op::Unlock, step: Step::Unwrap })
 }
 
-fn untried(view: &View<'_>) -> bool {
+pub(super) fn untried(view: &View<'_>) -> bool {
     let Keys { held, none_fits, .. } = view.keys;
     held.is_none() && !none_fits && view.keys.any()
 }

@@ -8,6 +8,7 @@ mod keep;
 mod make;
 mod node;
 mod note;
+mod recovery;
 mod refit;
 mod remove;
 mod step;
@@ -21,7 +22,8 @@ use crate::wanted::{Desired, Wish};
 
 pub use erasing::Hold;
 pub use node::NodeStep;
-pub use note::Note;
+pub use note::{Kept, Note};
+pub(crate) use recovery::note as recovery_note;
 pub use step::{Act, Finished, Op, Setbacks, Step, StepKind, Wait};
 
 /// What to do next for one vault.
@@ -88,6 +90,7 @@ pub fn next(view: &View<'_>) -> Next {
         Wish::Orphan => remove::lock_own(view, Next::noted(State::Orphan, Note::Orphan)),
         Wish::Unlisted => remove::lock_own(view, Next::noted(view.seen.state(), Note::Unlisted)),
         Wish::Lock => remove::lock(view, Next::noted(view.seen.state(), Note::LeftAsItIs)),
+        Wish::Leave if keep::opens_unasked(view) => Next::Do(Act { op: Op::Unlock, step: Step::AddKey }),
         Wish::Leave => Next::noted(view.seen.state(), Note::LeftAsItIs),
     };
     match next {

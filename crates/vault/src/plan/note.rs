@@ -46,6 +46,9 @@ pub enum Note {
         "{} opens this vault too ({_0}): whoever has its key needs nothing of what the custody asks for. This program did not add it: see `fscrypt status` on the vault's directory, and if it is not meant to be there take it away with `fscrypt metadata remove-protector-from-policy`", another(*.0)
     )]
     OtherProtectors(Others),
+    /// Of its recovery key, and to how many it is encrypted.
+    #[error("{}", recovery(*_0, *_1))]
+    Recovery(usize, Kept),
     /// Fixed at making.
     #[error("its encryption was fixed when it was made; asked {asked:?}, is {is:?}")]
     EncryptionFixed {
@@ -81,6 +84,49 @@ pub enum Note {
     /// Who holds files, or another fact of the shell's.
     #[error("{0}")]
     Fact(String),
+}
+
+/// How a vault's recovery key is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// As the policy asks.
+    Ready,
+    /// There is none yet.
+    NotYet,
+    /// It was used here.
+    Used,
+    /// It was made before the last rotation.
+    Old,
+    /// Under other recipients than the policy names.
+    Other,
+    /// Not all of it is there.
+    Damaged,
+    /// The policy asks for none.
+    Unasked,
+    /// What the policy asks for is not known.
+    Some,
+}
+
+fn recovery(recipients: usize, kept: Kept) -> String {
+    let of = match recipients {
+        1 => "recovery: 1 recipient".to_owned(),
+        count => format!("recovery: {count} recipients"),
+    };
+    let soon = "as soon as its custody opens it and the controller is heard";
+    match kept {
+        Kept::Ready => format!("{of}, ready"),
+        Kept::NotYet => format!("{of}, not yet made: it is made {soon}"),
+        Kept::Used => format!("{of}, used: another key takes its place {soon}"),
+        Kept::Old => format!("{of}, made before the last rotation: another key takes its place {soon}"),
+        Kept::Other => format!(
+            "{of}, not yet made: what there is was made for others, who still open it; it is replaced {soon}"
+        ),
+        Kept::Damaged => format!("{of}, damaged or half made: it is replaced {soon}"),
+        Kept::Unasked => format!(
+            "recovery: its policy asks for none, and there is one, which still opens it; it goes {soon}"
+        ),
+        Kept::Some => "recovery: there is a recovery key; see `eve vault recover --help`".to_owned(),
+    }
 }
 
 fn another(others: Others) -> String {

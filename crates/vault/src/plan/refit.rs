@@ -18,9 +18,13 @@ use crate::wanted::{Authority, Want};
 /// The next step towards the policy, if one is due, possible, and did not just fail.
 pub(super) fn step(view: &View<'_>, want: &Want) -> Option<Act> {
     let held = view.keys.held.filter(|_| want.authority == Authority::Live)?;
-    let target = target(view, want).filter(|target| falls(view, want, *target).is_none())?;
-    let step = due(view, target, held)?;
+    let step = due(view, reachable(view, want)?, held)?;
     (!view.setbacks.contains(step.kind())).then_some(Act { op: Op::ChangeKey, step })
+}
+
+/// What the policy asks for, with the newest key at hand, if the vault may be taken there.
+pub(super) fn reachable(view: &View<'_>, want: &Want) -> Option<Wrapping> {
+    target(view, want).filter(|target| falls(view, want, *target).is_none())
 }
 
 fn due(view: &View<'_>, target: Wrapping, held: OpenedBy) -> Option<Step> {
@@ -46,7 +50,7 @@ fn is_there(target: Wrapping, held: OpenedBy) -> bool {
 }
 
 /// The mark of a share that was lost is none.
-fn shareless(view: &View<'_>, seal: Seal) -> bool {
+pub(super) fn shareless(view: &View<'_>, seal: Seal) -> bool {
     matches!(view.seen.shares.of(seal), None | Some(Mark::Lost))
 }
 

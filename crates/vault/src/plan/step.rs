@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use crate::condition::Place;
+use crate::condition::{Place, RecoveryHint};
 use crate::custody::Wrapping;
 use crate::ids::Epoch;
 use crate::section::{Encryption, Seal};
@@ -60,6 +60,12 @@ pub enum Step {
     DropShare(Seal),
     /// Write into the record that the vault is deleted.
     RecordRemoved,
+    /// Make a recovery key that is named so, in both places, and scrub what was there of another.
+    MakeRecovery(RecoveryHint),
+    /// Take the recovery key away, and scrub it.
+    DropRecovery,
+    /// With the content key that the recovery key gave: another protector of our own in both copies; scrub the one before.
+    NewProtector(Wrapping),
 }
 
 macro_rules! kinds {
@@ -102,6 +108,9 @@ kinds! {
     DeleteDir Step::DeleteDir => "deleting its directory",
     DropShare Step::DropShare(_) => "dropping its share",
     RecordRemoved Step::RecordRemoved => "recording its removal",
+    MakeRecovery Step::MakeRecovery(_) => "making its recovery key",
+    DropRecovery Step::DropRecovery => "taking its recovery key away",
+    NewProtector Step::NewProtector(_) => "giving it another protector",
 }
 
 /// The operation that a step belongs to, as users know it (IF-2).

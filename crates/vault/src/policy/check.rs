@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_saphyr::{Location, Spanned};
 
 use super::kind::{later, needed};
-use super::raw::{RawAttest, RawLabels, RawPolicy, RawRemoval, RawVault, Text};
+use super::raw::{RawAttest, RawLabels, RawPolicy, RawRecovery, RawRemoval, RawVault, Text};
 use super::{
     Attest, BadFile, Check, DEFAULT_ATTEST_EVERY, DEFAULT_DELETE_AFTER, Document, Door, VaultPolicy,
     VaultRule, VaultSpec,
@@ -16,6 +16,7 @@ use crate::defaults;
 use crate::ids::Name;
 use crate::labels::{BadLabels, Labels, Word};
 use crate::lease::Lease;
+use crate::recovery::{BadRecipients, Recipient, Recipients};
 use crate::section::{Custody, Encryption, NodePolicy, Seal};
 
 /// Bounds of `attest.every`.
@@ -94,6 +95,7 @@ pub(super) fn policy(own: &Spanned<String>, raw: RawPolicy) -> Checked<VaultPoli
             custody,
             seal: seal(raw.seal, custody)?,
             lease: lease(raw.lease)?,
+            recovery: recovery(raw.recovery)?,
         },
         attest: attest(raw.attest, custody)?,
         delete_after: removal(raw.on_removal)?,
@@ -155,6 +157,34 @@ fn lease(text: Text) -> Checked<Option<Lease>> {
     let Some(text) = text else { return Ok(None) };
     let given = duration(&text, "lease", Lease::BOUNDS)?;
     Ok(u32::try_from(given.as_secs()).ok().and_then(Lease::of_seconds))
+}
+
+/// With every custody: the recovery key is there for when what the custody asks for is gone.
+fn recovery(raw: Option<Spanned<RawRecovery>>) -> Checked<Recipients> {
+    let Some(raw) = raw else { return Ok(Recipients::NONE) };
+    let list = raw.value.recipients;
+    if list.value.is_empty() {
+        let advice = "name a recipient: `recovery: { recipients: [age1...] }`; or leave `recovery` out";
+        return Err(BadFile::at(list.referenced, "`recovery` has no recipient", advice));
+    }
+    let mut all = Vec::new();
+    for text in &list.value {
+        let bad = |why: BadRecipients| {
+            BadFile::at(
+                text.referenced,
+                format!("`{}` is not an X25519 recipient of age", text.value),
+                why.to_string(),
+            )
+        };
+        let recipient: Recipient = text.value.parse().map_err(bad)?;
+        if all.contains(&recipient) {
+            let problem = format!("`{}` is a recipient twice", text.value);
+            return Err(BadFile::at(text.referenced, problem, BadRecipients::Twice.to_string()));
+        }
+        all.push(recipient);
+    }
+    Recipients::try_from(all)
+        .map_err(|why| BadFile::at(list.referenced, "`recovery` has too many recipients", why.to_string()))
 }
 
 fn attest(raw: Option<Spanned<RawAttest>>, custody: Custody) -> Checked<Attest> {

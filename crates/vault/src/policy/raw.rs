@@ -66,6 +66,7 @@ fields! {
         on_removal: RawRemoval,
         operation: String,
         lease: String,
+        recovery: RawRecovery,
     }
 }
 fields! {
@@ -133,6 +134,13 @@ pub(super) struct RawAttest {
     pub(super) require: Option<Spanned<Vec<Spanned<String>>>>,
     #[serde(default, deserialize_with = "written")]
     pub(super) on_failure: Text,
+}
+
+/// `{ recipients: [age1...] }`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawRecovery {
+    pub(super) recipients: Spanned<Vec<Spanned<String>>>,
 }
 
 /// The value of a key that is written.

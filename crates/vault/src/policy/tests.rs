@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::ids::{CONFIG_VAULT, IMAGE_VAULT};
 use crate::lease::Lease;
+use crate::recovery::{Recipient, Recipients};
 use crate::section::{Custody, Encryption, Seal};
 
 mod kinds;
@@ -87,6 +88,17 @@ fn every_refusal_tells_where_what_and_what_to_do() {
         ("geofence: { radius: 5km }", "line 4, column 11", "`geofence` is not built yet"),
         ("ip: [192.0.2.0/24]", "line 4, column 5", "`ip` is not built yet"),
         ("lease: 5s", "line 4, column 8", "`lease: 5s` is out of bounds"),
+        ("recovery: { recipients: [] }", "line 4, column 25", "`recovery` has no recipient"),
+        (
+            "recovery: { recipients: [age1x] }",
+            "line 4, column 26",
+            "`age1x` is not an X25519 recipient of age",
+        ),
+        (
+            "recovery: { recipients: [age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p, age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p] }",
+            "line 4, column 90",
+            "is a recipient twice",
+        ),
         ("lease: forever", "line 4, column 8", "`forever` is not a duration"),
         ("storage_limit: 20GiB", "line 4, column 16", "`storage_limit` is not built yet"),
         ("on_removal: retain", "line 4, column 13", "`on_removal: retain` is not built yet"),
@@ -262,24 +274,38 @@ fn policy() -> impl Strategy<Value = VaultPolicy> {
     let seal = prop_oneof![Just(Seal::Tpm), Just(Seal::Pcrs)];
     let encryption = prop_oneof![Just(Encryption::Aes256Xts), Just(Encryption::Adiantum)];
     let operation = prop_oneof![Just(Door::Unlock), Just(Door::Lock)];
-    let times = (1..=30 * 86_400u64, 0..=366 * 86_400u64, 0..=90 * 86_400u32);
+    let times =
+        (1..=30 * 86_400u64, 0..=366 * 86_400u64, 0..=90 * 86_400u32, prop::collection::vec(2..200u8, 0..9));
     ("[a-z0-9][a-z0-9.-]{0,20}[a-z0-9]", encryption, custody, seal, any::<bool>(), times, operation).prop_map(
-        |(name, encryption, custody, seal, pcrs, (every, delete_after, lease), operation)| VaultPolicy {
-            name: name.parse().expect("a name"),
-            node: NodePolicy {
-                encryption,
-                custody,
-                seal: if custody.needs_tpm() { seal } else { Seal::Tpm },
-                lease: Lease::of_seconds(lease),
-            },
-            attest: Attest {
-                every: Duration::from_secs(every),
-                require: (pcrs && custody.needs_controller()).then_some(Check::Pcrs).into_iter().collect(),
-            },
-            delete_after: Duration::from_secs(delete_after),
-            operation,
+        |(name, encryption, custody, seal, pcrs, (every, delete_after, lease, seed), operation)| {
+            VaultPolicy {
+                name: name.parse().expect("a name"),
+                node: NodePolicy {
+                    encryption,
+                    custody,
+                    seal: if custody.needs_tpm() { seal } else { Seal::Tpm },
+                    lease: Lease::of_seconds(lease),
+                    recovery: recovery(seed),
+                },
+                attest: Attest {
+                    every: Duration::from_secs(every),
+                    require: (pcrs && custody.needs_controller())
+                        .then_some(Check::Pcrs)
+                        .into_iter()
+                        .collect(),
+                },
+                delete_after: Duration::from_secs(delete_after),
+                operation,
+            }
         },
     )
+}
+
+/// Recipients, each once.
+fn recovery(seeds: Vec<u8>) -> Recipients {
+    let seeds: BTreeSet<u8> = seeds.into_iter().collect();
+    let all: Vec<Recipient> = seeds.into_iter().filter_map(|seed| Recipient::of([seed; 32]).ok()).collect();
+    all.try_into().expect("at most eight, each once")
 }
 
 /// A policy as an operator would write it.
@@ -290,8 +316,13 @@ fn written(policy: &VaultPolicy) -> String {
         String::new()
     };
     let lease = policy.node.lease.map(|lease| format!("lease: {}s\n", lease.seconds())).unwrap_or_default();
+    let recipients: Vec<String> = policy.node.recovery.all().iter().map(ToString::to_string).collect();
+    let recovery = match recipients.is_empty() {
+        true => String::new(),
+        false => format!("recovery: {{ recipients: [{}] }}\n", recipients.join(", ")),
+    };
     format!(
-        "kind: VaultPolicy\nname: \"{}\"\nencryption: {}\ncustody: {}\n{seal}{lease}operation: {}\nattest: {{ every: {}s, require: [{}] }}\non_removal: {{ delete_after: {}s }}\n",
+        "kind: VaultPolicy\nname: \"{}\"\nencryption: {}\ncustody: {}\n{seal}{lease}{recovery}operation: {}\nattest: {{ every: {}s, require: [{}] }}\non_removal: {{ delete_after: {}s }}\n",
         policy.name,
         word(policy.node.encryption),
         word(policy.node.custody),

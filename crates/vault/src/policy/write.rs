@@ -25,7 +25,10 @@ impl VaultPolicy {
             ("operation", door(self.operation).to_owned()),
         ];
         let lease = self.node.lease.map(|lease| ("lease", duration(lease.duration())));
-        head.into_iter().chain(seal).chain(tail).chain(lease).collect()
+        let recipients: Vec<String> = self.node.recovery.all().iter().map(ToString::to_string).collect();
+        let recovery =
+            (!recipients.is_empty()).then(|| ("recovery.recipients", format!("[{}]", recipients.join(", "))));
+        head.into_iter().chain(seal).chain(tail).chain(lease).chain(recovery).collect()
     }
 
     /// As a document.
@@ -37,6 +40,7 @@ impl VaultPolicy {
                 "attest.every" => format!("attest: {{ every: {value}, require: "),
                 "attest.require" => format!("{value}, on_failure: withhold }}\n"),
                 "on_removal.delete_after" => format!("on_removal: {{ delete_after: {value} }}\n"),
+                "recovery.recipients" => format!("recovery: {{ recipients: {value} }}\n"),
                 field => format!("{field}: {value}\n"),
             };
         }
@@ -130,6 +134,7 @@ mod tests {
                 "attest: { every: 90s, require: [pcrs] }\non_removal: { delete_after: 0s }",
                 "attest: { every: 30days }\non_removal: { delete_after: 366days }",
                 "attest: { every: 61m }\non_removal: { delete_after: 86401s }",
+                "recovery: { recipients: [age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p] }",
             ] {
                 let Ok(documents) =
                     read(&format!("kind: VaultPolicy\nname: p\ncustody: {custody}\n{rest}\n"))

@@ -125,6 +125,9 @@ pub(crate) fn entry(n: u128, release: Release) -> Entry {
             custody: Custody::TpmAndController,
             seal: Seal::Pcrs,
             lease: vault::lease::Lease::of_seconds(21_600),
+            recovery: vec!["age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p".parse().unwrap()]
+                .try_into()
+                .unwrap(),
         },
         operation: Operation::ChangeKey,
         standing: Presence::Removing,

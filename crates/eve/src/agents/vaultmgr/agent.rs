@@ -26,8 +26,8 @@ use crate::agents::vaultmgr::manager::{Manager, Owner};
 use crate::agents::vaultmgr::paths::Paths;
 use crate::agents::vaultmgr::telling::{Telling, Touched};
 use crate::bus::messages::{
-    AcceptController, EscrowWish, LockVault, OrderError, Recreate, Session, SignedConfig, SignedWord, Source,
-    TpmStatus, UnlockVault, VaultStatus, Vaults,
+    AcceptController, EscrowWish, LockVault, OrderError, Recover, Recreate, Session, SignedConfig,
+    SignedWord, Source, TpmStatus, UnlockVault, VaultStatus, Vaults,
 };
 use crate::bus::{Agent, Bus, Call, Topic};
 use over_bus::OverBus;
@@ -99,6 +99,7 @@ fn listen(bus: &Bus) -> std::io::Result<Receiver<Input>> {
     carry(bus, &sender, Input::Word)?;
     answer(bus, &sender, |UnlockVault { id }, reply| now(Order::Unlock(id), reply));
     answer(bus, &sender, |LockVault { id }, reply| now(Order::Lock(id), reply));
+    answer(bus, &sender, |Recover { id, key }, reply| now(Order::Recover(id, key.0), reply));
     answer(bus, &sender, |Recreate { id, name }, reply| now(Order::Recreate(id, name), reply));
     answer(bus, &sender, |AcceptController { root }, reply| Input::Accept(RootPin(root), reply));
     answer(bus, &sender, |Vaults, reply| Input::Vaults(reply));

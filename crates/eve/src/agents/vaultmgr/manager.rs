@@ -301,7 +301,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         slot.at_rest(next);
         let state = slot.sight.seen.state();
         if state != State::Unlocked {
-            slot.held = None;
+            (slot.held, slot.recovered) = (None, None);
         }
         if state != State::LockIncomplete {
             slot.facts.clear();

@@ -73,6 +73,10 @@ impl Paths {
     pub(crate) fn metas(&self) -> PathBuf {
         self.vaults().join(".meta")
     }
+    /// Both places of all recovery keys.
+    pub(crate) fn recoveries(&self) -> [PathBuf; 2] {
+        [self.vaults().join(".recovery"), self.metas().join(".recovery")]
+    }
     /// Both places of all share tables.
     pub(crate) fn tables(&self) -> [PathBuf; 2] {
         [self.vaults().join(".shares"), self.metas().join(".shares")]

@@ -23,7 +23,9 @@ pub use tpm::{
     DefineRoots, Health, ReadRoots, RootSet, RootSlot, Roots, Sign, Signed, TpmCommands, TpmHealth,
     TpmRefusal, UndefineRoots,
 };
-pub use vaults::{AcceptController, LockVault, Recreate, UnlockVault, VaultChange, VaultStatus, Vaults};
+pub use vaults::{
+    AcceptController, LockVault, Recover, Recreate, UnlockVault, VaultChange, VaultStatus, Vaults,
+};
 
 /// Signed or public bytes, printed as their length.
 #[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -48,6 +48,21 @@ pub enum OrderError {
         /// As the disk says.
         why: String,
     },
+    /// Another key, or none of it is there.
+    #[error(
+        "this is not the recovery key of vault {0}: it is encrypted in persist/vaults/.recovery, in the file that is named after the vault's UUID and the protector that `fscrypt status` shows for it; give the identity of one of its recipients"
+    )]
+    NotItsRecoveryKey(Name),
+    /// It could not be tried.
+    #[error(
+        "the recovery key of vault {name} opens its protector, and not the vault: {why}; put its key files back from a backup, and give the order again"
+    )]
+    NotRecovered {
+        /// Its name.
+        name: Name,
+        /// What failed.
+        why: String,
+    },
     /// The name does not match.
     #[error("this is not the name of vault {0}; see `eve vault list`, and type its name")]
     OtherName(Name),

@@ -9,7 +9,7 @@ use vault::report::VaultReport;
 use vault::section::Seal;
 use vault::wanted::Head;
 
-use crate::bus::Change;
+use crate::bus::{BusRecoveryKey, Change};
 
 /// The vaults (vaultmgr).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,6 +91,15 @@ pub struct LockVault {
 pub struct AcceptController {
     /// SHA-256 of the root certificate's DER: the one that is installed.
     pub root: [u8; 32],
+}
+
+/// vaultmgr: open a vault by its recovery key.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Recover {
+    /// Which.
+    pub id: VaultId,
+    /// The key, as it came out of the age file.
+    pub key: BusRecoveryKey,
 }
 
 /// vaultmgr: make a missing vault anew, empty.

@@ -122,6 +122,7 @@ impl Database {
                 custody: wish.custody,
                 seal: wish.seal,
                 lease: wish.leased.then_some(LEASE),
+                recovery: recipients(wish.recovery),
             },
             operation: wish.operation,
             standing: wish.standing,

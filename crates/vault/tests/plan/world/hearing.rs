@@ -116,6 +116,7 @@ impl World {
     fn widen(&mut self) {
         let listing = self.memory.belief.desired().listing.as_ref();
         let listed = listing.and_then(|listing| listing.vaults.get(&self.id)).map(|want| want.policy.clone());
+        self.recipients.extend(listed.as_ref().and_then(|policy| policy.recovery.digest()));
         let policy = listed.or_else(|| self.id.is_default().then(|| default_policy(&self.node())));
         let current = self.memory.keys.map(|ring| ring.current.0);
         let wrapping = policy.and_then(|policy| Wrapping::of(&policy, current));

@@ -53,6 +53,7 @@ impl World {
 
     pub(super) fn check(&mut self) {
         self.nothing_destroyed();
+        self.recovery_as_asked();
         self.openable_as_allowed();
     }
 
@@ -95,7 +96,7 @@ impl World {
             if let Place::Vault { content, .. } = place
                 && place.holds_ours()
             {
-                let open = self.opens(content) || self.doomed || self.unopenable;
+                let open = self.opens(content) || self.recovers(content) || self.doomed || self.unopenable;
                 assert!(open, "nothing opens the vault: {:?}", self.disk);
             }
         }

@@ -50,10 +50,11 @@ impl World {
         self.ask_for_lease();
     }
 
-    /// A leased vault is open only within its lease of an answer that the controller gave in this boot.
+    /// A leased vault is open only within its lease of an answer that the controller gave in this boot, or by its recovery key.
     pub(super) fn open_as_leased(&self, wish: &Wish) {
         let Wish::Keep(want) = wish else { return };
-        if want.policy.lease.is_none() || self.id.is_default() || self.truth.blurred {
+        let recovered = self.is_recovered();
+        if want.policy.lease.is_none() || self.id.is_default() || self.truth.blurred || recovered {
             return;
         }
         let within = |at: SinceBoot| self.now.0 < at.0 + LEASE.duration();

@@ -7,6 +7,7 @@ mod hearing;
 mod invariants;
 mod leases;
 mod outside;
+mod recovery;
 #[allow(dead_code, reason = "the model check alone takes hold there")]
 pub(crate) mod seams;
 mod shell;
@@ -21,8 +22,8 @@ use controller::Database;
 use leases::{LEASE, Truth};
 use vault::belief::{Answer, Belief, Beside, Kept};
 use vault::condition::{
-    Dir, Escrow, Hint, Key, Keys, MetaCopy, Node, OpenedBy, Past, Place as CopyPlace, Seen, ShareKey, Staged,
-    State, TableSeen, TpmSeen, Upcoming,
+    Dir, Escrow, Hint, Key, Keys, MetaCopy, Node, OpenedBy, Past, Place as CopyPlace, Recovery, RecoveryHint,
+    Seen, ShareKey, Staged, State, TableSeen, TpmSeen, Upcoming,
 };
 use vault::custody::Wrapping;
 use vault::ids::{
@@ -31,6 +32,7 @@ use vault::ids::{
 };
 use vault::lease::{LeaseNonce, Leases, SinceBoot};
 use vault::plan::{Known, Next, NodeStep, Note, Setbacks, Step, StepKind, one, plan};
+use vault::recovery::{Recipient, Recipients, RecipientsDigest};
 use vault::section::{BySeal, Custody, Encryption, NodePolicy, Operation, Presence, Seal};
 use vault::shares::{Dropped, Mark, RootPin};
 use vault::wanted::{Authority, Head, Wish, default_policy};
@@ -60,6 +62,8 @@ pub(crate) struct Section {
     pub(crate) careless: bool,
     /// The vault has a lease of a hundred seconds.
     pub(crate) leased: bool,
+    /// To which of the operator's recipients a recovery key is to be encrypted; 0: there is to be none.
+    pub(crate) recovery: u8,
 }
 
 impl Default for Section {
@@ -78,6 +82,7 @@ impl Default for Section {
             forgot: false,
             careless: false,
             leased: false,
+            recovery: 0,
         }
     }
 }
@@ -140,6 +145,24 @@ pub(crate) enum Event {
     Escrowed,
     /// The controller gives the bundle back, where the TPM does not give P.
     Rescued,
+    /// Root gives the recovery key that lies on the disk, opened elsewhere.
+    Recovered,
+}
+
+/// A recovery key on the disk: which draw of its content key it opens, for whom, and what is there of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Rescue {
+    content: u32,
+    hint: RecoveryHint,
+    whole: bool,
+    used: bool,
+}
+
+/// The operator's recipients of a number.
+pub(crate) fn recipients(number: u8) -> Recipients {
+    let one = |number| Recipient::of([number + 8; 32]).expect("a point");
+    let all: Vec<Recipient> = (number > 0).then(|| one(number)).into_iter().collect();
+    all.try_into().expect("one")
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -203,6 +226,7 @@ struct Disk {
     roots: Roots,
     record: Option<Kept>,
     pin: Option<RootPin>,
+    recovery: Option<Rescue>,
 }
 
 /// The TPM's roots, and what opens under them: every share that was ever sealed, for a copy of the disk may be of any time.
@@ -253,6 +277,8 @@ struct Memory {
     /// By which keys of the controller's.
     held_by: Option<Ring>,
     none_fits: bool,
+    /// The content key that the recovery key gave.
+    recovered: Option<u32>,
     setbacks: Setbacks,
     belief: Belief,
     keys: Option<Ring>,
@@ -271,6 +297,7 @@ impl Memory {
             held: None,
             held_by: None,
             none_fits: false,
+            recovered: None,
             setbacks: Setbacks::default(),
             belief: Belief::new(session),
             keys: None,
@@ -311,6 +338,8 @@ pub(crate) struct World {
     ever_listed: BTreeSet<Incarnation>,
     /// What the vault's data may be wrapped under now.
     allowed: Vec<Wrapping>,
+    /// For whom a section that was in force asked a recovery key.
+    recipients: BTreeSet<RecipientsDigest>,
     /// Root on the node orders it made anew.
     ordered_here: bool,
     /// It was reported as made.
@@ -353,6 +382,7 @@ impl World {
             roots: Roots::default(),
             record: None,
             pin: None,
+            recovery: None,
         };
         let mut world = Self {
             id,
@@ -377,6 +407,7 @@ impl World {
             recorded: BTreeMap::new(),
             ever_listed: BTreeSet::new(),
             allowed: vec![Wrapping::Tpm(Seal::Tpm)],
+            recipients: BTreeSet::new(),
             ordered_here: false,
             reported: false,
             had_data: false,
@@ -422,6 +453,7 @@ impl World {
             Event::Asked => self.ask_for_lease(),
             Event::Escrowed => self.escrowed(),
             Event::Rescued => self.rescued(),
+            Event::Recovered => self.recover(),
         }
         self.check();
     }

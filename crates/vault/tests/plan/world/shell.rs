@@ -9,6 +9,9 @@ impl World {
         let (wish, next) = self.ask();
         let Next::Settled(settled) = next else { return self.seen().state() };
         self.dead_if_told(&settled.notes);
+        if settled.state != State::Unlocked {
+            self.memory.recovered = None;
+        }
         if settled.state == State::Locked {
             self.memory.held = None;
         }
@@ -29,6 +32,7 @@ impl World {
         if want.authority != Authority::Live || !done {
             return;
         }
+        self.recovers_as_wanted(want);
         let current = self.memory.keys.map(|ring| ring.current.0);
         let target = Wrapping::of(&want.policy, current).expect("settled without its key");
         for copy in self.disk.copies {

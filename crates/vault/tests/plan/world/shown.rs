@@ -65,7 +65,7 @@ impl World {
             true if self.silent || self.table_lost || self.disk.roots.others.is_some() => Dropped::Perhaps,
             _ => Dropped::None,
         };
-        Seen { dir, staged, key, first, second, shares, dropped, ..Seen::default() }
+        Seen { dir, staged, key, first, second, shares, dropped, recovery: self.rescue(), ..Seen::default() }
     }
 
     /// As far as the table can be read.
@@ -91,6 +91,7 @@ impl World {
             held: self.memory.held.map(|(_, held)| held.proved(same)),
             leased_until: self.memory.leases.until().get(&self.id).copied(),
             none_fits: self.memory.none_fits,
+            recovered: self.is_recovered(),
         }
     }
 

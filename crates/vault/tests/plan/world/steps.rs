@@ -27,6 +27,9 @@ impl World {
             (Step::DeleteDir, 0) => self.delete_dir(),
             (Step::DropShare(seal), 0) => self.drop_share(seal),
             (Step::RecordRemoved, 0) => self.record_removed(),
+            (Step::MakeRecovery(hint), 0 | 1) => self.make_recovery(hint, part == 1),
+            (Step::DropRecovery, 0 | 1) => self.drop_recovery(part == 1),
+            (Step::NewProtector(wrapping), 0..=2) => self.new_protector(part, wrapping),
             _ => {}
         }
     }
@@ -210,7 +213,8 @@ impl World {
     }
 
     pub(super) fn held_content(&self) -> u32 {
-        self.memory.held.expect("uses the key that it holds").0
+        let recovered = || self.memory.recovered.expect("uses the key that it holds");
+        self.memory.held.map_or_else(recovered, |(content, _)| content)
     }
 
     pub(super) fn add_key(&mut self) {
@@ -223,7 +227,7 @@ impl World {
         if self.busy {
             self.memory.setbacks.insert(StepKind::Lock);
         }
-        (self.memory.held, self.memory.none_fits) = (None, false);
+        (self.memory.held, self.memory.recovered, self.memory.none_fits) = (None, None, false);
     }
 
     pub(super) fn forget(&mut self, part: usize) {
@@ -238,7 +242,9 @@ impl World {
         );
         self.doomed |= holds_data;
         self.disk.copies[part] = None;
-        (self.memory.held, self.memory.none_fits) = (None, false);
+        // What is left of it names no policy any more.
+        self.disk.recovery = None;
+        (self.memory.held, self.memory.recovered, self.memory.none_fits) = (None, None, false);
         self.kernel.retain(|_, key| *key == Key::Present);
     }
 }

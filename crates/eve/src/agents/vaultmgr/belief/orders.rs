@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use vault::ids::{CONFIG_VAULT, Name, VaultId};
 use vault::report::{State, VaultReport};
+use vault::secret::RecoveryKey;
 use vault::wanted::Wish;
 
 use crate::agents::vaultmgr::belief::locks;
@@ -18,12 +19,14 @@ use crate::bus::messages::{OrderError, Ordered};
 pub(crate) const GIVEN_UP: Duration = Duration::from_secs(110);
 
 /// An order.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Order {
     /// Open it, if the controller does not want it locked.
     Unlock(VaultId),
     /// Lock it until it is ordered open again, or the node boots anew.
     Lock(VaultId),
+    /// Open it by its recovery key.
+    Recover(VaultId, RecoveryKey),
     /// Make it anew, empty: it is missing. Its name, as root typed it.
     Recreate(VaultId, Name),
 }
@@ -38,6 +41,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             Order::Unlock(id) => self.order_unlock(*id),
             Order::Lock(CONFIG_VAULT) => Err(OrderError::ConfigInUse),
             Order::Lock(id) => self.order_lock(*id),
+            Order::Recover(id, key) => self.order_recover(*id, key),
             Order::Recreate(id, name) => self.order_recreate(*id, name),
         }
     }
@@ -48,7 +52,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         order: &Order,
         ago: Duration,
     ) -> (Result<VaultReport, OrderError>, Touched) {
-        let (Order::Unlock(id) | Order::Lock(id) | Order::Recreate(id, _)) = *order;
+        let (Order::Unlock(id) | Order::Lock(id) | Order::Recover(id, _) | Order::Recreate(id, _)) = *order;
         let (learned, mut ids) = (self.learned, self.with_same_key(id));
         let done = self.obey(order, ago);
         ids.extend(self.with_same_key(id));
@@ -64,15 +68,29 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
 
     pub(crate) fn order_unlock(&mut self, id: VaultId) -> Result<VaultReport, OrderError> {
         self.known_here(id)?;
+        let kept = self.release(id)?;
+        self.read_missing_root();
+        let report = self.opened_now(id)?;
+        kept.map(|()| report)
+    }
+
+    /// Root's own lock holds no longer, and whether that is kept.
+    ///
+    /// # Errors
+    /// The controller wants it locked.
+    pub(crate) fn release(&mut self, id: VaultId) -> Result<Result<(), OrderError>, OrderError> {
         self.belief.orders().release(id);
         let kept = self.keep_locks();
         let ordered = self.belief.desired().ordered.contains(&id);
-        if ordered || matches!(self.ask(id).0, Wish::Keep(want) if want.locked()) {
-            return Err(OrderError::LockedByController(self.belief.desired().name(id)));
+        match ordered || matches!(self.ask(id).0, Wish::Keep(want) if want.locked()) {
+            true => Err(OrderError::LockedByController(self.belief.desired().name(id))),
+            false => Ok(kept),
         }
-        self.read_missing_root();
-        let report = done(self.try_now(id), Ordered::Open, |state| state == State::Unlocked)?;
-        kept.map(|()| report)
+    }
+
+    /// It is taken as far as it goes, which is to be open.
+    pub(crate) fn opened_now(&mut self, id: VaultId) -> Result<VaultReport, OrderError> {
+        done(self.try_now(id), Ordered::Open, |state| state == State::Unlocked)
     }
 
     pub(crate) fn order_lock(&mut self, id: VaultId) -> Result<VaultReport, OrderError> {
@@ -147,7 +165,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         self.report(id)
     }
 
-    fn known_here(&self, id: VaultId) -> Result<(), OrderError> {
+    pub(crate) fn known_here(&self, id: VaultId) -> Result<(), OrderError> {
         let known = id.is_default()
             || self.slots.contains_key(&id)
             || self.belief.desired().vaults().any(|listed| listed == id);

@@ -5,12 +5,13 @@ use std::path::Path;
 use std::time::Duration;
 
 pub(crate) use vault::condition::Place;
-use vault::condition::{Hint, Key, Others};
+use vault::condition::{Hint, Key, Others, Recovery, RecoveryHint};
 use vault::custody::Wrapping;
 use vault::escrow::VaultFiles;
 use vault::ids::VaultId;
 use vault::lease::SinceBoot;
-use vault::secret::WrappingSecret;
+use vault::recovery::Recipients;
+use vault::secret::{RecoveryKey, WrappingSecret};
 use vault::section::Encryption;
 
 /// An fscrypt v2 key identifier: 16 bytes.
@@ -34,6 +35,8 @@ pub(crate) enum CopyRead {
         encryption: Option<Encryption>,
         /// What opens it beside our own protector.
         others: Others,
+        /// A recovery protector of ours does too.
+        recovery: bool,
     },
 }
 
@@ -119,6 +122,32 @@ pub(crate) trait Crypt {
     /// Writes key files that came back from escrow into both places, each where none reads there: what reads stays. A vault of which a copy is
     /// whole is left alone.
     fn bring_back(&mut self, vault: VaultId, files: &VaultFiles) -> Result<(), CryptError>;
+    /// What there is of its recovery key. `named`: a copy of its metadata names a protector of that kind.
+    fn recovery(&self, vault: VaultId, named: bool) -> Recovery;
+    /// Makes a recovery key, by a protector that opens the vault, puts it in force in both places, durably, and scrubs the one before.
+    fn make_recovery(
+        &mut self,
+        vault: VaultId,
+        by: &Self::Protector,
+        recipients: &Recipients,
+        hint: RecoveryHint,
+    ) -> Result<(), CryptError>;
+    /// Takes the recovery key away from both places, durably, and scrubs it.
+    fn drop_recovery(&mut self, vault: VaultId) -> Result<(), CryptError>;
+    /// The recovery protector's own key, and the content key's identifier, if this is the recovery key; that it was used is on the disk then.
+    fn recover(
+        &mut self,
+        vault: VaultId,
+        key: &RecoveryKey,
+    ) -> Result<Option<(Self::Protector, KeyId)>, CryptError>;
+    /// Puts another protector of our own in force, by one that opens the vault, in both copies, durably, and scrubs the one before.
+    fn new_protector(
+        &mut self,
+        vault: VaultId,
+        by: &Self::Protector,
+        wrapping: Wrapping,
+        secret: &WrappingSecret,
+    ) -> Result<Self::Protector, CryptError>;
     /// Overwrites and unlinks both copies, and with them what others added to this vault alone.
     fn forget(&mut self, vault: VaultId) -> Result<(), CryptError>;
 

@@ -8,6 +8,7 @@ mod opening;
 mod others;
 mod part;
 mod parts;
+mod recovery;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -19,13 +20,14 @@ use disk::{Disk, Op};
 use fscrypt::meta_dir::Stamp;
 use fscrypt::{
     Claims, ContentKey, KeyFiles, KeyIdentifier, KeyStatus, MetaDir, MetaError, PathKind, Policy, PolicyFile,
-    ProtectorKey, Removal, Residue, key_files,
+    ProtectorDescriptor, ProtectorKey, Removal, Residue, key_files,
 };
-use vault::condition::{Hint, Key};
+use vault::condition::{Hint, Key, Recovery, RecoveryHint};
 use vault::custody::Wrapping;
 use vault::escrow::{KeyFile, VaultFiles};
 use vault::ids::VaultId;
-use vault::secret::WrappingSecret;
+use vault::recovery::Recipients;
+use vault::secret::{RecoveryKey, WrappingSecret};
 use vault::section::Encryption;
 
 use crate::agents::vaultmgr::generation::shares::random;
@@ -34,7 +36,7 @@ use crate::agents::vaultmgr::hands::durable;
 use crate::agents::vaultmgr::hands::label;
 use crate::agents::vaultmgr::hands::tree::{self, Work};
 use crate::agents::vaultmgr::paths::Paths;
-use files::Names;
+use files::{Names, mended};
 use parts::{encryption, iv, modes, probe, wipe, wipe_all, wrapping_key, write};
 
 /// One filesystem.
@@ -50,6 +52,8 @@ pub(crate) struct Kernel {
     names: BTreeMap<VaultId, Names>,
     /// Files that a key has opened: these may be written over others that read as well.
     proved: BTreeMap<VaultId, KeyFiles>,
+    /// Recovery keys, encrypted.
+    ages: recovery::AgeFiles,
     /// The policy's file of the vault that was opened last, until its key is given to the kernel.
     opened: RefCell<Option<(VaultId, PolicyFile)>>,
     /// When files were put into the first place or taken away last, as far as it was looked.
@@ -79,7 +83,7 @@ impl Kernel {
         let (vaults, metas) = (paths.vaults(), paths.metas());
         let (names, proved, stamp, able) = (BTreeMap::new(), BTreeMap::new(), first.stamp(), Vec::new());
         let (residue, opened) = (fscrypt::scrub::residue(&mount), RefCell::default());
-        let persist = paths.persist();
+        let (persist, ages) = (paths.persist(), recovery::AgeFiles::open(&disk, paths.recoveries()));
         let mut kernel = Self {
             disk,
             persist,
@@ -90,6 +94,7 @@ impl Kernel {
             first,
             names,
             proved,
+            ages,
             opened,
             stamp,
             able,
@@ -124,13 +129,34 @@ impl Kernel {
     /// Of several that are named as ours a key tells which is; until then no name is believed.
     fn whole_copy(&self, vault: VaultId, place: Place, all: &[KeyFiles]) -> CopyRead {
         let Policy { identifier, modes } = all[0].policy.policy();
+        let (others, recovery) = self.others(vault, place, &all[0]);
         let sure = all.len() == 1 || self.is_proved(vault, &all[0]);
         CopyRead::Whole {
             hint: if sure { label::hint(all[0].protector.name(), vault) } else { Hint::Unknown },
             key: KeyId(identifier.0),
             encryption: encryption(modes),
-            others: self.others(vault, place, &all[0]),
+            others,
+            recovery,
         }
+    }
+
+    /// A change of protectors that was cut short may have left one policy without ours: what is re-wrapped opens both copies.
+    fn name_in_both(&self, vault: VaultId, protector: &ProtectorKey) -> Result<(), CryptError> {
+        let ours = ProtectorDescriptor::of(protector);
+        let Some(files) = self.proved.get(&vault).filter(|files| files.protector.descriptor() == ours) else {
+            return Ok(());
+        };
+        let of = files.policy.policy().identifier;
+        for place in [Place::First, Place::Second] {
+            let named = self.in_place(vault, place, |folder| match folder.read_policy(of) {
+                Ok(there) if !there.wraps_alike(&files.policy, ours) => {
+                    folder.write_policy(&mended(&there, files)?)
+                }
+                _ => Ok(()),
+            });
+            named.map_err(failed("writing the policy's file"))?;
+        }
+        Ok(())
     }
 
     fn look(&self, path: &Path) -> Result<PathKind, CryptError> {
@@ -217,6 +243,7 @@ impl Crypt for Kernel {
         secret: &WrappingSecret,
     ) -> Result<(), CryptError> {
         let second = self.make_second(vault)?;
+        self.name_in_both(vault, protector)?;
         let name = label::write(vault, wrapping);
         let file = key_files::rewrap(protector, &wrapping_key(secret), &name, iv()?);
         let rewrapped = fscrypt::rewrap_both(&[&self.first, &second], &file);
@@ -236,6 +263,7 @@ impl Crypt for Kernel {
     }
 
     fn forget(&mut self, vault: VaultId) -> Result<(), CryptError> {
+        self.ages.forget(vault).map_err(failed("wiping the recovery key"))?;
         let Some(names) = self.names.get(&vault).cloned() else { return Ok(()) };
         self.proved.remove(&vault);
         self.opened.take();
@@ -247,6 +275,42 @@ impl Crypt for Kernel {
         tree::remove(&folder, &Work::default()).map_err(failed("removing the folder of the second copy"))?;
         self.names.remove(&vault);
         Ok(())
+    }
+
+    fn recovery(&self, vault: VaultId, named: bool) -> Recovery {
+        self.recovery_of(vault, named)
+    }
+
+    fn make_recovery(
+        &mut self,
+        vault: VaultId,
+        by: &ProtectorKey,
+        recipients: &Recipients,
+        hint: RecoveryHint,
+    ) -> Result<(), CryptError> {
+        self.write_recovery(vault, by, recipients, hint)
+    }
+
+    fn drop_recovery(&mut self, vault: VaultId) -> Result<(), CryptError> {
+        self.take_recovery_away(vault)
+    }
+
+    fn recover(
+        &mut self,
+        vault: VaultId,
+        key: &RecoveryKey,
+    ) -> Result<Option<(ProtectorKey, KeyId)>, CryptError> {
+        self.open_recovery(vault, key)
+    }
+
+    fn new_protector(
+        &mut self,
+        vault: VaultId,
+        by: &ProtectorKey,
+        wrapping: Wrapping,
+        secret: &WrappingSecret,
+    ) -> Result<ProtectorKey, CryptError> {
+        self.replace_primary(vault, by, wrapping, secret)
     }
 
     fn lags(&self, vault: VaultId) -> bool {
@@ -285,6 +349,7 @@ impl Crypt for Kernel {
     fn add_key(&self, vault: VaultId, protector: &ProtectorKey) -> Result<(), CryptError> {
         let read = || self.content(vault, Place::First, protector);
         let read = || read().or_else(|_| self.content(vault, Place::Second, protector));
+        let read = || read().or_else(|_| self.any_content(vault, protector));
         let content = self.opened_content(vault, protector).map_or_else(read, Ok)?;
         fscrypt::add_key(&self.mount, &content).map(drop).map_err(failed("giving the key to the kernel"))
     }

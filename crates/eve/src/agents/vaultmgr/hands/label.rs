@@ -1,9 +1,10 @@
 //! The names that our protectors bear in fscrypt's metadata: `eve-vault <uuid> [<kind>] e<epoch>`, epoch 0 for no controller's key. The
-//! primary one, which `R` wraps, has no word for its kind. A hint for people and plans, believed only once a key opened what it names.
+//! primary one, which `R` wraps, has no word for its kind; the recovery one has `recovery-<recipients>-<age file>`, the beginnings of two SHA-256. A hint for people and plans, believed only once a key opened what it names.
 
-use vault::condition::Hint;
+use vault::condition::{Hint, RecoveryHint};
 use vault::custody::Wrapping;
 use vault::ids::{Epoch, VaultId};
+use vault::recovery::RecipientsDigest;
 
 /// Longest word for a kind, bytes.
 const MAX_KIND: usize = 32;
@@ -13,17 +14,41 @@ const MAX_KIND: usize = 32;
 pub(crate) enum Kind {
     /// `R` of its custody wraps it.
     Primary,
+    /// A key that is encrypted to the operator's recipients wraps it.
+    Recovery(RecoveryName),
     /// A word that this program has no key for: a later one's.
     Unknown,
 }
 
 impl Kind {
     /// A word is of lower-case letters, digits and hyphens, and begins with a letter.
-    fn read(word: Option<&str>) -> Option<Self> {
+    fn read(word: Option<&str>, hint: Hint) -> Option<Self> {
         let Some(word) = word else { return Some(Self::Primary) };
         let fine = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         let first = word.as_bytes().first().is_some_and(u8::is_ascii_lowercase);
-        (first && word.len() <= MAX_KIND && word.bytes().all(fine)).then_some(Self::Unknown)
+        let is_word = first && word.len() <= MAX_KIND && word.bytes().all(fine);
+        is_word.then(|| RecoveryName::read(word, hint).map_or(Self::Unknown, Self::Recovery))
+    }
+}
+
+/// What the name of a recovery protector says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RecoveryName {
+    pub(crate) hint: RecoveryHint,
+    /// Of the age file that its key is in.
+    pub(crate) sum: [u8; 5],
+}
+
+impl RecoveryName {
+    fn read(word: &str, hint: Hint) -> Option<Self> {
+        let (recipients, sum) = word.strip_prefix("recovery-")?.split_once('-')?;
+        let (mut digest, mut of_file) = ([0; 6], [0; 5]);
+        hex::decode_to_slice(recipients, &mut digest).ok()?;
+        hex::decode_to_slice(sum, &mut of_file).ok()?;
+        Some(Self {
+            hint: RecoveryHint { recipients: RecipientsDigest(digest), epoch: hint.epoch() },
+            sum: of_file,
+        })
     }
 }
 
@@ -40,13 +65,19 @@ pub(crate) fn write(vault: VaultId, wrapping: Wrapping) -> String {
     format!("eve-vault {vault} e{}", wrapping.epoch().map_or(0, |epoch| epoch.0))
 }
 
+/// The name of a recovery protector.
+pub(crate) fn write_recovery(vault: VaultId, RecoveryName { hint, sum }: RecoveryName) -> String {
+    let (recipients, sum) = (hex::encode(hint.recipients.0), hex::encode(sum));
+    format!("eve-vault {vault} recovery-{recipients}-{sum} e{}", hint.epoch.map_or(0, |epoch| epoch.0))
+}
+
 /// Reads a name of ours; it has exactly one form.
 pub(crate) fn read(name: &str) -> Option<Label> {
     let (rest, epoch) = name.strip_prefix("eve-vault ")?.rsplit_once(" e")?;
     let (vault, word) = rest.split_once(' ').map_or((rest, None), |(vault, word)| (vault, Some(word)));
     let (vault, number) = (vault.parse::<VaultId>().ok()?, epoch.parse::<u64>().ok()?);
     let hint = if number == 0 { Hint::NoEpoch } else { Hint::Epoch(Epoch(number)) };
-    let kind = Kind::read(word)?;
+    let kind = Kind::read(word, hint)?;
     let word = word.map(|word| format!(" {word}")).unwrap_or_default();
     (name == format!("eve-vault {vault}{word} e{number}")).then_some(Label { vault, kind, hint })
 }
@@ -82,6 +113,18 @@ mod tests {
             assert_eq!(read(bad), None, "{bad}");
         }
         assert_eq!(hint(&good, IMAGE_VAULT), Hint::Unknown, "another vault's");
+    }
+
+    /// Of a recovery protector too; it is of no length that the program of before takes for somebody else's.
+    #[test]
+    fn a_recovery_protectors_name_reads_back() {
+        for epoch in [None, Some(Epoch(7))] {
+            let hint = RecoveryHint { recipients: RecipientsDigest([0xa5; 6]), epoch };
+            let name = RecoveryName { hint, sum: [0x5a; 5] };
+            let text = write_recovery(CONFIG_VAULT, name);
+            assert_eq!(kind(&text, CONFIG_VAULT), Some(Kind::Recovery(name)), "{text}");
+            assert_eq!(kind(&text.replace("a5a5", "A5a5"), CONFIG_VAULT), None, "one form");
+        }
     }
 
     /// A kind of a later version is known for ours, and for none that this one has a key for. The program of before takes it for

@@ -16,7 +16,7 @@ use crate::agents::vaultmgr::paths::Paths;
 /// Makes the folders of ours that are outside every vault. On a disk that can't be written what is there is enough.
 pub(crate) fn own_folders(paths: &Paths) -> io::Result<()> {
     let (vaults, new, metas) = (paths.vaults(), paths.vaults().join(".new"), paths.metas());
-    let ours = [new, metas].into_iter().chain(paths.tables());
+    let ours = [new, metas].into_iter().chain(paths.tables()).chain(paths.recoveries());
     let all = std::iter::once((vaults, 0o711)).chain(ours.map(|path| (path, 0o700)));
     match all.into_iter().try_for_each(|(path, mode)| own_folder(paths, &path, mode)) {
         Err(_) if is_read_only(paths) => Ok(()),
@@ -111,7 +111,7 @@ mod tests {
     /// seen-by-users 0b.14: what stands in the way of our folders is named with its path and what to do.
     #[test]
     fn what_stands_in_our_folders_place_is_named() {
-        for name in ["vaults", "vaults/.new", "vaults/.meta", "vaults/.shares"] {
+        for name in ["vaults", "vaults/.new", "vaults/.meta", "vaults/.shares", "vaults/.recovery"] {
             let dir = tempfile::tempdir().expect("a directory");
             let (persist, outside) = (dir.path().join("persist"), dir.path().join("outside"));
             let path = persist.join(name);

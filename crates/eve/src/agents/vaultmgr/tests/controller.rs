@@ -10,6 +10,7 @@ use vault::ids::{
     VaultId,
 };
 use vault::lease::{Lease, LeaseNonce};
+use vault::recovery::Recipients;
 use vault::secret::ControllerKey;
 use vault::section::{
     Custody, Encryption, Entry, NodePolicy, Operation, Presence, Release, Seal, SealedKey, Section,
@@ -50,6 +51,8 @@ pub(super) struct Line {
     pub(super) leaving: bool,
     /// Of how many seconds.
     pub(super) lease: Option<u32>,
+    /// To whom its recovery key is encrypted.
+    pub(super) recovery: Recipients,
 }
 
 impl Line {
@@ -66,6 +69,7 @@ impl Line {
             withheld: false,
             leaving: false,
             lease: None,
+            recovery: Recipients::NONE,
         }
     }
 }
@@ -158,6 +162,7 @@ fn entry(line: &Line, lineage: u8, device: DeviceId, session: SessionKey) -> Ent
             custody: line.custody,
             seal: line.seal,
             lease: line.lease.and_then(Lease::of_seconds),
+            recovery: line.recovery.clone(),
         },
         operation: line.operation,
         standing: line.standing,

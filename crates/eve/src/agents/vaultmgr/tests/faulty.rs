@@ -8,12 +8,13 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use nix::errno::Errno;
-use vault::condition::Key;
+use vault::condition::{Key, Recovery, RecoveryHint};
 use vault::custody::Wrapping;
 use vault::escrow::VaultFiles;
 use vault::ids::VaultId;
 use vault::lease::SinceBoot;
-use vault::secret::WrappingSecret;
+use vault::recovery::Recipients;
+use vault::secret::{RecoveryKey, WrappingSecret};
 use vault::section::Encryption;
 
 use crate::agents::vaultmgr::hands::crypt::{CopyRead, Crypt, CryptError, Found, KeyId, Place};
@@ -197,6 +198,33 @@ impl<C: Crypt> Crypt for Faulty<C> {
     }
     fn bring_back(&mut self, vault: VaultId, files: &VaultFiles) -> Told<()> {
         self.writes("bring_back", |inner| inner.bring_back(vault, files))
+    }
+    fn recovery(&self, vault: VaultId, named: bool) -> Recovery {
+        self.inner.recovery(vault, named)
+    }
+    fn make_recovery(
+        &mut self,
+        vault: VaultId,
+        by: &C::Protector,
+        recipients: &Recipients,
+        hint: RecoveryHint,
+    ) -> Told<()> {
+        self.writes("make_recovery", |inner| inner.make_recovery(vault, by, recipients, hint))
+    }
+    fn drop_recovery(&mut self, vault: VaultId) -> Told<()> {
+        self.writes("drop_recovery", |inner| inner.drop_recovery(vault))
+    }
+    fn recover(&mut self, vault: VaultId, key: &RecoveryKey) -> Told<Option<(C::Protector, KeyId)>> {
+        self.writes("recover", |inner| inner.recover(vault, key))
+    }
+    fn new_protector(
+        &mut self,
+        vault: VaultId,
+        by: &C::Protector,
+        wrapping: Wrapping,
+        secret: &WrappingSecret,
+    ) -> Told<C::Protector> {
+        self.writes("new_protector", |inner| inner.new_protector(vault, by, wrapping, secret))
     }
     fn forget(&mut self, vault: VaultId) -> Told<()> {
         self.writes("forget", |inner| inner.forget(vault))

@@ -25,6 +25,7 @@ mod node;
 mod opened;
 mod orders;
 mod others;
+mod recovery;
 mod rolled_back;
 mod seals;
 mod told;

@@ -5,12 +5,13 @@ use std::path::Path;
 use std::rc::Rc;
 
 use fscrypt::ProtectorKey;
-use vault::condition::Key;
+use vault::condition::{Key, Recovery, RecoveryHint};
 use vault::custody::Wrapping;
 use vault::escrow::VaultFiles;
 use vault::ids::VaultId;
+use vault::recovery::Recipients;
 use vault::report::State;
-use vault::secret::WrappingSecret;
+use vault::secret::{RecoveryKey, WrappingSecret};
 use vault::section::{Custody, Encryption};
 
 use super::controller::{BERLIN, Controller, Line, certs};
@@ -77,6 +78,37 @@ impl Crypt for Undone {
         secret: &WrappingSecret,
     ) -> Result<(), CryptError> {
         self.kernel.rewrap(vault, protector, wrapping, secret)
+    }
+    fn recovery(&self, vault: VaultId, named: bool) -> Recovery {
+        self.kernel.recovery(vault, named)
+    }
+    fn make_recovery(
+        &mut self,
+        vault: VaultId,
+        by: &ProtectorKey,
+        recipients: &Recipients,
+        hint: RecoveryHint,
+    ) -> Result<(), CryptError> {
+        self.kernel.make_recovery(vault, by, recipients, hint)
+    }
+    fn drop_recovery(&mut self, vault: VaultId) -> Result<(), CryptError> {
+        self.kernel.drop_recovery(vault)
+    }
+    fn recover(
+        &mut self,
+        vault: VaultId,
+        key: &RecoveryKey,
+    ) -> Result<Option<(ProtectorKey, KeyId)>, CryptError> {
+        self.kernel.recover(vault, key)
+    }
+    fn new_protector(
+        &mut self,
+        vault: VaultId,
+        by: &ProtectorKey,
+        wrapping: Wrapping,
+        secret: &WrappingSecret,
+    ) -> Result<ProtectorKey, CryptError> {
+        self.kernel.new_protector(vault, by, wrapping, secret)
     }
     fn forget(&mut self, vault: VaultId) -> Result<(), CryptError> {
         self.kernel.forget(vault)

@@ -109,6 +109,9 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             Step::ForgetMetadata => self.forget_metadata(id),
             Step::DropShare(seal) => self.change_shares(|shares, paths| shares.remove(paths, id, seal)),
             Step::RecordRemoved => self.record_removed(id),
+            Step::MakeRecovery(hint) => self.make_recovery(id, hint),
+            Step::DropRecovery => Ok(self.crypt.drop_recovery(id)?),
+            Step::NewProtector(wrapping) => self.new_protector(id, wrapping),
         }
         .map(|()| Ran::Done)
     }
@@ -203,7 +206,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         Ok(())
     }
 
-    fn hold(
+    pub(super) fn hold(
         &mut self,
         id: VaultId,
         protector: C::Protector,
@@ -225,9 +228,10 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     }
 
     fn add_key(&mut self, id: VaultId) -> Result<(), StepError> {
-        let held = self.slots.get(&id).and_then(|slot| slot.held.as_ref());
-        let (protector, _) = held.ok_or(StepError::KeyGone)?;
-        Ok(self.crypt.add_key(id, protector)?)
+        let slot = self.slots.get(&id).ok_or(StepError::KeyGone)?;
+        let recovered = slot.recovered.as_ref().map(|(protector, _)| protector);
+        let held = slot.held.as_ref().map(|(protector, _)| protector).or(recovered);
+        Ok(self.crypt.add_key(id, held.ok_or(StepError::KeyGone)?)?)
     }
 
     pub(crate) fn key_of(&self, id: VaultId) -> Result<KeyId, StepError> {
@@ -268,7 +272,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     }
 
     /// `R` for a wrapping, from the keys at hand.
-    fn secret(&self, id: VaultId, wrapping: Wrapping) -> Result<WrappingSecret, StepError> {
+    pub(super) fn secret(&self, id: VaultId, wrapping: Wrapping) -> Result<WrappingSecret, StepError> {
         let shares = self.shares.as_ref();
         let share = |seal| Ok::<_, StepError>(shares.ok_or(StepError::KeyGone)?.share(id, seal)?);
         let key = |epoch| self.ring.key(id, epoch).ok_or(StepError::KeyGone);

@@ -5,4 +5,5 @@ pub(crate) mod in_step;
 pub(crate) mod jobs;
 pub(crate) mod long;
 pub(crate) mod observe;
+pub(crate) mod recovery;
 pub(crate) mod slot;

@@ -1,7 +1,7 @@
 //! One vault read back from kernel and disk. That the thing at its path is this vault is proved here, each time: a directory, no
 //! link, on the persist filesystem, under the policy that the metadata names.
 
-use vault::condition::{Dir, Key, MetaCopy, Others, Seen, Staged};
+use vault::condition::{Dir, Key, MetaCopy, Others, Recovery, Seen, Staged};
 use vault::ids::VaultId;
 use vault::section::Encryption;
 
@@ -34,6 +34,8 @@ pub(crate) fn observe(
     let found = crypt.find(&paths.vault(id))?;
     let copies = read_both(crypt, id)?;
     let (named, others) = (named(&found, &copies), others(&copies[0]).or(others(&copies[1])));
+    let recovery =
+        crypt.recovery(id, copies.iter().any(|copy| matches!(copy, CopyRead::Whole { recovery: true, .. })));
     let [first, second] = copies.map(|copy| meta(&copy, named));
     let key = named.map(|named| named.key).or(policy(&found)).or(known);
     let seen = Seen {
@@ -43,6 +45,7 @@ pub(crate) fn observe(
         first,
         second,
         others,
+        recovery,
         ..Seen::default()
     };
     Ok(Sight { seen: Seen { lags: lags(crypt, id, &seen), ..seen }, key, named })
@@ -80,7 +83,8 @@ fn read_both(crypt: &impl Crypt, id: VaultId) -> Result<[CopyRead; 2], CryptErro
 }
 
 fn lags(crypt: &impl Crypt, id: VaultId, seen: &Seen) -> bool {
-    seen.has_both_copies() && seen.others.count() > 0 && crypt.lags(id)
+    let more = seen.others.count() > 0 || seen.recovery != Recovery::Nothing;
+    seen.has_both_copies() && more && crypt.lags(id)
 }
 
 fn others(copy: &CopyRead) -> Others {
@@ -166,13 +170,15 @@ mod tests {
     #[test]
     fn another_key_or_other_modes_are_another_vault() {
         let others = Others::default();
-        let whole = || CopyRead::Whole { hint: Hint::NoEpoch, key: KEY, encryption: AES, others };
+        let whole =
+            || CopyRead::Whole { hint: Hint::NoEpoch, key: KEY, encryption: AES, others, recovery: false };
         let both = || [whole(), whole()];
         assert_eq!(looks((KEY, AES), both()), Dir::Vault(Encryption::Aes256Xts));
         assert_eq!(looks((KeyId([2; 16]), AES), both()), Dir::OtherVault);
         assert_eq!(looks((KEY, Some(Encryption::Adiantum)), both()), Dir::OtherVault);
         assert_eq!(looks((KEY, None), both()), Dir::OtherVault);
-        let flipped = || CopyRead::Whole { hint: Hint::NoEpoch, key: KEY, encryption: None, others };
+        let flipped =
+            || CopyRead::Whole { hint: Hint::NoEpoch, key: KEY, encryption: None, others, recovery: false };
         for copies in [[flipped(), whole()], [whole(), flipped()]] {
             assert_eq!(looks((KEY, AES), copies), Dir::Vault(Encryption::Aes256Xts), "one of them is right");
         }

@@ -25,6 +25,8 @@ pub(crate) struct VaultMemory<P> {
     /// It was not observed yet, or could not be when that was tried last: nothing is planned by what was seen before.
     pub(crate) unseen: bool,
     pub(crate) held: Option<(P, OpenedBy)>,
+    /// The recovery protector's own key, and the content key that it gives: root gave its recovery key in this life.
+    pub(crate) recovered: Option<(P, KeyId)>,
     /// Which keys of the controller's, by epoch, opened it or were put around it.
     pub(crate) held_by: Vec<(Epoch, KeyMark)>,
     pub(crate) none_fits: bool,
@@ -52,6 +54,7 @@ impl<P> Default for VaultMemory<P> {
             sight: Sight::default(),
             unseen: true,
             held: None,
+            recovered: None,
             held_by: Vec::new(),
             none_fits: false,
             last: None,
@@ -76,7 +79,7 @@ impl<P> VaultMemory<P> {
 
     /// Forgets the protector's own key; what was tried on the metadata is open again.
     pub(crate) fn forget(&mut self) {
-        self.held = None;
+        (self.held, self.recovered) = (None, None);
         self.none_fits = false;
     }
 
@@ -86,9 +89,20 @@ impl<P> VaultMemory<P> {
         self.opened = Some(Opened { by });
     }
 
-    /// Its metadata opened under `wrapping`.
+    /// Its metadata opened under `wrapping`. What its recovery key opened before stays told as that.
     pub(crate) fn opened(&mut self, wrapping: Wrapping) {
-        self.opened = Some(Opened { by: By::of(wrapping) });
+        if self.recovered.is_none() {
+            self.opened = Some(Opened { by: By::of(wrapping) });
+        }
+    }
+
+    /// Root gave its recovery key; the keys of its custody are tried anew. Open already, it stays told as it was opened.
+    pub(crate) fn recover(&mut self, protector: P, key: KeyId) {
+        if self.sight.seen.state() != State::Unlocked {
+            self.opened = Some(Opened { by: By::RecoveryKey });
+        }
+        self.forget();
+        self.recovered = Some((protector, key));
     }
 
     /// What a report tells of this life.
@@ -156,7 +170,9 @@ impl<P> VaultMemory<P> {
     ) -> Known {
         let same = |epoch| mark(epoch).map(|now| self.held_by.contains(&(epoch, now)));
         let held = self.held.as_ref().map(|(_, held)| held.proved(same));
-        let keys = Keys { held, none_fits: self.none_fits, ..keys };
+        // By it nothing is opened but the vault whose key it is.
+        let recovered = self.recovered.as_ref().is_some_and(|(_, key)| Some(*key) == self.key());
+        let keys = Keys { held, none_fits: self.none_fits, recovered, ..keys };
         let seen = Seen { shares, ..self.sight.seen };
         // One that was not looked at yet is looked at before anything is done.
         let unseen = self.unseen && !self.facts.is_empty();

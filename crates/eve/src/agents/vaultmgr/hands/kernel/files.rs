@@ -179,7 +179,8 @@ impl Kernel {
         vault: VaultId,
         of: ProtectorDescriptor,
     ) -> bool {
-        let there = there.as_ref().ok().map(|file| label::kind(file.name(), vault).is_some());
+        let there =
+            there.as_ref().ok().map(|file| label::kind(file.name(), vault) == Some(label::Kind::Primary));
         there == Some(true) || is_labelled(&self.first, vault, of).unwrap_or(there.is_none())
     }
 
@@ -268,7 +269,7 @@ impl Kernel {
 
 /// Whether a protector's file is labelled as one vault's; nothing when it does not read.
 fn is_labelled(folder: &MetaDir, vault: VaultId, of: ProtectorDescriptor) -> Option<bool> {
-    Some(label::kind(folder.read_protector(of).ok()?.name(), vault).is_some())
+    Some(label::kind(folder.read_protector(of).ok()?.name(), vault) == Some(label::Kind::Primary))
 }
 
 fn are_several(pairs: &[KeyFiles]) -> bool {
@@ -276,7 +277,7 @@ fn are_several(pairs: &[KeyFiles]) -> bool {
 }
 
 /// The policy's file that is there, with what is ours as `files` have it.
-fn mended(there: &PolicyFile, files: &KeyFiles) -> Result<PolicyFile, MetaError> {
+pub(super) fn mended(there: &PolicyFile, files: &KeyFiles) -> Result<PolicyFile, MetaError> {
     let mended = there.mended(&files.policy, files.protector.descriptor());
     mended.map_err(|source| MetaError::Damaged { name: identifier(files).to_string(), source })
 }

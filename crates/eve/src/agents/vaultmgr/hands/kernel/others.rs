@@ -33,20 +33,24 @@ pub(super) struct Doomed {
 }
 
 impl Kernel {
-    /// What opens one copy beside the protector of `files`.
-    pub(super) fn others(&self, vault: VaultId, place: Place, files: &KeyFiles) -> Others {
+    /// What opens one copy beside the protector of `files`; and whether a recovery protector of ours does.
+    pub(super) fn others(&self, vault: VaultId, place: Place, files: &KeyFiles) -> (Others, bool) {
         let all: Vec<_> = files.policy.others(files.protector.descriptor()).collect();
         let read =
             |of: ProtectorDescriptor| self.in_place(vault, place, |folder| folder.read_protector(of)).ok();
-        let mut others = Others::default();
+        let (mut others, mut recovery) = (Others::default(), false);
         for file in all.into_iter().map(|of| of.and_then(read)) {
             let count = match file {
                 None => &mut others.unknown,
+                Some(file) if matches!(label::kind(file.name(), vault), Some(label::Kind::Recovery(_))) => {
+                    recovery = true;
+                    continue;
+                }
                 Some(file) => kind(&mut others, vault, &file),
             };
             *count = count.saturating_add(1);
         }
-        others
+        (others, recovery)
     }
 
     /// What is to be written so that the second copy has what the first has of others. Nothing while one is not whole, or ours differ:

@@ -29,7 +29,7 @@ impl Part {
         Self::with_read(protectors, folder, vault, &names.policies)
     }
 
-    /// With protectors' files that were read already. One of a kind that we have no key for is never tried.
+    /// With protectors' files that were read already. One that no key of the custody opens is never tried.
     pub(super) fn with_read(
         protectors: impl Iterator<Item = Result<ProtectorFile, MetaError>>,
         folder: &MetaDir,
@@ -37,7 +37,9 @@ impl Part {
         policies: &BTreeSet<KeyIdentifier>,
     ) -> Self {
         let (mut protectors, wrong) = there(protectors);
-        protectors.retain(|file| label::kind(file.name(), vault) != Some(Kind::Unknown));
+        protectors.retain(|file| {
+            !matches!(label::kind(file.name(), vault), Some(Kind::Recovery(_) | Kind::Unknown))
+        });
         let (policies, also) = there(policies.iter().map(|name| folder.read_policy(*name)));
         Self { protectors, policies, wrong: wrong.or(also) }
     }

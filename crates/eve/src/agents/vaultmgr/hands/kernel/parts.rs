@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use fscrypt::{ContentKey, Iv, KeyFiles, MetaDir, MetaError, Modes, WrappingKey};
-use vault::secret::WrappingSecret;
+use vault::secret::{RecoveryKey, WrappingSecret};
 use vault::section::Encryption;
 
 use super::files::Names;
@@ -50,6 +50,15 @@ pub(super) fn iv() -> Result<Iv, CryptError> {
     let mut bytes = [0; 16];
     random(&mut bytes).map_err(failed("drawing an initialisation vector"))?;
     Ok(Iv(bytes))
+}
+
+/// A recovery key is what wraps its protector's key.
+pub(super) fn recovery_key(key: &RecoveryKey) -> WrappingKey {
+    let Ok(key) = WrappingKey::init::<std::convert::Infallible>(|out| {
+        out.copy_from_slice(key.expose_recovery_key());
+        Ok(())
+    });
+    key
 }
 
 pub(super) fn wrapping_key(secret: &WrappingSecret) -> WrappingKey {

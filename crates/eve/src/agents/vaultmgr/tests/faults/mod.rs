@@ -7,6 +7,7 @@ mod erasing;
 mod full;
 mod kernel;
 mod others;
+mod recovery;
 mod recreate;
 mod seal;
 
