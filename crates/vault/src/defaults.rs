@@ -29,7 +29,13 @@ pub fn name(id: VaultId) -> Option<Name> {
 #[must_use]
 pub fn policy(has_tpm: bool) -> NodePolicy {
     let custody = if has_tpm { Custody::Tpm } else { Custody::Controller };
-    NodePolicy { encryption: Encryption::Aes256Xts, custody, seal: Seal::Tpm, lease: None }
+    NodePolicy {
+        encryption: Encryption::Aes256Xts,
+        custody,
+        seal: Seal::Tpm,
+        lease: None,
+        storage_limit: None,
+    }
 }
 
 /// The order in which a node takes its vaults: the default ones, whether named or not, then the others by identity.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{DeviceId, DeviceKey, Epoch, Name, SectionDigest, SectionVersion, VaultId};
 use crate::lease::{Lease, LeaseNonce};
+use crate::space::StorageLimit;
 
 /// Who holds the key of a vault (UC-E).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -112,6 +113,9 @@ pub struct NodePolicy {
     /// How long it stays open without a new word of the controller's; none: for as long as nobody locks it. Not for default vaults.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<Lease>,
+    /// The most that it may take on its node's disk. Not for the Config Vault.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage_limit: Option<StorageLimit>,
 }
 
 /// One controller key, sealed to the session (RFC 9180). Opaque here: `wire` seals and opens.

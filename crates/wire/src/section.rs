@@ -11,6 +11,8 @@ use vault::section::{
     Section,
 };
 
+use vault::space::StorageLimit;
+
 use crate::error::DecodeError;
 use crate::limits::{MAX_TEXT, MAX_WORDS, at_most, cut, exactly, known, present, text, uuid};
 use crate::pb::vault as pb;
@@ -52,6 +54,7 @@ impl From<&Entry> for pb::Vault {
             recreate: entry.recreate,
             release: Some((&entry.release).into()),
             lease_s: entry.policy.lease.map_or(0, Lease::seconds),
+            storage_limit: entry.policy.storage_limit.map_or(0, StorageLimit::bytes),
         }
     }
 }
@@ -147,6 +150,7 @@ fn entry(raw: pb::Vault) -> Result<Entry, DecodeError> {
         custody: custody(raw.custody)?,
         seal: seal(raw.seal)?,
         lease: lease(raw.lease_s)?,
+        storage_limit: storage_limit(raw.storage_limit)?,
     };
     Ok(Entry {
         id: VaultId(uuid("vault", &raw.id)?),
@@ -164,6 +168,12 @@ fn entry(raw: pb::Vault) -> Result<Entry, DecodeError> {
 fn lease(seconds: u32) -> Result<Option<Lease>, DecodeError> {
     let bad = DecodeError::Invalid { field: "lease", why: "is out of bounds" };
     (seconds != 0).then(|| Lease::of_seconds(seconds).ok_or(bad)).transpose()
+}
+
+/// As with a lease.
+pub(crate) fn storage_limit(bytes: u64) -> Result<Option<StorageLimit>, DecodeError> {
+    let bad = DecodeError::Invalid { field: "storage limit", why: "is out of bounds" };
+    (bytes != 0).then(|| StorageLimit::of_bytes(bytes).ok_or(bad)).transpose()
 }
 
 pub(crate) fn lease_nonce(bytes: &[u8]) -> Result<Option<LeaseNonce>, DecodeError> {

@@ -4,6 +4,7 @@
 mod boots;
 mod cuts;
 mod memory;
+mod quota;
 mod scene;
 
 const BOTH: &str =

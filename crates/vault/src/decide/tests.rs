@@ -24,7 +24,13 @@ const OTHER: SessionKey = SessionKey([2; 32]);
 fn policy(custody: Custody, require: &[Check], operation: Door) -> VaultPolicy {
     VaultPolicy {
         name: "p".parse().expect("a name"),
-        node: NodePolicy { encryption: Encryption::Aes256Xts, custody, seal: Seal::Tpm, lease: None },
+        node: NodePolicy {
+            encryption: Encryption::Aes256Xts,
+            custody,
+            seal: Seal::Tpm,
+            lease: None,
+            storage_limit: None,
+        },
         attest: Attest {
             every: Duration::from_secs(600),
             require: require.iter().copied().collect::<BTreeSet<_>>(),

@@ -22,6 +22,7 @@ fn entry(lease: Option<u32>) -> Entry {
             custody: Custody::Tpm,
             seal: Seal::Tpm,
             lease,
+            storage_limit: None,
         },
         operation: Operation::Unlock,
         standing: Presence::Active,

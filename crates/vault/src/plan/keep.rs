@@ -1,6 +1,7 @@
 //! A vault that is to be there: from its condition and what is wanted of it to the next step.
 
 use super::note::Note;
+use super::space;
 use super::step::{Act, Finished, Op, Step, StepKind, Wait};
 use super::{Next, Settled, View, make, refit};
 use crate::condition::{
@@ -113,7 +114,11 @@ fn whole(view: &View<'_>, want: &Want) -> Next {
     let proved = view.keys.held.is_some() || view.seen.key == Key::Present;
     let mark = || marked(view).filter(|_| proved);
     let refit = || refit::step(view, want).filter(|_| view.seen.mark() != Some(Mark::Begun));
-    let step = unwrap(view).or_else(|| leftover_step(view)).or_else(mark).or_else(refit);
+    let step = unwrap(view)
+        .or_else(|| leftover_step(view))
+        .or_else(mark)
+        .or_else(refit)
+        .or_else(|| space::step(view, want));
     if let Some(act) = step {
         return Next::Do(act);
     }
@@ -127,8 +132,8 @@ fn whole(view: &View<'_>, want: &Want) -> Next {
 fn unlocked(view: &View<'_>, want: &Want) -> Next {
     let tidying = [StepKind::RepairCopy, StepKind::DropStaged, StepKind::MarkMade];
     let failed = tidying.into_iter().filter(|kind| view.setbacks.contains(*kind));
-    let notes =
-        failed.map(|kind| Note::Waits(view.setbacks.wait(kind))).chain(refit::notes(view, want)).collect();
+    let notes = failed.map(|kind| Note::Waits(view.setbacks.wait(kind))).chain(refit::notes(view, want));
+    let notes = notes.chain(space::note(view, want)).collect();
     Next::Settled(Settled { state: State::Unlocked, notes })
 }
 

@@ -10,6 +10,7 @@ mod node;
 mod note;
 mod refit;
 mod remove;
+mod space;
 mod step;
 
 use std::collections::BTreeMap;

@@ -17,6 +17,7 @@ use crate::ids::Name;
 use crate::labels::{BadLabels, Labels, Word};
 use crate::lease::Lease;
 use crate::section::{Custody, Encryption, NodePolicy, Seal};
+use crate::space::{BadLimit, StorageLimit};
 
 /// Bounds of `attest.every`.
 const EVERY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30 * 86_400));
@@ -94,6 +95,7 @@ pub(super) fn policy(own: &Spanned<String>, raw: RawPolicy) -> Checked<VaultPoli
             custody,
             seal: seal(raw.seal, custody)?,
             lease: lease(raw.lease)?,
+            storage_limit: storage_limit(raw.storage_limit)?,
         },
         attest: attest(raw.attest, custody)?,
         delete_after: removal(raw.on_removal)?,
@@ -155,6 +157,14 @@ fn lease(text: Text) -> Checked<Option<Lease>> {
     let Some(text) = text else { return Ok(None) };
     let given = duration(&text, "lease", Lease::BOUNDS)?;
     Ok(u32::try_from(given.as_secs()).ok().and_then(Lease::of_seconds))
+}
+
+fn storage_limit(text: Text) -> Checked<Option<StorageLimit>> {
+    let Some(text) = text else { return Ok(None) };
+    let value = text.value.trim();
+    value.parse().map(Some).map_err(|why: BadLimit| {
+        BadFile::at(text.referenced, format!("`{value}` is not a storage limit"), why.to_string())
+    })
 }
 
 fn attest(raw: Option<Spanned<RawAttest>>, custody: Custody) -> Checked<Attest> {

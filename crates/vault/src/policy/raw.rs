@@ -66,6 +66,7 @@ fields! {
         on_removal: RawRemoval,
         operation: String,
         lease: String,
+        storage_limit: String,
     }
 }
 fields! {
@@ -74,7 +75,7 @@ fields! {
 }
 fields! {
     /// What no kind has yet.
-    NotBuilt { rotate: IgnoredAny, geofence: IgnoredAny, ip: IgnoredAny, storage_limit: IgnoredAny }
+    NotBuilt { rotate: IgnoredAny, geofence: IgnoredAny, ip: IgnoredAny }
 }
 
 /// A document of a kind that is not looked at yet.

@@ -6,6 +6,7 @@ use super::*;
 use crate::ids::{CONFIG_VAULT, IMAGE_VAULT};
 use crate::lease::Lease;
 use crate::section::{Custody, Encryption, Seal};
+use crate::space::StorageLimit;
 
 mod kinds;
 
@@ -88,7 +89,12 @@ fn every_refusal_tells_where_what_and_what_to_do() {
         ("ip: [192.0.2.0/24]", "line 4, column 5", "`ip` is not built yet"),
         ("lease: 5s", "line 4, column 8", "`lease: 5s` is out of bounds"),
         ("lease: forever", "line 4, column 8", "`forever` is not a duration"),
-        ("storage_limit: 20GiB", "line 4, column 16", "`storage_limit` is not built yet"),
+        (
+            "storage_limit: 20GB",
+            "line 4, column 16",
+            "`20GB` is not a storage limit; a storage limit is 1MiB to 1PiB",
+        ),
+        ("storage_limit: 20", "line 4, column 16", "`20` is not a storage limit"),
         ("on_removal: retain", "line 4, column 13", "`on_removal: retain` is not built yet"),
         ("on_removal: never", "line 4, column 13", "`never` is not a way of removal"),
         (
@@ -210,7 +216,7 @@ fn a_file_that_is_too_large_or_a_bomb_is_refused() {
 
 /// Pieces of what operators write, so that random files come past the parser.
 fn yaml() -> impl Strategy<Value = String> {
-    const PIECES: [&str; 40] = [
+    const PIECES: [&str; 41] = [
         "kind: VaultPolicy\n",
         "kind: Vault\n",
         "name: p\n",
@@ -232,6 +238,7 @@ fn yaml() -> impl Strategy<Value = String> {
         "adiantum",
         "ip: ",
         "lease: ",
+        "storage_limit: ",
         "---\n",
         "- ",
         "[",
@@ -262,22 +269,28 @@ fn policy() -> impl Strategy<Value = VaultPolicy> {
     let seal = prop_oneof![Just(Seal::Tpm), Just(Seal::Pcrs)];
     let encryption = prop_oneof![Just(Encryption::Aes256Xts), Just(Encryption::Adiantum)];
     let operation = prop_oneof![Just(Door::Unlock), Just(Door::Lock)];
-    let times = (1..=30 * 86_400u64, 0..=366 * 86_400u64, 0..=90 * 86_400u32);
+    let times = (1..=30 * 86_400u64, 0..=366 * 86_400u64, 0..=90 * 86_400u32, 0..=4u64 << 20);
     ("[a-z0-9][a-z0-9.-]{0,20}[a-z0-9]", encryption, custody, seal, any::<bool>(), times, operation).prop_map(
-        |(name, encryption, custody, seal, pcrs, (every, delete_after, lease), operation)| VaultPolicy {
-            name: name.parse().expect("a name"),
-            node: NodePolicy {
-                encryption,
-                custody,
-                seal: if custody.needs_tpm() { seal } else { Seal::Tpm },
-                lease: Lease::of_seconds(lease),
-            },
-            attest: Attest {
-                every: Duration::from_secs(every),
-                require: (pcrs && custody.needs_controller()).then_some(Check::Pcrs).into_iter().collect(),
-            },
-            delete_after: Duration::from_secs(delete_after),
-            operation,
+        |(name, encryption, custody, seal, pcrs, (every, delete_after, lease, limit), operation)| {
+            VaultPolicy {
+                name: name.parse().expect("a name"),
+                node: NodePolicy {
+                    encryption,
+                    custody,
+                    seal: if custody.needs_tpm() { seal } else { Seal::Tpm },
+                    lease: Lease::of_seconds(lease),
+                    storage_limit: StorageLimit::of_bytes(limit << 10),
+                },
+                attest: Attest {
+                    every: Duration::from_secs(every),
+                    require: (pcrs && custody.needs_controller())
+                        .then_some(Check::Pcrs)
+                        .into_iter()
+                        .collect(),
+                },
+                delete_after: Duration::from_secs(delete_after),
+                operation,
+            }
         },
     )
 }
@@ -290,8 +303,10 @@ fn written(policy: &VaultPolicy) -> String {
         String::new()
     };
     let lease = policy.node.lease.map(|lease| format!("lease: {}s\n", lease.seconds())).unwrap_or_default();
+    let limit =
+        policy.node.storage_limit.map(|limit| format!("storage_limit: {limit}\n")).unwrap_or_default();
     format!(
-        "kind: VaultPolicy\nname: \"{}\"\nencryption: {}\ncustody: {}\n{seal}{lease}operation: {}\nattest: {{ every: {}s, require: [{}] }}\non_removal: {{ delete_after: {}s }}\n",
+        "kind: VaultPolicy\nname: \"{}\"\nencryption: {}\ncustody: {}\n{seal}{lease}{limit}operation: {}\nattest: {{ every: {}s, require: [{}] }}\non_removal: {{ delete_after: {}s }}\n",
         policy.name,
         word(policy.node.encryption),
         word(policy.node.custody),

@@ -25,7 +25,8 @@ impl VaultPolicy {
             ("operation", door(self.operation).to_owned()),
         ];
         let lease = self.node.lease.map(|lease| ("lease", duration(lease.duration())));
-        head.into_iter().chain(seal).chain(tail).chain(lease).collect()
+        let limit = self.node.storage_limit.map(|limit| ("storage_limit", limit.to_string()));
+        head.into_iter().chain(seal).chain(tail).chain(lease).chain(limit).collect()
     }
 
     /// As a document.
@@ -128,6 +129,7 @@ mod tests {
                 "seal: pcrs",
                 "encryption: adiantum\noperation: lock",
                 "attest: { every: 90s, require: [pcrs] }\non_removal: { delete_after: 0s }",
+                "lease: 6h\nstorage_limit: 20GiB",
                 "attest: { every: 30days }\non_removal: { delete_after: 366days }",
                 "attest: { every: 61m }\non_removal: { delete_after: 86401s }",
             ] {

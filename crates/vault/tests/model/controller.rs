@@ -62,7 +62,8 @@ pub(crate) struct Reply {
 impl Controller {
     pub(crate) fn new(custody: Custody, seal: Seal) -> Self {
         let name: vault::ids::Name = "berlin".parse().expect("a name");
-        let node = NodePolicy { encryption: Encryption::Aes256Xts, custody, seal, lease: None };
+        let node =
+            NodePolicy { encryption: Encryption::Aes256Xts, custody, seal, lease: None, storage_limit: None };
         let attest = Attest { every: Duration::from_secs(600), require: BTreeSet::from([Check::Pcrs]) };
         let delete_after = Duration::from_secs(GRACE_S);
         let policy = VaultPolicy { name, node, attest, delete_after, operation: Door::Unlock };

@@ -18,7 +18,15 @@ fn section() -> impl Strategy<Value = Section> {
     let standing = prop_oneof![9 => Just(Presence::Active), 1 => Just(Presence::Removing)];
     let flags = (prop::bool::weighted(0.85), prop::bool::weighted(0.3), prop::bool::weighted(0.2));
     let rare = prop::bool::weighted(0.1);
-    let rare = (rare, rare, rare, rare, prop::bool::weighted(0.3), prop::bool::weighted(0.4));
+    let rare = (
+        rare,
+        rare,
+        rare,
+        rare,
+        prop::bool::weighted(0.3),
+        prop::bool::weighted(0.4),
+        prop::bool::weighted(0.3),
+    );
     (custody, seal, operation, standing, flags, rare).prop_map(
         |(
             custody,
@@ -26,7 +34,7 @@ fn section() -> impl Strategy<Value = Section> {
             operation,
             standing,
             (listed, rotate, withheld),
-            (recreate, restored, replayed, forgot, careless, leased),
+            (recreate, restored, replayed, forgot, careless, leased, limited),
         )| {
             Section {
                 listed,
@@ -42,6 +50,7 @@ fn section() -> impl Strategy<Value = Section> {
                 forgot,
                 careless,
                 leased,
+                limited,
             }
         },
     )

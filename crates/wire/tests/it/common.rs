@@ -125,6 +125,7 @@ pub(crate) fn entry(n: u128, release: Release) -> Entry {
             custody: Custody::TpmAndController,
             seal: Seal::Pcrs,
             lease: vault::lease::Lease::of_seconds(21_600),
+            storage_limit: vault::space::StorageLimit::of_bytes(20 << 30),
         },
         operation: Operation::ChangeKey,
         standing: Presence::Removing,

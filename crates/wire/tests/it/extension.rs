@@ -220,6 +220,7 @@ fn any_entry() -> impl Strategy<Value = Entry> {
                     custody,
                     seal,
                     lease: vault::lease::Lease::of_seconds(lease),
+                    storage_limit: None,
                 },
                 operation,
                 standing,

@@ -126,6 +126,7 @@ mod tests {
                 wanted: Operation::Unlock,
                 last: None,
                 opened,
+                storage: None,
                 detail: vec!["locked".to_owned()],
             };
             let status = VaultStatus { vaults: vec![report], ..VaultStatus::default() };

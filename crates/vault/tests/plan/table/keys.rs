@@ -121,7 +121,8 @@ fn df4_a_custody_changes_by_a_live_section_alone() {
 /// nothing less: not by the TPM in any state, not without the controller.
 #[test]
 fn a_change_of_custody_and_seal_has_no_weaker_state_between() {
-    let policy = |custody, seal| NodePolicy { encryption: AES, custody, seal, lease: None };
+    let policy =
+        |custody, seal| NodePolicy { encryption: AES, custody, seal, lease: None, storage_limit: None };
     let (at_tpm, at_pcrs) = (share(Mark::Made), BySeal { tpm: None, pcrs: Some(Mark::Made) });
     let moved = Node {
         tpm: Tpm::Present { table: TableSeen::Open, pcrs: false },

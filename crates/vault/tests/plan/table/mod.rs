@@ -8,6 +8,7 @@ mod leases;
 mod making;
 mod missing;
 mod others;
+mod space;
 mod status;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -75,7 +76,7 @@ fn want(custody: Custody) -> Want {
     let keys = Released::Keys { current: Epoch(3), last: Epoch(2) };
     Want {
         name: name(),
-        policy: NodePolicy { encryption: AES, custody, seal: Seal::Tpm, lease: None },
+        policy: NodePolicy { encryption: AES, custody, seal: Seal::Tpm, lease: None, storage_limit: None },
         operation: Operation::Unlock,
         standing: Presence::Active,
         created: false,

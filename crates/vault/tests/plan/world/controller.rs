@@ -122,6 +122,7 @@ impl Database {
                 custody: wish.custody,
                 seal: wish.seal,
                 lease: wish.leased.then_some(LEASE),
+                storage_limit: wish.limited.then_some(LIMIT),
             },
             operation: wish.operation,
             standing: wish.standing,

@@ -33,7 +33,13 @@ use vault::lease::{LeaseNonce, Leases, SinceBoot};
 use vault::plan::{Known, Next, NodeStep, Note, Setbacks, Step, StepKind, one, plan};
 use vault::section::{BySeal, Custody, Encryption, NodePolicy, Operation, Presence, Seal};
 use vault::shares::{Dropped, Mark, RootPin};
+use vault::space::{Keeps, Project, Space, StorageLimit};
 use vault::wanted::{Authority, Head, Wish, default_policy};
+
+/// The limit of a vault that has one.
+const LIMIT: StorageLimit = StorageLimit::of_bytes(1 << 30).expect("within bounds");
+/// Of a directory that was just made, on a filesystem with project quota.
+const KEPT: Space = Space { keeps: Keeps::Bounds, project: Project::None, limit: None, used: 0 };
 
 pub(crate) const SESSION: SessionKey = SessionKey([7; 32]);
 pub(crate) const KEY: DeviceKey = DeviceKey([7; 32]);
@@ -60,6 +66,8 @@ pub(crate) struct Section {
     pub(crate) careless: bool,
     /// The vault has a lease of a hundred seconds.
     pub(crate) leased: bool,
+    /// The vault has a storage limit.
+    pub(crate) limited: bool,
 }
 
 impl Default for Section {
@@ -78,6 +86,7 @@ impl Default for Section {
             forgot: false,
             careless: false,
             leased: false,
+            limited: false,
         }
     }
 }
@@ -191,6 +200,8 @@ struct Share {
 #[derive(Debug, Clone)]
 struct Disk {
     place: Place,
+    /// Of what is at its place.
+    space: Space,
     staged: Place,
     /// Where root moved our directory to.
     away: Place,
@@ -343,6 +354,7 @@ impl World {
         let nothing = Place::Nothing;
         let shares = BySeal { tpm: None, pcrs: None };
         let disk = Disk {
+            space: KEPT,
             place,
             staged: nothing,
             away: nothing,

@@ -65,7 +65,7 @@ impl World {
             true if self.silent || self.table_lost || self.disk.roots.others.is_some() => Dropped::Perhaps,
             _ => Dropped::None,
         };
-        Seen { dir, staged, key, first, second, shares, dropped, ..Seen::default() }
+        Seen { dir, staged, key, first, second, shares, dropped, space: self.disk.space, ..Seen::default() }
     }
 
     /// As far as the table can be read.

@@ -14,6 +14,7 @@ use vault::secret::ControllerKey;
 use vault::section::{
     Custody, Encryption, Entry, NodePolicy, Operation, Presence, Release, Seal, SealedKey, Section,
 };
+use vault::space::StorageLimit;
 use wire::FileSigner;
 use wire::config::{ConfigParts, ConfigResponse, DeviceConfig};
 use wire::envelope::seal_from_controller;
@@ -50,6 +51,7 @@ pub(super) struct Line {
     pub(super) leaving: bool,
     /// Of how many seconds.
     pub(super) lease: Option<u32>,
+    pub(super) limit: Option<StorageLimit>,
 }
 
 impl Line {
@@ -66,6 +68,7 @@ impl Line {
             withheld: false,
             leaving: false,
             lease: None,
+            limit: None,
         }
     }
 }
@@ -158,6 +161,7 @@ fn entry(line: &Line, lineage: u8, device: DeviceId, session: SessionKey) -> Ent
             custody: line.custody,
             seal: line.seal,
             lease: line.lease.and_then(Lease::of_seconds),
+            storage_limit: line.limit,
         },
         operation: line.operation,
         standing: line.standing,

@@ -4,6 +4,7 @@
 
 mod data;
 mod empty;
+mod enlist;
 mod entry;
 mod folder;
 mod remove;
@@ -14,6 +15,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub(crate) use data::{copy_data, same_data};
+pub(crate) use enlist::enlist;
 pub(crate) use entry::{Entry, Kind};
 pub(crate) use folder::Folder;
 pub(crate) use remove::{remove, remove_in};
