@@ -98,6 +98,11 @@ fn moved() -> impl Strategy<Value = Moved> {
     ]
 }
 
+/// How many worlds of each kind; `EVE_VAULT_WORLDS` says otherwise when this is compiled, for at run time nothing here asks the environment.
+fn cases() -> u32 {
+    option_env!("EVE_VAULT_WORLDS").map_or(3000, |worlds| worlds.parse().expect("a number"))
+}
+
 fn drive(id: VaultId, has_tpm: bool, events: Vec<Event>) {
     let mut world = World::new(id, has_tpm);
     for event in events {
@@ -108,7 +113,7 @@ fn drive(id: VaultId, has_tpm: bool, events: Vec<Event>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Invariants 4, 5, 6; IF-5, VC-6: a user's vault on a node with a TPM.
     #[test]
