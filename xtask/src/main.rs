@@ -15,7 +15,8 @@ cargo xtask COMMAND
   demo [ARGS]   the main job, on real parts of this machine (needs root)
   test          everything that continuous integration runs (needs root)
   bench [ARGS]  what the project promises of its speed, measured (needs root)
-  soak vm [N]   cut the power of a node in a VM N times (200), at random moments (needs root)
+  soak [PARTS]  what the tests do a few times, done for hours: worlds=N, states=N, cuts=N (VMs, needs root); all of them without
+                any. Writes docs/reports/soak-DATE.md
   setup         install the Debian packages that the project needs, unpack the kernel of nodes in VMs
   help          this text";
 
@@ -26,7 +27,7 @@ fn main() -> Result<()> {
         Some("demo") => demo(&args.collect::<Vec<_>>()),
         Some("bench") => bench(&args.collect::<Vec<_>>()),
         Some("test") => test::all(),
-        Some("soak") => soak(&args.collect::<Vec<_>>()),
+        Some("soak") => soak::run(&args.collect::<Vec<_>>()),
         Some("setup") => setup(),
         None | Some("help" | "--help" | "-h") => {
             println!("{HELP}");
@@ -59,14 +60,6 @@ fn bench(args: &[String]) -> Result<()> {
     packages::install()?;
     build("release", "bench")?;
     run::program(run::built("release", "bench")?.args(args))
-}
-
-fn soak(args: &[String]) -> Result<()> {
-    match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["vm"] => soak::vm("200"),
-        ["vm", cuts] => soak::vm(cuts),
-        _ => bail!("say what to soak: `cargo xtask soak vm [N]`"),
-    }
 }
 
 fn told(installed: usize) -> String {

@@ -87,6 +87,21 @@ fn a_locked_vault_is_not_renewed() {
     assert_eq!(section(device.poll(&evc)).lease, None);
 }
 
+/// Decision 77, invariant 5: the Config Vault has no storage limit, by its own document or by a policy that gets one later; `image` may.
+#[test]
+fn the_config_vault_gets_no_storage_limit() {
+    let evc = Evc::start();
+    let _device = device(&evc, LEASED);
+    let of = |vault: &str| format!("kind: Vault\nname: {vault}\ndevice: edge-1\npolicy: q\n");
+    let policy = |limit: &str| format!("kind: VaultPolicy\nname: q\ncustody: controller\n{limit}");
+    evc.apply(&format!("{}---\n{}", policy("storage_limit: 1GiB\n"), of("image")));
+    let refused = refusal(&evc, &of("config"));
+    assert!(refused.contains("has a storage limit, and `config` can't have one"), "{refused}");
+    evc.apply(&format!("{}---\n{}", policy(""), of("config")));
+    let refused = refusal(&evc, &policy("storage_limit: 1GiB\n"));
+    assert!(refused.contains("without `storage_limit`"), "{refused}");
+}
+
 /// Design, section 6: no default vault has a lease, by its own document or by a policy that gets one later.
 #[test]
 fn no_default_vault_gets_a_lease() {

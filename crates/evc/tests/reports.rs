@@ -20,6 +20,7 @@ fn line(id: VaultId, detail: Vec<String>) -> VaultLine {
         wanted: Operation::Lock,
         last: None,
         opened: None,
+        storage: None,
         detail,
     };
     VaultLine::of(report, PcrStatus::Unknown)

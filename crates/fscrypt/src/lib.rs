@@ -7,7 +7,7 @@
 //! * [`key_files`], over [`metadata`]: bytes of key files to keys and back. Pure: randomness is an argument.
 //! * [`MetaDir`]: those files in their folders, written so that a power cut leaves the old or the new, and replaced so
 //!   that the old bytes are gone from the disk.
-//! * [`kernel`] and [`directory`]: policies on directories and keys in the kernel.
+//! * [`kernel`] and [`directory`]: policies on directories and keys in the kernel; beside them [`quota`], what a directory may take.
 //!
 //! Every write goes through a [`disk::Disk`]. It knows nothing of vaults, epochs or TPMs, starts no thread, and logs nothing.
 
@@ -19,6 +19,7 @@ pub mod key_files;
 pub mod meta_dir;
 pub mod metadata;
 mod policy;
+pub mod quota;
 pub mod scrub;
 mod secret;
 pub mod sharing;

@@ -1,4 +1,4 @@
-//! The ioctls of <linux/fscrypt.h>, two beside them that scrubbing needs, what tells who shares a file, and all `unsafe` of this workspace. Layouts and numbers are the kernel's; meaning is
+//! The ioctls of <linux/fscrypt.h>, two beside them that scrubbing needs, project quotas, what tells who shares a file, and all `unsafe` of this workspace. Layouts and numbers are the kernel's; meaning is
 //! given to an errno by the caller, who alone knows what it asked. Nothing here keeps a key.
 
 #![allow(unsafe_code)] // These calls have no safe face in any library we use.
@@ -27,6 +27,20 @@ const GET_ENCRYPTION_KEY_STATUS: u32 = 0xc080_661a;
 const GET_FLAGS: u32 = 0x8008_6601;
 /// `_IOW('f', 43, __u32)` of fs/ext4/ext4.h.
 const EXT4_CHECKPOINT: u32 = 0x4004_662b;
+
+/// `_IOR('X', 31, struct fsxattr)` and `_IOW('X', 32, struct fsxattr)` of <linux/fs.h>.
+const GET_ATTRIBUTES: u32 = 0x801c_581f;
+const SET_ATTRIBUTES: u32 = 0x401c_5820;
+/// Commands of quotactl(2), each as `QCMD(command, PRJQUOTA)`: `Q_XGETQSTAT`, `Q_GETQUOTA`, `Q_SETQUOTA`.
+const QUOTA_STATE: u32 = 0x5805 << 8 | PROJECT_QUOTA;
+const GET_QUOTA: u32 = 0x80_0007 << 8 | PROJECT_QUOTA;
+const SET_QUOTA: u32 = 0x80_0008 << 8 | PROJECT_QUOTA;
+const PROJECT_QUOTA: u32 = 2;
+
+/// Those that tell and change a file's project.
+pub(crate) const PROJECTS: [u32; 2] = [GET_ATTRIBUTES, SET_ATTRIBUTES];
+/// Commands of quotactl(2), all of project quotas.
+pub(crate) const QUOTAS: [u32; 3] = [QUOTA_STATE, GET_QUOTA, SET_QUOTA];
 
 /// Those that change what the kernel holds.
 pub(crate) const CHANGING: [u32; 4] =
@@ -211,6 +225,92 @@ pub(crate) fn flags(file: BorrowedFd<'_>) -> Result<u32, Errno> {
 pub(crate) fn checkpoint(fs: BorrowedFd<'_>, flags: u32) -> Result<(), Errno> {
     // SAFETY: the descriptor is open for the borrow; the kernel reads the four bytes of `flags`, and keeps no pointer.
     Errno::result(unsafe { libc::ioctl(fs.as_raw_fd(), EXT4_CHECKPOINT.into(), &raw const flags) }).map(drop)
+}
+
+/// `struct fsxattr`.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Attributes {
+    pub(crate) flags: u32,
+    pub(crate) extent_size: u32,
+    pub(crate) extents: u32,
+    pub(crate) project: u32,
+    pub(crate) cow_extent_size: u32,
+    pub(crate) pad: [u8; 8],
+}
+
+/// `struct fs_quota_stat`.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+struct QuotaState {
+    version: i8,
+    flags: u16,
+    pad: i8,
+    files: [[u64; 3]; 2],
+    rest: [u32; 5],
+}
+
+/// `struct if_dqblk`. Limits in KiB, what is taken in bytes.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Quota {
+    pub(crate) hard_limit: u64,
+    soft_limit: u64,
+    pub(crate) space: u64,
+    inode_limits: [u64; 2],
+    pub(crate) inodes: u64,
+    times: [u64; 2],
+    valid: u32,
+}
+
+/// `QIF_BLIMITS`: of what is given, the limits of space count.
+const SPACE_LIMITS: u32 = 1;
+
+const _: () =
+    assert!(size_of::<Attributes>() == 28 && size_of::<QuotaState>() == 80 && size_of::<Quota>() == 72);
+
+/// Reads the attributes that filesystems have in common, the project among them.
+pub(crate) fn attributes(file: BorrowedFd<'_>) -> Result<Attributes, Errno> {
+    let mut told = Attributes::default();
+    // SAFETY: the descriptor is open for the borrow; the kernel writes the 28 bytes that the number names, the struct's size, of which
+    // every pattern of bits is a value; it keeps no pointer.
+    Errno::result(unsafe { libc::ioctl(file.as_raw_fd(), GET_ATTRIBUTES.into(), &raw mut told) })?;
+    Ok(told)
+}
+
+/// Sets them.
+pub(crate) fn set_attributes(file: BorrowedFd<'_>, attributes: &Attributes) -> Result<(), Errno> {
+    let given: *const Attributes = attributes;
+    // SAFETY: the descriptor is open for the borrow; the kernel reads 28 bytes, the struct's size, and keeps no pointer.
+    Errno::result(unsafe { libc::ioctl(file.as_raw_fd(), SET_ATTRIBUTES.into(), given) }).map(drop)
+}
+
+/// Which quotas are kept: `FS_QUOTA_*`.
+pub(crate) fn quota_flags(fs: BorrowedFd<'_>) -> Result<u16, Errno> {
+    let mut told = QuotaState::default();
+    quotactl(fs, QUOTA_STATE, 0, (&raw mut told).cast())?;
+    Ok(told.flags)
+}
+
+/// What a project takes and may.
+pub(crate) fn quota(fs: BorrowedFd<'_>, project: u32) -> Result<Quota, Errno> {
+    let mut told = Quota::default();
+    quotactl(fs, GET_QUOTA, project, (&raw mut told).cast())?;
+    Ok(told)
+}
+
+/// Bounds it, in KiB; 0: it is not.
+pub(crate) fn set_quota(fs: BorrowedFd<'_>, project: u32, hard_limit: u64) -> Result<(), Errno> {
+    let mut given = Quota { hard_limit, valid: SPACE_LIMITS, ..Quota::default() };
+    quotactl(fs, SET_QUOTA, project, (&raw mut given).cast())
+}
+
+/// `at`: the struct of the command, whole. Called for one of [`QUOTAS`] alone.
+fn quotactl(fs: BorrowedFd<'_>, command: u32, project: u32, at: *mut libc::c_void) -> Result<(), Errno> {
+    // SAFETY: the descriptor is open for the borrow; the kernel reads or writes the struct that belongs to the command, which is what
+    // each caller above points to, of which every pattern of bits is a value; it keeps no pointer.
+    Errno::result(unsafe { libc::syscall(libc::SYS_quotactl_fd, fs.as_raw_fd(), command, project, at) })
+        .map(drop)
 }
 
 /// `F_SETSIG` of <fcntl.h>.

@@ -51,6 +51,9 @@ impl Default for Boot {
     }
 }
 
+/// Ends the agents, and waits until they have.
+const END: &str = "killall -TERM eve; while pidof eve > /dev/null; do sleep 0.1; done";
+
 /// A node in a VM.
 pub struct VmNode {
     machine: Option<Machine>,
@@ -93,8 +96,22 @@ impl VmNode {
         let image = Image::of(&self.boot.extra)?;
         let kernel = self.kernel(&image)?;
         self.machine = Some(Machine::started(&self.dir, &self.boot, &kernel, &image.initrd)?);
+        self.start()
+    }
+
+    fn start(&mut self) -> Result<()> {
         self.shell("EVE_LOG=info,tss_esapi=off setsid eve run --poll-interval 1s --unlisted-calls ends > /dev/ttyS0 2>&1 &")
             .map(drop)
+    }
+
+    /// The agents end, the disk is mounted with other options, and they start again.
+    ///
+    /// # Errors
+    /// Something holds on to the disk.
+    pub fn remounted(&mut self, options: &str) -> Result<()> {
+        self.shell(END)?;
+        self.shell(&format!("umount /persist && mount -t ext4 -o rw,{options} /dev/vda /persist"))?;
+        self.start()
     }
 
     fn kernel(&self, image: &Image) -> Result<PathBuf> {
@@ -116,7 +133,8 @@ impl VmNode {
     /// # Errors
     /// Something holds on to the disk.
     pub fn off(&mut self) -> Result<()> {
-        self.shell("killall -TERM eve; while pidof eve > /dev/null; do sleep 0.1; done; umount /persist /config && sync")?;
+        self.shell(END)?;
+        self.shell("umount /persist /config && sync")?;
         self.cut();
         Ok(())
     }

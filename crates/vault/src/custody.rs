@@ -222,7 +222,7 @@ mod tests {
         fn a_wrapping_is_that_of_its_policy(epoch in prop::option::of(any::<u64>().prop_map(Epoch)), pcrs: bool, nth in 0..3usize) {
             let custody = [Custody::Tpm, Custody::Controller, Custody::TpmAndController][nth];
             let seal = if pcrs { Seal::Pcrs } else { Seal::Tpm };
-            let policy = NodePolicy { encryption: crate::section::Encryption::Aes256Xts, custody, seal, lease: None, recovery: crate::recovery::Recipients::NONE };
+            let policy = NodePolicy { encryption: crate::section::Encryption::Aes256Xts, custody, seal, lease: None, recovery: crate::recovery::Recipients::NONE, storage_limit: None };
             match Wrapping::of(&policy, epoch) {
                 None => prop_assert!(custody.needs_controller() && epoch.is_none()),
                 Some(wrapping) => {

@@ -36,6 +36,7 @@ pub fn policy(has_tpm: bool) -> NodePolicy {
         seal: Seal::Tpm,
         lease: None,
         recovery: Recipients::NONE,
+        storage_limit: None,
     }
 }
 

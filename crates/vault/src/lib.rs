@@ -38,5 +38,6 @@ pub mod rotation;
 pub mod secret;
 pub mod section;
 pub mod shares;
+pub mod space;
 pub mod text;
 pub mod wanted;

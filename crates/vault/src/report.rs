@@ -13,6 +13,7 @@ use crate::wanted::Wish;
 
 pub use crate::condition::State;
 pub use crate::opened::{By, Opened};
+pub use crate::space::Storage;
 
 /// The last operation on a vault and how it ended (IF-2).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +45,9 @@ pub struct VaultReport {
     /// carries fields by their place.
     #[serde(default)]
     pub opened: Option<Opened>,
+    /// What it takes of the disk, and the limit in force, where the kernel counts that.
+    #[serde(default)]
+    pub storage: Option<Storage>,
     /// Human words: what it waits for, what is missing, "not escrowed", "boot not measured".
     pub detail: Vec<String>,
 }
@@ -84,6 +88,7 @@ pub fn report(
         wanted: wanted(view),
         last: outcome(view, next, past.last),
         opened: past.opened.filter(|_| is_open(view)),
+        storage: Storage::of(view.seen.space).filter(|_| view.seen.is_vault()),
         detail: notes(view, next).iter().map(|note| line(note, reasons)).collect(),
     }
 }

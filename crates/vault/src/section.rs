@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{DeviceId, DeviceKey, Epoch, Name, SectionDigest, SectionVersion, VaultId};
 use crate::lease::{Lease, LeaseNonce};
 use crate::recovery::Recipients;
+use crate::space::StorageLimit;
 
 /// Who holds the key of a vault (UC-E).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -116,6 +117,9 @@ pub struct NodePolicy {
     /// To whom its recovery key is encrypted; none: it has no recovery key.
     #[serde(default, skip_serializing_if = "Recipients::is_none")]
     pub recovery: Recipients,
+    /// The most that it may take on its node's disk. Not for the Config Vault.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage_limit: Option<StorageLimit>,
 }
 
 /// One controller key, sealed to the session (RFC 9180). Opaque here: `wire` seals and opens.

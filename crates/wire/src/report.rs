@@ -1,7 +1,8 @@
 //! One vault's status (VaultInfo 50540) and the node's (ZInfoDevice 50530), into checked types and back.
 
 use vault::ids::{Epoch, VaultId};
-use vault::report::{By, Opened, Outcome, State, VaultReport};
+use vault::report::{By, Opened, Outcome, State, Storage, VaultReport};
+use vault::space::StorageLimit;
 
 use crate::error::DecodeError;
 use crate::info::NodeReport;
@@ -20,6 +21,7 @@ impl From<&VaultReport> for pb::VaultReport {
             wanted: section::operation_to(report.wanted).into(),
             last: report.last.as_ref().map(Into::into),
             opened: report.opened.as_ref().map(Into::into),
+            storage: report.storage.as_ref().map(Into::into),
             detail: cut_lines(&report.detail),
         }
     }
@@ -48,6 +50,7 @@ pub(crate) fn vault_report(raw: pb::VaultReport) -> Result<VaultReport, DecodeEr
         wanted: section::operation(raw.wanted)?,
         last: raw.last.map(outcome).transpose()?,
         opened: raw.opened.and_then(opened),
+        storage: raw.storage.map(storage).transpose()?,
         detail: lines("detail", raw.detail)?,
     })
 }
@@ -99,6 +102,16 @@ fn opened(raw: pb::Opened) -> Option<Opened> {
         pb::OpenedBy::Unspecified => return None,
     };
     Some(Opened { by })
+}
+
+impl From<&Storage> for pb::Storage {
+    fn from(storage: &Storage) -> Self {
+        Self { used: storage.used, limit: storage.limit.map_or(0, StorageLimit::bytes) }
+    }
+}
+
+fn storage(raw: pb::Storage) -> Result<Storage, DecodeError> {
+    Ok(Storage { used: raw.used, limit: section::storage_limit(raw.limit)? })
 }
 
 impl From<&NodeReport> for pb::NodeReport {

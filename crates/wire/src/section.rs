@@ -12,6 +12,8 @@ use vault::section::{
     Section,
 };
 
+use vault::space::StorageLimit;
+
 use crate::error::DecodeError;
 use crate::limits::{MAX_TEXT, MAX_WORDS, at_most, cut, exactly, known, present, text, uuid};
 use crate::pb::vault as pb;
@@ -54,6 +56,7 @@ impl From<&Entry> for pb::Vault {
             release: Some((&entry.release).into()),
             lease_s: entry.policy.lease.map_or(0, Lease::seconds),
             recovery: entry.policy.recovery.all().iter().map(|to| to.bytes().to_vec()).collect(),
+            storage_limit: entry.policy.storage_limit.map_or(0, StorageLimit::bytes),
         }
     }
 }
@@ -150,6 +153,7 @@ fn entry(raw: pb::Vault) -> Result<Entry, DecodeError> {
         seal: seal(raw.seal)?,
         lease: lease(raw.lease_s)?,
         recovery: recovery(&raw.recovery)?,
+        storage_limit: storage_limit(raw.storage_limit)?,
     };
     Ok(Entry {
         id: VaultId(uuid("vault", &raw.id)?),
@@ -179,6 +183,12 @@ fn recovery(raw: &[Vec<u8>]) -> Result<Recipients, DecodeError> {
     });
     let all: Vec<Recipient> = all.collect::<Result<_, _>>()?;
     Recipients::try_from(all).map_err(|_| DecodeError::Invalid { field, why: "is there twice" })
+}
+
+/// As with a lease.
+pub(crate) fn storage_limit(bytes: u64) -> Result<Option<StorageLimit>, DecodeError> {
+    let bad = DecodeError::Invalid { field: "storage limit", why: "is out of bounds" };
+    (bytes != 0).then(|| StorageLimit::of_bytes(bytes).ok_or(bad)).transpose()
 }
 
 pub(crate) fn lease_nonce(bytes: &[u8]) -> Result<Option<LeaseNonce>, DecodeError> {

@@ -14,6 +14,7 @@ const SEALED: [(&str, &str); 2] = [("till", BOTH), ("alone", "custody: tpm\nseal
 fn a_node_in_a_vm_has_its_vault_again_after_its_power_was_cut() {
     let mut scene = Scene::attested().unwrap();
     scene.vault_with_data("till", BOTH).unwrap();
+    tells_of_its_walls(&mut scene);
     scene.node.cut();
     scene.node.on().unwrap();
     scene.node.until_vault("till", "unlocked").unwrap();
@@ -22,6 +23,14 @@ fn a_node_in_a_vm_has_its_vault_again_after_its_power_was_cut() {
     scene.node.on().unwrap();
     scene.node.until_vault("till", "unlocked").unwrap();
     assert!(scene.has_data("till").unwrap());
+}
+
+/// Invariant 8: before there are walls `eve check` says of landlock what those who stand behind them say: on this kernel, that some is there.
+fn tells_of_its_walls(scene: &mut Scene) {
+    let lacks = "this kernel lacks the newer kinds of landlock";
+    let checked = scene.node.ask("eve check").unwrap().printed;
+    assert!(checked.contains(lacks), "{checked}");
+    assert!(scene.node.log().contains(&format!("walls are up landlock={lacks}")), "{}", scene.node.log());
 }
 
 /// AC-5, TH-5, KO-2: one more word on the kernel's command line is another boot: firmware measures it into PCR 9. The vaults stay closed in it, and the

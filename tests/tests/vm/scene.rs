@@ -53,7 +53,7 @@ impl Scene {
     }
 
     /// As soon as the node has shown some. It boots slower than others.
-    fn approve_references(&self) -> Result<()> {
+    pub(crate) fn approve_references(&self) -> Result<()> {
         self.evc.approve_references(DEVICE).or_else(|_| self.evc.approve_references(DEVICE))
     }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use vault::decide::TpmPin;
 use vault::ids::{DeviceId, Epoch, Name, VaultId};
 use vault::labels::Labels;
-use vault::report::{Opened, State, VaultReport};
+use vault::report::{Opened, State, Storage, VaultReport};
 
 use super::escrow::InEscrow;
 use super::node::{Attestation, NodeReport, StateNow};
@@ -85,6 +85,9 @@ pub struct VaultView {
     pub reported_epoch: Option<Epoch>,
     /// The node's word on its state.
     pub state: Option<StateNow>,
+    /// What it takes of its node's disk, and the limit in force, where the node's kernel counts that.
+    #[serde(default)]
+    pub storage: Option<Storage>,
     /// The node's word on what it was opened by, while it is open and that is known.
     #[serde(default)]
     pub opened: Option<Opened>,

@@ -168,6 +168,7 @@ pub(super) fn vault(vault: &VaultView) -> String {
     page.field("State", vault.state_now.clone().unwrap_or_else(|| "its node has not spoken of it".into()));
     page.field("Policy", vault.policy.as_ref().map_or_else(|| "(default)".into(), ToString::to_string));
     page.maybe("Opened by", vault.opened.as_ref().map(ToString::to_string));
+    page.maybe("Storage", vault.storage.map(|storage| storage.to_string()));
     page.maybe("Removal", removal(vault));
     page.maybe("Key", vault.key.clone());
     if vault.current_epoch.0 > 0 {

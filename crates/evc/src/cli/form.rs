@@ -96,6 +96,7 @@ every! {
         InTheWay::AllowedElsewhere => InTheWay::AllowedElsewhere,
         InTheWay::EncryptionOfVaults { .. } => InTheWay::EncryptionOfVaults { policy: name() },
         InTheWay::LeaseOfDefault { .. } => InTheWay::LeaseOfDefault { policy: name(), vault: name() },
+        InTheWay::LimitOfConfig { .. } => InTheWay::LimitOfConfig { policy: name(), vault: name() },
         InTheWay::Unfit { .. } => {
             InTheWay::Unfit { policy: name(), device: name(), why: Unfit::Custody }
         },

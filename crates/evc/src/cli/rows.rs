@@ -73,7 +73,7 @@ impl Row for VaultView {
     const COLUMNS: &'static [&'static str] =
         &["DEVICE", "NAME", "POLICY", "STATE", "EPOCH", "REMOVAL", "KEY", "NOTES"];
     const OPTIONAL: &'static [&'static str] = &["REMOVAL", "KEY", "NOTES"];
-    const WIDE: &'static [&'static str] = &["NODE'S EPOCH", "OPENED BY", "REPORTED", "ID"];
+    const WIDE: &'static [&'static str] = &["NODE'S EPOCH", "OPENED BY", "STORAGE", "REPORTED", "ID"];
 
     fn cells(&self) -> Vec<Value> {
         vec![
@@ -90,7 +90,8 @@ impl Row for VaultView {
 
     fn wide(&self) -> Vec<Value> {
         let opened = self.opened.as_ref().map(ToString::to_string);
-        vec![json!(self.reported_epoch), json!(opened), json!(self.reported), json!(self.id)]
+        let storage = self.storage.map(|storage| storage.to_string());
+        vec![json!(self.reported_epoch), json!(opened), json!(storage), json!(self.reported), json!(self.id)]
     }
 
     fn name(&self) -> String {
@@ -142,7 +143,8 @@ pub(super) fn joined(documents: impl Iterator<Item = String>) -> String {
 
 impl Row for PolicyView {
     const COLUMNS: &'static [&'static str] = &["NAME", "CUSTODY", "SEAL", "REQUIRE", "OPERATION", "CHANGED"];
-    const WIDE: &'static [&'static str] = &["ENCRYPTION", "ATTEST EVERY", "DELETE AFTER", "CHANGED AT"];
+    const WIDE: &'static [&'static str] =
+        &["ENCRYPTION", "ATTEST EVERY", "DELETE AFTER", "STORAGE LIMIT", "CHANGED AT"];
 
     fn cells(&self) -> Vec<Value> {
         let policy = &self.policy;
@@ -161,7 +163,8 @@ impl Row for PolicyView {
             let fields = self.policy.fields();
             fields.into_iter().find(|(field, _)| *field == name).map(|(_, value)| value)
         };
-        let fields = ["encryption", "attest.every", "on_removal.delete_after"].map(|name| json!(of(name)));
+        let fields = ["encryption", "attest.every", "on_removal.delete_after", "storage_limit"]
+            .map(|name| json!(of(name)));
         fields.into_iter().chain([json!(self.changed)]).collect()
     }
 

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 use vault::decide::TpmPin;
 use vault::defaults;
-use vault::ids::{Name, Project, VaultId};
+use vault::ids::{CONFIG_VAULT, Name, Project, VaultId};
 use vault::labels::Labels;
 use vault::life::{Applied, Fit, Unfit, Wish, applied, fits};
 use vault::policy::{VaultPolicy, VaultRule, VaultSpec};
@@ -41,7 +41,7 @@ pub(crate) async fn place(
 ) -> Result<Placed, Refusal> {
     let policy = named_policy(tx, &device.project, &spec.policy).await?;
     if spec.default_vault().is_some() {
-        no_lease(&policy, &spec.name)?;
+        fits_default(&policy, &spec.name)?;
     }
     let before = existing(tx, device, spec).await?;
     let is_new = before.as_ref().is_none_or(|row| !is_placed(row, spec));
@@ -55,12 +55,16 @@ pub(crate) async fn place(
     Ok(Placed { outcome, fit, before })
 }
 
-/// A default vault has none.
-pub(crate) fn no_lease(policy: &VaultPolicy, vault: &Name) -> Result<(), Refusal> {
-    if policy.node.lease.is_none() {
-        return Ok(());
+/// No default vault has a lease, and the Config Vault no storage limit.
+pub(crate) fn fits_default(policy: &VaultPolicy, vault: &Name) -> Result<(), Refusal> {
+    let (policy, node, vault) = (policy.name.clone(), &policy.node, vault.clone());
+    if node.lease.is_some() {
+        return Err(InTheWay::LeaseOfDefault { policy, vault }.into());
     }
-    Err(InTheWay::LeaseOfDefault { policy: policy.name.clone(), vault: vault.clone() }.into())
+    if node.storage_limit.is_some() && defaults::named(&vault) == Some(CONFIG_VAULT) {
+        return Err(InTheWay::LimitOfConfig { policy, vault }.into());
+    }
+    Ok(())
 }
 
 /// Whether a document only says again what is so.

@@ -82,7 +82,9 @@ fn in_the_way(cause: &InTheWay) -> Code {
         InTheWay::AllowedOtherwise => Code::AllowedOtherwise,
         InTheWay::AllowedElsewhere => Code::AllowedElsewhere,
         InTheWay::EncryptionOfVaults { .. } => Code::EncryptionFixed,
-        InTheWay::LeaseOfDefault { .. } | InTheWay::Unfit { .. } => Code::PolicyUnfit,
+        InTheWay::LeaseOfDefault { .. } | InTheWay::LimitOfConfig { .. } | InTheWay::Unfit { .. } => {
+            Code::PolicyUnfit
+        }
         InTheWay::PolicyInUse { .. } | InTheWay::PolicyOfRule { .. } => Code::PolicyInUse,
         InTheWay::HasVaults { .. } => Code::DeviceHasVaults,
         InTheWay::Unmeasured { .. } => Code::BootNotMeasured,

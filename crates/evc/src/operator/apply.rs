@@ -107,7 +107,7 @@ async fn put_policy(
         Some(row) if row.policy == *policy => Outcome::Unchanged,
         Some(row) => {
             encryption_stays(tx, row, policy).await?;
-            no_lease_of_default(tx, row, policy).await?;
+            defaults_fit(tx, row, policy).await?;
             Outcome::Changed
         }
     };
@@ -139,16 +139,19 @@ async fn encryption_stays(tx: &mut dyn Tx, row: &PolicyRow, policy: &VaultPolicy
 /// Most vaults that are read at once.
 const PAGE: u32 = 500;
 
-/// A policy that gets a lease: no default vault is under it. They are looked through, for that is seldom.
-async fn no_lease_of_default(tx: &mut dyn Tx, row: &PolicyRow, policy: &VaultPolicy) -> Result<(), Refusal> {
-    if row.policy.node.lease.is_some() || policy.node.lease.is_none() {
+/// A policy that gets a lease or a storage limit: no default vault is under it that can't have it. They are looked through, for that is seldom.
+async fn defaults_fit(tx: &mut dyn Tx, row: &PolicyRow, policy: &VaultPolicy) -> Result<(), Refusal> {
+    let (before, after) = (&row.policy.node, &policy.node);
+    let leased = before.lease.is_none() && after.lease.is_some();
+    let limited = before.storage_limit.is_none() && after.storage_limit.is_some();
+    if !leased && !limited {
         return Ok(());
     }
     let mut after = None;
     loop {
         let rows = tx.all_vaults(&row.project, after, PAGE).await?;
         let under = |vault: &&VaultRow| vault.id.is_default() && vault.policy.as_ref() == Some(&policy.name);
-        rows.iter().filter(under).try_for_each(|vault| placed::no_lease(policy, &vault.name))?;
+        rows.iter().filter(under).try_for_each(|vault| placed::fits_default(policy, &vault.name))?;
         let Some(last) = rows.last() else { return Ok(()) };
         after = Some((last.device, last.id));
     }

@@ -113,6 +113,7 @@ fn as_reported(row: &DeviceRow, vault: VaultReport, at: UnixSeconds) -> VaultVie
         key: Some("not needed: its default policy".into()),
         withheld: false,
         opened: vault.opened.clone(),
+        storage: vault.storage,
         report: Some(vault),
         reported: Some(crate::clock::text(at)),
     }
@@ -139,6 +140,7 @@ impl From<&VaultRow> for VaultView {
             key: None,
             withheld: false,
             opened: row.report.get().and_then(|report| report.opened.clone()),
+            storage: row.report.get().and_then(|report| report.storage),
             report: row.report.get().cloned(),
             reported: row.reported_at.map(crate::clock::text),
         }

@@ -137,6 +137,12 @@ pub(super) fn in_the_way(cause: &InTheWay) -> Words {
             format!("policy `{policy}` has a lease, and `{vault}` is a default vault, which can't have one"),
             "write another policy for it, without `lease`",
         ),
+        InTheWay::LimitOfConfig { policy, vault } => Words::new(
+            format!(
+                "policy `{policy}` has a storage limit, and `{vault}` can't have one: its node keeps there what it was told"
+            ),
+            "write another policy for it, without `storage_limit`",
+        ),
         InTheWay::Unfit { policy, device, why } => unfit(policy, device, *why),
         InTheWay::PolicyInUse { policy, vault, device } => Words::new(
             format!("vault `{vault}` of device `{device}` names policy `{policy}`"),

@@ -291,6 +291,7 @@ impl Device {
                 wanted: entry.operation,
                 last: None,
                 opened: None,
+                storage: None,
                 detail: vec![],
             };
             VaultLine::of(report, wire::info::PcrStatus::Unknown)

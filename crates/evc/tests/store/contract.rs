@@ -62,6 +62,7 @@ fn of_vault(number: u64) -> VaultReport {
         wanted: Operation::Lock,
         last: Some(Outcome { operation: "lock".into(), error: Some("it is \"open\"".into()) }),
         opened: None,
+        storage: None,
         detail: vec!["ä".into()],
     }
 }

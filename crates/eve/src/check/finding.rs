@@ -82,7 +82,7 @@ codes! {
     DiskUnknown Warning "use ext4: on others it is not claimed that old keys are gone from the disk after a rotation";
     DiskJournalData Note "old wraps are wiped out of the journal after each rotation, which costs some milliseconds";
     DiskFull Warning "free some of it: re-keying and status need room";
-    DiskQuota Note "only storage limits would need it: `tune2fs -O quota,project` while it is not mounted, and mount with `prjquota`";
+    DiskQuota Note "only storage limits need it: `tune2fs -O quota,project -Q prjquota` while it is not mounted, and mount with `prjquota`";
     CipherAes Fault "use a kernel with CONFIG_FS_ENCRYPTION and CONFIG_CRYPTO_XTS";
     CipherAdiantum Note "only vaults of `encryption: adiantum` would need it: a kernel with CONFIG_CRYPTO_ADIANTUM";
     Disk Good "";

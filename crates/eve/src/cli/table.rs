@@ -120,6 +120,7 @@ mod tests {
             wanted: Operation::Unlock,
             last: None,
             opened: None,
+            storage: None,
             detail: ["not escrowed"].iter().chain(own).map(ToString::to_string).collect(),
         }
     }

@@ -183,6 +183,7 @@ mod tests {
             wanted: Operation::Lock,
             last: None,
             opened: None,
+            storage: None,
             detail: Vec::new(),
         }
     }

@@ -81,6 +81,7 @@ mod tests {
             wanted,
             last: None,
             opened: None,
+            storage: None,
             detail: vec!["its key is withheld".to_owned()],
         };
         let open = report(State::Unlocked, Operation::Unlock);

@@ -51,6 +51,10 @@ pub(super) enum Only {
     ChangeEncryption,
     /// Whether two threads have one table of descriptors, and nothing else of them.
     Descriptors,
+    /// A file's project is told and set.
+    Projects,
+    /// Quotas of projects are told and set, and no others.
+    ProjectQuota,
     /// A file's flags are read, and ext4's journal is taken to its end.
     Scrub,
 }
@@ -123,6 +127,8 @@ pub(super) const ROWS: &[Row] = rows! {
     VAULTS [SYS_ioctl] only ReadEncryption "which vault is open, and by which key";
     VAULTS [SYS_ioctl] only ChangeEncryption "vaults are made, opened and closed: by this agent alone";
     VAULTS [SYS_ioctl] only Scrub "a replaced wrap is not left in the journal";
+    VAULTS [SYS_ioctl] only Projects "a vault's directory has a project of its own, by which its space is counted";
+    VAULTS [SYS_quotactl_fd] only ProjectQuota "and bounded, as its policy says";
     VAULTS [SYS_statfs SYS_fstatfs] "where a mount ends, and whether it can be written";
     VAULTS [SYS_getdents64 SYS_readlinkat SYS_openat2 SYS_faccessat]
         "vaults, their files, and who holds one open (/proc) are listed";
@@ -186,6 +192,8 @@ impl Only {
             Self::ReadEncryption => "fscrypt's questions only",
             Self::ChangeEncryption => "fscrypt's changes of keys and policies only",
             Self::Descriptors => "KCMP_FILES only",
+            Self::Projects => "a file's project only",
+            Self::ProjectQuota => "quotas of projects only: what is kept, taken and allowed",
             Self::Scrub => "a file's flags and ext4's journal only",
         }
     }

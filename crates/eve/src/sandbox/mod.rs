@@ -19,6 +19,7 @@
 //! process; zedagent and client do the same where a file of `config/` that they may read was replaced (`agents/ended.rs`).
 
 mod calls;
+mod device;
 mod seccomp;
 
 use std::fs;
@@ -30,7 +31,7 @@ use anyhow::{Context, ensure};
 use caps::{CapSet, Capability};
 use landlock::{
     ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, NetPort, PathBeneath, PathFd, Ruleset,
-    RulesetAttr, RulesetCreatedAttr, RulesetStatus, Scope,
+    RulesetAttr, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
 };
 use nix::sys::mman::{MlockAllFlags, mlockall};
 use nix::sys::prctl;
@@ -56,7 +57,7 @@ const MOST_THREADS: u64 = 1024;
 /// What was done, for the log and for people.
 #[derive(Debug, Clone)]
 pub struct Applied {
-    /// `enforced`, `partly: …`, `not in this kernel`.
+    /// `enforced`, or what this kernel lacks of it.
     pub landlock: String,
     /// Whether all memory is locked.
     pub memory_locked: bool,
@@ -78,6 +79,7 @@ pub fn enter(
     let row = agent.row();
     setrlimit(Resource::RLIMIT_CORE, 0, 0).context("no core dumps")?;
     setrlimit(Resource::RLIMIT_NPROC, MOST_THREADS, MOST_THREADS).context("a bound on threads")?;
+    device.into_iter().for_each(|device| give(device, row));
     give_up_rights(row, device).context("giving up rights")?;
     prctl::set_dumpable(false).context("dumpable off")?;
     prctl::set_pdeathsig(Signal::SIGKILL).context("dying with the supervisor")?;
@@ -98,6 +100,14 @@ pub fn enter(
     };
     filter(agent, port.is_some(), unlisted).context("seccomp")?;
     Ok(Applied { landlock, memory_locked: may_lock })
+}
+
+/// Where it can't be, the TPM can't be opened, and the status tells that by its error; what to do is told here.
+fn give(device: &Path, row: &Row) {
+    if let Err(error) = device::give(device, row.gid) {
+        let (shown, gid) = (device.display(), row.gid);
+        tracing::error!(%error, "the TPM's device can't be given to its agent: run `chgrp {gid} {shown}; chmod g+rw {shown}`, and start eve again");
+    }
 }
 
 fn give_up_rights(row: &Row, device: Option<&Path>) -> anyhow::Result<()> {
@@ -136,32 +146,36 @@ fn lock_memory() -> nix::Result<()> {
     )
 }
 
-/// What this kernel lacks of landlock; none when all that is asked of it is there.
+/// What this kernel lacks of landlock; none when all that is asked of it is there. Asked by doing it, in a thread that ends with it: so an agent's
+/// walls and whoever tells of them before there are any say the same.
 #[must_use]
 pub fn landlock_lacks() -> Option<&'static str> {
-    let has = |abi: ABI| {
-        let rules = Ruleset::default().set_compatibility(CompatLevel::HardRequirement);
-        rules
-            .handle_access(AccessFs::from_all(abi))
-            .is_ok_and(|rules| rules.scope(Scope::from_all(abi)).is_ok())
-    };
-    match (has(ABI::V1), has(LANDLOCK)) {
-        (_, true) => None,
-        (true, false) => Some("this kernel lacks the newer kinds of landlock"),
-        (false, false) => Some("this kernel has no landlock"),
+    let held = || Ok::<_, RulesetError>(rules(Network::None)?.create()?.restrict_self()?.ruleset);
+    let tried = std::thread::spawn(held).join();
+    let status = tried.ok().and_then(Result::ok).unwrap_or(RulesetStatus::NotEnforced);
+    lacks(&status)
+}
+
+fn lacks(status: &RulesetStatus) -> Option<&'static str> {
+    match status {
+        RulesetStatus::FullyEnforced => None,
+        RulesetStatus::PartiallyEnforced => Some("this kernel lacks the newer kinds of landlock"),
+        RulesetStatus::NotEnforced => Some("this kernel has no landlock"),
     }
+}
+
+/// All that is held, before anything is let through.
+fn rules(network: Network) -> Result<Ruleset, RulesetError> {
+    let rules = Ruleset::default()
+        .set_compatibility(CompatLevel::BestEffort)
+        .handle_access(AccessFs::from_all(LANDLOCK))?
+        .scope(Scope::from_all(LANDLOCK))?;
+    if network == Network::All { Ok(rules) } else { rules.handle_access(AccessNet::from_all(LANDLOCK)) }
 }
 
 fn landlock(row: &Row, root: &Path, device: Option<&Path>, port: Option<u16>) -> anyhow::Result<String> {
     let abi = LANDLOCK;
-    let mut rules = Ruleset::default()
-        .set_compatibility(CompatLevel::BestEffort)
-        .handle_access(AccessFs::from_all(abi))?
-        .scope(Scope::from_all(abi))?;
-    if row.network != Network::All {
-        rules = rules.handle_access(AccessNet::from_all(abi))?;
-    }
-    let mut rules = rules.create()?;
+    let mut rules = rules(row.network)?.create()?;
     let system = SYSTEM_READS.iter().map(Path::new).map(Path::to_path_buf);
     let reads = system.chain(row.reads.iter().map(|path| root.join(path)));
     let writes = row.writes.iter().map(|path| root.join(path)).chain(device.map(Path::to_path_buf));
@@ -177,11 +191,8 @@ fn landlock(row: &Row, root: &Path, device: Option<&Path>, port: Option<u16>) ->
     for port in port.iter().flat_map(|port| [*port, *port + 1]) {
         rules = rules.add_rule(NetPort::new(port, AccessNet::ConnectTcp))?;
     }
-    Ok(match rules.restrict_self()?.ruleset {
-        RulesetStatus::FullyEnforced => "enforced".to_owned(),
-        RulesetStatus::PartiallyEnforced => "partly: this kernel lacks the newer kinds".to_owned(),
-        RulesetStatus::NotEnforced => "not in this kernel".to_owned(),
-    })
+    let status = rules.restrict_self()?.ruleset;
+    Ok(lacks(&status).unwrap_or("enforced").to_owned())
 }
 
 fn filter(agent: Agent, tpm_port: bool, unlisted: Unlisted) -> anyhow::Result<()> {

@@ -89,6 +89,8 @@ fn allowed_by(only: Only, call: i64, agent: Agent, tpm_port: bool) -> Result<All
         Only::ReadEncryption => ioctls(&fscrypt::kernel::READING_IOCTLS.map(u64::from))?,
         Only::ChangeEncryption => ioctls(&fscrypt::kernel::CHANGING_IOCTLS.map(u64::from))?,
         Only::Descriptors => vec![rule(&[(2, Op::Eq, fscrypt::sharing::KCMP_FILES)])?],
+        Only::Projects => ioctls(&fscrypt::quota::PROJECT_IOCTLS.map(u64::from))?,
+        Only::ProjectQuota => ioctls(&fscrypt::quota::QUOTA_COMMANDS.map(u64::from))?,
         Only::Scrub => ioctls(&fscrypt::kernel::SCRUBBING_IOCTLS.map(u64::from))?,
     }))
 }

@@ -16,8 +16,6 @@ mount -t devtmpfs none /dev
 mount -t securityfs none /sys/kernel/security
 mount -t tmpfs -o mode=0755 none /run
 chmod 1777 /tmp
-# As a rule of udev would: the TPM is tpmmgr's, which is no root.
-chgrp 7304 /dev/tpmrm0 && chmod 660 /dev/tpmrm0
 while read -r module; do insmod "/modules/$module"; done < /modules/order
 mount -t ext4 -o prjquota /dev/vda /persist
 mount -t ext4 /dev/vdb /config

@@ -6,6 +6,7 @@ use crate::ids::Epoch;
 use crate::lease::SinceBoot;
 use crate::section::{BySeal, Encryption, Seal};
 use crate::shares::{Dropped, Mark};
+use crate::space::Space;
 
 /// What stands at a vault's path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -139,6 +140,8 @@ pub struct Seen {
     pub others: Others,
     /// Whether a share of it is out of the table and not dead yet.
     pub dropped: Dropped,
+    /// What the kernel says of its space.
+    pub space: Space,
     /// Of these the second copy does not have what the first has. There the fscrypt tool writes, so the first is right.
     pub lags: bool,
     /// What is there of its recovery key.

@@ -30,6 +30,7 @@ fn policy(custody: Custody, require: &[Check], operation: Door) -> VaultPolicy {
             seal: Seal::Tpm,
             lease: None,
             recovery: crate::recovery::Recipients::NONE,
+            storage_limit: None,
         },
         attest: Attest {
             every: Duration::from_secs(600),

@@ -23,6 +23,7 @@ fn entry(lease: Option<u32>) -> Entry {
             seal: Seal::Tpm,
             lease,
             recovery: crate::recovery::Recipients::NONE,
+            storage_limit: None,
         },
         operation: Operation::Unlock,
         standing: Presence::Active,

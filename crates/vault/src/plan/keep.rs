@@ -1,6 +1,7 @@
 //! A vault that is to be there: from its condition and what is wanted of it to the next step.
 
 use super::note::Note;
+use super::space;
 use super::step::{Act, Finished, Op, Step, StepKind, Wait};
 use super::{Next, Settled, View, make, recovery, refit};
 use crate::condition::{
@@ -119,7 +120,11 @@ fn whole(view: &View<'_>, want: &Want) -> Next {
     let proved = view.keys.opens() || view.seen.key == Key::Present;
     let mark = || marked(view).filter(|_| proved);
     let change = || changed(view, want).filter(|_| view.seen.mark() != Some(Mark::Begun));
-    let step = unwrap(view).or_else(|| leftover_step(view)).or_else(mark).or_else(change);
+    let step = unwrap(view)
+        .or_else(|| leftover_step(view))
+        .or_else(mark)
+        .or_else(change)
+        .or_else(|| space::step(view, want));
     if let Some(act) = step {
         return Next::Do(act);
     }
@@ -138,8 +143,8 @@ fn changed(view: &View<'_>, want: &Want) -> Option<Act> {
 fn unlocked(view: &View<'_>, want: &Want) -> Next {
     let rest = [StepKind::RepairCopy, StepKind::DropStaged, StepKind::MarkMade];
     let failed = rest.into_iter().chain(recovery::KINDS).filter(|kind| view.setbacks.contains(*kind));
-    let notes =
-        failed.map(|kind| Note::Waits(view.setbacks.wait(kind))).chain(refit::notes(view, want)).collect();
+    let notes = failed.map(|kind| Note::Waits(view.setbacks.wait(kind))).chain(refit::notes(view, want));
+    let notes = notes.chain(space::note(view, want)).collect();
     Next::Settled(Settled { state: State::Unlocked, notes })
 }
 

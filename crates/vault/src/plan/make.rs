@@ -8,6 +8,7 @@
 
 use super::keep::{no_key, target, unwrap, why_closed};
 use super::note::Note;
+use super::space;
 use super::step::{Act, Op, Step, Wait};
 use super::{Next, View};
 use crate::condition::{ShareKey, Site, Stage, State, TpmSeen, shares_are_readable};
@@ -55,7 +56,7 @@ fn step(view: &View<'_>, want: &Want, stage: Stage) -> Result<Step, Wait> {
         Stage::Closed => open_metadata(view, want),
         Stage::Opened => Ok(Step::AddKey),
         Stage::Keyed(Site::Bare) => Ok(Step::MakeDir),
-        Stage::Keyed(Site::Empty) => Ok(Step::SetPolicy(encryption)),
+        Stage::Keyed(Site::Empty) => Ok(space::of_empty(view, want).unwrap_or(Step::SetPolicy(encryption))),
         Stage::Keyed(Site::Leftover) => Ok(Step::DropStaged),
         Stage::Keyed(Site::Plain) => Ok(Step::MoveIn(encryption)),
     }

@@ -11,6 +11,7 @@ mod note;
 mod recovery;
 mod refit;
 mod remove;
+mod space;
 mod step;
 
 use std::collections::BTreeMap;

@@ -3,6 +3,7 @@
 use super::step::Wait;
 use crate::condition::{Others, Part};
 use crate::section::{Custody, Encryption};
+use crate::space::{StorageLimit, Unbounded};
 
 /// What is to be said of a vault, in human words.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -57,6 +58,14 @@ pub enum Note {
         /// The directory's.
         is: Encryption,
     },
+    /// Asked for, and not possible here.
+    #[error("storage limit not enforced: {0}")]
+    LimitNotEnforced(Unbounded),
+    /// Asked for, and not set yet.
+    #[error(
+        "its storage limit of {0} is not in force yet; it is set by itself once the vault is open and its files are counted"
+    )]
+    LimitDue(StorageLimit),
     /// The controller did not renew its lease.
     #[error("locked: its lease ended; it opens once the controller has renewed it")]
     LeaseEnded,

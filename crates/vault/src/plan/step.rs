@@ -11,6 +11,7 @@ use crate::custody::Wrapping;
 use crate::ids::Epoch;
 use crate::section::{Encryption, Seal};
 use crate::shares::Mark;
+use crate::space::StorageLimit;
 
 /// One step for one vault. What it needs beyond its fields (keys, paths) the shell has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +45,8 @@ pub enum Step {
     MakeDir,
     /// Set the policy on the empty directory.
     SetPolicy(Encryption),
+    /// Give the directory, and what is in it, a project of its own where it has none, and bound what that takes.
+    Bound(Option<StorageLimit>),
     /// Copy plain files into a new directory under the policy, compare, and exchange the two at once.
     MoveIn(Encryption),
     /// Wipe and remove what the exchange left.
@@ -100,6 +103,7 @@ kinds! {
     AddKey Step::AddKey => "giving its key to the kernel",
     MakeDir Step::MakeDir => "making its directory",
     SetPolicy Step::SetPolicy(_) => "encrypting its directory",
+    Bound Step::Bound(_) => "setting its storage limit",
     MoveIn Step::MoveIn(_) => "moving plain files in",
     DropStaged Step::DropStaged => "removing the plain files that were moved in",
     MarkMade Step::MarkMade => "marking it as made",
@@ -124,6 +128,8 @@ pub enum Op {
     Lock,
     /// `change-key`.
     ChangeKey,
+    /// `limit`.
+    Limit,
     /// `delete`.
     Delete,
     /// `recreate`.
@@ -137,6 +143,7 @@ impl fmt::Display for Op {
             Self::Unlock => "unlock",
             Self::Lock => "lock",
             Self::ChangeKey => "change-key",
+            Self::Limit => "limit",
             Self::Delete => "delete",
             Self::Recreate => "recreate",
         })

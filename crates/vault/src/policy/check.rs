@@ -18,6 +18,7 @@ use crate::labels::{BadLabels, Labels, Word};
 use crate::lease::Lease;
 use crate::recovery::{BadRecipients, Recipient, Recipients};
 use crate::section::{Custody, Encryption, NodePolicy, Seal};
+use crate::space::{BadLimit, StorageLimit};
 
 /// Bounds of `attest.every`.
 const EVERY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30 * 86_400));
@@ -96,6 +97,7 @@ pub(super) fn policy(own: &Spanned<String>, raw: RawPolicy) -> Checked<VaultPoli
             seal: seal(raw.seal, custody)?,
             lease: lease(raw.lease)?,
             recovery: recovery(raw.recovery)?,
+            storage_limit: storage_limit(raw.storage_limit)?,
         },
         attest: attest(raw.attest, custody)?,
         delete_after: removal(raw.on_removal)?,
@@ -185,6 +187,14 @@ fn recovery(raw: Option<Spanned<RawRecovery>>) -> Checked<Recipients> {
     }
     Recipients::try_from(all)
         .map_err(|why| BadFile::at(list.referenced, "`recovery` has too many recipients", why.to_string()))
+}
+
+fn storage_limit(text: Text) -> Checked<Option<StorageLimit>> {
+    let Some(text) = text else { return Ok(None) };
+    let value = text.value.trim();
+    value.parse().map(Some).map_err(|why: BadLimit| {
+        BadFile::at(text.referenced, format!("`{value}` is not a storage limit"), why.to_string())
+    })
 }
 
 fn attest(raw: Option<Spanned<RawAttest>>, custody: Custody) -> Checked<Attest> {

@@ -67,6 +67,7 @@ fields! {
         operation: String,
         lease: String,
         recovery: RawRecovery,
+        storage_limit: String,
     }
 }
 fields! {
@@ -75,7 +76,7 @@ fields! {
 }
 fields! {
     /// What no kind has yet.
-    NotBuilt { rotate: IgnoredAny, geofence: IgnoredAny, ip: IgnoredAny, storage_limit: IgnoredAny }
+    NotBuilt { rotate: IgnoredAny, geofence: IgnoredAny, ip: IgnoredAny }
 }
 
 /// A document of a kind that is not looked at yet.

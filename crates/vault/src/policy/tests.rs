@@ -7,6 +7,7 @@ use crate::ids::{CONFIG_VAULT, IMAGE_VAULT};
 use crate::lease::Lease;
 use crate::recovery::{Recipient, Recipients};
 use crate::section::{Custody, Encryption, Seal};
+use crate::space::StorageLimit;
 
 mod kinds;
 
@@ -100,7 +101,12 @@ fn every_refusal_tells_where_what_and_what_to_do() {
             "is a recipient twice",
         ),
         ("lease: forever", "line 4, column 8", "`forever` is not a duration"),
-        ("storage_limit: 20GiB", "line 4, column 16", "`storage_limit` is not built yet"),
+        (
+            "storage_limit: 20GB",
+            "line 4, column 16",
+            "`20GB` is not a storage limit; a storage limit is 1MiB to 1PiB",
+        ),
+        ("storage_limit: 20", "line 4, column 16", "`20` is not a storage limit"),
         ("on_removal: retain", "line 4, column 13", "`on_removal: retain` is not built yet"),
         ("on_removal: never", "line 4, column 13", "`never` is not a way of removal"),
         (
@@ -222,7 +228,7 @@ fn a_file_that_is_too_large_or_a_bomb_is_refused() {
 
 /// Pieces of what operators write, so that random files come past the parser.
 fn yaml() -> impl Strategy<Value = String> {
-    const PIECES: [&str; 40] = [
+    const PIECES: [&str; 41] = [
         "kind: VaultPolicy\n",
         "kind: Vault\n",
         "name: p\n",
@@ -244,6 +250,7 @@ fn yaml() -> impl Strategy<Value = String> {
         "adiantum",
         "ip: ",
         "lease: ",
+        "storage_limit: ",
         "---\n",
         "- ",
         "[",
@@ -274,10 +281,15 @@ fn policy() -> impl Strategy<Value = VaultPolicy> {
     let seal = prop_oneof![Just(Seal::Tpm), Just(Seal::Pcrs)];
     let encryption = prop_oneof![Just(Encryption::Aes256Xts), Just(Encryption::Adiantum)];
     let operation = prop_oneof![Just(Door::Unlock), Just(Door::Lock)];
-    let times =
-        (1..=30 * 86_400u64, 0..=366 * 86_400u64, 0..=90 * 86_400u32, prop::collection::vec(2..200u8, 0..9));
+    let times = (
+        1..=30 * 86_400u64,
+        0..=366 * 86_400u64,
+        0..=90 * 86_400u32,
+        0..=4u64 << 20,
+        prop::collection::vec(2..200u8, 0..9),
+    );
     ("[a-z0-9][a-z0-9.-]{0,20}[a-z0-9]", encryption, custody, seal, any::<bool>(), times, operation).prop_map(
-        |(name, encryption, custody, seal, pcrs, (every, delete_after, lease, seed), operation)| {
+        |(name, encryption, custody, seal, pcrs, (every, delete_after, lease, limit, seed), operation)| {
             VaultPolicy {
                 name: name.parse().expect("a name"),
                 node: NodePolicy {
@@ -286,6 +298,7 @@ fn policy() -> impl Strategy<Value = VaultPolicy> {
                     seal: if custody.needs_tpm() { seal } else { Seal::Tpm },
                     lease: Lease::of_seconds(lease),
                     recovery: recovery(seed),
+                    storage_limit: StorageLimit::of_bytes(limit << 10),
                 },
                 attest: Attest {
                     every: Duration::from_secs(every),
@@ -321,8 +334,10 @@ fn written(policy: &VaultPolicy) -> String {
         true => String::new(),
         false => format!("recovery: {{ recipients: [{}] }}\n", recipients.join(", ")),
     };
+    let limit =
+        policy.node.storage_limit.map(|limit| format!("storage_limit: {limit}\n")).unwrap_or_default();
     format!(
-        "kind: VaultPolicy\nname: \"{}\"\nencryption: {}\ncustody: {}\n{seal}{lease}{recovery}operation: {}\nattest: {{ every: {}s, require: [{}] }}\non_removal: {{ delete_after: {}s }}\n",
+        "kind: VaultPolicy\nname: \"{}\"\nencryption: {}\ncustody: {}\n{seal}{lease}{recovery}{limit}operation: {}\nattest: {{ every: {}s, require: [{}] }}\non_removal: {{ delete_after: {}s }}\n",
         policy.name,
         word(policy.node.encryption),
         word(policy.node.custody),

@@ -28,7 +28,8 @@ impl VaultPolicy {
         let recipients: Vec<String> = self.node.recovery.all().iter().map(ToString::to_string).collect();
         let recovery =
             (!recipients.is_empty()).then(|| ("recovery.recipients", format!("[{}]", recipients.join(", "))));
-        head.into_iter().chain(seal).chain(tail).chain(lease).chain(recovery).collect()
+        let limit = self.node.storage_limit.map(|limit| ("storage_limit", limit.to_string()));
+        head.into_iter().chain(seal).chain(tail).chain(lease).chain(recovery).chain(limit).collect()
     }
 
     /// As a document.
@@ -132,6 +133,7 @@ mod tests {
                 "seal: pcrs",
                 "encryption: adiantum\noperation: lock",
                 "attest: { every: 90s, require: [pcrs] }\non_removal: { delete_after: 0s }",
+                "lease: 6h\nstorage_limit: 20GiB",
                 "attest: { every: 30days }\non_removal: { delete_after: 366days }",
                 "attest: { every: 61m }\non_removal: { delete_after: 86401s }",
                 "recovery: { recipients: [age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p] }",

@@ -68,6 +68,7 @@ impl Controller {
             seal,
             lease: None,
             recovery: vault::recovery::Recipients::NONE,
+            storage_limit: None,
         };
         let attest = Attest { every: Duration::from_secs(600), require: BTreeSet::from([Check::Pcrs]) };
         let delete_after = Duration::from_secs(GRACE_S);

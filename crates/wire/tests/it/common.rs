@@ -128,6 +128,7 @@ pub(crate) fn entry(n: u128, release: Release) -> Entry {
             recovery: vec!["age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p".parse().unwrap()]
                 .try_into()
                 .unwrap(),
+            storage_limit: vault::space::StorageLimit::of_bytes(20 << 30),
         },
         operation: Operation::ChangeKey,
         standing: Presence::Removing,

@@ -221,6 +221,7 @@ fn any_entry() -> impl Strategy<Value = Entry> {
                     seal,
                     lease: vault::lease::Lease::of_seconds(lease),
                     recovery: vault::recovery::Recipients::NONE,
+                    storage_limit: None,
                 },
                 operation,
                 standing,

@@ -1,8 +1,9 @@
 //! Statuses of vaults and nodes: in EVE's words for any EVE controller, and in ours (IF-2).
 
 use vault::ids::{Epoch, Incarnation, SectionVersion};
-use vault::report::{By, Opened, Outcome, State, VaultReport};
+use vault::report::{By, Opened, Outcome, State, Storage, VaultReport};
 use vault::section::Operation;
+use vault::space::StorageLimit;
 use wire::info::{AtRest, AttestationState, DeviceInfo, Info, NodeReport, PcrStatus, TpmPresence, VaultLine};
 
 use crate::common::{bytes_field, device, number_field, session, vault_id};
@@ -18,6 +19,7 @@ fn vault_report(state: State, wanted: Operation, error: Option<&str>) -> VaultRe
         wanted,
         last: Some(Outcome { operation: "unlock".to_owned(), error }),
         opened: None,
+        storage: None,
         detail: vec!["not escrowed".to_owned()],
     }
 }
@@ -76,12 +78,14 @@ fn every_state_is_reported_in_eves_words_and_in_ours() {
     assert_eq!((locked.status, locked.error), (AtRest::Unknown, None));
 }
 
-/// IF-2: by what a vault was opened goes both ways; what a newer node says of it that is not known here costs nothing of the rest.
+/// IF-2: by what a vault was opened, and how much of the disk it takes, goes both ways; what a newer node says of it that is not known here costs nothing of the rest.
 #[test]
 fn what_a_vault_was_opened_by_is_read_as_it_was_written() {
     for by in By::ALL {
+        let limit = StorageLimit::of_bytes(1 << 30).filter(|_| by == By::Both);
         let report = VaultReport {
             opened: Some(Opened { by }),
+            storage: Some(Storage { used: 3 << 20, limit }),
             ..vault_report(State::Unlocked, Operation::Unlock, None)
         };
         let sent = info(vec![VaultLine::of(report, PcrStatus::Enabled)]);
@@ -137,6 +141,7 @@ fn items_are_counted_before_any_is_made() {
         let report = VaultReport {
             id: vault_id(n),
             opened: None,
+            storage: None,
             detail: detail.clone(),
             ..vault_report(State::Locked, Operation::Lock, None)
         };

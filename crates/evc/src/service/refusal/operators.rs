@@ -157,6 +157,13 @@ pub enum InTheWay {
         /// The default vault.
         vault: Name,
     },
+    /// The Config Vault has no storage limit: in it the node writes what it was told.
+    LimitOfConfig {
+        /// The policy.
+        policy: Name,
+        /// The default vault.
+        vault: Name,
+    },
     /// A policy can't be met on a device.
     Unfit {
         /// The policy.

@@ -122,6 +122,7 @@ mod tests {
             wanted: Operation::Unlock,
             last: Some(Outcome { operation: "change-key".into(), error: Some("é".repeat(1000)) }),
             opened: None,
+            storage: None,
             detail: lines.to_vec(),
         }
     }

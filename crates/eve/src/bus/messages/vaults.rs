@@ -135,6 +135,7 @@ mod tests {
                 wanted: Operation::Unlock,
                 last: None,
                 opened,
+                storage: None,
                 detail: vec!["locked".to_owned()],
             };
             let status = VaultStatus { vaults: vec![report], ..VaultStatus::default() };

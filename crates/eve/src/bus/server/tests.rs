@@ -93,6 +93,7 @@ fn named(name: &str) -> VaultReport {
         wanted: Operation::Unlock,
         last: None,
         opened: None,
+        storage: None,
         detail: Vec::new(),
     }
 }

@@ -46,6 +46,7 @@ fn report(state: State, epoch: Option<u64>) -> VaultReport {
         wanted: Operation::Unlock,
         last: None,
         opened: None,
+        storage: None,
         detail: vec![],
     }
 }

@@ -127,6 +127,7 @@ fn a_change_of_custody_and_seal_has_no_weaker_state_between() {
         seal,
         lease: None,
         recovery: vault::recovery::Recipients::NONE,
+        storage_limit: None,
     };
     let (at_tpm, at_pcrs) = (share(Mark::Made), BySeal { tpm: None, pcrs: Some(Mark::Made) });
     let moved = Node {

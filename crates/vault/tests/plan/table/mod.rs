@@ -9,6 +9,7 @@ mod making;
 mod missing;
 mod others;
 mod recovery;
+mod space;
 mod status;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -82,6 +83,7 @@ fn want(custody: Custody) -> Want {
             seal: Seal::Tpm,
             lease: None,
             recovery: vault::recovery::Recipients::NONE,
+            storage_limit: None,
         },
         operation: Operation::Unlock,
         standing: Presence::Active,

@@ -123,6 +123,7 @@ impl Database {
                 seal: wish.seal,
                 lease: wish.leased.then_some(LEASE),
                 recovery: recipients(wish.recovery),
+                storage_limit: wish.limited.then_some(LIMIT),
             },
             operation: wish.operation,
             standing: wish.standing,

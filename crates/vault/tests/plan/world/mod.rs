@@ -35,7 +35,13 @@ use vault::plan::{Known, Next, NodeStep, Note, Setbacks, Step, StepKind, one, pl
 use vault::recovery::{Recipient, Recipients, RecipientsDigest};
 use vault::section::{BySeal, Custody, Encryption, NodePolicy, Operation, Presence, Seal};
 use vault::shares::{Dropped, Mark, RootPin};
+use vault::space::{Keeps, Project, Space, StorageLimit};
 use vault::wanted::{Authority, Head, Wish, default_policy};
+
+/// The limit of a vault that has one.
+const LIMIT: StorageLimit = StorageLimit::of_bytes(1 << 30).expect("within bounds");
+/// Of a directory that was just made, on a filesystem with project quota.
+const KEPT: Space = Space { keeps: Keeps::Bounds, project: Project::None, limit: None, used: 0 };
 
 pub(crate) const SESSION: SessionKey = SessionKey([7; 32]);
 pub(crate) const KEY: DeviceKey = DeviceKey([7; 32]);
@@ -64,6 +70,8 @@ pub(crate) struct Section {
     pub(crate) leased: bool,
     /// To which of the operator's recipients a recovery key is to be encrypted; 0: there is to be none.
     pub(crate) recovery: u8,
+    /// The vault has a storage limit.
+    pub(crate) limited: bool,
 }
 
 impl Default for Section {
@@ -83,6 +91,7 @@ impl Default for Section {
             careless: false,
             leased: false,
             recovery: 0,
+            limited: false,
         }
     }
 }
@@ -214,6 +223,8 @@ struct Share {
 #[derive(Debug, Clone)]
 struct Disk {
     place: Place,
+    /// Of what is at its place.
+    space: Space,
     staged: Place,
     /// Where root moved our directory to.
     away: Place,
@@ -372,6 +383,7 @@ impl World {
         let nothing = Place::Nothing;
         let shares = BySeal { tpm: None, pcrs: None };
         let disk = Disk {
+            space: KEPT,
             place,
             staged: nothing,
             away: nothing,

@@ -65,7 +65,8 @@ impl World {
             true if self.silent || self.table_lost || self.disk.roots.others.is_some() => Dropped::Perhaps,
             _ => Dropped::None,
         };
-        Seen { dir, staged, key, first, second, shares, dropped, recovery: self.rescue(), ..Seen::default() }
+        let (recovery, space) = (self.rescue(), self.disk.space);
+        Seen { dir, staged, key, first, second, shares, dropped, recovery, space, ..Seen::default() }
     }
 
     /// As far as the table can be read.

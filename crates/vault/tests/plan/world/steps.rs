@@ -12,14 +12,19 @@ impl World {
             (Step::RepairCopy { from }, 0) => self.repair(from),
             (Step::Unwrap, 0) => self.unwrap(),
             (Step::AddKey, 0) => self.add_key(),
-            (Step::MakeDir, 0) => self.disk.place = Place::Empty,
+            (Step::MakeDir, 0) => (self.disk.place, self.disk.space) = (Place::Empty, KEPT),
+            (Step::Bound(_), 0) => self.disk.space.project = Project::Own,
+            (Step::Bound(limit), 1) => self.disk.space.limit = limit,
             (Step::SetPolicy(_), 0) => {
                 self.disk.place = Place::Vault { content: self.held_content(), data: false }
             }
             (Step::MoveIn(_), 0) => {
                 self.disk.staged = Place::Vault { content: self.held_content(), data: true }
             }
-            (Step::MoveIn(_), 1) => std::mem::swap(&mut self.disk.staged, &mut self.disk.place),
+            (Step::MoveIn(_), 1) => {
+                std::mem::swap(&mut self.disk.staged, &mut self.disk.place);
+                self.disk.space = Space { project: Project::Own, ..KEPT };
+            }
             (Step::DropStaged, 0) => self.disk.staged = Place::Nothing,
             (Step::MarkMade, 0) => self.mark_made(),
             (Step::Lock, 0) => self.lock(),

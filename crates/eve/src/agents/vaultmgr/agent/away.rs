@@ -86,6 +86,7 @@ fn status(state: State, why: String) -> VaultStatus {
         wanted: Operation::Unlock,
         last: None,
         opened: None,
+        storage: None,
         detail: vec![why.clone()],
     };
     let vaults = defaults::first(std::iter::empty()).into_iter().map(report).collect();

@@ -1,6 +1,8 @@
 //! What vaultmgr asks of the kernel and of fscrypt's metadata, as a trait: `kernel` is the real one, tests have another.
 //! Paths are checked by the implementation: never a link, never another filesystem. Keys pass through, none is kept here.
 
+use std::io;
+use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,6 +15,7 @@ use vault::lease::SinceBoot;
 use vault::recovery::Recipients;
 use vault::secret::{RecoveryKey, WrappingSecret};
 use vault::section::Encryption;
+use vault::space::{Space, StorageLimit};
 
 /// An fscrypt v2 key identifier: 16 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +82,9 @@ impl CryptError {
         Self { what: what.to_owned(), source: Some(Box::new(source)) }
     }
 }
+
+/// Puts an open file, or a directory, into a project.
+pub(crate) type Join = fn(BorrowedFd<'_>, u32, bool) -> io::Result<()>;
 
 /// The kernel and the metadata of one filesystem.
 pub(crate) trait Crypt {
@@ -161,6 +167,23 @@ pub(crate) trait Crypt {
     fn remove_key(&self, key: KeyId) -> Result<Key, CryptError>;
     /// Sets the policy on an empty directory.
     fn set_policy(&self, path: &Path, key: KeyId, encryption: Encryption) -> Result<(), CryptError>;
+
+    /// What the kernel says of a directory's space. Nothing, where that can't be told: no vault waits for it.
+    fn space(&self, _path: &Path) -> Space {
+        Space::default()
+    }
+    /// The number of the project that the directory of this vault belongs to. One that has none gets one of its own.
+    fn enlist(&self, _vault: VaultId, _path: &Path) -> Result<u32, CryptError> {
+        Err(CryptError::new("there are no projects here"))
+    }
+    /// How an open file, or a directory (then `true`), is put into a project.
+    fn join(&self) -> Join {
+        |file, project, directory| fscrypt::quota::join(file, project, directory)
+    }
+    /// Bounds what the directory's project may take.
+    fn limit(&self, _path: &Path, _limit: Option<StorageLimit>) -> Result<(), CryptError> {
+        Err(CryptError::new("there are no projects here"))
+    }
 
     /// Its key files as they lie on the disk, for the escrow; none while no copy is whole, or it is not known which is in force.
     fn key_files(&self, _vault: VaultId) -> Option<VaultFiles> {

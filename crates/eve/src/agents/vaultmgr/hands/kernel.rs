@@ -9,6 +9,7 @@ mod others;
 mod part;
 mod parts;
 mod recovery;
+mod space;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -29,6 +30,7 @@ use vault::ids::VaultId;
 use vault::recovery::Recipients;
 use vault::secret::{RecoveryKey, WrappingSecret};
 use vault::section::Encryption;
+use vault::space::{Space, StorageLimit};
 
 use crate::agents::vaultmgr::generation::shares::random;
 use crate::agents::vaultmgr::hands::crypt::{CopyRead, Crypt, CryptError, Found, KeyId, Place};
@@ -374,6 +376,18 @@ impl Crypt for Kernel {
         let synced = self.disk.run(Op::SyncFile { file: &directory });
         synced.map_err(failed("syncing the directory"))?;
         parent.sync_together().map_err(failed("syncing the directory"))
+    }
+
+    fn space(&self, path: &Path) -> Space {
+        self.space_of(path).unwrap_or_default()
+    }
+
+    fn enlist(&self, vault: VaultId, path: &Path) -> Result<u32, CryptError> {
+        self.project_of(vault, path)
+    }
+
+    fn limit(&self, path: &Path, limit: Option<StorageLimit>) -> Result<(), CryptError> {
+        self.set_limit(path, limit)
     }
 
     fn key_files(&self, vault: VaultId) -> Option<VaultFiles> {

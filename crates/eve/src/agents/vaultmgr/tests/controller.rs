@@ -15,6 +15,7 @@ use vault::secret::ControllerKey;
 use vault::section::{
     Custody, Encryption, Entry, NodePolicy, Operation, Presence, Release, Seal, SealedKey, Section,
 };
+use vault::space::StorageLimit;
 use wire::FileSigner;
 use wire::config::{ConfigParts, ConfigResponse, DeviceConfig};
 use wire::envelope::seal_from_controller;
@@ -53,6 +54,7 @@ pub(super) struct Line {
     pub(super) lease: Option<u32>,
     /// To whom its recovery key is encrypted.
     pub(super) recovery: Recipients,
+    pub(super) limit: Option<StorageLimit>,
 }
 
 impl Line {
@@ -70,6 +72,7 @@ impl Line {
             leaving: false,
             lease: None,
             recovery: Recipients::NONE,
+            limit: None,
         }
     }
 }
@@ -163,6 +166,7 @@ fn entry(line: &Line, lineage: u8, device: DeviceId, session: SessionKey) -> Ent
             seal: line.seal,
             lease: line.lease.and_then(Lease::of_seconds),
             recovery: line.recovery.clone(),
+            storage_limit: line.limit,
         },
         operation: line.operation,
         standing: line.standing,

@@ -16,8 +16,10 @@ use vault::lease::SinceBoot;
 use vault::recovery::Recipients;
 use vault::secret::{RecoveryKey, WrappingSecret};
 use vault::section::Encryption;
+use vault::space::{Space, StorageLimit};
 
-use crate::agents::vaultmgr::hands::crypt::{CopyRead, Crypt, CryptError, Found, KeyId, Place};
+use super::projects::Projects;
+use crate::agents::vaultmgr::hands::crypt::{CopyRead, Crypt, CryptError, Found, Join, KeyId, Place};
 
 /// What happens at the n-th call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +71,7 @@ enum Kind {
 
 /// What is to go wrong, shared by a test and the kernel before which it was put.
 #[derive(Clone, Default)]
-pub(super) struct Calls(Rc<RefCell<Tally>>, Rc<Cell<Duration>>);
+pub(super) struct Calls(Rc<RefCell<Tally>>, Rc<Cell<Duration>>, Projects);
 
 #[derive(Default)]
 struct Tally {
@@ -82,6 +84,11 @@ impl Calls {
     /// From now on this goes wrong.
     pub(super) fn fail(&self, fault: Fault, nth: usize) {
         *self.0.borrow_mut() = Tally { plan: Some((fault, nth)), ..Tally::default() };
+    }
+
+    /// The quotas of its filesystem.
+    pub(super) fn projects(&self) -> &Projects {
+        &self.2
     }
 
     /// So much time passes.
@@ -237,6 +244,24 @@ impl<C: Crypt> Crypt for Faulty<C> {
     }
     fn set_policy(&self, path: &Path, key: KeyId, encryption: Encryption) -> Told<()> {
         self.sets("set_policy", (), |inner| inner.set_policy(path, key, encryption))
+    }
+    fn space(&self, path: &Path) -> Space {
+        self.calls.2.space(path)
+    }
+    fn enlist(&self, _: VaultId, path: &Path) -> Told<u32> {
+        self.sets("enlist", 1, |_| {
+            self.calls.2.enlist(path);
+            Ok(1)
+        })
+    }
+    fn join(&self) -> Join {
+        self.calls.2.join()
+    }
+    fn limit(&self, path: &Path, limit: Option<StorageLimit>) -> Told<()> {
+        self.sets("limit", (), |_| {
+            self.calls.2.limit(path, limit);
+            Ok(())
+        })
     }
     // Neither has an error to give: what they can't tell they tell as nothing.
     fn lags(&self, vault: VaultId) -> bool {

@@ -17,8 +17,8 @@ use crate::agents::vaultmgr::vault::execute::StepError;
 
 /// How many go in step: more wait for the disk no less, and an order waits for one step of so many.
 pub(crate) const IN_STEP: usize = 16;
-/// Share, key files, key, directory, policy, mark.
-const ROUNDS: usize = 6;
+/// Share, key files, key, directory, project and limit, policy, mark.
+const ROUNDS: usize = 7;
 
 impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     /// Takes those of a group that are to be made as far as they go in step. The default ones go alone: others wait for them. After each
@@ -53,6 +53,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             Step::MakeMetadata { .. }
             | Step::AddKey
             | Step::MakeDir
+            | Step::Bound(_)
             | Step::SetPolicy(_)
             | Step::MarkMade => true,
             _ => false,

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use vault::ids::VaultId;
 use vault::plan::Act;
 
+use crate::agents::vaultmgr::hands::crypt::Join;
 use crate::agents::vaultmgr::hands::movein::{self, MoveError, Places};
 use crate::agents::vaultmgr::hands::tree::{self, Work};
 
@@ -30,6 +31,8 @@ pub(crate) enum Job {
         /// The vault can be read.
         open: bool,
     },
+    /// Count a vault's directory, and all that is in it, to its project.
+    Enlist { path: PathBuf, project: u32, join: Join },
     /// Delete these trees.
     Delete(Vec<PathBuf>),
 }
@@ -42,6 +45,10 @@ impl Job {
         match self {
             Self::MoveIn(places) => movein::move_in(&places, work).map(|()| Vec::new()),
             Self::Settle { places, open } => movein::settle(&places, open, work),
+            Self::Enlist { path, project, join } => {
+                tree::enlist(&path, (project, join), work)?;
+                Ok(Vec::new())
+            }
             Self::Delete(trees) => {
                 trees.iter().try_for_each(|path| tree::remove(path, work))?;
                 Ok(Vec::new())

@@ -7,6 +7,7 @@ use vault::ids::VaultId;
 use vault::plan::{Act, Step, StepKind, Wait};
 use vault::report::VaultReport;
 use vault::section::Encryption;
+use vault::space::StorageLimit;
 
 use crate::agents::vaultmgr::generation::roots::Tpmmgr;
 use crate::agents::vaultmgr::hands::crypt::{Crypt, CryptError, Found, KeyId};
@@ -39,10 +40,28 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         tree::remove(&places.staging, &Work::default())?;
         let made = places.disk.make_folder(&places.staging, 0o700);
         made.map_err(of_disk("making the staging directory"))?;
+        // Counted from the first file on, where that can be.
+        let _ = self.crypt.enlist(id, &places.staging);
         let encrypted = self.crypt.set_policy(&places.staging, key, encryption);
         let encrypted = encrypted.and_then(|()| self.proved(&places.staging, key));
         encrypted.inspect_err(|_| drop(tree::remove(&places.staging, &Work::default())))?;
         self.begin(id, act, Job::MoveIn(places))
+    }
+
+    /// With the first limit all that is in a vault is counted to it, files from before it had a project too; the limit is set once that is done.
+    pub(crate) fn begin_bounding(
+        &mut self,
+        id: VaultId,
+        act: Act,
+        limit: Option<StorageLimit>,
+    ) -> Result<Ran, StepError> {
+        let (path, seen) = (self.paths.vault(id), self.known(id).seen);
+        let project = self.crypt.enlist(id, &path)?;
+        if limit.is_some() && seen.space.limit.is_none() && seen.is_vault() {
+            return self.begin(id, act, Job::Enlist { path, project, join: self.crypt.join() });
+        }
+        self.crypt.limit(&path, limit)?;
+        Ok(Ran::Done)
     }
 
     /// Nothing goes into a vault on the word that it is one.
@@ -94,7 +113,11 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
                 Err(error) => vec![format!("plain text left: {}", crate::agents::vaultmgr::chain(error))],
             };
         }
-        Ok(over.outcome.map(drop)?)
+        over.outcome?;
+        match over.act.step {
+            Step::Bound(limit) => Ok(self.crypt.limit(&self.paths.vault(over.id), limit)?),
+            _ => Ok(()),
+        }
     }
 
     /// What is over is taken note of, and the vault goes on from there.

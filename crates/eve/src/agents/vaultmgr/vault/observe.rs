@@ -4,6 +4,7 @@
 use vault::condition::{Dir, Key, MetaCopy, Others, Recovery, Seen, Staged};
 use vault::ids::VaultId;
 use vault::section::Encryption;
+use vault::space::Space;
 
 use crate::agents::vaultmgr::hands::crypt::{CopyRead, Crypt, CryptError, Found, KeyId, Place};
 use crate::agents::vaultmgr::paths::Paths;
@@ -46,6 +47,7 @@ pub(crate) fn observe(
         second,
         others,
         recovery,
+        space: space(crypt, paths, id, &found),
         ..Seen::default()
     };
     Ok(Sight { seen: Seen { lags: lags(crypt, id, &seen), ..seen }, key, named })
@@ -64,7 +66,15 @@ pub(crate) fn glance(
     let key = named.map(|named| named.key).or(policy(&found)).or(before.key);
     let status = key.map_or(Ok(Key::Absent), |key| crypt.key(key))?;
     let lags = lags(crypt, id, &before.seen);
-    Ok(Sight { seen: Seen { dir: dir(&found, named), key: status, lags, ..before.seen }, key, named })
+    let space = space(crypt, paths, id, &found);
+    Ok(Sight { seen: Seen { dir: dir(&found, named), key: status, lags, space, ..before.seen }, key, named })
+}
+
+fn space(crypt: &impl Crypt, paths: &Paths, id: VaultId, found: &Found) -> Space {
+    match found {
+        Found::Policy { .. } | Found::Plain { empty: true } => crypt.space(&paths.vault(id)),
+        Found::Nothing | Found::Stranger | Found::Plain { empty: false } => Space::default(),
+    }
 }
 
 /// A copy that the disk does not give is as good as damaged while its twin is whole; else nothing is concluded.

@@ -40,6 +40,11 @@ impl Arriving {
         if let Some(policy) = fscrypt::get_policy(vault).map_err(io::Error::other)? {
             fscrypt::set_policy(&folder, &policy).map_err(io::Error::other)?;
         }
+        // Into a directory that counts what is in it nothing is renamed from another project.
+        let belongs = fscrypt::quota::belongs(vault).ok().filter(|belongs| belongs.inherits);
+        if let Some(belongs) = belongs {
+            fscrypt::quota::join(&folder, belongs.project, true)?;
+        }
         let arriving = Self { folder };
         arriving.clear(stamps, work)?;
         Ok(arriving)

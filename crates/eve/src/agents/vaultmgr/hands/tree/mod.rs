@@ -4,6 +4,7 @@
 
 mod data;
 mod empty;
+mod enlist;
 mod entry;
 mod folder;
 mod remove;
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 use vault::text::quoted;
 
 pub(crate) use data::{copy_data, same_data};
+pub(crate) use enlist::enlist;
 pub(crate) use entry::{Entry, Kind};
 pub(crate) use folder::Folder;
 pub(crate) use remove::{remove, remove_in};

@@ -2,8 +2,9 @@
 //! (invariants 5, 6; issue 7, A2). Meanwhile no status is false; afterwards the vault is as it was wanted, and nothing else was touched.
 
 use vault::ids::{Epoch, VaultId};
-use vault::report::State;
+use vault::report::{State, Storage};
 use vault::section::{Operation, Seal};
+use vault::space::StorageLimit;
 
 use super::*;
 use crate::agents::vaultmgr::tests::faulty;
@@ -168,6 +169,36 @@ fn changes(before: &Line, change: &Line) {
             assert_eq!(node.manager().seals()[&BERLIN], Some(change.seal), "{when}");
         },
     );
+}
+
+/// IF-1, VC-7: a storage limit comes to be in force, and stands in nobody's way meanwhile.
+#[test]
+fn a_limit_is_set_whatever_call_fails() {
+    let limit = StorageLimit::of_bytes(1 << 30);
+    let limited = |epochs| Line { limit, ..both(epochs) };
+    let in_force = |node: &mut Node, when: &str| {
+        let status = node.status(BERLIN);
+        let storage = Some(Storage { used: 0, limit });
+        assert_eq!((status.state, status.storage), (State::Unlocked, storage), "{when}: {status:?}");
+    };
+    let kept = |lines: &[Line]| {
+        let (mut node, mut controller) = (Node::new(true), Controller::new());
+        node.calls.projects().keep();
+        hear(&mut node, &mut controller, lines);
+        (node, controller)
+    };
+    let made = fails_everywhere(
+        || kept(&[]),
+        |node, controller| hear(node, controller, &[limited((1, 1))]),
+        |node, _, when| in_force(node, when),
+    );
+    let other = Line { limit: StorageLimit::of_bytes(2 << 30), ..both((1, 1)) };
+    let changed = fails_everywhere(
+        || kept(std::slice::from_ref(&other)),
+        |node, controller| hear(node, controller, &[limited((1, 1))]),
+        |node, _, when| in_force(node, when),
+    );
+    assert!(made > 20 && changed > 1, "{made}, {changed}");
 }
 
 /// VC-4, VC-6: a rotation ends, and is told as done when it is.
