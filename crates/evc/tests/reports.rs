@@ -36,7 +36,7 @@ fn post(evc: &Evc, device: &Device, vaults: Vec<VaultLine>, notes: Vec<String>) 
         attestation: AttestationState::None,
         attestation_error: None,
         vaults,
-        node: Some(NodeReport { session, accepted: None, notes, counter }),
+        node: Some(NodeReport { session, accepted: None, notes, counter, drill: None }),
     };
     evc.post(&device.own("info"), &device.seal(&info.encode())).status
 }

@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use ::attest::SessionKey;
 use prost::Message as _;
 use serde::{Deserialize, Serialize};
+use vault::escrow::drill::Answer;
 use vault::ids::{DeviceId, SectionVersion};
 
 use crate::config::timestamp;
@@ -67,6 +68,8 @@ pub struct NodeReport {
     pub notes: Vec<String>,
     /// Greater than that of every earlier report of the session: so none of those is taken for news again.
     pub counter: u64,
+    /// How the last drill of the escrow went that this session made.
+    pub drill: Option<Answer>,
 }
 
 /// `HwSecurityModuleStatus`.

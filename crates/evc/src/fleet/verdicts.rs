@@ -164,6 +164,7 @@ mod tests {
             alarm: None,
             reported: None,
             held: None,
+            drills: Told::nothing(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Rows of the store as checked types.
 
 use serde::{Deserialize, Serialize};
+use vault::escrow::drill::Drills;
 use vault::ids::{DeviceId, Epoch, Name, Project, VaultId};
 use vault::labels::Labels;
 use vault::ledger::{Ledger, Older};
@@ -107,6 +108,8 @@ pub struct DeviceRow {
     pub reported: Option<([u8; 32], u64)>,
     /// Its newest escrow bundle.
     pub held: Option<HeldBundle>,
+    /// Its drills.
+    pub drills: Told<Drills>,
 }
 
 /// A vault of each device with some labels.

@@ -74,6 +74,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             seals,
             generation,
             leases: self.leases.until().clone(),
+            drill: self.escrow.drilled(),
             notes,
             ..VaultStatus::default()
         })
@@ -97,6 +98,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             true => report.detail = facts,
             false => report.detail.extend(facts.into_iter().chain(left)),
         }
+        report.detail.extend(self.left_out_of_escrow(id));
         whole(self.with_progress(report))
     }
 }

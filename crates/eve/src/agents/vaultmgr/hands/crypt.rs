@@ -66,14 +66,19 @@ pub(crate) struct CryptError {
     pub(crate) what: String,
     /// Why not.
     pub(crate) source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    /// What a key opened is not what was written: that does not pass.
+    pub(crate) is_damage: bool,
 }
 
 impl CryptError {
     pub(crate) fn new(what: impl Into<String>) -> Self {
-        Self { what: what.into(), source: None }
+        Self { what: what.into(), source: None, is_damage: false }
     }
     pub(crate) fn because(what: &str, source: impl std::error::Error + Send + Sync + 'static) -> Self {
-        Self { what: what.to_owned(), source: Some(Box::new(source)) }
+        Self { what: what.to_owned(), source: Some(Box::new(source)), is_damage: false }
+    }
+    pub(crate) fn damage(what: &str, source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self { is_damage: true, ..Self::because(what, source) }
     }
 }
 
@@ -119,6 +124,13 @@ pub(crate) trait Crypt {
     /// Writes key files that came back from escrow into both places, each where none reads there: what reads stays. A vault of which a copy is
     /// whole is left alone.
     fn bring_back(&mut self, vault: VaultId, files: &VaultFiles) -> Result<(), CryptError>;
+    /// Writes key files that came from escrow over copies that read, and that no key opens: where this secret opens them. Whether it does.
+    fn put_back(
+        &mut self,
+        vault: VaultId,
+        files: &VaultFiles,
+        secret: &WrappingSecret,
+    ) -> Result<bool, CryptError>;
     /// Overwrites and unlinks both copies, and with them what others added to this vault alone.
     fn forget(&mut self, vault: VaultId) -> Result<(), CryptError>;
 
@@ -136,6 +148,11 @@ pub(crate) trait Crypt {
     /// Its key files as they lie on the disk, for the escrow; none while no copy is whole, or it is not known which is in force.
     fn key_files(&self, _vault: VaultId) -> Option<VaultFiles> {
         None
+    }
+
+    /// Whether key files of a bundle read, belong together, and are those that the vault was opened by, where it was in this life.
+    fn reads(&self, _vault: VaultId, _files: &VaultFiles) -> bool {
+        true
     }
 
     /// The time since the boot, suspends counted.
