@@ -1,6 +1,8 @@
 //! Devices with a TPM: quotes by an attestation key in software, reference values, and everything a quote may not be.
 
 mod common;
+#[path = "attested/drill.rs"]
+mod drill;
 // The same writer of quotes as the decision's own tests use.
 #[path = "attested/escrow.rs"]
 mod escrow;
@@ -18,7 +20,7 @@ use fake_tpm::FakeTpm;
 use vault::section::{Custody, Release, Section};
 use wire::attest::{
     AttestRequest, AttestResponse, DeviceCert, DeviceCertKind, EvidenceAnswer, EvidenceBinding, PcrAlgorithm,
-    PcrValue, Quote, QuoteCode,
+    PcrValue, Quote, QuoteCode, StoreKeysCode,
 };
 
 const STRICT: &str = "kind: VaultPolicy\nname: strict\ncustody: tpm+controller\nattest: { require: [pcrs] }\n---\n\

@@ -76,7 +76,13 @@ fn opened(rows: &[(EpochRow, Kek)]) -> (bool, Vec<Vec<u8>>) {
 
 fn settings(data: &Path) -> Settings {
     let names = vec!["127.0.0.1".into(), "localhost".into()];
-    Settings { data: data.to_owned(), names, poll_every_s: None, clock_is_right: false }
+    Settings {
+        data: data.to_owned(),
+        names,
+        poll_every_s: None,
+        drill_every_s: evc::service::DRILL_EVERY_S,
+        clock_is_right: false,
+    }
 }
 
 /// The folder's lock, which a child that another test starts holds for the moment before it is a program of its own.

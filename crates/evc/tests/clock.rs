@@ -11,7 +11,13 @@ use tokio::runtime::Runtime;
 const HOUR: u64 = 3600;
 
 fn settings(data: &Path) -> Settings {
-    Settings { data: data.to_owned(), names: vec![], poll_every_s: None, clock_is_right: false }
+    Settings {
+        data: data.to_owned(),
+        names: vec![],
+        poll_every_s: None,
+        drill_every_s: evc::service::DRILL_EVERY_S,
+        clock_is_right: false,
+    }
 }
 
 /// Root, signing and TLS certificates of a controller that is started at a time.

@@ -85,6 +85,7 @@ fn evidence_is_renewed_beside_an_unchanged_section_and_lapses_without() {
         rescue: None,
         accepted: device.head,
         lease: None,
+        drills: false,
     });
     let ask =
         wire::config::ConfigRequest { config_hash: device.hash.clone(), integrity_token: vec![], vault };

@@ -12,8 +12,13 @@ use evc::service::{Controller, Settings, StartError, start_on, token_hash};
 
 fn start(disk: &Disk, data: &Path) -> Result<Controller, StartError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let settings =
-        Settings { data: data.to_owned(), names: vec![], poll_every_s: None, clock_is_right: false };
+    let settings = Settings {
+        data: data.to_owned(),
+        names: vec![],
+        poll_every_s: None,
+        drill_every_s: evc::service::DRILL_EVERY_S,
+        clock_is_right: false,
+    };
     runtime.block_on(async {
         let started = start_on(disk, &settings, now()).await;
         if let Ok(controller) = &started {

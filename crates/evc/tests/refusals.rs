@@ -308,6 +308,7 @@ fn a_second_controller_on_one_folder_is_refused_until_the_first_ends() {
         data: evc.dir.path().to_owned(),
         names: Vec::new(),
         poll_every_s: None,
+        drill_every_s: evc::service::DRILL_EVERY_S,
         clock_is_right: false,
     };
     let second = evc.wait(evc::service::start(&settings, evc::clock::now()));
@@ -324,6 +325,7 @@ fn a_folder_that_others_may_write_into_is_refused() {
         data: dir.path().to_owned(),
         names: vec![],
         poll_every_s: None,
+        drill_every_s: evc::service::DRILL_EVERY_S,
         clock_is_right: false,
     };
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
@@ -348,6 +350,7 @@ fn nodes_take_no_other_leaf_of_ours_for_the_signing_one() {
         data: dir.path().to_owned(),
         names: vec![],
         poll_every_s: None,
+        drill_every_s: evc::service::DRILL_EVERY_S,
         clock_is_right: false,
     };
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");

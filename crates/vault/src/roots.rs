@@ -3,6 +3,8 @@
 
 use std::convert::Infallible;
 
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+
 use crate::custody::derive;
 use crate::secret::{EscrowKey, RootSecret, TableKey, VolumeKey};
 use crate::section::Seal;
@@ -27,6 +29,12 @@ impl Vsk {
     #[must_use]
     pub fn seal(&self) -> Seal {
         self.seal
+    }
+    /// Whether it is the same one. In constant time.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        let [own, its] = [self, other].map(|vsk| vsk.key.expose_volume_key());
+        self.seal == other.seal && verify_slices_are_equal(own, its).is_ok()
     }
     /// Its key.
     #[must_use]

@@ -41,6 +41,8 @@ pub struct VaultAsk {
     pub accepted: Option<Head>,
     /// What leases are to be renewed by.
     pub lease: Option<LeaseNonce>,
+    /// It answers drills. A node of before there were any does not.
+    pub drills: bool,
 }
 
 impl ConfigRequest {
@@ -51,6 +53,7 @@ impl ConfigRequest {
             session: ask.session.0.to_vec(),
             suite: suite::X25519,
             held: ask.held.as_ref().map(Into::into),
+            drills: ask.drills,
             rescue: ask.rescue.map(|generation| generation.0).unwrap_or_default(),
             lease_nonce: ask.lease.map(|nonce| nonce.0.to_vec()).unwrap_or_default(),
             accepted: ask.accepted.map(|head| pb::vault::Accepted {
@@ -88,7 +91,7 @@ fn vault_ask(ask: pb::vault::ConfigAsk) -> Result<VaultAsk, DecodeError> {
     let rescue = (ask.rescue != 0).then_some(Generation(ask.rescue));
     let lease = section::lease_nonce(&ask.lease_nonce)?;
     let session = section::session("session", &ask.session)?;
-    Ok(VaultAsk { session, held, rescue, accepted, lease })
+    Ok(VaultAsk { session, held, rescue, accepted, lease, drills: ask.drills })
 }
 
 fn accepted(raw: pb::vault::Accepted) -> Result<Head, DecodeError> {

@@ -4,11 +4,12 @@
 use attest::SessionKey;
 use serde::{Deserialize, Serialize};
 pub use vault::escrow::BundleId;
+use vault::escrow::drill::DrillNonce;
 use vault::ids::{DeviceId, DeviceKey, Generation, SectionVersion, VaultId};
 
 use crate::error::DecodeError;
 use crate::escrow::{self, SealedBundle};
-use crate::limits::{MAX_WORDS, at_most, exactly, text, uuid};
+use crate::limits::{MAX_WORDS, at_most, exactly, present, text, uuid};
 use crate::pb::vault as pb;
 use crate::section;
 
@@ -44,6 +45,19 @@ pub struct Control {
     pub no_rescue: String,
     /// A bundle that is sent is kept. A controller of before this field keeps none.
     pub keeps_bundles: bool,
+    /// The newest bundle, to be tried: only to a node that answers drills.
+    pub drill: Option<Drill>,
+    /// The bundle that the node says is held failed a drill, and none was sent since: it is to be sent again.
+    pub send_again: bool,
+}
+
+/// A bundle to be opened, and dropped again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drill {
+    /// By which the answer is known.
+    pub nonce: DrillNonce,
+    /// Sealed to the session.
+    pub bundle: SealedBundle,
 }
 
 /// PCRs, of the bank that the node measures its boot into: bit n is PCR n, 0 to 23.
@@ -91,7 +105,15 @@ impl From<&Control> for pb::Control {
             rescue: control.rescue.as_ref().map(|bundle| escrow::raw(bundle, crate::suite::X25519)),
             no_rescue: control.no_rescue.clone(),
             keeps_bundles: control.keeps_bundles,
+            drill: control.drill.as_ref().map(Into::into),
+            send_again: control.send_again,
         }
+    }
+}
+
+impl From<&Drill> for pb::Drill {
+    fn from(drill: &Drill) -> Self {
+        Self { nonce: drill.nonce.0.to_vec(), bundle: Some(escrow::raw(&drill.bundle, crate::suite::X25519)) }
     }
 }
 
@@ -144,6 +166,15 @@ pub(crate) fn control(raw: pb::Control) -> Result<Control, DecodeError> {
         rescue: raw.rescue.map(|raw| escrow::sealed(raw, crate::suite::X25519)).transpose()?,
         no_rescue: text("no_rescue", raw.no_rescue, MAX_WORDS)?,
         keeps_bundles: raw.keeps_bundles,
+        drill: raw.drill.map(drill).transpose()?,
+        send_again: raw.send_again,
+    })
+}
+
+fn drill(raw: pb::Drill) -> Result<Drill, DecodeError> {
+    Ok(Drill {
+        nonce: DrillNonce(exactly("drill's nonce", &raw.nonce)?),
+        bundle: escrow::sealed(present("drill's bundle", raw.bundle)?, crate::suite::X25519)?,
     })
 }
 

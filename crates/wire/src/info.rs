@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use ::attest::SessionKey;
 use prost::Message as _;
 use serde::{Deserialize, Serialize};
+use vault::escrow::drill::Answer;
 use vault::ids::{DeviceId, SectionVersion};
 
 use crate::config::timestamp;
@@ -69,6 +70,8 @@ pub struct NodeReport {
     pub counter: u64,
     /// The disk of persist is not there: what is said of the default vaults is all that is known of any.
     pub disk_away: bool,
+    /// How the last drill of the escrow went that this session made.
+    pub drill: Option<Answer>,
 }
 
 /// `HwSecurityModuleStatus`.

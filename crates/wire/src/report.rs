@@ -1,12 +1,14 @@
 //! One vault's status (VaultInfo 50540) and the node's (ZInfoDevice 50530), into checked types and back.
 
+use vault::escrow::drill::{Answer, DrillNonce, MAX_FAILED, Proof};
 use vault::ids::{Epoch, VaultId};
 use vault::report::{By, Opened, Outcome, State, Storage, VaultReport};
 use vault::space::StorageLimit;
 
+use crate::control;
 use crate::error::DecodeError;
 use crate::info::NodeReport;
-use crate::limits::{MAX_TEXT, MAX_WORDS, cut, cut_lines, known, lines, text, uuid};
+use crate::limits::{MAX_TEXT, MAX_WORDS, cut, cut_lines, exactly, known, lines, present, text, uuid};
 use crate::pb::vault as pb;
 use crate::section;
 
@@ -122,6 +124,7 @@ impl From<&NodeReport> for pb::NodeReport {
             notes: cut_lines(&report.notes),
             counter: report.counter,
             disk_away: report.disk_away,
+            drill: report.drill.as_ref().map(Into::into),
         }
     }
 }
@@ -135,5 +138,40 @@ pub(crate) fn node_report(raw: pb::NodeReport) -> Result<NodeReport, DecodeError
         notes: lines("notes", raw.notes)?,
         counter: raw.counter,
         disk_away: raw.disk_away,
+        drill: raw.drill.map(answer).transpose()?,
+    })
+}
+
+impl From<&Answer> for pb::DrillAnswer {
+    fn from(answer: &Answer) -> Self {
+        let (proof, failed) = match &answer.outcome {
+            Ok(proof) => (proof.0.to_vec(), String::new()),
+            Err(why) => (Vec::new(), words_of_failure(why)),
+        };
+        Self { nonce: answer.nonce.0.to_vec(), bundle: Some((&answer.bundle).into()), proof, failed }
+    }
+}
+
+fn words_of_failure(why: &str) -> String {
+    if why.is_empty() { "unknown error".to_owned() } else { cut(why, MAX_FAILED) }
+}
+
+/// It passed by its proof, and failed by its words: never both, never neither.
+fn answer(raw: pb::DrillAnswer) -> Result<Answer, DecodeError> {
+    let failed = text("failed", raw.failed, MAX_FAILED)?;
+    let outcome = match (raw.proof.is_empty(), failed.is_empty()) {
+        (false, true) => Ok(Proof(exactly("proof", &raw.proof)?)),
+        (true, false) => Err(failed),
+        _ => {
+            return Err(DecodeError::Invalid {
+                field: "proof",
+                why: "stands where it failed, or is missing",
+            });
+        }
+    };
+    Ok(Answer {
+        nonce: DrillNonce(exactly("drill's nonce", &raw.nonce)?),
+        bundle: control::bundle(present("drill's bundle", raw.bundle)?)?,
+        outcome,
     })
 }

@@ -90,6 +90,38 @@ fn an_erase_is_done_when_the_next_generation_is_in_escrow() {
     assert!(scene.has_data("stays"));
 }
 
+/// Where the last drill stands, as an operator reads it.
+fn drill(scene: &Scene) -> Value {
+    scene.evc.json(&["escrow", "list", DEVICE]).unwrap()[0]["drill"].clone()
+}
+
+/// A drill, asked for: the node opens what the controller holds, by its TPM, and says so; a rotation sends another bundle, and a drill on that passes too.
+#[test]
+fn a_drill_shows_that_the_bundle_opens() {
+    let mut scene = Scene::attested().unwrap();
+    scene.vault_with_data("shared", BOTH).unwrap();
+    until_escrowed(&mut scene, "shared");
+    assert_eq!(drill(&scene)["state"], "none");
+    let mut on = Vec::new();
+    for rotated in [false, true] {
+        if rotated {
+            scene.evc.run(&["rotate", "vault", "shared", "--device", DEVICE]).unwrap();
+            scene.node.until_vault_is("shared", "epoch 2", |vault| vault["epoch"] == 2).unwrap();
+            until_escrowed(&mut scene, "shared");
+        }
+        scene.evc.run(&["escrow", "drill", DEVICE]).unwrap();
+        let passed = wait::until("the drill", || {
+            let drill = drill(&scene);
+            (drill["ordered"].is_null() && drill["state"] == "passed").then_some(drill)
+        });
+        on.push(passed.unwrap()["digest"].clone());
+    }
+    assert_ne!(on[0], on[1], "of the bundle of now");
+    let described = scene.evc.run(&["describe", "device", DEVICE]).unwrap();
+    assert!(described.contains("Drill:") && described.contains("passed"), "{described}");
+    assert!(scene.has_data("shared"));
+}
+
 /// Both copies of a vault's key files gone, and then both of the share table: they come back from escrow, and what was in the vault is there.
 #[test]
 fn what_both_copies_lost_comes_back() {

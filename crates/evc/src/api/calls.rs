@@ -151,6 +151,8 @@ calls! {
     ADD_REFERENCE: post "/devices/{device}/references" (), NewReference => Reference;
     /// Lists a device's bundles in escrow, the newest first.
     ESCROW: get "/devices/{device}/escrow" (), () => Vec<Bundle>;
+    /// Asks for a drill.
+    DRILL: post "/devices/{device}/escrow/drill" (), () => Done;
     /// Forgets those of a generation that is over.
     DELETE_BUNDLES: delete "/devices/{device}/escrow/{generation}" (), () => Done;
     /// Says of each vault of a device whether it opens after an update.

@@ -19,6 +19,54 @@ pub struct InEscrow {
     /// Whether the device would have it back, or why not and what to do. Only when described.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub given_back: Option<String>,
+    /// How its drills stand.
+    #[serde(default)]
+    pub drill: DrillView,
+}
+
+/// Where a device's escrow drills stand.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DrillState {
+    /// None was made yet.
+    #[default]
+    None,
+    /// The last one passed.
+    Passed,
+    /// The last one failed.
+    Failed,
+    /// The next one was due long ago.
+    Overdue,
+}
+
+/// A device's escrow drills, as shown.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrillView {
+    /// Where they stand.
+    pub state: DrillState,
+    /// When the last one was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made: Option<String>,
+    /// SHA-256 of the bundle that it was made on, in hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<String>,
+    /// From when on the next one is due; nothing: none is made by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due: Option<String>,
+    /// When an operator asked for one that is not made yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ordered: Option<String>,
+}
+
+impl DrillView {
+    /// Whether somebody should look at it.
+    #[must_use]
+    pub fn needs_somebody(&self) -> bool {
+        matches!(self.state, DrillState::Failed | DrillState::Overdue)
+    }
 }
 
 /// A bundle in escrow, as shown.
@@ -36,6 +84,9 @@ pub struct Bundle {
     pub received: String,
     /// It is the device's newest.
     pub newest: bool,
+    /// How the device's drills stand; with the newest alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drill: Option<DrillView>,
 }
 
 /// PCR values that a boot is to show.

@@ -194,6 +194,9 @@ pub struct Counts {
     pub policies: u64,
     /// Vaults, with the default ones that their devices alone speak of.
     pub vaults: u64,
+    /// Devices whose last escrow drill failed, or whose next one is overdue.
+    #[serde(default)]
+    pub drills_failed: u64,
 }
 
 /// The fleet at a glance.

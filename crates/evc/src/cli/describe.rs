@@ -5,7 +5,8 @@ use vault::decide::TpmPin;
 use vault::report::{State, VaultReport};
 use vault::text::plain;
 
-use super::rows::{in_escrow, named, passed, removal};
+use super::escrow::drilled;
+use super::rows::{in_escrow, named, passed, removal, short};
 use super::table::{self, cell};
 use crate::api::{
     Accepted, Attestation, Counts, CoverView, Described, DeviceView, NodeReport, PolicyView, Reference,
@@ -93,6 +94,9 @@ fn attestation(page: &mut Page, fared: &Attestation) {
     fared.words.iter().for_each(|words| page.0 += &format!("  {}\n", plain(words)));
 }
 
+/// What is done about a drill that failed.
+const SENT_AGAIN: &str = "the node is asked for another bundle, and that is tried at once";
+
 /// Of a node without a TPM there is nothing to be in escrow.
 fn escrow(page: &mut Page, device: &DeviceView) {
     if device.tpm != TpmPin::Present {
@@ -100,7 +104,14 @@ fn escrow(page: &mut Page, device: &DeviceView) {
     }
     page.0 += "\n";
     page.field("Escrow", device.escrow.as_ref().map_or_else(|| "nothing yet".into(), in_escrow));
-    page.maybe("  Given back", device.escrow.as_ref().and_then(|escrow| escrow.given_back.clone()));
+    let Some(escrow) = &device.escrow else { return };
+    page.maybe("  Given back", escrow.given_back.clone());
+    page.field("  Drill", drilled(&escrow.drill));
+    page.maybe(
+        "  Because",
+        escrow.drill.failed.as_ref().map(|why| format!("{}; {}", plain(why), SENT_AGAIN)),
+    );
+    page.maybe("  On bundle", escrow.drill.digest.as_ref().map(|digest| short(digest)));
 }
 
 fn node(page: &mut Page, report: &NodeReport, sent: u64) {
@@ -243,6 +254,7 @@ pub(super) fn status(server: &ServerStatus, counts: Counts, calls: &[String]) ->
     {
         page.field(what, count.to_string());
     }
+    page.maybe("escrow drills failed", (counts.drills_failed > 0).then(|| counts.drills_failed.to_string()));
     page.0 += "\n";
     match calls {
         [] => page.0 += "nothing needs anybody\n",

@@ -9,8 +9,8 @@ use super::failed::Failed;
 use super::rows::{passed, short};
 use super::table::Row;
 use super::told::Told;
-use crate::api::calls::{DELETE_BUNDLES, ESCROW};
-use crate::api::{Bundle, DeviceView, Foreseen, InEscrow};
+use crate::api::calls::{DELETE_BUNDLES, DRILL, ESCROW};
+use crate::api::{Bundle, DeviceView, DrillState, DrillView, Foreseen, InEscrow};
 
 pub(super) fn escrow(client: &Client, act: EscrowAct) -> Result<Told, Failed> {
     match act {
@@ -18,6 +18,7 @@ pub(super) fn escrow(client: &Client, act: EscrowAct) -> Result<Told, Failed> {
         EscrowAct::List { device: None } => {
             Told::list(&client.list::<DeviceView>()?.into_iter().filter_map(newest).collect::<Vec<_>>())
         }
+        EscrowAct::Drill { device } => Told::done(&client.call(&DRILL, &[&device])?),
         EscrowAct::Delete { device, generation, confirm } => {
             said_twice(&device, &confirm, || {
                 "what is forgotten can't be given back any more; give the device twice".into()
@@ -28,13 +29,29 @@ pub(super) fn escrow(client: &Client, act: EscrowAct) -> Result<Told, Failed> {
 }
 
 fn newest(device: DeviceView) -> Option<Bundle> {
-    let InEscrow { generation, digest, received, .. } = device.escrow?;
-    Some(Bundle { device: device.id, device_name: device.name, generation, digest, received, newest: true })
+    let InEscrow { generation, digest, received, drill, .. } = device.escrow?;
+    let (newest, drill) = (true, Some(drill));
+    Some(Bundle { device: device.id, device_name: device.name, generation, digest, received, newest, drill })
+}
+
+/// How drills stand, in a few words.
+pub(super) fn drilled(drill: &DrillView) -> String {
+    let made = drill.made.as_deref().map(passed).unwrap_or_default();
+    let due = drill.due.as_deref().unwrap_or("never");
+    let words = match drill.state {
+        DrillState::Passed => format!("passed {made}"),
+        DrillState::Failed => format!("FAILED {made}"),
+        DrillState::Overdue => format!("overdue since {due}"),
+        DrillState::None if drill.due.is_none() => "none made".to_owned(),
+        DrillState::None => format!("none yet, due {due}"),
+    };
+    if drill.ordered.is_some() { format!("{words}; asked for") } else { words }
 }
 
 impl Row for Bundle {
-    const COLUMNS: &'static [&'static str] = &["DEVICE", "GENERATION", "RECEIVED", "NEWEST", "BUNDLE"];
-    const WIDE: &'static [&'static str] = &["RECEIVED AT", "SHA-256", "DEVICE ID"];
+    const COLUMNS: &'static [&'static str] =
+        &["DEVICE", "GENERATION", "RECEIVED", "NEWEST", "BUNDLE", "DRILL"];
+    const WIDE: &'static [&'static str] = &["RECEIVED AT", "SHA-256", "FAILED BECAUSE", "DEVICE ID"];
 
     fn cells(&self) -> Vec<Value> {
         let newest = self.newest.then_some("yes");
@@ -45,11 +62,13 @@ impl Row for Bundle {
             json!(received),
             json!(newest),
             json!(short(&self.digest)),
+            json!(self.drill.as_ref().map(drilled)),
         ]
     }
 
     fn wide(&self) -> Vec<Value> {
-        vec![json!(self.received), json!(self.digest), json!(self.device)]
+        let failed = self.drill.as_ref().and_then(|drill| drill.failed.as_ref());
+        vec![json!(self.received), json!(self.digest), json!(failed), json!(self.device)]
     }
 
     fn name(&self) -> String {

@@ -90,6 +90,7 @@ fn settings(data: &Path, args: &Serve) -> Settings {
         data: data.to_owned(),
         names,
         poll_every_s: args.poll_seconds,
+        drill_every_s: args.escrow_drill_every.as_secs(),
         clock_is_right: args.clock_is_right,
     }
 }

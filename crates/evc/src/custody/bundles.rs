@@ -3,10 +3,13 @@
 //! seal here is so that a copy of the database and a stolen node together open nothing.
 
 use vault::decide::EscrowGranted;
+use vault::escrow::drill::{DrillNonce, Proof};
 use vault::ids::Generation;
+use wire::control::Drill;
 use wire::escrow::{SealedBundle, open_up, seal_down};
+use zeroize::Zeroizing;
 
-use super::{CustodyError, Identity, Kek};
+use super::{CustodyError, Identity, Kek, random};
 use crate::store::{BundleRow, DeviceRow, HeldBundle, Keep, Tx, UnixSeconds};
 
 /// So many of a device's bundles stay, however old.
@@ -36,7 +39,12 @@ pub async fn keep_bundle(
     let sealed = kek.seal(Identity::Bundle(&device.project, device.id, held.id), &plain)?;
     let row = BundleRow { project: device.project.clone(), device: device.id, held, sealed };
     let keep = Keep { newest: NEWEST, since: now.saturating_sub(GRACE_S), most: MOST };
-    Ok(tx.put_bundle(&row, keep).await.map(|()| true)?)
+    tx.put_bundle(&row, keep).await?;
+    let mut drills = device.drills.get().cloned().unwrap_or_default();
+    if drills.sent(now) {
+        tx.put_drills(device.id, &drills).await?;
+    }
+    Ok(true)
 }
 
 /// The newest bundle of a generation, for whom it was granted to; none where none is held.
@@ -49,8 +57,36 @@ pub async fn give_back(
     granted: &EscrowGranted,
     generation: Generation,
 ) -> Result<Option<SealedBundle>, CustodyError> {
+    let Some((held, plain)) = opened(tx, kek, granted, generation).await? else { return Ok(None) };
+    Ok(Some(seal_down(&granted.session(), granted.device(), held.id, &plain)?))
+}
+
+/// The same bundle as it is tried, and what the answer has to say; none where none is held.
+///
+/// # Errors
+/// [`CustodyError`]: nothing goes out. [`CustodyError::Unsealed`]: what is kept of it is worth nothing.
+pub async fn give_to_try(
+    tx: &mut dyn Tx,
+    kek: &Kek,
+    granted: &EscrowGranted,
+    generation: Generation,
+) -> Result<Option<(Drill, Proof)>, CustodyError> {
+    let Some((held, plain)) = opened(tx, kek, granted, generation).await? else { return Ok(None) };
+    let mut nonce = DrillNonce([0; 32]);
+    random(&mut nonce.0)?;
+    let proof = Proof::of(nonce, &granted.session().0, generation, &plain);
+    let bundle = seal_down(&granted.session(), granted.device(), held.id, &plain)?;
+    Ok(Some((Drill { nonce, bundle }, proof)))
+}
+
+async fn opened(
+    tx: &mut dyn Tx,
+    kek: &Kek,
+    granted: &EscrowGranted,
+    generation: Generation,
+) -> Result<Option<(HeldBundle, Zeroizing<Vec<u8>>)>, CustodyError> {
     let Some(row) = tx.bundle_of(granted.device(), generation).await? else { return Ok(None) };
     let identity = Identity::Bundle(&row.project, row.device, row.held.id);
     let plain = kek.open(identity, &row.sealed)?;
-    Ok(Some(seal_down(&granted.session(), row.device, row.held.id, &plain)?))
+    Ok(Some((row.held, plain)))
 }

@@ -24,6 +24,7 @@ use wire::config::{ConfigParts, ConfigRequest, ConfigResponse, DeviceConfig, Vau
 use wire::control::{Control, Order};
 
 use super::chain;
+use super::drill::Due;
 use super::escrow::Said;
 use crate::custody::Releases;
 use crate::fleet::section::{Draft, Line, draft};
@@ -120,10 +121,15 @@ impl Controller {
         } else {
             self.said_of_bundle(tx, view, ask, now).await?
         };
+        let (drills, until) = match self.drill_due(view, ask, now) {
+            Due::Now(..) => (true, draft.until),
+            Due::From(at) => (false, draft.until.min(at)),
+            Due::Not => (false, draft.until),
+        };
         Ok(match draft.challenge {
-            _ if is_new || was_older => changed(Some(drawn)),
+            _ if is_new || was_older || drills => changed(Some(drawn)),
             ChallengeWay::None if same && accepts && bundle.is_nothing() => Look::Accepted(ask.clone()),
-            ChallengeWay::None if same && bundle.is_nothing() => Look::Unchanged { until: draft.until },
+            ChallengeWay::None if same && bundle.is_nothing() => Look::Unchanged { until },
             // A challenge, or a word on the bundle, and nothing to write.
             ChallengeWay::None | ChallengeWay::Beside if same && !accepts => {
                 self.said(&view.device, draft, bundle, config_hash, None, (session, now))?
@@ -211,7 +217,8 @@ impl Controller {
         bump(tx, &mut view.device, &draft, &ledger).await?;
         let has = self.hash(&view.device, Some((&draft, &ledger)), Some(session));
         let bundle = self.said_of_bundle(tx, &view, ask, now).await?;
-        let control = self.beside(&view.device, &draft, bundle, (session, now))?;
+        let drill = self.drill(tx, &view, ask, now).await?;
+        let control = Control { drill, ..self.beside(&view.device, &draft, bundle, (session, now))? };
         if has == hash {
             chain::keep(tx, device, &view.device, ledger).await?;
             return Ok(ConfigResponse { config_hash: has, config: None, control: Some(control) });
@@ -227,7 +234,7 @@ impl Controller {
         &self,
         device: &DeviceRow,
         draft: &Draft,
-        Said { held, rescue, no_rescue }: Said,
+        Said { held, rescue, no_rescue, send_again }: Said,
         (session, now): (SessionKey, UnixSeconds),
     ) -> Result<Control, Refusal> {
         let challenge = self.challenge(device, draft.challenge, now)?;
@@ -236,7 +243,8 @@ impl Controller {
         let lacks = draft.lacks.unwrap_or_default().to_owned();
         let held_bundle = held;
         let plain = said_beside(device, session)?;
-        Ok(Control { challenge, orders, as_of, lacks, held_bundle, rescue, no_rescue, ..plain })
+        let word = Control { challenge, orders, as_of, lacks, ..plain };
+        Ok(Control { held_bundle, rescue, no_rescue, send_again, ..word })
     }
 
     async fn config_of(
@@ -349,6 +357,8 @@ fn said_beside(device: &DeviceRow, session: SessionKey) -> Result<Control, Refus
         rescue: None,
         no_rescue: String::new(),
         keeps_bundles: true,
+        drill: None,
+        send_again: false,
     })
 }
 

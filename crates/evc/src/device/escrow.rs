@@ -22,6 +22,7 @@ pub(super) struct Said {
     pub(super) held: Option<BundleId>,
     pub(super) rescue: Option<SealedBundle>,
     pub(super) no_rescue: String,
+    pub(super) send_again: bool,
 }
 
 impl Said {
@@ -72,7 +73,12 @@ impl Controller {
         now: UnixSeconds,
     ) -> Result<Said, Refusal> {
         let held = view.device.held.map(|held| held.id);
-        let said = Said { held: held.filter(|_| held != ask.held), ..Said::default() };
+        // One that failed a drill is not called held: a node that knows of none sends its own.
+        let fails = |id| view.device.drills.get().is_some_and(|drills| drills.is_failing(id));
+        let failing = held.filter(|id| fails(*id));
+        let send_again = failing.is_some() && ask.held == failing;
+        let held = held.filter(|_| failing.is_none());
+        let said = Said { held: held.filter(|_| held != ask.held), send_again, ..Said::default() };
         let Some(generation) = ask.rescue else { return Ok(said) };
         let granted = match escrow(&view.evidence(), &view.asking(ask.session), now) {
             Ok(granted) => granted,

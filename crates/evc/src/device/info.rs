@@ -45,6 +45,9 @@ impl Controller {
         let standing = tx.standing(device).await?.map(|row| row.session);
         let place = place(tx, info, &row, standing).await?;
         let rows = tx.vaults(device).await?;
+        if place.is_some() {
+            self.hear_drill(tx, &row, info, now).await?;
+        }
         let before = row.report.take();
         if place.is_some() && turned_unmeasured(info, &rows) {
             // What was shown before that is of another state of the TPM.

@@ -7,6 +7,7 @@ pub(crate) mod chain;
 mod challenge;
 pub mod config;
 mod doubled;
+mod drill;
 mod escrow;
 pub mod info;
 pub mod poll;

@@ -306,6 +306,7 @@ async fn add(
         alarm: None,
         reported: None,
         held: None,
+        drills: Told::nothing(),
     };
     match tx.add_device(&row).await {
         Ok(()) => Ok(row.id),

@@ -165,6 +165,7 @@ mod tests {
             alarm: None,
             reported: None,
             held: None,
+            drills: Told::nothing(),
         }
     }
 

@@ -11,7 +11,11 @@ use crate::clock::now;
 use crate::service::Form;
 
 pub(super) async fn bundles(Extension(app): Asks, Path(device): Path<String>) -> Told<Vec<Bundle>> {
-    app.bundles(&device).await.map(Json)
+    app.bundles(&device, now()).await.map(Json)
+}
+
+pub(super) async fn order_drill(Extension(app): Asks, Path(device): Path<String>) -> Acted {
+    app.order_drill(&device, now()).await.map(Act::done)
 }
 
 pub(super) async fn delete_bundles(

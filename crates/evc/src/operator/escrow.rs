@@ -4,11 +4,11 @@ use ::attest::SessionKey;
 use vault::decide::TpmPin;
 use vault::decide::escrow;
 use vault::foresee::{Node, Values, Vault, foresee};
-use vault::ids::{DeviceId, Generation, Project};
+use vault::ids::{DeviceId, Generation, Name, Project};
 use vault::report::State;
 
 use super::Operator;
-use crate::api::{Bundle, Done, Foreseen, InEscrow};
+use crate::api::{Bundle, Done, DrillState, DrillView, Foreseen, InEscrow};
 use crate::fleet::heard::{Word, word};
 use crate::fleet::reported::said_at;
 use crate::fleet::view::{ListedVault, View};
@@ -18,15 +18,36 @@ use crate::store::{
 };
 use crate::words::escrow as words;
 
-impl From<HeldBundle> for InEscrow {
-    fn from(HeldBundle { id, received_at }: HeldBundle) -> Self {
-        Self {
-            generation: id.generation,
-            digest: hex::encode(id.digest),
-            received: crate::clock::text(received_at),
-            given_back: None,
-        }
-    }
+/// What is in escrow of a device, with its drills, of which one is made `every_s`.
+pub(super) fn held(device: &DeviceRow, every_s: u64, now: UnixSeconds) -> Option<InEscrow> {
+    let HeldBundle { id, received_at } = device.held?;
+    Some(InEscrow {
+        generation: id.generation,
+        digest: hex::encode(id.digest),
+        received: crate::clock::text(received_at),
+        given_back: None,
+        drill: drill(device, every_s, now)?,
+    })
+}
+
+fn drill(device: &DeviceRow, every_s: u64, now: UnixSeconds) -> Option<DrillView> {
+    let (held, drills) = (device.held?.into(), device.drills.get().cloned().unwrap_or_default());
+    let overdue = drills.overdue(device.id, held, every_s, now).is_some();
+    let last = drills.last.as_ref();
+    let failed = last.and_then(|last| last.failed.clone());
+    Some(DrillView {
+        state: match last {
+            Some(_) if failed.is_some() => DrillState::Failed,
+            _ if overdue => DrillState::Overdue,
+            Some(_) => DrillState::Passed,
+            None => DrillState::None,
+        },
+        made: last.map(|last| crate::clock::text(last.at)),
+        digest: last.map(|last| hex::encode(last.bundle.digest)),
+        failed,
+        due: drills.due(device.id, held, every_s).map(crate::clock::text),
+        ordered: drills.is_ordered().map(crate::clock::text),
+    })
 }
 
 impl Operator {
@@ -34,21 +55,33 @@ impl Operator {
     ///
     /// # Errors
     /// [`Refusal`].
-    pub async fn bundles(&self, device: &str) -> Result<Vec<Bundle>, Refusal> {
+    pub async fn bundles(&self, device: &str, now: UnixSeconds) -> Result<Vec<Bundle>, Refusal> {
         let (device, held) = self.store.read(|tx| Box::pin(bundles(tx, &self.project, device))).await?;
-        let shown = held.into_iter().map(|held| {
-            let InEscrow { generation, digest, received, .. } = held.into();
-            let newest = device.held == Some(held);
+        let drill = drill(&device, self.drill_every_s, now);
+        let shown = held.into_iter().map(|HeldBundle { id, received_at }| {
+            let newest = device.held.is_some_and(|newest| newest.id == id);
             Bundle {
                 device: device.id,
                 device_name: device.name.clone(),
-                generation,
-                digest,
-                received,
+                generation: id.generation,
+                digest: hex::encode(id.digest),
+                received: crate::clock::text(received_at),
                 newest,
+                drill: drill.clone().filter(|_| newest),
             }
         });
         Ok(shown.collect())
+    }
+
+    /// Asks for a drill, which the device makes when it polls and its boot is approved.
+    ///
+    /// # Errors
+    /// [`Refusal`]: there is nothing to make it on.
+    pub async fn order_drill(&self, device: &str, now: UnixSeconds) -> Result<Done, Refusal> {
+        let id = self.meant(device).await?;
+        let body =
+            self.store.write(Scope::Device(id), |tx| Box::pin(order_drill(tx, &self.project, id, now)));
+        Ok(words::of_ordered(&body.await?))
     }
 
     /// Forgets those of a generation that is over, before their time.
@@ -93,6 +126,22 @@ async fn bundles(
     Ok((device, held))
 }
 
+async fn order_drill(
+    tx: &mut dyn Tx,
+    project: &Project,
+    id: DeviceId,
+    now: UnixSeconds,
+) -> Result<Name, Refusal> {
+    let device = device_by_id(tx, project, id).await?;
+    if device.held.is_none() {
+        return Err(Unknown::NoBundle { device: device.name }.into());
+    }
+    let mut drills = device.drills.get().cloned().unwrap_or_default();
+    drills.order(now);
+    tx.put_drills(id, &drills).await?;
+    Ok(device.name)
+}
+
 async fn drop_bundles(
     tx: &mut dyn Tx,
     project: &Project,
@@ -110,11 +159,11 @@ async fn drop_bundles(
 }
 
 /// A device with what is in escrow of it, and whether it would have that back: the decision of a poll, asked for whom it would be now.
-pub(super) fn in_escrow(view: &View, now: UnixSeconds) -> Option<InEscrow> {
-    let held = view.device.held?;
+pub(super) fn in_escrow(view: &View, every_s: u64, now: UnixSeconds) -> Option<InEscrow> {
+    let held = held(&view.device, every_s, now)?;
     let session = view.stands.as_ref().map_or(SessionKey([0; 32]), |stands| SessionKey(stands.row.session));
     let granted = escrow(&view.evidence(), &view.asking(session), now);
-    Some(InEscrow { given_back: Some(words::of_giving_back(&granted, &view.device.name)), ..held.into() })
+    Some(InEscrow { given_back: Some(words::of_giving_back(&granted, &view.device.name)), ..held })
 }
 
 async fn around(

@@ -50,6 +50,8 @@ struct Tally {
     counts: Counts,
     devices: Lines,
     vaults: Lines,
+    /// How often escrow drills are made.
+    drill_every_s: u64,
 }
 
 impl Operator {
@@ -72,7 +74,7 @@ impl Operator {
     }
 
     async fn count(&self, now: UnixSeconds) -> Result<Glance, Refusal> {
-        let mut tally = Tally::default();
+        let mut tally = Tally { drill_every_s: self.drill_every_s, ..Tally::default() };
         let mut after = String::new();
         loop {
             let page = Page { after, limit: PAGE };
@@ -88,7 +90,7 @@ impl Operator {
         tally.counts.policies = self.policies().await?;
         let (references, mut knocks) = (self.pending().await?, Lines::default());
         self.knocks(now).await?.iter().for_each(|knock| knocks.add(|| of_knock(knock)));
-        let Tally { counts, devices, vaults } = tally;
+        let Tally { counts, devices, vaults, .. } = tally;
         let files = self.store.is_there().err().map(|error| of_files(&error));
         let lines = files
             .into_iter()
@@ -156,8 +158,8 @@ impl Tally {
     ) {
         let listed: Vec<_> =
             rows.iter().map(|row| in_a_list((strange, policies), &device, row, now)).collect();
-        let shown =
-            DeviceView::of(device, now).withheld_for(strange.and_then(|view| withheld_for(view, now)));
+        let shown = DeviceView::of(device, self.drill_every_s, now)
+            .withheld_for(strange.and_then(|view| withheld_for(view, now)));
         let unlisted = shown.default_vaults.iter().filter(|vault| rows.iter().all(|row| row.id != vault.id));
         for vault in unlisted.chain(&listed) {
             self.counts.vaults += 1;
@@ -166,6 +168,8 @@ impl Tally {
             }
         }
         self.counts.devices += 1;
+        self.counts.drills_failed +=
+            u64::from(shown.escrow.as_ref().is_some_and(|escrow| escrow.drill.needs_somebody()));
         if shown.needs_somebody() {
             self.devices.add(|| format!("device {}: {}", shown.name, shown.condition));
         }

@@ -53,7 +53,9 @@ impl Operator {
     ) -> Result<Vec<DeviceView>, Refusal> {
         let read = self.store.read(|tx| Box::pin(self.devices_and_keys(tx, selector, page, now)));
         let rows = read.await?.into_iter().map(|(row, why)| (self.heard.newest(row), why));
-        Ok(rows.map(|(row, why)| DeviceView::of(row, now).withheld_for(why).in_a_list()).collect())
+        Ok(rows
+            .map(|(row, why)| DeviceView::of(row, self.drill_every_s, now).withheld_for(why).in_a_list())
+            .collect())
     }
 
     /// A page of devices, and for what their keys are withheld.
@@ -91,8 +93,8 @@ impl Operator {
         rows.sort_by_key(|row| row.standing == VaultStanding::Gone);
         let device = self.heard.newest(device);
         let vaults: Vec<_> = rows.iter().map(|row| explained(&view, &device, row, now)).collect();
-        let shown = DeviceView::of(device, now).withheld_for(withheld_for(&view, now));
-        let shown = DeviceView { escrow: in_escrow(&view, now), ..shown };
+        let shown = DeviceView::of(device, self.drill_every_s, now).withheld_for(withheld_for(&view, now));
+        let shown = DeviceView { escrow: in_escrow(&view, self.drill_every_s, now), ..shown };
         let unlisted = shown.default_vaults.iter().filter(|vault| rows.iter().all(|row| row.id != vault.id));
         let vaults = unlisted.cloned().chain(vaults).collect();
         Ok((shown, vaults))

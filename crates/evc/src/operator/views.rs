@@ -9,7 +9,8 @@ use vault::policy::VaultPolicy;
 use vault::report::{State, VaultReport};
 use vault::section::Seal;
 
-use crate::api::{self, Attestation, DeviceView, NodeReport, StateNow, VaultView};
+use super::escrow::held;
+use crate::api::{self, Attestation, DeviceView, DrillState, NodeReport, StateNow, VaultView};
 use crate::fleet::heard::{DISK_AWAY, ONLINE, Word, ago, condition, word};
 use crate::fleet::life::listed;
 use crate::fleet::reported;
@@ -20,8 +21,9 @@ use crate::words::escrow::NOT_ESCROWED;
 use crate::words::notes::of_fit;
 
 impl DeviceView {
-    pub(super) fn of(row: DeviceRow, now: UnixSeconds) -> Self {
-        let seen = row.proved_at.or(row.last_seen);
+    /// `drill_every_s`: how often escrow drills are made.
+    pub(super) fn of(row: DeviceRow, drill_every_s: u64, now: UnixSeconds) -> Self {
+        let (seen, escrow) = (row.proved_at.or(row.last_seen), held(&row, drill_every_s, now));
         Self {
             default_vaults: default_vaults(&row, now),
             condition: condition(&row, now),
@@ -40,7 +42,7 @@ impl DeviceView {
                 .map(crate::clock::text),
             alarm: row.older.map(|older| format!("{older}; {}", crate::words::OLDER)).or(row.alarm),
             section_version: row.section_version,
-            escrow: row.held.map(Into::into),
+            escrow,
             report: row.report.take().map(Into::into),
         }
     }
@@ -50,9 +52,20 @@ impl DeviceView {
     /// One that is there, and whose keys are withheld for what its evidence shows, says so first.
     pub(super) fn withheld_for(self, why: Option<Strange>) -> Self {
         let words = match why.filter(|_| self.condition == ONLINE) {
-            None => return self,
+            None => return self.drilled(),
             Some(Strange::Unmeasured) => "boot not measured: keys are withheld, see `evc describe device`",
             Some(Strange::Differ) => "PCRs differ: keys are withheld, see `evc describe device`",
+        };
+        Self { condition: words.into(), ..self }
+    }
+
+    /// One that is there, and whose escrow may be of no use, says so first.
+    fn drilled(self) -> Self {
+        let state = self.escrow.as_ref().map(|escrow| escrow.drill.state);
+        let words = match state.filter(|_| self.condition == ONLINE) {
+            Some(DrillState::Failed) => "escrow drill failed: see `evc describe device`",
+            Some(DrillState::Overdue) => "escrow drill overdue: see `evc describe device`",
+            Some(DrillState::None | DrillState::Passed) | None => return self,
         };
         Self { condition: words.into(), ..self }
     }

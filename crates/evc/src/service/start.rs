@@ -40,6 +40,8 @@ pub struct Settings {
     pub names: Vec<String>,
     /// `timer.config.interval` for devices, in seconds.
     pub poll_every_s: Option<u32>,
+    /// How often a device's escrow drill is made, in seconds; 0: by order alone.
+    pub drill_every_s: u64,
     /// The operator says that the clock is right, though it is behind what it was.
     pub clock_is_right: bool,
 }
@@ -202,7 +204,7 @@ pub async fn start_over(
     keys::tell(&keyless);
     publish_root(disk, &settings.data.join(ROOT), &authority.root_pem)?;
     first::ended(disk, &settings.data)?;
-    let poll_every_s = settings.poll_every_s;
+    let (poll_every_s, drill_every_s) = (settings.poll_every_s, settings.drill_every_s);
     let (heard, settled, verdicts) = (Heard::default(), Settled::default(), Verdicts::default());
     let nonces = Nonces::of(&kek);
     Ok(Controller {
@@ -213,6 +215,7 @@ pub async fn start_over(
         incarnation,
         past,
         poll_every_s,
+        drill_every_s,
         heard,
         settled,
         verdicts,

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use vault::escrow::BundleId;
+use vault::escrow::drill::{Drills, Held};
 use vault::ids::{DeviceId, Generation, Project};
 
 use super::{Stored, UnixSeconds};
@@ -13,6 +14,12 @@ pub struct HeldBundle {
     pub id: BundleId,
     /// When it came.
     pub received_at: UnixSeconds,
+}
+
+impl From<HeldBundle> for Held {
+    fn from(HeldBundle { id: bundle, received_at: at }: HeldBundle) -> Self {
+        Self { bundle, at }
+    }
 }
 
 /// One with its bytes.
@@ -28,7 +35,8 @@ pub struct BundleRow {
     pub sealed: Vec<u8>,
 }
 
-/// Which of a device's bundles stay beside a new one.
+/// Which of a device's bundles stay beside a new one. Always stay the newest of its generation, and the newest of all others: the one that is in
+/// force while the next is made, of which any number may come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Keep {
     /// So many of the newest, however old.
@@ -48,6 +56,8 @@ pub trait Bundles {
     async fn bundles(&mut self, device: DeviceId) -> Stored<Vec<HeldBundle>>;
     /// Forgets those of one generation, never the device's newest; how many those were.
     async fn drop_bundles(&mut self, device: DeviceId, generation: Generation) -> Stored<u64>;
+    /// Notes how a device's drills stand.
+    async fn put_drills(&mut self, device: DeviceId, drills: &Drills) -> Stored<()>;
     /// The newest of one generation.
     async fn bundle_of(&mut self, device: DeviceId, generation: Generation) -> Stored<Option<BundleRow>>;
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use vault::decide::TpmPin;
+use vault::escrow::drill::Drills;
 use vault::ids::{DeviceId, Epoch, Name, Project, VaultId};
 use vault::labels::Labels;
 use vault::ledger::{Ledger, Older};
@@ -96,6 +97,8 @@ pub struct DeviceRow {
     pub reported: Option<([u8; 32], u64)>,
     /// Its newest escrow bundle.
     pub held: Option<HeldBundle>,
+    /// Its drills.
+    pub drills: Told<Drills>,
 }
 
 /// A vault of each device with some labels.

@@ -19,6 +19,16 @@ pub(crate) fn of_dropped(device: &Name, generation: Generation, gone: u64) -> Do
     }
 }
 
+/// Of a drill that is asked for.
+pub(crate) fn of_ordered(device: &Name) -> Done {
+    Done {
+        done: format!("device `{device}` is asked to open its bundle when it polls next"),
+        notes: vec![format!(
+            "`evc escrow list {device}` shows how it went; only a boot that is approved is asked"
+        )],
+    }
+}
+
 /// Of whether a device would have its bundle back.
 pub(crate) fn of_giving_back(granted: &Result<EscrowGranted, Withheld>, device: &Name) -> String {
     match granted {

@@ -92,6 +92,10 @@ pub(super) fn unknown(unknown: &Unknown) -> Words {
             format!("a bundle of device `{device}` in escrow of generation {generation}"),
             "see `evc escrow list`",
         ),
+        Unknown::NoBundle { device } => (
+            format!("a bundle of device `{device}` in escrow"),
+            "a node with a TPM sends one by itself when it polls: see `evc describe device`",
+        ),
         Unknown::Allowance { serial } => {
             (format!("an allowance for serial `{serial}` with this certificate"), "see `evc onboard list`")
         }

@@ -3,26 +3,26 @@
 use evc::api::Code;
 use vault::escrow::{Bundle, BundleId};
 use vault::ids::Generation;
-use wire::attest::{AttestRequest, AttestResponse, StoreKeys, StoreKeysCode};
+use wire::attest::StoreKeys;
 use wire::control::Control;
 use wire::escrow::{SealedBundle, open_down, seal_up};
 
 use super::*;
 
-const BYTES: &[u8] = b"a bundle, which the controller can't read";
+pub(super) const BYTES: &[u8] = b"a bundle, which the controller can't read";
 
-fn id_of(generation: u32, bytes: &[u8]) -> BundleId {
+pub(super) fn id_of(generation: u32, bytes: &[u8]) -> BundleId {
     Bundle::id_of(Generation(generation), bytes)
 }
 
 /// Sealed to the controller's certificate, as a node does.
-fn sealed(evc: &Evc, device: &Device, generation: u32, bytes: &[u8]) -> SealedBundle {
+pub(super) fn sealed(evc: &Evc, device: &Device, generation: u32, bytes: &[u8]) -> SealedBundle {
     let trusted = evc.trusted();
     let controller = trusted.ecdh()[0].certificate.public_key();
     seal_up(controller, device.id, id_of(generation, bytes), bytes).expect("sealed")
 }
 
-fn upload(evc: &Evc, device: &Device, bundle: SealedBundle) -> StoreKeysCode {
+pub(super) fn upload(evc: &Evc, device: &Device, bundle: SealedBundle) -> StoreKeysCode {
     let keys = StoreKeys { integrity_token: vec![], keys: vec![], bundle: Some(bundle) };
     match device.attest(evc, &AttestRequest::StoreKeys(keys)) {
         AttestResponse::StoreKeys(code) => code,
@@ -31,7 +31,7 @@ fn upload(evc: &Evc, device: &Device, bundle: SealedBundle) -> StoreKeysCode {
 }
 
 /// What stands beside the answer to a poll; nothing for 304.
-fn told(evc: &Evc, device: &mut Device) -> Option<Control> {
+pub(super) fn told(evc: &Evc, device: &mut Device) -> Option<Control> {
     device.poll(evc)?.control
 }
 

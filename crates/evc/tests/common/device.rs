@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use attest::SessionKey;
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use vault::escrow::BundleId;
+use vault::escrow::drill::Answer;
 use vault::ids::{DeviceId, Generation};
 use vault::lease::LeaseNonce;
 use vault::section::Section;
@@ -108,6 +109,10 @@ pub(crate) struct Device {
     pub(crate) rescue: Option<Generation>,
     /// What it asks with that leases be renewed.
     pub(crate) lease: Option<LeaseNonce>,
+    /// It answers drills.
+    pub(crate) drills: bool,
+    /// How the last one went.
+    pub(crate) drilled: Option<Answer>,
 }
 
 /// Numbers the reports of all devices.
@@ -141,6 +146,8 @@ impl Device {
             held: None,
             rescue: None,
             lease: None,
+            drills: false,
+            drilled: None,
         }
     }
 
@@ -174,6 +181,7 @@ impl Device {
             rescue: self.rescue,
             accepted: self.head,
             lease: self.lease,
+            drills: self.drills,
         });
         ConfigRequest { config_hash: self.hash.clone(), integrity_token: vec![], vault }.encode()
     }
@@ -310,6 +318,7 @@ impl Device {
                 notes: vec!["not escrowed".into()],
                 counter: COUNTER.fetch_add(1, Ordering::Relaxed),
                 disk_away: false,
+                drill: self.drilled.clone(),
             }),
         }
     }

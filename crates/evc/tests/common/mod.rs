@@ -119,8 +119,13 @@ impl Evc {
             .build()
             .expect("a runtime");
         let names = vec!["127.0.0.1".to_owned(), "localhost".to_owned()];
-        let settings =
-            Settings { data: dir.path().to_owned(), names, poll_every_s: None, clock_is_right: false };
+        let settings = Settings {
+            data: dir.path().to_owned(),
+            names,
+            poll_every_s: None,
+            drill_every_s: evc::service::DRILL_EVERY_S,
+            clock_is_right: false,
+        };
         let app = Arc::new(runtime.block_on(start(&settings)).expect("started"));
         let any = "127.0.0.1:0".parse().expect("an address");
         let listener = runtime.block_on(Listener::bind(any, app.clone())).expect("bound");

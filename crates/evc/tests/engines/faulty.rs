@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use evc::store::*;
 use vault::decide::TpmPin;
+use vault::escrow::drill::Drills;
 use vault::ids::{DeviceId, Epoch, Generation, Name, Project, SectionDigest, VaultId};
 use vault::labels::Labels;
 use vault::ledger::{Ledger, Older};
@@ -260,6 +261,7 @@ steps! { Bundles {
     put_bundle(row: &BundleRow, keep: Keep) -> ();
     bundles(device: DeviceId) -> Vec<HeldBundle>;
     drop_bundles(device: DeviceId, generation: Generation) -> u64;
+    put_drills(device: DeviceId, drills: &Drills) -> ();
     bundle_of(device: DeviceId, generation: Generation) -> Option<BundleRow>;
 } }
 steps! { Keys {

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use evc::store::*;
 use vault::decide::TpmPin;
 use vault::escrow::BundleId;
+use vault::escrow::drill::Drills;
 use vault::ids::{DeviceId, Epoch, Generation, Name, Project, SectionDigest, VaultId};
 use vault::labels::Labels;
 use vault::ledger::{Ledger, Older};
@@ -717,8 +718,14 @@ impl Bundles for MemoryTx {
             .retain(|other| (other.device, other.held.id.digest) != (row.device, row.held.id.digest));
         world.bundles.push(row.clone());
         let own: Vec<_> = world.bundles.iter().rev().filter(|it| it.device == row.device).collect();
+        let newest = |same: bool| {
+            let is = |it: &&&BundleRow| (it.held.id.generation == row.held.id.generation) == same;
+            own.iter().find(is).map(|it| it.held.id.digest)
+        };
+        let always = [newest(true), newest(false)];
         let over = own.iter().enumerate().filter(|(at, it)| {
-            *at >= keep.newest as usize && (it.held.received_at < keep.since || *at >= keep.most as usize)
+            let stays = *at < keep.newest as usize || always.contains(&Some(it.held.id.digest));
+            !stays && (it.held.received_at < keep.since || *at >= keep.most as usize)
         });
         let over: HashSet<_> = over.map(|(_, it)| it.held.id.digest).collect();
         world.bundles.retain(|it| it.device != row.device || !over.contains(&it.held.id.digest));
@@ -734,6 +741,9 @@ impl Bundles for MemoryTx {
         let goes = |id: BundleId| id.generation == generation && Some(id.digest) != newest;
         world.bundles.retain(|row| row.device != device || !goes(row.held.id));
         Ok((before - world.bundles.len()) as u64)
+    }
+    async fn put_drills(&mut self, device: DeviceId, drills: &Drills) -> Stored<()> {
+        self.change_device(device, |row| row.drills = drills.clone().into())
     }
     async fn bundle_of(&mut self, device: DeviceId, generation: Generation) -> Stored<Option<BundleRow>> {
         let is_it = |row: &&BundleRow| (row.device, row.held.id.generation) == (device, generation);

@@ -7,6 +7,7 @@ use evc::store::*;
 use uuid::Uuid;
 use vault::decide::TpmPin;
 use vault::escrow::BundleId;
+use vault::escrow::drill::Drills;
 use vault::ids::{DeviceId, Epoch, Generation, Incarnation, Name, Project, SectionDigest, VaultId};
 use vault::labels::Labels;
 use vault::ledger::{Ledger, Older, Sent};
@@ -45,6 +46,7 @@ pub(crate) fn device(number: u8) -> DeviceRow {
         alarm: None,
         reported: None,
         held: None,
+        drills: Told::nothing(),
     }
 }
 
@@ -804,7 +806,18 @@ async fn bundles_are_kept_and_the_newest_stands_in_the_devices_row(tx: &mut dyn 
         tx.put_bundle(&row(3, digest, NOW), keep).await?;
     }
     let kept: Vec<u8> = tx.bundles(one.id).await?.iter().map(|held| held.id.digest[0]).collect();
-    assert_eq!(kept, [8, 7, 6, 5], "within their time, and no more than so many");
+    assert_eq!(
+        kept,
+        [8, 7, 6, 5, 2],
+        "within their time, no more than so many, and the newest of the generation before"
+    );
+    tx.put_bundle(&row(4, 9, NOW), keep).await?;
+    let kept: Vec<u8> = tx.bundles(one.id).await?.iter().map(|held| held.id.digest[0]).collect();
+    assert_eq!(kept, [9, 8, 7, 6], "of which there is one");
+    let mut drills = Drills { since: Some(NOW), ..Drills::default() };
+    drills.fail(row(4, 9, NOW).held.id, "the root".into(), NOW + 1);
+    tx.put_drills(one.id, &drills).await?;
+    assert_eq!(tx.device(one.id).await?.and_then(|row| row.drills.take()), Some(drills));
     assert_eq!(tx.bundles(device(2).id).await?, [], "another device's");
     Ok(())
 }

@@ -287,6 +287,7 @@ impl<'a> Zedagent<'a> {
             rescue,
             accepted,
             lease: session.lease,
+            drills: true,
         });
         let ask = ConfigRequest { config_hash: self.config_hash.clone(), integrity_token: Vec::new(), vault };
         let answer = self.post("config", &ask.encode())?;
@@ -320,7 +321,8 @@ impl<'a> Zedagent<'a> {
         }
         let lacks = for_us.map(|control| control.lacks.clone());
         let word = for_us.is_some_and(|control| {
-            control.held_bundle.is_some() || control.rescue.is_some() || !control.no_rescue.is_empty()
+            let of_bundle = control.held_bundle.is_some() || control.send_again || control.drill.is_some();
+            of_bundle || control.rescue.is_some() || !control.no_rescue.is_empty()
         });
         let asked = for_us.filter(|_| poll.takes_challenge());
         if let Some((session, question)) = asked.and_then(|by| Some((by.session, by.challenge.clone()?))) {

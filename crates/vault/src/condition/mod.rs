@@ -290,7 +290,7 @@ fn has_epoch(keys: &Keys, epoch: Epoch) -> bool {
 
 /// Every key that the copies name was tried, and none opens one: what keys open of them is damaged. An older epoch's key would
 /// not be at hand.
-fn damaged(facts: &Facts<'_>, want: &Want) -> bool {
+pub(crate) fn damaged(facts: &Facts<'_>, want: &Want) -> bool {
     let keys = facts.keys;
     let share = keys.has_share(ShareKey::Open);
     let tried = |hint| match hint {

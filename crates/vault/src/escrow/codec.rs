@@ -17,19 +17,15 @@ const MAGIC: &[u8; 8] = b"EVEESC1\n";
 const MAX_IN_IT: usize = MAX_VAULTS + 2;
 /// The longest name that a descriptor has: a policy's, in hexadecimal.
 const MAX_NAME: usize = 32;
-/// Of a key file. Source: what the fscrypt tool's files of one protector take, many times over.
-const MAX_FILE: usize = 600;
+/// Of a key file. Source: `fscrypt::MAX_FILE_LEN`, which no file that reads is longer than: a policy's has some 140 bytes for each protector.
+const MAX_FILE: usize = 16384;
+/// Room for the key files of a vault, on average: those with one protector have less than half of it.
+const ROOM: usize = 16 + 2 * (1 + MAX_NAME + 2 + 600);
+/// Room for all of them.
+const MAX_FILES: usize = MAX_IN_IT * ROOM;
 
 /// No bundle is longer.
-pub const MAX_BUNDLE_BYTES: usize = 8
-    + 4
-    + 32
-    + 1
-    + SEALED_LEN
-    + 4
-    + MAX_TABLE_BYTES
-    + 2
-    + MAX_IN_IT * (16 + 2 * (1 + MAX_NAME + 2 + MAX_FILE));
+pub const MAX_BUNDLE_BYTES: usize = 8 + 4 + 32 + 1 + SEALED_LEN + 4 + MAX_TABLE_BYTES + 2 + MAX_FILES;
 
 /// Why bytes are no bundle of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -97,6 +93,36 @@ fn put(out: &mut Vec<u8>, file: &KeyFile) {
     out.extend_from_slice(file.name.as_bytes());
     out.extend_from_slice(&u16::try_from(file.bytes.len()).expect("files are bounded").to_be_bytes());
     out.extend_from_slice(&file.bytes);
+}
+
+/// Those that there is room for; and of the longest ones, which there is none for, how many bytes their files have.
+#[must_use]
+pub fn fitting(
+    all: BTreeMap<VaultId, VaultFiles>,
+) -> (BTreeMap<VaultId, VaultFiles>, BTreeMap<VaultId, usize>) {
+    let mut by_length: Vec<_> = all.into_iter().collect();
+    by_length.sort_by_key(|(id, files)| (files.length(), *id));
+    let (mut fit, mut long, mut room) = (BTreeMap::new(), BTreeMap::new(), MAX_FILES);
+    for (id, files) in by_length {
+        let (length, fits) =
+            (files.length(), [&files.protector, &files.policy].iter().all(|file| file.fits()));
+        match room.checked_sub(length).filter(|_| fits && fit.len() < MAX_IN_IT) {
+            Some(less) => {
+                room = less;
+                fit.insert(id, files);
+            }
+            None => drop(long.insert(id, files.protector.bytes.len() + files.policy.bytes.len())),
+        }
+    }
+    (fit, long)
+}
+
+impl VaultFiles {
+    /// In a bundle, with its vault's identity.
+    fn length(&self) -> usize {
+        let file = |file: &KeyFile| 1 + file.name.len() + 2 + file.bytes.len();
+        16 + file(&self.protector) + file(&self.policy)
+    }
 }
 
 impl KeyFile {

@@ -4,6 +4,7 @@
 //! Pure: bytes in, bytes out. Who may have it back is decided in [`crate::decide::escrow`].
 
 mod codec;
+pub mod drill;
 pub mod restore;
 #[cfg(test)]
 mod tests;
@@ -19,7 +20,7 @@ use crate::ids::{DeviceKey, Generation, VaultId};
 use crate::roots::{PcrsRoot, Vsk};
 use crate::secret::{EscrowKey, RootSecret};
 
-pub use codec::{BadBundle, MAX_BUNDLE_BYTES};
+pub use codec::{BadBundle, MAX_BUNDLE_BYTES, fitting};
 
 const LABEL: &[u8; 19] = b"eve-vault escrow v1";
 /// A root, and the tag.

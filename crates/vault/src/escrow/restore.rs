@@ -1,11 +1,11 @@
 //! What of a bundle is to be written back where both copies on the disk are gone: the share table, and the key files of vaults. What reads on the
-//! disk stays, whatever the bundle says: it is newer. Nothing is brought back of what is to be erased, and nothing that the TPM's own root, or the
+//! disk, and opens, stays, whatever the bundle says: it is newer. Nothing is brought back of what is to be erased, and nothing that the TPM's own root, or the
 //! vault's directory, does not speak for.
 
 use std::collections::BTreeMap;
 
 use super::{Bundle, VaultFiles};
-use crate::condition::{Node, TableSeen, TpmSeen};
+use crate::condition::{Facts, Node, TableSeen, TpmSeen, damaged};
 use crate::ids::{Generation, VaultId};
 use crate::plan::Known;
 use crate::secret::TableKey;
@@ -48,16 +48,25 @@ impl Bundle {
 /// The key of the policy that a vault's directory stands under; nothing where none stands there.
 pub type DirKey = [u8; 16];
 
-/// The vaults whose key files lie whole in neither place though they were made, and that nobody wants erased: those that a bundle can help.
+/// The vaults whose key files lie whole in neither place, or open by none of the keys that they name, though they were made, and that nobody wants erased: those that a bundle can help.
 #[must_use]
 pub fn lacking(desired: &Desired, known: &BTreeMap<VaultId, Known>, node: &Node) -> Vec<VaultId> {
     let lacks = |(id, known): &(&VaultId, &Known)| {
         let seen = &known.seen;
         let made = seen.is_vault() && seen.mark().is_none_or(|mark| mark == Mark::Made);
         let erased = matches!(desired.wish(**id, node, false), Wish::Delete | Wish::Gone);
-        made && !known.unseen && !seen.has_metadata() && !erased
+        made && !known.unseen && !erased && (!seen.has_metadata() || is_damaged(**id, known, desired, node))
     };
     known.iter().filter(lacks).map(|(id, _)| *id).collect()
+}
+
+/// Both copies read as files, and what a key opens of them is damaged: each key that they name was tried.
+fn is_damaged(id: VaultId, known: &Known, desired: &Desired, node: &Node) -> bool {
+    let Known { seen, keys, .. } = known;
+    match desired.wish(id, node, false) {
+        Wish::Keep(want) => damaged(&Facts { id, seen, keys, node }, &want),
+        _ => false,
+    }
 }
 
 /// Whether the node is to ask its bundle back for files: the share table opens no more, or vaults lack their key files.

@@ -65,7 +65,7 @@ fn a_file_with_a_name_that_leads_elsewhere_is_none_of_ours() {
     for (name, taken) in [("0123", true), ("../0123", false), ("", false), ("ABCD", false), ("0/1", false)] {
         assert_eq!(file(name).fits(), taken, "{name:?}");
     }
-    assert!(!KeyFile { name: "01".into(), bytes: vec![0; 601] }.fits());
+    assert!(!KeyFile { name: "01".into(), bytes: vec![0; 16385] }.fits());
     let evil = Bundle {
         vaults: [(CONFIG_VAULT, VaultFiles { protector: file("../x"), policy: file("01") })].into(),
         ..bundle(true)
@@ -81,3 +81,23 @@ fn ko2_the_key_of_the_escrow() {
 }
 
 const KNOWN: &str = "4d88180b78088dff2f8c5135501e61720ad60afc2c6b1f7ab4e3dcf491e70ce1";
+
+/// Whatever others added, what there is room for is taken, the shortest first, and the bundle is no longer than one may be; the rest is named.
+#[test]
+fn what_there_is_no_room_for_is_named_and_no_other_is_left_out() {
+    let of = |n: u128, bytes: usize| {
+        let file = |name: &str| KeyFile { name: name.repeat(16), bytes: vec![1; bytes] };
+        (VaultId(uuid::Uuid::from_u128(n)), VaultFiles { protector: file("01"), policy: file("02") })
+    };
+    let many: BTreeMap<_, _> = (0..1026).map(|n| of(n, 200)).chain([]).collect();
+    assert_eq!(fitting(many.clone()), (many.clone(), BTreeMap::new()));
+    let long: BTreeMap<_, _> = many.into_iter().take(900).chain((2000..2100).map(|n| of(n, 16384))).collect();
+    let (fit, left) = fitting(long.clone());
+    assert!(fit.len() > 920 && (0..900).all(|n| fit.contains_key(&of(n, 0).0)), "{}", fit.len());
+    assert_eq!(fit.len() + left.len(), long.len());
+    assert!(left.values().all(|length| *length == 2 * 16384));
+    let whole = Bundle { vaults: fit, table: vec![0; crate::shares::MAX_TABLE_BYTES], ..bundle(true) };
+    let bytes = whole.encode();
+    assert!(bytes.len() <= MAX_BUNDLE_BYTES, "{} of {MAX_BUNDLE_BYTES}", bytes.len());
+    assert_eq!(Bundle::decode(&bytes), Ok(whole));
+}

@@ -32,6 +32,8 @@ fn control() -> Control {
         rescue: None,
         no_rescue: String::new(),
         keeps_bundles: false,
+        drill: None,
+        send_again: false,
     }
 }
 
@@ -47,6 +49,7 @@ fn ask() -> ConfigRequest {
         rescue: None,
         accepted: Some(head),
         lease: None,
+        drills: false,
     };
     ConfigRequest { config_hash: "hash".to_owned(), integrity_token: Vec::new(), vault: Some(vault) }
 }
@@ -138,7 +141,8 @@ fn golden(name: &str) -> Vec<u8> {
 #[test]
 fn if1_older_and_newer_peers_are_understood() {
     assert_eq!(ConfigRequest::decode(&golden("configrequest-newer")), Ok(ask()));
-    let bare = VaultAsk { session: session(), held: None, rescue: None, accepted: None, lease: None };
+    let bare =
+        VaultAsk { session: session(), held: None, rescue: None, accepted: None, lease: None, drills: false };
     let older = ConfigRequest::decode(&golden("configrequest-older")).unwrap();
     assert_eq!(older.vault, Some(bare));
     let newer = ConfigResponse::decode(&golden("configresponse-newer")).unwrap().control.unwrap();

@@ -56,7 +56,14 @@ fn certs(bytes: &[u8]) -> Result<String, String> {
 }
 
 fn config_request() -> Vec<u8> {
-    let vault = Some(VaultAsk { session: session(), held: None, rescue: None, accepted: None, lease: None });
+    let vault = Some(VaultAsk {
+        session: session(),
+        held: None,
+        rescue: None,
+        accepted: None,
+        lease: None,
+        drills: false,
+    });
     ConfigRequest { config_hash: "hash".to_owned(), integrity_token: vec![1], vault }.encode()
 }
 

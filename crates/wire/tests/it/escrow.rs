@@ -8,12 +8,13 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use rustls::crypto::aws_lc_rs::hpke::DH_KEM_P256_HKDF_SHA256_AES_256 as RUSTLS;
 use rustls::crypto::hpke::{EncapsulatedSecret, Hpke as _, HpkePublicKey};
+use vault::escrow::drill::DrillNonce;
 use vault::escrow::{Bundle, BundleId};
 use vault::ids::{DeviceId, Generation};
 use wire::P256PublicKey;
 use wire::attest::{AttestRequest, StoreKeys};
 use wire::config::{ConfigRequest, ConfigResponse, VaultAsk};
-use wire::control::Control;
+use wire::control::{Control, Drill};
 use wire::escrow::{SealedBundle, open_down, open_up, seal_down, seal_up};
 use wire::release::SessionSecret;
 
@@ -113,11 +114,14 @@ fn question_and_answer_read_back() {
         rescue: Some(Generation(3)),
         accepted: None,
         lease: None,
+        drills: true,
     };
     let request = ConfigRequest { vault: Some(ask), ..ConfigRequest::default() };
     assert_eq!(ConfigRequest::decode(&request.encode()), Ok(request));
     let sealed = seal_down(&ours, device(), id(), BYTES).unwrap();
-    for (rescue, no_rescue) in [(Some(sealed), ""), (None, "PCRs are not approved")] {
+    let drill = Drill { nonce: DrillNonce([9; 32]), bundle: sealed.clone() };
+    for (rescue, no_rescue, drill) in [(Some(sealed), "", None), (None, "PCRs are not approved", Some(drill))]
+    {
         let control = Control {
             device: device(),
             session: ours,
@@ -130,6 +134,8 @@ fn question_and_answer_read_back() {
             rescue,
             no_rescue: no_rescue.into(),
             keeps_bundles: true,
+            send_again: drill.is_some(),
+            drill,
         };
         let answer = ConfigResponse { config_hash: "h".into(), config: None, control: Some(control) };
         assert_eq!(ConfigResponse::decode(&answer.encode()), Ok(answer));

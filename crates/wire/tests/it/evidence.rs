@@ -15,9 +15,17 @@ fn a_question_with_a_session_is_read_as_it_was_written() {
     let bundle = Some(BundleId { generation: Generation(1), digest: [6; 32] });
     let version = SectionVersion { incarnation: Incarnation([3; 16]), version: 9 };
     let accepted = Some(Head { device: device(), version, digest: SectionDigest([6; 32]) });
-    for vault in
-        [None, Some(VaultAsk { session: session(), held: bundle, rescue: None, accepted, lease: None })]
-    {
+    for vault in [
+        None,
+        Some(VaultAsk {
+            session: session(),
+            held: bundle,
+            rescue: None,
+            accepted,
+            lease: None,
+            drills: false,
+        }),
+    ] {
         let request = ConfigRequest { config_hash: "h".to_owned(), integrity_token: vec![1], vault };
         assert_eq!(ConfigRequest::decode(&request.encode()), Ok(request));
     }

@@ -39,6 +39,7 @@ fn info(vaults: Vec<VaultLine>) -> DeviceInfo {
             notes: vec!["AK not proved to its EK: not checked".to_owned()],
             counter: u64::MAX,
             disk_away: true,
+            drill: None,
         }),
     }
 }

@@ -6,7 +6,9 @@ use attest::SessionKey;
 use proptest::collection::{btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
-use vault::ids::{Incarnation, SectionDigest, SectionVersion};
+use vault::escrow::BundleId;
+use vault::escrow::drill::{Answer, DrillNonce, Proof};
+use vault::ids::{Generation, Incarnation, SectionDigest, SectionVersion};
 use vault::wanted::Head;
 use wire::attest::{
     AttestRequest, AttestResponse, DeviceCert, DeviceCertKind, EscrowKey, EvidenceAnswer, EvidenceBinding,
@@ -140,10 +142,17 @@ fn any_info() -> impl Strategy<Value = DeviceInfo> {
                 accepted: None,
                 counter: notes.len() as u64,
                 disk_away: notes.len() % 2 == 1,
+                drill: drill(notes.len()),
                 notes,
             }),
         },
     )
+}
+
+fn drill(of: usize) -> Option<Answer> {
+    let outcome = [Ok(Proof([7; 32])), Err("the root".to_owned())].into_iter().nth(of)?;
+    let bundle = BundleId { generation: Generation(2), digest: [6; 32] };
+    Some(Answer { nonce: DrillNonce([5; 32]), bundle, outcome })
 }
 
 fn line((name, error): (String, Option<String>)) -> VaultLine {
@@ -172,7 +181,7 @@ proptest! {
             let version = SectionVersion { incarnation: Incarnation(incarnation), version };
             Head { device: device(), version, digest: SectionDigest(digest) }
         });
-        let vault = session.map(|key| VaultAsk { session: SessionKey(key), held: None, rescue: None, accepted, lease: None });
+        let vault = session.map(|key| VaultAsk { session: SessionKey(key), held: None, rescue: None, accepted, lease: None, drills: false });
         let request = ConfigRequest { config_hash, integrity_token, vault };
         prop_assert_eq!(ConfigRequest::decode(&request.encode()), Ok(request));
     }

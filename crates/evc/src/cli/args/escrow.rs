@@ -14,6 +14,14 @@ pub(in crate::cli) enum EscrowAct {
         #[arg(add = ArgValueCandidates::new(devices))]
         device: Option<String>,
     },
+    /// Ask a device to open its newest bundle, compare it with what it has, and drop it: so one that would not open is found while it is not needed.
+    /// Nothing is opened by it, and no key is shown.
+    #[command(before_help = DRILL)]
+    Drill {
+        /// Name or UUID.
+        #[arg(add = ArgValueCandidates::new(devices))]
+        device: String,
+    },
     /// Forget the bundles of a generation that is over, before their time. The newest bundle of a device is never forgotten by this.
     #[command(before_help = DELETE)]
     Delete {
@@ -33,6 +41,13 @@ const LIST: &str = "\
 Examples:
   evc escrow list                              # of which devices there is a bundle, and since when
   evc escrow list edge-1";
+
+const DRILL: &str = "\
+Examples:
+  evc escrow drill edge-1
+  evc escrow list edge-1                       # how it went, once the device has polled
+
+Without being asked a device makes one a month: see `evc serve --escrow-drill-every`.";
 
 const DELETE: &str = "\
 Examples:

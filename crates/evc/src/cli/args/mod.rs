@@ -8,6 +8,7 @@ mod vaults;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum, ValueHint};
 
@@ -288,6 +289,9 @@ pub(in crate::cli) struct Serve {
     /// How often stock EVE devices poll, in seconds. Our `eve` does not read it: see `eve run --poll-interval`. [default: the device's own]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=86_400))]
     pub(in crate::cli) poll_seconds: Option<u32>,
+    /// How often each device opens its escrow bundle to show that it could (`evc escrow list`); 0: only when told to by `evc escrow drill`.
+    #[arg(long, value_name = "TIME", default_value = "30d", value_parser = drill_every)]
+    pub(in crate::cli) escrow_drill_every: Duration,
     /// Start although the clock is behind the time that it showed before. Give it once, when the clock was ahead then and is right now.
     #[arg(long)]
     pub(in crate::cli) clock_is_right: bool,
@@ -297,6 +301,17 @@ pub(in crate::cli) struct Serve {
     /// As `--log-format json`, which it was called before.
     #[arg(long, hide = true)]
     pub(in crate::cli) log_json: bool,
+}
+
+/// From a minute to ten years, or none.
+fn drill_every(text: &str) -> Result<Duration, String> {
+    let every = if text == "0" { Ok(Duration::ZERO) } else { humantime::parse_duration(text) };
+    let every = every.map_err(|error| error.to_string())?;
+    match every.as_secs() {
+        0 if every.is_zero() => Ok(every),
+        60..=315_360_000 => Ok(every),
+        _ => Err("is 0, or from 1m to 3650d".into()),
+    }
 }
 
 /// How log lines look.

@@ -122,6 +122,11 @@ pub enum Unknown {
         /// Its generation.
         generation: Generation,
     },
+    /// A device's bundle, of which there is none.
+    NoBundle {
+        /// The device.
+        device: Name,
+    },
     /// An allowance to onboard.
     Allowance {
         /// Its serial.

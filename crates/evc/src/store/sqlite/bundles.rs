@@ -2,9 +2,10 @@
 
 use async_trait::async_trait;
 use vault::escrow::BundleId;
+use vault::escrow::drill::Drills;
 use vault::ids::{DeviceId, Generation};
 
-use super::read::{Columns, FromRow, blob, bytes32, device, generation, int, number, plain, project};
+use super::read::{Columns, FromRow, blob, bytes32, device, generation, int, json, number, plain, project};
 use super::transaction::SqliteTx;
 use crate::store::{BundleRow, Bundles, HeldBundle, Keep, Stored};
 
@@ -41,9 +42,10 @@ impl Bundles for SqliteTx {
         let newest = "(SELECT number FROM bundles WHERE device = ?1 ORDER BY number DESC LIMIT";
         let over = format!(
             "DELETE FROM bundles WHERE device = ?1 AND number NOT IN {newest} ?2)
+               AND number NOT IN (SELECT max(number) FROM bundles WHERE device = ?1 GROUP BY generation = ?5)
                AND (received_at < ?3 OR number NOT IN {newest} ?4))"
         );
-        self.run(&over, (device(), keep.newest, int(keep.since), keep.most)).await?;
+        self.run(&over, (device(), keep.newest, int(keep.since), keep.most, generation)).await?;
         let held = "UPDATE devices SET held_generation = ?, held_digest = ?, held_at = ? WHERE id = ?";
         self.run(held, (generation, id.digest, int(received_at), device())).await.map(drop)
     }
@@ -57,6 +59,10 @@ impl Bundles for SqliteTx {
                       AND digest IS NOT (SELECT held_digest FROM devices WHERE id = ?1)";
         let gone = self.run(drop, (blob(device.0), int(generation.0.into()))).await?;
         Ok(gone as u64)
+    }
+
+    async fn put_drills(&mut self, device: DeviceId, drills: &Drills) -> Stored<()> {
+        self.change("UPDATE devices SET drills = ? WHERE id = ?", (json(drills), blob(device.0))).await
     }
 
     async fn bundle_of(&mut self, device: DeviceId, generation: Generation) -> Stored<Option<BundleRow>> {

@@ -29,7 +29,7 @@ impl FromRow for DeviceRow {
     const COLUMNS: &'static str =
         "id, project, name, labels, cert_digest, cert_der, key, serial, let_in_by, tpm, learn,
         registered_at, last_seen, proved_at, answered, section_version, section_digest, ledger, older, report, verdict,
-        lost_at, alarm, report_session, report_counter, held_generation, held_digest, held_at";
+        lost_at, alarm, report_session, report_counter, held_generation, held_digest, held_at, drills";
     fn from_row(row: &mut Columns<'_>) -> Stored<Self> {
         Ok(Self {
             id: DeviceId(row.read(uuid)?),
@@ -57,6 +57,7 @@ impl FromRow for DeviceRow {
             alarm: row.read_some(plain)?,
             reported: reported(row)?,
             held: held(row)?,
+            drills: row.told()?,
         })
     }
 }

@@ -38,6 +38,7 @@ const MIGRATIONS: &[Migration] = &migrations![
     61 = "0061_booted_sessions",
     64 = "0064_certificates_before",
     70 = "0070_bundles",
+    75 = "0075_drills",
 ];
 
 /// Where builds of before kept their list.

@@ -2,10 +2,14 @@
 //! the root that is bound to PCRs taken back from it. zedagent carries bytes, and no more. Nothing goes out before the share table says that
 //! something may have; and nothing counts that is not from the controller whose root is pinned, to this session.
 
-use std::collections::BTreeSet;
+mod drill;
+mod files;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use vault::belief::{About, Signed};
 use vault::condition::{Escrow, Upcoming};
+use vault::escrow::drill::Answer;
 use vault::escrow::{BadBundle, Bundle, BundleId, NotOurs};
 use vault::ids::{DeviceId, DeviceKey, VaultId};
 use vault::shares::RootPin;
@@ -13,6 +17,7 @@ use wire::P256PublicKey;
 use wire::control::Control;
 use wire::escrow::{NotOpened, SealedBundle, open_down, seal_up};
 
+use self::files::LeftOut;
 use crate::agents::vaultmgr::belief::config::{self, NotVerified};
 use crate::agents::vaultmgr::generation::roots::{NoPcrs, Tpmmgr};
 use crate::agents::vaultmgr::generation::shares::ShareStore;
@@ -81,10 +86,14 @@ pub(super) struct Known {
     acknowledged: Option<BundleId>,
     files: Files,
     changed: BTreeSet<VaultId>,
+    /// Vaults that no bundle takes, and why.
+    left_out: BTreeMap<VaultId, LeftOut>,
     /// Of the parts as they were when it was put together.
     own: Option<BundleId>,
     of: Option<(vault::ids::Generation, u64)>,
     upload: Option<EscrowUpload>,
+    /// How the last drill went.
+    drilled: Option<Answer>,
 }
 
 impl Known {
@@ -162,6 +171,12 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             if Some(held.generation) != self.after() {
                 self.escrow.acknowledged = Some(held);
             }
+        }
+        if control.send_again {
+            (self.escrow.held, self.escrow.acknowledged) = (None, None);
+        }
+        if let Some(drill) = control.drill.as_ref().filter(|_| self.escrow.keeper.is_some()) {
+            self.drill(control.device, drill);
         }
         if !control.no_rescue.is_empty() && self.asks_back() {
             let words = format!(
@@ -259,11 +274,14 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         if is_same && self.escrow.upload.is_some() && next == upcoming {
             return Ok(());
         }
-        self.read_key_files();
+        if !self.read_key_files() {
+            return Ok(());
+        }
+        let files = self.files_that_fit();
         let Some(shares) = self.shares.as_ref() else { return Ok(()) };
-        let Some(own) = shares.bundle(device, self.escrow.files.clone()) else { return Ok(()) };
+        let Some(own) = shares.bundle(device, files.clone()) else { return Ok(()) };
         let own = (own.generation(), own.encode());
-        let next = shares.upcoming_bundle(device, self.escrow.files.clone());
+        let next = shares.upcoming_bundle(device, files);
         let (generation, bytes) = next.map_or_else(|| own.clone(), |next| (next.generation(), next.encode()));
         let id = Bundle::id_of(generation, &bytes);
         (self.escrow.own, self.escrow.of) = (Some(Bundle::id_of(own.0, &own.1)), of);
@@ -273,15 +291,5 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             self.escrow.upload = Some(EscrowUpload { id, enc: Bytes(enc), ciphertext: Bytes(ciphertext) });
         }
         Ok(())
-    }
-
-    /// Of vaults whose key files may be others than they were.
-    fn read_key_files(&mut self) {
-        for id in std::mem::take(&mut self.escrow.changed) {
-            match self.crypt.key_files(id) {
-                Some(files) => drop(self.escrow.files.insert(id, files)),
-                None => drop(self.escrow.files.remove(&id)),
-            }
-        }
     }
 }

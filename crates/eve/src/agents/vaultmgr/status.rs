@@ -74,6 +74,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             seals,
             generation,
             leases: self.leases.until().clone(),
+            drill: self.escrow.drilled(),
             notes,
             ..VaultStatus::default()
         })
@@ -98,6 +99,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         } else {
             report.detail.extend(facts.into_iter().chain(left))
         }
+        report.detail.extend(self.left_out_of_escrow(id));
         whole(self.with_progress(report))
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use vault::escrow::drill::Answer;
 use vault::ids::{Generation, Name, SectionVersion, VaultId};
 use vault::lease::SinceBoot;
 use vault::report::VaultReport;
@@ -28,6 +29,9 @@ pub struct VaultStatus {
     /// Until when the leases last that vaults have.
     #[serde(default)]
     pub leases: BTreeMap<VaultId, SinceBoot>,
+    /// How the last drill of the escrow went, in this life.
+    #[serde(default)]
+    pub drill: Option<Answer>,
     /// What holds for all of them.
     pub notes: Vec<String>,
     /// The disk that they lie on is not there; the notes say what to do.

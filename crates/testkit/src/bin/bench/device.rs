@@ -144,6 +144,7 @@ impl Device {
             rescue: None,
             accepted: self.head,
             lease: None,
+            drills: false,
         });
         let ask = ConfigRequest { config_hash: self.hash.clone(), integrity_token: Vec::new(), vault };
         self.sealed(&ask.encode())

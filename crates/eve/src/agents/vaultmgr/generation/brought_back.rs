@@ -4,17 +4,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use vault::belief::Heard;
-use vault::escrow::Bundle;
 use vault::escrow::restore::{DirKey, asks_for_files, key_files, lacking};
+use vault::escrow::{Bundle, VaultFiles};
 use vault::ids::VaultId;
 use vault::plan::Known;
 
 use crate::agents::vaultmgr::generation::files::{keep_aside, write};
 use crate::agents::vaultmgr::generation::roots::Tpmmgr;
 use crate::agents::vaultmgr::generation::shares::{ShareStore, SharesError};
-use crate::agents::vaultmgr::hands::crypt::{Crypt, Found};
+use crate::agents::vaultmgr::hands::crypt::{Crypt, CryptError, Found};
 use crate::agents::vaultmgr::manager::Manager;
 use crate::agents::vaultmgr::paths::Paths;
+use crate::agents::vaultmgr::vault::execute::StepError;
 use crate::agents::vaultmgr::vault::slot::VaultMemory;
 
 /// What a bundle was seen not to bring back, in this life: it is not asked for again, and nothing waits for it.
@@ -62,7 +63,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     /// key files.
     fn hoped_for(&self) -> BTreeMap<VaultId, Known> {
         let bare = |(id, slot): &(&VaultId, &VaultMemory<C::Protector>)| {
-            !slot.sight.seen.has_metadata() && !self.hopeless.vaults.contains(id)
+            (!slot.sight.seen.has_metadata() || slot.none_fits) && !self.hopeless.vaults.contains(id)
         };
         self.slots.iter().filter(bare).map(|(id, _)| (*id, self.known(*id))).collect()
     }
@@ -103,7 +104,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         let dir_key = |id| self.dir_key(id);
         let due = key_files(bundle, &self.lacking(), dir_key);
         for (id, files) in &due {
-            match self.crypt.bring_back(*id, files) {
+            match self.bring_back_one(*id, files) {
                 Ok(()) => tracing::info!(vault = %id, "its key files came back from escrow"),
                 Err(error) => {
                     let words = crate::agents::vaultmgr::chain(&error);
@@ -112,6 +113,22 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             }
         }
         due.into_iter().map(|(id, _)| id).collect()
+    }
+
+    /// Over copies that read, and are damaged in what a key opens, nothing is written but what a key at hand opens.
+    fn bring_back_one(&mut self, id: VaultId, files: &VaultFiles) -> Result<(), StepError> {
+        let known = self.known(id);
+        if !known.seen.has_metadata() {
+            return Ok(self.crypt.bring_back(id, files)?);
+        }
+        for wrapping in known.keys.candidates() {
+            let secret = self.secret(id, wrapping)?;
+            if self.crypt.put_back(id, files, &secret)? {
+                self.slots.entry(id).or_default().none_fits = false;
+                return Ok(());
+            }
+        }
+        Err(CryptError::new("no key at hand opens the key files in the bundle either").into())
     }
 
     fn dir_key(&self, id: VaultId) -> Option<DirKey> {

@@ -72,14 +72,19 @@ pub(crate) struct CryptError {
     pub(crate) what: String,
     /// Why not.
     pub(crate) source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    /// What a key opened is not what was written: that does not pass.
+    pub(crate) is_damage: bool,
 }
 
 impl CryptError {
     pub(crate) fn new(what: impl Into<String>) -> Self {
-        Self { what: what.into(), source: None }
+        Self { what: what.into(), source: None, is_damage: false }
     }
     pub(crate) fn because(what: &str, source: impl std::error::Error + Send + Sync + 'static) -> Self {
-        Self { what: what.to_owned(), source: Some(Box::new(source)) }
+        Self { what: what.to_owned(), source: Some(Box::new(source)), is_damage: false }
+    }
+    pub(crate) fn damage(what: &str, source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self { is_damage: true, ..Self::because(what, source) }
     }
 }
 
@@ -154,6 +159,13 @@ pub(crate) trait Crypt {
         wrapping: Wrapping,
         secret: &WrappingSecret,
     ) -> Result<Self::Protector, CryptError>;
+    /// Writes key files that came from escrow over copies that read, and that no key opens: where this secret opens them. Whether it does.
+    fn put_back(
+        &mut self,
+        vault: VaultId,
+        files: &VaultFiles,
+        secret: &WrappingSecret,
+    ) -> Result<bool, CryptError>;
     /// Overwrites and unlinks both copies, and with them what others added to this vault alone.
     fn forget(&mut self, vault: VaultId) -> Result<(), CryptError>;
 
@@ -188,6 +200,11 @@ pub(crate) trait Crypt {
     /// Its key files as they lie on the disk, for the escrow; none while no copy is whole, or it is not known which is in force.
     fn key_files(&self, _vault: VaultId) -> Option<VaultFiles> {
         None
+    }
+
+    /// Whether key files of a bundle read, belong together, and are those that the vault was opened by, where it was in this life.
+    fn reads(&self, _vault: VaultId, _files: &VaultFiles) -> bool {
+        true
     }
 
     /// The time since the boot, suspends counted.

@@ -203,6 +203,7 @@ impl Crypt for Kernel {
         names.policies.insert(files.policy.policy().identifier);
         write(&self.first, &files)?;
         write(&self.make_second(vault)?, &files)?;
+        self.proved.insert(vault, files);
         Ok(protector)
     }
 
@@ -262,6 +263,26 @@ impl Crypt for Kernel {
         }
         self.make_second(vault)?;
         self.write_back(vault, &read).map_err(failed("writing metadata"))
+    }
+
+    fn put_back(
+        &mut self,
+        vault: VaultId,
+        files: &VaultFiles,
+        secret: &WrappingSecret,
+    ) -> Result<bool, CryptError> {
+        let read =
+            brought_back::read(files).map_err(failed("reading the key files that came from escrow"))?;
+        if read.open(&wrapping_key(secret)).is_err() {
+            return Ok(false);
+        }
+        self.make_second(vault)?;
+        let names = self.names.entry(vault).or_default();
+        names.protectors.insert(read.protector.descriptor());
+        names.policies.insert(read.policy.policy().identifier);
+        self.proved.insert(vault, read.clone());
+        let mended = [Place::First, Place::Second].into_iter().try_for_each(|to| self.mend(vault, to, &read));
+        mended.map(|()| true).map_err(failed("writing metadata"))
     }
 
     fn forget(&mut self, vault: VaultId) -> Result<(), CryptError> {
@@ -391,15 +412,25 @@ impl Crypt for Kernel {
     }
 
     fn key_files(&self, vault: VaultId) -> Option<VaultFiles> {
-        let sure =
-            |all: &Vec<KeyFiles>| all.len() == 1 || all.first().is_some_and(|one| self.is_proved(vault, one));
-        let whole = |place| self.files(vault, place).ok().filter(sure);
-        let files = whole(Place::First).or_else(|| whole(Place::Second))?.remove(0);
+        // What a key opened in this life, as it lies there or as it was: what a key protects may be damaged since, in files that read.
+        let is_proved = |all: &Vec<KeyFiles>| all.first().is_some_and(|one| self.is_proved(vault, one));
+        let all: Vec<_> = [Place::First, Place::Second].map(|place| self.files(vault, place).ok()).into();
+        let all: Vec<_> = all.into_iter().flatten().collect();
+        let there = all.iter().find(|all| is_proved(all)).and_then(|all| all.first());
+        let alone = all.iter().find(|all| all.len() == 1).and_then(|all| all.first());
+        let files = there.or_else(|| self.proved.get(&vault)).or(alone)?;
         let protector =
             KeyFile { name: files.protector.descriptor().to_string(), bytes: files.protector.to_bytes() };
         let policy =
             KeyFile { name: files.policy.policy().identifier.to_string(), bytes: files.policy.to_bytes() };
-        (protector.fits() && policy.fits()).then_some(VaultFiles { protector, policy })
+        Some(VaultFiles { protector, policy })
+    }
+
+    fn reads(&self, vault: VaultId, files: &VaultFiles) -> bool {
+        let Ok(read) = brought_back::read(files) else { return false };
+        let ours = read.protector.descriptor();
+        let belong = read.policy.protectors().any(|by| by == ours);
+        belong && (!self.proved.contains_key(&vault) || self.is_proved(vault, &read))
     }
 
     fn residue(&self) -> Option<&'static str> {

@@ -13,6 +13,7 @@ use vault::secret::RootSecret;
 use vault::section::{Custody, Seal};
 
 use super::controller::{BERLIN, Controller, KEY, Line};
+use super::drill::damage_wraps;
 use super::node::Node;
 use crate::agents::vaultmgr::hands::crypt::{CopyRead, Crypt, Place};
 
@@ -109,6 +110,49 @@ fn key_files_come_back_and_open_their_vault() {
         node.reboot();
         node.hear(&mut controller, std::slice::from_ref(&line));
         assert!(kept(&node, BERLIN) && kept(&node, IMAGE_VAULT), "{what}: in a later life too");
+    }
+}
+
+/// Both copies read as files, and what a key opens of them is damaged, as it shows once every key that they name was tried: what comes back is
+/// written over them where a key at hand opens it, and not where none does.
+#[test]
+fn key_files_that_read_and_open_no_more_come_back() {
+    let line = both((1, 1));
+    for others in [false, true] {
+        let (mut node, mut controller) = with_data(&line);
+        let mut escrowed = bundle(&node);
+        node.manager = None;
+        damage_wraps(&all_key_files(&node, BERLIN));
+        if others {
+            escrowed = bundle(&node);
+        }
+        node.disk.sync();
+        node.reboot();
+        node.hear(&mut controller, std::slice::from_ref(&line));
+        assert_eq!(node.state(BERLIN), State::Missing, "{:?}", node.status(BERLIN));
+        assert_eq!((node.manager().asks_for_files(), node.manager().lacking()), (true, vec![BERLIN]));
+        let before = of_vault(&node, BERLIN).1;
+        node.manager().bring_back(&escrowed);
+        node.manager().settle_all();
+        assert_eq!(kept(&node, BERLIN), !others, "{:?}", node.status(BERLIN));
+        assert_eq!(of_vault(&node, BERLIN).1 == before, others, "what no key opens is not written");
+        assert!(!node.manager().asks_for_files(), "it is not asked again");
+        node.reboot();
+        node.hear(&mut controller, std::slice::from_ref(&line));
+        assert_eq!(kept(&node, BERLIN), !others, "in a later life too");
+    }
+}
+
+/// A key that is not at hand is no damage: a vault that waits for its controller asks for no bundle.
+#[test]
+fn a_vault_that_waits_for_its_key_lacks_nothing() {
+    let (mut node, mut controller) = with_data(&both((1, 1)));
+    node.hear(&mut controller, &[both((2, 1))]);
+    node.reboot();
+    for line in [Line { withheld: true, ..both((2, 1)) }, both((4, 3))] {
+        node.hear(&mut controller, &[line]);
+        assert!(!kept(&node, BERLIN));
+        assert_eq!((node.manager().asks_for_files(), node.manager().lacking()), (false, vec![]));
     }
 }
 

@@ -233,6 +233,9 @@ impl<C: Crypt> Crypt for Faulty<C> {
     ) -> Told<C::Protector> {
         self.writes("new_protector", |inner| inner.new_protector(vault, by, wrapping, secret))
     }
+    fn put_back(&mut self, vault: VaultId, files: &VaultFiles, secret: &WrappingSecret) -> Told<bool> {
+        self.writes("put_back", |inner| inner.put_back(vault, files, secret))
+    }
     fn forget(&mut self, vault: VaultId) -> Told<()> {
         self.writes("forget", |inner| inner.forget(vault))
     }
@@ -272,6 +275,12 @@ impl<C: Crypt> Crypt for Faulty<C> {
     }
     fn since_boot(&self) -> SinceBoot {
         SinceBoot(self.inner.since_boot().0 + self.calls.1.get())
+    }
+    fn key_files(&self, vault: VaultId) -> Option<VaultFiles> {
+        self.inner.key_files(vault)
+    }
+    fn reads(&self, vault: VaultId, files: &VaultFiles) -> bool {
+        self.inner.reads(vault, files)
     }
     fn residue(&self) -> Option<&'static str> {
         self.inner.residue()

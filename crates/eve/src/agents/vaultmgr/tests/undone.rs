@@ -43,6 +43,14 @@ impl Crypt for Undone {
     fn bring_back(&mut self, vault: VaultId, files: &VaultFiles) -> Result<(), CryptError> {
         self.kernel.bring_back(vault, files)
     }
+    fn put_back(
+        &mut self,
+        vault: VaultId,
+        files: &VaultFiles,
+        secret: &WrappingSecret,
+    ) -> Result<bool, CryptError> {
+        self.kernel.put_back(vault, files, secret)
+    }
 
     fn lags(&self, vault: VaultId) -> bool {
         self.kernel.lags(vault)

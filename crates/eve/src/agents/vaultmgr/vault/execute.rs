@@ -164,7 +164,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     fn unwrap(&mut self, id: VaultId) -> Result<(), StepError> {
         let known = self.known(id);
         let (mut protector, mut held) = (None, OpenedBy { first: None, second: None });
-        let mut damaged = None;
+        let (mut damaged, mut all_damaged) = (None, true);
         for wrapping in known.keys.candidates() {
             let secret = self.secret(id, wrapping)?;
             for (place, copy, by) in [
@@ -179,7 +179,10 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
                         *by = opened.is_some().then_some(wrapping);
                         protector = protector.or(opened);
                     }
-                    Err(error) => damaged = Some(error),
+                    Err(error) => {
+                        all_damaged &= error.is_damage;
+                        damaged = Some(error);
+                    }
                 }
             }
         }
@@ -189,7 +192,11 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
                 let slot = self.hold(id, protector, held);
                 by.into_iter().for_each(|wrapping| slot.opened(wrapping));
             }
-            (None, Some(error)) => return Err(error.into()),
+            (None, Some(error)) => {
+                // A copy that could not be read may be tried again, and open.
+                self.slots.entry(id).or_default().none_fits = all_damaged;
+                return Err(error.into());
+            }
             (None, None) => self.slots.entry(id).or_default().none_fits = true,
         }
         Ok(())
@@ -273,7 +280,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     }
 
     /// `R` for a wrapping, from the keys at hand.
-    pub(super) fn secret(&self, id: VaultId, wrapping: Wrapping) -> Result<WrappingSecret, StepError> {
+    pub(crate) fn secret(&self, id: VaultId, wrapping: Wrapping) -> Result<WrappingSecret, StepError> {
         let shares = self.shares.as_ref();
         let share = |seal| Ok::<_, StepError>(shares.ok_or(StepError::KeyGone)?.share(id, seal)?);
         let key = |epoch| self.ring.key(id, epoch).ok_or(StepError::KeyGone);

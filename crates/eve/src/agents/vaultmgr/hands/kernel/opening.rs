@@ -32,7 +32,7 @@ impl Kernel {
             Err(UnwrapError::WrongKey) => return Ok(None),
             Err(error) => {
                 let opened = self.open_with_twin(vault, place, files, wrapping);
-                (opened.ok_or_else(|| CryptError::because("unwrapping the protector", error))?, Lie::Apart)
+                (opened.ok_or_else(|| CryptError::damage("unwrapping the protector", error))?, Lie::Apart)
             }
         };
         self.proved.entry(vault).or_insert_with(|| files.clone());

@@ -4,6 +4,7 @@
 mod brought_back;
 mod cut;
 mod erasing;
+mod escrow;
 mod full;
 mod kernel;
 mod others;
