@@ -22,6 +22,7 @@ mod restarts;
 mod rotation;
 mod told;
 mod walls;
+mod who_is_who;
 mod without_tpm;
 
 const TPM: &str = "custody: tpm";

@@ -176,6 +176,11 @@ impl<'a> Zedagent<'a> {
                 if self.vaults.head.is_none() && vaults.head.is_some() {
                     self.pace.at_once(Instant::now());
                 }
+                // Another controller was accepted: it said its list when that did not count, and is to say it again.
+                if self.vaults.head.is_some() && vaults.head.is_none() {
+                    self.config_hash.clear();
+                    self.pace.at_once(Instant::now());
+                }
                 self.vaults = vaults;
                 self.vaults_due = true;
             }

@@ -1,0 +1,141 @@
+//! Who a node and its controller take each other for, when one of them is exchanged or copied: nothing opens by itself, and a word of
+//! root's on the node, or of an operator's, says what is.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use eve_vault_tests::{DEVICE, Scene, vault_yaml};
+use testkit::node::{Parts, Power};
+use testkit::{Evc, Node, wait};
+
+use super::{CONTROLLER, TPM};
+
+const PLAIN: &str = "attest: { every: 15m, require: [], on_failure: withhold }";
+
+/// Lets a node register, by the onboarding key that it has.
+fn allow(evc: &Evc, node: &Node, serial: &str) {
+    let cert = node.root().join("config/onboard.cert.pem");
+    let cert = cert.to_str().unwrap();
+    evc.run(&["onboard", "add", "--cert", cert, "--serial", serial, "--name", serial]).unwrap();
+}
+
+fn condition(evc: &Evc, device: &str) -> String {
+    let list = evc.run(&["get", "devices"]).unwrap();
+    list.lines().find(|line| line.starts_with(&format!("{device} "))).unwrap_or_default().to_owned()
+}
+
+/// Whether the node says that another controller's word does not count, and what root may do.
+fn is_doubted(node: &Node) -> bool {
+    node.status().is_ok_and(|status| status.to_string().contains("eve controller accept"))
+}
+
+/// Threats, Added since: a file swapped offline that makes the node forget its master. Whoever puts another controller's root and address
+/// on a node is obeyed only once root there has accepted it by its fingerprint; what the new one does not list is locked and kept.
+#[test]
+fn another_controller_is_obeyed_once_root_on_the_node_accepts_it() {
+    let mut scene = Scene::attested().unwrap();
+    scene.vault_with_data("till", TPM).unwrap();
+    scene.node.stop(Power::Clean).unwrap();
+    let other = Evc::new(&scene.dir().join("other")).unwrap();
+    allow(&other, &scene.node, DEVICE);
+    scene.node.point_at(&other).unwrap();
+    scene.node.start().unwrap();
+    other.approve_references(DEVICE).unwrap();
+    other.apply(&vault_yaml("new", TPM)).unwrap();
+    wait::until("its root to be doubted", || is_doubted(&scene.node).then_some(())).unwrap();
+    scene.node.until_vault("till", "unlocked").unwrap();
+    assert!(scene.has_data("till") && scene.node.vault("new").is_none(), "the old list is what counts");
+    for fingerprint in [None, Some("00".repeat(32))] {
+        let given = fingerprint.iter().flat_map(|it| ["--fingerprint", it.as_str()]);
+        let asked: Vec<_> = ["controller", "accept"].into_iter().chain(given).collect();
+        let told = scene.node.run(&asked).unwrap_err().to_string();
+        assert!(told.contains("compare it with the controller's"), "{told}");
+    }
+    assert!(is_doubted(&scene.node) && scene.node.vault("new").is_none());
+    let told = scene.node.run(&["controller", "accept"]).unwrap_err().to_string();
+    let fingerprint = told.rsplit_once("--fingerprint ").unwrap().1.trim();
+    scene.node.run(&["controller", "accept", "--fingerprint", fingerprint]).unwrap();
+    scene.node.until_vault("new", "unlocked").unwrap();
+    scene.node.until_vault("till", "orphan").unwrap();
+    scene.assert_closed("till");
+    scene.node.reboot(Power::Clean).unwrap();
+    scene.node.until_vault("new", "unlocked").unwrap();
+    scene.node.until_vault("till", "orphan").unwrap();
+    scene.assert_closed("till");
+}
+
+/// A node's folder, disk and all, as somebody else has it. The node is off.
+fn copied(from: &Path, to: &Path) {
+    fs::create_dir_all(to.join("node")).unwrap();
+    for (part, place) in [("disk.img", to), ("node/config", &to.join("node"))] {
+        let copy =
+            Command::new("cp").args(["-a", "--sparse=always"]).arg(from.join(part)).arg(place).status();
+        assert!(copy.unwrap().success());
+    }
+}
+
+/// Threats, Identity: a cloned device without a TPM, both calling. It is an alarm, and nothing is released until an operator settles it.
+#[test]
+fn a_copied_node_is_an_alarm_that_withholds_until_an_operator_settles_it() {
+    let parts = || Parts { tpm: false, ..Parts::default() };
+    let mut scene = Scene::prepared(parts()).unwrap();
+    scene.node.start().unwrap();
+    scene.node.until_vault("config", "unlocked").unwrap();
+    scene.vault_with_data("till", &format!("{CONTROLLER}\n{PLAIN}")).unwrap();
+    scene.node.off(Power::Clean).unwrap();
+    let twin = scene.dir().join("twin");
+    copied(&scene.dir().join(DEVICE), &twin);
+    scene.node.on(Power::Clean).unwrap();
+    scene.node.until_vault("till", "unlocked").unwrap();
+    assert!(condition(&scene.evc, DEVICE).contains("online"));
+    let mut twin = Node::kept(&twin, DEVICE, &scene.evc, parts()).unwrap();
+    twin.start().unwrap();
+    let is_alarm = || condition(&scene.evc, DEVICE).contains("may be two").then_some(());
+    wait::until("the alarm", is_alarm).unwrap();
+    scene.apply("late", &format!("{CONTROLLER}\n{PLAIN}")).unwrap();
+    let shown = || scene.evc.run(&["get", "vaults", "--device", DEVICE]).unwrap();
+    assert!(shown().contains("may be two"), "{}", shown());
+    twin.reboot(Power::Clean).unwrap();
+    twin.until_vault("config", "locked").unwrap();
+    twin.off(Power::Clean).unwrap();
+    scene.node.reboot(Power::Clean).unwrap();
+    scene.node.until_vault("config", "locked").unwrap();
+    assert!(is_alarm().is_some() && !scene.has_data("till"), "it does not end by itself");
+    scene.evc.run(&["device", "settle", DEVICE]).unwrap();
+    scene.node.until_vault("till", "unlocked").unwrap();
+    scene.node.until_vault("late", "unlocked").unwrap();
+    assert!(scene.has_data("till") && condition(&scene.evc, DEVICE).contains("online"));
+}
+
+/// KO-3, and threats, Controller: one device asking for another's key. A node whose device key is gone registers as another device, and a
+/// vault on its disk opens for it only by an operator's word.
+#[test]
+fn a_vault_goes_over_to_the_device_that_its_node_became_by_an_operators_word() {
+    let mut scene = Scene::prepared(Parts { tpm: false, ..Parts::default() }).unwrap();
+    scene.node.start().unwrap();
+    scene.node.until_vault("config", "unlocked").unwrap();
+    scene.vault_with_data("till", &format!("{CONTROLLER}\n{PLAIN}")).unwrap();
+    scene.node.off(Power::Clean).unwrap();
+    let config = scene.node.root().join("config");
+    for gone in ["device.key.pem", "device.cert.pem"] {
+        let _ = fs::remove_file(config.join(gone));
+    }
+    fs::write(config.join("serial"), "edge-1b").unwrap();
+    allow(&scene.evc, &scene.node, "edge-1b");
+    scene.node.on(Power::Clean).unwrap();
+    wait::until("it to register", || condition(&scene.evc, "edge-1b").contains("online").then_some(()))
+        .unwrap();
+    let rehome = || {
+        let args = ["rehome", "vault", "till", "--device", DEVICE, "--to", "edge-1b", "--confirm", "till"];
+        scene.evc.run(&args)
+    };
+    let refused = rehome().unwrap_err().to_string();
+    assert!(refused.contains("mark it as lost first") && !scene.has_data("till"), "{refused}");
+    scene.evc.run(&["device", "lost", DEVICE]).unwrap();
+    rehome().unwrap();
+    scene.node.until_vault("till", "unlocked").unwrap();
+    assert!(scene.has_data("till"));
+    let listed = scene.evc.run(&["get", "vaults", "--device", DEVICE]).unwrap();
+    assert!(!listed.contains("till"), "{listed}");
+}
