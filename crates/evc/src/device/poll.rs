@@ -11,7 +11,7 @@ use super::config::Look;
 use super::sender::{Found, find};
 use crate::fleet::settled::{Known, Unchanged};
 use crate::service::{Controller, Refusal};
-use crate::store::{Tx, UnixSeconds};
+use crate::store::{AsOf, Tx, UnixSeconds};
 
 /// What a poll is told.
 pub enum Polled {
@@ -51,6 +51,18 @@ impl Controller {
             return Ok(Polled::Unchanged);
         }
         let known = known.map(|(known, payload)| (known.key, payload));
+        // In a box: whoever is told the same again has no use for the room that this takes.
+        Box::pin(self.poll_anew(envelope, (as_of, known), path, now)).await
+    }
+
+    /// Looks at what was there at a moment before, or later.
+    async fn poll_anew(
+        &self,
+        envelope: &DeviceEnvelope,
+        (as_of, known): (AsOf, Option<(P256PublicKey, &[u8])>),
+        path: Option<&str>,
+        now: UnixSeconds,
+    ) -> Result<Polled, Refusal> {
         let looked = self.store.glance(|tx| Box::pin(self.look_at(tx, envelope, known, path, now))).await?;
         let Looked { device, key, hash, look, unchanged } = looked;
         self.settled.keep(envelope.sender(), Known { key, device, as_of, unchanged });
