@@ -40,8 +40,13 @@ pub enum Look {
     },
     /// This, and nothing is to be written.
     Said(Box<ConfigResponse>),
-    /// Nothing but that the device accepted what was sent last, for [`Controller::accepted`].
-    Accepted(VaultAsk),
+    /// Nothing, once it is kept that the device accepted what was sent last (`chain`).
+    Accepted {
+        /// Where it says so.
+        ask: VaultAsk,
+        /// As of [`Self::Unchanged`].
+        until: UnixSeconds,
+    },
     /// What [`Controller::answer`] says: it writes.
     Changed(Changed),
 }
@@ -121,7 +126,9 @@ impl Controller {
         };
         Ok(match draft.challenge {
             _ if is_new || was_older => changed(Some(drawn)),
-            Needed::None if same && accepts && bundle.is_nothing() => Look::Accepted(ask.clone()),
+            Needed::None if same && accepts && bundle.is_nothing() => {
+                Look::Accepted { ask: ask.clone(), until: draft.until }
+            }
             Needed::None if same && bundle.is_nothing() => Look::Unchanged { until: draft.until },
             // A challenge, or a word on the bundle, and nothing to write.
             Needed::None | Needed::Beside if same && !accepts => {

@@ -65,13 +65,15 @@ impl Controller {
     ) -> Result<Polled, Refusal> {
         let looked = self.store.glance(|tx| Box::pin(self.look_at(tx, envelope, known, path, now))).await?;
         let Looked { device, key, hash, look, unchanged } = looked;
-        self.settled.keep(envelope.sender(), Known { key, device, as_of, unchanged });
+        // What was seen is as of a moment before; with what is written of it here, as of one after.
+        let after = match &look {
+            Look::Accepted { ask, .. } => self.accepted(as_of, device, ask).await?,
+            _ => Some(as_of),
+        };
+        let known = after.map_or((as_of, None), |after| (after, unchanged));
+        self.settled.keep(envelope.sender(), Known { key, device, as_of: known.0, unchanged: known.1 });
         Ok(match look {
-            Look::Unchanged { .. } => Polled::Unchanged,
-            Look::Accepted(ask) => {
-                self.accepted(device, &ask).await?;
-                Polled::Unchanged
-            }
+            Look::Unchanged { .. } | Look::Accepted { .. } => Polled::Unchanged,
             Look::Said(answer) => Polled::Changed(answer),
             // Others read while this waits to write.
             Look::Changed(changed) => {
@@ -94,7 +96,9 @@ impl Controller {
         let ask = ConfigRequest::decode(payload)?;
         let (device, look) = (row.id, self.look(tx, row, &ask, now).await?);
         let unchanged = match look {
-            Look::Unchanged { until } => Some(Unchanged::of(payload, now..until)),
+            Look::Unchanged { until } | Look::Accepted { until, .. } => {
+                Some(Unchanged::of(payload, now..until))
+            }
             _ => None,
         };
         Ok(Looked { device, key, hash: ask.config_hash, look, unchanged })
