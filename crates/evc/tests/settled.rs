@@ -142,6 +142,10 @@ fn an_attestation_is_two_transactions_that_write() {
         let steps = faults.asked().steps;
         assert_eq!(asked(), (1, 1), "{round}: a section");
         assert!(steps < 20, "{round}: {steps} steps for three vaults");
+        assert!(device.poll(&evc).is_none());
+        assert_eq!(asked(), (1, 1), "{round}: that it accepted that is kept");
+        assert!(device.poll(&evc).is_none());
+        assert_eq!(asked(), (0, 0), "{round}: and not looked at again");
     }
 }
 
@@ -353,13 +357,13 @@ impl Chance {
         let envelope = DeviceEnvelope::parse(&sealed).expect("ours");
         let with = self.evc.wait(app.poll(&envelope, None, at)).expect("answered");
         match (without, with) {
-            (Look::Unchanged { .. } | Look::Accepted(_), Polled::Unchanged) => return true,
+            (Look::Unchanged { .. } | Look::Accepted { .. }, Polled::Unchanged) => return true,
             (Look::Said(without), Polled::Changed(with)) => {
                 assert_eq!(without, with);
                 self.device.take(&with);
             }
             (Look::Changed(_), Polled::Changed(with)) => self.device.take(&with),
-            (Look::Unchanged { .. } | Look::Accepted(_), Polled::Changed(_)) => panic!("told too much"),
+            (Look::Unchanged { .. } | Look::Accepted { .. }, Polled::Changed(_)) => panic!("told too much"),
             (Look::Said(_) | Look::Changed(_), Polled::Unchanged) => panic!("told too little, at {at}"),
         }
         false

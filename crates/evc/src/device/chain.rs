@@ -12,7 +12,7 @@ use super::config::known;
 use crate::custody::random;
 use crate::service::start::{INCARNATION, StartError, incarnation};
 use crate::service::{Controller, Refusal};
-use crate::store::{DeviceRow, Scope, Store, StoreError, Stored, Tx, UnixSeconds};
+use crate::store::{AsOf, DeviceRow, Scope, Store, StoreError, Stored, Tx, UnixSeconds};
 use crate::words::OLDER;
 
 /// In the store: incarnations that were, 16 bytes each.
@@ -41,13 +41,20 @@ impl Controller {
         }
     }
 
-    /// The device accepted what was sent last: the next section follows that.
+    /// The device accepted what was sent last: the next section follows that. It tells it with each of its polls: a power cut that takes this
+    /// back takes nothing. The moment after, where nothing else changed the device since `as_of`.
     ///
     /// # Errors
     /// [`Refusal`] of the store's.
-    pub async fn accepted(&self, device: DeviceId, ask: &VaultAsk) -> Result<(), Refusal> {
+    pub async fn accepted(
+        &self,
+        as_of: AsOf,
+        device: DeviceId,
+        ask: &VaultAsk,
+    ) -> Result<Option<AsOf>, Refusal> {
         let told = ask.accepted;
-        self.store.write(Scope::Device(device), |tx| Box::pin(self.keep_accepted(tx, device, told))).await
+        let keep = self.store.write_upon(as_of, device, |tx| Box::pin(self.keep_accepted(tx, device, told)));
+        Ok(keep.await?.1)
     }
 
     async fn keep_accepted(

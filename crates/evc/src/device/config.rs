@@ -41,8 +41,13 @@ pub enum Look {
     },
     /// This, and nothing is to be written.
     Said(Box<ConfigResponse>),
-    /// Nothing but that the device accepted what was sent last, for [`Controller::accepted`].
-    Accepted(VaultAsk),
+    /// Nothing, once it is kept that the device accepted what was sent last (`chain`).
+    Accepted {
+        /// Where it says so.
+        ask: VaultAsk,
+        /// As of [`Self::Unchanged`].
+        until: UnixSeconds,
+    },
     /// What [`Controller::answer`] says: it writes.
     Changed(Changed),
 }
@@ -128,7 +133,9 @@ impl Controller {
         };
         Ok(match draft.challenge {
             _ if is_new || was_older || drills => changed(Some(drawn)),
-            ChallengeWay::None if same && accepts && bundle.is_nothing() => Look::Accepted(ask.clone()),
+            ChallengeWay::None if same && accepts && bundle.is_nothing() => {
+                Look::Accepted { ask: ask.clone(), until }
+            }
             ChallengeWay::None if same && bundle.is_nothing() => Look::Unchanged { until },
             // A challenge, or a word on the bundle, and nothing to write.
             ChallengeWay::None | ChallengeWay::Beside if same && !accepts => {

@@ -11,7 +11,7 @@ use super::config::Look;
 use super::sender::{Found, find};
 use crate::fleet::settled::{Known, Unchanged};
 use crate::service::{Controller, Refusal};
-use crate::store::{Tx, UnixSeconds};
+use crate::store::{AsOf, Tx, UnixSeconds};
 
 /// What a poll is told.
 pub enum Polled {
@@ -51,15 +51,29 @@ impl Controller {
             return Ok(Polled::Unchanged);
         }
         let known = known.map(|(known, payload)| (known.key, payload));
+        // In a box: whoever is told the same again has no use for the room that this takes.
+        Box::pin(self.poll_anew(envelope, (as_of, known), path, now)).await
+    }
+
+    /// Looks at what was there at a moment before, or later.
+    async fn poll_anew(
+        &self,
+        envelope: &DeviceEnvelope,
+        (as_of, known): (AsOf, Option<(P256PublicKey, &[u8])>),
+        path: Option<&str>,
+        now: UnixSeconds,
+    ) -> Result<Polled, Refusal> {
         let looked = self.store.glance(|tx| Box::pin(self.look_at(tx, envelope, known, path, now))).await?;
         let Looked { device, key, hash, look, unchanged } = looked;
-        self.settled.keep(envelope.sender(), Known { key, device, as_of, unchanged });
+        // What was seen is as of a moment before; with what is written of it here, as of one after.
+        let after = match &look {
+            Look::Accepted { ask, .. } => self.accepted(as_of, device, ask).await?,
+            _ => Some(as_of),
+        };
+        let known = after.map_or((as_of, None), |after| (after, unchanged));
+        self.settled.keep(envelope.sender(), Known { key, device, as_of: known.0, unchanged: known.1 });
         Ok(match look {
-            Look::Unchanged { .. } => Polled::Unchanged,
-            Look::Accepted(ask) => {
-                self.accepted(device, &ask).await?;
-                Polled::Unchanged
-            }
+            Look::Unchanged { .. } | Look::Accepted { .. } => Polled::Unchanged,
             Look::Said(answer) => Polled::Changed(answer),
             // Others read while this waits to write.
             Look::Changed(changed) => {
@@ -82,7 +96,9 @@ impl Controller {
         let ask = ConfigRequest::decode(payload)?;
         let (device, look) = (row.id, self.look(tx, row, &ask, now).await?);
         let unchanged = match look {
-            Look::Unchanged { until } => Some(Unchanged::of(payload, now..until)),
+            Look::Unchanged { until } | Look::Accepted { until, .. } => {
+                Some(Unchanged::of(payload, now..until))
+            }
             _ => None,
         };
         Ok(Looked { device, key, hash: ask.config_hash, look, unchanged })

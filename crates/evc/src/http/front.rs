@@ -1,6 +1,8 @@
 //! What devices send all the time, under their own UUIDs, answered before the router: a layer of the router's costs each request a boxed copy of
 //! the request and of its future, and a poll that is told that nothing is new does little else. The bounds are the same, and so is the work:
 //! what is not plainly one of these goes to the router, which has all routes.
+//! The future of a request is moved several times before it runs, and a connection has room for it as long as it is open. So whatever an
+//! unchanged poll does not need is in a box of its own, made when it is needed: [`LARGEST`].
 
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -35,6 +37,11 @@ pub(super) struct Hot {
     pub(super) config: WayIn,
     pub(super) attest: WayIn,
 }
+
+/// Bytes of an unchanged poll's future, at most. With the work of other requests in it, and room for it twice in three layers, it had 34,000, and
+/// was moved twice.
+#[cfg(test)]
+const LARGEST: usize = 2048;
 
 /// Such a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,7 +78,7 @@ impl Front {
         }
         request.extensions_mut().insert(place.source());
         request.extensions_mut().insert(place.clone());
-        match self.rest.call(request).await {
+        match Box::pin(self.rest.call(request)).await {
             Ok(response) => response,
             Err(never) => match never {},
         }
@@ -80,18 +87,20 @@ impl Front {
 
 impl Hot {
     async fn answer(&self, place: &Arc<Place>, request: Request<Incoming>, pace: &Pace) -> Response {
-        let code = match pace.patiently(caught(self.work(place, request))).await {
+        // Pinned here, once: each layer that takes a future by value has room for it twice.
+        let work = pin!(self.work(place, request));
+        let code = match pace.patiently(caught(work)).await {
             Some(Some(response)) => return response,
             Some(None) => StatusCode::INTERNAL_SERVER_ERROR,
             None => StatusCode::SERVICE_UNAVAILABLE,
         };
-        in_words(code.into_response()).await
+        Box::pin(in_words(code.into_response())).await
     }
 
     async fn work(&self, place: &Arc<Place>, request: Request<Incoming>) -> Response {
         let (head, body) = request.into_parts();
         let Some((uuid, asked)) = asked(head.uri.path()) else {
-            return in_words(StatusCode::NOT_FOUND.into_response()).await;
+            return Box::pin(in_words(StatusCode::NOT_FOUND.into_response())).await;
         };
         let way = match asked {
             Asked::Config => &self.config,
@@ -107,7 +116,7 @@ impl Hot {
         let message = Message { source, place: place.clone(), body };
         let answer = match asked {
             Asked::Config => device::poll(&self.app, &message, Some(uuid)).await,
-            Asked::Attest => device::evidence(&self.app, &message, uuid).await,
+            Asked::Attest => Box::pin(device::evidence(&self.app, &message, uuid)).await,
         };
         answer.into_response()
     }
@@ -156,6 +165,19 @@ mod tests {
         for path in others.iter().chain(&odd) {
             assert_eq!(of(path), None, "{path}");
         }
+    }
+
+    /// Decision 28: what a poll that is told that nothing is new does not do is not carried along by it.
+    #[test]
+    fn the_future_of_a_request_is_small() {
+        fn size<'h, F: Future>(_: fn(&'h Hot, Source, Request<Incoming>) -> F) -> usize {
+            size_of::<F>()
+        }
+        fn size_of_all<'f, F: Future>(_: fn(&'f Front, Source, Request<Incoming>, &'f Pace) -> F) -> usize {
+            size_of::<F>()
+        }
+        let (hot, all) = (size(Hot::work), size_of_all(Front::answer));
+        assert!(hot <= LARGEST && all <= 2 * LARGEST, "{hot} and {all} bytes");
     }
 
     #[tokio::test]

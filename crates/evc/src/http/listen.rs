@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -181,7 +182,8 @@ async fn connection(
     let mut http = http1::Builder::new();
     http.header_read_timeout(None).max_buf_size(64 << 10);
     let service = service_fn(|request: Request<Incoming>| async move {
-        Ok::<_, Infallible>(pace.work(front.answer(place, request, pace)).await)
+        let answer = pin!(front.answer(place, request, pace));
+        Ok::<_, Infallible>(pace.work(answer).await)
     });
     let serving = http.serve_connection(Paced { stream: TokioIo::new(stream), pace }, service);
     let timer = tokio::time::sleep(idle.min(PATIENCE));

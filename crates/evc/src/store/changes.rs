@@ -69,9 +69,24 @@ impl Changes {
         }
     }
 
-    pub(super) fn count(&self, scope: Scope) {
+    /// Counts what another process wrote. Meanwhile it is under way: see [`Self::count_upon`].
+    pub(super) fn count_others(&self) {
+        self.under_way.fetch_add(1, SeqCst);
+        self.count_upon(self.now(), Scope::Fleet);
+        self.under_way.fetch_sub(1, SeqCst);
+    }
+
+    /// Counts a commit that is still among those under way. Of a device's own: the moment after it, where since `then` nothing but it may
+    /// have changed the device. What was read after `then`, with what it wrote, is as of that moment.
+    fn count_upon(&self, then: AsOf, scope: Scope) -> Option<AsOf> {
         let number = self.last.fetch_add(1, SeqCst) + 1;
+        let is_alone = match scope {
+            // In this order: who has a lower number, and has not raised the count by it yet, is under way until it has.
+            Scope::Device(device) => self.under_way.load(SeqCst) == 1 && self.none_since(then, device),
+            _ => false,
+        };
         self.of_scope(scope).fetch_max(number, SeqCst);
+        is_alone.then_some(AsOf(number))
     }
 }
 
@@ -79,15 +94,23 @@ impl Changes {
 struct Counted {
     changes: Arc<Changes>,
     scope: Scope,
+    /// What it builds on was read after this.
+    then: AsOf,
     ended: bool,
+}
+
+impl Counted {
+    /// The moment after it, where it alone changed its device since it built on it.
+    fn ended(mut self) -> Option<AsOf> {
+        self.ended = true;
+        self.changes.count_upon(self.then, self.scope)
+    }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        if self.ended {
-            self.changes.count(self.scope)
-        } else {
-            self.changes.of_all.store(NEVER_AGAIN, SeqCst)
+        if !self.ended {
+            self.changes.of_all.store(NEVER_AGAIN, SeqCst);
         }
         self.changes.under_way.fetch_sub(1, SeqCst);
     }
@@ -102,20 +125,20 @@ pub(super) struct Commit {
 }
 
 impl Commit {
-    pub(super) fn of(open: Box<dyn Open>, scope: Scope, changes: &Arc<Changes>) -> Self {
+    /// Of what builds on what was read after a moment.
+    pub(super) fn of(open: Box<dyn Open>, then: AsOf, scope: Scope, changes: &Arc<Changes>) -> Self {
         changes.under_way.fetch_add(1, SeqCst);
-        let counted = Counted { changes: changes.clone(), scope, ended: false };
+        let counted = Counted { changes: changes.clone(), scope, then, ended: false };
         Self { running: Some(open.commit()), counted: Some(counted), handed_on: false }
     }
 
-    pub(super) async fn ended(mut self) -> Stored<()> {
-        let Some(running) = self.running.as_mut() else { return Ok(()) };
+    /// The moment after it, where it alone changed its device since what it builds on was read.
+    pub(super) async fn ended(mut self) -> Stored<Option<AsOf>> {
+        let Some(running) = self.running.as_mut() else { return Ok(None) };
         let done = poll_fn(|cx| running.as_mut().poll(cx)).await;
         self.running = None;
-        if let Some(mut counted) = self.counted.take() {
-            counted.ended = true;
-        }
-        done
+        let after = self.counted.take().and_then(Counted::ended);
+        done.map(|()| after)
     }
 }
 

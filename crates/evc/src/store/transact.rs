@@ -142,7 +142,7 @@ impl Store {
         let Some(wrote) = self.engine.written_by_others() else { return false };
         // Counted before it is said to be: of two who see it at once both count it.
         if self.others.load(SeqCst) != wrote {
-            self.changes.count(Scope::Fleet);
+            self.changes.count_others();
             self.others.store(wrote, SeqCst);
         }
         self.engine.is_alone()
@@ -212,6 +212,20 @@ impl Store {
         self.run(scope, End::CommitAhead, body).await
     }
 
+    /// As [`Self::write_ahead`], for a body that changes what its caller read of a device after `then`, in a way that its caller knows: with
+    /// the moment after it, where nothing else may have changed the device since. What the caller knows then is as of that moment.
+    ///
+    /// # Errors
+    /// The body's, and the engine's.
+    pub(crate) async fn write_upon<'e, T, E: Failure>(
+        &self,
+        then: AsOf,
+        device: DeviceId,
+        body: impl for<'t> Fn(&'t mut (dyn Tx + 'e)) -> Running<'t, T, E>,
+    ) -> Result<(T, Option<AsOf>), E> {
+        self.run_upon(then, Scope::Device(device), End::CommitAhead, body).await
+    }
+
     /// As [`Self::write`], of what no answer to a device depends on: what is kept of devices in memory stays good.
     ///
     /// # Errors
@@ -242,9 +256,19 @@ impl Store {
         end: End,
         body: impl for<'t> Fn(&'t mut (dyn Tx + 'e)) -> Running<'t, T, E>,
     ) -> Result<T, E> {
+        Ok(self.run_upon(self.as_of(), scope, end, body).await?.0)
+    }
+
+    async fn run_upon<'e, T, E: Failure>(
+        &self,
+        then: AsOf,
+        scope: Scope,
+        end: End,
+        body: impl for<'t> Fn(&'t mut (dyn Tx + 'e)) -> Running<'t, T, E>,
+    ) -> Result<(T, Option<AsOf>), E> {
         let mut reruns = Reruns::new();
         loop {
-            match self.attempt(scope, end, &body).await {
+            match self.attempt(then, scope, end, &body).await {
                 Err(error) if error.may_pass() && reruns.one_more().await => {}
                 ended => return ended,
             }
@@ -253,21 +277,22 @@ impl Store {
 
     async fn attempt<'e, T, E: Failure>(
         &self,
+        then: AsOf,
         scope: Scope,
         end: End,
         body: &impl for<'t> Fn(&'t mut (dyn Tx + 'e)) -> Running<'t, T, E>,
-    ) -> Result<T, E> {
+    ) -> Result<(T, Option<AsOf>), E> {
         let mut open = match end {
             End::CommitAhead => self.engine.write_ahead(scope).await?,
             End::Commit | End::Note | End::Drop => self.engine.write(scope).await?,
         };
         let done = body(&mut *open).await?;
-        match end {
-            End::Commit | End::CommitAhead => Commit::of(open, scope, &self.changes).ended().await?,
-            End::Note => open.commit().await?,
-            End::Drop => drop(open),
-        }
-        Ok(done)
+        let after = match end {
+            End::Commit | End::CommitAhead => Commit::of(open, then, scope, &self.changes).ended().await?,
+            End::Note => open.commit().await.map(|()| None)?,
+            End::Drop => None,
+        };
+        Ok((done, after))
     }
 
     /// Lets what runs end, and leaves the database at rest.
@@ -323,10 +348,25 @@ mod tests {
         }
     }
 
-    /// A look, and a body that builds on it where it may: whether it might.
-    async fn looks(store: &Store, device: DeviceId) -> bool {
-        let as_of = store.as_of();
-        let seen = store.read(|tx| Box::pin(counter(tx))).await.expect("read");
+    /// A look; or a look, and a change of what was seen: what is there by that, and since when.
+    async fn known(store: &Store, device: DeviceId, changes: bool) -> (u64, AsOf) {
+        loop {
+            let as_of = store.as_of();
+            let seen = store.read(|tx| Box::pin(counter(tx))).await.expect("read");
+            if !changes {
+                return (seen, as_of);
+            }
+            let ((), after) =
+                store.write_upon(as_of, device, |tx| Box::pin(raise(tx))).await.expect("written");
+            if let Some(after) = after {
+                return (seen + 1, after);
+            }
+        }
+    }
+
+    /// What is known, and a body that builds on it where it may: whether it might.
+    async fn looks(store: &Store, device: DeviceId, changes: bool) -> bool {
+        let (seen, as_of) = known(store, device, changes).await;
         let build = store.write(Scope::Device(device), |tx| {
             Box::pin(async move {
                 Ok::<_, StoreError>((store.untouched_since(as_of, device), counter(tx).await?))
@@ -347,14 +387,16 @@ mod tests {
         let (mut all, mut built) = (0, 0);
         while writers.iter().any(|writer| !writer.is_finished()) {
             all += 1;
-            built += usize::from(looks(&store, device).await);
+            built += usize::from(looks(&store, device, all % 2 == 0).await);
         }
         for writer in writers {
             writer.await.expect("wrote");
         }
         assert!(all > built, "{built} of {all}: nobody was in the way");
-        while !looks(&store, device).await {
-            tokio::task::yield_now().await;
+        for changes in [false, true] {
+            while !looks(&store, device, changes).await {
+                tokio::task::yield_now().await;
+            }
         }
     }
 }

@@ -271,8 +271,8 @@ impl Evc {
         Ok(match self.wait(look)? {
             Look::Unchanged { .. } => None,
             Look::Said(answer) => Some(*answer),
-            Look::Accepted(of) => {
-                self.wait(app.accepted(device, &of))?;
+            Look::Accepted { ask, .. } => {
+                self.wait(app.accepted(as_of, device, &ask))?;
                 None
             }
             Look::Changed(of) => Some(self.wait(app.answer(device, &ask.config_hash, of, as_of, at))?),
