@@ -20,7 +20,7 @@ pub use shell::Answer;
 
 use crate::evc::Evc;
 use crate::node::Onboarding;
-use crate::process::output;
+use crate::process::{output, program};
 use crate::swtpm;
 use image::Image;
 use qemu::Machine;
@@ -73,6 +73,8 @@ impl VmNode {
         swtpm::manufacture(&dir.join("tpm"), name)?;
         let persist = ["-O", "encrypt,quota,project", "-E", "quotatype=prjquota"];
         filesystem(&dir.join("disk.img"), crate::node::DISK, &persist)?;
+        // As it is now: one that is built anew meanwhile would be another boot to the TPM.
+        fs::copy(program("eve")?, dir.join("eve"))?;
         evc.allow(&Onboarding::write(&dir.join("config"), name)?, name)?;
         let node = Self { machine: None, boot: Boot::default(), dir };
         node.write_config(evc)?;
@@ -93,7 +95,7 @@ impl VmNode {
     /// A part is missing or does not start; the end of its log is in the error.
     pub fn on(&mut self) -> Result<()> {
         self.machine = None;
-        let image = Image::of(&self.boot.extra)?;
+        let image = Image::of(&self.dir.join("eve"), &self.boot.extra)?;
         let kernel = self.kernel(&image)?;
         self.machine = Some(Machine::started(&self.dir, &self.boot, &kernel, &image.initrd)?);
         self.start()

@@ -27,14 +27,14 @@ pub(super) struct Image {
 }
 
 impl Image {
-    /// With our programs as they are built, and these files beside them.
-    pub(super) fn of(extra: &[(String, String)]) -> Result<Self> {
-        let eve = program("eve")?;
-        let folder = eve.ancestors().nth(2).context("a target folder")?.join("vm");
+    /// With this `eve`, and these files beside it.
+    pub(super) fn of(eve: &Path, extra: &[(String, String)]) -> Result<Self> {
+        let folder = program("eve")?;
+        let folder = folder.ancestors().nth(2).context("a target folder")?.join("vm");
         let (kernel, modules) = kernel(&folder.join("kernel"))?;
-        let initrd = folder.join(format!("initrd-{}", name(&eve, &kernel, extra)?));
+        let initrd = folder.join(format!("initrd-{}", name(eve, &kernel, extra)?));
         if !initrd.exists() {
-            make(&initrd, &eve, &modules, extra)?;
+            make(&initrd, eve, &modules, extra)?;
         }
         Ok(Self { kernel, initrd })
     }
