@@ -12,7 +12,7 @@ use crate::agents::vaultmgr::tests::recovery::{
 #[test]
 fn a_change_of_the_recovery_key_is_mended() {
     for (before, after, what) in
-        [(&[][..], &[0][..], "made"), (&[1], &[0], "replaced"), (&[0], &[], "taken away")]
+        [(&[0][..], &[][..], "taken away"), (&[], &[0], "made"), (&[1], &[0], "replaced")]
     {
         let after = line(Custody::Controller, after);
         let steps = stopped_everywhere(
