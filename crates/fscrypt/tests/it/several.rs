@@ -155,3 +155,22 @@ proptest! {
         prop_assert_eq!(file.to_bytes(), bytes);
     }
 }
+
+/// VC-4: one protector's wrap takes another's place, and each other wrap stays byte for byte, in a form that nobody knows too. The last one is
+/// never taken away.
+#[test]
+fn a_wrap_takes_anothers_place() {
+    let base = with(&under(7), &[&wraps(&under(8))[..], &[unknown()]].concat());
+    let eight = ProtectorDescriptor::of(&protector(8));
+    let key = (&content(7), &protector(9), Iv([3; 16]));
+    let changed = base.rewrapped(&|by| by == eight, Some(key)).unwrap();
+    for (byte, opens) in [(7, true), (8, false), (9, true)] {
+        assert_eq!(open_policy(&changed, &protector(byte)).is_ok(), opens, "{byte}");
+    }
+    assert_eq!(wraps(&changed)[1..], [wraps(&under(7)), vec![unknown()]].concat());
+    assert_eq!(changed.policy(), base.policy());
+    assert_eq!(PolicyFile::parse(&changed.to_bytes()).unwrap(), changed);
+    under(7).rewrapped(&|by| by == ours(), None).expect_err("nothing would open it");
+    let full = (0..200).try_fold(base, |file, _| file.rewrapped(&|_| false, Some(key)));
+    assert!(matches!(full, Err(fscrypt::ParseError::TooLong { .. })), "it stays one that can be read");
+}

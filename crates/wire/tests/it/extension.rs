@@ -85,6 +85,8 @@ fn a_vault_out_of_bounds_refuses_the_section() {
     };
     let good = key(3, 32, 48);
     assert!(read(&with_vault(&keys(&good, &good))).is_ok());
+    let eight = (9..17).flat_map(|byte| bytes_field(16, &[byte; 32])).collect();
+    assert_eq!(read(&with_vault(&[(16, eight)])).unwrap().vaults[0].policy.recovery.all().len(), 8);
     for (what, replace) in [
         ("short id", vec![(1, bytes_field(1, &[1; 15]))]),
         ("long id", vec![(1, bytes_field(1, &[1; 17]))]),
@@ -107,6 +109,10 @@ fn a_vault_out_of_bounds_refuses_the_section() {
             let reason = bytes_field(1, &[b'x'; 1025]);
             vec![(10, Vec::new()), (12, bytes_field(12, &reason))]
         }),
+        ("short recipient", vec![(16, bytes_field(16, &[9; 31]))]),
+        ("recipient of low order", vec![(16, bytes_field(16, &[0; 32]))]),
+        ("recipient twice", vec![(16, bytes_field(16, &[9; 32]).repeat(2))]),
+        ("nine recipients", { vec![(16, (9..18).flat_map(|byte| bytes_field(16, &[byte; 32])).collect())] }),
         ("reason with an escape", {
             vec![(10, Vec::new()), (12, bytes_field(12, &bytes_field(1, b"\x1b[2J")))]
         }),

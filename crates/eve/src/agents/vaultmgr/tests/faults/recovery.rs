@@ -4,14 +4,15 @@ use vault::report::State;
 
 use super::*;
 use crate::agents::vaultmgr::tests::recovery::{
-    bytes, is_gone, is_ready, kept, key, line, node, protectors, recover,
+    any_opens, bytes, is_gone, is_ready, kept, key, line, node, protectors, recover,
 };
 
-/// Invariant 5: made, replaced for other recipients, taken away; the next section ends it, and of the one before nothing is left.
+/// Invariant 5: made, replaced for other recipients, taken away; while it is replaced one opens at each instant; the next section ends it, and of
+/// the one before nothing is left.
 #[test]
 fn a_change_of_the_recovery_key_is_mended() {
     for (before, after, what) in
-        [(&[][..], &[0][..], "made"), (&[1], &[0], "replaced"), (&[0], &[], "taken away")]
+        [(&[0][..], &[][..], "taken away"), (&[], &[0], "made"), (&[1], &[0], "replaced")]
     {
         let after = line(Custody::Controller, after);
         let steps = stopped_everywhere(
@@ -22,6 +23,8 @@ fn a_change_of_the_recovery_key_is_mended() {
             },
             |node, (controller, _)| node.hear(controller, std::slice::from_ref(&after)),
             |node, (controller, old), when| {
+                let replaced = !old.is_empty() && !after.recovery.is_none();
+                assert!(!replaced || any_opens(node), "{what}, {when}: no recovery key opens it");
                 node.hear(controller, std::slice::from_ref(&after));
                 assert!(kept(node), "{what}, {when}: {:?}", node.status(BERLIN));
                 match after.recovery.is_none() {

@@ -45,3 +45,23 @@ fn decrypted(dir: &std::path::Path, identity: &str, file: &std::path::Path) -> O
         .expect("runs age");
     age.status.success().then(|| age.stdout.try_into().expect("32 bytes"))
 }
+
+/// The other way round: what the `age` command encrypts opens here, beside stanzas for others, and what it armours does not.
+#[test]
+fn what_the_age_command_encrypts_opens_here() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let plain = dir.path().join("plain");
+    std::fs::write(&plain, [0x5a; 32]).expect("writes");
+    let identity = Identity::read_all(OPERATORS[1].0).expect("an identity");
+    let encrypt = |more: &[&str]| {
+        let recipients = ["-r", OPERATORS[0].1, "-r", OPERATORS[1].1];
+        let made = Command::new("age").args(recipients).args(more).arg(&plain).output().expect("runs age");
+        assert!(made.status.success(), "{made:?}");
+        made.stdout
+    };
+    let opened = age::open(&encrypt(&[]), &identity).expect("opens");
+    assert_eq!(opened.expose_recovery_key(), &[0x5a; 32]);
+    assert_eq!(age::open(&encrypt(&["-a"]), &identity).map(drop), Err(age::OpenError::Damaged));
+    std::fs::write(&plain, [0x5a; 33]).expect("writes");
+    assert_eq!(age::open(&encrypt(&[]), &identity).map(drop), Err(age::OpenError::Other));
+}

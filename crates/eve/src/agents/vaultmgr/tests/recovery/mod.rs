@@ -73,6 +73,16 @@ fn opened_by(node: &Node, operator: usize) -> Result<RecoveryKey, age::OpenError
     age::open(&std::fs::read(file).expect("reads"), &identity)
 }
 
+/// Whether a recovery key that lies there, as a cut may have left several, opens the vault for one of the operators.
+pub(super) fn any_opens(node: &mut Node) -> bool {
+    let identities = OPERATORS.map(|(identity, _)| Identity::read_all(identity).expect("an identity"));
+    let identities: Vec<Identity> = identities.into_iter().flatten().collect();
+    let files = std::fs::read_dir(&node.paths.recoveries()[0]).expect("lists").flatten();
+    let files: Vec<_> = files.filter_map(|entry| std::fs::read(entry.path()).ok()).collect();
+    let keys: Vec<_> = files.iter().filter_map(|file| age::open(file, &identities).ok()).collect();
+    keys.iter().any(|key| recover(node, key).is_ok())
+}
+
 fn copy(key: &RecoveryKey) -> RecoveryKey {
     RecoveryKey::copied_from(key.expose_recovery_key())
 }
