@@ -19,7 +19,7 @@ const MAX_IN_IT: usize = MAX_VAULTS + 2;
 const MAX_NAME: usize = 32;
 /// Of a key file. Source: `fscrypt::MAX_FILE_LEN`, which no file that reads is longer than: a policy's has some 140 bytes for each protector.
 const MAX_FILE: usize = 16384;
-/// Room for the key files of a vault, on average: those with one protector have less than half of it.
+/// Room for the key files of a vault, on average: those with one protector take less than half of it.
 const ROOM: usize = 16 + 2 * (1 + MAX_NAME + 2 + 600);
 /// Room for all of them.
 const MAX_FILES: usize = MAX_IN_IT * ROOM;

@@ -4,11 +4,13 @@
 use std::path::PathBuf;
 
 use vault::report::State;
+use vault::section::Custody;
 
 use super::brought_back::{all_key_files, both, kept, with_data};
 use super::controller::{BERLIN, Controller, Line};
 use super::keeper::Keeper;
 use super::node::Node;
+use super::others;
 
 fn escrowed() -> (Node, Controller, Keeper) {
     let (mut node, controller) = with_data(&both((1, 1)));
@@ -121,6 +123,28 @@ fn another_bundle_is_sent_when_the_controller_asks() {
     assert!(says(&mut node));
     keeper.settles(&mut node);
     assert_eq!((keeper.came, says(&mut node)), (came + 1, false));
+    assert_eq!(keeper.drills(&mut node, 1), Some(Ok(())));
+}
+
+/// However many protectors others added, the vault is in the bundle with them: a policy's file grows by each, far beyond what one with ours alone has.
+#[test]
+fn a_vault_with_many_protectors_is_in_escrow() {
+    let (mut node, mut controller) = (Node::new(true), Controller::new());
+    let line = Line::of(Custody::Controller);
+    node.hear(&mut controller, std::slice::from_ref(&line));
+    let mut keeper = Keeper::default();
+    keeper.settles(&mut node);
+    let alone = keeper.bundle().vaults()[&BERLIN].clone();
+    let most = alone.protector.bytes.len().max(alone.policy.bytes.len());
+    assert!(most < 300, "with one protector: {most} bytes");
+    for n in 1..=20 {
+        others::add(&node, &controller, BERLIN, &format!("somebody {n}"), n);
+    }
+    others::look(&mut node);
+    keeper.settles(&mut node);
+    let many = keeper.bundle().vaults()[&BERLIN].clone();
+    assert!(many.policy.bytes.len() > 2000, "{}", many.policy.bytes.len());
+    assert!(!node.status(BERLIN).detail.join(" ").contains("escrow"), "{:?}", node.status(BERLIN));
     assert_eq!(keeper.drills(&mut node, 1), Some(Ok(())));
 }
 
