@@ -170,10 +170,12 @@ mod tests {
     /// Decision 28: what a poll that is told that nothing is new does not do is not carried along by it.
     #[test]
     fn the_future_of_a_request_is_small() {
-        fn size<'h, F: Future>(_: fn(&'h Hot, Source, Request<Incoming>) -> F) -> usize {
+        fn size<'h, F: Future>(_: fn(&'h Hot, &'h Arc<Place>, Request<Incoming>) -> F) -> usize {
             size_of::<F>()
         }
-        fn size_of_all<'f, F: Future>(_: fn(&'f Front, Source, Request<Incoming>, &'f Pace) -> F) -> usize {
+        fn size_of_all<'f, F: Future>(
+            _: fn(&'f Front, &'f Arc<Place>, Request<Incoming>, &'f Pace) -> F,
+        ) -> usize {
             size_of::<F>()
         }
         let (hot, all) = (size(Hot::work), size_of_all(Front::answer));
