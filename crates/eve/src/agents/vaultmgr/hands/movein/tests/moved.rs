@@ -94,7 +94,7 @@ fn what_cannot_be_moved_is_named_and_stays() {
     nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).expect("makes a pipe");
     let told = words(&tree.move_in().expect_err("a pipe"));
     assert!(
-        told.contains(r"place/a/pi\u{1b}pe: is a device or a pipe") && told.contains("move it away"),
+        told.contains(r"place/a/pi\u001bpe: is a device or a pipe") && told.contains("move it away"),
         "{told}"
     );
     fs::remove_file(&pipe).expect("there");
