@@ -313,7 +313,10 @@ fn a_fleet_is_counted_by_the_controller() {
     }
     evc.apply(&vaults);
     let told = evc.act("GET", "/glance", "");
-    assert_eq!(told["counts"], serde_json::json!({ "devices": 25, "drills_failed": 0, "policies": 1, "vaults": 25 }));
+    assert_eq!(
+        told["counts"],
+        serde_json::json!({ "devices": 25, "drills_failed": 0, "policies": 1, "vaults": 25 })
+    );
     let lines = told["needs_somebody"].as_array().expect("lines");
     assert_eq!(lines.len(), 21, "{told}");
     assert_eq!(lines[0], "vault payments of edge-00: not reported yet");

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use crate::control;
 use crate::error::DecodeError;
 use crate::hpke::{self, HpkeError, KEY_LEN, POINT_LEN, TAG_LEN};
-use crate::limits::{blob, present};
+use crate::limits::{blob, exactly, present};
 use crate::pb::vault as pb;
 use crate::release::SessionSecret;
 use crate::sign::P256PublicKey;
@@ -22,11 +22,22 @@ const UP: &[u8] = b"eve-vault escrow v1";
 const DOWN: &[u8] = b"eve-vault rescue v1";
 const MAX_SEALED: usize = MAX_BUNDLE_BYTES + TAG_LEN;
 
+/// Where a bundle on its way up stands among all that its device sends: so what is sent again by somebody else is told from news.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UploadPlace {
+    /// The session that sends it.
+    pub session: SessionKey,
+    /// Greater than that of every earlier bundle of the session.
+    pub number: u64,
+}
+
 /// A bundle, sealed.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SealedBundle {
     /// Of what is inside: bound to it.
     pub id: BundleId,
+    /// Of one on its way up: bound to it.
+    pub place: Option<UploadPlace>,
     /// What is encapsulated.
     pub enc: Vec<u8>,
     /// The bundle's bytes, encrypted, and a tag.
@@ -56,11 +67,13 @@ pub struct NotSealed;
 pub fn seal_up(
     controller: &P256PublicKey,
     device: DeviceId,
+    place: UploadPlace,
     id: BundleId,
     bundle: &[u8],
 ) -> Result<SealedBundle, NotSealed> {
-    let info = [UP, device.0.as_bytes()].concat();
-    sealed_by(id, bundle, |buffer| hpke::seal_to_point(controller.point(), &info, &aad(device, id), buffer))
+    let (info, aad) = ([UP, device.0.as_bytes()].concat(), aad_up(device, id, place));
+    let sealed = sealed_by(id, bundle, |buffer| hpke::seal_to_point(controller.point(), &info, &aad, buffer));
+    Ok(SealedBundle { place: Some(place), ..sealed? })
 }
 
 /// Opens at the controller what a device sent; `pkcs8` is the key of its ECDH certificate.
@@ -73,7 +86,7 @@ pub fn open_up(
     sealed: &SealedBundle,
 ) -> Result<Zeroizing<Vec<u8>>, NotOpened> {
     let info = [UP, device.0.as_bytes()].concat();
-    let aad = aad(device, sealed.id);
+    let aad = aad_up(device, sealed.id, sealed.place.ok_or(NotOpened(sealed.id))?);
     opened_by(sealed, |parts, clear| hpke::open_by_pkcs8(pkcs8, &sealed.enc, &info, &aad, parts, clear))
 }
 
@@ -110,6 +123,10 @@ fn aad(device: DeviceId, id: BundleId) -> Vec<u8> {
     [&device.0.as_bytes()[..], &id.generation.0.to_be_bytes(), &id.digest].concat()
 }
 
+fn aad_up(device: DeviceId, id: BundleId, place: UploadPlace) -> Vec<u8> {
+    [&aad(device, id)[..], &place.session.0, &place.number.to_be_bytes()].concat()
+}
+
 fn sealed_by(
     id: BundleId,
     bundle: &[u8],
@@ -118,7 +135,7 @@ fn sealed_by(
     let mut ciphertext = bundle.to_vec();
     let (enc, tag) = seal(&mut ciphertext).map_err(|_| NotSealed)?;
     ciphertext.extend_from_slice(&tag);
-    Ok(SealedBundle { id, enc, ciphertext })
+    Ok(SealedBundle { id, place: None, enc, ciphertext })
 }
 
 fn opened_by(
@@ -140,6 +157,8 @@ pub(crate) fn raw(bundle: &SealedBundle, suite: u32) -> pb::SealedBundle {
         enc: bundle.enc.clone(),
         ciphertext: bundle.ciphertext.clone(),
         suite,
+        session: bundle.place.map_or_else(Vec::new, |place| place.session.0.to_vec()),
+        number: bundle.place.map_or(0, |place| place.number),
     }
 }
 
@@ -155,7 +174,13 @@ pub(crate) fn sealed(raw: pb::SealedBundle, suite: u32) -> Result<SealedBundle, 
     }
     Ok(SealedBundle {
         id: control::bundle(present("id", raw.id)?)?,
+        place: place(&raw.session, raw.number)?,
         enc: raw.enc,
         ciphertext: blob("ciphertext", raw.ciphertext, MAX_SEALED)?,
     })
+}
+
+fn place(session: &[u8], number: u64) -> Result<Option<UploadPlace>, DecodeError> {
+    let named = (!session.is_empty()).then(|| exactly("session", session)).transpose()?;
+    Ok(named.map(|session| UploadPlace { session: SessionKey(session), number }))
 }

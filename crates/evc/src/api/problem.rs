@@ -143,6 +143,8 @@ codes! {
         PolicyInUse,
         /// The device has vaults, whose keys would go with it.
         DeviceHasVaults,
+        /// The device has a bundle in escrow, which would go with it.
+        DeviceHasBundle,
         /// The reference value is of a boot that nothing measured.
         BootNotMeasured,
         /// The database is older than its nodes.

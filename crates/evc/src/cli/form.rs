@@ -104,6 +104,7 @@ every! {
         InTheWay::PolicyInUse { .. } => InTheWay::PolicyInUse { policy: name(), vault: name(), device: name() },
         InTheWay::PolicyOfRule { .. } => InTheWay::PolicyOfRule { policy: name(), rule: name() },
         InTheWay::HasVaults { .. } => InTheWay::HasVaults { device: name(), vaults: vec![name()] },
+        InTheWay::HasBundle { .. } => InTheWay::HasBundle { device: name(), received_at: 1 },
         InTheWay::Unmeasured { .. } => {
             InTheWay::Unmeasured { reference: 7, device: name(), why: ::attest::Unmeasured::NoBank }
         },

@@ -8,7 +8,7 @@ use wire::attest::{AttestResponse, StoreKeys, StoreKeysCode};
 use wire::config::VaultAsk;
 use wire::escrow::SealedBundle;
 
-use crate::custody::{give_back, keep_bundle};
+use crate::custody::{Kept, give_back, keep_bundle};
 use crate::fleet::view::View;
 use crate::service::{Controller, Fault, Refusal};
 use crate::store::{Scope, Tx, UnixSeconds};
@@ -45,12 +45,20 @@ impl Controller {
         let Some(bundle) = keys.bundle.filter(|_| keys.keys.is_empty()) else { return Ok(invalid) };
         let kept =
             self.store.write(Scope::Device(id), |tx| Box::pin(self.kept(tx, id, &bundle, now))).await?;
-        if !kept {
-            tracing::warn!(device = %id, bundle = %bundle.id, "a bundle does not open by this controller's key, and is not kept");
-            return Ok(invalid);
+        let (device, bundle) = (id, bundle.id);
+        match kept {
+            Kept::Yes => {
+                tracing::info!(%device, %bundle, "a bundle is in escrow");
+                return Ok(AttestResponse::StoreKeys(StoreKeysCode::Success));
+            }
+            Kept::NotOpened => {
+                tracing::warn!(%device, %bundle, "a bundle does not open by this controller's key, and is not kept");
+            }
+            Kept::Old => {
+                tracing::warn!(%device, %bundle, "a bundle is not of the device's present session, or not newer than one that was taken: somebody sends it again, and it is not kept");
+            }
         }
-        tracing::info!(device = %id, bundle = %bundle.id, "a bundle is in escrow");
-        Ok(AttestResponse::StoreKeys(StoreKeysCode::Success))
+        Ok(invalid)
     }
 
     async fn kept(
@@ -59,9 +67,10 @@ impl Controller {
         id: DeviceId,
         bundle: &SealedBundle,
         now: UnixSeconds,
-    ) -> Result<bool, Refusal> {
+    ) -> Result<Kept, Refusal> {
         let device = tx.device(id).await?.ok_or(Fault::NoDevice)?;
-        Ok(keep_bundle(tx, &self.kek, &device, bundle, now).await?)
+        let standing = tx.standing(id).await?.map(|row| row.session);
+        Ok(keep_bundle(tx, &self.kek, &device, bundle, standing, now).await?)
     }
 
     /// What is to be said to this question.

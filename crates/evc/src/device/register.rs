@@ -305,6 +305,7 @@ async fn add(
         lost_at: None,
         alarm: None,
         reported: None,
+        uploaded: None,
         held: None,
         drills: Told::nothing(),
     };

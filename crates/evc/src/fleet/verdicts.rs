@@ -164,6 +164,7 @@ mod tests {
             lost_at: None,
             alarm: None,
             reported: None,
+            uploaded: None,
             held: None,
             drills: Told::nothing(),
         }

@@ -87,6 +87,7 @@ fn in_the_way(cause: &InTheWay) -> Code {
         }
         InTheWay::PolicyInUse { .. } | InTheWay::PolicyOfRule { .. } => Code::PolicyInUse,
         InTheWay::HasVaults { .. } => Code::DeviceHasVaults,
+        InTheWay::HasBundle { .. } => Code::DeviceHasBundle,
         InTheWay::Unmeasured { .. } => Code::BootNotMeasured,
         InTheWay::BundleInForce { .. } => Code::BundleInForce,
         InTheWay::NothingAlike { .. } => Code::ReferenceUnlike,

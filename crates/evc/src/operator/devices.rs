@@ -167,6 +167,9 @@ async fn delete(
     let row = find_device(tx, project, device).await?;
     let rows = tx.vaults(row.id).await?;
     let vaults = with_keys_here(tx, &rows).await?;
+    if let (Some(held), true, false) = (row.held, vaults.is_empty(), force) {
+        return Err(InTheWay::HasBundle { device: row.name, received_at: held.received_at }.into());
+    }
     if !vaults.is_empty() && !force {
         return Err(InTheWay::HasVaults { device: row.name, vaults }.into());
     }

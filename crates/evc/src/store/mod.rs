@@ -191,6 +191,8 @@ pub trait Devices {
     async fn set_alarm(&mut self, id: DeviceId, alarm: Option<&str>) -> Stored<()>;
     /// The place of its newest report: the session, and the number in it.
     async fn put_report_place(&mut self, id: DeviceId, session: &[u8; 32], number: u64) -> Stored<()>;
+    /// The place of the newest bundle that it sent: the session, and the number in it.
+    async fn put_upload_place(&mut self, id: DeviceId, session: &[u8; 32], number: u64) -> Stored<()>;
     /// Forgets a device and all that is kept for it: allowances that it used, and open ones of its serial in its project and with the
     /// certificate by which it came in; vaults, keys, evidence.
     /// What is left is the row of its removal.

@@ -95,6 +95,8 @@ pub struct DeviceRow {
     pub alarm: Option<String>,
     /// The newest report: its session, and its number in it.
     pub reported: Option<([u8; 32], u64)>,
+    /// The newest bundle that it sent: its session, and its number in it.
+    pub uploaded: Option<([u8; 32], u64)>,
     /// Its newest escrow bundle.
     pub held: Option<HeldBundle>,
     /// Its drills.

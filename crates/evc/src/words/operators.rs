@@ -157,6 +157,15 @@ pub(super) fn in_the_way(cause: &InTheWay) -> Words {
             "delete the rule (`evc delete rule`), or apply it with another policy first",
         ),
         InTheWay::HasVaults { device, vaults } => has_vaults(device, vaults),
+        InTheWay::HasBundle { device, received_at } => Words::new(
+            format!(
+                "device `{device}` has a bundle in escrow, of {}: after an update of its system its own vaults open by that alone",
+                crate::clock::text(*received_at)
+            ),
+            format!(
+                "keep the device; or, where it is never to come back, take `evc delete device {device} --force --confirm {device}`"
+            ),
+        ),
         InTheWay::Unmeasured { reference, device, why } => unmeasured(*reference, device, why),
         InTheWay::BundleInForce { device, generation } => Words::new(
             format!(

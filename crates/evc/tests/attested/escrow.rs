@@ -1,11 +1,13 @@
 //! Bundles in escrow (KO-1, invariants 2 and 4): kept sealed, named to who does not know, and given back to an approved boot alone.
 
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
 use evc::api::Code;
 use vault::escrow::{Bundle, BundleId};
 use vault::ids::Generation;
 use wire::attest::StoreKeys;
 use wire::control::Control;
-use wire::escrow::{SealedBundle, open_down, seal_up};
+use wire::escrow::{SealedBundle, UploadPlace, open_down, seal_up};
 
 use super::*;
 
@@ -15,11 +17,18 @@ pub(super) fn id_of(generation: u32, bytes: &[u8]) -> BundleId {
     Bundle::id_of(Generation(generation), bytes)
 }
 
+static UPLOADS: AtomicU64 = AtomicU64::new(1);
+
+/// The next of its session.
+pub(super) fn next_place(device: &Device) -> UploadPlace {
+    UploadPlace { session: device.session.session_key(), number: UPLOADS.fetch_add(1, Relaxed) }
+}
+
 /// Sealed to the controller's certificate, as a node does.
 pub(super) fn sealed(evc: &Evc, device: &Device, generation: u32, bytes: &[u8]) -> SealedBundle {
     let trusted = evc.trusted();
     let controller = trusted.ecdh()[0].certificate.public_key();
-    seal_up(controller, device.id, id_of(generation, bytes), bytes).expect("sealed")
+    seal_up(controller, device.id, next_place(device), id_of(generation, bytes), bytes).expect("sealed")
 }
 
 pub(super) fn upload(evc: &Evc, device: &Device, bundle: SealedBundle) -> StoreKeysCode {
@@ -82,6 +91,45 @@ fn a_bundle_that_does_not_open_is_not_kept() {
     }
     round(&evc, &mut device, &tpm, &pcrs(1));
     assert_eq!(told(&evc, &mut device).expect("named").held_bundle, Some(id_of(1, BYTES)));
+}
+
+/// Threats, Controller: whoever ends TLS records what a node sends. A bundle that he sends again never takes a newer one's place: not one of
+/// the same session, nor of an earlier one, nor of one that gave no evidence. One whose acknowledgement was lost is acknowledged again.
+#[test]
+fn a_bundle_that_is_sent_again_takes_no_newer_ones_place() {
+    let evc = Evc::start();
+    let (mut device, tpm) = with_tpm(&evc);
+    let of_silent = sealed(&evc, &device, 1, b"of a session without evidence");
+    device.session = new_session();
+    round(&evc, &mut device, &tpm, &pcrs(1));
+    let of_before = sealed(&evc, &device, 1, b"of the session before");
+    assert_eq!(upload(&evc, &device, of_before.clone()), StoreKeysCode::Success);
+    device.session = new_session();
+    round(&evc, &mut device, &tpm, &pcrs(1));
+    let first = sealed(&evc, &device, 1, b"of before a rotation");
+    let second = sealed(&evc, &device, 1, b"of after it");
+    for bundle in [&first, &second, &second] {
+        assert_eq!(upload(&evc, &device, bundle.clone()), StoreKeysCode::Success);
+    }
+    for old in [of_silent, of_before, first] {
+        let id = old.id;
+        assert_eq!(upload(&evc, &device, old), StoreKeysCode::Invalid, "{id}");
+    }
+    let control = told(&evc, &mut device).expect("it is named");
+    assert_eq!(control.held_bundle, Some(second.id));
+}
+
+/// Invariant 4: a bundle in escrow is a key of its device's, and nobody throws it away unasked.
+#[test]
+fn a_device_with_a_bundle_is_deleted_by_force_alone() {
+    let evc = Evc::start();
+    let (device, _) = with_tpm(&evc);
+    assert_eq!(upload(&evc, &device, sealed(&evc, &device, 1, BYTES)), StoreKeysCode::Success);
+    let refused = evc.operator("DELETE", "/devices/edge-1", "", Some(&evc.token));
+    assert_eq!(refused.problem().code, Code::DeviceHasBundle);
+    assert!(refused.problem().error.contains("has a bundle in escrow"), "{:?}", refused.problem());
+    assert_eq!(evc.act("GET", "/devices", "").as_array().expect("devices").len(), 1, "it is there");
+    evc.act("DELETE", "/devices/edge-1?force=true", "");
 }
 
 /// TH-5 and the escrow: a boot that nobody approved, a session without evidence and a lost device get nothing back, with a reason; an approved

@@ -205,6 +205,7 @@ steps! { Devices {
     set_lost(id: DeviceId, at: Option<UnixSeconds>) -> ();
     set_alarm(id: DeviceId, alarm: Option<&str>) -> ();
     put_report_place(id: DeviceId, session: &[u8; 32], number: u64) -> ();
+    put_upload_place(id: DeviceId, session: &[u8; 32], number: u64) -> ();
     drop_device(id: DeviceId, removed: &RemovedRow) -> ();
     removed_device(cert_digest: &[u8; 32], key: &[u8; 32]) -> Option<RemovedRow>;
     forget_removal(key: &[u8; 32]) -> ();

@@ -481,6 +481,9 @@ impl Devices for MemoryTx {
     async fn put_report_place(&mut self, id: DeviceId, session: &[u8; 32], number: u64) -> Stored<()> {
         self.change_device(id, |row| row.reported = Some((*session, number)))
     }
+    async fn put_upload_place(&mut self, id: DeviceId, session: &[u8; 32], number: u64) -> Stored<()> {
+        self.change_device(id, |row| row.uploaded = Some((*session, number)))
+    }
     async fn drop_device(&mut self, id: DeviceId, removed: &RemovedRow) -> Stored<()> {
         let gone = there(self.w().devices.get_mut(&id))?.clone();
         let world = self.w();

@@ -45,6 +45,7 @@ pub(crate) fn device(number: u8) -> DeviceRow {
         lost_at: None,
         alarm: None,
         reported: None,
+        uploaded: None,
         held: None,
         drills: Told::nothing(),
     }
@@ -942,11 +943,13 @@ async fn what_is_marked_on_a_device_stays(tx: &mut dyn Tx) -> Stored<()> {
     tx.set_alarm(row.id, Some("two")).await?;
     tx.proved_device(row.id, NOW + 1).await?;
     tx.put_report_place(row.id, &[5; 32], 6).await?;
+    tx.put_upload_place(row.id, &[6; 32], 7).await?;
     let marked = DeviceRow {
         lost_at: Some(NOW),
         alarm: Some("two".into()),
         proved_at: Some(NOW + 1),
         reported: Some(([5; 32], 6)),
+        uploaded: Some(([6; 32], 7)),
         ..row.clone()
     };
     assert_eq!(tx.device(row.id).await?, Some(marked.clone()));

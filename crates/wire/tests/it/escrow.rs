@@ -15,7 +15,7 @@ use wire::P256PublicKey;
 use wire::attest::{AttestRequest, StoreKeys};
 use wire::config::{ConfigRequest, ConfigResponse, VaultAsk};
 use wire::control::{Control, Drill};
-use wire::escrow::{SealedBundle, open_down, open_up, seal_down, seal_up};
+use wire::escrow::{SealedBundle, UploadPlace, open_down, open_up, seal_down, seal_up};
 use wire::release::SessionSecret;
 
 const BYTES: &[u8] = b"what a bundle is, is not looked at here";
@@ -40,6 +40,10 @@ fn session(byte: u8) -> SessionSecret {
     .unwrap()
 }
 
+fn at(number: u64) -> UploadPlace {
+    UploadPlace { session: session(1).session_key(), number }
+}
+
 fn other() -> DeviceId {
     DeviceId(uuid::Uuid::from_u128(99))
 }
@@ -47,18 +51,22 @@ fn other() -> DeviceId {
 #[test]
 fn what_goes_up_opens_for_that_controller_and_device_alone() {
     let (key, public) = controller();
-    let sealed = seal_up(&public, device(), id(), BYTES).unwrap();
+    let sealed = seal_up(&public, device(), at(7), id(), BYTES).unwrap();
     assert_eq!(open_up(&key, device(), &sealed).unwrap().as_slice(), BYTES);
     assert!(open_up(&controller().0, device(), &sealed).is_err(), "another controller's key");
     assert!(open_up(&key, other(), &sealed).is_err(), "another device");
     let later = SealedBundle { id: BundleId { generation: Generation(4), ..id() }, ..sealed.clone() };
     assert!(open_up(&key, device(), &later).is_err(), "another generation");
+    for place in [None, Some(at(8)), Some(UploadPlace { session: session(2).session_key(), ..at(7) })] {
+        let moved = SealedBundle { place, ..sealed.clone() };
+        assert!(open_up(&key, device(), &moved).is_err(), "another place: {place:?}");
+    }
     for at in [0, sealed.ciphertext.len() - 1] {
         let mut flipped = sealed.clone();
         flipped.ciphertext[at] ^= 1;
         assert!(open_up(&key, device(), &flipped).is_err(), "damaged at {at}");
     }
-    let lies = seal_up(&public, device(), id(), b"another bundle").unwrap();
+    let lies = seal_up(&public, device(), at(7), id(), b"another bundle").unwrap();
     assert!(open_up(&key, device(), &lies).is_err(), "inside is another than it says");
     assert!(!sealed.ciphertext.windows(8).any(|part| part == &BYTES[..8]), "it is ciphertext");
 }
@@ -71,12 +79,14 @@ fn rustls_and_we_open_each_others() {
     let number = AsDer::<EcPrivateKeyRfc5915Der<'_>>::as_der(&number).unwrap();
     let scalar = number.as_ref()[7..39].to_vec();
     let info = [b"eve-vault escrow v1".as_slice(), device().0.as_bytes()].concat();
-    let aad = [device().0.as_bytes().as_slice(), &3u32.to_be_bytes(), &id().digest].concat();
-    let ours = seal_up(&public, device(), id(), BYTES).unwrap();
+    let (session, number) = (at(7).session.0, 7u64.to_be_bytes());
+    let aad =
+        [device().0.as_bytes().as_slice(), &3u32.to_be_bytes(), &id().digest, &session, &number].concat();
+    let ours = seal_up(&public, device(), at(7), id(), BYTES).unwrap();
     let clear = RUSTLS.open(&EncapsulatedSecret(ours.enc), &info, &aad, &ours.ciphertext, &scalar.into());
     assert_eq!(clear.unwrap(), BYTES);
     let (enc, ciphertext) = RUSTLS.seal(&info, &aad, BYTES, &HpkePublicKey(public.point().to_vec())).unwrap();
-    let theirs = SealedBundle { id: id(), enc: enc.0, ciphertext };
+    let theirs = SealedBundle { id: id(), place: Some(at(7)), enc: enc.0, ciphertext };
     assert_eq!(open_up(&key, device(), &theirs).unwrap().as_slice(), BYTES);
 }
 
@@ -95,7 +105,7 @@ fn what_comes_down_opens_in_its_session_alone() {
 #[test]
 fn a_request_with_a_bundle_reads_back() {
     let (_, public) = controller();
-    let bundle = Some(seal_up(&public, device(), id(), BYTES).unwrap());
+    let bundle = Some(seal_up(&public, device(), at(7), id(), BYTES).unwrap());
     let request = AttestRequest::StoreKeys(StoreKeys { integrity_token: vec![], keys: vec![], bundle });
     assert_eq!(AttestRequest::decode(&request.encode()), Ok(request));
     let down = Some(seal_down(&session(1).session_key(), device(), id(), BYTES).unwrap());

@@ -7,7 +7,7 @@ use vault::ledger::Older;
 use vault::life::{NotDone, Unfit};
 use wire::cert::CertificateError;
 
-use crate::store::DeviceRow;
+use crate::store::{DeviceRow, UnixSeconds};
 
 use super::Refusal;
 
@@ -200,6 +200,13 @@ pub enum InTheWay {
         device: Name,
         /// Its vaults.
         vaults: Vec<Name>,
+    },
+    /// A device has a bundle in escrow, which would go with it.
+    HasBundle {
+        /// The device.
+        device: Name,
+        /// When the bundle came.
+        received_at: UnixSeconds,
     },
     /// A reference value is of a boot that nothing measured: its approval would approve of any software.
     Unmeasured {

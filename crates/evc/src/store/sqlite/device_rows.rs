@@ -29,7 +29,7 @@ impl FromRow for DeviceRow {
     const COLUMNS: &'static str =
         "id, project, name, labels, cert_digest, cert_der, key, serial, let_in_by, tpm, learn,
         registered_at, last_seen, proved_at, answered, section_version, section_digest, ledger, older, report, verdict,
-        lost_at, alarm, report_session, report_counter, held_generation, held_digest, held_at, drills";
+        lost_at, alarm, report_session, report_counter, upload_session, upload_number, held_generation, held_digest, held_at, drills";
     fn from_row(row: &mut Columns<'_>) -> Stored<Self> {
         Ok(Self {
             id: DeviceId(row.read(uuid)?),
@@ -55,14 +55,16 @@ impl FromRow for DeviceRow {
             verdict: row.told()?,
             lost_at: row.read_some(number)?,
             alarm: row.read_some(plain)?,
-            reported: reported(row)?,
+            reported: place(row)?,
+            uploaded: place(row)?,
             held: held(row)?,
             drills: row.told()?,
         })
     }
 }
 
-fn reported(row: &mut Columns<'_>) -> Stored<Option<([u8; 32], u64)>> {
+/// A session and a number in it; both columns say nothing together.
+fn place(row: &mut Columns<'_>) -> Stored<Option<([u8; 32], u64)>> {
     let session = row.read_some(bytes32)?;
     let counter = row.read(number)?;
     Ok(session.map(|session| (session, counter)))

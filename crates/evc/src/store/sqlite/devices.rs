@@ -238,6 +238,11 @@ impl Devices for SqliteTx {
         self.change(write, (session, int(number), blob(id.0))).await
     }
 
+    async fn put_upload_place(&mut self, id: DeviceId, session: &[u8; 32], number: u64) -> Stored<()> {
+        let write = "UPDATE devices SET upload_session = ?, upload_number = ? WHERE id = ?";
+        self.change(write, (session, int(number), blob(id.0))).await
+    }
+
     async fn drop_device(&mut self, id: DeviceId, removed: &RemovedRow) -> Stored<()> {
         let put = "INSERT OR REPLACE INTO removed_devices (cert_digest, key, name, serial, removed_at) VALUES (?, ?, ?, ?, ?)";
         let name = removed.name.as_str();

@@ -39,6 +39,7 @@ const MIGRATIONS: &[Migration] = &migrations![
     64 = "0064_certificates_before",
     70 = "0070_bundles",
     75 = "0075_drills",
+    76 = "0076_upload_places",
 ];
 
 /// Where builds of before kept their list.

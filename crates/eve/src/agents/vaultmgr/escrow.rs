@@ -15,7 +15,7 @@ use vault::ids::{DeviceId, DeviceKey, VaultId};
 use vault::shares::RootPin;
 use wire::P256PublicKey;
 use wire::control::Control;
-use wire::escrow::{NotOpened, SealedBundle, open_down, seal_up};
+use wire::escrow::{NotOpened, SealedBundle, UploadPlace, open_down, seal_up};
 
 use self::files::LeftOut;
 use crate::agents::vaultmgr::belief::config::{self, NotVerified};
@@ -92,6 +92,8 @@ pub(super) struct Known {
     own: Option<BundleId>,
     of: Option<(vault::ids::Generation, u64)>,
     upload: Option<EscrowUpload>,
+    /// So many were sealed in this session.
+    sent: u64,
     /// How the last drill went.
     drilled: Option<Answer>,
 }
@@ -286,9 +288,12 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         let id = Bundle::id_of(generation, &bytes);
         (self.escrow.own, self.escrow.of) = (Some(Bundle::id_of(own.0, &own.1)), of);
         if self.escrow.upload.as_ref().is_none_or(|upload| upload.id != id) {
-            let sealed = seal_up(&keeper.key, keeper.device, id, &bytes).map_err(|error| failed(&error))?;
-            let SealedBundle { enc, ciphertext, .. } = sealed;
-            self.escrow.upload = Some(EscrowUpload { id, enc: Bytes(enc), ciphertext: Bytes(ciphertext) });
+            self.escrow.sent += 1;
+            let place = UploadPlace { session: self.session.session_key(), number: self.escrow.sent };
+            let sealed = seal_up(&keeper.key, keeper.device, place, id, &bytes);
+            let SealedBundle { enc, ciphertext, .. } = sealed.map_err(|error| failed(&error))?;
+            let (enc, ciphertext) = (Bytes(enc), Bytes(ciphertext));
+            self.escrow.upload = Some(EscrowUpload { id, place, enc, ciphertext });
         }
         Ok(())
     }

@@ -67,11 +67,11 @@ impl Errand {
 impl Zedagent<'_> {
     /// Posts the bundle, and says whether the controller took it.
     pub(super) fn post_bundle(&mut self, now: Instant) -> Result<bool, Failed> {
-        let Some(EscrowUpload { id, enc, ciphertext }) = self.escrow.wish.upload.clone() else {
+        let Some(EscrowUpload { id, place, enc, ciphertext }) = self.escrow.wish.upload.clone() else {
             return Ok(false);
         };
         self.escrow.posted = Some((id, now));
-        let bundle = Some(SealedBundle { id, enc: enc.0, ciphertext: ciphertext.0 });
+        let bundle = Some(SealedBundle { id, place: Some(place), enc: enc.0, ciphertext: ciphertext.0 });
         let keys = StoreKeys { integrity_token: Vec::new(), keys: Vec::new(), bundle };
         let answer = match of_this_alone(self.post("attest", &AttestRequest::StoreKeys(keys).encode()))? {
             Ok(answer) => answer,
@@ -100,7 +100,9 @@ mod tests {
 
     fn wish(digest: u8, rescue: Option<u32>) -> EscrowWish {
         let id = BundleId { generation: Generation(1), digest: [digest; 32] };
-        let upload = Some(EscrowUpload { id, enc: Bytes::default(), ciphertext: Bytes::default() });
+        let place = wire::escrow::UploadPlace { session: attest::SessionKey([1; 32]), number: 1 };
+        let (enc, ciphertext) = (Bytes::default(), Bytes::default());
+        let upload = Some(EscrowUpload { id, place, enc, ciphertext });
         EscrowWish { upload, held: Some(id), rescue: rescue.map(Generation) }
     }
 

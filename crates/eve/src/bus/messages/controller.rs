@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use vault::escrow::BundleId;
 use vault::ids::{DeviceId, Generation};
+use wire::escrow::UploadPlace;
 
 use super::Bytes;
 
@@ -69,6 +70,8 @@ pub struct EscrowWish {
 pub struct EscrowUpload {
     /// Which.
     pub id: BundleId,
+    /// Where it stands among the bundles of its session.
+    pub place: UploadPlace,
     /// HPKE encapsulated key.
     pub enc: Bytes,
     /// HPKE ciphertext.

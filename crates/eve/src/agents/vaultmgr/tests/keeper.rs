@@ -73,8 +73,8 @@ impl Keeper {
         seal_down(session, DEVICE, *id, self.gives.as_ref().unwrap_or(bytes)).expect("seals")
     }
 
-    fn keeps(&mut self, EscrowUpload { id, enc, ciphertext }: EscrowUpload) {
-        let sent = SealedBundle { id, enc: enc.0, ciphertext: ciphertext.0 };
+    fn keeps(&mut self, EscrowUpload { id, place, enc, ciphertext }: EscrowUpload) {
+        let sent = SealedBundle { id, place: Some(place), enc: enc.0, ciphertext: ciphertext.0 };
         let pem = golden("controller-ecdh.key.pem");
         let key = der(&pem);
         let bytes = open_up(&key, DEVICE, &sent).expect("sealed to this controller");
