@@ -34,7 +34,7 @@ pub(in crate::cli) enum DeleteWhat {
         #[arg(add = ArgValueCandidates::new(rules))]
         name: String,
     },
-    /// A device without vaults (`config` and `image` do not count, unless a key of the controller's is in them). It may register again once its
+    /// A device without vaults (`config` and `image` count only if they are under a key of the controller's). It may register again once its
     /// serial is allowed anew.
     #[command(visible_alias = "devices", before_help = DELETE_DEVICE)]
     Device {
