@@ -23,7 +23,7 @@ Exit codes: 0 done; 1 refused or failed; 2 used wrongly; 5 `eve wait`: its time 
 #[derive(Debug, Parser)]
 #[command(name = "eve", version, before_help = FIRST, after_help = CODES)]
 pub(super) struct Cli {
-    /// How log lines look. What is logged, `EVE_LOG` says (like `info` or `debug`).
+    /// How log lines look. `EVE_LOG` says how much is logged (like `info` or `debug`).
     #[arg(
         long,
         global = true,
@@ -92,7 +92,7 @@ pub(super) enum Cmd {
     Run {
         #[command(flatten)]
         root: Root,
-        /// Between two polls of the configuration, e.g. 60s.
+        /// Time between two polls of the controller, like 60s.
         #[arg(long, default_value = "60s", value_parser = duration)]
         poll_interval: Duration,
         /// What happens to an agent that makes a system call which is not on its list. For tests.
@@ -146,7 +146,7 @@ pub(super) enum Cmd {
     /// The controller that this node belongs to.
     #[command(subcommand)]
     Controller(ControllerCmd),
-    /// Print what each agent's process may do, system calls with their reasons, as this program has it.
+    /// Print what each agent's process may do: its user, capabilities, files, and system calls with their reasons.
     Walls,
     /// Print completions for a shell.
     Completions { shell: clap_complete::Shell },
@@ -172,7 +172,7 @@ pub(super) enum Cmd {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum BusCmd {
-    /// Print who may say, hear and ask what, as this program has it.
+    /// Print which agent may publish, hear and call what on the bus.
     Table,
     /// Show what is published, secrets redacted, and who asks whom what, each with its time (UTC), until Ctrl-C.
     Tail {

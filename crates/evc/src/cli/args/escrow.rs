@@ -14,15 +14,15 @@ pub(in crate::cli) enum EscrowAct {
         #[arg(add = ArgValueCandidates::new(devices))]
         device: Option<String>,
     },
-    /// Ask a device to open its newest bundle, compare it with what it has, and drop it: so one that would not open is found while it is not needed.
-    /// Nothing is opened by it, and no key is shown.
+    /// Try the newest bundle of a device, before it is needed: the device decrypts it, compares it with its TPM and disk, and drops it. No vault
+    /// is opened by that, and no key is shown.
     #[command(before_help = DRILL)]
     Drill {
         /// Name or UUID.
         #[arg(add = ArgValueCandidates::new(devices))]
         device: String,
     },
-    /// Forget the bundles of a generation that is over, before their time. The newest bundle of a device is never forgotten by this.
+    /// Delete the bundles of a generation of TPM secrets that is over. The newest bundle of a device is always kept.
     #[command(before_help = DELETE)]
     Delete {
         /// Name or UUID.
@@ -47,7 +47,7 @@ Examples:
   evc escrow drill edge-1
   evc escrow list edge-1                       # how it went, once the device has polled
 
-Without being asked a device makes one a month: see `evc serve --escrow-drill-every`.";
+Each device also makes one once a month: see `evc serve --escrow-drill-every`.";
 
 const DELETE: &str = "\
 Examples:
@@ -74,4 +74,4 @@ Examples:
   evc check update edge-1 --reference 7
   evc reference approve 7
 
-It foresees by what the controller knows now, and holds if the boot really shows these values.";
+The answer rests on what the controller knows now. It holds only if the boot really shows these values.";

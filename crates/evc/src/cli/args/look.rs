@@ -10,7 +10,7 @@ use crate::cli::complete::{devices, policies, rules, vaults};
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum GetWhat {
-    /// Devices, when each was heard, and whether it is online, silent, lost or may be two. Those that need somebody come first.
+    /// Devices: when each was heard, and its condition (online, silent, lost, may be two, ..). Those that need attention come first.
     #[command(visible_aliases = ["device", "dev"], before_help = GET_DEVICES)]
     Devices {
         /// Names or UUIDs. [default: all]
@@ -22,7 +22,7 @@ pub(in crate::cli) enum GetWhat {
         #[command(flatten)]
         watch: Watch,
     },
-    /// Vaults, their state on the node and their epochs. Those that need somebody come first.
+    /// Vaults, their state on the node and their epochs. Those that need attention come first.
     #[command(visible_aliases = ["vault", "vt"], before_help = GET_VAULTS)]
     Vaults {
         /// Names or UUIDs. [default: all]
@@ -107,7 +107,7 @@ Examples:
 /// Whether to look on.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Watch {
-    /// Look on, and print each row again when it changes, until Ctrl-C.
+    /// Keep watching: print a row again when it changes, until Ctrl-C.
     #[arg(long, short)]
     pub(in crate::cli) watch: bool,
 }
@@ -164,7 +164,7 @@ pub(in crate::cli) enum WaitFor {
         #[command(flatten)]
         time: Time,
     },
-    /// Until a device has come so far.
+    /// Until a device is online, is attested, or has shown a boot that can be approved.
     #[command(visible_alias = "devices", before_help = WAIT_DEVICE)]
     Device {
         /// Name or UUID. It need not be registered yet.
@@ -199,7 +199,7 @@ Examples:
   evc wait device edge-1 --for attested --timeout 5m
   evc wait device edge-1 --for learned         # its first quote waits for `evc reference approve`
 
-Exit codes: 0 it came true; 5 the time is up; what else `evc --help` says.";
+Exit codes: 0 it is so; 5 the time is up; `evc --help` has the others.";
 
 const WAIT_VAULT: &str = "\
 Examples:
@@ -207,7 +207,7 @@ Examples:
   evc wait vault payments --device edge-1 --for epoch=2 --timeout 30s
   evc wait vault payments --device edge-1 --for gone
 
-Exit codes: 0 it came true; 5 the time is up; what else `evc --help` says.";
+Exit codes: 0 it is so; 5 the time is up; `evc --help` has the others.";
 
 /// How long to wait.
 #[derive(Debug, Clone, Copy, Args)]

@@ -172,7 +172,7 @@ pub(in crate::cli) enum Command {
     BeginAnew,
     #[command(flatten)]
     Asked(Asked),
-    /// Wait until something has come true.
+    /// Wait until the controller answers, or until a device or a vault is as you say.
     #[command(subcommand)]
     Wait(WaitFor),
     /// Print the version of this program, and of the controller where one answers.
@@ -203,7 +203,7 @@ pub(in crate::cli) enum Asked {
     /// Allow devices to onboard, and list or withdraw what is allowed.
     #[command(subcommand)]
     Onboard(Onboard),
-    /// Make policies and vaults as YAML files say: all of them or none. To repeat it changes nothing.
+    /// Make or change policies and vaults as YAML files say: all of them, or none. The same files again change nothing.
     #[command(before_help = APPLY)]
     Apply {
         #[command(flatten)]
@@ -224,7 +224,7 @@ pub(in crate::cli) enum Asked {
     /// Show one thing in full, with reasons.
     #[command(subcommand)]
     Describe(DescribeWhat),
-    /// The controller at a glance, and what needs somebody.
+    /// The controller at a glance, and what needs attention.
     Status,
     /// Label devices, so that one rule gives each of them a vault.
     #[command(subcommand)]
@@ -253,7 +253,7 @@ pub(in crate::cli) enum Asked {
     /// Bundles in escrow: with them a node opens its vaults again after an update of firmware or system.
     #[command(subcommand)]
     Escrow(EscrowAct),
-    /// Say beforehand what will happen.
+    /// Foresee what an update will do to the vaults of a device.
     #[command(subcommand)]
     Check(CheckWhat),
 }
@@ -295,7 +295,7 @@ pub(in crate::cli) struct Serve {
     /// Start although the clock is behind the time that it showed before. Give it once, when the clock was ahead then and is right now.
     #[arg(long)]
     pub(in crate::cli) clock_is_right: bool,
-    /// How log lines look. What is logged, `EVC_LOG` says (like `info` or `debug`).
+    /// How log lines look. `EVC_LOG` says how much is logged (like `info` or `debug`).
     #[arg(long, value_enum, default_value = "text")]
     pub(in crate::cli) log_format: LogFormat,
     /// As `--log-format json`, which it was called before.

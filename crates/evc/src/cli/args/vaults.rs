@@ -16,7 +16,7 @@ pub(in crate::cli) enum DeleteWhat {
         /// Its device, by name or UUID.
         #[arg(long, add = ArgValueCandidates::new(devices))]
         device: String,
-        /// The vault's name again: asked for where its policy has no grace (`delete_after: 0s`), for then it is erased at once.
+        /// The vault's name again. Needed where its policy has no grace (`delete_after: 0s`): then it is erased at once.
         #[arg(long)]
         confirm: Option<String>,
     },
@@ -34,17 +34,17 @@ pub(in crate::cli) enum DeleteWhat {
         #[arg(add = ArgValueCandidates::new(rules))]
         name: String,
     },
-    /// A device that has no vaults, but for default ones under no key of the controller's. It may register again when its serial is allowed
-    /// anew.
+    /// A device without vaults (`config` and `image` count only if they are under a key of the controller's). It may register again once its
+    /// serial is allowed anew.
     #[command(visible_alias = "devices", before_help = DELETE_DEVICE)]
     Device {
         /// Name or UUID.
         #[arg(add = ArgValueCandidates::new(devices))]
         name: String,
-        /// Also one that has vaults, or made `config` or `image` with a key of the controller's: their keys go with it.
+        /// Also a device that has vaults, or whose `config` or `image` was made with a key of the controller's. Their keys are deleted too.
         #[arg(long)]
         force: bool,
-        /// The device's name again, as it was given: asked for with `--force`, for what is under those keys can't be opened again.
+        /// The device's name again, as it was given. `--force` needs it: what is under those keys can't be opened again.
         #[arg(long)]
         confirm: Option<String>,
     },
@@ -116,7 +116,7 @@ pub(in crate::cli) enum RotateWhat {
         /// Its device, by name or UUID.
         #[arg(long, add = ArgValueCandidates::new(devices))]
         device: String,
-        /// Rotate although the node has not taken the present key. The key that it has does not open the vault after its next restart.
+        /// Rotate although the node has not taken the current key. If it restarts before it takes the new one, the vault stays locked.
         #[arg(long)]
         force: bool,
         /// Rotate only if the vault is at this epoch, so that a command that is run twice rotates once. [default: the present one]
