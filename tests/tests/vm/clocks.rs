@@ -33,7 +33,7 @@ fn no_wall_clock_closes_loses_or_ends_anything() {
             assert!(scene.has_data(vault).unwrap(), "{vault}, after {clock}");
         }
         set_clock(&mut scene, step);
-        until_named(&mut scene, step);
+        again(&mut scene, step);
         for vault in ["alone", "leased", "shared"] {
             assert!(scene.has_data(vault).unwrap(), "{vault}, when the clock stepped to {step}");
         }
@@ -44,12 +44,17 @@ fn without_contact(scene: &mut Scene, clock: &str) {
     scene.node.until_vault("alone", "unlocked").unwrap();
     until_named(scene, clock);
     assert!(scene.has_data("alone").unwrap(), "{clock}");
+    again(scene, clock);
+    let leased = scene.node.until_vault("leased", "locked").unwrap().to_string();
+    assert!(leased.contains("no lease since this boot"), "{leased}");
+}
+
+/// Locked by root on the node, and unlocked.
+fn again(scene: &mut Scene, clock: &str) {
     scene.node.shell("eve vault lock alone").unwrap();
     assert!(!scene.has_data("alone").unwrap(), "locked at {clock}");
     scene.node.shell("eve vault unlock alone").unwrap();
     assert!(scene.has_data("alone").unwrap(), "{clock}");
-    let leased = scene.node.until_vault("leased", "locked").unwrap().to_string();
-    assert!(leased.contains("no lease since this boot"), "{leased}");
 }
 
 /// `eve status` says what is wrong, and with what it is mended.
