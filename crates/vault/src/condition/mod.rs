@@ -22,7 +22,7 @@ pub use seen::{Dir, Hint, Key, Keys, MetaCopy, OpenedBy, Place, Seen, ShareKey, 
 use crate::ids::{Epoch, VaultId};
 use crate::section::Seal;
 use crate::shares::Mark;
-use crate::wanted::Want;
+use crate::wanted::{Authority, Want};
 
 /// Where a vault stands on its node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -289,13 +289,17 @@ fn has_epoch(keys: &Keys, epoch: Epoch) -> bool {
 }
 
 /// Every key that the copies name was tried, and none opens one: what keys open of them is damaged. An older epoch's key would
-/// not be at hand.
+/// not be at hand. A list that is not live may be of a database that a newer one superseded, whose keys of this number are others: it proves
+/// nothing.
 pub(crate) fn damaged(facts: &Facts<'_>, want: &Want) -> bool {
     let keys = facts.keys;
     let share = keys.has_share(ShareKey::Open);
     let tried = |hint| match hint {
         Hint::NoEpoch => share,
-        Hint::Epoch(epoch) => has_epoch(keys, epoch) && (share || !want.policy.custody.needs_tpm()),
+        Hint::Epoch(epoch) => {
+            let released = want.authority == Authority::Live && has_epoch(keys, epoch);
+            released && (share || !want.policy.custody.needs_tpm())
+        }
         Hint::Unknown => false,
     };
     let all = shares_are_readable(facts) && facts.seen.has_metadata() && facts.seen.hints().all(tried);

@@ -185,3 +185,24 @@ fn the_world_waits_for_the_escrow_and_rescues() {
     world.happen(Event::Escrowed);
     assert_eq!((world.settle(), world.generation()), (vault::report::State::Removed, 2));
 }
+
+/// Invariant 4, found by random worlds: the record can't be read, and an older list of a database that was superseded is sent again, with
+/// keys of the same numbers. That these do not open a vault proves no damage, and root's order to make missing vaults anew takes nothing.
+#[test]
+fn keys_of_a_superseded_list_prove_no_damage() {
+    let section = |listed, custody, operation, rotate, restored, replayed| {
+        let (seal, base) = (Seal::Tpm, Section::default());
+        Event::Live(Section { listed, custody, seal, operation, rotate, restored, replayed, ..base })
+    };
+    let events = [
+        Event::Copied,
+        section(true, Custody::Controller, Operation::ChangeKey, true, false, false),
+        Event::PutBack,
+        section(true, Custody::Controller, Operation::Unlock, true, true, false),
+        Event::Settle,
+        Event::StartedUnread,
+        section(false, Custody::Tpm, Operation::Unlock, false, false, true),
+        Event::Recreate,
+    ];
+    drive(USER, true, events.into());
+}
