@@ -107,6 +107,8 @@ pub struct Space {
     pub limit: Option<StorageLimit>,
     /// How much the project takes, in bytes.
     pub used: u64,
+    /// Its files were not put into the project yet, as far as is known: those of before it, and those that their owners took out.
+    pub uncounted: bool,
 }
 
 impl Space {
@@ -208,7 +210,7 @@ mod tests {
     #[test]
     fn a_limit_is_in_force_only_where_the_kernel_bounds() {
         let limit = StorageLimit::of_bytes(1 << 30);
-        let space = |keeps| Space { keeps, project: Project::Own, limit, used: 1 };
+        let space = |keeps| Space { keeps, project: Project::Own, limit, used: 1, uncounted: false };
         assert_eq!(Storage::of(space(Keeps::Bounds)), Some(Storage { used: 1 << 20, limit }));
         assert_eq!(Storage::of(space(Keeps::Counts)), Some(Storage { used: 1 << 20, limit: None }));
         assert_eq!(Storage::of(space(Keeps::Nothing)), None);

@@ -62,9 +62,7 @@ pub enum Note {
     #[error("storage limit not enforced: {0}")]
     LimitNotEnforced(Unbounded),
     /// Asked for, and not set yet.
-    #[error(
-        "its storage limit of {0} is not in force yet; it is set by itself once the vault is open and its files are counted"
-    )]
+    #[error("its storage limit of {0} is not in force yet; it is set by itself once the vault is open")]
     LimitDue(StorageLimit),
     /// The controller did not renew its lease.
     #[error("locked: its lease ended; it opens once the controller has renewed it")]

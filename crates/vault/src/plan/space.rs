@@ -32,8 +32,19 @@ pub(super) fn step(view: &View<'_>, want: &Want) -> Option<Act> {
     let limit = wanted(view, want);
     let at_rest = view.seen.staged == Staged::Nothing;
     let live = want.authority == Authority::Live;
-    let due = at_rest && live && view.seen.key == Key::Present && limit != view.seen.space.limit;
-    towards(view, limit).filter(|_| due).map(|step| Act { op: Op::Limit, step })
+    let open = at_rest && view.seen.key == Key::Present;
+    let step = match limit == view.seen.space.limit {
+        true => count(view),
+        false => towards(view, limit).filter(|_| live),
+    };
+    step.filter(|_| open).map(|step| Act { op: Op::Limit, step })
+}
+
+/// Once a limit is in force, not before: what users hold of their files would put it off for as long as they like.
+fn count(view: &View<'_>) -> Option<Step> {
+    let space = view.seen.space;
+    let due = space.uncounted && space.limit.is_some() && space.unbounded().is_none();
+    (due && !view.setbacks.contains(Step::Count.kind())).then_some(Step::Count)
 }
 
 /// What is to be said of a limit that bounds nothing.

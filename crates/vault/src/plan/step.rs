@@ -45,8 +45,10 @@ pub enum Step {
     MakeDir,
     /// Set the policy on the empty directory.
     SetPolicy(Encryption),
-    /// Give the directory, and what is in it, a project of its own where it has none, and bound what that takes.
+    /// Give the directory a project of its own where it has none, and bound what that takes.
     Bound(Option<StorageLimit>),
+    /// Put what is in the directory into its project.
+    Count,
     /// Copy plain files into a new directory under the policy, compare, and exchange the two at once.
     MoveIn(Encryption),
     /// Wipe and remove what the exchange left.
@@ -104,6 +106,7 @@ kinds! {
     MakeDir Step::MakeDir => "making its directory",
     SetPolicy Step::SetPolicy(_) => "encrypting its directory",
     Bound Step::Bound(_) => "setting its storage limit",
+    Count Step::Count => "counting its files to its storage limit",
     MoveIn Step::MoveIn(_) => "moving plain files in",
     DropStaged Step::DropStaged => "removing the plain files that were moved in",
     MarkMade Step::MarkMade => "marking it as made",

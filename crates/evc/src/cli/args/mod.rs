@@ -42,7 +42,8 @@ A file for `evc apply -f`:
   attest: { every: 15m, require: [pcrs], on_failure: withhold }
   on_removal: { delete_after: 72h }
   lease: 6h                        # without it, contact is not needed to stay open
-  storage_limit: 20GiB             # needs project quota on the node's disk; not for config
+  storage_limit: 20GiB             # needs project quota on the node's disk; not for config. Bounds apps that
+                                   # have a user namespace, or no FS_IOC_FSSETXATTR: see SECURITY.md
   operation: unlock                # lock
   ---
   kind: Vault

@@ -93,7 +93,8 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         let reasons = Reasons { no_pcrs, hold: self.hold };
         let mut report = report(&view, self.belief.desired().name(id), &next, past, reasons);
         let facts = slot.map(|slot| slot.facts.clone()).unwrap_or_default();
-        let left = slot.map(|slot| slot.left.clone()).unwrap_or_default();
+        let left: Vec<String> =
+            slot.map(|slot| [&slot.left[..], slot.uncounted()].concat()).unwrap_or_default();
         if *unseen {
             report.detail = facts
         } else {

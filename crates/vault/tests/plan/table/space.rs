@@ -5,7 +5,8 @@ use vault::space::{Keeps, Project, Space, StorageLimit, Unbounded};
 use super::*;
 
 const LIMIT: Option<StorageLimit> = StorageLimit::of_bytes(20 << 30);
-const KEPT: Space = Space { keeps: Keeps::Bounds, project: Project::None, limit: None, used: 0 };
+const KEPT: Space =
+    Space { keeps: Keeps::Bounds, project: Project::None, limit: None, used: 0, uncounted: false };
 const COUNTED: Space = Space { project: Project::Own, ..KEPT };
 const BOUNDED: Space = Space { limit: LIMIT, ..COUNTED };
 
@@ -70,6 +71,24 @@ fn the_limit_of_an_open_vault_follows_its_policy() {
         Some(Step::AddKey),
         "files take none while locked"
     );
+}
+
+/// VC-7: the files of before are counted once the limit is in force, never before; and a failure at that holds up no other limit.
+#[test]
+fn files_are_counted_once_the_limit_is_in_force() {
+    let uncounted = |space| Space { uncounted: true, ..space };
+    let after = |limit, space, setbacks| step(&of(USER, limited(limit), open(uncounted(space)), setbacks));
+    let none = Setbacks::default();
+    assert_eq!(after(LIMIT, KEPT, none), Some(Step::Bound(LIMIT)));
+    assert_eq!(after(LIMIT, BOUNDED, none), Some(Step::Count));
+    assert_eq!(after(None, COUNTED, none), None, "no limit, nobody asks");
+    let mut failed = Setbacks::default();
+    failed.insert(StepKind::Count);
+    assert_eq!(after(LIMIT, BOUNDED, failed), None);
+    let other = StorageLimit::of_bytes(1 << 30);
+    assert_eq!(after(other, BOUNDED, failed), Some(Step::Bound(other)));
+    let not_mounted = Space { keeps: Keeps::Counts, ..BOUNDED };
+    assert_eq!(after(LIMIT, not_mounted, none), None, "it bounds nothing");
 }
 
 /// Invariant 8: what is not enforced is told with the reason, and the vault is open all the same.

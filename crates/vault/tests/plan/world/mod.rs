@@ -41,7 +41,8 @@ use vault::wanted::{Authority, Head, Wish, default_policy};
 /// The limit of a vault that has one.
 const LIMIT: StorageLimit = StorageLimit::of_bytes(1 << 30).expect("within bounds");
 /// Of a directory that was just made, on a filesystem with project quota.
-const KEPT: Space = Space { keeps: Keeps::Bounds, project: Project::None, limit: None, used: 0 };
+const KEPT: Space =
+    Space { keeps: Keeps::Bounds, project: Project::None, limit: None, used: 0, uncounted: true };
 
 pub(crate) const SESSION: SessionKey = SessionKey([7; 32]);
 pub(crate) const KEY: DeviceKey = DeviceKey([7; 32]);

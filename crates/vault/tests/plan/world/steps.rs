@@ -15,6 +15,7 @@ impl World {
             (Step::MakeDir, 0) => (self.disk.place, self.disk.space) = (Place::Empty, KEPT),
             (Step::Bound(_), 0) => self.disk.space.project = Project::Own,
             (Step::Bound(limit), 1) => self.disk.space.limit = limit,
+            (Step::Count, 0) => self.disk.space.uncounted = false,
             (Step::SetPolicy(_), 0) => {
                 self.disk.place = Place::Vault { content: self.held_content(), data: false }
             }

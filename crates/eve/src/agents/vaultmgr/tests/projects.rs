@@ -20,13 +20,17 @@ impl Projects {
         self.0.borrow_mut().get_or_insert_default();
     }
 
-    /// What is there already can't be put into a project.
+    /// Files that are there already can't be put into a project.
     pub(super) fn refuse_files(&self, refuse: bool) {
         self.1.set(refuse);
     }
 
     pub(super) fn join(&self) -> Join {
-        if self.1.get() { |_, _, _| Err(Errno::EOPNOTSUPP.into()) } else { |_, _, _| Ok(()) }
+        if self.1.get() {
+            |_, _, directory| if directory { Ok(()) } else { Err(Errno::EPERM.into()) }
+        } else {
+            |_, _, _| Ok(())
+        }
     }
 
     pub(super) fn space(&self, path: &Path) -> Space {

@@ -89,7 +89,8 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     pub(crate) fn execute(&mut self, id: VaultId, act: Act) -> Result<Ran, StepError> {
         match act.step {
             Step::MoveIn(encryption) => return self.begin_move(id, act, encryption),
-            Step::Bound(limit) => return self.begin_bounding(id, act, limit),
+            Step::Bound(limit) => return self.bound(id, limit).map(|()| Ran::Done),
+            Step::Count => return self.begin_counting(id, act),
             Step::DropStaged => return self.begin_settling(id, act),
             Step::DeleteDir => return self.begin_deletion(id, act),
             Step::MakeShare { seal, mark } => {

@@ -31,7 +31,7 @@ pub(crate) enum Job {
         /// The vault can be read.
         open: bool,
     },
-    /// Count a vault's directory, and all that is in it, to its project.
+    /// Count a vault's directory, and what is in it, to its project. What is to be said is what can't be.
     Enlist { path: PathBuf, project: u32, join: Join },
     /// Delete these trees.
     Delete(Vec<PathBuf>),
@@ -46,8 +46,8 @@ impl Job {
             Self::MoveIn(places) => movein::move_in(&places, work).map(|()| Vec::new()),
             Self::Settle { places, open } => movein::settle(&places, open, work),
             Self::Enlist { path, project, join } => {
-                tree::enlist(&path, (project, join), work)?;
-                Ok(Vec::new())
+                let uncounted = tree::enlist(&path, (project, join), work)?;
+                Ok(uncounted.words().into_iter().collect())
             }
             Self::Delete(trees) => {
                 trees.iter().try_for_each(|path| tree::remove(path, work))?;

@@ -1,13 +1,14 @@
 //! The long steps of a plan: begun here, with all that needs the kernel's keys, done by a job, and taken note of when it is over.
 
 use std::path::Path;
+use std::time::Instant;
 
 use vault::condition::Key;
 use vault::ids::VaultId;
 use vault::plan::{Act, Step, StepKind, Wait};
 use vault::report::VaultReport;
 use vault::section::Encryption;
-use vault::space::StorageLimit;
+use vault::space::{Project, StorageLimit};
 
 use crate::agents::vaultmgr::generation::roots::Tpmmgr;
 use crate::agents::vaultmgr::hands::crypt::{Crypt, CryptError, Found, KeyId};
@@ -17,6 +18,7 @@ use crate::agents::vaultmgr::hands::tree::{self, Work};
 use crate::agents::vaultmgr::manager::Manager;
 use crate::agents::vaultmgr::vault::execute::{Ran, StepError, io, of_disk};
 use crate::agents::vaultmgr::vault::jobs::{Job, Over};
+use crate::agents::vaultmgr::vault::slot::Count;
 
 impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     fn places(&self, id: VaultId) -> Places {
@@ -48,20 +50,25 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         self.begin(id, act, Job::MoveIn(places))
     }
 
-    /// With the first limit all that is in a vault is counted to it, files from before it had a project too; the limit is set once that is done.
-    pub(crate) fn begin_bounding(
-        &mut self,
-        id: VaultId,
-        act: Act,
-        limit: Option<StorageLimit>,
-    ) -> Result<Ran, StepError> {
+    /// In force as soon as the directory is in its project, whatever users hold of what is in it: that is counted next.
+    pub(crate) fn bound(&mut self, id: VaultId, limit: Option<StorageLimit>) -> Result<(), StepError> {
         let (path, seen) = (self.paths.vault(id), self.known(id).seen);
-        let project = self.crypt.enlist(id, &path)?;
-        if limit.is_some() && seen.space.limit.is_none() && seen.is_vault() {
-            return self.begin(id, act, Job::Enlist { path, project, join: self.crypt.join() });
-        }
+        self.crypt.enlist(id, &path)?;
         self.crypt.limit(&path, limit)?;
-        Ok(Ran::Done)
+        let slot = self.slots.entry(id).or_default();
+        match (seen.is_vault(), seen.space.project) {
+            (false, _) => slot.counted(Vec::new(), Instant::now()),
+            (true, Project::Own) => {}
+            (true, _) => slot.count = Count::Due,
+        }
+        Ok(())
+    }
+
+    /// All that is in the vault, files from before it had a project too, and what its owners took out of it since.
+    pub(crate) fn begin_counting(&mut self, id: VaultId, act: Act) -> Result<Ran, StepError> {
+        let path = self.paths.vault(id);
+        let project = self.crypt.enlist(id, &path)?;
+        self.begin(id, act, Job::Enlist { path, project, join: self.crypt.join() })
     }
 
     /// Nothing goes into a vault on the word that it is one.
@@ -113,11 +120,11 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
                 Err(error) => vec![format!("plain text left: {}", crate::agents::vaultmgr::chain(error))],
             };
         }
-        over.outcome?;
-        match over.act.step {
-            Step::Bound(limit) => Ok(self.crypt.limit(&self.paths.vault(over.id), limit)?),
-            _ => Ok(()),
+        let words = over.outcome?;
+        if over.act.step == Step::Count {
+            slot.counted(words, Instant::now());
         }
+        Ok(())
     }
 
     /// What is over is taken note of, and the vault goes on from there.

@@ -10,13 +10,26 @@ use vault::plan::{Act, Known, Next, Op, Setbacks, StepKind};
 use vault::report::{By, Opened, Outcome, Remembered};
 use vault::section::BySeal;
 use vault::shares::Mark;
+use vault::space::Space;
 
 use crate::agents::vaultmgr::belief::ring::KeyMark;
 use crate::agents::vaultmgr::hands::crypt::KeyId;
+use crate::agents::vaultmgr::hands::tree::RECOUNT;
 use crate::agents::vaultmgr::vault::observe::Sight;
 
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// Whether all that is in a vault was put into its project in this life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Count {
+    /// Not yet.
+    Due,
+    /// All.
+    Done,
+    /// All but what could not be; from then on it is tried again.
+    Later(Instant),
+}
 
 /// One vault.
 #[derive(Debug)]
@@ -41,6 +54,10 @@ pub(crate) struct VaultMemory<P> {
     pub(crate) facts: Vec<String>,
     /// What of it is on the disk in the clear though it is in the vault.
     pub(crate) left: Vec<String>,
+    /// Of its files, to its storage limit.
+    pub(crate) count: Count,
+    /// What of it is not counted, in words.
+    uncounted: Vec<String>,
     /// The long step that a job is at work on.
     pub(crate) job: Option<StepKind>,
     pub(crate) setbacks: Setbacks,
@@ -63,6 +80,8 @@ impl<P> Default for VaultMemory<P> {
             under_way: None,
             facts: Vec::new(),
             left: Vec::new(),
+            count: Count::Due,
+            uncounted: Vec::new(),
             job: None,
             setbacks: Setbacks::default(),
             again: None,
@@ -139,12 +158,28 @@ impl<P> VaultMemory<P> {
             self.setbacks = Setbacks::default();
             self.again = None;
         }
-        due
+        let recount = matches!(self.count, Count::Later(then) if then <= now);
+        if recount {
+            self.count = Count::Due;
+        }
+        due || recount
     }
 
     /// When something is to be tried again.
     pub(crate) fn again(&self) -> Option<Instant> {
-        self.again
+        let recount = if let Count::Later(then) = self.count { Some(then) } else { None };
+        self.again.into_iter().chain(recount).min()
+    }
+
+    /// Its files were put into its project, but for what the words say. It is no failure: nothing else waits for it.
+    pub(crate) fn counted(&mut self, uncounted: Vec<String>, now: Instant) {
+        self.count = if uncounted.is_empty() { Count::Done } else { Count::Later(now + RECOUNT) };
+        self.uncounted = uncounted;
+    }
+
+    /// What is not counted to the limit that is in force.
+    pub(crate) fn uncounted(&self) -> &[String] {
+        if self.sight.seen.space.limit.is_some() { &self.uncounted } else { &[] }
     }
 
     /// Nothing failed since: the next pause is a short one again. What was under way has succeeded only then, and where the vault is
@@ -173,7 +208,8 @@ impl<P> VaultMemory<P> {
         // By it nothing is opened but the vault whose key it is.
         let recovered = self.recovered.as_ref().is_some_and(|(_, key)| Some(*key) == self.key());
         let keys = Keys { held, none_fits: self.none_fits, recovered, ..keys };
-        let seen = Seen { shares, ..self.sight.seen };
+        let space = Space { uncounted: self.count == Count::Due, ..self.sight.seen.space };
+        let seen = Seen { shares, space, ..self.sight.seen };
         // One that was not looked at yet is looked at before anything is done.
         let unseen = self.unseen && !self.facts.is_empty();
         Known { seen, keys, setbacks: self.setbacks.with_under_way(self.job), unseen }

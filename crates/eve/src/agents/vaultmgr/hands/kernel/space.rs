@@ -30,7 +30,7 @@ impl Kernel {
         let Project::Own = project else { return Some(Space { keeps, project, ..Space::default() }) };
         let usage = quota::usage(&self.mount, number).ok()?;
         let limit = usage.limit.and_then(StorageLimit::of_bytes);
-        Some(Space { keeps, project, limit, used: usage.bytes })
+        Some(Space { keeps, project, limit, used: usage.bytes, uncounted: false })
     }
 
     pub(super) fn project_of(&self, vault: VaultId, path: &Path) -> Result<u32, CryptError> {

@@ -13,10 +13,13 @@ mod work;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use vault::text::quoted;
 
 pub(crate) use data::{copy_data, same_data};
+#[cfg(test)]
+pub(crate) use enlist::Uncounted;
 pub(crate) use enlist::enlist;
 pub(crate) use entry::{Entry, Kind};
 pub(crate) use folder::Folder;
@@ -30,6 +33,8 @@ pub(crate) use work::{Work, size};
 
 /// Folders nest no deeper than this: each level keeps descriptors open, of which a process has about a thousand.
 const DEEPEST: usize = 300;
+/// How long what could not be counted to a project is left before it is tried again: a whole tree is walked for it.
+pub(crate) const RECOUNT: Duration = Duration::from_secs(15 * 60);
 
 /// What could not be done to one thing of a tree, with its path: whoever reads it is to find it.
 #[derive(Debug, thiserror::Error)]
@@ -60,5 +65,7 @@ pub(crate) fn shown(path: &Path) -> String {
     quoted(&path.to_string_lossy())
 }
 
+#[cfg(test)]
+mod enlisted;
 #[cfg(test)]
 pub(crate) mod tests;
