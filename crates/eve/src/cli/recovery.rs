@@ -17,16 +17,17 @@ use crate::agents::vaultmgr::paths::Paths;
 /// Longest file of identities that is read, bytes.
 const MAX_IDENTITIES: usize = 64 << 10;
 
-/// The key, by what was given: an identity or the key itself.
-pub(super) fn key(
+/// The keys that may be the vault's, by what was given: an identity or the key itself. There is one. Where the power was cut while it was replaced
+/// there are two, and the disk alone does not say which of them is in force: each is to be tried.
+pub(super) fn keys(
     root: &Path,
     vault: VaultId,
     identity: Option<&Path>,
     key: Option<&Path>,
-) -> anyhow::Result<RecoveryKey> {
+) -> anyhow::Result<Vec<RecoveryKey>> {
     match (identity, key) {
         (Some(identity), _) => by_identity(root, vault, identity),
-        (None, Some(key)) => given(key),
+        (None, Some(key)) => Ok(vec![given(key)?]),
         (None, None) => bail!("give --identity FILE or --key FILE"),
     }
 }
@@ -42,24 +43,43 @@ fn given(path: &Path) -> anyhow::Result<RecoveryKey> {
     }
 }
 
-fn by_identity(root: &Path, vault: VaultId, path: &Path) -> anyhow::Result<RecoveryKey> {
+/// Gives each key in turn, until one opens the vault.
+///
+/// # Errors
+/// None does: what was said of the last.
+pub(super) fn each<T>(
+    keys: Vec<RecoveryKey>,
+    mut give: impl FnMut(RecoveryKey) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let mut last = Err(anyhow::anyhow!("no key was given"));
+    for key in keys {
+        last = give(key);
+        if last.is_ok() {
+            break;
+        }
+    }
+    last
+}
+
+fn by_identity(root: &Path, vault: VaultId, path: &Path) -> anyhow::Result<Vec<RecoveryKey>> {
     let text = read(path, MAX_IDENTITIES)?;
     let text =
         std::str::from_utf8(&text).with_context(|| format!("{} is no file of identities", shown(path)))?;
     let identities =
         Identity::read_all(text).with_context(|| format!("reading the identities in {}", shown(path)))?;
-    let files = files(root, vault);
-    let mut last = None;
+    let files = files(root, vault)?;
+    let (mut keys, mut last) = (Vec::new(), None);
     for file in &files {
         match durable::read(file, MAX_AGE_FILE)
             .map(|bytes| age::open(&bytes.unwrap_or_default(), &identities))
         {
-            Ok(Ok(key)) => return Ok(key),
+            Ok(Ok(key)) => note(&mut keys, key),
             Ok(Err(error)) => last = Some((file, anyhow::Error::from(error))),
             Err(error) => last = Some((file, error.into())),
         }
     }
     match last {
+        _ if !keys.is_empty() => Ok(keys),
         Some((file, error)) => {
             Err(error.context(format!("the recovery key in {} does not open", file.display())))
         }
@@ -70,14 +90,25 @@ fn by_identity(root: &Path, vault: VaultId, path: &Path) -> anyhow::Result<Recov
     }
 }
 
+/// Each once: a file lies in two places.
+fn note(keys: &mut Vec<RecoveryKey>, key: RecoveryKey) {
+    let same = |other: &RecoveryKey| other.expose_recovery_key() == key.expose_recovery_key();
+    if !keys.iter().any(same) {
+        keys.push(key);
+    }
+}
+
 /// All of one vault's, in both places: of one that was being replaced there are two.
-fn files(root: &Path, vault: VaultId) -> Vec<PathBuf> {
-    let entries = Paths::new(root)
-        .recoveries()
-        .into_iter()
-        .flat_map(|folder| durable::entries(&folder).unwrap_or_default());
+fn files(root: &Path, vault: VaultId) -> anyhow::Result<Vec<PathBuf>> {
     let of = |name: &str| name.starts_with(&format!("{vault}.")) && name.ends_with(".age");
-    entries.filter(|entry| entry.file_name().to_str().is_some_and(of)).map(|entry| entry.path()).collect()
+    let mut files = Vec::new();
+    for folder in Paths::new(root).recoveries() {
+        let entries = durable::entries(&folder);
+        let entries = entries.with_context(|| format!("reading the folder {}", shown(&folder)))?;
+        let ours = entries.into_iter().filter(|entry| entry.file_name().to_str().is_some_and(of));
+        files.extend(ours.map(|entry| entry.path()));
+    }
+    Ok(files)
 }
 
 /// A file, or standard input. What is read into has its room beforehand, so that no copy is left behind.
@@ -96,4 +127,44 @@ fn read(path: &Path, most: usize) -> anyhow::Result<Zeroizing<Vec<u8>>> {
 
 fn shown(path: &Path) -> String {
     if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OPERATOR: (&str, &str) = (
+        "AGE-SECRET-KEY-1AD09SLRRQKVXAUQA08C4EX2A2HJTX5XAMKVU7DEKT4SVYEV3K4TQ0U82P2",
+        "age148z9va8x42exdm7nl0rkc8hde3nutdrx6a6jms2ksa05y6fevqqssazwnu",
+    );
+
+    /// Invariant 5: where the power was cut while the key was replaced, two age files lie there, and either may be the one in force. Each is tried.
+    #[test]
+    fn of_two_keys_the_one_that_opens_is_found() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let root = dir.path();
+        let vault = VaultId("00000000-0000-0000-0000-00000000004d".parse().expect("an id"));
+        let recipients = vec![OPERATOR.1.parse().expect("a recipient")].try_into().expect("recipients");
+        for folder in Paths::new(root).recoveries() {
+            std::fs::create_dir_all(&folder).expect("makes");
+            for n in [1, 2] {
+                let file = age::seal(&recipients, &RecoveryKey::copied_from(&[n; 32])).expect("seals");
+                std::fs::write(folder.join(format!("{vault}.{n}.age")), file).expect("writes");
+            }
+        }
+        let identity = root.join("identity");
+        std::fs::write(&identity, OPERATOR.0).expect("writes");
+        for right in [1, 2] {
+            let keys = keys(root, vault, Some(&identity), None).expect("opened");
+            assert_eq!(keys.len(), 2);
+            let give = |key: RecoveryKey| match key.expose_recovery_key() == &[right; 32] {
+                true => Ok(right),
+                false => bail!("not this one"),
+            };
+            assert_eq!(each(keys, give).expect("one opens"), right);
+        }
+        let refused =
+            each(vec![RecoveryKey::copied_from(&[3; 32])], |_| bail!("not this one") as anyhow::Result<()>);
+        assert!(refused.is_err_and(|error| error.to_string() == "not this one"));
+    }
 }

@@ -34,9 +34,10 @@ pub(super) fn act(command: VaultCmd) -> anyhow::Result<()> {
             order(&root, &vault, State::Unlocked, |vault| ask(&root, &UnlockVault { id: vault.id }, PATIENCE))
         }
         VaultCmd::Recover { vault, identity, key, root } => order(&root, &vault, State::Unlocked, |vault| {
-            let key =
-                BusRecoveryKey(recovery::key(&root.root, vault.id, identity.as_deref(), key.as_deref())?);
-            ask(&root, &Recover { id: vault.id, key }, PATIENCE)
+            let keys = recovery::keys(&root.root, vault.id, identity.as_deref(), key.as_deref())?;
+            recovery::each(keys, |key| {
+                ask(&root, &Recover { id: vault.id, key: BusRecoveryKey(key) }, PATIENCE)
+            })
         }),
         VaultCmd::Recreate { vault, confirm, root } => {
             order(&root, &vault, State::Unlocked, |vault| recreate(&root, vault, confirm))

@@ -81,11 +81,17 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     pub(crate) fn release(&mut self, id: VaultId) -> Result<Result<(), OrderError>, OrderError> {
         self.belief.orders().release(id);
         let kept = self.keep_locks();
+        self.unless_locked_by_controller(id).map(|()| kept)
+    }
+
+    /// # Errors
+    /// The controller wants it locked.
+    pub(crate) fn unless_locked_by_controller(&self, id: VaultId) -> Result<(), OrderError> {
         let ordered = self.belief.desired().ordered.contains(&id);
-        match ordered || matches!(self.ask(id).0, Wish::Keep(want) if want.locked()) {
-            true => Err(OrderError::LockedByController(self.belief.desired().name(id))),
-            false => Ok(kept),
+        if ordered || matches!(self.ask(id).0, Wish::Keep(want) if want.locked()) {
+            return Err(OrderError::LockedByController(self.belief.desired().name(id)));
         }
+        Ok(())
     }
 
     /// It is taken as far as it goes, which is to be open.
@@ -111,7 +117,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         Ok(())
     }
 
-    fn keep_locks(&self) -> Result<(), OrderError> {
+    pub(crate) fn keep_locks(&self) -> Result<(), OrderError> {
         let kept = locks::write(self.paths.disk(), &self.paths.locks(), &self.belief.desired().held);
         kept.map_err(|error| OrderError::NotKept { why: error.to_string() })
     }

@@ -8,7 +8,7 @@ use vault::secret::RecoveryKey;
 use vault::wanted::Wish;
 
 use crate::agents::vaultmgr::generation::roots::Tpmmgr;
-use crate::agents::vaultmgr::hands::crypt::Crypt;
+use crate::agents::vaultmgr::hands::crypt::{Crypt, KeyId};
 use crate::agents::vaultmgr::manager::Manager;
 use crate::agents::vaultmgr::vault::execute::StepError;
 use crate::bus::messages::OrderError;
@@ -40,17 +40,31 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         key: &RecoveryKey,
     ) -> Result<VaultReport, OrderError> {
         self.known_here(id)?;
-        let kept = self.release(id)?;
-        let name = self.belief.desired().name(id);
-        let opened = self.crypt.recover(id, key);
-        let opened = opened.map_err(|error| OrderError::NotRecovered {
-            name: name.clone(),
-            why: crate::agents::vaultmgr::chain(&error),
-        })?;
-        let (protector, of) = opened.ok_or(OrderError::NotItsRecoveryKey(name))?;
+        let locked = self.belief.desired().held.contains_key(&id);
+        self.belief.orders().release(id);
+        let opened = self.unless_locked_by_controller(id).and_then(|()| self.opened_by_recovery(id, key));
+        // A wrong key changes nothing: root's own lock, which is on the disk still, stays.
+        if opened.is_err() && locked {
+            self.belief.orders().lock(id);
+        }
+        let (protector, of) = opened?;
+        let kept = self.keep_locks();
         self.look_again(id);
         self.slots.entry(id).or_default().recover(protector, of);
         let report = self.opened_now(id)?;
         kept.map(|()| report)
+    }
+
+    fn opened_by_recovery(
+        &mut self,
+        id: VaultId,
+        key: &RecoveryKey,
+    ) -> Result<(C::Protector, KeyId), OrderError> {
+        let name = self.belief.desired().name(id);
+        let opened = self.crypt.recover(id, key).map_err(|error| OrderError::NotRecovered {
+            name: name.clone(),
+            why: crate::agents::vaultmgr::chain(&error),
+        })?;
+        opened.ok_or(OrderError::NotItsRecoveryKey(name))
     }
 }

@@ -102,3 +102,16 @@ fn vc2_the_recovery_key_opens_no_vault_that_is_to_be_locked() {
     recover(&mut node, &key).expect("opens");
     assert!(kept(&node));
 }
+
+/// VC-2: root's own lock goes by the right key alone. A wrong one changes nothing.
+#[test]
+fn vc2_a_wrong_key_lifts_no_lock_of_roots() {
+    let (mut node, _controller) = node(&line(Custody::Tpm, &[0]));
+    let key = key(&node);
+    node.manager().obey(&Order::Lock(BERLIN), Duration::ZERO).expect("locks");
+    recover(&mut node, &RecoveryKey::copied_from(&[9; 32])).expect_err("another key");
+    node.manager().settle_all();
+    assert_eq!(node.state(BERLIN), State::Locked, "{:?}", node.status(BERLIN));
+    recover(&mut node, &key).expect("opens");
+    assert!(kept(&node));
+}
