@@ -16,6 +16,7 @@ const AWAY: &str = "is not a mount point";
 fn nothing_is_made_in_the_place_of_a_disk_that_is_not_mounted() {
     let mut scene = Scene::attested().unwrap();
     scene.vault_with_data("till", TPM).unwrap();
+    scene.until_told("till", "that it is open", |report| report["state"] == "unlocked").unwrap();
     scene.node.off(Power::Clean).unwrap();
     scene.node.on_without_disk(Power::Clean).unwrap();
     scene.node.until_vault("config", "failed").unwrap();

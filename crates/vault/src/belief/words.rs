@@ -36,7 +36,7 @@ pub(super) enum Doubt {
     OtherSession,
     /// The pin went with the table.
     #[error(
-        "no list of vaults counts: the node's share table does not open, and with it went what says whom this node belongs to; bring back the TPM or disk that belongs here, or begin a new table with `eve vault recreate config` on the node"
+        "no list of vaults counts: the node's share table does not open, and with it went what says whom this node belongs to; bring back the TPM or disk that belongs here; if `evc escrow list` has a bundle of this node, approve this boot (`evc reference approve`), and it comes back by itself; only if there is none begin a new table with `eve vault recreate config` on the node: what hung on the old one is lost then"
     )]
     TableLost,
 }

@@ -227,7 +227,7 @@ pub enum Wait {
     NotMeasured,
     /// No table to take a share from or put one into.
     #[error(
-        "the node's share table does not open under this TPM (cleared, exchanged, or the disk was wiped): bring back the TPM or disk that belongs here, or recreate a default vault to begin a new table"
+        "the node's share table does not open under this TPM (cleared, exchanged, or the disk was wiped): bring back the TPM or disk that belongs here; if `evc escrow list` has a bundle of this node, approve this boot (`evc reference approve`), and it comes back by itself; only if there is none recreate a default vault to begin a new table: what hung on the old one is lost then"
     )]
     Table,
     /// The controller's keys are not those it is wrapped under.

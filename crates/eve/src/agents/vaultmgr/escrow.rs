@@ -77,6 +77,8 @@ pub(crate) enum RescueError {
 #[derive(Debug, Default)]
 pub(super) struct Known {
     keeper: Option<Keeper>,
+    /// The last that there was.
+    kept_by: Option<Keeper>,
     device_key: Option<DeviceKey>,
     /// The newest that the controller says it holds.
     held: Option<BundleId>,
@@ -106,6 +108,15 @@ impl Known {
 
     pub(super) fn set_device_key(&mut self, key: Option<DeviceKey>) {
         self.device_key = key.or(self.device_key);
+    }
+
+    /// What one keeper holds another does not: another controller, or the same one that knows the device by another id since it was deleted.
+    fn follow(&mut self, keeper: Option<&Keeper>) {
+        let Some(keeper) = keeper else { return };
+        if self.kept_by.as_ref().is_some_and(|before| before != keeper) {
+            (self.held, self.acknowledged, self.upload, self.own, self.of) = (None, None, None, None, None);
+        }
+        self.kept_by = Some(keeper.clone());
     }
 
     /// As it is told. Before this session heard anything, what the table remembers is not called in question.
@@ -162,10 +173,13 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         if let Some(rescue) = &control.rescue {
             self.rescue(control.device, rescue);
         }
+        // Told before the pin is looked at: with a lost table it is gone, and that the bundle is withheld is what helps then.
+        self.tell_of_refusal(&control.no_rescue);
         if self.shares.as_ref().and_then(ShareStore::pin) != Some(root) {
             return;
         }
         let keeper = key.map(|key| Keeper { device: control.device, key });
+        self.escrow.follow(keeper.as_ref());
         self.escrow.keeper = keeper.filter(|_| control.keeps_bundles);
         self.escrow.heard |= self.escrow.keeper.is_some();
         if let Some(held) = control.held_bundle {
@@ -180,10 +194,12 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         if let Some(drill) = control.drill.as_ref().filter(|_| self.escrow.keeper.is_some()) {
             self.drill(control.device, drill);
         }
-        if !control.no_rescue.is_empty() && self.asks_back() {
+    }
+
+    fn tell_of_refusal(&mut self, why: &str) {
+        if !why.is_empty() && self.asks_back() {
             let words = format!(
-                "what this node needs of its bundle is not given back from escrow: {}; an operator looks at `evc describe device`, and if this boot is good takes `evc reference learn` and `evc reference approve`",
-                control.no_rescue
+                "what this node needs of its bundle is not given back from escrow: {why}; an operator looks at `evc describe device`, and if this boot is good takes `evc reference learn` and `evc reference approve`"
             );
             self.notes.tell(About::Escrow, words);
         }

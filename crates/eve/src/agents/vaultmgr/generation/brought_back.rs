@@ -12,7 +12,7 @@ use vault::plan::Known;
 use crate::agents::vaultmgr::generation::files::{keep_aside, write};
 use crate::agents::vaultmgr::generation::roots::Tpmmgr;
 use crate::agents::vaultmgr::generation::shares::{ShareStore, SharesError};
-use crate::agents::vaultmgr::hands::crypt::{Crypt, CryptError, Found};
+use crate::agents::vaultmgr::hands::crypt::{Crypt, Found};
 use crate::agents::vaultmgr::manager::Manager;
 use crate::agents::vaultmgr::paths::Paths;
 use crate::agents::vaultmgr::vault::execute::StepError;
@@ -78,10 +78,11 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         if self.node().table_lost() {
             self.bring_back_table(bundle);
         }
-        for id in self.bring_back_key_files(bundle) {
-            self.look_again(id);
-        }
-        self.hopeless.vaults.extend(self.lacking());
+        let (due, failed) = self.bring_back_key_files(bundle);
+        due.into_iter().for_each(|id| self.look_again(id));
+        // What could not be written, for want of room perhaps, the bundle has still: it is asked for again, and nothing takes its place until then.
+        let gone = self.lacking().into_iter().filter(|id| !failed.contains(id));
+        self.hopeless.vaults.extend(gone.collect::<Vec<_>>());
         self.start_afresh();
     }
 
@@ -99,36 +100,49 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         self.everything().into_iter().for_each(|id| self.look(id));
     }
 
-    /// Says of which vaults.
-    fn bring_back_key_files(&mut self, bundle: &Bundle) -> Vec<VaultId> {
+    /// Says of which vaults the bundle has them, and of which of these they could not be written now.
+    fn bring_back_key_files(&mut self, bundle: &Bundle) -> (Vec<VaultId>, BTreeSet<VaultId>) {
         let dir_key = |id| self.dir_key(id);
         let due = key_files(bundle, &self.lacking(), dir_key);
+        let mut failed = BTreeSet::new();
         for (id, files) in &due {
             match self.bring_back_one(*id, files) {
-                Ok(()) => tracing::info!(vault = %id, "its key files came back from escrow"),
+                Ok(true) => tracing::info!(vault = %id, "its key files came back from escrow"),
+                Ok(false) => {
+                    tracing::warn!(vault = %id, "its key files did not come back from escrow: no key at hand opens those in the bundle either");
+                }
                 Err(error) => {
-                    let words = crate::agents::vaultmgr::chain(&error);
-                    tracing::warn!(vault = %id, error = %words, "its key files did not come back from escrow");
+                    failed.insert(*id);
+                    self.not_brought_back(*id, &error);
                 }
             }
         }
-        due.into_iter().map(|(id, _)| id).collect()
+        (due.into_iter().map(|(id, _)| id).collect(), failed)
     }
 
-    /// Over copies that read, and are damaged in what a key opens, nothing is written but what a key at hand opens.
-    fn bring_back_one(&mut self, id: VaultId, files: &VaultFiles) -> Result<(), StepError> {
+    fn not_brought_back(&mut self, id: VaultId, error: &StepError) {
+        let (name, why) = (self.belief.desired().name(id), crate::agents::vaultmgr::chain(error));
+        let words = format!(
+            "the key files of vault {name} did not come back from escrow; it is tried again by itself: {why}"
+        );
+        self.notes.tell(vault::belief::About::Escrow, words);
+    }
+
+    /// Over copies that read, and are damaged in what a key opens, nothing is written but what a key at hand opens. Whether one did.
+    fn bring_back_one(&mut self, id: VaultId, files: &VaultFiles) -> Result<bool, StepError> {
         let known = self.known(id);
         if !known.seen.has_metadata() {
-            return Ok(self.crypt.bring_back(id, files)?);
+            self.crypt.bring_back(id, files)?;
+            return Ok(true);
         }
         for wrapping in known.keys.candidates() {
             let secret = self.secret(id, wrapping)?;
             if self.crypt.put_back(id, files, &secret)? {
                 self.slots.entry(id).or_default().none_fits = false;
-                return Ok(());
+                return Ok(true);
             }
         }
-        Err(CryptError::new("no key at hand opens the key files in the bundle either").into())
+        Ok(false)
     }
 
     fn dir_key(&self, id: VaultId) -> Option<DirKey> {

@@ -4,6 +4,7 @@
 use super::super::brought_back::{all_key_files, both, kept, wipe, wipe_tables, with_data};
 use super::super::drill::damage_wraps;
 use super::super::keeper::Keeper;
+use super::full::full_everywhere;
 use super::*;
 
 type With = (Line, Controller, Keeper);
@@ -59,25 +60,45 @@ fn a_drill_changes_nothing_wherever_it_stops() {
     assert!(steps > 8, "{steps}");
 }
 
+type Lose = fn(&Node);
+
+/// What both copies on the disk can lose.
+const LOSSES: [(&str, Lose); 3] = [
+    ("key files", |node| wipe(&all_key_files(node, BERLIN))),
+    ("key files that read, and open no more", |node| damage_wraps(&all_key_files(node, BERLIN))),
+    ("the share table", wipe_tables),
+];
+
+fn lost(lose: Lose) -> (Node, With) {
+    let (mut node, mut with) = escrowed();
+    node.manager = None;
+    lose(&node);
+    node.disk.sync();
+    node.reboot();
+    node.hear(&mut with.1, std::slice::from_ref(&with.0));
+    (node, with)
+}
+
+/// Invariant 6: while the disk is full nothing comes back, and no bundle is made that lacks what is lost; once there is room all comes back, in
+/// the same life.
+#[test]
+fn what_is_lost_comes_back_once_there_is_room() {
+    for (what, lose) in LOSSES {
+        let back = |node: &mut Node, (line, controller, keeper): &mut With| {
+            node.hear(controller, std::slice::from_ref(line));
+            keeper.settles(node);
+        };
+        let rooms = full_everywhere(|| lost(lose), back, |_, _| {}, in_the_end_it_is_in_escrow);
+        assert!(rooms > 2, "{what}: {rooms}");
+    }
+}
+
 /// Invariant 5: asked for, given, and written back.
 #[test]
 fn what_is_lost_comes_back_from_a_controller_that_answers() {
-    for (what, lose) in [
-        ("key files", (|node: &Node| wipe(&all_key_files(node, BERLIN))) as fn(&Node)),
-        ("key files that read, and open no more", |node: &Node| damage_wraps(&all_key_files(node, BERLIN))),
-        ("the share table", wipe_tables),
-    ] {
-        let lost = || {
-            let (mut node, mut with) = escrowed();
-            node.manager = None;
-            lose(&node);
-            node.disk.sync();
-            node.reboot();
-            node.hear(&mut with.1, std::slice::from_ref(&with.0));
-            (node, with)
-        };
+    for (what, lose) in LOSSES {
         let back = |node: &mut Node, with: &mut With| with.2.settles(node);
-        let steps = stopped_everywhere(lost, back, in_the_end_it_is_in_escrow);
+        let steps = stopped_everywhere(|| lost(lose), back, in_the_end_it_is_in_escrow);
         assert!(steps > 8, "{what}: {steps}");
     }
 }

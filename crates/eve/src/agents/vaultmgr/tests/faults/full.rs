@@ -8,7 +8,7 @@ use super::*;
 
 /// Does `work` with room for 0, 1, 2.. operations until that is enough. Each time, with the disk still full, `kept` looks for what
 /// may not be lost; then there is room again and `work` is done once more, and so is a reboot, and `done` looks.
-fn full_everywhere<P>(
+pub(super) fn full_everywhere<P>(
     prepare: impl Fn() -> (Node, P),
     work: impl Fn(&mut Node, &mut P),
     kept: impl Fn(&mut Node, &str),
