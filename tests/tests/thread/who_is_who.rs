@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use eve_vault_tests::{DEVICE, Scene, vault_yaml};
 use testkit::node::{Parts, Power};
@@ -62,6 +63,9 @@ fn another_controller_is_obeyed_once_root_on_the_node_accepts_it() {
     scene.node.until_vault("new", "unlocked").unwrap();
     scene.node.until_vault("till", "orphan").unwrap();
     scene.assert_closed("till");
+    // What the one before holds of it this one does not.
+    let held = || other.json(&["escrow", "list", DEVICE]).ok()?.get(0).map(drop);
+    wait::until("its bundle to be in escrow at the other controller", held).unwrap();
     scene.node.reboot(Power::Clean).unwrap();
     scene.node.until_vault("new", "unlocked").unwrap();
     scene.node.until_vault("till", "orphan").unwrap();
@@ -141,4 +145,19 @@ fn a_vault_goes_over_to_the_device_that_its_node_became_by_an_operators_word() {
     assert!(scene.has_data("till"));
     let listed = scene.evc.run(&["get", "vaults", "--device", DEVICE]).unwrap();
     assert!(!listed.contains("till"), "{listed}");
+}
+
+/// KO-2: a device that was deleted and let in again is another one to its controller, which holds nothing of it: the node sends its bundle anew, in
+/// the same life of vaultmgr.
+#[test]
+fn a_device_that_is_let_in_again_is_in_escrow_again() {
+    let scene = Scene::attested().unwrap();
+    let held = || scene.evc.json(&["escrow", "list", DEVICE]).ok()?.get(0).map(drop);
+    wait::until("its bundle to be in escrow", held).unwrap();
+    let session = scene.node.status().unwrap()["session"].clone();
+    scene.evc.run(&["delete", "device", DEVICE, "--force", "--confirm", DEVICE]).unwrap();
+    allow(&scene.evc, &scene.node, DEVICE);
+    // It asks again after half a minute.
+    wait::within(Duration::from_secs(180), "its bundle to be in escrow again", held).unwrap();
+    assert_eq!(scene.node.status().unwrap()["session"], session, "vaultmgr did not start anew for it");
 }
