@@ -67,7 +67,7 @@ fn by_identity(root: &Path, vault: VaultId, path: &Path) -> anyhow::Result<Vec<R
         std::str::from_utf8(&text).with_context(|| format!("{} is no file of identities", shown(path)))?;
     let identities =
         Identity::read_all(text).with_context(|| format!("reading the identities in {}", shown(path)))?;
-    let files = files(root, vault)?;
+    let (files, unread) = files(root, vault);
     let (mut keys, mut last) = (Vec::new(), None);
     for file in &files {
         match durable::read(file, MAX_AGE_FILE)
@@ -83,10 +83,10 @@ fn by_identity(root: &Path, vault: VaultId, path: &Path) -> anyhow::Result<Vec<R
         Some((file, error)) => {
             Err(error.context(format!("the recovery key in {} does not open", file.display())))
         }
-        None => bail!(
+        None => Err(unread.unwrap_or_else(|| anyhow::anyhow!(
             "there is no recovery key of this vault: none lies in {}. Its policy at the controller asks for one with `recovery: {{ recipients: [..] }}`",
             Paths::new(root).recoveries()[0].display()
-        ),
+        ))),
     }
 }
 
@@ -98,17 +98,21 @@ fn note(keys: &mut Vec<RecoveryKey>, key: RecoveryKey) {
     }
 }
 
-/// All of one vault's, in both places: of one that was being replaced there are two.
-fn files(root: &Path, vault: VaultId) -> anyhow::Result<Vec<PathBuf>> {
+/// All of one vault's, in both places: of one that was being replaced there are two. And why a place can't be read: the other one may have all.
+fn files(root: &Path, vault: VaultId) -> (Vec<PathBuf>, Option<anyhow::Error>) {
     let of = |name: &str| name.starts_with(&format!("{vault}.")) && name.ends_with(".age");
-    let mut files = Vec::new();
+    let (mut files, mut unread) = (Vec::new(), None);
     for folder in Paths::new(root).recoveries() {
         let entries = durable::entries(&folder);
-        let entries = entries.with_context(|| format!("reading the folder {}", shown(&folder)))?;
-        let ours = entries.into_iter().filter(|entry| entry.file_name().to_str().is_some_and(of));
-        files.extend(ours.map(|entry| entry.path()));
+        match entries.with_context(|| format!("reading the folder {}", shown(&folder))) {
+            Ok(entries) => {
+                let ours = entries.into_iter().filter(|entry| entry.file_name().to_str().is_some_and(of));
+                files.extend(ours.map(|entry| entry.path()));
+            }
+            Err(error) => unread = Some(error),
+        }
     }
-    Ok(files)
+    (files, unread)
 }
 
 /// A file, or standard input. What is read into has its room beforehand, so that no copy is left behind.
