@@ -97,8 +97,18 @@ impl VmNode {
         self.machine = None;
         let image = Image::of(&self.dir.join("eve"), &self.boot.extra)?;
         let kernel = self.kernel(&image)?;
-        self.machine = Some(Machine::started(&self.dir, &self.boot, &kernel, &image.initrd)?);
+        self.machine = Some(self.booted(&kernel, &image.initrd)?);
         self.start()
+    }
+
+    /// An emulated disk was seen to answer nothing more while its machine booted, on a loaded host: then it is turned off and on again, once, as
+    /// a person would.
+    fn booted(&self, kernel: &Path, initrd: &Path) -> Result<Machine> {
+        let started = || Machine::started(&self.dir, &self.boot, kernel, initrd);
+        started().or_else(|error| {
+            eprintln!("a machine did not boot, and is turned off and on again: {error:#}");
+            started()
+        })
     }
 
     fn start(&mut self) -> Result<()> {

@@ -10,7 +10,7 @@ use super::BOTH;
 use super::scene::{PATIENCE, Scene};
 
 /// How often; `EVE_VAULT_VM_CUTS` says otherwise.
-const CUTS: u32 = 5;
+const CUTS: u32 = 3;
 /// Within this time after the orders the power goes, in ms. On a loaded machine a rotation was seen untold after 1.7 s, and told after 4.6 s.
 const WINDOW: u128 = 5000;
 

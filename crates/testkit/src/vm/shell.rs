@@ -13,7 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use crate::wait;
 
 /// From the start of QEMU to the first answer; 7 s of a processor that is ours alone.
-const BOOT: Duration = Duration::from_secs(240);
+const BOOT: Duration = Duration::from_secs(180);
 /// The longest that a command may run, and how much longer its answer may be on its way.
 const COMMAND: Duration = Duration::from_secs(60);
 const WAY: Duration = Duration::from_secs(30);
