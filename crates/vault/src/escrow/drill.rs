@@ -169,11 +169,11 @@ impl Drills {
         news
     }
 
-    /// One failed.
+    /// One failed, and with it what was ordered is done.
     pub fn fail(&mut self, bundle: BundleId, why: String, now: u64) {
         let before = self.last.as_ref().filter(|last| last.failed.is_some()).map_or(0, |last| last.failures);
         let failures = before.saturating_add(1);
-        self.asked = None;
+        (self.asked, self.ordered) = (None, None);
         self.last = Some(Drilled { at: now, bundle, failed: Some(why), failures, replaced: false });
     }
 

@@ -119,6 +119,18 @@ fn what_failed_is_asked_again_on_what_is_sent_in_its_place() {
     assert_eq!(due(&drills, 1), Some(50 + 24 * 3600));
 }
 
+/// Design, section 4: a copy that its controller can't open itself answers the order, once: not each poll is one that fails.
+#[test]
+fn an_order_that_fails_is_carried_out() {
+    let mut drills = Drills { since: Some(1), ..Drills::default() };
+    drills.order(10);
+    assert_eq!(drills.due(device(1), held(7, 1), 0), Some(10));
+    drills.fail(id(7), "it does not open".to_owned(), 11);
+    assert_eq!(drills.is_ordered(), None);
+    assert_eq!(drills.due(device(1), held(7, 1), 0), None, "until another bundle is sent");
+    assert_eq!(drills.due(device(1), held(8, 12), 0), Some(11), "which is tried at once");
+}
+
 /// A node of before there were drills is not called overdue; one that was asked, and says nothing, is.
 #[test]
 fn what_is_not_made_for_long_is_overdue() {

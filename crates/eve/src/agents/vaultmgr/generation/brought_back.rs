@@ -73,7 +73,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         lacking(self.belief.desired(), &self.hoped_for(), &self.node())
     }
 
-    /// Writes back what the bundle has of files that are gone. What it does not bring back it is not asked for again.
+    /// Writes back what the bundle has of files that are gone. What it does not have it is not asked for again.
     pub(crate) fn bring_back(&mut self, bundle: &Bundle) {
         if self.node().table_lost() {
             self.bring_back_table(bundle);
