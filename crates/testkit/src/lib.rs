@@ -4,6 +4,7 @@
 
 pub mod blocks;
 pub mod evc;
+pub mod forks;
 pub mod fscrypt_cli;
 pub mod loopfs;
 pub mod mounts;

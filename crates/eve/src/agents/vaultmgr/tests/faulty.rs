@@ -243,6 +243,7 @@ impl<C: Crypt> Crypt for Faulty<C> {
         self.sets("add_key", (), |inner| inner.add_key(vault, protector))
     }
     fn remove_key(&self, key: KeyId) -> Told<Key> {
+        testkit::forks::settled().expect("other tests' children begin");
         self.sets("remove_key", Key::Absent, |inner| inner.remove_key(key))
     }
     fn set_policy(&self, path: &Path, key: KeyId, encryption: Encryption) -> Told<()> {

@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use vault::report::State;
@@ -79,9 +80,24 @@ fn told(node: &mut Node, words: &str, hold: impl FnOnce(&Path) -> Option<Box<dyn
     assert_eq!(report.state, State::LockIncomplete, "{words}: {detail}");
     assert!(detail.contains(words), "{words}: {detail}");
     assert!(!detail.contains("private-name"), "{detail}");
-    let locked = node.manager().order_lock(BERLIN).expect("ordered").state;
-    assert_eq!(locked, State::Locked, "{words}: released");
+    locks_at_last(node);
     assert_eq!(node.manager().order_unlock(BERLIN).expect("ordered").state, State::Unlocked);
+}
+
+/// The kernel gives up what was in flight, and a loop device what it lay on, in its own time.
+fn locks_at_last(node: &mut Node) {
+    let late = Instant::now() + Duration::from_secs(60);
+    while node.manager().order_lock(BERLIN).expect("ordered").state != State::Locked {
+        assert!(Instant::now() < late, "{:?}", node.status(BERLIN));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// One after another: whoever starts in a mount namespace of their own takes a copy of the others' mounts with them.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn boxed<T: 'static>(held: T) -> Option<Box<dyn Any>> {
@@ -90,6 +106,7 @@ fn boxed<T: 'static>(held: T) -> Option<Box<dyn Any>> {
 
 #[test]
 fn vc2_whoever_holds_a_file_is_named() {
+    let _alone = alone();
     let (mut node, mut controller) = (Node::new(true), Controller::new());
     node.hear(&mut controller, &[Line::of(Custody::Tpm)]);
     let outside = node.disk.persist().join("outside");
@@ -217,6 +234,7 @@ impl Drop for Container {
 /// alone.
 #[test]
 fn a_container_of_runc_is_named() {
+    let _alone = alone();
     let (mut node, mut controller) = (Node::new(true), Controller::new());
     node.hear(&mut controller, &[Line::of(Custody::Tpm)]);
     let folder = node.disk.root().join("container");
@@ -251,10 +269,5 @@ fn a_descriptor_in_flight_is_told_as_what_it_may_be() {
     let error = node.status(BERLIN).last.and_then(|last| last.error).expect("an error");
     assert!(error.contains("in flight between processes"), "{error}");
     drop((one, other));
-    // The kernel closes what was in flight in its own time.
-    let late = Instant::now() + Duration::from_secs(60);
-    while node.manager().order_lock(BERLIN).expect("ordered").state != State::Locked {
-        assert!(Instant::now() < late, "{:?}", node.status(BERLIN));
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    locks_at_last(&mut node);
 }
