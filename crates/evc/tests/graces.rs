@@ -22,7 +22,7 @@ fn payments() -> Name {
 }
 
 fn delete(evc: &Evc, device: &str, name: &Name, at: u64) {
-    evc.wait(evc.as_operator().delete_vault(device, name, at)).expect("deleted");
+    evc.wait(evc.as_operator().delete_vault(device, name, None, at)).expect("deleted");
 }
 
 /// When the grace of a device's only vault of that name ends.

@@ -156,6 +156,8 @@ pub enum Withheld {
     LockedByOperator,
     /// It is being removed.
     BeingRemoved,
+    /// It was removed, and is kept.
+    Retained,
     /// Its device is lost.
     DeviceLost,
     /// Its device may be two.
@@ -196,6 +198,7 @@ impl Withheld {
             Self::Failed { check: Check::Pcrs, why } => format!("pcrs: {why}"),
             Self::LockedByOperator => "the policy says `operation: lock`".into(),
             Self::BeingRemoved => "the vault is being removed; apply it again to keep it".into(),
+            Self::Retained => "the vault was removed, and is retained; apply it again to use it".into(),
             Self::DeviceLost => {
                 "the device is marked as lost; `evc device found` takes the mark off, if it is in good hands again".into()
             }
@@ -216,6 +219,7 @@ impl Withheld {
             Self::WentBack { .. } => "attestation does not satisfy the policy",
             Self::LockedByOperator => "locked by the operator",
             Self::BeingRemoved => "being removed",
+            Self::Retained => "removed, and retained",
             Self::DeviceLost => "withheld from this device by the operator",
             Self::DeviceDoubled => {
                 "withheld by the controller itself: there may be two of this device, until its operator has looked"
@@ -257,6 +261,7 @@ fn demands(policy: &VaultPolicy, evidence: &Evidence<'_>, asking: &Asking, now: 
 fn wanted(subject: &Subject<'_>, asking: &Asking) -> Ruling {
     match (subject.standing, subject.policy.operation) {
         (section::Presence::Removing, _) => Ruling::Withhold(Withheld::BeingRemoved),
+        (section::Presence::Retained, _) => Ruling::Withhold(Withheld::Retained),
         (section::Presence::Active, Door::Lock) => Ruling::Withhold(Withheld::LockedByOperator),
         (section::Presence::Active, Door::Unlock) => Ruling::Release(Granted {
             device: asking.device,

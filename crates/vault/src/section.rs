@@ -160,6 +160,8 @@ pub enum Presence {
     Active,
     /// Its grace runs: locked, kept, listed until the grace ends.
     Removing,
+    /// Removed, and kept without an end: locked, listed until it is wanted again (KO-7).
+    Retained,
 }
 
 /// One vault of the section.

@@ -242,4 +242,4 @@ list!(encryption_to, encryption, Encryption, "encryption", Aes256Xts, Adiantum);
 list!(custody_to, custody, Custody, "custody", Tpm, Controller, TpmAndController);
 list!(seal_to, seal, Seal, "seal", Tpm, Pcrs);
 list!(operation_to, operation, Operation, "operation", Unlock, Lock, ChangeKey);
-list!(standing_to, standing, Presence, "standing", Active, Removing);
+list!(standing_to, standing, Presence, "standing", Active, Removing, Retained);

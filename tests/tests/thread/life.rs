@@ -116,6 +116,29 @@ fn a_removed_vault_is_locked_for_its_grace_and_can_be_put_back() {
     assert!(scene.has_data("till"), "undone");
 }
 
+/// KO-7: what is retained is locked and kept, also over a boot, and used again with what is in it.
+#[test]
+fn ko7_a_retained_vault_is_kept_and_used_again() {
+    let mut scene = Scene::attested().unwrap();
+    let policy = with(BOTH, "on_removal: retain");
+    scene.vault_with_data("till", &policy).unwrap();
+    scene.delete("till").unwrap();
+    scene.node.until_vault("till", "locked").unwrap();
+    scene.node.reboot(Power::Clean).unwrap();
+    scene.node.until_vault("till", "locked").unwrap();
+    let told = scene.node.vault("till").unwrap();
+    assert!(told.to_string().contains("removed and retained"), "{told}");
+    assert_eq!(scene.evc.vault(DEVICE, "till").unwrap()["standing"], "retained");
+    scene.apply("till", &policy).unwrap();
+    scene.node.until_vault("till", "unlocked").unwrap();
+    assert!(scene.has_data("till"), "used again");
+    scene.delete("till").unwrap();
+    scene.node.until_vault("till", "locked").unwrap();
+    let goes = ["delete", "vault", "till", "--device", DEVICE, "--delete-after", "0s", "--confirm", "till"];
+    scene.evc.run(&goes).unwrap();
+    scene.node.until_gone("till").unwrap();
+}
+
 #[test]
 fn a_removed_vault_is_gone_after_its_grace_at_the_node_and_at_the_controller() {
     let mut scene = Scene::attested().unwrap();

@@ -4,7 +4,8 @@
 use std::marker::PhantomData;
 
 use super::requests::{
-    Adoption, Allow, Applying, Deletion, Labelling, List, NewToken, Recreation, Rehoming, Rotation, Yaml,
+    Adoption, Allow, Applying, Deletion, Labelling, List, NewToken, Recreation, Rehoming, Rotation,
+    VaultDeletion, Yaml,
 };
 use super::{
     Allowance, Applied, Bundle, Described, DeviceView, Done, Foreseen, Glance, Knock, NewReference,
@@ -126,7 +127,7 @@ calls! {
     /// Learns its next good quote.
     LEARN: post "/devices/{device}/learn" (), () => Done;
     /// Deletes a vault.
-    DELETE_VAULT: delete "/devices/{device}/vaults/{vault}" (), () => Done;
+    DELETE_VAULT: delete "/devices/{device}/vaults/{vault}" VaultDeletion, () => Done;
     /// Makes a new key current.
     ROTATE: post "/devices/{device}/vaults/{vault}/rotate" (), Rotation => Done;
     /// Orders a missing vault to be made anew.

@@ -16,7 +16,8 @@ pub use escrow::{Bundle, DrillState, DrillView, Forecast, Foreseen, InEscrow, Ne
 pub use node::{Accepted, Attestation, NodeReport, StateNow};
 pub use problem::{Code, Place, Problem};
 pub use requests::{
-    Adoption, Allow, Applying, Deletion, Labelling, List, NewToken, Recreation, Rehoming, Rotation, Yaml,
+    Adoption, Allow, Applying, Deletion, Labelling, List, NewToken, Recreation, Rehoming, Rotation,
+    VaultDeletion, Yaml,
 };
 
 use calls::Call;

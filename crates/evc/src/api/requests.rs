@@ -81,6 +81,13 @@ pub struct Deletion {
     pub force: bool,
 }
 
+/// How a vault is deleted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+pub struct VaultDeletion {
+    /// Its node erases it after so many seconds, whatever `on_removal` of its policy says.
+    pub delete_after: Option<u64>,
+}
+
 /// How a vault is ordered anew.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 pub struct Recreation {
@@ -118,6 +125,12 @@ impl Query for Applying {
 impl Query for Deletion {
     fn pairs(&self) -> Vec<(&'static str, String)> {
         vec![("force", self.force.to_string())]
+    }
+}
+
+impl Query for VaultDeletion {
+    fn pairs(&self) -> Vec<(&'static str, String)> {
+        self.delete_after.map(|seconds| ("delete_after", seconds.to_string())).into_iter().collect()
     }
 }
 

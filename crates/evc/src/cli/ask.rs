@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use vault::ids::Epoch;
 use vault::labels::{Labels, Word};
+use vault::policy::Removal;
 use vault::text::{plain, plain_lines};
 
 use super::args::{
@@ -27,7 +28,7 @@ use crate::api::calls::{
 };
 use crate::api::{
     Adoption, Allow, Allowance, Applied, Applying, Code, Deletion, Described, Done, Labelling, NewReference,
-    Outcome, Problem, Recreation, Rehoming, Rotation, Update, VaultView,
+    Outcome, Problem, Recreation, Rehoming, Rotation, Update, VaultDeletion, VaultView,
 };
 
 type Answer<T> = Result<T, Failed>;
@@ -187,9 +188,10 @@ fn rehome(client: &Client, RehomeWhat::Vault { name, device, to, confirm }: Reho
 
 fn delete(client: &Client, what: &DeleteWhat) -> Answer<Done> {
     match what {
-        DeleteWhat::Vault { name, device, confirm } => {
-            erased_at_once(client, device, name, confirm.as_deref())?;
-            client.call(&DELETE_VAULT, &[device, name])
+        DeleteWhat::Vault { name, device, delete_after, confirm } => {
+            erased_at_once(client, device, name, (*delete_after, confirm.as_deref()))?;
+            let how = VaultDeletion { delete_after: delete_after.map(|grace| grace.as_secs()) };
+            client.ask(&DELETE_VAULT, &[device, name], &how)
         }
         DeleteWhat::Policy { name } => client.call(&DELETE_POLICY, &[name]),
         DeleteWhat::Rule { name } => client.call(&DELETE_RULE, &[name]),
@@ -221,20 +223,24 @@ fn keys_go(client: &Client, name: &str, confirm: Option<&str>) -> Answer<()> {
 }
 
 /// What has no grace can't be kept again: it is said twice.
-fn erased_at_once(client: &Client, device: &str, name: &str, confirm: Option<&str>) -> Answer<()> {
+fn erased_at_once(
+    client: &Client,
+    device: &str,
+    name: &str,
+    (after, confirm): (Option<Duration>, Option<&str>),
+) -> Answer<()> {
     let found = vault(client, device, name)?;
     let policy = match &found.policy {
         Some(policy) if !found.id.is_default() => look::policy(client, policy.as_str())?,
         _ => return Ok(()),
     };
-    if policy.policy.delete_after > Duration::ZERO {
+    let removal = after.map_or(policy.policy.on_removal, Removal::DeleteAfter);
+    if removal != Removal::DeleteAfter(Duration::ZERO) {
         return Ok(());
     }
     Ok(said_twice(name, confirm.unwrap_or_default(), || {
-        format!(
-            "policy `{}` has no grace: the vault is erased at once, and can't be kept again; give its name twice",
-            policy.name
-        )
+        let whose = after.map_or_else(|| format!("policy `{}` has", policy.name), |_| "this gives".into());
+        format!("{whose} no grace: the vault is erased at once, and can't be kept again; give its name twice")
     })?)
 }
 

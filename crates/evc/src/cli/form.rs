@@ -69,6 +69,7 @@ every! {
         BadRequest::Labels(_) => BadRequest::Labels(vault::labels::BadLabels::Word),
         BadRequest::AfterVault => BadRequest::AfterVault,
         BadRequest::AfterReference => BadRequest::AfterReference,
+        BadRequest::DeleteAfter { .. } => BadRequest::DeleteAfter { seconds: 40_000_000 },
         BadRequest::PcrNotAppraised { .. } => BadRequest::PcrNotAppraised { pcr: 5 },
         BadRequest::PcrValues => BadRequest::PcrValues,
         BadRequest::NoPcrs => BadRequest::NoPcrs,

@@ -127,6 +127,7 @@ pub(super) fn removal(vault: &VaultView) -> Option<String> {
         (VaultStanding::Active, _) => None,
         (VaultStanding::Removing, Some(at)) => Some(format!("{}, erased after {at}", locked(vault))),
         (VaultStanding::Removing, None) => Some(format!("{}, to be erased", locked(vault))),
+        (VaultStanding::Retained, _) => Some(format!("{}, retained", locked(vault))),
         (VaultStanding::Gone, _) => Some("its node is to erase it".into()),
     }
 }
@@ -144,7 +145,7 @@ pub(super) fn joined(documents: impl Iterator<Item = String>) -> String {
 impl Row for PolicyView {
     const COLUMNS: &'static [&'static str] = &["NAME", "CUSTODY", "SEAL", "REQUIRE", "OPERATION", "CHANGED"];
     const WIDE: &'static [&'static str] =
-        &["ENCRYPTION", "ATTEST EVERY", "DELETE AFTER", "STORAGE LIMIT", "CHANGED AT"];
+        &["ENCRYPTION", "ATTEST EVERY", "ON REMOVAL", "STORAGE LIMIT", "CHANGED AT"];
 
     fn cells(&self) -> Vec<Value> {
         let policy = &self.policy;
@@ -161,10 +162,10 @@ impl Row for PolicyView {
     fn wide(&self) -> Vec<Value> {
         let of = |name: &str| {
             let fields = self.policy.fields();
-            fields.into_iter().find(|(field, _)| *field == name).map(|(_, value)| value)
+            fields.into_iter().find(|(field, _)| field.starts_with(name)).map(|(_, value)| value)
         };
-        let fields = ["encryption", "attest.every", "on_removal.delete_after", "storage_limit"]
-            .map(|name| json!(of(name)));
+        let fields =
+            ["encryption", "attest.every", "on_removal", "storage_limit"].map(|name| json!(of(name)));
         fields.into_iter().chain([json!(self.changed)]).collect()
     }
 

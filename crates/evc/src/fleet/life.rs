@@ -17,6 +17,7 @@ pub(crate) fn life(row: &VaultRow) -> Stored<Life> {
     let phase = match (row.standing, row.delete_at) {
         (VaultStanding::Active, _) => Phase::Wanted,
         (VaultStanding::Removing, Some(until)) => Phase::Grace { until },
+        (VaultStanding::Retained, _) => Phase::Retained,
         (VaultStanding::Removing, None) => return Err(damaged("its grace has no end")),
         (VaultStanding::Gone, _) => {
             let left = row.left_version.ok_or_else(|| damaged("it left no version of the section"))?;
@@ -60,6 +61,7 @@ pub(crate) fn new_row(
     let (standing, delete_at) = match vault.phase {
         Phase::Wanted => (VaultStanding::Active, None),
         Phase::Grace { until } => (VaultStanding::Removing, Some(until)),
+        Phase::Retained => (VaultStanding::Retained, None),
     };
     VaultRow {
         project: device.project.clone(),

@@ -112,6 +112,7 @@ pub(crate) fn subject(held: &ListedVault) -> Subject<'_> {
 fn standing(held: &ListedVault) -> Presence {
     match held.row.standing {
         VaultStanding::Active => Presence::Active,
+        VaultStanding::Retained => Presence::Retained,
         VaultStanding::Removing | VaultStanding::Gone => Presence::Removing,
     }
 }
@@ -140,7 +141,7 @@ fn line(held: &ListedVault, decision: Decision) -> Line {
 
 fn operation(held: &ListedVault) -> Operation {
     match standing(held) {
-        Presence::Removing => Operation::Lock,
+        Presence::Removing | Presence::Retained => Operation::Lock,
         Presence::Active => {
             let behind =
                 held.policy.node.custody.needs_controller() && held.epochs.is_behind(held.row.reported_epoch);

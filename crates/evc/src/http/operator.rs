@@ -1,6 +1,7 @@
 //! The operator's API, under `/api/v1`: JSON, a bearer token on every request, errors as [`Problem`](crate::api::Problem).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Path, Query, Request, State};
 use axum::handler::Handler;
@@ -12,6 +13,7 @@ use axum::routing::{delete, get, post};
 use axum::{Extension, Json, Router};
 use serde::de::DeserializeOwned;
 use vault::ids::{DeviceId, Name, VaultId};
+use vault::policy::{DELETE_AFTER, Removal};
 
 use super::App;
 use super::answer::busy;
@@ -29,7 +31,7 @@ use crate::api::calls::{
 use crate::api::{
     Adoption, Allow, Allowance, Applied, Applying, Deletion, Described, DeviceView, Done, Glance, Knock,
     Labelling, List, NewToken, Outcome, PolicyView, Recreation, Reference, Rehoming, Rotation, RuleView,
-    ServerStatus, VaultView,
+    ServerStatus, VaultDeletion, VaultView,
 };
 use crate::clock::now;
 use crate::operator::Operator;
@@ -256,8 +258,21 @@ fn named(text: String) -> Result<Name, BadRequest> {
     Name::try_from(text).map_err(BadRequest::Name)
 }
 
-async fn delete_vault(Extension(app): Asks, Path((device, vault)): Path<(String, String)>) -> Acted {
-    app.delete_vault(&device, &named(vault)?, now()).await.map(Act::done)
+async fn delete_vault(
+    Extension(app): Asks,
+    Path((device, vault)): Path<(String, String)>,
+    Query(how): Query<VaultDeletion>,
+) -> Acted {
+    app.delete_vault(&device, &named(vault)?, grace(how)?, now()).await.map(Act::done)
+}
+
+fn grace(VaultDeletion { delete_after }: VaultDeletion) -> Result<Option<Removal>, BadRequest> {
+    let Some(grace) = delete_after.map(Duration::from_secs) else { return Ok(None) };
+    let (least, most) = DELETE_AFTER;
+    let within = (least..=most).contains(&grace);
+    within
+        .then_some(Some(Removal::DeleteAfter(grace)))
+        .ok_or(BadRequest::DeleteAfter { seconds: grace.as_secs() })
 }
 
 async fn rotate(

@@ -56,8 +56,7 @@ impl Operator {
             tx.drop_vault(device.id, orphan.id).await?;
         }
         let name = if how.remove { free_name(&rows, &orphan) } else { orphan.name };
-        let adopted =
-            if how.remove { adopted.to_remove(now, policy.delete_after.as_secs()) } else { adopted };
+        let adopted = if how.remove { adopted.to_remove(now, policy.on_removal) } else { adopted };
         let row = new_row(&device, (orphan.id, name.clone()), adopted, now);
         add_vault(tx, &self.kek, row).await.map_err(|refusal| match refusal {
             Refusal::InTheWay(InTheWay::Taken) => refused(NotAdopted::NameTaken { name }),

@@ -103,14 +103,20 @@ pub(crate) fn of_vault(there: Option<&VaultRow>, spec: &VaultSpec) -> Vec<Change
     let is = Some(spec.policy.to_string());
     let was = there.map(|row| row.policy.as_ref().map_or_else(|| "(default)".into(), ToString::to_string));
     let policy = (was != is).then(|| Change { field: "policy".into(), old: was, new: is });
-    let removing = there.is_some_and(|row| row.standing == VaultStanding::Removing);
-    let kept = Change { field: "standing".into(), old: Some("removing".into()), new: Some("active".into()) };
-    policy.into_iter().chain(removing.then_some(kept)).collect()
+    let old = match there.map(|row| row.standing) {
+        Some(VaultStanding::Removing) => Some("removing".to_owned()),
+        Some(VaultStanding::Retained) => Some("retained".to_owned()),
+        Some(VaultStanding::Active | VaultStanding::Gone) | None => None,
+    };
+    let kept = old.map(|old| Change { field: "standing".into(), old: Some(old), new: Some("active".into()) });
+    policy.into_iter().chain(kept).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
+
+    use vault::policy::Removal;
 
     use super::*;
 
@@ -157,7 +163,7 @@ mod tests {
         let was = VaultPolicy::of_default_vault(true);
         let mut is = was.clone();
         is.node.custody = vault::section::Custody::Controller;
-        is.delete_after = Duration::from_secs(60);
+        is.on_removal = Removal::DeleteAfter(Duration::from_secs(60));
         let told: Vec<_> = of_policies(Some(&was), &is)
             .into_iter()
             .map(|change| (change.field, change.old.unwrap_or_default(), change.new.unwrap_or_default()))

@@ -204,7 +204,7 @@ fn of_vault(
     now: UnixSeconds,
 ) -> Foreseen {
     let vault =
-        Vault { policy, state: state(device, row, now), removing: row.standing == VaultStanding::Removing };
+        Vault { policy, state: state(device, row, now), removing: row.standing != VaultStanding::Active };
     let (opens, because, advice) = words::of_forecast(foresee(&vault, node), &device.name, reference);
     let (vault, name) = (row.id, row.name.clone());
     Foreseen { device: device.id, device_name: device.name.clone(), vault, name, opens, because, advice }

@@ -2,6 +2,7 @@
 
 use vault::ids::{DeviceId, Name, Project, VaultId};
 use vault::life::{Deleted, Deletion, Disk, Life, Listed};
+use vault::policy::Removal;
 use vault::report::State;
 
 use super::Operator;
@@ -15,14 +16,22 @@ use crate::store::{DeviceRow, Scope, Tx, UnixSeconds, VaultRow, VaultStanding};
 use crate::words::notes;
 
 impl Operator {
-    /// Removes a vault: locked and listed until its grace ends; a default vault returns to its default policy.
+    /// Removes a vault: locked and listed until its grace ends, or without an end where it is retained; a default vault returns to its
+    /// default policy. `after` is the grace that counts, whatever its policy says.
     ///
     /// # Errors
     /// [`Refusal`].
-    pub async fn delete_vault(&self, device: &str, name: &Name, now: UnixSeconds) -> Result<Done, Refusal> {
+    pub async fn delete_vault(
+        &self,
+        device: &str,
+        name: &Name,
+        after: Option<Removal>,
+        now: UnixSeconds,
+    ) -> Result<Done, Refusal> {
         let id = self.meant(device).await?;
+        let scope = Scope::Device(id);
         let delete =
-            self.store.write(Scope::Device(id), |tx| Box::pin(delete(tx, &self.project, id, name, now)));
+            self.store.write(scope, |tx| Box::pin(delete(tx, &self.project, (id, name), after, now)));
         delete.await
     }
 
@@ -56,16 +65,16 @@ impl Operator {
 async fn delete(
     tx: &mut dyn Tx,
     project: &Project,
-    id: DeviceId,
-    name: &Name,
+    (id, name): (DeviceId, &Name),
+    after: Option<Removal>,
     now: UnixSeconds,
 ) -> Result<Done, Refusal> {
     let device = device_by_id(tx, project, id).await?;
     let Found { device, row, vault } = find_vault(tx, device, name).await?;
-    let grace_s = policy_of(tx, &device, &row).await?.delete_after.as_secs();
+    let of_policy = policy_of(tx, &device, &row).await?.on_removal;
     let how = Deletion {
         now: no_earlier_than_seen(tx, now).await?,
-        grace_s,
+        removal: after.unwrap_or(of_policy),
         next_version: device.section_version + 1,
         older: device.older.is_some(),
     };
@@ -76,6 +85,7 @@ async fn delete(
         Deleted::Grace { until, .. } | Deleted::Held { until, .. } => {
             tx.begin_grace(device.id, row.id, *until).await?
         }
+        Deleted::Retained { .. } => tx.retain_vault(device.id, row.id).await?,
         Deleted::AtOnce { vault, until } => {
             tx.begin_grace(device.id, row.id, *until).await?;
             write_gone(tx, device.id, row.id, *vault).await?;

@@ -301,6 +301,8 @@ pub trait Vaults {
     async fn want_vault(&mut self, device: DeviceId, id: VaultId, policy: Option<&Name>) -> Stored<()>;
     /// Its grace runs until then.
     async fn begin_grace(&mut self, device: DeviceId, id: VaultId, until: UnixSeconds) -> Stored<()>;
+    /// Keeps one that was removed, without an end.
+    async fn retain_vault(&mut self, device: DeviceId, id: VaultId) -> Stored<()>;
     /// It is gone, under no policy, from this version of the section on.
     async fn end_grace(&mut self, device: DeviceId, id: VaultId, left_version: u64) -> Stored<()>;
     /// It is to be made anew.

@@ -208,6 +208,8 @@ pub enum VaultStanding {
     Active,
     /// Its grace runs: listed, locked, kept.
     Removing,
+    /// Removed, and kept without an end: listed, locked.
+    Retained,
     /// Left the list; the node has yet to say that it erased it. Its keys are gone here.
     Gone,
 }

@@ -45,7 +45,7 @@ fn rotated(vault: &Name, cause: NotRotated) -> Words {
             "give it a policy with `custody: tpm+controller` or `controller`",
         ),
         NotRotated::Removing => {
-            (format!("vault `{vault}` is being removed"), "apply it again to keep it, then rotate")
+            (format!("vault `{vault}` is removed"), "apply it again to keep it, then rotate")
         }
         NotRotated::Elsewhere { current, expected } => (
             format!("vault `{vault}` is at epoch {current}, not {expected}"),
@@ -137,7 +137,7 @@ fn rehomed(vault: &Name, device: &Name, cause: NotRehomed) -> Words {
             format!("device `{device}` may still be there, and would lose the vault"),
             "mark it as lost first (`evc device lost`), if it is gone or registered anew",
         ),
-        NotRehomed::Removing => (format!("vault `{vault}` is being removed"), "apply it again to keep it"),
+        NotRehomed::Removing => (format!("vault `{vault}` is removed"), "apply it again to keep it"),
         NotRehomed::KeyInTpm => (
             format!("the key of vault `{vault}` is in part in the TPM of device `{device}`"),
             "only a vault with custody `controller` opens on another device",

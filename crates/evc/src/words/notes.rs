@@ -100,6 +100,12 @@ pub(crate) fn of_deleted(name: &Name, became: &Deleted, older: Option<Older>) ->
                 "`evc wait vault … --for locked` waits for that; `evc apply` of its document keeps the vault",
             ),
         ),
+        Deleted::Retained { .. } => (
+            format!("vault `{name}` is to be locked by its node at its next contact, and is retained there"),
+            Some(
+                "`evc apply` of its document opens it again; `evc delete vault … --delete-after 72h` has it erased after that time",
+            ),
+        ),
         Deleted::AtOnce { .. } => (
             format!(
                 "vault `{name}` is removed; the node erases it as soon as it gets the next list, which takes evidence that is accepted"
@@ -152,14 +158,14 @@ pub(crate) fn of_adopted(vault: &Name, how: &Adoption) -> Done {
     let (done, note) = if how.remove {
         (
             format!(
-                "vault `{vault}` stays locked, and its node erases it after the grace of policy `{policy}`"
+                "vault `{vault}` stays locked, and its node erases it as `on_removal` of policy `{policy}` says"
             ),
             "its node has to call before that is over; else it is an orphan again, and this is to be said again",
         )
     } else {
         (
             format!("vault `{vault}` is under policy `{policy}`; its node opens it at its next contact"),
-            "if it is not wanted, `evc delete vault` removes it there, after the grace of its policy",
+            "if it is not wanted, `evc delete vault` removes it there, as its policy says",
         )
     };
     Done { done, notes: vec![note.into()] }

@@ -33,6 +33,10 @@ pub(super) fn request(request: &BadRequest) -> Words {
         BadRequest::AfterReference => {
             Words::new("`after` is not a number", "give the last one's `id`, or nothing")
         }
+        BadRequest::DeleteAfter { seconds } => Words::new(
+            format!("`delete_after` of {seconds} seconds is out of bounds"),
+            "give at most 366 days, in seconds",
+        ),
         BadRequest::PcrNotAppraised { pcr } => Words::new(
             format!("PCR {pcr} is not among those that are appraised"),
             format!("leave it out; appraised are {}", listed(APPRAISED_PCRS.0)),

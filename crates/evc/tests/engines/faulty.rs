@@ -249,6 +249,7 @@ steps! { Vaults {
     all_vaults(project: &Project, after: Option<(DeviceId, VaultId)>, limit: u32) -> Vec<VaultRow>;
     add_vault(row: &VaultRow) -> ();
     want_vault(device: DeviceId, id: VaultId, policy: Option<&Name>) -> ();
+    retain_vault(device: DeviceId, id: VaultId) -> ();
     begin_grace(device: DeviceId, id: VaultId, until: UnixSeconds) -> ();
     end_grace(device: DeviceId, id: VaultId, left_version: u64) -> ();
     order_recreate(device: DeviceId, id: VaultId) -> ();

@@ -666,6 +666,9 @@ impl Vaults for MemoryTx {
         let removing = (VaultStanding::Removing, Some(until));
         self.change_vault(device, id, |row| (row.standing, row.delete_at) = removing)
     }
+    async fn retain_vault(&mut self, device: DeviceId, id: VaultId) -> Stored<()> {
+        self.change_vault(device, id, |row| (row.standing, row.delete_at) = (VaultStanding::Retained, None))
+    }
     async fn end_grace(&mut self, device: DeviceId, id: VaultId, left_version: u64) -> Stored<()> {
         let gone = (VaultStanding::Gone, None, Some(left_version));
         self.change_vault(device, id, |row| (row.standing, row.policy, row.left_version) = gone)

@@ -11,8 +11,8 @@ use vault::escrow::drill::Drills;
 use vault::ids::{DeviceId, Epoch, Generation, Incarnation, Name, Project, SectionDigest, VaultId};
 use vault::labels::Labels;
 use vault::ledger::{Ledger, Older, Sent};
-use vault::policy::VaultPolicy;
 use vault::policy::VaultRule;
+use vault::policy::{Removal, VaultPolicy};
 use vault::report::{Outcome, State, VaultReport};
 use vault::section::Operation;
 use wire::info::{AttestationState, TpmPresence};
@@ -111,7 +111,11 @@ fn record() -> Record {
 
 fn policy(project: Project, called: &str, grace_s: u64) -> PolicyRow {
     let policy = VaultPolicy::of_default_vault(true);
-    let policy = VaultPolicy { name: name(called), delete_after: Duration::from_secs(grace_s), ..policy };
+    let policy = VaultPolicy {
+        name: name(called),
+        on_removal: Removal::DeleteAfter(Duration::from_secs(grace_s)),
+        ..policy
+    };
     PolicyRow { project, policy, changed_at: NOW }
 }
 
@@ -194,7 +198,7 @@ pub(crate) async fn all(store: &Store) {
     taken!(store: onboarding_twice,);
     holds!(store: onboarding_is_listed_and_withdrawn, a_vault,);
     taken!(store: a_vaults_name_twice,);
-    holds!(store: a_vault_leaves_and_frees_its_name, graces_are_over_one_after_the_other,);
+    holds!(store: a_vault_leaves_and_frees_its_name, graces_are_over_one_after_the_other, ko7_a_retained_vault_has_no_end,);
     holds!(store: sections_that_were_sent_before_are_remembered, a_new_life_begins_with_nothing_of_the_one_before,);
     holds!(store: a_policy_is_found_by_its_vaults, labels_name_devices, rules_are_kept_by_name,);
     holds!(store: an_operators_word_stays_whatever_a_node_reports, a_nodes_word_stays_whatever_an_operator_says,);
@@ -481,6 +485,22 @@ async fn a_vault_leaves_and_frees_its_name(tx: &mut dyn Tx) -> Stored<()> {
     assert_eq!(tx.vaults(first.device).await?.len(), 2);
     assert_eq!(tx.all_vaults(&here(), Some((first.device, first.id)), 9).await?.len(), 1);
     Ok(())
+}
+
+/// KO-7: no time ends it; it is wanted again, or given a time.
+async fn ko7_a_retained_vault_has_no_end(tx: &mut dyn Tx) -> Stored<()> {
+    let row = vault(&device(1), 50, "retained");
+    let (of, id) = (row.device, row.id);
+    tx.add_vault(&row).await?;
+    tx.begin_grace(of, id, NOW + 5).await?;
+    tx.retain_vault(of, id).await?;
+    let retained = VaultRow { standing: VaultStanding::Retained, delete_at: None, ..row.clone() };
+    assert_eq!(tx.vault(of, id).await?, Some(retained.clone()));
+    assert_eq!(tx.vault_by_name(of, &row.name).await?, Some(retained), "it keeps its name");
+    assert_eq!(tx.graces_over(u64::MAX >> 1, None, 9).await?, []);
+    tx.want_vault(of, id, row.policy.as_ref()).await?;
+    assert_eq!(tx.vault(of, id).await?, Some(row));
+    tx.drop_vault(of, id).await
 }
 
 /// By their end, part after part; a delay moves those that run.

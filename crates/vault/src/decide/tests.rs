@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::policy::Attest;
+use crate::policy::Removal;
 use crate::section::{Encryption, NodePolicy, Seal};
 
 mod fake_tpm;
@@ -36,7 +37,7 @@ fn policy(custody: Custody, require: &[Check], operation: Door) -> VaultPolicy {
             every: Duration::from_secs(600),
             require: require.iter().copied().collect::<BTreeSet<_>>(),
         },
-        delete_after: Duration::ZERO,
+        on_removal: Removal::DeleteAfter(Duration::ZERO),
         operation,
     }
 }
@@ -189,6 +190,8 @@ fn a_key_goes_out_only_where_it_is_part_of_the_vault_and_wanted() {
     let open = policy(Custody::TpmAndController, &[], Door::Unlock);
     let removing = rule(Subject { standing: section::Presence::Removing, ..subject(&open) });
     assert_eq!((withheld(&removing), removing.met()), (Some(Withheld::BeingRemoved), true));
+    let retained = rule(Subject { standing: section::Presence::Retained, ..subject(&open) });
+    assert_eq!((withheld(&retained), retained.met()), (Some(Withheld::Retained), true));
 }
 
 /// A custody with a TPM on a node without one is refused in words, whatever the evidence.

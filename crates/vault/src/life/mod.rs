@@ -36,7 +36,7 @@ pub enum Life {
     Gone(Gone),
 }
 
-/// A vault that is listed: its keys are kept, whether it is wanted or its grace runs.
+/// A vault that is listed: its keys are kept, whether it is wanted, its grace runs, or it is retained.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
     /// Its policy; none for a default vault that no operator changed.
@@ -65,6 +65,8 @@ pub enum Phase {
         /// When it is.
         until: u64,
     },
+    /// Locked and kept, until the operator wants it again or says when it is to go.
+    Retained,
 }
 
 /// What of a node's word on a vault decides about it.

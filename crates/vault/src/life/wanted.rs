@@ -2,6 +2,7 @@
 
 use super::{Gone, Listed, MOST_BESIDE_DEFAULTS, Phase};
 use crate::ids::{Name, VaultId};
+use crate::policy::Removal;
 use crate::section::Encryption;
 
 /// What a document asks of a vault.
@@ -22,7 +23,7 @@ pub enum Applied {
     Created(Listed),
     /// It is as written.
     Unchanged,
-    /// It is brought to what is written; one whose grace runs is kept.
+    /// It is brought to what is written; one that was removed is kept.
     Changed(Listed),
 }
 
@@ -65,8 +66,8 @@ pub fn applied(
 pub struct Deletion {
     /// Unix seconds.
     pub now: u64,
-    /// The grace of its policy, in seconds.
-    pub grace_s: u64,
+    /// What its policy says of removal, or its operator in its place.
+    pub removal: Removal,
     /// The version of the device's next section.
     pub next_version: u64,
     /// The device showed that this database is an older copy: in the newer one the vault may be wanted.
@@ -91,7 +92,12 @@ pub enum Deleted {
         /// When it ends.
         until: u64,
     },
-    /// The same, and nothing ends as long as the database is older than the device.
+    /// It is kept without an end (KO-7), whether that is new or was so.
+    Retained {
+        /// The vault.
+        vault: Listed,
+    },
+    /// As a grace, and nothing ends as long as the database is older than the device.
     Held {
         /// The vault.
         vault: Listed,
@@ -113,6 +119,9 @@ pub enum NotOver {
     /// The vault is wanted, perhaps since a moment ago.
     #[error("the vault is wanted")]
     Wanted,
+    /// It is kept without an end.
+    #[error("the vault is retained")]
+    Retained,
     /// It has time left.
     #[error("the grace runs until {until}")]
     Runs {
@@ -131,7 +140,10 @@ impl Listed {
         if let Phase::Grace { until } = self.phase {
             return Deleted::Already { until };
         }
-        let until = how.now.saturating_add(how.grace_s);
+        let Removal::DeleteAfter(grace) = how.removal else {
+            return Deleted::Retained { vault: Self { phase: Phase::Retained, ..self } };
+        };
+        let until = how.now.saturating_add(grace.as_secs());
         let vault = Self { phase: Phase::Grace { until }, ..self };
         if how.older {
             return Deleted::Held { vault, until };
@@ -142,10 +154,15 @@ impl Listed {
         }
     }
 
-    /// One that is taken in only to be removed: its node lists it from now on, locked, and erases it when its grace is over.
+    /// One that is taken in only to be removed: its node lists it from now on, locked, and erases it
+    /// when its grace is over; under a policy that retains, it is kept.
     #[must_use]
-    pub fn to_remove(self, now: u64, grace_s: u64) -> Self {
-        Self { phase: Phase::Grace { until: now.saturating_add(grace_s) }, ..self }
+    pub fn to_remove(self, now: u64, removal: Removal) -> Self {
+        let phase = match removal {
+            Removal::DeleteAfter(grace) => Phase::Grace { until: now.saturating_add(grace.as_secs()) },
+            Removal::Retain => Phase::Retained,
+        };
+        Self { phase, ..self }
     }
 
     /// Ends its grace: from here on it has no keys.
@@ -155,6 +172,7 @@ impl Listed {
     pub fn end_grace(&self, now: u64, next_version: u64) -> Result<Gone, NotOver> {
         match self.phase {
             Phase::Wanted => Err(NotOver::Wanted),
+            Phase::Retained => Err(NotOver::Retained),
             Phase::Grace { until } if now < until => Err(NotOver::Runs { until }),
             Phase::Grace { .. } => Ok(Gone { left: next_version, used: self.is_used() }),
         }

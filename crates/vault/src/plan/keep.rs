@@ -8,7 +8,6 @@ use crate::condition::{
     Condition, Dir, Hint, Key, Keys, MetaCopy, Part, Place, Seen, ShareKey, Stage, Staged, State, TpmSeen,
 };
 use crate::custody::Wrapping;
-use crate::section::Presence;
 use crate::shares::Mark;
 use crate::wanted::{Authority, Released, Want};
 
@@ -170,10 +169,10 @@ fn locked(view: &View<'_>, want: &Want) -> Next {
     let due = refit::epoch_due(view, want) || recovery::due(view, want).is_some();
     let change = || refit::step(view, want).or_else(|| recovery::step(view, want));
     let step = leftover_step(view).or_else(|| due.then(|| unwrap(view).or_else(change)).flatten());
-    match (step, want.standing) {
+    match (step, Note::of_removal(want.standing)) {
         (Some(act), _) => Next::Do(act),
-        (None, Presence::Removing) => Next::noted(State::Locked, Note::Removing),
-        (None, Presence::Active) => Next::settled(State::Locked),
+        (None, Some(note)) => Next::noted(State::Locked, note),
+        (None, None) => Next::settled(State::Locked),
     }
 }
 

@@ -12,13 +12,13 @@ use super::space;
 use super::step::{Act, Op, Step, Wait};
 use super::{Next, View};
 use crate::condition::{ShareKey, Site, Stage, State, TpmSeen, shares_are_readable};
-use crate::section::{Presence, Seal};
+use crate::section::Seal;
 use crate::shares::Mark;
 use crate::wanted::{Authority, Want};
 
 pub(super) fn next(view: &View<'_>, want: &Want, stage: Stage) -> Next {
-    if want.standing == Presence::Removing {
-        return Next::noted(State::Waiting, Note::Removing);
+    if let Some(note) = Note::of_removal(want.standing) {
+        return Next::noted(State::Waiting, note);
     }
     if !begun(view) && !may_begin(view, want) {
         return Next::Wait(Wait::Contact);
@@ -31,9 +31,9 @@ pub(super) fn next(view: &View<'_>, want: &Want, stage: Stage) -> Next {
 
 /// What stands in its place is somebody's.
 pub(super) fn foreign(want: &Want) -> Next {
-    match want.standing {
-        Presence::Removing => Next::noted(State::Waiting, Note::Removing),
-        Presence::Active => Next::noted(State::Failed, Note::PathTaken),
+    match Note::of_removal(want.standing) {
+        Some(note) => Next::noted(State::Waiting, note),
+        None => Next::noted(State::Failed, Note::PathTaken),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::step::Wait;
 use crate::condition::{Others, Part};
-use crate::section::{Custody, Encryption};
+use crate::section::{Custody, Encryption, Presence};
 use crate::space::{StorageLimit, Unbounded};
 
 /// What is to be said of a vault, in human words.
@@ -42,6 +42,9 @@ pub enum Note {
     /// Its grace runs.
     #[error("being removed: locked and kept until the controller's grace ends")]
     Removing,
+    /// It was removed, and its policy retains it (KO-7).
+    #[error("removed and retained: locked and kept until the controller wants it again")]
+    Retained,
     /// By it less than the custody opens the vault.
     #[error(
         "{} opens this vault too ({_0}): whoever has its key needs nothing of what the custody asks for. This program did not add it: see `fscrypt status` on the vault's directory, and if it is not meant to be there take it away with `fscrypt metadata remove-protector-from-policy`", another(*.0)
@@ -91,6 +94,17 @@ pub enum Note {
     /// Who holds files, or another fact of the shell's.
     #[error("{0}")]
     Fact(String),
+}
+
+impl Note {
+    /// Of a vault that is not wanted.
+    pub(super) fn of_removal(standing: Presence) -> Option<Self> {
+        match standing {
+            Presence::Active => None,
+            Presence::Removing => Some(Self::Removing),
+            Presence::Retained => Some(Self::Retained),
+        }
+    }
 }
 
 /// How a vault's recovery key is.

@@ -8,6 +8,7 @@ use serde_saphyr::{Location, Spanned};
 
 use super::kind::{later, needed};
 use super::raw::{RawAttest, RawLabels, RawPolicy, RawRecovery, RawRemoval, RawVault, Text};
+use super::removal::Removal;
 use super::{
     Attest, BadFile, Check, DEFAULT_ATTEST_EVERY, DEFAULT_DELETE_AFTER, Document, Door, VaultPolicy,
     VaultRule, VaultSpec,
@@ -22,8 +23,8 @@ use crate::space::{BadLimit, StorageLimit};
 
 /// Bounds of `attest.every`.
 const EVERY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30 * 86_400));
-/// Bounds of `on_removal.delete_after`.
-const DELETE_AFTER: (Duration, Duration) = (Duration::ZERO, Duration::from_secs(366 * 86_400));
+/// Bounds of `on_removal.delete_after`, and of the same where it is said when a vault is deleted.
+pub const DELETE_AFTER: (Duration, Duration) = (Duration::ZERO, Duration::from_secs(366 * 86_400));
 
 type Checked<T> = Result<T, BadFile>;
 
@@ -100,7 +101,7 @@ pub(super) fn policy(own: &Spanned<String>, raw: RawPolicy) -> Checked<VaultPoli
             storage_limit: storage_limit(raw.storage_limit)?,
         },
         attest: attest(raw.attest, custody)?,
-        delete_after: removal(raw.on_removal)?,
+        on_removal: removal(raw.on_removal)?,
         operation: operation(raw.operation)?,
     })
 }
@@ -254,14 +255,14 @@ fn on_failure(text: Text) -> Checked<()> {
     }
 }
 
-fn removal(raw: Option<Spanned<RawRemoval>>) -> Checked<Duration> {
-    let Some(raw) = raw else { return Ok(DEFAULT_DELETE_AFTER) };
-    let advice = "write `on_removal: { delete_after: 72h }`";
+fn removal(raw: Option<Spanned<RawRemoval>>) -> Checked<Removal> {
+    let Some(raw) = raw else { return Ok(Removal::DeleteAfter(DEFAULT_DELETE_AFTER)) };
+    let advice = "write `on_removal: { delete_after: 72h }` or `on_removal: retain`";
     match raw.value {
-        RawRemoval::Map(map) => duration(&map.delete_after, "on_removal.delete_after", DELETE_AFTER),
-        RawRemoval::Word(word) if word == "retain" => {
-            Err(later(raw.referenced, "on_removal: retain", advice))
+        RawRemoval::Map(map) => {
+            duration(&map.delete_after, "on_removal.delete_after", DELETE_AFTER).map(Removal::DeleteAfter)
         }
+        RawRemoval::Word(word) if word == "retain" => Ok(Removal::Retain),
         RawRemoval::Word(word) => {
             Err(BadFile::at(raw.referenced, format!("`{word}` is not a way of removal"), advice))
         }

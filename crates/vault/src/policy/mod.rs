@@ -7,6 +7,7 @@ mod check;
 mod kind;
 mod raw;
 mod read;
+mod removal;
 mod write;
 
 use std::collections::BTreeSet;
@@ -21,7 +22,9 @@ use crate::labels::Labels;
 use crate::section::{NodePolicy, Operation};
 
 pub use caution::Caution;
+pub use check::DELETE_AFTER;
 pub use read::{BadFile, Located, MAX_FILE_BYTES, read};
+pub use removal::Removal;
 pub use write::Field;
 
 /// How often evidence is renewed when the policy does not say.
@@ -79,9 +82,9 @@ pub struct VaultPolicy {
     pub node: NodePolicy,
     /// What the controller demands before it releases a key.
     pub attest: Attest,
-    /// How long a removed vault is kept, locked, before the node erases it; in whole seconds.
-    #[serde(with = "seconds")]
-    pub delete_after: Duration,
+    /// What becomes of a vault under it that is removed.
+    #[serde(rename = "delete_after")]
+    pub on_removal: Removal,
     /// Open or locked.
     pub operation: Door,
 }
@@ -135,7 +138,7 @@ impl VaultPolicy {
             name: Name::try_from("default".to_owned()).expect("`default` is a name"),
             node: defaults::policy(has_tpm),
             attest: Attest { every: DEFAULT_ATTEST_EVERY, require: BTreeSet::new() },
-            delete_after: DEFAULT_DELETE_AFTER,
+            on_removal: Removal::DeleteAfter(DEFAULT_DELETE_AFTER),
             operation: Door::Unlock,
         }
     }

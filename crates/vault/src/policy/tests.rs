@@ -37,7 +37,7 @@ fn a_whole_file_is_read_and_its_canonical_form_round_trips() {
     assert_eq!(policy.node.seal, Seal::Pcrs);
     assert_eq!(policy.attest.every, Duration::from_secs(300));
     assert_eq!(policy.attest.require, BTreeSet::from([Check::Pcrs]));
-    assert_eq!(policy.delete_after, Duration::from_secs(7200));
+    assert_eq!(policy.on_removal, Removal::DeleteAfter(Duration::from_secs(7200)));
     assert_eq!(policy.operation, Door::Lock);
     assert_eq!(VaultPolicy::from_canonical(&policy.to_canonical()).expect("own form"), *policy);
     let Document::Vault(vault) = &documents[1].document else { panic!("a vault next") };
@@ -64,7 +64,7 @@ fn delete_after_may_be_nothing() {
             format!("kind: VaultPolicy\nname: p\ncustody: tpm\non_removal: {{ delete_after: {zero} }}\n");
         let documents = read(&text).unwrap_or_else(|e| panic!("{zero}: {e}"));
         let Document::Policy(policy) = &documents[0].document else { panic!("a policy") };
-        assert_eq!(policy.delete_after, Duration::ZERO, "{zero}");
+        assert_eq!(policy.on_removal, Removal::DeleteAfter(Duration::ZERO), "{zero}");
     }
 }
 
@@ -107,7 +107,6 @@ fn every_refusal_tells_where_what_and_what_to_do() {
             "`20GB` is not a storage limit; a storage limit is 1MiB to 1PiB",
         ),
         ("storage_limit: 20", "line 4, column 16", "`20` is not a storage limit"),
-        ("on_removal: retain", "line 4, column 13", "`on_removal: retain` is not built yet"),
         ("on_removal: never", "line 4, column 13", "`never` is not a way of removal"),
         (
             "on_removal: { delete_after: soon }",
@@ -283,7 +282,7 @@ fn policy() -> impl Strategy<Value = VaultPolicy> {
     let operation = prop_oneof![Just(Door::Unlock), Just(Door::Lock)];
     let times = (
         1..=30 * 86_400u64,
-        0..=366 * 86_400u64,
+        prop::option::weighted(0.9, 0..=366 * 86_400u64),
         0..=90 * 86_400u32,
         0..=4u64 << 20,
         prop::collection::vec(2..200u8, 0..9),
@@ -307,7 +306,8 @@ fn policy() -> impl Strategy<Value = VaultPolicy> {
                         .into_iter()
                         .collect(),
                 },
-                delete_after: Duration::from_secs(delete_after),
+                on_removal: delete_after
+                    .map_or(Removal::Retain, |grace| Removal::DeleteAfter(Duration::from_secs(grace))),
                 operation,
             }
         },
@@ -336,15 +336,18 @@ fn written(policy: &VaultPolicy) -> String {
     };
     let limit =
         policy.node.storage_limit.map(|limit| format!("storage_limit: {limit}\n")).unwrap_or_default();
+    let removal = match policy.on_removal {
+        Removal::DeleteAfter(grace) => format!("{{ delete_after: {}s }}", grace.as_secs()),
+        Removal::Retain => "retain".to_owned(),
+    };
     format!(
-        "kind: VaultPolicy\nname: \"{}\"\nencryption: {}\ncustody: {}\n{seal}{lease}{recovery}{limit}operation: {}\nattest: {{ every: {}s, require: [{}] }}\non_removal: {{ delete_after: {}s }}\n",
+        "kind: VaultPolicy\nname: \"{}\"\nencryption: {}\ncustody: {}\n{seal}{lease}{recovery}{limit}operation: {}\nattest: {{ every: {}s, require: [{}] }}\non_removal: {removal}\n",
         policy.name,
         word(policy.node.encryption),
         word(policy.node.custody),
         word(policy.operation),
         policy.attest.every.as_secs(),
         if policy.attest.require.is_empty() { "" } else { "pcrs" },
-        policy.delete_after.as_secs(),
     )
 }
 

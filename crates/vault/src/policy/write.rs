@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{Door, VaultPolicy, VaultRule, VaultSpec};
+use super::{Door, Removal, VaultPolicy, VaultRule, VaultSpec};
 use crate::ids::Name;
 use crate::section::{Custody, Encryption, Seal};
 
@@ -21,7 +21,7 @@ impl VaultPolicy {
             ("encryption", encryption(self.node.encryption).to_owned()),
             ("attest.every", duration(self.attest.every)),
             ("attest.require", format!("[{}]", require.join(", "))),
-            ("on_removal.delete_after", duration(self.delete_after)),
+            removal(self.on_removal),
             ("operation", door(self.operation).to_owned()),
         ];
         let lease = self.node.lease.map(|lease| ("lease", duration(lease.duration())));
@@ -108,6 +108,13 @@ fn door(door: Door) -> &'static str {
     }
 }
 
+fn removal(removal: Removal) -> Field {
+    match removal {
+        Removal::DeleteAfter(grace) => ("on_removal.delete_after", duration(grace)),
+        Removal::Retain => ("on_removal", "retain".to_owned()),
+    }
+}
+
 /// In the greatest unit that it is whole in, but for days: `72h` is what people write.
 fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
@@ -134,6 +141,7 @@ mod tests {
                 "encryption: adiantum\noperation: lock",
                 "attest: { every: 90s, require: [pcrs] }\non_removal: { delete_after: 0s }",
                 "lease: 6h\nstorage_limit: 20GiB",
+                "on_removal: retain",
                 "attest: { every: 30days }\non_removal: { delete_after: 366days }",
                 "attest: { every: 61m }\non_removal: { delete_after: 86401s }",
                 "recovery: { recipients: [age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p] }",

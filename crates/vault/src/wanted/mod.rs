@@ -76,7 +76,7 @@ impl Want {
     /// Whether the vault is to be locked: by operation, or because its grace runs.
     #[must_use]
     pub fn locked(&self) -> bool {
-        self.operation == Operation::Lock || self.standing == Presence::Removing
+        self.operation == Operation::Lock || self.standing != Presence::Active
     }
 
     fn listed(entry: &Entry, authority: Authority) -> Self {

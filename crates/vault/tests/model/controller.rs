@@ -15,7 +15,7 @@ use vault::ledger::{Ledger, Older};
 use vault::life::{
     Applied, Contact, Deleted, Deletion, Life, Listed, Phase, Rotated, Rotation, Wish, applied,
 };
-use vault::policy::{Attest, Check, Door, VaultPolicy};
+use vault::policy::{Attest, Check, Door, Removal, VaultPolicy};
 use vault::rotation::Epochs;
 use vault::section::{
     Custody, Encryption, Entry, NodePolicy, Operation, Presence, Release, Seal, SealedKey, Section,
@@ -71,8 +71,8 @@ impl Controller {
             storage_limit: None,
         };
         let attest = Attest { every: Duration::from_secs(600), require: BTreeSet::from([Check::Pcrs]) };
-        let delete_after = Duration::from_secs(GRACE_S);
-        let policy = VaultPolicy { name, node, attest, delete_after, operation: Door::Unlock };
+        let on_removal = Removal::DeleteAfter(Duration::from_secs(GRACE_S));
+        let policy = VaultPolicy { name, node, attest, on_removal, operation: Door::Unlock };
         let Ok(Applied::Created(listed)) = apply(&policy, None) else { panic!("a new vault is created") };
         Self {
             incarnation: 1,
@@ -122,7 +122,8 @@ impl Controller {
     pub(crate) fn delete(&mut self) -> bool {
         let Some(listed) = self.listed().cloned() else { return false };
         let older = self.older.is_some();
-        let how = Deletion { now: NOW, grace_s: GRACE_S, next_version: self.version + 1, older };
+        let removal = Removal::DeleteAfter(Duration::from_secs(GRACE_S));
+        let how = Deletion { now: NOW, removal, next_version: self.version + 1, older };
         let (Deleted::Grace { vault, .. } | Deleted::Held { vault, .. }) = listed.delete(USER, how) else {
             return false;
         };
@@ -279,7 +280,9 @@ impl Controller {
     fn entry(&self, listed: &Listed, decision: &Decision, guard: Option<Guard>) -> Entry {
         let behind = listed.epochs.is_behind(listed.taken) && self.policy.node.custody.needs_controller();
         let operation = match (&decision.ruling, standing(listed)) {
-            (Ruling::Withhold(Withheld::DeviceLost), _) | (_, Presence::Removing) => Operation::Lock,
+            (Ruling::Withhold(Withheld::DeviceLost), _) | (_, Presence::Removing | Presence::Retained) => {
+                Operation::Lock
+            }
             _ => self.policy.operation(behind),
         };
         let release = match &decision.ruling {
@@ -374,6 +377,7 @@ fn standing(listed: &Listed) -> Presence {
     match listed.phase {
         Phase::Wanted => Presence::Active,
         Phase::Grace { .. } => Presence::Removing,
+        Phase::Retained => Presence::Retained,
     }
 }
 

@@ -40,7 +40,7 @@ A file for `evc apply -f`:
   seal: tpm                        # pcrs
   encryption: aes-256-xts          # adiantum
   attest: { every: 15m, require: [pcrs], on_failure: withhold }
-  on_removal: { delete_after: 72h }
+  on_removal: { delete_after: 72h }    # or retain: kept, locked, until it is applied again
   lease: 6h                        # without it, contact is not needed to stay open
   storage_limit: 20GiB             # needs project quota on the node's disk; not for config. Bounds apps that
                                    # have a user namespace, or no FS_IOC_FSSETXATTR: see SECURITY.md

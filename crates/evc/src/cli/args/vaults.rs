@@ -1,5 +1,7 @@
 //! What is said of vaults, policies and devices: to delete them, and acts on one vault.
 
+use std::time::Duration;
+
 use clap::Subcommand;
 use clap_complete::engine::ArgValueCandidates;
 
@@ -16,7 +18,10 @@ pub(in crate::cli) enum DeleteWhat {
         /// Its device, by name or UUID.
         #[arg(long, add = ArgValueCandidates::new(devices))]
         device: String,
-        /// The vault's name again. Needed where its policy has no grace (`delete_after: 0s`): then it is erased at once.
+        /// After how long its node erases it, like `72h`, whatever `on_removal` of its policy says; a vault that is retained goes by this.
+        #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+        delete_after: Option<Duration>,
+        /// The vault's name again. Needed where there is no grace (`delete_after: 0s`): then it is erased at once.
         #[arg(long)]
         confirm: Option<String>,
     },
@@ -64,7 +69,7 @@ pub(in crate::cli) enum AdoptWhat {
         /// The policy that it is under from now on.
         #[arg(long, add = ArgValueCandidates::new(policies))]
         policy: String,
-        /// It stays locked, and its node erases it after the grace of the policy.
+        /// It stays locked, and its node erases it as `on_removal` of the policy says.
         #[arg(long)]
         remove: bool,
     },
@@ -152,6 +157,7 @@ const DELETE_VAULT: &str = "\
 Examples:
   evc delete vault payments --device edge-1
   evc delete vault cache --device edge-1 --confirm cache    # of a policy with `delete_after: 0s`
+  evc delete vault ledger --device edge-1 --delete-after 72h    # of a policy with `on_removal: retain`
   evc wait vault payments --device edge-1 --for gone --timeout 80h";
 
 const DELETE_DEVICE: &str = "\

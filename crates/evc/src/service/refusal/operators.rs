@@ -37,6 +37,11 @@ pub enum BadRequest {
     AfterVault,
     /// The place to go on from in a list of reference values is no number.
     AfterReference,
+    /// The time after which a vault is to be erased is out of bounds.
+    DeleteAfter {
+        /// As it was given.
+        seconds: u64,
+    },
     /// A PCR is not among those that are appraised.
     PcrNotAppraised {
         /// Its number.

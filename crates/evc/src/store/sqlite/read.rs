@@ -175,6 +175,7 @@ words!(
     VaultStanding,
     "active" = VaultStanding::Active,
     "removing" = VaultStanding::Removing,
+    "retained" = VaultStanding::Retained,
     "gone" = VaultStanding::Gone
 );
 words!(

@@ -2,6 +2,7 @@
 //! after each act. The keys, and what the node's protector is truly wrapped under, are kept beside it.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use proptest::prelude::*;
 
@@ -12,6 +13,7 @@ use crate::life::{
     Applied, Contact, Deleted, Deletion, Disk, Gone, Life, Listed, Move, Rotated, Rotation, Target, Wish,
     applied,
 };
+use crate::policy::Removal;
 use crate::section::{Custody, Encryption};
 
 const HERE: Incarnation = Incarnation([1; 16]);
@@ -20,7 +22,8 @@ const HERE: Incarnation = Incarnation([1; 16]);
 enum Act {
     Apply(bool),
     Delete {
-        grace_s: u64,
+        /// None: it is retained.
+        grace_s: Option<u64>,
     },
     Pass(u64),
     EndGrace,
@@ -42,7 +45,7 @@ fn act() -> impl Strategy<Value = Act> {
     let states = [State::Waiting, State::Locked, State::Unlocked, State::Missing, State::Removed];
     prop_oneof![
         any::<bool>().prop_map(Act::Apply),
-        (0..100_u64).prop_map(|grace_s| Act::Delete { grace_s }),
+        prop::option::weighted(0.8, 0..100_u64).prop_map(|grace_s| Act::Delete { grace_s }),
         (0..80_u64).prop_map(Act::Pass),
         Just(Act::EndGrace),
         prop::bool::weighted(0.2).prop_map(|force| Act::Rotate { force }),
@@ -142,20 +145,25 @@ impl World {
         }
     }
 
-    fn delete(&mut self, vault: Listed, grace_s: u64) {
-        let end = self.now + grace_s;
-        let how = Deletion { now: self.now, grace_s, next_version: self.version + 1, older: false };
+    fn delete(&mut self, vault: Listed, grace_s: Option<u64>) {
+        let end = grace_s.map(|grace_s| self.now + grace_s);
+        let removal = grace_s.map_or(Removal::Retain, |s| Removal::DeleteAfter(Duration::from_secs(s)));
+        let how = Deletion { now: self.now, removal, next_version: self.version + 1, older: false };
         match vault.delete(self.id, how) {
             Deleted::Default(vault) => self.life = Some(Life::Listed(vault)),
             Deleted::Already { until } => {
                 assert_eq!(Some(until), self.promised, "a second word moves no end")
             }
             Deleted::Grace { vault, .. } | Deleted::Held { vault, .. } => {
-                self.promised = Some(end);
+                self.promised = end;
+                self.life = Some(Life::Listed(vault));
+            }
+            Deleted::Retained { vault } => {
+                assert_eq!(self.promised, None, "what runs goes on, and is not retained");
                 self.life = Some(Life::Listed(vault));
             }
             Deleted::AtOnce { vault, .. } => {
-                self.promised = Some(end);
+                self.promised = end;
                 self.leave(vault);
             }
         }

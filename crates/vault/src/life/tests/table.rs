@@ -1,5 +1,7 @@
 //! One row for each way and each refusal.
 
+use std::time::Duration;
+
 use super::{NOW, in_grace, made, missing, name, report, user};
 use crate::condition::State;
 use crate::decide::TpmPin;
@@ -9,6 +11,7 @@ use crate::life::{
     NotAdopted, NotApplied, NotForgotten, NotOver, NotRecreated, NotRehomed, NotRotated, Orphan, Phase,
     Rehomed, Rotated, Rotation, Said, Target, Unfit, Wish, adopted, applied, fits, orphan,
 };
+use crate::policy::Removal;
 use crate::policy::{Check, VaultPolicy};
 use crate::section::{Custody, Encryption};
 
@@ -64,7 +67,10 @@ fn an_applied_vault_is_created_changed_or_kept_again() {
 
 #[test]
 fn a_deleted_vault_has_its_grace_and_a_default_one_none_of_it() {
-    let order = |grace_s| Deletion { now: NOW, grace_s, next_version: 8, older: false };
+    let order = |grace_s| {
+        let removal = Removal::DeleteAfter(Duration::from_secs(grace_s));
+        Deletion { now: NOW, removal, next_version: 8, older: false }
+    };
     let until = NOW + 60;
     let restored = Listed { policy: None, ..made() };
     let gone = Gone { left: 8, used: true };
@@ -87,6 +93,29 @@ fn a_deleted_vault_has_its_grace_and_a_default_one_none_of_it() {
     assert!(matches!(at_once, Deleted::Held { until: NOW, .. }), "no key goes: {at_once:?}");
     let endless = made().delete(user(), order(u64::MAX));
     assert!(matches!(endless, Deleted::Grace { until: u64::MAX, .. }), "{endless:?}");
+}
+
+/// KO-7: what is retained has its keys without an end, is used again as it was, and goes only by a time that somebody said.
+#[test]
+fn ko7_a_retained_vault_stays_until_it_is_applied_or_given_a_time() {
+    let how = |removal| Deletion { now: NOW, removal, next_version: 8, older: false };
+    let after = |seconds| Removal::DeleteAfter(Duration::from_secs(seconds));
+    let retained = Listed { phase: Phase::Retained, ..made() };
+    let kept = Deleted::Retained { vault: retained.clone() };
+    assert_eq!(made().delete(user(), how(Removal::Retain)), kept);
+    assert_eq!(retained.clone().delete(user(), how(Removal::Retain)), kept, "said again");
+    assert_eq!(retained.end_grace(u64::MAX, 8), Err(NotOver::Retained));
+    let until = NOW + 60;
+    let ends = Deleted::Grace { vault: in_grace(), until };
+    assert_eq!(retained.clone().delete(user(), how(after(60))), ends, "with a time of its own");
+    let running = in_grace().delete(user(), how(Removal::Retain));
+    assert_eq!(running, Deleted::Already { until }, "what runs goes on");
+    let p = name("p");
+    let wish = Wish { policy: &p, encryption: XTS, present: Some(XTS) };
+    let again = applied(user(), Some(retained), wish, 0);
+    assert_eq!(again, Ok(Applied::Changed(Listed { policy: Some(p.clone()), ..made() })));
+    let default = made().delete(CONFIG_VAULT, how(Removal::Retain));
+    assert!(matches!(default, Deleted::Default(_)), "{default:?}");
 }
 
 #[test]

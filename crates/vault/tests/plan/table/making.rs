@@ -321,13 +321,27 @@ fn a_long_step_under_way_is_no_failure() {
     assert_eq!(settled.notes, [Note::Waits(Wait::UnderWay(StepKind::DropStaged))]);
 }
 
-/// IF-5: a vault whose grace runs is not made in the meantime.
+/// IF-5, KO-7: a vault whose grace runs, or that is retained, is not made in the meantime.
 #[test]
-fn if5_a_vault_that_is_being_removed_is_not_made() {
-    let removing = Want { standing: Presence::Removing, ..want(Custody::Tpm) };
-    for seen in [Seen::default(), Seen { shares: share(Mark::Begun), ..Seen::default() }] {
-        let next = keep(removing.clone(), seen, keys());
-        let Next::Settled(settled) = next else { panic!("{next:?}") };
-        assert_eq!((settled.state, settled.notes), (State::Waiting, vec![Note::Removing]));
+fn if5_a_vault_that_is_not_wanted_is_not_made() {
+    for (standing, note) in [(Presence::Removing, Note::Removing), (Presence::Retained, Note::Retained)] {
+        let unwanted = Want { standing, ..want(Custody::Tpm) };
+        for seen in [Seen::default(), Seen { shares: share(Mark::Begun), ..Seen::default() }] {
+            let next = keep(unwanted.clone(), seen, keys());
+            let Next::Settled(settled) = next else { panic!("{next:?}") };
+            assert_eq!((settled.state, settled.notes), (State::Waiting, vec![note.clone()]));
+        }
     }
+}
+
+/// KO-7: an open vault that is retained is locked, and nothing else is done to it.
+#[test]
+fn ko7_a_retained_vault_is_locked_and_kept() {
+    let retained = Want { standing: Presence::Retained, ..want(Custody::Tpm) };
+    let open = Seen { key: Key::Present, ..made(Custody::Tpm, 0) };
+    let Next::Do(act) = keep(retained.clone(), open, keys()) else { panic!("is locked") };
+    assert_eq!(act.step, Step::Lock);
+    let shut = Seen { key: Key::Absent, ..made(Custody::Tpm, 0) };
+    let Next::Settled(settled) = keep(retained, shut, keys()) else { panic!("is kept") };
+    assert_eq!((settled.state, settled.notes), (State::Locked, vec![Note::Retained]));
 }
