@@ -2,6 +2,7 @@
 //! Everything here is a real part: real processes, a real TPM 2.0 in software, a real encrypted filesystem.
 //! Whatever a value of this crate started or mounted ends with it, and its processes end with the test's.
 
+pub mod block_log;
 pub mod blocks;
 pub mod evc;
 pub mod forks;

@@ -110,6 +110,15 @@ impl LoopFs {
         Ok(Path::new("/sys/fs/ext4").join(name))
     }
 
+    /// From the next mount on another file is the disk.
+    ///
+    /// # Errors
+    /// It is mounted, or the file is not there.
+    pub fn exchange(&mut self, image: &Path) -> Result<PathBuf> {
+        ensure!(!self.mounted, "a disk is exchanged while it is not mounted");
+        Ok(std::mem::replace(&mut self.image, image.canonicalize()?))
+    }
+
     /// The image file.
     #[must_use]
     pub fn image(&self) -> &Path {

@@ -285,6 +285,14 @@ impl Node {
         &self.disk
     }
 
+    /// Gives it another disk, in this file. Only while it is off. Which it had.
+    ///
+    /// # Errors
+    /// It is on, or there is no such file.
+    pub fn exchange_disk(&mut self, image: &Path) -> Result<PathBuf> {
+        self.disk.exchange(image)
+    }
+
     /// Its TPM.
     #[must_use]
     pub fn tpm(&self) -> Option<&Swtpm> {

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 mod banks;
+mod block_log;
 mod brought_back;
 mod carried_over;
 mod custody;
