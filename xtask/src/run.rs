@@ -19,8 +19,14 @@ pub(crate) fn cargo<'a>(args: impl IntoIterator<Item = &'a str>) -> Result<()> {
 /// # Errors
 /// When it can't be started or fails.
 pub(crate) fn cargo_with_mounts<'a>(args: impl IntoIterator<Item = &'a str>) -> Result<()> {
+    program(with_mounts().args(args))
+}
+
+/// The same, to be given its arguments and run.
+pub(crate) fn with_mounts() -> Command {
     let mut command = Command::new("unshare");
-    program(command.args(["--mount", "--propagation", "private"]).arg(path()).args(args))
+    command.args(["--mount", "--propagation", "private"]).arg(path());
+    command
 }
 
 /// The cargo that runs us.

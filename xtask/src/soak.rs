@@ -22,11 +22,11 @@ struct Part {
     what: &'static str,
     /// How a line of its output begins that counts.
     counts: &'static str,
-    /// It needs programs, the kernel of VMs, and root.
-    vm: bool,
+    /// It needs programs, packages, the kernel of VMs, and root.
+    whole: bool,
 }
 
-const PARTS: [Part; 3] = [
+const PARTS: [Part; 4] = [
     Part {
         name: "worlds",
         often: 200_000,
@@ -34,7 +34,7 @@ const PARTS: [Part; 3] = [
         test: &["-p", "vault", "--test", "plan", "--", "never_lost", "nor_without_a_tpm"],
         what: "random worlds of each of three kinds: one vault, a node, a controller, and up to 40 events",
         counts: "test ",
-        vm: false,
+        whole: false,
     },
     Part {
         name: "states",
@@ -43,7 +43,7 @@ const PARTS: [Part; 3] = [
         test: &["-p", "vault", "--test", "model", "--", "the_long_form", "--ignored"],
         what: "states of the model check at most, for each kind of run: states, transitions, depth",
         counts: "| ",
-        vm: false,
+        whole: false,
     },
     Part {
         name: "cuts",
@@ -52,13 +52,22 @@ const PARTS: [Part; 3] = [
         test: &["-p", "eve-vault-tests", "--test", "vm", "--", "cut_at_any_moment"],
         what: "power cuts of a node in a VM, at random moments of re-keying and of the end of a generation",
         counts: "round ",
-        vm: true,
+        whole: true,
+    },
+    Part {
+        name: "flushes",
+        often: 150,
+        variable: "EVE_VAULT_BLOCK_CUTS",
+        test: &["-p", "eve-vault-tests", "--test", "thread", "--", "any_flush"],
+        what: "boots from what the flushes of a disk left on it while a vault was made, re-keyed and given a recovery key",
+        counts: "flush ",
+        whole: true,
     },
 ];
 
 /// Most lines of one part that the report has.
 const LINES: usize = 40;
-const USE: &str = "name parts, each with how often if not as often as usual: `cargo xtask soak worlds=200000 states=150000 cuts=200`; all of them without any";
+const USE: &str = "name parts, each with how often if not as often as usual: `cargo xtask soak worlds=200000 states=150000 cuts=200 flushes=150`; all of them without any";
 
 /// Runs the parts that are named, or all, and writes `docs/reports/soak-DATE.md`.
 ///
@@ -66,7 +75,7 @@ const USE: &str = "name parts, each with how often if not as often as usual: `ca
 /// A part that is not known, or did not hold.
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let parts = chosen(args)?;
-    if parts.iter().any(|(part, _)| part.vm) {
+    if parts.iter().any(|(part, _)| part.whole) {
         packages::install_all()?;
         kernel::unpacked()?;
         run::cargo(["build", "--locked", "--package", "eve", "--package", "evc"])?;
@@ -105,7 +114,7 @@ struct Done {
 }
 
 fn soak(part: &'static Part, often: u32) -> Result<Done> {
-    let mut cargo = Command::new(run::path());
+    let mut cargo = if part.whole { run::with_mounts() } else { Command::new(run::path()) };
     cargo.args(["test", "--locked"]).args(part.test).arg("--nocapture");
     cargo.env(part.variable, often.to_string()).stdout(Stdio::piped());
     eprintln!("+ {}={often} cargo test {}", part.variable, part.test.join(" "));
@@ -179,7 +188,7 @@ mod tests {
 
     #[test]
     fn a_part_without_a_line_that_counts_did_not_hold_and_all_that_count_are_seen() {
-        let [worlds, states, cuts] = &PARTS;
+        let [worlds, states, cuts, _] = &PARTS;
         let of = |part, line| counting(part, line);
         assert_eq!(of(cuts, "test cuts::x ... round 1, cut 2s"), Some("round 1, cut 2s".into()));
         assert_eq!(of(cuts, "round 2, cut 3s"), Some("round 2, cut 3s".into()));

@@ -59,6 +59,15 @@ impl BlockLog {
         &self.disk
     }
 
+    /// What has arrived for certain: how many writes and flushes there were at the last flush, for [`Written::flush_of`].
+    ///
+    /// # Errors
+    /// The log can't be read.
+    pub fn flushed(&self) -> Result<u64> {
+        let [_, _, count] = words(&File::open(&self.log)?, 0)?;
+        Ok(count)
+    }
+
     /// Ends the log. Only while nobody has the disk open.
     ///
     /// # Errors
@@ -111,6 +120,12 @@ impl Written {
     #[must_use]
     pub fn flushes(&self) -> usize {
         self.flushes.len()
+    }
+
+    /// Which flush had been the last one when so many writes and flushes had arrived.
+    #[must_use]
+    pub fn flush_of(&self, flushed: u64) -> Option<usize> {
+        self.flushes.iter().rposition(|end| *end as u64 <= flushed)
     }
 
     /// Writes to `image`, which is as the disk was when the log began, what had arrived at a flush, counted from nought; and of what was

@@ -22,22 +22,33 @@ const RECIPIENT: &str =
 /// every other write of those after it arrived too.
 #[test]
 fn if2_vaults_open_whole_from_what_any_flush_left_on_the_disk() {
-    let (mut scene, written) = worked();
+    let (mut scene, written, told) = worked();
     let cuts = std::env::var("EVE_VAULT_BLOCK_CUTS").map_or(CUTS, |cuts| cuts.parse().unwrap());
     let (flushes, dir) = (written.flushes(), scene.dir().to_owned());
     assert!(flushes > cuts.min(30), "only {flushes} flushes: the log is not whole");
     let apart = flushes.div_ceil(cuts);
     for flush in (0..flushes).step_by(apart) {
         let round = format!("flush {flush} of {flushes}");
-        cut(&mut scene, &written, flush, &dir.join("cut.img"));
+        let mut turn = false;
+        let every_other = || {
+            turn = !turn;
+            turn
+        };
+        cut(&mut scene, &written, flush, every_other, &dir.join("cut.img"));
         judge(&mut scene, &round);
         scene.node.off(Power::Cut).unwrap();
         println!("{round}: opened, whole");
     }
+    cut(&mut scene, &written, written.flush_of(told).unwrap(), || false, &dir.join("cut.img"));
+    scene
+        .node
+        .until_vault("new", "unlocked")
+        .expect("what was told to be made had been on the disk for certain");
 }
 
-/// A scene with its node off, the image of its disk of before as `before.img`, and what was written since.
-fn worked() -> (Scene, Written) {
+/// A scene with its node off, the image of its disk of before as `before.img`, what was written since, and how much of that was on the
+/// disk for certain when the node had just told that `new` is made.
+fn worked() -> (Scene, Written, u64) {
     let mut scene = Scene::prepared(Parts { disk: DISK, ..Parts::default() }).unwrap();
     scene.node.start().unwrap();
     scene.evc.approve_references(DEVICE).unwrap();
@@ -50,32 +61,29 @@ fn worked() -> (Scene, Written) {
     let log = BlockLog::over(&image, &dir.join("block-log")).unwrap();
     scene.node.exchange_disk(log.disk()).unwrap();
     scene.node.on(Power::Clean).unwrap();
-    work(&mut scene);
+    let told = work(&mut scene, &log);
     scene.node.off(Power::Clean).unwrap();
     scene.node.exchange_disk(&image).unwrap();
-    (scene, log.end().unwrap())
+    (scene, log.end().unwrap(), told)
 }
 
-fn work(scene: &mut Scene) {
+fn work(scene: &mut Scene, log: &BlockLog) -> u64 {
     scene.node.until_vault("till", "unlocked").unwrap();
     scene.apply("new", TPM).unwrap();
     scene.node.until_vault("new", "unlocked").unwrap();
+    let told = log.flushed().unwrap();
     scene.evc.run(&["rotate", "vault", "till", "--device", DEVICE]).unwrap();
     scene.node.until_vault_is("till", "re-keyed", |vault| vault["epoch"] == 2).unwrap();
     scene.apply("alone", &format!("{TPM}\n{RECIPIENT}")).unwrap();
     let kept = |vault: &serde_json::Value| vault.to_string().contains("recovery: 1 recipient, ready");
     scene.node.until_vault_is("alone", "with a recovery key", kept).unwrap();
+    told
 }
 
 /// The node boots from what the disk may hold after a cut at this flush.
-fn cut(scene: &mut Scene, written: &Written, flush: usize, image: &Path) {
+fn cut(scene: &mut Scene, written: &Written, flush: usize, arrived: impl FnMut() -> bool, image: &Path) {
     copy(&image.with_file_name("before.img"), image);
-    let mut turn = false;
-    let every_other = || {
-        turn = !turn;
-        turn
-    };
-    written.replay(image, flush, every_other).unwrap();
+    written.replay(image, flush, arrived).unwrap();
     scene.node.exchange_disk(image).unwrap();
     scene.node.on(Power::Cut).unwrap();
 }
