@@ -77,6 +77,8 @@ struct Question {
     nonce: LeaseNonce,
     at: SinceBoot,
     answered: bool,
+    /// It was answered, and a section since gives a vault a lease that the answer did not: a longer one, or its first.
+    behind: bool,
 }
 
 /// The leases of a node, in one life of vaultmgr.
@@ -109,13 +111,15 @@ impl Leases {
 
     /// Asks anew.
     pub fn ask(&mut self, nonce: LeaseNonce, at: SinceBoot) {
-        self.question = Some(Question { nonce, at, answered: false });
+        self.question = Some(Question { nonce, at, answered: false, behind: false });
     }
 
-    /// When to ask anew, where leases last `shortest`: at half of it, so that an answer may be lost, or late.
+    /// When to ask anew, where leases last `shortest`: at half of it, so that an answer may be lost, or late; at once where a vault would
+    /// wait until then for a lease that it may have.
     #[must_use]
     pub fn asks_at(&self, shortest: Lease) -> SinceBoot {
-        self.question.map_or_else(SinceBoot::default, |asked| asked.at.after(shortest.duration() / 2))
+        let last = self.question.filter(|asked| !asked.behind);
+        last.map_or_else(SinceBoot::default, |asked| asked.at.after(shortest.duration() / 2))
     }
 
     /// A section of this session that is in force. One that names the question of now renews, counted from when it was asked. A vault
@@ -132,10 +136,22 @@ impl Leases {
             self.until.extend(until.map(|until| (entry.id, until)));
         }
         self.question.iter_mut().filter(|_| asked.is_some()).for_each(|question| question.answered = true);
+        let behind =
+            self.question.is_some_and(|question| question.answered && self.lacks(section, question.at));
+        self.question.iter_mut().for_each(|question| question.behind = behind);
         let leased = |entry: &&Entry| entry.policy.lease.is_some();
         let (leased, free): (Vec<_>, Vec<_>) = section.vaults.iter().partition(leased);
         self.free = free.iter().map(|entry| entry.id).collect();
         self.until.retain(|id, _| leased.iter().any(|entry| entry.id == *id));
+    }
+
+    /// Whether a vault has less than an answer to a question of then would give it.
+    fn lacks(&self, section: &Section, asked: SinceBoot) -> bool {
+        let would = |entry: &Entry| {
+            let lease = entry.policy.lease.filter(|_| !entry.id.is_default() && is_leased(entry));
+            lease.map(|lease| asked.after(lease.duration()))
+        };
+        section.vaults.iter().any(|entry| would(entry) > self.until.get(&entry.id).copied())
     }
 }
 

@@ -7,7 +7,9 @@ use uuid::Uuid;
 use vault::belief::{
     About, Answer, Belief, Beside, Effect, Heard, Kept, LockOrders, Opened, Roots, Said, Signed,
 };
-use vault::ids::{DeviceId, DeviceKey, Incarnation, Name, SectionDigest, SectionVersion, VaultId};
+use vault::ids::{
+    CONFIG_VAULT, DeviceId, DeviceKey, Incarnation, Name, SectionDigest, SectionVersion, VaultId,
+};
 use vault::section::Section;
 use vault::shares::RootPin;
 use vault::wanted::{Accepted, Authority, Chain, Record, RecordSeen};
@@ -396,4 +398,48 @@ fn a_section_that_came_before_the_table_was_back_is_judged_then() {
         hear(&mut belief, Heard::RecordOpened(Opened::Read(Box::new(Kept { root: pin, ..*kept() }))));
         assert_eq!(authority(&belief) == Some(Authority::Live), counts, "{pin:?}");
     }
+}
+
+/// An order on `config` that came while the record in it could not be read is over once a section after it wants `config` open: only the
+/// record lifts the others, and it can't be read before.
+#[test]
+fn an_order_on_the_vault_of_the_record_is_lifted_without_it() {
+    let both = LockOrders { vaults: [CONFIG_VAULT, VAULT].into(), ..order(version(8)) };
+    let wants_it_open = |number| Section { removed: vec![], ..section(number, Some(7)) };
+    let mut belief = started(Roots::Open(Some(ROOT)));
+    hear(&mut belief, withheld(Some(both), ROOT));
+    hear(&mut belief, answer(wants_it_open(7), ROOT));
+    assert!(belief.desired().ordered.contains(&CONFIG_VAULT), "one from before the order lifts nothing");
+    hear(&mut belief, answer(wants_it_open(9), ROOT));
+    assert_eq!(belief.desired().ordered, [VAULT].into(), "the record can be read, and the rest waits for it");
+    hear(&mut belief, Heard::RecordOpened(Opened::Read(kept())));
+    assert_eq!((authority(&belief), belief.desired().ordered.len()), (Some(Authority::Live), 0));
+}
+
+/// Orders that are sent again, older than those in force, make a section of between them no later one.
+#[test]
+fn an_older_order_sent_again_opens_no_door_for_a_section() {
+    let mut belief = started(Roots::Open(Some(ROOT)));
+    hear(&mut belief, Heard::RecordOpened(Opened::Read(kept())));
+    for at in [8, 10, 8] {
+        hear(&mut belief, withheld(Some(order(version(at))), ROOT));
+    }
+    let ordered = belief.desired().ordered.clone();
+    assert!(!ordered.is_empty());
+    hear(&mut belief, answer(section(9, Some(7)), ROOT));
+    assert_eq!(belief.desired().ordered, ordered, "section 9 was made before the orders of 10");
+}
+
+/// While the record can't be read an older section of this session does not count again, whatever came between.
+#[test]
+fn what_was_heard_before_the_record_was_read_is_not_forgotten_by_an_answer_without_a_section() {
+    let mut belief = started(Roots::Open(Some(ROOT)));
+    for number in [8, 9] {
+        hear(&mut belief, answer(section(number, Some(7)), ROOT));
+    }
+    hear(&mut belief, withheld(None, ROOT));
+    let effects = hear(&mut belief, answer(section(8, Some(7)), ROOT));
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::TakeKeys(_))), "{effects:?}");
+    let effects = hear(&mut belief, answer(section(9, Some(7)), ROOT));
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::TakeKeys(_))), "the newest counts again");
 }

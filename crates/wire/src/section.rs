@@ -51,6 +51,7 @@ impl From<&Entry> for pb::Vault {
             seal: seal_to(entry.policy.seal).into(),
             operation: operation_to(entry.operation).into(),
             standing: standing_to(entry.standing).into(),
+            retained: entry.standing == Presence::Retained,
             created: entry.created,
             recreate: entry.recreate,
             release: Some((&entry.release).into()),
@@ -160,7 +161,7 @@ fn entry(raw: pb::Vault) -> Result<Entry, DecodeError> {
         name: name("vault name", raw.name)?,
         policy,
         operation: operation(raw.operation)?,
-        standing: standing(raw.standing)?,
+        standing: standing(raw.standing, raw.retained)?,
         created: raw.created,
         recreate: raw.recreate,
         release: release(present("release", raw.release)?)?,
@@ -242,4 +243,22 @@ list!(encryption_to, encryption, Encryption, "encryption", Aes256Xts, Adiantum);
 list!(custody_to, custody, Custody, "custody", Tpm, Controller, TpmAndController);
 list!(seal_to, seal, Seal, "seal", Tpm, Pcrs);
 list!(operation_to, operation, Operation, "operation", Unlock, Lock, ChangeKey);
-list!(standing_to, standing, Presence, "standing", Active, Removing, Retained);
+
+/// A retained vault is one whose removal has no end.
+fn standing_to(standing: Presence) -> pb::Presence {
+    match standing {
+        Presence::Active => pb::Presence::Active,
+        Presence::Removing | Presence::Retained => pb::Presence::Removing,
+    }
+}
+
+fn standing(value: i32, retained: bool) -> Result<Presence, DecodeError> {
+    let field = "standing";
+    match (known(field, value)?, retained) {
+        (pb::Presence::Active, false) => Ok(Presence::Active),
+        (pb::Presence::Active, true) => Err(DecodeError::Invalid { field, why: "is active, and retained" }),
+        (pb::Presence::Removing, false) => Ok(Presence::Removing),
+        (pb::Presence::Removing, true) => Ok(Presence::Retained),
+        (pb::Presence::Unspecified, _) => Err(DecodeError::NotUnderstood { field, value }),
+    }
+}

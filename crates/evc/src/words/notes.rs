@@ -79,9 +79,10 @@ pub(crate) fn of_deleted(name: &Name, became: &Deleted, older: Option<Older>) ->
             format!("vault `{name}` returns to its default policy"),
             Some("a default vault is never deleted"),
         ),
-        Deleted::Already { until } => {
-            (format!("vault `{name}` is being removed already, until {}", crate::clock::text(*until)), None)
-        }
+        Deleted::Already { until } => (
+            format!("vault `{name}` is being removed already, until {}", crate::clock::text(*until)),
+            Some("`evc apply` of its document keeps it; then it can be deleted with another time"),
+        ),
         Deleted::Grace { until, .. } => (
             format!(
                 "vault `{name}` is to be locked by its node at its next contact, and kept until {}",

@@ -4,8 +4,8 @@ use super::words::{
     Contradicted, DAMAGED, Doubt, EARLY, NO_SECTION, NOT_NEXT, NOT_YET, UNREAD, no_policy_met,
 };
 use super::{About, Answer, Belief, Beside, Effect, Heard, Kept, Memory, Opened, Roots, Said, Signed};
-use crate::ids::SectionDigest;
-use crate::section::Section;
+use crate::ids::{CONFIG_VAULT, SectionDigest};
+use crate::section::{Entry, Section};
 use crate::shares::RootPin;
 use crate::wanted::{Accepted, Authority, Chain, Listing, NotTaken, Record, RecordSeen};
 
@@ -165,18 +165,24 @@ impl Belief {
     /// open by the keys of this very section: so it opens and locks, and is judged to the end once the record was read.
     fn take_unread(&mut self, given: Given) -> Vec<Effect> {
         let listing = Listing::of(&given.section, Authority::Checkpoint);
-        if let Err(error) = Accepted::after(self.heard_early().iter(), &listing) {
-            return vec![refused(&error.to_string())];
+        let before = self.unread.iter().filter(|before| before.device == listing.device);
+        match Accepted::after(before, &listing) {
+            Ok(accepted) => self.unread = Some(accepted),
+            Err(error) => return vec![refused(&error.to_string())],
         }
+        self.free_the_record(&given.section);
         let effects = self.take_unproved(&given.section, UNREAD);
         self.early = Some(Box::new(given.into_answer()));
         effects
     }
 
-    /// What would be accepted by the answer that waits to be judged.
-    fn heard_early(&self) -> Option<Accepted> {
-        let Said::Section(section, _) = &self.early.as_ref()?.said else { return None };
-        Some(Accepted { device: section.device, version: section.version, superseded: Vec::new() })
+    /// An order on the vault that the record lies in would hold for ever where only the record lifts orders: it is over by a section that
+    /// follows it and wants that vault open. What else was ordered, the record decides.
+    fn free_the_record(&mut self, section: &Section) {
+        let config = section.vaults.iter().find(|entry| entry.id == CONFIG_VAULT);
+        if self.is_after_orders(section.version, false) && config.is_none_or(Entry::is_wanted_open) {
+            self.desired.ordered.remove(&CONFIG_VAULT);
+        }
     }
 
     /// Not known to be the next one of this node's history: it opens and locks, and goes no further.

@@ -155,6 +155,8 @@ pub struct Belief {
     unsaved: Option<Box<Kept>>,
     /// A live answer that came before it could be judged to the end: before the roots, or before the record, were read.
     early: Option<Box<Answer>>,
+    /// The newest section of this life that came before the record was read, whatever came after it.
+    unread: Option<Accepted>,
     /// The root that root on the node accepted in this life: another one's record, if it is read later, does not count.
     accepted_root: Option<RootPin>,
     /// Orders that came before it could be told for whom they are.
@@ -175,6 +177,7 @@ impl Belief {
             memory: Memory::Unread,
             unsaved: None,
             early: None,
+            unread: None,
             accepted_root: None,
             early_orders: None,
             ordered_at: None,

@@ -48,7 +48,10 @@ impl Belief {
     }
 
     fn obey(&mut self, orders: LockOrders) -> Vec<Effect> {
-        self.ordered_at = Some(orders.at);
+        // Those of before that are sent again are no later ones.
+        let is_later =
+            |at: &SectionVersion| at.incarnation == orders.at.incarnation && at.version > orders.at.version;
+        self.ordered_at = self.ordered_at.filter(is_later).or(Some(orders.at));
         if orders.vaults.is_subset(&self.desired.ordered) {
             return Vec::new();
         }

@@ -112,6 +112,29 @@ fn the_first_lease_of_an_open_vault_counts_from_when_its_policy_came() {
     assert_eq!(until(&leases), Some(at(760)), "once");
 }
 
+/// A lease that was lengthened, and a vault that got its first one after the question was answered, wait for no half of a lease: the node
+/// asks at once, and once.
+#[test]
+fn what_an_answer_did_not_give_is_asked_for_at_once() {
+    let second = Entry { id: VaultId(uuid::Uuid::from_u128(8)), ..entry(Some(60)) };
+    let hour = Lease::of_seconds(3600).expect("within bounds");
+    for (what, now) in [("longer", vec![entry(Some(3600))]), ("another", vec![entry(Some(60)), second])] {
+        let mut leases = Leases::default();
+        leases.ask(nonce(1), at(100));
+        leases.hear(&section(entry(Some(60)), Some(nonce(1))), at(101));
+        assert_eq!(leases.asks_at(hour), at(1900), "{what}: nothing lacks");
+        let changed = |nonce| Section { vaults: now.clone(), ..section(entry(None), nonce) };
+        leases.hear(&changed(Some(nonce(1))), at(110));
+        assert_eq!(leases.asks_at(hour), at(0), "{what}: at once");
+        leases.ask(nonce(2), at(111));
+        assert_eq!(leases.asks_at(hour), at(1911), "{what}: it was asked");
+        leases.hear(&changed(Some(nonce(2))), at(112));
+        assert_eq!(leases.asks_at(hour), at(1911), "{what}: and answered");
+        let ends = |entry: &Entry| at(111 + entry.policy.lease.map_or(0, |lease| u64::from(lease.seconds())));
+        assert!(now.iter().all(|entry| leases.until().get(&entry.id) == Some(&ends(entry))), "{what}");
+    }
+}
+
 /// A lease that is made shorter holds at once; one that is taken away leaves nothing; a default vault has none.
 #[test]
 fn a_lease_follows_its_policy() {

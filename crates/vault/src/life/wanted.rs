@@ -92,7 +92,7 @@ pub enum Deleted {
         /// When it ends.
         until: u64,
     },
-    /// It is kept without an end (KO-7), whether that is new or was so.
+    /// It is kept without an end (KO-7), whether that is new or was so; a grace that ran is over.
     Retained {
         /// The vault.
         vault: Listed,
@@ -137,12 +137,12 @@ impl Listed {
         if id.is_default() {
             return Deleted::Default(Self { policy: None, phase: Phase::Wanted, ..self });
         }
-        if let Phase::Grace { until } = self.phase {
-            return Deleted::Already { until };
-        }
         let Removal::DeleteAfter(grace) = how.removal else {
             return Deleted::Retained { vault: Self { phase: Phase::Retained, ..self } };
         };
+        if let Phase::Grace { until } = self.phase {
+            return Deleted::Already { until };
+        }
         let until = how.now.saturating_add(grace.as_secs());
         let vault = Self { phase: Phase::Grace { until }, ..self };
         if how.older {

@@ -73,6 +73,20 @@ fn what_is_not_understood_refuses_the_section() {
     }
 }
 
+/// KO-7: a node that knows nothing of it takes a retained vault for one that is being removed, and locks and keeps it.
+#[test]
+fn ko7_a_retained_vault_is_one_whose_removal_has_no_end() {
+    let retained = vault::section::Entry { standing: Presence::Retained, ..entry(1, Release::NotNeeded) };
+    let fields = raw_fields(&written(Section { vaults: vec![retained], ..section() }));
+    let of = |number| {
+        let fields = raw_fields(&inside(&fields[3].whole)).into_iter();
+        fields.filter(move |field| field.number == number).map(|field| field.whole).collect::<Vec<_>>()
+    };
+    assert_eq!((of(7), of(20)), (vec![number_field(7, 2)], vec![number_field(20, 1)]));
+    let odd = read(&with_vault(&[(7, number_field(7, 1)), (20, number_field(20, 1))]));
+    assert_eq!(odd, Err(DecodeError::Invalid { field: "standing", why: "is active, and retained" }));
+}
+
 #[test]
 fn a_vault_out_of_bounds_refuses_the_section() {
     let key = |epoch: u64, enc: usize, ciphertext: usize| {
@@ -214,7 +228,7 @@ fn any_entry() -> impl Strategy<Value = Entry> {
     );
     let wanted = (
         select(vec![Operation::Unlock, Operation::Lock, Operation::ChangeKey]),
-        select(vec![Presence::Active, Presence::Removing]),
+        select(vec![Presence::Active, Presence::Removing, Presence::Retained]),
     );
     (policy, wanted, any::<[bool; 2]>(), "[a-z][a-z .]{0,20}[a-z]", any_release()).prop_map(
         |((encryption, custody, seal, lease), (operation, standing), [created, recreate], name, release)| {

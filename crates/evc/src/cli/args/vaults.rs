@@ -19,7 +19,7 @@ pub(in crate::cli) enum DeleteWhat {
         #[arg(long, add = ArgValueCandidates::new(devices))]
         device: String,
         /// After how long its node erases it, like `72h`, whatever `on_removal` of its policy says; a vault that is retained goes by this.
-        #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+        #[arg(long, value_name = "DURATION", value_parser = whole_seconds)]
         delete_after: Option<Duration>,
         /// The vault's name again. Needed where there is no grace (`delete_after: 0s`): then it is erased at once.
         #[arg(long)]
@@ -151,6 +151,12 @@ pub(in crate::cli) enum RecreateWhat {
         #[arg(long)]
         new_disk: bool,
     },
+}
+
+/// A part of a second would be none where it is counted.
+fn whole_seconds(text: &str) -> Result<Duration, String> {
+    let parsed = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    (parsed.subsec_nanos() == 0).then_some(parsed).ok_or_else(|| "give whole seconds, like `72h`".into())
 }
 
 const DELETE_VAULT: &str = "\
