@@ -7,6 +7,7 @@ use vault::section::Custody;
 use super::controller::{BERLIN, Controller, Line};
 use super::disk::write;
 use super::node::Node;
+use crate::bus::messages::Hope;
 
 /// DF-1, DF-2, DF-3, KO-2: with no configuration at all both default vaults are made, hold files over a reboot, and no plaintext
 /// and no name of theirs is on the disk.
@@ -52,7 +53,9 @@ fn th1_beginning_anew_on_another_tpm_keeps_the_old_table() {
     node.put(IMAGE_VAULT, "file", "kept");
     let own = std::mem::take(&mut node.nv);
     node.reboot();
-    node.manager().order_recreate(CONFIG_VAULT, &"config".parse().expect("a name")).expect("ordered");
+    node.manager()
+        .order_recreate(CONFIG_VAULT, &"config".parse().expect("a name"), Hope::Kept)
+        .expect("ordered");
     assert_eq!((node.state(CONFIG_VAULT), node.state(IMAGE_VAULT)), (State::Unlocked, State::Missing));
     node.reboot();
     assert_eq!((node.state(CONFIG_VAULT), node.state(IMAGE_VAULT)), (State::Unlocked, State::Missing));
@@ -75,13 +78,17 @@ fn a_wiped_disk_is_missing_until_recreated() {
         assert_eq!(status.state, State::Missing, "{status:?}");
         assert!(status.detail[0].contains("share table"), "{:?}", status.detail);
     }
-    let wrong = node.manager().order_recreate(CONFIG_VAULT, &"image".parse().expect("a name"));
+    let wrong = node.manager().order_recreate(CONFIG_VAULT, &"image".parse().expect("a name"), Hope::Kept);
     assert!(wrong.is_err());
-    let done =
-        node.manager().order_recreate(CONFIG_VAULT, &"config".parse().expect("a name")).expect("ordered");
+    let done = node
+        .manager()
+        .order_recreate(CONFIG_VAULT, &"config".parse().expect("a name"), Hope::GivenUp)
+        .expect("ordered");
     assert_eq!(done.state, State::Unlocked, "{done:?}");
     assert_eq!(node.state(IMAGE_VAULT), State::Missing, "the other was not ordered");
-    node.manager().order_recreate(IMAGE_VAULT, &"image".parse().expect("a name")).expect("ordered");
+    node.manager()
+        .order_recreate(IMAGE_VAULT, &"image".parse().expect("a name"), Hope::Kept)
+        .expect("ordered");
     node.reboot();
     assert_eq!((node.state(CONFIG_VAULT), node.state(IMAGE_VAULT)), (State::Unlocked, State::Unlocked));
 }
