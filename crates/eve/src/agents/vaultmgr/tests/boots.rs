@@ -1,6 +1,6 @@
 //! Starts of a node: first boots, reboots, other TPMs, wiped disks, plain files.
 
-use vault::ids::{CONFIG_VAULT, IMAGE_VAULT};
+use vault::ids::{CONFIG_VAULT, Generation, IMAGE_VAULT};
 use vault::report::State;
 use vault::section::Custody;
 
@@ -62,6 +62,30 @@ fn th1_beginning_anew_on_another_tpm_keeps_the_old_table() {
     node.nv = own;
     node.reboot();
     assert_eq!(node.get(IMAGE_VAULT, "file").as_deref(), Some("kept"));
+}
+
+/// Invariant 4: under a TPM that has older roots than the disk's table is of, whoever begins another table wipes none that the right TPM opens.
+#[test]
+fn th1_a_table_of_later_roots_is_not_wiped() {
+    let mut node = Node::new(true);
+    node.put(IMAGE_VAULT, "file", "kept");
+    let older = node.nv.0.borrow().slots.clone();
+    for slots in &mut node.nv.0.borrow_mut().slots {
+        slots.generation = Generation(2);
+    }
+    node.stop();
+    node.disk.mount();
+    node.nv.0.borrow_mut().slots.clone_from(&older);
+    for folder in node.paths.tables() {
+        std::fs::rename(folder.join("shares.1"), folder.join("shares.2")).expect("renames");
+    }
+    node.start();
+    let name = "config".parse().expect("a name");
+    node.manager().order_recreate(CONFIG_VAULT, &name, Hope::GivenUp).expect("ordered");
+    node.reboot();
+    let there = node.paths.table(Generation(2)).iter().all(|path| path.exists());
+    let aside = |path: &std::path::PathBuf| path.with_extension("2.lost.1").exists();
+    assert!(there || node.paths.table(Generation(2)).iter().all(aside), "what the right TPM opens");
 }
 
 /// Invariant 4: a wiped disk under a TPM with our roots: missing, until root orders it made anew.
