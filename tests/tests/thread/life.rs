@@ -167,7 +167,8 @@ fn a_vault_that_lost_its_directory_is_missing_until_it_is_ordered_anew() {
     assert!(details(&vault).contains("directory"), "{vault}");
     let known = || (scene.evc.vault(DEVICE, "till").ok()?["state"] == "missing").then_some(());
     testkit::wait::until("the controller to know it", known).unwrap();
-    scene.evc.run(&["recreate", "vault", "till", "--device", DEVICE, "--confirm", "till"]).unwrap();
+    let anew = ["recreate", "vault", "till", "--device", DEVICE, "--confirm", "till", "--despite-escrow"];
+    scene.evc.run(&anew).unwrap();
     scene.node.until_vault("till", "unlocked").unwrap();
     assert_eq!(fs::read_dir(&dir).unwrap().count(), 0, "made anew, empty");
 }

@@ -94,6 +94,9 @@ pub struct Recreation {
     /// The node's disk was replaced.
     #[serde(default)]
     pub new_disk: bool,
+    /// What a bundle in escrow may bring back is given up.
+    #[serde(default)]
+    pub despite_escrow: bool,
 }
 
 /// Which part of a list.
@@ -136,7 +139,7 @@ impl Query for VaultDeletion {
 
 impl Query for Recreation {
     fn pairs(&self) -> Vec<(&'static str, String)> {
-        vec![("new_disk", self.new_disk.to_string())]
+        vec![("new_disk", self.new_disk.to_string()), ("despite_escrow", self.despite_escrow.to_string())]
     }
 }
 
@@ -172,7 +175,7 @@ mod tests {
         for said in [false, true] {
             reads_back(Applying { dry_run: said });
             reads_back(Deletion { force: said });
-            reads_back(Recreation { new_disk: said });
+            reads_back(Recreation { new_disk: said, despite_escrow: !said });
         }
         reads_back(Update { reference: 7 });
         reads_back(List::default());

@@ -268,12 +268,13 @@ fn at_stake(before: &VaultView, name: &str) -> String {
 
 fn recreate(
     client: &Client,
-    RecreateWhat::Vault { name, device, confirm, new_disk }: &RecreateWhat,
+    RecreateWhat::Vault { name, device, confirm, new_disk, despite_escrow }: &RecreateWhat,
 ) -> Answer<Done> {
     said_twice(name, confirm, || {
         "what is in the vault is lost when it is made anew; give its name twice".into()
     })?;
-    client.ask(&RECREATE, &[device, name], &Recreation { new_disk: *new_disk })
+    let how = Recreation { new_disk: *new_disk, despite_escrow: *despite_escrow };
+    client.ask(&RECREATE, &[device, name], &how)
 }
 
 /// What can't be undone is said twice.

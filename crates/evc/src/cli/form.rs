@@ -129,6 +129,7 @@ every! {
         NotRecreated::NeverMade => NotRecreated::NeverMade,
         NotRecreated::NoDisk => NotRecreated::NoDisk,
         NotRecreated::NotMounted => NotRecreated::NotMounted,
+        NotRecreated::InEscrow => NotRecreated::InEscrow,
     }
     adopted: NotAdopted {
         NotAdopted::Unknown => NotAdopted::Unknown,

@@ -2,7 +2,7 @@
 //! names; so it is named whenever the node does not say that it knows.
 
 use vault::decide::escrow;
-use vault::escrow::BundleId;
+use vault::escrow::{BundleId, NONE_HELD};
 use vault::ids::DeviceId;
 use wire::attest::{AttestResponse, StoreKeys, StoreKeysCode};
 use wire::config::VaultAsk;
@@ -12,9 +12,6 @@ use crate::custody::{Kept, give_back, keep_bundle};
 use crate::fleet::view::View;
 use crate::service::{Controller, Fault, Refusal};
 use crate::store::{Scope, Tx, UnixSeconds};
-
-/// Said to a node whose bundle is not there.
-const NONE_HELD: &str = "the controller holds no bundle of this generation";
 
 /// What is to be said of a device's bundle.
 #[derive(Debug, Default, PartialEq, Eq)]

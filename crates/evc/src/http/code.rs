@@ -104,6 +104,7 @@ fn in_life(cause: &NotDone) -> Code {
         NotDone::Recreated(NotRecreated::NotMissing) => Code::VaultNotMissing,
         NotDone::Recreated(NotRecreated::NeverMade) => Code::VaultNotMade,
         NotDone::Recreated(NotRecreated::NoDisk | NotRecreated::NotMounted) => Code::DiskNotThere,
+        NotDone::Recreated(NotRecreated::InEscrow) => Code::DeviceHasBundle,
         NotDone::Adopted(cause) => not_adopted(cause),
         NotDone::Rehomed(cause) => not_rehomed(*cause),
     }

@@ -287,9 +287,9 @@ async fn rotate(
 async fn recreate(
     Extension(app): Asks,
     Path((device, vault)): Path<(String, String)>,
-    Query(Recreation { new_disk }): Query<Recreation>,
+    Query(how): Query<Recreation>,
 ) -> Acted {
-    app.recreate(&device, &named(vault)?, new_disk).await.map(Act::done)
+    app.recreate(&device, &named(vault)?, how).await.map(Act::done)
 }
 
 async fn delete_device(

@@ -1,12 +1,12 @@
 //! The operator's acts on one vault: delete (with its grace), recreate; and the end of a grace.
 
 use vault::ids::{DeviceId, Name, Project, VaultId};
-use vault::life::{Deleted, Deletion, Disk, Life, Listed};
+use vault::life::{Bundles, Deleted, Deletion, Disk, Life, Listed};
 use vault::policy::Removal;
 use vault::report::State;
 
 use super::Operator;
-use crate::api::Done;
+use crate::api::{Done, Recreation};
 use crate::fleet::life::{life, listed, write_gone};
 use crate::fleet::reported::{default_states, disk_is_away};
 use crate::fleet::times::no_earlier_than_seen;
@@ -39,12 +39,11 @@ impl Operator {
     ///
     /// # Errors
     /// [`Refusal`]: the node did not report it missing; or all of its vaults, so that it is the disk that is not there, unless the operator
-    /// says that it is a new one.
-    pub async fn recreate(&self, device: &str, name: &Name, new_disk: bool) -> Result<Done, Refusal> {
+    /// says that it is a new one; or a bundle is in escrow that it may come back from, unless the operator gives that up.
+    pub async fn recreate(&self, device: &str, name: &Name, how: Recreation) -> Result<Done, Refusal> {
         let id = self.meant(device).await?;
         let scope = Scope::Device(id);
-        let order =
-            self.store.write(scope, |tx| Box::pin(order_recreate(tx, &self.project, id, name, new_disk)));
+        let order = self.store.write(scope, |tx| Box::pin(order_recreate(tx, &self.project, id, name, how)));
         order.await?;
         Ok(Done {
             done: format!("vault `{name}` will be made anew, empty"),
@@ -99,7 +98,7 @@ async fn order_recreate(
     project: &Project,
     id: DeviceId,
     name: &Name,
-    new_disk: bool,
+    Recreation { new_disk, despite_escrow }: Recreation,
 ) -> Result<(), Refusal> {
     let device = device_by_id(tx, project, id).await?;
     let Found { device, row, vault } = find_vault(tx, device, name).await?;
@@ -110,7 +109,12 @@ async fn order_recreate(
     } else {
         disk(&device, &tx.vaults(device.id).await?)?
     };
-    vault.order_anew(disk).map_err(|cause| in_life(&device, &row.name, cause))?;
+    let bundles = match device.held {
+        Some(_) if despite_escrow => Bundles::GivenUp,
+        Some(_) => Bundles::Held,
+        None => Bundles::None,
+    };
+    vault.order_anew(disk, bundles).map_err(|cause| in_life(&device, &row.name, cause))?;
     Ok(tx.order_recreate(device.id, row.id).await?)
 }
 

@@ -71,6 +71,7 @@ fn not_taken(vault: &Name, node: NodeAt, newest: Epoch) -> Words {
 
 fn recreated(vault: &Name, device: &Name, cause: NotRecreated) -> Words {
     let (problem, advice) = match cause {
+        NotRecreated::InEscrow => return in_escrow(vault, device),
         NotRecreated::NotMissing => (
             format!("the node does not report vault `{vault}` as missing"),
             "only a vault that lost a part is made anew; see `evc describe vault`",
@@ -93,6 +94,17 @@ fn recreated(vault: &Name, device: &Name, cause: NotRecreated) -> Words {
         ),
     };
     Words::new(problem, advice)
+}
+
+fn in_escrow(vault: &Name, device: &Name) -> Words {
+    Words::new(
+        format!(
+            "a bundle of device `{device}` is in escrow, and may bring vault `{vault}` back: made anew, what is in it is lost, and with a new share table what is in others too"
+        ),
+        format!(
+            "see `evc describe device {device}`; if this boot is good, `evc reference approve` it: what the bundle has comes back by itself. Only if the data is lost anyway, its directory perhaps, or given up: add `--despite-escrow`"
+        ),
+    )
 }
 
 fn adopted(vault: &Name, device: &Name, cause: &NotAdopted) -> Words {

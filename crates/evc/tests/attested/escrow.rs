@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use evc::api::Code;
 use vault::escrow::{Bundle, BundleId};
 use vault::ids::Generation;
+use vault::report::State;
 use wire::attest::StoreKeys;
 use wire::control::Control;
 use wire::escrow::{SealedBundle, UploadPlace, open_down, seal_up};
@@ -130,6 +131,37 @@ fn a_device_with_a_bundle_is_deleted_by_force_alone() {
     assert!(refused.problem().error.contains("has a bundle in escrow"), "{:?}", refused.problem());
     assert_eq!(evc.act("GET", "/devices", "").as_array().expect("devices").len(), 1, "it is there");
     evc.act("DELETE", "/devices/edge-1?force=true", "");
+}
+
+/// Invariant 4: what may come back from escrow is not made anew unasked, a default vault neither: with a new share table all that hangs on the lost
+/// one would be given up. An operator who gives it up says so.
+#[test]
+fn a_vault_that_a_bundle_may_bring_back_is_made_anew_by_insistence_alone() {
+    let evc = Evc::start();
+    let (mut device, tpm) = with_tpm(&evc);
+    let vault = |name: &str| format!("---\nkind: Vault\nname: {name}\ndevice: edge-1\npolicy: p\n");
+    let policy = "kind: VaultPolicy\nname: p\ncustody: tpm+controller\n".to_owned();
+    evc.apply(&(policy + &vault("logs") + &vault("image") + &vault("till")));
+    let section = round(&evc, &mut device, &tpm, &pcrs(1)).expect("a section");
+    let missing = |name: &str| if name == "till" { State::Unlocked } else { State::Missing };
+    assert_eq!(evc.post(&device.own("info"), &device.reported(&section, 1, missing)).status, 201);
+    assert_eq!(upload(&evc, &device, sealed(&evc, &device, 1, BYTES)), StoreKeysCode::Success);
+    for vault in ["logs", "image"] {
+        let path = format!("/devices/edge-1/vaults/{vault}/recreate");
+        let refused = evc.operator("POST", &path, "", Some(&evc.token));
+        assert_eq!(refused.problem().code, Code::DeviceHasBundle);
+        let words = format!("{:?}", refused.problem());
+        assert!(words.contains("in escrow") && words.contains("evc reference approve"), "{words}");
+        assert!(words.contains("--despite-escrow"), "{words}");
+        let ordered = || {
+            let shown = evc.act("GET", "/devices/edge-1", "");
+            let rows = shown["vaults"].as_array().expect("a list");
+            rows.iter().find(|row| row["name"] == vault).expect("there")["recreate"] == true
+        };
+        assert!(!ordered(), "{vault}");
+        evc.act("POST", &(path + "?despite_escrow=true"), "");
+        assert!(ordered(), "{vault}");
+    }
 }
 
 /// TH-5 and the escrow: a boot that nobody approved, a session without evidence and a lost device get nothing back, with a reason; an approved

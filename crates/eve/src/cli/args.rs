@@ -247,6 +247,9 @@ pub(super) enum VaultCmd {
         /// Its name again. Without it the command asks.
         #[arg(long)]
         confirm: Option<String>,
+        /// Although a bundle in escrow may bring it back: what is in it is given up, and where the share table is lost all that hangs on it.
+        #[arg(long)]
+        despite_escrow: bool,
         #[command(flatten)]
         root: Root,
     },

@@ -50,6 +50,7 @@ every! {
         },
         OrderError::OtherName(_) => OrderError::OtherName(named()),
         OrderError::NotMissing(_) => OrderError::NotMissing(named()),
+        OrderError::InEscrow(_) => OrderError::InEscrow(named()),
         OrderError::NotKept { .. } => OrderError::NotKept { why: "no space".into() },
         OrderError::UnderWay { .. } => OrderError::UnderWay { progress: "3 of 9 files".into() },
         OrderError::NotDone { .. } => {

@@ -12,7 +12,7 @@ use vault::text::plain_lines;
 use super::args::{Output, Root, VaultCmd};
 use super::{out, recovery, table};
 use crate::agents::vaultmgr::hands::crypt::since_boot;
-use crate::bus::messages::{LockVault, Recover, Recreate, UnlockVault, VaultStatus, Vaults};
+use crate::bus::messages::{Hope, LockVault, Recover, Recreate, UnlockVault, VaultStatus, Vaults};
 use crate::bus::{BusError, BusRecoveryKey, Call, CallError};
 
 /// How long an order may take: a lock waits for those who hold files.
@@ -39,8 +39,9 @@ pub(super) fn act(command: VaultCmd) -> anyhow::Result<()> {
                 ask(&root, &Recover { id: vault.id, key: BusRecoveryKey(key) }, PATIENCE)
             })
         }),
-        VaultCmd::Recreate { vault, confirm, root } => {
-            order(&root, &vault, State::Unlocked, |vault| recreate(&root, vault, confirm))
+        VaultCmd::Recreate { vault, confirm, despite_escrow, root } => {
+            let hope = if despite_escrow { Hope::GivenUp } else { Hope::Kept };
+            order(&root, &vault, State::Unlocked, |vault| recreate(&root, vault, confirm, hope))
         }
     }
 }
@@ -112,10 +113,15 @@ fn in_hex(told: &Value) -> Value {
     bytes.map_or_else(|| told.clone(), |bytes| hex::encode(bytes).into())
 }
 
-fn recreate(root: &Root, found: VaultReport, confirm: Option<String>) -> anyhow::Result<VaultReport> {
+fn recreate(
+    root: &Root,
+    found: VaultReport,
+    confirm: Option<String>,
+    hope: Hope,
+) -> anyhow::Result<VaultReport> {
     let typed = confirm.map_or_else(|| asked(&found.name), Ok)?;
     confirmed(&found.name, &typed)?;
-    ask(root, &Recreate { id: found.id, name: found.name }, PATIENCE)
+    ask(root, &Recreate { id: found.id, name: found.name, hope }, PATIENCE)
 }
 
 /// Every vault of the node.

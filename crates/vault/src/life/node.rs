@@ -21,6 +21,20 @@ pub enum NotRecreated {
     /// Its node says that the disk is not mounted.
     #[error("the disk is not mounted")]
     NotMounted,
+    /// It may come back by itself.
+    #[error("a bundle in escrow may bring it back")]
+    InEscrow,
+}
+
+/// What is known of bundles in escrow that a vault may come back from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bundles {
+    /// None is held of its device.
+    None,
+    /// One is.
+    Held,
+    /// An operator says that what it may bring back is given up.
+    GivenUp,
 }
 
 /// What is known of the disk that a vault lies on.
@@ -51,10 +65,11 @@ impl Listed {
     ///
     /// # Errors
     /// [`NotRecreated`]: what is in it may be there yet.
-    pub fn order_anew(self, disk: Disk) -> Result<Self, NotRecreated> {
+    pub fn order_anew(self, disk: Disk, bundles: Bundles) -> Result<Self, NotRecreated> {
         match (self.said.map(|said| said.state), disk) {
             (_, Disk::NotMounted) => Err(NotRecreated::NotMounted),
             (Some(State::Missing), Disk::NotThere) => Err(NotRecreated::NoDisk),
+            (Some(State::Missing), _) if bundles == Bundles::Held => Err(NotRecreated::InEscrow),
             (Some(State::Missing), Disk::There | Disk::New) => Ok(Self { recreate: true, ..self }),
             _ if !self.made => Err(NotRecreated::NeverMade),
             _ => Err(NotRecreated::NotMissing),

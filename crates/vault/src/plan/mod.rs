@@ -113,6 +113,8 @@ pub struct Known {
     pub setbacks: Setbacks,
     /// It was not observed yet, or could not be: nothing is planned by what was seen before.
     pub unseen: bool,
+    /// A bundle in escrow may bring back what it lacks, and the controller was not heard on that: no order makes it anew meanwhile.
+    pub hoped: bool,
 }
 
 /// What to do next on the node: for itself first, then for each vault.
@@ -144,7 +146,10 @@ pub fn plan(desired: &Desired, known: &BTreeMap<VaultId, Known>, node: &Node) ->
 /// One vault's part of the plan: what is wanted of it, and what to do next.
 #[must_use]
 pub fn one(desired: &Desired, id: VaultId, known: &Known, node: &Node) -> (Wish, Next) {
-    let wish = desired.wish(id, node, !known.unseen && known.seen.is_nothing());
+    let mut wish = desired.wish(id, node, !known.unseen && known.seen.is_nothing());
+    if let Wish::Keep(want) = &mut wish {
+        want.recreate &= !known.hoped;
+    }
     let view = View { id, wish: &wish, seen: &known.seen, keys: &known.keys, node, setbacks: known.setbacks };
     let next = if known.unseen { Next::Wait(Wait::Unseen) } else { next(&view) };
     (wish, next)

@@ -51,7 +51,7 @@ fn begin_table(desired: &Desired, known: &BTreeMap<VaultId, Known>, node: &Node)
     let ordered = |id: VaultId, known: &Known| {
         let wish = desired.wish(id, node, known.seen.is_nothing());
         let anew = matches!(wish, Wish::Keep(want) if want.recreate);
-        anew && !known.unseen && known.seen.dir != Dir::OtherVault
+        anew && !known.unseen && !known.hoped && known.seen.dir != Dir::OtherVault
     };
     if !all.iter().any(|(id, known)| ordered(**id, known)) {
         return None;

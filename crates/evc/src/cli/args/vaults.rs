@@ -150,6 +150,9 @@ pub(in crate::cli) enum RecreateWhat {
         /// Recreate although all vaults of the node are missing: its disk was replaced, and what was on it is lost.
         #[arg(long)]
         new_disk: bool,
+        /// Recreate although a bundle in escrow may bring the vault back: what is in it is given up.
+        #[arg(long)]
+        despite_escrow: bool,
     },
 }
 

@@ -100,7 +100,7 @@ fn listen(bus: &Bus) -> std::io::Result<Receiver<Input>> {
     answer(bus, &sender, |UnlockVault { id }, reply| now(Order::Unlock(id), reply));
     answer(bus, &sender, |LockVault { id }, reply| now(Order::Lock(id), reply));
     answer(bus, &sender, |Recover { id, key }, reply| now(Order::Recover(id, key.0), reply));
-    answer(bus, &sender, |Recreate { id, name }, reply| now(Order::Recreate(id, name), reply));
+    answer(bus, &sender, |Recreate { id, name, hope }, reply| now(Order::Recreate(id, name, hope), reply));
     answer(bus, &sender, |AcceptController { root }, reply| Input::Accept(RootPin(root), reply));
     answer(bus, &sender, |Vaults, reply| Input::Vaults(reply));
     Ok(receiver)
@@ -354,7 +354,7 @@ fn obey<C: Crypt, T: Tpmmgr>(
     reply: Reply<VaultReport>,
 ) -> Touched {
     match (manager.obey_telling(order, asked.elapsed()), order) {
-        ((Err(OrderError::UnderWay { .. }), touched), Order::Recreate(id, _)) => {
+        ((Err(OrderError::UnderWay { .. }), touched), Order::Recreate(id, ..)) => {
             waiting.push((*id, asked, reply));
             touched
         }

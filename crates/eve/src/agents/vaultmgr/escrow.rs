@@ -4,6 +4,7 @@
 
 mod drill;
 mod files;
+mod hope;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,6 +19,7 @@ use wire::control::Control;
 use wire::escrow::{NotOpened, SealedBundle, UploadPlace, open_down, seal_up};
 
 use self::files::LeftOut;
+use self::hope::Back;
 use crate::agents::vaultmgr::belief::config::{self, NotVerified};
 use crate::agents::vaultmgr::generation::roots::{NoPcrs, Tpmmgr};
 use crate::agents::vaultmgr::generation::shares::ShareStore;
@@ -98,6 +100,8 @@ pub(super) struct Known {
     sent: u64,
     /// How the last drill went.
     drilled: Option<Answer>,
+    /// What was said last of the bundle that was asked back.
+    back: Option<Back>,
 }
 
 impl Known {
@@ -171,6 +175,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         }
         // What is in a bundle is believed by the TPM's own root, whoever sent it. With a lost table the pin is gone too.
         if let Some(rescue) = &control.rescue {
+            self.escrow.back = Some(Back::Came);
             self.rescue(control.device, rescue);
         }
         // Told before the pin is looked at: with a lost table it is gone, and that the bundle is withheld is what helps then.
@@ -198,6 +203,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
 
     fn tell_of_refusal(&mut self, why: &str) {
         if !why.is_empty() && self.asks_back() {
+            self.escrow.back = Some(Back::of_refusal(why));
             let words = format!(
                 "what this node needs of its bundle is not given back from escrow: {why}; an operator looks at `evc describe device`, and if this boot is good takes `evc reference learn` and `evc reference approve`"
             );
@@ -258,6 +264,8 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         if let Err(words) = self.refresh_upload() {
             self.notes.log(words);
         }
+        // What was said of it was said of what was lacking then.
+        self.escrow.back = self.escrow.back.filter(|_| self.asks_back());
         let shares = self.shares.as_ref();
         let held = self.escrow.held;
         EscrowWish {

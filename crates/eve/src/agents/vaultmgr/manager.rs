@@ -218,6 +218,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             known.seen.key = Key::Absent;
         }
         known.seen.dropped = self.dropped(id);
+        known.hoped = self.is_hoped(id, &known);
         known
     }
 
@@ -299,6 +300,9 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             return false;
         }
         slot.at_rest(next);
+        if slot.held.is_some() && slot.sight.seen.has_metadata() {
+            self.hopeless.is_back(id);
+        }
         let state = slot.sight.seen.state();
         if state != State::Unlocked {
             (slot.held, slot.recovered) = (None, None);

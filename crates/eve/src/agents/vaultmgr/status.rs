@@ -84,7 +84,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     pub(crate) fn report(&self, id: VaultId) -> VaultReport {
         let (wish, next) = self.ask(id);
         let (node, known) = (self.node(), self.known(id));
-        let Known { seen, keys, setbacks, unseen } = &known;
+        let Known { seen, keys, setbacks, unseen, .. } = &known;
         let view = View { id, wish: &wish, seen, keys, node: &node, setbacks: *setbacks };
         let slot = self.slots.get(&id);
         let past = slot.map(VaultMemory::remembered).unwrap_or_default();

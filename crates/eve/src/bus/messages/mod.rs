@@ -24,7 +24,7 @@ pub use tpm::{
     TpmRefusal, UndefineRoots,
 };
 pub use vaults::{
-    AcceptController, LockVault, Recover, Recreate, UnlockVault, VaultChange, VaultStatus, Vaults,
+    AcceptController, Hope, LockVault, Recover, Recreate, UnlockVault, VaultChange, VaultStatus, Vaults,
 };
 
 /// Signed or public bytes, printed as their length.

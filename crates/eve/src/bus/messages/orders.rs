@@ -69,6 +69,11 @@ pub enum OrderError {
     /// There is nothing to mend.
     #[error("vault {0} is not missing: nothing was done; delete it at the controller to have it empty")]
     NotMissing(Name),
+    /// It may come back by itself.
+    #[error(
+        "nothing was done: vault {0} may come back from escrow by itself, when this node reaches its controller; if `evc escrow list` has a bundle of this node, approve this boot (`evc reference approve`); only if the data is lost or given up, that of other vaults under a lost share table too: eve vault recreate {0} --despite-escrow"
+    )]
+    InEscrow(Name),
     /// It holds for this life of vaultmgr only.
     #[error(
         "done; but run/eve/locked can't be written ({why}), so that it is forgotten when vaultmgr restarts: make room there and give the order again"

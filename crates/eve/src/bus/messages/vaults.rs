@@ -113,6 +113,18 @@ pub struct Recreate {
     pub id: VaultId,
     /// Its name, as root typed it.
     pub name: Name,
+    /// What becomes of that which a bundle in escrow may bring back.
+    pub hope: Hope,
+}
+
+/// Whether what a bundle in escrow may bring back is waited for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Hope {
+    /// It is: a vault that may come back is not made anew.
+    #[default]
+    Kept,
+    /// Root gives it up.
+    GivenUp,
 }
 
 /// vaultmgr: the status of every vault.

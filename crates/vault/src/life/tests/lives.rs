@@ -10,8 +10,8 @@ use super::{NOW, name, report, user};
 use crate::condition::State;
 use crate::ids::{CONFIG_VAULT, Epoch, Incarnation, SectionVersion, VaultId};
 use crate::life::{
-    Applied, Contact, Deleted, Deletion, Disk, Gone, Life, Listed, Move, Rotated, Rotation, Target, Wish,
-    applied,
+    Applied, Bundles, Contact, Deleted, Deletion, Disk, Gone, Life, Listed, Move, Rotated, Rotation, Target,
+    Wish, applied,
 };
 use crate::policy::Removal;
 use crate::section::{Custody, Encryption};
@@ -113,7 +113,7 @@ impl World {
             Act::Rotate { force } => self.rotate(vault, force),
             Act::Recreate { new_disk } => {
                 let disk = if new_disk { Disk::New } else { Disk::by([self.said, Some(State::Locked)]) };
-                if let Ok(vault) = vault.order_anew(disk) {
+                if let Ok(vault) = vault.order_anew(disk, Bundles::None) {
                     assert_eq!(self.said, Some(State::Missing), "only what the node misses is made anew");
                     self.life = Some(Life::Listed(vault));
                 }

@@ -7,9 +7,9 @@ use crate::condition::State;
 use crate::decide::TpmPin;
 use crate::ids::{CONFIG_VAULT, Epoch, Incarnation, SectionVersion};
 use crate::life::{
-    Applied, Contact, Deleted, Deletion, Disk, Fit, Gone, Life, Listed, MOST_BESIDE_DEFAULTS, Move, NodeAt,
-    NotAdopted, NotApplied, NotForgotten, NotOver, NotRecreated, NotRehomed, NotRotated, Orphan, Phase,
-    Rehomed, Rotated, Rotation, Said, Target, Unfit, Wish, adopted, applied, fits, orphan,
+    Applied, Bundles, Contact, Deleted, Deletion, Disk, Fit, Gone, Life, Listed, MOST_BESIDE_DEFAULTS, Move,
+    NodeAt, NotAdopted, NotApplied, NotForgotten, NotOver, NotRecreated, NotRehomed, NotRotated, Orphan,
+    Phase, Rehomed, Rotated, Rotation, Said, Target, Unfit, Wish, adopted, applied, fits, orphan,
 };
 use crate::policy::Removal;
 use crate::policy::{Check, VaultPolicy};
@@ -181,20 +181,48 @@ fn only_a_missing_vault_is_made_anew_and_only_where_its_disk_is() {
     for state in states {
         for disk in [Disk::There, Disk::NotThere, Disk::New] {
             let vault = Listed { said: Some(Said { state, epoch: None }), ..made() };
-            assert_eq!(vault.order_anew(disk), Err(NotRecreated::NotMissing), "{state:?} {disk:?}");
+            assert_eq!(
+                vault.order_anew(disk, Bundles::None),
+                Err(NotRecreated::NotMissing),
+                "{state:?} {disk:?}"
+            );
         }
     }
     let unheard = Listed { said: None, ..made() };
-    assert_eq!(unheard.order_anew(Disk::New), Err(NotRecreated::NotMissing));
+    assert_eq!(unheard.order_anew(Disk::New, Bundles::None), Err(NotRecreated::NotMissing));
     let begun = Listed { made: false, said: Some(Said { state: State::Waiting, epoch: None }), ..made() };
-    assert_eq!(begun.order_anew(Disk::There), Err(NotRecreated::NeverMade), "nothing was lost");
-    assert_eq!(Listed { made: false, ..missing() }.order_anew(Disk::There).err(), None, "its node says it");
+    assert_eq!(
+        begun.order_anew(Disk::There, Bundles::None),
+        Err(NotRecreated::NeverMade),
+        "nothing was lost"
+    );
+    assert_eq!(
+        Listed { made: false, ..missing() }.order_anew(Disk::There, Bundles::None).err(),
+        None,
+        "its node says it"
+    );
     let ordered = Listed { recreate: true, ..missing() };
-    assert_eq!(missing().order_anew(Disk::There), Ok(ordered.clone()));
-    assert_eq!(missing().order_anew(Disk::New), Ok(ordered));
-    assert_eq!(missing().order_anew(Disk::NotThere), Err(NotRecreated::NoDisk));
+    assert_eq!(missing().order_anew(Disk::There, Bundles::None), Ok(ordered.clone()));
+    assert_eq!(missing().order_anew(Disk::New, Bundles::None), Ok(ordered));
+    assert_eq!(missing().order_anew(Disk::NotThere, Bundles::None), Err(NotRecreated::NoDisk));
     for vault in [missing(), made(), Listed { said: None, ..made() }] {
-        assert_eq!(vault.order_anew(Disk::NotMounted), Err(NotRecreated::NotMounted));
+        assert_eq!(vault.order_anew(Disk::NotMounted, Bundles::None), Err(NotRecreated::NotMounted));
+    }
+}
+
+/// Invariant 4: while a bundle may bring it back, a vault is made anew only where the operator gives that up, on a new disk too; and giving it up
+/// makes no order of what is none.
+#[test]
+fn a_vault_that_a_bundle_may_bring_back_is_made_anew_by_insistence_alone() {
+    let ordered = Listed { recreate: true, ..missing() };
+    assert_eq!(missing().order_anew(Disk::There, Bundles::Held), Err(NotRecreated::InEscrow));
+    assert_eq!(missing().order_anew(Disk::NotThere, Bundles::Held), Err(NotRecreated::NoDisk));
+    assert_eq!(missing().order_anew(Disk::There, Bundles::GivenUp), Ok(ordered.clone()));
+    assert_eq!(missing().order_anew(Disk::New, Bundles::Held), Err(NotRecreated::InEscrow));
+    assert_eq!(missing().order_anew(Disk::New, Bundles::GivenUp), Ok(ordered));
+    for bundles in [Bundles::Held, Bundles::GivenUp] {
+        assert_eq!(made().order_anew(Disk::There, bundles), Err(NotRecreated::NotMissing));
+        assert_eq!(missing().order_anew(Disk::NotMounted, bundles), Err(NotRecreated::NotMounted));
     }
 }
 

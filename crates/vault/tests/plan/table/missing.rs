@@ -84,6 +84,19 @@ fn recreate_of_a_whole_vault_destroys_nothing() {
     assert_eq!(step(&keep(order, made(Custody::Tpm, 0), keys())), Some(Step::Unwrap));
 }
 
+/// Invariant 4: an order waits while a bundle in escrow may bring back what the vault lacks.
+#[test]
+fn what_may_come_back_is_not_discarded() {
+    let gone = Seen { first: MetaCopy::Absent, second: MetaCopy::Absent, ..made(Custody::Tpm, 0) };
+    let desired = Desired { recreate: BTreeSet::from([IMAGE_VAULT]), ..Desired::default() };
+    for hoped in [false, true] {
+        let known = Known { seen: gone, keys: keys(), hoped, ..Known::default() };
+        let (_, next) = vault::plan::one(&desired, IMAGE_VAULT, &known, &NODE);
+        assert_eq!(matches!(next, Next::Do(_)), !hoped, "{next:?}");
+        assert!(!hoped || missing(&next) == [Part::Metadata], "{next:?}");
+    }
+}
+
 /// TH-1: a wiped or reinstalled disk under a TPM that has our roots: the default vaults are missing, not silently made anew.
 #[test]
 fn th1_a_lost_share_table_is_missing_not_new() {
@@ -108,6 +121,9 @@ fn th1_a_lost_share_table_is_missing_not_new() {
         "all that may be there"
     );
     assert_eq!(plan(&desired, &known, &TABLE_LOST).node, None, "never without an order");
+    let hoped = Known { hoped: true, ..Known::default() };
+    let with = |id| known.clone().into_iter().chain([(id, hoped.clone())]).collect();
+    assert_eq!(plan(&ordered, &with(CONFIG_VAULT), &TABLE_LOST).node, None, "never while it may come back");
     assert_eq!(plan(&ordered, &known, &NODE).node, None, "never in place of one that is open");
     let user = ask(USER, &Wish::Keep(want(Custody::Tpm)), &Seen::default(), &Keys::default(), &TABLE_LOST);
     assert_eq!(user, Next::Wait(Wait::Table));

@@ -98,7 +98,7 @@ impl World {
 
     pub(super) fn known(&self) -> Known {
         let setbacks = self.memory.setbacks;
-        let mut known = Known { seen: self.seen(), keys: self.keys(), setbacks, unseen: false };
+        let mut known = Known { seen: self.seen(), keys: self.keys(), setbacks, unseen: false, hoped: false };
         (self.twist)(&mut known);
         known
     }

@@ -13,7 +13,7 @@ use crate::agents::vaultmgr::generation::roots::Tpmmgr;
 use crate::agents::vaultmgr::hands::crypt::Crypt;
 use crate::agents::vaultmgr::manager::Manager;
 use crate::agents::vaultmgr::telling::Touched;
-use crate::bus::messages::{OrderError, Ordered};
+use crate::bus::messages::{Hope, OrderError, Ordered};
 
 /// The longest that an order may have waited: then whoever gave it has given up, or is about to (after 120 s).
 pub(crate) const GIVEN_UP: Duration = Duration::from_secs(110);
@@ -28,7 +28,7 @@ pub(crate) enum Order {
     /// Open it by its recovery key.
     Recover(VaultId, RecoveryKey),
     /// Make it anew, empty: it is missing. Its name, as root typed it.
-    Recreate(VaultId, Name),
+    Recreate(VaultId, Name, Hope),
 }
 
 impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
@@ -42,7 +42,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             Order::Lock(CONFIG_VAULT) => Err(OrderError::ConfigInUse),
             Order::Lock(id) => self.order_lock(*id),
             Order::Recover(id, key) => self.order_recover(*id, key),
-            Order::Recreate(id, name) => self.order_recreate(*id, name),
+            Order::Recreate(id, name, hope) => self.order_recreate(*id, name, *hope),
         }
     }
 
@@ -52,7 +52,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         order: &Order,
         ago: Duration,
     ) -> (Result<VaultReport, OrderError>, Touched) {
-        let (Order::Unlock(id) | Order::Lock(id) | Order::Recover(id, _) | Order::Recreate(id, _)) = *order;
+        let (Order::Unlock(id) | Order::Lock(id) | Order::Recover(id, _) | Order::Recreate(id, ..)) = *order;
         let (learned, mut ids) = (self.learned, self.with_same_key(id));
         let done = self.obey(order, ago);
         ids.extend(self.with_same_key(id));
@@ -122,14 +122,33 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         kept.map_err(|error| OrderError::NotKept { why: error.to_string() })
     }
 
-    pub(crate) fn order_recreate(&mut self, id: VaultId, name: &Name) -> Result<VaultReport, OrderError> {
+    pub(crate) fn order_recreate(
+        &mut self,
+        id: VaultId,
+        name: &Name,
+        hope: Hope,
+    ) -> Result<VaultReport, OrderError> {
         self.known_here(id)?;
-        if self.belief.desired().name(id) != *name {
-            return Err(OrderError::OtherName(self.belief.desired().name(id)));
+        let known_as = self.belief.desired().name(id);
+        if known_as != *name {
+            return Err(OrderError::OtherName(known_as));
         }
         if is_there(self.report(id).state) {
-            return Err(OrderError::NotMissing(self.belief.desired().name(id)));
+            return Err(OrderError::NotMissing(known_as));
         }
+        let before = self.hopeless.clone();
+        match hope {
+            Hope::Kept => self.unless_in_escrow(id)?,
+            Hope::GivenUp => self.hopeless.give_up(id, self.node().table_lost()),
+        }
+        let answer = self.make_anew(id);
+        if matches!(answer, Err(OrderError::NotDone { .. })) {
+            self.hopeless = before;
+        }
+        answer
+    }
+
+    fn make_anew(&mut self, id: VaultId) -> Result<VaultReport, OrderError> {
         self.belief.orders().recreate(id);
         self.node_setback = None;
         let began = self.settle_node();

@@ -19,10 +19,27 @@ use crate::agents::vaultmgr::vault::execute::StepError;
 use crate::agents::vaultmgr::vault::slot::VaultMemory;
 
 /// What a bundle was seen not to bring back, in this life: it is not asked for again, and nothing waits for it.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Hopeless {
     vaults: BTreeSet<VaultId>,
     table: bool,
+}
+
+impl Hopeless {
+    pub(crate) fn table(&self) -> bool {
+        self.table
+    }
+
+    /// Root gives up what the vault lacks, and with it the table where that is lost.
+    pub(crate) fn give_up(&mut self, id: VaultId, table: bool) {
+        self.vaults.insert(id);
+        self.table |= table;
+    }
+
+    /// The vault opened by its key files: what it loses later is asked for again.
+    pub(crate) fn is_back(&mut self, id: VaultId) {
+        self.vaults.remove(&id);
+    }
 }
 
 impl ShareStore {
@@ -55,17 +72,23 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     }
 
     /// Without the TPM's own root nothing of a bundle is believed.
-    fn gives_root(&self) -> bool {
+    pub(crate) fn gives_root(&self) -> bool {
         self.shares.as_ref().is_some_and(|shares| shares.keys.is_some())
     }
 
     /// Vaults that a bundle may still help. Asked at each word to the controller, so by what was seen last, and closely only where that shows no
     /// key files.
     fn hoped_for(&self) -> BTreeMap<VaultId, Known> {
-        let bare = |(id, slot): &(&VaultId, &VaultMemory<C::Protector>)| {
-            (!slot.sight.seen.has_metadata() || slot.none_fits) && !self.hopeless.vaults.contains(id)
+        let bare = self.slots.keys().filter(|id| self.is_hoped_for(**id));
+        bare.map(|id| (*id, self.known(*id))).collect()
+    }
+
+    /// Whether a vault may be one of them.
+    pub(crate) fn is_hoped_for(&self, id: VaultId) -> bool {
+        let bare = |slot: &VaultMemory<C::Protector>| {
+            (!slot.sight.seen.has_metadata() || slot.none_fits) && !slot.is_discarded()
         };
-        self.slots.iter().filter(bare).map(|(id, _)| (*id, self.known(*id))).collect()
+        self.slots.get(&id).is_some_and(bare) && !self.hopeless.vaults.contains(&id)
     }
 
     /// Vaults without key files that a bundle may still have: one that is made now would lack them.

@@ -13,7 +13,7 @@ use fscrypt::scrub;
 use vault::ids::Generation;
 use vault::shares::Table;
 
-use crate::agents::vaultmgr::generation::files::{folders, write};
+use crate::agents::vaultmgr::generation::files::{folders, keep_aside, write};
 use crate::agents::vaultmgr::generation::roots::Tpmmgr;
 use crate::agents::vaultmgr::generation::shares::{ShareStore, SharesError};
 use crate::agents::vaultmgr::paths::Paths;
@@ -49,6 +49,10 @@ impl ShareStore {
             None => Box::new(self.make_upcoming()?),
         };
         let (generation, mut next) = (made.keys.generation, made.table.clone());
+        if on_disk(paths).contains(&generation) {
+            // Of a change that was cut short before its roots were in the TPM, or another TPM's: nobody can tell.
+            keep_aside(paths, generation)?;
+        }
         let ready = write(paths, &mut next, &made.keys)
             .and_then(|()| Ok(tpmmgr.define_roots(generation, &made.tpm, &made.pcrs)?));
         if let Err(error) = ready {
@@ -110,10 +114,13 @@ fn generation_of(name: &str) -> Option<Generation> {
     (Paths::table_name(generation) == name).then_some(generation)
 }
 
-/// Tables that a change left beside the one in force: the one that it took all of, and one that never came into force. Others belong to
-/// another TPM, or to roots of before, and stay.
-pub(super) fn files_left(paths: &Paths, in_force: &Table) -> Vec<Generation> {
+/// Tables that a change left beside the one in force: the one that it took all of, and one of roots that are left in the TPM. Others may belong
+/// to another TPM, or to this one as it was before it was rolled back, and stay.
+pub(super) fn files_left(paths: &Paths, in_force: &Table, roots: &[Generation]) -> Vec<Generation> {
     let generation = in_force.generation();
     let before = |other: Generation| in_force.follows() && other.after() == Some(generation);
-    on_disk(paths).into_iter().filter(|other| *other > generation || before(*other)).collect()
+    on_disk(paths)
+        .into_iter()
+        .filter(|other| roots.contains(other) && *other > generation || before(*other))
+        .collect()
 }

@@ -139,7 +139,7 @@ impl ShareStore {
         )? {
             Generations::InForce(keys, table, roots) => {
                 heal(paths, &keys);
-                let files = change::files_left(paths, &table);
+                let files = change::files_left(paths, &table, &roots);
                 Ok(Self { left: Left { roots, files }, ..Self::open(keys, table) })
             }
             Generations::Lost(Lost { keys, undefine, keep }) => {

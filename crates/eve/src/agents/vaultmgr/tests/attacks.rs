@@ -10,6 +10,7 @@ use vault::wanted::Authority;
 
 use super::controller::{BERLIN, Controller, Line};
 use super::node::{Node, Nv};
+use crate::bus::messages::Hope;
 
 /// A directory mounted at a second place, until dropped.
 struct Bound(PathBuf);
@@ -101,7 +102,9 @@ fn a_new_table_gives_up_no_vault_of_the_controllers() {
         node.put(BERLIN, "file", "kept");
         node.nv = Nv::default();
         node.reboot();
-        node.manager().order_recreate(CONFIG_VAULT, &"config".parse().expect("a name")).expect("ordered");
+        node.manager()
+            .order_recreate(CONFIG_VAULT, &"config".parse().expect("a name"), Hope::Kept)
+            .expect("ordered");
         assert_eq!(node.state(CONFIG_VAULT), State::Unlocked, "{:?}", node.status(CONFIG_VAULT));
         for when in ["now", "at the next boot"] {
             node.hear(&mut controller, &[Line { created: true, ..Line::of(custody) }]);

@@ -1,12 +1,13 @@
 //! Starts of a node: first boots, reboots, other TPMs, wiped disks, plain files.
 
-use vault::ids::{CONFIG_VAULT, IMAGE_VAULT};
+use vault::ids::{CONFIG_VAULT, Generation, IMAGE_VAULT};
 use vault::report::State;
 use vault::section::Custody;
 
 use super::controller::{BERLIN, Controller, Line};
 use super::disk::write;
 use super::node::Node;
+use crate::bus::messages::Hope;
 
 /// DF-1, DF-2, DF-3, KO-2: with no configuration at all both default vaults are made, hold files over a reboot, and no plaintext
 /// and no name of theirs is on the disk.
@@ -52,13 +53,39 @@ fn th1_beginning_anew_on_another_tpm_keeps_the_old_table() {
     node.put(IMAGE_VAULT, "file", "kept");
     let own = std::mem::take(&mut node.nv);
     node.reboot();
-    node.manager().order_recreate(CONFIG_VAULT, &"config".parse().expect("a name")).expect("ordered");
+    node.manager()
+        .order_recreate(CONFIG_VAULT, &"config".parse().expect("a name"), Hope::Kept)
+        .expect("ordered");
     assert_eq!((node.state(CONFIG_VAULT), node.state(IMAGE_VAULT)), (State::Unlocked, State::Missing));
     node.reboot();
     assert_eq!((node.state(CONFIG_VAULT), node.state(IMAGE_VAULT)), (State::Unlocked, State::Missing));
     node.nv = own;
     node.reboot();
     assert_eq!(node.get(IMAGE_VAULT, "file").as_deref(), Some("kept"));
+}
+
+/// Invariant 4: under a TPM that has older roots than the disk's table is of, whoever begins another table wipes none that the right TPM opens.
+#[test]
+fn th1_a_table_of_later_roots_is_not_wiped() {
+    let mut node = Node::new(true);
+    node.put(IMAGE_VAULT, "file", "kept");
+    let older = node.nv.0.borrow().slots.clone();
+    for slots in &mut node.nv.0.borrow_mut().slots {
+        slots.generation = Generation(2);
+    }
+    node.stop();
+    node.disk.mount();
+    node.nv.0.borrow_mut().slots.clone_from(&older);
+    for folder in node.paths.tables() {
+        std::fs::rename(folder.join("shares.1"), folder.join("shares.2")).expect("renames");
+    }
+    node.start();
+    let name = "config".parse().expect("a name");
+    node.manager().order_recreate(CONFIG_VAULT, &name, Hope::GivenUp).expect("ordered");
+    node.reboot();
+    let there = node.paths.table(Generation(2)).iter().all(|path| path.exists());
+    let aside = |path: &std::path::PathBuf| path.with_extension("2.lost.1").exists();
+    assert!(there || node.paths.table(Generation(2)).iter().all(aside), "what the right TPM opens");
 }
 
 /// Invariant 4: a wiped disk under a TPM with our roots: missing, until root orders it made anew.
@@ -75,13 +102,17 @@ fn a_wiped_disk_is_missing_until_recreated() {
         assert_eq!(status.state, State::Missing, "{status:?}");
         assert!(status.detail[0].contains("share table"), "{:?}", status.detail);
     }
-    let wrong = node.manager().order_recreate(CONFIG_VAULT, &"image".parse().expect("a name"));
+    let wrong = node.manager().order_recreate(CONFIG_VAULT, &"image".parse().expect("a name"), Hope::Kept);
     assert!(wrong.is_err());
-    let done =
-        node.manager().order_recreate(CONFIG_VAULT, &"config".parse().expect("a name")).expect("ordered");
+    let done = node
+        .manager()
+        .order_recreate(CONFIG_VAULT, &"config".parse().expect("a name"), Hope::GivenUp)
+        .expect("ordered");
     assert_eq!(done.state, State::Unlocked, "{done:?}");
     assert_eq!(node.state(IMAGE_VAULT), State::Missing, "the other was not ordered");
-    node.manager().order_recreate(IMAGE_VAULT, &"image".parse().expect("a name")).expect("ordered");
+    node.manager()
+        .order_recreate(IMAGE_VAULT, &"image".parse().expect("a name"), Hope::Kept)
+        .expect("ordered");
     node.reboot();
     assert_eq!((node.state(CONFIG_VAULT), node.state(IMAGE_VAULT)), (State::Unlocked, State::Unlocked));
 }

@@ -10,6 +10,7 @@ use vault::section::Custody;
 
 use super::controller::{BERLIN, Controller, Line};
 use super::node::Node;
+use crate::bus::messages::Hope;
 
 /// As the agent does, until something has come true.
 fn ticks(node: &mut Node, what: &str, mut is: impl FnMut(&mut Node) -> bool) {
@@ -155,7 +156,8 @@ fn an_order_to_make_anew_outlasts_the_deletion_and_not_the_making() {
     assert_eq!(node.state(BERLIN), State::Missing);
     node.manager().jobs.leave_to_threads();
     hold(&mut node, &[StepKind::DeleteDir]);
-    let words = node.manager().order_recreate(BERLIN, &name).expect_err("takes long").to_string();
+    let words =
+        node.manager().order_recreate(BERLIN, &name, Hope::GivenUp).expect_err("takes long").to_string();
     assert!(words.contains("under way") && words.contains("deleting its directory"), "{words}");
     hold(&mut node, &[]);
     ticks(&mut node, "made anew", |node| node.state(BERLIN) == State::Unlocked);

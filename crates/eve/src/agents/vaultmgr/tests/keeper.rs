@@ -2,7 +2,7 @@
 //! tried, goes out sealed to the session. Signed with the golden keys, as the sections of the tests are.
 
 use vault::escrow::drill::{Answer, DrillNonce, Proof};
-use vault::escrow::{Bundle, BundleId};
+use vault::escrow::{Bundle, BundleId, NONE_HELD};
 use wire::FileSigner;
 use wire::config::ConfigResponse;
 use wire::control::{Control, Drill};
@@ -26,6 +26,8 @@ pub(super) struct Keeper {
     pub(super) send_again: bool,
     /// What it gives to be tried under the name of what it holds.
     pub(super) gives: Option<Vec<u8>>,
+    /// Why it does not give back what is asked for.
+    pub(super) withholds: Option<String>,
     /// It does not answer.
     pub(super) away: bool,
 }
@@ -45,6 +47,11 @@ impl Keeper {
         let nonce = self.drill.take().filter(|_| self.held.is_some());
         let send_again = std::mem::take(&mut self.send_again);
         let named = self.held.as_ref().map(|held| held.0).filter(|id| Some(*id) != wish.held && !send_again);
+        let rescue = self.held.as_ref().filter(asked).filter(|_| self.withholds.is_none()).map(sealed);
+        let no_rescue = match wish.rescue {
+            Some(_) if rescue.is_none() => self.withholds.clone().unwrap_or_else(|| NONE_HELD.to_owned()),
+            _ => String::new(),
+        };
         let control = Control {
             device: DEVICE,
             session,
@@ -54,8 +61,8 @@ impl Keeper {
             as_of: None,
             lacks: String::new(),
             held_bundle: named,
-            rescue: self.held.as_ref().filter(asked).map(sealed),
-            no_rescue: String::new(),
+            rescue,
+            no_rescue,
             keeps_bundles: true,
             drill: nonce.map(|nonce| Drill { nonce, bundle: self.to_try(&session) }),
             send_again,

@@ -9,7 +9,7 @@ use vault::section::{Custody, Operation};
 use super::controller::{BERLIN, Controller, Line};
 use super::node::Node;
 use crate::agents::vaultmgr::belief::orders::Order;
-use crate::bus::messages::OrderError;
+use crate::bus::messages::{Hope, OrderError};
 
 fn made(custody: Custody) -> (Node, Controller) {
     let (mut node, mut controller) = (Node::new(true), Controller::new());
@@ -55,13 +55,20 @@ fn an_order_that_was_not_done_is_an_error() {
     let error = node.manager().order_unlock(BERLIN).expect_err("its key is not here").to_string();
     assert!(error.contains("waits for the controller's key"), "{error}");
     let name = || "berlin".parse().expect("a name");
-    assert_eq!(node.manager().order_recreate(BERLIN, &name()), Err(OrderError::NotMissing(name())));
+    assert_eq!(
+        node.manager().order_recreate(BERLIN, &name(), Hope::Kept),
+        Err(OrderError::NotMissing(name()))
+    );
     let line = Line { created: true, ..Line::of(Custody::TpmAndController) };
     node.hear(&mut controller, std::slice::from_ref(&line));
     assert_eq!(node.manager().order_unlock(BERLIN).map(|report| report.state), Ok(State::Unlocked));
     std::fs::remove_dir_all(node.paths.vault(BERLIN)).expect("removes");
     node.hear(&mut controller, &[Line { withheld: true, ..line.clone() }]);
-    let error = node.manager().order_recreate(BERLIN, &name()).expect_err("its key is withheld").to_string();
+    let error = node
+        .manager()
+        .order_recreate(BERLIN, &name(), Hope::Kept)
+        .expect_err("its key is withheld")
+        .to_string();
     assert!(error.contains("is not made anew: its key is withheld"), "{error}");
     node.hear(&mut controller, std::slice::from_ref(&line));
     let locked = Line { operation: Operation::Lock, ..line };
@@ -115,7 +122,7 @@ fn ucd_an_order_out_of_date_is_not_carried_out() {
     node.restart();
     node.hear(&mut controller, &[Line { created: true, ..Line::of(Custody::Tpm) }]);
     assert_eq!(node.state(BERLIN), State::Missing);
-    let order = Order::Recreate(BERLIN, "berlin".parse().expect("a name"));
+    let order = Order::Recreate(BERLIN, "berlin".parse().expect("a name"), Hope::Kept);
     let late = node.manager().obey(&order, Duration::from_secs(110));
     assert_eq!(late, Err(OrderError::OutOfDate));
     assert_eq!(node.state(BERLIN), State::Missing);

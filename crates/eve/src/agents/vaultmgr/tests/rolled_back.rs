@@ -9,7 +9,7 @@ use vault::shares::RootPin;
 
 use super::controller::{BERLIN, Controller, Line};
 use super::node::Node;
-use crate::bus::messages::OrderError;
+use crate::bus::messages::{Hope, OrderError};
 
 fn at(current: u64, last: u64) -> Line {
     Line { epochs: (current, last), created: true, ..Line::of(Custody::TpmAndController) }
@@ -102,7 +102,7 @@ fn without_its_share_table_a_node_obeys_nobody() {
     assert!(node.says("no list of vaults counts"), "{:?}", node.manager().notes());
     assert_eq!(node.state(IMAGE_VAULT), State::Missing);
     let name = "image".parse().expect("a name");
-    node.manager().order_recreate(IMAGE_VAULT, &name).expect("root's own order");
+    node.manager().order_recreate(IMAGE_VAULT, &name, Hope::GivenUp).expect("root's own order");
     node.hear(&mut controller, &[at(2, 1)]);
     assert!(!node.says("no list of vaults counts"), "{:?}", node.manager().notes());
     assert_eq!(node.state(IMAGE_VAULT), State::Unlocked);

@@ -129,6 +129,11 @@ impl<P> VaultMemory<P> {
         Remembered { last: self.last.clone(), opened: self.opened.clone() }
     }
 
+    /// Whether it is being made anew by an order: what it lacks was discarded.
+    pub(crate) fn is_discarded(&self) -> bool {
+        self.anew
+    }
+
     /// A step of an operation was done.
     pub(crate) fn done(&mut self, op: Op) {
         self.anew |= op == Op::Recreate;
@@ -193,6 +198,7 @@ impl<P> VaultMemory<P> {
         let reached = matches!(next, Next::Settled(settled) if !missed(settled.state));
         if let Some(op) = self.under_way.take_if(|_| reached) {
             self.last = Some(Outcome { operation: op.to_string(), error: None });
+            self.anew = false;
         }
     }
 
@@ -212,7 +218,7 @@ impl<P> VaultMemory<P> {
         let seen = Seen { shares, space, ..self.sight.seen };
         // One that was not looked at yet is looked at before anything is done.
         let unseen = self.unseen && !self.facts.is_empty();
-        Known { seen, keys, setbacks: self.setbacks.with_under_way(self.job), unseen }
+        Known { seen, keys, setbacks: self.setbacks.with_under_way(self.job), unseen, hoped: false }
     }
 }
 

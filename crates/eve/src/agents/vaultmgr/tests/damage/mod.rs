@@ -18,6 +18,7 @@ mod table;
 
 use super::controller::{BERLIN, Controller, Line};
 use super::node::Node;
+use crate::bus::messages::Hope;
 
 /// What is done to a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -266,7 +267,9 @@ fn a_table_begun_anew_is_newer_than_any_before() {
     node.disk.mount();
     [&first, &second].into_iter().for_each(|path| std::fs::write(path, "damaged").expect("writes"));
     node.start();
-    node.manager().order_recreate(CONFIG_VAULT, &"config".parse().expect("a name")).expect("ordered");
+    node.manager()
+        .order_recreate(CONFIG_VAULT, &"config".parse().expect("a name"), Hope::GivenUp)
+        .expect("ordered");
     node.put(CONFIG_VAULT, "file", "kept");
     for place in [&first, &second] {
         node.stop();

@@ -5,10 +5,11 @@ use vault::report::State;
 
 use super::*;
 use crate::agents::vaultmgr::tests::node::Nv;
+use crate::bus::messages::Hope;
 
 fn order(node: &mut Node) {
     let name = "config".parse().expect("a name");
-    node.manager().order_recreate(CONFIG_VAULT, &name).expect("a known vault");
+    node.manager().order_recreate(CONFIG_VAULT, &name, Hope::GivenUp).expect("a known vault");
 }
 
 /// Ordered again, the Config Vault is there for good, and the Image Vault, which nobody gave up, is as it was.

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::agents::vaultmgr::generation::shares;
+use crate::bus::messages::Hope;
 use vault::ids::CONFIG_VAULT;
 
 /// TH-3, Invariant 5: neither TPM nor controller is there, nor anything that tells what is wanted. Another key opens nothing.
@@ -77,7 +78,7 @@ fn a_share_that_is_lost_for_good_is_replaced() {
     assert_eq!(node.state(BERLIN), State::Locked, "{:?}", node.status(BERLIN));
     recover(&mut node, &key).expect("opens");
     assert!(kept(&node));
-    let anew = Order::Recreate(CONFIG_VAULT, "config".parse().expect("a name"));
+    let anew = Order::Recreate(CONFIG_VAULT, "config".parse().expect("a name"), Hope::Kept);
     node.manager().obey(&anew, Duration::ZERO).expect("a new table begins");
     node.hear(&mut controller, std::slice::from_ref(&asked));
     is_ready(&mut node, "heard");
