@@ -155,6 +155,12 @@ calls! {
     DRILL: post "/devices/{device}/escrow/drill" (), () => Done;
     /// Forgets those of a generation that is over.
     DELETE_BUNDLES: delete "/devices/{device}/escrow/{generation}" (), () => Done;
+    /// Forgets one that is not the newest, named by the beginning of its SHA-256.
+    DELETE_BUNDLE: delete "/devices/{device}/escrow/bundle/{digest}" (), () => Done;
+    /// Has one given back before newer ones.
+    OFFER_BUNDLE: post "/devices/{device}/escrow/bundle/{digest}/offer" (), () => Done;
+    /// Has the newest given back again.
+    OFFER_NEWEST: delete "/devices/{device}/escrow/offer" (), () => Done;
     /// Says of each vault of a device whether it opens after an update.
     FORESEE: get "/devices/{device}/update" Update, () => Vec<Foreseen>;
     /// Says that one is good.

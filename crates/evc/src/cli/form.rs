@@ -86,6 +86,7 @@ every! {
         Unknown::Rule { .. } => Unknown::Rule { rule: name() },
         Unknown::Reference { .. } => Unknown::Reference { id: 7 },
         Unknown::Bundle { .. } => Unknown::Bundle { device: name(), generation: Generation(2) },
+        Unknown::BundleOfName { .. } => Unknown::BundleOfName { device: name() },
         Unknown::NoBundle { .. } => Unknown::NoBundle { device: name() },
         Unknown::Allowance { .. } => Unknown::Allowance { serial: SERIAL.into() },
         Unknown::Path => Unknown::Path,

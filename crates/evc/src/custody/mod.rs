@@ -13,7 +13,7 @@ mod memory;
 mod nonces;
 mod tls;
 
-pub use bundles::{Kept, give_back, give_to_try, keep_bundle};
+pub use bundles::{Kept, give_back, give_to_try, history, keep_bundle};
 pub(crate) use carry_over::{CarriedOver, carry_over};
 pub use epochs::{Releases, add_epoch, period_of, rehome, went_out_under};
 pub use identity::{Identity, SealedRow};

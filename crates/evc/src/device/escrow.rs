@@ -54,6 +54,9 @@ impl Controller {
             Kept::NotOpened => {
                 tracing::warn!(%device, %bundle, "a bundle does not open by this controller's key, and is not kept");
             }
+            Kept::Full => {
+                tracing::warn!(%device, %bundle, "as many bundles are in escrow as may be, each the last that has something of a vault, and this one is not kept: see `evc escrow list`, and `evc escrow delete --bundle`");
+            }
             Kept::Old => {
                 tracing::warn!(%device, %bundle, "a bundle is not of the device's present session, or not newer than one that was taken: somebody sends it again, and it is not kept");
             }

@@ -69,7 +69,9 @@ fn unknown_code(unknown: &Unknown) -> Code {
         Unknown::Policy { .. } => Code::PolicyUnknown,
         Unknown::Rule { .. } => Code::RuleUnknown,
         Unknown::Reference { .. } => Code::ReferenceUnknown,
-        Unknown::Bundle { .. } | Unknown::NoBundle { .. } => Code::BundleUnknown,
+        Unknown::Bundle { .. } | Unknown::BundleOfName { .. } | Unknown::NoBundle { .. } => {
+            Code::BundleUnknown
+        }
         Unknown::Allowance { .. } => Code::AllowanceUnknown,
         Unknown::Path => Code::PathUnknown,
     }

@@ -23,7 +23,7 @@ use vault::labels::Labels;
 use vault::ledger::{Ledger, Older};
 use vault::policy::VaultRule;
 
-pub use bundles::{BundleRow, Bundles, HeldBundle, Keep};
+pub use bundles::{BundleRow, Bundles, HeldBundle, ListedBundle};
 pub use changes::AsOf;
 pub(crate) use kept::understood;
 pub use kept::{Accepted, Appraised, DeviceReport, Fared, Moment, Pcrs, Record, Repeated, Strange};

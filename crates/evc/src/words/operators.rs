@@ -92,6 +92,10 @@ pub(super) fn unknown(unknown: &Unknown) -> Words {
             format!("a bundle of device `{device}` in escrow of generation {generation}"),
             "see `evc escrow list`",
         ),
+        Unknown::BundleOfName { device } => (
+            format!("one bundle of device `{device}` in escrow whose SHA-256 begins so"),
+            "give 8 or more of its letters, as `evc escrow list` with the device shows them",
+        ),
         Unknown::NoBundle { device } => (
             format!("a bundle of device `{device}` in escrow"),
             "a node with a TPM sends one by itself when it polls: see `evc describe device`",
@@ -171,7 +175,7 @@ pub(super) fn in_the_way(cause: &InTheWay) -> Words {
             format!(
                 "the bundle of generation {generation} is the newest of device `{device}`: without it a vault that is sealed to a measured boot opens no more after an update"
             ),
-            "leave it; `evc escrow list` shows older ones, and `evc delete device` forgets all of them with their device",
+            "leave it; `evc escrow list` with the device shows older ones, and `evc delete device` forgets all of them with their device",
         ),
         InTheWay::NothingAlike { device, lacking } => Words::new(
             format!(

@@ -1,10 +1,15 @@
 //! Bundles in escrow (KO-1, invariants 2 and 4): kept sealed, named to who does not know, and given back to an approved boot alone.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use evc::api::Code;
+use serde_json::json;
 use vault::escrow::{Bundle, BundleId};
-use vault::ids::Generation;
+use vault::ids::{CONFIG_VAULT, Generation, IMAGE_VAULT, VaultId};
+use vault::roots::TpmRoot;
+use vault::secret::{RootSecret, TpmShare};
+use vault::shares::{Mark, Nonce, Table};
 use wire::attest::StoreKeys;
 use wire::control::Control;
 use wire::escrow::{SealedBundle, UploadPlace, open_down, seal_up};
@@ -234,4 +239,104 @@ fn a_sealed_vault_without_a_bundle_calls_for_somebody() {
     assert!(notes().contains("not in escrow"), "{}", notes());
     assert_eq!(upload(&evc, &device, sealed(&evc, &device, 1, BYTES)), StoreKeysCode::Success);
     assert_eq!(notes(), "[]");
+}
+
+/// As a node makes one: with the shares of these vaults, and `lost` entered as lost with a table of before.
+fn of_table(edition: u64, shares: &[VaultId], lost: &[VaultId]) -> Vec<u8> {
+    let root = TpmRoot(RootSecret::copied_from(&[1; 32]));
+    let mut table = Table::new(Generation(1));
+    table.follow(edition);
+    for (id, nonce) in shares.iter().zip(1..) {
+        let share = TpmShare::copied_from(&[2; 32]);
+        table.add(*id, Mark::Made, &root.vsk(), &share, Nonce([nonce; 12])).expect("added");
+    }
+    lost.iter().for_each(|id| table.add_lost(*id).expect("entered"));
+    let (device, bytes) = (vault::ids::DeviceKey([3; 32]), table.encode(&root.table_key()));
+    Bundle::new(&root.escrow_key(), None, (device, Generation(1)), bytes, BTreeMap::new()).encode()
+}
+
+/// Invariant 4: a share table that was begun anew makes bundles without the shares of before. However many come, the last that has them stays; it is
+/// named, can be chosen to be given back, and goes by an operator's own word for it alone.
+#[test]
+fn the_last_bundle_that_has_a_vault_stays_and_can_be_given_back() {
+    let evc = Evc::start();
+    let (mut device, tpm) = with_tpm(&evc);
+    round(&evc, &mut device, &tpm, &pcrs(1));
+    evc.act("POST", "/references/1/approve", "");
+    let put = |edition, shares: &[VaultId], lost: &[VaultId]| {
+        let bytes = of_table(edition, shares, lost);
+        assert_eq!(upload(&evc, &device, sealed(&evc, &device, 1, &bytes)), StoreKeysCode::Success);
+        id_of(1, &bytes)
+    };
+    let good = put(1, &[CONFIG_VAULT, IMAGE_VAULT], &[]);
+    let later: Vec<_> = (2..30).map(|edition| put(edition, &[CONFIG_VAULT], &[IMAGE_VAULT])).collect();
+    let newest = *later.last().expect("some");
+    let listed = evc.act("GET", "/devices/edge-1/escrow", "");
+    let listed = listed.as_array().expect("a list");
+    let last = listed.last().expect("some");
+    assert_eq!(last["digest"], hex::encode(good.digest), "it is there, and {} newer ones", listed.len() - 1);
+    assert_eq!((&last["last_of"], &last["vaults"]), (&json!(["image"]), &json!(["config", "image"])));
+    assert_eq!(listed[0]["vaults"], json!(["config"]));
+    let described = evc.act("GET", "/devices/edge-1", "");
+    assert_eq!(described["device"]["escrow"]["older_alone"], json!(["image"]));
+    device.rescue = Some(Generation(1));
+    let mut given = |evc: &Evc| told(evc, &mut device).expect("an answer").rescue.expect("given").id;
+    assert_eq!(given(&evc), newest);
+    let good_by = format!("/devices/edge-1/escrow/bundle/{}", hex::encode(&good.digest[..4]));
+    let done = evc.act("POST", &format!("{good_by}/offer"), "");
+    assert!(done["done"].as_str().expect("words").contains("is given bundle"), "{done}");
+    assert_eq!(given(&evc), good, "the one that was chosen");
+    evc.act("DELETE", "/devices/edge-1/escrow/offer", "");
+    assert_eq!(given(&evc), newest);
+    evc.act("POST", &format!("{good_by}/offer"), "");
+    let whole = of_table(40, &[CONFIG_VAULT, IMAGE_VAULT], &[]);
+    assert_eq!(upload(&evc, &device, sealed(&evc, &device, 1, &whole)), StoreKeysCode::Success);
+    let mut given = |evc: &Evc| told(evc, &mut device).expect("an answer").rescue.expect("given").id;
+    assert_eq!(given(&evc), id_of(1, &whole), "one has all that it has: what was chosen holds no longer");
+    let whole = of_table(41, &[CONFIG_VAULT, IMAGE_VAULT], &[]);
+    assert_eq!(upload(&evc, &device, sealed(&evc, &device, 1, &whole)), StoreKeysCode::Success);
+    let listed = evc.act("GET", "/devices/edge-1/escrow", "");
+    assert!(!listed.to_string().contains(&hex::encode(good.digest)), "and nothing hangs on it any more");
+}
+
+/// By an operator's word for a generation what alone has something of a vault stays; by his word for it, it goes. The newest stays whatever he says.
+#[test]
+fn what_alone_has_something_of_a_vault_goes_by_its_name_alone() {
+    let evc = Evc::start();
+    let (device, _) = with_tpm(&evc);
+    let (good, anew) = (of_table(1, &[IMAGE_VAULT], &[]), of_table(2, &[], &[IMAGE_VAULT]));
+    for (generation, bytes) in [(1, &good), (2, &anew)] {
+        assert_eq!(upload(&evc, &device, sealed(&evc, &device, generation, bytes)), StoreKeysCode::Success);
+    }
+    let done = evc.act("DELETE", "/devices/edge-1/escrow/1", "");
+    assert!(done["done"].as_str().expect("words").starts_with("0 bundles"), "{done}");
+    assert!(done.to_string().contains("they alone have something of a vault"), "{done}");
+    let path = |id: BundleId, letters: usize| {
+        format!("/devices/edge-1/escrow/bundle/{}", &hex::encode(id.digest)[..letters])
+    };
+    let (good, anew) = (id_of(1, &good), id_of(2, &anew));
+    let refused = |path: &str| evc.operator("DELETE", path, "", Some(&evc.token)).problem().code;
+    assert_eq!(refused(&path(good, 7)), Code::BundleUnknown, "too short to be meant");
+    assert_eq!(refused(&path(anew, 64)), Code::BundleInForce);
+    evc.act("DELETE", &path(good, 8), "");
+    assert_eq!(evc.act("GET", "/devices/edge-1/escrow", "").as_array().expect("a list").len(), 1);
+}
+
+/// Bundles of a build before this one have nothing noted of what they have: they are opened to tell, and the last that has a vault stays.
+#[test]
+fn what_a_bundle_of_before_has_is_told_by_opening_it() {
+    let evc = Evc::start();
+    let (device, _) = with_tpm(&evc);
+    let good = of_table(1, &[IMAGE_VAULT], &[]);
+    assert_eq!(upload(&evc, &device, sealed(&evc, &device, 1, &good)), StoreKeysCode::Success);
+    let file = rusqlite::Connection::open(evc.dir.path().join("evc.db")).expect("opened");
+    file.execute("UPDATE bundles SET has = NULL, received_at = 1", ()).expect("as before");
+    let last = || evc.act("GET", "/devices/edge-1/escrow", "")[0]["vaults"].clone();
+    assert_eq!(last(), json!(["image"]));
+    for edition in 2..9 {
+        let bytes = of_table(edition, &[], &[IMAGE_VAULT]);
+        assert_eq!(upload(&evc, &device, sealed(&evc, &device, 1, &bytes)), StoreKeysCode::Success);
+    }
+    let listed = evc.act("GET", "/devices/edge-1/escrow", "");
+    assert!(listed.to_string().contains(&hex::encode(id_of(1, &good).digest)), "{listed}");
 }

@@ -122,6 +122,11 @@ pub enum Unknown {
         /// Its generation.
         generation: Generation,
     },
+    /// A bundle in escrow, by the beginning of its SHA-256.
+    BundleOfName {
+        /// Its device.
+        device: Name,
+    },
     /// A device's bundle, of which there is none.
     NoBundle {
         /// The device.
