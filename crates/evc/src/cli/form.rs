@@ -51,6 +51,7 @@ every! {
         Barred::OthersPath => Barred::OthersPath,
         Barred::OthersReport => Barred::OthersReport,
         Barred::Pinned { .. } => Barred::Pinned { kind: 7 },
+        Barred::Escrow { .. } => Barred::Escrow { device: name() },
         Barred::LateTpm { .. } => Barred::LateTpm { device: name() },
     }
     stale: Stale { Stale::Session => Stale::Session, Stale::Report => Stale::Report }

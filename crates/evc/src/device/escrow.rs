@@ -10,7 +10,7 @@ use wire::escrow::SealedBundle;
 
 use crate::custody::{Kept, give_back, keep_bundle};
 use crate::fleet::view::View;
-use crate::service::{Controller, Fault, Refusal};
+use crate::service::{Barred, Controller, Fault, Refusal};
 use crate::store::{Scope, Tx, UnixSeconds};
 
 /// Said to a node whose bundle is not there.
@@ -72,6 +72,9 @@ impl Controller {
         now: UnixSeconds,
     ) -> Result<Kept, Refusal> {
         let device = tx.device(id).await?.ok_or(Fault::NoDevice)?;
+        if device.lost_at.is_some() || device.alarm.is_some() {
+            return Err(Barred::Escrow { device: device.name }.into());
+        }
         let standing = tx.standing(id).await?.map(|row| row.session);
         Ok(keep_bundle(tx, &self.kek, &device, bundle, standing, now).await?)
     }

@@ -58,6 +58,7 @@ fn barred_code(barred: &Barred) -> Code {
     match barred {
         Barred::OthersPath | Barred::OthersReport => Code::OtherDevice,
         Barred::Pinned { .. } => Code::CertificatePinned,
+        Barred::Escrow { .. } => Code::EscrowBarred,
         Barred::LateTpm { .. } => Code::TpmCameLate,
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use evc::api::Code;
+use evc::store::Scope;
 use serde_json::json;
 use vault::escrow::{Bundle, BundleId};
 use vault::ids::{CONFIG_VAULT, Generation, IMAGE_VAULT, VaultId};
@@ -339,4 +340,37 @@ fn what_a_bundle_of_before_has_is_told_by_opening_it() {
     }
     let listed = evc.act("GET", "/devices/edge-1/escrow", "");
     assert!(listed.to_string().contains(&hex::encode(id_of(1, &good).digest)), "{listed}");
+}
+
+/// Threats, lost device: whoever has a device that is lost, or its copy, sends bundles as it does. None takes the place of one that is there, nor
+/// pushes one out; he is told why, and the device in good hands again is heard as before.
+#[test]
+fn a_device_that_is_lost_or_may_be_two_puts_nothing_in_escrow() {
+    let evc = Evc::start();
+    let (device, _) = with_tpm(&evc);
+    assert_eq!(upload(&evc, &device, sealed(&evc, &device, 1, BYTES)), StoreKeysCode::Success);
+    let good = evc.act("GET", "/devices/edge-1/escrow", "");
+    let alarm = |alarm: Option<&'static str>| {
+        let set = evc.wait(
+            evc.app.store.write(Scope::Device(device.id), |tx| Box::pin(tx.set_alarm(device.id, alarm))),
+        );
+        set.expect("written");
+    };
+    let refused = |what: &str| {
+        for n in 0..40 {
+            let sent = sealed(&evc, &device, 1, format!("of whoever has it, {n}").as_bytes());
+            let keys = StoreKeys { integrity_token: vec![], keys: vec![], bundle: Some(sent) };
+            let body = AttestRequest::StoreKeys(keys).encode();
+            let answer = evc.post(&device.own("attest"), &device.seal(&body));
+            assert_eq!(answer.problem().code, Code::EscrowBarred, "{what}");
+        }
+        assert_eq!(evc.act("GET", "/devices/edge-1/escrow", ""), good, "{what}");
+    };
+    evc.act("POST", "/devices/edge-1/lost", "");
+    refused("lost");
+    evc.act("DELETE", "/devices/edge-1/lost", "");
+    alarm(Some("it may be two"));
+    refused("an alarm");
+    evc.act("DELETE", "/devices/edge-1/alarm", "");
+    assert_eq!(upload(&evc, &device, sealed(&evc, &device, 1, b"its own")), StoreKeysCode::Success);
 }
