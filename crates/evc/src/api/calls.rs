@@ -7,8 +7,8 @@ use super::requests::{
     Adoption, Allow, Applying, Deletion, Labelling, List, NewToken, Recreation, Rehoming, Rotation, Yaml,
 };
 use super::{
-    Allowance, Applied, Bundle, Described, DeviceView, Done, Foreseen, Glance, Knock, NewReference,
-    PolicyView, Reference, RuleView, ServerStatus, Update, VaultView,
+    Allowance, Applied, Bundle, DeletedDevice, Described, DeviceView, Done, Foreseen, Glance, Knock,
+    NewReference, PolicyView, Reference, RuleView, ServerStatus, Update, VaultView,
 };
 
 /// A call: `P` is what stands in its query, `B` its body, `A` its answer.
@@ -115,6 +115,10 @@ calls! {
     DEVICE: get "/devices/{device}" (), () => Described;
     /// Forgets one.
     DELETE_DEVICE: delete "/devices/{device}" Deletion, () => Done;
+    /// Lists deleted ones of which something is kept.
+    DELETED_DEVICES: get "/deleted-devices" (), () => Vec<DeletedDevice>;
+    /// Forgets what is kept of one.
+    FORGET_DEVICE: delete "/deleted-devices/{device}" (), () => Done;
     /// Marks one as lost.
     LOSE: post "/devices/{device}/lost" (), () => Done;
     /// Takes the mark off.

@@ -11,6 +11,7 @@ mod identity;
 mod kek;
 mod memory;
 mod nonces;
+mod restored;
 mod tls;
 
 pub use bundles::{Kept, give_back, give_to_try, history, keep_bundle};
@@ -21,6 +22,7 @@ pub(crate) use kek::write_private;
 pub use kek::{Kek, random};
 pub use memory::{Protection, protect};
 pub use nonces::{For, Nonces};
+pub use restored::{restored_bundle, restored_epoch};
 pub use tls::server_config;
 
 use std::io;

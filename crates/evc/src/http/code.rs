@@ -65,7 +65,7 @@ fn barred_code(barred: &Barred) -> Code {
 
 fn unknown_code(unknown: &Unknown) -> Code {
     match unknown {
-        Unknown::Device { .. } => Code::DeviceUnknown,
+        Unknown::Device { .. } | Unknown::DeletedDevice { .. } => Code::DeviceUnknown,
         Unknown::Vault { .. } | Unknown::DefaultVault { .. } => Code::VaultUnknown,
         Unknown::Policy { .. } => Code::PolicyUnknown,
         Unknown::Rule { .. } => Code::RuleUnknown,
@@ -88,7 +88,9 @@ fn in_the_way(cause: &InTheWay) -> Code {
         InTheWay::LeaseOfDefault { .. } | InTheWay::LimitOfConfig { .. } | InTheWay::Unfit { .. } => {
             Code::PolicyUnfit
         }
-        InTheWay::PolicyInUse { .. } | InTheWay::PolicyOfRule { .. } => Code::PolicyInUse,
+        InTheWay::PolicyInUse { .. } | InTheWay::PolicyOfDeleted { .. } | InTheWay::PolicyOfRule { .. } => {
+            Code::PolicyInUse
+        }
         InTheWay::HasVaults { .. } => Code::DeviceHasVaults,
         InTheWay::HasBundle { .. } => Code::DeviceHasBundle,
         InTheWay::Unmeasured { .. } => Code::BootNotMeasured,

@@ -8,7 +8,7 @@ use crate::fleet::fared::{listed, numbers};
 use crate::service::{APPRAISED_PCRS, BadRequest, Form, InTheWay, NoToken, Unknown};
 
 /// What is said to whoever takes a device away that has vaults.
-const KEEP: &str = "move them to the device that it became (`evc rehome vault`), or delete them first and wait for their end, but for `config` and `image`; `--force` throws away their keys with the device, and what is under those opens nowhere";
+const KEEP: &str = "move them to the device that it became (`evc rehome vault`), or delete them first and wait for their end, but for `config` and `image`; `--force` keeps their keys for a grace (`evc device deleted`), and then throws them away: what is under those opens nowhere";
 
 pub(super) fn request(request: &BadRequest) -> Words {
     match request {
@@ -88,6 +88,10 @@ pub(super) fn unknown(unknown: &Unknown) -> Words {
         ),
         Unknown::Rule { rule } => (format!("rule `{rule}`"), "see `evc get rules`"),
         Unknown::Reference { id } => (format!("reference {id}"), "see `evc reference list`"),
+        Unknown::DeletedDevice { which } => (
+            format!("one deleted device `{which}` of which something is kept"),
+            "see `evc device deleted`; where two had the name, give the UUID",
+        ),
         Unknown::Bundle { device, generation } => (
             format!("a bundle of device `{device}` in escrow of generation {generation}"),
             "see `evc escrow list`",
@@ -155,6 +159,14 @@ pub(super) fn in_the_way(cause: &InTheWay) -> Words {
         InTheWay::PolicyInUse { policy, vault, device } => Words::new(
             format!("vault `{vault}` of device `{device}` names policy `{policy}`"),
             "delete its vaults or give them another policy first",
+        ),
+        InTheWay::PolicyOfDeleted { policy, vault, device } => Words::new(
+            format!(
+                "vault `{vault}` of the deleted device `{device}` names policy `{policy}`, and is kept for its grace"
+            ),
+            format!(
+                "wait until it is over (`evc device deleted`), or delete what is kept for good: `evc device forget {device} --confirm {device}`"
+            ),
         ),
         InTheWay::PolicyOfRule { policy, rule } => Words::new(
             format!("rule `{rule}` names policy `{policy}`"),

@@ -269,6 +269,14 @@ steps! { Bundles {
     put_drills(device: DeviceId, drills: &Drills) -> ();
     bundle_of(device: DeviceId, generation: Generation) -> Option<BundleRow>;
 } }
+steps! { Deleted {
+    keep_deleted(row: &DeletedRow) -> ();
+    deleted(project: &Project) -> Vec<DeletedRow>;
+    deleted_by_key(key: &[u8; 32]) -> Vec<DeletedRow>;
+    deleted_over(now: UnixSeconds) -> Vec<DeletedRow>;
+    of_deleted(id: DeviceId) -> OfDeleted;
+    forget_deleted(id: DeviceId) -> ();
+} }
 steps! { Keys {
     releases_of(device: DeviceId, vault: VaultId) -> Vec<ReleaseRow>;
     meta(name: &str) -> Option<Vec<u8>>;

@@ -40,6 +40,7 @@ pub(crate) struct World {
     releases: BTreeMap<(DeviceId, VaultId, Epoch, String), ReleaseRow>,
     /// In the order in which they came.
     bundles: Vec<(BundleRow, bool)>,
+    deleted: BTreeMap<DeviceId, (DeletedRow, OfDeleted)>,
 }
 
 impl World {
@@ -694,6 +695,9 @@ impl Vaults for MemoryTx {
         for row in self.w().vaults.values_mut().filter(|row| row.standing == VaultStanding::Removing) {
             row.delete_at = row.delete_at.map(|until| until.saturating_add(by_s).min(i64::MAX as u64));
         }
+        for (row, _) in self.w().deleted.values_mut() {
+            row.until = row.until.saturating_add(by_s).min(i64::MAX as u64);
+        }
         Ok(())
     }
     async fn graces_over(
@@ -761,6 +765,48 @@ impl Bundles for MemoryTx {
             |(row, _): &&(BundleRow, bool)| (row.device, row.held.id.generation) == (device, generation);
         let of = || self.world.bundles.iter().rev().filter(is_it);
         Ok(of().find(|(_, offered)| *offered).or_else(|| of().next()).map(|(row, _)| row.clone()))
+    }
+}
+
+fn deleted_rows(world: &World, wanted: impl Fn(&DeletedRow) -> bool) -> Vec<DeletedRow> {
+    let mut rows: Vec<_> =
+        world.deleted.values().map(|(row, _)| row).filter(|row| wanted(row)).cloned().collect();
+    rows.sort_by_key(|row| (row.deleted_at, row.id));
+    rows
+}
+
+#[async_trait]
+impl Deleted for MemoryTx {
+    async fn keep_deleted(&mut self, row: &DeletedRow) -> Stored<()> {
+        let (world, id) = (self.w(), row.id);
+        let vaults = world.vaults.values().filter(|of| of.device == id && of.standing != VaultStanding::Gone);
+        let epochs = world.epochs.values().filter(|of| of.device == id);
+        let bundles = world.bundles.iter().map(|(of, _)| of).filter(|of| of.device == id);
+        let of = OfDeleted {
+            vaults: vaults.cloned().collect(),
+            epochs: epochs.cloned().collect(),
+            bundles: bundles.cloned().collect(),
+        };
+        add(&mut world.deleted, id, (row.clone(), of))
+    }
+    async fn deleted(&mut self, project: &Project) -> Stored<Vec<DeletedRow>> {
+        Ok(deleted_rows(&self.world, |row| row.project == *project))
+    }
+    async fn deleted_by_key(&mut self, key: &[u8; 32]) -> Stored<Vec<DeletedRow>> {
+        Ok(deleted_rows(&self.world, |row| row.key == *key))
+    }
+    async fn deleted_over(&mut self, now: UnixSeconds) -> Stored<Vec<DeletedRow>> {
+        let mut rows = deleted_rows(&self.world, |row| row.until <= now);
+        rows.sort_by_key(|row| (row.until, row.id));
+        Ok(rows)
+    }
+    async fn of_deleted(&mut self, id: DeviceId) -> Stored<OfDeleted> {
+        Ok(self.world.deleted.get(&id).map(|(_, of)| of.clone()).unwrap_or_default())
+    }
+    async fn forget_deleted(&mut self, id: DeviceId) -> Stored<()> {
+        there(self.w().deleted.get_mut(&id))?;
+        self.w().deleted.remove(&id);
+        Ok(())
     }
 }
 

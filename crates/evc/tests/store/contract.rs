@@ -915,6 +915,17 @@ async fn a_device_that_is_forgotten_leaves_the_row_of_its_removal_alone(tx: &mut
         OnboardRow { serial: "*".into(), ..tx.onboarding(&[80; 32], &stays.serial).await?.expect("there") };
     tx.add_onboarding(&any).await?;
     tx.use_onboarding(&[80; 32], "*", gone.id).await?;
+    let kept = DeletedRow {
+        id: gone.id,
+        project: here(),
+        key: [9; 32],
+        name: gone.name.clone(),
+        serial: gone.serial.clone(),
+        deleted_at: NOW,
+        until: NOW + 5,
+    };
+    let there = (tx.vaults(gone.id).await?, tx.bundles(gone.id).await?.len());
+    tx.keep_deleted(&kept).await?;
     let removed = RemovedRow {
         cert_digest: gone.cert_digest,
         key: [9; 32],
@@ -923,6 +934,19 @@ async fn a_device_that_is_forgotten_leaves_the_row_of_its_removal_alone(tx: &mut
         removed_at: NOW,
     };
     tx.drop_device(gone.id, &removed).await?;
+    let of = tx.of_deleted(gone.id).await?;
+    assert_eq!((of.vaults, of.bundles.len()), there, "as it was");
+    assert_eq!(tx.deleted(&here()).await?, [kept.clone()]);
+    assert_eq!(tx.deleted(&elsewhere()).await?, []);
+    assert_eq!(
+        (tx.deleted_by_key(&[9; 32]).await?, tx.deleted_by_key(&[8; 32]).await?),
+        (vec![kept], vec![])
+    );
+    assert_eq!((tx.deleted_over(NOW + 4).await?.len(), tx.deleted_over(NOW + 5).await?.len()), (0, 1));
+    tx.delay_graces(1).await?;
+    assert_eq!(tx.deleted_over(NOW + 5).await?, [], "it runs with the clock");
+    tx.forget_deleted(gone.id).await?;
+    assert_eq!((tx.deleted(&here()).await?, tx.of_deleted(gone.id).await?), (vec![], OfDeleted::default()));
     assert_eq!(tx.device(gone.id).await?, None);
     assert_eq!(tx.around(gone.id).await?, Around::default());
     assert!(!tx.was_sent_before(gone.id, &SectionDigest([6; 32])).await?);

@@ -115,6 +115,11 @@ pub enum Unknown {
         /// Its number.
         id: i64,
     },
+    /// A deleted device, of which nothing is kept, or of more than one of the name.
+    DeletedDevice {
+        /// As it was named.
+        which: String,
+    },
     /// A bundle in escrow.
     Bundle {
         /// Its device.
@@ -198,6 +203,15 @@ pub enum InTheWay {
         policy: Name,
         /// The rule.
         rule: Name,
+    },
+    /// A vault of a deleted device names a policy: it comes back under it.
+    PolicyOfDeleted {
+        /// The policy.
+        policy: Name,
+        /// The vault.
+        vault: Name,
+        /// The device's name then.
+        device: Name,
     },
     /// A device has vaults, whose keys would go with it.
     HasVaults {

@@ -41,6 +41,7 @@ const MIGRATIONS: &[Migration] = &migrations![
     75 = "0075_drills",
     76 = "0076_upload_places",
     79 = "0079_what_bundles_have",
+    80 = "0080_deleted_devices",
 ];
 
 /// Where builds of before kept their list.
