@@ -81,6 +81,7 @@ fn settings(data: &Path) -> Settings {
         names,
         poll_every_s: None,
         drill_every_s: evc::service::DRILL_EVERY_S,
+        deleted_grace_s: evc::service::DELETED_GRACE_S,
         clock_is_right: false,
     }
 }

@@ -71,7 +71,7 @@ fn a_device_is_deleted_when_it_has_no_vaults_and_comes_back_by_a_new_allowance_a
     let refused = ["has vaults: `config`, `image`, `payments`", "--force", "evc rehome vault"];
     says(&controller, false, &["delete", "device", "edge-1"], &refused);
     assert_eq!(device.uuid(&controller), Some(device.id), "still there");
-    let done = ["is deleted", "keys of its vault `payments` are gone", "evc onboard add"];
+    let done = ["is deleted", "the keys of its vault `payments`", "evc onboard add"];
     let asked = ["`payments` (", "--confirm edge-1"];
     for confirm in ["--confirm=", "--confirm=edge-2"] {
         says(&controller, false, &["delete", "device", "edge-1", "--force", confirm], &asked);
@@ -94,8 +94,23 @@ fn a_device_is_deleted_when_it_has_no_vaults_and_comes_back_by_a_new_allowance_a
     allow(&device.serial, Some("edge-1"));
     assert_eq!(device.register(&controller), 201);
     let id = device.uuid(&controller).expect("known");
-    assert_ne!(id, device.id, "nothing is left of the one before");
-    says(&controller, true, &["delete", "device", "edge-1"], &["is deleted"]);
+    assert_ne!(id, device.id, "it is another device's identity");
+    says(&controller, true, &["get", "vaults"], &["payments"]);
+    says(
+        &controller,
+        true,
+        &["delete", "device", "edge-1", "--force", "--confirm", "edge-1"],
+        &["is deleted"],
+    );
+    says(&controller, true, &["device", "deleted"], &["edge-1", "payments"]);
+    says(
+        &controller,
+        false,
+        &["device", "forget", "edge-1", "--confirm", "edge"],
+        &["give the device twice"],
+    );
+    says(&controller, true, &["device", "forget", "edge-1", "--confirm", "edge-1"], &["is forgotten"]);
+    assert_eq!(evc(&controller, &["device", "deleted"]), (true, String::new()));
     says(&controller, false, &["delete", "device", "edge-1"], &["device `edge-1` is not known"]);
     says(&controller, true, &["onboard", "list"], &["*"]);
 }

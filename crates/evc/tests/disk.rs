@@ -17,6 +17,7 @@ fn start(disk: &Disk, data: &Path) -> Result<Controller, StartError> {
         names: vec![],
         poll_every_s: None,
         drill_every_s: evc::service::DRILL_EVERY_S,
+        deleted_grace_s: evc::service::DELETED_GRACE_S,
         clock_is_right: false,
     };
     runtime.block_on(async {

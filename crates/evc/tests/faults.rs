@@ -384,6 +384,7 @@ fn first_start(fault: Option<Fault>) -> (bool, usize) {
         names: vec!["127.0.0.1".into(), "localhost".into()],
         poll_every_s: None,
         drill_every_s: evc::service::DRILL_EVERY_S,
+        deleted_grace_s: evc::service::DELETED_GRACE_S,
         clock_is_right: false,
     };
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");

@@ -309,6 +309,7 @@ fn a_second_controller_on_one_folder_is_refused_until_the_first_ends() {
         names: Vec::new(),
         poll_every_s: None,
         drill_every_s: evc::service::DRILL_EVERY_S,
+        deleted_grace_s: evc::service::DELETED_GRACE_S,
         clock_is_right: false,
     };
     let second = evc.wait(evc::service::start(&settings, evc::clock::now()));
@@ -326,6 +327,7 @@ fn a_folder_that_others_may_write_into_is_refused() {
         names: vec![],
         poll_every_s: None,
         drill_every_s: evc::service::DRILL_EVERY_S,
+        deleted_grace_s: evc::service::DELETED_GRACE_S,
         clock_is_right: false,
     };
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
@@ -351,6 +353,7 @@ fn nodes_take_no_other_leaf_of_ours_for_the_signing_one() {
         names: vec![],
         poll_every_s: None,
         drill_every_s: evc::service::DRILL_EVERY_S,
+        deleted_grace_s: evc::service::DELETED_GRACE_S,
         clock_is_right: false,
     };
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");

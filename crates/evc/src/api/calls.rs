@@ -8,8 +8,8 @@ use super::requests::{
     VaultDeletion, Yaml,
 };
 use super::{
-    Allowance, Applied, Bundle, Described, DeviceView, Done, Foreseen, Glance, Knock, NewReference,
-    PolicyView, Reference, RuleView, ServerStatus, Update, VaultView,
+    Allowance, Applied, Bundle, DeletedDevice, Described, DeviceView, Done, Foreseen, Glance, Knock,
+    NewReference, PolicyView, Reference, RuleView, ServerStatus, Update, VaultView,
 };
 
 /// A call: `P` is what stands in its query, `B` its body, `A` its answer.
@@ -116,6 +116,10 @@ calls! {
     DEVICE: get "/devices/{device}" (), () => Described;
     /// Forgets one.
     DELETE_DEVICE: delete "/devices/{device}" Deletion, () => Done;
+    /// Lists deleted ones of which something is kept.
+    DELETED_DEVICES: get "/deleted-devices" (), () => Vec<DeletedDevice>;
+    /// Forgets what is kept of one.
+    FORGET_DEVICE: delete "/deleted-devices/{device}" (), () => Done;
     /// Marks one as lost.
     LOSE: post "/devices/{device}/lost" (), () => Done;
     /// Takes the mark off.
@@ -156,6 +160,12 @@ calls! {
     DRILL: post "/devices/{device}/escrow/drill" (), () => Done;
     /// Forgets those of a generation that is over.
     DELETE_BUNDLES: delete "/devices/{device}/escrow/{generation}" (), () => Done;
+    /// Forgets one that is not the newest, named by the beginning of its SHA-256.
+    DELETE_BUNDLE: delete "/devices/{device}/escrow/bundle/{digest}" (), () => Done;
+    /// Has one given back before newer ones.
+    OFFER_BUNDLE: post "/devices/{device}/escrow/bundle/{digest}/offer" (), () => Done;
+    /// Has the newest given back again.
+    OFFER_NEWEST: delete "/devices/{device}/escrow/offer" (), () => Done;
     /// Says of each vault of a device whether it opens after an update.
     FORESEE: get "/devices/{device}/update" Update, () => Vec<Foreseen>;
     /// Says that one is good.

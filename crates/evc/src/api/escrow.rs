@@ -19,6 +19,9 @@ pub struct InEscrow {
     /// Whether the device would have it back, or why not and what to do. Only when described.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub given_back: Option<String>,
+    /// The vaults of which an older bundle has something that the newest ones lack. Only when described.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub older_alone: Vec<String>,
     /// How its drills stand.
     #[serde(default)]
     pub drill: DrillView,
@@ -84,6 +87,15 @@ pub struct Bundle {
     pub received: String,
     /// It is the device's newest.
     pub newest: bool,
+    /// The vaults that it has anything of, by their names, or identities where they have none here.
+    #[serde(default)]
+    pub vaults: Vec<String>,
+    /// Of those the ones of which it has something that no newer one has; of the newest none are named.
+    #[serde(default)]
+    pub last_of: Vec<String>,
+    /// An operator chose it to be given back before newer ones.
+    #[serde(default)]
+    pub offered: bool,
     /// How the device's drills stand; with the newest alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drill: Option<DrillView>,

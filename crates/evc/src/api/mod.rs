@@ -21,7 +21,9 @@ pub use requests::{
 };
 
 use calls::Call;
-pub use views::{Allowance, Counts, DeviceView, Glance, Knock, Reference, RuleView, ServerStatus, VaultView};
+pub use views::{
+    Allowance, Counts, DeletedDevice, DeviceView, Glance, Knock, Reference, RuleView, ServerStatus, VaultView,
+};
 
 /// What was done, in words.
 #[derive(Debug, Clone, Serialize, Deserialize)]

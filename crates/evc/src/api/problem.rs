@@ -93,6 +93,8 @@ codes! {
         AllowanceFull,
         /// Another certificate of this kind is pinned.
         CertificatePinned,
+        /// Nothing is put in escrow of a device that is lost or may be two.
+        EscrowBarred,
         /// The device had no TPM, and shows one.
         TpmCameLate,
     }

@@ -166,6 +166,25 @@ pub struct Allowance {
     pub device_name: Option<Name>,
 }
 
+/// A deleted device of which something is kept, as shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeletedDevice {
+    /// Its identity then.
+    pub id: DeviceId,
+    /// Its name then.
+    pub name: Name,
+    /// The serial that it comes again by.
+    pub serial: String,
+    /// When it was deleted.
+    pub deleted: String,
+    /// When what is kept of it goes for good.
+    pub kept_until: String,
+    /// Vaults whose keys are kept.
+    pub vaults: Vec<Name>,
+    /// How many bundles are kept.
+    pub bundles: u64,
+}
+
 /// Somebody who wanted to register and may not, as shown. What it says of itself is proved by nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Knock {

@@ -24,7 +24,8 @@ use super::rows::removal;
 use super::told::Told;
 use crate::api::calls::{
     ADD_REFERENCE, ADOPT, ALLOW, APPLY, APPROVE, DELETE_DEVICE, DELETE_POLICY, DELETE_RULE, DELETE_VAULT,
-    DEVICE, DISALLOW, FIND, FORESEE, LABEL, LEARN, LOSE, RECREATE, REHOME, REJECT, ROTATE, SETTLE,
+    DELETED_DEVICES, DEVICE, DISALLOW, FIND, FORESEE, FORGET_DEVICE, LABEL, LEARN, LOSE, RECREATE, REHOME,
+    REJECT, ROTATE, SETTLE,
 };
 use crate::api::{
     Adoption, Allow, Allowance, Applied, Applying, Code, Deletion, Described, Done, Labelling, NewReference,
@@ -43,7 +44,7 @@ pub(super) fn ask(client: &Client, what: Asked, output: Output) -> Answer<Told> 
         Asked::Describe(what) => look::describe(client, &what),
         Asked::Status => look::status(client),
         Asked::Label(what) => Told::done(&label(client, &what)?),
-        Asked::Device(act) => Told::done(&device(client, &act)?),
+        Asked::Device(act) => device(client, act),
         Asked::Adopt(what) => Told::done(&adopt(client, &what)?),
         Asked::Rehome(what) => Told::done(&rehome(client, what)?),
         Asked::Delete(what) => Told::done(&delete(client, &what)?),
@@ -166,12 +167,24 @@ fn label(client: &Client, LabelWhat::Device { name, labels }: &LabelWhat) -> Ans
     client.tell(&LABEL, &[name], &how)
 }
 
-fn device(client: &Client, act: &DeviceAct) -> Answer<Done> {
-    match act {
+fn deleted_devices(client: &Client) -> Answer<Told> {
+    Told::list(&client.call(&DELETED_DEVICES, &[])?)
+}
+
+fn device(client: &Client, act: DeviceAct) -> Answer<Told> {
+    let done: Answer<Done> = match &act {
+        DeviceAct::Deleted => return deleted_devices(client),
         DeviceAct::Lost { name } => client.call(&LOSE, &[name]),
         DeviceAct::Found { name } => client.call(&FIND, &[name]),
+        DeviceAct::Forget { name, confirm } => {
+            said_twice(name, confirm, || {
+                "its keys and bundles can't be given back any more then; give the device twice".into()
+            })?;
+            client.call(&FORGET_DEVICE, &[name])
+        }
         DeviceAct::Settle { name } => client.call(&SETTLE, &[name]),
-    }
+    };
+    Told::done(&done?)
 }
 
 fn adopt(client: &Client, AdoptWhat::Vault { name, device, policy, remove }: &AdoptWhat) -> Answer<Done> {

@@ -9,8 +9,8 @@ use super::escrow::drilled;
 use super::rows::{in_escrow, named, passed, removal, short};
 use super::table::{self, cell};
 use crate::api::{
-    Accepted, Attestation, Counts, CoverView, Described, DeviceView, NodeReport, PolicyView, Reference,
-    RuleView, ServerStatus, ThreatView, VaultView,
+    Accepted, Attestation, Counts, CoverView, Described, DeviceView, InEscrow, NodeReport, PolicyView,
+    Reference, RuleView, ServerStatus, ThreatView, VaultView,
 };
 use crate::store::VaultStanding;
 
@@ -106,12 +106,21 @@ fn escrow(page: &mut Page, device: &DeviceView) {
     page.field("Escrow", device.escrow.as_ref().map_or_else(|| "nothing yet".into(), in_escrow));
     let Some(escrow) = &device.escrow else { return };
     page.maybe("  Given back", escrow.given_back.clone());
+    page.maybe("  Older alone", (!escrow.older_alone.is_empty()).then(|| older_alone(device, escrow)));
     page.field("  Drill", drilled(&escrow.drill));
     page.maybe(
         "  Because",
         escrow.drill.failed.as_ref().map(|why| format!("{}; {}", plain(why), SENT_AGAIN)),
     );
     page.maybe("  On bundle", escrow.drill.digest.as_ref().map(|digest| short(digest)));
+}
+
+/// What a table that was begun anew leaves to older bundles.
+fn older_alone(device: &DeviceView, escrow: &InEscrow) -> String {
+    let (vaults, name) = (escrow.older_alone.join(", "), &device.name);
+    format!(
+        "something of {vaults} lies in an older bundle alone: `evc escrow list {name}`, and `evc escrow offer {name}` to give it back"
+    )
 }
 
 fn node(page: &mut Page, report: &NodeReport, sent: u64) {

@@ -9,7 +9,7 @@ use super::failed::Failed;
 use super::rows::{passed, short};
 use super::table::Row;
 use super::told::Told;
-use crate::api::calls::{DELETE_BUNDLES, DRILL, ESCROW};
+use crate::api::calls::{DELETE_BUNDLE, DELETE_BUNDLES, DRILL, ESCROW, OFFER_BUNDLE, OFFER_NEWEST};
 use crate::api::{Bundle, DeviceView, DrillState, DrillView, Foreseen, InEscrow};
 
 pub(super) fn escrow(client: &Client, act: EscrowAct) -> Result<Told, Failed> {
@@ -19,11 +19,21 @@ pub(super) fn escrow(client: &Client, act: EscrowAct) -> Result<Told, Failed> {
             Told::list(&client.list::<DeviceView>()?.into_iter().filter_map(newest).collect::<Vec<_>>())
         }
         EscrowAct::Drill { device } => Told::done(&client.call(&DRILL, &[&device])?),
-        EscrowAct::Delete { device, generation, confirm } => {
+        EscrowAct::Offer { device, bundle, .. } => Told::done(&match bundle {
+            Some(bundle) => client.call(&OFFER_BUNDLE, &[&device, &bundle])?,
+            None => client.call(&OFFER_NEWEST, &[&device])?,
+        }),
+        EscrowAct::Delete { device, generation, bundle, confirm } => {
             said_twice(&device, &confirm, || {
                 "what is forgotten can't be given back any more; give the device twice".into()
             })?;
-            Told::done(&client.call(&DELETE_BUNDLES, &[&device, &generation.to_string()])?)
+            Told::done(&match bundle {
+                Some(bundle) => client.call(&DELETE_BUNDLE, &[&device, &bundle])?,
+                None => {
+                    let generation = generation.unwrap_or_default().to_string();
+                    client.call(&DELETE_BUNDLES, &[&device, &generation])?
+                }
+            })
         }
     }
 }
@@ -31,7 +41,20 @@ pub(super) fn escrow(client: &Client, act: EscrowAct) -> Result<Told, Failed> {
 fn newest(device: DeviceView) -> Option<Bundle> {
     let InEscrow { generation, digest, received, drill, .. } = device.escrow?;
     let (newest, drill) = (true, Some(drill));
-    Some(Bundle { device: device.id, device_name: device.name, generation, digest, received, newest, drill })
+    let (vaults, last_of, offered) = (Vec::new(), Vec::new(), false);
+    let (device, device_name) = (device.id, device.name);
+    Some(Bundle {
+        device,
+        device_name,
+        generation,
+        digest,
+        received,
+        newest,
+        vaults,
+        last_of,
+        offered,
+        drill,
+    })
 }
 
 /// How drills stand, in a few words.
@@ -48,10 +71,17 @@ pub(super) fn drilled(drill: &DrillView) -> String {
     if drill.ordered.is_some() { format!("{words}; asked for") } else { words }
 }
 
+/// Names in a cell; none: nothing.
+fn listed(names: &[String]) -> Value {
+    json!((!names.is_empty()).then(|| names.join(", ")))
+}
+
 impl Row for Bundle {
     const COLUMNS: &'static [&'static str] =
-        &["DEVICE", "GENERATION", "RECEIVED", "NEWEST", "BUNDLE", "DRILL"];
-    const WIDE: &'static [&'static str] = &["RECEIVED AT", "SHA-256", "FAILED BECAUSE", "DEVICE ID"];
+        &["DEVICE", "GENERATION", "RECEIVED", "NEWEST", "BUNDLE", "LAST OF", "OFFERED", "DRILL"];
+    const OPTIONAL: &'static [&'static str] = &["LAST OF", "OFFERED"];
+    const WIDE: &'static [&'static str] =
+        &["RECEIVED AT", "SHA-256", "VAULTS", "FAILED BECAUSE", "DEVICE ID"];
 
     fn cells(&self) -> Vec<Value> {
         let newest = self.newest.then_some("yes");
@@ -62,13 +92,16 @@ impl Row for Bundle {
             json!(received),
             json!(newest),
             json!(short(&self.digest)),
+            listed(&self.last_of),
+            json!(self.offered.then_some("yes")),
             json!(self.drill.as_ref().map(drilled)),
         ]
     }
 
     fn wide(&self) -> Vec<Value> {
         let failed = self.drill.as_ref().and_then(|drill| drill.failed.as_ref());
-        vec![json!(self.received), json!(self.digest), json!(failed), json!(self.device)]
+        let vaults = listed(&self.vaults);
+        vec![json!(self.received), json!(self.digest), vaults, json!(failed), json!(self.device)]
     }
 
     fn name(&self) -> String {

@@ -51,6 +51,7 @@ every! {
         Barred::OthersPath => Barred::OthersPath,
         Barred::OthersReport => Barred::OthersReport,
         Barred::Pinned { .. } => Barred::Pinned { kind: 7 },
+        Barred::Escrow { .. } => Barred::Escrow { device: name() },
         Barred::LateTpm { .. } => Barred::LateTpm { device: name() },
     }
     stale: Stale { Stale::Session => Stale::Session, Stale::Report => Stale::Report }
@@ -86,7 +87,9 @@ every! {
         Unknown::Policy { .. } => Unknown::Policy { policy: name() },
         Unknown::Rule { .. } => Unknown::Rule { rule: name() },
         Unknown::Reference { .. } => Unknown::Reference { id: 7 },
+        Unknown::DeletedDevice { .. } => Unknown::DeletedDevice { which: "edge-1".into() },
         Unknown::Bundle { .. } => Unknown::Bundle { device: name(), generation: Generation(2) },
+        Unknown::BundleOfName { .. } => Unknown::BundleOfName { device: name() },
         Unknown::NoBundle { .. } => Unknown::NoBundle { device: name() },
         Unknown::Allowance { .. } => Unknown::Allowance { serial: SERIAL.into() },
         Unknown::Path => Unknown::Path,
@@ -103,6 +106,7 @@ every! {
             InTheWay::Unfit { policy: name(), device: name(), why: Unfit::Custody }
         },
         InTheWay::PolicyInUse { .. } => InTheWay::PolicyInUse { policy: name(), vault: name(), device: name() },
+        InTheWay::PolicyOfDeleted { .. } => InTheWay::PolicyOfDeleted { policy: name(), vault: name(), device: name() },
         InTheWay::PolicyOfRule { .. } => InTheWay::PolicyOfRule { policy: name(), rule: name() },
         InTheWay::HasVaults { .. } => InTheWay::HasVaults { device: name(), vaults: vec![name()] },
         InTheWay::HasBundle { .. } => InTheWay::HasBundle { device: name(), received_at: 1 },

@@ -8,8 +8,8 @@ use vault::report::State;
 
 use super::table::Row;
 use crate::api::{
-    Allowance, Applied, DeviceView, InEscrow, Knock, Outcome, PolicyView, Reference, RuleView, StateNow,
-    VaultView,
+    Allowance, Applied, DeletedDevice, DeviceView, InEscrow, Knock, Outcome, PolicyView, Reference, RuleView,
+    StateNow, VaultView,
 };
 use crate::fleet::heard::ago;
 use crate::store::{ReferenceState, VaultStanding};
@@ -230,6 +230,27 @@ impl Row for Allowance {
 
     fn name(&self) -> String {
         format!("onboarding/{}/{}", short(&self.certificate), self.serial)
+    }
+}
+
+impl Row for DeletedDevice {
+    const COLUMNS: &'static [&'static str] =
+        &["NAME", "DELETED", "KEPT UNTIL", "VAULTS", "BUNDLES", "SERIAL"];
+    const WIDE: &'static [&'static str] = &["ID"];
+
+    fn cells(&self) -> Vec<Value> {
+        let vaults: Vec<_> = self.vaults.iter().map(ToString::to_string).collect();
+        let vaults = (!vaults.is_empty()).then(|| vaults.join(", "));
+        let (deleted, until) = (passed(&self.deleted), json!(self.kept_until));
+        vec![json!(self.name), json!(deleted), until, json!(vaults), json!(self.bundles), json!(self.serial)]
+    }
+
+    fn wide(&self) -> Vec<Value> {
+        vec![json!(self.id)]
+    }
+
+    fn name(&self) -> String {
+        format!("deleted-device/{}", self.name)
     }
 }
 

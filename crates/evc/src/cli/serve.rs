@@ -91,6 +91,7 @@ fn settings(data: &Path, args: &Serve) -> Settings {
         names,
         poll_every_s: args.poll_seconds,
         drill_every_s: args.escrow_drill_every.as_secs(),
+        deleted_grace_s: args.deleted_device_grace.as_secs(),
         clock_is_right: args.clock_is_right,
     }
 }

@@ -2,23 +2,28 @@
 //! asks back is opened only against a witness of `vault::decide`, and sealed to its session. A bundle is ciphertext of the node's by itself: the
 //! seal here is so that a copy of the database and a stolen node together open nothing.
 
+use std::collections::BTreeSet;
+
 use vault::decide::EscrowGranted;
-use vault::escrow::BundleId;
 use vault::escrow::drill::{DrillNonce, Proof};
-use vault::ids::Generation;
+use vault::escrow::history::{Contents, InHistory, Keep, last_of, over};
+use vault::escrow::{Bundle, BundleId};
+use vault::ids::{DeviceId, Generation, VaultId};
 use wire::control::Drill;
 use wire::escrow::{SealedBundle, UploadPlace, open_up, seal_down};
 use zeroize::Zeroizing;
 
 use super::{CustodyError, Identity, Kek, random};
-use crate::store::{BundleRow, DeviceRow, HeldBundle, Keep, Tx, UnixSeconds};
+use crate::store::{BundleRow, DeviceRow, HeldBundle, ListedBundle, Tx, UnixSeconds, VaultStanding};
 
 /// So many of a device's bundles stay, however old.
-const NEWEST: u32 = 3;
+const NEWEST: usize = 3;
 /// For so long others stay too.
 const GRACE_S: u64 = 30 * 24 * 3600;
 /// Of all of them.
-const MOST: u32 = 16;
+const MOST: usize = 16;
+/// With those that stay however many come, each the last that has something of a vault. A bundle has at most 2.25 MiB.
+const IN_ALL: usize = 48;
 /// The controller's ECDH key, by its name.
 const ECDH: &str = "ecdh";
 
@@ -31,6 +36,8 @@ pub enum Kept {
     NotOpened,
     /// It is of another session than its device's present one, or not newer than one that was taken: somebody sends it again.
     Old,
+    /// As many are there as may be, each the last that has something of a vault.
+    Full,
 }
 
 /// Keeps a bundle that a device sent. `standing`: the session whose evidence stands.
@@ -55,15 +62,113 @@ pub async fn keep_bundle(
     };
     let held = HeldBundle { id: sent.id, received_at: now };
     let sealed = kek.seal(Identity::Bundle(&device.project, device.id, held.id), &plain)?;
-    let row = BundleRow { project: device.project.clone(), device: device.id, held, sealed };
-    let keep = Keep { newest: NEWEST, since: now.saturating_sub(GRACE_S), most: MOST };
-    tx.put_bundle(&row, keep).await?;
+    let has = Some(contents(&plain));
+    let row = BundleRow { project: device.project.clone(), device: device.id, held, has, sealed };
+    if !put(tx, kek, (device, &row), now).await? {
+        return Ok(Kept::Full);
+    }
     tx.put_upload_place(device.id, &place.session.0, place.number).await?;
     let mut drills = device.drills.get().cloned().unwrap_or_default();
     if drills.sent(now) {
         tx.put_drills(device.id, &drills).await?;
     }
     Ok(Kept::Yes)
+}
+
+/// What a bundle says that it has. Of one that does not read, of a later build perhaps, that can't be told.
+fn contents(plain: &[u8]) -> Contents {
+    Bundle::decode(plain).map(|bundle| bundle.contents()).unwrap_or_default()
+}
+
+/// Adds one as the newest, and forgets those whose time is over. No: there is no room, and all is as it was.
+async fn put(
+    tx: &mut dyn Tx,
+    kek: &Kek,
+    (of, row): (&DeviceRow, &BundleRow),
+    now: UnixSeconds,
+) -> Result<bool, CustodyError> {
+    let (device, new) = (row.device, row.held.id);
+    note_contents(tx, kek, device).await?;
+    let mut all = vec![in_history(row.held, row.has.clone())];
+    all.extend(in_order(tx, kek, of).await?.into_iter().filter(|one| one.id != new));
+    let erased = erased(tx, device).await?;
+    let keep = Keep { newest: NEWEST, since: now.saturating_sub(GRACE_S), most: MOST, in_all: IN_ALL };
+    let Ok(over) = over(&all, &erased, keep) else { return Ok(false) };
+    tx.put_bundle(row).await?;
+    for id in over {
+        tx.drop_bundle(device, &id.digest).await?;
+    }
+    // What was chosen for what newer ones lack is not given back for ever.
+    let last = last_of(&all, &erased);
+    if all.iter().zip(last).any(|(one, last)| one.offered && last.is_empty()) {
+        tx.offer_bundle(device, None).await?;
+    }
+    Ok(true)
+}
+
+fn in_history(HeldBundle { id, received_at: at }: HeldBundle, has: Option<Contents>) -> InHistory {
+    InHistory { id, at, has: has.unwrap_or_default(), offered: false, failed: false }
+}
+
+/// Vaults that are erased, as far as their device knows: nothing of them is to come back.
+async fn erased(tx: &mut dyn Tx, device: DeviceId) -> Result<BTreeSet<VaultId>, CustodyError> {
+    let rows = tx.vaults(device).await?.into_iter();
+    Ok(rows.filter(|row| row.standing == VaultStanding::Gone).map(|row| row.id).collect())
+}
+
+/// What is noted; of one of before, what it says once it is opened. One that does not open has nothing.
+async fn has_of(
+    tx: &mut dyn Tx,
+    kek: &Kek,
+    device: DeviceId,
+    held: HeldBundle,
+    has: Option<Contents>,
+) -> Result<Option<Contents>, CustodyError> {
+    if has.is_some() {
+        return Ok(has);
+    }
+    let Some(row) = tx.bundle(device, &held.id.digest).await? else { return Ok(None) };
+    match kek.open(Identity::Bundle(&row.project, device, held.id), &row.sealed) {
+        Ok(plain) => Ok(Some(contents(&plain))),
+        Err(CustodyError::Unsealed(_)) => Ok(None),
+        Err(other) => Err(other),
+    }
+}
+
+/// Notes what those of before have.
+async fn note_contents(tx: &mut dyn Tx, kek: &Kek, device: DeviceId) -> Result<(), CustodyError> {
+    for ListedBundle { held, has, .. } in tx.bundles(device).await? {
+        if let (None, Some(has)) = (&has, has_of(tx, kek, device, held, None).await?) {
+            tx.note_contents(device, &held.id.digest, &has).await?;
+        }
+    }
+    Ok(())
+}
+
+/// A device's bundles, the newest first.
+async fn in_order(tx: &mut dyn Tx, kek: &Kek, device: &DeviceRow) -> Result<Vec<InHistory>, CustodyError> {
+    let last = device.drills.get().and_then(|drills| drills.last.as_ref());
+    let failed = last.filter(|last| last.failed.is_some()).map(|last| last.bundle);
+    let mut all = Vec::new();
+    for ListedBundle { held, has, offered } in tx.bundles(device.id).await? {
+        let one = in_history(held, has_of(tx, kek, device.id, held, has).await?);
+        all.push(InHistory { offered, failed: failed == Some(held.id), ..one });
+    }
+    Ok(all)
+}
+
+/// A device's bundles, the newest first, each with the vaults of which it has something that no newer one has.
+///
+/// # Errors
+/// [`CustodyError`].
+pub async fn history(
+    tx: &mut dyn Tx,
+    kek: &Kek,
+    device: &DeviceRow,
+) -> Result<Vec<(InHistory, BTreeSet<VaultId>)>, CustodyError> {
+    let all = in_order(tx, kek, device).await?;
+    let last = last_of(&all, &erased(tx, device.id).await?);
+    Ok(all.into_iter().zip(last).collect())
 }
 
 /// One whose acknowledgement was lost comes again as it was, and is the newest still.
@@ -79,7 +184,7 @@ fn is_news(device: &DeviceRow, place: UploadPlace, id: BundleId, standing: Optio
     is_present && is_later
 }
 
-/// The newest bundle of a generation, for whom it was granted to; none where none is held.
+/// The bundle of a generation that an operator chose, else its newest, for whom it was granted to; none where none is held.
 ///
 /// # Errors
 /// [`CustodyError`]: nothing goes out.
@@ -89,11 +194,12 @@ pub async fn give_back(
     granted: &EscrowGranted,
     generation: Generation,
 ) -> Result<Option<SealedBundle>, CustodyError> {
-    let Some((held, plain)) = opened(tx, kek, granted, generation).await? else { return Ok(None) };
-    Ok(Some(seal_down(&granted.session(), granted.device(), held.id, &plain)?))
+    let Some(row) = tx.bundle_of(granted.device(), generation).await? else { return Ok(None) };
+    let plain = opened(kek, &row)?;
+    Ok(Some(seal_down(&granted.session(), granted.device(), row.held.id, &plain)?))
 }
 
-/// The same bundle as it is tried, and what the answer has to say; none where none is held.
+/// A device's newest bundle as it is tried, and what the answer has to say; none where it is not there.
 ///
 /// # Errors
 /// [`CustodyError`]: nothing goes out. [`CustodyError::Unsealed`]: what is kept of it is worth nothing.
@@ -101,24 +207,17 @@ pub async fn give_to_try(
     tx: &mut dyn Tx,
     kek: &Kek,
     granted: &EscrowGranted,
-    generation: Generation,
+    id: BundleId,
 ) -> Result<Option<(Drill, Proof)>, CustodyError> {
-    let Some((held, plain)) = opened(tx, kek, granted, generation).await? else { return Ok(None) };
+    let Some(row) = tx.bundle(granted.device(), &id.digest).await? else { return Ok(None) };
+    let plain = opened(kek, &row)?;
     let mut nonce = DrillNonce([0; 32]);
     random(&mut nonce.0)?;
-    let proof = Proof::of(nonce, &granted.session().0, generation, &plain);
-    let bundle = seal_down(&granted.session(), granted.device(), held.id, &plain)?;
+    let proof = Proof::of(nonce, &granted.session().0, id.generation, &plain);
+    let bundle = seal_down(&granted.session(), granted.device(), row.held.id, &plain)?;
     Ok(Some((Drill { nonce, bundle }, proof)))
 }
 
-async fn opened(
-    tx: &mut dyn Tx,
-    kek: &Kek,
-    granted: &EscrowGranted,
-    generation: Generation,
-) -> Result<Option<(HeldBundle, Zeroizing<Vec<u8>>)>, CustodyError> {
-    let Some(row) = tx.bundle_of(granted.device(), generation).await? else { return Ok(None) };
-    let identity = Identity::Bundle(&row.project, row.device, row.held.id);
-    let plain = kek.open(identity, &row.sealed)?;
-    Ok(Some((row.held, plain)))
+fn opened(kek: &Kek, row: &BundleRow) -> Result<Zeroizing<Vec<u8>>, CustodyError> {
+    kek.open(Identity::Bundle(&row.project, row.device, row.held.id), &row.sealed)
 }

@@ -11,9 +11,10 @@ mod identity;
 mod kek;
 mod memory;
 mod nonces;
+mod restored;
 mod tls;
 
-pub use bundles::{Kept, give_back, give_to_try, keep_bundle};
+pub use bundles::{Kept, give_back, give_to_try, history, keep_bundle};
 pub(crate) use carry_over::{CarriedOver, carry_over};
 pub use epochs::{Releases, add_epoch, period_of, rehome, went_out_under};
 pub use identity::{Identity, SealedRow};
@@ -21,6 +22,7 @@ pub(crate) use kek::write_private;
 pub use kek::{Kek, random};
 pub use memory::{Protection, protect};
 pub use nonces::{For, Nonces};
+pub use restored::{restored_bundle, restored_epoch};
 pub use tls::server_config;
 
 use std::io;

@@ -52,7 +52,7 @@ impl Controller {
         let Due::Now(granted, held) = self.drill_due(view, ask, now) else { return Ok(None) };
         let device = &view.device;
         let mut drills = device.drills.get().cloned().unwrap_or_default();
-        let question = match give_to_try(tx, &self.kek, &granted, held.id.generation).await {
+        let question = match give_to_try(tx, &self.kek, &granted, held.id).await {
             Ok(Some((drill, proof))) => {
                 let (session, nonce) = (granted.session().0, drill.nonce);
                 drills.asked = Some(Asked { at: now, session, nonce, bundle: drill.bundle.id, proof });

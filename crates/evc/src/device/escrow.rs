@@ -10,7 +10,7 @@ use wire::escrow::SealedBundle;
 
 use crate::custody::{Kept, give_back, keep_bundle};
 use crate::fleet::view::View;
-use crate::service::{Controller, Fault, Refusal};
+use crate::service::{Barred, Controller, Fault, Refusal};
 use crate::store::{Scope, Tx, UnixSeconds};
 
 /// What is to be said of a device's bundle.
@@ -51,6 +51,9 @@ impl Controller {
             Kept::NotOpened => {
                 tracing::warn!(%device, %bundle, "a bundle does not open by this controller's key, and is not kept");
             }
+            Kept::Full => {
+                tracing::warn!(%device, %bundle, "as many bundles are in escrow as may be, each the last that has something of a vault, and this one is not kept: see `evc escrow list`, and `evc escrow delete --bundle`");
+            }
             Kept::Old => {
                 tracing::warn!(%device, %bundle, "a bundle is not of the device's present session, or not newer than one that was taken: somebody sends it again, and it is not kept");
             }
@@ -66,6 +69,9 @@ impl Controller {
         now: UnixSeconds,
     ) -> Result<Kept, Refusal> {
         let device = tx.device(id).await?.ok_or(Fault::NoDevice)?;
+        if device.lost_at.is_some() || device.alarm.is_some() {
+            return Err(Barred::Escrow { device: device.name }.into());
+        }
         let standing = tx.standing(id).await?.map(|row| row.session);
         Ok(keep_bundle(tx, &self.kek, &device, bundle, standing, now).await?)
     }

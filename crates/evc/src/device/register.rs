@@ -12,6 +12,7 @@ use wire::register::Register;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::custody::Kek;
+use crate::fleet::deleted::{GivenBack, give_back};
 use crate::fleet::placed::{follow, newly_named};
 use crate::service::{Controller, Message, NotAdmitted, Refusal, Unproved, Which};
 use crate::store::{DeviceRow, OnboardRow, RemovedRow, Scope, StoreError, Told, Tx, UnixSeconds};
@@ -63,8 +64,9 @@ impl Controller {
         let taken_in =
             self.store.write(scope, |tx| Box::pin(take_in(tx, &self.kek, scope, (&onboard, &register), now)));
         Ok(match taken_in.await? {
-            TakenIn::New(device, not_given) => {
+            TakenIn::New(device, back, not_given) => {
                 tracing::info!(%device, serial = said(&register), "device registered");
+                tell(device, &back);
                 for (rule, why) in not_given {
                     tracing::warn!(%device, %rule, %why, "a rule names it, and its vault can't be on it");
                 }
@@ -76,6 +78,15 @@ impl Controller {
             }
             TakenIn::Certified(_) | TakenIn::AsBefore => Registered::Again,
         })
+    }
+}
+
+fn tell(device: DeviceId, GivenBack { vaults, bundles, left }: &GivenBack) {
+    if vaults + bundles > 0 {
+        tracing::info!(%device, vaults, bundles, "it was deleted, and what was kept of it is its own again");
+    }
+    for what in left {
+        tracing::error!(%device, %what, "what was kept of it since it was deleted can't be given back, and stays kept: see `evc device deleted`");
     }
 }
 
@@ -92,8 +103,8 @@ async fn to_change(
             Ok((!had).then_some(Scope::Device(known.id)))
         }
         Some(_) => Ok(Some(Scope::Onboarding)),
-        // Vaults that its labels give it are of the fleet.
-        None if allowed.labels.is_empty() => Ok(Some(Scope::Onboarding)),
+        // Vaults that its labels give it are of the fleet, and so is what was kept of it.
+        None if allowed.labels.is_empty() && !was_deleted(tx, register).await? => Ok(Some(Scope::Onboarding)),
         None => Ok(Some(Scope::Fleet)),
     }
 }
@@ -105,8 +116,8 @@ fn is_used(allowed: &OnboardRow, known: &DeviceRow) -> bool {
 
 /// What a registration changed.
 enum TakenIn {
-    /// And the rules whose vaults it can't have, with the reason.
-    New(DeviceId, Vec<(Name, Refusal)>),
+    /// With what it got back of before its deletion, and the rules whose vaults it can't have, with the reason.
+    New(DeviceId, GivenBack, Vec<(Name, Refusal)>),
     Certified(DeviceId),
     AsBefore,
 }
@@ -128,7 +139,8 @@ async fn take_in(
         come_again(tx, &allowed, &known, register).await?;
         return certify(tx, &known, register.certificate()).await;
     }
-    if scope != Scope::Fleet && (scope != Scope::Onboarding || !allowed.labels.is_empty()) {
+    let in_fleet = !allowed.labels.is_empty() || was_deleted(tx, register).await?;
+    if scope != Scope::Fleet && (scope != Scope::Onboarding || in_fleet) {
         return Err(Refusal::Busy);
     }
     not_removed(tx, &allowed, register).await?;
@@ -139,8 +151,15 @@ async fn take_in(
     let device = add(tx, &allowed, register, now).await?;
     tx.use_onboarding(&allowed.cert_digest, &allowed.serial, device).await?;
     tx.forget_removal(&key(register.certificate())).await?;
+    let row = tx.device(device).await?.ok_or(Refusal::Busy)?;
+    let back = give_back(tx, kek, &row, now).await?;
     let not_given = follow_rules(tx, kek, device, now).await?;
-    Ok(TakenIn::New(device, not_given))
+    Ok(TakenIn::New(device, back, not_given))
+}
+
+/// Whether something is kept of a device with this key, in whichever project.
+async fn was_deleted(tx: &mut dyn Tx, register: &Register) -> Result<bool, Refusal> {
+    Ok(!tx.deleted_by_key(&key(register.certificate())).await?.is_empty())
 }
 
 /// Gives a new device the vaults of the rules that name it. One that can't be there keeps nobody from registering.

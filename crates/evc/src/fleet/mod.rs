@@ -3,6 +3,7 @@
 
 pub(crate) mod bounded;
 pub(crate) mod defaults;
+pub(crate) mod deleted;
 pub mod evidence;
 pub(crate) mod fared;
 pub mod heard;

@@ -58,18 +58,21 @@ fn barred_code(barred: &Barred) -> Code {
     match barred {
         Barred::OthersPath | Barred::OthersReport => Code::OtherDevice,
         Barred::Pinned { .. } => Code::CertificatePinned,
+        Barred::Escrow { .. } => Code::EscrowBarred,
         Barred::LateTpm { .. } => Code::TpmCameLate,
     }
 }
 
 fn unknown_code(unknown: &Unknown) -> Code {
     match unknown {
-        Unknown::Device { .. } => Code::DeviceUnknown,
+        Unknown::Device { .. } | Unknown::DeletedDevice { .. } => Code::DeviceUnknown,
         Unknown::Vault { .. } | Unknown::DefaultVault { .. } => Code::VaultUnknown,
         Unknown::Policy { .. } => Code::PolicyUnknown,
         Unknown::Rule { .. } => Code::RuleUnknown,
         Unknown::Reference { .. } => Code::ReferenceUnknown,
-        Unknown::Bundle { .. } | Unknown::NoBundle { .. } => Code::BundleUnknown,
+        Unknown::Bundle { .. } | Unknown::BundleOfName { .. } | Unknown::NoBundle { .. } => {
+            Code::BundleUnknown
+        }
         Unknown::Allowance { .. } => Code::AllowanceUnknown,
         Unknown::Path => Code::PathUnknown,
     }
@@ -85,7 +88,9 @@ fn in_the_way(cause: &InTheWay) -> Code {
         InTheWay::LeaseOfDefault { .. } | InTheWay::LimitOfConfig { .. } | InTheWay::Unfit { .. } => {
             Code::PolicyUnfit
         }
-        InTheWay::PolicyInUse { .. } | InTheWay::PolicyOfRule { .. } => Code::PolicyInUse,
+        InTheWay::PolicyInUse { .. } | InTheWay::PolicyOfDeleted { .. } | InTheWay::PolicyOfRule { .. } => {
+            Code::PolicyInUse
+        }
         InTheWay::HasVaults { .. } => Code::DeviceHasVaults,
         InTheWay::HasBundle { .. } => Code::DeviceHasBundle,
         InTheWay::Unmeasured { .. } => Code::BootNotMeasured,

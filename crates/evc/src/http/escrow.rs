@@ -25,6 +25,24 @@ pub(super) async fn delete_bundles(
     app.drop_bundles(&device, Generation(generation)).await.map(Act::done)
 }
 
+pub(super) async fn delete_bundle(
+    Extension(app): Asks,
+    Path((device, digest)): Path<(String, String)>,
+) -> Acted {
+    app.drop_bundle(&device, &digest).await.map(Act::done)
+}
+
+pub(super) async fn offer_bundle(
+    Extension(app): Asks,
+    Path((device, digest)): Path<(String, String)>,
+) -> Acted {
+    app.offer(&device, Some(&digest)).await.map(Act::done)
+}
+
+pub(super) async fn offer_newest(Extension(app): Asks, Path(device): Path<String>) -> Acted {
+    app.offer(&device, None).await.map(Act::done)
+}
+
 pub(super) async fn foresee(
     Extension(app): Asks,
     Path(device): Path<String>,

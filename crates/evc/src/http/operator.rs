@@ -17,21 +17,24 @@ use vault::policy::{DELETE_AFTER, Removal};
 
 use super::App;
 use super::answer::busy;
-use super::escrow::{add_reference, bundles, delete_bundles, foresee, order_drill};
+use super::escrow::{
+    add_reference, bundles, delete_bundle, delete_bundles, foresee, offer_bundle, offer_newest, order_drill,
+};
 use super::intake::Intake;
 use super::log::Act;
 use super::shares::Source;
 use super::sources::{Place, Prover};
 use crate::api::calls::{
-    ADD_REFERENCE, ADD_TOKEN, ADOPT, ALLOW, ALLOWANCES, APPLY, APPROVE, Call, DELETE_BUNDLES, DELETE_DEVICE,
-    DELETE_POLICY, DELETE_RULE, DELETE_VAULT, DEVICE, DEVICES, DISALLOW, DRILL, END_OTHER_TOKENS, ESCROW,
-    FIND, FORESEE, GLANCE, KNOCKS, LABEL, LEARN, LOSE, Method, POLICIES, RECREATE, REFERENCES, REHOME,
-    REJECT, ROTATE, RULES, SETTLE, STATUS, VAULTS,
+    ADD_REFERENCE, ADD_TOKEN, ADOPT, ALLOW, ALLOWANCES, APPLY, APPROVE, Call, DELETE_BUNDLE, DELETE_BUNDLES,
+    DELETE_DEVICE, DELETE_POLICY, DELETE_RULE, DELETE_VAULT, DELETED_DEVICES, DEVICE, DEVICES, DISALLOW,
+    DRILL, END_OTHER_TOKENS, ESCROW, FIND, FORESEE, FORGET_DEVICE, GLANCE, KNOCKS, LABEL, LEARN, LOSE,
+    Method, OFFER_BUNDLE, OFFER_NEWEST, POLICIES, RECREATE, REFERENCES, REHOME, REJECT, ROTATE, RULES,
+    SETTLE, STATUS, VAULTS,
 };
 use crate::api::{
-    Adoption, Allow, Allowance, Applied, Applying, Deletion, Described, DeviceView, Done, Glance, Knock,
-    Labelling, List, NewToken, Outcome, PolicyView, Recreation, Reference, Rehoming, Rotation, RuleView,
-    ServerStatus, VaultDeletion, VaultView,
+    Adoption, Allow, Allowance, Applied, Applying, DeletedDevice, Deletion, Described, DeviceView, Done,
+    Glance, Knock, Labelling, List, NewToken, Outcome, PolicyView, Recreation, Reference, Rehoming, Rotation,
+    RuleView, ServerStatus, VaultDeletion, VaultView,
 };
 use crate::clock::now;
 use crate::operator::Operator;
@@ -62,6 +65,11 @@ pub(super) fn routes() -> Router<App> {
     let on = on.call(&REFERENCES, references).call(&APPROVE, approve).call(&REJECT, reject);
     let on = on.call(&ADD_REFERENCE, add_reference).call(&FORESEE, foresee);
     let on = on.call(&ESCROW, bundles).call(&DELETE_BUNDLES, delete_bundles).call(&DRILL, order_drill);
+    let on = on.call(&DELETED_DEVICES, deleted_devices).call(&FORGET_DEVICE, forget_device);
+    let on = on
+        .call(&DELETE_BUNDLE, delete_bundle)
+        .call(&OFFER_BUNDLE, offer_bundle)
+        .call(&OFFER_NEWEST, offer_newest);
     on.0.fallback(|| async { Refusal::from(Unknown::Path) })
 }
 
@@ -306,6 +314,14 @@ async fn lose(Extension(app): Asks, Path(device): Path<String>) -> Acted {
 
 async fn find(Extension(app): Asks, Path(device): Path<String>) -> Acted {
     app.find(&device).await.map(Act::done)
+}
+
+async fn deleted_devices(Extension(app): Asks) -> Told<Vec<DeletedDevice>> {
+    app.deleted_devices().await.map(Json)
+}
+
+async fn forget_device(Extension(app): Asks, Path(device): Path<String>) -> Acted {
+    app.forget_device(&device).await.map(Act::done)
 }
 
 async fn settle(Extension(app): Asks, Path(device): Path<String>) -> Acted {

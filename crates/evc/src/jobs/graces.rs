@@ -30,6 +30,19 @@ impl Controller {
         }
     }
 
+    /// Forgets what is kept of deleted devices whose grace is over. Safe to repeat.
+    ///
+    /// # Errors
+    /// [`Refusal`] of the store's: the rest is done in the next round.
+    pub(crate) async fn forget_deleted(&self, now: UnixSeconds) -> Result<(), Refusal> {
+        for row in self.store.read(|tx| tx.deleted_over(now)).await? {
+            let id = row.id;
+            self.store.write(Scope::Fleet, |tx| Box::pin(forget_if_over(tx, id, now))).await?;
+            tracing::info!(device = %id, name = %row.name, "grace over, what was kept of a deleted device is forgotten");
+        }
+        Ok(())
+    }
+
     /// Ends one, or takes note that it can't.
     ///
     /// # Errors
@@ -52,6 +65,14 @@ impl Controller {
         }
         Ok(())
     }
+}
+
+/// It may have come back, or its grace have been moved, since the list was read.
+async fn forget_if_over(tx: &mut dyn Tx, id: DeviceId, now: UnixSeconds) -> Result<(), Refusal> {
+    if tx.deleted_over(now).await?.iter().any(|row| row.id == id) {
+        tx.forget_deleted(id).await?;
+    }
+    Ok(())
 }
 
 /// How far a round has come.

@@ -90,6 +90,9 @@ impl Controller {
         let believed = clock.runs(now, passed);
         self.move_graces(clock).await?;
         let ended = if believed { self.end_graces(now).await } else { Ok(0) };
+        if believed {
+            self.forget_deleted(now).await?;
+        }
         self.remember(now, believed).await?;
         ended
     }

@@ -8,12 +8,12 @@ use wire::Certificate;
 
 use super::Operator;
 use super::operate::{Found, find_vault};
-use crate::api::{Done, Rehoming};
+use crate::api::{DeletedDevice, Done, Rehoming};
 use crate::custody::{rehome, went_out_under};
 use crate::fleet::life::{life, new_row};
 use crate::fleet::view::policy_of;
-use crate::service::{Fault, InTheWay, Refusal, device_by_id, find_device, in_life};
-use crate::store::{RemovedRow, Scope, StoreError, Tx, UnixSeconds, VaultRow};
+use crate::service::{Fault, InTheWay, Refusal, Unknown, device_by_id, find_device, in_life};
+use crate::store::{DeletedRow, OfDeleted, RemovedRow, Scope, StoreError, Tx, UnixSeconds, VaultRow};
 
 impl Operator {
     /// From this commit on nothing is released to the device, and it is told to lock what it holds. Safe to repeat.
@@ -71,18 +71,43 @@ impl Operator {
     /// # Errors
     /// [`Refusal`].
     pub async fn delete_device(&self, device: &str, force: bool, now: UnixSeconds) -> Result<Done, Refusal> {
+        let grace = self.deleted_grace_s;
         let gone = self
             .store
-            .write(Scope::Fleet, |tx| Box::pin(delete(tx, &self.project, device, force, now)))
+            .write(Scope::Fleet, |tx| Box::pin(delete(tx, &self.project, device, (force, grace), now)))
             .await?;
         tracing::info!(device = %gone.id, name = %gone.name, "device deleted");
         let mut notes = vec![format!(
             "its certificate is refused; it may register again after `evc onboard add` for its serial `{}`",
             gone.serial
         )];
-        notes.extend(gone.bundles.then(|| "its bundles in escrow are gone too".into()));
-        notes.extend(gone.vaults.iter().map(|vault| format!("the keys of its vault `{vault}` are gone")));
+        notes.extend(of_kept(&gone));
         Ok(Done { done: format!("device `{}` is deleted", gone.name), notes })
+    }
+
+    /// Deleted devices of which something is kept, the first that was deleted first.
+    ///
+    /// # Errors
+    /// [`Refusal`] of the store's.
+    pub async fn deleted_devices(&self) -> Result<Vec<DeletedDevice>, Refusal> {
+        self.store.read(|tx| Box::pin(deleted(tx, &self.project))).await
+    }
+
+    /// Forgets what is kept of a deleted device, for good.
+    ///
+    /// # Errors
+    /// [`Refusal`]: there is none of this name or identity, or more than one.
+    pub async fn forget_device(&self, which: &str) -> Result<Done, Refusal> {
+        let forget = self.store.write(Scope::Fleet, |tx| Box::pin(forget(tx, &self.project, which)));
+        let row = forget.await?;
+        tracing::info!(device = %row.id, name = %row.name, "what was kept of a deleted device is forgotten by an operator's word");
+        Ok(Done {
+            done: format!(
+                "what was kept of the deleted device `{}` is forgotten: its keys and bundles are gone",
+                row.name
+            ),
+            notes: vec!["copies of this database made before still have them".into()],
+        })
     }
 
     /// Moves a vault of custody `controller` to the device that its own became, with all of its keys.
@@ -155,13 +180,70 @@ struct Gone {
     serial: String,
     vaults: Vec<Name>,
     bundles: bool,
+    /// Until when what there was of it is kept; none: it is gone.
+    kept_until: Option<UnixSeconds>,
+}
+
+/// What became of its keys and bundles.
+fn of_kept(Gone { name, vaults, bundles, kept_until, .. }: &Gone) -> Vec<String> {
+    if vaults.is_empty() && !bundles {
+        return Vec::new();
+    }
+    let Some(until) = kept_until else {
+        let bundles = bundles.then(|| "its bundles in escrow are gone too".into());
+        return bundles
+            .into_iter()
+            .chain(vaults.iter().map(|vault| format!("the keys of its vault `{vault}` are gone")))
+            .collect();
+    };
+    let mut what: Vec<String> =
+        vaults.iter().map(|vault| format!("the keys of its vault `{vault}`")).collect();
+    what.extend(bundles.then(|| "its bundles in escrow".into()));
+    vec![
+        format!(
+            "kept until {}, and its own again if the same device registers: {}",
+            crate::clock::text(*until),
+            what.join(", ")
+        ),
+        format!("to delete them for good: `evc device forget {name} --confirm {name}`"),
+    ]
+}
+
+/// Of a project, with what is kept of each.
+async fn deleted(tx: &mut dyn Tx, project: &Project) -> Result<Vec<DeletedDevice>, Refusal> {
+    let mut shown = Vec::new();
+    for row in tx.deleted(project).await? {
+        let OfDeleted { vaults, bundles, .. } = tx.of_deleted(row.id).await?;
+        shown.push(DeletedDevice {
+            id: row.id,
+            name: row.name,
+            serial: row.serial,
+            deleted: crate::clock::text(row.deleted_at),
+            kept_until: crate::clock::text(row.until),
+            vaults: vaults.into_iter().map(|vault| vault.name).collect(),
+            bundles: bundles.len() as u64,
+        });
+    }
+    Ok(shown)
+}
+
+async fn forget(tx: &mut dyn Tx, project: &Project, which: &str) -> Result<DeletedRow, Refusal> {
+    let is_it = |row: &DeletedRow| row.name.as_str() == which || row.id.to_string() == which;
+    let mut found: Vec<_> = tx.deleted(project).await?.into_iter().filter(is_it).collect();
+    match (found.pop(), found.is_empty()) {
+        (Some(row), true) => {
+            tx.forget_deleted(row.id).await?;
+            Ok(row)
+        }
+        _ => Err(Unknown::DeletedDevice { which: which.to_owned() }.into()),
+    }
 }
 
 async fn delete(
     tx: &mut dyn Tx,
     project: &Project,
     device: &str,
-    force: bool,
+    (force, grace_s): (bool, u64),
     now: UnixSeconds,
 ) -> Result<Gone, Refusal> {
     let row = find_device(tx, project, device).await?;
@@ -178,8 +260,15 @@ async fn delete(
     let serial = Some(row.serial.clone());
     let removed =
         RemovedRow { cert_digest: row.cert_digest, key, name: row.name.clone(), serial, removed_at: now };
+    let kept_until = (grace_s > 0).then(|| now.saturating_add(grace_s));
+    if let Some(until) = kept_until.filter(|_| !rows.is_empty() || row.held.is_some()) {
+        let (id, project, deleted_at) = (row.id, row.project.clone(), now);
+        let (name, serial) = (row.name.clone(), row.serial.clone());
+        tx.keep_deleted(&DeletedRow { id, project, key, name, serial, deleted_at, until }).await?;
+    }
     tx.drop_device(row.id, &removed).await?;
-    Ok(Gone { id: row.id, name: row.name, serial: row.serial, vaults, bundles: row.held.is_some() })
+    let bundles = row.held.is_some();
+    Ok(Gone { id: row.id, name: row.name, serial: row.serial, vaults, bundles, kept_until })
 }
 
 /// Vaults that would lose a key with the device.

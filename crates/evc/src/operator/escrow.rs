@@ -1,14 +1,20 @@
 //! Bundles in escrow, as operators see them, and what an update that is planned will do to each vault. Nothing here gives a bundle back.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use ::attest::SessionKey;
 use vault::decide::TpmPin;
 use vault::decide::escrow;
+use vault::defaults;
+use vault::escrow::BundleId;
+use vault::escrow::history::InHistory;
 use vault::foresee::{Node, Values, Vault, foresee};
-use vault::ids::{DeviceId, Generation, Name, Project};
+use vault::ids::{DeviceId, Generation, Name, Project, VaultId};
 use vault::report::State;
 
 use super::Operator;
 use crate::api::{Bundle, Done, DrillState, DrillView, Foreseen, InEscrow};
+use crate::custody::history;
 use crate::fleet::heard::{Word, word};
 use crate::fleet::reported::said_at;
 use crate::fleet::view::{ListedVault, View};
@@ -26,6 +32,7 @@ pub(super) fn held(device: &DeviceRow, every_s: u64, now: UnixSeconds) -> Option
         digest: hex::encode(id.digest),
         received: crate::clock::text(received_at),
         given_back: None,
+        older_alone: Vec::new(),
         drill: drill(device, every_s, now)?,
     })
 }
@@ -56,21 +63,97 @@ impl Operator {
     /// # Errors
     /// [`Refusal`].
     pub async fn bundles(&self, device: &str, now: UnixSeconds) -> Result<Vec<Bundle>, Refusal> {
-        let (device, held) = self.store.read(|tx| Box::pin(bundles(tx, &self.project, device))).await?;
+        let read = self.store.read(|tx| Box::pin(self.listed(tx, device)));
+        let (device, names, listed) = read.await?;
         let drill = drill(&device, self.drill_every_s, now);
-        let shown = held.into_iter().map(|HeldBundle { id, received_at }| {
+        let shown = listed.into_iter().map(|(InHistory { id, at, has, offered, .. }, last)| {
             let newest = device.held.is_some_and(|newest| newest.id == id);
+            let last = last.into_iter().filter(|_| !newest);
             Bundle {
                 device: device.id,
                 device_name: device.name.clone(),
                 generation: id.generation,
                 digest: hex::encode(id.digest),
-                received: crate::clock::text(received_at),
+                received: crate::clock::text(at),
                 newest,
+                vaults: has.vaults().map(|id| names.of(id)).collect(),
+                last_of: last.map(|id| names.of(id)).collect(),
+                offered,
                 drill: drill.clone().filter(|_| newest),
             }
         });
         Ok(shown.collect())
+    }
+
+    async fn listed(&self, tx: &mut dyn Tx, device: &str) -> Result<(DeviceRow, Names, Listed), Refusal> {
+        let device = find_device(tx, &self.project, device).await?;
+        let names = Names::of_vaults(tx, device.id).await?;
+        let listed = history(tx, &self.kek, &device).await?;
+        Ok((device, names, listed))
+    }
+
+    /// The vaults of which an older bundle of a device has something that no newer one has.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub(super) async fn older_alone(&self, tx: &mut dyn Tx, device: &str) -> Result<Vec<String>, Refusal> {
+        let (_, names, listed) = self.listed(tx, device).await?;
+        let of: BTreeSet<VaultId> = listed.into_iter().skip(1).flat_map(|(_, last)| last).collect();
+        Ok(of.into_iter().map(|id| names.of(id)).collect())
+    }
+
+    /// Has a bundle given back before newer ones of its generation, until one comes that has all that it has; none: the newest.
+    ///
+    /// # Errors
+    /// [`Refusal`]: there is none of this name, or more than one.
+    pub async fn offer(&self, device: &str, digest: Option<&str>) -> Result<Done, Refusal> {
+        let id = self.meant(device).await?;
+        let offer = self.store.write(Scope::Device(id), |tx| Box::pin(self.offered(tx, id, digest)));
+        let (device, bundle) = offer.await?;
+        Ok(words::of_offered(&device, bundle))
+    }
+
+    async fn offered(
+        &self,
+        tx: &mut dyn Tx,
+        id: DeviceId,
+        digest: Option<&str>,
+    ) -> Result<(Name, Option<BundleId>), Refusal> {
+        let device = device_by_id(tx, &self.project, id).await?;
+        let bundle = match digest {
+            Some(digest) => Some(named(tx, &device, digest).await?),
+            None => None,
+        };
+        tx.offer_bundle(id, bundle.as_ref().map(|bundle| &bundle.digest)).await?;
+        Ok((device.name, bundle))
+    }
+
+    /// Forgets one bundle, whatever it alone has.
+    ///
+    /// # Errors
+    /// [`Refusal`]: there is none of this name, or it is the newest.
+    pub async fn drop_bundle(&self, device: &str, digest: &str) -> Result<Done, Refusal> {
+        let id = self.meant(device).await?;
+        let gone = self.store.write(Scope::Device(id), |tx| Box::pin(self.dropped(tx, id, digest)));
+        let (device, bundle) = gone.await?;
+        tracing::info!(%device, %bundle, "a bundle is forgotten by an operator's word");
+        Ok(words::of_dropped_one(&device, bundle))
+    }
+
+    async fn dropped(
+        &self,
+        tx: &mut dyn Tx,
+        id: DeviceId,
+        digest: &str,
+    ) -> Result<(Name, BundleId), Refusal> {
+        let device = device_by_id(tx, &self.project, id).await?;
+        let bundle = named(tx, &device, digest).await?;
+        if device.held.is_some_and(|held| held.id == bundle) {
+            let generation = bundle.generation;
+            return Err(InTheWay::BundleInForce { device: device.name, generation }.into());
+        }
+        tx.drop_bundle(id, &bundle.digest).await?;
+        Ok((device.name, bundle))
     }
 
     /// Asks for a drill, which the device makes when it polls and its boot is approved.
@@ -84,16 +167,42 @@ impl Operator {
         Ok(words::of_ordered(&body.await?))
     }
 
-    /// Forgets those of a generation that is over, before their time.
+    /// Forgets those of a generation that is over, before their time, but for those that alone have something of a vault.
     ///
     /// # Errors
     /// [`Refusal`]: there is none, or it is the one of the newest.
     pub async fn drop_bundles(&self, device: &str, generation: Generation) -> Result<Done, Refusal> {
         let id = self.meant(device).await?;
         let scope = Scope::Device(id);
-        let gone = self.store.write(scope, |tx| Box::pin(drop_bundles(tx, &self.project, id, generation)));
-        let (device, gone) = gone.await?;
-        Ok(words::of_dropped(&device.name, generation, gone))
+        let gone = self.store.write(scope, |tx| Box::pin(self.dropped_of(tx, id, generation)));
+        let (device, gone, kept) = gone.await?;
+        Ok(words::of_dropped(&device.name, generation, gone, kept))
+    }
+
+    async fn dropped_of(
+        &self,
+        tx: &mut dyn Tx,
+        id: DeviceId,
+        generation: Generation,
+    ) -> Result<(DeviceRow, u64, u64), Refusal> {
+        let device = device_by_id(tx, &self.project, id).await?;
+        if device.held.is_some_and(|held| held.id.generation == generation) {
+            return Err(InTheWay::BundleInForce { device: device.name, generation }.into());
+        }
+        let (mut gone, mut kept) = (0, 0);
+        for (one, last) in history(tx, &self.kek, &device).await? {
+            match one.id.generation == generation {
+                true if last.is_empty() && !one.offered => {
+                    tx.drop_bundle(id, &one.id.digest).await?;
+                    gone += 1;
+                }
+                of_it => kept += u64::from(of_it),
+            }
+        }
+        if gone + kept == 0 {
+            return Err(Unknown::Bundle { device: device.name, generation }.into());
+        }
+        Ok((device, gone, kept))
     }
 
     /// What becomes of each vault of a device when it is booted with these values.
@@ -116,14 +225,34 @@ impl Operator {
     }
 }
 
-async fn bundles(
-    tx: &mut dyn Tx,
-    project: &Project,
-    device: &str,
-) -> Result<(DeviceRow, Vec<HeldBundle>), Refusal> {
-    let device = find_device(tx, project, device).await?;
-    let held = tx.bundles(device.id).await?;
-    Ok((device, held))
+/// A device's bundles, each with the vaults that it is the last of.
+type Listed = Vec<(InHistory, BTreeSet<VaultId>)>;
+
+/// Vaults by their names.
+struct Names(BTreeMap<VaultId, Name>);
+
+impl Names {
+    async fn of_vaults(tx: &mut dyn Tx, device: DeviceId) -> Result<Self, Refusal> {
+        Ok(Self(tx.vaults(device).await?.into_iter().map(|row| (row.id, row.name)).collect()))
+    }
+
+    fn of(&self, id: VaultId) -> String {
+        let name = self.0.get(&id).cloned().or_else(|| defaults::name(id));
+        name.map_or_else(|| id.to_string(), |name| name.to_string())
+    }
+}
+
+/// Of a name so many letters have to be given.
+const SHORTEST: usize = 8;
+
+/// The bundle whose SHA-256 begins so.
+async fn named(tx: &mut dyn Tx, device: &DeviceRow, digest: &str) -> Result<BundleId, Refusal> {
+    let begins = |id: &BundleId| digest.len() >= SHORTEST && hex::encode(id.digest).starts_with(digest);
+    let all: Vec<_> = tx.bundles(device.id).await?.into_iter().map(|listed| listed.held.id).collect();
+    match all.into_iter().filter(begins).collect::<Vec<_>>()[..] {
+        [one] => Ok(one),
+        _ => Err(Unknown::BundleOfName { device: device.name.clone() }.into()),
+    }
 }
 
 async fn order_drill(
@@ -140,22 +269,6 @@ async fn order_drill(
     drills.order(now);
     tx.put_drills(id, &drills).await?;
     Ok(device.name)
-}
-
-async fn drop_bundles(
-    tx: &mut dyn Tx,
-    project: &Project,
-    id: DeviceId,
-    generation: Generation,
-) -> Result<(DeviceRow, u64), Refusal> {
-    let device = device_by_id(tx, project, id).await?;
-    if device.held.is_some_and(|held| held.id.generation == generation) {
-        return Err(InTheWay::BundleInForce { device: device.name, generation }.into());
-    }
-    match tx.drop_bundles(id, generation).await? {
-        0 => Err(Unknown::Bundle { device: device.name, generation }.into()),
-        gone => Ok((device, gone)),
-    }
 }
 
 /// A device with what is in escrow of it, and whether it would have that back: the decision of a poll, asked for whom it would be now.

@@ -141,7 +141,25 @@ async fn drop_policy(tx: &mut dyn Tx, project: &Project, name: &Name) -> Result<
         let in_use = InTheWay::PolicyInUse { policy: name.clone(), vault: vault.name, device };
         return Err(in_use.into());
     }
+    if let Some((device, vault)) = of_deleted(tx, project, name).await? {
+        return Err(InTheWay::PolicyOfDeleted { policy: name.clone(), vault, device }.into());
+    }
     Ok(tx.drop_policy(project, name.as_str()).await?)
+}
+
+/// A deleted device, and a vault that it would have back under the policy.
+async fn of_deleted(
+    tx: &mut dyn Tx,
+    project: &Project,
+    policy: &Name,
+) -> Result<Option<(Name, Name)>, Refusal> {
+    for row in tx.deleted(project).await? {
+        let mut vaults = tx.of_deleted(row.id).await?.vaults.into_iter();
+        if let Some(vault) = vaults.find(|vault| vault.policy.as_ref() == Some(policy)) {
+            return Ok(Some((row.name, vault.name)));
+        }
+    }
+    Ok(None)
 }
 
 /// A vault that is listed, with its device.

@@ -13,7 +13,7 @@ use ::attest::SessionKey;
 
 use super::Operator;
 use super::escrow::in_escrow;
-use crate::api::{DeviceView, PolicyView, ServerStatus, StateNow, VaultView};
+use crate::api::{DeviceView, InEscrow, PolicyView, ServerStatus, StateNow, VaultView};
 use crate::fleet::fared::strange;
 use crate::fleet::heard::is_silent;
 use crate::fleet::reported::said_at;
@@ -87,17 +87,29 @@ impl Operator {
         which: &str,
         now: UnixSeconds,
     ) -> Result<(DeviceView, Vec<VaultView>), Refusal> {
-        let (device, mut rows, view) =
-            self.store.read(|tx| Box::pin(stored(&self.verdicts, tx, &self.project, which))).await?;
+        let read = self.store.read(|tx| Box::pin(self.stored(tx, which)));
+        let ((device, mut rows, view), older_alone) = read.await?;
         // Of one name, the one that is there comes before those that were.
         rows.sort_by_key(|row| row.standing == VaultStanding::Gone);
         let device = self.heard.newest(device);
         let vaults: Vec<_> = rows.iter().map(|row| explained(&view, &device, row, now)).collect();
         let shown = DeviceView::of(device, self.drill_every_s, now).withheld_for(withheld_for(&view, now));
-        let shown = DeviceView { escrow: in_escrow(&view, self.drill_every_s, now), ..shown };
+        let escrow = in_escrow(&view, self.drill_every_s, now);
+        let escrow = escrow.map(|escrow| InEscrow { older_alone, ..escrow });
+        let shown = DeviceView { escrow, ..shown };
         let unlisted = shown.default_vaults.iter().filter(|vault| rows.iter().all(|row| row.id != vault.id));
         let vaults = unlisted.cloned().chain(vaults).collect();
         Ok((shown, vaults))
+    }
+
+    async fn stored(
+        &self,
+        tx: &mut dyn Tx,
+        which: &str,
+    ) -> Result<((DeviceRow, Vec<VaultRow>, View), Vec<String>), Refusal> {
+        let stored = stored(&self.verdicts, tx, &self.project, which).await?;
+        let older_alone = self.older_alone(tx, which).await?;
+        Ok((stored, older_alone))
     }
 
     /// Vaults of all devices, after one of them.

@@ -36,6 +36,8 @@ pub use start::{Settings, StartError, begin_anew, start, start_on, start_over, t
 pub const NONCE_TTL_S: u32 = 60;
 /// How often a device's escrow drill is made where nothing else is said, in seconds: a month.
 pub const DRILL_EVERY_S: u64 = 30 * 24 * 3600;
+/// For so long what was kept of a device stays after its deletion where nothing else is said, in seconds: a month.
+pub const DELETED_GRACE_S: u64 = 30 * 24 * 3600;
 /// PCRs that are quoted and appraised: EVE's sealing set, 0 to 4 and 6 to 14, of the SHA-256 bank.
 pub const APPRAISED_PCRS: PcrMask = PcrMask(0b0111_1111_1101_1111);
 
@@ -58,6 +60,8 @@ pub struct Controller {
     pub poll_every_s: Option<u32>,
     /// How often a device's escrow drill is made, in seconds; 0: by order alone.
     pub drill_every_s: u64,
+    /// For so long what was kept of a device stays after its deletion, in seconds.
+    pub deleted_grace_s: u64,
     /// When devices were heard.
     pub heard: Heard,
     /// What was read of them, for as long as it is so.

@@ -42,6 +42,8 @@ pub struct Settings {
     pub poll_every_s: Option<u32>,
     /// How often a device's escrow drill is made, in seconds; 0: by order alone.
     pub drill_every_s: u64,
+    /// For so long what was kept of a device stays after its deletion, in seconds; 0: it goes with the device.
+    pub deleted_grace_s: u64,
     /// The operator says that the clock is right, though it is behind what it was.
     pub clock_is_right: bool,
 }
@@ -204,7 +206,7 @@ pub async fn start_over(
     keys::tell(&keyless);
     publish_root(disk, &settings.data.join(ROOT), &authority.root_pem)?;
     first::ended(disk, &settings.data)?;
-    let (poll_every_s, drill_every_s) = (settings.poll_every_s, settings.drill_every_s);
+    let Settings { poll_every_s, drill_every_s, deleted_grace_s, .. } = *settings;
     let (heard, settled, verdicts) = (Heard::default(), Settled::default(), Verdicts::default());
     let nonces = Nonces::of(&kek);
     Ok(Controller {
@@ -216,6 +218,7 @@ pub async fn start_over(
         past,
         poll_every_s,
         drill_every_s,
+        deleted_grace_s,
         heard,
         settled,
         verdicts,

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use vault::escrow::BundleId;
 use vault::escrow::drill::{Drills, Held};
+use vault::escrow::history::Contents;
 use vault::ids::{DeviceId, Generation, Project};
 
 use super::{Stored, UnixSeconds};
@@ -22,6 +23,17 @@ impl From<HeldBundle> for Held {
     }
 }
 
+/// One in the list of its device's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedBundle {
+    /// Which, and when it came.
+    pub held: HeldBundle,
+    /// What it has of each vault; none: it was kept before that was noted.
+    pub has: Option<Contents>,
+    /// An operator chose it to be given back before newer ones.
+    pub offered: bool,
+}
+
 /// One with its bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BundleRow {
@@ -31,33 +43,29 @@ pub struct BundleRow {
     pub device: DeviceId,
     /// Which, and when it came.
     pub held: HeldBundle,
+    /// What it has of each vault; none: it was kept before that was noted.
+    pub has: Option<Contents>,
     /// The bundle, sealed.
     pub sealed: Vec<u8>,
-}
-
-/// Which of a device's bundles stay beside a new one. Always stay the newest of its generation, and the newest of all others: the one that is in
-/// force while the next is made, of which any number may come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Keep {
-    /// So many of the newest, however old.
-    pub newest: u32,
-    /// Of the others those that came since then.
-    pub since: UnixSeconds,
-    /// Of all of them, so many of the newest.
-    pub most: u32,
 }
 
 /// Bundles.
 #[async_trait]
 pub trait Bundles {
     /// Adds one as its device's newest. One that was there already becomes the newest again.
-    async fn put_bundle(&mut self, row: &BundleRow, keep: Keep) -> Stored<()>;
+    async fn put_bundle(&mut self, row: &BundleRow) -> Stored<()>;
     /// Those of a device, the newest first.
-    async fn bundles(&mut self, device: DeviceId) -> Stored<Vec<HeldBundle>>;
-    /// Forgets those of one generation, never the device's newest; how many those were.
-    async fn drop_bundles(&mut self, device: DeviceId, generation: Generation) -> Stored<u64>;
+    async fn bundles(&mut self, device: DeviceId) -> Stored<Vec<ListedBundle>>;
+    /// Notes what one of before has.
+    async fn note_contents(&mut self, device: DeviceId, digest: &[u8; 32], has: &Contents) -> Stored<()>;
+    /// Has one given back before newer ones, and no other; or none.
+    async fn offer_bundle(&mut self, device: DeviceId, digest: Option<&[u8; 32]>) -> Stored<()>;
+    /// Forgets one, but never the device's newest.
+    async fn drop_bundle(&mut self, device: DeviceId, digest: &[u8; 32]) -> Stored<()>;
     /// Notes how a device's drills stand.
     async fn put_drills(&mut self, device: DeviceId, drills: &Drills) -> Stored<()>;
-    /// The newest of one generation.
+    /// One with its bytes.
+    async fn bundle(&mut self, device: DeviceId, digest: &[u8; 32]) -> Stored<Option<BundleRow>>;
+    /// The one of a generation that is given back: which an operator chose, else the newest.
     async fn bundle_of(&mut self, device: DeviceId, generation: Generation) -> Stored<Option<BundleRow>>;
 }

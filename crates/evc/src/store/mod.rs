@@ -6,6 +6,7 @@
 
 mod bundles;
 mod changes;
+mod deleted;
 mod kept;
 mod key_rows;
 mod notes;
@@ -23,8 +24,9 @@ use vault::labels::Labels;
 use vault::ledger::{Ledger, Older};
 use vault::policy::VaultRule;
 
-pub use bundles::{BundleRow, Bundles, HeldBundle, Keep};
+pub use bundles::{BundleRow, Bundles, HeldBundle, ListedBundle};
 pub use changes::AsOf;
+pub use deleted::{Deleted, DeletedRow, OfDeleted};
 pub(crate) use kept::understood;
 pub use kept::{Accepted, Appraised, DeviceReport, Fared, Moment, Pcrs, Record, Repeated, Strange};
 pub use key_rows::{EpochRow, KeyRow, ReleaseRow, TokenRow};
@@ -102,7 +104,7 @@ pub type Stored<T> = Result<T, StoreError>;
 
 /// What a body may do in its transaction.
 #[async_trait]
-pub trait Tx: Devices + Rules + Evidence + Vaults + Keys + Bundles + Send {
+pub trait Tx: Devices + Rules + Evidence + Vaults + Keys + Bundles + Deleted + Send {
     /// All that an answer to a device depends on, beside its own row.
     async fn around(&mut self, device: DeviceId) -> Stored<Around>;
 }

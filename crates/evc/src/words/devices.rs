@@ -58,6 +58,14 @@ pub(super) fn barred(barred: &Barred) -> Words {
             format!("another certificate of type {kind} is pinned for this device"),
             "if its TPM or board was changed, register it as a new device",
         ),
+        Barred::Escrow { device } => Words::new(
+            format!(
+                "device `{device}` is lost or may be two: what is in escrow of it stays, and nothing is added"
+            ),
+            format!(
+                "once it is in good hands, and one: `evc device found {device}` and `evc device settle {device}`; the node sends its bundle again by itself"
+            ),
+        ),
         Barred::LateTpm { device } => Words::new(
             format!("device `{device}` gave evidence without a TPM before, and shows one now"),
             OTHER_TPM,

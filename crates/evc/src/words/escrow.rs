@@ -1,6 +1,7 @@
 //! What is said of bundles in escrow, and of an update that is planned.
 
 use vault::decide::{EscrowGranted, Withheld};
+use vault::escrow::BundleId;
 use vault::foresee::{Bolt, Doubt, Forecast, Ground};
 use vault::ids::{Generation, Name};
 
@@ -10,12 +11,42 @@ use crate::api::{self, Done};
 pub(crate) const NOT_ESCROWED: &str =
     "not in escrow: sealed to the boot of now, it will not open after an update of firmware or system";
 
-/// Of bundles that an operator forgot.
-pub(crate) fn of_dropped(device: &Name, generation: Generation, gone: u64) -> Done {
-    let what = if gone == 1 { "1 bundle".into() } else { format!("{gone} bundles") };
+/// Of bundles that an operator forgot, and of those that alone have something of a vault, which were kept.
+pub(crate) fn of_dropped(device: &Name, generation: Generation, gone: u64, kept: u64) -> Done {
+    let what = |many| if many == 1 { "1 bundle".into() } else { format!("{many} bundles") };
+    let mut notes =
+        vec!["the newest one is kept; copies of this database made before still have those".into()];
+    notes.extend((kept > 0).then(|| {
+        format!(
+            "{} of it kept: they alone have something of a vault, or were chosen to be given back; `evc escrow list {device}` names them, and `evc escrow delete {device} --bundle SHA256 --confirm {device}` forgets one",
+            what(kept)
+        )
+    }));
+    Done { done: format!("{} of device `{device}` of generation {generation} forgotten", what(gone)), notes }
+}
+
+/// Of one that an operator forgot.
+pub(crate) fn of_dropped_one(device: &Name, bundle: BundleId) -> Done {
     Done {
-        done: format!("{what} of device `{device}` of generation {generation} forgotten"),
-        notes: vec!["the newest one is kept; copies of this database made before still have those".into()],
+        done: format!("bundle {bundle} of device `{device}` is forgotten"),
+        notes: vec!["copies of this database made before still have it".into()],
+    }
+}
+
+/// Of the one that is given back from now on.
+pub(crate) fn of_offered(device: &Name, bundle: Option<BundleId>) -> Done {
+    let Some(bundle) = bundle else {
+        return Done {
+            done: format!("device `{device}` is given its newest bundle back, where it asks for one"),
+            notes: vec![],
+        };
+    };
+    Done {
+        done: format!("device `{device}` is given bundle {bundle} back, where it asks for one of that generation"),
+        notes: vec![
+            "a node asks where its share table or key files are gone or damaged, or its PCRs moved; what reads on its disk, and opens, stays".into(),
+            format!("this holds until a bundle comes that has all that it has, or until `evc escrow offer {device} --newest`"),
+        ],
     }
 }
 

@@ -8,7 +8,7 @@ use crate::fleet::fared::{listed, numbers};
 use crate::service::{APPRAISED_PCRS, BadRequest, Form, InTheWay, NoToken, Unknown};
 
 /// What is said to whoever takes a device away that has vaults.
-const KEEP: &str = "move them to the device that it became (`evc rehome vault`), or delete them first and wait for their end, but for `config` and `image`; `--force` throws away their keys with the device, and what is under those opens nowhere";
+const KEEP: &str = "move them to the device that it became (`evc rehome vault`), or delete them first and wait for their end, but for `config` and `image`; `--force` keeps their keys for a grace (`evc device deleted`), and then throws them away: what is under those opens nowhere";
 
 pub(super) fn request(request: &BadRequest) -> Words {
     match request {
@@ -92,9 +92,17 @@ pub(super) fn unknown(unknown: &Unknown) -> Words {
         ),
         Unknown::Rule { rule } => (format!("rule `{rule}`"), "see `evc get rules`"),
         Unknown::Reference { id } => (format!("reference {id}"), "see `evc reference list`"),
+        Unknown::DeletedDevice { which } => (
+            format!("one deleted device `{which}` of which something is kept"),
+            "see `evc device deleted`; where two had the name, give the UUID",
+        ),
         Unknown::Bundle { device, generation } => (
             format!("a bundle of device `{device}` in escrow of generation {generation}"),
             "see `evc escrow list`",
+        ),
+        Unknown::BundleOfName { device } => (
+            format!("one bundle of device `{device}` in escrow whose SHA-256 begins so"),
+            "give 8 or more of its letters, as `evc escrow list` with the device shows them",
         ),
         Unknown::NoBundle { device } => (
             format!("a bundle of device `{device}` in escrow"),
@@ -156,6 +164,14 @@ pub(super) fn in_the_way(cause: &InTheWay) -> Words {
             format!("vault `{vault}` of device `{device}` names policy `{policy}`"),
             "delete its vaults or give them another policy first",
         ),
+        InTheWay::PolicyOfDeleted { policy, vault, device } => Words::new(
+            format!(
+                "vault `{vault}` of the deleted device `{device}` names policy `{policy}`, and is kept for its grace"
+            ),
+            format!(
+                "wait until it is over (`evc device deleted`), or delete what is kept for good: `evc device forget {device} --confirm {device}`"
+            ),
+        ),
         InTheWay::PolicyOfRule { policy, rule } => Words::new(
             format!("rule `{rule}` names policy `{policy}`"),
             "delete the rule (`evc delete rule`), or apply it with another policy first",
@@ -175,7 +191,7 @@ pub(super) fn in_the_way(cause: &InTheWay) -> Words {
             format!(
                 "the bundle of generation {generation} is the newest of device `{device}`: without it a vault that is sealed to a measured boot opens no more after an update"
             ),
-            "leave it; `evc escrow list` shows older ones, and `evc delete device` forgets all of them with their device",
+            "leave it; `evc escrow list` with the device shows older ones, and `evc delete device` forgets all of them with their device",
         ),
         InTheWay::NothingAlike { device, lacking } => Words::new(
             format!(

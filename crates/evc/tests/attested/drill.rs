@@ -2,7 +2,7 @@
 //! shown did not pass; what failed is not called held, and is asked for anew.
 
 use evc::service::DRILL_EVERY_S;
-use evc::store::{BundleRow, Keep, Scope};
+use evc::store::{BundleRow, Scope};
 use vault::escrow::drill::{Answer, DrillNonce, Proof};
 use vault::ids::Generation;
 use wire::control::Drill;
@@ -143,8 +143,7 @@ fn a_bundle_that_is_damaged_at_the_controller_is_found_and_sent_anew() {
     let damaged = evc.wait(evc.app.store.write(Scope::Device(device.id), |tx| {
         Box::pin(async move {
             let row = tx.bundle_of(device.id, Generation(1)).await?.expect("held");
-            let keep = Keep { newest: 3, since: 0, most: 16 };
-            tx.put_bundle(&BundleRow { sealed: vec![7; 99], ..row }, keep).await
+            tx.put_bundle(&BundleRow { sealed: vec![7; 99], ..row }).await
         })
     }));
     damaged.expect("written");

@@ -1,11 +1,18 @@
 //! Bundles in escrow (KO-1, invariants 2 and 4): kept sealed, named to who does not know, and given back to an approved boot alone.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use evc::api::Code;
+use evc::service::DELETED_GRACE_S;
+use evc::store::Scope;
+use serde_json::json;
 use vault::escrow::{Bundle, BundleId};
-use vault::ids::Generation;
+use vault::ids::{CONFIG_VAULT, Generation, IMAGE_VAULT, VaultId};
 use vault::report::State;
+use vault::roots::TpmRoot;
+use vault::secret::{RootSecret, TpmShare};
+use vault::shares::{Mark, Nonce, Table};
 use wire::attest::StoreKeys;
 use wire::control::Control;
 use wire::escrow::{SealedBundle, UploadPlace, open_down, seal_up};
@@ -266,4 +273,205 @@ fn a_sealed_vault_without_a_bundle_calls_for_somebody() {
     assert!(notes().contains("not in escrow"), "{}", notes());
     assert_eq!(upload(&evc, &device, sealed(&evc, &device, 1, BYTES)), StoreKeysCode::Success);
     assert_eq!(notes(), "[]");
+}
+
+/// As a node makes one: with the shares of these vaults, and `lost` entered as lost with a table of before.
+fn of_table(edition: u64, shares: &[VaultId], lost: &[VaultId]) -> Vec<u8> {
+    let root = TpmRoot(RootSecret::copied_from(&[1; 32]));
+    let mut table = Table::new(Generation(1));
+    table.follow(edition);
+    for (id, nonce) in shares.iter().zip(1..) {
+        let share = TpmShare::copied_from(&[2; 32]);
+        table.add(*id, Mark::Made, &root.vsk(), &share, Nonce([nonce; 12])).expect("added");
+    }
+    lost.iter().for_each(|id| table.add_lost(*id).expect("entered"));
+    let (device, bytes) = (vault::ids::DeviceKey([3; 32]), table.encode(&root.table_key()));
+    Bundle::new(&root.escrow_key(), None, (device, Generation(1)), bytes, BTreeMap::new()).encode()
+}
+
+/// Invariant 4: a share table that was begun anew makes bundles without the shares of before. However many come, the last that has them stays; it is
+/// named, can be chosen to be given back, and goes by an operator's own word for it alone.
+#[test]
+fn the_last_bundle_that_has_a_vault_stays_and_can_be_given_back() {
+    let evc = Evc::start();
+    let (mut device, tpm) = with_tpm(&evc);
+    round(&evc, &mut device, &tpm, &pcrs(1));
+    evc.act("POST", "/references/1/approve", "");
+    let put = |edition, shares: &[VaultId], lost: &[VaultId]| {
+        let bytes = of_table(edition, shares, lost);
+        assert_eq!(upload(&evc, &device, sealed(&evc, &device, 1, &bytes)), StoreKeysCode::Success);
+        id_of(1, &bytes)
+    };
+    let good = put(1, &[CONFIG_VAULT, IMAGE_VAULT], &[]);
+    let later: Vec<_> = (2..30).map(|edition| put(edition, &[CONFIG_VAULT], &[IMAGE_VAULT])).collect();
+    let newest = *later.last().expect("some");
+    let listed = evc.act("GET", "/devices/edge-1/escrow", "");
+    let listed = listed.as_array().expect("a list");
+    let last = listed.last().expect("some");
+    assert_eq!(last["digest"], hex::encode(good.digest), "it is there, and {} newer ones", listed.len() - 1);
+    assert_eq!((&last["last_of"], &last["vaults"]), (&json!(["image"]), &json!(["config", "image"])));
+    assert_eq!(listed[0]["vaults"], json!(["config"]));
+    let described = evc.act("GET", "/devices/edge-1", "");
+    assert_eq!(described["device"]["escrow"]["older_alone"], json!(["image"]));
+    device.rescue = Some(Generation(1));
+    let mut given = |evc: &Evc| told(evc, &mut device).expect("an answer").rescue.expect("given").id;
+    assert_eq!(given(&evc), newest);
+    let good_by = format!("/devices/edge-1/escrow/bundle/{}", hex::encode(&good.digest[..4]));
+    let done = evc.act("POST", &format!("{good_by}/offer"), "");
+    assert!(done["done"].as_str().expect("words").contains("is given bundle"), "{done}");
+    assert_eq!(given(&evc), good, "the one that was chosen");
+    evc.act("DELETE", "/devices/edge-1/escrow/offer", "");
+    assert_eq!(given(&evc), newest);
+    evc.act("POST", &format!("{good_by}/offer"), "");
+    let whole = of_table(40, &[CONFIG_VAULT, IMAGE_VAULT], &[]);
+    assert_eq!(upload(&evc, &device, sealed(&evc, &device, 1, &whole)), StoreKeysCode::Success);
+    let mut given = |evc: &Evc| told(evc, &mut device).expect("an answer").rescue.expect("given").id;
+    assert_eq!(given(&evc), id_of(1, &whole), "one has all that it has: what was chosen holds no longer");
+    let whole = of_table(41, &[CONFIG_VAULT, IMAGE_VAULT], &[]);
+    assert_eq!(upload(&evc, &device, sealed(&evc, &device, 1, &whole)), StoreKeysCode::Success);
+    let listed = evc.act("GET", "/devices/edge-1/escrow", "");
+    assert!(!listed.to_string().contains(&hex::encode(good.digest)), "and nothing hangs on it any more");
+}
+
+/// By an operator's word for a generation what alone has something of a vault stays; by his word for it, it goes. The newest stays whatever he says.
+#[test]
+fn what_alone_has_something_of_a_vault_goes_by_its_name_alone() {
+    let evc = Evc::start();
+    let (device, _) = with_tpm(&evc);
+    let (good, anew) = (of_table(1, &[IMAGE_VAULT], &[]), of_table(2, &[], &[IMAGE_VAULT]));
+    for (generation, bytes) in [(1, &good), (2, &anew)] {
+        assert_eq!(upload(&evc, &device, sealed(&evc, &device, generation, bytes)), StoreKeysCode::Success);
+    }
+    let done = evc.act("DELETE", "/devices/edge-1/escrow/1", "");
+    assert!(done["done"].as_str().expect("words").starts_with("0 bundles"), "{done}");
+    assert!(done.to_string().contains("they alone have something of a vault"), "{done}");
+    let path = |id: BundleId, letters: usize| {
+        format!("/devices/edge-1/escrow/bundle/{}", &hex::encode(id.digest)[..letters])
+    };
+    let (good, anew) = (id_of(1, &good), id_of(2, &anew));
+    let refused = |path: &str| evc.operator("DELETE", path, "", Some(&evc.token)).problem().code;
+    assert_eq!(refused(&path(good, 7)), Code::BundleUnknown, "too short to be meant");
+    assert_eq!(refused(&path(anew, 64)), Code::BundleInForce);
+    evc.act("DELETE", &path(good, 8), "");
+    assert_eq!(evc.act("GET", "/devices/edge-1/escrow", "").as_array().expect("a list").len(), 1);
+}
+
+/// Bundles of a build before this one have nothing noted of what they have: they are opened to tell, and the last that has a vault stays.
+#[test]
+fn what_a_bundle_of_before_has_is_told_by_opening_it() {
+    let evc = Evc::start();
+    let (device, _) = with_tpm(&evc);
+    let good = of_table(1, &[IMAGE_VAULT], &[]);
+    assert_eq!(upload(&evc, &device, sealed(&evc, &device, 1, &good)), StoreKeysCode::Success);
+    let file = rusqlite::Connection::open(evc.dir.path().join("evc.db")).expect("opened");
+    file.execute("UPDATE bundles SET has = NULL, received_at = 1", ()).expect("as before");
+    let last = || evc.act("GET", "/devices/edge-1/escrow", "")[0]["vaults"].clone();
+    assert_eq!(last(), json!(["image"]));
+    for edition in 2..9 {
+        let bytes = of_table(edition, &[], &[IMAGE_VAULT]);
+        assert_eq!(upload(&evc, &device, sealed(&evc, &device, 1, &bytes)), StoreKeysCode::Success);
+    }
+    let listed = evc.act("GET", "/devices/edge-1/escrow", "");
+    assert!(listed.to_string().contains(&hex::encode(id_of(1, &good).digest)), "{listed}");
+}
+
+/// Threats, lost device: whoever has a device that is lost, or its copy, sends bundles as it does. None takes the place of one that is there, nor
+/// pushes one out; he is told why, and the device in good hands again is heard as before.
+#[test]
+fn a_device_that_is_lost_or_may_be_two_puts_nothing_in_escrow() {
+    let evc = Evc::start();
+    let (device, _) = with_tpm(&evc);
+    assert_eq!(upload(&evc, &device, sealed(&evc, &device, 1, BYTES)), StoreKeysCode::Success);
+    let good = evc.act("GET", "/devices/edge-1/escrow", "");
+    let alarm = |alarm: Option<&'static str>| {
+        let set = evc.wait(
+            evc.app.store.write(Scope::Device(device.id), |tx| Box::pin(tx.set_alarm(device.id, alarm))),
+        );
+        set.expect("written");
+    };
+    let refused = |what: &str| {
+        for n in 0..40 {
+            let sent = sealed(&evc, &device, 1, format!("of whoever has it, {n}").as_bytes());
+            let keys = StoreKeys { integrity_token: vec![], keys: vec![], bundle: Some(sent) };
+            let body = AttestRequest::StoreKeys(keys).encode();
+            let answer = evc.post(&device.own("attest"), &device.seal(&body));
+            assert_eq!(answer.problem().code, Code::EscrowBarred, "{what}");
+        }
+        assert_eq!(evc.act("GET", "/devices/edge-1/escrow", ""), good, "{what}");
+    };
+    evc.act("POST", "/devices/edge-1/lost", "");
+    refused("lost");
+    evc.act("DELETE", "/devices/edge-1/lost", "");
+    alarm(Some("it may be two"));
+    refused("an alarm");
+    evc.act("DELETE", "/devices/edge-1/alarm", "");
+    assert_eq!(upload(&evc, &device, sealed(&evc, &device, 1, b"its own")), StoreKeysCode::Success);
+}
+
+/// Invariant 4: nothing is lost by one command. What was kept of a device that is deleted by force stays for a grace; the same device, let in again, has its
+/// vaults, their keys and its bundle back, and no other device has them.
+#[test]
+fn a_device_that_is_let_in_again_has_its_keys_and_bundles_back() {
+    let evc = Evc::start();
+    let (mut device, tpm) = with_tpm(&evc);
+    evc.apply("kind: VaultPolicy\nname: p\ncustody: tpm+controller\n---\nkind: Vault\nname: logs\ndevice: edge-1\npolicy: p\n");
+    let section = round(&evc, &mut device, &tpm, &pcrs(1)).expect("a section");
+    let key = device.keys(&section, "logs").expect("a key");
+    assert_eq!(upload(&evc, &device, sealed(&evc, &device, 1, BYTES)), StoreKeysCode::Success);
+    let done = evc.act("DELETE", "/devices/edge-1?force=true", "").to_string();
+    for words in
+        ["kept until", "the keys of its vault `logs`", "its bundles in escrow", "evc device forget edge-1"]
+    {
+        assert!(done.contains(words), "{words}: {done}");
+    }
+    let deleted = || evc.act("GET", "/deleted-devices", "");
+    assert_eq!((&deleted()[0]["vaults"], &deleted()[0]["bundles"]), (&json!(["logs"]), &json!(1)));
+    let refused = evc.operator("DELETE", "/policies/p", "", Some(&evc.token)).problem();
+    assert!(refused.error.contains("deleted device `edge-1`"), "{refused:?}");
+    let (pem, serial) = (&device.onboard.pem, &device.serial);
+    evc.act(
+        "POST",
+        "/onboarding",
+        &json!({ "cert_pem": pem, "serial": serial, "name": "edge-1" }).to_string(),
+    );
+    assert_eq!(device.register(&evc), 201);
+    device.id = device.uuid(&evc).expect("registered");
+    device.session = new_session();
+    device.hash = String::new();
+    assert_eq!(deleted(), json!([]), "it has all of it again");
+    let ak = DeviceCert::new(DeviceCertKind::Attestation, Key::new("AK").pem.into_bytes(), Some(tpm.ak()));
+    assert_eq!(device.attest(&evc, &AttestRequest::Certs(vec![ak])), AttestResponse::Certs);
+    let section = round(&evc, &mut device, &tpm, &pcrs(1)).expect("a section");
+    assert_eq!(device.keys(&section, "logs"), Some(key), "the same key");
+    let learned = evc.act("GET", "/references", "")[0]["id"].clone();
+    evc.act("POST", &format!("/references/{learned}/approve"), "");
+    device.rescue = Some(Generation(1));
+    let given = told(&evc, &mut device).expect("an answer").rescue.expect("given");
+    let opened = open_down(&device.session, device.id, &given).expect("for this session");
+    assert_eq!(opened.as_slice(), BYTES);
+}
+
+/// A grace ends by itself, and not before; an operator's word ends it at once.
+#[test]
+fn what_is_kept_of_a_deleted_device_goes_by_its_grace_or_by_an_operators_word() {
+    let evc = Evc::start();
+    let kept = || evc.act("GET", "/deleted-devices", "").as_array().expect("a list").len();
+    let delete = |name: &str| {
+        let device = Device::onboarded(&evc, name);
+        assert_eq!(upload(&evc, &device, sealed(&evc, &device, 1, BYTES)), StoreKeysCode::Success);
+        evc.act("DELETE", &format!("/devices/{name}?force=true"), "");
+    };
+    delete("edge-1");
+    let refused = evc.operator("DELETE", "/deleted-devices/edge-2", "", Some(&evc.token)).problem().code;
+    assert_eq!((refused, kept()), (Code::DeviceUnknown, 1));
+    evc.act("DELETE", "/deleted-devices/edge-1", "");
+    assert_eq!(kept(), 0);
+    delete("edge-2");
+    let now = evc::clock::now();
+    for (later, is_there) in [(DELETED_GRACE_S - 60, 1), (DELETED_GRACE_S + 60, 0)] {
+        let mut clock = evc.wait(evc.app.clock(now)).expect("a clock");
+        let passed = std::time::Duration::from_secs(later);
+        evc.wait(evc.app.keep_house(&mut clock, now + later, passed)).expect("kept");
+        assert_eq!(kept(), is_there, "after {later} s");
+    }
 }

@@ -124,6 +124,7 @@ impl Evc {
             names,
             poll_every_s: None,
             drill_every_s: evc::service::DRILL_EVERY_S,
+            deleted_grace_s: evc::service::DELETED_GRACE_S,
             clock_is_right: false,
         };
         let app = Arc::new(runtime.block_on(start(&settings)).expect("started"));

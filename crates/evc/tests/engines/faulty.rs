@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use evc::store::*;
 use vault::decide::TpmPin;
 use vault::escrow::drill::Drills;
+use vault::escrow::history::Contents;
 use vault::ids::{DeviceId, Epoch, Generation, Name, Project, SectionDigest, VaultId};
 use vault::labels::Labels;
 use vault::ledger::{Ledger, Older};
@@ -260,11 +261,22 @@ steps! { Vaults {
     graces_over(now: UnixSeconds, after: Option<Grace>, limit: u32) -> Vec<Grace>;
 } }
 steps! { Bundles {
-    put_bundle(row: &BundleRow, keep: Keep) -> ();
-    bundles(device: DeviceId) -> Vec<HeldBundle>;
-    drop_bundles(device: DeviceId, generation: Generation) -> u64;
+    put_bundle(row: &BundleRow) -> ();
+    bundles(device: DeviceId) -> Vec<ListedBundle>;
+    note_contents(device: DeviceId, digest: &[u8; 32], has: &Contents) -> ();
+    offer_bundle(device: DeviceId, digest: Option<&[u8; 32]>) -> ();
+    drop_bundle(device: DeviceId, digest: &[u8; 32]) -> ();
+    bundle(device: DeviceId, digest: &[u8; 32]) -> Option<BundleRow>;
     put_drills(device: DeviceId, drills: &Drills) -> ();
     bundle_of(device: DeviceId, generation: Generation) -> Option<BundleRow>;
+} }
+steps! { Deleted {
+    keep_deleted(row: &DeletedRow) -> ();
+    deleted(project: &Project) -> Vec<DeletedRow>;
+    deleted_by_key(key: &[u8; 32]) -> Vec<DeletedRow>;
+    deleted_over(now: UnixSeconds) -> Vec<DeletedRow>;
+    of_deleted(id: DeviceId) -> OfDeleted;
+    forget_deleted(id: DeviceId) -> ();
 } }
 steps! { Keys {
     releases_of(device: DeviceId, vault: VaultId) -> Vec<ReleaseRow>;

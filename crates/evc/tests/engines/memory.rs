@@ -10,6 +10,7 @@ use evc::store::*;
 use vault::decide::TpmPin;
 use vault::escrow::BundleId;
 use vault::escrow::drill::Drills;
+use vault::escrow::history::Contents;
 use vault::ids::{DeviceId, Epoch, Generation, Name, Project, SectionDigest, VaultId};
 use vault::labels::Labels;
 use vault::ledger::{Ledger, Older};
@@ -38,7 +39,8 @@ pub(crate) struct World {
     epochs: BTreeMap<(DeviceId, VaultId, Epoch), EpochRow>,
     releases: BTreeMap<(DeviceId, VaultId, Epoch, String), ReleaseRow>,
     /// In the order in which they came.
-    bundles: Vec<BundleRow>,
+    bundles: Vec<(BundleRow, bool)>,
+    deleted: BTreeMap<DeviceId, (DeletedRow, OfDeleted)>,
 }
 
 impl World {
@@ -92,7 +94,7 @@ impl World {
                 self.vaults.retain(|(of, _), _| *of != id);
                 self.epochs.retain(|(of, ..), _| *of != id);
                 self.releases.retain(|(of, ..), _| *of != id);
-                self.bundles.retain(|row| row.device != id);
+                self.bundles.retain(|(row, _)| row.device != id);
             }
             Scope::Onboarding => {
                 self.onboarding.clear();
@@ -505,7 +507,7 @@ impl Devices for MemoryTx {
         world.vaults.retain(|(device, _), _| *device != id);
         world.epochs.retain(|(device, ..), _| *device != id);
         world.releases.retain(|(device, ..), _| *device != id);
-        world.bundles.retain(|row| row.device != id);
+        world.bundles.retain(|(row, _)| row.device != id);
         world.sent_before.remove(&id);
         world.certs_before.remove(&id);
         world.devices.remove(&id);
@@ -696,6 +698,9 @@ impl Vaults for MemoryTx {
         for row in self.w().vaults.values_mut().filter(|row| row.standing == VaultStanding::Removing) {
             row.delete_at = row.delete_at.map(|until| until.saturating_add(by_s).min(i64::MAX as u64));
         }
+        for (row, _) in self.w().deleted.values_mut() {
+            row.until = row.until.saturating_add(by_s).min(i64::MAX as u64);
+        }
         Ok(())
     }
     async fn graces_over(
@@ -716,44 +721,95 @@ impl Vaults for MemoryTx {
 
 #[async_trait]
 impl Bundles for MemoryTx {
-    async fn put_bundle(&mut self, row: &BundleRow, keep: Keep) -> Stored<()> {
+    async fn put_bundle(&mut self, row: &BundleRow) -> Stored<()> {
         let world = self.w();
         there(world.devices.get_mut(&row.device))?.held = Some(row.held);
         world
             .bundles
-            .retain(|other| (other.device, other.held.id.digest) != (row.device, row.held.id.digest));
-        world.bundles.push(row.clone());
-        let own: Vec<_> = world.bundles.iter().rev().filter(|it| it.device == row.device).collect();
-        let newest = |same: bool| {
-            let is = |it: &&&BundleRow| (it.held.id.generation == row.held.id.generation) == same;
-            own.iter().find(is).map(|it| it.held.id.digest)
-        };
-        let always = [newest(true), newest(false)];
-        let over = own.iter().enumerate().filter(|(at, it)| {
-            let stays = *at < keep.newest as usize || always.contains(&Some(it.held.id.digest));
-            !stays && (it.held.received_at < keep.since || *at >= keep.most as usize)
-        });
-        let over: HashSet<_> = over.map(|(_, it)| it.held.id.digest).collect();
-        world.bundles.retain(|it| it.device != row.device || !over.contains(&it.held.id.digest));
+            .retain(|(other, _)| (other.device, other.held.id.digest) != (row.device, row.held.id.digest));
+        world.bundles.push((row.clone(), false));
         Ok(())
     }
-    async fn bundles(&mut self, device: DeviceId) -> Stored<Vec<HeldBundle>> {
-        Ok(self.world.bundles.iter().rev().filter(|row| row.device == device).map(|row| row.held).collect())
+    async fn bundles(&mut self, device: DeviceId) -> Stored<Vec<ListedBundle>> {
+        let own = self.world.bundles.iter().rev().filter(|(row, _)| row.device == device);
+        Ok(own
+            .map(|(row, offered)| ListedBundle { held: row.held, has: row.has.clone(), offered: *offered })
+            .collect())
     }
-    async fn drop_bundles(&mut self, device: DeviceId, generation: Generation) -> Stored<u64> {
+    async fn note_contents(&mut self, device: DeviceId, digest: &[u8; 32], has: &Contents) -> Stored<()> {
+        let is_it = |(row, _): &&mut (BundleRow, bool)| (row.device, &row.held.id.digest) == (device, digest);
+        there(self.w().bundles.iter_mut().find(is_it))?.0.has = Some(has.clone());
+        Ok(())
+    }
+    async fn offer_bundle(&mut self, device: DeviceId, digest: Option<&[u8; 32]>) -> Stored<()> {
+        for (row, offered) in self.w().bundles.iter_mut().filter(|(row, _)| row.device == device) {
+            *offered = Some(&row.held.id.digest) == digest;
+        }
+        Ok(())
+    }
+    async fn drop_bundle(&mut self, device: DeviceId, digest: &[u8; 32]) -> Stored<()> {
         let world = self.w();
         let newest = world.devices.get(&device).and_then(|row| row.held).map(|held| held.id.digest);
         let before = world.bundles.len();
-        let goes = |id: BundleId| id.generation == generation && Some(id.digest) != newest;
-        world.bundles.retain(|row| row.device != device || !goes(row.held.id));
-        Ok((before - world.bundles.len()) as u64)
+        let goes = |row: &BundleRow| (row.device, &row.held.id.digest) == (device, digest);
+        world.bundles.retain(|(row, _)| !goes(row) || newest.as_ref() == Some(digest));
+        let gone = before - world.bundles.len();
+        there((gone > 0).then_some(&mut ())).map(drop)
     }
     async fn put_drills(&mut self, device: DeviceId, drills: &Drills) -> Stored<()> {
         self.change_device(device, |row| row.drills = drills.clone().into())
     }
+    async fn bundle(&mut self, device: DeviceId, digest: &[u8; 32]) -> Stored<Option<BundleRow>> {
+        let is_it = |(row, _): &&(BundleRow, bool)| (row.device, &row.held.id.digest) == (device, digest);
+        Ok(self.world.bundles.iter().find(is_it).map(|(row, _)| row.clone()))
+    }
     async fn bundle_of(&mut self, device: DeviceId, generation: Generation) -> Stored<Option<BundleRow>> {
-        let is_it = |row: &&BundleRow| (row.device, row.held.id.generation) == (device, generation);
-        Ok(self.world.bundles.iter().rev().find(is_it).cloned())
+        let is_it =
+            |(row, _): &&(BundleRow, bool)| (row.device, row.held.id.generation) == (device, generation);
+        let of = || self.world.bundles.iter().rev().filter(is_it);
+        Ok(of().find(|(_, offered)| *offered).or_else(|| of().next()).map(|(row, _)| row.clone()))
+    }
+}
+
+fn deleted_rows(world: &World, wanted: impl Fn(&DeletedRow) -> bool) -> Vec<DeletedRow> {
+    let mut rows: Vec<_> =
+        world.deleted.values().map(|(row, _)| row).filter(|row| wanted(row)).cloned().collect();
+    rows.sort_by_key(|row| (row.deleted_at, row.id));
+    rows
+}
+
+#[async_trait]
+impl Deleted for MemoryTx {
+    async fn keep_deleted(&mut self, row: &DeletedRow) -> Stored<()> {
+        let (world, id) = (self.w(), row.id);
+        let vaults = world.vaults.values().filter(|of| of.device == id && of.standing != VaultStanding::Gone);
+        let epochs = world.epochs.values().filter(|of| of.device == id);
+        let bundles = world.bundles.iter().map(|(of, _)| of).filter(|of| of.device == id);
+        let of = OfDeleted {
+            vaults: vaults.cloned().collect(),
+            epochs: epochs.cloned().collect(),
+            bundles: bundles.cloned().collect(),
+        };
+        add(&mut world.deleted, id, (row.clone(), of))
+    }
+    async fn deleted(&mut self, project: &Project) -> Stored<Vec<DeletedRow>> {
+        Ok(deleted_rows(&self.world, |row| row.project == *project))
+    }
+    async fn deleted_by_key(&mut self, key: &[u8; 32]) -> Stored<Vec<DeletedRow>> {
+        Ok(deleted_rows(&self.world, |row| row.key == *key))
+    }
+    async fn deleted_over(&mut self, now: UnixSeconds) -> Stored<Vec<DeletedRow>> {
+        let mut rows = deleted_rows(&self.world, |row| row.until <= now);
+        rows.sort_by_key(|row| (row.until, row.id));
+        Ok(rows)
+    }
+    async fn of_deleted(&mut self, id: DeviceId) -> Stored<OfDeleted> {
+        Ok(self.world.deleted.get(&id).map(|(_, of)| of.clone()).unwrap_or_default())
+    }
+    async fn forget_deleted(&mut self, id: DeviceId) -> Stored<()> {
+        there(self.w().deleted.get_mut(&id))?;
+        self.w().deleted.remove(&id);
+        Ok(())
     }
 }
 

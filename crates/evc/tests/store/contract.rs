@@ -8,6 +8,7 @@ use uuid::Uuid;
 use vault::decide::TpmPin;
 use vault::escrow::BundleId;
 use vault::escrow::drill::Drills;
+use vault::escrow::history::Contents;
 use vault::ids::{DeviceId, Epoch, Generation, Incarnation, Name, Project, SectionDigest, VaultId};
 use vault::labels::Labels;
 use vault::ledger::{Ledger, Older, Sent};
@@ -798,9 +799,9 @@ async fn references_and_standings_are_kept(tx: &mut dyn Tx) -> Stored<()> {
     Ok(())
 }
 
-/// Invariant 4: one upload more never takes the newest away; those of before stay for a time, and a few of them for longer.
+/// Invariant 4: the newest is dropped by nobody; which is given back is its operator's word, else the newest.
 async fn bundles_are_kept_and_the_newest_stands_in_the_devices_row(tx: &mut dyn Tx) -> Stored<()> {
-    let (one, keep) = (device(1), Keep { newest: 2, since: NOW, most: 4 });
+    let one = device(1);
     let row = |generation, digest, received_at| BundleRow {
         project: here(),
         device: one.id,
@@ -808,33 +809,41 @@ async fn bundles_are_kept_and_the_newest_stands_in_the_devices_row(tx: &mut dyn 
             id: BundleId { generation: Generation(generation), digest: [digest; 32] },
             received_at,
         },
+        has: None,
         sealed: vec![digest],
     };
     assert_eq!((tx.bundles(one.id).await?, tx.bundle_of(one.id, Generation(1)).await?), (vec![], None));
     let (first, second, third) = (row(1, 1, NOW - 9), row(1, 2, NOW - 8), row(2, 3, NOW - 7));
     for row in [&first, &second, &third] {
-        tx.put_bundle(row, keep).await?;
+        tx.put_bundle(row).await?;
         assert_eq!(tx.device(one.id).await?.and_then(|row| row.held), Some(row.held));
     }
-    assert_eq!(tx.bundles(one.id).await?, [third.held, second.held], "the oldest is over its time");
+    let listed = |of: &BundleRow, offered| ListedBundle { held: of.held, has: of.has.clone(), offered };
+    let all = [&third, &second, &first].map(|row| listed(row, false));
+    assert_eq!(tx.bundles(one.id).await?, all, "the newest first");
     assert_eq!(tx.bundle_of(one.id, Generation(1)).await?, Some(second.clone()));
-    tx.put_bundle(&second, keep).await?;
-    assert_eq!(tx.bundles(one.id).await?, [second.held, third.held], "once, and the newest again");
-    assert_eq!(tx.drop_bundles(one.id, Generation(1)).await?, 0, "the newest is dropped by nobody");
-    assert_eq!(tx.drop_bundles(one.id, Generation(2)).await?, 1);
-    assert_eq!(tx.bundles(one.id).await?, [second.held], "and no other goes with it");
-    for digest in 4..9 {
-        tx.put_bundle(&row(3, digest, NOW), keep).await?;
-    }
-    let kept: Vec<u8> = tx.bundles(one.id).await?.iter().map(|held| held.id.digest[0]).collect();
-    assert_eq!(
-        kept,
-        [8, 7, 6, 5, 2],
-        "within their time, no more than so many, and the newest of the generation before"
-    );
-    tx.put_bundle(&row(4, 9, NOW), keep).await?;
-    let kept: Vec<u8> = tx.bundles(one.id).await?.iter().map(|held| held.id.digest[0]).collect();
-    assert_eq!(kept, [9, 8, 7, 6], "of which there is one");
+    assert_eq!(tx.bundle(one.id, &[1; 32]).await?, Some(first.clone()));
+    assert_eq!(tx.bundle(device(2).id, &[1; 32]).await?, None, "another device's");
+    tx.offer_bundle(one.id, Some(&[1; 32])).await?;
+    assert_eq!(tx.bundle_of(one.id, Generation(1)).await?, Some(first.clone()), "the one that was chosen");
+    assert_eq!(tx.bundles(one.id).await?[2], listed(&first, true));
+    tx.offer_bundle(one.id, Some(&[2; 32])).await?;
+    assert_eq!(tx.bundle_of(one.id, Generation(1)).await?, Some(second.clone()), "one alone is chosen");
+    tx.offer_bundle(one.id, None).await?;
+    assert!(tx.bundles(one.id).await?.iter().all(|listed| !listed.offered));
+    let has: Contents = serde_json::from_value(
+        serde_json::json!({ (vault::ids::CONFIG_VAULT.0.to_string()): { "f": true } }),
+    )
+    .expect("read");
+    tx.note_contents(one.id, &[1; 32], &has).await?;
+    assert_eq!(tx.bundle(one.id, &[1; 32]).await?.and_then(|row| row.has), Some(has));
+    tx.put_bundle(&second).await?;
+    let held: Vec<_> = tx.bundles(one.id).await?.iter().map(|listed| listed.held).collect();
+    assert_eq!(held, [second.held, third.held, first.held], "once, and the newest again");
+    tx.drop_bundle(one.id, &[1; 32]).await?;
+    tx.drop_bundle(one.id, &[3; 32]).await?;
+    assert_eq!(tx.bundles(one.id).await?, [listed(&second, false)], "and no other goes with it");
+    tx.put_bundle(&row(4, 9, NOW)).await?;
     let mut drills = Drills { since: Some(NOW), ..Drills::default() };
     drills.fail(row(4, 9, NOW).held.id, "the root".into(), NOW + 1);
     tx.put_drills(one.id, &drills).await?;
@@ -926,6 +935,17 @@ async fn a_device_that_is_forgotten_leaves_the_row_of_its_removal_alone(tx: &mut
         OnboardRow { serial: "*".into(), ..tx.onboarding(&[80; 32], &stays.serial).await?.expect("there") };
     tx.add_onboarding(&any).await?;
     tx.use_onboarding(&[80; 32], "*", gone.id).await?;
+    let kept = DeletedRow {
+        id: gone.id,
+        project: here(),
+        key: [9; 32],
+        name: gone.name.clone(),
+        serial: gone.serial.clone(),
+        deleted_at: NOW,
+        until: NOW + 5,
+    };
+    let there = (tx.vaults(gone.id).await?, tx.bundles(gone.id).await?.len());
+    tx.keep_deleted(&kept).await?;
     let removed = RemovedRow {
         cert_digest: gone.cert_digest,
         key: [9; 32],
@@ -934,6 +954,19 @@ async fn a_device_that_is_forgotten_leaves_the_row_of_its_removal_alone(tx: &mut
         removed_at: NOW,
     };
     tx.drop_device(gone.id, &removed).await?;
+    let of = tx.of_deleted(gone.id).await?;
+    assert_eq!((of.vaults, of.bundles.len()), there, "as it was");
+    assert_eq!(tx.deleted(&here()).await?, [kept.clone()]);
+    assert_eq!(tx.deleted(&elsewhere()).await?, []);
+    assert_eq!(
+        (tx.deleted_by_key(&[9; 32]).await?, tx.deleted_by_key(&[8; 32]).await?),
+        (vec![kept], vec![])
+    );
+    assert_eq!((tx.deleted_over(NOW + 4).await?.len(), tx.deleted_over(NOW + 5).await?.len()), (0, 1));
+    tx.delay_graces(1).await?;
+    assert_eq!(tx.deleted_over(NOW + 5).await?, [], "it runs with the clock");
+    tx.forget_deleted(gone.id).await?;
+    assert_eq!((tx.deleted(&here()).await?, tx.of_deleted(gone.id).await?), (vec![], OfDeleted::default()));
     assert_eq!(tx.device(gone.id).await?, None);
     assert_eq!(tx.around(gone.id).await?, Around::default());
     assert!(!tx.was_sent_before(gone.id, &SectionDigest([6; 32])).await?);

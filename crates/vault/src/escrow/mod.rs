@@ -5,6 +5,7 @@
 
 mod codec;
 pub mod drill;
+pub mod history;
 pub mod restore;
 #[cfg(test)]
 mod tests;

@@ -93,6 +93,18 @@ pub(in crate::cli) enum DeviceAct {
         #[arg(add = ArgValueCandidates::new(devices))]
         name: String,
     },
+    /// List deleted devices whose keys and bundles are kept for a grace. They are a device's own again when it registers again with the same key.
+    #[command(before_help = "Examples:\n  evc device deleted")]
+    Deleted,
+    /// Delete for good what is kept of a deleted device.
+    #[command(before_help = "Examples:\n  evc device deleted\n  evc device forget edge-1 --confirm edge-1")]
+    Forget {
+        /// Its name then, or UUID.
+        name: String,
+        /// The same, once more.
+        #[arg(long, value_name = "NAME")]
+        confirm: String,
+    },
     /// The device may be two, and you found that it is one: end its alarm, and release keys as its policies say.
     #[command(before_help = "Examples:\n  evc device settle edge-1")]
     Settle {

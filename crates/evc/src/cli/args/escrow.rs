@@ -22,15 +22,31 @@ pub(in crate::cli) enum EscrowAct {
         #[arg(add = ArgValueCandidates::new(devices))]
         device: String,
     },
-    /// Delete the bundles of a generation of TPM secrets that is over. The newest bundle of a device is always kept.
+    /// Choose which bundle of a generation is given back to its device, where the newest lacks something.
+    #[command(before_help = OFFER)]
+    Offer {
+        /// Name or UUID.
+        #[arg(add = ArgValueCandidates::new(devices))]
+        device: String,
+        /// The beginning of its SHA-256, 8 letters or more.
+        #[arg(long, value_name = "SHA256", required_unless_present = "newest", conflicts_with = "newest")]
+        bundle: Option<String>,
+        /// The newest again.
+        #[arg(long)]
+        newest: bool,
+    },
+    /// Delete the bundles of a generation of TPM secrets that is over, or one bundle. The newest bundle of a device is always kept.
     #[command(before_help = DELETE)]
     Delete {
         /// Name or UUID.
         #[arg(add = ArgValueCandidates::new(devices))]
         device: String,
-        /// The generation, as `evc escrow list` shows it.
-        #[arg(long)]
-        generation: u32,
+        /// The generation, as `evc escrow list` shows it. Of its bundles those stay that alone have something of a vault.
+        #[arg(long, required_unless_present = "bundle", conflicts_with = "bundle")]
+        generation: Option<u32>,
+        /// One bundle, whatever it alone has: the beginning of its SHA-256.
+        #[arg(long, value_name = "SHA256")]
+        bundle: Option<String>,
         /// The device, once more.
         #[arg(long, value_name = "DEVICE")]
         confirm: String,
@@ -52,7 +68,14 @@ Each device also makes one once a month: see `evc serve --escrow-drill-every`.";
 const DELETE: &str = "\
 Examples:
   evc escrow list edge-1
-  evc escrow delete edge-1 --generation 1 --confirm edge-1";
+  evc escrow delete edge-1 --generation 1 --confirm edge-1
+  evc escrow delete edge-1 --bundle 3f5a90c1 --confirm edge-1";
+
+const OFFER: &str = "\
+Examples:
+  evc escrow list edge-1                       # LAST OF names vaults that newer bundles lack something of
+  evc escrow offer edge-1 --bundle 3f5a90c1
+  evc escrow offer edge-1 --newest";
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum CheckWhat {

@@ -293,6 +293,9 @@ pub(in crate::cli) struct Serve {
     /// How often each device opens its escrow bundle to show that it could (`evc escrow list`); 0: only when told to by `evc escrow drill`.
     #[arg(long, value_name = "TIME", default_value = "30d", value_parser = drill_every)]
     pub(in crate::cli) escrow_drill_every: Duration,
+    /// How long the keys and bundles of a deleted device are kept (`evc device deleted`); 0: they go with it.
+    #[arg(long, value_name = "TIME", default_value = "30d", value_parser = drill_every)]
+    pub(in crate::cli) deleted_device_grace: Duration,
     /// Start although the clock is behind the time that it showed before. Give it once, when the clock was ahead then and is right now.
     #[arg(long)]
     pub(in crate::cli) clock_is_right: bool,

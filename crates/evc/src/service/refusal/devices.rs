@@ -64,6 +64,11 @@ pub enum Barred {
         /// Of eve-api's `ZCertType`.
         kind: i32,
     },
+    /// To put a bundle in escrow, while it is lost, or may be two: whoever has it would push out those that are there.
+    Escrow {
+        /// Its name.
+        device: Name,
+    },
     /// To show a TPM, after evidence without one.
     LateTpm {
         /// Its name.

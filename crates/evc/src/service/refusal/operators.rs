@@ -120,12 +120,22 @@ pub enum Unknown {
         /// Its number.
         id: i64,
     },
+    /// A deleted device, of which nothing is kept, or of more than one of the name.
+    DeletedDevice {
+        /// As it was named.
+        which: String,
+    },
     /// A bundle in escrow.
     Bundle {
         /// Its device.
         device: Name,
         /// Its generation.
         generation: Generation,
+    },
+    /// A bundle in escrow, by the beginning of its SHA-256.
+    BundleOfName {
+        /// Its device.
+        device: Name,
     },
     /// A device's bundle, of which there is none.
     NoBundle {
@@ -198,6 +208,15 @@ pub enum InTheWay {
         policy: Name,
         /// The rule.
         rule: Name,
+    },
+    /// A vault of a deleted device names a policy: it comes back under it.
+    PolicyOfDeleted {
+        /// The policy.
+        policy: Name,
+        /// The vault.
+        vault: Name,
+        /// The device's name then.
+        device: Name,
     },
     /// A device has vaults, whose keys would go with it.
     HasVaults {

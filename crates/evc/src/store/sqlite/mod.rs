@@ -6,6 +6,7 @@
 mod around;
 mod bundles;
 mod connections;
+mod deleted;
 mod device_rows;
 mod devices;
 mod evidence;

@@ -40,6 +40,8 @@ const MIGRATIONS: &[Migration] = &migrations![
     70 = "0070_bundles",
     75 = "0075_drills",
     76 = "0076_upload_places",
+    79 = "0079_what_bundles_have",
+    80 = "0080_deleted_devices",
 ];
 
 /// Where builds of before kept their list.

@@ -201,7 +201,9 @@ impl Vaults for SqliteTx {
         // An end beyond the last number would be a fraction.
         let write = "UPDATE vaults SET delete_at = iif(delete_at > 9223372036854775807 - ?1, 9223372036854775807, delete_at + ?1)
                      WHERE standing = 'removing'";
-        self.run(write, (int(by_s),)).await.map(drop)
+        self.run(write, (int(by_s),)).await?;
+        let of_deleted = "UPDATE deleted_devices SET until = iif(until > 9223372036854775807 - ?1, 9223372036854775807, until + ?1)";
+        self.run(of_deleted, (int(by_s),)).await.map(drop)
     }
 
     async fn graces_over(

@@ -1,0 +1,53 @@
+//! Devices that an operator deleted, and what is kept of them for a grace: their vaults, the keys of those, and their bundles, sealed as they were.
+
+use async_trait::async_trait;
+use vault::ids::{DeviceId, Name, Project};
+
+use super::{BundleRow, EpochRow, Stored, UnixSeconds, VaultRow};
+
+/// A device that was deleted, of which something is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeletedRow {
+    /// Its identity then.
+    pub id: DeviceId,
+    /// Its project.
+    pub project: Project,
+    /// SHA-256 of its key's SubjectPublicKeyInfo.
+    pub key: [u8; 32],
+    /// Its name then.
+    pub name: Name,
+    /// The serial that it registered with.
+    pub serial: String,
+    /// When it was deleted.
+    pub deleted_at: UnixSeconds,
+    /// When its grace is over.
+    pub until: UnixSeconds,
+}
+
+/// What is kept of one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OfDeleted {
+    /// Vaults that were listed.
+    pub vaults: Vec<VaultRow>,
+    /// The keys of all of their epochs.
+    pub epochs: Vec<EpochRow>,
+    /// Bundles, the oldest first.
+    pub bundles: Vec<BundleRow>,
+}
+
+/// Deleted devices.
+#[async_trait]
+pub trait Deleted {
+    /// Keeps what there is of a device, before it is dropped.
+    async fn keep_deleted(&mut self, row: &DeletedRow) -> Stored<()>;
+    /// Those of a project, the first that was deleted first.
+    async fn deleted(&mut self, project: &Project) -> Stored<Vec<DeletedRow>>;
+    /// Those with this key, in whichever project.
+    async fn deleted_by_key(&mut self, key: &[u8; 32]) -> Stored<Vec<DeletedRow>>;
+    /// Those whose grace is over.
+    async fn deleted_over(&mut self, now: UnixSeconds) -> Stored<Vec<DeletedRow>>;
+    /// What is kept of one.
+    async fn of_deleted(&mut self, id: DeviceId) -> Stored<OfDeleted>;
+    /// Forgets one for good.
+    async fn forget_deleted(&mut self, id: DeviceId) -> Stored<()>;
+}
