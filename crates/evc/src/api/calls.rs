@@ -7,8 +7,8 @@ use super::requests::{
     Adoption, Allow, Applying, Deletion, Labelling, List, NewToken, Recreation, Rehoming, Rotation, Yaml,
 };
 use super::{
-    Allowance, Applied, Bundle, Described, DeviceView, Done, Foreseen, Glance, Knock, NewReference,
-    PolicyView, Reference, RuleView, ServerStatus, Update, VaultView,
+    Allowance, Applied, Bundle, CourierFile, Described, DeviceView, Done, Exporting, Foreseen, Glance,
+    Importing, Knock, NewReference, PolicyView, Reference, RuleView, ServerStatus, Update, VaultView,
 };
 
 /// A call: `P` is what stands in its query, `B` its body, `A` its answer.
@@ -149,6 +149,10 @@ calls! {
     REFERENCES: get "/references" List, () => Vec<Reference>;
     /// Gives one before a boot shows it, to be approved.
     ADD_REFERENCE: post "/devices/{device}/references" (), NewReference => Reference;
+    /// Gives a device's answer for a courier.
+    EXPORT: post "/devices/{device}/courier" (), Exporting => CourierFile;
+    /// Takes what a courier brings of a device, and gives the answer.
+    IMPORT: post "/courier" (), Importing => CourierFile;
     /// Lists a device's bundles in escrow, the newest first.
     ESCROW: get "/devices/{device}/escrow" (), () => Vec<Bundle>;
     /// Asks for a drill.

@@ -15,6 +15,7 @@ use vault::ids::{DeviceId, Name, VaultId};
 
 use super::App;
 use super::answer::busy;
+use super::courier::{export, import};
 use super::escrow::{add_reference, bundles, delete_bundles, foresee, order_drill};
 use super::intake::Intake;
 use super::log::Act;
@@ -23,8 +24,8 @@ use super::sources::{Place, Prover};
 use crate::api::calls::{
     ADD_REFERENCE, ADD_TOKEN, ADOPT, ALLOW, ALLOWANCES, APPLY, APPROVE, Call, DELETE_BUNDLES, DELETE_DEVICE,
     DELETE_POLICY, DELETE_RULE, DELETE_VAULT, DEVICE, DEVICES, DISALLOW, DRILL, END_OTHER_TOKENS, ESCROW,
-    FIND, FORESEE, GLANCE, KNOCKS, LABEL, LEARN, LOSE, Method, POLICIES, RECREATE, REFERENCES, REHOME,
-    REJECT, ROTATE, RULES, SETTLE, STATUS, VAULTS,
+    EXPORT, FIND, FORESEE, GLANCE, IMPORT, KNOCKS, LABEL, LEARN, LOSE, Method, POLICIES, RECREATE,
+    REFERENCES, REHOME, REJECT, ROTATE, RULES, SETTLE, STATUS, VAULTS,
 };
 use crate::api::{
     Adoption, Allow, Allowance, Applied, Applying, Deletion, Described, DeviceView, Done, Glance, Knock,
@@ -60,6 +61,7 @@ pub(super) fn routes() -> Router<App> {
     let on = on.call(&REFERENCES, references).call(&APPROVE, approve).call(&REJECT, reject);
     let on = on.call(&ADD_REFERENCE, add_reference).call(&FORESEE, foresee);
     let on = on.call(&ESCROW, bundles).call(&DELETE_BUNDLES, delete_bundles).call(&DRILL, order_drill);
+    let on = on.call(&EXPORT, export).call(&IMPORT, import);
     on.0.fallback(|| async { Refusal::from(Unknown::Path) })
 }
 
