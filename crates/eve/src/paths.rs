@@ -23,7 +23,7 @@
 //!   vaults/.new/<uuid>/             a default vault in the making: at first its encrypted copy; after the exchange the plain
 //!                                   files, until they are wiped; beside it `.stamps` (what they were), `.going` (being wiped)
 //!   status/                         nothing secret: nim/DevicePortConfigList.json, tpmmgr/tpm_in_use (only informs)
-//! run/eve/                          sockets, lock, and locked: what root locked here, for this boot
+//! run/eve/                          sockets, lock, locked: what root locked here, for this boot; courier: a courier's last file
 //! ```
 //!
 //! A power cut may leave `.tmp-eve-new-*` and `.tmp-eve-old-*` beside a file that was being replaced: see `disk::scrub`. A durable
@@ -71,6 +71,8 @@ paths! {
     location = "config/location.json";
     /// Sockets.
     run = "run/eve";
+    /// The courier's file that was taken last: its challenge is to be answered.
+    courier = "run/eve/courier";
     /// Marker: this node works with its TPM (DF-5). Only informs.
     tpm_in_use = "persist/status/tpmmgr/tpm_in_use";
     /// nim's list of ports.

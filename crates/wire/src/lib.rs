@@ -9,6 +9,7 @@ pub mod cert;
 pub mod certs;
 pub mod config;
 pub mod control;
+pub mod courier;
 pub mod envelope;
 mod error;
 pub mod escrow;

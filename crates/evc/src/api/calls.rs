@@ -8,8 +8,8 @@ use super::requests::{
     VaultDeletion, Yaml,
 };
 use super::{
-    Allowance, Applied, Bundle, DeletedDevice, Described, DeviceView, Done, Foreseen, Glance, Knock,
-    NewReference, PolicyView, Reference, RuleView, ServerStatus, Update, VaultView,
+    Allowance, Applied, Bundle, CourierFile, DeletedDevice, Described, DeviceView, Done, Exporting, Foreseen,
+    Glance, Importing, Knock, NewReference, PolicyView, Reference, RuleView, ServerStatus, Update, VaultView,
 };
 
 /// A call: `P` is what stands in its query, `B` its body, `A` its answer.
@@ -154,6 +154,10 @@ calls! {
     REFERENCES: get "/references" List, () => Vec<Reference>;
     /// Gives one before a boot shows it, to be approved.
     ADD_REFERENCE: post "/devices/{device}/references" (), NewReference => Reference;
+    /// Gives a device's answer for a courier.
+    EXPORT: post "/devices/{device}/courier" (), Exporting => CourierFile;
+    /// Takes what a courier brings of a device, and gives the answer.
+    IMPORT: post "/courier" (), Importing => CourierFile;
     /// Lists a device's bundles in escrow, the newest first.
     ESCROW: get "/devices/{device}/escrow" (), () => Vec<Bundle>;
     /// Asks for a drill.

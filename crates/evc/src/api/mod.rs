@@ -1,6 +1,7 @@
 //! What the operator's API takes and tells, as types: the server writes and the command line reads the same ones. Nothing in here decides.
 
 pub mod calls;
+mod courier;
 mod escrow;
 mod node;
 mod problem;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use vault::ids::Name;
 use vault::policy::VaultPolicy;
 
+pub use courier::{CourierFile, Exporting, Importing};
 pub use escrow::{Bundle, DrillState, DrillView, Forecast, Foreseen, InEscrow, NewReference, Update};
 pub use node::{Accepted, Attestation, NodeReport, StateNow};
 pub use problem::{Code, Place, Problem};

@@ -153,6 +153,10 @@ codes! {
         DatabaseOlder,
         /// The bundle is the device's newest.
         BundleInForce,
+        /// The challenge that a courier's file answers is over.
+        CourierOver,
+        /// The evidence in a courier's file is worth nothing.
+        EvidenceRefused,
         /// No reference value is approved that a new one could be like.
         ReferenceUnlike,
         /// The device has as many vaults as it may have.

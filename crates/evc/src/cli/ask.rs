@@ -15,6 +15,7 @@ use super::args::{
     ReferenceAct, RehomeWhat, RotateWhat,
 };
 use super::client::Client;
+use super::courier;
 use super::escrow;
 use super::failed::Failed;
 use super::files::Joined;
@@ -51,6 +52,8 @@ pub(super) fn ask(client: &Client, what: Asked, output: Output) -> Answer<Told> 
         Asked::Rotate(what) => Told::done(&rotate(client, &what)?),
         Asked::Recreate(what) => Told::done(&recreate(client, &what)?),
         Asked::Reference(act) => reference(client, act),
+        Asked::Export(what) => courier::export(client, &what),
+        Asked::Import(what) => courier::import(client, &what),
         Asked::Escrow(act) => escrow::escrow(client, act),
         Asked::Check(CheckWhat::Update { device, reference }) => {
             Told::list(&client.ask(&FORESEE, &[&device], &Update { reference })?)

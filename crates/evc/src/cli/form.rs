@@ -74,6 +74,10 @@ every! {
         BadRequest::PcrNotAppraised { .. } => BadRequest::PcrNotAppraised { pcr: 5 },
         BadRequest::PcrValues => BadRequest::PcrValues,
         BadRequest::NoPcrs => BadRequest::NoPcrs,
+        BadRequest::Courier(_) => BadRequest::Courier(wire::courier::CourierError::Damaged),
+        BadRequest::CourierText => BadRequest::CourierText,
+        BadRequest::CourierMixed => BadRequest::CourierMixed,
+        BadRequest::CourierLife => BadRequest::CourierLife,
     }
     tokens: NoToken {
         NoToken::Absent => NoToken::Absent,
@@ -118,6 +122,10 @@ every! {
         },
         InTheWay::NothingAlike { .. } => InTheWay::NothingAlike { device: name(), lacking: vec![0, 4] },
         InTheWay::SameReference { .. } => InTheWay::SameReference { id: 7 },
+        InTheWay::CourierOver { .. } => InTheWay::CourierOver { device: name() },
+        InTheWay::CourierRefused { .. } => {
+            InTheWay::CourierRefused { device: name(), why: "the quote does not verify".into() }
+        },
         InTheWay::Older(_) => InTheWay::Older(Older::Forked),
     }
     applied: NotApplied { NotApplied::OtherEncryption => NotApplied::OtherEncryption, NotApplied::Full => NotApplied::Full }

@@ -7,6 +7,7 @@ mod args;
 mod ask;
 mod client;
 mod complete;
+mod courier;
 mod describe;
 mod escrow;
 mod failed;

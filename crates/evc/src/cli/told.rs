@@ -55,6 +55,11 @@ impl Told {
         Ok(Self { value: value(it)?, wide: text.clone(), text, names, documents: None })
     }
 
+    /// Nothing: it was said otherwise.
+    pub(super) fn nothing() -> Result<Self, Failed> {
+        Self::whole(&Value::Null, String::new(), String::new())
+    }
+
     /// The same, of what can be applied again.
     pub(super) fn with_document(self, document: String) -> Self {
         Self { documents: Some(document), ..self }
@@ -65,6 +70,9 @@ impl Told {
     /// # Errors
     /// It can't be written; a reader that went away is none.
     pub(super) fn print(&self, output: Output) -> anyhow::Result<()> {
+        if self.value.is_null() {
+            return Ok(());
+        }
         if matches!(output, Output::Table | Output::Wide)
             && self.value.as_array().is_some_and(Vec::is_empty)
             && io::stdout().is_terminal()

@@ -21,7 +21,7 @@ pub use identity::{Identity, SealedRow};
 pub(crate) use kek::write_private;
 pub use kek::{Kek, random};
 pub use memory::{Protection, protect};
-pub use nonces::{For, Nonces};
+pub use nonces::{Carried, For, Nonces};
 pub use restored::{restored_bundle, restored_epoch};
 pub use tls::server_config;
 

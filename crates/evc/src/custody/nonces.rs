@@ -9,6 +9,9 @@
 //!
 //! One use is for who counts the answers to keep: each that is taken makes every nonce of before void, whatever it was worth.
 //! Nobody without the key tells a nonce before it is given, so no quote can be made for it ahead of time.
+//!
+//! A courier's is on its way for days, over ends of this process. So nothing of it is drawn: its label is "EVE Vault courier nonce v1", and its
+//! first 8 bytes are when it was given (5) and for how many seconds it is good (3). It is of the same device, life and count of answers.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -20,6 +23,7 @@ use vault::ids::{DeviceId, Incarnation};
 use super::{CustodyError, Kek, random};
 
 const LABEL: &[u8] = b"EVE Vault nonce v2";
+const COURIER: &[u8] = b"EVE Vault courier nonce v1";
 const INFO: &[u8] = b"EVE Vault nonces";
 /// Of the nonce, when it was given.
 const WHEN: usize = 8;
@@ -36,6 +40,18 @@ pub struct For<'a> {
     /// How many challenges it has answered.
     pub answered: u64,
 }
+
+/// The span of a courier's nonce.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Carried {
+    /// When it was given, seconds since 1970.
+    pub given: u64,
+    /// For how many seconds it is good: fewer than 2^24.
+    pub life_s: u32,
+}
+
+/// Bits of a courier's nonce that say for how long it is good.
+const LIFE_BITS: u32 = 24;
 
 /// What was drawn for a time of giving.
 type Drawn = (u64, [u8; 32]);
@@ -76,6 +92,22 @@ impl Nonces {
         verify_slices_are_equal(nonce, &self.of_drawn(whom, drawn)).is_ok().then_some(when)
     }
 
+    /// One for a courier, given now and good for so many seconds.
+    #[must_use]
+    pub fn carried(&self, whom: For<'_>, span: Carried) -> [u8; 32] {
+        self.of_text(COURIER, whom, (span.given << LIFE_BITS) | u64::from(span.life_s), &[])
+    }
+
+    /// When a courier's was given to this one, for its next answer, and for how long; none: never.
+    #[must_use]
+    pub fn of_courier(&self, nonce: &[u8; 32], whom: For<'_>) -> Option<Carried> {
+        let (span, _) = nonce.split_first_chunk::<WHEN>()?;
+        let span = u64::from_be_bytes(*span);
+        let (given, life_s) = (span >> LIFE_BITS, u32::try_from(span & ((1 << LIFE_BITS) - 1)).ok()?);
+        let carried = Carried { given, life_s };
+        verify_slices_are_equal(nonce, &self.carried(whom, carried)).is_ok().then_some(carried)
+    }
+
     /// What was drawn for a time, or is now.
     fn draw(&self, when: u64) -> Result<[u8; 32], CustodyError> {
         let mut all = self.drawn();
@@ -94,23 +126,27 @@ impl Nonces {
         self.drawn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn of_drawn(&self, whom: For<'_>, drawn: Drawn) -> [u8; 32] {
+    fn of_drawn(&self, whom: For<'_>, (when, drawn): Drawn) -> [u8; 32] {
+        self.of_text(LABEL, whom, when, &drawn)
+    }
+
+    fn of_text(&self, label: &[u8], whom: For<'_>, when: u64, drawn: &[u8]) -> [u8; 32] {
         let mut nonce = [0; 32];
         let (time, mac) = nonce.split_at_mut(WHEN);
-        time.copy_from_slice(&drawn.0.to_be_bytes());
-        mac.copy_from_slice(&self.mac(whom, drawn)[..32 - WHEN]);
+        time.copy_from_slice(&when.to_be_bytes());
+        mac.copy_from_slice(&self.mac(label, whom, when, drawn)[..32 - WHEN]);
         nonce
     }
 
-    fn mac(&self, whom: For<'_>, (when, drawn): Drawn) -> [u8; 32] {
+    fn mac(&self, label: &[u8], whom: For<'_>, when: u64, drawn: &[u8]) -> [u8; 32] {
         let Incarnation(incarnation) = whom.incarnation;
         let mut text = hmac::Context::with_key(&self.key);
-        for part in [LABEL, &incarnation, whom.device.0.as_bytes(), whom.cert_digest] {
+        for part in [label, &incarnation, whom.device.0.as_bytes(), whom.cert_digest] {
             text.update(part);
         }
         text.update(&whom.answered.to_be_bytes());
         text.update(&when.to_be_bytes());
-        text.update(&drawn);
+        text.update(drawn);
         let mut mac = [0; 32];
         mac.copy_from_slice(text.sign().as_ref());
         mac
@@ -161,6 +197,36 @@ mod tests {
         assert_eq!(after.when(&recorded, whom), None, "before it gave one for this time");
         assert_ne!(after.given(whom, 1_800_000_000).expect("randomness"), recorded);
         assert_eq!(after.when(&recorded, whom), None, "and after it");
+    }
+
+    /// CO-2: a courier's nonce is of one controller, life, device, certificate and answer, says its span, and is none of the line's; and it is known
+    /// after an end of the process.
+    #[test]
+    fn co2_a_couriers_nonce_is_known_for_days_by_whom_it_was_given_to_alone() {
+        let nonces = || Nonces::of(&Kek::from_bytes(&[7; 32]).expect("32 bytes"));
+        let (cert_digest, other_cert) = ([3; 32], [4; 32]);
+        let device = DeviceId(uuid::Uuid::from_u128(1));
+        let whom = For { incarnation: Incarnation([2; 16]), device, cert_digest: &cert_digest, answered: 5 };
+        let span = Carried { given: 1_800_000_000, life_s: 604_800 };
+        let nonce = nonces().carried(whom, span);
+        assert_eq!(nonces().of_courier(&nonce, whom), Some(span), "by another process");
+        assert_eq!(nonces().when(&nonce, whom), None, "none of the line's");
+        for (what, other) in [
+            ("life", For { incarnation: Incarnation([9; 16]), ..whom }),
+            ("device", For { device: DeviceId(uuid::Uuid::from_u128(2)), ..whom }),
+            ("certificate", For { cert_digest: &other_cert, ..whom }),
+            ("answer", For { answered: 6, ..whom }),
+        ] {
+            assert_eq!(nonces().of_courier(&nonce, other), None, "of another {what}");
+        }
+        for bit in 0..256 {
+            let mut changed = nonce;
+            changed[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(nonces().of_courier(&changed, whom), None, "bit {bit}");
+        }
+        let of_line = nonces();
+        let given = of_line.given(whom, 1_800_000_000).expect("randomness");
+        assert_eq!(of_line.of_courier(&given, whom), None);
     }
 
     /// What was drawn is kept for the time that runs and for the one before, whatever the clock does.

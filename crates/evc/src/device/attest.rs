@@ -111,20 +111,18 @@ impl Controller {
     ) -> Result<(Judged, Alarm), Refusal> {
         let now = came.at;
         let device = there(tx, device).await?;
-        if !self.is_good(nonce, &device, now) {
-            return Ok((Judged::Stale, None));
-        }
+        let Some(shown_at) = self.shown_at(nonce, &device, now) else { return Ok((Judged::Stale, None)) };
         let stood = tx.standing(device.id).await?;
         match self.fresh(tx, &device, stood.as_ref(), quote.clone()).await? {
             Ok((record, shown)) => {
                 let session = record.session();
                 let alarm = follow(tx, &device, stood.as_ref(), (session.0, &shown), now).await?;
                 let learned = self.take(tx, &device, &record, &shown, came).await?;
-                let unmet = self.unmet(tx, &device, (session, &shown), came).await?;
+                let unmet = self.unmet(tx, &device, (session, &shown), (came, shown_at)).await?;
                 Ok((Judged::Good { learned, unmet }, alarm))
             }
             Err(why) => {
-                tx.answered(device.id, &Fared::of(Err(&why), session, came), came.at).await?;
+                tx.answered(device.id, &Fared::of(Err(&why), session, came), shown_at).await?;
                 let alarm = match why {
                     BadEvidence::WentBack(_) => alarm(tx, &device, &in_full(&why), now).await?,
                     _ => None,
@@ -168,7 +166,7 @@ impl Controller {
         tx: &mut dyn Tx,
         device: &DeviceRow,
         (session, shown): (SessionKey, &Shown),
-        came: Came,
+        (came, shown_at): (Came, UnixSeconds),
     ) -> Result<Option<String>, Refusal> {
         let fared = Fared::of(Ok(shown), session, came);
         let unmet = fared.strange.is_some() && {
@@ -176,7 +174,7 @@ impl Controller {
             draft(&View::load(&self.verdicts, tx, row).await?, session, None, came.at).lacks.is_some()
         };
         let fared = Fared { unmet, ..fared };
-        tx.answered(device.id, &fared, came.at).await?;
+        tx.answered(device.id, &fared, shown_at).await?;
         let told = |before: &Fared| {
             (before.unmet, &before.session, before.strange, before.words.first())
                 == (true, &fared.session, fared.strange, fared.words.first())
@@ -225,7 +223,7 @@ fn answered(judged: Judged) -> QuoteAnswer {
     }
 }
 
-async fn there(tx: &mut dyn Tx, device: DeviceId) -> Result<DeviceRow, Refusal> {
+pub(super) async fn there(tx: &mut dyn Tx, device: DeviceId) -> Result<DeviceRow, Refusal> {
     Ok(tx.device(device).await?.ok_or(Fault::NoDevice)?)
 }
 

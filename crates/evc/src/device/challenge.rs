@@ -3,11 +3,12 @@
 //! good nonce counts, whatever it is worth, and makes all that were given before void: nothing is answered twice, and what was held back on
 //! the way comes too late. A clock that was set back makes nonces of the future, which are not good; and a controller that is started anew knows
 //! none of before, so who held one is challenged anew at its next poll.
+//! A courier's (`super::courier`) is good for as long as it says. It is one of the same count: whoever answered otherwise since can't answer it.
 
 use vault::decide::ChallengeWay;
 use wire::control::Challenge;
 
-use crate::custody::{CustodyError, For};
+use crate::custody::{Carried, CustodyError, For};
 use crate::service::{APPRAISED_PCRS, Controller, NONCE_TTL_S};
 use crate::store::{DeviceRow, UnixSeconds};
 
@@ -41,10 +42,31 @@ impl Controller {
         self.nonces.given(self.whom(device), now - now % u64::from(GIVEN_AGAIN_S))
     }
 
-    /// Whether a nonce is one that this device was given in time, and gave no answer since.
-    pub(super) fn is_good(&self, nonce: &[u8; 32], device: &DeviceRow, now: UnixSeconds) -> bool {
-        let age_s = self.nonces.when(nonce, self.whom(device)).and_then(|given| now.checked_sub(given));
-        age_s.is_some_and(|age_s| age_s < u64::from(NONCE_TTL_S))
+    /// Of a nonce that this device was given in time, and gave no answer since: when its evidence shows the device to have been there, which is
+    /// now but for a courier's. None: it is not good.
+    pub(super) fn shown_at(
+        &self,
+        nonce: &[u8; 32],
+        device: &DeviceRow,
+        now: UnixSeconds,
+    ) -> Option<UnixSeconds> {
+        let whom = self.whom(device);
+        if let Some(Carried { given, life_s }) = self.nonces.of_courier(nonce, whom) {
+            let age_s = now.checked_sub(given)?;
+            // Later than it was seen otherwise it was there by no proof.
+            let seen = [Some(given), device.last_seen, device.proved_at].into_iter().flatten().max();
+            return seen.filter(|_| age_s < u64::from(life_s));
+        }
+        let age_s = self.nonces.when(nonce, whom).and_then(|given| now.checked_sub(given))?;
+        (age_s < u64::from(NONCE_TTL_S)).then_some(now)
+    }
+
+    /// A courier's challenge, given now.
+    pub(super) fn carried(&self, device: &DeviceRow, life_s: u32, now: UnixSeconds) -> Challenge {
+        let nonce = self.nonces.carried(self.whom(device), Carried { given: now, life_s });
+        // How long the node tries; for how long it is good the nonce says.
+        let (ttl_s, pcrs) = (NONCE_TTL_S, APPRAISED_PCRS);
+        Challenge { nonce, ttl_s, pcrs, wants_quote: true, wants_location: false }
     }
 
     fn whom<'a>(&self, device: &'a DeviceRow) -> For<'a> {

@@ -96,7 +96,7 @@ async fn one(
 /// A grace goes on where it was; an order to make the vault anew was of before.
 fn as_it_goes_on(vault: Listed, row: &DeletedRow, now: UnixSeconds) -> Listed {
     let phase = match vault.phase {
-        Phase::Wanted => Phase::Wanted,
+        phase @ (Phase::Wanted | Phase::Retained) => phase,
         Phase::Grace { until } => {
             Phase::Grace { until: now.saturating_add(until.saturating_sub(row.deleted_at)) }
         }

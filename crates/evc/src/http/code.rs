@@ -97,6 +97,8 @@ fn in_the_way(cause: &InTheWay) -> Code {
         InTheWay::BundleInForce { .. } => Code::BundleInForce,
         InTheWay::NothingAlike { .. } => Code::ReferenceUnlike,
         InTheWay::SameReference { .. } => Code::AlreadyThere,
+        InTheWay::CourierOver { .. } => Code::CourierOver,
+        InTheWay::CourierRefused { .. } => Code::EvidenceRefused,
         InTheWay::Older(_) => Code::DatabaseOlder,
     }
 }

@@ -23,6 +23,7 @@
 mod answer;
 mod at_once;
 mod code;
+mod courier;
 mod device;
 mod envelope;
 mod escrow;

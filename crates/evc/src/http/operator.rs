@@ -17,6 +17,7 @@ use vault::policy::{DELETE_AFTER, Removal};
 
 use super::App;
 use super::answer::busy;
+use super::courier::{export, import};
 use super::escrow::{
     add_reference, bundles, delete_bundle, delete_bundles, foresee, offer_bundle, offer_newest, order_drill,
 };
@@ -27,9 +28,9 @@ use super::sources::{Place, Prover};
 use crate::api::calls::{
     ADD_REFERENCE, ADD_TOKEN, ADOPT, ALLOW, ALLOWANCES, APPLY, APPROVE, Call, DELETE_BUNDLE, DELETE_BUNDLES,
     DELETE_DEVICE, DELETE_POLICY, DELETE_RULE, DELETE_VAULT, DELETED_DEVICES, DEVICE, DEVICES, DISALLOW,
-    DRILL, END_OTHER_TOKENS, ESCROW, FIND, FORESEE, FORGET_DEVICE, GLANCE, KNOCKS, LABEL, LEARN, LOSE,
-    Method, OFFER_BUNDLE, OFFER_NEWEST, POLICIES, RECREATE, REFERENCES, REHOME, REJECT, ROTATE, RULES,
-    SETTLE, STATUS, VAULTS,
+    DRILL, END_OTHER_TOKENS, ESCROW, EXPORT, FIND, FORESEE, FORGET_DEVICE, GLANCE, IMPORT, KNOCKS, LABEL,
+    LEARN, LOSE, Method, OFFER_BUNDLE, OFFER_NEWEST, POLICIES, RECREATE, REFERENCES, REHOME, REJECT, ROTATE,
+    RULES, SETTLE, STATUS, VAULTS,
 };
 use crate::api::{
     Adoption, Allow, Allowance, Applied, Applying, DeletedDevice, Deletion, Described, DeviceView, Done,
@@ -70,6 +71,7 @@ pub(super) fn routes() -> Router<App> {
         .call(&DELETE_BUNDLE, delete_bundle)
         .call(&OFFER_BUNDLE, offer_bundle)
         .call(&OFFER_NEWEST, offer_newest);
+    let on = on.call(&EXPORT, export).call(&IMPORT, import);
     on.0.fallback(|| async { Refusal::from(Unknown::Path) })
 }
 

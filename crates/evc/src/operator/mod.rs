@@ -3,6 +3,7 @@
 
 pub mod adopt;
 pub mod apply;
+pub mod courier;
 pub mod devices;
 mod differences;
 pub mod escrow;

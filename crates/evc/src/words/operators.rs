@@ -48,8 +48,22 @@ pub(super) fn request(request: &BadRequest) -> Words {
         BadRequest::NoPcrs => {
             Words::new("no PCR value is given", "say `--pcr 9=HEX`, or `--from` with a file of such values")
         }
+        BadRequest::Courier(why) => Words::new(why.to_string(), FROM_NODE),
+        BadRequest::CourierText => {
+            Words::new("the courier's file does not come in base64", of_form(Form::Importing))
+        }
+        BadRequest::CourierMixed => Words::new(
+            "what is in the courier's file is not of one device and one session",
+            "take no file together from others; let the node write it anew, and take that",
+        ),
+        BadRequest::CourierLife => Words::new(
+            "the challenge of a courier can't be good for so long",
+            "give `--good-for` from 1m to 90d; without it, it is 7 days",
+        ),
     }
 }
+
+const FROM_NODE: &str = "give the file that the node wrote with `eve export-evidence`, whole and unchanged";
 
 fn of_form(form: Form) -> &'static str {
     match form {
@@ -61,6 +75,8 @@ fn of_form(form: Form) -> &'static str {
         Form::NewReference => {
             "send {pcrs, like?}: PCR numbers with hexadecimal values, and the number of another reference value"
         }
+        Form::Exporting => "send {good_for_s?}: seconds",
+        Form::Importing => "send {file}: a file of `eve export-evidence`, in base64",
         Form::Adoption => "send {policy, remove?}: its name, and whether it is only to be removed",
     }
 }
@@ -203,6 +219,20 @@ pub(super) fn in_the_way(cause: &InTheWay) -> Words {
         InTheWay::SameReference { id } => Words::new(
             format!("these are the values of reference {id} already"),
             "see `evc reference list`; `evc reference approve` says that they are good",
+        ),
+        InTheWay::CourierOver { device } => Words::new(
+            format!(
+                "the challenge that this file answers is over: device `{device}` answered it, or another one, already, or its time is up; nothing was changed"
+            ),
+            format!(
+                "if it was taken before, `evc export {device} FILE` gives the answer again; else carry a new file of that command to the node, and bring its evidence over that"
+            ),
+        ),
+        InTheWay::CourierRefused { device, why } => Words::new(
+            format!("the evidence of device `{device}` in this file is refused: {why}"),
+            format!(
+                "see `evc describe device {device}`; then carry a new file of `evc export {device} FILE` to the node"
+            ),
         ),
         InTheWay::Older(older) => Words::new(older.to_string(), OLDER),
     }

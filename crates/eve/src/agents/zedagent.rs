@@ -2,6 +2,7 @@
 //! keeps the checkpoint in the Config Vault. It never holds a vault's key: what it relays is sealed to vaultmgr.
 
 mod checkpoint;
+mod courier;
 mod escrow;
 mod pace;
 mod place;
@@ -10,7 +11,7 @@ mod post;
 mod tests;
 
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, channel, sync_channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
@@ -25,11 +26,11 @@ use super::ended::{Ended, StartsAnew};
 use super::failed::Failed;
 use super::signer::BusSigner;
 use super::{Options, forward};
-use crate::bus::Bus;
 use crate::bus::messages::{
-    Bytes, ControllerStatus, EscrowWish, Evidence, EvidenceWanted, Onboarded, Session, SignedConfig,
-    SignedWord, Source, TpmStatus, VaultStatus,
+    Bytes, ControllerStatus, CourierRefusal, EscrowWish, Evidence, EvidenceWanted, ExportEvidence,
+    ImportAnswer, Imported, Onboarded, Session, SignedConfig, SignedWord, Source, TpmStatus, VaultStatus,
 };
+use crate::bus::{Bus, Call};
 use crate::http::{Line, Refusal, now_unix_s};
 use pace::{INFO_BURST, Pace, Poll, info_wait};
 
@@ -45,6 +46,8 @@ enum Event {
     Tpm(TpmStatus),
     Vaults(VaultStatus),
     Escrow(EscrowWish),
+    Import(ImportAnswer, courier::Reply<Imported>),
+    Export(ExportEvidence, courier::Reply<Bytes>),
 }
 
 struct Identity {
@@ -67,6 +70,8 @@ struct Zedagent<'a> {
     /// The nonce that tpmmgr was asked to answer, until it did: other evidence is of an earlier life, of ours or of tpmmgr's.
     asked: Option<[u8; 32]>,
     evidence: Option<Evidence>,
+    /// Evidence that goes into a file.
+    courier: Option<courier::Awaited>,
     /// Which demand this session's evidence does not meet, while it satisfies no policy.
     lacks: Option<String>,
     vaults: VaultStatus,
@@ -92,6 +97,8 @@ pub(super) fn run(bus: &Bus, root: &Path, options: Options, known: Known) -> Res
     forward(bus.subscribe(), &sender, Event::Tpm);
     forward(bus.subscribe(), &sender, Event::Vaults);
     forward(bus.subscribe(), &sender, Event::Escrow);
+    answer(bus, &sender, Event::Import);
+    answer(bus, &sender, Event::Export);
     let mut zedagent = Zedagent::new(bus, root, options, known);
     bus.publish(&zedagent.status);
     loop {
@@ -107,6 +114,20 @@ pub(super) fn run(bus: &Bus, root: &Path, options: Options, known: Known) -> Res
     }
 }
 
+/// Has a call answered between two other things that are heard.
+fn answer<C: Call<Error = CourierRefusal>>(
+    bus: &Bus,
+    sender: &SyncSender<Event>,
+    event: fn(C, courier::Reply<C::Answer>) -> Event,
+) {
+    let sender = sender.clone();
+    bus.serve::<C>(move |_, call| {
+        let (reply, answer) = channel();
+        sender.send(event(call, reply)).map_err(|_| CourierRefusal::Ending)?;
+        answer.recv().map_err(|_| CourierRefusal::Ending)?
+    });
+}
+
 impl<'a> Zedagent<'a> {
     fn new(bus: &'a Bus, root: &Path, options: Options, walls: Known) -> Self {
         let mut zedagent = Self {
@@ -119,6 +140,7 @@ impl<'a> Zedagent<'a> {
             tpm: None,
             asked: None,
             evidence: None,
+            courier: None,
             lacks: None,
             vaults: VaultStatus::default(),
             vaults_due: false,
@@ -160,8 +182,12 @@ impl<'a> Zedagent<'a> {
                 self.lacks = None;
                 self.pace.at_once(Instant::now());
             }
+            Event::Import(answer, reply) => drop(reply.send(self.import(answer))),
+            Event::Export(ask, reply) => self.export(&ask, reply),
             Event::Evidence(evidence) => {
-                if self.asked.take_if(|nonce| *nonce == evidence.nonce).is_some() {
+                if !self.is_carried(&evidence)
+                    && self.asked.take_if(|nonce| *nonce == evidence.nonce).is_some()
+                {
                     self.evidence = Some(evidence);
                 }
             }

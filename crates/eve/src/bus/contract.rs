@@ -9,10 +9,11 @@ use vault::ids::VaultId;
 use vault::report::VaultReport;
 
 use super::messages::{
-    AcceptController, Agents, ControllerStatus, DefineRoots, EscrowWish, Evidence, EvidenceWanted, Health,
-    LockVault, NetworkStatus, Onboarded, Onboarding, OrderError, ReadRoots, Recover, Recreate, Roots,
-    Session, Sign, Signed, SignedConfig, SignedWord, TpmHealth, TpmRefusal, TpmStatus, UndefineRoots,
-    UnlockVault, VaultChange, VaultStatus, Vaults,
+    AcceptController, Agents, Bytes, ControllerStatus, CourierRefusal, DefineRoots, EscrowWish, Evidence,
+    EvidenceWanted, ExportEvidence, Health, ImportAnswer, Imported, LockVault, NetworkStatus, Onboarded,
+    Onboarding, OrderError, ReadRoots, Recover, Recreate, Roots, Session, Sign, Signed, SignedConfig,
+    SignedWord, TpmHealth, TpmRefusal, TpmStatus, UndefineRoots, UnlockVault, VaultChange, VaultStatus,
+    Vaults,
 };
 use super::{Agent, Call, MAX_FRAME, Topic, Whole};
 
@@ -72,6 +73,10 @@ contract! {
         Recreate(id): [Operator] of Vaultmgr -> Result<VaultReport, OrderError>, at most (KIB, 64 * KIB);
         /// Accept another controller.
         AcceptController: [Operator] of Vaultmgr -> Result<VaultStatus, OrderError>, at most (KIB, LISTS);
+        /// Take an answer that came by a file.
+        ImportAnswer: [Operator] of Zedagent -> Result<Imported, CourierRefusal>, at most (MAX_FRAME, 4 * KIB);
+        /// Make evidence for a file, over an answer's challenge.
+        ExportEvidence: [Operator] of Zedagent -> Result<Bytes, CourierRefusal>, at most (MAX_FRAME, LISTS);
         /// The status of every vault.
         Vaults: [Operator] of Vaultmgr -> Result<VaultStatus, OrderError>, at most (KIB, LISTS);
     }

@@ -146,6 +146,32 @@ pub(super) enum Cmd {
     /// The controller that this node belongs to.
     #[command(subcommand)]
     Controller(ControllerCmd),
+    /// Take the answer of a controller that this node has no line to, out of a file that `evc export` or `evc import` wrote.
+    ///
+    /// It is verified as if it came by a line. What is for an earlier start of this node, for another device, or older than what was accepted, is
+    /// refused, and nothing changes.
+    #[command(before_help = "Examples:\n  eve import /media/stick/edge-1.answer")]
+    Import {
+        /// The file; `-`: standard input.
+        file: PathBuf,
+        #[command(flatten)]
+        root: Root,
+    },
+    /// Write this node's evidence into a file, for `evc import` at the controller.
+    ///
+    /// It answers the file that was taken with `eve import` last, and is of this start of the node: after another, it is to be written again.
+    #[command(
+        before_help = "Examples:\n  eve import /media/stick/edge-1.answer\n  eve export-evidence /media/stick/edge-1.evidence"
+    )]
+    ExportEvidence {
+        /// The file; `-`: standard output.
+        file: PathBuf,
+        /// Write over a file that is there.
+        #[arg(long)]
+        force: bool,
+        #[command(flatten)]
+        root: Root,
+    },
     /// Print what each agent's process may do: its user, capabilities, files, and system calls with their reasons.
     Walls,
     /// Print completions for a shell.

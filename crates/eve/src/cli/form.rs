@@ -12,7 +12,7 @@ use super::args::Cli;
 use super::vaults::NotConfirmed;
 use crate::agents::vaultmgr::hands::away;
 use crate::agents::vaultmgr::paths::Paths;
-use crate::bus::messages::{Causes, OrderError, Ordered, TpmRefusal};
+use crate::bus::messages::{Causes, CourierRefusal, OrderError, Ordered, TpmRefusal};
 use crate::bus::{Agent, BusError, FrameError};
 use crate::http::{ConfigFile, Judged, LineError, PlaceError, Refusal};
 
@@ -57,6 +57,17 @@ every! {
             OrderError::NotDone { name: named(), wanted: Ordered::Open, why: "waits for a key".into() }
         },
         OrderError::Ending => OrderError::Ending,
+    }
+    couriers: CourierRefusal {
+        CourierRefusal::NotBelieved { .. } => CourierRefusal::NotBelieved { why: "the envelope".into() },
+        CourierRefusal::OtherDevice(_) => CourierRefusal::OtherDevice(vault::ids::DeviceId(uuid::Uuid::from_u128(1))),
+        CourierRefusal::OtherSession => CourierRefusal::OtherSession,
+        CourierRefusal::Older { .. } => CourierRefusal::Older { file: 3, accepted: 7 },
+        CourierRefusal::NoChallenge => CourierRefusal::NoChallenge,
+        CourierRefusal::NotYet { .. } => CourierRefusal::NotYet { agent: Agent::Vaultmgr },
+        CourierRefusal::NotRegistered => CourierRefusal::NotRegistered,
+        CourierRefusal::NotMade { .. } => CourierRefusal::NotMade { why: "the TPM answers not".into() },
+        CourierRefusal::Ending => CourierRefusal::Ending,
     }
     tpm: TpmRefusal {
         TpmRefusal::NoTpm => TpmRefusal::NoTpm,
@@ -109,6 +120,7 @@ fn every_error_of_the_node_says_what_is_and_what_to_do() {
     let eve = super::command();
     let orders = orders().into_iter().map(|error| error.to_string());
     let all = bus().into_iter().map(|error| error.to_string()).chain(orders);
+    let all = all.chain(couriers().into_iter().map(|error| error.to_string()));
     let all = all.chain(tpm().into_iter().map(|error| error.to_string()));
     let files = ConfigFile::ALL.map(|file| PlaceError::Unreadable { file, why: ErrorKind::PermissionDenied });
     let places = places().into_iter().chain(files).map(LineError::from);

@@ -6,6 +6,7 @@ mod args;
 mod bus_table;
 mod check;
 mod controller;
+mod courier;
 #[cfg(test)]
 mod form;
 pub(crate) mod freed;
@@ -75,6 +76,8 @@ fn act(cli: Cli) -> anyhow::Result<()> {
         Cmd::Controller(ControllerCmd::Accept { root, fingerprint }) => {
             controller::accept(&root, fingerprint.as_deref())
         }
+        Cmd::Import { file, root } => courier::import(&root, &file),
+        Cmd::ExportEvidence { file, force, root } => courier::export(&root, &file, force),
         Cmd::Walls => out::say(&walls::text()),
         Cmd::Bus(BusCmd::Table) => out::say(&bus_table::text()),
         Cmd::Vault(command) => vaults::act(command),

@@ -1,5 +1,6 @@
 //! What can be said on the command line. The token itself never is: only where it lies.
 
+mod courier;
 mod devices;
 mod escrow;
 mod look;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum, ValueHint};
 
+pub(super) use courier::{Exported, Imported};
 pub(super) use devices::{DeviceAct, LabelWhat, Onboard, ReferenceAct, TokenAct};
 pub(super) use escrow::{CheckWhat, EscrowAct};
 pub(super) use look::{DescribeWhat, GetWhat, Until, VaultUntil, WaitFor};
@@ -251,6 +253,12 @@ pub(in crate::cli) enum Asked {
     /// Reference values: the PCRs that a device shows after a good boot.
     #[command(subcommand)]
     Reference(ReferenceAct),
+    /// Write a device's answer into a file, for a node that has no line: its section, with keys sealed to its session, and a challenge.
+    #[command(before_help = courier::EXPORT)]
+    Export(Exported),
+    /// Take the evidence that a node without a line wrote into a file, and write its answer.
+    #[command(before_help = courier::IMPORT)]
+    Import(Imported),
     /// Bundles in escrow: with them a node opens its vaults again after an update of firmware or system.
     #[command(subcommand)]
     Escrow(EscrowAct),

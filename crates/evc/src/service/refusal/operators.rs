@@ -6,6 +6,7 @@ use vault::labels::BadLabels;
 use vault::ledger::Older;
 use vault::life::{NotDone, Unfit};
 use wire::cert::CertificateError;
+use wire::courier::CourierError;
 
 use crate::store::{DeviceRow, UnixSeconds};
 
@@ -51,6 +52,14 @@ pub enum BadRequest {
     PcrValues,
     /// No PCR value is given.
     NoPcrs,
+    /// A courier's file does not read.
+    Courier(CourierError),
+    /// A courier's file is not sent in base64.
+    CourierText,
+    /// What is in a courier's file does not belong together.
+    CourierMixed,
+    /// A courier's challenge can't live for so long.
+    CourierLife,
 }
 
 /// What a body is to be.
@@ -70,6 +79,10 @@ pub enum Form {
     Adoption,
     /// [`crate::api::NewReference`].
     NewReference,
+    /// [`crate::api::Exporting`].
+    Exporting,
+    /// [`crate::api::Importing`].
+    Importing,
 }
 
 /// Why a token lets nobody in.
@@ -259,6 +272,18 @@ pub enum InTheWay {
     SameReference {
         /// Its number.
         id: i64,
+    },
+    /// The challenge that a courier's file answers is over.
+    CourierOver {
+        /// The device.
+        device: Name,
+    },
+    /// The evidence in a courier's file is worth nothing.
+    CourierRefused {
+        /// The device.
+        device: Name,
+        /// Why, coarsely.
+        why: String,
     },
     /// The database is older than a device.
     Older(Older),

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use nix::time::{ClockId, clock_gettime};
-use vault::ids::VaultId;
+use vault::ids::{DeviceId, VaultId};
 use vault::section::Seal;
 use wire::attest::{
     AttestRequest, AttestResponse, DeviceCert, DeviceCertKind, EvidenceAnswer, EvidenceBinding, PcrAlgorithm,
@@ -50,7 +50,7 @@ impl Zedagent<'_> {
         self.post("attest", &request.encode()).map(drop)
     }
 
-    fn device_certs(&self, keys: &TpmIdentity) -> Result<Vec<DeviceCert>, Failed> {
+    pub(super) fn device_certs(&self, keys: &TpmIdentity) -> Result<Vec<DeviceCert>, Failed> {
         let signer = BusSigner(self.bus);
         let ak = issued("EVE attestation", &keys.ak, &keys.device_key, &signer)?;
         let ecdh = issued("EVE ecdh", &keys.ecdh, &keys.device_key, &signer)?;
@@ -110,6 +110,11 @@ impl Zedagent<'_> {
     }
 
     pub(super) fn info(&self) -> anyhow::Result<DeviceInfo> {
+        self.info_of(self.known()?.device)
+    }
+
+    /// What is reported of this node as that device.
+    pub(super) fn info_of(&self, device: DeviceId) -> anyhow::Result<DeviceInfo> {
         let session = self.session.map(|session| session.key);
         let (accepted, notes, counter) = (self.vaults.accepted, self.notes(), since_boot_us()?);
         let (disk_away, drill) = (self.vaults.disk_away, self.vaults.drill.clone());
@@ -117,7 +122,7 @@ impl Zedagent<'_> {
         let lines =
             self.vaults.vaults.iter().map(|report| VaultLine::of(report.clone(), self.pcrs(report.id)));
         Ok(DeviceInfo {
-            device: self.known()?.device,
+            device,
             at_unix_s: now_unix_s(),
             tpm: match &self.tpm {
                 None => TpmPresence::Unknown,
@@ -179,7 +184,7 @@ fn verdict(answer: &[u8], certs: &TrustedCerts) -> anyhow::Result<QuoteAnswer> {
     }
 }
 
-fn quote(evidence: &Evidence) -> anyhow::Result<Quote> {
+pub(super) fn quote(evidence: &Evidence) -> anyhow::Result<Quote> {
     let version = Version { kind: VersionKind::Eve, text: env!("CARGO_PKG_VERSION").to_owned() };
     let mut binding = EvidenceBinding {
         session: evidence.session,

@@ -3,6 +3,7 @@
 mod attestation;
 mod causes;
 mod controller;
+mod courier;
 mod node;
 mod orders;
 mod tpm;
@@ -17,6 +18,7 @@ pub use causes::Causes;
 pub use controller::{
     ControllerStatus, EscrowUpload, EscrowWish, Onboarded, Onboarding, SignedConfig, SignedWord, Source,
 };
+pub use courier::{CarriedAnswer, CourierRefusal, ExportEvidence, ImportAnswer, Imported};
 pub use node::{AgentLine, Agents, CLEARED, Location, NetworkStatus, Port, TpmIdentity, TpmStatus};
 pub use orders::{OrderError, Ordered};
 pub use tpm::{

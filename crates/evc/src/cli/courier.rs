@@ -1,0 +1,141 @@
+//! `evc export` and `evc import`: what is carried to a node without a line, and back.
+
+use std::io::{self, Read as _, Write as _};
+use std::path::Path;
+
+use anyhow::{Context as _, anyhow, bail};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use disk::{Disk, Error};
+use serde_json::json;
+use vault::text::plain;
+use wire::courier::MAX_EVIDENCE_FILE;
+
+use super::args::{Exported, Imported};
+use super::client::Client;
+use super::failed::Failed;
+use super::told::Told;
+use crate::api::calls::{EXPORT, IMPORT};
+use crate::api::{CourierFile, Exporting, Importing};
+
+pub(super) fn export(client: &Client, what: &Exported) -> Result<Told, Failed> {
+    is_free(&what.file, what.force)?;
+    let good_for_s = u32::try_from(what.good_for.as_secs()).unwrap_or(u32::MAX);
+    let made = client.tell(&EXPORT, &[&what.device], &Exporting { good_for_s: Some(good_for_s) })?;
+    written(&made, Some((&what.file, what.force)), "exported")
+}
+
+pub(super) fn import(client: &Client, what: &Imported) -> Result<Told, Failed> {
+    // Before anything is taken: the evidence is good for one time.
+    what.answer.iter().try_for_each(|file| is_free(file, what.force))?;
+    let file = STANDARD.encode(read(&what.file)?);
+    let made = client.tell(&IMPORT, &[], &Importing { file })?;
+    written(&made, what.answer.as_deref().map(|file| (file, what.force)), "evidence taken")
+}
+
+fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let words = || format!("can't read {}", shown(path));
+    let from: Box<dyn io::Read> = match is_stream(path) {
+        true => Box::new(io::stdin().lock()),
+        false => Box::new(std::fs::File::open(path).with_context(words)?),
+    };
+    let mut bytes = Vec::new();
+    from.take(MAX_EVIDENCE_FILE as u64 + 1).read_to_end(&mut bytes).with_context(words)?;
+    if bytes.len() > MAX_EVIDENCE_FILE {
+        bail!("{} is longer than a courier's file is ({MAX_EVIDENCE_FILE} bytes)", shown(path));
+    }
+    Ok(bytes)
+}
+
+fn is_free(path: &Path, force: bool) -> anyhow::Result<()> {
+    if !force && !is_stream(path) && std::fs::symlink_metadata(path).is_ok() {
+        return Err(taken(path));
+    }
+    Ok(())
+}
+
+fn taken(path: &Path) -> anyhow::Error {
+    anyhow!(
+        "{} is there already, and is not overwritten\n  what to do: name another file, or say --force",
+        shown(path)
+    )
+}
+
+fn is_stream(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
+fn shown(path: &Path) -> String {
+    if is_stream(path) { "standard input".to_owned() } else { path.display().to_string() }
+}
+
+fn written(made: &CourierFile, into: Option<(&Path, bool)>, what: &str) -> Result<Told, Failed> {
+    let bytes = STANDARD.decode(&made.file).context("the controller's answer is no file of a courier")?;
+    let told = told(made, into.map(|(path, _)| path), what);
+    let Some((path, force)) = into else { return facts(made, &told) };
+    if is_stream(path) {
+        io::stdout().lock().write_all(&bytes).context("can't write the file")?;
+        eprint!("{told}");
+        return Told::nothing();
+    }
+    write(path, &bytes, force)?;
+    facts(made, &told)
+}
+
+/// The file is of one node, and says which vaults it has.
+fn write(path: &Path, bytes: &[u8], force: bool) -> anyhow::Result<()> {
+    let disk = Disk::linux();
+    let done = if force { disk.write(path, bytes, 0o600) } else { disk.write_first(path, bytes, 0o600) };
+    match done {
+        Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::AlreadyExists => Err(taken(path)),
+        done => done.with_context(|| format!("can't write {}; `evc export` writes it again", shown(path))),
+    }
+}
+
+/// All but the file itself.
+fn facts(made: &CourierFile, text: &str) -> Result<Told, Failed> {
+    let mut value = json!(made);
+    value.as_object_mut().map(|fields| fields.remove("file"));
+    Told::whole(&value, text.to_owned(), format!("device/{}", made.device_name))
+}
+
+fn told(made: &CourierFile, into: Option<&Path>, what: &str) -> String {
+    let name = plain(made.device_name.as_str());
+    let head = match into {
+        Some(path) if !is_stream(path) => {
+            format!("device `{name}`: {what}; the answer for its node is in {}\n", path.display())
+        }
+        Some(_) => format!("device `{name}`: {what}\n"),
+        None => format!("device `{name}`: {what}; `evc export {name} FILE` writes the answer for its node\n"),
+    };
+    let notes = notes(made).into_iter().map(|note| format!("  note: {}\n", plain(&note)));
+    [head].into_iter().chain(notes).collect()
+}
+
+fn notes(made: &CourierFile) -> Vec<String> {
+    let until = &made.answer_until;
+    let mut notes = vec![match (&made.session, made.section) {
+        (None, _) => {
+            "it holds a challenge alone: this controller knows no session of the node yet".to_owned()
+        }
+        (Some(session), None) => {
+            format!(
+                "it holds no section for session {session}: what is missing comes with the node's evidence"
+            )
+        }
+        (Some(session), Some(section)) => format!(
+            "it holds section {section} for session {session} of the node, with keys of {} vaults; after a restart of the node it opens nothing",
+            made.releases
+        ),
+    }];
+    notes.push(format!("evidence of the node over its challenge is taken until {until}, once"));
+    if made.lost {
+        notes.push(
+            "the device is marked as lost: no key goes to it, and its vaults are ordered to be locked".into(),
+        );
+    }
+    if let Some(lacks) = &made.lacks {
+        notes.push(format!("its evidence was good and satisfies no policy: {lacks}"));
+    }
+    notes
+}

@@ -1,0 +1,190 @@
+//! What a courier carries (decision 76): a device's answer, and what the device would have posted, as the same signed bodies. They are verified,
+//! appraised and answered by the functions of the line, and by no others. What differs: the challenge lives for days, and a body on a stick
+//! does not count its device as heard now.
+
+use ::attest::SessionKey;
+use vault::ids::DeviceId;
+use wire::attest::{AttestRequest, AttestResponse, EvidenceAnswer, Quote, QuoteAnswer, QuoteCode};
+use wire::config::{ConfigRequest, ConfigResponse, VaultAsk};
+use wire::courier::{CourierAnswer, CourierEvidence};
+use wire::envelope::{DeviceEnvelope, seal_from_controller};
+use wire::info::Info;
+
+use super::attest::there;
+use super::config::Look;
+use super::sender::find;
+use crate::fleet::evidence::Came;
+use crate::service::{BadRequest, Controller, Fault, InTheWay, Refusal};
+use crate::store::{DeviceRow, UnixSeconds};
+
+/// How long a courier's challenge may be good for, and how long it is where nothing is said, in seconds.
+pub const COURIER_LIFE_S: (u32, u32, u32) = (60, 90 * 86_400, 7 * 86_400);
+
+/// An answer for a courier, and what is in it.
+pub struct Carried {
+    /// Itself, signed.
+    pub response: ConfigResponse,
+    /// The session that it is for; none: no session of the device is known.
+    pub session: Option<SessionKey>,
+    /// Until when its challenge is good.
+    pub until: UnixSeconds,
+    /// The file.
+    pub file: Vec<u8>,
+}
+
+/// What a device sent by a courier: each body verified, none of it carried out yet.
+pub struct Sent {
+    /// Who signed all of it.
+    pub device: DeviceRow,
+    keys: Option<AttestRequest>,
+    quote: Quote,
+    report: Info,
+    poll: VaultAsk,
+}
+
+impl Controller {
+    /// What a poll of the session that showed evidence last would be answered, with a courier's challenge.
+    ///
+    /// # Errors
+    /// [`Refusal`]: nothing was released.
+    pub async fn carry(&self, id: DeviceId, life_s: u32, now: UnixSeconds) -> Result<Carried, Refusal> {
+        let standing = self.store.read(|tx| Box::pin(tx.standing(id))).await?;
+        let session = standing.map(|row| SessionKey(row.session));
+        // Nobody has this one: without evidence there is nothing to release, and the challenge is for any.
+        let named = session.unwrap_or(SessionKey([0; 32]));
+        let none = (None, None, None);
+        let (held, rescue, accepted) = none;
+        let ask = VaultAsk { session: named, held, rescue, accepted, lease: None, drills: false };
+        Ok(Carried { session, ..self.carried_answer(id, ask, life_s, now).await? })
+    }
+
+    /// The answer that a poll gets, and its file.
+    async fn carried_answer(
+        &self,
+        id: DeviceId,
+        ask: VaultAsk,
+        life_s: u32,
+        now: UnixSeconds,
+    ) -> Result<Carried, Refusal> {
+        let session = Some(ask.session);
+        let mut response = self.polled(id, ask, now).await?;
+        let device = self.store.read(|tx| Box::pin(there(tx, id))).await?;
+        let control = response.control.as_mut().ok_or(Fault::Configuration)?;
+        control.challenge = Some(self.carried(&device, life_s, now));
+        let file = self.signed(&response)?;
+        Ok(Carried { response, session, until: now.saturating_add(life_s.into()), file })
+    }
+
+    /// In full, whatever the device knows already: a file may be lost.
+    async fn polled(&self, id: DeviceId, ask: VaultAsk, now: UnixSeconds) -> Result<ConfigResponse, Refusal> {
+        let ask = ConfigRequest { config_hash: String::new(), integrity_token: Vec::new(), vault: Some(ask) };
+        let as_of = self.store.as_of();
+        let looked = self.store.glance(|tx| {
+            let ask = &ask;
+            Box::pin(async move {
+                let row = there(tx, id).await?;
+                self.look(tx, row, ask, now).await
+            })
+        });
+        match looked.await? {
+            Look::Said(response) => Ok(*response),
+            Look::Changed(changed) => self.answer(id, &ask.config_hash, changed, as_of, now).await,
+            Look::Unchanged { .. } | Look::Accepted { .. } => Err(Fault::Configuration.into()),
+        }
+    }
+
+    fn signed(&self, response: &ConfigResponse) -> Result<Vec<u8>, Refusal> {
+        let signing = (self.authority.signing_pem.as_bytes(), &self.authority.signer);
+        let sealed = seal_from_controller(&response.encode(), signing.0, signing.1);
+        let envelope = sealed.map_err(|_| Fault::Signing)?;
+        let file = CourierAnswer { certs: self.authority.list.clone(), envelope };
+        Ok(file.encode().map_err(BadRequest::Courier)?)
+    }
+
+    /// Verifies what a device sent, as each door of the line does.
+    ///
+    /// # Errors
+    /// [`Refusal`]: nothing of it is used.
+    pub async fn sent(&self, file: &[u8]) -> Result<Sent, Refusal> {
+        let file = CourierEvidence::decode(file).map_err(BadRequest::Courier)?;
+        let (device, poll) = self.opened(&file.poll).await?;
+        let poll = ConfigRequest::decode(&poll)?.vault.ok_or(BadRequest::CourierMixed)?;
+        let keys = match file.keys.as_slice() {
+            [] => None,
+            keys => Some(AttestRequest::decode(&self.of(&device, keys).await?)?),
+        };
+        let AttestRequest::Quote(quote) = AttestRequest::decode(&self.of(&device, &file.quote).await?)?
+        else {
+            return Err(BadRequest::CourierMixed.into());
+        };
+        let report = Info::decode(&self.of(&device, &file.report).await?)?;
+        let of_one = quote.binding.as_ref().is_some_and(|binding| binding.session == poll.session);
+        let of_keys = keys.as_ref().is_none_or(|keys| matches!(keys, AttestRequest::Certs(_)));
+        if !of_one || !of_keys {
+            return Err(BadRequest::CourierMixed.into());
+        }
+        Ok(Sent { device, keys, quote: *quote, report, poll })
+    }
+
+    async fn opened(&self, body: &[u8]) -> Result<(DeviceRow, Vec<u8>), Refusal> {
+        let envelope = DeviceEnvelope::parse(body)?;
+        let opened = self.store.glance(|tx| {
+            let envelope = &envelope;
+            Box::pin(async move {
+                let found = find(tx, envelope, None).await?;
+                Ok::<_, Refusal>((found.row, found.payload.to_vec()))
+            })
+        });
+        opened.await
+    }
+
+    /// What this device signed, and no other.
+    async fn of(&self, device: &DeviceRow, body: &[u8]) -> Result<Vec<u8>, Refusal> {
+        let (sender, payload) = self.opened(body).await?;
+        if sender.id == device.id { Ok(payload) } else { Err(BadRequest::CourierMixed.into()) }
+    }
+
+    /// Takes what a device sent, as if it had posted it, and answers its poll. Says which demand its evidence does not meet.
+    ///
+    /// # Errors
+    /// [`Refusal`]: nothing was released. Evidence whose challenge is over changes nothing.
+    pub async fn take_sent(&self, sent: Sent, came: Came) -> Result<Carried, Refusal> {
+        let Sent { device, keys, quote, report, poll } = sent;
+        let nonce = quote.binding.as_ref().map(|binding| binding.nonce).ok_or(BadRequest::CourierMixed)?;
+        // What is told of it without that is for the handler; nothing is pinned by a file that is over.
+        if self.shown_at(&nonce, &device, came.at).is_none() {
+            return Err(InTheWay::CourierOver { device: device.name }.into());
+        }
+        if let Some(keys) = keys {
+            self.attest(device.id, keys, came).await?;
+        }
+        let answer = self.attest(device.id, AttestRequest::Quote(Box::new(quote)), came).await?;
+        accepted(&device, answer)?;
+        self.reported(device.id, report, came.at).await?;
+        self.carried_answer(device.id, poll, COURIER_LIFE_S.2, came.at).await
+    }
+
+    /// Takes the report as of when the evidence shows the device to have been there. One that is over is left alone.
+    async fn reported(&self, id: DeviceId, report: Info, now: UnixSeconds) -> Result<(), Refusal> {
+        let row = self.store.read(|tx| Box::pin(there(tx, id))).await?;
+        match self.info(id, report, row.last_seen.unwrap_or(now)).await {
+            Err(Refusal::Stale(_)) => Ok(()),
+            done => done,
+        }
+    }
+}
+
+/// What the handler said of the evidence.
+fn accepted(device: &DeviceRow, answer: AttestResponse) -> Result<(), Refusal> {
+    let name = || device.name.clone();
+    match answer {
+        AttestResponse::Quote(QuoteAnswer { code: QuoteCode::Success, .. }) => Ok(()),
+        AttestResponse::Quote(QuoteAnswer { code: QuoteCode::NonceMismatch, .. }) => {
+            Err(InTheWay::CourierOver { device: name() }.into())
+        }
+        AttestResponse::Quote(QuoteAnswer { verdict: Some(EvidenceAnswer::Refused(why)), .. }) => {
+            Err(InTheWay::CourierRefused { device: name(), why }.into())
+        }
+        _ => Err(BadRequest::CourierMixed.into()),
+    }
+}

@@ -1,0 +1,215 @@
+//! A courier at the controller (decision 76): a device that never has a line gets its keys by files alone; what is sent again, mixed, late, or of
+//! a lost device, gives nothing.
+
+mod common;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use common::{Device, Evc, new_session, section};
+use evc::clock::now;
+use serde_json::{Value, json};
+use vault::section::{Operation, Release, Section};
+use wire::attest::AttestRequest;
+use wire::config::{ConfigResponse, SignedConfig};
+use wire::courier::{CourierAnswer, CourierEvidence};
+
+const POLICY: &str = "kind: VaultPolicy\nname: p\ncustody: controller\n---\nkind: Vault\nname: own\ndevice: edge-1\npolicy: p\n";
+const DAY_S: u64 = 86_400;
+/// Keys of `own`, and of the two default vaults, which a device without a TPM has from here too.
+const ALL: usize = 3;
+
+/// What a node reads out of a file.
+fn read(evc: &Evc, made: &Value) -> ConfigResponse {
+    let bytes = STANDARD.decode(made["file"].as_str().expect("a file")).expect("base64");
+    let CourierAnswer { certs, envelope } = CourierAnswer::decode(&bytes).expect("an answer");
+    assert_eq!(certs, evc.trusted().bytes());
+    SignedConfig::verify(&envelope, &evc.trusted()).expect("signed").response().clone()
+}
+
+fn nonce(response: &ConfigResponse) -> [u8; 32] {
+    let control = response.control.as_ref().expect("control");
+    control.challenge.as_ref().expect("a challenge").nonce
+}
+
+/// What a node writes over a challenge.
+fn parts(device: &Device, nonce: [u8; 32]) -> CourierEvidence {
+    let quote = device.evidence(nonce, device.session.session_key());
+    let quote = device.seal(&AttestRequest::Quote(Box::new(quote)).encode());
+    let mut info = device.info(&nothing(device), 1);
+    info.node.as_mut().expect("ours").accepted = None;
+    let report = device.seal(&info.encode());
+    CourierEvidence { keys: vec![], quote, report, poll: device.seal(&device.ask()) }
+}
+
+/// Before any section was heard.
+fn nothing(device: &Device) -> Section {
+    let version = vault::ids::SectionVersion { incarnation: vault::ids::Incarnation([1; 16]), version: 0 };
+    Section {
+        device: device.id,
+        device_key: device.key.cert.public_key().name(),
+        session: device.session.session_key(),
+        version,
+        follows: None,
+        vaults: vec![],
+        removed: Default::default(),
+        lease: None,
+    }
+}
+
+fn body(parts: &CourierEvidence) -> String {
+    json!({ "file": STANDARD.encode(parts.encode().expect("fits")) }).to_string()
+}
+
+fn export(evc: &Evc) -> Value {
+    evc.act("POST", "/devices/edge-1/courier", "{}")
+}
+
+fn import(evc: &Evc, parts: &CourierEvidence) -> Value {
+    evc.act("POST", "/courier", &body(parts))
+}
+
+/// Code and text of a refusal.
+fn refused(evc: &Evc, body: &str) -> (u16, String) {
+    let answer = evc.operator("POST", "/courier", body, Some(&evc.token));
+    (answer.status, String::from_utf8_lossy(&answer.body).into_owned())
+}
+
+fn own(section: &Section) -> &vault::section::Entry {
+    section.vaults.iter().find(|entry| entry.name.as_str() == "own").expect("listed")
+}
+
+fn known(evc: &Evc) -> Value {
+    evc.act("GET", "/devices/edge-1", "")
+}
+
+/// CO-3: by files alone a session gets keys that are sealed to it; the file that brought it there is good once, and nothing changes by it again.
+#[test]
+fn co3_evidence_in_a_file_is_answered_by_keys_once() {
+    let evc = Evc::start();
+    let device = Device::onboarded(&evc, "edge-1");
+    evc.apply(POLICY);
+    let first = export(&evc);
+    assert_eq!(
+        (&first["session"], &first["section"], &first["releases"]),
+        (&Value::Null, &Value::Null, &json!(0))
+    );
+    let evidence = parts(&device, nonce(&read(&evc, &first)));
+    let evc = evc.restart();
+    let answer = import(&evc, &evidence);
+    assert_eq!(answer["releases"], json!(ALL), "over an end of the controller: {answer}");
+    let told = section(&read(&evc, &answer)).expect("a section");
+    assert_eq!(told.session, device.session.session_key());
+    assert!(device.keys(&told, "own").is_some(), "they open with the session's key");
+    let before = (known(&evc)["device"].clone(), known(&evc)["vaults"].clone());
+    let (status, words) = refused(&evc, &body(&evidence));
+    assert!(
+        status == 409 && words.contains("courier-over") && words.contains("evc export edge-1"),
+        "{words}"
+    );
+    assert_eq!((known(&evc)["device"].clone(), known(&evc)["vaults"].clone()), before, "nothing changed");
+    let again = export(&evc);
+    assert_eq!(
+        (&again["section"], &again["releases"]),
+        (&answer["section"], &json!(ALL)),
+        "the answer again"
+    );
+    assert!(device.keys(&section(&read(&evc, &again)).expect("a section"), "own").is_some());
+}
+
+/// CO-4: a challenge is over when its time is up, when another one was answered since, and in another life of the database.
+#[test]
+fn co4_a_challenge_that_is_over_is_refused() {
+    let evc = Evc::start();
+    let mut device = Device::onboarded(&evc, "edge-1");
+    evc.apply(POLICY);
+    let evidence = parts(&device, nonce(&read(&evc, &export(&evc))));
+    let file = STANDARD.encode(evidence.encode().expect("fits"));
+    let late = evc.wait(evc.as_operator().import(&file, None, now() + 7 * DAY_S + 1));
+    assert!(late.is_err_and(|why| why.to_string().contains("is over")), "its time is up");
+    device.attested(&evc);
+    let (status, words) = refused(&evc, &body(&evidence));
+    assert!(status == 409 && words.contains("courier-over"), "it answered by the line: {words}");
+    let bad = evc.operator("POST", "/devices/edge-1/courier", "{\"good_for_s\":59}", Some(&evc.token));
+    assert_eq!(bad.status, 400);
+}
+
+/// CO-5: to a lost device nothing is released, by either way; its vaults are ordered to be locked.
+#[test]
+fn co5_a_lost_device_gets_no_keys_by_a_courier() {
+    let evc = Evc::start();
+    let mut device = Device::onboarded(&evc, "edge-1");
+    evc.apply(POLICY);
+    device.attested(&evc);
+    let evidence = parts(&device, nonce(&read(&evc, &export(&evc))));
+    evc.act("POST", "/devices/edge-1/lost", "");
+    for made in [export(&evc), import(&evc, &evidence)] {
+        assert_eq!((&made["releases"], &made["lost"]), (&json!(0), &json!(true)));
+        let told = section(&read(&evc, &made)).expect("a section");
+        assert_eq!(own(&told).operation, Operation::Lock);
+        assert!(matches!(own(&told).release, Release::Withheld { .. }), "{:?}", own(&told).release);
+    }
+}
+
+/// CO-6: what is not of one device and one session, or was changed on the way, is refused whole.
+#[test]
+fn co6_what_does_not_belong_together_is_refused() {
+    let evc = Evc::start();
+    let mut device = Device::onboarded(&evc, "edge-1");
+    let other = Device::onboarded(&evc, "edge-2");
+    evc.apply(POLICY);
+    let nonce = nonce(&read(&evc, &export(&evc)));
+    let good = parts(&device, nonce);
+    let others = parts(&other, nonce);
+    let (_, words) = refused(&evc, &body(&others));
+    assert!(words.contains("courier-over"), "another device's challenge: {words}");
+    let mixed = [
+        CourierEvidence { poll: others.poll.clone(), ..good.clone() },
+        CourierEvidence { report: others.report.clone(), ..good.clone() },
+        CourierEvidence { keys: good.quote.clone(), ..good.clone() },
+        CourierEvidence { quote: others.quote.clone(), ..good.clone() },
+    ];
+    for (number, mixed) in mixed.iter().enumerate() {
+        let (status, words) = refused(&evc, &body(mixed));
+        assert!(status == 400 && words.contains("one device and one session"), "{number}: {words}");
+    }
+    device.session = new_session();
+    let polled = CourierEvidence { poll: device.seal(&device.ask()), ..good.clone() };
+    assert!(
+        refused(&evc, &body(&polled)).1.contains("one device and one session"),
+        "keys for another session"
+    );
+    let mut forged = good.clone();
+    *forged.poll.last_mut().expect("bytes") ^= 1;
+    assert!(matches!(refused(&evc, &body(&forged)).0, 400 | 401));
+    assert_eq!(refused(&evc, &json!({ "file": STANDARD.encode(b"PK") }).to_string()).0, 400);
+    assert_eq!(refused(&evc, &json!({ "file": "%" }).to_string()).0, 400);
+    assert_eq!(import(&evc, &good)["releases"], json!(ALL), "none of it was counted");
+}
+
+/// CO-7: a file that was on its way for days does not show its device as heard now, but as of when its challenge was given.
+#[test]
+fn co7_a_device_is_seen_as_of_its_challenge() {
+    let evc = Evc::start();
+    let device = Device::onboarded(&evc, "edge-1");
+    evc.apply(POLICY);
+    let (given, came) = (now() + DAY_S, now() + 3 * DAY_S);
+    let made = evc.wait(evc.as_operator().export("edge-1", None, given)).expect("exported");
+    let evidence = parts(&device, nonce(&read(&evc, &json!({ "file": made.file }))));
+    let file = STANDARD.encode(evidence.encode().expect("fits"));
+    evc.wait(evc.as_operator().import(&file, None, came)).expect("taken");
+    assert_eq!(known(&evc)["device"]["last_seen"], json!(evc::clock::text(given)));
+}
+
+/// CO-8: a file renews a lease by the node's own question, and by nothing else.
+#[test]
+fn co8_a_lease_is_renewed_by_the_question_that_the_node_put_into_its_file() {
+    let evc = Evc::start();
+    let mut device = Device::onboarded(&evc, "edge-1");
+    evc.apply(&POLICY.replace("custody: controller\n", "custody: controller\nlease: 30d\n"));
+    device.lease = Some(vault::lease::LeaseNonce([7; 16]));
+    let evidence = parts(&device, nonce(&read(&evc, &export(&evc))));
+    let told = section(&read(&evc, &import(&evc, &evidence))).expect("a section");
+    assert_eq!(told.lease, device.lease);
+    let told = section(&read(&evc, &export(&evc))).expect("a section");
+    assert_eq!(told.lease, None, "nobody asked");
+}

@@ -1,0 +1,164 @@
+//! `eve import` and `eve export-evidence`: what is carried between this node and a controller that it has no line to.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, anyhow, bail};
+use disk::{Disk, Error};
+use vault::ids::SectionVersion;
+use wire::courier::{CourierAnswer, MAX_ANSWER_FILE};
+
+use super::args::Root;
+use super::out;
+use crate::bus::Bus;
+use crate::bus::messages::{
+    Bytes, CarriedAnswer, CourierRefusal, ExportEvidence, ImportAnswer, Imported, Vaults,
+};
+use crate::bus::{BusError, CallError};
+use crate::paths;
+
+/// zedagent may be at work on a line that is not there, and a TPM takes seconds.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// How long vaultmgr is given to judge a section.
+const JUDGING: Duration = Duration::from_secs(30);
+const EVERY: Duration = Duration::from_millis(200);
+/// Longest device certificate.
+const MAX_CERT: usize = 64 << 10;
+
+/// Takes a file of `evc export`.
+pub(super) fn import(root: &Root, path: &Path) -> anyhow::Result<()> {
+    let file = read(path, MAX_ANSWER_FILE)?;
+    let answer = answer(&file).with_context(|| shown(path))?;
+    let bus = root.bus();
+    let taken = bus.call(&ImportAnswer(answer), PATIENCE);
+    // A challenge of this controller's for this node is one for any session.
+    if matches!(taken, Ok(_) | Err(CallError::Failed(CourierRefusal::OtherSession))) {
+        keep(root, &file)?;
+    }
+    let told = taken?;
+    let words = match told.section {
+        Some(section) => in_force(&bus, section, told.known)?,
+        None => without_section(&told),
+    };
+    out::say(&words)
+}
+
+fn answer(file: &[u8]) -> anyhow::Result<CarriedAnswer> {
+    let read = CourierAnswer::decode(file);
+    let CourierAnswer { certs, envelope } = read.context("give the file that `evc export` wrote")?;
+    Ok(CarriedAnswer { envelope: Bytes(envelope), certs: Bytes(certs) })
+}
+
+/// For `eve export-evidence`, until the next boot.
+fn keep(root: &Root, file: &[u8]) -> anyhow::Result<()> {
+    let path = paths::courier(&root.root);
+    let kept = Disk::linux().write_for_this_boot(&path, file, 0o600);
+    kept.with_context(|| format!("can't keep the challenge in {}", path.display()))
+}
+
+/// Waits until vaultmgr has judged the section.
+fn in_force(bus: &Bus, section: SectionVersion, known: bool) -> anyhow::Result<String> {
+    let number = section.version;
+    if known {
+        return Ok(format!(
+            "section {number} of the controller is in force since before; see `eve vault list`\n"
+        ));
+    }
+    let begun = Instant::now();
+    loop {
+        let status = bus.call(&Vaults, PATIENCE)?;
+        let accepted = status.accepted;
+        if accepted.is_some_and(|it| it.incarnation == section.incarnation && it.version >= number) {
+            return Ok(format!("section {number} of the controller is in force; see `eve vault list`\n"));
+        }
+        if begun.elapsed() >= JUDGING {
+            let why = status.notes.first().cloned().unwrap_or_else(|| "its log says why".to_owned());
+            bail!(
+                "section {number} was given to vaultmgr, and is not in force: {why}\n  what to do: see `eve status`"
+            );
+        }
+        sleep(EVERY);
+    }
+}
+
+fn without_section(told: &Imported) -> String {
+    if told.orders > 0 {
+        let why = if told.lacks.is_empty() { "its evidence" } else { &told.lacks };
+        return format!(
+            "the controller orders {} vaults to be locked, and sends no list ({why})\n",
+            told.orders
+        );
+    }
+    format!(
+        "the controller asks device {} for evidence: write it with `eve export-evidence FILE`, and bring it there\n",
+        told.device
+    )
+}
+
+/// Writes what this node answers to the file that was imported last.
+pub(super) fn export(root: &Root, path: &Path, force: bool) -> anyhow::Result<()> {
+    if !force && path != Path::new("-") && std::fs::symlink_metadata(path).is_ok() {
+        return Err(taken(path));
+    }
+    let kept = paths::courier(&root.root);
+    if std::fs::symlink_metadata(&kept).is_err() {
+        bail!(
+            "there is no challenge of a controller here since the last boot\n  what to do: take a file of `evc export` with `eve import` first"
+        );
+    }
+    let answer = answer(&read(&kept, MAX_ANSWER_FILE)?)?;
+    let device_cert = Bytes(read(&paths::device_cert(&root.root), MAX_CERT)?);
+    let made = root.bus().call(&ExportEvidence { answer, device_cert }, PATIENCE);
+    let Bytes(file) = made.map_err(late)?;
+    if path == Path::new("-") {
+        return out::write(&file).map(drop);
+    }
+    write(path, &file, force)?;
+    out::say(&format!(
+        "evidence of this start of the node is in {}: bring it to the controller, for `evc import`, before the node restarts\n",
+        path.display()
+    ))
+}
+
+fn late(error: CallError<CourierRefusal>) -> anyhow::Error {
+    let is_late = matches!(error, CallError::Bus(BusError::Late(_)));
+    let error = anyhow::Error::new(error);
+    if is_late { error.context("tpmmgr made no evidence in time; see `eve status`") } else { error }
+}
+
+fn write(path: &Path, bytes: &[u8], force: bool) -> anyhow::Result<()> {
+    let disk = Disk::linux();
+    let done = if force { disk.write(path, bytes, 0o600) } else { disk.write_first(path, bytes, 0o600) };
+    match done {
+        Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::AlreadyExists => Err(taken(path)),
+        done => done.with_context(|| format!("can't write {}", path.display())),
+    }
+}
+
+fn taken(path: &Path) -> anyhow::Error {
+    anyhow!(
+        "{} is there already, and is not overwritten\n  what to do: name another file, or say --force",
+        path.display()
+    )
+}
+
+fn read(path: &Path, most: usize) -> anyhow::Result<Vec<u8>> {
+    let words = || format!("can't read {}", shown(path));
+    let from: Box<dyn Read> = match path == Path::new("-") {
+        true => Box::new(io::stdin().lock()),
+        false => Box::new(File::open(path).with_context(words)?),
+    };
+    let mut bytes = Vec::new();
+    from.take(most as u64 + 1).read_to_end(&mut bytes).with_context(words)?;
+    if bytes.len() > most {
+        bail!("{} is longer than such a file is ({most} bytes)", shown(path));
+    }
+    Ok(bytes)
+}
+
+fn shown(path: &Path) -> String {
+    if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() }
+}
