@@ -956,7 +956,7 @@ async fn a_device_that_is_forgotten_leaves_the_row_of_its_removal_alone(tx: &mut
     tx.drop_device(gone.id, &removed).await?;
     let of = tx.of_deleted(gone.id).await?;
     assert_eq!((of.vaults, of.bundles.len()), there, "as it was");
-    assert_eq!(tx.deleted(&here()).await?, [kept.clone()]);
+    assert_eq!(tx.deleted(&here()).await?, std::slice::from_ref(&kept));
     assert_eq!(tx.deleted(&elsewhere()).await?, []);
     assert_eq!(
         (tx.deleted_by_key(&[9; 32]).await?, tx.deleted_by_key(&[8; 32]).await?),
