@@ -14,6 +14,7 @@ mod errors;
 mod faults;
 mod faulty;
 mod form;
+mod former;
 mod holders;
 mod identity;
 mod jobs;
