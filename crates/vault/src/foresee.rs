@@ -29,8 +29,10 @@ pub struct Node {
     pub values: Values,
     /// They are not those that it showed last.
     pub moved: bool,
-    /// The generation of its newest bundle in escrow.
+    /// The generation of its bundle in escrow: that of the one in force, where there is one, else the newest.
     pub escrow: Option<Generation>,
+    /// The generation of its TPM's roots in force, as it said last; none: it did not say.
+    pub in_force: Option<Generation>,
 }
 
 /// A vault on it, as it is now.
@@ -99,6 +101,16 @@ pub enum Bolt {
     /// There is no bundle.
     #[error("its share is sealed to the boot of now, and no bundle of its node is in escrow")]
     NoBundle,
+    /// What it was sealed under is gone.
+    #[error(
+        "its share is sealed to the boot of now, and the bundle in escrow is of generation {bundle}: the node's TPM has the secrets of generation {in_force}"
+    )]
+    OtherBundle {
+        /// The bundle's.
+        bundle: Generation,
+        /// The node's.
+        in_force: Generation,
+    },
 }
 
 /// Why it can't be told.
@@ -110,6 +122,11 @@ pub enum Doubt {
     /// Nothing is known of the vault.
     #[error("what its node said of it last counts no more, or it said nothing")]
     Silent,
+    /// Whether the bundle is of the roots that are there.
+    #[error(
+        "its node has not told of which generation its TPM's secrets are, and the bundle in escrow is of generation {0}"
+    )]
+    Generation(Generation),
     /// It is not whole now.
     #[error("it is not whole now: its node says {0}")]
     NotWhole(State),
@@ -127,11 +144,11 @@ pub fn foresee(vault: &Vault<'_>, node: &Node) -> Forecast {
         (false, _) => Ok(Ground::Unbound),
         // What asks for approval asks for it of these values too.
         (true, false) if !key => Ok(Ground::Unmoved),
-        (true, moved) => approved(node.values).and_then(|()| past(share, moved, node.escrow)),
+        (true, moved) => approved(node.values).and_then(|()| past(share, moved, node)),
     };
     match way {
         Err(bolt) => Forecast::Stays(bolt),
-        Ok(ground) => doubt(vault.state).map_or(Forecast::Opens(ground), Forecast::Unknown),
+        Ok(ground) => doubt(vault.state, ground, node).map_or(Forecast::Opens(ground), Forecast::Unknown),
     }
 }
 
@@ -164,21 +181,28 @@ fn approved(values: Values) -> Result<(), Bolt> {
     }
 }
 
-fn past(share: bool, moved: bool, escrow: Option<Generation>) -> Result<Ground, Bolt> {
-    match (share && moved, escrow) {
-        (true, Some(generation)) => Ok(Ground::Escrow(generation)),
-        (true, None) => Err(Bolt::NoBundle),
-        (false, _) if !moved => Ok(Ground::Unmoved),
-        (false, _) => Ok(Ground::KeyGiven),
+fn past(share: bool, moved: bool, node: &Node) -> Result<Ground, Bolt> {
+    match (share && moved, node.escrow, node.in_force) {
+        (true, None, _) => Err(Bolt::NoBundle),
+        // A generation that ended does not come again.
+        (true, Some(bundle), Some(in_force)) if bundle != in_force => {
+            Err(Bolt::OtherBundle { bundle, in_force })
+        }
+        (true, Some(generation), _) => Ok(Ground::Escrow(generation)),
+        (false, ..) if !moved => Ok(Ground::Unmoved),
+        (false, ..) => Ok(Ground::KeyGiven),
     }
 }
 
 /// Whether something else may keep it closed.
-fn doubt(state: Option<State>) -> Option<Doubt> {
-    match state {
-        None => Some(Doubt::Silent),
-        Some(State::Unlocked | State::Locked) => None,
-        Some(other) => Some(Doubt::NotWhole(other)),
+fn doubt(state: Option<State>, ground: Ground, node: &Node) -> Option<Doubt> {
+    match (state, ground, node.in_force) {
+        (None, ..) => Some(Doubt::Silent),
+        (Some(State::Unlocked | State::Locked), Ground::Escrow(bundle), None) => {
+            Some(Doubt::Generation(bundle))
+        }
+        (Some(State::Unlocked | State::Locked), ..) => None,
+        (Some(other), ..) => Some(Doubt::NotWhole(other)),
     }
 }
 
@@ -193,6 +217,7 @@ mod tests {
         values: Values::Approved,
         moved: true,
         escrow: Some(Generation(3)),
+        in_force: Some(Generation(3)),
     };
 
     fn policy(text: &str) -> VaultPolicy {
@@ -213,6 +238,7 @@ mod tests {
         let (pending, rejected) =
             (Node { values: Values::Pending, ..NODE }, Node { values: Values::Rejected, ..NODE });
         let (nothing_kept, unmoved) = (Node { escrow: None, ..NODE }, Node { moved: false, ..NODE });
+        let at = |generation| Node { in_force: Some(Generation(generation)), ..NODE };
         let (opens, stays) = (Forecast::Opens, Forecast::Stays);
         let loose = "custody: tpm";
         let sealed = "custody: tpm\nseal: pcrs";
@@ -221,6 +247,11 @@ mod tests {
         for (policy, node, expected) in [
             (loose, Node { escrow: None, ..rejected }, opens(Ground::Unbound)),
             (sealed, NODE, opens(Ground::Escrow(Generation(3)))),
+            (sealed, at(4), stays(Bolt::OtherBundle { bundle: Generation(3), in_force: Generation(4) })),
+            (sealed, Node { in_force: None, ..NODE }, Forecast::Unknown(Doubt::Generation(Generation(3)))),
+            (sealed, Node { moved: false, ..at(4) }, opens(Ground::Unmoved)),
+            (asked, at(4), opens(Ground::KeyGiven)),
+            (loose, Node { in_force: None, ..NODE }, opens(Ground::Unbound)),
             (sealed, pending, stays(Bolt::NotApproved)),
             (sealed, rejected, stays(Bolt::Rejected)),
             (sealed, nothing_kept, stays(Bolt::NoBundle)),

@@ -9,7 +9,7 @@ use ::attest::SessionKey;
 use prost::Message as _;
 use serde::{Deserialize, Serialize};
 use vault::escrow::drill::Answer;
-use vault::ids::{DeviceId, SectionVersion};
+use vault::ids::{DeviceId, Generation, SectionVersion};
 
 use crate::config::timestamp;
 use crate::error::DecodeError;
@@ -72,6 +72,8 @@ pub struct NodeReport {
     pub disk_away: bool,
     /// How the last drill of the escrow went that this session made.
     pub drill: Option<Answer>,
+    /// The generation of the TPM's roots in force, while its share table is open. A node of before does not say.
+    pub generation: Option<Generation>,
 }
 
 /// `HwSecurityModuleStatus`.

@@ -1,7 +1,7 @@
 //! One vault's status (VaultInfo 50540) and the node's (ZInfoDevice 50530), into checked types and back.
 
 use vault::escrow::drill::{Answer, DrillNonce, MAX_FAILED, Proof};
-use vault::ids::{Epoch, VaultId};
+use vault::ids::{Epoch, Generation, VaultId};
 use vault::report::{By, Opened, Outcome, State, Storage, VaultReport};
 use vault::space::StorageLimit;
 
@@ -125,6 +125,7 @@ impl From<&NodeReport> for pb::NodeReport {
             counter: report.counter,
             disk_away: report.disk_away,
             drill: report.drill.as_ref().map(Into::into),
+            generation: report.generation.map_or(0, |generation| generation.0),
         }
     }
 }
@@ -139,6 +140,7 @@ pub(crate) fn node_report(raw: pb::NodeReport) -> Result<NodeReport, DecodeError
         counter: raw.counter,
         disk_away: raw.disk_away,
         drill: raw.drill.map(answer).transpose()?,
+        generation: (raw.generation != 0).then_some(Generation(raw.generation)),
     })
 }
 

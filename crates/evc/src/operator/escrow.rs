@@ -215,12 +215,12 @@ impl Operator {
         reference: i64,
         now: UnixSeconds,
     ) -> Result<Vec<Foreseen>, Refusal> {
-        let (view, values) = self
+        let (view, values, bundles) = self
             .store
             .read(|tx| Box::pin(around(&self.verdicts, tx, &self.project, device, reference)))
             .await?;
         let heard = self.heard.newest(view.device.clone());
-        let node = node(&view, &values);
+        let node = node(&view, &values, &bundles);
         Ok(view.vaults.iter().map(|held| of_vault(&heard, held, (&node, values.id), now)).collect())
     }
 }
@@ -285,14 +285,17 @@ async fn around(
     project: &Project,
     device: &str,
     reference: i64,
-) -> Result<(View, ReferenceRow), Refusal> {
+) -> Result<(View, ReferenceRow, Vec<HeldBundle>), Refusal> {
     let device = find_device(tx, project, device).await?;
     let values = tx.reference(project, reference).await?.filter(|row| row.device == device.id);
     let values = values.ok_or(Unknown::Reference { id: reference })?;
-    Ok((View::load(verdicts, tx, device).await?, values))
+    let bundles = tx.bundles(device.id).await?.into_iter().map(|listed| listed.held).collect();
+    Ok((View::load(verdicts, tx, device).await?, values, bundles))
 }
 
-fn node(view: &View, values: &ReferenceRow) -> Node {
+fn node(view: &View, values: &ReferenceRow, bundles: &[HeldBundle]) -> Node {
+    let in_force = view.device.report.get().and_then(|report| report.generation);
+    let of_it = bundles.iter().map(|held| held.id.generation).find(|of| Some(*of) == in_force);
     Node {
         tpm: match view.device.tpm {
             TpmPin::Unknown => None,
@@ -306,7 +309,8 @@ fn node(view: &View, values: &ReferenceRow) -> Node {
             ReferenceState::Rejected => Values::Rejected,
         },
         moved: view.stands.as_ref().is_none_or(|stands| stands.row.record.pcrs != values.pcrs),
-        escrow: view.device.held.map(|held| held.id.generation),
+        escrow: of_it.or(view.device.held.map(|held| held.id.generation)),
+        in_force,
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::UNIX_EPOCH;
 use ::attest::{PcrBank, PcrDigest, PcrValues};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize};
-use vault::ids::{Incarnation, SectionVersion, VaultId};
+use vault::ids::{Generation, Incarnation, SectionVersion, VaultId};
 use vault::report::VaultReport;
 use wire::info::{AttestationState, TpmPresence};
 
@@ -149,6 +149,9 @@ pub struct DeviceReport {
     /// The disk of its persist is not there: nothing is known of the vaults on it.
     #[serde(default)]
     pub disk_away: bool,
+    /// The generation of its TPM's roots in force; none: it did not say.
+    #[serde(default)]
+    pub generation: Option<Generation>,
     /// When it last said of the vaults that have rows what these say. A row is written when what is said of it changes.
     #[serde(default)]
     pub repeated: Option<Repeated>,

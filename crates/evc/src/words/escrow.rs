@@ -103,6 +103,9 @@ fn against(bolt: Bolt, device: &Name, reference: i64) -> Option<String> {
         Bolt::NoBundle => format!(
             "let `{device}` run with the firmware and system of now until `evc escrow list {device}` shows a bundle"
         ),
+        Bolt::OtherBundle { .. } => format!(
+            "let `{device}` run with the firmware and system of now until `evc escrow list {device}` shows a bundle of the node's generation"
+        ),
         Bolt::Lost => format!("`evc device found {device}`, if it is in good hands again"),
         Bolt::Doubled => format!("`evc device settle {device}`, once you know that it is one"),
         Bolt::NoTpm => "give the vault another policy".into(),
@@ -114,6 +117,9 @@ fn about(doubt: Doubt, device: &Name) -> String {
     match doubt {
         Doubt::Tpm => format!("let `{device}` attest first: `evc wait device {device} --for attested`"),
         Doubt::Silent => format!("see that `{device}` reports: `evc describe device {device}`"),
+        Doubt::Generation(_) => {
+            format!("let `{device}` report, with an `eve` of this version: `evc describe device {device}`")
+        }
         Doubt::NotWhole(_) => format!("mend it before the update: `evc describe device {device}`"),
     }
 }

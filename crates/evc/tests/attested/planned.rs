@@ -104,6 +104,16 @@ fn what_an_update_will_do_is_told_before_it() {
     device
         .attest(&evc, &AttestRequest::StoreKeys(StoreKeys { integrity_token: vec![], keys: vec![], bundle }));
     is("s", "yes", "reach this controller");
+    for (generation, opens, advice) in
+        [(2, "no", "bundle of the node's generation"), (0, "unknown", "report")]
+    {
+        device.generation = (generation != 0).then_some(Generation(generation));
+        device.report(&evc, &section, 1);
+        is("s", opens, advice);
+    }
+    device.generation = Some(Generation(1));
+    device.report(&evc, &section, 1);
+    is("s", "yes", "reach this controller");
     device.session = new_session();
     let after = round(&evc, &mut device, &tpm, &pcrs(2)).expect("and so it is");
     assert!(device.keys(&after, "a").is_some());

@@ -113,6 +113,8 @@ pub(crate) struct Device {
     pub(crate) drills: bool,
     /// How the last one went.
     pub(crate) drilled: Option<Answer>,
+    /// The generation that it reports to have in force.
+    pub(crate) generation: Option<vault::ids::Generation>,
 }
 
 /// Numbers the reports of all devices.
@@ -148,6 +150,7 @@ impl Device {
             lease: None,
             drills: false,
             drilled: None,
+            generation: Some(vault::ids::Generation(1)),
         }
     }
 
@@ -319,6 +322,7 @@ impl Device {
                 counter: COUNTER.fetch_add(1, Ordering::Relaxed),
                 disk_away: false,
                 drill: self.drilled.clone(),
+                generation: self.generation,
             }),
         }
     }

@@ -83,6 +83,7 @@ fn report() -> DeviceReport {
         vaults: vec![of_vault(1)],
         vaults_received: Some(Moment(NOW - 1)),
         disk_away: true,
+        generation: Some(vault::ids::Generation(4)),
         repeated: Some(Repeated { at: Moment(NOW), but: [VaultId(uuid::Uuid::from_u128(3))].into() }),
     }
 }

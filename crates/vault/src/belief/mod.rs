@@ -266,6 +266,12 @@ impl Belief {
         matches!(self.roots, Roots::Open(_)) && self.device_key.is_some_and(|key| key != section.device_key)
     }
 
+    /// Whether the node belongs to another controller than that of `root`, as far as it is known. With a lost table it may not be.
+    #[must_use]
+    pub fn is_anothers(&self, root: RootPin) -> bool {
+        self.pin().or(self.accepted_root).is_some_and(|pin| pin != root)
+    }
+
     fn pin(&self) -> Option<RootPin> {
         let in_table = match self.roots {
             Roots::Open(pin) => pin,

@@ -242,14 +242,30 @@ pub enum Unfit {
     /// Files that nothing can be opened by.
     #[error("the key files of vault {0} in the bundle can't be read, or are of another vault")]
     KeyFiles(VaultId),
+    /// No key has told which are damaged.
+    #[error(
+        "the key files of vault {0} on the node's disk are others than those in the bundle, and no key has opened either since the boot"
+    )]
+    Untold(VaultId),
+}
+
+/// How key files of a bundle look on the node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fit {
+    /// They read, belong together, and are those that opened the vault in this life, or that lie on the disk.
+    Good,
+    /// They are not.
+    Bad,
+    /// Others lie on the disk, and no key has told which open.
+    Untold,
 }
 
 impl Bundle {
-    /// Opens all that is in it with what the node has, compares, and drops it. `reads` says whether key files read, and belong together.
+    /// Opens all that is in it with what the node has, compares, and drops it. `fit` looks at key files.
     ///
     /// # Errors
     /// [`Unfit`]: the first thing that would be missing when it is needed.
-    pub fn drill(&self, own: Own<'_>, reads: impl Fn(VaultId, &VaultFiles) -> bool) -> Result<(), Unfit> {
+    pub fn drill(&self, own: Own<'_>, fit: impl Fn(VaultId, &VaultFiles) -> Fit) -> Result<(), Unfit> {
         let root = self.open_pcrs(own.escrow)?.map(|root| root.vsk());
         match (&root, own.pcrs) {
             (Some(root), Some(pcrs)) if !root.is(pcrs) => return Err(Unfit::OtherRoot),
@@ -261,10 +277,11 @@ impl Bundle {
         if let Some(id) = own.vaults.iter().find(|id| !there.contains(id)) {
             return Err(Unfit::NoShare(*id));
         }
-        match self.vaults().iter().find(|(id, files)| !reads(**id, files)) {
-            Some((id, _)) => Err(Unfit::KeyFiles(*id)),
-            None => Ok(()),
-        }
+        self.vaults().iter().try_for_each(|(id, files)| match fit(*id, files) {
+            Fit::Good => Ok(()),
+            Fit::Bad => Err(Unfit::KeyFiles(*id)),
+            Fit::Untold => Err(Unfit::Untold(*id)),
+        })
     }
 }
 

@@ -48,14 +48,23 @@ impl Bundle {
 /// The key of the policy that a vault's directory stands under; nothing where none stands there.
 pub type DirKey = [u8; 16];
 
+/// Whether a bundle can help a vault: it was made, and its directory is there, or may be.
+#[must_use]
+pub fn can_help(known: &Known) -> bool {
+    let seen = &known.seen;
+    known.unseen || seen.is_vault() && seen.mark().is_none_or(|mark| mark == Mark::Made)
+}
+
 /// The vaults whose key files lie whole in neither place, or open by none of the keys that they name, though they were made, and that nobody wants erased: those that a bundle can help.
 #[must_use]
 pub fn lacking(desired: &Desired, known: &BTreeMap<VaultId, Known>, node: &Node) -> Vec<VaultId> {
     let lacks = |(id, known): &(&VaultId, &Known)| {
         let seen = &known.seen;
-        let made = seen.is_vault() && seen.mark().is_none_or(|mark| mark == Mark::Made);
         let erased = matches!(desired.wish(**id, node, false), Wish::Delete | Wish::Gone);
-        made && !known.unseen && !erased && (!seen.has_metadata() || is_damaged(**id, known, desired, node))
+        can_help(known)
+            && !known.unseen
+            && !erased
+            && (!seen.has_metadata() || is_damaged(**id, known, desired, node))
     };
     known.iter().filter(lacks).map(|(id, _)| *id).collect()
 }

@@ -204,6 +204,15 @@ impl Table {
     pub fn set_pin(&mut self, pin: RootPin) {
         self.pin = Some(pin);
     }
+    /// Another controller takes the place of the one that was pinned. What that one keeps of this generation is to be dead, as if something had been dropped; the new one
+    /// holds nothing of it that the next would have to wait for. Says whether it is another.
+    pub fn change_controller(&mut self, pin: RootPin) -> bool {
+        let is_another = self.pin.replace(pin).is_some_and(|before| before != pin);
+        if is_another {
+            (self.dropped.others, self.escrowed) = (true, false);
+        }
+        is_another
+    }
     /// One vault's entry under one TPM policy.
     #[must_use]
     pub fn entry(&self, vault: VaultId, seal: Seal) -> Option<&ShareEntry> {

@@ -40,6 +40,7 @@ fn info(vaults: Vec<VaultLine>) -> DeviceInfo {
             counter: u64::MAX,
             disk_away: true,
             drill: None,
+            generation: Some(vault::ids::Generation(u32::MAX)),
         }),
     }
 }

@@ -143,6 +143,7 @@ fn any_info() -> impl Strategy<Value = DeviceInfo> {
                 counter: notes.len() as u64,
                 disk_away: notes.len() % 2 == 1,
                 drill: drill(notes.len()),
+                generation: (notes.len() % 2 == 1).then_some(Generation(3)),
                 notes,
             }),
         },

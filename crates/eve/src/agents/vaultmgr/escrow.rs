@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use vault::belief::{About, Signed};
 use vault::condition::{Escrow, Upcoming};
 use vault::escrow::drill::Answer;
-use vault::escrow::{BadBundle, Bundle, BundleId, NotOurs};
+use vault::escrow::{BadBundle, Bundle, BundleId, NotOurs, VaultFiles};
 use vault::ids::{DeviceId, DeviceKey, VaultId};
 use vault::shares::RootPin;
 use wire::P256PublicKey;
@@ -63,6 +63,11 @@ pub(crate) enum RescueError {
         "the bundle that the controller gave back is of another device or generation than this node's TPM is; it is tried again by itself"
     )]
     Another,
+    /// Somebody else gave it.
+    #[error(
+        "a bundle for this node's TPM was given back by another controller than the node belongs to, and counts for nothing: put the root certificate of its own controller into config/, or see `eve controller accept`"
+    )]
+    OtherController,
     /// It was made under another TPM, or is damaged.
     #[error(
         "the root in the bundle does not open by this node's TPM, and the vaults that hang on it stay closed: see `eve vault list`"
@@ -90,6 +95,9 @@ pub(super) struct Known {
     acknowledged: Option<BundleId>,
     files: Files,
     changed: BTreeSet<VaultId>,
+    /// Key files as they lie on the disk, of vaults that no key opened in this life, where they are others than `files`, or nothing is known of what is in
+    /// escrow. Nothing: several lie there, and which are in force is not known.
+    untold: BTreeMap<VaultId, Option<VaultFiles>>,
     /// Vaults that no bundle takes, and why.
     left_out: BTreeMap<VaultId, LeftOut>,
     /// Of the parts as they were when it was put together.
@@ -121,6 +129,12 @@ impl Known {
             (self.held, self.acknowledged, self.upload, self.own, self.of) = (None, None, None, None, None);
         }
         self.kept_by = Some(keeper.clone());
+    }
+
+    /// Another controller was accepted: what one before it held is nothing to go by.
+    pub(super) fn leave(&mut self) {
+        (self.keeper, self.kept_by, self.heard) = (None, None, false);
+        (self.held, self.acknowledged, self.upload, self.own, self.of) = (None, None, None, None, None);
     }
 
     /// As it is told. Before this session heard anything, what the table remembers is not called in question.
@@ -173,13 +187,20 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         if control.session != self.session_key() {
             return;
         }
-        // What is in a bundle is believed by the TPM's own root, whoever sent it. With a lost table the pin is gone too.
+        let pin = self.shares.as_ref().and_then(ShareStore::pin);
+        // With a lost table the pin is gone too: then the one in the bundle's table tells.
+        let is_lost = self.shares.as_ref().is_some_and(|shares| !shares.is_open());
+        let may_be_ours = pin == Some(root) || is_lost && !self.belief.is_anothers(root);
         if let Some(rescue) = &control.rescue {
-            self.escrow.back = Some(Back::Came);
-            self.rescue(control.device, rescue);
+            if may_be_ours {
+                self.escrow.back = Some(Back::Came);
+            }
+            self.rescue((control.device, rescue), root, may_be_ours);
         }
-        // Told before the pin is looked at: with a lost table it is gone, and that the bundle is withheld is what helps then.
-        self.tell_of_refusal(&control.no_rescue);
+        if may_be_ours {
+            self.tell_of_refusal(&control.no_rescue);
+        }
+        // Also where the pin came back just now.
         if self.shares.as_ref().and_then(ShareStore::pin) != Some(root) {
             return;
         }
@@ -221,11 +242,14 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     }
 
     /// Files first: with the table it is known what hangs on the root.
-    fn rescue(&mut self, device: DeviceId, sealed: &SealedBundle) {
+    fn rescue(&mut self, (device, sealed): (DeviceId, &SealedBundle), root: RootPin, may_be_ours: bool) {
         if !self.asks_back() {
             return;
         }
-        let back = self.opened_bundle(device, sealed).and_then(|bundle| {
+        let opened =
+            if may_be_ours { self.opened_bundle(device, sealed) } else { Err(RescueError::OtherController) };
+        let back = opened.and_then(|bundle| {
+            self.is_from_its_own(&bundle, root)?;
             if self.asks_for_files() {
                 self.bring_back(&bundle);
             }
@@ -243,6 +267,17 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         let is_ours =
             (Some(bundle.device()), bundle.generation()) == (self.escrow.device_key, keys.generation);
         if is_ours { Ok(bundle) } else { Err(RescueError::Another) }
+    }
+
+    /// While the table is lost nothing but the bundle's own, which the TPM's root speaks for, says to whom the node belonged when it was made. One that is not
+    /// of that root is told where it would be written back.
+    fn is_from_its_own(&self, bundle: &Bundle, root: RootPin) -> Result<(), RescueError> {
+        let keys = self.shares.as_ref().filter(|shares| !shares.is_open()).and_then(ShareStore::root_keys);
+        let table = keys.and_then(|keys| bundle.table_for(keys.generation, &keys.table).ok());
+        match table {
+            Some(table) if table.pin() != Some(root) => Err(RescueError::OtherController),
+            _ => Ok(()),
+        }
     }
 
     fn take_root(&mut self, bundle: &Bundle) -> Result<(), RescueError> {
@@ -291,6 +326,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         let failed = |error: &(dyn std::error::Error + 'static)| {
             format!("nothing is put in escrow now: {}", crate::agents::vaultmgr::chain(error))
         };
+        let is_first = !shares.is_escrowed() && self.escrow.held.is_none();
         shares.begin_escrow(&self.paths).map_err(|error| failed(&error))?;
         let of = shares.edition();
         let upcoming = shares.how_far_is_made();
@@ -303,6 +339,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         if !self.read_key_files() {
             return Ok(());
         }
+        let all_good = self.vouch(device, is_first);
         let files = self.files_that_fit();
         let Some(shares) = self.shares.as_ref() else { return Ok(()) };
         let Some(own) = shares.bundle(device, files.clone()) else { return Ok(()) };
@@ -311,6 +348,11 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         let (generation, bytes) = next.map_or_else(|| own.clone(), |next| (next.generation(), next.encode()));
         let id = Bundle::id_of(generation, &bytes);
         (self.escrow.own, self.escrow.of) = (Some(Bundle::id_of(own.0, &own.1)), of);
+        if !all_good {
+            // What is in escrow may be the only good one.
+            self.escrow.upload = None;
+            return Ok(());
+        }
         if self.escrow.upload.as_ref().is_none_or(|upload| upload.id != id) {
             self.escrow.sent += 1;
             let place = UploadPlace { session: self.session.session_key(), number: self.escrow.sent };

@@ -118,7 +118,8 @@ impl Zedagent<'_> {
         let session = self.session.map(|session| session.key);
         let (accepted, notes, counter) = (self.vaults.accepted, self.notes(), since_boot_us()?);
         let (disk_away, drill) = (self.vaults.disk_away, self.vaults.drill.clone());
-        let node = NodeReport { session, accepted, notes, counter, disk_away, drill };
+        let generation = self.vaults.generation;
+        let node = NodeReport { session, accepted, notes, counter, disk_away, drill, generation };
         let lines =
             self.vaults.vaults.iter().map(|report| VaultLine::of(report.clone(), self.pcrs(report.id)));
         Ok(DeviceInfo {

@@ -173,7 +173,7 @@ fn a_bundle_passes_with_all_that_would_be_needed() {
     let vaults = [CONFIG_VAULT, IMAGE_VAULT];
     let held = Own { generation: G, escrow: &escrow, table: &key, pcrs: Some(&pcrs), vaults: &vaults };
     let whole = table(&own, G, &vaults);
-    let tried = |bundle: &Bundle, own: Own<'_>| bundle.drill(own, |_, _| true);
+    let tried = |bundle: &Bundle, own: Own<'_>| bundle.drill(own, |_, _| Fit::Good);
     let good = bundle(&own, true, whole.clone());
     assert_eq!(tried(&good, held), Ok(()));
     let wrong_root = other.1.vsk();
@@ -193,8 +193,13 @@ fn a_bundle_passes_with_all_that_would_be_needed() {
         ),
         (
             "key files",
-            good.drill(held, |id, files| id != IMAGE_VAULT || files.policy.name != "02"),
+            good.drill(held, |id, _| if id == IMAGE_VAULT { Fit::Bad } else { Fit::Good }),
             Unfit::KeyFiles(IMAGE_VAULT),
+        ),
+        (
+            "others lie on the disk",
+            good.drill(held, |id, _| if id == IMAGE_VAULT { Fit::Untold } else { Fit::Good }),
+            Unfit::Untold(IMAGE_VAULT),
         ),
     ] {
         assert_eq!(tried, Err(unfit), "{what}");

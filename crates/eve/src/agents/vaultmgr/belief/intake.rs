@@ -162,7 +162,11 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         }
         // First what lasts: with the old pin in the table the old controller would count again after a restart.
         if let Some(shares) = self.shares.as_mut().filter(|shares| shares.is_open()) {
-            let pinned = shares.set_pin(&self.paths, root);
+            let is_another = shares.pin() != Some(root);
+            let pinned = shares.change_controller(&self.paths, root);
+            if is_another && pinned.is_ok() {
+                self.escrow.leave();
+            }
             pinned.map_err(|error| OrderError::NotPinned { why: crate::agents::vaultmgr::chain(&error) })?;
         }
         self.hear(Heard::RootAccepted(root));

@@ -2,8 +2,9 @@
 //! this life have, and dropped. Nothing of it is used, and nothing is changed by how it goes: a controller that hears of a failure asks for another.
 
 use vault::escrow::Bundle;
-use vault::escrow::drill::{Answer, Own, Proof, Unfit};
-use vault::ids::DeviceId;
+use vault::escrow::VaultFiles;
+use vault::escrow::drill::{Answer, Fit, Own, Proof, Unfit};
+use vault::ids::{DeviceId, VaultId};
 use wire::control::Drill;
 
 use super::{Known, RescueError};
@@ -21,7 +22,21 @@ pub(crate) enum DrillError {
     #[error(
         "the bundle that the controller holds would not bring back what this node needs; another is sent by itself"
     )]
-    Unfit(#[from] Unfit),
+    Unfit(#[source] Unfit),
+    /// It may be the good one.
+    #[error(
+        "which is damaged, the bundle that the controller holds or this node's disk, shows when the vault is opened (`eve vault unlock`), and is mended then; no other bundle is sent until then"
+    )]
+    Untold(#[source] Unfit),
+}
+
+impl From<Unfit> for DrillError {
+    fn from(unfit: Unfit) -> Self {
+        match unfit {
+            Unfit::Untold(_) => Self::Untold(unfit),
+            _ => Self::Unfit(unfit),
+        }
+    }
 }
 
 impl Known {
@@ -69,8 +84,19 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         let keys = shares.root_keys().ok_or(RescueError::Another)?;
         // What can't be put together now is not held against what is there.
         let vaults = if self.escrow.own.is_some() { shares.vaults() } else { Vec::new() };
-        bundle.drill(own(keys, &vaults), |id, files| self.crypt.reads(id, files))?;
+        bundle.drill(own(keys, &vaults), |id, files| self.fit(id, files))?;
         Ok(bundle)
+    }
+
+    fn fit(&self, id: VaultId, files: &VaultFiles) -> Fit {
+        let others = |there: &Option<VaultFiles>| {
+            !there.as_ref().is_some_and(|there| self.crypt.is_alike(there, files))
+        };
+        match self.crypt.reads(id, files) {
+            false => Fit::Bad,
+            true if self.escrow.untold.get(&id).is_some_and(others) => Fit::Untold,
+            true => Fit::Good,
+        }
     }
 }
 

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use vault::escrow::fitting;
-use vault::ids::VaultId;
+use vault::escrow::{Bundle, BundleId, VaultFiles, fitting};
+use vault::ids::{DeviceKey, VaultId};
 
 use crate::agents::vaultmgr::generation::roots::Tpmmgr;
 use crate::agents::vaultmgr::generation::upcoming::Files;
@@ -19,9 +19,18 @@ pub(super) enum LeftOut {
         "its key files are not in escrow: they have {0} bytes, which is more than there is room for; take away protectors that others added (`fscrypt metadata remove-protector-from-policy`)"
     )]
     TooLong(usize),
-    /// Several lie there, and no key has told which.
-    #[error("its key files are not in escrow: which of them are in force shows when it is opened")]
-    Unsure,
+    /// What lies there may be damaged, and no key has told.
+    #[error(
+        "its key files as they lie on the disk are not in escrow: no key has opened them since the boot, and those in escrow may be the good ones; open the vault (`eve vault unlock`), which tells, and mends what is damaged"
+    )]
+    Untold,
+}
+
+impl super::Known {
+    fn forget_files(&mut self, id: VaultId) {
+        self.files.remove(&id);
+        self.untold.remove(&id);
+    }
 }
 
 impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
@@ -41,23 +50,60 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             return false;
         }
         for (id, files) in there {
-            self.escrow.left_out.remove(&id);
-            self.escrow.files.extend(files.map(|files| (id, files)));
+            self.took(id, files);
         }
         for (id, _) in gone {
-            self.escrow.files.remove(&id);
             match self.slots.get(&id).is_some_and(|slot| slot.sight.seen.has_metadata()) {
-                true => drop(self.escrow.left_out.insert(id, LeftOut::Unsure)),
-                false => drop(self.escrow.left_out.remove(&id)),
+                true => drop(self.escrow.untold.insert(id, None)),
+                false => self.escrow.forget_files(id),
             }
         }
         true
     }
 
+    /// What a key opened is good, and so is what is like that. What may be damaged waits, unless a bundle could not help its vault anyway.
+    fn took(&mut self, id: VaultId, files: Option<VaultFiles>) {
+        let Some(files) = files else { return };
+        let alike = self.escrow.files.get(&id).is_some_and(|good| self.crypt.is_alike(good, &files));
+        if alike || self.crypt.has_opened(id) || !self.can_help(id) {
+            self.escrow.untold.remove(&id);
+            self.escrow.files.insert(id, files);
+        } else {
+            self.escrow.untold.insert(id, Some(files));
+        }
+    }
+
+    /// Whether a bundle may be made with the files that are known to be good: unless one could take the place of one that has better. Files that no key opened
+    /// in this life are good where with them the bundle is the very one that is in escrow: what went into that was. Before the first bundle there are no
+    /// better ones.
+    pub(super) fn vouch(&mut self, device: DeviceKey, is_first: bool) -> bool {
+        let without = |known: &super::Known, id: &VaultId| !known.files.contains_key(id);
+        let new = self.escrow.untold.iter().filter(|(id, _)| without(&self.escrow, id));
+        let new: BTreeMap<_, _> = new.map(|(id, files)| (*id, files.clone())).collect();
+        if new.is_empty() {
+            return true;
+        }
+        let there = new.into_iter().filter_map(|(id, files)| Some((id, files?)));
+        let all: Files = self.escrow.files.clone().into_iter().chain(there).collect();
+        let is_good =
+            is_first || self.escrow.held.is_some() && self.id_with(device, &all) == self.escrow.held;
+        if is_good {
+            self.escrow.untold.retain(|id, files| files.is_some() && !all.contains_key(id));
+            self.escrow.files = all;
+        }
+        is_good
+    }
+
+    /// Which bundle it would be with these files.
+    fn id_with(&self, device: DeviceKey, files: &Files) -> Option<BundleId> {
+        let bundle = self.shares.as_ref()?.bundle(device, fitting(files.clone()).0)?;
+        Some(Bundle::id_of(bundle.generation(), &bundle.encode()))
+    }
+
     /// Those that there is room for, and of the others how long they are.
     pub(super) fn files_that_fit(&mut self) -> Files {
         let (files, long): (Files, BTreeMap<VaultId, usize>) = fitting(self.escrow.files.clone());
-        self.escrow.left_out.retain(|_, why| *why == LeftOut::Unsure);
+        self.escrow.left_out = self.escrow.untold.keys().map(|id| (*id, LeftOut::Untold)).collect();
         self.escrow.left_out.extend(long.into_iter().map(|(id, length)| (id, LeftOut::TooLong(length))));
         files
     }

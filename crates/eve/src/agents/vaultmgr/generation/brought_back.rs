@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use vault::belief::Heard;
-use vault::escrow::restore::{DirKey, asks_for_files, key_files, lacking};
+use vault::escrow::restore::{DirKey, asks_for_files, can_help, key_files, lacking};
 use vault::escrow::{Bundle, VaultFiles};
 use vault::ids::VaultId;
 use vault::plan::Known;
@@ -89,6 +89,11 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             (!slot.sight.seen.has_metadata() || slot.none_fits) && !slot.is_discarded()
         };
         self.slots.get(&id).is_some_and(bare) && !self.hopeless.vaults.contains(&id)
+    }
+
+    /// Whether a bundle may have better key files of a vault than what lies there.
+    pub(crate) fn can_help(&self, id: VaultId) -> bool {
+        can_help(&self.known(id)) && !self.hopeless.vaults.contains(&id)
     }
 
     /// Vaults without key files that a bundle may still have: one that is made now would lack them.

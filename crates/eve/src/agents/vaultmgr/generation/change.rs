@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 
 use fscrypt::scrub;
 use vault::ids::Generation;
-use vault::shares::Table;
+use vault::shares::{RootPin, Table};
 
 use crate::agents::vaultmgr::generation::files::{folders, keep_aside, write};
 use crate::agents::vaultmgr::generation::roots::Tpmmgr;
@@ -37,6 +37,15 @@ impl Left {
 }
 
 impl ShareStore {
+    /// Pins another controller's root; one writing of the table says too that the generation is to end, whose bundle the one before may keep.
+    pub(crate) fn change_controller(&mut self, paths: &Paths, pin: RootPin) -> Result<(), SharesError> {
+        self.upcoming = None;
+        self.change(paths, |table, _| {
+            table.change_controller(pin);
+            Ok(())
+        })
+    }
+
     /// Ends the generation in force. After an error the old one or the new one is in force, whole, and what is left of the other is known.
     pub(crate) fn next_generation(
         &mut self,

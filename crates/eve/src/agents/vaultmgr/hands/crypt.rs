@@ -207,6 +207,16 @@ pub(crate) trait Crypt {
         true
     }
 
+    /// Whether a key opened the vault's key files in this life. Else what reads on the disk may be damaged in what a key protects.
+    fn has_opened(&self, _vault: VaultId) -> bool {
+        true
+    }
+
+    /// Whether two are the same in what is ours. What others added to a policy's file counts not.
+    fn is_alike(&self, one: &VaultFiles, other: &VaultFiles) -> bool {
+        one == other
+    }
+
     /// The time since the boot, suspends counted.
     fn since_boot(&self) -> SinceBoot {
         since_boot()

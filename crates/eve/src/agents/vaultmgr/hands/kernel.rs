@@ -2,6 +2,7 @@
 //! Metadata lies twice: in `.fscrypt` of the mount point, where the fscrypt tool looks, and in a folder of ours per vault.
 //! Which files are which vault's is read once at start from the protectors' names, and kept in step with what is written here.
 
+mod ages;
 mod brought_back;
 mod files;
 mod opening;
@@ -25,7 +26,7 @@ use fscrypt::{
 };
 use vault::condition::{Hint, Key, Recovery, RecoveryHint};
 use vault::custody::Wrapping;
-use vault::escrow::{KeyFile, VaultFiles};
+use vault::escrow::VaultFiles;
 use vault::ids::VaultId;
 use vault::recovery::Recipients;
 use vault::secret::{RecoveryKey, WrappingSecret};
@@ -55,7 +56,7 @@ pub(crate) struct Kernel {
     /// Files that a key has opened: these may be written over others that read as well.
     proved: BTreeMap<VaultId, KeyFiles>,
     /// Recovery keys, encrypted.
-    ages: recovery::AgeFiles,
+    ages: ages::AgeFiles,
     /// The policy's file of the vault that was opened last, until its key is given to the kernel.
     opened: RefCell<Option<(VaultId, PolicyFile)>>,
     /// When files were put into the first place or taken away last, as far as it was looked.
@@ -85,7 +86,7 @@ impl Kernel {
         let (vaults, metas) = (paths.vaults(), paths.metas());
         let (names, proved, stamp, able) = (BTreeMap::new(), BTreeMap::new(), first.stamp(), Vec::new());
         let (residue, opened) = (fscrypt::scrub::residue(&mount), RefCell::default());
-        let (persist, ages) = (paths.persist(), recovery::AgeFiles::open(&disk, paths.recoveries()));
+        let (persist, ages) = (paths.persist(), ages::AgeFiles::open(&disk, paths.recoveries()));
         let mut kernel = Self {
             disk,
             persist,
@@ -256,13 +257,7 @@ impl Crypt for Kernel {
     }
 
     fn bring_back(&mut self, vault: VaultId, files: &VaultFiles) -> Result<(), CryptError> {
-        let read =
-            brought_back::read(files).map_err(failed("reading the key files that came from escrow"))?;
-        if [Place::First, Place::Second].iter().any(|place| self.whole(vault, *place).is_ok()) {
-            return Ok(());
-        }
-        self.make_second(vault)?;
-        self.write_back(vault, &read).map_err(failed("writing metadata"))
+        self.bring_files_back(vault, files)
     }
 
     fn put_back(
@@ -271,18 +266,7 @@ impl Crypt for Kernel {
         files: &VaultFiles,
         secret: &WrappingSecret,
     ) -> Result<bool, CryptError> {
-        let read =
-            brought_back::read(files).map_err(failed("reading the key files that came from escrow"))?;
-        if read.open(&wrapping_key(secret)).is_err() {
-            return Ok(false);
-        }
-        self.make_second(vault)?;
-        let names = self.names.entry(vault).or_default();
-        names.protectors.insert(read.protector.descriptor());
-        names.policies.insert(read.policy.policy().identifier);
-        self.proved.insert(vault, read.clone());
-        let mended = [Place::First, Place::Second].into_iter().try_for_each(|to| self.mend(vault, to, &read));
-        mended.map(|()| true).map_err(failed("writing metadata"))
+        self.put_files_back(vault, files, secret)
     }
 
     fn forget(&mut self, vault: VaultId) -> Result<(), CryptError> {
@@ -412,25 +396,19 @@ impl Crypt for Kernel {
     }
 
     fn key_files(&self, vault: VaultId) -> Option<VaultFiles> {
-        // What a key opened in this life, as it lies there or as it was: what a key protects may be damaged since, in files that read.
-        let is_proved = |all: &Vec<KeyFiles>| all.first().is_some_and(|one| self.is_proved(vault, one));
-        let all: Vec<_> = [Place::First, Place::Second].map(|place| self.files(vault, place).ok()).into();
-        let all: Vec<_> = all.into_iter().flatten().collect();
-        let there = all.iter().find(|all| is_proved(all)).and_then(|all| all.first());
-        let alone = all.iter().find(|all| all.len() == 1).and_then(|all| all.first());
-        let files = there.or_else(|| self.proved.get(&vault)).or(alone)?;
-        let protector =
-            KeyFile { name: files.protector.descriptor().to_string(), bytes: files.protector.to_bytes() };
-        let policy =
-            KeyFile { name: files.policy.policy().identifier.to_string(), bytes: files.policy.to_bytes() };
-        Some(VaultFiles { protector, policy })
+        self.files_for_escrow(vault)
     }
 
     fn reads(&self, vault: VaultId, files: &VaultFiles) -> bool {
-        let Ok(read) = brought_back::read(files) else { return false };
-        let ours = read.protector.descriptor();
-        let belong = read.policy.protectors().any(|by| by == ours);
-        belong && (!self.proved.contains_key(&vault) || self.is_proved(vault, &read))
+        self.would_help(vault, files)
+    }
+
+    fn has_opened(&self, vault: VaultId) -> bool {
+        self.proved.contains_key(&vault)
+    }
+
+    fn is_alike(&self, one: &VaultFiles, other: &VaultFiles) -> bool {
+        brought_back::is_alike(one, other)
     }
 
     fn residue(&self) -> Option<&'static str> {

@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use vault::ids::VaultId;
 use vault::report::State;
 use vault::section::Custody;
 
@@ -123,6 +124,64 @@ fn another_bundle_is_sent_when_the_controller_asks() {
     assert!(says(&mut node));
     keeper.settles(&mut node);
     assert_eq!((keeper.came, says(&mut node)), (came + 1, false));
+    assert_eq!(keeper.drills(&mut node, 1), Some(Ok(())));
+}
+
+/// Key files that no key opened since the boot, and that are others than those in escrow, take nobody's place there: neither those that were damaged
+/// while the node was off, nor those that were since. It is said, a drill tells it, and once a key shows which are good they are all there again.
+#[test]
+fn files_that_no_key_opened_take_no_good_ones_place() {
+    let withheld = || [Line { withheld: true, ..both((1, 1)) }];
+    for while_off in [true, false] {
+        let (mut node, mut controller, mut keeper) = escrowed();
+        let (good, came, paths) = (keeper.held.clone(), keeper.came, all_key_files(&node, BERLIN));
+        node.reboot();
+        let look = |node: &mut Node, controller: &mut Controller, keeper: &mut Keeper| {
+            node.hear(controller, &withheld());
+            keeper.settles(node);
+            keeper.settles(node);
+        };
+        if !while_off {
+            look(&mut node, &mut controller, &mut keeper);
+        }
+        damage_wraps(&paths);
+        node.disk.sync();
+        if while_off {
+            node.reboot();
+            look(&mut node, &mut controller, &mut keeper);
+        }
+        let failed =
+            keeper.drills(&mut node, 1).expect("an answer").expect_err("which are good is not known");
+        assert!(failed.contains("others than those in the bundle"), "{while_off}: {failed}");
+        keeper.settles(&mut node);
+        assert_eq!((keeper.came, &keeper.held), (came, &good), "{while_off}: none takes its place");
+        let said = node.status(BERLIN).detail.join(" ");
+        assert!(said.contains("eve vault unlock"), "{while_off}: {said}");
+        keeper.send_again = true;
+        keeper.settles(&mut node);
+        assert_eq!(keeper.held, good, "{while_off}: whoever asks for another");
+        node.hear(&mut controller, &[both((1, 1))]);
+        keeper.settles(&mut node);
+        node.hear(&mut controller, &[both((1, 1))]);
+        assert!(kept(&node, BERLIN), "{while_off}: {:?} {:?}", node.status(BERLIN), node.manager().notes());
+        assert_eq!(keeper.drills(&mut node, 2), Some(Ok(())), "{while_off}");
+        assert!(!node.status(BERLIN).detail.join(" ").contains("escrow"), "{:?}", node.status(BERLIN));
+    }
+}
+
+/// A vault that stays locked keeps no other out of escrow: what it has is what the controller holds already.
+#[test]
+fn a_vault_that_stays_locked_keeps_no_other_out_of_escrow() {
+    let (mut node, mut controller, mut keeper) = escrowed();
+    node.reboot();
+    let locked = Line { withheld: true, ..both((1, 1)) };
+    node.hear(&mut controller, std::slice::from_ref(&locked));
+    keeper.settles(&mut node);
+    let paris = VaultId(uuid::Uuid::from_u128(0xaa));
+    node.hear(&mut controller, &[locked, Line { id: paris, ..both((1, 1)) }]);
+    keeper.settles(&mut node);
+    let all: Vec<_> = keeper.bundle().vaults().keys().copied().collect();
+    assert!(all.contains(&paris) && all.contains(&BERLIN), "{all:?} {:?}", node.status(BERLIN));
     assert_eq!(keeper.drills(&mut node, 1), Some(Ok(())));
 }
 

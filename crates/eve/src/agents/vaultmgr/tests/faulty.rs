@@ -283,6 +283,12 @@ impl<C: Crypt> Crypt for Faulty<C> {
     fn reads(&self, vault: VaultId, files: &VaultFiles) -> bool {
         self.inner.reads(vault, files)
     }
+    fn has_opened(&self, vault: VaultId) -> bool {
+        self.inner.has_opened(vault)
+    }
+    fn is_alike(&self, one: &VaultFiles, other: &VaultFiles) -> bool {
+        self.inner.is_alike(one, other)
+    }
     fn residue(&self) -> Option<&'static str> {
         self.inner.residue()
     }

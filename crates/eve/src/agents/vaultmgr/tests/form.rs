@@ -48,6 +48,7 @@ every! {
         RescueError::Bad(_) => RescueError::Bad(vault::escrow::BadBundle { what: "its first bytes" }),
         RescueError::Another => RescueError::Another,
         RescueError::NotOurs(_) => RescueError::NotOurs(vault::escrow::NotOurs),
+        RescueError::OtherController => RescueError::OtherController,
         RescueError::NoRoot => RescueError::NoRoot,
     }
     moves: MoveError {

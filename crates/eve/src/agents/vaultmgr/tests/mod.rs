@@ -14,6 +14,7 @@ mod errors;
 mod faults;
 mod faulty;
 mod form;
+mod former;
 mod given_up;
 mod holders;
 mod identity;

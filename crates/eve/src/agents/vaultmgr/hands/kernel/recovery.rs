@@ -1,14 +1,10 @@
 //! The recovery key of a vault on the disk: a second protector of ours in both copies of its metadata, and the key that opens it, encrypted with
-//! age, in both places as `<vault>.<protector>.age`. The policy's file decides which is in force: a new one is whole beside the one before
+//! age (`ages`). The policy's file decides which is in force: a new one is whole beside the one before
 //! until both policies name it, so at each instant one opens. By its name the protector says for whom its key is encrypted, and what
 //! the age file is: nobody here could open that to look.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 
-use aws_lc_rs::digest;
-use disk::{Disk, Folder};
-use fscrypt::scrub::{scrub, sweep};
 use fscrypt::{
     ContentKey, KeyFiles, KeyIdentifier, MetaDir, MetaError, ProtectorDescriptor, ProtectorFile,
     ProtectorKey, key_files,
@@ -18,107 +14,16 @@ use vault::custody::Wrapping;
 use vault::ids::VaultId;
 use vault::recovery::Recipients;
 use vault::secret::{RecoveryKey, WrappingSecret};
-use wire::age::{self, MAX_AGE_FILE};
+use wire::age;
 
+use super::ages::{checksum, name, used};
 use super::label::{self, Kind, RecoveryName};
 use super::parts::{iv, recovery_key, wrapping_key};
 use super::{CryptError, Kernel, KeyId, Place, failed, random};
 
-const PLACES: [Place; 2] = [Place::First, Place::Second];
+pub(super) const PLACES: [Place; 2] = [Place::First, Place::Second];
 /// What is removed goes from the second place first: what a cut leaves is seen in the first, at the start.
-const REMOVAL: [Place; 2] = [Place::Second, Place::First];
-
-/// Age files, and that a key of one was used, in both places.
-#[derive(Debug)]
-pub(super) struct AgeFiles {
-    disk: Disk,
-    folders: [PathBuf; 2],
-    names: BTreeSet<String>,
-}
-
-impl AgeFiles {
-    /// Clears what a write cut short left, and reads the names. What can't be read is told when a vault is looked at.
-    pub(super) fn open(disk: &Disk, folders: [PathBuf; 2]) -> Self {
-        let mut names = BTreeSet::new();
-        for folder in folders.iter().filter_map(|path| disk.folder(path).ok()) {
-            let swept = sweep(&folder).and_then(|_| folder.names());
-            match swept {
-                Ok(all) => names.extend(all),
-                Err(error) => {
-                    tracing::warn!(error = %crate::agents::vaultmgr::chain(&error), "the folder of recovery keys")
-                }
-            }
-        }
-        Self { disk: disk.clone(), folders, names }
-    }
-
-    /// The protectors that there are age files of.
-    fn of(&self, vault: VaultId) -> BTreeSet<ProtectorDescriptor> {
-        self.names
-            .iter()
-            .filter_map(|name| read_name(name))
-            .filter(|(of, _)| *of == vault)
-            .map(|(_, by)| by)
-            .collect()
-    }
-
-    fn is_used(&self, vault: VaultId) -> bool {
-        self.names.contains(&used(vault))
-    }
-
-    fn folder(&self, place: Place) -> Result<Folder, disk::Error> {
-        self.disk.make_folder(&self.folders[place as usize], 0o700)
-    }
-
-    /// Whether the file is there, in one place, and is the one that the protector's name tells of.
-    fn is_good(&self, place: Place, file: &str, sum: [u8; 5]) -> bool {
-        let folder = self.disk.folder(&self.folders[place as usize]);
-        folder
-            .and_then(|folder| folder.read(file, MAX_AGE_FILE + 1))
-            .is_ok_and(|bytes| checksum(&bytes) == sum)
-    }
-
-    fn write(&mut self, name: String, bytes: &[u8]) -> Result<(), disk::Error> {
-        self.names.insert(name.clone());
-        for place in PLACES {
-            scrub(vec![self.folder(place)?.replace(&name, bytes)?])?;
-        }
-        Ok(())
-    }
-
-    fn remove(&mut self, name: &str) -> Result<(), disk::Error> {
-        for place in REMOVAL {
-            scrub(vec![self.folder(place)?.retire(name)?])?;
-        }
-        self.names.remove(name);
-        Ok(())
-    }
-
-    /// All of one vault's.
-    pub(super) fn forget(&mut self, vault: VaultId) -> Result<(), disk::Error> {
-        let all: Vec<String> = self.of(vault).into_iter().map(|by| name(vault, by)).collect();
-        all.iter().try_for_each(|name| self.remove(name))?;
-        if self.is_used(vault) { self.remove(&used(vault)) } else { Ok(()) }
-    }
-}
-
-fn name(vault: VaultId, by: ProtectorDescriptor) -> String {
-    format!("{vault}.{by}.age")
-}
-
-fn used(vault: VaultId) -> String {
-    format!("{vault}.used")
-}
-
-fn read_name(name: &str) -> Option<(VaultId, ProtectorDescriptor)> {
-    let (vault, by) = name.strip_suffix(".age")?.split_once('.')?;
-    Some((vault.parse().ok()?, by.parse().ok()?))
-}
-
-/// Against damage, not against somebody who writes to the disk.
-fn checksum(bytes: &[u8]) -> [u8; 5] {
-    *digest::digest(&digest::SHA256, bytes).as_ref().first_chunk().expect("SHA-256 has more bytes")
-}
+pub(super) const REMOVAL: [Place; 2] = [Place::Second, Place::First];
 
 impl Kernel {
     /// What there is of a vault's recovery key. `named`: a copy of its metadata names a protector of that kind.
