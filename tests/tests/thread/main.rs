@@ -4,6 +4,7 @@
 mod banks;
 mod brought_back;
 mod carried_over;
+mod courier;
 mod custody;
 mod damaged;
 mod data_path;
