@@ -23,7 +23,7 @@ use crate::paths;
 /// zedagent may be at work on a line that is not there, and a TPM takes seconds.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// How long vaultmgr is given to judge a section.
-const JUDGING: Duration = Duration::from_secs(30);
+const JUDGING: Duration = Duration::from_secs(10);
 const EVERY: Duration = Duration::from_millis(200);
 /// Longest device certificate.
 const MAX_CERT: usize = 64 << 10;
@@ -77,7 +77,7 @@ fn in_force(bus: &Bus, section: SectionVersion, known: bool) -> anyhow::Result<S
         if begun.elapsed() >= JUDGING {
             let why = status.notes.first().cloned().unwrap_or_else(|| "its log says why".to_owned());
             bail!(
-                "section {number} was given to vaultmgr, and is not in force: {why}\n  what to do: see `eve status`"
+                "section {number} was given to vaultmgr, and is not in force: {why}\n  what to do: where the controller was not told what this node took before, bring it evidence of `eve export-evidence`; else see `eve status`"
             );
         }
         sleep(EVERY);

@@ -55,7 +55,7 @@ pub enum CourierRefusal {
     },
     /// For the key of another device.
     #[error(
-        "the file is for device {0}, whose key is not this node's: export one for this device at the controller"
+        "the file is for device {0}, whose key is not this node's: bring one for this device, of `evc export` at its controller"
     )]
     OtherDevice(DeviceId),
     /// For an earlier life of vaultmgr.
@@ -65,7 +65,7 @@ pub enum CourierRefusal {
     OtherSession,
     /// One that is older was accepted.
     #[error(
-        "this file is older than what the controller of this node said last (section {file}, and {accepted} was accepted): export another one at the controller"
+        "this file is older than what the controller of this node said last (section {file}, and {accepted} was accepted): bring another one, written by `evc export`"
     )]
     Older {
         /// Its number.
