@@ -4,6 +4,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
@@ -18,9 +19,9 @@ const DISCARD: u64 = 4;
 /// Longest log, in bytes; sparse.
 const ROOM: u64 = 8 << 30;
 
-/// A disk whose writes are logged.
+/// A disk whose writes are logged. What it is exported by ends with the value.
 pub struct BlockLog {
-    daemon: Running,
+    daemon: Option<Running>,
     disk: PathBuf,
     log: PathBuf,
 }
@@ -50,7 +51,7 @@ impl BlockLog {
             (ready || daemon.alive().is_err()).then_some(())
         })?;
         daemon.alive()?;
-        Ok(Self { daemon, disk, log })
+        Ok(Self { daemon: Some(daemon), disk, log })
     }
 
     /// The disk.
@@ -72,9 +73,18 @@ impl BlockLog {
     ///
     /// # Errors
     /// The daemon does not end, or its log can't be read.
-    pub fn end(self) -> Result<Written> {
-        self.daemon.terminate()?;
+    pub fn end(mut self) -> Result<Written> {
+        self.daemon.take().map_or(Ok(()), Running::terminate)?;
         Written::read(&self.log)
+    }
+}
+
+impl Drop for BlockLog {
+    fn drop(&mut self) {
+        // One that was not terminated leaves its mount behind, which answers nobody.
+        if self.daemon.take().is_some() {
+            let _ = Command::new("umount").arg("--lazy").arg(&self.disk).status();
+        }
     }
 }
 
