@@ -21,7 +21,7 @@ use crate::store::{DeviceRow, UnixSeconds};
 pub const COURIER_LIFE_S: (u32, u32, u32) = (60, 90 * 86_400, 7 * 86_400);
 
 /// An answer for a courier, and what is in it.
-pub struct Carried {
+pub struct CarriedAnswer {
     /// Itself, signed.
     pub response: ConfigResponse,
     /// The session that it is for; none: no session of the device is known.
@@ -47,7 +47,7 @@ impl Controller {
     ///
     /// # Errors
     /// [`Refusal`]: nothing was released.
-    pub async fn carry(&self, id: DeviceId, life_s: u32, now: UnixSeconds) -> Result<Carried, Refusal> {
+    pub async fn carry(&self, id: DeviceId, life_s: u32, now: UnixSeconds) -> Result<CarriedAnswer, Refusal> {
         let standing = self.store.read(|tx| Box::pin(tx.standing(id))).await?;
         let session = standing.map(|row| SessionKey(row.session));
         // Nobody has this one: without evidence there is nothing to release, and the challenge is for any.
@@ -55,7 +55,7 @@ impl Controller {
         let none = (None, None, None);
         let (held, rescue, accepted) = none;
         let ask = VaultAsk { session: named, held, rescue, accepted, lease: None, drills: false };
-        Ok(Carried { session, ..self.carried_answer(id, ask, life_s, now).await? })
+        Ok(CarriedAnswer { session, ..self.carried_answer(id, ask, life_s, now).await? })
     }
 
     /// The answer that a poll gets, and its file.
@@ -65,14 +65,14 @@ impl Controller {
         ask: VaultAsk,
         life_s: u32,
         now: UnixSeconds,
-    ) -> Result<Carried, Refusal> {
+    ) -> Result<CarriedAnswer, Refusal> {
         let session = Some(ask.session);
         let mut response = self.polled(id, ask, now).await?;
         let device = self.store.read(|tx| Box::pin(there(tx, id))).await?;
         let control = response.control.as_mut().ok_or(Fault::Configuration)?;
         control.challenge = Some(self.carried(&device, life_s, now));
         let file = self.signed(&response)?;
-        Ok(Carried { response, session, until: now.saturating_add(life_s.into()), file })
+        Ok(CarriedAnswer { response, session, until: now.saturating_add(life_s.into()), file })
     }
 
     /// In full, whatever the device knows already: a file may be lost.
@@ -148,7 +148,7 @@ impl Controller {
     ///
     /// # Errors
     /// [`Refusal`]: nothing was released. Evidence whose challenge is over changes nothing.
-    pub async fn take_sent(&self, sent: Sent, came: Came) -> Result<Carried, Refusal> {
+    pub async fn take_sent(&self, sent: Sent, came: Came) -> Result<CarriedAnswer, Refusal> {
         let Sent { device, keys, quote, report, poll } = sent;
         let nonce = quote.binding.as_ref().map(|binding| binding.nonce).ok_or(BadRequest::CourierMixed)?;
         // What is told of it without that is for the handler; nothing is pinned by a file that is over.

@@ -9,9 +9,8 @@ use vault::section::Release;
 
 use super::Operator;
 use crate::api::CourierFile;
-use crate::device::courier::{COURIER_LIFE_S, Carried};
 use crate::fleet::evidence::Came;
-use crate::service::{BadRequest, Refusal, Unknown, find_device};
+use crate::service::{BadRequest, COURIER_LIFE_S, CarriedAnswer, Refusal, Unknown, find_device};
 use crate::store::UnixSeconds;
 
 impl Operator {
@@ -57,7 +56,7 @@ impl Operator {
     }
 }
 
-fn shown(device_name: Name, lost: bool, carried: &Carried) -> CourierFile {
+fn shown(device_name: Name, lost: bool, carried: &CarriedAnswer) -> CourierFile {
     let config = carried.response.config.as_ref();
     let section = config.and_then(|config| config.section().ok().flatten());
     let control = carried.response.control.as_ref();

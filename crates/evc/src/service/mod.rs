@@ -16,6 +16,7 @@ use crate::custody::{Kek, Nonces};
 use crate::store::{DeviceRow, Store, Tx};
 
 pub use crate::device::certified::Certified;
+pub use crate::device::courier::{COURIER_LIFE_S, CarriedAnswer};
 pub use crate::fleet::heard::Heard;
 pub use crate::fleet::settled::Settled;
 pub use crate::fleet::verdicts::Verdicts;

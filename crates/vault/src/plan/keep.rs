@@ -47,8 +47,17 @@ fn lease_over(view: &View<'_>, want: &Want) -> Option<Note> {
     match view.keys.leased_until {
         _ if !leased => None,
         None => Some(Note::NoLease),
-        Some(until) => (until <= view.node.since_boot).then_some(Note::LeaseEnded),
+        Some(_) => ran_out(view).then_some(Note::LeaseEnded),
     }
+}
+
+/// It had a lease, which is over. So much is known of a vault also while no list is in force.
+pub(super) fn lease_ran_out(view: &View<'_>) -> bool {
+    !view.id.is_default() && !view.keys.recovered && ran_out(view)
+}
+
+fn ran_out(view: &View<'_>) -> bool {
+    view.keys.leased_until.is_some_and(|until| until <= view.node.since_boot)
 }
 
 /// What is gone is concluded from keys and names alone, and a key at hand was not tried: it may open all.

@@ -35,6 +35,27 @@ fn an_open_vault_is_locked_when_its_lease_ended() {
     assert_eq!((rest.state, rest.notes), (State::Locked, vec![Note::NoLease]));
 }
 
+/// No list is in force, for the record can't be read and no controller answers: the end of a lease needs neither. What root opened
+/// by its recovery key stays open, and so does what has no lease.
+#[test]
+fn a_lease_ends_though_no_list_is_in_force() {
+    let open = Seen { key: Key::Present, ..made(Custody::TpmAndController, 3) };
+    let keys = Keys { leased_until: Some(UNTIL), ..Keys::default() };
+    let of = |seen: Seen, keys: Keys, seconds| {
+        let known = Known { seen, keys, ..Known::default() };
+        let (wish, next) = one(&Desired::default(), USER, &known, &at(seconds));
+        assert_eq!(wish, Wish::Leave);
+        next
+    };
+    let stays = |next| matches!(next, Next::Settled(rest) if rest.state == State::Unlocked);
+    assert!(stays(of(open, keys, 99)));
+    assert!(matches!(of(open, keys, 100), Next::Do(act) if act.step == Step::Lock));
+    let Next::Settled(rest) = of(Seen { key: Key::Absent, ..open }, keys, 100) else { panic!("it rests") };
+    assert_eq!((rest.state, rest.notes), (State::Locked, vec![Note::LeaseEnded]));
+    assert!(stays(of(open, Keys { recovered: true, ..keys }, 100)));
+    assert!(stays(of(open, Keys { leased_until: None, ..keys }, 100)));
+}
+
 /// By custody `tpm` all that opens it is on the node, and it stays closed for all that.
 #[test]
 fn a_boot_needs_contact_though_the_tpm_has_the_key() {

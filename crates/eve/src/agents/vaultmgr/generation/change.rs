@@ -14,7 +14,7 @@ use vault::ids::Generation;
 use vault::shares::{RootPin, Table};
 
 use crate::agents::vaultmgr::generation::files::{folders, keep_aside, write};
-use crate::agents::vaultmgr::generation::roots::Tpmmgr;
+use crate::agents::vaultmgr::generation::roots::{RootKeys, SlotContent, Tpmmgr};
 use crate::agents::vaultmgr::generation::shares::{ShareStore, SharesError};
 use crate::agents::vaultmgr::paths::Paths;
 
@@ -53,6 +53,7 @@ impl ShareStore {
         tpmmgr: &mut dyn Tpmmgr,
     ) -> Result<(), SharesError> {
         let before = self.generation().ok_or(SharesError::NoRoot)?;
+        self.same_boot(tpmmgr).map_err(|error| SharesError::NotChanged(Box::new(error)))?;
         let made = match self.upcoming.take().filter(|made| self.is_next(made)) {
             Some(made) => made,
             None => Box::new(self.make_upcoming()?),
@@ -63,7 +64,8 @@ impl ShareStore {
             keep_aside(paths, generation)?;
         }
         let ready = write(paths, &mut next, &made.keys)
-            .and_then(|()| Ok(tpmmgr.define_roots(generation, &made.tpm, &made.pcrs)?));
+            .and_then(|()| Ok(tpmmgr.define_roots(generation, &made.tpm, &made.pcrs)?))
+            .and_then(|()| self.same_boot(tpmmgr));
         if let Err(error) = ready {
             self.upcoming = Some(made);
             return Err(self.take_back(paths, tpmmgr, generation, error));
@@ -72,6 +74,17 @@ impl ShareStore {
         self.rescued = false;
         (self.keys, self.table, self.left) = (Some(new), Some(next), Left::of(before));
         self.drop_left(paths, tpmmgr)
+    }
+
+    /// The next `P_g` is bound to the PCRs of now. They have to be those that the one in force is bound to, or the next boot, which is measured as
+    /// this one was, would be shut out: so that one is read before and after, for PCRs only ever move away within a boot.
+    fn same_boot(&self, tpmmgr: &mut dyn Tpmmgr) -> Result<(), SharesError> {
+        let is_known = |keys: &&RootKeys| keys.pcrs.is_ok() && !self.rescued;
+        let Some(keys) = self.keys.as_ref().filter(is_known) else { return Ok(()) };
+        let slots = tpmmgr.read_roots()?;
+        let own = slots.iter().find(|slots| slots.generation == keys.generation);
+        let reads = own.is_some_and(|slots| matches!(slots.pcrs, SlotContent::Root(_)));
+        if reads { Ok(()) } else { Err(SharesError::Extended) }
     }
 
     /// An attempt that failed. A TPM that did not answer may have defined all the same, so this may fail too, and is tried again.

@@ -57,6 +57,11 @@ pub(crate) enum SharesError {
         "what was erased is not dead yet, since the TPM's secrets were not changed; it is tried again by itself"
     )]
     NotChanged(#[source] Box<SharesError>),
+    /// The next boot would be another one than that of now.
+    #[error(
+        "PCRs of the TPM were extended since the boot, so secrets that are bound to them now would not open after the next one; it is done by itself after that: boot the node, and let nothing extend PCRs that seal (`eve status` names them) once it runs"
+    )]
+    Extended,
     /// What came back from escrow.
     #[error(
         "the share table in persist/vaults/.shares is lost, and the one in escrow is not of the roots that this TPM has now: bring the table back from a copy of the disk, or begin a new one with `eve vault recreate config`"

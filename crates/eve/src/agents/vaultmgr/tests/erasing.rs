@@ -103,6 +103,31 @@ fn roots_that_stay_are_told_and_go_later() {
     assert_eq!(node.get(IMAGE_VAULT, "file").as_deref(), Some("kept"));
 }
 
+/// TH-2, AC-6: what is bound to the measured boot is not bound anew to PCRs that something extended since, also in the midst of the change: the
+/// next boot, measured as this one was, opens all.
+#[test]
+fn pcrs_that_were_extended_since_the_boot_are_waited_out() {
+    for midst in [false, true] {
+        let (mut node, mut controller) = node(&Line::of(Custody::Tpm));
+        if midst {
+            node.nv.0.borrow_mut().moves_when_defined = true;
+        } else {
+            node.nv.0.borrow_mut().pcrs_moved = true;
+        }
+        node.hear(&mut controller, &[]);
+        assert!(told(&mut node, "not yet dead"), "{midst}: {:?}", node.status(BERLIN));
+        assert!(node.says("were extended since"), "{midst}");
+        assert_eq!((generations(&node), lies(&node, 1), lies(&node, 2)), (vec![1], true, false), "{midst}");
+        node.nv.0.borrow_mut().pcrs_moved = false;
+        node.reboot();
+        assert_eq!(node.get(IMAGE_VAULT, "file").as_deref(), Some("kept"), "{midst}");
+        assert_eq!(
+            (node.status(BERLIN).detail[0].clone(), generations(&node)),
+            (Note::Erased.to_string(), vec![2])
+        );
+    }
+}
+
 /// A generation does not end in a boot in which P can't be read; the status says that it waits for it.
 #[test]
 fn a_moved_boot_is_waited_for() {

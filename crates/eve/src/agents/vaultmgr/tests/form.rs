@@ -37,6 +37,7 @@ every! {
         SharesError::Next(_) => SharesError::Next(NextError::Last),
         SharesError::NotChanged(_) => SharesError::NotChanged(Box::new(SharesError::NoRoot)),
         SharesError::Leftovers => SharesError::Leftovers,
+        SharesError::Extended => SharesError::Extended,
         SharesError::OtherTable(_) => SharesError::OtherTable(OtherTable::Table(TableError::NotAuthentic)),
         SharesError::Vaults(_) => SharesError::Vaults(CryptError::new("persist/vaults is a link")),
         SharesError::NoRoot => SharesError::NoRoot,

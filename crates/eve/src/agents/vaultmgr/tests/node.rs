@@ -29,6 +29,8 @@ pub(super) struct Nv(pub(super) Rc<RefCell<NvState>>, pub(super) Faults);
 pub(super) struct NvState {
     pub(super) slots: Vec<NvSlots>,
     pub(super) pcrs_moved: bool,
+    /// Something extends a PCR just as roots are defined.
+    pub(super) moves_when_defined: bool,
     /// PCRs are extended all the time while P is read.
     pub(super) unsteady: bool,
     pub(super) fail: bool,
@@ -88,6 +90,8 @@ impl Tpmmgr for Nv {
             let slots = &mut self.0.borrow_mut().slots;
             slots.iter_mut().rev().take(1).for_each(|last| last.pcrs = Some(*pcrs.0.expose_root_secret()));
         });
+        let mut nv = self.0.borrow_mut();
+        nv.pcrs_moved |= std::mem::take(&mut nv.moves_when_defined);
         Ok(())
     }
     fn undefine_roots(&mut self, generation: Generation) -> Result<(), TpmmgrError> {
