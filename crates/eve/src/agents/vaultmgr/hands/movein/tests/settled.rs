@@ -93,6 +93,8 @@ fn without_stamps_what_differs_is_kept() {
     assert!(told.contains("new/used") && !tree.original().exists(), "{told}");
 }
 
+type Change<'a> = &'a dyn Fn(&[u8]) -> Vec<u8>;
+
 /// Invariant 4: what was written down of a move may be damaged in any way, or be an older move's: of what was written on either side nothing
 /// is lost. What is not clear any more is kept, and named.
 #[test]
@@ -101,7 +103,7 @@ fn no_damage_to_the_stamps_loses_what_was_written() {
     let flipped = |at: usize| {
         move |bytes: &[u8]| bytes.iter().enumerate().map(|(n, byte)| byte ^ u8::from(n == at)).collect()
     };
-    let kinds: [(&str, &dyn Fn(&[u8]) -> Vec<u8>); 6] = [
+    let kinds: [(&str, Change<'_>); 6] = [
         ("cut", &cut),
         ("emptied", &|_| Vec::new()),
         ("its header flipped", &flipped(3)),
