@@ -90,3 +90,25 @@ fn keep(root: &Path, status: &NetworkStatus) {
         tracing::warn!(%error, "the list of ports was not kept");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Invariant 4: a file of the installer's that does not read is named to whoever looks at the node, with what to do.
+    #[test]
+    fn a_location_that_does_not_read_is_named_and_advised() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = paths::location(dir.path());
+        std::fs::create_dir(file.parent().expect("config")).expect("makes");
+        assert_eq!(note(dir.path()), None, "none is needed");
+        std::fs::write(&file, r#"{"latitude": 52.5, "longitude": 13.4}"#).expect("writes");
+        assert_eq!((note(dir.path()), location(dir.path()).is_some()), (None, true));
+        for bad in ["", "{", r#"{"latitude": 52.5}"#] {
+            std::fs::write(&file, bad).expect("writes");
+            let told = note(dir.path()).expect("told");
+            assert!(told.contains("config/location.json") && told.contains("write {\"latitude\""), "{told}");
+            assert!(location(dir.path()).is_none());
+        }
+    }
+}
