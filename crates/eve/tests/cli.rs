@@ -171,6 +171,21 @@ fn a_second_eve_run_on_one_root_is_refused() {
     scene.node.until_vault("config", "unlocked").unwrap();
 }
 
+/// Seen-by-users 0b.14: a root so deep that a socket's name has no room for its path is refused with the path, and what to do.
+#[test]
+fn a_root_too_long_for_a_socket_is_named_and_advised() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("r".repeat(120));
+    fs::create_dir(&root).unwrap();
+    let mut run = Command::new("timeout");
+    run.arg("60").arg(program("eve").unwrap()).arg("run").arg("--root").arg(&root);
+    let output = run.output().unwrap();
+    let said = words(&output);
+    assert!(!output.status.success(), "{said}");
+    let path = root.canonicalize().unwrap().join("run/eve/supervisor.sock");
+    assert!(has(&said, &[&path.display().to_string(), "107 bytes", "give a shorter --root"]), "{said}");
+}
+
 /// Threats, bus: who is not root runs no node, and neither orders nor reads one.
 #[test]
 fn who_is_not_root_is_refused() {

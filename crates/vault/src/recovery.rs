@@ -132,11 +132,11 @@ impl TryFrom<Vec<Recipient>> for Recipients {
     type Error = BadRecipients;
     fn try_from(mut all: Vec<Recipient>) -> Result<Self, BadRecipients> {
         all.sort_unstable();
-        match all.len() > MAX_RECIPIENTS {
-            true => Err(BadRecipients::TooMany),
-            false if all.windows(2).any(|pair| pair[0] == pair[1]) => Err(BadRecipients::Twice),
-            false => Ok(Self(all)),
+        if all.len() > MAX_RECIPIENTS {
+            return Err(BadRecipients::TooMany);
         }
+        let is_twice = all.windows(2).any(|pair| pair[0] == pair[1]);
+        if is_twice { Err(BadRecipients::Twice) } else { Ok(Self(all)) }
     }
 }
 

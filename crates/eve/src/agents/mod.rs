@@ -6,7 +6,7 @@ mod client;
 mod ended;
 mod failed;
 mod keep;
-mod nim;
+pub(crate) mod nim;
 mod pause;
 mod repeats;
 mod signer;

@@ -2,6 +2,7 @@
 //! to the kernel's netlink groups: addresses are a claim beside evidence, nothing waits for them, and a look can't miss a change.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::path::Path;
 use std::thread;
@@ -10,6 +11,7 @@ use std::time::Duration;
 use disk::Disk;
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::InterfaceFlags;
+use vault::text::quoted;
 
 use crate::bus::Bus;
 use crate::bus::messages::{Location, NetworkStatus, Port};
@@ -50,16 +52,32 @@ fn ports() -> nix::Result<Vec<Port>> {
 
 /// What the installer wrote; a broken file is told and counts as none.
 fn location(root: &Path) -> Option<Location> {
-    let text = std::fs::read_to_string(paths::location(root)).ok()?;
-    match serde_json::from_str::<FixedLocation>(&text) {
-        Ok(FixedLocation { latitude, longitude }) => {
-            Some(Location { latitude, longitude, source: "fixed".to_owned() })
-        }
-        Err(error) => {
-            tracing::warn!(%error, "config/location.json is not understood");
-            None
-        }
+    let read = fixed(root).inspect_err(|error| tracing::warn!("{error}"));
+    let FixedLocation { latitude, longitude } = read.ok()??;
+    Some(Location { latitude, longitude, source: "fixed".to_owned() })
+}
+
+/// The installer's file on where the node is does not read.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "config/location.json is not understood ({why}), and the node's location is not told; write {{\"latitude\": 52.5, \"longitude\": 13.4}} there, in degrees, or remove it"
+)]
+pub(crate) struct BadLocation {
+    why: String,
+}
+
+fn fixed(root: &Path) -> Result<Option<FixedLocation>, BadLocation> {
+    let bad = |why: &dyn std::fmt::Display| BadLocation { why: quoted(&why.to_string()) };
+    match std::fs::read_to_string(paths::location(root)) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(bad(&error)),
+        Ok(text) => serde_json::from_str(&text).map(Some).map_err(|error| bad(&error)),
     }
+}
+
+/// What `eve status` says of that file, where there is something to be said.
+pub(crate) fn note(root: &Path) -> Option<String> {
+    fixed(root).err().map(|error| error.to_string())
 }
 
 fn keep(root: &Path, status: &NetworkStatus) {
@@ -70,5 +88,27 @@ fn keep(root: &Path, status: &NetworkStatus) {
     }
     if let Err(error) = Disk::linux().write(&path, &text, 0o644) {
         tracing::warn!(%error, "the list of ports was not kept");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Invariant 4: a file of the installer's that does not read is named to whoever looks at the node, with what to do.
+    #[test]
+    fn a_location_that_does_not_read_is_named_and_advised() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = paths::location(dir.path());
+        std::fs::create_dir(file.parent().expect("config")).expect("makes");
+        assert_eq!(note(dir.path()), None, "none is needed");
+        std::fs::write(&file, r#"{"latitude": 52.5, "longitude": 13.4}"#).expect("writes");
+        assert_eq!((note(dir.path()), location(dir.path()).is_some()), (None, true));
+        for bad in ["", "{", r#"{"latitude": 52.5}"#] {
+            std::fs::write(&file, bad).expect("writes");
+            let told = note(dir.path()).expect("told");
+            assert!(told.contains("config/location.json") && told.contains("write {\"latitude\""), "{told}");
+            assert!(location(dir.path()).is_none());
+        }
     }
 }

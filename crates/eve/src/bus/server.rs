@@ -11,11 +11,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, Backlog, MsgFlags, SockFlag, SockType, UnixAddr, bind, listen, recv, socket,
 };
 use serde::{Deserialize, Serialize};
 use vault::ids::VaultId;
+use vault::text::quoted;
 
 use super::contract::MOST_REFUSAL;
 use super::frame::{self, Frame, FrameError};
@@ -100,6 +102,23 @@ pub(super) struct Server {
     watchers: Watchers,
 }
 
+/// The system's name of a socket has no room for its path.
+#[derive(Debug, thiserror::Error)]
+#[error("{path} is longer than a socket's name may be ({LONGEST_NAME} bytes): give a shorter --root")]
+struct TooLong {
+    path: String,
+}
+
+/// Of a path as a socket's name, in bytes: `sun_path` has 108, and the kernel ends it with a zero (unix(7)).
+const LONGEST_NAME: usize = 107;
+
+fn name(path: &Path) -> std::io::Result<UnixAddr> {
+    UnixAddr::new(path).map_err(|error| match error {
+        Errno::ENAMETOOLONG => std::io::Error::other(TooLong { path: quoted(&path.to_string_lossy()) }),
+        other => other.into(),
+    })
+}
+
 /// A socket that has its name, and does not listen yet: what an agent takes along when it gives up its rights.
 pub struct Bound {
     socket: OwnedFd,
@@ -111,7 +130,7 @@ impl Bound {
     /// Makes the socket of `agent`, replacing one that an earlier life left.
     ///
     /// # Errors
-    /// The folder is missing, or not ours.
+    /// The folder is missing, or not ours; its path is too long for a socket's name, of which the error says what to do.
     pub fn bind(root: &Path, agent: Agent) -> std::io::Result<Self> {
         let path = socket_path(root, agent);
         match fs::remove_file(&path) {
@@ -119,7 +138,7 @@ impl Bound {
             _ => {}
         }
         let socket = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
-        bind(socket.as_raw_fd(), &UnixAddr::new(&path)?)?;
+        bind(socket.as_raw_fd(), &name(&path)?)?;
         // Whoever connects is judged by the table.
         fs::set_permissions(&path, Permissions::from_mode(0o666))?;
         Ok(Self { socket, root: root.to_owned(), agent })

@@ -118,9 +118,10 @@ fn files(root: &Path, vault: VaultId) -> (Vec<PathBuf>, Option<anyhow::Error>) {
 /// A file, or standard input. What is read into has its room beforehand, so that no copy is left behind.
 fn read(path: &Path, most: usize) -> anyhow::Result<Zeroizing<Vec<u8>>> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(most + 1));
-    let from: Box<dyn Read> = match path == Path::new("-") {
-        true => Box::new(std::io::stdin().lock()),
-        false => Box::new(File::open(path).with_context(|| format!("opening {}", shown(path)))?),
+    let from: Box<dyn Read> = if path == Path::new("-") {
+        Box::new(std::io::stdin().lock())
+    } else {
+        Box::new(File::open(path).with_context(|| format!("opening {}", shown(path)))?)
     };
     from.take(most as u64 + 1).read_to_end(&mut bytes).with_context(|| format!("reading {}", shown(path)))?;
     if bytes.len() > most {
@@ -161,9 +162,9 @@ mod tests {
         for right in [1, 2] {
             let keys = keys(root, vault, Some(&identity), None).expect("opened");
             assert_eq!(keys.len(), 2);
-            let give = |key: RecoveryKey| match key.expose_recovery_key() == &[right; 32] {
-                true => Ok(right),
-                false => bail!("not this one"),
+            let give = |key: RecoveryKey| {
+                let opens = key.expose_recovery_key() == &[right; 32];
+                if opens { Ok(right) } else { bail!("not this one") }
             };
             assert_eq!(each(keys, give).expect("one opens"), right);
         }

@@ -19,6 +19,21 @@ pub(super) fn vaults(vaults: &[VaultReport], root: Option<&Path>) -> String {
     with_common(vaults, &of_all(vaults), root)
 }
 
+/// All that `eve vault list` shows of a status: the table, and under it what is so of the node, which the vaults may wait for.
+pub(super) fn with_notes(status: &VaultStatus, now: SinceBoot, root: &Path) -> String {
+    let mut text = vaults(&with_leases(status, now), Some(root));
+    if !status.notes.is_empty() {
+        text.push('\n');
+    }
+    text.extend(status.notes.iter().map(|note| fact("note", note)));
+    text
+}
+
+/// A line on the node, as `eve status` has them too.
+pub(super) fn fact(name: &str, words: &str) -> String {
+    format!("{name:<12} {}\n", plain(words))
+}
+
 /// One of several: what all of them say stands above it too.
 pub(super) fn one(vault: &VaultReport, among: &[VaultReport]) -> String {
     with_common(std::slice::from_ref(vault), &of_all(among), None)
@@ -138,6 +153,25 @@ mod tests {
             let said = with_leases(&status, at(1000)).remove(0).detail;
             assert_eq!(said[0], format!("leased for another {words}"));
         }
+    }
+
+    /// Fault 5: a TPM without room is what the vaults wait for, and whoever lists them reads that with them, on a line of its own each.
+    #[test]
+    fn the_list_says_what_its_vaults_wait_for() {
+        let said = ["the TPM's NV is full: free an index", "a second one\nbroken"].map(str::to_owned);
+        let waits = vault(IMAGE_VAULT, "image", &["waits for the TPM"]);
+        let status = VaultStatus { vaults: vec![waits], notes: said.to_vec(), ..VaultStatus::default() };
+        let text = with_notes(&status, SinceBoot::default(), Path::new("/n"));
+        let (table, under) = text.split_once("\n\n").expect("the notes stand apart");
+        assert!(table.ends_with("not escrowed; waits for the TPM"), "{text}");
+        let notes: Vec<_> = under.lines().collect();
+        assert_eq!(notes.len(), 2, "{text}");
+        assert_eq!(notes[0], "note         the TPM's NV is full: free an index");
+        let bare =
+            with_notes(&VaultStatus { notes: Vec::new(), ..status }, SinceBoot::default(), Path::new("/n"));
+        assert_eq!(bare, table.to_owned() + "\n");
+        let none = VaultStatus { notes: said.to_vec(), ..VaultStatus::default() };
+        assert!(with_notes(&none, SinceBoot::default(), Path::new("/n")).starts_with("no vaults\n\nnote "));
     }
 
     /// Seen-by-users 2: what is so of all stands once, so that what is not is seen; and where each vault lies.

@@ -87,7 +87,7 @@ fn list(root: &Root, output: Output, all: bool) -> anyhow::Result<()> {
     }
     out::say(&match output {
         Output::Json => plain_lines(&serde_json::to_string_pretty(&with_paths(&status, &root.root)?)?) + "\n",
-        Output::Table => table::vaults(&table::with_leases(&status, since_boot()), Some(&root.root)),
+        Output::Table => table::with_notes(&status, since_boot(), &root.root),
     })
 }
 

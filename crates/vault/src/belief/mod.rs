@@ -257,7 +257,6 @@ impl Belief {
         self.desired.listing.as_ref().filter(|listing| listing.authority == Authority::Live)
     }
 
-    /// The root accepted at first contact: in the share table, else in the record.
     /// Whether a section that was kept here is for a device key that this node's TPM does not have, while the table that is open under that
     /// TPM's roots says that the node is still this one. Without a TPM the record alone tells whom the node belongs to.
     #[must_use]
@@ -272,6 +271,7 @@ impl Belief {
         self.pin().or(self.accepted_root).is_some_and(|pin| pin != root)
     }
 
+    /// The root accepted at first contact: in the share table, else in the record.
     fn pin(&self) -> Option<RootPin> {
         let in_table = match self.roots {
             Roots::Open(pin) => pin,

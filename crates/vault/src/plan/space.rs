@@ -33,10 +33,8 @@ pub(super) fn step(view: &View<'_>, want: &Want) -> Option<Act> {
     let at_rest = view.seen.staged == Staged::Nothing;
     let live = want.authority == Authority::Live;
     let open = at_rest && view.seen.key == Key::Present;
-    let step = match limit == view.seen.space.limit {
-        true => count(view),
-        false => towards(view, limit).filter(|_| live),
-    };
+    let step =
+        if limit == view.seen.space.limit { count(view) } else { towards(view, limit).filter(|_| live) };
     step.filter(|_| open).map(|step| Act { op: Op::Limit, step })
 }
 

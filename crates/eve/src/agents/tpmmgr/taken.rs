@@ -54,7 +54,10 @@ impl Taken {
                 let (owner, certified) = (owner_auth(root)?, certified(root));
                 Ok(Self::Tpm { place: Place { tcti, owner, certified, boot: Arc::new(boot) }, pin })
             }
-            None if holds_something(&pin, "config/ek.pub")? => {
+            // Either says so: with the pin lost too, a key in a file would make the vaults of this node's TPM look lost for good.
+            None if holds_something(&pin, "config/ek.pub")?
+                || holds_something(&paths::boot_pcrs(root), "config/boot-pcrs")? =>
+            {
                 anyhow::bail!(
                     "this node was installed with a TPM, and there is none now; bring it back, or name it in config/tcti"
                 )
@@ -205,7 +208,11 @@ mod tests {
         std::fs::write(config.join("ek.pub"), "00").expect("writes");
         assert_ne!(Files::look(dir.path()), files, "it is looked at again");
         assert!(words().0.contains("name it in config/tcti"), "{}", words().0);
-        std::fs::remove_file(config.join("ek.pub")).expect("there");
+        // With the pin lost too there is the boot that was kept with it.
+        std::fs::rename(config.join("ek.pub"), config.join("boot-pcrs")).expect("renames");
+        assert!(words().0.contains("name it in config/tcti"), "{}", words().0);
+        assert!(!config.join("device.key.pem").exists(), "no key in a file takes the TPM's place");
+        std::fs::remove_file(config.join("boot-pcrs")).expect("there");
         std::fs::write(config.join("device.key.pem"), "no key").expect("writes");
         assert!(words().0.contains("config/device.key.pem is damaged"), "{}", words().0);
         std::fs::remove_file(config.join("device.key.pem")).expect("there");

@@ -17,6 +17,7 @@ use self::text::{attestation_words, controller_words, text};
 use super::args::Output;
 use super::wait::{Readiness, under_way};
 use super::{freed, out, table};
+use crate::agents::nim;
 use crate::agents::vaultmgr::hands::crypt::since_boot;
 use crate::agents::vaultmgr::hands::swaps;
 use crate::bus::messages::{
@@ -84,6 +85,7 @@ pub(super) fn show(root: &Path, bus: &Bus, output: Output) -> anyhow::Result<()>
     let mut status = look(bus)?;
     status.notes.extend(swaps::notes(&root.join("persist")));
     status.notes.extend(crate::check::notes(root));
+    status.notes.extend(nim::note(root));
     status.notes.extend(freed::note().map(str::to_owned));
     match output {
         Output::Json => out::say(&(plain_lines(&serde_json::to_string_pretty(&status)?) + "\n"))?,

@@ -1,15 +1,12 @@
 //! The status in words, a line for each thing.
 
-use vault::text::plain;
-
 use super::process::Walls;
 use super::{AgentStatus, Status};
 use crate::bus::messages::{ControllerStatus, TpmHealth};
-use crate::cli::table;
+use crate::cli::table::{self, fact as line};
 
 pub(super) fn text(status: &Status) -> String {
     let controller = status.controller.as_ref();
-    let line = |name: &str, words: &str| format!("{name:<12} {}\n", plain(words));
     let mut text = line("device", &device_words(status)) + &line("tpm", &status.tpm);
     match &status.tpm_health {
         Some(health) => text += &line("tpm health", &health_words(health)),

@@ -171,10 +171,10 @@ impl Kernel {
         self.remove_protectors(vault, old)?;
         let removed = old.iter().try_for_each(|by| self.ages.remove(&name(vault, *by)));
         removed.map_err(failed("removing a recovery key"))?;
-        match self.ages.is_used(vault) {
-            true => self.ages.remove(&used(vault)).map_err(failed("removing a recovery key's mark")),
-            false => Ok(()),
+        if self.ages.is_used(vault) {
+            self.ages.remove(&used(vault)).map_err(failed("removing a recovery key's mark"))?;
         }
+        Ok(())
     }
 
     fn remove_protectors(

@@ -11,6 +11,7 @@ use vault::secret::{RootSecret, TableKey};
 use vault::section::Custody;
 use vault::shares::Table;
 
+mod ages;
 mod master;
 mod names;
 mod pairs;

@@ -4,7 +4,7 @@
 use vault::ids::{CONFIG_VAULT, IMAGE_VAULT, VaultId};
 use vault::report::State;
 
-use super::table::{Damaged, Expected, Others, SUBJECTS, Subject, copies, expected};
+use super::table::{Damaged, MORE, Others, SUBJECTS, Subject, copies, expected, has_keys, mends, of_each};
 use super::{Damage, Files, OTHER, all_is_there, files, line, lines, twins_agree};
 use crate::agents::vaultmgr::belief::intake::TpmHeard;
 use crate::agents::vaultmgr::belief::record;
@@ -31,10 +31,11 @@ const ONE_BY_ONE: [Damage; 8] = [
 ];
 
 /// What is done to both files of a pair.
-pub(super) const TOGETHER: [(Damage, Damage); 5] = [
+pub(super) const TOGETHER: [(Damage, Damage); 6] = [
     (Damage::Flipped(MIDST), Damage::Flipped(MIDST)),
     (Damage::Removed, Damage::Removed),
     (Damage::Flipped(MIDST), Damage::Removed),
+    (Damage::Cut, Damage::Emptied),
     (Damage::Older, Damage::Older),
     (Damage::Foreign, Damage::Foreign),
 ];
@@ -55,11 +56,17 @@ pub(super) fn scene() -> Scene {
     let unpinned = tables.map(|path| (path.clone(), std::fs::read(path).expect("reads"))).into();
     node.hear(&mut controller, &[Line { epochs: (1, 1), created: false, ..line() }]);
     node.put(BERLIN, "file", "kept");
+    put_aside(&node);
     let older = copies(&node);
     node.hear(&mut controller, &lines());
     node.put(OTHER, "file", "kept");
     let foreign = foreign(&node);
     Scene { node, controller, others: Others { older, foreign }, unpinned }
+}
+
+/// A record aside, as one that was another controller's leaves it.
+fn put_aside(node: &Node) {
+    std::fs::copy(node.paths.record(), node.paths.record_aside()).expect("copies");
 }
 
 /// Another node's, of another device at another controller, under the names that they have here.
@@ -68,12 +75,15 @@ fn foreign(here: &Node) -> Files {
     let device = DeviceId(uuid::Uuid::from_u128(0xd9));
     let (mut node, mut controller) = (Node::new(true), Controller { device, key, ..Controller::new() });
     node.manager().hear_tpm(TpmHeard::Ready { key, measured: true });
-    node.hear(&mut controller, &[Line { created: false, ..line() }]);
+    let [berlin, other] = lines();
+    node.hear(&mut controller, &[Line { created: false, ..berlin }, other]);
+    put_aside(&node);
     let root = rcgen::KeyPair::generate().expect("a key");
     let root =
         rcgen::CertificateParams::new(Vec::new()).expect("a certificate").self_signed(&root).expect("signs");
     std::fs::write(node.paths.root_certificate(), root.pem()).expect("writes");
-    SUBJECTS.map(|subject| (subject.path(here), std::fs::read(subject.path(&node)).expect("reads"))).into()
+    let read = |subject: Subject| (subject.path(here), std::fs::read(subject.path(&node)).expect("reads"));
+    of_each(&node, read).into_iter().collect()
 }
 
 impl Scene {
@@ -82,17 +92,17 @@ impl Scene {
         let when = format!("{damaged:?}");
         let before = copies(&self.node);
         self.damage(damaged);
-        self.is_as(&expected(damaged), &when);
+        self.is_as(damaged, &when);
         self.undo(damaged, &before);
         all_is_there(&mut self.node, &mut self.controller, &format!("{when}, undone"));
     }
 
-    /// The record through the open vault, all else while the node is off.
+    /// The records through the open vault, all else while the node is off.
     pub(super) fn damage(&mut self, damaged: &Damaged) {
         let (inside, offline): (Vec<_>, Vec<_>) = damaged
             .iter()
             .map(|(of, what)| (*of, of.path(&self.node), *what))
-            .partition(|(of, ..)| *of == Subject::Record);
+            .partition(|(of, ..)| of.is_inside());
         inside.iter().for_each(|(_, path, what)| self.others.put(path, *what));
         self.node.stop();
         self.node.disk.mount();
@@ -100,7 +110,8 @@ impl Scene {
         self.node.start();
     }
 
-    fn is_as(&mut self, is: &Expected, when: &str) {
+    fn is_as(&mut self, damaged: &Damaged, when: &str) {
+        let is = expected(damaged);
         let open = |node: &mut Node, id| node.state(id) == State::Unlocked;
         let node = &mut self.node;
         assert_eq!(
@@ -122,17 +133,22 @@ impl Scene {
         let says = is.says.is_empty() || is.says.iter().any(|words| node.says(words));
         assert!(says, "{when}: {:?}", node.manager().notes());
         all_are_kept(node, when);
-        assert!(!is.mends() || is_mended(node), "{when}: it is mended");
+        assert!(!mends(damaged) || is_mended(node), "{when}: it is mended");
+        for id in [CONFIG_VAULT, IMAGE_VAULT, BERLIN, OTHER].into_iter().filter(|id| !has_keys(damaged, *id))
+        {
+            tells_of_lost_keys(node, id, when);
+        }
     }
 
     /// What was damaged is put back as it was, and nothing else.
     pub(super) fn undo(&mut self, damaged: &Damaged, before: &Files) {
         let put_back = |path| std::fs::write(path, &before[path]).expect("writes");
-        let is_record = |path: &&std::path::PathBuf| **path == self.node.paths.record();
-        let paths = before.keys().filter(|path| {
-            damaged.iter().any(|(of, _)| *of == Subject::Record && is_record(path)) || !is_record(path)
-        });
-        let (inside, offline): (Vec<_>, Vec<_>) = paths.partition(is_record);
+        let is_inside = |path: &&std::path::PathBuf| path.starts_with(self.node.paths.own_folder());
+        let was = |path: &&std::path::PathBuf| {
+            damaged.iter().any(|(of, _)| of.is_inside() && of.path(&self.node) == **path)
+        };
+        let paths = before.keys().filter(|path| !is_inside(path) || was(path));
+        let (inside, offline): (Vec<_>, Vec<_>) = paths.partition(is_inside);
         self.node.stop();
         self.node.disk.mount();
         offline.into_iter().for_each(put_back);
@@ -148,6 +164,17 @@ impl Scene {
 fn is_mended(node: &Node) -> bool {
     let record = record::load(&node.paths);
     twins_agree(node, &files(node)) && matches!(record, Ok(Some(kept)) if kept.chain.head.is_some())
+}
+
+/// It says that its keys are lost, and what to do.
+fn tells_of_lost_keys(node: &mut Node, id: VaultId, when: &str) {
+    let status = node.status(id);
+    let told = status.detail.concat();
+    assert_eq!(status.state, State::Missing, "{when}");
+    assert!(
+        told.contains("missing: ") && told.contains("until an operator orders recreate"),
+        "{when}: {told}"
+    );
 }
 
 /// Invariant 4: no damage deletes: each vault's directory is there, with what is in it.
@@ -190,4 +217,30 @@ fn each_pair_is_as_the_table_says() {
 #[test]
 fn each_other_pair_is_as_the_table_says() {
     pairs_from(1);
+}
+
+/// Issue 7, B: the same for the Image Vault, for a user's vault that the TPM alone opens, and for a record aside.
+#[test]
+fn each_file_of_the_other_vaults_is_as_the_table_says() {
+    let mut scene = scene();
+    for subject in MORE {
+        for what in ONE_BY_ONE {
+            scene.endures(&[(subject, what)]);
+        }
+    }
+}
+
+/// Both copies, and what goes with them.
+#[test]
+fn each_pair_of_the_other_vaults_is_as_the_table_says() {
+    let mut scene = scene();
+    let of_one_vault =
+        |one: Subject, other: Subject| matches!((one.vault(), other.vault()), (Some(a), Some(b)) if a == b);
+    for (at, one) in MORE.into_iter().enumerate() {
+        for other in MORE.into_iter().skip(at + 1).filter(|other| of_one_vault(one, *other)) {
+            for (this, that) in TOGETHER {
+                scene.endures(&[(one, this), (other, that)]);
+            }
+        }
+    }
 }

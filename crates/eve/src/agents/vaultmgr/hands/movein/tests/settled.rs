@@ -92,3 +92,44 @@ fn without_stamps_what_differs_is_kept() {
     let told = words(&tree.settle().expect_err("nobody knows which is newer"));
     assert!(told.contains("new/used") && !tree.original().exists(), "{told}");
 }
+
+type Change<'a> = &'a dyn Fn(&[u8]) -> Vec<u8>;
+
+/// Invariant 4: what was written down of a move may be damaged in any way, or be an older move's: of what was written on either side nothing
+/// is lost. What is not clear any more is kept, and named.
+#[test]
+fn no_damage_to_the_stamps_loses_what_was_written() {
+    let cut = |bytes: &[u8]| bytes[..bytes.len() / 2].to_vec();
+    let flipped = |at: usize| {
+        move |bytes: &[u8]| bytes.iter().enumerate().map(|(n, byte)| byte ^ u8::from(n == at)).collect()
+    };
+    let kinds: [(&str, Change<'_>); 6] = [
+        ("cut", &cut),
+        ("emptied", &|_| Vec::new()),
+        ("its header flipped", &flipped(3)),
+        ("its count flipped", &flipped(16)),
+        ("an inode flipped", &flipped(24)),
+        ("a stamp flipped", &flipped(32)),
+    ];
+    for (what, change) in kinds {
+        let tree = Tree::new();
+        fs::write(tree.places.place.join("used"), "at first").expect("writes");
+        tree.move_in().expect("moves");
+        fs::write(tree.places.place.join("used"), "by the app since").expect("writes");
+        fs::write(tree.original(), "later").expect("writes");
+        let bytes = fs::read(&tree.places.stamps).expect("reads");
+        fs::write(&tree.places.stamps, change(&bytes)).expect("writes");
+        let settled = tree.settle();
+        let reads = |path: std::path::PathBuf| fs::read_to_string(path).ok();
+        let used = reads(tree.places.place.join("used"));
+        assert_eq!(used.as_deref(), Some("by the app since"), "{what}");
+        let later = [reads(tree.file()), reads(tree.original())];
+        assert!(later.iter().flatten().any(|text| text == "later"), "{what}: {later:?}");
+        assert!(settled.is_ok() == tree.is_clean(), "{what}: what is kept is told");
+        if let Err(error) = settled {
+            let told = words(&error);
+            let names = [tree.original(), tree.places.staging.join("used")];
+            assert!(names.iter().any(|path| told.contains(&path.display().to_string())), "{what}: {told}");
+        }
+    }
+}
