@@ -72,6 +72,8 @@ pub struct NodeReport {
     pub disk_away: bool,
     /// How the last drill of the escrow went that this session made.
     pub drill: Option<Answer>,
+    /// Whether firmware measured this boot into the TPM; none: no TPM answers, or the node is of before this was told.
+    pub measured: Option<bool>,
 }
 
 /// `HwSecurityModuleStatus`.

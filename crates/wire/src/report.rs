@@ -125,6 +125,7 @@ impl From<&NodeReport> for pb::NodeReport {
             counter: report.counter,
             disk_away: report.disk_away,
             drill: report.drill.as_ref().map(Into::into),
+            measured: report.measured,
         }
     }
 }
@@ -139,6 +140,7 @@ pub(crate) fn node_report(raw: pb::NodeReport) -> Result<NodeReport, DecodeError
         counter: raw.counter,
         disk_away: raw.disk_away,
         drill: raw.drill.map(answer).transpose()?,
+        measured: raw.measured,
     })
 }
 

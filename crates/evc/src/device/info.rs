@@ -4,7 +4,6 @@
 use ::attest::SessionKey;
 use vault::ids::{DeviceId, SectionVersion};
 use vault::life::{Contact, Life, Listed};
-use vault::plan::Note;
 use vault::report::{State, VaultReport};
 use vault::section::{Custody, Operation};
 use vault::text::fit_together;
@@ -49,7 +48,10 @@ impl Controller {
             self.hear_drill(tx, &row, info, now).await?;
         }
         let before = row.report.take();
-        if place.is_some() && turned_unmeasured(info, &rows) {
+        let known = before.as_ref().and_then(|before| before.measured);
+        // What a session says that gave no evidence is not of the boot that was judged.
+        let said = place.and(info.node.as_ref()).and_then(|node| node.measured);
+        if (known, said) == (Some(true), Some(false)) {
             // What was shown before that is of another state of the TPM.
             tx.renew_standing(device).await?;
         }
@@ -57,7 +59,10 @@ impl Controller {
             Some(_) => Some(reported::repeated(info, &rows, now)),
             None => before.as_ref().and_then(|before| before.repeated.clone()),
         };
-        let report = reported::node_report(info, &rows, before.clone(), repeated, now);
+        let report = DeviceReport {
+            measured: said.or(known),
+            ..reported::node_report(info, &rows, before.clone(), repeated, now)
+        };
         tx.put_report(device, &report, now).await?;
         let Some((session, counter)) = place else { return Ok(()) };
         keep_ages(tx, &rows, before.as_ref(), &report).await?;
@@ -127,14 +132,6 @@ impl Controller {
         }
         Ok(())
     }
-}
-
-/// Whether a report is the first to say that nothing measured the boot.
-fn turned_unmeasured(info: &DeviceInfo, rows: &[VaultRow]) -> bool {
-    let words = Note::NotMeasured.to_string();
-    let says = |report: &VaultReport| report.detail.contains(&words);
-    let is = info.vaults.iter().filter_map(|line| line.report.as_ref()).any(says);
-    is && rows.iter().any(|row| row.report.get().is_some_and(|before| !says(before)))
 }
 
 /// A default vault that its node made, and has under no key of ours, with no change under way or failed.

@@ -52,6 +52,7 @@ pub(crate) fn node_report(
         vaults,
         vaults_received: Some(at),
         disk_away: node.is_some_and(|node| node.disk_away),
+        measured: node.and_then(|node| node.measured),
         repeated,
     }
 }

@@ -149,6 +149,9 @@ pub struct DeviceReport {
     /// The disk of its persist is not there: nothing is known of the vaults on it.
     #[serde(default)]
     pub disk_away: bool,
+    /// Whether firmware measured its boot, by the last session that gave evidence; none: nobody said.
+    #[serde(default)]
+    pub measured: Option<bool>,
     /// When it last said of the vaults that have rows what these say. A row is written when what is said of it changes.
     #[serde(default)]
     pub repeated: Option<Repeated>,

@@ -319,6 +319,7 @@ impl Device {
                 counter: COUNTER.fetch_add(1, Ordering::Relaxed),
                 disk_away: false,
                 drill: self.drilled.clone(),
+                measured: None,
             }),
         }
     }

@@ -82,6 +82,7 @@ fn report() -> DeviceReport {
         vaults: vec![of_vault(1)],
         vaults_received: Some(Moment(NOW - 1)),
         disk_away: true,
+        measured: Some(false),
         repeated: Some(Repeated { at: Moment(NOW), but: [VaultId(uuid::Uuid::from_u128(3))].into() }),
     }
 }

@@ -40,6 +40,7 @@ fn info(vaults: Vec<VaultLine>) -> DeviceInfo {
             counter: u64::MAX,
             disk_away: true,
             drill: None,
+            measured: Some(false),
         }),
     }
 }

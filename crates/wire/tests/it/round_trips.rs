@@ -143,6 +143,7 @@ fn any_info() -> impl Strategy<Value = DeviceInfo> {
                 counter: notes.len() as u64,
                 disk_away: notes.len() % 2 == 1,
                 drill: drill(notes.len()),
+                measured: [None, Some(true), Some(false)][notes.len() % 3],
                 notes,
             }),
         },
