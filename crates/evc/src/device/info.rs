@@ -3,12 +3,13 @@
 
 use ::attest::SessionKey;
 use vault::ids::{DeviceId, SectionVersion};
-use vault::life::{Contact, Life, Listed};
+use vault::life::{Contact, Life, ListOf, Listed};
 use vault::report::{State, VaultReport};
 use vault::section::{Custody, Operation};
 use vault::text::fit_together;
 use wire::info::{DeviceInfo, Info};
 
+use crate::device::chain::past;
 use crate::fleet::life::life;
 use crate::fleet::reported;
 use crate::fleet::section::draft;
@@ -69,8 +70,9 @@ impl Controller {
         tx.put_report_place(device, &session, counter).await?;
         tx.proved_device(device, now).await?;
         let accepted = info.node.as_ref().and_then(|node| node.accepted);
+        let of = self.list_of(tx, accepted).await?;
         for row in rows {
-            self.fold(tx, row, info, accepted, now).await?;
+            self.fold(tx, row, info, (accepted, of), now).await?;
         }
         self.let_go(tx, device, SessionKey(session), accepted, now).await
     }
@@ -105,12 +107,22 @@ impl Controller {
         Ok(())
     }
 
+    /// Whose list a node accepted last.
+    async fn list_of(&self, tx: &mut dyn Tx, accepted: Option<SectionVersion>) -> Result<ListOf, Refusal> {
+        Ok(match accepted {
+            Some(at) if at.incarnation == self.incarnation => ListOf::Ours,
+            // A database that began anew has the keys that it had.
+            Some(at) if past(tx).await?.contains(&at.incarnation) => ListOf::Ours,
+            _ => ListOf::Others,
+        })
+    }
+
     async fn fold(
         &self,
         tx: &mut dyn Tx,
         row: VaultRow,
         info: &DeviceInfo,
-        accepted: Option<SectionVersion>,
+        (accepted, of): (Option<SectionVersion>, ListOf),
         now: UnixSeconds,
     ) -> Result<(), Refusal> {
         let report =
@@ -123,7 +135,7 @@ impl Controller {
                 }
             }
             (Life::Listed(vault), Some(report)) => {
-                let said = said(&vault.hear(report), report, now);
+                let said = said(&vault.hear(report, of), report, now);
                 if !is_kept(&row, &said) {
                     tx.report_vault(row.device, row.id, &said).await?;
                 }
