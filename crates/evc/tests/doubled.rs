@@ -248,3 +248,22 @@ fn facts_count_of_the_session_that_gave_evidence_and_of_epochs_that_were_made() 
     device.report(&evc, &section, 1);
     evc.act("POST", "/devices/edge-1/vaults/payments/rotate", "{}");
 }
+
+/// Seen-by-users 0.9: default vaults have the same ids at every controller. An epoch under another controller's list is told as that, and is not
+/// taken for ours of the same number; under our list it is.
+#[test]
+fn an_epoch_of_another_controllers_list_is_not_taken_for_ours() {
+    let evc = Evc::start();
+    let mut device = device_with_vault(&evc);
+    let mut section = device.attested(&evc);
+    let ours = section.version;
+    section.version.incarnation = vault::ids::Incarnation([0xee; 16]);
+    device.report(&evc, &section, 1);
+    assert_eq!(state(&evc), ("unlocked".into(), None));
+    let told = evc.act("GET", "/vaults", "").to_string();
+    assert!(told.contains("the node says epoch 1, and accepted no list of this controller"), "{told}");
+    section.version = ours;
+    device.report(&evc, &section, 1);
+    assert_eq!(state(&evc), ("unlocked".into(), Some(1)));
+    assert!(!evc.act("GET", "/vaults", "").to_string().contains("accepted no list"));
+}

@@ -383,3 +383,30 @@ fn a_disk_that_is_not_mounted_is_told_of_user_vaults_and_none_is_made_anew() {
     reported_at(&evc, &back, now());
     assert!(!shown(&evc, &["get", "vaults"]).contains("not there"), "it is mounted again");
 }
+
+/// Seen-by-users 0.6, decision 25: a node that says that its boot is measured no more gives new evidence, for what it showed is of another state of its TPM.
+/// Its words for people decide nothing, and a node that says neither is asked for nothing.
+#[test]
+fn a_node_that_turns_unmeasured_gives_new_evidence() {
+    let evc = Evc::start();
+    let (device, section) = device_with_vault(&evc);
+    let said = |measured: Option<bool>, words: &str| {
+        let mut info = device.info(&section, 1);
+        info.node.as_mut().expect("told").measured = measured;
+        for report in info.vaults.iter_mut().filter_map(|line| line.report.as_mut()) {
+            report.detail = vec![words.to_owned()];
+        }
+        device.tell(&evc, &info);
+        let id = device.id;
+        evc.wait(evc.app.store.read(|tx| Box::pin(async move { tx.standing(id).await })))
+            .expect("read")
+            .expect("it gave evidence")
+            .renew
+    };
+    let words = vault::plan::Note::NotMeasured.to_string();
+    assert!(!said(None, ""), "a node of before this was told");
+    assert!(!said(Some(true), ""));
+    assert!(!said(Some(true), &words), "words for people");
+    assert!(!said(None, &words), "its TPM does not answer now");
+    assert!(said(Some(false), ""), "it turned");
+}

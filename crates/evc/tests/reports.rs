@@ -37,15 +37,7 @@ fn post(evc: &Evc, device: &Device, vaults: Vec<VaultLine>, notes: Vec<String>) 
         attestation: AttestationState::None,
         attestation_error: None,
         vaults,
-        node: Some(NodeReport {
-            session,
-            accepted: None,
-            notes,
-            counter,
-            disk_away: false,
-            drill: None,
-            generation: None,
-        }),
+        node: Some(NodeReport { session, notes, counter, ..NodeReport::default() }),
     };
     evc.post(&device.own("info"), &device.seal(&info.encode())).status
 }

@@ -74,6 +74,8 @@ pub struct NodeReport {
     pub drill: Option<Answer>,
     /// The generation of the TPM's roots in force, while its share table is open. A node of before does not say.
     pub generation: Option<Generation>,
+    /// Whether firmware measured this boot into the TPM; none: no TPM answers, or the node is of before this was told.
+    pub measured: Option<bool>,
 }
 
 /// `HwSecurityModuleStatus`.

@@ -126,6 +126,7 @@ impl From<&NodeReport> for pb::NodeReport {
             disk_away: report.disk_away,
             drill: report.drill.as_ref().map(Into::into),
             generation: report.generation.map_or(0, |generation| generation.0),
+            measured: report.measured,
         }
     }
 }
@@ -141,6 +142,7 @@ pub(crate) fn node_report(raw: pb::NodeReport) -> Result<NodeReport, DecodeError
         disk_away: raw.disk_away,
         drill: raw.drill.map(answer).transpose()?,
         generation: (raw.generation != 0).then_some(Generation(raw.generation)),
+        measured: raw.measured,
     })
 }
 

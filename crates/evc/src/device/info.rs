@@ -3,13 +3,13 @@
 
 use ::attest::SessionKey;
 use vault::ids::{DeviceId, SectionVersion};
-use vault::life::{Contact, Life, Listed};
-use vault::plan::Note;
+use vault::life::{Contact, Life, ListOf, Listed};
 use vault::report::{State, VaultReport};
 use vault::section::{Custody, Operation};
 use vault::text::fit_together;
 use wire::info::{DeviceInfo, Info};
 
+use crate::device::chain::past;
 use crate::fleet::life::life;
 use crate::fleet::reported;
 use crate::fleet::section::draft;
@@ -49,7 +49,10 @@ impl Controller {
             self.hear_drill(tx, &row, info, now).await?;
         }
         let before = row.report.take();
-        if place.is_some() && turned_unmeasured(info, &rows) {
+        let known = before.as_ref().and_then(|before| before.measured);
+        // What a session says that gave no evidence is not of the boot that was judged.
+        let said = place.and(info.node.as_ref()).and_then(|node| node.measured);
+        if (known, said) == (Some(true), Some(false)) {
             // What was shown before that is of another state of the TPM.
             tx.renew_standing(device).await?;
         }
@@ -57,15 +60,19 @@ impl Controller {
             Some(_) => Some(reported::repeated(info, &rows, now)),
             None => before.as_ref().and_then(|before| before.repeated.clone()),
         };
-        let report = reported::node_report(info, &rows, before.clone(), repeated, now);
+        let report = DeviceReport {
+            measured: said.or(known),
+            ..reported::node_report(info, &rows, before.clone(), repeated, now)
+        };
         tx.put_report(device, &report, now).await?;
         let Some((session, counter)) = place else { return Ok(()) };
         keep_ages(tx, &rows, before.as_ref(), &report).await?;
         tx.put_report_place(device, &session, counter).await?;
         tx.proved_device(device, now).await?;
         let accepted = info.node.as_ref().and_then(|node| node.accepted);
+        let of = self.list_of(tx, accepted).await?;
         for row in rows {
-            self.fold(tx, row, info, accepted, now).await?;
+            self.fold(tx, row, info, (accepted, of), now).await?;
         }
         self.let_go(tx, device, SessionKey(session), accepted, now).await
     }
@@ -100,12 +107,22 @@ impl Controller {
         Ok(())
     }
 
+    /// Whose list a node accepted last.
+    async fn list_of(&self, tx: &mut dyn Tx, accepted: Option<SectionVersion>) -> Result<ListOf, Refusal> {
+        Ok(match accepted {
+            Some(at) if at.incarnation == self.incarnation => ListOf::Ours,
+            // A database that began anew has the keys that it had.
+            Some(at) if past(tx).await?.contains(&at.incarnation) => ListOf::Ours,
+            _ => ListOf::Others,
+        })
+    }
+
     async fn fold(
         &self,
         tx: &mut dyn Tx,
         row: VaultRow,
         info: &DeviceInfo,
-        accepted: Option<SectionVersion>,
+        (accepted, of): (Option<SectionVersion>, ListOf),
         now: UnixSeconds,
     ) -> Result<(), Refusal> {
         let report =
@@ -118,7 +135,7 @@ impl Controller {
                 }
             }
             (Life::Listed(vault), Some(report)) => {
-                let said = said(&vault.hear(report), report, now);
+                let said = said(&vault.hear(report, of), report, now);
                 if !is_kept(&row, &said) {
                     tx.report_vault(row.device, row.id, &said).await?;
                 }
@@ -127,14 +144,6 @@ impl Controller {
         }
         Ok(())
     }
-}
-
-/// Whether a report is the first to say that nothing measured the boot.
-fn turned_unmeasured(info: &DeviceInfo, rows: &[VaultRow]) -> bool {
-    let words = Note::NotMeasured.to_string();
-    let says = |report: &VaultReport| report.detail.contains(&words);
-    let is = info.vaults.iter().filter_map(|line| line.report.as_ref()).any(says);
-    is && rows.iter().any(|row| row.report.get().is_some_and(|before| !says(before)))
 }
 
 /// A default vault that its node made, and has under no key of ours, with no change under way or failed.

@@ -53,6 +53,7 @@ pub(crate) fn node_report(
         vaults_received: Some(at),
         disk_away: node.is_some_and(|node| node.disk_away),
         generation: node.and_then(|node| node.generation),
+        measured: node.and_then(|node| node.measured),
         repeated,
     }
 }

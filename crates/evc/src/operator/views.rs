@@ -179,8 +179,19 @@ fn unknown_epoch(row: &VaultRow) -> Option<Epoch> {
     listed(row).ok()?.never_made()
 }
 
+/// The epoch that a node reported while the list that it went by was another controller's.
+fn others_epoch(row: &VaultRow) -> Option<Epoch> {
+    let said = row.report.get()?.epoch?;
+    (said <= row.current_epoch && row.reported_epoch != Some(said)).then_some(said)
+}
+
 /// Epochs that differ are said: the number alone does not say who waits for whom.
 fn epoch_note(row: &VaultRow) -> Option<String> {
+    if let Some(others) = others_epoch(row) {
+        return Some(format!(
+            "the node says epoch {others}, and accepted no list of this controller: it is not known whose key that is"
+        ));
+    }
     let (ours, theirs) = (row.current_epoch, unknown_epoch(row).or(row.reported_epoch)?);
     match theirs.cmp(&ours) {
         Ordering::Equal => None,

@@ -152,6 +152,9 @@ pub struct DeviceReport {
     /// The generation of its TPM's roots in force; none: it did not say.
     #[serde(default)]
     pub generation: Option<Generation>,
+    /// Whether firmware measured its boot, by the last session that gave evidence; none: nobody said.
+    #[serde(default)]
+    pub measured: Option<bool>,
     /// When it last said of the vaults that have rows what these say. A row is written when what is said of it changes.
     #[serde(default)]
     pub repeated: Option<Repeated>,

@@ -119,11 +119,16 @@ fn a_withheld_key_shows_in_lists() {
 fn a_report_that_turns_unmeasured_is_challenged_at_once() {
     let evc = Evc::start();
     let (mut device, tpm, open) = approved(&evc);
-    device.report(&evc, &open, 1);
+    let report = |device: &common::Device, measured: bool| {
+        let mut info = device.info(&open, 1);
+        info.node.as_mut().expect("told").measured = Some(measured);
+        device.tell(&evc, &info);
+    };
+    report(&device, true);
     let nonce = device.challenged(&evc);
     assert_eq!(send(&evc, &device, quote(&device, &tpm, nonce, &pcrs(1))), QuoteCode::Success);
     common::until_unchanged(&evc, &mut device);
-    device.report_saying(&evc, &open, "boot not measured");
+    report(&device, false);
     let told = device.poll(&evc).expect("something to say");
     assert!(told.control.expect("control").challenge.is_some());
 }

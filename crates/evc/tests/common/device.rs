@@ -323,6 +323,7 @@ impl Device {
                 disk_away: false,
                 drill: self.drilled.clone(),
                 generation: self.generation,
+                measured: None,
             }),
         }
     }

@@ -84,6 +84,7 @@ fn report() -> DeviceReport {
         vaults_received: Some(Moment(NOW - 1)),
         disk_away: true,
         generation: Some(vault::ids::Generation(4)),
+        measured: Some(false),
         repeated: Some(Repeated { at: Moment(NOW), but: [VaultId(uuid::Uuid::from_u128(3))].into() }),
     }
 }

@@ -21,7 +21,7 @@ use crate::section::MAX_VAULTS;
 pub use fit::{Fit, Unfit, fits};
 pub use keys::{NodeAt, NotRotated, Rotated, Rotation};
 pub use moves::{Move, NotAdopted, NotRehomed, Orphan, Rehomed, Target, adopted, orphan};
-pub use node::{Bundles, Contact, Disk, NotForgotten, NotRecreated};
+pub use node::{Bundles, Contact, Disk, ListOf, NotForgotten, NotRecreated};
 pub use wanted::{Applied, Deleted, Deletion, NotApplied, NotOver, Wish, applied};
 
 /// Most vaults of a device beside its default ones: a section lists those too.

@@ -60,6 +60,15 @@ impl Disk {
     }
 }
 
+/// Whose list a node accepted last: its epochs are numbers of the keys that came with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListOf {
+    /// One that this database made, in its present life or in one before it.
+    Ours,
+    /// Another controller's, or none that is known.
+    Others,
+}
+
 impl Listed {
     /// Orders it anew, empty.
     ///
@@ -76,11 +85,13 @@ impl Listed {
         }
     }
 
-    /// Takes in what its node says of it. An epoch that was never made here is remembered, and no decision is built on it.
+    /// Takes in what its node says of it. An epoch that was never made here is remembered, and no decision is built on it: one above ours,
+    /// and any while the list that the node accepted last is not of this database, for default vaults have the same ids everywhere.
     #[must_use]
-    pub fn hear(self, report: &VaultReport) -> Self {
+    pub fn hear(self, report: &VaultReport, of: ListOf) -> Self {
         let made_anew = report.created && matches!(report.state, State::Unlocked | State::Locked);
-        let known = report.epoch.is_none_or(|epoch| epoch <= self.epochs.current());
+        let ours = |epoch| of == ListOf::Ours && epoch <= self.epochs.current();
+        let known = report.epoch.is_none_or(ours);
         Self {
             made: self.made || report.created,
             recreate: self.recreate && !made_anew,

@@ -194,7 +194,7 @@ impl Controller {
     fn fold(&mut self, word: &Word, guard: Option<Guard>) {
         self.life = match self.life.take() {
             Some(Life::Listed(listed)) => Some(Life::Listed(match &word.report {
-                Some(report) => listed.hear(report),
+                Some(report) => listed.hear(report, vault::life::ListOf::Ours),
                 None => listed,
             })),
             Some(Life::Gone(gone)) => {

@@ -188,14 +188,37 @@ fn as_many_vaults_as_allowed_are_read_and_one_more_is_not() {
 fn a_suite_that_is_not_known_is_refused() {
     let refused = DecodeError::NotUnderstood { field: "suite", value: 2 };
     for (what, suite, expected) in [
-        ("as it was before suites were told", vec![], Ok(())),
-        ("the first", number_field(4, 1), Ok(())),
-        ("another", number_field(4, 2), Err(refused)),
+        ("as it was before suites were told", None, Ok(())),
+        ("the first", Some(1), Ok(())),
+        ("another", Some(2), Err(refused)),
     ] {
-        let ask = [bytes_field(1, &[7; 32]), suite].concat();
-        let read = wire::config::ConfigRequest::decode(&bytes_field(50521, &ask));
-        assert_eq!(read.map(drop), expected, "{what}");
+        let told = |number| suite.map_or(vec![], |suite| number_field(number, suite));
+        assert_eq!(asked(&told(4)), expected, "{what}: the session that asks");
+        assert_eq!(released(&told(4)), expected, "{what}: the session that a key is sealed to");
+        assert_eq!(bound(&told(5)), expected, "{what}: the session of evidence");
     }
+}
+
+fn asked(suite: &[u8]) -> Result<(), DecodeError> {
+    let ask = [&bytes_field(1, &[7; 32]), suite].concat();
+    wire::config::ConfigRequest::decode(&bytes_field(50521, &ask)).map(drop)
+}
+
+/// A section whose vault has keys, the current of which says its suite.
+fn released(suite: &[u8]) -> Result<(), DecodeError> {
+    let key = |suite: &[u8]| {
+        let whole = [bytes_field(2, &[1; 32]), bytes_field(3, &[2; 48]), suite.to_vec()].concat();
+        [number_field(1, 1), whole].concat()
+    };
+    let keys = [bytes_field(1, &key(suite)), bytes_field(2, &key(&[]))].concat();
+    read(&with_vault(&[(10, Vec::new()), (11, bytes_field(11, &keys))])).map(drop)
+}
+
+fn bound(suite: &[u8]) -> Result<(), DecodeError> {
+    let parts = [bytes_field(1, &[7; 32]), bytes_field(2, &[9; 32]), bytes_field(3, &[1])].concat();
+    let quote = bytes_field(50560, &[&parts, suite].concat());
+    let request = [number_field(1, 3), bytes_field(2, &quote)].concat();
+    wire::attest::AttestRequest::decode(&request).map(drop)
 }
 
 fn any_section() -> impl Strategy<Value = Section> {

@@ -41,6 +41,7 @@ fn info(vaults: Vec<VaultLine>) -> DeviceInfo {
             disk_away: true,
             drill: None,
             generation: Some(vault::ids::Generation(u32::MAX)),
+            measured: Some(false),
         }),
     }
 }

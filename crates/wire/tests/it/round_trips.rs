@@ -144,6 +144,7 @@ fn any_info() -> impl Strategy<Value = DeviceInfo> {
                 disk_away: notes.len() % 2 == 1,
                 drill: drill(notes.len()),
                 generation: (notes.len() % 2 == 1).then_some(Generation(3)),
+                measured: [None, Some(true), Some(false)][notes.len() % 3],
                 notes,
             }),
         },

@@ -118,8 +118,8 @@ impl Zedagent<'_> {
         let session = self.session.map(|session| session.key);
         let (accepted, notes, counter) = (self.vaults.accepted, self.notes(), since_boot_us()?);
         let (disk_away, drill) = (self.vaults.disk_away, self.vaults.drill.clone());
-        let generation = self.vaults.generation;
-        let node = NodeReport { session, accepted, notes, counter, disk_away, drill, generation };
+        let (generation, measured) = (self.vaults.generation, self.measured());
+        let node = NodeReport { session, accepted, notes, counter, disk_away, drill, generation, measured };
         let lines =
             self.vaults.vaults.iter().map(|report| VaultLine::of(report.clone(), self.pcrs(report.id)));
         Ok(DeviceInfo {
@@ -141,6 +141,14 @@ impl Zedagent<'_> {
             vaults: lines.collect(),
             node: Some(node),
         })
+    }
+
+    /// Whether firmware measured this boot, while a TPM answers.
+    fn measured(&self) -> Option<bool> {
+        match self.tpm {
+            Some(TpmStatus::Ready { measured, .. }) => Some(measured),
+            _ => None,
+        }
     }
 
     /// Whether PCRs guard a vault's key, in EVE's words.

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use super::{NOW, name, report, user};
 use crate::condition::State;
 use crate::ids::{CONFIG_VAULT, Epoch, Incarnation, SectionVersion, VaultId};
+use crate::life::ListOf;
 use crate::life::{
     Applied, Bundles, Contact, Deleted, Deletion, Disk, Gone, Life, Listed, Move, Rotated, Rotation, Target,
     Wish, applied,
@@ -124,7 +125,7 @@ impl World {
             }
             Act::Report(state) => {
                 self.said = Some(state);
-                let vault = vault.hear(&report(state, self.node.map(|epoch| epoch.0)));
+                let vault = vault.hear(&report(state, self.node.map(|epoch| epoch.0)), ListOf::Ours);
                 self.life = Some(Life::Listed(vault));
             }
             Act::Rehome { lost } => self.rehome(vault, lost),

@@ -5,6 +5,7 @@ mod table;
 
 use crate::condition::State;
 use crate::ids::{Epoch, Name, VaultId};
+use crate::life::ListOf;
 use crate::life::{Listed, Phase, Said};
 use crate::report::VaultReport;
 use crate::section::Operation;
@@ -22,7 +23,7 @@ fn user() -> VaultId {
 /// A vault as its node made it, and took its first key.
 fn made() -> Listed {
     Listed { made: true, taken: Some(Epoch(1)), ..Listed::new(Some(name("p"))) }
-        .hear(&report(State::Unlocked, Some(1)))
+        .hear(&report(State::Unlocked, Some(1)), ListOf::Ours)
 }
 
 /// The same, while its grace runs.

@@ -6,6 +6,7 @@ use super::{NOW, in_grace, made, missing, name, report, user};
 use crate::condition::State;
 use crate::decide::TpmPin;
 use crate::ids::{CONFIG_VAULT, Epoch, Incarnation, SectionVersion};
+use crate::life::ListOf;
 use crate::life::{
     Applied, Bundles, Contact, Deleted, Deletion, Disk, Fit, Gone, Life, Listed, MOST_BESIDE_DEFAULTS, Move,
     NodeAt, NotAdopted, NotApplied, NotForgotten, NotOver, NotRecreated, NotRehomed, NotRotated, Orphan,
@@ -132,7 +133,7 @@ fn a_grace_ends_at_its_end_and_no_second_before() {
 fn a_rotation_is_refused_where_the_node_would_be_shut_out() {
     let second = Listed { epochs: made().epochs.rotate(), ..made() };
     let silent = Listed { taken: None, ..second.clone() };
-    let ahead = made().hear(&report(State::Unlocked, Some(7)));
+    let ahead = made().hear(&report(State::Unlocked, Some(7)), ListOf::Ours);
     let expect = |epoch| Rotation { force: false, expect_epoch: Some(Epoch(epoch)) };
     let (one, two) = (Epoch(1), Epoch(2));
     let at_one = NodeAt::Epoch(one);
@@ -238,17 +239,19 @@ fn a_disk_is_not_there_when_all_that_it_had_is_missing() {
 #[test]
 fn what_a_node_says_is_taken_in_and_no_more_than_it_may_say() {
     let ordered = Listed { recreate: true, ..missing() };
-    let again = ordered.clone().hear(&report(State::Missing, Some(1)));
+    let again = ordered.clone().hear(&report(State::Missing, Some(1)), ListOf::Ours);
     assert!(again.recreate, "the order stands until it is carried out");
     for state in [State::Unlocked, State::Locked] {
-        assert!(!ordered.clone().hear(&report(state, Some(1))).recreate, "{state:?}");
+        assert!(!ordered.clone().hear(&report(state, Some(1)), ListOf::Ours).recreate, "{state:?}");
     }
-    let unmade = made().hear(&report(State::Waiting, None));
+    let unmade = made().hear(&report(State::Waiting, None), ListOf::Ours);
     assert!(unmade.made, "once made, always made");
     assert_eq!(unmade.taken, None);
-    let ahead = made().hear(&report(State::Unlocked, Some(7)));
+    let ahead = made().hear(&report(State::Unlocked, Some(7)), ListOf::Ours);
     assert_eq!((ahead.taken, ahead.never_made()), (Some(Epoch(1)), Some(Epoch(7))));
-    let first = Listed::new(None).hear(&report(State::Unlocked, Some(1)));
+    let others = Listed::new(None).hear(&report(State::Unlocked, Some(1)), ListOf::Others);
+    assert_eq!((others.taken, others.made), (None, true), "epoch 1 of another controller's list");
+    let first = Listed::new(None).hear(&report(State::Unlocked, Some(1)), ListOf::Ours);
     assert_eq!((first.made, first.taken, first.never_made()), (true, Some(Epoch(1)), None));
 }
 
@@ -365,16 +368,16 @@ fn a_vault_is_in_a_tpm_by_what_went_out_and_was_made() {
 /// KO-1: a key is needed from when it goes out until the node says that it is under none.
 #[test]
 fn a_key_that_went_out_may_be_needed_until_the_node_says_otherwise() {
-    let under_none = || Listed::new(None).hear(&report(State::Unlocked, None));
+    let under_none = || Listed::new(None).hear(&report(State::Unlocked, None), ListOf::Ours);
     for (what, vault, went_out, expected) in [
         ("new", Listed::new(None), false, false),
         ("new, and its key went out", Listed::new(None), true, true),
         ("made without", under_none(), false, false),
         ("made without, and a key went out since", under_none(), true, true),
-        ("under an epoch", under_none().hear(&report(State::Unlocked, Some(1))), false, true),
+        ("under an epoch", under_none().hear(&report(State::Unlocked, Some(1)), ListOf::Ours), false, true),
         (
             "under an epoch that was never made here",
-            under_none().hear(&report(State::Locked, Some(9))),
+            under_none().hear(&report(State::Locked, Some(9)), ListOf::Ours),
             false,
             true,
         ),
