@@ -95,7 +95,7 @@ fn without_stamps_what_differs_is_kept() {
 
 type Change<'a> = &'a dyn Fn(&[u8]) -> Vec<u8>;
 
-/// Invariant 4: what was written down of a move may be damaged in any way, or be an older move's: of what was written on either side nothing
+/// Invariant 4: what was written down of a move may be damaged in any way: of what was written on either side nothing
 /// is lost. What is not clear any more is kept, and named.
 #[test]
 fn no_damage_to_the_stamps_loses_what_was_written() {
