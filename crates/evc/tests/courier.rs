@@ -200,6 +200,17 @@ fn co7_a_device_is_seen_as_of_its_challenge() {
     assert_eq!(known(&evc)["device"]["last_seen"], json!(evc::clock::text(given)));
 }
 
+/// CO-10: a courier's challenge counts where an operator imports its answer, and not by the line: evidence of weeks ago is never taken as of now.
+#[test]
+fn co10_a_couriers_challenge_is_not_answered_by_the_line() {
+    let evc = Evc::start();
+    let mut device = Device::onboarded(&evc, "edge-1");
+    evc.apply(POLICY);
+    let evidence = parts(&device, nonce(&read(&evc, &export(&evc))));
+    evc.post(&device.own("attest"), &evidence.quote);
+    device.attested(&evc);
+}
+
 /// CO-8: a file renews a lease by the node's own question, and by nothing else.
 #[test]
 fn co8_a_lease_is_renewed_by_the_question_that_the_node_put_into_its_file() {

@@ -86,7 +86,8 @@ fn a_device_is_deleted_when_it_has_no_vaults_and_comes_back_by_a_new_allowance_a
     assert!(told.status == 401 && words.contains("was removed at this controller"), "{words}");
     assert_eq!(device.register(&controller), 403, "its allowance went with it");
     let allow = |serial: &str, name: Option<&str>| {
-        let allow = serde_json::json!({ "cert_pem": device.onboard.pem, "serial": serial, "name": name });
+        let give_back = name.is_some();
+        let allow = serde_json::json!({ "cert_pem": device.onboard.pem, "serial": serial, "name": name, "give_back": give_back });
         controller.act("POST", "/onboarding", &allow.to_string());
     };
     allow("*", None);

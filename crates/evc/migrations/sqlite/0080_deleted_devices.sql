@@ -1,5 +1,5 @@
 -- What was kept of a device that an operator deleted, until its grace is over: its vaults, their keys and its bundles, sealed as they were. They refer to
--- no device and no policy any more. By the device's key they come back to whoever has it.
+-- no device and no policy any more. By the device's key they come back to whoever has it, where the operator who lets it in says so.
 CREATE TABLE deleted_devices (
   id BLOB NOT NULL PRIMARY KEY,
   project TEXT NOT NULL,
@@ -50,3 +50,4 @@ CREATE TABLE deleted_bundles (
   sealed BLOB NOT NULL
 ) STRICT;
 CREATE INDEX deleted_bundles_of ON deleted_bundles (device, number);
+ALTER TABLE onboarding ADD COLUMN give_back INTEGER NOT NULL DEFAULT 0;

@@ -21,6 +21,9 @@ pub struct Allow {
     /// The labels that the device gets.
     #[serde(default)]
     pub labels: Labels,
+    /// It gets back what is kept of the deleted device that it was.
+    #[serde(default)]
+    pub give_back: bool,
 }
 
 /// Labels of a device: what becomes of them.

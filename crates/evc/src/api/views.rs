@@ -164,6 +164,9 @@ pub struct Allowance {
     /// That device's name.
     #[serde(default)]
     pub device_name: Option<Name>,
+    /// It gets back what is kept of the deleted device that it was.
+    #[serde(default)]
+    pub give_back: bool,
 }
 
 /// A deleted device of which something is kept, as shown.

@@ -63,10 +63,10 @@ pub(super) fn ask(client: &Client, what: Asked, output: Output) -> Answer<Told> 
 
 fn onboard(client: &Client, what: Onboard) -> Answer<Told> {
     match what {
-        Onboard::Add { cert, serial, name, labels } => {
+        Onboard::Add { cert, serial, name, labels, give_back } => {
             let labels = Labels::of(labels.iter().map(String::as_str)).context("--label")?;
             let cert_pem = fs::read_to_string(&cert).with_context(|| unreadable(&cert))?;
-            Told::one(&client.tell(&ALLOW, &[], &Allow { cert_pem, serial, name, labels })?)
+            Told::one(&client.tell(&ALLOW, &[], &Allow { cert_pem, serial, name, labels, give_back })?)
         }
         Onboard::List => Told::list(&client.list::<Allowance>()?),
         Onboard::Remove { cert, digest, serial } => {

@@ -65,6 +65,7 @@ every! {
             BadRequest::OnboardingCertificate(wire::Certificate::from_pem(b"x").expect_err("none"))
         },
         BadRequest::Serial => BadRequest::Serial,
+        BadRequest::GiveBackToAny => BadRequest::GiveBackToAny,
         BadRequest::CertificateDigest => BadRequest::CertificateDigest,
         BadRequest::TokenHash => BadRequest::TokenHash,
         BadRequest::Labels(_) => BadRequest::Labels(vault::labels::BadLabels::Word),

@@ -116,6 +116,25 @@ async fn erased(tx: &mut dyn Tx, device: DeviceId) -> Result<BTreeSet<VaultId>, 
     Ok(rows.filter(|row| row.standing == VaultStanding::Gone).map(|row| row.id).collect())
 }
 
+/// A vault was erased, and its row goes: from here on no bundle stays for it.
+///
+/// # Errors
+/// The store's.
+pub(crate) async fn forget_vault(
+    tx: &mut dyn Tx,
+    kek: &Kek,
+    device: DeviceId,
+    vault: VaultId,
+) -> Result<(), CustodyError> {
+    for ListedBundle { held, has, .. } in tx.bundles(device).await? {
+        let has = has_of(tx, kek, device, held, has).await?;
+        if let Some(rest) = has.and_then(|has| has.without(vault)) {
+            tx.note_contents(device, &held.id.digest, &rest).await?;
+        }
+    }
+    Ok(())
+}
+
 /// What is noted; of one of before, what it says once it is opened. One that does not open has nothing.
 async fn has_of(
     tx: &mut dyn Tx,

@@ -9,7 +9,7 @@ use wire::attest::{
     AttestRequest, AttestResponse, DeviceCert, DeviceCertKind, EvidenceAnswer, Quote, QuoteAnswer, QuoteCode,
 };
 
-use super::doubled::{Alarm, alarm, follow};
+use super::doubled::{alarm, follow};
 use crate::fleet::defaults::add_default_vaults;
 use crate::fleet::evidence::{ATTESTATION_CERT, BadEvidence, Came, Shown, reference_of};
 use crate::fleet::section::draft;
@@ -71,9 +71,9 @@ impl Controller {
             Box::pin(self.judged(tx, id, (&nonce, session), &quote, came))
         });
         let (judged, alarm) = judge.await?;
-        if let Some(alarm) = alarm {
+        if let Some((alarm, shown_at)) = alarm {
             tracing::warn!(device = %id, alarm, "nothing is released to this device until an operator settles it");
-            self.store.write(Scope::Device(id), |tx| tx.saw_device(id, came.at)).await?;
+            self.store.write(Scope::Device(id), |tx| tx.saw_device(id, shown_at)).await?;
         }
         self.told(id, session, came, &judged);
         Ok(answered(judged))
@@ -108,10 +108,10 @@ impl Controller {
         (nonce, session): (&[u8; 32], SessionKey),
         quote: &Quote,
         came: Came,
-    ) -> Result<(Judged, Alarm), Refusal> {
+    ) -> Result<(Judged, Option<(String, UnixSeconds)>), Refusal> {
         let now = came.at;
         let device = there(tx, device).await?;
-        let Some(shown_at) = self.shown_at(nonce, &device, now) else { return Ok((Judged::Stale, None)) };
+        let Some(shown_at) = self.shown_at(nonce, &device, came) else { return Ok((Judged::Stale, None)) };
         let stood = tx.standing(device.id).await?;
         match self.fresh(tx, &device, stood.as_ref(), quote.clone()).await? {
             Ok((record, shown)) => {
@@ -119,7 +119,7 @@ impl Controller {
                 let alarm = follow(tx, &device, stood.as_ref(), (session.0, &shown), now).await?;
                 let learned = self.take(tx, &device, &record, &shown, came).await?;
                 let unmet = self.unmet(tx, &device, (session, &shown), (came, shown_at)).await?;
-                Ok((Judged::Good { learned, unmet }, alarm))
+                Ok((Judged::Good { learned, unmet }, alarm.map(|alarm| (alarm, shown_at))))
             }
             Err(why) => {
                 tx.answered(device.id, &Fared::of(Err(&why), session, came), shown_at).await?;
@@ -127,7 +127,7 @@ impl Controller {
                     BadEvidence::WentBack(_) => alarm(tx, &device, &in_full(&why), now).await?,
                     _ => None,
                 };
-                Ok((Judged::Bad(why), alarm))
+                Ok((Judged::Bad(why), alarm.map(|alarm| (alarm, shown_at))))
             }
         }
     }

@@ -9,6 +9,7 @@ use vault::decide::ChallengeWay;
 use wire::control::Challenge;
 
 use crate::custody::{Carried, CustodyError, For};
+use crate::fleet::evidence::Came;
 use crate::service::{APPRAISED_PCRS, Controller, NONCE_TTL_S};
 use crate::store::{DeviceRow, UnixSeconds};
 
@@ -44,14 +45,10 @@ impl Controller {
 
     /// Of a nonce that this device was given in time, and gave no answer since: when its evidence shows the device to have been there, which is
     /// now but for a courier's. None: it is not good.
-    pub(super) fn shown_at(
-        &self,
-        nonce: &[u8; 32],
-        device: &DeviceRow,
-        now: UnixSeconds,
-    ) -> Option<UnixSeconds> {
-        let whom = self.whom(device);
-        if let Some(Carried { given, life_s }) = self.nonces.of_courier(nonce, whom) {
+    pub(super) fn shown_at(&self, nonce: &[u8; 32], device: &DeviceRow, came: Came) -> Option<UnixSeconds> {
+        let (whom, now) = (self.whom(device), came.at);
+        let of_courier = || self.nonces.of_courier(nonce, whom);
+        if let Some(Carried { given, life_s }) = came.by_courier.then(of_courier).flatten() {
             let age_s = now.checked_sub(given)?;
             // Later than it was seen otherwise it was there by no proof.
             let seen = [Some(given), device.last_seen, device.proved_at].into_iter().flatten().max();

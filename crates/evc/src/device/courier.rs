@@ -152,7 +152,7 @@ impl Controller {
         let Sent { device, keys, quote, report, poll } = sent;
         let nonce = quote.binding.as_ref().map(|binding| binding.nonce).ok_or(BadRequest::CourierMixed)?;
         // What is told of it without that is for the handler; nothing is pinned by a file that is over.
-        if self.shown_at(&nonce, &device, came.at).is_none() {
+        if self.shown_at(&nonce, &device, came).is_none() {
             return Err(InTheWay::CourierOver { device: device.name }.into());
         }
         if let Some(keys) = keys {

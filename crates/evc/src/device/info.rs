@@ -9,6 +9,7 @@ use vault::section::{Custody, Operation};
 use vault::text::fit_together;
 use wire::info::{DeviceInfo, Info};
 
+use crate::custody::forget_vault;
 use crate::device::chain::past;
 use crate::fleet::life::life;
 use crate::fleet::reported;
@@ -131,6 +132,7 @@ impl Controller {
             (Life::Gone(gone), report) => {
                 let said = Contact { accepted, state: report.map(|report| report.state) };
                 if gone.forget(self.incarnation, said).is_ok() {
+                    forget_vault(tx, &self.kek, row.device, row.id).await?;
                     tx.drop_vault(row.device, row.id).await?;
                 }
             }

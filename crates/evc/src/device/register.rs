@@ -152,7 +152,7 @@ async fn take_in(
     tx.use_onboarding(&allowed.cert_digest, &allowed.serial, device).await?;
     tx.forget_removal(&key(register.certificate())).await?;
     let row = tx.device(device).await?.ok_or(Refusal::Busy)?;
-    let back = give_back(tx, kek, &row, now).await?;
+    let back = if allowed.give_back { give_back(tx, kek, &row, now).await? } else { GivenBack::default() };
     let not_given = follow_rules(tx, kek, device, now).await?;
     Ok(TakenIn::New(device, back, not_given))
 }

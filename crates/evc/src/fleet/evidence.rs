@@ -193,10 +193,12 @@ pub struct Came {
     pub at: UnixSeconds,
     /// From where, as the controller sees it.
     pub from: Option<IpAddr>,
+    /// An operator imported it: then, and only then, a courier's challenge counts.
+    pub by_courier: bool,
 }
 
 impl From<UnixSeconds> for Came {
     fn from(at: UnixSeconds) -> Self {
-        Self { at, from: None }
+        Self { at, from: None, by_courier: false }
     }
 }

@@ -95,7 +95,7 @@ async fn attest(State(app): State<App>, Path(uuid): Path<String>, message: Messa
 pub(super) async fn evidence(app: &App, message: &Message, path: &str) -> Answer {
     let Opened { sender: Sender { device, payload }, _turn } = open(app, Some(path), message).await?;
     let request = AttestRequest::decode(&payload)?;
-    let came = Came { at: now(), from: Some(message.source.address()) };
+    let came = Came { at: now(), from: Some(message.source.address()), by_courier: false };
     let answer = app.attest(device, request, came).await?;
     sealed(app, StatusCode::CREATED, &answer.encode())
 }

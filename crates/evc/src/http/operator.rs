@@ -117,8 +117,8 @@ fn bearer(headers: &HeaderMap) -> Result<&str, NoToken> {
 
 async fn allow(Extension(app): Asks, body: axum::body::Bytes) -> Acted<Allowance> {
     let ask: Allow = read(&body, Form::Allow)?;
-    let name = ask.name.map(named).transpose()?;
-    let allowed = app.allow(&ask.cert_pem, &ask.serial, name, ask.labels, now()).await?;
+    let name = ask.name.clone().map(named).transpose()?;
+    let allowed = app.allow(ask, name, now()).await?;
     let words = format!("serial `{}` may onboard with certificate {}", allowed.serial, allowed.certificate);
     Ok(Act::of(allowed, words))
 }

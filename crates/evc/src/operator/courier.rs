@@ -51,7 +51,7 @@ impl Operator {
             return Err(Unknown::Device { which: row.id.to_string() }.into());
         }
         let (name, lost) = (row.name.clone(), row.lost_at.is_some());
-        let carried = self.take_sent(sent, Came { at: now, from }).await?;
+        let carried = self.take_sent(sent, Came { at: now, from, by_courier: true }).await?;
         Ok(shown(name, lost, &carried))
     }
 }

@@ -201,7 +201,7 @@ fn of_kept(Gone { name, vaults, bundles, kept_until, .. }: &Gone) -> Vec<String>
     what.extend(bundles.then(|| "its bundles in escrow".into()));
     vec![
         format!(
-            "kept until {}, and its own again if the same device registers: {}",
+            "kept until {}, and its own again if the same device is let in with `evc onboard add --give-back`: {}",
             crate::clock::text(*until),
             what.join(", ")
         ),

@@ -1,11 +1,10 @@
 //! Which certificates and serials may onboard: the operator's side.
 
 use vault::ids::{DeviceId, Name, Project};
-use vault::labels::Labels;
 use wire::Certificate;
 
 use super::Operator;
-use crate::api::{Allowance, Done};
+use crate::api::{Allow, Allowance, Done};
 use crate::service::{BadRequest, InTheWay, Refusal, Unknown};
 use crate::store::{OnboardRow, Scope, Stored, Tx, UnixSeconds};
 
@@ -19,6 +18,7 @@ impl From<OnboardRow> for Allowance {
             added: crate::clock::text(row.added_at),
             device: row.device,
             device_name: None,
+            give_back: row.give_back,
         }
     }
 }
@@ -30,10 +30,8 @@ impl Operator {
     /// [`Refusal`]: no certificate, no serial, a name that another device has or is to get, or allowed before with another name.
     pub async fn allow(
         &self,
-        cert_pem: &str,
-        serial: &str,
+        Allow { cert_pem, serial, labels, give_back, .. }: Allow,
         name: Option<Name>,
-        labels: Labels,
         now: UnixSeconds,
     ) -> Result<Allowance, Refusal> {
         let certificate = Certificate::from_pem(cert_pem.as_bytes());
@@ -41,15 +39,19 @@ impl Operator {
         if serial.is_empty() || serial.len() > 256 || serial.chars().any(char::is_control) {
             return Err(BadRequest::Serial.into());
         }
+        if give_back && serial == "*" {
+            return Err(BadRequest::GiveBackToAny.into());
+        }
         let row = OnboardRow {
             project: self.project.clone(),
             cert_digest: certificate.digest().0,
-            serial: serial.to_owned(),
+            serial,
             cert_der: certificate.der().to_vec(),
             name,
             labels,
             added_at: now,
             device: None,
+            give_back,
         };
         self.store.write(Scope::Onboarding, |tx| Box::pin(add(tx, &row))).await
     }
@@ -134,7 +136,7 @@ fn allowed_before(there: OnboardRow, row: &OnboardRow) -> Result<Allowance, Refu
     if there.project != row.project {
         return Err(InTheWay::AllowedElsewhere.into());
     }
-    if (&there.name, &there.labels) == (&row.name, &row.labels) {
+    if (&there.name, &there.labels, there.give_back) == (&row.name, &row.labels, row.give_back) {
         return Ok(there.into());
     }
     Err(InTheWay::AllowedOtherwise.into())

@@ -42,6 +42,8 @@ pub struct OnboardRow {
     pub added_at: UnixSeconds,
     /// The device that used it.
     pub device: Option<DeviceId>,
+    /// Who registers by it gets back what is kept of the deleted device that it was.
+    pub give_back: bool,
 }
 
 /// A device.

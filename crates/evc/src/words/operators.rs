@@ -21,6 +21,10 @@ pub(super) fn request(request: &BadRequest) -> Words {
             "a serial has 1 to 256 printable characters",
             "give the device's serial, or `*` for any",
         ),
+        BadRequest::GiveBackToAny => Words::new(
+            "what is kept of a deleted device is given back to one serial, not to any",
+            "give the device's own serial",
+        ),
         BadRequest::CertificateDigest => Words::new(
             "the digest is not a certificate's SHA-256",
             "give its 64 hexadecimal digits, as `evc onboard list` shows them",

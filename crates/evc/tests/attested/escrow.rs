@@ -432,7 +432,7 @@ fn a_device_that_is_let_in_again_has_its_keys_and_bundles_back() {
     evc.act(
         "POST",
         "/onboarding",
-        &json!({ "cert_pem": pem, "serial": serial, "name": "edge-1" }).to_string(),
+        &json!({ "cert_pem": pem, "serial": serial, "name": "edge-1", "give_back": true }).to_string(),
     );
     assert_eq!(device.register(&evc), 201);
     device.id = device.uuid(&evc).expect("registered");
@@ -449,6 +449,50 @@ fn a_device_that_is_let_in_again_has_its_keys_and_bundles_back() {
     let given = told(&evc, &mut device).expect("an answer").rescue.expect("given");
     let opened = open_down(&device.session, device.id, &given).expect("for this session");
     assert_eq!(opened.as_slice(), BYTES);
+}
+
+/// TH-2: a deleted device that comes again, perhaps in other hands, gets nothing back by an allowance that does not say so.
+#[test]
+fn th2_a_deleted_device_gets_nothing_back_unasked() {
+    let evc = Evc::start();
+    let (mut device, tpm) = with_tpm(&evc);
+    evc.apply("kind: VaultPolicy\nname: p\ncustody: tpm+controller\n---\nkind: Vault\nname: logs\ndevice: edge-1\npolicy: p\n");
+    round(&evc, &mut device, &tpm, &pcrs(1)).expect("a section");
+    evc.act("DELETE", "/devices/edge-1?force=true", "");
+    let allow = |serial: &str, give_back: bool| {
+        let ask = json!({ "cert_pem": device.onboard.pem, "serial": serial, "give_back": give_back });
+        evc.operator("POST", "/onboarding", &ask.to_string(), Some(&evc.token))
+    };
+    assert!(allow("*", true).problem().error.contains("to one serial"), "not to whoever comes");
+    assert_eq!(allow(&device.serial, false).status, 200);
+    assert_eq!(device.register(&evc), 201);
+    let vaults = evc.act("GET", &format!("/vaults?device={}", device.serial), "").to_string();
+    assert!(!vaults.contains("logs"), "{vaults}");
+    let kept = evc.act("GET", "/deleted-devices", "");
+    assert_eq!(kept[0]["vaults"], json!(["logs"]), "and it is kept: {kept}");
+}
+
+/// A vault that was erased holds no bundle in escrow, also once nothing remembers it: else each app that comes and goes would take the place of one.
+#[test]
+fn a_vault_that_was_erased_keeps_no_bundle() {
+    let evc = Evc::start();
+    let (mut device, tpm) = with_tpm(&evc);
+    evc.apply("kind: VaultPolicy\nname: p\ncustody: tpm\non_removal: { delete_after: 0s }\n---\nkind: Vault\nname: app\ndevice: edge-1\npolicy: p\n");
+    let section = round(&evc, &mut device, &tpm, &pcrs(1)).expect("a section");
+    let id = section.vaults.iter().find(|vault| vault.name.as_str() == "app").expect("listed").id;
+    device.report(&evc, &section, 1);
+    for bytes in [of_table(1, &[id], &[]), of_table(2, &[], &[id])] {
+        assert_eq!(upload(&evc, &device, sealed(&evc, &device, 1, &bytes)), StoreKeysCode::Success);
+    }
+    let last_of = || evc.act("GET", "/devices/edge-1/escrow", "")[1]["last_of"].clone();
+    assert_eq!(last_of(), json!(["app"]));
+    evc.act("DELETE", "/devices/edge-1/vaults/app", "");
+    let after = device.section(&evc);
+    device.report(&evc, &after, 1);
+    let rows = evc.act("GET", "/vaults?device=edge-1", "").to_string();
+    assert!(!rows.contains("\"app\""), "forgotten: {rows}");
+    let last = last_of();
+    assert!(last.is_null() || last == json!([]), "{last}");
 }
 
 /// A grace ends by itself, and not before; an operator's word ends it at once.

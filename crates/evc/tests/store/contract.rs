@@ -435,6 +435,7 @@ fn allowance() -> OnboardRow {
         labels: "site=berlin".parse().expect("labels"),
         added_at: NOW,
         device: None,
+        give_back: false,
     }
 }
 
@@ -924,6 +925,7 @@ async fn a_device_that_is_forgotten_leaves_the_row_of_its_removal_alone(tx: &mut
             labels: Labels::default(),
             added_at: NOW,
             device: None,
+            give_back: true,
         };
         tx.add_onboarding(&allowed).await?;
         for digest in [[78; 32], [79; 32]] {

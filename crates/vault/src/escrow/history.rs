@@ -42,6 +42,12 @@ impl Contents {
     pub fn vaults(&self) -> impl Iterator<Item = VaultId> + '_ {
         self.0.keys().copied()
     }
+
+    /// Without a vault that was erased; none: it had nothing of it.
+    #[must_use]
+    pub fn without(mut self, vault: VaultId) -> Option<Self> {
+        self.0.remove(&vault).map(|_| self)
+    }
 }
 
 impl Bundle {

@@ -24,6 +24,9 @@ pub(in crate::cli) enum Onboard {
         /// A label that the device gets when it registers, like site=berlin; may be repeated. Rules give it their vaults then.
         #[arg(long = "label", value_name = "KEY=VALUE")]
         labels: Vec<String>,
+        /// It was deleted, and gets back what is kept of it: its vaults, their keys and its bundles. Only where the device is in good hands.
+        #[arg(long)]
+        give_back: bool,
     },
     /// List what is allowed.
     List,

@@ -172,7 +172,7 @@ Examples:
 const DELETE_DEVICE: &str = "\
 Examples:
   evc delete device edge-1
-  evc device lost edge-1 && evc delete device edge-1 --force --confirm edge-1    # stolen: its vaults' keys go with it";
+  evc device lost edge-1 && evc delete device edge-1 --force --confirm edge-1    # stolen: then `evc device forget edge-1 --confirm edge-1`";
 
 const ROTATE: &str = "\
 Examples:

@@ -28,6 +28,8 @@ pub enum BadRequest {
     OnboardingCertificate(CertificateError),
     /// No serial.
     Serial,
+    /// What is kept of deleted devices goes to one that is named.
+    GiveBackToAny,
     /// No certificate's SHA-256.
     CertificateDigest,
     /// No token's SHA-256.

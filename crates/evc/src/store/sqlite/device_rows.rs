@@ -10,7 +10,8 @@ use super::read::{
 use crate::store::{CertRow, DeviceRow, HeldBundle, OnboardRow, RemovedRow, Stored};
 
 impl FromRow for OnboardRow {
-    const COLUMNS: &'static str = "project, cert_digest, serial, cert_der, name, labels, added_at, device";
+    const COLUMNS: &'static str =
+        "project, cert_digest, serial, cert_der, name, labels, added_at, device, give_back";
     fn from_row(row: &mut Columns<'_>) -> Stored<Self> {
         Ok(Self {
             project: row.read(project)?,
@@ -21,6 +22,7 @@ impl FromRow for OnboardRow {
             labels: row.read(from_json)?,
             added_at: row.read(number)?,
             device: row.read_some(device)?,
+            give_back: row.read(plain)?,
         })
     }
 }

@@ -16,11 +16,20 @@ use crate::store::{
 impl Devices for SqliteTx {
     async fn add_onboarding(&mut self, row: &OnboardRow) -> Stored<()> {
         let add =
-            "INSERT INTO onboarding (project, cert_digest, serial, cert_der, name, labels, added_at, device)
-                   VALUES (?, ?, ?, ?, ?, ?, ?, NULL)";
+            "INSERT INTO onboarding (project, cert_digest, serial, cert_der, name, labels, added_at, give_back, device)
+                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL)";
         let (project, name) = (row.project.as_str(), row.name.as_ref().map(Name::as_str));
         let labels = json(&row.labels);
-        let values = (project, row.cert_digest, &row.serial, &row.cert_der, name, labels, int(row.added_at));
+        let values = (
+            project,
+            row.cert_digest,
+            &row.serial,
+            &row.cert_der,
+            name,
+            labels,
+            int(row.added_at),
+            row.give_back,
+        );
         self.run(add, values).await.map(drop)
     }
 
