@@ -44,12 +44,13 @@ async fn engines_that_fail_now_and_then_keep_the_contract() {
     }
 }
 
-/// The same of SQLite, which then rolls back what was not committed.
+/// The same of SQLite, which then rolls back what was not committed. More seldom: a body of many steps that fails at one in twelve is run again
+/// for minutes.
 #[tokio::test]
 async fn sqlite_that_fails_now_and_then_keeps_the_contract() {
     let (dir, faults) = (tempfile::tempdir().expect("a folder"), Faults::default());
     let engine = Faulty(sqlite(dir.path()).await, faults.clone());
-    faults.set(Some(Fault::Chance { one_in: 12, seed: 20_261_128 }));
+    faults.set(Some(Fault::Chance { one_in: 40, seed: 20_261_128 }));
     contract::all(&Store::over(engine)).await;
 }
 
