@@ -79,7 +79,7 @@ pub struct Applying {
 /// How a device is deleted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 pub struct Deletion {
-    /// Delete it although it has vaults. Their keys are deleted too.
+    /// Delete it although it has vaults. Their keys go with it, and are kept for the grace of deleted devices.
     #[serde(default)]
     pub force: bool,
 }

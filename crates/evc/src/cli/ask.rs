@@ -220,7 +220,7 @@ fn delete(client: &Client, what: &DeleteWhat) -> Answer<Done> {
     }
 }
 
-/// Keys that are gone open nothing again, whatever time a grace had left: it is said twice, and of which vaults.
+/// Keys that are put away open nothing, and are gone after a time: it is said twice, and of which vaults.
 fn keys_go(client: &Client, name: &str, confirm: Option<&str>) -> Answer<()> {
     let Described { vaults, .. } = client.call(&DEVICE, &[name])?;
     let each = vaults.iter().map(|vault| {
@@ -230,8 +230,8 @@ fn keys_go(client: &Client, name: &str, confirm: Option<&str>) -> Answer<()> {
     let each: Vec<String> = each.collect();
     Ok(said_twice(name, confirm.unwrap_or_default(), || {
         plain(&format!(
-            "the controller's keys go with the device, for good and whatever their graces: {}; what is open there stays open until it is \
-             locked or boots, and opens nowhere after that; give the device's name twice",
+            "the controller's keys go with the device, whatever their graces: {}; what is open there stays open until it is locked or \
+             boots, and opens nowhere after that but by `evc onboard add --give-back`, as long as they are kept; give the device's name twice",
             each.join(", ")
         ))
         .to_string()

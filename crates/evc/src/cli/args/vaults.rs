@@ -46,10 +46,12 @@ pub(in crate::cli) enum DeleteWhat {
         /// Name or UUID.
         #[arg(add = ArgValueCandidates::new(devices))]
         name: String,
-        /// Also a device that has vaults, or whose `config` or `image` was made with a key of the controller's. Their keys are deleted too.
+        /// Also a device that has vaults, or whose `config` or `image` was made with a key of the controller's. Their keys go
+        /// with it, and are kept for a time (`evc device deleted`).
         #[arg(long)]
         force: bool,
-        /// The device's name again, as it was given. `--force` needs it: what is under those keys can't be opened again.
+        /// The device's name again, as it was given. `--force` needs it: nothing under those keys opens until the device is
+        /// let in again with `evc onboard add --give-back`.
         #[arg(long)]
         confirm: Option<String>,
     },
