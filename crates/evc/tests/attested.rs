@@ -8,6 +8,8 @@ mod drill;
 mod escrow;
 #[path = "../../vault/src/decide/tests/fake_tpm.rs"]
 mod fake_tpm;
+#[path = "attested/leases.rs"]
+mod leases;
 #[path = "attested/planned.rs"]
 mod planned;
 #[path = "attested/withheld.rs"]

@@ -4,27 +4,12 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Command, Stdio};
 
-use common::{Evc, Serving, serve};
+use common::{Evc, refused, serve};
 
 /// What an earlier life leaves beside its database.
 const LEFT: [&str; 4] = ["kek", "root-certificate.pem", "operator.token", "url"];
-
-/// What a start that is refused says.
-fn refused(data: &Path) -> String {
-    let mut serve = Command::new(env!("CARGO_BIN_EXE_evc"));
-    serve.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data);
-    let mut child = Serving(serve.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("started"));
-    let mut line = String::new();
-    BufReader::new(child.0.stdout.take().expect("piped")).read_line(&mut line).expect("read");
-    assert_eq!(line, "", "not refused");
-    let said = std::io::read_to_string(child.0.stderr.take().expect("piped")).expect("read");
-    assert_eq!(child.0.wait().expect("ended").code(), Some(1), "{said}");
-    said
-}
 
 /// Every file but the lock, which has nothing in it, by what is in it.
 fn files(data: &Path) -> BTreeMap<String, String> {

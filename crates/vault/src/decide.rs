@@ -66,7 +66,7 @@ impl Decision {
 /// Release, or why not.
 #[derive(Debug)]
 pub enum Ruling {
-    /// The custody asks for no key of the controller's.
+    /// The custody asks for no key of the controller's. A lease, where the policy has one, is renewed.
     NotNeeded,
     /// Its current and last keys may go out to this session.
     Release(Granted),
@@ -239,9 +239,10 @@ pub fn decide(subject: &Subject<'_>, evidence: &Evidence<'_>, asking: &Asking, n
         _ if subject.policy.node.custody.needs_tpm() && asking.tpm == TpmPin::Absent => {
             Ruling::Withhold(Withheld::NoTpm)
         }
-        _ if !needs_key(subject) => Ruling::NotNeeded,
+        _ if !needs_word(subject) => Ruling::NotNeeded,
         _ if asking.barred == Some(Bar::Doubled) => Ruling::Withhold(Withheld::DeviceDoubled),
         Err(why) => Ruling::Withhold(why),
+        Ok(()) if !needs_key(subject) => Ruling::NotNeeded,
         Ok(()) => wanted(subject, asking),
     };
     Decision { ruling, lacks, renewal_due: evidence.renewal_due(subject.policy.attest.every, now) }
@@ -250,6 +251,11 @@ pub fn decide(subject: &Subject<'_>, evidence: &Evidence<'_>, asking: &Asking, n
 /// A vault whose custody gave up the controller's key still needs it to get off the epoch it is wrapped under.
 fn needs_key(subject: &Subject<'_>) -> bool {
     subject.policy.node.custody.needs_controller() || subject.reported.is_some()
+}
+
+/// A lease is a word of the controller's too: what the TPM alone opens has it on the same demands.
+fn needs_word(subject: &Subject<'_>) -> bool {
+    needs_key(subject) || subject.policy.node.lease.is_some()
 }
 
 /// Everything that the policy asks of the evidence.

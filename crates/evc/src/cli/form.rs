@@ -175,6 +175,7 @@ every! {
         StoreError::Busy(_) => StoreError::Busy("x".into()),
         StoreError::InUse => StoreError::InUse,
         StoreError::OtherVersion => StoreError::OtherVersion,
+        StoreError::OtherLog => StoreError::OtherLog,
         StoreError::Newer { .. } => StoreError::Newer { there: 9, known: 7 },
         StoreError::Damaged(_) => StoreError::Damaged("x".into()),
         StoreError::Exchanged => StoreError::Exchanged,

@@ -1,8 +1,8 @@
 //! Start of the controller: folder, store, key-encryption key, CA, token, incarnation. Safe to repeat; the first time makes all.
 //!
 //! The data folder, `--data DIR`, is 0700; a folder that others may write into is refused. In it lie `kek` and `operator.token` (0600
-//! each, made at the first start), `evc.db` (SQLite, 0600, with `-wal` and `-shm`), `root-certificate.pem` (written anew where it is
-//! absent), `url` (written at each start), `lock`, and `first-start` until the first start is committed (`first`).
+//! each, made at the first start), `evc.db` (SQLite, 0600, with `-wal`, `-shm` and `-opened`), `root-certificate.pem` (written anew where
+//! it is absent), `url` (written at each start), `lock`, and `first-start` until the first start is committed (`first`).
 
 use std::path::{Path, PathBuf};
 
@@ -78,8 +78,8 @@ pub enum StartError {
     /// The folder was a controller's, and its database is gone.
     #[error(
         "{folder} is a controller's ({left} is there), but its database evc.db is absent, empty or knows of no controller; nothing was \
-         changed\n  what to do: put evc.db back from your backup, with evc.db-wal if there is one; for a new controller, which no \
-         node of this one knows, give another --data"
+         changed\n  what to do: move an evc.db-wal that is there away, and put evc.db back from your backup, with the evc.db-wal of that backup if \
+         there is one; for a new controller, which no node of this one knows, give another --data"
     )]
     DatabaseLost {
         /// The folder.
@@ -176,7 +176,8 @@ pub async fn begin_anew(data: &Path) -> Result<(), StartError> {
     if !data.join(DATABASE).exists() {
         return Err(StartError::NotStarted);
     }
-    let store = Place::Folder(data.to_owned()).claim().map_err(failed)?.open().await.map_err(failed)?;
+    let claim = Place::Folder(data.to_owned()).claim().map_err(failed)?;
+    let store = claim.open().await.map_err(failed)?;
     let done = chain::begin_anew(&store).await;
     store.close().await;
     done
@@ -206,6 +207,7 @@ pub async fn start_over(
     keys::tell(&keyless);
     publish_root(disk, &settings.data.join(ROOT), &authority.root_pem)?;
     first::ended(disk, &settings.data)?;
+    store.count_opening(disk).await?;
     let Settings { poll_every_s, drill_every_s, deleted_grace_s, .. } = *settings;
     let (heard, settled, verdicts) = (Heard::default(), Settled::default(), Verdicts::default());
     let nonces = Nonces::of(&kek);

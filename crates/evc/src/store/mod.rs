@@ -73,6 +73,13 @@ pub enum StoreError {
         /// The newest of this build.
         known: i64,
     },
+    /// The log beside the file is of another copy of it.
+    #[error(
+        "evc.db was put there since, and evc.db-wal is the log of the evc.db before it: together they would become a mixture; nothing was \
+         changed\n  what to do: move evc.db-wal and evc.db-shm away, and start again; if you put evc.db-wal there with this evc.db, remove \
+         evc.db-opened in their place"
+    )]
+    OtherLog,
     /// A row does not read back as what was written.
     #[error("the database is damaged ({0}): put back the newest good copy")]
     Damaged(String),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 use async_trait::async_trait;
+use disk::Disk;
 use vault::ids::DeviceId;
 
 use super::changes::{Changes, Commit};
@@ -49,6 +50,10 @@ pub trait Engine: Send + Sync {
     }
     /// Lets what runs end, and leaves the database at rest.
     async fn close(&self);
+    /// A controller lives from it now: from here on another life's log is told from its own, where the engine would not see that itself.
+    async fn count_opening(&self, _: &Disk) -> Stored<()> {
+        Ok(())
+    }
     /// Whether nobody else writes, but notes ([`Notes`]), while this is open: then what was read is still so until this process writes.
     fn is_alone(&self) -> bool {
         false
@@ -113,6 +118,14 @@ impl Store {
     #[must_use]
     pub fn as_of(&self) -> AsOf {
         self.changes.now()
+    }
+
+    /// A controller lives from it now.
+    ///
+    /// # Errors
+    /// The engine's: nothing was changed.
+    pub async fn count_opening(&self, disk: &Disk) -> Stored<()> {
+        self.engine.count_opening(disk).await
     }
 
     /// Whether the database still lies where it was opened.

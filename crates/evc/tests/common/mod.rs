@@ -403,6 +403,19 @@ impl Drop for Serving {
     }
 }
 
+/// What a start that is refused says.
+pub(crate) fn refused(data: &Path) -> String {
+    let mut serve = Command::new(env!("CARGO_BIN_EXE_evc"));
+    serve.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data);
+    let mut child = Serving(serve.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("started"));
+    let mut line = String::new();
+    BufReader::new(child.0.stdout.take().expect("piped")).read_line(&mut line).expect("read");
+    assert_eq!(line, "", "not refused");
+    let said = std::io::read_to_string(child.0.stderr.take().expect("piped")).expect("read");
+    assert_eq!(child.0.wait().expect("ended").code(), Some(1), "{said}");
+    said
+}
+
 pub(crate) fn serve(data: &Path) -> (Serving, String) {
     serve_at("127.0.0.1:0", data)
 }

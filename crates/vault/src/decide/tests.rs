@@ -153,6 +153,31 @@ fn evidence_that_is_not_plainly_good_withholds() {
     }
 }
 
+/// TH-3, seen-by-users 0.12: a lease is a word of the controller's, also where the TPM alone opens the vault: a device that may be two, or
+/// that does not show what the policy asks for, gets none. Without a lease nothing is asked for.
+#[test]
+fn a_lease_of_a_vault_that_needs_no_key_stands_on_the_same_demands() {
+    let (good, bad) = (appraisal(OURS, References::Passed), appraisal(OURS, References::Failed));
+    let leased = |lease| {
+        let policy = policy(Custody::Tpm, &[Check::Pcrs], Door::Unlock);
+        VaultPolicy { node: NodePolicy { lease, ..policy.node }, ..policy }
+    };
+    let (with, without) = (leased(crate::lease::Lease::of_seconds(3600)), leased(None));
+    let late = NOW + 600 + RENEWAL_GRACE.as_secs() + 1;
+    for (what, shown, barred, now, refused) in [
+        ("good", &good, None, NOW, false),
+        ("may be two", &good, Some(Bar::Doubled), NOW, true),
+        ("other PCRs", &bad, None, NOW, true),
+        ("too old", &good, None, late, true),
+    ] {
+        let asking = Asking { barred, ..asking(TpmPin::Present) };
+        let decided = |policy| decide(&subject(policy), &evidence(Standing::Quoted(shown)), &asking, now);
+        assert_eq!(withheld(&decided(&with)).is_some(), refused, "{what}");
+        assert_eq!(withheld(&decided(&without)), None, "{what}: no lease");
+        assert!(!matches!(decided(&with).ruling, Ruling::Release(_)), "{what}: there is no key to release");
+    }
+}
+
 /// Evidence ages: due at `every`, good for the grace after it, then not; a clock set back is no way around.
 #[test]
 fn evidence_ages_by_the_controllers_clock() {

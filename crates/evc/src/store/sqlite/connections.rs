@@ -36,6 +36,8 @@ impl Access {
         };
         // A connection is one thread's at a time; SQLite need not see to that.
         let connection = Connection::open_with_flags(file, how | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        // What is damaged keeps its log.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         // Another process that opens or closes it now is waited for.
         connection.busy_timeout(PATIENCE)?;
         // A plan never depends on the values that are asked for. Else SQLite, where an index is of some rows alone, reads a statement anew
@@ -45,6 +47,7 @@ impl Access {
         connection.execute_batch(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON;",
         )?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
         Ok(connection)
     }

@@ -14,6 +14,7 @@ mod keys;
 mod labels;
 mod moorings;
 mod others;
+mod paired;
 mod read;
 mod tables;
 mod transaction;
@@ -26,12 +27,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use disk::Disk;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::task::block_in_place;
 
 use self::connections::{Access, Connections, Durable};
 use self::moorings::Moorings;
 use self::others::Others;
+use self::paired::Pair;
 use self::transaction::SqliteTx;
 use super::{Engine, Open, Scope, StoreError, Stored};
 
@@ -78,14 +81,12 @@ impl SqliteStore {
     /// Opens the folder's file, making it 0600 when it is not there, and brings its tables up to date.
     ///
     /// # Errors
-    /// [`StoreError::Newer`]: a newer version made its tables. [`StoreError::Failed`]: the file can't be made, read or migrated; the
+    /// [`StoreError::OtherLog`]: the log beside it is another's. [`StoreError::Damaged`]: with its log it is. In both cases nothing was
+    /// changed. [`StoreError::Newer`]: a newer version made its tables. [`StoreError::Failed`]: the file can't be made, read or migrated; the
     /// cause says why.
     pub async fn open(lock: Lock) -> Stored<Self> {
         let file = lock.folder.join(DATABASE);
-        apart(|| {
-            make_private(&file).map_err(|e| StoreError::Failed(e.into()))?;
-            tables::bring_up_to_date(&mut Access::Writing.open(&file)?)
-        })?;
+        apart(|| prepare(&lock.folder, &file))?;
         Self::over(&file, Some(lock))
     }
 
@@ -94,9 +95,10 @@ impl SqliteStore {
     ///
     /// # Errors
     /// [`StoreError::OtherVersion`]: it was made by an earlier version, and not opened by this one yet. [`StoreError::Newer`].
-    /// [`StoreError::Failed`]: it is not there, or can't be read.
+    /// [`StoreError::OtherLog`]. [`StoreError::Failed`]: it is not there, or can't be read.
     pub async fn join(folder: &Path) -> Stored<Self> {
         let file = folder.join(DATABASE);
+        Pair::in_folder(folder).check()?;
         apart(|| tables::refuse_others(&Access::Writing.open(&file)?))?;
         Self::over(&file, None)
     }
@@ -118,6 +120,23 @@ impl SqliteStore {
     async fn writes(&self, durable: Durable) -> Stored<Box<dyn Open>> {
         Ok(Box::new(SqliteTx::writing(&self.writing, durable, &self.others).await?))
     }
+}
+
+/// Makes the file what this version works on.
+fn prepare(folder: &Path, file: &Path) -> Stored<()> {
+    let pair = Pair::in_folder(folder);
+    pair.check()?;
+    make_private(file).map_err(|e| StoreError::Failed(e.into()))?;
+    let had_log = pair.has_log();
+    let mut connection = Access::Writing.open(file)?;
+    pair.check_sound(had_log, &connection)?;
+    tables::bring_up_to_date(&mut connection)
+}
+
+fn random() -> Stored<u32> {
+    let mut bytes = [0; 4];
+    crate::custody::random(&mut bytes).map_err(|error| StoreError::Failed(error.into()))?;
+    Ok(u32::from_ne_bytes(bytes))
 }
 
 /// SQLite gives its log and index the mode of the main file.
@@ -167,6 +186,12 @@ impl Engine for SqliteStore {
         self.moorings.let_go();
         self.reading.close().await;
         self.writing.close().await;
+    }
+
+    async fn count_opening(&self, disk: &Disk) -> Stored<()> {
+        let Some(lock) = &self.lock else { return Ok(()) };
+        let lent = self.writing.lend().await?;
+        apart(|| Pair::in_folder(&lock.folder).number_anew(disk, lent.connection()))
     }
 
     /// Who has the lock has no other controller beside it.

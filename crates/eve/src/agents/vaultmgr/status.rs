@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use attest::SessionKey;
-use vault::condition::{TableSeen, TpmSeen};
+use vault::condition::{Node, Seen, TableSeen, TpmSeen};
 use vault::ids::{SectionVersion, VaultId};
-use vault::plan::{Known, View};
+use vault::plan::{Known, View, one};
 use vault::report::{Reasons, VaultReport, report};
 use vault::section::Seal;
 use vault::wanted::Head;
@@ -40,32 +40,23 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         self.session.session_key()
     }
 
-    /// The status of every vault.
-    pub(crate) fn reports(&self) -> Vec<VaultReport> {
-        self.everything().into_iter().map(|id| self.report(id)).collect()
-    }
-
-    /// What each made vault's share is sealed to, the looser while it has two; none where it has no share. While the share table is not read nothing is known.
-    pub(crate) fn seals(&self) -> BTreeMap<VaultId, Option<Seal>> {
-        self.everything().into_iter().filter_map(|id| Some((id, self.seal(id)?))).collect()
-    }
-
-    /// The same of one vault, where it is known.
-    pub(crate) fn seal(&self, id: VaultId) -> Option<Option<Seal>> {
-        let table_read = match self.node().tpm {
-            TpmSeen::Absent => true,
-            TpmSeen::Unknown => false,
-            TpmSeen::Present { table, .. } => table == TableSeen::Open,
-        };
-        let seen = self.known(id).seen;
-        let made = seen.has_share() || seen.has_metadata();
-        (table_read && made).then(|| seen.share())
+    /// The status of these, and what each made one's share is sealed to, the looser while it has two; none where it has no share. While the
+    /// share table is not read nothing is known of that. Of each what is known is looked together once: of many, that is most of the work.
+    pub(crate) fn told_of(
+        &self,
+        ids: impl IntoIterator<Item = VaultId>,
+    ) -> (Vec<VaultReport>, BTreeMap<VaultId, Option<Seal>>) {
+        let node = self.node();
+        let known = |id| (id, self.known(id));
+        let known: Vec<(VaultId, Known)> = ids.into_iter().map(known).collect();
+        let seals = known.iter().filter_map(|(id, known)| Some((*id, sealed_to(&node, &known.seen)?)));
+        (known.iter().map(|(id, known)| self.report_of(*id, &node, known)).collect(), seals.collect())
     }
 
     /// All that is told, as it fits the bus.
     pub(crate) fn vault_status(&self) -> VaultStatus {
         let notes = self.notes().into_iter().chain(self.read_only().map(str::to_owned)).collect();
-        let (vaults, seals) = (self.reports(), self.seals());
+        let (vaults, seals) = self.told_of(self.everything());
         let generation = self.shares.as_ref().and_then(ShareStore::generation);
         fitted(VaultStatus {
             vaults,
@@ -82,10 +73,13 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
 
     /// The status of one vault.
     pub(crate) fn report(&self, id: VaultId) -> VaultReport {
-        let (wish, next) = self.ask(id);
-        let (node, known) = (self.node(), self.known(id));
-        let Known { seen, keys, setbacks, unseen, .. } = &known;
-        let view = View { id, wish: &wish, seen, keys, node: &node, setbacks: *setbacks };
+        self.report_of(id, &self.node(), &self.known(id))
+    }
+
+    fn report_of(&self, id: VaultId, node: &Node, known: &Known) -> VaultReport {
+        let (wish, next) = one(self.belief.desired(), id, known, node);
+        let Known { seen, keys, setbacks, unseen, .. } = known;
+        let view = View { id, wish: &wish, seen, keys, node, setbacks: *setbacks };
         let slot = self.slots.get(&id);
         let past = slot.map(VaultMemory::remembered).unwrap_or_default();
         let no_pcrs = self.shares.as_ref().and_then(ShareStore::without_pcrs);
@@ -103,4 +97,15 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         report.detail.extend(self.left_out_of_escrow(id));
         whole(self.with_progress(report))
     }
+}
+
+/// What a made vault's share is sealed to, where it is known.
+fn sealed_to(node: &Node, seen: &Seen) -> Option<Option<Seal>> {
+    let table_read = match node.tpm {
+        TpmSeen::Absent => true,
+        TpmSeen::Unknown => false,
+        TpmSeen::Present { table, .. } => table == TableSeen::Open,
+    };
+    let made = seen.has_share() || seen.has_metadata();
+    (table_read && made).then(|| seen.share())
 }

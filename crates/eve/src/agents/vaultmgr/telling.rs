@@ -1,7 +1,6 @@
 //! What is told of the vaults on the bus: all of them, or those alone that an order was about. So an order costs as much with three
 //! vaults as with three hundred.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use vault::ids::VaultId;
@@ -90,6 +89,8 @@ impl Telling {
 
 /// How these are now.
 pub(super) fn change<C: Crypt, T: Tpmmgr>(manager: &Manager<C, T>, ids: &[VaultId]) -> VaultChange {
-    let seals: BTreeMap<_, _> = ids.iter().map(|id| (*id, manager.seal(*id))).collect();
-    VaultChange { vaults: ids.iter().map(|id| manager.report(*id)).collect(), seals }
+    let (vaults, seals) = manager.told_of(ids.iter().copied());
+    // Where nothing is known of one's seal, that is told too.
+    let seals = ids.iter().map(|id| (*id, seals.get(id).copied())).collect();
+    VaultChange { vaults, seals }
 }

@@ -10,7 +10,9 @@ use crate::agents::vaultmgr::hands::kernel::Kernel;
 
 /// Nothing is told as open, closed or gone that is not. What is damaged may be told as missing though all its files are there.
 pub(super) fn openness_is_told_truly(node: &mut Node, when: &str) {
-    for report in node.manager().reports().into_iter().filter(|report| report.state != State::Missing) {
+    for report in
+        node.manager().vault_status().vaults.into_iter().filter(|report| report.state != State::Missing)
+    {
         let truth = Truth::of(node, report.id);
         assert!(truth.allows_state(&report), "{when}: it is told {report:?}, and this is so: {truth:?}");
     }
@@ -18,7 +20,7 @@ pub(super) fn openness_is_told_truly(node: &mut Node, when: &str) {
 
 /// No status says what is not so.
 pub(super) fn told_truly(node: &mut Node, when: &str) {
-    let reports = node.manager().reports();
+    let reports = node.manager().vault_status().vaults;
     for report in reports {
         let truth = Truth::of(node, report.id);
         assert!(truth.allows(&report), "{when}: it is told {report:?}, and this is so: {truth:?}");

@@ -52,12 +52,12 @@ fn the_config_vault_is_not_resealed_by_a_copy() {
     node.tell_head(&mut controller);
     let mut copy = controller.clone();
     node.hear(&mut controller, &sealed(Seal::Pcrs));
-    assert_eq!(node.manager().seals()[&CONFIG_VAULT], Some(Seal::Pcrs));
+    assert_eq!(node.manager().vault_status().seals[&CONFIG_VAULT], Some(Seal::Pcrs));
     node.reboot();
     hear_blind(&mut node, &mut copy, &sealed(Seal::Tpm));
     assert_eq!(node.state(CONFIG_VAULT), State::Unlocked, "it opens");
     assert!(node.says("does not follow"), "{:?}", node.manager().notes());
-    assert_eq!(node.manager().seals()[&CONFIG_VAULT], Some(Seal::Pcrs));
+    assert_eq!(node.manager().vault_status().seals[&CONFIG_VAULT], Some(Seal::Pcrs));
 }
 
 /// DF-4: what the node's own controller wants of the Config Vault is done in the same contact that opens it.
@@ -89,7 +89,7 @@ fn nothing_changes_while_the_config_vault_is_shut() {
     hear_blind(&mut node, &mut copy, &[shut, berlin((2, 1)), image, other]);
     assert_eq!(node.get(BERLIN, "file").as_deref(), Some("kept"), "it opens");
     assert_eq!(node.status(BERLIN).epoch, Some(Epoch(1)));
-    assert_eq!(node.manager().seals()[&BERLIN], Some(Seal::Pcrs));
+    assert_eq!(node.manager().vault_status().seals[&BERLIN], Some(Seal::Pcrs));
     assert_eq!(node.state(OTHER), State::Waiting);
     assert!(node.says("was not read yet"), "{:?}", node.manager().notes());
     node.reboot();

@@ -49,7 +49,7 @@ fn disobeyed(node: &mut Node, damaged: &Damaged) {
     let when = format!("{damaged:?}");
     openness_is_told_truly(node, &when);
     let open = [CONFIG_VAULT, IMAGE_VAULT].map(|id| node.state(id) == State::Unlocked);
-    assert_eq!(open, expected(damaged).defaults, "{when}: {:?}", node.manager().reports());
+    assert_eq!(open, expected(damaged).defaults, "{when}: {:?}", node.manager().vault_status().vaults);
     assert_eq!([BERLIN, OTHER].map(|id| node.get(id, "file")), [None, None], "{when}: its keys open nothing");
     assert!(!node.paths.vault(WANTED).exists(), "{when}: nothing is made for it");
     assert!(

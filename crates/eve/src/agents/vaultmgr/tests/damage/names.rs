@@ -91,7 +91,7 @@ fn a_vault_that_a_changed_name_makes_closes_no_other() {
             node.get(BERLIN, "file").as_deref(),
             Some("kept"),
             "{when}: {:?}",
-            node.manager().reports()
+            node.manager().vault_status().vaults
         );
         assert_eq!(node.state(BERLIN), State::Unlocked, "{when}");
     }
@@ -134,7 +134,7 @@ fn plants(custody: Custody, planted: VaultId) {
     node.tell_head(&mut controller);
     for when in ["first", "again", "restarted"] {
         node.hear(&mut controller, &lines);
-        let reports = node.manager().reports();
+        let reports = node.manager().vault_status().vaults;
         assert_eq!(
             node.get(BERLIN, "file").as_deref(),
             Some("kept"),

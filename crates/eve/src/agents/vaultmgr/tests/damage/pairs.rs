@@ -118,7 +118,7 @@ impl Scene {
             [CONFIG_VAULT, IMAGE_VAULT].map(|id| open(node, id)),
             is.defaults,
             "{when}: {:?}",
-            node.manager().reports()
+            node.manager().vault_status().vaults
         );
         openness_is_told_truly(node, when);
         node.hear(&mut self.controller, &lines());
@@ -128,7 +128,7 @@ impl Scene {
             [BERLIN, OTHER].map(|id| kept(node, id)),
             is.users,
             "{when}: {:?}",
-            node.manager().reports()
+            node.manager().vault_status().vaults
         );
         let says = is.says.is_empty() || is.says.iter().any(|words| node.says(words));
         assert!(says, "{when}: {:?}", node.manager().notes());

@@ -166,7 +166,7 @@ fn changes(before: &Line, change: &Line) {
             is_open(node, when);
             let epoch = change.custody.needs_controller().then_some(Epoch(change.epochs.0));
             assert_eq!(node.status(BERLIN).epoch, epoch, "{when}: {:?}", node.status(BERLIN));
-            assert_eq!(node.manager().seals()[&BERLIN], Some(change.seal), "{when}");
+            assert_eq!(node.manager().vault_status().seals[&BERLIN], Some(change.seal), "{when}");
         },
     );
 }
