@@ -1,7 +1,6 @@
 //! Bundles in escrow (KO-1, invariants 2 and 4): kept sealed, named to who does not know, and given back to an approved boot alone.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use evc::api::Code;
 use evc::service::DELETED_GRACE_S;
@@ -15,37 +14,10 @@ use vault::secret::{RootSecret, TpmShare};
 use vault::shares::{Mark, Nonce, Table};
 use wire::attest::StoreKeys;
 use wire::control::Control;
-use wire::escrow::{SealedBundle, UploadPlace, open_down, seal_up};
+use wire::escrow::{SealedBundle, open_down};
 
 use super::*;
-
-pub(super) const BYTES: &[u8] = b"a bundle, which the controller can't read";
-
-pub(super) fn id_of(generation: u32, bytes: &[u8]) -> BundleId {
-    Bundle::id_of(Generation(generation), bytes)
-}
-
-static UPLOADS: AtomicU64 = AtomicU64::new(1);
-
-/// The next of its session.
-pub(super) fn next_place(device: &Device) -> UploadPlace {
-    UploadPlace { session: device.session.session_key(), number: UPLOADS.fetch_add(1, Relaxed) }
-}
-
-/// Sealed to the controller's certificate, as a node does.
-pub(super) fn sealed(evc: &Evc, device: &Device, generation: u32, bytes: &[u8]) -> SealedBundle {
-    let trusted = evc.trusted();
-    let controller = trusted.ecdh()[0].certificate.public_key();
-    seal_up(controller, device.id, next_place(device), id_of(generation, bytes), bytes).expect("sealed")
-}
-
-pub(super) fn upload(evc: &Evc, device: &Device, bundle: SealedBundle) -> StoreKeysCode {
-    let keys = StoreKeys { integrity_token: vec![], keys: vec![], bundle: Some(bundle) };
-    match device.attest(evc, &AttestRequest::StoreKeys(keys)) {
-        AttestResponse::StoreKeys(code) => code,
-        other => panic!("not on keys: {other:?}"),
-    }
-}
+use common::escrowed::{BYTES, id_of, sealed, upload};
 
 /// What stands beside the answer to a poll; nothing for 304.
 pub(super) fn told(evc: &Evc, device: &mut Device) -> Option<Control> {
