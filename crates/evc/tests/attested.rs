@@ -1,6 +1,8 @@
 //! Devices with a TPM: quotes by an attestation key in software, reference values, and everything a quote may not be.
 
 mod common;
+#[path = "attested/deleted.rs"]
+mod deleted;
 #[path = "attested/drill.rs"]
 mod drill;
 #[path = "attested/escrow.rs"]
