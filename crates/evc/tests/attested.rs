@@ -1,13 +1,12 @@
 //! Devices with a TPM: quotes by an attestation key in software, reference values, and everything a quote may not be.
 
 mod common;
+#[path = "attested/deleted.rs"]
+mod deleted;
 #[path = "attested/drill.rs"]
 mod drill;
-// The same writer of quotes as the decision's own tests use.
 #[path = "attested/escrow.rs"]
 mod escrow;
-#[path = "../../vault/src/decide/tests/fake_tpm.rs"]
-mod fake_tpm;
 #[path = "attested/leases.rs"]
 mod leases;
 #[path = "attested/planned.rs"]
@@ -15,49 +14,17 @@ mod planned;
 #[path = "attested/withheld.rs"]
 mod withheld;
 
-use attest::{PcrDigest, PcrValues};
+use attest::PcrValues;
+use common::quoting::{FakeTpm, pcrs, quote, with_tpm};
 use common::{Device, Evc, Key, new_session, raced, section};
-use evc::service::APPRAISED_PCRS;
-use fake_tpm::FakeTpm;
 use vault::section::{Custody, Release, Section};
 use wire::attest::{
-    AttestRequest, AttestResponse, DeviceCert, DeviceCertKind, EvidenceAnswer, EvidenceBinding, PcrAlgorithm,
-    PcrValue, Quote, QuoteCode, StoreKeysCode,
+    AttestRequest, AttestResponse, DeviceCert, DeviceCertKind, EvidenceAnswer, Quote, QuoteCode,
+    StoreKeysCode,
 };
 
 const STRICT: &str = "kind: VaultPolicy\nname: strict\ncustody: tpm+controller\nattest: { require: [pcrs] }\n---\n\
                       kind: Vault\nname: payments\ndevice: edge-1\npolicy: strict\n";
-
-fn pcrs(four: u8) -> PcrValues {
-    let appraised = (0..24).filter(|pcr| APPRAISED_PCRS.0 & (1 << pcr) != 0);
-    appraised.map(|pcr| (pcr, [if pcr == 4 { four } else { 1 }; 32].into())).collect()
-}
-
-fn with_tpm(evc: &Evc) -> (Device, FakeTpm) {
-    let device = Device::onboarded(evc, "edge-1");
-    let tpm = FakeTpm::new();
-    let ak = DeviceCert::new(DeviceCertKind::Attestation, Key::new("AK").pem.into_bytes(), Some(tpm.ak()));
-    assert_eq!(device.attest(evc, &AttestRequest::Certs(vec![ak])), AttestResponse::Certs);
-    (device, tpm)
-}
-
-fn quote(device: &Device, tpm: &FakeTpm, nonce: [u8; 32], pcrs: &PcrValues) -> Quote {
-    let session = device.session.session_key();
-    let (attest_data, signature) = tpm.quote(&nonce, &session, b"claims", pcrs);
-    let value = |(index, value): (&u8, &PcrDigest)| PcrValue {
-        index: *index,
-        algorithm: PcrAlgorithm::of(value.bank()),
-        value: value.as_bytes().to_vec(),
-    };
-    let binding = EvidenceBinding { session, nonce, claims: b"claims".to_vec(), device_signature: None };
-    Quote {
-        attest_data,
-        signature,
-        pcr_values: pcrs.iter().map(value).collect(),
-        binding: Some(binding),
-        ..Quote::default()
-    }
-}
 
 fn send(evc: &Evc, device: &Device, quote: Quote) -> QuoteCode {
     let AttestResponse::Quote(answer) = device.attest(evc, &AttestRequest::Quote(Box::new(quote))) else {

@@ -4,7 +4,7 @@ mod common;
 
 use std::process::{Command, Output};
 
-use common::{Device, Evc};
+use common::{Device, Evc, end_graces};
 use vault::section::{Operation, Release};
 
 const POLICY: &str = "kind: VaultPolicy\nname: p\ncustody: controller\n";
@@ -196,9 +196,7 @@ fn what_was_deleted_before_a_new_life_is_adopted_where_its_node_has_it_yet() {
     let payments = section.vaults.iter().find(|entry| is_it(&entry.name)).expect("listed").clone();
     controller.act("DELETE", "/devices/edge-1/vaults/payments", "");
     let over = evc::clock::now() + 601;
-    let mut clock = evc::service::Steady::since(over);
-    let ended = controller.wait(controller.app.keep_house(&mut clock, over, std::time::Duration::ZERO));
-    assert_eq!(ended.expect("kept"), 1);
+    assert_eq!(end_graces(&controller, over), 1);
     let told_orphan = |device: &mut Device, controller: &Evc, section: &vault::section::Section| {
         let mut with = section.clone();
         if with.vaults.iter().all(|entry| entry.id != payments.id) {
@@ -351,9 +349,7 @@ fn an_orphan_under_another_key_is_removed_by_a_command() {
     assert!(matches!(entry.release, Release::Withheld { .. }));
     device.poll(&controller);
     let over = evc::clock::now() + 40 * 86_400;
-    let mut clock = evc::service::Steady::since(over);
-    let ended = controller.wait(controller.app.keep_house(&mut clock, over, std::time::Duration::ZERO));
-    assert_eq!(ended.expect("kept"), 1);
+    assert_eq!(end_graces(&controller, over), 1);
     let section = device.section(&controller);
     assert_eq!(section.removed, [foreign]);
     assert!(section.vaults.iter().any(|entry| entry.name.as_str() == "payments"), "the other one stays");

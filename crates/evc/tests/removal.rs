@@ -4,9 +4,8 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Device, Evc};
+use common::{Device, Evc, end_graces};
 use evc::clock::now;
-use evc::service::Steady;
 use vault::section::{Operation, Presence, Release, Section};
 use wire::config::ConfigRequest;
 
@@ -21,11 +20,6 @@ fn made() -> (Evc, Device, Section) {
     let section = device.attested(&evc);
     device.report(&evc, &section, 1);
     (evc, device, section)
-}
-
-/// A round of housekeeping at a time, by a clock that ran steadily until then. How many graces ended.
-fn end_graces(evc: &Evc, at: u64) -> usize {
-    evc.wait(evc.app.keep_house(&mut Steady::since(at), at, Duration::ZERO)).expect("kept")
 }
 
 /// IF-5: a removed vault stays listed and locked until its grace ends; undone by apply; then it leaves the list and its keys are gone.

@@ -2,11 +2,8 @@
 
 mod common;
 
-use std::time::Duration;
-
-use common::{Device, Evc};
+use common::{Device, Evc, end_graces};
 use evc::clock::now;
-use evc::service::Steady;
 use vault::ids::{Epoch, VaultId};
 use vault::section::{Entry, Operation, Presence, Release, Section};
 
@@ -38,11 +35,6 @@ fn refused(evc: &Evc, method: &str, path: &str) -> String {
     let text = String::from_utf8_lossy(&answer.body).into_owned();
     assert!((400..500).contains(&answer.status), "{method} {path}: {} {text}", answer.status);
     text
-}
-
-/// A round of housekeeping at a time, by a clock that ran steadily until then. How many graces ended.
-fn end_graces(evc: &Evc, at: u64) -> usize {
-    evc.wait(evc.app.keep_house(&mut Steady::since(at), at, Duration::ZERO)).expect("kept")
 }
 
 #[test]

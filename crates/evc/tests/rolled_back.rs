@@ -3,10 +3,7 @@
 
 mod common;
 
-use std::time::Duration;
-
-use common::{Device, Evc, section};
-use evc::service::Steady;
+use common::{Device, Evc, end_graces, section};
 use vault::ids::{DeviceId, VaultId};
 use vault::report::State;
 use vault::section::Section;
@@ -141,8 +138,7 @@ fn is_held(evc: &Evc, device: &Device, id: VaultId) {
     let rotated = evc.operator("POST", "/devices/edge-1/vaults/config/rotate", "{}", Some(&evc.token));
     assert_eq!(rotated.status, 409, "no rotation");
     let over = evc::clock::now() + 100 * 86_400;
-    let ended = evc.wait(evc.app.keep_house(&mut Steady::since(over), over, Duration::ZERO)).expect("kept");
-    assert_eq!(ended, 0, "no grace ends");
+    assert_eq!(end_graces(evc, over), 0, "no grace ends");
     let (of, first) = (device.id, vault::ids::Epoch(1));
     assert!(evc.stored(|tx| tx.epoch(of, id, first)).is_some(), "and its key is kept");
 }

@@ -10,7 +10,7 @@ use vault::belief::{
 use vault::ids::{
     CONFIG_VAULT, DeviceId, DeviceKey, Incarnation, Name, SectionDigest, SectionVersion, VaultId,
 };
-use vault::section::Section;
+use vault::section::{Custody, Encryption, Entry, NodePolicy, Operation, Presence, Release, Seal, Section};
 use vault::shares::RootPin;
 use vault::wanted::{Accepted, Authority, Chain, Record, RecordSeen};
 
@@ -267,6 +267,27 @@ fn order(at: SectionVersion) -> LockOrders {
     LockOrders { device: DEVICE, device_key: KEY, session: SESSION, at, vaults: [VAULT].into() }
 }
 
+/// The vault, under the TPM alone.
+fn entry(operation: Operation) -> Entry {
+    Entry {
+        id: VAULT,
+        name: "berlin".parse().expect("a name"),
+        policy: NodePolicy {
+            encryption: Encryption::Aes256Xts,
+            custody: Custody::Tpm,
+            seal: Seal::Tpm,
+            lease: None,
+            recovery: vault::recovery::Recipients::NONE,
+            storage_limit: None,
+        },
+        operation,
+        standing: Presence::Active,
+        created: true,
+        recreate: false,
+        release: Release::NotNeeded,
+    }
+}
+
 fn withheld(orders: Option<LockOrders>, root: RootPin) -> Heard {
     let beside = Beside { orders, lacks: Some("PCRs".to_owned()) };
     let signed = Signed { envelope: vec![0], certs: vec![] };
@@ -347,7 +368,7 @@ fn an_order_of_somebody_else_is_not_obeyed() {
         ("its own", order(version(8)), ROOT, Roots::Open(Some(ROOT)), true),
         ("of a node without a TPM", order(version(8)), ROOT, Roots::NoTpm, true),
         ("another device's key", other, ROOT, Roots::Open(Some(ROOT)), false),
-        ("another device", device, ROOT, Roots::Open(Some(ROOT)), false),
+        ("the device that its controller takes it for", device, ROOT, Roots::Open(Some(ROOT)), true),
         ("another session", session, ROOT, Roots::Open(Some(ROOT)), false),
         ("another controller", order(version(8)), RootPin([9; 32]), Roots::Open(Some(ROOT)), false),
         ("older than what was accepted", order(version(6)), ROOT, Roots::Open(Some(ROOT)), false),
@@ -357,6 +378,39 @@ fn an_order_of_somebody_else_is_not_obeyed() {
         hear(&mut belief, Heard::RecordOpened(Opened::Read(kept())));
         hear(&mut belief, withheld(Some(orders), root));
         assert_eq!(ordered(&belief), obeyed, "{what}");
+    }
+}
+
+/// TH-3, decision 80: a node that was deleted and let in anew is another device to its controller, whose list it does not take. That it is lost, and
+/// what is to be locked, it obeys all the same, beside a challenge and in the list. That holds until a section of its own history comes, which was not
+/// accepted before; then what was ordered for the other one is over.
+#[test]
+fn th3_a_node_that_is_taken_for_another_device_locks_and_does_nothing_else() {
+    let other = DeviceId(Uuid::from_u128(1));
+    let orders = || withheld(Some(LockOrders { device: other, ..order(version(1)) }), ROOT);
+    let list = |operation| {
+        let vaults = vec![entry(operation)];
+        answer(Section { device: other, vaults, removed: vec![], ..section(1, None) }, ROOT)
+    };
+    for (what, ordering) in [("an order", orders()), ("a list", list(Operation::Lock))] {
+        let mut belief = started(Roots::Open(Some(ROOT)));
+        hear(&mut belief, Heard::RecordOpened(Opened::Read(kept())));
+        let effects = hear(&mut belief, list(Operation::Unlock));
+        assert!(tells(&effects, "bring that device back") && !ordered(&belief), "{what}");
+        let effects = hear(&mut belief, ordering.clone());
+        assert!(ordered(&belief) && authority(&belief) != Some(Authority::Live), "{what}");
+        let saved = |effect: &Effect| matches!(effect, Effect::Save(kept) if kept.ordered.contains(&VAULT));
+        assert!(effects.iter().any(saved), "over boots: {what}");
+        hear(&mut belief, answer(section(7, Some(6)), ROOT));
+        hear(&mut belief, list(Operation::Unlock));
+        assert!(
+            ordered(&belief),
+            "what was accepted before lifts nothing, nor does the other's list: {what}"
+        );
+        hear(&mut belief, answer(section(8, Some(7)), ROOT));
+        assert!(!ordered(&belief), "the next one of its own does: {what}");
+        hear(&mut belief, ordering);
+        assert!(!ordered(&belief), "and what was recorded is over: {what}");
     }
 }
 

@@ -45,6 +45,12 @@ impl<P, B, A> Call<P, B, A> {
         Self { method: Method::Delete, path, types: PhantomData }
     }
 
+    /// As it stands in [`ALL`].
+    #[must_use]
+    pub const fn how(&self) -> (Method, &'static str) {
+        (self.method, self.path)
+    }
+
     /// The path with its parts, in their order.
     #[must_use]
     pub fn path_of(&self, parts: &[&str]) -> String {
@@ -87,7 +93,7 @@ macro_rules! calls {
         $($(#[$doc])+ pub const $name: Call<$query, $body, $answer> = Call::$make($path);)+
 
         /// How each is called.
-        pub const ALL: &[(Method, &str)] = &[$(($name.method, $name.path)),+];
+        pub const ALL: &[(Method, &str)] = &[$($name.how()),+];
     };
 }
 

@@ -143,13 +143,16 @@ async fn take_in(
     if scope != Scope::Fleet && (scope != Scope::Onboarding || in_fleet) {
         return Err(Refusal::Busy);
     }
-    not_removed(tx, &allowed, register).await?;
+    let removed = not_removed(tx, &allowed, register).await?;
     if allowed.device.is_some() && allowed.serial != ANY_SERIAL {
         return Err(NotAdmitted::OthersSerial.into());
     }
     has_room(tx, &allowed).await?;
     let device = add(tx, &allowed, register, now).await?;
     tx.use_onboarding(&allowed.cert_digest, &allowed.serial, device).await?;
+    if let Some(removed) = removed {
+        marked_as_before(tx, device, &removed).await?;
+    }
     tx.forget_removal(&key(register.certificate())).await?;
     let row = tx.device(device).await?.ok_or(Refusal::Busy)?;
     let back = if allowed.give_back { give_back(tx, kek, &row, now).await? } else { GivenBack::default() };
@@ -182,15 +185,31 @@ async fn follow_rules(
 }
 
 /// A device that an operator removed comes again only by an allowance of the serial that it had. Those of before went with it.
-async fn not_removed(tx: &mut dyn Tx, allowed: &OnboardRow, register: &Register) -> Result<(), Refusal> {
+async fn not_removed(
+    tx: &mut dyn Tx,
+    allowed: &OnboardRow,
+    register: &Register,
+) -> Result<Option<RemovedRow>, Refusal> {
     let certificate = register.certificate();
     let removed = tx.removed_device(&certificate.digest().0, &key(certificate)).await?;
-    let Some(RemovedRow { name, serial: had, .. }) = removed else { return Ok(()) };
-    let is_own = had.as_ref().is_none_or(|had| *had == allowed.serial);
+    let Some(removed) = removed else { return Ok(None) };
+    let is_own = removed.serial.as_ref().is_none_or(|had| *had == allowed.serial);
     if is_own && allowed.serial != ANY_SERIAL {
-        return Ok(());
+        return Ok(Some(removed));
     }
+    let RemovedRow { name, serial: had, .. } = removed;
     Err(NotAdmitted::Removed { name, serial: had.unwrap_or_else(|| said(register).to_owned()) }.into())
+}
+
+/// What was said of a device holds for whoever has its key, also once it was deleted: an operator takes it back, and nothing else does.
+async fn marked_as_before(tx: &mut dyn Tx, device: DeviceId, removed: &RemovedRow) -> Result<(), Refusal> {
+    if removed.lost_at.is_some() {
+        tx.set_lost(device, removed.lost_at).await?;
+    }
+    if let Some(alarm) = &removed.alarm {
+        tx.set_alarm(device, Some(alarm)).await?;
+    }
+    Ok(())
 }
 
 async fn has_room(tx: &mut dyn Tx, allowed: &OnboardRow) -> Result<(), Refusal> {

@@ -1,12 +1,13 @@
 //! A device that was deleted, and what is kept of it for a grace, so that nothing is lost by one command: given back when the same device is let in
 //! again, in the transaction that adds it. What can't be given back keeps nobody from registering, and stays kept until its grace is over.
 
+use vault::escrow::drill::Drills;
 use vault::life::{Life, Listed, Phase};
 
 use super::life::{life, new_row};
 use crate::custody::{CustodyError, Kek, restored_bundle, restored_epoch};
 use crate::service::Refusal;
-use crate::store::{DeletedRow, DeviceRow, EpochRow, OfDeleted, Tx, UnixSeconds, VaultRow};
+use crate::store::{DeletedRow, DeviceRow, EpochRow, KeptBundle, OfDeleted, Tx, UnixSeconds, VaultRow};
 
 /// What a device that came again got back.
 #[derive(Debug, Default)]
@@ -24,7 +25,7 @@ pub(crate) async fn kept(tx: &mut dyn Tx, of: &DeviceRow) -> Result<Vec<DeletedR
     Ok(all.into_iter().rev().filter(|row| row.project == of.project).collect())
 }
 
-/// Gives a device that was just added all that is kept of it.
+/// Gives a device that was just added all that is kept of it. What is given is kept for nobody any more.
 pub(crate) async fn give_back(
     tx: &mut dyn Tx,
     kek: &Kek,
@@ -32,31 +33,74 @@ pub(crate) async fn give_back(
     now: UnixSeconds,
 ) -> Result<GivenBack, Refusal> {
     let mut given = GivenBack::default();
+    let mut all = Vec::new();
     for row in kept(tx, device).await? {
-        let before = given.left.len();
-        let OfDeleted { vaults, epochs, bundles } = tx.of_deleted(row.id).await?;
-        for vault in vaults {
-            let name = vault.name.clone();
-            let own = epochs.iter().filter(|epoch| epoch.vault == vault.id).cloned().collect();
-            match one(tx, kek, (device, &row), (vault, own), now).await? {
-                None => given.vaults += 1,
-                Some(why) => given.left.push(format!("vault `{name}`: {why}")),
-            }
-        }
-        for bundle in bundles {
-            match unopened(restored_bundle(kek, bundle, device))? {
-                Ok(bundle) => {
-                    tx.put_bundle(&bundle).await?;
-                    given.bundles += 1;
-                }
-                Err(why) => given.left.push(why),
-            }
-        }
-        if given.left.len() == before {
+        let mut of = tx.of_deleted(row.id).await?;
+        let left = given.left.len();
+        vaults(tx, kek, (device, &row), &mut of, now, &mut given).await?;
+        all.push((row, of, given.left.len() > left));
+    }
+    // Of the newest deletion last: its newest bundle is the device's.
+    for (row, of, vaults_left) in all.into_iter().rev() {
+        let left = given.left.len();
+        bundles(tx, kek, (device, &row), of, &mut given).await?;
+        if !vaults_left && given.left.len() == left {
             tx.forget_deleted(row.id).await?;
         }
     }
     Ok(given)
+}
+
+async fn vaults(
+    tx: &mut dyn Tx,
+    kek: &Kek,
+    (device, row): (&DeviceRow, &DeletedRow),
+    of: &mut OfDeleted,
+    now: UnixSeconds,
+    given: &mut GivenBack,
+) -> Result<(), Refusal> {
+    for vault in std::mem::take(&mut of.vaults) {
+        let (id, name) = (vault.id, vault.name.clone());
+        let own = of.epochs.iter().filter(|epoch| epoch.vault == id).cloned().collect();
+        match one(tx, kek, (device, row), (vault, own), now).await? {
+            None => {
+                tx.forget_deleted_vault(row.id, id).await?;
+                given.vaults += 1;
+            }
+            Some(why) => given.left.push(format!("vault `{name}`: {why}")),
+        }
+    }
+    Ok(())
+}
+
+/// With the one that an operator chose, and how its drills stood: one that failed is not called good for having been deleted.
+async fn bundles(
+    tx: &mut dyn Tx,
+    kek: &Kek,
+    (device, row): (&DeviceRow, &DeletedRow),
+    of: OfDeleted,
+    given: &mut GivenBack,
+) -> Result<(), Refusal> {
+    let (before, mut chosen) = (given.bundles, None);
+    for KeptBundle { row: bundle, offered } in of.bundles {
+        let digest = bundle.held.id.digest;
+        match unopened(restored_bundle(kek, bundle, device))? {
+            Ok(bundle) => {
+                tx.put_bundle(&bundle).await?;
+                tx.forget_deleted_bundle(row.id, &digest).await?;
+                chosen = chosen.or(offered.then_some(digest));
+                given.bundles += 1;
+            }
+            Err(why) => given.left.push(why),
+        }
+    }
+    if given.bundles > before {
+        tx.offer_bundle(device.id, chosen.as_ref()).await?;
+        // A question that is out was to a session of before.
+        let drills = of.drills.take().map(|drills| Drills { asked: None, ..drills });
+        tx.put_drills(device.id, &drills.unwrap_or_default()).await?;
+    }
+    Ok(())
 }
 
 /// Gives one vault back with all of its keys, or nothing of it: why.

@@ -81,6 +81,7 @@ impl Operator {
             "its certificate is refused; it may register again after `evc onboard add` for its serial `{}`",
             gone.serial
         )];
+        notes.extend(of_marks(&gone));
         notes.extend(of_kept(&gone));
         Ok(Done { done: format!("device `{}` is deleted", gone.name), notes })
     }
@@ -180,8 +181,21 @@ struct Gone {
     serial: String,
     vaults: Vec<Name>,
     bundles: bool,
+    is_lost: bool,
+    has_alarm: bool,
     /// Until when what there was of it is kept; none: it is gone.
     kept_until: Option<UnixSeconds>,
+}
+
+/// What still holds for who has its key.
+fn of_marks(Gone { name, is_lost, has_alarm, .. }: &Gone) -> Vec<String> {
+    let lost = is_lost.then(|| {
+        format!("it is lost, also when it registers again: `evc device found {name}` says otherwise then")
+    });
+    let alarm = has_alarm.then(|| {
+        format!("its alarm stands, also when it registers again: `evc device settle {name}` ends it then")
+    });
+    lost.into_iter().chain(alarm).collect()
 }
 
 /// What became of its keys and bundles.
@@ -258,8 +272,15 @@ async fn delete(
     let certificate = Certificate::from_der(&row.cert_der).map_err(|_| Fault::Certificate)?;
     let key = certificate.public_key().name().0;
     let serial = Some(row.serial.clone());
-    let removed =
-        RemovedRow { cert_digest: row.cert_digest, key, name: row.name.clone(), serial, removed_at: now };
+    let removed = RemovedRow {
+        cert_digest: row.cert_digest,
+        key,
+        name: row.name.clone(),
+        serial,
+        removed_at: now,
+        lost_at: row.lost_at,
+        alarm: row.alarm.clone(),
+    };
     let kept_until = (grace_s > 0).then(|| now.saturating_add(grace_s));
     if let Some(until) = kept_until.filter(|_| !rows.is_empty() || row.held.is_some()) {
         let (id, project, deleted_at) = (row.id, row.project.clone(), now);
@@ -267,8 +288,17 @@ async fn delete(
         tx.keep_deleted(&DeletedRow { id, project, key, name, serial, deleted_at, until }).await?;
     }
     tx.drop_device(row.id, &removed).await?;
-    let bundles = row.held.is_some();
-    Ok(Gone { id: row.id, name: row.name, serial: row.serial, vaults, bundles, kept_until })
+    let (bundles, is_lost, has_alarm) = (row.held.is_some(), row.lost_at.is_some(), row.alarm.is_some());
+    Ok(Gone {
+        id: row.id,
+        name: row.name,
+        serial: row.serial,
+        vaults,
+        bundles,
+        is_lost,
+        has_alarm,
+        kept_until,
+    })
 }
 
 /// Vaults that would lose a key with the device.

@@ -26,6 +26,13 @@ const MOST: usize = 20;
 #[derive(Default)]
 pub struct Glances(Mutex<Option<(Instant, Project, Glance)>>);
 
+impl Glances {
+    /// Forgets it: who asks next has it counted.
+    pub async fn forget(&self) {
+        *self.0.lock().await = None;
+    }
+}
+
 /// Lines, of which only the first are kept.
 #[derive(Default)]
 struct Lines {

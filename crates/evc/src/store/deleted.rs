@@ -1,9 +1,10 @@
 //! Devices that an operator deleted, and what is kept of them for a grace: their vaults, the keys of those, and their bundles, sealed as they were.
 
 use async_trait::async_trait;
-use vault::ids::{DeviceId, Name, Project};
+use vault::escrow::drill::Drills;
+use vault::ids::{DeviceId, Name, Project, VaultId};
 
-use super::{BundleRow, EpochRow, Stored, UnixSeconds, VaultRow};
+use super::{BundleRow, EpochRow, Stored, Told, UnixSeconds, VaultRow};
 
 /// A device that was deleted, of which something is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,14 +26,31 @@ pub struct DeletedRow {
 }
 
 /// What is kept of one.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OfDeleted {
     /// Vaults that were listed.
     pub vaults: Vec<VaultRow>,
     /// The keys of all of their epochs.
     pub epochs: Vec<EpochRow>,
     /// Bundles, the oldest first.
-    pub bundles: Vec<BundleRow>,
+    pub bundles: Vec<KeptBundle>,
+    /// How its drills stood.
+    pub drills: Told<Drills>,
+}
+
+/// A bundle of a deleted device's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptBundle {
+    /// Itself.
+    pub row: BundleRow,
+    /// An operator chose it to be given back before newer ones.
+    pub offered: bool,
+}
+
+impl Default for OfDeleted {
+    fn default() -> Self {
+        Self { vaults: Vec::new(), epochs: Vec::new(), bundles: Vec::new(), drills: Told::nothing() }
+    }
 }
 
 /// Deleted devices.
@@ -48,6 +66,10 @@ pub trait Deleted {
     async fn deleted_over(&mut self, now: UnixSeconds) -> Stored<Vec<DeletedRow>>;
     /// What is kept of one.
     async fn of_deleted(&mut self, id: DeviceId) -> Stored<OfDeleted>;
+    /// Forgets a vault of one and its keys: another device has them.
+    async fn forget_deleted_vault(&mut self, id: DeviceId, vault: VaultId) -> Stored<()>;
+    /// Forgets a bundle of one: another device has it.
+    async fn forget_deleted_bundle(&mut self, id: DeviceId, digest: &[u8; 32]) -> Stored<()>;
     /// Forgets one for good.
     async fn forget_deleted(&mut self, id: DeviceId) -> Stored<()>;
 }

@@ -129,6 +129,10 @@ pub struct RemovedRow {
     pub serial: Option<String>,
     /// When.
     pub removed_at: UnixSeconds,
+    /// An operator had said that it is lost, and it is when it comes again.
+    pub lost_at: Option<UnixSeconds>,
+    /// What was seen of it that one device does not do, and nobody had settled.
+    pub alarm: Option<String>,
 }
 
 /// A certificate that a device uploaded.

@@ -7,8 +7,9 @@ use vault::escrow::drill::{Answer, DrillNonce, Proof};
 use vault::ids::Generation;
 use wire::control::Drill;
 
-use super::escrow::{BYTES, id_of, sealed, told, upload};
+use super::escrow::told;
 use super::*;
+use common::escrowed::{BYTES, id_of, sealed, upload};
 
 /// A device with an approved boot, a bundle, and a section.
 fn ready(evc: &Evc) -> (Device, Section) {

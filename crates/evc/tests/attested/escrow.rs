@@ -1,10 +1,8 @@
 //! Bundles in escrow (KO-1, invariants 2 and 4): kept sealed, named to who does not know, and given back to an approved boot alone.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use evc::api::Code;
-use evc::service::DELETED_GRACE_S;
 use evc::store::Scope;
 use serde_json::json;
 use vault::escrow::{Bundle, BundleId};
@@ -15,37 +13,10 @@ use vault::secret::{RootSecret, TpmShare};
 use vault::shares::{Mark, Nonce, Table};
 use wire::attest::StoreKeys;
 use wire::control::Control;
-use wire::escrow::{SealedBundle, UploadPlace, open_down, seal_up};
+use wire::escrow::{SealedBundle, open_down};
 
 use super::*;
-
-pub(super) const BYTES: &[u8] = b"a bundle, which the controller can't read";
-
-pub(super) fn id_of(generation: u32, bytes: &[u8]) -> BundleId {
-    Bundle::id_of(Generation(generation), bytes)
-}
-
-static UPLOADS: AtomicU64 = AtomicU64::new(1);
-
-/// The next of its session.
-pub(super) fn next_place(device: &Device) -> UploadPlace {
-    UploadPlace { session: device.session.session_key(), number: UPLOADS.fetch_add(1, Relaxed) }
-}
-
-/// Sealed to the controller's certificate, as a node does.
-pub(super) fn sealed(evc: &Evc, device: &Device, generation: u32, bytes: &[u8]) -> SealedBundle {
-    let trusted = evc.trusted();
-    let controller = trusted.ecdh()[0].certificate.public_key();
-    seal_up(controller, device.id, next_place(device), id_of(generation, bytes), bytes).expect("sealed")
-}
-
-pub(super) fn upload(evc: &Evc, device: &Device, bundle: SealedBundle) -> StoreKeysCode {
-    let keys = StoreKeys { integrity_token: vec![], keys: vec![], bundle: Some(bundle) };
-    match device.attest(evc, &AttestRequest::StoreKeys(keys)) {
-        AttestResponse::StoreKeys(code) => code,
-        other => panic!("not on keys: {other:?}"),
-    }
-}
+use common::escrowed::{BYTES, id_of, sealed, upload};
 
 /// What stands beside the answer to a poll; nothing for 304.
 pub(super) fn told(evc: &Evc, device: &mut Device) -> Option<Control> {
@@ -408,70 +379,6 @@ fn a_device_that_is_lost_or_may_be_two_puts_nothing_in_escrow() {
     assert_eq!(upload(&evc, &device, sealed(&evc, &device, 1, b"its own")), StoreKeysCode::Success);
 }
 
-/// Invariant 4: nothing is lost by one command. What was kept of a device that is deleted by force stays for a grace; the same device, let in again, has its
-/// vaults, their keys and its bundle back, and no other device has them.
-#[test]
-fn a_device_that_is_let_in_again_has_its_keys_and_bundles_back() {
-    let evc = Evc::start();
-    let (mut device, tpm) = with_tpm(&evc);
-    evc.apply("kind: VaultPolicy\nname: p\ncustody: tpm+controller\n---\nkind: Vault\nname: logs\ndevice: edge-1\npolicy: p\n");
-    let section = round(&evc, &mut device, &tpm, &pcrs(1)).expect("a section");
-    let key = device.keys(&section, "logs").expect("a key");
-    assert_eq!(upload(&evc, &device, sealed(&evc, &device, 1, BYTES)), StoreKeysCode::Success);
-    let done = evc.act("DELETE", "/devices/edge-1?force=true", "").to_string();
-    for words in
-        ["kept until", "the keys of its vault `logs`", "its bundles in escrow", "evc device forget edge-1"]
-    {
-        assert!(done.contains(words), "{words}: {done}");
-    }
-    let deleted = || evc.act("GET", "/deleted-devices", "");
-    assert_eq!((&deleted()[0]["vaults"], &deleted()[0]["bundles"]), (&json!(["logs"]), &json!(1)));
-    let refused = evc.operator("DELETE", "/policies/p", "", Some(&evc.token)).problem();
-    assert!(refused.error.contains("deleted device `edge-1`"), "{refused:?}");
-    let (pem, serial) = (&device.onboard.pem, &device.serial);
-    evc.act(
-        "POST",
-        "/onboarding",
-        &json!({ "cert_pem": pem, "serial": serial, "name": "edge-1", "give_back": true }).to_string(),
-    );
-    assert_eq!(device.register(&evc), 201);
-    device.id = device.uuid(&evc).expect("registered");
-    device.session = new_session();
-    device.hash = String::new();
-    assert_eq!(deleted(), json!([]), "it has all of it again");
-    let ak = DeviceCert::new(DeviceCertKind::Attestation, Key::new("AK").pem.into_bytes(), Some(tpm.ak()));
-    assert_eq!(device.attest(&evc, &AttestRequest::Certs(vec![ak])), AttestResponse::Certs);
-    let section = round(&evc, &mut device, &tpm, &pcrs(1)).expect("a section");
-    assert_eq!(device.keys(&section, "logs"), Some(key), "the same key");
-    let learned = evc.act("GET", "/references", "")[0]["id"].clone();
-    evc.act("POST", &format!("/references/{learned}/approve"), "");
-    device.rescue = Some(Generation(1));
-    let given = told(&evc, &mut device).expect("an answer").rescue.expect("given");
-    let opened = open_down(&device.session, device.id, &given).expect("for this session");
-    assert_eq!(opened.as_slice(), BYTES);
-}
-
-/// TH-2: a deleted device that comes again, perhaps in other hands, gets nothing back by an allowance that does not say so.
-#[test]
-fn th2_a_deleted_device_gets_nothing_back_unasked() {
-    let evc = Evc::start();
-    let (mut device, tpm) = with_tpm(&evc);
-    evc.apply("kind: VaultPolicy\nname: p\ncustody: tpm+controller\n---\nkind: Vault\nname: logs\ndevice: edge-1\npolicy: p\n");
-    round(&evc, &mut device, &tpm, &pcrs(1)).expect("a section");
-    evc.act("DELETE", "/devices/edge-1?force=true", "");
-    let allow = |serial: &str, give_back: bool| {
-        let ask = json!({ "cert_pem": device.onboard.pem, "serial": serial, "give_back": give_back });
-        evc.operator("POST", "/onboarding", &ask.to_string(), Some(&evc.token))
-    };
-    assert!(allow("*", true).problem().error.contains("to one serial"), "not to whoever comes");
-    assert_eq!(allow(&device.serial, false).status, 200);
-    assert_eq!(device.register(&evc), 201);
-    let vaults = evc.act("GET", &format!("/vaults?device={}", device.serial), "").to_string();
-    assert!(!vaults.contains("logs"), "{vaults}");
-    let kept = evc.act("GET", "/deleted-devices", "");
-    assert_eq!(kept[0]["vaults"], json!(["logs"]), "and it is kept: {kept}");
-}
-
 /// A vault that was erased holds no bundle in escrow, also once nothing remembers it: else each app that comes and goes would take the place of one.
 #[test]
 fn a_vault_that_was_erased_keeps_no_bundle() {
@@ -493,29 +400,4 @@ fn a_vault_that_was_erased_keeps_no_bundle() {
     assert!(!rows.contains("\"app\""), "forgotten: {rows}");
     let last = last_of();
     assert!(last.is_null() || last == json!([]), "{last}");
-}
-
-/// A grace ends by itself, and not before; an operator's word ends it at once.
-#[test]
-fn what_is_kept_of_a_deleted_device_goes_by_its_grace_or_by_an_operators_word() {
-    let evc = Evc::start();
-    let kept = || evc.act("GET", "/deleted-devices", "").as_array().expect("a list").len();
-    let delete = |name: &str| {
-        let device = Device::onboarded(&evc, name);
-        assert_eq!(upload(&evc, &device, sealed(&evc, &device, 1, BYTES)), StoreKeysCode::Success);
-        evc.act("DELETE", &format!("/devices/{name}?force=true"), "");
-    };
-    delete("edge-1");
-    let refused = evc.operator("DELETE", "/deleted-devices/edge-2", "", Some(&evc.token)).problem().code;
-    assert_eq!((refused, kept()), (Code::DeviceUnknown, 1));
-    evc.act("DELETE", "/deleted-devices/edge-1", "");
-    assert_eq!(kept(), 0);
-    delete("edge-2");
-    let now = evc::clock::now();
-    for (later, is_there) in [(DELETED_GRACE_S - 60, 1), (DELETED_GRACE_S + 60, 0)] {
-        let mut clock = evc.wait(evc.app.clock(now)).expect("a clock");
-        let passed = std::time::Duration::from_secs(later);
-        evc.wait(evc.app.keep_house(&mut clock, now + later, passed)).expect("kept");
-        assert_eq!(kept(), is_there, "after {later} s");
-    }
 }

@@ -99,8 +99,9 @@ fn what_an_update_will_do_is_told_before_it() {
     let id = vault::escrow::Bundle::id_of(Generation(1), b"x");
     let trusted = evc.trusted();
     let controller = trusted.ecdh()[0].certificate.public_key();
-    let bundle =
-        Some(seal_up(controller, device.id, super::escrow::next_place(&device), id, b"x").expect("sealed"));
+    let bundle = Some(
+        seal_up(controller, device.id, common::escrowed::next_place(&device), id, b"x").expect("sealed"),
+    );
     device
         .attest(&evc, &AttestRequest::StoreKeys(StoreKeys { integrity_token: vec![], keys: vec![], bundle }));
     is("s", "yes", "reach this controller");

@@ -2,7 +2,10 @@
 
 #![allow(dead_code, unused_imports)] // Each test file uses a part.
 
+pub(crate) mod couriered;
 mod device;
+pub(crate) mod escrowed;
+pub(crate) mod quoting;
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
@@ -17,7 +20,7 @@ use evc::clock::now;
 use evc::device::config::Look;
 use evc::http::Listener;
 use evc::operator::Operator;
-use evc::service::{Controller, Refusal, Settings, StartError, start, start_over, token_hash};
+use evc::service::{Controller, Refusal, Settings, StartError, Steady, start, start_over, token_hash};
 use evc::store::{Engine, Running, Scope, Store, StoreError, Tx};
 use tokio::sync::{mpsc, watch};
 use ureq::Agent;
@@ -372,9 +375,12 @@ pub(crate) fn until_unchanged(evc: &Evc, device: &mut Device) {
 
 /// A round of housekeeping now: graces that are over end.
 pub(crate) fn settle_graces(evc: &Evc) {
-    let now = evc::clock::now();
-    let mut steady = evc::service::Steady::since(now);
-    evc.wait(evc.app.keep_house(&mut steady, now, std::time::Duration::ZERO)).expect("kept");
+    end_graces(evc, now());
+}
+
+/// A round of housekeeping at a time, by a clock that ran steadily until then. How many graces ended.
+pub(crate) fn end_graces(evc: &Evc, at: u64) -> usize {
+    evc.wait(evc.app.keep_house(&mut Steady::since(at), at, Duration::ZERO)).expect("kept")
 }
 
 /// The status of the answer on a connection.

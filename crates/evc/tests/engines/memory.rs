@@ -784,11 +784,13 @@ impl Deleted for MemoryTx {
         let (world, id) = (self.w(), row.id);
         let vaults = world.vaults.values().filter(|of| of.device == id && of.standing != VaultStanding::Gone);
         let epochs = world.epochs.values().filter(|of| of.device == id);
-        let bundles = world.bundles.iter().map(|(of, _)| of).filter(|of| of.device == id);
+        let bundles = world.bundles.iter().filter(|(of, _)| of.device == id);
+        let kept = |(row, offered): &(BundleRow, bool)| KeptBundle { row: row.clone(), offered: *offered };
         let of = OfDeleted {
             vaults: vaults.cloned().collect(),
             epochs: epochs.cloned().collect(),
-            bundles: bundles.cloned().collect(),
+            bundles: bundles.map(kept).collect(),
+            drills: world.devices.get(&id).map_or_else(Told::nothing, |row| row.drills.clone()),
         };
         add(&mut world.deleted, id, (row.clone(), of))
     }
@@ -805,6 +807,17 @@ impl Deleted for MemoryTx {
     }
     async fn of_deleted(&mut self, id: DeviceId) -> Stored<OfDeleted> {
         Ok(self.world.deleted.get(&id).map(|(_, of)| of.clone()).unwrap_or_default())
+    }
+    async fn forget_deleted_vault(&mut self, id: DeviceId, vault: VaultId) -> Stored<()> {
+        let (_, of) = there(self.w().deleted.get_mut(&id))?;
+        of.epochs.retain(|row| row.vault != vault);
+        of.vaults.retain(|row| row.id != vault);
+        Ok(())
+    }
+    async fn forget_deleted_bundle(&mut self, id: DeviceId, digest: &[u8; 32]) -> Stored<()> {
+        let (_, of) = there(self.w().deleted.get_mut(&id))?;
+        of.bundles.retain(|kept| kept.row.held.id.digest != *digest);
+        Ok(())
     }
     async fn forget_deleted(&mut self, id: DeviceId) -> Stored<()> {
         there(self.w().deleted.get_mut(&id))?;

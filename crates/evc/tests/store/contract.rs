@@ -215,6 +215,7 @@ pub(crate) async fn all(store: &Store) {
     taken!(store: a_token_twice,);
     holds!(store: one_token_stays_where_all_others_end, all_around_a_device,);
     holds!(store: a_device_that_is_forgotten_leaves_the_row_of_its_removal_alone, what_is_marked_on_a_device_stays,);
+    holds!(store: what_is_kept_of_a_deleted_device_goes_part_by_part,);
     all_around_a_device_is_its_own(store).await;
     holds!(store: names_of_one_project_are_free_in_another,);
     taken!(store: a_name_twice_in_another_project, a_certificate_and_serial_of_another_project,);
@@ -351,6 +352,8 @@ async fn a_key_finds_its_device(tx: &mut dyn Tx) -> Stored<()> {
         name: row.name,
         serial: None,
         removed_at: NOW,
+        lost_at: None,
+        alarm: None,
     };
     for number in [71, 72] {
         tx.drop_device(device(number).id, &removed(device(number))).await?;
@@ -802,19 +805,16 @@ async fn references_and_standings_are_kept(tx: &mut dyn Tx) -> Stored<()> {
     Ok(())
 }
 
+fn bundle(of: &DeviceRow, generation: u32, digest: u8, received_at: UnixSeconds) -> BundleRow {
+    let id = BundleId { generation: Generation(generation), digest: [digest; 32] };
+    let held = HeldBundle { id, received_at };
+    BundleRow { project: here(), device: of.id, held, has: None, sealed: vec![digest] }
+}
+
 /// Invariant 4: the newest is dropped by nobody; which is given back is its operator's word, else the newest.
 async fn bundles_are_kept_and_the_newest_stands_in_the_devices_row(tx: &mut dyn Tx) -> Stored<()> {
     let one = device(1);
-    let row = |generation, digest, received_at| BundleRow {
-        project: here(),
-        device: one.id,
-        held: HeldBundle {
-            id: BundleId { generation: Generation(generation), digest: [digest; 32] },
-            received_at,
-        },
-        has: None,
-        sealed: vec![digest],
-    };
+    let row = |generation, digest, received_at| bundle(&one, generation, digest, received_at);
     assert_eq!((tx.bundles(one.id).await?, tx.bundle_of(one.id, Generation(1)).await?), (vec![], None));
     let (first, second, third) = (row(1, 1, NOW - 9), row(1, 2, NOW - 8), row(2, 3, NOW - 7));
     for row in [&first, &second, &third] {
@@ -910,6 +910,32 @@ async fn around_is_what_is_read_one_by_one(tx: &mut dyn Tx) -> Stored<()> {
     Ok(())
 }
 
+/// Which bundle was chosen and how its drills stood is kept with it; each part goes by itself where it was given back.
+async fn what_is_kept_of_a_deleted_device_goes_part_by_part(tx: &mut dyn Tx) -> Stored<()> {
+    let gone = device(97);
+    tx.add_device(&gone).await?;
+    tx.add_vault(&vault(&gone, 7, "a")).await?;
+    for digest in [1, 2] {
+        tx.put_bundle(&bundle(&gone, 1, digest, NOW)).await?;
+    }
+    tx.offer_bundle(gone.id, Some(&[1; 32])).await?;
+    let drills = Drills { since: Some(NOW), ..Drills::default() };
+    tx.put_drills(gone.id, &drills).await?;
+    let (name, serial) = (gone.name.clone(), gone.serial.clone());
+    let (deleted_at, until) = (NOW, NOW + 5);
+    let row = DeletedRow { id: gone.id, project: here(), key: [9; 32], name, serial, deleted_at, until };
+    tx.keep_deleted(&row).await?;
+    let of = tx.of_deleted(gone.id).await?;
+    assert_eq!(of.bundles.iter().map(|kept| kept.offered).collect::<Vec<_>>(), [true, false]);
+    assert_eq!(of.drills.get(), Some(&drills));
+    tx.forget_deleted_bundle(gone.id, &[1; 32]).await?;
+    tx.forget_deleted_vault(gone.id, of.vaults[0].id).await?;
+    let left = tx.of_deleted(gone.id).await?;
+    assert_eq!((left.vaults, left.epochs), (vec![], vec![]));
+    assert_eq!(left.bundles, of.bundles[1..]);
+    tx.forget_deleted(gone.id).await
+}
+
 async fn a_device_that_is_forgotten_leaves_the_row_of_its_removal_alone(tx: &mut dyn Tx) -> Stored<()> {
     let (gone, stays) = (DeviceRow { let_in_by: Some([78; 32]), ..device(81) }, device(82));
     for row in [&gone, &stays] {
@@ -956,6 +982,8 @@ async fn a_device_that_is_forgotten_leaves_the_row_of_its_removal_alone(tx: &mut
         name: gone.name.clone(),
         serial: Some("S".into()),
         removed_at: NOW,
+        lost_at: Some(NOW),
+        alarm: Some("two".into()),
     };
     tx.drop_device(gone.id, &removed).await?;
     let of = tx.of_deleted(gone.id).await?;

@@ -47,6 +47,20 @@ pub struct LockOrders {
     pub vaults: BTreeSet<VaultId>,
 }
 
+impl LockOrders {
+    /// What a section wants locked.
+    pub(super) fn of(section: &Section) -> Self {
+        let locked = section.vaults.iter().filter(|entry| !entry.is_wanted_open());
+        Self {
+            device: section.device,
+            device_key: section.device_key,
+            session: section.session,
+            at: section.version,
+            vaults: locked.map(|entry| entry.id).collect(),
+        }
+    }
+}
+
 /// What stands beside what an answer says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Beside {

@@ -3,7 +3,9 @@
 use super::words::{
     Contradicted, DAMAGED, Doubt, EARLY, NO_SECTION, NOT_NEXT, NOT_YET, UNREAD, no_policy_met,
 };
-use super::{About, Answer, Belief, Beside, Effect, Heard, Kept, Memory, Opened, Roots, Said, Signed};
+use super::{
+    About, Answer, Belief, Beside, Effect, Heard, Kept, LockOrders, Memory, Opened, Roots, Said, Signed,
+};
 use crate::ids::{CONFIG_VAULT, SectionDigest};
 use crate::section::{Entry, Section};
 use crate::shares::RootPin;
@@ -132,7 +134,7 @@ impl Belief {
         let listing = Listing::of(&given.section, Authority::Live);
         let accepted = match self.in_order(&listing) {
             Ok(accepted) => accepted,
-            Err(error @ NotTaken::OtherDevice { .. }) => return self.withhold(error.to_string()),
+            Err(error @ NotTaken::OtherDevice { .. }) => return self.taken_for_another(&error, &given),
             Err(error) => return vec![refused(&error.to_string())],
         };
         let anew = self.is_anew(&accepted);
@@ -158,6 +160,17 @@ impl Belief {
         effects.extend(matches!(self.roots, Roots::Open(None)).then_some(Effect::Pin(given.root)));
         effects.extend(self.save());
         effects.push(Effect::StartAfresh);
+        effects
+    }
+
+    /// Its controller knows it as another device than before: of that one's list nothing is made, opened or deleted. What it wants locked is
+    /// locked, as by an order.
+    fn taken_for_another(&mut self, why: &NotTaken, given: &Given) -> Vec<Effect> {
+        let mut effects = self.withhold(why.to_string());
+        let orders = LockOrders::of(&given.section);
+        if !orders.vaults.is_empty() {
+            effects.extend(self.ordered(given.root, orders));
+        }
         effects
     }
 

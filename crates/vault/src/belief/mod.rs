@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use attest::SessionKey;
 
-use crate::ids::{DeviceKey, Name, SectionVersion, VaultId};
+use crate::ids::{DeviceId, DeviceKey, Name, SectionVersion, VaultId};
 use crate::shares::RootPin;
 use crate::wanted::{Accepted, Authority, Chain, Desired, Head, Listing, Record, RecordSeen, Want};
 
@@ -163,6 +163,10 @@ pub struct Belief {
     early_orders: Option<(RootPin, LockOrders)>,
     /// The place of the newest orders of this life.
     ordered_at: Option<SectionVersion>,
+    /// The device, other than its own, by whose orders it last locked in this life.
+    obeyed_as: Option<DeviceId>,
+    /// Such devices of before: a section of its own history came since.
+    no_more_as: BTreeSet<DeviceId>,
     desired: Desired,
 }
 
@@ -181,6 +185,8 @@ impl Belief {
             accepted_root: None,
             early_orders: None,
             ordered_at: None,
+            obeyed_as: None,
+            no_more_as: BTreeSet::new(),
             desired: Desired::default(),
         }
     }

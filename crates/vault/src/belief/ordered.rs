@@ -3,12 +3,16 @@
 //!
 //! An order only locks. It holds, over boots where the record could be written, until a live section of this node's own history says what
 //! is wanted of each vault. One that is older than the section that was accepted last is over: whoever recorded it can't give it again.
+//!
+//! A controller that knows this node as another device than before (it was deleted, and let in anew) is obeyed in this alone: its word is for this
+//! node's key and for this session, and hangs on the accepted root. Nobody else can make it, and what was recorded for an earlier session is none.
+//! Nothing is deleted, made or opened by it.
 
 use super::words::Doubt;
 use super::{Belief, Effect, Kept, LockOrders, Roots};
 use crate::ids::SectionVersion;
 use crate::shares::RootPin;
-use crate::wanted::Accepted;
+use crate::wanted::{Accepted, NotTaken};
 
 impl Belief {
     /// Orders of a live answer.
@@ -17,10 +21,11 @@ impl Belief {
             self.early_orders = Some((root, orders));
             return Vec::new();
         }
-        if let Some(why) = self.refuses(root, &orders) {
-            return vec![Effect::Log(format!("an order to lock is not obeyed: {why}"))];
+        let doubt = self.doubts(root, &orders);
+        match doubt.map_or_else(|| self.placed(&orders), |doubt| Err(doubt.to_string())) {
+            Ok(at) => self.obey(LockOrders { at, ..orders }),
+            Err(why) => vec![Effect::Log(format!("an order to lock is not obeyed: {why}"))],
         }
-        self.obey(orders)
     }
 
     /// Those that came before the device key and the pin were known.
@@ -29,22 +34,34 @@ impl Belief {
         orders.map(|(root, orders)| self.ordered(root, orders)).unwrap_or_default()
     }
 
-    fn refuses(&self, root: RootPin, orders: &LockOrders) -> Option<String> {
+    fn doubts(&self, root: RootPin, orders: &LockOrders) -> Option<Doubt> {
         if self.is_of_another_root(root) {
-            return Some(Doubt::OtherRoot.to_string());
+            return Some(Doubt::OtherRoot);
         }
         if self.roots == Roots::Lost {
-            return Some(Doubt::TableLost.to_string());
+            return Some(Doubt::TableLost);
         }
         if self.device_key != Some(orders.device_key) {
-            return Some(Doubt::OtherDevice(orders.device).to_string());
+            return Some(Doubt::OtherDevice(orders.device));
         }
-        if orders.session != self.session {
-            return Some(Doubt::OtherSession.to_string());
-        }
+        (orders.session != self.session).then_some(Doubt::OtherSession)
+    }
+
+    /// Their place among the sections of this node's own history, or why they are over. Those for another device that it is taken for are
+    /// numbered by that one's sections: they stand before the next of its own, and are over for good once such a one has lifted them.
+    fn placed(&mut self, orders: &LockOrders) -> Result<SectionVersion, String> {
         let before = self.memory.kept().into_iter().chain(self.unsaved.as_deref());
         let accepted = before.map(|kept| &kept.record.accepted);
-        Accepted::next(accepted, orders.device, orders.at).err().map(|refused| refused.to_string())
+        match Accepted::next(accepted, orders.device, orders.at) {
+            Ok(_) => Ok(orders.at),
+            Err(NotTaken::OtherDevice { given, .. }) if !self.no_more_as.contains(&given) => {
+                self.obeyed_as = Some(given);
+                let next =
+                    |at: SectionVersion| SectionVersion { version: at.version.saturating_add(1), ..at };
+                Ok(self.accepted().map_or(orders.at, next))
+            }
+            Err(refused) => Err(refused.to_string()),
+        }
     }
 
     fn obey(&mut self, orders: LockOrders) -> Vec<Effect> {
@@ -80,6 +97,7 @@ impl Belief {
     /// No order holds any longer.
     pub(super) fn lift(&mut self) {
         self.desired.ordered.clear();
+        self.no_more_as.extend(self.obeyed_as.take());
         (self.ordered_at, self.early_orders, self.desired.lacks) = (None, None, None);
     }
 

@@ -1,11 +1,14 @@
 //! Deleted devices in SQLite.
 
 use async_trait::async_trait;
-use vault::ids::{DeviceId, Project};
+use vault::escrow::drill::Drills;
+use vault::ids::{DeviceId, Project, VaultId};
 
 use super::read::{Columns, FromRow, blob, bytes32, int, name, number, plain, project, uuid};
 use super::transaction::SqliteTx;
-use crate::store::{BundleRow, Deleted, DeletedRow, EpochRow, OfDeleted, Stored, UnixSeconds, VaultRow};
+use crate::store::{
+    BundleRow, Deleted, DeletedRow, EpochRow, KeptBundle, OfDeleted, Stored, Told, UnixSeconds, VaultRow,
+};
 
 impl FromRow for DeletedRow {
     const COLUMNS: &'static str = "id, project, key, name, serial, deleted_at, until";
@@ -22,6 +25,23 @@ impl FromRow for DeletedRow {
     }
 }
 
+impl FromRow for KeptBundle {
+    const COLUMNS: &'static str = "project, device, generation, digest, received_at, has, sealed, offered";
+    fn from_row(row: &mut Columns<'_>) -> Stored<Self> {
+        Ok(Self { row: BundleRow::from_row(row)?, offered: row.read(plain)? })
+    }
+}
+
+/// How the drills of one stood.
+struct KeptDrills(Told<Drills>);
+
+impl FromRow for KeptDrills {
+    const COLUMNS: &'static str = "drills";
+    fn from_row(row: &mut Columns<'_>) -> Stored<Self> {
+        row.told().map(Self)
+    }
+}
+
 /// From the table of what is there into that of what is kept.
 fn keep<T: FromRow>(table: &str, rest: &str) -> String {
     let columns = T::COLUMNS;
@@ -31,14 +51,15 @@ fn keep<T: FromRow>(table: &str, rest: &str) -> String {
 #[async_trait]
 impl Deleted for SqliteTx {
     async fn keep_deleted(&mut self, row: &DeletedRow) -> Stored<()> {
-        let add = "INSERT INTO deleted_devices (id, project, key, name, serial, deleted_at, until) VALUES (?, ?, ?, ?, ?, ?, ?)";
+        let add = "INSERT INTO deleted_devices (id, project, key, name, serial, deleted_at, until, drills)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, (SELECT drills FROM devices WHERE id = ?1))";
         let (deleted_at, until) = (int(row.deleted_at), int(row.until));
         let (project, name) = (row.project.as_str(), row.name.as_str());
         self.run(add, (blob(row.id.0), project, row.key, name, &row.serial, deleted_at, until)).await?;
         for kept in [
             keep::<VaultRow>("vaults", "AND standing <> 'gone'"),
             keep::<EpochRow>("epochs", ""),
-            keep::<BundleRow>("bundles", "ORDER BY number"),
+            keep::<KeptBundle>("bundles", "ORDER BY number"),
         ] {
             self.run(&kept, (blob(row.id.0),)).await?;
         }
@@ -60,11 +81,24 @@ impl Deleted for SqliteTx {
 
     async fn of_deleted(&mut self, id: DeviceId) -> Stored<OfDeleted> {
         let of = || (blob(id.0),);
+        let drills = self.one("FROM deleted_devices WHERE id = ?", of()).await?;
         Ok(OfDeleted {
             vaults: self.all("FROM deleted_vaults WHERE device = ? ORDER BY id", of()).await?,
             epochs: self.all("FROM deleted_epochs WHERE device = ? ORDER BY vault, epoch", of()).await?,
             bundles: self.all("FROM deleted_bundles WHERE device = ? ORDER BY number", of()).await?,
+            drills: drills.map_or_else(Told::nothing, |KeptDrills(drills)| drills),
         })
+    }
+
+    async fn forget_deleted_vault(&mut self, id: DeviceId, vault: VaultId) -> Stored<()> {
+        let of = || (blob(id.0), blob(vault.0));
+        self.run("DELETE FROM deleted_epochs WHERE device = ? AND vault = ?", of()).await?;
+        self.change("DELETE FROM deleted_vaults WHERE device = ? AND id = ?", of()).await
+    }
+
+    async fn forget_deleted_bundle(&mut self, id: DeviceId, digest: &[u8; 32]) -> Stored<()> {
+        let forget = "DELETE FROM deleted_bundles WHERE device = ? AND digest = ?";
+        self.change(forget, (blob(id.0), digest)).await
     }
 
     async fn forget_deleted(&mut self, id: DeviceId) -> Stored<()> {

@@ -91,7 +91,7 @@ impl FromRow for Older {
 }
 
 impl FromRow for RemovedRow {
-    const COLUMNS: &'static str = "cert_digest, key, name, serial, removed_at";
+    const COLUMNS: &'static str = "cert_digest, key, name, serial, removed_at, lost_at, alarm";
     fn from_row(row: &mut Columns<'_>) -> Stored<Self> {
         Ok(Self {
             cert_digest: row.read(bytes32)?,
@@ -99,6 +99,8 @@ impl FromRow for RemovedRow {
             name: row.read(name)?,
             serial: row.read_some(plain)?,
             removed_at: row.read(number)?,
+            lost_at: row.read_some(number)?,
+            alarm: row.read_some(plain)?,
         })
     }
 }

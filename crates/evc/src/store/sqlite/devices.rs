@@ -253,9 +253,10 @@ impl Devices for SqliteTx {
     }
 
     async fn drop_device(&mut self, id: DeviceId, removed: &RemovedRow) -> Stored<()> {
-        let put = "INSERT OR REPLACE INTO removed_devices (cert_digest, key, name, serial, removed_at) VALUES (?, ?, ?, ?, ?)";
-        let name = removed.name.as_str();
-        let values = (removed.cert_digest, removed.key, name, &removed.serial, int(removed.removed_at));
+        let put = "INSERT OR REPLACE INTO removed_devices (cert_digest, key, name, serial, removed_at, lost_at, alarm) VALUES (?, ?, ?, ?, ?, ?, ?)";
+        let (name, at) = (removed.name.as_str(), int(removed.removed_at));
+        let marks = (removed.lost_at.map(int), &removed.alarm);
+        let values = (removed.cert_digest, removed.key, name, &removed.serial, at, marks.0, marks.1);
         self.run(put, values).await?;
         // Open ones: of its project, and of the onboarding certificate by which it came in. A device may say any serial, also another's.
         let of_its_serial = "DELETE FROM onboarding WHERE serial <> '*' AND (device = ?1 OR (device IS NULL

@@ -42,6 +42,7 @@ const MIGRATIONS: &[Migration] = &migrations![
     76 = "0076_upload_places",
     79 = "0079_what_bundles_have",
     80 = "0080_deleted_devices",
+    81 = "0081_what_goes_with_a_deleted_device",
 ];
 
 /// Where builds of before kept their list.

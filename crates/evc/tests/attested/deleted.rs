@@ -1,0 +1,223 @@
+//! Devices that were deleted, and come again (decision 80).
+
+use evc::api::Code;
+use evc::service::DELETED_GRACE_S;
+use serde_json::{Value, json};
+use vault::escrow::drill::Drills;
+use vault::ids::Generation;
+use wire::escrow::open_down;
+
+use super::escrow::told;
+use super::*;
+use common::escrowed::{BYTES, id_of, sealed, upload};
+
+/// The same device registers again, by an allowance of its own serial.
+fn comes_again(evc: &Evc, device: &mut Device, give_back: bool) {
+    let (pem, serial) = (&device.onboard.pem, &device.serial);
+    let allow = json!({ "cert_pem": pem, "serial": serial, "name": "edge-1", "give_back": give_back });
+    evc.act("POST", "/onboarding", &allow.to_string());
+    assert_eq!(device.register(evc), 201);
+    device.id = device.uuid(evc).expect("registered");
+    (device.session, device.hash, device.head) = (new_session(), String::new(), None);
+}
+
+/// Invariant 4: nothing is lost by one command. What was kept of a device that is deleted by force stays for a grace; the same device, let in again, has its
+/// vaults, their keys and its bundle back, and no other device has them.
+#[test]
+fn a_device_that_is_let_in_again_has_its_keys_and_bundles_back() {
+    let evc = Evc::start();
+    let (mut device, tpm) = with_tpm(&evc);
+    evc.apply("kind: VaultPolicy\nname: p\ncustody: tpm+controller\n---\nkind: Vault\nname: logs\ndevice: edge-1\npolicy: p\n");
+    let section = round(&evc, &mut device, &tpm, &pcrs(1)).expect("a section");
+    let key = device.keys(&section, "logs").expect("a key");
+    assert_eq!(upload(&evc, &device, sealed(&evc, &device, 1, BYTES)), StoreKeysCode::Success);
+    let done = evc.act("DELETE", "/devices/edge-1?force=true", "").to_string();
+    for words in
+        ["kept until", "the keys of its vault `logs`", "its bundles in escrow", "evc device forget edge-1"]
+    {
+        assert!(done.contains(words), "{words}: {done}");
+    }
+    let deleted = || evc.act("GET", "/deleted-devices", "");
+    assert_eq!((&deleted()[0]["vaults"], &deleted()[0]["bundles"]), (&json!(["logs"]), &json!(1)));
+    let refused = evc.operator("DELETE", "/policies/p", "", Some(&evc.token)).problem();
+    assert!(refused.error.contains("deleted device `edge-1`"), "{refused:?}");
+    comes_again(&evc, &mut device, true);
+    assert_eq!(deleted(), json!([]), "it has all of it again");
+    let ak = DeviceCert::new(DeviceCertKind::Attestation, Key::new("AK").pem.into_bytes(), Some(tpm.ak()));
+    assert_eq!(device.attest(&evc, &AttestRequest::Certs(vec![ak])), AttestResponse::Certs);
+    let section = round(&evc, &mut device, &tpm, &pcrs(1)).expect("a section");
+    assert_eq!(device.keys(&section, "logs"), Some(key), "the same key");
+    let learned = evc.act("GET", "/references", "")[0]["id"].clone();
+    evc.act("POST", &format!("/references/{learned}/approve"), "");
+    device.rescue = Some(Generation(1));
+    let given = told(&evc, &mut device).expect("an answer").rescue.expect("given");
+    let opened = open_down(&device.session, device.id, &given).expect("for this session");
+    assert_eq!(opened.as_slice(), BYTES);
+}
+
+/// TH-2: a deleted device that comes again, perhaps in other hands, gets nothing back by an allowance that does not say so.
+#[test]
+fn th2_a_deleted_device_gets_nothing_back_unasked() {
+    let evc = Evc::start();
+    let (mut device, tpm) = with_tpm(&evc);
+    evc.apply("kind: VaultPolicy\nname: p\ncustody: tpm+controller\n---\nkind: Vault\nname: logs\ndevice: edge-1\npolicy: p\n");
+    round(&evc, &mut device, &tpm, &pcrs(1)).expect("a section");
+    evc.act("DELETE", "/devices/edge-1?force=true", "");
+    let allow = |serial: &str, give_back: bool| {
+        let ask = json!({ "cert_pem": device.onboard.pem, "serial": serial, "give_back": give_back });
+        evc.operator("POST", "/onboarding", &ask.to_string(), Some(&evc.token))
+    };
+    assert!(allow("*", true).problem().error.contains("to one serial"), "not to whoever comes");
+    assert_eq!(allow(&device.serial, false).status, 200);
+    assert_eq!(device.register(&evc), 201);
+    let vaults = evc.act("GET", &format!("/vaults?device={}", device.serial), "").to_string();
+    assert!(!vaults.contains("logs"), "{vaults}");
+    let kept = evc.act("GET", "/deleted-devices", "");
+    assert_eq!(kept[0]["vaults"], json!(["logs"]), "and it is kept: {kept}");
+}
+
+/// A grace ends by itself, and not before; an operator's word ends it at once.
+#[test]
+fn what_is_kept_of_a_deleted_device_goes_by_its_grace_or_by_an_operators_word() {
+    let evc = Evc::start();
+    let kept = || evc.act("GET", "/deleted-devices", "").as_array().expect("a list").len();
+    let delete = |name: &str| {
+        let device = Device::onboarded(&evc, name);
+        assert_eq!(upload(&evc, &device, sealed(&evc, &device, 1, BYTES)), StoreKeysCode::Success);
+        evc.act("DELETE", &format!("/devices/{name}?force=true"), "");
+    };
+    delete("edge-1");
+    let refused = evc.operator("DELETE", "/deleted-devices/edge-2", "", Some(&evc.token)).problem().code;
+    assert_eq!((refused, kept()), (Code::DeviceUnknown, 1));
+    evc.act("DELETE", "/deleted-devices/edge-1", "");
+    assert_eq!(kept(), 0);
+    delete("edge-2");
+    let now = evc::clock::now();
+    for (later, is_there) in [(DELETED_GRACE_S - 60, 1), (DELETED_GRACE_S + 60, 0)] {
+        let mut clock = evc.wait(evc.app.clock(now)).expect("a clock");
+        let passed = std::time::Duration::from_secs(later);
+        evc.wait(evc.app.keep_house(&mut clock, now + later, passed)).expect("kept");
+        assert_eq!(kept(), is_there, "after {later} s");
+    }
+}
+
+/// TH-2: that a device is lost, or may be two, was said of who has its key. It holds when it was deleted and is let in again, whether or not it gets
+/// anything back, until an operator says otherwise.
+#[test]
+fn th2_a_lost_device_that_was_deleted_is_lost_when_it_comes_again() {
+    for (give_back, force) in [(true, "?force=true"), (false, "?force=true"), (false, "")] {
+        let evc = Evc::start();
+        let mut device = Device::onboarded(&evc, "edge-1");
+        if !force.is_empty() {
+            evc.apply("kind: VaultPolicy\nname: p\ncustody: controller\n---\nkind: Vault\nname: logs\ndevice: edge-1\npolicy: p\n");
+        }
+        evc.act("POST", "/devices/edge-1/lost", "");
+        let id = device.id;
+        evc.meddle(|tx| tx.set_alarm(id, Some("two of one key")));
+        let done = evc.act("DELETE", &format!("/devices/edge-1{force}"), "").to_string();
+        assert!(
+            done.contains("evc device found edge-1") && done.contains("evc device settle edge-1"),
+            "{done}"
+        );
+        comes_again(&evc, &mut device, give_back);
+        let shown = || evc.act("GET", "/devices/edge-1", "")["device"].clone();
+        let condition = shown()["condition"].as_str().expect("words").to_owned();
+        assert!(condition.starts_with("lost since"), "{give_back}, {force}: {condition}");
+        evc.act("DELETE", "/devices/edge-1/lost", "");
+        assert_eq!(shown()["alarm"], "two of one key", "{give_back}, {force}");
+        evc.act("DELETE", "/devices/edge-1/alarm", "");
+        assert!(
+            device
+                .attested(&evc)
+                .vaults
+                .iter()
+                .all(|vault| !matches!(vault.release, Release::Withheld { .. }))
+        );
+        evc.act("DELETE", "/devices/edge-1?force=true", "");
+        comes_again(&evc, &mut device, false);
+        assert_eq!(shown()["condition"], "online", "and what was taken back stays so");
+    }
+}
+
+/// Invariant 4: what an operator chose to be given back, and that the drill failed on what is in escrow, is so after a deletion as before it.
+#[test]
+fn a_chosen_bundle_and_a_failed_drill_come_back_with_the_bundles() {
+    let evc = Evc::start();
+    let mut device = Device::onboarded(&evc, "edge-1");
+    for bytes in [b"older".as_slice(), BYTES] {
+        assert_eq!(upload(&evc, &device, sealed(&evc, &device, 1, bytes)), StoreKeysCode::Success);
+    }
+    let older = hex::encode(id_of(1, b"older").digest);
+    evc.act("POST", &format!("/devices/edge-1/escrow/bundle/{older}/offer"), "");
+    let mut drills = Drills::default();
+    drills.fail(id_of(1, BYTES), "the root".into(), evc::clock::now());
+    let id = device.id;
+    evc.meddle(|tx| tx.put_drills(id, &drills));
+    let shown = || {
+        let bundles = evc.act("GET", "/devices/edge-1/escrow", "");
+        let offered: Vec<_> =
+            bundles.as_array().expect("a list").iter().map(|it| it["offered"].clone()).collect();
+        let drill = evc.act("GET", "/devices/edge-1", "")["device"]["escrow"]["drill"]["state"].clone();
+        (offered, drill, evc.act("GET", "/devices", "")[0]["condition"].clone())
+    };
+    let before = shown();
+    assert_eq!(before.1, "failed");
+    evc.act("DELETE", "/devices/edge-1?force=true", "");
+    comes_again(&evc, &mut device, true);
+    assert_eq!(shown(), before);
+}
+
+/// Decision 80: what a device got back is its own, and kept for nobody beside it. What could not be given back stays, and is all that is listed.
+#[test]
+fn what_was_given_back_is_kept_no_more_where_something_was_not() {
+    let evc = Evc::start();
+    let (mut device, _) = with_tpm(&evc);
+    let vault = |name: &str| format!("---\nkind: Vault\nname: {name}\ndevice: edge-1\npolicy: p\n");
+    evc.apply(
+        &("kind: VaultPolicy\nname: p\ncustody: tpm+controller\n".to_owned()
+            + &vault("logs")
+            + &vault("till")),
+    );
+    for bytes in [b"damaged".as_slice(), BYTES] {
+        assert_eq!(upload(&evc, &device, sealed(&evc, &device, 1, bytes)), StoreKeysCode::Success);
+    }
+    evc.act("DELETE", "/devices/edge-1?force=true", "");
+    let till = "(SELECT id FROM deleted_vaults WHERE name = 'till')";
+    let damage = format!("UPDATE deleted_epochs SET sealed = x'00' WHERE vault = {till}");
+    let digest = hex::encode(id_of(1, b"damaged").digest);
+    let other = format!("UPDATE deleted_bundles SET sealed = x'00' WHERE digest = x'{digest}'");
+    common::sql(evc.dir.path(), &[&damage, &other]);
+    comes_again(&evc, &mut device, true);
+    let vaults = evc.act("GET", "/vaults?device=edge-1", "").to_string();
+    assert!(vaults.contains("\"logs\"") && !vaults.contains("\"till\""), "{vaults}");
+    let kept = evc.act("GET", "/deleted-devices", "");
+    assert_eq!((&kept[0]["vaults"], &kept[0]["bundles"]), (&json!(["till"]), &json!(1)), "{kept}");
+    let left = evc.stored(|tx| {
+        Box::pin(async move {
+            let rows = tx.deleted(&vault::ids::Project::default()).await?;
+            tx.of_deleted(rows[0].id).await
+        })
+    });
+    assert!(left.epochs.iter().all(|epoch| epoch.vault == left.vaults[0].id), "no key of what it has again");
+}
+
+/// Invariant 4: a device that was deleted twice gets the bundles of both lives, and the newest of them is the one that is held.
+#[test]
+fn of_two_lives_the_newest_bundle_is_the_devices() {
+    let evc = Evc::start();
+    let mut device = Device::onboarded(&evc, "edge-1");
+    for (life, bytes) in [(1, b"of the first".as_slice()), (2, b"of the second")] {
+        assert_eq!(upload(&evc, &device, sealed(&evc, &device, life, bytes)), StoreKeysCode::Success);
+        evc.act("DELETE", "/devices/edge-1?force=true", "");
+        // Which was first is told by the second.
+        let first = "UPDATE deleted_devices SET deleted_at = deleted_at - 60";
+        common::sql(evc.dir.path(), &[first]);
+        comes_again(&evc, &mut device, life == 2);
+    }
+    let digests = evc.act("GET", "/devices/edge-1/escrow", "");
+    let digests: Vec<_> = digests.as_array().expect("a list").iter().map(|it| it["digest"].clone()).collect();
+    let both =
+        [id_of(2, b"of the second"), id_of(1, b"of the first")].map(|id| Value::from(hex::encode(id.digest)));
+    assert_eq!(digests, both);
+    assert_eq!(evc.act("GET", "/devices/edge-1", "")["device"]["escrow"]["digest"], both[0]);
+}

@@ -1,0 +1,41 @@
+//! Bundles that devices put into escrow.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use vault::escrow::{Bundle, BundleId};
+use vault::ids::Generation;
+use wire::attest::{AttestRequest, AttestResponse, StoreKeys, StoreKeysCode};
+use wire::escrow::{SealedBundle, UploadPlace, seal_up};
+
+use super::{Device, Evc};
+
+/// Of a bundle.
+pub(crate) const BYTES: &[u8] = b"a bundle, which the controller can't read";
+
+/// How a bundle is named.
+pub(crate) fn id_of(generation: u32, bytes: &[u8]) -> BundleId {
+    Bundle::id_of(Generation(generation), bytes)
+}
+
+static UPLOADS: AtomicU64 = AtomicU64::new(1);
+
+/// The next of its session.
+pub(crate) fn next_place(device: &Device) -> UploadPlace {
+    UploadPlace { session: device.session.session_key(), number: UPLOADS.fetch_add(1, Relaxed) }
+}
+
+/// Sealed to the controller's certificate, as a node does.
+pub(crate) fn sealed(evc: &Evc, device: &Device, generation: u32, bytes: &[u8]) -> SealedBundle {
+    let trusted = evc.trusted();
+    let controller = trusted.ecdh()[0].certificate.public_key();
+    seal_up(controller, device.id, next_place(device), id_of(generation, bytes), bytes).expect("sealed")
+}
+
+/// Posts it.
+pub(crate) fn upload(evc: &Evc, device: &Device, bundle: SealedBundle) -> StoreKeysCode {
+    let keys = StoreKeys { integrity_token: vec![], keys: vec![], bundle: Some(bundle) };
+    match device.attest(evc, &AttestRequest::StoreKeys(keys)) {
+        AttestResponse::StoreKeys(code) => code,
+        other => panic!("not on keys: {other:?}"),
+    }
+}
