@@ -33,6 +33,7 @@ mod projects;
 mod recovery;
 mod rolled_back;
 mod seals;
+mod silent;
 mod space;
 mod told;
 mod truth;
