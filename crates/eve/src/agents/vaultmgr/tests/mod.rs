@@ -13,6 +13,7 @@ mod erasing;
 mod errors;
 mod faults;
 mod faulty;
+mod faulty_nv;
 mod form;
 mod former;
 mod given_up;

@@ -13,6 +13,7 @@ use vault::wanted::Authority;
 use super::controller::{self, Controller, KEY, Line};
 use super::disk::{Disk, write};
 use super::faulty::{self, Calls};
+use super::faulty_nv::{Commands, refused};
 use crate::agents::vaultmgr::agent;
 use crate::agents::vaultmgr::belief::intake::TpmHeard;
 use crate::agents::vaultmgr::generation::desk::Desk;
@@ -20,12 +21,12 @@ use crate::agents::vaultmgr::generation::roots::{SlotContent, Slots, Tpmmgr, Tpm
 use crate::agents::vaultmgr::hands::kernel::Kernel;
 use crate::agents::vaultmgr::manager::{Manager, Owner};
 use crate::agents::vaultmgr::paths::Paths;
-use crate::bus::messages::{Causes, TpmFault, TpmRefusal, TpmRoom};
+use crate::bus::messages::{TpmFault, TpmRefusal, TpmRoom};
 use disk::faulty::{Faults, Faulty};
 
 /// NV of a software TPM, as values; shared by all lives of vaultmgr on it.
 #[derive(Clone, Default)]
-pub(super) struct Nv(pub(super) Shared<NvState>, pub(super) Faults, pub(super) Gate);
+pub(super) struct Nv(pub(super) Shared<NvState>, pub(super) Faults, pub(super) Gate, pub(super) Commands);
 
 /// A value that two threads have, borrowed as a cell is.
 #[derive(Default)]
@@ -127,16 +128,16 @@ pub(super) struct NvSlots {
     pub(super) tpm: [u8; 32],
     /// Not there when the definition was cut short.
     pub(super) pcrs: Option<[u8; 32]>,
-}
-
-fn refused(fault: TpmFault, words: &'static str) -> TpmmgrError {
-    let causes = Causes::of(&std::io::Error::other(words));
-    TpmmgrError::Refused(TpmRefusal::Failed { fault, causes })
+    /// Undefined, and the other one is not yet.
+    pub(super) tpm_gone: bool,
+    /// P is bound to the boot that [`NvState::pcrs_moved`] is of.
+    pub(super) bound_to_moved: bool,
 }
 
 impl Tpmmgr for Nv {
     fn read_roots(&mut self) -> Result<Vec<Slots>, TpmmgrError> {
         self.2.pass("read");
+        self.3.command("read", || ())?;
         let mut nv = self.0.borrow_mut();
         nv.reads += 1;
         if nv.fail {
@@ -145,9 +146,9 @@ impl Tpmmgr for Nv {
         let root = |bytes: &[u8; 32]| SlotContent::Root(RootSecret::copied_from(bytes));
         let slots = |slots: &NvSlots| Slots {
             generation: slots.generation,
-            tpm: root(&slots.tpm),
+            tpm: if slots.tpm_gone { SlotContent::Absent } else { root(&slots.tpm) },
             pcrs: match &slots.pcrs {
-                Some(_) if nv.pcrs_moved => SlotContent::PcrsMoved(vec![4, 9]),
+                Some(_) if nv.pcrs_moved != slots.bound_to_moved => SlotContent::PcrsMoved(vec![4, 9]),
                 Some(_) if nv.unsteady => SlotContent::Unsteady,
                 Some(bytes) => root(bytes),
                 None => SlotContent::Absent,
@@ -157,8 +158,12 @@ impl Tpmmgr for Nv {
     }
     fn room(&mut self) -> Result<TpmRoom, TpmmgrError> {
         self.2.pass("room");
-        let room = if self.0.borrow().full { TpmRoom::Full { fit: 4, wanted: 6 } } else { TpmRoom::Enough };
-        Ok(room)
+        let full = TpmRoom::Full { fit: 4, wanted: 6 };
+        match self.3.command("room", || ()) {
+            Err(TpmmgrError::Refused(TpmRefusal::Failed { fault: TpmFault::NvFull, .. })) => Ok(full),
+            Err(error) => Err(error),
+            Ok(()) => Ok(if self.0.borrow().full { full } else { TpmRoom::Enough }),
+        }
     }
     /// There are two places: for odd generations and for even ones. Each root is a durable step.
     fn define_roots(
@@ -173,26 +178,38 @@ impl Tpmmgr for Nv {
         if self.0.borrow().slots.iter().any(taken) {
             return Err(refused(TpmFault::Occupied, "the slot is taken"));
         }
-        let half = NvSlots { generation, tpm: *tpm.0.expose_root_secret(), pcrs: None };
-        self.1.step(|| self.0.borrow_mut().slots.push(half));
+        let (tpm, tpm_gone) = (*tpm.0.expose_root_secret(), false);
+        let bound_to_moved = self.0.borrow().pcrs_moved;
+        let half = NvSlots { generation, tpm, pcrs: None, tpm_gone, bound_to_moved };
+        self.3.command("define T", || self.1.step(|| self.0.borrow_mut().slots.push(half)))?;
         if self.0.borrow().fills {
             return Err(refused(TpmFault::NvFull, "NV is full"));
         }
-        self.1.step(|| {
+        let whole = || {
             let slots = &mut self.0.borrow_mut().slots;
             slots.iter_mut().rev().take(1).for_each(|last| last.pcrs = Some(*pcrs.0.expose_root_secret()));
-        });
+        };
+        self.3.command("define P", || self.1.step(whole))?;
         let mut nv = self.0.borrow_mut();
         nv.pcrs_moved |= std::mem::take(&mut nv.moves_when_defined);
         Ok(())
     }
+    /// T first, as tpmmgr does.
     fn undefine_roots(&mut self, generation: Generation) -> Result<(), TpmmgrError> {
         self.2.pass("undefine");
         if self.0.borrow().keeps {
             return Err(refused(TpmFault::Silent, "no answer"));
         }
-        self.1.step(|| self.0.borrow_mut().slots.retain(|slots| slots.generation != generation));
-        Ok(())
+        let half = || {
+            let mut nv = self.0.borrow_mut();
+            nv.slots
+                .iter_mut()
+                .filter(|slots| slots.generation == generation)
+                .for_each(|slots| slots.tpm_gone = true);
+        };
+        self.3.command("undefine T", || self.1.step(half))?;
+        let gone = || self.0.borrow_mut().slots.retain(|slots| slots.generation != generation);
+        self.3.command("undefine P", || self.1.step(gone))
     }
 }
 
@@ -222,7 +239,7 @@ impl Node {
         std::fs::create_dir_all(disk.root().join("run/eve")).expect("makes");
         let faults = Faults::default();
         let paths = Paths::on(disk::Disk::through(Faulty::linux(&faults)), &disk.root());
-        let nv = Nv(Shared::default(), faults.clone(), Gate::default());
+        let nv = Nv(Shared::default(), faults.clone(), Gate::default(), Commands::default());
         Self { disk, nv, paths, manager: None, has_tpm, apart: false, faults, calls: Calls::default() }
     }
 
