@@ -38,8 +38,8 @@ use super::forward;
 use super::repeats::Repeats;
 use crate::bus::Bus;
 use crate::bus::messages::{
-    Bytes, Causes, DefineRoots, EvidenceWanted, Health, NetworkStatus, ReadRoots, Session, Sign, Signed,
-    TpmRefusal, TpmStatus, UndefineRoots,
+    Bytes, Causes, DefineRoots, EvidenceWanted, Health, NetworkStatus, ReadRoots, RoomForRoots, Session,
+    Sign, Signed, TpmFault, TpmRefusal, TpmStatus, UndefineRoots,
 };
 use crate::paths;
 
@@ -74,7 +74,9 @@ impl Keys {
         let (hardware, tell, wake) = match self {
             Self::Tpm { hardware, tell, wake } => (hardware, tell, wake),
             Self::Soft(_) => return Err(TpmRefusal::NoTpm),
-            Self::None(why) => return Err(TpmRefusal::Failed(why.clone())),
+            Self::None(why) => {
+                return Err(TpmRefusal::Failed { fault: TpmFault::Other, causes: why.clone() });
+            }
         };
         let mut hardware = hardware.lock().unwrap_or_else(PoisonError::into_inner);
         let before = hardware.status();
@@ -106,7 +108,8 @@ impl Keys {
     fn sign(&self, payload: &[u8]) -> Result<Vec<u8>, TpmRefusal> {
         match self {
             Self::Soft(key) => {
-                let signature = key.sign(payload).map_err(|error| TpmRefusal::Failed(Causes::of(&error)))?;
+                let failed = |causes| TpmRefusal::Failed { fault: TpmFault::Other, causes };
+                let signature = key.sign(payload).map_err(|error| failed(Causes::of(&error)))?;
                 Ok(signature.0.to_vec())
             }
             Self::Tpm { .. } | Self::None(_) => self.hardware(|tpm| tpm.sign(&Digest32::of(payload))),
@@ -200,6 +203,8 @@ fn serve(bus: &Bus, keys: &Arc<Keys>) {
     });
     let with = Arc::clone(keys);
     bus.serve::<ReadRoots>(move |_, _| with.hardware(Hardware::read_roots));
+    let with = Arc::clone(keys);
+    bus.serve::<RoomForRoots>(move |_, _| with.hardware(Hardware::room));
     let with = Arc::clone(keys);
     bus.serve::<DefineRoots>(move |_, ask| with.hardware(|tpm| tpm.define_roots(&ask)));
     let with = Arc::clone(keys);

@@ -11,9 +11,9 @@ use vault::report::VaultReport;
 use super::messages::{
     AcceptController, Agents, Bytes, ControllerStatus, CourierRefusal, DefineRoots, EscrowWish, Evidence,
     EvidenceWanted, ExportEvidence, Health, ImportAnswer, Imported, LockVault, NetworkStatus, Onboarded,
-    Onboarding, OrderError, ReadRoots, Recover, Recreate, Roots, Session, Sign, Signed, SignedConfig,
-    SignedWord, TpmHealth, TpmRefusal, TpmStatus, UndefineRoots, UnlockVault, VaultChange, VaultStatus,
-    Vaults,
+    Onboarding, OrderError, ReadRoots, Recover, Recreate, RoomForRoots, Roots, Session, Sign, Signed,
+    SignedConfig, SignedWord, TpmHealth, TpmRefusal, TpmRoom, TpmStatus, UndefineRoots, UnlockVault,
+    VaultChange, VaultStatus, Vaults,
 };
 use super::{Agent, Call, MAX_FRAME, Topic, Whole};
 
@@ -59,6 +59,8 @@ contract! {
         ReadRoots: [Vaultmgr] of Tpmmgr -> Result<Roots, TpmRefusal>, at most (KIB, 4 * KIB);
         /// Make a generation of them.
         DefineRoots: [Vaultmgr] of Tpmmgr -> Result<(), TpmRefusal>, at most (KIB, KIB);
+        /// Whether another fits beside it.
+        RoomForRoots: [Vaultmgr] of Tpmmgr -> Result<TpmRoom, TpmRefusal>, at most (KIB, KIB);
         /// Destroy one.
         UndefineRoots: [Vaultmgr] of Tpmmgr -> Result<(), TpmRefusal>, at most (KIB, KIB);
         /// How the TPM is.

@@ -12,7 +12,7 @@ use super::args::Cli;
 use super::vaults::NotConfirmed;
 use crate::agents::vaultmgr::hands::away;
 use crate::agents::vaultmgr::paths::Paths;
-use crate::bus::messages::{Causes, CourierRefusal, OrderError, Ordered, TpmRefusal};
+use crate::bus::messages::{Causes, CourierRefusal, OrderError, Ordered, TpmFault, TpmRefusal};
 use crate::bus::{Agent, BusError, FrameError};
 use crate::http::{ConfigFile, Judged, LineError, PlaceError, Refusal};
 
@@ -73,7 +73,7 @@ every! {
         TpmRefusal::NoTpm => TpmRefusal::NoTpm,
         TpmRefusal::OtherTpm => TpmRefusal::OtherTpm,
         TpmRefusal::Evidence => TpmRefusal::Evidence,
-        TpmRefusal::Failed(_) => TpmRefusal::Failed(Causes::of(&io::Error::other("x"))),
+        TpmRefusal::Failed { .. } => TpmRefusal::Failed { fault: TpmFault::Other, causes: Causes::of(&io::Error::other("x")) },
     }
     places: PlaceError {
         PlaceError::Unreadable { .. } => {

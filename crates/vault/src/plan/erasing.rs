@@ -28,6 +28,9 @@ pub enum Hold {
     /// What it was sealed under is still there.
     #[error("the TPM's secrets of before are being taken away")]
     Leftovers,
+    /// An errand is out.
+    #[error("the TPM is asked, and has not answered yet")]
+    Asked,
     /// The step is due.
     #[error("the TPM's secrets are about to be changed")]
     Due,
@@ -56,7 +59,7 @@ impl Hold {
     /// Nothing is wrong: the node's own next steps, or the controller's next word, end it.
     #[must_use]
     pub const fn ends_by_itself(self) -> bool {
-        matches!(self, Self::Unmade | Self::Escrow | Self::Leftovers | Self::Due | Self::Steps)
+        matches!(self, Self::Unmade | Self::Escrow | Self::Leftovers | Self::Asked | Self::Due | Self::Steps)
     }
 }
 

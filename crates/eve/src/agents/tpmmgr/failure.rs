@@ -5,11 +5,11 @@ use std::error::Error;
 use std::io;
 
 use tpm::{
-    BadPolicy, BadSelection, DefineRootError, OpenError, PinError, ProvisionError, QuoteError, ReadRootError,
-    TpmError,
+    BadPolicy, BadSelection, DefineRootError, Meaning, OpenError, PinError, ProvisionError, QuoteError,
+    ReadRootError, TpmError,
 };
 
-use crate::bus::messages::{Causes, TpmRefusal};
+use crate::bus::messages::{Causes, TpmFault, TpmRefusal};
 
 /// Why something was not done with the TPM.
 #[derive(Debug, thiserror::Error)]
@@ -68,10 +68,38 @@ impl TpmFailure {
         }
     }
 
+    /// What whoever asked goes by.
+    fn fault(&self) -> TpmFault {
+        match self {
+            Self::Root(error) | Self::PcrsRoot(error) => match error {
+                DefineRootError::NvFull { .. } => TpmFault::NvFull,
+                DefineRootError::Occupied { .. } => TpmFault::Occupied,
+                DefineRootError::ReadBack { .. } | DefineRootError::Tpm(_) => of_command(self.command()),
+            },
+            Self::Open(OpenError::Unreachable { .. } | OpenError::Busy { .. }) => TpmFault::Silent,
+            _ => of_command(self.command()),
+        }
+    }
+
     /// With its causes, in one line.
     pub(super) fn words(&self) -> String {
         let causes = std::iter::successors(Some(self as &dyn Error), |error| (*error).source());
         causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    }
+}
+
+fn of_command(error: Option<&TpmError>) -> TpmFault {
+    match error {
+        Some(TpmError::NoAnswer { .. } | TpmError::GivenUp) => TpmFault::Silent,
+        Some(TpmError::HierarchyAuth { .. }) => TpmFault::Forbidden,
+        Some(TpmError::Command(error)) => match error.meaning {
+            Meaning::Busy | Meaning::Disconnected | Meaning::NoRoom => TpmFault::Silent,
+            Meaning::NvFull => TpmFault::NvFull,
+            Meaning::NvDefined => TpmFault::Occupied,
+            Meaning::Lockout | Meaning::AuthRefused => TpmFault::Forbidden,
+            _ => TpmFault::Other,
+        },
+        Some(TpmError::NotPinned) | None => TpmFault::Other,
     }
 }
 
@@ -101,7 +129,7 @@ impl From<TpmFailure> for TpmRefusal {
     fn from(failure: TpmFailure) -> Self {
         match failure {
             TpmFailure::Refused(refusal) => refusal,
-            other => Self::Failed(Causes::of(&other)),
+            other => Self::Failed { fault: other.fault(), causes: Causes::of(&other) },
         }
     }
 }

@@ -4,8 +4,8 @@
 use std::fs::File;
 
 use tpm::{
-    Digest32, EkName, Generation, Identity, Meaning, PcrPolicy, PcrSelection, PcrValues, ReadRootError, Root,
-    RootKind, RootPolicy, SlotSet, Tpm, TpmError,
+    Digest32, EkName, Generation, Identity, Meaning, NvRoom, PcrPolicy, PcrSelection, PcrValues,
+    ReadRootError, Root, RootKind, RootPolicy, SlotSet, Tpm, TpmError,
 };
 use vault::secret::RootSecret;
 
@@ -18,7 +18,7 @@ use super::place::{Place, failing};
 use crate::bus::BusRoot;
 use crate::bus::messages::{
     Bytes, DefineRoots, Proof, RootSet, RootSlot, Roots, TpmCommands, TpmHealth, TpmIdentity, TpmRefusal,
-    TpmStatus,
+    TpmRoom, TpmStatus,
 };
 
 pub(crate) struct Hardware {
@@ -257,6 +257,16 @@ impl Hardware {
             .map_err(TpmFailure::PcrsRoot)?;
         self.keep_boot(generation.slot_set());
         Ok(())
+    }
+
+    pub(super) fn room(&mut self) -> Result<TpmRoom, TpmFailure> {
+        self.own()?;
+        let room = self.tpm.nv_room()?;
+        Ok(match (room.foreign, room.all()) {
+            (0, NvRoom::IN_A_CHANGE..) => TpmRoom::Enough,
+            (0, fit) => TpmRoom::Full { fit, wanted: NvRoom::IN_A_CHANGE },
+            (foreign, _) => TpmRoom::Taken { foreign },
+        })
     }
 
     pub(super) fn undefine_roots(&mut self, generation: vault::ids::Generation) -> Result<(), TpmFailure> {

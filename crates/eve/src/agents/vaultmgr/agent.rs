@@ -18,6 +18,7 @@ use wire::P256PublicKey;
 
 use crate::agents::vaultmgr::belief::intake::TpmHeard;
 use crate::agents::vaultmgr::belief::orders::{GIVEN_UP, Order};
+use crate::agents::vaultmgr::generation::desk::Desk;
 use crate::agents::vaultmgr::generation::roots::Tpmmgr;
 use crate::agents::vaultmgr::hands::crypt::Crypt;
 use crate::agents::vaultmgr::hands::kernel::Kernel;
@@ -26,7 +27,7 @@ use crate::agents::vaultmgr::manager::{Manager, Owner};
 use crate::agents::vaultmgr::paths::Paths;
 use crate::agents::vaultmgr::telling::{Telling, Touched};
 use crate::bus::messages::{
-    AcceptController, EscrowWish, LockVault, OrderError, Recover, Recreate, Session, SignedConfig,
+    AcceptController, EscrowWish, LockVault, OrderError, Ordered, Recover, Recreate, Session, SignedConfig,
     SignedWord, Source, TpmStatus, UnlockVault, VaultStatus, Vaults,
 };
 use crate::bus::{Agent, Bus, Call, Topic};
@@ -41,6 +42,9 @@ const ROOTS_AGAIN: Duration = Duration::from_secs(2);
 const MEANWHILE: Duration = Duration::from_secs(1);
 
 type Reply<A> = Sender<Result<A, OrderError>>;
+type OurManager = Manager<Kernel, OverBus>;
+/// What is done between two steps.
+type Pause<'a> = dyn FnMut(&mut OurManager, Option<VaultId>) + 'a;
 
 /// All that vaultmgr listens to: a closed list.
 enum Input {
@@ -50,6 +54,8 @@ enum Input {
     Order(Order, Instant, Reply<VaultReport>),
     Accept(RootPin, Reply<VaultStatus>),
     Vaults(Reply<VaultStatus>),
+    /// An errand to the TPM is over.
+    Errand,
 }
 
 /// Runs vaultmgr until its process ends.
@@ -58,12 +64,15 @@ enum Input {
 /// The persist filesystem or randomness can't be used.
 pub(crate) fn run(root: &Path, bus: &Bus) -> anyhow::Result<()> {
     let paths = Paths::new(root);
-    let inputs = listen(bus)?;
+    let (sender, inputs) = listen(bus)?;
     let later = away::until_there(bus, &paths, &inputs)?;
     let kernel = open(&paths)?;
     let row = Agent::Zedagent.row();
     let owner = Owner { uid: row.uid, gid: row.gid };
-    let mut manager = Manager::start(paths, kernel, OverBus::new(bus.clone()), owner)?;
+    // Should nobody listen any more this life is over.
+    let back = move || drop(sender.send(Input::Errand));
+    let desk = Desk::apart(paths.clone(), OverBus::new(bus.clone()), back)?;
+    let mut manager = Manager::start(paths, kernel, desk, owner)?;
     manager.take_up_locks().context(
         "run/eve/locked, which says what root locked here; remove it, and lock again what is to be locked",
     )?;
@@ -91,7 +100,7 @@ fn session<C: Crypt, T: Tpmmgr>(manager: &Manager<C, T>) -> Session {
     Session { key: manager.session_key(), lease: manager.lease_nonce() }
 }
 
-fn listen(bus: &Bus) -> std::io::Result<Receiver<Input>> {
+fn listen(bus: &Bus) -> std::io::Result<(SyncSender<Input>, Receiver<Input>)> {
     // Nothing piles up: an order waits behind one value of each topic at most, however fast those come.
     let (sender, receiver) = sync_channel(0);
     carry(bus, &sender, Input::Tpm)?;
@@ -103,7 +112,7 @@ fn listen(bus: &Bus) -> std::io::Result<Receiver<Input>> {
     answer(bus, &sender, |Recreate { id, name, hope }, reply| now(Order::Recreate(id, name, hope), reply));
     answer(bus, &sender, |AcceptController { root }, reply| Input::Accept(RootPin(root), reply));
     answer(bus, &sender, |Vaults, reply| Input::Vaults(reply));
-    Ok(receiver)
+    Ok((sender, receiver))
 }
 
 fn now(order: Order, reply: Reply<VaultReport>) -> Input {
@@ -130,7 +139,7 @@ fn answer<C: Call<Error = OrderError>>(
 }
 
 struct Loop {
-    manager: Manager<Kernel, OverBus>,
+    manager: OurManager,
     inputs: Receiver<Input>,
     /// What came between two vaults and has to wait for all of them: of each topic the newest.
     later: Later,
@@ -141,12 +150,21 @@ struct Loop {
     tpm: Option<TpmHeard>,
     /// When roots that could not be read are asked for again.
     roots_at: Instant,
-    /// Who waits until a vault is made anew, and since when.
-    waiting: Vec<(VaultId, Instant, Reply<VaultReport>)>,
+    /// Who waits until a vault is as ordered, and since when.
+    waiting: Vec<Waiting>,
+}
+
+/// An order that goes on by itself.
+struct Waiting {
+    id: VaultId,
+    wanted: Ordered,
+    asked: Instant,
+    reply: Reply<VaultReport>,
 }
 
 #[derive(Default)]
 struct Later {
+    errand: bool,
     tpm: Option<TpmStatus>,
     config: Option<SignedConfig>,
     word: Option<SignedWord>,
@@ -157,7 +175,10 @@ impl Later {
     fn take(&mut self) -> Option<Input> {
         let accept = |(root, reply)| Input::Accept(root, reply);
         let tpm = self.tpm.take().map(Input::Tpm);
-        tpm.or_else(|| self.accept.pop_front().map(accept))
+        let errand = std::mem::take(&mut self.errand).then_some(Input::Errand);
+        errand
+            .or(tpm)
+            .or_else(|| self.accept.pop_front().map(accept))
             .or_else(|| self.config.take().map(Input::Config))
             .or_else(|| self.word.take().map(Input::Word))
     }
@@ -171,7 +192,7 @@ impl Loop {
             let mut touched = match self.next(self.pause(look)) {
                 Ok(input) => self.take(input),
                 Err(RecvTimeoutError::Timeout) => {
-                    self.manager.tick(Instant::now());
+                    self.tick();
                     Touched::All
                 }
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -210,6 +231,7 @@ impl Loop {
 
     fn take(&mut self, input: Input) -> Touched {
         match input {
+            Input::Errand => self.welcome(),
             Input::Tpm(status) => self.hear_tpm(&status),
             Input::Config(config) => self.hear_config(&config),
             Input::Word(word) => self.hear_word(&word),
@@ -225,17 +247,40 @@ impl Loop {
         Touched::All
     }
 
-    /// Takes every vault as far as it goes. Between two of them orders are carried out and questions answered, and it is told how far it
-    /// is: others wait for the default ones, and people for the rest.
+    /// Takes every vault as far as it goes.
     fn settle_all(&mut self) {
+        self.pausing(|manager, pause| manager.settle_all_pausing(pause));
+    }
+
+    fn tick(&mut self) {
+        if self.pausing(|manager, pause| manager.tick_pausing(Instant::now(), pause)) {
+            self.settle_all();
+        }
+    }
+
+    /// Takes up what came of an errand to the TPM.
+    fn welcome(&mut self) {
+        if self.manager.welcome() {
+            self.roots_at = Instant::now() + ROOTS_AGAIN;
+            self.settle_all();
+        }
+    }
+
+    /// Works on vaults. Between two of their steps orders are carried out and questions answered, and it is told how far it is: others wait for
+    /// the default ones, and people for the rest.
+    fn pausing<R>(&mut self, work: impl FnOnce(&mut OurManager, &mut Pause<'_>) -> R) -> R {
         let Self { manager, inputs, later, telling, waiting, .. } = self;
         let mut told = Instant::now();
-        manager.settle_all_pausing(|manager, taken| {
+        work(manager, &mut |manager, taken| {
             while let Ok(input) = inputs.try_recv() {
                 let touched = match input {
                     Input::Order(order, asked, reply) => obey(manager, waiting, &order, asked, reply),
                     Input::Vaults(reply) => {
                         drop(reply.send(Ok(manager.vault_status())));
+                        Touched::Nothing
+                    }
+                    Input::Errand => {
+                        later.errand = true;
                         Touched::Nothing
                     }
                     Input::Tpm(status) => {
@@ -263,7 +308,7 @@ impl Loop {
             } else if let Some(id) = taken.filter(|id| id.is_default()) {
                 telling.tell_default(manager, id);
             }
-        });
+        })
     }
 
     fn hear_tpm(&mut self, status: &TpmStatus) {
@@ -286,10 +331,14 @@ impl Loop {
     /// Answers those whose vault came to rest, and those who have waited for long.
     fn answer_waiting(&mut self) {
         let manager = &self.manager;
-        self.waiting.retain(|(id, asked, reply)| match manager.made_anew(*id) {
-            Err(OrderError::UnderWay { .. }) if asked.elapsed() < GIVEN_UP => true,
+        let become_of = |waiting: &Waiting| match waiting.wanted {
+            Ordered::MadeAnew => manager.made_anew(waiting.id),
+            Ordered::Open | Ordered::Locked => manager.opened(waiting.id),
+        };
+        self.waiting.retain(|waiting| match become_of(waiting) {
+            Err(OrderError::UnderWay { .. }) if waiting.asked.elapsed() < GIVEN_UP => true,
             answer => {
-                drop(reply.send(answer));
+                drop(waiting.reply.send(answer));
                 false
             }
         });
@@ -327,7 +376,8 @@ impl Loop {
     }
 
     fn wants_roots(&self) -> bool {
-        matches!(self.tpm, Some(TpmHeard::Ready { .. })) && self.manager.waits_for_roots()
+        let asks = self.manager.waits_for_roots() && !self.manager.is_asking();
+        matches!(self.tpm, Some(TpmHeard::Ready { .. })) && asks
     }
 
     /// Says whether it did.
@@ -348,22 +398,25 @@ impl Loop {
 /// Carries an order out, and says of which vaults something may be new by that.
 fn obey<C: Crypt, T: Tpmmgr>(
     manager: &mut Manager<C, T>,
-    waiting: &mut Vec<(VaultId, Instant, Reply<VaultReport>)>,
+    waiting: &mut Vec<Waiting>,
     order: &Order,
     asked: Instant,
     reply: Reply<VaultReport>,
 ) -> Touched {
-    match (manager.obey_telling(order, asked.elapsed()), order) {
-        ((Err(OrderError::UnderWay { .. }), touched), Order::Recreate(id, ..)) => {
-            waiting.push((*id, asked, reply));
-            touched
+    let goes_on = match order {
+        Order::Recreate(id, ..) => Some((*id, Ordered::MadeAnew)),
+        Order::Unlock(id) => Some((*id, Ordered::Open)),
+        Order::Lock(_) | Order::Recover(..) => None,
+    };
+    let (answer, touched) = manager.obey_telling(order, asked.elapsed());
+    match (answer, goes_on) {
+        (Err(OrderError::UnderWay { .. }), Some((id, wanted))) => {
+            waiting.push(Waiting { id, wanted, asked, reply });
         }
         // Whoever asked may have given up.
-        ((answer, touched), _) => {
-            drop(reply.send(answer));
-            touched
-        }
+        (answer, _) => drop(reply.send(answer)),
     }
+    touched
 }
 
 /// The device key's name, if it is a P-256 key.

@@ -9,13 +9,14 @@ use vault::condition::{Hint, Key, Keys, Node, Past, Seen, State};
 use vault::defaults;
 use vault::ids::{CONFIG_VAULT, VaultId};
 use vault::lease::Leases;
-use vault::plan::{Act, Hold, Known, Next, Step, one};
+use vault::plan::{Act, Hold, Known, Next, Step, Wait, one};
 use vault::wanted::Wish;
 use wire::release::SessionSecret;
 
 use crate::agents::vaultmgr::belief::ring::Ring;
 use crate::agents::vaultmgr::escrow;
 use crate::agents::vaultmgr::generation::brought_back::Hopeless;
+use crate::agents::vaultmgr::generation::desk::Desk;
 use crate::agents::vaultmgr::generation::roots::Tpmmgr;
 use crate::agents::vaultmgr::generation::shares::{self, ShareStore, SharesError};
 use crate::agents::vaultmgr::hands::crypt::Crypt;
@@ -45,7 +46,8 @@ pub(crate) struct Owner {
 pub(crate) struct Manager<C: Crypt, T: Tpmmgr> {
     pub(super) paths: Paths,
     pub(super) crypt: C,
-    pub(super) tpmmgr: T,
+    /// Where the TPM is asked.
+    pub(super) desk: Desk<T>,
     pub(super) zedagent: Owner,
     pub(super) session: SessionSecret,
     pub(super) root_pem: Vec<u8>,
@@ -60,6 +62,8 @@ pub(crate) struct Manager<C: Crypt, T: Tpmmgr> {
     record_open: bool,
     /// A step of the node's own failed; it is tried again after a pause, or when something outside changes.
     pub(super) node_setback: Option<Pause>,
+    /// Why it failed.
+    pub(super) node_error: Option<SharesError>,
     /// Why shares that were dropped are not dead yet, by the last plan for the node.
     pub(super) hold: Option<Hold>,
     pub(super) ring: Ring,
@@ -78,11 +82,11 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     ///
     /// # Errors
     /// No randomness.
-    pub(crate) fn start(paths: Paths, crypt: C, tpmmgr: T, zedagent: Owner) -> Result<Self, SharesError> {
+    pub(crate) fn start(paths: Paths, crypt: C, desk: Desk<T>, zedagent: Owner) -> Result<Self, SharesError> {
         let session = SessionSecret::init(shares::random)?;
         Ok(Self {
             crypt,
-            tpmmgr,
+            desk,
             zedagent,
             belief: Belief::new(session.session_key()),
             escrow: escrow::Known::default(),
@@ -94,6 +98,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             measured: false,
             record_open: false,
             node_setback: None,
+            node_error: None,
             hold: None,
             ring: Ring::default(),
             leases: Leases::default(),
@@ -123,23 +128,24 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     }
 
     /// Takes every vault as far as it goes. The Config Vault first: the record in it decides about the rest.
+    #[cfg(test)]
     pub(crate) fn settle_all(&mut self) {
         self.settle_all_pausing(|_, _| ());
     }
 
-    /// The same, with a pause after each vault, and after each step of those that are made in step, in which orders may be carried out.
+    /// Takes every vault as far as it goes, with a pause after each step, and after each vault, in which orders may be carried out. The Config Vault
+    /// first: the record in it decides about the rest.
     pub(crate) fn settle_all_pausing(&mut self, mut pause: impl FnMut(&mut Self, Option<VaultId>)) {
-        // What fails is said in the node's notes, and in the status of each vault that waits for it.
-        let _ = self.settle_node();
+        self.settle_node();
         for group in self.everything().chunks(IN_STEP) {
             self.make_in_step(group, |manager| pause(manager, None));
             for id in group {
-                self.settle(*id);
+                self.settle_pausing(*id, |manager| pause(manager, None));
                 pause(self, Some(*id));
             }
         }
         // By now it is known what was dropped.
-        let _ = self.settle_node();
+        self.settle_node();
     }
 
     /// When something that failed is to be tried again.
@@ -153,17 +159,30 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             .min()
     }
 
-    /// Takes the vaults whose pause is over, or whose long work is, as far as they go.
-    pub(crate) fn tick(&mut self, now: Instant) {
+    /// Takes the vaults whose pause is over, or whose long work is, as far as they go. Says whether all are to be settled now.
+    pub(crate) fn tick_pausing(
+        &mut self,
+        now: Instant,
+        mut pause: impl FnMut(&mut Self, Option<VaultId>),
+    ) -> bool {
         self.reap();
         let due: Vec<VaultId> =
             self.slots.iter_mut().filter_map(|(id, slot)| slot.due(now).then_some(*id)).collect();
         let waited = self.belief.waits_for_record();
-        due.into_iter().for_each(|id| self.settle(id));
+        for id in due {
+            self.settle_pausing(id, |manager| pause(manager, None));
+        }
         self.node_due(now);
-        let _ = self.settle_node();
-        if waited && !self.belief.waits_for_record() {
-            // A section that waited for the record counts now, and speaks of all.
+        self.settle_node();
+        // A section that waited for the record counts now, and speaks of all.
+        waited && !self.belief.waits_for_record()
+    }
+
+    /// The same, without a pause.
+    #[cfg(test)]
+    pub(crate) fn tick(&mut self, now: Instant) {
+        self.welcome();
+        if self.tick_pausing(now, |_, _| ()) {
             self.settle_all();
         }
     }
@@ -178,6 +197,11 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
 
     /// Plans, steps and observes one vault until it rests.
     pub(crate) fn settle(&mut self, id: VaultId) {
+        self.settle_pausing(id, |_| ());
+    }
+
+    /// The same, with a pause after each step: an order to lock another vault waits for no more than one.
+    fn settle_pausing(&mut self, id: VaultId, mut pause: impl FnMut(&mut Self)) {
         self.look(id);
         let mut steps = 0;
         loop {
@@ -185,6 +209,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
                 Next::Do(act) if steps < MAX_STEPS => {
                     steps += 1;
                     self.act(id, act);
+                    pause(self);
                 }
                 Next::Do(act) => {
                     steps = 0;
@@ -250,7 +275,17 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
 
     /// The plan for one vault.
     pub(super) fn ask(&self, id: VaultId) -> (Wish, Next) {
-        one(self.belief.desired(), id, &self.known(id), &self.node())
+        let (wish, next) = one(self.belief.desired(), id, &self.known(id), &self.node());
+        match next {
+            Next::Do(act) if self.is_held_up(act.step) => (wish, Next::Wait(Wait::Tpm)),
+            next => (wish, next),
+        }
+    }
+
+    /// Whether a step changes the share table while that has to stay as it is.
+    fn is_held_up(&self, step: Step) -> bool {
+        let changes = matches!(step, Step::MakeShare { .. } | Step::MarkMade | Step::DropShare(_));
+        changes && self.shares.as_ref().is_some_and(ShareStore::is_lent)
     }
 
     /// Observes: everything the first time, and after it failed; then what changes from outside.

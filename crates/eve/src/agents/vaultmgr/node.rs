@@ -1,5 +1,5 @@
-//! Steps of the node's own, for all vaults: planned, taken, and when one failed tried again after a pause. The change of a generation takes
-//! the TPM some seconds at most, and orders wait for it; nothing is done here while nothing was dropped.
+//! Steps of the node's own, for all vaults: planned, taken, and when one failed tried again after a pause. What the TPM does of them is an
+//! errand, and nobody waits for it; nothing is done here while nothing was dropped.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -10,12 +10,13 @@ use vault::ids::VaultId;
 use vault::plan::{Hold, Known, NodeStep, plan};
 use vault::shares::Dropped;
 
+use crate::agents::vaultmgr::generation::errands::Errand;
 use crate::agents::vaultmgr::generation::roots::Tpmmgr;
-use crate::agents::vaultmgr::generation::shares::ShareStore;
+use crate::agents::vaultmgr::generation::shares::{ShareStore, SharesError};
 use crate::agents::vaultmgr::hands::crypt::Crypt;
 use crate::agents::vaultmgr::manager::Manager;
 
-/// A TPM that is full or locked out does not change soon, and each try writes to its NV.
+/// A TPM that is full or locked out does not change soon, and each try writes to its NV. One that is silent is tried again after the same pause.
 const FIRST_PAUSE: Duration = Duration::from_secs(30);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30 * 60);
 /// More than any node needs: take away what was left, begin or change a generation, and what that leaves.
@@ -29,7 +30,8 @@ pub(super) struct Pause {
 }
 
 impl Pause {
-    fn after(last: Option<Self>, now: Instant) -> Self {
+    fn after(last: Option<Self>, now: Instant, error: &SharesError) -> Self {
+        let last = last.filter(|_| !error.passes());
         let pause = last.map_or(FIRST_PAUSE, |last| last.next);
         Self { again: Some(now + pause), next: (pause * 2).min(LONGEST_PAUSE) }
     }
@@ -61,28 +63,25 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         }
     }
 
-    /// Takes the steps of the node's own, until none is due. An error was told; it is one to the caller where vaults waited for the step.
-    pub(super) fn settle_node(&mut self) -> Result<(), String> {
-        let mut begun = Ok(());
+    /// Takes the steps of the node's own, until none is due, or an errand is out. What fails is said in the node's notes, and in the status of
+    /// each vault that waits for it.
+    pub(super) fn settle_node(&mut self) {
         for _ in 0..MAX_STEPS {
             let Some(step) = self.node_step() else { break };
-            let done = self.act_for_node(&step);
-            if let NodeStep::BeginTable { .. } = step {
-                begun = done;
-            }
+            self.act_for_node(&step);
         }
         self.tell_hold();
-        begun
     }
 
     /// Costs a look at every vault, so only where there may be one.
     fn node_step(&mut self) -> Option<NodeStep> {
         let past = self.node().past;
         let may_be = self.node().table_lost() || past.dropped || past.others || past.rescued;
-        if !may_be || self.is_set_back() {
+        if !may_be || self.is_set_back() || self.desk.is_out() {
             self.hold = match self.node().tpm {
                 TpmSeen::Unknown => Some(Hold::Tpm),
                 TpmSeen::Present { table: TableSeen::Lost, .. } => Some(Hold::Table),
+                _ if self.desk.is_out() => may_be.then_some(Hold::Asked),
                 _ => may_be.then_some(Hold::Retry),
             };
             return None;
@@ -95,23 +94,49 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         plan.node
     }
 
-    fn act_for_node(&mut self, step: &NodeStep) -> Result<(), String> {
+    fn act_for_node(&mut self, step: &NodeStep) {
         let generation = self.shares.as_ref().and_then(ShareStore::generation);
         tracing::info!(?step, ?generation, "step of the node's own");
         match self.execute_for_node(step) {
+            Ok(Some(errand)) => self.send(errand),
+            Ok(None) => self.stepped(Ok(())),
+            Err(error) => self.stepped(Err(error)),
+        }
+    }
+
+    /// Does one step of the node's own, or says which errand does it.
+    fn execute_for_node(&mut self, step: &NodeStep) -> Result<Option<Errand>, SharesError> {
+        let shares = self.shares.as_mut().ok_or(SharesError::NoRoot)?;
+        Ok(match step {
+            NodeStep::BeginTable { lost } => shares.begin_anew(&self.paths, lost)?.map(Errand::Begin),
+            NodeStep::DropGenerations => Some(Errand::Drop(shares.lend_left())),
+            NodeStep::PrepareGeneration => {
+                shares.prepare()?;
+                None
+            }
+            NodeStep::NextGeneration => Some(Errand::Change(shares.next_generation()?)),
+        })
+    }
+
+    /// A step of the node's own was done, or failed.
+    pub(super) fn stepped(&mut self, done: Result<(), SharesError>) {
+        match done {
             Ok(()) => {
-                self.node_setback = None;
+                (self.node_setback, self.node_error) = (None, None);
                 self.notes.settle(About::Roots);
                 self.hear(Heard::Tpm(self.roots(), None));
-                Ok(())
             }
             Err(error) => {
-                let words = crate::agents::vaultmgr::chain(&error);
-                self.node_setback = Some(Pause::after(self.node_setback, Instant::now()));
-                self.notes.tell(About::Roots, words.clone());
-                Err(words)
+                self.node_setback = Some(Pause::after(self.node_setback, Instant::now(), &error));
+                self.notes.tell(About::Roots, crate::agents::vaultmgr::chain(&error));
+                self.node_error = Some(error);
             }
         }
+    }
+
+    /// Whether a lost table is yet to be begun, or known to be there, when the TPM has answered.
+    pub(super) fn waits_for_table(&self) -> bool {
+        self.desk.is_out() && self.node().table_lost()
     }
 
     fn tell_hold(&mut self) {
@@ -120,6 +145,31 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             Some(hold) if hold.ends_by_itself() => self.notes.mention(About::Erasing, words(hold)),
             Some(hold) => self.notes.tell(About::Erasing, words(hold)),
             None => self.notes.settle(About::Erasing),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agents::vaultmgr::generation::roots::TpmmgrError;
+    use crate::bus::messages::{Causes, TpmFault, TpmRefusal};
+
+    fn third_pause(fault: TpmFault) -> Duration {
+        let causes = Causes::of(&std::io::Error::other("as the TPM says"));
+        let refusal = TpmRefusal::Failed { fault, causes };
+        let error = SharesError::NotChanged(Box::new(SharesError::Tpm(TpmmgrError::Refused(refusal))));
+        let now = Instant::now();
+        let third = (0..3).fold(None, |last, _| Some(Pause::after(last, now, &error)));
+        third.and_then(|pause| pause.again).expect("it is tried again") - now
+    }
+
+    /// A TPM that was silent is asked again soon, however often it was; one that is full more seldom each time, for a try writes to its NV.
+    #[test]
+    fn by_what_failed_it_is_tried_again_soon_or_more_and_more_seldom() {
+        assert_eq!(third_pause(TpmFault::Silent), FIRST_PAUSE);
+        for fault in [TpmFault::NvFull, TpmFault::Occupied, TpmFault::Forbidden, TpmFault::Other] {
+            assert_eq!(third_pause(fault), 4 * FIRST_PAUSE, "{fault:?}");
         }
     }
 }

@@ -22,8 +22,8 @@ pub use courier::{CarriedAnswer, CourierRefusal, ExportEvidence, ImportAnswer, I
 pub use node::{AgentLine, Agents, CLEARED, Location, NetworkStatus, Port, TpmIdentity, TpmStatus};
 pub use orders::{OrderError, Ordered};
 pub use tpm::{
-    DefineRoots, Health, ReadRoots, RootSet, RootSlot, Roots, Sign, Signed, TpmCommands, TpmHealth,
-    TpmRefusal, UndefineRoots,
+    DefineRoots, Health, ReadRoots, RoomForRoots, RootSet, RootSlot, Roots, Sign, Signed, TpmCommands,
+    TpmFault, TpmHealth, TpmRefusal, TpmRoom, UndefineRoots,
 };
 pub use vaults::{
     AcceptController, Hope, LockVault, Recover, Recreate, UnlockVault, VaultChange, VaultStatus, Vaults,

@@ -23,7 +23,28 @@ pub enum TpmRefusal {
     Evidence,
     /// The TPM, or the key in a file, did not do it.
     #[error("the TPM, or the key in config/, did not do it: see `eve status`")]
-    Failed(#[source] Causes),
+    Failed {
+        /// What whoever asked goes by.
+        fault: TpmFault,
+        /// What is told.
+        #[source]
+        causes: Causes,
+    },
+}
+
+/// What is the matter with the TPM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TpmFault {
+    /// It is busy, does not answer or was not reached: that passes.
+    Silent,
+    /// Its NV has no room.
+    NvFull,
+    /// Something lies where a root is to be.
+    Occupied,
+    /// It is in lockout, or its owner's password is not known.
+    Forbidden,
+    /// Any other.
+    Other,
 }
 
 /// tpmmgr: sign a payload with the device key. Evidence is refused.
@@ -100,6 +121,29 @@ pub struct DefineRoots {
 pub struct UndefineRoots {
     /// Which.
     pub generation: Generation,
+}
+
+/// tpmmgr: whether roots of another generation fit beside those that are there.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct RoomForRoots;
+
+/// What of all NV indices of two generations is there, or would fit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TpmRoom {
+    /// All of them.
+    Enough,
+    /// So many.
+    Full {
+        /// There, or would fit.
+        fit: u32,
+        /// All that there are while a generation ends.
+        wanted: u32,
+    },
+    /// So many of them are another system's.
+    Taken {
+        /// How many.
+        foreign: u32,
+    },
 }
 
 /// tpmmgr: how the TPM is.

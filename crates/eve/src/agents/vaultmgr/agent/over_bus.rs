@@ -7,13 +7,15 @@ use vault::roots::{PcrsRoot, TpmRoot};
 use vault::secret::RootSecret;
 
 use crate::agents::vaultmgr::generation::roots::{SlotContent, Slots, Tpmmgr, TpmmgrError};
-use crate::bus::messages::{DefineRoots, ReadRoots, RootSet, RootSlot, UndefineRoots};
+use crate::bus::messages::{
+    DefineRoots, ReadRoots, RoomForRoots, RootSet, RootSlot, TpmRefusal, TpmRoom, UndefineRoots,
+};
 use crate::bus::{Bus, BusError, BusRoot, Call, CallError};
 
 /// A TPM command may take seconds, defining roots a dozen of them.
 const TPM_PATIENCE: Duration = Duration::from_secs(60);
-/// Roots are read by a few commands, and asked for again: until then the orders of root wait. Each time that it was too short it
-/// is doubled, up to [`TPM_PATIENCE`].
+/// Roots are read by a few commands, and asked for again, and in between it is told that the TPM is silent. Each time that it was too short
+/// it is doubled, up to [`TPM_PATIENCE`].
 const ROOTS_PATIENCE: Duration = Duration::from_secs(15);
 /// tpmmgr, over the bus.
 pub(super) struct OverBus {
@@ -27,8 +29,8 @@ impl OverBus {
         Self { bus, patience: ROOTS_PATIENCE }
     }
 
-    fn ask<C: Call>(&self, call: &C) -> Result<C::Answer, TpmmgrError> {
-        self.bus.call_patiently(call, TPM_PATIENCE).map_err(|error| failed(&error))
+    fn ask<C: Call<Error = TpmRefusal>>(&self, call: &C) -> Result<C::Answer, TpmmgrError> {
+        Ok(self.bus.call_patiently(call, TPM_PATIENCE)?)
     }
 }
 
@@ -38,10 +40,14 @@ impl Tpmmgr for OverBus {
         if matches!(read, Err(CallError::Bus(BusError::Late(_)))) {
             self.patience = TPM_PATIENCE.min(self.patience * 2);
         }
-        let sets = read.map_err(|error| failed(&error))?.sets.into_iter();
+        let sets = read?.sets.into_iter();
         let slots =
             |set: RootSet| Slots { generation: set.generation, tpm: slot(set.tpm), pcrs: slot(set.pcrs) };
         Ok(sets.map(slots).collect())
+    }
+
+    fn room(&mut self) -> Result<TpmRoom, TpmmgrError> {
+        self.ask(&RoomForRoots)
     }
 
     fn define_roots(
@@ -59,8 +65,13 @@ impl Tpmmgr for OverBus {
     }
 }
 
-fn failed(error: &(dyn std::error::Error + 'static)) -> TpmmgrError {
-    TpmmgrError(crate::agents::vaultmgr::chain(error))
+impl From<CallError<TpmRefusal>> for TpmmgrError {
+    fn from(error: CallError<TpmRefusal>) -> Self {
+        match error {
+            CallError::Bus(error) => Self::Bus(error),
+            CallError::Failed(refusal) => Self::Refused(refusal),
+        }
+    }
 }
 
 fn slot(slot: RootSlot) -> SlotContent {

@@ -11,6 +11,7 @@ use vault::wanted::Authority;
 use crate::agents::vaultmgr::belief::config::verify;
 use crate::agents::vaultmgr::belief::record::{self, RecordError};
 use crate::agents::vaultmgr::belief::ring::Ring;
+use crate::agents::vaultmgr::generation::errands::Errand;
 use crate::agents::vaultmgr::generation::roots::{NoPcrs, Tpmmgr};
 use crate::agents::vaultmgr::generation::shares::ShareStore;
 use crate::agents::vaultmgr::hands::crypt::Crypt;
@@ -41,14 +42,9 @@ pub(crate) enum TpmHeard {
 impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     /// The TPM's presence; its roots are read once it is ready, and again after a failure.
     pub(crate) fn hear_tpm(&mut self, heard: TpmHeard) {
-        let waited = self.waits_for_roots();
         self.tpm_absent = matches!(heard, TpmHeard::Absent { .. });
-        if let TpmHeard::Ready { measured, .. } = heard {
-            self.measured = measured;
-            self.read_roots();
-        }
         // That the roots were not read once more is nothing new.
-        if !(waited && self.waits_for_roots()) {
+        if !self.waits_for_roots() {
             self.start_afresh();
         }
         let key = match heard {
@@ -57,6 +53,12 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         };
         self.escrow.set_device_key(key);
         self.hear(Heard::Tpm(self.roots(), key));
+        if let TpmHeard::Ready { measured, .. } = heard {
+            self.measured = measured;
+            if self.shares.is_none() {
+                self.send(Errand::Roots);
+            }
+        }
         if !self.waits_for_roots() {
             // What waited for the roots is judged by the record too.
             self.settle(vault::ids::CONFIG_VAULT);
@@ -80,30 +82,10 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         }
     }
 
-    fn read_roots(&mut self) {
-        if self.shares.is_some() {
-            return;
-        }
-        let has_vaults = || prepare::has_vaults(&self.paths, &self.crypt);
-        match ShareStore::bring_up(&self.paths, &mut self.tpmmgr, has_vaults) {
-            Ok(shares) => {
-                self.shares = Some(shares);
-                self.notes.settle(About::Roots);
-            }
-            Err(error) => self.notes.tell(About::Roots, crate::agents::vaultmgr::chain(&error)),
-        }
-    }
-
     /// Reads the root that is bound to PCRs again, where `again` is so of its lack. What could not be opened without it is tried anew.
     fn read_lacking_root(&mut self, again: impl FnOnce(&NoPcrs) -> bool) {
-        let Some(shares) = self.shares.as_mut().filter(|shares| shares.without_pcrs().is_some_and(again))
-        else {
-            return;
-        };
-        match shares.read_pcrs_again(&mut self.tpmmgr) {
-            Ok(true) => self.start_afresh(),
-            Ok(false) => {}
-            Err(error) => tracing::warn!("reading the root that is bound to PCRs again: {error}"),
+        if self.shares.as_ref().and_then(ShareStore::without_pcrs).is_some_and(again) {
+            self.send(Errand::Pcrs);
         }
     }
 
@@ -125,7 +107,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     /// Everything that failed may be tried anew, and keys on what did not open: others are at hand than before.
     pub(crate) fn start_afresh(&mut self) {
         self.learned += 1;
-        self.node_setback = None;
+        (self.node_setback, self.node_error) = (None, None);
         self.slots.values_mut().for_each(slot::VaultMemory::afresh);
         self.slots.values_mut().filter(|slot| slot.held.is_none()).for_each(|slot| slot.none_fits = false);
     }

@@ -18,6 +18,9 @@ use crate::bus::messages::{Hope, OrderError, Ordered};
 /// The longest that an order may have waited: then whoever gave it has given up, or is about to (after 120 s).
 pub(crate) const GIVEN_UP: Duration = Duration::from_secs(110);
 
+/// How far an order is that waits for the TPM.
+const ASKED: &str = "the TPM is asked, and has not answered yet";
+
 /// An order.
 #[derive(Debug)]
 pub(crate) enum Order {
@@ -70,7 +73,8 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         self.known_here(id)?;
         let kept = self.release(id)?;
         self.read_missing_root();
-        let report = self.opened_now(id)?;
+        let opened = self.opened_now(id);
+        let report = self.unless_asked(opened)?;
         kept.map(|()| report)
     }
 
@@ -92,6 +96,24 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             return Err(OrderError::LockedByController(self.belief.desired().name(id)));
         }
         Ok(())
+    }
+
+    /// What has become of an order to open a vault, which waits for the TPM.
+    ///
+    /// # Errors
+    /// [`OrderError::UnderWay`]: it has not answered. [`OrderError::NotDone`]: the vault came to rest otherwise.
+    pub(crate) fn opened(&self, id: VaultId) -> Result<VaultReport, OrderError> {
+        self.unless_asked(done(self.report(id), Ordered::Open, |state| state == State::Unlocked))
+    }
+
+    /// What the TPM is asked may open it yet.
+    fn unless_asked(&self, answer: Result<VaultReport, OrderError>) -> Result<VaultReport, OrderError> {
+        match answer {
+            Err(OrderError::NotDone { .. }) if self.desk.is_out() => {
+                Err(OrderError::UnderWay { progress: ASKED.to_owned() })
+            }
+            answer => answer,
+        }
     }
 
     /// It is taken as far as it goes, which is to be open.
@@ -150,16 +172,10 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
 
     fn make_anew(&mut self, id: VaultId) -> Result<VaultReport, OrderError> {
         self.belief.orders().recreate(id);
-        self.node_setback = None;
-        let began = self.settle_node();
+        (self.node_setback, self.node_error) = (None, None);
+        self.settle_node();
         self.try_now(id);
-        let answer = match began {
-            Ok(()) => self.made_anew(id),
-            Err(why) => {
-                let name = self.belief.desired().name(id);
-                Err(OrderError::NotDone { name, wanted: Ordered::MadeAnew, why })
-            }
-        };
+        let answer = self.made_anew(id);
         self.leave_order(id);
         answer
     }
@@ -169,17 +185,24 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     /// # Errors
     /// [`OrderError::UnderWay`]: its files are being deleted, and then it goes on. [`OrderError::NotDone`]: it came to rest otherwise.
     pub(crate) fn made_anew(&self, id: VaultId) -> Result<VaultReport, OrderError> {
-        match self.jobs.progress(id) {
-            Some((act, how_far)) => {
+        let not_begun = self.node_error.as_ref().filter(|_| self.node().table_lost());
+        match (self.jobs.progress(id), not_begun) {
+            (Some((act, how_far)), _) => {
                 Err(OrderError::UnderWay { progress: format!("{}: {how_far}", act.step.kind()) })
             }
-            None => done(self.report(id), Ordered::MadeAnew, is_there),
+            (None, _) if self.waits_for_table() => Err(OrderError::UnderWay { progress: ASKED.to_owned() }),
+            (None, Some(error)) => Err(OrderError::NotDone {
+                name: self.belief.desired().name(id),
+                wanted: Ordered::MadeAnew,
+                why: crate::agents::vaultmgr::chain(error),
+            }),
+            (None, None) => done(self.report(id), Ordered::MadeAnew, is_there),
         }
     }
 
-    /// A vault came to rest, unless a job is under way. An order to make it anew holds no longer: what goes missing later is not made without another.
+    /// A vault came to rest, unless a job or the TPM is waited for. An order to make it anew holds no longer: what goes missing later is not made without another.
     pub(crate) fn leave_order(&mut self, id: VaultId) {
-        if self.jobs.progress(id).is_none() {
+        if self.jobs.progress(id).is_none() && !self.waits_for_table() {
             self.belief.orders().leave(id);
         }
     }

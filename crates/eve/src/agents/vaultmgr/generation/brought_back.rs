@@ -9,6 +9,7 @@ use vault::escrow::{Bundle, VaultFiles};
 use vault::ids::VaultId;
 use vault::plan::Known;
 
+use crate::agents::vaultmgr::generation::errands::Errand;
 use crate::agents::vaultmgr::generation::files::{keep_aside, write};
 use crate::agents::vaultmgr::generation::roots::Tpmmgr;
 use crate::agents::vaultmgr::generation::shares::{ShareStore, SharesError};
@@ -43,19 +44,15 @@ impl Hopeless {
 }
 
 impl ShareStore {
-    /// Puts the bundle's share table in place of the lost one, whose files are kept aside. After an error it is still lost.
-    pub(crate) fn bring_back(
-        &mut self,
-        paths: &Paths,
-        tpmmgr: &mut dyn Tpmmgr,
-        bundle: &Bundle,
-    ) -> Result<(), SharesError> {
+    /// Puts the bundle's share table in place of the lost one, whose files are kept aside. After an error it is still lost. What it stands
+    /// beside in the TPM is to be read next, and until then it is not changed.
+    pub(crate) fn bring_back(&mut self, paths: &Paths, bundle: &Bundle) -> Result<(), SharesError> {
         let keys = self.keys.as_ref().filter(|_| self.table.is_none()).ok_or(SharesError::NoRoot)?;
         let mut table = bundle.table_for(keys.generation, &keys.table)?;
         let aside = keep_aside(paths, keys.generation)?;
         table.follow(table.edition().max(aside));
         write(paths, &mut table, keys)?;
-        *self = Self::bring_up(paths, tpmmgr, || Ok(true))?;
+        (self.table, self.lent) = (Some(table), true);
         Ok(())
     }
 }
@@ -104,6 +101,10 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     /// Writes back what the bundle has of files that are gone. What it does not have it is not asked for again.
     pub(crate) fn bring_back(&mut self, bundle: &Bundle) {
         if self.node().table_lost() {
+            if self.desk.is_out() {
+                // It is asked for again, when it is known what the TPM says.
+                return;
+            }
             self.bring_back_table(bundle);
         }
         let (due, failed) = self.bring_back_key_files(bundle);
@@ -116,8 +117,11 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
 
     fn bring_back_table(&mut self, bundle: &Bundle) {
         let Some(shares) = &mut self.shares else { return };
-        match shares.bring_back(&self.paths, &mut self.tpmmgr, bundle) {
-            Ok(()) => tracing::info!("the share table came back from escrow"),
+        match shares.bring_back(&self.paths, bundle) {
+            Ok(()) => {
+                tracing::info!("the share table came back from escrow");
+                self.send(Errand::Roots);
+            }
             Err(error) => {
                 self.hopeless.table = matches!(error, SharesError::OtherTable(_));
                 let words = crate::agents::vaultmgr::chain(&error);

@@ -2,12 +2,14 @@
 //!
 //! The order: both copies of the next table, durable; the next roots in the TPM, written and read back; the roots of before undefined; their table
 //! overwritten and unlinked. Before the second of these the old generation is in force, and after it the new one, whole: until the old roots are gone
-//! the new table is not changed (`ShareStore::change` refuses). A TPM that does not take the next roots costs the attempt, and nothing else.
+//! the new table is not changed (`ShareStore::change` refuses). A TPM without room for the next roots is found out before anything is begun; one that
+//! does not take them costs the attempt, and nothing else.
 //!
 //! Where a bundle may be in escrow the next generation is made in memory first, and begins when the controller holds its bundle
 //! (`generation/upcoming.rs`).
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use fscrypt::scrub;
 use vault::ids::Generation;
@@ -16,7 +18,9 @@ use vault::shares::{RootPin, Table};
 use crate::agents::vaultmgr::generation::files::{folders, keep_aside, write};
 use crate::agents::vaultmgr::generation::roots::{RootKeys, SlotContent, Tpmmgr};
 use crate::agents::vaultmgr::generation::shares::{ShareStore, SharesError};
+use crate::agents::vaultmgr::generation::upcoming::Made;
 use crate::agents::vaultmgr::paths::Paths;
+use crate::bus::messages::TpmRoom;
 
 /// What is left of generations that ended, or that never came into force.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -34,85 +38,151 @@ impl Left {
     pub(super) fn is_empty(&self) -> bool {
         self.roots.is_empty() && self.files.is_empty()
     }
+
+    /// Takes it away: roots first, for with them nothing opens that the files hold.
+    pub(super) fn drop(&mut self, paths: &Paths, tpmmgr: &mut dyn Tpmmgr) -> Result<(), SharesError> {
+        for generation in self.roots.clone() {
+            tpmmgr.undefine_roots(generation)?;
+            self.roots.retain(|left| *left != generation);
+        }
+        for generation in self.files.clone() {
+            wipe(paths, generation)?;
+            self.files.retain(|left| *left != generation);
+        }
+        Ok(())
+    }
 }
 
 impl ShareStore {
     /// Pins another controller's root; one writing of the table says too that the generation is to end, whose bundle the one before may keep.
     pub(crate) fn change_controller(&mut self, paths: &Paths, pin: RootPin) -> Result<(), SharesError> {
-        self.upcoming = None;
         self.change(paths, |table, _| {
             table.change_controller(pin);
             Ok(())
-        })
+        })?;
+        self.upcoming = None;
+        Ok(())
     }
 
-    /// Ends the generation in force. After an error the old one or the new one is in force, whole, and what is left of the other is known.
-    pub(crate) fn next_generation(
-        &mut self,
-        paths: &Paths,
-        tpmmgr: &mut dyn Tpmmgr,
-    ) -> Result<(), SharesError> {
+    /// The errand that ends the generation in force. While it is out the table is not changed.
+    pub(crate) fn next_generation(&mut self) -> Result<Change, SharesError> {
         let before = self.generation().ok_or(SharesError::NoRoot)?;
-        self.same_boot(tpmmgr).map_err(|error| SharesError::NotChanged(Box::new(error)))?;
-        let made = match self.upcoming.take().filter(|made| self.is_next(made)) {
+        let is_known = |keys: &&RootKeys| keys.pcrs.is_ok() && !self.rescued;
+        let bound = self.keys.as_ref().filter(is_known).map(|keys| keys.generation);
+        let made = match self.upcoming.clone().filter(|made| self.is_next(made)) {
             Some(made) => made,
-            None => Box::new(self.make_upcoming()?),
+            None => Arc::new(self.make_upcoming()?),
         };
-        let (generation, mut next) = (made.keys.generation, made.table.clone());
-        if on_disk(paths).contains(&generation) {
+        self.lent = true;
+        Ok(Change { before, bound, made })
+    }
+
+    /// Takes up what came of it. After an error the old generation or the new one is in force, whole, and what is left of the other is known.
+    pub(super) fn take_changed(&mut self, changed: Changed) -> Result<(), SharesError> {
+        self.lent = false;
+        match changed {
+            Changed::NotBegun(error) => Err(error),
+            Changed::TakenBack { made, left, error } => {
+                (self.upcoming, self.left) = (Some(made), left);
+                Err(SharesError::NotChanged(Box::new(error)))
+            }
+            Changed::InForce { made, table, left, dropped } => {
+                (self.upcoming, self.rescued) = (None, false);
+                self.keys = Some(RootKeys::of(made.keys.generation, &made.tpm, Ok(&made.pcrs)));
+                (self.table, self.left) = (Some(*table), left);
+                dropped
+            }
+        }
+    }
+
+    /// The errand that takes away what is left of other generations.
+    pub(crate) fn lend_left(&mut self) -> Left {
+        self.lent = true;
+        self.left.clone()
+    }
+
+    /// Takes up what is left after it.
+    pub(super) fn take_left(&mut self, left: &Left) {
+        (self.left, self.lent) = (left.clone(), false);
+    }
+}
+
+/// The end of a generation, with all that it needs.
+#[derive(Debug)]
+pub(crate) struct Change {
+    before: Generation,
+    /// The generation whose `P` has to read, before and after.
+    bound: Option<Generation>,
+    made: Arc<Made>,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub(crate) enum Changed {
+    /// All is as it was.
+    NotBegun(SharesError),
+    /// The generation before is in force; this is left of the next one.
+    TakenBack { made: Arc<Made>, left: Left, error: SharesError },
+    /// The next one is in force; this is left of the one before, and why.
+    InForce { made: Arc<Made>, table: Box<Table>, left: Left, dropped: Result<(), SharesError> },
+}
+
+impl Change {
+    pub(super) fn run(self, paths: &Paths, tpmmgr: &mut dyn Tpmmgr) -> Changed {
+        if let Err(error) = self.make_way(paths, tpmmgr) {
+            return Changed::NotBegun(error);
+        }
+        match self.put_in_force(paths, tpmmgr) {
+            Ok(table) => {
+                let mut left = Left::of(self.before);
+                let dropped = left.drop(paths, tpmmgr);
+                Changed::InForce { made: self.made, table: Box::new(table), left, dropped }
+            }
+            Err(error) => {
+                // A TPM that did not answer may have defined all the same, so this may fail too, and is tried again.
+                let mut left = Left::of(self.made.keys.generation);
+                if let Err(error) = left.drop(paths, tpmmgr) {
+                    tracing::warn!("{}", crate::agents::vaultmgr::chain(&error));
+                }
+                Changed::TakenBack { made: self.made, left, error }
+            }
+        }
+    }
+
+    fn make_way(&self, paths: &Paths, tpmmgr: &mut dyn Tpmmgr) -> Result<(), SharesError> {
+        let may = self.same_boot(tpmmgr).and_then(|()| has_room(tpmmgr));
+        may.map_err(|error| SharesError::NotChanged(Box::new(error)))?;
+        if on_disk(paths).contains(&self.made.keys.generation) {
             // Of a change that was cut short before its roots were in the TPM, or another TPM's: nobody can tell.
-            keep_aside(paths, generation)?;
+            keep_aside(paths, self.made.keys.generation)?;
         }
-        let ready = write(paths, &mut next, &made.keys)
-            .and_then(|()| Ok(tpmmgr.define_roots(generation, &made.tpm, &made.pcrs)?))
-            .and_then(|()| self.same_boot(tpmmgr));
-        if let Err(error) = ready {
-            self.upcoming = Some(made);
-            return Err(self.take_back(paths, tpmmgr, generation, error));
-        }
-        let new = made.keys;
-        self.rescued = false;
-        (self.keys, self.table, self.left) = (Some(new), Some(next), Left::of(before));
-        self.drop_left(paths, tpmmgr)
+        Ok(())
+    }
+
+    fn put_in_force(&self, paths: &Paths, tpmmgr: &mut dyn Tpmmgr) -> Result<Table, SharesError> {
+        let mut next = self.made.table.clone();
+        write(paths, &mut next, &self.made.keys)?;
+        tpmmgr.define_roots(self.made.keys.generation, &self.made.tpm, &self.made.pcrs)?;
+        self.same_boot(tpmmgr).map(|()| next)
     }
 
     /// The next `P_g` is bound to the PCRs of now. They have to be those that the one in force is bound to, or the next boot, which is measured as
     /// this one was, would be shut out: so that one is read before and after, for PCRs only ever move away within a boot.
     fn same_boot(&self, tpmmgr: &mut dyn Tpmmgr) -> Result<(), SharesError> {
-        let is_known = |keys: &&RootKeys| keys.pcrs.is_ok() && !self.rescued;
-        let Some(keys) = self.keys.as_ref().filter(is_known) else { return Ok(()) };
+        let Some(bound) = self.bound else { return Ok(()) };
         let slots = tpmmgr.read_roots()?;
-        let own = slots.iter().find(|slots| slots.generation == keys.generation);
+        let own = slots.iter().find(|slots| slots.generation == bound);
         let reads = own.is_some_and(|slots| matches!(slots.pcrs, SlotContent::Root(_)));
         if reads { Ok(()) } else { Err(SharesError::Extended) }
     }
+}
 
-    /// An attempt that failed. A TPM that did not answer may have defined all the same, so this may fail too, and is tried again.
-    fn take_back(
-        &mut self,
-        paths: &Paths,
-        tpmmgr: &mut dyn Tpmmgr,
-        generation: Generation,
-        error: SharesError,
-    ) -> SharesError {
-        self.left = Left::of(generation);
-        if let Err(error) = self.drop_left(paths, tpmmgr) {
-            tracing::warn!("{}", crate::agents::vaultmgr::chain(&error));
-        }
-        SharesError::NotChanged(Box::new(error))
-    }
-
-    /// Takes away what is left of other generations: roots first, for with them nothing opens that the files hold.
-    pub(crate) fn drop_left(&mut self, paths: &Paths, tpmmgr: &mut dyn Tpmmgr) -> Result<(), SharesError> {
-        for generation in self.left.roots.clone() {
-            tpmmgr.undefine_roots(generation)?;
-            self.left.roots.retain(|left| *left != generation);
-        }
-        for generation in self.left.files.clone() {
-            wipe(paths, generation)?;
-            self.left.files.retain(|left| *left != generation);
-        }
-        Ok(())
+/// A TPM that is full is found out before anything is written, here or there.
+fn has_room(tpmmgr: &mut dyn Tpmmgr) -> Result<(), SharesError> {
+    match tpmmgr.room()? {
+        TpmRoom::Enough => Ok(()),
+        TpmRoom::Full { fit, wanted } => Err(SharesError::NvFull { fit, wanted }),
+        TpmRoom::Taken { foreign } => Err(SharesError::NvTaken(foreign)),
     }
 }
 

@@ -2,6 +2,8 @@
 
 pub(crate) mod brought_back;
 pub(crate) mod change;
+pub(crate) mod desk;
+pub(crate) mod errands;
 mod files;
 pub(crate) mod roots;
 pub(crate) mod shares;

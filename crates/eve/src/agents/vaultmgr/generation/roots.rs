@@ -6,6 +6,9 @@ use vault::roots::{PcrsRoot, TpmRoot, Vsk};
 use vault::secret::{EscrowKey, RootSecret, TableKey};
 use vault::shares::Table;
 
+use crate::bus::BusError;
+use crate::bus::messages::{TpmFault, TpmRefusal, TpmRoom};
+
 /// One NV slot, as tpmmgr read it.
 #[derive(Debug)]
 pub(crate) enum SlotContent {
@@ -53,13 +56,30 @@ impl Slots {
 
 /// tpmmgr would not or could not.
 #[derive(Debug, thiserror::Error)]
-#[error("tpmmgr: {0}")]
-pub(crate) struct TpmmgrError(pub(crate) String);
+#[error("tpmmgr")]
+pub(crate) enum TpmmgrError {
+    /// It was not heard.
+    Bus(#[source] BusError),
+    /// It was, and says why.
+    Refused(#[source] TpmRefusal),
+}
+
+impl TpmmgrError {
+    /// Whether it passes by itself, and costs the TPM nothing when it is tried again soon.
+    pub(super) fn passes(&self) -> bool {
+        match self {
+            Self::Bus(_) | Self::Refused(TpmRefusal::Failed { fault: TpmFault::Silent, .. }) => true,
+            Self::Refused(_) => false,
+        }
+    }
+}
 
 /// What is asked of tpmmgr.
 pub(crate) trait Tpmmgr {
     /// Reads all slots of ours.
     fn read_roots(&mut self) -> Result<Vec<Slots>, TpmmgrError>;
+    /// Whether both slots of another generation fit beside those that are there.
+    fn room(&mut self) -> Result<TpmRoom, TpmmgrError>;
     /// Defines, writes and reads back both slots of a generation.
     fn define_roots(
         &mut self,

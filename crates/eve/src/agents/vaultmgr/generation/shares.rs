@@ -5,21 +5,23 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::sync::Arc;
 
 use fscrypt::scrub;
 use vault::condition::{Escrow, Node, Past, ShareKey, TableSeen, TpmSeen};
 use vault::escrow::restore::OtherTable;
 use vault::ids::{Generation, VaultId};
 use vault::lease::SinceBoot;
-use vault::roots::{PcrsRoot, TpmRoot, Vsk};
-use vault::secret::{RootSecret, TpmShare};
+use vault::roots::Vsk;
+use vault::secret::TpmShare;
 use vault::section::{BySeal, Seal};
 use vault::shares::{AddError, Dropped, Mark, NextError, Nonce, OpenError, RootPin, ShareEntry, Table};
 
 use crate::agents::vaultmgr::generation::change::{self, Left};
+use crate::agents::vaultmgr::generation::errands::Beginning;
 use crate::agents::vaultmgr::generation::files::{folders, heal, keep_aside, newest, write};
 use crate::agents::vaultmgr::generation::roots::{
-    Generations, Lost, NoPcrs, RootKeys, Tpmmgr, TpmmgrError, judge,
+    Generations, Lost, NoPcrs, RootKeys, Slots, TpmmgrError, judge,
 };
 use crate::agents::vaultmgr::generation::upcoming::Made;
 use crate::agents::vaultmgr::hands::crypt::CryptError;
@@ -57,6 +59,21 @@ pub(crate) enum SharesError {
         "what was erased is not dead yet, since the TPM's secrets were not changed; it is tried again by itself"
     )]
     NotChanged(#[source] Box<SharesError>),
+    /// Nothing of the next generation was begun.
+    #[error(
+        "the TPM's NV is full: it has room for {fit} of the {wanted} indices that this node has while its secrets are changed; free indices that nothing needs (`tpm2_nvreadpublic` lists them, `tpm2_nvundefine INDEX` frees one), and it is done by itself"
+    )]
+    NvFull {
+        /// There, or would fit.
+        fit: u32,
+        /// While a generation ends.
+        wanted: u32,
+    },
+    /// The same.
+    #[error(
+        "{0} NV indices of the TPM where this node's next secrets are to be are another system's: see `eve check`, and where nothing needs them `tpm2_nvundefine INDEX` frees them; then it is done by itself"
+    )]
+    NvTaken(u32),
     /// The next boot would be another one than that of now.
     #[error(
         "PCRs of the TPM were extended since the boot, so secrets that are bound to them now would not open after the next one; it is done by itself after that: boot the node, and let nothing extend PCRs that seal (`eve status` names them) once it runs"
@@ -72,6 +89,11 @@ pub(crate) enum SharesError {
         "what is left in the TPM of another generation of roots is taken away first; it is tried again by itself"
     )]
     Leftovers,
+    /// An errand to the TPM is out.
+    #[error(
+        "the share table stays as it is while the TPM is asked, which has not answered yet; it is tried again by itself"
+    )]
+    Lent,
     /// Whether this is a first boot hangs on it.
     #[error("whether vaults are in persist/vaults can't be seen; it is tried again by itself")]
     Vaults(#[from] CryptError),
@@ -90,6 +112,17 @@ pub(crate) enum SharesError {
     Random,
 }
 
+impl SharesError {
+    /// Whether what failed passes by itself, and may be tried again soon.
+    pub(crate) fn passes(&self) -> bool {
+        match self {
+            Self::Tpm(error) => error.passes(),
+            Self::NotChanged(why) => why.passes(),
+            _ => false,
+        }
+    }
+}
+
 /// The table, when it is open, and the keys, when they could be read.
 #[derive(Debug, Default)]
 pub(crate) struct ShareStore {
@@ -101,9 +134,33 @@ pub(crate) struct ShareStore {
     undefine: Vec<Generation>,
     keep: Vec<Generation>,
     /// The next generation, while it is made and has not begun.
-    pub(super) upcoming: Option<Box<Made>>,
+    pub(super) upcoming: Option<Arc<Made>>,
     /// The root that is bound to PCRs came back from escrow.
     pub(super) rescued: bool,
+    /// An errand is out that the table has to stay for as it is.
+    pub(super) lent: bool,
+}
+
+/// What the roots and the disk say.
+#[derive(Debug)]
+pub(super) enum Judged {
+    /// A table is in force, or lost.
+    There(ShareStore),
+    /// On a first boot, or one cut short, one is to be begun.
+    Begin(Beginning),
+}
+
+/// To open needs no write: a disk that takes none shuts nothing. Whoever writes a table sweeps again.
+fn sweep(paths: &Paths) -> Result<(), SharesError> {
+    for folder in folders(paths)? {
+        if let Err(error) = scrub::sweep(&folder) {
+            tracing::warn!(
+                "what a cut left beside the share table stays: {}",
+                crate::agents::vaultmgr::chain(&error)
+            );
+        }
+    }
+    Ok(())
 }
 
 /// The kernel's, which blocks until it is seeded. aws-lc's own generator first measures for 25 ms, in each process and so at each
@@ -118,82 +175,54 @@ pub(super) fn nonce() -> Result<Nonce, SharesError> {
 }
 
 impl ShareStore {
-    /// Reads the roots and the table; on a first boot, or one cut short, makes both.
+    /// Finds the table in force, by the roots that were read.
     ///
     /// # Errors
     /// [`SharesError`]: nothing is concluded, and it is to be tried again.
-    pub(crate) fn bring_up(
+    pub(super) fn judged(
         paths: &Paths,
-        tpmmgr: &mut dyn Tpmmgr,
+        sets: Vec<Slots>,
         has_vaults: impl FnOnce() -> Result<bool, CryptError>,
-    ) -> Result<Self, SharesError> {
-        let sets = tpmmgr.read_roots()?;
-        // To open needs no write: a disk that takes none shuts nothing. Whoever writes a table sweeps again.
-        for folder in folders(paths)? {
-            if let Err(error) = scrub::sweep(&folder) {
-                tracing::warn!(
-                    "what a cut left beside the share table stays: {}",
-                    crate::agents::vaultmgr::chain(&error)
-                );
-            }
-        }
-        match judge(
-            sets,
-            |generation, key| newest(paths, generation, key).map(|(table, _)| table),
-            has_vaults,
-        )? {
+    ) -> Result<Judged, SharesError> {
+        sweep(paths)?;
+        let open = |generation, key: &_| newest(paths, generation, key).map(|(table, _)| table);
+        Ok(match judge(sets, open, has_vaults)? {
             Generations::InForce(keys, table, roots) => {
                 heal(paths, &keys);
                 let files = change::files_left(paths, &table, &roots);
-                Ok(Self { left: Left { roots, files }, ..Self::open(keys, table) })
+                Judged::There(Self { left: Left { roots, files }, ..Self::open(keys, table) })
             }
             Generations::Lost(Lost { keys, undefine, keep }) => {
-                Ok(Self { keys, undefine, keep, ..Self::default() })
+                Judged::There(Self { keys, undefine, keep, ..Self::default() })
             }
             Generations::Begin(undefine) => {
-                undefine.into_iter().try_for_each(|generation| tpmmgr.undefine_roots(generation))?;
-                Self::begin(paths, tpmmgr, Table::new(Generation::FIRST))
+                Judged::Begin(Beginning { undefine, table: Table::new(Generation::FIRST) })
             }
-        }
+        })
     }
 
-    fn open(keys: RootKeys, table: Table) -> Self {
+    pub(super) fn open(keys: RootKeys, table: Table) -> Self {
         Self { keys: Some(keys), table: Some(table), ..Self::default() }
     }
 
-    /// The table first, then the roots: roots without a table would say that one was lost.
-    fn begin(paths: &Paths, tpmmgr: &mut dyn Tpmmgr, mut table: Table) -> Result<Self, SharesError> {
-        let (tpm, pcrs) = (TpmRoot(RootSecret::init(random)?), PcrsRoot(RootSecret::init(random)?));
-        let keys = RootKeys::of(table.generation(), &tpm, Ok(&pcrs));
-        write(paths, &mut table, &keys)?;
-        tpmmgr.define_roots(table.generation(), &tpm, &pcrs)?;
-        Ok(Self::open(keys, table))
-    }
-
     /// Begins a new table in place of the lost one, with `lost` entered as lost. The file of the lost one is kept aside, and where no
-    /// root could be read a new generation is begun beside it, so that a drive put back where it came from still opens.
+    /// root could be read a new generation is begun beside it, so that a drive put back where it came from still opens: that is an errand.
     pub(crate) fn begin_anew(
         &mut self,
         paths: &Paths,
-        tpmmgr: &mut dyn Tpmmgr,
         lost: &[VaultId],
-    ) -> Result<(), SharesError> {
+    ) -> Result<Option<Beginning>, SharesError> {
         let generation = self.keys.as_ref().map_or_else(|| self.unused(paths), |keys| Ok(keys.generation))?;
         let begun = if self.keys.is_some() { Table::in_place_of_lost } else { Table::new };
         let mut table = begun(generation);
         lost.iter().try_for_each(|id| table.add_lost(*id))?;
-        match &self.keys {
-            Some(keys) => {
-                table.follow(keep_aside(paths, generation)?);
-                write(paths, &mut table, keys)?;
-                self.table = Some(table);
-            }
-            None => {
-                self.undefine.iter().try_for_each(|generation| tpmmgr.undefine_roots(*generation))?;
-                *self = Self::begin(paths, tpmmgr, table)?;
-            }
-        }
-        Ok(())
+        let Some(keys) = &self.keys else {
+            return Ok(Some(Beginning { undefine: self.undefine.clone(), table }));
+        };
+        table.follow(keep_aside(paths, generation)?);
+        write(paths, &mut table, keys)?;
+        self.table = Some(table);
+        Ok(None)
     }
 
     /// A generation above all that a file or a root is of, whose place in the TPM, one for odd and one for even ones, is free. So what is above
@@ -223,10 +252,15 @@ impl ShareStore {
         self.keys.as_ref()?.pcrs.as_ref().err()
     }
 
-    /// Reads the root that is bound to PCRs once more. Says whether it is at hand now.
-    pub(crate) fn read_pcrs_again(&mut self, tpmmgr: &mut dyn Tpmmgr) -> Result<bool, TpmmgrError> {
-        let Some(keys) = &mut self.keys else { return Ok(false) };
-        Ok(keys.take_pcrs(&tpmmgr.read_roots()?))
+    /// Takes the root that is bound to PCRs, which was lacking, from another reading. Says whether it is at hand by that; one that came back from
+    /// escrow meanwhile stays.
+    pub(super) fn take_pcrs(&mut self, read: &[Slots]) -> bool {
+        self.keys.as_mut().filter(|keys| keys.pcrs.is_err()).is_some_and(|keys| keys.take_pcrs(read))
+    }
+
+    /// An errand is out that changes roots, or tells which are there.
+    pub(crate) fn is_lent(&self) -> bool {
+        self.lent
     }
 
     /// The vault's lines in the table.
@@ -346,6 +380,9 @@ impl ShareStore {
         change: impl FnOnce(&mut Table, &RootKeys) -> Result<(), SharesError>,
     ) -> Result<(), SharesError> {
         let (Some(keys), Some(table)) = (&self.keys, &self.table) else { return Err(SharesError::NoRoot) };
+        if self.lent {
+            return Err(SharesError::Lent);
+        }
         if !self.left.roots.is_empty() {
             return Err(SharesError::Leftovers);
         }

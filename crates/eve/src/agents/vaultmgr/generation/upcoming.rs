@@ -2,6 +2,8 @@
 //! is on the disk or in the TPM, and a controller that can't be reached keeps nothing waiting but the end of the generation in force. A table that
 //! is changed meanwhile makes it stale, and a life that ends forgets it: both cost a bundle that nobody needs.
 
+use std::sync::Arc;
+
 use vault::condition;
 use vault::escrow::{Bundle, VaultFiles};
 use vault::ids::{DeviceKey, VaultId};
@@ -19,7 +21,7 @@ pub(crate) type Files = std::collections::BTreeMap<VaultId, VaultFiles>;
 
 /// All of it.
 #[derive(Debug)]
-pub(super) struct Made {
+pub(crate) struct Made {
     pub(super) tpm: TpmRoot,
     pub(super) pcrs: PcrsRoot,
     pub(super) keys: RootKeys,
@@ -32,7 +34,7 @@ pub(super) struct Made {
 impl ShareStore {
     /// Makes it, of the table as it is now.
     pub(crate) fn prepare(&mut self) -> Result<(), SharesError> {
-        self.upcoming = Some(Box::new(self.make_upcoming()?));
+        self.upcoming = Some(Arc::new(self.make_upcoming()?));
         Ok(())
     }
 

@@ -63,12 +63,12 @@ fn th6_a_narrowed_seal_ends_the_looser_share() {
     assert_eq!(node.get(BERLIN, "file").as_deref(), Some("kept"), "{:?}", node.status(BERLIN));
 }
 
-/// A TPM without room leaves the generation in force, whole, and nothing of the attempt; it is told, and it is done when there is room. That
+/// A TPM whose room is taken after it was asked leaves the generation in force, whole, and nothing of the attempt; it is told, and it is done when there is room. That
 /// something was dropped is remembered over a restart.
 #[test]
 fn a_full_tpm_costs_the_attempt_alone() {
     let (mut node, mut controller) = node(&Line::of(Custody::Tpm));
-    node.nv.0.borrow_mut().full = true;
+    node.nv.0.borrow_mut().fills = true;
     node.hear(&mut controller, &[]);
     for when in ["now", "rebooted"] {
         assert!(told(&mut node, "not yet dead"), "{when}: {:?}", node.status(BERLIN));
@@ -77,10 +77,31 @@ fn a_full_tpm_costs_the_attempt_alone() {
         assert_eq!(node.get(IMAGE_VAULT, "file").as_deref(), Some("kept"), "{when}");
         node.reboot();
     }
-    node.nv.0.borrow_mut().full = false;
+    node.nv.0.borrow_mut().fills = false;
     node.reboot();
     assert_eq!(node.status(BERLIN).detail[0], Note::Erased.to_string());
     assert_eq!((generations(&node), lies(&node, 1)), (vec![2], false));
+}
+
+/// NV full: it is found out before anything of a change is begun. Nothing is defined, and nothing is written to the disk.
+#[test]
+fn a_full_tpm_is_found_out_before_anything_is_begun() {
+    let (mut node, mut controller) = node(&Line::of(Custody::Tpm));
+    node.nv.0.borrow_mut().full = true;
+    node.hear(&mut controller, &[]);
+    let defined = node.nv.0.borrow().defined;
+    let faults = node.faults.clone();
+    let written = faults.trace(|| {
+        node.manager().start_afresh();
+        node.manager().settle_all();
+    });
+    assert!(written.is_empty(), "{written:?}");
+    assert_eq!(node.nv.0.borrow().defined, defined);
+    assert!(
+        node.says("room for 4 of the 6 indices") && node.says("tpm2_nvundefine"),
+        "{:?}",
+        node.manager().notes()
+    );
 }
 
 /// While the roots of before are there nothing is told as dead, and the new table is not changed; they go when the TPM lets them.

@@ -16,6 +16,7 @@ use crate::agents::vaultmgr::hands::crypt::CryptError;
 use crate::agents::vaultmgr::hands::movein::MoveError;
 use crate::agents::vaultmgr::hands::tree::{Left, NOT_WIPED, Trouble};
 use crate::agents::vaultmgr::vault::execute::StepError;
+use crate::bus::BusError;
 
 every! {
     steps: StepError {
@@ -29,7 +30,7 @@ every! {
         StepError::NoRecord => StepError::NoRecord,
     }
     shares: SharesError {
-        SharesError::Tpm(_) => SharesError::Tpm(TpmmgrError("it does not answer".into())),
+        SharesError::Tpm(_) => SharesError::Tpm(TpmmgrError::Bus(BusError::NotReady)),
         SharesError::File(_) => SharesError::File(disk::Error::Absent { name: "shares.1".into() }),
         SharesError::Io(_) => SharesError::Io(denied()),
         SharesError::Add(_) => SharesError::Add(AddError::Full),
@@ -37,6 +38,9 @@ every! {
         SharesError::Next(_) => SharesError::Next(NextError::Last),
         SharesError::NotChanged(_) => SharesError::NotChanged(Box::new(SharesError::NoRoot)),
         SharesError::Leftovers => SharesError::Leftovers,
+        SharesError::Lent => SharesError::Lent,
+        SharesError::NvFull { .. } => SharesError::NvFull { fit: 4, wanted: 6 },
+        SharesError::NvTaken(_) => SharesError::NvTaken(1),
         SharesError::Extended => SharesError::Extended,
         SharesError::OtherTable(_) => SharesError::OtherTable(OtherTable::Table(TableError::NotAuthentic)),
         SharesError::Vaults(_) => SharesError::Vaults(CryptError::new("persist/vaults is a link")),

@@ -1,8 +1,11 @@
 //! A controller that keeps a node's bundle and answers it: what is sent is opened and kept, what is held is named, and what is asked back, or to be
 //! tried, goes out sealed to the session. Signed with the golden keys, as the sections of the tests are.
 
+use std::collections::BTreeMap;
+
 use vault::escrow::drill::{Answer, DrillNonce, Proof};
 use vault::escrow::{Bundle, BundleId, NONE_HELD};
+use vault::ids::Generation;
 use wire::FileSigner;
 use wire::config::ConfigResponse;
 use wire::control::{Control, Drill};
@@ -18,6 +21,8 @@ use crate::bus::messages::EscrowUpload;
 pub(super) struct Keeper {
     /// The newest bundle that came.
     pub(super) held: Option<(BundleId, Vec<u8>)>,
+    /// The newest of each generation, as the controller keeps them: one of the next pushes none out of that in force.
+    pub(super) kept: BTreeMap<Generation, (BundleId, Vec<u8>)>,
     /// How many came.
     pub(super) came: usize,
     /// What it says once: a drill by this nonce.
@@ -47,7 +52,14 @@ impl Keeper {
         let nonce = self.drill.take().filter(|_| self.held.is_some());
         let send_again = std::mem::take(&mut self.send_again);
         let named = self.held.as_ref().map(|held| held.0).filter(|id| Some(*id) != wish.held && !send_again);
-        let rescue = self.held.as_ref().filter(asked).filter(|_| self.withholds.is_none()).map(sealed);
+        let of_before = || self.held.as_ref().and_then(|_| self.kept.get(&wish.rescue?));
+        let rescue = self
+            .held
+            .as_ref()
+            .filter(asked)
+            .or_else(of_before)
+            .filter(|_| self.withholds.is_none())
+            .map(sealed);
         let no_rescue = match wish.rescue {
             Some(_) if rescue.is_none() => self.withholds.clone().unwrap_or_else(|| NONE_HELD.to_owned()),
             _ => String::new(),
@@ -85,6 +97,7 @@ impl Keeper {
         let pem = golden("controller-ecdh.key.pem");
         let key = der(&pem);
         let bytes = open_up(&key, DEVICE, &sent).expect("sealed to this controller");
+        self.kept.insert(id.generation, (id, bytes.to_vec()));
         self.held = Some((id, bytes.to_vec()));
         self.came += 1;
     }

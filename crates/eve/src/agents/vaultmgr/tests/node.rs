@@ -1,7 +1,7 @@
 //! A node of the tests: a disk, NV as values, and vaultmgr, which can be restarted and rebooted.
 
-use std::cell::RefCell;
-use std::rc::Rc;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use vault::ids::{Generation, VaultId};
@@ -13,17 +13,93 @@ use vault::wanted::Authority;
 use super::controller::{self, Controller, KEY, Line};
 use super::disk::{Disk, write};
 use super::faulty::{self, Calls};
+use super::faulty_nv::{Commands, refused};
 use crate::agents::vaultmgr::agent;
 use crate::agents::vaultmgr::belief::intake::TpmHeard;
+use crate::agents::vaultmgr::generation::desk::Desk;
 use crate::agents::vaultmgr::generation::roots::{SlotContent, Slots, Tpmmgr, TpmmgrError};
 use crate::agents::vaultmgr::hands::kernel::Kernel;
 use crate::agents::vaultmgr::manager::{Manager, Owner};
 use crate::agents::vaultmgr::paths::Paths;
+use crate::bus::messages::{TpmFault, TpmRefusal, TpmRoom};
 use disk::faulty::{Faults, Faulty};
 
 /// NV of a software TPM, as values; shared by all lives of vaultmgr on it.
 #[derive(Clone, Default)]
-pub(super) struct Nv(pub(super) Rc<RefCell<NvState>>, pub(super) Faults);
+pub(super) struct Nv(pub(super) Shared<NvState>, pub(super) Faults, pub(super) Gate, pub(super) Commands);
+
+/// A value that two threads have, borrowed as a cell is.
+#[derive(Default)]
+pub(super) struct Shared<V>(Arc<Mutex<V>>);
+
+impl<V> Clone for Shared<V> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<V> Shared<V> {
+    pub(super) fn borrow(&self) -> MutexGuard<'_, V> {
+        self.0.lock().expect("whole")
+    }
+
+    pub(super) fn borrow_mut(&self) -> MutexGuard<'_, V> {
+        self.borrow()
+    }
+}
+
+/// Where the calls of a TPM that does not answer are held up.
+#[derive(Clone, Default)]
+pub(super) struct Gate(Arc<(Mutex<Held>, Condvar)>);
+
+#[derive(Default)]
+struct Held {
+    /// How many calls more are let through; nothing while it is open. Whoever shut it waits for no call.
+    shut: Option<(usize, ThreadId)>,
+    call: Option<&'static str>,
+}
+
+impl Gate {
+    /// From now on so many calls are let through, and no more.
+    pub(super) fn shut(&self, after: usize) {
+        self.0.0.lock().expect("whole").shut = Some((after, thread::current().id()));
+    }
+
+    pub(super) fn open(&self) {
+        self.0.0.lock().expect("whole").shut = None;
+        self.0.1.notify_all();
+    }
+
+    /// The call that is held up, once one is.
+    pub(super) fn held(&self) -> &'static str {
+        let state = self.0.0.lock().expect("whole");
+        let none = |state: &mut Held| state.call.is_none();
+        let (state, _) = self.0.1.wait_timeout_while(state, Duration::from_secs(15), none).expect("whole");
+        state.call.expect("it was waited for")
+    }
+
+    pub(super) fn is_holding(&self) -> bool {
+        self.0.0.lock().expect("whole").call.is_some()
+    }
+
+    fn pass(&self, call: &'static str) {
+        let mut state = self.0.0.lock().expect("whole");
+        match &mut state.shut {
+            None => return,
+            Some((0, by)) => {
+                assert!(*by != thread::current().id(), "the thread that decides waits for {call}")
+            }
+            Some((more, _)) => {
+                *more -= 1;
+                return;
+            }
+        }
+        state.call = Some(call);
+        self.0.1.notify_all();
+        let mut state = self.0.1.wait_while(state, |state| state.shut.is_some()).expect("whole");
+        state.call = None;
+    }
+}
 
 #[derive(Default)]
 pub(super) struct NvState {
@@ -34,10 +110,14 @@ pub(super) struct NvState {
     /// PCRs are extended all the time while P is read.
     pub(super) unsteady: bool,
     pub(super) fail: bool,
-    /// It has room for one root more, and not for two.
+    /// It has room for one root more, and not for two, and says so.
     pub(super) full: bool,
+    /// The same, and something takes that room after it was asked.
+    pub(super) fills: bool,
     /// Nothing is undefined.
     pub(super) keeps: bool,
+    /// How often roots were to be defined.
+    pub(super) defined: usize,
     /// How often roots were read.
     pub(super) reads: usize,
 }
@@ -48,27 +128,42 @@ pub(super) struct NvSlots {
     pub(super) tpm: [u8; 32],
     /// Not there when the definition was cut short.
     pub(super) pcrs: Option<[u8; 32]>,
+    /// Undefined, and the other one is not yet.
+    pub(super) tpm_gone: bool,
+    /// P is bound to the boot that [`NvState::pcrs_moved`] is of.
+    pub(super) bound_to_moved: bool,
 }
 
 impl Tpmmgr for Nv {
     fn read_roots(&mut self) -> Result<Vec<Slots>, TpmmgrError> {
+        self.2.pass("read");
+        self.3.command("read", || ())?;
         let mut nv = self.0.borrow_mut();
         nv.reads += 1;
         if nv.fail {
-            return Err(TpmmgrError("no answer".to_owned()));
+            return Err(refused(TpmFault::Silent, "no answer"));
         }
         let root = |bytes: &[u8; 32]| SlotContent::Root(RootSecret::copied_from(bytes));
         let slots = |slots: &NvSlots| Slots {
             generation: slots.generation,
-            tpm: root(&slots.tpm),
+            tpm: if slots.tpm_gone { SlotContent::Absent } else { root(&slots.tpm) },
             pcrs: match &slots.pcrs {
-                Some(_) if nv.pcrs_moved => SlotContent::PcrsMoved(vec![4, 9]),
+                Some(_) if nv.pcrs_moved != slots.bound_to_moved => SlotContent::PcrsMoved(vec![4, 9]),
                 Some(_) if nv.unsteady => SlotContent::Unsteady,
                 Some(bytes) => root(bytes),
                 None => SlotContent::Absent,
             },
         };
         Ok(nv.slots.iter().map(slots).collect())
+    }
+    fn room(&mut self) -> Result<TpmRoom, TpmmgrError> {
+        self.2.pass("room");
+        let full = TpmRoom::Full { fit: 4, wanted: 6 };
+        match self.3.command("room", || ()) {
+            Err(TpmmgrError::Refused(TpmRefusal::Failed { fault: TpmFault::NvFull, .. })) => Ok(full),
+            Err(error) => Err(error),
+            Ok(()) => Ok(if self.0.borrow().full { full } else { TpmRoom::Enough }),
+        }
     }
     /// There are two places: for odd generations and for even ones. Each root is a durable step.
     fn define_roots(
@@ -77,29 +172,44 @@ impl Tpmmgr for Nv {
         tpm: &TpmRoot,
         pcrs: &PcrsRoot,
     ) -> Result<(), TpmmgrError> {
+        self.2.pass("define");
+        self.0.borrow_mut().defined += 1;
         let taken = |slots: &NvSlots| slots.generation.0 % 2 == generation.0 % 2;
         if self.0.borrow().slots.iter().any(taken) {
-            return Err(TpmmgrError("the slot is taken".to_owned()));
+            return Err(refused(TpmFault::Occupied, "the slot is taken"));
         }
-        let half = NvSlots { generation, tpm: *tpm.0.expose_root_secret(), pcrs: None };
-        self.1.step(|| self.0.borrow_mut().slots.push(half));
-        if self.0.borrow().full {
-            return Err(TpmmgrError("NV is full".to_owned()));
+        let (tpm, tpm_gone) = (*tpm.0.expose_root_secret(), false);
+        let bound_to_moved = self.0.borrow().pcrs_moved;
+        let half = NvSlots { generation, tpm, pcrs: None, tpm_gone, bound_to_moved };
+        self.3.command("define T", || self.1.step(|| self.0.borrow_mut().slots.push(half)))?;
+        if self.0.borrow().fills {
+            return Err(refused(TpmFault::NvFull, "NV is full"));
         }
-        self.1.step(|| {
+        let whole = || {
             let slots = &mut self.0.borrow_mut().slots;
             slots.iter_mut().rev().take(1).for_each(|last| last.pcrs = Some(*pcrs.0.expose_root_secret()));
-        });
+        };
+        self.3.command("define P", || self.1.step(whole))?;
         let mut nv = self.0.borrow_mut();
         nv.pcrs_moved |= std::mem::take(&mut nv.moves_when_defined);
         Ok(())
     }
+    /// T first, as tpmmgr does.
     fn undefine_roots(&mut self, generation: Generation) -> Result<(), TpmmgrError> {
+        self.2.pass("undefine");
         if self.0.borrow().keeps {
-            return Err(TpmmgrError("no answer".to_owned()));
+            return Err(refused(TpmFault::Silent, "no answer"));
         }
-        self.1.step(|| self.0.borrow_mut().slots.retain(|slots| slots.generation != generation));
-        Ok(())
+        let half = || {
+            let mut nv = self.0.borrow_mut();
+            nv.slots
+                .iter_mut()
+                .filter(|slots| slots.generation == generation)
+                .for_each(|slots| slots.tpm_gone = true);
+        };
+        self.3.command("undefine T", || self.1.step(half))?;
+        let gone = || self.0.borrow_mut().slots.retain(|slots| slots.generation != generation);
+        self.3.command("undefine P", || self.1.step(gone))
     }
 }
 
@@ -109,6 +219,8 @@ pub(super) struct Node {
     pub(super) paths: Paths,
     pub(super) manager: Option<Manager<faulty::Faulty<Kernel>, Nv>>,
     pub(super) has_tpm: bool,
+    /// Errands to the TPM are left to a thread.
+    pub(super) apart: bool,
     /// What goes wrong with its disk, and with the TPM that it was made with.
     pub(super) faults: Faults,
     /// What goes wrong with its kernel.
@@ -127,8 +239,8 @@ impl Node {
         std::fs::create_dir_all(disk.root().join("run/eve")).expect("makes");
         let faults = Faults::default();
         let paths = Paths::on(disk::Disk::through(Faulty::linux(&faults)), &disk.root());
-        let nv = Nv(Rc::default(), faults.clone());
-        Self { disk, nv, paths, manager: None, has_tpm, faults, calls: Calls::default() }
+        let nv = Nv(Shared::default(), faults.clone(), Gate::default(), Commands::default());
+        Self { disk, nv, paths, manager: None, has_tpm, apart: false, faults, calls: Calls::default() }
     }
 
     /// A fresh node, started.
@@ -143,7 +255,10 @@ impl Node {
         self.nv.1 = self.faults.clone();
         let kernel = agent::open(&self.paths).expect("opens the filesystem");
         let kernel = faulty::Faulty::new(kernel, &self.calls);
-        let manager = Manager::start(self.paths.clone(), kernel, self.nv.clone(), owner).expect("starts");
+        let (paths, nv) = (self.paths.clone(), self.nv.clone());
+        let desk =
+            if self.apart { Desk::apart(paths, nv, || ()).expect("a thread") } else { Desk::here(paths, nv) };
+        let manager = Manager::start(self.paths.clone(), kernel, desk, owner).expect("starts");
         self.manager = Some(manager);
         self.manager().take_up_locks().expect("are read");
         self.manager().take_up_leases().expect("randomness");

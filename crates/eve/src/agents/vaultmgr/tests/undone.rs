@@ -17,6 +17,7 @@ use vault::section::{Custody, Encryption};
 use super::controller::{BERLIN, Controller, Line, certs};
 use super::node::Node;
 use crate::agents::vaultmgr::belief::intake::TpmHeard;
+use crate::agents::vaultmgr::generation::desk::Desk;
 use crate::agents::vaultmgr::hands::crypt::{CopyRead, Crypt, CryptError, Found, KeyId, Place};
 use crate::agents::vaultmgr::hands::kernel::Kernel;
 use crate::agents::vaultmgr::manager::{Manager, Owner};
@@ -150,7 +151,9 @@ fn a_step_that_is_undone_each_time_is_told_and_stops_nothing() {
     let repairs = Rc::new(Cell::new(0));
     let kernel = Undone { kernel: Kernel::open(&node.paths).expect("opens"), repairs: Rc::clone(&repairs) };
     let owner = Owner { uid: 12345, gid: 12345 };
-    let mut manager = Manager::start(node.paths.clone(), kernel, node.nv.clone(), owner).expect("starts");
+    let mut manager =
+        Manager::start(node.paths.clone(), kernel, Desk::here(node.paths.clone(), node.nv.clone()), owner)
+            .expect("starts");
     manager.hear_tpm(TpmHeard::Ready { key: controller.key, measured: true });
     manager.settle_all();
     let section = controller.section(manager.session_key(), &[Line::of(Custody::Tpm)]);

@@ -7,7 +7,7 @@ use vault::belief::Heard;
 use vault::condition::{Key, OpenedBy, Place};
 use vault::custody::{Shares, Wrapping, wrapping_secret};
 use vault::ids::VaultId;
-use vault::plan::{Act, NodeStep, Step};
+use vault::plan::{Act, Step};
 use vault::secret::WrappingSecret;
 use vault::section::Encryption;
 
@@ -124,17 +124,6 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     ) -> Result<(), StepError> {
         let shares = self.shares.as_mut().ok_or(StepError::KeyGone)?;
         Ok(change(shares, &self.paths)?)
-    }
-
-    /// Does one step of the node's own.
-    pub(crate) fn execute_for_node(&mut self, step: &NodeStep) -> Result<(), StepError> {
-        let shares = self.shares.as_mut().ok_or(StepError::KeyGone)?;
-        Ok(match step {
-            NodeStep::BeginTable { lost } => shares.begin_anew(&self.paths, &mut self.tpmmgr, lost),
-            NodeStep::DropGenerations => shares.drop_left(&self.paths, &mut self.tpmmgr),
-            NodeStep::PrepareGeneration => shares.prepare(),
-            NodeStep::NextGeneration => shares.next_generation(&self.paths, &mut self.tpmmgr),
-        }?)
     }
 
     fn make_metadata(

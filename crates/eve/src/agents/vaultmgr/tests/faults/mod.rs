@@ -7,6 +7,7 @@ mod erasing;
 mod escrow;
 mod full;
 mod kernel;
+mod nv;
 mod others;
 mod recovery;
 mod recreate;
