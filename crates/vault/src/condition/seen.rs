@@ -270,6 +270,8 @@ pub struct Keys {
     pub held: Option<OpenedBy>,
     /// Until when its lease lasts; none: it has none of this boot.
     pub leased_until: Option<SinceBoot>,
+    /// Until when it may be open while no list is in force, where nobody knows whether it has a lease; nothing: that is known.
+    pub unknown_until: Option<SinceBoot>,
     /// Every key at hand was tried on the metadata as it is now, and none opens it.
     pub none_fits: bool,
     /// Root gave its recovery key in this life, and by that the content key is at hand that the vault's place is encrypted with.

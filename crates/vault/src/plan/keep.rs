@@ -51,9 +51,15 @@ fn lease_over(view: &View<'_>, want: &Want) -> Option<Note> {
     }
 }
 
-/// It had a lease, which is over. So much is known of a vault also while no list is in force.
-pub(super) fn lease_ran_out(view: &View<'_>) -> bool {
-    !view.id.is_default() && !view.keys.recovered && ran_out(view)
+/// It had a lease, which is over: so much is known of a vault also while no list is in force. Or whether it has one is not known, for long enough.
+pub(super) fn unlisted_lease_over(view: &View<'_>) -> Option<Note> {
+    let Keys { leased_until, unknown_until, recovered, .. } = *view.keys;
+    let (until, note) = match leased_until {
+        Some(until) => (until, Note::LeaseEnded),
+        None => (unknown_until?, Note::LeaseNotKnown),
+    };
+    let over = !view.id.is_default() && !recovered && until <= view.node.since_boot;
+    over.then_some(note)
 }
 
 fn ran_out(view: &View<'_>) -> bool {

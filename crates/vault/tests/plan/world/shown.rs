@@ -91,6 +91,7 @@ impl World {
             last: ring.map(|ring| ring.last.0),
             held: self.memory.held.map(|(_, held)| held.proved(same)),
             leased_until: self.memory.leases.until().get(&self.id).copied(),
+            unknown_until: self.memory.leases.unknown_until(),
             none_fits: self.memory.none_fits,
             recovered: self.is_recovered(),
         }
