@@ -69,7 +69,6 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     /// No randomness.
     pub(crate) fn take_up_leases(&mut self) -> Result<(), SharesError> {
         self.leases = read(&self.paths.leases(), self.crypt.since_boot());
-        self.keep_leases();
         self.ask_for_leases()
     }
 
@@ -98,6 +97,17 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     /// A list in force, a kept one too, says which vaults are leased.
     pub(super) fn learn_leases(&mut self) {
         if self.belief.desired().listing.is_some() && self.leases.learn() {
+            self.keep_leases();
+        }
+    }
+
+    /// Since when they are not known outlives an end of vaultmgr where a vault may be locked by it. A boot at which a list is found writes nothing.
+    fn keep_unknown(&self) {
+        let open =
+            |(id, slot): (&VaultId, &VaultMemory<_>)| !id.is_default() && slot.sight.seen.key == Key::Present;
+        let since = self.leases.is_unknown_since();
+        let due = since.is_some() && self.slots.iter().any(open);
+        if due && read(&self.paths.leases(), SinceBoot::default()).is_unknown_since() != since {
             self.keep_leases();
         }
     }
@@ -131,6 +141,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
 
     /// Locks what no lease keeps open, and asks anew at half of the shortest lease. Says whether it asked.
     pub(crate) fn tend_leases(&mut self) -> bool {
+        self.keep_unknown();
         let now = self.crypt.since_boot();
         let over: Vec<VaultId> =
             self.leases.until().iter().filter(|(_, until)| **until <= now).map(|(id, _)| *id).collect();

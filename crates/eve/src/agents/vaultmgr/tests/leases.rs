@@ -145,6 +145,7 @@ fn without_leases_and_record_a_vault_is_locked_in_time() {
         std::fs::write(node.paths.record(), "not a record").expect("damages");
         node.start();
         assert_eq!(node.state(BERLIN), State::Unlocked, "it asks first, {custody:?}");
+        pass(&mut node, Duration::ZERO);
         pass(&mut node, Leases::UNKNOWN - Duration::from_secs(60));
         node.restart();
         assert_eq!(node.state(BERLIN), State::Unlocked, "a minute is left, {custody:?}");
