@@ -260,6 +260,11 @@ pub(super) fn why_closed(view: &View<'_>, want: &Want) -> Wait {
         TpmSeen::Unknown if by_share => Wait::Tpm,
         _ if by_share && closed => Wait::Pcrs,
         _ if by_share && view.node.table_lost() => Wait::Table,
+        _ if let Some(under) =
+            under.filter(|_| view.seen.hints().any(|hint| view.keys.has_another(hint))) =>
+        {
+            Wait::OtherKey { under }
+        }
         _ if view.keys.current.is_some() || under.is_none() => {
             Wait::OtherEpoch { under, finished: finished(view) }
         }

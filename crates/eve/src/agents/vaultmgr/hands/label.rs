@@ -1,8 +1,9 @@
-//! The names that our protectors bear in fscrypt's metadata: `eve-vault <uuid> [<kind>] e<epoch>`, epoch 0 for no controller's key. The
+//! The names that our protectors bear in fscrypt's metadata: `eve-vault <uuid> [<kind>] e<epoch>[-<mark>]`, epoch 0 for no controller's key;
+//! the mark tells the key from another of that number, and is not in names of before. The
 //! primary one, which `R` wraps, has no word for its kind; the recovery one has `recovery-<recipients>-<age file>`, the beginnings of two SHA-256. A hint for people and plans, believed only once a key opened what it names.
 
 use vault::condition::{Hint, RecoveryHint};
-use vault::custody::Wrapping;
+use vault::custody::EpochMark;
 use vault::ids::{Epoch, VaultId};
 use vault::recovery::RecipientsDigest;
 
@@ -60,9 +61,26 @@ pub(crate) struct Label {
     pub(crate) hint: Hint,
 }
 
-/// The name of the primary protector under a wrapping.
-pub(crate) fn write(vault: VaultId, wrapping: Wrapping) -> String {
-    format!("eve-vault {vault} e{}", wrapping.epoch().map_or(0, |epoch| epoch.0))
+/// The name of the primary protector. A hint that says nothing has none.
+pub(crate) fn write(vault: VaultId, hint: Hint) -> String {
+    format!("eve-vault {vault} e{}", written(hint))
+}
+
+fn written(hint: Hint) -> String {
+    let number = hint.epoch().map_or(0, |epoch| epoch.0);
+    match hint {
+        Hint::Key(_, mark) => format!("{number}-{}", hex::encode(mark.0)),
+        Hint::NoEpoch | Hint::Epoch(_) | Hint::Unknown => number.to_string(),
+    }
+}
+
+fn read_hint(text: &str) -> Option<Hint> {
+    let (number, mark) = text.split_once('-').map_or((text, None), |(number, mark)| (number, Some(mark)));
+    let epoch = Epoch(number.parse().ok()?);
+    let Some(mark) = mark else { return Some(if epoch.0 == 0 { Hint::NoEpoch } else { Hint::Epoch(epoch) }) };
+    let mut bytes = [0; 16];
+    hex::decode_to_slice(mark, &mut bytes).ok()?;
+    (epoch.0 > 0).then_some(Hint::Key(epoch, EpochMark(bytes)))
 }
 
 /// The name of a recovery protector.
@@ -75,11 +93,10 @@ pub(crate) fn write_recovery(vault: VaultId, RecoveryName { hint, sum }: Recover
 pub(crate) fn read(name: &str) -> Option<Label> {
     let (rest, epoch) = name.strip_prefix("eve-vault ")?.rsplit_once(" e")?;
     let (vault, word) = rest.split_once(' ').map_or((rest, None), |(vault, word)| (vault, Some(word)));
-    let (vault, number) = (vault.parse::<VaultId>().ok()?, epoch.parse::<u64>().ok()?);
-    let hint = if number == 0 { Hint::NoEpoch } else { Hint::Epoch(Epoch(number)) };
+    let (vault, hint) = (vault.parse::<VaultId>().ok()?, read_hint(epoch)?);
     let kind = Kind::read(word, hint)?;
     let word = word.map(|word| format!(" {word}")).unwrap_or_default();
-    (name == format!("eve-vault {vault}{word} e{number}")).then_some(Label { vault, kind, hint })
+    (name == format!("eve-vault {vault}{word} e{}", written(hint))).then_some(Label { vault, kind, hint })
 }
 
 /// Which protector of one vault's a name is.
@@ -96,20 +113,30 @@ pub(crate) fn hint(name: &str, vault: VaultId) -> Hint {
 mod tests {
     use super::*;
     use vault::ids::{CONFIG_VAULT, IMAGE_VAULT};
-    use vault::section::Seal;
 
     #[test]
     fn a_name_reads_back_and_has_one_form() {
-        for (wrapping, expected) in [
-            (Wrapping::Tpm(Seal::Pcrs), Hint::NoEpoch),
-            (Wrapping::Controller(Epoch(1)), Hint::Epoch(Epoch(1))),
-            (Wrapping::Both(Seal::Tpm, Epoch(u64::MAX)), Hint::Epoch(Epoch(u64::MAX))),
+        let mark = EpochMark([0xa5; 16]);
+        for hint in [
+            Hint::NoEpoch,
+            Hint::Epoch(Epoch(1)),
+            Hint::Epoch(Epoch(u64::MAX)),
+            Hint::Key(Epoch(1), mark),
+            Hint::Key(Epoch(u64::MAX), mark),
         ] {
-            let label = Label { vault: CONFIG_VAULT, kind: Kind::Primary, hint: expected };
-            assert_eq!(read(&write(CONFIG_VAULT, wrapping)), Some(label));
+            let label = Label { vault: CONFIG_VAULT, kind: Kind::Primary, hint };
+            assert_eq!(read(&write(CONFIG_VAULT, hint)), Some(label));
         }
-        let good = write(CONFIG_VAULT, Wrapping::Both(Seal::Tpm, Epoch(7)));
+        let before = "eve-vault 6e2f2b4a-0000-4000-8000-000000000001 e7";
+        assert_eq!(read(before).map(|label| label.hint), Some(Hint::Epoch(Epoch(7))), "a name of before");
+        let good = write(CONFIG_VAULT, Hint::Epoch(Epoch(7)));
+        let marked = write(CONFIG_VAULT, Hint::Key(Epoch(7), mark));
         for bad in ["", "eve-vault", &good.to_uppercase(), &good.replace("e7", "e07"), &format!("{good} ")] {
+            assert_eq!(read(bad), None, "{bad}");
+        }
+        let (none, upper, short) =
+            (marked.replace("e7", "e0"), marked.replace("a5a5", "A5a5"), &marked[..marked.len() - 2]);
+        for bad in [none.as_str(), &upper, short, &format!("{good}-"), &format!("{marked}-a5")] {
             assert_eq!(read(bad), None, "{bad}");
         }
         assert_eq!(hint(&good, IMAGE_VAULT), Hint::Unknown, "another vault's");
