@@ -1,6 +1,6 @@
 //! The names that our protectors bear in fscrypt's metadata: `eve-vault <uuid> [<kind>] e<epoch>[-<mark>]`, epoch 0 for no controller's key;
 //! the mark tells the key from another of that number, and is not in names of before. The
-//! primary one, which `R` wraps, has no word for its kind; the recovery one has `recovery-<recipients>-<age file>`, the beginnings of two SHA-256. A hint for people and plans, believed only once a key opened what it names.
+//! primary one, which `R` wraps, has no word for its kind; the recovery one has `recovery-<recipients>-<age file>`, the beginnings of two SHA-256: of the first 16 bytes, or 6 in names of before. A hint for people and plans, believed only once a key opened what it names.
 
 use vault::condition::{Hint, RecoveryHint};
 use vault::custody::EpochMark;
@@ -8,7 +8,7 @@ use vault::ids::{Epoch, VaultId};
 use vault::recovery::RecipientsDigest;
 
 /// Longest word for a kind, bytes.
-const MAX_KIND: usize = 32;
+const MAX_KIND: usize = 64;
 
 /// Which of a vault's protectors of ours. A kind that follows is a variant here, with its word in [`Kind::read`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,14 +43,17 @@ pub(crate) struct RecoveryName {
 impl RecoveryName {
     fn read(word: &str, hint: Hint) -> Option<Self> {
         let (recipients, sum) = word.strip_prefix("recovery-")?.split_once('-')?;
-        let (mut digest, mut of_file) = ([0; 6], [0; 5]);
-        hex::decode_to_slice(recipients, &mut digest).ok()?;
+        let mut of_file = [0; 5];
         hex::decode_to_slice(sum, &mut of_file).ok()?;
-        Some(Self {
-            hint: RecoveryHint { recipients: RecipientsDigest(digest), epoch: hint.epoch() },
-            sum: of_file,
-        })
+        let recipients = read_recipients(recipients)?;
+        Some(Self { hint: RecoveryHint { recipients, epoch: hint.epoch() }, sum: of_file })
     }
+}
+
+fn read_recipients(text: &str) -> Option<RecipientsDigest> {
+    let bytes = hex::decode(text).ok()?;
+    let whole = bytes.as_slice().try_into().map(RecipientsDigest::Whole);
+    whole.or_else(|_| bytes.as_slice().try_into().map(RecipientsDigest::Short)).ok()
 }
 
 /// What a name of ours says.
@@ -85,7 +88,7 @@ fn read_hint(text: &str) -> Option<Hint> {
 
 /// The name of a recovery protector.
 pub(crate) fn write_recovery(vault: VaultId, RecoveryName { hint, sum }: RecoveryName) -> String {
-    let (recipients, sum) = (hex::encode(hint.recipients.0), hex::encode(sum));
+    let (recipients, sum) = (hex::encode(hint.recipients.bytes()), hex::encode(sum));
     format!("eve-vault {vault} recovery-{recipients}-{sum} e{}", hint.epoch.map_or(0, |epoch| epoch.0))
 }
 
@@ -142,11 +145,14 @@ mod tests {
         assert_eq!(hint(&good, IMAGE_VAULT), Hint::Unknown, "another vault's");
     }
 
-    /// Of a recovery protector too; it is of no length that the program of before takes for somebody else's.
+    /// Of a recovery protector too; a name of before, with six bytes of its recipients, reads as it was.
     #[test]
     fn a_recovery_protectors_name_reads_back() {
-        for epoch in [None, Some(Epoch(7))] {
-            let hint = RecoveryHint { recipients: RecipientsDigest([0xa5; 6]), epoch };
+        let of = [RecipientsDigest::Whole([0xa5; 16]), RecipientsDigest::Short([0xa5; 6])];
+        for (epoch, recipients) in
+            [None, Some(Epoch(7))].into_iter().flat_map(|epoch| of.map(|of| (epoch, of)))
+        {
+            let hint = RecoveryHint { recipients, epoch };
             let name = RecoveryName { hint, sum: [0x5a; 5] };
             let text = write_recovery(CONFIG_VAULT, name);
             assert_eq!(kind(&text, CONFIG_VAULT), Some(Kind::Recovery(name)), "{text}");
