@@ -19,7 +19,7 @@
 //!   vaults/.meta/<uuid>/            key files: the second copy
 //!   vaults/.shares/shares.<g>       the share table of generation g: ciphertext, authenticated
 //!   vaults/.meta/.shares/shares.<g> its second copy
-//!   vaults/.shares/shares.<g>.lost.<n>   a table that no root opened, kept aside when another was begun by order
+//!   vaults/.shares/shares.<g>.lost.<n>   a table that no root opened, kept aside; taken up by the TPM that opens it
 //!   vaults/.new/<uuid>/             a default vault in the making: at first its encrypted copy; after the exchange the plain
 //!                                   files, until they are wiped; beside it `.stamps` (what they were), `.going` (being wiped)
 //!   status/                         nothing secret: nim/DevicePortConfigList.json, tpmmgr/tpm_in_use (only informs)

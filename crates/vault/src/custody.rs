@@ -23,8 +23,9 @@
 //! leaves the vault locked, and keeps the data.
 //!
 //! A share belongs to one seal: a vault that changes its seal gets a fresh one, and has two meanwhile. Which share a line of the table
-//! is, its vault and seal say. Names of our protectors, `eve-vault <uuid> e<epoch>`, are hints for people and plans: what counts is
-//! what a key opened. A *generation* is one pair of roots, T and P. There are two places for them in NV, used in turn; so far a node
+//! is, its vault and seal say. Names of our protectors, `eve-vault <uuid> e<epoch>-<mark>`, are hints for people and plans: what counts is
+//! what a key opened. The mark, `HKDF(controller key, "eve-vault epoch mark v1")`, tells the key from another of the same epoch: another
+//! controller, or another copy of its database, counts from 1 too. A *generation* is one pair of roots, T and P. There are two places for them in NV, used in turn; so far a node
 //! stays at its first, unless a lost table is begun anew by order on a TPM that gives no root which it opens under.
 
 use aws_lc_rs::hkdf;
@@ -35,6 +36,26 @@ use crate::secret::{ControllerKey, TpmShare, WrappingSecret};
 use crate::section::{Custody, NodePolicy, Seal};
 
 const LABEL: &[u8] = b"eve-vault protector v1";
+const MARK_LABEL: &[u8] = b"eve-vault epoch mark v1";
+
+/// What tells a controller's key of one epoch from another that bears the same number. It says nothing of the key, and is no secret.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct EpochMark(pub [u8; 16]);
+
+impl std::fmt::Debug for EpochMark {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("EpochMark")
+    }
+}
+
+/// The first 16 bytes of HKDF-SHA-256(salt = vault UUID, ikm = controller key, info = "eve-vault epoch mark v1" || vault UUID).
+#[must_use]
+pub fn epoch_mark(vault: VaultId, key: &ControllerKey) -> EpochMark {
+    let mut out = [0; 32];
+    let info = [MARK_LABEL, vault.0.as_bytes()];
+    derive(vault.0.as_bytes(), key.expose_controller_key(), &info, &mut out);
+    EpochMark(*out.first_chunk().expect("16 of 32 bytes"))
+}
 
 /// The shares that make one `R`, whole.
 #[derive(Debug, Clone, Copy)]
@@ -182,6 +203,16 @@ mod tests {
             let hex: String = secret.expose_wrapping_secret().iter().map(|b| format!("{b:02x}")).collect();
             assert_eq!(hex, answer, "{:?}", shares.custody());
         }
+    }
+
+    /// Known answer, by the same independent implementation. It tells keys and vaults apart, and is no part of what wraps anything.
+    #[test]
+    fn a_mark_tells_keys_of_one_number_apart() {
+        let (_, key) = shares();
+        let mark = epoch_mark(vault(), &key);
+        assert_eq!(hex::encode(mark.0), "eecf74271f40424e2c69135c60a385e0");
+        assert_ne!(mark, epoch_mark(vault(), &ControllerKey::copied_from(&[0xc6; 32])));
+        assert_ne!(mark, epoch_mark(crate::ids::CONFIG_VAULT, &key));
     }
 
     /// KO-1, UC-D: the same shares give nothing for another vault, and a secret prints as nothing.

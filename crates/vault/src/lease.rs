@@ -88,13 +88,42 @@ pub struct Leases {
     until: BTreeMap<VaultId, SinceBoot>,
     /// Vaults that the section heard last, in this life, lists without a lease: nothing bounds how long those are open.
     free: BTreeSet<VaultId>,
+    /// Since then nobody knows what was given in this boot: what says it is gone, and no list was in force after that.
+    unknown_since: Option<SinceBoot>,
 }
 
 impl Leases {
+    /// How long a vault may stay open of which nobody knows whether it has a lease. Long enough for many questions to the controller, and short beside
+    /// what leases are given for.
+    pub const UNKNOWN: Duration = Duration::from_secs(15 * 60);
+
     /// Takes up what an earlier life of this boot was given.
     #[must_use]
     pub fn resumed(until: BTreeMap<VaultId, SinceBoot>) -> Self {
         Self { until, ..Self::default() }
+    }
+
+    /// What an earlier life was given is not known, or not all of it, since then.
+    #[must_use]
+    pub fn unknown_since(self, since: SinceBoot) -> Self {
+        Self { unknown_since: Some(since), ..self }
+    }
+
+    /// Since when that is so; nothing: all is known.
+    #[must_use]
+    pub fn is_unknown_since(&self) -> Option<SinceBoot> {
+        self.unknown_since
+    }
+
+    /// Until when a vault without a known lease may be open while no list is in force; nothing: for ever, for it has none.
+    #[must_use]
+    pub fn unknown_until(&self) -> Option<SinceBoot> {
+        self.unknown_since.map(|since| since.after(Self::UNKNOWN))
+    }
+
+    /// A list is in force, a kept one perhaps: it says which vaults are leased. Says whether that was not known before.
+    pub fn learn(&mut self) -> bool {
+        self.unknown_since.take().is_some()
     }
 
     /// Until when each leased vault may be open.

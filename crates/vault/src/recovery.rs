@@ -124,7 +124,7 @@ impl Recipients {
         self.0.iter().for_each(|recipient| hash.update(&recipient.0));
         let bytes = hash.finish();
         let first = bytes.as_ref().first_chunk().expect("SHA-256 has more bytes");
-        (!self.is_none()).then_some(RecipientsDigest(*first))
+        (!self.is_none()).then_some(RecipientsDigest::Whole(*first))
     }
 }
 
@@ -146,14 +146,37 @@ impl From<Recipients> for Vec<Recipient> {
     }
 }
 
-/// The first six bytes of a SHA-256 over recipients. It is kept with the recovery protector, authenticated by nothing: a hint on whether
+/// The beginning of a SHA-256 over recipients. It is kept with the recovery protector, authenticated by nothing: a hint on whether
 /// that is encrypted to the wanted ones, by which it is replaced and never opened.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RecipientsDigest(pub [u8; 6]);
+pub enum RecipientsDigest {
+    /// Sixteen bytes of it: nobody finds other recipients that have the same.
+    Whole([u8; 16]),
+    /// Six bytes, in names of before. None is written any more.
+    Short([u8; 6]),
+}
+
+impl RecipientsDigest {
+    /// Whether it may be of the recipients that another is of. A short one is told by its six bytes.
+    #[must_use]
+    pub fn may_be(self, other: Self) -> bool {
+        let (one, other) = (self.bytes(), other.bytes());
+        one.starts_with(other) || other.starts_with(one)
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Whole(bytes) => bytes,
+            Self::Short(bytes) => bytes,
+        }
+    }
+}
 
 impl fmt::Debug for RecipientsDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode(self.0))
+        f.write_str(&hex::encode(self.bytes()))
     }
 }
 
@@ -203,6 +226,11 @@ mod tests {
         assert_eq!(of(vec![other, one]).expect("the same").digest(), both.digest());
         assert_ne!(of(vec![one]).expect("one").digest(), both.digest());
         assert_eq!(Recipients::NONE.digest(), None);
+        let whole = both.digest().expect("there are some");
+        let short = RecipientsDigest::Short(*whole.bytes().first_chunk().expect("sixteen"));
+        assert_eq!(whole.bytes().len(), 16, "{whole:?}");
+        assert!(short.may_be(whole) && whole.may_be(short) && whole.may_be(whole), "a name of before");
+        assert!(!short.may_be(of(vec![one]).expect("one").digest().expect("some")));
         assert_eq!(of(vec![one, one]), Err(BadRecipients::Twice));
         let many = (0..=MAX_RECIPIENTS).map(|n| Recipient([9 + n as u8; 32])).collect();
         assert_eq!(of(many), Err(BadRecipients::TooMany));

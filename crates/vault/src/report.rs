@@ -106,6 +106,10 @@ fn line(note: &Note, reasons: Reasons<'_>) -> String {
 /// copies differ on the way to a custody with the controller, none. No change is under way in a vault that is not listed.
 fn epoch(view: &View<'_>) -> Option<Epoch> {
     let Wish::Keep(want) = view.wish else { return lowest_epoch(view) };
+    if view.keys.held.is_none() && view.seen.hints().any(|hint| view.keys.has_another(hint)) {
+        // The number is another controller's.
+        return None;
+    }
     let cut_short = view.keys.held == Some(OpenedBy { first: None, second: None });
     let widens = want.policy.custody.needs_controller();
     let without = view.seen.hints().any(|hint| hint == Hint::NoEpoch);
@@ -130,6 +134,7 @@ fn outcome(view: &View<'_>, next: &Next, last: Option<Outcome>) -> Option<Outcom
         Next::Wait(wait @ Wait::OtherEpoch { finished: Finished::Yes, .. }) => {
             failed(Op::Unlock, wait.to_string())
         }
+        Next::Wait(wait @ Wait::OtherKey { .. }) => failed(Op::Unlock, wait.to_string()),
         Next::Wait(wait @ Wait::OtherEpoch { .. }) => failed(Op::Create, wait.to_string()),
         Next::Settled(settled) => match settled.notes.iter().find(fault) {
             Some(note) => failed(impossible(view, note), note.to_string()),

@@ -19,7 +19,7 @@ pub use others::Others;
 pub use recovery::{Recovery, RecoveryHint};
 pub use seen::{Dir, Hint, Key, Keys, MetaCopy, OpenedBy, Place, Seen, ShareKey, Staged, TableSeen, TpmSeen};
 
-use crate::ids::{Epoch, VaultId};
+use crate::ids::VaultId;
 use crate::section::Seal;
 use crate::shares::Mark;
 use crate::wanted::{Authority, Want};
@@ -253,9 +253,9 @@ enum ShareEvidence {
 }
 
 fn share_evidence(facts: &Facts<'_>, want: &Want) -> ShareEvidence {
-    let at_hand = |epoch| has_epoch(facts.keys, epoch);
-    let epochs = || facts.seen.hints().filter_map(Hint::epoch);
-    let (known, away) = (epochs().any(at_hand), !epochs().all(at_hand));
+    let at_hand = |hint| facts.keys.has_key(hint);
+    let hints = || facts.seen.hints().filter(|hint| hint.epoch().is_some());
+    let (known, away) = (hints().any(at_hand), !hints().all(at_hand));
     let without_epoch = facts.seen.hints().any(|hint| hint == Hint::NoEpoch);
     let tried = facts.keys.none_fits || !facts.keys.any();
     // Nothing authenticates a name: it is believed once no key at hand opens, and where the twin's name says nothing else.
@@ -284,20 +284,16 @@ fn without_share(held: OpenedBy) -> bool {
     [held.first, held.second].iter().flatten().any(|wrapping| !wrapping.custody().needs_tpm())
 }
 
-fn has_epoch(keys: &Keys, epoch: Epoch) -> bool {
-    [keys.current, keys.last].contains(&Some(epoch))
-}
-
 /// Every key that the copies name was tried, and none opens one: what keys open of them is damaged. An older epoch's key would
-/// not be at hand. A list that is not live may be of a database that a newer one superseded, whose keys of this number are others: it proves
+/// not be at hand, nor would another controller's of the same number. A list that is not live may be of a database that a newer one superseded, whose keys of this number are others: it proves
 /// nothing.
 pub(crate) fn damaged(facts: &Facts<'_>, want: &Want) -> bool {
     let keys = facts.keys;
     let share = keys.has_share(ShareKey::Open);
     let tried = |hint| match hint {
         Hint::NoEpoch => share,
-        Hint::Epoch(epoch) => {
-            let released = want.authority == Authority::Live && has_epoch(keys, epoch);
+        Hint::Epoch(_) | Hint::Key(..) => {
+            let released = want.authority == Authority::Live && keys.has_key(hint);
             released && (share || !want.policy.custody.needs_tpm())
         }
         Hint::Unknown => false,

@@ -1,7 +1,7 @@
 //! What is there: read back from kernel, TPM and disk, never from a state file of ours. Facts only, no judgement and no key.
 
 use super::{Others, Recovery, State};
-use crate::custody::Wrapping;
+use crate::custody::{EpochMark, Wrapping};
 use crate::ids::Epoch;
 use crate::lease::SinceBoot;
 use crate::section::{BySeal, Encryption, Seal};
@@ -55,8 +55,10 @@ pub enum Key {
 pub enum Hint {
     /// No controller's key is part of it.
     NoEpoch,
-    /// The controller's key of this epoch is part of it.
+    /// The controller's key of this epoch is part of it, whichever that is: a name of before there were marks.
     Epoch(Epoch),
+    /// The controller's key of this epoch that has this mark is part of it.
+    Key(Epoch, EpochMark),
     /// The name is not ours.
     Unknown,
 }
@@ -66,15 +68,27 @@ impl Hint {
     #[must_use]
     pub fn epoch(self) -> Option<Epoch> {
         match self {
-            Self::Epoch(epoch) => Some(epoch),
+            Self::Epoch(epoch) | Self::Key(epoch, _) => Some(epoch),
             Self::NoEpoch | Self::Unknown => None,
         }
     }
 
-    /// What a name for `wrapping` says.
+    /// What a name for `wrapping` says, by the key that has this mark.
     #[must_use]
-    pub fn of(wrapping: Wrapping) -> Self {
-        wrapping.epoch().map_or(Self::NoEpoch, Self::Epoch)
+    pub fn of(wrapping: Wrapping, mark: Option<EpochMark>) -> Self {
+        match (wrapping.epoch(), mark) {
+            (None, _) => Self::NoEpoch,
+            (Some(epoch), None) => Self::Epoch(epoch),
+            (Some(epoch), Some(mark)) => Self::Key(epoch, mark),
+        }
+    }
+
+    /// Whether it may mean the key of this epoch that has this mark.
+    fn may_mean(self, epoch: Epoch, mark: Option<EpochMark>) -> bool {
+        match (self, mark) {
+            (Self::Key(of, is), Some(mark)) => (of, is) == (epoch, mark),
+            _ => self.epoch() == Some(epoch),
+        }
     }
 }
 
@@ -266,10 +280,14 @@ pub struct Keys {
     pub current: Option<Epoch>,
     /// The one published before it.
     pub last: Option<Epoch>,
+    /// What tells these two from others of their numbers.
+    pub marks: [Option<EpochMark>; 2],
     /// The protector's own key.
     pub held: Option<OpenedBy>,
     /// Until when its lease lasts; none: it has none of this boot.
     pub leased_until: Option<SinceBoot>,
+    /// Until when it may be open while no list is in force, where nobody knows whether it has a lease; nothing: that is known.
+    pub unknown_until: Option<SinceBoot>,
     /// Every key at hand was tried on the metadata as it is now, and none opens it.
     pub none_fits: bool,
     /// Root gave its recovery key in this life, and by that the content key is at hand that the vault's place is encrypted with.
@@ -291,6 +309,35 @@ impl Keys {
 }
 
 impl Keys {
+    fn epochs(&self) -> impl Iterator<Item = (Epoch, Option<EpochMark>)> {
+        let [current, last] = self.marks;
+        let both = [self.current.map(|epoch| (epoch, current)), self.last.map(|epoch| (epoch, last))];
+        both.into_iter().flatten()
+    }
+
+    /// Whether the controller's key is at hand that a name hints at.
+    #[must_use]
+    pub fn has_key(&self, hint: Hint) -> bool {
+        self.epochs().any(|(epoch, mark)| hint.may_mean(epoch, mark))
+    }
+
+    /// Whether a key of the number that a name hints at is at hand, and it is another one: of another controller, or of another copy of its
+    /// database.
+    #[must_use]
+    pub fn has_another(&self, hint: Hint) -> bool {
+        let number = self.epochs().any(|(epoch, _)| hint.epoch() == Some(epoch));
+        number && !self.has_key(hint)
+    }
+
+    /// Whether a name hints at what `wrapping` is with the keys at hand.
+    #[must_use]
+    pub fn is_named(&self, hint: Hint, wrapping: Wrapping) -> bool {
+        match wrapping.epoch() {
+            None => hint == Hint::NoEpoch,
+            Some(of) => self.epochs().any(|(epoch, mark)| epoch == of && hint.may_mean(epoch, mark)),
+        }
+    }
+
     /// Whether all shares of `wrapping` are at hand.
     #[must_use]
     pub fn reach(&self, wrapping: Wrapping) -> bool {

@@ -50,6 +50,16 @@ fn until(leases: &Leases) -> Option<SinceBoot> {
     leases.until().get(&ID).copied()
 }
 
+/// What was given is not known from the moment on that it is seen to be gone, until a list is in force: a lease that is known stays as it is.
+#[test]
+fn what_is_not_known_of_leases_has_an_end() {
+    let mut leases = Leases::resumed([(ID, at(500))].into()).unknown_since(at(100));
+    let end = SinceBoot(at(100).0 + Leases::UNKNOWN);
+    assert_eq!((leases.unknown_until(), until(&leases)), (Some(end), Some(at(500))));
+    assert_eq!((leases.learn(), leases.learn()), (true, false));
+    assert_eq!((leases.unknown_until(), until(&leases)), (None, Some(at(500))));
+}
+
 /// A lease counts from the question: an answer that was held back gives less, and one held back for longer than the lease gives nothing.
 #[test]
 fn a_lease_counts_from_the_question() {

@@ -51,9 +51,15 @@ fn lease_over(view: &View<'_>, want: &Want) -> Option<Note> {
     }
 }
 
-/// It had a lease, which is over. So much is known of a vault also while no list is in force.
-pub(super) fn lease_ran_out(view: &View<'_>) -> bool {
-    !view.id.is_default() && !view.keys.recovered && ran_out(view)
+/// It had a lease, which is over: so much is known of a vault also while no list is in force. Or whether it has one is not known, for long enough.
+pub(super) fn unlisted_lease_over(view: &View<'_>) -> Option<Note> {
+    let Keys { leased_until, unknown_until, recovered, .. } = *view.keys;
+    let (until, note) = match leased_until {
+        Some(until) => (until, Note::LeaseEnded),
+        None => (unknown_until?, Note::LeaseNotKnown),
+    };
+    let over = !view.id.is_default() && !recovered && until <= view.node.since_boot;
+    over.then_some(note)
 }
 
 fn ran_out(view: &View<'_>) -> bool {
@@ -254,6 +260,11 @@ pub(super) fn why_closed(view: &View<'_>, want: &Want) -> Wait {
         TpmSeen::Unknown if by_share => Wait::Tpm,
         _ if by_share && closed => Wait::Pcrs,
         _ if by_share && view.node.table_lost() => Wait::Table,
+        _ if let Some(under) =
+            under.filter(|_| view.seen.hints().any(|hint| view.keys.has_another(hint))) =>
+        {
+            Wait::OtherKey { under }
+        }
         _ if view.keys.current.is_some() || under.is_none() => {
             Wait::OtherEpoch { under, finished: finished(view) }
         }

@@ -92,8 +92,8 @@ pub fn next(view: &View<'_>) -> Next {
         Wish::Unlisted => remove::lock_own(view, Next::noted(view.seen.state(), Note::Unlisted)),
         Wish::Lock => remove::lock(view, Next::noted(view.seen.state(), Note::LeftAsItIs)),
         Wish::Leave if keep::opens_unasked(view) => Next::Do(Act { op: Op::Unlock, step: Step::AddKey }),
-        Wish::Leave if keep::lease_ran_out(view) => {
-            remove::lock_own(view, Next::noted(view.seen.state(), Note::LeaseEnded))
+        Wish::Leave if let Some(note) = keep::unlisted_lease_over(view) => {
+            remove::lock_own(view, Next::noted(view.seen.state(), note))
         }
         Wish::Leave => Next::noted(view.seen.state(), Note::LeftAsItIs),
     };

@@ -73,6 +73,11 @@ pub enum Note {
     /// A boot ends every lease.
     #[error("it is leased, and has no lease since this boot: it opens once the controller gives one")]
     NoLease,
+    /// Nobody knows whether it has one.
+    #[error(
+        "locked: whether it is leased is not known any more (run/eve/leases is gone, and no list of vaults can be read), and the controller was not heard in {} minutes; it opens once the controller is heard", crate::lease::Leases::UNKNOWN.as_secs() / 60
+    )]
+    LeaseNotKnown,
     /// It should move to other keys and these are not at hand.
     #[error("a change of key or custody is due: {0}")]
     ChangeDue(Wait),

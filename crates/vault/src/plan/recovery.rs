@@ -53,7 +53,7 @@ fn kept(view: &View<'_>, want: &Want) -> Option<Kept> {
     Some(match view.seen.recovery {
         Recovery::Nothing => Kept::NotYet,
         Recovery::Parts => Kept::Damaged,
-        Recovery::Ready(is) | Recovery::Used(is) if is.recipients != wanted => Kept::Other,
+        Recovery::Ready(is) | Recovery::Used(is) if !is.recipients.may_be(wanted) => Kept::Other,
         Recovery::Used(_) => Kept::Used,
         Recovery::Ready(is) if rotated(is) => Kept::Old,
         Recovery::Ready(_) => Kept::Ready,

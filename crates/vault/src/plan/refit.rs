@@ -28,7 +28,7 @@ pub(super) fn reachable(view: &View<'_>, want: &Want) -> Option<Wrapping> {
 }
 
 fn due(view: &View<'_>, target: Wrapping, held: OpenedBy) -> Option<Step> {
-    if is_there(target, held) {
+    if is_there(target, held) && !misnamed(view, target) {
         return spare(view, target).map(Step::DropShare);
     }
     match target.seal().filter(|seal| shareless(view, *seal)) {
@@ -49,6 +49,12 @@ fn is_there(target: Wrapping, held: OpenedBy) -> bool {
     held == OpenedBy { first: Some(target), second: Some(target) }
 }
 
+/// A copy opened by the key of `target`, and its name says another: it was changed. A later life would go by it.
+fn misnamed(view: &View<'_>, target: Wrapping) -> bool {
+    let says_another = |hint: Hint| hint != Hint::Unknown && !view.keys.is_named(hint, target);
+    view.seen.hints().any(says_another)
+}
+
 /// The mark of a share that was lost is none.
 pub(super) fn shareless(view: &View<'_>, seal: Seal) -> bool {
     matches!(view.seen.shares.of(seal), None | Some(Mark::Lost))
@@ -65,7 +71,8 @@ pub(super) fn epoch_due(view: &View<'_>, want: &Want) -> bool {
     let Some(target) = target(view, want).filter(|target| target.epoch().is_some()) else { return false };
     let makes_share = target.seal().is_some_and(|seal| shareless(view, seal) && view.node.can_seal(seal));
     let possible = makes_share || view.keys.reach(target);
-    let other = view.seen.hints().any(|hint| hint != Hint::of(target)) || spare(view, target).is_some();
+    let other =
+        view.seen.hints().any(|hint| !view.keys.is_named(hint, target)) || spare(view, target).is_some();
     want.authority == Authority::Live && possible && other && falls(view, want, target).is_none()
 }
 

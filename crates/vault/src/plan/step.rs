@@ -238,6 +238,14 @@ pub enum Wait {
         /// Whether there may be data in it.
         finished: Finished,
     },
+    /// The controller's key of this number is another.
+    #[error(
+        "it is wrapped under another key of epoch {under} than the controller gives: that of another controller, or of another copy of its database. What is in it is kept, and opens once that key is back: bring that controller or its database back, or move the vault by its recovery key (`eve vault recover`)"
+    )]
+    OtherKey {
+        /// As its metadata says.
+        under: Epoch,
+    },
     /// The controller's newest key is older than the one it is wrapped under.
     #[error(
         "the controller gives the key of epoch {given}, but the vault is wrapped under epoch {under}: the controller's database is an older copy, and the vault is not taken back to that key"

@@ -233,8 +233,10 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         let shares = self.shares.as_ref().map(|shares| shares.keys(id)).unwrap_or_default();
         let seen = self.shares.as_ref().map(|shares| shares.seen(id)).unwrap_or_default();
         let leased_until = self.leases.until().get(&id).copied();
-        let keys = Keys { shares, current, last, leased_until, ..Keys::default() };
+        let unknown_until = self.leases.unknown_until();
         let mark = |epoch| self.ring.mark(id, epoch);
+        let marks = [current, last].map(|epoch| epoch.and_then(mark));
+        let keys = Keys { shares, current, last, marks, leased_until, unknown_until, ..Keys::default() };
         let mut known = match self.slots.get(&id) {
             Some(slot) => slot.known(keys, seen, mark),
             None => VaultMemory::<C::Protector>::default().known(keys, seen, mark),

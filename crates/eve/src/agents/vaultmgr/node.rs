@@ -114,7 +114,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
                 shares.prepare()?;
                 None
             }
-            NodeStep::NextGeneration => Some(Errand::Change(shares.next_generation()?)),
+            NodeStep::NextGeneration => Some(Errand::Change(shares.next_generation(&self.paths)?)),
         })
     }
 

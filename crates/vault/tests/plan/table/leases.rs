@@ -56,6 +56,31 @@ fn a_lease_ends_though_no_list_is_in_force() {
     assert!(stays(of(open, Keys { leased_until: None, ..keys }, 100)));
 }
 
+/// TH-4: whether it is leased is not known, for what says so is gone and no list is in force: it stays open for as long as is asked, and no
+/// longer. A list in force says it, so there the same moment closes nothing, and opens nothing that waits for a lease.
+#[test]
+fn a_vault_whose_lease_is_not_known_is_locked_in_time() {
+    let open = Seen { key: Key::Present, ..made(Custody::Tpm, 3) };
+    let keys = Keys { unknown_until: Some(UNTIL), ..held(Wrapping::Tpm(Seal::Tpm)) };
+    let of = |id, seen: Seen, keys: Keys, seconds| {
+        let known = Known { seen, keys, ..Known::default() };
+        one(&Desired::default(), id, &known, &at(seconds)).1
+    };
+    let stays = |next: Next| matches!(next, Next::Settled(rest) if rest.state == State::Unlocked);
+    assert!(stays(of(USER, open, keys, 99)));
+    assert!(matches!(of(USER, open, keys, 100), Next::Do(act) if act.step == Step::Lock));
+    let Next::Settled(rest) = of(USER, Seen { key: Key::Absent, ..open }, keys, 100) else {
+        panic!("it rests")
+    };
+    assert_eq!((rest.state, rest.notes), (State::Locked, vec![Note::LeaseNotKnown]));
+    assert!(stays(of(USER, open, Keys { recovered: true, ..keys }, 100)));
+    assert!(stays(of(USER, open, Keys { leased_until: Some(at(200).since_boot), ..keys }, 100)));
+    assert!(stays(of(IMAGE_VAULT, open, keys, 100)));
+    assert!(stays(asked(USER, want(Custody::Tpm), open, keys, at(100))), "it is listed, and has none");
+    let closed = asked(USER, leased(Custody::Tpm), Seen { key: Key::Absent, ..open }, keys, at(99));
+    assert!(matches!(closed, Next::Settled(rest) if rest.notes == [Note::NoLease]));
+}
+
 /// By custody `tpm` all that opens it is on the node, and it stays closed for all that.
 #[test]
 fn a_boot_needs_contact_though_the_tpm_has_the_key() {

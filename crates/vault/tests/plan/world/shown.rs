@@ -55,7 +55,7 @@ impl World {
         let key = content.and_then(|content| self.kernel.get(&content)).copied().unwrap_or_default();
         let copy = |copy: Option<Meta>| match copy {
             None => MetaCopy::Absent,
-            Some(meta) if meta.whole => MetaCopy::Good(Hint::of(meta.wrapping)),
+            Some(meta) if meta.whole => MetaCopy::Good(Hint::of(meta.wrapping, None)),
             Some(_) => MetaCopy::Damaged,
         };
         let [first, second] = self.disk.copies.map(copy);
@@ -89,8 +89,10 @@ impl World {
             shares: BySeal::each(key),
             current: ring.map(|ring| ring.current.0),
             last: ring.map(|ring| ring.last.0),
+            marks: [None; 2],
             held: self.memory.held.map(|(_, held)| held.proved(same)),
             leased_until: self.memory.leases.until().get(&self.id).copied(),
+            unknown_until: self.memory.leases.unknown_until(),
             none_fits: self.memory.none_fits,
             recovered: self.is_recovered(),
         }

@@ -165,6 +165,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
                 due.extend(self.carry_out(effect));
             }
         }
+        self.learn_leases();
         self.keep_controllers_locks();
     }
 

@@ -1,7 +1,8 @@
 //! Leases as vaultmgr keeps them: `vault::lease` counts, here are the clock, the nonces, and the file by which an end of vaultmgr neither ends a
-//! lease nor lengthens one. That lies where a boot leaves nothing, and names its boot for where that is not so. A lease that is not in it is none.
+//! lease nor lengthens one. That lies where a boot leaves nothing, and names its boot for where that is not so. A lease that is not in it is none;
+//! and where it is gone, or another boot's, nobody knows which there are until a list is in force: since when is kept there too.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -23,25 +24,41 @@ use crate::agents::vaultmgr::vault::slot::VaultMemory;
 /// Longest such file, bytes: a line for each of as many vaults as there may be.
 const MAX: usize = 128 << 10;
 
-/// Reads those of this boot. What is not understood gives no lease.
-fn read(path: &Path) -> BTreeMap<VaultId, SinceBoot> {
-    let Ok(Some(bytes)) = durable::read(path, MAX) else { return BTreeMap::new() };
+/// What the line is led by that says since when nobody knows which leases there are.
+const UNKNOWN: &str = "unknown";
+
+/// Reads those of this boot. What is not understood gives no lease, and is not known since now.
+fn read(path: &Path, now: SinceBoot) -> Leases {
+    let Ok(Some(bytes)) = durable::read(path, MAX) else { return Leases::default().unknown_since(now) };
     let text = String::from_utf8_lossy(&bytes);
     let mut lines = text.lines();
     if boot().ok().as_deref() != lines.next() {
-        return BTreeMap::new();
+        return Leases::default().unknown_since(now);
     }
-    let lease = |line: &str| {
-        let (id, until) = line.split_once(' ')?;
-        Some((id.parse().ok()?, SinceBoot(Duration::from_millis(until.parse().ok()?))))
-    };
-    lines.filter_map(lease).collect()
+    let (mut until, mut unknown) = (BTreeMap::new(), None);
+    for line in lines {
+        match parsed(line) {
+            Some((Some(id), end)) => drop(until.insert(id, end)),
+            Some((None, since)) => unknown = Some(since),
+            None => unknown = unknown.or(Some(now)),
+        }
+    }
+    let leases = Leases::resumed(until);
+    unknown.map_or(leases.clone(), |since| leases.unknown_since(since))
 }
 
-fn write(disk: &Disk, path: &Path, until: &BTreeMap<VaultId, SinceBoot>) -> io::Result<()> {
-    let line = |(id, until): (&VaultId, &SinceBoot)| format!("{id} {}", until.0.as_millis());
-    let lines = std::iter::once(boot()?).chain(until.iter().map(line));
-    let text: String = lines.map(|line| line + "\n").collect();
+/// A vault with the end of its lease; without a vault: since when leases are not known.
+fn parsed(line: &str) -> Option<(Option<VaultId>, SinceBoot)> {
+    let (of, at) = line.split_once(' ')?;
+    let id = if of == UNKNOWN { None } else { Some(of.parse().ok()?) };
+    Some((id, SinceBoot(Duration::from_millis(at.parse().ok()?))))
+}
+
+fn write(disk: &Disk, path: &Path, leases: &Leases) -> io::Result<()> {
+    let line = |of: &str, at: &SinceBoot| format!("{of} {}", at.0.as_millis());
+    let ends = leases.until().iter().map(|(id, until)| line(&id.to_string(), until));
+    let unknown = leases.is_unknown_since().map(|since| line(UNKNOWN, &since));
+    let text: String = std::iter::once(boot()?).chain(unknown).chain(ends).map(|line| line + "\n").collect();
     Ok(disk.write_for_this_boot(path, text.as_bytes(), 0o600)?)
 }
 
@@ -51,7 +68,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     /// # Errors
     /// No randomness.
     pub(crate) fn take_up_leases(&mut self) -> Result<(), SharesError> {
-        self.leases = Leases::resumed(read(&self.paths.leases()));
+        self.leases = read(&self.paths.leases(), self.crypt.since_boot());
         self.ask_for_leases()
     }
 
@@ -72,11 +89,31 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     pub(super) fn hear_leases(&mut self, section: &Section) {
         let before = self.leases.until().clone();
         self.leases.hear(section, self.crypt.since_boot());
-        let until = self.leases.until();
-        if *until == before {
-            return;
+        if *self.leases.until() != before {
+            self.keep_leases();
         }
-        if let Err(error) = write(self.paths.disk(), &self.paths.leases(), until) {
+    }
+
+    /// A list in force, a kept one too, says which vaults are leased.
+    pub(super) fn learn_leases(&mut self) {
+        if self.belief.desired().listing.is_some() && self.leases.learn() {
+            self.keep_leases();
+        }
+    }
+
+    /// Since when they are not known outlives an end of vaultmgr where a vault may be locked by it. A boot at which a list is found writes nothing.
+    fn keep_unknown(&self) {
+        let open =
+            |(id, slot): (&VaultId, &VaultMemory<_>)| !id.is_default() && slot.sight.seen.key == Key::Present;
+        let since = self.leases.is_unknown_since();
+        let due = since.is_some() && self.slots.iter().any(open);
+        if due && read(&self.paths.leases(), SinceBoot::default()).is_unknown_since() != since {
+            self.keep_leases();
+        }
+    }
+
+    fn keep_leases(&self) {
+        if let Err(error) = write(self.paths.disk(), &self.paths.leases(), &self.leases) {
             tracing::warn!(%error, "keeping leases over an end of vaultmgr");
             let _ = self.paths.disk().unlink(&self.paths.leases());
         }
@@ -95,25 +132,27 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
 
     /// When a lease ends, or is to be asked for. CLOCK_MONOTONIC stands still in a suspend: after one the regular look comes first.
     pub(crate) fn leases_again(&self) -> Option<Instant> {
-        let (now, shortest) = (self.crypt.since_boot(), self.shortest_lease()?);
-        let ends = self.leases.until().values().copied().filter(|until| *until > now);
-        let next = ends.chain([self.leases.asks_at(shortest)]).min()?;
+        let now = self.crypt.since_boot();
+        let ends = self.leases.until().values().copied().chain(self.leases.unknown_until());
+        let asks = self.shortest_lease().map(|shortest| self.leases.asks_at(shortest));
+        let next = ends.filter(|until| *until > now).chain(asks).min()?;
         Some(Instant::now() + next.0.saturating_sub(now.0))
     }
 
     /// Locks what no lease keeps open, and asks anew at half of the shortest lease. Says whether it asked.
     pub(crate) fn tend_leases(&mut self) -> bool {
+        self.keep_unknown();
         let now = self.crypt.since_boot();
         let over: Vec<VaultId> =
             self.leases.until().iter().filter(|(_, until)| **until <= now).map(|(id, _)| *id).collect();
-        for id in over {
-            // Its key goes from here too: only the controller opens it again.
-            let had_key = self.ring.forget(id);
-            let open = |slot: &VaultMemory<_>| slot.sight.seen.key == Key::Present;
-            if had_key || self.slots.get(&id).is_some_and(open) {
-                self.settle(id);
-            }
-        }
+        // Of a vault that is leased its key goes from here too: only the controller opens it again.
+        let had_key: Vec<VaultId> = over.iter().copied().filter(|id| self.ring.forget(*id)).collect();
+        let unknown = self.leases.unknown_until().is_some_and(|until| until <= now);
+        let ended = |id: &VaultId| unknown && !id.is_default() || over.contains(id);
+        let open = |slot: &VaultMemory<_>| slot.sight.seen.key == Key::Present;
+        let open = self.slots.iter().filter(|(id, slot)| ended(id) && open(slot)).map(|(id, _)| *id);
+        let due: BTreeSet<VaultId> = open.chain(had_key).collect();
+        due.into_iter().for_each(|id| self.settle(id));
         let due = self.shortest_lease().is_some_and(|shortest| self.leases.asks_at(shortest) <= now);
         due && self.ask_for_leases().is_ok()
     }

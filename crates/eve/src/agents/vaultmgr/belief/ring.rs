@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use aws_lc_rs::digest::{SHA256, digest};
+use vault::custody::{EpochMark, epoch_mark};
 use vault::ids::{DeviceId, Epoch, VaultId};
 use vault::secret::ControllerKey;
 use vault::section::{Entry, Release, SealedKey, Section};
@@ -12,16 +12,6 @@ use wire::release::{self, OpenError, Purpose, SessionSecret};
 #[derive(Debug, Default)]
 pub(crate) struct Ring {
     keys: HashMap<VaultId, Released>,
-}
-
-/// SHA-256 of a controller's key, which is random: it tells two keys apart, and opens nothing. It is kept in memory alone.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct KeyMark([u8; 32]);
-
-impl std::fmt::Debug for KeyMark {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("KeyMark")
-    }
 }
 
 #[derive(Debug)]
@@ -57,11 +47,8 @@ impl Ring {
     }
 
     /// What tells the key of one epoch from another that came under the same number; nothing while it is not here.
-    pub(crate) fn mark(&self, vault: VaultId, epoch: Epoch) -> Option<KeyMark> {
-        let key = self.key(vault, epoch)?;
-        let mut mark = [0; 32];
-        mark.copy_from_slice(digest(&SHA256, key.expose_controller_key()).as_ref());
-        Some(KeyMark(mark))
+    pub(crate) fn mark(&self, vault: VaultId, epoch: Epoch) -> Option<EpochMark> {
+        Some(epoch_mark(vault, self.key(vault, epoch)?))
     }
 
     /// The key of one epoch.

@@ -15,8 +15,8 @@ use fscrypt::scrub;
 use vault::ids::Generation;
 use vault::shares::{RootPin, Table};
 
-use crate::agents::vaultmgr::generation::files::{folders, keep_aside, write};
-use crate::agents::vaultmgr::generation::roots::{RootKeys, SlotContent, Tpmmgr};
+use crate::agents::vaultmgr::generation::files::{folders, in_place, keep_aside, write};
+use crate::agents::vaultmgr::generation::roots::{Beside, RootKeys, SlotContent, Tpmmgr};
 use crate::agents::vaultmgr::generation::shares::{ShareStore, SharesError};
 use crate::agents::vaultmgr::generation::upcoming::Made;
 use crate::agents::vaultmgr::paths::Paths;
@@ -27,16 +27,18 @@ use crate::bus::messages::TpmRoom;
 pub(crate) struct Left {
     /// Their roots are in the TPM.
     pub(super) roots: Vec<Generation>,
-    /// Their tables lie on the disk.
+    /// Their tables lie on the disk, and are this TPM's.
     pub(super) files: Vec<Generation>,
+    /// Files stand where such a table would, and do not open under roots of this TPM: another's, perhaps. They are kept aside.
+    pub(super) strange: Vec<Generation>,
 }
 
 impl Left {
     fn of(generation: Generation) -> Self {
-        Self { roots: vec![generation], files: vec![generation] }
+        Self { roots: vec![generation], files: vec![generation], strange: Vec::new() }
     }
     pub(super) fn is_empty(&self) -> bool {
-        self.roots.is_empty() && self.files.is_empty()
+        self.roots.is_empty() && self.files.is_empty() && self.strange.is_empty()
     }
 
     /// Takes it away: roots first, for with them nothing opens that the files hold.
@@ -48,6 +50,10 @@ impl Left {
         for generation in self.files.clone() {
             wipe(paths, generation)?;
             self.files.retain(|left| *left != generation);
+        }
+        for generation in self.strange.clone() {
+            keep_aside(paths, generation)?;
+            self.strange.retain(|left| *left != generation);
         }
         Ok(())
     }
@@ -65,7 +71,8 @@ impl ShareStore {
     }
 
     /// The errand that ends the generation in force. While it is out the table is not changed.
-    pub(crate) fn next_generation(&mut self) -> Result<Change, SharesError> {
+    pub(crate) fn next_generation(&mut self, paths: &Paths) -> Result<Change, SharesError> {
+        self.clear_its_place(paths)?;
         let before = self.generation().ok_or(SharesError::NoRoot)?;
         let is_known = |keys: &&RootKeys| keys.pcrs.is_ok() && !self.rescued;
         let bound = self.keys.as_ref().filter(is_known).map(|keys| keys.generation);
@@ -206,13 +213,18 @@ fn generation_of(name: &str) -> Option<Generation> {
     (Paths::table_name(generation) == name).then_some(generation)
 }
 
-/// Tables that a change left beside the one in force: the one that it took all of, and one of roots that are left in the TPM. Others may belong
-/// to another TPM, or to this one as it was before it was rolled back, and stay.
-pub(super) fn files_left(paths: &Paths, in_force: &Table, roots: &[Generation]) -> Vec<Generation> {
+/// Tables that stand where a change leaves some: beside the one in force the one that it took all of, and one of roots that are left in the TPM.
+/// Those go that open under roots of this TPM. Others may belong to another TPM, or to this one as it was before it was rolled back, and stay.
+pub(super) fn left(paths: &Paths, in_force: &Table, beside: &[Beside]) -> Left {
     let generation = in_force.generation();
-    let before = |other: Generation| in_force.follows() && other.after() == Some(generation);
-    on_disk(paths)
-        .into_iter()
-        .filter(|other| roots.contains(other) && *other > generation || before(*other))
-        .collect()
+    let is_root = |other: &Generation| beside.iter().any(|root| root.generation == *other);
+    let before = |other: &Generation| in_force.follows() && other.after() == Some(generation);
+    let named = |other: &Generation| is_root(other) && *other > generation || before(other);
+    let opens = |other: &Generation| {
+        let mut keys =
+            beside.iter().filter(|root| root.generation == *other).filter_map(|root| root.key.as_ref());
+        keys.any(|key| in_place(paths, *other, key).is_some())
+    };
+    let (files, strange) = on_disk(paths).into_iter().filter(named).partition(opens);
+    Left { roots: beside.iter().map(|root| root.generation).collect(), files, strange }
 }

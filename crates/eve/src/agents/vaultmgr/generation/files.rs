@@ -1,7 +1,8 @@
 //! The share table's two files: read, healed, written, kept aside. A table counts once it is whole and durable in both places, and the bytes
-//! of the one before it are overwritten then.
+//! of the one before it are overwritten then. What was kept aside is taken up where nothing in place opens: the TPM that it is of is back.
 
 use std::io;
+use std::path::{Path, PathBuf};
 
 use disk::Folder;
 use fscrypt::scrub;
@@ -29,38 +30,84 @@ pub(super) fn folders(paths: &Paths) -> Result<[Folder; 2], disk::Error> {
     Ok([open(&first)?, open(&second)?])
 }
 
-/// What is authentic of one generation in each place, with its bytes.
-fn authentic(paths: &Paths, generation: Generation, key: &TableKey) -> [Option<(Table, Vec<u8>)>; 2] {
-    paths.table(generation).map(|path| {
-        let bytes = durable::read(&path, MAX_TABLE_BYTES).ok().flatten()?;
-        let table = Table::decode(&bytes, key).ok().filter(|table| table.generation() == generation)?;
-        Some((table, bytes))
-    })
+/// A table that is authentic, with its bytes.
+type Read = (Table, Vec<u8>);
+
+/// The table in one file, if it is of this generation and authentic under its key.
+fn authentic(path: &Path, generation: Generation, key: &TableKey) -> Option<Read> {
+    let bytes = durable::read(path, MAX_TABLE_BYTES).ok().flatten()?;
+    let table = Table::decode(&bytes, key).ok().filter(|table| table.generation() == generation)?;
+    Some((table, bytes))
 }
 
-/// The newer of both. A table that can't be read or authenticated is as good as none here; its file stays until it is healed.
-pub(super) fn newest(paths: &Paths, generation: Generation, key: &TableKey) -> Option<(Table, Vec<u8>)> {
-    let [first, second] = authentic(paths, generation, key);
-    let newer =
-        |second: &(Table, _)| first.as_ref().is_none_or(|first| second.0.edition() > first.0.edition());
-    second.filter(newer).or(first)
+fn newest_of(
+    files: impl IntoIterator<Item = PathBuf>,
+    generation: Generation,
+    key: &TableKey,
+) -> Option<Read> {
+    let read = files.into_iter().filter_map(|path| authentic(&path, generation, key));
+    read.reduce(|first, second| if second.0.edition() > first.0.edition() { second } else { first })
 }
 
-/// Writes the newer table where it is not, as it is. A disk that takes no write shuts nothing.
-pub(super) fn heal(paths: &Paths, keys: &RootKeys) {
-    let Some((_, bytes)) = newest(paths, keys.generation, &keys.table) else { return };
-    let name = Paths::table_name(keys.generation);
-    let healed = folders(paths).and_then(|folders| {
-        let lacks = |folder: &&Folder| folder.read(&name, MAX_TABLE_BYTES + 1).ok().as_ref() != Some(&bytes);
-        let lacking = folders.iter().filter(lacks).map(|folder| folder.replace(&name, &bytes));
-        scrub::scrub(lacking.collect::<Result<Vec<_>, _>>()?)
-    });
-    if let Err(error) = healed {
-        tracing::warn!(
-            "one copy of the share table is not healed: {}",
-            crate::agents::vaultmgr::chain(&error)
-        );
+/// Of two that are authentic the newer. A table that can't be read or authenticated is as good as none here; its file stays until it is healed.
+pub(super) fn in_place(paths: &Paths, generation: Generation, key: &TableKey) -> Option<Read> {
+    newest_of(paths.table(generation), generation, key)
+}
+
+/// That, or where there is none the newest of those that were kept aside: the TPM that they are of is back.
+pub(super) fn newest(paths: &Paths, generation: Generation, key: &TableKey) -> Option<Read> {
+    in_place(paths, generation, key).or_else(|| newest_of(aside(paths, generation), generation, key))
+}
+
+/// What was kept aside of a generation, in both places.
+fn aside(paths: &Paths, generation: Generation) -> Vec<PathBuf> {
+    let lost = format!("{}.lost.", Paths::table_name(generation));
+    let names = |folder: PathBuf| std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let entries = paths.tables().into_iter().flat_map(names);
+    let is_one = |entry: &std::fs::DirEntry| entry.file_name().to_string_lossy().starts_with(&lost);
+    let mut all: Vec<_> = entries.filter(is_one).map(|entry| entry.path()).collect();
+    all.sort();
+    all
+}
+
+/// Writes the newer table where it is not, as it is. A disk that takes no write shuts nothing. Says whether nothing of another TPM's stands in its
+/// place any more: while something does, it is put aside before anything is written there.
+pub(super) fn heal(paths: &Paths, keys: &RootKeys) -> bool {
+    let Some((_, bytes)) = newest(paths, keys.generation, &keys.table) else { return true };
+    let ours = in_place(paths, keys.generation, &keys.table).is_some();
+    let free = ours || told(keep_aside(paths, keys.generation), "is not put aside");
+    let healed = free && told(write_where_lacking(paths, keys.generation, &bytes), "is not healed");
+    if healed && !ours {
+        told(wipe_aside(paths, keys), "that was kept aside is not wiped");
     }
+    free
+}
+
+fn told<R, E: std::error::Error + 'static>(done: Result<R, E>, not: &str) -> bool {
+    if let Err(error) = &done {
+        tracing::warn!("one copy of the share table {not}: {}", crate::agents::vaultmgr::chain(error));
+    }
+    done.is_ok()
+}
+
+fn write_where_lacking(paths: &Paths, generation: Generation, bytes: &Vec<u8>) -> Result<(), disk::Error> {
+    let (name, folders) = (Paths::table_name(generation), folders(paths)?);
+    let lacks = |folder: &&Folder| folder.read(&name, MAX_TABLE_BYTES + 1).ok().as_ref() != Some(bytes);
+    let lacking = folders.iter().filter(lacks).map(|folder| folder.replace(&name, bytes));
+    scrub::scrub(lacking.collect::<Result<Vec<_>, _>>()?).map(drop)
+}
+
+/// What was taken up is in place now. Left aside it would come back, old, should that be lost; another TPM's stays.
+fn wipe_aside(paths: &Paths, keys: &RootKeys) -> Result<(), disk::Error> {
+    let ours = |path: &PathBuf| authentic(path, keys.generation, &keys.table).is_some();
+    let all: Vec<PathBuf> = aside(paths, keys.generation).into_iter().filter(ours).collect();
+    let (folders, mut retired) = (folders(paths)?, Vec::new());
+    for (folder, place) in folders.iter().zip(paths.tables()) {
+        let here = all.iter().filter(|path| path.parent() == Some(&place));
+        let names = here.filter_map(|path| path.file_name()?.to_str());
+        names.map(|name| folder.retire(name)).try_for_each(|one| one.map(|one| retired.push(one)))?;
+    }
+    scrub::scrub(retired).map(drop)
 }
 
 /// Writes it as a new edition. After an error the table before or this one is in force, whole, in each place.

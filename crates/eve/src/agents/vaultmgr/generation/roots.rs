@@ -151,11 +151,20 @@ impl RootKeys {
 #[derive(Debug)]
 pub(crate) enum Generations {
     /// This generation is in force; the roots of these are left of a change that was cut short, and go.
-    InForce(RootKeys, Table, Vec<Generation>),
+    InForce(RootKeys, Table, Vec<Beside>),
     /// Slots are written, or vaults are there, and no table opens.
     Lost(Lost),
     /// Nothing was ever made: undefine these, and begin.
     Begin(Vec<Generation>),
+}
+
+/// Roots beside those in force.
+#[derive(Debug)]
+pub(crate) struct Beside {
+    /// Their generation.
+    pub(crate) generation: Generation,
+    /// What their table opens under, where that can be read.
+    pub(crate) key: Option<TableKey>,
 }
 
 /// What there is to begin anew from, by order.
@@ -199,7 +208,7 @@ pub(crate) fn judge<E>(
     let complete = any_written(&sets);
     let generations = sets.iter().map(|set| set.generation).collect();
     if let Some((keys, table)) = sets.iter().find_map(|set| in_force(set, &open)) {
-        let left = sets.iter().filter(|set| is_left(set, &table)).map(|set| set.generation).collect();
+        let left = sets.iter().filter(|set| is_left(set, &table)).map(beside).collect();
         return Ok(Generations::InForce(keys, table, left));
     }
     if !complete && !has_vaults()? {
@@ -208,6 +217,10 @@ pub(crate) fn judge<E>(
     let mut lost = Lost::default();
     sets.iter().for_each(|set| lost.add(set, &open));
     Ok(Generations::Lost(lost))
+}
+
+fn beside(set: &Slots) -> Beside {
+    Beside { generation: set.generation, key: keys(set).map(|keys| keys.table) }
 }
 
 fn in_force(set: &Slots, open: impl Fn(Generation, &TableKey) -> Option<Table>) -> Option<(RootKeys, Table)> {
@@ -364,6 +377,7 @@ mod tests {
             let generation = beside.generation;
             let sets = vec![set(2, root(3), root(4)), beside];
             let Generations::InForce(keys, _, left) = judged(sets, open, true) else { panic!("{what}") };
+            let left: Vec<_> = left.iter().map(|beside| beside.generation).collect();
             assert_eq!((keys.generation, left == [generation]), (Generation(2), goes), "{what}");
         }
     }

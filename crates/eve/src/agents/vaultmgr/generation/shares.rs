@@ -128,6 +128,8 @@ impl SharesError {
 pub(crate) struct ShareStore {
     pub(super) keys: Option<RootKeys>,
     pub(super) table: Option<Table>,
+    /// Something that is not this TPM's stands where the table is to lie, and could not be put aside yet.
+    taken: bool,
     /// What is left beside the generation in force.
     pub(super) left: Left,
     /// Incomplete generations, while no table is open: those that may go, and those that stay.
@@ -188,9 +190,9 @@ impl ShareStore {
         let open = |generation, key: &_| newest(paths, generation, key).map(|(table, _)| table);
         Ok(match judge(sets, open, has_vaults)? {
             Generations::InForce(keys, table, roots) => {
-                heal(paths, &keys);
-                let files = change::files_left(paths, &table, &roots);
-                Judged::There(Self { left: Left { roots, files }, ..Self::open(keys, table) })
+                let taken = !heal(paths, &keys);
+                let left = change::left(paths, &table, &roots);
+                Judged::There(Self { left, taken, ..Self::open(keys, table) })
             }
             Generations::Lost(Lost { keys, undefine, keep }) => {
                 Judged::There(Self { keys, undefine, keep, ..Self::default() })
@@ -374,11 +376,21 @@ impl ShareStore {
         vsk(self.keys.as_ref().ok_or(SharesError::NoRoot)?, seal)
     }
 
+    /// What is another TPM's is put aside before anything is written where it stands.
+    pub(super) fn clear_its_place(&mut self, paths: &Paths) -> Result<(), SharesError> {
+        if let (true, Some(generation)) = (self.taken, self.generation()) {
+            keep_aside(paths, generation)?;
+            self.taken = false;
+        }
+        Ok(())
+    }
+
     pub(super) fn change(
         &mut self,
         paths: &Paths,
         change: impl FnOnce(&mut Table, &RootKeys) -> Result<(), SharesError>,
     ) -> Result<(), SharesError> {
+        self.clear_its_place(paths)?;
         let (Some(keys), Some(table)) = (&self.keys, &self.table) else { return Err(SharesError::NoRoot) };
         if self.lent {
             return Err(SharesError::Lent);

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 pub(crate) use vault::condition::Place;
 use vault::condition::{Hint, Key, Others, Recovery, RecoveryHint};
-use vault::custody::Wrapping;
 use vault::escrow::VaultFiles;
 use vault::ids::VaultId;
 use vault::lease::SinceBoot;
@@ -105,7 +104,7 @@ pub(crate) trait Crypt {
         &mut self,
         vault: VaultId,
         encryption: Encryption,
-        wrapping: Wrapping,
+        name: Hint,
         secret: &WrappingSecret,
     ) -> Result<Self::Protector, CryptError>;
     /// Whether the second copy lacks what others have in the first, or has what they have no more, while both are whole.
@@ -127,7 +126,7 @@ pub(crate) trait Crypt {
         &mut self,
         vault: VaultId,
         protector: &Self::Protector,
-        wrapping: Wrapping,
+        name: Hint,
         secret: &WrappingSecret,
     ) -> Result<(), CryptError>;
     /// Writes key files that came back from escrow into both places, each where none reads there: what reads stays. A vault of which a copy is
@@ -156,7 +155,7 @@ pub(crate) trait Crypt {
         &mut self,
         vault: VaultId,
         by: &Self::Protector,
-        wrapping: Wrapping,
+        name: Hint,
         secret: &WrappingSecret,
     ) -> Result<Self::Protector, CryptError>;
     /// Writes key files that came from escrow over copies that read, and that no key opens: where this secret opens them. Whether it does.

@@ -25,7 +25,6 @@ use fscrypt::{
     ProtectorDescriptor, ProtectorKey, Removal, Residue, key_files,
 };
 use vault::condition::{Hint, Key, Recovery, RecoveryHint};
-use vault::custody::Wrapping;
 use vault::escrow::VaultFiles;
 use vault::ids::VaultId;
 use vault::recovery::Recipients;
@@ -187,7 +186,7 @@ impl Crypt for Kernel {
         &mut self,
         vault: VaultId,
         encryption: Encryption,
-        wrapping: Wrapping,
+        name: Hint,
         secret: &WrappingSecret,
     ) -> Result<ProtectorKey, CryptError> {
         // What an earlier attempt left would stand under the same name, which fscrypt wants unique.
@@ -196,7 +195,7 @@ impl Crypt for Kernel {
         self.probe(encryption)?;
         let protector = ProtectorKey::init(random).map_err(failed("drawing a protector key"))?;
         let ivs = key_files::Ivs { protector: iv()?, policy: iv()? };
-        let name = label::write(vault, wrapping);
+        let name = label::write(vault, name);
         let files =
             KeyFiles::make(&content, &protector, &wrapping_key(secret), &name, modes(encryption), ivs);
         let names = self.names.entry(vault).or_default();
@@ -243,12 +242,12 @@ impl Crypt for Kernel {
         &mut self,
         vault: VaultId,
         protector: &ProtectorKey,
-        wrapping: Wrapping,
+        name: Hint,
         secret: &WrappingSecret,
     ) -> Result<(), CryptError> {
         let second = self.make_second(vault)?;
         self.name_in_both(vault, protector)?;
-        let name = label::write(vault, wrapping);
+        let name = label::write(vault, name);
         let file = key_files::rewrap(protector, &wrapping_key(secret), &name, iv()?);
         let rewrapped = fscrypt::rewrap_both(&[&self.first, &second], &file);
         self.residue = rewrapped.map_err(failed("re-wrapping the protector"))?.or(self.residue);
@@ -314,10 +313,10 @@ impl Crypt for Kernel {
         &mut self,
         vault: VaultId,
         by: &ProtectorKey,
-        wrapping: Wrapping,
+        name: Hint,
         secret: &WrappingSecret,
     ) -> Result<ProtectorKey, CryptError> {
-        self.replace_primary(vault, by, wrapping, secret)
+        self.replace_primary(vault, by, name, secret)
     }
 
     fn lags(&self, vault: VaultId) -> bool {

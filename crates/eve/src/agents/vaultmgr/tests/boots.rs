@@ -3,10 +3,12 @@
 use vault::ids::{CONFIG_VAULT, Generation, IMAGE_VAULT};
 use vault::report::State;
 use vault::section::Custody;
+use vault::shares::RootPin;
 
 use super::controller::{BERLIN, Controller, Line};
 use super::disk::write;
-use super::node::Node;
+use super::former::installed;
+use super::node::{Node, NvSlots};
 use crate::bus::messages::Hope;
 
 /// DF-1, DF-2, DF-3, KO-2: with no configuration at all both default vaults are made, hold files over a reboot, and no plaintext
@@ -86,6 +88,56 @@ fn th1_a_table_of_later_roots_is_not_wiped() {
     let there = node.paths.table(Generation(2)).iter().all(|path| path.exists());
     let aside = |path: &std::path::PathBuf| path.with_extension("2.lost.1").exists();
     assert!(there || node.paths.table(Generation(2)).iter().all(aside), "what the right TPM opens");
+}
+
+/// Invariant 4: a drive was in another node, whose root began another table there, under a root of the same number. Back with its own TPM, the
+/// table that was kept aside is taken up by itself, and the other's is kept aside: each TPM opens what it opened, as often as they are exchanged.
+#[test]
+fn a_table_that_was_kept_aside_is_taken_up_by_its_tpm() {
+    let mut node = Node::new(true);
+    node.put(IMAGE_VAULT, "file", "kept");
+    let own = std::mem::take(&mut node.nv);
+    let (tpm_gone, bound_to_moved) = (false, false);
+    let roots = NvSlots {
+        generation: Generation::FIRST,
+        tpm: [7; 32],
+        pcrs: Some([8; 32]),
+        tpm_gone,
+        bound_to_moved,
+    };
+    node.nv.0.borrow_mut().slots = vec![roots];
+    node.reboot();
+    let name = "config".parse().expect("a name");
+    node.manager().order_recreate(CONFIG_VAULT, &name, Hope::GivenUp).expect("ordered");
+    assert_eq!((node.state(CONFIG_VAULT), node.state(IMAGE_VAULT)), (State::Unlocked, State::Missing));
+    let other = std::mem::replace(&mut node.nv, own.clone());
+    node.reboot();
+    assert_eq!(node.get(IMAGE_VAULT, "file").as_deref(), Some("kept"), "{:?}", node.status(IMAGE_VAULT));
+    node.nv = other;
+    node.reboot();
+    assert_eq!((node.state(CONFIG_VAULT), node.state(IMAGE_VAULT)), (State::Unlocked, State::Missing));
+    node.nv = own;
+    node.reboot();
+    assert_eq!(node.get(IMAGE_VAULT, "file").as_deref(), Some("kept"), "{:?}", node.status(IMAGE_VAULT));
+}
+
+/// Invariant 4: where the table of the generation before would lie there is one that no root of this TPM opens. It is not taken for what a change of
+/// generation left: it is kept aside, whole.
+#[test]
+fn another_tpms_table_with_the_number_before_is_kept_aside() {
+    let mut node = Node::new(true);
+    let paths = node.paths.clone();
+    node.manager().shares.as_mut().expect("shares").set_pin(&paths, RootPin([1; 32])).expect("pins");
+    node.manager().accept_root(installed()).expect("accepts");
+    node.manager().settle_all();
+    assert_eq!(node.nv.0.borrow().slots.first().map(|slots| slots.generation), Some(Generation(2)));
+    let before = node.paths.table(Generation::FIRST);
+    before.iter().for_each(|path| write(path, "another TPM's"));
+    node.disk.sync();
+    node.reboot();
+    let aside = before.each_ref().map(|path| std::fs::read_to_string(path.with_extension("1.lost.1")).ok());
+    assert_eq!(aside, [Some("another TPM's".to_owned()), Some("another TPM's".to_owned())]);
+    assert!(before.iter().all(|path| !path.exists()));
 }
 
 /// Invariant 4: a wiped disk under a TPM with our roots: missing, until root orders it made anew.

@@ -8,8 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use nix::errno::Errno;
-use vault::condition::{Key, Recovery, RecoveryHint};
-use vault::custody::Wrapping;
+use vault::condition::{Hint, Key, Recovery, RecoveryHint};
 use vault::escrow::VaultFiles;
 use vault::ids::VaultId;
 use vault::lease::SinceBoot;
@@ -178,10 +177,10 @@ impl<C: Crypt> Crypt for Faulty<C> {
         &mut self,
         vault: VaultId,
         encryption: Encryption,
-        wrapping: Wrapping,
+        name: Hint,
         secret: &WrappingSecret,
     ) -> Told<C::Protector> {
-        self.writes("create", |inner| inner.create(vault, encryption, wrapping, secret))
+        self.writes("create", |inner| inner.create(vault, encryption, name, secret))
     }
     fn repair(&mut self, vault: VaultId, from: Place) -> Told<()> {
         self.writes("repair", |inner| inner.repair(vault, from))
@@ -198,10 +197,10 @@ impl<C: Crypt> Crypt for Faulty<C> {
         &mut self,
         vault: VaultId,
         protector: &C::Protector,
-        wrapping: Wrapping,
+        name: Hint,
         secret: &WrappingSecret,
     ) -> Told<()> {
-        self.writes("rewrap", |inner| inner.rewrap(vault, protector, wrapping, secret))
+        self.writes("rewrap", |inner| inner.rewrap(vault, protector, name, secret))
     }
     fn bring_back(&mut self, vault: VaultId, files: &VaultFiles) -> Told<()> {
         self.writes("bring_back", |inner| inner.bring_back(vault, files))
@@ -228,10 +227,10 @@ impl<C: Crypt> Crypt for Faulty<C> {
         &mut self,
         vault: VaultId,
         by: &C::Protector,
-        wrapping: Wrapping,
+        name: Hint,
         secret: &WrappingSecret,
     ) -> Told<C::Protector> {
-        self.writes("new_protector", |inner| inner.new_protector(vault, by, wrapping, secret))
+        self.writes("new_protector", |inner| inner.new_protector(vault, by, name, secret))
     }
     fn put_back(&mut self, vault: VaultId, files: &VaultFiles, secret: &WrappingSecret) -> Told<bool> {
         self.writes("put_back", |inner| inner.put_back(vault, files, secret))

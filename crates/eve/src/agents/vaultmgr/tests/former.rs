@@ -11,7 +11,7 @@ use super::keeper::Keeper;
 use super::node::Node;
 
 /// The root certificate that is installed.
-fn installed() -> RootPin {
+pub(super) fn installed() -> RootPin {
     RootPin(wire::Certificate::from_pem(&golden("root-ca.cert.pem")).expect("reads").digest().0)
 }
 

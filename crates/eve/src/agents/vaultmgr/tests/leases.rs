@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use vault::ids::IMAGE_VAULT;
+use vault::lease::Leases;
 use vault::report::State;
 use vault::section::Custody;
 use vault::wanted::Authority;
@@ -131,6 +132,44 @@ fn a_restart_neither_ends_nor_lengthens_a_lease() {
         node.start();
         assert_eq!(node.state(BERLIN), State::Locked, "{forged:?}");
     }
+}
+
+/// TH-4: what says which leases there are is gone, and the record with it, while the vault is open. It asks at once, and locks when no answer
+/// came in time; an end of vaultmgr gives it no more time, and an answer gives it all back. Nothing is deleted.
+#[test]
+fn without_leases_and_record_a_vault_is_locked_in_time() {
+    for custody in [Custody::Tpm, Custody::TpmAndController] {
+        let (mut node, mut controller) = made(custody);
+        node.manager = None;
+        std::fs::remove_file(node.paths.leases()).expect("removes");
+        std::fs::write(node.paths.record(), "not a record").expect("damages");
+        node.start();
+        assert_eq!(node.state(BERLIN), State::Unlocked, "it asks first, {custody:?}");
+        pass(&mut node, Duration::ZERO);
+        pass(&mut node, Leases::UNKNOWN - Duration::from_secs(60));
+        node.restart();
+        assert_eq!(node.state(BERLIN), State::Unlocked, "a minute is left, {custody:?}");
+        pass(&mut node, Duration::from_secs(61));
+        assert_eq!((node.state(BERLIN), node.get(BERLIN, "file")), (State::Locked, None), "{custody:?}");
+        assert!(says(&mut node, "whether it is leased is not known"), "{:?}", node.status(BERLIN));
+        assert_eq!(node.state(IMAGE_VAULT), State::Unlocked, "a default vault has no lease");
+        renew(&mut node, &mut controller, &[leased(custody)]);
+        assert_eq!(node.get(BERLIN, "file").as_deref(), Some("kept"), "{custody:?}");
+    }
+}
+
+/// A vault of which a list said that it has no lease stays open, whatever becomes of the record later in this boot.
+#[test]
+fn what_is_known_to_have_no_lease_stays_open() {
+    let (mut node, mut controller) = (Node::new(true), Controller::new());
+    node.hear(&mut controller, &[Line::of(Custody::Tpm)]);
+    node.put(BERLIN, "file", "kept");
+    node.reboot();
+    node.manager = None;
+    std::fs::write(node.paths.record(), "not a record").expect("damages");
+    node.start();
+    pass(&mut node, 2 * Leases::UNKNOWN);
+    assert_eq!(node.get(BERLIN, "file").as_deref(), Some("kept"), "the kept list had said so");
 }
 
 /// An operator who gives an open vault a lease closes it for no moment; one who takes the lease away leaves it open for good.

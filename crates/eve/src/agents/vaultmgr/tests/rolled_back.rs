@@ -73,6 +73,49 @@ fn another_key_of_the_same_number_is_taken_while_the_vault_is_open() {
     assert_eq!(node.get(BERLIN, "file").as_deref(), Some("kept"), "{:?}", node.status(BERLIN));
 }
 
+/// 0b.1, 0.9: after a boot another controller's key comes under the number that the vault is wrapped under. It is not taken for the vault's own: the
+/// vault is not called damaged, no epoch of this controller's is told of it, an order to make it anew takes nothing, and it opens once the right key
+/// is back. A name of before, which has no mark, reads as it did.
+#[test]
+fn another_controllers_key_of_the_same_number_is_not_the_vaults() {
+    for custody in [Custody::Controller, Custody::TpmAndController] {
+        let (mut node, mut controller) = (Node::new(true), Controller::new());
+        node.hear(&mut controller, &[Line::of(custody)]);
+        node.put(BERLIN, "file", "kept");
+        let line = Line { created: true, ..Line::of(custody) };
+        let mut other = Controller { incarnation: 2, version: 0, lineage: 7, ..controller.clone() };
+        node.reboot();
+        node.hear(&mut other, std::slice::from_ref(&line));
+        let status = node.status(BERLIN);
+        assert_eq!((status.state, status.epoch), (State::Locked, None), "{custody:?}: {status:?}");
+        assert!(status.detail[0].contains("another key of epoch 1"), "{custody:?}: {status:?}");
+        node.hear(&mut other, &[Line { recreate: true, ..line.clone() }]);
+        assert_eq!(node.state(BERLIN), State::Locked, "{custody:?}: {:?}", node.status(BERLIN));
+        let mut back = Controller { incarnation: 3, version: 0, ..controller };
+        node.hear(&mut back, &[line]);
+        assert_eq!(
+            node.get(BERLIN, "file").as_deref(),
+            Some("kept"),
+            "{custody:?}: {:?}",
+            node.status(BERLIN)
+        );
+        assert_eq!(node.status(BERLIN).epoch, Some(vault::ids::Epoch(1)), "{custody:?}");
+    }
+}
+
+/// The same of a vault that is locked: given a chance to open it, the new key's number is not taken for the one that it is under.
+#[test]
+fn a_locked_vault_is_known_to_be_under_another_controllers_key() {
+    let (mut node, mut controller) = (Node::new(true), Controller::new());
+    node.hear(&mut controller, &[Line { created: false, ..at(1, 1) }]);
+    let locked = Line { operation: vault::section::Operation::Lock, ..at(1, 1) };
+    node.hear(&mut controller, std::slice::from_ref(&locked));
+    let mut other = Controller { incarnation: 2, version: 0, lineage: 7, ..controller.clone() };
+    node.hear(&mut other, &[locked]);
+    let status = node.status(BERLIN);
+    assert_eq!((status.state, status.epoch), (State::Locked, None), "{status:?}");
+}
+
 /// Under a new incarnation the database's older epoch is the only key that it has: the open vault takes it.
 #[test]
 fn a_new_incarnation_may_take_an_open_vault_to_a_lower_epoch() {

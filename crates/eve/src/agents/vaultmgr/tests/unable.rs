@@ -4,10 +4,10 @@ use std::fs;
 use std::process::Command;
 
 use testkit::loopfs::LoopFs;
-use vault::custody::Wrapping;
+use vault::condition::Hint;
 use vault::ids::IMAGE_VAULT;
 use vault::secret::WrappingSecret;
-use vault::section::{Encryption, Seal};
+use vault::section::Encryption;
 
 use crate::agents::vaultmgr::chain;
 use crate::agents::vaultmgr::hands::crypt::Crypt;
@@ -24,7 +24,7 @@ fn refusal(root: &std::path::Path) -> String {
         Ok::<_, std::convert::Infallible>(())
     };
     let secret = WrappingSecret::init(fill).expect("a secret");
-    let made = kernel.create(IMAGE_VAULT, Encryption::Aes256Xts, Wrapping::Tpm(Seal::Tpm), &secret);
+    let made = kernel.create(IMAGE_VAULT, Encryption::Aes256Xts, Hint::NoEpoch, &secret);
     chain(&made.map(drop).expect_err("it can't encrypt"))
 }
 

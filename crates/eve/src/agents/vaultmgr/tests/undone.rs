@@ -5,8 +5,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use fscrypt::ProtectorKey;
-use vault::condition::{Key, Recovery, RecoveryHint};
-use vault::custody::Wrapping;
+use vault::condition::{Hint, Key, Recovery, RecoveryHint};
 use vault::escrow::VaultFiles;
 use vault::ids::VaultId;
 use vault::recovery::Recipients;
@@ -66,10 +65,10 @@ impl Crypt for Undone {
         &mut self,
         vault: VaultId,
         encryption: Encryption,
-        wrapping: Wrapping,
+        name: Hint,
         secret: &WrappingSecret,
     ) -> Result<ProtectorKey, CryptError> {
-        self.kernel.create(vault, encryption, wrapping, secret)
+        self.kernel.create(vault, encryption, name, secret)
     }
     fn unwrap(
         &mut self,
@@ -83,10 +82,10 @@ impl Crypt for Undone {
         &mut self,
         vault: VaultId,
         protector: &ProtectorKey,
-        wrapping: Wrapping,
+        name: Hint,
         secret: &WrappingSecret,
     ) -> Result<(), CryptError> {
-        self.kernel.rewrap(vault, protector, wrapping, secret)
+        self.kernel.rewrap(vault, protector, name, secret)
     }
     fn recovery(&self, vault: VaultId, named: bool) -> Recovery {
         self.kernel.recovery(vault, named)
@@ -114,10 +113,10 @@ impl Crypt for Undone {
         &mut self,
         vault: VaultId,
         by: &ProtectorKey,
-        wrapping: Wrapping,
+        name: Hint,
         secret: &WrappingSecret,
     ) -> Result<ProtectorKey, CryptError> {
-        self.kernel.new_protector(vault, by, wrapping, secret)
+        self.kernel.new_protector(vault, by, name, secret)
     }
     fn forget(&mut self, vault: VaultId) -> Result<(), CryptError> {
         self.kernel.forget(vault)

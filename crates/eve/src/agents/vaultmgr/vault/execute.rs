@@ -4,7 +4,7 @@
 use std::io;
 
 use vault::belief::Heard;
-use vault::condition::{Key, OpenedBy, Place};
+use vault::condition::{Hint, Key, OpenedBy, Place};
 use vault::custody::{Shares, Wrapping, wrapping_secret};
 use vault::ids::VaultId;
 use vault::plan::{Act, Step};
@@ -133,7 +133,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         encryption: Encryption,
     ) -> Result<(), StepError> {
         let secret = self.secret(id, wrapping)?;
-        let protector = self.crypt.create(id, encryption, wrapping, &secret)?;
+        let protector = self.crypt.create(id, encryption, self.name_of(id, wrapping), &secret)?;
         self.hold(id, protector, OpenedBy { first: Some(wrapping), second: Some(wrapping) }).made(wrapping);
         Ok(())
     }
@@ -193,12 +193,12 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     }
 
     fn rewrap(&mut self, id: VaultId, wrapping: Wrapping) -> Result<(), StepError> {
-        let secret = self.secret(id, wrapping)?;
+        let (secret, name) = (self.secret(id, wrapping)?, self.name_of(id, wrapping));
         let slot = self.slots.get_mut(&id).ok_or(StepError::KeyGone)?;
         let (protector, held) = slot.held.as_mut().ok_or(StepError::KeyGone)?;
         // Until both copies are written and the old wraps scrubbed, neither is known to be under anything.
         *held = OpenedBy { first: None, second: None };
-        self.crypt.rewrap(id, protector, wrapping, &secret)?;
+        self.crypt.rewrap(id, protector, name, &secret)?;
         *held = OpenedBy { first: Some(wrapping), second: Some(wrapping) };
         self.remember_keys(id);
         Ok(())
@@ -267,6 +267,11 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         record::save(&self.paths, &kept).map_err(io("recording the removal"))?;
         self.hear(Heard::Saved(kept));
         Ok(())
+    }
+
+    /// What the protector's name says of a wrapping, and by which key of the controller's.
+    pub(super) fn name_of(&self, id: VaultId, wrapping: Wrapping) -> Hint {
+        Hint::of(wrapping, wrapping.epoch().and_then(|epoch| self.ring.mark(id, epoch)))
     }
 
     /// `R` for a wrapping, from the keys at hand.

@@ -28,7 +28,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         let secret = self.secret(id, wrapping)?;
         let slot = self.slots.get(&id).ok_or(StepError::KeyGone)?;
         let (by, _) = slot.recovered.as_ref().ok_or(StepError::KeyGone)?;
-        let protector = self.crypt.new_protector(id, by, wrapping, &secret)?;
+        let protector = self.crypt.new_protector(id, by, self.name_of(id, wrapping), &secret)?;
         self.hold(id, protector, OpenedBy { first: Some(wrapping), second: Some(wrapping) });
         Ok(())
     }

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use vault::condition::{Keys, OpenedBy, Seen, State};
-use vault::custody::Wrapping;
+use vault::custody::{EpochMark, Wrapping};
 use vault::ids::Epoch;
 use vault::plan::{Act, Known, Next, Op, Setbacks, StepKind};
 use vault::report::{By, Opened, Outcome, Remembered};
@@ -12,7 +12,6 @@ use vault::section::BySeal;
 use vault::shares::Mark;
 use vault::space::Space;
 
-use crate::agents::vaultmgr::belief::ring::KeyMark;
 use crate::agents::vaultmgr::hands::crypt::KeyId;
 use crate::agents::vaultmgr::hands::tree::RECOUNT;
 use crate::agents::vaultmgr::vault::observe::Sight;
@@ -41,7 +40,7 @@ pub(crate) struct VaultMemory<P> {
     /// The recovery protector's own key, and the content key that it gives: root gave its recovery key in this life.
     pub(crate) recovered: Option<(P, KeyId)>,
     /// Which keys of the controller's, by epoch, opened it or were put around it.
-    pub(crate) held_by: Vec<(Epoch, KeyMark)>,
+    pub(crate) held_by: Vec<(Epoch, EpochMark)>,
     pub(crate) none_fits: bool,
     pub(crate) last: Option<Outcome>,
     /// By what its protector's key came to hand.
@@ -207,7 +206,7 @@ impl<P> VaultMemory<P> {
         &self,
         keys: Keys,
         shares: BySeal<Option<Mark>>,
-        mark: impl Fn(Epoch) -> Option<KeyMark>,
+        mark: impl Fn(Epoch) -> Option<EpochMark>,
     ) -> Known {
         let same = |epoch| mark(epoch).map(|now| self.held_by.contains(&(epoch, now)));
         let held = self.held.as_ref().map(|(_, held)| held.proved(same));

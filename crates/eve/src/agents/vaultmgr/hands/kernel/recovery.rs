@@ -9,8 +9,7 @@ use fscrypt::{
     ContentKey, KeyFiles, KeyIdentifier, MetaDir, MetaError, ProtectorDescriptor, ProtectorFile,
     ProtectorKey, key_files,
 };
-use vault::condition::{Recovery, RecoveryHint};
-use vault::custody::Wrapping;
+use vault::condition::{Hint, Recovery, RecoveryHint};
 use vault::ids::VaultId;
 use vault::recovery::Recipients;
 use vault::secret::{RecoveryKey, WrappingSecret};
@@ -229,15 +228,14 @@ impl Kernel {
         &mut self,
         vault: VaultId,
         by: &ProtectorKey,
-        wrapping: Wrapping,
+        name: Hint,
         secret: &WrappingSecret,
     ) -> Result<ProtectorKey, CryptError> {
         let content = self.any_content(vault, by)?;
         let second = self.make_second(vault)?;
         let old = self.primaries(vault, KeyIdentifier::of(&content));
         let protector = ProtectorKey::init(random).map_err(failed("drawing a protector key"))?;
-        let file =
-            key_files::rewrap(&protector, &wrapping_key(secret), &label::write(vault, wrapping), iv()?);
+        let file = key_files::rewrap(&protector, &wrapping_key(secret), &label::write(vault, name), iv()?);
         self.put_protector(vault, &second, &file)?;
         self.put_wrap(vault, &content, &protector, &|of| old.contains(&of))?;
         self.remove_protectors(vault, &old)?;

@@ -14,14 +14,18 @@ use crate::agents::vaultmgr::tests::truth::openness_is_told_truly;
 use vault::ids::{DeviceId, DeviceKey};
 
 /// Behind what only informs, in each of them.
-const MIDST: usize = 100;
+const MIDST: usize = 140;
+
+/// Of a protector that a controller's key wraps, where its name bears the mark of that key: it opens, and its name is mended.
+const MARK: usize = 100;
 
 /// Of a record, where it names the device.
 const NAMES: usize = 12;
 
-const ONE_BY_ONE: [Damage; 8] = [
+const ONE_BY_ONE: [Damage; 9] = [
     Damage::Flipped(0),
     Damage::Flipped(NAMES),
+    Damage::Flipped(MARK),
     Damage::Flipped(MIDST),
     Damage::Cut,
     Damage::Emptied,

@@ -159,7 +159,7 @@ fn th6_a_seal_is_narrowed_whatever_command_fails() {
         |node, controller| node.hear(controller, std::slice::from_ref(&narrow)),
         |node, _, when| {
             assert!(kept(node, &narrow), "{when}: {:?}", node.status(BERLIN));
-            assert_eq!(node.manager().seals()[&BERLIN], Some(Seal::Pcrs), "{when}");
+            assert_eq!(node.manager().vault_status().seals[&BERLIN], Some(Seal::Pcrs), "{when}");
             assert_eq!(generations(node), [2], "{when}: {:?}", node.manager().notes());
             image_is_kept(node, when);
         },
