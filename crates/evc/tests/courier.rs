@@ -5,12 +5,15 @@ mod common;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use common::couriered::{body, nonce, parts, read};
+use common::couriered::{body, nonce, nothing, parts, read};
 use common::{Device, Evc, new_session, section};
 use evc::clock::now;
 use serde_json::{Value, json};
-use vault::section::{Operation, Release, Section};
+use vault::ids::VaultId;
+use vault::report::{State, VaultReport};
+use vault::section::{MAX_VAULTS, Operation, Release, Section};
 use wire::courier::CourierEvidence;
+use wire::info::{DeviceInfo, PcrStatus, VaultLine};
 
 const POLICY: &str = "kind: VaultPolicy\nname: p\ncustody: controller\n---\nkind: Vault\nname: own\ndevice: edge-1\npolicy: p\n";
 const DAY_S: u64 = 86_400;
@@ -180,4 +183,35 @@ fn co8_a_lease_is_renewed_by_the_question_that_the_node_put_into_its_file() {
     assert_eq!(told.lease, device.lease);
     let told = section(&read(&evc, &export(&evc))).expect("a section");
     assert_eq!(told.lease, None, "nobody asked");
+}
+
+/// CO-3: a node that never has a line, and has as many vaults as there may be, each with as much to say as a status holds, is served.
+#[test]
+fn co3_the_report_of_as_many_vaults_as_there_may_be_is_taken() {
+    let evc = Evc::start();
+    let device = Device::onboarded(&evc, "edge-1");
+    evc.apply(POLICY);
+    let mut evidence = parts(&device, nonce(&read(&evc, &export(&evc))));
+    let said = [format!("storage limit not enforced: {}; take it out of use", "why ".repeat(240))];
+    let line = |n: usize| {
+        let report = VaultReport {
+            id: VaultId(uuid::Uuid::from_u128((7 << 100) + n as u128)),
+            name: format!("app-{n}").parse().expect("a name"),
+            state: State::Locked,
+            created: true,
+            epoch: None,
+            wanted: Operation::Unlock,
+            last: None,
+            opened: None,
+            storage: None,
+            detail: said.to_vec(),
+        };
+        VaultLine::of(report, PcrStatus::Unknown)
+    };
+    let mut info =
+        DeviceInfo { vaults: (0..MAX_VAULTS).map(line).collect(), ..device.info(&nothing(&device), 1) };
+    info.node.as_mut().expect("ours").accepted = None;
+    evidence.report = device.seal(&info.encode());
+    assert!(evidence.report.len() > 1 << 20, "it is long: {}", evidence.report.len());
+    assert_eq!(import(&evc, &evidence)["releases"], json!(ALL));
 }

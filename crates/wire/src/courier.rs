@@ -8,13 +8,13 @@ use crate::limits::MAX_MESSAGE;
 
 /// Longest file with an answer, bytes: what the node's bus carries at once, less what is around it.
 pub const MAX_ANSWER_FILE: usize = 3 << 20;
-/// Longest file with evidence, bytes: its base64 is within what the controller takes of an operator.
-pub const MAX_EVIDENCE_FILE: usize = 640 << 10;
+/// Longest file with evidence, bytes: the report of as many vaults as there may be, whatever they have to say, is in it.
+pub const MAX_EVIDENCE_FILE: usize = 3 << 20;
 
 const MAGIC: &[u8] = b"EVE Vault courier ";
 const ANSWER: &[u8] = b"EVE Vault courier v1 answer\n";
 const EVIDENCE: &[u8] = b"EVE Vault courier v1 evidence\n";
-const _: () = assert!(MAX_ANSWER_FILE < MAX_MESSAGE);
+const _: () = assert!(MAX_ANSWER_FILE < MAX_MESSAGE && MAX_EVIDENCE_FILE < MAX_MESSAGE);
 
 /// Parts of an answer.
 const CERTS: u8 = 1;

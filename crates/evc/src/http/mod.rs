@@ -65,6 +65,8 @@ const SHORT_BODY: usize = 256 << 10;
 const ATTEST_BODY: usize = vault::escrow::MAX_BUNDLE_BYTES + SHORT_BODY;
 /// Longest body of an operator: the longest file, and its wrapping.
 const OPERATOR_BODY: usize = vault::policy::MAX_FILE_BYTES + 4096;
+/// Longest body of an operator with a courier's file: that in base64, and its wrapping.
+const COURIER_BODY: usize = wire::courier::MAX_EVIDENCE_FILE.div_ceil(3) * 4 + 4096;
 /// Devices' requests that are worked on at the same time, and bytes of their bodies; more are told to come back.
 const DEVICES: (usize, usize) = (128, 128 << 20);
 /// The same of operators: theirs alone, so that they get through whatever devices do.
@@ -109,6 +111,7 @@ fn front(controller: Arc<Controller>) -> Front {
     let device_api = device_api.merge(bounded(device::attested(), &devices, ATTEST_BODY));
     let device_api = device_api.merge(bounded(device::long(), &devices, LONG_BODY));
     let operator_api = bounded(operator::routes(), &operators, OPERATOR_BODY);
+    let operator_api = operator_api.merge(bounded(operator::long(), &operators, COURIER_BODY));
     let routes = Router::new()
         .merge(health::routes())
         .nest("/api/v2/edgedevice", device_api)

@@ -201,9 +201,7 @@ impl Loop {
                 touched = Touched::All;
             }
             self.answer_waiting();
-            if self.manager.tend_leases() {
-                self.bus.publish(&session(&self.manager));
-            }
+            let asks = self.manager.tend_leases();
             if Instant::now() >= look {
                 self.manager.read_unsteady_root();
                 self.manager.look_for_others();
@@ -213,6 +211,10 @@ impl Loop {
             }
             self.tell_wish();
             self.telling.tell(&self.manager, &touched);
+            // After what was accepted is told: zedagent asks at once, and for what follows the section that it knows of.
+            if asks {
+                self.bus.publish(&session(&self.manager));
+            }
         }
     }
 
