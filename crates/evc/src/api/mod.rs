@@ -1,6 +1,7 @@
 //! What the operator's API takes and tells, as types: the server writes and the command line reads the same ones. Nothing in here decides.
 
 pub mod calls;
+mod condition;
 mod courier;
 mod escrow;
 mod node;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use vault::ids::Name;
 use vault::policy::VaultPolicy;
 
+pub use condition::Condition;
 pub use courier::{CourierFile, Exporting, Importing};
 pub use escrow::{Bundle, DrillState, DrillView, Forecast, Foreseen, InEscrow, NewReference, Update};
 pub use node::{Accepted, Attestation, NodeReport, StateNow};
@@ -48,6 +50,28 @@ pub enum Outcome {
     Changed,
 }
 
+/// What a document is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// A policy.
+    Policy,
+    /// A rule.
+    Rule,
+    /// A vault.
+    Vault,
+}
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Policy => "policy",
+            Self::Rule => "rule",
+            Self::Vault => "vault",
+        })
+    }
+}
+
 /// A field that a document changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
@@ -62,8 +86,8 @@ pub struct Change {
 /// One document and what became of it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Applied {
-    /// `policy`, `rule` or `vault`.
-    pub kind: String,
+    /// Of what.
+    pub kind: Kind,
     /// Its name; a vault's with its device.
     pub name: String,
     /// What became of it.

@@ -9,6 +9,7 @@ use vault::ids::{DeviceId, Epoch, Name, VaultId};
 use vault::labels::Labels;
 use vault::report::{Opened, State, Storage, VaultReport};
 
+use super::Condition;
 use super::escrow::InEscrow;
 use super::node::{Attestation, NodeReport, StateNow};
 
@@ -37,8 +38,11 @@ pub struct DeviceView {
     /// When something of its came since, which somebody on the way may have sent again: polls have no number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heard: Option<String>,
-    /// `lost since`, `ahead of this database`, `may be two`, `boot not measured`, `PCRs differ`, `online` or `silent`: what an operator looks at first.
+    /// What an operator looks at first, in words.
     pub condition: String,
+    /// The same, for programs.
+    #[serde(default)]
+    pub condition_kind: Condition,
     /// Why, and what to do.
     pub alarm: Option<String>,
     /// The version of its vault section.
@@ -234,7 +238,7 @@ impl DeviceView {
     /// Whether somebody should look at it.
     #[must_use]
     pub fn needs_somebody(&self) -> bool {
-        self.condition != "online"
+        self.condition_kind != Condition::Online
     }
 }
 

@@ -164,7 +164,7 @@ impl Client {
 impl Client {
     /// Tells apart a controller that is not there and one that is not believed.
     fn unanswered(&self, error: ureq::Error) -> anyhow::Error {
-        let words = if error.to_string().contains("certificate") {
+        let words = if is_of_a_certificate(&error) {
             format!(
                 "the certificate of {} is not good under the root certificate at hand\n  what to do: give --ca the \
                  root-certificate.pem of that controller's data folder, reach it by a name that `evc serve --name` was given, \
@@ -176,6 +176,17 @@ impl Client {
         };
         anyhow::Error::new(error).context(words)
     }
+}
+
+/// Whether TLS ended because the controller showed no certificate that is good here.
+fn is_of_a_certificate(error: &ureq::Error) -> bool {
+    use rustls::Error::{InvalidCertificate, NoCertificatesPresented};
+    let error = match error {
+        ureq::Error::Rustls(error) => Some(error),
+        ureq::Error::Io(error) => error.get_ref().and_then(|inner| inner.downcast_ref()),
+        _ => None,
+    };
+    matches!(error, Some(InvalidCertificate(_) | NoCertificatesPresented))
 }
 
 /// Where the token lies, or is to lie.

@@ -237,12 +237,14 @@ fn no_rule(name: &str) -> Problem {
 }
 
 fn no_vault(device: Option<&str>, name: &str) -> Problem {
-    let device = device.map_or_else(|| "no device".into(), |device| format!("device `{device}`"));
-    let verb = if device == "no device" { "has a vault" } else { "has no vault" };
+    let lacks = match device {
+        None => "no device has a vault".into(),
+        Some(device) => format!("device `{device}` has no vault"),
+    };
     Problem {
         advice: "see `evc get vaults`".into(),
         code: Code::VaultUnknown,
-        error: format!("{device} {verb} `{name}`"),
+        error: format!("{lacks} `{name}`"),
         place: None,
     }
 }

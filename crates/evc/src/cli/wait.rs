@@ -80,7 +80,7 @@ fn device(client: &Client, name: &str, what: Until) -> Result<Look, Failed> {
     };
     let accepted = device.attestation.as_ref().is_some_and(|fared| fared.outcome != Appraised::Refused);
     let (is, how) = match what {
-        Until::Online => (device.condition == "online", format!("device `{name}`: {}", device.condition)),
+        Until::Online => (!device.needs_somebody(), format!("device `{name}`: {}", device.condition)),
         Until::Attested => (accepted, attestation(name, device.attestation.as_ref())),
         Until::Learned => learned(client, name)?,
     };

@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use vault::ids::DeviceId;
 
+use crate::api::Condition;
 use crate::fleet::reported;
 use crate::service::{Controller, Refusal};
 use crate::store::{DeviceRow, Moment, Noted, Notes, UnixSeconds};
@@ -74,28 +75,21 @@ async fn write(mut tx: Notes<'_, '_>, heard: &HashMap<DeviceId, UnixSeconds>) ->
     Ok(())
 }
 
-/// Of one that is there, and of which nothing is to be said.
-pub(crate) const ONLINE: &str = "online";
-
-/// What an operator looks at first: a mark, an alarm, or whether the device is there.
-pub(crate) fn condition(row: &DeviceRow, now: UnixSeconds) -> String {
+/// What an operator looks at first: a mark, an alarm, or whether the device is there; and since when.
+pub(crate) fn condition(row: &DeviceRow, now: UnixSeconds) -> (Condition, UnixSeconds) {
+    let heard = row.last_seen.unwrap_or(row.registered_at);
     match row {
-        DeviceRow { lost_at: Some(at), .. } => format!("lost since {}", crate::clock::text(*at)),
-        DeviceRow { older: Some(_), .. } => "ahead of this database: see `evc describe device`".into(),
-        DeviceRow { alarm: Some(_), .. } => "may be two: see `evc describe device`".into(),
-        row if is_unheard(row, now) => {
-            format!("silent since {}", crate::clock::text(row.last_seen.unwrap_or(row.registered_at)))
-        }
+        DeviceRow { lost_at: Some(at), .. } => (Condition::Lost, *at),
+        DeviceRow { older: Some(_), .. } => (Condition::Ahead, heard),
+        DeviceRow { alarm: Some(_), .. } => (Condition::Doubled, heard),
+        row if is_unheard(row, now) => (Condition::Silent, heard),
         DeviceRow { proved_at: Some(at), .. } if is_over(*at, UNPROVED_AFTER_S, now) => {
-            format!("silent since {}, but for what may be replays", crate::clock::text(*at))
+            (Condition::Replayed, *at)
         }
-        row if reported::disk_is_away(row) => format!("{DISK_AWAY}: see `evc describe device`"),
-        _ => ONLINE.into(),
+        row if reported::disk_is_away(row) => (Condition::DiskAway, heard),
+        _ => (Condition::Online, heard),
     }
 }
-
-/// What is said of a device whose disk is not mounted, and of its vaults.
-pub(crate) const DISK_AWAY: &str = "the disk of persist is not there";
 
 pub(crate) fn is_silent(row: &DeviceRow, now: UnixSeconds) -> bool {
     is_unheard(row, now) || row.proved_at.is_some_and(|at| is_over(at, UNPROVED_AFTER_S, now))

@@ -7,7 +7,7 @@ use vault::policy::{Document, Located, VaultPolicy, VaultSpec, read};
 
 use super::Operator;
 use super::differences::{of_policies, of_vault};
-use crate::api::{Applied, Outcome};
+use crate::api::{Applied, Kind, Outcome};
 use crate::fleet::placed::{self, Placed};
 use crate::service::{Fault, InTheWay, Refusal, find_device};
 use crate::store::{DeviceRow, PolicyRow, Scope, Tx, UnixSeconds, VaultRow};
@@ -48,7 +48,7 @@ impl Operator {
         for located in documents {
             if let Document::Policy(policy) = &located.document {
                 let impossible = impossible_where(tx, &self.project, policy).await?;
-                let is_it = |it: &&mut Applied| it.kind == "policy" && it.name == policy.name.as_str();
+                let is_it = |it: &&mut Applied| it.kind == Kind::Policy && it.name == policy.name.as_str();
                 applied.iter_mut().filter(is_it).for_each(|it| it.notes.extend(impossible.clone()));
             }
         }
@@ -65,7 +65,7 @@ impl Operator {
         let Placed { outcome, fit, before } = placed::place(tx, &self.kek, device, spec, now).await?;
         let changes = of_vault(before.as_ref(), spec);
         Ok(Applied {
-            kind: "vault".into(),
+            kind: Kind::Vault,
             name: format!("{} on {}", spec.name, device.name),
             changes: if outcome == Outcome::Unchanged { Vec::new() } else { changes },
             outcome,
@@ -118,7 +118,7 @@ async fn put_policy(
     let cautions = policy.cautions().into_iter().map(notes::of_caution);
     let changed = (outcome == Outcome::Changed).then(|| notes::of_changed(&policy.name));
     Ok(Applied {
-        kind: "policy".into(),
+        kind: Kind::Policy,
         name: policy.name.to_string(),
         outcome,
         changes: of_policies(there.as_ref().map(|row| &row.policy), policy),

@@ -6,7 +6,7 @@ use vault::policy::VaultRule;
 
 use super::Operator;
 use super::differences::of_rules;
-use crate::api::{Applied, Done, Labelling, Outcome, RuleView};
+use crate::api::{Applied, Done, Kind, Labelling, Outcome, RuleView};
 use crate::fleet::placed::{follow, named_policy, newly_named};
 use crate::service::{BadRequest, InTheWay, Refusal, Unknown, device_by_id};
 use crate::store::{DeviceRow, Page, RuleRow, Scope, Tx, UnixSeconds};
@@ -93,7 +93,7 @@ impl Operator {
         }
         let (named, vaults) = self.expanded(tx, rule, now).await?;
         let applied = Applied {
-            kind: "rule".into(),
+            kind: Kind::Rule,
             name: rule.name.to_string(),
             changes: of_rules(there.as_ref(), rule),
             outcome,
@@ -112,7 +112,7 @@ impl Operator {
     ) -> Result<Applied, Refusal> {
         match self.put_vault(tx, device, &rule.of(&device.name), now).await {
             Err(Refusal::InTheWay(InTheWay::Unfit { policy, why, .. })) => Ok(Applied {
-                kind: "vault".into(),
+                kind: Kind::Vault,
                 name: format!("{} on {}", rule.name, device.name),
                 changes: Vec::new(),
                 outcome: Outcome::Unchanged,

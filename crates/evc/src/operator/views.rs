@@ -10,13 +10,14 @@ use vault::report::{State, VaultReport};
 use vault::section::Seal;
 
 use super::escrow::held;
-use crate::api::{self, Attestation, DeviceView, DrillState, NodeReport, StateNow, VaultView};
-use crate::fleet::heard::{DISK_AWAY, ONLINE, Word, ago, condition, word};
+use crate::api::{self, Attestation, Condition, DeviceView, DrillState, NodeReport, StateNow, VaultView};
+use crate::fleet::heard::{Word, ago, condition, word};
 use crate::fleet::life::listed;
 use crate::fleet::reported;
 use crate::store::{
     Accepted, DeviceReport, DeviceRow, Fared, Moment, Strange, UnixSeconds, VaultRow, VaultStanding,
 };
+use crate::words::condition::{DISK_AWAY, of_condition};
 use crate::words::escrow::NOT_ESCROWED;
 use crate::words::notes::of_fit;
 
@@ -24,9 +25,11 @@ impl DeviceView {
     /// `drill_every_s`: how often escrow drills are made.
     pub(super) fn of(row: DeviceRow, drill_every_s: u64, now: UnixSeconds) -> Self {
         let (seen, escrow) = (row.proved_at.or(row.last_seen), held(&row, drill_every_s, now));
+        let (condition_kind, since) = condition(&row, now);
         Self {
             default_vaults: default_vaults(&row, now),
-            condition: condition(&row, now),
+            condition: of_condition(condition_kind, since),
+            condition_kind,
             attestation: row.verdict.take().map(Into::into),
             id: row.id,
             name: row.name,
@@ -51,23 +54,30 @@ impl DeviceView {
 impl DeviceView {
     /// One that is there, and whose keys are withheld for what its evidence shows, says so first.
     pub(super) fn withheld_for(self, why: Option<Strange>) -> Self {
-        let words = match why.filter(|_| self.condition == ONLINE) {
-            None => return self.drilled(),
-            Some(Strange::Unmeasured) => "boot not measured: keys are withheld, see `evc describe device`",
-            Some(Strange::Differ) => "PCRs differ: keys are withheld, see `evc describe device`",
-        };
-        Self { condition: words.into(), ..self }
+        match why {
+            None => self.drilled(),
+            Some(Strange::Unmeasured) => self.but_for(Condition::Unmeasured),
+            Some(Strange::Differ) => self.but_for(Condition::PcrsDiffer),
+        }
     }
 
     /// One that is there, and whose escrow may be of no use, says so first.
     fn drilled(self) -> Self {
         let state = self.escrow.as_ref().map(|escrow| escrow.drill.state);
-        let words = match state.filter(|_| self.condition == ONLINE) {
-            Some(DrillState::Failed) => "escrow drill failed: see `evc describe device`",
-            Some(DrillState::Overdue) => "escrow drill overdue: see `evc describe device`",
-            Some(DrillState::None | DrillState::Passed) | None => return self,
-        };
-        Self { condition: words.into(), ..self }
+        match state {
+            Some(DrillState::Failed) => self.but_for(Condition::DrillFailed),
+            Some(DrillState::Overdue) => self.but_for(Condition::DrillOverdue),
+            Some(DrillState::None | DrillState::Passed) | None => self,
+        }
+    }
+
+    /// What is said of one of which nothing worse is.
+    fn but_for(self, condition_kind: Condition) -> Self {
+        if self.condition_kind != Condition::Online {
+            return self;
+        }
+        // Of none of these is it said since when.
+        Self { condition: of_condition(condition_kind, 0), condition_kind, ..self }
     }
 }
 

@@ -78,6 +78,7 @@ fn a_drill_that_is_asked_for_is_made_once_and_shown() {
     assert_eq!(shown(&evc), passed, "told again, it says nothing new");
     let evc = evc.restart();
     assert_eq!((shown(&evc), condition(&evc).as_str()), (passed, "online"));
+    assert_eq!(evc.act("GET", "/devices", "")[0]["condition_kind"], "online");
     assert_eq!(evc.act("GET", "/devices/edge-1/escrow", "")[0]["drill"]["state"], "passed");
     assert!((0..3).all(|_| drill(&evc, &mut device).is_none()), "and it is not asked again");
 }
@@ -116,6 +117,7 @@ fn what_failed_is_sent_anew_and_tried_again() {
         let failed = shown(&evc);
         assert_eq!(failed["state"], "failed", "{what}: {failed}");
         assert!(condition(&evc).contains("escrow drill failed"), "{what}");
+        assert_eq!(evc.act("GET", "/devices", "")[0]["condition_kind"], "drill-failed", "{what}");
         let glance = evc.act("GET", "/glance", "");
         assert!(
             glance["needs_somebody"].to_string().contains("escrow drill failed") || what != "by its word"

@@ -1,0 +1,51 @@
+//! What an operator looks at first of a device, as programs tell it apart. The words beside it are for people.
+
+use serde::{Deserialize, Serialize};
+
+/// Of which kind it is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Condition {
+    /// It is there, and nothing is to be said of it.
+    Online,
+    /// It is not heard.
+    Silent,
+    /// What is heard of it may be what somebody sends again.
+    Replayed,
+    /// An operator said so.
+    Lost,
+    /// It showed that the database is older than it.
+    Ahead,
+    /// It did what one device does not do.
+    Doubled,
+    /// Its disk is not mounted.
+    DiskAway,
+    /// Its keys are withheld: nothing measured its boot.
+    Unmeasured,
+    /// Its keys are withheld: its PCRs are not those of its reference values.
+    PcrsDiffer,
+    /// The last drill on its bundle failed.
+    DrillFailed,
+    /// It made no drill for too long.
+    DrillOverdue,
+    /// One of another version: somebody should look.
+    #[default]
+    #[serde(other)]
+    Other,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// IF-2: a kind of tomorrow is not taken for a device that is well.
+    #[test]
+    fn a_kind_of_another_version_is_no_known_one() {
+        let read = |word: &str| serde_json::from_str::<Condition>(&format!("\"{word}\"")).expect("read");
+        assert_eq!(
+            (read("online"), read("may-be-two"), read("disk-away")),
+            (Condition::Online, Condition::Other, Condition::DiskAway)
+        );
+        assert_eq!(Condition::default(), Condition::Other);
+    }
+}

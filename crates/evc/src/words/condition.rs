@@ -1,0 +1,30 @@
+//! What is said of how a device is.
+
+use crate::api::Condition;
+use crate::store::UnixSeconds;
+
+/// What is said of a device whose disk is not mounted, and of its vaults.
+pub(crate) const DISK_AWAY: &str = "the disk of persist is not there";
+
+/// In words; `since` counts where it is of a time.
+pub(crate) fn of_condition(condition: Condition, since: UnixSeconds) -> String {
+    let words = match condition {
+        Condition::Online => return "online".into(),
+        Condition::Silent => return format!("silent since {}", crate::clock::text(since)),
+        Condition::Replayed => {
+            return format!("silent since {}, but for what may be replays", crate::clock::text(since));
+        }
+        Condition::Lost => return format!("lost since {}", crate::clock::text(since)),
+        Condition::Unmeasured => {
+            return "boot not measured: keys are withheld, see `evc describe device`".into();
+        }
+        Condition::PcrsDiffer => return "PCRs differ: keys are withheld, see `evc describe device`".into(),
+        Condition::Ahead => "ahead of this database",
+        Condition::Doubled => "may be two",
+        Condition::DiskAway => DISK_AWAY,
+        Condition::DrillFailed => "escrow drill failed",
+        Condition::DrillOverdue => "escrow drill overdue",
+        Condition::Other => "not known here",
+    };
+    format!("{words}: see `evc describe device`")
+}
