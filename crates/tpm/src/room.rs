@@ -1,6 +1,7 @@
 //! Room for our NV indices, tried before anything is begun: no capability of a TPM tells whether two more fit, so those that are absent are
 //! defined, not written, and taken away again. What a cut leaves of that counts as absent, like any slot that was never written.
 
+use crate::record::{BRANCHES_SIZE, ROOT_SIZE};
 use crate::shell::Shell;
 use crate::slots::{NvSlot, SlotSet, SlotState};
 use crate::{Meaning, PcrPolicy, PcrSelection, RootKind, TpmError};
@@ -21,6 +22,10 @@ impl NvRoom {
     pub const AT_REST: u32 = 3;
     /// While a generation ends: both generations'.
     pub const IN_A_CHANGE: u32 = 6;
+    /// Bytes of data in those at rest: two roots, and the PCR states of one. What a TPM keeps beside them of each index is its own.
+    pub const BYTES_AT_REST: usize = 2 * ROOT_SIZE + BRANCHES_SIZE;
+    /// The same while a generation ends.
+    pub const BYTES_IN_A_CHANGE: usize = 2 * Self::BYTES_AT_REST;
 
     /// How many there can be, of all six.
     #[must_use]

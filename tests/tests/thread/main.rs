@@ -12,6 +12,7 @@ mod data_path;
 mod defaults;
 mod disk_away;
 mod escrow;
+mod extended;
 mod faults;
 mod installed;
 mod leases;

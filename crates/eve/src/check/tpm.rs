@@ -40,7 +40,12 @@ fn of(tpm: &mut Tpm) -> Result<Vec<Finding>, TpmFailure> {
         room(tpm.nv_room()?),
     ];
     let found: Vec<_> = found.into_iter().flatten().collect();
-    let good = || vec![Finding::of(Code::Tpm, "the TPM works, measured this boot, and has room")];
+    let good = || {
+        vec![Finding::of(
+            Code::Tpm,
+            format!("the TPM works, measured this boot, and has room for {}", budget()),
+        )]
+    };
     Ok(if found.is_empty() { good() } else { found })
 }
 
@@ -48,10 +53,24 @@ fn lockout(health: Health) -> Option<Finding> {
     health.in_lockout.then(|| Finding::of(Code::TpmLockout, "the TPM is in dictionary-attack lockout"))
 }
 
+/// What a node takes of a TPM's NV.
+fn budget() -> String {
+    format!(
+        "{} NV indices with {} bytes at rest, and {} with {} while its secrets are changed",
+        NvRoom::AT_REST,
+        NvRoom::BYTES_AT_REST,
+        NvRoom::IN_A_CHANGE,
+        NvRoom::BYTES_IN_A_CHANGE
+    )
+}
+
 /// Three indices at rest, and six while a generation ends.
 fn room(room: NvRoom) -> Option<Finding> {
     let (all, rest, change) = (room.all(), NvRoom::AT_REST, NvRoom::IN_A_CHANGE);
-    let fits = format!("the TPM's NV has room for {all} of the {change} indices of this node");
+    let fits = format!(
+        "the TPM's NV has room for {all} of the {change} indices of this node, which takes {}",
+        budget()
+    );
     match room.foreign {
         0 if all >= change => None,
         0 if all >= rest => Some(Finding::of(Code::TpmNvTight, fits)),
@@ -66,6 +85,13 @@ fn room(room: NvRoom) -> Option<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Whoever plans the NV of a machine reads the figures that the code has.
+    #[test]
+    fn the_documents_figures_are_those_of_the_code() {
+        let document = include_str!("../../../../docs/checks.md");
+        assert!(document.contains(&budget()), "{}", budget());
+    }
 
     /// Issue 9, 11: a full TPM is told before anything is begun; one that is full for a change of generation alone, as that.
     #[test]

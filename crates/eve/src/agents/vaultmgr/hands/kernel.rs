@@ -19,10 +19,11 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use disk::{Disk, Op};
+use fscrypt::kernel::AddKeyError;
 use fscrypt::meta_dir::Stamp;
 use fscrypt::{
     Claims, ContentKey, KeyFiles, KeyIdentifier, KeyStatus, MetaDir, MetaError, PathKind, Policy, PolicyFile,
-    ProtectorDescriptor, ProtectorKey, Removal, Residue, key_files,
+    ProbeError, ProtectorDescriptor, ProtectorKey, Removal, Residue, key_files,
 };
 use vault::condition::{Hint, Key, Recovery, RecoveryHint};
 use vault::escrow::VaultFiles;
@@ -109,18 +110,16 @@ impl Kernel {
     /// Once for each: a probe makes a file and takes its key back, for which the kernel syncs the whole filesystem.
     fn probe(&mut self, encryption: Encryption) -> Result<(), CryptError> {
         if !self.able.contains(&encryption) {
-            probe(&self.vaults, encryption).map_err(|error| self.with_advice(error))?;
+            probe(&self.vaults, encryption)?.map_err(|error| self.with_advice(error))?;
             self.able.push(encryption);
         }
         Ok(())
     }
 
     /// Where the filesystem can't encrypt at all it is said which it is, and what to do.
-    fn with_advice(&self, error: CryptError) -> CryptError {
-        let start: &(dyn std::error::Error + 'static) = &error;
-        let mut causes = std::iter::successors(Some(start), |error| error.source());
-        let unable = causes
-            .any(|cause| matches!(cause.downcast_ref(), Some(fscrypt::kernel::AddKeyError::Unsupported)));
+    fn with_advice(&self, error: ProbeError) -> CryptError {
+        let unable = matches!(error, ProbeError::Key(AddKeyError::Unsupported));
+        let error = failed("trying the encryption that is asked for")(error);
         if unable {
             CryptError::because(&crate::agents::vaultmgr::hands::mounts::to_encrypt(&self.persist), error)
         } else {

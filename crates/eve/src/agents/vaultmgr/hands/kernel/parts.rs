@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use fscrypt::{ContentKey, Iv, KeyFiles, MetaDir, MetaError, Modes, WrappingKey};
+use fscrypt::{ContentKey, Iv, KeyFiles, MetaDir, MetaError, Modes, ProbeError, WrappingKey};
 use vault::secret::{RecoveryKey, WrappingSecret};
 use vault::section::Encryption;
 
@@ -70,8 +70,7 @@ pub(super) fn wrapping_key(secret: &WrappingSecret) -> WrappingKey {
 }
 
 /// Only making a file tells whether the kernel has the cipher.
-pub(super) fn probe(parent: &Path, encryption: Encryption) -> Result<(), CryptError> {
+pub(super) fn probe(parent: &Path, encryption: Encryption) -> Result<Result<(), ProbeError>, CryptError> {
     let key = ContentKey::init(random).map_err(failed("drawing a key"))?;
-    fscrypt::probe_modes(parent, modes(encryption), &key)
-        .map_err(failed("trying the encryption that is asked for"))
+    Ok(fscrypt::probe_modes(parent, modes(encryption), &key))
 }
