@@ -212,8 +212,8 @@ impl Withheld {
     #[must_use]
     pub fn coarse(&self) -> &'static str {
         match self {
-            Self::NoEvidence | Self::OtherSession | Self::MustQuote => "attestation wanted",
-            Self::TooOld { .. } | Self::FromTheFuture => "attestation out of date",
+            Self::NoEvidence | Self::OtherSession | Self::MustQuote => WANTED,
+            Self::TooOld { .. } | Self::FromTheFuture => OUT_OF_DATE,
             Self::NoTpm => "the policy asks for a TPM",
             Self::Failed { check: Check::Pcrs, .. } => "attestation does not satisfy the policy: PCRs",
             Self::WentBack { .. } => "attestation does not satisfy the policy",
@@ -226,6 +226,15 @@ impl Withheld {
             }
         }
     }
+}
+
+const WANTED: &str = "attestation wanted";
+const OUT_OF_DATE: &str = "attestation out of date";
+
+/// Whether the controller refuses nothing by such a reason: it has no evidence of this session yet, or wants it anew.
+#[must_use]
+pub fn only_waits_for_evidence(reason: &str) -> bool {
+    [WANTED, OUT_OF_DATE].contains(&reason)
 }
 
 /// Decides for one vault. `now` in seconds since 1970, by the controller's clock.

@@ -92,10 +92,14 @@ fn without_section(told: &Imported) -> String {
             told.orders
         );
     }
-    format!(
-        "the controller asks device {} for evidence: write it with `eve export-evidence FILE`, and bring it there\n",
-        told.device
-    )
+    let device = told.device;
+    let back = told.rescue.then(|| {
+        format!("the controller gives the bundle of device {device} back from escrow: see `eve status` and `eve vault list` for what came back by it\n")
+    });
+    let asks = (told.asks || !told.rescue).then(|| {
+        format!("the controller asks device {device} for evidence: write it with `eve export-evidence FILE`, and bring it there\n")
+    });
+    back.into_iter().chain(asks).collect()
 }
 
 /// Writes what this node answers to the file that was imported last.
@@ -118,7 +122,7 @@ pub(super) fn export(root: &Root, path: &Path, force: bool) -> anyhow::Result<()
     }
     write(path, &file, force)?;
     out::say(&format!(
-        "evidence of this start of the node is in {}: bring it to the controller, for `evc import`, before the node restarts\n",
+        "evidence of this start of the node is in {}: bring it to the controller, for `evc import`, before the node restarts; a challenge is good for one file: of several written for the same one, the first that is brought counts\n",
         path.display()
     ))
 }

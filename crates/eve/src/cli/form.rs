@@ -64,6 +64,7 @@ every! {
         CourierRefusal::OtherSession => CourierRefusal::OtherSession,
         CourierRefusal::Older { .. } => CourierRefusal::Older { file: 3, accepted: 7 },
         CourierRefusal::NoChallenge => CourierRefusal::NoChallenge,
+        CourierRefusal::Busy => CourierRefusal::Busy,
         CourierRefusal::NotYet { .. } => CourierRefusal::NotYet { agent: Agent::Vaultmgr },
         CourierRefusal::NotRegistered => CourierRefusal::NotRegistered,
         CourierRefusal::NotMade { .. } => CourierRefusal::NotMade { why: "the TPM answers not".into() },

@@ -98,7 +98,9 @@ impl Place {
     pub(super) fn read(root: &Path) -> Result<Self, PlaceError> {
         let server = ConfigFile::Server.line(root)?;
         let proxy = match ConfigFile::Proxy.line(root) {
-            Ok(line) => Some(line).filter(|line| !line.is_empty()),
+            Ok(line) if line.is_empty() => None,
+            Ok(line) if is_http_proxy(&line) => Some(line),
+            Ok(_) => return Err(PlaceError::Proxy),
             Err(PlaceError::Unreadable { why: ErrorKind::NotFound, .. }) => None,
             Err(error) => return Err(error),
         };
@@ -108,6 +110,21 @@ impl Place {
             proxy,
         })
     }
+}
+
+/// `http://[USER[:PASSWORD]@]HOST:PORT`, and nothing else: what is only a word would be taken for a host that nobody finds.
+fn is_http_proxy(line: &str) -> bool {
+    let Some(rest) = line.strip_prefix("http://") else { return false };
+    let rest = rest.strip_suffix('/').unwrap_or(rest);
+    let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
+    let Some((host, port)) = place.rsplit_once(':') else { return false };
+    let v6 = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let is_name = |name: &str| {
+        let fine = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+        !name.is_empty() && name.bytes().all(fine)
+    };
+    let is_host = v6.map_or_else(|| is_name(host), |v6| v6.parse::<std::net::Ipv6Addr>().is_ok());
+    is_host && port.parse::<std::num::NonZeroU16>().is_ok()
 }
 
 #[cfg(test)]
@@ -131,6 +148,30 @@ mod tests {
         for (written, proxy) in [("\n", None), ("http://p:3128\n", Some("http://p:3128"))] {
             std::fs::write(paths::proxy(dir.path()), written).expect("writes");
             assert_eq!(Place::read(dir.path()).expect("is read").proxy.as_deref(), proxy);
+        }
+    }
+
+    /// What is no proxy is told with its place and what belongs there, and is not asked for as a host.
+    #[test]
+    fn what_is_no_proxy_is_refused_with_its_place() {
+        let dir = config("c:1");
+        for (written, fine) in [
+            ("http://p:3128", true),
+            ("http://user:pa@ss@p.example:3128/", true),
+            ("http://[fd00::1]:3128", true),
+            ("yes", false),
+            ("p:3128", false),
+            ("http://p", false),
+            ("http://p:0", false),
+            ("http://p:port", false),
+            ("http://:3128", false),
+            ("http://p q:3128", false),
+            ("https://p:3128", false),
+            ("http://p:3128/way", false),
+            ("http://p:3128\nhttp://q:3128", false),
+        ] {
+            std::fs::write(paths::proxy(dir.path()), written).expect("writes");
+            assert_eq!(check(dir.path()), if fine { Ok(()) } else { Err(PlaceError::Proxy) }, "{written:?}");
         }
     }
 

@@ -224,11 +224,8 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
 
     fn tell_of_refusal(&mut self, why: &str) {
         if !why.is_empty() && self.asks_back() {
-            self.escrow.back = Some(Back::of_refusal(why));
-            let words = format!(
-                "what this node needs of its bundle is not given back from escrow: {why}; an operator looks at `evc describe device`, and if this boot is good takes `evc reference learn` and `evc reference approve`"
-            );
-            self.notes.tell(About::Escrow, words);
+            self.escrow.back = Back::of_refusal(why).or(self.escrow.back);
+            self.notes.tell(About::Escrow, hope::not_given_back(why));
         }
     }
 

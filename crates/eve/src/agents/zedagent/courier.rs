@@ -3,7 +3,7 @@
 //! the present session; what goes beside it is what this device would post.
 
 use std::sync::mpsc::Sender;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use vault::ids::{DeviceId, DeviceKey, SectionVersion};
 use wire::attest::AttestRequest;
@@ -18,7 +18,7 @@ use crate::agents::signer::BusSigner;
 use crate::bus::Agent;
 use crate::bus::messages::{
     Bytes, CarriedAnswer, CourierRefusal, Evidence, EvidenceWanted, ExportEvidence, ImportAnswer, Imported,
-    Session, SignedConfig, Source, TpmStatus,
+    Session, SignedConfig, SignedWord, Source, TpmStatus,
 };
 
 pub(super) type Reply<A> = Sender<Result<A, CourierRefusal>>;
@@ -30,7 +30,32 @@ pub(super) struct Awaited {
     device: DeviceId,
     cert: Certificate,
     reply: Reply<Bytes>,
+    since: Instant,
 }
+
+/// What an answer says beside a challenge, to the session that it is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Says {
+    /// It asks, and nothing more: a challenge is for any session.
+    Nothing,
+    /// It gives the bundle back. It takes the place of no answer that speaks of vaults.
+    OfTheBundle,
+    /// A list of vaults, or orders.
+    OfVaults,
+}
+
+impl Says {
+    pub(super) fn of(control: &Control, has_section: bool) -> Self {
+        match (has_section || !control.orders.is_empty(), control.rescue.is_some()) {
+            (true, _) => Self::OfVaults,
+            (false, true) => Self::OfTheBundle,
+            (false, false) => Self::Nothing,
+        }
+    }
+}
+
+/// For so long whoever asked (`eve export-evidence`) for evidence waits for it.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 impl Zedagent<'_> {
     /// Takes an answer that came by a file.
@@ -39,7 +64,7 @@ impl Zedagent<'_> {
         let session = self.session.ok_or(CourierRefusal::NotYet { agent: Agent::Vaultmgr })?;
         let config = verified.response().config.as_ref();
         let section = config.and_then(|config| config.section().ok().flatten());
-        let says = section.is_some() || !control.orders.is_empty();
+        let says = Says::of(&control, section.is_some());
         let version = section.map(|section| section.version);
         let mut told = Imported {
             device: control.device,
@@ -47,9 +72,10 @@ impl Zedagent<'_> {
             known: false,
             orders: 0,
             lacks: String::new(),
+            asks: control.challenge.is_some(),
+            rescue: control.rescue.is_some(),
         };
-        if !says {
-            // It asks, and nothing more: a challenge is for any session.
+        if says == Says::Nothing {
             return Ok(told);
         }
         if control.session != session.key {
@@ -58,7 +84,10 @@ impl Zedagent<'_> {
         told.known = self.is_known(version.or(control.as_of))?;
         told.orders = if section.is_some() { 0 } else { control.orders.len() };
         told.lacks.clone_from(&control.lacks);
-        self.pass_on(answer, section.is_some());
+        match says {
+            Says::OfVaults => self.pass_on(answer, version.is_some()),
+            _ => self.bus.publish(&SignedWord { envelope: answer.envelope, certs: answer.certs }),
+        }
         Ok(told)
     }
 
@@ -84,7 +113,7 @@ impl Zedagent<'_> {
     }
 
     /// Verifies an answer up to the installed root, whatever the clock says, and that it is for this node's key.
-    fn believed(&self, answer: &CarriedAnswer) -> Result<(Verified, Control), CourierRefusal> {
+    pub(super) fn believed(&self, answer: &CarriedAnswer) -> Result<(Verified, Control), CourierRefusal> {
         let verified = self.verified(answer).map_err(|why| CourierRefusal::NotBelieved { why })?;
         let control = verified.response().control.clone();
         let control = control.ok_or(CourierRefusal::NoChallenge)?;
@@ -112,13 +141,17 @@ impl Zedagent<'_> {
         key.map(|key| key.name()).ok_or(CourierRefusal::NotYet { agent: Agent::Tpmmgr })
     }
 
-    /// Asks tpmmgr for evidence over an answer's challenge. Who asks is told when it came.
+    /// Asks tpmmgr for evidence over an answer's challenge. Who asks is told when it came. One at a time: another would take the question of the one
+    /// before away from tpmmgr.
     pub(super) fn export(&mut self, ask: &ExportEvidence, reply: Reply<Bytes>) {
+        if self.courier.as_ref().is_some_and(|first| first.since.elapsed() < PATIENCE) {
+            return drop(reply.send(Err(CourierRefusal::Busy)));
+        }
         match self.asked(ask) {
             Ok((device, question, session, cert)) => {
                 let nonce = question.nonce;
                 self.bus.publish(&EvidenceWanted { session: session.key, question });
-                self.courier = Some(Awaited { nonce, session, device, cert, reply });
+                self.courier = Some(Awaited { nonce, session, device, cert, reply, since: Instant::now() });
             }
             Err(refused) => drop(reply.send(Err(refused))),
         }

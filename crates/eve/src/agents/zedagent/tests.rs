@@ -1,15 +1,17 @@
 //! What zedagent keeps and passes on of the controller's answers, signed with the golden keys.
 
+use super::courier::Says;
 use super::pace::{INFO_EVERY, INFO_WINDOW};
 use super::*;
+use crate::bus::messages::CarriedAnswer;
 use crate::paths;
 use attest::SessionKey;
 use uuid::Uuid;
 use vault::ids::{DeviceId, DeviceKey, Incarnation, SectionVersion};
 use vault::section::Section;
-use wire::FileSigner;
 use wire::config::{ConfigParts, ConfigResponse, DeviceConfig};
 use wire::envelope::seal_from_controller;
+use wire::{FileSigner, P256PublicKey};
 
 const DEVICE: DeviceId = DeviceId(Uuid::from_u128(0xd0));
 const SESSION: SessionKey = SessionKey([7; 32]);
@@ -131,6 +133,90 @@ fn a_section_for_this_session_says_that_it_is_attested() {
     assert_eq!(zedagent.status.attestation, None);
     zedagent.take_config(answer(Some(Some(section()))), Poll::Regular).expect("is taken");
     assert_eq!((zedagent.status.attestation.as_deref(), zedagent.status.attested), (Some("accepted"), true));
+}
+
+fn own_point() -> Vec<u8> {
+    let cert = wire::Certificate::from_pem(&golden("controller-signing.cert.pem")).expect("reads");
+    cert.public_key().point().to_vec()
+}
+
+/// A signed answer of a courier's: it asks, and perhaps gives the bundle back.
+fn carried(session: SessionKey, gives_back: bool) -> CarriedAnswer {
+    let id = vault::escrow::Bundle::id_of(vault::ids::Generation(1), b"x");
+    let bundle = wire::escrow::SealedBundle { id, place: None, enc: vec![9; 32], ciphertext: vec![1; 64] };
+    let own = P256PublicKey::from_point(&own_point()).expect("a point").name();
+    let control = wire::control::Control {
+        device: DEVICE,
+        session,
+        challenge: Some(wire::control::Challenge {
+            nonce: [5; 32],
+            ttl_s: 600,
+            pcrs: wire::control::PcrMask(1),
+            wants_quote: true,
+            wants_location: false,
+        }),
+        device_key: Some(own),
+        orders: Vec::new(),
+        as_of: None,
+        lacks: String::new(),
+        held_bundle: None,
+        rescue: gives_back.then_some(bundle),
+        no_rescue: String::new(),
+        keeps_bundles: true,
+        drill: None,
+        send_again: false,
+    };
+    let response = ConfigResponse { config_hash: "1".to_owned(), config: None, control: Some(control) };
+    let signer = FileSigner::from_pem(&golden("controller-signing.key.pem")).expect("a key");
+    let envelope = seal_from_controller(&response.encode(), &golden("controller-signing.cert.pem"), &signer)
+        .expect("signs");
+    let (signing, ecdh) = (golden("controller-signing.cert.pem"), golden("controller-ecdh.cert.pem"));
+    let certs = wire::certs::encode_list(&signing, &[&golden("intermediate-ca.cert.pem")], &[&ecdh]);
+    CarriedAnswer { envelope: Bytes(envelope), certs: Bytes(certs) }
+}
+
+/// Decision 76: a courier's answer that gives the bundle back and says nothing of vaults reaches vaultmgr too, in the present session alone; one that
+/// only asks is for any session, and passes nothing on.
+#[test]
+fn an_imported_answer_with_the_bundle_alone_is_passed_on() {
+    let (dir, bus) = node();
+    let mut zedagent = zedagent(&bus, dir.path());
+    zedagent.tpm = Some(TpmStatus::Absent { device_key: own_point() });
+    let other = SessionKey([8; 32]);
+    let asks = zedagent.import(ImportAnswer(carried(other, false))).expect("is taken");
+    assert_eq!((asks.asks, asks.rescue), (true, false));
+    assert_eq!(zedagent.import(ImportAnswer(carried(other, true))), Err(CourierRefusal::OtherSession));
+    let back = zedagent.import(ImportAnswer(carried(SESSION, true))).expect("is taken");
+    assert_eq!((back.section, back.rescue), (None, true));
+    for (gives_back, orders, has_section, says) in [
+        (false, 0, false, Says::Nothing),
+        (true, 0, false, Says::OfTheBundle),
+        (true, 1, false, Says::OfVaults),
+        (false, 1, false, Says::OfVaults),
+        (true, 0, true, Says::OfVaults),
+    ] {
+        let answer = zedagent.believed(&carried(SESSION, gives_back)).expect("is believed");
+        let mut control = answer.1;
+        control.orders = vec![wire::control::Order::Lock(vault::ids::IMAGE_VAULT); orders];
+        assert_eq!(Says::of(&control, has_section), says, "{control:?}, {has_section}");
+    }
+}
+
+/// Decision 76: whoever asks for evidence while it is made for another is refused, with what to do; the first one gets its file.
+#[test]
+fn a_second_export_takes_nothing_from_the_first() {
+    let (dir, bus) = node();
+    let mut zedagent = zedagent(&bus, dir.path());
+    zedagent.tpm = Some(TpmStatus::Absent { device_key: own_point() });
+    let ask = ExportEvidence {
+        answer: carried(SESSION, false),
+        device_cert: Bytes(golden("controller-signing.cert.pem")),
+    };
+    let ((first, one), (second, other)) = (std::sync::mpsc::channel(), std::sync::mpsc::channel());
+    zedagent.export(&ask, first);
+    zedagent.export(&ask, second);
+    assert_eq!(other.try_recv(), Ok(Err(CourierRefusal::Busy)));
+    assert_eq!(one.try_recv(), Err(std::sync::mpsc::TryRecvError::Empty), "it still waits for tpmmgr");
 }
 
 /// Decision 24: a few changes one after the other are posted at once; of a flood, so many in that time.

@@ -31,6 +31,10 @@ pub struct Imported {
     pub orders: usize,
     /// Which demand the session's evidence does not meet, coarsely; else empty.
     pub lacks: String,
+    /// It asks for evidence.
+    pub asks: bool,
+    /// It gives this node's bundle back from escrow.
+    pub rescue: bool,
 }
 
 /// zedagent: make evidence over the challenge of a signed answer, and what else this device would post.
@@ -78,6 +82,11 @@ pub enum CourierRefusal {
         "the file has no challenge of a controller: export another one there, and take it with `eve import`"
     )]
     NoChallenge,
+    /// Another order is at it.
+    #[error(
+        "the agent zedagent makes evidence for another `eve export-evidence`, whose challenge a second one would take away: wait until that has written its file, two minutes at most, and see `eve status` if it writes none"
+    )]
+    Busy,
     /// Not yet.
     #[error(
         "{agent} has not said yet what is needed for it (its key, or its session): see `eve status`, and give the order again"

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use vault::decide::only_waits_for_evidence;
 use vault::escrow::NONE_HELD;
 use vault::escrow::restore::lacking;
 use vault::ids::VaultId;
@@ -25,9 +26,26 @@ pub(super) enum Back {
 }
 
 impl Back {
-    pub(super) fn of_refusal(why: &str) -> Self {
-        if why == NONE_HELD { Self::NoneHeld } else { Self::Withheld }
+    /// While it waits for evidence it has said nothing of the bundle.
+    pub(super) fn of_refusal(why: &str) -> Option<Self> {
+        match why {
+            _ if only_waits_for_evidence(why) => None,
+            NONE_HELD => Some(Self::NoneHeld),
+            _ => Some(Self::Withheld),
+        }
     }
+}
+
+/// What is said of a bundle that was asked back and did not come.
+pub(super) fn not_given_back(why: &str) -> String {
+    if only_waits_for_evidence(why) {
+        return format!(
+            "the controller has not decided yet on the bundle that this node asks back from escrow ({why}): it is asked again by itself once evidence of this boot was taken; see `eve status` for how that goes"
+        );
+    }
+    format!(
+        "what this node needs of its bundle is not given back from escrow: {why}; an operator looks at `evc describe device`, and if this boot is good takes `evc reference learn` and `evc reference approve`"
+    )
 }
 
 impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
@@ -54,5 +72,34 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     pub(in crate::agents::vaultmgr) fn unless_in_escrow(&self, id: VaultId) -> Result<(), OrderError> {
         let may = self.escrow.back != Some(Back::NoneHeld) && self.may_come_back(id, &self.known(id));
         if may { Err(OrderError::InEscrow(self.belief.desired().name(id))) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use vault::decide::Withheld;
+    use vault::policy::Check;
+
+    use super::*;
+
+    /// UC-D: a controller that has no evidence yet refuses nothing, and has said nothing of the bundle; one that will not give it says so.
+    #[test]
+    fn what_only_waits_for_evidence_is_no_refusal() {
+        for (why, back, says) in [
+            (Withheld::NoEvidence.coarse(), None, "has not decided yet"),
+            (Withheld::MustQuote.coarse(), None, "has not decided yet"),
+            (Withheld::FromTheFuture.coarse(), None, "has not decided yet"),
+            (
+                Withheld::Failed { check: Check::Pcrs, why: String::new() }.coarse(),
+                Some(Back::Withheld),
+                "is not given back",
+            ),
+            (Withheld::DeviceLost.coarse(), Some(Back::Withheld), "is not given back"),
+            (NONE_HELD, Some(Back::NoneHeld), "is not given back"),
+        ] {
+            assert_eq!(Back::of_refusal(why), back, "{why}");
+            let words = not_given_back(why);
+            assert!(words.contains(says) && words.contains(why), "{words}");
+        }
     }
 }
