@@ -24,6 +24,8 @@ pub enum Condition {
     Unmeasured,
     /// Its keys are withheld: its PCRs are not those of its reference values.
     PcrsDiffer,
+    /// There is no room in escrow for its next bundle.
+    EscrowFull,
     /// The last drill on its bundle failed.
     DrillFailed,
     /// It made no drill for too long.

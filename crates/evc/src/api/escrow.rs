@@ -25,6 +25,9 @@ pub struct InEscrow {
     /// How its drills stand.
     #[serde(default)]
     pub drill: DrillView,
+    /// Since when the device sends a newer bundle for which there is no room, and what to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_room: Option<String>,
 }
 
 /// Where a device's escrow drills stand.

@@ -105,6 +105,7 @@ fn escrow(page: &mut Page, device: &DeviceView) {
     page.0 += "\n";
     page.field("Escrow", device.escrow.as_ref().map_or_else(|| "nothing yet".into(), in_escrow));
     let Some(escrow) = &device.escrow else { return };
+    page.maybe("  Full", escrow.no_room.clone());
     page.maybe("  Given back", escrow.given_back.clone());
     page.maybe("  Older alone", (!escrow.older_alone.is_empty()).then(|| older_alone(device, escrow)));
     page.field("  Drill", drilled(&escrow.drill));

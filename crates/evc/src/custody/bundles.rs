@@ -65,7 +65,14 @@ pub async fn keep_bundle(
     let has = Some(contents(&plain));
     let row = BundleRow { project: device.project.clone(), device: device.id, held, has, sealed };
     if !put(tx, kek, (device, &row), now).await? {
+        // Once: it is sent again and again.
+        if device.no_room_at.is_none() {
+            tx.set_no_room(device.id, Some(now)).await?;
+        }
         return Ok(Kept::Full);
+    }
+    if device.no_room_at.is_some() {
+        tx.set_no_room(device.id, None).await?;
     }
     tx.put_upload_place(device.id, &place.session.0, place.number).await?;
     let mut drills = device.drills.get().cloned().unwrap_or_default();

@@ -346,6 +346,7 @@ async fn add(
         uploaded: None,
         held: None,
         drills: Told::nothing(),
+        no_room_at: None,
     };
     match tx.add_device(&row).await {
         Ok(()) => Ok(row.id),

@@ -37,6 +37,15 @@ impl<K: Copy + Eq + Hash, V> Bounded<K, V> {
         self.all[place] = (key, value);
     }
 
+    /// Takes one out.
+    pub(crate) fn forget(&mut self, key: &K) {
+        let Some(place) = self.places.remove(key) else { return };
+        self.all.swap_remove(place);
+        if let Some((moved, _)) = self.all.get(place) {
+            self.places.insert(*moved, place);
+        }
+    }
+
     pub(crate) fn clear(&mut self) {
         self.places.clear();
         self.all.clear();
@@ -52,6 +61,17 @@ impl<K: Copy + Eq + Hash, V> Bounded<K, V> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_forgotten_leaves_all_others() {
+        let mut memory = Bounded::of(3);
+        (0..3).for_each(|key| memory.put(key, key));
+        memory.forget(&0);
+        memory.forget(&7);
+        assert_eq!([0, 1, 2].map(|key| memory.get(&key).copied()), [None, Some(1), Some(2)]);
+        memory.put(3, 3);
+        assert_eq!([1, 2, 3].map(|key| memory.get(&key).copied()), [Some(1), Some(2), Some(3)]);
+    }
 
     /// F9: one that comes costs one that was there, and not all of them; whom, nobody foresees.
     #[test]

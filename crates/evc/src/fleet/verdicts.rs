@@ -167,6 +167,7 @@ mod tests {
             uploaded: None,
             held: None,
             drills: Told::nothing(),
+            no_room_at: None,
         }
     }
 

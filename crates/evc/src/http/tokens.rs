@@ -1,6 +1,6 @@
 //! Who asks with which token. Anybody can ask with a wrong one: such look-ups have places of their own, by source, so that a crowd which
 //! shares its address with an operator (a proxy's, or this machine's) takes none of the operator's. Nothing is decided by what is
-//! remembered here: each token is looked up each time.
+//! remembered here: each token is looked up each time, and one that is not good any more is a stranger's.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,7 +8,7 @@ use super::intake::Intake;
 use super::shares::{Allotments, Source};
 use crate::fleet::bounded::Bounded;
 use crate::operator::Operator;
-use crate::service::{Controller, Refusal};
+use crate::service::{Controller, NoToken, Refusal};
 
 /// Look-ups at the same time of tokens that were never good.
 const OF_STRANGERS: usize = 32;
@@ -41,11 +41,14 @@ impl Tokens {
         let known = self.known(|tokens| tokens.get(hash).is_some());
         let place = if known { operators.place(source) } else { self.strangers.take(source) };
         let Some(_place) = place else { return Ok(None) };
-        let operator = Operator::by_token(controller.clone(), hash).await?;
-        if !known {
-            self.known(|tokens| tokens.put(*hash, ()));
+        let operator = Operator::by_token(controller.clone(), hash).await;
+        match &operator {
+            Ok(_) if !known => self.known(|tokens| tokens.put(*hash, ())),
+            // It was ended: whoever has it is a stranger from now on.
+            Err(Refusal::NoToken(NoToken::Unknown)) if known => self.known(|tokens| tokens.forget(hash)),
+            Ok(_) | Err(_) => {}
         }
-        Ok(Some(operator))
+        operator.map(Some)
     }
 
     fn known<T>(&self, of: impl FnOnce(&mut Bounded<[u8; 32], ()>) -> T) -> T {

@@ -34,6 +34,7 @@ pub(super) fn held(device: &DeviceRow, every_s: u64, now: UnixSeconds) -> Option
         given_back: None,
         older_alone: Vec::new(),
         drill: drill(device, every_s, now)?,
+        no_room: device.no_room_at.map(|since| words::of_no_room(&device.name, since)),
     })
 }
 

@@ -63,6 +63,9 @@ impl DeviceView {
 
     /// One that is there, and whose escrow may be of no use, says so first.
     fn drilled(self) -> Self {
+        if self.escrow.as_ref().is_some_and(|escrow| escrow.no_room.is_some()) {
+            return self.but_for(Condition::EscrowFull);
+        }
         let state = self.escrow.as_ref().map(|escrow| escrow.drill.state);
         match state {
             Some(DrillState::Failed) => self.but_for(Condition::DrillFailed),

@@ -64,6 +64,8 @@ pub trait Bundles {
     async fn drop_bundle(&mut self, device: DeviceId, digest: &[u8; 32]) -> Stored<()>;
     /// Notes how a device's drills stand.
     async fn put_drills(&mut self, device: DeviceId, drills: &Drills) -> Stored<()>;
+    /// Notes since when there is no room for a device's next one; none: there is.
+    async fn set_no_room(&mut self, device: DeviceId, since: Option<UnixSeconds>) -> Stored<()>;
     /// One with its bytes.
     async fn bundle(&mut self, device: DeviceId, digest: &[u8; 32]) -> Stored<Option<BundleRow>>;
     /// The one of a generation that is given back: which an operator chose, else the newest.

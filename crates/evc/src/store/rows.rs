@@ -103,6 +103,8 @@ pub struct DeviceRow {
     pub held: Option<HeldBundle>,
     /// Its drills.
     pub drills: Told<Drills>,
+    /// Since when it sends a bundle for which there is no room.
+    pub no_room_at: Option<UnixSeconds>,
 }
 
 /// A vault of each device with some labels.

@@ -22,6 +22,7 @@ pub(crate) fn of_condition(condition: Condition, since: UnixSeconds) -> String {
         Condition::Ahead => "ahead of this database",
         Condition::Doubled => "may be two",
         Condition::DiskAway => DISK_AWAY,
+        Condition::EscrowFull => "escrow full",
         Condition::DrillFailed => "escrow drill failed",
         Condition::DrillOverdue => "escrow drill overdue",
         Condition::Other => "not known here",

@@ -6,6 +6,7 @@ use vault::foresee::{Bolt, Doubt, Forecast, Ground};
 use vault::ids::{Generation, Name};
 
 use crate::api::{self, Done};
+use crate::store::UnixSeconds;
 
 /// Of a vault whose share is sealed to a measured boot, and that has no copy.
 pub(crate) const NOT_ESCROWED: &str =
@@ -34,6 +35,14 @@ pub(crate) fn of_dropped_one(device: &Name, bundle: BundleId) -> Done {
 }
 
 /// Of the one that is given back from now on.
+/// Of a device whose next bundle has no room.
+pub(crate) fn of_no_room(device: &Name, since: UnixSeconds) -> String {
+    format!(
+        "no room for its newer bundle since {}: each that is there is the last that has something of a vault; `evc escrow list {device}` names them, and `evc escrow delete {device} --bundle SHA256 --confirm {device}` forgets one; the device sends its own again within a quarter of an hour",
+        crate::clock::text(since)
+    )
+}
+
 pub(crate) fn of_offered(device: &Name, bundle: Option<BundleId>) -> Done {
     let Some(bundle) = bundle else {
         return Done {

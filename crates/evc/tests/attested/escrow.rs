@@ -401,3 +401,31 @@ fn a_vault_that_was_erased_keeps_no_bundle() {
     let last = last_of();
     assert!(last.is_null() || last == json!([]), "{last}");
 }
+
+/// KO-1, invariant 4: that a node's newest bundle has no room is what an operator sees first, with what to do, and until one is taken again.
+#[test]
+fn an_escrow_without_room_is_shown_until_there_is_some() {
+    let evc = Evc::start();
+    let (device, _) = with_tpm(&evc);
+    let bytes = |n: u64| of_table(n, &[VaultId(uuid::Uuid::from_u128(n.into()))], &[]);
+    let put = |n: u64| upload(&evc, &device, sealed(&evc, &device, 1, &bytes(n)));
+    let first_refused = (1..100).find(|n| put(*n) != StoreKeysCode::Success).expect("it is bounded");
+    let listed = || evc.act("GET", "/devices", "")[0].clone();
+    let shown = || evc.act("GET", "/devices/edge-1", "")["device"]["escrow"]["no_room"].clone();
+    assert_eq!(listed()["condition_kind"], "escrow-full");
+    assert!(
+        listed()["condition"].as_str().expect("words").starts_with("escrow full: see `evc describe device`")
+    );
+    let said = shown().as_str().expect("words").to_owned();
+    assert!(
+        said.contains("evc escrow list edge-1") && said.contains("evc escrow delete edge-1 --bundle"),
+        "{said}"
+    );
+    let glance = evc.act("GET", "/glance", "")["needs_somebody"].to_string();
+    assert!(glance.contains("device edge-1: escrow full"), "{glance}");
+    assert_eq!((put(first_refused), shown()), (StoreKeysCode::Invalid, json!(said)), "since the first");
+    let one = hex::encode(id_of(1, &bytes(1)).digest);
+    evc.act("DELETE", &format!("/devices/edge-1/escrow/bundle/{one}"), "");
+    assert_eq!(put(first_refused), StoreKeysCode::Success);
+    assert_eq!((&listed()["condition_kind"], shown()), (&json!("online"), serde_json::Value::Null));
+}

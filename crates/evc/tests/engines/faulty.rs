@@ -268,6 +268,7 @@ steps! { Bundles {
     drop_bundle(device: DeviceId, digest: &[u8; 32]) -> ();
     bundle(device: DeviceId, digest: &[u8; 32]) -> Option<BundleRow>;
     put_drills(device: DeviceId, drills: &Drills) -> ();
+    set_no_room(device: DeviceId, since: Option<UnixSeconds>) -> ();
     bundle_of(device: DeviceId, generation: Generation) -> Option<BundleRow>;
 } }
 steps! { Deleted {

@@ -759,6 +759,9 @@ impl Bundles for MemoryTx {
     async fn put_drills(&mut self, device: DeviceId, drills: &Drills) -> Stored<()> {
         self.change_device(device, |row| row.drills = drills.clone().into())
     }
+    async fn set_no_room(&mut self, device: DeviceId, since: Option<UnixSeconds>) -> Stored<()> {
+        self.change_device(device, |row| row.no_room_at = since)
+    }
     async fn bundle(&mut self, device: DeviceId, digest: &[u8; 32]) -> Stored<Option<BundleRow>> {
         let is_it = |(row, _): &&(BundleRow, bool)| (row.device, &row.held.id.digest) == (device, digest);
         Ok(self.world.bundles.iter().find(is_it).map(|(row, _)| row.clone()))

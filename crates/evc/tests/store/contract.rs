@@ -49,6 +49,7 @@ pub(crate) fn device(number: u8) -> DeviceRow {
         uploaded: None,
         held: None,
         drills: Told::nothing(),
+        no_room_at: None,
     }
 }
 
@@ -921,6 +922,10 @@ async fn what_is_kept_of_a_deleted_device_goes_part_by_part(tx: &mut dyn Tx) -> 
     tx.offer_bundle(gone.id, Some(&[1; 32])).await?;
     let drills = Drills { since: Some(NOW), ..Drills::default() };
     tx.put_drills(gone.id, &drills).await?;
+    for since in [Some(NOW), None] {
+        tx.set_no_room(gone.id, since).await?;
+        assert_eq!(tx.device(gone.id).await?.expect("there").no_room_at, since);
+    }
     let (name, serial) = (gone.name.clone(), gone.serial.clone());
     let (deleted_at, until) = (NOW, NOW + 5);
     let row = DeletedRow { id: gone.id, project: here(), key: [9; 32], name, serial, deleted_at, until };

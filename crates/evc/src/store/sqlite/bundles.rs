@@ -10,7 +10,7 @@ use super::read::{
     Columns, FromRow, blob, bytes32, device, from_json, generation, int, json, number, plain, project,
 };
 use super::transaction::SqliteTx;
-use crate::store::{BundleRow, Bundles, HeldBundle, ListedBundle, Stored};
+use crate::store::{BundleRow, Bundles, HeldBundle, ListedBundle, Stored, UnixSeconds};
 
 impl FromRow for HeldBundle {
     const COLUMNS: &'static str = "generation, digest, received_at";
@@ -78,6 +78,11 @@ impl Bundles for SqliteTx {
 
     async fn put_drills(&mut self, device: DeviceId, drills: &Drills) -> Stored<()> {
         self.change("UPDATE devices SET drills = ? WHERE id = ?", (json(drills), blob(device.0))).await
+    }
+
+    async fn set_no_room(&mut self, device: DeviceId, since: Option<UnixSeconds>) -> Stored<()> {
+        let note = "UPDATE devices SET no_room_at = ? WHERE id = ?";
+        self.change(note, (since.map(int), blob(device.0))).await
     }
 
     async fn bundle(&mut self, device: DeviceId, digest: &[u8; 32]) -> Stored<Option<BundleRow>> {

@@ -31,7 +31,7 @@ impl FromRow for DeviceRow {
     const COLUMNS: &'static str =
         "id, project, name, labels, cert_digest, cert_der, key, serial, let_in_by, tpm, learn,
         registered_at, last_seen, proved_at, answered, section_version, section_digest, ledger, older, report, verdict,
-        lost_at, alarm, report_session, report_counter, upload_session, upload_number, held_generation, held_digest, held_at, drills";
+        lost_at, alarm, report_session, report_counter, upload_session, upload_number, held_generation, held_digest, held_at, drills, no_room_at";
     fn from_row(row: &mut Columns<'_>) -> Stored<Self> {
         Ok(Self {
             id: DeviceId(row.read(uuid)?),
@@ -61,6 +61,7 @@ impl FromRow for DeviceRow {
             uploaded: place(row)?,
             held: held(row)?,
             drills: row.told()?,
+            no_room_at: row.read_some(number)?,
         })
     }
 }

@@ -15,8 +15,11 @@ use super::post::of_this_alone;
 use crate::agents::failed::Failed;
 use crate::bus::messages::{EscrowUpload, EscrowWish};
 
-/// How soon the same bundle is posted again, where the controller does not say that it holds it.
+/// How soon the same bundle is posted again, where the controller does not say that it holds it. Each time twice as late: it may have no room, and a
+/// bundle is up to 2.25 MiB.
 const AGAIN: Duration = Duration::from_secs(30);
+/// As late as that at most: an operator who made room waits no longer.
+const AGAIN_AT_MOST: Duration = Duration::from_secs(16 * 60);
 /// How soon the bundle is asked back again: an answer that gives none costs the controller more than an unchanged one.
 const ASKED_AGAIN: Duration = Duration::from_secs(20);
 
@@ -24,8 +27,17 @@ const ASKED_AGAIN: Duration = Duration::from_secs(20);
 #[derive(Debug, Default)]
 pub(super) struct Errand {
     wish: EscrowWish,
-    posted: Option<(BundleId, Instant)>,
+    posted: Option<Posted>,
     asked: Option<Instant>,
+}
+
+/// What was posted last.
+#[derive(Debug, Clone, Copy)]
+struct Posted {
+    id: BundleId,
+    at: Instant,
+    /// How late it is posted again.
+    pause: Duration,
 }
 
 impl Errand {
@@ -51,8 +63,15 @@ impl Errand {
     /// How long until a bundle is to be posted; none where none is.
     pub(super) fn wait(&self, now: Instant) -> Option<Duration> {
         let upload = self.wish.upload.as_ref()?;
-        let last = self.posted.filter(|(id, _)| *id == upload.id).map(|(_, at)| at + AGAIN);
+        let last = self.posted.filter(|posted| posted.id == upload.id).map(|posted| posted.at + posted.pause);
         Some(last.map_or(Duration::ZERO, |due| due.saturating_duration_since(now)))
+    }
+
+    /// It is posted now.
+    fn post(&mut self, id: BundleId, now: Instant) {
+        let before = self.posted.filter(|posted| posted.id == id);
+        let pause = before.map_or(AGAIN, |posted| (posted.pause * 2).min(AGAIN_AT_MOST));
+        self.posted = Some(Posted { id, at: now, pause });
     }
 
     /// What the controller is known to hold, and what is asked back now.
@@ -70,7 +89,7 @@ impl Zedagent<'_> {
         let Some(EscrowUpload { id, place, enc, ciphertext }) = self.escrow.wish.upload.clone() else {
             return Ok(false);
         };
-        self.escrow.posted = Some((id, now));
+        self.escrow.post(id, now);
         let bundle = Some(SealedBundle { id, place: Some(place), enc: enc.0, ciphertext: ciphertext.0 });
         let keys = StoreKeys { integrity_token: Vec::new(), keys: Vec::new(), bundle };
         let answer = match of_this_alone(self.post("attest", &AttestRequest::StoreKeys(keys).encode()))? {
@@ -114,11 +133,24 @@ mod tests {
         assert!(!errand.is_due(now) && errand.wait(now).is_none());
         errand.take(wish(1, None));
         assert!(errand.is_due(now));
-        errand.posted = errand.wish.upload.as_ref().map(|upload| (upload.id, now));
+        let id = |errand: &Errand| errand.wish.upload.as_ref().expect("one").id;
+        errand.post(id(&errand), now);
         assert_eq!((errand.is_due(now), errand.wait(now)), (false, Some(AGAIN)));
         assert!(errand.is_due(now + AGAIN));
+        let mut at = now;
+        for _ in 0..9 {
+            at += errand.wait(at).expect("one is to be posted");
+            errand.post(id(&errand), at);
+        }
+        assert_eq!(
+            errand.wait(at),
+            Some(AGAIN_AT_MOST),
+            "a controller without room is not sent it twice a minute"
+        );
         errand.take(wish(2, None));
-        assert!(errand.is_due(now), "another one");
+        assert!(errand.is_due(at), "another one");
+        errand.post(id(&errand), at);
+        assert_eq!(errand.wait(at), Some(AGAIN));
     }
 
     /// It is asked back at once, then now and then, and at once when new evidence was accepted.
