@@ -27,8 +27,8 @@ impl Fault {
     pub(super) const ALL: [Self; 6] =
         [Self::Busy, Self::Fails, Self::DoneAndDies, Self::LockedOut, Self::Full, Self::Silent];
 
-    /// It ends with a life of vaultmgr at the earliest.
-    pub(super) fn lasts(self) -> bool {
+    /// It is so for each later command too.
+    fn lasts(self) -> bool {
         matches!(self, Self::LockedOut | Self::Full | Self::Silent)
     }
 
