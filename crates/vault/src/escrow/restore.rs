@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::{Bundle, VaultFiles};
-use crate::condition::{Facts, Node, TableSeen, TpmSeen, damaged};
+use crate::condition::{Dir, Facts, Node, TableSeen, TpmSeen, damaged};
 use crate::ids::{Generation, VaultId};
 use crate::plan::Known;
 use crate::secret::TableKey;
@@ -53,6 +53,20 @@ pub type DirKey = [u8; 16];
 pub fn can_help(known: &Known) -> bool {
     let seen = &known.seen;
     known.unseen || seen.is_vault() && seen.mark().is_none_or(|mark| mark == Mark::Made)
+}
+
+/// Whether a vault was made and its directory is away: nothing opens it to tell whether its key files are good, and a bundle may help once the directory
+/// is put back.
+#[must_use]
+pub fn is_away(known: &Known) -> bool {
+    let seen = &known.seen;
+    !known.unseen && seen.dir == Dir::Absent && seen.mark() == Some(Mark::Made)
+}
+
+/// Whether it is away, and without key files: what a bundle has of it is all that there is.
+#[must_use]
+pub fn hangs_on_a_bundle(known: &Known) -> bool {
+    is_away(known) && !known.seen.has_metadata()
 }
 
 /// The vaults whose key files lie whole in neither place, or open by none of the keys that they name, though they were made, and that nobody wants erased: those that a bundle can help.
@@ -106,7 +120,7 @@ pub fn key_files<'b>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::condition::{Dir, Escrow, Key, MetaCopy, Past, Seen};
+    use crate::condition::{Escrow, Key, MetaCopy, Past, Seen};
     use crate::escrow::KeyFile;
     use crate::ids::{CONFIG_VAULT, DeviceKey, IMAGE_VAULT};
     use crate::roots::TpmRoot;
@@ -201,6 +215,27 @@ mod tests {
             (Node { tpm: TpmSeen::Unknown, ..node(TableSeen::Open) }, false),
         ] {
             assert_eq!(asks_for_files(&desired, &none, &tpm), asks, "{tpm:?}");
+        }
+    }
+
+    /// Invariant 4: a made vault whose directory is away hangs on what a bundle has of it, where it has no key files here; one that was never made, or
+    /// that stands, does not.
+    #[test]
+    fn a_vault_whose_directory_is_away_hangs_on_a_bundle() {
+        let good = [MetaCopy::Good(crate::condition::Hint::NoEpoch), MetaCopy::Absent];
+        for (what, known, is) in [
+            ("without key files", seen(Dir::Absent, GONE, Some(Mark::Made)), (true, true)),
+            ("with key files", seen(Dir::Absent, good, Some(Mark::Made)), (true, false)),
+            ("it stands", seen(STANDS, GONE, Some(Mark::Made)), (false, false)),
+            ("it was never made", seen(Dir::Absent, GONE, Some(Mark::Begun)), (false, false)),
+            ("nothing says that it was made", seen(Dir::Absent, GONE, None), (false, false)),
+            (
+                "it could not be looked at",
+                Known { unseen: true, ..seen(Dir::Absent, GONE, Some(Mark::Made)) },
+                (false, false),
+            ),
+        ] {
+            assert_eq!((is_away(&known), hangs_on_a_bundle(&known)), is, "{what}");
         }
     }
 

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use vault::escrow::restore::is_away;
 use vault::escrow::{Bundle, BundleId, VaultFiles, fitting};
 use vault::ids::{DeviceKey, VaultId};
 
@@ -61,11 +62,15 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         true
     }
 
-    /// What a key opened is good, and so is what is like that. What may be damaged waits, unless a bundle could not help its vault anyway.
+    /// What a key opened is good, and so is what is like that. What may be damaged waits, unless a bundle could not help its vault anyway. Of a vault
+    /// whose directory is away no key tells: its files go into no bundle, and keep none from being made, for what is in escrow of it stays.
     fn took(&mut self, id: VaultId, files: Option<VaultFiles>) {
         let Some(files) = files else { return };
         let alike = self.escrow.files.get(&id).is_some_and(|good| self.crypt.is_alike(good, &files));
-        if alike || self.crypt.has_opened(id) || !self.can_help(id) {
+        let is_good = alike || self.crypt.has_opened(id);
+        if !is_good && is_away(&self.known(id)) {
+            self.escrow.untold.remove(&id);
+        } else if is_good || !self.can_help(id) {
             self.escrow.untold.remove(&id);
             self.escrow.files.insert(id, files);
         } else {

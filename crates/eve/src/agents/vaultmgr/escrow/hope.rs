@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use vault::decide::only_waits_for_evidence;
 use vault::escrow::NONE_HELD;
-use vault::escrow::restore::lacking;
+use vault::escrow::restore::{hangs_on_a_bundle, lacking};
 use vault::ids::VaultId;
 use vault::plan::Known;
 
@@ -70,7 +70,10 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     /// # Errors
     /// [`OrderError::InEscrow`]: root orders a vault anew that may come back by itself.
     pub(in crate::agents::vaultmgr) fn unless_in_escrow(&self, id: VaultId) -> Result<(), OrderError> {
-        let may = self.escrow.back != Some(Back::NoneHeld) && self.may_come_back(id, &self.known(id));
+        let known = self.known(id);
+        // Root may put the directory back, and what the bundle has of it is asked for then.
+        let away = self.gives_root() && hangs_on_a_bundle(&known);
+        let may = self.escrow.back != Some(Back::NoneHeld) && (away || self.may_come_back(id, &known));
         if may { Err(OrderError::InEscrow(self.belief.desired().name(id))) } else { Ok(()) }
     }
 }

@@ -14,8 +14,10 @@ use vault::section::{Custody, Seal};
 
 use super::controller::{BERLIN, Controller, KEY, Line};
 use super::drill::damage_wraps;
+use super::keeper::Keeper;
 use super::node::Node;
 use crate::agents::vaultmgr::hands::crypt::{CopyRead, Crypt, Place};
+use crate::bus::messages::{Hope, OrderError};
 
 const ALL: [VaultId; 3] = [CONFIG_VAULT, IMAGE_VAULT, BERLIN];
 
@@ -257,4 +259,44 @@ fn another_nodes_bundle_gives_no_table() {
     node.manager().settle_all();
     assert!(!kept(&node, IMAGE_VAULT) && node.says("not of the roots"), "{:?}", node.manager().notes());
     assert!(node.paths.table(Generation::FIRST).iter().all(|path| !path.exists()), "nothing was written");
+}
+
+/// Invariant 5: a vault's directory is away, and its key files here are damaged: they do not take the place of the good ones in escrow, nor are other
+/// vaults kept out of it. With the files gone too root's order to make it anew is refused, for the bundle is all that there is; with the directory put
+/// back they come back by themselves.
+#[test]
+fn a_vault_whose_directory_is_away_keeps_what_is_in_escrow() {
+    let line = both((1, 1));
+    let (mut node, mut controller) = with_data(&line);
+    let mut keeper = Keeper::default();
+    keeper.settles(&mut node);
+    let good = keeper.bundle();
+    let (here, away) = (node.paths.vault(BERLIN), node.paths.vaults().join("away"));
+    let paths = all_key_files(&node, BERLIN);
+    let protectors = [paths[0].clone(), paths[2].clone()];
+    node.stop();
+    node.disk.mount();
+    std::fs::rename(&here, &away).expect("moves");
+    damage_wraps(&protectors);
+    node.start();
+    let created = Line { created: true, ..line };
+    node.hear(&mut controller, std::slice::from_ref(&created));
+    keeper.settles(&mut node);
+    let is = keeper.bundle().vaults().get(&BERLIN).cloned();
+    assert!(is.is_none() || is == good.vaults().get(&BERLIN).cloned(), "damaged ones are in escrow");
+    assert!(keeper.bundle().vaults().contains_key(&IMAGE_VAULT));
+    wipe(&paths);
+    node.reboot();
+    node.hear(&mut controller, std::slice::from_ref(&created));
+    let name = "berlin".parse().expect("a name");
+    let refused = node.manager().order_recreate(BERLIN, &name, Hope::Kept);
+    assert!(matches!(refused, Err(OrderError::InEscrow(_))), "{refused:?}");
+    node.stop();
+    node.disk.mount();
+    std::fs::rename(&away, &here).expect("moves back");
+    node.start();
+    node.hear(&mut controller, std::slice::from_ref(&created));
+    node.manager().bring_back(&good);
+    node.manager().settle_all();
+    assert!(kept(&node, BERLIN), "{:?}", node.status(BERLIN));
 }

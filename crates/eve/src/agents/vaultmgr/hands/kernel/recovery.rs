@@ -107,6 +107,7 @@ impl Kernel {
             .map_err(failed("writing the recovery key"))?;
         self.put_protector(vault, &second, &file)?;
         self.put_wrap(vault, &content, &protector, &|of| old.contains(&of))?;
+        self.know_policy(vault);
         self.remove_recovery(vault, &old)
     }
 
@@ -158,7 +159,17 @@ impl Kernel {
                     .map_err(failed("writing the policy's file"))?;
             }
         }
+        self.know_policy(vault);
         self.remove_recovery(vault, &old)
+    }
+
+    /// What a key has opened is the policy's file of now. With that of before a bundle would bring back a recovery key that was taken away.
+    fn know_policy(&mut self, vault: VaultId) {
+        let Some(proved) = self.proved.get(&vault) else { return };
+        let ours = proved.protector.descriptor();
+        let read = self.first.read_policy(proved.policy.policy().identifier).ok();
+        let Some(now) = read.filter(|now| now.agrees(&proved.policy, ours)) else { return };
+        self.proved.entry(vault).and_modify(|files| files.policy = now);
     }
 
     /// Scrubs what no policy names any more.

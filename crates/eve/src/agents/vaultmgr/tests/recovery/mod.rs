@@ -17,6 +17,7 @@ use wire::age::{self, Identity};
 use super::controller::{BERLIN, Controller, Line};
 use super::node::Node;
 use crate::agents::vaultmgr::belief::orders::Order;
+use crate::agents::vaultmgr::hands::crypt::Crypt;
 use crate::bus::messages::OrderError;
 
 /// Two operators, as `age-keygen` made them for these tests: identity and recipient.
@@ -234,4 +235,25 @@ fn uce_only_a_live_section_changes_it() {
     let older = controller.section(session, &[line(Custody::Tpm, &[1])]);
     node.hear_bytes(vault::wanted::Authority::Checkpoint, &older);
     assert_eq!(protectors(&node), before, "{:?}", node.status(BERLIN));
+}
+
+/// TH-1: what goes into escrow is the policy's file of now, also once both copies on the disk are damaged: a recovery key that was replaced does not come
+/// back with a bundle.
+#[test]
+fn th1_a_replaced_recovery_key_is_in_no_bundle() {
+    let (mut node, mut controller) = node(&line(Custody::Tpm, &[0]));
+    let before = protectors(&node).iter().map(ProtectorFile::descriptor).next().expect("there is one");
+    node.hear(&mut controller, &[line(Custody::Tpm, &[1])]);
+    let now = protectors(&node).iter().map(ProtectorFile::descriptor).next().expect("there is one");
+    assert_ne!(before, now);
+    let second = node.paths.metas().join(BERLIN.to_string()).join("policies");
+    let name =
+        std::fs::read_dir(&second).expect("a folder").next().expect("a file").expect("reads").file_name();
+    for folder in [second, node.paths.persist().join(".fscrypt/policies")] {
+        std::fs::write(folder.join(&name), b"damage").expect("writes");
+    }
+    let files = node.manager().crypt.key_files(BERLIN).expect("what a key opened");
+    let policy = fscrypt::PolicyFile::parse(&files.policy.bytes).expect("reads");
+    let named: Vec<_> = policy.named().collect();
+    assert!(named.contains(&now) && !named.contains(&before), "{named:?}");
 }
