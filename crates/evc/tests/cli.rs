@@ -350,7 +350,7 @@ fn what_is_not_there_has_an_exit_code_of_its_own() {
     let refused = evc(dir.path(), &["apply", "-f", file, "-o", "json"]);
     let told: evc::api::Problem = serde_json::from_slice(&refused.stderr).expect("JSON, and nothing else");
     assert_eq!((refused.status.code(), told.code), (Some(4), evc::api::Code::DeviceUnknown));
-    assert_eq!(told.place, Some(evc::api::Place { line: 2, column: 7 }));
+    assert_eq!(told.place, Some(evc::api::TextPosition { line: 2, column: 7 }));
     assert!(refused.stdout.is_empty());
 }
 

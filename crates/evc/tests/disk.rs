@@ -64,7 +64,7 @@ fn a_first_start_that_was_cut_anywhere_is_mended_by_the_next() {
 fn knows(data: &Path, token: &str) -> bool {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
-        let claim = evc::store::Place::Folder(data.to_owned()).claim().expect("nobody works on it");
+        let claim = evc::store::StorePlace::Folder(data.to_owned()).claim().expect("nobody works on it");
         let store = claim.open().await.expect("opens");
         let hash = token_hash(token);
         let found = store.read(|tx| tx.token(&hash)).await.expect("reads");

@@ -23,19 +23,19 @@ fn files(data: &Path) -> BTreeMap<String, String> {
 /// A database that no controller ever lived from.
 fn tables_alone(file: &Path) {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let claim = evc::store::Place::Folder(file.with_file_name("")).claim().expect("nobody else's");
+    let claim = evc::store::StorePlace::Folder(file.with_file_name("")).claim().expect("nobody else's");
     runtime.block_on(async { claim.open().await.expect("made").close().await });
 }
 
 /// What is in the database's place.
-type Place = (&'static str, fn(&Path));
+type InItsPlace = (&'static str, fn(&Path));
 
 /// seen-by-users 0.2: whatever of a controller is there without its database, a start refuses, says what to do and changes nothing.
 #[test]
 fn a_start_without_the_database_of_what_is_there_is_refused_and_changes_nothing() {
     let (live, places) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
     drop(serve(live.path()));
-    let databases: [Place; 3] = [
+    let databases: [InItsPlace; 3] = [
         ("absent", |_| {}),
         ("empty", |file| fs::write(file, []).expect("written")),
         ("tables alone", tables_alone),

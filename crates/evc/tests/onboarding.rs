@@ -166,7 +166,7 @@ fn a_certificate_of_a_key_that_its_maker_has_not_is_refused() {
 fn who_is_not_allowed_is_refused_while_the_controller_writes() {
     let evc = Evc::start();
     let (stranger, known) = (Device::new("edge-1"), Device::onboarded(&evc, "edge-2"));
-    let writing = evc.occupy(common::Place::Writer);
+    let writing = evc.occupy(common::Occupies::Writer);
     assert_eq!(stranger.register(&evc), 403);
     drop(writing);
     assert_eq!(known.register(&evc), 200);

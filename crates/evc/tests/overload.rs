@@ -6,7 +6,7 @@ use std::io::{Read as _, Write as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use common::{Device, Evc, Place};
+use common::{Device, Evc, Occupies};
 use rustls::HandshakeKind;
 use wire::envelope::{seal_from_device, seal_registration};
 use wire::register::Register;
@@ -85,7 +85,7 @@ fn one_device_with_many_requests_leaves_the_places_to_others() {
     let evc = Evc::start();
     let greedy = Device::onboarded(&evc, "greedy");
     let mut other = polling(&evc, "other");
-    let slow = evc.occupy(Place::Writer);
+    let slow = evc.occupy(Occupies::Writer);
     let post = || evc.post(&greedy.own("info"), &greedy.seal(&info(&greedy))).status;
     std::thread::scope(|scope| {
         let posts: Vec<_> = (0..140).map(|_| scope.spawn(post)).collect();
@@ -113,7 +113,7 @@ fn one_source_with_many_requests_leaves_the_places_to_others() {
         seal_registration(&register.encode(), onboard.pem.as_bytes(), &onboard.signer).expect("sealed");
     let allow = serde_json::json!({ "cert_pem": onboard.pem, "serial": "*" });
     evc.act("POST", "/onboarding", &allow.to_string());
-    let slow = evc.occupy(Place::Writer);
+    let slow = evc.occupy(Occupies::Writer);
     let post = || evc.post_from("127.0.0.2", "/api/v2/edgedevice/register", &envelope);
     std::thread::scope(|scope| {
         let posts: Vec<_> = (0..140).map(|_| scope.spawn(post)).collect();
@@ -141,7 +141,7 @@ fn messages_in_a_devices_name_take_none_of_its_places() {
     let own = device.seal(&device.ask());
     // Of one that is remembered a forged message is refused at once, and its own is answered.
     evc.app.settled.forget();
-    let slow = evc.occupy(Place::All);
+    let slow = evc.occupy(Occupies::All);
     std::thread::scope(|scope| {
         let forged: Vec<_> =
             (0..5).map(|_| scope.spawn(|| evc.post_from("127.0.0.2", &path, &forged))).collect();
@@ -255,7 +255,7 @@ fn who_reads_no_answer_takes_no_room_from_others() {
 fn wrong_tokens_take_no_place_of_an_operators() {
     let evc = Evc::start();
     assert!(evc.apply(POLICY).is_array(), "his token is known from then on");
-    let slow = evc.occupy(Place::All);
+    let slow = evc.occupy(Occupies::All);
     let status = |token: &str| {
         let mut begun = evc.connect_from("127.0.0.1");
         write!(begun, "GET /api/v1/status HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n\r\n")

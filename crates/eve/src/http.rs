@@ -14,7 +14,7 @@ use std::time::Duration;
 use ureq::ProxyProtocol;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider, parse_pem};
 
-use place::Place;
+use place::ControllerPlace;
 pub(crate) use place::{ConfigFile, PlaceError, check};
 pub(crate) use refusal::Refusal;
 
@@ -121,18 +121,18 @@ pub(crate) struct Line(Result<Link, PlaceError>);
 /// A client of one place.
 struct Link {
     agent: ureq::Agent,
-    place: Place,
+    place: ControllerPlace,
 }
 
 impl Line {
     /// Reads where the controller is and whom to believe. What is wrong with that is told at each use.
     pub(crate) fn new(root: &Path) -> Self {
-        Self(Place::read(root).and_then(Link::new))
+        Self(ControllerPlace::read(root).and_then(Link::new))
     }
 
     /// Takes what `config/` says by now.
     pub(crate) fn look_again(&mut self, root: &Path) {
-        let found = Place::read(root);
+        let found = ControllerPlace::read(root);
         let same = matches!((&self.0, &found), (Ok(link), Ok(place)) if link.place == *place);
         if !same {
             self.0 = found.and_then(Link::new);
@@ -185,7 +185,7 @@ impl Line {
 }
 
 impl Link {
-    fn new(place: Place) -> Result<Self, PlaceError> {
+    fn new(place: ControllerPlace) -> Result<Self, PlaceError> {
         let certs = parse_pem(&place.root_pem).filter_map(|item| match item {
             Ok(PemItem::Certificate(cert)) => Some(cert),
             _ => None,

@@ -40,7 +40,7 @@ pub struct Identity {
 }
 
 /// What lies at a persistent handle, beside the key that is looked for.
-enum Place {
+enum HandleContent {
     Free,
     Ours(KeyHandle, KeyPublic),
     Foreign,
@@ -89,15 +89,17 @@ impl Shell {
         }
         self.make_persistent(spec, handle)?;
         match self.look(spec, handle)? {
-            Place::Ours(_, key) => Ok(key),
-            Place::Free | Place::Foreign => Err(CommandError::malformed("EvictControl").into()),
+            HandleContent::Ours(_, key) => Ok(key),
+            HandleContent::Free | HandleContent::Foreign => {
+                Err(CommandError::malformed("EvictControl").into())
+            }
         }
     }
 
     /// The key of ours, wherever it lies.
     fn find(&mut self, spec: &KeySpec) -> Result<Option<(KeyHandle, KeyPublic)>, TpmError> {
         for handle in spec.handles() {
-            if let Place::Ours(handle, key) = self.look(spec, handle)? {
+            if let HandleContent::Ours(handle, key) = self.look(spec, handle)? {
                 return Ok(Some((handle, key)));
             }
         }
@@ -106,7 +108,7 @@ impl Shell {
 
     fn free_handle(&mut self, spec: &KeySpec) -> Result<Option<u32>, TpmError> {
         for handle in spec.handles() {
-            if matches!(self.look(spec, handle)?, Place::Free) {
+            if matches!(self.look(spec, handle)?, HandleContent::Free) {
                 return Ok(Some(handle));
             }
         }
@@ -125,24 +127,24 @@ impl Shell {
     }
 
     /// A primary of its hierarchy and of our template is the very key that we would make.
-    fn look(&mut self, spec: &KeySpec, handle: u32) -> Result<Place, TpmError> {
+    fn look(&mut self, spec: &KeySpec, handle: u32) -> Result<HandleContent, TpmError> {
         let opened = self.run("ReadPublic", |context| {
             context.tr_from_tpm_public(PersistentTpmHandle::new(handle)?.into()).map(KeyHandle::from)
         });
         let key = match opened {
-            Err(error) if error.meaning == Meaning::NoSuchHandle => return Ok(Place::Free),
+            Err(error) if error.meaning == Meaning::NoSuchHandle => return Ok(HandleContent::Free),
             other => other?,
         };
         let (public, _, qualified) = self.run("ReadPublic", |context| context.read_public(key))?;
         let template = spec.template().map_err(refused)?;
         if keys::shape(&public).map_err(refused)? != keys::shape(&template).map_err(refused)? {
-            return Ok(Place::Foreign);
+            return Ok(HandleContent::Foreign);
         }
         let found = key_public(&public)?;
         if qualified.value() == qualified_name(spec.hierarchy, &found.name) {
-            Ok(Place::Ours(key, found))
+            Ok(HandleContent::Ours(key, found))
         } else {
-            Ok(Place::Foreign)
+            Ok(HandleContent::Foreign)
         }
     }
 

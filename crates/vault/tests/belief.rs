@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use attest::SessionKey;
 use uuid::Uuid;
 use vault::belief::{
-    About, Answer, Belief, Beside, Effect, Heard, Kept, LockOrders, Opened, Roots, Said, Signed,
+    About, Belief, Beside, Effect, Heard, Kept, LockOrders, Opened, Roots, Said, Signed, SignedAnswer,
 };
 use vault::ids::{
     CONFIG_VAULT, DeviceId, DeviceKey, Incarnation, Name, SectionDigest, SectionVersion, VaultId,
@@ -46,7 +46,7 @@ fn answer(section: Section, root: RootPin) -> Heard {
     let number = u8::try_from(section.version.version).expect("small");
     let signed = Signed { envelope: vec![number], certs: vec![] };
     let said = Said::Section(Box::new(section), digest(number));
-    Heard::Answer(Authority::Live, Box::new(Answer { root, said, beside: Beside::default(), signed }))
+    Heard::Answer(Authority::Live, Box::new(SignedAnswer { root, said, beside: Beside::default(), signed }))
 }
 
 /// What an earlier life kept: section 7, which listed the vault.
@@ -291,7 +291,7 @@ fn entry(operation: Operation) -> Entry {
 fn withheld(orders: Option<LockOrders>, root: RootPin) -> Heard {
     let beside = Beside { orders, lacks: Some("PCRs".to_owned()) };
     let signed = Signed { envelope: vec![0], certs: vec![] };
-    Heard::Answer(Authority::Live, Box::new(Answer { root, said: Said::NoSection, beside, signed }))
+    Heard::Answer(Authority::Live, Box::new(SignedAnswer { root, said: Said::NoSection, beside, signed }))
 }
 
 fn ordered(belief: &Belief) -> bool {

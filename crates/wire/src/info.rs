@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use ::attest::SessionKey;
 use prost::Message as _;
 use serde::{Deserialize, Serialize};
-use vault::escrow::drill::Answer;
+use vault::escrow::drill::DrillAnswer;
 use vault::ids::{DeviceId, Generation, SectionVersion};
 
 use crate::config::timestamp;
@@ -71,7 +71,7 @@ pub struct NodeReport {
     /// The disk of persist is not there: what is said of the default vaults is all that is known of any.
     pub disk_away: bool,
     /// How the last drill of the escrow went that this session made.
-    pub drill: Option<Answer>,
+    pub drill: Option<DrillAnswer>,
     /// The generation of the TPM's roots in force, while its share table is open. A node of before does not say.
     pub generation: Option<Generation>,
     /// Whether firmware measured this boot into the TPM; none: no TPM answers, or the node is of before this was told.

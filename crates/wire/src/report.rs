@@ -1,6 +1,6 @@
 //! One vault's status (VaultInfo 50540) and the node's (ZInfoDevice 50530), into checked types and back.
 
-use vault::escrow::drill::{Answer, DrillNonce, MAX_FAILED, Proof};
+use vault::escrow::drill::{DrillAnswer, DrillNonce, MAX_FAILED, Proof};
 use vault::ids::{Epoch, Generation, VaultId};
 use vault::report::{By, Opened, Outcome, State, Storage, VaultReport};
 use vault::space::StorageLimit;
@@ -146,8 +146,8 @@ pub(crate) fn node_report(raw: pb::NodeReport) -> Result<NodeReport, DecodeError
     })
 }
 
-impl From<&Answer> for pb::DrillAnswer {
-    fn from(answer: &Answer) -> Self {
+impl From<&DrillAnswer> for pb::DrillAnswer {
+    fn from(answer: &DrillAnswer) -> Self {
         let (proof, failed) = match &answer.outcome {
             Ok(proof) => (proof.0.to_vec(), String::new()),
             Err(why) => (Vec::new(), words_of_failure(why)),
@@ -161,7 +161,7 @@ fn words_of_failure(why: &str) -> String {
 }
 
 /// It passed by its proof, and failed by its words: never both, never neither.
-fn answer(raw: pb::DrillAnswer) -> Result<Answer, DecodeError> {
+fn answer(raw: pb::DrillAnswer) -> Result<DrillAnswer, DecodeError> {
     let failed = text("failed", raw.failed, MAX_FAILED)?;
     let outcome = match (raw.proof.is_empty(), failed.is_empty()) {
         (false, true) => Ok(Proof(exactly("proof", &raw.proof)?)),
@@ -173,7 +173,7 @@ fn answer(raw: pb::DrillAnswer) -> Result<Answer, DecodeError> {
             });
         }
     };
-    Ok(Answer {
+    Ok(DrillAnswer {
         nonce: DrillNonce(exactly("drill's nonce", &raw.nonce)?),
         bundle: control::bundle(present("drill's bundle", raw.bundle)?)?,
         outcome,

@@ -18,7 +18,7 @@ pub use condition::Condition;
 pub use courier::{CourierFile, Exporting, Importing};
 pub use escrow::{Bundle, DrillState, DrillView, Forecast, Foreseen, InEscrow, NewReference, Update};
 pub use node::{Accepted, Attestation, NodeReport, StateNow};
-pub use problem::{Code, Place, Problem};
+pub use problem::{Code, Problem, TextPosition};
 pub use requests::{
     Adoption, Allow, Applying, Deletion, Labelling, List, NewToken, Recreation, Rehoming, Rotation,
     VaultDeletion, Yaml,

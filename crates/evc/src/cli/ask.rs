@@ -33,10 +33,10 @@ use crate::api::{
     Outcome, Problem, Recreation, Rehoming, Rotation, Update, VaultDeletion, VaultView,
 };
 
-type Answer<T> = Result<T, Failed>;
+type OrFailed<T> = Result<T, Failed>;
 
 /// Asks, and tells what was answered.
-pub(super) fn ask(client: &Client, what: Asked, output: Output) -> Answer<Told> {
+pub(super) fn ask(client: &Client, what: Asked, output: Output) -> OrFailed<Told> {
     match what {
         Asked::Onboard(what) => onboard(client, what),
         Asked::Apply { files, dry_run } => apply(client, &files, dry_run),
@@ -61,7 +61,7 @@ pub(super) fn ask(client: &Client, what: Asked, output: Output) -> Answer<Told> 
     }
 }
 
-fn onboard(client: &Client, what: Onboard) -> Answer<Told> {
+fn onboard(client: &Client, what: Onboard) -> OrFailed<Told> {
     match what {
         Onboard::Add { cert, serial, name, labels, give_back } => {
             let labels = Labels::of(labels.iter().map(String::as_str)).context("--label")?;
@@ -84,7 +84,7 @@ const SHORTEST: usize = 12;
 const WHOLE: usize = 64;
 
 /// The digest that begins so.
-fn whole_digest(client: &Client, digits: String) -> Answer<String> {
+fn whole_digest(client: &Client, digits: String) -> OrFailed<String> {
     if !(SHORTEST..WHOLE).contains(&digits.len()) {
         return Ok(digits);
     }
@@ -116,7 +116,7 @@ fn unreadable(cert: &Path) -> String {
     format!("can't read the certificate {}", cert.display())
 }
 
-fn apply(client: &Client, files: &Files, dry_run: bool) -> Answer<Told> {
+fn apply(client: &Client, files: &Files, dry_run: bool) -> OrFailed<Told> {
     let applied = sent(client, files, dry_run)?;
     if dry_run {
         eprintln!("dry run: nothing was changed");
@@ -124,7 +124,7 @@ fn apply(client: &Client, files: &Files, dry_run: bool) -> Answer<Told> {
     Told::list(&applied)
 }
 
-fn sent(client: &Client, files: &Files, dry_run: bool) -> Answer<Vec<Applied>> {
+fn sent(client: &Client, files: &Files, dry_run: bool) -> OrFailed<Vec<Applied>> {
     let files = Joined::read(&files.files)?;
     let applied = client.send(&APPLY, &[], &Applying { dry_run }, &files.text);
     applied.map_err(|failed| files.refused(failed, "was not applied"))
@@ -134,7 +134,7 @@ fn sent(client: &Client, files: &Files, dry_run: bool) -> Answer<Vec<Applied>> {
 ///
 /// # Errors
 /// [`Failed::Differs`], once it is printed.
-fn diff(client: &Client, files: &Files, output: Output) -> Answer<Told> {
+fn diff(client: &Client, files: &Files, output: Output) -> OrFailed<Told> {
     let mut applied = sent(client, files, true)?;
     applied.retain(|it| it.outcome != Outcome::Unchanged);
     let text = applied.iter().map(differs).collect();
@@ -156,7 +156,7 @@ fn differs(Applied { kind, name, changes, .. }: &Applied) -> String {
     format!("{kind} {}\n{}", plain(name), lines.collect::<String>())
 }
 
-fn label(client: &Client, LabelWhat::Device { name, labels }: &LabelWhat) -> Answer<Done> {
+fn label(client: &Client, LabelWhat::Device { name, labels }: &LabelWhat) -> OrFailed<Done> {
     let (set, taken): (Vec<&str>, Vec<&str>) =
         labels.iter().map(String::as_str).partition(|label| label.contains('='));
     let taken = taken.into_iter().map(|key| {
@@ -170,12 +170,12 @@ fn label(client: &Client, LabelWhat::Device { name, labels }: &LabelWhat) -> Ans
     client.tell(&LABEL, &[name], &how)
 }
 
-fn deleted_devices(client: &Client) -> Answer<Told> {
+fn deleted_devices(client: &Client) -> OrFailed<Told> {
     Told::list(&client.call(&DELETED_DEVICES, &[])?)
 }
 
-fn device(client: &Client, act: DeviceAct) -> Answer<Told> {
-    let done: Answer<Done> = match &act {
+fn device(client: &Client, act: DeviceAct) -> OrFailed<Told> {
+    let done: OrFailed<Done> = match &act {
         DeviceAct::Deleted => return deleted_devices(client),
         DeviceAct::Lost { name } => client.call(&LOSE, &[name]),
         DeviceAct::Found { name } => client.call(&FIND, &[name]),
@@ -190,19 +190,19 @@ fn device(client: &Client, act: DeviceAct) -> Answer<Told> {
     Told::done(&done?)
 }
 
-fn adopt(client: &Client, AdoptWhat::Vault { name, device, policy, remove }: &AdoptWhat) -> Answer<Done> {
+fn adopt(client: &Client, AdoptWhat::Vault { name, device, policy, remove }: &AdoptWhat) -> OrFailed<Done> {
     let policy = policy.parse().with_context(|| format!("`{}` is no policy", plain(policy)))?;
     client.tell(&ADOPT, &[device, name], &Adoption { policy, remove: *remove })
 }
 
-fn rehome(client: &Client, RehomeWhat::Vault { name, device, to, confirm }: RehomeWhat) -> Answer<Done> {
+fn rehome(client: &Client, RehomeWhat::Vault { name, device, to, confirm }: RehomeWhat) -> OrFailed<Done> {
     said_twice(&name, &confirm, || {
         format!("its keys leave the device `{device}` for good; give the vault's name twice")
     })?;
     client.tell(&REHOME, &[&device, &name], &Rehoming { to })
 }
 
-fn delete(client: &Client, what: &DeleteWhat) -> Answer<Done> {
+fn delete(client: &Client, what: &DeleteWhat) -> OrFailed<Done> {
     match what {
         DeleteWhat::Vault { name, device, delete_after, confirm } => {
             erased_at_once(client, device, name, (*delete_after, confirm.as_deref()))?;
@@ -221,7 +221,7 @@ fn delete(client: &Client, what: &DeleteWhat) -> Answer<Done> {
 }
 
 /// Keys that are put away open nothing, and are gone after a time: it is said twice, and of which vaults.
-fn keys_go(client: &Client, name: &str, confirm: Option<&str>) -> Answer<()> {
+fn keys_go(client: &Client, name: &str, confirm: Option<&str>) -> OrFailed<()> {
     let Described { vaults, .. } = client.call(&DEVICE, &[name])?;
     let each = vaults.iter().map(|vault| {
         let said = removal(vault).or_else(|| vault.state_now.clone());
@@ -244,7 +244,7 @@ fn erased_at_once(
     device: &str,
     name: &str,
     (after, confirm): (Option<Duration>, Option<&str>),
-) -> Answer<()> {
+) -> OrFailed<()> {
     let found = vault(client, device, name)?;
     let policy = match &found.policy {
         Some(policy) if !found.id.is_default() => look::policy(client, policy.as_str())?,
@@ -263,7 +263,7 @@ fn erased_at_once(
 fn rotate(
     client: &Client,
     RotateWhat::Vault { name, device, force, expect_epoch }: &RotateWhat,
-) -> Answer<Done> {
+) -> OrFailed<Done> {
     let before = vault(client, device, name)?;
     if *force && before.reported_epoch != Some(before.current_epoch) {
         eprintln!("{}", at_stake(&before, name));
@@ -285,7 +285,7 @@ fn at_stake(before: &VaultView, name: &str) -> String {
 fn recreate(
     client: &Client,
     RecreateWhat::Vault { name, device, confirm, new_disk, despite_escrow }: &RecreateWhat,
-) -> Answer<Done> {
+) -> OrFailed<Done> {
     said_twice(name, confirm, || {
         "what is in the vault is lost when it is made anew; give its name twice".into()
     })?;
@@ -298,7 +298,7 @@ pub(super) fn said_twice(name: &str, confirm: &str, why: impl FnOnce() -> String
     if name == confirm { Ok(()) } else { Err(anyhow!("{}: --confirm {name}", why())) }
 }
 
-fn reference(client: &Client, act: ReferenceAct) -> Answer<Told> {
+fn reference(client: &Client, act: ReferenceAct) -> OrFailed<Told> {
     match act {
         ReferenceAct::List { device } => look::references(client, device.as_ref()),
         ReferenceAct::Add { device, pcr, from, like } => {

@@ -51,7 +51,7 @@ impl Client {
             may_be_believed(reach, &data)?;
         }
         let url =
-            file(reach.url().map(Said::Text), &data.join("url"), "is `evc serve` running? else give --url")?;
+            file(reach.url().map(Given::Text), &data.join("url"), "is `evc serve` running? else give --url")?;
         if !url.starts_with("https://") {
             bail!(
                 "{url} is not encrypted, and the token would be read on the way\n  what to do: use https://"
@@ -59,8 +59,8 @@ impl Client {
         }
         let token_file = token_file(reach);
         let token =
-            Zeroizing::new(file(reach.token_file().map(Said::File), &token_file, "give --token-file")?);
-        let ca = file(reach.ca().map(Said::File), &data.join("root-certificate.pem"), "give --ca")?;
+            Zeroizing::new(file(reach.token_file().map(Given::File), &token_file, "give --token-file")?);
+        let ca = file(reach.ca().map(Given::File), &data.join("root-certificate.pem"), "give --ca")?;
         Ok(Self {
             agent: agent(&ca, patience)?,
             base: format!("{}/api/v1", url.trim_end_matches('/')),
@@ -199,16 +199,16 @@ fn bearer(token: &str) -> Zeroizing<String> {
 }
 
 /// What somebody said by an option or a variable.
-enum Said {
+enum Given {
     Text(String),
     File(PathBuf),
 }
 
 /// What was said, else what is found in the data folder.
-fn file(said: Option<Said>, found: &Path, advice: &str) -> anyhow::Result<String> {
+fn file(said: Option<Given>, found: &Path, advice: &str) -> anyhow::Result<String> {
     let (text, path) = match said {
-        Some(Said::Text(text)) => return Ok(text),
-        Some(Said::File(path)) => (read::named(&path, LONGEST_FILE), path),
+        Some(Given::Text(text)) => return Ok(text),
+        Some(Given::File(path)) => (read::named(&path, LONGEST_FILE), path),
         None => (read::found(found, LONGEST_FILE), found.to_owned()),
     };
     let text = text.with_context(|| format!("can't read {}; {advice}", path.display()))?;

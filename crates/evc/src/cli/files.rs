@@ -113,7 +113,7 @@ fn files_of(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{Code, Place, Problem};
+    use crate::api::{Code, Problem, TextPosition};
 
     /// Seen-by-users 1.11: what is wrong with one of many files is told by its name and its line.
     #[test]
@@ -135,7 +135,7 @@ mod tests {
             .iter()
             .map(|at| {
                 let error = format!("line {}, column {}: no", at.line, at.column);
-                let place = Some(Place { line: at.line, column: at.column });
+                let place = Some(TextPosition { line: at.line, column: at.column });
                 let problem = Problem { advice: "x".into(), code: Code::FileInvalid, error, place };
                 match joined.refused(problem.into(), "was not applied") {
                     Failed::Refused { doing, problem } => {

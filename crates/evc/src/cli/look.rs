@@ -17,13 +17,13 @@ use crate::api::{
     RuleView, VaultView,
 };
 
-type Answer<T> = Result<T, Failed>;
+type OrFailed<T> = Result<T, Failed>;
 
 /// Between two looks.
 const EVERY: Duration = Duration::from_secs(2);
 
 /// Lists, once or on and on.
-pub(super) fn get(client: &Client, what: &GetWhat, output: Output) -> Answer<Told> {
+pub(super) fn get(client: &Client, what: &GetWhat, output: Output) -> OrFailed<Told> {
     let told = listed(client, what)?;
     if is_watched(what) {
         return watch(client, what, told, output);
@@ -43,13 +43,13 @@ fn is_watched(what: &GetWhat) -> bool {
     }
 }
 
-fn listed(client: &Client, what: &GetWhat) -> Answer<Told> {
+fn listed(client: &Client, what: &GetWhat) -> OrFailed<Told> {
     match what {
         GetWhat::Devices { names, selector, .. } if names.is_empty() => {
             rows(client.list_of::<DeviceView>(selector.as_deref())?)
         }
         GetWhat::Devices { names, .. } => {
-            let described: Answer<Vec<_>> = names.iter().map(|name| device(client, name)).collect();
+            let described: OrFailed<Vec<_>> = names.iter().map(|name| device(client, name)).collect();
             rows(described?)
         }
         GetWhat::Vaults { names, device, .. } => vaults(client, names, device.as_ref()),
@@ -68,17 +68,17 @@ fn listed(client: &Client, what: &GetWhat) -> Answer<Told> {
 }
 
 /// What needs somebody comes first.
-fn rows<T: Row>(mut rows: Vec<T>) -> Answer<Told> {
+fn rows<T: Row>(mut rows: Vec<T>) -> OrFailed<Told> {
     rows.sort_by_key(|row| !row.calls());
     Told::list(&rows)
 }
 
-fn device(client: &Client, name: &str) -> Answer<DeviceView> {
+fn device(client: &Client, name: &str) -> OrFailed<DeviceView> {
     let Described { device, .. } = client.call(&DEVICE, &[name])?;
     Ok(DeviceView { report: None, ..device })
 }
 
-fn vaults(client: &Client, names: &[String], device: Option<&String>) -> Answer<Told> {
+fn vaults(client: &Client, names: &[String], device: Option<&String>) -> OrFailed<Told> {
     let all = match device {
         None => all_vaults(client)?,
         Some(_) => client.ask(&VAULTS, &[], &List { device: device.cloned(), ..List::default() })?,
@@ -88,7 +88,7 @@ fn vaults(client: &Client, names: &[String], device: Option<&String>) -> Answer<
 }
 
 /// Those that the controller keeps a row of, and the default ones that only their nodes speak of.
-fn all_vaults(client: &Client) -> Answer<Vec<VaultView>> {
+fn all_vaults(client: &Client) -> OrFailed<Vec<VaultView>> {
     let (mut all, devices) = (client.list::<VaultView>()?, client.list::<DeviceView>()?);
     let kept: HashSet<_> = all.iter().map(Paged::place).collect();
     let reported = devices.into_iter().flat_map(|device| device.default_vaults);
@@ -100,7 +100,7 @@ fn all_vaults(client: &Client) -> Answer<Vec<VaultView>> {
 }
 
 /// Reference values, of one device or of all.
-pub(super) fn references(client: &Client, device: Option<&String>) -> Answer<Told> {
+pub(super) fn references(client: &Client, device: Option<&String>) -> OrFailed<Told> {
     rows::<Reference>(match device {
         None => client.list()?,
         Some(_) => client.ask(&REFERENCES, &[], &List { device: device.cloned(), ..List::default() })?,
@@ -113,7 +113,7 @@ fn named<T>(
     names: &[String],
     of: impl Fn(&T) -> Vec<String>,
     unknown: impl Fn(&str) -> Problem,
-) -> Answer<Vec<T>> {
+) -> OrFailed<Vec<T>> {
     if names.is_empty() {
         return Ok(all);
     }
@@ -126,7 +126,7 @@ fn named<T>(
 }
 
 /// Prints rows, and each again when it changes. Ends when its reader does, or a question fails.
-fn watch(client: &Client, what: &GetWhat, first: Told, output: Output) -> Answer<Told> {
+fn watch(client: &Client, what: &GetWhat, first: Told, output: Output) -> OrFailed<Told> {
     let (mut before, mut told, mut headed) = (Vec::new(), first, false);
     loop {
         let lines = told.lines(output);
@@ -167,7 +167,7 @@ fn is_left() -> bool {
 }
 
 /// Shows one thing.
-pub(super) fn describe(client: &Client, what: &DescribeWhat) -> Answer<Told> {
+pub(super) fn describe(client: &Client, what: &DescribeWhat) -> OrFailed<Told> {
     match what {
         DescribeWhat::Device { name } => {
             let all = client.call(&DEVICE, &[name])?;
@@ -194,7 +194,7 @@ pub(super) fn describe(client: &Client, what: &DescribeWhat) -> Answer<Told> {
 }
 
 /// A rule, the devices that have its labels, and the vaults of its name on them.
-fn rule(client: &Client, name: &str) -> Answer<Told> {
+fn rule(client: &Client, name: &str) -> OrFailed<Told> {
     let all = client.list::<RuleView>()?;
     let rule = all.into_iter().find(|rule| rule.name.as_str() == name).ok_or_else(|| no_rule(name))?;
     let devices = client.list_of::<DeviceView>(Some(&rule.devices.to_string()))?;
@@ -205,14 +205,14 @@ fn rule(client: &Client, name: &str) -> Answer<Told> {
 }
 
 /// A vault of a device, by name or UUID.
-pub(super) fn vault(client: &Client, device: &str, name: &str) -> Answer<VaultView> {
+pub(super) fn vault(client: &Client, device: &str, name: &str) -> OrFailed<VaultView> {
     let all: Described = client.call(&DEVICE, &[device])?;
     let is_it = |vault: &VaultView| vault.name.as_str() == name || vault.id.to_string() == name;
     all.vaults.into_iter().find(is_it).ok_or_else(|| no_vault(Some(device), name).into())
 }
 
 /// A reference value by its number.
-fn reference(client: &Client, id: i64) -> Answer<Reference> {
+fn reference(client: &Client, id: i64) -> OrFailed<Reference> {
     let found = client.list::<Reference>()?.into_iter().find(|row| row.id == id);
     found.ok_or_else(|| {
         let (error, advice) = (format!("reference {id} is not known"), "see `evc reference list`".into());
@@ -221,7 +221,7 @@ fn reference(client: &Client, id: i64) -> Answer<Reference> {
 }
 
 /// A policy by its name.
-pub(super) fn policy(client: &Client, name: &str) -> Answer<PolicyView> {
+pub(super) fn policy(client: &Client, name: &str) -> OrFailed<PolicyView> {
     let all = client.list::<PolicyView>()?;
     all.into_iter().find(|policy| policy.name.as_str() == name).ok_or_else(|| no_policy(name).into())
 }
@@ -250,7 +250,7 @@ fn no_vault(device: Option<&str>, name: &str) -> Problem {
 }
 
 /// The controller at a glance: itself, how many of each there are, and what needs somebody.
-pub(super) fn status(client: &Client) -> Answer<Told> {
+pub(super) fn status(client: &Client) -> OrFailed<Told> {
     let server = client.call(&STATUS, &[])?;
     let Glance { counts, needs_somebody } = client.call(&GLANCE, &[])?;
     let text = describe::status(&server, counts, &needs_somebody);

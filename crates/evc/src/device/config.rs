@@ -25,7 +25,7 @@ use wire::control::{Control, Order};
 
 use super::chain;
 use super::drill::Due;
-use super::escrow::Said;
+use super::escrow::EscrowWord;
 use crate::custody::Releases;
 use crate::fleet::section::{Draft, Line, draft};
 use crate::fleet::view::View;
@@ -122,7 +122,7 @@ impl Controller {
         let (is_new, same) = (says_more(&view.device, draft, ledger).is_some(), hash == config_hash);
         // What is written first is asked again in the transaction that writes.
         let bundle = if is_new || was_older {
-            Said::default()
+            EscrowWord::default()
         } else {
             self.said_of_bundle(tx, view, ask, now).await?
         };
@@ -171,7 +171,7 @@ impl Controller {
         &self,
         device: &DeviceRow,
         draft: &Draft,
-        bundle: Said,
+        bundle: EscrowWord,
         config_hash: String,
         config: Option<DeviceConfig>,
         (session, now): (SessionKey, UnixSeconds),
@@ -241,7 +241,7 @@ impl Controller {
         &self,
         device: &DeviceRow,
         draft: &Draft,
-        Said { held, rescue, no_rescue, send_again }: Said,
+        EscrowWord { held, rescue, no_rescue, send_again }: EscrowWord,
         (session, now): (SessionKey, UnixSeconds),
     ) -> Result<Control, Refusal> {
         let challenge = self.challenge(device, draft.challenge, now)?;

@@ -15,14 +15,14 @@ use crate::store::{Scope, Tx, UnixSeconds};
 
 /// What is to be said of a device's bundle.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Said {
+pub(super) struct EscrowWord {
     pub(super) held: Option<BundleId>,
     pub(super) rescue: Option<SealedBundle>,
     pub(super) no_rescue: String,
     pub(super) send_again: bool,
 }
 
-impl Said {
+impl EscrowWord {
     /// Whether there is nothing.
     pub(super) fn is_nothing(&self) -> bool {
         *self == Self::default()
@@ -83,24 +83,25 @@ impl Controller {
         view: &View,
         ask: &VaultAsk,
         now: UnixSeconds,
-    ) -> Result<Said, Refusal> {
+    ) -> Result<EscrowWord, Refusal> {
         let held = view.device.held.map(|held| held.id);
         // One that failed a drill is not called held: a node that knows of none sends its own.
         let fails = |id| view.device.drills.get().is_some_and(|drills| drills.is_failing(id));
         let failing = held.filter(|id| fails(*id));
         let send_again = failing.is_some() && ask.held == failing;
         let held = held.filter(|_| failing.is_none());
-        let said = Said { held: held.filter(|_| held != ask.held), send_again, ..Said::default() };
+        let said =
+            EscrowWord { held: held.filter(|_| held != ask.held), send_again, ..EscrowWord::default() };
         let Some(generation) = ask.rescue else { return Ok(said) };
         let granted = match escrow(&view.evidence(), &view.asking(ask.session), now) {
             Ok(granted) => granted,
-            Err(why) => return Ok(Said { no_rescue: why.coarse().to_owned(), ..said }),
+            Err(why) => return Ok(EscrowWord { no_rescue: why.coarse().to_owned(), ..said }),
         };
         let rescue = give_back(tx, &self.kek, &granted, generation).await?;
         let no_rescue = if rescue.is_none() { NONE_HELD.to_owned() } else { String::new() };
         if rescue.is_some() {
             tracing::info!(device = %view.device.id, generation = generation.0, "the bundle in escrow goes back to an approved boot");
         }
-        Ok(Said { rescue, no_rescue, ..said })
+        Ok(EscrowWord { rescue, no_rescue, ..said })
     }
 }

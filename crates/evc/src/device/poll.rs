@@ -9,7 +9,7 @@ use wire::envelope::DeviceEnvelope;
 
 use super::config::Look;
 use super::sender::{Found, find};
-use crate::fleet::settled::{Known, Unchanged};
+use crate::fleet::settled::{KnownSender, Unchanged};
 use crate::service::{Controller, Refusal};
 use crate::store::{AsOf, Tx, UnixSeconds};
 
@@ -71,7 +71,7 @@ impl Controller {
             _ => Some(as_of),
         };
         let known = after.map_or((as_of, None), |after| (after, unchanged));
-        self.settled.keep(envelope.sender(), Known { key, device, as_of: known.0, unchanged: known.1 });
+        self.settled.keep(envelope.sender(), KnownSender { key, device, as_of: known.0, unchanged: known.1 });
         Ok(match look {
             Look::Unchanged { .. } | Look::Accepted { .. } => Polled::Unchanged,
             Look::Said(answer) => Polled::Changed(answer),

@@ -15,7 +15,7 @@ use crate::custody::Kek;
 use crate::fleet::deleted::{GivenBack, give_back};
 use crate::fleet::placed::{follow, newly_named};
 use crate::service::{Controller, Message, NotAdmitted, Refusal, Unproved, Which};
-use crate::store::{DeviceRow, OnboardRow, RemovedRow, Scope, StoreError, Told, Tx, UnixSeconds};
+use crate::store::{DeviceRow, NodeWord, OnboardRow, RemovedRow, Scope, StoreError, Tx, UnixSeconds};
 
 /// Any serial, in an allowance.
 pub const ANY_SERIAL: &str = "*";
@@ -336,8 +336,8 @@ async fn add(
         answered: 0,
         section_version: 0,
         section_digest: None,
-        report: Told::nothing(),
-        verdict: Told::nothing(),
+        report: NodeWord::nothing(),
+        verdict: NodeWord::nothing(),
         ledger: vault::ledger::Ledger::default(),
         older: None,
         lost_at: None,
@@ -345,7 +345,7 @@ async fn add(
         reported: None,
         uploaded: None,
         held: None,
-        drills: Told::nothing(),
+        drills: NodeWord::nothing(),
         no_room_at: None,
     };
     match tx.add_device(&row).await {

@@ -6,7 +6,7 @@ use vault::ids::DeviceId;
 use wire::envelope::{DeviceEnvelope, EnvelopeError};
 use wire::{Certificate, P256PublicKey};
 
-use crate::fleet::settled::Known;
+use crate::fleet::settled::KnownSender;
 use crate::service::{Barred, Controller, Fault, Refusal, Unproved};
 use crate::store::{DeviceRow, Stored, Tx, UnixSeconds};
 
@@ -45,7 +45,7 @@ impl Controller {
         let known = known.map(|(known, payload)| (known.key, payload));
         let Found { row, key, payload } = self.store.glance(|tx| Box::pin(find(tx, envelope, known))).await?;
         self.heard_from(row.id, path, now)?;
-        self.settled.keep(envelope.sender(), Known { key, device: row.id, as_of, unchanged: None });
+        self.settled.keep(envelope.sender(), KnownSender { key, device: row.id, as_of, unchanged: None });
         Ok(Sender { device: row.id, payload: payload.to_vec() })
     }
 
@@ -53,14 +53,14 @@ impl Controller {
     pub(super) fn verified<'e>(
         &self,
         envelope: &'e DeviceEnvelope,
-    ) -> Result<Option<(Known, &'e [u8])>, Refusal> {
+    ) -> Result<Option<(KnownSender, &'e [u8])>, Refusal> {
         let Some(known) = self.settled.of(&envelope.sender()) else { return Ok(None) };
         let payload = envelope.verify_by(&known.key).map_err(unproved)?;
         Ok(Some((known, payload)))
     }
 
     /// Whether what is remembered is what a view of now would say. Asked last: after what takes long.
-    pub(super) fn is_still(&self, known: &Known) -> bool {
+    pub(super) fn is_still(&self, known: &KnownSender) -> bool {
         self.store.unchanged_since(known.as_of, known.device)
     }
 

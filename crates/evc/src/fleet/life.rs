@@ -1,11 +1,11 @@
 //! Rows of vaults as lives, and back: between the store and [`vault::life`], which decides.
 
 use vault::ids::{DeviceId, Name, VaultId};
-use vault::life::{Gone, Life, Listed, Phase, Said};
+use vault::life::{Gone, Life, Listed, Phase, ReportedState};
 use vault::rotation::Epochs;
 
 use crate::service::Refusal;
-use crate::store::{DeviceRow, StoreError, Stored, Told, Tx, UnixSeconds, VaultRow, VaultStanding};
+use crate::store::{DeviceRow, NodeWord, StoreError, Stored, Tx, UnixSeconds, VaultRow, VaultStanding};
 
 /// A row as a life.
 ///
@@ -47,8 +47,8 @@ pub(crate) fn listed(row: &VaultRow) -> Stored<Listed> {
 }
 
 /// What its node said last.
-fn said(row: &VaultRow) -> Option<Said> {
-    row.report.get().map(Said::from)
+fn said(row: &VaultRow) -> Option<ReportedState> {
+    row.report.get().map(ReportedState::from)
 }
 
 /// The row of a vault that comes to a device, whose node has said nothing of it.
@@ -77,7 +77,7 @@ pub(crate) fn new_row(
         current_epoch: vault.epochs.current(),
         last_epoch: vault.epochs.last(),
         reported_epoch: vault.taken,
-        report: Told::nothing(),
+        report: NodeWord::nothing(),
         reported_at: None,
         added_at,
     }

@@ -22,7 +22,7 @@ const MOST: usize = 4096;
 
 /// Who signs with a certificate, and what was last said to it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Known {
+pub(crate) struct KnownSender {
     /// The certificate's: good for ever under its digest.
     pub(crate) key: P256PublicKey,
     /// Whose it was.
@@ -62,7 +62,7 @@ fn digest(payload: &[u8]) -> [u8; 32] {
 
 /// Known senders, by their certificates.
 pub struct Settled {
-    parts: [Mutex<Bounded<CertDigest, Known>>; PARTS],
+    parts: [Mutex<Bounded<CertDigest, KnownSender>>; PARTS],
     of: RandomState,
 }
 
@@ -74,12 +74,12 @@ impl Default for Settled {
 }
 
 impl Settled {
-    pub(crate) fn of(&self, sender: &CertDigest) -> Option<Known> {
+    pub(crate) fn of(&self, sender: &CertDigest) -> Option<KnownSender> {
         self.part(sender).get(sender).copied()
     }
 
     /// Remembers whose signature was good.
-    pub(crate) fn keep(&self, sender: CertDigest, known: Known) {
+    pub(crate) fn keep(&self, sender: CertDigest, known: KnownSender) {
         self.part(&sender).put(sender, known);
     }
 
@@ -90,7 +90,7 @@ impl Settled {
         }
     }
 
-    fn part(&self, sender: &CertDigest) -> MutexGuard<'_, Bounded<CertDigest, Known>> {
+    fn part(&self, sender: &CertDigest) -> MutexGuard<'_, Bounded<CertDigest, KnownSender>> {
         let part = usize::try_from(self.of.hash_one(sender) % PARTS as u64).expect("less than the parts");
         // Whoever panicked had put a whole entry in, or none.
         self.parts[part].lock().unwrap_or_else(PoisonError::into_inner)

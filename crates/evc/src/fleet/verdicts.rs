@@ -114,7 +114,7 @@ mod tests {
     use vault::ids::Project;
 
     use super::*;
-    use crate::store::Told;
+    use crate::store::NodeWord;
     use vault::decide::TpmPin;
 
     struct Judged {
@@ -159,14 +159,14 @@ mod tests {
             section_digest: None,
             ledger: vault::ledger::Ledger::default(),
             older: None,
-            report: Told::nothing(),
-            verdict: Told::nothing(),
+            report: NodeWord::nothing(),
+            verdict: NodeWord::nothing(),
             lost_at: None,
             alarm: None,
             reported: None,
             uploaded: None,
             held: None,
-            drills: Told::nothing(),
+            drills: NodeWord::nothing(),
             no_room_at: None,
         }
     }

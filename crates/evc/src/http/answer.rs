@@ -10,7 +10,7 @@ use vault::text::{plain, without_middle};
 
 use super::code::code;
 use super::log::Reason;
-use crate::api::{Code, Place, Problem};
+use crate::api::{Code, Problem, TextPosition};
 use crate::service::Refusal;
 use crate::words::Words;
 
@@ -49,13 +49,13 @@ fn problem(refusal: &Refusal) -> Problem {
     Problem { advice, code: code(refusal), error: problem, place: place(refusal) }
 }
 
-fn place(refusal: &Refusal) -> Option<Place> {
+fn place(refusal: &Refusal) -> Option<TextPosition> {
     let (line, column) = match refusal {
         Refusal::Document { line, column, .. } => (*line, *column),
         Refusal::File(file) => (file.line, file.column),
         _ => return None,
     };
-    (line > 0).then_some(Place { line, column })
+    (line > 0).then_some(TextPosition { line, column })
 }
 
 /// Busy, for what is not worth a line of the log each.

@@ -10,7 +10,7 @@ use wire::envelope::{DeviceEnvelope, seal_from_controller};
 
 use super::App;
 use super::shares::{Allotment, Source};
-use super::sources::{Place, Prover};
+use super::sources::{Prover, Seat};
 use crate::clock::now;
 use crate::device::sender::Sender;
 use crate::service::{Body, Controller, Fault, Refusal};
@@ -21,7 +21,7 @@ const PROTO: &str = "application/x-proto-binary";
 /// A body as it came, and where from.
 pub(super) struct Message {
     pub(super) source: Source,
-    pub(super) place: Arc<Place>,
+    pub(super) place: Arc<Seat>,
     pub(super) body: Bytes,
 }
 

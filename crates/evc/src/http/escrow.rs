@@ -5,12 +5,12 @@ use axum::{Extension, Json};
 use vault::ids::Generation;
 
 use super::log::Act;
-use super::operator::{Acted, Asks, Told, read};
+use super::operator::{Acted, Asks, OrRefusal, read};
 use crate::api::{Bundle, Foreseen, NewReference, Reference, Update};
 use crate::clock::now;
 use crate::service::Form;
 
-pub(super) async fn bundles(Extension(app): Asks, Path(device): Path<String>) -> Told<Vec<Bundle>> {
+pub(super) async fn bundles(Extension(app): Asks, Path(device): Path<String>) -> OrRefusal<Vec<Bundle>> {
     app.bundles(&device, now()).await.map(Json)
 }
 
@@ -47,7 +47,7 @@ pub(super) async fn foresee(
     Extension(app): Asks,
     Path(device): Path<String>,
     Query(Update { reference }): Query<Update>,
-) -> Told<Vec<Foreseen>> {
+) -> OrRefusal<Vec<Foreseen>> {
     app.foresee(&device, reference, now()).await.map(Json)
 }
 

@@ -21,7 +21,7 @@ use super::answer::{busy, in_words};
 use super::envelope::Message;
 use super::intake::WayIn;
 use super::pace::Pace;
-use super::sources::Place;
+use super::sources::Seat;
 use super::{App, device, log};
 
 /// Answers requests.
@@ -63,7 +63,7 @@ impl Front {
 
     pub(super) async fn answer(
         &self,
-        place: &Arc<Place>,
+        place: &Arc<Seat>,
         mut request: Request<Incoming>,
         pace: &Pace,
     ) -> Response {
@@ -86,7 +86,7 @@ impl Front {
 }
 
 impl Hot {
-    async fn answer(&self, place: &Arc<Place>, request: Request<Incoming>, pace: &Pace) -> Response {
+    async fn answer(&self, place: &Arc<Seat>, request: Request<Incoming>, pace: &Pace) -> Response {
         // Pinned here, once: each layer that takes a future by value has room for it twice.
         let work = pin!(self.work(place, request));
         let code = match pace.patiently(caught(work)).await {
@@ -97,7 +97,7 @@ impl Hot {
         Box::pin(in_words(code.into_response())).await
     }
 
-    async fn work(&self, place: &Arc<Place>, request: Request<Incoming>) -> Response {
+    async fn work(&self, place: &Arc<Seat>, request: Request<Incoming>) -> Response {
         let (head, body) = request.into_parts();
         let Some((uuid, asked)) = asked(head.uri.path()) else {
             return Box::pin(in_words(StatusCode::NOT_FOUND.into_response())).await;
@@ -170,11 +170,11 @@ mod tests {
     /// Decision 28: what a poll that is told that nothing is new does not do is not carried along by it.
     #[test]
     fn the_future_of_a_request_is_small() {
-        fn size<'h, F: Future>(_: fn(&'h Hot, &'h Arc<Place>, Request<Incoming>) -> F) -> usize {
+        fn size<'h, F: Future>(_: fn(&'h Hot, &'h Arc<Seat>, Request<Incoming>) -> F) -> usize {
             size_of::<F>()
         }
         fn size_of_all<'f, F: Future>(
-            _: fn(&'f Front, &'f Arc<Place>, Request<Incoming>, &'f Pace) -> F,
+            _: fn(&'f Front, &'f Arc<Seat>, Request<Incoming>, &'f Pace) -> F,
         ) -> usize {
             size_of::<F>()
         }

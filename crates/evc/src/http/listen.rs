@@ -21,7 +21,7 @@ use tokio_rustls::TlsAcceptor;
 use super::at_once::at_once;
 use super::front::Front;
 use super::pace::{PATIENCE, Pace, Paced, TooLong};
-use super::sources::{Place, Sources};
+use super::sources::{Seat, Sources};
 use crate::custody::{CustodyError, server_config};
 use crate::service::Controller;
 
@@ -126,7 +126,7 @@ impl Listener {
     fn spawn(
         &self,
         stream: TcpStream,
-        (permit, place): (OwnedSemaphorePermit, Arc<Place>),
+        (permit, place): (OwnedSemaphorePermit, Arc<Seat>),
         idle: Duration,
         stop: watch::Receiver<bool>,
     ) {
@@ -162,7 +162,7 @@ fn idle(left: usize, held: usize) -> Duration {
 }
 
 /// Serves a connection until it ends, or its place is another's.
-async fn kept(connection: impl Future<Output = ()>, place: &Place) {
+async fn kept(connection: impl Future<Output = ()>, place: &Seat) {
     tokio::select! {
         () = connection => {}
         () = place.pushed_out() => {}
@@ -172,7 +172,7 @@ async fn kept(connection: impl Future<Output = ()>, place: &Place) {
 async fn connection(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     tls: TlsAcceptor,
-    (front, place): (Front, &Arc<Place>),
+    (front, place): (Front, &Arc<Seat>),
     idle: Duration,
     mut stop: watch::Receiver<bool>,
 ) {

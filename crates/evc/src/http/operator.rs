@@ -24,7 +24,7 @@ use super::escrow::{
 use super::intake::Intake;
 use super::log::Act;
 use super::shares::Source;
-use super::sources::{Place, Prover};
+use super::sources::{Prover, Seat};
 use crate::api::calls::{
     ADD_REFERENCE, ADD_TOKEN, ADOPT, ALLOW, ALLOWANCES, APPLY, APPROVE, Call, DELETE_BUNDLE, DELETE_BUNDLES,
     DELETE_DEVICE, DELETE_POLICY, DELETE_RULE, DELETE_VAULT, DELETED_DEVICES, DEVICE, DEVICES, DISALLOW,
@@ -42,7 +42,7 @@ use crate::operator::Operator;
 use crate::service::{BadRequest, Form, NoToken, Refusal, Unknown, token_hash};
 use crate::store::{Page, ReferenceState};
 
-pub(super) type Told<T> = Result<Json<T>, Refusal>;
+pub(super) type OrRefusal<T> = Result<Json<T>, Refusal>;
 /// Of a request that changed something.
 pub(super) type Acted<T = Done> = Result<Act<T>, Refusal>;
 /// Who asks: put there by [`with_token`].
@@ -101,7 +101,7 @@ pub(super) fn authorized(routes: Router<App>, app: App, intake: Arc<Intake>) -> 
 async fn with_token(
     State((app, intake)): State<(App, Arc<Intake>)>,
     Extension(source): Extension<Source>,
-    Extension(connection): Extension<Arc<Place>>,
+    Extension(connection): Extension<Arc<Seat>>,
     mut request: Request,
     next: Next,
 ) -> Result<Response, Refusal> {
@@ -128,20 +128,20 @@ async fn allow(Extension(app): Asks, body: axum::body::Bytes) -> Acted<Allowance
     Ok(Act::of(allowed, words))
 }
 
-async fn status(Extension(app): Asks) -> Told<ServerStatus> {
+async fn status(Extension(app): Asks) -> OrRefusal<ServerStatus> {
     app.status(now()).map(Json)
 }
 
-async fn glance(Extension(app): Asks) -> Told<Glance> {
+async fn glance(Extension(app): Asks) -> OrRefusal<Glance> {
     app.glance(now()).await.map(Json)
 }
 
-async fn knocks(Extension(app): Asks) -> Told<Vec<Knock>> {
+async fn knocks(Extension(app): Asks) -> OrRefusal<Vec<Knock>> {
     app.knocks(now()).await.map(Json)
 }
 
 /// `after` is `CERTIFICATE/SERIAL`.
-async fn allowances(Extension(app): Asks, Query(list): Query<List>) -> Told<Vec<Allowance>> {
+async fn allowances(Extension(app): Asks, Query(list): Query<List>) -> OrRefusal<Vec<Allowance>> {
     let after = match list.after.split_once('/') {
         None if list.after.is_empty() => None,
         Some((digest, serial)) => Some((certificate(digest)?, serial)),
@@ -205,7 +205,7 @@ fn page(list: &List) -> Page {
     Page { after: list.after.clone(), limit: limit(list) }
 }
 
-async fn devices(Extension(app): Asks, Query(list): Query<List>) -> Told<Vec<DeviceView>> {
+async fn devices(Extension(app): Asks, Query(list): Query<List>) -> OrRefusal<Vec<DeviceView>> {
     let selector = list.selector.as_deref().map(str::parse).transpose().map_err(BadRequest::Labels)?;
     app.show_devices(selector.as_ref(), &page(&list), now()).await.map(Json)
 }
@@ -215,7 +215,7 @@ async fn label(Extension(app): Asks, Path(device): Path<String>, body: axum::bod
     app.label(&device, &how, now()).await.map(Act::done)
 }
 
-async fn rules(Extension(app): Asks, Query(list): Query<List>) -> Told<Vec<RuleView>> {
+async fn rules(Extension(app): Asks, Query(list): Query<List>) -> OrRefusal<Vec<RuleView>> {
     app.show_rules(&page(&list)).await.map(Json)
 }
 
@@ -223,13 +223,13 @@ async fn delete_rule(Extension(app): Asks, Path(rule): Path<String>) -> Acted {
     app.delete_rule(&named(rule)?).await.map(Act::done)
 }
 
-async fn device(Extension(app): Asks, Path(which): Path<String>) -> Told<Described> {
+async fn device(Extension(app): Asks, Path(which): Path<String>) -> OrRefusal<Described> {
     let (device, vaults) = app.show_device(&which, now()).await?;
     Ok(Json(Described { device, vaults }))
 }
 
 /// `after` is `DEVICE/VAULT`, two UUIDs.
-async fn vaults(Extension(app): Asks, Query(list): Query<List>) -> Told<Vec<VaultView>> {
+async fn vaults(Extension(app): Asks, Query(list): Query<List>) -> OrRefusal<Vec<VaultView>> {
     if let Some(device) = &list.device {
         return Ok(Json(app.show_device(device, now()).await?.1));
     }
@@ -245,11 +245,11 @@ async fn vaults(Extension(app): Asks, Query(list): Query<List>) -> Told<Vec<Vaul
     app.show_vaults(after, limit(&list), now()).await.map(Json)
 }
 
-async fn policies(Extension(app): Asks, Query(list): Query<List>) -> Told<Vec<PolicyView>> {
+async fn policies(Extension(app): Asks, Query(list): Query<List>) -> OrRefusal<Vec<PolicyView>> {
     app.show_policies(&page(&list)).await.map(Json)
 }
 
-async fn references(Extension(app): Asks, Query(list): Query<List>) -> Told<Vec<Reference>> {
+async fn references(Extension(app): Asks, Query(list): Query<List>) -> OrRefusal<Vec<Reference>> {
     let after = match list.after.as_str() {
         "" => 0,
         number => number.parse().map_err(|_| BadRequest::AfterReference)?,
@@ -323,7 +323,7 @@ async fn find(Extension(app): Asks, Path(device): Path<String>) -> Acted {
     app.find(&device).await.map(Act::done)
 }
 
-async fn deleted_devices(Extension(app): Asks) -> Told<Vec<DeletedDevice>> {
+async fn deleted_devices(Extension(app): Asks) -> OrRefusal<Vec<DeletedDevice>> {
     app.deleted_devices().await.map(Json)
 }
 

@@ -71,7 +71,7 @@ pub(super) enum Prover {
 }
 
 /// One connection's; given back when dropped.
-pub(super) struct Place {
+pub(super) struct Seat {
     rooms: Arc<Rooms>,
     source: Source,
     rank: Rank,
@@ -109,14 +109,14 @@ impl Sources {
     }
 
     /// A place for this peer, if there is one. Whose it was is told so.
-    pub(super) fn take(&self, peer: IpAddr) -> Option<Place> {
+    pub(super) fn take(&self, peer: IpAddr) -> Option<Seat> {
         let (rooms, source) = (self.0.clone(), Source::of(peer));
         let rank = rooms.rank(peer);
         let out = Arc::new(Notify::new());
         let networks = NETWORKS.map(|bits| Source::within(peer, bits));
         let guest = Guest { came: Instant::now(), networks, out: out.clone() };
         let (number, held) = rooms.crowd(rank).let_in(guest)?;
-        Some(Place { rooms, source, rank, number, held, out, proved: OnceLock::new() })
+        Some(Seat { rooms, source, rank, number, held, out, proved: OnceLock::new() })
     }
 }
 
@@ -147,7 +147,7 @@ impl Rooms {
     }
 }
 
-impl Place {
+impl Seat {
     pub(super) fn source(&self) -> Source {
         self.source
     }
@@ -176,7 +176,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Seat {
     fn drop(&mut self) {
         self.rooms.crowd(self.rank).guests.remove(&self.number);
     }
@@ -237,12 +237,12 @@ mod tests {
 
     use super::*;
 
-    fn take(sources: &Sources, peer: &str) -> Option<Place> {
+    fn take(sources: &Sources, peer: &str) -> Option<Seat> {
         sources.take(peer.parse().expect("an address"))
     }
 
     /// So many that come, one after the other, in the time in which a crowd's guests have had their moment twice.
-    async fn come(sources: &Sources, many: usize, peer: impl Fn(usize) -> String) -> Vec<Place> {
+    async fn come(sources: &Sources, many: usize, peer: impl Fn(usize) -> String) -> Vec<Seat> {
         let mut places = Vec::new();
         for n in 0..many {
             advance(2 * MOMENT / u32::try_from(STRANGERS / 2).expect("few")).await;
@@ -252,13 +252,13 @@ mod tests {
     }
 
     /// Whether its connection is to end.
-    fn is_out(place: &Place) -> bool {
+    fn is_out(place: &Seat) -> bool {
         let mut out = std::pin::pin!(place.out.notified());
         let waker = std::task::Waker::noop();
         out.as_mut().poll(&mut std::task::Context::from_waker(waker)).is_ready()
     }
 
-    fn staying(places: &[Place]) -> usize {
+    fn staying(places: &[Seat]) -> usize {
         places.iter().filter(|place| !is_out(place)).count()
     }
 
@@ -325,7 +325,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn one_device_or_token_keeps_only_so_many() {
         let sources = Sources::new();
-        let kept = |places: &[Place]| places.iter().filter(|place| place.proved.get().is_some()).count();
+        let kept = |places: &[Seat]| places.iter().filter(|place| place.proved.get().is_some()).count();
         for (prover, most) in [(device(1), OF_DEVICE), (Prover::Operator([1; 32]), OPERATORS / 2)] {
             let places = come(&sources, 200, |_| "192.0.2.1".into()).await;
             places.iter().for_each(|place| place.proved(prover));

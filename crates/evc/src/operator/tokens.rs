@@ -14,7 +14,7 @@ use crate::api::Done;
 use crate::custody::{CustodyError, Identity, Kek, random};
 use crate::service::start::{DATABASE, KEK, StartError};
 use crate::service::{NoToken, Refusal, first, token_hash};
-use crate::store::{Noted, Notes, Place, Stored, TokenRow, UnixSeconds};
+use crate::store::{Noted, Notes, StorePlace, Stored, TokenRow, UnixSeconds};
 
 /// Makes a token: 256 random bits as text.
 ///
@@ -71,7 +71,7 @@ async fn end_others(mut tx: Notes<'_, '_>, project: &Project, than: &[u8; 32]) -
 pub async fn let_in(data: &Path, token: &str, now: UnixSeconds) -> Result<(), StartError> {
     first::refuse_without_database(data)?;
     let kek = Kek::from_file(&data.join(KEK), false)?;
-    let opened = Place::Folder(data.to_owned()).join().await;
+    let opened = StorePlace::Folder(data.to_owned()).join().await;
     let path = data.join(DATABASE).display().to_string();
     let store = opened.map_err(|source| StartError::Store { path, source })?;
     let added = store.note(Noted::Operators, |tx| Box::pin(add_where_it_belongs(tx, &kek, token, now))).await;

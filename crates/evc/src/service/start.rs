@@ -18,7 +18,7 @@ use crate::custody::{CarriedOver, CustodyError, Kek, Nonces, authority, carry_ov
 use crate::device::chain;
 use crate::fleet::keys::{self, Keyless, keep_keys};
 use crate::fleet::times;
-use crate::store::{Failure, Place, Scope, Store, StoreError, Stored, TokenRow, Tx, UnixSeconds};
+use crate::store::{Failure, Scope, Store, StoreError, StorePlace, Stored, TokenRow, Tx, UnixSeconds};
 
 /// Names in the data folder.
 pub(crate) const DATABASE: &str = "evc.db";
@@ -158,7 +158,7 @@ pub async fn start_on(disk: &Disk, settings: &Settings, now: UnixSeconds) -> Res
         StoreError::InUse => StartError::Taken { path: data.clone() },
         source => StartError::Store { path: settings.data.join(DATABASE).display().to_string(), source },
     };
-    let claim = Place::Folder(settings.data.clone()).claim().map_err(failed)?;
+    let claim = StorePlace::Folder(settings.data.clone()).claim().map_err(failed)?;
     first::refuse_without_database(&settings.data)?;
     start_over(disk, claim.open().await.map_err(failed)?, settings, now).await
 }
@@ -176,7 +176,7 @@ pub async fn begin_anew(data: &Path) -> Result<(), StartError> {
     if !data.join(DATABASE).exists() {
         return Err(StartError::NotStarted);
     }
-    let claim = Place::Folder(data.to_owned()).claim().map_err(failed)?;
+    let claim = StorePlace::Folder(data.to_owned()).claim().map_err(failed)?;
     let store = claim.open().await.map_err(failed)?;
     let done = chain::begin_anew(&store).await;
     store.close().await;

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use vault::escrow::drill::Drills;
 use vault::ids::{DeviceId, Name, Project, VaultId};
 
-use super::{BundleRow, EpochRow, Stored, Told, UnixSeconds, VaultRow};
+use super::{BundleRow, EpochRow, NodeWord, Stored, UnixSeconds, VaultRow};
 
 /// A device that was deleted, of which something is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub struct OfDeleted {
     /// Bundles, the oldest first.
     pub bundles: Vec<KeptBundle>,
     /// How its drills stood.
-    pub drills: Told<Drills>,
+    pub drills: NodeWord<Drills>,
 }
 
 /// A bundle of a deleted device's.
@@ -49,7 +49,7 @@ pub struct KeptBundle {
 
 impl Default for OfDeleted {
     fn default() -> Self {
-        Self { vaults: Vec::new(), epochs: Vec::new(), bundles: Vec::new(), drills: Told::nothing() }
+        Self { vaults: Vec::new(), epochs: Vec::new(), bundles: Vec::new(), drills: NodeWord::nothing() }
     }
 }
 

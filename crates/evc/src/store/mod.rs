@@ -1,6 +1,6 @@
 //! What the controller keeps: transactions of small operations, every look-up by an indexed key.
 //! Engines: SQLite now. A second one is a driver, that is an [`Engine`], and a migration; it takes the same contract suite
-//! (`tests/store/contract.rs`), and [`Place`] is the one that names it.
+//! (`tests/store/contract.rs`), and [`StorePlace`] is the one that names it.
 //! What has a name is found within a project. What a device or a vault is, by its identity, is of whichever project its row says.
 //! Never draws randomness or opens a seal, and writes no time of its own: times, identities and sealed bytes come from the caller.
 
@@ -31,12 +31,12 @@ pub(crate) use kept::understood;
 pub use kept::{Accepted, Appraised, DeviceReport, Fared, Moment, Pcrs, Record, Repeated, Strange};
 pub use key_rows::{EpochRow, KeyRow, ReleaseRow, TokenRow};
 pub use notes::{Noted, Notes, Time};
-pub use place::{Beside, Claim, Place};
+pub use place::{Beside, Claim, StorePlace};
 pub use rows::{
     Around, CertRow, DeviceRow, Grace, OnboardRow, Page, PastSession, PolicyRow, ReferenceRow,
     ReferenceState, RemovedRow, RuleRow, StandingRow, VaultRow, VaultSaid, VaultStanding,
 };
-pub use told::Told;
+pub use told::NodeWord;
 pub use transact::{Engine, Failure, Open, Running, Scope, Store};
 
 /// Seconds since 1970-01-01 UTC by the controller's clock.

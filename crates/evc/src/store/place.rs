@@ -7,7 +7,7 @@ use super::{Failure, Noted, Notes, Running, Store, Stored};
 
 /// Where a store lies.
 #[derive(Debug, Clone)]
-pub enum Place {
+pub enum StorePlace {
     /// In a folder of its own, as a SQLite file.
     Folder(PathBuf),
 }
@@ -15,7 +15,7 @@ pub enum Place {
 /// A place that no other controller works on.
 pub struct Claim(Lock);
 
-impl Place {
+impl StorePlace {
     /// Claims it for a controller. An engine that lets several work on one database has nothing to claim.
     ///
     /// # Errors

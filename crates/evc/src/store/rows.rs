@@ -12,7 +12,7 @@ use vault::report::VaultReport;
 use super::HeldBundle;
 use super::UnixSeconds;
 use super::kept::{DeviceReport, Fared, Pcrs, Record};
-use super::told::Told;
+use super::told::NodeWord;
 
 /// Which part of a list: at most `limit` after the name `after`.
 #[derive(Debug, Clone)]
@@ -88,9 +88,9 @@ pub struct DeviceRow {
     /// How it showed that this database is older than it.
     pub older: Option<Older>,
     /// What it last reported of itself.
-    pub report: Told<DeviceReport>,
+    pub report: NodeWord<DeviceReport>,
     /// How its last evidence fared.
-    pub verdict: Told<Fared>,
+    pub verdict: NodeWord<Fared>,
     /// An operator said that it is lost: nothing is released to it.
     pub lost_at: Option<UnixSeconds>,
     /// What was seen of it that one device does not do, until an operator settles it.
@@ -102,7 +102,7 @@ pub struct DeviceRow {
     /// Its newest escrow bundle.
     pub held: Option<HeldBundle>,
     /// Its drills.
-    pub drills: Told<Drills>,
+    pub drills: NodeWord<Drills>,
     /// Since when it sends a bundle for which there is no room.
     pub no_room_at: Option<UnixSeconds>,
 }
@@ -252,7 +252,7 @@ pub struct VaultRow {
     /// The epoch that the node's protector is wrapped under, as it reported.
     pub reported_epoch: Option<Epoch>,
     /// The node's last report of it.
-    pub report: Told<VaultReport>,
+    pub report: NodeWord<VaultReport>,
     /// When that came first; the device's report says since when it was repeated.
     pub reported_at: Option<UnixSeconds>,
     /// When it was added.

@@ -6,12 +6,12 @@ use serde::de::DeserializeOwned;
 
 /// What a node said, if it said anything. It may be of a version with other words: then it is as if it was not said.
 #[derive(Debug, Clone)]
-pub struct Told<T> {
+pub struct NodeWord<T> {
     column: Option<String>,
     read: OnceLock<Option<T>>,
 }
 
-impl<T: DeserializeOwned> Told<T> {
+impl<T: DeserializeOwned> NodeWord<T> {
     /// As JSON.
     pub(super) fn kept(column: Option<String>) -> Self {
         Self { column, read: OnceLock::new() }
@@ -29,7 +29,7 @@ impl<T: DeserializeOwned> Told<T> {
     }
 }
 
-impl<T> Told<T> {
+impl<T> NodeWord<T> {
     /// Nothing yet.
     #[must_use]
     pub fn nothing() -> Self {
@@ -37,33 +37,33 @@ impl<T> Told<T> {
     }
 }
 
-impl<T> From<T> for Told<T> {
+impl<T> From<T> for NodeWord<T> {
     fn from(said: T) -> Self {
         Self { column: None, read: OnceLock::from(Some(said)) }
     }
 }
 
-impl<T: DeserializeOwned + PartialEq> PartialEq for Told<T> {
+impl<T: DeserializeOwned + PartialEq> PartialEq for NodeWord<T> {
     fn eq(&self, other: &Self) -> bool {
         self.get() == other.get()
     }
 }
 
-impl<T: DeserializeOwned + Eq> Eq for Told<T> {}
+impl<T: DeserializeOwned + Eq> Eq for NodeWord<T> {}
 
 #[cfg(test)]
 mod tests {
-    use super::Told;
+    use super::NodeWord;
 
     /// A column in words of another version, or damaged, hinders no answer that does not depend on it, and is nothing where it is shown.
     #[test]
     fn what_does_not_read_back_is_as_if_it_was_not_said() {
         for column in [None, Some("\"seven\""), Some("7, and more"), Some("")] {
-            let told = Told::<u64>::kept(column.map(str::to_owned));
-            assert_eq!((told.get(), &told), (None, &Told::nothing()), "{column:?}");
+            let told = NodeWord::<u64>::kept(column.map(str::to_owned));
+            assert_eq!((told.get(), &told), (None, &NodeWord::nothing()), "{column:?}");
             assert_eq!(told.take(), None, "{column:?}");
         }
-        let told = Told::<u64>::kept(Some("7".into()));
+        let told = NodeWord::<u64>::kept(Some("7".into()));
         assert_eq!((told.get(), &told), (Some(&7), &7.into()));
         assert_eq!(told.take(), Some(7));
     }

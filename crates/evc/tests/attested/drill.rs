@@ -3,7 +3,7 @@
 
 use evc::service::DRILL_EVERY_S;
 use evc::store::{BundleRow, Scope};
-use vault::escrow::drill::{Answer, DrillNonce, Proof};
+use vault::escrow::drill::{DrillAnswer, DrillNonce, Proof};
 use vault::ids::Generation;
 use wire::control::Drill;
 
@@ -36,14 +36,14 @@ fn drill(evc: &Evc, device: &mut Device) -> Option<Drill> {
 }
 
 /// As a node does: opened, and said so.
-fn answer(device: &Device, drill: &Drill) -> Answer {
+fn answer(device: &Device, drill: &Drill) -> DrillAnswer {
     let bytes = wire::escrow::open_down(&device.session, device.id, &drill.bundle).expect("for this session");
     let id = drill.bundle.id;
     let proof = Proof::of(drill.nonce, &device.session.session_key().0, id.generation, &bytes);
-    Answer { nonce: drill.nonce, bundle: id, outcome: Ok(proof) }
+    DrillAnswer { nonce: drill.nonce, bundle: id, outcome: Ok(proof) }
 }
 
-fn report(evc: &Evc, device: &mut Device, section: &Section, answer: Answer) {
+fn report(evc: &Evc, device: &mut Device, section: &Section, answer: DrillAnswer) {
     device.drilled = Some(answer);
     device.report(evc, section, 1);
 }
@@ -112,7 +112,7 @@ fn what_failed_is_sent_anew_and_tried_again() {
     {
         evc.act("POST", "/devices/edge-1/escrow/drill", "");
         let asked = drill(&evc, &mut device).expect(what);
-        let said = Answer { outcome, ..answer(&device, &asked) };
+        let said = DrillAnswer { outcome, ..answer(&device, &asked) };
         report(&evc, &mut device, &section, said);
         let failed = shown(&evc);
         assert_eq!(failed["state"], "failed", "{what}: {failed}");
@@ -169,7 +169,7 @@ fn an_answer_that_nobody_asked_for_says_nothing() {
     evc.act("POST", "/devices/edge-1/escrow/drill", "");
     let asked = drill(&evc, &mut device).expect("asked");
     let good = answer(&device, &asked);
-    let other = Answer { nonce: DrillNonce([9; 32]), ..good.clone() };
+    let other = DrillAnswer { nonce: DrillNonce([9; 32]), ..good.clone() };
     report(&evc, &mut device, &section, other);
     assert_eq!(shown(&evc)["state"], "none");
     let unproved = Section { session: new_session().session_key(), ..section.clone() };

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use attest::SessionKey;
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use vault::escrow::BundleId;
-use vault::escrow::drill::Answer;
+use vault::escrow::drill::DrillAnswer;
 use vault::ids::{DeviceId, Generation};
 use vault::lease::LeaseNonce;
 use vault::section::Section;
@@ -112,7 +112,7 @@ pub(crate) struct Device {
     /// It answers drills.
     pub(crate) drills: bool,
     /// How the last one went.
-    pub(crate) drilled: Option<Answer>,
+    pub(crate) drilled: Option<DrillAnswer>,
     /// The generation that it reports to have in force.
     pub(crate) generation: Option<vault::ids::Generation>,
 }

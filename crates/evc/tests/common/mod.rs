@@ -48,7 +48,7 @@ const READERS: usize = 4;
 
 /// A place in the store.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum Occupies {
     Writer,
     All,
 }
@@ -58,7 +58,7 @@ pub(crate) struct Occupied {
     _go: watch::Sender<()>,
 }
 
-async fn held(app: Arc<Controller>, place: Place, told: mpsc::Sender<()>, gone: watch::Receiver<()>) {
+async fn held(app: Arc<Controller>, place: Occupies, told: mpsc::Sender<()>, gone: watch::Receiver<()>) {
     let (told, gone) = (&told, &gone);
     let hold = || async move {
         let _ = told.send(()).await;
@@ -66,8 +66,8 @@ async fn held(app: Arc<Controller>, place: Place, told: mpsc::Sender<()>, gone: 
         Ok(())
     };
     let held: Result<(), StoreError> = match place {
-        Place::Writer => app.store.write(Scope::Fleet, |_| Box::pin(hold())).await,
-        Place::All => app.store.read(|_| Box::pin(hold())).await,
+        Occupies::Writer => app.store.write(Scope::Fleet, |_| Box::pin(hold())).await,
+        Occupies::All => app.store.read(|_| Box::pin(hold())).await,
     };
     held.expect("held");
 }
@@ -300,12 +300,12 @@ impl Evc {
     }
 
     /// Holds a writer's place, or all, until it is dropped. (A look at one device takes the writer's too.)
-    pub(crate) fn occupy(&self, place: Place) -> Occupied {
+    pub(crate) fn occupy(&self, place: Occupies) -> Occupied {
         let (go, gone) = watch::channel(());
         let (told, mut here) = mpsc::channel(READERS);
-        let count = if place == Place::Writer { 1 } else { READERS + 1 };
+        let count = if place == Occupies::Writer { 1 } else { READERS + 1 };
         for n in 0..count {
-            let place = if n == 0 { Place::Writer } else { place };
+            let place = if n == 0 { Occupies::Writer } else { place };
             self.runtime.spawn(held(self.app.clone(), place, told.clone(), gone.clone()));
         }
         for _ in 0..count {

@@ -345,8 +345,8 @@ impl Devices for MemoryTx {
         let fresh = DeviceRow {
             last_seen: None,
             section_digest: None,
-            report: Told::nothing(),
-            verdict: Told::nothing(),
+            report: NodeWord::nothing(),
+            verdict: NodeWord::nothing(),
             ..row.clone()
         };
         add(&mut self.w().devices, row.id, fresh)
@@ -463,7 +463,7 @@ impl Devices for MemoryTx {
         }
         for row in self.world.vaults.values_mut() {
             let gone = row.standing == VaultStanding::Gone;
-            (row.reported_epoch, row.report, row.reported_at) = (None, Told::nothing(), None);
+            (row.reported_epoch, row.report, row.reported_at) = (None, NodeWord::nothing(), None);
             (row.recreate, row.left_version) = (false, gone.then_some(1));
             if row.standing == VaultStanding::Removing {
                 (row.standing, row.delete_at) = (VaultStanding::Active, None);
@@ -793,7 +793,7 @@ impl Deleted for MemoryTx {
             vaults: vaults.cloned().collect(),
             epochs: epochs.cloned().collect(),
             bundles: bundles.map(kept).collect(),
-            drills: world.devices.get(&id).map_or_else(Told::nothing, |row| row.drills.clone()),
+            drills: world.devices.get(&id).map_or_else(NodeWord::nothing, |row| row.drills.clone()),
         };
         add(&mut world.deleted, id, (row.clone(), of))
     }

@@ -3,7 +3,7 @@
 use evc::clock::now;
 use evc::store::{ReferenceRow, ReferenceState};
 use serde_json::json;
-use vault::escrow::drill::{Answer, Proof};
+use vault::escrow::drill::{DrillAnswer, Proof};
 use vault::ids::{Generation, Project, VaultId};
 use vault::report::State;
 use vault::section::Section;
@@ -37,7 +37,7 @@ pub(crate) struct Fleet {
     /// `sealed`, with a TPM, an approved boot, bundles of two generations, and an orphan.
     pub(crate) sealed: (Device, FakeTpm, Section),
     /// Its answer to the drill that it was asked for.
-    pub(crate) drilled: Answer,
+    pub(crate) drilled: DrillAnswer,
     /// `gone`, which was deleted and may come again.
     pub(crate) gone: Device,
 }
@@ -75,7 +75,7 @@ fn worker(evc: &Evc) -> (Device, Section) {
     (device, section)
 }
 
-fn with_escrow(evc: &Evc) -> ((Device, FakeTpm, Section), Answer) {
+fn with_escrow(evc: &Evc) -> ((Device, FakeTpm, Section), DrillAnswer) {
     let (mut device, tpm) = named_with_tpm(evc, "sealed");
     evc.apply("kind: Vault\nname: logs\ndevice: sealed\npolicy: both\n");
     let nonce = device.challenged(evc);
@@ -93,7 +93,7 @@ fn with_escrow(evc: &Evc) -> ((Device, FakeTpm, Section), Answer) {
     let control = device.poll(evc).expect("an answer").control.expect("control");
     let asked = control.drill.expect("a drill");
     let proof = Proof::of(asked.nonce, &device.session.session_key().0, Generation(2), BYTES);
-    let answer = Answer { nonce: asked.nonce, bundle: asked.bundle.id, outcome: Ok(proof) };
+    let answer = DrillAnswer { nonce: asked.nonce, bundle: asked.bundle.id, outcome: Ok(proof) };
     ((device, tpm, listed), answer)
 }
 

@@ -41,14 +41,14 @@ pub(crate) fn device(number: u8) -> DeviceRow {
         section_digest: None,
         ledger: Ledger::default(),
         older: None,
-        report: Told::nothing(),
-        verdict: Told::nothing(),
+        report: NodeWord::nothing(),
+        verdict: NodeWord::nothing(),
         lost_at: None,
         alarm: None,
         reported: None,
         uploaded: None,
         held: None,
-        drills: Told::nothing(),
+        drills: NodeWord::nothing(),
         no_room_at: None,
     }
 }
@@ -146,7 +146,7 @@ fn vault(device: &DeviceRow, number: u8, called: &str) -> VaultRow {
         current_epoch: Epoch(2),
         last_epoch: Epoch(1),
         reported_epoch: None,
-        report: Told::nothing(),
+        report: NodeWord::nothing(),
         reported_at: None,
         added_at: NOW,
     }

@@ -13,7 +13,7 @@ use wire::register::{Register, UuidResponse, uuid_request};
 use wire::{Certificate, FileSigner, TrustedCerts, Validity, certs, envelope};
 
 use super::certs::device_cert;
-use super::ended::{Ended, Known, StartsAnew};
+use super::ended::{Ended, FileIdentity, StartsAnew};
 use super::failed::Failed;
 use super::keep;
 use super::pause::Pause;
@@ -36,7 +36,7 @@ const KEY: &str = "config/onboard.key.pem";
 pub(super) struct Taken {
     onboard: Result<OnboardFiles, NothingToRegisterWith>,
     /// Where those files lay, to see that others came.
-    onboard_known: [Known; 2],
+    onboard_known: [FileIdentity; 2],
     cert_file: File,
     /// The machine's own, for where the installer wrote none.
     product_serial: Option<String>,
@@ -86,8 +86,8 @@ impl Taken {
     }
 }
 
-fn known(root: &Path) -> [Known; 2] {
-    [paths::onboard_cert(root), paths::onboard_key(root)].map(|path| Known::look(&path))
+fn known(root: &Path) -> [FileIdentity; 2] {
+    [paths::onboard_cert(root), paths::onboard_key(root)].map(|path| FileIdentity::look(&path))
 }
 
 fn onboard(root: &Path) -> Result<OnboardFiles, NothingToRegisterWith> {

@@ -30,9 +30,9 @@ pub enum StartsAnew {
 
 /// A place as it was before the walls were built. Landlock knows this file or folder and no other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Known(Option<(u64, u64)>);
+pub(super) struct FileIdentity(Option<(u64, u64)>);
 
-impl Known {
+impl FileIdentity {
     pub(super) fn look(path: &Path) -> Self {
         Self(std::fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino())))
     }

@@ -29,7 +29,7 @@ pub(crate) use self::failure::TpmFailure;
 use self::hardware::Hardware;
 pub(crate) use self::measured::Measured;
 use self::pending::Pending;
-use self::place::Place;
+use self::place::TpmConfig;
 pub(crate) use self::place::failing;
 use self::taken::Files;
 pub(super) use self::taken::Taken;
@@ -176,7 +176,7 @@ fn until_mended(bus: &Bus, root: &Path, why: String) -> StartsAnew {
     StartsAnew::Config("what config/ says of the TPM")
 }
 
-fn open(bus: &Bus, place: &Place, pin: &File) -> Hardware {
+fn open(bus: &Bus, place: &TpmConfig, pin: &File) -> Hardware {
     let mut repeats = Repeats::default();
     loop {
         match Hardware::open(place, pin) {

@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::client::{BusError, connect, granted, preamble};
 use super::frame::{self, FrameError};
 use super::server::Request;
-use super::{Agent, Change, Exchange, Told, Topic, traffic};
+use super::{Agent, Change, Exchange, Published, Topic, traffic};
 
 /// Pauses between attempts to reach a publisher; and how long one may take.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -106,9 +106,9 @@ pub(super) fn subscribe<T: Topic>(root: &Path, by: Agent) -> Subscription<T> {
 
 /// A topic's new value by what is said of it. `before`: what was heard on this connection, while there are changes to be made to it.
 fn told<T: Topic>(frame: &[u8], before: &mut Option<T>) -> Result<T, FrameError> {
-    let value = match frame::decode::<Told<T, T::Change>>(frame)? {
-        Told::Whole(value) => value,
-        Told::Part(change) => {
+    let value = match frame::decode::<Published<T, T::Change>>(frame)? {
+        Published::Whole(value) => value,
+        Published::Part(change) => {
             let mut value = before.take().ok_or(FrameError::NothingBefore)?;
             change.change(&mut value);
             value

@@ -78,7 +78,7 @@ impl<T> Change<T> for Whole {
 
 /// What is said of a topic: `T` is its value, `C` a change.
 #[derive(Serialize, serde::Deserialize)]
-enum Told<T, C> {
+enum Published<T, C> {
     /// The whole value.
     Whole(T),
     /// What changed since what was said last on this connection.
@@ -135,7 +135,7 @@ impl Bus {
     pub fn publish<T: Topic>(&self, value: &T) {
         assert_eq!(T::ID.publisher(), self.agent, "topics have one publisher");
         let server = self.server.as_ref().expect("whoever publishes has joined");
-        match frame::encode_at_most(&Told::<&T, &T::Change>::Whole(value), T::ID.most()) {
+        match frame::encode_at_most(&Published::<&T, &T::Change>::Whole(value), T::ID.most()) {
             Ok(frame) => server.publish(T::ID, server::Value::Known(Arc::new(frame)), None),
             Err(error) => tracing::error!(topic = ?T::ID, %error, "not published"),
         }
@@ -152,9 +152,9 @@ impl Bus {
         let whole = Arc::clone(whole);
         let encode = move || {
             let whole = whole.read().unwrap_or_else(PoisonError::into_inner);
-            frame::encode_at_most(&Told::<&T, &T::Change>::Whole(&whole), T::ID.most())
+            frame::encode_at_most(&Published::<&T, &T::Change>::Whole(&whole), T::ID.most())
         };
-        match frame::encode_at_most(&Told::<&T, &T::Change>::Part(change), T::ID.most()) {
+        match frame::encode_at_most(&Published::<&T, &T::Change>::Part(change), T::ID.most()) {
             Ok(frame) => server.publish(T::ID, server::Value::Later(Arc::new(encode)), Some(Arc::new(frame))),
             Err(error) => tracing::error!(topic = ?T::ID, %error, "not published"),
         }

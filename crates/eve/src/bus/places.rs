@@ -35,7 +35,7 @@ pub(super) struct Places {
 }
 
 /// One connection's place, free again when dropped.
-pub(super) struct Place {
+pub(super) struct BusSeat {
     places: Arc<Places>,
     holder: (Who, Use),
 }
@@ -46,11 +46,11 @@ impl Places {
     }
 
     /// A place for one more connection of this peer, if he may have one.
-    pub(super) fn take(self: &Arc<Self>, who: Who) -> Option<Place> {
+    pub(super) fn take(self: &Arc<Self>, who: Who) -> Option<BusSeat> {
         self.take_within((who, Use::Asking), Duration::ZERO)
     }
 
-    fn take_within(self: &Arc<Self>, holder: (Who, Use), patience: Duration) -> Option<Place> {
+    fn take_within(self: &Arc<Self>, holder: (Who, Use), patience: Duration) -> Option<BusSeat> {
         let full = |taken: &mut BTreeMap<_, usize>| *taken.entry(holder).or_default() >= most(holder.0);
         let waited = self.given_back.wait_timeout_while(self.taken(), patience, full);
         let (mut taken, waited) = waited.unwrap_or_else(PoisonError::into_inner);
@@ -59,11 +59,11 @@ impl Places {
         }
         *taken.entry(holder).or_default() += 1;
         drop(taken);
-        Some(Place { places: Arc::clone(self), holder })
+        Some(BusSeat { places: Arc::clone(self), holder })
     }
 }
 
-impl Place {
+impl BusSeat {
     /// One for hearing instead, waited for so long: who is gone is giving his back.
     pub(super) fn for_hearing(self, patience: Duration) -> Option<Self> {
         self.places.take_within((self.holder.0, Use::Hearing), patience)
@@ -78,7 +78,7 @@ fn most(who: Who) -> usize {
     }
 }
 
-impl Drop for Place {
+impl Drop for BusSeat {
     fn drop(&mut self) {
         if let Some(count) = self.places.taken().get_mut(&self.holder) {
             *count -= 1;
@@ -94,8 +94,8 @@ mod tests {
     #[test]
     fn nobody_takes_the_place_of_another() {
         let places = Arc::new(Places::default());
-        let strangers: Vec<Place> = std::iter::from_fn(|| places.take(None)).collect();
-        let nim: Vec<Place> = std::iter::from_fn(|| places.take(Some(Agent::Nim))).collect();
+        let strangers: Vec<BusSeat> = std::iter::from_fn(|| places.take(None)).collect();
+        let nim: Vec<BusSeat> = std::iter::from_fn(|| places.take(Some(Agent::Nim))).collect();
         assert_eq!((strangers.len(), nim.len()), (OF_STRANGERS, OF_AGENT));
         assert!(places.take(Some(Agent::Zedagent)).is_some());
         drop(nim);
@@ -108,9 +108,9 @@ mod tests {
     fn who_hears_takes_no_place_of_who_asks() {
         let places = Arc::new(Places::default());
         let hear = || places.take(Some(Agent::Operator))?.for_hearing(Duration::ZERO);
-        let hearing: Vec<Place> = std::iter::from_fn(hear).collect();
+        let hearing: Vec<BusSeat> = std::iter::from_fn(hear).collect();
         assert_eq!(hearing.len(), OF_OPERATOR);
-        let asking: Vec<Place> = std::iter::from_fn(|| places.take(Some(Agent::Operator))).collect();
+        let asking: Vec<BusSeat> = std::iter::from_fn(|| places.take(Some(Agent::Operator))).collect();
         assert_eq!(asking.len(), OF_OPERATOR);
         drop((hearing, asking));
         assert!(hear().is_some(), "all was given back");

@@ -21,7 +21,7 @@ use vault::text::quoted;
 
 use super::contract::MOST_REFUSAL;
 use super::frame::{self, Frame, FrameError};
-use super::places::{Place, Places};
+use super::places::{BusSeat, Places};
 use super::timed::Timed;
 use super::traffic::{End, Exchange, Watchers};
 use super::{Agent, Bus, Call, CallId, TopicId, peer, socket_path};
@@ -235,7 +235,7 @@ impl Server {
         }
     }
 
-    fn talk(&self, who: Option<Agent>, place: Place, stream: UnixStream) -> Result<(), FrameError> {
+    fn talk(&self, who: Option<Agent>, place: BusSeat, stream: UnixStream) -> Result<(), FrameError> {
         let mut stream = Timed::new(stream, PATIENCE);
         let request: Request = frame::decode(&frame::read_at_most(&mut stream, REQUEST)?)?;
         match (who, request) {
@@ -268,7 +268,7 @@ impl Server {
     }
 
     /// A place for hearing; those of peers that are gone come free first.
-    fn to_hear(&self, place: Place) -> Option<Place> {
+    fn to_hear(&self, place: BusSeat) -> Option<BusSeat> {
         self.look_after_all();
         place.for_hearing(A_PLACE)
     }

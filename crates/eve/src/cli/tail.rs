@@ -71,11 +71,11 @@ fn without_bytes(text: &str) -> String {
 }
 
 /// A topic, and a value of it.
-type Told = (String, String);
+type TopicValue = (String, String);
 
 struct Follow<'a> {
     bus: &'a Bus,
-    into: &'a SyncSender<Told>,
+    into: &'a SyncSender<TopicValue>,
 }
 
 impl EachTopic for Follow<'_> {
@@ -87,7 +87,7 @@ impl EachTopic for Follow<'_> {
 fn print<T: std::fmt::Debug + Send + 'static>(
     topic: &str,
     mut values: Subscription<T>,
-    into: &SyncSender<Told>,
+    into: &SyncSender<TopicValue>,
 ) {
     let (topic, into) = (topic.to_owned(), into.clone());
     std::thread::spawn(move || {

@@ -7,7 +7,7 @@ use crate::paths;
 
 /// What `config/` says of the controller.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct ControllerPlace {
     /// `host:port`.
     pub(super) server: String,
     /// The only root that is believed.
@@ -91,10 +91,10 @@ impl ConfigFile {
 /// # Errors
 /// As it would be told.
 pub(crate) fn check(root: &Path) -> Result<(), PlaceError> {
-    Place::read(root).map(drop)
+    ControllerPlace::read(root).map(drop)
 }
 
-impl Place {
+impl ControllerPlace {
     pub(super) fn read(root: &Path) -> Result<Self, PlaceError> {
         let server = ConfigFile::Server.line(root)?;
         let proxy = match ConfigFile::Proxy.line(root) {
@@ -142,12 +142,16 @@ mod tests {
     #[test]
     fn an_address_is_taken_however_installers_write_it_and_no_proxy_is_an_empty_one() {
         for written in ["c:1", " c:1\n", "https://c:1/"] {
-            assert_eq!(Place::read(config(written).path()).expect("is read").server, "c:1", "{written:?}");
+            assert_eq!(
+                ControllerPlace::read(config(written).path()).expect("is read").server,
+                "c:1",
+                "{written:?}"
+            );
         }
         let dir = config("c:1");
         for (written, proxy) in [("\n", None), ("http://p:3128\n", Some("http://p:3128"))] {
             std::fs::write(paths::proxy(dir.path()), written).expect("writes");
-            assert_eq!(Place::read(dir.path()).expect("is read").proxy.as_deref(), proxy);
+            assert_eq!(ControllerPlace::read(dir.path()).expect("is read").proxy.as_deref(), proxy);
         }
     }
 
@@ -180,10 +184,11 @@ mod tests {
     fn a_file_that_cannot_be_read_is_named_with_what_to_do() {
         let dir = config("c:1");
         std::fs::create_dir(paths::proxy(dir.path())).expect("in its place");
-        let told = Place::read(dir.path()).map(drop).expect_err("no other way is taken").to_string();
+        let told =
+            ControllerPlace::read(dir.path()).map(drop).expect_err("no other way is taken").to_string();
         assert!(told.starts_with("config/proxy can't be read"), "{told}");
         std::fs::remove_file(paths::server(dir.path())).expect("removes");
-        let told = Place::read(dir.path()).map(drop).expect_err("no address").to_string();
+        let told = ControllerPlace::read(dir.path()).map(drop).expect_err("no address").to_string();
         assert!(told.contains("config/server") && told.contains("host:port"), "{told}");
     }
 }

@@ -72,7 +72,7 @@ pub struct Beside {
 
 /// An answer whose chain and signature hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
+pub struct SignedAnswer {
     /// The root that its signer hangs on.
     pub root: RootPin,
     /// What it says.

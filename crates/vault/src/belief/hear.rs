@@ -4,7 +4,7 @@ use super::words::{
     Contradicted, DAMAGED, Doubt, EARLY, NO_SECTION, NOT_NEXT, NOT_YET, UNREAD, no_policy_met,
 };
 use super::{
-    About, Answer, Belief, Beside, Effect, Heard, Kept, LockOrders, Memory, Opened, Roots, Said, Signed,
+    About, Belief, Beside, Effect, Heard, Kept, LockOrders, Memory, Opened, Roots, Said, Signed, SignedAnswer,
 };
 use crate::ids::{CONFIG_VAULT, SectionDigest};
 use crate::section::{Entry, Section};
@@ -20,9 +20,9 @@ struct Given {
 }
 
 impl Given {
-    fn into_answer(self) -> Answer {
+    fn into_answer(self) -> SignedAnswer {
         let said = Said::Section(self.section, self.digest);
-        Answer { root: self.root, said, beside: Beside::default(), signed: self.signed }
+        SignedAnswer { root: self.root, said, beside: Beside::default(), signed: self.signed }
     }
 }
 
@@ -70,7 +70,7 @@ impl Belief {
         self.device_key.is_none() || self.roots == Roots::Unread
     }
 
-    fn live_answer(&mut self, answer: Answer) -> Vec<Effect> {
+    fn live_answer(&mut self, answer: SignedAnswer) -> Vec<Effect> {
         if !matches!(answer.said, Said::Unchanged) && !self.is_early() && self.is_of_another_root(answer.root)
         {
             return self.withhold(Doubt::OtherRoot.to_string());
@@ -81,7 +81,7 @@ impl Belief {
         effects
     }
 
-    fn said(&mut self, answer: Answer, lacks: Option<String>) -> Vec<Effect> {
+    fn said(&mut self, answer: SignedAnswer, lacks: Option<String>) -> Vec<Effect> {
         match answer.said {
             Said::Unchanged => Vec::new(),
             Said::NoSection => self.without_section(lacks),
@@ -98,8 +98,8 @@ impl Belief {
         self.pin().is_some_and(|pin| pin != root)
     }
 
-    fn live_section(&mut self, answer: Answer) -> Vec<Effect> {
-        let Answer { root, said: Said::Section(section, digest), signed, .. } = answer else {
+    fn live_section(&mut self, answer: SignedAnswer) -> Vec<Effect> {
+        let SignedAnswer { root, said: Said::Section(section, digest), signed, .. } = answer else {
             return Vec::new();
         };
         let given = Given { section, digest, root, signed };
@@ -246,7 +246,7 @@ impl Belief {
     /// A checkpoint lies in the Config Vault, and so counts only while that is open, and beside the record in it. It never
     /// replaces a live section, nor an older one a newer; under another incarnation than was accepted last nothing tells which
     /// is the older.
-    fn checkpoint(&mut self, answer: Answer) -> Vec<Effect> {
+    fn checkpoint(&mut self, answer: SignedAnswer) -> Vec<Effect> {
         let Said::Section(section, digest) = answer.said else { return Vec::new() };
         let ours = self.device_key.is_none_or(|key| key == section.device_key);
         if !ours || self.is_of_another_root(answer.root) {

@@ -19,7 +19,7 @@ use crate::ids::{DeviceId, DeviceKey, Name, SectionVersion, VaultId};
 use crate::shares::RootPin;
 use crate::wanted::{Accepted, Authority, Chain, Desired, Head, Listing, Record, RecordSeen, Want};
 
-pub use answer::{Answer, Beside, LockOrders, Said, Signed};
+pub use answer::{Beside, LockOrders, Said, Signed, SignedAnswer};
 pub use words::About;
 
 /// The node's TPM and what was pinned beside its shares, as far as they are known.
@@ -56,7 +56,7 @@ impl Kept {
     /// Whether what it says of the section that was accepted last is what that section, verified anew, says itself. If not, it was
     /// damaged: encryption at rest finds no change.
     #[must_use]
-    pub fn agrees_with(&self, answer: &Answer) -> bool {
+    pub fn agrees_with(&self, answer: &SignedAnswer) -> bool {
         let Said::Section(section, digest) = &answer.said else { return false };
         let accepted = &self.record.accepted;
         let named = (accepted.device, accepted.version) == (section.device, section.version);
@@ -81,7 +81,7 @@ pub enum Heard {
     /// The TPM was heard of; the device key, if it was told.
     Tpm(Roots, Option<DeviceKey>),
     /// A signed answer whose chain and signature hold.
-    Answer(Authority, Box<Answer>),
+    Answer(Authority, Box<SignedAnswer>),
     /// The Config Vault is open, and was not before.
     RecordOpened(Opened),
     /// The Config Vault is open as before: what could not be written is to be tried again.
@@ -154,7 +154,7 @@ pub struct Belief {
     /// Accepted in this life, and not in the record yet.
     unsaved: Option<Box<Kept>>,
     /// A live answer that came before it could be judged to the end: before the roots, or before the record, were read.
-    early: Option<Box<Answer>>,
+    early: Option<Box<SignedAnswer>>,
     /// The newest section of this life that came before the record was read, whatever came after it.
     unread: Option<Accepted>,
     /// The root that root on the node accepted in this life: another one's record, if it is read later, does not count.
@@ -266,7 +266,7 @@ impl Belief {
     /// Whether a section that was kept here is for a device key that this node's TPM does not have, while the table that is open under that
     /// TPM's roots says that the node is still this one. Without a TPM the record alone tells whom the node belongs to.
     #[must_use]
-    pub fn is_of_another_node(&self, kept: &Answer) -> bool {
+    pub fn is_of_another_node(&self, kept: &SignedAnswer) -> bool {
         let Said::Section(section, _) = &kept.said else { return false };
         matches!(self.roots, Roots::Open(_)) && self.device_key.is_some_and(|key| key != section.device_key)
     }

@@ -17,7 +17,9 @@ use serde::{Deserialize, Serialize};
 pub use node::{Escrow, Node, Past, Upcoming};
 pub use others::Others;
 pub use recovery::{Recovery, RecoveryHint};
-pub use seen::{Dir, Hint, Key, Keys, MetaCopy, OpenedBy, Place, Seen, ShareKey, Staged, TableSeen, TpmSeen};
+pub use seen::{
+    Dir, Hint, Key, Keys, MetaCopy, MetaPlace, OpenedBy, Seen, ShareKey, Staged, TableSeen, TpmSeen,
+};
 
 use crate::ids::VaultId;
 use crate::section::Seal;
@@ -118,7 +120,7 @@ pub enum Stage {
     /// One copy of its metadata is whole.
     Single {
         /// That one.
-        whole: Place,
+        whole: MetaPlace,
     },
     /// Both copies are, and no key opened them yet.
     Closed,

@@ -94,14 +94,14 @@ impl Hint {
 
 /// Where a copy of a vault's metadata lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub enum MetaPlace {
     /// Where the fscrypt tool looks.
     First,
     /// Our own second copy.
     Second,
 }
 
-impl Place {
+impl MetaPlace {
     /// Where its twin lies.
     #[must_use]
     pub fn other(self) -> Self {
@@ -190,10 +190,10 @@ impl Seen {
 
     /// Which copy is whole, the first before the second; and whether both are.
     #[must_use]
-    pub fn whole_copies(&self) -> (Option<Place>, bool) {
+    pub fn whole_copies(&self) -> (Option<MetaPlace>, bool) {
         let whole = match (self.first.hint(), self.second.hint()) {
-            (Some(_), _) => Some(Place::First),
-            (None, Some(_)) => Some(Place::Second),
+            (Some(_), _) => Some(MetaPlace::First),
+            (None, Some(_)) => Some(MetaPlace::Second),
             (None, None) => None,
         };
         (whole, self.has_both_copies())

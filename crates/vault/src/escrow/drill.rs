@@ -43,7 +43,7 @@ impl Proof {
 
 /// A node's answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Answer {
+pub struct DrillAnswer {
     /// To which question.
     pub nonce: DrillNonce,
     /// On which bundle.
@@ -186,7 +186,7 @@ impl Drills {
     }
 
     /// Takes an answer. Whether it says something new: one to no question that is out says nothing.
-    pub fn hear(&mut self, answer: &Answer, now: u64) -> bool {
+    pub fn hear(&mut self, answer: &DrillAnswer, now: u64) -> bool {
         let is_on = |asked: &mut Asked| (asked.nonce, asked.bundle) == (answer.nonce, answer.bundle);
         let Some(asked) = self.asked.take_if(is_on) else { return false };
         self.ordered = None;

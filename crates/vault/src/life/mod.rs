@@ -52,7 +52,7 @@ pub struct Listed {
     /// The epoch that its node wrapped it under, of those that were made here.
     pub taken: Option<Epoch>,
     /// What its node said last.
-    pub said: Option<Said>,
+    pub said: Option<ReportedState>,
 }
 
 /// Whether a listed vault is wanted. Times are Unix seconds.
@@ -71,14 +71,14 @@ pub enum Phase {
 
 /// What of a node's word on a vault decides about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Said {
+pub struct ReportedState {
     /// Where it stands there.
     pub state: State,
     /// The epoch that it is wrapped under there, also one that was never made here.
     pub epoch: Option<Epoch>,
 }
 
-impl From<&VaultReport> for Said {
+impl From<&VaultReport> for ReportedState {
     fn from(report: &VaultReport) -> Self {
         Self { state: report.state, epoch: report.epoch }
     }

@@ -1,7 +1,7 @@
 //! What a node's word changes: that a vault was made, the epoch it is wrapped under, that a removed one is gone; and what an operator may
 //! order only because of that word.
 
-use super::{Gone, Listed, Said};
+use super::{Gone, Listed, ReportedState};
 use crate::condition::State;
 use crate::ids::{Incarnation, SectionVersion};
 use crate::report::VaultReport;
@@ -96,7 +96,7 @@ impl Listed {
             made: self.made || report.created,
             recreate: self.recreate && !made_anew,
             taken: if known { report.epoch } else { self.taken },
-            said: Some(Said::from(report)),
+            said: Some(ReportedState::from(report)),
             ..self
         }
     }

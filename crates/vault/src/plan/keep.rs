@@ -5,7 +5,7 @@ use super::space;
 use super::step::{Act, Finished, Op, Step, StepKind, Wait};
 use super::{Next, Settled, View, make, recovery, refit};
 use crate::condition::{
-    Condition, Dir, Hint, Key, Keys, MetaCopy, Part, Place, Seen, ShareKey, Stage, Staged, State, TpmSeen,
+    Condition, Dir, Hint, Key, Keys, MetaCopy, MetaPlace, Part, Seen, ShareKey, Stage, Staged, State, TpmSeen,
 };
 use crate::custody::Wrapping;
 use crate::shares::Mark;
@@ -208,8 +208,8 @@ fn leftover_step(view: &View<'_>) -> Option<Act> {
 fn repair(view: &View<'_>) -> Step {
     let first_is_lame = view.keys.held.is_some_and(|held| held.first.is_none() && held.second.is_some());
     let from = match view.seen.whole_copies() {
-        (_, true) if first_is_lame => Place::Second,
-        (whole, _) => whole.unwrap_or(Place::First),
+        (_, true) if first_is_lame => MetaPlace::Second,
+        (whole, _) => whole.unwrap_or(MetaPlace::First),
     };
     Step::RepairCopy { from }
 }

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use crate::condition::{Place, RecoveryHint};
+use crate::condition::{MetaPlace, RecoveryHint};
 use crate::custody::Wrapping;
 use crate::ids::Epoch;
 use crate::section::{Encryption, Seal};
@@ -33,7 +33,7 @@ pub enum Step {
     /// Write one copy anew from its twin.
     RepairCopy {
         /// The twin.
-        from: Place,
+        from: MetaPlace,
     },
     /// Try the candidates on the metadata and keep the protector's own key in locked memory. Changes nothing outside.
     Unwrap,

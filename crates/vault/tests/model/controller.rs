@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use attest::SessionKey;
-use vault::belief::{Answer, Beside, LockOrders, Said, Signed};
+use vault::belief::{Beside, LockOrders, Said, Signed, SignedAnswer};
 use vault::decide::{
     Asking, Bar, ChallengeWay, Decision, Evidence, Ruling, Standing, Subject, TpmPin, Withheld, challenge,
     decide, lacking,
@@ -54,7 +54,7 @@ pub(crate) struct Controller {
 /// An answer, and by what a node tells that it has it.
 #[derive(Debug, Clone)]
 pub(crate) struct Reply {
-    pub(crate) answer: Answer,
+    pub(crate) answer: SignedAnswer,
     pub(crate) hash: u64,
     pub(crate) words: u8,
 }
@@ -339,7 +339,8 @@ impl Controller {
     ) -> Option<Reply> {
         let hash = self.hash(session, said, beside.lacks.as_deref());
         let envelope = digest_of(&(&what, &beside)).to_be_bytes().to_vec();
-        let answer = Answer { root: ROOT, said: what, beside, signed: Signed { envelope, certs: vec![] } };
+        let answer =
+            SignedAnswer { root: ROOT, said: what, beside, signed: Signed { envelope, certs: vec![] } };
         (has != Some(hash)).then_some(Reply { answer, hash, words: self.words })
     }
 

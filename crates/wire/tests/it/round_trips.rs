@@ -7,7 +7,7 @@ use proptest::collection::{btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
 use vault::escrow::BundleId;
-use vault::escrow::drill::{Answer, DrillNonce, Proof};
+use vault::escrow::drill::{DrillAnswer, DrillNonce, Proof};
 use vault::ids::{Generation, Incarnation, SectionDigest, SectionVersion};
 use vault::wanted::Head;
 use wire::attest::{
@@ -151,10 +151,10 @@ fn any_info() -> impl Strategy<Value = DeviceInfo> {
     )
 }
 
-fn drill(of: usize) -> Option<Answer> {
+fn drill(of: usize) -> Option<DrillAnswer> {
     let outcome = [Ok(Proof([7; 32])), Err("the root".to_owned())].into_iter().nth(of)?;
     let bundle = BundleId { generation: Generation(2), digest: [6; 32] };
-    Some(Answer { nonce: DrillNonce([5; 32]), bundle, outcome })
+    Some(DrillAnswer { nonce: DrillNonce([5; 32]), bundle, outcome })
 }
 
 fn line((name, error): (String, Option<String>)) -> VaultLine {

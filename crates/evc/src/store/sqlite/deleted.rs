@@ -7,7 +7,7 @@ use vault::ids::{DeviceId, Project, VaultId};
 use super::read::{Columns, FromRow, blob, bytes32, int, name, number, plain, project, uuid};
 use super::transaction::SqliteTx;
 use crate::store::{
-    BundleRow, Deleted, DeletedRow, EpochRow, KeptBundle, OfDeleted, Stored, Told, UnixSeconds, VaultRow,
+    BundleRow, Deleted, DeletedRow, EpochRow, KeptBundle, NodeWord, OfDeleted, Stored, UnixSeconds, VaultRow,
 };
 
 impl FromRow for DeletedRow {
@@ -33,7 +33,7 @@ impl FromRow for KeptBundle {
 }
 
 /// How the drills of one stood.
-struct KeptDrills(Told<Drills>);
+struct KeptDrills(NodeWord<Drills>);
 
 impl FromRow for KeptDrills {
     const COLUMNS: &'static str = "drills";
@@ -86,7 +86,7 @@ impl Deleted for SqliteTx {
             vaults: self.all("FROM deleted_vaults WHERE device = ? ORDER BY id", of()).await?,
             epochs: self.all("FROM deleted_epochs WHERE device = ? ORDER BY vault, epoch", of()).await?,
             bundles: self.all("FROM deleted_bundles WHERE device = ? ORDER BY number", of()).await?,
-            drills: drills.map_or_else(Told::nothing, |KeptDrills(drills)| drills),
+            drills: drills.map_or_else(NodeWord::nothing, |KeptDrills(drills)| drills),
         })
     }
 

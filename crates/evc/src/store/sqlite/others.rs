@@ -22,10 +22,10 @@ fn commits(header: &Header) -> u32 {
 /// Watches the index of one file's log.
 pub(super) struct Others {
     index: PathBuf,
-    known: Mutex<Known>,
+    known: Mutex<WalIndex>,
 }
 
-struct Known {
+struct WalIndex {
     /// Opened as it is needed. It is made anew after nobody had it open; each transaction that writes looks for that.
     index: Option<File>,
     /// As it was after the last commit that is known.
@@ -40,7 +40,7 @@ impl Others {
     pub(super) fn of(database: &Path) -> Arc<Self> {
         let mut index = database.as_os_str().to_owned();
         index.push("-shm");
-        let known = Known { index: None, header: [0; 48], writes: false, count: 0 };
+        let known = WalIndex { index: None, header: [0; 48], writes: false, count: 0 };
         Arc::new(Self { index: index.into(), known: Mutex::new(known) })
     }
 
@@ -67,12 +67,12 @@ impl Others {
         KeptOut(Arc::clone(self))
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
+    fn known(&self) -> MutexGuard<'_, WalIndex> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Known {
+impl WalIndex {
     fn read(&mut self, path: &Path) -> io::Result<Header> {
         let index = match self.index.take() {
             Some(index) => index,

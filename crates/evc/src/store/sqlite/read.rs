@@ -10,7 +10,7 @@ use vault::decide::TpmPin;
 use vault::ids::{DeviceId, Epoch, Generation, Name, Project, VaultId};
 
 use super::connections::failed;
-use crate::store::{ReferenceState, StoreError, Stored, Told, VaultStanding};
+use crate::store::{NodeWord, ReferenceState, StoreError, Stored, VaultStanding};
 
 /// A type that a row reads back as.
 pub(super) trait FromRow: Sized {
@@ -49,8 +49,8 @@ impl<'r> Columns<'r> {
     }
 
     /// What a node said.
-    pub(super) fn told<T: DeserializeOwned>(&mut self) -> Stored<Told<T>> {
-        self.read_some(plain).map(Told::kept)
+    pub(super) fn told<T: DeserializeOwned>(&mut self) -> Stored<NodeWord<T>> {
+        self.read_some(plain).map(NodeWord::kept)
     }
 
     fn damaged(&self, column: usize) -> StoreError {

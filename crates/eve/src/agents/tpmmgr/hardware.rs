@@ -14,7 +14,7 @@ use super::super::repeats::Repeats;
 use super::boot;
 use super::failure::TpmFailure;
 use super::measured::Measured;
-use super::place::{Place, failing};
+use super::place::{TpmConfig, failing};
 use crate::bus::BusRoot;
 use crate::bus::messages::{
     Bytes, DefineRoots, Proof, RootSet, RootSlot, Roots, TpmCommands, TpmHealth, TpmIdentity, TpmRefusal,
@@ -22,7 +22,7 @@ use crate::bus::messages::{
 };
 
 pub(crate) struct Hardware {
-    place: Place,
+    place: TpmConfig,
     tpm: Tpm,
     pinned: Option<EkName>,
     identity: TpmIdentity,
@@ -35,7 +35,7 @@ pub(crate) struct Hardware {
 }
 
 impl Hardware {
-    pub(super) fn open(place: &Place, pin: &File) -> Result<Self, TpmFailure> {
+    pub(super) fn open(place: &TpmConfig, pin: &File) -> Result<Self, TpmFailure> {
         let mut tpm = place.open()?;
         let identity = tpm.provision()?;
         let pinned_before = !keep::read(pin).map_err(TpmFailure::PinFile)?.is_empty();

@@ -9,7 +9,7 @@ use super::failure::TpmFailure;
 
 /// How the TPM is reached, and what the node's files say of it.
 #[derive(Debug, Clone)]
-pub(crate) struct Place {
+pub(crate) struct TpmConfig {
     pub(super) tcti: Tcti,
     /// Its owner's password, where the installer gave one.
     pub(super) owner: Option<Arc<OwnerAuth>>,
@@ -19,7 +19,7 @@ pub(crate) struct Place {
     pub(super) boot: Arc<File>,
 }
 
-impl Place {
+impl TpmConfig {
     pub(super) fn open(&self) -> Result<Tpm, tpm::OpenError> {
         Tpm::open_as(&self.tcti, OPEN_PATIENCE, self.owner.clone())
     }

@@ -16,15 +16,15 @@ use tpm::{OwnerAuth, Tcti};
 use wire::FileSigner;
 use zeroize::Zeroizing;
 
-use super::place::{self, Place};
-use crate::agents::ended::Known;
+use super::place::{self, TpmConfig};
+use crate::agents::ended::FileIdentity;
 use crate::agents::keep;
 use crate::paths;
 
 /// What only root can read or write, taken before rights are given up.
 pub(in crate::agents) enum Taken {
     Tpm {
-        place: Place,
+        place: TpmConfig,
         pin: File,
     },
     Soft(FileSigner),
@@ -52,7 +52,7 @@ impl Taken {
                 let pin = keep::open(&pin).context("config/ek.pub")?;
                 let boot = keep::open(&paths::boot_pcrs(root)).context("config/boot-pcrs")?;
                 let (owner, certified) = (owner_auth(root)?, certified(root));
-                Ok(Self::Tpm { place: Place { tcti, owner, certified, boot: Arc::new(boot) }, pin })
+                Ok(Self::Tpm { place: TpmConfig { tcti, owner, certified, boot: Arc::new(boot) }, pin })
             }
             // Either says so: with the pin lost too, a key in a file would make the vaults of this node's TPM look lost for good.
             None if holds_something(&pin, "config/ek.pub")?
@@ -69,8 +69,8 @@ impl Taken {
     /// The device and port that the walls must leave open.
     pub(in crate::agents) fn walls(&self) -> (Option<PathBuf>, Option<u16>) {
         match self {
-            Self::Tpm { place: Place { tcti: Tcti::Device(path), .. }, .. } => (Some(path.clone()), None),
-            Self::Tpm { place: Place { tcti: Tcti::Swtpm { port, .. }, .. }, .. } => (None, Some(*port)),
+            Self::Tpm { place: TpmConfig { tcti: Tcti::Device(path), .. }, .. } => (Some(path.clone()), None),
+            Self::Tpm { place: TpmConfig { tcti: Tcti::Swtpm { port, .. }, .. }, .. } => (None, Some(*port)),
             Self::Soft(_) | Self::Unusable { .. } => (None, None),
         }
     }
@@ -78,7 +78,7 @@ impl Taken {
 
 /// The files that say which TPM this node has, and the device that it has if none does, as they are now.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Files([(Known, Option<SystemTime>); 5]);
+pub(super) struct Files([(FileIdentity, Option<SystemTime>); 5]);
 
 impl Files {
     pub(super) fn look(root: &Path) -> Self {
@@ -97,7 +97,7 @@ impl Files {
                 u32::try_from(at.ctime_nsec()).unwrap_or_default(),
             ))
         };
-        Self(files.map(|path| (Known::look(&path), changed(&path))))
+        Self(files.map(|path| (FileIdentity::look(&path), changed(&path))))
     }
 }
 

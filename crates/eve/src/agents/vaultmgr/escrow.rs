@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use vault::belief::{About, Signed};
 use vault::condition::{Escrow, Upcoming};
-use vault::escrow::drill::Answer;
+use vault::escrow::drill::DrillAnswer;
 use vault::escrow::{BadBundle, Bundle, BundleId, NotOurs, VaultFiles};
 use vault::ids::{DeviceId, DeviceKey, VaultId};
 use vault::shares::RootPin;
@@ -107,7 +107,7 @@ pub(super) struct Known {
     /// So many were sealed in this session.
     sent: u64,
     /// How the last drill went.
-    drilled: Option<Answer>,
+    drilled: Option<DrillAnswer>,
     /// What was said last of the bundle that was asked back.
     back: Option<Back>,
 }

@@ -44,15 +44,15 @@ impl Zedagent<'_> {
 /// The directory of the Config Vault, and the files in `config/`, as they were before the walls were built.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::agents) struct Known {
-    config_vault: ended::Known,
-    config: [ended::Known; 3],
+    config_vault: ended::FileIdentity,
+    config: [ended::FileIdentity; 3],
 }
 
 impl Known {
     pub(in crate::agents) fn look(root: &Path) -> Self {
         Self {
-            config_vault: ended::Known::look(&config_vault(root)),
-            config: ConfigFile::ALL.map(|file| ended::Known::look(&file.path(root))),
+            config_vault: ended::FileIdentity::look(&config_vault(root)),
+            config: ConfigFile::ALL.map(|file| ended::FileIdentity::look(&file.path(root))),
         }
     }
 

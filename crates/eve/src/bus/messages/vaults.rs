@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use vault::escrow::drill::Answer;
+use vault::escrow::drill::DrillAnswer;
 use vault::ids::{Generation, Name, SectionVersion, VaultId};
 use vault::lease::SinceBoot;
 use vault::report::VaultReport;
@@ -31,7 +31,7 @@ pub struct VaultStatus {
     pub leases: BTreeMap<VaultId, SinceBoot>,
     /// How the last drill of the escrow went, in this life.
     #[serde(default)]
-    pub drill: Option<Answer>,
+    pub drill: Option<DrillAnswer>,
     /// What holds for all of them.
     pub notes: Vec<String>,
     /// The disk that they lie on is not there; the notes say what to do.

@@ -10,7 +10,7 @@ use crate::bus::Topic;
 use vault::report::{State as VaultState, VaultReport};
 use vault::section::Operation;
 
-use crate::bus::Told;
+use crate::bus::Published;
 use crate::bus::messages::{LockVault, OrderError, ReadRoots, Roots, VaultChange, VaultStatus};
 
 /// One connection of this peer's.
@@ -109,9 +109,9 @@ fn a_change_is_told_alone_and_a_late_subscriber_is_told_the_whole() {
         assert!(matches!(told(&stream), Preamble::Granted));
         stream
     };
-    let whole = |stream: &UnixStream| match told::<Told<VaultStatus, VaultChange>>(stream) {
-        Told::Whole(status) => status,
-        Told::Part(change) => panic!("a part: {change:?}"),
+    let whole = |stream: &UnixStream| match told::<Published<VaultStatus, VaultChange>>(stream) {
+        Published::Whole(status) => status,
+        Published::Part(change) => panic!("a part: {change:?}"),
     };
     bus.publish(&status);
     let early = hear();
@@ -120,9 +120,9 @@ fn a_change_is_told_alone_and_a_late_subscriber_is_told_the_whole() {
     let change = VaultChange { vaults: vec![status.vaults[1].clone()], seals: BTreeMap::new() };
     let now = Arc::new(RwLock::new(status.clone()));
     bus.publish_change(&change, &now);
-    match told::<Told<VaultStatus, VaultChange>>(&early) {
-        Told::Part(heard) => assert_eq!(heard, change),
-        Told::Whole(status) => panic!("the whole: {status:?}"),
+    match told::<Published<VaultStatus, VaultChange>>(&early) {
+        Published::Part(heard) => assert_eq!(heard, change),
+        Published::Whole(status) => panic!("the whole: {status:?}"),
     }
     assert_eq!(whole(&hear()), status, "as it is now");
     let versions: Vec<_> = {

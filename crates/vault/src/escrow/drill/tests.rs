@@ -30,8 +30,8 @@ fn asked(at: u64, digest: u8) -> Asked {
     Asked { at, session: SESSION, nonce, bundle: id(digest), proof }
 }
 
-fn answer(outcome: Result<Proof, &str>) -> Answer {
-    Answer { nonce: DrillNonce([2; 32]), bundle: id(1), outcome: outcome.map_err(str::to_owned) }
+fn answer(outcome: Result<Proof, &str>) -> DrillAnswer {
+    DrillAnswer { nonce: DrillNonce([2; 32]), bundle: id(1), outcome: outcome.map_err(str::to_owned) }
 }
 
 /// The first of each device has its own place in a month, however old its bundle is; later ones follow the last.
@@ -73,7 +73,7 @@ fn a_question_that_is_out_is_waited_for() {
 #[test]
 fn an_answer_counts_once_for_what_was_asked_and_by_its_proof() {
     let out = Drills { ordered: Some(10), asked: Some(asked(10, 1)), ..Drills::default() };
-    let heard = |answer: &Answer| {
+    let heard = |answer: &DrillAnswer| {
         let mut drills = out.clone();
         let news = drills.hear(answer, 20);
         assert!(!drills.hear(answer, 21), "again");
@@ -85,7 +85,7 @@ fn an_answer_counts_once_for_what_was_asked_and_by_its_proof() {
     assert!(news && lied.is_failing(id(1)), "{:?}", lied.last);
     let (_, failed) = heard(&answer(Err("the root")));
     assert_eq!(failed.last.and_then(|last| last.failed).as_deref(), Some("the root"));
-    let other = |change: fn(&mut Answer)| {
+    let other = |change: fn(&mut DrillAnswer)| {
         let mut other = answer(Ok(Proof([3; 32])));
         change(&mut other);
         heard(&other)

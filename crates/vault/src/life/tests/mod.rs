@@ -6,7 +6,7 @@ mod table;
 use crate::condition::State;
 use crate::ids::{Epoch, Name, VaultId};
 use crate::life::ListOf;
-use crate::life::{Listed, Phase, Said};
+use crate::life::{Listed, Phase, ReportedState};
 use crate::report::VaultReport;
 use crate::section::Operation;
 
@@ -33,7 +33,7 @@ fn in_grace() -> Listed {
 
 /// The same, as its node lost a part of it.
 fn missing() -> Listed {
-    let said = Some(Said { state: State::Missing, epoch: Some(Epoch(1)) });
+    let said = Some(ReportedState { state: State::Missing, epoch: Some(Epoch(1)) });
     Listed { said, ..made() }
 }
 

@@ -10,7 +10,7 @@ use crate::life::ListOf;
 use crate::life::{
     Applied, Bundles, Contact, Deleted, Deletion, Disk, Fit, Gone, Life, Listed, MOST_BESIDE_DEFAULTS, Move,
     NodeAt, NotAdopted, NotApplied, NotForgotten, NotOver, NotRecreated, NotRehomed, NotRotated, Orphan,
-    Phase, Rehomed, Rotated, Rotation, Said, Target, Unfit, Wish, adopted, applied, fits, orphan,
+    Phase, Rehomed, ReportedState, Rotated, Rotation, Target, Unfit, Wish, adopted, applied, fits, orphan,
 };
 use crate::policy::Removal;
 use crate::policy::{Check, VaultPolicy};
@@ -181,7 +181,7 @@ fn only_a_missing_vault_is_made_anew_and_only_where_its_disk_is() {
     ];
     for state in states {
         for disk in [Disk::There, Disk::NotThere, Disk::New] {
-            let vault = Listed { said: Some(Said { state, epoch: None }), ..made() };
+            let vault = Listed { said: Some(ReportedState { state, epoch: None }), ..made() };
             assert_eq!(
                 vault.order_anew(disk, Bundles::None),
                 Err(NotRecreated::NotMissing),
@@ -191,7 +191,8 @@ fn only_a_missing_vault_is_made_anew_and_only_where_its_disk_is() {
     }
     let unheard = Listed { said: None, ..made() };
     assert_eq!(unheard.order_anew(Disk::New, Bundles::None), Err(NotRecreated::NotMissing));
-    let begun = Listed { made: false, said: Some(Said { state: State::Waiting, epoch: None }), ..made() };
+    let begun =
+        Listed { made: false, said: Some(ReportedState { state: State::Waiting, epoch: None }), ..made() };
     assert_eq!(
         begun.order_anew(Disk::There, Bundles::None),
         Err(NotRecreated::NeverMade),

@@ -17,7 +17,7 @@ fn vc6_an_open_vault_takes_the_newest_epoch() {
             "one copy does not open",
             made(Custody::TpmAndController, 3),
             lame,
-            Step::RepairCopy { from: Place::Second },
+            Step::RepairCopy { from: MetaPlace::Second },
         ),
     ] {
         assert_eq!(step(&keep(want(Custody::TpmAndController), seen, keys)), Some(expected), "{what}");

@@ -15,7 +15,7 @@ fn if5_a_vault_is_made_in_order() {
             "one copy",
             Seen { second: MetaCopy::Absent, ..written },
             keys(),
-            Step::RepairCopy { from: Place::First },
+            Step::RepairCopy { from: MetaPlace::First },
         ),
         ("metadata", written, keys(), Step::Unwrap),
         ("protector", written, held(both), Step::AddKey),

@@ -17,8 +17,8 @@ use std::time::Duration;
 
 use attest::SessionKey;
 use vault::condition::{
-    Dir, Escrow, Hint, Key, Keys, MetaCopy, Node, OpenedBy, Part, Past, Place, Seen, ShareKey, Staged, State,
-    TableSeen, TpmSeen, Upcoming,
+    Dir, Escrow, Hint, Key, Keys, MetaCopy, MetaPlace, Node, OpenedBy, Part, Past, Seen, ShareKey, Staged,
+    State, TableSeen, TpmSeen, Upcoming,
 };
 use vault::custody::Wrapping;
 use vault::ids::{

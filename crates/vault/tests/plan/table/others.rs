@@ -45,7 +45,7 @@ fn what_either_copy_has_counts() {
 #[test]
 fn the_second_copy_follows_what_a_key_has_proved() {
     let seen = Seen { lags: true, others: ONE, key: Key::Present, ..made(Custody::Tpm, 0) };
-    let follow = Step::RepairCopy { from: Place::First };
+    let follow = Step::RepairCopy { from: MetaPlace::First };
     let locked = Want { operation: Operation::Lock, ..want(Custody::Tpm) };
     let second = OpenedBy { first: None, second: Some(TPM) };
     for (what, want, keys, seen, expected) in [
@@ -58,7 +58,7 @@ fn the_second_copy_follows_what_a_key_has_proved() {
             want(Custody::Tpm),
             Keys { held: Some(second), ..keys() },
             seen,
-            Some(Step::RepairCopy { from: Place::Second }),
+            Some(Step::RepairCopy { from: MetaPlace::Second }),
         ),
         ("locked", locked, keys(), Seen { key: Key::Absent, ..seen }, None),
     ] {

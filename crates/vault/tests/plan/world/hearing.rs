@@ -35,12 +35,17 @@ impl World {
         self.hear_live(answer);
     }
 
-    fn answer(&self, said: Said) -> Answer {
+    fn answer(&self, said: Said) -> SignedAnswer {
         let envelope = self.answers.len().to_be_bytes().to_vec();
-        Answer { root: ROOT, said, beside: Beside::default(), signed: Signed { envelope, certs: vec![] } }
+        SignedAnswer {
+            root: ROOT,
+            said,
+            beside: Beside::default(),
+            signed: Signed { envelope, certs: vec![] },
+        }
     }
 
-    pub(super) fn hear_live(&mut self, answer: Answer) {
+    pub(super) fn hear_live(&mut self, answer: SignedAnswer) {
         self.hear(Heard::Answer(Authority::Live, Box::new(answer)));
     }
 
@@ -72,7 +77,7 @@ impl World {
     }
 
     pub(super) fn withhold(&mut self, beside: Beside) {
-        let answer = Answer { beside, ..self.answer(Said::NoSection) };
+        let answer = SignedAnswer { beside, ..self.answer(Said::NoSection) };
         self.hear(Heard::Answer(Authority::Live, Box::new(answer)));
     }
 

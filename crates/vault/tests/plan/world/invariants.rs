@@ -13,7 +13,7 @@ impl World {
     /// Its directory at its place, and a copy that opens by a key that the controller has, its share not told as lost: whatever is
     /// ordered, such a vault is not made anew.
     pub(super) fn is_whole(&self) -> bool {
-        let Place::Vault { content, .. } = self.disk.place else { return false };
+        let MetaPlace::Vault { content, .. } = self.disk.place else { return false };
         let lost = self.disk.shares.all().iter().flatten().any(|share| share.mark == Mark::Lost);
         let kept = |meta: &Meta| {
             let known = meta.key.is_none_or(|key| self.database.knows(key));
@@ -72,13 +72,13 @@ impl World {
     /// copy of the database may undo later.
     fn is_on_record(&self) -> bool {
         let kept = self.disk.record.as_ref().map(|kept| &kept.signed);
-        let of = |answer: &&Answer| matches!(&answer.said, Said::Section(section, _) if Some(section) == self.memory.taken.as_ref());
+        let of = |answer: &&SignedAnswer| matches!(&answer.said, Said::Section(section, _) if Some(section) == self.memory.taken.as_ref());
         self.answers.iter().filter(of).any(|answer| Some(&answer.signed) == kept)
     }
 
     /// Invariants 4 and 6: what held data is gone only by order.
     pub(super) fn nothing_destroyed(&mut self) {
-        let holds = |place: &&Place| **place == Place::Plain || place.holds_ours();
+        let holds = |place: &&MetaPlace| **place == MetaPlace::Plain || place.holds_ours();
         let Disk { place, staged, away, .. } = &self.disk;
         let there = [place, staged, away].iter().any(holds);
         assert!(
@@ -93,7 +93,7 @@ impl World {
     /// default asks: under a share of that seal, and of that custody.
     pub(super) fn openable_as_allowed(&self) {
         for place in [self.disk.place, self.disk.away] {
-            if let Place::Vault { content, .. } = place
+            if let MetaPlace::Vault { content, .. } = place
                 && place.holds_ours()
             {
                 let open = self.opens(content) || self.recovers(content) || self.doomed || self.unopenable;

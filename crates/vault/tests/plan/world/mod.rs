@@ -20,10 +20,10 @@ use std::time::Duration;
 use attest::SessionKey;
 use controller::Database;
 use leases::{LEASE, Truth};
-use vault::belief::{Answer, Belief, Beside, Kept};
+use vault::belief::{Belief, Beside, Kept, SignedAnswer};
 use vault::condition::{
-    Dir, Escrow, Hint, Key, Keys, MetaCopy, Node, OpenedBy, Past, Place as CopyPlace, Recovery, RecoveryHint,
-    Seen, ShareKey, Staged, State, TableSeen, TpmSeen, Upcoming,
+    Dir, Escrow, Hint, Key, Keys, MetaCopy, MetaPlace as CopyPlace, Node, OpenedBy, Past, Recovery,
+    RecoveryHint, Seen, ShareKey, Staged, State, TableSeen, TpmSeen, Upcoming,
 };
 use vault::custody::Wrapping;
 use vault::ids::{
@@ -197,7 +197,7 @@ struct Meta {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum MetaPlace {
     Nothing,
     Empty,
     Plain,
@@ -205,7 +205,7 @@ enum Place {
     Vault { content: u32, data: bool },
 }
 
-impl Place {
+impl MetaPlace {
     /// Our vault's directory, with something in it.
     fn holds_ours(self) -> bool {
         matches!(self, Self::Vault { content, data: true } if content != ANOTHER)
@@ -223,12 +223,12 @@ struct Share {
 
 #[derive(Debug, Clone)]
 struct Disk {
-    place: Place,
+    place: MetaPlace,
     /// Of what is at its place.
     space: Space,
-    staged: Place,
+    staged: MetaPlace,
     /// Where root moved our directory to.
-    away: Place,
+    away: MetaPlace,
     copies: [Option<Meta>; 2],
     shares: BySeal<Option<Share>>,
     /// Of which generation its share table is.
@@ -344,7 +344,7 @@ pub(crate) struct World {
     /// The bundle that the controller holds of each generation, by the roots that it opens under.
     held: BTreeMap<u32, u32>,
     /// All that were ever given, by the number in their bytes.
-    answers: Vec<Answer>,
+    answers: Vec<SignedAnswer>,
     /// The world's own memory of what was recorded: versions by incarnation, and in which one the vault was listed.
     recorded: BTreeMap<Incarnation, u64>,
     ever_listed: BTreeSet<Incarnation>,
@@ -380,8 +380,8 @@ enum Order {
 
 impl World {
     pub(crate) fn new(id: VaultId, has_tpm: bool) -> Self {
-        let place = if id.is_default() { Place::Plain } else { Place::Nothing };
-        let nothing = Place::Nothing;
+        let place = if id.is_default() { MetaPlace::Plain } else { MetaPlace::Nothing };
+        let nothing = MetaPlace::Nothing;
         let shares = BySeal { tpm: None, pcrs: None };
         let disk = Disk {
             space: KEPT,
@@ -491,7 +491,7 @@ impl World {
 
     pub(crate) fn is_bare(&self) -> bool {
         let Disk { place, copies, shares, .. } = &self.disk;
-        (*place, *copies, shares.all().iter().flatten().count()) == (Place::Nothing, [None, None], 0)
+        (*place, *copies, shares.all().iter().flatten().count()) == (MetaPlace::Nothing, [None, None], 0)
     }
 }
 

@@ -63,21 +63,21 @@ impl World {
     }
 
     pub(super) fn moved(&mut self, moved: Moved) {
-        let ours = |place| matches!(place, Place::Vault { content, .. } if content != ANOTHER);
+        let ours = |place| matches!(place, MetaPlace::Vault { content, .. } if content != ANOTHER);
         let Disk { place, away, .. } = &mut self.disk;
         if let Moved::Back = moved {
-            if *away != Place::Nothing && !place.holds_ours() {
-                *place = std::mem::replace(away, Place::Nothing);
+            if *away != MetaPlace::Nothing && !place.holds_ours() {
+                *place = std::mem::replace(away, MetaPlace::Nothing);
             }
             return;
         }
-        if *away == Place::Nothing && ours(*place) {
+        if *away == MetaPlace::Nothing && ours(*place) {
             *away = match moved {
-                Moved::ForAStranger => std::mem::replace(place, Place::Stranger),
+                Moved::ForAStranger => std::mem::replace(place, MetaPlace::Stranger),
                 Moved::ForAnotherVault => {
-                    std::mem::replace(place, Place::Vault { content: ANOTHER, data: true })
+                    std::mem::replace(place, MetaPlace::Vault { content: ANOTHER, data: true })
                 }
-                Moved::Away | Moved::Back => std::mem::replace(place, Place::Nothing),
+                Moved::Away | Moved::Back => std::mem::replace(place, MetaPlace::Nothing),
             };
         }
     }
@@ -99,7 +99,8 @@ impl World {
         if !self.has_tpm || !self.table_lost || self.id.is_default() {
             return;
         }
-        let shown = self.disk.copies.iter().flatten().next().is_some() || self.disk.place != Place::Nothing;
+        let shown =
+            self.disk.copies.iter().flatten().next().is_some() || self.disk.place != MetaPlace::Nothing;
         let lost = shown.then_some(Share { id: 0, mark: Mark::Lost });
         self.begin_table(lost);
     }

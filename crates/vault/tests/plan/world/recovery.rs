@@ -7,7 +7,7 @@ impl World {
     pub(super) fn is_recovered(&self) -> bool {
         let named = self.disk.copies.iter().flatten().find(|meta| meta.whole).map(|meta| meta.content);
         let there = match self.disk.place {
-            Place::Vault { content, .. } => named.or(Some(content)),
+            MetaPlace::Vault { content, .. } => named.or(Some(content)),
             _ => named,
         };
         self.memory.recovered.is_some() && self.memory.recovered == there
@@ -72,7 +72,7 @@ impl World {
         }
         (self.memory.recovered, self.memory.held, self.memory.none_fits) = (Some(content), None, false);
         self.memory.setbacks = Setbacks::default();
-        let there = matches!(self.disk.place, Place::Vault { content: at, .. } if at == content);
+        let there = matches!(self.disk.place, MetaPlace::Vault { content: at, .. } if at == content);
         self.settle();
         let open = self.kernel.get(&content) == Some(&Key::Present);
         assert!(!there || open, "the recovery key did not open it: {:?} {:?}", self.ask(), self.seen());

@@ -44,7 +44,7 @@ impl World {
     }
 
     /// A signed answer arrives.
-    pub(crate) fn answered(&mut self, answer: &Answer) {
+    pub(crate) fn answered(&mut self, answer: &SignedAnswer) {
         if !self.answers.iter().any(|known| known.signed == answer.signed) {
             self.answers.push(answer.clone());
         }

@@ -24,7 +24,7 @@ impl World {
 
     /// Open and at rest: data is written, and with nothing left to say both copies are as the live policy asks.
     pub(super) fn at_rest_open(&mut self, wish: &Wish, done: bool) {
-        if let Place::Vault { data, .. } = &mut self.disk.place {
+        if let MetaPlace::Vault { data, .. } = &mut self.disk.place {
             *data = true;
         }
         self.reported |= self.in_force().is_some();

@@ -34,22 +34,22 @@ impl World {
     pub(super) fn seen(&self) -> Seen {
         let named = self.disk.copies.iter().flatten().find(|meta| meta.whole).map(|meta| meta.content);
         let dir = match self.disk.place {
-            Place::Nothing => Dir::Absent,
-            Place::Empty => Dir::Empty,
-            Place::Plain => Dir::Plain,
-            Place::Stranger => Dir::Stranger,
-            Place::Vault { content, .. } if named.is_none_or(|named| named == content) => {
+            MetaPlace::Nothing => Dir::Absent,
+            MetaPlace::Empty => Dir::Empty,
+            MetaPlace::Plain => Dir::Plain,
+            MetaPlace::Stranger => Dir::Stranger,
+            MetaPlace::Vault { content, .. } if named.is_none_or(|named| named == content) => {
                 Dir::Vault(Encryption::Aes256Xts)
             }
-            Place::Vault { .. } => Dir::OtherVault,
+            MetaPlace::Vault { .. } => Dir::OtherVault,
         };
         let staged = match self.disk.staged {
-            Place::Nothing => Staged::Nothing,
-            Place::Vault { .. } => Staged::Copy,
+            MetaPlace::Nothing => Staged::Nothing,
+            MetaPlace::Vault { .. } => Staged::Copy,
             _ => Staged::Plain,
         };
         let content = match self.disk.place {
-            Place::Vault { content, .. } => named.or(Some(content)),
+            MetaPlace::Vault { content, .. } => named.or(Some(content)),
             _ => named,
         };
         let key = content.and_then(|content| self.kernel.get(&content)).copied().unwrap_or_default();

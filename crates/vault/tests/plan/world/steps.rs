@@ -12,21 +12,21 @@ impl World {
             (Step::RepairCopy { from }, 0) => self.repair(from),
             (Step::Unwrap, 0) => self.unwrap(),
             (Step::AddKey, 0) => self.add_key(),
-            (Step::MakeDir, 0) => (self.disk.place, self.disk.space) = (Place::Empty, KEPT),
+            (Step::MakeDir, 0) => (self.disk.place, self.disk.space) = (MetaPlace::Empty, KEPT),
             (Step::Bound(_), 0) => self.disk.space.project = Project::Own,
             (Step::Bound(limit), 1) => self.disk.space.limit = limit,
             (Step::Count, 0) => self.disk.space.uncounted = false,
             (Step::SetPolicy(_), 0) => {
-                self.disk.place = Place::Vault { content: self.held_content(), data: false }
+                self.disk.place = MetaPlace::Vault { content: self.held_content(), data: false }
             }
             (Step::MoveIn(_), 0) => {
-                self.disk.staged = Place::Vault { content: self.held_content(), data: true }
+                self.disk.staged = MetaPlace::Vault { content: self.held_content(), data: true }
             }
             (Step::MoveIn(_), 1) => {
                 std::mem::swap(&mut self.disk.staged, &mut self.disk.place);
                 self.disk.space = Space { project: Project::Own, ..KEPT };
             }
-            (Step::DropStaged, 0) => self.disk.staged = Place::Nothing,
+            (Step::DropStaged, 0) => self.disk.staged = MetaPlace::Nothing,
             (Step::MarkMade, 0) => self.mark_made(),
             (Step::Lock, 0) => self.lock(),
             (Step::ForgetMetadata, 0 | 1) => self.forget(part),
@@ -81,7 +81,7 @@ impl World {
     }
 
     fn delete_dir(&mut self) {
-        (self.disk.place, self.disk.staged) = (Place::Nothing, Place::Nothing);
+        (self.disk.place, self.disk.staged) = (MetaPlace::Nothing, MetaPlace::Nothing);
     }
 
     fn record_removed(&mut self) {
@@ -153,7 +153,7 @@ impl World {
         let may = self.order() != Order::Nothing || self.doomed || self.unopenable;
         assert!(!abandons || may, "made anew without an order, while its directory is away: {:?}", self.disk);
         self.had_data &= !abandons;
-        self.disk.away = Place::Nothing;
+        self.disk.away = MetaPlace::Nothing;
         (self.doomed, self.unopenable) = (false, false);
         self.wraps(wrapping, true);
         let (share, key) = (self.share_of(wrapping), self.key_of(wrapping));
@@ -239,9 +239,9 @@ impl World {
     pub(super) fn forget(&mut self, part: usize) {
         // By its metadata alone a vault's directory is told from another's, which would be deleted next.
         let told = part == 0 && self.disk.copies.iter().flatten().any(|meta| meta.whole);
-        let another = matches!(self.disk.place, Place::Vault { content: ANOTHER, .. });
+        let another = matches!(self.disk.place, MetaPlace::Vault { content: ANOTHER, .. });
         assert!(!(another && told), "another vault's directory is taken for this one's");
-        let holds_data = [self.disk.place, self.disk.away].into_iter().any(Place::holds_ours);
+        let holds_data = [self.disk.place, self.disk.away].into_iter().any(MetaPlace::holds_ours);
         assert!(
             self.may_destroy() || self.doomed || !holds_data || self.unopenable || self.counts_as_not_made(),
             "the metadata of a vault is gone without an order"

@@ -6,9 +6,9 @@ use tpm::OwnerAuth;
 
 use super::*;
 
-fn place(tpm: &testkit::swtpm::Swtpm, dir: &std::path::Path) -> Place {
+fn place(tpm: &testkit::swtpm::Swtpm, dir: &std::path::Path) -> TpmConfig {
     let boot = Arc::new(keep::open(&dir.join("boot-pcrs")).expect("opens"));
-    Place { tcti: tpm.tcti().parse().expect("a TCTI"), owner: None, certified: None, boot }
+    TpmConfig { tcti: tpm.tcti().parse().expect("a TCTI"), owner: None, certified: None, boot }
 }
 
 fn opened(tpm: &testkit::swtpm::Swtpm, dir: &std::path::Path) -> Result<Hardware, TpmFailure> {
@@ -47,7 +47,7 @@ fn a_tpm_with_an_owners_password_says_what_to_do() {
     let refused = failing(&opened(&swtpm, dir.path()).err().expect("is refused"));
     assert!(refused.contains("config/tpm-owner-auth (0600)"), "{refused}");
     let auth = |password: &str| OwnerAuth::new(password.as_bytes().to_vec().into()).expect("fits");
-    let place = |password| Place { owner: Some(Arc::new(auth(password))), ..place(&swtpm, dir.path()) };
+    let place = |password| TpmConfig { owner: Some(Arc::new(auth(password))), ..place(&swtpm, dir.path()) };
     let pin = keep::open(&dir.path().join("ek.pub")).expect("opens");
     let refused = failing(&Hardware::open(&place("wrong"), &pin).err().expect("is refused"));
     assert!(refused.contains("mend config/tpm-owner-auth"), "{refused}");
@@ -128,7 +128,7 @@ fn a_cleared_tpm_is_told_as_cleared() {
     let pin = keep::open(&dir.path().join("ek.pub")).expect("opens");
     let words = |tpm: &testkit::swtpm::Swtpm| {
         let certified = Some(first.clone().try_into().expect("a point"));
-        let place = Place { certified, ..place(tpm, dir.path()) };
+        let place = TpmConfig { certified, ..place(tpm, dir.path()) };
         Hardware::open(&place, &pin).expect("opens").status().words()
     };
     assert!(words(&own).starts_with("ready"), "{}", words(&own));
@@ -153,7 +153,7 @@ fn anothers_certificate_is_not_told_as_a_clear() {
     tpm.define_roots(&DefineRoots { generation, tpm: root(), pcrs: root(), selection: None })
         .expect("defines");
     drop(tpm);
-    let anothers = || Place { certified: Some([4; 65]), ..place(&own, dir.path()) };
+    let anothers = || TpmConfig { certified: Some([4; 65]), ..place(&own, dir.path()) };
     let pin = keep::open(&dir.path().join("ek.pub")).expect("opens");
     let words = || Hardware::open(&anothers(), &pin).expect("opens").status().words();
     assert!(words().starts_with("ready"), "{}", words());
@@ -241,7 +241,7 @@ fn a_name_of_another_tpm_beside_this_ones_certificate_is_written_anew() {
     for damaged in [another.as_bytes(), &another.as_bytes()[..60], b"nonsense"] {
         keep::write(&pin, damaged).expect("damages");
         let told = |tpm, certified| {
-            let place = Place { certified, ..place(tpm, dir.path()) };
+            let place = TpmConfig { certified, ..place(tpm, dir.path()) };
             Hardware::open(&place, &pin).map_or_else(|error| failing(&error), |tpm| tpm.status().words())
         };
         for (tpm, certified) in [(&other, certified), (&own, None)] {

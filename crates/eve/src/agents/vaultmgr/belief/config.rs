@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use crate::agents::vaultmgr::escrow::Said as OfEscrow;
-use vault::belief::{Answer, Beside, LockOrders, Said, Signed};
+use vault::belief::{Beside, LockOrders, Said, Signed, SignedAnswer};
 use vault::shares::RootPin;
 use wire::config::{DeviceConfig, SignedConfig, SignedConfigError};
 use wire::control::{Control, Order};
@@ -23,7 +23,7 @@ pub(crate) enum NotVerified {
 }
 
 /// Verifies a signed answer with the certificates that came with it, against the installed root certificate, PEM.
-pub(crate) fn verify(root_pem: &[u8], signed: Signed) -> Result<(Answer, OfEscrow), NotVerified> {
+pub(crate) fn verify(root_pem: &[u8], signed: Signed) -> Result<(SignedAnswer, OfEscrow), NotVerified> {
     let trusted = ControllerCerts::decode(&signed.certs)?.verify(root_pem, Validity::Ignored)?;
     let root = RootPin(trusted.root().0);
     let answer = SignedConfig::verify(&signed.envelope, &trusted)?;
@@ -31,7 +31,7 @@ pub(crate) fn verify(root_pem: &[u8], signed: Signed) -> Result<(Answer, OfEscro
     let control = answer.response().control.clone();
     let beside = control.as_ref().map(beside).unwrap_or_default();
     let key = trusted.ecdh().first().map(|ecdh| *ecdh.certificate.public_key());
-    Ok((Answer { root, said, beside, signed }, OfEscrow { root, key, control }))
+    Ok((SignedAnswer { root, said, beside, signed }, OfEscrow { root, key, control }))
 }
 
 fn said(config: &DeviceConfig) -> Said {

@@ -3,7 +3,7 @@
 
 use vault::escrow::Bundle;
 use vault::escrow::VaultFiles;
-use vault::escrow::drill::{Answer, Fit, Own, Proof, Unfit};
+use vault::escrow::drill::{DrillAnswer, Fit, Own, Proof, Unfit};
 use vault::ids::{DeviceId, VaultId};
 use wire::control::Drill;
 
@@ -41,7 +41,7 @@ impl From<Unfit> for DrillError {
 
 impl Known {
     /// How the last one went, in this life.
-    pub(in crate::agents::vaultmgr) fn drilled(&self) -> Option<Answer> {
+    pub(in crate::agents::vaultmgr) fn drilled(&self) -> Option<DrillAnswer> {
         self.drilled.clone()
     }
 }
@@ -49,7 +49,7 @@ impl Known {
 impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     /// Makes one, and remembers its answer. One on a bundle that is not the one of now is left: that of now is on its way, and is asked about next.
     pub(super) fn drill(&mut self, device: DeviceId, drill: &Drill) {
-        let is_known = |answer: &Answer| answer.nonce == drill.nonce;
+        let is_known = |answer: &DrillAnswer| answer.nonce == drill.nonce;
         if self.escrow.drilled.as_ref().is_some_and(is_known) {
             return;
         }
@@ -75,7 +75,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             ),
         }
         let outcome = outcome.map_err(|error| crate::agents::vaultmgr::chain(&error));
-        self.escrow.drilled = Some(Answer { nonce: drill.nonce, bundle, outcome });
+        self.escrow.drilled = Some(DrillAnswer { nonce: drill.nonce, bundle, outcome });
     }
 
     fn drilled_bundle(&self, device: DeviceId, drill: &Drill) -> Result<Bundle, DrillError> {

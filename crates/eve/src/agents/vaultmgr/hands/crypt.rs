@@ -6,7 +6,7 @@ use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::time::Duration;
 
-pub(crate) use vault::condition::Place;
+pub(crate) use vault::condition::MetaPlace;
 use vault::condition::{Hint, Key, Others, Recovery, RecoveryHint};
 use vault::escrow::VaultFiles;
 use vault::ids::VaultId;
@@ -98,7 +98,7 @@ pub(crate) trait Crypt {
     /// Vaults that have metadata in either place.
     fn vaults(&self) -> Result<Vec<VaultId>, CryptError>;
     /// Reads one copy, without a key.
-    fn read(&self, vault: VaultId, place: Place) -> Result<CopyRead, CryptError>;
+    fn read(&self, vault: VaultId, place: MetaPlace) -> Result<CopyRead, CryptError>;
     /// Makes a random content key and protector, and writes both copies, durably.
     fn create(
         &mut self,
@@ -112,13 +112,13 @@ pub(crate) trait Crypt {
     /// Whether files were put into the first place, or taken away, since this was asked last.
     fn stirred(&mut self) -> bool;
     /// Writes the copy at the other place anew from the one at `from`. What others have in either stays.
-    fn repair(&mut self, vault: VaultId, from: Place) -> Result<(), CryptError>;
+    fn repair(&mut self, vault: VaultId, from: MetaPlace) -> Result<(), CryptError>;
     /// Unwraps a protector's own key from one copy: of all of ours in it, the one that the secret opens, with the policy. Nothing when it
     /// opens none, an error when this copy is damaged.
     fn unwrap(
         &mut self,
         vault: VaultId,
-        place: Place,
+        place: MetaPlace,
         secret: &WrappingSecret,
     ) -> Result<Option<Self::Protector>, CryptError>;
     /// Wraps the protector's own key anew in both copies, durably, and scrubs the old wraps.

@@ -34,7 +34,7 @@ use vault::section::Encryption;
 use vault::space::{Space, StorageLimit};
 
 use crate::agents::vaultmgr::generation::shares::random;
-use crate::agents::vaultmgr::hands::crypt::{CopyRead, Crypt, CryptError, Found, KeyId, Place};
+use crate::agents::vaultmgr::hands::crypt::{CopyRead, Crypt, CryptError, Found, KeyId, MetaPlace};
 use crate::agents::vaultmgr::hands::durable;
 use crate::agents::vaultmgr::hands::label;
 use crate::agents::vaultmgr::hands::tree::{self, Work};
@@ -128,7 +128,7 @@ impl Kernel {
     }
 
     /// Of several that are named as ours a key tells which is; until then no name is believed.
-    fn whole_copy(&self, vault: VaultId, place: Place, all: &[KeyFiles]) -> CopyRead {
+    fn whole_copy(&self, vault: VaultId, place: MetaPlace, all: &[KeyFiles]) -> CopyRead {
         let Policy { identifier, modes } = all[0].policy.policy();
         let (others, recovery) = self.others(vault, place, &all[0]);
         let sure = all.len() == 1 || self.is_proved(vault, &all[0]);
@@ -148,7 +148,7 @@ impl Kernel {
             return Ok(());
         };
         let of = files.policy.policy().identifier;
-        for place in [Place::First, Place::Second] {
+        for place in [MetaPlace::First, MetaPlace::Second] {
             let named = self.in_place(vault, place, |folder| match folder.read_policy(of) {
                 Ok(there) if !there.wraps_alike(&files.policy, ours) => {
                     folder.write_policy(&mended(&there, files)?)
@@ -172,7 +172,7 @@ impl Crypt for Kernel {
         Ok(self.names.keys().copied().collect())
     }
 
-    fn read(&self, vault: VaultId, place: Place) -> Result<CopyRead, CryptError> {
+    fn read(&self, vault: VaultId, place: MetaPlace) -> Result<CopyRead, CryptError> {
         match self.files(vault, place) {
             Ok(all) if all.is_empty() => Ok(CopyRead::Absent),
             Ok(all) => Ok(self.whole_copy(vault, place, &all)),
@@ -206,9 +206,9 @@ impl Crypt for Kernel {
         Ok(protector)
     }
 
-    fn repair(&mut self, vault: VaultId, from: Place) -> Result<(), CryptError> {
+    fn repair(&mut self, vault: VaultId, from: MetaPlace) -> Result<(), CryptError> {
         let files = self.whole(vault, from)?.remove(0);
-        if from == Place::First {
+        if from == MetaPlace::First {
             self.make_second(vault)?;
         }
         // This copy too: what it borrowed.
@@ -221,7 +221,7 @@ impl Crypt for Kernel {
     fn unwrap(
         &mut self,
         vault: VaultId,
-        place: Place,
+        place: MetaPlace,
         secret: &WrappingSecret,
     ) -> Result<Option<ProtectorKey>, CryptError> {
         let wrapping = wrapping_key(secret);
@@ -352,8 +352,8 @@ impl Crypt for Kernel {
     }
 
     fn add_key(&self, vault: VaultId, protector: &ProtectorKey) -> Result<(), CryptError> {
-        let read = || self.content(vault, Place::First, protector);
-        let read = || read().or_else(|_| self.content(vault, Place::Second, protector));
+        let read = || self.content(vault, MetaPlace::First, protector);
+        let read = || read().or_else(|_| self.content(vault, MetaPlace::Second, protector));
         let read = || read().or_else(|_| self.any_content(vault, protector));
         let content = self.opened_content(vault, protector).map_or_else(read, Ok)?;
         fscrypt::add_key(&self.mount, &content).map(drop).map_err(failed("giving the key to the kernel"))

@@ -76,12 +76,12 @@ pub(crate) fn to_encrypt(persist: &Path) -> String {
 
 /// A place by what it is: a filesystem, and a path in it, whatever namespace it is looked at from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct FilePlace {
     device: String,
     path: PathBuf,
 }
 
-impl Place {
+impl FilePlace {
     fn is_in(&self, whole: &Self) -> bool {
         self.device == whole.device && self.path.starts_with(&whole.path)
     }
@@ -93,7 +93,7 @@ struct Mount {
     id: String,
     parent: String,
     /// `major:minor`, and which part of that filesystem.
-    of: Place,
+    of: FilePlace,
     point: PathBuf,
     kind: String,
     /// The device, where it is one.
@@ -113,7 +113,7 @@ impl Table {
     }
 
     /// What a path of this namespace is. No link in it is followed, for nothing is looked up.
-    pub(crate) fn place(&self, path: &Path) -> Option<Place> {
+    pub(crate) fn place(&self, path: &Path) -> Option<FilePlace> {
         self.mount_of(path)?.inner(path)
     }
 
@@ -123,7 +123,7 @@ impl Table {
     }
 
     /// How something in this namespace holds a part of this place; none when nothing does.
-    pub(crate) fn holds(&self, whole: &Place) -> Option<&'static str> {
+    pub(crate) fn holds(&self, whole: &FilePlace) -> Option<&'static str> {
         let own = |mount: &Mount| mount.of.is_in(whole);
         if self.0.iter().any(own) {
             return Some("a mount of a part of it (umount)");
@@ -137,22 +137,22 @@ impl Table {
     }
 
     /// Whether the directory that it is mounted on is in this place.
-    fn stands_in(&self, mount: &Mount, whole: &Place) -> bool {
+    fn stands_in(&self, mount: &Mount, whole: &FilePlace) -> bool {
         let parent = self.0.iter().find(|parent| parent.id == mount.parent && parent.id != mount.id);
         parent.and_then(|parent| parent.inner(&mount.point)).is_some_and(|point| point.is_in(whole))
     }
 
     /// Whether a path of this namespace, as somebody gave it to the kernel, is in this place.
-    pub(crate) fn leads_into(&self, path: &Path, whole: &Place) -> bool {
+    pub(crate) fn leads_into(&self, path: &Path, whole: &FilePlace) -> bool {
         self.place(path).is_some_and(|place| place.is_in(whole))
     }
 }
 
 impl Mount {
-    fn inner(&self, path: &Path) -> Option<Place> {
+    fn inner(&self, path: &Path) -> Option<FilePlace> {
         let rest = path.strip_prefix(&self.point).ok()?;
         let inner = if rest.as_os_str().is_empty() { self.of.path.clone() } else { self.of.path.join(rest) };
-        Some(Place { device: self.of.device.clone(), path: inner })
+        Some(FilePlace { device: self.of.device.clone(), path: inner })
     }
 
     /// The directories that an overlay is made of, as they were given.
@@ -182,7 +182,7 @@ fn parse(line: &[u8]) -> Option<Mount> {
     Some(Mount {
         id: text(0)?,
         parent: text(1)?,
-        of: Place { device: text(2)?, path: path(3)? },
+        of: FilePlace { device: text(2)?, path: path(3)? },
         point: path(4)?,
         kind: text(dash + 1)?,
         source: text(dash + 2)?,

@@ -16,7 +16,7 @@ use super::controller::{BERLIN, Controller, KEY, Line};
 use super::drill::damage_wraps;
 use super::keeper::Keeper;
 use super::node::Node;
-use crate::agents::vaultmgr::hands::crypt::{CopyRead, Crypt, Place};
+use crate::agents::vaultmgr::hands::crypt::{CopyRead, Crypt, MetaPlace};
 use crate::bus::messages::{Hope, OrderError};
 
 const ALL: [VaultId; 3] = [CONFIG_VAULT, IMAGE_VAULT, BERLIN];
@@ -193,7 +193,7 @@ fn key_files_of_another_making_do_not_come_back() {
     node.manager().bring_back(&escrowed);
     node.manager().settle_all();
     assert_eq!(node.state(BERLIN), State::Missing, "{:?}", node.status(BERLIN));
-    for place in [Place::First, Place::Second] {
+    for place in [MetaPlace::First, MetaPlace::Second] {
         let there = node.manager().crypt.read(BERLIN, place).expect("reads");
         assert_eq!(there, CopyRead::Absent, "nothing was written");
     }

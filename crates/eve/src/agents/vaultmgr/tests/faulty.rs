@@ -18,7 +18,7 @@ use vault::section::Encryption;
 use vault::space::{Space, StorageLimit};
 
 use super::projects::Projects;
-use crate::agents::vaultmgr::hands::crypt::{CopyRead, Crypt, CryptError, Found, Join, KeyId, Place};
+use crate::agents::vaultmgr::hands::crypt::{CopyRead, Crypt, CryptError, Found, Join, KeyId, MetaPlace};
 
 /// What happens at the n-th call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,7 +164,7 @@ impl<C: Crypt> Crypt for Faulty<C> {
     fn vaults(&self) -> Told<Vec<VaultId>> {
         self.asks("vaults", C::vaults)
     }
-    fn read(&self, vault: VaultId, place: Place) -> Told<CopyRead> {
+    fn read(&self, vault: VaultId, place: MetaPlace) -> Told<CopyRead> {
         self.asks("read", |inner| inner.read(vault, place))
     }
     fn find(&self, path: &Path) -> Told<Found> {
@@ -182,13 +182,13 @@ impl<C: Crypt> Crypt for Faulty<C> {
     ) -> Told<C::Protector> {
         self.writes("create", |inner| inner.create(vault, encryption, name, secret))
     }
-    fn repair(&mut self, vault: VaultId, from: Place) -> Told<()> {
+    fn repair(&mut self, vault: VaultId, from: MetaPlace) -> Told<()> {
         self.writes("repair", |inner| inner.repair(vault, from))
     }
     fn unwrap(
         &mut self,
         vault: VaultId,
-        place: Place,
+        place: MetaPlace,
         secret: &WrappingSecret,
     ) -> Told<Option<C::Protector>> {
         self.writes("unwrap", |inner| inner.unwrap(vault, place, secret))

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use vault::escrow::drill::{Answer, DrillNonce, Proof};
+use vault::escrow::drill::{DrillAnswer, DrillNonce, Proof};
 use vault::escrow::{Bundle, BundleId, NONE_HELD};
 use vault::ids::Generation;
 use wire::FileSigner;
@@ -121,7 +121,7 @@ impl Keeper {
 
     /// What the node says of it.
     pub(super) fn heard(&self, node: &mut Node, nonce: u8) -> Option<Result<(), String>> {
-        let Answer { nonce: of, bundle, outcome } = node.manager().vault_status().drill?;
+        let DrillAnswer { nonce: of, bundle, outcome } = node.manager().vault_status().drill?;
         let (id, bytes) = self.held.as_ref().expect("held");
         if of != DrillNonce([nonce; 32]) {
             return None;

@@ -1,6 +1,6 @@
 //! What is told of each vault, held against the kernel's own word and what lies on the disk: no status may say what is not so.
 
-use vault::condition::{Key, Place};
+use vault::condition::{Key, MetaPlace};
 use vault::ids::{Epoch, VaultId};
 use vault::report::{State, VaultReport};
 
@@ -42,7 +42,8 @@ impl Truth {
         let path = node.paths.vault(id);
         let manager = node.manager();
         let kernel: &Kernel = &manager.crypt.inner;
-        let copies = [Place::First, Place::Second].map(|place| kernel.read(id, place).expect("reads"));
+        let copies =
+            [MetaPlace::First, MetaPlace::Second].map(|place| kernel.read(id, place).expect("reads"));
         let found = kernel.find(&path).expect("looks");
         let anything = found != Found::Nothing || copies.iter().any(|copy| *copy != CopyRead::Absent);
         let key = match found {

@@ -17,7 +17,7 @@ use super::controller::{BERLIN, Controller, Line, certs};
 use super::node::Node;
 use crate::agents::vaultmgr::belief::intake::TpmHeard;
 use crate::agents::vaultmgr::generation::desk::Desk;
-use crate::agents::vaultmgr::hands::crypt::{CopyRead, Crypt, CryptError, Found, KeyId, Place};
+use crate::agents::vaultmgr::hands::crypt::{CopyRead, Crypt, CryptError, Found, KeyId, MetaPlace};
 use crate::agents::vaultmgr::hands::kernel::Kernel;
 use crate::agents::vaultmgr::manager::{Manager, Owner};
 
@@ -30,13 +30,13 @@ struct Undone {
 impl Crypt for Undone {
     type Protector = ProtectorKey;
 
-    fn read(&self, vault: VaultId, place: Place) -> Result<CopyRead, CryptError> {
+    fn read(&self, vault: VaultId, place: MetaPlace) -> Result<CopyRead, CryptError> {
         match (vault, place) {
-            (BERLIN, Place::First) => Ok(CopyRead::Damaged),
+            (BERLIN, MetaPlace::First) => Ok(CopyRead::Damaged),
             _ => self.kernel.read(vault, place),
         }
     }
-    fn repair(&mut self, vault: VaultId, from: Place) -> Result<(), CryptError> {
+    fn repair(&mut self, vault: VaultId, from: MetaPlace) -> Result<(), CryptError> {
         self.repairs.set(self.repairs.get() + 1);
         self.kernel.repair(vault, from)
     }
@@ -73,7 +73,7 @@ impl Crypt for Undone {
     fn unwrap(
         &mut self,
         vault: VaultId,
-        place: Place,
+        place: MetaPlace,
         secret: &WrappingSecret,
     ) -> Result<Option<ProtectorKey>, CryptError> {
         self.kernel.unwrap(vault, place, secret)

@@ -4,7 +4,7 @@
 use std::io;
 
 use vault::belief::Heard;
-use vault::condition::{Hint, Key, OpenedBy, Place};
+use vault::condition::{Hint, Key, MetaPlace, OpenedBy};
 use vault::custody::{Shares, Wrapping, wrapping_secret};
 use vault::ids::VaultId;
 use vault::plan::{Act, Step};
@@ -138,12 +138,12 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         Ok(())
     }
 
-    fn repair(&mut self, id: VaultId, from: Place) -> Result<(), StepError> {
+    fn repair(&mut self, id: VaultId, from: MetaPlace) -> Result<(), StepError> {
         self.crypt.repair(id, from)?;
         let slot = self.slots.entry(id).or_default();
         slot.none_fits = false;
         slot.held.iter_mut().for_each(|(_, held)| {
-            let source = if from == Place::First { held.first } else { held.second };
+            let source = if from == MetaPlace::First { held.first } else { held.second };
             *held = OpenedBy { first: source, second: source };
         });
         Ok(())
@@ -158,8 +158,8 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         for wrapping in known.keys.candidates() {
             let secret = self.secret(id, wrapping)?;
             for (place, copy, by) in [
-                (Place::First, known.seen.first, &mut held.first),
-                (Place::Second, known.seen.second, &mut held.second),
+                (MetaPlace::First, known.seen.first, &mut held.first),
+                (MetaPlace::Second, known.seen.second, &mut held.second),
             ] {
                 if copy.hint().is_none() || by.is_some() {
                     continue;

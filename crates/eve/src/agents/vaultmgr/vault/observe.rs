@@ -6,7 +6,7 @@ use vault::ids::VaultId;
 use vault::section::Encryption;
 use vault::space::Space;
 
-use crate::agents::vaultmgr::hands::crypt::{CopyRead, Crypt, CryptError, Found, KeyId, Place};
+use crate::agents::vaultmgr::hands::crypt::{CopyRead, Crypt, CryptError, Found, KeyId, MetaPlace};
 use crate::agents::vaultmgr::paths::Paths;
 
 /// What was seen, and the content key's identifier as far as it is known.
@@ -79,7 +79,7 @@ fn space(crypt: &impl Crypt, paths: &Paths, id: VaultId, found: &Found) -> Space
 
 /// A copy that the disk does not give is as good as damaged while its twin is whole; else nothing is concluded.
 fn read_both(crypt: &impl Crypt, id: VaultId) -> Result<[CopyRead; 2], CryptError> {
-    let reads = [Place::First, Place::Second].map(|place| crypt.read(id, place));
+    let reads = [MetaPlace::First, MetaPlace::Second].map(|place| crypt.read(id, place));
     if !reads.iter().any(|read| matches!(read, Ok(CopyRead::Whole { .. }))) {
         let [first, second] = reads;
         return Ok([first?, second?]);

@@ -12,7 +12,7 @@ use std::time::Instant;
 use fscrypt::KeyIdentifier;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Statx, StatxFlags, makedev};
 
-use crate::agents::vaultmgr::hands::mounts::{Place, Table};
+use crate::agents::vaultmgr::hands::mounts::{FilePlace, Table};
 use crate::agents::vaultmgr::hands::tree::Folder;
 
 /// Of what kind the tree is, and so what a hold is.
@@ -30,7 +30,7 @@ pub(super) struct Subject<'a> {
     pub(super) what: What<'a>,
     device: u64,
     /// What it is in this namespace's table of mounts.
-    pub(super) place: Option<Place>,
+    pub(super) place: Option<FilePlace>,
     pub(super) until: Instant,
     /// What was asked already of a file of this filesystem.
     asked: RefCell<BTreeMap<u64, bool>>,

@@ -11,7 +11,7 @@ use fscrypt::scrub::{scrub, sweep};
 use vault::ids::VaultId;
 use wire::age::MAX_AGE_FILE;
 
-use super::Place;
+use super::MetaPlace;
 use super::recovery::{PLACES, REMOVAL};
 
 /// Age files, and that a key of one was used, in both places.
@@ -52,12 +52,12 @@ impl AgeFiles {
         self.names.contains(&used(vault))
     }
 
-    fn folder(&self, place: Place) -> Result<Folder, disk::Error> {
+    fn folder(&self, place: MetaPlace) -> Result<Folder, disk::Error> {
         self.disk.make_folder(&self.folders[place as usize], 0o700)
     }
 
     /// Whether the file is there, in one place, and is the one that the protector's name tells of.
-    pub(super) fn is_good(&self, place: Place, file: &str, sum: [u8; 5]) -> bool {
+    pub(super) fn is_good(&self, place: MetaPlace, file: &str, sum: [u8; 5]) -> bool {
         let folder = self.disk.folder(&self.folders[place as usize]);
         folder
             .and_then(|folder| folder.read(file, MAX_AGE_FILE + 1))

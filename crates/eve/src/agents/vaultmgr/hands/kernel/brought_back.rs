@@ -6,7 +6,7 @@ use vault::ids::VaultId;
 use vault::secret::WrappingSecret;
 
 use super::parts::wrapping_key;
-use super::{CryptError, Kernel, Place, failed};
+use super::{CryptError, Kernel, MetaPlace, failed};
 
 /// Both files, each under the name that its own bytes say.
 fn read(files: &VaultFiles) -> Result<KeyFiles, MetaError> {
@@ -38,7 +38,7 @@ pub(super) fn is_alike(one: &VaultFiles, other: &VaultFiles) -> bool {
 impl Kernel {
     pub(super) fn bring_files_back(&mut self, vault: VaultId, files: &VaultFiles) -> Result<(), CryptError> {
         let read = read(files).map_err(failed("reading the key files that came from escrow"))?;
-        if [Place::First, Place::Second].iter().any(|place| self.whole(vault, *place).is_ok()) {
+        if [MetaPlace::First, MetaPlace::Second].iter().any(|place| self.whole(vault, *place).is_ok()) {
             return Ok(());
         }
         self.make_second(vault)?;
@@ -60,14 +60,16 @@ impl Kernel {
         names.protectors.insert(read.protector.descriptor());
         names.policies.insert(read.policy.policy().identifier);
         self.proved.insert(vault, read.clone());
-        let mended = [Place::First, Place::Second].into_iter().try_for_each(|to| self.mend(vault, to, &read));
+        let mended =
+            [MetaPlace::First, MetaPlace::Second].into_iter().try_for_each(|to| self.mend(vault, to, &read));
         mended.map(|()| true).map_err(failed("writing metadata"))
     }
 
     pub(super) fn files_for_escrow(&self, vault: VaultId) -> Option<VaultFiles> {
         // What a key opened in this life, as it lies there or as it was: what a key protects may be damaged since, in files that read.
         let is_proved = |all: &Vec<KeyFiles>| all.first().is_some_and(|one| self.is_proved(vault, one));
-        let all: Vec<_> = [Place::First, Place::Second].map(|place| self.files(vault, place).ok()).into();
+        let all: Vec<_> =
+            [MetaPlace::First, MetaPlace::Second].map(|place| self.files(vault, place).ok()).into();
         let all: Vec<_> = all.into_iter().flatten().collect();
         let there = all.iter().find(|all| is_proved(all)).and_then(|all| all.first());
         let alone = all.iter().find(|all| all.len() == 1).and_then(|all| all.first());
@@ -89,7 +91,7 @@ impl Kernel {
     /// The protector first: a policy without its protector opens for nobody.
     fn write_back(&mut self, vault: VaultId, files: &KeyFiles) -> Result<(), MetaError> {
         let (protector, policy) = (files.protector.descriptor(), files.policy.policy().identifier);
-        for place in [Place::First, Place::Second] {
+        for place in [MetaPlace::First, MetaPlace::Second] {
             self.in_place(vault, place, |folder| {
                 if folder.read_protector(protector).is_err() {
                     folder.write_protector(&files.protector)?;

@@ -8,7 +8,7 @@ use vault::ids::VaultId;
 
 use super::label;
 use super::part::{Part, identifier};
-use super::{CryptError, Kernel, Place, Work, durable, failed, tree};
+use super::{CryptError, Kernel, MetaPlace, Work, durable, failed, tree};
 
 /// Protectors by name, as they were read, and the names of policies.
 type ReadIn = (Vec<(ProtectorDescriptor, Result<ProtectorFile, MetaError>)>, BTreeSet<KeyIdentifier>);
@@ -84,9 +84,10 @@ impl Kernel {
     /// What is ours of a policy's file never changes: where one place lacks that of a protector it has, it gets the other place's (seen by users
     /// 0b.11). Where the disk takes no write the vault opens all the same, by [`Self::files`].
     fn share_policies(&self, vault: VaultId) {
-        let both = [Place::First, Place::Second].map(|place| self.part(vault, place));
+        let both = [MetaPlace::First, MetaPlace::Second].map(|place| self.part(vault, place));
         let [Ok(first), Ok(second)] = both else { return };
-        for (place, part, twin) in [(Place::First, &first, &second), (Place::Second, &second, &first)] {
+        for (place, part, twin) in [(MetaPlace::First, &first, &second), (MetaPlace::Second, &second, &first)]
+        {
             for files in part.borrowing(twin) {
                 if let Err(error) = self.mend(vault, place, &files) {
                     tracing::warn!(%vault, error = %crate::agents::vaultmgr::chain(&error), "a policy's file");
@@ -97,7 +98,7 @@ impl Kernel {
 
     /// Writes what is ours into one place. What reads there and is another may be the only good one: until a key has opened what is
     /// to be written, it stays. What others wrote into a policy's file there stays in any case.
-    pub(super) fn mend(&self, vault: VaultId, place: Place, files: &KeyFiles) -> Result<(), MetaError> {
+    pub(super) fn mend(&self, vault: VaultId, place: MetaPlace, files: &KeyFiles) -> Result<(), MetaError> {
         self.in_place(vault, place, |folder| {
             let (ours, proved) = (files.protector.descriptor(), self.is_proved(vault, files));
             let protector = folder.read_protector(ours).ok();
@@ -128,12 +129,12 @@ impl Kernel {
     pub(super) fn in_place<T>(
         &self,
         vault: VaultId,
-        place: Place,
+        place: MetaPlace,
         work: impl FnOnce(&MetaDir) -> Result<T, MetaError>,
     ) -> Result<T, MetaError> {
         match place {
-            Place::First => work(&self.first),
-            Place::Second => work(&self.second(vault)?),
+            MetaPlace::First => work(&self.first),
+            MetaPlace::Second => work(&self.second(vault)?),
         }
     }
 
@@ -201,12 +202,12 @@ impl Kernel {
     /// What may open one copy: its policy with each protector of ours that it names, what a key has opened before the others. None when
     /// no file is there, an error when it is not whole. While no place has a whole copy of its own, protectors of one are taken with the
     /// policy of the other.
-    pub(super) fn files(&self, vault: VaultId, place: Place) -> Result<Vec<KeyFiles>, MetaError> {
+    pub(super) fn files(&self, vault: VaultId, place: MetaPlace) -> Result<Vec<KeyFiles>, MetaError> {
         self.files_or_borrowed(vault, place).map(|(pairs, _)| pairs)
     }
 
     /// The same, and whether they lie in this place as they are, rather than the half of them in the other.
-    fn files_or_borrowed(&self, vault: VaultId, place: Place) -> Result<(Vec<KeyFiles>, Lie), MetaError> {
+    fn files_or_borrowed(&self, vault: VaultId, place: MetaPlace) -> Result<(Vec<KeyFiles>, Lie), MetaError> {
         let part = self.part(vault, place)?;
         let mut pairs = part.pairs();
         if are_several(&pairs) {
@@ -231,14 +232,14 @@ impl Kernel {
     }
 
     /// What is there in one place.
-    pub(super) fn part(&self, vault: VaultId, place: Place) -> Result<Part, MetaError> {
+    pub(super) fn part(&self, vault: VaultId, place: MetaPlace) -> Result<Part, MetaError> {
         match place {
-            Place::First => Ok(self
+            MetaPlace::First => Ok(self
                 .names
                 .get(&vault)
                 .map(|names| Part::of(&self.first, vault, names))
                 .unwrap_or_default()),
-            Place::Second => match self.second(vault) {
+            MetaPlace::Second => match self.second(vault) {
                 Ok(second) => {
                     let (ours, policies) = self.read_in(&second, vault)?;
                     Ok(Part::with_read(ours.into_iter().map(|(_, file)| file), &second, vault, &policies))
@@ -250,7 +251,7 @@ impl Kernel {
     }
 
     /// Those of a copy that is whole: at least one.
-    pub(super) fn whole(&self, vault: VaultId, place: Place) -> Result<Vec<KeyFiles>, CryptError> {
+    pub(super) fn whole(&self, vault: VaultId, place: MetaPlace) -> Result<Vec<KeyFiles>, CryptError> {
         self.whole_or_borrowed(vault, place).map(|(pairs, _)| pairs)
     }
 
@@ -258,7 +259,7 @@ impl Kernel {
     pub(super) fn whole_or_borrowed(
         &self,
         vault: VaultId,
-        place: Place,
+        place: MetaPlace,
     ) -> Result<(Vec<KeyFiles>, Lie), CryptError> {
         match self.files_or_borrowed(vault, place).map_err(failed("reading metadata"))? {
             (files, _) if files.is_empty() => Err(CryptError::new("this copy of the metadata is absent")),

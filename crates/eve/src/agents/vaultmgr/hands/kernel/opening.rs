@@ -4,14 +4,14 @@ use fscrypt::{ContentKey, KeyFiles, ProtectorKey, UnwrapError, WrappingKey, key_
 use vault::ids::VaultId;
 
 use super::files::Lie;
-use super::{CryptError, Kernel, Place, failed};
+use super::{CryptError, Kernel, MetaPlace, failed};
 
 impl Kernel {
     /// The content key of one copy, proved to be the one that its policy names.
     pub(super) fn content(
         &self,
         vault: VaultId,
-        place: Place,
+        place: MetaPlace,
         protector: &ProtectorKey,
     ) -> Result<ContentKey, CryptError> {
         let files = self.whole(vault, place)?;
@@ -23,7 +23,7 @@ impl Kernel {
     pub(super) fn open_one(
         &mut self,
         vault: VaultId,
-        place: Place,
+        place: MetaPlace,
         (files, lie): (KeyFiles, Lie),
         wrapping: &WrappingKey,
     ) -> Result<Option<ProtectorKey>, CryptError> {
@@ -44,7 +44,7 @@ impl Kernel {
         Ok(Some(protector))
     }
 
-    fn mend_one(&self, vault: VaultId, place: Place, files: &KeyFiles) {
+    fn mend_one(&self, vault: VaultId, place: MetaPlace, files: &KeyFiles) {
         if let Err(error) = self.mend(vault, place, files) {
             tracing::warn!(%vault, error = %crate::agents::vaultmgr::chain(&error), "one copy of its metadata");
         }
@@ -68,7 +68,7 @@ impl Kernel {
     pub(super) fn open_with_twin(
         &self,
         vault: VaultId,
-        place: Place,
+        place: MetaPlace,
         files: KeyFiles,
         wrapping: &WrappingKey,
     ) -> Option<(KeyFiles, ProtectorKey)> {

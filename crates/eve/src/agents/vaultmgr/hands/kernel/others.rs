@@ -11,14 +11,14 @@ use vault::condition::Others;
 use vault::ids::VaultId;
 
 use super::files::Names;
-use super::{Kernel, Place, label};
+use super::{Kernel, MetaPlace, label};
 
 type Read = Result<ProtectorFile, MetaError>;
 
 /// One write that the second copy, or a damaged file in the first place, needs.
 #[derive(Debug)]
 pub(super) enum Change {
-    Write(Place, ProtectorFile),
+    Write(MetaPlace, ProtectorFile),
     Policy(PolicyFile),
     Drop(ProtectorDescriptor),
 }
@@ -34,7 +34,7 @@ pub(super) struct Doomed {
 
 impl Kernel {
     /// What opens one copy beside the protector of `files`; and whether a recovery protector of ours does.
-    pub(super) fn others(&self, vault: VaultId, place: Place, files: &KeyFiles) -> (Others, bool) {
+    pub(super) fn others(&self, vault: VaultId, place: MetaPlace, files: &KeyFiles) -> (Others, bool) {
         let all: Vec<_> = files.policy.others(files.protector.descriptor()).collect();
         let read =
             |of: ProtectorDescriptor| self.in_place(vault, place, |folder| folder.read_protector(of)).ok();
@@ -56,7 +56,7 @@ impl Kernel {
     /// What is to be written so that the second copy has what the first has of others. Nothing while one is not whole, or ours differ:
     /// that is mended first.
     pub(super) fn changes(&self, vault: VaultId) -> Result<Vec<Change>, MetaError> {
-        let [first, second] = [Place::First, Place::Second].map(|place| self.files(vault, place));
+        let [first, second] = [MetaPlace::First, MetaPlace::Second].map(|place| self.files(vault, place));
         let (Some(first), Some(second)) = (first?.into_iter().next(), second?.into_iter().next()) else {
             return Ok(Vec::new());
         };
@@ -153,9 +153,9 @@ fn kind<'a>(others: &'a mut Others, vault: VaultId, file: &ProtectorFile) -> &'a
 fn write(first: Read, second: Read) -> Option<Change> {
     match (first, second) {
         (Ok(first), Ok(second)) if first == second => None,
-        (Ok(first), _) => Some(Change::Write(Place::Second, first)),
+        (Ok(first), _) => Some(Change::Write(MetaPlace::Second, first)),
         (Err(MetaError::Unsafe { .. } | MetaError::Io { .. }), _) | (_, Err(_)) => None,
-        (Err(_), Ok(second)) => Some(Change::Write(Place::First, second)),
+        (Err(_), Ok(second)) => Some(Change::Write(MetaPlace::First, second)),
     }
 }
 

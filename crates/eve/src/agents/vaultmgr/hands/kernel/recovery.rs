@@ -18,11 +18,11 @@ use wire::age;
 use super::ages::{checksum, name, used};
 use super::label::{self, Kind, RecoveryName};
 use super::parts::{iv, recovery_key, wrapping_key};
-use super::{CryptError, Kernel, KeyId, Place, failed, random};
+use super::{CryptError, Kernel, KeyId, MetaPlace, failed, random};
 
-pub(super) const PLACES: [Place; 2] = [Place::First, Place::Second];
+pub(super) const PLACES: [MetaPlace; 2] = [MetaPlace::First, MetaPlace::Second];
 /// What is removed goes from the second place first: what a cut leaves is seen in the first, at the start.
-pub(super) const REMOVAL: [Place; 2] = [Place::Second, Place::First];
+pub(super) const REMOVAL: [MetaPlace; 2] = [MetaPlace::Second, MetaPlace::First];
 
 impl Kernel {
     /// What there is of a vault's recovery key. `named`: a copy of its metadata names a protector of that kind.
@@ -57,12 +57,12 @@ impl Kernel {
         whole.then_some(if self.ages.is_used(vault) { Recovery::Used(hint) } else { Recovery::Ready(hint) })
     }
 
-    fn policies(&self, vault: VaultId, place: Place) -> Vec<fscrypt::PolicyFile> {
+    fn policies(&self, vault: VaultId, place: MetaPlace) -> Vec<fscrypt::PolicyFile> {
         self.part(vault, place).map(|part| part.policies).unwrap_or_default()
     }
 
     /// The recovery protectors of a vault in one place: those that its policies name, and what a cut left.
-    fn recovery_files(&self, vault: VaultId, place: Place) -> Vec<ProtectorFile> {
+    fn recovery_files(&self, vault: VaultId, place: MetaPlace) -> Vec<ProtectorFile> {
         let known = self.names.get(&vault).map(|names| names.protectors.clone()).unwrap_or_default();
         let named = PLACES.into_iter().flat_map(|place| self.policies(vault, place));
         let all: BTreeSet<_> =
