@@ -83,6 +83,9 @@ pub(crate) fn condition(row: &DeviceRow, now: UnixSeconds) -> String {
         DeviceRow { lost_at: Some(at), .. } => format!("lost since {}", crate::clock::text(*at)),
         DeviceRow { older: Some(_), .. } => "ahead of this database: see `evc describe device`".into(),
         DeviceRow { alarm: Some(_), .. } => "may be two: see `evc describe device`".into(),
+        row if reported::is_held_to(row).is_some() => {
+            "its node takes no list for this device: see `evc describe device`".into()
+        }
         row if is_unheard(row, now) => {
             format!("silent since {}", crate::clock::text(row.last_seen.unwrap_or(row.registered_at)))
         }

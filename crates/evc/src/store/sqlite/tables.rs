@@ -43,6 +43,7 @@ const MIGRATIONS: &[Migration] = &migrations![
     79 = "0079_what_bundles_have",
     80 = "0080_deleted_devices",
     81 = "0081_what_goes_with_a_deleted_device",
+    82 = "0082_a_deleted_device_comes_back_as_itself",
 ];
 
 /// Where builds of before kept their list.
