@@ -64,6 +64,8 @@ pub struct NodeReport {
     pub session: Option<SessionKey>,
     /// The newest section that vaultmgr accepted.
     pub accepted: Option<SectionVersion>,
+    /// The device that it was for, as its controller knew the node then. A node of before does not say.
+    pub accepted_for: Option<DeviceId>,
     /// What is not checked or needs care, in human words.
     pub notes: Vec<String>,
     /// Greater than that of every earlier report of the session: so none of those is taken for news again.

@@ -127,6 +127,7 @@ impl From<&NodeReport> for pb::NodeReport {
             drill: report.drill.as_ref().map(Into::into),
             generation: report.generation.map_or(0, |generation| generation.0),
             measured: report.measured,
+            accepted_for: report.accepted_for.map_or(Vec::new(), |device| device.0.as_bytes().to_vec()),
         }
     }
 }
@@ -134,9 +135,12 @@ impl From<&NodeReport> for pb::NodeReport {
 /// Checks a node's status.
 pub(crate) fn node_report(raw: pb::NodeReport) -> Result<NodeReport, DecodeError> {
     let session = (!raw.session.is_empty()).then(|| section::session("session", &raw.session));
+    let accepted_for =
+        (!raw.accepted_for.is_empty()).then(|| section::device("accepted_for", &raw.accepted_for));
     Ok(NodeReport {
         session: session.transpose()?,
         accepted: raw.accepted.map(section::version).transpose()?,
+        accepted_for: accepted_for.transpose()?,
         notes: lines("notes", raw.notes)?,
         counter: raw.counter,
         disk_away: raw.disk_away,

@@ -161,3 +161,42 @@ fn a_device_that_is_let_in_again_is_in_escrow_again() {
     wait::within(Duration::from_secs(180), "its bundle to be in escrow again", held).unwrap();
     assert_eq!(scene.node.status().unwrap()["session"], session, "vaultmgr did not start anew for it");
 }
+
+/// Invariant 4, TH-3, decision 80: a device that was deleted by force, and is given back what is kept of it, is the device that it was to its node too:
+/// that takes its list, its vaults open after a boot, and once it is lost they are locked. With a TPM and without.
+#[test]
+fn a_device_that_is_given_back_opens_its_vaults_and_locks_them_once_it_is_lost() {
+    for tpm in [false, true] {
+        let mut scene = if tpm {
+            Scene::attested().unwrap()
+        } else {
+            let mut scene = Scene::prepared(Parts { tpm: false, ..Parts::default() }).unwrap();
+            scene.node.start().unwrap();
+            scene.node.until_vault("config", "unlocked").unwrap();
+            scene
+        };
+        let custody = if tpm { super::BOTH.to_owned() } else { format!("{CONTROLLER}\n{PLAIN}") };
+        scene.vault_with_data("till", &custody).unwrap();
+        scene.evc.run(&["delete", "device", DEVICE, "--force", "--confirm", DEVICE]).unwrap();
+        let cert = scene.node.root().join("config/onboard.cert.pem");
+        let cert = cert.to_str().unwrap();
+        let back = ["onboard", "add", "--cert", cert, "--serial", DEVICE, "--name", DEVICE, "--give-back"];
+        scene.evc.run(&back).unwrap();
+        // It asks again after half a minute.
+        let there = || condition(&scene.evc, DEVICE).contains(DEVICE).then_some(());
+        wait::within(Duration::from_secs(180), "it to register", there).unwrap();
+        if tpm {
+            scene.evc.approve_references(DEVICE).unwrap();
+        }
+        scene.node.reboot(Power::Clean).unwrap();
+        let open = scene.node.until_vault("till", "unlocked");
+        open.unwrap_or_else(|error| panic!("{tpm}: {error}: {}", scene.node.status().unwrap()));
+        assert!(scene.has_data("till"), "{tpm}");
+        let listed = || condition(&scene.evc, DEVICE);
+        wait::until("it to be as it was", || listed().contains("online").then_some(()))
+            .unwrap_or_else(|error| panic!("{tpm}: {error}: {}", listed()));
+        scene.evc.run(&["device", "lost", DEVICE]).unwrap();
+        scene.node.until_vault("till", "locked").unwrap();
+        scene.assert_closed("till");
+    }
+}

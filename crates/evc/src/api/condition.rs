@@ -18,6 +18,8 @@ pub enum Condition {
     Ahead,
     /// It did what one device does not do.
     Doubled,
+    /// Its node takes no list for it: it holds to those of the device that it was before.
+    HeldToAnother,
     /// Its disk is not mounted.
     DiskAway,
     /// Its keys are withheld: nothing measured its boot.

@@ -171,6 +171,9 @@ pub struct Allowance {
     /// It gets back what is kept of the deleted device that it was.
     #[serde(default)]
     pub give_back: bool,
+    /// What the operator should know who allowed it now.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// A deleted device of which something is kept, as shown.

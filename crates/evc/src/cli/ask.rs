@@ -66,7 +66,8 @@ fn onboard(client: &Client, what: Onboard) -> OrFailed<Told> {
         Onboard::Add { cert, serial, name, labels, give_back } => {
             let labels = Labels::of(labels.iter().map(String::as_str)).context("--label")?;
             let cert_pem = fs::read_to_string(&cert).with_context(|| unreadable(&cert))?;
-            Told::one(&client.tell(&ALLOW, &[], &Allow { cert_pem, serial, name, labels, give_back })?)
+            let allowed = client.tell(&ALLOW, &[], &Allow { cert_pem, serial, name, labels, give_back })?;
+            Ok(Told::one(&allowed)?.with_notes(&allowed.notes))
         }
         Onboard::List => Told::list(&client.list::<Allowance>()?),
         Onboard::Remove { cert, digest, serial } => {

@@ -42,6 +42,14 @@ impl Told {
         })
     }
 
+    /// With what else should be known, below a table.
+    pub(super) fn with_notes(mut self, notes: &[String]) -> Self {
+        let notes: String = notes.iter().map(|note| format!("  note: {}\n", plain(note))).collect();
+        self.text += &notes;
+        self.wide += &notes;
+        self
+    }
+
     /// A sentence, and what else should be known: no table.
     pub(super) fn done(done: &Done) -> Result<Self, Failed> {
         let notes = done.notes.iter().map(|note| format!("  note: {}\n", plain(note)));

@@ -23,7 +23,7 @@ const GRACE_S: u64 = 30 * 24 * 3600;
 /// Of all of them.
 const MOST: usize = 16;
 /// With those that stay however many come, each the last that has something of a vault. A bundle has at most 2.25 MiB.
-const IN_ALL: usize = 48;
+pub(crate) const IN_ALL: usize = 48;
 /// The controller's ECDH key, by its name.
 const ECDH: &str = "ecdh";
 

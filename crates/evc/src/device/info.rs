@@ -70,7 +70,7 @@ impl Controller {
         keep_ages(tx, &rows, before.as_ref(), &report).await?;
         tx.put_report_place(device, &session, counter).await?;
         tx.proved_device(device, now).await?;
-        let accepted = info.node.as_ref().and_then(|node| node.accepted);
+        let accepted = accepted_by(info, device);
         let of = self.list_of(tx, accepted).await?;
         for row in rows {
             self.fold(tx, row, info, (accepted, of), now).await?;
@@ -146,6 +146,12 @@ impl Controller {
         }
         Ok(())
     }
+}
+
+/// The list that a node accepted last, if it was for this device. Of one that it was before, the numbers say nothing here.
+fn accepted_by(info: &DeviceInfo, device: DeviceId) -> Option<SectionVersion> {
+    let node = info.node.as_ref()?;
+    node.accepted.filter(|_| node.accepted_for.is_none_or(|of| of == device))
 }
 
 /// A default vault that its node made, and has under no key of ours, with no change under way or failed.

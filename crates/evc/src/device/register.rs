@@ -12,10 +12,12 @@ use wire::register::Register;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::custody::Kek;
-use crate::fleet::deleted::{GivenBack, give_back};
+use crate::fleet::deleted::{Before, GivenBack, give_back, itself, kept};
 use crate::fleet::placed::{follow, newly_named};
 use crate::service::{Controller, Message, NotAdmitted, Refusal, Unproved, Which};
-use crate::store::{DeviceRow, NodeWord, OnboardRow, RemovedRow, Scope, StoreError, Tx, UnixSeconds};
+use crate::store::{
+    DeletedRow, DeviceRow, NodeWord, OnboardRow, RemovedRow, Scope, StoreError, Tx, UnixSeconds,
+};
 
 /// Any serial, in an allowance.
 pub const ANY_SERIAL: &str = "*";
@@ -148,16 +150,29 @@ async fn take_in(
         return Err(NotAdmitted::OthersSerial.into());
     }
     has_room(tx, &allowed).await?;
-    let device = add(tx, &allowed, register, now).await?;
+    let kept = to_give_back(tx, &allowed, register).await?;
+    let device = add(tx, (&allowed, itself(&kept)), register, now).await?;
     tx.use_onboarding(&allowed.cert_digest, &allowed.serial, device).await?;
     if let Some(removed) = removed {
         marked_as_before(tx, device, &removed).await?;
     }
     tx.forget_removal(&key(register.certificate())).await?;
     let row = tx.device(device).await?.ok_or(Refusal::Busy)?;
-    let back = if allowed.give_back { give_back(tx, kek, &row, now).await? } else { GivenBack::default() };
+    let back = give_back(tx, kek, &row, kept, now).await?;
     let not_given = follow_rules(tx, kek, device, now).await?;
     Ok(TakenIn::New(device, back, not_given))
+}
+
+/// What is kept of it and comes back: nothing, where its allowance does not say so.
+async fn to_give_back(
+    tx: &mut dyn Tx,
+    allowed: &OnboardRow,
+    register: &Register,
+) -> Result<Vec<Before>, Refusal> {
+    if !allowed.give_back {
+        return Ok(Vec::new());
+    }
+    kept(tx, &key(register.certificate()), &allowed.project).await
 }
 
 /// Whether something is kept of a device with this key, in whichever project.
@@ -310,19 +325,21 @@ fn said(register: &Register) -> &str {
     if register.serial().is_empty() { register.soft_serial() } else { register.serial() }
 }
 
+/// A new device; or the one that it was, which goes on where it stopped.
 async fn add(
     tx: &mut dyn Tx,
-    allowed: &OnboardRow,
+    (allowed, was): (&OnboardRow, Option<&DeletedRow>),
     register: &Register,
     now: UnixSeconds,
 ) -> Result<DeviceId, Refusal> {
-    let id = Uuid::new_v4();
+    let id = was.map_or_else(Uuid::new_v4, |was| was.device.0);
+    let labels = was.filter(|_| allowed.labels.is_empty()).map_or(&allowed.labels, |was| &was.labels);
     let certificate = register.certificate();
     let row = DeviceRow {
         id: DeviceId(id),
         project: allowed.project.clone(),
         name: name(tx, allowed, register, id).await?,
-        labels: allowed.labels.clone(),
+        labels: labels.clone(),
         cert_digest: certificate.digest().0,
         cert_der: certificate.der().to_vec(),
         key: Some(key(certificate)),
@@ -349,10 +366,14 @@ async fn add(
         no_room_at: None,
     };
     match tx.add_device(&row).await {
-        Ok(()) => Ok(row.id),
-        Err(StoreError::Taken) => Err(Refusal::Busy),
-        Err(other) => Err(other.into()),
+        Ok(()) => {}
+        Err(StoreError::Taken) => return Err(Refusal::Busy),
+        Err(other) => return Err(other.into()),
     }
+    if let Some(was) = was {
+        tx.go_on(was.id, row.id).await?;
+    }
+    Ok(row.id)
 }
 
 /// The operator's word first: one that was to have the name of another is not silently called otherwise. A device's own serial is a name only where no other device has it, and none is to get it.

@@ -1,13 +1,18 @@
 //! A device that was deleted, and what is kept of it for a grace, so that nothing is lost by one command: given back when the same device is let in
-//! again, in the transaction that adds it. What can't be given back keeps nobody from registering, and stays kept until its grace is over.
+//! again, in the transaction that adds it. It is the device that it was, for its node takes the lists of no other; where it was deleted more than once,
+//! that one whose lists its node held to. What can't be given back keeps nobody from registering, and stays kept until its grace is over.
 
 use vault::escrow::drill::Drills;
-use vault::life::{Life, Listed, Phase};
+use vault::ids::Project;
+use vault::life::{Life, Listed, MOST_BESIDE_DEFAULTS, Phase};
 
-use super::life::{life, new_row};
-use crate::custody::{CustodyError, Kek, restored_bundle, restored_epoch};
+use super::life::{beside_defaults, life, new_row};
+use super::placed::fits_default;
+use crate::custody::{CustodyError, IN_ALL, Kek, restored_bundle, restored_epoch};
 use crate::service::Refusal;
-use crate::store::{DeletedRow, DeviceRow, EpochRow, KeptBundle, OfDeleted, Tx, UnixSeconds, VaultRow};
+use crate::store::{
+    DeletedRow, DeviceRow, EpochRow, KeptBundle, OfDeleted, ReleaseRow, Tx, UnixSeconds, VaultRow, WentOut,
+};
 
 /// What a device that came again got back.
 #[derive(Debug, Default)]
@@ -18,77 +23,110 @@ pub(crate) struct GivenBack {
     pub(crate) left: Vec<String>,
 }
 
-/// What is kept of the device that a key and a project name, the newest deletion first.
-pub(crate) async fn kept(tx: &mut dyn Tx, of: &DeviceRow) -> Result<Vec<DeletedRow>, Refusal> {
-    let Some(key) = of.key else { return Ok(Vec::new()) };
-    let all = tx.deleted_by_key(&key).await?;
-    Ok(all.into_iter().rev().filter(|row| row.project == of.project).collect())
+/// What is kept of one device since one of its deletions.
+pub(crate) struct Before {
+    pub(crate) row: DeletedRow,
+    of: OfDeleted,
 }
 
-/// Gives a device that was just added all that is kept of it. What is given is kept for nobody any more.
+impl Before {
+    /// Whether its node had made this vault by a list of that device's. What a node says of the default vaults while it holds to the lists of another
+    /// one is of keys that are not these.
+    fn was_taken(&self, vault: &VaultRow) -> bool {
+        let held_to_it = self.row.node_of.is_none_or(|of| of == self.row.device);
+        held_to_it && (vault.created || vault.reported_epoch.is_some())
+    }
+}
+
+/// What is kept of the device that a key and a project name, the newest deletion first.
+pub(crate) async fn kept(tx: &mut dyn Tx, key: &[u8; 32], project: &Project) -> Result<Vec<Before>, Refusal> {
+    let mut all = Vec::new();
+    for row in tx.deleted_by_key(key).await?.into_iter().rev().filter(|row| row.project == *project) {
+        let of = tx.of_deleted(row.id).await?;
+        all.push(Before { row, of });
+    }
+    Ok(all)
+}
+
+/// Which of them it is again: the one whose lists its node held to, as it said last; of a node that does not say, the newest of which it had made
+/// something.
+pub(crate) fn itself(kept: &[Before]) -> Option<&DeletedRow> {
+    let said = kept.iter().find_map(|before| before.row.node_of);
+    let held_to = kept.iter().find(|before| said == Some(before.row.device));
+    let made = |before: &&Before| before.of.vaults.iter().any(|vault| before.was_taken(vault));
+    held_to.or_else(|| kept.iter().find(made)).or(kept.first()).map(|before| &before.row)
+}
+
+/// Gives a device that was just added all that is kept of it, the newest deletion first. What is given is kept for nobody any more.
 pub(crate) async fn give_back(
     tx: &mut dyn Tx,
     kek: &Kek,
     device: &DeviceRow,
+    kept: Vec<Before>,
     now: UnixSeconds,
 ) -> Result<GivenBack, Refusal> {
     let mut given = GivenBack::default();
-    let mut all = Vec::new();
-    for row in kept(tx, device).await? {
-        let mut of = tx.of_deleted(row.id).await?;
-        let left = given.left.len();
-        vaults(tx, kek, (device, &row), &mut of, now, &mut given).await?;
-        all.push((row, of, given.left.len() > left));
-    }
-    // Of the newest deletion last: its newest bundle is the device's.
-    for (row, of, vaults_left) in all.into_iter().rev() {
-        let left = given.left.len();
-        bundles(tx, kek, (device, &row), of, &mut given).await?;
-        if !vaults_left && given.left.len() == left {
-            tx.forget_deleted(row.id).await?;
+    vaults(tx, kek, (device, &kept), now, &mut given).await?;
+    bundles(tx, kek, (device, &kept), &mut given).await?;
+    for before in kept {
+        let OfDeleted { vaults, bundles, .. } = tx.of_deleted(before.row.id).await?;
+        if vaults.is_empty() && bundles.is_empty() {
+            tx.forget_deleted(before.row.id).await?;
         }
     }
     Ok(given)
 }
 
+/// Of two of one name the one that its node has wins, whichever was deleted last: keys that it never took open nothing there.
 async fn vaults(
     tx: &mut dyn Tx,
     kek: &Kek,
-    (device, row): (&DeviceRow, &DeletedRow),
-    of: &mut OfDeleted,
+    (device, kept): (&DeviceRow, &[Before]),
     now: UnixSeconds,
     given: &mut GivenBack,
 ) -> Result<(), Refusal> {
-    for vault in std::mem::take(&mut of.vaults) {
-        let (id, name) = (vault.id, vault.name.clone());
-        let own = of.epochs.iter().filter(|epoch| epoch.vault == id).cloned().collect();
-        match one(tx, kek, (device, row), (vault, own), now).await? {
+    let mut all: Vec<(&Before, &VaultRow)> = Vec::new();
+    for before in kept {
+        all.extend(before.of.vaults.iter().map(|row| (before, row)));
+    }
+    all.sort_by_key(|(before, row)| (before.row.device != device.id, !before.was_taken(row)));
+    for (before, row) in all {
+        match one(tx, kek, (device, before), row, now).await? {
             None => {
-                tx.forget_deleted_vault(row.id, id).await?;
+                tx.forget_deleted_vault(before.row.id, row.id).await?;
                 given.vaults += 1;
             }
-            Some(why) => given.left.push(format!("vault `{name}`: {why}")),
+            Some(why) => given.left.push(format!("vault `{}`: {why}", row.name)),
         }
     }
     Ok(())
 }
 
-/// With the one that an operator chose, and how its drills stood: one that failed is not called good for having been deleted.
+/// In the order in which they came, with the one that an operator chose last, and how its drills stood: one that failed is not called good for having
+/// been deleted. There is room for the newest.
 async fn bundles(
     tx: &mut dyn Tx,
     kek: &Kek,
-    (device, row): (&DeviceRow, &DeletedRow),
-    of: OfDeleted,
+    (device, kept): (&DeviceRow, &[Before]),
     given: &mut GivenBack,
 ) -> Result<(), Refusal> {
-    let (before, mut chosen) = (given.bundles, None);
-    for KeptBundle { row: bundle, offered } in of.bundles {
-        let digest = bundle.held.id.digest;
-        match unopened(restored_bundle(kek, bundle, device))? {
+    let mut all: Vec<(&Before, &KeptBundle)> = Vec::new();
+    for before in kept.iter().rev() {
+        all.extend(before.of.bundles.iter().map(|one| (before, one)));
+    }
+    let (before, mut chosen, mut drills) = (given.bundles, None, None);
+    let over = all.len().saturating_sub(IN_ALL);
+    given
+        .left
+        .extend((over > 0).then(|| format!("its {over} oldest bundles: a device has at most {IN_ALL}")));
+    for (of, KeptBundle { row, offered }) in all.split_off(over) {
+        let digest = row.held.id.digest;
+        match unopened(restored_bundle(kek, row.clone(), device))? {
             Ok(bundle) => {
                 tx.put_bundle(&bundle).await?;
-                tx.forget_deleted_bundle(row.id, &digest).await?;
-                chosen = chosen.or(offered.then_some(digest));
+                tx.forget_deleted_bundle(of.row.id, &digest).await?;
+                chosen = offered.then_some(digest).or(chosen);
+                drills = Some(&of.of.drills);
                 given.bundles += 1;
             }
             Err(why) => given.left.push(why),
@@ -97,7 +135,8 @@ async fn bundles(
     if given.bundles > before {
         tx.offer_bundle(device.id, chosen.as_ref()).await?;
         // A question that is out was to a session of before.
-        let drills = of.drills.take().map(|drills| Drills { asked: None, ..drills });
+        let drills =
+            drills.and_then(|told| told.get()).map(|drills| Drills { asked: None, ..drills.clone() });
         tx.put_drills(device.id, &drills.unwrap_or_default()).await?;
     }
     Ok(())
@@ -107,34 +146,75 @@ async fn bundles(
 async fn one(
     tx: &mut dyn Tx,
     kek: &Kek,
-    (device, deleted): (&DeviceRow, &DeletedRow),
-    (vault, epochs): (VaultRow, Vec<EpochRow>),
+    (device, before): (&DeviceRow, &Before),
+    vault: &VaultRow,
     now: UnixSeconds,
 ) -> Result<Option<String>, Refusal> {
-    let Life::Listed(listed) = life(&vault)? else { return Ok(None) };
-    if tx.vault(device.id, vault.id).await?.is_some()
-        || tx.vault_by_name(device.id, &vault.name).await?.is_some()
-    {
-        return Ok(Some("the device has one of its name or identity".into()));
-    }
-    if let Some(policy) = &vault.policy
-        && tx.policy(&device.project, policy.as_str()).await?.is_none()
-    {
-        return Ok(Some(format!("its policy `{policy}` is not there")));
+    let Life::Listed(listed) = life(vault)? else { return Ok(None) };
+    if let Some(why) = in_the_way(tx, device, vault).await? {
+        return Ok(Some(why));
     }
     let mut own = Vec::new();
-    for epoch in epochs {
-        match unopened(restored_epoch(tx, kek, epoch, device).await)? {
+    for epoch in before.of.epochs.iter().filter(|epoch| epoch.vault == vault.id) {
+        match unopened(restored_epoch(tx, kek, epoch.clone(), device).await)? {
             Ok(epoch) => own.push(epoch),
             Err(why) => return Ok(Some(why)),
         }
     }
-    let listed = as_it_goes_on(listed, deleted, now);
-    tx.add_vault(&new_row(device, (vault.id, vault.name), listed, vault.added_at)).await?;
+    let listed = as_it_goes_on(listed, &before.row, now);
+    tx.add_vault(&new_row(device, (vault.id, vault.name.clone()), listed, vault.added_at)).await?;
+    let went_out: Vec<_> = before.of.went_out.iter().filter(|out| out.vault == vault.id).collect();
+    add_keys(tx, device, own, went_out).await?;
+    Ok(None)
+}
+
+/// Its keys, and that they went out: to a session that is over, so that none of what was sealed for it goes out again.
+async fn add_keys(
+    tx: &mut dyn Tx,
+    device: &DeviceRow,
+    own: Vec<EpochRow>,
+    went_out: Vec<&WentOut>,
+) -> Result<(), Refusal> {
     for epoch in own {
         tx.add_epoch(&epoch).await?;
     }
-    Ok(None)
+    for WentOut { vault, epoch, custody } in went_out {
+        tx.put_release(&ReleaseRow {
+            project: device.project.clone(),
+            device: device.id,
+            vault: *vault,
+            epoch: *epoch,
+            custody: custody.clone(),
+            session: [0; 32],
+            enc: Vec::new(),
+            ciphertext: Vec::new(),
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+/// Why a vault can't be this device's.
+async fn in_the_way(
+    tx: &mut dyn Tx,
+    device: &DeviceRow,
+    vault: &VaultRow,
+) -> Result<Option<String>, Refusal> {
+    let rows = tx.vaults(device.id).await?;
+    if rows.iter().any(|row| row.id == vault.id || row.name == vault.name) {
+        return Ok(Some("the device has one of its name or identity".into()));
+    }
+    if !vault.id.is_default() && beside_defaults(&rows) >= MOST_BESIDE_DEFAULTS {
+        return Ok(Some(format!(
+            "a device has at most {MOST_BESIDE_DEFAULTS} vaults beside its default ones"
+        )));
+    }
+    let Some(name) = &vault.policy else { return Ok(None) };
+    let Some(row) = tx.policy(&device.project, name.as_str()).await? else {
+        return Ok(Some(format!("its policy `{name}` is not there")));
+    };
+    let unfit = vault.id.is_default().then(|| fits_default(&row.policy, &vault.name).err()).flatten();
+    Ok(unfit.map(|why| why.to_string()))
 }
 
 /// A grace goes on where it was; an order to make the vault anew was of before.

@@ -82,6 +82,7 @@ pub(crate) fn condition(row: &DeviceRow, now: UnixSeconds) -> (Condition, UnixSe
         DeviceRow { lost_at: Some(at), .. } => (Condition::Lost, *at),
         DeviceRow { older: Some(_), .. } => (Condition::Ahead, heard),
         DeviceRow { alarm: Some(_), .. } => (Condition::Doubled, heard),
+        row if reported::is_held_to(row).is_some() => (Condition::HeldToAnother, heard),
         row if is_unheard(row, now) => (Condition::Silent, heard),
         DeviceRow { proved_at: Some(at), .. } if is_over(*at, UNPROVED_AFTER_S, now) => {
             (Condition::Replayed, *at)

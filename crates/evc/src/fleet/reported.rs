@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use vault::ids::VaultId;
+use vault::ids::{DeviceId, VaultId};
 use vault::report::{State, VaultReport};
 use wire::info::DeviceInfo;
 
@@ -48,6 +48,7 @@ pub(crate) fn node_report(
         attestation: info.attestation,
         attestation_error: info.attestation_error.clone(),
         accepted: node.and_then(|node| node.accepted).map(Into::into),
+        accepted_for: node.and_then(|node| node.accepted_for),
         notes: node.map(|node| node.notes.clone()).unwrap_or_default(),
         vaults,
         vaults_received: Some(at),
@@ -61,6 +62,11 @@ pub(crate) fn node_report(
 /// Whether its node said last that the disk of its vaults is not there.
 pub(crate) fn disk_is_away(row: &DeviceRow) -> bool {
     row.report.get().is_some_and(|report| report.disk_away)
+}
+
+/// The device whose lists its node holds to, where that is another one: it takes none of this one's.
+pub(crate) fn is_held_to(row: &DeviceRow) -> Option<DeviceId> {
+    row.report.get()?.accepted_for.filter(|device| *device != row.id)
 }
 
 /// Of which rows a report says nothing, and so confirms nothing.

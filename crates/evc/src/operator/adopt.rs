@@ -10,6 +10,7 @@ use crate::api::{Adoption, Done};
 use crate::fleet::defaults::add_vault;
 use crate::fleet::life::{beside_defaults, life, new_row};
 use crate::fleet::placed::{held_against, named_policy};
+use crate::fleet::reported::is_held_to;
 use crate::service::{InTheWay, Refusal, device_by_id, in_life};
 use crate::store::{Accepted, DeviceRow, Scope, Tx, UnixSeconds, VaultRow, VaultStanding};
 use crate::words::notes::of_adopted;
@@ -77,7 +78,8 @@ fn free_name(rows: &[VaultRow], orphan: &Orphan) -> Name {
 
 /// The section that the node accepted last, as it said.
 fn accepted(device: &DeviceRow) -> Option<SectionVersion> {
-    let Accepted { incarnation, version } = device.report.get()?.accepted?;
+    let report = device.report.get().filter(|_| is_held_to(device).is_none())?;
+    let Accepted { incarnation, version } = report.accepted?;
     Some(SectionVersion { incarnation: Incarnation(incarnation), version })
 }
 

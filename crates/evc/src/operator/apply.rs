@@ -7,6 +7,7 @@ use vault::policy::{Document, Located, VaultPolicy, VaultSpec, read};
 
 use super::Operator;
 use super::differences::{of_policies, of_vault};
+use super::operate::of_deleted;
 use crate::api::{Applied, Kind, Outcome};
 use crate::fleet::placed::{self, Placed};
 use crate::service::{Fault, InTheWay, Refusal, find_device};
@@ -128,12 +129,17 @@ async fn put_policy(
 
 /// The kernel fixes a vault's modes when it is made.
 async fn encryption_stays(tx: &mut dyn Tx, row: &PolicyRow, policy: &VaultPolicy) -> Result<(), Refusal> {
-    if row.policy.node.encryption == policy.node.encryption
-        || tx.vault_with_policy(&row.project, policy.name.as_str()).await?.is_none()
-    {
+    if row.policy.node.encryption == policy.node.encryption {
         return Ok(());
     }
-    Err(InTheWay::EncryptionOfVaults { policy: policy.name.clone() }.into())
+    if tx.vault_with_policy(&row.project, policy.name.as_str()).await?.is_some() {
+        return Err(InTheWay::EncryptionOfVaults { policy: policy.name.clone() }.into());
+    }
+    // One that is kept of a deleted device is made already, and may come back.
+    if let Some((device, vault)) = of_deleted(tx, &row.project, &policy.name).await? {
+        return Err(InTheWay::PolicyOfDeleted { policy: policy.name.clone(), vault, device }.into());
+    }
+    Ok(())
 }
 
 /// Most vaults that are read at once.
@@ -147,10 +153,14 @@ async fn defaults_fit(tx: &mut dyn Tx, row: &PolicyRow, policy: &VaultPolicy) ->
     if !leased && !limited {
         return Ok(());
     }
+    let under = |vault: &&VaultRow| vault.id.is_default() && vault.policy.as_ref() == Some(&policy.name);
+    for deleted in tx.deleted(&row.project).await? {
+        let vaults = tx.of_deleted(deleted.id).await?.vaults;
+        vaults.iter().filter(under).try_for_each(|vault| placed::fits_default(policy, &vault.name))?;
+    }
     let mut after = None;
     loop {
         let rows = tx.all_vaults(&row.project, after, PAGE).await?;
-        let under = |vault: &&VaultRow| vault.id.is_default() && vault.policy.as_ref() == Some(&policy.name);
         rows.iter().filter(under).try_for_each(|vault| placed::fits_default(policy, &vault.name))?;
         let Some(last) = rows.last() else { return Ok(()) };
         after = Some((last.device, last.id));

@@ -1,6 +1,7 @@
 //! The operator's acts on a device: it is lost, or found; its alarm is settled; it goes for good; its vaults go over to the device that it
 //! became. Each is one transaction with what is decided for the device, so after its commit no key goes out that was not to.
 
+use uuid::Uuid;
 use vault::ids::{DeviceId, Name, Project};
 use vault::life::{Life, Move, NotRehomed, Rehomed, Target};
 use vault::section::Custody;
@@ -13,7 +14,9 @@ use crate::custody::{rehome, went_out_under};
 use crate::fleet::life::{life, new_row};
 use crate::fleet::view::policy_of;
 use crate::service::{Fault, InTheWay, Refusal, Unknown, device_by_id, find_device, in_life};
-use crate::store::{DeletedRow, OfDeleted, RemovedRow, Scope, StoreError, Tx, UnixSeconds, VaultRow};
+use crate::store::{
+    DeletedRow, DeviceRow, OfDeleted, RemovedRow, Scope, StoreError, Tx, UnixSeconds, VaultRow,
+};
 
 impl Operator {
     /// From this commit on nothing is released to the device, and it is told to lock what it holds. Safe to repeat.
@@ -229,7 +232,7 @@ async fn deleted(tx: &mut dyn Tx, project: &Project) -> Result<Vec<DeletedDevice
     for row in tx.deleted(project).await? {
         let OfDeleted { vaults, bundles, .. } = tx.of_deleted(row.id).await?;
         shown.push(DeletedDevice {
-            id: row.id,
+            id: row.device,
             name: row.name,
             serial: row.serial,
             deleted: crate::clock::text(row.deleted_at),
@@ -242,15 +245,17 @@ async fn deleted(tx: &mut dyn Tx, project: &Project) -> Result<Vec<DeletedDevice
 }
 
 async fn forget(tx: &mut dyn Tx, project: &Project, which: &str) -> Result<DeletedRow, Refusal> {
-    let is_it = |row: &DeletedRow| row.name.as_str() == which || row.id.to_string() == which;
+    let is_it = |row: &DeletedRow| row.name.as_str() == which || row.device.to_string() == which;
     let mut found: Vec<_> = tx.deleted(project).await?.into_iter().filter(is_it).collect();
-    match (found.pop(), found.is_empty()) {
-        (Some(row), true) => {
-            tx.forget_deleted(row.id).await?;
-            Ok(row)
-        }
-        _ => Err(Unknown::DeletedDevice { which: which.to_owned() }.into()),
+    let Some(row) = found.pop().filter(|row| found.iter().all(|other| other.device == row.device)) else {
+        return Err(Unknown::DeletedDevice { which: which.to_owned() }.into());
+    };
+    // One device may be kept of more than one of its deletions.
+    for other in found {
+        tx.forget_deleted(other.id).await?;
     }
+    tx.forget_deleted(row.id).await?;
+    Ok(row)
 }
 
 async fn delete(
@@ -283,9 +288,7 @@ async fn delete(
     };
     let kept_until = (grace_s > 0).then(|| now.saturating_add(grace_s));
     if let Some(until) = kept_until.filter(|_| !rows.is_empty() || row.held.is_some()) {
-        let (id, project, deleted_at) = (row.id, row.project.clone(), now);
-        let (name, serial) = (row.name.clone(), row.serial.clone());
-        tx.keep_deleted(&DeletedRow { id, project, key, name, serial, deleted_at, until }).await?;
+        tx.keep_deleted(&to_keep(&row, key, (now, until))).await?;
     }
     tx.drop_device(row.id, &removed).await?;
     let (bundles, is_lost, has_alarm) = (row.held.is_some(), row.lost_at.is_some(), row.alarm.is_some());
@@ -299,6 +302,22 @@ async fn delete(
         has_alarm,
         kept_until,
     })
+}
+
+/// The row of what is kept of a device.
+fn to_keep(row: &DeviceRow, key: [u8; 32], (deleted_at, until): (UnixSeconds, UnixSeconds)) -> DeletedRow {
+    DeletedRow {
+        id: DeviceId(Uuid::new_v4()),
+        device: row.id,
+        node_of: row.report.get().and_then(|report| report.accepted_for),
+        labels: row.labels.clone(),
+        project: row.project.clone(),
+        key,
+        name: row.name.clone(),
+        serial: row.serial.clone(),
+        deleted_at,
+        until,
+    }
 }
 
 /// Vaults that would lose a key with the device.

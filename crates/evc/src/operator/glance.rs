@@ -13,6 +13,7 @@ use crate::api::{Counts, DeviceView, Glance, Knock, Reference, VaultView};
 use crate::fleet::view::View;
 use crate::service::{Refusal, Verdicts};
 use crate::store::{DeviceRow, Page, ReferenceState, Tx, UnixSeconds, VaultRow};
+use crate::words::notes::of_left;
 use crate::words::of_files;
 
 /// Devices of one view, or other rows.
@@ -99,8 +100,10 @@ impl Operator {
         self.knocks(now).await?.iter().for_each(|knock| knocks.add(|| of_knock(knock)));
         let Tally { counts, devices, vaults, .. } = tally;
         let files = self.store.is_there().err().map(|error| of_files(&error));
+        let kept = self.store.read(|tx| Box::pin(left(tx, &self.project))).await?;
         let lines = files
             .into_iter()
+            .chain(kept.told())
             .chain(devices.told())
             .chain(vaults.told())
             .chain(references.told())
@@ -128,6 +131,17 @@ impl Operator {
             pending.for_each(|row| lines.add(|| of_reference(row)));
         }
     }
+}
+
+/// What is kept of devices since they were deleted, and was not given back though they are registered again.
+async fn left(tx: &mut dyn Tx, project: &Project) -> Result<Lines, Refusal> {
+    let mut lines = Lines::default();
+    for kept in tx.deleted(project).await? {
+        if let Some(device) = tx.device_by_key(&kept.key).await?.filter(|device| device.project == *project) {
+            lines.add(|| of_left(&kept, &device.name));
+        }
+    }
+    Ok(lines)
 }
 
 /// A device with its vaults, and all around it where its evidence shows PCRs of no reference value.

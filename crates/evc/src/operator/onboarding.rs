@@ -7,6 +7,7 @@ use super::Operator;
 use crate::api::{Allow, Allowance, Done};
 use crate::service::{BadRequest, InTheWay, Refusal, Unknown};
 use crate::store::{OnboardRow, Scope, Stored, Tx, UnixSeconds};
+use crate::words::notes::of_kept_device;
 
 impl From<OnboardRow> for Allowance {
     fn from(row: OnboardRow) -> Self {
@@ -19,6 +20,7 @@ impl From<OnboardRow> for Allowance {
             device: row.device,
             device_name: None,
             give_back: row.give_back,
+            notes: Vec::new(),
         }
     }
 }
@@ -86,7 +88,8 @@ impl Operator {
 
 async fn add(tx: &mut dyn Tx, row: &OnboardRow) -> Result<Allowance, Refusal> {
     if let Some(there) = tx.onboarding(&row.cert_digest, &row.serial).await? {
-        return allowed_before(there, row);
+        let notes = of_kept(tx, row).await?;
+        return Ok(Allowance { notes, ..allowed_before(there, row)? });
     }
     if let Some(name) = &row.name
         && is_anothers(tx, row, name).await?
@@ -94,7 +97,18 @@ async fn add(tx: &mut dyn Tx, row: &OnboardRow) -> Result<Allowance, Refusal> {
         return Err(InTheWay::OthersName { name: name.clone() }.into());
     }
     tx.add_onboarding(row).await?;
-    Ok(row.clone().into())
+    let notes = of_kept(tx, row).await?;
+    Ok(Allowance { notes, ..row.clone().into() })
+}
+
+/// What is kept of a deleted device with this serial, where this allowance gives none of it back.
+async fn of_kept(tx: &mut dyn Tx, row: &OnboardRow) -> Result<Vec<String>, Refusal> {
+    let mut notes = Vec::new();
+    for deleted in tx.deleted(&row.project).await?.into_iter().filter(|it| it.serial == row.serial) {
+        let registered = tx.device_by_key(&deleted.key).await?;
+        notes.extend(of_kept_device(&deleted, row.give_back, registered.map(|device| device.name)));
+    }
+    Ok(notes)
 }
 
 async fn listed(

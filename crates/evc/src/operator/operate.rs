@@ -148,7 +148,7 @@ async fn drop_policy(tx: &mut dyn Tx, project: &Project, name: &Name) -> Result<
 }
 
 /// A deleted device, and a vault that it would have back under the policy.
-async fn of_deleted(
+pub(super) async fn of_deleted(
     tx: &mut dyn Tx,
     project: &Project,
     policy: &Name,

@@ -16,7 +16,7 @@ use super::escrow::in_escrow;
 use crate::api::{DeviceView, InEscrow, PolicyView, ServerStatus, StateNow, VaultView};
 use crate::fleet::fared::strange;
 use crate::fleet::heard::is_silent;
-use crate::fleet::reported::said_at;
+use crate::fleet::reported::{is_held_to, said_at};
 use crate::fleet::section::subject;
 use crate::fleet::view::{ListedVault, View};
 use crate::service::{Controller, Fault, Refusal, Verdicts, find_device};
@@ -274,6 +274,11 @@ fn opened_at(shown: &VaultView) -> Option<Epoch> {
 
 fn key_words(view: &View, held: &ListedVault, opened_at: Option<Epoch>, now: UnixSeconds) -> String {
     let session = view.stands.as_ref().map_or(SessionKey([0; 32]), |stands| SessionKey(stands.row.session));
+    if let Some(other) = is_held_to(&view.device) {
+        return format!(
+            "of no use: the node takes no list for this device, it holds to that of device {other}"
+        );
+    }
     match decided(view, held, now).ruling {
         Ruling::NotNeeded => "not needed: the TPM alone holds the key".into(),
         _ if let Some(older) = view.device.older => withheld_from_who_is_ahead(older),

@@ -19,11 +19,13 @@ use crate::store::{
 };
 use crate::words::condition::{DISK_AWAY, of_condition};
 use crate::words::escrow::NOT_ESCROWED;
-use crate::words::notes::of_fit;
+use crate::words::notes::{of_fit, of_held_to};
 
 impl DeviceView {
     /// `drill_every_s`: how often escrow drills are made.
     pub(super) fn of(row: DeviceRow, drill_every_s: u64, now: UnixSeconds) -> Self {
+        let of_older = row.older.map(|older| format!("{older}; {}", crate::words::OLDER));
+        let of_other = reported::is_held_to(&row).map(|other| of_held_to(&row.name, other));
         let (seen, escrow) = (row.proved_at.or(row.last_seen), held(&row, drill_every_s, now));
         let (condition_kind, since) = condition(&row, now);
         Self {
@@ -43,7 +45,7 @@ impl DeviceView {
                 .last_seen
                 .filter(|heard| seen.is_some_and(|seen| *heard > seen))
                 .map(crate::clock::text),
-            alarm: row.older.map(|older| format!("{older}; {}", crate::words::OLDER)).or(row.alarm),
+            alarm: of_older.or(of_other).or(row.alarm),
             section_version: row.section_version,
             escrow,
             report: row.report.take().map(Into::into),

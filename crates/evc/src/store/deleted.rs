@@ -2,15 +2,22 @@
 
 use async_trait::async_trait;
 use vault::escrow::drill::Drills;
-use vault::ids::{DeviceId, Name, Project, VaultId};
+use vault::ids::{DeviceId, Epoch, Name, Project, VaultId};
+use vault::labels::Labels;
 
 use super::{BundleRow, EpochRow, NodeWord, Stored, UnixSeconds, VaultRow};
 
 /// A device that was deleted, of which something is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeletedRow {
-    /// Its identity then.
+    /// Of the row: a device may be deleted twice.
     pub id: DeviceId,
+    /// Its identity then, which it has again if it gets this back.
+    pub device: DeviceId,
+    /// The device whose lists its node held to, by the node's last word.
+    pub node_of: Option<DeviceId>,
+    /// What an operator sorted it by.
+    pub labels: Labels,
     /// Its project.
     pub project: Project,
     /// SHA-256 of its key's SubjectPublicKeyInfo.
@@ -32,10 +39,23 @@ pub struct OfDeleted {
     pub vaults: Vec<VaultRow>,
     /// The keys of all of their epochs.
     pub epochs: Vec<EpochRow>,
+    /// Under which custodies those went out.
+    pub went_out: Vec<WentOut>,
     /// Bundles, the oldest first.
     pub bundles: Vec<KeptBundle>,
     /// How its drills stood.
     pub drills: NodeWord<Drills>,
+}
+
+/// A key that went out to a deleted device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WentOut {
+    /// Of which vault.
+    pub vault: VaultId,
+    /// Of which epoch.
+    pub epoch: Epoch,
+    /// Under which custody, as its name.
+    pub custody: String,
 }
 
 /// A bundle of a deleted device's.
@@ -49,7 +69,8 @@ pub struct KeptBundle {
 
 impl Default for OfDeleted {
     fn default() -> Self {
-        Self { vaults: Vec::new(), epochs: Vec::new(), bundles: Vec::new(), drills: NodeWord::nothing() }
+        let (vaults, epochs, went_out, bundles) = Default::default();
+        Self { vaults, epochs, went_out, bundles, drills: NodeWord::nothing() }
     }
 }
 
@@ -58,14 +79,17 @@ impl Default for OfDeleted {
 pub trait Deleted {
     /// Keeps what there is of a device, before it is dropped.
     async fn keep_deleted(&mut self, row: &DeletedRow) -> Stored<()>;
-    /// Those of a project, the first that was deleted first.
+    /// Those of a project, in the order in which they were deleted, whatever the clock said.
     async fn deleted(&mut self, project: &Project) -> Stored<Vec<DeletedRow>>;
-    /// Those with this key, in whichever project.
+    /// Those with this key, in whichever project, in the same order.
     async fn deleted_by_key(&mut self, key: &[u8; 32]) -> Stored<Vec<DeletedRow>>;
     /// Those whose grace is over.
     async fn deleted_over(&mut self, now: UnixSeconds) -> Stored<Vec<DeletedRow>>;
-    /// What is kept of one.
+    /// What is kept of one, as it was that device's.
     async fn of_deleted(&mut self, id: DeviceId) -> Stored<OfDeleted>;
+    /// Gives a device that was just added what was numbered of one, and told: sections that were sent, sessions that are over, challenges that were
+    /// answered. Its next section is a new one.
+    async fn go_on(&mut self, id: DeviceId, device: DeviceId) -> Stored<()>;
     /// Forgets a vault of one and its keys: another device has them.
     async fn forget_deleted_vault(&mut self, id: DeviceId, vault: VaultId) -> Stored<()>;
     /// Forgets a bundle of one: another device has it.

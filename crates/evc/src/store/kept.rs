@@ -8,7 +8,7 @@ use std::time::UNIX_EPOCH;
 use ::attest::{PcrBank, PcrDigest, PcrValues};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize};
-use vault::ids::{Generation, Incarnation, SectionVersion, VaultId};
+use vault::ids::{DeviceId, Generation, Incarnation, SectionVersion, VaultId};
 use vault::report::VaultReport;
 use wire::info::{AttestationState, TpmPresence};
 
@@ -137,6 +137,9 @@ pub struct DeviceReport {
     /// The newest section that it accepted.
     #[serde(default)]
     pub accepted: Option<Accepted>,
+    /// The device that it was for, as the node says it: another one, where this one was deleted and let in anew.
+    #[serde(default)]
+    pub accepted_for: Option<DeviceId>,
     /// What is not checked or needs care, in human words.
     #[serde(default)]
     pub notes: Vec<String>,

@@ -26,7 +26,7 @@ use vault::policy::VaultRule;
 
 pub use bundles::{BundleRow, Bundles, HeldBundle, ListedBundle};
 pub use changes::AsOf;
-pub use deleted::{Deleted, DeletedRow, KeptBundle, OfDeleted};
+pub use deleted::{Deleted, DeletedRow, KeptBundle, OfDeleted, WentOut};
 pub(crate) use kept::understood;
 pub use kept::{Accepted, Appraised, DeviceReport, Fared, Moment, Pcrs, Record, Repeated, Strange};
 pub use key_rows::{EpochRow, KeyRow, ReleaseRow, TokenRow};

@@ -21,6 +21,7 @@ pub(crate) fn of_condition(condition: Condition, since: UnixSeconds) -> String {
         Condition::PcrsDiffer => return "PCRs differ: keys are withheld, see `evc describe device`".into(),
         Condition::Ahead => "ahead of this database",
         Condition::Doubled => "may be two",
+        Condition::HeldToAnother => "its node takes no list for this device",
         Condition::DiskAway => DISK_AWAY,
         Condition::EscrowFull => "escrow full",
         Condition::DrillFailed => "escrow drill failed",

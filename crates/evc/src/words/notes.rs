@@ -1,6 +1,6 @@
 //! What people should know of what was done.
 
-use vault::ids::Name;
+use vault::ids::{DeviceId, Name};
 use vault::labels::Labels;
 use vault::ledger::Older;
 use vault::life::{Deleted, Fit, NodeAt, Unfit};
@@ -8,7 +8,7 @@ use vault::policy::{Caution, VaultRule};
 
 use super::OLDER;
 use crate::api::{Adoption, Done, Outcome};
-use crate::store::DeviceRow;
+use crate::store::{DeletedRow, DeviceRow};
 
 /// Of a vault under a policy on a device.
 pub(crate) fn of_fit(fit: Result<Fit, Unfit>) -> Option<String> {
@@ -17,6 +17,39 @@ pub(crate) fn of_fit(fit: Result<Fit, Unfit>) -> Option<String> {
         Err(why) => Some(format!("impossible on this device: {why}, and it has no TPM")),
         Ok(Fit::NotKnownYet) => Some("it is not known yet whether this device has a TPM".into()),
     }
+}
+
+/// Of a device whose node holds to the lists of another one.
+pub(crate) fn of_held_to(device: &Name, other: DeviceId) -> String {
+    format!(
+        "its node holds to the lists of device {other}, as which it was known here before, and takes none of this one's: nothing is made, opened or deleted there, \
+         and orders to lock are obeyed. If `evc device deleted` lists that device, bring it back: `evc delete device {device} --force`, then `evc onboard add` with \
+         `--give-back`. If it is to stay so, remove persist/config/vaultmgr/record on the node and restart it: vaults that are not listed are then locked and kept"
+    )
+}
+
+/// Of what is kept of a deleted device whose serial is allowed: why it does not get it back.
+pub(crate) fn of_kept_device(kept: &DeletedRow, give_back: bool, registered: Option<Name>) -> Option<String> {
+    let (name, until) = (&kept.name, crate::clock::text(kept.until));
+    match (registered, give_back) {
+        (Some(now), true) => Some(format!(
+            "what is kept of the deleted device `{name}` goes back when it registers, and it is registered, as `{now}`: `evc delete device {now} --force` first; \
+             what that one has is kept too, and this allowance has to be said again then"
+        )),
+        (None, true) => None,
+        (_, false) => Some(format!(
+            "what is kept of the deleted device `{name}` with this serial until {until} does not go back by this: it comes as another device, of which its node takes \
+             no list. To give it back: `evc onboard remove`, then `evc onboard add` with `--give-back`; see `evc device deleted`"
+        )),
+    }
+}
+
+/// Of what a registered device did not get back, where something is kept of it.
+pub(crate) fn of_left(kept: &DeletedRow, now: &Name) -> String {
+    let (name, until) = (&kept.name, crate::clock::text(kept.until));
+    format!(
+        "device {now}: what is kept of it since it was deleted as `{name}` goes for good at {until}, and it has not got it back: see `evc device deleted`"
+    )
 }
 
 /// Of a rule that was applied: how many devices it names, and what became of those that it named before.

@@ -221,3 +221,164 @@ fn of_two_lives_the_newest_bundle_is_the_devices() {
     assert_eq!(digests, both);
     assert_eq!(evc.act("GET", "/devices/edge-1", "")["device"]["escrow"]["digest"], both[0]);
 }
+
+const LOGS: &str = "kind: Vault\nname: logs\ndevice: edge-1\npolicy: p\n";
+const POLICY: &str = "kind: VaultPolicy\nname: p\ncustody: tpm+controller\n";
+
+/// A device with the vault `logs` open, as it reports; what opens it, and the section.
+fn with_logs(evc: &Evc) -> (Device, FakeTpm, ([u8; 32], [u8; 32]), Section) {
+    let (mut device, tpm) = with_tpm(evc);
+    evc.apply(&format!("{POLICY}---\n{LOGS}"));
+    let section = round(evc, &mut device, &tpm, &pcrs(1)).expect("a section");
+    let key = device.keys(&section, "logs").expect("a key");
+    device.report(evc, &section, 1);
+    (device, tpm, key, section)
+}
+
+fn shows_its_ak(evc: &Evc, device: &Device, tpm: &FakeTpm) {
+    let ak = DeviceCert::new(DeviceCertKind::Attestation, Key::new("AK").pem.into_bytes(), Some(tpm.ak()));
+    assert_eq!(device.attest(evc, &AttestRequest::Certs(vec![ak])), AttestResponse::Certs);
+}
+
+fn delete(evc: &Evc) {
+    evc.act("DELETE", "/devices/edge-1?force=true", "");
+}
+
+/// Invariant 4, decision 80: who gets its keys back is the device that it was. Its next section follows the one that its node accepted, under a number
+/// that it has not had; labels come back; and what was recorded of it before stays over.
+#[test]
+fn a_device_that_gets_its_keys_back_is_the_device_that_it_was() {
+    let evc = Evc::start();
+    let (mut device, tpm, key, before) = with_logs(&evc);
+    evc.act("POST", "/devices/edge-1/labels", r#"{"set":{"site":"berlin"}}"#);
+    let recorded = device.reported(&before, 1, |_| vault::report::State::Missing);
+    device.poll(&evc);
+    let (id, session, head) = (device.id, device.session.session_key(), device.head);
+    delete(&evc);
+    comes_again(&evc, &mut device, true);
+    assert_eq!(device.id, id);
+    device.head = head;
+    shows_its_ak(&evc, &device, &tpm);
+    let after = round(&evc, &mut device, &tpm, &pcrs(1)).expect("a section");
+    assert_eq!((after.device, after.follows), (id, head.map(|head| head.digest)));
+    assert!(after.version.version > before.version.version, "{:?}", after.version);
+    assert_eq!(device.keys(&after, "logs"), Some(key));
+    let shown = evc.act("GET", "/devices/edge-1", "")["device"].clone();
+    assert_eq!((&shown["labels"], &shown["alarm"]), (&json!({ "site": "berlin" }), &Value::Null), "{shown}");
+    assert_ne!(session, device.session.session_key());
+    evc.post(&device.own("info"), &recorded);
+    let vaults = evc.act("GET", "/vaults?device=edge-1", "").to_string();
+    assert!(!vaults.contains("missing"), "a report of before: {vaults}");
+}
+
+/// Decision 80: it was let in without its keys, got others, and was deleted again. What its node took decides, not which is newer: keys that it never
+/// had do not push out those that open its vaults. What could not go back is shown where an operator looks.
+#[test]
+fn of_two_lives_the_keys_that_the_node_took_come_back() {
+    let evc = Evc::start();
+    let (mut device, tpm, key, section) = with_logs(&evc);
+    let id = device.id;
+    delete(&evc);
+    comes_again(&evc, &mut device, false);
+    assert_ne!(device.id, id);
+    evc.apply(LOGS);
+    // It holds to the list of before, and says so.
+    let mut info = device.info(&section, 1);
+    let node = info.node.as_mut().expect("ours");
+    node.session = Some(device.session.session_key());
+    device.tell(&evc, &info);
+    let condition = evc.act("GET", "/devices", "")[0]["condition"].as_str().expect("words").to_owned();
+    assert!(condition.contains("takes no list for this device"), "{condition}");
+    let shown = evc.act("GET", "/devices/edge-1", "").to_string();
+    assert!(shown.contains(&format!("lists of device {id}")) && shown.contains("--give-back"), "{shown}");
+    assert!(!shown.contains("released: the vault is open"), "{shown}");
+    let status = evc.act("GET", "/glance", "").to_string();
+    for words in ["takes no list for this device", "it has not got it back: see `evc device deleted`"] {
+        assert!(status.contains(words), "{status}");
+    }
+    delete(&evc);
+    comes_again(&evc, &mut device, true);
+    assert_eq!(device.id, id, "whose list its node holds to");
+    shows_its_ak(&evc, &device, &tpm);
+    let section = round(&evc, &mut device, &tpm, &pcrs(1)).expect("a section");
+    assert_eq!(device.keys(&section, "logs"), Some(key));
+    let kept = evc.act("GET", "/deleted-devices", "");
+    assert_eq!(kept[0]["vaults"], json!(["logs"]), "the other one is kept: {kept}");
+}
+
+/// Decision 80: who allows a serial of which something is kept is told that it does not go back by this, or not yet.
+#[test]
+fn who_lets_a_deleted_device_in_is_told_what_does_not_go_back() {
+    let evc = Evc::start();
+    let (device, ..) = with_logs(&evc);
+    delete(&evc);
+    let allow = |give_back: bool, name: &str| {
+        let other = Key::new("another onboarding certificate");
+        let ask =
+            json!({ "cert_pem": other.pem, "serial": device.serial, "name": name, "give_back": give_back });
+        evc.act("POST", "/onboarding", &ask.to_string())["notes"].to_string()
+    };
+    assert_eq!(allow(true, "a"), "null");
+    let told = allow(false, "b");
+    assert!(told.contains("with `--give-back`") && told.contains("`edge-1`"), "{told}");
+    let ask = json!({ "cert_pem": device.onboard.pem, "serial": device.serial });
+    evc.act("POST", "/onboarding", &ask.to_string());
+    assert_eq!(device.register(&evc), 201);
+    let told = allow(true, "c");
+    assert!(told.contains("--force` first"), "{told}");
+}
+
+/// Decision 80: more than a device may have keeps it from nothing. What does not fit stays kept.
+#[test]
+fn what_does_not_fit_on_a_device_stays_kept() {
+    let evc = Evc::start();
+    let (mut device, tpm) = with_tpm(&evc);
+    evc.apply(POLICY);
+    let apply = |of: &str, count: usize| {
+        let all: Vec<_> = (0..count).map(|n| LOGS.replace("logs", &format!("{of}-{n}"))).collect();
+        all.chunks(200).for_each(|some| drop(evc.apply(&some.join("---\n"))));
+    };
+    apply("a", vault::life::MOST_BESIDE_DEFAULTS);
+    delete(&evc);
+    comes_again(&evc, &mut device, false);
+    apply("b", 3);
+    delete(&evc);
+    comes_again(&evc, &mut device, true);
+    let kept = evc.act("GET", "/deleted-devices", "");
+    let left: usize =
+        kept.as_array().expect("a list").iter().map(|it| it["vaults"].as_array().map_or(0, Vec::len)).sum();
+    assert_eq!(left, 3, "{kept}");
+    shows_its_ak(&evc, &device, &tpm);
+    let section = round(&evc, &mut device, &tpm, &pcrs(1)).expect("a section");
+    assert_eq!(section.vaults.len(), vault::life::MOST_BESIDE_DEFAULTS);
+}
+
+/// KO-3, decision 80: that the TPM has a part of a vault's key is known after a deletion as before it: the vault goes over to no other node.
+#[test]
+fn a_vault_that_came_back_is_still_known_to_be_in_its_tpm() {
+    for back in [false, true] {
+        let evc = Evc::start();
+        let (mut device, ..) = with_logs(&evc);
+        if back {
+            delete(&evc);
+            comes_again(&evc, &mut device, true);
+        }
+        Device::onboarded(&evc, "edge-2");
+        evc.apply(&POLICY.replace("tpm+controller", "controller"));
+        evc.act("POST", "/devices/edge-1/lost", "");
+        let to = json!({ "to": "edge-2" }).to_string();
+        let told = evc.operator("POST", "/devices/edge-1/vaults/logs/rehome", &to, Some(&evc.token));
+        assert_eq!(told.problem().code, Code::KeyInTpm, "{back}");
+    }
+}
+
+/// Decision 80: a vault that is kept is made already, as its policy said: that part of the policy stays.
+#[test]
+fn the_encryption_of_a_vault_that_is_kept_stays() {
+    let evc = Evc::start();
+    let _ = with_logs(&evc);
+    delete(&evc);
+    let other = format!("{POLICY}encryption: adiantum\n");
+    let refused = evc.operator("POST", "/apply", &other, Some(&evc.token)).problem();
+    assert!(refused.error.contains("deleted device `edge-1`"), "{refused:?}");
+}

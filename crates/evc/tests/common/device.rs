@@ -318,6 +318,7 @@ impl Device {
             node: Some(NodeReport {
                 session: Some(section.session),
                 accepted: Some(section.version),
+                accepted_for: Some(section.device),
                 notes: vec!["not escrowed".into()],
                 counter: COUNTER.fetch_add(1, Ordering::Relaxed),
                 disk_away: false,

@@ -277,6 +277,7 @@ steps! { Deleted {
     deleted_by_key(key: &[u8; 32]) -> Vec<DeletedRow>;
     deleted_over(now: UnixSeconds) -> Vec<DeletedRow>;
     of_deleted(id: DeviceId) -> OfDeleted;
+    go_on(id: DeviceId, device: DeviceId) -> ();
     forget_deleted_vault(id: DeviceId, vault: VaultId) -> ();
     forget_deleted_bundle(id: DeviceId, digest: &[u8; 32]) -> ();
     forget_deleted(id: DeviceId) -> ();

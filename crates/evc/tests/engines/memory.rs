@@ -40,10 +40,26 @@ pub(crate) struct World {
     releases: BTreeMap<(DeviceId, VaultId, Epoch, String), ReleaseRow>,
     /// In the order in which they came.
     bundles: Vec<(BundleRow, bool)>,
-    deleted: BTreeMap<DeviceId, (DeletedRow, OfDeleted)>,
+    /// In the order in which they were deleted.
+    deleted: Vec<KeptDevice>,
+}
+
+/// A device that was deleted, and all that is kept of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct KeptDevice {
+    row: DeletedRow,
+    of: OfDeleted,
+    was: DeviceRow,
+    sent_before: Vec<SectionDigest>,
+    sessions: Vec<PastSession>,
+    certs: Vec<CertRow>,
 }
 
 impl World {
+    fn kept(&mut self, id: DeviceId) -> Stored<&mut KeptDevice> {
+        there(self.deleted.iter_mut().find(|kept| kept.row.id == id))
+    }
+
     /// What no act may leave behind: a vault without the key of an epoch that it is to open by, and keys of one that is gone.
     pub(crate) fn between(&self) -> Vec<String> {
         let key = |row: &VaultRow, epoch| self.epochs.contains_key(&(row.device, row.id, epoch));
@@ -457,9 +473,17 @@ impl Devices for MemoryTx {
     }
     async fn number_anew(&mut self) -> Stored<()> {
         self.w().sent_before.clear();
-        for row in self.world.devices.values_mut() {
+        let kept = self.world.deleted.iter_mut().map(|kept| &mut kept.was);
+        for row in self.world.devices.values_mut().chain(kept) {
             (row.section_version, row.section_digest, row.older) = (0, None, None);
             row.ledger = Ledger::default();
+        }
+        for kept in &mut self.world.deleted {
+            kept.sent_before.clear();
+            for row in &mut kept.of.vaults {
+                (row.reported_epoch, row.report, row.reported_at) = (None, NodeWord::nothing(), None);
+                row.recreate = false;
+            }
         }
         for row in self.world.vaults.values_mut() {
             let gone = row.standing == VaultStanding::Gone;
@@ -698,7 +722,7 @@ impl Vaults for MemoryTx {
         for row in self.w().vaults.values_mut().filter(|row| row.standing == VaultStanding::Removing) {
             row.delete_at = row.delete_at.map(|until| until.saturating_add(by_s).min(i64::MAX as u64));
         }
-        for (row, _) in self.w().deleted.values_mut() {
+        for KeptDevice { row, .. } in &mut self.w().deleted {
             row.until = row.until.saturating_add(by_s).min(i64::MAX as u64);
         }
         Ok(())
@@ -775,27 +799,36 @@ impl Bundles for MemoryTx {
 }
 
 fn deleted_rows(world: &World, wanted: impl Fn(&DeletedRow) -> bool) -> Vec<DeletedRow> {
-    let mut rows: Vec<_> =
-        world.deleted.values().map(|(row, _)| row).filter(|row| wanted(row)).cloned().collect();
-    rows.sort_by_key(|row| (row.deleted_at, row.id));
-    rows
+    world.deleted.iter().map(|kept| &kept.row).filter(|row| wanted(row)).cloned().collect()
 }
 
 #[async_trait]
 impl Deleted for MemoryTx {
     async fn keep_deleted(&mut self, row: &DeletedRow) -> Stored<()> {
-        let (world, id) = (self.w(), row.id);
+        let (world, id) = (self.w(), row.device);
+        if world.kept(row.id).is_ok() {
+            return Err(StoreError::Taken);
+        }
+        let was = there(world.devices.get_mut(&id))?.clone();
         let vaults = world.vaults.values().filter(|of| of.device == id && of.standing != VaultStanding::Gone);
         let epochs = world.epochs.values().filter(|of| of.device == id);
+        let went_out = world.releases.values().filter(|of| of.device == id);
         let bundles = world.bundles.iter().filter(|(of, _)| of.device == id);
+        let out =
+            |row: &ReleaseRow| WentOut { vault: row.vault, epoch: row.epoch, custody: row.custody.clone() };
         let kept = |(row, offered): &(BundleRow, bool)| KeptBundle { row: row.clone(), offered: *offered };
         let of = OfDeleted {
             vaults: vaults.cloned().collect(),
             epochs: epochs.cloned().collect(),
+            went_out: went_out.map(out).collect(),
             bundles: bundles.map(kept).collect(),
-            drills: world.devices.get(&id).map_or_else(NodeWord::nothing, |row| row.drills.clone()),
+            drills: was.drills.clone(),
         };
-        add(&mut world.deleted, id, (row.clone(), of))
+        let sent_before = world.sent_before.get(&id).cloned().unwrap_or_default();
+        let sessions = world.sessions.values().filter(|of| of.device == id).cloned().collect();
+        let certs = world.certs.values().filter(|of| of.device == id).cloned().collect();
+        world.deleted.push(KeptDevice { row: row.clone(), of, was, sent_before, sessions, certs });
+        Ok(())
     }
     async fn deleted(&mut self, project: &Project) -> Stored<Vec<DeletedRow>> {
         Ok(deleted_rows(&self.world, |row| row.project == *project))
@@ -809,22 +842,40 @@ impl Deleted for MemoryTx {
         Ok(rows)
     }
     async fn of_deleted(&mut self, id: DeviceId) -> Stored<OfDeleted> {
-        Ok(self.world.deleted.get(&id).map(|(_, of)| of.clone()).unwrap_or_default())
+        let found = self.world.deleted.iter().find(|kept| kept.row.id == id);
+        Ok(found.map(|kept| kept.of.clone()).unwrap_or_default())
+    }
+    async fn go_on(&mut self, id: DeviceId, device: DeviceId) -> Stored<()> {
+        let world = self.w();
+        let KeptDevice { was, sent_before, sessions, certs, .. } = world.kept(id)?.clone();
+        let row = there(world.devices.get_mut(&device))?;
+        (row.section_version, row.section_digest, row.ledger) = (was.section_version, None, was.ledger);
+        row.tpm = was.tpm;
+        (row.older, row.answered) = (was.older, was.answered);
+        (row.reported, row.uploaded) = (was.reported, was.uploaded);
+        world.certs.extend(certs.into_iter().map(|it| ((device, it.kind), CertRow { device, ..it })));
+        if !sent_before.is_empty() {
+            world.sent_before.insert(device, sent_before);
+        }
+        world
+            .sessions
+            .extend(sessions.into_iter().map(|it| ((device, it.session), PastSession { device, ..it })));
+        Ok(())
     }
     async fn forget_deleted_vault(&mut self, id: DeviceId, vault: VaultId) -> Stored<()> {
-        let (_, of) = there(self.w().deleted.get_mut(&id))?;
+        let of = &mut self.w().kept(id)?.of;
+        of.went_out.retain(|row| row.vault != vault);
         of.epochs.retain(|row| row.vault != vault);
         of.vaults.retain(|row| row.id != vault);
         Ok(())
     }
     async fn forget_deleted_bundle(&mut self, id: DeviceId, digest: &[u8; 32]) -> Stored<()> {
-        let (_, of) = there(self.w().deleted.get_mut(&id))?;
-        of.bundles.retain(|kept| kept.row.held.id.digest != *digest);
+        self.w().kept(id)?.of.bundles.retain(|kept| kept.row.held.id.digest != *digest);
         Ok(())
     }
     async fn forget_deleted(&mut self, id: DeviceId) -> Stored<()> {
-        there(self.w().deleted.get_mut(&id))?;
-        self.w().deleted.remove(&id);
+        self.w().kept(id)?;
+        self.w().deleted.retain(|kept| kept.row.id != id);
         Ok(())
     }
 }

@@ -79,6 +79,7 @@ fn report() -> DeviceReport {
         tpm_info: "ready".into(),
         attestation: AttestationState::RestartWait,
         attestation_error: Some("none".into()),
+        accepted_for: Some(DeviceId(uuid::Uuid::from_u128(5))),
         accepted: Some(Accepted { incarnation: [9; 16], version: 7 }),
         notes: vec!["not escrowed".into()],
         vaults: vec![of_vault(1)],
@@ -928,9 +929,43 @@ async fn what_is_kept_of_a_deleted_device_goes_part_by_part(tx: &mut dyn Tx) -> 
     }
     let (name, serial) = (gone.name.clone(), gone.serial.clone());
     let (deleted_at, until) = (NOW, NOW + 5);
-    let row = DeletedRow { id: gone.id, project: here(), key: [9; 32], name, serial, deleted_at, until };
+    let row = DeletedRow {
+        id: device(98).id,
+        device: gone.id,
+        node_of: Some(gone.id),
+        labels: Labels::default(),
+        project: here(),
+        key: [9; 32],
+        name,
+        serial,
+        deleted_at,
+        until,
+    };
+    tx.put_section(gone.id, 7, &[3; 32]).await?;
+    let ledger = Ledger { head: Some(SectionDigest([4; 32])), ..Ledger::default() };
+    tx.put_ledger(gone.id, &ledger).await?;
+    tx.add_sent_before(gone.id, &[SectionDigest([5; 32])]).await?;
+    tx.put_report_place(gone.id, &[6; 32], 8).await?;
+    tx.put_upload_place(gone.id, &[6; 32], 9).await?;
+    let over =
+        PastSession { device: gone.id, session: [7; 32], ended_at: NOW, settled: false, booted: false };
+    tx.end_session(&over, 2).await?;
     tx.keep_deleted(&row).await?;
+    let row_of_it = DeletedRow { id: device(99).id, ..row.clone() };
+    tx.keep_deleted(&row_of_it).await?;
+    assert_eq!(tx.deleted(&here()).await?, [row.clone(), row_of_it.clone()], "a device may be deleted twice");
+    tx.forget_deleted(row_of_it.id).await?;
+    let again = device(96);
+    tx.add_device(&again).await?;
+    tx.go_on(row.id, again.id).await?;
+    let on = tx.device(again.id).await?.expect("there");
+    assert_eq!((on.section_version, on.section_digest, &on.ledger), (7, None, &ledger));
+    assert_eq!((on.reported, on.uploaded), (Some(([6; 32], 8)), Some(([6; 32], 9))));
+    assert!(tx.was_sent_before(again.id, &SectionDigest([5; 32])).await?);
+    assert!(tx.past_session(again.id, &[7; 32]).await?.is_some());
+    let gone = DeviceRow { id: row.id, ..gone };
     let of = tx.of_deleted(gone.id).await?;
+    assert_eq!(of.vaults[0].device, row.device, "as it was that device's");
     assert_eq!(of.bundles.iter().map(|kept| kept.offered).collect::<Vec<_>>(), [true, false]);
     assert_eq!(of.drills.get(), Some(&drills));
     tx.forget_deleted_bundle(gone.id, &[1; 32]).await?;
@@ -972,6 +1007,9 @@ async fn a_device_that_is_forgotten_leaves_the_row_of_its_removal_alone(tx: &mut
     tx.use_onboarding(&[80; 32], "*", gone.id).await?;
     let kept = DeletedRow {
         id: gone.id,
+        device: gone.id,
+        node_of: None,
+        labels: Labels::default(),
         project: here(),
         key: [9; 32],
         name: gone.name.clone(),

@@ -36,6 +36,7 @@ fn info(vaults: Vec<VaultLine>) -> DeviceInfo {
         node: Some(NodeReport {
             session: Some(session()),
             accepted: Some(SectionVersion { incarnation: Incarnation([3; 16]), version: 9 }),
+            accepted_for: Some(device()),
             notes: vec!["AK not proved to its EK: not checked".to_owned()],
             counter: u64::MAX,
             disk_away: true,

@@ -140,6 +140,7 @@ fn any_info() -> impl Strategy<Value = DeviceInfo> {
             node: node.map(|(session, notes)| NodeReport {
                 session,
                 accepted: None,
+                accepted_for: (notes.len() == 1).then(device),
                 counter: notes.len() as u64,
                 disk_away: notes.len() % 2 == 1,
                 drill: drill(notes.len()),

@@ -222,6 +222,11 @@ impl Devices for SqliteTx {
             "UPDATE devices SET section_version = 0, section_digest = NULL, ledger = ?, older = NULL";
         self.run(devices, (json(&Ledger::default()),)).await?;
         self.run("DELETE FROM sent_before", ()).await?;
+        let of_deleted = "UPDATE deleted_devices SET section_version = 0, ledger = ?, older = NULL";
+        self.run(of_deleted, (json(&Ledger::default()),)).await?;
+        self.run("DELETE FROM deleted_sent_before", ()).await?;
+        let told = "UPDATE deleted_vaults SET reported_epoch = NULL, report = NULL, reported_at = NULL, recreate = 0";
+        self.run(told, ()).await?;
         let vaults =
             "UPDATE vaults SET reported_epoch = NULL, report = NULL, reported_at = NULL, recreate = 0,
                         left_version = iif(standing = 'gone', 1, NULL)";

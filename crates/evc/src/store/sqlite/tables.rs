@@ -44,6 +44,7 @@ const MIGRATIONS: &[Migration] = &migrations![
     80 = "0080_deleted_devices",
     81 = "0081_what_goes_with_a_deleted_device",
     82 = "0082_escrow_without_room",
+    83 = "0083_a_deleted_device_comes_back_as_itself",
 ];
 
 /// Where builds of before kept their list.

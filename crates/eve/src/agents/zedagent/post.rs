@@ -119,7 +119,17 @@ impl Zedagent<'_> {
         let (accepted, notes, counter) = (self.vaults.accepted, self.notes(), since_boot_us()?);
         let (disk_away, drill) = (self.vaults.disk_away, self.vaults.drill.clone());
         let (generation, measured) = (self.vaults.generation, self.measured());
-        let node = NodeReport { session, accepted, notes, counter, disk_away, drill, generation, measured };
+        let node = NodeReport {
+            session,
+            accepted,
+            accepted_for: self.vaults.head.map(|head| head.device),
+            notes,
+            counter,
+            disk_away,
+            drill,
+            generation,
+            measured,
+        };
         let lines =
             self.vaults.vaults.iter().map(|report| VaultLine::of(report.clone(), self.pcrs(report.id)));
         Ok(DeviceInfo {

@@ -106,7 +106,7 @@ pub struct ControllerStatus {
 }
 
 /// What an operator's removal means for what is here.
-const REMOVED: &str = "the controller removed this device, and its keys of this node's vaults are gone: copy what you need out of vaults that are open now, before `eve vault lock` or a boot; after that a vault that needs the controller's key opens nowhere";
+const REMOVED: &str = "the controller removed this device: no key of its comes any more. Copy what you need out of vaults that are open now, before `eve vault lock` or a boot; after that a vault that needs the controller's key opens nowhere, unless its operator gives the keys back as long as they are kept there (`evc onboard add --give-back`)";
 
 impl ControllerStatus {
     /// What needs care though the controller answers.
