@@ -4,6 +4,7 @@ use std::fs;
 
 use eve_vault_tests::{Scene, details};
 use testkit::node::{Parts, Power};
+use testkit::wait;
 
 use super::BOTH;
 
@@ -27,6 +28,10 @@ fn what_lay_there_before_is_moved_in() {
     scene.node.start().unwrap();
     scene.node.until_vault("image", "unlocked").unwrap();
     assert_eq!(fs::read_to_string(dir.join("layers/base.tar")).unwrap(), "an image of before");
+    // They are wiped while the vault is open already.
+    let originals = scene.node.root().join("persist/vaults/.new");
+    let wiped = || fs::read_dir(&originals).map_or(true, |mut left| left.next().is_none()).then_some(());
+    wait::until("the originals are wiped", wiped).unwrap();
     scene.node.off(Power::Clean).unwrap();
     assert!(
         !scene.node.disk().contains(b"an image of before").unwrap(),

@@ -6,7 +6,7 @@ ALTER TABLE deleted_devices ADD COLUMN node_of BLOB;
 ALTER TABLE deleted_devices ADD COLUMN labels TEXT NOT NULL DEFAULT '{}';
 -- Of one that was deleted before this: above each version that can have gone out.
 ALTER TABLE deleted_devices ADD COLUMN section_version INTEGER NOT NULL DEFAULT 4294967296;
-ALTER TABLE deleted_devices ADD COLUMN ledger TEXT NOT NULL DEFAULT '{"head":null,"sent":[]}';
+ALTER TABLE deleted_devices ADD COLUMN ledger TEXT NOT NULL DEFAULT '{"head":null,"sent":[],"before_chain":4294967296}';
 ALTER TABLE deleted_devices ADD COLUMN older TEXT;
 ALTER TABLE deleted_devices ADD COLUMN answered INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE deleted_devices ADD COLUMN report_session BLOB;

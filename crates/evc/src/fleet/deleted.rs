@@ -54,7 +54,9 @@ pub(crate) fn itself(kept: &[Before]) -> Option<&DeletedRow> {
     let said = kept.iter().find_map(|before| before.row.node_of);
     let held_to = kept.iter().find(|before| said == Some(before.row.device));
     let made = |before: &&Before| before.of.vaults.iter().any(|vault| before.was_taken(vault));
-    held_to.or_else(|| kept.iter().find(made)).or(kept.first()).map(|before| &before.row)
+    let chosen = held_to.or_else(|| kept.iter().find(made)).or(kept.first())?;
+    // It may have been deleted more than once as that one: by the newest of these its numbers go on.
+    kept.iter().map(|before| &before.row).find(|row| row.device == chosen.row.device)
 }
 
 /// Gives a device that was just added all that is kept of it, the newest deletion first. What is given is kept for nobody any more.

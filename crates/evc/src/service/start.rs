@@ -78,8 +78,8 @@ pub enum StartError {
     /// The folder was a controller's, and its database is gone.
     #[error(
         "{folder} is a controller's ({left} is there), but its database evc.db is absent, empty or knows of no controller; nothing was \
-         changed\n  what to do: move an evc.db-wal that is there away, and put evc.db back from your backup, with the evc.db-wal of that backup if \
-         there is one; for a new controller, which no node of this one knows, give another --data"
+         changed\n  what to do: move evc.db-wal and evc.db-opened away if they are there, and put evc.db back from your backup, with the evc.db-wal \
+         of that backup if there is one; for a new controller, which no node of this one knows, give another --data"
     )]
     DatabaseLost {
         /// The folder.

@@ -163,8 +163,8 @@ pub struct Belief {
     early_orders: Option<(RootPin, LockOrders)>,
     /// The place of the newest orders of this life.
     ordered_at: Option<SectionVersion>,
-    /// The device, other than its own, by whose orders it last locked in this life.
-    obeyed_as: Option<DeviceId>,
+    /// Devices, other than its own, by whose orders it locked since the last section of its own history.
+    obeyed_as: BTreeSet<DeviceId>,
     /// Such devices of before: a section of its own history came since.
     no_more_as: BTreeSet<DeviceId>,
     desired: Desired,
@@ -185,7 +185,7 @@ impl Belief {
             accepted_root: None,
             early_orders: None,
             ordered_at: None,
-            obeyed_as: None,
+            obeyed_as: BTreeSet::new(),
             no_more_as: BTreeSet::new(),
             desired: Desired::default(),
         }

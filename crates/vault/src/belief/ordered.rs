@@ -55,7 +55,7 @@ impl Belief {
         match Accepted::next(accepted, orders.device, orders.at) {
             Ok(_) => Ok(orders.at),
             Err(NotTaken::OtherDevice { given, .. }) if !self.no_more_as.contains(&given) => {
-                self.obeyed_as = Some(given);
+                self.obeyed_as.insert(given);
                 let next =
                     |at: SectionVersion| SectionVersion { version: at.version.saturating_add(1), ..at };
                 Ok(self.accepted().map_or(orders.at, next))
@@ -97,7 +97,7 @@ impl Belief {
     /// No order holds any longer.
     pub(super) fn lift(&mut self) {
         self.desired.ordered.clear();
-        self.no_more_as.extend(self.obeyed_as.take());
+        self.no_more_as.append(&mut self.obeyed_as);
         (self.ordered_at, self.early_orders, self.desired.lacks) = (None, None, None);
     }
 

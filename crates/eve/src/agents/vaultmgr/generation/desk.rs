@@ -138,13 +138,19 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
 
     /// Where a table came back from escrow it is in force by what the TPM says now, or nothing is known until it says so.
     fn take_roots(&mut self, read: Result<Vec<Slots>, TpmmgrError>) {
-        let came_back = self.shares.take().is_some();
-        let has_vaults = || if came_back { Ok(true) } else { prepare::has_vaults(&self.paths, &self.crypt) };
+        let before = self.shares.take();
+        let has_vaults =
+            || if before.is_some() { Ok(true) } else { prepare::has_vaults(&self.paths, &self.crypt) };
         match read
             .map_err(SharesError::from)
             .and_then(|sets| ShareStore::judged(&self.paths, sets, has_vaults))
         {
-            Ok(Judged::There(shares)) => self.take_shares(shares),
+            Ok(Judged::There(shares)) => {
+                self.take_shares(match before {
+                    Some(before) => shares.keeping_root_of(before),
+                    None => shares,
+                });
+            }
             Ok(Judged::Begin(beginning)) => self.send(Errand::Begin(beginning)),
             Err(error) => self.not_read(&error),
         }

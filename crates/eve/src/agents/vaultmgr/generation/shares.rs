@@ -203,6 +203,18 @@ impl ShareStore {
         })
     }
 
+    /// Of the same generation, a root bound to PCRs that came back from escrow while the TPM was asked is at hand still.
+    pub(super) fn keeping_root_of(mut self, before: Self) -> Self {
+        if before.rescued
+            && let (Some(own), Some(was)) = (&mut self.keys, before.keys)
+            && own.generation == was.generation
+            && own.pcrs.is_err()
+        {
+            (own.pcrs, self.rescued) = (was.pcrs, true);
+        }
+        self
+    }
+
     pub(super) fn open(keys: RootKeys, table: Table) -> Self {
         Self { keys: Some(keys), table: Some(table), ..Self::default() }
     }
@@ -390,14 +402,14 @@ impl ShareStore {
         paths: &Paths,
         change: impl FnOnce(&mut Table, &RootKeys) -> Result<(), SharesError>,
     ) -> Result<(), SharesError> {
-        self.clear_its_place(paths)?;
-        let (Some(keys), Some(table)) = (&self.keys, &self.table) else { return Err(SharesError::NoRoot) };
         if self.lent {
             return Err(SharesError::Lent);
         }
         if !self.left.roots.is_empty() {
             return Err(SharesError::Leftovers);
         }
+        self.clear_its_place(paths)?;
+        let (Some(keys), Some(table)) = (&self.keys, &self.table) else { return Err(SharesError::NoRoot) };
         let mut changed = table.clone();
         change(&mut changed, keys)?;
         let written = write(paths, &mut changed, keys);

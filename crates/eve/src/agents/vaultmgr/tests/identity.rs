@@ -97,7 +97,7 @@ fn if5_a_node_that_was_registered_anew_keeps_its_vaults() {
 }
 
 /// IF-5: a section that came while the Config Vault was shut, and which the record in it then speaks against, is given up for what
-/// the record has.
+/// the record has. It can still lock.
 #[test]
 fn if5_the_record_has_the_last_word() {
     let (mut node, mut own) = with_file();
@@ -108,10 +108,16 @@ fn if5_the_record_has_the_last_word() {
     let image = Line { id: IMAGE_VAULT, operation: Operation::Lock, ..Line::of(Custody::Tpm) };
     node.hear(&mut Controller { device: OTHER, version: 50, ..Controller::new() }, &[config.clone(), image]);
     assert!(node.says("knows this node as device"), "{:?}", node.manager().notes());
-    assert_eq!((node.state(CONFIG_VAULT), node.state(IMAGE_VAULT)), (State::Unlocked, State::Unlocked));
+    let locked = "what it wants locked is locked, and nothing else is done by it";
+    assert_eq!(
+        (node.state(CONFIG_VAULT), node.state(IMAGE_VAULT)),
+        (State::Unlocked, State::Locked),
+        "{locked}"
+    );
     assert_eq!(node.get(BERLIN, "file").as_deref(), Some("kept"), "{:?}", node.status(BERLIN));
     node.hear(&mut own, &[config]);
     assert_eq!(node.state(BERLIN), State::Removed, "its own controller's word counts");
+    assert_eq!(node.state(IMAGE_VAULT), State::Unlocked, "and lifts what was ordered under the other name");
 }
 
 /// VC-2, IF-6: what locks a default vault is not lifted by a section for somebody else.

@@ -9,6 +9,12 @@ use super::{Tree, Work, words};
 use crate::agents::vaultmgr::hands::movein::settle::closed;
 use crate::agents::vaultmgr::hands::tree::{Folder, wipe};
 
+/// Nobody has it any more: nor has a child of another test's, which is just being started and has a copy of all that this process has open.
+fn let_go(file: File) {
+    drop(file);
+    testkit::forks::settled().expect("other tests' children begin");
+}
+
 /// 0b.3: while a process has one of them open for writing nothing is moved, and it is said who; then all is.
 #[test]
 fn what_is_held_open_for_writing_is_not_moved() {
@@ -18,7 +24,7 @@ fn what_is_held_open_for_writing_is_not_moved() {
     let own = format!("process {} (", std::process::id());
     assert!(refused.contains(&own) && refused.contains("open for writing"), "{refused}");
     log.write_all(b"a line").expect("writes");
-    drop(log);
+    let_go(log);
     let reader = File::open(tree.file()).expect("opens");
     tree.move_in().expect("who only reads holds nothing up");
     drop(reader);
@@ -99,7 +105,7 @@ fn what_a_descriptor_in_flight_can_write_to_is_not_wiped() {
     let told = words(&tree.move_in().expect_err("it is shown"));
     assert!(told.contains("open for writing"), "{told}");
     writer.write_all(b"a line").expect("writes");
-    drop(writer);
+    let_go(writer);
     tree.move_in().expect("nobody is seen");
     let told = words(&tree.settle().expect_err("it is held"));
     assert!(told.contains("new/a/b/file: was moved in") && told.contains("can still write to it"), "{told}");
@@ -148,7 +154,7 @@ fn what_is_read_through_a_descriptor_is_not_written_to_once_it_was_compared() {
     assert!(closed(&compared).expect_err("held").to_string().contains("can still write to it"));
     unchanged();
     (&writer).write_all(b"late").expect("writes");
-    drop(writer);
+    let_go(writer);
     assert!(closed(&compared).expect_err("written").to_string().contains("written to while"));
     unchanged();
     closed(&entry()).expect("nobody has it, and it is as it was compared");
@@ -173,7 +179,7 @@ fn what_can_be_written_to_is_not_wiped_where_it_was_put_away() {
         "{left}"
     );
     assert_eq!(fs::read_to_string(going.join("7")).expect("there"), "of a user");
-    drop(writer);
+    let_go(writer);
     assert!(wipe(&going, &Work::default()).expect("walks").left.is_empty());
     assert!(!going.exists());
 }
