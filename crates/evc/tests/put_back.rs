@@ -131,7 +131,7 @@ fn a_copy_with_its_own_log_is_good_once_that_is_said() {
 fn a_damaged_file_with_a_log_beside_it_is_refused_and_stays() {
     let (_dir, data) = crashed();
     let file = fs::OpenOptions::new().write(true).open(data.join("evc.db")).expect("opens");
-    // No page of the log: it was full before the copy was made.
+    // Each page but the first two; of those that the log has not, this is what is read.
     let pages = file.metadata().expect("there").len() / 4096;
     for page in 2..pages {
         file.write_all_at(&[0xa5; 64], page * 4096).expect("damaged");
