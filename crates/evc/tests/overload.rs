@@ -38,18 +38,21 @@ fn stalled_bodies_of_one_source_leave_room_for_devices_and_operators() {
     let mut device = polling(&evc, "edge-1");
     let body = vec![b'x'; wire::MAX_MESSAGE];
     let taken = |length| evc.post_from("127.0.0.2", INFO, &body[..length]) == Some(400);
+    let stall = |length: usize| {
+        let mut begun = evc.begin_from("127.0.0.2", INFO, body.len());
+        let _ = begun.write_all(&body[1..length]).and_then(|()| begun.flush());
+        begun
+    };
     let mut stalled = Vec::new();
-    // Until the controller takes no more from there, not even little.
-    for length in [body.len(), 256 << 10, 16 << 10, 1 << 10, 64] {
-        until("memory is bounded", || {
-            for _ in 0..4 {
-                let mut begun = evc.begin_from("127.0.0.2", INFO, body.len());
-                let _ = begun.write_all(&body[1..length]).and_then(|()| begun.flush());
-                stalled.push(begun);
-            }
-            !taken(length)
-        });
-    }
+    // Until the controller takes no more from there, not even little. From the long ones on in each round: where this takes long, the
+    // first of them are over by the time that the last bytes are filled.
+    until("memory is bounded", || {
+        stalled.extend((0..16).map(|_| stall(body.len())));
+        for length in [256 << 10, 16 << 10, 1 << 10, 64] {
+            stalled.extend((0..20).take_while(|_| taken(length)).map(|_| stall(length)));
+        }
+        !taken(64)
+    });
     assert!(device.poll(&evc).is_none(), "a poll from elsewhere is answered");
     assert!(evc.apply(POLICY).is_array(), "an operator too");
     drop(stalled);

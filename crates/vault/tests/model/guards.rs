@@ -31,7 +31,7 @@ pub(crate) enum Guard {
     Orders,
     /// A section counts only if it follows the one accepted last.
     Follows,
-    /// Each copy is told by the key that opened it.
+    /// Each copy is looked at by itself: which key opened it, and what its name says.
     Proof,
     /// What was dropped and is not dead is told.
     Dropped,
@@ -48,6 +48,7 @@ impl Guard {
                     let one = first.or(second);
                     OpenedBy { first: one, second: one }
                 });
+                known.seen.second = known.seen.first;
             },
             Self::Dropped => |known| known.seen.dropped = Dropped::None,
             Self::KernelKey => |known| known.seen.key = Key::Absent,
