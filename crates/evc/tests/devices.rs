@@ -6,6 +6,8 @@ use std::process::{Command, Output};
 
 use common::{Device, Evc, end_graces};
 use vault::section::{Operation, Release};
+use wire::config::ConfigResponse;
+use wire::control::Order;
 
 const POLICY: &str = "kind: VaultPolicy\nname: p\ncustody: controller\n";
 
@@ -58,6 +60,51 @@ fn a_lost_device_gets_nothing_and_is_told_to_lock_until_it_is_found() {
     says(&controller, true, &["device", "found", "edge-1"], &["is not lost"]);
     let section = device.section(&controller);
     assert!(device.keys(&section, "payments").is_some());
+}
+
+/// Which vaults an answer orders to be locked.
+fn ordered(answer: &ConfigResponse) -> Vec<u128> {
+    let orders = answer.control.as_ref().map(|control| control.orders.clone()).unwrap_or_default();
+    let locks = orders.into_iter().filter_map(|order| match order {
+        Order::Lock(vault) => Some(vault.0.as_u128()),
+        _ => None,
+    });
+    locks.collect()
+}
+
+/// seen-by-users 1.2: a device was deleted, and let in anew without its keys. Its node holds to the lists of before, and opens by those what no
+/// list of now has. Once it is lost, that is ordered to be locked by name.
+#[test]
+fn what_a_lost_devices_node_has_by_the_lists_of_another_is_locked_too() {
+    let controller = Evc::start();
+    let mut device = Device::onboarded(&controller, "edge-1");
+    controller.apply(&vault("payments", "edge-1"));
+    let mut section = device.attested(&controller);
+    let mut of_before = section.vaults[0].clone();
+    of_before.id = vault::ids::VaultId(uuid::Uuid::from_u128(7));
+    of_before.name = "ledger".parse().expect("a name");
+    section.vaults.push(of_before);
+    let mut info = device.info(&section, 1);
+    let node = info.node.as_mut().expect("it is there");
+    node.accepted_for = Some(vault::ids::DeviceId(uuid::Uuid::from_u128(5)));
+    device.tell(&controller, &info);
+    assert!(device.poll(&controller).is_none_or(|answer| ordered(&answer).is_empty()), "it is not lost");
+    says(&controller, true, &["device", "lost", "edge-1"], &["is lost"]);
+    for _ in 0..2 {
+        let answer = device.poll(&controller).expect("changed");
+        assert_eq!(ordered(&answer), [7], "beside the section");
+        assert!(answer.config.is_some_and(|config| config.section().is_ok_and(|section| section.is_some())));
+        device.hash.clear();
+    }
+    // Another life, which is challenged: what stands in the list is ordered with it.
+    device.session = common::new_session();
+    let answer = device.poll(&controller).expect("a challenge");
+    let locked = ordered(&answer);
+    assert!(locked.contains(&7) && locked.len() > 2, "{locked:?}");
+    let unique: std::collections::BTreeSet<_> = locked.iter().collect();
+    assert_eq!(unique.len(), locked.len());
+    says(&controller, true, &["device", "found", "edge-1"], &["is not lost"]);
+    assert!(ordered(&device.poll(&controller).expect("changed")).is_empty());
 }
 
 /// seen-by-users 1.2: a device that has vaults stays, and one that may have put something under a key of its default ones; else it goes with all

@@ -7,11 +7,12 @@ use vault::decide::{
     Bar, ChallengeWay, Decision, Ruling, Subject, TpmPin, Withheld, challenge, changes_at, decide, lacking,
 };
 use vault::defaults;
-use vault::ids::{IMAGE_VAULT, VaultId};
+use vault::ids::{CONFIG_VAULT, IMAGE_VAULT, VaultId};
 use vault::lease::LeaseNonce;
 use vault::section::{Entry, MAX_VAULTS, Operation, Presence, Release};
 use wire::control::MAX_ORDERS;
 
+use super::reported::is_held_to;
 use super::view::{ListedVault, View};
 use crate::store::{UnixSeconds, VaultStanding};
 
@@ -28,7 +29,7 @@ pub(crate) struct Draft {
     pub(crate) challenge: ChallengeWay,
     /// Vaults whose grace is over, until the node has told that they are gone.
     pub(crate) removed: Vec<VaultId>,
-    /// Vaults that are to be locked although the section is withheld.
+    /// Vaults that are to be locked although the section is withheld, or is none to the node.
     pub(crate) orders: Vec<VaultId>,
     /// Which demand the session's evidence does not meet, coarsely, while it satisfies no policy.
     pub(crate) lacks: Option<&'static str>,
@@ -51,11 +52,11 @@ pub(crate) fn draft(view: &View, session: SessionKey, asked: Option<LeaseNonce>,
     let lines: Vec<Line> =
         view.vaults.iter().zip(decisions).map(|(held, decision)| line(held, decision)).collect();
     let lines: Vec<Line> = lines.into_iter().chain(unlisted_image(view, asking.barred)).collect();
-    let orders = if challenge == ChallengeWay::InPlace { orders(&lines) } else { Vec::new() };
+    let orders = orders(&lines, challenge, held_elsewhere(view, asking.barred));
     let lease = asked.filter(|_| challenge != ChallengeWay::InPlace && lines.iter().any(renews));
     let digest = match challenge {
         ChallengeWay::InPlace => (!orders.is_empty()).then(|| digest_of_orders(&orders)),
-        ChallengeWay::None | ChallengeWay::Beside => Some(digest(&lines, &view.removed, lease)),
+        ChallengeWay::None | ChallengeWay::Beside => Some(digest(&lines, &view.removed, &orders, lease)),
     };
     let until = changes_at(view.vaults.iter().map(|held| held.policy.attest.every), &evidence, now);
     Draft { lines, challenge, removed: view.removed.clone(), orders, lacks, digest, lease, until }
@@ -67,10 +68,23 @@ fn renews(Line { entry, decision }: &Line) -> bool {
     entry.policy.lease.is_some() && entry.is_wanted_open() && !withheld
 }
 
-/// What is locked in the section that is withheld: by its operator, while it is removed, or because its device is lost.
-fn orders(lines: &[Line]) -> Vec<VaultId> {
-    let locked = lines.iter().filter(|line| line.entry.operation == Operation::Lock);
-    locked.map(|line| line.entry.id).take(MAX_ORDERS).collect()
+/// What is locked in the section that is withheld (by its operator, while it is removed, or because its device is lost), and what no section
+/// can lock.
+fn orders(lines: &[Line], challenge: ChallengeWay, elsewhere: Vec<VaultId>) -> Vec<VaultId> {
+    let is_withheld = challenge == ChallengeWay::InPlace;
+    let locked = lines.iter().filter(|line| is_withheld && line.entry.operation == Operation::Lock);
+    let locked: Vec<_> = locked.map(|line| line.entry.id).collect();
+    let others = elsewhere.into_iter().filter(|id| !locked.contains(id));
+    locked.iter().copied().chain(others).take(MAX_ORDERS).collect()
+}
+
+/// A lost device whose node holds to the lists of another one has vaults that stand in no list of this one, and opens them by those.
+fn held_elsewhere(view: &View, barred: Option<Bar>) -> Vec<VaultId> {
+    let is_so = barred == Some(Bar::Lost) && is_held_to(&view.device).is_some();
+    let report = view.device.report.get().filter(|_| is_so);
+    let told = report.into_iter().flat_map(|report| &report.vaults);
+    let here = |id: &VaultId| view.vaults.iter().any(|held| held.row.id == *id);
+    told.map(|vault| vault.id).filter(|id| *id != CONFIG_VAULT && !here(id)).collect()
 }
 
 /// The Image Vault holds what apps have, and stands in no list under its default policy: of a lost device it is locked like the others. The
@@ -153,15 +167,23 @@ fn operation(held: &ListedVault) -> Operation {
 /// Unlike that of any section: so orders, and the section after them, each take a number.
 fn digest_of_orders(orders: &[VaultId]) -> [u8; 32] {
     let mut context = Context::new(&SHA256);
+    count_orders(&mut context, orders);
+    finished(context)
+}
+
+fn count_orders(context: &mut Context, orders: &[VaultId]) {
     context.update(b"orders to lock");
     orders.iter().for_each(|id| context.update(id.0.as_bytes()));
+}
+
+fn finished(context: Context) -> [u8; 32] {
     let mut digest = [0; 32];
     digest.copy_from_slice(context.finish().as_ref());
     digest
 }
 
 /// Over what a node acts on: entries, and the epochs that go out. Not over sealed bytes, which differ from session to session.
-fn digest(lines: &[Line], removed: &[VaultId], lease: Option<LeaseNonce>) -> [u8; 32] {
+fn digest(lines: &[Line], removed: &[VaultId], orders: &[VaultId], lease: Option<LeaseNonce>) -> [u8; 32] {
     let mut context = Context::new(&SHA256);
     for line in lines {
         let text = serde_json::to_vec(&line.entry).expect("an entry has no map with keys that are not text");
@@ -174,7 +196,8 @@ fn digest(lines: &[Line], removed: &[VaultId], lease: Option<LeaseNonce>) -> [u8
     }
     removed.iter().for_each(|id| context.update(id.0.as_bytes()));
     lease.iter().for_each(|nonce| context.update(&nonce.0));
-    let mut digest = [0; 32];
-    digest.copy_from_slice(context.finish().as_ref());
-    digest
+    if !orders.is_empty() {
+        count_orders(&mut context, orders);
+    }
+    finished(context)
 }

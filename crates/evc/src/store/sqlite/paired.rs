@@ -40,15 +40,17 @@ impl<'a> Pair<'a> {
     /// # Errors
     /// [`StoreError::OtherLog`]; [`StoreError::Failed`]: the folder can't be read.
     pub(super) fn check(&self) -> Stored<()> {
-        let look = || -> io::Result<bool> {
-            let known = self.known()?;
-            Ok(known.is_empty() || !self.has_log() || self.number()?.is_none_or(|is| known.contains(&is)))
-        };
-        match look() {
+        // A controller that is just starting writes a new number between the two looks, and does so once.
+        match self.is_its_own().and_then(|is| if is { Ok(is) } else { self.is_its_own() }) {
             Ok(true) => Ok(()),
             Ok(false) => Err(StoreError::OtherLog),
             Err(error) => Err(StoreError::Failed(error.into())),
         }
+    }
+
+    fn is_its_own(&self) -> io::Result<bool> {
+        let known = self.known()?;
+        Ok(known.is_empty() || !self.has_log() || self.number()?.is_none_or(|is| known.contains(&is)))
     }
 
     /// Reads all that a log of before goes into, before it does.
