@@ -414,6 +414,27 @@ fn th3_a_node_that_is_taken_for_another_device_locks_and_does_nothing_else() {
     }
 }
 
+/// TH-3: it was deleted and let in anew twice, and had orders as each of these devices. By the next section of its own history those of both are over.
+#[test]
+fn th3_orders_for_each_device_that_it_was_taken_for_are_over_together() {
+    let orders = |device| {
+        let device = DeviceId(Uuid::from_u128(device));
+        withheld(Some(LockOrders { device, ..order(version(1)) }), ROOT)
+    };
+    let mut belief = started(Roots::Open(Some(ROOT)));
+    hear(&mut belief, Heard::RecordOpened(Opened::Read(kept())));
+    hear(&mut belief, orders(1));
+    hear(&mut belief, orders(2));
+    assert!(ordered(&belief));
+    hear(&mut belief, answer(section(8, Some(7)), ROOT));
+    for device in [1, 2] {
+        hear(&mut belief, orders(device));
+        assert!(!ordered(&belief), "what was recorded is over: as device {device}");
+    }
+    hear(&mut belief, orders(3));
+    assert!(ordered(&belief), "as one that it was not taken for before");
+}
+
 /// An order that comes before the device's key is known waits for it; one from before the record was read is held against it.
 #[test]
 fn an_order_that_comes_early_is_judged_when_it_can_be() {
