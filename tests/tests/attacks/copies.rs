@@ -5,7 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use eve_vault_tests::{DEVICE, Scene};
+use eve_vault_tests::{DEVICE, Scene, vault_yaml};
+use testkit::evc::Evc;
 use testkit::node::Power;
 use testkit::wait;
 
@@ -17,12 +18,12 @@ pub(crate) fn copy(from: &Path, to: &Path) {
 }
 
 /// The node's condition, as the operator's list has it.
-fn condition(scene: &Scene) -> String {
-    scene.evc.run(&["get", "devices"]).unwrap()
+fn condition(evc: &Evc) -> String {
+    evc.run(&["get", "devices"]).unwrap()
 }
 
-fn until_condition(scene: &Scene, words: &str) {
-    wait::until(words, || condition(scene).contains(words).then_some(())).unwrap();
+fn until_condition(evc: &Evc, words: &str) {
+    wait::until(words, || condition(evc).contains(words).then_some(())).unwrap();
 }
 
 #[test]
@@ -39,21 +40,22 @@ fn a_copy_of_the_controller_that_was_put_back_deletes_and_re_keys_nothing() {
     scene.evc.stop().unwrap();
     copy(&backup, &scene.evc.data());
     scene.evc.start().unwrap();
-    until_condition(&scene, "ahead of this database");
+    until_condition(&scene.evc, "ahead of this database");
     // What an operator may do who has not noticed.
     scene.apply("day", BOTH).unwrap();
     let refused = scene.evc.run(&["rotate", "vault", "shared", "--device", DEVICE]).unwrap_err().to_string();
     assert!(refused.contains("begin-anew"), "{refused}");
     scene.node.reboot(Power::Clean).unwrap();
     scene.node.until_vault("config", "unlocked").unwrap();
-    until_condition(&scene, "ahead of this database");
+    until_condition(&scene.evc, "ahead of this database");
     assert!(day.exists(), "not deleted");
     assert_eq!(scene.node.vault("shared").unwrap()["epoch"], 2, "not taken back");
     scene.evc.stop().unwrap();
     let data = scene.evc.data();
     scene.evc.run(&["begin-anew", "--data", data.to_str().unwrap()]).unwrap();
     scene.evc.start().unwrap();
-    wait::until("the node to be followed", || (!condition(&scene).contains("ahead")).then_some(())).unwrap();
+    wait::until("the node to be followed", || (!condition(&scene.evc).contains("ahead")).then_some(()))
+        .unwrap();
     wait::until("the vault that the copy does not know to be told as an orphan", || {
         let vaults = scene.node.status().ok()?["vaults"].as_array()?.clone();
         let orphan = |vault: &serde_json::Value| vault["state"] == "orphan";
@@ -61,4 +63,40 @@ fn a_copy_of_the_controller_that_was_put_back_deletes_and_re_keys_nothing() {
     })
     .unwrap();
     assert!(day.exists(), "kept");
+}
+
+/// Both controllers live, from one copy, and an operator works at each. The node is told by another address to call the one and then the other: it
+/// follows the one that it went on with, and the other's word removes, makes and re-keys nothing, however it is given.
+#[test]
+fn of_two_live_controllers_of_one_copy_the_node_follows_the_one_that_it_went_on_with() {
+    let mut scene = Scene::attested().unwrap();
+    scene.vault_with_data("shared", BOTH).unwrap();
+    let mut twin = Evc::new(&scene.dir().join("twin")).unwrap();
+    twin.stop().unwrap();
+    scene.evc.stop().unwrap();
+    copy(&scene.evc.data(), &twin.data());
+    scene.evc.start().unwrap();
+    twin.start().unwrap();
+    scene.rotate("shared").unwrap();
+    let at_once =
+        ["delete", "vault", "shared", "--device", DEVICE, "--confirm", "shared", "--delete-after", "0s"];
+    twin.run(&at_once).unwrap();
+    twin.apply(&vault_yaml("theirs", BOTH)).unwrap();
+    let calls = |scene: &mut Scene, evc: Option<&Evc>| {
+        scene.node.stop(Power::Clean).unwrap();
+        scene.node.point_at(evc.unwrap_or(&scene.evc)).unwrap();
+        scene.node.start().unwrap();
+    };
+    calls(&mut scene, Some(&twin));
+    until_condition(&twin, "ahead of this database");
+    scene.node.until_vault("config", "unlocked").unwrap();
+    let dir = scene.data("shared").parent().unwrap().to_owned();
+    assert!(dir.exists() && scene.node.vault("theirs").is_err(), "nothing is removed, nothing made");
+    assert_eq!(scene.node.vault("shared").unwrap()["epoch"], 2, "nor taken back");
+    calls(&mut scene, None);
+    scene.node.until_vault("shared", "unlocked").unwrap();
+    assert!(scene.has_data("shared"));
+    assert!(!condition(&scene.evc).contains("ahead"), "{}", condition(&scene.evc));
+    scene.rotate("shared").unwrap();
+    assert!(twin.pid().is_some(), "both were there all the time");
 }
