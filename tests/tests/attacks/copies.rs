@@ -5,12 +5,12 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use eve_vault_tests::{DEVICE, Scene, vault_yaml};
+use eve_vault_tests::{DEVICE, Scene, details, vault_yaml};
 use testkit::evc::Evc;
-use testkit::node::Power;
+use testkit::node::{Node, Parts, Power};
 use testkit::wait;
 
-use super::BOTH;
+use super::{BOTH, CONTROLLER};
 
 pub(crate) fn copy(from: &Path, to: &Path) {
     let _ = fs::remove_dir_all(to);
@@ -99,4 +99,33 @@ fn of_two_live_controllers_of_one_copy_the_node_follows_the_one_that_it_went_on_
     assert!(!condition(&scene.evc).contains("ahead"), "{}", condition(&scene.evc));
     scene.rotate("shared").unwrap();
     assert!(twin.pid().is_some(), "both were there all the time");
+}
+
+/// TH-6, on the real programs: a copy of a node with its disk, its `/config` and its virtual TPM lives beside it. No signature tells them apart;
+/// what tells is that the TPM's counters fall, or that a session speaks that was over. Then neither gets a key, until somebody settles which one it is.
+#[test]
+fn th6_a_copy_of_a_node_with_its_virtual_tpm_is_noticed_and_neither_gets_a_key() {
+    let mut scene = Scene::attested().unwrap();
+    scene.vault_with_data("shared", CONTROLLER).unwrap();
+    scene.node.off(Power::Clean).unwrap();
+    let beside = scene.dir().join("beside");
+    copy(&scene.dir().join(DEVICE), &beside);
+    scene.node.on(Power::Clean).unwrap();
+    scene.node.until_vault("shared", "unlocked").unwrap();
+    let mut twin = Node::kept(&beside, DEVICE, &scene.evc, Parts::default()).unwrap();
+    twin.start().unwrap();
+    until_condition(&scene.evc, "may be two");
+    twin.off(Power::Clean).unwrap();
+    scene.node.off(Power::Clean).unwrap();
+    for node in [&mut twin, &mut scene.node] {
+        node.on(Power::Clean).unwrap();
+        node.until_vault_is("shared", "its key to be withheld", |vault| {
+            vault["state"] == "locked" && details(vault).contains("there may be two of this device")
+        })
+        .unwrap();
+    }
+    twin.off(Power::Clean).unwrap();
+    scene.evc.run(&["device", "settle", DEVICE]).unwrap();
+    scene.node.until_vault("shared", "unlocked").unwrap();
+    assert!(scene.has_data("shared"));
 }
