@@ -131,6 +131,16 @@ impl Controller {
         true
     }
 
+    /// It is to be kept without an end, whatever its policy says. Says whether there is one.
+    pub(crate) fn retain(&mut self) -> bool {
+        let Some(listed) = self.listed().cloned() else { return false };
+        let next_version = self.version + 1;
+        let how = Deletion { now: NOW, removal: Removal::Retain, next_version, older: self.older.is_some() };
+        let Deleted::Retained { vault } = listed.delete(USER, how) else { return false };
+        (self.life, self.words) = (Some(Life::Listed(vault)), self.words + 1);
+        true
+    }
+
     /// The operator wants it again. Says whether it was being removed.
     pub(crate) fn undo(&mut self) -> bool {
         let Ok(Applied::Changed(listed)) = apply(&self.policy, self.listed().cloned()) else { return false };
@@ -141,6 +151,10 @@ impl Controller {
     /// Time passes: a grace is over, but in a database that is known to be an older one.
     pub(crate) fn end_grace(&mut self) -> bool {
         let Some(listed) = self.listed().filter(|_| self.older.is_none()) else { return false };
+        let mut listed = listed.clone();
+        if self.without == Some(Guard::Retained) && listed.phase == Phase::Retained {
+            listed.phase = Phase::Grace { until: NOW };
+        }
         let Ok(gone) = listed.end_grace(NOW + GRACE_S, self.version + 1) else { return false };
         (self.life, self.digest) = (Some(Life::Gone(gone)), None);
         self.keys.clear();

@@ -21,6 +21,8 @@ pub(crate) enum Guard {
     Absence,
     /// A grace that runs is not over.
     Grace,
+    /// What is retained has no grace that ends.
+    Retained,
     /// A vault that is gone is remembered until its node has erased it.
     Remembered,
     /// A node that is elsewhere in the chain is told anew.

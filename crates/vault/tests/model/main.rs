@@ -63,6 +63,14 @@ fn runs() -> Vec<(&'static str, Scenario)> {
             both(Budget { cuts: 1, losses: 1, deletions: 1, undos: 1, ..none }).made(),
         ),
         (
+            "a vault that is retained, and used again",
+            both(Budget { retains: 1, undos: 1, cuts: 1, rotations: 1, ..none }).made(),
+        ),
+        (
+            "a vault that is retained, and an older database or disk",
+            alone(Budget { retains: 1, deletions: 1, undos: 1, databases: 1, images: 1, ..none }).made(),
+        ),
+        (
             "other software, and a lost device",
             both(Budget { unmeasured: 1, doors: 1, losts: 1, ..net }).made(),
         ),
@@ -94,6 +102,7 @@ fn needs() -> Vec<(Guard, Scenario, &'static str)> {
         (Guard::Ledger, both(Budget { databases: 1, doors: 1, ..none }).made(), "at rest as locked"),
         (Guard::Absence, both(Budget { doors: 1, ..none }).made(), "data is lost"),
         (Guard::Grace, both(removal).made(), "data is lost"),
+        (Guard::Retained, both(Budget { retains: 1, ..none }).made(), "data is lost"),
         (Guard::Remembered, both(removal).made(), "removed, and"),
         (Guard::Astray, both(Budget { losses: 1, reorders: 1, rotations: 1, ..none }), "at rest as waiting"),
         (

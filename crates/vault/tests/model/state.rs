@@ -49,6 +49,8 @@ pub(crate) struct Budget {
     /// An operator's word that the node may miss it.
     pub(crate) forced: u8,
     pub(crate) deletions: u8,
+    /// Deletions that keep it without an end.
+    pub(crate) retains: u8,
     pub(crate) undos: u8,
     pub(crate) doors: u8,
     pub(crate) losts: u8,
@@ -148,6 +150,7 @@ pub(crate) enum Action {
         force: bool,
     },
     Delete,
+    Retain,
     Undo,
     GraceEnds,
     Turn(Door),

@@ -167,6 +167,10 @@ impl State {
                 left.deletions -= 1;
                 memory.unwanted |= controller.delete();
             }
+            Action::Retain => {
+                left.retains -= 1;
+                memory.unwanted &= !controller.retain();
+            }
             Action::Undo => {
                 left.undos -= 1;
                 memory.unwanted &= !controller.undo();

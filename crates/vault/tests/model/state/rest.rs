@@ -22,7 +22,7 @@ impl State {
         if self.controller.older.is_some() {
             return Some(Action::BeginAnew);
         }
-        if self.controller.listed().is_some_and(|listed| listed.phase != Phase::Wanted) {
+        if self.controller.listed().is_some_and(|listed| matches!(listed.phase, Phase::Grace { .. })) {
             return Some(Action::GraceEnds);
         }
         self.as_wanted();
@@ -69,7 +69,8 @@ impl State {
         let Some(Life::Listed(listed)) = &self.controller.life else {
             return self.is_gone(is);
         };
-        let locked = self.controller.lost || self.controller.policy.operation == Door::Lock;
+        let shut = self.controller.lost || self.controller.policy.operation == Door::Lock;
+        let locked = shut || listed.phase == Phase::Retained;
         if locked {
             return assert_ne!(is, Is::Unlocked, "open, and to be locked");
         }
