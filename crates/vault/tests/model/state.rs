@@ -107,7 +107,8 @@ pub(crate) struct State {
     request: Option<Request>,
     answers: Vec<Reply>,
     has: Option<u64>,
-    image: Option<Box<Image>>,
+    /// And how many of the operator's words it had heard.
+    image: Option<Box<(Image, u8)>>,
     /// And whether the vault was to be removed.
     database: Option<Box<(Controller, bool)>>,
     incarnations: u8,

@@ -114,18 +114,21 @@ impl State {
                 self.left.unmeasured -= u8::from(!measured);
                 self.live_again(NewLife::Booted { measured });
             }
-            Action::TakeImage => self.image = self.node.image().map(Box::new),
+            Action::TakeImage => {
+                self.image = self.node.image().map(|image| Box::new((image, self.memory.words_heard)));
+            }
             Action::PutImageBack => self.put_image_back(),
             _ => {}
         }
     }
 
     pub(super) fn put_image_back(&mut self) {
-        let Some(image) = self.image.take() else { return };
+        let Some((image, words_heard)) = self.image.take().map(|image| *image) else { return };
         self.left.images -= 1;
         self.lives += 1;
         self.has = None;
-        self.node.put_back(*image, session(self.lives));
+        self.node.put_back(image, session(self.lives));
+        self.memory.words_heard = words_heard;
         (self.memory.written, self.memory.older_disk) = (self.node.has_data(), true);
     }
 
