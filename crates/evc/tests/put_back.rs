@@ -3,7 +3,7 @@
 mod common;
 
 use std::fs;
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -140,4 +140,40 @@ fn a_damaged_file_with_a_log_beside_it_is_refused_and_stays() {
     let said = refused(&data);
     assert!(said.contains("damaged") && said.contains("put back the newest good copy"), "{said}");
     assert!(before == ["evc.db", "evc.db-wal"].map(|name| read(&data, name)), "changed");
+}
+
+/// SQLite's lock on the file, by which other processes see that somebody has it open: of this inode, as `/proc/locks` writes it.
+fn is_locked_by(pid: u32, file: &Path) -> bool {
+    let locks = fs::read_to_string("/proc/locks").expect("read");
+    let (pid, inode) = (format!(" {pid} "), format!(":{} ", fs::metadata(file).expect("there").ino()));
+    locks.lines().any(|lock| lock.contains("POSIX") && lock.contains(&pid) && lock.contains(&inode))
+}
+
+/// seen-by-users 0.3: the documented copy of a running controller is made by SQLite's own means in a process of its own. Neither this nor who only
+/// looks may take itself for the last user of the file, who folds the log in and removes it (versions before 3.51 go by the lock alone): the
+/// controller goes on, and what it said is kept is kept.
+#[test]
+fn who_copies_or_reads_the_database_of_a_running_controller_stops_nothing() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let data = dir.path().join("data");
+    fs::create_dir(&data).expect("made");
+    for restarted in [false, true] {
+        let life = Life::begin(&data);
+        assert!(is_locked_by(life.serving.0.id(), &data.join("evc.db")), "restarted: {restarted}");
+        life.ended();
+    }
+    let life = Life::begin(&data);
+    add_policy(&data, "first");
+    let open = || rusqlite::Connection::open(data.join("evc.db")).expect("opened");
+    let copy = dir.path().join("copy");
+    open().execute("VACUUM INTO ?1", [copy.to_str().expect("text")]).expect("copied");
+    let seen: i64 = open().query_row("SELECT count(*) FROM policies", (), |row| row.get(0)).expect("read");
+    assert_eq!(seen, 1);
+    add_policy(&data, "second");
+    assert!(is_locked_by(life.serving.0.id(), &data.join("evc.db")), "while it works, too");
+    assert_eq!(policies(&data).lines().count(), 2, "it goes on");
+    life.killed();
+    let life = Life::begin(&data);
+    assert_eq!(policies(&data).lines().count(), 2, "and keeps what it said is kept");
+    life.ended();
 }

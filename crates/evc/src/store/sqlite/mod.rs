@@ -53,6 +53,8 @@ pub struct SqliteStore {
     writing: Arc<Connections>,
     /// None where others may write.
     lock: Option<Lock>,
+    /// The number that the file had before it was opened.
+    lay: Option<u32>,
     moorings: Arc<Moorings>,
     others: Arc<Others>,
 }
@@ -86,8 +88,8 @@ impl SqliteStore {
     /// cause says why.
     pub async fn open(lock: Lock) -> Stored<Self> {
         let file = lock.folder.join(DATABASE);
-        apart(|| prepare(&lock.folder, &file))?;
-        Self::over(&file, Some(lock))
+        let lay = apart(|| prepare(&lock.folder, &file))?;
+        Ok(Self { lay, ..Self::over(&file, Some(lock))? })
     }
 
     /// Opens a folder's file that is there as it is, also one that a running controller has open: that one is not disturbed, its tables
@@ -112,6 +114,7 @@ impl SqliteStore {
             reading: connections(Access::Reading, READERS),
             writing: connections(Access::Writing, 1),
             lock,
+            lay: None,
             others: Others::of(file),
             moorings,
         })
@@ -122,15 +125,16 @@ impl SqliteStore {
     }
 }
 
-/// Makes the file what this version works on.
-fn prepare(folder: &Path, file: &Path) -> Stored<()> {
+/// Makes the file what this version works on. Returns its number of before.
+fn prepare(folder: &Path, file: &Path) -> Stored<Option<u32>> {
     let pair = Pair::in_folder(folder);
     pair.check()?;
     make_private(file).map_err(|e| StoreError::Failed(e.into()))?;
-    let had_log = pair.has_log();
+    let (had_log, lay) = (pair.has_log(), pair.number().map_err(|e| StoreError::Failed(e.into()))?);
     let mut connection = Access::Writing.open(file)?;
     pair.check_sound(had_log, &connection)?;
-    tables::bring_up_to_date(&mut connection)
+    tables::bring_up_to_date(&mut connection)?;
+    Ok(lay)
 }
 
 fn random() -> Stored<u32> {
@@ -191,7 +195,7 @@ impl Engine for SqliteStore {
     async fn count_opening(&self, disk: &Disk) -> Stored<()> {
         let Some(lock) = &self.lock else { return Ok(()) };
         let lent = self.writing.lend().await?;
-        apart(|| Pair::in_folder(&lock.folder).number_anew(disk, lent.connection()))
+        apart(|| Pair::in_folder(&lock.folder).number_anew(disk, lent.connection(), self.lay))
     }
 
     /// Who has the lock has no other controller beside it.

@@ -3,7 +3,9 @@
 //!
 //! Each opening gives the file a number of its own, in the place that its header has for an application's (bytes 68 to 71), and writes the
 //! same number beside it. A file whose number is another one was put there since, and a log that is not empty is not its own.
-//! Source: <https://www.sqlite.org/fileformat.html>, 1.3.17.
+//! The number is read from the file itself only while this process has no connection to it: when a process closes a file it loses its locks on
+//! it, SQLite's own with them, and whoever opens it next takes the log for nobody's.
+//! Sources: <https://www.sqlite.org/fileformat.html>, 1.3.17; <https://www.sqlite.org/howtocorrupt.html>, 2.2.
 
 use std::fs::File;
 use std::io;
@@ -69,22 +71,19 @@ impl<'a> Pair<'a> {
         }
     }
 
-    /// Folds the log into the file, under a number of this opening. However this is cut, what is there is known.
-    pub(super) fn number_anew(&self, disk: &Disk, connection: &Connection) -> Stored<()> {
+    /// Folds the log into the file, under a number of this opening. However this is cut, what is there is known. `lay`: the number that the file
+    /// had before it was opened.
+    pub(super) fn number_anew(&self, disk: &Disk, connection: &Connection, lay: Option<u32>) -> Stored<()> {
         let next = random()?;
         let read = connection.pragma_query_value(None, "application_id", |row| row.get::<_, i32>(0));
         let before = u32::from_ne_bytes(read.map_err(failed)?.to_ne_bytes());
-        let lies = self.number().map_err(|error| StoreError::Failed(error.into()))?;
-        self.write(disk, lies.into_iter().chain([before, next]))?;
+        self.write(disk, lay.into_iter().chain([before, next]))?;
         // As it is stored, a number with a sign.
         let signed = i32::from_ne_bytes(next.to_ne_bytes());
         connection.pragma_update(None, "application_id", signed).map_err(failed)?;
-        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(())).map_err(failed)?;
         // A reader beside may keep the log from being folded in whole.
-        match self.number() {
-            Ok(Some(lies)) if lies == next => self.write(disk, [next]),
-            _ => Ok(()),
-        }
+        let is_busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |row| row.get(0));
+        if is_busy.map_err(failed)? { Ok(()) } else { self.write(disk, [next]) }
     }
 
     /// Whether there is a log that is not empty.
@@ -92,8 +91,8 @@ impl<'a> Pair<'a> {
         std::fs::metadata(self.beside("-wal")).is_ok_and(|log| log.len() > 0)
     }
 
-    /// None: the file is not there, or has nothing in it yet.
-    fn number(&self) -> io::Result<Option<u32>> {
+    /// The file's, while nothing in this process has it open. None: it is not there, or has nothing in it yet.
+    pub(super) fn number(&self) -> io::Result<Option<u32>> {
         let mut bytes = [0; 4];
         match File::open(self.folder.join(DATABASE))
             .and_then(|file| file.read_exact_at(&mut bytes, NUMBER_AT))
