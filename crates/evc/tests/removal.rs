@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::process::Command;
 use std::time::Duration;
 
 use common::{Device, Evc, end_graces};
@@ -54,6 +55,26 @@ fn removal_has_a_grace_an_undo_and_an_end() {
         2,
         "forgotten when the node accepted the list without it"
     );
+}
+
+/// SECURITY, "Keys at the controller": what is told as deleted lies in the database's log no longer, sealed as it was, once a round of
+/// housekeeping was made.
+#[test]
+fn a_key_that_was_deleted_is_not_in_the_log_either() {
+    let (evc, device, section) = made();
+    let id = section.vaults.iter().find(|entry| entry.name.as_str() == "payments").expect("listed").id;
+    let row = evc.stored(|tx| tx.epoch(device.id, id, vault::ids::Epoch(1))).expect("a key");
+    let lies = || {
+        ["evc.db", "evc.db-wal"].map(|file| {
+            // By another process: who closes a file has no lock on it any more.
+            let bytes = Command::new("cat").arg(evc.dir.path().join(file)).output().expect("read").stdout;
+            bytes.windows(row.sealed.len()).any(|window| window == row.sealed)
+        })
+    };
+    assert!(lies().contains(&true), "the twin: it is found where it is");
+    evc.act("DELETE", "/devices/edge-1/vaults/payments", "");
+    assert_eq!(end_graces(&evc, now() + 601), 1);
+    assert_eq!(lies(), [false, false]);
 }
 
 /// Until its row is ended a vault is listed, and can be kept, however late; then it is in no list, and what is under its name is another:
@@ -121,4 +142,16 @@ fn a_grace_does_not_end_by_a_jump_of_the_clock() {
         (1, 0),
         "the time that did pass ends it"
     );
+}
+
+/// A vault may have another one's UUID for its name. The UUID is that one's, whatever anything is called: so it is not the wrong one that goes.
+#[test]
+fn a_uuid_names_the_vault_that_has_it_and_not_one_that_is_called_so() {
+    let (evc, mut device, section) = made();
+    let id = section.vaults.iter().find(|entry| entry.name.as_str() == "payments").expect("listed").id;
+    evc.apply(&format!("kind: Vault\nname: {id}\ndevice: edge-1\npolicy: p\n"));
+    evc.act("DELETE", &format!("/devices/edge-1/vaults/{id}"), "");
+    let section = device.section(&evc);
+    let goes: Vec<_> = section.vaults.iter().filter(|entry| entry.standing == Presence::Removing).collect();
+    assert_eq!(goes.iter().map(|entry| entry.name.as_str()).collect::<Vec<_>>(), ["payments"]);
 }

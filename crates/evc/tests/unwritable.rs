@@ -5,6 +5,8 @@ mod common;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use common::{Device, Evc, section};
 use wire::attest::AttestRequest;
@@ -52,8 +54,20 @@ fn a_database_that_can_be_written_again_is_written_at_once() {
         assert_eq!(evidence.status, 500, "evidence that was not kept is not taken");
         assert_eq!(evc.act("GET", "/policies", "").as_array().map(Vec::len), Some(1), "it can be read");
     }
+    let ready = || evc.call("GET", "/readyz", "", None);
+    let told = ready();
+    let words = String::from_utf8_lossy(&told.body).into_owned();
+    assert!(told.status == 503 && words.contains("nothing can be written"), "{words}");
+    let glance = evc.act("GET", "/glance", "").to_string();
+    assert!(glance.contains("can't be written"), "{glance}");
     drop(immutable);
     evc.apply(&policy(4));
+    // A look counts for a second.
+    let end = Instant::now() + Duration::from_secs(20);
+    while ready().status != 200 {
+        assert!(Instant::now() < end, "it is ready again");
+        sleep(Duration::from_millis(100));
+    }
     assert_eq!(evc.post(&device.own("attest"), &shown).status, 201, "devices too");
     assert!(section(&device.poll(&evc).expect("changed")).is_some(), "and the same evidence is good");
     assert_eq!(

@@ -49,6 +49,9 @@ async fn look(controller: &Controller) -> Lack {
         Err(StoreError::LogRemoved) => {
             return Some("a file of the database (-wal, -shm) is gone, or is another one");
         }
+        Err(StoreError::Disk(_)) => {
+            return Some("the database's disk is full or fails: nothing can be written");
+        }
         Err(_) => return Some("the database's file is gone, or is another one"),
     }
     let read: Stored<_> =

@@ -9,8 +9,10 @@ use crate::fleet::times::Times;
 use crate::service::{Controller, Refusal};
 use crate::store::{Noted, Scope, Stored, Tx, UnixSeconds};
 
-/// Further ahead than what passed, in seconds, is a jump: more than a slow round and a clock that is being slewed.
-const JUMP_S: u64 = 5 * 60;
+/// Further ahead than what passed is a jump, at once or in small steps: more than a slow round.
+const JUMP: Duration = Duration::from_secs(5 * 60);
+/// Of what passed, this part a clock may gain without end: faster than one that is being slewed (chrony: a twelfth at most).
+const SLEWED: u32 = 10;
 /// Until a clock that jumped is believed: time for its owner, or a time server, to set it right.
 const SETTLES_IN: Duration = Duration::from_secs(60 * 60);
 /// The remembered times are written when they are older than this, in seconds: not at each round.
@@ -20,6 +22,8 @@ const REMEMBER_EVERY_S: u64 = 60;
 #[derive(Debug)]
 pub struct Steady {
     seen: UnixSeconds,
+    /// How far it ran ahead until now, less what it may gain in that time.
+    ahead: Duration,
     settles_in: Duration,
     jumped: Option<Jump>,
 }
@@ -36,21 +40,24 @@ impl Steady {
     /// Watched from a time on that was believed.
     #[must_use]
     pub fn since(seen: UnixSeconds) -> Self {
-        Self { seen, settles_in: Duration::ZERO, jumped: None }
+        Self { seen, ahead: Duration::ZERO, settles_in: Duration::ZERO, jumped: None }
     }
 
     /// Watched from what it showed last. Where that is a jump ahead of what was believed, it is not to be believed yet.
     fn since_remembered(Times { seen, shown }: Times, now: UnixSeconds) -> Self {
-        let jumped = shown.is_some_and(|shown| seen.is_none_or(|seen| shown.saturating_sub(seen) > JUMP_S));
+        let jumped =
+            shown.is_some_and(|shown| seen.is_none_or(|seen| shown.saturating_sub(seen) > JUMP.as_secs()));
         let settles_in = if jumped { SETTLES_IN } else { Duration::ZERO };
         Self { settles_in, ..Self::since(shown.or(seen).unwrap_or(now)) }
     }
 
     /// Looks at the clock again; `passed` since the last time, by a clock that nobody sets. Whether it is to be believed.
     pub fn runs(&mut self, now: UnixSeconds, passed: Duration) -> bool {
-        let ahead_s = now.saturating_sub(self.seen).saturating_sub(passed.as_secs());
+        let shown = Duration::from_secs(now.saturating_sub(self.seen));
+        self.ahead = (self.ahead + shown).saturating_sub(passed + passed / SLEWED);
         self.seen = now;
-        if ahead_s > JUMP_S {
+        if self.ahead > JUMP {
+            let ahead_s = (std::mem::take(&mut self.ahead) + passed / SLEWED).as_secs();
             tracing::warn!(
                 ahead_s,
                 "the clock jumped, or the controller was off: graces are moved with it, and none ends in the next hour"
@@ -93,6 +100,7 @@ impl Controller {
         if believed {
             self.forget_deleted(now).await?;
         }
+        self.store.fold().await?;
         self.remember(now, believed).await?;
         ended
     }
@@ -143,7 +151,7 @@ mod tests {
     fn a_clock_that_jumped_is_believed_when_it_ran_on_for_an_hour() {
         let mut clock = Steady::since(NOW);
         assert!(clock.runs(NOW + 15, ROUND), "it runs");
-        assert!(clock.runs(NOW + 30 + JUMP_S, ROUND), "slewed, or a slow round");
+        assert!(clock.runs(NOW + 30 + JUMP.as_secs(), ROUND), "slewed, or a slow round");
         let jumped = NOW + 1_000_000;
         assert!(!clock.runs(jumped, ROUND));
         for round in 1..240 {
@@ -152,6 +160,25 @@ mod tests {
         assert!(clock.runs(jumped + 15 * 240, ROUND));
         assert!(clock.runs(NOW, ROUND), "set back: graces end later, and that destroys nothing");
         assert!(!clock.runs(jumped, ROUND), "and forth again is a jump");
+    }
+
+    /// Invariant 6: small steps add up, however small; a clock that a time server slews is none that jumped.
+    #[test]
+    fn a_clock_that_runs_ahead_in_small_steps_is_not_believed_either() {
+        for (step, believed) in [(285, false), (60, false), (3, false), (1, true), (0, true)] {
+            let (mut clock, mut now, mut ended) = (Steady::since(NOW), NOW, true);
+            for _ in 0..480 {
+                now += 15 + step;
+                ended &= clock.runs(now, ROUND);
+            }
+            assert_eq!(ended, believed, "{step} s ahead in each round");
+            // But for what it may gain, and less than one jump.
+            let moved = clock.jumped.map_or(0, |jump| jump.by_s);
+            assert!(
+                believed || moved + 480 * 3 / 2 + 301 > 480 * step,
+                "{step}: graces are moved by {moved}"
+            );
+        }
     }
 
     /// A jump is told with what it was ahead by, until the graces are moved; a second one meanwhile is added to it.

@@ -169,13 +169,15 @@ pub(crate) struct Found {
     pub(crate) vault: Listed,
 }
 
-/// One of a device's vaults that is not gone, by name or UUID.
+/// One of a device's vaults that is not gone, by UUID or name. As of devices, a UUID is not taken for another one's name where it is known.
 pub(crate) async fn find_vault(tx: &mut dyn Tx, device: DeviceRow, name: &Name) -> Result<Found, Refusal> {
-    let by_name = tx.vault_by_name(device.id, name).await?;
-    let found = match (by_name, name.as_str().parse::<VaultId>()) {
-        (Some(row), _) => Some(row),
-        (None, Ok(id)) => tx.vault(device.id, id).await?.filter(|row| row.standing != VaultStanding::Gone),
-        (None, Err(_)) => None,
+    let by_id = match name.as_str().parse::<VaultId>() {
+        Ok(id) => tx.vault(device.id, id).await?.filter(|row| row.standing != VaultStanding::Gone),
+        Err(_) => None,
+    };
+    let found = match by_id {
+        Some(row) => Some(row),
+        None => tx.vault_by_name(device.id, name).await?,
     };
     let unknown = || {
         let (vault, device) = (name.clone(), device.name.clone());

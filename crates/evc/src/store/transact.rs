@@ -66,6 +66,14 @@ pub trait Engine: Send + Sync {
     fn is_there(&self) -> Stored<()> {
         Ok(())
     }
+    /// Whether the disk failed what was to be written last.
+    fn fails_to_write(&self) -> bool {
+        false
+    }
+    /// What was deleted of keys and lies beside the database still, in a log of what was written, goes from there too, where the engine can say so.
+    async fn fold(&self) -> Stored<()> {
+        Ok(())
+    }
     /// How often others wrote all the same, as a view of now would show it; none: that can't be told just now.
     fn written_by_others(&self) -> Option<u64> {
         Some(0)
@@ -128,12 +136,24 @@ impl Store {
         self.engine.count_opening(disk).await
     }
 
-    /// Whether the database still lies where it was opened.
+    /// Whether the database still lies where it was opened, and took what was written last.
     ///
     /// # Errors
-    /// [`StoreError::Exchanged`], [`StoreError::LogRemoved`]: until it does again nothing is written.
+    /// [`StoreError::Exchanged`], [`StoreError::LogRemoved`]: until it does again nothing is written. [`StoreError::Disk`]: the disk failed it.
     pub fn is_there(&self) -> Stored<()> {
-        self.engine.is_there()
+        self.engine.is_there()?;
+        if self.engine.fails_to_write() {
+            return Err(StoreError::Disk("what was to be written last was not".into()));
+        }
+        Ok(())
+    }
+
+    /// Lets go of what was deleted of keys and lies beside the database still.
+    ///
+    /// # Errors
+    /// The engine's: it is done the next time.
+    pub async fn fold(&self) -> Stored<()> {
+        self.engine.fold().await
     }
 
     /// Whether what a view of then, or of later, said of a device and all that an answer to it depends on is what a view of now says.

@@ -483,6 +483,9 @@ impl Devices for MemoryTx {
             for row in &mut kept.of.vaults {
                 (row.reported_epoch, row.report, row.reported_at) = (None, NodeWord::nothing(), None);
                 row.recreate = false;
+                if row.standing == VaultStanding::Removing {
+                    (row.standing, row.delete_at) = (VaultStanding::Active, None);
+                }
             }
         }
         for row in self.world.vaults.values_mut() {

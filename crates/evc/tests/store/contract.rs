@@ -217,7 +217,7 @@ pub(crate) async fn all(store: &Store) {
     taken!(store: a_token_twice,);
     holds!(store: one_token_stays_where_all_others_end, all_around_a_device,);
     holds!(store: a_device_that_is_forgotten_leaves_the_row_of_its_removal_alone, what_is_marked_on_a_device_stays,);
-    holds!(store: what_is_kept_of_a_deleted_device_goes_part_by_part,);
+    holds!(store: what_is_kept_of_a_deleted_device_goes_part_by_part, no_grace_of_a_deleted_device_outlives_a_life,);
     all_around_a_device_is_its_own(store).await;
     holds!(store: names_of_one_project_are_free_in_another,);
     taken!(store: a_name_twice_in_another_project, a_certificate_and_serial_of_another_project,);
@@ -910,6 +910,45 @@ async fn around_is_what_is_read_one_by_one(tx: &mut dyn Tx) -> Stored<()> {
     assert!(!tx.around(device(1).id).await?.certs.is_empty(), "each kind is there");
     assert_eq!(tx.around(device(9).id).await?, Around::default());
     Ok(())
+}
+
+/// What the newer database said of a vault is not known: its grace is over, as that of a device that is there, and not that of a device that
+/// comes back.
+async fn no_grace_of_a_deleted_device_outlives_a_life(tx: &mut dyn Tx) -> Stored<()> {
+    let gone = device(94);
+    tx.add_device(&gone).await?;
+    tx.add_vault(&vault(&gone, 7, "a")).await?;
+    tx.begin_grace(gone.id, vault(&gone, 7, "a").id, NOW + 5).await?;
+    let (name, serial) = (gone.name.clone(), gone.serial.clone());
+    let row = DeletedRow {
+        id: device(95).id,
+        device: gone.id,
+        node_of: None,
+        labels: Labels::default(),
+        project: here(),
+        key: [8; 32],
+        name,
+        serial,
+        deleted_at: NOW,
+        until: NOW + 5,
+    };
+    tx.keep_deleted(&row).await?;
+    let kept = tx.of_deleted(row.id).await?.vaults;
+    assert_eq!((kept[0].standing, kept[0].delete_at), (VaultStanding::Removing, Some(NOW + 5)));
+    tx.number_anew().await?;
+    let kept = tx.of_deleted(row.id).await?.vaults;
+    assert_eq!((kept[0].standing, kept[0].delete_at), (VaultStanding::Active, None));
+    tx.forget_deleted(row.id).await?;
+    let removed = RemovedRow {
+        cert_digest: gone.cert_digest,
+        key: [8; 32],
+        name: gone.name.clone(),
+        serial: None,
+        removed_at: NOW,
+        lost_at: None,
+        alarm: None,
+    };
+    tx.drop_device(gone.id, &removed).await
 }
 
 /// Which bundle was chosen and how its drills stood is kept with it; each part goes by itself where it was given back.

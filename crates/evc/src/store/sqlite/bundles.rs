@@ -10,7 +10,7 @@ use super::read::{
     Columns, FromRow, blob, bytes32, device, from_json, generation, int, json, number, plain, project,
 };
 use super::transaction::SqliteTx;
-use crate::store::{BundleRow, Bundles, HeldBundle, ListedBundle, Stored, UnixSeconds};
+use crate::store::{BundleRow, Bundles, HeldBundle, ListedBundle, StoreError, Stored, UnixSeconds};
 
 impl FromRow for HeldBundle {
     const COLUMNS: &'static str = "generation, digest, received_at";
@@ -47,7 +47,7 @@ impl Bundles for SqliteTx {
         let HeldBundle { id, received_at } = row.held;
         let device = || blob(row.device.0);
         let generation = int(id.generation.0.into());
-        self.run("DELETE FROM bundles WHERE device = ? AND digest = ?", (device(), id.digest)).await?;
+        self.erase("DELETE FROM bundles WHERE device = ? AND digest = ?", (device(), id.digest)).await?;
         let add = "INSERT INTO bundles (project, device, generation, digest, received_at, has, sealed) VALUES (?, ?, ?, ?, ?, ?, ?)";
         let (project, has) = (row.project.as_str(), row.has.as_ref().map(json));
         let values = (project, device(), generation, id.digest, int(received_at), has, &row.sealed);
@@ -73,7 +73,10 @@ impl Bundles for SqliteTx {
     async fn drop_bundle(&mut self, device: DeviceId, digest: &[u8; 32]) -> Stored<()> {
         let drop = "DELETE FROM bundles WHERE device = ?1 AND digest = ?2
                       AND digest IS NOT (SELECT held_digest FROM devices WHERE id = ?1)";
-        self.change(drop, (blob(device.0), digest)).await
+        match self.erase(drop, (blob(device.0), digest)).await? {
+            1 => Ok(()),
+            _ => Err(StoreError::Damaged("a bundle that was read is not there".into())),
+        }
     }
 
     async fn put_drills(&mut self, device: DeviceId, drills: &Drills) -> Stored<()> {

@@ -1,6 +1,7 @@
 //! Connections to one file. Each is lent to one transaction at a time, and comes back at rest or not at all.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -70,13 +71,16 @@ pub(super) struct Connections {
     idle: Mutex<Vec<Connection>>,
     most: u32,
     places: Arc<Semaphore>,
+    /// The disk failed the last that was to be written.
+    fails: AtomicBool,
 }
 
 impl Connections {
     /// At most so many at the same time.
     pub(super) fn to(file: &Path, moorings: &Arc<Moorings>, access: Access, most: u32) -> Self {
         let (moorings, places) = (Arc::clone(moorings), Arc::new(Semaphore::new(most as usize)));
-        Self { file: file.to_owned(), moorings, access, idle: Mutex::default(), most, places }
+        let (idle, fails) = (Mutex::default(), AtomicBool::new(false));
+        Self { file: file.to_owned(), moorings, access, idle, most, places, fails }
     }
 
     /// Lends one, in the order in which they were asked for.
@@ -95,6 +99,11 @@ impl Connections {
         Ok(self.lent(connection, place))
     }
 
+    /// Whether the disk failed what was to be written last.
+    pub(super) fn fail(&self) -> bool {
+        self.fails.load(SeqCst)
+    }
+
     /// Lends one that is open, if one is at rest and nobody waits for it.
     pub(super) fn lend_idle(self: &Arc<Self>) -> Option<Lent> {
         let place = self.places.clone().try_acquire_owned().ok()?;
@@ -103,8 +112,8 @@ impl Connections {
     }
 
     fn lent(self: &Arc<Self>, connection: Connection, place: OwnedSemaphorePermit) -> Lent {
-        let durable = Durable::AtOnce;
-        Lent { connection: Some(connection), sound: true, durable, of: self.clone(), _place: place }
+        let (durable, changed) = (Durable::AtOnce, connection.total_changes());
+        Lent { connection: Some(connection), sound: true, durable, changed, of: self.clone(), _place: place }
     }
 
     fn one_more(&self) -> Stored<Connection> {
@@ -138,6 +147,8 @@ pub(super) struct Lent {
     /// reading alone, and such a connection stays so when the file can be written again.
     sound: bool,
     durable: Durable,
+    /// Rows that it had changed before.
+    changed: u64,
     of: Arc<Connections>,
     /// Given back last.
     _place: OwnedSemaphorePermit,
@@ -156,6 +167,9 @@ impl Lent {
             // It waits for no disk.
             Durable::WithTheNext => self.run("COMMIT", ())?,
         };
+        if self.connection().total_changes() > self.changed {
+            self.of.fails.store(false, SeqCst);
+        }
         // Whoever took the names away meanwhile may have taken what was just written.
         self.of.moorings.hold()
     }
@@ -182,7 +196,10 @@ impl Lent {
 
     /// Takes note of what an error says of the connection.
     pub(super) fn note<T>(&mut self, done: Stored<T>) -> Stored<T> {
-        self.sound &= !matches!(done, Err(StoreError::Disk(_)));
+        if matches!(done, Err(StoreError::Disk(_))) {
+            self.sound = false;
+            self.of.fails.store(true, SeqCst);
+        }
         done
     }
 

@@ -149,7 +149,7 @@ impl Deleted for SqliteTx {
     async fn forget_deleted_vault(&mut self, id: DeviceId, vault: VaultId) -> Stored<()> {
         let of = || (blob(id.0), blob(vault.0));
         self.run("DELETE FROM deleted_releases WHERE device = ? AND vault = ?", of()).await?;
-        self.run("DELETE FROM deleted_epochs WHERE device = ? AND vault = ?", of()).await?;
+        self.erase("DELETE FROM deleted_epochs WHERE device = ? AND vault = ?", of()).await?;
         self.change("DELETE FROM deleted_vaults WHERE device = ? AND id = ?", of()).await
     }
 
@@ -162,7 +162,7 @@ impl Deleted for SqliteTx {
         for table in
             ["bundles", "releases", "epochs", "vaults", "sent_before", "past_sessions", "device_certs"]
         {
-            self.run(&format!("DELETE FROM deleted_{table} WHERE device = ?"), (blob(id.0),)).await?;
+            self.erase(&format!("DELETE FROM deleted_{table} WHERE device = ?"), (blob(id.0),)).await?;
         }
         self.change("DELETE FROM deleted_devices WHERE id = ?", (blob(id.0),)).await
     }

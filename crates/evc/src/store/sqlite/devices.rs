@@ -227,6 +227,9 @@ impl Devices for SqliteTx {
         self.run("DELETE FROM deleted_sent_before", ()).await?;
         let told = "UPDATE deleted_vaults SET reported_epoch = NULL, report = NULL, reported_at = NULL, recreate = 0";
         self.run(told, ()).await?;
+        let kept =
+            "UPDATE deleted_vaults SET standing = 'active', delete_at = NULL WHERE standing = 'removing'";
+        self.run(kept, ()).await?;
         let vaults =
             "UPDATE vaults SET reported_epoch = NULL, report = NULL, reported_at = NULL, recreate = 0,
                         left_version = iif(standing = 'gone', 1, NULL)";
@@ -285,7 +288,7 @@ impl Devices for SqliteTx {
             "DELETE FROM bundles WHERE device = ?",
             "DELETE FROM devices WHERE id = ?",
         ] {
-            self.run(forget, (blob(id.0),)).await?;
+            self.erase(forget, (blob(id.0),)).await?;
         }
         Ok(())
     }

@@ -166,7 +166,7 @@ impl Keys for SqliteTx {
     async fn drop_epochs(&mut self, device: DeviceId, vault: VaultId) -> Stored<()> {
         let of = (blob(device.0), blob(vault.0));
         self.run("DELETE FROM releases WHERE device = ? AND vault = ?", of).await?;
-        self.run("DELETE FROM epochs WHERE device = ? AND vault = ?", of).await.map(drop)
+        self.erase("DELETE FROM epochs WHERE device = ? AND vault = ?", of).await.map(drop)
     }
 
     async fn drop_releases_before(&mut self, device: DeviceId, vault: VaultId, epoch: Epoch) -> Stored<()> {

@@ -24,10 +24,12 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use disk::Disk;
+use rusqlite::Connection;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::task::block_in_place;
 
@@ -55,6 +57,8 @@ pub struct SqliteStore {
     lock: Option<Lock>,
     /// The number that the file had before it was opened.
     lay: Option<u32>,
+    /// Keys were deleted, which the log still has.
+    erased: Arc<AtomicBool>,
     moorings: Arc<Moorings>,
     others: Arc<Others>,
 }
@@ -115,13 +119,14 @@ impl SqliteStore {
             writing: connections(Access::Writing, 1),
             lock,
             lay: None,
+            erased: Arc::default(),
             others: Others::of(file),
             moorings,
         })
     }
 
     async fn writes(&self, durable: Durable) -> Stored<Box<dyn Open>> {
-        Ok(Box::new(SqliteTx::writing(&self.writing, durable, &self.others).await?))
+        Ok(Box::new(SqliteTx::writing(&self.writing, durable, (&self.others, &self.erased)).await?))
     }
 }
 
@@ -135,6 +140,12 @@ fn prepare(folder: &Path, file: &Path) -> Stored<Option<u32>> {
     pair.check_sound(had_log, &connection)?;
     tables::bring_up_to_date(&mut connection)?;
     Ok(lay)
+}
+
+/// Folds the log into the file, and leaves nothing of it. Whether that was done.
+fn fold(connection: &Connection) -> Stored<bool> {
+    let is_busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |row| row.get::<_, bool>(0));
+    Ok(!is_busy.map_err(connections::failed)?)
 }
 
 fn random() -> Stored<u32> {
@@ -205,6 +216,25 @@ impl Engine for SqliteStore {
 
     fn is_there(&self) -> Stored<()> {
         self.moorings.hold()
+    }
+
+    fn fails_to_write(&self) -> bool {
+        self.writing.fail()
+    }
+
+    async fn fold(&self) -> Stored<()> {
+        if !self.erased.swap(false, SeqCst) {
+            return Ok(());
+        }
+        let folded = match self.writing.lend().await {
+            Ok(lent) => apart(|| fold(lent.connection())),
+            Err(error) => Err(error),
+        };
+        // A reader beside may keep it from being folded in whole: the next time, then.
+        if !matches!(folded, Ok(true)) {
+            self.erased.store(true, SeqCst);
+        }
+        folded.map(drop)
     }
 
     /// `evc token new` writes beside it, and so does who edits the file by other tools.

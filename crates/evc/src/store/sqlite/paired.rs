@@ -17,7 +17,7 @@ use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
 use super::connections::failed;
-use super::{DATABASE, random};
+use super::{DATABASE, fold, random};
 use crate::store::{StoreError, Stored};
 
 /// The numbers that the file may have, each on a line in hexadecimal.
@@ -82,8 +82,7 @@ impl<'a> Pair<'a> {
         let signed = i32::from_ne_bytes(next.to_ne_bytes());
         connection.pragma_update(None, "application_id", signed).map_err(failed)?;
         // A reader beside may keep the log from being folded in whole.
-        let is_busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |row| row.get(0));
-        if is_busy.map_err(failed)? { Ok(()) } else { self.write(disk, [next]) }
+        if fold(connection)? { self.write(disk, [next]) } else { Ok(()) }
     }
 
     /// Whether there is a log that is not empty.

@@ -1,6 +1,7 @@
 //! One transaction on one connection; rolled back when dropped.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -23,14 +24,20 @@ pub(super) struct SqliteTx {
     /// Ends before the connection is another's.
     writes: Option<KeptOut>,
     lent: Lent,
+    /// Keys are deleted by it. With whom to leave word that the log has them still.
+    erases: bool,
+    erased: Option<Arc<AtomicBool>>,
 }
 
 #[async_trait]
 impl Open for SqliteTx {
     async fn commit(self: Box<Self>) -> Stored<()> {
-        let Self { writes, mut lent } = *self;
+        let Self { writes, mut lent, erases, erased } = *self;
         let done = lent.commit();
         drop(writes);
+        if let Some(erased) = erased.filter(|_| erases) {
+            erased.store(true, SeqCst);
+        }
         done
     }
 }
@@ -46,14 +53,14 @@ impl SqliteTx {
     /// A view of one moment.
     pub(super) fn reading(mut lent: Lent) -> Stored<Self> {
         lent.run("BEGIN", ())?;
-        Ok(Self { writes: None, lent })
+        Ok(Self { writes: None, lent, erases: false, erased: None })
     }
 
     /// Takes the write lock at once: what is read next can't change before the commit.
     pub(super) async fn writing(
         connections: &Arc<Connections>,
         durable: Durable,
-        others: &Arc<Others>,
+        (others, erased): (&Arc<Others>, &Arc<AtomicBool>),
     ) -> Stored<Self> {
         let begun = timeout(PATIENCE, async {
             let mut lent = connections.lend().await?;
@@ -61,12 +68,18 @@ impl SqliteTx {
             begin_alone(lent).await
         });
         let lent = begun.await.unwrap_or_else(|waited| Err(StoreError::Busy(waited.into())))?;
-        Ok(Self { writes: Some(others.kept_out()), lent })
+        Ok(Self { writes: Some(others.kept_out()), lent, erases: false, erased: Some(erased.clone()) })
     }
 
     pub(super) async fn run(&mut self, statement: &str, values: impl Params + Send) -> Stored<usize> {
         give_way().await;
         self.lent.run(statement, values)
+    }
+
+    /// Deletes rows that have sealed keys: out of the file at once (`secure_delete`), and out of its log soon.
+    pub(super) async fn erase(&mut self, statement: &str, values: impl Params + Send) -> Stored<usize> {
+        self.erases = true;
+        self.run(statement, values).await
     }
 
     /// Changes a row that was read in this transaction.
