@@ -228,6 +228,27 @@ fn a_table_without_a_pin_makes_no_first_contact_before_the_record_is_read() {
     assert!(tells(&effects, "another root"), "{effects:?}");
 }
 
+/// VC-6, first contact: where the table could not be written when the section came, the root is asked for again whenever the table or the record is
+/// told to be open, until it stands there; a record alone, of an earlier life, is enough.
+#[test]
+fn a_root_that_is_believed_is_pinned_until_it_is() {
+    let table = |pin| Heard::Tpm(Roots::Open(pin), None);
+    let pins = |effects: &[Effect]| effects.contains(&Effect::Pin(ROOT));
+    for before in [Opened::Nothing, Opened::Read(kept())] {
+        let follows = matches!(before, Opened::Read(_)).then_some(7);
+        let mut belief = started(Roots::Open(None));
+        assert!(!pins(&hear(&mut belief, table(None))), "nobody is believed yet");
+        hear(&mut belief, Heard::RecordOpened(before));
+        assert_eq!(pins(&hear(&mut belief, table(None))), follows.is_some(), "the record's");
+        assert!(pins(&hear(&mut belief, answer(section(8, follows), ROOT))));
+        // None of these was carried out.
+        assert!(pins(&hear(&mut belief, table(None))), "the table is back");
+        assert!(pins(&hear(&mut belief, Heard::RecordOpen)), "and whenever all is looked at");
+        assert!(!pins(&hear(&mut belief, table(Some(ROOT)))), "it stands there");
+        assert!(!pins(&hear(&mut belief, Heard::RecordOpen)));
+    }
+}
+
 /// 0.10: a damaged record is told, and the next section begins a new one.
 #[test]
 fn a_damaged_record_is_begun_anew() {

@@ -34,7 +34,9 @@ impl Belief {
             Heard::Answer(Authority::Live, answer) => self.live_answer(*answer),
             Heard::Answer(_, answer) => self.checkpoint(*answer),
             Heard::RecordOpened(opened) => self.record_opened(opened),
-            Heard::RecordOpen => self.save().into_iter().chain(self.keep_ordered()).collect(),
+            Heard::RecordOpen => {
+                self.save().into_iter().chain(self.keep_ordered()).chain(self.unpinned()).collect()
+            }
             Heard::RecordClosed => {
                 self.desired.record = RecordSeen::Unreadable;
                 Vec::new()
@@ -55,13 +57,20 @@ impl Belief {
         if self.is_early() {
             return Vec::new();
         }
-        let mut effects = Vec::new();
+        let mut effects: Vec<_> = self.unpinned().into_iter().collect();
         if let Some(answer) = self.early.take_if(|_| roots != Roots::Lost) {
-            effects.push(Effect::Settle(About::Configuration));
+            effects = vec![Effect::Settle(About::Configuration)];
             effects.extend(self.live_answer(*answer));
         }
         effects.extend(self.early_orders());
         effects
+    }
+
+    /// The root that is believed and stands in no open table yet: it is asked for again until it does, for the table may not have been free when
+    /// the section came, or its disk full.
+    fn unpinned(&self) -> Option<Effect> {
+        let believed = self.unsaved.as_deref().or(self.memory.kept())?.root;
+        matches!(self.roots, Roots::Open(None)).then_some(Effect::Pin(believed))
     }
 
     /// Before the device key is known, and the root that was pinned beside the shares, nothing tells for whom a section is,
@@ -157,7 +166,7 @@ impl Belief {
             ordered: self.desired.ordered.clone(),
         }));
         let mut effects = vec![Effect::Settle(About::Configuration), Effect::TakeKeys(given.section)];
-        effects.extend(matches!(self.roots, Roots::Open(None)).then_some(Effect::Pin(given.root)));
+        effects.extend(self.unpinned());
         effects.extend(self.save());
         effects.push(Effect::StartAfresh);
         effects

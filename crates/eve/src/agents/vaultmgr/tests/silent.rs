@@ -10,8 +10,9 @@ use vault::plan::Note;
 use vault::report::State;
 use vault::section::{Custody, Operation, Seal};
 
-use super::controller::{BERLIN, Controller, Line};
-use super::node::Node;
+use super::controller::{BERLIN, Controller, KEY, Line};
+use super::node::{Node, NvSlots};
+use crate::agents::vaultmgr::belief::intake::TpmHeard;
 use crate::agents::vaultmgr::hands::crypt::Crypt;
 use crate::bus::messages::OrderError;
 
@@ -155,6 +156,25 @@ fn a_lock_does_not_wait_for_an_unlock_that_asks_the_tpm() {
     );
     node.nv.2.open();
     ticks(&mut node, "open", |node| node.manager().opened(BERLIN).is_ok());
+}
+
+/// VC-6: a controller's first section comes while the TPM takes away what a cut left, and the share table has to stay as it is. When the table is free
+/// the controller is pinned in it all the same, though nothing more comes of it.
+#[test]
+fn a_first_contact_while_the_tpm_is_asked_is_pinned_when_it_has_answered() {
+    let (mut node, mut controller) = (Node::new(true), Controller::new());
+    let left = NvSlots { generation: Generation(2), pcrs: None, ..node.nv.0.borrow().slots[0].clone() };
+    node.nv.0.borrow_mut().slots.push(left);
+    node.apart = true;
+    node.nv.2.shut(1);
+    node.restart();
+    ticks(&mut node, "read", |node| !node.manager().waits_for_roots());
+    assert_eq!(node.nv.2.held(), "undefine", "what was left is taken away");
+    hear(&mut node, &mut controller, &[paris()]);
+    let pin = |node: &mut Node| node.manager().shares.as_ref().expect("read").pin();
+    assert_eq!((node.manager().accepted().is_some(), pin(&mut node)), (true, None), "it counts");
+    node.nv.2.open();
+    ticks(&mut node, "pinned", |node| pin(node).is_some());
 }
 
 /// While all vaults are taken, whatever there is to do for one, an order comes between each two of its steps.
