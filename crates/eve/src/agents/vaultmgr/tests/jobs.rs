@@ -1,6 +1,7 @@
 //! Long work apart from the thread that decides.
 
 use std::fs;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use vault::ids::{CONFIG_VAULT, IMAGE_VAULT};
@@ -10,6 +11,7 @@ use vault::section::Custody;
 
 use super::controller::{BERLIN, Controller, Line};
 use super::node::Node;
+use crate::agents::vaultmgr::hands::tree::{Between, Work};
 use crate::bus::messages::Hope;
 
 /// As the agent does, until something has come true.
@@ -22,9 +24,26 @@ fn ticks(node: &mut Node, what: &str, mut is: impl FnMut(&mut Node) -> bool) {
     }
 }
 
+/// Between two of its pieces long work of some kinds is held up, until it is let go or stopped.
+#[derive(Debug, Default, Clone)]
+pub(super) struct HeldUp(Arc<Mutex<Vec<StepKind>>>);
+
+impl Between for HeldUp {
+    fn pieces(&self, kind: StepKind, work: &Work) {
+        while self.0.lock().expect("whole").contains(&kind) && !work.is_stopped() {
+            std::thread::yield_now();
+        }
+    }
+}
+
+fn leave_to_threads(node: &mut Node) {
+    let between = Arc::new(node.work.clone());
+    node.manager().jobs.leave_to_threads(between);
+}
+
 /// From now on long work of these kinds is held up.
 fn hold(node: &mut Node, kinds: &[StepKind]) {
-    *node.manager().jobs.gate.shut.lock().expect("whole") = kinds.to_vec();
+    *node.work.0.lock().expect("whole") = kinds.to_vec();
 }
 
 /// A node with plain files, whose long work of this kind is held up.
@@ -38,7 +57,7 @@ fn with_held(kind: StepKind) -> Node {
     node.nv.0.borrow_mut().fail = true;
     node.start();
     node.nv.0.borrow_mut().fail = false;
-    node.manager().jobs.leave_to_threads();
+    leave_to_threads(&mut node);
     hold(&mut node, &[kind]);
     node.hear_tpm();
     node
@@ -80,7 +99,7 @@ fn a_move_that_is_tried_again_is_not_told_as_failed() {
     let failed = node.status(IMAGE_VAULT).last.and_then(|last| last.error).expect("an error");
     assert!(failed.contains("open for writing"), "{failed}");
     drop(held);
-    node.manager().jobs.leave_to_threads();
+    leave_to_threads(&mut node);
     hold(&mut node, &[StepKind::DropStaged]);
     node.hear_tpm();
     let status = node.status(IMAGE_VAULT);
@@ -154,7 +173,7 @@ fn with_broken() -> (Node, Controller) {
 fn an_order_to_make_anew_outlasts_the_deletion_and_not_the_making() {
     let ((mut node, _controller), name) = (with_broken(), "berlin".parse().expect("a name"));
     assert_eq!(node.state(BERLIN), State::Missing);
-    node.manager().jobs.leave_to_threads();
+    leave_to_threads(&mut node);
     hold(&mut node, &[StepKind::DeleteDir]);
     let words =
         node.manager().order_recreate(BERLIN, &name, Hope::GivenUp).expect_err("takes long").to_string();
