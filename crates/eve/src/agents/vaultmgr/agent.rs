@@ -393,7 +393,7 @@ impl Loop {
     }
 
     fn tell_of_tpm(&mut self, heard: TpmHeard) {
-        self.manager.hear_tpm(heard);
+        self.pausing(|manager, pause| manager.hear_tpm(heard, pause));
         self.roots_at = Instant::now() + ROOTS_AGAIN;
         self.settle_all();
     }

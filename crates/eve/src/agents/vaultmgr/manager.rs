@@ -165,7 +165,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         now: Instant,
         mut pause: impl FnMut(&mut Self, Option<VaultId>),
     ) -> bool {
-        self.reap();
+        self.reap(|manager| pause(manager, None));
         let due: Vec<VaultId> =
             self.slots.iter_mut().filter_map(|(id, slot)| slot.due(now).then_some(*id)).collect();
         let waited = self.belief.waits_for_record();
@@ -201,7 +201,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     }
 
     /// The same, with a pause after each step: an order to lock another vault waits for no more than one.
-    fn settle_pausing(&mut self, id: VaultId, mut pause: impl FnMut(&mut Self)) {
+    pub(super) fn settle_pausing(&mut self, id: VaultId, mut pause: impl FnMut(&mut Self)) {
         self.look(id);
         let mut steps = 0;
         loop {

@@ -108,6 +108,25 @@ fn a_move_that_is_tried_again_is_not_told_as_failed() {
     ticks(&mut node, "wiped", |node| !node.paths.staging(IMAGE_VAULT).exists());
 }
 
+/// Requirement: an urgent lock waits for at most one step of another vault, also of those that follow a long work.
+#[test]
+fn a_lock_comes_between_the_steps_that_follow_a_long_work() {
+    let (mut node, mut controller) = (with_held(StepKind::MoveIn), Controller::new());
+    node.hear(&mut controller, &[Line::of(Custody::Tpm)]);
+    hold(&mut node, &[]);
+    let (late, mut before) = (Instant::now() + Duration::from_secs(120), None);
+    while node.state(IMAGE_VAULT) != State::Unlocked {
+        assert!(Instant::now() < late, "{:?}", node.status(IMAGE_VAULT));
+        node.manager().tick_pausing(Instant::now(), |manager, _| {
+            let image = manager.report(IMAGE_VAULT).state;
+            if image != State::Unlocked && before.is_none() {
+                before = Some(manager.order_lock(BERLIN).map(|report| report.state));
+            }
+        });
+    }
+    assert_eq!(before, Some(Ok(State::Locked)), "before the vault that was worked on was open");
+}
+
 /// The same work stopped by an order for its own vault, and by the end of this life: nothing is lost, and it is resumed.
 #[test]
 fn a_move_is_stopped_and_resumed() {

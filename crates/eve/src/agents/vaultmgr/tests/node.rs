@@ -306,7 +306,7 @@ impl Node {
     pub(super) fn hear_tpm(&mut self) {
         let ready = TpmHeard::Ready { key: KEY, measured: true };
         let heard = if self.has_tpm { ready } else { TpmHeard::Absent { key: KEY } };
-        self.manager().hear_tpm(heard);
+        self.manager().hear_tpm(heard, |_, _| ());
         self.manager().settle_all();
     }
 

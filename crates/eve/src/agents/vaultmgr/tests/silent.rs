@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use vault::condition::Key;
-use vault::ids::{Generation, IMAGE_VAULT, VaultId};
+use vault::ids::{CONFIG_VAULT, Generation, IMAGE_VAULT, VaultId};
 use vault::plan::Note;
 use vault::report::State;
 use vault::section::{Custody, Operation, Seal};
@@ -195,4 +195,18 @@ fn a_lock_waits_for_one_step_of_another_vault_and_no_more() {
     });
     // Unwrap, and give the key to the kernel.
     assert!(between >= 2 && steps.len() == 2, "{between} pauses between steps: {steps:?}");
+}
+
+/// A TPM that is there at last has the Config Vault made: an order comes between each two of its steps too.
+#[test]
+fn a_lock_waits_for_one_step_when_the_tpm_is_heard() {
+    let mut node = Node::fresh(true);
+    node.nv.0.borrow_mut().fail = true;
+    node.start();
+    node.nv.0.borrow_mut().fail = false;
+    let mut between = 0;
+    node.manager().hear_tpm(TpmHeard::Ready { key: KEY, measured: true }, |manager, _| {
+        between += usize::from(manager.report(CONFIG_VAULT).state == State::Creating);
+    });
+    assert!(between >= 2 && node.state(CONFIG_VAULT) == State::Unlocked, "{between} pauses between steps");
 }
