@@ -13,7 +13,7 @@ use vault::plan::Act;
 
 use crate::agents::vaultmgr::hands::crypt::Join;
 use crate::agents::vaultmgr::hands::movein::{self, MoveError, Places};
-use crate::agents::vaultmgr::hands::tree::{self, Between, Work};
+use crate::agents::vaultmgr::hands::tree::{self, BetweenPieces, Work};
 
 /// How long a job is waited for before it is left to itself: most are over by then.
 const SHORT: Duration = Duration::from_millis(300);
@@ -75,12 +75,12 @@ pub(crate) struct Over {
 pub(crate) struct Jobs {
     running: BTreeMap<VaultId, Running>,
     /// What threads do between two pieces of it. Nothing: whoever starts one waits for its end. Tests do, which stop a life at a step.
-    apart: Option<Arc<dyn Between>>,
+    apart: Option<Arc<dyn BetweenPieces>>,
 }
 
 impl Jobs {
     /// From now on long work is left to threads, which do this between two pieces of it.
-    pub(crate) fn leave_to_threads(&mut self, between: Arc<dyn Between>) {
+    pub(crate) fn leave_to_threads(&mut self, between: Arc<dyn BetweenPieces>) {
         self.apart = Some(between);
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use vault::plan::StepKind;
 
 /// What is done between two pieces of long work that is done apart from the thread that decides.
-pub(crate) trait Between: std::fmt::Debug + Send + Sync {
+pub(crate) trait BetweenPieces: std::fmt::Debug + Send + Sync {
     /// A piece of the work of such a step is done, and `work` tells whether another may follow.
     fn pieces(&self, kind: StepKind, work: &Work);
 }
@@ -17,7 +17,7 @@ pub(crate) trait Between: std::fmt::Debug + Send + Sync {
 #[derive(Debug)]
 pub(crate) struct GiveWay;
 
-impl Between for GiveWay {
+impl BetweenPieces for GiveWay {
     fn pieces(&self, _: StepKind, _: &Work) {
         std::thread::yield_now();
     }
@@ -32,12 +32,12 @@ pub(crate) struct Work {
     /// Of how many bytes; nothing while it is not known.
     all: AtomicU64,
     /// Of work that somebody waits for there is none.
-    between: Option<(StepKind, Arc<dyn Between>)>,
+    between: Option<(StepKind, Arc<dyn BetweenPieces>)>,
 }
 
 impl Work {
     /// Work of such a step, done apart.
-    pub(crate) fn apart(kind: StepKind, between: Arc<dyn Between>) -> Self {
+    pub(crate) fn apart(kind: StepKind, between: Arc<dyn BetweenPieces>) -> Self {
         Self { between: Some((kind, between)), ..Self::default() }
     }
     /// Whether it was asked to end.
