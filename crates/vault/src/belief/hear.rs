@@ -4,7 +4,8 @@ use super::words::{
     Contradicted, DAMAGED, Doubt, EARLY, NO_SECTION, NOT_NEXT, NOT_YET, UNREAD, no_policy_met,
 };
 use super::{
-    About, Belief, Beside, Effect, Heard, Kept, LockOrders, Memory, Opened, Roots, Said, Signed, SignedAnswer,
+    About, Belief, Beside, Effect, Heard, Kept, LockOrders, Memory, RecordFound, Roots, Said, Signed,
+    SignedAnswer,
 };
 use crate::ids::{CONFIG_VAULT, SectionDigest};
 use crate::section::{Entry, Section};
@@ -291,20 +292,20 @@ impl Belief {
                 .all(|by| by.incarnation == given.version.incarnation && by.version <= given.version.version)
     }
 
-    fn record_opened(&mut self, opened: Opened) -> Vec<Effect> {
-        let damaged = opened == Opened::Damaged;
+    fn record_opened(&mut self, opened: RecordFound) -> Vec<Effect> {
+        let damaged = opened == RecordFound::Damaged;
         let mut effects: Vec<_> = (!damaged).then_some(Effect::Settle(About::Record)).into_iter().collect();
         let pinned = if let Roots::Open(Some(pin)) = self.roots { Some(pin) } else { self.accepted_root };
         let anothers = |kept: &Kept| pinned.is_some_and(|pin| pin != kept.root);
         match opened {
             // Root accepted another controller while the record could not be read.
-            Opened::Read(kept) if anothers(&kept) => {
+            RecordFound::Read(kept) if anothers(&kept) => {
                 self.forget();
                 effects.push(Effect::DropRecord);
             }
-            Opened::Read(kept) => self.remember_all(kept),
-            Opened::Nothing => self.forget(),
-            Opened::Damaged => {
+            RecordFound::Read(kept) => self.remember_all(kept),
+            RecordFound::Nothing => self.forget(),
+            RecordFound::Damaged => {
                 self.forget();
                 effects.push(Effect::Tell(About::Record, DAMAGED.to_owned()));
             }

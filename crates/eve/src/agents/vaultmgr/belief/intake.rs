@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use vault::belief::{About, Effect, Heard, Kept, Opened, Roots, Signed};
+use vault::belief::{About, Effect, Heard, Kept, RecordFound, Roots, Signed};
 use vault::ids::{CONFIG_VAULT, DeviceKey, IMAGE_VAULT, VaultId};
 use vault::shares::RootPin;
 use vault::wanted::Authority;
@@ -269,12 +269,12 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         }
         self.hear(Heard::Former(record::names_aside(&self.paths)));
         let opened = match record::load(&self.paths).and_then(|kept| self.unless_contradicted(kept)) {
-            Ok(Some(kept)) => Opened::Read(Box::new(kept)),
-            Ok(None) => Opened::Nothing,
+            Ok(Some(kept)) => RecordFound::Read(Box::new(kept)),
+            Ok(None) => RecordFound::Nothing,
             Err(RecordError::Damaged(_) | RecordError::Contradicted)
                 if record::set_aside(&self.paths).is_ok() =>
             {
-                Opened::Damaged
+                RecordFound::Damaged
             }
             Err(error) => {
                 self.notes.tell(About::Record, crate::agents::vaultmgr::chain(&error));
