@@ -15,6 +15,7 @@ mod op;
 mod scrub;
 mod together;
 
+use std::fs::DirEntry;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -23,6 +24,17 @@ pub use folder::{Error, Folder};
 pub use op::{At, Linux, Op, Operations};
 pub use scrub::Replaced;
 use together::Together;
+
+/// What is in a folder, by path; nothing where there is no folder. Names as they are, text or not, in no order.
+///
+/// # Errors
+/// It can't be listed to the end: nothing is known of what is in it.
+pub fn entries(folder: &Path) -> io::Result<Vec<DirEntry>> {
+    match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        listed => listed?.collect(),
+    }
+}
 
 /// The disk, as whoever writes to it holds it. Cheap to clone.
 #[derive(Debug, Clone)]

@@ -62,7 +62,7 @@ pub use keys::{AK_HANDLE, DEVICE_HANDLE, ECDH_HANDLE};
 pub use owner::{OwnerAuth, TooLong};
 pub use pcr::{BadSelection, PCR_COUNT, PcrBank, PcrSelection, PcrValues};
 pub use policy::{BadPolicy, MAX_BRANCHES, PcrPolicy, PolicyDigest, pcr_policy_digest, policy_or_digest};
-pub use presence::{Presence, probe};
+pub use presence::{Probed, probe};
 pub use quote::Quote;
 pub use room::NvRoom;
 pub use root::Root;

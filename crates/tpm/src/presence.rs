@@ -11,7 +11,7 @@ const NOT_ALL_TESTED: [u32; 2] = [0x153, 0x90a];
 
 /// What a look at the TPM found.
 #[derive(Debug)]
-pub enum Presence {
+pub enum Probed {
     /// No TPM is configured and the kernel offers none.
     Absent,
     /// It answers and passed its self-test.
@@ -23,11 +23,11 @@ pub enum Presence {
 /// Looks at the TPM for at most `patience`, changing nothing in it. `None` is what [`Tcti::find`] says of a node
 /// that has none.
 #[must_use]
-pub fn probe(tcti: Option<&Tcti>, patience: Duration) -> Presence {
-    let Some(tcti) = tcti else { return Presence::Absent };
+pub fn probe(tcti: Option<&Tcti>, patience: Duration) -> Probed {
+    let Some(tcti) = tcti else { return Probed::Absent };
     match look(tcti, patience) {
-        Ok(_) => Presence::Working,
-        Err(error) => Presence::Failing(error),
+        Ok(_) => Probed::Working,
+        Err(error) => Probed::Failing(error),
     }
 }
 

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use common::{Bench, bench, booted, good, present, root};
 use testkit::swtpm::{Recorder, extend_command};
 use tpm::{
-    Digest32, EkName, Generation, Meaning, OpenError, PcrSelection, Presence, ReadRootError, RootKind,
+    Digest32, EkName, Generation, Meaning, OpenError, PcrSelection, Probed, ReadRootError, RootKind,
     RootPolicy, SlotSet, Tcti, Tpm, TpmError, probe,
 };
 
@@ -198,9 +198,9 @@ fn a_tpm_that_serves_another_client_is_busy_and_then_free() {
     // Served means accepted: only an answer tells.
     let busy = Tpm::open_within(&bench.tcti(), SHORT);
     assert!(matches!(busy, Err(OpenError::Busy { .. })), "{:?}", busy.err());
-    assert!(matches!(probe(Some(&bench.tcti()), SHORT), Presence::Failing(OpenError::Busy { .. })));
+    assert!(matches!(probe(Some(&bench.tcti()), SHORT), Probed::Failing(OpenError::Busy { .. })));
     drop(holder);
-    assert!(matches!(probe(Some(&bench.tcti()), Duration::from_secs(10)), Presence::Working));
+    assert!(matches!(probe(Some(&bench.tcti()), Duration::from_secs(10)), Probed::Working));
     bench.open();
 }
 
@@ -224,14 +224,14 @@ fn a_second_client_takes_over_from_the_first() {
 #[test]
 fn no_tpm_and_a_failing_tpm_are_told_apart() {
     let mut bench = bench();
-    assert!(matches!(probe(None, SHORT), Presence::Absent));
-    assert!(matches!(probe(Some(&bench.tcti()), Duration::from_secs(10)), Presence::Working));
+    assert!(matches!(probe(None, SHORT), Probed::Absent));
+    assert!(matches!(probe(Some(&bench.tcti()), Duration::from_secs(10)), Probed::Working));
     bench.swtpm.stop();
-    assert!(matches!(probe(Some(&bench.tcti()), SHORT), Presence::Failing(OpenError::Unreachable { .. })));
+    assert!(matches!(probe(Some(&bench.tcti()), SHORT), Probed::Failing(OpenError::Unreachable { .. })));
     let missing: Tcti = "device:/dev/no-such-tpm".parse().unwrap();
     assert!(matches!(Tpm::open(&missing), Err(OpenError::Unreachable { .. })));
     let not_a_tpm: Tcti = "device:/dev/zero".parse().unwrap();
-    assert!(matches!(probe(Some(&not_a_tpm), SHORT), Presence::Failing(OpenError::Failing { .. })));
+    assert!(matches!(probe(Some(&not_a_tpm), SHORT), Probed::Failing(OpenError::Failing { .. })));
 }
 
 /// swtpm does not start over a state that it can't use: failing, not absent.
@@ -244,7 +244,7 @@ fn a_tpm_with_damaged_state_is_failing() {
     std::fs::write(&state, vec![0; bytes]).unwrap();
     // It listens for a moment before it has read its state, and ends.
     let _ = bench.swtpm.start();
-    assert!(matches!(probe(Some(&bench.tcti()), SHORT), Presence::Failing(_)));
+    assert!(matches!(probe(Some(&bench.tcti()), SHORT), Probed::Failing(_)));
 }
 
 /// What a TPM answers to TPM2_GetTestResult in failure mode, unstarted, or when it is no TPM at all.

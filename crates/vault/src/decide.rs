@@ -18,7 +18,7 @@ mod lacking;
 mod span;
 
 pub use escrow::{EscrowGranted, escrow};
-pub use evidence::{Asking, Bar, Evidence, Standing, TpmPin};
+pub use evidence::{Asking, Bar, Standing, StandingAt, TpmPin};
 pub use lacking::lacking;
 pub use span::changes_at;
 
@@ -239,7 +239,7 @@ pub fn only_waits_for_evidence(reason: &str) -> bool {
 
 /// Decides for one vault. `now` in seconds since 1970, by the controller's clock.
 #[must_use]
-pub fn decide(subject: &Subject<'_>, evidence: &Evidence<'_>, asking: &Asking, now: u64) -> Decision {
+pub fn decide(subject: &Subject<'_>, evidence: &StandingAt<'_>, asking: &Asking, now: u64) -> Decision {
     let demands = demands(subject.policy, evidence, asking, now);
     let lacks = demands.as_ref().err().cloned();
     let ruling = match demands {
@@ -268,7 +268,12 @@ fn needs_word(subject: &Subject<'_>) -> bool {
 }
 
 /// Everything that the policy asks of the evidence.
-fn demands(policy: &VaultPolicy, evidence: &Evidence<'_>, asking: &Asking, now: u64) -> Result<(), Withheld> {
+fn demands(
+    policy: &VaultPolicy,
+    evidence: &StandingAt<'_>,
+    asking: &Asking,
+    now: u64,
+) -> Result<(), Withheld> {
     evidence.in_force(asking, policy.attest.every, now)?;
     policy.attest.require.iter().try_for_each(|check| evidence.passed(*check))
 }
@@ -308,7 +313,12 @@ pub enum ChallengeWay {
 /// | in force, older than `attest.every`, or new evidence is wanted | the section, and a challenge beside it ([`RENEWAL_GRACE`]) |
 /// | in force, a vault's policy not met | the section, and a challenge beside it, at most once in [`RETRY_AFTER`] |
 #[must_use]
-pub fn challenge(decisions: &[Decision], evidence: &Evidence<'_>, asking: &Asking, now: u64) -> ChallengeWay {
+pub fn challenge(
+    decisions: &[Decision],
+    evidence: &StandingAt<'_>,
+    asking: &Asking,
+    now: u64,
+) -> ChallengeWay {
     let standing = match decisions {
         [] => evidence.in_force(asking, DEFAULT_ATTEST_EVERY, now).is_ok(),
         listed => listed.iter().any(Decision::met),

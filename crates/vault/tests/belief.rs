@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use attest::SessionKey;
 use uuid::Uuid;
 use vault::belief::{
-    About, Belief, Beside, Effect, Heard, Kept, LockOrders, Opened, Roots, Said, Signed, SignedAnswer,
+    About, Belief, Beside, Effect, Heard, Kept, LockOrders, RecordFound, Roots, Said, Signed, SignedAnswer,
+    Voice,
 };
 use vault::ids::{
     CONFIG_VAULT, DeviceId, DeviceKey, Incarnation, Name, SectionDigest, SectionVersion, VaultId,
@@ -94,7 +95,7 @@ fn tells(effects: &[Effect], words: &str) -> bool {
 #[test]
 fn the_next_section_of_this_nodes_history_counts() {
     let mut belief = started(Roots::Open(Some(ROOT)));
-    hear(&mut belief, Heard::RecordOpened(Opened::Read(kept())));
+    hear(&mut belief, Heard::RecordOpened(RecordFound::Read(kept())));
     assert_eq!(belief.head().map(|head| (head.device, head.digest)), Some((DEVICE, digest(7))));
     let effects = hear(&mut belief, answer(section(8, Some(7)), ROOT));
     assert!(effects.iter().any(|effect| matches!(effect, Effect::TakeKeys(_))));
@@ -108,7 +109,7 @@ fn the_next_section_of_this_nodes_history_counts() {
 #[test]
 fn a_section_of_another_history_opens_and_locks_only() {
     let mut belief = started(Roots::Open(Some(ROOT)));
-    hear(&mut belief, Heard::RecordOpened(Opened::Read(kept())));
+    hear(&mut belief, Heard::RecordOpened(RecordFound::Read(kept())));
     for follows in [None, Some(6), Some(9)] {
         let effects = hear(&mut belief, answer(section(9, follows), ROOT));
         assert!(tells(&effects, "does not follow"), "{follows:?}: {effects:?}");
@@ -131,7 +132,7 @@ fn what_came_before_the_record_was_read_is_held_against_it() {
         }
         assert_eq!(belief.head(), None, "nothing is told as accepted");
         assert_eq!(belief.desired().record, RecordSeen::Unreadable, "so nothing is deleted");
-        hear(&mut belief, Heard::RecordOpened(Opened::Read(kept())));
+        hear(&mut belief, Heard::RecordOpened(RecordFound::Read(kept())));
         assert_eq!(authority(&belief), Some(expected), "{follows:?}");
     }
 }
@@ -143,7 +144,7 @@ fn an_older_section_does_not_count_before_the_record_is_read() {
     hear(&mut belief, answer(section(9, Some(7)), ROOT));
     let effects = hear(&mut belief, answer(section(8, Some(7)), ROOT));
     assert!(tells(&effects, "is older than 9"), "{effects:?}");
-    hear(&mut belief, Heard::RecordOpened(Opened::Read(kept())));
+    hear(&mut belief, Heard::RecordOpened(RecordFound::Read(kept())));
     assert_eq!(belief.head().map(|head| head.digest), Some(digest(9)));
 }
 
@@ -161,7 +162,7 @@ fn a_first_section_counts_where_there_is_no_config_vault_yet() {
             hear(&mut belief, answer(section(1, None), ROOT));
         }
         assert_eq!(authority(&belief), Some(Authority::Live), "{early}");
-        hear(&mut belief, Heard::RecordOpened(Opened::Nothing));
+        hear(&mut belief, Heard::RecordOpened(RecordFound::Nothing));
         assert_eq!(belief.head().map(|head| head.digest), Some(digest(1)), "{early}");
     }
 }
@@ -175,7 +176,7 @@ fn another_controller_is_accepted_before_the_record_is_read() {
     hear(&mut belief, Heard::RootAccepted(other));
     hear(&mut belief, answer(section(1, None), other));
     assert_eq!(authority(&belief), Some(Authority::Live));
-    let effects = hear(&mut belief, Heard::RecordOpened(Opened::Read(kept())));
+    let effects = hear(&mut belief, Heard::RecordOpened(RecordFound::Read(kept())));
     assert!(effects.contains(&Effect::DropRecord), "{effects:?}");
     assert_eq!(authority(&belief), Some(Authority::Live));
     assert_eq!(belief.head().map(|head| head.digest), Some(digest(1)));
@@ -193,7 +194,7 @@ fn a_record_that_opens_late_is_not_written_over_by_what_it_speaks_against() {
         hear(&mut belief, Heard::NoConfigVault);
         hear(&mut belief, answer(section(number, None), root));
         assert_eq!(authority(&belief), Some(Authority::Live), "{says}");
-        let effects = hear(&mut belief, Heard::RecordOpened(Opened::Read(kept())));
+        let effects = hear(&mut belief, Heard::RecordOpened(RecordFound::Read(kept())));
         assert!(tells(&effects, says), "{effects:?}");
         assert!(!effects.iter().any(|effect| matches!(effect, Effect::Save(_))), "{effects:?}");
         assert!(effects.contains(&Effect::Verify(kept().signed)), "{effects:?}");
@@ -210,7 +211,7 @@ fn without_a_share_table_no_section_counts() {
     assert!(tells(&effects, "no list of vaults counts"), "{effects:?}");
     assert_eq!(authority(&belief), None);
     hear(&mut belief, Heard::Tpm(Roots::Open(None), None));
-    hear(&mut belief, Heard::RecordOpened(Opened::Nothing));
+    hear(&mut belief, Heard::RecordOpened(RecordFound::Nothing));
     hear(&mut belief, answer(section(1, None), ROOT));
     assert_eq!(authority(&belief), Some(Authority::Live), "root has begun another: a first contact");
 }
@@ -223,16 +224,57 @@ fn a_table_without_a_pin_makes_no_first_contact_before_the_record_is_read() {
     let effects = hear(&mut belief, answer(section(8, Some(7)), other));
     assert!(!effects.iter().any(|effect| matches!(effect, Effect::Pin(_))), "{effects:?}");
     assert_eq!(authority(&belief), Some(Authority::Checkpoint));
-    let effects = hear(&mut belief, Heard::RecordOpened(Opened::Read(kept())));
+    let effects = hear(&mut belief, Heard::RecordOpened(RecordFound::Read(kept())));
     assert!(!effects.contains(&Effect::DropRecord));
     assert!(tells(&effects, "another root"), "{effects:?}");
+}
+
+/// VC-6, first contact: where the table could not be written when the section came, the root is asked for again whenever the table or the record is
+/// told to be open, until it stands there; a record alone, of an earlier life, is enough.
+#[test]
+fn a_root_that_is_believed_is_pinned_until_it_is() {
+    let table = |pin| Heard::Tpm(Roots::Open(pin), None);
+    let pins = |effects: &[Effect]| effects.contains(&Effect::Pin(ROOT));
+    for before in [RecordFound::Nothing, RecordFound::Read(kept())] {
+        let follows = matches!(before, RecordFound::Read(_)).then_some(7);
+        let mut belief = started(Roots::Open(None));
+        assert!(!pins(&hear(&mut belief, table(None))), "nobody is believed yet");
+        hear(&mut belief, Heard::RecordOpened(before));
+        assert_eq!(pins(&hear(&mut belief, table(None))), follows.is_some(), "the record's");
+        assert!(pins(&hear(&mut belief, answer(section(8, follows), ROOT))));
+        // None of these was carried out.
+        assert!(pins(&hear(&mut belief, table(None))), "the table is back");
+        assert!(pins(&hear(&mut belief, Heard::RecordOpen)), "and whenever all is looked at");
+        assert!(!pins(&hear(&mut belief, table(Some(ROOT)))), "it stands there");
+        assert!(!pins(&hear(&mut belief, Heard::RecordOpen)));
+    }
+}
+
+/// KO-1: only the controller that is pinned beside the shares has a say on the escrow; while the table is lost, whoever may be it.
+#[test]
+fn a_word_on_the_escrow_counts_by_the_pin() {
+    let other = RootPin([9; 32]);
+    for (roots, record, voices) in [
+        (Roots::Open(Some(ROOT)), false, [Voice::Pinned, Voice::Another]),
+        (Roots::Open(None), true, [Voice::Another, Voice::Another]),
+        (Roots::Lost, false, [Voice::Perhaps, Voice::Perhaps]),
+        (Roots::Lost, true, [Voice::Perhaps, Voice::Another]),
+        (Roots::Unread, false, [Voice::Another, Voice::Another]),
+        (Roots::NoTpm, true, [Voice::Another, Voice::Another]),
+    ] {
+        let mut belief = started(roots);
+        if record {
+            hear(&mut belief, Heard::RecordOpened(RecordFound::Read(kept())));
+        }
+        assert_eq!([ROOT, other].map(|root| belief.voice(root)), voices, "{roots:?} {record}");
+    }
 }
 
 /// 0.10: a damaged record is told, and the next section begins a new one.
 #[test]
 fn a_damaged_record_is_begun_anew() {
     let mut belief = started(Roots::Open(Some(ROOT)));
-    let effects = hear(&mut belief, Heard::RecordOpened(Opened::Damaged));
+    let effects = hear(&mut belief, Heard::RecordOpened(RecordFound::Damaged));
     assert!(matches!(&effects[0], Effect::Tell(About::Record, _)), "{effects:?}");
     let effects = hear(&mut belief, answer(section(9, None), ROOT));
     assert!(effects.contains(&Effect::Settle(About::Record)), "{effects:?}");
@@ -245,7 +287,7 @@ fn a_damaged_record_is_begun_anew() {
 fn another_controller_counts_once_it_is_accepted() {
     let other = RootPin([9; 32]);
     let mut belief = started(Roots::Open(Some(ROOT)));
-    hear(&mut belief, Heard::RecordOpened(Opened::Read(kept())));
+    hear(&mut belief, Heard::RecordOpened(RecordFound::Read(kept())));
     assert!(tells(&hear(&mut belief, answer(section(8, Some(7)), other)), "another root"));
     let effects = hear(&mut belief, Heard::RootAccepted(other));
     assert!(effects.contains(&Effect::Pin(other)) && effects.contains(&Effect::DropRecord), "{effects:?}");
@@ -303,7 +345,7 @@ fn ordered(belief: &Belief) -> bool {
 #[test]
 fn an_order_beside_a_challenge_locks_until_the_next_section() {
     let mut belief = started(Roots::Open(Some(ROOT)));
-    hear(&mut belief, Heard::RecordOpened(Opened::Read(kept())));
+    hear(&mut belief, Heard::RecordOpened(RecordFound::Read(kept())));
     let effects = hear(&mut belief, withheld(Some(order(version(8))), ROOT));
     assert!(ordered(&belief));
     assert!(tells(&effects, "satisfies no policy (PCRs)"), "{effects:?}");
@@ -324,7 +366,7 @@ fn an_order_beside_a_challenge_locks_until_the_next_section() {
     assert!(ordered(&belief), "nor does a section of another history");
 
     let mut later = started(Roots::Open(Some(ROOT)));
-    hear(&mut later, Heard::RecordOpened(Opened::Read(saved)));
+    hear(&mut later, Heard::RecordOpened(RecordFound::Read(saved)));
     assert!(ordered(&later), "a later life, which heard nothing");
 
     let effects = hear(&mut belief, answer(section(9, Some(7)), ROOT));
@@ -343,7 +385,7 @@ fn a_section_from_before_an_order_that_is_sent_again_does_not_lift_it() {
     let elsewhere = SectionVersion { incarnation: Incarnation([2; 16]), version: 1 };
     for at in [version(9), elsewhere] {
         let mut belief = started(Roots::Open(Some(ROOT)));
-        hear(&mut belief, Heard::RecordOpened(Opened::Read(kept())));
+        hear(&mut belief, Heard::RecordOpened(RecordFound::Read(kept())));
         hear(&mut belief, answer(section(8, Some(7)), ROOT));
         hear(&mut belief, withheld(Some(order(at)), ROOT));
         let effects = hear(&mut belief, answer(section(8, Some(7)), ROOT));
@@ -375,7 +417,7 @@ fn an_order_of_somebody_else_is_not_obeyed() {
         ("of a node that lost its table", order(version(8)), ROOT, Roots::Lost, false),
     ] {
         let mut belief = started(roots);
-        hear(&mut belief, Heard::RecordOpened(Opened::Read(kept())));
+        hear(&mut belief, Heard::RecordOpened(RecordFound::Read(kept())));
         hear(&mut belief, withheld(Some(orders), root));
         assert_eq!(ordered(&belief), obeyed, "{what}");
     }
@@ -394,7 +436,7 @@ fn th3_a_node_that_is_taken_for_another_device_locks_and_does_nothing_else() {
     };
     for (what, ordering) in [("an order", orders()), ("a list", list(Operation::Lock))] {
         let mut belief = started(Roots::Open(Some(ROOT)));
-        hear(&mut belief, Heard::RecordOpened(Opened::Read(kept())));
+        hear(&mut belief, Heard::RecordOpened(RecordFound::Read(kept())));
         let effects = hear(&mut belief, list(Operation::Unlock));
         assert!(tells(&effects, "bring that device back") && !ordered(&belief), "{what}");
         let effects = hear(&mut belief, ordering.clone());
@@ -443,12 +485,12 @@ fn an_order_that_comes_early_is_judged_when_it_can_be() {
     assert!(!ordered(&belief), "nobody knows whom it is for");
     hear(&mut belief, Heard::Tpm(Roots::Open(Some(ROOT)), Some(KEY)));
     assert!(ordered(&belief), "an order only locks, so it does not wait for the record");
-    hear(&mut belief, Heard::RecordOpened(Opened::Read(kept())));
+    hear(&mut belief, Heard::RecordOpened(RecordFound::Read(kept())));
     assert!(ordered(&belief));
     for (at, holds) in [(6, false), (8, true)] {
         let mut belief = started(Roots::Open(Some(ROOT)));
         hear(&mut belief, withheld(Some(order(version(at))), ROOT));
-        hear(&mut belief, Heard::RecordOpened(Opened::Read(kept())));
+        hear(&mut belief, Heard::RecordOpened(RecordFound::Read(kept())));
         assert_eq!(ordered(&belief), holds, "{at}");
     }
     let mut of_another = Belief::new(SESSION);
@@ -470,7 +512,7 @@ fn a_section_that_came_before_the_table_was_back_is_judged_then() {
         hear(&mut belief, Heard::Tpm(Roots::Lost, None));
         assert_eq!(authority(&belief), None, "still lost");
         hear(&mut belief, Heard::Tpm(Roots::Open(Some(pin)), None));
-        hear(&mut belief, Heard::RecordOpened(Opened::Read(Box::new(Kept { root: pin, ..*kept() }))));
+        hear(&mut belief, Heard::RecordOpened(RecordFound::Read(Box::new(Kept { root: pin, ..*kept() }))));
         assert_eq!(authority(&belief) == Some(Authority::Live), counts, "{pin:?}");
     }
 }
@@ -487,7 +529,7 @@ fn an_order_on_the_vault_of_the_record_is_lifted_without_it() {
     assert!(belief.desired().ordered.contains(&CONFIG_VAULT), "one from before the order lifts nothing");
     hear(&mut belief, answer(wants_it_open(9), ROOT));
     assert_eq!(belief.desired().ordered, [VAULT].into(), "the record can be read, and the rest waits for it");
-    hear(&mut belief, Heard::RecordOpened(Opened::Read(kept())));
+    hear(&mut belief, Heard::RecordOpened(RecordFound::Read(kept())));
     assert_eq!((authority(&belief), belief.desired().ordered.len()), (Some(Authority::Live), 0));
 }
 
@@ -495,7 +537,7 @@ fn an_order_on_the_vault_of_the_record_is_lifted_without_it() {
 #[test]
 fn an_older_order_sent_again_opens_no_door_for_a_section() {
     let mut belief = started(Roots::Open(Some(ROOT)));
-    hear(&mut belief, Heard::RecordOpened(Opened::Read(kept())));
+    hear(&mut belief, Heard::RecordOpened(RecordFound::Read(kept())));
     for at in [8, 10, 8] {
         hear(&mut belief, withheld(Some(order(version(at))), ROOT));
     }

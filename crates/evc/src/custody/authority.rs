@@ -82,7 +82,7 @@ pub async fn load(
 }
 
 /// An opened row.
-struct Opened {
+struct OpenedRow {
     cert_pem: String,
     key: Zeroizing<Vec<u8>>,
 }
@@ -95,10 +95,10 @@ struct Leaf<'a> {
     names: &'a [String],
 }
 
-async fn opened(tx: &mut dyn Tx, kek: &Kek, name: &str) -> Result<Option<Opened>, CustodyError> {
+async fn opened(tx: &mut dyn Tx, kek: &Kek, name: &str) -> Result<Option<OpenedRow>, CustodyError> {
     let Some(row) = tx.key(name).await? else { return Ok(None) };
     let key = kek.open(Identity::Key(name), &row.sealed)?;
-    Ok(Some(Opened { cert_pem: row.cert_pem, key }))
+    Ok(Some(OpenedRow { cert_pem: row.cert_pem, key }))
 }
 
 async fn keep(
@@ -107,14 +107,14 @@ async fn keep(
     name: &str,
     key: &KeyPair,
     cert_pem: String,
-) -> Result<Opened, CustodyError> {
+) -> Result<OpenedRow, CustodyError> {
     let key = Zeroizing::new(key.serialize_der());
     let sealed = kek.seal(Identity::Key(name), &key)?;
     tx.put_key(&KeyRow { name: name.into(), sealed, cert_pem: cert_pem.clone() }).await?;
-    Ok(Opened { cert_pem, key })
+    Ok(OpenedRow { cert_pem, key })
 }
 
-async fn root(tx: &mut dyn Tx, kek: &Kek) -> Result<Opened, CustodyError> {
+async fn root(tx: &mut dyn Tx, kek: &Kek) -> Result<OpenedRow, CustodyError> {
     if let Some(there) = opened(tx, kek, "ca").await? {
         return Ok(there);
     }
@@ -129,10 +129,10 @@ async fn root(tx: &mut dyn Tx, kek: &Kek) -> Result<Opened, CustodyError> {
 async fn leaf(
     tx: &mut dyn Tx,
     kek: &Kek,
-    root: &Opened,
+    root: &OpenedRow,
     leaf: Leaf<'_>,
     now: UnixSeconds,
-) -> Result<Opened, CustodyError> {
+) -> Result<OpenedRow, CustodyError> {
     if let Some(there) = opened(tx, kek, leaf.name).await?
         && serves(&there.cert_pem, leaf.names, now)
     {

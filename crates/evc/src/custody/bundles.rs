@@ -29,7 +29,7 @@ const ECDH: &str = "ecdh";
 
 /// What became of a bundle that a device sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kept {
+pub enum BundleKept {
     /// It is its device's newest.
     Yes,
     /// It does not open, and is not kept.
@@ -51,14 +51,14 @@ pub async fn keep_bundle(
     sent: &SealedBundle,
     standing: Option<[u8; 32]>,
     now: UnixSeconds,
-) -> Result<Kept, CustodyError> {
+) -> Result<BundleKept, CustodyError> {
     let own = Identity::Key(ECDH);
     let key = tx.key(ECDH).await?.ok_or_else(|| CustodyError::Absent(own.into()))?;
     let Ok(plain) = open_up(&kek.open(own, &key.sealed)?, device.id, sent) else {
-        return Ok(Kept::NotOpened);
+        return Ok(BundleKept::NotOpened);
     };
     let Some(place) = sent.place.filter(|place| is_news(device, *place, sent.id, standing)) else {
-        return Ok(Kept::Old);
+        return Ok(BundleKept::Old);
     };
     let held = HeldBundle { id: sent.id, received_at: now };
     let sealed = kek.seal(Identity::Bundle(&device.project, device.id, held.id), &plain)?;
@@ -69,7 +69,7 @@ pub async fn keep_bundle(
         if device.no_room_at.is_none() {
             tx.set_no_room(device.id, Some(now)).await?;
         }
-        return Ok(Kept::Full);
+        return Ok(BundleKept::Full);
     }
     if device.no_room_at.is_some() {
         tx.set_no_room(device.id, None).await?;
@@ -79,7 +79,7 @@ pub async fn keep_bundle(
     if drills.sent(now) {
         tx.put_drills(device.id, &drills).await?;
     }
-    Ok(Kept::Yes)
+    Ok(BundleKept::Yes)
 }
 
 /// What a bundle says that it has. Of one that does not read, of a later build perhaps, that can't be told.

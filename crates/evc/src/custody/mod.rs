@@ -14,8 +14,8 @@ mod nonces;
 mod restored;
 mod tls;
 
+pub use bundles::{BundleKept, give_back, give_to_try, history, keep_bundle};
 pub(crate) use bundles::{IN_ALL, forget_vault};
-pub use bundles::{Kept, give_back, give_to_try, history, keep_bundle};
 pub(crate) use carry_over::{CarriedOver, carry_over};
 pub use epochs::{Releases, add_epoch, period_of, rehome, went_out_under};
 pub use identity::{Identity, SealedRow};

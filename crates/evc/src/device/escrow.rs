@@ -8,7 +8,7 @@ use wire::attest::{AttestResponse, StoreKeys, StoreKeysCode};
 use wire::config::VaultAsk;
 use wire::escrow::SealedBundle;
 
-use crate::custody::{Kept, give_back, keep_bundle};
+use crate::custody::{BundleKept, give_back, keep_bundle};
 use crate::fleet::view::View;
 use crate::service::{Barred, Controller, Fault, Refusal};
 use crate::store::{Scope, Tx, UnixSeconds};
@@ -44,17 +44,17 @@ impl Controller {
             self.store.write(Scope::Device(id), |tx| Box::pin(self.kept(tx, id, &bundle, now))).await?;
         let (device, bundle) = (id, bundle.id);
         match kept {
-            Kept::Yes => {
+            BundleKept::Yes => {
                 tracing::info!(%device, %bundle, "a bundle is in escrow");
                 return Ok(AttestResponse::StoreKeys(StoreKeysCode::Success));
             }
-            Kept::NotOpened => {
+            BundleKept::NotOpened => {
                 tracing::warn!(%device, %bundle, "a bundle does not open by this controller's key, and is not kept");
             }
-            Kept::Full => {
+            BundleKept::Full => {
                 tracing::warn!(%device, %bundle, "as many bundles are in escrow as may be, each the last that has something of a vault, and this one is not kept: see `evc escrow list`, and `evc escrow delete --bundle`");
             }
-            Kept::Old => {
+            BundleKept::Old => {
                 tracing::warn!(%device, %bundle, "a bundle is not of the device's present session, or not newer than one that was taken: somebody sends it again, and it is not kept");
             }
         }
@@ -67,7 +67,7 @@ impl Controller {
         id: DeviceId,
         bundle: &SealedBundle,
         now: UnixSeconds,
-    ) -> Result<Kept, Refusal> {
+    ) -> Result<BundleKept, Refusal> {
         let device = tx.device(id).await?.ok_or(Fault::NoDevice)?;
         if device.lost_at.is_some() || device.alarm.is_some() {
             return Err(Barred::Escrow { device: device.name }.into());

@@ -5,7 +5,7 @@ use vault::decide::TpmPin;
 use vault::defaults;
 use vault::ids::{CONFIG_VAULT, Name, Project, VaultId};
 use vault::labels::Labels;
-use vault::life::{Applied, Fit, Unfit, Wish, applied, fits};
+use vault::life::{Applied, AskedVault, Fit, Unfit, applied, fits};
 use vault::policy::{VaultPolicy, VaultRule, VaultSpec};
 
 use super::defaults::add_vault;
@@ -50,7 +50,7 @@ pub(crate) async fn place(
     }
     let fit = fits(&policy, device.tpm);
     let present = made_under(tx, device, spec, before.as_ref()).await?.map(|under| under.node.encryption);
-    let wish = Wish { policy: &spec.policy, encryption: policy.node.encryption, present };
+    let wish = AskedVault { policy: &spec.policy, encryption: policy.node.encryption, present };
     let outcome = bring(tx, kek, device, (spec, before.as_ref()), wish, now).await?;
     Ok(Placed { outcome, fit, before })
 }
@@ -77,7 +77,7 @@ async fn bring(
     kek: &Kek,
     device: &DeviceRow,
     (spec, there): (&VaultSpec, Option<&VaultRow>),
-    wish: Wish<'_>,
+    wish: AskedVault<'_>,
     now: UnixSeconds,
 ) -> Result<Outcome, Refusal> {
     let others = match there {

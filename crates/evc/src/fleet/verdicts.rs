@@ -18,10 +18,10 @@ use crate::store::{CertRow, DeviceRow, Pcrs, Record, ReferenceRow, ReferenceStat
 const MOST: usize = 4096;
 
 /// What was judged, and found to show.
-type Kept = ([u8; 32], Arc<Shown>);
+type KnownGood = ([u8; 32], Arc<Shown>);
 
 /// Of good evidence, what it showed.
-pub struct Verdicts(Mutex<Bounded<DeviceId, Kept>>);
+pub struct Verdicts(Mutex<Bounded<DeviceId, KnownGood>>);
 
 impl Default for Verdicts {
     fn default() -> Self {
@@ -51,7 +51,7 @@ impl Verdicts {
         Ok(shown)
     }
 
-    fn held<T>(&self, look: impl FnOnce(&mut Bounded<DeviceId, Kept>) -> T) -> T {
+    fn held<T>(&self, look: impl FnOnce(&mut Bounded<DeviceId, KnownGood>) -> T) -> T {
         // Whoever panicked had put a whole verdict in, or none.
         look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ::attest::SessionKey;
-use vault::decide::{Asking, Bar, Evidence, Standing, TpmPin};
+use vault::decide::{Asking, Bar, Standing, StandingAt, TpmPin};
 use vault::ids::{Name, VaultId};
 use vault::policy::VaultPolicy;
 use vault::rotation::Epochs;
@@ -63,12 +63,12 @@ impl View {
     }
 
     /// The evidence, as decisions take it.
-    pub(crate) fn evidence(&self) -> Evidence<'_> {
+    pub(crate) fn evidence(&self) -> StandingAt<'_> {
         match &self.stands {
             Some(stands) => {
-                Evidence { standing: stands.shown.standing(), at: stands.row.at, renew: stands.row.renew }
+                StandingAt { standing: stands.shown.standing(), at: stands.row.at, renew: stands.row.renew }
             }
-            None => Evidence { standing: Standing::None, at: 0, renew: false },
+            None => StandingAt { standing: Standing::None, at: 0, renew: false },
         }
     }
 

@@ -11,7 +11,7 @@ use wire::info::Info;
 use wire::register::{UuidResponse, decode_uuid_request};
 
 use super::App;
-use super::envelope::{Message, Opened, open, parsed, sealed};
+use super::envelope::{Message, OpenedBody, open, parsed, sealed};
 use crate::clock::now;
 use crate::device::poll::Polled;
 use crate::device::register::Registered;
@@ -64,7 +64,7 @@ async fn register(State(app): State<App>, message: Message) -> Answer {
 }
 
 async fn uuid(State(app): State<App>, message: Message) -> Answer {
-    let Opened { sender: Sender { device, payload }, _turn } = open(&app, None, &message).await?;
+    let OpenedBody { sender: Sender { device, payload }, _turn } = open(&app, None, &message).await?;
     decode_uuid_request(&payload)?;
     let answer = UuidResponse { device, manufacturer: String::new(), product_name: String::new() };
     sealed(&app, StatusCode::OK, &answer.encode())
@@ -93,7 +93,7 @@ async fn attest(State(app): State<App>, Path(uuid): Path<String>, message: Messa
 }
 
 pub(super) async fn evidence(app: &App, message: &Message, path: &str) -> Answer {
-    let Opened { sender: Sender { device, payload }, _turn } = open(app, Some(path), message).await?;
+    let OpenedBody { sender: Sender { device, payload }, _turn } = open(app, Some(path), message).await?;
     let request = AttestRequest::decode(&payload)?;
     let came = Came { at: now(), from: Some(message.source.address()), by_courier: false };
     let answer = app.attest(device, request, came).await?;
@@ -101,7 +101,7 @@ pub(super) async fn evidence(app: &App, message: &Message, path: &str) -> Answer
 }
 
 async fn info(State(app): State<App>, Path(uuid): Path<String>, message: Message) -> Answer {
-    let Opened { sender: Sender { device, payload }, _turn } = open(&app, Some(&uuid), &message).await?;
+    let OpenedBody { sender: Sender { device, payload }, _turn } = open(&app, Some(&uuid), &message).await?;
     let info = Info::decode(&payload)?;
     app.info(device, info, now()).await?;
     Ok(StatusCode::CREATED.into_response())

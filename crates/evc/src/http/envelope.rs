@@ -47,17 +47,17 @@ impl<S: Send + Sync> FromRequest<S> for Message {
 pub(super) type Turn = Allotment<(Source, [u8; 32])>;
 
 /// Who signed a body, and what.
-pub(super) struct Opened {
+pub(super) struct OpenedBody {
     pub(super) sender: Sender,
     pub(super) _turn: Turn,
 }
 
 /// Opens a message; `path` is the UUID under which it came, where it came under one. Busy: its sender has as many requests at work as it may.
-pub(super) async fn open(app: &App, path: Option<&str>, message: &Message) -> Result<Opened, Refusal> {
+pub(super) async fn open(app: &App, path: Option<&str>, message: &Message) -> Result<OpenedBody, Refusal> {
     let (envelope, turn) = parsed(app, message)?;
     let sender = app.open(&envelope, path, now()).await?;
     message.proved(&envelope);
-    Ok(Opened { sender, _turn: turn })
+    Ok(OpenedBody { sender, _turn: turn })
 }
 
 /// A message that counts among its sender's, and is not verified yet.

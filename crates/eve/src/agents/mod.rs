@@ -55,7 +55,7 @@ pub fn live(agent: Agent, root: &Path, supervisor: i32, options: Options) -> Res
             client::run(&walls(None, None)?, root, taken)
         }
         Agent::Zedagent => {
-            let known = zedagent::Known::look(root);
+            let known = zedagent::BeforeWalls::look(root);
             zedagent::run(&walls(None, None)?, root, options, known)
         }
         Agent::Tpmmgr => {

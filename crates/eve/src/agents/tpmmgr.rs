@@ -52,7 +52,7 @@ const AT_REST: Duration = Duration::from_secs(600);
 const UNSEEN: Duration = Duration::from_secs(30);
 
 /// What signs and quotes here.
-pub(super) enum Keys {
+pub(super) enum Signing {
     Tpm {
         hardware: Box<Mutex<Hardware>>,
         tell: Tell,
@@ -66,7 +66,7 @@ pub(super) enum Keys {
 /// Told when the TPM begins to fail, and when it is back.
 type Tell = Box<dyn Fn(&TpmStatus) + Send + Sync>;
 
-impl Keys {
+impl Signing {
     fn hardware<T>(
         &self,
         work: impl FnOnce(&mut Hardware) -> Result<T, TpmFailure>,
@@ -141,7 +141,7 @@ pub(super) fn run(bus: &Bus, root: &Path, taken: Taken) -> Result<(), Ended> {
         Taken::Unusable { why } => return Err(until_mended(bus, root, why).into()),
         Taken::Soft(key) => {
             let device_key = key.public_key().point().to_vec();
-            (Keys::Soft(key), TpmStatus::Absent { device_key })
+            (Signing::Soft(key), TpmStatus::Absent { device_key })
         }
         Taken::Tpm { place, pin } => {
             let hardware = open(bus, &place, &pin);
@@ -149,7 +149,7 @@ pub(super) fn run(bus: &Bus, root: &Path, taken: Taken) -> Result<(), Ended> {
             let (status, bus) = (hardware.status(), bus.clone());
             let tell: Tell = Box::new(move |status| bus.publish(status));
             let wake = sender.clone();
-            (Keys::Tpm { hardware: Box::new(Mutex::new(hardware)), tell, wake }, status)
+            (Signing::Tpm { hardware: Box::new(Mutex::new(hardware)), tell, wake }, status)
         }
     };
     let keys = Arc::new(keys);
@@ -168,7 +168,7 @@ fn until_mended(bus: &Bus, root: &Path, why: String) -> StartsAnew {
     let (files, late) = (Files::look(root), Instant::now() + UNSEEN);
     tracing::error!("{why}");
     let causes = Causes::of(anyhow::Error::msg(why.clone()).as_ref());
-    serve(bus, &Arc::new(Keys::None(causes)));
+    serve(bus, &Arc::new(Signing::None(causes)));
     bus.publish(&TpmStatus::Failing { why });
     while Files::look(root) == files && Instant::now() < late {
         thread::sleep(AGAIN);
@@ -193,7 +193,7 @@ fn open(bus: &Bus, place: &TpmConfig, pin: &File) -> Hardware {
     }
 }
 
-fn serve(bus: &Bus, keys: &Arc<Keys>) {
+fn serve(bus: &Bus, keys: &Arc<Signing>) {
     let with = Arc::clone(keys);
     bus.serve::<Sign>(move |_, ask| {
         if ask.payload.0.starts_with(attest::EVIDENCE_LABEL) {
@@ -213,7 +213,7 @@ fn serve(bus: &Bus, keys: &Arc<Keys>) {
     bus.serve::<Health>(move |_, _| with.hardware(Hardware::health));
 }
 
-fn answer_challenges(bus: &Bus, keys: &Keys, events: &Receiver<Event>) {
+fn answer_challenges(bus: &Bus, keys: &Signing, events: &Receiver<Event>) {
     let (mut network, mut pending) = (NetworkStatus::default(), Pending::default());
     let mut repeats = Repeats::default();
     loop {

@@ -34,7 +34,7 @@ use crate::bus::{Bus, Call};
 use crate::http::{Line, Refusal, now_unix_s};
 use pace::{INFO_BURST, Pace, Poll, info_wait};
 
-pub(super) use checkpoint::Known;
+pub(super) use checkpoint::BeforeWalls;
 
 /// The verdict on evidence that was good.
 const ACCEPTED: &str = "accepted";
@@ -84,12 +84,12 @@ struct Zedagent<'a> {
     unsaved: Option<SignedConfig>,
     checkpoint_read: bool,
     /// What the walls around this process know.
-    walls: Known,
+    walls: BeforeWalls,
     pace: Pace,
     status: ControllerStatus,
 }
 
-pub(super) fn run(bus: &Bus, root: &Path, options: Options, known: Known) -> Result<(), Ended> {
+pub(super) fn run(bus: &Bus, root: &Path, options: Options, known: BeforeWalls) -> Result<(), Ended> {
     let (sender, events) = sync_channel(0);
     forward(bus.subscribe(), &sender, Event::Onboarded);
     forward(bus.subscribe(), &sender, Event::Session);
@@ -129,7 +129,7 @@ fn answer<C: Call<Error = CourierRefusal>>(
 }
 
 impl<'a> Zedagent<'a> {
-    fn new(bus: &'a Bus, root: &Path, options: Options, walls: Known) -> Self {
+    fn new(bus: &'a Bus, root: &Path, options: Options, walls: BeforeWalls) -> Self {
         let mut zedagent = Self {
             bus,
             root: root.to_owned(),

@@ -103,7 +103,7 @@ fn files(root: &Path, vault: VaultId) -> (Vec<PathBuf>, Option<anyhow::Error>) {
     let of = |name: &str| name.starts_with(&format!("{vault}.")) && name.ends_with(".age");
     let (mut files, mut unread) = (Vec::new(), None);
     for folder in Paths::new(root).recoveries() {
-        let entries = durable::entries(&folder);
+        let entries = disk::entries(&folder);
         match entries.with_context(|| format!("reading the folder {}", shown(&folder))) {
             Ok(entries) => {
                 let ours = entries.into_iter().filter(|entry| entry.file_name().to_str().is_some_and(of));

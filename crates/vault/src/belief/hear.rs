@@ -4,7 +4,8 @@ use super::words::{
     Contradicted, DAMAGED, Doubt, EARLY, NO_SECTION, NOT_NEXT, NOT_YET, UNREAD, no_policy_met,
 };
 use super::{
-    About, Belief, Beside, Effect, Heard, Kept, LockOrders, Memory, Opened, Roots, Said, Signed, SignedAnswer,
+    About, Belief, Beside, Effect, Heard, Kept, LockOrders, Memory, RecordFound, Roots, Said, Signed,
+    SignedAnswer,
 };
 use crate::ids::{CONFIG_VAULT, SectionDigest};
 use crate::section::{Entry, Section};
@@ -34,7 +35,9 @@ impl Belief {
             Heard::Answer(Authority::Live, answer) => self.live_answer(*answer),
             Heard::Answer(_, answer) => self.checkpoint(*answer),
             Heard::RecordOpened(opened) => self.record_opened(opened),
-            Heard::RecordOpen => self.save().into_iter().chain(self.keep_ordered()).collect(),
+            Heard::RecordOpen => {
+                self.save().into_iter().chain(self.keep_ordered()).chain(self.unpinned()).collect()
+            }
             Heard::RecordClosed => {
                 self.desired.record = RecordSeen::Unreadable;
                 Vec::new()
@@ -55,13 +58,20 @@ impl Belief {
         if self.is_early() {
             return Vec::new();
         }
-        let mut effects = Vec::new();
+        let mut effects: Vec<_> = self.unpinned().into_iter().collect();
         if let Some(answer) = self.early.take_if(|_| roots != Roots::Lost) {
-            effects.push(Effect::Settle(About::Configuration));
+            effects = vec![Effect::Settle(About::Configuration)];
             effects.extend(self.live_answer(*answer));
         }
         effects.extend(self.early_orders());
         effects
+    }
+
+    /// The root that is believed and stands in no open table yet: it is asked for again until it does, for the table may not have been free when
+    /// the section came, or its disk full.
+    fn unpinned(&self) -> Option<Effect> {
+        let believed = self.unsaved.as_deref().or(self.memory.kept())?.root;
+        matches!(self.roots, Roots::Open(None)).then_some(Effect::Pin(believed))
     }
 
     /// Before the device key is known, and the root that was pinned beside the shares, nothing tells for whom a section is,
@@ -157,7 +167,7 @@ impl Belief {
             ordered: self.desired.ordered.clone(),
         }));
         let mut effects = vec![Effect::Settle(About::Configuration), Effect::TakeKeys(given.section)];
-        effects.extend(matches!(self.roots, Roots::Open(None)).then_some(Effect::Pin(given.root)));
+        effects.extend(self.unpinned());
         effects.extend(self.save());
         effects.push(Effect::StartAfresh);
         effects
@@ -282,20 +292,20 @@ impl Belief {
                 .all(|by| by.incarnation == given.version.incarnation && by.version <= given.version.version)
     }
 
-    fn record_opened(&mut self, opened: Opened) -> Vec<Effect> {
-        let damaged = opened == Opened::Damaged;
+    fn record_opened(&mut self, opened: RecordFound) -> Vec<Effect> {
+        let damaged = opened == RecordFound::Damaged;
         let mut effects: Vec<_> = (!damaged).then_some(Effect::Settle(About::Record)).into_iter().collect();
         let pinned = if let Roots::Open(Some(pin)) = self.roots { Some(pin) } else { self.accepted_root };
         let anothers = |kept: &Kept| pinned.is_some_and(|pin| pin != kept.root);
         match opened {
             // Root accepted another controller while the record could not be read.
-            Opened::Read(kept) if anothers(&kept) => {
+            RecordFound::Read(kept) if anothers(&kept) => {
                 self.forget();
                 effects.push(Effect::DropRecord);
             }
-            Opened::Read(kept) => self.remember_all(kept),
-            Opened::Nothing => self.forget(),
-            Opened::Damaged => {
+            RecordFound::Read(kept) => self.remember_all(kept),
+            RecordFound::Nothing => self.forget(),
+            RecordFound::Damaged => {
                 self.forget();
                 effects.push(Effect::Tell(About::Record, DAMAGED.to_owned()));
             }

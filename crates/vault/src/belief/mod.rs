@@ -66,13 +66,24 @@ impl Kept {
 
 /// What was found when the Config Vault was opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Opened {
+pub enum RecordFound {
     /// A record.
     Read(Box<Kept>),
     /// None: it is a new Config Vault.
     Nothing,
     /// One whose bytes are not what we write: as good as none, and told.
     Damaged,
+}
+
+/// Whose word on the escrow it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Voice {
+    /// Of the controller that is pinned beside the shares.
+    Pinned,
+    /// It may be: a bundle that it gives back tells.
+    Perhaps,
+    /// Of another, or of nobody that is pinned yet: it counts for nothing.
+    Another,
 }
 
 /// What comes from outside.
@@ -83,7 +94,7 @@ pub enum Heard {
     /// A signed answer whose chain and signature hold.
     Answer(Authority, Box<SignedAnswer>),
     /// The Config Vault is open, and was not before.
-    RecordOpened(Opened),
+    RecordOpened(RecordFound),
     /// The Config Vault is open as before: what could not be written is to be tried again.
     RecordOpen,
     /// The Config Vault is closed: what the record said is remembered, and nothing is concluded by it.
@@ -275,6 +286,16 @@ impl Belief {
     #[must_use]
     pub fn is_anothers(&self, root: RootPin) -> bool {
         self.pin().or(self.accepted_root).is_some_and(|pin| pin != root)
+    }
+
+    /// Whose word on the escrow an authentic answer of that root is. With a lost table the pin is gone too: then the one in the bundle's table tells.
+    #[must_use]
+    pub fn voice(&self, root: RootPin) -> Voice {
+        match self.roots {
+            Roots::Open(Some(pin)) if pin == root => Voice::Pinned,
+            Roots::Lost if !self.is_anothers(root) => Voice::Perhaps,
+            _ => Voice::Another,
+        }
     }
 
     /// The root accepted at first contact: in the share table, else in the record.

@@ -5,6 +5,7 @@
 //! made. A made vault that lacks something is broken: its status is `missing`, with what is missing, until an order to recreate it.
 //! It is never made anew by itself.
 
+mod claim;
 mod node;
 mod others;
 mod recovery;
@@ -14,6 +15,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub use claim::KeyClaim;
 pub use node::{Escrow, Node, Past, Upcoming};
 pub use others::Others;
 pub use recovery::{Recovery, RecoveryHint};

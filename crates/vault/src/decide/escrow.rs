@@ -3,7 +3,7 @@
 
 use attest::SessionKey;
 
-use super::{Asking, Bar, Evidence, Withheld};
+use super::{Asking, Bar, StandingAt, Withheld};
 use crate::ids::DeviceId;
 use crate::policy::{Check, DEFAULT_ATTEST_EVERY};
 
@@ -38,7 +38,7 @@ impl EscrowGranted {
 ///
 /// # Errors
 /// Why not.
-pub fn escrow(evidence: &Evidence<'_>, asking: &Asking, now: u64) -> Result<EscrowGranted, Withheld> {
+pub fn escrow(evidence: &StandingAt<'_>, asking: &Asking, now: u64) -> Result<EscrowGranted, Withheld> {
     match asking.barred {
         Some(Bar::Lost) => return Err(Withheld::DeviceLost),
         Some(Bar::Doubled) => return Err(Withheld::DeviceDoubled),

@@ -22,7 +22,7 @@ pub enum Standing<'a> {
 
 /// A standing and its time.
 #[derive(Clone, Copy)]
-pub struct Evidence<'a> {
+pub struct StandingAt<'a> {
     /// What was shown.
     pub standing: Standing<'a>,
     /// When it was appraised, in seconds since 1970 by the controller's clock.
@@ -65,7 +65,7 @@ pub enum Bar {
     Doubled,
 }
 
-impl Evidence<'_> {
+impl StandingAt<'_> {
     /// No evidence.
     pub const NONE: Self = Self { standing: Standing::None, at: 0, renew: false };
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Evidence, RENEWAL_GRACE, RETRY_AFTER};
+use super::{RENEWAL_GRACE, RETRY_AFTER, StandingAt};
 use crate::policy::DEFAULT_ATTEST_EVERY;
 
 /// The first second after `now` at which [`super::decide`] or [`super::challenge`] may say something else than now, of vaults whose policies
@@ -11,7 +11,7 @@ use crate::policy::DEFAULT_ATTEST_EVERY;
 ///
 /// Time enters both by the age of the evidence alone, held against these bounds.
 #[must_use]
-pub fn changes_at(every: impl IntoIterator<Item = Duration>, evidence: &Evidence<'_>, now: u64) -> u64 {
+pub fn changes_at(every: impl IntoIterator<Item = Duration>, evidence: &StandingAt<'_>, now: u64) -> u64 {
     let mut every = every.into_iter().peekable();
     let unlisted = every.peek().is_none().then_some(DEFAULT_ATTEST_EVERY);
     let of_policies =

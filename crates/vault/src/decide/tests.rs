@@ -56,8 +56,8 @@ fn asking(tpm: TpmPin) -> Asking {
     Asking { device: DeviceId(Uuid::from_u128(1)), session: OURS, tpm, barred: None }
 }
 
-fn evidence(standing: Standing<'_>) -> Evidence<'_> {
-    Evidence { standing, at: NOW, renew: false }
+fn evidence(standing: Standing<'_>) -> StandingAt<'_> {
+    StandingAt { standing, at: NOW, renew: false }
 }
 
 fn withheld(decision: &Decision) -> Option<Withheld> {
@@ -245,7 +245,7 @@ fn the_challenge_stands_in_place_or_beside() {
         policy(Custody::Controller, &[Check::Pcrs], Door::Unlock),
     );
     let asked = |policies: &[&VaultPolicy], standing: Standing<'_>, now: u64, renew: bool| {
-        let evidence = Evidence { standing, at: NOW, renew };
+        let evidence = StandingAt { standing, at: NOW, renew };
         let asking = asking(TpmPin::Present);
         let decisions: Vec<_> =
             policies.iter().map(|policy| decide(&subject(policy), &evidence, &asking, now)).collect();
@@ -345,7 +345,7 @@ proptest! {
     ) {
         let (quoted, signed) = (appraisal(SessionKey([shown; 32]), References::Failed), device_session(SessionKey([shown; 32])));
         let standing = [Standing::None, Standing::Quoted(&quoted), Standing::DeviceSigned(&signed)][kind as usize];
-        let evidence = Evidence { standing, at: NOW + at, renew };
+        let evidence = StandingAt { standing, at: NOW + at, renew };
         let asking = asking(if kind == 2 { TpmPin::Absent } else { TpmPin::Present });
         let require: &[Check] = if pcrs { &[Check::Pcrs] } else { &[] };
         let policies: Vec<VaultPolicy> = every.iter().map(|every| VaultPolicy {

@@ -6,6 +6,8 @@
 mod codec;
 pub mod drill;
 pub mod history;
+pub mod holding;
+pub mod hope;
 pub mod restore;
 #[cfg(test)]
 mod tests;

@@ -22,7 +22,7 @@ pub use fit::{Fit, Unfit, fits};
 pub use keys::{NodeAt, NotRotated, Rotated, Rotation};
 pub use moves::{Move, NotAdopted, NotRehomed, Orphan, Rehomed, Target, adopted, orphan};
 pub use node::{Bundles, Contact, Disk, ListOf, NotForgotten, NotRecreated};
-pub use wanted::{Applied, Deleted, Deletion, NotApplied, NotOver, Wish, applied};
+pub use wanted::{Applied, AskedVault, Deleted, Deletion, NotApplied, NotOver, applied};
 
 /// Most vaults of a device beside its default ones: a section lists those too.
 pub const MOST_BESIDE_DEFAULTS: usize = MAX_VAULTS - DEFAULT_VAULTS.len();

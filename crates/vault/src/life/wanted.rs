@@ -7,7 +7,7 @@ use crate::section::Encryption;
 
 /// What a document asks of a vault.
 #[derive(Debug, Clone, Copy)]
-pub struct Wish<'a> {
+pub struct AskedVault<'a> {
     /// The policy that it names.
     pub policy: &'a Name,
     /// The encryption of that.
@@ -46,7 +46,7 @@ pub enum NotApplied {
 pub fn applied(
     id: VaultId,
     there: Option<Listed>,
-    wish: Wish<'_>,
+    wish: AskedVault<'_>,
     others: usize,
 ) -> Result<Applied, NotApplied> {
     if wish.present.is_some_and(|present| present != wish.encryption) {

@@ -8,6 +8,7 @@ mod keep;
 mod make;
 mod node;
 mod note;
+mod record;
 mod recovery;
 mod refit;
 mod remove;
@@ -23,7 +24,8 @@ use crate::wanted::{Desired, Wish};
 
 pub use erasing::Hold;
 pub use node::NodeStep;
-pub use note::{Kept, Note};
+pub use note::{Note, RecoveryKept};
+pub use record::RecordDoor;
 pub(crate) use recovery::note as recovery_note;
 pub use step::{Act, Finished, Op, Setbacks, Step, StepKind, Wait};
 

@@ -52,7 +52,7 @@ pub enum Note {
     OtherProtectors(Others),
     /// Of its recovery key, and to how many it is encrypted.
     #[error("{}", recovery(*_0, *_1))]
-    Recovery(usize, Kept),
+    Recovery(usize, RecoveryKept),
     /// Fixed at making.
     #[error("its encryption was fixed when it was made; asked {asked:?}, is {is:?}")]
     EncryptionFixed {
@@ -114,7 +114,7 @@ impl Note {
 
 /// How a vault's recovery key is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kept {
+pub enum RecoveryKept {
     /// As the policy asks.
     Ready,
     /// There is none yet.
@@ -133,25 +133,27 @@ pub enum Kept {
     Some,
 }
 
-fn recovery(recipients: usize, kept: Kept) -> String {
+fn recovery(recipients: usize, kept: RecoveryKept) -> String {
     let of = match recipients {
         1 => "recovery: 1 recipient".to_owned(),
         count => format!("recovery: {count} recipients"),
     };
     let soon = "as soon as its custody opens it and the controller is heard";
     match kept {
-        Kept::Ready => format!("{of}, ready"),
-        Kept::NotYet => format!("{of}, not yet made: it is made {soon}"),
-        Kept::Used => format!("{of}, used: another key takes its place {soon}"),
-        Kept::Old => format!("{of}, made before the last rotation: another key takes its place {soon}"),
-        Kept::Other => format!(
+        RecoveryKept::Ready => format!("{of}, ready"),
+        RecoveryKept::NotYet => format!("{of}, not yet made: it is made {soon}"),
+        RecoveryKept::Used => format!("{of}, used: another key takes its place {soon}"),
+        RecoveryKept::Old => {
+            format!("{of}, made before the last rotation: another key takes its place {soon}")
+        }
+        RecoveryKept::Other => format!(
             "{of}, not yet made: what there is was made for others, who still open it; it is replaced {soon}"
         ),
-        Kept::Damaged => format!("{of}, damaged or half made: it is replaced {soon}"),
-        Kept::Unasked => format!(
+        RecoveryKept::Damaged => format!("{of}, damaged or half made: it is replaced {soon}"),
+        RecoveryKept::Unasked => format!(
             "recovery: its policy asks for none, and there is one, which still opens it; it goes {soon}"
         ),
-        Kept::Some => "recovery: there is a recovery key; see `eve vault recover --help`".to_owned(),
+        RecoveryKept::Some => "recovery: there is a recovery key; see `eve vault recover --help`".to_owned(),
     }
 }
 

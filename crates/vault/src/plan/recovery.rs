@@ -7,7 +7,7 @@
 
 use super::View;
 use super::keep::untried;
-use super::note::{Kept, Note};
+use super::note::{Note, RecoveryKept};
 use super::refit;
 use super::step::{Act, Op, Step, StepKind};
 use crate::condition::{Recovery, RecoveryHint};
@@ -32,7 +32,7 @@ pub(super) fn due(view: &View<'_>, want: &Want) -> Option<Step> {
         return None;
     }
     match (want.policy.recovery.digest(), kept(view, want)) {
-        (None, None) | (Some(_), Some(Kept::Ready)) => None,
+        (None, None) | (Some(_), Some(RecoveryKept::Ready)) => None,
         (None, Some(_)) => Some(Step::DropRecovery),
         (Some(recipients), _) => Some(Step::MakeRecovery(made(view, want, recipients))),
     }
@@ -44,19 +44,19 @@ fn made(view: &View<'_>, want: &Want, recipients: RecipientsDigest) -> RecoveryH
 }
 
 /// How it is, beside what the policy asks for.
-fn kept(view: &View<'_>, want: &Want) -> Option<Kept> {
+fn kept(view: &View<'_>, want: &Want) -> Option<RecoveryKept> {
     let Some(wanted) = want.policy.recovery.digest() else {
-        return (view.seen.recovery != Recovery::Nothing).then_some(Kept::Unasked);
+        return (view.seen.recovery != Recovery::Nothing).then_some(RecoveryKept::Unasked);
     };
     // While no key of the controller's is at hand, nothing tells of a rotation.
     let rotated = |is: RecoveryHint| refit::reachable(view, want).is_some_and(|now| now.epoch() != is.epoch);
     Some(match view.seen.recovery {
-        Recovery::Nothing => Kept::NotYet,
-        Recovery::Parts => Kept::Damaged,
-        Recovery::Ready(is) | Recovery::Used(is) if !is.recipients.may_be(wanted) => Kept::Other,
-        Recovery::Used(_) => Kept::Used,
-        Recovery::Ready(is) if rotated(is) => Kept::Old,
-        Recovery::Ready(_) => Kept::Ready,
+        Recovery::Nothing => RecoveryKept::NotYet,
+        Recovery::Parts => RecoveryKept::Damaged,
+        Recovery::Ready(is) | Recovery::Used(is) if !is.recipients.may_be(wanted) => RecoveryKept::Other,
+        Recovery::Used(_) => RecoveryKept::Used,
+        Recovery::Ready(is) if rotated(is) => RecoveryKept::Old,
+        Recovery::Ready(_) => RecoveryKept::Ready,
     })
 }
 
@@ -75,6 +75,6 @@ pub(super) fn anew(view: &View<'_>, want: &Want) -> Option<Act> {
 pub(crate) fn note(view: &View<'_>) -> Option<Note> {
     match view.wish {
         Wish::Keep(want) => Some(Note::Recovery(want.policy.recovery.all().len(), kept(view, want)?)),
-        _ => (view.seen.recovery != Recovery::Nothing).then_some(Note::Recovery(0, Kept::Some)),
+        _ => (view.seen.recovery != Recovery::Nothing).then_some(Note::Recovery(0, RecoveryKept::Some)),
     }
 }

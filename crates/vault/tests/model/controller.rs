@@ -7,13 +7,13 @@ use std::time::Duration;
 use attest::SessionKey;
 use vault::belief::{Beside, LockOrders, Said, Signed, SignedAnswer};
 use vault::decide::{
-    Asking, Bar, ChallengeWay, Decision, Evidence, Ruling, Standing, Subject, TpmPin, Withheld, challenge,
+    Asking, Bar, ChallengeWay, Decision, Ruling, Standing, StandingAt, Subject, TpmPin, Withheld, challenge,
     decide, lacking,
 };
 use vault::ids::{Incarnation, SectionDigest, SectionVersion};
 use vault::ledger::{Ledger, Older};
 use vault::life::{
-    Applied, Contact, Deleted, Deletion, Life, Listed, Phase, Rotated, Rotation, Wish, applied,
+    Applied, AskedVault, Contact, Deleted, Deletion, Life, Listed, Phase, Rotated, Rotation, applied,
 };
 use vault::policy::{Attest, Check, Door, Removal, VaultPolicy};
 use vault::rotation::Epochs;
@@ -232,7 +232,7 @@ impl Controller {
     ) -> Option<Reply> {
         let shown = self.evidence.filter(|_| guard != Some(Guard::Appraisal)).unwrap_or((word.session, true));
         let evidence =
-            Evidence { standing: Standing::Quoted(appraised.get(shown.0, shown.1)), at: NOW, renew: false };
+            StandingAt { standing: Standing::Quoted(appraised.get(shown.0, shown.1)), at: NOW, renew: false };
         let barred = (self.lost && guard != Some(Guard::Lost)).then_some(Bar::Lost);
         let asking = Asking { device: DEVICE, session: word.session, tpm: TpmPin::Present, barred };
         let decisions: Vec<Decision> = self
@@ -385,7 +385,7 @@ impl Controller {
 fn apply(policy: &VaultPolicy, there: Option<Listed>) -> Result<Applied, vault::life::NotApplied> {
     let encryption = policy.node.encryption;
     let present = there.as_ref().map(|_| encryption);
-    applied(USER, there, Wish { policy: &policy.name, encryption, present }, 0)
+    applied(USER, there, AskedVault { policy: &policy.name, encryption, present }, 0)
 }
 
 fn standing(listed: &Listed) -> Presence {

@@ -4,7 +4,7 @@ use attest::{evidence_message, qualifying_data};
 use serde::Serialize;
 use tpm::PcrSelection;
 
-use super::Keys;
+use super::Signing;
 use crate::bus::messages::{Bytes, Evidence, EvidenceWanted, Location, NetworkStatus, Port, Proof};
 
 #[derive(Serialize)]
@@ -14,7 +14,11 @@ struct Claims<'a> {
     eve: &'static str,
 }
 
-pub(super) fn make(keys: &Keys, asked: &EvidenceWanted, network: &NetworkStatus) -> anyhow::Result<Evidence> {
+pub(super) fn make(
+    keys: &Signing,
+    asked: &EvidenceWanted,
+    network: &NetworkStatus,
+) -> anyhow::Result<Evidence> {
     let location = network.location.as_ref().filter(|_| asked.question.wants_location);
     let claims = Claims { ports: &network.ports, location, eve: env!("CARGO_PKG_VERSION") };
     let claims = serde_json::to_vec(&claims)?;
@@ -22,9 +26,9 @@ pub(super) fn make(keys: &Keys, asked: &EvidenceWanted, network: &NetworkStatus)
     Ok(Evidence { session: asked.session, nonce: asked.question.nonce, claims: Bytes(claims), proof })
 }
 
-fn prove(keys: &Keys, asked: &EvidenceWanted, claims: &[u8]) -> anyhow::Result<Proof> {
+fn prove(keys: &Signing, asked: &EvidenceWanted, claims: &[u8]) -> anyhow::Result<Proof> {
     let nonce = &asked.question.nonce;
-    let Keys::Tpm { .. } = keys else {
+    let Signing::Tpm { .. } = keys else {
         let signature = keys.sign(&evidence_message(nonce, &asked.session, claims))?;
         return Ok(Proof::DeviceKey(Bytes(signature)));
     };

@@ -5,6 +5,7 @@ mod over_bus;
 
 use std::collections::VecDeque;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -23,6 +24,7 @@ use crate::agents::vaultmgr::generation::roots::Tpmmgr;
 use crate::agents::vaultmgr::hands::crypt::Crypt;
 use crate::agents::vaultmgr::hands::kernel::Kernel;
 use crate::agents::vaultmgr::hands::prepare;
+use crate::agents::vaultmgr::hands::tree::GiveWay;
 use crate::agents::vaultmgr::manager::{Manager, Owner};
 use crate::agents::vaultmgr::paths::Paths;
 use crate::agents::vaultmgr::telling::{Telling, Touched};
@@ -77,7 +79,7 @@ pub(crate) fn run(root: &Path, bus: &Bus) -> anyhow::Result<()> {
         "run/eve/locked, which says what root locked here; remove it, and lock again what is to be locked",
     )?;
     manager.take_up_leases()?;
-    manager.jobs.leave_to_threads();
+    manager.jobs.leave_to_threads(Arc::new(GiveWay));
     bus.publish(&session(&manager));
     let (telling, roots_at, waiting) = (Telling::new(bus.clone()), Instant::now(), Vec::new());
     let (bus, wish) = (bus.clone(), EscrowWish::default());
@@ -391,7 +393,7 @@ impl Loop {
     }
 
     fn tell_of_tpm(&mut self, heard: TpmHeard) {
-        self.manager.hear_tpm(heard);
+        self.pausing(|manager, pause| manager.hear_tpm(heard, pause));
         self.roots_at = Instant::now() + ROOTS_AGAIN;
         self.settle_all();
     }

@@ -5,23 +5,26 @@
 mod drill;
 mod files;
 mod hope;
+mod rescue;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use vault::belief::{About, Signed};
+use vault::belief::{Signed, Voice};
 use vault::condition::{Escrow, Upcoming};
 use vault::escrow::drill::DrillAnswer;
-use vault::escrow::{BadBundle, Bundle, BundleId, NotOurs, VaultFiles};
+use vault::escrow::holding::{Holding, KeeperSays};
+use vault::escrow::hope::Back;
+use vault::escrow::{Bundle, BundleId, VaultFiles};
 use vault::ids::{DeviceId, DeviceKey, VaultId};
 use vault::shares::RootPin;
 use wire::P256PublicKey;
 use wire::control::Control;
-use wire::escrow::{NotOpened, SealedBundle, UploadPlace, open_down, seal_up};
+use wire::escrow::{NotSealed, SealedBundle, UploadPlace, seal_up};
 
 use self::files::LeftOut;
-use self::hope::Back;
+pub(crate) use self::rescue::RescueError;
 use crate::agents::vaultmgr::belief::config::{self, NotVerified};
-use crate::agents::vaultmgr::generation::roots::{NoPcrs, Tpmmgr};
+use crate::agents::vaultmgr::generation::roots::Tpmmgr;
 use crate::agents::vaultmgr::generation::shares::ShareStore;
 use crate::agents::vaultmgr::generation::upcoming::Files;
 use crate::agents::vaultmgr::hands::crypt::Crypt;
@@ -45,54 +48,11 @@ pub(super) struct Said {
     pub(super) control: Option<Control>,
 }
 
-/// Why the root does not come back. All stays as it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum RescueError {
-    /// The seal around it.
-    #[error(
-        "the bundle for this node's TPM that the controller gave back does not open in this session; it is tried again by itself"
-    )]
-    NotOpened(#[from] NotOpened),
-    /// Its bytes.
-    #[error(
-        "the bundle for this node's TPM that the controller gave back is none; see `eve status`, and what else writes to the controller's database"
-    )]
-    Bad(#[from] BadBundle),
-    /// Another's.
-    #[error(
-        "the bundle that the controller gave back is of another device or generation than this node's TPM is; it is tried again by itself"
-    )]
-    Another,
-    /// Somebody else gave it.
-    #[error(
-        "a bundle for this node's TPM was given back by another controller than the node belongs to, and counts for nothing: put the root certificate of its own controller into config/, or see `eve controller accept`"
-    )]
-    OtherController,
-    /// It was made under another TPM, or is damaged.
-    #[error(
-        "the root in the bundle does not open by this node's TPM, and the vaults that hang on it stay closed: see `eve vault list`"
-    )]
-    NotOurs(#[from] NotOurs),
-    /// There is none in it.
-    #[error(
-        "the bundle for this node's TPM has no root that is bound to PCRs, and the vaults that hang on it stay closed: see `eve vault list`"
-    )]
-    NoRoot,
-}
-
 /// What is known of it in this life.
 #[derive(Debug, Default)]
-pub(super) struct Known {
-    keeper: Option<Keeper>,
-    /// The last that there was.
-    kept_by: Option<Keeper>,
+pub(super) struct EscrowMemory {
+    holding: Holding<Keeper>,
     device_key: Option<DeviceKey>,
-    /// The newest that the controller says it holds.
-    held: Option<BundleId>,
-    /// Something was heard of that in this session.
-    heard: bool,
-    /// The newest of this generation's that it said.
-    acknowledged: Option<BundleId>,
     files: Files,
     changed: BTreeSet<VaultId>,
     /// Key files as they lie on the disk, of vaults that no key opened in this life, where they are others than `files`, or nothing is known of what is in
@@ -100,9 +60,7 @@ pub(super) struct Known {
     untold: BTreeMap<VaultId, Option<VaultFiles>>,
     /// Vaults that no bundle takes, and why.
     left_out: BTreeMap<VaultId, LeftOut>,
-    /// Of the parts as they were when it was put together.
-    own: Option<BundleId>,
-    of: Option<(vault::ids::Generation, u64)>,
+    /// The last that was sealed; of use while it is what [`Holding`] says is.
     upload: Option<EscrowUpload>,
     /// So many were sealed in this session.
     sent: u64,
@@ -112,7 +70,7 @@ pub(super) struct Known {
     back: Option<Back>,
 }
 
-impl Known {
+impl EscrowMemory {
     /// A vault's key files may be others now.
     pub(super) fn note_changed(&mut self, id: VaultId) {
         self.changed.insert(id);
@@ -122,45 +80,25 @@ impl Known {
         self.device_key = key.or(self.device_key);
     }
 
-    /// What one keeper holds another does not: another controller, or the same one that knows the device by another id since it was deleted.
-    fn follow(&mut self, keeper: Option<&Keeper>) {
-        let Some(keeper) = keeper else { return };
-        if self.kept_by.as_ref().is_some_and(|before| before != keeper) {
-            (self.held, self.acknowledged, self.upload, self.own, self.of) = (None, None, None, None, None);
-        }
-        self.kept_by = Some(keeper.clone());
-    }
-
-    /// Another controller was accepted: what one before it held is nothing to go by.
+    /// Another controller was accepted.
     pub(super) fn leave(&mut self) {
-        (self.keeper, self.kept_by, self.heard) = (None, None, false);
-        (self.held, self.acknowledged, self.upload, self.own, self.of) = (None, None, None, None, None);
+        self.holding.leave();
     }
 
-    /// As it is told. Before this session heard anything, what the table remembers is not called in question.
-    fn standing(&self, remembered: bool) -> Escrow {
-        match self.acknowledged {
-            _ if self.own.is_some() && self.own == self.held => Escrow::Newest,
-            held @ Some(_) if held == self.own => Escrow::Newest,
-            Some(_) => Escrow::Older,
-            None if remembered && !self.heard => Escrow::Newest,
-            None => Escrow::Nothing,
-        }
+    pub(super) fn back(&self) -> Option<Back> {
+        self.back
     }
 }
 
 impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     /// What is in escrow, for plans.
     pub(super) fn escrowed(&self) -> Escrow {
-        self.escrow.standing(self.shares.as_ref().is_some_and(ShareStore::is_escrowed))
+        self.escrow.holding.standing(self.shares.as_ref().is_some_and(ShareStore::is_escrowed))
     }
 
     /// How far the next generation is, with what the controller holds.
     pub(super) fn upcoming(&self, next: Upcoming) -> Upcoming {
-        let upload = self.escrow.upload.as_ref().map(|upload| upload.id);
-        let held = next == Upcoming::Made && upload.is_some() && upload == self.escrow.held;
-        let is_next = upload.map(|id| id.generation) == self.after();
-        if held && is_next { Upcoming::Held } else { next }
+        self.escrow.holding.upcoming(next, self.after())
     }
 
     fn after(&self) -> Option<vault::ids::Generation> {
@@ -187,108 +125,33 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         if control.session != self.session_key() {
             return;
         }
-        let pin = self.shares.as_ref().and_then(ShareStore::pin);
-        // With a lost table the pin is gone too: then the one in the bundle's table tells.
-        let is_lost = self.shares.as_ref().is_some_and(|shares| !shares.is_open());
-        let may_be_ours = pin == Some(root) || is_lost && !self.belief.is_anothers(root);
+        let voice = self.belief.voice(root);
         if let Some(rescue) = &control.rescue {
-            if may_be_ours {
+            if voice != Voice::Another {
                 self.escrow.back = Some(Back::Came);
             }
-            self.rescue((control.device, rescue), root, may_be_ours);
+            self.rescue((control.device, rescue), root, voice);
         }
-        if may_be_ours {
+        if voice != Voice::Another {
             self.tell_of_refusal(&control.no_rescue);
         }
         // Also where the pin came back just now.
-        if self.shares.as_ref().and_then(ShareStore::pin) != Some(root) {
-            return;
+        if self.belief.voice(root) == Voice::Pinned {
+            self.hear_keeper(key, &control);
         }
-        let keeper = key.map(|key| Keeper { device: control.device, key });
-        self.escrow.follow(keeper.as_ref());
-        self.escrow.keeper = keeper.filter(|_| control.keeps_bundles);
-        self.escrow.heard |= self.escrow.keeper.is_some();
-        if let Some(held) = control.held_bundle {
-            self.escrow.held = Some(held);
-            if Some(held.generation) != self.after() {
-                self.escrow.acknowledged = Some(held);
-            }
-        }
-        if control.send_again {
-            (self.escrow.held, self.escrow.acknowledged) = (None, None);
-        }
-        if let Some(drill) = control.drill.as_ref().filter(|_| self.escrow.keeper.is_some()) {
+    }
+
+    fn hear_keeper(&mut self, key: Option<P256PublicKey>, control: &Control) {
+        let word = KeeperSays {
+            keeper: key.map(|key| Keeper { device: control.device, key }),
+            keeps: control.keeps_bundles,
+            held: control.held_bundle,
+            again: control.send_again,
+        };
+        self.escrow.holding.hear(word, self.after());
+        if let Some(drill) = control.drill.as_ref().filter(|_| self.escrow.holding.keeper().is_some()) {
             self.drill(control.device, drill);
         }
-    }
-
-    fn tell_of_refusal(&mut self, why: &str) {
-        if !why.is_empty() && self.asks_back() {
-            self.escrow.back = Back::of_refusal(why).or(self.escrow.back);
-            self.notes.tell(About::Escrow, hope::not_given_back(why));
-        }
-    }
-
-    /// The root that is bound to PCRs is wanted back, or files are.
-    fn asks_back(&self) -> bool {
-        self.wants_rescue() || self.asks_for_files()
-    }
-
-    fn wants_rescue(&self) -> bool {
-        self.shares.as_ref().is_some_and(ShareStore::wants_rescue)
-    }
-
-    /// Files first: with the table it is known what hangs on the root.
-    fn rescue(&mut self, (device, sealed): (DeviceId, &SealedBundle), root: RootPin, may_be_ours: bool) {
-        if !self.asks_back() {
-            return;
-        }
-        let opened =
-            if may_be_ours { self.opened_bundle(device, sealed) } else { Err(RescueError::OtherController) };
-        let back = opened.and_then(|bundle| {
-            self.is_from_its_own(&bundle, root)?;
-            if self.asks_for_files() {
-                self.bring_back(&bundle);
-            }
-            if self.wants_rescue() { self.take_root(&bundle) } else { Ok(()) }
-        });
-        if let Err(error) = back {
-            self.notes.tell(About::Escrow, crate::agents::vaultmgr::chain(&error));
-        }
-    }
-
-    /// The bundle that the controller gave back, of this device and of the roots that its TPM has.
-    fn opened_bundle(&self, device: DeviceId, sealed: &SealedBundle) -> Result<Bundle, RescueError> {
-        let bundle = Bundle::decode(&open_down(&self.session, device, sealed)?)?;
-        let keys = self.shares.as_ref().and_then(ShareStore::root_keys).ok_or(RescueError::Another)?;
-        let is_ours =
-            (Some(bundle.device()), bundle.generation()) == (self.escrow.device_key, keys.generation);
-        if is_ours { Ok(bundle) } else { Err(RescueError::Another) }
-    }
-
-    /// While the table is lost nothing but the bundle's own, which the TPM's root speaks for, says to whom the node belonged when it was made. One that is not
-    /// of that root is told where it would be written back.
-    fn is_from_its_own(&self, bundle: &Bundle, root: RootPin) -> Result<(), RescueError> {
-        let keys = self.shares.as_ref().filter(|shares| !shares.is_open()).and_then(ShareStore::root_keys);
-        let table = keys.and_then(|keys| bundle.table_for(keys.generation, &keys.table).ok());
-        match table {
-            Some(table) if table.pin() != Some(root) => Err(RescueError::OtherController),
-            _ => Ok(()),
-        }
-    }
-
-    fn take_root(&mut self, bundle: &Bundle) -> Result<(), RescueError> {
-        let Some(shares) = self.shares.as_mut() else { return Err(RescueError::Another) };
-        let moved = shares.without_pcrs().map(NoPcrs::to_string).unwrap_or_default();
-        let keys = shares.root_keys().ok_or(RescueError::Another)?;
-        let root = bundle.open_pcrs(&keys.escrow)?.ok_or(RescueError::NoRoot)?;
-        shares.rescue(&root);
-        let words = format!(
-            "the secret that is bound to the measured boot came back from escrow ({moved}); it is bound to this boot next"
-        );
-        self.notes.tell(About::Escrow, words);
-        self.start_afresh();
-        Ok(())
     }
 
     /// What zedagent is to do about it: to post a bundle that the controller does not hold, and what to ask with.
@@ -298,16 +161,16 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         }
         // What was said of it was said of what was lacking then.
         self.escrow.back = self.escrow.back.filter(|_| self.asks_back());
-        let shares = self.shares.as_ref();
-        let held = self.escrow.held;
+        let shares = self.shares.as_ref().filter(|_| self.asks_back());
         EscrowWish {
-            upload: self.escrow.upload.clone().filter(|upload| Some(upload.id) != held),
-            held,
-            rescue: shares
-                .filter(|_| self.asks_back())
-                .and_then(ShareStore::root_keys)
-                .map(|keys| keys.generation),
+            upload: self.escrow.holding.to_send().and_then(|id| self.sealed(id)).cloned(),
+            held: self.escrow.holding.held(),
+            rescue: shares.and_then(ShareStore::root_keys).map(|keys| keys.generation),
         }
+    }
+
+    fn sealed(&self, id: BundleId) -> Option<&EscrowUpload> {
+        self.escrow.upload.as_ref().filter(|upload| upload.id == id)
     }
 
     /// Puts together what is to be in escrow now: the next generation's bundle while it is made, else that of the one in force.
@@ -316,48 +179,52 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             // One that is made now would take the place of one that has what they lack.
             return Ok(());
         }
-        let (Some(keeper), Some(device)) = (self.escrow.keeper.clone(), self.escrow.device_key) else {
+        let (Some(keeper), Some(device)) = (self.escrow.holding.keeper().cloned(), self.escrow.device_key)
+        else {
             return Ok(());
         };
+        let after = self.after();
         let Some(shares) = self.shares.as_mut() else { return Ok(()) };
-        let failed = |error: &(dyn std::error::Error + 'static)| {
-            format!("nothing is put in escrow now: {}", crate::agents::vaultmgr::chain(error))
-        };
-        let is_first = !shares.is_escrowed() && self.escrow.held.is_none();
-        shares.begin_escrow(&self.paths).map_err(|error| failed(&error))?;
-        let of = shares.edition();
-        let upcoming = shares.how_far_is_made();
-        let is_same = self.escrow.of == of && self.escrow.changed.is_empty();
-        let next =
-            self.escrow.upload.as_ref().is_some_and(|upload| Some(upload.id.generation) == self.after());
-        if is_same && self.escrow.upload.is_some() && next == upcoming {
-            return Ok(());
-        }
-        if !self.read_key_files() {
+        let is_first = self.escrow.holding.is_first(shares.is_escrowed());
+        shares.begin_escrow(&self.paths).map_err(|error| not_now(&error))?;
+        let (table, is_next_made) = (shares.edition(), shares.how_far_is_made());
+        let is_same = self.escrow.holding.is_up_to_date(table, after, is_next_made);
+        if is_same && self.escrow.changed.is_empty() || !self.read_key_files() {
             return Ok(());
         }
         let all_good = self.vouch(device, is_first);
-        let files = self.files_that_fit();
-        let Some(shares) = self.shares.as_ref() else { return Ok(()) };
-        let Some(own) = shares.bundle(device, files.clone()) else { return Ok(()) };
-        let own = (own.generation(), own.encode());
-        let next = shares.upcoming_bundle(device, files);
-        let (generation, bytes) = next.map_or_else(|| own.clone(), |next| (next.generation(), next.encode()));
-        let id = Bundle::id_of(generation, &bytes);
-        (self.escrow.own, self.escrow.of) = (Some(Bundle::id_of(own.0, &own.1)), of);
+        let Some((own, (id, bytes))) = self.put_together(device) else { return Ok(()) };
+        self.escrow.holding.put_together(own, table);
         if !all_good {
-            // What is in escrow may be the only good one.
-            self.escrow.upload = None;
-            return Ok(());
-        }
-        if self.escrow.upload.as_ref().is_none_or(|upload| upload.id != id) {
-            self.escrow.sent += 1;
-            let place = UploadPlace { session: self.session.session_key(), number: self.escrow.sent };
-            let sealed = seal_up(&keeper.key, keeper.device, place, id, &bytes);
-            let SealedBundle { enc, ciphertext, .. } = sealed.map_err(|error| failed(&error))?;
-            let (enc, ciphertext) = (Bytes(enc), Bytes(ciphertext));
-            self.escrow.upload = Some(EscrowUpload { id, place, enc, ciphertext });
+            self.escrow.holding.seal(None);
+        } else if !self.escrow.holding.is_sealed(id) {
+            self.escrow.upload = Some(self.seal(&keeper, id, &bytes).map_err(|error| not_now(&error))?);
+            self.escrow.holding.seal(Some(id));
         }
         Ok(())
     }
+
+    /// Which bundle that of the generation in force is, and that which is to be there: the next one's, while it is made.
+    fn put_together(&mut self, device: DeviceKey) -> Option<(BundleId, (BundleId, Vec<u8>))> {
+        let files = self.files_that_fit();
+        let shares = self.shares.as_ref()?;
+        let with_id = |bundle: &Bundle| {
+            let bytes = bundle.encode();
+            (Bundle::id_of(bundle.generation(), &bytes), bytes)
+        };
+        let own = with_id(&shares.bundle(device, files.clone())?);
+        let next = shares.upcoming_bundle(device, files).as_ref().map(with_id);
+        Some((own.0, next.unwrap_or(own)))
+    }
+
+    fn seal(&mut self, keeper: &Keeper, id: BundleId, bytes: &[u8]) -> Result<EscrowUpload, NotSealed> {
+        self.escrow.sent += 1;
+        let place = UploadPlace { session: self.session.session_key(), number: self.escrow.sent };
+        let SealedBundle { enc, ciphertext, .. } = seal_up(&keeper.key, keeper.device, place, id, bytes)?;
+        Ok(EscrowUpload { id, place, enc: Bytes(enc), ciphertext: Bytes(ciphertext) })
+    }
+}
+
+fn not_now(error: &(dyn std::error::Error + 'static)) -> String {
+    format!("nothing is put in escrow now: {}", crate::agents::vaultmgr::chain(error))
 }

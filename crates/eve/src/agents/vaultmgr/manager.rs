@@ -5,17 +5,17 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use vault::belief::{Belief, Heard};
-use vault::condition::{Hint, Key, Keys, Node, Past, Seen, State};
+use vault::condition::{Hint, Key, KeyClaim, Keys, Node, Past, Seen, State};
 use vault::defaults;
+use vault::escrow::hope::Hopeless;
 use vault::ids::{CONFIG_VAULT, VaultId};
 use vault::lease::Leases;
-use vault::plan::{Act, Hold, Known, Next, Step, Wait, one};
+use vault::plan::{Act, Hold, Known, Next, RecordDoor, Step, Wait, one};
 use vault::wanted::Wish;
 use wire::release::SessionSecret;
 
 use crate::agents::vaultmgr::belief::ring::Ring;
 use crate::agents::vaultmgr::escrow;
-use crate::agents::vaultmgr::generation::brought_back::Hopeless;
 use crate::agents::vaultmgr::generation::desk::Desk;
 use crate::agents::vaultmgr::generation::roots::Tpmmgr;
 use crate::agents::vaultmgr::generation::shares::{self, ShareStore, SharesError};
@@ -57,7 +57,7 @@ pub(crate) struct Manager<C: Crypt, T: Tpmmgr> {
     /// What this node holds for true of its controller.
     pub(super) belief: Belief,
     /// What is known of this node's escrow.
-    pub(super) escrow: escrow::Known,
+    pub(super) escrow: escrow::EscrowMemory,
     /// Whether the Config Vault was open when it was looked at last, and the record was read then.
     record_open: bool,
     /// A step of the node's own failed; it is tried again after a pause, or when something outside changes.
@@ -89,7 +89,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             desk,
             zedagent,
             belief: Belief::new(session.session_key()),
-            escrow: escrow::Known::default(),
+            escrow: escrow::EscrowMemory::default(),
             session,
             root_pem: root_certificate(&paths),
             paths,
@@ -165,7 +165,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         now: Instant,
         mut pause: impl FnMut(&mut Self, Option<VaultId>),
     ) -> bool {
-        self.reap();
+        self.reap(|manager| pause(manager, None));
         let due: Vec<VaultId> =
             self.slots.iter_mut().filter_map(|(id, slot)| slot.due(now).then_some(*id)).collect();
         let waited = self.belief.waits_for_record();
@@ -201,7 +201,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     }
 
     /// The same, with a pause after each step: an order to lock another vault waits for no more than one.
-    fn settle_pausing(&mut self, id: VaultId, mut pause: impl FnMut(&mut Self)) {
+    pub(super) fn settle_pausing(&mut self, id: VaultId, mut pause: impl FnMut(&mut Self)) {
         self.look(id);
         let mut steps = 0;
         loop {
@@ -251,21 +251,15 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
 
     /// A key counts for one vault alone: key files that name it may have been copied, and their names changed.
     fn is_anothers_key(&self, id: VaultId) -> bool {
-        let own = self.claim(id);
-        self.sharing_key(id).any(|other| self.claim(other) > own)
+        self.claim(id).yields(self.sharing_key(id).map(|other| self.claim(other)))
     }
 
-    /// How sure it is that the key which its key files or its directory name is a vault's: that it was proved, or that it has a share,
-    /// which is authentic; its directory; that it is listed.
-    fn claim(&self, id: VaultId) -> (bool, bool, bool) {
-        let share = self
-            .shares
-            .as_ref()
-            .is_some_and(|shares| Seen { shares: shares.seen(id), ..Seen::default() }.has_share());
+    fn claim(&self, id: VaultId) -> KeyClaim {
+        let shares = self.shares.as_ref().map(|shares| shares.seen(id)).unwrap_or_default();
         let slot = self.slots.get(&id);
-        let proved = slot.is_some_and(|slot| slot.held.is_some());
+        let seen = slot.map(|slot| slot.sight.seen.clone()).unwrap_or_default();
         let listed = self.belief.desired().vaults().any(|listed| listed == id);
-        (share || proved, slot.is_some_and(|slot| slot.sight.seen.is_vault()), listed)
+        KeyClaim::of(&Seen { shares, ..seen }, slot.is_some_and(|slot| slot.held.is_some()), listed)
     }
 
     /// Other vaults whose key files or directory name the same key.
@@ -356,19 +350,13 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
 
     /// The record can be read while the Config Vault is open, and not otherwise. One that was not is tried again.
     fn config_vault(&mut self, state: State, next: &Next) {
-        let told = match next {
-            Next::Settled(settled) => settled.state,
-            Next::Wait(_) | Next::Do(_) => state,
-        };
-        let open = state == State::Unlocked && matches!(next, Next::Settled(_));
-        // While the share table was not read nobody knows whether it was ever made.
-        let known = !self.waits_for_roots();
-        let was_open = std::mem::replace(&mut self.record_open, open);
-        match told {
-            _ if open && was_open => self.hear(Heard::RecordOpen),
-            _ if open => self.record_open = self.open_record(),
-            State::Waiting | State::Creating if known => self.hear(Heard::NoConfigVault),
-            _ => self.hear(Heard::RecordClosed),
+        let door = RecordDoor::of(state, next, self.record_open, !self.waits_for_roots());
+        self.record_open = door.is_open();
+        match door {
+            RecordDoor::Open => self.hear(Heard::RecordOpen),
+            RecordDoor::Opened => self.record_open = self.open_record(),
+            RecordDoor::NoVault => self.hear(Heard::NoConfigVault),
+            RecordDoor::Closed => self.hear(Heard::RecordClosed),
         }
     }
 

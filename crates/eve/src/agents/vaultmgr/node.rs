@@ -118,13 +118,12 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         })
     }
 
-    /// A step of the node's own was done, or failed.
+    /// A step of the node's own was done, or failed. Either way the table is free again, and what waited for that is heard.
     pub(super) fn stepped(&mut self, done: Result<(), SharesError>) {
         match done {
             Ok(()) => {
                 (self.node_setback, self.node_error) = (None, None);
                 self.notes.settle(About::Roots);
-                self.hear(Heard::Tpm(self.roots(), None));
             }
             Err(error) => {
                 self.node_setback = Some(Pause::after(self.node_setback, Instant::now(), &error));
@@ -132,6 +131,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
                 self.node_error = Some(error);
             }
         }
+        self.hear(Heard::Tpm(self.roots(), None));
     }
 
     /// Whether a lost table is yet to be begun, or known to be there, when the TPM has answered.

@@ -43,12 +43,12 @@ impl Zedagent<'_> {
 
 /// The directory of the Config Vault, and the files in `config/`, as they were before the walls were built.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::agents) struct Known {
+pub(in crate::agents) struct BeforeWalls {
     config_vault: ended::FileIdentity,
     config: [ended::FileIdentity; 3],
 }
 
-impl Known {
+impl BeforeWalls {
     pub(in crate::agents) fn look(root: &Path) -> Self {
         Self {
             config_vault: ended::FileIdentity::look(&config_vault(root)),

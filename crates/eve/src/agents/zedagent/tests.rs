@@ -58,7 +58,7 @@ fn node() -> (tempfile::TempDir, Bus) {
 /// Onboarded, in a session.
 fn zedagent<'a>(bus: &'a Bus, root: &Path) -> Zedagent<'a> {
     let options = Options { poll: Duration::from_secs(60), unlisted: crate::sandbox::Unlisted::Refused };
-    let mut zedagent = Zedagent::new(bus, root, options, Known::look(root));
+    let mut zedagent = Zedagent::new(bus, root, options, BeforeWalls::look(root));
     let (signing, ecdh) = (golden("controller-signing.cert.pem"), golden("controller-ecdh.cert.pem"));
     let certs = wire::certs::encode_list(&signing, &[&golden("intermediate-ca.cert.pem")], &[&ecdh]);
     // Any certificate will do for a device's.

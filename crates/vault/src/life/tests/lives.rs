@@ -11,8 +11,8 @@ use crate::condition::State;
 use crate::ids::{CONFIG_VAULT, Epoch, Incarnation, SectionVersion, VaultId};
 use crate::life::ListOf;
 use crate::life::{
-    Applied, Bundles, Contact, Deleted, Deletion, Disk, Gone, Life, Listed, Move, Rotated, Rotation, Target,
-    Wish, applied,
+    Applied, AskedVault, Bundles, Contact, Deleted, Deletion, Disk, Gone, Life, Listed, Move, Rotated,
+    Rotation, Target, applied,
 };
 use crate::policy::Removal;
 use crate::section::{Custody, Encryption};
@@ -135,7 +135,7 @@ impl World {
     fn apply(&mut self, vault: Listed, other: bool) {
         let policy = name(if other { "q" } else { "p" });
         let encryption = Encryption::Aes256Xts;
-        let wish = Wish { policy: &policy, encryption, present: Some(encryption) };
+        let wish = AskedVault { policy: &policy, encryption, present: Some(encryption) };
         match applied(self.id, Some(vault), wish, 0).expect("nothing is in the way") {
             Applied::Created(_) => panic!("it was there"),
             Applied::Unchanged => {}

@@ -8,9 +8,10 @@ use crate::decide::TpmPin;
 use crate::ids::{CONFIG_VAULT, Epoch, Incarnation, SectionVersion};
 use crate::life::ListOf;
 use crate::life::{
-    Applied, Bundles, Contact, Deleted, Deletion, Disk, Fit, Gone, Life, Listed, MOST_BESIDE_DEFAULTS, Move,
-    NodeAt, NotAdopted, NotApplied, NotForgotten, NotOver, NotRecreated, NotRehomed, NotRotated, Orphan,
-    Phase, Rehomed, ReportedState, Rotated, Rotation, Target, Unfit, Wish, adopted, applied, fits, orphan,
+    Applied, AskedVault, Bundles, Contact, Deleted, Deletion, Disk, Fit, Gone, Life, Listed,
+    MOST_BESIDE_DEFAULTS, Move, NodeAt, NotAdopted, NotApplied, NotForgotten, NotOver, NotRecreated,
+    NotRehomed, NotRotated, Orphan, Phase, Rehomed, ReportedState, Rotated, Rotation, Target, Unfit, adopted,
+    applied, fits, orphan,
 };
 use crate::policy::Removal;
 use crate::policy::{Check, VaultPolicy};
@@ -24,7 +25,7 @@ const PLAIN: Rotation = Rotation { force: false, expect_epoch: None };
 #[test]
 fn an_applied_vault_is_created_changed_or_kept_again() {
     let (p, q) = (name("p"), name("q"));
-    let wish = |policy, encryption, present| Wish { policy, encryption, present };
+    let wish = |policy, encryption, present| AskedVault { policy, encryption, present };
     let kept_again = Listed { phase: Phase::Wanted, ..in_grace() };
     let under_q = Listed { policy: Some(q.clone()), ..made() };
     let full = MOST_BESIDE_DEFAULTS;
@@ -111,7 +112,7 @@ fn ko7_a_retained_vault_stays_until_it_is_applied_or_given_a_time() {
     assert_eq!(retained.clone().delete(user(), how(after(60))), ends, "with a time of its own");
     assert_eq!(in_grace().delete(user(), how(Removal::Retain)), kept, "also one whose grace runs");
     let p = name("p");
-    let wish = Wish { policy: &p, encryption: XTS, present: Some(XTS) };
+    let wish = AskedVault { policy: &p, encryption: XTS, present: Some(XTS) };
     let again = applied(user(), Some(retained), wish, 0);
     assert_eq!(again, Ok(Applied::Changed(Listed { policy: Some(p.clone()), ..made() })));
     let default = made().delete(CONFIG_VAULT, how(Removal::Retain));

@@ -2,7 +2,7 @@
 
 use super::*;
 use vault::condition::{Recovery, RecoveryHint};
-use vault::plan::Kept;
+use vault::plan::RecoveryKept;
 use vault::recovery::{Recipient, Recipients, RecipientsDigest};
 
 fn recipients(seed: u8) -> Recipients {
@@ -79,13 +79,13 @@ fn vc6_what_its_recovery_key_opens_moves_on() {
 #[test]
 fn if2_it_is_said_how_it_is() {
     for (kept, says) in [
-        (Kept::Ready, "recovery: 1 recipient, ready"),
-        (Kept::NotYet, "not yet made"),
-        (Kept::Used, "used: another key takes its place"),
-        (Kept::Old, "made before the last rotation"),
-        (Kept::Other, "was made for others, who still open it"),
-        (Kept::Damaged, "damaged or half made"),
-        (Kept::Unasked, "its policy asks for none, and there is one, which still opens it"),
+        (RecoveryKept::Ready, "recovery: 1 recipient, ready"),
+        (RecoveryKept::NotYet, "not yet made"),
+        (RecoveryKept::Used, "used: another key takes its place"),
+        (RecoveryKept::Old, "made before the last rotation"),
+        (RecoveryKept::Other, "was made for others, who still open it"),
+        (RecoveryKept::Damaged, "damaged or half made"),
+        (RecoveryKept::Unasked, "its policy asks for none, and there is one, which still opens it"),
     ] {
         let words = Note::Recovery(1, kept).to_string();
         assert!(words.contains(says), "{words}");

@@ -2,7 +2,7 @@
 
 use super::controller::DEVICE;
 use super::*;
-use vault::belief::{Effect, Heard, Opened, Roots, Said, Signed};
+use vault::belief::{Effect, Heard, RecordFound, Roots, Said, Signed};
 use vault::section::{Release, SealedKey, Section as Given};
 use vault::wanted::Listing;
 
@@ -99,8 +99,8 @@ impl World {
     pub(super) fn open_record(&mut self) {
         let opened = match self.disk.record.clone() {
             _ if !self.record_readable => return,
-            Some(kept) => Opened::Read(Box::new(kept)),
-            None => Opened::Nothing,
+            Some(kept) => RecordFound::Read(Box::new(kept)),
+            None => RecordFound::Nothing,
         };
         self.hear(Heard::RecordOpened(opened));
     }

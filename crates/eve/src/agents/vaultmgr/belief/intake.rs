@@ -3,8 +3,8 @@
 
 use std::collections::VecDeque;
 
-use vault::belief::{About, Effect, Heard, Kept, Opened, Roots, Signed};
-use vault::ids::{CONFIG_VAULT, DeviceKey, IMAGE_VAULT};
+use vault::belief::{About, Effect, Heard, Kept, RecordFound, Roots, Signed};
+use vault::ids::{CONFIG_VAULT, DeviceKey, IMAGE_VAULT, VaultId};
 use vault::shares::RootPin;
 use vault::wanted::Authority;
 
@@ -40,8 +40,8 @@ pub(crate) enum TpmHeard {
 }
 
 impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
-    /// The TPM's presence; its roots are read once it is ready, and again after a failure.
-    pub(crate) fn hear_tpm(&mut self, heard: TpmHeard) {
+    /// The TPM's presence; its roots are read once it is ready, and again after a failure. Orders may be carried out in each pause.
+    pub(crate) fn hear_tpm(&mut self, heard: TpmHeard, mut pause: impl FnMut(&mut Self, Option<VaultId>)) {
         self.tpm_absent = matches!(heard, TpmHeard::Absent { .. });
         // That the roots were not read once more is nothing new.
         if !self.waits_for_roots() {
@@ -61,7 +61,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         }
         if !self.waits_for_roots() {
             // What waited for the roots is judged by the record too.
-            self.settle(vault::ids::CONFIG_VAULT);
+            self.settle_pausing(CONFIG_VAULT, |manager| pause(manager, None));
         }
     }
 
@@ -269,12 +269,12 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         }
         self.hear(Heard::Former(record::names_aside(&self.paths)));
         let opened = match record::load(&self.paths).and_then(|kept| self.unless_contradicted(kept)) {
-            Ok(Some(kept)) => Opened::Read(Box::new(kept)),
-            Ok(None) => Opened::Nothing,
+            Ok(Some(kept)) => RecordFound::Read(Box::new(kept)),
+            Ok(None) => RecordFound::Nothing,
             Err(RecordError::Damaged(_) | RecordError::Contradicted)
                 if record::set_aside(&self.paths).is_ok() =>
             {
-                Opened::Damaged
+                RecordFound::Damaged
             }
             Err(error) => {
                 self.notes.tell(About::Record, crate::agents::vaultmgr::chain(&error));

@@ -7,7 +7,7 @@ use vault::escrow::drill::{DrillAnswer, Fit, Own, Proof, Unfit};
 use vault::ids::{DeviceId, VaultId};
 use wire::control::Drill;
 
-use super::{Known, RescueError};
+use super::{EscrowMemory, RescueError};
 use crate::agents::vaultmgr::generation::roots::{RootKeys, Tpmmgr};
 use crate::agents::vaultmgr::hands::crypt::Crypt;
 use crate::agents::vaultmgr::manager::Manager;
@@ -39,7 +39,7 @@ impl From<Unfit> for DrillError {
     }
 }
 
-impl Known {
+impl EscrowMemory {
     /// How the last one went, in this life.
     pub(in crate::agents::vaultmgr) fn drilled(&self) -> Option<DrillAnswer> {
         self.drilled.clone()
@@ -59,8 +59,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             self.notes.log(words);
         }
         let bundle = drill.bundle.id;
-        let own = self.escrow.upload.as_ref().map(|upload| upload.id);
-        if own.is_some_and(|own| own != bundle && Some(own) != self.escrow.held) {
+        if self.escrow.holding.to_send().is_some_and(|id| id != bundle) {
             self.notes.log(format!("no drill is made on bundle {bundle}: another one goes into escrow"));
             return;
         }
@@ -83,7 +82,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         let shares = self.shares.as_ref().ok_or(RescueError::Another)?;
         let keys = shares.root_keys().ok_or(RescueError::Another)?;
         // What can't be put together now is not held against what is there.
-        let vaults = if self.escrow.own.is_some() { shares.vaults() } else { Vec::new() };
+        let vaults = if self.escrow.holding.own().is_some() { shares.vaults() } else { Vec::new() };
         bundle.drill(own(keys, &vaults), |id, files| self.fit(id, files))?;
         Ok(bundle)
     }

@@ -27,7 +27,7 @@ pub(super) enum LeftOut {
     Untold,
 }
 
-impl super::Known {
+impl super::EscrowMemory {
     fn forget_files(&mut self, id: VaultId) {
         self.files.remove(&id);
         self.untold.remove(&id);
@@ -82,7 +82,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     /// in this life are good where with them the bundle is the very one that is in escrow: what went into that was. Before the first bundle there are no
     /// better ones.
     pub(super) fn vouch(&mut self, device: DeviceKey, is_first: bool) -> bool {
-        let without = |known: &super::Known, id: &VaultId| !known.files.contains_key(id);
+        let without = |known: &super::EscrowMemory, id: &VaultId| !known.files.contains_key(id);
         let new = self.escrow.untold.iter().filter(|(id, _)| without(&self.escrow, id));
         let new: BTreeMap<_, _> = new.map(|(id, files)| (*id, files.clone())).collect();
         if new.is_empty() {
@@ -90,8 +90,8 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         }
         let there = new.into_iter().filter_map(|(id, files)| Some((id, files?)));
         let all: Files = self.escrow.files.clone().into_iter().chain(there).collect();
-        let is_good =
-            is_first || self.escrow.held.is_some() && self.id_with(device, &all) == self.escrow.held;
+        let is_good = is_first
+            || self.escrow.holding.held().is_some_and(|held| self.id_with(device, &all) == Some(held));
         if is_good {
             self.escrow.untold.retain(|id, files| files.is_some() && !all.contains_key(id));
             self.escrow.files = all;

@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use vault::belief::Heard;
-use vault::escrow::restore::{DirKey, asks_for_files, can_help, key_files, lacking};
+use vault::condition::Node;
+use vault::escrow::hope::Hopes;
+use vault::escrow::restore::{DirKey, key_files, lacking};
 use vault::escrow::{Bundle, VaultFiles};
 use vault::ids::VaultId;
 use vault::plan::Known;
@@ -17,31 +19,6 @@ use crate::agents::vaultmgr::hands::crypt::{Crypt, Found};
 use crate::agents::vaultmgr::manager::Manager;
 use crate::agents::vaultmgr::paths::Paths;
 use crate::agents::vaultmgr::vault::execute::StepError;
-use crate::agents::vaultmgr::vault::slot::VaultMemory;
-
-/// What a bundle was seen not to bring back, in this life: it is not asked for again, and nothing waits for it.
-#[derive(Debug, Default, Clone)]
-pub(crate) struct Hopeless {
-    vaults: BTreeSet<VaultId>,
-    table: bool,
-}
-
-impl Hopeless {
-    pub(crate) fn table(&self) -> bool {
-        self.table
-    }
-
-    /// Root gives up what the vault lacks, and with it the table where that is lost.
-    pub(crate) fn give_up(&mut self, id: VaultId, table: bool) {
-        self.vaults.insert(id);
-        self.table |= table;
-    }
-
-    /// The vault opened by its key files: what it loses later is asked for again.
-    pub(crate) fn is_back(&mut self, id: VaultId) {
-        self.vaults.remove(&id);
-    }
-}
 
 impl ShareStore {
     /// Puts the bundle's share table in place of the lost one, whose files are kept aside. After an error it is still lost. What it stands
@@ -60,37 +37,37 @@ impl ShareStore {
 impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     /// Whether the bundle is to be asked back for files.
     pub(crate) fn asks_for_files(&self) -> bool {
-        let node = self.node();
-        if node.table_lost() {
-            self.gives_root() && !self.hopeless.table
-        } else {
-            asks_for_files(self.belief.desired(), &self.hoped_for(), &node)
+        self.hopes(&self.node()).asks_for_files(&self.hoped_for())
+    }
+
+    /// By what hopes are judged; `node` is what the node is seen to be now.
+    pub(crate) fn hopes<'a>(&'a self, node: &'a Node) -> Hopes<'a> {
+        Hopes {
+            desired: self.belief.desired(),
+            node,
+            gives_root: self.gives_root(),
+            hopeless: &self.hopeless,
+            back: self.escrow.back(),
         }
     }
 
     /// Without the TPM's own root nothing of a bundle is believed.
-    pub(crate) fn gives_root(&self) -> bool {
+    fn gives_root(&self) -> bool {
         self.shares.as_ref().is_some_and(|shares| shares.keys.is_some())
     }
 
     /// Vaults that a bundle may still help. Asked at each word to the controller, so by what was seen last, and closely only where that shows no
     /// key files.
     fn hoped_for(&self) -> BTreeMap<VaultId, Known> {
-        let bare = self.slots.keys().filter(|id| self.is_hoped_for(**id));
-        bare.map(|id| (*id, self.known(*id))).collect()
-    }
-
-    /// Whether a vault may be one of them.
-    pub(crate) fn is_hoped_for(&self, id: VaultId) -> bool {
-        let bare = |slot: &VaultMemory<C::Protector>| {
-            (!slot.sight.seen.has_metadata() || slot.none_fits) && !slot.is_discarded()
-        };
-        self.slots.get(&id).is_some_and(bare) && !self.hopeless.vaults.contains(&id)
+        let node = self.node();
+        let hopes = self.hopes(&node);
+        let bare = self.slots.iter().filter(|(id, slot)| hopes.is_hoped_for(**id, slot.glance()));
+        bare.map(|(id, _)| (*id, self.known(*id))).collect()
     }
 
     /// Whether a bundle may have better key files of a vault than what lies there.
     pub(crate) fn can_help(&self, id: VaultId) -> bool {
-        can_help(&self.known(id)) && !self.hopeless.vaults.contains(&id)
+        self.hopes(&self.node()).can_help(id, &self.known(id))
     }
 
     /// Vaults without key files that a bundle may still have: one that is made now would lack them.
@@ -109,9 +86,8 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         }
         let (due, failed) = self.bring_back_key_files(bundle);
         due.into_iter().for_each(|id| self.look_again(id));
-        // What could not be written, for want of room perhaps, the bundle has still: it is asked for again, and nothing takes its place until then.
-        let gone = self.lacking().into_iter().filter(|id| !failed.contains(id));
-        self.hopeless.vaults.extend(gone.collect::<Vec<_>>());
+        let lacking = self.lacking();
+        self.hopeless.came(lacking, &failed);
         self.start_afresh();
     }
 
@@ -123,7 +99,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
                 self.send(Errand::Roots);
             }
             Err(error) => {
-                self.hopeless.table = matches!(error, SharesError::OtherTable(_));
+                self.hopeless.set_table(matches!(error, SharesError::OtherTable(_)));
                 let words = crate::agents::vaultmgr::chain(&error);
                 self.notes.tell(vault::belief::About::Roots, words);
             }

@@ -62,8 +62,7 @@ pub(super) fn newest(paths: &Paths, generation: Generation, key: &TableKey) -> O
 /// What was kept aside of a generation, in both places.
 fn aside(paths: &Paths, generation: Generation) -> Vec<PathBuf> {
     let lost = format!("{}.lost.", Paths::table_name(generation));
-    let names = |folder: PathBuf| std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let entries = paths.tables().into_iter().flat_map(names);
+    let entries = paths.tables().into_iter().filter_map(|folder| disk::entries(&folder).ok()).flatten();
     let is_one = |entry: &std::fs::DirEntry| entry.file_name().to_string_lossy().starts_with(&lost);
     let mut all: Vec<_> = entries.filter(is_one).map(|entry| entry.path()).collect();
     all.sort();

@@ -8,14 +8,13 @@
 use std::fs;
 use std::path::Path;
 
-use crate::agents::vaultmgr::hands::durable;
 use crate::agents::vaultmgr::hands::{mounts, tree};
 use crate::agents::vaultmgr::paths::Paths;
 
 /// Whether persist is no mount point, and neither share tables nor key files lie in it. What can't be looked at is not nothing.
 pub(crate) fn looks_away(paths: &Paths) -> bool {
     let policies = paths.persist().join(".fscrypt/policies");
-    let empty = |folder: &Path| durable::entries(folder).is_ok_and(|entries| entries.is_empty());
+    let empty = |folder: &Path| disk::entries(folder).is_ok_and(|entries| entries.is_empty());
     !mounts::is_mount_point(&paths.persist())
         && paths.tables().iter().chain([&policies]).all(|folder| empty(folder))
 }

@@ -35,7 +35,6 @@ use vault::space::{Space, StorageLimit};
 
 use crate::agents::vaultmgr::generation::shares::random;
 use crate::agents::vaultmgr::hands::crypt::{CopyRead, Crypt, CryptError, Found, KeyId, MetaPlace};
-use crate::agents::vaultmgr::hands::durable;
 use crate::agents::vaultmgr::hands::label;
 use crate::agents::vaultmgr::hands::tree::{self, Work};
 use crate::agents::vaultmgr::paths::Paths;

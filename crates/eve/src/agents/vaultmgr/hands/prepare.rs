@@ -9,7 +9,6 @@ use rustix::fs::StatVfsMountFlags;
 use vault::ids::{CONFIG_VAULT, IMAGE_VAULT, VaultId};
 
 use crate::agents::vaultmgr::hands::crypt::{Crypt, CryptError, Found};
-use crate::agents::vaultmgr::hands::durable;
 use crate::agents::vaultmgr::manager::Owner;
 use crate::agents::vaultmgr::paths::Paths;
 
@@ -81,7 +80,7 @@ pub(crate) fn on_disk(paths: &Paths, crypt: &impl Crypt) -> Vec<VaultId> {
 
 fn directories(paths: &Paths) -> io::Result<Vec<VaultId>> {
     let named = |entry: fs::DirEntry| entry.file_name().to_str().and_then(|name| name.parse().ok());
-    Ok(durable::entries(&paths.vaults())?.into_iter().filter_map(named).collect())
+    Ok(disk::entries(&paths.vaults())?.into_iter().filter_map(named).collect())
 }
 
 /// Whether anything of a vault is on the disk: metadata, a vault's directory, or a default one's with a policy.

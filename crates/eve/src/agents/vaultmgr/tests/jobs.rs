@@ -1,15 +1,17 @@
 //! Long work apart from the thread that decides.
 
 use std::fs;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use vault::ids::{CONFIG_VAULT, IMAGE_VAULT};
-use vault::plan::StepKind;
+use vault::plan::{Next, StepKind};
 use vault::report::State;
 use vault::section::Custody;
 
 use super::controller::{BERLIN, Controller, Line};
 use super::node::Node;
+use crate::agents::vaultmgr::hands::tree::{BetweenPieces, Work};
 use crate::bus::messages::Hope;
 
 /// As the agent does, until something has come true.
@@ -22,9 +24,26 @@ fn ticks(node: &mut Node, what: &str, mut is: impl FnMut(&mut Node) -> bool) {
     }
 }
 
+/// BetweenPieces two of its pieces long work of some kinds is held up, until it is let go or stopped.
+#[derive(Debug, Default, Clone)]
+pub(super) struct HeldUp(Arc<Mutex<Vec<StepKind>>>);
+
+impl BetweenPieces for HeldUp {
+    fn pieces(&self, kind: StepKind, work: &Work) {
+        while self.0.lock().expect("whole").contains(&kind) && !work.is_stopped() {
+            std::thread::yield_now();
+        }
+    }
+}
+
+fn leave_to_threads(node: &mut Node) {
+    let between = Arc::new(node.work.clone());
+    node.manager().jobs.leave_to_threads(between);
+}
+
 /// From now on long work of these kinds is held up.
 fn hold(node: &mut Node, kinds: &[StepKind]) {
-    *node.manager().jobs.gate.shut.lock().expect("whole") = kinds.to_vec();
+    *node.work.0.lock().expect("whole") = kinds.to_vec();
 }
 
 /// A node with plain files, whose long work of this kind is held up.
@@ -38,7 +57,7 @@ fn with_held(kind: StepKind) -> Node {
     node.nv.0.borrow_mut().fail = true;
     node.start();
     node.nv.0.borrow_mut().fail = false;
-    node.manager().jobs.leave_to_threads();
+    leave_to_threads(&mut node);
     hold(&mut node, &[kind]);
     node.hear_tpm();
     node
@@ -80,13 +99,33 @@ fn a_move_that_is_tried_again_is_not_told_as_failed() {
     let failed = node.status(IMAGE_VAULT).last.and_then(|last| last.error).expect("an error");
     assert!(failed.contains("open for writing"), "{failed}");
     drop(held);
-    node.manager().jobs.leave_to_threads();
+    leave_to_threads(&mut node);
     hold(&mut node, &[StepKind::DropStaged]);
     node.hear_tpm();
     let status = node.status(IMAGE_VAULT);
     assert!(status.last.is_none() && status.detail[0].starts_with("removing the plain files"), "{status:?}");
     hold(&mut node, &[]);
     ticks(&mut node, "wiped", |node| !node.paths.staging(IMAGE_VAULT).exists());
+}
+
+/// Requirement: an urgent lock waits for at most one step of another vault, also of those that follow a long work.
+#[test]
+fn a_lock_comes_between_the_steps_that_follow_a_long_work() {
+    let (mut node, mut controller) = (with_held(StepKind::MoveIn), Controller::new());
+    node.hear(&mut controller, &[Line::of(Custody::Tpm)]);
+    hold(&mut node, &[]);
+    let (late, mut ordered) = (Instant::now() + Duration::from_secs(120), None);
+    while node.status(IMAGE_VAULT).last.is_none() {
+        assert!(Instant::now() < late, "{:?}", node.status(IMAGE_VAULT));
+        node.manager().tick_pausing(Instant::now(), |manager, _| {
+            if matches!(manager.ask(IMAGE_VAULT).1, Next::Do(_)) && ordered.is_none() {
+                ordered = Some(manager.order_lock(BERLIN).map(|report| report.state));
+            }
+        });
+    }
+    // A child of another test's may have a file open for a moment.
+    let locked = matches!(ordered, Some(Ok(State::Locked | State::LockIncomplete)));
+    assert!(locked, "before all was done of the vault that was worked on: {ordered:?}");
 }
 
 /// The same work stopped by an order for its own vault, and by the end of this life: nothing is lost, and it is resumed.
@@ -154,7 +193,7 @@ fn with_broken() -> (Node, Controller) {
 fn an_order_to_make_anew_outlasts_the_deletion_and_not_the_making() {
     let ((mut node, _controller), name) = (with_broken(), "berlin".parse().expect("a name"));
     assert_eq!(node.state(BERLIN), State::Missing);
-    node.manager().jobs.leave_to_threads();
+    leave_to_threads(&mut node);
     hold(&mut node, &[StepKind::DeleteDir]);
     let words =
         node.manager().order_recreate(BERLIN, &name, Hope::GivenUp).expect_err("takes long").to_string();

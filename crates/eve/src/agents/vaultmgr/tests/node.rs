@@ -14,6 +14,7 @@ use super::controller::{self, Controller, KEY, Line};
 use super::disk::{Disk, write};
 use super::faulty::{self, Calls};
 use super::faulty_nv::{Commands, refused};
+use super::jobs::HeldUp;
 use crate::agents::vaultmgr::agent;
 use crate::agents::vaultmgr::belief::intake::TpmHeard;
 use crate::agents::vaultmgr::generation::desk::Desk;
@@ -225,6 +226,8 @@ pub(super) struct Node {
     pub(super) faults: Faults,
     /// What goes wrong with its kernel.
     pub(super) calls: Calls,
+    /// Which long work of it is held up.
+    pub(super) work: HeldUp,
 }
 
 impl Node {
@@ -240,7 +243,17 @@ impl Node {
         let faults = Faults::default();
         let paths = Paths::on(disk::Disk::through(Faulty::linux(&faults)), &disk.root());
         let nv = Nv(Shared::default(), faults.clone(), Gate::default(), Commands::default());
-        Self { disk, nv, paths, manager: None, has_tpm, apart: false, faults, calls: Calls::default() }
+        Self {
+            disk,
+            nv,
+            paths,
+            manager: None,
+            has_tpm,
+            apart: false,
+            faults,
+            calls: Calls::default(),
+            work: HeldUp::default(),
+        }
     }
 
     /// A fresh node, started.
@@ -293,7 +306,7 @@ impl Node {
     pub(super) fn hear_tpm(&mut self) {
         let ready = TpmHeard::Ready { key: KEY, measured: true };
         let heard = if self.has_tpm { ready } else { TpmHeard::Absent { key: KEY } };
-        self.manager().hear_tpm(heard);
+        self.manager().hear_tpm(heard, |_, _| ());
         self.manager().settle_all();
     }
 

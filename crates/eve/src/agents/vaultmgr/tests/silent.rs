@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use vault::condition::Key;
-use vault::ids::{Generation, IMAGE_VAULT, VaultId};
+use vault::ids::{CONFIG_VAULT, Generation, IMAGE_VAULT, VaultId};
 use vault::plan::Note;
 use vault::report::State;
 use vault::section::{Custody, Operation, Seal};
 
-use super::controller::{BERLIN, Controller, Line};
-use super::node::Node;
+use super::controller::{BERLIN, Controller, KEY, Line};
+use super::node::{Node, NvSlots};
+use crate::agents::vaultmgr::belief::intake::TpmHeard;
 use crate::agents::vaultmgr::hands::crypt::Crypt;
 use crate::bus::messages::OrderError;
 
@@ -157,6 +158,25 @@ fn a_lock_does_not_wait_for_an_unlock_that_asks_the_tpm() {
     ticks(&mut node, "open", |node| node.manager().opened(BERLIN).is_ok());
 }
 
+/// VC-6: a controller's first section comes while the TPM takes away what a cut left, and the share table has to stay as it is. When the table is free
+/// the controller is pinned in it all the same, though nothing more comes of it.
+#[test]
+fn a_first_contact_while_the_tpm_is_asked_is_pinned_when_it_has_answered() {
+    let (mut node, mut controller) = (Node::new(true), Controller::new());
+    let left = NvSlots { generation: Generation(2), pcrs: None, ..node.nv.0.borrow().slots[0].clone() };
+    node.nv.0.borrow_mut().slots.push(left);
+    node.apart = true;
+    node.nv.2.shut(1);
+    node.restart();
+    ticks(&mut node, "read", |node| !node.manager().waits_for_roots());
+    assert_eq!(node.nv.2.held(), "undefine", "what was left is taken away");
+    hear(&mut node, &mut controller, &[paris()]);
+    let pin = |node: &mut Node| node.manager().shares.as_ref().expect("read").pin();
+    assert_eq!((node.manager().accepted().is_some(), pin(&mut node)), (true, None), "it counts");
+    node.nv.2.open();
+    ticks(&mut node, "pinned", |node| pin(node).is_some());
+}
+
 /// While all vaults are taken, whatever there is to do for one, an order comes between each two of its steps.
 #[test]
 fn a_lock_waits_for_one_step_of_another_vault_and_no_more() {
@@ -175,4 +195,18 @@ fn a_lock_waits_for_one_step_of_another_vault_and_no_more() {
     });
     // Unwrap, and give the key to the kernel.
     assert!(between >= 2 && steps.len() == 2, "{between} pauses between steps: {steps:?}");
+}
+
+/// A TPM that is there at last has the Config Vault made: an order comes between each two of its steps too.
+#[test]
+fn a_lock_waits_for_one_step_when_the_tpm_is_heard() {
+    let mut node = Node::fresh(true);
+    node.nv.0.borrow_mut().fail = true;
+    node.start();
+    node.nv.0.borrow_mut().fail = false;
+    let mut between = 0;
+    node.manager().hear_tpm(TpmHeard::Ready { key: KEY, measured: true }, |manager, _| {
+        between += usize::from(manager.report(CONFIG_VAULT).state == State::Creating);
+    });
+    assert!(between >= 2 && node.state(CONFIG_VAULT) == State::Unlocked, "{between} pauses between steps");
 }

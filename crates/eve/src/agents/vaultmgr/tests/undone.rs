@@ -153,7 +153,7 @@ fn a_step_that_is_undone_each_time_is_told_and_stops_nothing() {
     let mut manager =
         Manager::start(node.paths.clone(), kernel, Desk::here(node.paths.clone(), node.nv.clone()), owner)
             .expect("starts");
-    manager.hear_tpm(TpmHeard::Ready { key: controller.key, measured: true });
+    manager.hear_tpm(TpmHeard::Ready { key: controller.key, measured: true }, |_, _| ());
     manager.settle_all();
     let section = controller.section(manager.session_key(), &[Line::of(Custody::Tpm)]);
     manager.hear_config(vault::wanted::Authority::Live, &section, &certs());

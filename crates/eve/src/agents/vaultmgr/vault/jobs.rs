@@ -13,7 +13,7 @@ use vault::plan::Act;
 
 use crate::agents::vaultmgr::hands::crypt::Join;
 use crate::agents::vaultmgr::hands::movein::{self, MoveError, Places};
-use crate::agents::vaultmgr::hands::tree::{self, Work};
+use crate::agents::vaultmgr::hands::tree::{self, BetweenPieces, Work};
 
 /// How long a job is waited for before it is left to itself: most are over by then.
 const SHORT: Duration = Duration::from_millis(300);
@@ -74,24 +74,22 @@ pub(crate) struct Over {
 #[derive(Default)]
 pub(crate) struct Jobs {
     running: BTreeMap<VaultId, Running>,
-    /// Nothing: whoever starts one waits for its end. Tests do, which stop a life at a step.
-    apart: bool,
-    #[cfg(test)]
-    pub(crate) gate: crate::agents::vaultmgr::hands::tree::Gate,
+    /// What threads do between two pieces of it. Nothing: whoever starts one waits for its end. Tests do, which stop a life at a step.
+    apart: Option<Arc<dyn BetweenPieces>>,
 }
 
 impl Jobs {
-    /// From now on long work is left to threads.
-    pub(crate) fn leave_to_threads(&mut self) {
-        self.apart = true;
+    /// From now on long work is left to threads, which do this between two pieces of it.
+    pub(crate) fn leave_to_threads(&mut self, between: Arc<dyn BetweenPieces>) {
+        self.apart = Some(between);
     }
 
     /// Starts a job on a vault that has none. What is over at once is handed back at once.
     pub(crate) fn start(&mut self, id: VaultId, act: Act, job: Job) -> Option<Over> {
-        let work = Arc::new(self.work(act));
-        if !self.apart {
-            return Some(Over { id, act, outcome: job.run(&work) });
-        }
+        let Some(between) = &self.apart else {
+            return Some(Over { id, act, outcome: job.run(&Work::default()) });
+        };
+        let work = Arc::new(Work::apart(act.step.kind(), Arc::clone(between)));
         let theirs = Arc::clone(&work);
         let spawned = thread::Builder::new().name("long work".to_owned()).spawn(move || job.run(&theirs));
         let thread = match spawned {
@@ -104,20 +102,6 @@ impl Jobs {
         }
         self.running.insert(id, Running { act, work, thread });
         self.poll(id)
-    }
-
-    #[cfg(not(test))]
-    fn work(&self, _: Act) -> Work {
-        Work::default()
-    }
-
-    #[cfg(test)]
-    fn work(&self, act: Act) -> Work {
-        let gate =
-            crate::agents::vaultmgr::hands::tree::Gate { kind: Some(act.step.kind()), ..self.gate.clone() };
-        let mut work = Work::default();
-        work.gate = gate;
-        work
     }
 
     /// The job of a vault, if it is over.

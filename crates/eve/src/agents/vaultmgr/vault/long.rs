@@ -127,18 +127,25 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         Ok(())
     }
 
-    /// What is over is taken note of, and the vault goes on from there.
-    pub(crate) fn reap(&mut self) {
-        for over in self.jobs.over() {
-            let (id, act) = (over.id, over.act);
-            match self.conclude(over) {
-                Ok(()) => self.slots.entry(id).or_default().done(act.op),
-                Err(error) => self.fail(id, &act, crate::agents::vaultmgr::chain(&error)),
-            }
-            self.slots.entry(id).or_default().unseen = true;
-            self.settle(id);
+    /// What is over is taken note of, of all vaults before an order may come between; and each goes on from there.
+    pub(crate) fn reap(&mut self, mut pause: impl FnMut(&mut Self)) {
+        let over = self.jobs.over();
+        let over: Vec<VaultId> = over.into_iter().map(|over| self.ended(over)).collect();
+        for id in over {
+            self.settle_pausing(id, &mut pause);
             self.leave_order(id);
+            pause(self);
         }
+    }
+
+    fn ended(&mut self, over: Over) -> VaultId {
+        let (id, act) = (over.id, over.act);
+        match self.conclude(over) {
+            Ok(()) => self.slots.entry(id).or_default().done(act.op),
+            Err(error) => self.fail(id, &act, crate::agents::vaultmgr::chain(&error)),
+        }
+        self.slots.entry(id).or_default().unseen = true;
+        id
     }
 
     /// Before a step that a job of the same vault would be in the way of: it ends at its next piece, and is resumed later.

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use vault::condition::{Keys, OpenedBy, Seen, State};
 use vault::custody::{EpochMark, Wrapping};
+use vault::escrow::hope::KeyFilesSeen;
 use vault::ids::Epoch;
 use vault::plan::{Act, Known, Next, Op, Setbacks, StepKind};
 use vault::report::{By, Opened, Outcome, Remembered};
@@ -128,9 +129,10 @@ impl<P> VaultMemory<P> {
         Remembered { last: self.last.clone(), opened: self.opened.clone() }
     }
 
-    /// Whether it is being made anew by an order: what it lacks was discarded.
-    pub(crate) fn is_discarded(&self) -> bool {
-        self.anew
+    /// What is seen of it without a closer look. Made anew by an order, what it lacks was discarded.
+    pub(crate) fn glance(&self) -> KeyFilesSeen {
+        let has_files = self.sight.seen.has_metadata();
+        KeyFilesSeen { has_files, none_fits: self.none_fits, discarded: self.anew }
     }
 
     /// A step of an operation was done.

@@ -8,7 +8,7 @@ use vault::ids::VaultId;
 
 use super::label;
 use super::part::{Part, identifier};
-use super::{CryptError, Kernel, MetaPlace, Work, durable, failed, tree};
+use super::{CryptError, Kernel, MetaPlace, Work, failed, tree};
 
 /// Protectors by name, as they were read, and the names of policies.
 type ReadIn = (Vec<(ProtectorDescriptor, Result<ProtectorFile, MetaError>)>, BTreeSet<KeyIdentifier>);
@@ -140,7 +140,7 @@ impl Kernel {
 
     /// What is wrong with one vault's folder concerns that vault alone: it is told when the vault is read.
     fn read_second(&mut self) {
-        for entry in durable::entries(&self.metas).unwrap_or_default() {
+        for entry in disk::entries(&self.metas).unwrap_or_default() {
             let vault = entry.file_name().to_str().and_then(|name| name.parse::<VaultId>().ok());
             let Some(vault) = vault else { continue };
             let second = self.second(vault);

@@ -27,9 +27,7 @@ pub(crate) use remove::{remove, remove_in};
 #[cfg(test)]
 pub(crate) use wipe::NOT_WIPED;
 pub(crate) use wipe::{HELD, HELD_UNKNOWN, Left, wipe};
-#[cfg(test)]
-pub(crate) use work::Gate;
-pub(crate) use work::{Work, size};
+pub(crate) use work::{BetweenPieces, GiveWay, Work, size};
 
 /// Folders nest no deeper than this: each level keeps descriptors open, of which a process has about a thousand.
 const DEEPEST: usize = 300;

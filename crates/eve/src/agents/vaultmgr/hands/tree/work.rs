@@ -3,6 +3,26 @@
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
+use std::sync::Arc;
+
+use vault::plan::StepKind;
+
+/// What is done between two pieces of long work that is done apart from the thread that decides.
+pub(crate) trait BetweenPieces: std::fmt::Debug + Send + Sync {
+    /// A piece of the work of such a step is done, and `work` tells whether another may follow.
+    fn pieces(&self, kind: StepKind, work: &Work);
+}
+
+/// Others go first: on a node with one processor that is the thread that decides.
+#[derive(Debug)]
+pub(crate) struct GiveWay;
+
+impl BetweenPieces for GiveWay {
+    fn pieces(&self, _: StepKind, _: &Work) {
+        std::thread::yield_now();
+    }
+}
+
 /// One long work.
 #[derive(Debug, Default)]
 pub(crate) struct Work {
@@ -11,37 +31,29 @@ pub(crate) struct Work {
     files: AtomicU64,
     /// Of how many bytes; nothing while it is not known.
     all: AtomicU64,
-    #[cfg(test)]
-    pub(crate) gate: Gate,
-}
-
-/// Where a test holds work of some kinds up, until it lets them go or they are stopped.
-#[cfg(test)]
-#[derive(Debug, Default, Clone)]
-pub(crate) struct Gate {
-    pub(crate) shut: std::sync::Arc<std::sync::Mutex<Vec<vault::plan::StepKind>>>,
-    pub(crate) kind: Option<vault::plan::StepKind>,
-}
-
-#[cfg(test)]
-impl Gate {
-    fn is_shut(&self) -> bool {
-        self.kind.is_some_and(|kind| self.shut.lock().expect("no test panics with it").contains(&kind))
-    }
+    /// Of work that somebody waits for there is none.
+    between: Option<(StepKind, Arc<dyn BetweenPieces>)>,
 }
 
 impl Work {
+    /// Work of such a step, done apart.
+    pub(crate) fn apart(kind: StepKind, between: Arc<dyn BetweenPieces>) -> Self {
+        Self { between: Some((kind, between)), ..Self::default() }
+    }
+    /// Whether it was asked to end.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stop.load(Relaxed)
+    }
     /// Asks it to end at the next piece. What it did stays as it is, to be resumed.
     pub(crate) fn stop(&self) {
         self.stop.store(true, Relaxed);
     }
     /// Ends the work if that was asked for.
     pub(crate) fn pace(&self) -> io::Result<()> {
-        #[cfg(test)]
-        while self.gate.is_shut() && !self.stop.load(Relaxed) {
-            std::thread::yield_now();
+        if let Some((kind, between)) = &self.between {
+            between.pieces(*kind, self);
         }
-        if self.stop.load(Relaxed) {
+        if self.is_stopped() {
             return Err(io::Error::other("stopped in the middle; it is resumed"));
         }
         Ok(())

@@ -78,7 +78,7 @@ fn foreign(here: &Node) -> Files {
     let key = DeviceKey([0xd9; 32]);
     let device = DeviceId(uuid::Uuid::from_u128(0xd9));
     let (mut node, mut controller) = (Node::new(true), Controller { device, key, ..Controller::new() });
-    node.manager().hear_tpm(TpmHeard::Ready { key, measured: true });
+    node.manager().hear_tpm(TpmHeard::Ready { key, measured: true }, |_, _| ());
     let [berlin, other] = lines();
     node.hear(&mut controller, &[Line { created: false, ..berlin }, other]);
     put_aside(&node);

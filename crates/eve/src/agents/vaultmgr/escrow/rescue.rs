@@ -1,0 +1,132 @@
+//! What the controller gives back: opened, held against this node's TPM and controller, and taken. Files are written back in
+//! `generation/brought_back.rs`.
+
+use vault::belief::{About, Voice};
+use vault::escrow::hope::Back;
+use vault::escrow::{BadBundle, Bundle, NotOurs};
+use vault::ids::DeviceId;
+use vault::shares::RootPin;
+use wire::escrow::{NotOpened, SealedBundle, open_down};
+
+use super::hope;
+use crate::agents::vaultmgr::generation::roots::{NoPcrs, Tpmmgr};
+use crate::agents::vaultmgr::generation::shares::ShareStore;
+use crate::agents::vaultmgr::hands::crypt::Crypt;
+use crate::agents::vaultmgr::manager::Manager;
+
+/// Why the root does not come back. All stays as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum RescueError {
+    /// The seal around it.
+    #[error(
+        "the bundle for this node's TPM that the controller gave back does not open in this session; it is tried again by itself"
+    )]
+    NotOpened(#[from] NotOpened),
+    /// Its bytes.
+    #[error(
+        "the bundle for this node's TPM that the controller gave back is none; see `eve status`, and what else writes to the controller's database"
+    )]
+    Bad(#[from] BadBundle),
+    /// Another's.
+    #[error(
+        "the bundle that the controller gave back is of another device or generation than this node's TPM is; it is tried again by itself"
+    )]
+    Another,
+    /// Somebody else gave it.
+    #[error(
+        "a bundle for this node's TPM was given back by another controller than the node belongs to, and counts for nothing: put the root certificate of its own controller into config/, or see `eve controller accept`"
+    )]
+    OtherController,
+    /// It was made under another TPM, or is damaged.
+    #[error(
+        "the root in the bundle does not open by this node's TPM, and the vaults that hang on it stay closed: see `eve vault list`"
+    )]
+    NotOurs(#[from] NotOurs),
+    /// There is none in it.
+    #[error(
+        "the bundle for this node's TPM has no root that is bound to PCRs, and the vaults that hang on it stay closed: see `eve vault list`"
+    )]
+    NoRoot,
+}
+
+impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
+    pub(super) fn tell_of_refusal(&mut self, why: &str) {
+        if !why.is_empty() && self.asks_back() {
+            self.escrow.back = Back::of_refusal(why).or(self.escrow.back);
+            self.notes.tell(About::Escrow, hope::not_given_back(why));
+        }
+    }
+
+    /// The root that is bound to PCRs is wanted back, or files are.
+    pub(super) fn asks_back(&self) -> bool {
+        self.wants_rescue() || self.asks_for_files()
+    }
+
+    fn wants_rescue(&self) -> bool {
+        self.shares.as_ref().is_some_and(ShareStore::wants_rescue)
+    }
+
+    /// Files first: with the table it is known what hangs on the root.
+    pub(super) fn rescue(
+        &mut self,
+        (device, sealed): (DeviceId, &SealedBundle),
+        root: RootPin,
+        voice: Voice,
+    ) {
+        if !self.asks_back() {
+            return;
+        }
+        let opened = match voice {
+            Voice::Another => Err(RescueError::OtherController),
+            Voice::Pinned | Voice::Perhaps => self.opened_bundle(device, sealed),
+        };
+        let back = opened.and_then(|bundle| {
+            self.is_from_its_own(&bundle, root)?;
+            if self.asks_for_files() {
+                self.bring_back(&bundle);
+            }
+            if self.wants_rescue() { self.take_root(&bundle) } else { Ok(()) }
+        });
+        if let Err(error) = back {
+            self.notes.tell(About::Escrow, crate::agents::vaultmgr::chain(&error));
+        }
+    }
+
+    /// The bundle that the controller gave back, of this device and of the roots that its TPM has.
+    pub(super) fn opened_bundle(
+        &self,
+        device: DeviceId,
+        sealed: &SealedBundle,
+    ) -> Result<Bundle, RescueError> {
+        let bundle = Bundle::decode(&open_down(&self.session, device, sealed)?)?;
+        let keys = self.shares.as_ref().and_then(ShareStore::root_keys).ok_or(RescueError::Another)?;
+        let is_ours =
+            (Some(bundle.device()), bundle.generation()) == (self.escrow.device_key, keys.generation);
+        if is_ours { Ok(bundle) } else { Err(RescueError::Another) }
+    }
+
+    /// While the table is lost nothing but the bundle's own, which the TPM's root speaks for, says to whom the node belonged when it was made. One that is not
+    /// of that root is told where it would be written back.
+    fn is_from_its_own(&self, bundle: &Bundle, root: RootPin) -> Result<(), RescueError> {
+        let keys = self.shares.as_ref().filter(|shares| !shares.is_open()).and_then(ShareStore::root_keys);
+        let table = keys.and_then(|keys| bundle.table_for(keys.generation, &keys.table).ok());
+        match table {
+            Some(table) if table.pin() != Some(root) => Err(RescueError::OtherController),
+            _ => Ok(()),
+        }
+    }
+
+    fn take_root(&mut self, bundle: &Bundle) -> Result<(), RescueError> {
+        let Some(shares) = self.shares.as_mut() else { return Err(RescueError::Another) };
+        let moved = shares.without_pcrs().map(NoPcrs::to_string).unwrap_or_default();
+        let keys = shares.root_keys().ok_or(RescueError::Another)?;
+        let root = bundle.open_pcrs(&keys.escrow)?.ok_or(RescueError::NoRoot)?;
+        shares.rescue(&root);
+        let words = format!(
+            "the secret that is bound to the measured boot came back from escrow ({moved}); it is bound to this boot next"
+        );
+        self.notes.tell(About::Escrow, words);
+        self.start_afresh();
+        Ok(())
+    }
+}

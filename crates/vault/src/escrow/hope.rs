@@ -1,0 +1,257 @@
+//! What may yet come back from escrow: while it may, nothing is made anew in its place, but by root who gives it up. A controller's order waits for
+//! its word on the bundle alone: that it may be given, its operator was asked.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::NONE_HELD;
+use super::restore::{asks_for_files, can_help, hangs_on_a_bundle, lacking};
+use crate::condition::Node;
+use crate::decide::only_waits_for_evidence;
+use crate::ids::VaultId;
+use crate::plan::Known;
+use crate::wanted::Desired;
+
+/// What the controller said last, in this session, of a bundle that was asked back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Back {
+    /// It came. What it did not help is not hoped for any more.
+    Came,
+    /// It is withheld.
+    Withheld,
+    /// It holds none.
+    NoneHeld,
+}
+
+impl Back {
+    /// While it waits for evidence it has said nothing of the bundle.
+    #[must_use]
+    pub fn of_refusal(why: &str) -> Option<Self> {
+        match why {
+            _ if only_waits_for_evidence(why) => None,
+            NONE_HELD => Some(Self::NoneHeld),
+            _ => Some(Self::Withheld),
+        }
+    }
+}
+
+/// What a bundle was seen not to bring back, in this life: it is not asked for again, and nothing waits for it.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Hopeless {
+    vaults: BTreeSet<VaultId>,
+    table: bool,
+}
+
+impl Hopeless {
+    /// Root gives up what the vault lacks, and with it the table where that is lost.
+    pub fn give_up(&mut self, id: VaultId, table: bool) {
+        self.vaults.insert(id);
+        self.table |= table;
+    }
+
+    /// The bundle had no table of the roots that are there, or, if `false`, may have one yet.
+    pub fn set_table(&mut self, hopeless: bool) {
+        self.table = hopeless;
+    }
+
+    /// A bundle came, and these lack what they lacked. What could not be written, for want of room perhaps, the bundle has still: it is asked for
+    /// again, and nothing takes its place until then.
+    pub fn came(&mut self, lacking: impl IntoIterator<Item = VaultId>, unwritten: &BTreeSet<VaultId>) {
+        self.vaults.extend(lacking.into_iter().filter(|id| !unwritten.contains(id)));
+    }
+
+    /// The vault opened by its key files: what it loses later is asked for again.
+    pub fn is_back(&mut self, id: VaultId) {
+        self.vaults.remove(&id);
+    }
+}
+
+/// What is seen of a vault at a glance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyFilesSeen {
+    /// A whole copy of its key files is there.
+    pub has_files: bool,
+    /// None of the keys that they name opened them.
+    pub none_fits: bool,
+    /// What was left of it was discarded, to make it anew.
+    pub discarded: bool,
+}
+
+/// By what hopes are judged.
+#[derive(Debug, Clone, Copy)]
+pub struct Hopes<'a> {
+    /// What is wanted.
+    pub desired: &'a Desired,
+    /// The node.
+    pub node: &'a Node,
+    /// The TPM gives its own root: without it nothing of a bundle is believed.
+    pub gives_root: bool,
+    /// What is not hoped for any more.
+    pub hopeless: &'a Hopeless,
+    /// What the controller said.
+    pub back: Option<Back>,
+}
+
+impl Hopes<'_> {
+    /// Whether a vault may be one that a bundle still helps, by a glance.
+    #[must_use]
+    pub fn is_hoped_for(&self, id: VaultId, glance: KeyFilesSeen) -> bool {
+        let bare = !glance.has_files || glance.none_fits;
+        bare && !glance.discarded && !self.hopeless.vaults.contains(&id)
+    }
+
+    /// Whether the bundle is to be asked back for files, of the vaults that are hoped for.
+    #[must_use]
+    pub fn asks_for_files(&self, hoped_for: &BTreeMap<VaultId, Known>) -> bool {
+        if self.node.table_lost() {
+            self.gives_root && !self.hopeless.table
+        } else {
+            asks_for_files(self.desired, hoped_for, self.node)
+        }
+    }
+
+    /// Whether a bundle may have better key files of a vault than what lies there.
+    #[must_use]
+    pub fn can_help(&self, id: VaultId, known: &Known) -> bool {
+        can_help(known) && !self.hopeless.vaults.contains(&id)
+    }
+
+    /// Whether a bundle may bring back what the vault lacks. With a lost table that is so of every vault: another table would take its place.
+    fn may_come_back(&self, id: VaultId, glance: KeyFilesSeen, known: &Known) -> bool {
+        if !self.gives_root {
+            return false;
+        }
+        if self.node.table_lost() {
+            return !self.hopeless.table;
+        }
+        let lacks = || !lacking(self.desired, &BTreeMap::from([(id, known.clone())]), self.node).is_empty();
+        self.is_hoped_for(id, glance) && lacks()
+    }
+
+    /// Whether no order of the controller's makes it anew: that is so, and the controller was not heard on it.
+    #[must_use]
+    pub fn is_hoped(&self, id: VaultId, glance: KeyFilesSeen, known: &Known) -> bool {
+        self.back.is_none() && self.may_come_back(id, glance, known)
+    }
+
+    /// Whether no order of root's makes it anew, but one that gives it up: root may put the directory back, and what the bundle has of it is asked for
+    /// then.
+    #[must_use]
+    pub fn is_in_escrow(&self, id: VaultId, glance: KeyFilesSeen, known: &Known) -> bool {
+        let away = self.gives_root && hangs_on_a_bundle(known);
+        self.back != Some(Back::NoneHeld) && (away || self.may_come_back(id, glance, known))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::condition::{Dir, Key, Past, Seen, TableSeen, TpmSeen};
+    use crate::decide::Withheld;
+    use crate::ids::IMAGE_VAULT;
+    use crate::policy::Check;
+    use crate::section::{BySeal, Encryption};
+    use crate::shares::Mark;
+
+    const BARE: KeyFilesSeen = KeyFilesSeen { has_files: false, none_fits: false, discarded: false };
+
+    fn node(table: TableSeen) -> Node {
+        Node {
+            tpm: TpmSeen::Present { table, pcrs: true },
+            measured: true,
+            past: Past::NOTHING,
+            escrow: crate::condition::Escrow::Nothing,
+            since_boot: crate::lease::SinceBoot::default(),
+        }
+    }
+
+    /// A made vault without key files.
+    fn bare(dir: Dir) -> Known {
+        let shares = BySeal { tpm: Some(Mark::Made), pcrs: None };
+        Known { seen: Seen { dir, shares, key: Key::Absent, ..Seen::default() }, ..Known::default() }
+    }
+
+    /// UC-D: a controller that has no evidence yet refuses nothing, and has said nothing of the bundle; one that will not give it says so.
+    #[test]
+    fn what_only_waits_for_evidence_is_no_refusal() {
+        for (why, back) in [
+            (Withheld::NoEvidence.coarse(), None),
+            (Withheld::MustQuote.coarse(), None),
+            (Withheld::FromTheFuture.coarse(), None),
+            (Withheld::Failed { check: Check::Pcrs, why: String::new() }.coarse(), Some(Back::Withheld)),
+            (Withheld::DeviceLost.coarse(), Some(Back::Withheld)),
+            (NONE_HELD, Some(Back::NoneHeld)),
+        ] {
+            assert_eq!(Back::of_refusal(why), back, "{why}");
+        }
+    }
+
+    /// Invariant 4: what a bundle may bring back is made anew by no order, as long as that may be: the controller's until it was heard on the
+    /// bundle, root's until it is known that there is none.
+    #[test]
+    fn nothing_is_made_anew_in_the_place_of_what_may_come_back() {
+        let stands = Dir::Vault(Encryption::Aes256Xts);
+        let given_up = Hopeless { vaults: [IMAGE_VAULT].into(), table: true };
+        let none = Hopeless::default();
+        let seen = KeyFilesSeen { has_files: true, ..BARE };
+        for (what, dir, glance, gives_root, hopeless, expected) in [
+            (
+                "it lacks its files",
+                stands,
+                BARE,
+                true,
+                &none,
+                [(true, true), (false, true), (false, true), (false, false)],
+            ),
+            ("no TPM root", stands, BARE, false, &none, [(false, false); 4]),
+            ("given up", stands, BARE, true, &given_up, [(false, false); 4]),
+            ("whole", stands, seen, true, &none, [(false, false); 4]),
+            ("discarded", stands, KeyFilesSeen { discarded: true, ..BARE }, true, &none, [(false, false); 4]),
+            (
+                "its directory is away",
+                Dir::Absent,
+                BARE,
+                true,
+                &none,
+                [(false, true), (false, true), (false, true), (false, false)],
+            ),
+        ] {
+            let (desired, node, known) = (Desired::default(), node(TableSeen::Open), bare(dir));
+            let said = [None, Some(Back::Came), Some(Back::Withheld), Some(Back::NoneHeld)];
+            let orders = said.map(|back| {
+                let hopes = Hopes { desired: &desired, node: &node, gives_root, hopeless, back };
+                (hopes.is_hoped(IMAGE_VAULT, glance, &known), hopes.is_in_escrow(IMAGE_VAULT, glance, &known))
+            });
+            assert_eq!(orders, expected, "{what}");
+        }
+    }
+
+    /// A lost table is every vault's: it is asked for by a TPM that gives its root, until it is given up.
+    #[test]
+    fn a_lost_table_is_hoped_for_by_all() {
+        let (desired, node, whole) = (Desired::default(), node(TableSeen::Lost), Known::default());
+        let seen = KeyFilesSeen { has_files: true, ..BARE };
+        for (gives_root, table, hoped) in [(true, false, true), (false, false, false), (true, true, false)] {
+            let mut hopeless = Hopeless::default();
+            hopeless.set_table(table);
+            let hopes = Hopes { desired: &desired, node: &node, gives_root, hopeless: &hopeless, back: None };
+            assert_eq!(hopes.asks_for_files(&BTreeMap::new()), hoped, "{gives_root} {table}");
+            assert_eq!(hopes.is_hoped(IMAGE_VAULT, seen, &whole), hoped, "{gives_root} {table}");
+        }
+    }
+
+    /// What a bundle did not bring is not asked for again, but where it could only not be written; what opened since is.
+    #[test]
+    fn what_did_not_come_back_is_not_asked_for_again() {
+        let user = VaultId(uuid::Uuid::from_u128(5));
+        let mut hopeless = Hopeless::default();
+        hopeless.came([IMAGE_VAULT, user], &[user].into());
+        let (desired, node) = (Desired::default(), node(TableSeen::Open));
+        let is = |hopeless: &Hopeless, id| {
+            Hopes { desired: &desired, node: &node, gives_root: true, hopeless, back: None }
+                .is_hoped_for(id, BARE)
+        };
+        assert_eq!((is(&hopeless, IMAGE_VAULT), is(&hopeless, user)), (false, true));
+        hopeless.is_back(IMAGE_VAULT);
+        assert!(is(&hopeless, IMAGE_VAULT));
+    }
+}
