@@ -58,8 +58,11 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         if node.table_lost() {
             return !self.hopeless.table();
         }
-        let known = BTreeMap::from([(id, known.clone())]);
-        self.is_hoped_for(id) && !lacking(self.belief.desired(), &known, &node).is_empty()
+        // Asked at each look at each vault, and so of hardly any is it asked on.
+        self.is_hoped_for(id) && {
+            let known = BTreeMap::from([(id, known.clone())]);
+            !lacking(self.belief.desired(), &known, &node).is_empty()
+        }
     }
 
     /// Whether that is so, and the controller was not heard on it: so no order makes it anew.

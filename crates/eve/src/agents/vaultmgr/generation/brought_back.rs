@@ -83,7 +83,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     /// Whether a vault may be one of them.
     pub(crate) fn is_hoped_for(&self, id: VaultId) -> bool {
         let bare = |slot: &VaultMemory<C::Protector>| {
-            (!slot.sight.seen.has_metadata() || slot.none_fits) && !slot.is_discarded()
+            (!slot.sight().seen.has_metadata() || slot.none_fits) && !slot.is_discarded()
         };
         self.slots.get(&id).is_some_and(bare) && !self.hopeless.vaults.contains(&id)
     }
