@@ -28,6 +28,7 @@ use crate::agents::vaultmgr::paths::Paths;
 use crate::agents::vaultmgr::vault::execute::Ran;
 use crate::agents::vaultmgr::vault::in_step::IN_STEP;
 use crate::agents::vaultmgr::vault::jobs::Jobs;
+use crate::agents::vaultmgr::vault::naming::Naming;
 use crate::agents::vaultmgr::vault::observe;
 use crate::agents::vaultmgr::vault::slot::VaultMemory;
 
@@ -69,6 +70,8 @@ pub(crate) struct Manager<C: Crypt, T: Tpmmgr> {
     pub(super) ring: Ring,
     pub(super) leases: Leases,
     pub(super) slots: BTreeMap<VaultId, VaultMemory<C::Protector>>,
+    /// Which of them name which key.
+    naming: Naming,
     pub(super) notes: Notes,
     /// What the escrow does not bring back.
     pub(super) hopeless: Hopeless,
@@ -103,6 +106,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             ring: Ring::default(),
             leases: Leases::default(),
             slots: BTreeMap::new(),
+            naming: Naming::default(),
             notes: Notes::default(),
             hopeless: Hopeless::default(),
             jobs: Jobs::default(),
@@ -251,13 +255,14 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
 
     /// A key counts for one vault alone: key files that name it may have been copied, and their names changed.
     fn is_anothers_key(&self, id: VaultId) -> bool {
-        self.claim(id).yields(self.sharing_key(id).map(|other| self.claim(other)))
+        let mut others = self.sharing_key(id).peekable();
+        others.peek().is_some() && self.claim(id).yields(others.map(|other| self.claim(other)))
     }
 
     fn claim(&self, id: VaultId) -> KeyClaim {
         let shares = self.shares.as_ref().map(|shares| shares.seen(id)).unwrap_or_default();
         let slot = self.slots.get(&id);
-        let seen = slot.map(|slot| slot.sight.seen.clone()).unwrap_or_default();
+        let seen = slot.map(|slot| slot.sight().seen).unwrap_or_default();
         let listed = self.belief.desired().vaults().any(|listed| listed == id);
         KeyClaim::of(&Seen { shares, ..seen }, slot.is_some_and(|slot| slot.held.is_some()), listed)
     }
@@ -265,8 +270,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     /// Other vaults whose key files or directory name the same key.
     pub(super) fn sharing_key(&self, id: VaultId) -> impl Iterator<Item = VaultId> + '_ {
         let key = self.slots.get(&id).and_then(VaultMemory::key);
-        let same = move |slot: &VaultMemory<C::Protector>| key.is_some() && slot.key() == key;
-        self.slots.iter().filter(move |(other, slot)| **other != id && same(slot)).map(|(other, _)| *other)
+        key.into_iter().flat_map(|key| self.naming.of(key)).filter(move |other| *other != id)
     }
 
     /// The plan for one vault.
@@ -287,7 +291,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     /// Observes: everything the first time, and after it failed; then what changes from outside.
     pub(super) fn look(&mut self, id: VaultId) {
         let Some(slot) = self.slots.get(&id).filter(|slot| !slot.unseen) else { return self.look_again(id) };
-        let sight = observe::glance(&self.crypt, &self.paths, id, &slot.sight);
+        let sight = observe::glance(&self.crypt, &self.paths, id, slot.sight());
         self.seen(id, sight);
     }
 
@@ -315,7 +319,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         let slot = self.slots.entry(id).or_default();
         slot.unseen = sight.is_err();
         match sight {
-            Ok(sight) => slot.sight = sight,
+            Ok(sight) => slot.see(id, sight, &mut self.naming),
             Err(error) => {
                 slot.facts = vec![crate::agents::vaultmgr::chain(&error)];
                 tracing::warn!(vault = %id, error = %crate::agents::vaultmgr::chain(&error), "can't be observed");
@@ -331,10 +335,10 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             return false;
         }
         slot.at_rest(next);
-        if slot.held.is_some() && slot.sight.seen.has_metadata() {
+        if slot.held.is_some() && slot.sight().seen.has_metadata() {
             self.hopeless.is_back(id);
         }
-        let state = slot.sight.seen.state();
+        let state = slot.sight().seen.state();
         if state != State::Unlocked {
             (slot.held, slot.recovered) = (None, None);
         }

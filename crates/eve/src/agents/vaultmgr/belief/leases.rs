@@ -103,8 +103,9 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
 
     /// Since when they are not known outlives an end of vaultmgr where a vault may be locked by it. A boot at which a list is found writes nothing.
     fn keep_unknown(&self) {
-        let open =
-            |(id, slot): (&VaultId, &VaultMemory<_>)| !id.is_default() && slot.sight.seen.key == Key::Present;
+        let open = |(id, slot): (&VaultId, &VaultMemory<_>)| {
+            !id.is_default() && slot.sight().seen.key == Key::Present
+        };
         let since = self.leases.is_unknown_since();
         let due = since.is_some() && self.slots.iter().any(open);
         if due && read(&self.paths.leases(), SinceBoot::default()).is_unknown_since() != since {
@@ -149,7 +150,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         let had_key: Vec<VaultId> = over.iter().copied().filter(|id| self.ring.forget(*id)).collect();
         let unknown = self.leases.unknown_until().is_some_and(|until| until <= now);
         let ended = |id: &VaultId| unknown && !id.is_default() || over.contains(id);
-        let open = |slot: &VaultMemory<_>| slot.sight.seen.key == Key::Present;
+        let open = |slot: &VaultMemory<_>| slot.sight().seen.key == Key::Present;
         let open = self.slots.iter().filter(|(id, slot)| ended(id) && open(slot)).map(|(id, _)| *id);
         let due: BTreeSet<VaultId> = open.chain(had_key).collect();
         due.into_iter().for_each(|id| self.settle(id));

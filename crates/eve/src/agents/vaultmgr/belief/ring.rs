@@ -16,8 +16,16 @@ pub(crate) struct Ring {
 
 #[derive(Debug)]
 struct Released {
-    current: (Epoch, ControllerKey),
-    last: Option<(Epoch, ControllerKey)>,
+    current: Opened,
+    last: Option<Opened>,
+}
+
+/// One key. What tells it from another is derived once, and goes with it.
+#[derive(Debug)]
+struct Opened {
+    epoch: Epoch,
+    mark: EpochMark,
+    key: ControllerKey,
 }
 
 impl Ring {
@@ -42,27 +50,34 @@ impl Ring {
     /// The current epoch and the one before, as far as they are here.
     pub(crate) fn epochs(&self, vault: VaultId) -> (Option<Epoch>, Option<Epoch>) {
         let Some(keys) = self.keys.get(&vault) else { return (None, None) };
-        let last = keys.last.as_ref().unwrap_or(&keys.current).0;
-        (Some(keys.current.0), Some(last))
+        let last = keys.last.as_ref().unwrap_or(&keys.current).epoch;
+        (Some(keys.current.epoch), Some(last))
     }
 
     /// What tells the key of one epoch from another that came under the same number; nothing while it is not here.
     pub(crate) fn mark(&self, vault: VaultId, epoch: Epoch) -> Option<EpochMark> {
-        Some(epoch_mark(vault, self.key(vault, epoch)?))
+        self.opened(vault, epoch).map(|opened| opened.mark)
     }
 
     /// The key of one epoch.
     pub(crate) fn key(&self, vault: VaultId, epoch: Epoch) -> Option<&ControllerKey> {
+        self.opened(vault, epoch).map(|opened| &opened.key)
+    }
+
+    fn opened(&self, vault: VaultId, epoch: Epoch) -> Option<&Opened> {
         let keys = self.keys.get(&vault)?;
         let mut both = std::iter::once(&keys.current).chain(&keys.last);
-        both.find(|(of, _)| *of == epoch).map(|(_, key)| key)
+        both.find(|opened| opened.epoch == epoch)
     }
 }
 
 fn released(entry: &Entry, device: DeviceId, session: &SessionSecret) -> Result<Option<Released>, OpenError> {
     let Release::Keys { current, last } = &entry.release else { return Ok(None) };
     let purpose = Purpose { device, vault: entry.id, custody: entry.policy.custody };
-    let open = |sealed: &SealedKey| release::open(session, &purpose, sealed).map(|key| (sealed.epoch, key));
+    let open = |sealed: &SealedKey| {
+        let key = release::open(session, &purpose, sealed)?;
+        Ok(Opened { epoch: sealed.epoch, mark: epoch_mark(entry.id, &key), key })
+    };
     let last = (last.epoch != current.epoch).then(|| open(last)).transpose()?;
     Ok(Some(Released { current: open(current)?, last }))
 }

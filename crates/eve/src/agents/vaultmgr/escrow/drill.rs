@@ -104,7 +104,7 @@ fn own<'a>(keys: &'a RootKeys, vaults: &'a [vault::ids::VaultId]) -> Own<'a> {
         generation: keys.generation,
         escrow: &keys.escrow,
         table: &keys.table,
-        pcrs: keys.pcrs.as_ref().ok(),
+        pcrs: keys.pcrs.as_deref().ok(),
         vaults,
     }
 }

@@ -54,7 +54,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             self.took(id, files);
         }
         for (id, _) in gone {
-            match self.slots.get(&id).is_some_and(|slot| slot.sight.seen.has_metadata()) {
+            match self.slots.get(&id).is_some_and(|slot| slot.sight().seen.has_metadata()) {
                 true => drop(self.escrow.untold.insert(id, None)),
                 false => self.escrow.forget_files(id),
             }

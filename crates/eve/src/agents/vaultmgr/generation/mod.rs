@@ -7,4 +7,5 @@ pub(crate) mod errands;
 mod files;
 pub(crate) mod roots;
 pub(crate) mod shares;
+mod tried;
 pub(crate) mod upcoming;

@@ -2,10 +2,11 @@
 //! asked through a trait and a closure. Roots and tables are written only when nothing that was made could hang on others.
 
 use vault::ids::Generation;
-use vault::roots::{PcrsRoot, TpmRoot, Vsk};
+use vault::roots::{PcrsRoot, TpmRoot};
 use vault::secret::{EscrowKey, RootSecret, TableKey};
 use vault::shares::Table;
 
+use crate::agents::vaultmgr::generation::tried::TriedVsk;
 use crate::bus::BusError;
 use crate::bus::messages::{TpmFault, TpmRefusal, TpmRoom};
 
@@ -99,9 +100,9 @@ pub(crate) struct RootKeys {
     /// Authenticates the table.
     pub(crate) table: TableKey,
     /// VSK(tpm).
-    pub(crate) tpm: Vsk,
+    pub(crate) tpm: TriedVsk,
     /// VSK(pcrs), when `P_g` could be read.
-    pub(crate) pcrs: Result<Vsk, NoPcrs>,
+    pub(crate) pcrs: Result<TriedVsk, NoPcrs>,
     /// `W_g`.
     pub(crate) escrow: EscrowKey,
 }
@@ -135,13 +136,14 @@ fn differ(pcrs: &[u8]) -> String {
 impl RootKeys {
     pub(crate) fn of(generation: Generation, tpm: &TpmRoot, pcrs: Result<&PcrsRoot, NoPcrs>) -> Self {
         let (table, escrow) = (tpm.table_key(), tpm.escrow_key());
-        Self { generation, table, tpm: tpm.vsk(), pcrs: pcrs.map(PcrsRoot::vsk), escrow }
+        let pcrs = pcrs.map(|root| root.vsk().into());
+        Self { generation, table, tpm: tpm.vsk().into(), pcrs, escrow }
     }
 
     /// Takes `P_g` from a later reading of the same generation. Says whether it is at hand now.
     pub(crate) fn take_pcrs(&mut self, read: &[Slots]) -> bool {
         if let Some(set) = read.iter().find(|set| set.generation == self.generation) {
-            self.pcrs = pcrs_root(&set.pcrs).map(|root| root.vsk());
+            self.pcrs = pcrs_root(&set.pcrs).map(|root| root.vsk().into());
         }
         self.pcrs.is_ok()
     }

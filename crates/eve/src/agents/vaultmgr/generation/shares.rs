@@ -12,7 +12,6 @@ use vault::condition::{Escrow, Node, Past, ShareKey, TableSeen, TpmSeen};
 use vault::escrow::restore::OtherTable;
 use vault::ids::{Generation, VaultId};
 use vault::lease::SinceBoot;
-use vault::roots::Vsk;
 use vault::secret::TpmShare;
 use vault::section::{BySeal, Seal};
 use vault::shares::{AddError, Dropped, Mark, NextError, Nonce, OpenError, RootPin, ShareEntry, Table};
@@ -23,6 +22,7 @@ use crate::agents::vaultmgr::generation::files::{folders, heal, keep_aside, newe
 use crate::agents::vaultmgr::generation::roots::{
     Generations, Lost, NoPcrs, RootKeys, Slots, TpmmgrError, judge,
 };
+use crate::agents::vaultmgr::generation::tried::TriedVsk;
 use crate::agents::vaultmgr::generation::upcoming::Made;
 use crate::agents::vaultmgr::hands::crypt::CryptError;
 use crate::agents::vaultmgr::paths::Paths;
@@ -285,8 +285,8 @@ impl ShareStore {
 
     /// Whether the vault's shares can be used now.
     pub(crate) fn keys(&self, vault: VaultId) -> BySeal<ShareKey> {
-        BySeal::each(|seal| match self.share(vault, seal) {
-            Ok(_) => ShareKey::Open,
+        BySeal::each(|seal| match self.opens(vault, seal) {
+            Ok(()) => ShareKey::Open,
             Err(SharesError::NoRoot) => ShareKey::Closed,
             Err(SharesError::Open(OpenError::Absent)) => ShareKey::Nothing,
             Err(_) => ShareKey::Damaged,
@@ -295,9 +295,18 @@ impl ShareStore {
 
     /// Opens the vault's share under one TPM policy.
     pub(crate) fn share(&self, vault: VaultId, seal: Seal) -> Result<TpmShare, SharesError> {
-        let there = self.seen(vault).of(seal).is_some_and(|mark| mark != Mark::Lost);
-        let table = self.table.as_ref().filter(|_| there).ok_or(OpenError::Absent)?;
-        Ok(table.open(vault, self.vsk(seal)?)?)
+        Ok(self.table_with(vault, seal)?.open(vault, self.vsk(seal)?)?)
+    }
+
+    fn opens(&self, vault: VaultId, seal: Seal) -> Result<(), SharesError> {
+        let table = self.table_with(vault, seal)?;
+        Ok(self.vsk(seal)?.opens(table, vault)?)
+    }
+
+    /// The table, where the vault has a share in it.
+    fn table_with(&self, vault: VaultId, seal: Seal) -> Result<&Table, OpenError> {
+        let there = |table: &&Table| table.entry(vault, seal).is_some_and(|entry| entry.mark() != Mark::Lost);
+        self.table.as_ref().filter(there).ok_or(OpenError::Absent)
     }
 
     /// Whether a share of the vault's was dropped and is not dead yet.
@@ -384,7 +393,7 @@ impl ShareStore {
         })
     }
 
-    fn vsk(&self, seal: Seal) -> Result<&Vsk, SharesError> {
+    fn vsk(&self, seal: Seal) -> Result<&TriedVsk, SharesError> {
         vsk(self.keys.as_ref().ok_or(SharesError::NoRoot)?, seal)
     }
 
@@ -442,7 +451,7 @@ fn add_fresh(
     Ok(table.add(vault, mark, vsk(keys, seal)?, &share, nonce()?)?)
 }
 
-fn vsk(keys: &RootKeys, seal: Seal) -> Result<&Vsk, SharesError> {
+fn vsk(keys: &RootKeys, seal: Seal) -> Result<&TriedVsk, SharesError> {
     match seal {
         Seal::Tpm => Ok(&keys.tpm),
         Seal::Pcrs => keys.pcrs.as_ref().map_err(|_| SharesError::NoRoot),

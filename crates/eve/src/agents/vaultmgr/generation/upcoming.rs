@@ -73,7 +73,7 @@ impl ShareStore {
     pub(crate) fn bundle(&self, device: DeviceKey, files: Files) -> Option<Bundle> {
         let (keys, table) = (self.keys.as_ref()?, self.table.as_ref()?);
         let pcrs = match &keys.pcrs {
-            Ok(pcrs) => Some(pcrs),
+            Ok(pcrs) => Some(&**pcrs),
             Err(NoPcrs::Unreadable) if !table.has_any(Seal::Pcrs) => None,
             Err(_) => return None,
         };
@@ -87,7 +87,7 @@ impl ShareStore {
         let mut table = made.table.clone();
         // As it is written: see `files::write`.
         table.follow(table.edition());
-        let pcrs = made.keys.pcrs.as_ref().ok();
+        let pcrs = made.keys.pcrs.as_deref().ok();
         let of = (device, made.keys.generation);
         Some(Bundle::new(&made.keys.escrow, pcrs, of, table.encode(&made.keys.table), files))
     }
@@ -121,7 +121,7 @@ impl ShareStore {
     /// Takes it back: what it sealed opens, and it is bound to this boot with the next generation.
     pub(crate) fn rescue(&mut self, pcrs: &PcrsRoot) {
         if let Some(keys) = &mut self.keys {
-            keys.pcrs = Ok(pcrs.vsk());
+            keys.pcrs = Ok(pcrs.vsk().into());
             self.rescued = true;
         }
     }
@@ -138,6 +138,6 @@ impl ShareStore {
 }
 
 fn both(keys: &RootKeys) -> Result<BySeal<&Vsk>, SharesError> {
-    let pcrs = keys.pcrs.as_ref().map_err(|_| SharesError::NoRoot)?;
+    let pcrs = keys.pcrs.as_deref().map_err(|_| SharesError::NoRoot)?;
     Ok(BySeal { tpm: &keys.tpm, pcrs })
 }

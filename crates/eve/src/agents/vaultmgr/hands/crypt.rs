@@ -17,7 +17,7 @@ use vault::section::Encryption;
 use vault::space::{Space, StorageLimit};
 
 /// An fscrypt v2 key identifier: 16 bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct KeyId(pub(crate) [u8; 16]);
 
 /// One copy of a vault's metadata, read without a key.

@@ -42,7 +42,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         let seen = |shares: &crate::agents::vaultmgr::generation::shares::ShareStore| shares.seen(id);
         let marks = self.shares.as_ref().map(seen).unwrap_or_default();
         let marked = [Seal::Tpm, Seal::Pcrs].into_iter().any(|seal| marks.of(seal) == Some(Mark::Made));
-        marked || self.slots.get(&id).is_some_and(|slot| slot.sight.seen.is_vault() && !slot.unseen)
+        marked || self.slots.get(&id).is_some_and(|slot| slot.sight().seen.is_vault() && !slot.unseen)
     }
 
     /// The step of a plain making that is next, if one is.

@@ -4,6 +4,7 @@ pub(crate) mod execute;
 pub(crate) mod in_step;
 pub(crate) mod jobs;
 pub(crate) mod long;
+pub(crate) mod naming;
 pub(crate) mod observe;
 pub(crate) mod recovery;
 pub(crate) mod slot;

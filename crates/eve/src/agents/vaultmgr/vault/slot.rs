@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use vault::condition::{Keys, OpenedBy, Seen, State};
 use vault::custody::{EpochMark, Wrapping};
 use vault::escrow::hope::KeyFilesSeen;
-use vault::ids::Epoch;
+use vault::ids::{Epoch, VaultId};
 use vault::plan::{Act, Known, Next, Op, Setbacks, StepKind};
 use vault::report::{By, Opened, Outcome, Remembered};
 use vault::section::BySeal;
@@ -15,6 +15,7 @@ use vault::space::Space;
 
 use crate::agents::vaultmgr::hands::crypt::KeyId;
 use crate::agents::vaultmgr::hands::tree::RECOUNT;
+use crate::agents::vaultmgr::vault::naming::Naming;
 use crate::agents::vaultmgr::vault::observe::Sight;
 
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -34,7 +35,8 @@ pub(crate) enum Count {
 /// One vault.
 #[derive(Debug)]
 pub(crate) struct VaultMemory<P> {
-    pub(crate) sight: Sight,
+    /// Set by [`Self::see`] alone, which keeps [`Naming`] in step.
+    sight: Sight,
     /// It was not observed yet, or could not be when that was tried last: nothing is planned by what was seen before.
     pub(crate) unseen: bool,
     pub(crate) held: Option<(P, OpenedBy)>,
@@ -91,6 +93,17 @@ impl<P> Default for VaultMemory<P> {
 }
 
 impl<P> VaultMemory<P> {
+    /// What was seen last.
+    pub(crate) fn sight(&self) -> &Sight {
+        &self.sight
+    }
+
+    /// It was observed.
+    pub(crate) fn see(&mut self, id: VaultId, sight: Sight, naming: &mut Naming) {
+        naming.change(id, self.sight.key, sight.key);
+        self.sight = sight;
+    }
+
     /// The content key's identifier, as far as it is known.
     pub(crate) fn key(&self) -> Option<KeyId> {
         self.sight.key

@@ -143,6 +143,9 @@ fn plants(custody: Custody, planted: VaultId) {
         assert_eq!(node.state(BERLIN), State::Unlocked, "{custody:?} {planted} {when}");
         if when == "again" {
             node.restart();
+            // Without a section an order about the other is carried out, and takes the real one's key from nobody.
+            drop(node.manager().order_lock(planted));
+            assert_eq!(node.get(BERLIN, "file").as_deref(), Some("kept"), "{custody:?} {planted}: the order");
         }
     }
     // Its twin: what is an orphan by its own directory is locked.
