@@ -5,7 +5,8 @@ use vault::ids::DeviceId;
 use vault::ledger::Older;
 
 use super::read::{
-    Columns, FromRow, bytes32, device, from_json, generation, name, number, plain, project, uuid, word,
+    Columns, FromRow, bytes32, device, from_json, generation, name, number, plain, project, unpacked, uuid,
+    word,
 };
 use crate::store::{CertRow, DeviceRow, HeldBundle, OnboardRow, RemovedRow, Stored};
 
@@ -51,7 +52,7 @@ impl FromRow for DeviceRow {
             answered: row.read(number)?,
             section_version: row.read(number)?,
             section_digest: row.read_some(bytes32)?,
-            ledger: row.read(from_json)?,
+            ledger: row.read(unpacked)?,
             older: row.read_some(from_json)?,
             report: row.told()?,
             verdict: row.told()?,
