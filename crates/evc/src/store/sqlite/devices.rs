@@ -155,8 +155,10 @@ impl Devices for SqliteTx {
     }
 
     async fn heard_device(&mut self, id: DeviceId, at: UnixSeconds) -> Stored<()> {
+        // Not into the device's own row: a fleet that is heard each minute would have all of those written each minute.
         let write =
-            "UPDATE devices SET last_seen = ?2 WHERE id = ?1 AND (last_seen IS NULL OR last_seen < ?2)";
+            "INSERT INTO heard (device, at) SELECT ?1, ?2 WHERE EXISTS (SELECT 1 FROM devices WHERE id = ?1)
+                     ON CONFLICT (device) DO UPDATE SET at = excluded.at WHERE at < excluded.at";
         self.run(write, (blob(id.0), int(at))).await.map(drop)
     }
 
@@ -283,6 +285,7 @@ impl Devices for SqliteTx {
             "DELETE FROM sent_before WHERE device = ?",
             "DELETE FROM certs_before WHERE device = ?",
             "DELETE FROM bundles WHERE device = ?",
+            "DELETE FROM heard WHERE device = ?",
             "DELETE FROM devices WHERE id = ?",
         ] {
             self.run(forget, (blob(id.0),)).await?;

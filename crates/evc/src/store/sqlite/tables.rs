@@ -46,6 +46,7 @@ const MIGRATIONS: &[Migration] = &migrations![
     82 = "0082_escrow_without_room",
     83 = "0083_a_deleted_device_comes_back_as_itself",
     84 = "0084_what_each_attestation_reads_packed",
+    85 = "0085_when_devices_were_heard",
 ];
 
 /// Where builds of before kept their list.
