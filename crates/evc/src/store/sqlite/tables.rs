@@ -138,7 +138,8 @@ impl Tables {
 mod tests {
     use rusqlite::Connection;
 
-    use vault::ledger::Ledger;
+    use vault::ids::SectionDigest;
+    use vault::ledger::{Ledger, Sent};
 
     use super::super::read::unpacked;
     use super::{LIST_OF_BEFORE, MIGRATIONS, Migration, bring_to, bring_up_to_date, newest, refuse_others};
@@ -249,8 +250,19 @@ mod tests {
         file.execute_batch(&text(&rows.replace("LEDGER", LEDGER).replace("RECORD", RECORD)))
             .expect("written");
         bring_up_to_date(&mut file).expect("carried over");
-        let ledger: Ledger = serde_json::from_str(&text(LEDGER)).expect("it reads");
-        let record: Record = serde_json::from_str(&text(RECORD)).expect("it reads");
+        let digest = SectionDigest([0xa5; 32]);
+        let sent = vec![Sent { digest, follows: None }];
+        let ledger = Ledger { head: Some(digest), sent, before_chain: Some(7) };
+        let record = Record {
+            session: [3; 32],
+            nonce: [3; 32],
+            claims: vec![10],
+            attest_data: vec![11, 12],
+            signature: vec![13],
+            device_signature: None,
+            pcrs: Pcrs([(4, [0xa5; 32].into())].into()),
+            before: Some(vec![14]),
+        };
         for table in ["devices", "deleted_devices"] {
             assert_eq!(kept::<Ledger>(&file, "ledger", table), Some(ledger.clone()), "{table}");
         }
