@@ -179,9 +179,10 @@ fn what_decides_about_a_release_must_read_back() {
             "UPDATE policies SET canonical = json_set(canonical, '$.name', 'q')",
             "UPDATE policies SET canonical = (SELECT canonical FROM aside)",
         ),
-        ("UPDATE standings SET record = '{}'", "UPDATE standings SET record = (SELECT record FROM aside)"),
+        ("UPDATE standings SET record = x'7b7d'", "UPDATE standings SET record = (SELECT record FROM aside)"),
+        ("UPDATE standings SET record = x'0103'", "UPDATE standings SET record = (SELECT record FROM aside)"),
         (
-            "INSERT INTO refs (project, device, pcrs, state, learned_at) SELECT project, id, '{\"0\":\"00\"}', 'approved', 1 FROM devices",
+            "INSERT INTO refs (project, device, pcrs, state, learned_at) SELECT project, id, CAST('{\"0\":\"00\"}' AS BLOB), 'approved', 1 FROM devices",
             "DELETE FROM refs",
         ),
     ] {

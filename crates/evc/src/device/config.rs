@@ -14,7 +14,6 @@
 use std::sync::{Mutex, PoisonError};
 
 use ::attest::SessionKey;
-use aws_lc_rs::digest::{SHA256, digest};
 use vault::decide::{ChallengeWay, Ruling};
 use vault::ids::{DeviceId, DeviceKey};
 use vault::ledger::{Ledger, Older};
@@ -308,32 +307,6 @@ impl Controller {
             tracing::error!(device = %device.id, %error, "the configuration does not read back");
             Fault::Configuration.into()
         })
-    }
-
-    /// Covers what a device would act on, the session, and the section that was sent last: a new session is answered in full, and so is a
-    /// device that has a section of the same words which followed another one (it came late or again, or another copy of the database
-    /// sent it), for by that it makes and re-keys nothing.
-    fn hash(
-        &self,
-        device: &DeviceRow,
-        drawn: Option<(&Draft, &Ledger)>,
-        session: Option<SessionKey>,
-    ) -> String {
-        let (draft, ledger) = drawn.unzip();
-        let last = ledger.and_then(|ledger| ledger.sent.last()).map(|sent| sent.digest.0);
-        let lacks = draft.and_then(|draft| draft.lacks).map(|lacks| format!(" lacks {lacks}"));
-        let text = format!(
-            "config v2 {} {:?} {} {:?} {:?} {:?} {:?} {last:?}{}",
-            device.id,
-            self.incarnation,
-            self.authority.list_hash,
-            self.poll_every_s,
-            draft.map(|draft| draft.digest.map(|digest| (device.section_version, digest))),
-            session,
-            device.name,
-            lacks.unwrap_or_default(),
-        );
-        hex::encode(digest(&SHA256, text.as_bytes()))
     }
 }
 

@@ -6,6 +6,7 @@ pub(crate) mod certified;
 pub(crate) mod chain;
 mod challenge;
 pub mod config;
+mod config_hash;
 pub mod courier;
 mod doubled;
 mod drill;

@@ -58,8 +58,6 @@ pub enum BadSignature {
 pub enum BadQuote {
     /// A PCR's value is not as long as its bank's hash.
     PcrValue,
-    /// The quote before it, as kept, does not read.
-    Before,
     /// It is not the one that was asked for.
     Appraised(::attest::NotAppraised),
 }
@@ -77,9 +75,9 @@ impl Record {
             claims: binding.claims,
             attest_data: quote.attest_data,
             signature: quote.signature,
-            device_signature: binding.device_signature.map(|signature| hex::encode(signature.0)),
+            device_signature: binding.device_signature.map(|signature| signature.0.to_vec()),
             pcrs: appraised(&quote.pcr_values)?,
-            before: before.map(|record| hex::encode(&record.attest_data)).filter(|quote| !quote.is_empty()),
+            before: before.map(|record| record.attest_data.clone()).filter(|quote| !quote.is_empty()),
         })
     }
 
@@ -151,10 +149,9 @@ fn approved(references: &[ReferenceRow]) -> Vec<PcrValues> {
 fn device_signed(
     record: &Record,
     device: &DeviceRow,
-    signature: &str,
+    signature: &[u8],
 ) -> Result<DeviceSession, BadSignature> {
-    let signature = hex::decode(signature).ok().and_then(|bytes| bytes.try_into().ok());
-    let signature: [u8; 64] = signature.ok_or(BadSignature::Length)?;
+    let signature: [u8; 64] = signature.try_into().map_err(|_| BadSignature::Length)?;
     let certificate = wire::Certificate::from_der(&device.cert_der).map_err(|_| BadSignature::Certificate)?;
     let point = certificate.public_key().point();
     DeviceSession::verify(point, &record.nonce, &record.session(), &record.claims, &signature)
@@ -163,8 +160,6 @@ fn device_signed(
 
 fn quoted(record: &Record, certs: &[CertRow], references: &[ReferenceRow]) -> Result<Shown, BadEvidence> {
     let ak = certs.iter().find(|cert| cert.kind == ATTESTATION_CERT).and_then(|cert| cert.public.as_ref());
-    let before = record.before.as_ref().map(hex::decode).transpose();
-    let before = before.map_err(|_| BadEvidence::Quote(BadQuote::Before))?;
     let input = ::attest::Input {
         ak: ak.ok_or(BadEvidence::NoAttestationKey)?,
         attest_data: &record.attest_data,
@@ -174,7 +169,7 @@ fn quoted(record: &Record, certs: &[CertRow], references: &[ReferenceRow]) -> Re
         session: &record.session(),
         claims: &record.claims,
         selection: crate::service::APPRAISED_PCRS.0,
-        before: before.as_deref(),
+        before: record.before.as_deref(),
         approved: &approved(references),
     };
     let appraisal =

@@ -9,6 +9,7 @@ pub(crate) mod fared;
 pub mod heard;
 pub(crate) mod keys;
 pub(crate) mod life;
+pub(crate) mod parts;
 pub(crate) mod placed;
 pub(crate) mod reported;
 pub(crate) mod section;

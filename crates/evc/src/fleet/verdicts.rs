@@ -5,12 +5,12 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use aws_lc_rs::digest::{Context, SHA256};
-
+use vault::decide::TpmPin;
 use vault::ids::DeviceId;
 
 use super::bounded::Bounded;
 use super::evidence::{ATTESTATION_CERT, BadEvidence, Shown, judge};
+use super::parts::Parts;
 use crate::store::{CertRow, DeviceRow, Pcrs, Record, ReferenceRow, ReferenceState};
 
 /// Of so many devices, one each: what stands. A device that shows ever more takes its own place, and no other's. Beyond them each that comes
@@ -57,26 +57,20 @@ impl Verdicts {
     }
 }
 
-/// Each part with its length before it: no two inputs make one text.
-struct Inputs(Context);
-
-impl Inputs {
-    fn part(&mut self, bytes: &[u8]) {
-        self.0.update(&(bytes.len() as u64).to_be_bytes());
-        self.0.update(bytes);
+/// Values of PCRs, which say how many there are.
+fn add_pcrs(inputs: &mut Parts, Pcrs(values): &Pcrs) {
+    inputs.add(&[values.len() as u8]);
+    for (pcr, value) in values {
+        inputs.add(&[*pcr]);
+        inputs.add(value.as_bytes());
     }
+}
 
-    fn maybe(&mut self, bytes: Option<&[u8]>) {
-        self.part(&[u8::from(bytes.is_some())]);
-        self.part(bytes.unwrap_or_default());
-    }
-
-    fn pcrs(&mut self, Pcrs(values): &Pcrs) {
-        self.part(&[values.len() as u8]);
-        for (pcr, value) in values {
-            self.part(&[*pcr]);
-            self.part(value.as_bytes());
-        }
+fn word(tpm: TpmPin) -> &'static [u8] {
+    match tpm {
+        TpmPin::Unknown => b"unknown",
+        TpmPin::Present => b"present",
+        TpmPin::Absent => b"absent",
     }
 }
 
@@ -84,27 +78,25 @@ impl Inputs {
 fn inputs(record: &Record, device: &DeviceRow, certs: &[CertRow], references: &[ReferenceRow]) -> [u8; 32] {
     // Named one by one: a new field is not forgotten here.
     let Record { session, nonce, claims, attest_data, signature, device_signature, pcrs, before } = record;
-    let mut inputs = Inputs(Context::new(&SHA256));
+    let mut inputs = Parts::default();
     for bytes in [&session[..], nonce, claims, attest_data, signature] {
-        inputs.part(bytes);
+        inputs.add(bytes);
     }
-    for text in [device_signature, before] {
-        inputs.maybe(text.as_ref().map(String::as_bytes));
+    for bytes in [device_signature, before] {
+        inputs.add_if_any(bytes.as_deref());
     }
-    inputs.pcrs(pcrs);
-    inputs.part(format!("{:?}", device.tpm).as_bytes());
-    inputs.part(&device.cert_der);
+    add_pcrs(&mut inputs, pcrs);
+    inputs.add(word(device.tpm));
+    inputs.add(&device.cert_der);
     for cert in certs.iter().filter(|cert| cert.kind == ATTESTATION_CERT) {
-        inputs.part(b"ak");
-        inputs.maybe(cert.public.as_deref());
+        inputs.add(b"ak");
+        inputs.add_if_any(cert.public.as_deref());
     }
     for good in references.iter().filter(|row| row.state == ReferenceState::Approved) {
-        inputs.part(b"reference");
-        inputs.pcrs(&good.pcrs);
+        inputs.add(b"reference");
+        add_pcrs(&mut inputs, &good.pcrs);
     }
-    let mut digest = [0; 32];
-    digest.copy_from_slice(inputs.0.finish().as_ref());
-    digest
+    inputs.digest()
 }
 
 #[cfg(test)]
@@ -115,7 +107,6 @@ mod tests {
 
     use super::*;
     use crate::store::NodeWord;
-    use vault::decide::TpmPin;
 
     struct Judged {
         record: Record,
@@ -223,11 +214,11 @@ mod tests {
             ("from claims to quote", &|it| {
                 (it.record.claims, it.record.attest_data) = (vec![3, 4], vec![]);
             }),
-            ("the device's signature", &|it| it.record.device_signature = Some("09".into())),
-            ("an empty one", &|it| it.record.device_signature = Some(String::new())),
-            ("the quote before", &|it| it.record.before = Some("09".into())),
-            ("another quote before", &|it| it.record.before = Some("08".into())),
-            ("an empty quote before", &|it| it.record.before = Some(String::new())),
+            ("the device's signature", &|it| it.record.device_signature = Some(vec![9])),
+            ("an empty one", &|it| it.record.device_signature = Some(vec![])),
+            ("the quote before", &|it| it.record.before = Some(vec![9])),
+            ("another quote before", &|it| it.record.before = Some(vec![8])),
+            ("an empty quote before", &|it| it.record.before = Some(vec![])),
             ("a PCR's value", &|it| it.record.pcrs = pcrs(9)),
             ("another PCR's value", &|it| it.record.pcrs.0.extend(pcrs_at(7, 9))),
             ("a value at another PCR", &|it| moved(&mut it.record.pcrs, 7, 8)),

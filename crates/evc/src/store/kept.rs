@@ -1,4 +1,5 @@
-//! What columns hold as JSON, as types. An engine writes and reads them at the row's edge, and nobody picks them apart.
+//! What columns hold whole, as types: as JSON, or packed where each attestation reads them. An engine writes and reads them at the row's edge,
+//! and nobody picks them apart.
 //! What a record is worth is for `fleet` to say, which makes and judges them.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -6,8 +7,8 @@ use std::net::IpAddr;
 use std::time::UNIX_EPOCH;
 
 use ::attest::{PcrBank, PcrDigest, PcrValues};
-use serde::de::IgnoredAny;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::de::{Error as _, IgnoredAny};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use vault::ids::{DeviceId, Generation, Incarnation, SectionVersion, VaultId};
 use vault::report::VaultReport;
 use wire::info::{AttestationState, TpmPresence};
@@ -25,18 +26,40 @@ pub struct Record {
     pub(crate) attest_data: Vec<u8>,
     #[serde(with = "hex_text")]
     pub(crate) signature: Vec<u8>,
-    /// In hexadecimal.
-    pub(crate) device_signature: Option<String>,
+    #[serde(with = "hex_text_if_any")]
+    pub(crate) device_signature: Option<Vec<u8>>,
     pub(crate) pcrs: Pcrs,
-    /// The quote before this one, for continuity; in hexadecimal.
-    pub(crate) before: Option<String>,
+    /// The quote before this one, for continuity.
+    #[serde(with = "hex_text_if_any")]
+    pub(crate) before: Option<Vec<u8>>,
 }
 
 /// PCRs of one bank and their values; as text in hexadecimal: 64 digits in the SHA-256 bank, the only one that earlier builds knew, 96 in
 /// the SHA-384 one.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "BTreeMap<u8, String>", into = "BTreeMap<u8, String>")]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pcrs(pub PcrValues);
+
+impl Serialize for Pcrs {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        if to.is_human_readable() {
+            return BTreeMap::<u8, String>::from(self.clone()).serialize(to);
+        }
+        to.collect_map(self.0.iter().map(|(pcr, value)| (pcr, value.as_bytes())))
+    }
+}
+
+impl<'de> Deserialize<'de> for Pcrs {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        if from.is_human_readable() {
+            let texts = BTreeMap::<u8, String>::deserialize(from)?;
+            return Self::try_from(texts).map_err(D::Error::custom);
+        }
+        let values = BTreeMap::<u8, &[u8]>::deserialize(from)?;
+        Self::of_one_bank(&values).ok_or_else(|| D::Error::custom(NOT_OF_ONE_BANK))
+    }
+}
+
+const NOT_OF_ONE_BANK: &str = "not all PCR values have 32 bytes, or all 48";
 
 impl Pcrs {
     /// Their bank; none where there are none.
@@ -44,16 +67,22 @@ impl Pcrs {
     pub fn bank(&self) -> Option<PcrBank> {
         self.0.values().next().map(PcrDigest::bank)
     }
+
+    /// None: they are not all as long as one bank's.
+    fn of_one_bank(values: &BTreeMap<u8, impl AsRef<[u8]>>) -> Option<Self> {
+        let is_long = values.values().all(|value| value.as_ref().len() == 48);
+        let bank = if is_long { PcrBank::Sha384 } else { PcrBank::Sha256 };
+        let value = |(pcr, value): (&u8, _)| Some((*pcr, PcrDigest::in_bank(bank, AsRef::as_ref(value))?));
+        values.iter().map(value).collect::<Option<_>>().map(Self)
+    }
 }
 
 impl TryFrom<BTreeMap<u8, String>> for Pcrs {
     type Error = &'static str;
     fn try_from(texts: BTreeMap<u8, String>) -> Result<Self, Self::Error> {
-        let bank =
-            if texts.values().all(|text| text.len() == 96) { PcrBank::Sha384 } else { PcrBank::Sha256 };
-        let value = |text: &String| PcrDigest::in_bank(bank, &hex::decode(text).ok()?);
-        let values = texts.iter().map(|(pcr, text)| Some((*pcr, value(text)?))).collect::<Option<_>>();
-        values.map(Self).ok_or("not all PCR values have 32 bytes, or all 48")
+        let bytes = texts.into_iter().map(|(pcr, text)| Some((pcr, hex::decode(text).ok()?)));
+        let bytes: Option<BTreeMap<u8, Vec<u8>>> = bytes.collect();
+        bytes.and_then(|values| Self::of_one_bank(&values)).ok_or(NOT_OF_ONE_BANK)
     }
 }
 
@@ -240,19 +269,43 @@ impl From<Moment> for String {
     }
 }
 
-/// Bytes as hexadecimal text.
+/// Bytes; in text formats as hexadecimal digits.
 mod hex_text {
     use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
 
-    pub(crate) fn serialize<S: Serializer>(bytes: &impl AsRef<[u8]>, out: S) -> Result<S::Ok, S::Error> {
-        out.serialize_str(&hex::encode(bytes))
+    pub(crate) fn serialize<S: Serializer>(bytes: &impl AsRef<[u8]>, to: S) -> Result<S::Ok, S::Error> {
+        if to.is_human_readable() {
+            to.serialize_str(&hex::encode(bytes))
+        } else {
+            to.serialize_bytes(bytes.as_ref())
+        }
     }
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>, B: TryFrom<Vec<u8>>>(
         from: D,
     ) -> Result<B, D::Error> {
-        let bytes = hex::decode(String::deserialize(from)?).map_err(D::Error::custom)?;
+        let bytes = if from.is_human_readable() {
+            hex::decode(String::deserialize(from)?).map_err(D::Error::custom)?
+        } else {
+            <&[u8]>::deserialize(from)?.to_vec()
+        };
         B::try_from(bytes).map_err(|_| D::Error::custom("not so many bytes"))
+    }
+}
+
+/// The same, or nothing.
+mod hex_text_if_any {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    struct Bytes(#[serde(with = "super::hex_text")] Vec<u8>);
+
+    pub(crate) fn serialize<S: Serializer>(bytes: &Option<Vec<u8>>, to: S) -> Result<S::Ok, S::Error> {
+        bytes.clone().map(Bytes).serialize(to)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<u8>>, D::Error> {
+        Ok(Option::deserialize(from)?.map(|Bytes(bytes)| bytes))
     }
 }
 

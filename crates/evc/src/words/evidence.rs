@@ -32,7 +32,6 @@ fn of_signature(why: &BadSignature) -> String {
 fn of_quote(why: &BadQuote) -> String {
     match why {
         BadQuote::PcrValue => "a PCR value is not as long as its bank's hash".into(),
-        BadQuote::Before => "the last quote of this device, as kept, does not read".into(),
         BadQuote::Appraised(error) => chain(error),
     }
 }

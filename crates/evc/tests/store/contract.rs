@@ -293,6 +293,7 @@ async fn a_device_changes_where_it_is_told(tx: &mut dyn Tx) -> Stored<()> {
     tx.heard_device(row.id, NOW + 2).await?;
     assert_eq!(tx.device(row.id).await?.as_ref(), Some(&row), "it was heard later");
     tx.heard_device(row.id, NOW + 4).await?;
+    tx.heard_device(row.id, NOW + 2).await?;
     tx.heard_device(device(9).id, NOW + 4).await?;
     row.last_seen = Some(NOW + 4);
     assert_eq!(tx.device(row.id).await?.as_ref(), Some(&row));
@@ -358,6 +359,7 @@ async fn a_key_finds_its_device(tx: &mut dyn Tx) -> Stored<()> {
         alarm: None,
     };
     for number in [71, 72] {
+        tx.heard_device(device(number).id, NOW).await?;
         tx.drop_device(device(number).id, &removed(device(number))).await?;
     }
     tx.forget_removal(&[0; 32]).await

@@ -5,7 +5,8 @@ use vault::ids::DeviceId;
 use vault::ledger::Older;
 
 use super::read::{
-    Columns, FromRow, bytes32, device, from_json, generation, name, number, plain, project, uuid, word,
+    Columns, FromRow, bytes32, device, from_json, generation, name, number, plain, project, unpacked, uuid,
+    word,
 };
 use crate::store::{CertRow, DeviceRow, HeldBundle, OnboardRow, RemovedRow, Stored};
 
@@ -30,7 +31,8 @@ impl FromRow for OnboardRow {
 impl FromRow for DeviceRow {
     const COLUMNS: &'static str =
         "id, project, name, labels, cert_digest, cert_der, key, serial, let_in_by, tpm, learn,
-        registered_at, last_seen, proved_at, answered, section_version, section_digest, ledger, older, report, verdict,
+        registered_at, nullif(max(coalesce(last_seen, -1), coalesce((SELECT at FROM heard WHERE heard.device = devices.id), -1)), -1) AS last_seen,
+        proved_at, answered, section_version, section_digest, ledger, older, report, verdict,
         lost_at, alarm, report_session, report_counter, upload_session, upload_number, held_generation, held_digest, held_at, drills, no_room_at";
     fn from_row(row: &mut Columns<'_>) -> Stored<Self> {
         Ok(Self {
@@ -51,7 +53,7 @@ impl FromRow for DeviceRow {
             answered: row.read(number)?,
             section_version: row.read(number)?,
             section_digest: row.read_some(bytes32)?,
-            ledger: row.read(from_json)?,
+            ledger: row.read(unpacked)?,
             older: row.read_some(from_json)?,
             report: row.told()?,
             verdict: row.told()?,

@@ -5,7 +5,7 @@ use vault::decide::TpmPin;
 use vault::ids::{DeviceId, Name, Project, SectionDigest};
 use vault::ledger::{Ledger, Older};
 
-use super::read::{Word as _, blob, int, json};
+use super::read::{Word as _, blob, int, json, packed};
 use super::transaction::SqliteTx;
 use crate::store::{
     CertRow, DeviceReport, DeviceRow, Devices, Fared, OnboardRow, Page, RemovedRow, SENT_BEFORE, Stored,
@@ -155,8 +155,10 @@ impl Devices for SqliteTx {
     }
 
     async fn heard_device(&mut self, id: DeviceId, at: UnixSeconds) -> Stored<()> {
+        // Not into the device's own row: a fleet that is heard each minute would have all of those written each minute.
         let write =
-            "UPDATE devices SET last_seen = ?2 WHERE id = ?1 AND (last_seen IS NULL OR last_seen < ?2)";
+            "INSERT INTO heard (device, at) SELECT ?1, ?2 WHERE EXISTS (SELECT 1 FROM devices WHERE id = ?1)
+                     ON CONFLICT (device) DO UPDATE SET at = excluded.at WHERE at < excluded.at";
         self.run(write, (blob(id.0), int(at))).await.map(drop)
     }
 
@@ -189,7 +191,7 @@ impl Devices for SqliteTx {
     }
 
     async fn put_ledger(&mut self, id: DeviceId, ledger: &Ledger) -> Stored<()> {
-        self.change("UPDATE devices SET ledger = ? WHERE id = ?", (json(ledger), blob(id.0))).await
+        self.change("UPDATE devices SET ledger = ? WHERE id = ?", (packed(ledger), blob(id.0))).await
     }
 
     async fn add_sent_before(&mut self, id: DeviceId, digests: &[SectionDigest]) -> Stored<()> {
@@ -220,10 +222,10 @@ impl Devices for SqliteTx {
     async fn number_anew(&mut self) -> Stored<()> {
         let devices =
             "UPDATE devices SET section_version = 0, section_digest = NULL, ledger = ?, older = NULL";
-        self.run(devices, (json(&Ledger::default()),)).await?;
+        self.run(devices, (packed(&Ledger::default()),)).await?;
         self.run("DELETE FROM sent_before", ()).await?;
         let of_deleted = "UPDATE deleted_devices SET section_version = 0, ledger = ?, older = NULL";
-        self.run(of_deleted, (json(&Ledger::default()),)).await?;
+        self.run(of_deleted, (packed(&Ledger::default()),)).await?;
         self.run("DELETE FROM deleted_sent_before", ()).await?;
         let told = "UPDATE deleted_vaults SET reported_epoch = NULL, report = NULL, reported_at = NULL, recreate = 0";
         self.run(told, ()).await?;
@@ -286,6 +288,7 @@ impl Devices for SqliteTx {
             "DELETE FROM sent_before WHERE device = ?",
             "DELETE FROM certs_before WHERE device = ?",
             "DELETE FROM bundles WHERE device = ?",
+            "DELETE FROM heard WHERE device = ?",
             "DELETE FROM devices WHERE id = ?",
         ] {
             self.erase(forget, (blob(id.0),)).await?;

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use vault::ids::{DeviceId, Project};
 
 use super::read::{
-    Columns, FromRow, Word as _, blob, bytes32, device, from_json, int, json, number, plain, project, word,
+    Columns, FromRow, Word as _, blob, bytes32, device, int, number, packed, plain, project, unpacked, word,
 };
 use super::transaction::SqliteTx;
 use crate::store::{Evidence, PastSession, ReferenceRow, ReferenceState, StandingRow, Stored, UnixSeconds};
@@ -17,7 +17,7 @@ impl FromRow for StandingRow {
             session: row.read(bytes32)?,
             at: row.read(number)?,
             renew: row.read(plain)?,
-            record: row.read(from_json)?,
+            record: row.read(unpacked)?,
         })
     }
 }
@@ -42,7 +42,7 @@ impl FromRow for ReferenceRow {
             id: row.read(plain)?,
             project: row.read(project)?,
             device: row.read(device)?,
-            pcrs: row.read(from_json)?,
+            pcrs: row.read(unpacked)?,
             state: row.read(word)?,
             learned_at: row.read(number)?,
             decided_at: row.read_some(number)?,
@@ -89,7 +89,7 @@ impl Evidence for SqliteTx {
         let put = "INSERT INTO standings (device, session, at, renew, record) VALUES (?, ?, ?, ?, ?)
                    ON CONFLICT (device) DO UPDATE SET (session, at, renew, record) =
                      (excluded.session, excluded.at, excluded.renew, excluded.record)";
-        let values = (blob(row.device.0), row.session, int(row.at), row.renew, json(&row.record));
+        let values = (blob(row.device.0), row.session, int(row.at), row.renew, packed(&row.record));
         self.run(put, values).await.map(drop)
     }
 
@@ -101,7 +101,7 @@ impl Evidence for SqliteTx {
         let add = "INSERT INTO refs (project, device, pcrs, state, learned_at, decided_at) VALUES (?, ?, ?, ?, ?, ?)";
         let (project, device) = (row.project.as_str(), blob(row.device.0));
         let (learned, decided) = (int(row.learned_at), row.decided_at.map(int));
-        self.add(add, (project, device, json(&row.pcrs), row.state.word(), learned, decided)).await
+        self.add(add, (project, device, packed(&row.pcrs), row.state.word(), learned, decided)).await
     }
 
     async fn reference(&mut self, project: &Project, id: i64) -> Stored<Option<ReferenceRow>> {

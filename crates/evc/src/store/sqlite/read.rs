@@ -113,6 +113,24 @@ pub(super) fn from_json<T: DeserializeOwned>(value: ValueRef<'_>) -> Option<T> {
     serde_json::from_str(text(value)?).ok()
 }
 
+/// What begins a value that is kept packed. JSON begins otherwise.
+const PACKED: u8 = 1;
+
+/// What is kept packed; or as JSON, as builds of before kept it (migration 84).
+pub(super) fn unpacked<T: DeserializeOwned>(value: ValueRef<'_>) -> Option<T> {
+    let bytes = value.as_blob().ok()?;
+    match bytes.split_first()? {
+        (&PACKED, packed) => postcard::take_from_bytes(packed).ok().filter(|(_, rest)| rest.is_empty()),
+        _ => serde_json::from_slice(bytes).ok().map(|value| (value, &[][..])),
+    }
+    .map(|(value, _)| value)
+}
+
+/// A value that is read and written with each attestation: in few bytes, by postcard.
+pub(super) fn packed(value: &impl Serialize) -> Vec<u8> {
+    postcard::to_extend(value, vec![PACKED]).expect("all lengths are known")
+}
+
 pub(super) fn word<T: Word>(value: ValueRef<'_>) -> Option<T> {
     T::from_word(text(value)?)
 }
@@ -184,3 +202,28 @@ words!(
     "approved" = ReferenceState::Approved,
     "rejected" = ReferenceState::Rejected
 );
+
+#[cfg(test)]
+mod tests {
+    use vault::ids::SectionDigest;
+    use vault::ledger::Ledger;
+
+    use super::*;
+
+    fn read(bytes: &[u8]) -> Option<Ledger> {
+        unpacked(ValueRef::Blob(bytes))
+    }
+
+    /// Invariant 6: what is cut, goes on, or is of a form that nobody knows is damage, and no value.
+    #[test]
+    fn what_is_packed_reads_back_whole_or_not_at_all() {
+        let mut ledger = Ledger::default();
+        (1..4).for_each(|digest| ledger.send(SectionDigest([digest; 32])));
+        let bytes = packed(&ledger);
+        assert_eq!(read(&bytes), Some(ledger));
+        (0..bytes.len()).for_each(|length| assert_eq!(read(&bytes[..length]), None, "{length}"));
+        assert_eq!(read(&[&bytes[..], &[0]].concat()), None, "something after it");
+        assert_eq!(read(&[&[PACKED + 1], &bytes[1..]].concat()), None, "another form");
+        assert_eq!(unpacked::<Ledger>(ValueRef::Text(&bytes)), None, "text");
+    }
+}

@@ -45,6 +45,8 @@ const MIGRATIONS: &[Migration] = &migrations![
     81 = "0081_what_goes_with_a_deleted_device",
     82 = "0082_escrow_without_room",
     83 = "0083_a_deleted_device_comes_back_as_itself",
+    84 = "0084_what_each_attestation_reads_packed",
+    85 = "0085_when_devices_were_heard",
 ];
 
 /// Where builds of before kept their list.
@@ -136,8 +138,12 @@ impl Tables {
 mod tests {
     use rusqlite::Connection;
 
+    use vault::ids::SectionDigest;
+    use vault::ledger::{Ledger, Sent};
+
+    use super::super::read::unpacked;
     use super::{LIST_OF_BEFORE, MIGRATIONS, Migration, bring_to, bring_up_to_date, newest, refuse_others};
-    use crate::store::StoreError;
+    use crate::store::{Pcrs, Record, StoreError};
 
     fn empty() -> Connection {
         Connection::open_in_memory().expect("opened")
@@ -222,6 +228,57 @@ mod tests {
         }
         assert_eq!(count("pragma_foreign_key_check"), Ok(0));
         file.execute("DELETE FROM devices", ()).expect_err("others refer to it");
+    }
+
+    /// Invariant 4: a device's chain, its evidence and its reference values, as builds of before kept them, read back as they were; and a device
+    /// that comes after has an empty chain.
+    #[test]
+    fn what_was_kept_as_text_reads_back_as_it_was() {
+        const LEDGER: &str = r#"{"head":"HH","sent":[{"digest":"HH","follows":null}],"before_chain":7}"#;
+        const RECORD: &str = r#"{"session":SS,"nonce":SS,"claims":"0a","attest_data":"0b0c","signature":"0d","device_signature":null,
+                                 "pcrs":{"4":"HH"},"before":"0e"}"#;
+        let text = |form: &str| form.replace("HH", &"a5".repeat(32)).replace("SS", &format!("{:?}", [3; 32]));
+        let mut file = empty();
+        let before: Vec<_> = MIGRATIONS.iter().copied().filter(|(number, _)| *number < 84).collect();
+        bring_to(&mut file, &before).expect("made");
+        let rows = "INSERT INTO devices (id, project, name, cert_digest, cert_der, serial, tpm, learn, registered_at, section_version, ledger)
+                      VALUES (x'01', 'default', 'edge-1', x'02', x'03', '1', 'present', 0, 1, 7, 'LEDGER');
+                    INSERT INTO deleted_devices (id, project, key, name, serial, deleted_at, until, ledger)
+                      VALUES (x'09', 'default', x'02', 'edge-9', '9', 1, 2, 'LEDGER');
+                    INSERT INTO standings VALUES (x'01', x'05', 1, 0, 'RECORD');
+                    INSERT INTO refs (project, device, pcrs, state, learned_at) VALUES ('default', x'01', '{\"4\":\"HH\"}', 'pending', 1);";
+        file.execute_batch(&text(&rows.replace("LEDGER", LEDGER).replace("RECORD", RECORD)))
+            .expect("written");
+        bring_up_to_date(&mut file).expect("carried over");
+        let digest = SectionDigest([0xa5; 32]);
+        let sent = vec![Sent { digest, follows: None }];
+        let ledger = Ledger { head: Some(digest), sent, before_chain: Some(7) };
+        let record = Record {
+            session: [3; 32],
+            nonce: [3; 32],
+            claims: vec![10],
+            attest_data: vec![11, 12],
+            signature: vec![13],
+            device_signature: None,
+            pcrs: Pcrs([(4, [0xa5; 32].into())].into()),
+            before: Some(vec![14]),
+        };
+        for table in ["devices", "deleted_devices"] {
+            assert_eq!(kept::<Ledger>(&file, "ledger", table), Some(ledger.clone()), "{table}");
+        }
+        assert_eq!(kept::<Record>(&file, "record", "standings"), Some(record.clone()));
+        assert_eq!(kept::<Pcrs>(&file, "pcrs", "refs"), Some(record.pcrs));
+        let anew = "DELETE FROM refs; DELETE FROM standings; DELETE FROM devices;
+                    INSERT INTO devices (id, project, name, cert_digest, cert_der, serial, tpm, learn, registered_at, section_version)
+                      VALUES (x'01', 'default', 'edge-1', x'02', x'03', '1', 'present', 0, 1, 7);";
+        file.execute_batch(anew).expect("written");
+        assert_eq!(kept::<Ledger>(&file, "ledger", "devices"), Some(Ledger::default()));
+    }
+
+    /// The one value of a column.
+    fn kept<T: serde::de::DeserializeOwned>(file: &Connection, column: &str, table: &str) -> Option<T> {
+        let ask = format!("SELECT {column} FROM {table}");
+        file.query_row(&ask, (), |row| Ok(unpacked(row.get_ref(0)?))).expect("one row")
     }
 
     #[test]
