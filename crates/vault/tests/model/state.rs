@@ -79,6 +79,8 @@ struct Memory {
     written: bool,
     /// The operator's last word was to remove it.
     unwanted: bool,
+    /// So it was after each of the operator's words.
+    said: [bool; 8],
     /// How many of the operator's words the node's newest section was made after.
     words_heard: u8,
     /// So it was when its grace ended: from then on it may be gone.
@@ -109,8 +111,7 @@ pub(crate) struct State {
     has: Option<u64>,
     /// And how many of the operator's words it had heard.
     image: Option<Box<(Image, u8)>>,
-    /// And whether the vault was to be removed.
-    database: Option<Box<(Controller, bool)>>,
+    database: Option<Box<Controller>>,
     incarnations: u8,
     keys: u32,
     left: Budget,

@@ -129,7 +129,14 @@ impl State {
         self.has = None;
         self.node.put_back(image, session(self.lives));
         self.memory.words_heard = words_heard;
+        self.forget_words();
         (self.memory.written, self.memory.older_disk) = (self.node.has_data(), true);
+    }
+
+    /// What neither the database nor the node knows of any more is as if it had never been said.
+    fn forget_words(&mut self) {
+        let known = self.controller.words.max(self.memory.words_heard);
+        self.memory.unwanted = self.memory.said[usize::from(known)];
     }
 
     pub(super) fn happen_at_controller(&mut self, action: Action, without: Option<Guard>) {
@@ -139,21 +146,18 @@ impl State {
                 left.controller_restarts -= 1;
                 (self.request, self.answers) = (None, Vec::new());
             }
-            Action::CopyDatabase => self.database = Some(Box::new((controller.clone(), memory.unwanted))),
+            Action::CopyDatabase => self.database = Some(Box::new(controller.clone())),
             Action::PutDatabaseBack => {
                 left.databases -= 1;
                 memory.older_database = true;
-                let (copy, unwanted) = *self.database.take().expect("it was copied");
-                // What no node heard of is as if it had never been said.
-                if memory.words_heard <= copy.words {
-                    memory.unwanted = unwanted;
-                }
-                *controller = copy;
+                *controller = *self.database.take().expect("it was copied");
+                self.forget_words();
             }
             Action::BeginAnew => {
                 self.incarnations += 1;
                 controller.begin_anew(self.incarnations);
                 memory.unwanted = false;
+                memory.said[usize::from(controller.words)] = false;
             }
             Action::Rotate { force } => {
                 if force {
@@ -169,14 +173,17 @@ impl State {
             Action::Delete => {
                 left.deletions -= 1;
                 memory.unwanted |= controller.delete();
+                memory.said[usize::from(controller.words)] = memory.unwanted;
             }
             Action::Retain => {
                 left.retains -= 1;
                 memory.unwanted &= !controller.retain();
+                memory.said[usize::from(controller.words)] = memory.unwanted;
             }
             Action::Undo => {
                 left.undos -= 1;
                 memory.unwanted &= !controller.undo();
+                memory.said[usize::from(controller.words)] = memory.unwanted;
             }
             Action::GraceEnds => memory.ended |= controller.end_grace() && memory.unwanted,
             Action::Turn(door) => (left.doors, controller.policy.operation) = (left.doors - 1, door),
