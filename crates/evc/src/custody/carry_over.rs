@@ -7,6 +7,7 @@ use std::collections::hash_map::Entry;
 use vault::ids::Project;
 
 use super::epochs::{period_key_of, sealed_as};
+use super::period_key::PeriodKey;
 use super::{CustodyError, Identity, Kek, SealedRow};
 use crate::store::{EpochRow, Tx};
 
@@ -47,7 +48,7 @@ pub(crate) async fn carry_over(tx: &mut dyn Tx, kek: &Kek) -> Result<CarriedOver
 
 /// The periods' keys, opened once each.
 #[derive(Default)]
-struct Periods(HashMap<String, Kek>);
+struct Periods(HashMap<String, PeriodKey>);
 
 impl Periods {
     /// The row as it is to be.

@@ -10,6 +10,7 @@ use vault::section::{Custody, Release, SealedKey};
 use wire::release::{Purpose, seal};
 use zeroize::Zeroizing;
 
+use super::period_key::PeriodKey;
 use super::{CustodyError, Identity, Kek, random};
 use crate::store::{DeviceRow, EpochRow, ReleaseRow, StoreError, Tx, UnixSeconds, VaultRow};
 
@@ -42,7 +43,7 @@ pub async fn add_epoch(
 
 /// A row with this key, sealed as a project's.
 pub(super) fn sealed_as(
-    period_key: &Kek,
+    period_key: &PeriodKey,
     project: &Project,
     row: &EpochRow,
     plain: &[u8],
@@ -53,13 +54,12 @@ pub(super) fn sealed_as(
 }
 
 /// The period's key, made at its first use.
-async fn period_key(tx: &mut dyn Tx, kek: &Kek, period: &str) -> Result<Kek, CustodyError> {
-    let row = Identity::Period(period);
+async fn period_key(tx: &mut dyn Tx, kek: &Kek, period: &str) -> Result<PeriodKey, CustodyError> {
     if let Some(sealed) = tx.period(period).await? {
-        return Kek::from_bytes(&kek.open(row, &sealed)?).ok_or_else(|| CustodyError::Unsealed(row.into()));
+        return PeriodKey::unsealed(kek, period, &sealed);
     }
-    let made = Kek::generate()?;
-    match tx.add_period(period, &kek.seal(row, made.expose_kek())?).await {
+    let (made, sealed) = PeriodKey::generate(kek, period)?;
+    match tx.add_period(period, &sealed).await {
         // Another device was the first of the month meanwhile: its key is the period's.
         Err(StoreError::Taken) => Err(StoreError::Again.into()),
         added => Ok(added.map(|()| made)?),
@@ -95,7 +95,7 @@ pub struct Releases<'k> {
     kept: HashMap<(VaultId, Epoch, String), SealedKey>,
     /// Read when the first key is to be opened.
     epochs: Option<HashMap<(VaultId, Epoch), EpochRow>>,
-    periods: HashMap<String, Kek>,
+    periods: HashMap<String, PeriodKey>,
 }
 
 impl<'k> Releases<'k> {
@@ -230,8 +230,12 @@ async fn unsealed(
     period_key.open(Identity::Epoch(project, row.device, row.vault, row.epoch), &row.sealed)
 }
 
-pub(super) async fn period_key_of(tx: &mut dyn Tx, kek: &Kek, period: &str) -> Result<Kek, CustodyError> {
-    let identity = Identity::Period(period);
-    let sealed = tx.period(period).await?.ok_or_else(|| CustodyError::Absent(identity.into()))?;
-    Kek::from_bytes(&kek.open(identity, &sealed)?).ok_or_else(|| CustodyError::Unsealed(identity.into()))
+pub(super) async fn period_key_of(
+    tx: &mut dyn Tx,
+    kek: &Kek,
+    period: &str,
+) -> Result<PeriodKey, CustodyError> {
+    let absent = || CustodyError::Absent(Identity::Period(period).into());
+    let sealed = tx.period(period).await?.ok_or_else(absent)?;
+    PeriodKey::unsealed(kek, period, &sealed)
 }

@@ -1,5 +1,4 @@
-//! The key-encryption key: 32 random bytes in a 0600 file, made at first start, and AES-256-GCM under it.
-//! The same type holds a period's key, which seals in the same way.
+//! The key-encryption key: 32 random bytes in a 0600 file, made at first start. It seals rows, a period's key among them, which is another type.
 
 use std::fmt;
 use std::fs::File;
@@ -7,11 +6,10 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use disk::Disk;
-use zeroize::{Zeroize as _, Zeroizing};
+use zeroize::Zeroizing;
 
-use super::{CustodyError, Identity, KekFault, Unmade};
+use super::{CustodyError, Identity, KekFault, Unmade, sealing};
 
 /// A key that seals other keys. Boxed, wiped on drop, never printed.
 pub struct Kek(Box<Zeroizing<[u8; 32]>>);
@@ -85,36 +83,17 @@ impl Kek {
         Ok(kek)
     }
 
-    /// Takes a key that this type sealed.
-    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let mut kek = Self(Box::new(Zeroizing::new([0; 32])));
-        (bytes.len() == 32).then(|| kek.0.copy_from_slice(bytes))?;
-        Some(kek)
-    }
-
     /// Returns the bytes. `grep expose_kek` lists every reader.
     pub(super) fn expose_kek(&self) -> &[u8; 32] {
         &self.0
     }
 
-    /// Seals `plain` for one row: nonce (12 random bytes) || ciphertext || tag.
+    /// Seals `plain` for one row.
     ///
     /// # Errors
     /// [`CustodyError::Making`].
     pub fn seal(&self, row: Identity<'_>, plain: &[u8]) -> Result<Vec<u8>, CustodyError> {
-        let mut nonce = [0; NONCE_LEN];
-        random(&mut nonce)?;
-        // Room for the tag at once: growing would leave a copy of the plain bytes behind.
-        let mut sealed = Vec::with_capacity(NONCE_LEN + plain.len() + AES_256_GCM.tag_len());
-        sealed.extend_from_slice(plain);
-        let done =
-            self.cipher().seal_in_place_append_tag(Nonce::from(&nonce), Aad::from(row.aad()), &mut sealed);
-        if done.is_err() {
-            sealed.zeroize();
-            return Err(CustodyError::Making(Unmade::Sealing));
-        }
-        sealed.splice(0..0, nonce);
-        Ok(sealed)
+        sealing::seal(self.expose_kek(), row, plain)
     }
 
     /// Opens what [`Self::seal`] made for the same row.
@@ -122,22 +101,7 @@ impl Kek {
     /// # Errors
     /// [`CustodyError::Unsealed`].
     pub fn open(&self, row: Identity<'_>, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, CustodyError> {
-        let unsealed = || CustodyError::Unsealed(row.into());
-        let (nonce, rest) = sealed.split_at_checked(NONCE_LEN).ok_or_else(unsealed)?;
-        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| unsealed())?;
-        let mut plain = Zeroizing::new(rest.to_vec());
-        let length = self
-            .cipher()
-            .open_in_place(nonce, Aad::from(row.aad()), &mut plain)
-            .map_err(|_| unsealed())?
-            .len();
-        plain.truncate(length);
-        Ok(plain)
-    }
-
-    fn cipher(&self) -> LessSafeKey {
-        let key = UnboundKey::new(&AES_256_GCM, self.expose_kek()).expect("32 bytes are an AES-256 key");
-        LessSafeKey::new(key)
+        sealing::open(self.expose_kek(), row, sealed)
     }
 }
 

@@ -11,7 +11,9 @@ mod identity;
 mod kek;
 mod memory;
 mod nonces;
+mod period_key;
 mod restored;
+mod sealing;
 mod tls;
 
 pub use bundles::{BundleKept, give_back, give_to_try, history, keep_bundle};

@@ -157,6 +157,13 @@ impl Nonces {
 mod tests {
     use super::*;
 
+    /// The same one each time.
+    fn kek() -> Kek {
+        let file = tempfile::NamedTempFile::new().expect("a file of its owner's alone");
+        std::fs::write(file.path(), [7; 32]).expect("written");
+        Kek::from_file(file.path(), false).expect("32 bytes")
+    }
+
     /// AC-3: a nonce is of one controller, life, device, certificate, answer and time; and no bit of it can be another.
     #[test]
     fn a_nonce_is_known_by_whom_it_was_given_to_alone() {
@@ -191,7 +198,7 @@ mod tests {
     fn a_controller_that_is_put_back_with_its_clock_makes_other_nonces() {
         let device = DeviceId(uuid::Uuid::from_u128(1));
         let whom = For { incarnation: Incarnation([2; 16]), device, cert_digest: &[3; 32], answered: 5 };
-        let life = || Nonces::of(&Kek::from_bytes(&[7; 32]).expect("32 bytes"));
+        let life = || Nonces::of(&kek());
         let (before, after) = (life(), life());
         let recorded = before.given(whom, 1_800_000_000).expect("randomness");
         assert_eq!(after.when(&recorded, whom), None, "before it gave one for this time");
@@ -203,7 +210,7 @@ mod tests {
     /// after an end of the process.
     #[test]
     fn co2_a_couriers_nonce_is_known_for_days_by_whom_it_was_given_to_alone() {
-        let nonces = || Nonces::of(&Kek::from_bytes(&[7; 32]).expect("32 bytes"));
+        let nonces = || Nonces::of(&kek());
         let (cert_digest, other_cert) = ([3; 32], [4; 32]);
         let device = DeviceId(uuid::Uuid::from_u128(1));
         let whom = For { incarnation: Incarnation([2; 16]), device, cert_digest: &cert_digest, answered: 5 };
@@ -232,7 +239,7 @@ mod tests {
     /// What was drawn is kept for the time that runs and for the one before, whatever the clock does.
     #[test]
     fn nonces_of_two_times_are_known_and_no_older_ones() {
-        let nonces = Nonces::of(&Kek::from_bytes(&[7; 32]).expect("32 bytes"));
+        let nonces = Nonces::of(&kek());
         let device = DeviceId(uuid::Uuid::from_u128(1));
         let whom = For { incarnation: Incarnation([2; 16]), device, cert_digest: &[3; 32], answered: 5 };
         let given = [30, 60, 90].map(|when| nonces.given(whom, when).expect("randomness"));
@@ -243,7 +250,7 @@ mod tests {
     /// A known answer, computed by an independent implementation (Python's `hmac`, RFC 5869 written out).
     #[test]
     fn a_nonce_is_what_the_formula_says() {
-        let kek = Kek::from_bytes(&[7; 32]).expect("32 bytes");
+        let kek = kek();
         let device = DeviceId(uuid::Uuid::from_u128(1));
         let whom = For { incarnation: Incarnation([2; 16]), device, cert_digest: &[3; 32], answered: 5 };
         let nonce = hex::encode(Nonces::of(&kek).of_drawn(whom, (1_800_000_000, [9; 32])));
