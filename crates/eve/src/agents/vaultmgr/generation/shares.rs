@@ -3,125 +3,28 @@
 //! counts here, and the bytes of the table before it are overwritten: a share that was dropped, or sealed less strictly, is not left
 //! in freed blocks.
 
+mod error;
+
 use std::collections::BTreeSet;
-use std::io;
 use std::sync::Arc;
 
 use fscrypt::scrub;
 use vault::condition::{Escrow, Node, Past, ShareKey, TableSeen, TpmSeen};
-use vault::escrow::restore::OtherTable;
 use vault::ids::{Generation, VaultId};
 use vault::lease::SinceBoot;
 use vault::secret::TpmShare;
 use vault::section::{BySeal, Seal};
-use vault::shares::{AddError, Dropped, Mark, NextError, Nonce, OpenError, RootPin, ShareEntry, Table};
+use vault::shares::{Dropped, Mark, Nonce, OpenError, RootPin, ShareEntry, Table};
 
 use crate::agents::vaultmgr::generation::change::{self, Left};
 use crate::agents::vaultmgr::generation::errands::Beginning;
 use crate::agents::vaultmgr::generation::files::{folders, heal, keep_aside, newest, write};
-use crate::agents::vaultmgr::generation::roots::{
-    Generations, Lost, NoPcrs, RootKeys, Slots, TpmmgrError, judge,
-};
+use crate::agents::vaultmgr::generation::roots::{Generations, Lost, NoPcrs, RootKeys, Slots, judge};
 use crate::agents::vaultmgr::generation::tried::TriedVsk;
 use crate::agents::vaultmgr::generation::upcoming::Made;
 use crate::agents::vaultmgr::hands::crypt::CryptError;
 use crate::agents::vaultmgr::paths::Paths;
-
-/// Why the table was not read or changed. What was there stands.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum SharesError {
-    /// tpmmgr.
-    #[error("the TPM's roots can't be read or defined; see `eve status`")]
-    Tpm(#[from] TpmmgrError),
-    /// The file.
-    #[error("the share table in persist/vaults/.shares can't be written; it is tried again by itself")]
-    File(#[from] disk::Error),
-    /// The disk.
-    #[error("the share table in persist/vaults/.shares can't be written; it is tried again by itself")]
-    Io(#[from] io::Error),
-    /// Adding.
-    #[error(
-        "no share can be added to the share table in persist/vaults/.shares; it is tried again by itself"
-    )]
-    Add(#[from] AddError),
-    /// Opening.
-    #[error(
-        "the vault's share in the share table in persist/vaults/.shares does not open; it is tried again by itself"
-    )]
-    Open(#[from] OpenError),
-    /// Carrying all shares over into the next generation.
-    #[error(
-        "the share table of the next generation can't be made, and all stays as it is: see the vault that is named in `eve vault list`"
-    )]
-    Next(#[from] NextError),
-    /// The generation before is in force.
-    #[error(
-        "what was erased is not dead yet, since the TPM's secrets were not changed; it is tried again by itself"
-    )]
-    NotChanged(#[source] Box<SharesError>),
-    /// Nothing of the next generation was begun.
-    #[error(
-        "the TPM's NV is full: it has room for {fit} of the {wanted} indices that this node has while its secrets are changed; free indices that nothing needs (`tpm2_nvreadpublic` lists them, `tpm2_nvundefine INDEX` frees one), and it is done by itself"
-    )]
-    NvFull {
-        /// There, or would fit.
-        fit: u32,
-        /// While a generation ends.
-        wanted: u32,
-    },
-    /// The same.
-    #[error(
-        "{0} NV indices of the TPM where this node's next secrets are to be are another system's: see `eve check`, and where nothing needs them `tpm2_nvundefine INDEX` frees them; then it is done by itself"
-    )]
-    NvTaken(u32),
-    /// The next boot would be another one than that of now.
-    #[error(
-        "PCRs of the TPM were extended since the boot, so secrets that are bound to them now would not open after the next one; it is done by itself after that: boot the node, and let nothing extend PCRs that seal (`eve status` names them) once it runs"
-    )]
-    Extended,
-    /// What came back from escrow.
-    #[error(
-        "the share table in persist/vaults/.shares is lost, and the one in escrow is not of the roots that this TPM has now: bring the table back from a copy of the disk, or begin a new one with `eve vault recreate config`"
-    )]
-    OtherTable(#[from] OtherTable),
-    /// While roots of another generation are there, that could be taken for those in force.
-    #[error(
-        "what is left in the TPM of another generation of roots is taken away first; it is tried again by itself"
-    )]
-    Leftovers,
-    /// An errand to the TPM is out.
-    #[error(
-        "the share table stays as it is while the TPM is asked, which has not answered yet; it is tried again by itself"
-    )]
-    Lent,
-    /// Whether this is a first boot hangs on it.
-    #[error("whether vaults are in persist/vaults can't be seen; it is tried again by itself")]
-    Vaults(#[from] CryptError),
-    /// The TPM's root is not at hand.
-    #[error(
-        "the TPM root that seals this share can't be read now; it is tried again by itself, and at once by `eve vault unlock`"
-    )]
-    NoRoot,
-    /// Both places in the TPM are taken by what may not go.
-    #[error(
-        "the TPM has no place for another generation of roots: what is left in it may still open vaults; see `eve status`"
-    )]
-    NoPlace,
-    /// The random number generator.
-    #[error("the TPM or the kernel gave no random numbers; it is tried again by itself")]
-    Random,
-}
-
-impl SharesError {
-    /// Whether what failed passes by itself, and may be tried again soon.
-    pub(crate) fn passes(&self) -> bool {
-        match self {
-            Self::Tpm(error) => error.passes(),
-            Self::NotChanged(why) => why.passes(),
-            _ => false,
-        }
-    }
-}
+pub(crate) use error::SharesError;
 
 /// The table, when it is open, and the keys, when they could be read.
 #[derive(Debug, Default)]

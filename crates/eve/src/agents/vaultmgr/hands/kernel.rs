@@ -243,7 +243,7 @@ impl Crypt for Kernel {
         name: Hint,
         secret: &WrappingSecret,
     ) -> Result<(), CryptError> {
-        let second = self.make_second(vault)?;
+        let second = self.second_or_make(vault)?;
         self.name_in_both(vault, protector)?;
         let name = label::write(vault, name);
         let file = key_files::rewrap(protector, &wrapping_key(secret), &name, iv()?);

@@ -63,6 +63,22 @@ fn a_boot_writes_nothing_and_waits_once_for_each_folder() {
     }
 }
 
+/// A change of key waits for the disk for what it writes, and no more: the record with its folder, each copy's new wrap with its folder, and each
+/// old wrap as it is overwritten. The folders that they lie in are there.
+#[test]
+fn a_change_of_key_waits_for_what_it_writes_alone() {
+    let (mut node, mut controller) = (Node::new(true), Controller::new());
+    let at = |epochs| Line { epochs, ..Line::of(Custody::TpmAndController) };
+    node.hear(&mut controller, &[at((1, 1))]);
+    node.tell_head(&mut controller);
+    let section = controller.section(node.manager().session_key(), &[at((2, 1))]);
+    let faults = node.faults.clone();
+    let trace = faults.trace(|| node.hear_bytes(Authority::Live, &section));
+    assert_eq!(node.status(BERLIN).epoch, Some(Epoch(2)), "{:?}", node.status(BERLIN));
+    let waits = |what: &str| trace.iter().filter(|op| op.starts_with(what)).count();
+    assert_eq!((waits("sync file"), waits("sync folder")), (5, 3), "{trace:?}");
+}
+
 /// Issue 8, A: while vaults are made in step an order waits for one step of them, and not until all are open. What it changes counts.
 #[test]
 fn an_order_waits_for_one_step_of_vaults_that_are_made_together() {

@@ -194,6 +194,15 @@ impl Kernel {
         MetaDir::open(&self.disk, &self.metas.join(vault.to_string()))
     }
 
+    /// One that is there is as durable as the life made it that wrote into it first: to make sure of it again is three waits for the disk. Should a
+    /// power cut take it all the same, the first copy is whole, and it is made from that.
+    pub(super) fn second_or_make(&self, vault: VaultId) -> Result<MetaDir, CryptError> {
+        match self.second(vault) {
+            Err(MetaError::Absent { .. }) => self.make_second(vault),
+            there => there.map_err(failed("opening the folder of the second copy")),
+        }
+    }
+
     pub(super) fn make_second(&self, vault: VaultId) -> Result<MetaDir, CryptError> {
         let made = MetaDir::create(&self.disk, &self.metas.join(vault.to_string()));
         made.map_err(failed("making the folder of the second copy"))
