@@ -92,15 +92,42 @@ fn is_journaled(file: &File) -> bool {
     sys::flags(file.as_fd()).is_ok_and(|flags| flags & JOURNALED != 0)
 }
 
-/// Whether its filesystem is mounted with `data=journal`, by an option or by the superblock's default: ext4 shows both.
+/// Whether its filesystem is mounted with `data=journal`, by an option or by the superblock's default: ext4 shows both. Where that can't
+/// be found out it counts as that: to wipe a journal in vain costs little.
 fn journals_data(of: BorrowedFd<'_>) -> bool {
     let device = || Some(File::from(of.try_clone_to_owned().ok()?).metadata().ok()?.dev());
-    let (Some(device), Ok(mounts)) = (device(), fs::read_to_string("/proc/self/mountinfo")) else {
-        return false;
-    };
+    let shown = || is_shown_journaled(&fs::read("/proc/self/mountinfo").ok()?, device()?);
+    elsewhere(of).is_none() && shown().unwrap_or(true)
+}
+
+/// By the kernel's table of mounts, in which others' paths need not be UTF-8. None where the device is not in it, as after `umount -l`.
+fn is_shown_journaled(mounts: &[u8], device: u64) -> Option<bool> {
     let device = format!("{}:{}", major(device), minor(device));
-    let of_device = |line: &&str| line.split(' ').nth(2) == Some(&device);
-    let options = |line: &str| Some(line.split_once(" - ")?.1.split(' ').nth(2)?.to_owned());
-    let mut options = mounts.lines().filter(of_device).filter_map(options);
-    options.any(|options| options.split(',').any(|option| option == "data=journal"))
+    let fields = mounts.split(|byte| *byte == b'\n').map(|line| line.split(|byte| *byte == b' '));
+    let mut of_device = fields.filter(|fields| fields.clone().nth(2) == Some(device.as_bytes())).peekable();
+    of_device.peek()?;
+    Some(of_device.any(|fields| {
+        let options = fields.skip_while(|field| *field != b"-").nth(3);
+        options.is_some_and(|options| {
+            options.split(|byte| *byte == b',').any(|option| option == b"data=journal")
+        })
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::sys::stat::makedev;
+
+    use super::*;
+
+    /// Invariant 3: others' mounts do not hide that old wraps are in the journal, and what is not known counts as in it.
+    #[test]
+    fn a_mount_whose_path_is_no_text_hides_no_journal() {
+        let table = b"40 1 0:44 / /mnt/\xff\xfe rw - tmpfs tmpfs rw\n\
+            41 1 7:3 / /persist rw shared:1 - ext4 /dev/loop3 rw,data=journal\n\
+            42 1 7:4 / /mnt rw - ext4 /dev/loop4 rw,data=ordered\n";
+        for (minor, journaled) in [(3, Some(true)), (4, Some(false)), (5, None)] {
+            assert_eq!(is_shown_journaled(table, makedev(7, minor)), journaled, "7:{minor}");
+        }
+    }
 }

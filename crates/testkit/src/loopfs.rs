@@ -99,7 +99,7 @@ impl LoopFs {
 
     /// What is there while the kernel has the filesystem, mounted somewhere or not.
     fn filesystem(&self) -> Result<PathBuf> {
-        let table = fs::read_to_string("/proc/self/mounts")?;
+        let table = String::from_utf8_lossy(&fs::read("/proc/self/mounts")?).into_owned();
         let of = |line: &str| {
             let mut words = line.split(' ');
             let (device, place) = (words.next()?, words.next()?);
@@ -152,7 +152,7 @@ impl Drop for LoopFs {
 /// What is mounted at or under a folder, the deepest first.
 #[must_use]
 pub fn mounted_under(folder: &Path) -> Vec<PathBuf> {
-    let table = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let table = String::from_utf8_lossy(&fs::read("/proc/self/mounts").unwrap_or_default()).into_owned();
     let places = table.lines().filter_map(|line| line.split(' ').nth(1)).map(PathBuf::from);
     let mut found: Vec<_> = places.filter(|place| place.starts_with(folder)).collect();
     found.reverse();

@@ -49,9 +49,12 @@ fn is_crypt(device: &Path) -> bool {
     fs::read_to_string(device.join("dm/uuid")).is_ok_and(|uuid| uuid.starts_with("CRYPT-"))
 }
 
-/// zram may put what it holds on a disk.
+/// zram may put what it holds on a disk, of which the name need not be UTF-8. A kernel that can't has no such file.
 fn writes_back(device: &Path) -> bool {
-    fs::read_to_string(device.join("backing_dev")).is_ok_and(|backing| backing.trim() != "none")
+    match fs::read(device.join("backing_dev")) {
+        Ok(backing) => backing.trim_ascii() != b"none",
+        Err(error) => error.kind() != std::io::ErrorKind::NotFound,
+    }
 }
 
 fn paths(table: &[u8]) -> Vec<PathBuf> {
@@ -83,5 +86,16 @@ mod tests {
         assert!(told(Some(device)).contains("on the persist filesystem"));
         assert!(told(Some(device + 1)).contains("is not encrypted"));
         assert!(note(Path::new("/dev/null"), None).is_some(), "no block device");
+    }
+
+    /// The name of a file that a zram writes back to need not be UTF-8; a kernel that can't has no such file.
+    #[test]
+    fn a_zram_that_writes_to_a_disk_is_known_whatever_that_is_called() {
+        let dir = tempfile::tempdir().expect("a directory");
+        assert!(!writes_back(dir.path()));
+        for (backing, told) in [(&b"none\n"[..], false), (b"/mnt/\xff\n", true)] {
+            fs::write(dir.path().join("backing_dev"), backing).expect("writes");
+            assert_eq!(writes_back(dir.path()), told);
+        }
     }
 }

@@ -8,7 +8,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt};
 use rustix::fs::{AtFlags, Gid, Mode, OFlags, Timespec, Timestamps, Uid};
 
 use super::stamps::Stamps;
-use crate::agents::vaultmgr::hands::tree::{Entry, Folder, Kind, Trouble, Work, copy_data};
+use crate::agents::vaultmgr::hands::tree::{Entry, Folder, Kind, Rights, Trouble, Work, copy_data};
 use crate::agents::vaultmgr::hands::xattrs;
 
 const NOT_COPIED: &str = "can't be copied into the vault";
@@ -113,6 +113,9 @@ fn keep_time(target: &File, entry: &Entry) -> io::Result<()> {
 fn keep_rights(from: &Entry, to: &Entry) -> Result<(), Trouble> {
     let kept = || -> io::Result<()> {
         xattrs::copy(from, to)?;
+        if from.kind() == Kind::Folder {
+            return to.give(Rights::of(&from.stat));
+        }
         let (uid, gid) = (Uid::from_raw(from.stat.stx_uid), Gid::from_raw(from.stat.stx_gid));
         rustix::fs::chownat(to, c"", Some(uid), Some(gid), AtFlags::EMPTY_PATH)?;
         if from.kind() == Kind::Link {

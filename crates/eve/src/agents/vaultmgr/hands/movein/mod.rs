@@ -6,13 +6,14 @@
 mod arriving;
 mod compare;
 mod copy;
+mod exchange;
 mod names;
 mod settle;
 mod stamps;
 mod survey;
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use disk::Disk;
 
@@ -81,25 +82,13 @@ pub(crate) struct Places {
 /// Copies all of `place` into the empty directory `staging`, until both are the same and nobody holds anything of it to write to,
 /// and exchanges the two.
 pub(crate) fn move_in(places: &Places, work: &Work) -> Result<(), MoveError> {
+    exchange::give_back(places)?;
     let copied = copy_beside(places, work);
     // What was copied must not fill the disk until the next try. After the exchange the originals are there: those are settled.
     let (from, to) = copied.inspect_err(|_| {
         drop(crate::agents::vaultmgr::hands::tree::remove(&places.staging, &Work::default()))
     })?;
-    exchange(places)?;
-    // Who owns a folder above may have exchanged it for another.
-    let is = |path: &Path, folder: &Folder| -> Result<bool, MoveError> {
-        Ok(Folder::top(path)?.stat()?.stx_ino == folder.stat()?.stx_ino)
-    };
-    if is(&places.staging, &from)? && is(&places.place, &to)? {
-        return Ok(());
-    }
-    exchange(places)?;
-    Err(Trouble::new(
-        &places.place,
-        "was exchanged while it was moved into the vault; stop what writes there",
-    )
-    .into())
+    exchange::exchange(places, &from, &to)
 }
 
 /// The originals and their copy, which are the same.
@@ -124,6 +113,7 @@ fn copy_until_same(from: &Folder, to: &Folder, places: &Places, work: &Work) -> 
         if differs.is_some() {
             continue;
         }
+        stamps.note_folders(&from.stat()?, &to.stat()?);
         stamps.write(&places.disk, &places.stamps)?;
         Survey::of(&from.path)?.in_use(&from.path, Some(from))?;
         differs = compare(from, to, &mut stamps, Look::Stamps, work)?;
@@ -144,11 +134,6 @@ fn compare(
     let mut comparison = Comparison { stamps, look, work, differs: None };
     comparison.tree(from, to)?;
     Ok(comparison.differs)
-}
-
-/// The copy and the originals change places at once; durable when it returns.
-fn exchange(places: &Places) -> io::Result<()> {
-    Ok(places.disk.exchange(&places.place, &places.staging)?)
 }
 
 #[cfg(test)]

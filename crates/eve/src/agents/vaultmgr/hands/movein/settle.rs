@@ -24,6 +24,7 @@ const WRITTEN: &str = "was written to while it was compared with what is in the 
 /// Looks at the originals once more, and wipes those that the vault has. Nothing there is success. `open`: the vault can be read.
 /// Returns what is in the vault and stays outside of it too, in words.
 pub(crate) fn settle(places: &Places, open: bool, work: &Work) -> Result<Vec<String>, MoveError> {
+    super::exchange::give_back(places)?;
     let judged = judge(places, open, work);
     sync(places)?;
     let wiped = tree::wipe(&places.going, work)?;

@@ -9,6 +9,7 @@ use disk::Disk;
 use rustix::fs::Statx;
 
 use crate::agents::vaultmgr::hands::durable;
+use crate::agents::vaultmgr::hands::tree::Rights;
 
 const HEADER: &[u8; 16] = b"eve-vault moved\x01";
 /// A line: inode, and its stamp.
@@ -36,7 +37,7 @@ impl Stamp {
     }
 }
 
-/// The stamps of originals and of copies, by inode.
+/// The stamps of originals and of copies, by inode. The two folders that are exchanged are among the copies, with their rights.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Stamps {
     originals: BTreeMap<u64, Stamp>,
@@ -48,6 +49,19 @@ impl Stamps {
     pub(super) fn note(&mut self, original: &Statx, copy: &Statx) {
         self.originals.insert(original.stx_ino, Stamp::of(original));
         self.copies.insert(copy.stx_ino, Stamp::of(copy));
+    }
+    /// Before both are taken to be exchanged: whose they are.
+    pub(super) fn note_folders(&mut self, original: &Statx, copy: &Statx) {
+        for folder in [original, copy] {
+            let Rights { uid, gid, mode } = Rights::of(folder);
+            self.copies.insert(folder.stx_ino, Stamp([uid, gid, mode].map(i64::from)));
+        }
+    }
+    /// Whose a folder was that was taken.
+    pub(super) fn rights(&self, folder: &Statx) -> Option<Rights> {
+        let Stamp(noted) = self.copies.get(&folder.stx_ino)?;
+        let [uid, gid, mode] = noted.map(u32::try_from);
+        Some(Rights { uid: uid.ok()?, gid: gid.ok()?, mode: mode.ok()? })
     }
     /// They differ: both are to be copied anew.
     pub(super) fn forget(&mut self, original: &Statx, copy: &Statx) {

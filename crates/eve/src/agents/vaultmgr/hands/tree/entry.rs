@@ -20,6 +20,23 @@ pub(crate) enum Kind {
     Special,
 }
 
+/// Owner, group and mode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Rights {
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    pub(crate) mode: u32,
+}
+
+impl Rights {
+    /// Of a folder that is taken apart from others: root's alone, and as nobody else makes one.
+    pub(super) const APART: Self = Self { uid: 0, gid: 0, mode: 0o1700 };
+
+    pub(crate) fn of(stat: &Statx) -> Self {
+        Self { uid: stat.stx_uid, gid: stat.stx_gid, mode: u32::from(stat.stx_mode) & 0o7777 }
+    }
+}
+
 /// A descriptor that stays this thing, whatever becomes of its name (`O_PATH`).
 #[derive(Debug)]
 pub(crate) struct Entry {
@@ -68,15 +85,31 @@ impl Entry {
     /// Makes this regular file root's alone: who has it open for reading could open it anew by that descriptor (`/proc/self/fd`), and for
     /// writing too where its owner and mode let him. What is open for writing stays so.
     pub(crate) fn take(&self) -> io::Result<()> {
-        rustix::fs::chownat(self, c"", Some(Uid::ROOT), Some(Gid::ROOT), AtFlags::EMPTY_PATH)?;
+        self.own(Uid::ROOT, Gid::ROOT)?;
         set_permissions(self.itself(), Permissions::from_mode(0o600))
     }
 
     /// Undoes [`Self::take`].
     pub(crate) fn give_back(&self) -> io::Result<()> {
-        let (owner, group) = (Uid::from_raw(self.stat.stx_uid), Gid::from_raw(self.stat.stx_gid));
-        set_permissions(self.itself(), Permissions::from_mode(u32::from(self.stat.stx_mode) & 0o7777))?;
+        self.give(Rights::of(&self.stat))
+    }
+
+    /// A folder gets its mode while it is ours: a change by who is not in its group takes the set-group-id bit away.
+    pub(crate) fn give(&self, to: Rights) -> io::Result<()> {
+        if self.kind() == Kind::Folder {
+            self.own(Uid::ROOT, Gid::from_raw(nix::unistd::getegid().as_raw()))?;
+        }
+        set_permissions(self.itself(), Permissions::from_mode(to.mode))?;
+        self.own(Uid::from_raw(to.uid), Gid::from_raw(to.gid))
+    }
+
+    fn own(&self, owner: Uid, group: Gid) -> io::Result<()> {
         Ok(rustix::fs::chownat(self, c"", Some(owner), Some(group), AtFlags::EMPTY_PATH)?)
+    }
+
+    /// Whether [`super::Folder::take_apart`] was the last to change its rights.
+    pub(crate) fn is_taken_apart(&self) -> bool {
+        Rights::of(&self.stat) == Rights::APART
     }
 
     /// What it is now.

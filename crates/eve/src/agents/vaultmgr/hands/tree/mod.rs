@@ -21,7 +21,7 @@ pub(crate) use data::{copy_data, same_data};
 #[cfg(test)]
 pub(crate) use enlist::Uncounted;
 pub(crate) use enlist::enlist;
-pub(crate) use entry::{Entry, Kind};
+pub(crate) use entry::{Entry, Kind, Rights};
 pub(crate) use folder::Folder;
 pub(crate) use remove::{remove, remove_in};
 #[cfg(test)]

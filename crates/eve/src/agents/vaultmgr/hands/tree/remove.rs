@@ -8,7 +8,7 @@ use std::path::Path;
 use rustix::fs::{AtFlags, Gid, Mode, Uid, fchmod, fchown};
 use rustix::io::Errno;
 
-use super::{Folder, Kind, Trouble, Work};
+use super::{Folder, Kind, Rights, Trouble, Work};
 use crate::agents::vaultmgr::hands::durable;
 
 pub(super) const NOT_REMOVED: &str =
@@ -48,6 +48,12 @@ impl Folder {
     pub(crate) fn take(&self) -> io::Result<()> {
         fchown(self, Some(Uid::ROOT), Some(Gid::ROOT))?;
         Ok(fchmod(self, Mode::RWXU)?)
+    }
+
+    /// The same, so that it can be told afterwards that nobody else did it.
+    pub(crate) fn take_apart(&self) -> io::Result<()> {
+        fchown(self, Some(Uid::ROOT), Some(Gid::ROOT))?;
+        Ok(fchmod(self, Mode::from_raw_mode(Rights::APART.mode))?)
     }
 }
 

@@ -24,13 +24,13 @@ impl Tree {
         let places = Places {
             disk: disk::Disk::linux(),
             place: at("place"),
-            staging: at("new"),
-            going: at("new.going"),
-            arriving: at("new.arriving"),
-            stamps: at("new.stamps"),
+            staging: at("beside/new"),
+            going: at("beside/new.going"),
+            arriving: at("beside/new.arriving"),
+            stamps: at("beside/new.stamps"),
         };
         fs::create_dir_all(places.place.join("a/b")).expect("makes");
-        fs::create_dir(&places.staging).expect("makes");
+        fs::create_dir_all(&places.staging).expect("makes");
         let tree = Self { dir, places };
         fs::write(tree.file(), vec![3; 200_000]).expect("writes");
         fs::set_permissions(tree.file(), fs::Permissions::from_mode(0o640)).expect("sets");

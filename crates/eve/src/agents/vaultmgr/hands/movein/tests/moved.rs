@@ -132,16 +132,96 @@ fn holes_stay_holes() {
 }
 
 /// As vaultmgr does it, with its own capabilities; those are a thread's own.
-fn as_vaultmgr(tree: &Tree) -> Result<(), MoveError> {
+fn with_its_rights<R: Send>(run: impl FnOnce() -> R + Send) -> R {
     std::thread::scope(|scope| {
-        let moving = scope.spawn(|| {
+        let running = scope.spawn(|| {
             let own = Agent::Vaultmgr.row().caps.iter().copied().collect();
             caps::set(None, caps::CapSet::Effective, &own).expect("drops");
-            tree.move_in()?;
-            tree.settle().map(drop)
+            run()
         });
-        moving.join().expect("runs")
+        running.join().expect("runs")
     })
+}
+
+fn as_vaultmgr(tree: &Tree) -> Result<(), MoveError> {
+    with_its_rights(|| {
+        tree.move_in()?;
+        tree.settle().map(drop)
+    })
+}
+
+fn rights(path: &Path) -> (u32, u32, u32) {
+    let found = fs::metadata(path).expect("there");
+    (found.uid(), found.gid(), found.mode() & 0o7777)
+}
+
+fn of_another(tree: &Tree, mode: u32) {
+    lchown(&tree.places.place, Some(65534), Some(65534)).expect("as root");
+    fs::set_permissions(&tree.places.place, fs::Permissions::from_mode(mode)).expect("sets");
+}
+
+/// DF-5: a folder that is wholly another user's is moved in, and is his afterwards: with the rights that vaultmgr has.
+#[test]
+fn df5_a_folder_of_another_user_is_moved_in_and_stays_his() {
+    for mode in [0o755, 0o500, 0o2775] {
+        let tree = Tree::new();
+        of_another(&tree, mode);
+        as_vaultmgr(&tree).unwrap_or_else(|error| panic!("{mode:o}: {}", words(&error)));
+        assert_eq!(rights(&tree.places.place), (65534, 65534, mode));
+        assert!(tree.file().exists() && tree.is_clean(), "{mode:o}");
+    }
+}
+
+/// Invariant 5: cut off right before or after the exchange, the folder has its owner again with the next try.
+#[test]
+fn df5_a_power_cut_at_the_exchange_leaves_no_folder_with_a_wrong_owner() {
+    for exchanged in [false, true] {
+        let tree = Tree::new();
+        of_another(&tree, 0o755);
+        with_its_rights(|| {
+            let (from, to) = copy_beside(&tree.places, &Work::default()).expect("copies");
+            [&from, &to].into_iter().for_each(|folder| folder.take_apart().expect("takes"));
+            drop((from, to));
+            if exchanged {
+                tree.places.disk.exchange(&tree.places.place, &tree.places.staging).expect("exchanges");
+            } else {
+                crate::agents::vaultmgr::hands::tree::remove(&tree.places.staging, &Work::default())
+                    .expect("as the step after does");
+                tree.move_in().expect("moves");
+            }
+            assert_ne!(rights(&tree.places.staging).0, 65534, "else nothing was cut off");
+            tree.settle().expect("settles");
+        });
+        assert_eq!(rights(&tree.places.place), (65534, 65534, 0o755), "exchanged: {exchanged}");
+        assert!(tree.file().exists() && tree.is_clean());
+    }
+}
+
+/// A disk that lets no names change places.
+#[derive(Debug)]
+struct NoExchange;
+
+impl disk::Operations for NoExchange {
+    fn run(&self, op: disk::Op<'_>) -> io::Result<()> {
+        match op {
+            disk::Op::Exchange { .. } => Err(io::ErrorKind::PermissionDenied.into()),
+            op => disk::Linux.run(op),
+        }
+    }
+}
+
+/// What can't be exchanged is named, with what to do, has its owner, and no copy of it fills the disk.
+#[test]
+fn df5_a_folder_that_cannot_be_exchanged_is_told_and_leaves_no_copy() {
+    let mut tree = Tree::new();
+    of_another(&tree, 0o755);
+    let disk = std::mem::replace(&mut tree.places.disk, Disk::through(NoExchange));
+    let told = words(&as_vaultmgr(&tree).expect_err("marked"));
+    assert!(told.contains("place: can't be exchanged") && told.contains("chattr -i"), "{told}");
+    assert!(!tree.places.staging.exists(), "no copy");
+    assert_eq!(rights(&tree.places.place), (65534, 65534, 0o755));
+    tree.places.disk = disk;
+    as_vaultmgr(&tree).expect("it goes on");
 }
 
 /// DF-5: other users' files come over with attributes and owners, links too; and vaultmgr's own capabilities are enough for all of it.
