@@ -148,7 +148,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             Ok(Judged::There(shares)) => {
                 self.take_shares(match before {
                     Some(before) => shares.keeping_root_of(before),
-                    None => shares,
+                    None => *shares,
                 });
             }
             Ok(Judged::Begin(beginning)) => self.send(Errand::Begin(beginning)),

@@ -50,7 +50,7 @@ pub(crate) struct ShareStore {
 #[derive(Debug)]
 pub(super) enum Judged {
     /// A table is in force, or lost.
-    There(ShareStore),
+    There(Box<ShareStore>),
     /// On a first boot, or one cut short, one is to be begun.
     Begin(Beginning),
 }
@@ -95,10 +95,10 @@ impl ShareStore {
             Generations::InForce(keys, table, roots) => {
                 let taken = !heal(paths, &keys);
                 let left = change::left(paths, &table, &roots);
-                Judged::There(Self { left, taken, ..Self::open(keys, table) })
+                Judged::There(Box::new(Self { left, taken, ..Self::open(keys, table) }))
             }
             Generations::Lost(Lost { keys, undefine, keep }) => {
-                Judged::There(Self { keys, undefine, keep, ..Self::default() })
+                Judged::There(Box::new(Self { keys, undefine, keep, ..Self::default() }))
             }
             Generations::Begin(undefine) => {
                 Judged::Begin(Beginning { undefine, table: Table::new(Generation::FIRST) })
