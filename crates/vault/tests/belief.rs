@@ -464,7 +464,7 @@ fn th3_orders_for_each_device_that_it_was_taken_for_are_over_together() {
         withheld(Some(LockOrders { device, ..order(version(1)) }), ROOT)
     };
     let mut belief = started(Roots::Open(Some(ROOT)));
-    hear(&mut belief, Heard::RecordOpened(Opened::Read(kept())));
+    hear(&mut belief, Heard::RecordOpened(RecordFound::Read(kept())));
     hear(&mut belief, orders(1));
     hear(&mut belief, orders(2));
     assert!(ordered(&belief));
