@@ -335,6 +335,10 @@ impl Crypt for Kernel {
         self.changes(vault).is_ok_and(|changes| !changes.is_empty())
     }
 
+    fn is_away(&self) -> bool {
+        !std::fs::metadata(&self.persist).is_ok_and(|now| now.dev() == self.device)
+    }
+
     fn stirred(&mut self) -> bool {
         let now = self.first.stamp();
         std::mem::replace(&mut self.stamp, now) != now || now.is_none()
