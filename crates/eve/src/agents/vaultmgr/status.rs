@@ -77,7 +77,6 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             drill: self.escrow.drilled(),
             notes,
             disk_away,
-            ..VaultStatus::default()
         })
     }
 
