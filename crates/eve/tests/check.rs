@@ -80,6 +80,27 @@ fn a_disk_is_told_by_what_it_can_not_do() {
     assert_eq!(level(&found(&root("journal")), "disk-read-only"), Some("fault"));
 }
 
+/// A folder that has what a node needs may be for reading only; one that does not have it yet may not.
+#[test]
+fn a_config_folder_for_reading_only_is_told_by_what_it_lacks() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("config");
+    let disk = LoopFs::create(&dir.path().join("config.img"), &config, 16 << 20).unwrap();
+    fs::write(config.join("tcti"), "none").unwrap();
+    disk.make_read_only().unwrap();
+    assert_eq!(level(&found(dir.path()), "config-unwritable"), Some("fault"));
+    let remount = Command::new("mount").args(["-o", "remount,rw"]).arg(&config).status().unwrap();
+    assert!(remount.success());
+    fs::write(config.join("device.cert.pem"), "a certificate").unwrap();
+    disk.make_read_only().unwrap();
+    let told = found(dir.path());
+    assert_eq!(
+        (level(&told, "config-unwritable"), level(&told, "config-read-only")),
+        (None, Some("warning"))
+    );
+    assert!(told["config-read-only"].1.contains("mount it for writing before"), "{told:?}");
+}
+
 #[test]
 fn a_tpm_is_told_by_whether_it_measured_and_has_room() {
     let dir = tempfile::tempdir().unwrap();

@@ -15,7 +15,7 @@ use wire::{Certificate, FileSigner, TrustedCerts, Validity, certs, envelope};
 use super::certs::device_cert;
 use super::ended::{Ended, FileIdentity, StartsAnew};
 use super::failed::Failed;
-use super::keep;
+use super::keep::{self, Kept};
 use super::pause::Pause;
 use super::signer::BusSigner;
 use crate::bus::messages::{Bytes, CLEARED, ControllerStatus, Onboarded, Onboarding, TpmStatus};
@@ -29,6 +29,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 const LONGEST_UNKNOWN: Duration = Duration::from_secs(600);
 
 /// By what a device registers, as an installer knows it.
+const CERT_FILE: &str = "config/device.cert.pem";
 const CERT: &str = "config/onboard.cert.pem";
 const KEY: &str = "config/onboard.key.pem";
 
@@ -37,7 +38,9 @@ pub(super) struct Taken {
     onboard: Result<OnboardFiles, NothingToRegisterWith>,
     /// Where those files lay, to see that others came.
     onboard_known: [FileIdentity; 2],
-    cert_file: File,
+    /// What can't be opened is told and not died of: nobody reads an agent's end in a log who looks at `eve status`.
+    cert_file: std::io::Result<Kept>,
+    cert_known: FileIdentity,
     /// The machine's own, for where the installer wrote none.
     product_serial: Option<String>,
 }
@@ -59,14 +62,15 @@ struct NothingToRegisterWith {
 }
 
 impl Taken {
-    pub(super) fn take(root: &Path) -> anyhow::Result<Self> {
-        let cert_file = keep::open(&paths::device_cert(root)).context("config/device.cert.pem")?;
-        Ok(Self {
+    pub(super) fn take(root: &Path) -> Self {
+        let cert = paths::device_cert(root);
+        Self {
             onboard: onboard(root),
             onboard_known: known(root),
-            cert_file,
+            cert_file: keep::open(&cert),
+            cert_known: FileIdentity::look(&cert),
             product_serial: std::fs::read_to_string("/sys/class/dmi/id/product_serial").ok(),
-        })
+        }
     }
 
     /// What there is to register with now. Files that were taken away are not used, though they are held.
@@ -78,6 +82,9 @@ impl Taken {
 
     /// Others than were taken, which only the next life can take.
     fn others_came(&self, root: &Path) -> Option<StartsAnew> {
+        if self.cert_file.is_err() && FileIdentity::look(&paths::device_cert(root)) != self.cert_known {
+            return Some(StartsAnew::Config(CERT_FILE));
+        }
         let [cert, key] = [paths::onboard_cert(root), paths::onboard_key(root)];
         let [known_cert, known_key] = self.onboard_known;
         let both = cert.exists() && key.exists();
@@ -146,7 +153,7 @@ fn onboard_patiently(
 ) -> Result<Onboarded, StartsAnew> {
     let mut pause = Pause::new(FIRST_PAUSE, LONGEST_PAUSE);
     loop {
-        let cert = own_cert(bus, &mut taken.cert_file, own);
+        let cert = own_cert(bus, &taken.cert_file, own);
         let error = match cert.and_then(|cert| onboard_once(bus, root, taken, &cert)) {
             Ok(onboarded) => return Ok(onboarded),
             Err(error) => error,
@@ -180,15 +187,22 @@ fn own_key(status: TpmStatus) -> Option<OwnKey> {
 
 /// The certificate that was made before; a new one where there is none, or where a power cut left a part of one, or it was changed
 /// since: a device registers with a new certificate of the same key.
-fn own_cert(bus: &Bus, file: &mut File, own: &OwnKey) -> Result<Vec<u8>, Failed> {
-    let pem = keep::read(file).context("config/device.cert.pem")?;
+fn own_cert(bus: &Bus, file: &std::io::Result<Kept>, own: &OwnKey) -> Result<Vec<u8>, Failed> {
+    let file = usable(file)?;
+    let pem = file.read().context("config/device.cert.pem")?;
     let Some(cert) = Certificate::from_pem(&pem).ok().filter(Certificate::signs_itself) else {
         let pem = device_cert(&own.point, &BusSigner(bus))?;
-        keep::write(file, &pem).context("config/device.cert.pem")?;
+        file.write(&pem).context("config/device.cert.pem")?;
         return Ok(pem);
     };
     is_own(&cert, own)?;
     Ok(pem.to_vec())
+}
+
+fn usable(file: &std::io::Result<Kept>) -> anyhow::Result<&Kept> {
+    let unusable =
+        "can't be opened; move away what stands there, and the certificate is made again by itself";
+    file.as_ref().map_err(|error| anyhow::anyhow!("{CERT_FILE} {unusable}: {error}"))
 }
 
 fn is_own(cert: &Certificate, own: &OwnKey) -> anyhow::Result<()> {
@@ -244,4 +258,27 @@ fn ask_uuid(bus: &Bus, line: &Line, certs: &TrustedCerts, device_pem: &[u8]) -> 
     let answer = line.post("uuid", &body)?;
     let payload = envelope::open_from_controller(&answer.body, certs).context("the controller's answer")?;
     Ok(UuidResponse::decode(&payload).context("the controller's answer")?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Seen-by-users: what stands where the certificate is to be is said by the status, and looked at again once it is another.
+    #[test]
+    fn a_certificate_that_cannot_be_opened_is_told_and_watched() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let cert = paths::device_cert(dir.path());
+        std::fs::create_dir_all(&cert).expect("makes a directory in its place");
+        let taken = Taken::take(dir.path());
+        let told = usable(&taken.cert_file).expect_err("a directory").to_string();
+        assert!(
+            told.contains(CERT_FILE) && told.contains("Is a directory") && told.contains("move"),
+            "{told}"
+        );
+        assert_eq!(taken.others_came(dir.path()), None);
+        std::fs::remove_dir(&cert).expect("there");
+        assert_eq!(taken.others_came(dir.path()), Some(StartsAnew::Config(CERT_FILE)));
+        usable(&Taken::take(dir.path()).cert_file).expect("made");
+    }
 }

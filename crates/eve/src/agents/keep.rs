@@ -11,9 +11,32 @@ use zeroize::Zeroizing;
 
 /// Longest such file, bytes.
 const MAX: usize = 64 << 10;
+const READ_ONLY: &str = "config/ is mounted for reading only, and this has to be written there: mount it for writing (mount -o remount,rw), and start eve again";
+
+/// Such a file. Where `config/` is mounted for reading only it is there all the same, and what is written to it is refused then.
+#[derive(Debug)]
+pub(super) struct Kept {
+    /// None where there is none, and none can be made.
+    file: Option<File>,
+    /// Why it is for reading only.
+    closed: Option<io::ErrorKind>,
+}
 
 /// Opens a file that everybody may read and root may write, or makes it, empty and durably there.
-pub(super) fn open(path: &Path) -> io::Result<File> {
+pub(super) fn open(path: &Path) -> io::Result<Kept> {
+    match open_to_write(path) {
+        Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => {
+            let file = match File::open(path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+                file => Some(file?),
+            };
+            Ok(Kept { file, closed: Some(error.kind()) })
+        }
+        file => Ok(Kept { file: Some(file?), closed: None }),
+    }
+}
+
+fn open_to_write(path: &Path) -> io::Result<File> {
     let open = || OpenOptions::new().read(true).write(true).open(path);
     match open() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -21,6 +44,21 @@ pub(super) fn open(path: &Path) -> io::Result<File> {
             open()
         }
         opened => opened,
+    }
+}
+
+impl Kept {
+    /// All of it; nothing of one that is not there.
+    pub(super) fn read(&self) -> io::Result<Zeroizing<Vec<u8>>> {
+        self.file.as_ref().map_or_else(|| Ok(Zeroizing::default()), read)
+    }
+
+    /// Writes all of it anew; on the disk when it returns.
+    pub(super) fn write(&self, bytes: &[u8]) -> io::Result<()> {
+        match (&self.file, self.closed) {
+            (Some(file), None) => write(file, bytes),
+            (_, closed) => Err(io::Error::new(closed.unwrap_or(io::ErrorKind::NotFound), READ_ONLY)),
+        }
     }
 }
 
@@ -42,8 +80,7 @@ pub(super) fn read(file: &File) -> io::Result<Zeroizing<Vec<u8>>> {
     Ok(bytes)
 }
 
-/// Writes all of it anew; on the disk when it returns.
-pub(super) fn write(file: &File, bytes: &[u8]) -> io::Result<()> {
+fn write(file: &File, bytes: &[u8]) -> io::Result<()> {
     let disk = Disk::linux();
     disk.run(Op::SetLength { file, length: 0 })?;
     disk.run(Op::Write { file, offset: 0, bytes })?;
@@ -58,11 +95,33 @@ mod tests {
     fn what_is_written_replaces_all_that_was_there_and_a_long_file_is_refused() {
         let dir = tempfile::tempdir().expect("a directory");
         let file = open(&dir.path().join("file")).expect("opens");
-        assert!(read(&file).expect("reads").is_empty(), "new");
-        write(&file, b"a long text").expect("writes");
-        write(&file, b"short").expect("writes");
-        assert_eq!(**read(&file).expect("reads"), *b"short");
-        write(&file, &vec![7; MAX]).expect("writes");
-        assert_eq!(read(&file).expect_err("is refused").kind(), io::ErrorKind::FileTooLarge);
+        assert!(file.read().expect("reads").is_empty(), "new");
+        file.write(b"a long text").expect("writes");
+        file.write(b"short").expect("writes");
+        assert_eq!(**file.read().expect("reads"), *b"short");
+        file.write(&vec![7; MAX]).expect("writes");
+        assert_eq!(file.read().expect_err("is refused").kind(), io::ErrorKind::FileTooLarge);
+    }
+
+    /// Seen-by-users: a config folder for reading only is enough while nothing has to be written there.
+    #[test]
+    fn on_a_disk_for_reading_only_what_is_there_is_read_and_only_a_write_is_refused() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let disk =
+            testkit::loopfs::LoopFs::create(&dir.path().join("img"), &dir.path().join("config"), 16 << 20);
+        let disk = disk.expect("a disk");
+        std::fs::write(disk.mount_point().join("file"), "known").expect("writes");
+        disk.make_read_only().expect("mounts");
+        let [file, none] = ["file", "none"].map(|name| open(&disk.mount_point().join(name)));
+        let (file, none) = (file.expect("opens"), none.expect("is as if empty"));
+        assert_eq!(**file.read().expect("reads"), *b"known");
+        assert!(none.read().expect("reads").is_empty());
+        for file in [file, none] {
+            let told = file.write(b"new").expect_err("is refused").to_string();
+            assert!(
+                told.contains("config/ is mounted for reading only") && told.contains("remount"),
+                "{told}"
+            );
+        }
     }
 }

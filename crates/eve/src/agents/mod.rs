@@ -51,7 +51,7 @@ pub fn live(agent: Agent, root: &Path, supervisor: i32, options: Options) -> Res
     match agent {
         Agent::Nim => Ok(nim::run(&walls(None, None)?, root)?),
         Agent::Client => {
-            let taken = client::Taken::take(root)?;
+            let taken = client::Taken::take(root);
             client::run(&walls(None, None)?, root, taken)
         }
         Agent::Zedagent => {

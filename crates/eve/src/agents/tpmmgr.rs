@@ -14,7 +14,6 @@ mod place;
 pub(crate) mod preflight;
 mod taken;
 
-use std::fs::File;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -35,6 +34,7 @@ use self::taken::Files;
 pub(super) use self::taken::Taken;
 use super::ended::{Ended, StartsAnew};
 use super::forward;
+use super::keep::Kept;
 use super::repeats::Repeats;
 use crate::bus::Bus;
 use crate::bus::messages::{
@@ -176,7 +176,7 @@ fn until_mended(bus: &Bus, root: &Path, why: String) -> StartsAnew {
     StartsAnew::Config("what config/ says of the TPM")
 }
 
-fn open(bus: &Bus, place: &TpmConfig, pin: &File) -> Hardware {
+fn open(bus: &Bus, place: &TpmConfig, pin: &Kept) -> Hardware {
     let mut repeats = Repeats::default();
     loop {
         match Hardware::open(place, pin) {

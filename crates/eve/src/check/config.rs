@@ -9,8 +9,10 @@ use crate::http;
 use crate::paths;
 
 pub(super) fn look(root: &Path) -> Vec<Finding> {
-    let found: Vec<_> =
-        [controller(root), certificate(root), onboarding(root)].into_iter().flatten().collect();
+    let found: Vec<_> = [controller(root), certificate(root), onboarding(root), read_only(root)]
+        .into_iter()
+        .flatten()
+        .collect();
     if found.is_empty() {
         return vec![Finding::of(
             Code::Config,
@@ -31,6 +33,17 @@ fn certificate(root: &Path) -> Option<Finding> {
         Code::ConfigCertificate,
         format!("config/root-certificate.pem is no certificate: {why}"),
     ))
+}
+
+/// What a node writes there is written once, as a rule: after that a folder for reading only does.
+fn read_only(root: &Path) -> Option<Finding> {
+    let stat = nix::sys::statvfs::statvfs(&root.join("config")).ok()?;
+    if !stat.flags().contains(nix::sys::statvfs::FsFlags::ST_RDONLY) {
+        return None;
+    }
+    let is_registered = std::fs::metadata(paths::device_cert(root)).is_ok_and(|cert| cert.len() > 0);
+    let code = if is_registered { Code::ConfigReadOnly } else { Code::ConfigUnwritable };
+    Some(Finding::of(code, "config/ is mounted for reading only"))
 }
 
 /// Needed until the device is registered.

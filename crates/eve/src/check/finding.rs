@@ -65,6 +65,8 @@ codes! {
     ConfigMissing Fault "";
     ConfigCertificate Fault "take `root-certificate.pem` from the controller's data folder";
     ConfigOnboarding Fault "put there the onboarding certificate and key that the operator allowed with `evc onboard add`";
+    ConfigReadOnly Warning "enough for a node that has its certificate and its TPM's name; mount it for writing before the TPM is exchanged, or its file of PCR values is to be kept up";
+    ConfigUnwritable Fault "mount it for writing until the device is registered: its certificate is written there, and the name of its TPM";
     Tpm Good "";
     TpmInUse Note "`eve status` says how its TPM is";
     TpmAbsent Note "vaults of this node can have custody `controller` alone";

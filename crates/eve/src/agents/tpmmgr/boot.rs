@@ -1,12 +1,10 @@
 //! The boot that P is bound to, PCR by PCR: the TPM keeps only a digest over all of them, and people ask which one moved. A file in
 //! `config/`, believed only where it gives the very digest that lies in the TPM; without it nothing is lost but the names.
 
-use std::fs::File;
-
 use anyhow::Context;
 use tpm::{PcrBank, PcrPolicy, PcrValues, pcr_policy_digest};
 
-use super::super::keep;
+use super::super::keep::Kept;
 
 /// PCR values as text, a line `NUMBER HEX` for each.
 fn text(values: &PcrValues) -> String {
@@ -28,21 +26,20 @@ fn is_of(values: &PcrValues, policy: &PcrPolicy) -> bool {
 }
 
 /// Writes `now` down, if it is a boot that reads P and not written yet.
-pub(super) fn keep_values(file: &File, policy: &PcrPolicy, now: &PcrValues) -> anyhow::Result<()> {
-    let written = keep::read(file).context("config/boot-pcrs")?;
+pub(super) fn keep_values(file: &Kept, policy: &PcrPolicy, now: &PcrValues) -> anyhow::Result<()> {
+    let written = file.read().context("config/boot-pcrs")?;
     match text(now) {
         text if is_of(now, policy) && *written != text.as_bytes() => {
-            keep::write(file, text.as_bytes()).context("config/boot-pcrs")
+            file.write(text.as_bytes()).context("config/boot-pcrs")
         }
         _ => Ok(()),
     }
 }
 
 /// The PCRs that differ from the boot that P is bound to; none when nothing tells.
-pub(super) fn differing(file: &File, policy: &PcrPolicy, now: &PcrValues) -> Vec<u8> {
+pub(super) fn differing(file: &Kept, policy: &PcrPolicy, now: &PcrValues) -> Vec<u8> {
     let bank = policy.selection().bank();
-    let written =
-        keep::read(file).ok().and_then(|text| parse(&text, bank)).filter(|values| is_of(values, policy));
+    let written = file.read().ok().and_then(|text| parse(&text, bank)).filter(|values| is_of(values, policy));
     let Some(then) = written else { return Vec::new() };
     now.as_slice()
         .iter()
@@ -70,7 +67,7 @@ mod tests {
     #[test]
     fn the_pcr_that_moved_is_named_and_never_by_a_file_that_the_tpm_does_not_bear_out() {
         let dir = tempfile::tempdir().expect("a directory");
-        let file = keep::open(&dir.path().join("boot-pcrs")).expect("opens");
+        let file = super::super::super::keep::open(&dir.path().join("boot-pcrs")).expect("opens");
         let policy = PcrPolicy::of_states(&[values(2)]).expect("a policy");
         assert_eq!(differing(&file, &policy, &values(7)), NONE, "nothing is written yet");
         keep_values(&file, &policy, &values(7)).expect("is passed over");
@@ -78,9 +75,9 @@ mod tests {
         keep_values(&file, &policy, &values(2)).expect("writes");
         assert_eq!(differing(&file, &policy, &values(7)), [4]);
         assert_eq!(differing(&file, &policy, &values(2)), NONE);
-        let whole = keep::read(&file).expect("reads").to_vec();
+        let whole = file.read().expect("reads").to_vec();
         for damaged in [&whole[..whole.len() / 2], b"4 zz\n", b"", &text(&values(8)).into_bytes()] {
-            keep::write(&file, damaged).expect("writes");
+            file.write(damaged).expect("writes");
             assert_eq!(differing(&file, &policy, &values(7)), NONE, "{damaged:?}");
         }
         keep_values(&file, &policy, &values(2)).expect("heals");

@@ -1,15 +1,13 @@
 //! The TPM and the name of the endorsement key that this node was installed with. Where that does not match, identity is served
 //! and roots are refused. A connection that hung is opened anew.
 
-use std::fs::File;
-
 use tpm::{
     Digest32, EkName, Generation, Identity, Meaning, NvRoom, PcrPolicy, PcrSelection, PcrValues,
     ReadRootError, Root, RootKind, RootPolicy, SlotSet, Tpm, TpmError,
 };
 use vault::secret::RootSecret;
 
-use super::super::keep;
+use super::super::keep::Kept;
 use super::super::repeats::Repeats;
 use super::boot;
 use super::failure::TpmFailure;
@@ -35,10 +33,10 @@ pub(crate) struct Hardware {
 }
 
 impl Hardware {
-    pub(super) fn open(place: &TpmConfig, pin: &File) -> Result<Self, TpmFailure> {
+    pub(super) fn open(place: &TpmConfig, pin: &Kept) -> Result<Self, TpmFailure> {
         let mut tpm = place.open()?;
         let identity = tpm.provision()?;
-        let pinned_before = !keep::read(pin).map_err(TpmFailure::PinFile)?.is_empty();
+        let pinned_before = !pin.read().map_err(TpmFailure::PinFile)?.is_empty();
         let certified = place.certified.is_some_and(|point| point == identity.device.sec1);
         let own = is_own(pin, &identity.ek.name, certified)?;
         if own {
@@ -305,7 +303,7 @@ fn root(root: &BusRoot) -> Result<Root, TpmFailure> {
 
 /// Whether this TPM is the one that the node was installed with. A name of it that says otherwise, or nothing, is written anew where the
 /// node's certificate is of a key that this TPM alone has (`certified`): then it is the file that is wrong.
-fn is_own(file: &File, now: &EkName, certified: bool) -> Result<bool, TpmFailure> {
+fn is_own(file: &Kept, now: &EkName, certified: bool) -> Result<bool, TpmFailure> {
     let expected = pin_of(file, now);
     if !certified || expected.as_ref().is_ok_and(|expected| expected == now) {
         return Ok(expected? == *now);
@@ -313,7 +311,7 @@ fn is_own(file: &File, now: &EkName, certified: bool) -> Result<bool, TpmFailure
     tracing::warn!(
         "config/ek.pub names another TPM, and config/device.cert.pem this one: it is written anew"
     );
-    keep::write(file, line(now).as_bytes()).map_err(TpmFailure::PinFile)?;
+    file.write(line(now).as_bytes()).map_err(TpmFailure::PinFile)?;
     Ok(true)
 }
 
@@ -322,15 +320,15 @@ fn line(name: &EkName) -> String {
 }
 
 /// The name that was written at first boot; written now if there is none, or if a power cut left only the beginning of it.
-fn pin_of(file: &File, now: &EkName) -> Result<EkName, TpmFailure> {
-    let written = keep::read(file).map_err(TpmFailure::PinFile)?;
+fn pin_of(file: &Kept, now: &EkName) -> Result<EkName, TpmFailure> {
+    let written = file.read().map_err(TpmFailure::PinFile)?;
     let line = line(now);
     // Zeros are what some filesystems show of bytes that did not reach the disk.
     let text = written.trim_ascii_end();
     let text = &text[..text.iter().position(|byte| *byte == 0).unwrap_or(text.len())];
     if line.as_bytes().starts_with(text) {
         if *written != line.as_bytes() {
-            keep::write(file, line.as_bytes()).map_err(TpmFailure::PinFile)?;
+            file.write(line.as_bytes()).map_err(TpmFailure::PinFile)?;
         }
         return Ok(*now);
     }

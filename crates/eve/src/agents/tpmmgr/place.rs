@@ -1,11 +1,11 @@
 //! Where the node's TPM is and what the node's files say of it; and what to do about one that can't be used.
 
-use std::fs::File;
 use std::sync::Arc;
 
 use tpm::{AuthLack, Meaning, OPEN_PATIENCE, OpenError, OwnerAuth, ProvisionError, Tcti, Tpm, TpmError};
 
 use super::failure::TpmFailure;
+use crate::agents::keep::Kept;
 
 /// How the TPM is reached, and what the node's files say of it.
 #[derive(Debug, Clone)]
@@ -16,7 +16,7 @@ pub(crate) struct TpmConfig {
     /// The point of the device key that this node's certificate is of; none at first.
     pub(super) certified: Option<[u8; 65]>,
     /// Where the boot that P is bound to is kept.
-    pub(super) boot: Arc<File>,
+    pub(super) boot: Arc<Kept>,
 }
 
 impl TpmConfig {
@@ -50,6 +50,9 @@ fn advice(failure: &TpmFailure) -> &'static str {
         }
         (_, TpmFailure::Provision(ProvisionError::Unexpected { .. }) | TpmFailure::PinDamaged) => {
             "it is looked at again all the time"
+        }
+        (_, TpmFailure::PinFile(error)) if error.kind() == std::io::ErrorKind::ReadOnlyFilesystem => {
+            "after that it goes on"
         }
         (_, TpmFailure::PinFile(_)) => "mend that file or its disk; it is looked at again all the time",
         (command, failure) if in_lockout(command, failure) => {

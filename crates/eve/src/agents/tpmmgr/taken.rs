@@ -18,14 +18,14 @@ use zeroize::Zeroizing;
 
 use super::place::{self, TpmConfig};
 use crate::agents::ended::FileIdentity;
-use crate::agents::keep;
+use crate::agents::keep::{self, Kept};
 use crate::paths;
 
 /// What only root can read or write, taken before rights are given up.
 pub(in crate::agents) enum Taken {
     Tpm {
         place: TpmConfig,
-        pin: File,
+        pin: Kept,
     },
     Soft(FileSigner),
     /// One of the files says nothing that can be used, and why.

@@ -53,9 +53,18 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         (known.iter().map(|(id, known)| self.report_of(*id, &node, known)).collect(), seals.collect())
     }
 
+    /// What is to be said while the disk is not at its path any more. Keys and key files are reached by what is held of it, vaults and tables
+    /// by their paths: so nothing is looked at or done then.
+    pub(crate) fn disk_went(&self) -> Option<String> {
+        self.crypt.is_away().then(|| crate::agents::vaultmgr::hands::away::went(&self.paths))
+    }
+
     /// All that is told, as it fits the bus.
     pub(crate) fn vault_status(&self) -> VaultStatus {
-        let notes = self.notes().into_iter().chain(self.read_only().map(str::to_owned)).collect();
+        let went = self.disk_went();
+        let disk_away = went.is_some();
+        let read_only = self.read_only().map(str::to_owned).filter(|_| !disk_away);
+        let notes = went.into_iter().chain(self.notes()).chain(read_only).collect();
         let (vaults, seals) = self.told_of(self.everything());
         let generation = self.shares.as_ref().and_then(ShareStore::generation);
         fitted(VaultStatus {
@@ -67,7 +76,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             leases: self.leases.until().clone(),
             drill: self.escrow.drilled(),
             notes,
-            ..VaultStatus::default()
+            disk_away,
         })
     }
 

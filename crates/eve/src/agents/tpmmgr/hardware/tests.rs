@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tpm::OwnerAuth;
 
 use super::*;
+use crate::agents::keep;
 
 fn place(tpm: &testkit::swtpm::Swtpm, dir: &std::path::Path) -> TpmConfig {
     let boot = Arc::new(keep::open(&dir.join("boot-pcrs")).expect("opens"));
@@ -134,9 +135,9 @@ fn a_cleared_tpm_is_told_as_cleared() {
     assert!(words(&own).starts_with("ready"), "{}", words(&own));
     assert!(words(&other).starts_with("NOT the one"), "{}", words(&other));
     own.tool("tpm2_clear", &["-c", "l"]).expect("clears");
-    keep::write(&pin, b"").expect("as if somebody had removed it");
+    pin.write(b"").expect("as if somebody had removed it");
     assert!(words(&other).starts_with("ready"), "not known which: {}", words(&other));
-    keep::write(&pin, b"").expect("as if somebody had removed it");
+    pin.write(b"").expect("as if somebody had removed it");
     Hardware::open(&place(&own, dir.path()), &pin).expect("pins it");
     let told = words(&own);
     assert!(told.starts_with("CLEARED") && told.contains("config/device.cert.pem"), "{told}");
@@ -189,7 +190,7 @@ fn name(first: u8) -> EkName {
 fn pinned(written: &[u8], now: &EkName) -> anyhow::Result<EkName> {
     let dir = tempfile::tempdir()?;
     let file = keep::open(&dir.path().join("ek.pub"))?;
-    keep::write(&file, written)?;
+    file.write(written)?;
     let pinned = pin_of(&file, now)?;
     let again = pin_of(&file, &name(9))?;
     assert_eq!(again, pinned, "what was pinned stays");
@@ -201,8 +202,7 @@ fn pinned(written: &[u8], now: &EkName) -> anyhow::Result<EkName> {
 fn a_refusal_of_ours_is_no_failure_of_the_tpm() {
     let dir = tempfile::tempdir().expect("a directory");
     let swtpm = testkit::swtpm::Swtpm::new(&dir.path().join("tpm"), "test").expect("a TPM");
-    keep::write(&keep::open(&dir.path().join("ek.pub")).expect("opens"), line(&name(1)).as_bytes())
-        .expect("written");
+    keep::open(&dir.path().join("ek.pub")).expect("opens").write(line(&name(1)).as_bytes()).expect("written");
     let mut tpm = opened(&swtpm, dir.path()).expect("opens");
     let refused = tpm.attempt(Hardware::read_roots).expect_err("another TPM");
     assert_eq!(TpmRefusal::from(refused), TpmRefusal::OtherTpm);
@@ -236,10 +236,10 @@ fn a_name_of_another_tpm_beside_this_ones_certificate_is_written_anew() {
     let key = opened(&own, dir.path()).expect("opens").identity.device_key;
     let certified = Some(key.try_into().expect("a point"));
     let pin = keep::open(&dir.path().join("ek.pub")).expect("opens");
-    let whole = keep::read(&pin).expect("reads").to_vec();
+    let whole = pin.read().expect("reads").to_vec();
     let another = format!("{}\n", hex::encode(name(1).as_bytes()));
     for damaged in [another.as_bytes(), &another.as_bytes()[..60], b"nonsense"] {
-        keep::write(&pin, damaged).expect("damages");
+        pin.write(damaged).expect("damages");
         let told = |tpm, certified| {
             let place = TpmConfig { certified, ..place(tpm, dir.path()) };
             Hardware::open(&place, &pin).map_or_else(|error| failing(&error), |tpm| tpm.status().words())
@@ -250,9 +250,9 @@ fn a_name_of_another_tpm_beside_this_ones_certificate_is_written_anew() {
                 words.contains("config/ek.pub") && words.contains("bring") || words.contains("restore it"),
                 "{words}"
             );
-            assert_eq!(*keep::read(&pin).expect("reads"), *damaged, "left as it is");
+            assert_eq!(*pin.read().expect("reads"), *damaged, "left as it is");
         }
         assert!(told(&own, certified).starts_with("ready"));
-        assert_eq!(*keep::read(&pin).expect("reads"), whole);
+        assert_eq!(*pin.read().expect("reads"), whole);
     }
 }

@@ -57,7 +57,8 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     ) -> (Result<VaultReport, OrderError>, Touched) {
         let (Order::Unlock(id) | Order::Lock(id) | Order::Recover(id, _) | Order::Recreate(id, ..)) = *order;
         let (learned, mut ids) = (self.learned, self.with_same_key(id));
-        let done = self.obey(order, ago);
+        let went = self.disk_went().filter(|_| !matches!(order, Order::Lock(_)));
+        let done = went.map_or_else(|| self.obey(order, ago), |words| Err(OrderError::DiskAway { words }));
         ids.extend(self.with_same_key(id));
         let more = id.is_default() || self.learned != learned || matches!(order, Order::Recreate(..));
         let touched = if more { Touched::All } else { Touched::Some(ids.into_iter().collect()) };

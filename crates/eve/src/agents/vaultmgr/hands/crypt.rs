@@ -109,6 +109,8 @@ pub(crate) trait Crypt {
     ) -> Result<Self::Protector, CryptError>;
     /// Whether the second copy lacks what others have in the first, or has what they have no more, while both are whole.
     fn lags(&self, vault: VaultId) -> bool;
+    /// Whether another filesystem than this one lies at the path of persist now: its disk was unmounted, or something is mounted over it.
+    fn is_away(&self) -> bool;
     /// Whether files were put into the first place, or taken away, since this was asked last.
     fn stirred(&mut self) -> bool;
     /// Writes the copy at the other place anew from the one at `from`. What others have in either stays.

@@ -271,12 +271,24 @@ impl Crypt for Kernel {
         let Some(names) = self.names.get(&vault).cloned() else { return Ok(()) };
         self.proved.remove(&vault);
         self.opened.take();
-        let second = self.second(vault).ok();
+        // One that can't be opened is there all the same, with its keys: it is not removed unwiped.
+        let second = match self.second(vault) {
+            Err(MetaError::Absent { .. }) => None,
+            second => Some(second.map_err(failed("opening the second copy of the key files"))?),
+        };
         let doomed = self.doomed(vault, names, second.as_ref()).map_err(failed("listing metadata"))?;
         wipe(&self.first, &doomed).map_err(failed("wiping metadata"))?;
         second.map_or(Ok(()), |second| wipe_all(&second, &doomed)).map_err(failed("wiping metadata"))?;
         let folder = self.metas.join(vault.to_string());
-        tree::remove(&folder, &Work::default()).map_err(failed("removing the folder of the second copy"))?;
+        // What is left there is of a copy of which a part is gone.
+        let wiped = tree::wipe(&folder, &Work::default());
+        let wiped = wiped.map_err(failed("removing the folder of the second copy"))?;
+        if !wiped.left.is_empty() {
+            return Err(CryptError::new(format!(
+                "of the second copy of the key files these can't be wiped: {}",
+                wiped.left
+            )));
+        }
         self.names.remove(&vault);
         Ok(())
     }
@@ -320,6 +332,10 @@ impl Crypt for Kernel {
     fn lags(&self, vault: VaultId) -> bool {
         // What does not read is told where it is read.
         self.changes(vault).is_ok_and(|changes| !changes.is_empty())
+    }
+
+    fn is_away(&self) -> bool {
+        !std::fs::metadata(&self.persist).is_ok_and(|now| now.dev() == self.device)
     }
 
     fn stirred(&mut self) -> bool {

@@ -1,5 +1,8 @@
 //! TH-6: what is erased is dead: in the same node, with an older copy of its disk. What a TPM that does not take part costs.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
 use vault::ids::{CONFIG_VAULT, Generation, IMAGE_VAULT};
 use vault::plan::Note;
 use vault::report::State;
@@ -163,4 +166,27 @@ fn a_moved_boot_is_waited_for() {
         (node.status(BERLIN).detail[0].clone(), generations(&node)),
         (Note::Erased.to_string(), vec![2])
     );
+}
+
+/// Invariant 6: a second copy of the key files that can't be opened, or is there in part, is no copy that is absent: what it holds is
+/// overwritten before it is unlinked, and until that can be done the vault is not gone.
+#[test]
+fn th6_key_files_in_a_copy_that_cannot_be_opened_are_not_unlinked_whole() {
+    let (mut node, mut controller) = node(&Line::of(Custody::Tpm));
+    let copy = node.paths.metas().join(BERLIN.to_string());
+    let protectors = fs::read_dir(copy.join("protectors")).expect("lists").next();
+    let key_file = protectors.expect("one").expect("reads").path();
+    let bytes = fs::read(&key_file).expect("reads");
+    fs::set_permissions(&copy, fs::Permissions::from_mode(0o777)).expect("sets");
+    node.hear(&mut controller, &[]);
+    assert!(key_file.exists(), "{:?}", node.status(BERLIN));
+    let told = format!("{:?}", node.status(BERLIN));
+    assert!(!told.contains(&Note::Erased.to_string()) && told.contains("opening the second copy"), "{told}");
+    fs::set_permissions(&copy, fs::Permissions::from_mode(0o700)).expect("sets");
+    fs::remove_dir_all(copy.join("policies")).expect("a part is gone");
+    node.reboot();
+    node.hear(&mut controller, &[]);
+    assert!(!copy.exists(), "{:?}", node.status(BERLIN));
+    node.stop();
+    assert!(!node.disk.contains(&bytes), "a key file is on the raw disk");
 }

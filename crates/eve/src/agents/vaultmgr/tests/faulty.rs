@@ -270,6 +270,9 @@ impl<C: Crypt> Crypt for Faulty<C> {
     fn lags(&self, vault: VaultId) -> bool {
         self.inner.lags(vault)
     }
+    fn is_away(&self) -> bool {
+        self.inner.is_away()
+    }
     fn stirred(&mut self) -> bool {
         self.inner.stirred()
     }

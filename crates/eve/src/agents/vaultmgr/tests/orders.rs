@@ -181,3 +181,37 @@ fn the_config_vault_is_not_locked_by_order() {
     let other = node.manager().obey(&Order::Lock(IMAGE_VAULT), Duration::ZERO);
     assert_eq!(other.map(|report| report.state), Ok(State::Locked));
 }
+
+/// Invariant 4: once the disk is not at its path any more that is told, and no order makes or deletes anything on it. A lock is carried out,
+/// and all is as it was when the disk is back.
+#[test]
+fn while_the_disk_is_away_only_locks_are_carried_out() {
+    let (mut node, _) = made(Custody::Tpm);
+    let persist = node.disk.persist();
+    let over = |program: &str, args: &[&str]| {
+        assert!(
+            std::process::Command::new(program).args(args).arg(&persist).status().expect("runs").success()
+        );
+    };
+    over("mount", &["-t", "tmpfs", "none"]);
+    let recreate = Order::Recreate(BERLIN, "berlin".parse().expect("a name"), Hope::GivenUp);
+    let refused =
+        [Order::Unlock(BERLIN), recreate].map(|order| node.manager().obey_telling(&order, Duration::ZERO).0);
+    let status = node.manager().vault_status();
+    let locked = node.manager().obey_telling(&Order::Lock(BERLIN), Duration::ZERO).0;
+    let made = std::fs::read_dir(&persist).map(Iterator::count);
+    over("umount", &[]);
+    for refused in refused {
+        assert!(
+            matches!(&refused, Err(OrderError::DiskAway { words }) if words.contains("Mount the disk")),
+            "{refused:?}"
+        );
+    }
+    assert!(status.disk_away && status.notes.concat().contains("went away"), "{:?}", status.notes);
+    assert!(!format!("{:?}", status.vaults).contains("recreate"), "{:?}", status.vaults);
+    assert!(locked.is_ok(), "{locked:?}");
+    assert_eq!(made.expect("lists"), 0, "nothing is made on what lies there");
+    assert!(!node.manager().vault_status().disk_away);
+    node.manager().order_unlock(BERLIN).expect("opens again");
+    assert_eq!(node.get(BERLIN, "file").as_deref(), Some("kept"));
+}

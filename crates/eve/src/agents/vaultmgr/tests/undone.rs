@@ -55,6 +55,9 @@ impl Crypt for Undone {
     fn lags(&self, vault: VaultId) -> bool {
         self.kernel.lags(vault)
     }
+    fn is_away(&self) -> bool {
+        false
+    }
     fn stirred(&mut self) -> bool {
         self.kernel.stirred()
     }
