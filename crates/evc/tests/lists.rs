@@ -41,6 +41,8 @@ fn device_with_vault(evc: &Evc) -> (Device, vault::section::Section) {
 /// As a device that was last heard then.
 fn last_heard(evc: &Evc, device: DeviceId, at: u64) {
     evc.wait(evc.app.write_heard(now() + 61)).expect("written");
+    // The newest of both counts.
+    common::sql(evc.dir.path(), &["DELETE FROM heard"]);
     evc.wait(evc.app.store.write(Scope::Device(device), |tx| tx.saw_device(device, at))).expect("written");
 }
 
