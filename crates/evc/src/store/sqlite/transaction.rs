@@ -76,7 +76,8 @@ impl SqliteTx {
         self.lent.run(statement, values)
     }
 
-    /// Deletes rows that have sealed keys: out of the file at once (`secure_delete`), and out of its log soon.
+    /// Deletes rows that have sealed keys. The pages are overwritten (`secure_delete`), in the file once the log is folded into it; that goes then,
+    /// too.
     pub(super) async fn erase(&mut self, statement: &str, values: impl Params + Send) -> Stored<usize> {
         self.erases = true;
         self.run(statement, values).await
