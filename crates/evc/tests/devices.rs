@@ -103,7 +103,8 @@ fn what_a_lost_devices_node_has_by_the_lists_of_another_is_locked_too() {
     assert!(locked.contains(&7) && locked.len() > 2, "{locked:?}");
     let unique: std::collections::BTreeSet<_> = locked.iter().collect();
     assert_eq!(unique.len(), locked.len());
-    says(&controller, true, &["device", "found", "edge-1"], &["is not lost"]);
+    let stays = ["is not lost", "stays locked there", "evc describe device edge-1"];
+    says(&controller, true, &["device", "found", "edge-1"], &stays);
     assert!(ordered(&device.poll(&controller).expect("changed")).is_empty());
 }
 

@@ -1,6 +1,7 @@
 //! Whether this machine's clock is to be believed, where keys are deleted by it. One jump ends no grace: a clock that jumped has to run
 //! on without another for a while first, and the graces that ran are moved along with it, so that each lasts as long as it was given,
-//! by whichever clock it began. What the clock showed is remembered over restarts.
+//! by whichever clock it began, less a tenth at most, which a clock may gain that is being slewed. What the clock showed is remembered over
+//! restarts.
 //! Pure: the time, and what passed by a clock that nobody sets, are told.
 
 use std::time::Duration;
@@ -54,7 +55,8 @@ impl Steady {
     /// Looks at the clock again; `passed` since the last time, by a clock that nobody sets. Whether it is to be believed.
     pub fn runs(&mut self, now: UnixSeconds, passed: Duration) -> bool {
         let shown = Duration::from_secs(now.saturating_sub(self.seen));
-        self.ahead = (self.ahead + shown).saturating_sub(passed + passed / SLEWED);
+        let back = Duration::from_secs(self.seen.saturating_sub(now));
+        self.ahead = (self.ahead + shown).saturating_sub(passed + passed / SLEWED + back);
         self.seen = now;
         if self.ahead > JUMP {
             let ahead_s = (std::mem::take(&mut self.ahead) + passed / SLEWED).as_secs();
@@ -100,8 +102,8 @@ impl Controller {
         if believed {
             self.forget_deleted(now).await?;
         }
-        self.store.fold().await?;
         self.remember(now, believed).await?;
+        self.store.fold().await?;
         ended
     }
 

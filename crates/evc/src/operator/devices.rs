@@ -12,11 +12,13 @@ use super::operate::{Found, find_vault};
 use crate::api::{DeletedDevice, Done, Rehoming};
 use crate::custody::{rehome, went_out_under};
 use crate::fleet::life::{life, new_row};
+use crate::fleet::reported::is_held_to;
 use crate::fleet::view::policy_of;
 use crate::service::{Fault, InTheWay, Refusal, Unknown, device_by_id, find_device, in_life};
 use crate::store::{
     DeletedRow, DeviceRow, OfDeleted, RemovedRow, Scope, StoreError, Tx, UnixSeconds, VaultRow,
 };
+use crate::words::notes::of_found_elsewhere;
 
 impl Operator {
     /// From this commit on nothing is released to the device, and it is told to lock what it holds. Safe to repeat.
@@ -24,7 +26,7 @@ impl Operator {
     /// # Errors
     /// [`Refusal`].
     pub async fn lose(&self, device: &str, now: UnixSeconds) -> Result<Done, Refusal> {
-        let name = self.marked(device, Some(now)).await?;
+        let (name, _) = self.marked(device, Some(now)).await?;
         Ok(Done {
             done: format!("device `{name}` is lost: no key goes out to it from now on"),
             notes: vec![
@@ -42,16 +44,21 @@ impl Operator {
     /// # Errors
     /// [`Refusal`].
     pub async fn find(&self, device: &str) -> Result<Done, Refusal> {
-        let name = self.marked(device, None).await?;
+        let (name, elsewhere) = self.marked(device, None).await?;
         Ok(Done {
             done: format!(
                 "device `{name}` is not lost any more: keys are released to it as its policies say"
             ),
-            notes: vec![],
+            notes: elsewhere.map(|other| of_found_elsewhere(&name, other)).into_iter().collect(),
         })
     }
 
-    async fn marked(&self, device: &str, lost_at: Option<UnixSeconds>) -> Result<Name, Refusal> {
+    /// And which other device's lists its node holds to, if so.
+    async fn marked(
+        &self,
+        device: &str,
+        lost_at: Option<UnixSeconds>,
+    ) -> Result<(Name, Option<DeviceId>), Refusal> {
         let id = self.meant(device).await?;
         self.store.write(Scope::Device(id), |tx| Box::pin(mark(tx, &self.project, id, lost_at))).await
     }
@@ -161,11 +168,12 @@ async fn mark(
     project: &Project,
     id: DeviceId,
     lost_at: Option<UnixSeconds>,
-) -> Result<Name, Refusal> {
+) -> Result<(Name, Option<DeviceId>), Refusal> {
     let row = device_by_id(tx, project, id).await?;
     // The first word counts.
     tx.set_lost(row.id, lost_at.map(|now| row.lost_at.unwrap_or(now))).await?;
-    Ok(row.name)
+    let elsewhere = is_held_to(&row);
+    Ok((row.name, elsewhere))
 }
 
 async fn settle(tx: &mut dyn Tx, project: &Project, id: DeviceId) -> Result<(Name, Option<String>), Refusal> {

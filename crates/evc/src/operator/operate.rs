@@ -172,11 +172,11 @@ pub(crate) struct Found {
 /// One of a device's vaults that is not gone, by UUID or name. As of devices, a UUID is not taken for another one's name where it is known.
 pub(crate) async fn find_vault(tx: &mut dyn Tx, device: DeviceRow, name: &Name) -> Result<Found, Refusal> {
     let by_id = match name.as_str().parse::<VaultId>() {
-        Ok(id) => tx.vault(device.id, id).await?.filter(|row| row.standing != VaultStanding::Gone),
+        Ok(id) => tx.vault(device.id, id).await?,
         Err(_) => None,
     };
     let found = match by_id {
-        Some(row) => Some(row),
+        Some(row) => Some(row).filter(|row| row.standing != VaultStanding::Gone),
         None => tx.vault_by_name(device.id, name).await?,
     };
     let unknown = || {

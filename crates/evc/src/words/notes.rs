@@ -28,6 +28,14 @@ pub(crate) fn of_held_to(device: &Name, other: DeviceId) -> String {
     )
 }
 
+/// Of one that is lost no more, whose node can't be told so by any list of this one.
+pub(crate) fn of_found_elsewhere(device: &Name, other: DeviceId) -> String {
+    format!(
+        "what its node was ordered to lock while it was lost stays locked there: the node holds to the lists of device {other}, and only one of those lifts the \
+         orders. See `evc describe device {device}` for how to bring that device back"
+    )
+}
+
 /// Of what is kept of a deleted device whose serial is allowed: why it does not get it back.
 pub(crate) fn of_kept_device(kept: &DeletedRow, give_back: bool, registered: Option<Name>) -> Option<String> {
     let (name, until) = (&kept.name, crate::clock::text(kept.until));

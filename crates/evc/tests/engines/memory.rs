@@ -425,7 +425,9 @@ impl Devices for MemoryTx {
     }
     async fn heard_device(&mut self, id: DeviceId, at: UnixSeconds) -> Stored<()> {
         match self.device(id).await? {
-            Some(row) if row.last_seen < Some(at) => self.saw_device(id, at).await,
+            Some(row) if row.last_seen.is_none_or(|seen| seen < at || seen > at + 3600) => {
+                self.saw_device(id, at).await
+            }
             _ => Ok(()),
         }
     }

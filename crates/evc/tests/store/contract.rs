@@ -292,7 +292,13 @@ async fn a_device_changes_where_it_is_told(tx: &mut dyn Tx) -> Stored<()> {
     row.last_seen = Some(NOW + 3);
     tx.heard_device(row.id, NOW + 2).await?;
     assert_eq!(tx.device(row.id).await?.as_ref(), Some(&row), "it was heard later");
+    tx.heard_device(row.id, NOW + 1_000_000).await?;
     tx.heard_device(row.id, NOW + 4).await?;
+    assert_eq!(
+        tx.device(row.id).await?.and_then(|row| row.last_seen),
+        Some(NOW + 4),
+        "by a clock that is right again"
+    );
     tx.heard_device(row.id, NOW + 2).await?;
     tx.heard_device(device(9).id, NOW + 4).await?;
     row.last_seen = Some(NOW + 4);

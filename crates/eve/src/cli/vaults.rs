@@ -53,7 +53,8 @@ fn order(
     wanted: State,
     give: impl FnOnce(VaultReport) -> anyhow::Result<VaultReport>,
 ) -> anyhow::Result<()> {
-    let all = all(root)?;
+    // A lock needs no disk: what is held of one that went, or vaultmgr's answer, says what comes of it.
+    let all = if wanted == State::Locked { ask(root, &Vaults, QUESTION)?.vaults } else { all(root)? };
     let after = give(named(&all, vault)?)?;
     out::say(&table::one(&after, &table::present(all)))?;
     reached(wanted, &after)

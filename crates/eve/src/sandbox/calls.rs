@@ -134,6 +134,7 @@ pub(super) const ROWS: &[Row] = rows! {
         "vaults, their files, and who holds one open (/proc) are listed";
     VAULTS [SYS_mkdirat SYS_linkat SYS_symlinkat SYS_mknodat SYS_fchown SYS_fchownat SYS_fchmodat SYS_utimensat]
         "folders and key files; plain files are moved into a new vault as they are, with owners, modes and times";
+    VAULTS [SYS_getegid] "a folder keeps its set-group-id bit only while its group is ours";
     VAULTS [SYS_pread64 SYS_pwrite64 SYS_ftruncate SYS_fallocate SYS_fdatasync SYS_syncfs SYS_sendfile SYS_copy_file_range]
         "contents are copied into a vault, and plain ones overwritten";
     VAULTS [SYS_getxattr SYS_lgetxattr SYS_fgetxattr SYS_setxattr SYS_lsetxattr SYS_fsetxattr SYS_listxattr

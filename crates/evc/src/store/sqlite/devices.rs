@@ -155,10 +155,12 @@ impl Devices for SqliteTx {
     }
 
     async fn heard_device(&mut self, id: DeviceId, at: UnixSeconds) -> Stored<()> {
-        // Not into the device's own row: a fleet that is heard each minute would have all of those written each minute.
+        // Not into the device's own row: a fleet that is heard each minute would have all of those written each minute. A time that is hours
+        // ahead of one that is heard is of a clock that was set back since.
         let write =
             "INSERT INTO heard (device, at) SELECT ?1, ?2 WHERE EXISTS (SELECT 1 FROM devices WHERE id = ?1)
-                     ON CONFLICT (device) DO UPDATE SET at = excluded.at WHERE at < excluded.at";
+                     ON CONFLICT (device) DO UPDATE SET at = excluded.at
+                     WHERE at < excluded.at OR at > excluded.at + 3600";
         self.run(write, (blob(id.0), int(at))).await.map(drop)
     }
 

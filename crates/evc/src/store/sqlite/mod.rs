@@ -93,7 +93,9 @@ impl SqliteStore {
     pub async fn open(lock: Lock) -> Stored<Self> {
         let file = lock.folder.join(DATABASE);
         let lay = apart(|| prepare(&lock.folder, &file))?;
-        Ok(Self { lay, ..Self::over(&file, Some(lock))? })
+        // A life that was killed may have left keys in the log that it deleted.
+        let erased = Arc::new(AtomicBool::new(true));
+        Ok(Self { lay, erased, ..Self::over(&file, Some(lock))? })
     }
 
     /// Opens a folder's file that is there as it is, also one that a running controller has open: that one is not disturbed, its tables
@@ -227,7 +229,10 @@ impl Engine for SqliteStore {
             return Ok(());
         }
         let folded = match self.writing.lend().await {
-            Ok(lent) => apart(|| fold(lent.connection())),
+            Ok(mut lent) => {
+                let folded = apart(|| fold(lent.connection()));
+                lent.note(folded)
+            }
             Err(error) => Err(error),
         };
         // A reader beside may keep it from being folded in whole: the next time, then.

@@ -79,8 +79,9 @@ impl SqliteTx {
     /// Deletes rows that have sealed keys. The pages are overwritten (`secure_delete`), in the file once the log is folded into it; that goes then,
     /// too.
     pub(super) async fn erase(&mut self, statement: &str, values: impl Params + Send) -> Stored<usize> {
-        self.erases = true;
-        self.run(statement, values).await
+        let deleted = self.run(statement, values).await?;
+        self.erases |= deleted > 0;
+        Ok(deleted)
     }
 
     /// Changes a row that was read in this transaction.

@@ -43,9 +43,6 @@ const ROOTS_AGAIN: Duration = Duration::from_secs(2);
 /// While many vaults are taken, how often it is told how far that is.
 const MEANWHILE: Duration = Duration::from_secs(1);
 
-/// How often it is looked whether a disk that went is back.
-const AWAY_LOOK: Duration = Duration::from_secs(2);
-
 type Reply<A> = Sender<Result<A, OrderError>>;
 type OurManager = Manager<Kernel, OverBus>;
 /// What is done between two steps.
@@ -194,16 +191,7 @@ impl Loop {
         self.settle_all();
         let mut look = Instant::now() + LOOK;
         loop {
-            if !self.until_back() {
-                return;
-            }
             let mut touched = match self.next(self.pause(look)) {
-                // It may have gone while nothing came.
-                Ok(input) if self.manager.disk_went().is_some() => {
-                    self.put_off(input);
-                    continue;
-                }
-                Err(RecvTimeoutError::Timeout) if self.manager.disk_went().is_some() => continue,
                 Ok(input) => self.take(input),
                 Err(RecvTimeoutError::Timeout) => {
                     self.tick();
@@ -229,42 +217,6 @@ impl Loop {
             if asks {
                 self.bus.publish(&session(&self.manager));
             }
-        }
-    }
-
-    /// While the disk is away that is told, and locks are carried out; all else waits. Says whether the bus is still there.
-    fn until_back(&mut self) -> bool {
-        let Some(words) = self.manager.disk_went() else { return true };
-        tracing::error!("{words}");
-        self.telling.tell(&self.manager, &Touched::All);
-        while self.manager.disk_went().is_some() {
-            match self.inputs.recv_timeout(AWAY_LOOK) {
-                Ok(input) => self.put_off(input),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return false,
-            }
-        }
-        tracing::warn!("the disk of persist is back");
-        self.settle_all();
-        self.telling.tell(&self.manager, &Touched::All);
-        true
-    }
-
-    /// What needs the disk is refused by its call, or kept until it is there.
-    fn put_off(&mut self, input: Input) {
-        match input {
-            Input::Order(..) | Input::Vaults(_) => {
-                let touched = self.take(input);
-                self.telling.tell(&self.manager, &touched);
-            }
-            Input::Accept(_, reply) => {
-                let words = self.manager.disk_went().unwrap_or_default();
-                drop(reply.send(Err(OrderError::DiskAway { words })));
-            }
-            Input::Errand => self.later.errand = true,
-            Input::Tpm(status) => self.later.tpm = Some(status),
-            Input::Config(config) => self.later.config = Some(config),
-            Input::Word(word) => self.later.word = Some(word),
         }
     }
 

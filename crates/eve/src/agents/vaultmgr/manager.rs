@@ -277,6 +277,10 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     pub(super) fn ask(&self, id: VaultId) -> (Wish, Next) {
         let (wish, next) = one(self.belief.desired(), id, &self.known(id), &self.node());
         match next {
+            // What is held of a disk that went still locks, and nothing else is done by its paths; when it is back it goes on.
+            Next::Do(act) if act.step != Step::Lock && self.crypt.is_away() => {
+                (wish, Next::Wait(Wait::Retry(act.step.kind())))
+            }
             Next::Do(act) if self.is_held_up(act.step) => (wish, Next::Wait(Wait::Tpm)),
             next => (wish, next),
         }

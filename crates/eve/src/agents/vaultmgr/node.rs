@@ -66,6 +66,9 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     /// Takes the steps of the node's own, until none is due, or an errand is out. What fails is said in the node's notes, and in the status of
     /// each vault that waits for it.
     pub(super) fn settle_node(&mut self) {
+        if self.crypt.is_away() {
+            return;
+        }
         for _ in 0..MAX_STEPS {
             let Some(step) = self.node_step() else { break };
             self.act_for_node(&step);

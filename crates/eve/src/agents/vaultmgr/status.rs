@@ -54,7 +54,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     }
 
     /// What is to be said while the disk is not at its path any more. Keys and key files are reached by what is held of it, vaults and tables
-    /// by their paths: so nothing is looked at or done then.
+    /// by their paths: so nothing but locks is done then.
     pub(crate) fn disk_went(&self) -> Option<String> {
         self.crypt.is_away().then(|| crate::agents::vaultmgr::hands::away::went(&self.paths))
     }

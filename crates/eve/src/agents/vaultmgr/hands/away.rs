@@ -37,7 +37,7 @@ pub(crate) fn words(paths: &Paths) -> String {
 pub(crate) fn went(paths: &Paths) -> String {
     let persist = tree::shown(&paths.persist());
     format!(
-        "the disk of persist went away while eve runs: another filesystem lies at {persist} now, or none can be looked at; vaults are shown as they were, nothing is made or deleted, and only locks are carried out. Mount the disk there again, and eve goes on by itself; to go on with another disk start eve again"
+        "the disk of persist went away while eve runs: another filesystem lies at {persist} now, or none can be looked at; vaults are shown as they were, nothing is made or deleted, and only locks are carried out. Mount the disk there again, and eve goes on by itself; where it was pulled out meanwhile, or to go on with another one, start eve again"
     )
 }
 

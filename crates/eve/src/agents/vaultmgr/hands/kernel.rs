@@ -164,6 +164,15 @@ impl Kernel {
     }
 }
 
+impl Kernel {
+    fn not_opened(&self, vault: VaultId, error: &MetaError) -> CryptError {
+        CryptError::new(format!(
+            "opening the second copy of the key files: {error}; give {} and what is in it back to root alone (chown, chmod 700), or remove it",
+            tree::shown(&self.metas.join(vault.to_string()))
+        ))
+    }
+}
+
 impl Crypt for Kernel {
     type Protector = ProtectorKey;
 
@@ -271,10 +280,11 @@ impl Crypt for Kernel {
         let Some(names) = self.names.get(&vault).cloned() else { return Ok(()) };
         self.proved.remove(&vault);
         self.opened.take();
-        // One that can't be opened is there all the same, with its keys: it is not removed unwiped.
+        // One that can't be opened is there all the same, with its keys: it is not removed unwiped, and while it is there the first is what tells
+        // whose it is.
         let second = match self.second(vault) {
             Err(MetaError::Absent { .. }) => None,
-            second => Some(second.map_err(failed("opening the second copy of the key files"))?),
+            second => Some(second.map_err(|error| self.not_opened(vault, &error))?),
         };
         let doomed = self.doomed(vault, names, second.as_ref()).map_err(failed("listing metadata"))?;
         wipe(&self.first, &doomed).map_err(failed("wiping metadata"))?;

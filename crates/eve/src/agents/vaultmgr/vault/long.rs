@@ -10,10 +10,11 @@ use vault::report::VaultReport;
 use vault::section::Encryption;
 use vault::space::{Project, StorageLimit};
 
+use crate::agents::vaultmgr::chain;
 use crate::agents::vaultmgr::generation::roots::Tpmmgr;
 use crate::agents::vaultmgr::hands::crypt::{Crypt, CryptError, Found, KeyId};
 use crate::agents::vaultmgr::hands::mounts;
-use crate::agents::vaultmgr::hands::movein::Places;
+use crate::agents::vaultmgr::hands::movein::{self, Places};
 use crate::agents::vaultmgr::hands::tree::{self, Work};
 use crate::agents::vaultmgr::manager::Manager;
 use crate::agents::vaultmgr::vault::execute::{Ran, StepError, io, of_disk};
@@ -85,6 +86,10 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     pub(crate) fn begin_settling(&mut self, id: VaultId, act: Act) -> Result<Ran, StepError> {
         let places = self.places(id);
         mounts::none_at(&places.staging).map_err(io("removing what was moved in"))?;
+        // Taken for an exchange that was cut: its owner needs it meanwhile.
+        if let Err(error) = movein::give_back(&places) {
+            tracing::warn!(vault = %id, error = %chain(&error), "plain files that were not moved in");
+        }
         if matches!(self.crypt.find(&places.staging)?, Found::Policy { .. } | Found::Plain { empty: true }) {
             return self.begin(id, act, Job::Delete(vec![places.staging]));
         }

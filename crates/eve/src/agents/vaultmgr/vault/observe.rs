@@ -67,7 +67,9 @@ pub(crate) fn glance(
     let status = key.map_or(Ok(Key::Absent), |key| crypt.key(key))?;
     let lags = lags(crypt, id, &before.seen);
     let space = space(crypt, paths, id, &found);
-    Ok(Sight { seen: Seen { dir: dir(&found, named), key: status, lags, space, ..before.seen }, key, named })
+    // A disk that went has it still, and the kernel its key.
+    let dir = if crypt.is_away() { before.seen.dir } else { dir(&found, named) };
+    Ok(Sight { seen: Seen { dir, key: status, lags, space, ..before.seen }, key, named })
 }
 
 fn space(crypt: &impl Crypt, paths: &Paths, id: VaultId, found: &Found) -> Space {

@@ -44,7 +44,7 @@ fn is(path: &Path, folder: &Folder) -> bool {
 }
 
 /// What is in the place, original or copy, has its owner and mode again, now or after a power cut. Others than we took are left alone.
-pub(super) fn give_back(places: &Places) -> Result<(), MoveError> {
+pub(crate) fn give_back(places: &Places) -> Result<(), MoveError> {
     let top = match Folder::top(&places.place) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         top => top?.as_entry()?,
@@ -52,7 +52,7 @@ pub(super) fn give_back(places: &Places) -> Result<(), MoveError> {
     if !top.is_taken_apart() {
         return Ok(());
     }
-    let rights = Stamps::read(&places.stamps).rights(&top.stat);
-    let rights = rights.ok_or_else(|| Trouble::new(&places.place, NOT_GIVEN))?;
+    // Stamps are written before anything is taken: one that they don't name was so before.
+    let Some(rights) = Stamps::read(&places.stamps).rights(&top.stat) else { return Ok(()) };
     Ok(top.give(rights).map_err(Trouble::of(&places.place, NOT_GIVEN))?)
 }

@@ -19,6 +19,7 @@ use disk::Disk;
 
 use crate::agents::vaultmgr::hands::tree::{Folder, Left, Trouble, Work};
 use compare::{Comparison, Look};
+pub(crate) use exchange::give_back;
 pub(crate) use settle::settle;
 use stamps::Stamps;
 use survey::Survey;
