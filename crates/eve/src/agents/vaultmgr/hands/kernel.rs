@@ -167,7 +167,7 @@ impl Kernel {
 impl Kernel {
     fn not_opened(&self, vault: VaultId, error: &MetaError) -> CryptError {
         CryptError::new(format!(
-            "opening the second copy of the key files: {error}; give {} and what is in it back to root alone (chown, chmod 700), or remove it",
+            "opening the second copy of the key files: {error}; give {} and what is in it back to root alone (mode 700), or remove it",
             tree::shown(&self.metas.join(vault.to_string()))
         ))
     }
